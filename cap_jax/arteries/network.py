@@ -1,0 +1,159 @@
+"""The table of 116 arteries and its static topology: pieces, nodes, measuring sites, order of elimination.
+
+Lengths and radii: Mynard & Smolich 2015 (Ann. Biomed. Eng. 43, 1443; radii × √1.5) and, for the hand, Alastruey
+et al. 2006 (Proc. ICNAAM), as put together for the Pulse Wave Database by Charlton et al. 2019 (Am. J. Physiol.
+317, H1062). The loops (circle of Willis, palmar arches) are kept.
+"""
+
+import csv
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from importlib import resources
+
+import numpy as np
+
+from cap_jax.arteries import elimination
+
+# Artery number and fraction of its length. The first five are the sites of the Pulse Wave Database.
+SITES: Mapping[str, tuple[int, float]] = {
+  "aortic_root": (1, 0.0),
+  "carotid": (15, 0.5),
+  "brachial": (21, 0.75),
+  "radial": (22, 1.0),
+  "digital": (112, 1.0),
+  "femoral": (46, 0.5),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+  """Arteries: number, end nodes, reference length and radii [m], each of shape (artery,)."""
+
+  number: np.ndarray
+  node_in: np.ndarray
+  node_out: np.ndarray
+  length_m: np.ndarray
+  radius_in_m: np.ndarray
+  radius_out_m: np.ndarray
+
+  def rows(self, numbers: Sequence[int]) -> np.ndarray:
+    """Positions of arteries in the table, by their number.
+
+    Raises:
+      ValueError: an artery is not in the table.
+    """
+    where = {int(n): row for row, n in enumerate(self.number)}
+    missing = [n for n in numbers if n not in where]
+    if missing:
+      raise ValueError(f"arteries {missing} are not in the table of {len(where)} arteries")
+    return np.array([where[n] for n in numbers], dtype=np.int32)
+
+
+@functools.cache
+def read_table() -> Table:
+  """The 116 arteries that ship with the package."""
+  text = resources.files("cap_jax.arteries").joinpath("data/arteries116.csv").read_text(encoding="utf-8")
+  rows = list(csv.DictReader(text.splitlines()))
+
+  def column(name: str, kind: type) -> np.ndarray:
+    return np.array([kind(row[name]) for row in rows])
+
+  return Table(
+    number=column("artery", int),
+    node_in=column("node_in", int),
+    node_out=column("node_out", int),
+    length_m=column("length_m", float),
+    radius_in_m=column("radius_in_m", float),
+    radius_out_m=column("radius_out_m", float),
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+  """Static topology: what depends on no parameter of a subject.
+
+  artery: (piece,) row of the artery that a piece belongs to.
+  start, end: (piece,) fractions of the artery's length where the piece begins and ends.
+  terminal: (terminal,) rows of the arteries that end in a terminal.
+  ground_parts: (node, g) slots of [inlet shunts, outlet shunts, terminals, zero] that join a node to the ground.
+  schedule: the elimination, whose edges are the pieces, then the ground edge of each node.
+  sites: names of the probes, in order.
+  """
+
+  artery: np.ndarray
+  start: np.ndarray
+  end: np.ndarray
+  terminal: np.ndarray
+  ground_parts: np.ndarray
+  schedule: elimination.Schedule
+  sites: tuple[str, ...]
+
+
+def _cuts(pieces: int, fractions: Sequence[float]) -> np.ndarray:
+  return np.unique(np.round([*np.linspace(0.0, 1.0, pieces + 1), *fractions], 6))
+
+
+def make_network(
+  table: Table,
+  sites: Mapping[str, tuple[int, float]],
+  root: int,
+  pieces: Sequence[int] | None = None,
+) -> Network:
+  """Cuts the arteries into pieces and plans the elimination.
+
+  Args:
+    table: the arteries.
+    sites: name → (artery number, fraction of its length); a site is always the end of a piece.
+    root: node where the inflow enters.
+    pieces: pieces per artery; by default 4 for a tapered artery of 10 cm or more, 2 for a shorter tapered one
+      of 5 cm or more, else 1.
+  """
+  if pieces is None:
+    taper = np.abs(table.radius_out_m / table.radius_in_m - 1) > 0.02
+    pieces = np.where(taper & (table.length_m >= 0.1), 4, np.where(taper & (table.length_m >= 0.05), 2, 1)).tolist()
+  site_rows = {name: (int(table.rows([number])[0]), fraction) for name, (number, fraction) in sites.items()}
+  next_node = 1 + int(max(table.node_in.max(), table.node_out.max()))
+  artery, start, end, ends, at = [], [], [], [], {}
+  for row, count in enumerate(pieces):
+    cuts = _cuts(count, [f for r, f in site_rows.values() if r == row])
+    inner = range(next_node, next_node + len(cuts) - 2)
+    next_node += len(inner)
+    nodes = [int(table.node_in[row]), *inner, int(table.node_out[row])]
+    at.update({(row, cut): node for cut, node in zip(cuts.tolist(), nodes, strict=True)})
+    for k in range(len(cuts) - 1):
+      artery.append(row)
+      start.append(cuts[k])
+      end.append(cuts[k + 1])
+      ends.append((nodes[k], nodes[k + 1]))
+
+  inlets = set(table.node_in.tolist())
+  terminal = [row for row, node in enumerate(table.node_out.tolist()) if node not in inlets and _is_leaf(table, node)]
+  p = len(ends)
+  parts: dict[int, list[int]] = {}
+  for k, (a, b) in enumerate(ends):
+    parts.setdefault(a, []).append(k)
+    parts.setdefault(b, []).append(p + k)
+  for w, row in enumerate(terminal):
+    parts[int(table.node_out[row])].append(2 * p + w)
+  edges = [*ends, *((node, elimination.GROUND) for node in parts)]
+  probes = [at[row, round(fraction, 6)] for row, fraction in site_rows.values()]
+  return Network(
+    artery=np.array(artery, dtype=np.int32),
+    start=np.array(start),
+    end=np.array(end),
+    terminal=np.array(terminal, dtype=np.int32),
+    ground_parts=elimination.padded(list(parts.values()), 2 * p + len(terminal)),
+    schedule=elimination.make_schedule(edges, root, probes),
+    sites=tuple(sites),
+  )
+
+
+def _is_leaf(table: Table, node: int) -> bool:
+  return int((table.node_in == node).sum() + (table.node_out == node).sum()) == 1
+
+
+@functools.cache
+def reference_network() -> Network:
+  """The 116 arteries with the sites of `SITES`."""
+  return make_network(read_table(), SITES, root=1)

@@ -1,0 +1,201 @@
+"""Linear waves in the arterial network, by frequency: impedances, π-sections, terminals, transfer functions.
+
+    Z' = jωρ / [A (1 − F₁₀(α))] = [jωρ + (μ/r²) K(α)] / A,     α = r √(ωρ/μ)       (Womersley 1955)
+    Y' = jω C' / (1 + jωτ)                                                          (viscoelastic wall)
+
+F₁₀ = 2 J₁(α j^{3/2}) / (α j^{3/2} J₀(α j^{3/2})). The friction K(α) = jα² F₁₀/(1 − F₁₀) is 8 in the steady limit
+(Poiseuille) and grows like α, so a table serves it and ω = 0 is no special case.
+
+A uniform piece of length l is a π-section of series impedance Z'l·sinhc(h)·cosh(h) and shunts
+(Y'l/2)·sinhc(h)/cosh(h), h = √(Z'Y') l/2: exact, and entire in h², so that no complex root is taken.
+"""
+
+import dataclasses
+import functools
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.special
+
+from cap_jax.arteries import elimination, network, wall
+from cap_jax.arteries.elimination import reciprocal
+
+# Admittances are counted in mm³/(s·Pa): SI values of 1e-10 would underflow in the squares of single precision.
+_SCALE = 1e9
+_ALPHA_MAX = 300.0
+_TABLE_SIZE = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class Physics:
+  """Options of the linear model, static under jit.
+
+  friction: Womersley's oscillatory friction, or the steady Poiseuille one at all frequencies.
+  viscoelastic: whether the wall has the viscosity Γ.
+  rho, mu: density [kg/m³] and viscosity [Pa·s] of blood.
+  """
+
+  friction: Literal["womersley", "poiseuille"] = "womersley"
+  viscoelastic: bool = True
+  rho: float = 1060.0
+  mu: float = 2.5e-3
+
+
+class Pieces(NamedTuple):
+  """Uniform vessel pieces, each field of shape (piece,), SI: reference radius, length, Eh/r₀."""
+
+  radius_m: jax.Array
+  length_m: jax.Array
+  eh_over_r_pa: jax.Array
+
+
+class Terminals(NamedTuple):
+  """R₁–C–R₂ loads in the order of `Network.terminal`, each field of shape (terminal,), SI."""
+
+  r1: jax.Array
+  r2: jax.Array
+  c: jax.Array
+
+
+class Response(NamedTuple):
+  """What a network does to a unit flow at its root, by frequency.
+
+  z_in_k: (frequency,) input impedance [Pa·s/m³]; at ω = 0 the resistance from root to terminals' outlet.
+  h_pk: (site, frequency) pressure at each site over the pressure at the root.
+  """
+
+  z_in_k: jax.Array
+  h_pk: jax.Array
+
+
+@functools.cache
+def _friction_table() -> np.ndarray:
+  """K(α) at α = α_max (i/(n−1))², complex64; denser where K bends."""
+  alpha = _ALPHA_MAX * np.linspace(0, 1, _TABLE_SIZE) ** 2
+  alpha[0] = 1e-3
+  z = alpha * np.exp(0.75j * np.pi)
+  f10 = 2 * scipy.special.jve(1, z) / (z * scipy.special.jve(0, z))
+  return (1j * alpha**2 * f10 / (1 - f10)).astype(np.complex64)
+
+
+def womersley_friction(alpha: jax.Array) -> jax.Array:
+  """K(α), linear in a table over √α; beyond the table (α > 300) continued along its last chord."""
+  place = jnp.sqrt(jnp.maximum(alpha, 1e-6) / _ALPHA_MAX) * (_TABLE_SIZE - 1)
+  left = jnp.clip(jax.lax.stop_gradient(place).astype(jnp.int32), 0, _TABLE_SIZE - 2)
+  table = jnp.asarray(_friction_table())
+  share = place - left
+  return table[left] * (1 - share) + table[left + 1] * share
+
+
+def cosh_sinhc(h2: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """cosh(h) and sinh(h)/h as functions of h², by Taylor series at h/4 and two doublings. |h|² up to 30."""
+  u2 = h2 / 16
+  s = 1 + u2 / 6 * (1 + u2 / 20 * (1 + u2 / 42 * (1 + u2 / 72 * (1 + u2 / 110))))
+  c = 1 + u2 / 2 * (1 + u2 / 12 * (1 + u2 / 30 * (1 + u2 / 56 * (1 + u2 / 90))))
+  for _ in range(2):
+    c, s, u2 = 1 + 2 * u2 * s * s, s * c, 4 * u2
+  return c, s
+
+
+def pi_sections(
+  physics: Physics, pieces: Pieces, transmural_pa: jax.Array, omega_k: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  """Series and shunt admittances [m³/(s·Pa)] of the pieces, each (piece, frequency).
+
+  Args:
+    physics: options.
+    pieces: geometry and stiffness.
+    transmural_pa: steady P − P_ext at which the tube law is linearised, scalar or (piece,).
+    omega_k: (frequency,) angular frequencies [rad/s], 0 allowed.
+  """
+  area = wall.operating_area(pieces.radius_m, pieces.eh_over_r_pa, transmural_pa)
+  c_line = wall.compliance(pieces.radius_m, pieces.eh_over_r_pa, area)
+  tau = wall.relaxation_time(pieces.radius_m, c_line, area) * float(physics.viscoelastic)
+  r2 = area / jnp.pi
+  jw = 1j * omega_k[None, :]
+  if physics.friction == "womersley":
+    # the root is clamped: its derivative at ω = 0 would be infinite
+    alpha = jnp.sqrt(jnp.maximum(r2[:, None] * omega_k[None, :] * (physics.rho / physics.mu), 1e-6))
+    friction = womersley_friction(alpha)
+  else:
+    friction = jnp.full((area.shape[0], omega_k.shape[0]), 8.0, dtype=jnp.complex64)
+  z_line = (jw * physics.rho + (physics.mu / r2)[:, None] * friction) / area[:, None]
+  y_line = jw * c_line[:, None] * reciprocal(1 + jw * tau[:, None])
+  length = pieces.length_m[:, None]
+  c, s = cosh_sinhc(z_line * y_line * (length / 2) ** 2)
+  return reciprocal(z_line * length * s * c), y_line * (length / 2) * s * reciprocal(c)
+
+
+def terminal_admittance(terminals: Terminals, omega_k: jax.Array) -> jax.Array:
+  """(terminal, frequency) admittance [m³/(s·Pa)] of R₁ + R₂/(1 + jωR₂C)."""
+  jw = 1j * omega_k[None, :]
+  r1, r2, c = (x[:, None] for x in terminals)
+  return 1 / (r1 + r2 / (1 + jw * r2 * c))
+
+
+def characteristic_impedance(radius_m: jax.Array, eh_over_r_pa: jax.Array, rho: float) -> jax.Array:
+  """Z₀ = ρ c₀/A₀ [Pa·s/m³] at the reference state."""
+  return jnp.sqrt(2 / 3 * eh_over_r_pa * rho) / (jnp.pi * radius_m**2)
+
+
+def _in_halves(function, tree):
+  """`function` over the leading axis in two turns of a loop.
+
+  XLA would fuse the π-sections into every gather that reads them and compute them some twenty times over; what
+  leaves a loop is computed once.
+  """
+  size = jax.tree.leaves(tree)[0].shape[0]
+  half = -(-size // 2)
+  padded = jax.tree.map(lambda x: jnp.concatenate([x, x[: 2 * half - size]]).reshape(2, half, *x.shape[1:]), tree)
+  return jax.tree.map(lambda x: x.reshape(2 * half, *x.shape[2:])[:size], jax.lax.map(function, padded))
+
+
+def respond(
+  net: network.Network,
+  physics: Physics,
+  pieces: Pieces,
+  terminals: Terminals,
+  transmural_pa: jax.Array,
+  omega_k: jax.Array,
+) -> Response:
+  """Solves the network for a unit flow at the root. One subject; `vmap` for more.
+
+  Args:
+    net: topology.
+    physics: options.
+    pieces, terminals: the subject's parameters.
+    transmural_pa: operating P − P_ext, scalar or (piece,).
+    omega_k: (frequency,) angular frequencies [rad/s], 0 allowed.
+  """
+  transmural_p = jnp.broadcast_to(transmural_pa, pieces.radius_m.shape)
+  series_pk, shunt_pk = _in_halves(
+    lambda part: pi_sections(physics, part[0], part[1], omega_k), (pieces, transmural_p)
+  )
+  y_wk = terminal_admittance(terminals, omega_k)
+  parts = jnp.concatenate([shunt_pk, shunt_pk, y_wk, jnp.zeros_like(y_wk[:1])])
+  ground_nk = parts[net.ground_parts].sum(1)
+  y_ek = _SCALE * jnp.concatenate([series_pk, ground_nk])
+  y_root_k, h_pk = elimination.solve(net.schedule, y_ek)
+  return Response(_SCALE / y_root_k, h_pk)
+
+
+def piece_values(net: network.Network, at_inlet: jax.Array, at_outlet: jax.Array) -> jax.Array:
+  """A quantity linear along each artery, (artery,) at both ends, at the middle of each piece: (piece,)."""
+  middle = ((net.start + net.end) / 2).astype(np.float32)
+  return at_inlet[net.artery] * (1 - middle) + at_outlet[net.artery] * middle
+
+
+def piece_lengths(net: network.Network, length_m: jax.Array) -> jax.Array:
+  """(piece,) lengths from (artery,) lengths."""
+  return length_m[net.artery] * (net.end - net.start).astype(np.float32)
+
+
+def periodic(response_k: jax.Array, spectrum_k: jax.Array, samples: int) -> jax.Array:
+  """One period of `samples` from a response at the harmonics 0…K and the source's Fourier coefficients.
+
+  `spectrum_k` are the coefficients c_k of Σ c_k e^{jkω₀t} for k ≥ 0 of a real signal.
+  """
+  product = response_k * spectrum_k
+  return jnp.fft.irfft(product * samples, n=samples)

@@ -1,0 +1,32 @@
+"""Shared types, and the legend of the axis letters that end the names of arrays.
+
+| letter | axis | | letter | axis |
+|---|---|---|---|---|
+| b | window of a batch | | k | frequency or harmonic |
+| t | sample in time | | e | edge of the arterial network |
+| c | channel | | p | piece of an artery, or probe |
+| n | token (a patch of samples) | | a | artery |
+| d | feature | | w | terminal (Windkessel) |
+| s | subject | | m | removed node of a round |
+
+`x_bt` is a batch of peripheral windows, `y_bt` the aortic waves on the same clock. Units stand in names where
+data cross the border of the package (`fs_hz`, `p_mmhg`, `time_s`); inside, pressures are in mmHg except in
+`arteries`, which computes in SI.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+Params = dict[str, Any]
+"""A parameter tree whose top level is the notation of the method: {"f": θ_f, "r": θ_r}."""
+
+Batch = dict[str, jax.Array]
+Metrics = dict[str, jax.Array]
+LossFn = Callable[[Params, Batch, jax.Array], tuple[jax.Array, Metrics]]
+"""loss(params, batch, key) -> (scalar, metrics), pure."""
+
+
+class InputError(ValueError):
+  """Something that a user handed over cannot be used. The message names the thing, the place and the remedy."""
