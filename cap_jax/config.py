@@ -32,3 +32,132 @@ class Population:
   map_sd_mmhg: float = 7.5
   pwv_shift_sd: float = 0.0
   compliance_shift_sd: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+  """What measures the peripheral wave: a fluid-filled line (none if `natural_hz` is None) and white noise."""
+
+  natural_hz: float | None = None
+  damping: float = 0.2
+  noise_mmhg: float = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Clinic:
+  """A place where waves are recorded: whom it sees, with what device, for how long.
+
+  Attributes:
+    name: prefix of its subjects' names; two clinics never share one.
+    subjects: how many.
+    seconds: of record per subject.
+  """
+
+  name: str
+  subjects: int
+  seconds: float
+  population: Population = Population()
+  device: Device = Device()
+  rhythm: Rhythm = Rhythm()
+  fs_hz: float = 125.0
+  seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Windows:
+  """Windows of a recording: length and hop; `margin_s` at each end counts in no error."""
+
+  fs_hz: float = 125.0
+  seconds: float = 4.0
+  hop_s: float = 1.0
+  margin_s: float = 0.25
+
+  @property
+  def samples(self) -> int:
+    return round(self.seconds * self.fs_hz)
+
+  @property
+  def hop(self) -> int:
+    return round(self.hop_s * self.fs_hz)
+
+  @property
+  def margin(self) -> int:
+    return round(self.margin_s * self.fs_hz)
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+  """The network. `extractor` names f in `models.EXTRACTORS`, `head` names r in `models.HEADS`.
+
+  patch: samples per token; the window is a whole number of patches.
+  """
+
+  extractor: str = "token_cnn"
+  head: str = "waveform"
+  patch: int = 10
+  channels: int = 64
+  layers: int = 4
+  kernel: int = 3
+  head_channels: int = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+  """Optimisation: AdamW, linear warm-up over a share of the steps, then a cosine to zero."""
+
+  steps: int = 3000
+  batch: int = 32
+  learning_rate: float = 1e-2
+  weight_decay: float = 1e-4
+  warmup: float = 0.05
+  clip: float = 1.0
+  seed: int = 0
+
+
+HEALTHY = Population()
+ELDERLY_HYPERTENSIVE = Population(
+  age_min=60.0, age_max=80.0, map_shift_mmhg=12.0, pwv_shift_sd=0.56, compliance_shift_sd=-0.4
+)
+# one fluid-filled line for the whole clinic, under-damped as such lines are
+FLUID_LINE = Device(natural_hz=9.0, damping=0.2)
+
+# Who is at the target clinic, and what measures there. The source is healthy people and an ideal transducer.
+SCENARIOS: dict[str, tuple[Population, Device]] = {
+  "population": (ELDERLY_HYPERTENSIVE, Device()),
+  "device": (HEALTHY, FLUID_LINE),
+  "device_population": (ELDERLY_HYPERTENSIVE, FLUID_LINE),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+  """A comparison of methods: a source cohort, a target clinic, few labelled target subjects.
+
+  Attributes:
+    scenario: name in `SCENARIOS`.
+    site: the peripheral site.
+    n_target: numbers of labelled target subjects.
+    seeds: each draws its own labelled subjects and initial parameters.
+    source_subjects, source_seconds: size of the source cohort, without `validation_subjects`.
+    labelled_subjects: pool from which the labelled ones are drawn; the largest `n_target` at least.
+    validation_subjects: of source and of target, for the choice of hyper-parameters.
+    test_subjects: of the target.
+    target_seconds: of record per target subject.
+  """
+
+  scenario: str = "device_population"
+  site: str = "radial"
+  n_target: tuple[int, ...] = (1, 5, 20)
+  seeds: tuple[int, ...] = (0, 1)
+  source_subjects: int = 1200
+  source_seconds: float = 16.0
+  labelled_subjects: int = 20
+  validation_subjects: int = 16
+  test_subjects: int = 60
+  target_seconds: float = 60.0
+  model: Model = Model()
+  windows: Windows = Windows()
+  pretrain: Training = Training()
+  scratch: Training = Training(steps=600)
+  transfer: Training = Training(steps=600)
+  cohort_seed: int = 2024

@@ -1,0 +1,59 @@
+"""Predict the mean: the mean aortic beat of the training subjects, laid on the beats of the input.
+
+It knows where the beats are and nothing else; a method that does not beat it has learnt nothing of the subject.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from cap_jax.data import batches
+from cap_jax.signals import beats
+
+PHASES = 100
+
+
+def _phase(x_t: np.ndarray, fs_hz: float) -> np.ndarray:
+  """Beats since the first foot of the peripheral wave, linear between feet and beyond them; NaN with under two feet."""
+  feet = beats.find_feet(x_t, fs_hz)
+  if len(feet) < 2:
+    return np.full(x_t.shape, np.nan)
+  time = np.arange(len(x_t))
+  before = (time - feet[0]) / (feet[1] - feet[0])
+  after = len(feet) - 1 + (time - feet[-1]) / (feet[-1] - feet[-2])
+  inside = np.interp(time, feet, np.arange(len(feet)))
+  return np.where(time < feet[0], before, np.where(time > feet[-1], after, inside))
+
+
+@dataclasses.dataclass(frozen=True)
+class MeanWave:
+  """wave: (PHASES,) mean aortic pressure [mmHg] by the phase between feet of the peripheral wave."""
+
+  wave: np.ndarray
+  fs_hz: float
+
+  def predict(self, x_bt: np.ndarray) -> np.ndarray:
+    """(window, time) [mmHg]; the mean pressure where a window shows no beats."""
+    closed = np.append(self.wave, self.wave[0])
+    out = np.empty_like(x_bt)
+    for k, x_t in enumerate(x_bt):
+      phase = _phase(x_t, self.fs_hz) % 1
+      out[k] = np.interp(phase * PHASES, np.arange(PHASES + 1), closed)
+    return np.where(np.isnan(out), np.float32(self.wave.mean()), out)
+
+
+def fit(training: batches.Pairs, fs_hz: float, most: int = 1000) -> MeanWave:
+  """Averages the aortic wave by phase over at most `most` windows, evenly taken from all subjects."""
+  total, count = np.zeros(PHASES), np.zeros(PHASES)
+  rows = np.unique(np.linspace(0, len(training.x_bt) - 1, min(most, len(training.x_bt))).astype(int))
+  for k in rows:
+    phase = _phase(training.x_bt[k], fs_hz)
+    known = np.isfinite(phase)
+    slot = (phase[known] % 1 * PHASES).astype(int) % PHASES
+    total += np.bincount(slot, training.y_bt[k][known], PHASES)
+    count += np.bincount(slot, minlength=PHASES)
+  if not count.any():
+    return MeanWave(np.full(PHASES, training.y_bt.mean()), fs_hz)
+  filled = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+  seen = np.flatnonzero(np.isfinite(filled))
+  return MeanWave(np.interp(np.arange(PHASES), seen, filled[seen], period=PHASES), fs_hz)

@@ -1,0 +1,77 @@
+"""The generalized transfer function, as a finite impulse response fitted by least squares,
+
+    y(t) = b + Σ_{k=−K}^{K} a_k x(t − k),     min Σ (y − ŷ)² + λ Σ_k a_k²
+
+One filter for everybody (Karamanoglu et al. 1993, Eur. Heart J. 14, 160; Chen et al. 1997, Circulation 95, 1827). The
+response reaches to both sides, as the aortic wave is earlier than the peripheral one. K and λ are chosen on validation
+subjects.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from cap_jax.data import batches
+
+HALF_WIDTHS = (15, 31)
+RIDGES = (1e-6, 1e-4, 1e-2)
+
+
+@dataclasses.dataclass(frozen=True)
+class TransferFunction:
+  """taps: (2K + 1,) a_{−K} … a_K; bias [mmHg]."""
+
+  taps: np.ndarray
+  bias: float
+
+  def predict(self, x_bt: np.ndarray) -> np.ndarray:
+    """(window, time) aortic pressure [mmHg]; the K samples at each end, where the filter overhangs, repeat the last
+    value that it gives."""
+    half = len(self.taps) // 2
+    lagged = np.lib.stride_tricks.sliding_window_view(x_bt, len(self.taps), axis=1)
+    inner = lagged @ self.taps[::-1].astype(np.float32) + self.bias
+    return np.pad(inner, ((0, 0), (half, half)), mode="edge")
+
+
+def _moments(pairs: batches.Pairs, half: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+  """Mean of the lagged inputs, their covariance, their covariance with y, and the mean of y."""
+  width = 2 * half + 1
+  lagged = np.lib.stride_tricks.sliding_window_view(pairs.x_bt, width, axis=1)
+  y = pairs.y_bt[:, half : pairs.y_bt.shape[1] - half]
+  total_xx, total_xy = np.zeros((width, width)), np.zeros(width)
+  centre = float(pairs.x_bt.mean())
+  count, sum_x, sum_y = 0, np.zeros(width), 0.0
+  for rows in np.array_split(np.arange(len(y)), max(len(y) // 256, 1)):
+    block = (lagged[rows] - centre).reshape(-1, width).astype(np.float32)
+    target = (y[rows] - centre).ravel().astype(np.float32)
+    total_xx += block.T @ block
+    total_xy += block.T @ target
+    sum_x += block.sum(0, dtype=np.float64)
+    sum_y += float(target.sum(dtype=np.float64))
+    count += len(target)
+  mean_x, mean_y = sum_x / count, sum_y / count
+  covariance = total_xx / count - np.outer(mean_x, mean_x)
+  return mean_x + centre, covariance, total_xy / count - mean_x * mean_y, mean_y + centre
+
+
+def fit(training: batches.Pairs, validation: batches.Pairs, margin: int) -> TransferFunction:
+  """Least squares over all windows of the training subjects; K and λ by the RMSE on validation subjects.
+
+  Args:
+    training, validation: windows of disjoint subjects.
+    margin: samples at each end of a window that count in no error.
+  """
+  best, best_error = None, np.inf
+  inner = slice(margin, training.x_bt.shape[1] - margin)
+  for half in HALF_WIDTHS:
+    mean_x, covariance, cross, mean_y = _moments(training, half)
+    for ridge in RIDGES:
+      # covariance[i, j] is of x(t + i − K) and x(t + j − K): lag k = K − i, so the solution is a_K … a_{−K}
+      ahead = np.linalg.solve(covariance + ridge * np.trace(covariance) / len(cross) * np.eye(len(cross)), cross)
+      candidate = TransferFunction(ahead[::-1], mean_y - float(ahead @ mean_x))
+      error = np.sqrt(np.square(candidate.predict(validation.x_bt) - validation.y_bt)[:, inner].mean())
+      if error < best_error:
+        best, best_error = candidate, error
+  assert best is not None
+  return best
+

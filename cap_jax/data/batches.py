@@ -1,0 +1,103 @@
+"""Recordings → windows → scaled batches."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from cap_jax import config
+from cap_jax.data import recordings
+from cap_jax.signals import windows
+from cap_jax.types import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+  """Windows of the peripheral wave and of the aortic one on the same clock.
+
+  x_bt, y_bt: (window, time) [mmHg]; subject_b: (window,) names.
+  """
+
+  x_bt: np.ndarray
+  y_bt: np.ndarray
+  subject_b: np.ndarray
+
+  @property
+  def subjects(self) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(self.subject_b.tolist()))
+
+  def of(self, subjects: Sequence[str]) -> "Pairs":
+    """The windows of some subjects.
+
+    Raises:
+      ValueError: a subject has no window.
+    """
+    missing = sorted(set(subjects) - set(self.subject_b.tolist()))
+    if missing:
+      raise ValueError(f"subjects {missing[:5]} have no windows")
+    rows = np.isin(self.subject_b, list(subjects))
+    return Pairs(self.x_bt[rows], self.y_bt[rows], self.subject_b[rows])
+
+
+def make_pairs(
+  found: Sequence[recordings.Recording], site: str, spec: config.Windows, reference: str = "aortic_root"
+) -> Pairs:
+  """Cuts recordings into windows.
+
+  Raises:
+    InputError: a recording lacks a site, has another rate than the windows, or is shorter than a window.
+  """
+  x, y, subject = [], [], []
+  for recording in found:
+    for wanted in (site, reference):
+      if wanted not in recording.signals:
+        raise InputError(f"{recording.subject}: no signal at {wanted}; it has {', '.join(recording.sites)}")
+    if abs(recording.fs_hz / spec.fs_hz - 1) > 1e-3:
+      raise InputError(f"{recording.subject}: {recording.fs_hz:g} Hz; resample to {spec.fs_hz:g} Hz first")
+    if recording.time_s.size < spec.samples:
+      raise InputError(f"{recording.subject}: shorter than a window of {spec.seconds:g} s")
+    x.append(windows.frame(recording.signals[site], spec.samples, spec.hop))
+    y.append(windows.frame(recording.signals[reference], spec.samples, spec.hop))
+    subject += [recording.subject] * len(x[-1])
+  return Pairs(np.concatenate(x).astype(np.float32), np.concatenate(y).astype(np.float32), np.array(subject))
+
+
+@dataclasses.dataclass(frozen=True)
+class Scaling:
+  """p ↦ (p − mean)/sd, one for both waves, so that a pressure stays comparable to itself."""
+
+  mean_mmhg: float
+  sd_mmhg: float
+
+  def scale(self, p_mmhg: np.ndarray) -> np.ndarray:
+    return ((p_mmhg - self.mean_mmhg) / self.sd_mmhg).astype(np.float32)
+
+  def unscale(self, scaled: np.ndarray) -> np.ndarray:
+    return scaled * self.sd_mmhg + self.mean_mmhg
+
+
+def fit_scaling(training: Pairs) -> Scaling:
+  """Mean and SD of the peripheral waves of the training subjects."""
+  return Scaling(float(training.x_bt.mean(dtype=np.float64)), float(training.x_bt.std(dtype=np.float64)))
+
+
+def stacks(
+  arrays: dict[str, np.ndarray], batch: int, steps: int, chunk: int, seed: int
+) -> Iterator[dict[str, np.ndarray]]:
+  """Batches of windows, stacked by steps: each yield holds (chunk, batch, …) arrays, and `steps / chunk` follow.
+
+  Windows are drawn by going through random orders of all of them, so that each is seen equally often.
+
+  Raises:
+    ValueError: `steps` is not a multiple of `chunk`.
+  """
+  if steps % chunk:
+    raise ValueError(f"{steps} steps are not a multiple of the {chunk} that run in one program")
+  rng = np.random.default_rng(seed)
+  count = len(next(iter(arrays.values())))
+  waiting = np.zeros(0, dtype=int)
+  for _ in range(steps // chunk):
+    while waiting.size < chunk * batch:
+      waiting = np.concatenate([waiting, rng.permutation(count)])
+    rows, waiting = waiting[: chunk * batch].reshape(chunk, batch), waiting[chunk * batch :]
+    yield {name: array[rows] for name, array in arrays.items()}

@@ -1,0 +1,61 @@
+"""A CSV file with `time_s` and `<site>_pressure_mmhg` columns → one recording."""
+
+import os
+
+import numpy as np
+import pandas
+
+from cap_jax.data import recordings
+from cap_jax.types import InputError
+
+TIME = "time_s"
+
+
+def column_of(site: str) -> str:
+  """Name of the column that holds a site's wave."""
+  return recordings.PPG if site == recordings.PPG else f"{site}_pressure_mmhg"
+
+
+def load(path: str | os.PathLike[str], site: str) -> recordings.Recording:
+  """Reads the wave of a site.
+
+  Args:
+    path: a CSV file with a header.
+    site: one of `recordings.SITES`; its column is `<site>_pressure_mmhg`, or `ppg`.
+
+  Raises:
+    InputError: no such file, not a table, a column missing or not numeric, a clock that does not increase, or values
+      that are no pressure in mmHg.
+  """
+  recordings.check_site(site)
+  wanted = column_of(site)
+  try:
+    table = pandas.read_csv(path, skipinitialspace=True)
+  except FileNotFoundError:
+    raise InputError(f"{path}: no such file; --input takes a CSV file or a WFDB record") from None
+  except IsADirectoryError:
+    raise InputError(f"{path}: is a folder; give the CSV file itself") from None
+  except pandas.errors.EmptyDataError:
+    raise InputError(f"{path}: the file is empty; it needs a header {TIME},{wanted} and rows below it") from None
+  except (pandas.errors.ParserError, UnicodeDecodeError) as error:
+    raise InputError(f"{path}: cannot be read as a UTF-8 CSV table ({str(error).strip()})") from None
+  table.columns = [str(name).strip() for name in table.columns]
+  for name in (TIME, wanted):
+    if name not in table.columns:
+      found = ", ".join(table.columns[:8])
+      raise InputError(f"{path}: column {name} is missing (found: {found}); rename the column or change --site")
+  if table.empty:
+    raise InputError(f"{path}: the file holds a header but no rows")
+  columns = {}
+  for name in (TIME, wanted):
+    numbers = pandas.to_numeric(table[name], errors="coerce").to_numpy(dtype=float)
+    words = table[name].notna().to_numpy() & np.isnan(numbers)
+    if words.any():
+      row = int(np.flatnonzero(words)[0])
+      raise InputError(f"{path}: column {name}, data row {row + 1}: {table[name].iloc[row]!r} is not a number")
+    columns[name] = np.where(np.isfinite(numbers), numbers, np.nan)
+  recordings.check_clock(columns[TIME], f"{path}: column {TIME}")
+  if site != recordings.PPG:
+    recordings.check_pressure(columns[wanted], f"{path}: column {wanted}")
+  unit = "1" if site == recordings.PPG else "mmHg"
+  return recordings.Recording(os.path.basename(str(path)), columns[TIME], {site: columns[wanted]}, {site: unit})

@@ -1,0 +1,200 @@
+"""The study: every method on the same target clinic, the same labelled subjects, the same test subjects.
+
+Cells are (method, n_target, seed). What needs no target label has n_target = 0 and one seed.
+"""
+
+import csv
+import dataclasses
+import os
+import time
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+from cap_jax import config
+from cap_jax.baselines import mean_wave, transfer_function
+from cap_jax.data import batches, splits, virtual
+from cap_jax.evaluation import errors
+from cap_jax.models import net as nets
+from cap_jax.train import checkpoint, loop
+from cap_jax.transfer import STRATEGIES, scratch
+from cap_jax.types import InputError
+
+COLUMNS = ("scenario", "method", "n_target", "seed", *(f.name for f in dataclasses.fields(errors.SubjectErrors)), "train_s")
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """The source cohort in windows: `training` and `validation` subjects."""
+
+  training: batches.Pairs
+  validation: batches.Pairs
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+  """The target clinic in windows, by the part of its split."""
+
+  labelled: batches.Pairs
+  validation: batches.Pairs
+  test: batches.Pairs
+  split: splits.Split
+
+  def draw(self, n_target: int, seed: int) -> batches.Pairs:
+    """The windows of `n_target` labelled subjects; a larger draw of one seed holds the smaller ones."""
+    order = np.random.default_rng(seed).permutation(len(self.labelled.subjects))
+    return self.labelled.of([self.labelled.subjects[k] for k in order[:n_target]])
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+  """One method at one n_target and seed: its predictions of the test windows, errors and training time."""
+
+  method: str
+  n_target: int
+  seed: int
+  predicted_bt: np.ndarray
+  errors: list[errors.SubjectErrors]
+  train_s: float
+
+
+def check(study: config.Study) -> None:
+  """Raises:
+  InputError: a value of the study cannot be."""
+  if study.scenario not in config.SCENARIOS:
+    raise InputError(f"scenario={study.scenario}: unknown; choose one of {', '.join(config.SCENARIOS)}")
+  if max(study.n_target) > study.labelled_subjects or min(study.n_target) < 1:
+    raise InputError(f"n_target={study.n_target}: must be 1 to {study.labelled_subjects} labelled subjects")
+  for name in ("pretrain", "scratch", "transfer"):
+    steps = getattr(study, name).steps
+    if steps < loop.CHUNK or steps % loop.CHUNK:
+      raise InputError(f"{name}.steps={steps}: must be a positive multiple of {loop.CHUNK}")
+
+
+def source_clinic(study: config.Study) -> config.Clinic:
+  """Healthy people of 25 to 75 and an ideal transducer."""
+  return config.Clinic(
+    "source", study.source_subjects + study.validation_subjects, study.source_seconds, seed=study.cohort_seed
+  )
+
+
+def target_clinic(study: config.Study) -> config.Clinic:
+  """The clinic of the scenario."""
+  population, device = config.SCENARIOS[study.scenario]
+  subjects = study.labelled_subjects + study.validation_subjects + study.test_subjects
+  return config.Clinic("target", subjects, study.target_seconds, population, device, seed=study.cohort_seed + 1)
+
+
+def load_source(study: config.Study) -> Source:
+  """Draws the source cohort."""
+  found = virtual.load(source_clinic(study), (study.site,))
+  sizes = {"training": study.source_subjects, "validation": study.validation_subjects}
+  split = splits.draw([r.subject for r in found], sizes, study.cohort_seed)
+  pairs = batches.make_pairs(found, study.site, study.windows)
+  return Source(pairs.of(split.parts["training"]), pairs.of(split.parts["validation"]))
+
+
+def load_target(study: config.Study) -> Target:
+  """Draws the target clinic. Test and validation windows do not overlap: each sample counts once."""
+  found = virtual.load(target_clinic(study), (study.site,))
+  sizes = {
+    "labelled": study.labelled_subjects,
+    "validation": study.validation_subjects,
+    "test": study.test_subjects,
+  }
+  split = splits.draw([r.subject for r in found], sizes, study.cohort_seed)
+  apart = dataclasses.replace(study.windows, hop_s=study.windows.seconds)
+  whole = batches.make_pairs(found, study.site, study.windows)
+  sparse = batches.make_pairs(found, study.site, apart)
+  return Target(
+    whole.of(split.parts["labelled"]), sparse.of(split.parts["validation"]), sparse.of(split.parts["test"]), split
+  )
+
+
+def pretrain(study: config.Study, source: Source) -> tuple[checkpoint.Checkpoint, loop.Fitted]:
+  """Trains the source network; the checkpoint tells its RMSE on the source's validation subjects."""
+  splits.assert_disjoint(source.training.subjects, source.validation.subjects)
+  scaling = batches.fit_scaling(source.training)
+  net = nets.make_net(study.model)
+  fresh = net.init(jax.random.key(study.pretrain.seed), study.windows.samples)
+  fitted = loop.fit(
+    net, scratch.STRATEGY, fresh, source.training, scaling, study.pretrain, study.windows.margin, "pre-training"
+  )
+  predicted = loop.predict(net, fitted.params, scaling, source.validation.x_bt)
+  found = errors.Evaluator(source.validation, study.windows).errors(predicted)
+  about = {
+    "data": "in silico: virtual cohort",
+    "source_subjects": study.source_subjects,
+    "steps": study.pretrain.steps,
+    "validation_rmse_mmhg": round(errors.mean_rmse(found), 3),
+    "train_s": round(fitted.train_s, 1),
+  }
+  made = checkpoint.Checkpoint(fitted.params, study.model, study.windows, scaling, study.site, about)
+  return made, fitted
+
+
+def adapt(
+  study: config.Study, strategy_name: str, source: checkpoint.Checkpoint, labelled: batches.Pairs, seed: int
+) -> tuple[checkpoint.Checkpoint, loop.Fitted]:
+  """Trains θ_t on labelled target windows by a strategy: θ⁰ by merge, then its loss.
+
+  Scaling comes with the source where parameters do; from the labelled subjects where nothing is taken.
+  """
+  strategy = STRATEGIES[strategy_name]
+  spec = dataclasses.replace(study.transfer if strategy.take else study.scratch, seed=seed)
+  net = nets.make_net(study.model)
+  fresh = net.init(jax.random.key(seed), study.windows.samples)
+  params, _ = strategy.start(source.params, fresh)
+  scaling = source.scaling if strategy.take else batches.fit_scaling(labelled)
+  n_target = len(labelled.subjects)
+  label = f"{strategy_name}, n={n_target}, seed {seed}"
+  fitted = loop.fit(net, strategy, params, labelled, scaling, spec, study.windows.margin, label)
+  about = {"strategy": strategy_name, "n_target": n_target, "seed": seed, "source": source.about}
+  made = checkpoint.Checkpoint(fitted.params, study.model, study.windows, scaling, study.site, about)
+  return made, fitted
+
+
+def cells(study: config.Study, source: Source, target: Target, trained: checkpoint.Checkpoint) -> Iterator[Cell]:
+  """All cells of the study, each as it is done."""
+  evaluator = errors.Evaluator(target.test, study.windows)
+  splits.assert_disjoint(
+    source.training.subjects, target.labelled.subjects, target.validation.subjects, target.test.subjects
+  )
+  margin, x_bt = study.windows.margin, target.test.x_bt
+
+  def cell(method: str, n_target: int, seed: int, predicted_bt: np.ndarray, train_s: float) -> Cell:
+    return Cell(method, n_target, seed, predicted_bt, evaluator.errors(predicted_bt), train_s)
+
+  yield cell("peripheral", 0, 0, x_bt, 0.0)
+  began = time.perf_counter()
+  gtf = transfer_function.fit(source.training, source.validation, margin)
+  yield cell("gtf_source", 0, 0, gtf.predict(x_bt), time.perf_counter() - began)
+  yield cell("source", 0, 0, loop.predict(trained.net, trained.params, trained.scaling, x_bt), 0.0)
+  for n_target in study.n_target:
+    for seed in study.seeds:
+      labelled = target.draw(n_target, seed)
+      began = time.perf_counter()
+      mean = mean_wave.fit(labelled, study.windows.fs_hz)
+      yield cell("mean_wave", n_target, seed, mean.predict(x_bt), time.perf_counter() - began)
+      began = time.perf_counter()
+      gtf = transfer_function.fit(labelled, target.validation, margin)
+      yield cell("gtf_target", n_target, seed, gtf.predict(x_bt), time.perf_counter() - began)
+      for name in STRATEGIES:
+        made, fitted = adapt(study, name, trained, labelled, seed)
+        predicted = loop.predict(made.net, made.params, made.scaling, x_bt)
+        yield cell(name, n_target, seed, predicted, fitted.train_s)
+
+
+def write_rows(path: str | os.PathLike[str], study: config.Study, done: list[Cell]) -> None:
+  """`study.csv`: a row per scenario, method, n_target, seed and subject, in the order of `COLUMNS`."""
+  partial = f"{os.fspath(path)}.partial"
+  with open(partial, "w", newline="", encoding="utf-8") as file:
+    writer = csv.writer(file)
+    writer.writerow(COLUMNS)
+    for cell in done:
+      for found in cell.errors:
+        numbers = [f"{value:.5f}" for value in dataclasses.astuple(found)[1:]]
+        row = (study.scenario, cell.method, cell.n_target, cell.seed, found.subject, *numbers, f"{cell.train_s:.3f}")
+        writer.writerow(row)
+  os.replace(partial, path)

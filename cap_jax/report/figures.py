@@ -1,0 +1,126 @@
+"""Figures of a study and of a reconstruction, as matplotlib figures."""
+
+import io
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from cap_jax.data import batches
+from cap_jax.evaluation.study import Cell
+from cap_jax.report import tables
+
+# Okabe and Ito's colours, told apart by colour-blind readers too
+COLOURS = {
+  "true": "#000000",
+  "peripheral": "#999999",
+  "mean_wave": "#F0E442",
+  "gtf_source": "#56B4E9",
+  "gtf_target": "#0072B2",
+  "source": "#CC79A7",
+  "scratch": "#E69F00",
+  "feature_transfer": "#009E73",
+}
+_STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "path"}
+
+
+def to_png(figure: Figure, dpi: int = 130) -> bytes:
+  """The figure as PNG."""
+  buffer = io.BytesIO()
+  figure.savefig(buffer, format="png", dpi=dpi)
+  return buffer.getvalue()
+
+
+def waves(test: batches.Pairs, cells: Mapping[str, Cell], judge: str, fs_hz: float) -> Figure:
+  """Rebuilt waves over true ones for the best, the median and the worst test subject of a method.
+
+  Args:
+    test: test windows.
+    cells: method → cell, drawn in this order.
+    judge: the method by whose RMSE the subjects are chosen.
+    fs_hz: sampling rate.
+  """
+  ranked = sorted(cells[judge].errors, key=lambda found: found.rmse_mmhg)
+  chosen = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}
+  with matplotlib.rc_context(_STYLE):
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    for axes, (word, found) in zip(np.atleast_1d(figure.subplots(1, 3)), chosen.items(), strict=True):
+      row = int(np.flatnonzero(test.subject_b == found.subject)[0])
+      part = slice(round(0.5 * fs_hz), round(2.5 * fs_hz))
+      time_s = np.arange(test.x_bt.shape[1])[part] / fs_hz
+      axes.plot(time_s, test.x_bt[row, part], color=COLOURS["peripheral"], lw=1, label="radial, measured")
+      axes.plot(time_s, test.y_bt[row, part], color=COLOURS["true"], lw=2.2, label="aortic root, true")
+      for method, cell in cells.items():
+        colour = COLOURS.get(method, "#D55E00")
+        axes.plot(time_s, cell.predicted_bt[row, part], color=colour, lw=1.3, label=tables.LABELS.get(method, method))
+      axes.set_title(f"{word} subject: {found.rmse_mmhg:.2f} mmHg")
+      axes.set_xlabel("time [s]")
+    figure.axes[0].set_ylabel("pressure [mmHg]")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+  return figure
+
+
+def few_shot(lines: Sequence[tables.Line]) -> Figure:
+  """Waveform RMSE against the number of labelled subjects; methods without labels as level lines."""
+  with matplotlib.rc_context(_STYLE):
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.subplots()
+    ends = sorted({line.n_target for line in lines if line.n_target > 0}) or [1]
+    for method in dict.fromkeys(line.method for line in lines):
+      points = [line for line in lines if line.method == method]
+      colour, label = COLOURS.get(method, "#D55E00"), tables.LABELS.get(method, method)
+      if points[0].n_target == 0:
+        axes.axhline(points[0].rmse_mmhg, color=colour, lw=1.2, ls="--", label=label)
+      else:
+        axes.plot([p.n_target for p in points], [p.rmse_mmhg for p in points], "o-", color=colour, label=label)
+    axes.set(xscale="log", yscale="log", xlabel="labelled target subjects", ylabel="waveform RMSE [mmHg], in silico")
+    axes.set_xticks(ends, [str(n) for n in ends])
+    axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+    axes.tick_params(axis="y", which="minor", labelsize=7)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+  return figure
+
+
+def training(curves: Mapping[str, np.ndarray]) -> Figure:
+  """Root of the training loss [mmHg] by step, averaged over 25 steps."""
+  with matplotlib.rc_context(_STYLE):
+    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for label, curve in curves.items():
+      blocks = curve[: len(curve) // 25 * 25].reshape(-1, 25).mean(1)
+      axes.semilogy(25 * (1 + np.arange(len(blocks))), np.sqrt(blocks), label=label)
+    axes.set(xlabel="step", ylabel="training RMSE [mmHg]")
+    axes.legend(frameon=False)
+  return figure
+
+
+def reconstruction(
+  time_s: np.ndarray, peripheral_mmhg: np.ndarray, aortic_mmhg: np.ndarray, site: str, gaps: Sequence[tuple[float, float, str]]
+) -> Figure:
+  """A record and its rebuilt aortic wave: the whole of it, and eight seconds from its middle.
+
+  Args:
+    time_s, peripheral_mmhg, aortic_mmhg: (time,), NaN in gaps.
+    site: of the peripheral wave.
+    gaps: start [s], end [s] and reason of each gap.
+  """
+  with matplotlib.rc_context(_STYLE):
+    figure = Figure(figsize=(10, 6), layout="constrained")
+    whole, detail = figure.subplots(2, 1)
+    known = np.flatnonzero(np.isfinite(aortic_mmhg))
+    middle = time_s[known[len(known) // 2]] if known.size else time_s[0]
+    near = (time_s >= middle - 4) & (time_s <= middle + 4)
+    for axes, part in ((whole, np.arange(time_s.size)), (detail, np.flatnonzero(near))):
+      axes.plot(time_s[part], peripheral_mmhg[part], color=COLOURS["peripheral"], lw=1, label=f"{site}, measured")
+      axes.plot(time_s[part], aortic_mmhg[part], color=COLOURS["feature_transfer"], lw=1.4, label="aortic root, rebuilt")
+      axes.set_ylabel("pressure [mmHg]")
+    for start, end, _ in gaps:
+      whole.axvspan(start, max(end, start), color="#D55E00", alpha=0.2, lw=1)
+    detail.set_xlabel("time [s]")
+    detail.legend(frameon=False, ncols=2)
+    whole.set_title("the whole record" + (", gaps shaded" if gaps else ""))
+    detail.set_title("eight seconds of it")
+  return figure

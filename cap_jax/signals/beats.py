@@ -1,0 +1,81 @@
+"""Beats of an arterial pressure wave: feet and the pressures between them.
+
+The upstroke is where the slope sum, the sum of positive slopes over 128 ms, is large (Zong et al., Computers in
+Cardiology 2003); the foot is the lowest pressure shortly before it.
+"""
+
+import dataclasses
+
+import numpy as np
+import scipy.signal
+
+from cap_jax.signals import filters
+
+_SLOPE_WINDOW_S = 0.128
+_REFRACTORY_S = 0.3
+_FOOT_SEARCH_S = 0.35
+_BLOCK_S = 10.0
+
+
+def _threshold(slope_t: np.ndarray, fs_hz: float) -> np.ndarray:
+  """Half the strongest slopes of each 10 s, so that the threshold follows a record of hours."""
+  size = max(int(_BLOCK_S * fs_hz), 1)
+  starts = range(0, max(len(slope_t) - size // 2, 1), size)
+  centres = [start + min(size, len(slope_t) - start) / 2 for start in starts]
+  strong = [np.percentile(slope_t[start : start + size], 97) for start in starts]
+  return 0.45 * np.interp(np.arange(len(slope_t)), centres, strong)
+
+
+def find_feet(p_t: np.ndarray, fs_hz: float) -> np.ndarray:
+  """Indices of the feet of all beats, increasing.
+
+  Args:
+    p_t: pressure without gaps, (time,).
+    fs_hz: sampling rate.
+  """
+  if p_t.size < int(0.3 * fs_hz) or np.ptp(p_t) == 0:
+    return np.zeros(0, dtype=int)
+  smooth = filters.lowpass(np.asarray(p_t, dtype=float), fs_hz, 16.0)
+  slope = np.maximum(np.diff(smooth, prepend=smooth[0]), 0)
+  width = max(int(_SLOPE_WINDOW_S * fs_hz), 1)
+  slope_sum = np.convolve(slope, np.ones(width))[: slope.size]
+  peaks, _ = scipy.signal.find_peaks(
+    slope_sum, height=_threshold(slope_sum, fs_hz), distance=max(int(_REFRACTORY_S * fs_hz), 1)
+  )
+  feet: list[int] = []
+  for peak in peaks:
+    # the upstroke lies within the window that the slope sum looked back on
+    first = max(peak - width, 0)
+    steepest = first + int(np.argmax(slope[first : peak + 1]))
+    start = max(steepest - int(_FOOT_SEARCH_S * fs_hz), feet[-1] + 1 if feet else 0)
+    foot = start + int(np.argmin(smooth[start : steepest + 1])) if steepest >= start else steepest
+    if foot > 0 and (not feet or foot - feet[-1] >= int(_REFRACTORY_S * fs_hz) // 2):
+      feet.append(foot)
+  return np.array(feet, dtype=int)
+
+
+@dataclasses.dataclass(frozen=True)
+class BeatPressures:
+  """Per beat, each (beat,): systolic, diastolic, pulse and mean pressure [mmHg]."""
+
+  systolic: np.ndarray
+  diastolic: np.ndarray
+  pulse: np.ndarray
+  mean: np.ndarray
+
+
+def pressures(p_t: np.ndarray, feet: np.ndarray) -> BeatPressures:
+  """Pressures of the beats between successive feet.
+
+  Args:
+    p_t: (time,) pressure [mmHg].
+    feet: (beat + 1,) increasing indices; fewer than two give empty arrays.
+  """
+  if len(feet) < 2:
+    empty = np.zeros(0)
+    return BeatPressures(empty, empty, empty, empty)
+  beats = [p_t[a:b] for a, b in zip(feet[:-1], feet[1:], strict=True)]
+  systolic = np.array([beat.max() for beat in beats])
+  diastolic = np.array([beat.min() for beat in beats])
+  mean = np.array([beat.mean() for beat in beats])
+  return BeatPressures(systolic, diastolic, systolic - diastolic, mean)

@@ -1,0 +1,31 @@
+"""Resampling between clocks, without a shift in time."""
+
+import numpy as np
+import scipy.interpolate
+import scipy.signal
+
+
+def lowpass(p_t: np.ndarray, fs_hz: float, cutoff_hz: float) -> np.ndarray:
+  """Zero-phase Butterworth low-pass of order 4 (2 + 2, forward and back); as it is where the cut-off is not below the
+  Nyquist frequency or the wave is too short to filter."""
+  if cutoff_hz >= 0.5 * fs_hz or p_t.shape[-1] <= 12:
+    return p_t
+  sos = scipy.signal.butter(2, cutoff_hz, fs=fs_hz, output="sos")
+  return scipy.signal.sosfiltfilt(sos, p_t, axis=-1)
+
+
+def resample(time_s: np.ndarray, p_t: np.ndarray, at_s: np.ndarray) -> np.ndarray:
+  """A wave on another clock, by cubic interpolation; low-passed first where the new clock is slower.
+
+  Args:
+    time_s: increasing times of the samples [s].
+    p_t: the wave, without NaN.
+    at_s: increasing times asked for [s], within those given up to one sample.
+  """
+  if len(time_s) < 4:
+    return np.interp(at_s, time_s, p_t)
+  step, new_step = np.median(np.diff(time_s)), np.median(np.diff(at_s)) if len(at_s) > 1 else 0.0
+  if new_step > 1.01 * step:
+    p_t = lowpass(p_t, 1 / step, 0.4 / new_step)
+  wave = scipy.interpolate.CubicSpline(time_s, p_t)
+  return wave(np.clip(at_s, time_s[0], time_s[-1]))

@@ -1,0 +1,63 @@
+"""Where a pressure record can be used, and why not elsewhere."""
+
+import dataclasses
+
+import numpy as np
+import scipy.ndimage
+
+LOW_MMHG, HIGH_MMHG = 15.0, 320.0
+FLAT_S, FLAT_RANGE_MMHG = 1.5, 4.0
+_PAUSE = 2.5  # a step of the clock longer than this many samples is a gap
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+  """Samples [start, stop) of a record, and why they cannot be used ("" if they can)."""
+
+  start: int
+  stop: int
+  reason: str = ""
+
+
+def _runs(mask_t: np.ndarray) -> list[tuple[int, int]]:
+  edges = np.flatnonzero(np.diff(np.concatenate([[0], mask_t.astype(np.int8), [0]])))
+  return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+
+
+def flat(p_t: np.ndarray, fs_hz: float) -> np.ndarray:
+  """Samples that belong to a stretch of `FLAT_S` seconds whose range stays below `FLAT_RANGE_MMHG`: no pulse."""
+  size = max(int(FLAT_S * fs_hz), 3)
+  if p_t.size < size:
+    return np.full(p_t.shape, np.ptp(p_t) < FLAT_RANGE_MMHG if p_t.size else True)
+  filled = np.where(np.isfinite(p_t), p_t, 0.0)
+  span_t = scipy.ndimage.maximum_filter1d(filled, size) - scipy.ndimage.minimum_filter1d(filled, size)
+  centre = span_t < FLAT_RANGE_MMHG
+  half = size // 2
+  centre[:half] = centre[-half:] = False  # a window that reaches over the end is no evidence
+  return scipy.ndimage.binary_dilation(centre, iterations=half) if centre.any() else centre
+
+
+def find_spans(time_s: np.ndarray, p_mmhg: np.ndarray) -> tuple[list[Span], list[Span]]:
+  """Usable spans and gaps of a record, in order.
+
+  A gap is a run of NaN, of pressures outside 15–320 mmHg or without a pulse for 1.5 s. A pause of the clock ends a span
+  and is reported as an empty gap.
+
+  Args:
+    time_s: strictly increasing [s].
+    p_mmhg: pressure of the same shape.
+  """
+  step_s = float(np.median(np.diff(time_s))) if time_s.size > 1 else 1.0
+  missing = ~np.isfinite(p_mmhg)
+  outside = ~missing & ((p_mmhg < LOW_MMHG) | (p_mmhg > HIGH_MMHG))
+  still = flat(p_mmhg, 1 / step_s) & ~missing & ~outside
+  pauses = np.flatnonzero(np.diff(time_s) > _PAUSE * step_s) + 1
+  gaps = [Span(a, b, "no data") for a, b in _runs(missing)]
+  gaps += [Span(a, b, f"outside {LOW_MMHG:g}–{HIGH_MMHG:g} mmHg") for a, b in _runs(outside)]
+  gaps += [Span(a, b, "flat line") for a, b in _runs(still)]
+  gaps += [Span(int(k), int(k), f"pause of {time_s[k] - time_s[k - 1]:.2f} s in the clock") for k in pauses]
+  good = []
+  for start, stop in _runs(~(missing | outside | still)):
+    cuts = [start, *pauses[(pauses > start) & (pauses < stop)].tolist(), stop]
+    good += [Span(int(a), int(b)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+  return good, sorted(gaps, key=lambda gap: (gap.start, gap.stop))

@@ -1,0 +1,70 @@
+"""Windows of a record, and a record from overlapping windows."""
+
+import numpy as np
+
+from cap_jax.signals import beats
+
+
+def frame(x_t: np.ndarray, length: int, hop: int) -> np.ndarray:
+  """(window, length) windows at multiples of `hop` that lie wholly within the record; a copy.
+
+  Raises:
+    ValueError: the record is shorter than a window.
+  """
+  if x_t.shape[-1] < length:
+    raise ValueError(f"a record of {x_t.shape[-1]} samples is shorter than a window of {length}")
+  return np.lib.stride_tricks.sliding_window_view(x_t, length, axis=-1)[..., ::hop, :].copy()
+
+
+def starts_covering(size: int, length: int, hop: int) -> np.ndarray:
+  """Starts of windows that cover a record of `size` ≥ `length` samples to its last one."""
+  return np.unique(np.append(np.arange(0, size - length + 1, hop), size - length))
+
+
+def blend(windows_nt: np.ndarray, starts: np.ndarray, size: int, margin: int) -> np.ndarray:
+  """One record from overlapping windows, weighted by a raised cosine that leaves out the margin at each end.
+
+  Only the first and last `margin` samples of the record, which no window sees inside its margins, come from a window's
+  edge.
+  """
+  length = windows_nt.shape[1]
+  inner = np.sin(np.pi * (np.arange(length - 2 * margin) + 0.5) / (length - 2 * margin)) ** 2
+  weight = np.full(length, 1e-6)  # where nothing better is at hand
+  weight[margin : length - margin] += inner
+  total, norm = np.zeros(size), np.zeros(size)
+  for window, start in zip(windows_nt, starts, strict=True):
+    total[start : start + length] += weight * window
+    norm[start : start + length] += weight
+  return total / norm
+
+
+def extend_periodically(x_t: np.ndarray, fs_hz: float, before: int, after: int) -> np.ndarray:
+  """A record lengthened at both ends by its own beats.
+
+  With two feet or more, the first and the last whole beat are repeated outwards. With fewer, the record is taken as one
+  beat of a periodic wave. The drift between the ends of a beat is shared out over it, so that repeats join.
+
+  Args:
+    x_t: (time,) at least one beat.
+    fs_hz: sampling rate.
+    before, after: samples to add.
+
+  Returns:
+    (before + time + after,).
+  """
+  feet = beats.find_feet(x_t, fs_hz)
+  if len(feet) < 2:
+    feet = np.array([0, len(x_t)])
+  first, last = _closed(x_t[feet[0] : feet[1]]), _closed(x_t[feet[-2] : feet[-1]])
+  # phases are counted from the feet, so that the repeats continue the wave that they touch
+  left = first[np.arange(-before - feet[0], -feet[0]) % len(first)]
+  right = last[(np.arange(len(x_t), len(x_t) + after) - feet[-1]) % len(last)]
+  return np.concatenate([left, x_t, right])
+
+
+def _closed(beat_t: np.ndarray) -> np.ndarray:
+  """A beat without the drift between its ends."""
+  if len(beat_t) < 3:
+    return beat_t
+  step = beat_t[-1] + (beat_t[-1] - beat_t[-2]) - beat_t[0]
+  return beat_t - step * (np.arange(len(beat_t)) / len(beat_t) - 0.5)

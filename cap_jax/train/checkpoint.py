@@ -1,0 +1,131 @@
+"""Checkpoints: parameters, model config and scaling together, written and read whole. The only place with orbax.
+
+A checkpoint is a folder: `config.json` says what the parameters belong to, `params` holds them (orbax). It is written
+beside its place and moved there when complete, so that nobody meets half of one. It is restored against the structure
+that its config implies: a missing, foreign or misshapen leaf is an error, never a warning.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from cap_jax import config
+from cap_jax.data import batches
+from cap_jax.models import net as nets
+from cap_jax.transfer import surgery
+from cap_jax.types import InputError, Params
+
+FORMAT = 1
+_REMEDY = "make one with: python -m experiments.pretrain --workdir=DIR, and give DIR/checkpoint"
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+  """A trained network with all that its use needs.
+
+  Attributes:
+    params: {"f": θ_f, "r": θ_r}.
+    model: its architecture.
+    windows: rate, length and margin of its windows.
+    scaling: of its input and output, from the training subjects.
+    site: the peripheral site it reads.
+    about: plain facts for the reader: training, figures, seeds.
+  """
+
+  params: Params
+  model: config.Model
+  windows: config.Windows
+  scaling: batches.Scaling
+  site: str
+  about: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+  @property
+  def net(self) -> nets.Net:
+    return nets.make_net(self.model)
+
+
+def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+  """Writes a checkpoint to a folder that does not exist yet.
+
+  Raises:
+    InputError: the folder exists.
+  """
+  path = os.path.abspath(path)
+  if os.path.exists(path):
+    raise InputError(f"{path}: exists already; choose another --workdir or remove it")
+  partial = f"{path}.partial-{os.getpid()}"
+  shutil.rmtree(partial, ignore_errors=True)
+  os.makedirs(partial)
+  try:
+    content = {
+      "format": FORMAT,
+      "site": checkpoint.site,
+      "model": dataclasses.asdict(checkpoint.model),
+      "windows": dataclasses.asdict(checkpoint.windows),
+      "scaling": dataclasses.asdict(checkpoint.scaling),
+      "about": checkpoint.about,
+    }
+    with open(os.path.join(partial, "config.json"), "w", encoding="utf-8") as file:
+      json.dump(content, file, indent=1)
+    with ocp.StandardCheckpointer() as checkpointer:
+      checkpointer.save(os.path.join(partial, "params"), jax.tree.map(np.asarray, checkpoint.params))
+    os.rename(partial, path)
+  finally:
+    shutil.rmtree(partial, ignore_errors=True)
+
+
+def load(path: str | os.PathLike[str]) -> Checkpoint:
+  """Reads a checkpoint.
+
+  Raises:
+    InputError: there is none, it is of another format, or its parameters are not those that its config implies.
+  """
+  path = os.path.abspath(path)
+  header = os.path.join(path, "config.json")
+  if not os.path.isfile(header):
+    raise InputError(f"{path}: no checkpoint there; {_REMEDY}")
+  try:
+    with open(header, encoding="utf-8") as file:
+      content = json.load(file)
+    if content["format"] != FORMAT:
+      raise InputError(f"{header}: format {content['format']}, this version reads format {FORMAT}; {_REMEDY}")
+    model = config.Model(**content["model"])
+    spec = config.Windows(**content["windows"])
+    scaling = batches.Scaling(**content["scaling"])
+    site, about = content["site"], content["about"]
+    net = nets.make_net(model)
+    expected = jax.eval_shape(lambda: net.init(jax.random.key(0), spec.samples))
+  except InputError:
+    raise
+  except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+    raise InputError(f"{header}: damaged or of another project ({error!r}); {_REMEDY}") from None
+  return Checkpoint(_restore(os.path.join(path, "params"), expected), model, spec, scaling, site, about)
+
+
+def _restore(path: str, expected: Params) -> Params:
+  with ocp.StandardCheckpointer() as checkpointer:
+    try:
+      metadata = checkpointer.metadata(path)
+      stored = surgery.leaf_paths(metadata.item_metadata.tree)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+      raise InputError(f"{path}: the parameters cannot be read ({type(error).__name__}); {_REMEDY}") from None
+    wanted = surgery.leaf_paths(expected)
+    for leaf in sorted(set(stored) ^ set(wanted)):
+      side = "is not stored" if leaf in wanted else "is stored but belongs to no such network"
+      raise InputError(f"{path}: parameter {leaf} {side}; config.json and params do not belong together")
+    for leaf, shape in wanted.items():
+      if tuple(stored[leaf].shape) != shape.shape:
+        raise InputError(
+          f"{path}: parameter {leaf} has shape {tuple(stored[leaf].shape)}, config.json implies {shape.shape}; "
+          "config.json and params do not belong together"
+        )
+    try:
+      return checkpointer.restore(path, expected)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+      raise InputError(f"{path}: the parameters are damaged ({type(error).__name__}); {_REMEDY}") from None

@@ -1,0 +1,100 @@
+"""What all experiments share: launching, configs, work folders, provenance."""
+
+import dataclasses
+import importlib.metadata
+import os
+import platform
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from absl import app, flags
+from ml_collections import ConfigDict
+
+from cap_jax.types import InputError
+
+T = TypeVar("T")
+
+
+def to_config_dict(value: Any) -> ConfigDict:
+  """A frozen config as a `ConfigDict`, so that `--config.field=value` overrides it."""
+  return ConfigDict(dataclasses.asdict(value), convert_dict=True)
+
+
+def from_config_dict(kind: type[T], mapping: Mapping[str, Any]) -> T:
+  """The frozen config again, nested ones included."""
+  hints = typing.get_type_hints(kind)
+  values = {}
+  for name, value in mapping.items():
+    if dataclasses.is_dataclass(hints[name]):
+      value = from_config_dict(typing.cast(type, hints[name]), value)
+    elif typing.get_origin(hints[name]) is tuple:
+      value = tuple(value)
+    values[name] = value
+  return kind(**values)
+
+
+def launch(main: Callable[[], None]) -> None:
+  """Runs an experiment. Bad input and bad flags are one line on standard error and exit status 2."""
+
+  def parse(argv: list[str]) -> list[str]:
+    try:
+      return flags.FLAGS(argv)
+    except (flags.Error, AttributeError, KeyError, TypeError, OSError) as error:
+      _fail(str(error).strip().splitlines()[0])
+      raise AssertionError from error
+
+  def guarded(argv: list[str]) -> None:
+    if len(argv) > 1:
+      _fail(f"{argv[1]!r} is no flag; write --flag=value")
+    try:
+      main()
+    except InputError as error:
+      _fail(str(error))
+
+  app.run(guarded, flags_parser=parse)
+
+
+def _fail(message: str) -> None:
+  sys.stdout.flush()
+  print(f"error: {message}", file=sys.stderr)
+  sys.exit(2)
+
+
+def new_folder(path: str) -> str:
+  """Makes a work folder.
+
+  Raises:
+    InputError: it holds something already, or cannot be made.
+  """
+  try:
+    os.makedirs(path, exist_ok=True)
+    if os.listdir(path):
+      raise InputError(f"--workdir={path}: holds files already; choose another folder or remove it")
+  except OSError as error:
+    raise InputError(f"--workdir={path}: cannot be used ({error.strerror})") from None
+  return path
+
+
+def next_folder(stem: str) -> str:
+  """`stem`, or the first of `stem`-2, `stem`-3 … that does not exist yet; made."""
+  number, path = 1, stem
+  while os.path.exists(path):
+    number += 1
+    path = f"{stem}-{number}"
+  return new_folder(path)
+
+
+def provenance(**facts: str) -> dict[str, str]:
+  """Command, versions and machine, beside the facts given."""
+  packages = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
+  versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+  module = sys.modules["__main__"].__spec__
+  program = f"python -m {module.name}" if module is not None else sys.argv[0]
+  return {
+    "command": " ".join([program, *sys.argv[1:]]),
+    **facts,
+    "versions": f"Python {platform.python_version()}, {versions}",
+    "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+  }
