@@ -157,7 +157,7 @@ class Study:
   target_seconds: float = 60.0
   model: Model = Model()
   windows: Windows = Windows()
-  pretrain: Training = Training()
-  scratch: Training = Training(steps=600)
-  transfer: Training = Training(steps=600)
+  pretrain: Training = Training(learning_rate=2e-2)
+  scratch: Training = Training(steps=1000, weight_decay=0.1)
+  transfer: Training = Training(steps=1000, weight_decay=0.1)
   cohort_seed: int = 2024

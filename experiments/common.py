@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 from cap_jax.types import InputError
@@ -46,6 +46,7 @@ def launch(main: Callable[[], None]) -> None:
       raise AssertionError from error
 
   def guarded(argv: list[str]) -> None:
+    logging.set_verbosity(logging.WARNING)  # what libraries say in passing is no concern of the reader
     if len(argv) > 1:
       _fail(f"{argv[1]!r} is no flag; write --flag=value")
     try:

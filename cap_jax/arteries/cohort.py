@@ -53,7 +53,7 @@ def respond(subject: population.Subject, omega_k: jax.Array, physics: waves.Phys
   )
   transmural = (subject.map_mmhg - subject.p_ext_mmhg) * MMHG_PA
   response = waves.respond(net, physics, pieces, load, transmural, omega_k)
-  z_pk = response.z_in_k * response.h_pk * (ML_M3 / MMHG_PA)
+  z_pk = response.z_in_k[None] * response.h_pk * (ML_M3 / MMHG_PA)
   # PPG (Charlton 2019): V = ∫ (q − p/R) dt with q the flow into the terminal and R its resistance
   finger_row = network.read_table().rows([network.SITES["digital"][0]])[0]
   finger = int(np.flatnonzero(net.terminal == finger_row)[0])
@@ -184,7 +184,7 @@ def _record(
   swing = spec.pressure_swing_mmhg * jnp.sin(
     2 * jnp.pi * breathing_hz * jnp.arange(out) / fs_hz + jax.random.uniform(baseline_key, maxval=2 * jnp.pi)
   )
-  return _name(p_pt[:-1] + population.P_OUT_MMHG + swing, p_pt[-1])
+  return _name(p_pt[:-1] + population.P_OUT_MMHG + swing[None], p_pt[-1])
 
 
 @functools.partial(jax.jit, static_argnames=("seconds", "fs_hz", "rhythm_spec", "physics", "chunk"))

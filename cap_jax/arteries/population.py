@@ -69,15 +69,14 @@ def _line_relative_to_25(age: np.ndarray, value: np.ndarray) -> tuple[float, flo
   return float(slope / at_25), float(intercept / at_25)
 
 
+@jnp.vectorize
 def mean_pwv(age: jax.Array, map_mmhg: jax.Array) -> jax.Array:
   """Mean cf-PWV [m/s]; linear between the classes of mean pressure, extrapolated below the first."""
-  by_class = _PWV_A * age[..., None] + _PWV_B * age[..., None] ** 2 + _PWV_C
+  by_class = _PWV_A * age + _PWV_B * age**2 + _PWV_C
   left = jnp.clip(jnp.searchsorted(jnp.asarray(_PWV_CLASS_MAP), map_mmhg) - 1, 0, len(_PWV_C) - 2)
   share = (map_mmhg - jnp.asarray(_PWV_CLASS_MAP)[left]) / jnp.asarray(np.diff(_PWV_CLASS_MAP))[left]
   share = jnp.minimum(share, 1.0)
-  low = jnp.take_along_axis(by_class, left[..., None], -1)[..., 0]
-  high = jnp.take_along_axis(by_class, left[..., None] + 1, -1)[..., 0]
-  return low * (1 - share) + high * share
+  return by_class[left] * (1 - share) + by_class[left + 1] * share
 
 
 def draw(key: jax.Array, spec: config.Population, count: int) -> Subject:

@@ -49,6 +49,15 @@ def check_site(site: str, flag: str = "--site") -> None:
     raise InputError(f"{flag}={site}: unknown site; choose one of {', '.join(SITES)}")
 
 
+def check_pressure_site(site: str) -> None:
+  """Raises:
+  InputError: the site is unknown, or its wave is no pressure, or it is the aortic root itself."""
+  check_site(site)
+  if site in (PPG, "aortic_root"):
+    choices = ", ".join(known for known in SITES if known not in (PPG, "aortic_root"))
+    raise InputError(f"--site={site}: the input must be a peripheral pressure; choose one of {choices}")
+
+
 def check_clock(time_s: np.ndarray, where: str) -> None:
   """Raises:
   InputError: fewer than two samples, or a clock that is not finite and strictly increasing."""

@@ -18,7 +18,7 @@ from cap_jax.data import batches, splits, virtual
 from cap_jax.evaluation import errors
 from cap_jax.models import net as nets
 from cap_jax.train import checkpoint, loop
-from cap_jax.transfer import STRATEGIES, scratch
+from cap_jax.transfer import STRATEGIES, scratch, surgery
 from cap_jax.types import InputError
 
 COLUMNS = ("scenario", "method", "n_target", "seed", *(f.name for f in dataclasses.fields(errors.SubjectErrors)), "train_s")
@@ -136,23 +136,24 @@ def pretrain(study: config.Study, source: Source) -> tuple[checkpoint.Checkpoint
 
 def adapt(
   study: config.Study, strategy_name: str, source: checkpoint.Checkpoint, labelled: batches.Pairs, seed: int
-) -> tuple[checkpoint.Checkpoint, loop.Fitted]:
+) -> tuple[checkpoint.Checkpoint, loop.Fitted, list[surgery.Leaf]]:
   """Trains θ_t on labelled target windows by a strategy: θ⁰ by merge, then its loss.
 
-  Scaling comes with the source where parameters do; from the labelled subjects where nothing is taken.
+  Scaling comes with the source where parameters do; from the labelled subjects where nothing is taken. The third value
+  is the report of the merge.
   """
   strategy = STRATEGIES[strategy_name]
   spec = dataclasses.replace(study.transfer if strategy.take else study.scratch, seed=seed)
   net = nets.make_net(study.model)
   fresh = net.init(jax.random.key(seed), study.windows.samples)
-  params, _ = strategy.start(source.params, fresh)
+  params, report = strategy.start(source.params, fresh)
   scaling = source.scaling if strategy.take else batches.fit_scaling(labelled)
   n_target = len(labelled.subjects)
   label = f"{strategy_name}, n={n_target}, seed {seed}"
   fitted = loop.fit(net, strategy, params, labelled, scaling, spec, study.windows.margin, label)
   about = {"strategy": strategy_name, "n_target": n_target, "seed": seed, "source": source.about}
   made = checkpoint.Checkpoint(fitted.params, study.model, study.windows, scaling, study.site, about)
-  return made, fitted
+  return made, fitted, report
 
 
 def cells(study: config.Study, source: Source, target: Target, trained: checkpoint.Checkpoint) -> Iterator[Cell]:
@@ -181,7 +182,7 @@ def cells(study: config.Study, source: Source, target: Target, trained: checkpoi
       gtf = transfer_function.fit(labelled, target.validation, margin)
       yield cell("gtf_target", n_target, seed, gtf.predict(x_bt), time.perf_counter() - began)
       for name in STRATEGIES:
-        made, fitted = adapt(study, name, trained, labelled, seed)
+        made, fitted, _ = adapt(study, name, trained, labelled, seed)
         predicted = loop.predict(made.net, made.params, made.scaling, x_bt)
         yield cell(name, n_target, seed, predicted, fitted.train_s)
 

@@ -2,9 +2,28 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
 from cap_jax.models import convolution
+
+
+def overlap_add(pieces_bnp: jax.Array) -> jax.Array:
+  """Pieces of two patches, each centred on its token, laid half over each other with raised cosines that add up to one.
+
+  Args:
+    pieces_bnp: (batch, token, 2 · patch).
+
+  Returns:
+    (batch, token · patch): smooth from token to token.
+  """
+  batch, tokens, width = pieces_bnp.shape
+  patch = width // 2
+  weight = np.sin(np.pi * (np.arange(width) + 0.5) / width) ** 2
+  weighted = jnp.pad(pieces_bnp * weight.astype(np.float32)[None, None], ((0, 0), (1, 1), (0, 0)))
+  first = weighted[:, 1:, :patch].reshape(batch, -1)
+  second = weighted[:, :-1, patch:].reshape(batch, -1)
+  return (first + second)[:, patch // 2 : patch // 2 + tokens * patch]
 
 
 class WaveformHead(nn.Module):
@@ -20,5 +39,4 @@ class WaveformHead(nn.Module):
   @nn.compact
   def __call__(self, h_bnd: jax.Array, x_bt: jax.Array) -> jax.Array:
     u = nn.gelu(convolution.ShiftedConv(self.channels, 3, name="conv")(h_bnd))
-    wave_bnp = convolution.ShiftedConv(self.patch, 3, name="wave")(u)
-    return x_bt + wave_bnp.reshape(x_bt.shape)
+    return x_bt + overlap_add(nn.Dense(2 * self.patch, name="wave")(u))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cap_jax.evaluation.study import Cell
+from cap_jax.transfer import surgery
 
 LABELS = {
   "peripheral": "peripheral wave as it is",
@@ -63,6 +64,12 @@ def summarise(cells: Sequence[Cell]) -> list[Line]:
       )
     )
   return lines
+
+
+def merge_report(report: Sequence[surgery.Leaf]) -> str:
+  """What became of each leaf in a merge, for a terminal."""
+  width = max(len(leaf.path) for leaf in report)
+  return "\n".join(f"{leaf.path.ljust(width)}  {leaf.fate.ljust(11)}  {leaf.shape}" for leaf in report)
 
 
 def rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:

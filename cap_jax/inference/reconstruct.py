@@ -1,0 +1,148 @@
+"""A checkpoint and a peripheral record of any length and rate → the aortic wave on the record's own clock."""
+
+import dataclasses
+
+import numpy as np
+
+from cap_jax.data import recordings
+from cap_jax.signals import beats, filters, quality, windows
+from cap_jax.train import checkpoint, loop
+from cap_jax.types import InputError
+
+SHORTEST_S = 0.33  # one beat at 180 a minute
+
+
+@dataclasses.dataclass(frozen=True)
+class Beat:
+  """One beat, foot to foot of the aortic wave: pressures [mmHg] at the aortic root and at the peripheral site."""
+
+  time_s: float
+  hr_bpm: float
+  csbp_mmhg: float
+  cdbp_mmhg: float
+  cpp_mmhg: float
+  cmap_mmhg: float
+  peripheral_sbp_mmhg: float
+  peripheral_dbp_mmhg: float
+  peripheral_pp_mmhg: float
+  peripheral_map_mmhg: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Gap:
+  """A stretch without a reconstruction, from `start_s` to `end_s`, and the reason."""
+
+  start_s: float
+  end_s: float
+  reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Reconstruction:
+  """The aortic wave of a record.
+
+  time_s, peripheral_mmhg, aortic_mmhg: (time,) on the clock of the input; NaN in the gaps.
+  """
+
+  time_s: np.ndarray
+  peripheral_mmhg: np.ndarray
+  aortic_mmhg: np.ndarray
+  beats: list[Beat]
+  gaps: list[Gap]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Piece:
+  """A usable span on the network's clock, lengthened by its own beats.
+
+  at_s, wave_t: (time,) clock [s] and peripheral pressure; own: the samples of the span itself.
+  """
+
+  span: quality.Span
+  at_s: np.ndarray
+  wave_t: np.ndarray
+  own: slice
+  starts: np.ndarray
+
+
+def _prepare(time_s: np.ndarray, p_t: np.ndarray, span: quality.Span, trained: checkpoint.Checkpoint) -> _Piece:
+  spec = trained.windows
+  part = slice(span.start, span.stop)
+  count = int(np.floor((time_s[span.stop - 1] - time_s[span.start]) * spec.fs_hz + 1e-6)) + 1
+  at_s = time_s[span.start] + np.arange(count) / spec.fs_hz
+  wave = filters.resample(time_s[part], p_t[part], at_s)
+  spare = max(spec.samples - count, 2 * spec.margin)
+  before = spare // 2
+  wave = windows.extend_periodically(wave, spec.fs_hz, before, spare - before)
+  at_s = time_s[span.start] + (np.arange(len(wave)) - before) / spec.fs_hz
+  return _Piece(span, at_s, wave, slice(before, before + count), windows.starts_covering(len(wave), spec.samples, spec.samples // 2))
+
+
+def _beats(piece: _Piece, aortic_t: np.ndarray, fs_hz: float) -> list[Beat]:
+  at_s, aortic_t, peripheral_t = piece.at_s[piece.own], aortic_t[piece.own], piece.wave_t[piece.own]
+  feet = beats.find_feet(aortic_t, fs_hz)
+  central, peripheral = beats.pressures(aortic_t, feet), beats.pressures(peripheral_t, feet)
+  return [
+    Beat(
+      float(at_s[feet[k]]),
+      float(60 * fs_hz / (feet[k + 1] - feet[k])),
+      *(float(getattr(central, name)[k]) for name in ("systolic", "diastolic", "pulse", "mean")),
+      *(float(getattr(peripheral, name)[k]) for name in ("systolic", "diastolic", "pulse", "mean")),
+    )
+    for k in range(len(feet) - 1)
+  ]
+
+
+def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording) -> Reconstruction:
+  """Rebuilds the aortic pressure wave.
+
+  Each usable span is lengthened by its own beats at both ends, cut into half-overlapping windows and blended, so that no
+  window's edge shows. A span of one beat is taken as periodic.
+
+  Args:
+    trained: the network; its site is the recording's.
+    recording: one peripheral pressure on a strictly increasing clock, regular or not.
+
+  Raises:
+    InputError: the recording has no wave of the checkpoint's site, or no usable span.
+  """
+  site = trained.site
+  if site not in recording.signals:
+    raise InputError(
+      f"{recording.subject}: has {', '.join(recording.sites)}, the checkpoint reads {site}; "
+      f"make one with: python -m experiments.pretrain --site={recording.sites[0]} --workdir=DIR"
+    )
+  time_s, p_t = recording.time_s, recording.signals[site]
+  good, lost = quality.find_spans(time_s, p_t)
+  short = [span for span in good if time_s[span.stop - 1] - time_s[span.start] < SHORTEST_S]
+  lost += [quality.Span(span.start, span.stop, "shorter than one beat") for span in short]
+  gaps = [
+    Gap(float(time_s[max(g.start - (g.start == g.stop), 0)]), float(time_s[max(g.stop - 1, g.start)]), g.reason)
+    for g in sorted(lost, key=lambda span: span.start)
+  ]
+  pieces = [_prepare(time_s, p_t, span, trained) for span in good if span not in short]
+  if not pieces:
+    reasons = ", ".join(dict.fromkeys(gap.reason for gap in gaps)) or "too short"
+    raise InputError(f"{recording.subject}: no usable stretch of one beat or more ({reasons})")
+
+  spec = trained.windows
+  x_bt = np.concatenate([piece.wave_t[start : start + spec.samples][None] for piece in pieces for start in piece.starts])
+  y_bt = loop.predict(trained.net, trained.params, trained.scaling, x_bt)
+  aortic = np.full(p_t.shape, np.nan)
+  found: list[Beat] = []
+  first = 0
+  for piece in pieces:
+    rows = slice(first, first + len(piece.starts))
+    first = rows.stop
+    wave = windows.blend(y_bt[rows], piece.starts, len(piece.wave_t), spec.margin)
+    part = slice(piece.span.start, piece.span.stop)
+    aortic[part] = filters.resample(piece.at_s, wave, time_s[part])
+    found += _beats(piece, wave, spec.fs_hz)
+  return Reconstruction(time_s, np.where(np.isfinite(aortic), p_t, np.nan), aortic, found, gaps)
+
+
+def summary(found: list[Beat]) -> dict[str, dict[str, float]]:
+  """Mean and SD over beats of every quantity of `Beat` but its time; empty without beats."""
+  names = [field.name for field in dataclasses.fields(Beat) if field.name != "time_s"]
+  values = {name: np.array([getattr(beat, name) for beat in found]) for name in names if found}
+  return {name: {"mean": float(v.mean()), "sd": float(v.std())} for name, v in values.items()}

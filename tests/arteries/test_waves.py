@@ -1,0 +1,212 @@
+"""The linear solution against independent physics: a dense solve, a nonlinear solver, closed forms."""
+
+from importlib import resources
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+
+from cap_jax import config
+from cap_jax.arteries import cohort, heart, network, population, terminals, wall, waves
+from cap_jax.arteries.terminals import MMHG_PA
+
+
+def dense_pressures(subject, harmonics=40):
+  """Root, radial and digital spectra [mmHg per ml/s] in complex128, written from the equations alone.
+
+  Chains of exact transmission lines with cosh and sinh of the complex propagation constant and Bessel functions of
+  complex argument; nodal analysis of the whole network at each frequency.
+  """
+  net, table = network.reference_network(), network.read_table()
+  s = {k: float(v) for k, v in subject._asdict().items()}
+  radius_in, radius_out, length = (np.asarray(x, dtype=float) for x in population.geometry(subject))
+  k3 = float(wall.solve_k3(*map(jnp.asarray, (radius_in, radius_out, length)), subject.pwv_m_s, 1060.0))
+  rho, mu = 1060.0, 2.5e-3
+
+  def eh(r):
+    return (3e5 * np.exp(-1350 * r) + k3) * r
+
+  def pout(x):
+    return x * MMHG_PA
+
+  bed_r = 0.0
+  loads = {}
+  for arteries, r_bed, c_bed in terminals._BEDS:
+    bed_r += 1 / r_bed
+    areas = np.array([radius_out[table.rows([a])[0]] ** 2 for a in arteries])
+    for a, area in zip(arteries, areas, strict=True):
+      loads[a] = (r_bed * areas.sum() / area, c_bed * area / areas.sum() * s["compliance_scale"])
+  co = s["sv_ml"] * s["hr_bpm"] / 60
+  factor = (s["map_mmhg"] - 33.2 - 1.7) / co * bed_r
+
+  transmural = pout(s["map_mmhg"] - s["p_ext_mmhg"])
+  cuts = {}
+  for row, a, b in zip(net.artery, net.start, net.end, strict=True):
+    cuts.setdefault(int(row), []).append((a, b))
+  names = {}
+
+  def node(row, cut):
+    if cut == 0:
+      return names.setdefault(("n", int(table.node_in[row])), len(names))
+    if cut == 1:
+      return names.setdefault(("n", int(table.node_out[row])), len(names))
+    return names.setdefault((row, cut), len(names))
+
+  lines = []
+  for row, parts in cuts.items():
+    for a, b in parts:
+      r = radius_in[row] + (radius_out[row] - radius_in[row]) * (a + b) / 2
+      lines.append((node(row, a), node(row, b), r, length[row] * (b - a)))
+  root, radial = names["n", 1], names["n", 23]
+  digital = names["n", 106]
+  result = []
+  for k in range(harmonics + 1):
+    w = 2 * np.pi * s["hr_bpm"] / 60 * k
+    y = np.zeros((len(names), len(names)), dtype=complex)
+    for i, j, r, l in lines:
+      beta = 4 / 3 * np.sqrt(np.pi) * eh(r)
+      a0 = np.pi * r**2
+      area = (np.sqrt(a0) + transmural * a0 / beta) ** 2
+      c = 2 * a0 * np.sqrt(area) / beta
+      tau = (1e-3 / (2 * r) + 0.4) * c / (a0 * np.sqrt(area))
+      if k == 0:
+        own, mutual = area**2 / (8 * np.pi * mu * l), area**2 / (8 * np.pi * mu * l)
+      else:
+        alpha = np.sqrt(area / np.pi * w * rho / mu) * np.exp(0.75j * np.pi)
+        f10 = 2 * scipy.special.jve(1, alpha) / (alpha * scipy.special.jve(0, alpha))
+        z, yy = 1j * w * rho / (area * (1 - f10)), 1j * w * c / (1 + 1j * w * tau)
+        gamma, z0 = np.sqrt(z * yy), np.sqrt(z / yy)
+        own, mutual = 1 / (z0 * np.tanh(gamma * l)), 1 / (z0 * np.sinh(gamma * l))
+      y[i, i] += own
+      y[j, j] += own
+      y[i, j] -= mutual
+      y[j, i] -= mutual
+    for artery, (r_load, c_load) in loads.items():
+      row = table.rows([artery])[0]
+      r = radius_out[row]
+      total, c = r_load * factor * MMHG_PA * 1e6, c_load / (MMHG_PA * 1e6)
+      r1 = min(np.sqrt(2 / 3 * eh(r) / r * rho) / (np.pi * r**2), 0.9 * total)
+      z = r1 + (total - r1) / (1 + 1j * w * (total - r1) * c)
+      n = names["n", int(table.node_out[row])]
+      y[n, n] += 1 / z
+    source = np.zeros(len(names), dtype=complex)
+    source[root] = 1
+    v = np.linalg.solve(y, source) * 1e-6 / MMHG_PA
+    result.append((v[root], v[radial], v[digital]))
+  return np.array(result).T
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_waves_equal_dense_complex128_solve(index):
+  spec = config.Population(age_min=25, age_max=80, spread=1.0)
+  subjects = population.draw(jax.random.key(11), spec, 3)
+  subject = jax.tree.map(lambda x: x[index], subjects)
+  wave = cohort.beats(jax.tree.map(lambda x: x[index : index + 1], subjects), samples=256)
+  q_k = np.asarray(
+    heart.periodic_spectrum(
+      60 / subject.hr_bpm, subject.sv_ml, subject.rfv_ml, subject.lvet_s, subject.t_peak_s, 40
+    ),
+    dtype=complex,
+  )
+  for site, z_k in zip(("aortic_root", "radial", "digital"), dense_pressures(subject), strict=True):
+    p_t = np.fft.irfft(z_k * q_k * 256, 256) + 33.2
+    assert np.abs(p_t - np.asarray(wave[site][0])).max() < 0.01, site
+
+
+def relative_rms(transmural_at_map: bool) -> dict[str, float]:
+  """Mean over 128 subjects of √mean((Δp/p)²), linear against nonlinear waves of the same parameters."""
+  with resources.files("cap_jax.arteries").joinpath("data/nonlinear_dev.npz").open("rb") as file:
+    data = dict(np.load(file))
+  sites = {"aortic_root": (1, 0.0), "radial": (22, 1.0), "digital": (112, 1.0)}
+  net = network.make_network(network.read_table(), sites, root=1)
+  physics = waves.Physics(friction="poiseuille", viscoelastic=False)
+
+  def one(s):
+    k3 = s["k3"] * 0.1  # cgs to Pa
+    pieces = waves.Pieces(
+      radius := waves.piece_values(net, s["radius_in_m"], s["radius_out_m"]),
+      waves.piece_lengths(net, s["length_m"]),
+      wall.stiffness(radius, k3),
+    )
+    outlet = s["radius_out_m"][net.terminal]
+    z0 = waves.characteristic_impedance(outlet, wall.stiffness(outlet, k3), physics.rho)
+    r1 = jnp.minimum(z0, 0.9 * s["r_terminal"])
+    load = waves.Terminals(r1, s["r_terminal"] - r1, s["c_terminal"])
+    omega = 2 * jnp.pi * s["hr"] / 60 * jnp.arange(41)
+    transmural = (s["map_target_pa"] - s["p_ext_pa"]) * float(transmural_at_map)
+    response = waves.respond(net, physics, pieces, load, transmural, omega)
+    q_k = jnp.fft.rfft(s["inflow_m3_s"])[:41] / 512
+    p_pt = jax.vmap(lambda h_k: waves.periodic(h_k * response.z_in_k, q_k, 200))(response.h_pk)
+    return (p_pt + s["p_out_pa"]) / MMHG_PA
+
+  assert (network.read_table().number[net.terminal] == data["terminal_artery"]).all()
+  per_subject = {k: jnp.asarray(v) for k, v in data.items() if k != "terminal_artery" and k not in sites}
+  p_spt = np.asarray(jax.jit(jax.vmap(one))({k: v for k, v in per_subject.items()}))
+  errors = {}
+  for k, site in enumerate(sites):
+    errors[site] = 100 * np.sqrt(np.square(p_spt[:, k] / data[site] - 1).mean(1)).mean()
+  return errors
+
+
+def test_waves_meet_nonlinear_solutions_of_the_same_network():
+  errors = relative_rms(transmural_at_map=True)
+  assert errors["aortic_root"] <= 0.45
+  assert errors["radial"] <= 1.2
+  assert errors["digital"] <= 1.3
+
+
+def test_linearising_at_diastole_fails_every_bound():
+  errors = relative_rms(transmural_at_map=False)
+  assert errors["aortic_root"] > 0.45
+  assert errors["radial"] > 1.2
+  assert errors["digital"] > 1.3
+
+
+def test_friction_equals_bessel_functions_and_its_limits():
+  alpha = np.array([0.3, 1.0, 3.3, 7.7, 25.0, 120.0, 260.0])
+  z = alpha * np.exp(0.75j * np.pi)
+  f10 = 2 * scipy.special.jve(1, z) / (z * scipy.special.jve(0, z))
+  exact = 1j * alpha**2 * f10 / (1 - f10)
+  np.testing.assert_allclose(waves.womersley_friction(jnp.asarray(alpha)), exact, rtol=2e-3)
+  np.testing.assert_allclose(waves.womersley_friction(jnp.zeros(1)), 8.0, rtol=1e-3)
+
+
+def test_cosh_and_sinhc_are_entire_functions_of_the_square():
+  h2 = np.array([0, 1e-4, 1 + 2j, -9 + 3j, 20j, -25 + 0j])
+  h = np.sqrt(h2.astype(complex))
+  c, s = waves.cosh_sinhc(jnp.asarray(h2, jnp.complex64))
+  np.testing.assert_allclose(c, np.cosh(h), rtol=1e-3, atol=1e-4)
+  np.testing.assert_allclose(s[1:], np.sinh(h[1:]) / h[1:], rtol=1e-3, atol=1e-4)
+
+
+def test_uniform_tube_in_a_matched_load_only_delays():
+  # an elastic, nearly frictionless tube in its own characteristic impedance: |H| = 1 and a pure delay l/c
+  table = network.Table(*(np.array(x) for x in ([1], [1], [2], [0.5], [0.01], [0.01])))
+  net = network.make_network(table, {"end": (1, 1.0)}, root=1, pieces=[8])
+  physics = waves.Physics(friction="poiseuille", viscoelastic=False, mu=1e-9)
+  radius, stiff = jnp.full(8, 0.01), jnp.full(8, 1e5)
+  pieces = waves.Pieces(radius, waves.piece_lengths(net, jnp.array([0.5])), stiff)
+  z0 = waves.characteristic_impedance(radius[:1], stiff[:1], physics.rho)
+  load = waves.Terminals(z0 * 0.5, z0 * 0.5, jnp.zeros(1))
+  omega = 2 * jnp.pi * jnp.arange(1.0, 20.0)
+  response = waves.respond(net, physics, pieces, load, 0.0, omega)
+  speed = np.sqrt(2 / 3 * 1e5 / 1060)
+  np.testing.assert_allclose(response.h_pk[0], np.exp(-1j * np.asarray(omega) * 0.5 / speed), atol=2e-4)
+  np.testing.assert_allclose(response.z_in_k, np.full(19, float(z0[0])), rtol=2e-4)
+
+
+def test_mean_pressure_has_finite_gradients():
+  subject = jax.tree.map(lambda x: x[0], population.draw(jax.random.key(0), config.HEALTHY, 1))
+
+  def level(s):
+    return jnp.abs(cohort.respond(s, jnp.arange(0, 60.0, 6.0), waves.Physics()).z_pk).sum()
+
+  gradient = jax.grad(level)(subject)
+  assert all(np.isfinite(leaf) for leaf in jax.tree.leaves(gradient))
+  # finite difference in the pulse wave velocity, through the implicit derivative of k3
+  step = 0.02
+  high = level(subject._replace(pwv_m_s=subject.pwv_m_s + step))
+  low = level(subject._replace(pwv_m_s=subject.pwv_m_s - step))
+  np.testing.assert_allclose(gradient.pwv_m_s, (high - low) / (2 * step), rtol=2e-2)

@@ -1,0 +1,64 @@
+"""Transfer function and mean wave."""
+
+import numpy as np
+import pytest
+
+from cap_jax.baselines import mean_wave, transfer_function
+from cap_jax.data import batches
+
+RNG = np.random.default_rng(0)
+
+
+def noise_pairs(count, taps, bias, scatter=0.0):
+  """x white, y its exact FIR response."""
+  half = len(taps) // 2
+  x = RNG.normal(90, 15, (count, 500 + 2 * half))
+  y = np.stack([np.convolve(row, taps, mode="valid") for row in x]) + bias + scatter * RNG.normal(size=(count, 500))
+  names = np.array([f"s{k // 4}" for k in range(count)])
+  return batches.Pairs(x[:, half : half + 500].astype(np.float32), y.astype(np.float32), names)
+
+
+def test_least_squares_finds_the_filter_itself():
+  taps = np.zeros(11)
+  taps[[1, 5, 6, 9]] = [0.1, 0.5, 0.3, -0.2]  # convolution order: taps[j] weighs x(t + 5 − j)
+  fitted = transfer_function.fit(noise_pairs(40, taps, 4.0), noise_pairs(8, taps, 4.0), margin=31)
+  half = len(fitted.taps) // 2
+  np.testing.assert_allclose(fitted.taps[half - 5 : half + 6], taps, atol=2e-3)
+  assert fitted.bias == pytest.approx(4.0, abs=0.3)
+  fresh = noise_pairs(4, taps, 4.0)
+  assert np.abs(fitted.predict(fresh.x_bt) - fresh.y_bt)[:, 31:-31].max() < 0.3
+
+
+def test_a_delay_is_undone():
+  t = np.arange(2000) / 125
+  wave = 90 + 15 * np.sin(2 * np.pi * 1.1 * t) + 6 * np.sin(2 * np.pi * 3.3 * t + 1) + RNG.normal(0, 1, 2000)
+  frames = np.lib.stride_tricks.sliding_window_view(wave, 510)[::30]
+  pairs = batches.Pairs(
+    frames[:, :500].astype(np.float32), frames[:, 10:].astype(np.float32), np.array(["a"] * len(frames))
+  )
+  fitted = transfer_function.fit(pairs, pairs, margin=31)
+  lag = np.arange(len(fitted.taps)) - len(fitted.taps) // 2
+  assert lag[np.argmax(fitted.taps)] == -10  # y(t) = x(t + 10)
+
+
+def test_mean_wave_is_laid_on_the_beats_of_the_input():
+  t = np.arange(500) / 125
+
+  def pair(period, phase):
+    u = (t / period + phase) % 1
+    radial = 70 + 50 * np.exp(-((u - 0.3) ** 2) / 0.01)
+    aortic = 75 + 30 * np.exp(-((u - 0.25) ** 2) / 0.02)
+    return radial, aortic
+
+  waves = [pair(RNG.uniform(0.7, 1.0), RNG.uniform()) for _ in range(60)]
+  x, y = (np.stack(part).astype(np.float32) for part in zip(*waves, strict=True))
+  pairs = batches.Pairs(x, y, np.array(["a"] * 60))
+  fitted = mean_wave.fit(pairs, 125.0)
+  assert fitted.wave.max() == pytest.approx(105, abs=2) and fitted.wave.min() == pytest.approx(75, abs=2)
+  error = fitted.predict(x) - y
+  assert np.sqrt(np.square(error[:, 31:-31]).mean()) < 3
+
+
+def test_mean_wave_without_beats_is_the_mean_pressure():
+  fitted = mean_wave.MeanWave(np.linspace(80, 100, 100), 125.0)
+  np.testing.assert_allclose(fitted.predict(np.full((2, 500), 90, np.float32)), 90, atol=1e-4)

@@ -1,0 +1,26 @@
+"""Shared fixtures: where the reference records lie, and a small study."""
+
+import os
+import pathlib
+
+import jax
+import pytest
+
+from cap_jax import config
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def reference_data() -> pathlib.Path:
+  """The folder of real records and reference solutions, which do not ship with the project."""
+  default = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+  folder = pathlib.Path(os.environ.get("CAP_JAX_DATA", default))
+  if not folder.is_dir():
+    pytest.skip(f"reference records are not at {folder}; set CAP_JAX_DATA to their folder")
+  return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> config.Model:
+  return config.Model(channels=8, layers=1, head_channels=8)

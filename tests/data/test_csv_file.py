@@ -1,0 +1,64 @@
+"""CSV files: what is read, and what is refused with a remedy."""
+
+import numpy as np
+import pytest
+
+from cap_jax.data import csv_file
+from cap_jax.types import InputError
+
+
+def write(path, rows, header="time_s,radial_pressure_mmhg"):
+  path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+  return path
+
+
+def rows(pressure=90.0, count=200):
+  return [f"{k / 100:.3f},{pressure + 20 * np.sin(k / 10):.3f}" for k in range(count)]
+
+
+def test_reads_the_column_of_the_site(tmp_path):
+  path = write(tmp_path / "a.csv", ["0,80,1", "0.01,,2", "0.02,84,3"], " time_s , radial_pressure_mmhg,other")
+  recording = csv_file.load(path, "radial")
+  np.testing.assert_array_equal(recording.signals["radial"], [80, np.nan, 84])
+  assert recording.fs_hz == pytest.approx(100)
+  assert recording.units == {"radial": "mmHg"}
+
+
+@pytest.mark.parametrize(
+  ("content", "header", "message"),
+  [
+    (rows(), "time_s,brachial_pressure_mmhg", "column radial_pressure_mmhg is missing"),
+    (rows(), "seconds,radial_pressure_mmhg", "column time_s is missing"),
+    (["0,80", "0.02,90", "0.01,85"], None, r"time does not increase at data row 3 \(0.02 s, then 0.01 s\)"),
+    (["0,80", "0,90", "0.01,85"], None, "time does not increase at data row 2"),
+    ([f"{k / 100},{12 + np.sin(k / 10)}" for k in range(99)], None, "looks like kPa: multiply by 7.50062"),
+    ([f"{k / 100},{900 + k}" for k in range(99)], None, "no arterial pressure in mmHg"),
+    (["0,80", "0.01,high"], None, "column radial_pressure_mmhg, data row 2: 'high' is not a number"),
+    (["0,80", ",90"], None, "time is not a number in data row 2"),
+    (["0,", "0.01,"], None, "holds no number"),
+    (["0,80"], None, "at least one heart beat"),
+    ([], None, "a header but no rows"),
+  ],
+)
+def test_refuses_with_file_column_and_remedy(tmp_path, content, header, message):
+  path = write(tmp_path / "bad.csv", content, header or "time_s,radial_pressure_mmhg")
+  with pytest.raises(InputError, match=message) as caught:
+    csv_file.load(path, "radial")
+  assert "bad.csv" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_refuses_what_is_no_table(tmp_path):
+  with pytest.raises(InputError, match="no such file"):
+    csv_file.load(tmp_path / "absent.csv", "radial")
+  with pytest.raises(InputError, match="is a folder"):
+    csv_file.load(tmp_path, "radial")
+  empty = tmp_path / "empty.csv"
+  empty.touch()
+  with pytest.raises(InputError, match="the file is empty"):
+    csv_file.load(empty, "radial")
+  binary = tmp_path / "binary.csv"
+  binary.write_bytes(bytes(range(256)) * 20)
+  with pytest.raises(InputError, match=r"binary\.csv"):
+    csv_file.load(binary, "radial")
+  with pytest.raises(InputError, match="--site=wrist: unknown site; choose one of aortic_root"):
+    csv_file.load(empty, "wrist")

@@ -1,0 +1,95 @@
+"""Splits by subject, windows, scaling, batches, the virtual clinic."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cap_jax import config
+from cap_jax.data import batches, recordings, splits, virtual
+from cap_jax.types import InputError
+
+
+def recording(name, seconds=10, fs=125.0, offset=0.0):
+  t = np.arange(int(seconds * fs)) / fs
+  p = 90 + offset + 20 * np.sin(2 * np.pi * t)
+  return recordings.Recording(name, t, {"radial": p, "aortic_root": p - 5}, {"radial": "mmHg", "aortic_root": "mmHg"})
+
+
+def test_splits_are_disjoint_repeatable_and_hashed(tmp_path):
+  names = [f"s{k}" for k in range(30)]
+  one = splits.draw(names, {"a": 10, "b": 5}, seed=1)
+  assert one == splits.draw(names, {"a": 10, "b": 5}, seed=1)
+  assert one != splits.draw(names, {"a": 10, "b": 5}, seed=2)
+  assert not set(one.parts["a"]) & set(one.parts["b"])
+  one.save(tmp_path / "split.json")
+  saved = json.loads((tmp_path / "split.json").read_text())
+  assert saved["sha256"] == one.digest == splits.Split({k: tuple(reversed(v)) for k, v in one.parts.items()}).digest
+
+
+def test_leaks_raise():
+  with pytest.raises(splits.LeakError, match=r"\['x'\] stand both in 'a' and in 'b'"):
+    splits.Split({"a": ("x", "y"), "b": ("x",)})
+  with pytest.raises(splits.LeakError, match="named twice"):
+    splits.draw(["x", "x"], {"a": 1}, seed=0)
+  with pytest.raises(splits.LeakError):
+    splits.assert_disjoint(("x", "y"), ("z",), ("y",))
+  with pytest.raises(ValueError, match="need 3, there are 2"):
+    splits.draw(["x", "y"], {"a": 3}, seed=0)
+
+
+def test_windows_keep_their_subject():
+  pairs = batches.make_pairs([recording("a"), recording("b", seconds=5)], "radial", config.Windows())
+  assert pairs.x_bt.shape == (9, 500)
+  assert pairs.subjects == ("a", "b")
+  np.testing.assert_allclose(pairs.x_bt - pairs.y_bt, 5, atol=1e-4)
+  assert pairs.of(["b"]).x_bt.shape == (2, 500)
+  with pytest.raises(ValueError, match="have no windows"):
+    pairs.of(["c"])
+
+
+@pytest.mark.parametrize(
+  ("bad", "message"),
+  [
+    (recording("a", seconds=2), "shorter than a window"),
+    (recording("a", fs=100.0), "resample to 125 Hz"),
+    (recordings.Recording("a", np.arange(999) / 125, {"radial": np.ones(999)}, {}), "no signal at aortic_root"),
+  ],
+)
+def test_unusable_recordings_are_refused(bad, message):
+  with pytest.raises(InputError, match=message):
+    batches.make_pairs([bad], "radial", config.Windows())
+
+
+def test_scaling_is_of_the_training_input_and_inverts():
+  pairs = batches.make_pairs([recording("a", offset=7)], "radial", config.Windows())
+  scaling = batches.fit_scaling(pairs)
+  assert scaling.mean_mmhg == pytest.approx(97, abs=0.1)
+  assert scaling.sd_mmhg == pytest.approx(20 / np.sqrt(2), abs=0.1)
+  np.testing.assert_allclose(scaling.unscale(scaling.scale(pairs.x_bt)), pairs.x_bt, atol=1e-3)
+
+
+def test_batches_visit_every_window_equally():
+  arrays = {"x": np.arange(10), "y": np.arange(10) * 2}
+  stacks = list(batches.stacks(arrays, batch=4, steps=10, chunk=5, seed=0))
+  assert [stack["x"].shape for stack in stacks] == [(5, 4), (5, 4)]
+  seen = np.concatenate([stack["x"].ravel() for stack in stacks])
+  np.testing.assert_array_equal(np.bincount(seen), np.full(10, 4))
+  assert all((stack["y"] == 2 * stack["x"]).all() for stack in stacks)
+  with pytest.raises(ValueError, match="not a multiple"):
+    list(batches.stacks(arrays, batch=4, steps=7, chunk=5, seed=0))
+
+
+def test_virtual_clinic_sees_its_subjects_through_its_device():
+  clinic = config.Clinic("c", 3, 8.0, device=config.Device(noise_mmhg=0.0), seed=4)
+  through_line = config.Clinic("c", 3, 8.0, device=config.Device(9.0, 0.2, 0.0), seed=4)
+  plain, lined = virtual.load(clinic), virtual.load(through_line)
+  assert [r.subject for r in plain] == ["c-00000", "c-00001", "c-00002"]
+  for a, b in zip(plain, lined, strict=True):
+    np.testing.assert_array_equal(a.signals["aortic_root"], b.signals["aortic_root"])
+    difference = b.signals["radial"] - a.signals["radial"]
+    assert np.abs(difference).max() > 2 and abs(difference.mean()) < 0.05
+    assert 25 <= a.covariates["age"] <= 75 and a.units["radial"] == "mmHg"
+  noisy = virtual.load(config.Clinic("c", 3, 8.0, device=config.Device(noise_mmhg=0.5), seed=4))
+  noise = noisy[0].signals["radial"] - plain[0].signals["radial"]
+  assert noise.std() == pytest.approx(0.5, rel=0.1)

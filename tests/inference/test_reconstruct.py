@@ -1,0 +1,90 @@
+"""Records of any length and rate."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from cap_jax import config
+from cap_jax.data import batches, recordings
+from cap_jax.inference import reconstruct
+from cap_jax.models import net
+from cap_jax.train import checkpoint
+from cap_jax.types import InputError
+
+
+@pytest.fixture(scope="module")
+def identity(tiny_model):
+  """A network whose answer is its input: what comes out shows windowing, blending and clocks alone."""
+  params = net.make_net(tiny_model).init(jax.random.key(0), 500)
+  params["r"]["wave"] = jax.tree.map(np.zeros_like, params["r"]["wave"])
+  return checkpoint.Checkpoint(params, tiny_model, config.Windows(), batches.Scaling(92.0, 17.0), "radial")
+
+
+def wave(t, period=0.8):
+  u = t % period
+  return 70 + 45 * np.exp(-((u - 0.25) ** 2) / 0.006) + 12 * np.exp(-((u - 0.5) ** 2) / 0.01)
+
+
+def record(t, p):
+  return recordings.Recording("r", t, {"radial": p}, {"radial": "mmHg"})
+
+
+@pytest.mark.parametrize(
+  ("fs", "seconds"), [(125.0, 30), (60.0, 12), (500.0, 9), (124.945, 7.3), (100.0, 3.1), (250.0, 1.7), (125.0, 0.8)]
+)
+def test_the_input_comes_back_on_its_own_clock(identity, fs, seconds):
+  t = 5 + np.arange(int(seconds * fs)) / fs
+  made = reconstruct.reconstruct(identity, record(t, wave(t)))
+  np.testing.assert_array_equal(made.time_s, t)
+  assert np.abs(made.aortic_mmhg - wave(t)).max() < (1.5 if fs == 60 else 0.4)
+  assert made.gaps == []
+
+
+def test_an_irregular_clock_is_kept(identity):
+  t = np.cumsum(np.random.default_rng(0).uniform(0.005, 0.011, 1500))
+  made = reconstruct.reconstruct(identity, record(t, wave(t)))
+  assert np.abs(made.aortic_mmhg - wave(t)).max() < 0.4
+
+
+def test_gaps_stay_gaps_and_what_lies_between_is_rebuilt(identity):
+  t = np.arange(3000) / 100
+  p = wave(t)
+  p[500:600] = np.nan
+  p[1500] = 999.0
+  p[2000:2400] = p[2000]
+  made = reconstruct.reconstruct(identity, record(t, p))
+  lost = np.isnan(made.aortic_mmhg)
+  assert lost[500:600].all() and lost[1500] and lost[2050:2350].all()
+  assert not lost[:500].any() and not lost[600:1500].any()
+  assert not lost[1501:1975].any()  # the diastole before the flat line has hardly a pulse either
+  assert [gap.reason for gap in made.gaps] == ["no data", "outside 15–320 mmHg", "flat line"]
+  assert made.gaps[0].start_s == pytest.approx(5.0) and made.gaps[0].end_s == pytest.approx(5.99)
+  inner = ~lost
+  inner[1975:2410] = False
+  assert np.abs(made.aortic_mmhg - wave(t))[inner].max() < 0.5
+
+
+def test_beats_have_their_pressures_and_rate(identity):
+  t = np.arange(2500) / 125
+  made = reconstruct.reconstruct(identity, record(t, wave(t)))
+  assert 23 <= len(made.beats) <= 25
+  numbers = reconstruct.summary(made.beats)
+  assert numbers["hr_bpm"]["mean"] == pytest.approx(75, abs=0.5)
+  assert numbers["csbp_mmhg"]["mean"] == pytest.approx(wave(t).max(), abs=0.5)
+  assert numbers["cdbp_mmhg"]["mean"] == pytest.approx(wave(t).min(), abs=0.5)
+  assert numbers["cmap_mmhg"]["mean"] == pytest.approx(wave(t[:2400]).mean(), abs=0.5)
+  assert numbers["peripheral_pp_mmhg"]["mean"] == pytest.approx(numbers["cpp_mmhg"]["mean"], abs=0.2)
+  assert reconstruct.summary([]) == {}
+
+
+def test_useless_records_are_refused(identity):
+  t = np.arange(1000) / 125
+  with pytest.raises(InputError, match=r"no usable stretch of one beat or more \(flat line\)"):
+    reconstruct.reconstruct(identity, record(t, np.full(1000, 80.0)))
+  with pytest.raises(InputError, match="shorter than one beat"):
+    reconstruct.reconstruct(identity, record(t[:20], wave(t[:20])))
+  other = dataclasses.replace(identity, site="brachial")
+  with pytest.raises(InputError, match=r"has radial, the checkpoint reads brachial; make one with"):
+    reconstruct.reconstruct(other, record(t, wave(t)))

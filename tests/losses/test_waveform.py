@@ -1,0 +1,34 @@
+"""The supervised loss."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cap_jax.losses import waveform
+from cap_jax.models import net
+
+
+def test_mean_square_without_the_margins(tiny_model):
+  network = net.make_net(tiny_model)
+  params = network.init(jax.random.key(0), 500)
+  x = jax.random.normal(jax.random.key(1), (4, 500))
+  loss = waveform.make_waveform(network, 31)
+  y = network.apply(params, x).at[:, 31:469].add(0.5).at[:, :31].add(100.0)
+  value, metrics = loss(params, {"x": x, "y": y}, jax.random.key(0))
+  np.testing.assert_allclose(value, 0.25, rtol=1e-5)
+  assert metrics["loss"] == value
+
+
+def test_given_features_replace_the_extractor(tiny_model):
+  network = net.make_net(tiny_model)
+  params = network.init(jax.random.key(0), 500)
+  x = jax.random.normal(jax.random.key(1), (4, 500))
+  batch = {"x": x, "y": jnp.zeros_like(x)}
+  loss = waveform.make_waveform(network, 31)
+  h = network.features(params["f"], x)
+  (full, _), gradient = jax.value_and_grad(loss, has_aux=True)(params, batch, jax.random.key(0))
+  (cached, _), cached_gradient = jax.value_and_grad(loss, has_aux=True)(params, {**batch, "h": h}, jax.random.key(0))
+  np.testing.assert_allclose(full, cached, rtol=1e-6)
+  for a, b in zip(jax.tree.leaves(gradient["r"]), jax.tree.leaves(cached_gradient["r"]), strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-5)
+  assert all((leaf == 0).all() for leaf in jax.tree.leaves(cached_gradient["f"]))

@@ -1,0 +1,56 @@
+"""Feet of beats."""
+
+import jax
+import numpy as np
+import pytest
+
+from cap_jax import config
+from cap_jax.arteries import cohort, population
+from cap_jax.signals import beats
+
+
+@pytest.fixture(scope="module")
+def waves():
+  subjects = population.draw(jax.random.key(2), config.HEALTHY, 12)
+  records = cohort.records(jax.random.key(3), subjects, 30.0, 125.0, config.Rhythm())
+  return subjects, {site: np.asarray(records[site]) for site in ("aortic_root", "radial")}
+
+
+@pytest.mark.parametrize("site", ["aortic_root", "radial"])
+def test_every_beat_is_found_once(waves, site):
+  subjects, records = waves
+  for k, p_t in enumerate(records[site]):
+    expected = round(30 * float(subjects.hr_bpm[k]) / 60)
+    feet = beats.find_feet(p_t, 125.0)
+    assert abs(len(feet) - expected) <= 1  # a beat may be cut at the ends
+    rr = np.diff(feet) / 125
+    assert rr.min() > 0.75 * np.median(rr) and rr.max() < 1.3 * np.median(rr)
+
+
+def test_feet_are_low_and_before_the_peak(waves):
+  p_t = waves[1]["radial"][0]
+  feet = beats.find_feet(p_t, 125.0)
+  found = beats.pressures(p_t, feet)
+  assert np.allclose(p_t[feet[:-1]], found.diastolic, atol=3)
+  assert (found.systolic > found.mean).all() and (found.mean > found.diastolic).all()
+
+
+def test_rate_does_not_matter(waves):
+  p_t = waves[1]["aortic_root"][1]
+  slow = beats.find_feet(p_t[::2], 62.5)
+  fast = beats.find_feet(p_t, 125.0)
+  assert np.abs(slow * 2 - fast).max() <= 4
+
+
+def test_no_pulse_no_feet():
+  assert beats.find_feet(np.full(500, 90.0), 125.0).size == 0
+  assert beats.find_feet(np.zeros(0), 125.0).size == 0
+  assert beats.pressures(np.zeros(10), np.array([3])).systolic.size == 0
+
+
+def test_pressures_by_hand():
+  found = beats.pressures(np.array([70.0, 120, 80, 60, 100, 90]), np.array([0, 3, 6]))
+  np.testing.assert_allclose(found.systolic, [120, 100])
+  np.testing.assert_allclose(found.diastolic, [70, 60])
+  np.testing.assert_allclose(found.pulse, [50, 40])
+  np.testing.assert_allclose(found.mean, [90, 250 / 3])

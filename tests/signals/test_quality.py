@@ -1,0 +1,44 @@
+"""Gaps and their reasons."""
+
+import numpy as np
+
+from cap_jax.signals import quality
+
+
+def record(seconds=20, fs=100):
+  t = np.arange(seconds * fs) / fs
+  return t, 90 + 20 * np.sin(2 * np.pi * 1.2 * t)
+
+
+def test_a_clean_record_is_one_span():
+  t, p = record()
+  good, gaps = quality.find_spans(t, p)
+  assert [(s.start, s.stop) for s in good] == [(0, 2000)]
+  assert gaps == []
+
+
+def test_each_kind_of_gap_is_found_and_named():
+  t, p = record()
+  p[300:350] = np.nan
+  p[700] = 400.0
+  p[1000:1400] = 90.0
+  good, gaps = quality.find_spans(t, p)
+  assert [g.reason for g in gaps] == ["no data", "outside 15–320 mmHg", "flat line"]
+  assert (gaps[0].start, gaps[0].stop) == (300, 350)
+  assert (gaps[1].start, gaps[1].stop) == (700, 701)
+  assert abs(gaps[2].start - 1000) < 20 and abs(gaps[2].stop - 1400) < 20
+  assert [s.start for s in good][:3] == [0, 350, 701]
+
+
+def test_a_pause_of_the_clock_ends_a_span():
+  t, p = record()
+  t = np.where(np.arange(2000) >= 900, t + 1.5, t)
+  good, gaps = quality.find_spans(t, p)
+  assert [(s.start, s.stop) for s in good] == [(0, 900), (900, 2000)]
+  assert gaps[0].reason == "pause of 1.51 s in the clock"
+
+
+def test_a_record_without_pulse_has_no_span():
+  t, _ = record()
+  good, gaps = quality.find_spans(t, np.full(2000, 80.0))
+  assert good == [] and gaps[0].reason == "flat line" and gaps[0].stop == 2000

@@ -1,0 +1,51 @@
+"""The order of the rooms: imports go down only."""
+
+import ast
+import pathlib
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+LAYERS = (
+  ("types", "config"),
+  ("signals", "models", "arteries"),
+  ("losses", "data"),
+  ("baselines", "transfer"),
+  ("train",),
+  ("inference",),
+  ("evaluation",),
+  ("report",),
+)
+RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
+SEPARATE = {("models", "data"), ("data", "models"), ("arteries", "signals"), ("signals", "arteries")}
+ONLY_IN = {"flax": {"models"}, "orbax": {"train"}, "matplotlib": {"report"}, "absl": set(), "ml_collections": set()}
+
+
+def imports(path):
+  for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    if isinstance(node, ast.Import):
+      yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+      yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_imports_go_down_only():
+  seen = set()
+  for path in sorted((ROOT / "cap_jax").rglob("*.py")):
+    room = path.relative_to(ROOT / "cap_jax").parts[0].removesuffix(".py")
+    if room == "__init__":
+      continue
+    for name in imports(path):
+      parts = name.split(".")
+      assert parts[0] not in ONLY_IN or room in ONLY_IN[parts[0]], f"{path}: {parts[0]} does not belong in {room}"
+      assert parts[0] != "experiments", f"{path} imports {name}"
+      if parts[0] == "cap_jax" and len(parts) > 1 and parts[1] != room:
+        other = parts[1]
+        seen.add((room, other))
+        assert RANK[other] <= RANK[room], f"{path}: {room} imports {other}, which lies above it"
+        assert (room, other) not in SEPARATE, f"{path}: {room} and {other} do not know each other"
+  assert ("train", "transfer") in seen and ("evaluation", "train") in seen  # the check sees the imports that there are
+
+
+def test_experiments_stay_short():
+  for path in (ROOT / "experiments").glob("*.py"):
+    if path.name not in ("__init__.py", "common.py"):
+      assert len(path.read_text(encoding="utf-8").splitlines()) <= 140, path

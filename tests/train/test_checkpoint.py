@@ -1,0 +1,99 @@
+"""Checkpoints: whole or refused."""
+
+import dataclasses
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from cap_jax import config
+from cap_jax.data import batches
+from cap_jax.models import net
+from cap_jax.train import checkpoint
+from cap_jax.types import InputError
+
+
+@pytest.fixture
+def saved(tmp_path, tiny_model):
+  params = net.make_net(tiny_model).init(jax.random.key(0), 500)
+  made = checkpoint.Checkpoint(params, tiny_model, config.Windows(), batches.Scaling(92.0, 17.0), "radial", {"n": 1})
+  checkpoint.save(tmp_path / "checkpoint", made)
+  return made, tmp_path / "checkpoint"
+
+
+def test_comes_back_whole_in_one_call(saved):
+  made, path = saved
+  loaded = checkpoint.load(path)
+  assert dataclasses.replace(loaded, params={}) == dataclasses.replace(made, params={})
+  for a, b in zip(jax.tree.leaves(made.params), jax.tree.leaves(loaded.params), strict=True):
+    np.testing.assert_array_equal(a, b)
+  x = np.ones((1, 500), np.float32)
+  np.testing.assert_array_equal(made.net.apply(made.params, x), loaded.net.apply(loaded.params, x))
+
+
+def test_never_overwrites_and_leaves_no_part(saved):
+  made, path = saved
+  with pytest.raises(InputError, match="exists already"):
+    checkpoint.save(path, made)
+  assert [p.name for p in path.parent.iterdir()] == ["checkpoint"]
+
+
+def test_a_failed_save_leaves_nothing(saved, monkeypatch):
+  made, path = saved
+
+  def fail(*args):
+    raise OSError("disk full")
+
+  monkeypatch.setattr(checkpoint.os, "rename", fail)
+  with pytest.raises(OSError, match="disk full"):
+    checkpoint.save(path.parent / "other", made)
+  assert [p.name for p in path.parent.iterdir()] == ["checkpoint"]
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    ({"channels": 16}, r"parameter f/.* has shape .*config.json implies"),
+    ({"layers": 2}, r"f/layer_1/.* is not stored"),
+    ({"layers": 0}, r"f/layer_0/.* is stored but belongs to no such network"),
+    ({"extractor": "other"}, "extractor 'other' is unknown"),
+    ({"depth": 3}, "damaged or of another project"),
+  ],
+)
+def test_a_checkpoint_of_other_shapes_is_refused(saved, change, message):
+  _, path = saved
+  header = path / "config.json"
+  content = json.loads(header.read_text())
+  content["model"].update(change)
+  header.write_text(json.dumps(content))
+  with pytest.raises(InputError, match=message):
+    checkpoint.load(path)
+
+
+def test_foreign_folders_are_refused(saved, tmp_path):
+  _, path = saved
+  with pytest.raises(InputError, match="no checkpoint there; make one with: python -m experiments.pretrain"):
+    checkpoint.load(tmp_path / "absent")
+  (path / "config.json").write_text('{"format": 99}')
+  with pytest.raises(InputError, match="format 99, this version reads format 1"):
+    checkpoint.load(path)
+  (path / "config.json").write_text("{")
+  with pytest.raises(InputError, match="damaged or of another project"):
+    checkpoint.load(path)
+
+
+def test_missing_parameters_are_refused(saved):
+  _, path = saved
+  shutil.rmtree(path / "params")
+  with pytest.raises(InputError, match="cannot be read"):
+    checkpoint.load(path)
+
+
+def test_damaged_parameters_are_refused(saved):
+  _, path = saved
+  for file in (f for f in (path / "params").rglob("d/*") if f.is_file()):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+  with pytest.raises(InputError, match=r"cannot be read|are damaged"):
+    checkpoint.load(path)

@@ -1,0 +1,84 @@
+"""Merging and labelling parameter trees, and the strategies that use them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cap_jax.models import net
+from cap_jax.transfer import STRATEGIES, surgery
+
+
+def trees():
+  source = {"f": {"a": jnp.full(3, 1.0), "ab": jnp.full(2, 2.0)}, "r": {"w": jnp.full(4, 3.0)}, "old": jnp.ones(1)}
+  fresh = {"f": {"a": jnp.zeros(3), "ab": jnp.zeros(2)}, "r": {"w": jnp.zeros(5), "b": jnp.zeros(1)}}
+  return source, fresh
+
+
+def test_merge_takes_what_the_rules_cover_and_reports_every_leaf():
+  source, fresh = trees()
+  merged, report = surgery.merge(source, fresh, ("f/a",))
+  np.testing.assert_array_equal(merged["f"]["a"], 1)
+  np.testing.assert_array_equal(merged["f"]["ab"], 0)  # "f/a" is a key, not a beginning of letters
+  assert {leaf.path: leaf.fate for leaf in report if leaf.fate != "left behind"} == {
+    "f/a": "taken", "f/ab": "fresh", "r/b": "fresh", "r/w": "fresh"
+  }  # fmt: skip
+  assert {leaf.path for leaf in report if leaf.fate == "left behind"} == {"f/ab", "r/w", "old"}
+
+
+def test_merge_copies_so_that_donation_spares_the_source():
+  source, fresh = trees()
+  merged, _ = surgery.merge(source, fresh, ("f",))
+  jax.jit(lambda tree: jax.tree.map(lambda x: x + 1, tree), donate_argnums=0)(merged)
+  np.testing.assert_array_equal(source["f"]["a"], 1)
+  np.testing.assert_array_equal(fresh["r"]["b"], 0)
+
+
+@pytest.mark.parametrize(
+  ("take", "message"),
+  [
+    (("r/w",), r"r/w: source \(4,\) float32, target \(5,\) float32"),
+    (("r",), "r/b: in the target .* missing in the source"),
+    (("old",), "matches nothing in the target parameters"),
+    (("g",), r"rule 'g' matches nothing in the source parameters; its blocks are \['f', 'old', 'r'\]"),
+    (("f/layer",), "matches nothing"),
+  ],
+)
+def test_merge_refuses_what_does_not_fit(take, message):
+  source, fresh = trees()
+  with pytest.raises(surgery.MergeError, match=message):
+    surgery.merge(source, fresh, take)
+
+
+def test_merge_refuses_a_leaf_that_only_the_source_has():
+  source, fresh = trees()
+  source["f"]["extra"] = jnp.ones(1)
+  with pytest.raises(surgery.MergeError, match="f/extra: in the source .* missing in the target"):
+    surgery.merge(source, fresh, ("f",))
+
+
+def test_merge_refuses_another_dtype():
+  source, fresh = trees()
+  source["f"]["a"] = source["f"]["a"].astype(jnp.bfloat16)
+  with pytest.raises(surgery.MergeError, match="bfloat16, target"):
+    surgery.merge(source, fresh, ("f",))
+
+
+def test_labels_cover_every_leaf():
+  _, fresh = trees()
+  assert surgery.label(fresh, ("f/a", "r")) == {"f": {"a": "hold", "ab": "train"}, "r": {"w": "hold", "b": "hold"}}
+  with pytest.raises(surgery.MergeError, match="rule 'x' matches nothing in the held parameters"):
+    surgery.label(fresh, ("x",))
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_start_takes_the_source_to_the_bit_and_leaves_the_rest_fresh(name, tiny_model):
+  strategy = STRATEGIES[name]
+  network = net.make_net(tiny_model)
+  source, fresh = (network.init(jax.random.key(k), 500) for k in (0, 1))
+  start, report = strategy.start(source, fresh)
+  given, new = surgery.leaf_paths(source), surgery.leaf_paths(fresh)
+  for path, leaf in surgery.leaf_paths(start).items():
+    taken = any(surgery.matches(path, rule) for rule in strategy.take)
+    np.testing.assert_array_equal(leaf, given[path] if taken else new[path])
+    assert ("taken" if taken else "fresh") in {line.fate for line in report if line.path == path}
