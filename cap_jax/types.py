@@ -14,7 +14,7 @@ data cross the border of the package (`fs_hz`, `p_mmhg`, `time_s`); inside, pres
 `arteries`, which computes in SI.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -22,7 +22,7 @@ import jax
 Params = dict[str, Any]
 """A parameter tree whose top level is the notation of the method: {"f": θ_f, "r": θ_r}."""
 
-Batch = dict[str, jax.Array]
+Batch = Mapping[str, jax.Array]
 Metrics = dict[str, jax.Array]
 LossFn = Callable[[Params, Batch, jax.Array], tuple[jax.Array, Metrics]]
 """loss(params, batch, key) -> (scalar, metrics), pure."""

@@ -12,9 +12,12 @@ from typing import Any, TypeVar
 from absl import app, flags, logging
 from ml_collections import ConfigDict
 
+from cap_jax import config
+from cap_jax.evaluation import study as studies
 from cap_jax.types import InputError
 
 T = TypeVar("T")
+DEFAULT_CONFIG = os.path.join(os.path.dirname(__file__), "configs", "compare.py")
 
 
 def to_config_dict(value: Any) -> ConfigDict:
@@ -33,6 +36,20 @@ def from_config_dict(kind: type[T], mapping: Mapping[str, Any]) -> T:
       value = tuple(value)
     values[name] = value
   return kind(**values)
+
+
+def read_study(holder: flags.FlagHolder) -> config.Study:
+  """The study that `--config` and its overrides name.
+
+  Raises:
+    InputError: the file cannot be loaded, or a value of the study cannot be.
+  """
+  try:
+    study = from_config_dict(config.Study, holder.value)
+  except OSError as error:
+    raise InputError(f"--config: the file cannot be loaded: {str(error).strip().splitlines()[-1].strip()}") from None
+  studies.check(study)
+  return study
 
 
 def launch(main: Callable[[], None]) -> None:

@@ -1,30 +1,29 @@
 """The main job: learn on a virtual cohort, transfer to a small clinic, compare with the baselines, report.
 
-  python -m experiments.compare [--workdir=DIR] [--config=FILE] [--config.n_target=1,5]
+python -m experiments.compare [--workdir=DIR] [--config=FILE] [--config.n_target=1,5]
 """
 
 import os
+import pathlib
 import time
 
 import tqdm
 from absl import flags
 from ml_collections import config_flags
 
-from cap_jax import config
 from cap_jax.evaluation import study as studies
 from cap_jax.report import figures, page, tables
 from cap_jax.train import checkpoint
 from experiments import common
 
-_CONFIG = config_flags.DEFINE_config_file("config", "experiments/configs/compare.py", "what to compare")
+_CONFIG = config_flags.DEFINE_config_file("config", common.DEFAULT_CONFIG, "what to compare")
 _WORKDIR = flags.DEFINE_string("workdir", None, "new folder for study.csv and report.html (default: runs/compare)")
 _SHOWN = ("gtf_target", "scratch", "feature_transfer")
 
 
 def main() -> None:
   began = time.perf_counter()
-  study = common.from_config_dict(config.Study, _CONFIG.value)
-  studies.check(study)
+  study = common.read_study(_CONFIG)
   workdir = common.new_folder(_WORKDIR.value) if _WORKDIR.value else common.next_folder("runs/compare")
   source, target = studies.load_source(study), studies.load_target(study)
   target.split.save(os.path.join(workdir, "split.json"))
@@ -42,17 +41,23 @@ def main() -> None:
     f"In silico: all subjects are virtual. Source: {study.source_subjects} healthy subjects; target: scenario "
     f"{study.scenario}, {len(target.test.subjects)} test subjects."
   )
-  drawn = [
-    (figures.waves(target.test, shown, "feature_transfer", study.windows.fs_hz), f"Waves with {focus} labelled subjects"),
-    (figures.few_shot(lines), "Waveform RMSE against the number of labelled target subjects"),
-    (figures.training({"source network": fitted.loss * scale**2}), "Training of the source network"),
-  ]
+  drawn = {
+    "waves": (
+      figures.waves(target.test, shown, "feature_transfer", study.windows.fs_hz),
+      f"Waves with {focus} labelled subjects",
+    ),
+    "few_shot": (figures.few_shot(lines), "Waveform RMSE against the number of labelled target subjects"),
+    "training": (figures.training({"source network": fitted.loss * scale**2}), "Training of the source network"),
+  }
+  for name, (figure, _) in drawn.items():
+    pathlib.Path(workdir, f"{name}.png").write_bytes(figures.to_png(figure))
   facts = common.provenance(
     split=f"sha256 {target.split.digest}",
     source_validation_rmse=f"{trained.about['validation_rmse_mmhg']} mmHg",
     seconds=f"{time.perf_counter() - began:.0f}",
   )
-  page.write(os.path.join(workdir, "report.html"), "Central aortic pressure by transfer", summary, drawn, lines, facts)
+  title = "Central aortic pressure by transfer"
+  page.write(os.path.join(workdir, "report.html"), title, summary, list(drawn.values()), lines, facts)
   print(f"\n{summary} Errors in mmHg.\n\n{tables.text(lines)}\n")
   print(f"{workdir}/report.html, {workdir}/study.csv, {workdir}/checkpoint: {time.perf_counter() - began:.0f} s")
 

@@ -1,6 +1,6 @@
 """Trains the source network on the virtual cohort and saves it.
 
-  python -m experiments.pretrain --workdir=DIR        leaves DIR/checkpoint
+python -m experiments.pretrain --workdir=DIR        leaves DIR/checkpoint
 """
 
 import dataclasses
@@ -9,21 +9,18 @@ import os
 from absl import flags
 from ml_collections import config_flags
 
-from cap_jax import config
-from cap_jax.data import recordings
 from cap_jax.evaluation import study as studies
 from cap_jax.train import checkpoint
 from experiments import common
 
-_CONFIG = config_flags.DEFINE_config_file("config", "experiments/configs/compare.py", "source cohort, model, training")
+_CONFIG = config_flags.DEFINE_config_file("config", common.DEFAULT_CONFIG, "source cohort, model, training")
 _WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the checkpoint", required=True)
 _SITE = flags.DEFINE_string("site", None, "peripheral site that the network reads (default: the config's, radial)")
 
 
 def main() -> None:
-  study = common.from_config_dict(config.Study, _CONFIG.value)
+  study = common.read_study(_CONFIG)
   study = dataclasses.replace(study, site=_SITE.value or study.site)
-  recordings.check_pressure_site(study.site)
   studies.check(study)
   workdir = common.new_folder(_WORKDIR.value)
   trained, fitted = studies.pretrain(study, studies.load_source(study))

@@ -19,7 +19,7 @@ from cap_jax.train import checkpoint, loop
 from cap_jax.transfer import STRATEGIES
 from experiments import common
 
-_CONFIG = config_flags.DEFINE_config_file("config", "experiments/configs/compare.py", "the study")
+_CONFIG = config_flags.DEFINE_config_file("config", common.DEFAULT_CONFIG, "the study")
 _STRATEGY = flags.DEFINE_enum("strategy", "feature_transfer", list(STRATEGIES), "what to tune")
 _SOURCE = flags.DEFINE_string("source", None, "checkpoint of the source; pre-trained afresh if left out")
 _N_TARGET = flags.DEFINE_integer("n_target", 5, "labelled target subjects")
@@ -29,8 +29,7 @@ _STEPS = flags.DEFINE_list("steps", ["600", "1500"], "numbers of steps")
 
 
 def main() -> None:
-  study = common.from_config_dict(config.Study, _CONFIG.value)
-  studies.check(study)
+  study = common.read_study(_CONFIG)
   target = studies.load_target(study)
   if _SOURCE.value:
     source = checkpoint.load(_SOURCE.value)
@@ -38,7 +37,9 @@ def main() -> None:
     source, _ = studies.pretrain(study, studies.load_source(study))
   evaluator = errors.Evaluator(target.validation, study.windows)
   field = "transfer" if STRATEGIES[_STRATEGY.value].take else "scratch"
-  print(f"{_STRATEGY.value}, {_N_TARGET.value} labelled subjects, seeds {study.seeds}: RMSE [mmHg] of validation subjects")
+  print(
+    f"{_STRATEGY.value}, {_N_TARGET.value} labelled subjects, seeds {study.seeds}: RMSE [mmHg] of validation subjects"
+  )
   for steps, rate, decay in itertools.product(_STEPS.value, _RATES.value, _DECAYS.value):
     spec = config.Training(steps=int(steps), learning_rate=float(rate), weight_decay=float(decay))
     trial = dataclasses.replace(study, **{field: spec})

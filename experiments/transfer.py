@@ -1,6 +1,6 @@
 """Transfers a source checkpoint to a target clinic with few labelled subjects.
 
-  python -m experiments.transfer --strategy=feature_transfer --source=DIR/checkpoint --n_target=5 --workdir=DIR2
+python -m experiments.transfer --strategy=feature_transfer --source=DIR/checkpoint --n_target=5 --workdir=DIR2
 """
 
 import dataclasses
@@ -9,7 +9,6 @@ import os
 from absl import flags
 from ml_collections import config_flags
 
-from cap_jax import config
 from cap_jax.evaluation import errors
 from cap_jax.evaluation import study as studies
 from cap_jax.report import tables
@@ -17,7 +16,7 @@ from cap_jax.train import checkpoint, loop
 from cap_jax.transfer import STRATEGIES
 from experiments import common
 
-_CONFIG = config_flags.DEFINE_config_file("config", "experiments/configs/compare.py", "target clinic and training")
+_CONFIG = config_flags.DEFINE_config_file("config", common.DEFAULT_CONFIG, "target clinic and training")
 _STRATEGY = flags.DEFINE_enum("strategy", "feature_transfer", list(STRATEGIES), "how to transfer")
 _SOURCE = flags.DEFINE_string("source", None, "checkpoint folder of the source network", required=True)
 _N_TARGET = flags.DEFINE_integer("n_target", 5, "labelled target subjects")
@@ -27,7 +26,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the checkpoint",
 
 def main() -> None:
   source = checkpoint.load(_SOURCE.value)
-  study = common.from_config_dict(config.Study, _CONFIG.value)
+  study = common.read_study(_CONFIG)
   # the target's network and windows are the source's
   study = dataclasses.replace(
     study, site=source.site, model=source.model, windows=source.windows, n_target=(_N_TARGET.value,)

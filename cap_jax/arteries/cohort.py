@@ -48,9 +48,7 @@ def respond(subject: population.Subject, omega_k: jax.Array, physics: waves.Phys
   pieces = waves.Pieces(radius, waves.piece_lengths(net, length), wall.stiffness(radius, k3))
   cardiac_output = subject.sv_ml * subject.hr_bpm / 60
   fall = subject.map_mmhg - population.P_OUT_MMHG - terminals.NETWORK_FALL_MMHG
-  load = terminals.make_terminals(
-    net, radius_out, k3, fall / cardiac_output, subject.compliance_scale, physics.rho
-  )
+  load = terminals.make_terminals(net, radius_out, k3, fall / cardiac_output, subject.compliance_scale, physics.rho)
   transmural = (subject.map_mmhg - subject.p_ext_mmhg) * MMHG_PA
   response = waves.respond(net, physics, pieces, load, transmural, omega_k)
   z_pk = response.z_in_k[None] * response.h_pk * (ML_M3 / MMHG_PA)
@@ -73,7 +71,7 @@ def beats(
   subjects: population.Subject,
   samples: int = 256,
   harmonics: int = 40,
-  physics: waves.Physics = waves.Physics(),
+  physics: waves.Physics = waves.DEFAULT,
   chunk: int = 32,
 ) -> dict[str, jax.Array]:
   """One period at each site.
@@ -194,7 +192,7 @@ def records(
   seconds: float,
   fs_hz: float,
   rhythm_spec: config.Rhythm,
-  physics: waves.Physics = waves.Physics(),
+  physics: waves.Physics = waves.DEFAULT,
   chunk: int = 16,
 ) -> dict[str, jax.Array]:
   """Aperiodic records of all sites on one clock.

@@ -15,7 +15,9 @@ import jax.numpy as jnp
 REGURGITATION_S = 0.035  # a choice: PWDB gives the volume, not the time
 
 
-def ejection(time_s: jax.Array, sv_ml: jax.Array, rfv_ml: jax.Array, lvet_s: jax.Array, t_peak_s: jax.Array) -> jax.Array:
+def ejection(
+  time_s: jax.Array, sv_ml: jax.Array, rfv_ml: jax.Array, lvet_s: jax.Array, t_peak_s: jax.Array
+) -> jax.Array:
   """Flow [ml/s] at `time_s` after the onset of ejection; arguments broadcast. Its integral is `sv_ml`."""
   fall_s = lvet_s - t_peak_s
   peak = (sv_ml + rfv_ml) / (2 / jnp.pi * lvet_s)  # both quarter waves have the mean 2/π

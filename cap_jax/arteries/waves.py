@@ -43,6 +43,9 @@ class Physics:
   mu: float = 2.5e-3
 
 
+DEFAULT = Physics()
+
+
 class Pieces(NamedTuple):
   """Uniform vessel pieces, each field of shape (piece,), SI: reference radius, length, Eh/r₀."""
 
@@ -170,9 +173,7 @@ def respond(
     omega_k: (frequency,) angular frequencies [rad/s], 0 allowed.
   """
   transmural_p = jnp.broadcast_to(transmural_pa, pieces.radius_m.shape)
-  series_pk, shunt_pk = _in_halves(
-    lambda part: pi_sections(physics, part[0], part[1], omega_k), (pieces, transmural_p)
-  )
+  series_pk, shunt_pk = _in_halves(lambda part: pi_sections(physics, part[0], part[1], omega_k), (pieces, transmural_p))
   y_wk = terminal_admittance(terminals, omega_k)
   parts = jnp.concatenate([shunt_pk, shunt_pk, y_wk, jnp.zeros_like(y_wk[:1])])
   ground_nk = parts[net.ground_parts].sum(1)

@@ -74,4 +74,3 @@ def fit(training: batches.Pairs, validation: batches.Pairs, margin: int) -> Tran
         best, best_error = candidate, error
   assert best is not None
   return best
-

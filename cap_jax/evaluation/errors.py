@@ -71,7 +71,7 @@ class Evaluator:
     for subject in self.test.subjects:
       rows = np.flatnonzero(self.test.subject_b == subject)
       rmse = float(np.sqrt(np.square(predicted[rows] - true[rows]).mean()))
-      beat_errors = np.concatenate([self._pressures(k, predicted[k]) - self._true[k] for k in rows])
+      beat_errors = np.concatenate([self._pressures(int(k), predicted[k]) - self._true[k] for k in rows])
       pressure = beat_errors.mean(0) if len(beat_errors) else np.full(4, np.nan)
       found.append(SubjectErrors(subject, rmse, self._lag_free(predicted[rows], true[rows]), *map(float, pressure)))
     return found

@@ -14,14 +14,21 @@ import numpy as np
 
 from cap_jax import config
 from cap_jax.baselines import mean_wave, transfer_function
-from cap_jax.data import batches, splits, virtual
+from cap_jax.data import batches, recordings, splits, virtual
 from cap_jax.evaluation import errors
 from cap_jax.models import net as nets
 from cap_jax.train import checkpoint, loop
 from cap_jax.transfer import STRATEGIES, scratch, surgery
 from cap_jax.types import InputError
 
-COLUMNS = ("scenario", "method", "n_target", "seed", *(f.name for f in dataclasses.fields(errors.SubjectErrors)), "train_s")
+COLUMNS = (
+  "scenario",
+  "method",
+  "n_target",
+  "seed",
+  *(f.name for f in dataclasses.fields(errors.SubjectErrors)),
+  "train_s",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +71,15 @@ def check(study: config.Study) -> None:
   InputError: a value of the study cannot be."""
   if study.scenario not in config.SCENARIOS:
     raise InputError(f"scenario={study.scenario}: unknown; choose one of {', '.join(config.SCENARIOS)}")
+  recordings.check_pressure_site(study.site)
+  for name in ("source_subjects", "labelled_subjects", "validation_subjects", "test_subjects"):
+    if getattr(study, name) < 1:
+      raise InputError(f"{name}={getattr(study, name)}: must be 1 or more")
+  for name in ("source_seconds", "target_seconds"):
+    if getattr(study, name) < study.windows.seconds:
+      raise InputError(f"{name}={getattr(study, name)}: must be {study.windows.seconds:g} or more, one window")
+  if not study.n_target or not study.seeds:
+    raise InputError("n_target and seeds: each needs one value at least, such as 5,")
   if max(study.n_target) > study.labelled_subjects or min(study.n_target) < 1:
     raise InputError(f"n_target={study.n_target}: must be 1 to {study.labelled_subjects} labelled subjects")
   for name in ("pretrain", "scratch", "transfer"):

@@ -75,7 +75,9 @@ def _prepare(time_s: np.ndarray, p_t: np.ndarray, span: quality.Span, trained: c
   before = spare // 2
   wave = windows.extend_periodically(wave, spec.fs_hz, before, spare - before)
   at_s = time_s[span.start] + (np.arange(len(wave)) - before) / spec.fs_hz
-  return _Piece(span, at_s, wave, slice(before, before + count), windows.starts_covering(len(wave), spec.samples, spec.samples // 2))
+  return _Piece(
+    span, at_s, wave, slice(before, before + count), windows.starts_covering(len(wave), spec.samples, spec.samples // 2)
+  )
 
 
 def _beats(piece: _Piece, aortic_t: np.ndarray, fs_hz: float) -> list[Beat]:
@@ -126,7 +128,9 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
     raise InputError(f"{recording.subject}: no usable stretch of one beat or more ({reasons})")
 
   spec = trained.windows
-  x_bt = np.concatenate([piece.wave_t[start : start + spec.samples][None] for piece in pieces for start in piece.starts])
+  x_bt = np.concatenate(
+    [piece.wave_t[start : start + spec.samples][None] for piece in pieces for start in piece.starts]
+  )
   y_bt = loop.predict(trained.net, trained.params, trained.scaling, x_bt)
   aortic = np.full(p_t.shape, np.nan)
   found: list[Beat] = []

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -28,11 +29,11 @@ class Net:
 
   def features(self, theta_f: Params, x_bt: jax.Array) -> jax.Array:
     """f(x; θ_f): (batch, token, feature)."""
-    return self.f.apply({"params": theta_f}, x_bt)
+    return cast(jax.Array, self.f.apply({"params": theta_f}, x_bt))
 
   def reconstruct(self, theta_r: Params, h_bnd: jax.Array, x_bt: jax.Array) -> jax.Array:
     """r(h, x; θ_r): (batch, time)."""
-    return self.r.apply({"params": theta_r}, h_bnd, x_bt)
+    return cast(jax.Array, self.r.apply({"params": theta_r}, h_bnd, x_bt))
 
   def apply(self, params: Params, x_bt: jax.Array) -> jax.Array:
     """The scaled aortic windows of scaled peripheral ones, both (batch, time)."""

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -22,7 +23,7 @@ COLOURS = {
   "scratch": "#E69F00",
   "feature_transfer": "#009E73",
 }
-_STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "path"}
+_STYLE: dict[Any, Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "path"}
 
 
 def to_png(figure: Figure, dpi: int = 130) -> bytes:
@@ -98,7 +99,11 @@ def training(curves: Mapping[str, np.ndarray]) -> Figure:
 
 
 def reconstruction(
-  time_s: np.ndarray, peripheral_mmhg: np.ndarray, aortic_mmhg: np.ndarray, site: str, gaps: Sequence[tuple[float, float, str]]
+  time_s: np.ndarray,
+  peripheral_mmhg: np.ndarray,
+  aortic_mmhg: np.ndarray,
+  site: str,
+  gaps: Sequence[tuple[float, float, str]],
 ) -> Figure:
   """A record and its rebuilt aortic wave: the whole of it, and eight seconds from its middle.
 
@@ -115,7 +120,9 @@ def reconstruction(
     near = (time_s >= middle - 4) & (time_s <= middle + 4)
     for axes, part in ((whole, np.arange(time_s.size)), (detail, np.flatnonzero(near))):
       axes.plot(time_s[part], peripheral_mmhg[part], color=COLOURS["peripheral"], lw=1, label=f"{site}, measured")
-      axes.plot(time_s[part], aortic_mmhg[part], color=COLOURS["feature_transfer"], lw=1.4, label="aortic root, rebuilt")
+      axes.plot(
+        time_s[part], aortic_mmhg[part], color=COLOURS["feature_transfer"], lw=1.4, label="aortic root, rebuilt"
+      )
       axes.set_ylabel("pressure [mmHg]")
     for start, end, _ in gaps:
       whole.axvspan(start, max(end, start), color="#D55E00", alpha=0.2, lw=1)

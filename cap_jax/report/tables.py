@@ -95,7 +95,8 @@ def text(lines: Sequence[Line]) -> str:
 
   def line(row: Sequence[str]) -> str:
     return "  ".join(
-      cell.ljust(width) if k == 0 else cell.rjust(width) for k, (cell, width) in enumerate(zip(row, widths, strict=True))
+      cell.ljust(width) if k == 0 else cell.rjust(width)
+      for k, (cell, width) in enumerate(zip(row, widths, strict=True))
     )
 
   rule = "  ".join("-" * width for width in widths)

@@ -5,6 +5,7 @@ Cardiology 2003); the foot is the lowest pressure shortly before it.
 """
 
 import dataclasses
+import itertools
 
 import numpy as np
 import scipy.signal
@@ -19,7 +20,7 @@ _BLOCK_S = 10.0
 
 def _threshold(slope_t: np.ndarray, fs_hz: float) -> np.ndarray:
   """Half the strongest slopes of each 10 s, so that the threshold follows a record of hours."""
-  size = max(int(_BLOCK_S * fs_hz), 1)
+  size: int = max(int(_BLOCK_S * fs_hz), 1)
   starts = range(0, max(len(slope_t) - size // 2, 1), size)
   centres = [start + min(size, len(slope_t) - start) / 2 for start in starts]
   strong = [np.percentile(slope_t[start : start + size], 97) for start in starts]
@@ -43,7 +44,7 @@ def find_feet(p_t: np.ndarray, fs_hz: float) -> np.ndarray:
     slope_sum, height=_threshold(slope_sum, fs_hz), distance=max(int(_REFRACTORY_S * fs_hz), 1)
   )
   feet: list[int] = []
-  for peak in peaks:
+  for peak in peaks.tolist():
     # the upstroke lies within the window that the slope sum looked back on
     first = max(peak - width, 0)
     steepest = first + int(np.argmax(slope[first : peak + 1]))
@@ -74,7 +75,7 @@ def pressures(p_t: np.ndarray, feet: np.ndarray) -> BeatPressures:
   if len(feet) < 2:
     empty = np.zeros(0)
     return BeatPressures(empty, empty, empty, empty)
-  beats = [p_t[a:b] for a, b in zip(feet[:-1], feet[1:], strict=True)]
+  beats = [p_t[a:b] for a, b in itertools.pairwise(feet)]
   systolic = np.array([beat.max() for beat in beats])
   diastolic = np.array([beat.min() for beat in beats])
   mean = np.array([beat.mean() for beat in beats])

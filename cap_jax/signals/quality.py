@@ -1,6 +1,7 @@
 """Where a pressure record can be used, and why not elsewhere."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import scipy.ndimage
@@ -59,5 +60,5 @@ def find_spans(time_s: np.ndarray, p_mmhg: np.ndarray) -> tuple[list[Span], list
   good = []
   for start, stop in _runs(~(missing | outside | still)):
     cuts = [start, *pauses[(pauses > start) & (pauses < stop)].tolist(), stop]
-    good += [Span(int(a), int(b)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    good += [Span(int(a), int(b)) for a, b in itertools.pairwise(cuts)]
   return good, sorted(gaps, key=lambda gap: (gap.start, gap.stop))

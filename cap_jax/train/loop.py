@@ -74,7 +74,7 @@ def fit(
   with tqdm.tqdm(total=spec.steps, desc=name, unit="step", leave=False) as progress:
     began = time.perf_counter()
     for stack in stream:
-      state, metrics = trainer.run(state, stack, key)
+      state, metrics = trainer.run(state, jax.device_put(stack), key)
       losses.append(metrics)
       if len(losses) > 1:  # wait for the chunk before only: the device stays busy with this one
         _check(losses[-2], len(losses) - 2)

@@ -17,9 +17,7 @@ import optax
 from cap_jax.types import Params
 
 
-def make_optimizer(
-  labels: Callable[[Params], Any], weight_decay: float, clip: float
-) -> optax.GradientTransformation:
+def make_optimizer(labels: Callable[[Params], Any], weight_decay: float, clip: float) -> optax.GradientTransformation:
   """Directions of descent for "train" leaves, zero for "hold" leaves, which have no state.
 
   Args:
@@ -27,9 +25,7 @@ def make_optimizer(
     weight_decay: w.
     clip: largest global norm of the trained gradient.
   """
-  trained = optax.chain(
-    optax.clip_by_global_norm(clip), optax.scale_by_adam(), optax.add_decayed_weights(weight_decay)
-  )
+  trained = optax.chain(optax.clip_by_global_norm(clip), optax.scale_by_adam(), optax.add_decayed_weights(weight_decay))
   return optax.multi_transform({"train": trained, "hold": optax.set_to_zero()}, labels)
 
 

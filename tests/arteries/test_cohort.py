@@ -70,6 +70,15 @@ def test_k3_meets_the_pulse_wave_velocity(subjects):
     assert float(wall.carotid_femoral_pwv(*geometry, k3, 1060.0)) == pytest.approx(float(subject.pwv_m_s), rel=1e-4)
 
 
+def transit_time(subject):
+  """Seconds from the aortic root to the left wrist at the theoretical wave speed of each artery."""
+  radius_in, radius_out, length = population.geometry(subject)
+  k3 = wall.solve_k3(radius_in, radius_out, length, subject.pwv_m_s, 1060.0)
+  rows = network.read_table().rows([1, 2, 14, 19, 21, 22])
+  speed = np.sqrt(2 / 3 * wall.stiffness((radius_in + radius_out)[rows] / 2, k3) / 1060)
+  return float((length[rows] / speed).sum())
+
+
 def test_beats_have_the_mean_pressure_asked_for_and_a_plausible_tree(subjects, beats):
   root = beats["aortic_root"]
   assert np.abs(root.mean(1) - np.asarray(subjects.map_mmhg)).max() < 2.5
@@ -79,11 +88,13 @@ def test_beats_have_the_mean_pressure_asked_for_and_a_plausible_tree(subjects, b
   assert (pulse["radial"] > pulse["aortic_root"]).all()  # amplification
   form = (root.mean(1) - root.min(1)) / pulse["aortic_root"]
   assert 0.45 < form.mean() < 0.62
-  # the steepest rise reaches the radial site later, by the way of about 0.8 m at 5 to 15 m/s
+  # the steepest rise takes the time of the way to the wrist
   steepest = {site: np.diff(np.tile(beats[site], (1, 2)), axis=1).argmax(1) for site in ("aortic_root", "radial")}
   late_s = (steepest["radial"] - steepest["aortic_root"]) % 256 / 256 * 60 / np.asarray(subjects.hr_bpm)
-  assert (late_s > 0.04).all() and (late_s < 0.16).all()
-  assert beats["ppg"].min() == 0 and beats["ppg"].max() == 1
+  way_s = np.array([transit_time(jax.tree.map(lambda x, k=k: x[k], subjects)) for k in range(16)])
+  assert (np.abs(late_s / way_s - 1) < 0.35).all(), late_s / way_s
+  assert beats["ppg"].min() == 0
+  assert beats["ppg"].max() == 1
   assert all(np.isfinite(wave).all() for wave in beats.values())
 
 
@@ -107,7 +118,9 @@ def test_rhythm_closes_on_itself_and_moves_the_beats():
   count = int(np.isfinite(onset).sum())
   assert count == 72
   gaps = np.diff(np.append(onset[:count], 60.0))
-  assert gaps.min() > 0.75 and gaps.max() < 0.92 and gaps.std() > 0.01
+  assert gaps.min() > 0.75
+  assert gaps.max() < 0.92
+  assert gaps.std() > 0.01
   assert 0.2 <= float(breathing) <= 0.3
   assert 0.03 < float(volume[:count].std()) < 0.08
 

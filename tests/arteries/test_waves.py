@@ -65,20 +65,20 @@ def dense_pressures(subject, harmonics=40):
   for k in range(harmonics + 1):
     w = 2 * np.pi * s["hr_bpm"] / 60 * k
     y = np.zeros((len(names), len(names)), dtype=complex)
-    for i, j, r, l in lines:
+    for i, j, r, length_m in lines:
       beta = 4 / 3 * np.sqrt(np.pi) * eh(r)
       a0 = np.pi * r**2
       area = (np.sqrt(a0) + transmural * a0 / beta) ** 2
       c = 2 * a0 * np.sqrt(area) / beta
       tau = (1e-3 / (2 * r) + 0.4) * c / (a0 * np.sqrt(area))
       if k == 0:
-        own, mutual = area**2 / (8 * np.pi * mu * l), area**2 / (8 * np.pi * mu * l)
+        own, mutual = area**2 / (8 * np.pi * mu * length_m), area**2 / (8 * np.pi * mu * length_m)
       else:
         alpha = np.sqrt(area / np.pi * w * rho / mu) * np.exp(0.75j * np.pi)
         f10 = 2 * scipy.special.jve(1, alpha) / (alpha * scipy.special.jve(0, alpha))
         z, yy = 1j * w * rho / (area * (1 - f10)), 1j * w * c / (1 + 1j * w * tau)
         gamma, z0 = np.sqrt(z * yy), np.sqrt(z / yy)
-        own, mutual = 1 / (z0 * np.tanh(gamma * l)), 1 / (z0 * np.sinh(gamma * l))
+        own, mutual = 1 / (z0 * np.tanh(gamma * length_m)), 1 / (z0 * np.sinh(gamma * length_m))
       y[i, i] += own
       y[j, j] += own
       y[i, j] -= mutual
@@ -105,9 +105,7 @@ def test_waves_equal_dense_complex128_solve(index):
   subject = jax.tree.map(lambda x: x[index], subjects)
   wave = cohort.beats(jax.tree.map(lambda x: x[index : index + 1], subjects), samples=256)
   q_k = np.asarray(
-    heart.periodic_spectrum(
-      60 / subject.hr_bpm, subject.sv_ml, subject.rfv_ml, subject.lvet_s, subject.t_peak_s, 40
-    ),
+    heart.periodic_spectrum(60 / subject.hr_bpm, subject.sv_ml, subject.rfv_ml, subject.lvet_s, subject.t_peak_s, 40),
     dtype=complex,
   )
   for site, z_k in zip(("aortic_root", "radial", "digital"), dense_pressures(subject), strict=True):
@@ -143,7 +141,7 @@ def relative_rms(transmural_at_map: bool) -> dict[str, float]:
 
   assert (network.read_table().number[net.terminal] == data["terminal_artery"]).all()
   per_subject = {k: jnp.asarray(v) for k, v in data.items() if k != "terminal_artery" and k not in sites}
-  p_spt = np.asarray(jax.jit(jax.vmap(one))({k: v for k, v in per_subject.items()}))
+  p_spt = np.asarray(jax.jit(jax.vmap(one))(per_subject))
   errors = {}
   for k, site in enumerate(sites):
     errors[site] = 100 * np.sqrt(np.square(p_spt[:, k] / data[site] - 1).mean(1)).mean()
@@ -191,7 +189,7 @@ def test_uniform_tube_in_a_matched_load_only_delays():
   z0 = waves.characteristic_impedance(radius[:1], stiff[:1], physics.rho)
   load = waves.Terminals(z0 * 0.5, z0 * 0.5, jnp.zeros(1))
   omega = 2 * jnp.pi * jnp.arange(1.0, 20.0)
-  response = waves.respond(net, physics, pieces, load, 0.0, omega)
+  response = jax.jit(lambda w: waves.respond(net, physics, pieces, load, 0.0, w))(omega)
   speed = np.sqrt(2 / 3 * 1e5 / 1060)
   np.testing.assert_allclose(response.h_pk[0], np.exp(-1j * np.asarray(omega) * 0.5 / speed), atol=2e-4)
   np.testing.assert_allclose(response.z_in_k, np.full(19, float(z0[0])), rtol=2e-4)
@@ -203,7 +201,8 @@ def test_mean_pressure_has_finite_gradients():
   def level(s):
     return jnp.abs(cohort.respond(s, jnp.arange(0, 60.0, 6.0), waves.Physics()).z_pk).sum()
 
-  gradient = jax.grad(level)(subject)
+  level = jax.jit(level)
+  gradient = jax.jit(jax.grad(level))(subject)
   assert all(np.isfinite(leaf) for leaf in jax.tree.leaves(gradient))
   # finite difference in the pulse wave velocity, through the implicit derivative of k3
   step = 0.02

@@ -54,7 +54,8 @@ def test_mean_wave_is_laid_on_the_beats_of_the_input():
   x, y = (np.stack(part).astype(np.float32) for part in zip(*waves, strict=True))
   pairs = batches.Pairs(x, y, np.array(["a"] * 60))
   fitted = mean_wave.fit(pairs, 125.0)
-  assert fitted.wave.max() == pytest.approx(105, abs=2) and fitted.wave.min() == pytest.approx(75, abs=2)
+  assert fitted.wave.max() == pytest.approx(105, abs=2)
+  assert fitted.wave.min() == pytest.approx(75, abs=2)
   error = fitted.predict(x) - y
   assert np.sqrt(np.square(error[:, 31:-31]).mean()) < 3
 

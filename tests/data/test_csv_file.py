@@ -44,7 +44,8 @@ def test_refuses_with_file_column_and_remedy(tmp_path, content, header, message)
   path = write(tmp_path / "bad.csv", content, header or "time_s,radial_pressure_mmhg")
   with pytest.raises(InputError, match=message) as caught:
     csv_file.load(path, "radial")
-  assert "bad.csv" in str(caught.value) and "\n" not in str(caught.value)
+  assert "bad.csv" in str(caught.value)
+  assert "\n" not in str(caught.value)
 
 
 def test_refuses_what_is_no_table(tmp_path):

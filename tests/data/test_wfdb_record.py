@@ -29,9 +29,7 @@ def test_reads_what_was_written(tmp_path):
 
 def test_reads_kilopascals_by_their_unit(tmp_path):
   wave = 12 + 2 * np.sin(np.arange(500) / 10)
-  wfdb.wrsamp(
-    "k", fs=100, units=["kPa"], sig_name=["ART"], fmt=["16"], p_signal=wave[:, None], write_dir=str(tmp_path)
-  )
+  wfdb.wrsamp("k", fs=100, units=["kPa"], sig_name=["ART"], fmt=["16"], p_signal=wave[:, None], write_dir=str(tmp_path))
   recording = wfdb_record.load(tmp_path / "k", "radial", "ART")
   assert np.abs(recording.signals["radial"] - 7.50062 * wave).max() < 0.05
 

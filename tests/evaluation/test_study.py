@@ -90,7 +90,9 @@ def test_the_page_is_one_file_and_escapes_names(done, tmp_path):
   drawn.append((figures.few_shot(lines), "few-shot"))
   page.write(tmp_path / "report.html", "T", "in silico", drawn, lines, {"command": "a <b>"})
   text = (tmp_path / "report.html").read_text(encoding="utf-8")
-  assert "<script" not in text and "&lt;script&gt;" in text and "a &lt;b&gt;" in text
+  assert "<script" not in text
+  assert "&lt;script&gt;" in text
+  assert "a &lt;b&gt;" in text
   assert text.count("data:image/png;base64,") == 2
   assert "http" not in text.replace("<!doctype html>", "")  # nothing from outside
   assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
@@ -111,6 +113,10 @@ def test_the_table_says_what_was_measured(done):
     ({"scenario": "mars"}, "scenario=mars: unknown; choose one of population"),
     ({"n_target": (1, 99)}, "must be 1 to 3 labelled subjects"),
     ({"n_target": (0,)}, "must be 1 to 3"),
+    ({"seeds": ()}, "needs one value at least"),
+    ({"test_subjects": 0}, "test_subjects=0: must be 1 or more"),
+    ({"target_seconds": 2.0}, "target_seconds=2.0: must be 4 or more"),
+    ({"site": "ppg"}, "must be a peripheral pressure"),
     ({"scratch": config.Training(steps=70)}, "scratch.steps=70: must be a positive multiple of 50"),
   ],
 )

@@ -24,7 +24,8 @@ def test_every_beat_is_found_once(waves, site):
     feet = beats.find_feet(p_t, 125.0)
     assert abs(len(feet) - expected) <= 1  # a beat may be cut at the ends
     rr = np.diff(feet) / 125
-    assert rr.min() > 0.75 * np.median(rr) and rr.max() < 1.3 * np.median(rr)
+    assert rr.min() > 0.75 * np.median(rr)
+    assert rr.max() < 1.3 * np.median(rr)
 
 
 def test_feet_are_low_and_before_the_peak(waves):
@@ -32,7 +33,8 @@ def test_feet_are_low_and_before_the_peak(waves):
   feet = beats.find_feet(p_t, 125.0)
   found = beats.pressures(p_t, feet)
   assert np.allclose(p_t[feet[:-1]], found.diastolic, atol=3)
-  assert (found.systolic > found.mean).all() and (found.mean > found.diastolic).all()
+  assert (found.systolic > found.mean).all()
+  assert (found.mean > found.diastolic).all()
 
 
 def test_rate_does_not_matter(waves):

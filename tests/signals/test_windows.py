@@ -42,9 +42,9 @@ def test_a_single_beat_is_extended_by_itself():
 
 def test_an_extension_continues_the_wave():
   t = np.arange(400) / 125
-  p = 80 + 40 * np.exp(-((t % 0.8) - 0.4) ** 2 / 0.01)
+  p = 80 + 40 * np.exp(-(((t % 0.8) - 0.4) ** 2) / 0.01)
   long = windows.extend_periodically(p, 125.0, 100, 100)
   both = np.arange(-100, 500) / 125
-  expected = 80 + 40 * np.exp(-((both % 0.8) - 0.4) ** 2 / 0.01)
+  expected = 80 + 40 * np.exp(-(((both % 0.8) - 0.4) ** 2) / 0.01)
   np.testing.assert_array_equal(long[100:500], p)
   assert np.abs(long - expected).max() < 3

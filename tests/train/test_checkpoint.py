@@ -74,7 +74,7 @@ def test_a_checkpoint_of_other_shapes_is_refused(saved, change, message):
 
 def test_foreign_folders_are_refused(saved, tmp_path):
   _, path = saved
-  with pytest.raises(InputError, match="no checkpoint there; make one with: python -m experiments.pretrain"):
+  with pytest.raises(InputError, match=r"no checkpoint there; make one with: python -m experiments\.pretrain"):
     checkpoint.load(tmp_path / "absent")
   (path / "config.json").write_text('{"format": 99}')
   with pytest.raises(InputError, match="format 99, this version reads format 1"):

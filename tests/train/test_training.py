@@ -31,7 +31,8 @@ def test_descends_to_the_minimum():
   state, metrics = trainer.run(trainer.init(params(), 300, 0.1), stack(300), jax.random.key(0))
   np.testing.assert_allclose(state.params["r"]["w"], 1, atol=1e-2)
   np.testing.assert_allclose(state.params["f"]["w"], 0, atol=1e-2)
-  assert metrics["loss"].shape == (300,) and metrics["loss"][-1] < 1e-3
+  assert metrics["loss"].shape == (300,)
+  assert metrics["loss"][-1] < 1e-3
 
 
 def test_first_step_by_hand():
@@ -101,7 +102,8 @@ def test_fit_trains_what_the_strategy_says(name, tiny_model, pairs):
       np.testing.assert_array_equal(leaf, before[path])
     else:
       assert (np.asarray(leaf) != np.asarray(before[path])).any(), path
-  assert fitted.loss.shape == (200,) and fitted.loss[-20:].mean() < 0.3 * fitted.loss[0]
+  assert fitted.loss.shape == (200,)
+  assert fitted.loss[-20:].mean() < 0.3 * fitted.loss[0]
   assert fitted.train_s > 0
   again = loop.fit(network, strategy, start, pairs, scaling, spec, 31, "test")
   np.testing.assert_array_equal(fitted.loss, again.loss)

@@ -53,7 +53,7 @@ def test_merge_refuses_what_does_not_fit(take, message):
 def test_merge_refuses_a_leaf_that_only_the_source_has():
   source, fresh = trees()
   source["f"]["extra"] = jnp.ones(1)
-  with pytest.raises(surgery.MergeError, match="f/extra: in the source .* missing in the target"):
+  with pytest.raises(surgery.MergeError, match=r"f/extra: in the source .* missing in the target"):
     surgery.merge(source, fresh, ("f",))
 
 

@@ -1,0 +1,185 @@
+"""The commands as a user types them."""
+
+import csv
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SMALL = [
+  f"--config.{name}={value}"
+  for name, value in {
+    "n_target": "1,2", "source_subjects": 24, "source_seconds": 8.0, "labelled_subjects": 3, "validation_subjects": 2,
+    "test_subjects": 4, "target_seconds": 8.0, "pretrain.steps": 100, "scratch.steps": 50, "transfer.steps": 50,
+  }.items()
+]  # fmt: skip
+
+
+def run(name, *arguments):
+  environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONWARNINGS": "ignore"}
+  return subprocess.run(
+    [sys.executable, "-m", f"experiments.{name}", *map(str, arguments)],
+    cwd=ROOT,
+    env=environment,
+    capture_output=True,
+    text=True,
+    timeout=300,
+  )
+
+
+def wave(seconds, fs):
+  t = np.arange(int(seconds * fs)) / fs
+  u = t % 0.8
+  return t, 70 + 45 * np.exp(-((u - 0.25) ** 2) / 0.006) + 12 * np.exp(-((u - 0.5) ** 2) / 0.01)
+
+
+def write_csv(path, t, p, column="radial_pressure_mmhg"):
+  lines = [f"time_s,{column}", *(f"{a:.4f},{b:.3f}" for a, b in zip(t, p, strict=True))]
+  path.write_text("\n".join(lines) + "\n")
+  return path
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("source") / "work"
+  done = run("pretrain", f"--workdir={folder}", *SMALL)
+  assert done.returncode == 0, done.stderr
+  assert "in silico" in done.stdout
+  return folder / "checkpoint"
+
+
+def test_transfer_reports_its_merge_and_saves(source, tmp_path):
+  done = run(
+    "transfer",
+    "--strategy=feature_transfer",
+    f"--source={source}",
+    "--n_target=2",
+    f"--workdir={tmp_path / 'w'}",
+    *SMALL,
+  )
+  assert done.returncode == 0, done.stderr
+  lines = done.stdout.splitlines()
+  assert any(line.startswith("f/embed/matrix/kernel") and "taken" in line for line in lines)
+  assert any(line.startswith("r/wave/kernel") and "fresh" in line for line in lines)
+  assert (tmp_path / "w" / "checkpoint" / "config.json").is_file()
+  split = json.loads((tmp_path / "w" / "split.json").read_text())
+  assert len(split["parts"]["test"]) == 4
+
+
+def test_compare_writes_its_table_csv_and_page(tmp_path):
+  done = run("compare", f"--workdir={tmp_path / 'w'}", "--config.seeds=0,", *SMALL)
+  assert done.returncode == 0, done.stderr
+  assert "feature transfer" in done.stdout
+  assert "In silico" in done.stdout
+  with open(tmp_path / "w" / "study.csv", encoding="utf-8") as file:
+    rows = list(csv.DictReader(file))
+  assert {row["n_target"] for row in rows} == {"0", "1", "2"}
+  page = (tmp_path / "w" / "report.html").read_text(encoding="utf-8")
+  assert page.count("data:image/png;base64,") == 3
+  again = run("compare", f"--workdir={tmp_path / 'w'}", *SMALL)
+  assert again.returncode == 2
+  assert "holds files already" in again.stderr
+
+
+@pytest.mark.parametrize(("seconds", "fs"), [(20, 200.0), (0.8, 125.0)])
+def test_reconstruct_a_csv(source, tmp_path, seconds, fs):
+  t, p = wave(seconds, fs)
+  given = write_csv(tmp_path / "in.csv", t, p)
+  done = run("reconstruct", f"--checkpoint={source}", f"--input={given}", f"--output={tmp_path / 'out.csv'}")
+  assert done.returncode == 0, done.stderr
+  with open(tmp_path / "out.csv", encoding="utf-8") as file:
+    rows = list(csv.DictReader(file))
+  np.testing.assert_allclose([float(row["time_s"]) for row in rows], t, atol=1e-4)
+  aortic = np.array([float(row["aortic_root_pressure_mmhg"]) for row in rows])
+  assert abs(aortic.mean() - p.mean()) < 10  # a hundred steps of training: plausible, no more
+  assert (tmp_path / "out.png").stat().st_size > 10_000
+  content = json.loads((tmp_path / "out.json").read_text())
+  assert "no medical device" in content["note"]
+  if seconds > 1:
+    assert 20 <= len(content["beats"]) <= 26
+    assert content["summary"]["hr_bpm"]["mean"] == pytest.approx(75, abs=2)
+
+
+def test_reconstruct_says_its_gaps(source, tmp_path):
+  t, p = wave(10, 125.0)
+  p[400:500] = np.nan
+  given = write_csv(tmp_path / "in.csv", t, p)
+  done = run("reconstruct", f"--checkpoint={source}", f"--input={given}", f"--output={tmp_path / 'out.csv'}")
+  assert done.returncode == 0, done.stderr
+  assert "gap 3.20–3.99 s: no data" in done.stdout
+  with open(tmp_path / "out.csv", encoding="utf-8") as file:
+    empty = [row["aortic_root_pressure_mmhg"] == "" for row in csv.DictReader(file)]
+  assert all(empty[400:500])
+  assert not any(empty[:400] + empty[500:])
+
+
+def bad(tmp_path, kind):
+  t, p = wave(5, 125.0)
+  flags = {"checkpoint": None, "input": tmp_path / "in.csv", "output": tmp_path / "out.csv", "site": "radial"}
+  column = "radial_pressure_mmhg"
+  if kind == "site":
+    flags["site"] = "wrist"
+  elif kind == "column":
+    column = "pressure"
+  elif kind == "time":
+    t[300] = t[200]
+  elif kind == "kilopascal":
+    p = p / 7.50062
+  elif kind == "other_site":
+    column, flags["site"] = "brachial_pressure_mmhg", "brachial"
+  elif kind == "output":
+    flags["output"] = tmp_path / "absent" / "out.csv"
+  write_csv(tmp_path / "in.csv", t, p, column)
+  if kind == "empty":
+    (tmp_path / "in.csv").write_text("")
+  return flags
+
+
+@pytest.mark.parametrize(
+  ("kind", "message"),
+  [
+    ("site", "--site=wrist: unknown site; choose one of"),
+    ("column", "in.csv: column radial_pressure_mmhg is missing"),
+    ("time", "in.csv: column time_s: time does not increase at data row 301"),
+    ("kilopascal", "it looks like kPa: multiply by 7.50062"),
+    ("empty", "in.csv: the file is empty"),
+    ("other_site", "the checkpoint reads radial; make one with: python -m experiments.pretrain --site=brachial"),
+    ("output", "is no folder that can be written to"),
+  ],
+)
+def test_bad_input_is_one_line_and_status_two(source, tmp_path, kind, message):
+  flags = {**bad(tmp_path, kind), "checkpoint": source}
+  done = run("reconstruct", *(f"--{name}={value}" for name, value in flags.items()))
+  assert done.returncode == 2
+  lines = [line for line in done.stderr.splitlines() if line.strip()]
+  assert len(lines) == 1, done.stderr
+  assert lines[0].startswith("error: ")
+  assert message in lines[0]
+  assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+@pytest.mark.parametrize(
+  ("name", "arguments", "message"),
+  [
+    ("reconstruct", ["--input=a.csv", "--output=b.csv"], "make one with: python -m experiments.pretrain"),
+    ("reconstruct", ["--bogus=1"], "Unknown command line flag 'bogus'"),
+    ("transfer", ["--source=nowhere", "--workdir=w"], "no checkpoint there; make one with"),
+    ("transfer", ["--strategy=magic", "--source=x", "--workdir=w"], "flag --strategy=magic"),
+    ("pretrain", ["--workdir=w", "--site=ppg"], "must be a peripheral pressure"),
+    ("compare", ["--workdir=w", "--config.scenario=mars"], "scenario=mars: unknown; choose one of"),
+    ("compare", ["--workdir=w", "--config.n_target=5,100"], "must be 1 to 20 labelled subjects"),
+    ("compare", ["--config=absent.py"], "absent.py"),
+  ],
+)
+def test_bad_flags_are_one_line_and_status_two(name, arguments, message):
+  done = run(name, *arguments)
+  assert done.returncode == 2, done.stderr
+  lines = [line for line in done.stderr.splitlines() if line.strip()]
+  assert len(lines) == 1, done.stderr
+  assert message in lines[0]
+  assert not (ROOT / "w").exists()
