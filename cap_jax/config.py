@@ -90,6 +90,7 @@ class Model:
   """The network. `extractor` names f in `models.EXTRACTORS`, `head` names r in `models.HEADS`.
 
   patch: samples per token; the window is a whole number of patches.
+  cosines: of the basis in which the head writes a wave, per two patches.
   """
 
   extractor: str = "token_cnn"
@@ -99,6 +100,7 @@ class Model:
   layers: int = 4
   kernel: int = 3
   head_channels: int = 64
+  cosines: int = 8
 
 
 @dataclasses.dataclass(frozen=True)

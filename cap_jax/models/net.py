@@ -16,7 +16,7 @@ EXTRACTORS = {
   "token_cnn": lambda m: token_cnn.TokenCNN(m.patch, m.channels, m.layers, m.kernel),
 }
 HEADS = {
-  "waveform": lambda m: waveform_head.WaveformHead(m.patch, m.head_channels),
+  "waveform": lambda m: waveform_head.WaveformHead(m.patch, m.head_channels, m.cosines),
 }
 
 

@@ -1,4 +1,9 @@
-"""r: features → the aortic wave on the clock of the input, as a correction of the input."""
+"""r: features → the aortic wave on the clock of the input, as a correction of the input.
+
+The wave is written in a smooth basis. Each token owns a piece of two patches centred on it, a sum of the lowest cosines;
+pieces overlap by half under raised cosines. With patches of 80 ms and 8 cosines it reaches 22 Hz: an aortic pressure holds
+nothing above, noise does.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +13,21 @@ from flax import linen as nn
 from cap_jax.models import convolution
 
 
+def cosine_basis(width: int, count: int) -> np.ndarray:
+  """(count, width) orthonormal rows cos(π j (t + ½)/width), j < count: the start of the discrete cosine transform."""
+  rows = np.cos(np.pi * np.arange(count)[:, None] * (np.arange(width) + 0.5) / width)
+  return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def cut_pieces(x_bt: jax.Array, patch: int) -> jax.Array:
+  """(batch, token, 2 · patch): the samples about each token; the ends of the window repeat its last samples."""
+  batch, time = x_bt.shape
+  padded = jnp.pad(x_bt, ((0, 0), (patch // 2, patch - patch // 2)), mode="edge")
+  first = padded[:, :time].reshape(batch, -1, patch)
+  second = padded[:, patch:].reshape(batch, -1, patch)
+  return jnp.concatenate([first, second], axis=-1)
+
+
 def overlap_add(pieces_bnp: jax.Array) -> jax.Array:
   """Pieces of two patches, each centred on its token, laid half over each other with raised cosines that add up to one.
 
@@ -15,12 +35,14 @@ def overlap_add(pieces_bnp: jax.Array) -> jax.Array:
     pieces_bnp: (batch, token, 2 · patch).
 
   Returns:
-    (batch, token · patch): smooth from token to token.
+    (batch, token · patch); half a patch at each end is the one piece that covers it.
   """
   batch, tokens, width = pieces_bnp.shape
   patch = width // 2
   weight = np.sin(np.pi * (np.arange(width) + 0.5) / width) ** 2
-  weighted = jnp.pad(pieces_bnp * weight.astype(np.float32)[None, None], ((0, 0), (1, 1), (0, 0)))
+  weight_np = np.tile(weight, (tokens, 1))
+  weight_np[0, :patch] = weight_np[-1, patch:] = 1
+  weighted = jnp.pad(pieces_bnp * weight_np.astype(np.float32)[None], ((0, 0), (1, 1), (0, 0)))
   first = weighted[:, 1:, :patch].reshape(batch, -1)
   second = weighted[:, :-1, patch:].reshape(batch, -1)
   return (first + second)[:, patch // 2 : patch // 2 + tokens * patch]
@@ -29,14 +51,17 @@ def overlap_add(pieces_bnp: jax.Array) -> jax.Array:
 class WaveformHead(nn.Module):
   """Features (batch, token, feature) and the scaled window (batch, time) → scaled aortic window (batch, time).
 
-  y = x + decode(h). The mean pressure falls by only 1–2 mmHg along the large arteries, so a wave keeps its level even
-  where the network never saw such a pressure.
+  y = Σ pieces (Bx + W gelu(conv(h))) B with the basis B. The mean pressure falls by only 1–2 mmHg along the large arteries,
+  so a correction of x keeps its level even where the network never saw such a pressure.
   """
 
   patch: int
   channels: int
+  cosines: int
 
   @nn.compact
   def __call__(self, h_bnd: jax.Array, x_bt: jax.Array) -> jax.Array:
+    basis_jp = jnp.asarray(cosine_basis(2 * self.patch, self.cosines))
     u = nn.gelu(convolution.ShiftedConv(self.channels, 3, name="conv")(h_bnd))
-    return x_bt + overlap_add(nn.Dense(2 * self.patch, name="wave")(u))
+    coefficients_bnj = cut_pieces(x_bt, self.patch) @ basis_jp.T + nn.Dense(self.cosines, name="wave")(u)
+    return overlap_add(coefficients_bnj @ basis_jp)

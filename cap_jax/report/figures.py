@@ -23,6 +23,7 @@ COLOURS = {
   "scratch": "#E69F00",
   "feature_transfer": "#009E73",
 }
+_BINS = 3000
 _STYLE: dict[Any, Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "path"}
 
 
@@ -98,6 +99,19 @@ def training(curves: Mapping[str, np.ndarray]) -> Figure:
   return figure
 
 
+def _thin(time_s: np.ndarray, p_t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """A long record as the extremes of some thousand bins, which look the same at the width of a page."""
+  size = p_t.size // _BINS
+  if size < 4:
+    return time_s, p_t
+  bins = p_t[: size * _BINS].reshape(_BINS, size)
+  lost = np.isnan(bins).all(1)
+  bins = np.where(lost[:, None], 0.0, bins)
+  extremes = np.stack([np.nanmin(bins, axis=1), np.nanmax(bins, axis=1)], axis=1)
+  extremes[lost] = np.nan
+  return np.repeat(time_s[: size * _BINS : size], 2), extremes.ravel()
+
+
 def reconstruction(
   time_s: np.ndarray,
   peripheral_mmhg: np.ndarray,
@@ -118,16 +132,17 @@ def reconstruction(
     known = np.flatnonzero(np.isfinite(aortic_mmhg))
     middle = time_s[known[len(known) // 2]] if known.size else time_s[0]
     near = (time_s >= middle - 4) & (time_s <= middle + 4)
-    for axes, part in ((whole, np.arange(time_s.size)), (detail, np.flatnonzero(near))):
-      axes.plot(time_s[part], peripheral_mmhg[part], color=COLOURS["peripheral"], lw=1, label=f"{site}, measured")
-      axes.plot(
-        time_s[part], aortic_mmhg[part], color=COLOURS["feature_transfer"], lw=1.4, label="aortic root, rebuilt"
-      )
+    for axes, part in ((whole, slice(None)), (detail, near)):
+      for wave, colour, label in (
+        (peripheral_mmhg, COLOURS["peripheral"], f"{site}, measured"),
+        (aortic_mmhg, COLOURS["feature_transfer"], "aortic root, rebuilt"),
+      ):
+        axes.plot(*_thin(time_s[part], wave[part]), color=colour, lw=1.2, label=label)
       axes.set_ylabel("pressure [mmHg]")
     for start, end, _ in gaps:
       whole.axvspan(start, max(end, start), color="#D55E00", alpha=0.2, lw=1)
     detail.set_xlabel("time [s]")
-    detail.legend(frameon=False, ncols=2)
+    detail.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
     whole.set_title("the whole record" + (", gaps shaded" if gaps else ""))
     detail.set_title("eight seconds of it")
   return figure

@@ -62,6 +62,8 @@ def fit(
   began = time.perf_counter()
   arrays = {"x": scaling.scale(pairs.x_bt), "y": scaling.scale(pairs.y_bt)}
   if strategy.holds_features:
+    features(net, params["f"], arrays["x"][:1])  # compiles, which is no part of the training time
+    began = time.perf_counter()
     arrays["h"] = features(net, params["f"], arrays["x"])
   prepare_s = time.perf_counter() - began
   loss = strategy.make_loss(net, margin)
@@ -95,24 +97,24 @@ def _check(metrics: Metrics, chunk: int) -> None:
     raise DivergedError(f"the loss is {loss[at % CHUNK]} at step {at}; lower the learning rate or look at the data")
 
 
-def _by_rows(function: Callable[..., jax.Array], arrays: tuple[np.ndarray, ...]) -> np.ndarray:
+def _by_rows(function: Callable[[jax.Array], jax.Array], x_bt: np.ndarray) -> np.ndarray:
   """A jitted function over rows in blocks of one shape, so that it compiles once whatever their number."""
-  count = len(arrays[0])
+  count = len(x_bt)
   out = []
   for start in range(0, count, _PREDICT):
     rows = np.arange(start, start + _PREDICT) % count
-    out.append(np.asarray(function(*(jnp.asarray(array[rows]) for array in arrays)))[: count - start])
+    out.append(np.asarray(function(jnp.asarray(x_bt[rows])))[: count - start])
   return np.concatenate(out)
 
 
 def features(net: Net, theta_f: Params, x_bt: np.ndarray) -> np.ndarray:
   """f(x; θ_f) of scaled windows: (window, token, feature)."""
-  return _by_rows(lambda x: _features(net, theta_f, x), (x_bt,))
+  return _by_rows(lambda x: _features(net, theta_f, x), x_bt)
 
 
 def predict(net: Net, params: Params, scaling: batches.Scaling, x_bt: np.ndarray) -> np.ndarray:
   """Aortic windows [mmHg] of peripheral windows [mmHg], both (window, time)."""
-  return scaling.unscale(_by_rows(lambda x: _apply(net, params, x), (scaling.scale(x_bt),)))
+  return scaling.unscale(_by_rows(lambda x: _apply(net, params, x), scaling.scale(x_bt)))
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -20,7 +20,7 @@ SMALL = [
 ]  # fmt: skip
 
 
-def run(name, *arguments):
+def run(name, *arguments, timeout=300):
   environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONWARNINGS": "ignore"}
   return subprocess.run(
     [sys.executable, "-m", f"experiments.{name}", *map(str, arguments)],
@@ -28,7 +28,7 @@ def run(name, *arguments):
     env=environment,
     capture_output=True,
     text=True,
-    timeout=300,
+    timeout=timeout,
   )
 
 

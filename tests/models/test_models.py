@@ -60,8 +60,22 @@ def test_one_net_per_config(tiny_model):
   assert net.make_net(tiny_model) is net.make_net(config.Model(channels=8, layers=1, head_channels=8))
 
 
+def test_the_basis_keeps_what_is_slow_and_drops_what_is_fast():
+  t = np.arange(500) / 125
+  basis = waveform_head.cosine_basis(20, 8)
+  np.testing.assert_allclose(basis @ basis.T, np.eye(8), atol=1e-6)
+
+  def through(wave):
+    pieces = waveform_head.cut_pieces(jnp.asarray(wave, jnp.float32)[None], 10)
+    return np.asarray(waveform_head.overlap_add(pieces @ basis.T @ basis))[0, 31:-31]
+
+  slow, fast = 3 + np.sin(2 * np.pi * 8 * t), np.sin(2 * np.pi * 45 * t)
+  assert np.abs(through(slow) - slow[31:-31]).max() < 0.05
+  assert np.abs(through(fast)).max() < 0.15
+
+
 def test_overlapping_pieces_add_up_to_one():
-  np.testing.assert_allclose(waveform_head.overlap_add(jnp.ones((1, 6, 20)))[0, 5:55], 1, atol=1e-6)
+  np.testing.assert_allclose(waveform_head.overlap_add(jnp.ones((1, 6, 20)))[0], 1, atol=1e-6)
   # a piece is centred on its token: the third of six tokens of ten samples covers samples 15 to 35
   one = waveform_head.overlap_add(jnp.zeros((1, 6, 20)).at[0, 2].set(1.0))[0]
   assert (one[15:35] > 0).all()

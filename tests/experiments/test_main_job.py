@@ -1,0 +1,79 @@
+"""The main job whole, and its checkpoint on real records. Slow; nothing here measures accuracy in vivo."""
+
+import csv
+import itertools
+import json
+
+import numpy as np
+import pandas
+import pytest
+import scipy.io
+from test_commands import run
+
+from cap_jax.signals import beats
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("main") / "work"
+  done = run("compare", f"--workdir={folder}", timeout=900)
+  assert done.returncode == 0, done.stderr
+  print(done.stdout)
+  return folder
+
+
+def test_transfer_beats_scratch_and_both_transfer_functions_at_five_labels(work):
+  with open(work / "study.csv", encoding="utf-8") as file:
+    rows = list(csv.DictReader(file))
+
+  def rmse(method, n_target):
+    return np.mean([float(r["rmse_mmhg"]) for r in rows if (r["method"], r["n_target"]) == (method, str(n_target))])
+
+  ours = rmse("feature_transfer", 5)
+  assert ours < rmse("scratch", 5)
+  assert ours < rmse("gtf_target", 5)
+  assert ours < rmse("gtf_source", 0)
+  assert ours < rmse("source", 0)
+
+
+def real_record(name, reference_data, folder):
+  """The input flags of a real record; two come as arrays and are written as CSV first."""
+  if name in ("041s", "mixedsignals"):
+    return [f"--input={reference_data / 'wfdb' / name}", "--signal=ABP"]
+  if name == "icu":
+    p = scipy.io.loadmat(reference_data / "icu_ecg_abp_ppg.mat")["signal"][:, 2]
+    t = np.arange(p.size) / 125
+  else:
+    stored = np.load(reference_data / "intraop_1.npz")
+    t, p = stored["t_s"], stored["abp_mmhg"]
+  pandas.DataFrame({"time_s": t, "radial_pressure_mmhg": p}).to_csv(folder / "in.csv", index=False)
+  return [f"--input={folder / 'in.csv'}"]
+
+
+@pytest.mark.parametrize("name", ["041s", "mixedsignals", "icu", "intraop"])
+def test_real_records_come_out_plausible(work, reference_data, tmp_path, name):
+  flags = real_record(name, reference_data, tmp_path)
+  done = run("reconstruct", f"--checkpoint={work / 'checkpoint'}", *flags, f"--output={tmp_path / 'out.csv'}")
+  assert done.returncode == 0, done.stderr
+  content = json.loads((tmp_path / "out.json").read_text())
+  found = {key: np.array([beat[key] for beat in content["beats"]]) for key in content["beats"][0]}
+  assert (found["cpp_mmhg"] <= found["peripheral_pp_mmhg"]).mean() > 0.9
+  kept = np.abs(found["cmap_mmhg"] - found["peripheral_map_mmhg"]) <= 3
+  print(f"{name}: {len(kept)} beats, MAP kept within 3 mmHg in {100 * kept.mean():.1f} %")
+  assert kept.mean() > 0.95
+  table = pandas.read_csv(tmp_path / "out.csv")
+  assert table["aortic_root_pressure_mmhg"].isna().mean() < 0.02  # only what the gaps name
+  # a notch: in the median beat the fall halts, then goes on
+  time, wave = (column.to_numpy() for _, column in table.dropna().items())
+  even = np.interp(np.arange(time[0], time[-1], 0.008), time, wave)
+  feet = beats.find_feet(even, 125.0)
+  phase = np.linspace(0, 1, 200)
+  median = np.median(
+    [np.interp(phase, np.linspace(0, 1, b - a), even[a:b]) for a, b in itertools.pairwise(feet)], axis=0
+  )
+  slope = np.diff(median)
+  steepest = median.argmax() + slope[median.argmax() : median.argmax() + 90].argmin()
+  halt = steepest + slope[steepest : steepest + 60].argmax()
+  assert slope[halt] > 0.3 * slope[halt:].min() > 0.3 * slope[steepest]
