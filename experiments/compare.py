@@ -26,7 +26,8 @@ def main() -> None:
   study = common.read_study(_CONFIG)
   workdir = common.new_folder(_WORKDIR.value) if _WORKDIR.value else common.next_folder("runs/compare")
   source, target = studies.load_source(study), studies.load_target(study)
-  target.split.save(os.path.join(workdir, "split.json"))
+  split = studies.split_of(source, target)
+  split.save(os.path.join(workdir, "split.json"))
   trained, fitted = studies.pretrain(study, source)
   checkpoint.save(os.path.join(workdir, "checkpoint"), trained)
   total = 3 + len(study.n_target) * len(study.seeds) * (2 + len(studies.STRATEGIES))
@@ -52,7 +53,7 @@ def main() -> None:
   for name, (figure, _) in drawn.items():
     pathlib.Path(workdir, f"{name}.png").write_bytes(figures.to_png(figure))
   facts = common.provenance(
-    split=f"sha256 {target.split.digest}",
+    split=f"sha256 {split.digest}",
     source_validation_rmse=f"{trained.about['validation_rmse_mmhg']} mmHg",
     seconds=f"{time.perf_counter() - began:.0f}",
   )

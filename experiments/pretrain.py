@@ -23,7 +23,9 @@ def main() -> None:
   study = dataclasses.replace(study, site=_SITE.value or study.site)
   studies.check(study)
   workdir = common.new_folder(_WORKDIR.value)
-  trained, fitted = studies.pretrain(study, studies.load_source(study))
+  source = studies.load_source(study)
+  studies.split_of(source).save(os.path.join(workdir, "split.json"))
+  trained, fitted = studies.pretrain(study, source)
   checkpoint.save(os.path.join(workdir, "checkpoint"), trained)
   print(
     f"{study.site} → aortic root, in silico: waveform RMSE {trained.about['validation_rmse_mmhg']} mmHg on "

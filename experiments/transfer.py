@@ -9,6 +9,7 @@ import os
 from absl import flags
 from ml_collections import config_flags
 
+from cap_jax.data import splits
 from cap_jax.evaluation import errors
 from cap_jax.evaluation import study as studies
 from cap_jax.report import tables
@@ -34,10 +35,10 @@ def main() -> None:
   studies.check(study)
   workdir = common.new_folder(_WORKDIR.value)
   target = studies.load_target(study)
-  target.split.save(os.path.join(workdir, "split.json"))
-  made, fitted, report = studies.adapt(
-    study, _STRATEGY.value, source, target.draw(_N_TARGET.value, _SEED.value), _SEED.value
-  )
+  labelled = target.draw(_N_TARGET.value, _SEED.value)
+  split = splits.Split({"labelled": labelled.subjects, "test": target.test.subjects})
+  split.save(os.path.join(workdir, "split.json"))
+  made, fitted, report = studies.adapt(study, _STRATEGY.value, source, labelled, _SEED.value)
   print(f"{STRATEGIES[_STRATEGY.value].equation}\n\n{tables.merge_report(report)}\n")
   evaluator = errors.Evaluator(target.test, study.windows)
   scores = {}

@@ -61,9 +61,3 @@ def draw(subjects: Sequence[str], sizes: Mapping[str, int], seed: int) -> Split:
   bounds = np.cumsum([0, *sizes.values()])
   names = [subjects[k] for k in order]
   return Split({part: tuple(names[a:b]) for part, a, b in zip(sizes, bounds[:-1], bounds[1:], strict=True)})
-
-
-def assert_disjoint(*groups: Sequence[str]) -> None:
-  """Raises:
-  LeakError: a subject stands in two of the groups."""
-  Split({f"group {k}": tuple(dict.fromkeys(group)) for k, group in enumerate(groups)})

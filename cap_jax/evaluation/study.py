@@ -41,12 +41,11 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-  """The target clinic in windows, by the part of its split."""
+  """The target clinic in windows: labelled, validation and test subjects."""
 
   labelled: batches.Pairs
   validation: batches.Pairs
   test: batches.Pairs
-  split: splits.Split
 
   def draw(self, n_target: int, seed: int) -> batches.Pairs:
     """The windows of `n_target` labelled subjects; a larger draw of one seed holds the smaller ones."""
@@ -123,14 +122,24 @@ def load_target(study: config.Study) -> Target:
   apart = dataclasses.replace(study.windows, hop_s=study.windows.seconds)
   whole = batches.make_pairs(found, study.site, study.windows)
   sparse = batches.make_pairs(found, study.site, apart)
-  return Target(
-    whole.of(split.parts["labelled"]), sparse.of(split.parts["validation"]), sparse.of(split.parts["test"]), split
-  )
+  return Target(whole.of(split.parts["labelled"]), sparse.of(split.parts["validation"]), sparse.of(split.parts["test"]))
+
+
+def split_of(source: Source, target: Target | None = None) -> splits.Split:
+  """Who is in which part, disjoint by construction.
+
+  Raises:
+    splits.LeakError: a subject stands in two parts.
+  """
+  parts = {"source_training": source.training.subjects, "source_validation": source.validation.subjects}
+  if target is not None:
+    parts |= {f"target_{name}": getattr(target, name).subjects for name in ("labelled", "validation", "test")}
+  return splits.Split(parts)
 
 
 def pretrain(study: config.Study, source: Source) -> tuple[checkpoint.Checkpoint, loop.Fitted]:
   """Trains the source network; the checkpoint tells its RMSE on the source's validation subjects."""
-  splits.assert_disjoint(source.training.subjects, source.validation.subjects)
+  split_of(source)  # raises where a subject is in both
   scaling = batches.fit_scaling(source.training)
   net = nets.make_net(study.model)
   fresh = net.init(jax.random.key(study.pretrain.seed), study.windows.samples)
@@ -175,9 +184,7 @@ def adapt(
 def cells(study: config.Study, source: Source, target: Target, trained: checkpoint.Checkpoint) -> Iterator[Cell]:
   """All cells of the study, each as it is done."""
   evaluator = errors.Evaluator(target.test, study.windows)
-  splits.assert_disjoint(
-    source.training.subjects, target.labelled.subjects, target.validation.subjects, target.test.subjects
-  )
+  split_of(source, target)
   margin, x_bt = study.windows.margin, target.test.x_bt
 
   def cell(method: str, n_target: int, seed: int, predicted_bt: np.ndarray, train_s: float) -> Cell:

@@ -19,6 +19,7 @@ from cap_jax.types import Metrics, Params
 
 CHUNK = 50
 _PREDICT = 64
+_LONG = 50  # blocks; fewer are done before a bar could be read
 
 
 class DivergedError(RuntimeError):
@@ -101,7 +102,8 @@ def _by_rows(function: Callable[[jax.Array], jax.Array], x_bt: np.ndarray) -> np
   """A jitted function over rows in blocks of one shape, so that it compiles once whatever their number."""
   count = len(x_bt)
   out = []
-  for start in range(0, count, _PREDICT):
+  starts = range(0, count, _PREDICT)
+  for start in tqdm.tqdm(starts, desc="windows", unit="block", leave=False, disable=len(starts) < _LONG):
     rows = np.arange(start, start + _PREDICT) % count
     out.append(np.asarray(function(jnp.asarray(x_bt[rows])))[: count - start])
   return np.concatenate(out)

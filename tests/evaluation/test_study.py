@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cap_jax import config
+from cap_jax.data import splits
 from cap_jax.evaluation import study as studies
 from cap_jax.report import figures, page, tables
 from cap_jax.transfer import STRATEGIES
@@ -50,6 +51,15 @@ def test_a_linear_filter_beats_the_raw_wave_and_the_mean(done):
   rmse = {line.method: line.rmse_mmhg for line in tables.summarise(done[2]) if line.n_target in (0, 2)}
   assert rmse["gtf_target"] < rmse["peripheral"]
   assert rmse["gtf_target"] < rmse["mean_wave"]
+
+
+def test_a_leak_between_source_and_target_raises(done):
+  target = done[0]
+  leaky = studies.Source(target.labelled, target.validation)
+  with pytest.raises(splits.LeakError, match="stand both in"):
+    studies.split_of(leaky, target)
+  with pytest.raises(splits.LeakError, match="stand both in"):
+    next(studies.cells(SMALL, leaky, target, done[1]))
 
 
 def test_larger_draws_hold_the_smaller_and_seeds_differ(done):

@@ -69,6 +69,7 @@ def test_transfer_reports_its_merge_and_saves(source, tmp_path):
   assert (tmp_path / "w" / "checkpoint" / "config.json").is_file()
   split = json.loads((tmp_path / "w" / "split.json").read_text())
   assert len(split["parts"]["test"]) == 4
+  assert len(split["parts"]["labelled"]) == 2
 
 
 def test_compare_writes_its_table_csv_and_page(tmp_path):
