@@ -23,9 +23,9 @@ _CONFIG = config_flags.DEFINE_config_file("config", common.DEFAULT_CONFIG, "the 
 _STRATEGY = flags.DEFINE_enum("strategy", "feature_transfer", list(STRATEGIES), "what to tune")
 _SOURCE = flags.DEFINE_string("source", None, "checkpoint of the source; pre-trained afresh if left out")
 _N_TARGET = flags.DEFINE_integer("n_target", 5, "labelled target subjects")
-_RATES = flags.DEFINE_list("rates", ["2e-3", "5e-3", "1e-2"], "learning rates")
-_DECAYS = flags.DEFINE_list("decays", ["1e-4", "1e-1"], "weight decays")
-_STEPS = flags.DEFINE_list("steps", ["600", "1500"], "numbers of steps")
+_RATES = flags.DEFINE_list("rates", ["5e-3", "1e-2", "2e-2"], "learning rates")
+_DECAYS = flags.DEFINE_list("decays", ["1e-4", "1e-2", "1e-1"], "weight decays")
+_STEPS = flags.DEFINE_list("steps", ["1000"], "numbers of steps")
 
 
 def main() -> None:
