@@ -2,12 +2,15 @@
 
 A checkpoint is a folder: `config.json` says what the parameters belong to, `params` holds them (orbax). It is written
 beside its place and moved there when complete, so that nobody meets half of one. It is restored against the structure
-that its config implies: a missing, foreign or misshapen leaf is an error, never a warning.
+that its config implies, after a check of all files against their sums: a damaged file, a missing, foreign or misshapen
+leaf is an error, never a warning.
 """
 
 import dataclasses
+import hashlib
 import json
 import os
+import pathlib
 import shutil
 from typing import Any
 
@@ -71,13 +74,28 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
       "scaling": dataclasses.asdict(checkpoint.scaling),
       "about": checkpoint.about,
     }
-    with open(os.path.join(partial, "config.json"), "w", encoding="utf-8") as file:
-      json.dump(content, file, indent=1)
     with ocp.StandardCheckpointer() as checkpointer:
       checkpointer.save(os.path.join(partial, "params"), jax.tree.map(np.asarray, checkpoint.params))
+    content["sha256"] = _digests(os.path.join(partial, "params"))
+    with open(os.path.join(partial, "config.json"), "w", encoding="utf-8") as file:
+      json.dump(content, file, indent=1)
     os.rename(partial, path)
   finally:
     shutil.rmtree(partial, ignore_errors=True)
+
+
+def _digests(folder: str) -> dict[str, str]:
+  """SHA-256 of every file below a folder, by its path from there."""
+  files = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
+  return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _check_files(folder: str, expected: dict[str, str]) -> None:
+  found = _digests(folder)
+  for name, digest in expected.items():
+    if found.get(name) != digest:
+      fate = "is damaged" if name in found else "is missing"
+      raise InputError(f"{folder}/{name}: the file {fate}; copy the checkpoint again, or {_REMEDY}")
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
@@ -98,23 +116,20 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     model = config.Model(**content["model"])
     spec = config.Windows(**content["windows"])
     scaling = batches.Scaling(**content["scaling"])
-    site, about = content["site"], content["about"]
+    site, about, digests = content["site"], content["about"], dict(content["sha256"])
     net = nets.make_net(model)
     expected = jax.eval_shape(lambda: net.init(jax.random.key(0), spec.samples))
   except InputError:
     raise
-  except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+  except (ValueError, KeyError, TypeError, ArithmeticError) as error:
     raise InputError(f"{header}: damaged or of another project ({error!r}); {_REMEDY}") from None
+  _check_files(os.path.join(path, "params"), digests)
   return Checkpoint(_restore(os.path.join(path, "params"), expected), model, spec, scaling, site, about)
 
 
 def _restore(path: str, expected: Params) -> Params:
   with ocp.StandardCheckpointer() as checkpointer:
-    try:
-      metadata = checkpointer.metadata(path)
-      stored = surgery.leaf_paths(metadata.item_metadata.tree)
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-      raise InputError(f"{path}: the parameters cannot be read ({type(error).__name__}); {_REMEDY}") from None
+    stored = surgery.leaf_paths(checkpointer.metadata(path).item_metadata.tree)
     wanted = surgery.leaf_paths(expected)
     for leaf in sorted(set(stored) ^ set(wanted)):
       side = "is not stored" if leaf in wanted else "is stored but belongs to no such network"
@@ -125,7 +140,4 @@ def _restore(path: str, expected: Params) -> Params:
           f"{path}: parameter {leaf} has shape {tuple(stored[leaf].shape)}, config.json implies {shape.shape}; "
           "config.json and params do not belong together"
         )
-    try:
-      return checkpointer.restore(path, expected)
-    except (ValueError, KeyError, TypeError, OSError) as error:
-      raise InputError(f"{path}: the parameters are damaged ({type(error).__name__}); {_REMEDY}") from None
+    return checkpointer.restore(path, expected)
