@@ -6,18 +6,13 @@
 Writes out.csv (time_s, aortic_root_pressure_mmhg on the input's clock; empty in gaps), out.png and out.json (per beat).
 """
 
-import contextlib
-import dataclasses
-import json
 import os
-from collections.abc import Iterator
 
-import pandas
 from absl import flags
 
 from cap_jax.data import DATASETS, recordings, wfdb_record
 from cap_jax.inference import reconstruct
-from cap_jax.report import figures
+from cap_jax.report import reconstruction
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 from experiments import common
@@ -27,7 +22,6 @@ _INPUT = flags.DEFINE_string("input", None, "CSV file with time_s and <site>_pre
 _SITE = flags.DEFINE_string("site", "radial", "where the pressure was measured")
 _SIGNAL = flags.DEFINE_string("signal", "ABP", "name of the signal in a WFDB record")
 _OUTPUT = flags.DEFINE_string("output", None, "CSV file to write; .png and .json lie beside it")
-_SAID = 10
 
 
 def _check_flags() -> None:
@@ -48,71 +42,18 @@ def _check_flags() -> None:
     raise InputError(f"--output={_OUTPUT.value}: {folder} is no folder that can be written to")
 
 
-def _read() -> recordings.Recording:
-  if wfdb_record.exists(_INPUT.value):
-    return DATASETS["wfdb"](_INPUT.value, _SITE.value, _SIGNAL.value)
-  return DATASETS["csv"](_INPUT.value, _SITE.value)
-
-
-@contextlib.contextmanager
-def _together(*paths: str) -> Iterator[list[str]]:
-  """Names to write to; they take the names of `paths` when all are written, or none does."""
-  partial = [f"{path}.partial" for path in paths]
-  try:
-    yield partial
-    for written, path in zip(partial, paths, strict=True):
-      os.replace(written, path)
-  finally:
-    for written in partial:
-      with contextlib.suppress(FileNotFoundError):
-        os.remove(written)
-
-
 def main() -> None:
   _check_flags()
   trained = checkpoint.load(_CHECKPOINT.value)
-  made = reconstruct.reconstruct(trained, _read())
-  numbers = reconstruct.summary(made.beats)
-  content = {
-    "note": "research software, no medical device; network trained on virtual subjects",
-    "input": os.path.basename(_INPUT.value),
-    "site": _SITE.value,
-    "training": trained.about,
-    "summary": numbers,
-    "gaps": [dataclasses.asdict(gap) for gap in made.gaps],
-    "beats": [{k: round(v, 3) for k, v in dataclasses.asdict(beat).items()} for beat in made.beats],
-  }
-  stem = _OUTPUT.value[: -len(".csv")]
-  paths = (_OUTPUT.value, f"{stem}.png", f"{stem}.json")
-  with _together(*paths) as (csv_path, png_path, json_path):
-    table = pandas.DataFrame({"time_s": made.time_s, "aortic_root_pressure_mmhg": made.aortic_mmhg.round(3)})
-    table.to_csv(csv_path, index=False)
-    shaded = [(gap.start_s, gap.end_s, gap.reason) for gap in made.gaps]
-    figure = figures.reconstruction(made.time_s, made.peripheral_mmhg, made.aortic_mmhg, _SITE.value, shaded)
-    with open(png_path, "wb") as file:
-      file.write(figures.to_png(figure))
-    with open(json_path, "w", encoding="utf-8") as text:
-      json.dump(content, text, indent=1)
-  for gap in made.gaps[:_SAID]:
-    print(f"gap {gap.start_s:.2f}–{gap.end_s:.2f} s: {gap.reason}")
-  if len(made.gaps) > _SAID:
-    print(f"… and {len(made.gaps) - _SAID} more gaps, all in {paths[2]}")
-  if numbers:
-    parts = [f"{label} {numbers[name]['mean']:.1f}" for label, name in _SHOWN]
-    print(f"{len(made.beats)} beats; means: {', '.join(parts)}")
-  print("\n".join(paths))
+  if wfdb_record.exists(_INPUT.value):
+    recording = DATASETS["wfdb"](_INPUT.value, _SITE.value, _SIGNAL.value)
+  else:
+    recording = DATASETS["csv"](_INPUT.value, _SITE.value)
+  made = reconstruct.reconstruct(trained, recording)
+  facts = {"input": os.path.basename(_INPUT.value), "site": _SITE.value, "training": trained.about}
+  paths = reconstruction.write(_OUTPUT.value, made, _SITE.value, facts)
+  print("\n".join([reconstruction.spoken(made), *paths]))
 
-
-_SHOWN = (
-  ("cSBP", "csbp_mmhg"),
-  ("cDBP", "cdbp_mmhg"),
-  ("cPP", "cpp_mmhg"),
-  ("MAP", "cmap_mmhg"),
-  ("peripheral SBP", "peripheral_sbp_mmhg"),
-  ("peripheral PP", "peripheral_pp_mmhg"),
-  ("peripheral MAP", "peripheral_map_mmhg"),
-  ("HR", "hr_bpm"),
-)
 
 if __name__ == "__main__":
   common.launch(main)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from cap_jax import config
+from cap_jax import config, files
 from cap_jax.baselines import mean_wave, transfer_function
 from cap_jax.data import batches, recordings, splits, virtual
 from cap_jax.evaluation import errors
@@ -212,8 +212,7 @@ def cells(study: config.Study, source: Source, target: Target, trained: checkpoi
 
 def write_rows(path: str | os.PathLike[str], study: config.Study, done: list[Cell]) -> None:
   """`study.csv`: a row per scenario, method, n_target, seed and subject, in the order of `COLUMNS`."""
-  partial = f"{os.fspath(path)}.partial"
-  with open(partial, "w", newline="", encoding="utf-8") as file:
+  with files.written_together(path) as (partial,), open(partial, "w", newline="", encoding="utf-8") as file:
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
     for cell in done:
@@ -221,4 +220,3 @@ def write_rows(path: str | os.PathLike[str], study: config.Study, done: list[Cel
         numbers = [f"{value:.5f}" for value in dataclasses.astuple(found)[1:]]
         row = (study.scenario, cell.method, cell.n_target, cell.seed, found.subject, *numbers, f"{cell.train_s:.3f}")
         writer.writerow(row)
-  os.replace(partial, path)

@@ -117,14 +117,14 @@ def reconstruction(
   peripheral_mmhg: np.ndarray,
   aortic_mmhg: np.ndarray,
   site: str,
-  gaps: Sequence[tuple[float, float, str]],
+  gaps: Sequence[tuple[float, float]],
 ) -> Figure:
   """A record and its rebuilt aortic wave: the whole of it, and eight seconds from its middle.
 
   Args:
     time_s, peripheral_mmhg, aortic_mmhg: (time,), NaN in gaps.
     site: of the peripheral wave.
-    gaps: start [s], end [s] and reason of each gap.
+    gaps: start and end of each gap [s].
   """
   with matplotlib.rc_context(_STYLE):
     figure = Figure(figsize=(10, 6), layout="constrained")
@@ -139,7 +139,7 @@ def reconstruction(
       ):
         axes.plot(*_thin(time_s[part], wave[part]), color=colour, lw=1.2, label=label)
       axes.set_ylabel("pressure [mmHg]")
-    for start, end, _ in gaps:
+    for start, end in gaps:
       whole.axvspan(start, max(end, start), color="#D55E00", alpha=0.2, lw=1)
     detail.set_xlabel("time [s]")
     detail.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
+from cap_jax import files
 from cap_jax.report import figures, tables
 
 _STYLE = """
@@ -72,7 +73,5 @@ subjects.</p>
 <div class="scroll"><table><tbody>{facts}</tbody></table></div>
 </body></html>
 """
-  partial = f"{os.fspath(path)}.partial"
-  with open(partial, "w", encoding="utf-8") as file:
+  with files.written_together(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
     file.write(page)
-  os.replace(partial, path)

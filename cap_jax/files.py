@@ -1,0 +1,19 @@
+"""Files that are written whole or not at all."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def written_together(*paths: str | os.PathLike[str]) -> Iterator[list[str]]:
+  """Names to write to. They take the names of `paths` when the block ends well, and vanish when it does not."""
+  partial = [f"{os.fspath(path)}.partial" for path in paths]
+  try:
+    yield partial
+    for written, path in zip(partial, paths, strict=True):
+      os.replace(written, path)
+  finally:
+    for written in partial:
+      with contextlib.suppress(FileNotFoundError):
+        os.remove(written)

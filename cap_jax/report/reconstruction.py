@@ -1,0 +1,68 @@
+"""What a reconstruction leaves behind: the wave as CSV, a picture, and the beats as JSON."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pandas
+
+from cap_jax import files
+from cap_jax.inference.reconstruct import Reconstruction, summary
+from cap_jax.report import figures
+
+NOTE = "research software, no medical device; network trained on virtual subjects"
+_MOST_GAPS = 10
+_SHOWN = (
+  ("cSBP", "csbp_mmhg"),
+  ("cDBP", "cdbp_mmhg"),
+  ("cPP", "cpp_mmhg"),
+  ("MAP", "cmap_mmhg"),
+  ("peripheral SBP", "peripheral_sbp_mmhg"),
+  ("peripheral PP", "peripheral_pp_mmhg"),
+  ("peripheral MAP", "peripheral_map_mmhg"),
+  ("HR", "hr_bpm"),
+)
+
+
+def write(output: str, made: Reconstruction, site: str, facts: Mapping[str, Any]) -> tuple[str, str, str]:
+  """Writes all three files, or none.
+
+  Args:
+    output: name of the CSV file, ending in ".csv"; the others lie beside it.
+    made: the reconstruction.
+    site: of the peripheral wave.
+    facts: more for the JSON: input, training.
+
+  Returns:
+    The names of CSV, PNG and JSON.
+  """
+  stem = output.removesuffix(".csv")
+  paths = (output, f"{stem}.png", f"{stem}.json")
+  content = {
+    "note": NOTE,
+    **facts,
+    "summary": summary(made.beats),
+    "gaps": [dataclasses.asdict(gap) for gap in made.gaps],
+    "beats": [{k: round(v, 3) for k, v in dataclasses.asdict(beat).items()} for beat in made.beats],
+  }
+  with files.written_together(*paths) as (csv_path, png_path, json_path):
+    table = pandas.DataFrame({"time_s": made.time_s, "aortic_root_pressure_mmhg": made.aortic_mmhg.round(3)})
+    table.to_csv(csv_path, index=False)
+    shaded = [(gap.start_s, gap.end_s) for gap in made.gaps]
+    figure = figures.reconstruction(made.time_s, made.peripheral_mmhg, made.aortic_mmhg, site, shaded)
+    with open(png_path, "wb") as image:
+      image.write(figures.to_png(figure))
+    with open(json_path, "w", encoding="utf-8") as text:
+      json.dump(content, text, indent=1)
+  return paths
+
+
+def spoken(made: Reconstruction) -> str:
+  """The gaps and the mean pressures, for a terminal."""
+  lines = [f"gap {gap.start_s:.2f}–{gap.end_s:.2f} s: {gap.reason}" for gap in made.gaps[:_MOST_GAPS]]
+  if len(made.gaps) > _MOST_GAPS:
+    lines.append(f"… and {len(made.gaps) - _MOST_GAPS} more gaps, all in the JSON file")
+  numbers = summary(made.beats)
+  means = ", ".join(f"{label} {numbers[name]['mean']:.1f}" for label, name in _SHOWN if numbers)
+  return "\n".join([*lines, f"{len(made.beats)} beats" + (f"; means: {means}" if means else "")])

@@ -1,0 +1,26 @@
+"""Files whole or not at all."""
+
+import pytest
+
+from cap_jax import files
+
+
+def test_all_appear_together_or_none(tmp_path):
+  paths = (tmp_path / "a", tmp_path / "b")
+  with files.written_together(*paths) as (a, b):
+    for name, text in ((a, "1"), (b, "2")):
+      with open(name, "w", encoding="utf-8") as file:
+        file.write(text)
+    assert not paths[0].exists()
+  assert [path.read_text() for path in paths] == ["1", "2"]
+
+  def fail():
+    with files.written_together(*paths) as (a, _):
+      with open(a, "w", encoding="utf-8") as file:
+        file.write("half")
+      raise OSError("disk full")
+
+  with pytest.raises(OSError, match="disk full"):
+    fail()
+  assert [path.read_text() for path in paths] == ["1", "2"]
+  assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
