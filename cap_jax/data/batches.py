@@ -7,7 +7,7 @@ import numpy as np
 
 from cap_jax import config
 from cap_jax.data import recordings
-from cap_jax.signals import windows
+from cap_jax.signals import beats, windows
 from cap_jax.types import InputError
 
 
@@ -42,10 +42,10 @@ class Pairs:
 def make_pairs(
   found: Sequence[recordings.Recording], site: str, spec: config.Windows, reference: str = "aortic_root"
 ) -> Pairs:
-  """Cuts recordings into windows.
+  """Cuts recordings into windows; a recording shorter than a window, down to a single beat, is repeated to one.
 
   Raises:
-    InputError: a recording lacks a site, has another rate than the windows, or is shorter than a window.
+    InputError: a recording lacks a site, has another rate than the windows, or is shorter than a beat.
   """
   x, y, subject = [], [], []
   for recording in found:
@@ -54,12 +54,28 @@ def make_pairs(
         raise InputError(f"{recording.subject}: no signal at {wanted}; it has {', '.join(recording.sites)}")
     if abs(recording.fs_hz / spec.fs_hz - 1) > 1e-3:
       raise InputError(f"{recording.subject}: {recording.fs_hz:g} Hz; resample to {spec.fs_hz:g} Hz first")
+    waves = {wanted: recording.signals[wanted] for wanted in (site, reference)}
     if recording.time_s.size < spec.samples:
-      raise InputError(f"{recording.subject}: shorter than a window of {spec.seconds:g} s")
-    x.append(windows.frame(recording.signals[site], spec.samples, spec.hop))
-    y.append(windows.frame(recording.signals[reference], spec.samples, spec.hop))
+      waves = _repeated(recording, waves, waves[reference], spec)
+    x.append(windows.frame(waves[site], spec.samples, spec.hop))
+    y.append(windows.frame(waves[reference], spec.samples, spec.hop))
     subject += [recording.subject] * len(x[-1])
   return Pairs(np.concatenate(x).astype(np.float32), np.concatenate(y).astype(np.float32), np.array(subject))
+
+
+def _repeated(
+  recording: recordings.Recording, waves: dict[str, np.ndarray], reference_t: np.ndarray, spec: config.Windows
+) -> dict[str, np.ndarray]:
+  """Waves of a record shorter than a window, such as a single beat, repeated together to the length of one.
+
+  Between the first and the last foot of the reference lies a whole number of beats; with fewer than two feet the record
+  itself is one.
+  """
+  if recording.time_s.size < beats.SHORTEST_S * spec.fs_hz:
+    raise InputError(f"{recording.subject}: shorter than one beat ({beats.SHORTEST_S:g} s)")
+  feet = beats.find_feet(reference_t, spec.fs_hz)
+  period = slice(feet[0], feet[-1]) if len(feet) >= 2 else slice(None)
+  return {name: windows.repeat(wave_t[period], spec.samples) for name, wave_t in waves.items()}
 
 
 @dataclasses.dataclass(frozen=True)

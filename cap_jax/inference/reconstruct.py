@@ -9,8 +9,6 @@ from cap_jax.signals import beats, filters, quality, windows
 from cap_jax.train import checkpoint, loop
 from cap_jax.types import InputError
 
-SHORTEST_S = 0.33  # one beat at 180 a minute
-
 
 @dataclasses.dataclass(frozen=True)
 class Beat:
@@ -116,7 +114,7 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
     )
   time_s, p_t = recording.time_s, recording.signals[site]
   good, lost = quality.find_spans(time_s, p_t)
-  short = [span for span in good if time_s[span.stop - 1] - time_s[span.start] < SHORTEST_S]
+  short = [span for span in good if time_s[span.stop - 1] - time_s[span.start] < beats.SHORTEST_S]
   lost += [quality.Span(span.start, span.stop, "shorter than one beat") for span in short]
   gaps = [
     Gap(float(time_s[max(g.start - (g.start == g.stop), 0)]), float(time_s[max(g.stop - 1, g.start)]), g.reason)

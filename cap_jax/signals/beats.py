@@ -12,6 +12,7 @@ import scipy.signal
 
 from cap_jax.signals import filters
 
+SHORTEST_S = 0.33  # one beat at 180 a minute
 _SLOPE_WINDOW_S = 0.128
 _REFRACTORY_S = 0.3
 _FOOT_SEARCH_S = 0.35

@@ -38,6 +38,11 @@ def blend(windows_nt: np.ndarray, starts: np.ndarray, size: int, margin: int) ->
   return total / norm
 
 
+def repeat(x_t: np.ndarray, size: int) -> np.ndarray:
+  """A record of one period, repeated to `size` samples; the drift between its ends is shared out over it."""
+  return np.resize(_closed(x_t), size)
+
+
 def extend_periodically(x_t: np.ndarray, fs_hz: float, before: int, after: int) -> np.ndarray:
   """A record lengthened at both ends by its own beats.
 

@@ -46,10 +46,22 @@ def test_windows_keep_their_subject():
     pairs.of(["c"])
 
 
+@pytest.mark.parametrize("seconds", [1.0, 2.6])
+def test_a_single_beat_is_repeated_with_both_waves_in_step(seconds):
+  whole = batches.make_pairs([recording("a")], "radial", config.Windows())
+  short = batches.make_pairs([recording("a", seconds=seconds)], "radial", config.Windows())
+  assert short.x_bt.shape == (1, 500)
+  np.testing.assert_allclose(short.x_bt - short.y_bt, 5, atol=1e-3)
+  # the same wave as the long record's, from wherever its first whole beat begins
+  best = min(np.abs(np.roll(short.y_bt[0, :125], lag) - whole.y_bt[0, :125]).max() for lag in range(125))
+  assert best < 2
+  np.testing.assert_allclose(short.y_bt[0, :125], short.y_bt[0, 125:250], atol=1e-3)
+
+
 @pytest.mark.parametrize(
   ("bad", "message"),
   [
-    (recording("a", seconds=2), "shorter than a window"),
+    (recording("a", seconds=0.3), "shorter than one beat"),
     (recording("a", fs=100.0), "resample to 125 Hz"),
     (recordings.Recording("a", np.arange(999) / 125, {"radial": np.ones(999)}, {}), "no signal at aortic_root"),
   ],
