@@ -65,7 +65,7 @@ def test_real_records_come_out_plausible(work, reference_data, tmp_path, name):
   assert kept.mean() > 0.95
   table = pandas.read_csv(tmp_path / "out.csv")
   assert table["aortic_root_pressure_mmhg"].isna().mean() < 0.02  # only what the gaps name
-  # a notch: in the median beat the fall halts, then goes on
+  # a notch: in the median beat the fall slows to less than half of what follows it
   time, wave = (column.to_numpy() for _, column in table.dropna().items())
   even = np.interp(np.arange(time[0], time[-1], 0.008), time, wave)
   feet = beats.find_feet(even, 125.0)
@@ -76,4 +76,5 @@ def test_real_records_come_out_plausible(work, reference_data, tmp_path, name):
   slope = np.diff(median)
   steepest = median.argmax() + slope[median.argmax() : median.argmax() + 90].argmin()
   halt = steepest + slope[steepest : steepest + 60].argmax()
-  assert slope[halt] > 0.3 * slope[halt:].min() > 0.3 * slope[steepest]
+  assert slope[halt] > 0.5 * slope[halt:].min()
+  assert slope[halt] > 0.5 * slope[steepest]
