@@ -153,7 +153,7 @@ class Study:
   seeds: tuple[int, ...] = (0, 1)
   source_subjects: int = 1200
   source_seconds: float = 16.0
-  labelled_subjects: int = 20
+  labelled_subjects: int = 40
   validation_subjects: int = 16
   test_subjects: int = 60
   target_seconds: float = 60.0

@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 
@@ -8,6 +9,9 @@ from collections.abc import Iterator
 @contextlib.contextmanager
 def written_together(*paths: str | os.PathLike[str]) -> Iterator[list[str]]:
   """Names to write to. They take the names of `paths` when the block ends well, and vanish when it does not."""
+  for path in paths:
+    if os.path.isdir(path):  # found only when the others have their names already
+      raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
   partial = [f"{os.fspath(path)}.partial" for path in paths]
   try:
     yield partial

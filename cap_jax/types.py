@@ -8,8 +8,9 @@
 | n | token (a patch of samples) | | a | artery |
 | d | feature | | w | terminal (Windkessel) |
 | s | subject | | m | removed node of a round |
+| | | | j | function of a basis |
 
-`x_bt` is a batch of peripheral windows, `y_bt` the aortic waves on the same clock. Units stand in names where
+A file that uses a letter otherwise says so where it does. `x_bt` is a batch of peripheral windows, `y_bt` the aortic waves on the same clock. Units stand in names where
 data cross the border of the package (`fs_hz`, `p_mmhg`, `time_s`); inside, pressures are in mmHg except in
 `arteries`, which computes in SI.
 """

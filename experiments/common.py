@@ -10,13 +10,26 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from absl import app, flags, logging
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_flags
 
 from cap_jax import config
 from cap_jax.evaluation import study as studies
+from cap_jax.train.loop import DivergedError
 from cap_jax.types import InputError
 
 T = TypeVar("T")
+# what a config file, which is a program, may raise
+_CONFIG_ERRORS = (
+  OSError,
+  SyntaxError,
+  ImportError,
+  NameError,
+  AttributeError,
+  KeyError,
+  TypeError,
+  ValueError,
+  ZeroDivisionError,
+)
 DEFAULT_CONFIG = os.path.join(os.path.dirname(__file__), "configs", "compare.py")
 
 
@@ -38,6 +51,19 @@ def from_config_dict(kind: type[T], mapping: Mapping[str, Any]) -> T:
   return kind(**values)
 
 
+def define_study(text: str) -> flags.FlagHolder:
+  """The flag `--config`, a config file whose fields `--config.field=value` overrides. It reads the command line at once."""
+  try:
+    return config_flags.DEFINE_config_file("config", DEFAULT_CONFIG, text)
+  except _CONFIG_ERRORS as error:
+    _fail(f"--config.FIELD=VALUE: {_last_line(error)} is no field or value of the study; see cap_jax/config.py")
+    raise AssertionError from error
+
+
+def _last_line(error: Exception) -> str:
+  return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
+
+
 def read_study(holder: flags.FlagHolder) -> config.Study:
   """The study that `--config` and its overrides name.
 
@@ -46,10 +72,23 @@ def read_study(holder: flags.FlagHolder) -> config.Study:
   """
   try:
     study = from_config_dict(config.Study, holder.value)
-  except OSError as error:
-    raise InputError(f"--config: the file cannot be loaded: {str(error).strip().splitlines()[-1].strip()}") from None
-  studies.check(study)
+    studies.check(study)
+  except InputError:
+    raise
+  except _CONFIG_ERRORS as error:
+    raise InputError(f"--config: no study can be made of it: {_last_line(error)}") from None
   return study
+
+
+def required(holder: flags.FlagHolder, example: str) -> str:
+  """The value of a flag that must be given.
+
+  Raises:
+    InputError: it is not.
+  """
+  if not holder.value:
+    raise InputError(f"--{holder.name} is missing; give --{holder.name}={example}")
+  return holder.value
 
 
 def launch(main: Callable[[], None]) -> None:
@@ -58,8 +97,11 @@ def launch(main: Callable[[], None]) -> None:
   def parse(argv: list[str]) -> list[str]:
     try:
       return flags.FLAGS(argv)
-    except (flags.Error, AttributeError, KeyError, TypeError, OSError) as error:
+    except flags.Error as error:
       _fail(str(error).strip().splitlines()[0])
+      raise AssertionError from error
+    except _CONFIG_ERRORS as error:
+      _fail(f"--config: the file cannot be loaded: {_last_line(error)}")
       raise AssertionError from error
 
   def guarded(argv: list[str]) -> None:
@@ -68,8 +110,12 @@ def launch(main: Callable[[], None]) -> None:
       _fail(f"{argv[1]!r} is no flag; write --flag=value")
     try:
       main()
-    except InputError as error:
+    except (InputError, DivergedError) as error:
       _fail(str(error))
+    except OSError as error:  # a full disk, a folder that may not be written to, a name too long
+      if error.filename is None:
+        raise
+      _fail(f"{error.filename}: {error.strerror}; free it or choose another place")
 
   app.run(guarded, flags_parser=parse)
 

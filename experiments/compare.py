@@ -9,14 +9,13 @@ import time
 
 import tqdm
 from absl import flags
-from ml_collections import config_flags
 
 from cap_jax.evaluation import study as studies
 from cap_jax.report import figures, page, tables
 from cap_jax.train import checkpoint
 from experiments import common
 
-_CONFIG = config_flags.DEFINE_config_file("config", common.DEFAULT_CONFIG, "what to compare")
+_CONFIG = common.define_study("what to compare")
 _WORKDIR = flags.DEFINE_string("workdir", None, "new folder for study.csv and report.html (default: runs/compare)")
 _SHOWN = ("gtf_target", "scratch", "feature_transfer")
 
@@ -44,7 +43,7 @@ def main() -> None:
   )
   drawn = {
     "waves": (
-      figures.waves(target.test, shown, "feature_transfer", study.windows.fs_hz),
+      figures.waves(target.test, shown, "feature_transfer", study.site, study.windows.fs_hz),
       f"Waves with {focus} labelled subjects",
     ),
     "few_shot": (figures.few_shot(lines), "Waveform RMSE against the number of labelled target subjects"),

@@ -7,14 +7,13 @@ import dataclasses
 import os
 
 from absl import flags
-from ml_collections import config_flags
 
 from cap_jax.evaluation import study as studies
 from cap_jax.train import checkpoint
 from experiments import common
 
-_CONFIG = config_flags.DEFINE_config_file("config", common.DEFAULT_CONFIG, "source cohort, model, training")
-_WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the checkpoint", required=True)
+_CONFIG = common.define_study("source cohort, model, training")
+_WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the checkpoint")
 _SITE = flags.DEFINE_string("site", None, "peripheral site that the network reads (default: the config's, radial)")
 
 
@@ -22,7 +21,7 @@ def main() -> None:
   study = common.read_study(_CONFIG)
   study = dataclasses.replace(study, site=_SITE.value or study.site)
   studies.check(study)
-  workdir = common.new_folder(_WORKDIR.value)
+  workdir = common.new_folder(common.required(_WORKDIR, "DIR"))
   source = studies.load_source(study)
   studies.split_of(source).save(os.path.join(workdir, "split.json"))
   trained, fitted = studies.pretrain(study, source)

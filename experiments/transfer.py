@@ -7,7 +7,6 @@ import dataclasses
 import os
 
 from absl import flags
-from ml_collections import config_flags
 
 from cap_jax.data import splits
 from cap_jax.evaluation import errors
@@ -17,23 +16,28 @@ from cap_jax.train import checkpoint, loop
 from cap_jax.transfer import STRATEGIES
 from experiments import common
 
-_CONFIG = config_flags.DEFINE_config_file("config", common.DEFAULT_CONFIG, "target clinic and training")
+_CONFIG = common.define_study("target clinic and training")
 _STRATEGY = flags.DEFINE_enum("strategy", "feature_transfer", list(STRATEGIES), "how to transfer")
-_SOURCE = flags.DEFINE_string("source", None, "checkpoint folder of the source network", required=True)
+_SOURCE = flags.DEFINE_string("source", None, "checkpoint folder of the source network")
 _N_TARGET = flags.DEFINE_integer("n_target", 5, "labelled target subjects")
 _SEED = flags.DEFINE_integer("seed", 0, "draws the labelled subjects and the fresh parameters")
-_WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the checkpoint", required=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the checkpoint")
 
 
 def main() -> None:
-  source = checkpoint.load(_SOURCE.value)
+  source = checkpoint.load(common.required(_SOURCE, "DIR/checkpoint"))
   study = common.read_study(_CONFIG)
   # the target's network and windows are the source's
   study = dataclasses.replace(
-    study, site=source.site, model=source.model, windows=source.windows, n_target=(_N_TARGET.value,)
+    study,
+    site=source.site,
+    model=source.model,
+    windows=source.windows,
+    n_target=(_N_TARGET.value,),
+    seeds=(_SEED.value,),
   )
   studies.check(study)
-  workdir = common.new_folder(_WORKDIR.value)
+  workdir = common.new_folder(common.required(_WORKDIR, "DIR"))
   target = studies.load_target(study)
   labelled = target.draw(_N_TARGET.value, _SEED.value)
   split = splits.Split({"labelled": labelled.subjects, "test": target.test.subjects})

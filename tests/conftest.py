@@ -1,4 +1,4 @@
-"""Shared fixtures: where the reference records lie, and a small study."""
+"""Shared fixtures: where the reference records lie, and a small network."""
 
 import os
 import pathlib

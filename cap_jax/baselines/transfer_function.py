@@ -63,7 +63,7 @@ def fit(training: batches.Pairs, validation: batches.Pairs, margin: int) -> Tran
   """
   best, best_error = None, np.inf
   inner = slice(margin, training.x_bt.shape[1] - margin)
-  for half in HALF_WIDTHS:
+  for half in sorted({min(half, margin) for half in HALF_WIDTHS}):  # no wider than the margin that hides its ends
     mean_x, covariance, cross, mean_y = _moments(training, half)
     for ridge in RIDGES:
       # covariance[i, j] is of x(t + i − K) and x(t + j − K): lag k = K − i, so the solution is a_K … a_{−K}

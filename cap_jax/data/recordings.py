@@ -11,7 +11,8 @@ from cap_jax.types import InputError
 PPG = "ppg"
 SITES: tuple[str, ...] = (*network.SITES, PPG)
 _PLAUSIBLE_MMHG = (25.0, 250.0)
-_MMHG_PER_KPA = 7.50062
+MMHG_PER_KPA = 7.50062
+_RATES_HZ = (20.0, 20_000.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +61,7 @@ def check_pressure_site(site: str) -> None:
 
 def check_clock(time_s: np.ndarray, where: str) -> None:
   """Raises:
-  InputError: fewer than two samples, or a clock that is not finite and strictly increasing."""
+  InputError: fewer than two samples, a clock that is not finite and strictly increasing, or an impossible rate."""
   if time_s.size < 2:
     raise InputError(f"{where}: {time_s.size} sample(s); a wave needs at least one heart beat")
   if not np.isfinite(time_s).all():
@@ -73,6 +74,13 @@ def check_clock(time_s: np.ndarray, where: str) -> None:
       f"{where}: time does not increase at data row {row + 1} ({time_s[row - 1]:g} s, then {time_s[row]:g} s); "
       "sort the rows and drop repeats"
     )
+  rate_hz = float(1 / np.median(np.diff(time_s)))
+  low, high = _RATES_HZ
+  if not low <= rate_hz <= high:
+    remedy = f"a pulse wave needs {low:g} to {high:g} Hz"
+    if low <= 1000 * rate_hz <= high:
+      remedy += "; if time is in milliseconds divide it by 1000"
+    raise InputError(f"{where}: {rate_hz:g} samples a second; {remedy}")
 
 
 def check_pressure(p_mmhg: np.ndarray, where: str) -> None:
@@ -86,6 +94,6 @@ def check_pressure(p_mmhg: np.ndarray, where: str) -> None:
   if low <= median <= high:
     return
   remedy = f"arterial pressure in mmHg has a median of {low:g} to {high:g}"
-  if low <= median * _MMHG_PER_KPA <= high:
-    remedy = f"it looks like kPa: multiply by {_MMHG_PER_KPA}"
+  if low <= median * MMHG_PER_KPA <= high:
+    remedy = f"it looks like kPa: multiply by {MMHG_PER_KPA}"
   raise InputError(f"{where}: median {median:g} is no arterial pressure in mmHg; {remedy}")

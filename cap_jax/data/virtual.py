@@ -55,7 +55,7 @@ def load(
     for k in range(min(_CHUNK, clinic.subjects - start)):
       found.append(
         recordings.Recording(
-          subject=f"{clinic.name}-{start + k:05d}",
+          subject=f"{clinic.name}-{clinic.seed}-{start + k:05d}",
           time_s=time_s,
           signals={site: waves[site][k] for site in wanted},
           units=units,

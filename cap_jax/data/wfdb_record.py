@@ -8,7 +8,7 @@ import wfdb
 from cap_jax.data import recordings
 from cap_jax.types import InputError
 
-_KPA = {"kpa": 7.50062}
+_TO_MMHG = {"mmhg": 1.0, "kpa": recordings.MMHG_PER_KPA}
 
 
 def record_name(path: str | os.PathLike[str]) -> str:
@@ -55,7 +55,9 @@ def load(path: str | os.PathLike[str], site: str, signal: str) -> recordings.Rec
   where = f"{name}: signal {signal}"
   recordings.check_clock(time_s, where)
   if site != recordings.PPG:
-    p_t = p_t * _KPA.get(unit.lower(), 1.0)
+    if unit.lower() not in _TO_MMHG:
+      raise InputError(f"{where}: is in {unit}, a pressure is in mmHg or kPa; choose another --signal")
+    p_t = p_t * _TO_MMHG[unit.lower()]
     recordings.check_pressure(p_t, where)
   unit = "1" if site == recordings.PPG else "mmHg"
   return recordings.Recording(os.path.basename(name), time_s, {site: p_t}, {site: unit})

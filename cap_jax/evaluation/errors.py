@@ -19,7 +19,7 @@ LARGEST_LAG_S = 0.2
 class SubjectErrors:
   """Errors of one subject [mmHg]; pressure errors are estimated minus true, mean over beats.
 
-  rmse_lag_free_mmhg: RMSE after the one shift, of at most 0.2 s, that suits the subject best.
+  rmse_lag_free_mmhg: RMSE after the one shift, of at most 0.2 s and a margin, that suits the subject best.
   """
 
   subject: str
@@ -41,7 +41,8 @@ class Evaluator:
     """
     self.test = test
     self._inner = slice(spec.margin, spec.samples - spec.margin)
-    self._lags = range(-round(LARGEST_LAG_S * spec.fs_hz), round(LARGEST_LAG_S * spec.fs_hz) + 1)
+    largest = min(round(LARGEST_LAG_S * spec.fs_hz), spec.margin)
+    self._lags = range(-largest, largest + 1)
     self._feet = [beats.find_feet(y_t, spec.fs_hz) for y_t in test.y_bt[:, self._inner]]
     self._true = [self._pressures(k, y_t) for k, y_t in enumerate(test.y_bt[:, self._inner])]
 
@@ -50,11 +51,12 @@ class Evaluator:
     found = beats.pressures(p_t, self._feet[window])
     return np.stack([found.systolic, found.diastolic, found.pulse, found.mean], axis=-1)
 
-  def _lag_free(self, predicted: np.ndarray, true: np.ndarray) -> float:
-    edge = max(self._lags)
-    truth = true[:, edge : true.shape[1] - edge]
-    shifted = (predicted[:, edge + lag : predicted.shape[1] - edge + lag] for lag in self._lags)
-    return float(np.sqrt(min(np.square(p - truth).mean() for p in shifted)))
+  def _lag_free(self, rows: np.ndarray, predicted_bt: np.ndarray) -> float:
+    """The best RMSE over shifts; a shift reads the prediction's margins, the samples judged stay the same."""
+    true = self.test.y_bt[rows, self._inner]
+    start, stop = self._inner.start, self._inner.stop
+    shifted = (predicted_bt[rows, start + lag : stop + lag] for lag in self._lags)
+    return float(np.sqrt(min(np.square(p - true).mean() for p in shifted)))
 
   def errors(self, predicted_bt: np.ndarray) -> list[SubjectErrors]:
     """Errors of each test subject.
@@ -73,7 +75,7 @@ class Evaluator:
       rmse = float(np.sqrt(np.square(predicted[rows] - true[rows]).mean()))
       beat_errors = np.concatenate([self._pressures(int(k), predicted[k]) - self._true[k] for k in rows])
       pressure = beat_errors.mean(0) if len(beat_errors) else np.full(4, np.nan)
-      found.append(SubjectErrors(subject, rmse, self._lag_free(predicted[rows], true[rows]), *map(float, pressure)))
+      found.append(SubjectErrors(subject, rmse, self._lag_free(rows, predicted_bt), *map(float, pressure)))
     return found
 
 

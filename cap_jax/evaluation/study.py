@@ -7,7 +7,8 @@ import csv
 import dataclasses
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -21,6 +22,7 @@ from cap_jax.train import checkpoint, loop
 from cap_jax.transfer import STRATEGIES, scratch, surgery
 from cap_jax.types import InputError
 
+T = TypeVar("T")
 COLUMNS = (
   "scenario",
   "method",
@@ -79,26 +81,58 @@ def check(study: config.Study) -> None:
       raise InputError(f"{name}={getattr(study, name)}: must be {study.windows.seconds:g} or more, one window")
   if not study.n_target or not study.seeds:
     raise InputError("n_target and seeds: each needs one value at least, such as 5,")
+  for name in ("n_target", "seeds"):
+    values = getattr(study, name)
+    if not all(isinstance(value, int) for value in values):
+      raise InputError(f"{name}={values}: must be whole numbers, such as 1,5,20")
+    if len(set(values)) != len(values):
+      raise InputError(f"{name}={values}: names a value twice")
+  if study.cohort_seed < 0 or min(study.seeds) < 0:
+    raise InputError(f"seeds={study.seeds}, cohort_seed={study.cohort_seed}: must be 0 or more")
   if max(study.n_target) > study.labelled_subjects or min(study.n_target) < 1:
     raise InputError(f"n_target={study.n_target}: must be 1 to {study.labelled_subjects} labelled subjects")
   for name in ("pretrain", "scratch", "transfer"):
     steps = getattr(study, name).steps
     if steps < loop.CHUNK or steps % loop.CHUNK:
       raise InputError(f"{name}.steps={steps}: must be a positive multiple of {loop.CHUNK}")
+    spec = getattr(study, name)
+    if spec.batch < 1 or spec.learning_rate <= 0 or spec.weight_decay < 0 or not 0 < spec.warmup < 1:
+      raise InputError(f"{name}={spec}: batch and rate must be positive, decay 0 or more, warmup between 0 and 1")
+  _check_windows(study)
+
+
+def _check_windows(study: config.Study) -> None:
+  spec = study.windows
+  if spec.fs_hz < 60 or spec.hop < 1 or spec.margin < 1 or spec.samples <= 2 * spec.margin + 1:
+    raise InputError(f"windows={spec}: needs 60 Hz or more, a hop and a margin, and more than its two margins")
+  for name in ("source_seconds", "target_seconds"):
+    samples = getattr(study, name) * spec.fs_hz
+    if abs(samples - round(samples)) > 1e-6:
+      raise InputError(f"{name}={getattr(study, name)}: must be a whole number of samples at {spec.fs_hz:g} Hz")
+  model = study.model
+  if min(model.patch, model.channels, model.head_channels) < 1 or model.layers < 0 or model.kernel % 2 == 0:
+    raise InputError(f"model={model}: sizes must be positive and the kernel odd")
+  if not 1 <= model.cosines <= 2 * model.patch:
+    raise InputError(f"model.cosines={model.cosines}: must be 1 to {2 * model.patch}, two patches")
+  try:
+    jax.eval_shape(lambda: nets.make_net(model).init(jax.random.key(0), spec.samples))
+  except ValueError as error:
+    raise InputError(f"model: {error}") from None
 
 
 def source_clinic(study: config.Study) -> config.Clinic:
-  """Healthy people of 25 to 75 and an ideal transducer."""
-  return config.Clinic(
-    "source", study.source_subjects + study.validation_subjects, study.source_seconds, seed=study.cohort_seed
-  )
+  """Healthy people of 25 to 75, measured without a line, with noise. Its seed is even, a target's odd: whatever the
+  cohort seeds, nobody is seen in both roles."""
+  subjects = study.source_subjects + study.validation_subjects
+  return config.Clinic("source", subjects, study.source_seconds, fs_hz=study.windows.fs_hz, seed=2 * study.cohort_seed)
 
 
 def target_clinic(study: config.Study) -> config.Clinic:
   """The clinic of the scenario."""
   population, device = config.SCENARIOS[study.scenario]
   subjects = study.labelled_subjects + study.validation_subjects + study.test_subjects
-  return config.Clinic("target", subjects, study.target_seconds, population, device, seed=study.cohort_seed + 1)
+  fs_hz, seed = study.windows.fs_hz, 2 * study.cohort_seed + 1
+  return config.Clinic("target", subjects, study.target_seconds, population, device, fs_hz=fs_hz, seed=seed)
 
 
 def load_source(study: config.Study) -> Source:
@@ -111,7 +145,7 @@ def load_source(study: config.Study) -> Source:
 
 
 def load_target(study: config.Study) -> Target:
-  """Draws the target clinic. Test and validation windows do not overlap: each sample counts once."""
+  """Draws the target clinic. Test and validation windows do not overlap: no sample counts twice."""
   found = virtual.load(target_clinic(study), (study.site,))
   sizes = {
     "labelled": study.labelled_subjects,
@@ -181,6 +215,11 @@ def adapt(
   return made, fitted, report
 
 
+def _timed(fit: Callable[..., T], *arguments: Any) -> tuple[T, float]:
+  began = time.perf_counter()
+  return fit(*arguments), time.perf_counter() - began
+
+
 def cells(study: config.Study, source: Source, target: Target, trained: checkpoint.Checkpoint) -> Iterator[Cell]:
   """All cells of the study, each as it is done."""
   evaluator = errors.Evaluator(target.test, study.windows)
@@ -191,19 +230,16 @@ def cells(study: config.Study, source: Source, target: Target, trained: checkpoi
     return Cell(method, n_target, seed, predicted_bt, evaluator.errors(predicted_bt), train_s)
 
   yield cell("peripheral", 0, 0, x_bt, 0.0)
-  began = time.perf_counter()
-  gtf = transfer_function.fit(source.training, source.validation, margin)
-  yield cell("gtf_source", 0, 0, gtf.predict(x_bt), time.perf_counter() - began)
+  gtf, train_s = _timed(transfer_function.fit, source.training, source.validation, margin)
+  yield cell("gtf_source", 0, 0, gtf.predict(x_bt), train_s)
   yield cell("source", 0, 0, loop.predict(trained.net, trained.params, trained.scaling, x_bt), 0.0)
   for n_target in study.n_target:
     for seed in study.seeds:
       labelled = target.draw(n_target, seed)
-      began = time.perf_counter()
-      mean = mean_wave.fit(labelled, study.windows.fs_hz)
-      yield cell("mean_wave", n_target, seed, mean.predict(x_bt), time.perf_counter() - began)
-      began = time.perf_counter()
-      gtf = transfer_function.fit(labelled, target.validation, margin)
-      yield cell("gtf_target", n_target, seed, gtf.predict(x_bt), time.perf_counter() - began)
+      mean, train_s = _timed(mean_wave.fit, labelled, study.windows.fs_hz)
+      yield cell("mean_wave", n_target, seed, mean.predict(x_bt), train_s)
+      gtf, train_s = _timed(transfer_function.fit, labelled, target.validation, margin)
+      yield cell("gtf_target", n_target, seed, gtf.predict(x_bt), train_s)
       for name in STRATEGIES:
         made, fitted, _ = adapt(study, name, trained, labelled, seed)
         predicted = loop.predict(made.net, made.params, made.scaling, x_bt)

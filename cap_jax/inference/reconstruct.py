@@ -79,8 +79,12 @@ def _prepare(time_s: np.ndarray, p_t: np.ndarray, span: quality.Span, trained: c
 
 
 def _beats(piece: _Piece, aortic_t: np.ndarray, fs_hz: float) -> list[Beat]:
-  at_s, aortic_t, peripheral_t = piece.at_s[piece.own], aortic_t[piece.own], piece.wave_t[piece.own]
+  at_s, peripheral_t = piece.at_s, piece.wave_t
   feet = beats.find_feet(aortic_t, fs_hz)
+  own = feet[(feet >= piece.own.start) & (feet < piece.own.stop)]
+  if len(own) < 2:  # less than a whole beat from foot to foot: the extension completes the one there is
+    own = feet[feet >= piece.own.start][:2]
+  feet = own
   central, peripheral = beats.pressures(aortic_t, feet), beats.pressures(peripheral_t, feet)
   return [
     Beat(

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from cap_jax.data import batches
 from cap_jax.evaluation.study import Cell
 from cap_jax.report import tables
+from cap_jax.signals.quality import PAUSE
 
 # Okabe and Ito's colours, told apart by colour-blind readers too
 COLOURS = {
@@ -34,13 +35,14 @@ def to_png(figure: Figure, dpi: int = 130) -> bytes:
   return buffer.getvalue()
 
 
-def waves(test: batches.Pairs, cells: Mapping[str, Cell], judge: str, fs_hz: float) -> Figure:
+def waves(test: batches.Pairs, cells: Mapping[str, Cell], judge: str, site: str, fs_hz: float) -> Figure:
   """Rebuilt waves over true ones for the best, the median and the worst test subject of a method.
 
   Args:
     test: test windows.
     cells: method → cell, drawn in this order.
     judge: the method by whose RMSE the subjects are chosen.
+    site: of the peripheral wave.
     fs_hz: sampling rate.
   """
   ranked = sorted(cells[judge].errors, key=lambda found: found.rmse_mmhg)
@@ -51,7 +53,7 @@ def waves(test: batches.Pairs, cells: Mapping[str, Cell], judge: str, fs_hz: flo
       row = int(np.flatnonzero(test.subject_b == found.subject)[0])
       part = slice(round(0.5 * fs_hz), round(2.5 * fs_hz))
       time_s = np.arange(test.x_bt.shape[1])[part] / fs_hz
-      axes.plot(time_s, test.x_bt[row, part], color=COLOURS["peripheral"], lw=1, label="radial, measured")
+      axes.plot(time_s, test.x_bt[row, part], color=COLOURS["peripheral"], lw=1, label=f"{site}, measured")
       axes.plot(time_s, test.y_bt[row, part], color=COLOURS["true"], lw=2.2, label="aortic root, true")
       for method, cell in cells.items():
         colour = COLOURS.get(method, "#D55E00")
@@ -99,17 +101,25 @@ def training(curves: Mapping[str, np.ndarray]) -> Figure:
   return figure
 
 
+def _broken(time_s: np.ndarray, p_t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """The wave with a NaN in each pause of the clock, so that no line is drawn across it."""
+  step_s = np.diff(time_s)
+  pauses = np.flatnonzero(step_s > PAUSE * np.median(step_s)) + 1 if step_s.size else np.zeros(0, dtype=int)
+  return np.insert(time_s, pauses, time_s[pauses]), np.insert(p_t, pauses, np.nan)
+
+
 def _thin(time_s: np.ndarray, p_t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """A long record as the extremes of some thousand bins, which look the same at the width of a page."""
-  size = p_t.size // _BINS
+  size = -(-p_t.size // _BINS)
   if size < 4:
     return time_s, p_t
-  bins = p_t[: size * _BINS].reshape(_BINS, size)
+  spare = -p_t.size % size
+  bins = np.pad(p_t, (0, spare), constant_values=np.nan).reshape(-1, size)
   lost = np.isnan(bins).all(1)
   bins = np.where(lost[:, None], 0.0, bins)
   extremes = np.stack([np.nanmin(bins, axis=1), np.nanmax(bins, axis=1)], axis=1)
   extremes[lost] = np.nan
-  return np.repeat(time_s[: size * _BINS : size], 2), extremes.ravel()
+  return np.repeat(time_s[::size], 2), extremes.ravel()
 
 
 def reconstruction(
@@ -137,12 +147,16 @@ def reconstruction(
         (peripheral_mmhg, COLOURS["peripheral"], f"{site}, measured"),
         (aortic_mmhg, COLOURS["feature_transfer"], "aortic root, rebuilt"),
       ):
-        axes.plot(*_thin(time_s[part], wave[part]), color=colour, lw=1.2, label=label)
+        axes.plot(*_thin(*_broken(time_s[part], wave[part])), color=colour, lw=1.2, label=label)
       axes.set_ylabel("pressure [mmHg]")
+    whole.margins(x=0.01)
+    shown = detail.get_xlim()
     for start, end in gaps:
-      whole.axvspan(start, max(end, start), color="#D55E00", alpha=0.2, lw=1)
+      for axes in (whole, detail):
+        axes.axvspan(start, end, color="#D55E00", alpha=0.2, lw=1)
+    detail.set_xlim(shown)
     detail.set_xlabel("time [s]")
     detail.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
     whole.set_title("the whole record" + (", gaps shaded" if gaps else ""))
-    detail.set_title("eight seconds of it")
+    detail.set_title("eight seconds of it" if time_s[-1] - time_s[0] > 8 else "the same")
   return figure

@@ -22,6 +22,7 @@ figcaption { font-size: .9em; opacity: .85; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .88em; white-space: nowrap; }
 th, td { padding: .3em .8em; border-bottom: 1px solid var(--line); text-align: right; }
 th:first-child, td:first-child { text-align: left; }
+.facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 .note { border-left: 4px solid #009E73; padding: .2em 1em; }
 """
 
@@ -70,7 +71,7 @@ per beat, mean ± SD over subjects. A lag-free RMSE is taken after the best comm
 subjects.</p>
 {_table(lines)}
 <h2>Provenance</h2>
-<div class="scroll"><table><tbody>{facts}</tbody></table></div>
+<table class="facts"><tbody>{facts}</tbody></table>
 </body></html>
 """
   with files.written_together(path) as (partial,), open(partial, "w", encoding="utf-8") as file:

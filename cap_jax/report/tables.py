@@ -81,7 +81,7 @@ def rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:
       str(line.seeds),
       f"{line.rmse_mmhg:.2f}",
       f"{line.lag_free_mmhg:.2f}",
-      *(f"{mean:+.1f} ± {sd:.1f}" for mean, sd in line.pressures),
+      *(f"{round(mean, 1) + 0.0:+.1f} ± {sd:.1f}" for mean, sd in line.pressures),
       f"{line.train_s:.1f}",
     )
     for line in lines

@@ -20,7 +20,7 @@ _BLOCK_S = 10.0
 
 
 def _threshold(slope_t: np.ndarray, fs_hz: float) -> np.ndarray:
-  """Half the strongest slopes of each 10 s, so that the threshold follows a record of hours."""
+  """0.45 of the strong slopes of each 10 s, so that the threshold follows a record of hours."""
   size: int = max(int(_BLOCK_S * fs_hz), 1)
   starts = range(0, max(len(slope_t) - size // 2, 1), size)
   centres = [start + min(size, len(slope_t) - start) / 2 for start in starts]

@@ -8,7 +8,7 @@ import scipy.ndimage
 
 LOW_MMHG, HIGH_MMHG = 15.0, 320.0
 FLAT_S, FLAT_RANGE_MMHG = 1.5, 4.0
-_PAUSE = 2.5  # a step of the clock longer than this many samples is a gap
+PAUSE = 2.5  # a step of the clock longer than this many samples is a gap
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,7 @@ def find_spans(time_s: np.ndarray, p_mmhg: np.ndarray) -> tuple[list[Span], list
   missing = ~np.isfinite(p_mmhg)
   outside = ~missing & ((p_mmhg < LOW_MMHG) | (p_mmhg > HIGH_MMHG))
   still = flat(p_mmhg, 1 / step_s) & ~missing & ~outside
-  pauses = np.flatnonzero(np.diff(time_s) > _PAUSE * step_s) + 1
+  pauses = np.flatnonzero(np.diff(time_s) > PAUSE * step_s) + 1
   gaps = [Span(a, b, "no data") for a, b in _runs(missing)]
   gaps += [Span(a, b, f"outside {LOW_MMHG:g}–{HIGH_MMHG:g} mmHg") for a, b in _runs(outside)]
   gaps += [Span(a, b, "flat line") for a, b in _runs(still)]

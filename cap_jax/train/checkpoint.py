@@ -25,6 +25,7 @@ from cap_jax.transfer import surgery
 from cap_jax.types import InputError, Params
 
 FORMAT = 1
+HEADER = "config.json"
 _REMEDY = "make one with: python -m experiments.pretrain --workdir=DIR, and give DIR/checkpoint"
 
 
@@ -76,8 +77,8 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     }
     with ocp.StandardCheckpointer() as checkpointer:
       checkpointer.save(os.path.join(partial, "params"), jax.tree.map(np.asarray, checkpoint.params))
-    content["sha256"] = _digests(os.path.join(partial, "params"))
-    with open(os.path.join(partial, "config.json"), "w", encoding="utf-8") as file:
+    content["sha256"] = {HEADER: _digest_of(content), **_digests(os.path.join(partial, "params"))}
+    with open(os.path.join(partial, HEADER), "w", encoding="utf-8") as file:
       json.dump(content, file, indent=1)
     os.rename(partial, path)
   finally:
@@ -90,7 +91,16 @@ def _digests(folder: str) -> dict[str, str]:
   return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def _check_files(folder: str, expected: dict[str, str]) -> None:
+def _digest_of(content: dict[str, Any]) -> str:
+  """SHA-256 of a header without its sums."""
+  plain = json.dumps({key: value for key, value in content.items() if key != "sha256"}, sort_keys=True)
+  return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def _check_files(folder: str, content: dict[str, Any]) -> None:
+  expected = dict(content["sha256"])
+  if expected.pop(HEADER, None) != _digest_of(content):
+    raise InputError(f"{os.path.dirname(folder)}/{HEADER}: changed since it was written; {_REMEDY}")
   found = _digests(folder)
   for name, digest in expected.items():
     if found.get(name) != digest:
@@ -105,7 +115,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     InputError: there is none, it is of another format, or its parameters are not those that its config implies.
   """
   path = os.path.abspath(path)
-  header = os.path.join(path, "config.json")
+  header = os.path.join(path, HEADER)
   if not os.path.isfile(header):
     raise InputError(f"{path}: no checkpoint there; {_REMEDY}")
   try:
@@ -113,17 +123,17 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
       content = json.load(file)
     if content["format"] != FORMAT:
       raise InputError(f"{header}: format {content['format']}, this version reads format {FORMAT}; {_REMEDY}")
+    _check_files(os.path.join(path, "params"), content)
     model = config.Model(**content["model"])
     spec = config.Windows(**content["windows"])
     scaling = batches.Scaling(**content["scaling"])
-    site, about, digests = content["site"], content["about"], dict(content["sha256"])
+    site, about = content["site"], content["about"]
     net = nets.make_net(model)
     expected = jax.eval_shape(lambda: net.init(jax.random.key(0), spec.samples))
   except InputError:
     raise
   except (ValueError, KeyError, TypeError, ArithmeticError) as error:
     raise InputError(f"{header}: damaged or of another project ({error!r}); {_REMEDY}") from None
-  _check_files(os.path.join(path, "params"), digests)
   return Checkpoint(_restore(os.path.join(path, "params"), expected), model, spec, scaling, site, about)
 
 

@@ -86,6 +86,7 @@ def fit(
         progress.update(CHUNK)
     _check(losses[-1], len(losses) - 1)
     seconds.append(time.perf_counter() - began)
+    progress.update(CHUNK)
   curve = np.concatenate([np.asarray(metrics["loss"]) for metrics in losses])
   # the first chunk may hold the compiling; the median chunk does not
   return Fitted(jax.block_until_ready(state.params), curve, prepare_s + float(np.median(seconds)) * len(seconds))

@@ -48,6 +48,27 @@ def test_refuses_with_file_column_and_remedy(tmp_path, content, header, message)
   assert "\n" not in str(caught.value)
 
 
+def test_trailing_commas_and_a_byte_order_mark_are_no_matter(tmp_path):
+  path = tmp_path / "a.csv"
+  path.write_text("\ufefftime_s,radial_pressure_mmhg\r\n" + "\r\n".join(f"{row}," for row in rows()), encoding="utf-8")
+  np.testing.assert_allclose(csv_file.load(path, "radial").time_s, np.arange(200) / 100)
+
+
+@pytest.mark.parametrize(
+  ("header", "separator", "step", "message"),
+  [
+    ("time_s,radial_pressure_mmhg,radial_pressure_mmhg ", ",", 0.01, "column radial_pressure_mmhg stands twice"),
+    ("time_s;radial_pressure_mmhg", ";", 0.01, "not separated by commas"),
+    ("time_s,radial_pressure_mmhg", ",", 8.0, "0.125 samples a second; .* in milliseconds divide it by 1000"),
+    ("time_s,radial_pressure_mmhg", ",", 0.1, "10 samples a second; a pulse wave needs 20 to 20000 Hz"),
+  ],
+)
+def test_refuses_doubled_columns_other_separators_and_other_clocks(tmp_path, header, separator, step, message):
+  lines = [separator.join([f"{k * step:.3f}", f"{90 + k % 7}", "1"][: header.count(separator) + 1]) for k in range(200)]
+  with pytest.raises(InputError, match=message):
+    csv_file.load(write(tmp_path / "bad.csv", lines, header), "radial")
+
+
 def test_refuses_what_is_no_table(tmp_path):
   with pytest.raises(InputError, match="no such file"):
     csv_file.load(tmp_path / "absent.csv", "radial")

@@ -94,7 +94,7 @@ def test_virtual_clinic_sees_its_subjects_through_its_device():
   clinic = config.Clinic("c", 3, 8.0, device=config.Device(noise_mmhg=0.0), seed=4)
   through_line = config.Clinic("c", 3, 8.0, device=config.Device(9.0, 0.2, 0.0), seed=4)
   plain, lined = virtual.load(clinic), virtual.load(through_line)
-  assert [r.subject for r in plain] == ["c-00000", "c-00001", "c-00002"]
+  assert [r.subject for r in plain] == ["c-4-00000", "c-4-00001", "c-4-00002"]
   for a, b in zip(plain, lined, strict=True):
     np.testing.assert_array_equal(a.signals["aortic_root"], b.signals["aortic_root"])
     difference = b.signals["radial"] - a.signals["radial"]

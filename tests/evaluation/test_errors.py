@@ -30,6 +30,8 @@ def test_a_delay_is_free_of_lag(test_set):
   for found in evaluator.errors(late):
     assert found.rmse_mmhg > 3
     assert found.rmse_lag_free_mmhg < 1e-3
+  for found in evaluator.errors(test_set.y_bt + np.random.default_rng(0).normal(size=test_set.y_bt.shape)):
+    assert found.rmse_lag_free_mmhg <= found.rmse_mmhg
 
 
 def test_the_margins_count_in_no_error(test_set):

@@ -96,7 +96,7 @@ def test_the_page_is_one_file_and_escapes_names(done, tmp_path):
   target, _, cells = done
   lines = tables.summarise(cells)
   shown = {c.method: c for c in cells if c.n_target == 2}
-  drawn = [(figures.waves(target.test, shown, "scratch", 125.0), "<script>alert(1)</script>")]
+  drawn = [(figures.waves(target.test, shown, "scratch", "radial", 125.0), "<script>alert(1)</script>")]
   drawn.append((figures.few_shot(lines), "few-shot"))
   page.write(tmp_path / "report.html", "T", "in silico", drawn, lines, {"command": "a <b>"})
   text = (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -124,6 +124,13 @@ def test_the_table_says_what_was_measured(done):
     ({"n_target": (1, 99)}, "must be 1 to 3 labelled subjects"),
     ({"n_target": (0,)}, "must be 1 to 3"),
     ({"seeds": ()}, "needs one value at least"),
+    ({"seeds": (1, 1)}, "names a value twice"),
+    ({"seeds": ("a",)}, "must be whole numbers"),
+    ({"model": config.Model(patch=7)}, "not a whole number of patches of 7"),
+    ({"model": config.Model(cosines=21)}, "must be 1 to 20, two patches"),
+    ({"windows": config.Windows(margin_s=2.0)}, "more than its two margins"),
+    ({"source_seconds": 8.003}, "must be a whole number of samples at 125 Hz"),
+    ({"transfer": config.Training(batch=0)}, "batch and rate must be positive"),
     ({"test_subjects": 0}, "test_subjects=0: must be 1 or more"),
     ({"target_seconds": 2.0}, "target_seconds=2.0: must be 4 or more"),
     ({"site": "ppg"}, "must be a peripheral pressure"),

@@ -68,6 +68,10 @@ def test_a_checkpoint_of_other_shapes_is_refused(saved, change, message):
   content = json.loads(header.read_text())
   content["model"].update(change)
   header.write_text(json.dumps(content))
+  with pytest.raises(InputError, match=r"config\.json: changed since it was written"):
+    checkpoint.load(path)
+  content["sha256"]["config.json"] = checkpoint._digest_of(content)  # as if written so
+  header.write_text(json.dumps(content))
   with pytest.raises(InputError, match=message):
     checkpoint.load(path)
 
