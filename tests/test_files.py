@@ -14,6 +14,11 @@ def test_all_appear_together_or_none(tmp_path):
     assert not paths[0].exists()
   assert [path.read_text() for path in paths] == ["1", "2"]
 
+  (tmp_path / "folder").mkdir()
+  with pytest.raises(IsADirectoryError), files.written_together(tmp_path / "c", tmp_path / "folder"):
+    pass
+  (tmp_path / "folder").rmdir()
+
   def fail():
     with files.written_together(*paths) as (a, _):
       with open(a, "w", encoding="utf-8") as file:

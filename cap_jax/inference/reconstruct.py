@@ -80,11 +80,10 @@ def _prepare(time_s: np.ndarray, p_t: np.ndarray, span: quality.Span, trained: c
 
 def _beats(piece: _Piece, aortic_t: np.ndarray, fs_hz: float) -> list[Beat]:
   at_s, peripheral_t = piece.at_s, piece.wave_t
-  feet = beats.find_feet(aortic_t, fs_hz)
-  own = feet[(feet >= piece.own.start) & (feet < piece.own.stop)]
-  if len(own) < 2:  # less than a whole beat from foot to foot: the extension completes the one there is
-    own = feet[feet >= piece.own.start][:2]
-  feet = own
+  found = beats.find_feet(aortic_t, fs_hz)
+  feet = found[(found >= piece.own.start) & (found < piece.own.stop)]
+  if len(feet) < 2:  # less than a whole beat from foot to foot: the extension completes the one there is
+    feet = found[found >= piece.own.start][:2]
   central, peripheral = beats.pressures(aortic_t, feet), beats.pressures(peripheral_t, feet)
   return [
     Beat(

@@ -1,0 +1,26 @@
+"""What a long or broken record looks like."""
+
+import numpy as np
+
+from cap_jax.report import figures
+
+
+def test_thinning_keeps_the_extremes_the_gaps_and_the_end():
+  t = np.arange(100_003) / 125
+  p = np.sin(t)
+  p[50_000], p[-1], p[20_000:21_000] = 9.0, 7.0, np.nan
+  time, wave = figures._thin(t, p)
+  assert len(time) == len(wave) < 7000
+  assert np.nanmax(wave) == 9
+  assert np.nanmax(wave[-4:]) == 7
+  assert t[-1] - time[-1] < 0.4
+  assert np.isnan(wave[(time > 161) & (time < 167)]).all()
+  short = figures._thin(t[:500], p[:500])
+  np.testing.assert_array_equal(short[1], p[:500])
+
+
+def test_no_line_is_drawn_across_a_pause():
+  t = np.array([0, 0.01, 0.02, 5.0, 5.01])
+  time, wave = figures._broken(t, np.ones(5))
+  np.testing.assert_array_equal(time, [0, 0.01, 0.02, 5.0, 5.0, 5.01])
+  np.testing.assert_array_equal(np.isnan(wave), [False, False, False, True, False, False])
