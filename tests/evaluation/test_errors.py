@@ -9,51 +9,51 @@ from cap_jax.evaluation import errors
 
 
 @pytest.fixture(scope="module")
-def test_set():
+def held_out():
   t = np.arange(500) / 125
   y = np.stack([80 + 40 * np.exp(-(((t + s) % 0.9 - 0.3) ** 2) / 0.01) for s in (0, 0.2, 0.4, 0.1)])
   return batches.Pairs(y.astype(np.float32), y.astype(np.float32), np.array(["a", "a", "b", "b"]))
 
 
-def test_a_constant_error_is_itself_everywhere_but_in_pulse_pressure(test_set):
-  evaluator = errors.Evaluator(test_set, config.Windows())
-  for found in evaluator.errors(test_set.y_bt + 3):
+def test_a_constant_error_is_itself_everywhere_but_in_pulse_pressure(held_out):
+  evaluator = errors.Evaluator(held_out, config.Windows())
+  for found in evaluator.errors(held_out.y_bt + 3):
     assert found.rmse_mmhg == pytest.approx(3, abs=1e-4)
     assert found.csbp_error_mmhg == found.cdbp_error_mmhg == pytest.approx(3, abs=1e-3)
     assert found.map_error_mmhg == pytest.approx(3, abs=1e-3)
     assert found.cpp_error_mmhg == pytest.approx(0, abs=1e-3)
 
 
-def test_a_delay_is_free_of_lag(test_set):
-  evaluator = errors.Evaluator(test_set, config.Windows())
-  late = np.roll(test_set.y_bt, 8, axis=1)
+def test_a_delay_is_free_of_lag(held_out):
+  evaluator = errors.Evaluator(held_out, config.Windows())
+  late = np.roll(held_out.y_bt, 8, axis=1)
   for found in evaluator.errors(late):
     assert found.rmse_mmhg > 3
     assert found.rmse_lag_free_mmhg < 1e-3
-  for found in evaluator.errors(test_set.y_bt + np.random.default_rng(0).normal(size=test_set.y_bt.shape)):
+  for found in evaluator.errors(held_out.y_bt + np.random.default_rng(0).normal(size=held_out.y_bt.shape)):
     assert found.rmse_lag_free_mmhg <= found.rmse_mmhg
 
 
-def test_the_margins_count_in_no_error(test_set):
-  evaluator = errors.Evaluator(test_set, config.Windows())
-  wrong = test_set.y_bt.copy()
+def test_the_margins_count_in_no_error(held_out):
+  evaluator = errors.Evaluator(held_out, config.Windows())
+  wrong = held_out.y_bt.copy()
   wrong[:, :31] = wrong[:, -31:] = 0
   found = evaluator.errors(wrong)
   assert [f.subject for f in found] == ["a", "b"]
   assert errors.mean_rmse(found) == 0
 
 
-def test_rmse_is_per_subject_then_mean(test_set):
-  evaluator = errors.Evaluator(test_set, config.Windows())
+def test_rmse_is_per_subject_then_mean(held_out):
+  evaluator = errors.Evaluator(held_out, config.Windows())
   offset = np.array([1, 7, 2, 2.0])[:, None]  # √((1 + 49)/2) = 5 and 2
-  found = evaluator.errors(test_set.y_bt + offset)
+  found = evaluator.errors(held_out.y_bt + offset)
   np.testing.assert_allclose([f.rmse_mmhg for f in found], [5, 2], rtol=1e-4)
   assert errors.mean_rmse(found) == pytest.approx(3.5, rel=1e-4)
 
 
-def test_unusable_predictions_are_refused(test_set):
-  evaluator = errors.Evaluator(test_set, config.Windows())
+def test_unusable_predictions_are_refused(held_out):
+  evaluator = errors.Evaluator(held_out, config.Windows())
   with pytest.raises(ValueError, match="the test windows are"):
-    evaluator.errors(test_set.y_bt[:2])
+    evaluator.errors(held_out.y_bt[:2])
   with pytest.raises(ValueError, match="holds NaN"):
-    evaluator.errors(test_set.y_bt * np.nan)
+    evaluator.errors(held_out.y_bt * np.nan)
