@@ -6,7 +6,9 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter
 
 from cap_jax.data import batches
 from cap_jax.evaluation.study import Cell
@@ -66,6 +68,13 @@ def waves(test: batches.Pairs, cells: Mapping[str, Cell], judge: str, site: str,
   return figure
 
 
+def _plain_numbers(axes: Axes) -> None:
+  """Ticks of a logarithmic pressure axis as 0.8, 2, 10 instead of powers."""
+  axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+  axes.yaxis.set_minor_formatter(FormatStrFormatter("%g"))
+  axes.tick_params(axis="y", which="minor", labelsize=7)
+
+
 def few_shot(lines: Sequence[tables.Line]) -> Figure:
   """Waveform RMSE against the number of labelled subjects; methods without labels as level lines."""
   with matplotlib.rc_context(_STYLE):
@@ -81,9 +90,7 @@ def few_shot(lines: Sequence[tables.Line]) -> Figure:
         axes.plot([p.n_target for p in points], [p.rmse_mmhg for p in points], "o-", color=colour, label=label)
     axes.set(xscale="log", yscale="log", xlabel="labelled target subjects", ylabel="waveform RMSE [mmHg], in silico")
     axes.set_xticks(ends, [str(n) for n in ends])
-    axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
-    axes.yaxis.set_minor_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
-    axes.tick_params(axis="y", which="minor", labelsize=7)
+    _plain_numbers(axes)
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
   return figure
 
@@ -97,6 +104,7 @@ def training(curves: Mapping[str, np.ndarray]) -> Figure:
       blocks = curve[: len(curve) // 25 * 25].reshape(-1, 25).mean(1)
       axes.semilogy(25 * (1 + np.arange(len(blocks))), np.sqrt(blocks), label=label)
     axes.set(xlabel="step", ylabel="training RMSE [mmHg]")
+    _plain_numbers(axes)
     axes.legend(frameon=False)
   return figure
 

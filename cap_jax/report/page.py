@@ -13,14 +13,14 @@ from cap_jax.report import figures, tables
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --paper: #fff; --ink: #1b1f24; }
 @media (prefers-color-scheme: dark) { :root { --paper: #14171a; --ink: #e6e8ea; } }
-body { font: 16px/1.55 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
+body { font: 16px/1.55 system-ui, sans-serif; max-width: 66rem; margin: 2rem auto; padding: 0 1rem;
   background: var(--paper); color: var(--ink); }
 figure { margin: 1.5rem 0; }
 img { max-width: 100%; height: auto; background: #fff; border-radius: 6px; }
 figcaption { font-size: .9em; opacity: .85; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .88em; white-space: nowrap; }
-th, td { padding: .3em .8em; border-bottom: 1px solid var(--line); text-align: right; }
+th, td { padding: .3em .5em; border-bottom: 1px solid var(--line); text-align: right; }
 th:first-child, td:first-child { text-align: left; }
 .facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 .note { border-left: 4px solid #009E73; padding: .2em 1em; }

@@ -65,4 +65,6 @@ def spoken(made: Reconstruction) -> str:
     lines.append(f"… and {len(made.gaps) - _MOST_GAPS} more gaps, all in the JSON file")
   numbers = summary(made.beats)
   means = ", ".join(f"{label} {numbers[name]['mean']:.1f}" for label, name in _SHOWN if numbers)
-  return "\n".join([*lines, f"{len(made.beats)} beats" + (f"; means: {means}" if means else "")])
+  return "\n".join(
+    [*lines, f"{len(made.beats)} beat{'' if len(made.beats) == 1 else 's'}" + (f"; means: {means}" if means else "")]
+  )
