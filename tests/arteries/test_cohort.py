@@ -138,3 +138,21 @@ def test_second_order_line_has_its_closed_form():
   gain = 1 / abs(1 - (f / 9) ** 2 + 2j * 0.2 * f / 9)
   assert float(out.mean()) == pytest.approx(10, abs=1e-3)
   assert float(np.std(out)) * np.sqrt(2) == pytest.approx(gain, rel=1e-3)
+
+
+def test_pressures_miss_mceniery_by_what_the_readme_says():
+  """Means by decade from 30 to 79 against McEniery 2005, Table 1, men: a known limit, held so that its size stays true."""
+  drawn = population.draw(jax.random.key(0), config.Population(age_min=25, age_max=80), 2000)
+  waves, age = jax.tree.map(np.asarray, cohort.beats(drawn)), np.asarray(drawn.age)
+  published = {"brachial_sbp": [123, 125, 125, 126, 127], "brachial_dbp": [77, 79, 79, 78, 76]}
+  published["central_sbp"] = [109, 113, 115, 117, 118]
+  ours = {"brachial_sbp": waves["brachial"].max(1), "brachial_dbp": waves["brachial"].min(1)}
+  ours["central_sbp"] = waves["aortic_root"].max(1)
+  stated = {"brachial_sbp": (5, 10), "brachial_dbp": (3, 8), "central_sbp": (2, 4)}
+  for name, (least, most) in stated.items():
+    below = [
+      true - ours[name][(age >= low) & (age < low + 10)].mean()
+      for low, true in zip(range(30, 80, 10), published[name], strict=True)
+    ]
+    assert round(min(below)) == least, (name, below)
+    assert round(max(below)) == most, (name, below)
