@@ -77,7 +77,7 @@ def test_real_records_have_a_notch(rebuilt, request):
   """In the median beat the fall all but halts, then goes on."""
   name, _, table = rebuilt
   if name == "icu":
-    reason = "this damped record comes out with a shoulder, no notch: the cohort's incisura is too shallow"
+    reason = "a shoulder, no notch: its radial wave has none either, and the incisura of the cohort is shallow"
     request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
   time, wave = (column.to_numpy() for _, column in table.dropna().items())
   even = np.interp(np.arange(time[0], time[-1], 0.008), time, wave)
