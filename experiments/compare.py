@@ -43,7 +43,7 @@ def main() -> None:
   )
   drawn = {
     "waves": (
-      figures.waves(target.test, shown, "feature_transfer", study.site, study.windows.fs_hz),
+      figures.waves(target.test, shown, "feature_transfer", studies.target_site(study), study.windows.fs_hz),
       f"Waves with {focus} labelled subjects",
     ),
     "few_shot": (figures.few_shot(lines), "Waveform RMSE against the number of labelled target subjects"),

@@ -14,15 +14,16 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.interpolate
 
-from cap_jax import config
-from cap_jax.arteries import heart, network, population, terminals, wall, waves
+from cap_jax import clinics
+from cap_jax.arteries import heart, network, population, rhythm, terminals, wall, waves
+from cap_jax.types import InputError
 
 MMHG_PA = terminals.MMHG_PA
 ML_M3 = 1e-6
 PPG = "ppg"
 _FLOW_FS_HZ = 250.0  # the inflow's corners need more than the output's rate
-_MAX_HZ = 30.0
-_TAPER_FROM_HZ = 22.0  # raised-cosine end of the spectrum, so that the cut rings nowhere
+_MAX_HZ = 40.0
+_SHORTEST_S = 4.0  # one breath
 
 
 class Transfer(NamedTuple):
@@ -33,24 +34,47 @@ class Transfer(NamedTuple):
   ppg_k: jax.Array
 
 
-def respond(subject: population.Subject, omega_k: jax.Array, physics: waves.Physics) -> Transfer:
+class Model(NamedTuple):
+  """One subject's arteries as the equations need them."""
+
+  physics: waves.Physics
+  pieces: waves.Pieces
+  load: waves.Terminals
+  transmural_pa: jax.Array
+
+
+def make_model(net: network.Network, subject: population.Subject) -> Model:
+  """Geometry, wall, terminals and operating point of one subject on a network of the 116 arteries."""
+  physics = waves.Physics(subject.womersley, subject.viscosity_scale)
+  rest, now = population.resting_geometry(subject), population.geometry(subject)
+  k3 = wall.solve_k3(rest.radius_in_m, rest.radius_out_m, rest.length_m, subject.pwv_m_s, physics.rho)
+  stiffness = wall.stiffness(waves.piece_values(net, rest.radius_in_m, rest.radius_out_m), k3)
+  pieces = waves.Pieces(
+    waves.piece_values(net, now.radius_in_m, now.radius_out_m),
+    waves.piece_lengths(net, now.length_m),
+    stiffness * now.stiffness_scale[net.artery],
+  )
+  transmural = (subject.map_mmhg - subject.p_ext_mmhg + subject.operating_mmhg) * MMHG_PA
+  inside = terminals.network_resistance(net, physics, pieces, transmural) * (ML_M3 / MMHG_PA)
+  total = (subject.map_mmhg - population.P_OUT_MMHG) / (subject.sv_ml * subject.hr_bpm / 60)
+  at_outlet = wall.stiffness(rest.radius_out_m, k3) * now.stiffness_scale
+  load = terminals.make_terminals(
+    net, now.radius_out_m, at_outlet, total - inside, subject.compliance_scale, subject.reflection, physics.rho
+  )
+  return Model(physics, pieces, load, transmural)
+
+
+def respond(subject: population.Subject, omega_k: jax.Array) -> Transfer:
   """Pressure at the sites of `network.SITES` and finger volume for a unit inflow. One subject; `vmap` for more.
 
   Args:
     subject: scalars.
     omega_k: (frequency,) angular frequencies [rad/s].
-    physics: options.
   """
   net = network.reference_network()
-  radius_in, radius_out, length = population.geometry(subject)
-  k3 = wall.solve_k3(radius_in, radius_out, length, subject.pwv_m_s, physics.rho)
-  radius = waves.piece_values(net, radius_in, radius_out)
-  pieces = waves.Pieces(radius, waves.piece_lengths(net, length), wall.stiffness(radius, k3))
-  cardiac_output = subject.sv_ml * subject.hr_bpm / 60
-  fall = subject.map_mmhg - population.P_OUT_MMHG - terminals.NETWORK_FALL_MMHG
-  load = terminals.make_terminals(net, radius_out, k3, fall / cardiac_output, subject.compliance_scale, physics.rho)
-  transmural = (subject.map_mmhg - subject.p_ext_mmhg) * MMHG_PA
-  response = waves.respond(net, physics, pieces, load, transmural, omega_k)
+  model = make_model(net, subject)
+  load = model.load
+  response = waves.respond(net, model.physics, model.pieces, load, model.transmural_pa, omega_k)
   z_pk = response.z_in_k[None] * response.h_pk * (ML_M3 / MMHG_PA)
   # PPG (Charlton 2019): V = ∫ (q − p/R) dt with q the flow into the terminal and R its resistance
   finger_row = network.read_table().rows([network.SITES["digital"][0]])[0]
@@ -62,17 +86,36 @@ def respond(subject: population.Subject, omega_k: jax.Array, physics: waves.Phys
   return Transfer(z_pk, z_pk[net.sites.index("digital")] * volume)
 
 
-def _in_chunks(function, arguments, chunk: int):
-  return jax.lax.map(lambda args: function(*args), arguments, batch_size=chunk)
+def _over_subjects(function, arguments, chunk: int):
+  """`function` over the leading axis, `chunk` at a time, the chunks shared among all devices.
+
+  The last chunk is filled up with the first subjects: a remainder of its own would be compiled a second time.
+  """
+  count = jax.tree.leaves(arguments)[0].shape[0]
+  devices = jax.device_count()
+  chunk = min(chunk, -(-count // devices))
+  size = -(-count // (chunk * devices)) * chunk * devices
+  filled = jax.tree.map(lambda x: x[np.arange(size) % count], arguments)
+
+  def part(args):
+    return jax.lax.map(lambda one: function(*one), args, batch_size=chunk)
+
+  if devices > 1:
+    mesh = jax.make_mesh((devices,), ("subject",), axis_types=(jax.sharding.AxisType.Auto,))
+    rows = jax.sharding.PartitionSpec("subject")
+    part = jax.shard_map(part, mesh=mesh, in_specs=rows, out_specs=rows)
+  return jax.tree.map(lambda x: x[:count], part(filled))
 
 
-@functools.partial(jax.jit, static_argnames=("samples", "harmonics", "physics", "chunk"))
+def _check(subjects: population.Subject, chunk: int) -> None:
+  if chunk < 1:
+    raise InputError(f"chunk={chunk}: must be 1 or more")
+  if not any(isinstance(leaf, jax.core.Tracer) for leaf in subjects):  # inside a jit the values are not known yet
+    population.check(subjects)
+
+
 def beats(
-  subjects: population.Subject,
-  samples: int = 256,
-  harmonics: int = 40,
-  physics: waves.Physics = waves.DEFAULT,
-  chunk: int = 32,
+  subjects: population.Subject, samples: int = 256, harmonics: int = 40, chunk: int = 32
 ) -> dict[str, jax.Array]:
   """One period at each site.
 
@@ -80,24 +123,36 @@ def beats(
     subjects: (subject,) parameters.
     samples: per period; more than twice the harmonics.
     harmonics: of the heart rate.
-    physics: options.
-    chunk: subjects computed together; bounds the memory.
+    chunk: subjects computed together on each device; bounds the memory.
 
   Returns:
     site → (subject, samples) pressure [mmHg], and "ppg", min–max normalised.
-  """
 
+  Raises:
+    InputError: a parameter is outside `population.LIMITS`, or too few samples for the harmonics.
+  """
+  _check(subjects, chunk)
+  if not 1 <= harmonics < samples / 2:
+    raise InputError(f"samples={samples}: must be more than twice the harmonics, of which {harmonics} are asked for")
+  return _beats(subjects, samples, harmonics, chunk)
+
+
+def inflow_shape(subject: population.Subject, sv_ml: jax.Array) -> tuple[jax.Array, ...]:
+  """What `heart.ejection` takes after the time."""
+  return sv_ml, subject.rfv_ml, subject.lvet_s, subject.t_peak_s, subject.fall_exponent
+
+
+@functools.partial(jax.jit, static_argnames=("samples", "harmonics", "chunk"))
+def _beats(subjects: population.Subject, samples: int, harmonics: int, chunk: int) -> dict[str, jax.Array]:
   def one(subject: population.Subject) -> dict[str, jax.Array]:
     omega_k = 2 * jnp.pi * subject.hr_bpm / 60 * jnp.arange(harmonics + 1)
-    transfer = respond(subject, omega_k, physics)
-    q_k = heart.periodic_spectrum(
-      60 / subject.hr_bpm, subject.sv_ml, subject.rfv_ml, subject.lvet_s, subject.t_peak_s, harmonics
-    )
+    transfer = respond(subject, omega_k)
+    q_k = heart.periodic_spectrum(60 / subject.hr_bpm, inflow_shape(subject, subject.sv_ml), harmonics)
     p_pt = jax.vmap(lambda z_k: waves.periodic(z_k, q_k, samples))(transfer.z_pk) + population.P_OUT_MMHG
     ppg_t = waves.periodic(transfer.ppg_k.at[0].set(0.0), q_k, samples)
     return _name(p_pt, ppg_t)
 
-  return _in_chunks(one, (subjects,), chunk)
+  return _over_subjects(one, (subjects,), chunk)
 
 
 def _name(p_pt: jax.Array, ppg_t: jax.Array) -> dict[str, jax.Array]:
@@ -115,64 +170,31 @@ def frequency_nodes_hz() -> np.ndarray:
 
 @functools.lru_cache(maxsize=8)
 def _interpolation(bins: int, step_hz: float) -> np.ndarray:
-  """(node, bin) cubic spline from the nodes to the bins 0, step, 2·step … Hz, times the spectral taper."""
+  """(node, bin) cubic spline from the nodes to the bins 0, step, 2·step … Hz, times the spectral taper.
+
+  The last quarter of the band ends in a raised cosine, so that the cut rings nowhere.
+  """
   nodes = frequency_nodes_hz()
-  f_hz = np.arange(bins) * step_hz
-  spline = scipy.interpolate.CubicSpline(nodes, np.eye(len(nodes)), bc_type="not-a-knot")(f_hz)
-  end = np.clip((f_hz - _TAPER_FROM_HZ) / (_MAX_HZ - _TAPER_FROM_HZ), 0, 1)
+  spline = scipy.interpolate.CubicSpline(nodes, np.eye(len(nodes)), bc_type="not-a-knot")(np.arange(bins) * step_hz)
+  end = np.clip(4 * np.arange(bins) / bins - 3, 0, 1)
   return (spline * (0.5 + 0.5 * np.cos(np.pi * end))[:, None]).T.astype(np.float32)
 
 
-def rhythm(
-  key: jax.Array, hr_bpm: jax.Array, seconds: float, spec: config.Rhythm
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-  """Onsets of the beats, relative stroke volumes, and the breathing phase at each onset.
-
-  The RR interval and the stroke volume swing with respiration and with the 0.1 Hz rhythm. The record closes on
-  itself (its last beat runs into the first), so that its spectrum needs no window.
-
-  Returns:
-    onset_s: (beat,) padded beyond the end of the record with onsets at +inf.
-    sv_scale: (beat,).
-    breathing_hz: scalar.
-  """
-  rate_key, phase_key, slow_key, noise_key = jax.random.split(key, 4)
-  turns = jnp.round(seconds * jax.random.uniform(rate_key, minval=spec.breathing_min_hz, maxval=spec.breathing_max_hz))
-  breathing_hz = turns / seconds
-  phase = jax.random.uniform(phase_key, maxval=2 * jnp.pi)
-  slow_phase = jax.random.uniform(slow_key, maxval=2 * jnp.pi)
-  count = jnp.round(seconds * hr_bpm / 60)
-  size = int(np.ceil(seconds * 3.0))
-  index = jnp.arange(size)
-  time_s = index / count * seconds
-  breath = jnp.sin(2 * jnp.pi * breathing_hz * time_s + phase)
-  slow_hz = jnp.maximum(jnp.round(0.1 * seconds), 1.0) / seconds
-  slow = jnp.sin(2 * jnp.pi * slow_hz * time_s + slow_phase)
-  rr = 1 + spec.rr_breathing * breath + spec.rr_slow * slow
-  rr = jnp.where(index < count, rr, 0.0)
-  onset_s = (jnp.cumsum(rr) - rr) / rr.sum() * seconds
-  onset_s = jnp.where(index < count, onset_s, jnp.inf)
-  noise = jax.random.normal(noise_key, (size,))
-  sv_scale = 1 + spec.sv_breathing * jnp.sin(2 * jnp.pi * breathing_hz * time_s + phase + 1.0) + spec.sv_noise * noise
-  return onset_s, sv_scale, breathing_hz
-
-
 def _record(
-  subject: population.Subject, key: jax.Array, seconds: float, fs_hz: float, spec: config.Rhythm, physics: waves.Physics
+  subject: population.Subject, key: jax.Array, seconds: float, fs_hz: float, spec: clinics.Rhythm
 ) -> dict[str, jax.Array]:
   samples = round(seconds * _FLOW_FS_HZ)
   time_s = jnp.arange(samples) / _FLOW_FS_HZ
   rhythm_key, baseline_key = jax.random.split(key)
-  onset_s, sv_scale, breathing_hz = rhythm(rhythm_key, subject.hr_bpm, seconds, spec)
-  beat = jnp.searchsorted(onset_s, time_s, side="right") - 1
-  flow_t = heart.ejection(
-    time_s - onset_s[beat], subject.sv_ml * sv_scale[beat], subject.rfv_ml, subject.lvet_s, subject.t_peak_s
-  )
-  bins = int(_MAX_HZ * seconds) + 1
+  beats_n = rhythm.draw(rhythm_key, subject.hr_bpm, seconds, spec)
+  beat = jnp.searchsorted(beats_n.onset_s, time_s, side="right") - 1
+  shape = inflow_shape(subject, subject.sv_ml * beats_n.sv_scale[beat])
+  flow_t = heart.ejection(time_s - beats_n.onset_s[beat], *shape)
+  bins = int(min(_MAX_HZ, fs_hz / 2) * seconds) + 1
   # the mean flow sets the mean pressure: the subject's own, whatever the rhythm drew
   q_k = jnp.fft.rfft(flow_t)[:bins] / samples
   q_k = q_k.at[0].set(subject.sv_ml * subject.hr_bpm / 60)
-  transfer = respond(subject, 2 * jnp.pi * jnp.asarray(frequency_nodes_hz(), dtype=jnp.float32), physics)
+  transfer = respond(subject, 2 * jnp.pi * jnp.asarray(frequency_nodes_hz(), dtype=jnp.float32))
   spread = _interpolation(bins, 1 / seconds)
   z_pk = jnp.concatenate([transfer.z_pk, transfer.ppg_k[None].at[:, 0].set(0.0)])
   z_pk = (z_pk.real @ spread) + 1j * (z_pk.imag @ spread)
@@ -180,19 +202,17 @@ def _record(
   p_pt = jax.vmap(lambda z_k: waves.periodic(z_k, q_k, out))(z_pk)
   # respiration moves the pressure of the chest and with it all arteries together
   swing = spec.pressure_swing_mmhg * jnp.sin(
-    2 * jnp.pi * breathing_hz * jnp.arange(out) / fs_hz + jax.random.uniform(baseline_key, maxval=2 * jnp.pi)
+    2 * jnp.pi * beats_n.breathing_hz * jnp.arange(out) / fs_hz + jax.random.uniform(baseline_key, maxval=2 * jnp.pi)
   )
   return _name(p_pt[:-1] + population.P_OUT_MMHG + swing[None], p_pt[-1])
 
 
-@functools.partial(jax.jit, static_argnames=("seconds", "fs_hz", "rhythm_spec", "physics", "chunk"))
 def records(
   key: jax.Array,
   subjects: population.Subject,
   seconds: float,
   fs_hz: float,
-  rhythm_spec: config.Rhythm,
-  physics: waves.Physics = waves.DEFAULT,
+  rhythm_spec: clinics.Rhythm,
   chunk: int = 16,
 ) -> dict[str, jax.Array]:
   """Aperiodic records of all sites on one clock.
@@ -201,17 +221,32 @@ def records(
     key: typed PRNG key of the rhythms.
     subjects: (subject,) parameters.
     seconds: length; a whole number of samples at `fs_hz`.
-    fs_hz: sampling rate of the result, above 60 Hz.
+    fs_hz: sampling rate of the result. The waves fade out between 30 and 40 Hz, or below half a lower rate.
     rhythm_spec: respiration and variability.
-    physics: options.
-    chunk: subjects computed together; bounds the memory.
+    chunk: subjects computed together on each device; bounds the memory.
 
   Returns:
     site → (subject, time) pressure [mmHg], and "ppg", min–max normalised over the record.
+
+  Raises:
+    InputError: a parameter is outside `population.LIMITS`, or the length is no whole number of samples.
   """
+  _check(subjects, chunk)
+  samples = seconds * fs_hz
+  if not (fs_hz > 0 and seconds >= _SHORTEST_S and abs(samples - round(samples)) < 1e-6):
+    raise InputError(
+      f"seconds={seconds}, fs_hz={fs_hz}: must be {_SHORTEST_S:g} s or more in a whole number of samples"
+    )
+  return _records(key, subjects, float(seconds), float(fs_hz), rhythm_spec, chunk)
+
+
+@functools.partial(jax.jit, static_argnames=("seconds", "fs_hz", "rhythm_spec", "chunk"))
+def _records(
+  key: jax.Array, subjects: population.Subject, seconds: float, fs_hz: float, rhythm_spec: clinics.Rhythm, chunk: int
+) -> dict[str, jax.Array]:
   keys = jax.random.split(key, subjects.age.shape[0])
 
   def one(subject: population.Subject, subject_key: jax.Array) -> dict[str, jax.Array]:
-    return _record(subject, subject_key, seconds, fs_hz, rhythm_spec, physics)
+    return _record(subject, subject_key, seconds, fs_hz, rhythm_spec)
 
-  return _in_chunks(one, (subjects, keys), chunk)
+  return _over_subjects(one, (subjects, keys), chunk)

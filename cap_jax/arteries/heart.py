@@ -3,35 +3,43 @@
 With peak-flow time t_p, end of ejection T_e and regurgitation time T_r,
 
     q(t) = a · sin(πt / 2t_p)                           0   ≤ t < t_p        fast upstroke
-         = a · cos(π/2 · (t − t_p)/(T_e − t_p))         t_p ≤ t < T_e        smooth fall
+         = a · (1 − ((t − t_p)/(T_e − t_p))ⁿ)           t_p ≤ t < T_e        fall
          = −b · sin(π (t − T_e)/T_r)                    T_e ≤ t < T_e + T_r  regurgitant lobe
 
-a follows from the stroke volume (net of the regurgitant volume), b from the regurgitant volume.
+a follows from the stroke volume (net of the regurgitant volume), b from the regurgitant volume. n = 1 is the straight
+fall of the triangular flow of Westerhof et al. 2006 (Hypertension 48, 595); a least-squares fit to the human beat
+digitised from Stergiopulos et al. 1999 gives 0.97. A rounder fall (n = 2 is nearly a cosine) keeps flow up until late
+systole: it raises the augmentation index by 8 to 15 points and takes 0.05 from the amplification.
 """
 
 import jax
 import jax.numpy as jnp
 
-REGURGITATION_S = 0.035  # a choice: PWDB gives the volume, not the time
+# PWDB gives the volume, not the time: a choice. At 25 ms 94 % of the aortic waves have an incisura, at 35 ms 75 %.
+REGURGITATION_S = 0.025
 
 
 def ejection(
-  time_s: jax.Array, sv_ml: jax.Array, rfv_ml: jax.Array, lvet_s: jax.Array, t_peak_s: jax.Array
+  time_s: jax.Array,
+  sv_ml: jax.Array,
+  rfv_ml: jax.Array,
+  lvet_s: jax.Array,
+  t_peak_s: jax.Array,
+  fall_exponent: jax.Array,
 ) -> jax.Array:
   """Flow [ml/s] at `time_s` after the onset of ejection; arguments broadcast. Its integral is `sv_ml`."""
   fall_s = lvet_s - t_peak_s
-  peak = (sv_ml + rfv_ml) / (2 / jnp.pi * lvet_s)  # both quarter waves have the mean 2/π
+  # means of the two parts of ejection: 2/π of the quarter sine, n/(n + 1) of the fall
+  peak = (sv_ml + rfv_ml) / (2 / jnp.pi * t_peak_s + fall_exponent / (fall_exponent + 1) * fall_s)
   up = jnp.sin(jnp.pi / 2 * time_s / t_peak_s)
-  down = jnp.cos(jnp.pi / 2 * (time_s - t_peak_s) / fall_s)
+  down = 1 - jnp.clip((time_s - t_peak_s) / fall_s, 1e-6, 1.0) ** fall_exponent  # 0ⁿ has no gradient in n
   back = jnp.sin(jnp.pi * (time_s - lvet_s) / REGURGITATION_S) * (rfv_ml * jnp.pi / (2 * REGURGITATION_S))
   flow = jnp.where(time_s < t_peak_s, peak * up, jnp.where(time_s < lvet_s, peak * down, -back))
   return jnp.where((time_s >= 0) & (time_s < lvet_s + REGURGITATION_S), flow, 0.0)
 
 
-def periodic_spectrum(
-  period_s: jax.Array, sv_ml: jax.Array, rfv_ml: jax.Array, lvet_s: jax.Array, t_peak_s: jax.Array, harmonics: int
-) -> jax.Array:
-  """(harmonics + 1,) Fourier coefficients c_k [ml/s] of the inflow of one repeated beat."""
+def periodic_spectrum(period_s: jax.Array, shape: tuple[jax.Array, ...], harmonics: int) -> jax.Array:
+  """(harmonics + 1,) Fourier coefficients c_k [ml/s] of one repeated beat; `shape` as of `ejection` after the time."""
   samples = 1024
   time_s = jnp.arange(samples) / samples * period_s
-  return jnp.fft.rfft(ejection(time_s, sv_ml, rfv_ml, lvet_s, t_peak_s))[: harmonics + 1] / samples
+  return jnp.fft.rfft(ejection(time_s, *shape))[: harmonics + 1] / samples

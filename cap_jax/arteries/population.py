@@ -4,18 +4,20 @@ The figures are published ones, as collected by the Pulse Wave Database (Charlto
 H1062); each is cited where it is used. A draw is mean(age) + spread · z with z a truncated standard normal deviate.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cap_jax import config
+from cap_jax import clinics
 from cap_jax.arteries import network
+from cap_jax.types import InputError
 
 
 class Subject(NamedTuple):
-  """Parameters that draw a subject; scalars, or (subject,) for many."""
+  """Parameters that draw a subject; scalars, or (subject,) for many. `LIMITS` holds what each may be."""
 
   age: jax.Array  # years
   hr_bpm: jax.Array
@@ -25,10 +27,61 @@ class Subject(NamedTuple):
   lvet_s: jax.Array
   t_peak_s: jax.Array
   rfv_ml: jax.Array  # regurgitant volume
-  pwv_m_s: jax.Array  # carotid–femoral
+  fall_exponent: jax.Array  # of the flow after its peak
+  pwv_m_s: jax.Array  # carotid–femoral, theoretical, of the resting wall
   radius_scale: jax.Array  # large arteries, relative to the table
   length_scale: jax.Array  # ascending aorta and arch
   compliance_scale: jax.Array  # peripheral
+  reflection: jax.Array  # of fast waves at the terminals
+  muscular_stiffness: jax.Array  # Eh/r₀ of the limb arteries, relative to rest
+  muscular_radius: jax.Array  # relative to rest
+  viscosity_scale: jax.Array  # of the wall
+  womersley: jax.Array  # share of the oscillatory friction
+  operating_mmhg: jax.Array  # where the tube law is linearised, above the mean pressure
+  taper_scale: jax.Array  # of all arteries; 0 is none
+
+
+# What a parameter may be: wide enough for disease and for other mammals, narrow enough for the equations.
+LIMITS: Mapping[str, tuple[float, float]] = {
+  "age": (18, 100),
+  "hr_bpm": (25, 220),
+  "sv_ml": (5, 250),
+  "map_mmhg": (40, 220),
+  "p_ext_mmhg": (0, 150),
+  "lvet_s": (0.1, 0.5),
+  "t_peak_s": (0.02, 0.3),
+  "rfv_ml": (0, 20),
+  "fall_exponent": (0.3, 5),
+  "pwv_m_s": (3, 25),
+  "radius_scale": (0.4, 2.5),
+  "length_scale": (0.3, 3),
+  "compliance_scale": (0.02, 5),
+  "reflection": (-0.5, 0.8),
+  "muscular_stiffness": (0.2, 5),
+  "muscular_radius": (0.5, 2),
+  "viscosity_scale": (0, 10),
+  "womersley": (0, 1),
+  "operating_mmhg": (-50, 50),
+  "taper_scale": (0, 1.5),
+}
+
+
+def check(subjects: Subject) -> None:
+  """Raises:
+  InputError: a parameter is not finite or outside `LIMITS`; names it, the subject and the range."""
+  for name, value in subjects._asdict().items():
+    low, high = LIMITS[name]
+    column = np.atleast_1d(np.asarray(value))
+    bad = np.flatnonzero(~((column >= low) & (column <= high)))
+    if bad.size:
+      raise InputError(f"{name}={column[bad[0]]:g} of subject {bad[0]}: must be {low:g} to {high:g}")
+  early = np.flatnonzero(np.atleast_1d(np.asarray(subjects.t_peak_s) >= np.asarray(subjects.lvet_s)))
+  if early.size:
+    raise InputError(f"t_peak_s of subject {early[0]}: must be less than its lvet_s, the end of ejection")
+  whole = np.atleast_1d(np.asarray(subjects.lvet_s) * np.asarray(subjects.hr_bpm) / 60)
+  if (whole > _MAX_LVET_SHARE + 1e-6).any():
+    row = int(whole.argmax())
+    raise InputError(f"lvet_s of subject {row}: must be at most {_MAX_LVET_SHARE} of its beat, 60 / hr_bpm")
 
 
 P_OUT_MMHG = 33.2  # Parazynski 1993
@@ -37,10 +90,14 @@ _MAX_LVET_SHARE = 0.6  # of the beat: keeps a diastole at high rates
 # Heart rate by age, Yashin 2006; SD 11.2 Petersen 2017.
 _HR_AGE = np.arange(32.5, 93, 5.0)
 _HR_BPM = np.array([75.6, 77.5, 77.8, 77.6, 77.4, 77.2, 76.9, 76.1, 75.1, 73.8, 72.6, 71.9, 71.9])
-# Mean and diastolic pressure by decade, McEniery 2005.
+# Brachial diastolic and pulse pressure of men by decade, McEniery 2005.
 _BP_AGE = np.arange(15.5, 86, 10.0)
-_MAP_MMHG = np.array([88, 89, 92, 95, 95, 94, 93, 92.0])
 _DBP_MMHG = np.array([73, 75, 77, 79, 79, 78, 76, 75.0])
+_PP_MMHG = np.array([50, 49, 47, 46, 46, 49, 51, 55.0])
+# Their column of MAP is no mean of a wave: it lies a third of the pulse pressure above diastole, as a cuff's rule has
+# it, where a brachial wave's mean lies at 0.44 to 0.49. This line is the form factor of the cohort's own brachial waves.
+_FORM_FACTOR_35, _FORM_FACTOR_75 = 0.44, 0.49
+_CUFF_FORM_FACTOR = 1 / 3
 # Diameters [mm]: aorta at three levels, Hickson 2010 and Agmon 2003; carotid, Hansen 1995.
 _AORTA_AGE = np.array([24, 34, 45, 57, 63, 73.0])
 _DIAMETERS_MM = (
@@ -60,6 +117,9 @@ _PWV_C = np.array([5.55, 5.69, 5.91, 6.17, 5.73])
 _LARGE = (*range(1, 6), 7, 14, 15, 18, 19, 21, 27, 28, 29, 35, 37, 39, 41, 42, 43)
 _BRANCHES = (6, 8, 9, 12, 13, 16, 17, 20, 22, 23, 26, 30, 31, 34, 36, 38, 40, 44, 45, 50, 51)
 _ARCH = (1, 2)
+# Limb arteries that dilate: from the brachial and from the femoral artery outwards.
+_MUSCULAR = (*range(7, 12), *range(21, 26), *range(46, 50), *range(52, 56), *range(97, 117))
+_VASODILATED = {"muscular_stiffness": 0.8, "muscular_radius": 1.1, "resistance": 0.88, "compliance_scale": 1.3}
 
 
 def _line_relative_to_25(age: np.ndarray, value: np.ndarray) -> tuple[float, float]:
@@ -79,17 +139,26 @@ def mean_pwv(age: jax.Array, map_mmhg: jax.Array) -> jax.Array:
   return by_class[left] * (1 - share) + by_class[left + 1] * share
 
 
-def draw(key: jax.Array, spec: config.Population, count: int) -> Subject:
-  """Draws `count` subjects.
+def form_factor(age: jax.Array) -> jax.Array:
+  """(MAP − DBP)/PP of the brachial wave by age, by which the mean pressure follows from a cuff's two values."""
+  return _FORM_FACTOR_35 + (_FORM_FACTOR_75 - _FORM_FACTOR_35) * (age - 35) / 40
+
+
+def draw(key: jax.Array, spec: clinics.Population, count: int) -> Subject:
+  """Draws `count` subjects; whether their waves are plausible is asked in `plausibility`.
 
   Args:
     key: typed PRNG key.
     spec: age range, spread and shifts of the population.
     count: number of subjects.
   """
-  age_key, *keys = jax.random.split(key, 11)
+  age_key, dilated_key, friction_key, *keys = jax.random.split(key, 19)
   age = jax.random.uniform(age_key, (count,), minval=spec.age_min, maxval=spec.age_max)
   z = iter([spec.spread * jax.random.truncated_normal(k, -2.0, 2.0, (count,)) for k in keys])
+  dilated = jax.random.bernoulli(dilated_key, float(spec.vasodilated_share), (count,))
+
+  def dilates(name: str) -> jax.Array:
+    return jnp.where(dilated, _VASODILATED[name], 1.0)
 
   # Stroke volume: mean of the 5th and 95th centile, Poppe 2015.
   sv_high, sv_low = 102.35 - 0.3856 * age, 42.94 - 0.1193 * age
@@ -97,40 +166,75 @@ def draw(key: jax.Array, spec: config.Population, count: int) -> Subject:
   sv = sv_mean + sv_sd * next(z)
   hr_mean = jnp.interp(age, _HR_AGE, _HR_BPM)
   hr = hr_mean + 11.2 * next(z)
-  mean_pressure = jnp.interp(age, _BP_AGE, _MAP_MMHG) + spec.map_shift_mmhg + spec.map_sd_mmhg * next(z)
-  # Ejection time: Weissler 1961; time to peak flow: Kamimura 2016; regurgitant volume: Charlton 2019.
+  dbp, pp = jnp.interp(age, _BP_AGE, _DBP_MMHG), jnp.interp(age, _BP_AGE, _PP_MMHG)
+  shift = spec.map_shift_mmhg + spec.map_sd_mmhg * next(z)
+  resting = dbp + form_factor(age) * pp + shift
+  mean_pressure = P_OUT_MMHG + dilates("resistance") * (resting - P_OUT_MMHG)
+  # Ejection time: Weissler 1961; time to peak flow: Kamimura 2016; regurgitant volume: Charlton 2019, as a lognormal
+  # of its mean 0.73 and SD 0.63 ml, since no volume is negative.
   lvet = 0.282 + 0.0011 * (sv - sv_mean) - 0.0009 * (hr - hr_mean) + 0.0233 * next(z)
+  hr, sv = hr + spec.hr_shift_bpm, sv * spec.sv_scale
   lvet = jnp.minimum(lvet, _MAX_LVET_SHARE * 60 / hr)
   t_peak = (0.079 + 0.011 * next(z)) * lvet / 0.282
-  rfv = jnp.maximum(0.73 + 0.63 * next(z), 0.0)
+  log_sd = np.sqrt(np.log(1 + (0.63 / 0.73) ** 2))
+  rfv = 0.73 * jnp.exp(log_sd * next(z) - (log_sd * spec.spread) ** 2 / 2)
+  # the classes of Mattace-Raso are by what a cuff gives
   z_pwv = next(z) + spec.pwv_shift_sd
-  pwv = mean_pwv(age, mean_pressure) * (1 + jnp.where(z_pwv > 0, 0.17, 0.125) * z_pwv)
+  pwv = mean_pwv(age, dbp + _CUFF_FORM_FACTOR * pp + shift) * (1 + jnp.where(z_pwv > 0, 0.17, 0.125) * z_pwv)
   lines = np.mean([_line_relative_to_25(*d) for d in _DIAMETERS_MM], axis=0)
   arch = _line_relative_to_25(_AORTA_AGE, _ARCH_MM)
+  # McVeigh 1999, Resnick 2000
+  compliance = (0.113 - 0.001 * age) / 0.088 * (1 + 0.274 * (next(z) + spec.compliance_shift_sd))
   return Subject(
     age=age,
     hr_bpm=hr,
     sv_ml=sv,
     map_mmhg=mean_pressure,
-    p_ext_mmhg=jnp.interp(age, _BP_AGE, _DBP_MMHG),
+    p_ext_mmhg=dbp,
     lvet_s=lvet,
     t_peak_s=t_peak,
     rfv_ml=rfv,
+    fall_exponent=1 + spec.fall_exponent_sd * next(z),
     pwv_m_s=pwv,
     radius_scale=(lines[0] * age + lines[1]) * (1 + 0.089 * next(z)),
     length_scale=(arch[0] * age + arch[1]) * (1 + 0.134 * next(z)),
-    # McVeigh 1999, Resnick 2000
-    compliance_scale=(0.113 - 0.001 * age) / 0.088 * (1 + 0.274 * (next(z) + spec.compliance_shift_sd)),
+    compliance_scale=compliance * dilates("compliance_scale"),
+    reflection=spec.reflection + spec.reflection_sd * next(z),
+    muscular_stiffness=dilates("muscular_stiffness"),
+    muscular_radius=dilates("muscular_radius"),
+    viscosity_scale=jnp.exp(spec.viscosity_log_sd * next(z)),
+    womersley=jax.random.uniform(friction_key, (count,), minval=spec.womersley_min, maxval=1.0),
+    operating_mmhg=spec.operating_sd_mmhg * next(z),
+    taper_scale=1 + spec.taper_sd * next(z),
   )
 
 
-def geometry(subject: Subject) -> tuple[jax.Array, jax.Array, jax.Array]:
-  """(artery,) inlet radii, outlet radii and lengths [m] of one subject."""
+class Geometry(NamedTuple):
+  """Of the 116 arteries, each field of shape (artery,): radii at both ends and length [m], factor on Eh/r₀."""
+
+  radius_in_m: jax.Array
+  radius_out_m: jax.Array
+  length_m: jax.Array
+  stiffness_scale: jax.Array
+
+
+def resting_geometry(subject: Subject) -> Geometry:
+  """One subject's arteries at rest, before any vasodilation: what the pulse wave velocity is defined on."""
   table = network.read_table()
   large = np.isin(table.number, _LARGE)
   branch = np.isin(table.number, _BRANCHES)
   arch = np.isin(table.number, _ARCH)
   radius_in = jnp.asarray(table.radius_in_m) * jnp.where(large | branch, subject.radius_scale, 1.0)
   radius_out = jnp.asarray(table.radius_out_m) * jnp.where(large, subject.radius_scale, 1.0)
+  middle, half = (radius_in + radius_out) / 2, (radius_in - radius_out) / 2 * subject.taper_scale
   length = jnp.asarray(table.length_m) * jnp.where(arch, subject.length_scale, 1.0)
-  return radius_in, radius_out, length
+  return Geometry(middle + half, middle - half, length, jnp.ones_like(length))
+
+
+def geometry(subject: Subject) -> Geometry:
+  """One subject's arteries, the limbs' with the muscular tone that the subject has."""
+  rest = resting_geometry(subject)
+  muscular = np.isin(network.read_table().number, _MUSCULAR)
+  radius = jnp.where(muscular, subject.muscular_radius, 1.0)
+  stiffness = jnp.where(muscular, subject.muscular_stiffness, 1.0)
+  return Geometry(rest.radius_in_m * radius, rest.radius_out_m * radius, rest.length_m, stiffness)

@@ -1,27 +1,215 @@
-"""Measuring chains: what a transducer and its amplifier make of a pressure. Pure functions of (time,) waves.
+"""Measuring chains: what a transducer, its amplifier and its patient make of a wave. Pure functions of (time,) waves.
 
 A fluid-filled line and its transducer answer like a damped spring,
 
     H(f) = 1 / (1 − (f/f_n)² + 2jζ f/f_n)
 
 with a natural frequency f_n and damping ζ (Gardner 1981, Anesthesiology 54, 227; measured ranges in Mikhailov 2021).
+Filters take the record as one period, as the cohort makes it. `Chain` is what a device is, drawn once for a clinic or
+once for each subject; what happens (noise, flushes, motion) is drawn for each record.
 """
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from cap_jax import config
+from cap_jax import clinics
+
+_FLUSH_MMHG = 300.0  # of the pressure bag behind the flush valve
+_DAMPED_POLE_HZ = 2.0
+_CUFF_WINDOW_S = 2.0
+_LEAST_PULSE = 0.3  # of the true pulse pressure, whatever the cuff's errors
 
 
-def second_order(p_t: jax.Array, fs_hz: float, natural_hz: float, damping: float) -> jax.Array:
-  """A pressure seen through a second-order line. The record is taken as one period, as the cohort makes it."""
-  ratio = jnp.fft.rfftfreq(p_t.shape[-1], 1 / fs_hz) / natural_hz
-  response = 1 / (1 - ratio**2 + 2j * damping * ratio)
-  return jnp.fft.irfft(jnp.fft.rfft(p_t) * response, n=p_t.shape[-1])
+class Chain(NamedTuple):
+  """A device: response and calibration, scalars."""
+
+  natural_hz: jax.Array
+  damping: jax.Array
+  pole_hz: jax.Array
+  gain: jax.Array
+  zero: jax.Array
+  delay_s: jax.Array
 
 
-def measure(key: jax.Array, p_t: jax.Array, fs_hz: float, device: config.Device) -> jax.Array:
-  """A pressure as the device reports it: its line if it has one, then white noise."""
+def draw_chain(key: jax.Array, device: clinics.Device) -> Chain:
+  """One device of its kind: uniform within the ranges; a response that it has not is without limit."""
+  keys = iter(jax.random.split(key, len(Chain._fields)))
+
+  def within(bounds: tuple[float, float] | None) -> jax.Array:
+    low, high = bounds or (jnp.inf, jnp.inf)
+    draw = jax.random.uniform(next(keys))
+    return jnp.asarray(low) + (draw * (high - low) if bounds else 0.0)
+
+  return Chain(*(within(getattr(device, name)) for name in Chain._fields))
+
+
+def _filtered(x_t: jax.Array, response) -> jax.Array:
+  """A wave through a response, a function of the frequency in cycles per sample."""
+  spectrum = jnp.fft.rfft(x_t)
+  return jnp.fft.irfft(spectrum * response(jnp.fft.rfftfreq(x_t.shape[-1])), n=x_t.shape[-1])
+
+
+def second_order(p_t: jax.Array, fs_hz: float, natural_hz: jax.Array, damping: jax.Array) -> jax.Array:
+  """A pressure seen through a fluid-filled line."""
+
+  def response(f: jax.Array) -> jax.Array:
+    ratio = f * fs_hz / natural_hz
+    return 1 / (1 - ratio**2 + 2j * damping * ratio)
+
+  return _filtered(p_t, response)
+
+
+def one_pole(x_t: jax.Array, fs_hz: float, pole_hz: jax.Array) -> jax.Array:
+  """A wave through a first-order low-pass, as a tonometer or a servo has it."""
+  return _filtered(x_t, lambda f: 1 / (1 + 1j * f * fs_hz / pole_hz))
+
+
+def delay(x_t: jax.Array, fs_hz: float, delay_s: jax.Array) -> jax.Array:
+  """A wave that a monitor shows late. The last delay_s of the record come first."""
+  return _filtered(x_t, lambda f: jnp.exp(-2j * jnp.pi * f * fs_hz * delay_s))
+
+
+def typical_extremes(p_t: jax.Array, fs_hz: float) -> tuple[jax.Array, jax.Array]:
+  """Diastolic and systolic pressure: means of the least and the largest values of windows of 2 s."""
+  width = min(round(_CUFF_WINDOW_S * fs_hz), p_t.shape[-1])
+  windows = p_t[: p_t.shape[-1] // width * width].reshape(-1, width)
+  return windows.min(1).mean(), windows.max(1).mean()
+
+
+def calibrate(key: jax.Array, x_t: jax.Array, cuff_t: jax.Array, fs_hz: float, cuff: clinics.Cuff) -> jax.Array:
+  """A wave scaled so that its extremes are those that a cuff reads.
+
+  Args:
+    key: of the cuff's errors, new for each subject.
+    x_t: wave of any unit.
+    cuff_t: the pressure that the cuff reads [mmHg].
+    fs_hz: sampling rate.
+    cuff: bias and SD of its errors.
+  """
+  dbp, sbp = typical_extremes(cuff_t, fs_hz)
+  low, high = typical_extremes(x_t, fs_hz)
+  z = jax.random.truncated_normal(key, -2.575, 2.575, (2,))
+  read_dbp = dbp + cuff.dbp_bias_mmhg + cuff.dbp_sd_mmhg * z[0]
+  read_sbp = sbp + cuff.sbp_bias_mmhg + cuff.sbp_sd_mmhg * z[1]
+  pulse = jnp.maximum(read_sbp - read_dbp, _LEAST_PULSE * (sbp - dbp))
+  return read_dbp + (x_t - low) / (high - low) * pulse
+
+
+def episodes(key: jax.Array, samples: int, fs_hz: float, per_min: float, seconds: float) -> jax.Array:
+  """(time,) whether one of the randomly begun episodes of a length is on."""
+  begins = jax.random.bernoulli(key, per_min / (60 * fs_hz), (samples,))
+  begun = jnp.cumsum(begins)
+  return begun > jnp.pad(begun, (max(round(seconds * fs_hz), 1), 0))[:samples]
+
+
+def _smooth_noise(key: jax.Array, samples: int, fs_hz: float, low_hz: float, high_hz: float) -> jax.Array:
+  """Gaussian noise of unit variance between two frequencies; at least the first line above 0."""
+  f = jnp.fft.rfftfreq(samples, 1 / fs_hz)
+  band = (f >= jnp.maximum(low_hz, f[1])) & (f <= jnp.maximum(high_hz, f[1]))
+  noise = jnp.fft.irfft(jnp.fft.rfft(jax.random.normal(key, (samples,))) * band, n=samples)
+  return noise / jnp.sqrt((noise**2).mean())
+
+
+def drift(key: jax.Array, x_t: jax.Array, fs_hz: float, sd: float) -> jax.Array:
+  """A baseline that wanders below 0.05 Hz."""
+  return x_t + sd * _smooth_noise(key, x_t.shape[-1], fs_hz, 0.0, 0.05)
+
+
+def move(key: jax.Array, x_t: jax.Array, fs_hz: float, per_min: float, size: float) -> jax.Array:
+  """Bursts of motion: noise of 0.5 to 8 Hz for 3 s, fading in and out."""
+  burst_key, noise_key = jax.random.split(key)
+  on = episodes(burst_key, x_t.shape[-1], fs_hz, per_min, 3.0).astype(x_t.dtype)
+  envelope = _filtered(on, lambda f: jnp.exp(-0.5 * (f * fs_hz / 0.5) ** 2))
+  return x_t + size * envelope * _smooth_noise(noise_key, x_t.shape[-1], fs_hz, 0.5, 8.0)
+
+
+def flush(key: jax.Array, p_t: jax.Array, fs_hz: float, per_min: float) -> jax.Array:
+  """The valve to the pressure bag, open for 1 s. Before the line, whose ringing it then shows."""
+  return jnp.where(episodes(key, p_t.shape[-1], fs_hz, per_min, 1.0), _FLUSH_MMHG, p_t)
+
+
+def damp(key: jax.Array, p_t: jax.Array, fs_hz: float, per_min: float) -> jax.Array:
+  """A line damped for 10 s by a kink or a bubble."""
+  on = episodes(key, p_t.shape[-1], fs_hz, per_min, 10.0).astype(p_t.dtype)
+  share = jnp.clip(one_pole(on, fs_hz, jnp.asarray(1.0)), 0.0, 1.0)
+  return p_t + share * (one_pole(p_t, fs_hz, jnp.asarray(_DAMPED_POLE_HZ)) - p_t)
+
+
+def pause(key: jax.Array, p_t: jax.Array, fs_hz: float, per_min: float) -> jax.Array:
+  """A volume clamp that finds its set point again: the reading stands still for 2 s."""
+  on = episodes(key, p_t.shape[-1], fs_hz, per_min, 2.0)
+  index = jnp.arange(p_t.shape[-1])
+  last = jax.lax.cummax(jnp.where(on, 0, index))
+  return p_t[last]
+
+
+def jitter(key: jax.Array, x_t: jax.Array, fs_hz: float, sd_s: float) -> jax.Array:
+  """Samples taken a little early or late, to first order: x + x' δ."""
+  slope = _filtered(x_t, lambda f: 2j * jnp.pi * f * fs_hz)
+  return x_t + sd_s * jax.random.normal(key, x_t.shape) * slope
+
+
+def quantise(x_t: jax.Array, span: tuple[float, float], bits: int) -> jax.Array:
+  """What a converter of so many bits over a span reports; its ends clip."""
+  low, high = span
+  step = (high - low) / (2**bits - 1)
+  return low + step * jnp.round((jnp.clip(x_t, low, high) - low) / step)
+
+
+def drop(key: jax.Array, x_t: jax.Array, fs_hz: float, per_min: float) -> jax.Array:
+  """Samples that were lost, 0.2 s at a time: NaN."""
+  return jnp.where(episodes(key, x_t.shape[-1], fs_hz, per_min, 0.2), jnp.nan, x_t)
+
+
+def measure(
+  key: jax.Array, x_t: jax.Array, cuff_t: jax.Array, fs_hz: float, device: clinics.Device, chain: Chain
+) -> jax.Array:
+  """A wave as the device reports it.
+
+  From the patient to the file: motion, flush, line, damping, pole, cuff or gain and zero, delay, pauses, drift, noise,
+  jitter, converter, losses. A stage that the device has not is not computed.
+
+  Args:
+    key: of what happens during the record.
+    x_t: (time,) true wave.
+    cuff_t: (time,) the pressure that the device's cuff reads, if it has one.
+    fs_hz: sampling rate.
+    device: the kind.
+    chain: this device of the kind.
+  """
+  (motion, flushes, damped, cuff, paused, drifting, noise, jittered, dropped) = jax.random.split(key, 9)
+  if device.motion_per_min:
+    x_t = move(motion, x_t, fs_hz, device.motion_per_min, device.motion)
+  if device.flush_per_min:
+    x_t = flush(flushes, x_t, fs_hz, device.flush_per_min)
   if device.natural_hz is not None:
-    p_t = second_order(p_t, fs_hz, device.natural_hz, device.damping)
-  return p_t + device.noise_mmhg * jax.random.normal(key, p_t.shape)
+    x_t = second_order(x_t, fs_hz, chain.natural_hz, chain.damping)
+  if device.damped_per_min:
+    x_t = damp(damped, x_t, fs_hz, device.damped_per_min)
+  if device.pole_hz is not None:
+    x_t = one_pole(x_t, fs_hz, chain.pole_hz)
+  if device.cuff is not None:
+    x_t = calibrate(cuff, x_t, cuff_t, fs_hz, device.cuff)
+  x_t = chain.gain * x_t + chain.zero
+  if device.delay_s != (0.0, 0.0):
+    x_t = delay(x_t, fs_hz, chain.delay_s)
+  if device.pauses_per_min:
+    x_t = pause(paused, x_t, fs_hz, device.pauses_per_min)
+  if device.drift:
+    x_t = drift(drifting, x_t, fs_hz, device.drift)
+  x_t = x_t + device.noise * jax.random.normal(noise, x_t.shape)
+  if device.jitter_s:
+    x_t = jitter(jittered, x_t, fs_hz, device.jitter_s)
+  if device.bits:
+    x_t = quantise(x_t, device.span, device.bits)
+  if device.dropped_per_min:
+    x_t = drop(dropped, x_t, fs_hz, device.dropped_per_min)
+  return x_t
+
+
+def min_max(x_t: jax.Array) -> jax.Array:
+  """A wave between 0 and 1, as an oximeter without calibration shows it; NaN stay."""
+  low, high = jnp.nanmin(x_t), jnp.nanmax(x_t)
+  return (x_t - low) / (high - low)

@@ -2,13 +2,18 @@
 
 Total resistance [mmHg·s/ml] and compliance [ml/mmHg] of the beds: Mynard & Smolich 2015. Within a bed the
 conductance and the compliance are shared in proportion to the outlet area.
+
+A terminal is R₁–C–R₂. R₁ = Z₀ (1 + Γ)/(1 − Γ): a wave too fast for C sees R₁ alone, and a share Γ of it comes back.
+Γ = 0 is the matched end of most 1-D models.
 """
+
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cap_jax.arteries import network, wall, waves
+from cap_jax.arteries import network, waves
 
 MMHG_PA = 133.322
 _BEDS: tuple[tuple[tuple[int, ...], float, float], ...] = (
@@ -29,8 +34,6 @@ _BEDS: tuple[tuple[tuple[int, ...], float, float], ...] = (
   ((54, 55), 14.786, 0.03720),
   ((48, 49), 14.824, 0.03710),
 )
-# What falls between root and terminals in the network itself; the terminals take the rest of the pressure.
-NETWORK_FALL_MMHG = 1.7
 
 
 def _membership(net: network.Network) -> np.ndarray:
@@ -46,26 +49,67 @@ def _membership(net: network.Network) -> np.ndarray:
   return member.astype(np.float32)
 
 
+@functools.cache
+def flow_shares() -> np.ndarray:
+  """(artery,) share of the cardiac output that flows through each of the 116 arteries, signed, in the reference network.
+
+  The steady flow of the reference radii into beds of the reference resistances.
+  """
+  net, table = network.reference_network(), network.read_table()
+  member = _membership(net).astype(float)
+  area = table.radius_out_m[net.terminal] ** 2
+  share = area / (member.T @ (member @ area))
+  bed_pa = np.array([r for _, r, _ in _BEDS]) * MMHG_PA * 1e6
+  radius = (table.radius_in_m + table.radius_out_m) / 2
+  conductance = np.pi * radius**4 / (8 * waves.MU * table.length_m)
+  nodes = {node: k for k, node in enumerate(sorted({*table.node_in.tolist(), *table.node_out.tolist()}))}
+  start, end = (np.array([nodes[n] for n in ends.tolist()]) for ends in (table.node_in, table.node_out))
+  matrix = np.zeros((len(nodes), len(nodes)))
+  np.add.at(matrix, (start, start), conductance)
+  np.add.at(matrix, (end, end), conductance)
+  np.subtract.at(matrix, (start, end), conductance)
+  np.subtract.at(matrix, (end, start), conductance)
+  np.add.at(matrix, (end[net.terminal], end[net.terminal]), share / (member.T @ bed_pa))
+  source = np.zeros(len(nodes))
+  source[nodes[1]] = 1.0
+  pressure = np.linalg.solve(matrix, source)
+  return conductance * (pressure[start] - pressure[end])
+
+
+def network_resistance(
+  net: network.Network, physics: waves.Physics, pieces: waves.Pieces, transmural_pa: jax.Array
+) -> jax.Array:
+  """What the arteries add to the steady resistance [Pa·s/m³] that the terminals in parallel give: Σ φ² R.
+
+  The power lost in the arteries, with the flow shares φ of the reference network. Of all ways to share the flow the true
+  one loses least, so an error in φ counts in the second order only.
+  """
+  share = flow_shares()[net.artery].astype(np.float32)
+  return (share**2 * waves.poiseuille_resistance(physics, pieces, transmural_pa)).sum()
+
+
 def make_terminals(
   net: network.Network,
   radius_out_m: jax.Array,
-  k3_pa: jax.Array,
+  eh_over_r_pa: jax.Array,
   total_resistance: jax.Array,
   compliance_scale: jax.Array,
-  rho: float,
+  reflection: jax.Array,
+  rho: jax.Array | float,
 ) -> waves.Terminals:
   """Loads of one subject.
 
   Args:
     net: topology of the 116 arteries.
     radius_out_m: (artery,) reference outlet radii.
-    k3_pa: stiffness parameter.
+    eh_over_r_pa: (artery,) stiffness at the outlets.
     total_resistance: of all terminals in parallel [mmHg·s/ml].
     compliance_scale: factor on the beds' compliance.
+    reflection: Γ, between −1 and 1.
     rho: blood density [kg/m³].
 
   Returns:
-    R₁ = Z₀ of the outlet (at most 0.9 R), R₂ = R − R₁, and C.
+    R₁ of the outlet's Z₀ and Γ (at most 0.9 R), R₂ = R − R₁, and C.
   """
   member = _membership(net)
   bed_r = np.array([r for _, r, _ in _BEDS], dtype=np.float32)
@@ -76,5 +120,6 @@ def make_terminals(
   scale = total_resistance * float((1 / bed_r).sum())
   r = (member.T @ bed_r) * scale / share * (MMHG_PA * 1e6)
   c = (member.T @ bed_c) * share * compliance_scale / (MMHG_PA * 1e6)
-  r1 = jnp.minimum(waves.characteristic_impedance(radius, wall.stiffness(radius, k3_pa), rho), 0.9 * r)
+  z0 = waves.characteristic_impedance(radius, eh_over_r_pa[net.terminal], rho)
+  r1 = jnp.minimum(z0 * (1 + reflection) / (1 - reflection), 0.9 * r)
   return waves.Terminals(r1, r - r1, c)

@@ -52,7 +52,7 @@ _PATH_FEMORAL = (
 
 
 def carotid_femoral_pwv(
-  radius_in_m: jax.Array, radius_out_m: jax.Array, length_m: jax.Array, k3_pa: jax.Array, rho: float
+  radius_in_m: jax.Array, radius_out_m: jax.Array, length_m: jax.Array, k3_pa: jax.Array, rho: jax.Array | float
 ) -> jax.Array:
   """Theoretical cf-PWV [m/s]: difference of the path lengths over the difference of the transit times.
 
@@ -78,7 +78,7 @@ def carotid_femoral_pwv(
 
 
 def solve_k3(
-  radius_in_m: jax.Array, radius_out_m: jax.Array, length_m: jax.Array, pwv_m_s: jax.Array, rho: float
+  radius_in_m: jax.Array, radius_out_m: jax.Array, length_m: jax.Array, pwv_m_s: jax.Array, rho: jax.Array | float
 ) -> jax.Array:
   """k₃ [Pa] for which the theoretical cf-PWV meets its target.
 

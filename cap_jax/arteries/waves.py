@@ -10,9 +10,8 @@ A uniform piece of length l is a π-section of series impedance Z'l·sinhc(h)·c
 (Y'l/2)·sinhc(h)/cosh(h), h = √(Z'Y') l/2: exact, and entire in h², so that no complex root is taken.
 """
 
-import dataclasses
 import functools
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,24 +25,24 @@ from cap_jax.arteries.elimination import reciprocal
 _SCALE = 1e9
 _ALPHA_MAX = 300.0
 _TABLE_SIZE = 512
+RHO = 1060.0  # kg/m³
+MU = 2.5e-3  # Pa·s
+_POISEUILLE = 8.0  # the friction K of a parabolic profile
 
 
-@dataclasses.dataclass(frozen=True)
-class Physics:
-  """Options of the linear model, static under jit.
+class Physics(NamedTuple):
+  """Of blood and wall; scalars, so that a subject may carry its own and all of them have gradients.
 
-  friction: Womersley's oscillatory friction, or the steady Poiseuille one at all frequencies.
-  viscoelastic: whether the wall has the viscosity Γ.
+  womersley: share of Womersley's oscillatory friction; at 0 the friction is the steady one of Poiseuille at all
+    frequencies, as most 1-D solvers take it.
+  viscosity: factor on the wall viscosity Γ; 0 is an elastic wall.
   rho, mu: density [kg/m³] and viscosity [Pa·s] of blood.
   """
 
-  friction: Literal["womersley", "poiseuille"] = "womersley"
-  viscoelastic: bool = True
-  rho: float = 1060.0
-  mu: float = 2.5e-3
-
-
-DEFAULT = Physics()
+  womersley: jax.Array | float = 1.0
+  viscosity: jax.Array | float = 1.0
+  rho: jax.Array | float = RHO
+  mu: jax.Array | float = MU
 
 
 class Pieces(NamedTuple):
@@ -115,15 +114,12 @@ def pi_sections(
   """
   area = wall.operating_area(pieces.radius_m, pieces.eh_over_r_pa, transmural_pa)
   c_line = wall.compliance(pieces.radius_m, pieces.eh_over_r_pa, area)
-  tau = wall.relaxation_time(pieces.radius_m, c_line, area) * float(physics.viscoelastic)
+  tau = wall.relaxation_time(pieces.radius_m, c_line, area) * physics.viscosity
   r2 = area / jnp.pi
   jw = 1j * omega_k[None, :]
-  if physics.friction == "womersley":
-    # the root is clamped: its derivative at ω = 0 would be infinite
-    alpha = jnp.sqrt(jnp.maximum(r2[:, None] * omega_k[None, :] * (physics.rho / physics.mu), 1e-6))
-    friction = womersley_friction(alpha)
-  else:
-    friction = jnp.full((area.shape[0], omega_k.shape[0]), 8.0, dtype=jnp.complex64)
+  # the root is clamped: its derivative at ω = 0 would be infinite
+  alpha = jnp.sqrt(jnp.maximum(r2[:, None] * omega_k[None, :] * (physics.rho / physics.mu), 1e-6))
+  friction = _POISEUILLE + physics.womersley * (womersley_friction(alpha) - _POISEUILLE)
   z_line = (jw * physics.rho + (physics.mu / r2)[:, None] * friction) / area[:, None]
   y_line = jw * c_line[:, None] * reciprocal(1 + jw * tau[:, None])
   length = pieces.length_m[:, None]
@@ -138,7 +134,13 @@ def terminal_admittance(terminals: Terminals, omega_k: jax.Array) -> jax.Array:
   return 1 / (r1 + r2 / (1 + jw * r2 * c))
 
 
-def characteristic_impedance(radius_m: jax.Array, eh_over_r_pa: jax.Array, rho: float) -> jax.Array:
+def poiseuille_resistance(physics: Physics, pieces: Pieces, transmural_pa: jax.Array) -> jax.Array:
+  """(piece,) 8πμl/A² [Pa·s/m³] at the operating area."""
+  area = wall.operating_area(pieces.radius_m, pieces.eh_over_r_pa, transmural_pa)
+  return _POISEUILLE * jnp.pi * physics.mu * pieces.length_m / area**2
+
+
+def characteristic_impedance(radius_m: jax.Array, eh_over_r_pa: jax.Array, rho: jax.Array | float) -> jax.Array:
   """Z₀ = ρ c₀/A₀ [Pa·s/m³] at the reference state."""
   return jnp.sqrt(2 / 3 * eh_over_r_pa * rho) / (jnp.pi * radius_m**2)
 

@@ -45,7 +45,8 @@ def make_pairs(
   """Cuts recordings into windows; a recording shorter than a window, down to a single beat, is repeated to one.
 
   Raises:
-    InputError: a recording lacks a site, has another rate than the windows, or is shorter than a beat.
+    InputError: a recording lacks a site, has another rate than the windows, is shorter than a beat, or has no window
+      without a gap.
   """
   x, y, subject = [], [], []
   for recording in found:
@@ -57,8 +58,12 @@ def make_pairs(
     waves = {wanted: recording.signals[wanted] for wanted in (site, reference)}
     if recording.time_s.size < spec.samples:
       waves = _repeated(recording, waves, waves[reference], spec)
-    x.append(windows.frame(waves[site], spec.samples, spec.hop))
-    y.append(windows.frame(waves[reference], spec.samples, spec.hop))
+    x_bt, y_bt = (windows.frame(waves[wanted], spec.samples, spec.hop) for wanted in (site, reference))
+    whole = np.isfinite(x_bt).all(1) & np.isfinite(y_bt).all(1)
+    if not whole.any():
+      raise InputError(f"{recording.subject}: every window of {spec.seconds:g} s has a gap")
+    x.append(x_bt[whole])
+    y.append(y_bt[whole])
     subject += [recording.subject] * len(x[-1])
   return Pairs(np.concatenate(x).astype(np.float32), np.concatenate(y).astype(np.float32), np.array(subject))
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from cap_jax import config, files
+from cap_jax import clinics, config, files
 from cap_jax.baselines import mean_wave, transfer_function
 from cap_jax.data import batches, recordings, splits, virtual
 from cap_jax.evaluation import errors
@@ -70,8 +70,8 @@ class Cell:
 def check(study: config.Study) -> None:
   """Raises:
   InputError: a value of the study cannot be."""
-  if study.scenario not in config.SCENARIOS:
-    raise InputError(f"scenario={study.scenario}: unknown; choose one of {', '.join(config.SCENARIOS)}")
+  if study.scenario not in clinics.SCENARIOS:
+    raise InputError(f"scenario={study.scenario}: unknown; choose one of {', '.join(clinics.SCENARIOS)}")
   recordings.check_pressure_site(study.site)
   for name in ("source_subjects", "labelled_subjects", "validation_subjects", "test_subjects"):
     if getattr(study, name) < 1:
@@ -120,19 +120,32 @@ def _check_windows(study: config.Study) -> None:
     raise InputError(f"model: {error}") from None
 
 
-def source_clinic(study: config.Study) -> config.Clinic:
+def source_clinic(study: config.Study) -> clinics.Clinic:
   """Healthy people of 25 to 75, measured without a line, with noise. Its seed is even, a target's odd: whatever the
   cohort seeds, nobody is seen in both roles."""
   subjects = study.source_subjects + study.validation_subjects
-  return config.Clinic("source", subjects, study.source_seconds, fs_hz=study.windows.fs_hz, seed=2 * study.cohort_seed)
+  return clinics.Clinic("source", subjects, study.source_seconds, fs_hz=study.windows.fs_hz, seed=2 * study.cohort_seed)
 
 
-def target_clinic(study: config.Study) -> config.Clinic:
+def target_clinic(study: config.Study) -> clinics.Clinic:
   """The clinic of the scenario."""
-  population, device = config.SCENARIOS[study.scenario]
-  subjects = study.labelled_subjects + study.validation_subjects + study.test_subjects
-  fs_hz, seed = study.windows.fs_hz, 2 * study.cohort_seed + 1
-  return config.Clinic("target", subjects, study.target_seconds, population, device, fs_hz=fs_hz, seed=seed)
+  scenario = clinics.SCENARIOS[study.scenario]
+  return clinics.Clinic(
+    "target",
+    study.labelled_subjects + study.validation_subjects + study.test_subjects,
+    study.target_seconds,
+    scenario.population,
+    scenario.device,
+    scenario.oximeter,
+    scenario.rhythm,
+    study.windows.fs_hz,
+    seed=2 * study.cohort_seed + 1,
+  )
+
+
+def target_site(study: config.Study) -> str:
+  """Where the target clinic measures: the source's site, or the scenario's own."""
+  return clinics.SCENARIOS[study.scenario].site or study.site
 
 
 def load_source(study: config.Study) -> Source:
@@ -146,7 +159,8 @@ def load_source(study: config.Study) -> Source:
 
 def load_target(study: config.Study) -> Target:
   """Draws the target clinic. Test and validation windows do not overlap: no sample counts twice."""
-  found = virtual.load(target_clinic(study), (study.site,))
+  site = target_site(study)
+  found = virtual.load(target_clinic(study), (site,))
   sizes = {
     "labelled": study.labelled_subjects,
     "validation": study.validation_subjects,
@@ -154,8 +168,8 @@ def load_target(study: config.Study) -> Target:
   }
   split = splits.draw([r.subject for r in found], sizes, study.cohort_seed)
   apart = dataclasses.replace(study.windows, hop_s=study.windows.seconds)
-  whole = batches.make_pairs(found, study.site, study.windows)
-  sparse = batches.make_pairs(found, study.site, apart)
+  whole = batches.make_pairs(found, site, study.windows)
+  sparse = batches.make_pairs(found, site, apart)
   return Target(whole.of(split.parts["labelled"]), sparse.of(split.parts["validation"]), sparse.of(split.parts["test"]))
 
 
@@ -211,7 +225,7 @@ def adapt(
   label = f"{strategy_name}, n={n_target}, seed {seed}"
   fitted = loop.fit(net, strategy, params, labelled, scaling, spec, study.windows.margin, label)
   about = {"strategy": strategy_name, "n_target": n_target, "seed": seed, "source": source.about}
-  made = checkpoint.Checkpoint(fitted.params, study.model, study.windows, scaling, study.site, about)
+  made = checkpoint.Checkpoint(fitted.params, study.model, study.windows, scaling, target_site(study), about)
   return made, fitted, report
 
 

@@ -25,7 +25,7 @@ def mean_error(folder, at_map: bool) -> float:
   pieces = waves.Pieces(jnp.asarray(radius[net.artery]), waves.piece_lengths(net, jnp.asarray(column["L"])), stiffness)
   ends = [vessels[k] for k in net.terminal]
   load = waves.Terminals(*(jnp.array([float(v[k]) for v in ends]) for k in ("R1", "R2", "Cc")))
-  physics = waves.Physics(friction="poiseuille", viscoelastic=False, mu=0.004)
+  physics = waves.Physics(womersley=0.0, viscosity=0.0, mu=0.004)
 
   inlet = np.loadtxt(folder / "adan56_inlet.dat")
   period, samples = inlet[-1, 0], 2000

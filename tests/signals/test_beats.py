@@ -4,15 +4,15 @@ import jax
 import numpy as np
 import pytest
 
-from cap_jax import config
+from cap_jax import clinics
 from cap_jax.arteries import cohort, population
 from cap_jax.signals import beats
 
 
 @pytest.fixture(scope="module")
 def waves():
-  subjects = population.draw(jax.random.key(2), config.HEALTHY, 12)
-  records = cohort.records(jax.random.key(3), subjects, 30.0, 125.0, config.Rhythm())
+  subjects = population.draw(jax.random.key(2), clinics.HEALTHY, 12)
+  records = cohort.records(jax.random.key(3), subjects, 30.0, 125.0, clinics.Rhythm())
   return subjects, {site: np.asarray(records[site]) for site in ("aortic_root", "radial")}
 
 
@@ -32,7 +32,8 @@ def test_feet_are_low_and_before_the_peak(waves):
   p_t = waves[1]["radial"][0]
   feet = beats.find_feet(p_t, 125.0)
   found = beats.pressures(p_t, feet)
-  assert np.allclose(p_t[feet[:-1]], found.diastolic, atol=3)
+  # a beat is lowest at its own foot or just before the next one, whichever breathing made the lower
+  assert np.allclose(np.minimum(p_t[feet[:-1]], p_t[feet[1:]]), found.diastolic, atol=1)
   assert (found.systolic > found.mean).all()
   assert (found.mean > found.diastolic).all()
 

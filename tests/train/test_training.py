@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cap_jax import config
+from cap_jax import clinics, config
 from cap_jax.data import batches
 from cap_jax.models import net
 from cap_jax.train import loop, optimizer, step
@@ -134,12 +134,12 @@ def test_three_thousand_steps_reach_half_a_millimetre_of_mercury():
   from cap_jax.data import virtual
   from cap_jax.evaluation import errors
 
-  people, clean = config.Population(age_min=25, age_max=80), config.Device(noise_mmhg=0.0)
+  people, clean = clinics.Population(age_min=25, age_max=80), clinics.Device(noise=0.0)
   windows = config.Windows()
   training = batches.make_pairs(
-    virtual.load(config.Clinic("train", 1200, 16.0, people, clean, seed=1)), "radial", windows
+    virtual.load(clinics.Clinic("train", 1200, 16.0, people, clean, seed=1)), "radial", windows
   )
-  test = batches.make_pairs(virtual.load(config.Clinic("test", 128, 16.0, people, clean, seed=2)), "radial", windows)
+  test = batches.make_pairs(virtual.load(clinics.Clinic("test", 128, 16.0, people, clean, seed=2)), "radial", windows)
   scaling = batches.fit_scaling(training)
   network = net.make_net(config.Model())
   start = network.init(jax.random.key(0), windows.samples)

@@ -1,0 +1,110 @@
+"""Subjects whose pressures healthy people have: the plausibility filter of the Pulse Wave Database.
+
+A subject is kept whose brachial SBP, DBP, PP, MAP, central SBP and PP, and amplification all lie within ± 2.575 SD of
+its decade in McEniery et al. 2005 (J. Am. Coll. Cardiol. 46, 1753, Table 1, men). Their MAP is the cuff's, DBP + PP/3.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+
+from cap_jax import clinics
+from cap_jax.arteries import cohort, population
+from cap_jax.types import InputError
+
+# Means and SDs of the decades below 20, 20–29, …, 70–79, 80 and more.
+MCENIERY_MEN: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+  "brachial_sbp": ((123, 124, 123, 125, 125, 126, 127, 130), (10, 10, 9, 9, 9, 9, 9, 8)),
+  "brachial_dbp": ((73, 75, 77, 79, 79, 78, 76, 75), (8, 10, 9, 9, 9, 9, 9, 8)),
+  "brachial_pp": ((50, 49, 47, 46, 46, 49, 51, 55), (9, 9, 8, 7, 8, 8, 8, 9)),
+  "cuff_map": ((88, 89, 92, 95, 95, 94, 93, 92), (8, 8, 8, 7, 7, 7, 7, 8)),
+  "central_sbp": ((103, 105, 109, 113, 115, 117, 118, 120), (8, 8, 9, 9, 9, 9, 8, 8)),
+  "central_pp": ((29, 30, 31, 34, 35, 39, 42, 45), (5, 6, 6, 6, 7, 7, 7, 9)),
+  "amplification": ((1.72, 1.70, 1.50, 1.39, 1.33, 1.26, 1.24, 1.25), (0.11, 0.14, 0.18, 0.16, 0.15, 0.13, 0.12, 0.15)),
+}
+_WITHIN_SD = 2.575
+_BLOCK = 256
+_LEAST_SHARE = 0.02
+
+
+def decade(age: np.ndarray) -> np.ndarray:
+  """Column of `MCENIERY_MEN` for each age."""
+  return np.clip(np.asarray(age) // 10 - 1, 0, 7).astype(int)
+
+
+def pressures(waves: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """The rows of `MCENIERY_MEN` from (subject, time) waves at root and brachial artery [mmHg]."""
+  brachial, root = np.asarray(waves["brachial"]), np.asarray(waves["aortic_root"])
+  pp, central_pp = np.ptp(brachial, axis=1), np.ptp(root, axis=1)
+  return {
+    "brachial_sbp": brachial.max(1),
+    "brachial_dbp": brachial.min(1),
+    "brachial_pp": pp,
+    "cuff_map": brachial.min(1) + pp / 3,
+    "central_sbp": root.max(1),
+    "central_pp": central_pp,
+    "amplification": pp / central_pp,
+  }
+
+
+def plausible(age: np.ndarray, waves: Mapping[str, np.ndarray]) -> np.ndarray:
+  """(subject,) whether all pressures lie in the range of the subject's decade."""
+  row = decade(age)
+  inside = []
+  for name, value in pressures(waves).items():
+    mean, sd = (np.array(column)[row] for column in MCENIERY_MEN[name])
+    inside.append(np.abs(value - mean) <= _WITHIN_SD * sd)
+  return np.logical_and.reduce(inside)
+
+
+def check(spec: clinics.Population) -> None:
+  """Raises:
+  InputError: a value of the population cannot be; names it and its range."""
+  low, high = population.LIMITS["age"]
+  if not low <= spec.age_min < spec.age_max <= high:
+    raise InputError(f"age_min={spec.age_min}, age_max={spec.age_max}: must rise within {low:g} to {high:g} years")
+  for name in ("vasodilated_share", "womersley_min"):
+    if not 0 <= getattr(spec, name) <= 1:
+      raise InputError(f"{name}={getattr(spec, name)}: must be 0 to 1")
+  for field in dataclasses.fields(spec):
+    value = getattr(spec, field.name)
+    if not np.isfinite(value):
+      raise InputError(f"{field.name}={value}: must be a number")
+    if field.name.endswith("_sd") and not field.name.endswith("shift_sd") and value < 0:
+      raise InputError(f"{field.name}={value}: must be 0 or more")
+  if not 0 <= spec.spread <= 2 or spec.sv_scale <= 0 or spec.map_sd_mmhg < 0:
+    raise InputError(f"{spec}: spread must be 0 to 2, sv_scale above 0, map_sd_mmhg 0 or more")
+
+
+def draw(key: jax.Array, spec: clinics.Population, count: int) -> population.Subject:
+  """Draws `count` subjects of a population; only plausible ones where it asks for them.
+
+  They are drawn in blocks, so the first subjects of a larger draw are those of a smaller one.
+
+  Args:
+    key: typed PRNG key.
+    spec: the population.
+    count: number of subjects.
+
+  Raises:
+    InputError: a value of the population cannot be, or hardly anyone in it is plausible.
+  """
+  check(spec)
+  kept: list[population.Subject] = []
+  found = 0
+  for block in range(1 + int(count / (_BLOCK * _LEAST_SHARE))):
+    drawn = population.draw(jax.random.fold_in(key, block), spec, _BLOCK)
+    try:
+      population.check(drawn)
+    except InputError as error:
+      raise InputError(f"{spec}: draws subjects that cannot be ({error})") from None
+    if spec.plausible:
+      rows = plausible(np.asarray(drawn.age), jax.tree.map(np.asarray, cohort.beats(drawn)))
+      drawn = jax.tree.map(lambda x, rows=rows: x[rows], drawn)
+    kept.append(drawn)
+    found += drawn.age.shape[0]
+    if found >= count:
+      return jax.tree.map(lambda *parts: np.concatenate([np.asarray(p) for p in parts])[:count], *kept)
+  raise InputError(f"{spec}: fewer than {100 * _LEAST_SHARE:g} % of its subjects are plausible; set plausible=False")

@@ -1,0 +1,81 @@
+"""When the heart beats: respiration, heart rate variability, ectopic beats.
+
+The RR tachogram is a mean and two bands with random phases, the low-frequency one about 0.1 Hz (Mayer waves) and the
+high-frequency one about the breathing rate, as in the synthetic ECG of McSharry et al. 2003 (IEEE Trans. Biomed. Eng.
+50, 289). An ectopic beat comes early, ejects little, and is followed by a compensatory pause and a fuller beat.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cap_jax import clinics
+
+_MOST_BEATS_HZ = 4.0  # 240 a minute
+_BAND_SD_HZ = 0.01  # width of both bands
+_LINES = 5  # spectral lines per band
+
+
+class Beats(NamedTuple):
+  """onset_s: (beat,), +inf beyond the last one. sv_scale: (beat,) relative stroke volume. breathing_hz: scalar."""
+
+  onset_s: jax.Array
+  sv_scale: jax.Array
+  breathing_hz: jax.Array
+
+
+def _band(key: jax.Array, time_n: jax.Array, seconds: float, centre_hz: jax.Array | float) -> jax.Array:
+  """A narrow-band process of unit variance on the times; its lines fall on whole turns of the record."""
+  offset = jnp.arange(_LINES) - _LINES // 2
+  turns = jnp.maximum(jnp.round(centre_hz * seconds) + jnp.round(offset * _BAND_SD_HZ * seconds), 1.0)
+  phase = jax.random.uniform(key, (_LINES,), maxval=2 * jnp.pi)
+  weight = jnp.exp(-0.5 * offset**2)
+  # short records fold the lines into one: the sum is taken as complex amplitudes, then scaled to its own size
+  wave = weight[:, None] * jnp.sin(2 * jnp.pi * turns[:, None] / seconds * time_n[None, :] + phase[:, None])
+  same = turns[:, None] == turns[None, :]
+  power = 0.5 * (jnp.cos(phase[:, None] - phase[None, :]) * weight[:, None] * weight[None, :] * same).sum()
+  return wave.sum(0) / jnp.sqrt(jnp.maximum(power, 1e-6))
+
+
+def _ectopic(key: jax.Array, index: jax.Array, count: jax.Array, chance: jax.Array | float) -> jax.Array:
+  """(beat,) whether a beat is premature; never two in a row, never the first or the last."""
+  drawn = jax.random.bernoulli(key, chance, index.shape)
+  alone = drawn & ~jnp.roll(drawn, 1) & ~jnp.roll(drawn, 2)
+  return alone & (index > 0) & (index < count - 2)
+
+
+def draw(key: jax.Array, hr_bpm: jax.Array, seconds: float, spec: clinics.Rhythm) -> Beats:
+  """Beats of one record.
+
+  The record closes on itself (its last beat runs into the first), so that its spectrum needs no window: a whole number
+  of beats and of breaths.
+
+  Args:
+    key: typed PRNG key.
+    hr_bpm: mean heart rate, scalar.
+    seconds: length of the record.
+    spec: sizes of the variability.
+  """
+  rate_key, phase_key, low_key, high_key, noise_key, early_key = jax.random.split(key, 6)
+  turns = jnp.round(seconds * jax.random.uniform(rate_key, minval=spec.breathing_min_hz, maxval=spec.breathing_max_hz))
+  breathing_hz = jnp.maximum(turns, 1.0) / seconds
+  phase = jax.random.uniform(phase_key, maxval=2 * jnp.pi)
+  count = jnp.maximum(jnp.round(seconds * hr_bpm / 60), 1.0)
+  index = jnp.arange(int(np.ceil(seconds * _MOST_BEATS_HZ)))
+  time_n = index / count * seconds
+  low = _band(low_key, time_n, seconds, 0.1)
+  high = _band(high_key, time_n, seconds, breathing_hz)
+  rr = 1 + spec.rr_low_sd * low + spec.rr_high_sd * high
+  early = _ectopic(early_key, index, count, spec.ectopic_share)
+  # the interval before an ectopic beat gives to the one after it what it lacks
+  lost = (1 - spec.ectopic_coupling) * early
+  rr = rr * (1 - jnp.roll(lost, -1) + lost)
+  rr = jnp.where(index < count, jnp.maximum(rr, 0.3), 0.0)
+  onset_s = (jnp.cumsum(rr) - rr) / rr.sum() * seconds
+  noise = jax.random.normal(noise_key, index.shape)
+  breath = jnp.sin(2 * jnp.pi * breathing_hz * time_n + phase)
+  sv_scale = 1 + spec.sv_breathing * breath + spec.sv_noise * noise
+  sv_scale = sv_scale * jnp.where(early, spec.ectopic_sv, jnp.where(jnp.roll(early, 1), spec.potentiated_sv, 1.0))
+  return Beats(jnp.where(index < count, onset_s, jnp.inf), jnp.maximum(sv_scale, 0.05), breathing_hz)

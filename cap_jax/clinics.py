@@ -1,0 +1,223 @@
+"""Clinics: whom they see, how hearts beat there, and what measures. Populations, devices and scenarios by name.
+
+Frozen dataclasses of plain values, as in `config`: they hash as static arguments.
+"""
+
+import dataclasses
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True)
+class Rhythm:
+  """Beat-to-beat life of a record. Sizes are choices of the project, not citations.
+
+  breathing_min_hz, breathing_max_hz: range of the breathing rate.
+  rr_low_sd, rr_high_sd: relative SD of the RR interval in the bands at 0.1 Hz (LF) and at the breathing rate (HF).
+  sv_breathing, sv_noise: relative swing and scatter of the stroke volume.
+  pressure_swing_mmhg: respiration in all pressures together.
+  ectopic_share: of the beats that are premature.
+  ectopic_coupling: interval before an ectopic beat, relative to the one without it.
+  ectopic_sv, potentiated_sv: stroke volume of an ectopic beat and of the next one, relative.
+  """
+
+  breathing_min_hz: float = 0.2
+  breathing_max_hz: float = 0.3
+  rr_low_sd: float = 0.014
+  rr_high_sd: float = 0.021
+  sv_breathing: float = 0.06
+  sv_noise: float = 0.01
+  pressure_swing_mmhg: float = 2.0
+  ectopic_share: float = 0.0
+  ectopic_coupling: float = 0.65
+  ectopic_sv: float = 0.45
+  potentiated_sv: float = 1.15
+
+
+@dataclasses.dataclass(frozen=True)
+class Population:
+  """A population of virtual subjects: ages are uniform, z is truncated normal within ±2.
+
+  Attributes:
+    age_min, age_max: years.
+    spread: factor on all standard deviations.
+    plausible: whether only subjects are taken whose pressures lie in the ranges of healthy people (McEniery 2005).
+    map_shift_mmhg, map_sd_mmhg: of the mean pressure.
+    pwv_shift_sd, compliance_shift_sd: in standard deviations.
+    hr_shift_bpm, sv_scale: of heart rate and stroke volume.
+    vasodilated_share: of the subjects.
+    fall_exponent_sd: of the shape of ejection, about a straight fall (a choice).
+    reflection, reflection_sd: Γ of the terminals (a choice, between the gains of Karamanoglu 1993 at brachial and radial).
+    viscosity_log_sd, womersley_min, operating_sd_mmhg, taper_sd: how far wall viscosity, friction law, operating
+      pressure and taper differ between subjects; at zero (1 for womersley_min) all have the model's own.
+  """
+
+  age_min: float = 25.0
+  age_max: float = 80.0
+  spread: float = 1.0
+  plausible: bool = True
+  map_shift_mmhg: float = 0.0
+  map_sd_mmhg: float = 7.5
+  pwv_shift_sd: float = 0.0
+  compliance_shift_sd: float = 0.0
+  hr_shift_bpm: float = 0.0
+  sv_scale: float = 1.0
+  vasodilated_share: float = 0.0
+  fall_exponent_sd: float = 0.3
+  reflection: float = 0.2
+  reflection_sd: float = 0.2
+  viscosity_log_sd: float = 0.0
+  womersley_min: float = 1.0
+  operating_sd_mmhg: float = 0.0
+  taper_sd: float = 0.0
+
+
+HEALTHY = Population(age_max=75.0, spread=0.8)
+# plausible=False: these are not the healthy people of the filter
+ELDERLY = Population(60.0, 80.0, 0.8)
+HYPERTENSIVE = Population(40.0, 80.0, 0.8, plausible=False, map_shift_mmhg=15.0, pwv_shift_sd=0.7)
+ELDERLY_HYPERTENSIVE = Population(
+  60.0, 80.0, 0.8, plausible=False, map_shift_mmhg=12.0, pwv_shift_sd=0.56, compliance_shift_sd=-0.4
+)
+POPULATIONS: dict[str, Population] = {
+  "reference": Population(),
+  "healthy": HEALTHY,
+  "elderly": ELDERLY,
+  "hypertensive": HYPERTENSIVE,
+  "elderly_hypertensive": ELDERLY_HYPERTENSIVE,
+  "vasodilated": dataclasses.replace(HEALTHY, plausible=False, vasodilated_share=1.0),
+  "icu": Population(
+    40.0,
+    80.0,
+    plausible=False,
+    map_shift_mmhg=-12.0,
+    map_sd_mmhg=10.0,
+    hr_shift_bpm=18.0,
+    sv_scale=0.9,
+    vasodilated_share=0.4,
+  ),
+  # other walls, frictions, tapers and operating points than the model's own, to meet other solvers and nature
+  "wide": Population(plausible=False, viscosity_log_sd=0.5, womersley_min=0.0, operating_sd_mmhg=8.0, taper_sd=0.2),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cuff:
+  """Errors of a cuff, new for each subject. Defaults: bias Picone 2017, random SD Dankel 2019.
+
+  site: the pressure that it reads; None is the wave's own.
+  """
+
+  sbp_bias_mmhg: float = -5.7
+  sbp_sd_mmhg: float = 10.3
+  dbp_bias_mmhg: float = 5.5
+  dbp_sd_mmhg: float = 7.9
+  site: str | None = "brachial"
+
+
+Range = tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+  """What measures a wave. Sizes of noise, drift and motion are in the unit of the wave.
+
+  Attributes:
+    scope: whether one device serves the whole clinic, or each subject has another of the kind.
+    natural_hz, damping: ranges of a fluid-filled line; no line if `natural_hz` is None.
+    pole_hz: range of a first-order low-pass, None without.
+    gain, zero: ranges of calibration errors.
+    delay_s: range of the lateness of a monitor.
+    cuff: what the wave is scaled to, None if it is not.
+    noise, jitter_s: SD of white noise and of the sampling instants.
+    drift: SD of the wandering baseline.
+    motion, motion_per_min, flush_per_min, damped_per_min, pauses_per_min, dropped_per_min: artefacts (choices).
+    bits, span: converter, none at 0 bits.
+  """
+
+  scope: Literal["device", "subject"] = "device"
+  natural_hz: Range | None = None
+  damping: Range = (0.2, 0.2)
+  pole_hz: Range | None = None
+  gain: Range = (1.0, 1.0)
+  zero: Range = (0.0, 0.0)
+  delay_s: Range = (0.0, 0.0)
+  cuff: Cuff | None = None
+  noise: float = 0.5
+  jitter_s: float = 0.0
+  drift: float = 0.0
+  motion: float = 0.0
+  motion_per_min: float = 0.0
+  flush_per_min: float = 0.0
+  damped_per_min: float = 0.0
+  pauses_per_min: float = 0.0
+  dropped_per_min: float = 0.0
+  bits: int = 0
+  span: Range = (-50.0, 350.0)
+
+
+# Devices by name. Ranges of the line: Mikhailov 2021; clamp: bias and SD of finger against arm; the rest are choices.
+TRANSDUCER = Device()
+FLUID_LINE = Device(natural_hz=(9.0, 9.0), damping=(0.2, 0.2))  # one line, under-damped as such lines are
+CATHETER = Device("subject", (8.0, 25.0), (0.1, 0.4), gain=(0.98, 1.02), zero=(-2.0, 2.0), bits=12)
+TONOMETER = Device("subject", pole_hz=(18.0, 18.0), cuff=Cuff(), drift=1.0)
+FINGER_CLAMP = Device("subject", pole_hz=(10.0, 15.0), cuff=Cuff(-1.6, 12.2, 5.3, 8.3, site=None), pauses_per_min=0.5)
+OXIMETER = Device(
+  "subject", pole_hz=(8.0, 12.0), delay_s=(0.3, 0.3), noise=0.01, drift=0.03, motion=0.3, motion_per_min=0.2, bits=12,
+  span=(-1.0, 2.0),
+)  # fmt: skip
+CALIBRATED_OXIMETER = dataclasses.replace(OXIMETER, cuff=Cuff(), noise=0.5, drift=1.0, bits=0)
+WARD_LINE = dataclasses.replace(
+  CATHETER, drift=1.0, motion=8.0, motion_per_min=0.3, flush_per_min=0.1, damped_per_min=0.1, jitter_s=2e-4,
+  dropped_per_min=0.3,
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Clinic:
+  """A place where waves are recorded: whom it sees, with what device, for how long.
+
+  Attributes:
+    name: prefix of its subjects' names; two clinics never share one.
+    subjects: how many.
+    seconds: of record per subject.
+    device, oximeter: what measures pressures, and the PPG.
+  """
+
+  name: str
+  subjects: int
+  seconds: float
+  population: Population = HEALTHY
+  device: Device = TRANSDUCER
+  oximeter: Device = OXIMETER
+  rhythm: Rhythm = Rhythm()
+  fs_hz: float = 125.0
+  seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+  """A target clinic; the source is always healthy people and an ideal transducer.
+
+  site: where the target measures, if not at the source's site.
+  """
+
+  population: Population = HEALTHY
+  device: Device = TRANSDUCER
+  oximeter: Device = OXIMETER
+  rhythm: Rhythm = Rhythm()
+  site: str | None = None
+
+
+SCENARIOS: dict[str, Scenario] = {
+  "population": Scenario(ELDERLY_HYPERTENSIVE),
+  "device": Scenario(device=FLUID_LINE),
+  "device_population": Scenario(ELDERLY_HYPERTENSIVE, FLUID_LINE),
+  "subject_device": Scenario(ELDERLY_HYPERTENSIVE, CATHETER),
+  "cuff": Scenario(ELDERLY_HYPERTENSIVE, TONOMETER),
+  "site": Scenario(site="brachial"),
+  "site_finger": Scenario(device=FINGER_CLAMP, site="digital"),
+  "site_ppg": Scenario(oximeter=CALIBRATED_OXIMETER, site="ppg"),
+  "clinic": Scenario(
+    dataclasses.replace(ELDERLY_HYPERTENSIVE, vasodilated_share=0.4), WARD_LINE, rhythm=Rhythm(ectopic_share=0.02)
+  ),
+}

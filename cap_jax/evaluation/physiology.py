@@ -1,0 +1,129 @@
+"""The virtual cohort beside published values of healthy people, decade by decade."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+
+from cap_jax import clinics
+from cap_jax.arteries import cohort, network, plausibility, population
+from cap_jax.evaluation import indices
+
+DECADES = (30, 40, 50, 60, 70)
+# McEniery et al. 2005, Table 1, men, of the same eight decades as `plausibility.MCENIERY_MEN`.
+_AUGMENTATION = {
+  "ap": ((-1, 1, 4, 7, 9, 11, 13, 14), (3, 4, 5, 4, 5, 5, 5, 5)),
+  "aix": ((-2, 2, 12, 19, 24, 28, 30, 30), (8, 11, 13, 10, 10, 9, 9, 10)),
+  "tr": ((150, 154, 151, 148, 143, 141, 136, 133), (17, 21, 21, 16, 15, 12, 12, 16)),
+}
+_PUBLISHED = {**plausibility.MCENIERY_MEN, **_AUGMENTATION}
+PWV = "cf_pwv"
+LABELS = {
+  "central_sbp": "central SBP [mmHg]",
+  "central_pp": "central PP [mmHg]",
+  "brachial_sbp": "brachial SBP [mmHg]",
+  "brachial_dbp": "brachial DBP [mmHg]",
+  "brachial_pp": "brachial PP [mmHg]",
+  "cuff_map": "DBP + PP/3, brachial [mmHg]",
+  "amplification": "PP amplification, brachial/central",
+  "ap": "augmentation pressure [mmHg]",
+  "aix": "augmentation index [%]",
+  "tr": "time to reflection [ms]",
+  PWV: "carotid–femoral PWV, foot to foot [m/s]",
+}
+# How far a mean may be off, and a standard deviation relatively.
+LIMITS = {
+  "central_sbp": 3.0,
+  "brachial_sbp": 3.0,
+  "brachial_dbp": 3.0,
+  "central_pp": 3.0,
+  "amplification": 0.08,
+  "aix": 5.0,
+  PWV: 0.7,
+}
+SD_LIMIT = 1 / 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """One quantity: (decade,) means and SDs of model and publication; SDs are NaN where none is published."""
+
+  name: str
+  mean: np.ndarray
+  sd: np.ndarray
+  published_mean: np.ndarray
+  published_sd: np.ndarray
+
+  def misses(self) -> list[str]:
+    """What lies outside `LIMITS` or `SD_LIMIT`, in words."""
+    if self.name not in LIMITS:
+      return []
+    found = []
+    for decade, mean, sd, true, true_sd in zip(
+      DECADES, self.mean, self.sd, self.published_mean, self.published_sd, strict=True
+    ):
+      who = f"{LABELS[self.name]}, {decade}–{decade + 9} years"
+      if abs(mean - true) > LIMITS[self.name]:
+        found.append(f"{who}: mean {mean:.3g} against {true:.3g}")
+      if abs(sd / true_sd - 1) > SD_LIMIT:  # never true of NaN
+        found.append(f"{who}: SD {sd:.2g} against {true_sd:.2g}")
+    return found
+
+
+def site_distances(subjects: population.Subject) -> np.ndarray:
+  """(subject,) way [m] of a carotid–femoral PWV between the sites of `network.SITES`: femoral less carotid."""
+  table = network.read_table()
+  length = np.asarray(jax.vmap(lambda s: population.geometry(s).length_m)(subjects))
+
+  def way(arteries: tuple[int, ...], site: str) -> np.ndarray:
+    last, fraction = network.SITES[site]
+    return length[:, table.rows(arteries)].sum(1) + fraction * length[:, table.rows([last])[0]]
+
+  return way((1, 2, 14, 18, 27, 28, 35, 37, 39, 41, 42, 44), "femoral") - way((1, 2), "carotid")
+
+
+def quantities(subjects: population.Subject, waves: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """Every quantity of `LABELS`, (subject,), from the beats of `cohort.beats`."""
+  period = 60 / np.asarray(subjects.hr_bpm)
+  augmented = indices.augmentation(waves["aortic_root"], period, np.asarray(subjects.lvet_s))
+  feet = {site: indices.foot_times(waves[site], period) for site in ("carotid", "femoral")}
+  delay_s = (feet["femoral"] - feet["carotid"]) % period
+  return {
+    **plausibility.pressures(waves),
+    "ap": augmented.ap_mmhg,
+    "aix": augmented.aix_percent,
+    "tr": 1000 * augmented.tr_s,
+    PWV: site_distances(subjects) / delay_s,
+  }
+
+
+def compare(count: int, seed: int) -> tuple[list[Row], dict[str, float]]:
+  """Draws the reference population and sets it beside the publications.
+
+  Args:
+    count: subjects of 25 to 80 years.
+    seed: of the draw.
+
+  Returns:
+    rows: of `LABELS`, for the ages 30 to 79.
+    form_factors: site → mean form factor.
+  """
+  subjects = plausibility.draw(jax.random.key(seed), clinics.Population(), count)
+  waves = jax.tree.map(np.asarray, cohort.beats(subjects))
+  decade = np.asarray(subjects.age) // 10 * 10
+  column = [d // 10 - 1 for d in DECADES]
+  rows = []
+  for name, value in quantities(subjects, waves).items():
+    parts = [value[decade == d] for d in DECADES]
+    if name == PWV:
+      cuff_map = np.array(_PUBLISHED["cuff_map"][0])[column]
+      published = np.asarray(population.mean_pwv(np.array(DECADES) + 5.0, cuff_map))
+      published_sd = np.full(len(DECADES), np.nan)
+    else:
+      published, published_sd = (np.array(v, dtype=float)[column] for v in _PUBLISHED[name])
+    mean, sd = (np.array([f(part) for part in parts]) for f in (np.nanmean, np.nanstd))
+    rows.append(Row(name, mean, sd, published, published_sd))
+  order = list(LABELS)
+  factors = {site: float(indices.form_factor(waves[site]).mean()) for site in ("aortic_root", "brachial", "radial")}
+  return sorted(rows, key=lambda row: order.index(row.name)), factors

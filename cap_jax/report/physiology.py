@@ -1,0 +1,42 @@
+"""The page that sets the virtual cohort beside published values."""
+
+from collections.abc import Mapping, Sequence
+
+from cap_jax.evaluation import physiology
+
+
+def _cell(mean: float, sd: float, digits: int) -> str:
+  return f"{mean:.{digits}f}" if sd != sd else f"{mean:.{digits}f} ({sd:.{digits}f})"
+
+
+def markdown(
+  rows: Sequence[physiology.Row], form_factors: Mapping[str, float], subjects: int, seed: int, command: str
+) -> str:
+  """Means (SD) by decade, model | published, and what lies outside the limits."""
+  head = " | ".join(f"{d}–{d + 9}" for d in physiology.DECADES)
+  lines = [
+    "# The virtual cohort beside published values",
+    "",
+    f"*In silico.* {subjects} virtual subjects of 25 to 80 years (seed {seed}), as `{command}` writes this page.",
+    "",
+    "Each cell: model | published, mean (SD). Published: men in McEniery et al. 2005 (J. Am. Coll. Cardiol. 46, 1753,",
+    "Table 1); pulse wave velocity: Mattace-Raso et al. 2010 (Eur. Heart J. 31, 2338) at the age and the cuff's mean",
+    "pressure of the decade. The subjects have passed the plausibility filter (all pressures within 2.575 published SD).",
+    "",
+    f"| age | {head} |",
+    "|---" * (1 + len(physiology.DECADES)) + "|",
+  ]
+  for row in rows:
+    digits = 2 if row.name == "amplification" else 1 if row.name == physiology.PWV else 0
+    cells = [
+      f"{_cell(m, s if ps == ps else ps, digits)} \\| {_cell(p, ps, digits)}"
+      for m, s, p, ps in zip(row.mean, row.sd, row.published_mean, row.published_sd, strict=True)
+    ]
+    lines.append(f"| {physiology.LABELS[row.name]} | {' | '.join(cells)} |")
+  factors = ", ".join(f"{site.replace('_', ' ')} {value:.2f}" for site, value in form_factors.items())
+  lines += ["", f"Form factors (MAP − DBP)/PP: {factors}.", ""]
+  limits = ", ".join(f"{physiology.LABELS[name].split(' [')[0]} {limit:g}" for name, limit in physiology.LIMITS.items())
+  lines += [f"Limits for the means: {limits}; for their SDs a third of the published one.", ""]
+  misses = [miss for row in rows for miss in row.misses()]
+  lines += ["Outside the limits:" if misses else "All lie within the limits.", *([""] if misses else [])]
+  return "\n".join([*lines, *(f"- {miss}" for miss in misses)]) + "\n"

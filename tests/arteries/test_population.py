@@ -1,0 +1,130 @@
+"""Who the virtual subjects are: the sources' rules, and the filter of plausible ones."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cap_jax import clinics
+from cap_jax.arteries import cohort, network, plausibility, population, wall, waves
+from cap_jax.types import InputError
+
+AT_50 = clinics.Population(age_min=49.9, age_max=50.1, spread=0.8)
+
+
+def test_population_means_follow_the_sources():
+  drawn = population.draw(jax.random.key(0), AT_50, 4000)
+  # Poppe 2015 at 50: (102.35 − 19.28 + 42.94 − 5.965)/2; Yashin 77.54; McVeigh 0.063/0.088; RFV of Charlton
+  assert abs(float(drawn.sv_ml.mean()) - 60.0) < 0.7
+  assert abs(float(drawn.hr_bpm.mean()) - 77.5) < 0.5
+  assert abs(float(drawn.compliance_scale.mean()) - 0.063 / 0.088) < 0.01
+  assert float(drawn.rfv_ml.mean()) == pytest.approx(0.73, abs=0.08)
+  assert float(drawn.rfv_ml.min()) > 0
+  # McEniery between 45.5 and 55.5: DBP 79, PP 46; the form factor on the line from 0.44 at 35 to 0.49 at 75
+  assert float(drawn.map_mmhg.mean()) == pytest.approx(79 + (0.44 + 0.05 * 15 / 40) * 46, abs=0.4)
+  assert float(drawn.map_mmhg.std()) == pytest.approx(0.8 * 7.5 * 0.88, abs=0.2)  # SD of z truncated at ±2: 0.880
+  # velocity rises with pressure, since Mattace-Raso's classes do; ejection shortens with heart rate (Weissler)
+  assert np.corrcoef(drawn.map_mmhg, drawn.pwv_m_s)[0, 1] > 0.15
+  assert np.corrcoef(drawn.hr_bpm, drawn.lvet_s)[0, 1] < -0.2
+
+
+def test_pwv_follows_mattace_raso_between_its_classes():
+  age = jnp.array([60.0, 60.0, 60.0])
+  got = population.mean_pwv(age, jnp.array([92.5, 103.0, 131.0]))
+  class_2 = 0.99e-3 * 3600 + 5.69
+  class_3 = 1.05e-3 * 3600 + 5.91
+  expected = [0.83e-3 * 3600 + 5.55, (class_2 + class_3) / 2, 0.044 * 60 + 0.85e-3 * 3600 + 5.73]
+  np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def subject():
+  return jax.tree.map(lambda x: x[0], population.draw(jax.random.key(5), clinics.HEALTHY, 1))
+
+
+def test_geometry_scales_the_arteries_that_the_sources_name(subject):
+  scaled = subject._replace(radius_scale=jnp.array(1.2), length_scale=jnp.array(1.5))
+  radius_in, radius_out, length, _ = population.geometry(scaled)
+  table = network.read_table()
+  aorta, subclavian_branch, radial = table.rows([1, 20, 22])
+  assert radius_out[aorta] == pytest.approx(1.2 * table.radius_out_m[aorta])
+  assert radius_in[subclavian_branch] == pytest.approx(1.2 * table.radius_in_m[subclavian_branch])
+  assert radius_out[subclavian_branch] == pytest.approx(table.radius_out_m[subclavian_branch])
+  assert radius_out[radial] == pytest.approx(table.radius_out_m[radial])
+  assert length[aorta] == pytest.approx(1.5 * table.length_m[aorta])
+
+
+def test_taper_changes_the_ends_and_keeps_the_mean(subject):
+  plain, flat = (population.geometry(subject._replace(taper_scale=jnp.array(x))) for x in (1.0, 0.0))
+  np.testing.assert_allclose(flat.radius_in_m, flat.radius_out_m, rtol=1e-6)
+  np.testing.assert_allclose(flat.radius_in_m, (plain.radius_in_m + plain.radius_out_m) / 2, rtol=1e-6)
+
+
+def speed_to_the_wrist(subject):
+  """Theoretical carotid–radial wave speed of one subject [m/s]: mean over the way, weighted by time."""
+  rest, now = population.resting_geometry(subject), population.geometry(subject)
+  k3 = wall.solve_k3(*rest[:3], subject.pwv_m_s, waves.RHO)
+  rows = network.read_table().rows([21, 22])
+  radius = (rest.radius_in_m + rest.radius_out_m)[rows] / 2
+  speed = np.sqrt(2 / 3 * wall.stiffness(radius, k3) * now.stiffness_scale[rows] / waves.RHO)
+  return float(now.length_m[rows].sum() / (now.length_m[rows] / speed).sum())
+
+
+def test_vasodilation_slows_the_arm_and_lowers_the_pressure(subject):
+  people = {s: population.draw(jax.random.key(1), dataclasses.replace(AT_50, vasodilated_share=s), 300) for s in (0, 1)}
+  rest, dilated = (jax.tree.map(lambda x: x[0], people[s]) for s in (0, 1))
+  # nitroglycerine takes carotid–radial PWV from 9.5 to 8.65 m/s, a ratio of 0.91 (PMC8715004)
+  assert speed_to_the_wrist(dilated) / speed_to_the_wrist(rest) == pytest.approx(np.sqrt(0.8), abs=0.02)
+  out = population.P_OUT_MMHG
+  np.testing.assert_allclose(people[1].map_mmhg - out, 0.88 * (people[0].map_mmhg - out), rtol=1e-5)
+  np.testing.assert_allclose(people[1].compliance_scale, 1.3 * people[0].compliance_scale, rtol=1e-5)
+
+
+def test_every_population_draws_subjects_that_can_be():
+  for name, spec in clinics.POPULATIONS.items():
+    population.check(population.draw(jax.random.key(3), spec, 2000))
+    assert isinstance(name, str)
+
+
+@pytest.fixture(scope="module")
+def kept():
+  return plausibility.draw(jax.random.key(2), clinics.Population(), 300)
+
+
+def test_kept_subjects_are_plausible_and_some_are_not(kept):
+  waves_s = jax.tree.map(np.asarray, cohort.beats(kept))
+  assert plausibility.plausible(kept.age, waves_s).all()
+  drawn = population.draw(jax.random.fold_in(jax.random.key(2), 0), clinics.Population(), 256)
+  share = plausibility.plausible(np.asarray(drawn.age), jax.tree.map(np.asarray, cohort.beats(drawn))).mean()
+  assert 0.6 < share < 0.9
+
+
+def test_filter_uses_the_decade_of_the_age():
+  # a beat of 124/79 mmHg at the arm and 113/79 at the root: at home at 45, not at 75, whose amplification it exceeds
+  turn = np.linspace(0, 1, 50)
+  beat = {"brachial": 79 + 45 * turn[None], "aortic_root": 79 + 28 * turn[None]}
+  assert plausibility.plausible(np.array([45.0]), beat).tolist() == [True]
+  assert plausibility.plausible(np.array([75.0]), beat).tolist() == [False]
+
+
+def test_a_larger_draw_begins_with_the_smaller_one(kept):
+  more = plausibility.draw(jax.random.key(2), clinics.Population(), 420)
+  np.testing.assert_array_equal(more.sv_ml[:300], kept.sv_ml)
+
+
+@pytest.mark.parametrize(
+  ("change", "said"),
+  [
+    ({"age_max": 200.0}, "age_max=200.0: must rise within 18 to 100 years"),
+    ({"vasodilated_share": 1.5}, "vasodilated_share=1.5: must be 0 to 1"),
+    ({"map_shift_mmhg": float("nan")}, "map_shift_mmhg=nan: must be a number"),
+    ({"taper_sd": -0.1}, "taper_sd=-0.1: must be 0 or more"),
+    ({"map_shift_mmhg": 90.0}, "fewer than 2 % of its subjects are plausible"),
+    ({"hr_shift_bpm": -70.0}, "draws subjects that cannot be"),
+  ],
+)
+def test_populations_that_cannot_be_are_refused(change, said):
+  with pytest.raises(InputError, match=said):
+    plausibility.draw(jax.random.key(0), dataclasses.replace(clinics.Population(), **change), 4)
