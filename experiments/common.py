@@ -1,12 +1,14 @@
 """What all experiments share: launching, configs, work folders, provenance."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import os
 import platform
+import shutil
 import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from absl import app, flags, logging
@@ -139,6 +141,28 @@ def new_folder(path: str) -> str:
   except OSError as error:
     raise InputError(f"--workdir={path}: cannot be used ({error.strerror})") from None
   return path
+
+
+@contextlib.contextmanager
+def whole_folder(path: str, flag: str) -> Iterator[str]:
+  """A folder to fill. It takes the name of `path` when the block ends well, and vanishes when it does not.
+
+  Raises:
+    InputError: `path` exists already, or cannot be made.
+  """
+  if os.path.lexists(path):
+    raise InputError(f"{flag}={path}: exists already; choose another folder or remove it")
+  partial = f"{path.rstrip(os.sep)}.partial"
+  shutil.rmtree(partial, ignore_errors=True)
+  try:
+    os.makedirs(partial)
+  except OSError as error:
+    raise InputError(f"{flag}={path}: cannot be made ({error.strerror})") from None
+  try:
+    yield partial
+    os.replace(partial, path)
+  finally:
+    shutil.rmtree(partial, ignore_errors=True)
 
 
 def next_folder(stem: str) -> str:

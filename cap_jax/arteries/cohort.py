@@ -107,9 +107,13 @@ def _over_subjects(function, arguments, chunk: int):
   return jax.tree.map(lambda x: x[:count], part(filled))
 
 
-def _check(subjects: population.Subject, chunk: int) -> None:
+def check(subjects: population.Subject, samples: int = 256, harmonics: int = 40, chunk: int = 32) -> None:
+  """Raises:
+  InputError: a parameter is outside `population.LIMITS`, or a setting of `beats` cannot be."""
   if chunk < 1:
     raise InputError(f"chunk={chunk}: must be 1 or more")
+  if not 1 <= harmonics < samples / 2:
+    raise InputError(f"samples={samples}: must be more than twice the harmonics, of which {harmonics} are asked for")
   if not any(isinstance(leaf, jax.core.Tracer) for leaf in subjects):  # inside a jit the values are not known yet
     population.check(subjects)
 
@@ -131,9 +135,7 @@ def beats(
   Raises:
     InputError: a parameter is outside `population.LIMITS`, or too few samples for the harmonics.
   """
-  _check(subjects, chunk)
-  if not 1 <= harmonics < samples / 2:
-    raise InputError(f"samples={samples}: must be more than twice the harmonics, of which {harmonics} are asked for")
+  check(subjects, samples, harmonics, chunk)
   return _beats(subjects, samples, harmonics, chunk)
 
 
@@ -231,7 +233,7 @@ def records(
   Raises:
     InputError: a parameter is outside `population.LIMITS`, or the length is no whole number of samples.
   """
-  _check(subjects, chunk)
+  check(subjects, chunk=chunk)
   samples = seconds * fs_hz
   if not (fs_hz > 0 and seconds >= _SHORTEST_S and abs(samples - round(samples)) < 1e-6):
     raise InputError(

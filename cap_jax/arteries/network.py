@@ -79,6 +79,8 @@ class Network:
   ground_parts: (node, g) slots of [inlet shunts, outlet shunts, terminals, zero] that join a node to the ground.
   schedule: the elimination, whose edges are the pieces, then the ground edge of each node.
   sites: names of the probes, in order.
+  site_piece: (site,) the piece that ends at each site, or begins there where the site is the inlet of its artery.
+  site_at_end: (site,) whether it ends there. With `flows`, the other ends of these pieces are probes too, after the sites.
   """
 
   artery: np.ndarray
@@ -88,6 +90,8 @@ class Network:
   ground_parts: np.ndarray
   schedule: elimination.Schedule
   sites: tuple[str, ...]
+  site_piece: np.ndarray
+  site_at_end: np.ndarray
 
 
 def _cuts(pieces: int, fractions: Sequence[float]) -> np.ndarray:
@@ -99,6 +103,7 @@ def make_network(
   sites: Mapping[str, tuple[int, float]],
   root: int,
   pieces: Sequence[int] | None = None,
+  flows: bool = False,
 ) -> Network:
   """Cuts the arteries into pieces and plans the elimination.
 
@@ -108,6 +113,7 @@ def make_network(
     root: node where the inflow enters.
     pieces: pieces per artery; by default 4 for a tapered artery of 10 cm or more, 2 for a shorter tapered one
       of 5 cm or more, else 1.
+    flows: whether the flow at the sites is wanted as well as the pressure.
   """
   if pieces is None:
     taper = np.abs(table.radius_out_m / table.radius_in_m - 1) > 0.02
@@ -138,6 +144,15 @@ def make_network(
     parts[int(table.node_out[row])].append(2 * p + w)
   edges = [*ends, *((node, elimination.GROUND) for node in parts)]
   probes = [at[row, round(fraction, 6)] for row, fraction in site_rows.values()]
+  at_end = np.array([fraction > 0 for _, fraction in site_rows.values()])
+  site_piece = np.array(
+    [
+      next(k for k in range(p) if artery[k] == row and abs((end if last else start)[k] - fraction) < 1e-5)
+      for last, (row, fraction) in zip(at_end, site_rows.values(), strict=True)
+    ]
+  )
+  if flows:
+    probes += [ends[k][0 if last else 1] for k, last in zip(site_piece.tolist(), at_end, strict=True)]
   return Network(
     artery=np.array(artery, dtype=np.int32),
     start=np.array(start),
@@ -146,6 +161,8 @@ def make_network(
     ground_parts=elimination.padded(list(parts.values()), 2 * p + len(terminal)),
     schedule=elimination.make_schedule(edges, root, probes),
     sites=tuple(sites),
+    site_piece=site_piece,
+    site_at_end=at_end,
   )
 
 
@@ -157,3 +174,27 @@ def _is_leaf(table: Table, node: int) -> bool:
 def reference_network() -> Network:
   """The 116 arteries with the sites of `SITES`."""
   return make_network(read_table(), SITES, root=1)
+
+
+# The measuring sites of the Pulse Wave Database, in its order.
+PWDB_SITES: Mapping[str, tuple[int, float]] = {
+  "AorticRoot": (1, 0.0),
+  "ThorAorta": (18, 1.0),
+  "AbdAorta": (39, 0.0),
+  "IliacBif": (41, 1.0),
+  "Carotid": (15, 0.5),
+  "SupTemporal": (87, 1.0),
+  "SupMidCerebral": (72, 1.0),
+  "Brachial": (21, 0.75),
+  "Radial": (22, 1.0),
+  "Digital": (112, 1.0),
+  "CommonIliac": (44, 0.5),
+  "Femoral": (46, 0.5),
+  "AntTibial": (49, 1.0),
+}
+
+
+@functools.cache
+def pwdb_network() -> Network:
+  """The 116 arteries with the sites of `PWDB_SITES`, and their flows."""
+  return make_network(read_table(), PWDB_SITES, root=1, flows=True)

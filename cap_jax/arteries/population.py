@@ -31,6 +31,7 @@ class Subject(NamedTuple):
   pwv_m_s: jax.Array  # carotid–femoral, theoretical, of the resting wall
   radius_scale: jax.Array  # large arteries, relative to the table
   length_scale: jax.Array  # ascending aorta and arch
+  body_scale: jax.Array  # lengths and radii of all arteries
   compliance_scale: jax.Array  # peripheral
   reflection: jax.Array  # of fast waves at the terminals
   muscular_stiffness: jax.Array  # Eh/r₀ of the limb arteries, relative to rest
@@ -55,6 +56,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {
   "pwv_m_s": (3, 25),
   "radius_scale": (0.4, 2.5),
   "length_scale": (0.3, 3),
+  "body_scale": (0.2, 2),
   "compliance_scale": (0.02, 5),
   "reflection": (-0.5, 0.8),
   "muscular_stiffness": (0.2, 5),
@@ -198,6 +200,7 @@ def draw(key: jax.Array, spec: clinics.Population, count: int) -> Subject:
     pwv_m_s=pwv,
     radius_scale=(lines[0] * age + lines[1]) * (1 + 0.089 * next(z)),
     length_scale=(arch[0] * age + arch[1]) * (1 + 0.134 * next(z)),
+    body_scale=jnp.ones_like(age),
     compliance_scale=compliance * dilates("compliance_scale"),
     reflection=spec.reflection + spec.reflection_sd * next(z),
     muscular_stiffness=dilates("muscular_stiffness"),
@@ -226,8 +229,9 @@ def resting_geometry(subject: Subject) -> Geometry:
   arch = np.isin(table.number, _ARCH)
   radius_in = jnp.asarray(table.radius_in_m) * jnp.where(large | branch, subject.radius_scale, 1.0)
   radius_out = jnp.asarray(table.radius_out_m) * jnp.where(large, subject.radius_scale, 1.0)
+  radius_in, radius_out = radius_in * subject.body_scale, radius_out * subject.body_scale
   middle, half = (radius_in + radius_out) / 2, (radius_in - radius_out) / 2 * subject.taper_scale
-  length = jnp.asarray(table.length_m) * jnp.where(arch, subject.length_scale, 1.0)
+  length = jnp.asarray(table.length_m) * jnp.where(arch, subject.length_scale, 1.0) * subject.body_scale
   return Geometry(middle + half, middle - half, length, jnp.ones_like(length))
 
 

@@ -66,10 +66,13 @@ class Response(NamedTuple):
 
   z_in_k: (frequency,) input impedance [Pa·s/m³]; at ω = 0 the resistance from root to terminals' outlet.
   h_pk: (site, frequency) pressure at each site over the pressure at the root.
+  y_pk: (site, frequency) flow through each site, downstream, over the pressure at the root [m³/(s·Pa)]; only from a
+    network with flows.
   """
 
   z_in_k: jax.Array
   h_pk: jax.Array
+  y_pk: jax.Array | None = None
 
 
 @functools.cache
@@ -180,8 +183,14 @@ def respond(
   parts = jnp.concatenate([shunt_pk, shunt_pk, y_wk, jnp.zeros_like(y_wk[:1])])
   ground_nk = parts[net.ground_parts].sum(1)
   y_ek = _SCALE * jnp.concatenate([series_pk, ground_nk])
-  y_root_k, h_pk = elimination.solve(net.schedule, y_ek)
-  return Response(_SCALE / y_root_k, h_pk)
+  y_root_k, v_pk = elimination.solve(net.schedule, y_ek)
+  h_pk, other_pk = v_pk[: len(net.sites)], v_pk[len(net.sites) :]
+  if not other_pk.shape[0]:
+    return Response(_SCALE / y_root_k, h_pk)
+  # at its end a piece gives y (v_a − v_b) less what its own shunt takes; at its beginning it also feeds that shunt
+  sign = np.where(net.site_at_end, 1.0, -1.0)[:, None].astype(np.float32)
+  y_pk = sign * (series_pk[net.site_piece] * (other_pk - h_pk) - shunt_pk[net.site_piece] * h_pk)
+  return Response(_SCALE / y_root_k, h_pk, y_pk)
 
 
 def piece_values(net: network.Network, at_inlet: jax.Array, at_outlet: jax.Array) -> jax.Array:

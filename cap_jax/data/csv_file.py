@@ -2,6 +2,8 @@
 
 import os
 import warnings
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 import pandas
@@ -52,12 +54,26 @@ def _read(path: str | os.PathLike[str], wanted: str) -> pandas.DataFrame:
   return table
 
 
-def load(path: str | os.PathLike[str], site: str) -> recordings.Recording:
+def _numbers(path: str | os.PathLike[str], table: pandas.DataFrame, name: str) -> np.ndarray:
+  numbers = pandas.to_numeric(table[name], errors="coerce").to_numpy(dtype=float)
+  words = table[name].notna().to_numpy() & np.isnan(numbers)
+  if words.any():
+    row = int(np.flatnonzero(words)[0])
+    raise InputError(
+      f"{path}: column {name}, data row {row + 1}: {table[name].iloc[row]!r} is not a number; leave a missing value empty"
+    )
+  return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def load(
+  path: str | os.PathLike[str], site: str, others: Mapping[str, str] = MappingProxyType({})
+) -> recordings.Recording:
   """Reads the wave of a site.
 
   Args:
     path: a CSV file with a header.
     site: one of `recordings.SITES`; its column is `<site>_pressure_mmhg`, or `ppg`.
+    others: column → unit, to be read as well where the file has them; they become signals of their own name.
 
   Raises:
     InputError: no such file, not a table, a column missing or not numeric, a clock that does not increase, or values
@@ -68,18 +84,12 @@ def load(path: str | os.PathLike[str], site: str) -> recordings.Recording:
   table = _read(path, wanted)
   if table.empty:
     raise InputError(f"{path}: the file holds a header but no rows; add a row for each sample")
-  columns = {}
-  for name in (TIME, wanted):
-    numbers = pandas.to_numeric(table[name], errors="coerce").to_numpy(dtype=float)
-    words = table[name].notna().to_numpy() & np.isnan(numbers)
-    if words.any():
-      row = int(np.flatnonzero(words)[0])
-      raise InputError(
-        f"{path}: column {name}, data row {row + 1}: {table[name].iloc[row]!r} is not a number; leave a missing value empty"
-      )
-    columns[name] = np.where(np.isfinite(numbers), numbers, np.nan)
+  columns = {name: _numbers(path, table, name) for name in (TIME, wanted)}
   recordings.check_clock(columns[TIME], f"{path}: column {TIME}")
   if site != recordings.PPG:
     recordings.check_pressure(columns[wanted], f"{path}: column {wanted}")
-  unit = "1" if site == recordings.PPG else "mmHg"
-  return recordings.Recording(os.path.basename(str(path)), columns[TIME], {site: columns[wanted]}, {site: unit})
+  signals = {site: columns[wanted], **{name: _numbers(path, table, name) for name in others if name in table}}
+  units = {site: "1" if site == recordings.PPG else "mmHg", **others}
+  return recordings.Recording(
+    os.path.basename(str(path)), columns[TIME], signals, {name: units[name] for name in signals}
+  )

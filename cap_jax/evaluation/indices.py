@@ -95,13 +95,18 @@ def augmentation(p_bt: np.ndarray, period_b: np.ndarray, ejection_b: np.ndarray)
 
 
 def foot_times(x_bt: np.ndarray, period_b: np.ndarray) -> np.ndarray:
-  """(beat,) times of the feet of periodic waves [s] in [0, period), by intersecting tangents.
+  """Times of the feet of periodic waves [s] in [0, period), by intersecting tangents.
 
   The tangent at the steepest rise meets the level of the least value in the third of a period before it. The rise is
   looked for near that of the smoothed wave: the rebound after a sharp incisura can be steeper.
+
+  Args:
+    x_bt: (…, time) one period each.
+    period_b: (…,) length [s], of any shape that broadcasts.
   """
-  beats, samples = x_bt.shape
-  row = np.arange(beats)
+  shape, samples = x_bt.shape[:-1], x_bt.shape[-1]
+  x_bt, period_b = x_bt.reshape(-1, samples), np.broadcast_to(period_b, shape).ravel()
+  row = np.arange(x_bt.shape[0])
   k = np.arange(samples // 2 + 1)
   spectrum = 2j * np.pi * k * np.fft.rfft(x_bt, axis=1)
   smooth = 0.5 ** ((k[None, :] / period_b[:, None] / _HALF_AMPLITUDE_HZ) ** 2)
@@ -112,4 +117,4 @@ def foot_times(x_bt: np.ndarray, period_b: np.ndarray) -> np.ndarray:
   before = (steep[:, None] - np.arange(samples // 3)[None, :]) % samples
   least = np.take_along_axis(x_bt, before, axis=1).min(1)
   turns = steep / samples - (x_bt[row, steep] - least) / slope[row, steep]
-  return turns % 1.0 * period_b
+  return (turns % 1.0 * period_b).reshape(shape)

@@ -27,7 +27,7 @@ COLOURS = {
   "feature_transfer": "#009E73",
 }
 _BINS = 3000
-_STYLE: dict[Any, Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "path"}
+STYLE: dict[Any, Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "path"}
 
 
 def to_png(figure: Figure, dpi: int = 130) -> bytes:
@@ -49,7 +49,7 @@ def waves(test: batches.Pairs, cells: Mapping[str, Cell], judge: str, site: str,
   """
   ranked = sorted(cells[judge].errors, key=lambda found: found.rmse_mmhg)
   chosen = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(STYLE):
     figure = Figure(figsize=(10, 3.4), layout="constrained")
     for axes, (word, found) in zip(np.atleast_1d(figure.subplots(1, 3)), chosen.items(), strict=True):
       row = int(np.flatnonzero(test.subject_b == found.subject)[0])
@@ -77,7 +77,7 @@ def _plain_numbers(axes: Axes) -> None:
 
 def few_shot(lines: Sequence[tables.Line]) -> Figure:
   """Waveform RMSE against the number of labelled subjects; methods without labels as level lines."""
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(STYLE):
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     ends = sorted({line.n_target for line in lines if line.n_target > 0}) or [1]
@@ -97,7 +97,7 @@ def few_shot(lines: Sequence[tables.Line]) -> Figure:
 
 def training(curves: Mapping[str, np.ndarray]) -> Figure:
   """Root of the training loss [mmHg] by step, averaged over 25 steps."""
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(STYLE):
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     axes = figure.subplots()
     for label, curve in curves.items():
@@ -144,7 +144,7 @@ def reconstruction(
     site: of the peripheral wave.
     gaps: start and end of each gap [s].
   """
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(STYLE):
     figure = Figure(figsize=(10, 6), layout="constrained")
     whole, detail = figure.subplots(2, 1)
     known = np.flatnonzero(np.isfinite(aortic_mmhg))

@@ -56,6 +56,21 @@ def find_feet(p_t: np.ndarray, fs_hz: float) -> np.ndarray:
   return np.array(feet, dtype=int)
 
 
+def ensemble(x_t: np.ndarray, feet: np.ndarray, samples: int) -> np.ndarray:
+  """(samples,) mean beat: the beats between successive feet, each stretched to one period; one beat if there is no foot.
+
+  Args:
+    x_t: (time,) any wave on the clock of the feet.
+    feet: (beat + 1,) increasing indices; with fewer than two the whole wave is one beat.
+    samples: of the result.
+  """
+  ends = feet if len(feet) >= 2 else np.array([0, len(x_t)])
+  turn = np.arange(samples) / samples
+  around = np.append(x_t, x_t[0])
+  index = np.arange(len(around))
+  return np.mean([np.interp(a + turn * (b - a), index, around) for a, b in itertools.pairwise(ends)], axis=0)
+
+
 @dataclasses.dataclass(frozen=True)
 class BeatPressures:
   """Per beat, each (beat,): systolic, diastolic, pulse and mean pressure [mmHg]."""

@@ -190,3 +190,108 @@ def test_bad_flags_are_one_line_and_status_two(name, arguments, message):
   assert len(lines) == 1, done.stderr
   assert message in lines[0]
   assert not (ROOT / "w").exists()
+
+
+def clock_seconds(text):
+  hours, minutes, seconds = text.split(":")
+  return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+
+
+def pig(folder, number):
+  """Pressure [mmHg] and flow [l/min] of the pig, at the times of the pressure."""
+  waves = []
+  for signal in ("P", "Q"):
+    lines = (folder / f"invivo_Ao_baseline1_Ao{signal}{number}.csv").read_text().splitlines()
+    rows = [line.split(",") for line in lines if line.count(":") == 2 and line[0].isdigit()]
+    waves.append(([clock_seconds(time) for time, _ in rows], [float(value) for _, value in rows]))
+  (time, pressure), (flow_time, flow) = waves
+  time = np.array(time)
+  return time - time[0], np.array(pressure), np.interp(time, flow_time, flow) / 0.06
+
+
+def human(folder):
+  waves = [np.loadtxt(folder / f"stergiopulos1999_{name}.csv", delimiter=",") for name in ("apressure", "aflow")]
+  time = waves[0][:, 0]
+  return time, waves[0][:, 1], np.interp(time, waves[1][:, 0], waves[1][:, 1])
+
+
+@pytest.mark.parametrize(
+  ("name", "limit"), [("human", 3.0), ("pig1", 4.0), ("pig2", 4.0), ("pig3", 4.0), ("pig4", 4.0)]
+)
+def test_fit_reproduces_real_beats(reference_data, tmp_path, name, limit):
+  folder = reference_data / "aortic_pq"
+  time, pressure, flow = human(folder) if name == "human" else pig(folder, name[-1])
+  rows = [f"{t:.4f},{p:.4f},{q:.4f}" for t, p, q in zip(time, pressure, flow, strict=True)]
+  given = tmp_path / "beat.csv"
+  given.write_text("time_s,aortic_root_pressure_mmhg,aortic_root_flow_ml_s\n" + "\n".join(rows) + "\n")
+  done = run("fit", f"--input={given}", f"--output={tmp_path / 'fitted'}")
+  assert done.returncode == 0, done.stderr
+  found = json.loads((tmp_path / "fitted" / "fit.json").read_text())
+  print(name, found)
+  assert found["rms_mmhg"] <= limit
+  assert found["beats"] == (1 if name == "human" else pytest.approx(3.5, abs=1))
+  table = np.genfromtxt(tmp_path / "fitted" / "fit.csv", delimiter=",", names=True)
+  rms = np.sqrt(np.mean((table["measured_mmhg"] - table["model_mmhg"]) ** 2))
+  assert rms == pytest.approx(found["rms_mmhg"], abs=1e-3)
+  assert (tmp_path / "fitted" / "fit.png").stat().st_size > 5000
+
+
+def test_cohort_in_the_layout_of_pwdb(tmp_path):
+  folder = tmp_path / "cohort"
+  done = run("cohort", "--subjects=3", "--format=pwdb", f"--output={folder}", "--plot")
+  assert done.returncode == 0, done.stderr
+  assert "3 virtual subjects (in silico)" in done.stdout
+  assert "100%" in done.stderr
+  assert len(list((folder / "PWs" / "csv").iterdir())) == 52
+  with open(folder / "pwdb_haemod_params.csv", encoding="utf-8") as file:
+    rows = list(csv.DictReader(file, skipinitialspace=True))
+  with open(folder / "subjects.csv", encoding="utf-8") as file:
+    drawn = list(csv.DictReader(file))
+  assert [float(row["age [years]"]) for row in rows] == pytest.approx([float(row["age"]) for row in drawn], rel=1e-5)
+  with open(folder / "PWs" / "csv" / "PWs_AorticRoot_P.csv", encoding="utf-8") as file:
+    beat = next(csv.DictReader(file, skipinitialspace=True))
+  beat = np.array([float(value) for name, value in beat.items() if name != "Subject Number"])
+  beat = beat[np.isfinite(beat)]
+  assert beat.max() == pytest.approx(float(rows[0]["SBP_a [mmHg]"]), abs=0.1)
+  assert beat[:3].argmin() == beat[:10].argmin()  # it begins at the foot
+  assert beat.size == np.ceil(60 / float(rows[0]["HR [bpm]"]) * 500)
+  assert (folder / "waves.png").stat().st_size > 20_000
+  again = run("cohort", "--subjects=3", f"--output={folder}")
+  assert again.returncode == 2
+  assert "exists already; choose another folder" in again.stderr
+
+
+def test_cohort_as_arrays_repeats_itself(tmp_path):
+  for name in ("a", "b"):
+    done = run("cohort", "--subjects=5", "--seed=3", "--population=elderly_hypertensive", f"--output={tmp_path / name}")
+    assert done.returncode == 0, done.stderr
+  a, b = (np.load(tmp_path / name / "cohort.npz") for name in ("a", "b"))
+  assert set(a) >= {"aortic_root", "radial", "ppg", "age", "sv_ml"}
+  assert a["radial"].shape == (5, 256)
+  for name in a:
+    np.testing.assert_array_equal(a[name], b[name])
+  assert 60 <= a["age"].min() <= a["age"].max() <= 80
+
+
+@pytest.mark.parametrize(
+  ("arguments", "said"),
+  [
+    (["--subjects=0", "--output=x"], "--subjects=0"),
+    (["--format=mat", "--output=x"], "--format=mat"),
+    (["--population=martians", "--output=x"], "--population=martians"),
+    ([], "--output is missing"),
+    (["--subjects=2", "--output=/proc/x"], "--output=/proc/x: cannot be made"),
+  ],
+)
+def test_cohort_refuses_what_cannot_be(arguments, said):
+  done = run("cohort", *arguments)
+  assert done.returncode == 2
+  assert said in done.stderr
+  assert "Traceback" not in done.stderr
+
+
+def test_physiology_page_is_printed_and_written(tmp_path):
+  done = run("physiology", "--subjects=120", f"--output={tmp_path / 'page.md'}")
+  assert done.returncode == 0, done.stderr
+  assert done.stdout == (tmp_path / "page.md").read_text(encoding="utf-8")
+  assert "| central SBP [mmHg] |" in done.stdout

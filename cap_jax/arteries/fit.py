@@ -1,0 +1,122 @@
+"""A subject fitted to a measured beat at the aortic root, by gradient descent through the arteries."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from cap_jax.arteries import cohort, heart, population, waves
+from cap_jax.types import InputError
+
+# With a measured inflow, and with one that is fitted too.
+WITH_FLOW = ("pwv_m_s", "map_mmhg", "compliance_scale", "body_scale")
+WITHOUT_FLOW = (*WITH_FLOW, "sv_ml", "lvet_s", "t_peak_s", "fall_exponent")
+_HARMONICS = 40
+_STARTS_M_S = (5.0, 8.0, 12.0)  # the misfit has local minima in the wave speed
+
+
+class Fit(NamedTuple):
+  """subject: its parameters. p_t: the model's pressure [mmHg]. rms_mmhg: of the misfit. loss: (step,) mean squares."""
+
+  subject: population.Subject
+  p_t: np.ndarray
+  rms_mmhg: float
+  loss: np.ndarray
+
+
+def _to_line(name: str, value: jax.Array) -> jax.Array:
+  """A parameter within its limits as a number without limits: the logit of its place between them."""
+  low, high = population.LIMITS[name]
+  share = (value - low) / (high - low)
+  return jnp.log(share / (1 - share))
+
+
+def _from_line(name: str, x: jax.Array) -> jax.Array:
+  low, high = population.LIMITS[name]
+  return low + (high - low) * jax.nn.sigmoid(x)
+
+
+def _root(subject: population.Subject, flow_k: jax.Array | None, samples: int) -> jax.Array:
+  omega_k = 2 * jnp.pi * subject.hr_bpm / 60 * jnp.arange(_HARMONICS + 1)
+  z_k = cohort.respond(subject, omega_k).z_pk[0]
+  if flow_k is None:
+    shape = cohort.inflow_shape(subject, subject.sv_ml)
+    flow_k = heart.periodic_spectrum(60 / subject.hr_bpm, shape, _HARMONICS)
+  return waves.periodic(z_k, flow_k, samples) + population.P_OUT_MMHG
+
+
+@functools.partial(jax.jit, static_argnames=("free", "steps", "rate"))
+def _descend(start, p_t, flow_k, free: tuple[str, ...], steps: int, rate: float):
+  def subject_of(line: Mapping[str, jax.Array]) -> population.Subject:
+    return start._replace(**{name: _from_line(name, x) for name, x in line.items()})
+
+  def loss(line):
+    return jnp.mean((_root(subject_of(line), flow_k, p_t.shape[0]) - p_t) ** 2)
+
+  tx = optax.adam(optax.cosine_decay_schedule(rate, steps))
+
+  def step(carry, _):
+    line, state = carry
+    value, gradient = jax.value_and_grad(loss)(line)
+    update, state = tx.update(gradient, state)
+    return (optax.apply_updates(line, update), state), value
+
+  line = {name: _to_line(name, getattr(start, name)) for name in free}
+  (line, _), losses = jax.lax.scan(step, (line, tx.init(line)), length=steps)
+  found = subject_of(line)
+  return found, _root(found, flow_k, p_t.shape[0]), losses
+
+
+def fit(
+  p_t: np.ndarray,
+  flow_t: np.ndarray | None,
+  period_s: float,
+  start: population.Subject,
+  free: Sequence[str] | None = None,
+  steps: int = 400,
+  rate: float = 0.05,
+) -> Fit:
+  """Fits the parameters `free` so that the model reproduces a beat of pressure at the aortic root.
+
+  Adam on the mean square of the misfit, from three wave speeds; the best end is taken. Parameters stay within
+  `population.LIMITS`.
+
+  Args:
+    p_t: (time,) one period of pressure [mmHg], evenly sampled, more than 82 samples.
+    flow_t: (time,) inflow at the same times [ml/s], or None: then the parametric ejection is fitted too.
+    period_s: length of the beat.
+    start: all parameters, of which the others stay. Its heart rate, and its stroke volume where the flow is
+      measured, are taken from the data, and the pressure of its reference radii is the beat's least.
+    free: names of the parameters; by default `WITH_FLOW` or `WITHOUT_FLOW`.
+    steps, rate: of the descent.
+
+  Raises:
+    InputError: too few samples, a value that is not finite, or an unknown parameter.
+  """
+  names = tuple(free or (WITHOUT_FLOW if flow_t is None else WITH_FLOW))
+  unknown = sorted(set(names) - set(population.LIMITS))
+  if unknown:
+    raise InputError(f"free={unknown}: no parameters of a subject; choose from {', '.join(population.LIMITS)}")
+  if p_t.size <= 2 * _HARMONICS + 1:
+    raise InputError(f"{p_t.size} samples in the beat: must be more than {2 * _HARMONICS + 1}; resample it")
+  if not np.isfinite(p_t).all() or (flow_t is not None and not np.isfinite(flow_t).all()):
+    raise InputError("the beat holds a value that is no number")
+  hr = 60 / period_s
+  known = {"hr_bpm": hr, "p_ext_mmhg": p_t.min(), "map_mmhg": p_t.mean()}
+  flow_k = None
+  if flow_t is not None:
+    flow_k = jnp.asarray(np.fft.rfft(flow_t)[: _HARMONICS + 1] / flow_t.size, dtype=jnp.complex64)
+    known["sv_ml"] = flow_t.mean() * period_s
+  start = start._replace(**{name: jnp.float32(value) for name, value in known.items()})
+  population.check(start)
+  found: list[Fit] = []
+  for speed in _STARTS_M_S if "pwv_m_s" in names else (float(start.pwv_m_s),):
+    begin = jax.tree.map(lambda x: jnp.asarray(x, dtype=jnp.float32), start._replace(pwv_m_s=jnp.float32(speed)))
+    subject, model_t, losses = _descend(begin, jnp.asarray(p_t, dtype=jnp.float32), flow_k, names, steps, rate)
+    rms = float(np.sqrt(np.mean((np.asarray(model_t) - p_t) ** 2)))
+    found.append(Fit(jax.tree.map(float, subject), np.asarray(model_t), rms, np.asarray(losses)))
+  return min(found, key=lambda one: one.rms_mmhg if np.isfinite(one.rms_mmhg) else np.inf)
