@@ -85,6 +85,6 @@ class Study:
   model: Model = Model()
   windows: Windows = Windows()
   pretrain: Training = Training(learning_rate=2e-2)
-  scratch: Training = Training(steps=1000, learning_rate=1e-2, weight_decay=1e-4)
-  transfer: Training = Training(steps=1000, learning_rate=5e-3, weight_decay=0.1)
+  scratch: Training = Training(steps=1000, learning_rate=5e-3, weight_decay=1e-2)
+  transfer: Training = Training(steps=1000, learning_rate=1e-2, weight_decay=0.1)
   cohort_seed: int = 2024

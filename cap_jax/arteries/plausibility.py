@@ -5,7 +5,7 @@ its decade in McEniery et al. 2005 (J. Am. Coll. Cardiol. 46, 1753, Table 1, men
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 import numpy as np
@@ -78,7 +78,12 @@ def check(spec: clinics.Population) -> None:
     raise InputError(f"{spec}: spread must be 0 to 2, sv_scale above 0, map_sd_mmhg 0 or more")
 
 
-def draw(key: jax.Array, spec: clinics.Population, count: int) -> population.Subject:
+def draw(
+  key: jax.Array,
+  spec: clinics.Population,
+  count: int,
+  change: Callable[[population.Subject], population.Subject] = lambda subjects: subjects,
+) -> population.Subject:
   """Draws `count` subjects of a population; only plausible ones where it asks for them.
 
   They are drawn in blocks, so the first subjects of a larger draw are those of a smaller one.
@@ -87,6 +92,7 @@ def draw(key: jax.Array, spec: clinics.Population, count: int) -> population.Sub
     key: typed PRNG key.
     spec: the population.
     count: number of subjects.
+    change: of the drawn subjects, before they are judged.
 
   Raises:
     InputError: a value of the population cannot be, or hardly anyone in it is plausible.
@@ -95,7 +101,7 @@ def draw(key: jax.Array, spec: clinics.Population, count: int) -> population.Sub
   kept: list[population.Subject] = []
   found = 0
   for block in range(1 + int(count / (_BLOCK * _LEAST_SHARE))):
-    drawn = population.draw(jax.random.fold_in(key, block), spec, _BLOCK)
+    drawn = change(population.draw(jax.random.fold_in(key, block), spec, _BLOCK))
     try:
       population.check(drawn)
     except InputError as error:

@@ -141,6 +141,12 @@ def mean_pwv(age: jax.Array, map_mmhg: jax.Array) -> jax.Array:
   return by_class[left] * (1 - share) + by_class[left + 1] * share
 
 
+def cuff_mean(subjects: Subject) -> jax.Array:
+  """The mean pressure that a cuff's rule gives: lower than the wave's by its form factor less a third."""
+  pp = jnp.interp(subjects.age, _BP_AGE, _PP_MMHG)
+  return subjects.map_mmhg - (form_factor(subjects.age) - _CUFF_FORM_FACTOR) * pp
+
+
 def form_factor(age: jax.Array) -> jax.Array:
   """(MAP − DBP)/PP of the brachial wave by age, by which the mean pressure follows from a cuff's two values."""
   return _FORM_FACTOR_35 + (_FORM_FACTOR_75 - _FORM_FACTOR_35) * (age - 35) / 40

@@ -37,11 +37,11 @@ def form_factor(p_bt: np.ndarray) -> np.ndarray:
   return (p_bt.mean(1) - p_bt.min(1)) / np.ptp(p_bt, axis=1)
 
 
-def _derivatives(p_bt: np.ndarray, period_b: np.ndarray) -> list[np.ndarray]:
+def _derivatives(p_bt: np.ndarray, period_b: np.ndarray, half_amplitude_hz: float) -> list[np.ndarray]:
   """The smoothed waves and their first three derivatives in time."""
   samples = p_bt.shape[1]
   f_bk = np.arange(samples // 2 + 1)[None, :] / period_b[:, None]
-  spectrum = np.fft.rfft(p_bt, axis=1) * 0.5 ** ((f_bk / _HALF_AMPLITUDE_HZ) ** 2)
+  spectrum = np.fft.rfft(p_bt, axis=1) * 0.5 ** ((f_bk / half_amplitude_hz) ** 2)
   return [np.fft.irfft((2j * np.pi * f_bk) ** order * spectrum, n=samples, axis=1) for order in range(4)]
 
 
@@ -69,15 +69,20 @@ def _inflection(slope: np.ndarray, bend: np.ndarray, turn: np.ndarray, peak: int
   return found
 
 
-def augmentation(p_bt: np.ndarray, period_b: np.ndarray, ejection_b: np.ndarray) -> Augmentation:
+def augmentation(
+  p_bt: np.ndarray, period_b: np.ndarray, ejection_b: np.ndarray, half_amplitude_hz: float = _HALF_AMPLITUDE_HZ
+) -> Augmentation:
   """Augmentation of aortic waves.
 
   Args:
     p_bt: (beat, time) one period each, evenly sampled, beginning anywhere.
     period_b: (beat,) length [s].
     ejection_b: (beat,) duration of ejection [s]; an inflection after it is none.
+    half_amplitude_hz: of the Gaussian low-pass in which the inflection is looked for.
   """
-  smooth, slope, bend, turn = _derivatives(np.asarray(p_bt, dtype=float), np.asarray(period_b, dtype=float))
+  smooth, slope, bend, turn = _derivatives(
+    np.asarray(p_bt, dtype=float), np.asarray(period_b, dtype=float), half_amplitude_hz
+  )
   beats, samples = smooth.shape
   ap, tr, kind = np.full(beats, np.nan), np.full(beats, np.nan), np.full(beats, "", dtype="<U1")
   for b in range(beats):

@@ -1,7 +1,7 @@
 """The virtual cohort beside published values of healthy people, decade by decade."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 import numpy as np
@@ -83,10 +83,37 @@ def site_distances(subjects: population.Subject) -> np.ndarray:
   return way((1, 2, 14, 18, 27, 28, 35, 37, 39, 41, 42, 44), "femoral") - way((1, 2), "carotid")
 
 
-def quantities(subjects: population.Subject, waves: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+@dataclasses.dataclass(frozen=True)
+class Variant:
+  """The cohort with one thing otherwise: the population, its subjects, or the bandwidth of the augmentation."""
+
+  spec: clinics.Population = dataclasses.field(default_factory=clinics.Population)
+  change: Callable[[population.Subject], population.Subject] = lambda subjects: subjects
+  half_amplitude_hz: float = 10.0
+
+
+# What was wrong in earlier forms of the cohort, one at a time.
+VARIANTS = {
+  "as it is": Variant(),
+  "mean pressure by the cuff's rule, DBP + PP/3": Variant(
+    change=lambda s: s._replace(map_mmhg=population.cuff_mean(s)),
+  ),
+  "round fall of ejection (exponent + 1)": Variant(change=lambda s: s._replace(fall_exponent=s.fall_exponent + 1)),
+  "matched terminals (Γ = 0)": Variant(clinics.Population(reflection=0.0, reflection_sd=0.0)),
+  "elastic wall": Variant(change=lambda s: s._replace(viscosity_scale=0 * s.viscosity_scale)),
+  "linearised at diastole": Variant(change=lambda s: s._replace(operating_mmhg=s.p_ext_mmhg - s.map_mmhg)),
+  "peripheral compliance × 0.7": Variant(change=lambda s: s._replace(compliance_scale=0.7 * s.compliance_scale)),
+  "augmentation in 25 Hz bandwidth": Variant(half_amplitude_hz=25.0),
+  "no plausibility filter": Variant(clinics.Population(plausible=False)),
+}
+
+
+def quantities(
+  subjects: population.Subject, waves: Mapping[str, np.ndarray], half_amplitude_hz: float = 10.0
+) -> dict[str, np.ndarray]:
   """Every quantity of `LABELS`, (subject,), from the beats of `cohort.beats`."""
   period = 60 / np.asarray(subjects.hr_bpm)
-  augmented = indices.augmentation(waves["aortic_root"], period, np.asarray(subjects.lvet_s))
+  augmented = indices.augmentation(waves["aortic_root"], period, np.asarray(subjects.lvet_s), half_amplitude_hz)
   feet = {site: indices.foot_times(waves[site], period) for site in ("carotid", "femoral")}
   delay_s = (feet["femoral"] - feet["carotid"]) % period
   return {
@@ -98,23 +125,24 @@ def quantities(subjects: population.Subject, waves: Mapping[str, np.ndarray]) ->
   }
 
 
-def compare(count: int, seed: int) -> tuple[list[Row], dict[str, float]]:
-  """Draws the reference population and sets it beside the publications.
+def compare(count: int, seed: int, variant: Variant = VARIANTS["as it is"]) -> tuple[list[Row], dict[str, float]]:
+  """Draws the reference population, or a variant of it, and sets it beside the publications.
 
   Args:
     count: subjects of 25 to 80 years.
     seed: of the draw.
+    variant: what is otherwise.
 
   Returns:
     rows: of `LABELS`, for the ages 30 to 79.
     form_factors: site → mean form factor.
   """
-  subjects = plausibility.draw(jax.random.key(seed), clinics.Population(), count)
+  subjects = plausibility.draw(jax.random.key(seed), variant.spec, count, variant.change)
   waves = jax.tree.map(np.asarray, cohort.beats(subjects))
   decade = np.asarray(subjects.age) // 10 * 10
   column = [d // 10 - 1 for d in DECADES]
   rows = []
-  for name, value in quantities(subjects, waves).items():
+  for name, value in quantities(subjects, waves, variant.half_amplitude_hz).items():
     parts = [value[decade == d] for d in DECADES]
     if name == PWV:
       cuff_map = np.array(_PUBLISHED["cuff_map"][0])[column]

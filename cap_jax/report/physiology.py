@@ -40,3 +40,27 @@ def markdown(
   misses = [miss for row in rows for miss in row.misses()]
   lines += ["Outside the limits:" if misses else "All lie within the limits.", *([""] if misses else [])]
   return "\n".join([*lines, *(f"- {miss}" for miss in misses)]) + "\n"
+
+
+def causes(found: Mapping[str, Sequence[physiology.Row]]) -> str:
+  """Model less published, means over the decades, for each variant of the cohort; SDs as a ratio."""
+  shown = [name for name in physiology.LABELS if name in physiology.LIMITS]
+  heads = [physiology.LABELS[name].split(" [")[0].replace(", brachial/central", "") for name in shown]
+  lines = [
+    "",
+    "## What each part of the model does",
+    "",
+    "Model less published, mean over the five decades (in brackets: the decade that is furthest off), with one thing changed.",
+    "",
+    f"| variant | {' | '.join(heads)} |",
+    "|---" * (1 + len(shown)) + "|",
+  ]
+  for label, rows in found.items():
+    by_name = {row.name: row.mean - row.published_mean for row in rows}
+    cells = []
+    for name in shown:
+      off, digits = by_name[name], 2 if name == "amplification" else 1
+      furthest = off[abs(off).argmax()]
+      cells.append(f"{off.mean():+.{digits}f} ({furthest:+.{digits}f})")
+    lines.append(f"| {label} | {' | '.join(cells)} |")
+  return "\n".join(lines) + "\n"

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from cap_jax import clinics, config
-from cap_jax.data import batches, recordings, splits, virtual
+from cap_jax import config
+from cap_jax.data import batches, recordings, splits
 from cap_jax.types import InputError
 
 
@@ -88,20 +88,3 @@ def test_batches_visit_every_window_equally():
   assert all((stack["y"] == 2 * stack["x"]).all() for stack in stacks)
   with pytest.raises(ValueError, match="not a multiple"):
     list(batches.stacks(arrays, batch=4, steps=7, chunk=5, seed=0))
-
-
-def test_virtual_clinic_sees_its_subjects_through_its_device():
-  clinic = clinics.Clinic("c", 3, 8.0, device=clinics.Device(noise=0.0), seed=4)
-  through_line = clinics.Clinic("c", 3, 8.0, device=clinics.Device(natural_hz=(9.0, 9.0), noise=0.0), seed=4)
-  plain, lined = virtual.load(clinic), virtual.load(through_line)
-  assert [r.subject for r in plain] == ["c-4-00000", "c-4-00001", "c-4-00002"]
-  for a, b in zip(plain, lined, strict=True):
-    np.testing.assert_array_equal(a.signals["aortic_root"], b.signals["aortic_root"])
-    difference = b.signals["radial"] - a.signals["radial"]
-    assert np.abs(difference).max() > 2
-    assert abs(difference.mean()) < 0.05
-    assert 25 <= a.covariates["age"] <= 75
-    assert a.units["radial"] == "mmHg"
-  noisy = virtual.load(clinics.Clinic("c", 3, 8.0, device=clinics.Device(noise=0.5), seed=4))
-  noise = noisy[0].signals["radial"] - plain[0].signals["radial"]
-  assert noise.std() == pytest.approx(0.5, rel=0.1)

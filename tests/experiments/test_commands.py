@@ -295,3 +295,14 @@ def test_physiology_page_is_printed_and_written(tmp_path):
   assert done.returncode == 0, done.stderr
   assert done.stdout == (tmp_path / "page.md").read_text(encoding="utf-8")
   assert "| central SBP [mmHg] |" in done.stdout
+
+
+def test_benchmark_prints_what_it_measured(tmp_path):
+  done = run("benchmark", "--subjects=64", "--repeats=1", f"--output={tmp_path / 'b.json'}")
+  assert done.returncode == 0, done.stderr
+  found = json.loads((tmp_path / "b.json").read_text())
+  values = {row["name"]: row["value"] for row in found["rows"]}
+  assert 0.5 < values["compiling the beats, cold"] < 60
+  assert values["subjects a second"] > 50
+  assert "jax" in found["versions"]
+  assert "subjects a second" in done.stdout

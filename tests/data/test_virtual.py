@@ -1,0 +1,77 @@
+"""Virtual clinics: their subjects seen through their devices."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from cap_jax import clinics
+from cap_jax.data import virtual
+
+
+def test_virtual_clinic_sees_its_subjects_through_its_device():
+  clinic = clinics.Clinic("c", 3, 8.0, device=clinics.Device(noise=0.0), seed=4)
+  through_line = clinics.Clinic("c", 3, 8.0, device=clinics.Device(natural_hz=(9.0, 9.0), noise=0.0), seed=4)
+  plain, lined = virtual.load(clinic), virtual.load(through_line)
+  assert [r.subject for r in plain] == ["c-4-00000", "c-4-00001", "c-4-00002"]
+  for a, b in zip(plain, lined, strict=True):
+    np.testing.assert_array_equal(a.signals["aortic_root"], b.signals["aortic_root"])
+    difference = b.signals["radial"] - a.signals["radial"]
+    assert np.abs(difference).max() > 2
+    assert abs(difference.mean()) < 0.05
+    assert 25 <= a.covariates["age"] <= 75
+    assert a.units["radial"] == "mmHg"
+  noisy = virtual.load(clinics.Clinic("c", 3, 8.0, device=clinics.Device(noise=0.5), seed=4))
+  noise = noisy[0].signals["radial"] - plain[0].signals["radial"]
+  assert noise.std() == pytest.approx(0.5, rel=0.1)
+
+
+def subject_lines(device):
+  """The frequency responses |Y/X| of each subject's device between 1 and 8 Hz."""
+  quiet = dataclasses.replace(device, noise=0.0, bits=0, zero=(0.0, 0.0))
+  ideal = clinics.Device(noise=0.0)
+  found = []
+  for a, b in zip(
+    virtual.load(clinics.Clinic("c", 4, 8.0, device=ideal, seed=4)),
+    virtual.load(clinics.Clinic("c", 4, 8.0, device=quiet, seed=4)),
+    strict=True,
+  ):
+    x, y = (np.abs(np.fft.rfft(r.signals["radial"]))[8:64] for r in (a, b))
+    found.append((y / x)[x > 0.02 * x.max()].mean())
+  return np.array(found)
+
+
+def test_a_device_is_one_for_the_clinic_or_one_for_each_subject():
+  one = subject_lines(dataclasses.replace(clinics.CATHETER, scope="device"))
+  each = subject_lines(clinics.CATHETER)
+  assert np.ptp(one) < 0.15
+  assert np.ptp(each) > 2 * np.ptp(one)
+
+
+@pytest.mark.parametrize(("name", "unit"), [("clinic", "mmHg"), ("site_ppg", "mmHg"), ("site_finger", "mmHg")])
+def test_scenarios_are_recorded_at_their_site(name, unit):
+  scenario = clinics.SCENARIOS[name]
+  site = scenario.site or "radial"
+  seconds = 60.0 if name == "clinic" else 8.0  # long enough for something to be lost
+  clinic = clinics.Clinic(
+    "c", 6, seconds, scenario.population, scenario.device, scenario.oximeter, scenario.rhythm, seed=11
+  )
+  found = virtual.load(clinic, (site,))
+  assert len(found) == 6
+  for recording in found:
+    wave = recording.signals[site]
+    assert recording.units[site] == unit
+    assert np.isfinite(wave).mean() > 0.97
+    assert 50 < np.nanmedian(wave) < 160
+    assert np.isfinite(recording.signals["aortic_root"]).all()
+    assert recording.covariates["operating_mmhg"] == 0
+  if name == "clinic":
+    assert np.isnan(np.concatenate([r.signals[site] for r in found])).any()  # lost samples
+    assert len({r.covariates["muscular_radius"] for r in found}) == 2  # some are vasodilated
+
+
+def test_plain_oximeter_gives_a_normalised_wave():
+  found = virtual.load(clinics.Clinic("c", 2, 8.0, seed=4), ("ppg",))
+  assert found[0].units["ppg"] == "1"
+  assert np.nanmin(found[0].signals["ppg"]) == 0
+  assert np.nanmax(found[0].signals["ppg"]) == 1
