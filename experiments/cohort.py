@@ -8,6 +8,7 @@ import os
 
 import jax
 import numpy as np
+import pandas
 import tqdm
 from absl import flags
 
@@ -39,10 +40,15 @@ def _blocks(subjects: population.Subject):
       bar.update(min(_BLOCK, count - start))
 
 
+def _table(subjects: population.Subject) -> dict[str, np.ndarray]:
+  """Parameters of the subjects, and what follows from them."""
+  return {**subjects._asdict(), **{name: np.asarray(x) for name, x in cohort.derived(subjects).items()}}
+
+
 def _write_npz(folder: str, subjects: population.Subject) -> None:
   parts = [jax.tree.map(lambda x, k=keep: np.asarray(x[:k]), cohort.beats(block)) for keep, block in _blocks(subjects)]
   waves = {site: np.concatenate([part[site] for part in parts]) for site in parts[0]}
-  np.savez(os.path.join(folder, "cohort.npz"), **waves, **subjects._asdict())
+  np.savez(os.path.join(folder, "cohort.npz"), **waves, **_table(subjects))
 
 
 def _write_pwdb(folder: str, subjects: population.Subject) -> None:
@@ -74,9 +80,7 @@ def main() -> None:
     spec = clinics.POPULATIONS[_POPULATION.value]
     subjects = plausibility.draw(jax.random.key(_SEED.value), spec, _SUBJECTS.value)
     {"npz": _write_npz, "pwdb": _write_pwdb}[_FORMAT.value](folder, subjects)
-    names = ",".join(subjects._fields)
-    table = np.stack(subjects, axis=1)
-    np.savetxt(os.path.join(folder, "subjects.csv"), table, fmt="%.7g", delimiter=",", header=names, comments="")
+    pandas.DataFrame(_table(subjects)).to_csv(os.path.join(folder, "subjects.csv"), index=False, float_format="%.7g")
     facts = common.provenance(data="in silico", population=_POPULATION.value, seed=str(_SEED.value))
     with open(os.path.join(folder, "about.json"), "w", encoding="utf-8") as file:
       json.dump(facts, file, indent=2)

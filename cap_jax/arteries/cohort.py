@@ -64,6 +64,49 @@ def make_model(net: network.Network, subject: population.Subject) -> Model:
   return Model(physics, pieces, load, transmural)
 
 
+_DIAMETERS = {
+  "ascending_aorta": 1,
+  "thoracic_aorta": 18,
+  "abdominal_aorta": 39,
+  "carotid": 15,
+  "brachial": 21,
+  "radial": 22,
+}
+
+
+@jax.jit
+def derived(subjects: population.Subject) -> dict[str, jax.Array]:
+  """What follows from the parameters of (subject,), for the tables of a cohort.
+
+  Returns:
+    co_l_min: cardiac output. resistance_mmhg_s_ml: (MAP − P_out)/CO. k3_pa: stiffness parameter. compliance_ml_mmhg: of
+    arteries and terminals together, at the operating pressure. diameter_<artery>_mm: inlet, at the operating pressure.
+  """
+
+  def one(subject: population.Subject) -> dict[str, jax.Array]:
+    net = network.reference_network()
+    model = make_model(net, subject)
+    rest, now = population.resting_geometry(subject), population.geometry(subject)
+    k3 = wall.solve_k3(rest.radius_in_m, rest.radius_out_m, rest.length_m, subject.pwv_m_s, model.physics.rho)
+    pieces = model.pieces
+    area = wall.operating_area(pieces.radius_m, pieces.eh_over_r_pa, model.transmural_pa)
+    stored = (wall.compliance(pieces.radius_m, pieces.eh_over_r_pa, area) * pieces.length_m).sum() + model.load.c.sum()
+    found = {
+      "co_l_min": subject.sv_ml * subject.hr_bpm / 1000,
+      "resistance_mmhg_s_ml": (subject.map_mmhg - population.P_OUT_MMHG) / (subject.sv_ml * subject.hr_bpm / 60),
+      "k3_pa": k3,
+      "compliance_ml_mmhg": stored * MMHG_PA / ML_M3,
+    }
+    for name, artery in _DIAMETERS.items():
+      row = network.read_table().rows([artery])[0]
+      stiffness = wall.stiffness(rest.radius_in_m[row], k3) * now.stiffness_scale[row]
+      at_inlet = wall.operating_area(now.radius_in_m[row], stiffness, model.transmural_pa)
+      found[f"diameter_{name}_mm"] = 2e3 * jnp.sqrt(at_inlet / jnp.pi)
+    return found
+
+  return jax.lax.map(one, subjects, batch_size=64)
+
+
 def respond(subject: population.Subject, omega_k: jax.Array) -> Transfer:
   """Pressure at the sites of `network.SITES` and finger volume for a unit inflow. One subject; `vmap` for more.
 

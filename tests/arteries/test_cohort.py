@@ -85,6 +85,20 @@ def test_chunks_do_not_change_the_waves(subjects):
   np.testing.assert_allclose(one["radial"], other["radial"], atol=2e-3)
 
 
+def test_derived_quantities_follow_from_the_parameters(subjects):
+  found = jax.tree.map(np.asarray, cohort.derived(subjects))
+  np.testing.assert_allclose(found["co_l_min"], np.asarray(subjects.sv_ml * subjects.hr_bpm) / 1000, rtol=1e-6)
+  # Bramwell–Hill of the whole tree: what the pulse stores is about C·PP, a good half of the stroke volume
+  pulse = np.ptp(np.asarray(cohort.beats(subjects)["aortic_root"]), axis=1)
+  share = found["compliance_ml_mmhg"] * pulse / np.asarray(subjects.sv_ml)
+  assert ((share > 0.4) & (share < 1.0)).all(), share
+  stiff = cohort.derived(subjects._replace(pwv_m_s=1.3 * subjects.pwv_m_s))
+  assert (np.asarray(stiff["compliance_ml_mmhg"]) < 0.9 * found["compliance_ml_mmhg"]).all()
+  assert (np.asarray(stiff["k3_pa"]) > found["k3_pa"]).all()
+  assert ((found["diameter_ascending_aorta_mm"] > 28) & (found["diameter_ascending_aorta_mm"] < 60)).all()
+  assert (found["diameter_radial_mm"] < found["diameter_brachial_mm"]).all()
+
+
 @pytest.mark.parametrize("fs_hz", [25.0, 60.0, 500.0])
 def test_records_at_any_rate_are_one_wave(subjects, fs_hz):
   few = jax.tree.map(lambda x: x[:2], subjects)
@@ -128,17 +142,17 @@ def test_bad_settings_are_refused(subjects):
 
 SHARDED = """
 import jax, numpy as np
-from cap_jax import config
+from cap_jax import clinics
 from cap_jax.arteries import cohort, population
 assert jax.device_count() == {devices}
-subjects = population.draw(jax.random.key(5), clinics.HEALTHY, 21)
-waves = cohort.beats(subjects, samples=128, chunk=4)
+subjects = population.draw(jax.random.key(5), clinics.HEALTHY, 24)
+waves = cohort.beats(subjects, samples=128, chunk=2)
+subjects = jax.tree.map(lambda x: x[:21], subjects)  # does not divide by the devices
 records = cohort.records(jax.random.key(1), subjects, 8.0, 125.0, clinics.Rhythm(), chunk=4)
 np.savez({path!r}, beats=waves["radial"], records=records["digital"], spread=len(waves["radial"].sharding.device_set))
 """
 
 
-@pytest.mark.slow
 def test_eight_devices_give_what_one_gives(tmp_path):
   found = {}
   for devices in (1, 8):
@@ -147,5 +161,6 @@ def test_eight_devices_give_what_one_gives(tmp_path):
     script = SHARDED.format(devices=devices, path=path)
     subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, **flags}, timeout=300)
     found[devices] = np.load(path)
+    assert found[devices]["spread"] == devices
   np.testing.assert_allclose(found[1]["beats"], found[8]["beats"], atol=2e-3)
   np.testing.assert_allclose(found[1]["records"], found[8]["records"], atol=5e-3)
