@@ -50,6 +50,7 @@ def _compile(count: int) -> tuple[float, float]:
 
 
 def main() -> None:
+  common.check_file(_OUTPUT.value, "--output")
   count = _SUBJECTS.value
   rows: list[tuple[str, float, str]] = []
   with tqdm.tqdm(total=5, desc="benchmark", unit="", leave=False) as bar:

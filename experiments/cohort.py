@@ -24,7 +24,7 @@ _SUBJECTS = flags.DEFINE_integer("subjects", 4374, "virtual subjects", lower_bou
 _OUTPUT = flags.DEFINE_string("output", None, "new folder")
 _FORMAT = flags.DEFINE_enum("format", "npz", ["npz", "pwdb"], "one file of arrays, or the CSV layout of PWDB")
 _POPULATION = flags.DEFINE_enum("population", "reference", list(clinics.POPULATIONS), "whom to draw")
-_SEED = flags.DEFINE_integer("seed", 0, "of the draw", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "of the draw", lower_bound=0, upper_bound=2**32 - 1)
 _PLOT = flags.DEFINE_bool("plot", False, "draw waves.png, the waves by decade and site")
 _BLOCK = 128
 _DRAWN = 40  # waves of a decade
@@ -52,16 +52,16 @@ def _write_npz(folder: str, subjects: population.Subject) -> None:
 
 
 def _write_pwdb(folder: str, subjects: population.Subject) -> None:
-  columns = int(np.ceil((60 / subjects.hr_bpm).max() * pwdb.FS_HZ))
+  columns = max(pwdb.beat_samples(60 / hr) for hr in np.asarray(subjects.hr_bpm, dtype=float))
   with pwdb.Writer(folder, list(network.PWDB_SITES), columns) as writer:
     for keep, block in _blocks(subjects):
       found = profiles.profiles(block)
-      period_s = np.asarray(60 / block.hr_bpm, dtype=float)
+      period_s = 60 / np.asarray(block.hr_bpm, dtype=float)
       waves = {signal: np.asarray(x, dtype=float) for signal, x in zip(pwdb.SIGNALS, found, strict=True)}
-      feet_s = {signal: indices.foot_times(x, period_s[:, None]) for signal, x in waves.items()}
-      parts = (waves, feet_s, haemodynamics.parameters(block, found))
-      waves, feet_s, parameters = ({name: x[:keep] for name, x in part.items()} for part in parts)
-      writer.write(waves, feet_s, period_s[:keep], parameters)
+      foot_s = indices.foot_times(waves["P"], period_s[:, None])
+      parts = (waves, haemodynamics.parameters(block, found))
+      waves, parameters = ({name: x[:keep] for name, x in part.items()} for part in parts)
+      writer.write(waves, foot_s[:keep], period_s[:keep], parameters)
 
 
 def _sheet(subjects: population.Subject) -> bytes:

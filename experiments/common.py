@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -150,19 +151,35 @@ def whole_folder(path: str, flag: str) -> Iterator[str]:
   Raises:
     InputError: `path` exists already, or cannot be made.
   """
-  if os.path.lexists(path):
+  final = os.path.abspath(path)
+  if os.path.lexists(final):
     raise InputError(f"{flag}={path}: exists already; choose another folder or remove it")
-  partial = f"{path.rstrip(os.sep)}.partial"
-  shutil.rmtree(partial, ignore_errors=True)
   try:
-    os.makedirs(partial)
+    os.makedirs(os.path.dirname(final), exist_ok=True)
+    partial = tempfile.mkdtemp(prefix=f"{os.path.basename(final)}.", dir=os.path.dirname(final))
   except OSError as error:
     raise InputError(f"{flag}={path}: cannot be made ({error.strerror})") from None
   try:
     yield partial
-    os.replace(partial, path)
+    os.chmod(partial, 0o755)  # mkdtemp keeps it to the owner
+    os.rename(partial, final)
   finally:
     shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_file(path: str | None, flag: str) -> None:
+  """Before long work: that its result can be written.
+
+  Raises:
+    InputError: the file's folder is not there or may not be written to, or the path is a folder.
+  """
+  if path is None:
+    return
+  folder = os.path.dirname(os.path.abspath(path))
+  if os.path.isdir(path) or path.endswith(os.sep):
+    raise InputError(f"{flag}={path}: is a folder; give the name of a file")
+  if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+    raise InputError(f"{flag}={path}: {folder} is no folder that can be written to; make it or choose another")
 
 
 def next_folder(stem: str) -> str:

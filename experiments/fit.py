@@ -41,26 +41,38 @@ def _mean_subject(age: float) -> population.Subject:
   return jax.tree.map(lambda x: np.float32(x[0]), population.draw(jax.random.key(0), spec, 1))
 
 
+def _aligned(p_t: np.ndarray, q_t: np.ndarray, period_s: float) -> tuple[np.ndarray, float]:
+  """The flow, moved to begin with the pressure, and by how many seconds it was late.
+
+  Pressure and flow of one place begin together: what a flow is late is its meter's filter; early it cannot be.
+  """
+  period = np.array([period_s])
+  late_s = float((indices.foot_times(q_t[None], period) - indices.foot_times(p_t[None], period))[0])
+  late_s = max((late_s + period_s / 2) % period_s - period_s / 2, 0.0)
+  shift = 2j * np.pi * np.arange(_SAMPLES // 2 + 1) * late_s / period_s
+  return np.fft.irfft(np.fft.rfft(q_t) * np.exp(shift), n=_SAMPLES), late_s
+
+
 def main() -> None:
   path = common.required(_INPUT, "beat.csv")
   recording = csv_file.load(path, "aortic_root", {_FLOW: "ml/s"})
   pressure, flow = recording.signals["aortic_root"], recording.signals.get(_FLOW)
   if not np.isfinite(pressure).all() or (flow is not None and not np.isfinite(flow).all()):
     raise InputError(f"{path}: has missing values; cut the record to beats without gaps")
-  feet = beats.find_feet(pressure, recording.fs_hz)
-  whole = len(feet) >= 2
-  period_s = float(np.diff(feet).mean() if whole else pressure.size) / recording.fs_hz
+  feet = beats.whole_beats(pressure, recording.fs_hz)
+  if len(feet) < 2:
+    raise InputError(f"{path}: no beat of {beats.SHORTEST_S:g} s or more found in {pressure.size} rows")
+  period_s = float(np.diff(feet).mean()) / recording.fs_hz
   p_t = beats.ensemble(pressure, feet, _SAMPLES)
-  facts: dict[str, float | str] = {"input": os.path.basename(path), "beats": float(max(len(feet) - 1, 1))}
+  facts: dict[str, float | str] = {"input": os.path.basename(path), "beats": len(feet) - 1}
+  facts["period_s"] = round(period_s, 4)
   q_t = None
   if flow is not None:
-    q_t = beats.ensemble(flow, feet, _SAMPLES)
-    period = np.array([period_s])
-    late_s = float((indices.foot_times(q_t[None], period) - indices.foot_times(p_t[None], period))[0])
-    # pressure and flow of one place begin together: what a flow is late is its meter's filter; early it cannot be
-    late_s = max((late_s + period_s / 2) % period_s - period_s / 2, 0.0)
-    shift = 2j * np.pi * np.arange(_SAMPLES // 2 + 1) * late_s / period_s
-    q_t = np.fft.irfft(np.fft.rfft(q_t) * np.exp(shift), n=_SAMPLES)
+    stroke_ml = float(flow.mean()) * period_s
+    low, high = population.LIMITS["sv_ml"]
+    if not low <= stroke_ml <= high:
+      raise InputError(f"{path}: column {_FLOW} gives {stroke_ml:.3g} ml a beat; must be {low:g} to {high:g}, in ml/s")
+    q_t, late_s = _aligned(p_t, beats.ensemble(flow, feet, _SAMPLES), period_s)
     facts["flow_behind_pressure_s"] = round(late_s, 4)
   with common.whole_folder(common.required(_OUTPUT, "fitted"), "--output") as folder:
     found = fit.fit(p_t, q_t, period_s, _mean_subject(_AGE.value), steps=_STEPS.value)

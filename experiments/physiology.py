@@ -12,12 +12,13 @@ from cap_jax.report import physiology as page
 from experiments import common
 
 _SUBJECTS = flags.DEFINE_integer("subjects", 4374, "virtual subjects", lower_bound=100)
-_SEED = flags.DEFINE_integer("seed", 0, "of the draw", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "of the draw", lower_bound=0, upper_bound=2**32 - 1)
 _CAUSES = flags.DEFINE_bool("causes", False, "add a table of variants of the model, one thing changed at a time")
 _OUTPUT = flags.DEFINE_string("output", None, "Markdown file to write as well; replaced if it exists")
 
 
 def main() -> None:
+  common.check_file(_OUTPUT.value, "--output")
   rows, form_factors = physiology.compare(_SUBJECTS.value, _SEED.value)
   command = f"python -m experiments.physiology --subjects={_SUBJECTS.value} --seed={_SEED.value}"
   command += " --causes" if _CAUSES.value else ""

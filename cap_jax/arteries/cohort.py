@@ -24,6 +24,7 @@ PPG = "ppg"
 _FLOW_FS_HZ = 250.0  # the inflow's corners need more than the output's rate
 _MAX_HZ = 40.0
 _SHORTEST_S = 4.0  # one breath
+_LOWEST_HZ = 10.0
 
 
 class Transfer(NamedTuple):
@@ -157,7 +158,10 @@ def check(subjects: population.Subject, samples: int = 256, harmonics: int = 40,
     raise InputError(f"chunk={chunk}: must be 1 or more")
   if not 1 <= harmonics < samples / 2:
     raise InputError(f"samples={samples}: must be more than twice the harmonics, of which {harmonics} are asked for")
-  if not any(isinstance(leaf, jax.core.Tracer) for leaf in subjects):  # inside a jit the values are not known yet
+  shapes = {jnp.shape(leaf) for leaf in subjects}
+  if len(shapes) > 1 or len(shape := shapes.pop()) != 1 or shape[0] < 1:
+    raise InputError("subjects: every parameter must have the shape (subject,), one subject at least")
+  if not any(isinstance(leaf, jax.core.Tracer) for leaf in subjects):  # inside a transformation they are not known
     population.check(subjects)
 
 
@@ -277,10 +281,13 @@ def records(
     InputError: a parameter is outside `population.LIMITS`, or the length is no whole number of samples.
   """
   check(subjects, chunk=chunk)
+  clinics.check(rhythm_spec)
   samples = seconds * fs_hz
-  if not (fs_hz > 0 and seconds >= _SHORTEST_S and abs(samples - round(samples)) < 1e-6):
+  whole = np.isfinite(samples) and abs(samples - round(samples)) < 1e-6
+  if not (whole and fs_hz >= _LOWEST_HZ and seconds >= _SHORTEST_S):
     raise InputError(
-      f"seconds={seconds}, fs_hz={fs_hz}: must be {_SHORTEST_S:g} s or more in a whole number of samples"
+      f"seconds={seconds}, fs_hz={fs_hz}: must be {_SHORTEST_S:g} s or more at {_LOWEST_HZ:g} Hz or more, "
+      "in a whole number of samples"
     )
   return _records(key, subjects, float(seconds), float(fs_hz), rhythm_spec, chunk)
 

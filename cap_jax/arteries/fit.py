@@ -16,6 +16,7 @@ from cap_jax.types import InputError
 WITH_FLOW = ("pwv_m_s", "map_mmhg", "compliance_scale", "body_scale")
 WITHOUT_FLOW = (*WITH_FLOW, "sv_ml", "lvet_s", "t_peak_s", "fall_exponent")
 _HARMONICS = 40
+_LEAST_PULSE_MMHG = 5.0
 _STARTS_M_S = (5.0, 8.0, 12.0)  # the misfit has local minima in the wave speed
 
 
@@ -31,7 +32,7 @@ class Fit(NamedTuple):
 def _to_line(name: str, value: jax.Array) -> jax.Array:
   """A parameter within its limits as a number without limits: the logit of its place between them."""
   low, high = population.LIMITS[name]
-  share = (value - low) / (high - low)
+  share = jnp.clip((value - low) / (high - low), 0.01, 0.99)  # at a limit there is no gradient
   return jnp.log(share / (1 - share))
 
 
@@ -91,7 +92,8 @@ def fit(
     period_s: length of the beat.
     start: all parameters, of which the others stay. Its heart rate, and its stroke volume where the flow is
       measured, are taken from the data, and the pressure of its reference radii is the beat's least.
-    free: names of the parameters; by default `WITH_FLOW` or `WITHOUT_FLOW`.
+    free: names of the parameters; by default `WITH_FLOW` or `WITHOUT_FLOW`. One that starts at a limit starts a
+      hundredth of its range inside.
     steps, rate: of the descent.
 
   Raises:
@@ -105,6 +107,8 @@ def fit(
     raise InputError(f"{p_t.size} samples in the beat: must be more than {2 * _HARMONICS + 1}; resample it")
   if not np.isfinite(p_t).all() or (flow_t is not None and not np.isfinite(flow_t).all()):
     raise InputError("the beat holds a value that is no number")
+  if np.ptp(p_t) < _LEAST_PULSE_MMHG:
+    raise InputError(f"pulse pressure {np.ptp(p_t):.3g} mmHg: must be {_LEAST_PULSE_MMHG:g} or more; this is no beat")
   hr = 60 / period_s
   known = {"hr_bpm": hr, "p_ext_mmhg": p_t.min(), "map_mmhg": p_t.mean()}
   flow_k = None

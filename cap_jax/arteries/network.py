@@ -80,7 +80,9 @@ class Network:
   schedule: the elimination, whose edges are the pieces, then the ground edge of each node.
   sites: names of the probes, in order.
   site_piece: (site,) the piece that ends at each site, or begins there where the site is the inlet of its artery.
-  site_at_end: (site,) whether it ends there. With `flows`, the other ends of these pieces are probes too, after the sites.
+  site_at_end: (site,) whether it ends there.
+  downstream: (site, terminal) whether all the site's steady flow goes to these terminals and they get no other; a row of
+    False where the artery lies in a loop.
   """
 
   artery: np.ndarray
@@ -92,6 +94,7 @@ class Network:
   sites: tuple[str, ...]
   site_piece: np.ndarray
   site_at_end: np.ndarray
+  downstream: np.ndarray
 
 
 def _cuts(pieces: int, fractions: Sequence[float]) -> np.ndarray:
@@ -113,7 +116,8 @@ def make_network(
     root: node where the inflow enters.
     pieces: pieces per artery; by default 4 for a tapered artery of 10 cm or more, 2 for a shorter tapered one
       of 5 cm or more, else 1.
-    flows: whether the flow at the sites is wanted as well as the pressure.
+    flows: whether the flow at the sites is wanted as well as the pressure. The probes are then the sites, the other ends
+      of their pieces, and the terminals.
   """
   if pieces is None:
     taper = np.abs(table.radius_out_m / table.radius_in_m - 1) > 0.02
@@ -153,6 +157,7 @@ def make_network(
   )
   if flows:
     probes += [ends[k][0 if last else 1] for k, last in zip(site_piece.tolist(), at_end, strict=True)]
+    probes += [int(table.node_out[row]) for row in terminal]
   return Network(
     artery=np.array(artery, dtype=np.int32),
     start=np.array(start),
@@ -163,7 +168,23 @@ def make_network(
     sites=tuple(sites),
     site_piece=site_piece,
     site_at_end=at_end,
+    downstream=np.array([_behind(table, row, root, terminal) for row, _ in site_rows.values()]),
   )
+
+
+def _behind(table: Table, row: int, root: int, terminal: Sequence[int]) -> list[bool]:
+  """Which terminals hang on an artery alone: those cut off from the root without it. None if it lies in a loop."""
+  pairs = list(zip(table.node_in.tolist(), table.node_out.tolist(), strict=True))
+  reached, waiting = {root}, [root]
+  while waiting:
+    node = waiting.pop()
+    for k, pair in enumerate(pairs):
+      if k != row and node in pair:
+        other = pair[0] if pair[1] == node else pair[1]
+        if other not in reached:
+          reached.add(other)
+          waiting.append(other)
+  return [pairs[w][1] not in reached for w in terminal]
 
 
 def _is_leaf(table: Table, node: int) -> bool:

@@ -1,14 +1,15 @@
-"""Subjects whose pressures healthy people have: the plausibility filter of the Pulse Wave Database.
+"""Subjects whose pressures healthy people have: a filter after that of the Pulse Wave Database.
 
 A subject is kept whose brachial SBP, DBP, PP, MAP, central SBP and PP, and amplification all lie within ± 2.575 SD of
-its decade in McEniery et al. 2005 (J. Am. Coll. Cardiol. 46, 1753, Table 1, men). Their MAP is the cuff's, DBP + PP/3.
+its decade in McEniery et al. 2005 (J. Am. Coll. Cardiol. 46, 1753, Table 1), here of men alone where PWDB pools both sexes.
+Their MAP is the cuff's, DBP + PP/3, and so is the one that is judged.
 """
 
-import dataclasses
 from collections.abc import Callable, Mapping
 
 import jax
 import numpy as np
+import tqdm
 
 from cap_jax import clinics
 from cap_jax.arteries import cohort, population
@@ -59,25 +60,6 @@ def plausible(age: np.ndarray, waves: Mapping[str, np.ndarray]) -> np.ndarray:
   return np.logical_and.reduce(inside)
 
 
-def check(spec: clinics.Population) -> None:
-  """Raises:
-  InputError: a value of the population cannot be; names it and its range."""
-  low, high = population.LIMITS["age"]
-  if not low <= spec.age_min < spec.age_max <= high:
-    raise InputError(f"age_min={spec.age_min}, age_max={spec.age_max}: must rise within {low:g} to {high:g} years")
-  for name in ("vasodilated_share", "womersley_min"):
-    if not 0 <= getattr(spec, name) <= 1:
-      raise InputError(f"{name}={getattr(spec, name)}: must be 0 to 1")
-  for field in dataclasses.fields(spec):
-    value = getattr(spec, field.name)
-    if not np.isfinite(value):
-      raise InputError(f"{field.name}={value}: must be a number")
-    if field.name.endswith("_sd") and not field.name.endswith("shift_sd") and value < 0:
-      raise InputError(f"{field.name}={value}: must be 0 or more")
-  if not 0 <= spec.spread <= 2 or spec.sv_scale <= 0 or spec.map_sd_mmhg < 0:
-    raise InputError(f"{spec}: spread must be 0 to 2, sv_scale above 0, map_sd_mmhg 0 or more")
-
-
 def draw(
   key: jax.Array,
   spec: clinics.Population,
@@ -97,9 +79,12 @@ def draw(
   Raises:
     InputError: a value of the population cannot be, or hardly anyone in it is plausible.
   """
-  check(spec)
+  clinics.check(spec)
+  if count < 1:
+    raise InputError(f"count={count}: must be 1 or more")
   kept: list[population.Subject] = []
   found = 0
+  progress = tqdm.tqdm(total=count, desc="plausible subjects", unit="", leave=False, disable=count <= _BLOCK)
   for block in range(1 + int(count / (_BLOCK * _LEAST_SHARE))):
     drawn = change(population.draw(jax.random.fold_in(key, block), spec, _BLOCK))
     try:
@@ -111,6 +96,8 @@ def draw(
       drawn = jax.tree.map(lambda x, rows=rows: x[rows], drawn)
     kept.append(drawn)
     found += drawn.age.shape[0]
+    progress.update(drawn.age.shape[0])
     if found >= count:
+      progress.close()
       return jax.tree.map(lambda *parts: np.concatenate([np.asarray(p) for p in parts])[:count], *kept)
   raise InputError(f"{spec}: fewer than {100 * _LEAST_SHARE:g} % of its subjects are plausible; set plausible=False")

@@ -33,7 +33,7 @@ class Subject(NamedTuple):
   length_scale: jax.Array  # ascending aorta and arch
   body_scale: jax.Array  # lengths and radii of all arteries
   compliance_scale: jax.Array  # peripheral
-  reflection: jax.Array  # of fast waves at the terminals
+  reflection: jax.Array  # Γ of fast waves at the terminals; less where R₁ reaches 0.9 R
   muscular_stiffness: jax.Array  # Eh/r₀ of the limb arteries, relative to rest
   muscular_radius: jax.Array  # relative to rest
   viscosity_scale: jax.Array  # of the wall
@@ -58,7 +58,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {
   "length_scale": (0.3, 3),
   "body_scale": (0.2, 2),
   "compliance_scale": (0.02, 5),
-  "reflection": (-0.5, 0.8),
+  "reflection": (-0.5, 0.65),
   "muscular_stiffness": (0.2, 5),
   "muscular_radius": (0.5, 2),
   "viscosity_scale": (0, 10),
@@ -180,8 +180,8 @@ def draw(key: jax.Array, spec: clinics.Population, count: int) -> Subject:
   mean_pressure = P_OUT_MMHG + dilates("resistance") * (resting - P_OUT_MMHG)
   # Ejection time: Weissler 1961; time to peak flow: Kamimura 2016; regurgitant volume: Charlton 2019, as a lognormal
   # of its mean 0.73 and SD 0.63 ml, since no volume is negative.
-  lvet = 0.282 + 0.0011 * (sv - sv_mean) - 0.0009 * (hr - hr_mean) + 0.0233 * next(z)
   hr, sv = hr + spec.hr_shift_bpm, sv * spec.sv_scale
+  lvet = 0.282 + 0.0011 * (sv - sv_mean) - 0.0009 * (hr - hr_mean) + 0.0233 * next(z)
   lvet = jnp.minimum(lvet, _MAX_LVET_SHARE * 60 / hr)
   t_peak = (0.079 + 0.011 * next(z)) * lvet / 0.282
   log_sd = np.sqrt(np.log(1 + (0.63 / 0.73) ** 2))

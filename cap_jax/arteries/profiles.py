@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cap_jax.arteries import cohort, heart, network, population, terminals, wall, waves
+from cap_jax.arteries import cohort, heart, network, population, wall, waves
 from cap_jax.arteries.terminals import MMHG_PA
 
 ML_M3 = cohort.ML_M3
@@ -25,17 +25,7 @@ class Profiles(NamedTuple):
   ppg: jax.Array
 
 
-def _steady(subject: population.Subject) -> tuple[jax.Array, jax.Array]:
-  """(artery,) steady resistances and (terminal,) conductances of one subject."""
-  net = network.pwdb_network()
-  model = cohort.make_model(net, subject)
-  piece = waves.poiseuille_resistance(model.physics, model.pieces, model.transmural_pa)
-  arteries = len(network.read_table().number)
-  return jax.ops.segment_sum(piece, net.artery, arteries), 1 / (model.load.r1 + model.load.r2)
-
-
-def _one(subject: population.Subject, share_a: jax.Array, samples: int, harmonics: int) -> Profiles:
-  """One subject; `share_a` are its `terminals.flow_shares`, since steady flow needs more digits than waves."""
+def _one(subject: population.Subject, samples: int, harmonics: int) -> Profiles:
   net = network.pwdb_network()
   model = cohort.make_model(net, subject)
   omega_k = 2 * jnp.pi * subject.hr_bpm / 60 * jnp.arange(harmonics + 1)
@@ -49,7 +39,6 @@ def _one(subject: population.Subject, share_a: jax.Array, samples: int, harmonic
   k3 = wall.solve_k3(rest.radius_in_m, rest.radius_out_m, rest.length_m, subject.pwv_m_s, model.physics.rho)
   rows = net.artery[net.site_piece]
   where = np.array([fraction for _, fraction in network.PWDB_SITES.values()], dtype=np.float32)
-  q_pk = q_pk.at[:, 0].set(share_a[rows] * inflow_k[0] * ML_M3)
 
   def at_sites(inlet: jax.Array, outlet: jax.Array) -> jax.Array:
     return inlet[rows] * (1 - where) + outlet[rows] * where
@@ -76,14 +65,9 @@ def _one(subject: population.Subject, share_a: jax.Array, samples: int, harmonic
   return Profiles(p_pt, q_pt / a_pt, a_pt, (v_pt - low) / (high - low))
 
 
-@functools.partial(jax.jit, static_argnames="chunk")
-def _steadies(subjects: population.Subject, chunk: int):
-  return jax.lax.map(_steady, subjects, batch_size=chunk)
-
-
 @functools.partial(jax.jit, static_argnames=("samples", "harmonics", "chunk"))
-def _profiles(subjects: population.Subject, share_sa: jax.Array, samples: int, harmonics: int, chunk: int) -> Profiles:
-  return jax.lax.map(lambda args: _one(args[0], args[1], samples, harmonics), (subjects, share_sa), batch_size=chunk)
+def _profiles(subjects: population.Subject, samples: int, harmonics: int, chunk: int) -> Profiles:
+  return jax.lax.map(lambda subject: _one(subject, samples, harmonics), subjects, batch_size=chunk)
 
 
 def profiles(subjects: population.Subject, samples: int = 256, harmonics: int = 40, chunk: int = 32) -> Profiles:
@@ -93,6 +77,4 @@ def profiles(subjects: population.Subject, samples: int = 256, harmonics: int = 
     InputError: a parameter is outside `population.LIMITS`, or too few samples for the harmonics.
   """
   cohort.check(subjects, samples, harmonics, chunk)
-  resistance_sa, at_terminals_sw = (np.asarray(x, dtype=float) for x in _steadies(subjects, chunk))
-  share_sa = terminals.flow_shares(1 / resistance_sa, at_terminals_sw).astype(np.float32)
-  return _profiles(subjects, share_sa, samples, harmonics, chunk)
+  return _profiles(subjects, samples, harmonics, chunk)

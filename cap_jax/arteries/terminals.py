@@ -49,42 +49,29 @@ def _membership(net: network.Network) -> np.ndarray:
   return member.astype(np.float32)
 
 
-def flow_shares(conductance: np.ndarray, at_terminals: np.ndarray) -> np.ndarray:
-  """Share of the cardiac output that flows steadily through each of the 116 arteries, signed.
-
-  Nodal analysis in double precision: in the large arteries flow is a small difference of pressures.
-
-  Args:
-    conductance: (…, artery) [m³/(s·Pa)].
-    at_terminals: (…, terminal).
-  """
-  net, table = network.reference_network(), network.read_table()
-  nodes = {node: k for k, node in enumerate(sorted({*table.node_in.tolist(), *table.node_out.tolist()}))}
-  start, end = (np.array([nodes[n] for n in ends.tolist()]) for ends in (table.node_in, table.node_out))
-  matrix = np.zeros((*conductance.shape[:-1], len(nodes), len(nodes)))
-  for k in range(len(start)):
-    matrix[..., start[k], start[k]] += conductance[..., k]
-    matrix[..., end[k], end[k]] += conductance[..., k]
-    matrix[..., start[k], end[k]] -= conductance[..., k]
-    matrix[..., end[k], start[k]] -= conductance[..., k]
-  for k, row in enumerate(net.terminal):
-    matrix[..., end[row], end[row]] += at_terminals[..., k]
-  source = np.zeros((*conductance.shape[:-1], len(nodes), 1))
-  source[..., nodes[1], 0] = 1.0
-  pressure = np.linalg.solve(matrix, source)[..., 0]
-  return conductance * (pressure[..., start] - pressure[..., end])
-
-
 @functools.cache
-def reference_flow_shares() -> np.ndarray:
-  """(artery,) `flow_shares` of the reference radii and the reference beds."""
+def flow_shares() -> np.ndarray:
+  """(artery,) share of the cardiac output that flows steadily through each artery, signed, in the reference network.
+
+  Nodal analysis of the reference radii with the reference beds, in double precision.
+  """
   net, table = network.reference_network(), network.read_table()
   member = _membership(net).astype(float)
   area = table.radius_out_m[net.terminal] ** 2
   bed_pa = np.array([r for _, r, _ in _BEDS]) * MMHG_PA * 1e6
   radius = (table.radius_in_m + table.radius_out_m) / 2
-  at_terminals = area / (member.T @ (member @ area)) / (member.T @ bed_pa)
-  return flow_shares(np.pi * radius**4 / (8 * waves.MU * table.length_m), at_terminals)
+  conductance = np.pi * radius**4 / (8 * waves.MU * table.length_m)
+  nodes = {node: k for k, node in enumerate(sorted({*table.node_in.tolist(), *table.node_out.tolist()}))}
+  start, end = (np.array([nodes[n] for n in ends.tolist()]) for ends in (table.node_in, table.node_out))
+  matrix = np.zeros((len(nodes), len(nodes)))
+  for i, j, sign in ((start, start, 1), (end, end, 1), (start, end, -1), (end, start, -1)):
+    np.add.at(matrix, (i, j), sign * conductance)
+  out = end[net.terminal]
+  np.add.at(matrix, (out, out), area / (member.T @ (member @ area)) / (member.T @ bed_pa))
+  source = np.zeros(len(nodes))
+  source[nodes[1]] = 1.0
+  pressure = np.linalg.solve(matrix, source)
+  return conductance * (pressure[start] - pressure[end])
 
 
 def network_resistance(
@@ -95,7 +82,7 @@ def network_resistance(
   The power lost in the arteries, with the flow shares φ of the reference network. Of all ways to share the flow the true
   one loses least, so an error in φ counts in the second order only.
   """
-  share = reference_flow_shares()[net.artery].astype(np.float32)
+  share = flow_shares()[net.artery].astype(np.float32)
   return (share**2 * waves.poiseuille_resistance(physics, pieces, transmural_pa)).sum()
 
 

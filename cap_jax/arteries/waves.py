@@ -184,13 +184,18 @@ def respond(
   ground_nk = parts[net.ground_parts].sum(1)
   y_ek = _SCALE * jnp.concatenate([series_pk, ground_nk])
   y_root_k, v_pk = elimination.solve(net.schedule, y_ek)
-  h_pk, other_pk = v_pk[: len(net.sites)], v_pk[len(net.sites) :]
+  sites = len(net.sites)
+  h_pk, other_pk, end_wk = v_pk[:sites], v_pk[sites : 2 * sites], v_pk[2 * sites :]
   if not other_pk.shape[0]:
     return Response(_SCALE / y_root_k, h_pk)
   # at its end a piece gives y (v_a − v_b) less what its own shunt takes; at its beginning it also feeds that shunt
   sign = np.where(net.site_at_end, 1.0, -1.0)[:, None].astype(np.float32)
   y_pk = sign * (series_pk[net.site_piece] * (other_pk - h_pk) - shunt_pk[net.site_piece] * h_pk)
-  return Response(_SCALE / y_root_k, h_pk, y_pk)
+  # steady flow is too small a difference of pressures for single precision in the large arteries: there it is the sum
+  # of what their terminals take
+  behind_p = net.downstream.astype(np.float32) @ (y_wk * end_wk)
+  steady = jnp.asarray(net.downstream.any(axis=1))[:, None] & (omega_k == 0)[None, :]
+  return Response(_SCALE / y_root_k, h_pk, jnp.where(steady, behind_p, y_pk))
 
 
 def piece_values(net: network.Network, at_inlet: jax.Array, at_outlet: jax.Array) -> jax.Array:

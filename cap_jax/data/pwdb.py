@@ -1,10 +1,11 @@
 """The CSV layout of the Pulse Wave Database (Charlton et al. 2019; Zenodo 3275625).
 
     PWs/csv/PWs_<Site>_<Signal>.csv   a row a subject: one beat at 500 Hz from its own foot, filled up with NaN
-    pwdb_onset_times.csv              feet, in seconds after that of the pressure at the aortic root
+    pwdb_onset_times.csv              these feet, in seconds after that of the pressure at the aortic root
     pwdb_haemod_params.csv            haemodynamic parameters
 
-Signals are P [mmHg], U [m/s], A [m²] and PPG [-]. Column names begin with a space, as there.
+Signals are P [mmHg], U [m/s], A [m²] and PPG [-]. P, U and A of a site share one clock, which starts at the foot of P,
+so that U·A is the flow; a PPG starts at its own minimum. Column names begin with a space, as there.
 """
 
 import contextlib
@@ -16,6 +17,11 @@ import numpy as np
 
 FS_HZ = 500.0
 SIGNALS = ("P", "U", "A", "PPG")
+
+
+def beat_samples(period_s: float) -> int:
+  """Samples of a beat at 500 Hz."""
+  return int(np.ceil(period_s * FS_HZ - 1e-9))
 
 
 def resample(waves: np.ndarray, foot_s: np.ndarray, period_s: float, columns: int) -> np.ndarray:
@@ -35,7 +41,7 @@ def resample(waves: np.ndarray, foot_s: np.ndarray, period_s: float, columns: in
   c_wk = np.fft.rfft(waves, axis=1)[:, : k.size] / samples
   c_wk[:, 1:] *= 2
   c_wk = c_wk * np.exp(2j * np.pi * np.outer(foot_s / period_s, k))
-  time_s = np.arange(int(np.ceil(period_s * FS_HZ - 1e-9))) / FS_HZ
+  time_s = np.arange(beat_samples(period_s)) / FS_HZ
   turns_kt = np.exp(2j * np.pi * np.outer(k, time_s / period_s))
   found = np.full((waves.shape[0], columns), np.nan)
   found[:, : time_s.size] = c_wk.real @ turns_kt.real - c_wk.imag @ turns_kt.imag
@@ -80,7 +86,7 @@ class Writer:
   def write(
     self,
     waves: Mapping[str, np.ndarray],
-    feet_s: Mapping[str, np.ndarray],
+    foot_s: np.ndarray,
     period_s: np.ndarray,
     parameters: Mapping[str, np.ndarray],
   ) -> None:
@@ -88,7 +94,7 @@ class Writer:
 
     Args:
       waves: signal → (subject, site, time), one period each.
-      feet_s: signal → (subject, site) time of the foot within the period [s].
+      foot_s: (subject, site) time of the foot of the pressure within the period [s].
       period_s: (subject,).
       parameters: name → (subject,), the same names each time.
     """
@@ -96,12 +102,10 @@ class Writer:
       self._parameters = self._open(os.path.join(self._folder, "pwdb_haemod_params.csv"), list(parameters))
     count = period_s.size
     numbers = range(self._next, self._next + count)
-    root = feet_s["P"][:, :1]
-    delays = np.stack([(feet_s[signal] - root) % period_s[:, None] for signal in SIGNALS], axis=2)
-    # what leads the root by a little is not late by almost a beat
-    delays = np.where(delays > 0.8 * period_s[:, None, None], delays - period_s[:, None, None], delays)
+    least_s = waves["PPG"].argmin(-1) / waves["PPG"].shape[-1] * period_s[:, None]
+    feet = np.stack([foot_s if signal != "PPG" else least_s for signal in SIGNALS])
+    delays = np.moveaxis((feet - foot_s[None, :, :1]) % period_s[None, :, None], 0, -1)
     stacked = np.stack([waves[signal] for signal in SIGNALS])
-    feet = np.stack([feet_s[signal] for signal in SIGNALS])
     lines: dict[tuple[str, str], list[str]] = {name: [] for name in self._waves}
     for s in range(count):
       rows = resample(stacked[:, s].reshape(-1, stacked.shape[-1]), feet[:, s].ravel(), period_s[s], self._columns)

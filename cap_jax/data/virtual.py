@@ -38,7 +38,9 @@ def _chains(key: jax.Array, device: clinics.Device, count: int) -> sensors.Chain
   """(subject,) devices: one for all, or each subject's own."""
   if device.scope == "device":
     return jax.tree.map(lambda x: np.full(count, x), sensors.draw_chain(key, device))
-  return jax.tree.map(np.asarray, jax.vmap(lambda k: sensors.draw_chain(k, device))(jax.random.split(key, count)))
+  # a key a subject, whatever their number
+  keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(np.arange(count))
+  return jax.tree.map(np.asarray, jax.vmap(lambda k: sensors.draw_chain(k, device))(keys))
 
 
 def load(
@@ -54,8 +56,8 @@ def load(
   Raises:
     InputError: a value of the clinic or its population cannot be.
   """
-  subject_key, wave_key = jax.random.split(jax.random.key(clinic.seed))
-  device_key, oximeter_key = jax.random.split(jax.random.fold_in(wave_key, clinic.subjects))
+  clinics.check(clinic)
+  subject_key, wave_key, device_key, oximeter_key = jax.random.split(jax.random.key(clinic.seed), 4)
   subjects = plausibility.draw(subject_key, clinic.population, clinic.subjects)
   chains = (
     _chains(device_key, clinic.device, clinic.subjects),

@@ -89,6 +89,8 @@ def check(study: config.Study) -> None:
       raise InputError(f"{name}={values}: names a value twice")
   if study.cohort_seed < 0 or min(study.seeds) < 0:
     raise InputError(f"seeds={study.seeds}, cohort_seed={study.cohort_seed}: must be 0 or more")
+  if study.cohort_seed >= 2**31:
+    raise InputError(f"cohort_seed={study.cohort_seed}: must be less than {2**31}")
   if max(study.n_target) > study.labelled_subjects or min(study.n_target) < 1:
     raise InputError(f"n_target={study.n_target}: must be 1 to {study.labelled_subjects} labelled subjects")
   for name in ("pretrain", "scratch", "transfer"):

@@ -56,19 +56,32 @@ def find_feet(p_t: np.ndarray, fs_hz: float) -> np.ndarray:
   return np.array(feet, dtype=int)
 
 
+def whole_beats(p_t: np.ndarray, fs_hz: float) -> np.ndarray:
+  """Feet from the first to the last, of a record that may be as short as one beat.
+
+  A record with fewer than two feet is taken as whole beats that repeat: the feet are then those of its second round, which
+  lie beyond its end. None if there is no beat in it.
+  """
+  feet = find_feet(p_t, fs_hz)
+  if len(feet) >= 2:
+    return feet
+  around = find_feet(np.tile(p_t, 3), fs_hz)
+  second = around[(around >= p_t.size) & (around < 2 * p_t.size)]
+  return np.append(second, second[:1] + p_t.size)
+
+
 def ensemble(x_t: np.ndarray, feet: np.ndarray, samples: int) -> np.ndarray:
-  """(samples,) mean beat: the beats between successive feet, each stretched to one period; one beat if there is no foot.
+  """(samples,) mean beat: the beats between successive feet, each stretched to one period.
 
   Args:
     x_t: (time,) any wave on the clock of the feet.
-    feet: (beat + 1,) increasing indices; with fewer than two the whole wave is one beat.
+    feet: (beat + 1,) increasing indices, of `whole_beats`; beyond its end the wave repeats.
     samples: of the result.
   """
-  ends = feet if len(feet) >= 2 else np.array([0, len(x_t)])
   turn = np.arange(samples) / samples
-  around = np.append(x_t, x_t[0])
+  around = np.tile(x_t, 3)
   index = np.arange(len(around))
-  return np.mean([np.interp(a + turn * (b - a), index, around) for a, b in itertools.pairwise(ends)], axis=0)
+  return np.mean([np.interp(a + turn * (b - a), index, around) for a, b in itertools.pairwise(feet)], axis=0)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -136,8 +136,12 @@ def test_bad_settings_are_refused(subjects):
     cohort.beats(subjects, samples=64)
   with pytest.raises(InputError, match="chunk=0: must be 1 or more"):
     cohort.beats(subjects, chunk=0)
-  with pytest.raises(InputError, match="must be 4 s or more in a whole number of samples"):
+  with pytest.raises(InputError, match="must be 4 s or more at 10 Hz or more, in a whole number"):
     cohort.records(jax.random.key(0), subjects, 8.001, 125.0, QUIET)
+  with pytest.raises(InputError, match="fs_hz=inf: must be 4 s or more at 10 Hz"):
+    cohort.records(jax.random.key(0), subjects, 8.0, np.inf, QUIET)
+  with pytest.raises(InputError, match=r"must have the shape \(subject,\), one subject at least"):
+    cohort.beats(jax.tree.map(lambda x: x[0], subjects))
 
 
 SHARDED = """

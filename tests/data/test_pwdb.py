@@ -25,16 +25,15 @@ def test_resample_begins_at_the_foot_and_ends_with_the_beat():
 @pytest.fixture
 def folder(tmp_path):
   turn, period = np.arange(128) / 128, np.array([0.83, 0.61, 0.9])
-  waves, feet = {}, {}
-  for number, signal in enumerate(pwdb.SIGNALS):
-    waves[signal] = np.stack([[wave(turn - 0.01 * number), wave(turn - 0.1)]] * 3) + 3
-    feet[signal] = np.full((3, 2), 0.05) + np.array([0.0, 0.07])
-  feet["U"][:, 0] -= 0.002  # the velocity leads the pressure a little
+  waves = {
+    signal: np.stack([[wave(turn - 0.01 * number), wave(turn - 0.1)]] * 3) + 3
+    for number, signal in enumerate(pwdb.SIGNALS)
+  }
+  feet = np.full((3, 2), 0.05) + np.array([0.0, 0.07])
   with pwdb.Writer(str(tmp_path), SITES, 450) as writer:
-    parts = ({k: v[:2] for k, v in waves.items()}, {k: v[:2] for k, v in feet.items()})
-    writer.write(*parts, period[:2], {"age [years]": np.array([40.0, 50.0]), "HR [bpm]": 60 / period[:2]})
-    parts = ({k: v[2:] for k, v in waves.items()}, {k: v[2:] for k, v in feet.items()})
-    writer.write(*parts, period[2:], {"age [years]": np.array([60.0]), "HR [bpm]": 60 / period[2:]})
+    for part, age in ((slice(0, 2), [40.0, 50.0]), (slice(2, 3), [60.0])):
+      some = {k: v[part] for k, v in waves.items()}
+      writer.write(some, feet[part], period[part], {"age [years]": np.array(age), "HR [bpm]": 60 / period[part]})
   return tmp_path
 
 
@@ -63,8 +62,26 @@ def test_values_are_read_back_subject_by_subject(folder):
   np.testing.assert_allclose(np.nanmax(ppg, axis=1), 1, atol=1e-9)
 
 
-def test_onsets_are_relative_to_the_root_and_may_lead_it(folder):
+def read(folder, site, signal):
+  table = pd.read_csv(folder / "PWs" / "csv" / f"PWs_{site}_{signal}.csv", skipinitialspace=True)
+  return table.iloc[0, 1:].to_numpy(dtype=float)
+
+
+def test_pressure_velocity_and_area_of_a_site_share_one_clock(folder):
+  time = np.arange(415) / 500
+  for number, signal in enumerate(("P", "U", "A")):
+    # from the foot of the pressure on, whatever the signal's own
+    np.testing.assert_allclose(
+      read(folder, "AorticRoot", signal)[:415], wave((0.05 + time) / 0.83 - 0.01 * number) + 3, atol=1e-4
+    )
+  ppg = read(folder, "AorticRoot", "PPG")
+  assert np.nanargmin(ppg) in (0, 414)  # a PPG from its own least value
+
+
+def test_onsets_are_relative_to_the_root(folder):
   table = pd.read_csv(folder / "pwdb_onset_times.csv", skipinitialspace=True, index_col=0)
-  np.testing.assert_allclose(table["AorticRoot_P"], 0, atol=1e-9)
-  np.testing.assert_allclose(table["Radial_P"], 0.07, atol=1e-6)
-  np.testing.assert_allclose(table["AorticRoot_U"], -0.002, atol=1e-6)
+  for signal in ("P", "U", "A"):
+    np.testing.assert_allclose(table[f"AorticRoot_{signal}"], 0, atol=1e-9)
+    np.testing.assert_allclose(table[f"Radial_{signal}"], 0.07, atol=1e-6)
+  assert (table["Radial_PPG"] >= 0).all()
+  assert (table["Radial_PPG"] != 0.07).all()

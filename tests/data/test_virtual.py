@@ -7,6 +7,7 @@ import pytest
 
 from cap_jax import clinics
 from cap_jax.data import virtual
+from cap_jax.types import InputError
 
 
 def test_virtual_clinic_sees_its_subjects_through_its_device():
@@ -75,3 +76,34 @@ def test_plain_oximeter_gives_a_normalised_wave():
   assert found[0].units["ppg"] == "1"
   assert np.nanmin(found[0].signals["ppg"]) == 0
   assert np.nanmax(found[0].signals["ppg"]) == 1
+
+
+def test_a_clinics_device_does_not_depend_on_its_size():
+  device = dataclasses.replace(clinics.CATHETER, noise=0.0)
+  few, more = (virtual.load(clinics.Clinic("c", n, 8.0, device=device, seed=4)) for n in (2, 3))
+  np.testing.assert_allclose(few[1].signals["radial"], more[1].signals["radial"], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+  ("change", "said"),
+  [
+    ({"subjects": 0}, "Clinic.subjects=0: must be 1 to"),
+    ({"seed": 2**40}, "Clinic.seed="),
+    ({"device": clinics.Device(natural_hz=(0.0, 0.0))}, r"Device.natural_hz=\(0.0, 0.0\): must rise within 1 to 1000"),
+    ({"device": clinics.Device(damping=(0.4, 0.1))}, "Device.damping=.*must rise within"),
+    ({"device": clinics.Device(noise=float("nan"))}, "Device.noise=nan: must be 0 to 1000"),
+    ({"device": clinics.Device(bits=-3)}, "Device.bits=-3: must be 0 to 32"),
+    ({"device": clinics.Device("clinic")}, "Device.scope=clinic: must be device or subject"),
+    ({"device": clinics.Device(cuff=clinics.Cuff(sbp_sd_mmhg=-1.0))}, "Cuff.sbp_sd_mmhg=-1.0: must be 0 to 50"),
+    ({"rhythm": clinics.Rhythm(ectopic_share=2.0)}, "Rhythm.ectopic_share=2.0: must be 0 to 0.14"),
+    ({"rhythm": clinics.Rhythm(breathing_min_hz=0.5)}, "Rhythm.breathing_min_hz=0.5: must be at most 0.3"),
+  ],
+)
+def test_clinics_that_cannot_be_are_refused(change, said):
+  with pytest.raises(InputError, match=said):
+    virtual.load(dataclasses.replace(clinics.Clinic("c", 2, 8.0), **change))
+
+
+def test_every_scenario_can_be():
+  for scenario in clinics.SCENARIOS.values():
+    clinics.check(clinics.Clinic("c", 2, 8.0, scenario.population, scenario.device, scenario.oximeter, scenario.rhythm))

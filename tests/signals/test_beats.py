@@ -57,3 +57,20 @@ def test_pressures_by_hand():
   np.testing.assert_allclose(found.diastolic, [70, 60])
   np.testing.assert_allclose(found.pulse, [50, 40])
   np.testing.assert_allclose(found.mean, [90, 250 / 3])
+
+
+@pytest.mark.parametrize(("beats_in_it", "turned"), [(1, 0.0), (1, 0.4), (2, 0.0), (2, 0.3), (5, 0.1)])
+def test_whole_beats_of_short_records(waves, beats_in_it, turned):
+  p_t = waves[1]["aortic_root"][1]
+  feet = beats.find_feet(p_t, 125.0)
+  one = p_t[feet[3] : feet[4]]
+  short = np.roll(np.tile(one, beats_in_it), round(turned * one.size))
+  found = beats.whole_beats(short, 125.0)
+  np.testing.assert_allclose(np.diff(found), one.size, atol=1)
+  mean = beats.ensemble(short, found, 100)
+  assert mean.argmin() in (0, 99, 98, 1)
+  assert mean.max() == pytest.approx(one.max(), abs=1.0)
+
+
+def test_no_whole_beat_in_a_level():
+  assert beats.whole_beats(np.full(200, 90.0), 125.0).size == 0
