@@ -2,6 +2,8 @@
 
 import os
 import pathlib
+import shutil
+import tempfile
 
 import jax
 import pytest
@@ -9,6 +11,19 @@ import pytest
 from cap_jax import config
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+_CACHE = pytest.StashKey[str]()
+
+
+def pytest_configure(config):
+  """One compilation cache for the run: workers and commands compile the same programs. Set before the workers start."""
+  if not hasattr(config, "workerinput") and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    config.stash[_CACHE] = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="cap_jax-tests-")
+    jax.config.update("jax_compilation_cache_dir", config.stash[_CACHE])
+
+
+def pytest_unconfigure(config):
+  if _CACHE in config.stash:
+    shutil.rmtree(config.stash[_CACHE], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ systole: in the reference population n + 1 raises the augmentation index by 14 p
 import jax
 import jax.numpy as jnp
 
-# PWDB gives the volume, not the time: a choice. At 25 ms 94 % of the aortic waves have an incisura, at 35 ms 75 %.
+# PWDB gives the volume, not the time: a choice. At 25 ms nine of ten aortic waves have an incisura, at 35 ms three of four.
 REGURGITATION_S = 0.025
 
 

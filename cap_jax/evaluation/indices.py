@@ -4,10 +4,9 @@ Augmentation follows Murgo et al. 1980 (Circulation 62, 105) and Kelly et al. 19
 wave shows as an inflection P_i of the systolic wave. Before the peak (types A and B) the augmentation pressure is
 P_peak − P_i, after it (type C) P_i − P_peak, which is negative.
 
-The inflection is looked for in a wave of 10 Hz bandwidth, about that of the synthesised waves on which the published
-normal values rest (the aortic transfer functions in clinical use end there). On the virtual cohort this bandwidth meets
-McEniery's augmentation *and* his times to the reflection; with 25 Hz the detector finds the corners of ejection instead,
-40 ms earlier, and twice the augmentation.
+The inflection is looked for in a wave of 10 Hz bandwidth, a choice: published normal values rest on synthesised waves,
+whose bandwidth is not given. On the virtual cohort it meets McEniery's augmentation *and* his times to the reflection,
+two numbers by one choice; with 25 Hz the detector finds the corners of ejection instead, and an index 30 points higher.
 """
 
 from typing import NamedTuple
