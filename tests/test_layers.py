@@ -5,7 +5,7 @@ import pathlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 LAYERS = (
-  ("types", "config", "clinics", "files"),
+  ("types", "config", "clinics", "clinic_limits", "files"),
   ("signals", "models", "arteries"),
   ("losses", "data"),
   ("baselines", "transfer"),

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import tqdm
 
-from cap_jax import clinics
+from cap_jax import clinic_limits, clinics
 from cap_jax.arteries import cohort, plausibility, sensors
 from cap_jax.data import recordings
 
@@ -56,7 +56,7 @@ def load(
   Raises:
     InputError: a value of the clinic or its population cannot be.
   """
-  clinics.check(clinic)
+  clinic_limits.check(clinic)
   subject_key, wave_key, device_key, oximeter_key = jax.random.split(jax.random.key(clinic.seed), 4)
   subjects = plausibility.draw(subject_key, clinic.population, clinic.subjects)
   chains = (

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cap_jax import clinics
+from cap_jax import clinic_limits, clinics
 from cap_jax.arteries import cohort, network, plausibility, population, wall, waves
 from cap_jax.types import InputError
 
@@ -84,7 +84,7 @@ def test_vasodilation_slows_the_arm_and_lowers_the_pressure(subject):
 
 def test_every_population_draws_subjects_that_can_be():
   for spec in clinics.POPULATIONS.values():
-    clinics.check(spec)
+    clinic_limits.check(spec)
     population.check(population.draw(jax.random.key(3), spec, 2000))
 
 

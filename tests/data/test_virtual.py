@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cap_jax import clinics
+from cap_jax import clinic_limits, clinics
 from cap_jax.data import virtual
 from cap_jax.types import InputError
 
@@ -106,4 +106,6 @@ def test_clinics_that_cannot_be_are_refused(change, said):
 
 def test_every_scenario_can_be():
   for scenario in clinics.SCENARIOS.values():
-    clinics.check(clinics.Clinic("c", 2, 8.0, scenario.population, scenario.device, scenario.oximeter, scenario.rhythm))
+    clinic_limits.check(
+      clinics.Clinic("c", 2, 8.0, scenario.population, scenario.device, scenario.oximeter, scenario.rhythm)
+    )
