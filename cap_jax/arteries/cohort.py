@@ -42,6 +42,7 @@ class Model(NamedTuple):
   pieces: waves.Pieces
   load: waves.Terminals
   transmural_pa: jax.Array
+  k3_pa: jax.Array
 
 
 def make_model(net: network.Network, subject: population.Subject) -> Model:
@@ -62,7 +63,7 @@ def make_model(net: network.Network, subject: population.Subject) -> Model:
   load = terminals.make_terminals(
     net, now.radius_out_m, at_outlet, total - inside, subject.compliance_scale, subject.reflection, physics.rho
   )
-  return Model(physics, pieces, load, transmural)
+  return Model(physics, pieces, load, transmural, k3)
 
 
 _DIAMETERS = {
@@ -88,19 +89,18 @@ def derived(subjects: population.Subject) -> dict[str, jax.Array]:
     net = network.reference_network()
     model = make_model(net, subject)
     rest, now = population.resting_geometry(subject), population.geometry(subject)
-    k3 = wall.solve_k3(rest.radius_in_m, rest.radius_out_m, rest.length_m, subject.pwv_m_s, model.physics.rho)
     pieces = model.pieces
     area = wall.operating_area(pieces.radius_m, pieces.eh_over_r_pa, model.transmural_pa)
     stored = (wall.compliance(pieces.radius_m, pieces.eh_over_r_pa, area) * pieces.length_m).sum() + model.load.c.sum()
     found = {
       "co_l_min": subject.sv_ml * subject.hr_bpm / 1000,
       "resistance_mmhg_s_ml": (subject.map_mmhg - population.P_OUT_MMHG) / (subject.sv_ml * subject.hr_bpm / 60),
-      "k3_pa": k3,
+      "k3_pa": model.k3_pa,
       "compliance_ml_mmhg": stored * MMHG_PA / ML_M3,
     }
     for name, artery in _DIAMETERS.items():
       row = network.read_table().rows([artery])[0]
-      stiffness = wall.stiffness(rest.radius_in_m[row], k3) * now.stiffness_scale[row]
+      stiffness = wall.stiffness(rest.radius_in_m[row], model.k3_pa) * now.stiffness_scale[row]
       at_inlet = wall.operating_area(now.radius_in_m[row], stiffness, model.transmural_pa)
       found[f"diameter_{name}_mm"] = 2e3 * jnp.sqrt(at_inlet / jnp.pi)
     return found

@@ -36,7 +36,6 @@ def _one(subject: population.Subject, samples: int, harmonics: int) -> Profiles:
   p_pk, q_pk = response.h_pk * root_k, response.y_pk * root_k
 
   rest, now = population.resting_geometry(subject), population.geometry(subject)
-  k3 = wall.solve_k3(rest.radius_in_m, rest.radius_out_m, rest.length_m, subject.pwv_m_s, model.physics.rho)
   rows = net.artery[net.site_piece]
   where = np.array([fraction for _, fraction in network.PWDB_SITES.values()], dtype=np.float32)
 
@@ -44,7 +43,7 @@ def _one(subject: population.Subject, samples: int, harmonics: int) -> Profiles:
     return inlet[rows] * (1 - where) + outlet[rows] * where
 
   radius = at_sites(now.radius_in_m, now.radius_out_m)
-  stiffness = wall.stiffness(at_sites(rest.radius_in_m, rest.radius_out_m), k3) * now.stiffness_scale[rows]
+  stiffness = wall.stiffness(at_sites(rest.radius_in_m, rest.radius_out_m), model.k3_pa) * now.stiffness_scale[rows]
   area = wall.operating_area(radius, stiffness, model.transmural_pa)
   line = wall.compliance(radius, stiffness, area)
   tau = wall.relaxation_time(radius, line, area) * model.physics.viscosity

@@ -11,12 +11,12 @@ from cap_jax.evaluation import indices
 
 _SITES = tuple(network.PWDB_SITES)
 _AORTA = (1, 2, 14, 18, 27, 28, 35, 37, 39, 41)
-_TO_CAROTID = ((1, 1.0), (2, 1.0), (15, 0.5))
-_TO_FEMORAL = (*((artery, 1.0) for artery in (*_AORTA, 42, 44)), (46, 0.5))
+TO_CAROTID = ((1, 1.0), (2, 1.0), (15, 0.5))
+TO_FEMORAL = (*((artery, 1.0) for artery in (*_AORTA, 42, 44)), (46, 0.5))
 # Name, from site, to site, way there as (artery, fraction of its length), less a way that both share.
 _VELOCITIES = (
   ("PWV_a", "AorticRoot", "IliacBif", tuple((artery, 1.0) for artery in _AORTA), ()),
-  ("PWV_cf", "Carotid", "Femoral", _TO_FEMORAL, _TO_CAROTID),
+  ("PWV_cf", "Carotid", "Femoral", TO_FEMORAL, TO_CAROTID),
   ("PWV_br", "Brachial", "Radial", ((21, 0.25), (22, 1.0)), ()),
   ("PWV_fa", "Femoral", "AntTibial", ((46, 0.5), (49, 1.0)), ()),
 )
@@ -33,6 +33,13 @@ def onsets(waves: np.ndarray, period_s: np.ndarray) -> np.ndarray:
   return (feet - feet[:, :1]) % period_s[:, None]
 
 
+def way_m(subjects: population.Subject, parts: Sequence[tuple[int, float]]) -> np.ndarray:
+  """(subject,) length [m] of a way through arteries, given as number and fraction of the artery's length."""
+  length = np.asarray(jax.vmap(lambda one: population.geometry(one).length_m)(subjects))
+  rows = network.read_table().rows([artery for artery, _ in parts])
+  return (length[:, rows] * np.array([fraction for _, fraction in parts])).sum(1)
+
+
 def parameters(subjects: population.Subject, found: profiles.Profiles) -> dict[str, np.ndarray]:
   """The columns of PWDB's table of haemodynamic parameters in its order, each (subject,).
 
@@ -44,17 +51,10 @@ def parameters(subjects: population.Subject, found: profiles.Profiles) -> dict[s
   augmented = indices.augmentation(root, period_s, s.lvet_s)
   mean = {site: p[:, k].mean(1) for k, site in enumerate(_SITES)}
   foot_s = onsets(p, period_s)
-  length = np.asarray(jax.vmap(lambda one: population.geometry(one).length_m)(subjects))
-  table = network.read_table()
-
-  def way(parts: Sequence[tuple[int, float]]) -> np.ndarray:
-    rows = table.rows([artery for artery, _ in parts])
-    return (length[:, rows] * np.array([fraction for _, fraction in parts])).sum(1)
-
   speeds = {}
   for name, start, end, there, shared in _VELOCITIES:
     delay_s = (foot_s[:, _SITES.index(end)] - foot_s[:, _SITES.index(start)]) % period_s
-    speeds[f"{name} [m/s]"] = (way(there) - way(shared)) / delay_s
+    speeds[f"{name} [m/s]"] = (way_m(subjects, there) - way_m(subjects, shared)) / delay_s
 
   def diameter_mm(site: str) -> np.ndarray:
     return 2e3 * np.sqrt(np.asarray(found.a_m2)[:, _SITES.index(site)].min(1) / np.pi)
@@ -86,7 +86,7 @@ def parameters(subjects: population.Subject, found: profiles.Profiles) -> dict[s
     "dia_dta [mm]": diameter_mm("ThorAorta"),
     "dia_abda [mm]": diameter_mm("AbdAorta"),
     "dia_car [mm]": diameter_mm("Carotid"),
-    "Len [mm]": 1000 * way(((1, 1.0), (2, 1.0))),
+    "Len [mm]": 1000 * way_m(subjects, ((1, 1.0), (2, 1.0))),
     "drop fin [mmHg]": mean["AorticRoot"] - mean["Digital"],
     "drop ankle [mmHg]": mean["AorticRoot"] - mean["AntTibial"],
     "SVR [10^6 Pa s / m3]": (mean["AorticRoot"] - population.P_OUT_MMHG) / output * MMHG_PA,

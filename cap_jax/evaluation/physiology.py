@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 from cap_jax import clinics
-from cap_jax.arteries import cohort, network, plausibility, population
-from cap_jax.evaluation import indices
+from cap_jax.arteries import cohort, plausibility, population
+from cap_jax.evaluation import haemodynamics, indices
 
 DECADES = (30, 40, 50, 60, 70)
 # McEniery et al. 2005, Table 1, men, of the same eight decades as `plausibility.MCENIERY_MEN`.
@@ -71,18 +71,6 @@ class Row:
     return found
 
 
-def site_distances(subjects: population.Subject) -> np.ndarray:
-  """(subject,) way [m] of a carotid–femoral PWV between the sites of `network.SITES`: femoral less carotid."""
-  table = network.read_table()
-  length = np.asarray(jax.vmap(lambda s: population.geometry(s).length_m)(subjects))
-
-  def way(arteries: tuple[int, ...], site: str) -> np.ndarray:
-    last, fraction = network.SITES[site]
-    return length[:, table.rows(arteries)].sum(1) + fraction * length[:, table.rows([last])[0]]
-
-  return way((1, 2, 14, 18, 27, 28, 35, 37, 39, 41, 42, 44), "femoral") - way((1, 2), "carotid")
-
-
 @dataclasses.dataclass(frozen=True)
 class Variant:
   """The cohort with one thing otherwise: the population, its subjects, or the bandwidth of the augmentation."""
@@ -121,7 +109,10 @@ def quantities(
     "ap": augmented.ap_mmhg,
     "aix": augmented.aix_percent,
     "tr": 1000 * augmented.tr_s,
-    PWV: site_distances(subjects) / delay_s,
+    PWV: (
+      haemodynamics.way_m(subjects, haemodynamics.TO_FEMORAL) - haemodynamics.way_m(subjects, haemodynamics.TO_CAROTID)
+    )
+    / delay_s,
   }
 
 

@@ -83,9 +83,15 @@ def test_vasodilation_slows_the_arm_and_lowers_the_pressure(subject):
 
 
 def test_every_population_draws_subjects_that_can_be():
-  for spec in clinics.POPULATIONS.values():
+  for name, spec in clinics.POPULATIONS.items():
     clinic_limits.check(spec)
-    population.check(population.draw(jax.random.key(3), spec, 2000))
+    drawn = population.draw(jax.random.key(3), spec, 2000)
+    for field, value in drawn._asdict().items():
+      low, high = population.LIMITS[field]
+      assert low <= float(value.min()) <= float(value.max()) <= high, (name, field)
+    assert float(drawn.age.min()) >= spec.age_min
+    assert (drawn.t_peak_s < drawn.lvet_s).all(), name
+    assert float((drawn.lvet_s * drawn.hr_bpm / 60).max()) <= 0.6 + 1e-6, name
 
 
 def test_a_faster_heart_ejects_for_a_shorter_time():

@@ -14,92 +14,79 @@ from cap_jax.arteries import cohort, heart, network, population, terminals, wall
 from cap_jax.arteries.terminals import MMHG_PA
 from cap_jax.evaluation import indices
 
+RHO, MU = 1060.0, 2.5e-3
+
+
+def exact_line(r, length, eh, transmural, w):
+  """Own and mutual admittance of a uniform tube at one frequency: cosh and sinh of the complex propagation constant."""
+  beta, a0 = 4 / 3 * np.sqrt(np.pi) * eh, np.pi * r**2
+  area = (np.sqrt(a0) + transmural * a0 / beta) ** 2
+  if w == 0:
+    return area**2 / (8 * np.pi * MU * length), area**2 / (8 * np.pi * MU * length)
+  c = 2 * a0 * np.sqrt(area) / beta
+  tau = (1e-3 / (2 * r) + 0.4) * c / (a0 * np.sqrt(area))
+  alpha = np.sqrt(area / np.pi * w * RHO / MU) * np.exp(0.75j * np.pi)
+  f10 = 2 * scipy.special.jve(1, alpha) / (alpha * scipy.special.jve(0, alpha))
+  z, y = 1j * w * RHO / (area * (1 - f10)), 1j * w * c / (1 + 1j * w * tau)
+  gamma, z0 = np.sqrt(z * y), np.sqrt(z / y)
+  return 1 / (z0 * np.tanh(gamma * length)), 1 / (z0 * np.sinh(gamma * length))
+
+
+def exact_loads(s, table, radius_out, eh, inside):
+  """(node, R₁, R₂, C) of each terminal, from the table of beds."""
+  loads, bed_r = [], sum(1 / r_bed for _, r_bed, _ in terminals._BEDS)
+  factor = ((s["map_mmhg"] - 33.2) / (s["sv_ml"] * s["hr_bpm"] / 60) - inside * 1e-6 / MMHG_PA) * bed_r
+  back = (1 + s["reflection"]) / (1 - s["reflection"])
+  for arteries, r_bed, c_bed in terminals._BEDS:
+    rows = table.rows(arteries)
+    for row, share in zip(rows, radius_out[rows] ** 2 / (radius_out[rows] ** 2).sum(), strict=True):
+      r, total = radius_out[row], r_bed / share * factor * MMHG_PA * 1e6
+      r1 = min(np.sqrt(2 / 3 * eh(r) / r * RHO) / (np.pi * r**2) * back, 0.9 * total)
+      loads.append((int(table.node_out[row]), r1, total - r1, c_bed * share * s["compliance_scale"] / (MMHG_PA * 1e6)))
+  return loads
+
 
 def dense_pressures(subject, harmonics=40):
   """Root, radial and digital spectra [mmHg per ml/s] in complex128, written from the equations alone.
 
-  Chains of exact transmission lines with cosh and sinh of the complex propagation constant and Bessel functions of
-  complex argument; nodal analysis of the whole network at each frequency.
+  Nodal analysis of the whole network at each frequency.
   """
   net, table = network.reference_network(), network.read_table()
   s = {k: float(v) for k, v in subject._asdict().items()}
   radius_in, radius_out, length, _ = (np.asarray(x, dtype=float) for x in population.geometry(subject))
-  k3 = float(wall.solve_k3(*map(jnp.asarray, (radius_in, radius_out, length)), subject.pwv_m_s, 1060.0))
-  rho, mu = 1060.0, 2.5e-3
+  k3 = float(wall.solve_k3(*map(jnp.asarray, (radius_in, radius_out, length)), subject.pwv_m_s, RHO))
 
   def eh(r):
     return (3e5 * np.exp(-1350 * r) + k3) * r
 
-  def pout(x):
-    return x * MMHG_PA
-
-  bed_r = 0.0
-  loads = {}
-  for arteries, r_bed, c_bed in terminals._BEDS:
-    bed_r += 1 / r_bed
-    areas = np.array([radius_out[table.rows([a])[0]] ** 2 for a in arteries])
-    for a, area in zip(arteries, areas, strict=True):
-      loads[a] = (r_bed * areas.sum() / area, c_bed * area / areas.sum() * s["compliance_scale"])
-  co = s["sv_ml"] * s["hr_bpm"] / 60
-  inside = cohort.make_model(net, subject)
-  inside = float(terminals.network_resistance(net, inside.physics, inside.pieces, inside.transmural_pa))
-  factor = ((s["map_mmhg"] - 33.2) / co - inside * 1e-6 / MMHG_PA) * bed_r
-
-  transmural = pout(s["map_mmhg"] - s["p_ext_mmhg"])
-  cuts = {}
-  for row, a, b in zip(net.artery, net.start, net.end, strict=True):
-    cuts.setdefault(int(row), []).append((a, b))
+  model = cohort.make_model(net, subject)
+  inside = float(terminals.network_resistance(net, model.physics, model.pieces, model.transmural_pa))
+  loads = exact_loads(s, table, radius_out, eh, inside)
+  transmural = (s["map_mmhg"] - s["p_ext_mmhg"]) * MMHG_PA
   names = {}
 
   def node(row, cut):
-    if cut == 0:
-      return names.setdefault(("n", int(table.node_in[row])), len(names))
-    if cut == 1:
-      return names.setdefault(("n", int(table.node_out[row])), len(names))
-    return names.setdefault((row, cut), len(names))
+    ends = {0.0: ("n", int(table.node_in[row])), 1.0: ("n", int(table.node_out[row]))}
+    return names.setdefault(ends.get(float(cut), (int(row), float(cut))), len(names))
 
   lines = []
-  for row, parts in cuts.items():
-    for a, b in parts:
-      r = radius_in[row] + (radius_out[row] - radius_in[row]) * (a + b) / 2
-      lines.append((node(row, a), node(row, b), r, length[row] * (b - a)))
-  root, radial = names["n", 1], names["n", 23]
-  digital = names["n", 106]
+  for row, a, b in zip(net.artery, net.start, net.end, strict=True):
+    r = radius_in[row] + (radius_out[row] - radius_in[row]) * (a + b) / 2
+    lines.append((node(row, a), node(row, b), r, length[row] * (b - a)))
+  probes = [names["n", k] for k in (1, 23, 106)]
   result = []
   for k in range(harmonics + 1):
     w = 2 * np.pi * s["hr_bpm"] / 60 * k
     y = np.zeros((len(names), len(names)), dtype=complex)
     for i, j, r, length_m in lines:
-      beta = 4 / 3 * np.sqrt(np.pi) * eh(r)
-      a0 = np.pi * r**2
-      area = (np.sqrt(a0) + transmural * a0 / beta) ** 2
-      c = 2 * a0 * np.sqrt(area) / beta
-      tau = (1e-3 / (2 * r) + 0.4) * c / (a0 * np.sqrt(area))
-      if k == 0:
-        own, mutual = area**2 / (8 * np.pi * mu * length_m), area**2 / (8 * np.pi * mu * length_m)
-      else:
-        alpha = np.sqrt(area / np.pi * w * rho / mu) * np.exp(0.75j * np.pi)
-        f10 = 2 * scipy.special.jve(1, alpha) / (alpha * scipy.special.jve(0, alpha))
-        z, yy = 1j * w * rho / (area * (1 - f10)), 1j * w * c / (1 + 1j * w * tau)
-        gamma, z0 = np.sqrt(z * yy), np.sqrt(z / yy)
-        own, mutual = 1 / (z0 * np.tanh(gamma * length_m)), 1 / (z0 * np.sinh(gamma * length_m))
-      y[i, i] += own
-      y[j, j] += own
-      y[i, j] -= mutual
-      y[j, i] -= mutual
-    for artery, (r_load, c_load) in loads.items():
-      row = table.rows([artery])[0]
-      r = radius_out[row]
-      total, c = r_load * factor * MMHG_PA * 1e6, c_load / (MMHG_PA * 1e6)
-      back = (1 + s["reflection"]) / (1 - s["reflection"])
-      r1 = min(np.sqrt(2 / 3 * eh(r) / r * rho) / (np.pi * r**2) * back, 0.9 * total)
-      z = r1 + (total - r1) / (1 + 1j * w * (total - r1) * c)
-      n = names["n", int(table.node_out[row])]
-      y[n, n] += 1 / z
+      own, mutual = exact_line(r, length_m, eh(r), transmural, w)
+      y[[i, j], [i, j]] += own
+      y[[i, j], [j, i]] -= mutual
+    for end, r1, r2, c in loads:
+      y[names["n", end], names["n", end]] += 1 / (r1 + r2 / (1 + 1j * w * r2 * c))
     source = np.zeros(len(names), dtype=complex)
-    source[root] = 1
-    v = np.linalg.solve(y, source) * 1e-6 / MMHG_PA
-    result.append((v[root], v[radial], v[digital]))
+    source[probes[0]] = 1
+    result.append(np.linalg.solve(y, source)[probes] * 1e-6 / MMHG_PA)
   return np.array(result).T
 
 

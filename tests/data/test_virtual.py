@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cap_jax import clinic_limits, clinics
-from cap_jax.data import virtual
+from cap_jax.data import recordings, virtual
 from cap_jax.types import InputError
 
 
@@ -104,8 +104,11 @@ def test_clinics_that_cannot_be_are_refused(change, said):
     virtual.load(dataclasses.replace(clinics.Clinic("c", 2, 8.0), **change))
 
 
-def test_every_scenario_can_be():
-  for scenario in clinics.SCENARIOS.values():
+def test_every_scenario_differs_from_the_source_and_can_be():
+  source = clinics.Scenario()
+  for name, scenario in clinics.SCENARIOS.items():
+    assert scenario != source, name
+    assert scenario.site in (None, *recordings.SITES), name
     clinic_limits.check(
       clinics.Clinic("c", 2, 8.0, scenario.population, scenario.device, scenario.oximeter, scenario.rhythm)
     )
