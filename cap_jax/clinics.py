@@ -196,9 +196,9 @@ class Clinic:
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
-  """A target clinic; the source is always healthy people and an ideal transducer.
+  """A clinic of the source or of the target: whom it sees, and with what.
 
-  site: where the target measures, if not at the source's site.
+  site: where it measures, if not at the site of the study.
   """
 
   population: Population = HEALTHY
@@ -220,4 +220,12 @@ SCENARIOS: dict[str, Scenario] = {
   "clinic": Scenario(
     dataclasses.replace(ELDERLY_HYPERTENSIVE, vasodilated_share=0.4), WARD_LINE, rhythm=Rhythm(ectopic_share=0.02)
   ),
+}
+
+# Where the large source records come from.
+SOURCES: dict[str, Scenario] = {
+  "healthy": Scenario(),
+  "reference": Scenario(Population()),
+  "icu": Scenario(POPULATIONS["icu"], CATHETER),
+  "wide": Scenario(POPULATIONS["wide"]),
 }

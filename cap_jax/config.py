@@ -1,6 +1,8 @@
 """Every default, once. Frozen dataclasses, plain values: they travel in checkpoints and hash as static arguments."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,20 +29,27 @@ class Windows:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-  """The network. `extractor` names f in `models.EXTRACTORS`, `head` names r in `models.HEADS`.
+  """The network. `extractor`, `head`, `adaptor` name f, r, a in the registries of `models.net`.
 
-  patch: samples per token; the window is a whole number of patches.
-  cosines: of the basis in which the head writes a wave, per two patches.
+  patch: samples per token; the window is a whole number of patches. The `tcn` has a token a sample.
+  cosines: of the basis in which the head `waveform` writes a wave, per two patches.
+  outputs: of the head `numbers`.
+  taps: of the adaptor `fir`, odd.
+  covariates: names of those that the extractor takes besides the wave.
   """
 
   extractor: str = "token_cnn"
   head: str = "waveform"
+  adaptor: str = "none"
   patch: int = 10
   channels: int = 64
   layers: int = 4
   kernel: int = 3
   head_channels: int = 64
   cosines: int = 8
+  outputs: int = 3
+  taps: int = 17
+  covariates: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,33 +67,54 @@ class Training:
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-  """A comparison of methods: a source cohort, a target clinic, few labelled target subjects.
+  """A comparison of methods: a source task on a large clinic, a target clinic, few labelled target subjects.
 
   Attributes:
-    scenario: name in `clinics.SCENARIOS`.
+    source: the source clinic, name in `clinics.SOURCES`.
+    task: what the source network learns, name in `tasks.TASKS`.
+    scenario: the target clinic, name in `clinics.SCENARIOS`.
     site: the peripheral site.
-    n_target: numbers of labelled target subjects.
+    n_target: numbers of labelled target subjects; 0 is without labels.
     seeds: each draws its own labelled subjects and initial parameters.
+    strategies: names in `transfer.STRATEGIES`, compared at every n_target that they can use.
     source_subjects, source_seconds: size of the source cohort, without `validation_subjects`.
     labelled_subjects: pool from which the labelled ones are drawn; the largest `n_target` at least.
+    unlabelled_subjects: of the target, whose peripheral waves alone are used.
     validation_subjects: of source and of target, for the choice of hyper-parameters.
     test_subjects: of the target.
     target_seconds: of record per target subject.
+    model, target_model: networks of source and target. An empty extractor of the target's is the source's whole model.
+    pretrain: training of the source network.
+    steps, batch: of every strategy alike. Rates belong to the strategy.
+    custom: strategy → field → value, fields of `transfer.strategy.Strategy` changed for this study.
   """
 
+  source: str = "healthy"
+  task: str = "waveform"
   scenario: str = "device_population"
   site: str = "radial"
-  n_target: tuple[int, ...] = (1, 5, 20)
-  seeds: tuple[int, ...] = (0, 1)
+  n_target: tuple[int, ...] = (0, 1, 5, 20)
+  seeds: tuple[int, ...] = (0,)
+  strategies: tuple[str, ...] = (
+    "scratch",
+    "feature_transfer",
+    "fine_tuning",
+    "parameter_transfer",
+    "domain_adaptation",
+    "multi_task",
+  )
   source_subjects: int = 1200
   source_seconds: float = 16.0
   labelled_subjects: int = 40
+  unlabelled_subjects: int = 100
   validation_subjects: int = 16
   test_subjects: int = 60
   target_seconds: float = 60.0
   model: Model = Model()
+  target_model: Model = Model(extractor="")
   windows: Windows = Windows()
   pretrain: Training = Training(learning_rate=2e-2)
-  scratch: Training = Training(steps=1000, learning_rate=5e-3, weight_decay=1e-2)
-  transfer: Training = Training(steps=1000, learning_rate=1e-2, weight_decay=0.1)
+  steps: int = 1000
+  batch: int = 32
   cohort_seed: int = 2024
+  custom: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)

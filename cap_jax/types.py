@@ -23,7 +23,9 @@ import jax
 Params = dict[str, Any]
 """A parameter tree whose top level is the notation of the method: {"f": θ_f, "r": θ_r}."""
 
-Batch = Mapping[str, jax.Array]
+Batch = Mapping[str, Any]
+"""A part of a batch, array by name: "x" and "y" (batch, time), "c" (batch, covariate), …; or, for a strategy's whole loss,
+stream → part and "progress", the share of the training done."""
 Metrics = dict[str, jax.Array]
 LossFn = Callable[[Params, Batch, jax.Array], tuple[jax.Array, Metrics]]
 """loss(params, batch, key) -> (scalar, metrics), pure."""

@@ -16,7 +16,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from cap_jax import config
-from cap_jax.evaluation import study as studies
+from cap_jax.evaluation import study_limits
 from cap_jax.train.loop import DivergedError
 from cap_jax.types import InputError
 
@@ -50,6 +50,8 @@ def from_config_dict(kind: type[T], mapping: Mapping[str, Any]) -> T:
       value = from_config_dict(typing.cast(type, hints[name]), value)
     elif typing.get_origin(hints[name]) is tuple:
       value = tuple(value)
+    elif isinstance(value, ConfigDict):
+      value = value.to_dict()
     values[name] = value
   return kind(**values)
 
@@ -75,7 +77,7 @@ def read_study(holder: flags.FlagHolder) -> config.Study:
   """
   try:
     study = from_config_dict(config.Study, holder.value)
-    studies.check(study)
+    study_limits.check(study)
   except InputError:
     raise
   except _CONFIG_ERRORS as error:

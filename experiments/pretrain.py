@@ -8,8 +8,8 @@ import os
 
 from absl import flags
 
-from cap_jax.evaluation import study as studies
-from cap_jax.train import checkpoint
+from cap_jax.evaluation import study_data, study_limits
+from cap_jax.train import checkpoint, runs
 from experiments import common
 
 _CONFIG = common.define_study("source cohort, model, training")
@@ -20,14 +20,14 @@ _SITE = flags.DEFINE_string("site", None, "peripheral site that the network read
 def main() -> None:
   study = common.read_study(_CONFIG)
   study = dataclasses.replace(study, site=_SITE.value or study.site)
-  studies.check(study)
+  study_limits.check(study)
   workdir = common.new_folder(common.required(_WORKDIR, "DIR"))
-  source = studies.load_source(study)
-  studies.split_of(source).save(os.path.join(workdir, "split.json"))
-  trained, fitted = studies.pretrain(study, source)
+  source = study_data.load_source(study)
+  study_data.split_of(source).save(os.path.join(workdir, "split.json"))
+  trained, fitted = runs.pretrain(study, source.training, source.validation)
   checkpoint.save(os.path.join(workdir, "checkpoint"), trained)
   print(
-    f"{study.site} → aortic root, in silico: waveform RMSE {trained.about['validation_rmse_mmhg']} mmHg on "
+    f"{study.site}, task {study.task}, in silico: RMSE {trained.about['validation_rmse_mmhg']} mmHg on "
     f"{study.validation_subjects} unseen source subjects; {study.pretrain.steps} steps in {fitted.train_s:.0f} s"
   )
   print(f"{workdir}/checkpoint")

@@ -1,6 +1,11 @@
-"""Transfers a source checkpoint to a target clinic with few labelled subjects.
+"""Transfers a source network to a target clinic.
 
-python -m experiments.transfer --strategy=feature_transfer --source=DIR/checkpoint --n_target=5 --workdir=DIR2
+  python -m experiments.transfer --strategy=feature_transfer --source=DIR/checkpoint --n_target=5 --workdir=DIR2
+  python -m experiments.transfer --strategy=domain_adaptation --source=DIR/checkpoint --target=device --workdir=DIR2
+  python -m experiments.transfer --strategy=fine_tuning --source=DIR/checkpoint --hold=f/embed,first:40% --workdir=DIR2
+  python -m experiments.transfer --config=experiments/configs/NAME.py --workdir=DIR2
+
+Without --source the source network is trained first, as the config says, and saved too.
 """
 
 import dataclasses
@@ -8,52 +13,102 @@ import os
 
 from absl import flags
 
+from cap_jax import config
 from cap_jax.data import splits
-from cap_jax.evaluation import errors
-from cap_jax.evaluation import study as studies
+from cap_jax.evaluation import errors, study_data, study_limits
 from cap_jax.report import tables
-from cap_jax.train import checkpoint, loop
-from cap_jax.transfer import STRATEGIES
+from cap_jax.train import checkpoint, loop, runs
+from cap_jax.transfer import STRATEGIES, find
+from cap_jax.types import InputError
 from experiments import common
 
-_CONFIG = common.define_study("target clinic and training")
-_STRATEGY = flags.DEFINE_enum("strategy", "feature_transfer", list(STRATEGIES), "how to transfer")
+_CONFIG = common.define_study("source, target and training")
+_STRATEGY = flags.DEFINE_enum("strategy", None, list(STRATEGIES), "how to transfer (default: the config's first)")
 _SOURCE = flags.DEFINE_string("source", None, "checkpoint folder of the source network")
-_N_TARGET = flags.DEFINE_integer("n_target", 5, "labelled target subjects")
+_TARGET = flags.DEFINE_string("target", None, "scenario of the target clinic (default: the config's)")
+_N_TARGET = flags.DEFINE_integer("n_target", None, "labelled target subjects (default: the config's last)")
 _SEED = flags.DEFINE_integer("seed", 0, "draws the labelled subjects and the fresh parameters")
+_TAKE = flags.DEFINE_list("take", None, "path prefixes taken from the source, instead of the strategy's")
+_HOLD = flags.DEFINE_list("hold", None, "what is held: paths, first:N, last:N%, auto; instead of the strategy's stages")
+_LOSS = flags.DEFINE_list("loss", None, "terms NAME:WEIGHT[:SCHEDULE], instead of the strategy's loss")
 _WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the checkpoint")
 
 
-def main() -> None:
-  source = checkpoint.load(common.required(_SOURCE, "DIR/checkpoint"))
+def _terms() -> tuple[tuple, ...]:
+  found = []
+  for word in _LOSS.value:
+    name, *rest = word.split(":")
+    try:
+      found.append((name, float(rest[0]) if rest else 1.0, *rest[1:2]))
+    except ValueError:
+      raise InputError(f"--loss={word}: the weight must be a number, as in mmd:0.1:ramp") from None
+  return tuple(found)
+
+
+def _study(source: checkpoint.Checkpoint | None) -> tuple[config.Study, str]:
+  """The study with the flags in it, and the strategy."""
   study = common.read_study(_CONFIG)
-  # the target's network and windows are the source's
+  if source is not None:  # the target's windows, and its network if no other is named, are the source's
+    study = dataclasses.replace(
+      study,
+      site=source.site,
+      model=source.model,
+      windows=source.windows,
+      task=source.task,
+      source=source.about["source"],
+    )
+  name = _STRATEGY.value or study.strategies[0]
+  changes = dict(study.custom.get(name) or {})
+  if _TAKE.value is not None:
+    changes["take"] = tuple(_TAKE.value)
+  if _HOLD.value is not None:
+    changes["stages"] = ((tuple(_HOLD.value),),)
+  if _LOSS.value is not None:
+    changes["loss"] = _terms()
+  n_target = _N_TARGET.value
+  if n_target is None:
+    n_target = max(study.n_target) if find(name, changes).needs_labels else 0
   study = dataclasses.replace(
     study,
-    site=source.site,
-    model=source.model,
-    windows=source.windows,
-    n_target=(_N_TARGET.value,),
+    scenario=_TARGET.value or study.scenario,
+    strategies=(name,),
+    n_target=(n_target,),
     seeds=(_SEED.value,),
+    custom={name: changes},
   )
-  studies.check(study)
+  study_limits.check(study)
+  if find(name, changes).needs_labels and not n_target:
+    raise InputError(f"--n_target=0: {name} learns from labelled target subjects; give 1 or more")
+  return study, name
+
+
+def main() -> None:
+  source = checkpoint.load(_SOURCE.value) if _SOURCE.value else None
+  study, name = _study(source)
+  n_target = study.n_target[0]
   workdir = common.new_folder(common.required(_WORKDIR, "DIR"))
-  target = studies.load_target(study)
-  labelled = target.draw(_N_TARGET.value, _SEED.value)
-  split = splits.Split({"labelled": labelled.subjects, "test": target.test.subjects})
-  split.save(os.path.join(workdir, "split.json"))
-  made, fitted, report = studies.adapt(study, _STRATEGY.value, source, labelled, _SEED.value)
-  print(f"{STRATEGIES[_STRATEGY.value].equation}\n\n{tables.merge_report(report)}\n")
+  large, target = study_data.load_source(study), study_data.load_target(study)
+  split = study_data.split_of(large, target)
+  if source is None:
+    source, _ = runs.pretrain(study, large.training, large.validation)
+    checkpoint.save(os.path.join(workdir, "source"), source)
+    print(f"source, task {study.task}: {source.about}")
+  data = target.data(large, n_target, _SEED.value)
+  used = {} if data.labelled is None else {"labelled": data.labelled.subjects}
+  splits.Split({**split.parts, "target_labelled": (), **used}).save(os.path.join(workdir, "split.json"))
+  site = study_data.target_site(study)
+  made = runs.adapt(study, name, source, data, _SEED.value, site, target.validation)
+  print(f"{find(name, study.custom[name]).equation}\n\n{tables.merge_report(made.report)}\n")
+  if made.reason:
+    print(f"{made.reason}\n")
   evaluator = errors.Evaluator(target.test, study.windows)
-  scores = {}
-  for name, network in (("source network unchanged", source), (_STRATEGY.value, made)):
-    predicted = loop.predict(network.net, network.params, network.scaling, target.test.x_bt)
-    scores[name] = errors.mean_rmse(evaluator.errors(predicted))
-  checkpoint.save(os.path.join(workdir, "checkpoint"), made)
+  trained = [("source network unchanged", source)] * (source.task == "waveform") + [(name, made.checkpoint)]
   print(f"in silico, {study.scenario}: waveform RMSE on {study.test_subjects} test subjects [mmHg]")
-  for name, score in scores.items():
-    print(f"  {name:28} {score:.2f}")
-  print(f"{_N_TARGET.value} labelled subjects, {fitted.train_s:.1f} s\n{workdir}/checkpoint")
+  for label, network in trained:
+    found = evaluator.errors(loop.predict(network, target.test))
+    print(f"  {label:28} {errors.mean_rmse(found):.2f}")
+  checkpoint.save(os.path.join(workdir, "checkpoint"), made.checkpoint)
+  print(f"{n_target} labelled subjects, {made.fitted.train_s:.1f} s\n{workdir}/checkpoint")
 
 
 if __name__ == "__main__":

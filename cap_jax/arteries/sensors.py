@@ -78,6 +78,15 @@ def typical_extremes(p_t: jax.Array, fs_hz: float) -> tuple[jax.Array, jax.Array
   return windows.min(1).mean(), windows.max(1).mean()
 
 
+def read_cuff(key: jax.Array, cuff_t: jax.Array, fs_hz: float, cuff: clinics.Cuff) -> tuple[jax.Array, jax.Array]:
+  """Diastolic and systolic pressure as a cuff reads them, with its errors, new for each subject."""
+  dbp, sbp = typical_extremes(cuff_t, fs_hz)
+  z = jax.random.truncated_normal(key, -2.575, 2.575, (2,))
+  read_dbp = dbp + cuff.dbp_bias_mmhg + cuff.dbp_sd_mmhg * z[0]
+  read_sbp = sbp + cuff.sbp_bias_mmhg + cuff.sbp_sd_mmhg * z[1]
+  return read_dbp, read_dbp + jnp.maximum(read_sbp - read_dbp, _LEAST_PULSE * (sbp - dbp))
+
+
 def calibrate(key: jax.Array, x_t: jax.Array, cuff_t: jax.Array, fs_hz: float, cuff: clinics.Cuff) -> jax.Array:
   """A wave scaled so that its extremes are those that a cuff reads.
 
@@ -88,13 +97,9 @@ def calibrate(key: jax.Array, x_t: jax.Array, cuff_t: jax.Array, fs_hz: float, c
     fs_hz: sampling rate.
     cuff: bias and SD of its errors.
   """
-  dbp, sbp = typical_extremes(cuff_t, fs_hz)
   low, high = typical_extremes(x_t, fs_hz)
-  z = jax.random.truncated_normal(key, -2.575, 2.575, (2,))
-  read_dbp = dbp + cuff.dbp_bias_mmhg + cuff.dbp_sd_mmhg * z[0]
-  read_sbp = sbp + cuff.sbp_bias_mmhg + cuff.sbp_sd_mmhg * z[1]
-  pulse = jnp.maximum(read_sbp - read_dbp, _LEAST_PULSE * (sbp - dbp))
-  return read_dbp + (x_t - low) / (high - low) * pulse
+  read_dbp, read_sbp = read_cuff(key, cuff_t, fs_hz, cuff)
+  return read_dbp + (x_t - low) / (high - low) * (read_sbp - read_dbp)
 
 
 def episodes(key: jax.Array, samples: int, fs_hz: float, per_min: float, seconds: float) -> jax.Array:

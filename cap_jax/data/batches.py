@@ -1,7 +1,7 @@
 """Recordings → windows → scaled batches."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -10,17 +10,36 @@ from cap_jax.data import recordings
 from cap_jax.signals import beats, windows
 from cap_jax.types import InputError
 
+Covariates = Mapping[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Waves:
+  """Windows of the peripheral wave alone: what an unlabelled subject gives. There is no label that could leak.
+
+  x_bt: (window, time) [mmHg]; subject_b: (window,) names; covariates: name → (window,).
+  """
+
+  x_bt: np.ndarray
+  subject_b: np.ndarray
+  covariates: Covariates = dataclasses.field(default_factory=dict)
+
+  @property
+  def subjects(self) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(self.subject_b.tolist()))
+
 
 @dataclasses.dataclass(frozen=True)
 class Pairs:
-  """Windows of the peripheral wave and of the aortic one on the same clock.
+  """Windows of the peripheral wave and of the reference wave on the same clock.
 
-  x_bt, y_bt: (window, time) [mmHg]; subject_b: (window,) names.
+  x_bt, y_bt: (window, time) [mmHg]; subject_b: (window,) names; covariates: name → (window,).
   """
 
   x_bt: np.ndarray
   y_bt: np.ndarray
   subject_b: np.ndarray
+  covariates: Covariates = dataclasses.field(default_factory=dict)
 
   @property
   def subjects(self) -> tuple[str, ...]:
@@ -36,7 +55,12 @@ class Pairs:
     if missing:
       raise ValueError(f"subjects {missing[:5]} have no windows")
     rows = np.isin(self.subject_b, list(subjects))
-    return Pairs(self.x_bt[rows], self.y_bt[rows], self.subject_b[rows])
+    known = {name: value_b[rows] for name, value_b in self.covariates.items()}
+    return Pairs(self.x_bt[rows], self.y_bt[rows], self.subject_b[rows], known)
+
+  def unlabelled(self) -> Waves:
+    """The same windows without the reference."""
+    return Waves(self.x_bt, self.subject_b, self.covariates)
 
 
 def make_pairs(
@@ -49,6 +73,8 @@ def make_pairs(
       without a gap.
   """
   x, y, subject = [], [], []
+  names = set.intersection(*(set(recording.covariates) for recording in found)) if found else set()
+  known: dict[str, list[float]] = {name: [] for name in sorted(names)}
   for recording in found:
     for wanted in (site, reference):
       if wanted not in recording.signals:
@@ -65,7 +91,12 @@ def make_pairs(
     x.append(x_bt[whole])
     y.append(y_bt[whole])
     subject += [recording.subject] * len(x[-1])
-  return Pairs(np.concatenate(x).astype(np.float32), np.concatenate(y).astype(np.float32), np.array(subject))
+    for name, values in known.items():
+      values += [recording.covariates[name]] * len(x[-1])
+  covariates = {name: np.array(values, dtype=np.float32) for name, values in known.items()}
+  return Pairs(
+    np.concatenate(x).astype(np.float32), np.concatenate(y).astype(np.float32), np.array(subject), covariates
+  )
 
 
 def _repeated(
@@ -85,10 +116,14 @@ def _repeated(
 
 @dataclasses.dataclass(frozen=True)
 class Scaling:
-  """p ↦ (p − mean)/sd, one for both waves, so that a pressure stays comparable to itself."""
+  """p ↦ (p − mean)/sd, one for both waves, so that a pressure stays comparable to itself; and the same for numbers.
+
+  numbers: (name, mean, sd) of covariates and numerics.
+  """
 
   mean_mmhg: float
   sd_mmhg: float
+  numbers: tuple[tuple[str, float, float], ...] = ()
 
   def scale(self, p_mmhg: np.ndarray) -> np.ndarray:
     return ((p_mmhg - self.mean_mmhg) / self.sd_mmhg).astype(np.float32)
@@ -96,29 +131,68 @@ class Scaling:
   def unscale(self, scaled: np.ndarray) -> np.ndarray:
     return scaled * self.sd_mmhg + self.mean_mmhg
 
+  def standardise(self, known: Covariates, names: Sequence[str], count: int) -> np.ndarray:
+    """(window, name) standardised numbers; (count, 0) of no names.
 
-def fit_scaling(training: Pairs) -> Scaling:
-  """Mean and SD of the peripheral waves of the training subjects."""
-  return Scaling(float(training.x_bt.mean(dtype=np.float64)), float(training.x_bt.std(dtype=np.float64)))
+    Raises:
+      InputError: a name is not known of the windows, or was not when the scaling was fitted.
+    """
+    fitted = {name: (mean, sd) for name, mean, sd in self.numbers}
+    for name in names:
+      if name not in known or name not in fitted:
+        there = sorted(set(known) & set(fitted))
+        raise InputError(f"covariate {name!r}: not known of these windows; known are {', '.join(there) or 'none'}")
+    columns = [(known[name] - fitted[name][0]) / fitted[name][1] for name in names]
+    return np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((count, 0), np.float32)
+
+
+# A spread below this share of the mean is no spread that one could standardise by, as of one subject.
+_LEAST_SPREAD = 0.05
+
+
+def fit_scaling(training: Pairs, names: Sequence[str] = ()) -> Scaling:
+  """Mean and SD of the peripheral waves of the training subjects, and of some of their covariates.
+
+  Raises:
+    InputError: a covariate is not known of them.
+  """
+  numbers = []
+  for name in names:
+    if name not in training.covariates:
+      raise InputError(f"covariate {name!r}: unknown; choose of {', '.join(sorted(training.covariates)) or 'none'}")
+    value_b = training.covariates[name].astype(np.float64)
+    mean = float(value_b.mean())
+    numbers.append((name, mean, max(float(value_b.std()), _LEAST_SPREAD * abs(mean), 1e-6)))
+  x_bt = training.x_bt
+  return Scaling(float(x_bt.mean(dtype=np.float64)), float(x_bt.std(dtype=np.float64)), tuple(numbers))
 
 
 def stacks(
-  arrays: dict[str, np.ndarray], batch: int, steps: int, chunk: int, seed: int
-) -> Iterator[dict[str, np.ndarray]]:
-  """Batches of windows, stacked by steps: each yield holds (chunk, batch, …) arrays, and `steps / chunk` follow.
+  streams: Mapping[str, Mapping[str, np.ndarray]], batch: int, steps: int, chunk: int, seed: int
+) -> Iterator[dict[str, dict[str, np.ndarray]]]:
+  """Batches of windows of every stream, stacked by steps: each yield holds (chunk, batch, …) arrays, and `steps / chunk`
+  follow.
 
-  Windows are drawn by going through random orders of all of them, so that each is seen equally often.
+  Windows are drawn by going through random orders of all of a stream's, so that each is seen equally often. The order of
+  one stream does not depend on which others there are.
 
   Raises:
     ValueError: `steps` is not a multiple of `chunk`.
   """
   if steps % chunk:
     raise ValueError(f"{steps} steps are not a multiple of the {chunk} that run in one program")
-  rng = np.random.default_rng(seed)
-  count = len(next(iter(arrays.values())))
-  waiting = np.zeros(0, dtype=int)
+  orders = {name: _order(len(part["x"]), chunk, batch, seed + sum(name.encode())) for name, part in streams.items()}
   for _ in range(steps // chunk):
+    taken = {name: next(order) for name, order in orders.items()}
+    yield {name: {axis: array[taken[name]] for axis, array in part.items()} for name, part in streams.items()}
+
+
+def _order(count: int, chunk: int, batch: int, seed: int) -> Iterator[np.ndarray]:
+  """Rows (chunk, batch) without end."""
+  rng = np.random.default_rng(seed)
+  waiting = np.zeros(0, dtype=int)
+  while True:
     while waiting.size < chunk * batch:
       waiting = np.concatenate([waiting, rng.permutation(count)])
     rows, waiting = waiting[: chunk * batch].reshape(chunk, batch), waiting[chunk * batch :]
-    yield {name: array[rows] for name, array in arrays.items()}
+    yield rows

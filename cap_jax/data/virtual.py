@@ -12,6 +12,7 @@ from cap_jax.arteries import cohort, plausibility, sensors
 from cap_jax.data import recordings
 
 _CHUNK = 64
+_CUFF_SITE, _CUFF = "brachial", ("cuff_dbp_mmhg", "cuff_sbp_mmhg")
 
 
 @functools.partial(jax.jit, static_argnames=("clinic", "sites", "reference"))
@@ -31,7 +32,9 @@ def _waves(key, subjects, chains, clinic: clinics.Clinic, sites: tuple[str, ...]
     )
     return jax.vmap(sensors.min_max)(seen) if optical and device.cuff is None else seen
 
-  return {site: measured(number, site) for number, site in enumerate(sites)}
+  keys = jax.random.split(jax.random.fold_in(noise_key, len(recordings.SITES)), subjects.age.shape[0])
+  cuff = jax.vmap(lambda k, p_t: sensors.read_cuff(k, p_t, clinic.fs_hz, clinics.Cuff()))(keys, waves[_CUFF_SITE])
+  return {site: measured(number, site) for number, site in enumerate(sites)}, dict(zip(_CUFF, cuff, strict=True))
 
 
 def _chains(key: jax.Array, device: clinics.Device, count: int) -> sensors.Chain:
@@ -46,7 +49,7 @@ def _chains(key: jax.Array, device: clinics.Device, count: int) -> sensors.Chain
 def load(
   clinic: clinics.Clinic, sites: tuple[str, ...] = ("radial",), reference: str = "aortic_root"
 ) -> list[recordings.Recording]:
-  """Records of all the clinic's subjects.
+  """Records of all the clinic's subjects, with their parameters and what a cuff at the arm reads of them as covariates.
 
   Args:
     clinic: whom it sees, with what devices, and the seed.
@@ -75,7 +78,8 @@ def load(
     rows = np.arange(start, start + _CHUNK) % clinic.subjects
     part, devices = jax.tree.map(lambda x, rows=rows: x[rows], (subjects, chains))
     key = jax.random.fold_in(wave_key, start)
-    waves = jax.tree.map(np.asarray, _waves(key, part, devices, plain, wanted, reference))
+    waves, cuff = jax.tree.map(np.asarray, _waves(key, part, devices, plain, wanted, reference))
+    known = {**part._asdict(), **cuff}
     for k in range(min(_CHUNK, clinic.subjects - start)):
       found.append(
         recordings.Recording(
@@ -83,7 +87,7 @@ def load(
           time_s=time_s,
           signals={site: waves[site][k] for site in wanted},
           units=units,
-          covariates={name: float(value[k]) for name, value in part._asdict().items()},
+          covariates={name: float(value[k]) for name, value in known.items()},
         )
       )
       progress.update()

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from cap_jax.data import recordings
+from cap_jax.data import batches, recordings
 from cap_jax.signals import beats, filters, quality, windows
 from cap_jax.train import checkpoint, loop
 from cap_jax.types import InputError
@@ -110,6 +110,8 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
     InputError: the recording has no wave of the checkpoint's site, or no usable span.
   """
   site = trained.site
+  if trained.task != "waveform":
+    raise InputError(f"the checkpoint was trained for {trained.task}, not for the aortic wave; transfer it first")
   if site not in recording.signals:
     raise InputError(
       f"{recording.subject}: has {', '.join(recording.sites)}, the checkpoint reads {site}; "
@@ -132,7 +134,8 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
   x_bt = np.concatenate(
     [piece.wave_t[start : start + spec.samples][None] for piece in pieces for start in piece.starts]
   )
-  y_bt = loop.predict(trained.net, trained.params, trained.scaling, x_bt)
+  known = {name: np.full(len(x_bt), value, np.float32) for name, value in recording.covariates.items()}
+  y_bt = loop.predict(trained, batches.Waves(x_bt, np.full(len(x_bt), recording.subject), known))
   aortic = np.full(p_t.shape, np.nan)
   found: list[Beat] = []
   first = 0

@@ -1,8 +1,9 @@
-"""The supervised loss of the reconstruction,
+"""The supervised loss of a reconstruction,
 
-    L(θ) = mean over batch and inner time of (r(f(x; θ_f), x; θ_r) − y)²
+    L(θ) = mean over batch and inner time of w (r(f(x; θ_f), x; θ_r) − y)²
 
-in scaled units. The margin at each end of a window counts in no error, so it counts in no loss.
+in scaled units, with weights w of mean one where windows are not to count alike. The margin at each end of a window
+counts in no error, so it counts in no loss.
 """
 
 import functools
@@ -14,19 +15,28 @@ from cap_jax.models.net import Net
 from cap_jax.types import Batch, LossFn, Metrics, Params
 
 
+def weighted_mean(square_b: jax.Array, part: Batch) -> jax.Array:
+  """Mean over windows, by the weights "w" of the part if it has any."""
+  return (square_b * part["w"]).mean() if "w" in part else square_b.mean()
+
+
+def encode(net: Net, params: Params, part: Batch) -> jax.Array:
+  """f(x; θ_f), or the features "h" of the part: those of a frozen extractor are computed once and never again."""
+  return part["h"] if "h" in part else net.features(params["f"], part["x"], part["c"])
+
+
 @functools.cache
 def make_waveform(net: Net, margin: int) -> LossFn:
   """The loss for a network; `margin` samples at each end are left out.
 
-  A batch holds "x" and "y", (batch, time), and may hold "h", the features of x: a frozen extractor's are computed once
-  and never again.
+  A part of a batch holds "x" and "y", (batch, time), and "c", (batch, covariate); it may hold "h" and "w".
   """
 
-  def waveform(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
+  def waveform(params: Params, part: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
     del key  # deterministic
-    h_bnd = batch["h"] if "h" in batch else net.features(params["f"], batch["x"])
-    error_bt = net.reconstruct(params["r"], h_bnd, batch["x"]) - batch["y"]
-    loss = jnp.square(error_bt[:, margin : error_bt.shape[1] - margin]).mean()
-    return loss, {"loss": loss}
+    error_bt = net.reconstruct(params["r"], encode(net, params, part), part["x"]) - part["y"]
+    inner_bt = error_bt[:, margin : error_bt.shape[1] - margin]
+    loss = weighted_mean(jnp.square(inner_bt).mean(1), part)
+    return loss, {"rmse": jnp.sqrt(loss)}
 
   return waveform

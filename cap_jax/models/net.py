@@ -1,7 +1,8 @@
-"""A network in blocks: θ = {"f": θ_f, "r": θ_r}."""
+"""A network in blocks: θ = {"f": θ_f, "r": θ_r}, and {"a": θ_a} where an adaptor stands ahead of them."""
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import cast
 
 import jax
@@ -9,43 +10,97 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from cap_jax import config
-from cap_jax.models import token_cnn, waveform_head
+from cap_jax.models import (
+  adaptor,
+  cnn,
+  cnn_bilstm,
+  lstm,
+  mlp,
+  number_head,
+  sample_head,
+  tcn,
+  token_cnn,
+  waveform_head,
+)
 from cap_jax.types import Params
 
 EXTRACTORS = {
   "token_cnn": lambda m: token_cnn.TokenCNN(m.patch, m.channels, m.layers, m.kernel),
+  "cnn": lambda m: cnn.CNN(m.patch, m.channels, m.layers, m.kernel),
+  "tcn": lambda m: tcn.TCN(m.channels, m.layers, m.kernel),
+  "lstm": lambda m: lstm.LSTM(m.patch, m.channels, m.layers),
+  "cnn_bilstm": lambda m: cnn_bilstm.CNNBiLSTM(m.patch, m.channels, m.layers, m.kernel),
+  "mlp": lambda m: mlp.MLP(m.channels, m.layers),
 }
 HEADS = {
   "waveform": lambda m: waveform_head.WaveformHead(m.patch, m.head_channels, m.cosines),
+  "sample": lambda m: sample_head.SampleHead(m.head_channels),
+  "numbers": lambda m: number_head.NumberHead(m.head_channels, m.outputs),
+}
+ADAPTORS = {
+  "none": lambda m: None,
+  "fir": lambda m: adaptor.FIR(m.taps),
+  "section": lambda m: adaptor.Section(),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Net:
-  """y = r(f(x; θ_f), x; θ_r). Hashable, so that what is compiled for it is compiled once."""
+  """y = r(f(a(x); θ_f), a(x); θ_r). Hashable, so that what is compiled for it is compiled once.
+
+  f, r, a: extractor, head, and adaptor or None.
+  covariates: how many the extractor takes.
+  """
 
   f: nn.Module
   r: nn.Module
+  a: nn.Module | None = None
+  covariates: int = 0
 
-  def features(self, theta_f: Params, x_bt: jax.Array) -> jax.Array:
+  @property
+  def blocks(self) -> tuple[str, ...]:
+    """Top level of the parameters."""
+    return ("f", "r") if self.a is None else ("a", "f", "r")
+
+  def adapt(self, params: Params, x_bt: jax.Array) -> jax.Array:
+    """a(x; θ_a): (batch, time); x itself without an adaptor."""
+    return x_bt if self.a is None else cast(jax.Array, self.a.apply({"params": params["a"]}, x_bt))
+
+  def features(self, theta_f: Params, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
     """f(x; θ_f): (batch, token, feature)."""
-    return cast(jax.Array, self.f.apply({"params": theta_f}, x_bt))
+    return cast(jax.Array, self.f.apply({"params": theta_f}, x_bt, c_bq))
 
   def reconstruct(self, theta_r: Params, h_bnd: jax.Array, x_bt: jax.Array) -> jax.Array:
-    """r(h, x; θ_r): (batch, time)."""
+    """r(h, x; θ_r): (batch, time), or (batch, quantity) for a head of numbers."""
     return cast(jax.Array, self.r.apply({"params": theta_r}, h_bnd, x_bt))
 
-  def apply(self, params: Params, x_bt: jax.Array) -> jax.Array:
-    """The scaled aortic windows of scaled peripheral ones, both (batch, time)."""
-    return self.reconstruct(params["r"], self.features(params["f"], x_bt), x_bt)
+  def apply(self, params: Params, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
+    """The scaled aortic windows (or numbers) of scaled peripheral ones (batch, time) and covariates."""
+    x_bt = self.adapt(params, x_bt)
+    return self.reconstruct(params["r"], self.features(params["f"], x_bt, c_bq), x_bt)
 
   def init(self, key: jax.Array, samples: int) -> Params:
     """Fresh parameters for windows of `samples`."""
     f_key, r_key = jax.random.split(key)
-    x_bt = jnp.zeros((1, samples))
-    theta_f = self.f.init(f_key, x_bt)["params"]
-    theta_r = self.r.init(r_key, self.features(theta_f, x_bt), x_bt)["params"]
-    return {"f": theta_f, "r": theta_r}
+    x_bt, c_bq = jnp.zeros((1, samples)), jnp.zeros((1, self.covariates))
+    theta_f = self.f.init(f_key, x_bt, c_bq)["params"]
+    theta_r = self.r.init(r_key, self.features(theta_f, x_bt, c_bq), x_bt)["params"]
+    if self.a is None:
+      return {"f": theta_f, "r": theta_r}
+    return {"a": self.a.init(f_key, x_bt)["params"], "f": theta_f, "r": theta_r}
+
+  def layers(self, samples: int) -> tuple[str, ...]:
+    """Paths of all layers from the input to the output: `f/embed`, …, `r/wave`."""
+    found: list[str] = []
+
+    def init() -> Params:
+      params = self.init(jax.random.key(0), samples)
+      # flax keeps the order of use, which the trees of jax do not
+      found.extend(f"{block}/{layer}" for block in self.blocks for layer in cast(Mapping, params[block]))
+      return params
+
+    jax.eval_shape(init)
+    return tuple(found)
 
 
 @functools.cache
@@ -55,7 +110,16 @@ def make_net(model: config.Model) -> Net:
   Raises:
     ValueError: a name is not in its registry.
   """
-  for kind, name, known in (("extractor", model.extractor, EXTRACTORS), ("head", model.head, HEADS)):
+  for kind, name, known in (
+    ("extractor", model.extractor, EXTRACTORS),
+    ("head", model.head, HEADS),
+    ("adaptor", model.adaptor, ADAPTORS),
+  ):
     if name not in known:
       raise ValueError(f"{kind} {name!r} is unknown; choose one of {', '.join(sorted(known))}")
-  return Net(EXTRACTORS[model.extractor](model), HEADS[model.head](model))
+  return Net(
+    EXTRACTORS[model.extractor](model),
+    HEADS[model.head](model),
+    ADAPTORS[model.adaptor](model),
+    len(model.covariates),
+  )

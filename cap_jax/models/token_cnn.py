@@ -1,4 +1,4 @@
-"""f: a convolutional extractor over tokens.
+"""f: a convolutional extractor over tokens, the fast one.
 
 A window is cut into patches, each a token. Residual convolutions give a token its neighbourhood; a dense layer over the
 mean of all tokens gives it the whole window, by which a network can tell the subject's arteries from the shape.
@@ -8,14 +8,18 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cap_jax.models import convolution
-
-LEVEL_LIMIT = 3.0
+from cap_jax.models import context, convolution
 
 
-def level(x_bt: jax.Array) -> jax.Array:
-  """(batch, 1) mean of a scaled window: the pressure level, which the network passes on instead of learning it."""
-  return x_bt.mean(1, keepdims=True)
+def tokens(x_bt: jax.Array, patch: int) -> jax.Array:
+  """(batch, token, patch): a window less its level, cut into patches.
+
+  Raises:
+    ValueError: the window is not a whole number of patches.
+  """
+  batch, time = x_bt.shape
+  context.check_patches(time, patch)
+  return (x_bt - context.level(x_bt)).reshape(batch, time // patch, patch)
 
 
 class Residual(nn.Module):
@@ -28,14 +32,14 @@ class Residual(nn.Module):
   @nn.compact
   def __call__(self, h_bnd: jax.Array) -> jax.Array:
     g = nn.LayerNorm(name="norm")(h_bnd)
-    context = nn.Dense(self.channels, use_bias=False, name="context")(g.mean(1, keepdims=True))
+    whole = nn.Dense(self.channels, use_bias=False, name="context")(g.mean(1, keepdims=True))
     u = convolution.ShiftedConv(self.channels, self.kernel, self.dilation, name="conv")(g)
-    u = nn.gelu(u + jnp.broadcast_to(context, u.shape))
+    u = nn.gelu(u + jnp.broadcast_to(whole, u.shape))
     return h_bnd + nn.Dense(self.channels, name="mix")(u)
 
 
 class TokenCNN(nn.Module):
-  """Scaled windows (batch, time) → features (batch, token, channels).
+  """Scaled windows (batch, time) and covariates (batch, covariate) → features (batch, token, channels).
 
   Raises:
     ValueError: the window is not a whole number of patches.
@@ -47,15 +51,10 @@ class TokenCNN(nn.Module):
   kernel: int
 
   @nn.compact
-  def __call__(self, x_bt: jax.Array) -> jax.Array:
-    batch, time = x_bt.shape
-    if time % self.patch:
-      raise ValueError(f"a window of {time} samples is not a whole number of patches of {self.patch}")
-    centred = (x_bt - level(x_bt)).reshape(batch, time // self.patch, self.patch)
-    h = convolution.ShiftedConv(self.channels, 3, name="embed")(centred)
-    # bounded, so that a pressure outside the source's range cannot drive the features far from what they were
-    bounded = LEVEL_LIMIT * jnp.tanh(level(x_bt) / LEVEL_LIMIT)
-    h = h + jnp.broadcast_to(nn.Dense(self.channels, name="level")(bounded)[:, None], h.shape)
+  def __call__(self, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
+    h = convolution.ShiftedConv(self.channels, 3, name="embed")(tokens(x_bt, self.patch))
+    known = nn.Dense(self.channels, name="level")(context.context(x_bt, c_bq))
+    h = h + jnp.broadcast_to(known[:, None], h.shape)
     for k in range(self.layers):
       h = Residual(self.channels, self.kernel, 2 ** (k % 3), name=f"layer_{k}")(h)
     return nn.LayerNorm(name="norm")(h)

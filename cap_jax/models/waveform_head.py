@@ -53,6 +53,9 @@ class WaveformHead(nn.Module):
 
   y = Σ pieces (Bx + W gelu(conv(h))) B with the basis B. The mean pressure falls by only 1–2 mmHg along the large arteries,
   so a correction of x keeps its level even where the network never saw such a pressure.
+
+  Raises:
+    ValueError: the features are not of patches.
   """
 
   patch: int
@@ -61,6 +64,10 @@ class WaveformHead(nn.Module):
 
   @nn.compact
   def __call__(self, h_bnd: jax.Array, x_bt: jax.Array) -> jax.Array:
+    if h_bnd.shape[1] * self.patch != x_bt.shape[1]:
+      raise ValueError(
+        f"{h_bnd.shape[1]} tokens for {x_bt.shape[1]} samples: the head `waveform` needs one token per {self.patch}"
+      )
     basis_jp = jnp.asarray(cosine_basis(2 * self.patch, self.cosines))
     u = nn.gelu(convolution.ShiftedConv(self.channels, 3, name="conv")(h_bnd))
     coefficients_bnj = cut_pieces(x_bt, self.patch) @ basis_jp.T + nn.Dense(self.cosines, name="wave")(u)

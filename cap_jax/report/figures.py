@@ -20,12 +20,18 @@ COLOURS = {
   "true": "#000000",
   "peripheral": "#999999",
   "mean_wave": "#F0E442",
-  "gtf_source": "#56B4E9",
-  "gtf_target": "#0072B2",
-  "source": "#CC79A7",
+  "gtf_source": "#999999",
+  "gtf_target": "#666666",
+  "source": "#444444",
   "scratch": "#E69F00",
-  "feature_transfer": "#009E73",
+  "feature_transfer": "#56B4E9",
+  "fine_tuning": "#009E73",
+  "parameter_transfer": "#0072B2",
+  "domain_adaptation": "#CC79A7",
+  "multi_task": "#D55E00",
 }
+# colours are few: baselines are drawn otherwise than strategies
+_DASHED = ("gtf_source", "gtf_target", "mean_wave", "source", "peripheral")
 _BINS = 3000
 STYLE: dict[Any, Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "path"}
 
@@ -59,7 +65,7 @@ def waves(test: batches.Pairs, cells: Mapping[str, Cell], judge: str, site: str,
       axes.plot(time_s, test.y_bt[row, part], color=COLOURS["true"], lw=2.2, label="aortic root, true")
       for method, cell in cells.items():
         colour = COLOURS.get(method, "#D55E00")
-        axes.plot(time_s, cell.predicted_bt[row, part], color=colour, lw=1.3, label=tables.LABELS.get(method, method))
+        axes.plot(time_s, cell.predicted_bt[row, part], color=colour, lw=1.3, label=tables.label(method))
       axes.set_title(f"{word} subject: {found.rmse_mmhg:.2f} mmHg")
       axes.set_xlabel("time [s]")
     figure.axes[0].set_ylabel("pressure [mmHg]")
@@ -83,11 +89,12 @@ def few_shot(lines: Sequence[tables.Line]) -> Figure:
     ends = sorted({line.n_target for line in lines if line.n_target > 0}) or [1]
     for method in dict.fromkeys(line.method for line in lines):
       points = [line for line in lines if line.method == method]
-      colour, label = COLOURS.get(method, "#D55E00"), tables.LABELS.get(method, method)
+      colour, label = COLOURS.get(method, "#D55E00"), tables.label(method)
       if points[0].n_target == 0:
         axes.axhline(points[0].rmse_mmhg, color=colour, lw=1.2, ls="--", label=label)
       else:
-        axes.plot([p.n_target for p in points], [p.rmse_mmhg for p in points], "o-", color=colour, label=label)
+        style = "s:" if method in _DASHED else "o-"
+        axes.plot([p.n_target for p in points], [p.rmse_mmhg for p in points], style, color=colour, label=label)
     axes.set(xscale="log", yscale="log", xlabel="labelled target subjects", ylabel="waveform RMSE [mmHg], in silico")
     axes.set_xticks(ends, [str(n) for n in ends])
     _plain_numbers(axes)
@@ -153,7 +160,7 @@ def reconstruction(
     for axes, part in ((whole, slice(None)), (detail, near)):
       for wave, colour, label in (
         (peripheral_mmhg, COLOURS["peripheral"], f"{site}, measured"),
-        (aortic_mmhg, COLOURS["feature_transfer"], "aortic root, rebuilt"),
+        (aortic_mmhg, COLOURS["fine_tuning"], "aortic root, rebuilt"),
       ):
         axes.plot(*_thin(*_broken(time_s[part], wave[part])), color=colour, lw=1.2, label=label)
       axes.set_ylabel("pressure [mmHg]")

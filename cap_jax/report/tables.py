@@ -15,16 +15,25 @@ LABELS = {
   "gtf_target": "transfer function, target",
   "source": "source network unchanged",
   "scratch": "network from scratch",
-  "feature_transfer": "feature transfer",
 }
 HEADER = (
-  "method", "labels", "seeds", "RMSE", "lag-free", "cSBP error", "cDBP error", "cPP error", "MAP error", "train s"
+  "method", "labels", "seeds", "RMSE", "lag-free", "cSBP error", "cDBP error", "cPP error", "MAP error", "steps", "train s",
+  "as scratch after", "s"
 )  # fmt: skip
+
+
+def label(method: str) -> str:
+  """A method's name for readers."""
+  return LABELS.get(method, method.replace("_", " ").replace(".", ": "))
 
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-  """Means over subjects and seeds; pressure errors as mean ± SD over the subjects of all seeds."""
+  """Means over subjects and seeds; pressure errors as mean ± SD over the subjects of all seeds.
+
+  steps_to_scratch, s_to_scratch: steps and seconds of training until the validation RMSE was as good as the best of
+  scratch with the same labels; NaN where it was not with every seed.
+  """
 
   method: str
   n_target: int
@@ -33,6 +42,9 @@ class Line:
   lag_free_mmhg: float
   pressures: tuple[tuple[float, float], ...]
   train_s: float
+  steps: int
+  steps_to_scratch: float
+  s_to_scratch: float
 
 
 def _gather(cells: Sequence[Cell], field: str) -> np.ndarray:
@@ -61,6 +73,9 @@ def summarise(cells: Sequence[Cell]) -> list[Line]:
         float(_gather(group, "rmse_lag_free_mmhg").mean()),
         tuple(pressures),
         float(np.mean([cell.train_s for cell in group])),
+        group[0].steps,
+        float(np.mean([cell.steps_to_scratch for cell in group])),
+        float(np.mean([cell.s_to_scratch for cell in group])),
       )
     )
   return lines
@@ -69,20 +84,25 @@ def summarise(cells: Sequence[Cell]) -> list[Line]:
 def merge_report(report: Sequence[surgery.Leaf]) -> str:
   """What became of each leaf in a merge, for a terminal."""
   width = max(len(leaf.path) for leaf in report)
-  return "\n".join(f"{leaf.path.ljust(width)}  {leaf.fate.ljust(11)}  {leaf.shape}" for leaf in report)
+  return "\n".join(
+    f"{leaf.path.ljust(width)}  {leaf.fate.ljust(11)}  {leaf.shape} {leaf.note}".rstrip() for leaf in report
+  )
 
 
 def rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:
   """Cells of the table as text, in the order of `HEADER`."""
   return [
     (
-      LABELS.get(line.method, line.method),
+      label(line.method),
       str(line.n_target),
       str(line.seeds),
       f"{line.rmse_mmhg:.2f}",
       f"{line.lag_free_mmhg:.2f}",
       *(f"{round(mean, 1) + 0.0:+.1f} ± {sd:.1f}" for mean, sd in line.pressures),
+      str(line.steps) if line.steps else "",
       f"{line.train_s:.1f}",
+      "" if np.isnan(line.steps_to_scratch) else f"{line.steps_to_scratch:.0f}",
+      "" if np.isnan(line.s_to_scratch) else f"{line.s_to_scratch:.1f}",
     )
     for line in lines
   ]

@@ -24,7 +24,7 @@ from cap_jax.models import net as nets
 from cap_jax.transfer import surgery
 from cap_jax.types import InputError, Params
 
-FORMAT = 1
+FORMAT = 2
 HEADER = "config.json"
 _REMEDY = "make one with: python -m experiments.pretrain --workdir=DIR, and give DIR/checkpoint"
 
@@ -34,11 +34,12 @@ class Checkpoint:
   """A trained network with all that its use needs.
 
   Attributes:
-    params: {"f": θ_f, "r": θ_r}.
+    params: {"f": θ_f, "r": θ_r}, and {"a": θ_a} of an adaptor.
     model: its architecture.
     windows: rate, length and margin of its windows.
     scaling: of its input and output, from the training subjects.
     site: the peripheral site it reads.
+    task: what it was trained for, name in `tasks.TASKS`.
     about: plain facts for the reader: training, figures, seeds.
   """
 
@@ -47,6 +48,7 @@ class Checkpoint:
   windows: config.Windows
   scaling: batches.Scaling
   site: str
+  task: str = "waveform"
   about: dict[str, Any] = dataclasses.field(default_factory=dict)
 
   @property
@@ -70,6 +72,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     content = {
       "format": FORMAT,
       "site": checkpoint.site,
+      "task": checkpoint.task,
       "model": dataclasses.asdict(checkpoint.model),
       "windows": dataclasses.asdict(checkpoint.windows),
       "scaling": dataclasses.asdict(checkpoint.scaling),
@@ -124,17 +127,18 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     if content["format"] != FORMAT:
       raise InputError(f"{header}: format {content['format']}, this version reads format {FORMAT}; {_REMEDY}")
     _check_files(os.path.join(path, "params"), content)
-    model = config.Model(**content["model"])
+    model = config.Model(**{**content["model"], "covariates": tuple(content["model"]["covariates"])})
     spec = config.Windows(**content["windows"])
-    scaling = batches.Scaling(**content["scaling"])
-    site, about = content["site"], content["about"]
+    numbers = tuple((str(name), float(mean), float(sd)) for name, mean, sd in content["scaling"]["numbers"])
+    scaling = batches.Scaling(**{**content["scaling"], "numbers": numbers})
+    site, task, about = content["site"], content["task"], content["about"]
     net = nets.make_net(model)
     expected = jax.eval_shape(lambda: net.init(jax.random.key(0), spec.samples))
   except InputError:
     raise
   except (ValueError, KeyError, TypeError, ArithmeticError) as error:
     raise InputError(f"{header}: damaged or of another project ({error!r}); {_REMEDY}") from None
-  return Checkpoint(_restore(os.path.join(path, "params"), expected), model, spec, scaling, site, about)
+  return Checkpoint(_restore(os.path.join(path, "params"), expected), model, spec, scaling, site, task, about)
 
 
 def _restore(path: str, expected: Params) -> Params:

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +13,12 @@ import tqdm
 from cap_jax import config
 from cap_jax.data import batches
 from cap_jax.models.net import Net
-from cap_jax.train import step
+from cap_jax.train import checkpoint, step
 from cap_jax.transfer.strategy import Strategy
-from cap_jax.types import Metrics, Params
+from cap_jax.types import LossFn, Metrics, Params
 
 CHUNK = 50
+VALIDATE = 100
 _PREDICT = 64
 _LONG = 50  # blocks; fewer are done before a bar could be read
 
@@ -28,103 +29,243 @@ class DivergedError(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Fitted:
-  """What training gives: parameters, the loss of every step, and the seconds it took without compiling."""
+  """What training gives.
+
+  Attributes:
+    params: all that was trained or held, extra blocks included.
+    metrics: name → value at every step; "loss" is the whole loss. Stages of other losses than the last have none.
+    train_s: seconds without compiling and validating.
+    validation: (steps done, score) at intervals, empty without a validator.
+  """
 
   params: Params
-  loss: np.ndarray
+  metrics: dict[str, np.ndarray]
   train_s: float
+  validation: tuple[tuple[int, float], ...] = ()
+
+  @property
+  def loss(self) -> np.ndarray:
+    return self.metrics["loss"]
+
+
+Streams = Mapping[str, Mapping[str, np.ndarray]]
+"""Stream → arrays of its windows, scaled: "x", "c", and "y", "m", "w" where it has them."""
+Validator = Callable[[Params], float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """A stage of the training, with everything decided: steps, rate, what is held, factors of the rates."""
+
+  steps: int
+  rate: float
+  hold: tuple[str, ...]
+  rates: step.Rates = ()
+
+
+def plan(
+  strategy: Strategy, steps: int, rate: float, holds: Sequence[tuple[str, ...]], rates: step.Rates
+) -> list[Plan]:
+  """The stages of a strategy in whole chunks, of which each gets one at least.
+
+  Raises:
+    ValueError: there are more stages than chunks.
+  """
+  chunks = steps // CHUNK
+  if chunks < len(strategy.stages):
+    raise ValueError(f"{steps} steps are too few for {len(strategy.stages)} stages of {CHUNK} or more")
+  ends = np.round(np.cumsum([stage.share for stage in strategy.stages]) * chunks).astype(int)
+  for k in range(len(ends)):
+    ends[k] = min(max(ends[k], ends[k - 1] + 1 if k else 1), chunks - (len(ends) - 1 - k))
+  sizes = np.diff(ends, prepend=0) * CHUNK
+  return [
+    Plan(int(size), rate * stage.rate, strategy.held(hold), rates)
+    for stage, hold, size in zip(strategy.stages, holds, sizes, strict=True)
+  ]
 
 
 def fit(
   net: Net,
-  strategy: Strategy,
+  loss: LossFn,
+  plans: Sequence[Plan],
   params: Params,
-  pairs: batches.Pairs,
-  scaling: batches.Scaling,
+  streams: Streams,
   spec: config.Training,
-  margin: int,
   name: str,
+  validate: Validator | None = None,
 ) -> Fitted:
-  """Trains θ⁰ on labelled windows as a strategy says.
+  """Trains θ⁰ in stages.
 
   Args:
-    net: the network.
-    strategy: what is held, and the loss.
+    net: the target's network.
+    loss: of the strategy, over batches of the streams.
+    plans: stages.
     params: θ⁰, from `Strategy.start`; not changed.
-    pairs: labelled windows of the training subjects.
-    scaling: of the network's input.
-    spec: steps (a multiple of `CHUNK`), batch, rates, seed.
-    margin: samples at each end of a window that count in no loss.
+    streams: windows that the loss reads.
+    spec: batch, decay, clip, warm-up and seed; steps and rates are the plans'.
     name: label of the progress bar.
+    validate: parameters → score, called every `VALIDATE` steps and at the end.
 
   Raises:
     DivergedError: the loss is NaN or infinite; names the step.
   """
-  began = time.perf_counter()
-  arrays = {"x": scaling.scale(pairs.x_bt), "y": scaling.scale(pairs.y_bt)}
-  if strategy.holds_features:
-    features(net, params["f"], arrays["x"][:1])  # compiles, which is no part of the training time
-    began = time.perf_counter()
-    arrays["h"] = features(net, params["f"], arrays["x"])
-  prepare_s = time.perf_counter() - began
-  loss = strategy.make_loss(net, margin)
-  trainer = step.make_trainer(loss, strategy.hold, spec.weight_decay, spec.clip, spec.warmup)
-  state = trainer.init(params, spec.steps, spec.learning_rate)
-  key = jax.random.key(spec.seed)
-  stream = batches.stacks(arrays, spec.batch, spec.steps, CHUNK, spec.seed)
-  losses: list[Metrics] = []
-  seconds: list[float] = []
-  with tqdm.tqdm(total=spec.steps, desc=name, unit="step", leave=False) as progress:
-    began = time.perf_counter()
-    for stack in stream:
-      state, metrics = trainer.run(state, jax.device_put(stack), key)
-      losses.append(metrics)
-      if len(losses) > 1:  # wait for the chunk before only: the device stays busy with this one
-        _check(losses[-2], len(losses) - 2)
-        seconds.append(time.perf_counter() - began)
-        began = time.perf_counter()
+  curves: list[Metrics] = []
+  scores: list[tuple[int, float]] = []
+  train_s, done = 0.0, 0
+  with tqdm.tqdm(total=sum(stage.steps for stage in plans), desc=name, unit="step", leave=False) as progress:
+    for number, stage in enumerate(plans):
+      arrays, seconds = _with_features(net, stage.hold, params, streams)
+      trainer = step.make_trainer(loss, stage.hold, spec.weight_decay, spec.clip, spec.warmup, stage.rates)
+      state = trainer.init(params, stage.steps, stage.rate)
+      key = jax.random.fold_in(jax.random.key(spec.seed), number)
+      clock = _Clock(done)
+      for stack in batches.stacks(arrays, spec.batch, stage.steps, CHUNK, spec.seed + 1000003 * number):
+        state, metrics = trainer.run(state, jax.device_put(stack), key)
+        clock.launched(metrics)
+        done += CHUNK
         progress.update(CHUNK)
-    _check(losses[-1], len(losses) - 1)
-    seconds.append(time.perf_counter() - began)
-    progress.update(CHUNK)
-  curve = np.concatenate([np.asarray(metrics["loss"]) for metrics in losses])
-  # the first chunk may hold the compiling; the median chunk does not
-  return Fitted(jax.block_until_ready(state.params), curve, prepare_s + float(np.median(seconds)) * len(seconds))
+        if validate is None or done % VALIDATE:
+          clock.wait(behind=1)  # for the chunk before only: the device stays busy with this one
+        else:
+          clock.wait()
+          scores.append((done, validate(state.params)))
+          clock.resume()
+      clock.wait()
+      train_s += seconds + clock.seconds
+      params = jax.block_until_ready(state.params)
+      curves += clock.metrics
+  if validate is not None and (not scores or scores[-1][0] != done):
+    scores.append((done, validate(params)))
+  names = set.intersection(*(set(metrics) for metrics in curves))
+  found = {name: np.concatenate([np.asarray(metrics[name]) for metrics in curves]) for name in sorted(names)}
+  return Fitted(params, found, train_s, tuple(scores))
 
 
-def _check(metrics: Metrics, chunk: int) -> None:
+class _Clock:
+  """Waits for chunks in their order, checks their losses, and takes the time of each."""
+
+  def __init__(self, first: int):
+    """`first`: steps done before."""
+    self.metrics: list[Metrics] = []
+    self._first, self._times = first, list[float]()
+    self.resume()
+
+  def resume(self) -> None:
+    self._began = time.perf_counter()
+
+  def launched(self, metrics: Metrics) -> None:
+    self.metrics.append(metrics)
+
+  def wait(self, behind: int = 0) -> None:
+    """For all chunks but the last `behind`."""
+    while len(self._times) < len(self.metrics) - behind:
+      number = len(self._times)
+      _check(self.metrics[number], self._first + number * CHUNK)
+      self._times.append(time.perf_counter() - self._began)
+      self.resume()
+
+  @property
+  def seconds(self) -> float:
+    """Without compiling, which the first chunk may hold and the median chunk does not."""
+    return float(np.median(self._times)) * len(self._times)
+
+
+def _with_features(
+  net: Net, hold: tuple[str, ...], params: Params, streams: Streams
+) -> tuple[dict[str, dict[str, np.ndarray]], float]:
+  """The streams with "h", the features of their windows, where f and all ahead of it are held; and the seconds it took."""
+  arrays = {name: dict(part) for name, part in streams.items()}
+  if "f" not in hold or (net.a is not None and "a" not in hold) or "delta" in params:
+    return arrays, 0.0
+  seconds = 0.0
+  for part in arrays.values():
+    features(net, params, part["x"][:1], part["c"][:1])  # compiles, which is no part of the training time
+    began = time.perf_counter()
+    part["h"] = features(net, params, part["x"], part["c"])
+    seconds += time.perf_counter() - began
+  return arrays, seconds
+
+
+def _check(metrics: Metrics, first: int) -> None:
   loss = np.asarray(metrics["loss"])
   if not np.isfinite(loss).all():
-    at = chunk * CHUNK + int(np.flatnonzero(~np.isfinite(loss))[0])
-    raise DivergedError(f"the loss is {loss[at % CHUNK]} at step {at}; lower the learning rate or look at the data")
+    at = int(np.flatnonzero(~np.isfinite(loss))[0])
+    raise DivergedError(f"the loss is {loss[at]} at step {first + at}; lower the learning rate or look at the data")
 
 
-def _by_rows(function: Callable[[jax.Array], jax.Array], x_bt: np.ndarray) -> np.ndarray:
+def _by_rows(function: Callable[..., jax.Array], *arrays: np.ndarray) -> np.ndarray:
   """A jitted function over rows in blocks of one shape, so that it compiles once whatever their number."""
-  count = len(x_bt)
+  count = len(arrays[0])
   out = []
   starts = range(0, count, _PREDICT)
   for start in tqdm.tqdm(starts, desc="windows", unit="block", leave=False, disable=len(starts) < _LONG):
     rows = np.arange(start, start + _PREDICT) % count
-    out.append(np.asarray(function(jnp.asarray(x_bt[rows])))[: count - start])
+    out.append(np.asarray(function(*(jnp.asarray(array[rows]) for array in arrays)))[: count - start])
   return np.concatenate(out)
 
 
-def features(net: Net, theta_f: Params, x_bt: np.ndarray) -> np.ndarray:
-  """f(x; θ_f) of scaled windows: (window, token, feature)."""
-  return _by_rows(lambda x: _features(net, theta_f, x), x_bt)
+def features(net: Net, params: Params, x_bt: np.ndarray, c_bq: np.ndarray) -> np.ndarray:
+  """f(a(x; θ_a); θ_f) of scaled windows: (window, token, feature)."""
+  return _by_rows(lambda x, c: _features(net, {block: params[block] for block in net.blocks}, x, c), x_bt, c_bq)
 
 
-def predict(net: Net, params: Params, scaling: batches.Scaling, x_bt: np.ndarray) -> np.ndarray:
-  """Aortic windows [mmHg] of peripheral windows [mmHg], both (window, time)."""
-  return scaling.unscale(_by_rows(lambda x: _apply(net, params, x), scaling.scale(x_bt)))
+def apply(net: Net, params: Params, x_bt: np.ndarray, c_bq: np.ndarray) -> np.ndarray:
+  """The network's output on scaled windows."""
+  return _by_rows(lambda x, c: _apply(net, params, x, c), x_bt, c_bq)
+
+
+def predict(trained: checkpoint.Checkpoint, windows: batches.Pairs | batches.Waves) -> np.ndarray:
+  """Aortic windows [mmHg] of peripheral windows [mmHg], both (window, time).
+
+  Raises:
+    InputError: a covariate that the network takes is not known of the windows.
+  """
+  scaling = trained.scaling
+  c_bq = scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
+  return scaling.unscale(apply(trained.net, trained.params, scaling.scale(windows.x_bt), c_bq))
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _features(net: Net, theta_f: Params, x_bt: jax.Array) -> jax.Array:
-  return net.features(theta_f, x_bt)
+def _features(net: Net, params: Params, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
+  return net.features(params["f"], net.adapt(params, x_bt), c_bq)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _apply(net: Net, params: Params, x_bt: jax.Array) -> jax.Array:
-  return net.apply(params, x_bt)
+def _apply(net: Net, params: Params, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
+  return net.apply(params, x_bt, c_bq)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _mean_loss(loss: LossFn, params: Params, part: dict[str, jax.Array]) -> jax.Array:
+  return loss(params, part, jax.random.key(0))[0]
+
+
+def evaluate(loss: LossFn, params: Params, part: Mapping[str, np.ndarray]) -> float:
+  """Root of a task's loss over all windows of a part, in whole blocks."""
+  count = len(part["x"])
+  rows = [np.arange(start, start + _PREDICT) % count for start in range(0, count, _PREDICT)]
+  values = [float(_mean_loss(loss, params, {axis: array[r] for axis, array in part.items()})) for r in rows]
+  return float(np.sqrt(np.mean(values)))
+
+
+def make_validator(
+  net: Net,
+  finish: Callable[[Params], Params],
+  scaling: batches.Scaling,
+  model: config.Model,
+  windows: batches.Pairs,
+  spec: config.Windows,
+) -> Validator:
+  """Parameters in training → waveform RMSE [mmHg] on some windows, per subject, then the mean over subjects."""
+  x_bt = scaling.scale(windows.x_bt)
+  c_bq = scaling.standardise(windows.covariates, model.covariates, len(x_bt))
+  inner = slice(spec.margin, spec.samples - spec.margin)
+  _, subject_b = np.unique(windows.subject_b, return_inverse=True)
+  share_b = np.bincount(subject_b)
+
+  def validate(params: Params) -> float:
+    error_bt = scaling.unscale(apply(net, finish(params), x_bt, c_bq)) - windows.y_bt
+    square_b = np.square(error_bt[:, inner]).mean(1)
+    return float(np.sqrt(np.bincount(subject_b, square_b) / share_b).mean())
+
+  return validate

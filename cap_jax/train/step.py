@@ -8,9 +8,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cap_jax.losses import self_training
 from cap_jax.train import optimizer
 from cap_jax.transfer import surgery
 from cap_jax.types import Batch, LossFn, Metrics, Params
+
+Rates = tuple[tuple[str, float], ...]
 
 
 class State(NamedTuple):
@@ -24,22 +27,40 @@ class State(NamedTuple):
 
 
 class Trainer(NamedTuple):
-  """init(params, steps, peak) -> state; run(state, batches, key) -> (state, metrics), batches stacked by step."""
+  """init(params, steps, peak) -> state; run(state, batches, key) -> (state, metrics), batches stacked by step; `step` is
+  one of them."""
 
   init: Callable[[Params, int, float], State]
   run: Callable[[State, Batch, jax.Array], tuple[State, Metrics]]
+  step: Callable[[State, Batch, jax.Array], tuple[State, Metrics]]
+
+
+def _factors(params: Params, rates: Rates) -> Params:
+  """The factor of each leaf's learning rate: that of the longest rule that covers it, 1 without one."""
+  surgery.covered(params, [rule for rule, _ in rates], "rated")
+  found = {}
+  for path in surgery.leaf_paths(params):
+    rules = [(len(rule), factor) for rule, factor in rates if surgery.matches(path, rule)]
+    found[path] = max(rules)[1] if rules else 1.0
+  return jax.tree.unflatten(jax.tree.structure(params), list(found.values()))
 
 
 @functools.cache
 def make_trainer(
-  loss: LossFn, hold: tuple[str, ...] = (), weight_decay: float = 1e-4, clip: float = 1.0, warmup: float = 0.05
+  loss: LossFn,
+  hold: tuple[str, ...] = (),
+  weight_decay: float = 1e-4,
+  clip: float = 1.0,
+  warmup: float = 0.05,
+  rates: Rates = (),
 ) -> Trainer:
   """Training of a loss with some parameters held. One trainer, and so one program, per set of arguments.
 
   Args:
-    loss: pure loss.
+    loss: pure loss; its batches get "progress", the share of the steps done.
     hold: path prefixes of the parameters that stay as they are.
     weight_decay, clip, warmup: see `optimizer`.
+    rates: path prefixes with the factors of their learning rates.
   """
   tx = optimizer.make_optimizer(functools.partial(surgery.label, hold=hold), weight_decay, clip)
 
@@ -49,14 +70,18 @@ def make_trainer(
 
   def step(state: State, batch: Batch, key: jax.Array) -> tuple[State, Metrics]:
     key = jax.random.fold_in(key, state.step)
-    gradient, metrics = jax.grad(loss, has_aux=True)(state.params, batch, key)
+    progress = state.step / state.steps
+    gradient, metrics = jax.grad(loss, has_aux=True)(state.params, {**batch, "progress": progress}, key)
     direction, opt_state = tx.update(gradient, state.opt_state, state.params)
-    rate = optimizer.learning_rate(state.step / state.steps, state.peak, warmup)
-    params = optax.apply_updates(state.params, jax.tree.map(lambda d: -rate * d, direction))
+    rate = optimizer.learning_rate(progress, state.peak, warmup)
+    change = jax.tree.map(lambda d, factor: -rate * factor * d, direction, _factors(state.params, rates))
+    params = optax.apply_updates(state.params, change)
+    if "teacher" in params:
+      params = self_training.teach(params)
     return state._replace(params=params, opt_state=opt_state, step=state.step + 1), metrics
 
   @functools.partial(jax.jit, donate_argnums=0)
   def run(state: State, batches: Batch, key: jax.Array) -> tuple[State, Metrics]:
     return jax.lax.scan(lambda s, batch: step(s, batch, key), state, batches)
 
-  return Trainer(init, run)
+  return Trainer(init, run, step)

@@ -6,12 +6,21 @@ The extractor of the source sees the target's waves as they are; a fresh reconst
 ones. f is held, so f(x_t; θ_f) is computed once (Yosinski et al. 2014, NeurIPS 27).
 """
 
-from cap_jax.losses import waveform
-from cap_jax.transfer.strategy import Strategy
+import dataclasses
+
+from cap_jax.transfer.strategy import Stage, Strategy
 
 STRATEGY = Strategy(
   equation="θ_t = {θ_f from the source (held), θ_r fresh (trained)}",
   take=("f",),
-  hold=("f",),
-  make_loss=waveform.make_waveform,
+  stages=(Stage(hold=("f",)),),
+  learning_rate=1e-2,
+  weight_decay=0.1,
 )
+VARIANTS = {
+  "feature_transfer.released": dataclasses.replace(
+    STRATEGY,
+    equation="θ_t = {θ_f from the source (held, at last released), θ_r fresh (trained)}",
+    stages=(Stage(hold=("f",), share=0.7), Stage(share=0.3, rate=0.1)),
+  ),
+}

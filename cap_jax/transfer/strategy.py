@@ -1,16 +1,39 @@
-"""A strategy is a value: what is taken from the source, what is held, and the pure loss.
+"""A strategy is a value: what is taken from the source, what is held, and the loss.
 
-    θ⁰ = θ_take^S ⊕ θ_rest^new,     θ_hold stays,     the rest minimises the loss
+    θ⁰ = θ_take^S ⊕ θ_rest^new,     θ_hold stays,     the rest minimises L = Σ λ_i(t) L_i
 
-The training never asks for a strategy's name; a new one is a new value.
+The training never asks for a strategy's name; a new one, or a combination of old ones, is a new value.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Collection
+from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
+
+from cap_jax.losses import multi_task, terms
+from cap_jax.losses.terms import Term
+from cap_jax.models.discriminator import Discriminator
 from cap_jax.models.net import Net
-from cap_jax.transfer import surgery
-from cap_jax.types import LossFn, Params
+from cap_jax.transfer import low_rank, surgery
+from cap_jax.types import InputError, Params
+
+HELD = ("f_s", "anchor", "teacher")
+
+
+def _check(kind: str, name: str, known: Collection[str]) -> None:
+  if name not in known:
+    raise InputError(f"{kind} {name!r} is unknown; choose one of {', '.join(known)}")
+
+
+class Stage(NamedTuple):
+  """A part of the training: what is held in it (words of `freezing`), its share of the steps, its rate relative to the
+  strategy's."""
+
+  hold: tuple[str, ...] = ()
+  share: float = 1.0
+  rate: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,25 +42,100 @@ class Strategy:
 
   Attributes:
     equation: θ_t in the notation of the method.
-    take: path prefixes that come from the source.
-    hold: path prefixes that are not trained.
-    make_loss: (net, margin) -> loss.
+    take: path prefixes that come from the source, "s=r" where the name differs.
+    stages: what is held, one after the other. A held f computes its features once.
+    loss: terms, weights, schedules.
+    combine: how the terms are balanced, name in `multi_task.MAKERS`.
+    adaptor: ahead of the target's extractor, name in `net.ADAPTORS`.
+    separate: whether the source keeps an extractor of its own, θ_s, held.
+    reweigh: whether source windows count by importance weights.
+    low_rank: rank of the change of each matrix, 0 for none.
+    rate_decay: of the learning rate from one layer to the one before it.
+    learning_rate, weight_decay: chosen on validation subjects.
   """
 
   equation: str
-  take: tuple[str, ...]
-  hold: tuple[str, ...]
-  make_loss: Callable[[Net, int], LossFn]
+  take: tuple[str, ...] = ()
+  stages: tuple[Stage, ...] = (Stage(),)
+  loss: tuple[Term, ...] = (Term("target"),)
+  combine: str = "sum"
+  adaptor: str = "none"
+  separate: bool = False
+  reweigh: bool = False
+  low_rank: int = 0
+  rate_decay: float = 1.0
+  learning_rate: float = 1e-2
+  weight_decay: float = 1e-2
+
+  def __post_init__(self) -> None:
+    """Raises:
+    InputError: a term, a schedule or a balance is unknown, or the stages are not whole."""
+    for term in self.loss:
+      _check("loss", term.name, terms.TERMS)
+      _check("schedule", term.schedule, multi_task.SCHEDULES)
+    _check("combine", self.combine, multi_task.MAKERS)
+    if not self.loss or not self.stages or abs(sum(stage.share for stage in self.stages) - 1) > 1e-6:
+      raise InputError(f"stages={self.stages}, loss={self.loss}: one of each at least, and shares that add up to 1")
 
   @property
-  def holds_features(self) -> bool:
-    """Whether all of θ_f is held, so that the features of a window are computed once."""
-    return "f" in self.hold
+  def streams(self) -> tuple[str, ...]:
+    """What its loss reads."""
+    return tuple(dict.fromkeys(stream for term in self.loss for stream in terms.TERMS[term.name].streams))
 
-  def start(self, source: Params, fresh: Params) -> tuple[Params, list[surgery.Leaf]]:
+  @property
+  def needs_labels(self) -> bool:
+    """Whether it cannot do without labelled target subjects."""
+    return "target" in self.streams
+
+  @property
+  def blocks(self) -> tuple[str, ...]:
+    """Blocks of its parameters besides the network's."""
+    found = [block for term in self.loss for block in terms.TERMS[term.name].blocks]
+    found += ["f_s"] * self.separate + ["u"] * (self.combine == "uncertainty") + [low_rank.BLOCK] * (self.low_rank > 0)
+    return tuple(dict.fromkeys(found))
+
+  def start(
+    self, source: Params, net: Net, source_net: Net, samples: int, key: jax.Array
+  ) -> tuple[Params, list[surgery.Leaf]]:
     """θ⁰ and the report of the merge.
+
+    Args:
+      source: θ^S.
+      net, source_net: networks of target and source.
+      samples: of a window.
+      key: of all that is fresh.
 
     Raises:
       surgery.MergeError: the trees do not fit together as asked.
     """
-    return surgery.merge(source, fresh, self.take)
+    net_key, head_key, d_key, rank_key = jax.random.split(key, 4)
+    fresh = net.init(net_key, samples)
+    if "s" in self.blocks:
+      fresh["s"] = source_net.init(head_key, samples)["r"]
+    if "d" in self.blocks:
+      shape = jax.eval_shape(
+        lambda: net.features(fresh["f"], jnp.zeros((1, samples)), jnp.zeros((1, net.covariates)))
+      ).shape
+      fresh["d"] = Discriminator().init(d_key, jnp.zeros((1, shape[-1])))["params"]
+    if "u" in self.blocks:
+      fresh["u"] = {"log_variance": jnp.zeros(len(self.loss))}
+    params, report = surgery.merge(source, fresh, self.take)
+    if "f_s" in self.blocks:
+      params["f_s"] = surgery.cut(source, ("f",))["f"]
+    if "anchor" in self.blocks:
+      params["anchor"] = surgery.cut(params, [rule.partition("=")[0] for rule in self.take])
+    if "teacher" in self.blocks:
+      params["teacher"] = surgery.cut(params, ("f", "r"))
+    if self.low_rank:
+      params[low_rank.BLOCK] = low_rank.start(rank_key, params, net.blocks, self.low_rank)
+    return params, report
+
+  def held(self, hold: tuple[str, ...]) -> tuple[str, ...]:
+    """A stage's paths with those that are never trained."""
+    always = tuple(block for block in HELD if block in self.blocks)
+    return tuple(dict.fromkeys((*hold, *(("f", "r") if self.low_rank else ()), *always)))
+
+  def finish(self, params: Params, net: Net) -> Params:
+    """θ_t: the network's blocks of what was trained."""
+    whole = low_rank.view(params)
+    return {block: whole[block] for block in net.blocks}

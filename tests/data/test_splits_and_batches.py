@@ -1,5 +1,6 @@
 """Splits by subject, windows, scaling, batches, the virtual clinic."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -80,11 +81,40 @@ def test_scaling_is_of_the_training_input_and_inverts():
 
 
 def test_batches_visit_every_window_equally():
-  arrays = {"x": np.arange(10), "y": np.arange(10) * 2}
+  arrays = {"target": {"x": np.arange(10), "y": np.arange(10) * 2}, "source": {"x": np.arange(100)}}
   stacks = list(batches.stacks(arrays, batch=4, steps=10, chunk=5, seed=0))
-  assert [stack["x"].shape for stack in stacks] == [(5, 4), (5, 4)]
-  seen = np.concatenate([stack["x"].ravel() for stack in stacks])
+  assert [stack["target"]["x"].shape for stack in stacks] == [(5, 4), (5, 4)]
+  seen = np.concatenate([stack["target"]["x"].ravel() for stack in stacks])
   np.testing.assert_array_equal(np.bincount(seen), np.full(10, 4))
-  assert all((stack["y"] == 2 * stack["x"]).all() for stack in stacks)
+  assert all((stack["target"]["y"] == 2 * stack["target"]["x"]).all() for stack in stacks)
+  alone = batches.stacks({"target": arrays["target"]}, batch=4, steps=10, chunk=5, seed=0)
+  for mine, whole in zip(alone, stacks, strict=True):  # the order of one stream does not depend on the others
+    np.testing.assert_array_equal(mine["target"]["x"], whole["target"]["x"])
   with pytest.raises(ValueError, match="not a multiple"):
     list(batches.stacks(arrays, batch=4, steps=7, chunk=5, seed=0))
+
+
+def test_covariates_go_with_their_windows_and_are_standardised_by_the_training_subjects():
+  found = [
+    dataclasses.replace(recording(name), covariates={"age": age, "hr_bpm": 60.0})
+    for name, age in (("a", 30.0), ("b", 50.0))
+  ]
+  found[1] = dataclasses.replace(found[1], covariates={"age": 50.0})
+  pairs = batches.make_pairs(found, "radial", config.Windows())
+  assert set(pairs.covariates) == {"age"}  # what not all have is not known
+  only = pairs.of(["b"])
+  np.testing.assert_array_equal(only.covariates["age"], 50.0)
+  scaling = batches.fit_scaling(pairs, ("age",))
+  np.testing.assert_allclose(scaling.standardise(only.covariates, ("age",), len(only.x_bt)), 1.0, atol=1e-5)
+  assert scaling.standardise({}, (), 3).shape == (3, 0)
+  with pytest.raises(InputError, match="covariate 'weight': not known of these windows; known are age"):
+    scaling.standardise(only.covariates, ("weight",), 3)
+  with pytest.raises(InputError, match="covariate 'weight': unknown; choose of age"):
+    batches.fit_scaling(pairs, ("weight",))
+  one = batches.fit_scaling(only, ("age",))  # one subject has no spread: a share of the mean stands for it
+  assert {name: sd for name, _, sd in one.numbers}["age"] == pytest.approx(2.5)
+
+
+def test_unlabelled_windows_hold_no_reference():
+  waves = batches.make_pairs([recording("a")], "radial", config.Windows()).unlabelled()
+  assert [field.name for field in dataclasses.fields(waves)] == ["x_bt", "subject_b", "covariates"]

@@ -9,39 +9,46 @@ import pytest
 from cap_jax import config
 from cap_jax.data import splits
 from cap_jax.evaluation import study as studies
+from cap_jax.evaluation import study_data, study_limits
 from cap_jax.report import figures, page, tables
-from cap_jax.transfer import STRATEGIES
+from cap_jax.train import loop, runs
 from cap_jax.types import InputError
 
 SMALL = config.Study(
-  n_target=(1, 2),
+  n_target=(0, 1, 2),
   seeds=(0,),
+  strategies=("scratch", "feature_transfer", "fine_tuning", "domain_adaptation", "multi_task"),
   source_subjects=24,
   source_seconds=8.0,
   labelled_subjects=3,
+  unlabelled_subjects=3,
   validation_subjects=2,
   test_subjects=4,
   target_seconds=8.0,
   model=config.Model(channels=8, layers=1, head_channels=8),
   pretrain=config.Training(steps=100),
-  scratch=config.Training(steps=50),
-  transfer=config.Training(steps=50),
+  steps=50,
 )
 
 
 @pytest.fixture(scope="module")
 def done():
-  source, target = studies.load_source(SMALL), studies.load_target(SMALL)
-  trained, _ = studies.pretrain(SMALL, source)
-  return target, trained, list(studies.cells(SMALL, source, target, trained))
+  source, target = study_data.load_source(SMALL), study_data.load_target(SMALL)
+  trained, _ = runs.pretrain(SMALL, source.training, source.validation)
+  return target, trained, list(studies.cells(SMALL, source, target, trained)), source
 
 
 def test_every_method_meets_the_same_test_subjects(done):
-  target, _, cells = done
+  target, _, cells, _ = done
+  assert len(cells) == studies.count(SMALL)
   free = {(c.method, c.n_target, c.seed) for c in cells if c.n_target == 0}
-  assert free == {("peripheral", 0, 0), ("gtf_source", 0, 0), ("source", 0, 0)}
+  assert free == {(name, 0, 0) for name in ("peripheral", "gtf_source", "source", "domain_adaptation")}
   trained = {(c.method, c.n_target) for c in cells if c.n_target}
-  assert trained == {(m, n) for m in ("mean_wave", "gtf_target", *STRATEGIES) for n in (1, 2)}
+  assert trained == {
+    (m, n)
+    for m in ("mean_wave", "gtf_target", "scratch", "feature_transfer", "fine_tuning", "multi_task")
+    for n in (1, 2)
+  }
   for cell in cells:
     assert tuple(found.subject for found in cell.errors) == target.test.subjects
     assert all(np.isfinite(dataclasses.astuple(found)[1:]).all() for found in cell.errors)
@@ -55,9 +62,9 @@ def test_a_linear_filter_beats_the_raw_wave_and_the_mean(done):
 
 def test_a_leak_between_source_and_target_raises(done):
   target = done[0]
-  leaky = studies.Source(target.labelled, target.validation)
+  leaky = study_data.Source(target.labelled, target.validation)
   with pytest.raises(splits.LeakError, match="stand both in"):
-    studies.split_of(leaky, target)
+    study_data.split_of(leaky, target)
   with pytest.raises(splits.LeakError, match="stand both in"):
     next(studies.cells(SMALL, leaky, target, done[1]))
 
@@ -70,13 +77,51 @@ def test_larger_draws_hold_the_smaller_and_seeds_differ(done):
 
 
 def test_the_same_seeds_give_the_same_numbers(done):
-  target, trained, cells = done
-  made, _, _ = studies.adapt(SMALL, "feature_transfer", trained, target.draw(2, 0), 0)
+  target, trained, cells, source = done
+  made = runs.adapt(SMALL, "feature_transfer", trained, target.data(source, 2, 0), 0, "radial")
   again = next(c for c in cells if (c.method, c.n_target) == ("feature_transfer", 2))
-  from cap_jax.train import loop
+  np.testing.assert_array_equal(loop.predict(made.checkpoint, target.test), again.predicted_bt)
 
-  predicted = loop.predict(made.net, made.params, made.scaling, target.test.x_bt)
-  np.testing.assert_array_equal(predicted, again.predicted_bt)
+
+def test_what_training_it_takes_to_be_as_good_as_scratch():
+  curve = ((100, 3.0), (200, 2.0), (300, 2.1))
+  cell = studies.Cell("fine_tuning", 5, 0, np.zeros((1, 1)), [], 6.0, 300, curve, "", 2.05)
+  assert (cell.steps_to_scratch, cell.s_to_scratch) == (200.0, 4.0)
+  never = dataclasses.replace(cell, target_rmse=1.9)
+  assert np.isnan(never.steps_to_scratch)
+  assert np.isnan(never.s_to_scratch)
+
+
+def test_strategies_are_compared_with_the_best_of_scratch(done):
+  cells = done[2]
+  for n_target in (1, 2):
+    there = {c.method: c for c in cells if c.n_target == n_target and c.steps}
+    best = min(rmse for _, rmse in there["scratch"].validation)
+    assert all(c.target_rmse == best for c in there.values())
+    assert not np.isnan(there["scratch"].steps_to_scratch)
+
+
+def test_auto_says_why_it_holds_what_it_holds(done):
+  reasons = {c.method: c.reason for c in done[2] if c.n_target == 2}
+  assert reasons["fine_tuning"].startswith("freeze=auto: 2 labelled subjects, distance ")
+  assert reasons["scratch"] == ""
+
+
+@pytest.mark.parametrize("task", ["bp", "monitoring", "site", "masked"])
+def test_a_source_of_another_task_gives_its_features(task):
+  """Numbers have no head for the wave: features go over, and what asks for the head is refused."""
+  study = dataclasses.replace(SMALL, task=task, source_subjects=6, pretrain=config.Training(steps=50))
+  source, target = study_data.load_source(study), study_data.load_target(study)
+  trained, fitted = runs.pretrain(study, source.training, source.validation)
+  assert np.isfinite(fitted.loss).all()
+  made = runs.adapt(study, "feature_transfer", trained, target.data(source, 2, 0), 0, "radial")
+  assert loop.predict(made.checkpoint, target.test).shape == target.test.y_bt.shape
+  both = runs.adapt(study, "multi_task", trained, target.data(source, 2, 0), 0, "radial")
+  assert np.isfinite(both.fitted.metrics["source_task"]).all()
+  if task in ("bp", "monitoring"):
+    for name in ("fine_tuning", "domain_adaptation.mmd"):
+      with pytest.raises(InputError, match=f"strategy {name}: its head comes from the source, .* trained for {task}"):
+        runs.adapt(study, name, trained, target.data(source, 2, 0), 0, "radial")
 
 
 def test_rows_are_one_per_method_labels_seed_and_subject(done, tmp_path):
@@ -93,7 +138,7 @@ def test_rows_are_one_per_method_labels_seed_and_subject(done, tmp_path):
 
 
 def test_the_page_is_one_file_and_escapes_names(done, tmp_path):
-  target, _, cells = done
+  target, _, cells, _ = done
   lines = tables.summarise(cells)
   shown = {c.method: c for c in cells if c.n_target == 2}
   drawn = [(figures.waves(target.test, shown, "scratch", "radial", 125.0), "<script>alert(1)</script>")]
@@ -113,7 +158,7 @@ def test_the_table_says_what_was_measured(done):
   text = tables.text(lines)
   for line in lines:
     assert any(
-      row.startswith(tables.LABELS[line.method]) and f"{line.rmse_mmhg:.2f}" in row for row in text.splitlines()
+      row.startswith(tables.label(line.method)) and f"{line.rmse_mmhg:.2f}" in row for row in text.splitlines()
     )
 
 
@@ -121,8 +166,15 @@ def test_the_table_says_what_was_measured(done):
   ("change", "message"),
   [
     ({"scenario": "mars"}, "scenario=mars: unknown; choose one of population"),
-    ({"n_target": (1, 99)}, "must be 1 to 3 labelled subjects"),
-    ({"n_target": (0,)}, "must be 1 to 3"),
+    ({"n_target": (1, 99)}, "must be 0 to 3 labelled subjects"),
+    ({"n_target": (-1,)}, "must be 0 to 3"),
+    ({"source": "mars"}, "source=mars: unknown; choose one of healthy"),
+    ({"task": "sing"}, "task=sing: unknown; choose one of waveform"),
+    ({"strategies": ("magic",)}, "strategy 'magic' is unknown"),
+    ({"custom": {"scratch": {"colour": 1}}}, "no field 'colour'"),
+    ({"strategies": ("fine_tuning.gradual",)}, "steps=50: fine_tuning.gradual has 4 stages and needs 200"),
+    ({"model": config.Model(adaptor="fir", taps=4)}, "taps=4 must be odd"),
+    ({"target_model": config.Model(extractor="cnn", layers=1)}, "target_model: 1 layers are too few"),
     ({"seeds": ()}, "needs one value at least"),
     ({"seeds": (1, 1)}, "names a value twice"),
     ({"seeds": ("a",)}, "must be whole numbers"),
@@ -130,13 +182,13 @@ def test_the_table_says_what_was_measured(done):
     ({"model": config.Model(cosines=21)}, "must be 1 to 20, two patches"),
     ({"windows": config.Windows(margin_s=2.0)}, "more than its two margins"),
     ({"source_seconds": 8.003}, "must be a whole number of samples at 125 Hz"),
-    ({"transfer": config.Training(batch=0)}, "batch and rate must be positive"),
+    ({"batch": 1}, "a batch of 2 or more"),
     ({"test_subjects": 0}, "test_subjects=0: must be 1 or more"),
     ({"target_seconds": 2.0}, "target_seconds=2.0: must be 4 or more"),
     ({"site": "ppg"}, "must be a peripheral pressure"),
-    ({"scratch": config.Training(steps=70)}, "scratch.steps=70: must be a positive multiple of 50"),
+    ({"steps": 70}, "steps=70: must be a positive multiple of 50"),
   ],
 )
 def test_impossible_studies_are_refused(change, message):
   with pytest.raises(InputError, match=message):
-    studies.check(dataclasses.replace(SMALL, **change))
+    study_limits.check(dataclasses.replace(SMALL, **change))

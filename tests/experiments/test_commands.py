@@ -14,8 +14,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SMALL = [
   f"--config.{name}={value}"
   for name, value in {
-    "n_target": "1,2", "source_subjects": 24, "source_seconds": 8.0, "labelled_subjects": 3, "validation_subjects": 2,
-    "test_subjects": 4, "target_seconds": 8.0, "pretrain.steps": 100, "scratch.steps": 50, "transfer.steps": 50,
+    "n_target": "0,1,2", "source_subjects": 24, "source_seconds": 8.0, "labelled_subjects": 3, "validation_subjects": 2,
+    "unlabelled_subjects": 3, "test_subjects": 4, "target_seconds": 8.0, "pretrain.steps": 100, "steps": 50,
   }.items()
 ]  # fmt: skip
 
@@ -68,7 +68,7 @@ def test_transfer_reports_its_merge_and_saves(source, tmp_path):
   assert any(line.startswith("r/wave/kernel") and "fresh" in line for line in lines)
   assert (tmp_path / "w" / "checkpoint" / "config.json").is_file()
   split = json.loads((tmp_path / "w" / "split.json").read_text())
-  assert len(split["parts"]["test"]) == 4
+  assert len(split["parts"]["target_test"]) == 4
   assert len(split["parts"]["labelled"]) == 2
 
 
@@ -172,7 +172,7 @@ def test_bad_input_is_one_line_and_status_two(source, tmp_path, kind, message):
     ("transfer", ["--strategy=magic", "--source=x", "--workdir=w"], "flag --strategy=magic"),
     ("pretrain", ["--workdir=w", "--site=ppg"], "must be a peripheral pressure"),
     ("compare", ["--workdir=w", "--config.scenario=mars"], "scenario=mars: unknown; choose one of"),
-    ("compare", ["--workdir=w", "--config.n_target=5,100"], "must be 1 to 40 labelled subjects"),
+    ("compare", ["--workdir=w", "--config.n_target=5,100"], "must be 0 to 40 labelled subjects"),
     ("compare", ["--config=absent.py"], "absent.py"),
     ("compare", ["--workdir=w", "--config.model.patch=7"], "not a whole number of patches of 7"),
     ("compare", ["--workdir=w", "--config.n_target=5,5"], "names a value twice"),
@@ -180,7 +180,7 @@ def test_bad_input_is_one_line_and_status_two(source, tmp_path, kind, message):
     ("pretrain", ["--workdir=w", "--config=README.md"], "--config: the file cannot be loaded"),
     ("pretrain", [], "--workdir is missing; give --workdir=DIR"),
     ("select", ["--rates=fast"], "--rates=fast: each must be a number"),
-    ("select", ["--n_target=100"], "must be 1 to 40 labelled subjects"),
+    ("select", ["--n_target=100"], "must be 0 to 40 labelled subjects"),
   ],
 )
 def test_bad_flags_are_one_line_and_status_two(name, arguments, message):

@@ -92,3 +92,27 @@ def test_useless_records_are_refused(identity):
   other = dataclasses.replace(identity, site="brachial")
   with pytest.raises(InputError, match=r"has radial, the checkpoint reads brachial; make one with"):
     reconstruct.reconstruct(other, record(t, wave(t)))
+
+
+def test_covariates_are_needed_where_the_network_takes_them(tiny_model):
+  model = dataclasses.replace(tiny_model, covariates=("age",))
+  params = net.make_net(model).init(jax.random.key(0), 500)
+  scaling = batches.Scaling(92.0, 17.0, (("age", 50.0, 12.0),))
+  trained = checkpoint.Checkpoint(params, model, config.Windows(), scaling, "radial")
+  t = np.arange(1000) / 125
+  with pytest.raises(InputError, match="covariate 'age': not known of these windows"):
+    reconstruct.reconstruct(trained, record(t, wave(t)))
+  young, old = (
+    reconstruct.reconstruct(trained, dataclasses.replace(record(t, wave(t)), covariates={"age": age})).aortic_mmhg
+    for age in (30.0, 70.0)
+  )
+  assert np.abs(young - old).max() > 1e-3
+
+
+def test_a_network_of_another_task_is_refused(tiny_model):
+  model = dataclasses.replace(tiny_model, head="numbers")
+  params = net.make_net(model).init(jax.random.key(0), 500)
+  trained = checkpoint.Checkpoint(params, model, config.Windows(), batches.Scaling(92.0, 17.0), "radial", "bp")
+  t = np.arange(1000) / 125
+  with pytest.raises(InputError, match="trained for bp, not for the aortic wave"):
+    reconstruct.reconstruct(trained, record(t, wave(t)))

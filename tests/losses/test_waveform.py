@@ -13,19 +13,25 @@ def test_mean_square_without_the_margins(tiny_model):
   params = network.init(jax.random.key(0), 500)
   x = jax.random.normal(jax.random.key(1), (4, 500))
   loss = waveform.make_waveform(network, 31)
-  y = network.apply(params, x).at[:, 31:469].add(0.5).at[:, :31].add(100.0)
-  value, metrics = loss(params, {"x": x, "y": y}, jax.random.key(0))
+  c = jnp.zeros((4, 0))
+  y = network.apply(params, x, c).at[:, 31:469].add(0.5).at[:, :31].add(100.0)
+  value, metrics = loss(params, {"x": x, "y": y, "c": c}, jax.random.key(0))
   np.testing.assert_allclose(value, 0.25, rtol=1e-5)
-  assert metrics["loss"] == value
+  np.testing.assert_allclose(metrics["rmse"], 0.5, rtol=1e-5)
+  weights = jnp.array([4.0, 0.0, 0.0, 0.0])
+  y = y.at[1:].add(7.0)  # windows of no weight
+  np.testing.assert_allclose(
+    loss(params, {"x": x, "y": y, "c": c, "w": weights}, jax.random.key(0))[0], 0.25, rtol=1e-5
+  )
 
 
 def test_given_features_replace_the_extractor(tiny_model):
   network = net.make_net(tiny_model)
   params = network.init(jax.random.key(0), 500)
   x = jax.random.normal(jax.random.key(1), (4, 500))
-  batch = {"x": x, "y": jnp.zeros_like(x)}
+  batch = {"x": x, "y": jnp.zeros_like(x), "c": jnp.zeros((4, 0))}
   loss = waveform.make_waveform(network, 31)
-  h = network.features(params["f"], x)
+  h = network.features(params["f"], x, batch["c"])
   (full, _), gradient = jax.value_and_grad(loss, has_aux=True)(params, batch, jax.random.key(0))
   (cached, _), cached_gradient = jax.value_and_grad(loss, has_aux=True)(params, {**batch, "h": h}, jax.random.key(0))
   np.testing.assert_allclose(full, cached, rtol=1e-6)

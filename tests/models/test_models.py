@@ -1,12 +1,14 @@
 """The network in blocks."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from cap_jax import config
-from cap_jax.models import convolution, net, waveform_head
+from cap_jax.models import adaptor, convolution, net, waveform_head
 
 
 @pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), (5, 1), (3, 2), (3, 4)])
@@ -26,9 +28,10 @@ def test_parameters_are_blocks_and_the_wave_keeps_its_clock(tiny_model):
   params = network.init(jax.random.key(0), 500)
   assert set(params) == {"f", "r"}
   x = jax.random.normal(jax.random.key(1), (3, 500))
-  y = network.apply(params, x)
+  c = jnp.zeros((3, 0))
+  y = network.apply(params, x, c)
   assert y.shape == x.shape
-  h = network.features(params["f"], x)
+  h = network.features(params["f"], x, c)
   assert h.shape == (3, 50, 8)
   np.testing.assert_array_equal(network.reconstruct(params["r"], h, x), y)
 
@@ -37,7 +40,8 @@ def test_a_level_far_outside_training_passes_through(tiny_model):
   network = net.make_net(tiny_model)
   params = network.init(jax.random.key(0), 500)
   x = jax.random.normal(jax.random.key(1), (2, 500))
-  low, lower = network.apply(params, x - 20), network.apply(params, x - 40)
+  c = jnp.zeros((2, 0))
+  low, lower = network.apply(params, x - 20, c), network.apply(params, x - 40, c)
   np.testing.assert_allclose(low - 20, lower, atol=2e-3)  # the level feature has saturated
 
 
@@ -48,12 +52,20 @@ def test_default_net_is_of_the_size_that_its_budget_was_measured_for():
 
 
 def test_bad_names_and_windows_are_refused(tiny_model):
-  with pytest.raises(ValueError, match="extractor 'rnn' is unknown; choose one of token_cnn"):
+  with pytest.raises(
+    ValueError, match="extractor 'rnn' is unknown; choose one of cnn, cnn_bilstm, lstm, mlp, tcn, token_cnn"
+  ):
     net.make_net(config.Model(extractor="rnn"))
   with pytest.raises(ValueError, match="head 'x' is unknown"):
     net.make_net(config.Model(head="x"))
   with pytest.raises(ValueError, match="not a whole number of patches"):
     net.make_net(tiny_model).init(jax.random.key(0), 503)
+  with pytest.raises(ValueError, match="500 tokens for 500 samples: the head `waveform` needs one token per 10"):
+    net.make_net(config.Model(extractor="tcn")).init(jax.random.key(0), 500)
+  with pytest.raises(ValueError, match="50 tokens for 500 samples: the head `sample`"):
+    net.make_net(config.Model(head="sample")).init(jax.random.key(0), 500)
+  with pytest.raises(ValueError, match="1 layers are too few for a patch of 10; it takes 2 pools"):
+    net.make_net(config.Model(extractor="cnn", layers=1)).init(jax.random.key(0), 500)
 
 
 def test_one_net_per_config(tiny_model):
@@ -81,3 +93,83 @@ def test_overlapping_pieces_add_up_to_one():
   assert (one[15:35] > 0).all()
   assert (one[:15] == 0).all()
   assert (one[35:] == 0).all()
+
+
+ARCHITECTURES = {
+  "token_cnn": config.Model(channels=8, layers=2),
+  "cnn": config.Model(extractor="cnn", channels=8, layers=3),
+  "tcn": config.Model(extractor="tcn", head="sample", channels=8, layers=3),
+  "lstm": config.Model(extractor="lstm", channels=8, layers=2),
+  "cnn_bilstm": config.Model(extractor="cnn_bilstm", channels=8, layers=1),
+  "mlp": config.Model(extractor="mlp", head="numbers", channels=8, layers=2),
+}
+
+
+@pytest.mark.parametrize("name", net.EXTRACTORS)
+def test_every_architecture_is_in_named_blocks_and_learns_from_all_of_them(name):
+  network = net.make_net(ARCHITECTURES[name])
+  params = network.init(jax.random.key(0), 100)
+  x, c = jax.random.normal(jax.random.key(1), (3, 100)), jnp.zeros((3, 0))
+  wave = network.apply(params, x, c)
+  assert wave.shape == ((3, 3) if name == "mlp" else x.shape)
+  gradient = jax.grad(lambda p: jnp.square(network.apply(p, x, c) - 1).sum())(params)
+  for layer in network.layers(100):
+    block, child = layer.split("/")
+    assert any(jnp.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradient[block][child])), layer
+  assert {f"{block}/{child}" for block in params for child in params[block]} == set(network.layers(100))
+
+
+@pytest.mark.parametrize("name", ["token_cnn", "cnn", "tcn", "lstm", "cnn_bilstm"])
+def test_covariates_are_optional_and_matter_where_they_are_given(name):
+  network = net.make_net(dataclasses.replace(ARCHITECTURES[name], covariates=("age", "hr_bpm")))
+  params = network.init(jax.random.key(0), 100)
+  x = jax.random.normal(jax.random.key(1), (2, 100))
+  young, old = (network.apply(params, x, jnp.full((2, 2), value)) for value in (-1.0, 1.0))
+  assert jnp.abs(young - old).max() > 1e-3
+  far, farther = (network.apply(params, x, jnp.full((2, 2), value)) for value in (30.0, 60.0))
+  np.testing.assert_allclose(far, farther, atol=1e-4)  # bounded: an impossible age cannot drive the features
+
+
+@pytest.mark.parametrize("name", ["lstm", "cnn_bilstm"])
+def test_a_recurrent_token_sees_both_directions(name):
+  network = net.make_net(ARCHITECTURES[name])
+  params = network.init(jax.random.key(0), 100)
+  x, c = jax.random.normal(jax.random.key(1), (1, 100)), jnp.zeros((1, 0))
+  slope = jax.jacobian(lambda x: network.features(params["f"], x, c)[0, 5].sum())(x)[0]
+  assert jnp.abs(slope[:10]).max() > 0
+  assert jnp.abs(slope[-10:]).max() > 0
+
+
+def test_layers_come_from_the_input_to_the_output():
+  model = config.Model(channels=8, layers=2, head_channels=8, adaptor="fir")
+  assert net.make_net(model).layers(500) == (
+    "a/taps", "f/embed", "f/level", "f/layer_0", "f/layer_1", "f/norm", "r/conv", "r/wave"
+  )  # fmt: skip
+
+
+def test_the_section_undoes_a_second_order_line():
+  """A wave of known frequencies through a line of 9 Hz, ζ 0.2, comes back with the line's own two parameters."""
+  fs_hz, natural_hz, damping = 125.0, 9.0, 0.2
+  t = np.arange(1000) / fs_hz
+  f = np.array([1.2, 2.4, 3.6, 6.0, 8.4])
+  line = 1 / (1 - (f / natural_hz) ** 2 + 2j * damping * f / natural_hz)
+  size = np.array([1, 0.6, 0.3, 0.1, 0.05])
+  true = (size * np.exp(2j * np.pi * f * t[:, None])).real.sum(1)
+  shown = (line * size * np.exp(2j * np.pi * f * t[:, None])).real.sum(1)
+  omega = 2 * np.pi * natural_hz / fs_hz  # per sample
+  c = jnp.array([2 * damping / omega / adaptor._UNIT_1, 1 / omega**2 / adaptor._UNIT_2])
+  section = adaptor.Section()
+  back = section.apply({"params": {"response": c}}, jnp.asarray(shown, jnp.float32)[None])[0]
+  inner = slice(20, -20)
+  assert np.abs(shown[inner] - true[inner]).max() > 0.3
+  assert np.abs(back[inner] - true[inner]).max() < 0.06
+
+
+def test_the_filter_convolves_and_keeps_the_mean():
+  x = np.random.default_rng(0).normal(size=100)
+  taps = np.array([0.1, 0.5, -0.2, 0.3, 0.3])
+  found = adaptor.filtered(jnp.asarray(x, jnp.float32)[None], jnp.asarray(taps, jnp.float32))[0]
+  np.testing.assert_allclose(found[2:-2], np.convolve(x, taps, mode="valid"), atol=1e-5)
+  fir = adaptor.FIR(5)
+  changed = fir.apply({"params": {"taps": jnp.array([0.3, -0.1, 0.0, 0.2, 0.5])}}, jnp.full((1, 50), 2.0))
+  np.testing.assert_allclose(changed, 2.0, atol=1e-5)

@@ -17,8 +17,10 @@ from cap_jax.types import InputError
 
 @pytest.fixture
 def saved(tmp_path, tiny_model):
-  params = net.make_net(tiny_model).init(jax.random.key(0), 500)
-  made = checkpoint.Checkpoint(params, tiny_model, config.Windows(), batches.Scaling(92.0, 17.0), "radial", {"n": 1})
+  model = dataclasses.replace(tiny_model, adaptor="fir", covariates=("age",))
+  params = net.make_net(model).init(jax.random.key(0), 500)
+  scaling = batches.Scaling(92.0, 17.0, (("age", 50.0, 12.0),))
+  made = checkpoint.Checkpoint(params, model, config.Windows(), scaling, "radial", "waveform", {"n": 1})
   checkpoint.save(tmp_path / "checkpoint", made)
   return made, tmp_path / "checkpoint"
 
@@ -30,7 +32,8 @@ def test_comes_back_whole_in_one_call(saved):
   for a, b in zip(jax.tree.leaves(made.params), jax.tree.leaves(loaded.params), strict=True):
     np.testing.assert_array_equal(a, b)
   x = np.ones((1, 500), np.float32)
-  np.testing.assert_array_equal(made.net.apply(made.params, x), loaded.net.apply(loaded.params, x))
+  c = np.zeros((1, len(made.model.covariates)), np.float32)
+  np.testing.assert_array_equal(made.net.apply(made.params, x, c), loaded.net.apply(loaded.params, x, c))
 
 
 def test_never_overwrites_and_leaves_no_part(saved):
@@ -81,7 +84,7 @@ def test_foreign_folders_are_refused(saved, tmp_path):
   with pytest.raises(InputError, match=r"no checkpoint there; make one with: python -m experiments\.pretrain"):
     checkpoint.load(tmp_path / "absent")
   (path / "config.json").write_text('{"format": 99}')
-  with pytest.raises(InputError, match="format 99, this version reads format 1"):
+  with pytest.raises(InputError, match="format 99, this version reads format 2"):
     checkpoint.load(path)
   (path / "config.json").write_text("{")
   with pytest.raises(InputError, match="damaged or of another project"):

@@ -9,9 +9,11 @@ import pytest
 
 from cap_jax import clinics, config
 from cap_jax.data import batches
+from cap_jax.losses import terms, waveform
 from cap_jax.models import net
-from cap_jax.train import loop, optimizer, step
-from cap_jax.transfer import STRATEGIES, surgery
+from cap_jax.train import checkpoint, loop, optimizer, runs, step
+from cap_jax.transfer import surgery
+from cap_jax.transfer.strategy import Stage, Strategy
 
 
 def quadratic(params, batch, key):
@@ -82,6 +84,34 @@ def test_trainers_are_shared_and_the_start_is_spared():
   np.testing.assert_array_equal(start["f"]["w"], 2.0)
 
 
+def test_rates_of_layers_scale_their_steps():
+  trainer = step.make_trainer(quadratic, (), weight_decay=0.0, warmup=0.5, rates=(("f", 0.25),))
+  state, _ = trainer.run(trainer.init(params(), 4, 0.1), stack(2), jax.random.key(0))
+  np.testing.assert_allclose(state.params["f"]["w"], 2 - 0.25 * 0.05, rtol=1e-5)
+  np.testing.assert_allclose(state.params["r"]["w"], 0.05, rtol=1e-4)
+  with pytest.raises(surgery.MergeError, match="rule 'x' matches nothing in the rated parameters"):
+    step.make_trainer(quadratic, (), rates=(("x", 0.5),)).run(
+      trainer.init(params(), 4, 0.1), stack(2), jax.random.key(0)
+    )
+
+
+def test_a_loss_is_told_the_share_of_the_training_done():
+  def told(p, batch, key):
+    return jnp.sum(p["f"]["w"]), {"loss": jnp.sum(p["f"]["w"]), "progress": batch["progress"]}
+
+  trainer = step.make_trainer(told)
+  _, metrics = trainer.run(trainer.init(params(), 8, 0.1), stack(4), jax.random.key(0))
+  np.testing.assert_allclose(metrics["progress"], [0, 0.125, 0.25, 0.375])
+
+
+def test_the_teacher_is_the_running_mean_of_the_student():
+  start = {**params(), "teacher": {"f": {"w": jnp.zeros(3)}}}
+  trainer = step.make_trainer(quadratic, ("teacher",), weight_decay=0.0, warmup=0.5)
+  state, _ = trainer.run(trainer.init(start, 4, 0.1), stack(2), jax.random.key(0))
+  expected = 0.99 * (0.01 * 2.0) + 0.01 * state.params["f"]["w"]  # no step at first: the rate begins at nought
+  np.testing.assert_allclose(state.params["teacher"]["f"]["w"], expected, rtol=1e-5)
+
+
 @pytest.fixture(scope="module")
 def pairs():
   rng = np.random.default_rng(0)
@@ -90,44 +120,75 @@ def pairs():
   return batches.Pairs(x, 0.8 * x + 18, np.repeat(["a", "b", "c", "d"], 10))
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
-def test_fit_trains_what_the_strategy_says(name, tiny_model, pairs):
-  strategy = STRATEGIES[name]
+def begin(tiny_model, pairs, hold=()):
+  """Network, loss, stages, start and streams of a supervised training."""
   network = net.make_net(tiny_model)
-  start = network.init(jax.random.key(0), 500)
+  wave = waveform.make_waveform(network, 31)
+  loss = terms.make_total((terms.Term("target"),), "sum", terms.Context(network, wave, wave))
+  strategy = Strategy("", stages=(Stage(hold),))
+  plans = loop.plan(strategy, 200, 1e-2, [hold], ())
   scaling = batches.fit_scaling(pairs)
-  spec = config.Training(steps=200, learning_rate=1e-2, batch=16)
-  fitted = loop.fit(network, strategy, start, pairs, scaling, spec, 31, "test")
-  before, after = surgery.leaf_paths(start), surgery.leaf_paths(fitted.params)
-  for path, leaf in after.items():
-    if any(surgery.matches(path, rule) for rule in strategy.hold):
-      np.testing.assert_array_equal(leaf, before[path])
-    else:
-      assert (np.asarray(leaf) != np.asarray(before[path])).any(), path
+  streams = {"target": runs.arrays(scaling, pairs, tiny_model)}
+  return network, loss, plans, network.init(jax.random.key(0), 500), streams, scaling
+
+
+@pytest.mark.parametrize("hold", [(), ("f",)])
+def test_fit_learns_repeats_itself_and_is_followed(tiny_model, pairs, hold):
+  network, loss, plans, start, streams, scaling = begin(tiny_model, pairs, hold)
+  spec = config.Training(batch=16)
+  validate = loop.make_validator(network, lambda p: p, scaling, tiny_model, pairs, config.Windows())
+  fitted = loop.fit(network, loss, plans, start, streams, spec, "test", validate)
   assert fitted.loss.shape == (200,)
   assert fitted.loss[-20:].mean() < 0.3 * fitted.loss[0]
   assert fitted.train_s > 0
-  again = loop.fit(network, strategy, start, pairs, scaling, spec, 31, "test")
-  np.testing.assert_array_equal(fitted.loss, again.loss)
+  np.testing.assert_array_equal([steps for steps, _ in fitted.validation], [100, 200])
+  trained = checkpoint.Checkpoint(fitted.params, tiny_model, config.Windows(), scaling, "radial")
+  error = loop.predict(trained, pairs)[:, 31:469] - pairs.y_bt[:, 31:469]
+  per_subject = np.sqrt(np.square(error).reshape(4, -1).mean(1))
+  np.testing.assert_allclose(fitted.validation[-1][1], per_subject.mean(), rtol=1e-4)
+  for a, b in zip(jax.tree.leaves(fitted.params["f"]), jax.tree.leaves(start["f"]), strict=True):
+    assert (np.asarray(a) == np.asarray(b)).all() == bool(hold)
+  again = loop.fit(network, loss, plans, start, streams, spec, "test")
+  np.testing.assert_array_equal(fitted.loss, again.loss)  # following the training does not change it
+  assert again.validation == ()
+
+
+def test_features_of_a_held_extractor_are_computed_once_and_change_nothing(tiny_model, pairs, monkeypatch):
+  network, loss, plans, start, streams, _ = begin(tiny_model, pairs, ("f",))
+  spec = config.Training(batch=16)
+  cached = loop.fit(network, loss, plans, start, streams, spec, "test")
+  monkeypatch.setattr(loop, "_with_features", lambda net, hold, params, streams: (streams, 0.0))
+  anew = loop.fit(network, loss, plans, start, streams, spec, "test")
+  np.testing.assert_allclose(cached.loss, anew.loss, rtol=1e-3, atol=1e-5)
+
+
+def test_stages_follow_each_other(tiny_model, pairs):
+  network, loss, _, start, streams, _ = begin(tiny_model, pairs)
+  plans = [loop.Plan(100, 1e-2, ("f",)), loop.Plan(50, 1e-3, ())]
+  fitted = loop.fit(network, loss, plans, start, streams, config.Training(batch=16), "test")
+  first = loop.fit(network, loss, plans[:1], start, streams, config.Training(batch=16), "test")
+  np.testing.assert_array_equal(fitted.loss[:100], first.loss)
+  assert fitted.loss.shape == (150,)
+  assert (
+    np.asarray(fitted.params["f"]["embed"]["matrix"]["kernel"]) != np.asarray(start["f"]["embed"]["matrix"]["kernel"])
+  ).any()
 
 
 def test_prediction_does_not_depend_on_the_block(tiny_model, pairs):
-  network = net.make_net(tiny_model)
-  start = network.init(jax.random.key(0), 500)
-  scaling = batches.fit_scaling(pairs)
-  whole = loop.predict(network, start, scaling, np.concatenate([pairs.x_bt] * 2))
-  part = loop.predict(network, start, scaling, pairs.x_bt[:3])
+  _, _, _, start, _, scaling = begin(tiny_model, pairs)
+  trained = checkpoint.Checkpoint(start, tiny_model, config.Windows(), scaling, "radial")
+  double = batches.Waves(np.concatenate([pairs.x_bt] * 2), np.concatenate([pairs.subject_b] * 2))
+  whole = loop.predict(trained, double)
+  part = loop.predict(trained, batches.Waves(pairs.x_bt[:3], pairs.subject_b[:3]))
   np.testing.assert_allclose(whole[:3], part, atol=1e-3)
   assert whole.shape == (80, 500)
 
 
 def test_a_diverged_training_names_its_step(tiny_model, pairs):
-  network = net.make_net(tiny_model)
-  start = network.init(jax.random.key(0), 500)
-  broken = batches.Pairs(pairs.x_bt, pairs.y_bt * np.nan, pairs.subject_b)
-  spec = config.Training(steps=100, batch=8)
+  network, loss, plans, start, streams, _ = begin(tiny_model, pairs)
+  streams["target"]["y"] = streams["target"]["y"] * np.nan
   with pytest.raises(loop.DivergedError, match="the loss is nan at step 0"):
-    loop.fit(network, STRATEGIES["scratch"], start, broken, batches.fit_scaling(pairs), spec, 31, "test")
+    loop.fit(network, loss, plans, start, streams, config.Training(batch=8), "test")
 
 
 @pytest.mark.slow
@@ -137,18 +198,14 @@ def test_three_thousand_steps_reach_half_a_millimetre_of_mercury():
   from cap_jax.evaluation import errors
 
   people, clean = dataclasses.replace(clinics.HEALTHY, age_max=80.0), clinics.Device(noise=0.0)
-  windows = config.Windows()
+  study = config.Study(pretrain=config.Training())
   training = batches.make_pairs(
-    virtual.load(clinics.Clinic("train", 1200, 16.0, people, clean, seed=1)), "radial", windows
+    virtual.load(clinics.Clinic("train", 1200, 16.0, people, clean, seed=1)), "radial", study.windows
   )
-  test = batches.make_pairs(virtual.load(clinics.Clinic("test", 128, 16.0, people, clean, seed=2)), "radial", windows)
-  scaling = batches.fit_scaling(training)
-  network = net.make_net(config.Model())
-  start = network.init(jax.random.key(0), windows.samples)
-  fitted = loop.fit(
-    network, STRATEGIES["scratch"], start, training, scaling, config.Training(), windows.margin, "3,000 steps"
+  test = batches.make_pairs(
+    virtual.load(clinics.Clinic("test", 128, 16.0, people, clean, seed=2)), "radial", study.windows
   )
-  predicted = loop.predict(network, fitted.params, scaling, test.x_bt)
-  rmse = errors.mean_rmse(errors.Evaluator(test, windows).errors(predicted))
+  trained, fitted = runs.pretrain(study, training, test)
+  rmse = errors.mean_rmse(errors.Evaluator(test, study.windows).errors(loop.predict(trained, test)))
   print(f"clean virtual subjects: RMSE {rmse:.3f} mmHg, {1e3 * fitted.train_s / 3000:.1f} ms a step")
   assert rmse <= 0.5

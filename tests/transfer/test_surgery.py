@@ -1,12 +1,11 @@
-"""Merging and labelling parameter trees, and the strategies that use them."""
+"""Merging, labelling and cutting parameter trees."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cap_jax.models import net
-from cap_jax.transfer import STRATEGIES, surgery
+from cap_jax.transfer import surgery
 
 
 def trees():
@@ -71,14 +70,31 @@ def test_labels_cover_every_leaf():
     surgery.label(fresh, ("x",))
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
-def test_start_takes_the_source_to_the_bit_and_leaves_the_rest_fresh(name, tiny_model):
-  strategy = STRATEGIES[name]
-  network = net.make_net(tiny_model)
-  source, fresh = (network.init(jax.random.key(k), 500) for k in (0, 1))
-  start, report = strategy.start(source, fresh)
-  given, new = surgery.leaf_paths(source), surgery.leaf_paths(fresh)
-  for path, leaf in surgery.leaf_paths(start).items():
-    taken = any(surgery.matches(path, rule) for rule in strategy.take)
-    np.testing.assert_array_equal(leaf, given[path] if taken else new[path])
-    assert ("taken" if taken else "fresh") in {line.fate for line in report if line.path == path}
+def test_a_rule_may_rename():
+  source, fresh = trees()
+  fresh["s"] = {"w": jnp.zeros(4)}
+  merged, report = surgery.merge(source, fresh, ("f", "s=r"))
+  np.testing.assert_array_equal(merged["s"]["w"], 3)
+  np.testing.assert_array_equal(merged["r"]["w"], 0)
+  fates = [(leaf.path, leaf.fate) for leaf in report]
+  assert ("s/w", "taken") in fates
+  assert ("r/w", "fresh") in fates
+  assert ("r/w", "left behind") not in fates  # it was taken, under another name
+
+
+def test_a_report_names_all_that_does_not_fit_without_stopping():
+  source, fresh = trees()
+  fates = {leaf.path: leaf.fate for leaf in surgery.compare(source, fresh, ("r", "f/a"))}
+  assert fates["r/w"] == "wrong shape"
+  assert fates["r/b"] == "missing"
+  assert fates["f/a"] == "taken"
+  with pytest.raises(surgery.MergeError, match=r"r/b: .*; r/w: "):
+    surgery.merge(source, fresh, ("r", "f/a"))
+
+
+def test_a_part_is_cut_out_as_a_copy():
+  source, _ = trees()
+  part = surgery.cut(source, ("f/a", "r"))
+  assert set(surgery.leaf_paths(part)) == {"f/a", "r/w"}
+  jax.jit(lambda tree: tree, donate_argnums=0)(part)
+  np.testing.assert_array_equal(source["r"]["w"], 3)

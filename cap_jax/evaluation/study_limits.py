@@ -1,0 +1,81 @@
+"""What the values of a study may be."""
+
+import jax
+
+from cap_jax import clinics, config
+from cap_jax.data import recordings
+from cap_jax.losses import tasks
+from cap_jax.models import net as nets
+from cap_jax.train import loop
+from cap_jax.transfer import find
+from cap_jax.types import InputError
+
+
+def check(study: config.Study) -> None:
+  """Raises:
+  InputError: a value of the study cannot be."""
+  for field, known in (("scenario", clinics.SCENARIOS), ("source", clinics.SOURCES), ("task", tasks.TASKS)):
+    if getattr(study, field) not in known:
+      raise InputError(f"{field}={getattr(study, field)}: unknown; choose one of {', '.join(known)}")
+  recordings.check_pressure_site(study.site)
+  for name in ("source_subjects", "labelled_subjects", "unlabelled_subjects", "validation_subjects", "test_subjects"):
+    if getattr(study, name) < 1:
+      raise InputError(f"{name}={getattr(study, name)}: must be 1 or more")
+  for name in ("source_seconds", "target_seconds"):
+    if getattr(study, name) < study.windows.seconds:
+      raise InputError(f"{name}={getattr(study, name)}: must be {study.windows.seconds:g} or more, one window")
+  if not study.n_target or not study.seeds:
+    raise InputError("n_target and seeds: each needs one value at least, such as 5,")
+  for name in ("n_target", "seeds"):
+    values = getattr(study, name)
+    if not all(isinstance(value, int) for value in values):
+      raise InputError(f"{name}={values}: must be whole numbers, such as 1,5,20")
+    if len(set(values)) != len(values):
+      raise InputError(f"{name}={values}: names a value twice")
+  if study.cohort_seed < 0 or min(study.seeds) < 0:
+    raise InputError(f"seeds={study.seeds}, cohort_seed={study.cohort_seed}: must be 0 or more")
+  if study.cohort_seed >= 2**31:
+    raise InputError(f"cohort_seed={study.cohort_seed}: must be less than {2**31}")
+  if max(study.n_target) > study.labelled_subjects or min(study.n_target) < 0:
+    raise InputError(f"n_target={study.n_target}: must be 0 to {study.labelled_subjects} labelled subjects")
+  for name, steps in (("pretrain.steps", study.pretrain.steps), ("steps", study.steps)):
+    if steps < loop.CHUNK or steps % loop.CHUNK:
+      raise InputError(f"{name}={steps}: must be a positive multiple of {loop.CHUNK}")
+  spec = study.pretrain
+  if min(spec.batch, study.batch) < 2 or spec.learning_rate <= 0 or spec.weight_decay < 0 or not 0 < spec.warmup < 1:
+    raise InputError(
+      f"batch={study.batch}, pretrain={spec}: a batch of 2 or more, a positive rate, a decay of 0 or more, a warmup "
+      "between 0 and 1"
+    )
+  _check_windows(study)
+  _check_model("model", study.model, study.windows)
+  if study.target_model.extractor:
+    _check_model("target_model", study.target_model, study.windows)
+  for name in dict.fromkeys((*study.strategies, *study.custom)):
+    strategy = find(name, study.custom.get(name))
+    if study.steps < loop.CHUNK * len(strategy.stages):
+      needed = loop.CHUNK * len(strategy.stages)
+      raise InputError(f"steps={study.steps}: {name} has {len(strategy.stages)} stages and needs {needed} at least")
+
+
+def _check_windows(study: config.Study) -> None:
+  spec = study.windows
+  if spec.fs_hz < 60 or spec.hop < 1 or spec.margin < 1 or spec.samples <= 2 * spec.margin + 1:
+    raise InputError(f"windows={spec}: needs 60 Hz or more, a hop and a margin, and more than its two margins")
+  for name in ("source_seconds", "target_seconds"):
+    samples = getattr(study, name) * spec.fs_hz
+    if abs(samples - round(samples)) > 1e-6:
+      raise InputError(f"{name}={getattr(study, name)}: must be a whole number of samples at {spec.fs_hz:g} Hz")
+
+
+def _check_model(field: str, model: config.Model, spec: config.Windows) -> None:
+  if min(model.patch, model.channels, model.head_channels) < 1 or model.layers < 0 or model.kernel % 2 == 0:
+    raise InputError(f"{field}={model}: sizes must be positive and the kernel odd")
+  if model.taps % 2 == 0 or model.taps < 3 or model.outputs < 1:
+    raise InputError(f"{field}: taps={model.taps} must be odd and 3 or more, outputs={model.outputs} positive")
+  if model.head == "waveform" and not 1 <= model.cosines <= 2 * model.patch:
+    raise InputError(f"{field}.cosines={model.cosines}: must be 1 to {2 * model.patch}, two patches")
+  try:
+    jax.eval_shape(lambda: nets.make_net(model).init(jax.random.key(0), spec.samples))
+  except ValueError as error:
+    raise InputError(f"{field}: {error}") from None

@@ -1,0 +1,60 @@
+"""What is aligned: pooled features, their shape without the pressure level, or the spectrum of the input.
+
+    pooled      h̄ = mean over tokens of f(x)
+    shape       h̄ − B ℓ, with B the ridge regression of h̄ on ℓ = (level, swing) of the window over both domains
+    spectrum    S(x) = mean over windows of ln |F(x)|² below 20 Hz
+
+Where two populations differ in their labels, aligning everything moves what should differ. The pressure level is the part of
+the label that the input shows, so `shape` takes it out first. `spectrum` concerns the sensor only.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_RIDGE = 1e-2
+_HIGHEST = 0.16  # of the sampling rate: 20 Hz at 125 Hz
+_FLOOR = 1e-3
+
+
+def pooled(h_bnd: jax.Array) -> jax.Array:
+  """(batch, feature): mean over tokens."""
+  return h_bnd.mean(1)
+
+
+def level_and_swing(x_bt: jax.Array) -> jax.Array:
+  """(batch, 2): mean and SD of a window, which tell mean and pulse pressure."""
+  return jnp.stack([x_bt.mean(1), x_bt.std(1)], axis=1)
+
+
+def without_level(
+  source_bd: jax.Array, target_bd: jax.Array, source_bt: jax.Array, target_bt: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  """Features of both domains less what level and swing of their windows (batch, time) explain of them.
+
+  One regression serves both domains, with an intercept a domain that is not taken out: a difference that the level does
+  not explain stays.
+  """
+
+  def centred(a_bq: jax.Array) -> jax.Array:
+    return a_bq - a_bq.mean(0)[None]
+
+  l_s, l_t = level_and_swing(source_bt), level_and_swing(target_bt)
+  l_bq = jnp.concatenate([centred(l_s), centred(l_t)])
+  h_bd = jnp.concatenate([centred(source_bd), centred(target_bd)])
+  b_qd = jnp.linalg.solve(l_bq.T @ l_bq + _RIDGE * l_bq.shape[0] * jnp.eye(2), l_bq.T @ h_bd)
+  return source_bd - l_s @ b_qd, target_bd - l_t @ b_qd
+
+
+def log_spectrum(x_bt: jax.Array) -> jax.Array:
+  """(frequency,) mean over windows of ln(|F(h x)|² + floor), h Hann's window, below 20 Hz and above the lowest line."""
+  time = x_bt.shape[1]
+  window = jnp.asarray(np.hanning(time), jnp.float32)
+  centred = x_bt - x_bt.mean(1, keepdims=True)
+  power = jnp.square(jnp.abs(jnp.fft.rfft(centred * window[None], axis=1))) / jnp.square(window).sum()
+  return jnp.log(power[:, 2 : int(_HIGHEST * time) + 1] + _FLOOR).mean(0)
+
+
+def spectral_distance(source_bt: jax.Array, target_bt: jax.Array) -> jax.Array:
+  """mean over frequency of (S(x_s) − S(x_t))²."""
+  return jnp.square(log_spectrum(source_bt) - log_spectrum(target_bt)).mean()

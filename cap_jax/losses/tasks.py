@@ -1,0 +1,48 @@
+"""Source tasks by name: what a large data set teaches, each a reference, a head and a loss.
+
+| task | x → | labels |
+|---|---|---|
+| waveform | aortic wave | paired waves |
+| site | wave of another site | paired waves |
+| masked | itself, from what a mask leaves | none |
+| bp | SBP, DBP, MAP | pressure at the arm |
+| monitoring | SBP, DBP, MAP, heart rate, stroke volume | pressure at the arm and numerics |
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+from cap_jax import config
+from cap_jax.losses import masked, numbers, waveform
+from cap_jax.models.net import Net
+from cap_jax.types import LossFn
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+  """What a network learns.
+
+  Attributes:
+    reference: site of the reference wave y; None is the site of x.
+    make_loss: (net, margin) -> loss of a part of a batch.
+    numerics: covariates that are outputs, besides the three pressures; None for a task whose output is a wave.
+  """
+
+  reference: str | None
+  make_loss: Callable[[Net, int], LossFn]
+  numerics: tuple[str, ...] | None = None
+
+  def model(self, model: config.Model) -> config.Model:
+    """The network of a config with the head that the task needs."""
+    if self.numerics is None:
+      return model
+    return dataclasses.replace(model, head="numbers", outputs=3 + len(self.numerics))
+
+
+TASKS: dict[str, Task] = {
+  "waveform": Task("aortic_root", waveform.make_waveform),
+  "site": Task("brachial", waveform.make_waveform),
+  "masked": Task(None, masked.make_masked),
+  "bp": Task("brachial", numbers.make_blood_pressure, ()),
+  "monitoring": Task("brachial", numbers.make_monitoring, ("hr_bpm", "sv_ml")),
+}

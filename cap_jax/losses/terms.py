@@ -1,0 +1,205 @@
+"""Terms of a strategy's loss by name. Their weighted sum is the loss: a combination of strategies is a value.
+
+A term says which streams of windows it reads and which blocks of parameters it needs besides the network's own:
+
+| stream | holds | | block | is |
+|---|---|---|---|---|
+| target | x, y of the labelled target subjects | | s | head of the source's task, trained |
+| source | x, y of the source | | d | discriminator, trained |
+| unlabelled | x alone of other target subjects | | f_s | extractor of the source, held |
+| | | | anchor | what was taken from the source, held |
+| | | | teacher | running mean of the network, held |
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from cap_jax.losses import adversarial, alignment, discrepancy, multi_task, regularisation, self_training
+from cap_jax.models.net import Net
+from cap_jax.types import Batch, LossFn, Metrics, Params
+
+FROM_TARGET = ("target", "unlabelled")
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+  """What a loss closes over: the target's network, and the losses of a part of a batch for both tasks."""
+
+  net: Net
+  target_loss: LossFn
+  source_loss: LossFn
+
+
+class Term(NamedTuple):
+  """λ(t) L: a name in `TERMS`, λ, and a schedule in `multi_task.SCHEDULES`."""
+
+  name: str
+  weight: float = 1.0
+  schedule: str = "constant"
+
+
+class Definition(NamedTuple):
+  """How a term is made, what it reads and what it needs."""
+
+  make: Callable[[Context], LossFn]
+  streams: tuple[str, ...]
+  blocks: tuple[str, ...] = ()
+
+
+def _target(context: Context) -> LossFn:
+  return lambda params, batch, key: context.target_loss(params, batch["target"], key)
+
+
+def _source(context: Context) -> LossFn:
+  return lambda params, batch, key: context.source_loss(params, batch["source"], key)
+
+
+def _source_task(context: Context) -> LossFn:
+  return lambda params, batch, key: context.source_loss({**params, "r": params["s"]}, batch["source"], key)
+
+
+def _pooled(batch: Batch) -> tuple[jax.Array, jax.Array]:
+  return alignment.pooled(batch["source"]["h"]), alignment.pooled(batch["unlabelled"]["h"])
+
+
+def _drift(target_bd: jax.Array) -> Metrics:
+  """Aligned features may shrink, which a regression feels: their norm is logged."""
+  return {"feature_norm": jnp.linalg.norm(target_bd, axis=1).mean()}
+
+
+def _make_discrepancy(name: str, shape_only: bool = False) -> Callable[[Context], LossFn]:
+  distance = discrepancy.DISCREPANCIES[name]
+
+  def make(context: Context) -> LossFn:
+    del context
+
+    def term(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
+      del params, key
+      h_s, h_t = _pooled(batch)
+      metrics = _drift(h_t)
+      if shape_only:
+        h_s, h_t = alignment.without_level(h_s, h_t, batch["source"]["x"], batch["unlabelled"]["x"])
+      return distance(h_s, h_t, batch["source"].get("w", jnp.ones(h_s.shape[0]))), metrics
+
+    return term
+
+  return make
+
+
+def _make_adversary(adversary: Callable[..., tuple[jax.Array, Metrics]]) -> Callable[[Context], LossFn]:
+  def make(context: Context) -> LossFn:
+    del context
+
+    def term(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
+      del key
+      h_s, h_t = _pooled(batch)
+      loss, metrics = adversary(params["d"], h_s, h_t, batch["progress"])
+      return loss, metrics | _drift(h_t)
+
+    return term
+
+  return make
+
+
+def _spectrum(context: Context) -> LossFn:
+  del context
+
+  def term(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
+    del params, key
+    return alignment.spectral_distance(batch["source"]["x"], batch["unlabelled"]["x"]), {}
+
+  return term
+
+
+def _l2_sp(context: Context) -> LossFn:
+  del context
+  return lambda params, batch, key: (regularisation.l2_sp(params, params["anchor"]), {})
+
+
+def _mean_teacher(context: Context) -> LossFn:
+  net = context.net
+
+  def term(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
+    part = batch["unlabelled"]
+    teacher = jax.lax.stop_gradient(params["teacher"])
+    taught = net.reconstruct(teacher["r"], net.features(teacher["f"], part["x"], part["c"]), part["x"])
+    seen = self_training.disturb(key, part["x"])
+    said = net.reconstruct(params["r"], net.features(params["f"], seen, part["c"]), seen)
+    return jnp.square(said - jax.lax.stop_gradient(taught)).mean(), {}
+
+  return term
+
+
+_BOTH = ("source", "unlabelled")
+TERMS: dict[str, Definition] = {
+  "target": Definition(_target, ("target",)),
+  "source": Definition(_source, ("source",)),
+  "source_task": Definition(_source_task, ("source",), ("s",)),
+  "mmd": Definition(_make_discrepancy("mmd"), _BOTH),
+  "coral": Definition(_make_discrepancy("coral"), _BOTH),
+  "dare_gram": Definition(_make_discrepancy("dare_gram"), _BOTH),
+  "chordal": Definition(_make_discrepancy("chordal"), _BOTH),
+  "sinkhorn": Definition(_make_discrepancy("sinkhorn"), _BOTH),
+  "shape_mmd": Definition(_make_discrepancy("mmd", shape_only=True), _BOTH),
+  "shape_coral": Definition(_make_discrepancy("coral", shape_only=True), _BOTH),
+  "dann": Definition(_make_adversary(adversarial.dann), _BOTH, ("d",)),
+  "adda": Definition(_make_adversary(adversarial.adda), _BOTH, ("d", "f_s")),
+  "spectrum": Definition(_spectrum, _BOTH),
+  "mean_teacher": Definition(_mean_teacher, ("unlabelled",), ("teacher",)),
+  "l2_sp": Definition(_l2_sp, (), ("anchor",)),
+}
+
+
+def _encoded(context: Context, loss: LossFn, view: Callable[[Params], Params]) -> LossFn:
+  """A loss whose streams come with their features "h", computed in one pass, and whose target windows are adapted."""
+  net = context.net
+
+  def encoded(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
+    params = view(params)
+    parts: dict[str, Any] = dict(batch)
+    streams = [name for name in ("target", "unlabelled", "source") if name in parts]
+    for name in streams:
+      if name in FROM_TARGET:
+        parts[name] = {**parts[name], "x": net.adapt(params, parts[name]["x"])}
+    missing = [name for name in streams if "h" not in parts[name]]
+    if "f_s" in params and "source" in missing:
+      part = parts["source"]
+      parts["source"] = {**part, "h": net.features(params["f_s"], part["x"], part["c"])}
+      missing.remove("source")
+    if missing:
+      x_bt, c_bq = (jnp.concatenate([parts[name][axis] for name in missing]) for axis in ("x", "c"))
+      h_bnd, start = net.features(params["f"], x_bt, c_bq), 0
+      for name in missing:
+        stop = start + parts[name]["x"].shape[0]
+        parts[name] = {**parts[name], "h": h_bnd[start:stop]}
+        start = stop
+    return loss(params, parts, key)
+
+  return encoded
+
+
+@functools.cache
+def make_total(
+  terms: tuple[Term, ...], combine: str, context: Context, view: Callable[[Params], Params] = lambda params: params
+) -> LossFn:
+  """L = Σ λ_i(t) L_i of a strategy, balanced as `combine` says (see `multi_task`).
+
+  Args:
+    terms: names, weights, schedules.
+    combine: name in `multi_task.MAKERS`.
+    context: networks and losses of both tasks.
+    view: trained parameters → those of the network, as for low-rank changes.
+
+  Returns:
+    loss(params, batch, key); a batch maps streams to their parts, and "progress" to the share of the training done.
+  """
+  losses = [(term.name, term.weight, term.schedule, TERMS[term.name].make(context)) for term in terms]
+  if combine == "pcgrad":  # each loss has its own gradient in f, so each encodes for itself
+    each = [(name, size, schedule, _encoded(context, loss, view)) for name, size, schedule, loss in losses]
+    return multi_task.make_pcgrad(each)
+  return _encoded(context, multi_task.MAKERS[combine](losses), view)

@@ -1,0 +1,63 @@
+"""a: a low-order sensor response ahead of f, x ↦ a(x; θ_a), the identity at the start.
+
+`fir`: x ↦ g ∗ x with taps that sum to one, so that the mean pressure stays.
+`section`: what undoes a second-order line of natural frequency ω and damping ζ, which shows y for the pressure x where
+ÿ + 2ζω ẏ + ω² y = ω² x. So
+
+    a(y) = y + (2ζ/ω) ẏ + (1/ω²) ÿ
+
+has two parameters only. The derivatives are those of y under a narrow Gaussian, which keeps noise above 25 Hz out.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+_SIGMA = 0.8  # samples
+_REACH = 4
+_UNIT_1, _UNIT_2 = 1.0, 4.0  # samples, samples²: parameters of order one
+
+
+def filtered(x_bt: jax.Array, taps_k: jax.Array) -> jax.Array:
+  """x ∗ g, "same", the ends of the window held. The number of taps is odd."""
+  half = taps_k.shape[0] // 2
+  padded = jnp.pad(x_bt, ((0, 0), (half, half)), mode="edge")
+  time = x_bt.shape[1]
+  return jnp.stack([padded[:, k : k + time] for k in range(2 * half + 1)], axis=-1) @ taps_k[::-1]
+
+
+def gaussian_derivatives() -> tuple[np.ndarray, np.ndarray]:
+  """Taps of the first and second derivative under a Gaussian, exact on t and t²/2."""
+  t = np.arange(-_REACH, _REACH + 1, dtype=np.float64)
+  g = np.exp(-0.5 * (t / _SIGMA) ** 2)
+  g /= g.sum()
+  first = -t * g
+  first /= -(first * t).sum()
+  second = (t**2 / _SIGMA**2 - 1) * g
+  second -= second.mean()
+  second /= (second * t**2 / 2).sum()
+  return first.astype(np.float32), second.astype(np.float32)
+
+
+class FIR(nn.Module):
+  """Scaled windows (batch, time) → the same, filtered by taps that sum to one."""
+
+  taps: int
+
+  @nn.compact
+  def __call__(self, x_bt: jax.Array) -> jax.Array:
+    change_k = self.param("taps", nn.initializers.zeros, (self.taps,))
+    identity_k = np.eye(self.taps, dtype=np.float32)[self.taps // 2]
+    return filtered(x_bt, identity_k + change_k - change_k.mean())
+
+
+class Section(nn.Module):
+  """Scaled windows (batch, time) → the same without a second-order line: x + c₁ ẋ + c₂ ẍ, time in samples."""
+
+  @nn.compact
+  def __call__(self, x_bt: jax.Array) -> jax.Array:
+    c_2 = self.param("response", nn.initializers.zeros, (2,))
+    first_k, second_k = gaussian_derivatives()
+    correction_k = _UNIT_1 * c_2[0] * first_k + _UNIT_2 * c_2[1] * second_k
+    return x_bt + filtered(x_bt, correction_k)

@@ -1,0 +1,62 @@
+"""f: a convolutional network as most of the field builds it: convolutions over samples, pooled to tokens on the way.
+
+    h ← pool(gelu(groupnorm(conv(h))))
+
+The pools divide the clock by the prime factors of the patch, smallest first, one a layer, until a token is a patch long.
+GroupNorm (Wu & He 2018) has no statistics that could move in a frozen layer.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cap_jax.models import context, convolution
+
+
+def prime_factors(number: int) -> list[int]:
+  """10 → [2, 5]."""
+  factors, divisor = [], 2
+  while number > 1:
+    while number % divisor == 0:
+      factors.append(divisor)
+      number //= divisor
+    divisor += 1
+  return factors
+
+
+def pool(h_bnd: jax.Array, factor: int) -> jax.Array:
+  """(batch, token / factor, feature): means over neighbours."""
+  batch, count, features = h_bnd.shape
+  return h_bnd.reshape(batch, count // factor, factor, features).mean(2)
+
+
+class CNN(nn.Module):
+  """Scaled windows (batch, time) and covariates (batch, covariate) → features (batch, time / patch, channels).
+
+  Channels double with every pool up to `channels`, so that a layer at the full clock costs no more than one at the end.
+
+  Raises:
+    ValueError: the window is not a whole number of patches, or there are fewer layers than pools.
+  """
+
+  patch: int
+  channels: int
+  layers: int
+  kernel: int
+
+  @nn.compact
+  def __call__(self, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
+    context.check_patches(x_bt.shape[1], self.patch)
+    factors = prime_factors(self.patch)
+    if len(factors) > self.layers:
+      raise ValueError(f"{self.layers} layers are too few for a patch of {self.patch}; it takes {len(factors)} pools")
+    h = (x_bt - context.level(x_bt))[..., None]
+    for k in range(self.layers):
+      width = max(self.channels // 2 ** max(len(factors) - k, 0), 4)
+      h = convolution.ShiftedConv(width, self.kernel, name=f"layer_{k}")(h)
+      h = nn.gelu(nn.GroupNorm(num_groups=None, group_size=min(4, width), name=f"norm_{k}")(h))
+      if k < len(factors):
+        h = pool(h, factors[k])
+    known = nn.Dense(h.shape[-1], name="level")(context.context(x_bt, c_bq))
+    h = h + jnp.broadcast_to(known[:, None], h.shape)
+    return nn.LayerNorm(name="norm")(convolution.ShiftedConv(self.channels, 3, name="mix")(h))

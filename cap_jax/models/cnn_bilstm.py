@@ -1,0 +1,36 @@
+"""f: convolutions, a bidirectional LSTM, self-attention: the architecture behind Xiao et al. (Artif. Intell. Med. 2023).
+
+h = LSTM↔(convs(x)),     f = norm(h + attention(h, h, h))
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cap_jax.models import context, lstm, token_cnn
+
+_HEADS = 4
+
+
+class CNNBiLSTM(nn.Module):
+  """Scaled windows (batch, time) and covariates (batch, covariate) → features (batch, token, channels).
+
+  Raises:
+    ValueError: the window is not a whole number of patches.
+  """
+
+  patch: int
+  channels: int
+  layers: int
+  kernel: int
+
+  @nn.compact
+  def __call__(self, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
+    h = nn.Dense(self.channels, name="embed")(token_cnn.tokens(x_bt, self.patch))
+    known = nn.Dense(self.channels, name="level")(context.context(x_bt, c_bq))
+    h = h + jnp.broadcast_to(known[:, None], h.shape)
+    for k in range(self.layers):
+      h = token_cnn.Residual(self.channels, self.kernel, 2 ** (k % 3), name=f"layer_{k}")(h)
+    h = lstm.BiLSTM(self.channels, name="lstm_0")(h)
+    attended = nn.MultiHeadDotProductAttention(num_heads=_HEADS, name="attention")(h)
+    return nn.LayerNorm(name="norm")(h + attended)

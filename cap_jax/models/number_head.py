@@ -1,0 +1,17 @@
+"""r: features → a few numbers of the whole window, such as SBP and DBP: W gelu(W₁ mean_n h)."""
+
+import jax
+from flax import linen as nn
+
+
+class NumberHead(nn.Module):
+  """Features (batch, token, feature) → (batch, outputs). The window itself is not used."""
+
+  channels: int
+  outputs: int
+
+  @nn.compact
+  def __call__(self, h_bnd: jax.Array, x_bt: jax.Array) -> jax.Array:
+    del x_bt
+    u = nn.gelu(nn.Dense(self.channels, name="hidden")(h_bnd.mean(1)))
+    return nn.Dense(self.outputs, name="numbers")(u)

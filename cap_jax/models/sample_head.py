@@ -1,0 +1,23 @@
+"""r: features of single samples → the aortic wave, as a correction of the input: y = x + W gelu(W₁ h)."""
+
+import jax
+from flax import linen as nn
+
+
+class SampleHead(nn.Module):
+  """Features (batch, time, feature) and the scaled window (batch, time) → scaled aortic window (batch, time).
+
+  Raises:
+    ValueError: the features are not of single samples.
+  """
+
+  channels: int
+
+  @nn.compact
+  def __call__(self, h_bnd: jax.Array, x_bt: jax.Array) -> jax.Array:
+    if h_bnd.shape[1] != x_bt.shape[1]:
+      raise ValueError(
+        f"{h_bnd.shape[1]} tokens for {x_bt.shape[1]} samples: the head `sample` needs one token a sample"
+      )
+    u = nn.gelu(nn.Dense(self.channels, name="hidden")(h_bnd))
+    return x_bt + nn.Dense(1, name="wave")(u)[..., 0]

@@ -1,0 +1,44 @@
+"""f: a temporal convolutional network at the clock of the samples (Bai et al. 2018, arXiv 1803.01271).
+
+    h ← h + W gelu(conv_d(norm(h))),     d = 1, 2, 4, …
+
+The architecture behind Liu et al. (IEEE JBHI 2023), with kernels that look both ways: a reconstruction is not causal. Its
+features belong to single samples, so its head is `sample`.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cap_jax.models import context, convolution
+
+
+class DilatedBlock(nn.Module):
+  """h + W gelu(conv_d(norm(h)))."""
+
+  channels: int
+  kernel: int
+  dilation: int
+
+  @nn.compact
+  def __call__(self, h_bnd: jax.Array) -> jax.Array:
+    u = nn.LayerNorm(name="norm")(h_bnd)
+    u = nn.gelu(convolution.ShiftedConv(self.channels, self.kernel, self.dilation, name="conv")(u))
+    return h_bnd + nn.Dense(self.channels, name="mix")(u)
+
+
+class TCN(nn.Module):
+  """Scaled windows (batch, time) and covariates (batch, covariate) → features (batch, time, channels)."""
+
+  channels: int
+  layers: int
+  kernel: int
+
+  @nn.compact
+  def __call__(self, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
+    h = convolution.ShiftedConv(self.channels, self.kernel, name="embed")((x_bt - context.level(x_bt))[..., None])
+    known = nn.Dense(self.channels, name="level")(context.context(x_bt, c_bq))
+    h = h + jnp.broadcast_to(known[:, None], h.shape)
+    for k in range(self.layers):
+      h = DilatedBlock(self.channels, self.kernel, 2**k, name=f"layer_{k}")(h)
+    return nn.LayerNorm(name="norm")(h)

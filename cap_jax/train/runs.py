@@ -1,0 +1,218 @@
+"""Whole trainings: of the source network on its task, and of a target network by a strategy."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from cap_jax import config
+from cap_jax.data import batches
+from cap_jax.losses import tasks, terms
+from cap_jax.models import net as nets
+from cap_jax.train import checkpoint, loop
+from cap_jax.transfer import find, freezing, importance, likeness, low_rank, pretraining, surgery
+from cap_jax.transfer.strategy import Strategy
+from cap_jax.types import InputError
+
+_LIKENESS_WINDOWS = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+  """What a strategy may use: labelled target windows (none for n_target 0), the source's, unlabelled ones of the target."""
+
+  source: batches.Pairs
+  unlabelled: batches.Waves
+  labelled: batches.Pairs | None = None
+
+  @property
+  def n_target(self) -> int:
+    return len(self.labelled.subjects) if self.labelled is not None else 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Adapted:
+  """A trained target network, how it was trained, the report of the merge and the reason of a choice, if one was made."""
+
+  checkpoint: checkpoint.Checkpoint
+  fitted: loop.Fitted
+  report: list[surgery.Leaf]
+  reason: str
+
+
+def target_model(study: config.Study) -> config.Model:
+  """The target's network: its own, or the source's with a head for the wave."""
+  if study.target_model.extractor:
+    return study.target_model
+  return dataclasses.replace(study.model, head="waveform") if study.model.head == "numbers" else study.model
+
+
+def arrays(
+  scaling: batches.Scaling, windows: batches.Pairs | batches.Waves, model: config.Model, numerics: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
+  """A stream of a batch: "x", "c", "m", and "y" where there is a reference, all scaled."""
+  count = len(windows.x_bt)
+  stream = {
+    "x": scaling.scale(windows.x_bt),
+    "c": scaling.standardise(windows.covariates, model.covariates, count),
+  }
+  if isinstance(windows, batches.Pairs):
+    stream["y"] = scaling.scale(windows.y_bt)
+    stream["m"] = scaling.standardise(windows.covariates, numerics, count)
+  return stream
+
+
+def pretrain(
+  study: config.Study, training: batches.Pairs, validation: batches.Pairs
+) -> tuple[checkpoint.Checkpoint, loop.Fitted]:
+  """Trains the source network on its task; the checkpoint tells its validation error."""
+  task = tasks.TASKS[study.task]
+  model = task.model(study.model)
+  numerics = task.numerics or ()
+  scaling = batches.fit_scaling(training, (*model.covariates, *numerics))
+  net = nets.make_net(model)
+  margin, spec = study.windows.margin, study.pretrain
+  source_loss = task.make_loss(net, margin)
+  loss = terms.make_total(pretraining.STRATEGY.loss, "sum", terms.Context(net, source_loss, source_loss))
+  fresh = net.init(jax.random.key(spec.seed), study.windows.samples)
+  plans = loop.plan(pretraining.STRATEGY, spec.steps, spec.learning_rate, [()], ())
+  stream = arrays(scaling, training, model, numerics)
+  fitted = loop.fit(net, loss, plans, fresh, {"source": stream}, spec, "pre-training")
+  error = loop.evaluate(source_loss, fitted.params, arrays(scaling, validation, model, numerics))
+  about = {
+    "data": "in silico: virtual cohort",
+    "source": study.source,
+    "source_subjects": study.source_subjects,
+    "steps": spec.steps,
+    # of standardised numerics too, where the task has them
+    "validation_rmse_mmhg": round(scaling.sd_mmhg * error, 3),
+    "train_s": round(fitted.train_s, 1),
+  }
+  made = checkpoint.Checkpoint(fitted.params, model, study.windows, scaling, study.site, study.task, about)
+  return made, fitted
+
+
+def _streams(
+  strategy: Strategy, data: Data, scaling: batches.Scaling, model: config.Model, source: checkpoint.Checkpoint
+) -> dict[str, dict[str, np.ndarray]]:
+  """The streams that a strategy reads, and no other."""
+  found: dict[str, dict[str, np.ndarray]] = {}
+  if "target" in strategy.streams and data.labelled is not None:
+    found["target"] = arrays(scaling, data.labelled, model)
+  if "unlabelled" in strategy.streams:
+    found["unlabelled"] = arrays(scaling, data.unlabelled, model)
+  if "source" in strategy.streams:
+    numerics = tasks.TASKS[source.task].numerics or ()
+    found["source"] = arrays(scaling, data.source, model, numerics)
+    if strategy.reweigh:
+      found["source"]["w"] = importance.weights(found["source"]["x"], scaling.scale(data.unlabelled.x_bt))
+  return found
+
+
+def distance(source: checkpoint.Checkpoint, data: Data) -> float:
+  """Proxy A-distance of the source network's pooled features on source and target, without labels."""
+
+  def pooled(windows: batches.Pairs | batches.Waves) -> tuple[np.ndarray, np.ndarray]:
+    rows = np.random.default_rng(0).permutation(len(windows.x_bt))[:_LIKENESS_WINDOWS]
+    c_bq = source.scaling.standardise(windows.covariates, source.model.covariates, len(windows.x_bt))
+    h_bnd = loop.features(source.net, source.params, source.scaling.scale(windows.x_bt[rows]), c_bq[rows])
+    return h_bnd.mean(1), windows.subject_b[rows]
+
+  (h_s, subject_s), (h_t, subject_t) = pooled(data.source), pooled(data.unlabelled)
+  return likeness.proxy_a_distance(h_s, h_t, subject_s, subject_t)
+
+
+def _holds(
+  strategy: Strategy, layers: tuple[str, ...], source: checkpoint.Checkpoint, data: Data
+) -> tuple[list[tuple[str, ...]], str]:
+  """The paths that each stage holds, and the reason where they were chosen."""
+  choosing = any("auto" in stage.hold for stage in strategy.stages)
+  apart = distance(source, data) if choosing else 0.0
+  found = [freezing.resolve(stage.hold, layers, data.n_target, apart) for stage in strategy.stages]
+  return [paths for paths, _ in found], "; ".join(reason for _, reason in found if reason)
+
+
+def adapt(
+  study: config.Study,
+  name: str,
+  source: checkpoint.Checkpoint,
+  data: Data,
+  seed: int,
+  site: str,
+  validation: batches.Pairs | None = None,
+) -> Adapted:
+  """Trains θ_t by a strategy: θ⁰ by merge, then its loss over the streams that it reads.
+
+  Scaling comes with the source where its parameters or its windows are used; from the labelled subjects elsewhere.
+
+  Args:
+    study: networks, steps, batch, and changes of strategies.
+    name: of the strategy.
+    source: the trained source network.
+    data: of both domains.
+    seed: of fresh parameters and of the order of windows.
+    site: where the target measures.
+    validation: target windows on which the training is followed; nothing is chosen by them.
+
+  Raises:
+    surgery.MergeError: the networks do not fit together as the strategy asks.
+  """
+  strategy = find(name, study.custom.get(name))
+  _check_task(name, strategy, source.task)
+  model = target_model(study)
+  if strategy.adaptor != "none":
+    model = dataclasses.replace(model, adaptor=strategy.adaptor)
+  net, samples, margin = nets.make_net(model), study.windows.samples, study.windows.margin
+  params, report = strategy.start(source.params, net, source.net, samples, jax.random.key(seed))
+  if strategy.take or "source" in strategy.streams or data.labelled is None:
+    scaling = source.scaling
+  else:
+    scaling = batches.fit_scaling(data.labelled, model.covariates)
+  layers = net.layers(samples)
+  holds, reason = _holds(strategy, layers, source, data)
+  rates = tuple((path, strategy.rate_decay ** (len(layers) - 1 - k)) for k, path in enumerate(layers))
+  context = terms.Context(
+    net,
+    tasks.TASKS["waveform"].make_loss(net, margin),
+    tasks.TASKS[source.task].make_loss(_source_reader(net, source.net, strategy), margin),
+  )
+  loss = terms.make_total(strategy.loss, strategy.combine, context, low_rank.view)
+  plans = loop.plan(strategy, study.steps, strategy.learning_rate, holds, rates if strategy.rate_decay < 1 else ())
+  spec = config.Training(batch=study.batch, weight_decay=strategy.weight_decay, seed=seed)
+  validate = None
+  if validation is not None:
+    validate = loop.make_validator(net, lambda p: strategy.finish(p, net), scaling, model, validation, study.windows)
+  streams = _streams(strategy, data, scaling, model, source)
+  label = f"{name}, n={data.n_target}, seed {seed}"
+  fitted = loop.fit(net, loss, plans, params, streams, spec, label, validate)
+  about: dict[str, Any] = {
+    "strategy": name,
+    "changes": dict(study.custom.get(name) or {}),
+    "n_target": data.n_target,
+    "seed": seed,
+    "source": source.about,
+  }
+  finished = strategy.finish(fitted.params, net)
+  made = checkpoint.Checkpoint(finished, model, study.windows, scaling, site, "waveform", about)
+  return Adapted(made, fitted, report, reason)
+
+
+def _check_task(name: str, strategy: Strategy, task: str) -> None:
+  """Raises:
+  InputError: the strategy trains or takes the head of another task than the target's."""
+  shares_head = (
+    "source" in strategy.streams and "s" not in strategy.blocks and any(t.name == "source" for t in strategy.loss)
+  )
+  takes_head = any(rule == "r" or rule.startswith("r/") for rule in strategy.take)
+  if tasks.TASKS[task].numerics is not None and (shares_head or takes_head):
+    raise InputError(
+      f"strategy {name}: its head comes from the source, which was trained for {task}; take other parts "
+      '(take=("f",)) or give the source\'s task a head of its own (the loss source_task)'
+    )
+
+
+def _source_reader(net: nets.Net, source_net: nets.Net, strategy: Strategy) -> nets.Net:
+  """The network that reads the source's windows: the target's extractor with the source task's head."""
+  return dataclasses.replace(net, r=source_net.r if "s" in strategy.blocks else net.r)

@@ -1,0 +1,63 @@
+"""Domain adaptation, without target labels,
+
+    θ⁰ = θ^S,     min L_s(θ) + μ(t) D(P_s(f(x; θ_s)), P_t(f(x; θ_t)))
+
+with one extractor for both domains (θ_s = θ_t, all trained), or separate ones (θ_s and the head held, θ_t trained by D alone).
+D is a discrepancy of features (`discrepancy`), an adversary (`adversarial`), their shape without the pressure level
+(`alignment`), or the spectrum of the input, met by an adaptor ahead of a held network:
+
+    θ⁰ = θ^S ⊕ θ_a^id,     train θ_a,     min ‖S(x_s) − S(a(x_t; θ_a))‖²
+"""
+
+import dataclasses
+
+from cap_jax.losses.terms import Term
+from cap_jax.transfer.strategy import Stage, Strategy
+
+_SHARED = Strategy(
+  equation="min L_s + μ D(P_s(f(x; θ)), P_t(f(x; θ))), no target labels",
+  take=("f", "r"),
+  loss=(Term("source"), Term("mmd", 1.0)),
+  learning_rate=2e-3,
+  weight_decay=1e-2,
+)
+
+
+def _shared(name: str, weight: float) -> Strategy:
+  return dataclasses.replace(_SHARED, loss=(Term("source"), Term(name, weight)))
+
+
+_ADAPTOR = Strategy(
+  equation="θ_t = {θ_f, θ_r from the source (held), θ_a: spectra meet}, no target labels",
+  take=("f", "r"),
+  stages=(Stage(hold=("f", "r")),),
+  loss=(Term("spectrum"),),
+  learning_rate=1e-2,
+  weight_decay=0.0,
+)
+_SEPARATE = Strategy(
+  equation="min D(P_s(f(x; θ_s)), P_t(f(x; θ_t))), θ_s and θ_r held, no target labels",
+  take=("f", "r"),
+  stages=(Stage(hold=("r",)),),
+  loss=(Term("adda"),),
+  separate=True,
+  learning_rate=2e-4,
+  weight_decay=0.0,
+)
+STRATEGY = dataclasses.replace(_ADAPTOR, adaptor="fir")
+VARIANTS = {
+  "domain_adaptation.mmd": _SHARED,
+  "domain_adaptation.coral": _shared("coral", 10.0),
+  "domain_adaptation.dare_gram": _shared("dare_gram", 0.3),
+  "domain_adaptation.chordal": _shared("chordal", 1.0),
+  "domain_adaptation.sinkhorn": _shared("sinkhorn", 0.05),
+  "domain_adaptation.dann": _shared("dann", 0.1),
+  "domain_adaptation.adda": _SEPARATE,
+  "domain_adaptation.separate_mmd": dataclasses.replace(_SEPARATE, loss=(Term("mmd"),)),
+  "domain_adaptation.shape": _shared("shape_mmd", 1.0),
+  "domain_adaptation.weighted": dataclasses.replace(_SHARED, reweigh=True),
+  "domain_adaptation.mean_teacher": dataclasses.replace(
+    _SHARED, loss=(Term("source"), Term("mean_teacher", 1.0, "ramp"))
+  ),
+  "domain_adaptation.section": dataclasses.replace(_ADAPTOR, adaptor="section", learning_rate=5e-2),
+}

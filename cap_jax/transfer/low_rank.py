@@ -1,0 +1,38 @@
+"""Low-rank adaptation (Hu et al. 2022, ICLR): every matrix of the network stays as it came and a product is trained beside it,
+
+    W = W^S + A B,     A (m × k) small random, B (k × n) zero at the start
+
+so θ⁰ is the source. `view` gives the network its parameters; after the training they are plain ones.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from cap_jax.transfer import surgery
+from cap_jax.types import Params
+
+BLOCK = "delta"
+
+
+def start(key: jax.Array, params: Params, blocks: tuple[str, ...], rank: int) -> Params:
+  """{path: {"a", "b"}} of every matrix in some blocks, the paths with dots for slashes."""
+  changes: Params = {}
+  for path, leaf in surgery.leaf_paths({block: params[block] for block in blocks}).items():
+    if leaf.ndim == 2 and min(leaf.shape) > rank:
+      key, now = jax.random.split(key)
+      rows, columns = leaf.shape
+      a = jax.random.normal(now, (rows, rank)) / jnp.sqrt(rows)
+      changes[path.replace("/", ".")] = {"a": a, "b": jnp.zeros((rank, columns))}
+  return changes
+
+
+def view(params: Params) -> Params:
+  """The network's parameters W^S + A B; params as they are where there are no changes."""
+  if BLOCK not in params:
+    return params
+  rest = {block: theta for block, theta in params.items() if block != BLOCK}
+  leaves = surgery.leaf_paths(rest)
+  for name, change in params[BLOCK].items():
+    path = name.replace(".", "/")
+    leaves[path] = leaves[path] + change["a"] @ change["b"]
+  return surgery.nest(leaves)

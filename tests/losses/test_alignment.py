@@ -1,0 +1,59 @@
+"""What is aligned: pooled features, shape without level, spectra; and the mean teacher's disturbance."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cap_jax.losses import alignment, regularisation, self_training
+
+
+def windows(key, batch, gain=1.0, level=0.0):
+  a, b = jax.random.split(key)
+  phase = jax.random.uniform(a, (batch, 1))
+  size = 1 + 0.2 * jax.random.normal(b, (batch, 1))
+  t = (jnp.arange(500) / 125)[None]
+  wave = sum(jnp.sin(2 * jnp.pi * k * (1.2 * t + phase)) / k for k in range(1, 12))
+  return level + gain * size * wave
+
+
+def test_features_that_only_follow_the_pressure_are_taken_out():
+  """Two populations at different pressures, features linear in level and swing: nothing is left to align."""
+  x_s, x_t = windows(jax.random.key(0), 60), windows(jax.random.key(1), 60, gain=1.5, level=2.0)
+  mix = jax.random.normal(jax.random.key(2), (2, 5))
+  h_s, h_t = (alignment.level_and_swing(x) @ mix for x in (x_s, x_t))
+  before = jnp.abs(h_s.mean(0) - h_t.mean(0)).max()
+  shift = jnp.array([[0.0, 0.7, 0.0, 0.0, 0.0]])  # a shift that the pressure does not explain stays
+  # levels must vary within a domain for their effect to be known
+  x_s = x_s + jax.random.normal(jax.random.key(3), (60, 1))
+  x_t = x_t + jax.random.normal(jax.random.key(4), (60, 1))
+  h_s, h_t = (alignment.level_and_swing(x) @ mix for x in (x_s, x_t))
+  r_s, r_t = alignment.without_level(h_s, h_t + shift, x_s, x_t)
+  left = r_t.mean(0) - r_s.mean(0)
+  assert before > 1.0
+  np.testing.assert_allclose(left, shift[0], atol=0.25)
+
+
+def test_spectral_distance_of_a_gain():
+  x = jax.random.normal(jax.random.key(0), (16, 500))
+  np.testing.assert_allclose(alignment.spectral_distance(x, x), 0, atol=1e-8)
+  # a gain of e shifts every logarithm of the power by two, but for the floor
+  loud = alignment.spectral_distance(1e3 * x, 1e3 * np.e * x)
+  np.testing.assert_allclose(loud, 4.0, rtol=1e-2)
+
+
+def test_l2_sp_is_half_the_square_of_the_change_of_what_was_taken():
+  source = {"f": {"w": jnp.array([1.0, 2.0])}}
+  theta = {"f": {"w": jnp.array([1.5, 2.0])}, "r": {"w": jnp.array([9.0])}}
+  np.testing.assert_allclose(regularisation.l2_sp(theta, source), 0.125)
+  gradient = jax.grad(lambda p, s: regularisation.l2_sp(p, s), argnums=(0, 1))(theta, source)
+  np.testing.assert_allclose(gradient[0]["f"]["w"], [0.5, 0.0])
+  np.testing.assert_array_equal(gradient[0]["r"]["w"], 0.0)
+  np.testing.assert_array_equal(gradient[1]["f"]["w"], 0.0)  # the source is held
+
+
+def test_a_disturbed_window_keeps_its_level_and_its_shape():
+  x = windows(jax.random.key(0), 200, level=3.0)
+  seen = self_training.disturb(jax.random.key(1), x)
+  np.testing.assert_allclose((seen - x).mean(), 0.0, atol=1e-3)
+  assert 0.05 < float((seen - x).std()) < 0.2
+  assert (np.asarray(seen) != np.asarray(self_training.disturb(jax.random.key(2), x))).all()

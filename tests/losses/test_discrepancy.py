@@ -1,0 +1,140 @@
+"""Every discrepancy: nothing where there is nothing, a gradient where there is something, closed forms, long runs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.optimize
+
+from cap_jax.losses import discrepancy
+
+ALL = discrepancy.DISCREPANCIES
+ones = jnp.ones
+
+
+def gaussians(key, n, m, d=4, shift=0.0, scale=1.0):
+  a_key, b_key = jax.random.split(key)
+  return jax.random.normal(a_key, (n, d)), shift + scale * jax.random.normal(b_key, (m, d))
+
+
+@pytest.mark.parametrize(("n", "m"), [(32, 32), (24, 40)])
+def test_mmd_has_zero_mean_under_the_null(n, m):
+  draw = jax.vmap(lambda key: discrepancy.mmd(*gaussians(key, n, m), ones(n)))
+  values = draw(jax.random.split(jax.random.key(0), 400))
+  assert abs(values.mean()) < 3 * values.std() / np.sqrt(400)
+  assert (values < 0).mean() > 0.3  # unbiased, so often negative
+
+
+def test_mmd_is_the_sum_over_different_pairs():
+  a, b = (np.asarray(x, np.float64) for x in gaussians(jax.random.key(1), 5, 7, shift=1.0))
+  both = np.concatenate([a, b])
+  d = np.square(both[:, None] - both[None]).sum(-1)
+  median = np.median(d[np.triu_indices(12, 1)])
+  k = np.mean([np.exp(-d / (s * median)) for s in discrepancy.BANDWIDTHS], axis=0)
+  within_a = np.mean([k[i, j] for i in range(5) for j in range(5) if i != j])
+  within_b = np.mean([k[5 + i, 5 + j] for i in range(7) for j in range(7) if i != j])
+  expected = within_a + within_b - 2 * k[:5, 5:].mean()
+  found = discrepancy.mmd(jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32), ones(5))
+  np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_the_median_is_not_differentiated_through():
+  # scaling both samples scales the distances and their median alike, so a differentiated median would give no gradient
+  a, b = gaussians(jax.random.key(2), 16, 16, shift=1.0)
+  slope = jax.grad(lambda s: discrepancy.mmd(s * a, s * b, ones(16)))(1.0)
+  assert abs(slope) > 1e-2
+
+
+def test_weights_count_as_copies():
+  a, b = gaussians(jax.random.key(3), 6, 9, shift=0.5)
+  w = jnp.array([2.0, 1.0, 1.0, 1.0, 1.0, 0.0])
+  copies = jnp.concatenate([a[:1], a[:5]])
+  for name in ("dare_gram", "sinkhorn"):
+    np.testing.assert_allclose(ALL[name](a, b, w), ALL[name](copies, b, ones(6)), rtol=2e-2, err_msg=name)
+
+
+def test_coral_of_scaled_samples():
+  a, _ = gaussians(jax.random.key(4), 50, 1, d=3)
+  c = np.cov(np.asarray(a).T)
+  # b = 2 a has four times the covariance: ‖C − 4C‖² / (4 d²)
+  np.testing.assert_allclose(discrepancy.coral(a, 2 * a, ones(50)), 9 * np.square(c).sum() / 36, rtol=1e-4)
+
+
+def test_chordal_of_orthogonal_directions():
+  t = jax.random.normal(jax.random.key(5), (200,))
+  along_x, along_y = (jnp.stack(pair, axis=1) for pair in ((t, 0 * t), (0 * t, t)))
+  # projectors on x and on y, each shrunk to 1/(1 + λ/2)
+  expected = 0.5 * 2 * (1 / (1 + 0.05)) ** 2 / 2
+  np.testing.assert_allclose(discrepancy.chordal(along_x, along_y, ones(200)), expected, rtol=1e-3)
+  np.testing.assert_allclose(discrepancy.chordal(along_x, 3 * along_x, ones(200)), 0, atol=1e-4)
+
+
+def test_dare_gram_feels_angle_and_scale():
+  a, _ = gaussians(jax.random.key(6), 400, 1, d=2)
+  stretched = a * jnp.array([[1.0, 3.0]])
+  turned = stretched[:, ::-1]
+  assert discrepancy.dare_gram(stretched, turned, ones(400)) > 5 * discrepancy.dare_gram(
+    stretched, stretched * 1.01, ones(400)
+  )
+  g = [1 + np.square(np.asarray(x)).sum(1).mean() for x in (a, 2 * a)]
+  scale = 0.01 * abs(g[0] - g[1]) / 3
+  assert discrepancy.dare_gram(a, 2 * a, ones(400)) > scale
+
+
+def test_sinkhorn_is_near_the_exact_assignment():
+  a, b = gaussians(jax.random.key(7), 40, 40, shift=3.0)
+  cost = np.square(np.asarray(a)[:, None] - np.asarray(b)[None]).sum(-1)
+  rows, columns = scipy.optimize.linear_sum_assignment(cost)
+  exact = cost[rows, columns].mean()
+  np.testing.assert_allclose(discrepancy.sinkhorn(a, b, ones(40)), exact, rtol=0.05)
+
+
+def test_sinkhorn_gradient_against_finite_differences():
+  a, b = gaussians(jax.random.key(8), 12, 15, d=2, shift=1.0)
+  gradient = jax.grad(lambda x: discrepancy.sinkhorn(x, b, ones(12)))(a)
+  direction = jax.random.normal(jax.random.key(9), a.shape)
+  h = 1e-2
+  slope = (
+    discrepancy.sinkhorn(a + h * direction, b, ones(12)) - discrepancy.sinkhorn(a - h * direction, b, ones(12))
+  ) / (2 * h)
+  np.testing.assert_allclose((gradient * direction).sum(), slope, rtol=0.05)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_nothing_between_equal_samples_and_something_between_others(name):
+  a, b = gaussians(jax.random.key(10), 64, 48, shift=1.5)
+  a, b = a * jnp.array([[2.0, 1.0, 0.3, 0.1]]), b * jnp.array([[0.1, 0.3, 1.0, 2.0]])
+  distance = ALL[name]
+  same = distance(a, a[:48], ones(64))
+  apart = distance(a, b, ones(64))
+  assert apart > 3 * abs(same) + 1e-3
+  gradient = jax.grad(lambda x: distance(x, b, ones(64)))(a)
+  assert jnp.isfinite(gradient).all()
+  assert jnp.abs(gradient).max() > 1e-6
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(("n", "m"), [(16, 33), (33, 16)])
+def test_unequal_batches(name, n, m):
+  a, b = gaussians(jax.random.key(11), n, m)
+  forwards, backwards = ALL[name](a, b, ones(n)), ALL[name](b, a, ones(m))
+  np.testing.assert_allclose(forwards, backwards, rtol=1e-3, atol=1e-5)  # a distance is symmetric
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_thousand_steps_of_descent_stay_finite_and_align(name):
+  """A linear map is trained to bring one sample to the other, far past where it has; batches are new each step."""
+  distance = ALL[name]
+
+  def step(w, key):
+    a, b = gaussians(key, 24, 24, d=3, shift=0.0, scale=1.0)
+    loss = lambda v: distance(a, b @ v["matrix"] + v["shift"][None], ones(24))  # noqa: E731
+    value, gradient = jax.value_and_grad(loss)(w)
+    norm = jnp.sqrt(sum(jnp.square(g).sum() for g in jax.tree.leaves(gradient)))
+    return jax.tree.map(lambda p, g: p - 0.02 * g / jnp.maximum(norm, 1.0), w, gradient), value
+
+  start = {"matrix": jnp.diag(jnp.array([3.0, 1.0, 0.3])), "shift": jnp.array([1.0, 0.0, -1.0])}
+  end, values = jax.lax.scan(step, start, jax.random.split(jax.random.key(12), 1000))
+  assert jnp.isfinite(values).all()
+  assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(end))
+  assert values[-100:].mean() < 0.9 * values[:20].mean()

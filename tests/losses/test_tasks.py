@@ -1,0 +1,67 @@
+"""Source tasks: their labels, their heads, and that each can be learned."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cap_jax import config
+from cap_jax.losses import masked, numbers, tasks
+from cap_jax.models import net as nets
+from cap_jax.train import step
+
+MODEL = config.Model(channels=16, layers=1, head_channels=16)
+
+
+def part(key, batch=8, numerics=0):
+  """Waves whose level, swing and rate are their labels."""
+  level_key, swing_key, rate_key = jax.random.split(key, 3)
+  level, swing = jax.random.normal(level_key, (batch, 1)), 0.5 + jax.random.uniform(swing_key, (batch, 1))
+  rate = 1.0 + 0.5 * jax.random.uniform(rate_key, (batch, 1))
+  x = level + swing * jnp.sin(2 * jnp.pi * rate * (jnp.arange(500) / 125)[None])
+  m = jnp.concatenate([rate, level], axis=1)[:, :numerics]
+  return {"x": x, "y": 0.8 * x + 0.1, "c": jnp.zeros((batch, 0)), "m": m}
+
+
+def test_pressures_of_a_window():
+  y = jnp.array([[1.0, 3.0, 2.0], [0.0, -2.0, 5.0]])
+  np.testing.assert_allclose(numbers.pressures(y), [[3, 1, 2], [5, -2, 1]])
+
+
+def test_a_number_loss_is_the_mean_square_over_quantities():
+  model = tasks.TASKS["monitoring"].model(MODEL)
+  assert model.outputs == 5
+  network = nets.make_net(model)
+  params = network.init(jax.random.key(0), 500)
+  fed = part(jax.random.key(1), 4, 2)
+  wanted = jnp.concatenate([numbers.pressures(fed["y"]), fed["m"]], axis=1)
+  expected = jnp.square(network.apply(params, fed["x"], fed["c"]) - wanted).mean()
+  loss, _ = tasks.TASKS["monitoring"].make_loss(network, 31)(params, fed, jax.random.key(0))
+  np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_a_mask_hides_its_share_in_stretches_and_only_the_hidden_counts():
+  mask = masked.draw_mask(jax.random.key(0), 400, 500)
+  assert abs(mask.mean() - masked.SHARE) < 0.02
+  assert set(np.unique(mask)) == {0.0, 1.0}
+  assert (jnp.abs(jnp.diff(mask, axis=1)).sum(1) <= 24).all()  # stretches of 20 samples
+  network = nets.make_net(MODEL)
+  params, fed = network.init(jax.random.key(0), 500), part(jax.random.key(1))
+  loss, _ = masked.make_masked(network, 31)(params, fed, jax.random.key(2))
+  mask = masked.draw_mask(jax.random.key(2), 8, 500)
+  seen = jnp.where(mask > 0, fed["x"].mean(1, keepdims=True), fed["x"])
+  error = (network.apply(params, seen, fed["c"]) - fed["x"])[:, 31:469]
+  hidden = mask[:, 31:469] > 0
+  np.testing.assert_allclose(loss, np.square(np.asarray(error)[np.asarray(hidden)]).mean(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_every_task_is_learned(name):
+  task = tasks.TASKS[name]
+  network = nets.make_net(task.model(MODEL))
+  loss = task.make_loss(network, 31)
+  trainer = step.make_trainer(lambda p, batch, key: (value := loss(p, batch["source"], key)[0], {"loss": value}))
+  keys = jax.random.split(jax.random.key(1), 300)
+  stack = {"source": jax.vmap(lambda key: part(key, numerics=len(task.numerics or ())))(keys)}
+  _, metrics = trainer.run(trainer.init(network.init(jax.random.key(0), 500), 300, 1e-2), stack, jax.random.key(0))
+  assert metrics["loss"][-30:].mean() < 0.25 * metrics["loss"][:5].mean()

@@ -1,0 +1,235 @@
+"""All strategies at once: what is taken, fresh, held, trained, and what each may read."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cap_jax import config
+from cap_jax.losses import tasks, terms
+from cap_jax.models import net as nets
+from cap_jax.train import loop, step
+from cap_jax.transfer import STRATEGIES, find, freezing, low_rank, surgery
+from cap_jax.transfer.strategy import HELD, Stage, Strategy
+from cap_jax.types import InputError
+
+SAMPLES, MARGIN = 500, 31
+MODEL = config.Model(channels=8, layers=2, head_channels=8)
+
+
+def networks(strategy):
+  source = nets.make_net(MODEL)
+  target = nets.make_net(dataclasses.replace(MODEL, adaptor=strategy.adaptor))
+  return source, target
+
+
+def begin(strategy, seed=1):
+  source_net, net = networks(strategy)
+  source = source_net.init(jax.random.key(0), SAMPLES)
+  start, report = strategy.start(source, net, source_net, SAMPLES, jax.random.key(seed))
+  return source, start, report
+
+
+def part(key, labelled=True):
+  x = jax.random.normal(key, (4, SAMPLES))
+  numbers = {"c": jnp.zeros((4, 0))}
+  return {"x": x, **numbers, "y": 0.8 * x, "m": jnp.zeros((4, 0))} if labelled else {"x": x, **numbers}
+
+
+def batch(strategy):
+  keys = iter(jax.random.split(jax.random.key(3), 3))
+  return {name: part(next(keys), name != "unlabelled") for name in strategy.streams}
+
+
+def total_loss(strategy):
+  _, net = networks(strategy)
+  wave = tasks.TASKS["waveform"].make_loss(net, MARGIN)
+  return terms.make_total(strategy.loss, strategy.combine, terms.Context(net, wave, wave), low_rank.view)
+
+
+def holds(strategy):
+  _, net = networks(strategy)
+  return [freezing.resolve(stage.hold, net.layers(SAMPLES), 5, 1.0)[0] for stage in strategy.stages]
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_taken_is_the_source_to_the_bit_and_fresh_is_the_init(name):
+  strategy = STRATEGIES[name]
+  source, start, report = begin(strategy)
+  _, again, _ = begin(strategy)
+  _, other, _ = begin(strategy, seed=2)
+  given, leaves = surgery.leaf_paths(source), surgery.leaf_paths(start)
+  assert {leaf.path for leaf in report if leaf.fate != "left behind"} <= set(leaves)
+  for leaf in report:
+    if leaf.fate == "taken":
+      rule = next(rule for rule in strategy.take if surgery.matches(leaf.path, rule.partition("=")[0]))
+      target_rule, _, source_rule = rule.partition("=")
+      origin = (source_rule or target_rule) + leaf.path[len(target_rule) :]
+      np.testing.assert_array_equal(leaves[leaf.path], given[origin])
+    elif leaf.fate == "fresh":
+      np.testing.assert_array_equal(leaves[leaf.path], surgery.leaf_paths(again)[leaf.path])
+  drawn = [leaf.path for leaf in report if leaf.fate == "fresh" and leaf.path.endswith("kernel")]
+  for path in drawn:  # another seed, another start
+    assert (np.asarray(leaves[path]) != np.asarray(surgery.leaf_paths(other)[path])).any(), path
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_held_stays_to_the_bit_and_the_rest_is_trained(name):
+  """Every stage by itself, from θ⁰: held leaves unchanged after steps, all others changed."""
+  strategy = STRATEGIES[name]
+  _, start, _ = begin(strategy)
+  stack = jax.tree.map(lambda x: jnp.repeat(x[None], 4, axis=0), batch(strategy))
+  for hold in holds(strategy):
+    held = strategy.held(hold)
+    trainer = step.make_trainer(total_loss(strategy), held, weight_decay=0.0, warmup=0.5)
+    state, metrics = trainer.run(trainer.init(start, 8, 1e-2), stack, jax.random.key(0))
+    assert np.isfinite(metrics["loss"]).all()
+    before = surgery.leaf_paths(start)
+    for path, leaf in surgery.leaf_paths(state.params).items():
+      changed = (np.asarray(leaf) != np.asarray(before[path])).any()
+      is_held = any(surgery.matches(path, rule) for rule in held)
+      if path.startswith("teacher/"):
+        assert changed, f"{path}: the teacher follows the student"
+      elif is_held:
+        assert not changed, f"{path} is held and has changed"
+      elif np.asarray(before[path]).any() and "/norm" not in path:
+        assert changed or path.startswith("d/"), f"{path} is trained and has not changed"
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_held_leaves_have_no_optimiser_state(name):
+  strategy = STRATEGIES[name]
+  _, start, _ = begin(strategy)
+  for hold in holds(strategy):
+    held = strategy.held(hold)
+    state = step.make_trainer(total_loss(strategy), held).init(start, 8, 1e-2)
+    trained = sum(
+      leaf.size
+      for path, leaf in surgery.leaf_paths(start).items()
+      if not any(surgery.matches(path, rule) for rule in held)
+    )
+    assert surgery.count(state.opt_state) == 2 * trained + 1  # two moments, and a count
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_no_label_of_the_target_reaches_what_says_it_needs_none(name):
+  """Streams are the whole interface: with NaN for the labels of every stream that is not read, nothing happens."""
+  strategy = STRATEGIES[name]
+  _, start, _ = begin(strategy)
+  fed = batch(strategy)
+  assert "y" not in fed.get("unlabelled", {})
+  assert strategy.needs_labels == ("target" in fed)
+  value, _ = total_loss(strategy)(start, {**fed, "progress": jnp.array(0.5)}, jax.random.key(0))
+  assert jnp.isfinite(value)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_what_is_finished_is_the_network_alone(name):
+  strategy = STRATEGIES[name]
+  _, net = networks(strategy)
+  _, start, _ = begin(strategy)
+  finished = strategy.finish(start, net)
+  assert jax.tree.structure(finished) == jax.tree.structure(net.init(jax.random.key(0), SAMPLES))
+  x = jax.random.normal(jax.random.key(5), (2, SAMPLES))
+  assert net.apply(finished, x, jnp.zeros((2, 0))).shape == x.shape
+
+
+def test_strategies_that_take_all_begin_as_the_source():
+  """Adaptors are the identity and low-rank changes nought at the start."""
+  x, c = jax.random.normal(jax.random.key(5), (2, SAMPLES)), jnp.zeros((2, 0))
+  for name, strategy in STRATEGIES.items():
+    if set(strategy.take) == {"f", "r"}:
+      source_net, net = networks(strategy)
+      source, start, _ = begin(strategy)
+      expected = source_net.apply(source, x, c)
+      np.testing.assert_allclose(net.apply(strategy.finish(start, net), x, c), expected, atol=1e-5, err_msg=name)
+
+
+def flops(strategy, hold, with_features):
+  """Of one compiled step, as XLA counts them."""
+  _, net = networks(strategy)
+  _, start, _ = begin(strategy)
+  fed = batch(strategy)
+  if with_features:
+    fed["target"]["h"] = net.features(start["f"], fed["target"]["x"], fed["target"]["c"])
+  trainer = step.make_trainer(total_loss(strategy), hold)
+  lowered = jax.jit(trainer.step).lower(trainer.init(start, 8, 1e-2), fed, jax.random.key(0))
+  return lowered.compile().cost_analysis()["flops"]
+
+
+def test_the_backward_pass_of_a_held_extractor_is_gone():
+  strategy = STRATEGIES["fine_tuning.all"]
+  full = flops(strategy, (), False)
+  frozen = flops(strategy, ("f",), False)
+  cached = flops(strategy, ("f",), True)
+  _, net = networks(strategy)
+  _, start, _ = begin(strategy)
+  forward = jax.jit(lambda p, b: net.features(p["f"], b["x"], b["c"])).lower(start, part(jax.random.key(0)))
+  once = forward.compile().cost_analysis()["flops"]
+  assert frozen < 0.55 * full  # forward of f, and all of r
+  assert cached < frozen - 0.95 * once  # not even the forward pass
+  assert full - frozen > 1.5 * once  # the backward pass costs about twice the forward one
+
+
+def test_a_combination_is_a_value():
+  strategy = find(
+    "combination",
+    {"take": ["f/embed"], "stages": [(("f/embed",), 0.5), ((), 0.5, 0.1)], "loss": [("target",), ("mmd", 0.2, "ramp")]},
+  )
+  assert strategy.streams == ("target", "source", "unlabelled")
+  assert strategy.stages[1] == Stage((), 0.5, 0.1)
+  assert hash(strategy) == hash(dataclasses.replace(strategy))
+
+
+@pytest.mark.parametrize(
+  ("name", "changes", "message"),
+  [
+    ("magic", {}, "strategy 'magic' is unknown; choose one of scratch, feature_transfer"),
+    ("scratch", {"colour": 1}, "no field 'colour'; choose one of equation, take"),
+    ("scratch", {"loss": [("nothing",)]}, "loss 'nothing' is unknown; choose one of target"),
+    ("scratch", {"loss": [("target", 1.0, "later")]}, "schedule 'later' is unknown"),
+    ("scratch", {"combine": "hope"}, "combine 'hope' is unknown"),
+    ("scratch", {"stages": [((), 0.5)]}, "shares that add up to 1"),
+    ("scratch", {"stages": [((), 1.0, 1.0, 1.0)]}, "strategy scratch"),
+  ],
+)
+def test_impossible_strategies_are_refused(name, changes, message):
+  with pytest.raises(InputError, match=message):
+    find(name, changes)
+
+
+def test_every_loss_is_used_by_a_strategy():
+  used = {term.name for strategy in STRATEGIES.values() for term in strategy.loss}
+  assert used | {"source", "shape_coral"} >= set(terms.TERMS)
+  assert set(HELD) <= {block for strategy in STRATEGIES.values() for block in strategy.blocks}
+
+
+def test_stages_share_the_steps_in_whole_chunks():
+  strategy = Strategy("", stages=(Stage(("f",), 0.01), Stage((), 0.98), Stage((), 0.01, 0.5)))
+  plans = loop.plan(strategy, 500, 1e-2, [("f",), (), ()], ())
+  assert [plan.steps for plan in plans] == [50, 400, 50]
+  assert [plan.rate for plan in plans] == [1e-2, 1e-2, 5e-3]
+  with pytest.raises(ValueError, match="too few for 3 stages"):
+    loop.plan(strategy, 100, 1e-2, [("f",), (), ()], ())
+
+
+@pytest.mark.parametrize(
+  ("hold", "expected"),
+  [
+    (("first:2",), ("f/a", "f/b")),
+    (("first:50%",), ("f/a", "f/b")),
+    (("last:1",), ("r/w",)),
+    (("last:0",), ()),
+    (("f/b", "last:1"), ("f/b", "r/w")),
+  ],
+)
+def test_words_of_freezing(hold, expected):
+  assert freezing.resolve(hold, ("f/a", "f/b", "f/c", "r/w"), 5, 1.0) == (expected, "")
+
+
+@pytest.mark.parametrize("word", ["first:x", "first:5", "last:200%", "first:-1"])
+def test_impossible_depths_are_refused(word):
+  with pytest.raises(surgery.MergeError, match="names no number of layers"):
+    freezing.resolve((word,), ("f/a", "f/b", "f/c", "r/w"), 5, 1.0)
