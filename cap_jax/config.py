@@ -114,7 +114,7 @@ class Study:
   target_model: Model = Model(extractor="")
   windows: Windows = Windows()
   pretrain: Training = Training(learning_rate=2e-2)
-  steps: int = 1000
+  steps: int = 600
   batch: int = 32
   cohort_seed: int = 2024
   custom: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)

@@ -6,7 +6,7 @@
 | site | wave of another site | paired waves |
 | masked | itself, from what a mask leaves | none |
 | bp | SBP, DBP, MAP | pressure at the arm |
-| monitoring | SBP, DBP, MAP, heart rate, stroke volume | pressure at the arm and numerics |
+| monitoring | SBP, DBP, MAP, heart rate, stroke volume, pulse wave velocity | pressure at the arm and numerics |
 """
 
 import dataclasses
@@ -44,5 +44,5 @@ TASKS: dict[str, Task] = {
   "site": Task("brachial", waveform.make_waveform),
   "masked": Task(None, masked.make_masked),
   "bp": Task("brachial", numbers.make_blood_pressure, ()),
-  "monitoring": Task("brachial", numbers.make_monitoring, ("hr_bpm", "sv_ml")),
+  "monitoring": Task("brachial", numbers.make_monitoring, ("hr_bpm", "sv_ml", "pwv_m_s")),
 }

@@ -24,7 +24,7 @@ HEADER = (
 
 def label(method: str) -> str:
   """A method's name for readers."""
-  return LABELS.get(method, method.replace("_", " ").replace(".", ": "))
+  return LABELS.get(method, method.replace("_", " ").replace("/", ": "))
 
 
 @dataclasses.dataclass(frozen=True)

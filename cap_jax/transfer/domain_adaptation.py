@@ -17,8 +17,8 @@ from cap_jax.transfer.strategy import Stage, Strategy
 _SHARED = Strategy(
   equation="min L_s + μ D(P_s(f(x; θ)), P_t(f(x; θ))), no target labels",
   take=("f", "r"),
-  loss=(Term("source"), Term("mmd", 1.0)),
-  learning_rate=2e-3,
+  loss=(Term("source"), Term("mmd", 0.1)),
+  learning_rate=1e-3,
   weight_decay=1e-2,
 )
 
@@ -46,18 +46,18 @@ _SEPARATE = Strategy(
 )
 STRATEGY = dataclasses.replace(_ADAPTOR, adaptor="fir")
 VARIANTS = {
-  "domain_adaptation.mmd": _SHARED,
-  "domain_adaptation.coral": _shared("coral", 10.0),
-  "domain_adaptation.dare_gram": _shared("dare_gram", 0.3),
-  "domain_adaptation.chordal": _shared("chordal", 1.0),
-  "domain_adaptation.sinkhorn": _shared("sinkhorn", 0.05),
-  "domain_adaptation.dann": _shared("dann", 0.1),
-  "domain_adaptation.adda": _SEPARATE,
-  "domain_adaptation.separate_mmd": dataclasses.replace(_SEPARATE, loss=(Term("mmd"),)),
-  "domain_adaptation.shape": _shared("shape_mmd", 1.0),
-  "domain_adaptation.weighted": dataclasses.replace(_SHARED, reweigh=True),
-  "domain_adaptation.mean_teacher": dataclasses.replace(
-    _SHARED, loss=(Term("source"), Term("mean_teacher", 1.0, "ramp"))
+  "domain_adaptation/mmd": _SHARED,
+  "domain_adaptation/coral": _shared("coral", 1.0),
+  "domain_adaptation/dare_gram": _shared("dare_gram", 0.1),
+  "domain_adaptation/chordal": _shared("chordal", 0.1),
+  "domain_adaptation/sinkhorn": _shared("sinkhorn", 0.05),
+  "domain_adaptation/dann": _shared("dann", 0.01),
+  "domain_adaptation/adda": _SEPARATE,
+  "domain_adaptation/separate_mmd": dataclasses.replace(_SEPARATE, loss=(Term("mmd"),)),
+  "domain_adaptation/shape": _shared("shape_mmd", 0.1),
+  "domain_adaptation/weighted": dataclasses.replace(_SHARED, reweigh=True),
+  "domain_adaptation/mean_teacher": dataclasses.replace(
+    _SHARED, loss=(Term("source"), Term("mean_teacher", 0.3, "ramp"))
   ),
-  "domain_adaptation.section": dataclasses.replace(_ADAPTOR, adaptor="section", learning_rate=5e-2),
+  "domain_adaptation/section": dataclasses.replace(_ADAPTOR, adaptor="section", learning_rate=5e-2),
 }

@@ -18,7 +18,7 @@ STRATEGY = Strategy(
   weight_decay=0.1,
 )
 VARIANTS = {
-  "feature_transfer.released": dataclasses.replace(
+  "feature_transfer/released": dataclasses.replace(
     STRATEGY,
     equation="θ_t = {θ_f from the source (held, at last released), θ_r fresh (trained)}",
     stages=(Stage(hold=("f",), share=0.7), Stage(share=0.3, rate=0.1)),

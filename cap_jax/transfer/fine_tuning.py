@@ -22,20 +22,20 @@ STRATEGY = Strategy(
   equation="θ_t = {θ_f from the source (held), θ_ft from the source (tuned)}, depth by size and likeness",
   take=("f", "r"),
   stages=(Stage(hold=("auto",)),),
-  learning_rate=2e-3,
+  learning_rate=1e-3,
   weight_decay=1e-2,
 )
 _ALL = dataclasses.replace(STRATEGY, equation="θ_t = {θ_ft from the source (all tuned)}", stages=(Stage(),))
 VARIANTS = {
-  "fine_tuning.all": _ALL,
-  "fine_tuning.head": dataclasses.replace(
+  "fine_tuning/all": _ALL,
+  "fine_tuning/head": dataclasses.replace(
     _ALL, equation="θ_t = {θ_f from the source (held), θ_r from the source (tuned)}", stages=(Stage(hold=("f",)),)
   ),
-  "fine_tuning.lp_ft": dataclasses.replace(
+  "fine_tuning/lp_ft": dataclasses.replace(
     _ALL, equation="θ_r tuned, then all", stages=(Stage(hold=("f",), share=0.4), Stage(share=0.6, rate=0.5))
   ),
-  "fine_tuning.rates": dataclasses.replace(_ALL, equation="all tuned, η_l = η d^(L − l)", rate_decay=0.8),
-  "fine_tuning.gradual": dataclasses.replace(
+  "fine_tuning/rates": dataclasses.replace(_ALL, equation="all tuned, η_l = η d^(L − l)", rate_decay=0.8),
+  "fine_tuning/gradual": dataclasses.replace(
     _ALL,
     equation="θ_r tuned, then f released from its end in thirds",
     stages=(
@@ -45,11 +45,11 @@ VARIANTS = {
       Stage(share=0.25),
     ),
   ),
-  "fine_tuning.l2_sp": dataclasses.replace(
+  "fine_tuning/l2_sp": dataclasses.replace(
     _ALL, equation="all tuned, L_t + λ ½‖θ − θ^S‖²", loss=(Term("target"), Term("l2_sp", 1e-2)), weight_decay=0.0
   ),
-  "fine_tuning.surgical": dataclasses.replace(
+  "fine_tuning/surgical": dataclasses.replace(
     _ALL, equation="θ_t = {early layers tuned, the rest held}", stages=(Stage(hold=("last:65%",)),)
   ),
-  "fine_tuning.low_rank": dataclasses.replace(_ALL, equation="W = W^S (held) + A B (trained)", low_rank=4),
+  "fine_tuning/low_rank": dataclasses.replace(_ALL, equation="W = W^S (held) + A B (trained)", low_rank=4),
 }

@@ -14,19 +14,19 @@ from cap_jax.transfer.strategy import Strategy
 STRATEGY = Strategy(
   equation="L_total = λ L_s(θ_f, θ_s) + L_t(θ_f, θ_r), all trained",
   take=("f", "s=r"),
-  loss=(Term("target"), Term("source_task", 0.3)),
+  loss=(Term("target"), Term("source_task")),
   learning_rate=5e-3,
   weight_decay=1e-2,
 )
 VARIANTS = {
-  "multi_task.fresh": dataclasses.replace(STRATEGY, take=()),
-  "multi_task.falling": dataclasses.replace(
-    STRATEGY, equation="L_total = λ (1 − t) L_s + L_t", loss=(Term("target"), Term("source_task", 0.6, "fall"))
+  "multi_task/fresh": dataclasses.replace(STRATEGY, take=()),
+  "multi_task/falling": dataclasses.replace(
+    STRATEGY, equation="L_total = λ (1 − t) L_s + L_t", loss=(Term("target"), Term("source_task", 2.0, "fall"))
   ),
-  "multi_task.uncertainty": dataclasses.replace(
-    STRATEGY, equation="L_total = Σ ½ e^(−u) L + ½ u", combine="uncertainty", loss=(Term("target"), Term("source_task"))
+  "multi_task/uncertainty": dataclasses.replace(
+    STRATEGY, equation="L_total = Σ ½ e^(−u) L + ½ u", combine="uncertainty"
   ),
-  "multi_task.pcgrad": dataclasses.replace(
+  "multi_task/pcgrad": dataclasses.replace(
     STRATEGY, equation="L_s + L_t, conflicting gradients projected", combine="pcgrad"
   ),
 }

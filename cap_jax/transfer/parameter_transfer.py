@@ -19,7 +19,7 @@ STRATEGY = Strategy(
   weight_decay=1e-2,
 )
 VARIANTS = {
-  "parameter_transfer.trained": dataclasses.replace(
+  "parameter_transfer/trained": dataclasses.replace(
     STRATEGY, equation="θ_t = {θ_p from the source (trained), θ_r fresh (trained)}", stages=(Stage(),)
   ),
 }

@@ -8,5 +8,5 @@ from cap_jax.transfer.strategy import Strategy
 STRATEGY = Strategy(
   equation="θ_t = {θ_f fresh, θ_r fresh (both trained)}",
   learning_rate=5e-3,
-  weight_decay=1e-2,
+  weight_decay=0.1,
 )

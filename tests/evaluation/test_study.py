@@ -119,7 +119,7 @@ def test_a_source_of_another_task_gives_its_features(task):
   both = runs.adapt(study, "multi_task", trained, target.data(source, 2, 0), 0, "radial")
   assert np.isfinite(both.fitted.metrics["source_task"]).all()
   if task in ("bp", "monitoring"):
-    for name in ("fine_tuning", "domain_adaptation.mmd"):
+    for name in ("fine_tuning", "domain_adaptation/mmd"):
       with pytest.raises(InputError, match=f"strategy {name}: its head comes from the source, .* trained for {task}"):
         runs.adapt(study, name, trained, target.data(source, 2, 0), 0, "radial")
 
@@ -172,7 +172,7 @@ def test_the_table_says_what_was_measured(done):
     ({"task": "sing"}, "task=sing: unknown; choose one of waveform"),
     ({"strategies": ("magic",)}, "strategy 'magic' is unknown"),
     ({"custom": {"scratch": {"colour": 1}}}, "no field 'colour'"),
-    ({"strategies": ("fine_tuning.gradual",)}, "steps=50: fine_tuning.gradual has 4 stages and needs 200"),
+    ({"strategies": ("fine_tuning/gradual",)}, "steps=50: fine_tuning/gradual has 4 stages and needs 200"),
     ({"model": config.Model(adaptor="fir", taps=4)}, "taps=4 must be odd"),
     ({"target_model": config.Model(extractor="cnn", layers=1)}, "target_model: 1 layers are too few"),
     ({"seeds": ()}, "needs one value at least"),

@@ -19,7 +19,7 @@ def part(key, batch=8, numerics=0):
   level, swing = jax.random.normal(level_key, (batch, 1)), 0.5 + jax.random.uniform(swing_key, (batch, 1))
   rate = 1.0 + 0.5 * jax.random.uniform(rate_key, (batch, 1))
   x = level + swing * jnp.sin(2 * jnp.pi * rate * (jnp.arange(500) / 125)[None])
-  m = jnp.concatenate([rate, level], axis=1)[:, :numerics]
+  m = jnp.concatenate([rate, level, swing], axis=1)[:, :numerics]
   return {"x": x, "y": 0.8 * x + 0.1, "c": jnp.zeros((batch, 0)), "m": m}
 
 
@@ -30,10 +30,10 @@ def test_pressures_of_a_window():
 
 def test_a_number_loss_is_the_mean_square_over_quantities():
   model = tasks.TASKS["monitoring"].model(MODEL)
-  assert model.outputs == 5
+  assert model.outputs == 6
   network = nets.make_net(model)
   params = network.init(jax.random.key(0), 500)
-  fed = part(jax.random.key(1), 4, 2)
+  fed = part(jax.random.key(1), 4, 3)
   wanted = jnp.concatenate([numbers.pressures(fed["y"]), fed["m"]], axis=1)
   expected = jnp.square(network.apply(params, fed["x"], fed["c"]) - wanted).mean()
   loss, _ = tasks.TASKS["monitoring"].make_loss(network, 31)(params, fed, jax.random.key(0))

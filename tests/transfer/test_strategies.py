@@ -160,7 +160,7 @@ def flops(strategy, hold, with_features):
 
 
 def test_the_backward_pass_of_a_held_extractor_is_gone():
-  strategy = STRATEGIES["fine_tuning.all"]
+  strategy = STRATEGIES["fine_tuning/all"]
   full = flops(strategy, (), False)
   frozen = flops(strategy, ("f",), False)
   cached = flops(strategy, ("f",), True)

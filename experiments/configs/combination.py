@@ -1,0 +1,21 @@
+"""A combination as a value: parameter transfer, partial freezing, MMD and multi-task learning in one config.
+
+Command: python -m experiments.transfer --config=experiments/configs/combination.py --workdir=runs/combination
+Expected: TO MEASURE
+"""
+
+from ml_collections import ConfigDict
+
+from cap_jax import config
+from experiments import common
+
+
+def get_config() -> ConfigDict:
+  """What `transfer/combination.py` holds, spelled out."""
+  combination = {
+    "take": ("f", "s=r"),
+    "stages": ((("f/embed", "f/layer_0"),),),
+    "loss": (("target", 1.0), ("source_task", 0.3), ("mmd", 0.1, "ramp")),
+  }
+  study = config.Study(strategies=("combination",), n_target=(5,), custom={"combination": combination})
+  return common.to_config_dict(study)

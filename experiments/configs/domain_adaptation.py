@@ -1,0 +1,28 @@
+"""Domain adaptation: a model of intensive-care waves meets a small clinic without labels, by an adversary.
+
+The source: 1,200 virtual patients of an intensive care unit behind catheters that differ, with age, heart rate and cuff pressures as
+covariates. The target: 100 unlabelled subjects, elderly and hypertensive, behind one under-damped line. Source windows are weighed
+to the target's pressures, so that the adversary does not have to take them for a domain.
+
+Command: python -m experiments.transfer --config=experiments/configs/domain_adaptation.py --workdir=runs/domain_adaptation
+Expected: TO MEASURE
+"""
+
+from ml_collections import ConfigDict
+
+from cap_jax import config
+from experiments import common
+
+
+def get_config() -> ConfigDict:
+  """Source: ICU with covariates; target: no labels, DANN."""
+  return common.to_config_dict(
+    config.Study(
+      source="icu",
+      strategies=("domain_adaptation/dann",),
+      n_target=(0,),
+      model=config.Model(covariates=("age", "hr_bpm", "cuff_sbp_mmhg", "cuff_dbp_mmhg")),
+      pretrain=config.Training(steps=2000, learning_rate=1e-2),
+      custom={"domain_adaptation/dann": {"reweigh": True}},
+    )
+  )

@@ -1,0 +1,30 @@
+"""Feature transfer: a CNN of a large pulse-wave set extracts the features that feed a new, different network.
+
+The source is a convolutional network trained on the waves of 1,200 healthy subjects. Its extractor is held; the head that
+reads its features in the target clinic is another one (wider, in fewer cosines), fresh, and sees five subjects.
+
+Command: python -m experiments.transfer --config=experiments/configs/feature_transfer.py --workdir=runs/feature_transfer
+Expected: TO MEASURE
+"""
+
+import dataclasses
+
+from ml_collections import ConfigDict
+
+from cap_jax import config
+from experiments import common
+
+CNN = config.Model(extractor="cnn", layers=4)
+
+
+def get_config() -> ConfigDict:
+  """Source: radial → aortic by a CNN; target: five labelled subjects, a head of its own."""
+  return common.to_config_dict(
+    config.Study(
+      strategies=("feature_transfer",),
+      n_target=(5,),
+      model=CNN,
+      target_model=dataclasses.replace(CNN, head_channels=96, cosines=6),
+      pretrain=config.Training(steps=2000, learning_rate=1e-2),
+    )
+  )

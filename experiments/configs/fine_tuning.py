@@ -1,0 +1,25 @@
+"""Fine-tuning: a network that predicts blood pressure (SBP, DBP, MAP) on a large set learns to rebuild the aortic wave.
+
+The source's head gives three numbers, so the head for the wave is new, and both are tuned.
+
+Command: python -m experiments.transfer --config=experiments/configs/fine_tuning.py --workdir=runs/fine_tuning
+Expected: TO MEASURE
+"""
+
+from ml_collections import ConfigDict
+
+from cap_jax import config
+from experiments import common
+
+
+def get_config() -> ConfigDict:
+  """Source: blood pressure at the arm from the radial wave; target: five labelled subjects."""
+  return common.to_config_dict(
+    config.Study(
+      task="bp",
+      strategies=("fine_tuning/all",),
+      n_target=(5,),
+      pretrain=config.Training(steps=2000, learning_rate=1e-2),
+      custom={"fine_tuning/all": {"take": ("f",), "learning_rate": 1e-2}},
+    )
+  )

@@ -1,0 +1,24 @@
+"""Multi-task learning: blood pressure on the large set and the aortic wave on the small one, together from the start.
+
+One extractor, two heads: SBP, DBP and MAP at the arm of 1,200 source subjects, the wave of five target subjects.
+
+Command: python -m experiments.transfer --config=experiments/configs/multi_task.py --workdir=runs/multi_task
+Expected: TO MEASURE
+"""
+
+from ml_collections import ConfigDict
+
+from cap_jax import config
+from experiments import common
+
+
+def get_config() -> ConfigDict:
+  """L_total = λ L_bp + L_wave over fresh parameters."""
+  return common.to_config_dict(
+    config.Study(
+      task="bp",
+      strategies=("multi_task/fresh",),
+      n_target=(5,),
+      pretrain=config.Training(steps=50),  # nothing is taken from the source network, so it need not be good
+    )
+  )

@@ -1,0 +1,74 @@
+"""The named cases: each config loads, and its docstring says what its command prints."""
+
+import importlib
+import pathlib
+import re
+import shlex
+
+import pytest
+from test_commands import ROOT, run
+
+from cap_jax import config
+from cap_jax.evaluation import study_limits
+from cap_jax.transfer import find
+from experiments import common
+
+NAMES = sorted(path.stem for path in (ROOT / "experiments" / "configs").glob("*.py"))
+CASES = [name for name in NAMES if name != "compare"]
+
+
+def study_of(name):
+  made = importlib.import_module(f"experiments.configs.{name}").get_config()
+  return common.from_config_dict(config.Study, made)
+
+
+def test_there_is_a_case_for_each_strategy_and_one_for_a_combination():
+  assert set(CASES) == {
+    "feature_transfer", "fine_tuning", "parameter_transfer", "domain_adaptation", "multi_task", "combination"
+  }  # fmt: skip
+  for name in CASES:
+    assert study_of(name).strategies[0].partition("/")[0] == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_config_is_a_study_that_can_be(name):
+  study = study_of(name)
+  study_limits.check(study)
+  text = importlib.import_module(f"experiments.configs.{name}").__doc__
+  assert re.search(r"^Command: python -m experiments\.\w+", text, re.MULTILINE)
+  assert re.search(r"^Expected: ", text, re.MULTILINE)
+  assert re.search(r"^Time: ", text, re.MULTILINE)
+
+
+def test_the_cases_are_what_their_docstrings_say():
+  assert study_of("feature_transfer").model.extractor == "cnn"
+  feature = study_of("feature_transfer")
+  assert feature.target_model != feature.model
+  assert study_of("fine_tuning").task == "bp"
+  parameter = study_of("parameter_transfer")
+  assert parameter.task == "monitoring"
+  assert parameter.model.extractor == "lstm"
+  assert parameter.target_model.extractor == "cnn_bilstm"
+  assert parameter.custom["parameter_transfer/trained"]["take"] == ("f/lstm_0",)
+  adapted = study_of("domain_adaptation")
+  assert adapted.source == "icu"
+  assert set(adapted.model.covariates) == {"age", "hr_bpm", "cuff_sbp_mmhg", "cuff_dbp_mmhg"}
+  assert not find(adapted.strategies[0], adapted.custom[adapted.strategies[0]]).needs_labels
+  assert study_of("multi_task").task == "bp"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_the_command_gives_what_the_docstring_says(name, tmp_path):
+  """RMSE of the docstring within a tenth: the same seeds on another machine differ in the last bits only."""
+  text = importlib.import_module(f"experiments.configs.{name}").__doc__
+  command = re.search(r"^Command: python -m experiments\.(\w+) (.*)$", text, re.MULTILINE)
+  flags = [flag for flag in shlex.split(command.group(2)) if not flag.startswith("--workdir")]
+  expected = float(re.search(r"^Expected: .*?(\d+\.\d+) mmHg", text, re.MULTILINE).group(1))
+  done = run(command.group(1), *flags, f"--workdir={tmp_path / 'w'}", timeout=900)
+  assert done.returncode == 0, done.stderr
+  print(done.stdout)
+  strategy = study_of(name).strategies[0]
+  found = float(re.search(rf"^  {re.escape(strategy)} +(\d+\.\d+)$", done.stdout, re.MULTILINE).group(1))
+  assert found == pytest.approx(expected, rel=0.1)
+  assert pathlib.Path(tmp_path, "w", "checkpoint", "config.json").is_file()

@@ -1,0 +1,49 @@
+"""The small problems of a published library: ours against what it prints there."""
+
+import numpy as np
+import pytest
+
+from experiments import peers
+
+
+def run(name, seeds):
+  found = [peers.scores(peers.PROBLEMS[name], seed) for seed in range(seeds)]
+  return {method: np.mean([each[method] for each in found]) for method in found[0]}
+
+
+def check_fidelity(error):
+  assert error["last bias alone"] < 0.102  # RegularTransferNN's published figure
+  assert error["last bias alone"] < 0.5 * error["scratch"]
+  assert error["source unchanged"] == pytest.approx(1.5, abs=0.05)  # the fidelities are 1.5 apart
+  assert all(error[name] < 0.5 * error["source unchanged"] for name in error if name != "source unchanged")
+
+
+def check_moons(accuracy):
+  unchanged = accuracy["source unchanged"]
+  assert accuracy["domain_adaptation/sinkhorn"] > 0.94  # above what DANN and DeepCORAL are published with
+  assert accuracy["domain_adaptation/mmd"] > 0.9
+  assert all(accuracy[name] > unchanged for name in ("domain_adaptation/adda", "domain_adaptation/dann"))
+
+
+def test_two_seeds_of_each():
+  check_fidelity(run("fidelity", 2))
+  check_moons(run("moons", 2))
+
+
+@pytest.mark.slow
+def test_ten_seeds_of_each():
+  check_fidelity(run("fidelity", 10))
+  check_moons(run("moons", 10))
+
+
+def test_the_problems_are_those_that_were_published():
+  low, high, asked = peers.draw_fidelity(0)
+  assert [len(points["x"]) for points in (low, high, asked)] == [200, 100, 200]
+  np.testing.assert_allclose(asked["y"][:100], high["y"], atol=1e-6)
+  assert np.std(low["y"] - asked["y"] - 1.5) == pytest.approx(0.1, abs=0.02)
+  source, target, _ = peers.draw_moons(0)
+  assert source["x"].shape == (100, 2)
+  np.testing.assert_allclose(np.linalg.norm(source["x"], axis=1), np.linalg.norm(target["x"], axis=1), rtol=1e-5)
+  a, b = source["x"][0], target["x"][0]
+  turn = np.degrees(np.arctan2(a[0] * b[1] - a[1] * b[0], a @ b))
+  assert turn == pytest.approx(30, abs=1e-3)

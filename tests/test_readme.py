@@ -1,0 +1,44 @@
+"""What the README shows in code runs as it stands there."""
+
+import pathlib
+import re
+
+import jax
+import numpy as np
+
+from cap_jax import config
+from cap_jax.data import batches
+from cap_jax.models import net
+from cap_jax.train import checkpoint
+
+README = (pathlib.Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def block(name):
+  """The code block under a marker."""
+  return re.search(rf"<!-- {name} -->\s*```python\n(.*?)```", README, re.DOTALL).group(1)
+
+
+def test_two_checkpoints_merge_in_five_lines(tmp_path, monkeypatch, tiny_model):
+  monkeypatch.chdir(tmp_path)
+  for seed, name in enumerate(("source", "target")):
+    params = net.make_net(tiny_model).init(jax.random.key(seed), 500)
+    made = checkpoint.Checkpoint(params, tiny_model, config.Windows(), batches.Scaling(92.0, 17.0), "radial")
+    (tmp_path / "runs" / name).mkdir(parents=True)
+    checkpoint.save(tmp_path / "runs" / name / "checkpoint", made)
+  code = block("merge")
+  assert len([line for line in code.splitlines() if line.strip() and "import" not in line]) <= 5
+  exec(compile(code, "README.md", "exec"), {})
+  given = [checkpoint.load(tmp_path / "runs" / name / "checkpoint") for name in ("source", "target")]
+  merged = checkpoint.load(tmp_path / "runs" / "merged")
+  for number, name in enumerate(("f", "r")):
+    for a, b in zip(jax.tree.leaves(merged.params[name]), jax.tree.leaves(given[number].params[name]), strict=True):
+      np.testing.assert_array_equal(a, b)
+
+
+def test_a_strategy_of_ones_own_is_a_value(tiny_model):
+  space = {"model": tiny_model}
+  exec(compile(block("strategy"), "README.md", "exec"), space)
+  mine = space["mine"]
+  assert mine.streams == ("target", "source", "unlabelled")
+  assert mine.stages[0].hold == ("f/embed", "f/layer_0")
