@@ -16,6 +16,7 @@ from absl import flags
 from cap_jax import config
 from cap_jax.data import splits
 from cap_jax.evaluation import errors, study_data, study_limits
+from cap_jax.losses import tasks
 from cap_jax.report import tables
 from cap_jax.train import checkpoint, loop, runs
 from cap_jax.transfer import STRATEGIES, find
@@ -86,6 +87,7 @@ def main() -> None:
   source = checkpoint.load(_SOURCE.value) if _SOURCE.value else None
   study, name = _study(source)
   n_target = study.n_target[0]
+  runs.check(study, name, source.model if source else tasks.TASKS[study.task].model(study.model), study.task)
   workdir = common.new_folder(common.required(_WORKDIR, "DIR"))
   large, target = study_data.load_source(study), study_data.load_target(study)
   split = study_data.split_of(large, target)
@@ -101,12 +103,15 @@ def main() -> None:
   print(f"{find(name, study.custom[name]).equation}\n\n{tables.merge_report(made.report)}\n")
   if made.reason:
     print(f"{made.reason}\n")
-  evaluator = errors.Evaluator(target.test, study.windows)
   trained = [("source network unchanged", source)] * (source.task == "waveform") + [(name, made.checkpoint)]
+  if n_target and name != "scratch":
+    scratch = runs.adapt(study, "scratch", source, data, _SEED.value, site)
+    trained.append(("the same network from scratch", scratch.checkpoint))
+  evaluator = errors.Evaluator(target.test, study.windows)
   print(f"in silico, {study.scenario}: waveform RMSE on {study.test_subjects} test subjects [mmHg]")
   for label, network in trained:
     found = evaluator.errors(loop.predict(network, target.test))
-    print(f"  {label:28} {errors.mean_rmse(found):.2f}")
+    print(f"  {label:30} {errors.mean_rmse(found):.2f}")
   checkpoint.save(os.path.join(workdir, "checkpoint"), made.checkpoint)
   print(f"{n_target} labelled subjects, {made.fitted.train_s:.1f} s\n{workdir}/checkpoint")
 

@@ -35,6 +35,7 @@ class Cell:
   """One method at one n_target and seed.
 
   Attributes:
+    scenario: the target clinic.
     predicted_bt: its predictions of the test windows [mmHg].
     errors: per test subject.
     train_s: seconds of training.
@@ -44,6 +45,7 @@ class Cell:
     target_rmse: the best validation RMSE of scratch at the same n_target and seed; NaN without.
   """
 
+  scenario: str
   method: str
   n_target: int
   seed: int
@@ -144,7 +146,7 @@ def cells(
         began = time.perf_counter()
         predicted_bt = baseline(ground)
         train_s = time.perf_counter() - began if name not in ("peripheral", "source") else 0.0
-        yield Cell(name, n_target, seed, predicted_bt, evaluator.errors(predicted_bt), train_s)
+        yield Cell(study.scenario, name, n_target, seed, predicted_bt, evaluator.errors(predicted_bt), train_s)
       best = float("nan")
       for name in names:
         made = runs.adapt(study, name, trained, target.data(source, n_target, seed), seed, site, target.validation)
@@ -154,11 +156,21 @@ def cells(
         found = evaluator.errors(predicted_bt)
         steps = len(fitted.loss)
         yield Cell(
-          name, n_target, seed, predicted_bt, found, fitted.train_s, steps, fitted.validation, made.reason, best
+          study.scenario,
+          name,
+          n_target,
+          seed,
+          predicted_bt,
+          found,
+          fitted.train_s,
+          steps,
+          fitted.validation,
+          made.reason,
+          best,
         )
 
 
-def write_rows(path: str | os.PathLike[str], study: config.Study, done: list[Cell]) -> None:
+def write_rows(path: str | os.PathLike[str], done: list[Cell]) -> None:
   """`study.csv`: a row per scenario, method, n_target, seed and subject, in the order of `COLUMNS`."""
   with files.written_together(path) as (partial,), open(partial, "w", newline="", encoding="utf-8") as file:
     writer = csv.writer(file)
@@ -167,4 +179,4 @@ def write_rows(path: str | os.PathLike[str], study: config.Study, done: list[Cel
       spent = [f"{value:.3f}" for value in (cell.train_s, cell.steps_to_scratch, cell.s_to_scratch)]
       for found in cell.errors:
         numbers = [f"{value:.5f}" for value in dataclasses.astuple(found)[1:]]
-        writer.writerow((study.scenario, cell.method, cell.n_target, cell.seed, found.subject, *numbers, *spent))
+        writer.writerow((cell.scenario, cell.method, cell.n_target, cell.seed, found.subject, *numbers, *spent))

@@ -19,8 +19,9 @@ def check(study: config.Study) -> None:
       raise InputError(f"{field}={getattr(study, field)}: unknown; choose one of {', '.join(known)}")
   recordings.check_pressure_site(study.site)
   for name in ("source_subjects", "labelled_subjects", "unlabelled_subjects", "validation_subjects", "test_subjects"):
-    if getattr(study, name) < 1:
-      raise InputError(f"{name}={getattr(study, name)}: must be 1 or more")
+    least = 2 if name in ("source_subjects", "unlabelled_subjects") else 1  # two, so that domains can be told apart
+    if getattr(study, name) < least:
+      raise InputError(f"{name}={getattr(study, name)}: must be {least} or more")
   for name in ("source_seconds", "target_seconds"):
     if getattr(study, name) < study.windows.seconds:
       raise InputError(f"{name}={getattr(study, name)}: must be {study.windows.seconds:g} or more, one window")

@@ -1,6 +1,7 @@
 """`report.html`: one self-contained page, light and dark, with every name from data escaped."""
 
 import base64
+import dataclasses
 import html
 import os
 from collections.abc import Mapping, Sequence
@@ -41,12 +42,29 @@ def _table(lines: Sequence[tables.Line]) -> str:
   return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
+@dataclasses.dataclass(frozen=True)
+class Section:
+  """A target clinic on the page: plain text, figures with their captions, the lines of its table."""
+
+  heading: str
+  text: str
+  drawn: Sequence[tuple[Figure, str]]
+  lines: Sequence[tables.Line]
+
+
+def _section(section: Section) -> str:
+  figures_html = "".join(_figure(figure, caption) for figure, caption in section.drawn)
+  return (
+    f"<h2>{html.escape(section.heading)}</h2>\n<p>{html.escape(section.text)}</p>\n{figures_html}\n"
+    f"{_table(section.lines) if section.lines else ''}"
+  )
+
+
 def write(
   path: str | os.PathLike[str],
   title: str,
   summary: str,
-  drawn: Sequence[tuple[Figure, str]],
-  lines: Sequence[tables.Line],
+  sections: Sequence[Section],
   provenance: Mapping[str, str],
 ) -> None:
   """Writes the page.
@@ -54,8 +72,7 @@ def write(
   Args:
     path: of the file; replaced whole.
     title, summary: plain text.
-    drawn: figures and their captions.
-    lines: of the table.
+    sections: one a target clinic.
     provenance: plain facts: command, versions, hashes, times.
   """
   facts = "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>" for k, v in provenance.items())
@@ -64,13 +81,11 @@ def write(
 <title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>
 <h1>{html.escape(title)}</h1>
 <p class="note">{html.escape(summary)}</p>
-{"".join(_figure(figure, caption) for figure, caption in drawn)}
-<h2>All methods</h2>
 <p>Errors in mmHg, estimated minus true: RMSE of the waveform per subject, then the mean over subjects and seeds; pressures
 per beat, mean ± SD over subjects. A lag-free RMSE is taken after the best common shift. Labels: labelled target
 subjects. As scratch after: steps of training, and seconds, until the RMSE on validation subjects was as good as the best that the
 network from scratch had there with the same labels; empty where it never was.</p>
-{_table(lines)}
+{"".join(_section(section) for section in sections)}
 <h2>Provenance</h2>
 <table class="facts"><tbody>{facts}</tbody></table>
 </body></html>

@@ -18,7 +18,7 @@ from cap_jax.transfer.strategy import Strategy
 from cap_jax.types import LossFn, Metrics, Params
 
 CHUNK = 50
-VALIDATE = 100
+VALIDATE = 50
 _PREDICT = 64
 _LONG = 50  # blocks; fewer are done before a bar could be read
 

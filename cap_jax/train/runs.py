@@ -159,11 +159,7 @@ def adapt(
   Raises:
     surgery.MergeError: the networks do not fit together as the strategy asks.
   """
-  strategy = find(name, study.custom.get(name))
-  _check_task(name, strategy, source.task)
-  model = target_model(study)
-  if strategy.adaptor != "none":
-    model = dataclasses.replace(model, adaptor=strategy.adaptor)
+  strategy, model = _chosen(study, name, source.task)
   net, samples, margin = nets.make_net(model), study.windows.samples, study.windows.margin
   params, report = strategy.start(source.params, net, source.net, samples, jax.random.key(seed))
   if strategy.take or "source" in strategy.streams or data.labelled is None:
@@ -197,6 +193,33 @@ def adapt(
   finished = strategy.finish(fitted.params, net)
   made = checkpoint.Checkpoint(finished, model, study.windows, scaling, site, "waveform", about)
   return Adapted(made, fitted, report, reason)
+
+
+def _chosen(study: config.Study, name: str, task: str) -> tuple[Strategy, config.Model]:
+  """The strategy, and the target's network with the adaptor that it asks for.
+
+  Raises:
+    InputError: the strategy cannot follow a source of this task.
+  """
+  strategy = find(name, study.custom.get(name))
+  _check_task(name, strategy, task)
+  model = target_model(study)
+  return strategy, dataclasses.replace(model, adaptor=strategy.adaptor) if strategy.adaptor != "none" else model
+
+
+def check(study: config.Study, name: str, source_model: config.Model, task: str) -> None:
+  """Before long work: that a strategy fits a source network.
+
+  Raises:
+    InputError: it cannot follow a source of this task.
+    surgery.MergeError: the networks do not fit together as it asks, or it holds what there is not.
+  """
+  strategy, model = _chosen(study, name, task)
+  net, source_net, samples = nets.make_net(model), nets.make_net(source_model), study.windows.samples
+  start, _ = strategy.start(source_net.init(jax.random.key(0), samples), net, source_net, samples, jax.random.key(1))
+  for stage in strategy.stages:
+    paths, _ = freezing.resolve(stage.hold, net.layers(samples), 1, 0.0)
+    surgery.covered(start, strategy.held(paths), "held")
 
 
 def _check_task(name: str, strategy: Strategy, task: str) -> None:

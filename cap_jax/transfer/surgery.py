@@ -14,12 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cap_jax.types import Params
+from cap_jax.types import InputError, Params
 
 Fate = Literal["taken", "fresh", "left behind", "wrong shape", "missing"]
 
 
-class MergeError(ValueError):
+class MergeError(InputError):
   """Two parameter trees do not fit together as asked. The message names both sides."""
 
 

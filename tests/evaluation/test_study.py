@@ -85,7 +85,7 @@ def test_the_same_seeds_give_the_same_numbers(done):
 
 def test_what_training_it_takes_to_be_as_good_as_scratch():
   curve = ((100, 3.0), (200, 2.0), (300, 2.1))
-  cell = studies.Cell("fine_tuning", 5, 0, np.zeros((1, 1)), [], 6.0, 300, curve, "", 2.05)
+  cell = studies.Cell("device", "fine_tuning", 5, 0, np.zeros((1, 1)), [], 6.0, 300, curve, "", 2.05)
   assert (cell.steps_to_scratch, cell.s_to_scratch) == (200.0, 4.0)
   never = dataclasses.replace(cell, target_rmse=1.9)
   assert np.isnan(never.steps_to_scratch)
@@ -126,7 +126,7 @@ def test_a_source_of_another_task_gives_its_features(task):
 
 def test_rows_are_one_per_method_labels_seed_and_subject(done, tmp_path):
   path = tmp_path / "study.csv"
-  studies.write_rows(path, SMALL, done[2])
+  studies.write_rows(path, done[2])
   with open(path, encoding="utf-8") as file:
     rows = list(csv.DictReader(file))
   assert tuple(rows[0]) == studies.COLUMNS
@@ -143,11 +143,14 @@ def test_the_page_is_one_file_and_escapes_names(done, tmp_path):
   shown = {c.method: c for c in cells if c.n_target == 2}
   drawn = [(figures.waves(target.test, shown, "scratch", "radial", 125.0), "<script>alert(1)</script>")]
   drawn.append((figures.few_shot(lines), "few-shot"))
-  page.write(tmp_path / "report.html", "T", "in silico", drawn, lines, {"command": "a <b>"})
+  sections = [page.Section("clinic <i>", "text", drawn, lines)]
+  page.write(tmp_path / "report.html", "T", "in silico", sections, {"command": "a <b>"})
+
   text = (tmp_path / "report.html").read_text(encoding="utf-8")
   assert "<script" not in text
   assert "&lt;script&gt;" in text
   assert "a &lt;b&gt;" in text
+  assert "clinic &lt;i&gt;" in text
   assert text.count("data:image/png;base64,") == 2
   assert "http" not in text.replace("<!doctype html>", "")  # nothing from outside
   assert [p.name for p in tmp_path.iterdir()] == ["report.html"]

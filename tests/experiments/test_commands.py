@@ -73,15 +73,16 @@ def test_transfer_reports_its_merge_and_saves(source, tmp_path):
 
 
 def test_compare_writes_its_table_csv_and_page(tmp_path):
-  done = run("compare", f"--workdir={tmp_path / 'w'}", "--config.seeds=0,", *SMALL)
+  done = run("compare", f"--workdir={tmp_path / 'w'}", "--scenarios=population,device", *SMALL)
   assert done.returncode == 0, done.stderr
   assert "feature transfer" in done.stdout
   assert "In silico" in done.stdout
   with open(tmp_path / "w" / "study.csv", encoding="utf-8") as file:
     rows = list(csv.DictReader(file))
   assert {row["n_target"] for row in rows} == {"0", "1", "2"}
+  assert {row["scenario"] for row in rows} == {"population", "device"}
   page = (tmp_path / "w" / "report.html").read_text(encoding="utf-8")
-  assert page.count("data:image/png;base64,") == 3
+  assert page.count("data:image/png;base64,") == 5  # two of each clinic, and the training
   again = run("compare", f"--workdir={tmp_path / 'w'}", *SMALL)
   assert again.returncode == 2
   assert "holds files already" in again.stderr
@@ -170,7 +171,15 @@ def test_bad_input_is_one_line_and_status_two(source, tmp_path, kind, message):
     ("reconstruct", ["--bogus=1"], "Unknown command line flag 'bogus'"),
     ("transfer", ["--source=nowhere", "--workdir=w"], "no checkpoint there; make one with"),
     ("transfer", ["--strategy=magic", "--source=x", "--workdir=w"], "flag --strategy=magic"),
+    ("transfer", ["--workdir=w", "--loss=target:much"], "--loss=target:much: the weight must be a number"),
+    ("transfer", ["--workdir=w", "--take=f/lstm_0"], "rule 'f/lstm_0' matches nothing in the source parameters"),
+    ("transfer", ["--workdir=w", "--hold=first:99"], "rule 'first:99' names no number of layers"),
+    ("transfer", ["--workdir=w", "--hold=g"], "rule 'g' matches nothing in the held parameters"),
+    ("transfer", ["--workdir=w", "--config.task=bp", "--strategy=fine_tuning"], "was trained for bp; take other parts"),
+    ("transfer", ["--workdir=w", "--loss=hope:1"], "loss 'hope' is unknown; choose one of target"),
+    ("transfer", ["--workdir=w", "--n_target=0", "--strategy=fine_tuning"], "fine_tuning learns from labelled target"),
     ("pretrain", ["--workdir=w", "--site=ppg"], "must be a peripheral pressure"),
+    ("compare", ["--workdir=w", "--scenarios=device,venus"], "scenario=venus: unknown; choose one of"),
     ("compare", ["--workdir=w", "--config.scenario=mars"], "scenario=mars: unknown; choose one of"),
     ("compare", ["--workdir=w", "--config.n_target=5,100"], "must be 0 to 40 labelled subjects"),
     ("compare", ["--config=absent.py"], "absent.py"),

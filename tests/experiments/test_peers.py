@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cap_jax.data import points
 from experiments import peers
 
 
@@ -37,11 +38,11 @@ def test_ten_seeds_of_each():
 
 
 def test_the_problems_are_those_that_were_published():
-  low, high, asked = peers.draw_fidelity(0)
+  low, high, asked = points.draw_fidelity(0)
   assert [len(points["x"]) for points in (low, high, asked)] == [200, 100, 200]
   np.testing.assert_allclose(asked["y"][:100], high["y"], atol=1e-6)
   assert np.std(low["y"] - asked["y"] - 1.5) == pytest.approx(0.1, abs=0.02)
-  source, target, _ = peers.draw_moons(0)
+  source, target, _ = points.draw_moons(0)
   assert source["x"].shape == (100, 2)
   np.testing.assert_allclose(np.linalg.norm(source["x"], axis=1), np.linalg.norm(target["x"], axis=1), rtol=1e-5)
   a, b = source["x"][0], target["x"][0]

@@ -141,7 +141,7 @@ def test_fit_learns_repeats_itself_and_is_followed(tiny_model, pairs, hold):
   assert fitted.loss.shape == (200,)
   assert fitted.loss[-20:].mean() < 0.3 * fitted.loss[0]
   assert fitted.train_s > 0
-  np.testing.assert_array_equal([steps for steps, _ in fitted.validation], [100, 200])
+  np.testing.assert_array_equal([steps for steps, _ in fitted.validation], [50, 100, 150, 200])
   trained = checkpoint.Checkpoint(fitted.params, tiny_model, config.Windows(), scaling, "radial")
   error = loop.predict(trained, pairs)[:, 31:469] - pairs.y_bt[:, 31:469]
   per_subject = np.sqrt(np.square(error).reshape(4, -1).mean(1))
