@@ -112,6 +112,9 @@ def main() -> None:
   for label, network in trained:
     found = evaluator.errors(loop.predict(network, target.test))
     print(f"  {label:30} {errors.mean_rmse(found):.2f}")
+  for metric, values in made.fitted.metrics.items():  # aligned features may shrink, adversaries may win
+    if metric.endswith(("feature_norm", "discriminator_accuracy")):
+      print(f"  {metric:30} {values[:50].mean():.2f} at first, {values[-50:].mean():.2f} at last")
   checkpoint.save(os.path.join(workdir, "checkpoint"), made.checkpoint)
   print(f"{n_target} labelled subjects, {made.fitted.train_s:.1f} s\n{workdir}/checkpoint")
 

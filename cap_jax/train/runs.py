@@ -94,7 +94,7 @@ def pretrain(
   return made, fitted
 
 
-def _streams(
+def streams(
   strategy: Strategy, data: Data, scaling: batches.Scaling, model: config.Model, source: checkpoint.Checkpoint
 ) -> dict[str, dict[str, np.ndarray]]:
   """The streams that a strategy reads, and no other."""
@@ -180,9 +180,9 @@ def adapt(
   validate = None
   if validation is not None:
     validate = loop.make_validator(net, lambda p: strategy.finish(p, net), scaling, model, validation, study.windows)
-  streams = _streams(strategy, data, scaling, model, source)
   label = f"{name}, n={data.n_target}, seed {seed}"
-  fitted = loop.fit(net, loss, plans, params, streams, spec, label, validate)
+  fed = streams(strategy, data, scaling, model, source)
+  fitted = loop.fit(net, loss, plans, params, fed, spec, label, validate)
   about: dict[str, Any] = {
     "strategy": name,
     "changes": dict(study.custom.get(name) or {}),

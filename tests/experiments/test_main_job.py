@@ -24,18 +24,32 @@ def work(tmp_path_factory):
   return folder
 
 
-def test_transfer_beats_scratch_and_both_transfer_functions_at_five_labels(work):
+@pytest.fixture(scope="module")
+def rows(work):
   with open(work / "study.csv", encoding="utf-8") as file:
-    rows = list(csv.DictReader(file))
+    return list(csv.DictReader(file))
 
-  def rmse(method, n_target):
-    return np.mean([float(r["rmse_mmhg"]) for r in rows if (r["method"], r["n_target"]) == (method, str(n_target))])
 
-  ours = rmse("feature_transfer", 5)
-  assert ours < rmse("scratch", 5)
-  assert ours < rmse("gtf_target", 5)
-  assert ours < rmse("gtf_source", 0)
-  assert ours < rmse("source", 0)
+def mean(rows, column, method, n_target):
+  return np.mean([float(r[column]) for r in rows if (r["method"], r["n_target"]) == (method, str(n_target))])
+
+
+STRATEGIES = ("feature_transfer", "fine_tuning", "parameter_transfer", "multi_task")
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_strategy_beats_scratch_at_five_labels_and_trains_less(rows, name):
+  scratch = mean(rows, "rmse_mmhg", "scratch", 5)
+  assert mean(rows, "rmse_mmhg", name, 5) < scratch
+  assert mean(rows, "steps_to_scratch", name, 5) < mean(rows, "steps_to_scratch", "scratch", 5)
+
+
+def test_fine_tuning_beats_both_transfer_functions_and_adaptation_the_unchanged_source(rows):
+  ours = mean(rows, "rmse_mmhg", "fine_tuning", 5)
+  assert ours < mean(rows, "rmse_mmhg", "gtf_target", 5)
+  assert ours < mean(rows, "rmse_mmhg", "gtf_source", 0)
+  assert ours < mean(rows, "rmse_mmhg", "source", 0)
+  assert mean(rows, "rmse_mmhg", "domain_adaptation", 0) < mean(rows, "rmse_mmhg", "source", 0)
 
 
 def real_record(name, reference_data, folder):

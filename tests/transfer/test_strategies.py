@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from cap_jax import config
+from cap_jax.data import batches
 from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
-from cap_jax.train import loop, step
+from cap_jax.train import checkpoint, loop, runs, step
 from cap_jax.transfer import STRATEGIES, find, freezing, low_rank, surgery
 from cap_jax.transfer.strategy import HELD, Stage, Strategy
 from cap_jax.types import InputError
@@ -115,14 +116,26 @@ def test_held_leaves_have_no_optimiser_state(name):
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_no_label_of_the_target_reaches_what_says_it_needs_none(name):
-  """Streams are the whole interface: with NaN for the labels of every stream that is not read, nothing happens."""
+  """Given labelled subjects or not, a strategy is fed the streams that it reads, and unlabelled windows have no y."""
   strategy = STRATEGIES[name]
-  _, start, _ = begin(strategy)
-  fed = batch(strategy)
-  assert "y" not in fed.get("unlabelled", {})
+  rng = np.random.default_rng(0)
+  waves = [(90 + 20 * rng.normal(size=(6, SAMPLES))).astype(np.float32) for _ in range(3)]
+  source, labelled, other = (
+    batches.Pairs(x, x, np.array([f"{k}-{i % 2}" for i in range(6)])) for k, x in enumerate(waves)
+  )
+  scaling = batches.fit_scaling(source)
+  params = networks(strategy)[0].init(jax.random.key(0), SAMPLES)
+  trained = checkpoint.Checkpoint(params, MODEL, config.Windows(), scaling, "radial")
+  data = runs.Data(source, other.unlabelled(), labelled)
+  fed = runs.streams(strategy, data, scaling, MODEL, trained)
+  assert set(fed) == set(strategy.streams)
   assert strategy.needs_labels == ("target" in fed)
-  value, _ = total_loss(strategy)(start, {**fed, "progress": jnp.array(0.5)}, jax.random.key(0))
-  assert jnp.isfinite(value)
+  for stream, arrays in fed.items():
+    assert ("y" in arrays) == (stream != "unlabelled")
+    assert ("w" in arrays) == (stream == "source" and strategy.reweigh)
+  if not strategy.needs_labels:  # what it is fed does not depend on the labelled subjects
+    without = runs.streams(strategy, runs.Data(source, other.unlabelled()), scaling, MODEL, trained)
+    jax.tree.map(np.testing.assert_array_equal, fed, without)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -145,6 +158,25 @@ def test_strategies_that_take_all_begin_as_the_source():
       source, start, _ = begin(strategy)
       expected = source_net.apply(source, x, c)
       np.testing.assert_allclose(net.apply(strategy.finish(start, net), x, c), expected, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "fall"])
+def test_the_gradient_of_multi_task_learning_is_that_of_its_equation(schedule):
+  """∇L_total = ∇L_t + λ(t) ∇L_s in every block, f shared, r and s each by its own."""
+  strategy = dataclasses.replace(
+    STRATEGIES["multi_task"], loss=(terms.Term("target"), terms.Term("source_task", 0.3, schedule))
+  )
+  source_net, net = networks(strategy)
+  _, start, _ = begin(strategy)
+  fed, key, t = batch(strategy), jax.random.key(0), 0.25
+  wave = tasks.TASKS["waveform"].make_loss(net, MARGIN)
+  total = jax.grad(lambda p: total_loss(strategy)(p, {**fed, "progress": jnp.array(t)}, key)[0])(start)
+  by_target = jax.grad(lambda p: wave(p, fed["target"], key)[0])(start)
+  by_source = jax.grad(lambda p: wave({"f": p["f"], "r": p["s"]}, fed["source"], key)[0])(start)
+  weight = 0.3 * (1 - t if schedule == "fall" else 1)
+  expected = jax.tree.map(lambda a, b: a + weight * b, by_target, by_source)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6), total, expected)
+  assert source_net.r == net.r
 
 
 def flops(strategy, hold, with_features):
