@@ -1,5 +1,6 @@
 """Figures of a study and of a reconstruction, as matplotlib figures."""
 
+import collections
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,8 +30,11 @@ COLOURS = {
   "parameter_transfer": "#0072B2",
   "domain_adaptation": "#CC79A7",
   "multi_task": "#D55E00",
+  "combination": "#8B4513",
 }
-# colours are few: baselines are drawn otherwise than strategies
+# colours are few: variants of a strategy share its colour, baselines are drawn otherwise than strategies
+_LEVELS = ("--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)))
+_MARKERS = "o^vDPX<>*hpd"
 _DASHED = ("gtf_source", "gtf_target", "mean_wave", "source", "peripheral")
 _BINS = 3000
 STYLE: dict[Any, Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "path"}
@@ -41,6 +45,10 @@ def to_png(figure: Figure, dpi: int = 130) -> bytes:
   buffer = io.BytesIO()
   figure.savefig(buffer, format="png", dpi=dpi)
   return buffer.getvalue()
+
+
+def _colour(method: str) -> str:
+  return COLOURS[method.partition("/")[0]]
 
 
 def waves(test: batches.Pairs, cells: Mapping[str, Cell], judge: str, site: str, fs_hz: float) -> Figure:
@@ -64,8 +72,7 @@ def waves(test: batches.Pairs, cells: Mapping[str, Cell], judge: str, site: str,
       axes.plot(time_s, test.x_bt[row, part], color=COLOURS["peripheral"], lw=1, label=f"{site}, measured")
       axes.plot(time_s, test.y_bt[row, part], color=COLOURS["true"], lw=2.2, label="aortic root, true")
       for method, cell in cells.items():
-        colour = COLOURS.get(method, "#D55E00")
-        axes.plot(time_s, cell.predicted_bt[row, part], color=colour, lw=1.3, label=tables.label(method))
+        axes.plot(time_s, cell.predicted_bt[row, part], color=_colour(method), lw=1.3, label=tables.label(method))
       axes.set_title(f"{word} subject: {found.rmse_mmhg:.2f} mmHg")
       axes.set_xlabel("time [s]")
     figure.axes[0].set_ylabel("pressure [mmHg]")
@@ -87,14 +94,18 @@ def few_shot(lines: Sequence[tables.Line]) -> Figure:
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     ends = sorted({line.n_target for line in lines if line.n_target > 0}) or [1]
+    drawn = collections.Counter[str]()
     for method in dict.fromkeys(line.method for line in lines):
       points = [line for line in lines if line.method == method]
-      colour, label = COLOURS.get(method, "#D55E00"), tables.label(method)
+      colour, label = _colour(method), tables.label(method)
+      which = drawn[colour]
+      drawn[colour] += 1
       if points[0].n_target == 0:
-        axes.axhline(points[0].rmse_mmhg, color=colour, lw=1.2, ls="--", label=label)
+        axes.axhline(points[0].rmse_mmhg, color=colour, lw=1.2, ls=_LEVELS[which % len(_LEVELS)], label=label)
       else:
-        style = "s:" if method in _DASHED else "o-"
-        axes.plot([p.n_target for p in points], [p.rmse_mmhg for p in points], style, color=colour, label=label)
+        marker, style = ("s", ":") if method in _DASHED else (_MARKERS[which % len(_MARKERS)], "-")
+        labels, rmse = [p.n_target for p in points], [p.rmse_mmhg for p in points]
+        axes.plot(labels, rmse, ls=style, marker=marker, color=colour, label=label)
     axes.set(xscale="log", yscale="log", xlabel="labelled target subjects", ylabel="waveform RMSE [mmHg], in silico")
     axes.set_xticks(ends, [str(n) for n in ends])
     _plain_numbers(axes)

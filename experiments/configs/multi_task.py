@@ -3,7 +3,8 @@
 One extractor, two heads: SBP, DBP and MAP at the arm of 1,200 source subjects, the wave of five target subjects.
 
 Command: python -m experiments.transfer --config=experiments/configs/multi_task.py --workdir=runs/multi_task
-Expected: TO MEASURE
+Expected: waveform RMSE 1.95 mmHg on 60 test subjects; the same network from scratch 1.97 (in silico): as good as nothing gained.
+Time: about 1 minute on 2 cores.
 """
 
 from ml_collections import ConfigDict

@@ -23,7 +23,7 @@ def check_moons(accuracy):
   unchanged = accuracy["source unchanged"]
   assert accuracy["domain_adaptation/sinkhorn"] > 0.94  # above what DANN and DeepCORAL are published with
   assert accuracy["domain_adaptation/mmd"] > 0.9
-  assert all(accuracy[name] > unchanged for name in ("domain_adaptation/adda", "domain_adaptation/dann"))
+  assert all(accuracy[name] > unchanged for name in accuracy if name != "source unchanged")
 
 
 def test_two_seeds_of_each():

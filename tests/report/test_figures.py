@@ -1,8 +1,10 @@
-"""What a long or broken record looks like."""
+"""What a long or broken record looks like, and methods beside each other."""
 
 import numpy as np
+import pytest
 
-from cap_jax.report import figures
+from cap_jax.report import figures, tables
+from cap_jax.transfer import STRATEGIES
 
 
 def test_thinning_keeps_the_extremes_the_gaps_and_the_end():
@@ -24,3 +26,24 @@ def test_no_line_is_drawn_across_a_pause():
   time, wave = figures._broken(t, np.ones(5))
   np.testing.assert_array_equal(time, [0, 0.01, 0.02, 5.0, 5.0, 5.01])
   np.testing.assert_array_equal(np.isnan(wave), [False, False, False, True, False, False])
+
+
+def test_every_method_of_a_study_can_be_told_from_the_others():
+  free = ["peripheral", "gtf_source", "source", *[n for n in STRATEGIES if n.startswith("domain_adaptation")][:3]]
+  trained = [
+    "mean_wave",
+    "gtf_target",
+    *(n for n in STRATEGIES if n.partition("/")[0] in ("fine_tuning", "combination")),
+  ]
+  nan = float("nan")
+  lines = [tables.Line(name, 0, 1, 1.0, 1.0, (), nan, 0, nan, nan) for name in free]
+  lines += [tables.Line(name, n, 1, 1.0, 1.0, (), nan, 0, nan, nan) for name in trained for n in (1, 5)]
+  drawn = figures.few_shot(lines).axes[0].lines
+  looks = {(line.get_color(), str(line._unscaled_dash_pattern), line.get_marker()) for line in drawn}
+  assert len(drawn) == len(free) + len(trained)
+  assert len(looks) == len(drawn)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_strategy_has_a_colour(name):
+  assert figures._colour(name).startswith("#")
