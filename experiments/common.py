@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from cap_jax import config
+from cap_jax import clinics, config
 from cap_jax.evaluation import study_limits
+from cap_jax.train import checkpoint
 from cap_jax.train.loop import DivergedError
 from cap_jax.types import InputError
 
@@ -49,11 +50,33 @@ def from_config_dict(kind: type[T], mapping: Mapping[str, Any]) -> T:
     if dataclasses.is_dataclass(hints[name]):
       value = from_config_dict(typing.cast(type, hints[name]), value)
     elif typing.get_origin(hints[name]) is tuple:
-      value = tuple(value)
+      value = _words(value)
     elif isinstance(value, ConfigDict):
       value = value.to_dict()
     values[name] = value
   return kind(**values)
+
+
+def _words(values: Any) -> tuple:
+  """A tuple of a config; names that came as one flag, `--config.strategies=a,b`, are parted."""
+  values = (values,) if isinstance(values, str) else values
+  return tuple(
+    part for value in values for part in ([w for w in value.split(",") if w] if isinstance(value, str) else [value])
+  )
+
+
+def follow(study: config.Study, source: checkpoint.Checkpoint) -> config.Study:
+  """The study with the site, the network, the windows, the task and the clinic of a given source network.
+
+  Raises:
+    InputError: the checkpoint does not tell from which clinic its source was.
+  """
+  clinic = source.about.get("source")
+  if clinic not in clinics.SOURCES:
+    known = ", ".join(clinics.SOURCES)
+    raise InputError(f'--source: its header names the source {clinic!r}; set about["source"] to one of {known}')
+  same = {"site": source.site, "model": source.model, "windows": source.windows, "task": source.task}
+  return dataclasses.replace(study, source=clinic, **same)
 
 
 def define_study(text: str) -> flags.FlagHolder:

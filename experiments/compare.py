@@ -18,8 +18,10 @@ from cap_jax import config
 from cap_jax.data import splits
 from cap_jax.evaluation import study as studies
 from cap_jax.evaluation import study_data, study_limits
+from cap_jax.losses import tasks
 from cap_jax.report import figures, page, tables
 from cap_jax.train import checkpoint, runs
+from cap_jax.types import InputError
 from experiments import common
 
 _CONFIG = common.define_study("what to compare")
@@ -71,8 +73,12 @@ def main() -> None:
   began = time.perf_counter()
   first = common.read_study(_CONFIG)
   clinics = [dataclasses.replace(first, scenario=name) for name in _SCENARIOS.value or [first.scenario]]
+  if len({study.scenario for study in clinics}) < len(clinics):
+    raise InputError(f"--scenarios={','.join(_SCENARIOS.value)}: names a clinic twice")
   for study in clinics:
     study_limits.check(study)
+  for name in first.strategies:
+    runs.check(first, name, tasks.TASKS[first.task].model(first.model), first.task)
   workdir = common.new_folder(_WORKDIR.value) if _WORKDIR.value else common.next_folder("runs/compare")
   source = study_data.load_source(first)
   trained, fitted = runs.pretrain(first, source.training, source.validation)

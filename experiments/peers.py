@@ -4,8 +4,8 @@
 
 The problems are those of ADAPT (de Mathelin et al. 2021, arXiv 2107.03049): regression at two fidelities, and two moons of
 which one is turned by 30°. Its figures are of one seed, as published; ours are means ± SD over seeds, with one network and number
-of steps for all, and one rate for all but ADDA. The weights of DANN (0.3 to 3) and CORAL (10² to 10⁵) were chosen by accuracy on four other draws of the
-moons, a choice that takes labels; the rate was raised once after a look at three draws.
+of steps for all, and one rate for all but ADDA; DANN's weight (of 0.3 to 3) and CORAL's (10² to 10⁵) were chosen by accuracy on
+four other draws, which takes labels, and the rate was raised once after a look at three. "Last bias alone" knows the answer's form.
 """
 
 import dataclasses

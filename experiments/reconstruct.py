@@ -6,6 +6,7 @@
 Writes out.csv (time_s, aortic_root_pressure_mmhg on the input's clock; empty in gaps), out.png and out.json (per beat).
 """
 
+import dataclasses
 import os
 
 from absl import flags
@@ -21,6 +22,7 @@ _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "folder of the trained net
 _INPUT = flags.DEFINE_string("input", None, "CSV file with time_s and <site>_pressure_mmhg, or a WFDB record")
 _SITE = flags.DEFINE_string("site", "radial", "where the pressure was measured")
 _SIGNAL = flags.DEFINE_string("signal", "ABP", "name of the signal in a WFDB record")
+_COVARIATES = flags.DEFINE_list("covariates", [], "what the network takes besides the wave, as age=70,hr_bpm=64")
 _OUTPUT = flags.DEFINE_string("output", None, "CSV file to write; .png and .json lie beside it")
 
 
@@ -42,14 +44,34 @@ def _check_flags() -> None:
     raise InputError(f"--output={_OUTPUT.value}: {folder} is no folder that can be written to")
 
 
+def _covariates(needed: tuple[str, ...]) -> dict[str, float]:
+  """Those of the flag.
+
+  Raises:
+    InputError: one is no number, or they are not those that the network takes.
+  """
+  found = {}
+  for word in _COVARIATES.value:
+    name, _, value = word.partition("=")
+    try:
+      found[name] = float(value)
+    except ValueError:
+      raise InputError(f"--covariates={word}: must be a name and a number, as age=70") from None
+  if set(found) != set(needed):
+    takes = ", ".join(needed) or "none"
+    raise InputError(f"--covariates: the checkpoint takes {takes}; given: {', '.join(found) or 'none'}")
+  return found
+
+
 def main() -> None:
   _check_flags()
   trained = checkpoint.load(_CHECKPOINT.value)
+  covariates = _covariates(trained.model.covariates)
   if wfdb_record.exists(_INPUT.value):
     recording = DATASETS["wfdb"](_INPUT.value, _SITE.value, _SIGNAL.value)
   else:
     recording = DATASETS["csv"](_INPUT.value, _SITE.value)
-  made = reconstruct.reconstruct(trained, recording)
+  made = reconstruct.reconstruct(trained, dataclasses.replace(recording, covariates=covariates))
   facts = {"input": os.path.basename(_INPUT.value), "site": _SITE.value, "training": trained.about}
   paths = reconstruction.write(_OUTPUT.value, made, _SITE.value, facts)
   print("\n".join([reconstruction.spoken(made), *paths]))

@@ -2,7 +2,8 @@
 
   python -m experiments.select --strategy=scratch --n_target=5
 
-The rates and decays in `transfer/` were chosen so; the grid is the same for every strategy.
+The rates and decays in `transfer/` were chosen so, most on the grid below, fine-tuning and domain adaptation from 1e-4 to 1e-1. A
+strategy without target labels is chosen here by labelled validation subjects too: 16 of them, whose labels it has thus seen once.
 """
 
 import dataclasses
@@ -14,6 +15,7 @@ from absl import flags
 
 from cap_jax import config
 from cap_jax.evaluation import study_data, study_limits
+from cap_jax.losses import tasks
 from cap_jax.train import checkpoint, runs
 from cap_jax.transfer import STRATEGIES, find
 from cap_jax.types import InputError
@@ -48,11 +50,14 @@ def main() -> None:
   name = _STRATEGY.value
   study = common.read_study(_CONFIG)
   n_target = _N_TARGET.value if find(name, study.custom.get(name)).needs_labels else 0
+  if n_target == 0 and find(name, study.custom.get(name)).needs_labels:
+    raise InputError(f"--n_target=0: {name} learns from labelled target subjects; give 1 or more")
   study = dataclasses.replace(study, n_target=(n_target,), strategies=(name,))
   source = checkpoint.load(_SOURCE.value) if _SOURCE.value else None
   if source:
-    study = dataclasses.replace(study, site=source.site, model=source.model, windows=source.windows, task=source.task)
+    study = common.follow(study, source)
   trials = _trials(study)
+  runs.check(study, name, source.model if source else tasks.TASKS[study.task].model(study.model), study.task)
   large, target = study_data.load_source(study), study_data.load_target(study)
   if source is None:
     source, _ = runs.pretrain(study, large.training, large.validation)
@@ -65,7 +70,7 @@ def main() -> None:
     found = []
     for seed in study.seeds:
       made = runs.adapt(changed, name, source, target.data(large, n_target, seed), seed, site, target.validation)
-      found.append(made.fitted.validation[-1][1])
+      found.append(made.fitted.validation[-1].rmse_mmhg)
     print(f"rate {trial['learning_rate']:g}  decay {trial['weight_decay']:g}  {np.mean(found):.3f}", flush=True)
 
 

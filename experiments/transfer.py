@@ -2,7 +2,7 @@
 
   python -m experiments.transfer --strategy=feature_transfer --source=DIR/checkpoint --n_target=5 --workdir=DIR2
   python -m experiments.transfer --strategy=domain_adaptation --source=DIR/checkpoint --target=device --workdir=DIR2
-  python -m experiments.transfer --strategy=fine_tuning --source=DIR/checkpoint --hold=f/embed,first:40% --workdir=DIR2
+  python -m experiments.transfer --strategy=fine_tuning --source=DIR/checkpoint --freeze=f/embed,first:40% --workdir=DIR2
   python -m experiments.transfer --config=experiments/configs/NAME.py --workdir=DIR2
 
 Without --source the source network is trained first, as the config says, and saved too.
@@ -30,7 +30,9 @@ _TARGET = flags.DEFINE_string("target", None, "scenario of the target clinic (de
 _N_TARGET = flags.DEFINE_integer("n_target", None, "labelled target subjects (default: the config's last)")
 _SEED = flags.DEFINE_integer("seed", 0, "draws the labelled subjects and the fresh parameters")
 _TAKE = flags.DEFINE_list("take", None, "path prefixes taken from the source, instead of the strategy's")
-_HOLD = flags.DEFINE_list("hold", None, "what is held: paths, first:N, last:N%, auto; instead of the strategy's stages")
+_FREEZE = flags.DEFINE_list(
+  "freeze", None, "what is held: paths, first:N, last:N%, auto; instead of the strategy's stages"
+)
 _LOSS = flags.DEFINE_list("loss", None, "terms NAME:WEIGHT[:SCHEDULE], instead of the strategy's loss")
 _WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the checkpoint")
 
@@ -39,8 +41,10 @@ def _terms() -> tuple[tuple, ...]:
   found = []
   for word in _LOSS.value:
     name, *rest = word.split(":")
+    if len(rest) > 2:
+      raise InputError(f"--loss={word}: has {len(rest) + 1} parts; a term is NAME:WEIGHT or NAME:WEIGHT:SCHEDULE")
     try:
-      found.append((name, float(rest[0]) if rest else 1.0, *rest[1:2]))
+      found.append((name, float(rest[0]) if rest else 1.0, *rest[1:]))
     except ValueError:
       raise InputError(f"--loss={word}: the weight must be a number, as in mmd:0.1:ramp") from None
   return tuple(found)
@@ -49,21 +53,14 @@ def _terms() -> tuple[tuple, ...]:
 def _study(source: checkpoint.Checkpoint | None) -> tuple[config.Study, str]:
   """The study with the flags in it, and the strategy."""
   study = common.read_study(_CONFIG)
-  if source is not None:  # the target's windows, and its network if no other is named, are the source's
-    study = dataclasses.replace(
-      study,
-      site=source.site,
-      model=source.model,
-      windows=source.windows,
-      task=source.task,
-      source=source.about["source"],
-    )
+  if source is not None:
+    study = common.follow(study, source)
   name = _STRATEGY.value or study.strategies[0]
   changes = dict(study.custom.get(name) or {})
   if _TAKE.value is not None:
     changes["take"] = tuple(_TAKE.value)
-  if _HOLD.value is not None:
-    changes["stages"] = ((tuple(_HOLD.value),),)
+  if _FREEZE.value is not None:
+    changes["stages"] = ((tuple(_FREEZE.value),),)
   if _LOSS.value is not None:
     changes["loss"] = _terms()
   n_target = _N_TARGET.value
@@ -91,11 +88,12 @@ def main() -> None:
   workdir = common.new_folder(common.required(_WORKDIR, "DIR"))
   large, target = study_data.load_source(study), study_data.load_target(study)
   split = study_data.split_of(large, target)
+  labels = n_target if find(name, study.custom[name]).needs_labels else 0
   if source is None:
     source, _ = runs.pretrain(study, large.training, large.validation)
     checkpoint.save(os.path.join(workdir, "source"), source)
     print(f"source, task {study.task}: {source.about}")
-  data = target.data(large, n_target, _SEED.value)
+  data = target.data(large, labels, _SEED.value)
   used = {} if data.labelled is None else {"labelled": data.labelled.subjects}
   splits.Split({**split.parts, "target_labelled": (), **used}).save(os.path.join(workdir, "split.json"))
   site = study_data.target_site(study)
@@ -104,7 +102,7 @@ def main() -> None:
   if made.reason:
     print(f"{made.reason}\n")
   trained = [("source network unchanged", source)] * (source.task == "waveform") + [(name, made.checkpoint)]
-  if n_target and name != "scratch":
+  if labels and name != "scratch":
     scratch = runs.adapt(study, "scratch", source, data, _SEED.value, site)
     trained.append(("the same network from scratch", scratch.checkpoint))
   evaluator = errors.Evaluator(target.test, study.windows)
@@ -116,7 +114,7 @@ def main() -> None:
     if metric.endswith(("feature_norm", "discriminator_accuracy")):
       print(f"  {metric:30} {values[:50].mean():.2f} at first, {values[-50:].mean():.2f} at last")
   checkpoint.save(os.path.join(workdir, "checkpoint"), made.checkpoint)
-  print(f"{n_target} labelled subjects, {made.fitted.train_s:.1f} s\n{workdir}/checkpoint")
+  print(f"{labels} labelled subjects, {made.fitted.train_s:.1f} s\n{workdir}/checkpoint")
 
 
 if __name__ == "__main__":

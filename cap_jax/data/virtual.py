@@ -46,6 +46,10 @@ def _chains(key: jax.Array, device: clinics.Device, count: int) -> sensors.Chain
   return jax.tree.map(np.asarray, jax.vmap(lambda k: sensors.draw_chain(k, device))(keys))
 
 
+# what a clinic knows of a virtual subject; the other parameters of the model are no input of a network
+COVARIATES = ("age", "hr_bpm", "cuff_sbp_mmhg", "cuff_dbp_mmhg")
+
+
 def load(
   clinic: clinics.Clinic, sites: tuple[str, ...] = ("radial",), reference: str = "aortic_root"
 ) -> list[recordings.Recording]:

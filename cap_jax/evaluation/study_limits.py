@@ -3,10 +3,10 @@
 import jax
 
 from cap_jax import clinics, config
-from cap_jax.data import recordings
+from cap_jax.data import recordings, virtual
 from cap_jax.losses import tasks
 from cap_jax.models import net as nets
-from cap_jax.train import loop
+from cap_jax.train import loop, runs
 from cap_jax.transfer import find
 from cap_jax.types import InputError
 
@@ -25,8 +25,8 @@ def check(study: config.Study) -> None:
   for name in ("source_seconds", "target_seconds"):
     if getattr(study, name) < study.windows.seconds:
       raise InputError(f"{name}={getattr(study, name)}: must be {study.windows.seconds:g} or more, one window")
-  if not study.n_target or not study.seeds:
-    raise InputError("n_target and seeds: each needs one value at least, such as 5,")
+  if not study.n_target or not study.seeds or not study.strategies:
+    raise InputError("n_target, seeds and strategies: each needs one value at least, such as 5,")
   for name in ("n_target", "seeds"):
     values = getattr(study, name)
     if not all(isinstance(value, int) for value in values):
@@ -50,8 +50,7 @@ def check(study: config.Study) -> None:
     )
   _check_windows(study)
   _check_model("model", study.model, study.windows)
-  if study.target_model.extractor:
-    _check_model("target_model", study.target_model, study.windows)
+  _check_model("target_model", runs.target_model(study), study.windows)
   for name in dict.fromkeys((*study.strategies, *study.custom)):
     strategy = find(name, study.custom.get(name))
     if study.steps < loop.CHUNK * len(strategy.stages):
@@ -70,6 +69,11 @@ def _check_windows(study: config.Study) -> None:
 
 
 def _check_model(field: str, model: config.Model, spec: config.Windows) -> None:
+  for name in model.covariates:
+    if name not in virtual.COVARIATES:
+      raise InputError(
+        f"{field}.covariates: {name!r} is not known of a subject; choose of {', '.join(virtual.COVARIATES)}"
+      )
   if min(model.patch, model.channels, model.head_channels) < 1 or model.layers < 0 or model.kernel % 2 == 0:
     raise InputError(f"{field}={model}: sizes must be positive and the kernel odd")
   if model.taps % 2 == 0 or model.taps < 3 or model.outputs < 1:

@@ -9,7 +9,8 @@ ADDA (Tzeng et al. 2017, CVPR), θ_s held and θ_t trained:
 
     L = BCE(d(f(x_s; θ_s); θ_d), 0) + BCE(d(f̄(x_t; θ_t); θ_d), 1) + α(t) BCE(d(f(x_t; θ_t); θ̄_d), 0)
 
-where a bar stops the gradient: the discriminator learns from the first two terms, θ_t from the last.
+where a bar stops the gradient: the discriminator learns from the first two terms, θ_t from the last. Source windows may carry
+weights: then the mean over x_s in BCE is a weighted one.
 """
 
 import jax
@@ -42,9 +43,9 @@ def _backward(alpha: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Arr
 reverse.defvjp(_forward, _backward)
 
 
-def cross_entropy(logit_b: jax.Array, label: float) -> jax.Array:
-  """Binary cross-entropy of logits against one label."""
-  return (jax.nn.softplus(logit_b) - label * logit_b).mean()
+def cross_entropy(logit_b: jax.Array, label: float, w_b: jax.Array) -> jax.Array:
+  """Weighted mean of the binary cross-entropy of logits against one label."""
+  return w_b @ (jax.nn.softplus(logit_b) - label * logit_b) / w_b.sum()
 
 
 def judge(theta_d: Params, h_bd: jax.Array) -> jax.Array:
@@ -52,21 +53,27 @@ def judge(theta_d: Params, h_bd: jax.Array) -> jax.Array:
   return Discriminator().apply({"params": theta_d}, h_bd)  # type: ignore[return-value]
 
 
-def _told(theta_d: Params, source_bd: jax.Array, target_bd: jax.Array) -> tuple[jax.Array, Metrics]:
+def _told(theta_d: Params, source_bd: jax.Array, target_bd: jax.Array, w_s: jax.Array) -> tuple[jax.Array, Metrics]:
   """The discriminator's loss and accuracy on features of both domains."""
   at_source, at_target = judge(theta_d, source_bd), judge(theta_d, target_bd)
   right = 0.5 * ((at_source < 0).mean() + (at_target > 0).mean())
-  return cross_entropy(at_source, 0.0) + cross_entropy(at_target, 1.0), {"discriminator_accuracy": right}
+  loss = cross_entropy(at_source, 0.0, w_s) + cross_entropy(at_target, 1.0, jnp.ones_like(at_target))
+  return loss, {"discriminator_accuracy": right}
 
 
-def dann(theta_d: Params, source_bd: jax.Array, target_bd: jax.Array, progress: jax.Array) -> tuple[jax.Array, Metrics]:
+def dann(
+  theta_d: Params, source_bd: jax.Array, target_bd: jax.Array, w_s: jax.Array, progress: jax.Array
+) -> tuple[jax.Array, Metrics]:
   """DANN's loss of pooled features (batch, feature), to be added to that of the source's task."""
   alpha = ramp(progress)
-  return _told(theta_d, reverse(source_bd, alpha), reverse(target_bd, alpha))
+  return _told(theta_d, reverse(source_bd, alpha), reverse(target_bd, alpha), w_s)
 
 
-def adda(theta_d: Params, source_bd: jax.Array, target_bd: jax.Array, progress: jax.Array) -> tuple[jax.Array, Metrics]:
+def adda(
+  theta_d: Params, source_bd: jax.Array, target_bd: jax.Array, w_s: jax.Array, progress: jax.Array
+) -> tuple[jax.Array, Metrics]:
   """ADDA's loss of pooled features (batch, feature), `source_bd` from the held extractor."""
-  told, metrics = _told(theta_d, jax.lax.stop_gradient(source_bd), jax.lax.stop_gradient(target_bd))
-  fooled = cross_entropy(judge(jax.lax.stop_gradient(theta_d), target_bd), 0.0)
+  told, metrics = _told(theta_d, jax.lax.stop_gradient(source_bd), jax.lax.stop_gradient(target_bd), w_s)
+  seen_b = judge(jax.lax.stop_gradient(theta_d), target_bd)
+  fooled = cross_entropy(seen_b, 0.0, jnp.ones_like(seen_b))
   return told + ramp(progress) * fooled, metrics

@@ -46,15 +46,15 @@ def without_level(
   return source_bd - l_s @ b_qd, target_bd - l_t @ b_qd
 
 
-def log_spectrum(x_bt: jax.Array) -> jax.Array:
-  """(frequency,) mean over windows of ln(|F(h x)|² + floor), h Hann's window, below 20 Hz and above the lowest line."""
+def log_spectrum(x_bt: jax.Array, w_b: jax.Array) -> jax.Array:
+  """(frequency,) weighted mean over windows of ln(|F(h x)|² + floor), h Hann's window, below 20 Hz and above the lowest line."""
   time = x_bt.shape[1]
   window = jnp.asarray(np.hanning(time), jnp.float32)
   centred = x_bt - x_bt.mean(1, keepdims=True)
   power = jnp.square(jnp.abs(jnp.fft.rfft(centred * window[None], axis=1))) / jnp.square(window).sum()
-  return jnp.log(power[:, 2 : int(_HIGHEST * time) + 1] + _FLOOR).mean(0)
+  return w_b @ jnp.log(power[:, 2 : int(_HIGHEST * time) + 1] + _FLOOR) / w_b.sum()
 
 
-def spectral_distance(source_bt: jax.Array, target_bt: jax.Array) -> jax.Array:
-  """mean over frequency of (S(x_s) − S(x_t))²."""
-  return jnp.square(log_spectrum(source_bt) - log_spectrum(target_bt)).mean()
+def spectral_distance(source_bt: jax.Array, target_bt: jax.Array, w_b: jax.Array) -> jax.Array:
+  """mean over frequency of (S(x_s) − S(x_t))², source windows weighed."""
+  return jnp.square(log_spectrum(source_bt, w_b) - log_spectrum(target_bt, jnp.ones(target_bt.shape[0]))).mean()

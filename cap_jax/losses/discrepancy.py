@@ -1,7 +1,8 @@
 """Discrepancies D(P_s, P_t) between two samples of features, a_sd of the source and b_sd of the target: pure functions.
 
 Both are (sample, feature); their numbers may differ, and samples of the source may carry weights of mean one.
-`DISCREPANCIES` names them. What published libraries get wrong is tested here: a gradient that vanishes, unequal batches,
+`DISCREPANCIES` names them. MMD alone is unbiased: the others are above zero for two finite samples of one distribution, the more so with more
+features than windows, which adds little to their gradient. What published libraries get wrong is tested here: a gradient that vanishes, unequal batches,
 a biased estimate, a median that is differentiated through, an SVD whose gradient diverges.
 """
 
@@ -71,7 +72,7 @@ def coral(a_sd: jax.Array, b_sd: jax.Array, w_s: jax.Array) -> jax.Array:
 def dare_gram(a_sd: jax.Array, b_sd: jax.Array, w_s: jax.Array) -> jax.Array:
   """DARE-GRAM (Nejjar et al. 2023, CVPR) with a ridge in the place of its truncated SVD,
 
-      D = Σ_j (1 − cos(G_s⁻¹ e_j, G_t⁻¹ e_j)) / d + γ |tr G_s − tr G_t| / d,     G = FᵀF/n + λ (tr/d) I
+      D = Σ_j (1 − cos(G_s⁻¹ e_j, G_t⁻¹ e_j)) / d + γ |tr FᵀF/n − tr FᵀF/m| / d,     G = FᵀF/n + λ (tr/d) I
 
   with F the features and a column of ones: the angle between inverse Gram matrices, which least squares on the features
   would use, and their scale. No singular vectors, so no gradient that diverges where singular values meet.

@@ -26,7 +26,7 @@ def draw_mask(key: jax.Array, batch: int, time: int) -> jax.Array:
 
 @functools.cache
 def make_masked(net: Net, margin: int) -> LossFn:
-  """The loss for a network; `margin` samples at each end are left out. A part holds "x" and "c"."""
+  """The loss for a network; `margin` samples at each end are left out. A part holds "x" and "c", and "w" if it has weights."""
 
   def masked(params: Params, part: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
     x_bt = part["x"]
@@ -35,7 +35,7 @@ def make_masked(net: Net, margin: int) -> LossFn:
     h_bnd = net.features(params["f"], seen_bt, part["c"])
     error_bt = net.reconstruct(params["r"], h_bnd, seen_bt) - x_bt
     inner = slice(margin, x_bt.shape[1] - margin)
-    hidden = mask_bt[:, inner]
+    hidden = mask_bt[:, inner] * part.get("w", jnp.ones(x_bt.shape[0]))[:, None]
     loss = (hidden * jnp.square(error_bt[:, inner])).sum() / jnp.maximum(hidden.sum(), 1.0)
     return loss, {"rmse": jnp.sqrt(loss)}
 

@@ -1,8 +1,10 @@
 """Self-training by a mean teacher (Tarvainen & Valpola 2017, NeurIPS; French et al. 2018 for domains),
 
-    L(θ) = mean (g(x̃_t; θ) − g(x_t; θ′))²,     θ′ ← m θ′ + (1 − m) θ after each step
+    L(θ) = mean (g(x̃_t; θ) − A g(x_t; θ′))²,     x̃_t = A x_t + noise,     θ′ ← m θ′ + (1 − m) θ after each step
 
-The student g(·; θ) sees the target's window disturbed, x̃; the teacher, the running mean of the students, sees it as it is.
+The student g(·; θ) sees the target's window disturbed, x̃; the teacher, the running mean of the students, sees it as it is. A
+scales a wave about the mean pressure of its window: what it does to the radial pulse it does to the aortic one. What is kept in the end is the
+student.
 """
 
 import jax
@@ -15,14 +17,19 @@ _NOISE = 0.1
 _GAIN = 0.05
 
 
-def disturb(key: jax.Array, x_bt: jax.Array) -> jax.Array:
-  """x̃: a gain about the window's mean and a smooth noise, in scaled units."""
+def amplify(y_bt: jax.Array, x_bt: jax.Array, gain_b: jax.Array) -> jax.Array:
+  """A y: waves scaled about the mean of the windows x."""
+  level = x_bt.mean(1, keepdims=True)
+  return level + gain_b[:, None] * (y_bt - level)
+
+
+def disturb(key: jax.Array, x_bt: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """x̃ (batch, time), with a smooth noise in scaled units, and the gains (batch,) of A."""
   gain_key, noise_key = jax.random.split(key)
-  gain = 1 + _GAIN * jax.random.normal(gain_key, (x_bt.shape[0], 1))
+  gain_b = 1 + _GAIN * jax.random.normal(gain_key, (x_bt.shape[0],))
   noise = jax.random.normal(noise_key, x_bt.shape)
   smooth = (jnp.roll(noise, 1, 1) + noise + jnp.roll(noise, -1, 1)) / jnp.sqrt(3.0)
-  level = x_bt.mean(1, keepdims=True)
-  return level + gain * (x_bt - level) + _NOISE * smooth
+  return amplify(x_bt, x_bt, gain_b) + _NOISE * smooth, gain_b
 
 
 def teach(params: Params) -> Params:

@@ -63,6 +63,11 @@ def _source_task(context: Context) -> LossFn:
   return lambda params, batch, key: context.source_loss({**params, "r": params["s"]}, batch["source"], key)
 
 
+def _weights(batch: Batch) -> jax.Array:
+  """w of the source's windows, ones where they count alike."""
+  return batch["source"].get("w", jnp.ones(batch["source"]["x"].shape[0]))
+
+
 def _pooled(batch: Batch) -> tuple[jax.Array, jax.Array]:
   return alignment.pooled(batch["source"]["h"]), alignment.pooled(batch["unlabelled"]["h"])
 
@@ -84,7 +89,7 @@ def _make_discrepancy(name: str, shape_only: bool = False) -> Callable[[Context]
       metrics = _drift(h_t)
       if shape_only:
         h_s, h_t = alignment.without_level(h_s, h_t, batch["source"]["x"], batch["unlabelled"]["x"])
-      return distance(h_s, h_t, batch["source"].get("w", jnp.ones(h_s.shape[0]))), metrics
+      return distance(h_s, h_t, _weights(batch)), metrics
 
     return term
 
@@ -98,7 +103,7 @@ def _make_adversary(adversary: Callable[..., tuple[jax.Array, Metrics]]) -> Call
     def term(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
       del key
       h_s, h_t = _pooled(batch)
-      loss, metrics = adversary(params["d"], h_s, h_t, batch["progress"])
+      loss, metrics = adversary(params["d"], h_s, h_t, _weights(batch), batch["progress"])
       return loss, metrics | _drift(h_t)
 
     return term
@@ -111,7 +116,7 @@ def _spectrum(context: Context) -> LossFn:
 
   def term(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
     del params, key
-    return alignment.spectral_distance(batch["source"]["x"], batch["unlabelled"]["x"]), {}
+    return alignment.spectral_distance(batch["source"]["x"], batch["unlabelled"]["x"], _weights(batch)), {}
 
   return term
 
@@ -127,10 +132,11 @@ def _mean_teacher(context: Context) -> LossFn:
   def term(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
     part = batch["unlabelled"]
     teacher = jax.lax.stop_gradient(params["teacher"])
+    seen, gain_b = self_training.disturb(key, part["x"])
     taught = net.reconstruct(teacher["r"], net.features(teacher["f"], part["x"], part["c"]), part["x"])
-    seen = self_training.disturb(key, part["x"])
     said = net.reconstruct(params["r"], net.features(params["f"], seen, part["c"]), seen)
-    return jnp.square(said - jax.lax.stop_gradient(taught)).mean(), {}
+    asked = jax.lax.stop_gradient(self_training.amplify(taught, part["x"], gain_b))
+    return jnp.square(said - asked).mean(), {}
 
   return term
 
@@ -155,6 +161,11 @@ TERMS: dict[str, Definition] = {
 }
 
 
+def reader(params: Params, stream: str) -> tuple[str, bool]:
+  """The block that reads a stream's windows, f or the source's own, and whether the adaptor stands ahead of it."""
+  return ("f_s" if stream == "source" and "f_s" in params else "f"), stream in FROM_TARGET
+
+
 def _encoded(context: Context, loss: LossFn, view: Callable[[Params], Params]) -> LossFn:
   """A loss whose streams come with their features "h", computed in one pass, and whose target windows are adapted."""
   net = context.net
@@ -164,16 +175,14 @@ def _encoded(context: Context, loss: LossFn, view: Callable[[Params], Params]) -
     parts: dict[str, Any] = dict(batch)
     streams = [name for name in ("target", "unlabelled", "source") if name in parts]
     for name in streams:
-      if name in FROM_TARGET:
+      if reader(params, name)[1]:
         parts[name] = {**parts[name], "x": net.adapt(params, parts[name]["x"])}
-    missing = [name for name in streams if "h" not in parts[name]]
-    if "f_s" in params and "source" in missing:
-      part = parts["source"]
-      parts["source"] = {**part, "h": net.features(params["f_s"], part["x"], part["c"])}
-      missing.remove("source")
-    if missing:
+    for block in ("f", "f_s"):
+      missing = [name for name in streams if "h" not in parts[name] and reader(params, name)[0] == block]
+      if not missing:
+        continue
       x_bt, c_bq = (jnp.concatenate([parts[name][axis] for name in missing]) for axis in ("x", "c"))
-      h_bnd, start = net.features(params["f"], x_bt, c_bq), 0
+      h_bnd, start = net.features(params[block], x_bt, c_bq), 0
       for name in missing:
         stop = start + parts[name]["x"].shape[0]
         parts[name] = {**parts[name], "h": h_bnd[start:stop]}

@@ -1,6 +1,7 @@
 """a: a low-order sensor response ahead of f, x ↦ a(x; θ_a), the identity at the start.
 
-`fir`: x ↦ g ∗ x with taps that sum to one, so that the mean pressure stays.
+`fir`: x ↦ g ∗ x with Σ g_k = 1, so that the mean pressure stays, and Σ k g_k = 0, so that slow waves are not delayed: spectra
+tell nothing of time.
 `section`: what undoes a second-order line of natural frequency ω and damping ζ, which shows y for the pressure x where
 ÿ + 2ζω ẏ + ω² y = ω² x. So
 
@@ -17,6 +18,7 @@ from flax import linen as nn
 _SIGMA = 0.8  # samples
 _REACH = 4
 _UNIT_1, _UNIT_2 = 1.0, 4.0  # samples, samples²: parameters of order one
+_START = 0.05
 
 
 def filtered(x_bt: jax.Array, taps_k: jax.Array) -> jax.Array:
@@ -49,7 +51,9 @@ class FIR(nn.Module):
   def __call__(self, x_bt: jax.Array) -> jax.Array:
     change_k = self.param("taps", nn.initializers.zeros, (self.taps,))
     identity_k = np.eye(self.taps, dtype=np.float32)[self.taps // 2]
-    return filtered(x_bt, identity_k + change_k - change_k.mean())
+    lag_k = np.arange(self.taps, dtype=np.float32) - self.taps // 2
+    delay = (lag_k @ change_k) / (lag_k @ lag_k)
+    return filtered(x_bt, identity_k + change_k - change_k.mean() - delay * lag_k)
 
 
 class Section(nn.Module):
@@ -57,7 +61,7 @@ class Section(nn.Module):
 
   @nn.compact
   def __call__(self, x_bt: jax.Array) -> jax.Array:
-    c_2 = self.param("response", nn.initializers.zeros, (2,))
+    c_2 = jnp.abs(self.param("response", nn.initializers.constant(_START), (2,)))
     first_k, second_k = gaussian_derivatives()
     correction_k = _UNIT_1 * c_2[0] * first_k + _UNIT_2 * c_2[1] * second_k
     return x_bt + filtered(x_bt, correction_k)

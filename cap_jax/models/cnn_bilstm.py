@@ -16,7 +16,7 @@ class CNNBiLSTM(nn.Module):
   """Scaled windows (batch, time) and covariates (batch, covariate) → features (batch, token, channels).
 
   Raises:
-    ValueError: the window is not a whole number of patches.
+    ValueError: the window is not a whole number of patches, or the channels are not one of heads.
   """
 
   patch: int
@@ -26,6 +26,8 @@ class CNNBiLSTM(nn.Module):
 
   @nn.compact
   def __call__(self, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
+    if self.channels % _HEADS:
+      raise ValueError(f"channels={self.channels}: must be a multiple of {_HEADS}, the heads of the attention")
     h = nn.Dense(self.channels, name="embed")(token_cnn.tokens(x_bt, self.patch))
     known = nn.Dense(self.channels, name="level")(context.context(x_bt, c_bq))
     h = h + jnp.broadcast_to(known[:, None], h.shape)

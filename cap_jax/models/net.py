@@ -37,6 +37,8 @@ HEADS = {
   "sample": lambda m: sample_head.SampleHead(m.head_channels),
   "numbers": lambda m: number_head.NumberHead(m.head_channels, m.outputs),
 }
+# the head for a wave where it is not "waveform": what has a feature for each sample needs no patches
+WAVE_HEADS = {"tcn": "sample"}
 ADAPTORS = {
   "none": lambda m: None,
   "fir": lambda m: adaptor.FIR(m.taps),

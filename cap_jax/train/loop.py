@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +13,10 @@ import tqdm
 
 from cap_jax import config
 from cap_jax.data import batches
+from cap_jax.losses import terms
 from cap_jax.models.net import Net
 from cap_jax.train import checkpoint, step
+from cap_jax.transfer import low_rank
 from cap_jax.transfer.strategy import Strategy
 from cap_jax.types import LossFn, Metrics, Params
 
@@ -27,6 +30,14 @@ class DivergedError(RuntimeError):
   """The loss is no longer a number."""
 
 
+class Seen(NamedTuple):
+  """A look at validation windows: steps done, seconds of training until then, waveform RMSE [mmHg]."""
+
+  steps: int
+  train_s: float
+  rmse_mmhg: float
+
+
 @dataclasses.dataclass(frozen=True)
 class Fitted:
   """What training gives.
@@ -35,13 +46,13 @@ class Fitted:
     params: all that was trained or held, extra blocks included.
     metrics: name → value at every step; "loss" is the whole loss. Stages of other losses than the last have none.
     train_s: seconds without compiling and validating.
-    validation: (steps done, score) at intervals, empty without a validator.
+    validation: at intervals, empty without a validator.
   """
 
   params: Params
   metrics: dict[str, np.ndarray]
   train_s: float
-  validation: tuple[tuple[int, float], ...] = ()
+  validation: tuple["Seen", ...] = ()
 
   @property
   def loss(self) -> np.ndarray:
@@ -110,13 +121,15 @@ def fit(
     DivergedError: the loss is NaN or infinite; names the step.
   """
   curves: list[Metrics] = []
-  scores: list[tuple[int, float]] = []
+  seen: list[Seen] = []
   train_s, done = 0.0, 0
-  with tqdm.tqdm(total=sum(stage.steps for stage in plans), desc=name, unit="step", leave=False) as progress:
+  total = sum(stage.steps for stage in plans)
+  with tqdm.tqdm(total=total, desc=name, unit="step", leave=False) as progress:
     for number, stage in enumerate(plans):
       arrays, seconds = _with_features(net, stage.hold, params, streams)
       trainer = step.make_trainer(loss, stage.hold, spec.weight_decay, spec.clip, spec.warmup, stage.rates)
-      state = trainer.init(params, stage.steps, stage.rate)
+      state = trainer.init(params, stage.steps, stage.rate, done, total)
+      scores: list[tuple[int, float]] = []
       key = jax.random.fold_in(jax.random.key(spec.seed), number)
       clock = _Clock(done)
       for stack in batches.stacks(arrays, spec.batch, stage.steps, CHUNK, spec.seed + 1000003 * number):
@@ -131,14 +144,16 @@ def fit(
           scores.append((done, validate(state.params)))
           clock.resume()
       clock.wait()
+      first = done - stage.steps
+      seen += [Seen(at, train_s + seconds + clock.seconds * (at - first) / stage.steps, rmse) for at, rmse in scores]
       train_s += seconds + clock.seconds
       params = jax.block_until_ready(state.params)
       curves += clock.metrics
-  if validate is not None and (not scores or scores[-1][0] != done):
-    scores.append((done, validate(params)))
+  if validate is not None and (not seen or seen[-1].steps != done):
+    seen.append(Seen(done, train_s, validate(params)))
   names = set.intersection(*(set(metrics) for metrics in curves))
   found = {name: np.concatenate([np.asarray(metrics[name]) for metrics in curves]) for name in sorted(names)}
-  return Fitted(params, found, train_s, tuple(scores))
+  return Fitted(params, found, train_s, tuple(seen))
 
 
 class _Clock:
@@ -173,15 +188,21 @@ class _Clock:
 def _with_features(
   net: Net, hold: tuple[str, ...], params: Params, streams: Streams
 ) -> tuple[dict[str, dict[str, np.ndarray]], float]:
-  """The streams with "h", the features of their windows, where f and all ahead of it are held; and the seconds it took."""
+  """The streams with "h", the features of their windows, where all that makes them is held; and the seconds it took."""
   arrays = {name: dict(part) for name, part in streams.items()}
-  if "f" not in hold or (net.a is not None and "a" not in hold) or "delta" in params:
+  if low_rank.BLOCK in params:
     return arrays, 0.0
+  readers = {name: terms.reader(params, name) for name in arrays}
+  moving = {block for block, adapted in readers.values() if adapted and net.a is not None and "a" not in hold}
   seconds = 0.0
-  for part in arrays.values():
-    features(net, params, part["x"][:1], part["c"][:1])  # compiles, which is no part of the training time
+  for name, part in arrays.items():
+    block, adapted = readers[name]
+    if block not in hold or block in moving:
+      continue
+    read = functools.partial(features, net, params, block=block, adapted=adapted)
+    read(part["x"][:1], part["c"][:1])  # compiles, which is no part of the training time
     began = time.perf_counter()
-    part["h"] = features(net, params, part["x"], part["c"])
+    part["h"] = read(part["x"], part["c"])
     seconds += time.perf_counter() - began
   return arrays, seconds
 
@@ -204,9 +225,12 @@ def _by_rows(function: Callable[..., jax.Array], *arrays: np.ndarray) -> np.ndar
   return np.concatenate(out)
 
 
-def features(net: Net, params: Params, x_bt: np.ndarray, c_bq: np.ndarray) -> np.ndarray:
-  """f(a(x; θ_a); θ_f) of scaled windows: (window, token, feature)."""
-  return _by_rows(lambda x, c: _features(net, {block: params[block] for block in net.blocks}, x, c), x_bt, c_bq)
+def features(
+  net: Net, params: Params, x_bt: np.ndarray, c_bq: np.ndarray, block: str = "f", adapted: bool = True
+) -> np.ndarray:
+  """f(a(x; θ_a); θ_f) of scaled windows: (window, token, feature). `block` names θ_f; unadapted, x is read as it is."""
+  theta = {"f": params[block], **({"a": params["a"]} if adapted and net.a is not None else {})}
+  return _by_rows(lambda x, c: _features(net, theta, x, c), x_bt, c_bq)
 
 
 def apply(net: Net, params: Params, x_bt: np.ndarray, c_bq: np.ndarray) -> np.ndarray:
@@ -227,7 +251,7 @@ def predict(trained: checkpoint.Checkpoint, windows: batches.Pairs | batches.Wav
 
 @functools.partial(jax.jit, static_argnums=0)
 def _features(net: Net, params: Params, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
-  return net.features(params["f"], net.adapt(params, x_bt), c_bq)
+  return net.features(params["f"], net.adapt(params, x_bt) if "a" in params else x_bt, c_bq)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -46,7 +46,8 @@ def target_model(study: config.Study) -> config.Model:
   """The target's network: its own, or the source's with a head for the wave."""
   if study.target_model.extractor:
     return study.target_model
-  return dataclasses.replace(study.model, head="waveform") if study.model.head == "numbers" else study.model
+  head = nets.WAVE_HEADS.get(study.model.extractor, "waveform")
+  return dataclasses.replace(study.model, head=head) if study.model.head == "numbers" else study.model
 
 
 def arrays(
@@ -168,14 +169,13 @@ def adapt(
     scaling = batches.fit_scaling(data.labelled, model.covariates)
   layers = net.layers(samples)
   holds, reason = _holds(strategy, layers, source, data)
-  rates = tuple((path, strategy.rate_decay ** (len(layers) - 1 - k)) for k, path in enumerate(layers))
   context = terms.Context(
     net,
     tasks.TASKS["waveform"].make_loss(net, margin),
     tasks.TASKS[source.task].make_loss(_source_reader(net, source.net, strategy), margin),
   )
   loss = terms.make_total(strategy.loss, strategy.combine, context, low_rank.view)
-  plans = loop.plan(strategy, study.steps, strategy.learning_rate, holds, rates if strategy.rate_decay < 1 else ())
+  plans = loop.plan(strategy, study.steps, strategy.learning_rate, holds, strategy.rates(layers))
   spec = config.Training(batch=study.batch, weight_decay=strategy.weight_decay, seed=seed)
   validate = None
   if validation is not None:
@@ -184,11 +184,12 @@ def adapt(
   fed = streams(strategy, data, scaling, model, source)
   fitted = loop.fit(net, loss, plans, params, fed, spec, label, validate)
   about: dict[str, Any] = {
+    "source": study.source,
     "strategy": name,
     "changes": dict(study.custom.get(name) or {}),
-    "n_target": data.n_target,
+    "n_target": data.n_target if strategy.needs_labels else 0,
     "seed": seed,
-    "source": source.about,
+    "history": source.about,
   }
   finished = strategy.finish(fitted.params, net)
   made = checkpoint.Checkpoint(finished, model, study.windows, scaling, site, "waveform", about)
@@ -216,20 +217,32 @@ def check(study: config.Study, name: str, source_model: config.Model, task: str)
   """
   strategy, model = _chosen(study, name, task)
   net, source_net, samples = nets.make_net(model), nets.make_net(source_model), study.windows.samples
+  try:
+    _check_parts(strategy, net, source_net, samples)
+  except surgery.MergeError as error:
+    raise surgery.MergeError(f"strategy {name}: {error}") from None
+
+
+def _check_parts(strategy: Strategy, net: nets.Net, source_net: nets.Net, samples: int) -> None:
   start, _ = strategy.start(source_net.init(jax.random.key(0), samples), net, source_net, samples, jax.random.key(1))
   for stage in strategy.stages:
     paths, _ = freezing.resolve(stage.hold, net.layers(samples), 1, 0.0)
-    surgery.covered(start, strategy.held(paths), "held")
+    held = strategy.held(paths)
+    if "train" not in jax.tree.leaves(surgery.label(start, held)):
+      raise surgery.MergeError(f"all that it has is held ({', '.join(held)}); leave something to train")
 
 
 def _check_task(name: str, strategy: Strategy, task: str) -> None:
   """Raises:
-  InputError: the strategy trains or takes the head of another task than the target's."""
+  InputError: the strategy trains, takes or keeps the head of another task than the target's."""
+  if task == "waveform":
+    return
   shares_head = (
     "source" in strategy.streams and "s" not in strategy.blocks and any(t.name == "source" for t in strategy.loss)
   )
   takes_head = any(rule == "r" or rule.startswith("r/") for rule in strategy.take)
-  if tasks.TASKS[task].numerics is not None and (shares_head or takes_head):
+  gives_numbers = tasks.TASKS[task].numerics is not None
+  if shares_head or (takes_head and (gives_numbers or not strategy.needs_labels)):
     raise InputError(
       f"strategy {name}: its head comes from the source, which was trained for {task}; take other parts "
       '(take=("f",)) or give the source\'s task a head of its own (the loss source_task)'

@@ -17,20 +17,23 @@ Rates = tuple[tuple[str, float], ...]
 
 
 class State(NamedTuple):
-  """What training carries. `steps` is the planned total and `peak` the learning rate: data, not code."""
+  """What training carries. `steps` are those of this stage, `before` and `total` those of earlier stages and of all, `peak`
+  is the learning rate: data, not code."""
 
   params: Params
   opt_state: optax.OptState
   step: jax.Array
   steps: jax.Array
   peak: jax.Array
+  before: jax.Array
+  total: jax.Array
 
 
 class Trainer(NamedTuple):
-  """init(params, steps, peak) -> state; run(state, batches, key) -> (state, metrics), batches stacked by step; `step` is
+  """init(params, steps, peak[, before, total]) -> state; run(state, batches, key) -> (state, metrics), batches stacked by step; `step` is
   one of them."""
 
-  init: Callable[[Params, int, float], State]
+  init: Callable[..., State]
   run: Callable[[State, Batch, jax.Array], tuple[State, Metrics]]
   step: Callable[[State, Batch, jax.Array], tuple[State, Metrics]]
 
@@ -57,23 +60,26 @@ def make_trainer(
   """Training of a loss with some parameters held. One trainer, and so one program, per set of arguments.
 
   Args:
-    loss: pure loss; its batches get "progress", the share of the steps done.
+    loss: pure loss; its batches get "progress", the share of the whole training done, over all stages.
     hold: path prefixes of the parameters that stay as they are.
     weight_decay, clip, warmup: see `optimizer`.
     rates: path prefixes with the factors of their learning rates.
   """
   tx = optimizer.make_optimizer(functools.partial(surgery.label, hold=hold), weight_decay, clip)
 
-  def init(params: Params, steps: int, peak: float) -> State:
+  def init(params: Params, steps: int, peak: float, before: int = 0, total: int | None = None) -> State:
     params = jax.tree.map(jnp.array, params)  # a copy: the state is donated
-    return State(params, tx.init(params), jnp.zeros((), jnp.int32), jnp.array(steps), jnp.array(peak, jnp.float32))
+    counts = (jnp.array(before), jnp.array(steps if total is None else total))
+    return State(
+      params, tx.init(params), jnp.zeros((), jnp.int32), jnp.array(steps), jnp.array(peak, jnp.float32), *counts
+    )
 
   def step(state: State, batch: Batch, key: jax.Array) -> tuple[State, Metrics]:
     key = jax.random.fold_in(key, state.step)
-    progress = state.step / state.steps
+    progress = (state.before + state.step) / state.total
     gradient, metrics = jax.grad(loss, has_aux=True)(state.params, {**batch, "progress": progress}, key)
     direction, opt_state = tx.update(gradient, state.opt_state, state.params)
-    rate = optimizer.learning_rate(progress, state.peak, warmup)
+    rate = optimizer.learning_rate(state.step / state.steps, state.peak, warmup)
     change = jax.tree.map(lambda d, factor: -rate * factor * d, direction, _factors(state.params, rates))
     params = optax.apply_updates(state.params, change)
     if "teacher" in params:

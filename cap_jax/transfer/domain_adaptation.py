@@ -32,6 +32,7 @@ _ADAPTOR = Strategy(
   take=("f", "r"),
   stages=(Stage(hold=("f", "r")),),
   loss=(Term("spectrum"),),
+  reweigh=True,
   learning_rate=1e-2,
   weight_decay=0.0,
 )
@@ -59,5 +60,5 @@ VARIANTS = {
   "domain_adaptation/mean_teacher": dataclasses.replace(
     _SHARED, loss=(Term("source"), Term("mean_teacher", 0.3, "ramp"))
   ),
-  "domain_adaptation/section": dataclasses.replace(_ADAPTOR, adaptor="section", learning_rate=5e-2),
+  "domain_adaptation/section": dataclasses.replace(_ADAPTOR, adaptor="section", reweigh=False, learning_rate=5e-2),
 }

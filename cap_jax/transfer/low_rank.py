@@ -1,28 +1,35 @@
-"""Low-rank adaptation (Hu et al. 2022, ICLR): every matrix of the network stays as it came and a product is trained beside it,
+"""Low-rank adaptation (Hu et al. 2022, ICLR): every kernel of the network stays as it came and a product is trained beside it,
 
     W = W^S + A B,     A (m × k) small random, B (k × n) zero at the start
 
-so θ⁰ is the source. `view` gives the network its parameters; after the training they are plain ones.
+so θ⁰ is the source. A kernel of more axes, as those of attention, counts as the matrix of its first axis against the others;
+kernels with no side larger than k stay. `view` gives the network its parameters; after the training they are plain ones.
 """
 
 import jax
 import jax.numpy as jnp
 
 from cap_jax.transfer import surgery
-from cap_jax.types import Params
+from cap_jax.types import InputError, Params
 
 BLOCK = "delta"
 
 
 def start(key: jax.Array, params: Params, blocks: tuple[str, ...], rank: int) -> Params:
-  """{path: {"a", "b"}} of every matrix in some blocks, the paths with dots for slashes."""
+  """{path: {"a", "b"}} of every kernel in some blocks, the paths with dots for slashes.
+
+  Raises:
+    InputError: no kernel is large enough for the rank.
+  """
   changes: Params = {}
   for path, leaf in surgery.leaf_paths({block: params[block] for block in blocks}).items():
-    if leaf.ndim == 2 and min(leaf.shape) > rank:
+    rows, columns = (leaf.shape[0], leaf.size // leaf.shape[0]) if leaf.ndim > 1 else (0, 0)
+    if min(rows, columns) > rank:
       key, now = jax.random.split(key)
-      rows, columns = leaf.shape
       a = jax.random.normal(now, (rows, rank)) / jnp.sqrt(rows)
       changes[path.replace("/", ".")] = {"a": a, "b": jnp.zeros((rank, columns))}
+  if not changes:
+    raise InputError(f"low_rank={rank}: no kernel of the network is larger; choose a lower rank")
   return changes
 
 
@@ -34,5 +41,5 @@ def view(params: Params) -> Params:
   leaves = surgery.leaf_paths(rest)
   for name, change in params[BLOCK].items():
     path = name.replace(".", "/")
-    leaves[path] = leaves[path] + change["a"] @ change["b"]
+    leaves[path] = leaves[path] + (change["a"] @ change["b"]).reshape(leaves[path].shape)
   return surgery.nest(leaves)

@@ -15,11 +15,13 @@ import jax.numpy as jnp
 from cap_jax.losses import multi_task, terms
 from cap_jax.losses.terms import Term
 from cap_jax.models.discriminator import Discriminator
-from cap_jax.models.net import Net
+from cap_jax.models.net import ADAPTORS, Net
 from cap_jax.transfer import low_rank, surgery
 from cap_jax.types import InputError, Params
 
 HELD = ("f_s", "anchor", "teacher")
+# ln σ² has to come from 0 to the logarithm of a loss, some −6, in some hundred steps
+_BALANCE_RATE = 20.0
 
 
 def _check(kind: str, name: str, known: Collection[str]) -> None:
@@ -69,13 +71,35 @@ class Strategy:
 
   def __post_init__(self) -> None:
     """Raises:
-    InputError: a term, a schedule or a balance is unknown, or the stages are not whole."""
+    InputError: a name is unknown, a number cannot be, or parts that exclude each other stand together."""
     for term in self.loss:
       _check("loss", term.name, terms.TERMS)
       _check("schedule", term.schedule, multi_task.SCHEDULES)
     _check("combine", self.combine, multi_task.MAKERS)
+    _check("adaptor", self.adaptor, ADAPTORS)
     if not self.loss or not self.stages or abs(sum(stage.share for stage in self.stages) - 1) > 1e-6:
       raise InputError(f"stages={self.stages}, loss={self.loss}: one of each at least, and shares that add up to 1")
+    if not self.streams:
+      raise InputError(f"loss={self.loss}: reads no windows; add a term that does, such as target")
+    if self.learning_rate <= 0 or self.weight_decay < 0 or self.low_rank < 0 or not 0 < self.rate_decay <= 1:
+      raise InputError(
+        f"learning_rate={self.learning_rate}, weight_decay={self.weight_decay}, low_rank={self.low_rank}, "
+        f"rate_decay={self.rate_decay}: a positive rate, a decay and a rank of 0 or more, a rate_decay in (0, 1]"
+      )
+    if min(min(stage.share, stage.rate) for stage in self.stages) <= 0:
+      raise InputError(f"stages={self.stages}: shares and rates must be positive")
+    self._check_together()
+
+  def _check_together(self) -> None:
+    names = {term.name for term in self.loss}
+    if self.combine == "uncertainty" and not names <= {"target", "source", "source_task"}:
+      raise InputError(
+        "combine=uncertainty: balances losses of tasks; a discrepancy may be negative, so give it a weight"
+      )
+    if self.combine == "pcgrad" and (self.low_rank or any(stage.hold for stage in self.stages)):
+      raise InputError("combine=pcgrad: projects gradients of all of f, so nothing can be held and no rank be low")
+    if self.low_rank and "mean_teacher" in names:
+      raise InputError("low_rank: the mean teacher follows whole parameters; leave one of the two out")
 
   @property
   def streams(self) -> tuple[str, ...]:
@@ -134,6 +158,11 @@ class Strategy:
     """A stage's paths with those that are never trained."""
     always = tuple(block for block in HELD if block in self.blocks)
     return tuple(dict.fromkeys((*hold, *(("f", "r") if self.low_rank else ()), *always)))
+
+  def rates(self, layers: tuple[str, ...]) -> tuple[tuple[str, float], ...]:
+    """Paths with the factors of their learning rates: η_l/η = d^(L − l) for layer l of L, and a faster one for ln σ²."""
+    decayed = [(path, self.rate_decay ** (len(layers) - 1 - k)) for k, path in enumerate(layers)]
+    return (*(decayed if self.rate_decay < 1 else ()), *([("u", _BALANCE_RATE)] if "u" in self.blocks else ()))
 
   def finish(self, params: Params, net: Net) -> Params:
     """θ_t: the network's blocks of what was trained."""

@@ -84,7 +84,7 @@ def test_the_same_seeds_give_the_same_numbers(done):
 
 
 def test_what_training_it_takes_to_be_as_good_as_scratch():
-  curve = ((100, 3.0), (200, 2.0), (300, 2.1))
+  curve = (loop.Seen(100, 1.0, 3.0), loop.Seen(200, 4.0, 2.0), loop.Seen(300, 6.0, 2.1))
   cell = studies.Cell("device", "fine_tuning", 5, 0, np.zeros((1, 1)), [], 6.0, 300, curve, "", 2.05)
   assert (cell.steps_to_scratch, cell.s_to_scratch) == (200.0, 4.0)
   never = dataclasses.replace(cell, target_rmse=1.9)
@@ -96,7 +96,7 @@ def test_strategies_are_compared_with_the_best_of_scratch(done):
   cells = done[2]
   for n_target in (1, 2):
     there = {c.method: c for c in cells if c.n_target == n_target and c.steps}
-    best = min(rmse for _, rmse in there["scratch"].validation)
+    best = min(seen.rmse_mmhg for seen in there["scratch"].validation)
     assert all(c.target_rmse == best for c in there.values())
     assert not np.isnan(there["scratch"].steps_to_scratch)
 
@@ -195,3 +195,11 @@ def test_the_table_says_what_was_measured(done):
 def test_impossible_studies_are_refused(change, message):
   with pytest.raises(InputError, match=message):
     study_limits.check(dataclasses.replace(SMALL, **change))
+
+
+def test_scratch_comes_first_whatever_the_order():
+  study = dataclasses.replace(SMALL, strategies=("fine_tuning", "scratch", "domain_adaptation/dann"), seeds=(0, 1))
+  assert studies.methods(study, 2)[1] == ["scratch", "fine_tuning"]
+  assert studies.methods(study, 0)[1] == ["domain_adaptation/dann"]
+  count = studies.count(dataclasses.replace(study, n_target=(0, 2)))
+  assert count == 3 + 2 * 1 + 2 * (2 + 2)  # baselines without labels once, all else for each seed

@@ -30,8 +30,21 @@ def test_reversal_against_finite_differences():
 def test_cross_entropy_of_logits():
   z = jnp.array([-2.0, 0.5])
   p = 1 / (1 + np.exp(-np.asarray(z)))
-  np.testing.assert_allclose(adversarial.cross_entropy(z, 1.0), -np.log(p).mean(), rtol=1e-5)
-  np.testing.assert_allclose(adversarial.cross_entropy(z, 0.0), -np.log(1 - p).mean(), rtol=1e-5)
+  np.testing.assert_allclose(adversarial.cross_entropy(z, 1.0, jnp.ones(2)), -np.log(p).mean(), rtol=1e-5)
+  np.testing.assert_allclose(adversarial.cross_entropy(z, 0.0, jnp.ones(2)), -np.log(1 - p).mean(), rtol=1e-5)
+  weighted = -(3 * np.log(p[0]) + np.log(p[1])) / 4
+  np.testing.assert_allclose(adversarial.cross_entropy(z, 1.0, jnp.array([3.0, 1.0])), weighted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("adversary", [adversarial.dann, adversarial.adda])
+def test_a_source_window_of_no_weight_is_not_there(adversary):
+  theta = Discriminator().init(jax.random.key(0), jnp.zeros((1, 4)))["params"]
+  source, target = domains(jax.random.key(2), 8)
+  w = jnp.repeat(jnp.array([1.0, 0.0]), 4)
+  value = jax.value_and_grad(lambda p, s, w: adversary(p, s, target, w, jnp.array(0.5))[0])
+  some, few = value(theta, source, w), value(theta, source[:4], jnp.ones(4))
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), some, few)
+  assert abs(some[0] - value(theta, source, jnp.ones(8))[0]) > 1e-4
 
 
 def domains(key, n=64):
@@ -56,7 +69,7 @@ def trained(loss, theta, steps=200):
 def test_the_discriminator_learns_to_tell_domains_apart(adversary):
   """One softmax output would stay at an accuracy of one half."""
   theta = Discriminator().init(jax.random.key(0), jnp.zeros((1, 4)))["params"]
-  _, accuracy = trained(lambda p, key: adversary(p, *domains(key), jnp.array(0.5)), theta)
+  _, accuracy = trained(lambda p, key: adversary(p, *domains(key), jnp.ones(64), jnp.array(0.5)), theta)
   assert accuracy[0] < 0.8
   assert accuracy[-20:].mean() > 0.95
 
@@ -68,7 +81,7 @@ def test_an_extractor_learns_to_hide_its_domain(adversary):
 
   def loss(p, key):
     source, target = domains(key)
-    return adversary(p["d"], source, target + p["shift"][None], jnp.array(1.0))
+    return adversary(p["d"], source, target + p["shift"][None], jnp.ones(64), jnp.array(1.0))
 
   theta, accuracy = trained(loss, theta, 1500)
   np.testing.assert_allclose(theta["shift"], -2.0, atol=0.6)
@@ -78,10 +91,12 @@ def test_an_extractor_learns_to_hide_its_domain(adversary):
 def test_adda_trains_each_player_by_its_own_loss():
   theta = Discriminator().init(jax.random.key(0), jnp.zeros((1, 4)))["params"]
   source, target = domains(jax.random.key(2))
-  value = lambda p, s, t: adversarial.adda(p, s, t, jnp.array(1.0))[0]  # noqa: E731
+  value = lambda p, s, t: adversarial.adda(p, s, t, jnp.ones(64), jnp.array(1.0))[0]  # noqa: E731
   by_source, by_target = jax.grad(value, argnums=(1, 2))(theta, source, target)
   np.testing.assert_array_equal(by_source, 0.0)  # θ_s is held
   fooled = jax.grad(
-    lambda t: adversarial.ramp(jnp.array(1.0)) * adversarial.cross_entropy(adversarial.judge(theta, t), 0.0)
+    lambda t: (
+      adversarial.ramp(jnp.array(1.0)) * adversarial.cross_entropy(adversarial.judge(theta, t), 0.0, jnp.ones(64))
+    )
   )(target)
   np.testing.assert_allclose(by_target, fooled, atol=1e-7)

@@ -35,10 +35,14 @@ def test_features_that_only_follow_the_pressure_are_taken_out():
 
 def test_spectral_distance_of_a_gain():
   x = jax.random.normal(jax.random.key(0), (16, 500))
-  np.testing.assert_allclose(alignment.spectral_distance(x, x), 0, atol=1e-8)
+  ones = jnp.ones(16)
+  np.testing.assert_allclose(alignment.spectral_distance(x, x, ones), 0, atol=1e-8)
   # a gain of e shifts every logarithm of the power by two, but for the floor
-  loud = alignment.spectral_distance(1e3 * x, 1e3 * np.e * x)
+  loud = alignment.spectral_distance(1e3 * x, 1e3 * np.e * x, ones)
   np.testing.assert_allclose(loud, 4.0, rtol=1e-2)
+  half = jnp.repeat(jnp.array([1.0, 0.0]), 8)  # windows of no weight are not there
+  some, few = alignment.spectral_distance(x, 2 * x, half), alignment.spectral_distance(x[:8], 2 * x, jnp.ones(8))
+  np.testing.assert_allclose(some, few, rtol=1e-5)
 
 
 def test_l2_sp_is_half_the_square_of_the_change_of_what_was_taken():
@@ -53,7 +57,13 @@ def test_l2_sp_is_half_the_square_of_the_change_of_what_was_taken():
 
 def test_a_disturbed_window_keeps_its_level_and_its_shape():
   x = windows(jax.random.key(0), 200, level=3.0)
-  seen = self_training.disturb(jax.random.key(1), x)
+  seen, gain = self_training.disturb(jax.random.key(1), x)
   np.testing.assert_allclose((seen - x).mean(), 0.0, atol=1e-3)
   assert 0.05 < float((seen - x).std()) < 0.2
-  assert (np.asarray(seen) != np.asarray(self_training.disturb(jax.random.key(2), x))).all()
+  assert (np.asarray(seen) != np.asarray(self_training.disturb(jax.random.key(2), x)[0])).all()
+  assert 0.02 < float(gain.std()) < 0.1
+  # a network that hands the wave on is asked for nothing but to ignore the noise: the gain is in the answer too
+  asked = self_training.amplify(x, x, gain)
+  np.testing.assert_allclose((seen - asked).mean(), 0.0, atol=1e-3)
+  slope = ((seen - asked) * (x - x.mean(1, keepdims=True))).mean(1) / x.var(1)
+  assert abs(float(jnp.corrcoef(slope, gain)[0, 1])) < 0.2

@@ -53,6 +53,28 @@ def test_weights_count_as_copies():
     np.testing.assert_allclose(ALL[name](a, b, w), ALL[name](copies, b, ones(6)), rtol=2e-2, err_msg=name)
 
 
+@pytest.mark.parametrize("name", [name for name in ALL if name != "mmd"])
+def test_a_window_of_no_weight_is_not_there(name):
+  a, b = gaussians(jax.random.key(3), 12, 9, shift=0.5)
+  w = jnp.repeat(jnp.array([1.0, 0.0]), 6)
+  blur = 2e-2 if name == "sinkhorn" else 1e-3  # its ε is the median over all windows
+  np.testing.assert_allclose(ALL[name](a, b, w), ALL[name](a[:6], b, ones(6)), rtol=blur)
+
+
+def test_mmd_under_weights_is_the_sum_over_different_pairs():
+  a, b = (np.asarray(x, np.float64) for x in gaussians(jax.random.key(1), 5, 7, shift=1.0))
+  w = np.array([2.0, 1.0, 0.5, 1.5, 0.0])
+  both = np.concatenate([a, b])
+  d = np.square(both[:, None] - both[None]).sum(-1)
+  k = np.mean([np.exp(-d / (s * np.median(d[np.triu_indices(12, 1)]))) for s in discrepancy.BANDWIDTHS], axis=0)
+  pairs = [(i, j) for i in range(5) for j in range(5) if i != j]
+  within_a = sum(w[i] * w[j] * k[i, j] for i, j in pairs) / sum(w[i] * w[j] for i, j in pairs)
+  within_b = np.mean([k[5 + i, 5 + j] for i in range(7) for j in range(7) if i != j])
+  expected = within_a + within_b - 2 * (w @ k[:5, 5:]).sum() / (w.sum() * 7)
+  found = discrepancy.mmd(*(jnp.asarray(x, jnp.float32) for x in (a, b, w)))
+  np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
 def test_coral_of_scaled_samples():
   a, _ = gaussians(jax.random.key(4), 50, 1, d=3)
   c = np.cov(np.asarray(a).T)
@@ -67,6 +89,25 @@ def test_chordal_of_orthogonal_directions():
   expected = 0.5 * 2 * (1 / (1 + 0.05)) ** 2 / 2
   np.testing.assert_allclose(discrepancy.chordal(along_x, along_y, ones(200)), expected, rtol=1e-3)
   np.testing.assert_allclose(discrepancy.chordal(along_x, 3 * along_x, ones(200)), 0, atol=1e-4)
+
+
+def test_dare_gram_of_a_turned_sample():
+  """Points at ± s along an axis, and along the same axis turned by 45°: Gram matrices that can be inverted on paper."""
+  s, turn = 2.0, np.array([[1, 1], [-1, 1]]) / np.sqrt(2)
+  a = np.array([[s, 0], [-s, 0]])
+  # G = diag(1, s², 0) + ρ I with ρ = λ (1 + s²)/3; turned, the block of the two features is full
+  ridge = discrepancy._RIDGE * (1 + s**2) / 3
+  p, q = 1 / (s**2 + ridge), 1 / ridge  # of the inverse, along the axis and across it
+  mean, half = (p + q) / 2, (q - p) / 2
+  size = np.hypot(mean, half)
+  cosines = [
+    1.0,
+    mean / size,
+    mean / size,
+  ]  # columns (0, p, 0) and (0, 0, q) against (0, mean, ∓half) and (0, ∓half, mean)
+  expected = 1 - np.mean(cosines)  # the traces are equal
+  found = discrepancy.dare_gram(jnp.asarray(a, jnp.float32), jnp.asarray(a @ turn, jnp.float32), ones(2))
+  np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 def test_dare_gram_feels_angle_and_scale():
@@ -121,20 +162,45 @@ def test_unequal_batches(name, n, m):
   np.testing.assert_allclose(forwards, backwards, rtol=1e-3, atol=1e-5)  # a distance is symmetric
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_a_thousand_steps_of_descent_stay_finite_and_align(name):
-  """A linear map is trained to bring one sample to the other, far past where it has; batches are new each step."""
+@pytest.mark.parametrize(("name", "d"), [(name, d) for name in ALL for d in (3, 64)])
+def test_a_thousand_steps_of_descent_stay_finite_and_align(name, d):
+  """A linear map is trained to bring one sample to the other, far past where it has; batches are new each step. With 64
+  features, correlated as those of networks, and 24 windows the covariances have no full rank, which is where singular vectors
+  would give no gradient."""
   distance = ALL[name]
+  size = jnp.geomspace(3.0, 0.03, d) if d > 24 else jnp.ones(d)
 
   def step(w, key):
-    a, b = gaussians(key, 24, 24, d=3, shift=0.0, scale=1.0)
+    a, b = gaussians(key, 24, 24, d=d, shift=0.0, scale=1.0)
+    a, b = a * size[None], b * size[None, ::-1]
     loss = lambda v: distance(a, b @ v["matrix"] + v["shift"][None], ones(24))  # noqa: E731
     value, gradient = jax.value_and_grad(loss)(w)
     norm = jnp.sqrt(sum(jnp.square(g).sum() for g in jax.tree.leaves(gradient)))
     return jax.tree.map(lambda p, g: p - 0.02 * g / jnp.maximum(norm, 1.0), w, gradient), value
 
-  start = {"matrix": jnp.diag(jnp.array([3.0, 1.0, 0.3])), "shift": jnp.array([1.0, 0.0, -1.0])}
+  start = {"matrix": jnp.diag(jnp.geomspace(3.0, 0.3, d)), "shift": jnp.linspace(1.0, -1.0, d)}
   end, values = jax.lax.scan(step, start, jax.random.split(jax.random.key(12), 1000))
   assert jnp.isfinite(values).all()
   assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(end))
-  assert values[-100:].mean() < 0.9 * values[:20].mean()
+  # what is divided by the number of features has a small gradient with 64 of them: it falls, but not far
+  assert values[-100:].mean() < (0.9 if d == 3 else 1.0) * values[:20].mean()
+
+
+def correlated(key, turn):
+  """32 windows of 64 features, a few of them large; in the second domain others are, if it is turned."""
+  a, b = gaussians(key, 32, 32, d=64)
+  size = jnp.geomspace(3.0, 0.03, 64)[None]
+  return a * size, b * (size[:, ::-1] if turn else size)
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name != "mmd"])
+def test_the_null_of_a_batch_is_far_below_that_of_other_features(name):
+  """Only MMD is unbiased; the others are positive for finite samples, as their file says, but tell the two apart."""
+  null, shifted = (
+    jax.vmap(lambda key, turn=turn: ALL[name](*correlated(key, turn), ones(32)))(
+      jax.random.split(jax.random.key(13), 50)
+    )
+    for turn in (False, True)
+  )
+  assert null.mean() > 0
+  assert shifted.mean() > null.mean() + 4 * null.std()

@@ -9,6 +9,7 @@ import pytest
 
 from cap_jax import config
 from cap_jax.models import adaptor, convolution, net, waveform_head
+from cap_jax.train import runs
 
 
 @pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), (5, 1), (3, 2), (3, 4)])
@@ -171,5 +172,27 @@ def test_the_filter_convolves_and_keeps_the_mean():
   found = adaptor.filtered(jnp.asarray(x, jnp.float32)[None], jnp.asarray(taps, jnp.float32))[0]
   np.testing.assert_allclose(found[2:-2], np.convolve(x, taps, mode="valid"), atol=1e-5)
   fir = adaptor.FIR(5)
-  changed = fir.apply({"params": {"taps": jnp.array([0.3, -0.1, 0.0, 0.2, 0.5])}}, jnp.full((1, 50), 2.0))
-  np.testing.assert_allclose(changed, 2.0, atol=1e-5)
+  params = {"params": {"taps": jnp.array([0.3, -0.1, 0.0, 0.2, 0.5])}}
+  np.testing.assert_allclose(fir.apply(params, jnp.full((1, 50), 2.0)), 2.0, atol=1e-5)
+  ramp = jnp.arange(50.0)[None]
+  np.testing.assert_allclose(fir.apply(params, ramp)[:, 2:-2], ramp[:, 2:-2], atol=1e-4)  # slow waves come in time
+
+
+def test_the_section_begins_near_the_identity_and_undoes_a_delay_only():
+  """Spectra cannot tell a delay from an advance, so a line's sign is built in: it delays, the section advances."""
+  x = 10 * jnp.sin(jnp.arange(500.0) / 20)[None]
+  section = adaptor.Section()
+  params = section.init(jax.random.key(0), x)
+  np.testing.assert_allclose(section.apply(params, x)[:, 10:-10], x[:, 10:-10], atol=0.1)
+  for response in ([1.0, 0.5], [-1.0, 0.5], [-1.0, -0.5]):
+    ahead = section.apply({"params": {"response": jnp.array(response)}}, x)[0, 10:-10]
+    np.testing.assert_allclose(ahead, 10 * np.sin(np.arange(11, 491) / 20), atol=0.12)
+
+
+def test_a_network_of_samples_gets_a_head_for_samples():
+  study = config.Study(model=dataclasses.replace(ARCHITECTURES["tcn"], head="numbers"))
+  made = runs.target_model(study)
+  assert made.head == "sample"
+  network = net.make_net(made)
+  x, c = jnp.zeros((2, 100)), jnp.zeros((2, 0))
+  assert network.apply(network.init(jax.random.key(0), 100), x, c).shape == (2, 100)

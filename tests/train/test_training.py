@@ -141,11 +141,11 @@ def test_fit_learns_repeats_itself_and_is_followed(tiny_model, pairs, hold):
   assert fitted.loss.shape == (200,)
   assert fitted.loss[-20:].mean() < 0.3 * fitted.loss[0]
   assert fitted.train_s > 0
-  np.testing.assert_array_equal([steps for steps, _ in fitted.validation], [50, 100, 150, 200])
+  np.testing.assert_array_equal([seen.steps for seen in fitted.validation], [50, 100, 150, 200])
   trained = checkpoint.Checkpoint(fitted.params, tiny_model, config.Windows(), scaling, "radial")
   error = loop.predict(trained, pairs)[:, 31:469] - pairs.y_bt[:, 31:469]
   per_subject = np.sqrt(np.square(error).reshape(4, -1).mean(1))
-  np.testing.assert_allclose(fitted.validation[-1][1], per_subject.mean(), rtol=1e-4)
+  np.testing.assert_allclose(fitted.validation[-1].rmse_mmhg, per_subject.mean(), rtol=1e-4)
   for a, b in zip(jax.tree.leaves(fitted.params["f"]), jax.tree.leaves(start["f"]), strict=True):
     assert (np.asarray(a) == np.asarray(b)).all() == bool(hold)
   again = loop.fit(network, loss, plans, start, streams, spec, "test")
@@ -209,3 +209,22 @@ def test_three_thousand_steps_reach_half_a_millimetre_of_mercury():
   rmse = errors.mean_rmse(errors.Evaluator(test, study.windows).errors(loop.predict(trained, test)))
   print(f"clean virtual subjects: RMSE {rmse:.3f} mmHg, {1e3 * fitted.train_s / 3000:.1f} ms a step")
   assert rmse <= 0.5
+
+
+def test_progress_and_seconds_run_on_from_stage_to_stage(tiny_model, pairs):
+  network, _, _, start, streams, scaling = begin(tiny_model, pairs)
+  wave = waveform.make_waveform(network, 31)
+
+  def loss(params, batch, key):
+    value, _ = wave(params, batch["target"], key)
+    return value, {"loss": value, "progress": batch["progress"]}
+
+  strategy = Strategy("", stages=(Stage(("f",), 0.5), Stage((), 0.5)))
+  plans = loop.plan(strategy, 200, 1e-3, [("f",), ()], ())
+  validate = loop.make_validator(network, lambda p: p, scaling, tiny_model, pairs, config.Windows())
+  fitted = loop.fit(network, loss, plans, start, streams, config.Training(batch=16), "test", validate)
+  np.testing.assert_allclose(fitted.metrics["progress"], np.arange(200) / 200, atol=1e-6)
+  assert [seen.steps for seen in fitted.validation] == [50, 100, 150, 200]
+  seconds = [0.0, *(seen.train_s for seen in fitted.validation)]
+  assert (np.diff(seconds) > 0).all()
+  assert fitted.validation[-1].train_s == pytest.approx(fitted.train_s)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cap_jax.transfer import importance, likeness, low_rank, surgery
+from cap_jax.types import InputError
 
 
 def domain(rng, subjects, shift):
@@ -61,3 +62,17 @@ def test_low_rank_changes_are_a_product_beside_each_matrix():
   np.testing.assert_allclose(changed, delta["f.dense.kernel"]["a"] @ jnp.ones((2, 6)), atol=1e-5)
   assert "delta" not in low_rank.view(whole)
   assert surgery.count(delta) == 2 * (8 + 6)
+
+
+def test_low_rank_changes_reach_attention_and_refuse_a_rank_that_fits_nothing():
+  params = {"f": {"query": {"kernel": jnp.ones((8, 4, 2)), "bias": jnp.ones((4, 2))}}}
+  delta = low_rank.start(jax.random.key(0), params, ("f",), 2)
+  assert {name: (change["a"].shape, change["b"].shape) for name, change in delta.items()} == {
+    "f.query.kernel": ((8, 2), (2, 8))
+  }
+  delta["f.query.kernel"]["b"] = jnp.ones((2, 8))
+  changed = low_rank.view({**params, "delta": delta})["f"]["query"]["kernel"]
+  assert changed.shape == (8, 4, 2)
+  assert np.abs(np.asarray(changed) - 1).max() > 0
+  with pytest.raises(InputError, match="low_rank=64: no kernel of the network is larger"):
+    low_rank.start(jax.random.key(0), params, ("f",), 64)
