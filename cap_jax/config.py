@@ -101,6 +101,7 @@ class Study:
     "fine_tuning",
     "parameter_transfer",
     "domain_adaptation",
+    "domain_adaptation/section",
     "multi_task",
   )
   source_subjects: int = 1200

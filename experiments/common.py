@@ -72,7 +72,7 @@ def follow(study: config.Study, source: checkpoint.Checkpoint) -> config.Study:
     InputError: the checkpoint does not tell from which clinic its source was.
   """
   clinic = source.about.get("source")
-  if clinic not in clinics.SOURCES:
+  if not isinstance(clinic, str) or clinic not in clinics.SOURCES:
     known = ", ".join(clinics.SOURCES)
     raise InputError(f'--source: its header names the source {clinic!r}; set about["source"] to one of {known}')
   same = {"site": source.site, "model": source.model, "windows": source.windows, "task": source.task}

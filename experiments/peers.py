@@ -1,11 +1,10 @@
-"""Two small problems that a published library solves in its documentation, with the strategies of this project.
+"""Two small problems that a published library solves in its documentation, with the strategies of this project:
 
   python -m experiments.peers [--seeds=10] [--problem=moons]
 
-The problems are those of ADAPT (de Mathelin et al. 2021, arXiv 2107.03049): regression at two fidelities, and two moons of
-which one is turned by 30°. Its figures are of one seed, as published; ours are means ± SD over seeds, with one network and number
-of steps for all, and one rate for all but ADDA; DANN's weight (of 0.3 to 3) and CORAL's (10² to 10⁵) were chosen by accuracy on
-four other draws, which takes labels, and the rate was raised once after a look at three. "Last bias alone" knows the answer's form.
+The problems of ADAPT (de Mathelin et al. 2021, arXiv 2107.03049): regression at two fidelities, and two moons, one turned by 30°.
+Its figures are of one seed; ours are means ± SD with one network, number of steps and (ADDA aside) rate. DANN's and CORAL's weights
+were chosen by accuracy on four other draws, the rate after a look at three. "Last bias alone" knows the form of the answer.
 """
 
 import dataclasses

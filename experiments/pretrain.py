@@ -9,6 +9,7 @@ import os
 from absl import flags
 
 from cap_jax.evaluation import study_data, study_limits
+from cap_jax.losses import tasks
 from cap_jax.train import checkpoint, runs
 from experiments import common
 
@@ -26,8 +27,9 @@ def main() -> None:
   study_data.split_of(source).save(os.path.join(workdir, "split.json"))
   trained, fitted = runs.pretrain(study, source.training, source.validation)
   checkpoint.save(os.path.join(workdir, "checkpoint"), trained)
+  scaled = ", numerics in SDs times the SD of the waves," if tasks.TASKS[study.task].numerics else ""
   print(
-    f"{study.site}, task {study.task}, in silico: RMSE {trained.about['validation_rmse_mmhg']} mmHg on "
+    f"{study.site}, task {study.task}, in silico: RMSE {trained.about['validation_rmse_mmhg']} mmHg{scaled} on "
     f"{study.validation_subjects} unseen source subjects; {study.pretrain.steps} steps in {fitted.train_s:.0f} s"
   )
   print(f"{workdir}/checkpoint")

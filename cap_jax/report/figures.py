@@ -30,7 +30,7 @@ COLOURS = {
   "parameter_transfer": "#0072B2",
   "domain_adaptation": "#CC79A7",
   "multi_task": "#D55E00",
-  "combination": "#8B4513",
+  "combination": "#004D40",
 }
 # colours are few: variants of a strategy share its colour, baselines are drawn otherwise than strategies
 _LEVELS = ("--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)))
@@ -48,7 +48,7 @@ def to_png(figure: Figure, dpi: int = 130) -> bytes:
 
 
 def _colour(method: str) -> str:
-  return COLOURS[method.partition("/")[0]]
+  return COLOURS.get(method.partition("/")[0], "#8B4513")
 
 
 def waves(test: batches.Pairs, cells: Mapping[str, Cell], judge: str, site: str, fs_hz: float) -> Figure:

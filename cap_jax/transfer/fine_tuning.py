@@ -1,6 +1,6 @@
 """Fine-tuning,
 
-    θ⁰ = θ_f^S ⊕ θ_ft^S,     train θ_ft,     L_t(θ) = mean (r(f(x_t; θ_f), x_t; θ_r) − y_t)²
+    θ_t = {θ_f, θ_ft},     θ⁰ = θ_f^S ⊕ θ_ft^S,     train θ_ft,     L_t(θ) = mean (r(f(x_t; θ_f), x_t; θ_r) − y_t)²
 
 All parameters come from the source; which of them are θ_f, held, follows from how much target data there are and how alike
 the domains are (`freezing.decide`).

@@ -1,9 +1,11 @@
 """Multi-task learning over a shared extractor and a head for each task,
 
-    θ⁰ = θ_f^S ⊕ θ_s^S ⊕ θ_r^new,     train all,     L_total(θ) = λ L_s(θ_f, θ_s) + L_t(θ_f, θ_r)
+    L_total = L_s + λ·L_t,     L_s(θ_f, θ_s) on the source's task,     L_t(θ_f, θ_r) on the aortic wave
+
+    θ⁰ = θ_f^S ⊕ θ_s^S ⊕ θ_r^new,     train all
 
 The source's task may be another than the target's: blood pressure and the aortic wave together (Caruana 1997). λ is fixed,
-falls over the training, is learned as an uncertainty, or conflicts of the gradients are projected away (`losses.multi_task`).
+rises over the training, is learned as an uncertainty, or conflicts of the gradients are projected away (`losses.multi_task`).
 """
 
 import dataclasses
@@ -12,16 +14,16 @@ from cap_jax.losses.terms import Term
 from cap_jax.transfer.strategy import Strategy
 
 STRATEGY = Strategy(
-  equation="L_total = λ L_s(θ_f, θ_s) + L_t(θ_f, θ_r), all trained",
+  equation="L_total = L_s(θ_f, θ_s) + λ·L_t(θ_f, θ_r), all trained",
   take=("f", "s=r"),
-  loss=(Term("target"), Term("source_task")),
+  loss=(Term("source_task"), Term("target")),
   learning_rate=5e-3,
   weight_decay=1e-2,
 )
 VARIANTS = {
   "multi_task/fresh": dataclasses.replace(STRATEGY, take=()),
-  "multi_task/falling": dataclasses.replace(
-    STRATEGY, equation="L_total = λ (1 − t) L_s + L_t", loss=(Term("target"), Term("source_task", 2.0, "fall"))
+  "multi_task/rising": dataclasses.replace(
+    STRATEGY, equation="L_total = L_s + λ(t)·L_t, λ = 2 t", loss=(Term("source_task"), Term("target", 2.0, "rise"))
   ),
   "multi_task/uncertainty": dataclasses.replace(
     STRATEGY, equation="L_total = Σ ½ e^(−u) L + ½ u", combine="uncertainty"

@@ -1,6 +1,6 @@
 """Parameter transfer,
 
-    θ⁰ = θ_p^S ⊕ θ_r^new,     θ_p held or trained,     L_t(θ) = mean (r(f(x_t; θ_f), x_t; θ_r) − y_t)²
+    θ_t = {θ_p, θ_r},     θ⁰ = θ_p^S ⊕ θ_r^new,     θ_p held or trained,     L_t(θ) = mean (r(f(x_t; θ_f), x_t; θ_r) − y_t)²
 
 θ_p is any part of the parameters, named by path, as `f/lstm_0`; elsewhere the architectures of source and target may
 differ. By default θ_p is what stands at the input of the extractor.

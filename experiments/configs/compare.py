@@ -1,4 +1,4 @@
-"""The main job: feature transfer against the baselines in one target clinic.
+"""The main job: the five strategies against the baselines in one target clinic.
 
 Command: python -m experiments.compare
 Expected: see the table in README.md.

@@ -5,7 +5,7 @@ covariates. The target: 100 unlabelled subjects, elderly and hypertensive, behin
 to the target's pressures, so that the adversary does not have to take them for a domain.
 
 Command: python -m experiments.transfer --config=experiments/configs/domain_adaptation.py --workdir=runs/domain_adaptation
-Expected: waveform RMSE 1.64 mmHg on 60 test subjects; the source network unchanged 2.05, and 1.99 after as many more steps on
+Expected: waveform RMSE 1.70 mmHg on 60 test subjects; the source network unchanged 2.05, and 1.99 after as many more steps on
 the weighed source alone (`--loss=source:1`), so the adversary makes the difference (in silico).
 Time: about 1 minute on 2 cores.
 """

@@ -14,7 +14,7 @@ from experiments import common
 
 
 def get_config() -> ConfigDict:
-  """L_total = λ L_bp + L_wave over fresh parameters."""
+  """L_total = L_bp + λ·L_wave over fresh parameters, λ = 1."""
   return common.to_config_dict(
     config.Study(
       task="bp",
