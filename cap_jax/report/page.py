@@ -14,7 +14,7 @@ from cap_jax.report import figures, tables
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --paper: #fff; --ink: #1b1f24; }
 @media (prefers-color-scheme: dark) { :root { --paper: #14171a; --ink: #e6e8ea; } }
-body { font: 16px/1.55 system-ui, sans-serif; max-width: 66rem; margin: 2rem auto; padding: 0 1rem;
+body { font: 16px/1.55 system-ui, sans-serif; max-width: 78rem; margin: 2rem auto; padding: 0 1rem;
   background: var(--paper); color: var(--ink); }
 figure { margin: 1.5rem 0; }
 img { max-width: 100%; height: auto; background: #fff; border-radius: 6px; }

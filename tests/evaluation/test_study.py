@@ -10,6 +10,7 @@ from cap_jax import config
 from cap_jax.data import splits
 from cap_jax.evaluation import study as studies
 from cap_jax.evaluation import study_data, study_limits
+from cap_jax.losses import tasks
 from cap_jax.report import figures, page, tables
 from cap_jax.train import loop, runs
 from cap_jax.types import InputError
@@ -192,11 +193,39 @@ def test_the_table_says_what_was_measured(done):
     ({"target_seconds": 2.0}, "target_seconds=2.0: must be 4 or more"),
     ({"site": "ppg"}, "must be a peripheral pressure"),
     ({"steps": 70}, "steps=70: must be a positive multiple of 50"),
+    ({"strategies": ()}, "needs one value at least"),
+    (
+      {"model": config.Model(covariates=("age", "reflection"))},
+      "'reflection' is not known of a subject; choose of age",
+    ),
+    ({"model": config.Model(extractor="cnn_bilstm", channels=10)}, "channels=10: must be a multiple of 4"),
   ],
 )
 def test_impossible_studies_are_refused(change, message):
   with pytest.raises(InputError, match=message):
     study_limits.check(dataclasses.replace(SMALL, **change))
+
+
+@pytest.mark.parametrize(
+  ("change", "name", "message"),
+  [
+    ({"custom": {"scratch": {"stages": [[["f", "r"]]]}}}, "scratch", "strategy scratch: all that it has is held"),
+    (
+      {"model": config.Model(extractor="cnn", layers=4)},
+      "parameter_transfer",
+      "strategy parameter_transfer: rule 'f/e",
+    ),
+    ({"task": "bp"}, "domain_adaptation", "was trained for bp; take other parts"),
+    ({"custom": {"fine_tuning/low_rank": {"low_rank": 99}}}, "fine_tuning/low_rank", "choose a lower rank"),
+  ],
+)
+def test_what_cannot_be_trained_is_refused_before_any_data_are_drawn(change, name, message):
+  study = dataclasses.replace(SMALL, **change)
+  study_limits.check(study)
+  source_model = tasks.TASKS[study.task].model(study.model)
+  runs.check(study, "feature_transfer", source_model, study.task)
+  with pytest.raises(InputError, match=message):
+    runs.check(study, name, source_model, study.task)
 
 
 def test_scratch_comes_first_whatever_the_order():
