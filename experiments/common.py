@@ -74,7 +74,7 @@ def follow(study: config.Study, source: checkpoint.Checkpoint) -> config.Study:
   clinic = source.about.get("source")
   if not isinstance(clinic, str) or clinic not in clinics.SOURCES:
     known = ", ".join(clinics.SOURCES)
-    raise InputError(f'--source: its header names the source {clinic!r}; set about["source"] to one of {known}')
+    raise InputError(f"--source: its header names the source {clinic!r}; pre-train one again on one of {known}")
   same = {"site": source.site, "model": source.model, "windows": source.windows, "task": source.task}
   return dataclasses.replace(study, source=clinic, **same)
 

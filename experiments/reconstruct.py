@@ -7,6 +7,7 @@ Writes out.csv (time_s, aortic_root_pressure_mmhg on the input's clock; empty in
 """
 
 import dataclasses
+import math
 import os
 
 from absl import flags
@@ -52,11 +53,14 @@ def _covariates(needed: tuple[str, ...]) -> dict[str, float]:
   """
   found = {}
   for word in _COVARIATES.value:
-    name, _, value = word.partition("=")
+    name, _, text = word.partition("=")
     try:
-      found[name] = float(value)
+      value = float(text)
     except ValueError:
-      raise InputError(f"--covariates={word}: must be a name and a number, as age=70") from None
+      value = float("nan")
+    if not math.isfinite(value) or name in found:
+      raise InputError(f"--covariates={word}: must be a name and a number, as age=70, each once")
+    found[name] = value
   if set(found) != set(needed):
     takes = ", ".join(needed) or "none"
     raise InputError(f"--covariates: the checkpoint takes {takes}; given: {', '.join(found) or 'none'}")
@@ -72,7 +76,12 @@ def main() -> None:
   else:
     recording = DATASETS["csv"](_INPUT.value, _SITE.value)
   made = reconstruct.reconstruct(trained, dataclasses.replace(recording, covariates=covariates))
-  facts = {"input": os.path.basename(_INPUT.value), "site": _SITE.value, "training": trained.about}
+  facts = {
+    "input": os.path.basename(_INPUT.value),
+    "site": _SITE.value,
+    "covariates": covariates,
+    "training": trained.about,
+  }
   paths = reconstruction.write(_OUTPUT.value, made, _SITE.value, facts)
   print("\n".join([reconstruction.spoken(made), *paths]))
 

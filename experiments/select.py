@@ -26,7 +26,7 @@ _STRATEGY = flags.DEFINE_enum("strategy", "feature_transfer", list(STRATEGIES), 
 _SOURCE = flags.DEFINE_string("source", None, "checkpoint of the source; pre-trained afresh if left out")
 _N_TARGET = flags.DEFINE_integer("n_target", 5, "labelled target subjects")
 _RATES = flags.DEFINE_list("rates", ["2e-3", "5e-3", "1e-2", "2e-2"], "learning rates")
-_DECAYS = flags.DEFINE_list("decays", ["1e-2", "1e-1"], "weight decays")
+_DECAYS = flags.DEFINE_list("decays", ["0", "1e-2", "1e-1"], "weight decays")
 
 
 def _numbers(holder: flags.FlagHolder) -> list[float]:

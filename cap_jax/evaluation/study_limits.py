@@ -27,9 +27,9 @@ def check(study: config.Study) -> None:
       raise InputError(f"{name}={getattr(study, name)}: must be {study.windows.seconds:g} or more, one window")
   if not study.n_target or not study.seeds or not study.strategies:
     raise InputError("n_target, seeds and strategies: each needs one value at least, such as 5,")
-  for name in ("n_target", "seeds"):
+  for name in ("n_target", "seeds", "strategies"):
     values = getattr(study, name)
-    if not all(isinstance(value, int) for value in values):
+    if name != "strategies" and not all(isinstance(value, int) for value in values):
       raise InputError(f"{name}={values}: must be whole numbers, such as 1,5,20")
     if len(set(values)) != len(values):
       raise InputError(f"{name}={values}: names a value twice")

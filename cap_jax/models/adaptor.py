@@ -1,4 +1,4 @@
-"""a: a low-order sensor response ahead of f, x ↦ a(x; θ_a), the identity at the start.
+"""a: a low-order sensor response ahead of f, x ↦ a(x; θ_a), the identity at the start or near it.
 
 `fir`: x ↦ g ∗ x with Σ g_k = 1, so that the mean pressure stays, and Σ k g_k = 0, so that slow waves are not delayed: spectra
 tell nothing of time.
@@ -7,7 +7,8 @@ tell nothing of time.
 
     a(y) = y + (2ζ/ω) ẏ + (1/ω²) ÿ
 
-has two parameters only. The derivatives are those of y under a narrow Gaussian, which keeps noise above 25 Hz out.
+has two parameters only, c₁ = |θ₁| and c₂ = |θ₂|: spectra tell nothing of a sign, and a line delays. At c = 0, where no spectrum
+would move them, nothing is gained by starting, so they start a little above. The derivatives are those of y under a narrow Gaussian, which keeps noise above 25 Hz out.
 """
 
 import jax

@@ -115,13 +115,15 @@ def streams(
 def distance(source: checkpoint.Checkpoint, data: Data) -> float:
   """Proxy A-distance of the source network's pooled features on source and target, without labels."""
 
-  def pooled(windows: batches.Pairs | batches.Waves) -> tuple[np.ndarray, np.ndarray]:
+  def pooled(windows: batches.Pairs | batches.Waves, adapted: bool) -> tuple[np.ndarray, np.ndarray]:
     rows = np.random.default_rng(0).permutation(len(windows.x_bt))[:_LIKENESS_WINDOWS]
     c_bq = source.scaling.standardise(windows.covariates, source.model.covariates, len(windows.x_bt))
-    h_bnd = loop.features(source.net, source.params, source.scaling.scale(windows.x_bt[rows]), c_bq[rows])
+    h_bnd = loop.features(
+      source.net, source.params, source.scaling.scale(windows.x_bt[rows]), c_bq[rows], adapted=adapted
+    )
     return h_bnd.mean(1), windows.subject_b[rows]
 
-  (h_s, subject_s), (h_t, subject_t) = pooled(data.source), pooled(data.unlabelled)
+  (h_s, subject_s), (h_t, subject_t) = pooled(data.source, False), pooled(data.unlabelled, True)
   return likeness.proxy_a_distance(h_s, h_t, subject_s, subject_t)
 
 
@@ -163,7 +165,7 @@ def adapt(
   strategy, model = _chosen(study, name, source.task)
   net, samples, margin = nets.make_net(model), study.windows.samples, study.windows.margin
   params, report = strategy.start(source.params, net, source.net, samples, jax.random.key(seed))
-  if strategy.take or "source" in strategy.streams or data.labelled is None:
+  if _source_scales(strategy) or data.labelled is None:
     scaling = source.scaling
   else:
     scaling = batches.fit_scaling(data.labelled, model.covariates)
@@ -217,19 +219,34 @@ def check(study: config.Study, name: str, source_model: config.Model, task: str)
   """
   strategy, model = _chosen(study, name, task)
   net, source_net, samples = nets.make_net(model), nets.make_net(source_model), study.windows.samples
+  unknown = [word for word in model.covariates if word not in source_model.covariates]
+  if unknown and _source_scales(strategy):
+    raise InputError(
+      f"strategy {name}: the source network takes no {', '.join(unknown)}, so the target's cannot either"
+    )
   try:
-    _check_parts(strategy, net, source_net, samples)
+    _check_parts(strategy, net, source_net, samples, task)
   except surgery.MergeError as error:
     raise surgery.MergeError(f"strategy {name}: {error}") from None
 
 
-def _check_parts(strategy: Strategy, net: nets.Net, source_net: nets.Net, samples: int) -> None:
+def _source_scales(strategy: Strategy) -> bool:
+  """Whether scaling comes with the source: where its parameters or its windows are used."""
+  return bool(strategy.take) or "source" in strategy.streams or not strategy.needs_labels
+
+
+def _check_parts(strategy: Strategy, net: nets.Net, source_net: nets.Net, samples: int, task: str) -> None:
+  if not {"target", "source"} & {term.name for term in strategy.loss} and "r" not in strategy.take:
+    raise surgery.MergeError("nothing trains its fresh head; take r, or add the loss target")
   start, _ = strategy.start(source_net.init(jax.random.key(0), samples), net, source_net, samples, jax.random.key(1))
   for stage in strategy.stages:
     paths, _ = freezing.resolve(stage.hold, net.layers(samples), 1, 0.0)
-    held = strategy.held(paths)
-    if "train" not in jax.tree.leaves(surgery.label(start, held)):
-      raise surgery.MergeError(f"all that it has is held ({', '.join(held)}); leave something to train")
+    labels = surgery.label(start, strategy.held(paths))
+    own = {block: labels[block] for block in (*net.blocks, low_rank.BLOCK) if block in labels}
+    if "train" not in jax.tree.leaves(own):
+      raise surgery.MergeError(f"all of its network is held ({', '.join(paths)}); leave something to train")
+  if task != "waveform" and "r" in strategy.take and "hold" in jax.tree.leaves(labels["r"]):
+    raise surgery.MergeError(f"its head was trained for {task} and stays held; let the last stage train all of r")
 
 
 def _check_task(name: str, strategy: Strategy, task: str) -> None:

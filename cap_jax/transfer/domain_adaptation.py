@@ -8,9 +8,10 @@ with one extractor for both domains (θ_s = θ_t, all trained), or separate ones
 D is a discrepancy of features (`discrepancy`), an adversary (`adversarial`), their shape without the pressure level
 (`alignment`), or the spectrum of the input, met by an adaptor ahead of a held network:
 
-    θ⁰ = θ^S ⊕ θ_a^id,     train θ_a,     min ‖S(x_s) − S(a(x_t; θ_a))‖²
+    θ⁰ = θ^S ⊕ θ_a^new,     train θ_a,     min ‖S(x_s) − S(a(x_t; θ_a))‖²
 
-In silico, waveform RMSE [mmHg] on validation subjects, from a source of healthy subjects; w: source windows weighed by pressure.
+In silico, waveform RMSE [mmHg] on validation subjects, from a source of healthy subjects; w: source windows weighed by pressure
+(`experiments.select --strategy=domain_adaptation/section --rates=5e-2 --decays=0 --config.scenario=device`, and so on).
 
 | | population | device | device_population | subject_device | site | clinic |
 |---|---|---|---|---|---|---|

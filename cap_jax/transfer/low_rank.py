@@ -2,9 +2,11 @@
 
     W = W^S + A B,     A (m × k) small random, B (k × n) zero at the start
 
-so θ⁰ is the source. A kernel of more axes, as those of attention, counts as the matrix of its first axis against the others;
-kernels with no side larger than k stay. `view` gives the network its parameters; after the training they are plain ones.
+so θ⁰ is the source. A kernel of more axes, as those of attention, is folded where its matrix is nearest to square; kernels with a
+side of k or less stay. `view` gives the network its parameters; after the training they are plain ones.
 """
+
+import math
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +17,12 @@ from cap_jax.types import InputError, Params
 BLOCK = "delta"
 
 
+def _folded(shape: tuple[int, ...]) -> tuple[int, int]:
+  """Rows and columns of the matrix."""
+  folds = [(math.prod(shape[:k]), math.prod(shape[k:])) for k in range(1, len(shape))]
+  return max(folds, key=min)
+
+
 def start(key: jax.Array, params: Params, blocks: tuple[str, ...], rank: int) -> Params:
   """{path: {"a", "b"}} of every kernel in some blocks, the paths with dots for slashes.
 
@@ -23,7 +31,7 @@ def start(key: jax.Array, params: Params, blocks: tuple[str, ...], rank: int) ->
   """
   changes: Params = {}
   for path, leaf in surgery.leaf_paths({block: params[block] for block in blocks}).items():
-    rows, columns = (leaf.shape[0], leaf.size // leaf.shape[0]) if leaf.ndim > 1 else (0, 0)
+    rows, columns = _folded(leaf.shape) if path.endswith("/kernel") else (0, 0)
     if min(rows, columns) > rank:
       key, now = jax.random.split(key)
       a = jax.random.normal(now, (rows, rank)) / jnp.sqrt(rows)

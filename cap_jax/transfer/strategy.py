@@ -6,6 +6,7 @@ The training never asks for a strategy's name; a new one, or a combination of ol
 """
 
 import dataclasses
+import math
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -75,6 +76,8 @@ class Strategy:
     for term in self.loss:
       _check("loss", term.name, terms.TERMS)
       _check("schedule", term.schedule, multi_task.SCHEDULES)
+      if not 0 < term.weight < math.inf:
+        raise InputError(f"loss {term.name}: weight {term.weight} must be positive; leave the term out for none")
     _check("combine", self.combine, multi_task.MAKERS)
     _check("adaptor", self.adaptor, ADAPTORS)
     if not self.loss or not self.stages or abs(sum(stage.share for stage in self.stages) - 1) > 1e-6:
@@ -94,7 +97,7 @@ class Strategy:
     names = {term.name for term in self.loss}
     if self.combine == "uncertainty" and not names <= {"target", "source", "source_task"}:
       raise InputError(
-        "combine=uncertainty: balances losses of tasks; a discrepancy may be negative, so give it a weight"
+        "combine=uncertainty: balances losses of tasks (target, source, source_task) only; use combine=sum"
       )
     if self.combine == "pcgrad" and (self.low_rank or any(stage.hold for stage in self.stages)):
       raise InputError("combine=pcgrad: projects gradients of all of f, so nothing can be held and no rank be low")
@@ -143,7 +146,9 @@ class Strategy:
       fresh["d"] = Discriminator().init(d_key, jnp.zeros((1, shape[-1])))["params"]
     if "u" in self.blocks:
       fresh["u"] = {"log_variance": jnp.zeros(len(self.loss))}
-    params, report = surgery.merge(source, fresh, self.take)
+    # an extractor comes with the adaptor that it was given
+    adapted = net.a is not None and net.a == source_net.a and "f" in self.take
+    params, report = surgery.merge(source, fresh, (*self.take, "a") if adapted else self.take)
     if "f_s" in self.blocks:
       params["f_s"] = surgery.cut(source, ("f",))["f"]
     if "anchor" in self.blocks:

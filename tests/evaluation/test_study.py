@@ -183,6 +183,7 @@ def test_the_table_says_what_was_measured(done):
     ({"target_model": config.Model(extractor="cnn", layers=1)}, "target_model: 1 layers are too few"),
     ({"seeds": ()}, "needs one value at least"),
     ({"seeds": (1, 1)}, "names a value twice"),
+    ({"strategies": ("scratch", "scratch")}, "names a value twice"),
     ({"seeds": ("a",)}, "must be whole numbers"),
     ({"model": config.Model(patch=7)}, "not a whole number of patches of 7"),
     ({"model": config.Model(cosines=21)}, "must be 1 to 20, two patches"),
@@ -209,13 +210,29 @@ def test_impossible_studies_are_refused(change, message):
 @pytest.mark.parametrize(
   ("change", "name", "message"),
   [
-    ({"custom": {"scratch": {"stages": [[["f", "r"]]]}}}, "scratch", "strategy scratch: all that it has is held"),
+    ({"custom": {"scratch": {"stages": [[["f", "r"]]]}}}, "scratch", "strategy scratch: all of its network is held"),
     (
       {"model": config.Model(extractor="cnn", layers=4)},
       "parameter_transfer",
       "strategy parameter_transfer: rule 'f/e",
     ),
     ({"task": "bp"}, "domain_adaptation", "was trained for bp; take other parts"),
+    ({"task": "site"}, "fine_tuning/surgical", "its head was trained for site and stays held"),
+    (
+      {"custom": {"parameter_transfer": {"loss": [["mmd", 1.0]]}}},
+      "parameter_transfer",
+      "nothing trains its fresh head",
+    ),
+    (
+      {"custom": {"domain_adaptation/dann": {"stages": [[["f", "r"]]]}}},
+      "domain_adaptation/dann",
+      "all of its network is held",
+    ),
+    (
+      {"target_model": config.Model(covariates=("age",)), "custom": {"multi_task": {"take": ["f/embed"]}}},
+      "multi_task",
+      "the source network takes no age, so the target's cannot either",
+    ),
     ({"custom": {"fine_tuning/low_rank": {"low_rank": 99}}}, "fine_tuning/low_rank", "choose a lower rank"),
   ],
 )
@@ -223,7 +240,8 @@ def test_what_cannot_be_trained_is_refused_before_any_data_are_drawn(change, nam
   study = dataclasses.replace(SMALL, **change)
   study_limits.check(study)
   source_model = tasks.TASKS[study.task].model(study.model)
-  runs.check(study, "feature_transfer", source_model, study.task)
+  if not study.target_model.covariates:
+    runs.check(study, "multi_task/fresh", source_model, study.task)  # others of the same study can be
   with pytest.raises(InputError, match=message):
     runs.check(study, name, source_model, study.task)
 

@@ -195,7 +195,7 @@ def correlated(key, turn):
 
 @pytest.mark.parametrize("name", [name for name in ALL if name != "mmd"])
 def test_the_null_of_a_batch_is_far_below_that_of_other_features(name):
-  """Only MMD is unbiased; the others are positive for finite samples, as their file says, but tell the two apart."""
+  """Only MMD is unbiased; the others are positive for finite samples, as their file says, but tell other features apart."""
   null, shifted = (
     jax.vmap(lambda key, turn=turn: ALL[name](*correlated(key, turn), ones(32)))(
       jax.random.split(jax.random.key(13), 50)

@@ -65,14 +65,15 @@ def test_low_rank_changes_are_a_product_beside_each_matrix():
 
 
 def test_low_rank_changes_reach_attention_and_refuse_a_rank_that_fits_nothing():
-  params = {"f": {"query": {"kernel": jnp.ones((8, 4, 2)), "bias": jnp.ones((4, 2))}}}
-  delta = low_rank.start(jax.random.key(0), params, ("f",), 2)
-  assert {name: (change["a"].shape, change["b"].shape) for name, change in delta.items()} == {
-    "f.query.kernel": ((8, 2), (2, 8))
-  }
-  delta["f.query.kernel"]["b"] = jnp.ones((2, 8))
-  changed = low_rank.view({**params, "delta": delta})["f"]["query"]["kernel"]
-  assert changed.shape == (8, 4, 2)
+  query, out = {"kernel": jnp.ones((8, 4, 2)), "bias": jnp.ones((4, 2))}, {"kernel": jnp.ones((4, 2, 8))}
+  params = {"f": {"query": query, "out": out}}
+  for rank in (1, 4):
+    delta = low_rank.start(jax.random.key(0), params, ("f",), rank)
+    shapes = {name: (change["a"].shape, change["b"].shape) for name, change in delta.items()}
+    assert shapes == {f"f.{name}.kernel": ((8, rank), (rank, 8)) for name in ("query", "out")}  # and no bias
+  delta["f.out.kernel"]["b"] = jnp.ones((4, 8))
+  changed = low_rank.view({**params, "delta": delta})["f"]["out"]["kernel"]
+  assert changed.shape == (4, 2, 8)
   assert np.abs(np.asarray(changed) - 1).max() > 0
   with pytest.raises(InputError, match="low_rank=64: no kernel of the network is larger"):
     low_rank.start(jax.random.key(0), params, ("f",), 64)

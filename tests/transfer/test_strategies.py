@@ -308,8 +308,10 @@ def test_a_combination_is_a_value():
     ("scratch", {"low_rank": -1}, "a rank of 0 or more"),
     ("scratch", {"rate_decay": 0.0}, "a rate_decay in"),
     ("scratch", {"loss": [("l2_sp",)]}, "reads no windows"),
+    ("scratch", {"loss": [("target", -1.0)]}, "weight -1.0 must be positive"),
+    ("scratch", {"loss": [("target", float("nan"))]}, "weight nan must be positive"),
     ("multi_task/pcgrad", {"stages": [(("f/embed",),)]}, "nothing can be held"),
-    ("multi_task/uncertainty", {"loss": [("target",), ("mmd",)]}, "a discrepancy may be negative"),
+    ("multi_task/uncertainty", {"loss": [("target",), ("mmd",)]}, "balances losses of tasks"),
     ("fine_tuning/low_rank", {"loss": [("target",), ("mean_teacher",)]}, "leave one of the two out"),
   ],
 )
@@ -351,3 +353,13 @@ def test_words_of_freezing(hold, expected):
 def test_impossible_depths_are_refused(word):
   with pytest.raises(surgery.MergeError, match="names no number of layers"):
     freezing.resolve((word,), ("f/a", "f/b", "f/c", "r/w"), 5, 1.0)
+
+
+def test_an_adaptor_goes_over_with_the_extractor_that_it_was_given():
+  adapted = nets.make_net(dataclasses.replace(MODEL, adaptor="fir"))
+  source = moved(adapted.init(jax.random.key(0), SAMPLES))
+  start, report = STRATEGIES["fine_tuning/all"].start(source, adapted, adapted, SAMPLES, jax.random.key(1))
+  np.testing.assert_array_equal(start["a"]["taps"], source["a"]["taps"])
+  assert {leaf.fate for leaf in report} == {"taken"}
+  start, _ = STRATEGIES["parameter_transfer"].start(source, adapted, adapted, SAMPLES, jax.random.key(1))
+  np.testing.assert_array_equal(start["a"]["taps"], 0.0)
