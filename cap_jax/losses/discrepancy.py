@@ -1,10 +1,11 @@
 """Discrepancies D(P_s, P_t) between two samples of features, a_sd of the source and b_sd of the target: pure functions.
 
 Both are (sample, feature); their numbers may differ, and samples of the source may carry weights of mean one.
-`DISCREPANCIES` names them. MMD alone is unbiased: the others are above zero for two finite samples of one distribution, the more so with more
-features than windows. Where domains are near, that bias is most of their gradient: between two batches of 32 of one source it was
-0.6 (Sinkhorn) to 0.9 (chordal) of that towards a clinic with another line, 0.1 to 0.4 (chordal 1.0) towards one with other people too. What published libraries get wrong is tested here: a gradient that vanishes, unequal batches,
-a biased estimate, a median that is differentiated through, an SVD whose gradient diverges.
+`DISCREPANCIES` names them. MMD alone is unbiased. The others are above zero for two finite samples of one distribution, the
+more so with more features than windows, and where domains are near that bias is a large part of their gradient.
+
+What published libraries get wrong is tested here: a gradient that vanishes, unequal batches, a biased estimate, a median
+that is differentiated through, an SVD whose gradient diverges.
 """
 
 from collections.abc import Callable

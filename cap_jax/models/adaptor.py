@@ -1,14 +1,15 @@
 """a: a low-order sensor response ahead of f, x ↦ a(x; θ_a), the identity at the start or near it.
 
-`fir`: x ↦ g ∗ x with Σ g_k = 1, so that the mean pressure stays, and Σ k g_k = 0, so that slow waves are not delayed: spectra
-tell nothing of time.
+`fir`: x ↦ g ∗ x with Σ g_k = 1, so that the mean pressure stays, and Σ k g_k = 0, so that slow waves are not delayed:
+spectra tell nothing of time.
 `section`: what undoes a second-order line of natural frequency ω and damping ζ, which shows y for the pressure x where
 ÿ + 2ζω ẏ + ω² y = ω² x. So
 
     a(y) = y + (2ζ/ω) ẏ + (1/ω²) ÿ
 
-has two parameters only, c₁ = |θ₁| and c₂ = |θ₂|: spectra tell nothing of a sign, and a line delays. At c = 0, where no spectrum
-would move them, nothing is gained by starting, so they start a little above. The derivatives are those of y under a narrow Gaussian, which keeps noise above 25 Hz out.
+has two parameters only, c₁ = |θ₁| and c₂ = |θ₂|, whose sign a spectrum does not show: a line delays. Its gradient in c₁ is
+zero at 0, so both start a little above. The derivatives are those of y under a narrow Gaussian, which keeps noise above 25 Hz
+out.
 """
 
 import jax

@@ -7,7 +7,6 @@ GroupNorm (Wu & He 2018) has no statistics that could move in a frozen layer.
 """
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 
 from cap_jax.models import context, convolution
@@ -57,6 +56,5 @@ class CNN(nn.Module):
       h = nn.gelu(nn.GroupNorm(num_groups=None, group_size=min(4, width), name=f"norm_{k}")(h))
       if k < len(factors):
         h = pool(h, factors[k])
-    known = nn.Dense(h.shape[-1], name="level")(context.context(x_bt, c_bq))
-    h = h + jnp.broadcast_to(known[:, None], h.shape)
+    h = context.told(h, x_bt, c_bq)
     return nn.LayerNorm(name="norm")(convolution.ShiftedConv(self.channels, 3, name="mix")(h))

@@ -4,7 +4,6 @@ h = LSTM↔(convs(x)),     f = norm(h + attention(h, h, h))
 """
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 
 from cap_jax.models import context, lstm, token_cnn
@@ -29,8 +28,7 @@ class CNNBiLSTM(nn.Module):
     if self.channels % _HEADS:
       raise ValueError(f"channels={self.channels}: must be a multiple of {_HEADS}, the heads of the attention")
     h = nn.Dense(self.channels, name="embed")(token_cnn.tokens(x_bt, self.patch))
-    known = nn.Dense(self.channels, name="level")(context.context(x_bt, c_bq))
-    h = h + jnp.broadcast_to(known[:, None], h.shape)
+    h = context.told(h, x_bt, c_bq)
     for k in range(self.layers):
       h = token_cnn.Residual(self.channels, self.kernel, 2 ** (k % 3), name=f"layer_{k}")(h)
     h = lstm.BiLSTM(self.channels, name="lstm_0")(h)

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 
 LEVEL_LIMIT = 3.0
 
@@ -18,6 +19,12 @@ def context(x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
   were.
   """
   return LEVEL_LIMIT * jnp.tanh(jnp.concatenate([level(x_bt), c_bq], axis=1) / LEVEL_LIMIT)
+
+
+def told(h_bnd: jax.Array, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
+  """h + W context, the same for all tokens. W is the layer `level` of the module that calls it."""
+  known = nn.Dense(h_bnd.shape[-1], name="level")(context(x_bt, c_bq))
+  return h_bnd + jnp.broadcast_to(known[:, None], h_bnd.shape)
 
 
 def check_patches(time: int, patch: int) -> None:

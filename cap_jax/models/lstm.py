@@ -39,8 +39,7 @@ class LSTM(nn.Module):
   @nn.compact
   def __call__(self, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
     h = nn.Dense(self.channels, name="embed")(token_cnn.tokens(x_bt, self.patch))
-    known = nn.Dense(self.channels, name="level")(context.context(x_bt, c_bq))
-    h = h + jnp.broadcast_to(known[:, None], h.shape)
+    h = context.told(h, x_bt, c_bq)
     for k in range(self.layers):
       h = BiLSTM(self.channels, name=f"lstm_{k}")(h)
     return h

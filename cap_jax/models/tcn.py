@@ -7,7 +7,6 @@ features belong to single samples, so its head is `sample`.
 """
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 
 from cap_jax.models import context, convolution
@@ -37,8 +36,7 @@ class TCN(nn.Module):
   @nn.compact
   def __call__(self, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
     h = convolution.ShiftedConv(self.channels, self.kernel, name="embed")((x_bt - context.level(x_bt))[..., None])
-    known = nn.Dense(self.channels, name="level")(context.context(x_bt, c_bq))
-    h = h + jnp.broadcast_to(known[:, None], h.shape)
+    h = context.told(h, x_bt, c_bq)
     for k in range(self.layers):
       h = DilatedBlock(self.channels, self.kernel, 2**k, name=f"layer_{k}")(h)
     return nn.LayerNorm(name="norm")(h)

@@ -53,8 +53,7 @@ class TokenCNN(nn.Module):
   @nn.compact
   def __call__(self, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
     h = convolution.ShiftedConv(self.channels, 3, name="embed")(tokens(x_bt, self.patch))
-    known = nn.Dense(self.channels, name="level")(context.context(x_bt, c_bq))
-    h = h + jnp.broadcast_to(known[:, None], h.shape)
+    h = context.told(h, x_bt, c_bq)
     for k in range(self.layers):
       h = Residual(self.channels, self.kernel, 2 ** (k % 3), name=f"layer_{k}")(h)
     return nn.LayerNorm(name="norm")(h)

@@ -245,6 +245,7 @@ def _check_parts(strategy: Strategy, net: nets.Net, source_net: nets.Net, sample
     own = {block: labels[block] for block in (*net.blocks, low_rank.BLOCK) if block in labels}
     if "train" not in jax.tree.leaves(own):
       raise surgery.MergeError(f"all of its network is held ({', '.join(paths)}); leave something to train")
+  # `labels` are those of the last stage
   if task != "waveform" and "r" in strategy.take and "hold" in jax.tree.leaves(labels["r"]):
     raise surgery.MergeError(f"its head was trained for {task} and stays held; let the last stage train all of r")
 
@@ -254,9 +255,7 @@ def _check_task(name: str, strategy: Strategy, task: str) -> None:
   InputError: the strategy trains, takes or keeps the head of another task than the target's."""
   if task == "waveform":
     return
-  shares_head = (
-    "source" in strategy.streams and "s" not in strategy.blocks and any(t.name == "source" for t in strategy.loss)
-  )
+  shares_head = any(term.name == "source" for term in strategy.loss)
   takes_head = any(rule == "r" or rule.startswith("r/") for rule in strategy.take)
   gives_numbers = tasks.TASKS[task].numerics is not None
   if shares_head or (takes_head and (gives_numbers or not strategy.needs_labels)):

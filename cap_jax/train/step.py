@@ -30,8 +30,8 @@ class State(NamedTuple):
 
 
 class Trainer(NamedTuple):
-  """init(params, steps, peak[, before, total]) -> state; run(state, batches, key) -> (state, metrics), batches stacked by step; `step` is
-  one of them."""
+  """init(params, steps, peak[, before, total]) -> state; run(state, batches, key) -> (state, metrics), batches stacked by
+  step; `step` is one of them."""
 
   init: Callable[..., State]
   run: Callable[[State, Batch, jax.Array], tuple[State, Metrics]]
