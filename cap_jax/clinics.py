@@ -216,7 +216,7 @@ SCENARIOS: dict[str, Scenario] = {
   "cuff": Scenario(ELDERLY_HYPERTENSIVE, TONOMETER),
   "site": Scenario(site="brachial"),
   "site_finger": Scenario(device=FINGER_CLAMP, site="digital"),
-  "site_ppg": Scenario(oximeter=CALIBRATED_OXIMETER, site="ppg"),
+  "site_ppg": Scenario(oximeter=CALIBRATED_OXIMETER, site="digital_ppg"),
   "clinic": Scenario(
     dataclasses.replace(ELDERLY_HYPERTENSIVE, vasodilated_share=0.4), WARD_LINE, rhythm=Rhythm(ectopic_share=0.02)
   ),

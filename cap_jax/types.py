@@ -33,3 +33,22 @@ LossFn = Callable[[Params, Batch, jax.Array], tuple[jax.Array, Metrics]]
 
 class InputError(ValueError):
   """Something that a user handed over cannot be used. The message names the thing, the place and the remedy."""
+
+
+class DataError(InputError):
+  """A file, record or subject cannot be used: names where, what is wrong and the remedy, on one line.
+
+  Attributes:
+    where: the file, and the place in it.
+    problem: what is wrong.
+    remedy: what to do.
+    subject: whose record it is, "" where nobody's.
+  """
+
+  def __init__(self, where: str, problem: str, remedy: str, subject: str = ""):
+    self.where, self.problem, self.remedy, self.subject = where, problem, remedy, subject
+    who = f", subject {subject}" if subject and subject not in where else ""
+    super().__init__(" ".join(f"{where}{who}: {problem}; {remedy}".split()))
+
+  def __reduce__(self):
+    return DataError, (self.where, self.problem, self.remedy, self.subject)

@@ -14,7 +14,7 @@ from absl import flags
 
 from cap_jax import clinics
 from cap_jax.arteries import cohort, network, plausibility, population, profiles
-from cap_jax.data import pwdb
+from cap_jax.data import pwdb_writer
 from cap_jax.evaluation import haemodynamics, indices
 from cap_jax.report import cohort as sheets
 from cap_jax.report import figures
@@ -52,12 +52,12 @@ def _write_npz(folder: str, subjects: population.Subject) -> None:
 
 
 def _write_pwdb(folder: str, subjects: population.Subject) -> None:
-  columns = max(pwdb.beat_samples(60 / hr) for hr in np.asarray(subjects.hr_bpm, dtype=float))
-  with pwdb.Writer(folder, list(network.PWDB_SITES), columns) as writer:
+  columns = max(pwdb_writer.beat_samples(60 / hr) for hr in np.asarray(subjects.hr_bpm, dtype=float))
+  with pwdb_writer.Writer(folder, list(network.PWDB_SITES), columns) as writer:
     for keep, block in _blocks(subjects):
       found = profiles.profiles(block)
       period_s = 60 / np.asarray(block.hr_bpm, dtype=float)
-      waves = {signal: np.asarray(x, dtype=float) for signal, x in zip(pwdb.SIGNALS, found, strict=True)}
+      waves = {signal: np.asarray(x, dtype=float) for signal, x in zip(pwdb_writer.SIGNALS, found, strict=True)}
       foot_s = indices.foot_times(waves["P"], period_s[:, None])
       parts = (waves, haemodynamics.parameters(block, found))
       waves, parameters = ({name: x[:keep] for name, x in part.items()} for part in parts)

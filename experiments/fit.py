@@ -16,7 +16,7 @@ from absl import flags
 
 from cap_jax import clinics
 from cap_jax.arteries import fit, population
-from cap_jax.data import csv_file
+from cap_jax.data import DATASETS, datasets, recordings
 from cap_jax.evaluation import indices
 from cap_jax.report import cohort as sheets
 from cap_jax.report import figures
@@ -28,7 +28,7 @@ _INPUT = flags.DEFINE_string("input", None, "CSV file")
 _OUTPUT = flags.DEFINE_string("output", None, "new folder")
 _AGE = flags.DEFINE_float("age", 50.0, "years: what is not fitted is the mean of this age")
 _STEPS = flags.DEFINE_integer("steps", 400, "of the descent", lower_bound=1)
-_FLOW = "aortic_root_flow_ml_s"
+_PRESSURE, _FLOW = "aortic_root", "aortic_root_flow"
 _SAMPLES = 256
 
 
@@ -55,8 +55,12 @@ def _aligned(p_t: np.ndarray, q_t: np.ndarray, period_s: float) -> tuple[np.ndar
 
 def main() -> None:
   path = common.required(_INPUT, "beat.csv")
-  recording = csv_file.load(path, "aortic_root", {_FLOW: "ml/s"})
-  pressure, flow = recording.signals["aortic_root"], recording.signals.get(_FLOW)
+  if os.path.isdir(path):
+    raise InputError(f"{path}: is a folder; give the CSV file itself")
+  recording = datasets.read(DATASETS["csv"](path).entries[0])
+  if _PRESSURE not in recording.signals:
+    raise InputError(f"{path}: column {recordings.column_of(_PRESSURE)} is missing; rename the column")
+  pressure, flow = recording.signals[_PRESSURE], recording.signals.get(_FLOW)
   if not np.isfinite(pressure).all() or (flow is not None and not np.isfinite(flow).all()):
     raise InputError(f"{path}: has missing values; cut the record to beats without gaps")
   feet = beats.whole_beats(pressure, recording.fs_hz)
@@ -71,7 +75,9 @@ def main() -> None:
     stroke_ml = float(flow.mean()) * period_s
     low, high = population.LIMITS["sv_ml"]
     if not low <= stroke_ml <= high:
-      raise InputError(f"{path}: column {_FLOW} gives {stroke_ml:.3g} ml a beat; must be {low:g} to {high:g}, in ml/s")
+      raise InputError(
+        f"{path}: column {recordings.column_of(_FLOW)} gives {stroke_ml:.3g} ml a beat; must be {low:g} to {high:g}, in ml/s"
+      )
     q_t, late_s = _aligned(p_t, beats.ensemble(flow, feet, _SAMPLES), period_s)
     facts["flow_behind_pressure_s"] = round(late_s, 4)
   with common.whole_folder(common.required(_OUTPUT, "fitted"), "--output") as folder:

@@ -12,7 +12,7 @@ import os
 
 from absl import flags
 
-from cap_jax.data import DATASETS, recordings, wfdb_record
+from cap_jax.data import DATASETS, datasets, recordings, wfdb_files
 from cap_jax.inference import reconstruct
 from cap_jax.report import reconstruction
 from cap_jax.train import checkpoint
@@ -67,14 +67,28 @@ def _covariates(needed: tuple[str, ...]) -> dict[str, float]:
   return found
 
 
+def _recording() -> recordings.Recording:
+  """The one record that the input is.
+
+  Raises:
+    InputError: it is no CSV file and no WFDB record, or has no wave of the site.
+  """
+  if wfdb_files.exists(_INPUT.value):
+    found = DATASETS["wfdb"](_INPUT.value, {_SIGNAL.value: _SITE.value})
+  elif os.path.isdir(_INPUT.value):
+    raise InputError(f"--input={_INPUT.value}: is a folder; give the CSV file itself, or a WFDB record's name")
+  else:
+    found = DATASETS["csv"](_INPUT.value)
+  if found.lost or not found.entries:
+    raise found.lost[0] if found.lost else InputError(f"--input={_INPUT.value}: holds no record")
+  return datasets.read(found.entries[0])
+
+
 def main() -> None:
   _check_flags()
   trained = checkpoint.load(_CHECKPOINT.value)
   covariates = _covariates(trained.model.covariates)
-  if wfdb_record.exists(_INPUT.value):
-    recording = DATASETS["wfdb"](_INPUT.value, _SITE.value, _SIGNAL.value)
-  else:
-    recording = DATASETS["csv"](_INPUT.value, _SITE.value)
+  recording = _recording()
   made = reconstruct.reconstruct(trained, dataclasses.replace(recording, covariates=covariates))
   facts = {
     "input": os.path.basename(_INPUT.value),

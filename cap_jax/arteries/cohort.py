@@ -20,7 +20,7 @@ from cap_jax.types import InputError
 
 MMHG_PA = terminals.MMHG_PA
 ML_M3 = 1e-6
-PPG = "ppg"
+PPG = "digital_ppg"
 _FLOW_FS_HZ = 250.0  # the inflow's corners need more than the output's rate
 _MAX_HZ = 40.0
 _SHORTEST_S = 4.0  # one breath
@@ -177,7 +177,7 @@ def beats(
     chunk: subjects computed together on each device; bounds the memory.
 
   Returns:
-    site → (subject, samples) pressure [mmHg], and "ppg", min–max normalised.
+    site → (subject, samples) pressure [mmHg], and "digital_ppg", min–max normalised.
 
   Raises:
     InputError: a parameter is outside `population.LIMITS`, or too few samples for the harmonics.
@@ -275,7 +275,7 @@ def records(
     chunk: subjects computed together on each device; bounds the memory.
 
   Returns:
-    site → (subject, time) pressure [mmHg], and "ppg", min–max normalised over the record.
+    site → (subject, time) pressure [mmHg], and "digital_ppg", min–max normalised over the record.
 
   Raises:
     InputError: a parameter is outside `population.LIMITS`, or the length is no whole number of samples.

@@ -1,12 +1,19 @@
-"""Data sets by name, each a file that returns recordings of the one schema."""
+"""Data sets by name, each a file whose `load(path, channels)` lists records of the one schema and reads none of them yet."""
 
 from collections.abc import Callable
-from typing import Any
 
-from cap_jax.data import csv_file, virtual, wfdb_record
+from cap_jax.data import arrays, aurora_bp, csv_file, parquet, pulsedb, pwdb, uci, virtual, vital, wfdb_files
+from cap_jax.data.datasets import DataSet
 
-DATASETS: dict[str, Callable[..., Any]] = {
+DATASETS: dict[str, Callable[..., DataSet]] = {
   "virtual": virtual.load,
   "csv": csv_file.load,
-  "wfdb": wfdb_record.load,
+  "parquet": parquet.load,
+  "npz": arrays.load,
+  "wfdb": wfdb_files.load,
+  "pwdb": pwdb.load,
+  "vitaldb": vital.load,
+  "pulsedb": pulsedb.load,
+  "uci": uci.load,
+  "aurora_bp": aurora_bp.load,
 }

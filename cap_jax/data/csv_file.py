@@ -1,95 +1,166 @@
-"""A CSV file with `time_s` and `<site>_pressure_mmhg` columns → one recording."""
+"""The user's own tables in CSV: one file, or a folder of them.
 
+A file has `time_s` and a column for each signal: `radial_pressure_mmhg`, `aortic_root_pressure_mmhg`, `digital_ppg`,
+`femoral_velocity_m_s`, `aortic_root_flow_ml_s`. Other columns are left alone. A folder has `subjects.csv`, with `subject`
+and what is known of each (`age`, `cuff_sbp_mmhg`, …), and `<subject>.csv` a subject:
+
+    subjects.csv            P01.csv
+    subject,age             time_s,radial_pressure_mmhg,aortic_root_pressure_mmhg
+    P01,63                  0.000,78.1,80.2
+    P02,71                  0.008,78.0,80.1
+"""
+
+import functools
 import os
+import pathlib
 import warnings
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas
 
-from cap_jax.data import recordings
-from cap_jax.types import InputError
+from cap_jax.data import datasets, folders, recordings
+from cap_jax.types import DataError
 
-TIME = "time_s"
-
-
-def column_of(site: str) -> str:
-  """Name of the column that holds a site's wave."""
-  return recordings.PPG if site == recordings.PPG else f"{site}_pressure_mmhg"
+SUBJECTS, SUBJECT = "subjects.csv", "subject"
+_REMEDY = "save it as a comma-separated UTF-8 table"
 
 
-def _header(path: str | os.PathLike[str], wanted: str) -> list[str]:
-  header = pandas.read_csv(path, header=None, nrows=1, dtype=str, skipinitialspace=True)
+def _names(path: pathlib.Path) -> list[str]:
+  """The header.
+
+  Raises:
+    DataError: no table, or a name that stands twice.
+  """
+  with datasets.reading(str(path), _REMEDY):
+    if path.is_dir():
+      raise DataError(str(path), "is a folder", "give the CSV file itself")
+    try:
+      header = pandas.read_csv(path, header=None, nrows=1, dtype=str, skipinitialspace=True)
+    except pandas.errors.EmptyDataError:
+      raise DataError(str(path), "the file is empty", f"it needs a header such as {recordings.TIME},…") from None
   names = [str(name).strip() for name in header.iloc[0]]
   if len(names) == 1 and any(mark in names[0] for mark in ";\t"):
-    raise InputError(f"{path}: the columns are not separated by commas; save it as a comma-separated table")
-  for name in (TIME, wanted):
-    if names.count(name) > 1:
-      raise InputError(f"{path}: column {name} stands twice in the header; keep one")
-    if name not in names:
-      remedy = "rename the column" + ("" if name == TIME else " or change --site")
-      raise InputError(f"{path}: column {name} is missing (found: {', '.join(names[:8])}); {remedy}")
+    raise DataError(str(path), "the columns are not separated by commas", "save it as a comma-separated table")
   return names
 
 
-def _read(path: str | os.PathLike[str], wanted: str) -> pandas.DataFrame:
-  try:
-    names = _header(path, wanted)
-    with warnings.catch_warnings():
-      warnings.simplefilter("ignore", pandas.errors.ParserWarning)  # commas behind the last column
-      table = pandas.read_csv(path, header=None, skiprows=1, names=range(len(names)), index_col=False, low_memory=False)
-  except FileNotFoundError:
-    raise InputError(f"{path}: no such file; --input takes a CSV file or a WFDB record") from None
-  except IsADirectoryError:
-    raise InputError(f"{path}: is a folder; give the CSV file itself") from None
-  except pandas.errors.EmptyDataError:
-    raise InputError(f"{path}: the file is empty; it needs a header {TIME},{wanted} and rows below it") from None
-  except (pandas.errors.ParserError, UnicodeDecodeError) as error:
-    reason = str(error).strip().splitlines()[0]
-    raise InputError(f"{path}: cannot be read ({reason}); save it as a comma-separated UTF-8 table") from None
-  except OSError as error:
-    raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-  table.columns = pandas.Index(names)
-  return table
-
-
-def _numbers(path: str | os.PathLike[str], table: pandas.DataFrame, name: str) -> np.ndarray:
-  numbers = pandas.to_numeric(table[name], errors="coerce").to_numpy(dtype=float)
-  words = table[name].notna().to_numpy() & np.isnan(numbers)
-  if words.any():
-    row = int(np.flatnonzero(words)[0])
-    raise InputError(
-      f"{path}: column {name}, data row {row + 1}: {table[name].iloc[row]!r} is not a number; leave a missing value empty"
-    )
-  return np.where(np.isfinite(numbers), numbers, np.nan)
-
-
-def load(
-  path: str | os.PathLike[str], site: str, others: Mapping[str, str] = MappingProxyType({})
-) -> recordings.Recording:
-  """Reads the wave of a site.
-
-  Args:
-    path: a CSV file with a header.
-    site: one of `recordings.SITES`; its column is `<site>_pressure_mmhg`, or `ppg`.
-    others: column → unit, to be read as well where the file has them; they become signals of their own name.
+def _column(path: pathlib.Path, names: Sequence[str], name: str) -> int:
+  """Position of a column.
 
   Raises:
-    InputError: no such file, not a table, a column missing or not numeric, a clock that does not increase, or values
-      that are no pressure in mmHg.
+    DataError: it is missing, or there twice.
   """
-  recordings.check_site(site)
-  wanted = column_of(site)
-  table = _read(path, wanted)
-  if table.empty:
-    raise InputError(f"{path}: the file holds a header but no rows; add a row for each sample")
-  columns = {name: _numbers(path, table, name) for name in (TIME, wanted)}
-  recordings.check_clock(columns[TIME], f"{path}: column {TIME}")
-  if site != recordings.PPG:
-    recordings.check_pressure(columns[wanted], f"{path}: column {wanted}")
-  signals = {site: columns[wanted], **{name: _numbers(path, table, name) for name in others if name in table}}
-  units = {site: "1" if site == recordings.PPG else "mmHg", **others}
-  return recordings.Recording(
-    os.path.basename(str(path)), columns[TIME], signals, {name: units[name] for name in signals}
+  if names.count(name) > 1:
+    raise DataError(str(path), f"column {name} stands twice in the header", "keep one")
+  if name not in names:
+    raise DataError(str(path), f"column {name} is missing (found: {', '.join(names[:8])})", "rename the column")
+  return names.index(name)
+
+
+def table(path: pathlib.Path, names: Sequence[str], wanted: Sequence[str], words: bool = False) -> pandas.DataFrame:
+  """Some columns of a file, those alone.
+
+  Args:
+    names: its header.
+    wanted: the columns.
+    words: whether they may hold other than numbers.
+
+  Raises:
+    DataError: a column is missing, doubled or holds a word, or there are no rows.
+  """
+  places = {_column(path, names, name): name for name in wanted}
+  with datasets.reading(str(path), _REMEDY), warnings.catch_warnings():
+    warnings.simplefilter("ignore", pandas.errors.ParserWarning)  # commas behind the last column
+    found = pandas.read_csv(
+      path, header=None, skiprows=1, names=range(len(names)), usecols=sorted(places), index_col=False,
+      dtype=str if words else None, low_memory=False, skipinitialspace=True,
+    )  # fmt: skip
+  if found.empty:
+    raise DataError(str(path), "the file holds a header but no rows", "add a row for each sample")
+  found = found.rename(columns=places)
+  return found if words else found.apply(lambda column: _numbers(path, column))
+
+
+def _numbers(path: pathlib.Path, column: pandas.Series) -> pandas.Series:
+  numbers = pandas.to_numeric(column, errors="coerce")
+  words = column.notna() & numbers.isna()
+  if words.any():
+    row = int(np.flatnonzero(words.to_numpy())[0])
+    problem = f"column {column.name}, data row {row + 1}: {column.iloc[row]!r} is not a number"
+    raise DataError(str(path), problem, "leave a missing value empty")
+  return numbers.astype(float)
+
+
+def _read(
+  path: pathlib.Path, subject: str, covariates: Mapping[str, float], channels: Mapping[str, str]
+) -> recordings.Recording:
+  names = _names(path)
+  known = {**recordings.COLUMNS, **channels}
+  wanted = [name for name in dict.fromkeys(names) if name in known]
+  _column(path, names, recordings.TIME)
+  if not wanted:
+    raise DataError(
+      str(path),
+      f"no column is a signal (found: {', '.join(names[:8])})",
+      "rename one to SITE_pressure_mmhg or SITE_ppg, such as radial_pressure_mmhg",
+    )
+  found = table(path, names, [recordings.TIME, *wanted])
+  recordings.check_clock(found[recordings.TIME].to_numpy(), f"{path}: column {recordings.TIME}")
+  signals = {known[name]: found[name].to_numpy() for name in wanted}
+  return recordings.make(
+    subject, path.stem, str(path), found[recordings.TIME].to_numpy(), signals, covariates=covariates
   )
+
+
+def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.Entry | DataError]:
+  path = root / SUBJECTS
+  if not path.is_file():
+    raise DataError(str(path), "no such file", "a folder of CSV files needs it: a column subject, and a row a subject")
+  folders.check_within(root, path)
+  names = _names(path)
+  known = table(path, names, list(dict.fromkeys(names)), words=True)
+  _column(path, names, SUBJECT)
+  listed: list[datasets.Entry | DataError] = []
+  seen: dict[str, int] = {}
+  for row, (_, values) in enumerate(known.iterrows(), start=1):
+    subject, where = str(values[SUBJECT]).strip(), f"{path}: data row {row}"
+    file = root / f"{subject}.csv"
+    try:
+      if subject in ("", "nan"):
+        raise DataError(where, "the subject has no name", "name it")
+      if subject in seen:
+        problem = f"the subject stands in data row {seen[subject]} already"
+        raise DataError(where, problem, "give each subject one row", subject)
+      seen[subject] = row
+      folders.check_within(root, file)
+      if not file.is_file():
+        raise DataError(str(file), "no such file", f"add it, or take the subject out of {SUBJECTS}", subject)
+      numbers = pandas.to_numeric(values.drop(SUBJECT), errors="coerce").dropna()
+      covariates = {str(name): float(value) for name, value in numbers.items()}
+      read = functools.partial(_read, file, subject, covariates, channels)
+      listed.append(datasets.Entry(subject, subject, str(file), read))
+    except DataError as error:
+      listed.append(error)
+  return listed
+
+
+def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None) -> datasets.DataSet:
+  """A CSV file, whose name is the subject, or a folder with `subjects.csv`.
+
+  Args:
+    channels: column → signal, for columns of other names.
+
+  Raises:
+    DataError: there is nothing of the kind at `path`.
+  """
+  root = pathlib.Path(path)
+  if root.is_dir():
+    listed = _folder(root, channels or {})
+  elif root.is_file():
+    read = functools.partial(_read, root, root.stem, {}, channels or {})
+    listed = [datasets.Entry(root.stem, root.stem, str(root), read)]
+  else:
+    raise DataError(str(path), "no such file or folder", "give a CSV file, or a folder with subjects.csv")
+  entries, lost = datasets.gather(listed)
+  return datasets.DataSet("csv", entries, "the user's own", "the user's own", lost=lost)

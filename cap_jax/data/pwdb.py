@@ -1,131 +1,294 @@
-"""The CSV layout of the Pulse Wave Database (Charlton et al. 2019; Zenodo 3275625).
+"""The Pulse Wave Database (Charlton et al. 2019, Am. J. Physiol. 317, H1062; Zenodo 3275625), read lazily in its three
+flavours.
 
-    PWs/csv/PWs_<Site>_<Signal>.csv   a row a subject: one beat at 500 Hz from its own foot, filled up with NaN
-    pwdb_onset_times.csv              these feet, in seconds after that of the pressure at the aortic root
-    pwdb_haemod_params.csv            haemodynamic parameters
+    CSV    PWs_<Site>_<Signal>.csv, a row a subject          } with pwdb_onset_times.csv and, for the covariates,
+    WFDB   pwdb0001.hea …, channels such as `AorticRoot_P,`  } pwdb_haemod_params.csv and pwdb_model_variations.csv
+    MAT    pwdb_data.mat (MATLAB 5): data.waves, data.haemods, data.plausibility
 
-Signals are P [mmHg], U [m/s], A [m²] and PPG [-]. P, U and A of a site share one clock, which starts at the foot of P,
-so that U·A is the flow; a PPG starts at its own minimum. Column names begin with a space, as there.
+Each wave is one beat at 500 Hz from its own foot; the onset times, after that of the pressure at the aortic root, put all on
+one clock, on which the beat repeats. The design is factorial, 729 variations of each age: a random split puts near twins on
+both sides, so hold out by `age` or by a variation (covariates `variation_pwv`, …, in SDs).
 """
 
-import contextlib
+import csv
+import functools
 import os
-from collections.abc import Mapping, Sequence
-from typing import TextIO
+import pathlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import scipy.io
+
+from cap_jax.data import datasets, folders, pwdb_plausibility, recordings, wfdb_files
+from cap_jax.types import DataError
 
 FS_HZ = 500.0
-SIGNALS = ("P", "U", "A", "PPG")
+SITES: Mapping[str, str] = {
+  "AorticRoot": "aortic_root",
+  "ThorAorta": "thoracic_aorta",
+  "AbdAorta": "abdominal_aorta",
+  "IliacBif": "iliac_bifurcation",
+  "Carotid": "carotid",
+  "SupTemporal": "superficial_temporal",
+  "SupMidCerebral": "middle_cerebral",
+  "Brachial": "brachial",
+  "Radial": "radial",
+  "Digital": "digital",
+  "CommonIliac": "common_iliac",
+  "Femoral": "femoral",
+  "AntTibial": "anterior_tibial",
+}
+KINDS: Mapping[str, str] = {"P": "", "U": "velocity", "A": "area", "PPG": "ppg"}
+CHANNELS: Mapping[str, str] = {
+  f"{site}_{kind}": recordings.parts_joined(SITES[site], KINDS[kind]) for site in SITES for kind in KINDS
+}
+_DEFAULT = ("aortic_root", "brachial", "radial", "digital", "femoral", "carotid", recordings.PPG)
+_ONSETS, _PARAMETERS, _VARIATIONS = "pwdb_onset_times.csv", "pwdb_haemod_params.csv", "pwdb_model_variations.csv"
+_REMEDY = "fetch the file again from Zenodo record 3275625"
+_WAVES = re.compile(r"PWs_([A-Za-z]+)_(P|U|A|PPG)\.csv")
+_ABOUT: Mapping[str, Any] = {
+  "source": "Pulse Wave Database (Charlton et al. 2019, Am. J. Physiol. 317, H1062; Zenodo 3275625)",
+  "licence": "ODC PDDL",
+  "in_silico": True,
+}
+_TWINS = "a factorial design: a random split puts near twins on both sides; hold out by age or by a variation"
+Row = dict[str, float]
 
 
-def beat_samples(period_s: float) -> int:
-  """Samples of a beat at 500 Hz."""
-  return int(np.ceil(period_s * FS_HZ - 1e-9))
+class Table:
+  """A CSV file of a row a subject, of which single rows are read: name → value, an empty cell is NaN."""
 
+  def __init__(self, path: pathlib.Path):
+    """Notes where each line begins.
 
-def resample(waves: np.ndarray, foot_s: np.ndarray, period_s: float, columns: int) -> np.ndarray:
-  """Periodic waves of one subject from their feet on at 500 Hz, by their Fourier series.
-
-  Args:
-    waves: (wave, time) one period.
-    foot_s: (wave,) time of the foot in it.
-    period_s: scalar.
-    columns: of the result; at least the period takes.
-
-  Returns:
-    (wave, column), NaN after the end of the beat.
-  """
-  samples = waves.shape[1]
-  k = np.arange((samples - 1) // 2 + 1)  # without the Nyquist line, whose phase is lost
-  c_wk = np.fft.rfft(waves, axis=1)[:, : k.size] / samples
-  c_wk[:, 1:] *= 2
-  c_wk = c_wk * np.exp(2j * np.pi * np.outer(foot_s / period_s, k))
-  time_s = np.arange(beat_samples(period_s)) / FS_HZ
-  turns_kt = np.exp(2j * np.pi * np.outer(k, time_s / period_s))
-  found = np.full((waves.shape[0], columns), np.nan)
-  found[:, : time_s.size] = c_wk.real @ turns_kt.real - c_wk.imag @ turns_kt.imag
-  return found
-
-
-class Writer:
-  """Writes subjects block by block into a folder, which must exist; use it in a `with`.
-
-  Args:
-    folder: where to.
-    sites: names of the sites in order.
-    columns: samples of the longest beat.
-  """
-
-  def __init__(self, folder: str, sites: Sequence[str], columns: int):
-    self._stack = contextlib.ExitStack()
-    self._folder, self._sites, self._columns, self._next = folder, tuple(sites), columns, 1
-    os.makedirs(os.path.join(folder, "PWs", "csv"))
-    points = [f"pt{k + 1}" for k in range(columns)]
-    self._waves = {
-      (site, signal): self._open(os.path.join(folder, "PWs", "csv", f"PWs_{site}_{signal}.csv"), points)
-      for site in sites
-      for signal in SIGNALS
-    }
-    names = [f"{site}_{signal}" for site in sites for signal in SIGNALS]
-    self._onsets = self._open(os.path.join(folder, "pwdb_onset_times.csv"), names)
-    self._parameters: TextIO | None = None
-
-  def _open(self, path: str, names: Sequence[str]) -> TextIO:
-    file = open(path, "w", encoding="ascii", newline="\n")  # noqa: SIM115, closed by the stack
-    self._stack.enter_context(file)
-    file.write(", ".join(["Subject Number", *names]) + "\n")
-    return file
-
-  def __enter__(self) -> "Writer":
-    return self
-
-  def __exit__(self, *error) -> None:
-    self._stack.close()
-
-  def write(
-    self,
-    waves: Mapping[str, np.ndarray],
-    foot_s: np.ndarray,
-    period_s: np.ndarray,
-    parameters: Mapping[str, np.ndarray],
-  ) -> None:
-    """Appends subjects.
-
-    Args:
-      waves: signal → (subject, site, time), one period each.
-      foot_s: (subject, site) time of the foot of the pressure within the period [s].
-      period_s: (subject,).
-      parameters: name → (subject,), the same names each time.
+    Raises:
+      DataError: no such file, no header, or a subject that stands twice.
     """
-    if self._parameters is None:
-      self._parameters = self._open(os.path.join(self._folder, "pwdb_haemod_params.csv"), list(parameters))
-    count = period_s.size
-    numbers = range(self._next, self._next + count)
-    least_s = waves["PPG"].argmin(-1) / waves["PPG"].shape[-1] * period_s[:, None]
-    feet = np.stack([foot_s if signal != "PPG" else least_s for signal in SIGNALS])
-    delays = np.moveaxis((feet - foot_s[None, :, :1]) % period_s[None, :, None], 0, -1)
-    stacked = np.stack([waves[signal] for signal in SIGNALS])
-    lines: dict[tuple[str, str], list[str]] = {name: [] for name in self._waves}
-    for s in range(count):
-      rows = resample(stacked[:, s].reshape(-1, stacked.shape[-1]), feet[:, s].ravel(), period_s[s], self._columns)
-      rows = rows.reshape(len(SIGNALS), len(self._sites), -1)
-      ppg = rows[SIGNALS.index("PPG")]
-      low, high = np.nanmin(ppg, axis=1, keepdims=True), np.nanmax(ppg, axis=1, keepdims=True)
-      rows[SIGNALS.index("PPG")] = (ppg - low) / (high - low)
-      for signal, of_signal in zip(SIGNALS, rows.tolist(), strict=True):
-        for site, row in zip(self._sites, of_signal, strict=True):
-          lines[site, signal].append(_line(numbers[s], row))
-    for name, file in self._waves.items():
-      file.writelines(lines[name])
-    _append(self._onsets, numbers, delays.reshape(count, -1))
-    _append(self._parameters, numbers, np.stack(list(parameters.values()), axis=1))
-    self._next += count
+    self.path = path
+    with datasets.reading(str(path), _REMEDY), open(path, "rb") as file:
+      header = file.readline().decode("utf-8-sig")
+      self.names = [name.strip() for name in next(csv.reader([header]))]
+      self.names = [name for name in self.names if name]  # a comma behind the last
+      self._at: dict[int, int] = {}
+      place = file.tell()
+      for line in file:
+        if line.strip(b", \r\n"):
+          number = int(float(line.split(b",", 1)[0]))
+          if number in self._at:
+            raise DataError(str(path), "the subject stands twice", _REMEDY, _name(number))
+          self._at[number] = place
+        place += len(line)
+    if not self._at:
+      raise DataError(str(path), "has no subjects", _REMEDY)
+
+  @property
+  def subjects(self) -> tuple[int, ...]:
+    return tuple(self._at)
+
+  def values(self, subject: int) -> np.ndarray:
+    """(column,) after the subject's number.
+
+    Raises:
+      DataError: the subject is not in it, or a cell is no number.
+    """
+    if subject not in self._at:
+      raise DataError(str(self.path), "has no such row", _REMEDY, _name(subject))
+    with datasets.reading(f"{self.path}", _REMEDY, _name(subject)), open(self.path, "rb") as file:
+      file.seek(self._at[subject])
+      cells = file.readline().decode("utf-8").strip().split(",")[1:]
+      return np.array([float(cell) if cell.strip() else np.nan for cell in cells])
+
+  def row(self, subject: int) -> Row:
+    """Name of a column → value."""
+    return dict(zip(self.names[1:], self.values(subject).tolist(), strict=False))
 
 
-def _line(number: int, row: Sequence[float]) -> str:
-  return f"{number}," + (",".join(["%.6g"] * len(row)) % tuple(row)).replace("nan", "NaN") + "\n"
+@functools.cache
+def _table(path: pathlib.Path) -> Table:
+  return Table(path)
 
 
-def _append(file: TextIO, numbers: range, rows: np.ndarray) -> None:
-  file.writelines(_line(number, row) for number, row in zip(numbers, rows.tolist(), strict=True))
+def on_common_clock(wave_t: np.ndarray, onset_s: float, samples: int) -> np.ndarray:
+  """A beat from its own foot → the periodic wave on the clock of the aortic root.
+
+  Args:
+    wave_t: (time,) one beat at 500 Hz; its length may differ from `samples` by rounding.
+    onset_s: its foot's time after the foot at the aortic root.
+    samples: of the beat at the aortic root.
+  """
+  turn = (np.arange(samples) / samples - onset_s * FS_HZ / samples) % 1
+  around = np.append(wave_t, wave_t[0])
+  return np.interp(turn * wave_t.size, np.arange(around.size), around)
+
+
+def _make(
+  where: str, subject: int, waves: Mapping[str, np.ndarray], onsets: Mapping[str, float], covariates: Row
+) -> recordings.Recording:
+  """One subject: channel → a beat, put on one clock."""
+  beats = {}
+  for name, wave_t in waves.items():
+    beat = wave_t[np.isfinite(wave_t)]
+    if beat.size < 100:
+      raise DataError(where, f"{name} has {beat.size} samples", _REMEDY, _name(subject))
+    if not np.isfinite(onsets.get(name, np.nan)):
+      raise DataError(where, f"{name} has no onset time", f"put {_ONSETS} beside the waves", _name(subject))
+    beats[name] = beat
+  sizes = [beat.size for beat in beats.values()]
+  if sizes and max(sizes) - min(sizes) > 5:
+    raise DataError(where, f"beats of {min(sizes)} to {max(sizes)} samples", _REMEDY, _name(subject))
+  samples = beats["AorticRoot_P"].size if "AorticRoot_P" in beats else max(sizes, default=0)
+  signals = {CHANNELS[name]: on_common_clock(beat, onsets[name], samples) for name, beat in beats.items()}
+  return recordings.make(
+    _name(subject), "beat", where, np.arange(samples) / FS_HZ, signals, covariates=covariates, periodic=True
+  )
+
+
+def _name(subject: int) -> str:
+  return f"pwdb{subject:04d}"
+
+
+def _covariates(parameters: Mapping[str, float], variations: Mapping[str, float]) -> Row:
+  """What is known of a subject; `plausible` recomputed from its pressures."""
+  plain = {name.split("[")[0].strip(): value for name, value in parameters.items()}
+  found = {"age": plain.get("age", np.nan), "hr_bpm": plain.get("HR", np.nan)}
+  found |= {"cuff_sbp_mmhg": plain.get("SBP_b", np.nan), "cuff_dbp_mmhg": plain.get("DBP_b", np.nan)}
+  verdict = pwdb_plausibility.plausible(found["age"], plain)
+  if verdict is not None:
+    found["plausible"] = float(verdict)
+  for name, value in variations.items():
+    if name.upper() not in ("SUBJECT NUMBER", "AGE"):
+      found[f"variation_{name.lower()}"] = value
+  return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def _tables(root: pathlib.Path) -> tuple[pathlib.Path | None, pathlib.Path | None, pathlib.Path | None]:
+  """Files of onsets, parameters and variations."""
+  return folders.one(root, _ONSETS), folders.one(root, _PARAMETERS), folders.one(root, _VARIATIONS)
+
+
+def _row(path: pathlib.Path | None, subject: int) -> Row:
+  return _table(path).row(subject) if path is not None else {}
+
+
+def _facts(tables: Sequence[pathlib.Path | None], subject: int) -> tuple[Row, Row]:
+  onsets, parameters, variations = tables
+  return _row(onsets, subject), _covariates(_row(parameters, subject), _row(variations, subject))
+
+
+def _read_csv(
+  files: Mapping[str, pathlib.Path], tables: Sequence[pathlib.Path | None], subject: int
+) -> recordings.Recording:
+  waves = {name: _table(path).values(subject) for name, path in files.items()}
+  where = f"{next(iter(files.values())).parent}: row {subject}"
+  return _make(where, subject, waves, *_facts(tables, subject))
+
+
+def _read_wfdb(
+  record: str, tables: Sequence[pathlib.Path | None], subject: int, wanted: Iterable[str]
+) -> recordings.Recording:
+  found = wfdb_files.channels_of(record)
+  waves = {name: found[name][1] for name in wanted if name in found}
+  if not waves:
+    raise DataError(record, f"none of its channels is asked for (found: {', '.join(found)})", "change --channels")
+  return _make(record, subject, waves, *_facts(tables, subject))
+
+
+@functools.lru_cache(1)
+def _mat(path: pathlib.Path) -> Any:
+  """`data` of pwdb_data.mat, as nested records."""
+  with datasets.reading(str(path), _REMEDY):
+    return scipy.io.loadmat(path, squeeze_me=True, struct_as_record=False, variable_names=["data"])["data"]
+
+
+def _read_mat(path: pathlib.Path, subject: int, wanted: Iterable[str]) -> recordings.Recording:
+  with datasets.reading(str(path), _REMEDY, _name(subject)):
+    data, row = _mat(path), subject - 1
+    waves, onsets = {}, {}
+    for name in wanted:
+      site, kind = name.split("_")
+      field = f"{kind}_{site}"
+      if hasattr(data.waves, field):
+        waves[name] = np.atleast_1d(np.asarray(np.atleast_1d(getattr(data.waves, field))[row], dtype=float))
+        onsets[name] = float(np.atleast_1d(getattr(data.waves.onset_times, field))[row])
+    haemods = np.atleast_1d(data.haemods)[row]
+    parameters = {name: _number(getattr(haemods, name)) for name in haemods._fieldnames}
+    covariates = _covariates(parameters, {})
+    if hasattr(data, "plausibility"):
+      covariates["plausible"] = float(np.atleast_1d(data.plausibility.plausibility_log)[row])
+  return _make(f"{path}: subject {subject}", subject, waves, onsets, covariates)
+
+
+def _number(value: Any) -> float:
+  flat = np.asarray(value).reshape(-1)
+  return float(flat[0]) if flat.size == 1 and flat.dtype.kind in "fiub" else float("nan")
+
+
+def _wanted(channels: Mapping[str, str] | None) -> list[str]:
+  """PWDB's names of the signals asked for."""
+  if channels is None:
+    return [name for name, signal in CHANNELS.items() if signal in _DEFAULT]
+  for name in channels:
+    if name not in CHANNELS or channels[name] != CHANNELS[name]:
+      known = f"{name}:{CHANNELS[name]}" if name in CHANNELS else "Radial_P:radial, Digital_PPG:digital_ppg, …"
+      raise DataError(f"--channels={name}:{channels[name]}", "is no channel of PWDB", f"its names are {known}")
+  return list(channels)
+
+
+def _list(root: pathlib.Path, wanted: list[str]) -> list[datasets.Entry | DataError]:
+  """The first flavour that is there."""
+  found = list(folders.find(root, "*.csv", "*.hea", "pwdb_data.mat"))
+  lost: list[datasets.Entry | DataError] = [path for path in found if isinstance(path, DataError)]
+  paths = [path for path in found if isinstance(path, pathlib.Path)]
+  tables = _tables(root)
+  files = {}
+  for path in paths:
+    match = _WAVES.fullmatch(path.name)
+    if match and "_".join(match.groups()) in wanted:
+      files["_".join(match.groups())] = path
+  if files:
+    files = {name: files[name] for name in wanted if name in files}
+    subjects = sorted(set().union(*(_table(path).subjects for path in files.values())))
+    place = next(iter(files.values())).parent
+    return lost + [
+      _entry(subject, f"{place}: row {subject}", functools.partial(_read_csv, files, tables, subject))
+      for subject in subjects
+    ]
+  records = {
+    int(path.stem[4:]): str(path)[: -len(".hea")] for path in paths if re.fullmatch(r"pwdb\d+\.hea", path.name)
+  }
+  if records:
+    return lost + [
+      _entry(subject, record, functools.partial(_read_wfdb, record, tables, subject, wanted))
+      for subject, record in sorted(records.items())
+    ]
+  mats = [path for path in paths if path.suffix == ".mat"]
+  if not mats and lost:
+    return lost
+  if not mats:
+    raise DataError(str(root), "no PWs_<Site>_<Signal>.csv, pwdb0001.hea … or pwdb_data.mat there", "look at --path")
+  with datasets.reading(str(mats[0]), _REMEDY):
+    count = len(np.atleast_1d(_mat(mats[0]).haemods))
+  return lost + [
+    _entry(subject, f"{mats[0]}: subject {subject}", functools.partial(_read_mat, mats[0], subject, wanted))
+    for subject in range(1, count + 1)
+  ]
+
+
+def _entry(subject: int, where: str, read: Callable[[], recordings.Recording]) -> datasets.Entry:
+  return datasets.Entry(_name(subject), "beat", where, read)
+
+
+def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None) -> datasets.DataSet:
+  """A folder of any of the three flavours, or `pwdb_data.mat` itself.
+
+  Args:
+    channels: PWDB's name → signal, such as {"Radial_P": "radial"}; without them the pressures at root, neck, arm, finger and
+      groin and the finger's PPG.
+
+  Raises:
+    DataError: there is nothing of the kind at `path`.
+  """
+  entries, lost = datasets.gather(_list(pathlib.Path(path), _wanted(channels)))
+  return datasets.DataSet("pwdb", entries, lost=lost, notes=(_TWINS,), **_ABOUT)

@@ -1,4 +1,7 @@
-"""The one schema of a record, whatever its source."""
+"""The one schema of a record, whatever its source.
+
+A signal is named by where it was measured, and by what if that is no pressure: `radial`, `digital_ppg`, `femoral_velocity`.
+"""
 
 import dataclasses
 from collections.abc import Mapping
@@ -6,12 +9,30 @@ from collections.abc import Mapping
 import numpy as np
 
 from cap_jax.arteries import network
-from cap_jax.types import InputError
+from cap_jax.signals import filters
+from cap_jax.types import DataError, InputError
 
-PPG = "ppg"
-SITES: tuple[str, ...] = (*network.SITES, PPG)
-_PLAUSIBLE_MMHG = (25.0, 250.0)
+# Those of the virtual cohort, the others of the Pulse Wave Database, and an artery that nobody wrote down.
+SITES: tuple[str, ...] = (
+  *network.SITES,
+  "thoracic_aorta",
+  "abdominal_aorta",
+  "iliac_bifurcation",
+  "superficial_temporal",
+  "middle_cerebral",
+  "common_iliac",
+  "anterior_tibial",
+  "arterial",
+)
+# Kind of a signal → unit. A pressure has no suffix.
+KINDS: Mapping[str, str] = {"": "mmHg", "ppg": "1", "velocity": "m/s", "area": "m2", "flow": "ml/s"}
+PPG = "digital_ppg"
+UNCALIBRATED = "uncalibrated"  # unit of a pressure whose scale and zero are unknown, as of a tonometer
+TIME = "time_s"
 MMHG_PER_KPA = 7.50062
+# mmHg of a unit; letters in lower case
+TO_MMHG: Mapping[str, float] = {"mmhg": 1.0, "kpa": MMHG_PER_KPA, "cmh2o": 0.735559, "mbar": 0.750062}
+_PLAUSIBLE_MMHG = (25.0, 250.0)
 _RATES_HZ = (20.0, 20_000.0)
 
 
@@ -22,9 +43,11 @@ class Recording:
   Attributes:
     subject: name, unique in a data set.
     time_s: (time,) strictly increasing clock of all signals [s].
-    signals: site → (time,) wave; NaN where there is none.
-    units: site → "mmHg" for pressures, "1" for a normalised PPG.
-    covariates: what is known of the subject (age, hr_bpm, …).
+    signals: name → (time,) wave; NaN where there is none.
+    units: name → unit of `KINDS`, "mmHg" also for a PPG scaled to a cuff, or `UNCALIBRATED`.
+    covariates: what is known of the subject or the record (age, hr_bpm, …).
+    record: which of the subject's records.
+    periodic: whether it is one beat, or whole beats, of a wave that repeats.
   """
 
   subject: str
@@ -32,6 +55,8 @@ class Recording:
   signals: Mapping[str, np.ndarray]
   units: Mapping[str, str]
   covariates: Mapping[str, float] = dataclasses.field(default_factory=dict)
+  record: str = ""
+  periodic: bool = False
 
   @property
   def sites(self) -> tuple[str, ...]:
@@ -43,11 +68,48 @@ class Recording:
     return float(1 / np.median(np.diff(self.time_s)))
 
 
+def parts(signal: str) -> tuple[str, str]:
+  """(site, kind) of a signal, kind "" for a pressure.
+
+  Raises:
+    InputError: it is no signal's name.
+  """
+  site, _, kind = signal.rpartition("_")
+  if signal in SITES:
+    return signal, ""
+  if site in SITES and kind in KINDS:
+    return site, kind
+  kinds = ", ".join(f"SITE_{kind}" for kind in KINDS if kind)
+  raise InputError(f"{signal!r} is no signal; name a pressure by its site ({', '.join(SITES)}), another as {kinds}")
+
+
+def parts_joined(site: str, kind: str) -> str:
+  """The name of a signal of a site and a kind, "" for a pressure."""
+  return f"{site}_{kind}" if kind else site
+
+
+def is_pressure(signal: str) -> bool:
+  """Whether a signal is a pressure, by its name."""
+  return parts(signal)[1] == ""
+
+
+def column_of(signal: str) -> str:
+  """Name of a signal's column in a table of the user's own: `radial_pressure_mmhg`, `digital_ppg`, `femoral_flow_ml_s`."""
+  site, kind = parts(signal)
+  unit = KINDS[kind].lower().replace("/", "_")
+  return f"{site}_pressure_mmhg" if not kind else signal if kind == "ppg" else f"{signal}_{unit}"
+
+
+COLUMNS: Mapping[str, str] = {
+  column_of(signal): signal for site in SITES for signal in (parts_joined(site, kind) for kind in KINDS)
+}
+
+
 def check_site(site: str, flag: str = "--site") -> None:
   """Raises:
-  InputError: the site is not one of `SITES`."""
-  if site not in SITES:
-    raise InputError(f"{flag}={site}: unknown site; choose one of {', '.join(SITES)}")
+  InputError: the site is not one of `SITES`, nor a finger's PPG."""
+  if site not in (*SITES, PPG):
+    raise InputError(f"{flag}={site}: unknown site; choose one of {', '.join((*SITES, PPG))}")
 
 
 def check_pressure_site(site: str) -> None:
@@ -55,40 +117,38 @@ def check_pressure_site(site: str) -> None:
   InputError: the site is unknown, or its wave is no pressure, or it is the aortic root itself."""
   check_site(site)
   if site in (PPG, "aortic_root"):
-    choices = ", ".join(known for known in SITES if known not in (PPG, "aortic_root"))
+    choices = ", ".join(known for known in SITES if known != "aortic_root")
     raise InputError(f"--site={site}: the input must be a peripheral pressure; choose one of {choices}")
 
 
 def check_clock(time_s: np.ndarray, where: str) -> None:
   """Raises:
-  InputError: fewer than two samples, a clock that is not finite and strictly increasing, or an impossible rate."""
+  DataError: fewer than two samples, a clock that is not finite and strictly increasing, or an impossible rate."""
   if time_s.size < 2:
-    raise InputError(f"{where}: {time_s.size} sample(s); a wave needs at least one heart beat")
+    raise DataError(where, f"{time_s.size} sample(s)", "a wave needs at least one heart beat")
   if not np.isfinite(time_s).all():
     row = int(np.flatnonzero(~np.isfinite(time_s))[0])
-    raise InputError(f"{where}: time is not a number in data row {row + 1}; fill it in or drop the row")
+    raise DataError(where, f"time is not a number in data row {row + 1}", "fill it in or drop the row")
   back = np.flatnonzero(np.diff(time_s) <= 0)
   if back.size:
     row = int(back[0]) + 1
-    raise InputError(
-      f"{where}: time does not increase at data row {row + 1} ({time_s[row - 1]:g} s, then {time_s[row]:g} s); "
-      "sort the rows and drop repeats"
-    )
+    times = f"({time_s[row - 1]:g} s, then {time_s[row]:g} s)"
+    raise DataError(where, f"time does not increase at data row {row + 1} {times}", "sort the rows and drop repeats")
   rate_hz = float(1 / np.median(np.diff(time_s)))
   low, high = _RATES_HZ
   if not low <= rate_hz <= high:
     remedy = f"a pulse wave needs {low:g} to {high:g} Hz"
     if low <= 1000 * rate_hz <= high:
       remedy += "; if time is in milliseconds divide it by 1000"
-    raise InputError(f"{where}: {rate_hz:g} samples a second; {remedy}")
+    raise DataError(where, f"{rate_hz:g} samples a second", remedy)
 
 
 def check_pressure(p_mmhg: np.ndarray, where: str) -> None:
   """Raises:
-  InputError: no number at all, or a median that no arterial pressure in mmHg has."""
+  DataError: no number at all, or a median that no arterial pressure in mmHg has."""
   finite = p_mmhg[np.isfinite(p_mmhg)]
   if not finite.size:
-    raise InputError(f"{where}: holds no number; choose another column or signal")
+    raise DataError(where, "holds no number", "choose another column or signal")
   median = float(np.median(finite))
   low, high = _PLAUSIBLE_MMHG
   if low <= median <= high:
@@ -96,4 +156,73 @@ def check_pressure(p_mmhg: np.ndarray, where: str) -> None:
   remedy = f"arterial pressure in mmHg has a median of {low:g} to {high:g}"
   if low <= median * MMHG_PER_KPA <= high:
     remedy = f"it looks like kPa: multiply by {MMHG_PER_KPA}"
-  raise InputError(f"{where}: median {median:g} is no arterial pressure in mmHg; {remedy}")
+  raise DataError(where, f"median {median:g} is no arterial pressure in mmHg", remedy)
+
+
+def make(
+  subject: str,
+  record: str,
+  where: str,
+  time_s: np.ndarray,
+  signals: Mapping[str, np.ndarray],
+  units: Mapping[str, str] | None = None,
+  covariates: Mapping[str, float] | None = None,
+  periodic: bool = False,
+) -> Recording:
+  """A recording of checked parts: a clock that rises, pressures in mmHg that an artery may have, some number in each.
+
+  Args:
+    where: the file, and the place in it, for messages.
+    units: of signals whose unit is not their kind's; a pressure in kPa, mbar or cmH2O is turned into mmHg.
+    time_s, signals, covariates, periodic: of the recording; infinite samples and covariates that are no number become NaN
+      or are left out.
+
+  Raises:
+    DataError: something cannot be.
+  """
+  if not signals:
+    raise DataError(where, "none of the signals asked for is in it", "choose others", subject)
+  try:
+    check_clock(time_s, where)
+    waves, found = {}, {}
+    for name, wave in signals.items():
+      unit = (units or {}).get(name) or KINDS[parts(name)[1]]
+      wave_t = np.where(np.isfinite(wave), wave, np.nan).astype(np.float64)
+      if wave_t.shape != time_s.shape:
+        raise DataError(where, f"{name} has {wave_t.size} samples, the clock {time_s.size}", "cut them to one length")
+      if is_pressure(name) and unit != UNCALIBRATED:
+        if unit.lower() not in TO_MMHG:
+          raise DataError(
+            where, f"{name} is in {unit}", f"a pressure is in {', '.join(TO_MMHG)}; choose another channel"
+          )
+        wave_t, unit = wave_t * TO_MMHG[unit.lower()], "mmHg"
+        check_pressure(wave_t, f"{where}: {name}")
+      elif not np.isfinite(wave_t).any():
+        raise DataError(f"{where}: {name}", "holds no number", "choose another column or signal")
+      waves[name], found[name] = wave_t, unit
+  except DataError as error:
+    raise DataError(error.where, error.problem, error.remedy, subject) from None
+  known = {name: float(value) for name, value in (covariates or {}).items() if np.isfinite(value)}
+  return Recording(subject, time_s, waves, found, known, record, periodic)
+
+
+def on_one_clock(
+  waves: Mapping[str, tuple[np.ndarray, np.ndarray]],
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+  """Signals of several rates on the clock of the fastest, from the first to the last sample of any.
+
+  Args:
+    waves: name → (time_s, wave), each (time,) of its own length.
+
+  Returns:
+    The clock, and name → (time,) wave; NaN outside a signal and where a neighbouring sample is NaN.
+  """
+  fastest = min(waves.values(), key=lambda wave: float(np.median(np.diff(wave[0]))) if wave[0].size > 1 else np.inf)[0]
+  step_s = float(np.median(np.diff(fastest))) if fastest.size > 1 else 1.0
+  first, last = min(t[0] for t, _ in waves.values()), max(t[-1] for t, _ in waves.values())
+  clock = fastest
+  if first < fastest[0] or last > fastest[-1] + step_s:
+    before, after = int((fastest[0] - first) / step_s + 0.5), int((last - fastest[-1]) / step_s + 0.5)
+    head = fastest[0] - step_s * np.arange(before, 0, -1)
+    clock = np.concatenate([head, fastest, fastest[-1] + step_s * np.arange(1, after + 1)])
+  return clock, {name: filters.at_times(time_s, wave, clock) for name, (time_s, wave) in waves.items()}

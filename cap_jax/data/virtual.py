@@ -1,17 +1,25 @@
-"""A virtual clinic → recordings: the cohort of `arteries` seen through the clinic's device."""
+"""A virtual clinic → recordings: the cohort of `arteries` seen through the clinic's device.
+
+As a data set its path says which clinic and how large: `healthy,subjects=1200,seconds=60,seed=1`, with the name of a source or
+a scenario of `clinics`.
+"""
 
 import dataclasses
 import functools
+from collections.abc import Iterator, Mapping
 
 import jax
 import numpy as np
 import tqdm
 
 from cap_jax import clinic_limits, clinics
-from cap_jax.arteries import cohort, plausibility, sensors
-from cap_jax.data import recordings
+from cap_jax.arteries import cohort, network, plausibility, population, sensors
+from cap_jax.data import datasets, recordings
+from cap_jax.types import InputError
 
-_CHUNK = 64
+CHUNK = 64
+_CUFF_KEY = len(network.SITES) + 1  # the keys before it are the measured signals'
+_WAVES = (*network.SITES, recordings.PPG)
 _CUFF_SITE, _CUFF = "brachial", ("cuff_dbp_mmhg", "cuff_sbp_mmhg")
 
 
@@ -32,7 +40,7 @@ def _waves(key, subjects, chains, clinic: clinics.Clinic, sites: tuple[str, ...]
     )
     return jax.vmap(sensors.min_max)(seen) if optical and device.cuff is None else seen
 
-  keys = jax.random.split(jax.random.fold_in(noise_key, len(recordings.SITES)), subjects.age.shape[0])
+  keys = jax.random.split(jax.random.fold_in(noise_key, _CUFF_KEY), subjects.age.shape[0])
   cuff = jax.vmap(lambda k, p_t: sensors.read_cuff(k, p_t, clinic.fs_hz, clinics.Cuff()))(keys, waves[_CUFF_SITE])
   return {site: measured(number, site) for number, site in enumerate(sites)}, dict(zip(_CUFF, cuff, strict=True))
 
@@ -50,7 +58,48 @@ def _chains(key: jax.Array, device: clinics.Device, count: int) -> sensors.Chain
 COVARIATES = ("age", "hr_bpm", "cuff_sbp_mmhg", "cuff_dbp_mmhg")
 
 
-def load(
+@functools.lru_cache(2)
+def _subjects(clinic: clinics.Clinic) -> tuple[population.Subject, tuple[sensors.Chain, sensors.Chain], jax.Array]:
+  """All the clinic's subjects, the devices of each (for pressures, for the PPG), and the key of their waves."""
+  clinic_limits.check(clinic)
+  subject_key, wave_key, device_key, oximeter_key = jax.random.split(jax.random.key(clinic.seed), 4)
+  subjects = plausibility.draw(subject_key, clinic.population, clinic.subjects)
+  chains = (
+    _chains(device_key, clinic.device, clinic.subjects),
+    _chains(oximeter_key, clinic.oximeter, clinic.subjects),
+  )
+  return subjects, chains, wave_key
+
+
+@functools.lru_cache(1)
+def _chunk(
+  clinic: clinics.Clinic, sites: tuple[str, ...], reference: str, start: int
+) -> tuple[recordings.Recording, ...]:
+  """Recordings of up to `CHUNK` subjects from `start` on. Every chunk has the same shape, and every clinic of these settings
+  shares the program."""
+  subjects, chains, wave_key = _subjects(clinic)
+  wanted = tuple(dict.fromkeys((*sites, reference)))
+  time_s = np.arange(round(clinic.seconds * clinic.fs_hz)) / clinic.fs_hz
+  bare = clinic.oximeter.cuff is None
+  units = {site: "1" if site == recordings.PPG and bare else "mmHg" for site in wanted}
+  rows = np.arange(start, start + CHUNK) % clinic.subjects
+  part, devices = jax.tree.map(lambda x: x[rows], (subjects, chains))
+  key = jax.random.fold_in(wave_key, start)
+  waves, cuff = jax.tree.map(np.asarray, _waves(key, part, devices, _nameless(clinic), wanted, reference))
+  known = {**part._asdict(), **cuff}
+  return tuple(
+    recordings.Recording(
+      subject=f"{clinic.name}-{clinic.seed}-{start + k:05d}",
+      time_s=time_s,
+      signals={site: waves[site][k] for site in wanted},
+      units=units,
+      covariates={name: float(value[k]) for name, value in known.items()},
+    )
+    for k in range(min(CHUNK, clinic.subjects - start))
+  )
+
+
+def draw(
   clinic: clinics.Clinic, sites: tuple[str, ...] = ("radial",), reference: str = "aortic_root"
 ) -> list[recordings.Recording]:
   """Records of all the clinic's subjects, with their parameters and what a cuff at the arm reads of them as covariates.
@@ -63,40 +112,72 @@ def load(
   Raises:
     InputError: a value of the clinic or its population cannot be.
   """
-  clinic_limits.check(clinic)
-  subject_key, wave_key, device_key, oximeter_key = jax.random.split(jax.random.key(clinic.seed), 4)
-  subjects = plausibility.draw(subject_key, clinic.population, clinic.subjects)
-  chains = (
-    _chains(device_key, clinic.device, clinic.subjects),
-    _chains(oximeter_key, clinic.oximeter, clinic.subjects),
-  )
-  wanted = tuple(dict.fromkeys((*sites, reference)))
-  time_s = np.arange(round(clinic.seconds * clinic.fs_hz)) / clinic.fs_hz
-  bare = clinic.oximeter.cuff is None
-  units = {site: "1" if site == recordings.PPG and bare else "mmHg" for site in wanted}
-  # every chunk has the same shape, and every clinic of these settings shares the program
-  plain = _nameless(clinic)
-  found = []
-  progress = tqdm.tqdm(total=clinic.subjects, desc=f"{clinic.name}: subjects", unit="", leave=False)
-  for start in range(0, clinic.subjects, _CHUNK):
-    rows = np.arange(start, start + _CHUNK) % clinic.subjects
-    part, devices = jax.tree.map(lambda x, rows=rows: x[rows], (subjects, chains))
-    key = jax.random.fold_in(wave_key, start)
-    waves, cuff = jax.tree.map(np.asarray, _waves(key, part, devices, plain, wanted, reference))
-    known = {**part._asdict(), **cuff}
-    for k in range(min(_CHUNK, clinic.subjects - start)):
-      found.append(
-        recordings.Recording(
-          subject=f"{clinic.name}-{clinic.seed}-{start + k:05d}",
-          time_s=time_s,
-          signals={site: waves[site][k] for site in wanted},
-          units=units,
-          covariates={name: float(value[k]) for name, value in known.items()},
-        )
-      )
-      progress.update()
-  progress.close()
+  _subjects(clinic)  # that draws with a bar of its own
+  found: list[recordings.Recording] = []
+  with tqdm.tqdm(total=clinic.subjects, desc=f"{clinic.name}: subjects", unit="", leave=False) as progress:
+    for start in range(0, clinic.subjects, CHUNK):
+      found += _chunk(clinic, sites, reference, start)
+      progress.update(min(CHUNK, clinic.subjects - start))
   return found
+
+
+def _read(clinic: clinics.Clinic, sites: tuple[str, ...], reference: str, number: int) -> recordings.Recording:
+  found = _chunk(clinic, sites, reference, number - number % CHUNK)[number % CHUNK]
+  return dataclasses.replace(found, record="virtual")
+
+
+def _clinic(path: str) -> clinics.Clinic:
+  """The clinic that a path names.
+
+  Raises:
+    InputError: the name or a size is unknown.
+  """
+  name, *sizes = path.split(",")
+  known = {**clinics.SOURCES, **clinics.SCENARIOS}
+  if name not in known:
+    raise InputError(f"--path={path}: no clinic {name!r}; choose one of {', '.join(known)}")
+  values: dict[str, float] = {"subjects": 100, "seconds": 60.0, "fs_hz": 125.0, "seed": 0}
+  for word in sizes:
+    key, _, value = word.partition("=")
+    try:
+      values[key] = type(values[key])(value)
+    except (KeyError, ValueError):
+      raise InputError(f"--path={path}: {word!r} must be one of {', '.join(values)} and a number") from None
+  found = known[name]
+  return clinics.Clinic(
+    name, int(values["subjects"]), values["seconds"], found.population, found.device, found.oximeter, found.rhythm,
+    values["fs_hz"], int(values["seed"]),
+  )  # fmt: skip
+
+
+def load(path: str, channels: Mapping[str, str] | None = None) -> datasets.DataSet:
+  """A clinic by name, drawn chunk by chunk as its records are read.
+
+  Args:
+    path: `NAME[,subjects=N][,seconds=S][,fs_hz=F][,seed=K]`.
+    channels: signal → itself, of those asked for beside the aortic root; radial pressure and finger PPG without them.
+
+  Raises:
+    InputError: no such clinic, or a value of it cannot be.
+  """
+  clinic = _clinic(path)
+  clinic_limits.check(clinic)
+  sites = tuple(
+    site for site in (channels or {"radial": "radial", recordings.PPG: recordings.PPG}) if site != "aortic_root"
+  )
+  for site in sites:
+    if site not in _WAVES:
+      raise InputError(f"--channels={site}: the cohort has {', '.join(_WAVES)}")
+
+  def entries() -> Iterator[datasets.Entry]:
+    for number in range(clinic.subjects):
+      read = functools.partial(_read, clinic, sites, "aortic_root", number)
+      yield datasets.Entry(f"{clinic.name}-{clinic.seed}-{number:05d}", "virtual", f"virtual: {path}", read)
+
+  return datasets.DataSet(
+    "virtual", tuple(entries()), "cap_jax, virtual cohort", "Apache-2.0", in_silico=True,
+    notes=("virtual subjects: every figure from them is in silico",),
+  )  # fmt: skip
 
 
 def _nameless(clinic: clinics.Clinic) -> clinics.Clinic:

@@ -68,7 +68,7 @@ def target_site(study: config.Study) -> str:
 def load_source(study: config.Study) -> Source:
   """Draws the source cohort with the reference wave of its task."""
   reference = tasks.TASKS[study.task].reference or study.site
-  found = virtual.load(source_clinic(study), (study.site,), reference)
+  found = virtual.draw(source_clinic(study), (study.site,), reference)
   sizes = {"training": study.source_subjects, "validation": study.validation_subjects}
   split = splits.draw([r.subject for r in found], sizes, study.cohort_seed)
   pairs = batches.make_pairs(found, study.site, study.windows, reference)
@@ -78,7 +78,7 @@ def load_source(study: config.Study) -> Source:
 def load_target(study: config.Study) -> Target:
   """Draws the target clinic. Test and validation windows do not overlap: no sample counts twice."""
   site = target_site(study)
-  found = virtual.load(target_clinic(study), (site,))
+  found = virtual.draw(target_clinic(study), (site,))
   sizes = {
     "labelled": study.labelled_subjects,
     "validation": study.validation_subjects,

@@ -33,7 +33,7 @@ def sheet(age_s: np.ndarray, period_s: np.ndarray, waves: Mapping[str, np.ndarra
           axes.plot(time * period_s[s], wave[s], color=_EACH, lw=0.4, alpha=0.6)
         axes.plot(time * period_s[chosen].mean(), wave[chosen].mean(0), color=_MEAN, lw=1.8)
         if d == decades[0]:
-          axes.set_title(site.replace("_", " ") if site != "ppg" else "finger PPG")
+          axes.set_title(site.replace("_", " ").replace("ppg", "PPG"))
       row[0].set_ylabel(f"{d}–{d + 9} years\n[mmHg]")
     for axes in panels[-1]:
       axes.set_xlabel("time [s]")

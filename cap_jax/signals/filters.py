@@ -29,3 +29,20 @@ def resample(time_s: np.ndarray, p_t: np.ndarray, at_s: np.ndarray) -> np.ndarra
     p_t = lowpass(p_t, 1 / step, 0.4 / new_step)
   wave = scipy.interpolate.CubicSpline(time_s, p_t)
   return wave(np.clip(at_s, time_s[0], time_s[-1]))
+
+
+def at_times(time_s: np.ndarray, x_t: np.ndarray, at_s: np.ndarray) -> np.ndarray:
+  """A wave with gaps on another clock that is as fast or faster, by straight lines between neighbours.
+
+  Args:
+    time_s, x_t: (time,) increasing times and the wave, NaN in its gaps.
+    at_s: increasing times asked for.
+
+  Returns:
+    The wave there; NaN outside it, and where one of the two neighbours is NaN.
+  """
+  if time_s.shape == at_s.shape and np.array_equal(time_s, at_s):
+    return np.asarray(x_t, dtype=float)
+  half_step = 0.5 * float(np.median(np.diff(time_s))) if time_s.size > 1 else 0.0
+  wave = np.interp(at_s, time_s, x_t)  # NaN comes through from either neighbour
+  return np.where((at_s >= time_s[0] - half_step) & (at_s <= time_s[-1] + half_step), wave, np.nan)

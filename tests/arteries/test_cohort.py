@@ -59,8 +59,8 @@ def test_beats_have_the_mean_pressure_asked_for_and_a_plausible_tree(subjects, b
   late_s = (foot_s["radial"] - foot_s["aortic_root"]) % period_s
   way_s = np.array([transit_time(jax.tree.map(lambda x, k=k: x[k], subjects)) for k in range(16)])
   assert (np.abs(late_s / way_s - 1) < 0.2).all(), late_s / way_s
-  assert beats["ppg"].min() == 0
-  assert beats["ppg"].max() == 1
+  assert beats["digital_ppg"].min() == 0
+  assert beats["digital_ppg"].max() == 1
   assert all(np.isfinite(wave).all() for wave in beats.values())
 
 

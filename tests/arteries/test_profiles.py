@@ -30,7 +30,7 @@ def test_pressures_are_those_of_the_fast_network(subjects, found):
   pairs = {"AorticRoot": "aortic_root", "Carotid": "carotid", "Brachial": "brachial", "Radial": "radial"}
   for name, site in {**pairs, "Digital": "digital", "Femoral": "femoral"}.items():
     np.testing.assert_allclose(found.p_mmhg[:, SITES.index(name)], fast[site], atol=0.01)
-  np.testing.assert_allclose(found.ppg[:, SITES.index("Digital")], fast["ppg"], atol=1e-4)
+  np.testing.assert_allclose(found.ppg[:, SITES.index("Digital")], fast["digital_ppg"], atol=1e-4)
 
 
 def test_flow_at_the_root_is_the_inflow(subjects, found):

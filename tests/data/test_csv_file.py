@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
-from cap_jax.data import csv_file
-from cap_jax.types import InputError
+from cap_jax.data import csv_file, datasets
+from cap_jax.types import DataError
+
+
+def read(path, channels=None):
+  return datasets.read(csv_file.load(path, channels).entries[0])
 
 
 def write(path, rows, header="time_s,radial_pressure_mmhg"):
@@ -18,7 +22,7 @@ def rows(pressure=90.0, count=200):
 
 def test_reads_the_column_of_the_site(tmp_path):
   path = write(tmp_path / "a.csv", ["0,80,1", "0.01,,2", "0.02,84,3"], " time_s , radial_pressure_mmhg,other")
-  recording = csv_file.load(path, "radial")
+  recording = read(path)
   np.testing.assert_array_equal(recording.signals["radial"], [80, np.nan, 84])
   assert recording.fs_hz == pytest.approx(100)
   assert recording.units == {"radial": "mmHg"}
@@ -27,7 +31,7 @@ def test_reads_the_column_of_the_site(tmp_path):
 @pytest.mark.parametrize(
   ("content", "header", "message"),
   [
-    (rows(), "time_s,brachial_pressure_mmhg", "column radial_pressure_mmhg is missing"),
+    (rows(), "time_s,radial", "no column is a signal"),
     (rows(), "seconds,radial_pressure_mmhg", "column time_s is missing"),
     (["0,80", "0.02,90", "0.01,85"], None, r"time does not increase at data row 3 \(0.02 s, then 0.01 s\)"),
     (["0,80", "0,90", "0.01,85"], None, "time does not increase at data row 2"),
@@ -42,8 +46,8 @@ def test_reads_the_column_of_the_site(tmp_path):
 )
 def test_refuses_with_file_column_and_remedy(tmp_path, content, header, message):
   path = write(tmp_path / "bad.csv", content, header or "time_s,radial_pressure_mmhg")
-  with pytest.raises(InputError, match=message) as caught:
-    csv_file.load(path, "radial")
+  with pytest.raises(DataError, match=message) as caught:
+    read(path)
   assert "bad.csv" in str(caught.value)
   assert "\n" not in str(caught.value)
 
@@ -51,7 +55,7 @@ def test_refuses_with_file_column_and_remedy(tmp_path, content, header, message)
 def test_trailing_commas_and_a_byte_order_mark_are_no_matter(tmp_path):
   path = tmp_path / "a.csv"
   path.write_text("\ufefftime_s,radial_pressure_mmhg\r\n" + "\r\n".join(f"{row}," for row in rows()), encoding="utf-8")
-  np.testing.assert_allclose(csv_file.load(path, "radial").time_s, np.arange(200) / 100)
+  np.testing.assert_allclose(read(path).time_s, np.arange(200) / 100)
 
 
 @pytest.mark.parametrize(
@@ -65,22 +69,20 @@ def test_trailing_commas_and_a_byte_order_mark_are_no_matter(tmp_path):
 )
 def test_refuses_doubled_columns_other_separators_and_other_clocks(tmp_path, header, separator, step, message):
   lines = [separator.join([f"{k * step:.3f}", f"{90 + k % 7}", "1"][: header.count(separator) + 1]) for k in range(200)]
-  with pytest.raises(InputError, match=message):
-    csv_file.load(write(tmp_path / "bad.csv", lines, header), "radial")
+  with pytest.raises(DataError, match=message):
+    read(write(tmp_path / "bad.csv", lines, header))
 
 
 def test_refuses_what_is_no_table(tmp_path):
-  with pytest.raises(InputError, match="no such file"):
-    csv_file.load(tmp_path / "absent.csv", "radial")
-  with pytest.raises(InputError, match="is a folder"):
-    csv_file.load(tmp_path, "radial")
+  with pytest.raises(DataError, match="no such file"):
+    read(tmp_path / "absent.csv")
+  with pytest.raises(DataError, match=r"subjects.csv: no such file; a folder of CSV files needs it"):
+    read(tmp_path)
   empty = tmp_path / "empty.csv"
   empty.touch()
-  with pytest.raises(InputError, match="the file is empty"):
-    csv_file.load(empty, "radial")
+  with pytest.raises(DataError, match="the file is empty"):
+    read(empty)
   binary = tmp_path / "binary.csv"
   binary.write_bytes(bytes(range(256)) * 20)
-  with pytest.raises(InputError, match=r"binary\.csv"):
-    csv_file.load(binary, "radial")
-  with pytest.raises(InputError, match="--site=wrist: unknown site; choose one of aortic_root"):
-    csv_file.load(empty, "wrist")
+  with pytest.raises(DataError, match=r"binary\.csv"):
+    read(binary)

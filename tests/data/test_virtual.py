@@ -13,7 +13,7 @@ from cap_jax.types import InputError
 def test_virtual_clinic_sees_its_subjects_through_its_device():
   clinic = clinics.Clinic("c", 3, 8.0, device=clinics.Device(noise=0.0), seed=4)
   through_line = clinics.Clinic("c", 3, 8.0, device=clinics.Device(natural_hz=(9.0, 9.0), noise=0.0), seed=4)
-  plain, lined = virtual.load(clinic), virtual.load(through_line)
+  plain, lined = virtual.draw(clinic), virtual.draw(through_line)
   assert [r.subject for r in plain] == ["c-4-00000", "c-4-00001", "c-4-00002"]
   for a, b in zip(plain, lined, strict=True):
     np.testing.assert_array_equal(a.signals["aortic_root"], b.signals["aortic_root"])
@@ -22,7 +22,7 @@ def test_virtual_clinic_sees_its_subjects_through_its_device():
     assert abs(difference.mean()) < 0.05
     assert 25 <= a.covariates["age"] <= 75
     assert a.units["radial"] == "mmHg"
-  noisy = virtual.load(clinics.Clinic("c", 3, 8.0, device=clinics.Device(noise=0.5), seed=4))
+  noisy = virtual.draw(clinics.Clinic("c", 3, 8.0, device=clinics.Device(noise=0.5), seed=4))
   noise = noisy[0].signals["radial"] - plain[0].signals["radial"]
   assert noise.std() == pytest.approx(0.5, rel=0.1)
 
@@ -33,8 +33,8 @@ def subject_lines(device):
   ideal = clinics.Device(noise=0.0)
   found = []
   for a, b in zip(
-    virtual.load(clinics.Clinic("c", 4, 8.0, device=ideal, seed=4)),
-    virtual.load(clinics.Clinic("c", 4, 8.0, device=quiet, seed=4)),
+    virtual.draw(clinics.Clinic("c", 4, 8.0, device=ideal, seed=4)),
+    virtual.draw(clinics.Clinic("c", 4, 8.0, device=quiet, seed=4)),
     strict=True,
   ):
     x, y = (np.abs(np.fft.rfft(r.signals["radial"]))[8:64] for r in (a, b))
@@ -57,7 +57,7 @@ def test_scenarios_are_recorded_at_their_site(name, unit):
   clinic = clinics.Clinic(
     "c", 6, seconds, scenario.population, scenario.device, scenario.oximeter, scenario.rhythm, seed=11
   )
-  found = virtual.load(clinic, (site,))
+  found = virtual.draw(clinic, (site,))
   assert len(found) == 6
   for recording in found:
     wave = recording.signals[site]
@@ -72,15 +72,15 @@ def test_scenarios_are_recorded_at_their_site(name, unit):
 
 
 def test_plain_oximeter_gives_a_normalised_wave():
-  found = virtual.load(clinics.Clinic("c", 2, 8.0, seed=4), ("ppg",))
-  assert found[0].units["ppg"] == "1"
-  assert np.nanmin(found[0].signals["ppg"]) == 0
-  assert np.nanmax(found[0].signals["ppg"]) == 1
+  found = virtual.draw(clinics.Clinic("c", 2, 8.0, seed=4), ("digital_ppg",))
+  assert found[0].units["digital_ppg"] == "1"
+  assert np.nanmin(found[0].signals["digital_ppg"]) == 0
+  assert np.nanmax(found[0].signals["digital_ppg"]) == 1
 
 
 def test_a_clinics_device_does_not_depend_on_its_size():
   device = dataclasses.replace(clinics.CATHETER, noise=0.0)
-  few, more = (virtual.load(clinics.Clinic("c", n, 8.0, device=device, seed=4)) for n in (2, 3))
+  few, more = (virtual.draw(clinics.Clinic("c", n, 8.0, device=device, seed=4)) for n in (2, 3))
   np.testing.assert_allclose(few[1].signals["radial"], more[1].signals["radial"], atol=1e-3)
 
 
@@ -101,14 +101,14 @@ def test_a_clinics_device_does_not_depend_on_its_size():
 )
 def test_clinics_that_cannot_be_are_refused(change, said):
   with pytest.raises(InputError, match=said):
-    virtual.load(dataclasses.replace(clinics.Clinic("c", 2, 8.0), **change))
+    virtual.draw(dataclasses.replace(clinics.Clinic("c", 2, 8.0), **change))
 
 
 def test_every_scenario_differs_from_the_source_and_can_be():
   source = clinics.Scenario()
   for name, scenario in clinics.SCENARIOS.items():
     assert scenario != source, name
-    assert scenario.site in (None, *recordings.SITES), name
+    assert scenario.site in (None, *recordings.SITES, recordings.PPG), name
     clinic_limits.check(
       clinics.Clinic("c", 2, 8.0, scenario.population, scenario.device, scenario.oximeter, scenario.rhythm)
     )

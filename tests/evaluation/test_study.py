@@ -192,7 +192,7 @@ def test_the_table_says_what_was_measured(done):
     ({"batch": 1}, "a batch of 2 or more"),
     ({"test_subjects": 0}, "test_subjects=0: must be 1 or more"),
     ({"target_seconds": 2.0}, "target_seconds=2.0: must be 4 or more"),
-    ({"site": "ppg"}, "must be a peripheral pressure"),
+    ({"site": "digital_ppg"}, "must be a peripheral pressure"),
     ({"steps": 70}, "steps=70: must be a positive multiple of 50"),
     ({"strategies": ()}, "needs one value at least"),
     (

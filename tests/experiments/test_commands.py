@@ -279,7 +279,7 @@ def test_cohort_as_arrays_repeats_itself(tmp_path):
     done = run("cohort", "--subjects=5", "--seed=3", "--population=elderly_hypertensive", f"--output={tmp_path / name}")
     assert done.returncode == 0, done.stderr
   a, b = (np.load(tmp_path / name / "cohort.npz") for name in ("a", "b"))
-  assert set(a) >= {"aortic_root", "radial", "ppg", "age", "sv_ml"}
+  assert set(a) >= {"aortic_root", "radial", "digital_ppg", "age", "sv_ml"}
   assert a["radial"].shape == (5, 256)
   for name in a:
     np.testing.assert_array_equal(a[name], b[name])

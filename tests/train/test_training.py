@@ -200,10 +200,10 @@ def test_three_thousand_steps_reach_half_a_millimetre_of_mercury():
   people, clean = dataclasses.replace(clinics.HEALTHY, age_max=80.0), clinics.Device(noise=0.0)
   study = config.Study(pretrain=config.Training())
   training = batches.make_pairs(
-    virtual.load(clinics.Clinic("train", 1200, 16.0, people, clean, seed=1)), "radial", study.windows
+    virtual.draw(clinics.Clinic("train", 1200, 16.0, people, clean, seed=1)), "radial", study.windows
   )
   test = batches.make_pairs(
-    virtual.load(clinics.Clinic("test", 128, 16.0, people, clean, seed=2)), "radial", study.windows
+    virtual.draw(clinics.Clinic("test", 128, 16.0, people, clean, seed=2)), "radial", study.windows
   )
   trained, fitted = runs.pretrain(study, training, test)
   rmse = errors.mean_rmse(errors.Evaluator(test, study.windows).errors(loop.predict(trained, test)))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cap_jax.data import pwdb
+from cap_jax.data import pwdb_writer
 
 SITES = ["AorticRoot", "Radial"]
 
@@ -16,7 +16,7 @@ def wave(turn, harmonics=6):
 def test_resample_begins_at_the_foot_and_ends_with_the_beat():
   samples, period = 128, 0.83
   turn = np.arange(samples) / samples
-  rows = pwdb.resample(wave(turn)[None], np.array([0.2]), period, 500)
+  rows = pwdb_writer.resample(wave(turn)[None], np.array([0.2]), period, 500)
   assert np.isfinite(rows[0]).sum() == int(np.ceil(period * 500))
   time = np.arange(int(np.ceil(period * 500))) / 500
   np.testing.assert_allclose(rows[0, : time.size], wave((0.2 + time) / period), atol=1e-9)
@@ -27,10 +27,10 @@ def folder(tmp_path):
   turn, period = np.arange(128) / 128, np.array([0.83, 0.61, 0.9])
   waves = {
     signal: np.stack([[wave(turn - 0.01 * number), wave(turn - 0.1)]] * 3) + 3
-    for number, signal in enumerate(pwdb.SIGNALS)
+    for number, signal in enumerate(pwdb_writer.SIGNALS)
   }
   feet = np.full((3, 2), 0.05) + np.array([0.0, 0.07])
-  with pwdb.Writer(str(tmp_path), SITES, 450) as writer:
+  with pwdb_writer.Writer(str(tmp_path), SITES, 450) as writer:
     for part, age in ((slice(0, 2), [40.0, 50.0]), (slice(2, 3), [60.0])):
       some = {k: v[part] for k, v in waves.items()}
       writer.write(some, feet[part], period[part], {"age [years]": np.array(age), "HR [bpm]": 60 / period[part]})
@@ -38,7 +38,7 @@ def folder(tmp_path):
 
 
 def test_files_have_the_names_and_headers_of_pwdb(folder):
-  names = {f"PWs_{site}_{signal}.csv" for site in SITES for signal in pwdb.SIGNALS}
+  names = {f"PWs_{site}_{signal}.csv" for site in SITES for signal in pwdb_writer.SIGNALS}
   assert {p.name for p in (folder / "PWs" / "csv").iterdir()} == names
   header = (folder / "PWs" / "csv" / "PWs_Radial_P.csv").read_text().splitlines()[0]
   assert header.startswith("Subject Number, pt1, pt2, pt3")
@@ -46,7 +46,9 @@ def test_files_have_the_names_and_headers_of_pwdb(folder):
   first = (folder / "pwdb_haemod_params.csv").read_text().splitlines()[0]
   assert first == "Subject Number, age [years], HR [bpm]"
   onsets = (folder / "pwdb_onset_times.csv").read_text().splitlines()[0]
-  assert onsets == "Subject Number, " + ", ".join(f"{site}_{signal}" for site in SITES for signal in pwdb.SIGNALS)
+  assert onsets == "Subject Number, " + ", ".join(
+    f"{site}_{signal}" for site in SITES for signal in pwdb_writer.SIGNALS
+  )
 
 
 def test_values_are_read_back_subject_by_subject(folder):

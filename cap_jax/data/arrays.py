@@ -1,0 +1,95 @@
+"""The user's own arrays in `.npz` or MATLAB files up to version 7.2: a file a subject, or a folder of them.
+
+An array is named like a column of `csv_file` (`time_s`, `radial_pressure_mmhg`, …); others by `channels`, where `signal[2]`
+is the third column of a matrix. Without a clock, `fs_hz` is the rate. Single numbers are what is known of the subject.
+"""
+
+import functools
+import os
+import pathlib
+import re
+from collections.abc import Mapping
+
+import numpy as np
+import scipy.io
+
+from cap_jax.data import datasets, folders, recordings
+from cap_jax.types import DataError
+
+_COLUMN = re.compile(r"(.+)\[(\d+)\]")
+_RATE = "fs_hz"
+_REMEDY = "save plain numeric arrays, without objects: they could run code"
+
+
+def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
+  """All arrays of a file. Objects, which are pickled, are refused."""
+  with datasets.reading(str(path), _REMEDY):
+    if path.suffix == ".npz":
+      with np.load(path, allow_pickle=False) as file:
+        found = {name: file[name] for name in file.files}
+    else:
+      with open(path, "rb") as file:
+        if b"MATLAB 7.3" in file.read(128):
+          raise DataError(str(path), "is a MATLAB 7.3 file", "save it with -v7, or read it as pulsedb or uci")
+      found = {name: value for name, value in scipy.io.loadmat(path).items() if not name.startswith("__")}
+  for name, value in found.items():
+    if not isinstance(value, np.ndarray) or value.dtype.hasobject or value.dtype.fields:
+      raise DataError(str(path), f"array {name} holds objects", _REMEDY)
+  return found
+
+
+def _take(path: pathlib.Path, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+  """(time,) the array of a name, or a column of a matrix."""
+  match = _COLUMN.fullmatch(name)
+  stem, column = (match.group(1), int(match.group(2))) if match else (name, None)
+  if stem not in arrays:
+    raise DataError(str(path), f"no array {stem!r} (found: {', '.join(list(arrays)[:8])})", "change --channels")
+  wave = np.asarray(arrays[stem])
+  if column is not None:
+    if wave.ndim != 2 or column >= wave.shape[1]:
+      raise DataError(str(path), f"array {stem} of shape {wave.shape} has no column {column}", "change --channels")
+    wave = wave[:, column]
+  wave = np.squeeze(wave)
+  if wave.ndim != 1 or wave.dtype.kind not in "fiu":
+    raise DataError(str(path), f"array {name} of shape {wave.shape} is no wave", f"name a column, as in {name}[0]")
+  return wave.astype(float)
+
+
+def _read(path: pathlib.Path, channels: Mapping[str, str]) -> recordings.Recording:
+  arrays = _arrays(path)
+  named = {name: recordings.COLUMNS[name] for name in arrays if name in recordings.COLUMNS}
+  wanted = {**named, **channels}
+  signals = {signal: _take(path, arrays, name) for name, signal in wanted.items() if signal != recordings.TIME}
+  clocks = [name for name, signal in wanted.items() if signal == recordings.TIME] or [recordings.TIME]
+  numbers = {
+    name: float(value.reshape(-1)[0]) for name, value in arrays.items() if value.size == 1 and value.dtype.kind in "fiu"
+  }
+  if clocks[0] in arrays or clocks[0] in channels:
+    time_s = _take(path, arrays, clocks[0])
+  elif _RATE in numbers and signals:
+    time_s = np.arange(len(next(iter(signals.values())))) / numbers.pop(_RATE)
+  else:
+    remedy = f"add {recordings.TIME} or {_RATE}, or name the clock: --channels=NAME:{recordings.TIME}"
+    raise DataError(str(path), "has no clock", remedy, path.stem)
+  return recordings.make(path.stem, path.stem, str(path), time_s, signals, covariates=numbers)
+
+
+def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None) -> datasets.DataSet:
+  """An `.npz` or `.mat` file, whose name is the subject, or a folder of them.
+
+  Args:
+    channels: array, or `array[column]` → signal, or `time_s`.
+
+  Raises:
+    DataError: there is nothing of the kind at `path`.
+  """
+  listed: list[datasets.Entry | DataError] = []
+  for file in folders.find(path, "*.npz", "*.mat"):
+    if isinstance(file, DataError):
+      listed.append(file)
+    else:
+      listed.append(datasets.Entry(file.stem, file.stem, str(file), functools.partial(_read, file, channels or {})))
+  entries, lost = datasets.gather(listed)
+  if not entries and not lost:
+    raise DataError(str(path), "no .npz or .mat file there", "look at --path")
+  return datasets.DataSet("npz", entries, "the user's own", "the user's own", lost=lost)

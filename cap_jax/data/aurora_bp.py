@@ -1,0 +1,106 @@
+"""Aurora-BP (Mieloszyk et al. 2022, IEEE JBHI 26, 2864): wrist tonometry and PPG at 500 Hz beside a cuff's reading.
+
+`measurements_<protocol>.tsv` lists the measurements with `sbp`, `dbp` and the path of each one's waves, a table with the columns
+`t`, `ekg`, `optical`, `pressure`; `participants.tsv` holds the ages. The tonometer is not calibrated: its millibars are no
+arterial pressure until a cuff scales them. The optical signal rises with the pulse, as a PPG is drawn.
+"""
+
+import functools
+import os
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+import pandas
+
+from cap_jax.data import datasets, folders, recordings
+from cap_jax.types import DataError
+
+CHANNELS: Mapping[str, str] = {"pressure": "radial", "optical": "radial_ppg"}
+_REMEDY = "fetch the table again"
+
+
+def _table(path: pathlib.Path) -> pandas.DataFrame:
+  with datasets.reading(str(path), _REMEDY):
+    return pandas.read_csv(path, sep="\t")
+
+
+def _read(
+  path: pathlib.Path, subject: str, record: str, covariates: Mapping[str, float], channels: Mapping[str, str]
+) -> recordings.Recording:
+  table = _table(path)
+  missing = [name for name in ("t", *channels) if name not in table]
+  if missing:
+    problem = f"no column {', '.join(missing)} (found: {', '.join(map(str, table.columns))})"
+    raise DataError(str(path), problem, _REMEDY, subject)
+  with datasets.reading(str(path), "leave the record out", subject):
+    columns = {name: table[name].to_numpy(dtype=float) for name in ("t", *channels)}
+  waves = {signal: columns[name] for name, signal in channels.items()}
+  units = {name: recordings.UNCALIBRATED for name in waves if recordings.is_pressure(name)}
+  return recordings.make(subject, record, str(path), columns["t"], waves, units, covariates)
+
+
+def _ages(root: pathlib.Path) -> dict[str, float]:
+  file = folders.one(root, "participants.tsv")
+  if file is None:
+    return {}
+  table = _table(file)
+  if not {"pid", "age"} <= set(table.columns):
+    raise DataError(str(file), "no columns pid and age", _REMEDY)
+  return {str(pid): float(age) for pid, age in zip(table["pid"], table["age"], strict=True) if np.isfinite(age)}
+
+
+def _measurements(
+  table: pathlib.Path, ages: Mapping[str, float], channels: Mapping[str, str]
+) -> list[datasets.Entry | DataError]:
+  rows = _table(table)
+  needed = {"pid", "phase", "measurement", "sbp", "dbp", "waveform_file_path"}
+  if not needed <= set(rows.columns):
+    raise DataError(str(table), f"no columns {', '.join(sorted(needed - set(rows.columns)))}", _REMEDY)
+  listed: list[datasets.Entry | DataError] = []
+  for row in rows.to_dict("records"):
+    if not isinstance(row["waveform_file_path"], str):
+      continue  # a measurement of which no waves were made
+    path, subject = table.parent / row["waveform_file_path"], str(row["pid"])
+    record = f"{row['phase']}.{row['measurement']}".replace(" ", "_")
+    cuff = {"cuff_sbp_mmhg": float(row["sbp"]), "cuff_dbp_mmhg": float(row["dbp"])}
+    covariates = {"age": ages[subject]} if subject in ages else {}
+    # a cuff that failed reads zero or nothing
+    covariates |= {name: value for name, value in cuff.items() if np.isfinite(value) and value > 0}
+    try:
+      folders.check_within(table.parent, path)
+      if not path.is_file():
+        raise DataError(str(path), "no such file", "unpack the waves beside the table", subject)
+      read = functools.partial(_read, path, subject, record, covariates, dict(channels))
+      listed.append(datasets.Entry(subject, record, str(path), read))
+    except DataError as error:
+      listed.append(error)
+  return listed
+
+
+def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None) -> datasets.DataSet:
+  """A folder with the tables of measurements and their waves.
+
+  Args:
+    channels: column → signal.
+
+  Raises:
+    DataError: there is nothing of the kind at `path`.
+  """
+  root = pathlib.Path(path)
+  listed: list[datasets.Entry | DataError] = []
+  tables = list(folders.find(root, "measurements_*.tsv"))
+  for file in tables:
+    try:
+      if isinstance(file, DataError):
+        raise file
+      listed += _measurements(file, _ages(root), channels or CHANNELS)
+    except DataError as error:
+      listed.append(error)
+  entries, lost = datasets.gather(listed)
+  if not entries and not lost:
+    raise DataError(str(path), "no measurements_*.tsv there", "look at --path")
+  return datasets.DataSet(
+    "aurora_bp", entries, "Aurora-BP (Mieloszyk et al. 2022, IEEE JBHI 26, 2864)", "Aurora-BP data use agreement",
+    lost=lost,
+  )  # fmt: skip

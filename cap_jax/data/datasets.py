@@ -1,0 +1,135 @@
+"""Data sets: who is in them, and how each record is read when it is asked for."""
+
+import contextlib
+import dataclasses
+import pickle
+import struct
+import traceback
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+
+import scipy.io.matlab
+
+from cap_jax.data import recordings
+from cap_jax.types import DataError, InputError
+
+# What readers of formats raise on files that are truncated, damaged or of another kind.
+DAMAGE: tuple[type[Exception], ...] = (
+  OSError,
+  EOFError,
+  ValueError,
+  LookupError,
+  TypeError,
+  AttributeError,
+  ArithmeticError,
+  RuntimeError,
+  MemoryError,
+  NotImplementedError,
+  struct.error,
+  zlib.error,
+  zipfile.BadZipFile,
+  pickle.UnpicklingError,
+  scipy.io.matlab.MatReadError,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+  """A record that can be read.
+
+  Attributes:
+    subject, record: whose, and which of them.
+    where: the file, and the place in it.
+    read: gives the recording; can be pickled.
+  """
+
+  subject: str
+  record: str
+  where: str
+  read: Callable[[], recordings.Recording]
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSet:
+  """Records of one source, none of them read yet.
+
+  Attributes:
+    name: in `DATASETS`.
+    entries: in a fixed order, each subject's together.
+    source: what to cite.
+    licence: of the data.
+    in_silico: whether the subjects are virtual.
+    subjects_known: whether a subject's records can be told from another's; else each record counts as a subject.
+    lost: what could not even be listed.
+    notes: what a user should know of the whole.
+  """
+
+  name: str
+  entries: tuple[Entry, ...]
+  source: str
+  licence: str
+  in_silico: bool = False
+  subjects_known: bool = True
+  lost: tuple[DataError, ...] = ()
+  notes: tuple[str, ...] = ()
+
+  @property
+  def subjects(self) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(entry.subject for entry in self.entries))
+
+
+@contextlib.contextmanager
+def reading(where: str, remedy: str, subject: str = "") -> Iterator[None]:
+  """Turns what a reader raises on a bad file into one typed error.
+
+  Raises:
+    DataError: names file, subject and remedy.
+  """
+  with warnings.catch_warnings():
+    warnings.simplefilter("ignore", ResourceWarning)  # some readers leave their files open
+    try:
+      yield
+    except InputError:
+      raise
+    except DAMAGE as error:
+      said = (str(error).strip() or type(error).__name__).splitlines()[0]
+      missing = isinstance(error, FileNotFoundError)
+      problem = f"no such file ({getattr(error, 'filename', None) or where})" if missing else f"cannot be read ({said})"
+      traceback.clear_frames(error.__traceback__)  # closes what they left open
+      raise DataError(where, problem, remedy, subject) from None
+
+
+def read(entry: Entry) -> recordings.Recording:
+  """The recording of an entry.
+
+  Raises:
+    DataError: it cannot be read or used; names the file, the subject and the remedy.
+  """
+  try:
+    with reading(entry.where, "fetch the file again, or leave the record out", entry.subject):
+      return entry.read()
+  except DataError as error:
+    if error.subject:
+      raise
+    raise DataError(error.where, error.problem, error.remedy, entry.subject) from None
+
+
+def gather(
+  listed: Sequence[Entry | DataError],
+) -> tuple[tuple[Entry, ...], tuple[DataError, ...]]:
+  """Entries and errors of a listing, parted; of two records of the same name the second is an error."""
+  entries: dict[tuple[str, str], Entry] = {}
+  lost: list[DataError] = []
+  for item in listed:
+    if isinstance(item, DataError):
+      lost.append(item)
+    elif (item.subject, item.record) in entries:
+      first = entries[item.subject, item.record].where
+      problem = f"record {item.record!r} is there twice, first at {first}"
+      lost.append(DataError(item.where, problem, "give each subject and record one name", item.subject))
+    else:
+      entries[item.subject, item.record] = item
+  ordered = sorted(entries.values(), key=lambda entry: (entry.subject, entry.record))
+  return tuple(ordered), tuple(lost)

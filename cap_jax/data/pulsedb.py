@@ -1,0 +1,134 @@
+"""PulseDB (Wang et al. 2023, Front. Digit. Health 4, 1090854): 10 s segments at 125 Hz, of MIMIC-III and VitalDB.
+
+A file a subject holds the struct array `Subj_Wins`; a subset holds the struct `Subset` with all segments in one array, which
+`h5py` shows as (1250, 3, segment): ECG_F, PPG_F, ABP_Raw. ABP_F is band-passed and without its mean: ABP_Raw is read. Where
+the pressure was measured is not recorded.
+"""
+
+import functools
+import os
+import pathlib
+from collections.abc import Mapping
+
+import h5py
+import numpy as np
+
+from cap_jax.data import datasets, folders, hdf5, recordings
+from cap_jax.types import DataError
+
+FS_HZ = 125.0
+CHANNELS: Mapping[str, str] = {"ABP_Raw": "arterial", "PPG_Raw": recordings.PPG}
+_SUBSET = ("ECG_F", "PPG_F", "ABP_Raw")
+_NUMBERS: Mapping[str, str] = {
+  "Age": "age",
+  "Height": "height",
+  "Weight": "weight",
+  "BMI": "bmi",
+  "SegSBP": "seg_sbp_mmhg",
+  "SegDBP": "seg_dbp_mmhg",
+  "SBP": "seg_sbp_mmhg",
+  "DBP": "seg_dbp_mmhg",
+}
+_WINS, _SUBSETS = "Subj_Wins", "Subset"
+
+
+def _make(
+  where: str, subject: str, record: str, waves: Mapping[str, np.ndarray], numbers: Mapping[str, float]
+) -> recordings.Recording:
+  samples = {wave.size for wave in waves.values()}
+  if len(samples) > 1:
+    raise DataError(where, f"signals of {sorted(samples)} samples", hdf5.REMEDY, subject)
+  time_s = np.arange(samples.pop() if samples else 0) / FS_HZ
+  return recordings.make(subject, record, where, time_s, waves, covariates=numbers)
+
+
+def _read_segment(path: pathlib.Path, subject: str, segment: int, channels: Mapping[str, str]) -> recordings.Recording:
+  where = f"{path}: segment {segment + 1}"
+  with hdf5.opened(path) as file:
+    wins = hdf5.group(file, _WINS, str(path))
+    waves = {
+      signal: hdf5.cell(hdf5.field(wins, name, where), segment).reshape(-1).astype(float)
+      for name, signal in channels.items()
+    }
+    numbers = {
+      covariate: hdf5.number(hdf5.cell(wins[name], segment)) for name, covariate in _NUMBERS.items() if name in wins
+    }
+  return _make(where, subject, f"{segment + 1:05d}", waves, numbers)
+
+
+def _read_row(path: pathlib.Path, subject: str, row: int, channels: Mapping[str, str]) -> recordings.Recording:
+  where = f"{path}: segment {row + 1}"
+  with hdf5.opened(path) as file:
+    subset = hdf5.group(file, _SUBSETS, str(path))
+    signals = hdf5.field(subset, "Signals", where)
+    reversed_axes = signals.shape[-1] == _rows(subset, path)  # as MATLAB writes them
+    segment = signals[..., row].T if reversed_axes else signals[row]
+    waves = {
+      channels[name]: np.asarray(segment[number], dtype=float)
+      for number, name in enumerate(_SUBSET)
+      if name in channels
+    }
+    numbers = {
+      covariate: float(np.asarray(subset[name]).reshape(-1)[row])
+      for name, covariate in _NUMBERS.items()
+      if name in subset
+    }
+  return _make(where, subject, f"{path.stem}-{row + 1:06d}", waves, numbers)
+
+
+def _rows(subset: h5py.Group, path: pathlib.Path) -> int:
+  return hdf5.count(hdf5.field(subset, "Subject", str(path)))
+
+
+def _entries(path: pathlib.Path, channels: Mapping[str, str] | None) -> list[datasets.Entry]:
+  listed = []
+  with hdf5.opened(path) as file:
+    if _SUBSETS in file:
+      wanted = dict(channels or {"ABP_Raw": CHANNELS["ABP_Raw"], "PPG_F": recordings.PPG})
+      subset = hdf5.group(file, _SUBSETS, str(path))
+      names = subset["Subject"] if _rows(subset, path) else []
+      for row in range(_rows(subset, path)):
+        subject = hdf5.text(hdf5.cell(names, row)) or f"{path.stem}-unnamed"
+        read = functools.partial(_read_row, path, subject, row, wanted)
+        listed.append(datasets.Entry(subject, f"{path.stem}-{row + 1:06d}", f"{path}: segment {row + 1}", read))
+      return listed
+    wins = hdf5.group(file, _WINS, str(path))
+    wanted = dict(channels or CHANNELS)
+    missing = [name for name in wanted if name not in wins]
+    if missing:
+      raise DataError(str(path), f"no field {', '.join(missing)}", f"choose --channels of {', '.join(list(wins)[:20])}")
+    first = next(iter(wanted))
+    included = wins.get("IncludeFlag")
+    for segment in range(hdf5.count(wins[first])):
+      if included is not None and hdf5.number(hdf5.cell(included, segment)) == 0:
+        continue
+      read = functools.partial(_read_segment, path, path.stem, segment, wanted)
+      listed.append(datasets.Entry(path.stem, f"{segment + 1:05d}", f"{path}: segment {segment + 1}", read))
+  return listed
+
+
+def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None) -> datasets.DataSet:
+  """A file of a subject or of a subset, or a folder of them. Segments that PulseDB excluded (`IncludeFlag` 0) are left out.
+
+  Args:
+    channels: field → signal, such as {"ABP_Raw": "radial"}.
+
+  Raises:
+    DataError: there is nothing of the kind at `path`.
+  """
+  listed: list[datasets.Entry | DataError] = []
+  for file in folders.find(path, "*.mat"):
+    if isinstance(file, DataError):
+      listed.append(file)
+      continue
+    try:
+      listed += _entries(file, channels)
+    except DataError as error:
+      listed.append(error)
+  entries, lost = datasets.gather(listed)
+  if not entries and not lost:
+    raise DataError(str(path), "no .mat file there", "look at --path")
+  return datasets.DataSet(
+    "pulsedb", entries, "PulseDB (Wang et al. 2023, Front. Digit. Health 4, 1090854)",
+    "MIMIC part ODbL 1.0, VitalDB part CC BY-NC-SA 4.0", lost=lost,
+  )  # fmt: skip

@@ -1,0 +1,70 @@
+"""UCI's cuff-less blood pressure data (Kachuee et al. 2015; doi 10.24432/C5B602): `Part_1.mat` … `Part_4.mat`, MATLAB 7.3.
+
+Each holds a cell of matrices with the rows PPG, ABP and ECG at 125 Hz, which `h5py` shows as columns. Nobody knows whose a
+record is: a split by record may put one person on both sides.
+"""
+
+import functools
+import os
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from cap_jax.data import datasets, folders, hdf5, recordings
+from cap_jax.types import DataError
+
+FS_HZ = 125.0
+_ROWS = ("PPG", "ABP", "ECG")
+CHANNELS: Mapping[str, str] = {"PPG": recordings.PPG, "ABP": "arterial"}
+
+
+def _read(
+  path: pathlib.Path, name: str, number: int, subject: str, channels: Mapping[str, str]
+) -> recordings.Recording:
+  where = f"{path}: record {number + 1}"
+  with hdf5.opened(path) as file:
+    matrix = hdf5.cell(file[name], number)
+  if matrix.ndim != 2 or len(_ROWS) not in matrix.shape:
+    raise DataError(
+      where, f"a matrix of shape {matrix.shape}, not of the rows {', '.join(_ROWS)}", hdf5.REMEDY, subject
+    )
+  if matrix.shape[1] == len(_ROWS):
+    matrix = matrix.T
+  waves = {channels[row]: matrix[k].astype(float) for k, row in enumerate(_ROWS) if row in channels}
+  return recordings.make(subject, subject, where, np.arange(matrix.shape[1]) / FS_HZ, waves)
+
+
+def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None) -> datasets.DataSet:
+  """A part, or a folder of them.
+
+  Args:
+    channels: PPG, ABP → signal, such as {"ABP": "radial"}.
+
+  Raises:
+    DataError: there is nothing of the kind at `path`.
+  """
+  listed: list[datasets.Entry | DataError] = []
+  wanted = dict(channels or CHANNELS)
+  for file in folders.find(path, "*.mat"):
+    if isinstance(file, DataError):
+      listed.append(file)
+      continue
+    try:
+      with hdf5.opened(file) as content:
+        names = [name for name in content if not name.startswith("#")]
+        if not names or content[names[0]].dtype.kind != "O":
+          raise DataError(str(file), "no cell of records in it", "give UCI's Part_1.mat to Part_4.mat")
+        name, count = names[0], hdf5.count(content[names[0]])
+    except DataError as error:
+      listed.append(error)
+      continue
+    for number in range(count):
+      subject = f"{name}-{number + 1:05d}"
+      read = functools.partial(_read, file, name, number, subject, wanted)
+      listed.append(datasets.Entry(subject, subject, f"{file}: record {number + 1}", read))
+  entries, lost = datasets.gather(listed)
+  if not entries and not lost:
+    raise DataError(str(path), "no .mat file there", "look at --path")
+  source = "UCI cuff-less blood pressure (Kachuee et al. 2015, doi 10.24432/C5B602)"
+  return datasets.DataSet("uci", entries, source, "CC BY 4.0", subjects_known=False, lost=lost)

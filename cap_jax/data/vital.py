@@ -1,0 +1,192 @@
+"""VitalDB (Lee et al. 2022, Sci. Data 9, 279): `.vital` files through the package `vitaldb`, or the tracks of the open data
+set as CSV.
+
+Beside the files may lie its table of cases (`clinical_data.csv`: `caseid`, `subjectid`, `age`, `aline1`, …) and, for CSV tracks,
+`trks.csv` (`caseid`, `tname`, `tid`) with `<tid>.csv`. Two cases may be of one subject: without the table of cases nobody can
+tell. ART need not be radial: `aline1` says where the line lay.
+"""
+
+import functools
+import os
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+import pandas
+import vitaldb
+
+from cap_jax.data import datasets, folders, recordings
+from cap_jax.types import DataError
+
+_ART = "SNUADC/ART"
+CHANNELS: Mapping[str, str] = {_ART: "arterial", "SNUADC/FEM": "femoral", "SNUADC/PLETH": recordings.PPG}
+NUMERICS: Mapping[str, str] = {
+  "Solar8000/NIBP_SBP": "cuff_sbp_mmhg",
+  "Solar8000/NIBP_DBP": "cuff_dbp_mmhg",
+  "Solar8000/NIBP_MBP": "cuff_map_mmhg",
+  "Solar8000/ART_SBP": "art_sbp_mmhg",
+  "Solar8000/ART_DBP": "art_dbp_mmhg",
+  "Solar8000/ART_MBP": "art_map_mmhg",
+  "Solar8000/FEM_SBP": "fem_sbp_mmhg",
+  "Solar8000/FEM_DBP": "fem_dbp_mmhg",
+  "Solar8000/FEM_MBP": "fem_map_mmhg",
+  "Solar8000/HR": "hr_bpm",
+}
+_CASES = ("clinical_data.csv", "clinical_info.csv", "clinical_information.csv", "cases.csv")
+_TRACKS = "trks.csv"
+_REMEDY = "fetch the case again"
+_LINES = ("radial", "brachial", "femoral")
+
+
+def _cases(path: str | os.PathLike[str]) -> pandas.DataFrame | None:
+  """The table of cases by `caseid`."""
+  file = folders.one(path, *_CASES)
+  if file is None:
+    return None
+  with datasets.reading(str(file), "fetch the table of cases again"):
+    return pandas.read_csv(file, encoding="utf-8-sig").set_index("caseid")
+
+
+def _known(cases: pandas.DataFrame | None, case: str) -> tuple[str, dict[str, float], str]:
+  """(subject, covariates, site of the arterial line) of a case."""
+  if cases is None or not case.isdigit() or int(case) not in cases.index:
+    return case, {}, CHANNELS[_ART]
+  row = cases.loc[int(case)]
+  if isinstance(row, pandas.DataFrame):
+    raise DataError(f"case {case}", "stands twice in the table of cases", "fetch the table again")
+  subject = f"{row['subjectid']:g}" if "subjectid" in row.index and np.isreal(row["subjectid"]) else case
+  numbers = pandas.to_numeric(row, errors="coerce").reindex(["age", "height", "weight", "bmi"]).dropna()
+  line = str(row.get("aline1", "")).lower()
+  return subject, {str(k): float(v) for k, v in numbers.items()}, next((s for s in _LINES if s in line), CHANNELS[_ART])
+
+
+def _channels(channels: Mapping[str, str] | None, line: str) -> dict[str, str]:
+  return dict(channels) if channels else {**CHANNELS, _ART: line}
+
+
+def _median(values: np.ndarray) -> float:
+  finite = values[np.isfinite(values)]
+  return float(np.median(finite)) if finite.size else float("nan")
+
+
+def _make(
+  where: str,
+  subject: str,
+  case: str,
+  channels: Mapping[str, str],
+  tracks: Mapping[str, tuple[np.ndarray, np.ndarray]],
+  units: Mapping[str, str],
+  covariates: Mapping[str, float],
+) -> recordings.Recording:
+  """A recording of the tracks that are waves."""
+  if not tracks:
+    problem = f"has none of the tracks {', '.join(channels)}"
+    raise DataError(where, problem, "change --channels", subject)
+  for name, (time_s, _) in tracks.items():
+    recordings.check_clock(time_s, f"{where}: {name}")
+  time_s, signals = recordings.on_one_clock({channels[name]: track for name, track in tracks.items()})
+  found = {channels[name]: unit for name, unit in units.items() if unit and recordings.is_pressure(channels[name])}
+  return recordings.make(subject, case, where, time_s, signals, found, covariates)
+
+
+def _read_vital(
+  path: pathlib.Path, subject: str, channels: Mapping[str, str], covariates: Mapping[str, float]
+) -> recordings.Recording:
+  with datasets.reading(str(path), _REMEDY, subject):
+    file = vitaldb.VitalFile(str(path), [*channels, *NUMERICS])
+    tracks, units, known = {}, {}, dict(covariates)
+    for name in channels:
+      track = file.find_track(name)
+      if track is not None and track.srate > 0:
+        wave = np.asarray(file.to_numpy([name], 1 / track.srate), dtype=float).reshape(-1)
+        tracks[name] = np.arange(wave.size) / track.srate, wave
+        units[name] = track.unit
+    for name, covariate in NUMERICS.items():
+      if file.find_track(name) is not None:
+        known[covariate] = _median(np.asarray(file.to_numpy([name], 1.0), dtype=float))
+  return _make(str(path), subject, path.stem, channels, tracks, units, known)
+
+
+def _read_track(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
+  """(time_s, value) of a track in CSV. Of a wave, the times are given in the first two rows and the last alone."""
+  with datasets.reading(str(path), _REMEDY):
+    table = pandas.read_csv(path, na_values="-nan(ind)").iloc[:, :2].astype(float).to_numpy()
+  time_s, value = table[:, 0], table[:, 1]
+  given = np.flatnonzero(np.isfinite(time_s))
+  if given.size < time_s.size:
+    if given.size < 2:
+      raise DataError(str(path), "has no times", _REMEDY)
+    first, last = given[0], given[-1]
+    step_s = (time_s[last] - time_s[first]) / (last - first)
+    time_s = time_s[first] + step_s * (np.arange(time_s.size) - first)
+  return time_s, value
+
+
+def _read_csv(
+  files: Mapping[str, pathlib.Path],
+  case: str,
+  subject: str,
+  channels: Mapping[str, str],
+  covariates: Mapping[str, float],
+) -> recordings.Recording:
+  where = f"{next(iter(files.values())).parent}: case {case}"
+  found = {name: _read_track(path) for name, path in files.items()}
+  waves = {name: track for name, track in found.items() if name in channels}
+  known = {NUMERICS[name]: _median(value) for name, (_, value) in found.items() if name in NUMERICS}
+  return _make(where, subject, case, channels, waves, {}, {**covariates, **known})
+
+
+def _csv_entries(
+  table: pathlib.Path, cases: pandas.DataFrame | None, channels: Mapping[str, str] | None
+) -> list[datasets.Entry | DataError]:
+  with datasets.reading(str(table), "fetch the table of tracks again"):
+    tracks = pandas.read_csv(table, encoding="utf-8-sig", dtype=str)
+    groups = list(tracks.groupby("caseid", sort=False))
+  listed: list[datasets.Entry | DataError] = []
+  for case, rows in groups:
+    try:
+      subject, covariates, line = _known(cases, str(case))
+      wanted = _channels(channels, line)
+      files = {}
+      for name, track in zip(rows["tname"], rows["tid"], strict=True):
+        path = folders.one(table.parent, f"{track}.csv", f"{track}.csv.gz") if name in {**wanted, **NUMERICS} else None
+        if path is not None:
+          files[name] = path
+      if set(files) & set(wanted):
+        read = functools.partial(_read_csv, files, str(case), subject, wanted, covariates)
+        listed.append(datasets.Entry(subject, str(case), f"{table.parent}: case {case}", read))
+    except DataError as error:
+      listed.append(error)
+  return listed
+
+
+def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None) -> datasets.DataSet:
+  """A `.vital` file or a folder with `.vital` files or CSV tracks.
+
+  Args:
+    channels: track → signal, such as {"SNUADC/ART": "radial"}; without them ART (where its line lay), FEM and PLETH.
+
+  Raises:
+    DataError: there is nothing of the kind at `path`.
+  """
+  cases = _cases(path)
+  listed: list[datasets.Entry | DataError] = []
+  for file in folders.find(path, "*.vital"):
+    if isinstance(file, DataError):
+      listed.append(file)
+      continue
+    try:
+      case = file.stem.lstrip("0") or file.stem
+      subject, covariates, line = _known(cases, case)
+      read = functools.partial(_read_vital, file, subject, _channels(channels, line), covariates)
+      listed.append(datasets.Entry(subject, case, str(file), read))
+    except DataError as error:
+      listed.append(error)
+  tracks = folders.one(path, _TRACKS) if os.path.isdir(path) else None
+  if tracks is not None:
+    listed += _csv_entries(tracks, cases, channels)
+  if not listed:
+    raise DataError(str(path), f"no .vital file there, nor {_TRACKS} with tracks", "look at --path")
+  entries, lost = datasets.gather(listed)
+  source, licence = "VitalDB (Lee et al. 2022, Sci. Data 9, 279)", "CC BY-NC-SA 4.0"
+  return datasets.DataSet("vitaldb", entries, source, licence, subjects_known=cases is not None, lost=lost)
