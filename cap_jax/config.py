@@ -28,6 +28,45 @@ class Windows:
 
 
 @dataclasses.dataclass(frozen=True)
+class Conditioning:
+  """What is done to a record before it is cut into windows.
+
+  fs_hz: rate of the result.
+  fill_s: gaps up to this long are bridged by a straight line.
+  drop: faults for which a beat is taken out, names in `beat_quality.FAULTS`; the others are counted only.
+  synchronise: whether a constant delay of a monitor is taken out.
+  transit_s: lags of a signal behind the first pressure that a pulse on its way may have; one outside is the monitor's.
+  repeat_s: a record of one beat is repeated to this length at least.
+  """
+
+  fs_hz: float = 125.0
+  fill_s: float = 0.1
+  drop: tuple[str, ...] = ("flat", "clipped", "damped", "flush", "motion")
+  synchronise: bool = True
+  transit_s: tuple[float, float] = (-0.1, 0.25)
+  repeat_s: float = 12.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+  """How a peripheral wave gets its pressures from a reading of a cuff or a catheter; the same in training and at inference.
+
+  kind: "none", "sbp_dbp", "map_dbp", or "invasive", which is MAP and DBP of a catheter.
+  form: MAP of a cuff that gives none, name in `calibration.FORMS`.
+  sbp_bias_mmhg, sbp_sd_mmhg, dbp_bias_mmhg, dbp_sd_mmhg: error put on top of a cuff's reading, drawn once a subject.
+  seed: of these draws.
+  """
+
+  kind: str = "none"
+  form: str = "0.4"
+  sbp_bias_mmhg: float = 0.0
+  sbp_sd_mmhg: float = 0.0
+  dbp_bias_mmhg: float = 0.0
+  dbp_sd_mmhg: float = 0.0
+  seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
 class Model:
   """The network. `extractor`, `head`, `adaptor` name f, r, a in the registries of `models.net`.
 
@@ -71,6 +110,7 @@ class Study:
 
   Attributes:
     source: the source clinic, name in `clinics.SOURCES`.
+    source_data, target_data: folders of prepared stores that stand in for the source's or the target's clinic.
     task: what the source network learns, name in `tasks.TASKS`.
     scenario: the target clinic, name in `clinics.SCENARIOS`.
     site: the peripheral site.
@@ -86,12 +126,15 @@ class Study:
     model, target_model: networks of source and target. An empty extractor of the target's is the source's whole model.
     pretrain: training of the source network.
     steps, batch: of every strategy alike. Rates belong to the strategy.
+    calibration: of the peripheral waves of both.
     custom: strategy → field → value, fields of `transfer.strategy.Strategy` changed for this study.
   """
 
   source: str = "healthy"
   task: str = "waveform"
   scenario: str = "device_population"
+  source_data: str = ""
+  target_data: str = ""
   site: str = "radial"
   n_target: tuple[int, ...] = (0, 1, 5, 20)
   seeds: tuple[int, ...] = (0,)
@@ -118,4 +161,5 @@ class Study:
   steps: int = 600
   batch: int = 32
   cohort_seed: int = 2024
+  calibration: Calibration = Calibration()
   custom: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)

@@ -81,7 +81,7 @@ def main() -> None:
     runs.check(first, name, tasks.TASKS[first.task].model(first.model), first.task)
   workdir = common.new_folder(_WORKDIR.value) if _WORKDIR.value else common.next_folder("runs/compare")
   source = study_data.load_source(first)
-  trained, fitted = runs.pretrain(first, source.training, source.validation)
+  trained, fitted = runs.pretrain(first, source.training, source.validation, source.origin)
   checkpoint.save(os.path.join(workdir, "checkpoint"), trained)
   summary = (
     f"In silico: all subjects are virtual. Errors in mmHg. Source: {first.source_subjects} subjects ({first.source}), "

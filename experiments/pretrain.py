@@ -25,7 +25,7 @@ def main() -> None:
   workdir = common.new_folder(common.required(_WORKDIR, "DIR"))
   source = study_data.load_source(study)
   study_data.split_of(source).save(os.path.join(workdir, "split.json"))
-  trained, fitted = runs.pretrain(study, source.training, source.validation)
+  trained, fitted = runs.pretrain(study, source.training, source.validation, source.origin)
   checkpoint.save(os.path.join(workdir, "checkpoint"), trained)
   scaled = ", numerics in SDs times the SD of the waves," if tasks.TASKS[study.task].numerics else ""
   print(

@@ -15,6 +15,7 @@ from absl import flags
 from cap_jax.data import DATASETS, datasets, recordings, wfdb_files
 from cap_jax.inference import reconstruct
 from cap_jax.report import reconstruction
+from cap_jax.signals import calibration
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 from experiments import common
@@ -23,7 +24,9 @@ _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "folder of the trained net
 _INPUT = flags.DEFINE_string("input", None, "CSV file with time_s and <site>_pressure_mmhg, or a WFDB record")
 _SITE = flags.DEFINE_string("site", "radial", "where the pressure was measured")
 _SIGNAL = flags.DEFINE_string("signal", "ABP", "name of the signal in a WFDB record")
-_COVARIATES = flags.DEFINE_list("covariates", [], "what the network takes besides the wave, as age=70,hr_bpm=64")
+_COVARIATES = flags.DEFINE_list(
+  "covariates", [], "what the network and its calibration take besides the wave, as age=70,cuff_sbp_mmhg=141"
+)
 _OUTPUT = flags.DEFINE_string("output", None, "CSV file to write; .png and .json lie beside it")
 
 
@@ -87,7 +90,7 @@ def _recording() -> recordings.Recording:
 def main() -> None:
   _check_flags()
   trained = checkpoint.load(_CHECKPOINT.value)
-  covariates = _covariates(trained.model.covariates)
+  covariates = _covariates((*trained.model.covariates, *calibration.needs(trained.calibration)))
   recording = _recording()
   made = reconstruct.reconstruct(trained, dataclasses.replace(recording, covariates=covariates))
   facts = {

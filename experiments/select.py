@@ -60,7 +60,7 @@ def main() -> None:
   runs.check(study, name, source.model if source else tasks.TASKS[study.task].model(study.model), study.task)
   large, target = study_data.load_source(study), study_data.load_target(study)
   if source is None:
-    source, _ = runs.pretrain(study, large.training, large.validation)
+    source, _ = runs.pretrain(study, large.training, large.validation, large.origin)
   site = study_data.target_site(study)
   print(
     f"{name}, {n_target} labelled subjects, seeds {study.seeds}: RMSE [mmHg] of validation subjects, {study.steps} steps"

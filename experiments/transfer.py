@@ -90,7 +90,7 @@ def main() -> None:
   split = study_data.split_of(large, target)
   labels = n_target if find(name, study.custom[name]).needs_labels else 0
   if source is None:
-    source, _ = runs.pretrain(study, large.training, large.validation)
+    source, _ = runs.pretrain(study, large.training, large.validation, large.origin)
     checkpoint.save(os.path.join(workdir, "source"), source)
     print(f"source, task {study.task}: {source.about}")
   data = target.data(large, labels, _SEED.value)

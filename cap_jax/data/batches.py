@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -58,15 +59,29 @@ class Pairs:
     known = {name: value_b[rows] for name, value_b in self.covariates.items()}
     return Pairs(self.x_bt[rows], self.y_bt[rows], self.subject_b[rows], known)
 
+  def moments(self) -> tuple[float, float]:
+    """Mean and SD of the peripheral wave."""
+    return float(self.x_bt.mean(dtype=np.float64)), float(self.x_bt.std(dtype=np.float64))
+
   def unlabelled(self) -> Waves:
     """The same windows without the reference."""
     return Waves(self.x_bt, self.subject_b, self.covariates)
 
 
 def make_pairs(
-  found: Sequence[recordings.Recording], site: str, spec: config.Windows, reference: str = "aortic_root"
+  found: Sequence[recordings.Recording],
+  site: str,
+  spec: config.Windows,
+  reference: str = "aortic_root",
+  gaps: bool = False,
 ) -> Pairs:
   """Cuts recordings into windows; a recording shorter than a window, down to a single beat, is repeated to one.
+
+  Args:
+    found: recordings of one rate.
+    site, reference: of the two waves.
+    spec: of the windows.
+    gaps: whether recordings may have gaps throughout, as those of a store; one without a whole window is then left out.
 
   Raises:
     InputError: a recording lacks a site, has another rate than the windows, is shorter than a beat, or has no window
@@ -82,11 +97,15 @@ def make_pairs(
     if abs(recording.fs_hz / spec.fs_hz - 1) > 1e-3:
       raise InputError(f"{recording.subject}: {recording.fs_hz:g} Hz; resample to {spec.fs_hz:g} Hz first")
     waves = {wanted: recording.signals[wanted] for wanted in (site, reference)}
+    if gaps and recording.time_s.size < spec.samples:
+      continue
     if recording.time_s.size < spec.samples:
       waves = _repeated(recording, waves, waves[reference], spec)
     x_bt, y_bt = (windows.frame(waves[wanted], spec.samples, spec.hop) for wanted in (site, reference))
     whole = np.isfinite(x_bt).all(1) & np.isfinite(y_bt).all(1)
     if not whole.any():
+      if gaps:
+        continue
       raise InputError(f"{recording.subject}: every window of {spec.seconds:g} s has a gap")
     x.append(x_bt[whole])
     y.append(y_bt[whole])
@@ -150,7 +169,16 @@ class Scaling:
 _LEAST_SPREAD = 0.05
 
 
-def fit_scaling(training: Pairs, names: Sequence[str] = ()) -> Scaling:
+class Fittable(Protocol):
+  """Training windows that a scaling can be fitted on, held in memory or not."""
+
+  def moments(self) -> tuple[float, float]: ...
+
+  @property
+  def covariates(self) -> Covariates: ...
+
+
+def fit_scaling(training: Fittable, names: Sequence[str] = ()) -> Scaling:
   """Mean and SD of the peripheral waves of the training subjects, and of some of their covariates.
 
   Raises:
@@ -163,28 +191,44 @@ def fit_scaling(training: Pairs, names: Sequence[str] = ()) -> Scaling:
     value_b = training.covariates[name].astype(np.float64)
     mean = float(value_b.mean())
     numbers.append((name, mean, max(float(value_b.std()), _LEAST_SPREAD * abs(mean), 1e-6)))
-  x_bt = training.x_bt
-  return Scaling(float(x_bt.mean(dtype=np.float64)), float(x_bt.std(dtype=np.float64)), tuple(numbers))
+  return Scaling(*training.moments(), tuple(numbers))
+
+
+class Feed(Protocol):
+  """Windows of a stream that do not lie in memory: `stacks` yields (chunk, batch, …) arrays without end."""
+
+  def stacks(self, chunk: int, batch: int, seed: int) -> Iterator[dict[str, np.ndarray]]: ...
+
+
+Stream = Mapping[str, np.ndarray] | Feed
+
+
+def _held(part: Mapping[str, np.ndarray], chunk: int, batch: int, seed: int) -> Iterator[dict[str, np.ndarray]]:
+  """Stacks of arrays, going through random orders of all their windows, so that each is seen equally often."""
+  for rows in _order(len(part["x"]), chunk, batch, seed):
+    yield {axis: array[rows] for axis, array in part.items()}
 
 
 def stacks(
-  streams: Mapping[str, Mapping[str, np.ndarray]], batch: int, steps: int, chunk: int, seed: int
+  streams: Mapping[str, Stream], batch: int, steps: int, chunk: int, seed: int
 ) -> Iterator[dict[str, dict[str, np.ndarray]]]:
   """Batches of windows of every stream, stacked by steps: each yield holds (chunk, batch, …) arrays, and `steps / chunk`
-  follow.
-
-  Windows are drawn by going through random orders of all of a stream's, so that each is seen equally often. The order of
-  one stream does not depend on which others there are.
+  follow. The order of one stream does not depend on which others there are.
 
   Raises:
     ValueError: `steps` is not a multiple of `chunk`.
   """
   if steps % chunk:
     raise ValueError(f"{steps} steps are not a multiple of the {chunk} that run in one program")
-  orders = {name: _order(len(part["x"]), chunk, batch, seed + sum(name.encode())) for name, part in streams.items()}
+  seeds = {name: seed + sum(name.encode()) for name in streams}
+  found = {
+    name: _held(part, chunk, batch, seeds[name])
+    if isinstance(part, Mapping)
+    else part.stacks(chunk, batch, seeds[name])
+    for name, part in streams.items()
+  }
   for _ in range(steps // chunk):
-    taken = {name: next(order) for name, order in orders.items()}
-    yield {name: {axis: array[taken[name]] for axis, array in part.items()} for name, part in streams.items()}
+    yield {name: next(stack) for name, stack in found.items()}
 
 
 def _order(count: int, chunk: int, batch: int, seed: int) -> Iterator[np.ndarray]:

@@ -5,9 +5,11 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+
+from cap_jax.types import DataError
 
 
 class LeakError(ValueError):
@@ -61,3 +63,75 @@ def draw(subjects: Sequence[str], sizes: Mapping[str, int], seed: int) -> Split:
   bounds = np.cumsum([0, *sizes.values()])
   names = [subjects[k] for k in order]
   return Split({part: tuple(names[a:b]) for part, a, b in zip(sizes, bounds[:-1], bounds[1:], strict=True)})
+
+
+def k_fold(subjects: Sequence[str], folds: int, seed: int) -> list[Split]:
+  """`folds` splits into "training" and "test"; each subject is tested once, and folds differ by one subject at most.
+
+  Raises:
+    ValueError: fewer subjects than folds, or fewer than two folds.
+    LeakError: a subject is named twice.
+  """
+  if not 2 <= folds <= len(subjects):
+    raise ValueError(f"{folds} folds of {len(subjects)} subjects: must be 2 to the number of subjects")
+  order = draw(subjects, {"all": len(subjects)}, seed).parts["all"]
+  found = []
+  for fold in range(folds):
+    test = order[fold::folds]
+    found.append(Split({"training": tuple(name for name in order if name not in set(test)), "test": test}))
+  return found
+
+
+def leave_one_out(subjects: Sequence[str]) -> list[Split]:
+  """A split for each subject, who is tested alone.
+
+  Raises:
+    ValueError: fewer than two subjects.
+  """
+  names = tuple(dict.fromkeys(subjects))
+  if len(names) < 2:
+    raise ValueError(f"{len(names)} subject(s): one must remain to train on")
+  return [Split({"training": tuple(other for other in names if other != name), "test": (name,)}) for name in names]
+
+
+def few_shot(subjects: Sequence[str], count: int, seed: int) -> tuple[str, ...]:
+  """`count` of the subjects; a larger draw of one seed holds the smaller ones.
+
+  Raises:
+    ValueError: there are fewer.
+  """
+  if not 0 <= count <= len(subjects):
+    raise ValueError(f"{count} of {len(subjects)} subjects cannot be drawn")
+  order = np.random.default_rng(seed).permutation(len(subjects))
+  return tuple(subjects[k] for k in order[:count])
+
+
+def by_covariate(
+  values: Mapping[str, float], inside: Callable[[float], bool]
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+  """Subjects in distribution, out of it, and those of whom the covariate is not known (NaN), who belong to neither."""
+  known = {name: value for name, value in values.items() if np.isfinite(value)}
+  within = tuple(name for name, value in known.items() if inside(value))
+  return within, tuple(name for name in known if name not in set(within)), tuple(n for n in values if n not in known)
+
+
+def load(path: str | os.PathLike[str]) -> Split:
+  """A saved split.
+
+  Raises:
+    DataError: there is none, or it was changed since it was written.
+    LeakError: a subject stands in two parts.
+  """
+  remedy = "make the split again"
+  try:
+    with open(path, encoding="utf-8") as file:
+      content = json.load(file)
+    found = Split({str(name): tuple(map(str, subjects)) for name, subjects in content["parts"].items()})
+    said = content["sha256"]
+  except LeakError:
+    raise
+  except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    raise DataError(str(path), f"holds no split ({error})", remedy) from None
+  if said != found.digest:
+    raise DataError(str(path), "was changed since it was written", remedy)
+  return found

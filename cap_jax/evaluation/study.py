@@ -97,7 +97,7 @@ class _Ground:
 
 def _gtf_source(ground: _Ground) -> np.ndarray:
   source = ground.source
-  return transfer_function.fit(source.training, source.validation, ground.study.windows.margin).predict(ground.test_bt)
+  return transfer_function.fit(source.held, source.validation, ground.study.windows.margin).predict(ground.test_bt)
 
 
 def _gtf_target(ground: _Ground) -> np.ndarray:

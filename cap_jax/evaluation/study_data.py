@@ -1,21 +1,35 @@
-"""The data of a study: a source clinic and a target clinic, drawn, cut into windows and split by subject."""
+"""The data of a study: a source and a target, drawn from virtual clinics or read from prepared stores, cut into windows and
+split by subject."""
 
 import dataclasses
+import functools
+import pathlib
+from collections.abc import Mapping
+from typing import Any
 
-import numpy as np
+import jax
 
 from cap_jax import clinics, config
-from cap_jax.data import batches, splits, virtual
+from cap_jax.data import batches, calibrate, splits, store, stream, virtual
 from cap_jax.losses import tasks
 from cap_jax.train import runs
+from cap_jax.types import InputError
+
+_HELD = 20_000  # windows
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """The source cohort in windows, with the reference of its task: `training` and `validation` subjects."""
+  """The source in windows, with the reference of its task: `training` and `validation` subjects, and where they are from."""
 
-  training: batches.Pairs
+  training: batches.Pairs | stream.Stream
   validation: batches.Pairs
+  origin: Mapping[str, Any]
+
+  @functools.cached_property
+  def held(self) -> batches.Pairs:
+    """Training windows in memory, for strategies that look at them as a whole: of a store a sample of them."""
+    return self.training if isinstance(self.training, batches.Pairs) else self.training.sample(_HELD)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +45,11 @@ class Target:
     """The windows of `n_target` labelled subjects, None of none; a larger draw of one seed holds the smaller ones."""
     if n_target == 0:
       return None
-    order = np.random.default_rng(seed).permutation(len(self.labelled.subjects))
-    return self.labelled.of([self.labelled.subjects[k] for k in order[:n_target]])
+    return self.labelled.of(splits.few_shot(self.labelled.subjects, n_target, seed))
 
   def data(self, source: Source, n_target: int, seed: int) -> runs.Data:
     """What a strategy may use at `n_target` labelled subjects."""
-    return runs.Data(source.training, self.unlabelled, self.draw(n_target, seed))
+    return runs.Data(source.held, self.unlabelled, self.draw(n_target, seed))
 
 
 def _clinic(name: str, scenario: clinics.Scenario, subjects: int, seconds: float, fs_hz: float, seed: int):
@@ -61,24 +74,88 @@ def target_clinic(study: config.Study) -> clinics.Clinic:
 
 
 def target_site(study: config.Study) -> str:
-  """Where the target clinic measures: the source's site, or the scenario's own."""
+  """Where the target clinic measures: the source's site, or the scenario's own; a store has the study's."""
+  if study.target_data:
+    return study.site
   return clinics.SCENARIOS[study.scenario].site or study.site
 
 
+def reference_of(study: config.Study) -> str:
+  """The wave that the source's task asks for."""
+  return tasks.TASKS[study.task].reference or study.site
+
+
 def load_source(study: config.Study) -> Source:
-  """Draws the source cohort with the reference wave of its task."""
-  reference = tasks.TASKS[study.task].reference or study.site
+  """Draws the source cohort, or opens its store, with the reference wave of its task.
+
+  Raises:
+    InputError: the store lacks a signal, a part of its split, or windows.
+  """
+  if study.source_data:
+    return _stored_source(study)
+  reference = reference_of(study)
   found = virtual.draw(source_clinic(study), (study.site,), reference)
   sizes = {"training": study.source_subjects, "validation": study.validation_subjects}
   split = splits.draw([r.subject for r in found], sizes, study.cohort_seed)
+  found = [calibrate.calibrate(recording, study.site, study.calibration) for recording in found]
   pairs = batches.make_pairs(found, study.site, study.windows, reference)
-  return Source(pairs.of(split.parts["training"]), pairs.of(split.parts["validation"]))
+  origin = {"data": "in silico: virtual cohort", "source": study.source}
+  return Source(pairs.of(split.parts["training"]), pairs.of(split.parts["validation"]), origin)
+
+
+def _stored_source(study: config.Study) -> Source:
+  opened, split = _open(study.source_data)
+  signals = (study.site, reference_of(study))
+  training = stream.Stream(
+    opened, split.parts.get("training", ()), signals, study.windows, study.calibration,
+    jax.process_index(), jax.process_count(),
+  )  # fmt: skip
+  validation = _pairs(opened, split.parts.get("validation", ()), signals, study, study.windows, "validation")
+  place = "in silico" if opened.in_silico else "real"
+  data = f"{place}: {opened.manifest['source']}, {opened.manifest['sha256'][:12]}"
+  return Source(training, validation, {"data": data, "source": study.source, "source_data": study.source_data})
+
+
+def _open(path: str) -> tuple[store.Store, splits.Split]:
+  opened = store.open_store(path)
+  return opened, splits.load(pathlib.Path(path) / store.SPLIT)
+
+
+def _pairs(
+  opened: store.Store, subjects: tuple[str, ...], signals: tuple[str, str], study: config.Study, spec: config.Windows,
+  part: str,
+) -> batches.Pairs:  # fmt: skip
+  """Windows of a part of a store in memory; subjects without a whole one are left out.
+
+  Raises:
+    InputError: nobody is left, or a record cannot be calibrated.
+  """
+  usable = opened.usable(signals, spec.samples)
+  kept = [name for name in subjects if name in usable]
+  if not kept:
+    there = f"{len(subjects)} subject(s), none with a window" if subjects else "nobody"
+    raise InputError(
+      f"{opened.path}: part {part!r} of its split has {there} of {' and '.join(signals)}; prepare it again"
+    )
+  found = [
+    calibrate.calibrate(recording, signals[0], study.calibration)
+    for recording in opened.recordings(kept)
+    if set(signals) <= set(recording.signals)
+  ]
+  return batches.make_pairs(found, signals[0], spec, signals[1], gaps=True)
 
 
 def load_target(study: config.Study) -> Target:
-  """Draws the target clinic. Test and validation windows do not overlap: no sample counts twice."""
+  """Draws the target clinic, or opens its store. Test and validation windows do not overlap: no sample counts twice.
+
+  Raises:
+    InputError: the store lacks a signal, a part of its split, or enough labelled subjects.
+  """
+  if study.target_data:
+    return _stored_target(study)
   site = target_site(study)
   found = virtual.draw(target_clinic(study), (site,))
+  found = [calibrate.calibrate(recording, site, study.calibration) for recording in found]
   sizes = {
     "labelled": study.labelled_subjects,
     "validation": study.validation_subjects,
@@ -86,15 +163,35 @@ def load_target(study: config.Study) -> Target:
     "unlabelled": study.unlabelled_subjects,
   }
   split = splits.draw([r.subject for r in found], sizes, study.cohort_seed)
-  apart = dataclasses.replace(study.windows, hop_s=study.windows.seconds)
   whole = batches.make_pairs(found, site, study.windows)
-  sparse = batches.make_pairs(found, site, apart)
+  sparse = batches.make_pairs(found, site, _apart(study))
   return Target(
     whole.of(split.parts["labelled"]),
     whole.of(split.parts["unlabelled"]).unlabelled(),
     sparse.of(split.parts["validation"]),
     sparse.of(split.parts["test"]),
   )
+
+
+def _apart(study: config.Study) -> config.Windows:
+  """Windows that do not overlap."""
+  return dataclasses.replace(study.windows, hop_s=study.windows.seconds)
+
+
+def _stored_target(study: config.Study) -> Target:
+  opened, split = _open(study.target_data)
+  signals = (study.site, "aortic_root")
+  labelled = _pairs(opened, split.parts.get("training", ()), signals, study, study.windows, "training")
+  if len(labelled.subjects) < max(study.n_target):
+    raise InputError(
+      f"n_target={study.n_target}: {opened.path} has {len(labelled.subjects)} labelled subjects to train on"
+    )
+  alone = (study.site, study.site)
+  unlabelled = _pairs(opened, split.parts.get("unlabelled", ()), alone, study, study.windows, "unlabelled")
+  validation, test = (
+    _pairs(opened, split.parts.get(part, ()), signals, study, _apart(study), part) for part in ("validation", "test")
+  )
+  return Target(labelled, unlabelled.unlabelled(), validation, test)
 
 
 def split_of(source: Source, target: Target | None = None) -> splits.Split:

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from cap_jax.data import batches, recordings
+from cap_jax.data import batches, calibrate, recordings
 from cap_jax.signals import beats, filters, quality, windows
 from cap_jax.train import checkpoint, loop
 from cap_jax.types import InputError
@@ -107,7 +107,8 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
     recording: one peripheral pressure on a strictly increasing clock, regular or not.
 
   Raises:
-    InputError: the recording has no wave of the checkpoint's site, or no usable span.
+    InputError: the recording has no wave of the checkpoint's site, none of the readings that its calibration needs, or no
+      usable span.
   """
   site = trained.site
   if trained.task != "waveform":
@@ -117,6 +118,7 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
       f"{recording.subject}: has {', '.join(recording.sites)}, the checkpoint reads {site}; "
       f"make one with: python -m experiments.pretrain --site={recording.sites[0]} --workdir=DIR"
     )
+  recording = calibrate.calibrate(recording, site, trained.calibration)
   time_s, p_t = recording.time_s, recording.signals[site]
   good, lost = quality.find_spans(time_s, p_t)
   short = [span for span in good if time_s[span.stop - 1] - time_s[span.start] < beats.SHORTEST_S]

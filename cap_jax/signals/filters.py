@@ -1,8 +1,15 @@
 """Resampling between clocks, without a shift in time."""
 
+import functools
+
 import numpy as np
 import scipy.interpolate
 import scipy.signal
+
+
+@functools.lru_cache(64)
+def _butterworth(fs_hz: float, cutoff_hz: float) -> np.ndarray:
+  return scipy.signal.butter(2, cutoff_hz, fs=fs_hz, output="sos")
 
 
 def lowpass(p_t: np.ndarray, fs_hz: float, cutoff_hz: float) -> np.ndarray:
@@ -10,8 +17,7 @@ def lowpass(p_t: np.ndarray, fs_hz: float, cutoff_hz: float) -> np.ndarray:
   Nyquist frequency or the wave is too short to filter."""
   if cutoff_hz >= 0.5 * fs_hz or p_t.shape[-1] <= 12:
     return p_t
-  sos = scipy.signal.butter(2, cutoff_hz, fs=fs_hz, output="sos")
-  return scipy.signal.sosfiltfilt(sos, p_t, axis=-1)
+  return scipy.signal.sosfiltfilt(_butterworth(float(fs_hz), cutoff_hz), p_t, axis=-1)
 
 
 def resample(time_s: np.ndarray, p_t: np.ndarray, at_s: np.ndarray) -> np.ndarray:

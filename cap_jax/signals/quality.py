@@ -38,6 +38,24 @@ def flat(p_t: np.ndarray, fs_hz: float) -> np.ndarray:
   return scipy.ndimage.binary_dilation(centre, iterations=half) if centre.any() else centre
 
 
+def _cut(time_s: np.ndarray, lost_t: np.ndarray, gaps: list[Span], step_s: float) -> tuple[list[Span], list[Span]]:
+  """Spans between lost samples and pauses of the clock, and all gaps in order."""
+  pauses = np.flatnonzero(np.diff(time_s) > PAUSE * step_s) + 1
+  gaps = gaps + [Span(int(k), int(k), f"pause of {time_s[k] - time_s[k - 1]:.2f} s in the clock") for k in pauses]
+  good = []
+  for start, stop in _runs(~lost_t):
+    cuts = [start, *pauses[(pauses > start) & (pauses < stop)].tolist(), stop]
+    good += [Span(int(a), int(b)) for a, b in itertools.pairwise(cuts)]
+  return good, sorted(gaps, key=lambda gap: (gap.start, gap.stop))
+
+
+def find_finite(time_s: np.ndarray, x_t: np.ndarray) -> tuple[list[Span], list[Span]]:
+  """Spans and gaps of a wave of any unit: a gap is a run of NaN; a pause of the clock is an empty one."""
+  step_s = float(np.median(np.diff(time_s))) if time_s.size > 1 else 1.0
+  missing = ~np.isfinite(x_t)
+  return _cut(time_s, missing, [Span(a, b, "no data") for a, b in _runs(missing)], step_s)
+
+
 def find_spans(time_s: np.ndarray, p_mmhg: np.ndarray) -> tuple[list[Span], list[Span]]:
   """Usable spans and gaps of a record, in order.
 
@@ -52,13 +70,7 @@ def find_spans(time_s: np.ndarray, p_mmhg: np.ndarray) -> tuple[list[Span], list
   missing = ~np.isfinite(p_mmhg)
   outside = ~missing & ((p_mmhg < LOW_MMHG) | (p_mmhg > HIGH_MMHG))
   still = flat(p_mmhg, 1 / step_s) & ~missing & ~outside
-  pauses = np.flatnonzero(np.diff(time_s) > PAUSE * step_s) + 1
   gaps = [Span(a, b, "no data") for a, b in _runs(missing)]
   gaps += [Span(a, b, f"outside {LOW_MMHG:g}–{HIGH_MMHG:g} mmHg") for a, b in _runs(outside)]
   gaps += [Span(a, b, "flat line") for a, b in _runs(still)]
-  gaps += [Span(int(k), int(k), f"pause of {time_s[k] - time_s[k - 1]:.2f} s in the clock") for k in pauses]
-  good = []
-  for start, stop in _runs(~(missing | outside | still)):
-    cuts = [start, *pauses[(pauses > start) & (pauses < stop)].tolist(), stop]
-    good += [Span(int(a), int(b)) for a, b in itertools.pairwise(cuts)]
-  return good, sorted(gaps, key=lambda gap: (gap.start, gap.stop))
+  return _cut(time_s, missing | outside | still, gaps, step_s)

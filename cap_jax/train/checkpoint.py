@@ -21,10 +21,11 @@ import orbax.checkpoint as ocp
 from cap_jax import config
 from cap_jax.data import batches
 from cap_jax.models import net as nets
+from cap_jax.signals import calibration as scales
 from cap_jax.transfer import surgery
 from cap_jax.types import InputError, Params
 
-FORMAT = 2
+FORMAT = 3
 HEADER = "config.json"
 _REMEDY = "make one with: python -m experiments.pretrain --workdir=DIR, and give DIR/checkpoint"
 
@@ -41,6 +42,7 @@ class Checkpoint:
     site: the peripheral site it reads.
     task: what it was trained for, name in `tasks.TASKS`.
     about: plain facts for the reader: training, figures, seeds.
+    calibration: of the waves that it reads.
   """
 
   params: Params
@@ -50,6 +52,7 @@ class Checkpoint:
   site: str
   task: str = "waveform"
   about: dict[str, Any] = dataclasses.field(default_factory=dict)
+  calibration: config.Calibration = dataclasses.field(default_factory=config.Calibration)
 
   @property
   def net(self) -> nets.Net:
@@ -77,6 +80,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
       "windows": dataclasses.asdict(checkpoint.windows),
       "scaling": dataclasses.asdict(checkpoint.scaling),
       "about": checkpoint.about,
+      "calibration": dataclasses.asdict(checkpoint.calibration),
     }
     with ocp.StandardCheckpointer() as checkpointer:
       checkpointer.save(os.path.join(partial, "params"), jax.tree.map(np.asarray, checkpoint.params))
@@ -132,13 +136,17 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     numbers = tuple((str(name), float(mean), float(sd)) for name, mean, sd in content["scaling"]["numbers"])
     scaling = batches.Scaling(**{**content["scaling"], "numbers": numbers})
     site, task, about = content["site"], content["task"], content["about"]
+    calibration = config.Calibration(**content["calibration"])
+    scales.check(calibration)
     net = nets.make_net(model)
     expected = jax.eval_shape(lambda: net.init(jax.random.key(0), spec.samples))
   except InputError:
     raise
   except (ValueError, KeyError, TypeError, ArithmeticError) as error:
     raise InputError(f"{header}: damaged or of another project ({error!r}); {_REMEDY}") from None
-  return Checkpoint(_restore(os.path.join(path, "params"), expected), model, spec, scaling, site, task, about)
+  return Checkpoint(
+    _restore(os.path.join(path, "params"), expected), model, spec, scaling, site, task, about, calibration
+  )
 
 
 def _restore(path: str, expected: Params) -> Params:

@@ -59,8 +59,8 @@ class Fitted:
     return self.metrics["loss"]
 
 
-Streams = Mapping[str, Mapping[str, np.ndarray]]
-"""Stream → arrays of its windows, scaled: "x", "c", and "y", "m", "w" where it has them."""
+Streams = Mapping[str, batches.Stream]
+"""Stream → arrays of its windows, scaled: "x", "c", and "y", "m", "w" where it has them; or a feed of such."""
 Validator = Callable[[Params], float]
 
 
@@ -187,9 +187,12 @@ class _Clock:
 
 def _with_features(
   net: Net, hold: tuple[str, ...], params: Params, streams: Streams
-) -> tuple[dict[str, dict[str, np.ndarray]], float]:
-  """The streams with "h", the features of their windows, where all that makes them is held; and the seconds it took."""
-  arrays = {name: dict(part) for name, part in streams.items()}
+) -> tuple[dict[str, batches.Stream], float]:
+  """The streams with "h", the features of their windows, where all that makes them is held and they lie in memory; and the
+  seconds it took."""
+  arrays: dict[str, batches.Stream] = {
+    name: dict(part) if isinstance(part, Mapping) else part for name, part in streams.items()
+  }
   if low_rank.BLOCK in params:
     return arrays, 0.0
   readers = {name: terms.reader(params, name) for name in arrays}
@@ -197,7 +200,7 @@ def _with_features(
   seconds = 0.0
   for name, part in arrays.items():
     block, adapted = readers[name]
-    if block not in hold or block in moving:
+    if block not in hold or block in moving or not isinstance(part, dict):
       continue
     read = functools.partial(features, net, params, block=block, adapted=adapted)
     read(part["x"][:1], part["c"][:1])  # compiles, which is no part of the training time

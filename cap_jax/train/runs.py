@@ -1,14 +1,16 @@
 """Whole trainings: of the source network on its task, and of a target network by a strategy."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import jax
 import numpy as np
 
 from cap_jax import config
-from cap_jax.data import batches
+from cap_jax.data import batches, splits
+from cap_jax.data import stream as streaming
 from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
 from cap_jax.train import checkpoint, loop
@@ -66,9 +68,21 @@ def arrays(
 
 
 def pretrain(
-  study: config.Study, training: batches.Pairs, validation: batches.Pairs
+  study: config.Study,
+  training: batches.Pairs | streaming.Stream,
+  validation: batches.Pairs,
+  origin: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[checkpoint.Checkpoint, loop.Fitted]:
-  """Trains the source network on its task; the checkpoint tells its validation error."""
+  """Trains the source network on its task; the checkpoint tells its validation error.
+
+  Args:
+    training: windows in memory, or streamed from a store.
+    origin: where the data are from, for the checkpoint.
+
+  Raises:
+    splits.LeakError: a subject stands in both parts.
+  """
+  splits.Split({"training": training.subjects, "validation": validation.subjects})
   task = tasks.TASKS[study.task]
   model = task.model(study.model)
   numerics = task.numerics or ()
@@ -79,19 +93,24 @@ def pretrain(
   loss = terms.make_total(pretraining.STRATEGY.loss, "sum", terms.Context(net, source_loss, source_loss))
   fresh = net.init(jax.random.key(spec.seed), study.windows.samples)
   plans = loop.plan(pretraining.STRATEGY, spec.steps, spec.learning_rate, [()], ())
-  stream = arrays(scaling, training, model, numerics)
+  stream: batches.Stream
+  if isinstance(training, batches.Pairs):
+    stream = arrays(scaling, training, model, numerics)
+  else:
+    stream = streaming.Scaled(training, scaling, model.covariates, numerics)
   fitted = loop.fit(net, loss, plans, fresh, {"source": stream}, spec, "pre-training")
   error = loop.evaluate(source_loss, fitted.params, arrays(scaling, validation, model, numerics))
   about = {
-    "data": "in silico: virtual cohort",
-    "source": study.source,
-    "source_subjects": study.source_subjects,
+    **origin,
+    "source_subjects": len(training.subjects),
     "steps": spec.steps,
     # of standardised numerics too, where the task has them
     "validation_rmse_mmhg": round(scaling.sd_mmhg * error, 3),
     "train_s": round(fitted.train_s, 1),
   }
-  made = checkpoint.Checkpoint(fitted.params, model, study.windows, scaling, study.site, study.task, about)
+  made = checkpoint.Checkpoint(
+    fitted.params, model, study.windows, scaling, study.site, study.task, about, study.calibration
+  )
   return made, fitted
 
 
@@ -161,7 +180,9 @@ def adapt(
 
   Raises:
     surgery.MergeError: the networks do not fit together as the strategy asks.
+    splits.LeakError: a subject stands in two parts of the data.
   """
+  _check_apart(data, validation)
   strategy, model = _chosen(study, name, source.task)
   net, samples, margin = nets.make_net(model), study.windows.samples, study.windows.margin
   params, report = strategy.start(source.params, net, source.net, samples, jax.random.key(seed))
@@ -194,8 +215,19 @@ def adapt(
     "history": source.about,
   }
   finished = strategy.finish(fitted.params, net)
-  made = checkpoint.Checkpoint(finished, model, study.windows, scaling, site, "waveform", about)
+  made = checkpoint.Checkpoint(finished, model, study.windows, scaling, site, "waveform", about, study.calibration)
   return Adapted(made, fitted, report, reason)
+
+
+def _check_apart(data: Data, validation: batches.Pairs | None) -> None:
+  """Raises:
+  splits.LeakError: somebody whom the training sees is validated on, or stands in two of its parts."""
+  parts = {"source": data.source.subjects, "unlabelled": data.unlabelled.subjects}
+  if data.labelled is not None:
+    parts["labelled"] = data.labelled.subjects
+  if validation is not None:
+    parts["validation"] = validation.subjects
+  splits.Split(parts)
 
 
 def _chosen(study: config.Study, name: str, task: str) -> tuple[Strategy, config.Model]:

@@ -35,7 +35,7 @@ SMALL = config.Study(
 @pytest.fixture(scope="module")
 def done():
   source, target = study_data.load_source(SMALL), study_data.load_target(SMALL)
-  trained, _ = runs.pretrain(SMALL, source.training, source.validation)
+  trained, _ = runs.pretrain(SMALL, source.training, source.validation, source.origin)
   return target, trained, list(studies.cells(SMALL, source, target, trained)), source
 
 
@@ -63,7 +63,7 @@ def test_a_linear_filter_beats_the_raw_wave_and_the_mean(done):
 
 def test_a_leak_between_source_and_target_raises(done):
   target = done[0]
-  leaky = study_data.Source(target.labelled, target.validation)
+  leaky = study_data.Source(target.labelled, target.validation, {})
   with pytest.raises(splits.LeakError, match="stand both in"):
     study_data.split_of(leaky, target)
   with pytest.raises(splits.LeakError, match="stand both in"):
@@ -113,7 +113,7 @@ def test_a_source_of_another_task_gives_its_features(task):
   """Numbers have no head for the wave: features go over, and what asks for the head is refused."""
   study = dataclasses.replace(SMALL, task=task, source_subjects=6, pretrain=config.Training(steps=50))
   source, target = study_data.load_source(study), study_data.load_target(study)
-  trained, fitted = runs.pretrain(study, source.training, source.validation)
+  trained, fitted = runs.pretrain(study, source.training, source.validation, source.origin)
   assert np.isfinite(fitted.loss).all()
   made = runs.adapt(study, "feature_transfer", trained, target.data(source, 2, 0), 0, "radial")
   assert loop.predict(made.checkpoint, target.test).shape == target.test.y_bt.shape

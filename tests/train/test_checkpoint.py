@@ -84,7 +84,7 @@ def test_foreign_folders_are_refused(saved, tmp_path):
   with pytest.raises(InputError, match=r"no checkpoint there; make one with: python -m experiments\.pretrain"):
     checkpoint.load(tmp_path / "absent")
   (path / "config.json").write_text('{"format": 99}')
-  with pytest.raises(InputError, match="format 99, this version reads format 2"):
+  with pytest.raises(InputError, match="format 99, this version reads format 3"):
     checkpoint.load(path)
   (path / "config.json").write_text("{")
   with pytest.raises(InputError, match="damaged or of another project"):

@@ -1,0 +1,183 @@
+"""A record as it was found → one that can be cut into windows: one rate, one clock, no bad beats; and what was done to it."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from cap_jax import config
+from cap_jax.data import recordings
+from cap_jax.signals import beat_quality, beats, filters, quality, synchrony
+from cap_jax.types import DataError, InputError
+
+REFERENCES = ("aortic_root",)  # what others are never moved towards: it is the truth
+
+
+@dataclasses.dataclass(frozen=True)
+class Sync:
+  """Lag of a signal behind the first pressure, its scatter over beats, and how much of it was taken out [s]."""
+
+  lag_s: float
+  spread_s: float
+  removed_s: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+  """What conditioning found and did.
+
+  Attributes:
+    seconds: of the record.
+    good_s: signal → seconds that are left.
+    beats: signal → beats found.
+    faults: signal → fault → beats that have it; or "no data", "outside …", "flat line" → stretches.
+    sync: signal → lag, of those that were compared.
+    filled: samples of short gaps that were bridged.
+  """
+
+  seconds: float
+  good_s: Mapping[str, float]
+  beats: Mapping[str, int]
+  faults: Mapping[str, Mapping[str, int]]
+  sync: Mapping[str, Sync]
+  filled: int
+
+
+def check(spec: config.Conditioning) -> None:
+  """Raises:
+  InputError: a value of it cannot be."""
+  if not 60 <= spec.fs_hz <= 2000:
+    raise InputError(f"conditioning.fs_hz={spec.fs_hz:g}: must be 60 to 2000 Hz")
+  unknown = [name for name in spec.drop if name not in beat_quality.FAULTS]
+  if unknown:
+    raise InputError(f"conditioning.drop: {unknown[0]!r} is no fault; choose of {', '.join(beat_quality.FAULTS)}")
+  low, high = spec.transit_s
+  if not -synchrony.REACH_S < low <= high < synchrony.REACH_S or spec.fill_s < 0 or not 4 <= spec.repeat_s <= 600:
+    raise InputError(f"conditioning={spec}: transit_s must rise within ±2, fill_s be 0 or more, repeat_s 4 to 600")
+
+
+def _repeated(recording: recordings.Recording, least_s: float) -> recordings.Recording:
+  """A periodic record, repeated to a length."""
+  step_s = 1 / recording.fs_hz
+  times = int(np.ceil(least_s / (recording.time_s.size * step_s)))
+  if not recording.periodic or times < 2:
+    return recording
+  time_s = recording.time_s[0] + step_s * np.arange(times * recording.time_s.size)
+  waves = {name: np.tile(wave, times) for name, wave in recording.signals.items()}
+  return dataclasses.replace(recording, time_s=time_s, signals=waves, periodic=False)
+
+
+def _bridged(time_s: np.ndarray, x_t: np.ndarray, fill_s: float) -> tuple[np.ndarray, int]:
+  """The wave with its short gaps bridged, and how many samples that took."""
+  missing = ~np.isfinite(x_t)
+  if not missing.any() or missing.all():
+    return x_t, 0
+  filled, count = x_t.copy(), 0
+  for gap in np.ma.clump_masked(np.ma.masked_where(missing, x_t)):
+    inside = gap.start > 0 and gap.stop < x_t.size
+    if inside and time_s[gap.stop] - time_s[gap.start - 1] <= fill_s:
+      filled[gap] = np.interp(time_s[gap], time_s[[gap.start - 1, gap.stop]], x_t[[gap.start - 1, gap.stop]])
+      count += int(gap.stop - gap.start)
+  return filled, count
+
+
+def _spans(time_s: np.ndarray, x_t: np.ndarray, pressure: bool) -> tuple[list[quality.Span], dict[str, int]]:
+  """Usable spans of a signal, and reason → stretches that are not."""
+  good, lost = quality.find_spans(time_s, x_t) if pressure else quality.find_finite(time_s, x_t)
+  reasons: dict[str, int] = {}
+  for gap in lost:
+    reason = "pause of the clock" if gap.start == gap.stop else gap.reason
+    reasons[reason] = reasons.get(reason, 0) + 1
+  return good, reasons
+
+
+def _resampled(time_s: np.ndarray, x_t: np.ndarray, spans: list[quality.Span], at_s: np.ndarray) -> np.ndarray:
+  """A signal on another clock, NaN outside its spans."""
+  if at_s.size == time_s.size and np.allclose(at_s, time_s, rtol=0, atol=1e-7):
+    at_s = time_s  # as it is, to the bit
+  found = np.full(at_s.shape, np.nan)
+  for span in spans:
+    part = slice(span.start, span.stop)
+    first, last = np.searchsorted(at_s, [time_s[span.start] - 1e-9, time_s[span.stop - 1] + 1e-9])
+    if last - first < 2 or span.stop - span.start < 4:
+      continue
+    same = at_s is time_s
+    found[first:last] = x_t[part] if same else filters.resample(time_s[part], x_t[part], at_s[first:last])
+  return found
+
+
+def _mask_faults(
+  x_t: np.ndarray, fs_hz: float, pressure: bool, drop: tuple[str, ...]
+) -> tuple[np.ndarray, int, dict[str, int]]:
+  """A signal without its bad beats, the number of all, and fault → beats."""
+  kept, count = x_t.copy(), 0
+  faults: dict[str, int] = {}
+  for part in np.ma.clump_unmasked(np.ma.masked_invalid(x_t)):
+    feet = beats.find_feet(x_t[part], fs_hz)
+    found = beat_quality.assess(x_t[part], fs_hz, feet, pressure)
+    count += max(len(feet) - 1, 0)
+    for name, bad_k in found.items():
+      if bad_k.any():
+        faults[name] = faults.get(name, 0) + int(bad_k.sum())
+      for k in np.flatnonzero(bad_k) if name in drop else ():
+        kept[part.start + feet[k] : part.start + feet[k + 1]] = np.nan
+  return kept, count, faults
+
+
+def _delays(recording: recordings.Recording, spec: config.Conditioning) -> dict[str, Sync]:
+  """Lags behind the first pressure. One that no pulse takes, and that stays the same, is the monitor's."""
+  pressures = [name for name in recording.signals if recordings.is_pressure(name)]
+  first = next((name for name in pressures if name in REFERENCES), pressures[0] if pressures else None)
+  if first is None or not spec.synchronise:
+    return {}
+  found = {}
+  for name, wave in recording.signals.items():
+    lag = synchrony.find_lag(recording.signals[first], wave, recording.fs_hz) if name != first else None
+    if lag is not None:
+      low, high = spec.transit_s
+      removed = lag.lag_s if lag.constant and not low <= lag.lag_s <= high else 0.0
+      found[name] = Sync(lag.lag_s, lag.spread_s, removed)
+  return found
+
+
+def condition(recording: recordings.Recording, spec: config.Conditioning) -> tuple[recordings.Recording, Report]:
+  """Bridges short gaps, takes out a monitor's delay, resamples to one rate and takes out bad beats.
+
+  Where a delay is taken out, the feet of the signal coincide with those of the first pressure: how much of it was the pulse's
+  way cannot be told.
+
+  Args:
+    recording: with a clock that need not be regular.
+    spec: what to do.
+
+  Returns:
+    The recording on a regular clock, NaN wherever a signal cannot be used, and the report.
+
+  Raises:
+    DataError: nothing usable is left.
+  """
+  recording = _repeated(recording, spec.repeat_s)
+  time_s = recording.time_s
+  sync = _delays(recording, spec)
+  count = int(np.floor((time_s[-1] - time_s[0]) * spec.fs_hz + 1e-6)) + 1
+  at_s = time_s[0] + np.arange(count) / spec.fs_hz
+  waves, good_s, number, faults, filled = {}, {}, {}, {}, 0
+  for name, wave in recording.signals.items():
+    pressure = recording.units[name] == "mmHg" and recordings.is_pressure(name)
+    bridged, some = _bridged(time_s, wave, spec.fill_s)
+    filled += some
+    spans, lost = _spans(time_s, bridged, pressure)
+    own_s = time_s - (sync[name].removed_s if name in sync else 0.0)
+    x_t = _resampled(own_s, bridged, spans, at_s)
+    if recordings.parts(name)[1] in ("", "ppg"):
+      x_t, number[name], found = _mask_faults(x_t, spec.fs_hz, pressure, spec.drop)
+      lost |= found
+    waves[name], faults[name] = x_t, lost
+    good_s[name] = float(np.isfinite(x_t).sum() / spec.fs_hz)
+  report = Report(float(time_s[-1] - time_s[0]), good_s, number, faults, sync, filled)
+  if not any(good_s.values()):
+    reasons = ", ".join(dict.fromkeys(reason for found in faults.values() for reason in found)) or "too short"
+    raise DataError(
+      recording.record or recording.subject, f"no usable beat ({reasons})", "leave the record out", recording.subject
+    )
+  return dataclasses.replace(recording, time_s=at_s, signals=waves), report
