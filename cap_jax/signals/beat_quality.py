@@ -2,7 +2,7 @@
 libraries give one number for a beat, of a PPG, and none of the faults of a pressure line.
 
     flat      no pulse: a small part of its neighbours' amplitude, or below 8 mmHg
-    clipped   cut off at the highest or the lowest value of the record
+    clipped   cut off at the highest or the lowest value of the record, or wrapped around from one to the other
     damped    a pressure whose upstroke is slow for its height, or small and slow beside its neighbours'
     flush     a pressure far above its neighbours', as when the line is flushed
     motion    unlike the median beat about it, or its two feet far apart in height
@@ -18,6 +18,7 @@ FAULTS = ("flat", "clipped", "damped", "flush", "motion", "ectopic")
 _NEIGHBOURS = 31  # beats of a running median
 _FLAT_SHARE, _FLAT_MMHG = 0.2, 8.0
 _CLIPPED_S = 0.04
+_WRAPPED_PER_S = 40.0  # slope over height that no pulse has
 _SLOPE_PER_S = 4.0  # steepest slope over height; a free line shows 9 and more
 _DAMPED_SHARE = 0.6
 _FLUSH_MMHG = 60.0
@@ -81,6 +82,8 @@ def assess(x_t: np.ndarray, fs_hz: float, feet: np.ndarray, pressure: bool) -> M
   clipped = np.zeros(len(height), dtype=bool)
   for level in (x_t.max(), x_t.min()):
     clipped |= _longest_equal(x_t, level, feet) >= longest
+  jump = np.maximum.reduceat(np.abs(np.diff(inner, prepend=inner[0])), starts) * fs_hz
+  clipped |= jump > _WRAPPED_PER_S * np.where(height > 0, height, np.inf)
   step = np.abs(x_t[feet[1:]] - x_t[feet[:-1]])
   motion = (_likeness(x_t, feet) < _LIKENESS[pressure]) | (step > _STEP_SHARE * usual)
   ectopic = np.abs(interval / _running_median(interval) - 1) > _ECTOPIC_SHARE

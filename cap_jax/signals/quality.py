@@ -8,6 +8,7 @@ import scipy.ndimage
 
 LOW_MMHG, HIGH_MMHG = 15.0, 320.0
 FLAT_S, FLAT_RANGE_MMHG = 1.5, 4.0
+_FLAT_SHARE = 0.05  # of the usual range of a wave without a unit
 PAUSE = 2.5  # a step of the clock longer than this many samples is a gap
 
 
@@ -25,14 +26,14 @@ def _runs(mask_t: np.ndarray) -> list[tuple[int, int]]:
   return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
 
-def flat(p_t: np.ndarray, fs_hz: float) -> np.ndarray:
-  """Samples that belong to a stretch of `FLAT_S` seconds whose range stays below `FLAT_RANGE_MMHG`: no pulse."""
+def flat(p_t: np.ndarray, fs_hz: float, least: float = FLAT_RANGE_MMHG) -> np.ndarray:
+  """Samples that belong to a stretch of `FLAT_S` seconds whose range stays below `least`: no pulse."""
   size = max(int(FLAT_S * fs_hz), 3)
   if p_t.size < size:
-    return np.full(p_t.shape, np.ptp(p_t) < FLAT_RANGE_MMHG if p_t.size else True)
+    return np.full(p_t.shape, np.ptp(p_t) < least if p_t.size else True)
   filled = np.where(np.isfinite(p_t), p_t, 0.0)
   span_t = scipy.ndimage.maximum_filter1d(filled, size) - scipy.ndimage.minimum_filter1d(filled, size)
-  centre = span_t < FLAT_RANGE_MMHG
+  centre = span_t < least
   half = size // 2
   centre[:half] = centre[-half:] = False  # a window that reaches over the end is no evidence
   return scipy.ndimage.binary_dilation(centre, iterations=half) if centre.any() else centre
@@ -50,10 +51,14 @@ def _cut(time_s: np.ndarray, lost_t: np.ndarray, gaps: list[Span], step_s: float
 
 
 def find_finite(time_s: np.ndarray, x_t: np.ndarray) -> tuple[list[Span], list[Span]]:
-  """Spans and gaps of a wave of any unit: a gap is a run of NaN; a pause of the clock is an empty one."""
+  """Spans and gaps of a wave of any unit: a gap is a run of NaN, or without a pulse for 1.5 s, beside the wave's own range; a
+  pause of the clock is an empty one."""
   step_s = float(np.median(np.diff(time_s))) if time_s.size > 1 else 1.0
   missing = ~np.isfinite(x_t)
-  return _cut(time_s, missing, [Span(a, b, "no data") for a, b in _runs(missing)], step_s)
+  usual = float(np.subtract(*np.percentile(x_t[~missing], [95, 5]))) if not missing.all() else 0.0
+  still = flat(x_t, 1 / step_s, _FLAT_SHARE * usual) & ~missing
+  gaps = [Span(a, b, "no data") for a, b in _runs(missing)] + [Span(a, b, "flat line") for a, b in _runs(still)]
+  return _cut(time_s, missing | still, gaps, step_s)
 
 
 def find_spans(time_s: np.ndarray, p_mmhg: np.ndarray) -> tuple[list[Span], list[Span]]:

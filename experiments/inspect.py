@@ -1,0 +1,55 @@
+"""What is in a data set, and what would be left out and why: a look before `experiments.prepare`.
+
+python -m experiments.inspect --data=wfdb --path=FOLDER --channels=ABP:radial,PLETH:digital_ppg
+python -m experiments.inspect --data=csv --path=FOLDER --output=look.png
+"""
+
+import os
+
+import numpy as np
+import tqdm
+from absl import flags
+
+from cap_jax import config, files
+from cap_jax.data import conditioning, datasets
+from cap_jax.report import figures, inspection
+from cap_jax.types import DataError, InputError
+from experiments import common, sources
+
+_RECORDS = flags.DEFINE_integer("records", 50, "how many are read, spread over all; 0 for all", lower_bound=0)
+_OUTPUT = flags.DEFINE_string("output", None, "picture to write, a .png (default: inspect_DATA.png)")
+_DRAWN = 6
+
+
+def main() -> None:
+  dataset = sources.open_dataset()
+  output = _OUTPUT.value or f"inspect_{sources.DATA.value}.png"
+  if not output.endswith(".png"):
+    raise InputError(f"--output={output}: must end in .png")
+  common.check_file(output, "--output")
+  total = len(dataset.entries) + len(dataset.lost)
+  count = min(_RECORDS.value or len(dataset.entries), len(dataset.entries))
+  chosen = np.unique(np.linspace(0, len(dataset.entries) - 1, count).astype(int)) if count else []
+  seen: list[inspection.Seen] = []
+  lost: list[DataError] = list(dataset.lost)
+  for number in tqdm.tqdm(chosen, desc="records", unit="", leave=False):
+    try:
+      raw = datasets.read(dataset.entries[number])
+      kept, report = conditioning.condition(raw, config.Conditioning())
+      seen.append(inspection.Seen(raw, kept, report))
+    except DataError as error:
+      if sources.STRICT.value:
+        raise
+      lost.append(error)
+  print("\n".join(inspection.text(dataset, seen)))
+  print("\n".join(sources.spoken(lost, len(chosen) + len(dataset.lost))))
+  if count < len(dataset.entries):
+    print(f"looked at {count} of {total} records; --records=0 looks at all")
+  if seen:
+    with files.written_together(output) as (partial,), open(partial, "wb") as file:
+      file.write(figures.to_png(inspection.sheet(seen[:_DRAWN])))
+    print(os.path.relpath(output))
+
+
+if __name__ == "__main__":
+  common.launch(main)
