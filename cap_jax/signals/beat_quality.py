@@ -3,7 +3,7 @@ libraries give one number for a beat, of a PPG, and none of the faults of a pres
 
     flat      no pulse: a small part of its neighbours' amplitude, or below 8 mmHg
     clipped   cut off at the highest or the lowest value of the record, or wrapped around from one to the other
-    damped    a pressure whose upstroke is slow for its height, or small and slow beside its neighbours'
+    damped    a pressure whose upstroke is slow for its height, or slower and smaller than its neighbours'
     flush     a pressure far above its neighbours', as when the line is flushed
     motion    unlike the median beat about it, or its two feet far apart in height
     ectopic   an interval that differs by more than a fifth from its neighbours' (Malik 1996 has this fifth)
@@ -20,12 +20,13 @@ _FLAT_SHARE, _FLAT_MMHG = 0.2, 8.0
 _CLIPPED_S = 0.04
 _WRAPPED_PER_S = 40.0  # slope over height that no pulse has
 _SLOPE_PER_S = 4.0  # steepest slope over height; a free line shows 9 and more
-_DAMPED_SHARE = 0.6
+_DAMPED_STEEPNESS, _DAMPED_HEIGHT = 0.6, 0.9  # beside the neighbours
 _FLUSH_MMHG = 60.0
 _LIKENESS = {True: 0.8, False: 0.86}  # of a PPG: Orphanidou 2015, IEEE JBHI 19, 832; of a pressure a choice
 _STEP_SHARE = 0.6
 _ECTOPIC_SHARE = 0.2
 _PHASES = 48
+_RISE, _BEFORE, _AFTER = 0.6, 0.15, 0.7  # shares of a beat: where its rise lies, what is compared about it
 
 
 def _running_median(value_k: np.ndarray) -> np.ndarray:
@@ -42,9 +43,17 @@ def _longest_equal(x_t: np.ndarray, level: float, feet: np.ndarray) -> np.ndarra
 
 
 def _likeness(x_t: np.ndarray, feet: np.ndarray) -> np.ndarray:
-  """(beat,) correlation of each beat, stretched to one period, with the median of its neighbours."""
-  turn = np.arange(_PHASES) / _PHASES
-  at = feet[:-1, None] + turn[None, :] * np.diff(feet)[:, None]
+  """(beat,) correlation of each beat with the median of its neighbours.
+
+  Beats are laid over each other at their steepest rise, which noise in a flat diastole does not move, and without the end of
+  long ones: systole keeps its length when diastole does not.
+  """
+  slope, length = np.gradient(x_t), np.diff(feet)
+  steepest = np.array(
+    [a + np.argmax(slope[a : a + max(int(_RISE * n), 1)]) for a, n in zip(feet[:-1], length, strict=True)]
+  )
+  turn = np.linspace(-_BEFORE, _AFTER, _PHASES)
+  at = steepest[:, None] + turn[None, :] * np.minimum(length, _running_median(length))[:, None]
   beat = np.interp(at.ravel(), np.arange(x_t.size), x_t).reshape(at.shape)
   beat = beat - beat.mean(1, keepdims=True)
   size = min(_NEIGHBOURS, max(len(beat) // 2 * 2 - 1, 1))
@@ -75,7 +84,7 @@ def assess(x_t: np.ndarray, fs_hz: float, feet: np.ndarray, pressure: bool) -> M
   damped = flush = np.zeros(len(height), dtype=bool)
   if pressure:
     flat = flat | (height < _FLAT_MMHG)
-    weak = (steepness < _DAMPED_SHARE * _running_median(steepness)) & (height < _DAMPED_SHARE * usual)
+    weak = (steepness < _DAMPED_STEEPNESS * _running_median(steepness)) & (height < _DAMPED_HEIGHT * usual)
     damped = ((steepness < _SLOPE_PER_S) | weak) & ~flat
     flush = high > _running_median(high) + _FLUSH_MMHG
   longest = max(int(_CLIPPED_S * fs_hz), 3)

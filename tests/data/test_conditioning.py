@@ -1,0 +1,112 @@
+"""Conditioning: one rate, one clock, gaps and bad beats gone, and a report of it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from cap_jax import config
+from cap_jax.data import DATASETS, conditioning, datasets, recordings
+from cap_jax.types import DataError, InputError
+from tests.signals.test_synchrony import pulses
+
+SPEC = config.Conditioning()
+
+
+def record(fs_hz=250.0, seconds=60, **signals):
+  time_s = np.arange(int(seconds * fs_hz)) / fs_hz
+  waves = {"radial": pulses(fs_hz, seconds), **signals}
+  units = {name: "mmHg" if recordings.is_pressure(name) else "1" for name in waves}
+  return recordings.Recording("s1", time_s, waves, units, {}, "r1")
+
+
+def test_resampling_keeps_the_wave():
+  kept, report = conditioning.condition(record(250.0), SPEC)
+  assert kept.fs_hz == pytest.approx(125.0)
+  inner = slice(125, -125)
+  difference = kept.signals["radial"] - pulses(250.0, 60)[::2]
+  assert np.nanmax(np.abs(difference[inner])) < 0.5
+  assert report.good_s["radial"] == pytest.approx(60.0, abs=0.02)
+  assert report.faults == {"radial": {}}
+
+
+def test_a_record_at_the_rate_stays_as_it_is_to_the_bit():
+  raw = record(125.0)
+  kept, _ = conditioning.condition(raw, SPEC)
+  np.testing.assert_array_equal(kept.signals["radial"], raw.signals["radial"])
+
+
+def test_short_gaps_are_bridged_long_ones_stay():
+  raw = record(250.0)
+  raw.signals["radial"][2000:2010] = np.nan
+  raw.signals["radial"][5000:5500] = np.nan
+  kept, report = conditioning.condition(raw, SPEC)
+  assert report.filled == 10
+  assert np.isfinite(kept.signals["radial"][1000:1005]).all()
+  assert np.isnan(kept.signals["radial"][2505:2745]).all()
+  assert report.faults["radial"] == {"no data": 1}
+
+
+def test_a_pause_of_the_clock_is_no_wave():
+  raw = record(125.0)
+  time_s = raw.time_s.copy()
+  time_s[3000:] += 2.0
+  kept, report = conditioning.condition(dataclasses.replace(raw, time_s=time_s), SPEC)
+  gap = (kept.time_s > 24.01) & (kept.time_s < 25.99)
+  assert gap.sum() > 240
+  assert np.isnan(kept.signals["radial"][gap]).all()
+  assert report.faults["radial"]["pause of the clock"] == 1
+
+
+@pytest.mark.parametrize(("delay_s", "removed"), [(0.34, True), (0.15, False)])
+def test_only_what_no_pulse_takes_is_a_monitors_delay(delay_s, removed):
+  raw = record(125.0, digital_ppg=pulses(125.0, 60, delay_s) / 100)
+  kept, report = conditioning.condition(raw, SPEC)
+  sync = report.sync["digital_ppg"]
+  assert sync.lag_s == pytest.approx(delay_s, abs=0.004)
+  assert sync.removed_s == (sync.lag_s if removed else 0.0)
+  wanted = pulses(125.0, 60, 0.0 if removed else delay_s) / 100
+  difference = (kept.signals["digital_ppg"] - wanted)[200:-200]
+  assert np.nanmax(np.abs(difference)) < 0.03
+  untouched, _ = conditioning.condition(raw, dataclasses.replace(SPEC, synchronise=False))
+  np.testing.assert_array_equal(untouched.signals["digital_ppg"], raw.signals["digital_ppg"])
+
+
+def test_one_beat_is_repeated():
+  turn = np.arange(415) / 415
+  beat = 95 + 20 * np.sin(2 * np.pi * turn - 1.2) + 8 * np.sin(4 * np.pi * turn)
+  raw = recordings.Recording("s", np.arange(415) / 500, {"radial": beat}, {"radial": "mmHg"}, periodic=True)
+  kept, report = conditioning.condition(raw, SPEC)
+  assert report.seconds >= 12
+  assert report.good_s["radial"] == pytest.approx(report.seconds, abs=0.05)
+  expected = np.interp(kept.time_s[100] % 0.83, np.arange(415) / 500, beat)
+  assert kept.signals["radial"][100] == pytest.approx(expected, abs=0.1)
+
+
+def test_nothing_left_is_an_error():
+  raw = record(125.0)
+  raw.signals["radial"][:] = 90.0
+  with pytest.raises(DataError, match=r"r1, subject s1: no usable beat \(flat line\); leave the record out"):
+    conditioning.condition(raw, SPEC)
+
+
+def test_values_that_cannot_be():
+  for change, said in (
+    ({"fs_hz": 20.0}, "fs_hz=20"),
+    ({"drop": ("late",)}, "'late' is no fault"),
+    ({"repeat_s": 1.0}, "repeat_s"),
+  ):
+    with pytest.raises(InputError, match=said):
+      conditioning.check(dataclasses.replace(SPEC, **change))
+
+
+def test_real_records(reference_data):
+  """What the records are known for: a monitor's delay of 0.34 s, a PPG that wraps around."""
+  channels = {"abp_mmhg": "radial", "pleth": "digital_ppg", "t_s": "time_s"}
+  intraop = datasets.read(DATASETS["npz"](reference_data / "intraop_1.npz", channels).entries[0])
+  _, report = conditioning.condition(intraop, SPEC)
+  assert report.sync["digital_ppg"].removed_s == pytest.approx(0.34, abs=0.01)
+  wrapped = DATASETS["wfdb"](reference_data / "wfdb" / "v102s", {"PLETH": "digital_ppg"})
+  _, report = conditioning.condition(datasets.read(wrapped.entries[0]), SPEC)
+  assert report.faults["digital_ppg"]["clipped"] > 450
+  assert report.good_s["digital_ppg"] < 10

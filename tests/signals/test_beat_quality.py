@@ -1,0 +1,84 @@
+"""Faults of beats: each put into a record on purpose, found there and nowhere else; feet beside an established tool."""
+
+import itertools
+
+import neurokit2
+import numpy as np
+import pytest
+
+from cap_jax.signals import beat_quality, beats
+from tests.signals.test_synchrony import pulses
+
+FS_HZ = 125.0
+
+
+def spoilt(fault):
+  """(wave, first and last sample of the fault)."""
+  p_t = pulses(FS_HZ, 60, seed=3)
+  p_t += 0.2 * np.random.default_rng(1).standard_normal(p_t.size)
+  feet = beats.find_feet(p_t, FS_HZ)
+  a, b = feet[20], feet[21]
+  part = slice(a, b)
+  if fault == "flat":
+    part = slice(a, feet[45])
+    p_t[part] = p_t[a] + 0.15 * (p_t[part] - p_t[a])
+  elif fault == "clipped":
+    p_t = np.minimum(p_t, 112.0)
+    part = slice(feet[0], feet[-1])
+  elif fault == "wrapped":
+    p_t[a + 10 : a + 14] -= 60.0
+    fault = "clipped"
+  elif fault == "damped":
+    part = slice(feet[20], feet[26])
+    slow = np.convolve(p_t, np.hanning(45) / np.hanning(45).sum(), mode="same")
+    p_t[part] = slow[part]
+  elif fault == "flush":
+    p_t[a + 20 : a + 50] = 300.0
+  elif fault == "motion":
+    p_t[part] += 25 * np.sin(np.arange(b - a) / 5)
+  elif fault == "ectopic":
+    removed = np.r_[0 : feet[20] + 60, feet[21] : p_t.size]  # a beat that comes early
+    p_t, part = p_t[removed], slice(feet[20], feet[20] + 60)
+  return p_t, fault, part
+
+
+@pytest.mark.parametrize("fault", ["flat", "clipped", "wrapped", "damped", "flush", "motion", "ectopic"])
+def test_each_fault_is_found_where_it_is(fault):
+  p_t, name, part = spoilt(fault)
+  feet = beats.find_feet(p_t, FS_HZ)
+  found = beat_quality.assess(p_t, FS_HZ, feet, pressure=True)
+  middles = (feet[:-1] + feet[1:]) / 2
+  # the beats next to a fault may lose a foot to it
+  within = (middles >= part.start - 130) & (middles < part.stop + 130)
+  assert found[name].any()
+  assert not found[name][~within].any()
+  for other in beat_quality.FAULTS:
+    assert not found[other][~within].any(), other
+
+
+def test_clean_waves_have_no_faults():
+  p_t = pulses(FS_HZ, 120, seed=4) + 0.3 * np.random.default_rng(2).standard_normal(120 * 125)
+  found = beat_quality.assess(p_t, FS_HZ, beats.find_feet(p_t, FS_HZ), pressure=True)
+  assert {name: int(bad.sum()) for name, bad in found.items()} == dict.fromkeys(beat_quality.FAULTS, 0)
+  assert all(bad.size == 0 for bad in beat_quality.assess(p_t, FS_HZ, np.zeros(1, dtype=int), True).values())
+
+
+def test_feet_beside_an_established_tool():
+  """neurokit2 gives systolic peaks of a PPG: one lies between every two feet, on a wave that it made itself."""
+  ppg_t = neurokit2.ppg_simulate(duration=60, sampling_rate=125, heart_rate=72, random_state=3)
+  peaks = neurokit2.ppg_findpeaks(neurokit2.ppg_clean(ppg_t, sampling_rate=125), sampling_rate=125)["PPG_Peaks"]
+  feet = beats.find_feet(ppg_t, 125.0)
+  between = [int(((peaks > a) & (peaks < b)).sum()) for a, b in itertools.pairwise(feet)]
+  assert abs(len(feet) - len(peaks)) <= 2
+  assert np.mean(np.array(between) == 1) > 0.97
+
+
+def test_feet_of_real_ppg_beside_an_established_tool(reference_data):
+  import scipy.io
+
+  ppg_t = scipy.io.loadmat(reference_data / "icu_ecg_abp_ppg.mat")["signal"][:, 4]
+  peaks = neurokit2.ppg_findpeaks(neurokit2.ppg_clean(ppg_t, sampling_rate=125), sampling_rate=125)["PPG_Peaks"]
+  feet = beats.find_feet(ppg_t, 125.0)
+  between = np.array([((peaks > a) & (peaks < b)).sum() for a, b in itertools.pairwise(feet)])
+  assert abs(len(feet) - len(peaks)) <= 5
+  assert np.mean(between == 1) > 0.95
