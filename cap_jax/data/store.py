@@ -90,6 +90,11 @@ def intersect(all_spans: Sequence[Spans]) -> list[tuple[int, int]]:
   return found
 
 
+@functools.lru_cache(4096)
+def _array(path: str) -> tensorstore.TensorStore:
+  return tensorstore.open({"driver": "zarr3", "kvstore": {"driver": "file", "path": path}}).result()
+
+
 @dataclasses.dataclass(frozen=True)
 class Shard:
   """A shard: its folder, its name in the manifest, and its records."""
@@ -98,18 +103,6 @@ class Shard:
   samples: int
   records: tuple[Record, ...]
 
-  @functools.cache  # noqa: B019, a store lives as long as its reading
-  def array(self, signal: str) -> tensorstore.TensorStore:
-    """The array of a signal.
-
-    Raises:
-      DataError: it is missing or damaged.
-    """
-    with datasets.reading(str(self.folder / signal), _REMEDY):
-      return tensorstore.open(
-        {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(self.folder / signal)}}
-      ).result()
-
   def read(self, signal: str, start: int, stop: int) -> np.ndarray:
     """Samples [start, stop) of a signal.
 
@@ -117,7 +110,7 @@ class Shard:
       DataError: the array is missing or damaged.
     """
     with datasets.reading(str(self.folder / signal), _REMEDY):
-      return self.array(signal)[start : min(stop, self.samples)].read().result()
+      return _array(str(self.folder / signal))[start : min(stop, self.samples)].read().result()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,237 @@
+"""The store: what was conditioned comes back, in any number of processes, after any stop; streams show each window once."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from cap_jax import config
+from cap_jax.data import DATASETS, batches, conditioning, datasets, preparation, recordings, splits, store, stream
+from cap_jax.types import DataError, InputError
+from tests.signals.test_synchrony import pulses
+
+SPEC = config.Conditioning()
+WINDOWS = config.Windows()
+PAIR = ("radial", "aortic_root")
+
+
+def _recording(number):
+  time_s = np.arange(40 * 125) / 125
+  waves = {"radial": pulses(125.0, 40, 0.08, seed=number), "aortic_root": 0.8 * pulses(125.0, 40, seed=number) + 15}
+  if number == 3:
+    waves["radial"][1000:1600] = np.nan
+  if number == 5:
+    del waves["aortic_root"]
+  if number == 6:
+    raise DataError("six.csv", "is bad", "mend it")
+  known = {"age": 40.0 + number, "cuff_sbp_mmhg": 120.0 + number, "cuff_dbp_mmhg": 70.0}
+  return recordings.Recording(f"s{number:02d}", time_s, waves, dict.fromkeys(waves, "mmHg"), known, "r")
+
+
+class _Read:
+  """Reads a record; can be pickled."""
+
+  def __init__(self, number):
+    self.number = number
+
+  def __call__(self):
+    return _recording(self.number)
+
+
+def dataset(count=8):
+  entries = tuple(datasets.Entry(f"s{k:02d}", "r", f"file {k}", _Read(k)) for k in range(count))
+  return datasets.DataSet("csv", entries, "nobody", "none")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+  path = tmp_path_factory.mktemp("stores") / "a"
+  return preparation.prepare(dataset(), path, SPEC, shard_records=3)
+
+
+def test_signals_come_back_as_they_were_conditioned(prepared):
+  found = {recording.subject: recording for recording in prepared.recordings()}
+  assert sorted(found) == [f"s{k:02d}" for k in range(8) if k != 6]
+  for number in (0, 3, 5):
+    kept, _ = conditioning.condition(_recording(number), SPEC)
+    recording = found[kept.subject]
+    assert recording.covariates == kept.covariates
+    assert set(recording.signals) == set(kept.signals)
+    for name, wave in kept.signals.items():
+      np.testing.assert_array_equal(recording.signals[name], wave.astype(np.float32))
+
+
+def test_the_manifest_tells_source_hash_and_what_was_left_out(prepared):
+  manifest = prepared.manifest
+  assert manifest["source"] == "nobody"
+  assert manifest["lost"] == [{"where": "file 6", "subject": "s06", "problem": "is bad", "remedy": "mend it"}]
+  assert [shard["records"] for shard in manifest["shards"]] == [3, 3, 1]
+  assert store.open_store(prepared.path, verify=True).manifest == manifest
+  assert manifest["totals"]["good_s"]["radial"] == pytest.approx(7 * 40 - 600 / 125, abs=3.0)
+
+
+def test_two_processes_write_the_same_bytes(prepared, tmp_path):
+  other = preparation.prepare(dataset(), tmp_path / "b", SPEC, workers=2, shard_records=3)
+  assert other.manifest["sha256"] == prepared.manifest["sha256"]
+
+
+def test_a_stopped_preparation_goes_on(prepared, tmp_path, monkeypatch):
+  path, written = tmp_path / "c", []
+  whole = preparation.write_shard
+
+  def stopping(root, name, *rest):
+    if name == "shard-00001" and len(written) < 2:
+      written.append(name)
+      raise KeyboardInterrupt
+    written.append(name)
+    return whole(root, name, *rest)
+
+  monkeypatch.setattr(preparation, "write_shard", stopping)
+  with pytest.raises(KeyboardInterrupt):
+    preparation.prepare(dataset(), path, SPEC, shard_records=3)
+  with pytest.raises(DataError, match="preparation has not finished; run the same command again"):
+    store.open_store(path)
+  with pytest.raises(InputError, match="was begun with other data or settings"):
+    preparation.prepare(dataset(5), path, SPEC, shard_records=3)
+  made = preparation.prepare(dataset(), path, SPEC, shard_records=3)
+  assert written == ["shard-00000", "shard-00001", "shard-00001", "shard-00002"]  # the first is not written again
+  assert made.manifest["sha256"] == prepared.manifest["sha256"]
+  assert sorted(p.name for p in path.iterdir()) == ["manifest.json", "shard-00000", "shard-00001", "shard-00002"]
+  with pytest.raises(InputError, match="holds a finished store already"):
+    preparation.prepare(dataset(), path, SPEC, shard_records=3)
+
+
+def test_strict_stops_at_the_first_bad_record(tmp_path):
+  with pytest.raises(DataError, match=r"six\.csv, subject s06: is bad; mend it"):
+    preparation.prepare(dataset(), tmp_path / "d", SPEC, shard_records=3, strict=True)
+
+
+def test_damage_is_seen(prepared, tmp_path):
+  path = tmp_path / "e"
+  shutil.copytree(prepared.path, path)
+  victim = next((path / "shard-00001" / "radial").rglob("c/*"))
+  victim.write_bytes(victim.read_bytes()[:-8] + b"12345678")
+  with pytest.raises(DataError, match="shard-00001: was changed since it was written"):
+    store.open_store(path, verify=True)
+  victim.write_bytes(b"short")
+  with pytest.raises(DataError, match=r"shard-00001/radial: cannot be read"):
+    store.open_store(path).recordings()
+  manifest = json.loads((path / "manifest.json").read_text())
+  (path / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
+  with pytest.raises(DataError, match="format 99, this version reads format 1"):
+    store.open_store(path)
+
+
+def streamed(prepared, subjects=None, calibration=None, **share):
+  names = prepared.usable(PAIR, WINDOWS.samples) if subjects is None else subjects
+  return stream.Stream(prepared, list(names), PAIR, WINDOWS, calibration or config.Calibration(), **share)
+
+
+def test_an_epoch_shows_each_window_once(prepared):
+  found = streamed(prepared)
+  usable = sorted(prepared.usable(PAIR, WINDOWS.samples))
+  assert usable == ["s00", "s01", "s02", "s03", "s04", "s07"]
+  held = batches.make_pairs(prepared.recordings(usable), "radial", WINDOWS, gaps=True)
+  assert found.count == len(held.x_bt)
+  assert found.subjects == tuple(usable)
+  x_bt, y_bt, _ = next(found.draws(found.count, 0))
+  order, other = (np.lexsort(x[:, :3].T) for x in (x_bt, held.x_bt))
+  np.testing.assert_array_equal(x_bt[order], held.x_bt[other])
+  np.testing.assert_array_equal(y_bt[order], held.y_bt[other])
+  assert not np.array_equal(x_bt, held.x_bt)  # in another order
+  again, _, _ = next(streamed(prepared).draws(found.count, 0))
+  np.testing.assert_array_equal(again, x_bt)
+
+
+def test_processes_share_the_windows(prepared, monkeypatch):
+  monkeypatch.setattr(stream, "BLOCK", 2000)
+  whole = streamed(prepared)
+  parts = [streamed(prepared, process=k, processes=3) for k in range(3)]
+  assert sum(part.count for part in parts) == whole.count
+  seen = [next(part.draws(part.count, 1))[0][:, :4] for part in parts]
+  together = {tuple(row) for rows in seen for row in rows.tolist()}
+  assert len(together) == len({tuple(r) for r in next(whole.draws(whole.count, 1))[0][:, :4].tolist()})
+  assert sum(len({tuple(r) for r in rows.tolist()}) for rows in seen) == len(together)
+  assert len({part.moments() for part in parts}) == 1  # one scaling for all
+
+
+def test_scaling_is_fitted_without_reading_and_calibrated(prepared):
+  subjects = ["s00", "s01", "s02"]
+  held = batches.make_pairs(prepared.recordings(subjects), "radial", dataclasses.replace(WINDOWS, hop_s=4.0))
+  assert batches.fit_scaling(streamed(prepared, subjects), ["age"]).numbers[0][1] == pytest.approx(41.0)
+  mean, sd = streamed(prepared, subjects).moments()
+  assert mean == pytest.approx(held.moments()[0], abs=0.2)
+  assert sd == pytest.approx(held.moments()[1], abs=0.2)
+  cuff = config.Calibration("sbp_dbp")
+  calibrated = streamed(prepared, ["s02"], cuff)
+  x_bt, _, _ = next(calibrated.draws(calibrated.count, 0))
+  assert x_bt.max() == pytest.approx(122.0, abs=1.5)
+  assert x_bt.min() == pytest.approx(70.0, abs=1.5)
+  assert calibrated.moments()[0] == pytest.approx(float(x_bt.mean()), abs=0.7)
+
+
+def test_scaled_stacks_have_the_shape_of_a_training(prepared):
+  found = streamed(prepared)
+  scaling = batches.fit_scaling(found, ["age"])
+  stack = next(stream.Scaled(found, scaling, ["age"]).stacks(5, 8, 0))
+  assert {name: array.shape for name, array in stack.items()} == {
+    "x": (5, 8, 500), "y": (5, 8, 500), "c": (5, 8, 1), "m": (5, 8, 0),
+  }  # fmt: skip
+  assert abs(float(stack["x"].mean())) < 0.5
+
+
+def test_what_cannot_be_streamed(prepared):
+  with pytest.raises(InputError, match="has no femoral; it holds aortic_root, radial"):
+    stream.Stream(prepared, ["s00"], ("femoral", "aortic_root"), WINDOWS, config.Calibration())
+  with pytest.raises(InputError, match="125 Hz, the windows 250 Hz; prepare it again at that rate"):
+    stream.Stream(prepared, ["s00"], PAIR, config.Windows(fs_hz=250.0), config.Calibration())
+  with pytest.raises(InputError, match=r"no window of 4 s with radial and aortic_root"):
+    streamed(prepared, ["s05"])
+
+
+def test_virtual_subjects_are_drawn_as_they_are_read(tmp_path):
+  found = DATASETS["virtual"]("healthy,subjects=3,seconds=16", {"radial": "radial"})
+  made = preparation.prepare(found, tmp_path / "v", SPEC)
+  assert made.in_silico
+  direct = datasets.read(found.entries[1])
+  recording = made.recordings([direct.subject])[0]
+  np.testing.assert_array_equal(recording.signals["radial"], direct.signals["radial"].astype(np.float32))
+  with pytest.raises(InputError, match="no clinic 'nowhere'"):
+    DATASETS["virtual"]("nowhere")
+  with pytest.raises(InputError, match="'people=3' must be one of subjects, seconds"):
+    DATASETS["virtual"]("healthy,people=3")
+
+
+def test_splits_are_saved_and_checked(prepared, tmp_path):
+  split = splits.draw(list("abcdefgh"), {"training": 5, "test": 3}, 0)
+  split.save(tmp_path / "split.json")
+  assert splits.load(tmp_path / "split.json").digest == split.digest
+  text = (tmp_path / "split.json").read_text()
+  (tmp_path / "split.json").write_text(text.replace('"a"', '"z"'))
+  with pytest.raises(DataError, match="was changed since it was written"):
+    splits.load(tmp_path / "split.json")
+  with pytest.raises(DataError, match="holds no split"):
+    splits.load(tmp_path / "absent.json")
+
+
+def test_folds_leave_one_out_few_shot_and_covariates():
+  names = [f"s{k}" for k in range(10)]
+  folds = splits.k_fold(names, 3, 0)
+  assert sorted(name for fold in folds for name in fold.parts["test"]) == names
+  assert all(sorted((*fold.parts["training"], *fold.parts["test"])) == names for fold in folds)
+  assert {len(fold.parts["test"]) for fold in folds} == {3, 4}
+  alone = splits.leave_one_out([*names, "s3"])
+  assert [fold.parts["test"] for fold in alone] == [(name,) for name in names]
+  assert all(len(fold.parts["training"]) == 9 for fold in alone)
+  assert set(splits.few_shot(names, 2, 1)) < set(splits.few_shot(names, 5, 1))
+  values = {"a": 30.0, "b": 70.0, "c": float("nan")}
+  assert splits.by_covariate(values, lambda age: age < 60) == (("a",), ("b",), ("c",))
+  for bad in (
+    lambda: splits.k_fold(names, 11, 0),
+    lambda: splits.leave_one_out(["a"]),
+    lambda: splits.few_shot(names, 11, 0),
+  ):
+    with pytest.raises(ValueError, match=r"must|cannot|remain"):
+      bad()
