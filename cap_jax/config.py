@@ -114,6 +114,7 @@ class Study:
     task: what the source network learns, name in `tasks.TASKS`.
     scenario: the target clinic, name in `clinics.SCENARIOS`.
     site: the peripheral site.
+    reference: the wave that is sought, the aortic root's but where another can be measured.
     n_target: numbers of labelled target subjects; 0 is without labels.
     seeds: each draws its own labelled subjects and initial parameters.
     strategies: names in `transfer.STRATEGIES`, compared at every n_target that they can use.
@@ -136,6 +137,7 @@ class Study:
   source_data: str = ""
   target_data: str = ""
   site: str = "radial"
+  reference: str = "aortic_root"
   n_target: tuple[int, ...] = (0, 1, 5, 20)
   seeds: tuple[int, ...] = (0,)
   strategies: tuple[str, ...] = (

@@ -66,17 +66,19 @@ def _words(values: Any) -> tuple:
 
 
 def follow(study: config.Study, source: checkpoint.Checkpoint) -> config.Study:
-  """The study with the site, the network, the windows, the task and the clinic of a given source network.
+  """The study with the site, the reference, the calibration, the network, the windows, the task and the clinic or store of a
+  given source network.
 
   Raises:
     InputError: the checkpoint does not tell from which clinic its source was.
   """
-  clinic = source.about.get("source")
+  clinic, data = source.about.get("source"), source.about.get("source_data", "")
   if not isinstance(clinic, str) or clinic not in clinics.SOURCES:
     known = ", ".join(clinics.SOURCES)
     raise InputError(f"--source: its header names the source {clinic!r}; pre-train one again on one of {known}")
   same = {"site": source.site, "model": source.model, "windows": source.windows, "task": source.task}
-  return dataclasses.replace(study, source=clinic, **same)
+  same |= {"calibration": source.calibration, "reference": source.reference}
+  return dataclasses.replace(study, source=clinic, source_data=study.source_data or data, **same)
 
 
 def define_study(text: str) -> flags.FlagHolder:

@@ -37,7 +37,12 @@ def _draw(
   """Figures of one clinic, saved as PNG too."""
   focus = min(study.n_target, key=lambda n: abs(n - 5))
   shown = {c.method: c for c in done if c.n_target == focus and c.seed == study.seeds[0] and c.method in _SHOWN}
-  drawn = {"few_shot": (figures.few_shot(tables.summarise(done)), "Waveform RMSE by labelled target subjects")}
+  drawn = {
+    "few_shot": (
+      figures.few_shot(tables.summarise(done), study_data.place(study)),
+      "Waveform RMSE by labelled target subjects",
+    )
+  }
   if shown:
     judge = _JUDGE if _JUDGE in shown else next(iter(shown))
     waves = figures.waves(target.test, shown, judge, study_data.target_site(study), study.windows.fs_hz)
@@ -58,15 +63,16 @@ def _compare(
   done = list(tqdm.tqdm(cells, total=studies.count(study), desc=study.scenario, unit="cell"))
   reasons = "; ".join(dict.fromkeys(cell.reason for cell in done if cell.reason))
   text = f"{len(target.test.subjects)} test subjects; {study.steps} steps for each strategy. {reasons}".strip()
-  lines = tables.summarise(done)
-  print(f"\n{study.scenario}: {text}\n\n{tables.text(lines)}\n")
-  return page.Section(f"Target clinic: {study.scenario}", text, _draw(study, target, done, folder), lines), done, split
+  table = tables.of_study(tables.summarise(done))
+  name = study.target_data or study.scenario
+  print(f"\n{name}: {text}\n\n{tables.text(table)}\n")
+  return page.Section(f"Target clinic: {name}", text, _draw(study, target, done, folder), table), done, split
 
 
 def _training(loss: np.ndarray, sd_mmhg: float, folder: str) -> page.Section:
   figure = figures.training({"source network": loss * sd_mmhg**2})
   pathlib.Path(folder, "training.png").write_bytes(figures.to_png(figure))
-  return page.Section("The source network", "", [(figure, "Training of the source network")], ())
+  return page.Section("The source network", "", [(figure, "Training of the source network")])
 
 
 def main() -> None:
@@ -84,8 +90,7 @@ def main() -> None:
   trained, fitted = runs.pretrain(first, source.training, source.validation, source.origin)
   checkpoint.save(os.path.join(workdir, "checkpoint"), trained)
   summary = (
-    f"In silico: all subjects are virtual. Errors in mmHg. Source: {first.source_subjects} subjects ({first.source}), "
-    f"task {first.task}."
+    f"{study_data.told(first)} Source: {len(source.training.subjects)} subjects, task {first.task}. Errors in mmHg."
   )
   print(f"\n{summary}")
   found = [_compare(study, source, trained, workdir) for study in clinics]
@@ -98,7 +103,14 @@ def main() -> None:
     source_validation_rmse=f"{trained.about['validation_rmse_mmhg']} mmHg",
     seconds=f"{time.perf_counter() - began:.0f}",
   )
-  page.write(os.path.join(workdir, "report.html"), "Central aortic pressure by transfer", summary, sections, facts)
+  page.write(
+    os.path.join(workdir, "report.html"),
+    "Central aortic pressure by transfer",
+    summary,
+    tables.EXPLAINED,
+    sections,
+    facts,
+  )
   print(f"{workdir}/report.html, {workdir}/study.csv, {workdir}/checkpoint: {time.perf_counter() - began:.0f} s")
 
 

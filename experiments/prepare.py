@@ -25,6 +25,11 @@ _SHARD = flags.DEFINE_integer("shard_records", 64, "records of a shard", lower_b
 _FS_HZ = flags.DEFINE_float("fs_hz", config.Conditioning.fs_hz, "rate of the store")
 _DROP = flags.DEFINE_list("drop", list(config.Conditioning.drop), f"faults, of {', '.join(beat_quality.FAULTS)}")
 _SYNCHRONISE = flags.DEFINE_bool("synchronise", True, "take out a monitor's constant delay")
+_TRANSIT = flags.DEFINE_list(
+  "transit_s",
+  [str(edge) for edge in config.Conditioning.transit_s],
+  "lags that a pulse may have; another is a monitor's",
+)
 _SPLIT = flags.DEFINE_list(
   "split", ["training:0.5", "unlabelled:0.15", "validation:0.15", "test:0.2"], "shares of subjects"
 )
@@ -86,7 +91,13 @@ def _split(made: store.Store, shares: dict[str, float], held: tuple[str, float, 
 def main() -> None:
   output = common.required(_OUTPUT, "STORE")
   shares, held = _shares(), _range()
-  spec = config.Conditioning(fs_hz=_FS_HZ.value, drop=tuple(_DROP.value), synchronise=_SYNCHRONISE.value)
+  try:
+    low, high = (float(edge) for edge in _TRANSIT.value)
+  except ValueError:
+    raise InputError(f"--transit_s={','.join(_TRANSIT.value)}: must be two numbers, such as -0.1,0.25") from None
+  spec = config.Conditioning(
+    _FS_HZ.value, drop=tuple(_DROP.value), synchronise=_SYNCHRONISE.value, transit_s=(low, high)
+  )
   dataset = sources.open_dataset()
   workers = _WORKERS.value or (1 if sources.DATA.value == "virtual" else os.cpu_count() or 1)
   made = preparation.prepare(dataset, output, spec, workers, _SHARD.value, sources.STRICT.value)

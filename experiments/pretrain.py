@@ -29,8 +29,8 @@ def main() -> None:
   checkpoint.save(os.path.join(workdir, "checkpoint"), trained)
   scaled = ", numerics in SDs times the SD of the waves," if tasks.TASKS[study.task].numerics else ""
   print(
-    f"{study.site}, task {study.task}, in silico: RMSE {trained.about['validation_rmse_mmhg']} mmHg{scaled} on "
-    f"{study.validation_subjects} unseen source subjects; {study.pretrain.steps} steps in {fitted.train_s:.0f} s"
+    f"{study_data.told(study)} {study.site}, task {study.task}: RMSE {trained.about['validation_rmse_mmhg']} mmHg{scaled} on "
+    f"{len(source.validation.subjects)} unseen source subjects; {study.pretrain.steps} steps in {fitted.train_s:.0f} s"
   )
   print(f"{workdir}/checkpoint")
 

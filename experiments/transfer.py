@@ -106,7 +106,8 @@ def main() -> None:
     scratch = runs.adapt(study, "scratch", source, data, _SEED.value, site)
     trained.append(("the same network from scratch", scratch.checkpoint))
   evaluator = errors.Evaluator(target.test, study.windows)
-  print(f"in silico, {study.scenario}: waveform RMSE on {study.test_subjects} test subjects [mmHg]")
+  name = study.target_data or study.scenario
+  print(f"{study_data.told(study)} {name}: waveform RMSE on {len(target.test.subjects)} test subjects [mmHg]")
   for label, network in trained:
     found = evaluator.errors(loop.predict(network, target.test))
     print(f"  {label:30} {errors.mean_rmse(found):.2f}")

@@ -112,6 +112,10 @@ def make_pairs(
     subject += [recording.subject] * len(x[-1])
     for name, values in known.items():
       values += [recording.covariates[name]] * len(x[-1])
+  if not x:
+    raise InputError(
+      f"no window of {spec.seconds:g} s without a gap in {len(found)} recording(s) of {site} and {reference}"
+    )
   covariates = {name: np.array(values, dtype=np.float32) for name, values in known.items()}
   return Pairs(
     np.concatenate(x).astype(np.float32), np.concatenate(y).astype(np.float32), np.array(subject), covariates

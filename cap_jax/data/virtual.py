@@ -19,7 +19,7 @@ from cap_jax.types import InputError
 
 CHUNK = 64
 _CUFF_KEY = len(network.SITES) + 1  # the keys before it are the measured signals'
-_WAVES = (*network.SITES, recordings.PPG)
+SITES = (*network.SITES, recordings.PPG)
 _CUFF_SITE, _CUFF = "brachial", ("cuff_dbp_mmhg", "cuff_sbp_mmhg")
 
 
@@ -166,8 +166,8 @@ def load(path: str, channels: Mapping[str, str] | None = None) -> datasets.DataS
     site for site in (channels or {"radial": "radial", recordings.PPG: recordings.PPG}) if site != "aortic_root"
   )
   for site in sites:
-    if site not in _WAVES:
-      raise InputError(f"--channels={site}: the cohort has {', '.join(_WAVES)}")
+    if site not in SITES:
+      raise InputError(f"--channels={site}: the cohort has {', '.join(SITES)}")
 
   def entries() -> Iterator[datasets.Entry]:
     for number in range(clinic.subjects):

@@ -82,7 +82,29 @@ def target_site(study: config.Study) -> str:
 
 def reference_of(study: config.Study) -> str:
   """The wave that the source's task asks for."""
-  return tasks.TASKS[study.task].reference or study.site
+  reference = tasks.TASKS[study.task].reference or study.site
+  return study.reference if reference == tasks.SOUGHT else reference
+
+
+def _real(study: config.Study) -> list[str]:
+  """Sources of the stores of the study that hold real records."""
+  stores = [store.open_store(path) for path in (study.source_data, study.target_data) if path]
+  return [opened.manifest["source"] for opened in stores if not opened.in_silico]
+
+
+def place(study: config.Study) -> str:
+  """Where the figures come from, for an axis."""
+  return "real records" if _real(study) else "in silico"
+
+
+def told(study: config.Study) -> str:
+  """Whether the subjects are virtual, for a reader.
+
+  Raises:
+    DataError: a store cannot be opened.
+  """
+  real = _real(study)
+  return f"With real records: {', '.join(real)}." if real else "In silico: all subjects are virtual."
 
 
 def load_source(study: config.Study) -> Source:
@@ -154,7 +176,7 @@ def load_target(study: config.Study) -> Target:
   if study.target_data:
     return _stored_target(study)
   site = target_site(study)
-  found = virtual.draw(target_clinic(study), (site,))
+  found = virtual.draw(target_clinic(study), (site,), study.reference)
   found = [calibrate.calibrate(recording, site, study.calibration) for recording in found]
   sizes = {
     "labelled": study.labelled_subjects,
@@ -163,8 +185,8 @@ def load_target(study: config.Study) -> Target:
     "unlabelled": study.unlabelled_subjects,
   }
   split = splits.draw([r.subject for r in found], sizes, study.cohort_seed)
-  whole = batches.make_pairs(found, site, study.windows)
-  sparse = batches.make_pairs(found, site, _apart(study))
+  whole = batches.make_pairs(found, site, study.windows, study.reference)
+  sparse = batches.make_pairs(found, site, _apart(study), study.reference)
   return Target(
     whole.of(split.parts["labelled"]),
     whole.of(split.parts["unlabelled"]).unlabelled(),
@@ -180,7 +202,7 @@ def _apart(study: config.Study) -> config.Windows:
 
 def _stored_target(study: config.Study) -> Target:
   opened, split = _open(study.target_data)
-  signals = (study.site, "aortic_root")
+  signals = (study.site, study.reference)
   labelled = _pairs(opened, split.parts.get("training", ()), signals, study, study.windows, "training")
   if len(labelled.subjects) < max(study.n_target):
     raise InputError(

@@ -6,6 +6,7 @@ from cap_jax import clinics, config
 from cap_jax.data import recordings, virtual
 from cap_jax.losses import tasks
 from cap_jax.models import net as nets
+from cap_jax.signals import calibration as scales
 from cap_jax.train import loop, runs
 from cap_jax.transfer import find
 from cap_jax.types import InputError
@@ -17,7 +18,7 @@ def check(study: config.Study) -> None:
   for field, known in (("scenario", clinics.SCENARIOS), ("source", clinics.SOURCES), ("task", tasks.TASKS)):
     if getattr(study, field) not in known:
       raise InputError(f"{field}={getattr(study, field)}: unknown; choose one of {', '.join(known)}")
-  recordings.check_pressure_site(study.site)
+  _check_waves(study)
   for name in ("source_subjects", "labelled_subjects", "unlabelled_subjects", "validation_subjects", "test_subjects"):
     least = 2 if name in ("source_subjects", "unlabelled_subjects") else 1  # two, so that domains can be told apart
     if getattr(study, name) < least:
@@ -37,7 +38,7 @@ def check(study: config.Study) -> None:
     raise InputError(f"seeds={study.seeds}, cohort_seed={study.cohort_seed}: must be 0 or more")
   if study.cohort_seed >= 2**31:
     raise InputError(f"cohort_seed={study.cohort_seed}: must be less than {2**31}")
-  if max(study.n_target) > study.labelled_subjects or min(study.n_target) < 0:
+  if min(study.n_target) < 0 or (max(study.n_target) > study.labelled_subjects and not study.target_data):
     raise InputError(f"n_target={study.n_target}: must be 0 to {study.labelled_subjects} labelled subjects")
   for name, steps in (("pretrain.steps", study.pretrain.steps), ("steps", study.steps)):
     if steps < loop.CHUNK or steps % loop.CHUNK:
@@ -56,6 +57,18 @@ def check(study: config.Study) -> None:
     if study.steps < loop.CHUNK * len(strategy.stages):
       needed = loop.CHUNK * len(strategy.stages)
       raise InputError(f"steps={study.steps}: {name} has {len(strategy.stages)} stages and needs {needed} at least")
+
+
+def _check_waves(study: config.Study) -> None:
+  scales.check(study.calibration)
+  if study.site != recordings.PPG or study.calibration.kind == "none":
+    recordings.check_pressure_site(study.site)
+  recordings.check_site(study.reference, "--config.reference")
+  if study.reference in (study.site, recordings.PPG):
+    raise InputError(f"reference={study.reference}: must be a pressure at another site than {study.site}")
+  drawn = set() if study.source_data and study.target_data else {study.site, study.reference} - set(virtual.SITES)
+  if drawn:
+    raise InputError(f"{', '.join(sorted(drawn))}: no site of the virtual cohort; it has {', '.join(virtual.SITES)}")
 
 
 def _check_windows(study: config.Study) -> None:

@@ -113,6 +113,10 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
   site = trained.site
   if trained.task != "waveform":
     raise InputError(f"the checkpoint was trained for {trained.task}, not for the aortic wave; transfer it first")
+  if trained.reference != "aortic_root":
+    raise InputError(
+      f"the checkpoint gives the {trained.reference} wave, not the aortic one; train one for aortic_root"
+    )
   if site not in recording.signals:
     raise InputError(
       f"{recording.subject}: has {', '.join(recording.sites)}, the checkpoint reads {site}; "

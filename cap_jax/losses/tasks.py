@@ -2,7 +2,7 @@
 
 | task | x → | labels |
 |---|---|---|
-| waveform | aortic wave | paired waves |
+| waveform | the wave that is sought, the aortic one | paired waves |
 | site | wave of another site | paired waves |
 | masked | itself, from what a mask leaves | none |
 | bp | SBP, DBP, MAP | pressure at the arm |
@@ -23,7 +23,7 @@ class Task:
   """What a network learns.
 
   Attributes:
-    reference: site of the reference wave y; None is the site of x.
+    reference: site of the reference wave y; None is the site of x, `SOUGHT` that of the wave that the study seeks.
     make_loss: (net, margin) -> loss of a part of a batch.
     numerics: covariates that are outputs, besides the three pressures; None for a task whose output is a wave.
   """
@@ -39,8 +39,9 @@ class Task:
     return dataclasses.replace(model, head="numbers", outputs=3 + len(self.numerics))
 
 
+SOUGHT = "sought"
 TASKS: dict[str, Task] = {
-  "waveform": Task("aortic_root", waveform.make_waveform),
+  "waveform": Task(SOUGHT, waveform.make_waveform),
   "site": Task("brachial", waveform.make_waveform),
   "masked": Task(None, masked.make_masked),
   "bp": Task("brachial", numbers.make_blood_pressure, ()),

@@ -47,7 +47,8 @@ def to_png(figure: Figure, dpi: int = 130) -> bytes:
   return buffer.getvalue()
 
 
-def _colour(method: str) -> str:
+def colour(method: str) -> str:
+  """Of a method; variants of a strategy share it."""
   return COLOURS.get(method.partition("/")[0], "#8B4513")
 
 
@@ -72,7 +73,7 @@ def waves(test: batches.Pairs, cells: Mapping[str, Cell], judge: str, site: str,
       axes.plot(time_s, test.x_bt[row, part], color=COLOURS["peripheral"], lw=1, label=f"{site}, measured")
       axes.plot(time_s, test.y_bt[row, part], color=COLOURS["true"], lw=2.2, label="aortic root, true")
       for method, cell in cells.items():
-        axes.plot(time_s, cell.predicted_bt[row, part], color=_colour(method), lw=1.3, label=tables.label(method))
+        axes.plot(time_s, cell.predicted_bt[row, part], color=colour(method), lw=1.3, label=tables.label(method))
       axes.set_title(f"{word} subject: {found.rmse_mmhg:.2f} mmHg")
       axes.set_xlabel("time [s]")
     figure.axes[0].set_ylabel("pressure [mmHg]")
@@ -88,7 +89,7 @@ def _plain_numbers(axes: Axes) -> None:
   axes.tick_params(axis="y", which="minor", labelsize=7)
 
 
-def few_shot(lines: Sequence[tables.Line]) -> Figure:
+def few_shot(lines: Sequence[tables.Line], place: str) -> Figure:
   """Waveform RMSE against the number of labelled subjects; methods without labels as level lines."""
   with matplotlib.rc_context(STYLE):
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
@@ -97,16 +98,16 @@ def few_shot(lines: Sequence[tables.Line]) -> Figure:
     drawn = collections.Counter[str]()
     for method in dict.fromkeys(line.method for line in lines):
       points = [line for line in lines if line.method == method]
-      colour, label = _colour(method), tables.label(method)
-      which = drawn[colour]
-      drawn[colour] += 1
+      shade, label = colour(method), tables.label(method)
+      which = drawn[shade]
+      drawn[shade] += 1
       if points[0].n_target == 0:
-        axes.axhline(points[0].rmse_mmhg, color=colour, lw=1.2, ls=_LEVELS[which % len(_LEVELS)], label=label)
+        axes.axhline(points[0].rmse_mmhg, color=shade, lw=1.2, ls=_LEVELS[which % len(_LEVELS)], label=label)
       else:
         marker, style = ("s", ":") if method in _DASHED else (_MARKERS[which % len(_MARKERS)], "-")
         labels, rmse = [p.n_target for p in points], [p.rmse_mmhg for p in points]
-        axes.plot(labels, rmse, ls=style, marker=marker, color=colour, label=label)
-    axes.set(xscale="log", yscale="log", xlabel="labelled target subjects", ylabel="waveform RMSE [mmHg], in silico")
+        axes.plot(labels, rmse, ls=style, marker=marker, color=shade, label=label)
+    axes.set(xscale="log", yscale="log", xlabel="labelled target subjects", ylabel=f"waveform RMSE [mmHg], {place}")
     axes.set_xticks(ends, [str(n) for n in ends])
     _plain_numbers(axes)
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -169,11 +170,11 @@ def reconstruction(
     middle = time_s[known[len(known) // 2]] if known.size else time_s[0]
     near = (time_s >= middle - 4) & (time_s <= middle + 4)
     for axes, part in ((whole, slice(None)), (detail, near)):
-      for wave, colour, label in (
+      for wave, shade, label in (
         (peripheral_mmhg, COLOURS["peripheral"], f"{site}, measured"),
         (aortic_mmhg, COLOURS["fine_tuning"], "aortic root, rebuilt"),
       ):
-        axes.plot(*_thin(*_broken(time_s[part], wave[part])), color=colour, lw=1.2, label=label)
+        axes.plot(*_thin(*_broken(time_s[part], wave[part])), color=shade, lw=1.2, label=label)
       axes.set_ylabel("pressure [mmHg]")
     whole.margins(x=0.01)
     shown = detail.get_xlim()

@@ -34,29 +34,27 @@ def _figure(figure: Figure, caption: str) -> str:
   return f'<figure><img alt="{text}" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
 
 
-def _table(lines: Sequence[tables.Line]) -> str:
-  head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in tables.HEADER)
-  body = "".join(
-    "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in tables.rows(lines)
-  )
+def _table(table: tables.Table) -> str:
+  head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in table.header)
+  body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
   return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-  """A target clinic on the page: plain text, figures with their captions, the lines of its table."""
+  """A part of the page: plain text, figures with their captions, a table."""
 
   heading: str
   text: str
   drawn: Sequence[tuple[Figure, str]]
-  lines: Sequence[tables.Line]
+  table: tables.Table | None = None
 
 
 def _section(section: Section) -> str:
   figures_html = "".join(_figure(figure, caption) for figure, caption in section.drawn)
   return (
     f"<h2>{html.escape(section.heading)}</h2>\n<p>{html.escape(section.text)}</p>\n{figures_html}\n"
-    f"{_table(section.lines) if section.lines else ''}"
+    f"{_table(section.table) if section.table else ''}"
   )
 
 
@@ -64,6 +62,7 @@ def write(
   path: str | os.PathLike[str],
   title: str,
   summary: str,
+  explained: str,
   sections: Sequence[Section],
   provenance: Mapping[str, str],
 ) -> None:
@@ -71,8 +70,8 @@ def write(
 
   Args:
     path: of the file; replaced whole.
-    title, summary: plain text.
-    sections: one a target clinic.
+    title, summary, explained: plain text; how to read the tables comes after the summary.
+    sections: in order.
     provenance: plain facts: command, versions, hashes, times.
   """
   facts = "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>" for k, v in provenance.items())
@@ -81,10 +80,7 @@ def write(
 <title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>
 <h1>{html.escape(title)}</h1>
 <p class="note">{html.escape(summary)}</p>
-<p>Errors in mmHg, estimated minus true: RMSE of the waveform per subject, then the mean over subjects and seeds; pressures
-per beat, mean ± SD over subjects. A lag-free RMSE is taken after the best common shift. Labels: labelled target
-subjects. As scratch after: steps of training, and seconds, until the RMSE on validation subjects was as good as the best that the
-network from scratch had there with the same labels; empty where it never was.</p>
+<p>{html.escape(explained)}</p>
 {"".join(_section(section) for section in sections)}
 <h2>Provenance</h2>
 <table class="facts"><tbody>{facts}</tbody></table>

@@ -43,6 +43,7 @@ class Checkpoint:
     task: what it was trained for, name in `tasks.TASKS`.
     about: plain facts for the reader: training, figures, seeds.
     calibration: of the waves that it reads.
+    reference: site of the wave that it gives, where its task is a wave.
   """
 
   params: Params
@@ -53,6 +54,7 @@ class Checkpoint:
   task: str = "waveform"
   about: dict[str, Any] = dataclasses.field(default_factory=dict)
   calibration: config.Calibration = dataclasses.field(default_factory=config.Calibration)
+  reference: str = "aortic_root"
 
   @property
   def net(self) -> nets.Net:
@@ -81,6 +83,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
       "scaling": dataclasses.asdict(checkpoint.scaling),
       "about": checkpoint.about,
       "calibration": dataclasses.asdict(checkpoint.calibration),
+      "reference": checkpoint.reference,
     }
     with ocp.StandardCheckpointer() as checkpointer:
       checkpointer.save(os.path.join(partial, "params"), jax.tree.map(np.asarray, checkpoint.params))
@@ -145,7 +148,15 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   except (ValueError, KeyError, TypeError, ArithmeticError) as error:
     raise InputError(f"{header}: damaged or of another project ({error!r}); {_REMEDY}") from None
   return Checkpoint(
-    _restore(os.path.join(path, "params"), expected), model, spec, scaling, site, task, about, calibration
+    _restore(os.path.join(path, "params"), expected),
+    model,
+    spec,
+    scaling,
+    site,
+    task,
+    about,
+    calibration,
+    str(content["reference"]),
   )
 
 

@@ -131,18 +131,22 @@ def streams(
   return found
 
 
-def distance(source: checkpoint.Checkpoint, data: Data) -> float:
-  """Proxy A-distance of the source network's pooled features on source and target, without labels."""
+def pooled(
+  trained: checkpoint.Checkpoint, windows: batches.Pairs | batches.Waves, adapted: bool
+) -> tuple[np.ndarray, np.ndarray]:
+  """Features of up to 1,024 windows, averaged over tokens, (window, feature), and their subjects; unadapted, the input is read
+  as it is."""
+  rows = np.random.default_rng(0).permutation(len(windows.x_bt))[:_LIKENESS_WINDOWS]
+  c_bq = trained.scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
+  h_bnd = loop.features(
+    trained.net, trained.params, trained.scaling.scale(windows.x_bt[rows]), c_bq[rows], adapted=adapted
+  )
+  return h_bnd.mean(1), windows.subject_b[rows]
 
-  def pooled(windows: batches.Pairs | batches.Waves, adapted: bool) -> tuple[np.ndarray, np.ndarray]:
-    rows = np.random.default_rng(0).permutation(len(windows.x_bt))[:_LIKENESS_WINDOWS]
-    c_bq = source.scaling.standardise(windows.covariates, source.model.covariates, len(windows.x_bt))
-    h_bnd = loop.features(
-      source.net, source.params, source.scaling.scale(windows.x_bt[rows]), c_bq[rows], adapted=adapted
-    )
-    return h_bnd.mean(1), windows.subject_b[rows]
 
-  (h_s, subject_s), (h_t, subject_t) = pooled(data.source, False), pooled(data.unlabelled, True)
+def distance(trained: checkpoint.Checkpoint, data: Data) -> float:
+  """Proxy A-distance of a network's pooled features on source and target, without labels."""
+  (h_s, subject_s), (h_t, subject_t) = pooled(trained, data.source, False), pooled(trained, data.unlabelled, True)
   return likeness.proxy_a_distance(h_s, h_t, subject_s, subject_t)
 
 
@@ -208,6 +212,8 @@ def adapt(
   fitted = loop.fit(net, loss, plans, params, fed, spec, label, validate)
   about: dict[str, Any] = {
     "source": study.source,
+    **({"source_data": study.source_data} if study.source_data else {}),
+    **({"target_data": study.target_data} if study.target_data else {}),
     "strategy": name,
     "changes": dict(study.custom.get(name) or {}),
     "n_target": data.n_target if strategy.needs_labels else 0,
@@ -215,7 +221,9 @@ def adapt(
     "history": source.about,
   }
   finished = strategy.finish(fitted.params, net)
-  made = checkpoint.Checkpoint(finished, model, study.windows, scaling, site, "waveform", about, study.calibration)
+  made = checkpoint.Checkpoint(
+    finished, model, study.windows, scaling, site, "waveform", about, study.calibration, study.reference
+  )
   return Adapted(made, fitted, report, reason)
 
 

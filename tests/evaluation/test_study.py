@@ -145,9 +145,9 @@ def test_the_page_is_one_file_and_escapes_names(done, tmp_path):
   lines = tables.summarise(cells)
   shown = {c.method: c for c in cells if c.n_target == 2}
   drawn = [(figures.waves(target.test, shown, "scratch", "radial", 125.0), "<script>alert(1)</script>")]
-  drawn.append((figures.few_shot(lines), "few-shot"))
-  sections = [page.Section("clinic <i>", "text", drawn, lines)]
-  page.write(tmp_path / "report.html", "T", "in silico", sections, {"command": "a <b>"})
+  drawn.append((figures.few_shot(lines, "in silico"), "few-shot"))
+  sections = [page.Section("clinic <i>", "text", drawn, tables.of_study(lines))]
+  page.write(tmp_path / "report.html", "T", "in silico", tables.EXPLAINED, sections, {"command": "a <b>"})
 
   text = (tmp_path / "report.html").read_text(encoding="utf-8")
   assert "<script" not in text
@@ -161,7 +161,7 @@ def test_the_page_is_one_file_and_escapes_names(done, tmp_path):
 
 def test_the_table_says_what_was_measured(done):
   lines = tables.summarise(done[2])
-  text = tables.text(lines)
+  text = tables.text(tables.of_study(lines))
   for line in lines:
     assert any(
       row.startswith(tables.label(line.method)) and f"{line.rmse_mmhg:.2f}" in row for row in text.splitlines()

@@ -37,7 +37,7 @@ def test_every_method_of_a_study_can_be_told_from_the_others():
   nan = float("nan")
   lines = [tables.Line(name, 0, 1, 1.0, 1.0, (), nan, 0, nan, nan) for name in free]
   lines += [tables.Line(name, n, 1, 1.0, 1.0, (), nan, 0, nan, nan) for name in trained for n in (1, 5)]
-  drawn = figures.few_shot(lines).axes[0].lines
+  drawn = figures.few_shot(lines, "in silico").axes[0].lines
   looks = {(line.get_color(), str(line._unscaled_dash_pattern), line.get_marker()) for line in drawn}
   assert len(drawn) == len(free) + len(trained)
   assert len(looks) == len(drawn)

@@ -1,0 +1,105 @@
+"""From virtual subjects to real records without aortic labels, one record left out at a time. No accuracy of aortic pressure.
+
+  python -m experiments.prepare --data=wfdb --path=FOLDER --channels=ABP:radial,PLETH:digital_ppg --transit_s=-0.02,0.02 --output=A
+  python -m experiments.sim_to_real --stores=A,B,C --workdir=DIR
+
+Part one: radial → aortic. A source network is adapted to the unlabelled radial waves of all records but one; of that one the
+report tells feature distances and the plausibility of the rebuilt waves. Part two: finger PPG → radial pressure, which both were
+measured, each record calibrated by its own first 30 s. The stores hold real `radial` and, for part two, `digital_ppg`.
+"""
+
+import dataclasses
+import os
+import pathlib
+import time
+
+import tqdm
+from absl import flags
+
+from cap_jax import config
+from cap_jax.data import recordings, splits, store
+from cap_jax.evaluation import sim_to_real, study_data, study_limits
+from cap_jax.report import figures, page, tables
+from cap_jax.report import sim_to_real as sheets
+from cap_jax.train import checkpoint, runs
+from cap_jax.transfer import find
+from cap_jax.types import InputError
+from experiments import common
+
+_CONFIG = common.define_study("source and training; strategies without target labels")
+_STORES = flags.DEFINE_list("stores", [], "prepared stores of real records")
+_WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the report")
+_STRATEGIES = ("domain_adaptation", "domain_adaptation/mmd", "domain_adaptation/coral")
+_PPG_SUBJECTS, _PPG_S = 600, 24.0
+
+
+def _records() -> list[recordings.Recording]:
+  """All real recordings of the stores.
+
+  Raises:
+    InputError: no store, virtual subjects, or a subject in two stores.
+  """
+  if not _STORES.value:
+    raise InputError("--stores is missing; give --stores=STORE,STORE, made by experiments.prepare")
+  found: dict[str, list[recordings.Recording]] = {}
+  for path in _STORES.value:
+    opened = store.open_store(path)
+    if opened.in_silico:
+      raise InputError(f"--stores: {path} holds virtual subjects; this run is about real records")
+    found[path] = opened.recordings()
+  splits.Split({path: tuple(dict.fromkeys(r.subject for r in own)) for path, own in found.items()})
+  return [recording for own in found.values() for recording in own]
+
+
+def _study() -> config.Study:
+  study = common.read_study(_CONFIG)
+  if study.strategies == config.Study.strategies:
+    study = dataclasses.replace(study, strategies=_STRATEGIES)
+  for name in study.strategies:
+    if find(name, study.custom.get(name)).needs_labels:
+      raise InputError(f"--config.strategies: {name} needs target labels, which these records have not")
+  study = dataclasses.replace(study, n_target=(0,), site="radial", reference="aortic_root")
+  study_limits.check(study)
+  return study
+
+
+def main() -> None:
+  began = time.perf_counter()
+  study, found = _study(), _records()
+  workdir = common.new_folder(common.required(_WORKDIR, "DIR"))
+  source = study_data.load_source(study)
+  trained, _ = runs.pretrain(study, source.training, source.validation, source.origin)
+  checkpoint.save(os.path.join(workdir, "checkpoint"), trained)
+  count = len({recording.subject for recording in found})
+  parts = sim_to_real.aortic(study, trained, source.held, source.validation, found)
+  rebuilt = list(tqdm.tqdm(parts, total=count * (3 + len(study.strategies)), desc="radial to aortic", unit=""))
+  print(f"\n{sheets.EXPLAINED}\n\n{tables.text(sheets.aortic_table(rebuilt))}\n")
+
+  other = dataclasses.replace(study, site=sim_to_real.PPG, reference="radial")
+  training, validation = sim_to_real.ppg_source(other, _PPG_SUBJECTS, _PPG_S)
+  reader, _ = runs.pretrain(other, training, validation, {"data": "in silico: virtual cohort", "source": other.source})
+  measured = list(
+    tqdm.tqdm(sim_to_real.arterial(other, reader, training, validation, found), desc="PPG to radial", unit="")
+  )
+  print(f"\n{tables.text(sheets.arterial_table(measured))}\n")
+
+  fs_hz = study.windows.fs_hz
+  sections = []
+  for name, heading, figure, table in (
+    ("aortic", "Radial to aortic, without labels", sheets.waves(rebuilt, fs_hz), sheets.aortic_table(rebuilt)),
+    ("arterial", "Finger PPG to radial pressure", sheets.pressures(measured, fs_hz), sheets.arterial_table(measured)),
+  ):
+    pathlib.Path(workdir, f"{name}.png").write_bytes(figures.to_png(figure))
+    sections.append(page.Section(heading, "", [(figure, "Four seconds of each record that was left out")], table))
+  facts = common.provenance(
+    stores=", ".join(f"{path}: {store.open_store(path).manifest['sha256']}" for path in _STORES.value),
+    source=f"{study.source}, validation RMSE {trained.about['validation_rmse_mmhg']} mmHg (in silico)",
+    seconds=f"{time.perf_counter() - began:.0f}",
+  )
+  summary = f"{count} real records, each left out once; the networks come from virtual subjects. No accuracy of aortic pressure."
+  page.write(os.path.join(workdir, "report.html"), "Virtual to real", summary, sheets.EXPLAINED, sections, facts)
+  print(f"{workdir}/report.html: {time.perf_counter() - began:.0f} s")
+
+
+if __name__ == "__main__":
+  common.launch(main)
