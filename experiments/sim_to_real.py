@@ -30,7 +30,7 @@ _CONFIG = common.define_study("source and training; strategies without target la
 _STORES = flags.DEFINE_list("stores", [], "prepared stores of real records")
 _WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the report")
 _STRATEGIES = ("domain_adaptation", "domain_adaptation/mmd", "domain_adaptation/coral")
-_PPG_SUBJECTS, _PPG_S = 600, 24.0
+_PPG_S = 24.0  # of record of each virtual subject, of which the first quarter is the reading
 
 
 def _records() -> list[recordings.Recording]:
@@ -76,18 +76,18 @@ def main() -> None:
   print(f"\n{sheets.EXPLAINED}\n\n{tables.text(sheets.aortic_table(rebuilt))}\n")
 
   other = dataclasses.replace(study, site=sim_to_real.PPG, reference="radial")
-  training, validation = sim_to_real.ppg_source(other, _PPG_SUBJECTS, _PPG_S)
+  training, validation = sim_to_real.ppg_source(other, study.source_subjects, _PPG_S)
   reader, _ = runs.pretrain(other, training, validation, {"data": "in silico: virtual cohort", "source": other.source})
   measured = list(
     tqdm.tqdm(sim_to_real.arterial(other, reader, training, validation, found), desc="PPG to radial", unit="")
   )
   print(f"\n{tables.text(sheets.arterial_table(measured))}\n")
 
-  fs_hz = study.windows.fs_hz
+  spec = study.windows
   sections = []
   for name, heading, figure, table in (
-    ("aortic", "Radial to aortic, without labels", sheets.waves(rebuilt, fs_hz), sheets.aortic_table(rebuilt)),
-    ("arterial", "Finger PPG to radial pressure", sheets.pressures(measured, fs_hz), sheets.arterial_table(measured)),
+    ("aortic", "Radial to aortic, without labels", sheets.waves(rebuilt, spec), sheets.aortic_table(rebuilt)),
+    ("arterial", "Finger PPG to radial pressure", sheets.pressures(measured, spec), sheets.arterial_table(measured)),
   ):
     pathlib.Path(workdir, f"{name}.png").write_bytes(figures.to_png(figure))
     sections.append(page.Section(heading, "", [(figure, "Four seconds of each record that was left out")], table))

@@ -163,9 +163,7 @@ def arterial(
     evaluator = errors.Evaluator(test, spec)
     for method, made in plain.items():
       yield Measured(name, method, evaluator.errors(made)[0], test.y_bt, made)
-    free = runs.Data(source, labelled.unlabelled())
-    # labels and unlabelled waves are of the same records, so a strategy gets one kind or the other
-    taught = runs.Data(source, validation.unlabelled(), labelled)
+    free, taught = runs.Data(source, labelled.unlabelled()), runs.Data(source, labelled.unlabelled(), labelled)
     for method in (*study.strategies, *_PPG_LABELLED):
       data = taught if method in _PPG_LABELLED else free
       made = loop.predict(runs.adapt(study, method, trained, data, study.seeds[0], PPG).checkpoint, test)

@@ -3,7 +3,7 @@
 import jax
 
 from cap_jax import clinics, config
-from cap_jax.data import recordings, virtual
+from cap_jax.data import recordings, store, virtual
 from cap_jax.losses import tasks
 from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
@@ -40,6 +40,9 @@ def check(study: config.Study) -> None:
     raise InputError(f"cohort_seed={study.cohort_seed}: must be less than {2**31}")
   if min(study.n_target) < 0 or (max(study.n_target) > study.labelled_subjects and not study.target_data):
     raise InputError(f"n_target={study.n_target}: must be 0 to {study.labelled_subjects} labelled subjects")
+  for path in (study.source_data, study.target_data):
+    if path:
+      store.open_store(path)
   for name, steps in (("pretrain.steps", study.pretrain.steps), ("steps", study.steps)):
     if steps < loop.CHUNK or steps % loop.CHUNK:
       raise InputError(f"{name}={steps}: must be a positive multiple of {loop.CHUNK}")

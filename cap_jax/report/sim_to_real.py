@@ -1,11 +1,13 @@
 """Tables and pictures of networks of virtual subjects on real records."""
 
-from collections.abc import Sequence
+import collections
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from cap_jax import config
 from cap_jax.evaluation.sim_to_real import Measured, Rebuilt
 from cap_jax.report import figures, tables
 
@@ -16,7 +18,8 @@ EXPLAINED = (
   "one's, a mean within 3 mmHg of it and a notch. PPG → pressure: errors of the waveform and of systole, diastole and mean, "
   "estimated minus measured, in mmHg."
 )
-_SHOWN_S = 4.0
+_STYLES = ("-", "--", ":", "-.")
+_DRAWN = ("gtf_target", "source", "fine_tuning")
 
 
 def aortic_table(found: Sequence[Rebuilt]) -> tables.Table:
@@ -66,21 +69,29 @@ def _numbers(values: Sequence[float]) -> list[str]:
   return [f"{value:.2f}" for value in values[:2]] + [f"{value:+.1f}" for value in values[2:]]
 
 
-def waves(found: Sequence[Rebuilt], fs_hz: float) -> Figure:
-  """Four seconds of each record left out: the radial wave and what each method rebuilds."""
-  records = list(dict.fromkeys(made.record for made in found))
+def _sheet(
+  measured: Mapping[str, np.ndarray], label: str, drawn: Mapping[str, Mapping[str, np.ndarray]], spec: config.Windows
+) -> Figure:
+  """A window of each record, without its margins.
+
+  Args:
+    measured: record → (time,) the measured wave, called `label`.
+    drawn: record → method → (time,) wave.
+  """
+  inner = slice(spec.margin, spec.samples - spec.margin)
+  time_s = np.arange(spec.samples)[inner] / spec.fs_hz
   with matplotlib.rc_context(figures.STYLE):
-    figure = Figure(figsize=(10.0, 2.4 * len(records)), layout="constrained")
-    for axes, record in zip(figure.subplots(len(records), 1, squeeze=False)[:, 0], records, strict=True):
-      own = [made for made in found if made.record == record]
-      middle = len(own[0].peripheral_bt) // 2
-      time_s = np.arange(own[0].peripheral_bt.shape[1]) / fs_hz
-      axes.plot(time_s, own[0].peripheral_bt[middle], color="#999999", lw=1.6, label="radial, measured")
-      for made in own:
-        if made.method != "mean_wave":
-          axes.plot(
-            time_s, made.aortic_bt[middle], lw=1.0, color=figures.colour(made.method), label=tables.label(made.method)
-          )
+    figure = Figure(figsize=(10.0, 2.4 * len(measured)), layout="constrained")
+    for axes, (record, wave) in zip(
+      figure.subplots(len(measured), 1, squeeze=False)[:, 0], measured.items(), strict=True
+    ):
+      axes.plot(time_s, wave[inner], color="#000000", lw=1.6, label=label)
+      used = collections.Counter[str]()
+      for method, made in drawn[record].items():
+        shade = figures.colour(method)
+        style = _STYLES[used[shade] % len(_STYLES)]  # variants of a strategy share its colour
+        used[shade] += 1
+        axes.plot(time_s, made[inner], lw=1.0, ls=style, color=shade, label=tables.label(method))
       axes.set(ylabel="mmHg", title=record)
       axes.margins(x=0)
     axes.set_xlabel("time [s]")
@@ -88,27 +99,23 @@ def waves(found: Sequence[Rebuilt], fs_hz: float) -> Figure:
   return figure
 
 
-def pressures(found: Sequence[Measured], fs_hz: float) -> Figure:
-  """Four seconds of each record left out: the measured pressure and what some methods make of the PPG."""
-  records = list(dict.fromkeys(made.record for made in found))
-  with matplotlib.rc_context(figures.STYLE):
-    figure = Figure(figsize=(10.0, 2.4 * len(records)), layout="constrained")
-    for axes, record in zip(figure.subplots(len(records), 1, squeeze=False)[:, 0], records, strict=True):
-      own = [made for made in found if made.record == record]
-      middle = len(own[0].true_bt) // 2
-      time_s = np.arange(own[0].true_bt.shape[1]) / fs_hz
-      axes.plot(time_s, own[0].true_bt[middle], color="#000000", lw=1.6, label="radial, measured")
-      for made in own:
-        if made.method in ("gtf_target", "source", "fine_tuning"):
-          axes.plot(
-            time_s,
-            made.predicted_bt[middle],
-            lw=1.0,
-            color=figures.colour(made.method),
-            label=tables.label(made.method),
-          )
-      axes.set(ylabel="mmHg", title=record)
-      axes.margins(x=0)
-    axes.set_xlabel("time [s]")
-    figure.axes[0].legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
-  return figure
+def waves(found: Sequence[Rebuilt], spec: config.Windows) -> Figure:
+  """The radial wave of each record left out, and what the methods rebuild; the mean wave, far off, is not drawn."""
+  measured, drawn = {}, dict[str, dict[str, np.ndarray]]()
+  for made in found:
+    middle = len(made.peripheral_bt) // 2
+    measured[made.record] = made.peripheral_bt[middle]
+    if made.method != "mean_wave":
+      drawn.setdefault(made.record, {})[made.method] = made.aortic_bt[middle]
+  return _sheet(measured, "radial, measured", drawn, spec)
+
+
+def pressures(found: Sequence[Measured], spec: config.Windows) -> Figure:
+  """The measured pressure of each record left out, and what some methods make of the PPG."""
+  measured, drawn = {}, dict[str, dict[str, np.ndarray]]()
+  for made in found:
+    middle = len(made.true_bt) // 2
+    measured[made.record] = made.true_bt[middle]
+    if made.method in _DRAWN or made.method.startswith("domain_adaptation"):
+      drawn.setdefault(made.record, {})[made.method] = made.predicted_bt[middle]
+  return _sheet(measured, "radial, measured", drawn, spec)

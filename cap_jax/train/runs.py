@@ -228,11 +228,13 @@ def adapt(
 
 
 def _check_apart(data: Data, validation: batches.Pairs | None) -> None:
-  """Raises:
-  splits.LeakError: somebody whom the training sees is validated on, or stands in two of its parts."""
-  parts = {"source": data.source.subjects, "unlabelled": data.unlabelled.subjects}
-  if data.labelled is not None:
-    parts["labelled"] = data.labelled.subjects
+  """A labelled subject's waves may serve as unlabelled ones too.
+
+  Raises:
+    splits.LeakError: somebody of the source is of the target too, or somebody whom the training sees is validated on.
+  """
+  seen = (*data.unlabelled.subjects, *(data.labelled.subjects if data.labelled is not None else ()))
+  parts = {"source": data.source.subjects, "target": tuple(dict.fromkeys(seen))}
   if validation is not None:
     parts["validation"] = validation.subjects
   splits.Split(parts)

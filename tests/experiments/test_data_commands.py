@@ -1,0 +1,193 @@
+"""The commands on users' own data: a folder of patients in CSV, from the first look to a transferred network."""
+
+import json
+
+import numpy as np
+import pandas
+import pytest
+from test_commands import SMALL, run, wave
+
+from cap_jax import clinics
+from cap_jax.data import splits, store, virtual
+
+
+def write_patients(folder, patients, seconds=24.0):
+  """A folder of CSV files as a clinic brings it: virtual people in the place of patients."""
+  folder.mkdir()
+  clinic = clinics.Clinic("p", patients, seconds, seed=11)
+  rows = ["subject,age"]
+  for number, recording in enumerate(virtual.draw(clinic, ("radial", "digital_ppg"))):
+    columns = {"time_s": recording.time_s}
+    columns |= {f"{name}_pressure_mmhg": recording.signals[name] for name in ("radial", "aortic_root")}
+    columns["digital_ppg"] = recording.signals["digital_ppg"]
+    pandas.DataFrame(columns).round(4).to_csv(folder / f"P{number:02d}.csv", index=False)
+    rows.append(f"P{number:02d},{recording.covariates['age']:.0f}")
+  (folder / "subjects.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+  return folder
+
+
+@pytest.fixture(scope="module")
+def patients(tmp_path_factory):
+  folder = write_patients(tmp_path_factory.mktemp("clinic") / "patients", 12)
+  t, p = wave(20, 100)
+  bad = pandas.DataFrame({"time_s": t, "radial_pressure_mmhg": p / 7.50062, "aortic_root_pressure_mmhg": p})
+  bad.to_csv(folder / "P12.csv", index=False)
+  (folder / "P13.csv").write_bytes(b"time_s,radial_pressure_mmhg\n0,\xff\xfe\n")
+  with open(folder / "subjects.csv", "a", encoding="utf-8") as file:
+    file.write("P12,50\nP13,50\nP14,50\n")
+  return folder
+
+
+@pytest.fixture(scope="module")
+def prepared(patients, tmp_path_factory):
+  output = tmp_path_factory.mktemp("stores") / "clinic"
+  shares = "--split=training:0.34,unlabelled:0.25,validation:0.16,test:0.25"
+  done = run(
+    "prepare", "--data=csv", f"--path={patients}", f"--output={output}", "--workers=2", shares, "--shard_records=4"
+  )
+  assert done.returncode == 0, done.stderr
+  return output, done
+
+
+def test_inspect_tells_what_is_there_and_what_would_be_left_out(patients, tmp_path):
+  picture = tmp_path / "look.png"
+  done = run("inspect", "--data=csv", f"--path={patients}", f"--output={picture}")
+  assert done.returncode == 0, done.stderr
+  assert "csv: 14 subjects, 14 records" in done.stdout
+  assert "radial [mmHg]: 12 records, 125 Hz, 288 s" in done.stdout
+  assert "left out: 3 of 15" in done.stdout
+  assert "P12.csv: radial: median" in done.stdout
+  assert "looks like kPa: multiply by 7.50062" in done.stdout
+  assert "P13.csv: cannot be read" in done.stdout
+  assert "P14.csv: no such file; add it, or take the subject out of subjects.csv" in done.stdout
+  assert picture.stat().st_size > 20_000
+  strict = run("inspect", "--data=csv", f"--path={patients}", "--strict", f"--output={picture}")
+  assert strict.returncode == 2
+  assert strict.stderr.strip().endswith("P14.csv: no such file; add it, or take the subject out of subjects.csv")
+
+
+def test_prepare_skips_counts_and_lists_bad_records(prepared):
+  output, done = prepared
+  assert "12 records, 288 s at 125 Hz" in done.stdout
+  assert "left out: 3 of 15" in done.stdout
+  assert "100%" in done.stderr
+  split = splits.load(output / "split.json")
+  assert {name: len(subjects) for name, subjects in split.parts.items()} == {
+    "training": 4, "unlabelled": 3, "validation": 2, "test": 3,
+  }  # fmt: skip
+  opened = store.open_store(output, verify=True)
+  assert len(opened.manifest["lost"]) == 3
+  assert "in silico" not in done.stdout  # the user's own records
+
+
+def test_a_network_is_trained_on_virtual_people_and_transferred_to_the_patients(prepared, tmp_path):
+  output, _ = prepared
+  few = ["--config.n_target=0,1,3", f"--config.target_data={output}"]
+  done = run(
+    "transfer", "--strategy=fine_tuning", "--n_target=3", *[flag for flag in SMALL if "n_target" not in flag], *few,
+    f"--workdir={tmp_path / 'work'}",
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  assert "With real records: the user's own." in done.stdout
+  assert "waveform RMSE on 3 test subjects" in done.stdout
+  header = json.loads((tmp_path / "work" / "checkpoint" / "config.json").read_text())
+  assert header["about"]["target_data"] == str(output)
+  many = run(
+    "transfer", "--strategy=fine_tuning", "--n_target=9", *[flag for flag in SMALL if "n_target" not in flag], "--config.n_target=9,", few[1],
+    f"--workdir={tmp_path / 'many'}",
+  )  # fmt: skip
+  assert many.returncode == 2
+  assert "has 4 labelled subjects to train on" in many.stderr
+
+
+def test_pretraining_streams_from_a_store_of_virtual_people(tmp_path):
+  path = "healthy,subjects=40,seconds=12"
+  done = run(
+    "prepare", "--data=virtual", f"--path={path}", "--channels=radial:radial", f"--output={tmp_path / 'store'}"
+  )
+  assert done.returncode == 0, done.stderr
+  assert "40 records, 480 s at 125 Hz, in silico" in done.stdout
+  small = ["--config.pretrain.steps=100", f"--config.source_data={tmp_path / 'store'}"]
+  done = run("pretrain", *small, f"--workdir={tmp_path / 'work'}")
+  assert done.returncode == 0, done.stderr
+  assert "In silico: all subjects are virtual. radial, task waveform: RMSE" in done.stdout
+  assert "on 6 unseen source subjects" in done.stdout
+  rate = run("input_rate", f"--data={tmp_path / 'store'}", "--chunks=1", "--repeats=1")
+  assert rate.returncode == 0, rate.stderr
+  assert "share of that step rate" in rate.stdout
+
+
+def test_calibrated_networks_ask_for_a_reading(tmp_path):
+  cuff = ["--config.site=digital_ppg", "--config.calibration.kind=sbp_dbp", "--config.reference=radial"]
+  done = run("pretrain", *SMALL, *cuff, f"--workdir={tmp_path / 'ppg'}")
+  assert done.returncode == 0, done.stderr
+  assert "digital_ppg, task waveform" in done.stdout
+  done = run("pretrain", *SMALL, "--config.calibration.kind=sbp_dbp", f"--workdir={tmp_path / 'cuff'}")
+  assert done.returncode == 0, done.stderr
+  t, p = wave(20, 125)
+  given = tmp_path / "in.csv"
+  pandas.DataFrame({"time_s": t, "radial_pressure_mmhg": 0.5 * p + 30}).to_csv(given, index=False)
+  flags = [f"--checkpoint={tmp_path / 'cuff' / 'checkpoint'}", f"--input={given}", f"--output={tmp_path / 'out.csv'}"]
+  bare = run("reconstruct", *flags)
+  assert bare.returncode == 2
+  assert "the checkpoint takes cuff_sbp_mmhg, cuff_dbp_mmhg; given: none" in bare.stderr
+  done = run("reconstruct", *flags, "--covariates=cuff_sbp_mmhg=150,cuff_dbp_mmhg=80")
+  assert done.returncode == 0, done.stderr
+  found = json.loads((tmp_path / "out.json").read_text())["summary"]
+  assert found["peripheral_sbp_mmhg"]["mean"] == pytest.approx(150, abs=1)
+  assert found["peripheral_dbp_mmhg"]["mean"] == pytest.approx(80, abs=1)
+  other = run("reconstruct", f"--checkpoint={tmp_path / 'ppg' / 'checkpoint'}", *flags[1:])
+  assert other.returncode == 2
+
+
+def test_sim_to_real_reports_distances_plausibility_and_errors(tmp_path):
+  folder = write_patients(tmp_path / "patients", 3, seconds=60.0)
+  done = run("prepare", "--data=csv", f"--path={folder}", "--transit_s=-0.02,0.02", f"--output={tmp_path / 'store'}")
+  assert done.returncode == 0, done.stderr
+  assert "digital_ppg: delay of" in done.stdout
+  work = tmp_path / "work"
+  done = run(
+    "sim_to_real", f"--stores={tmp_path / 'store'}", *SMALL, "--config.strategies=domain_adaptation,domain_adaptation/coral",
+    f"--workdir={work}",
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  assert "no accuracy of it is claimed" in done.stdout
+  for method in ("mean wave", "transfer function, source", "source network unchanged", "domain adaptation: coral"):
+    assert done.stdout.count(method) >= 6, method
+  page = (work / "report.html").read_text(encoding="utf-8")
+  assert "No accuracy of aortic pressure" in page
+  assert page.count("data:image/png") == 2
+
+
+def test_pwdb_written_by_the_cohort_is_read_by_its_loader(tmp_path):
+  done = run("cohort", "--subjects=4", "--format=pwdb", f"--output={tmp_path / 'pwdb'}")
+  assert done.returncode == 0, done.stderr
+  done = run(
+    "prepare", "--data=pwdb", f"--path={tmp_path / 'pwdb'}", f"--output={tmp_path / 'store'}", "--workers=1",
+    "--out_of_distribution=age:0:200",
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  assert "out_of_distribution 4" in done.stdout
+  recording = store.open_store(tmp_path / "store").recordings()[0]
+  root, radial = recording.signals["aortic_root"], recording.signals["radial"]
+  lag = np.argmax([np.corrcoef(root[:1000], radial[k : k + 1000])[0, 1] for k in range(60)])
+  assert 4 <= lag <= 20  # 0.03 to 0.16 s on one clock, not foot on foot
+
+
+@pytest.mark.parametrize(
+  ("command", "arguments", "said"),
+  [
+    ("prepare", ["--data=csv", "--path=/nowhere"], "--output is missing"),
+    ("prepare", ["--data=csv", "--path=/nowhere", "--output=x"], "/nowhere: no such file or folder"),
+    ("prepare", ["--data=csv", "--path=x", "--output=x", "--split=test:0.2"], "shares must be 0 or more and sum to 1"),
+    ("inspect", ["--data=wfdb", "--path=/", "--channels=ABP"], "--channels=ABP: must be NAME:SIGNAL"),
+    ("sim_to_real", ["--workdir=x"], "--stores is missing"),
+    ("pretrain", ["--config.source_data=/nowhere", "--workdir=x"], "/nowhere: no prepared store there"),
+  ],
+)
+def test_what_cannot_be_is_refused_and_nothing_is_written(command, arguments, said, tmp_path, monkeypatch):
+  done = run(command, *(word.replace("=x", f"={tmp_path}/x") for word in arguments))
+  assert done.returncode == 2
+  assert said in done.stderr
+  assert "Traceback" not in done.stderr
+  assert list(tmp_path.iterdir()) == []
