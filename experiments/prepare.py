@@ -6,13 +6,11 @@ python -m experiments.prepare --data=virtual --path=healthy,subjects=1000 --outp
 """
 
 import os
-import pathlib
 
-import numpy as np
 from absl import flags
 
 from cap_jax import config
-from cap_jax.data import preparation, splits, store
+from cap_jax.data import parts, preparation
 from cap_jax.signals import beat_quality
 from cap_jax.types import DataError, InputError
 from experiments import common, sources
@@ -38,59 +36,32 @@ _OUT = flags.DEFINE_string("out_of_distribution", None, "a part of its own: COVA
 _SEED = flags.DEFINE_integer("seed", 0, "of the split", lower_bound=0)
 
 
-def _shares() -> dict[str, float]:
-  found: dict[str, float] = {}
+def _parts() -> parts.Parts:
+  """How subjects are divided, by the flags.
+
+  Raises:
+    InputError: a flag is no share or no range.
+  """
+  shares: dict[str, float] = {}
   for word in _SPLIT.value:
     name, _, share = word.partition(":")
     try:
-      found[name] = float(share)
+      shares[name] = float(share)
     except ValueError:
       raise InputError(f"--split={word}: must be PART:SHARE, such as test:0.2") from None
-  if not found or min(found.values()) < 0 or not 0.999 < sum(found.values()) < 1.001:
-    raise InputError(f"--split={','.join(_SPLIT.value)}: shares must be 0 or more and sum to 1")
-  return found
-
-
-def _range() -> tuple[str, float, float] | None:
-  if _OUT.value is None:
-    return None
-  try:
-    name, low, high = _OUT.value.split(":")
-    return name, float(low), float(high)
-  except ValueError:
-    raise InputError(f"--out_of_distribution={_OUT.value}: must be COVARIATE:FROM:TO, such as age:60:80") from None
-
-
-def _split(made: store.Store, shares: dict[str, float], held: tuple[str, float, float] | None) -> splits.Split:
-  """Who is in which part: out of distribution, without a reference, and the rest by shares."""
-  signals: dict[str, set[str]] = {}
-  known: dict[str, dict[str, float]] = {}
-  for shard in made.shards:
-    for record in shard.records:
-      signals.setdefault(record.subject, set()).update(name for name, spans in record.spans.items() if spans)
-      known.setdefault(record.subject, {}).update(record.covariates)
-  parts: dict[str, tuple[str, ...]] = {}
-  names = tuple(signals)
-  if held is not None:
-    covariate, low, high = held
-    values = {name: known[name].get(covariate, np.nan) for name in names}
-    names, out, unknown = splits.by_covariate(values, lambda value: not low <= value <= high)
-    if not out:
-      raise InputError(f"--out_of_distribution={_OUT.value}: nobody's {covariate} lies there")
-    parts |= {"out_of_distribution": out} | ({"unknown": unknown} if unknown else {})
-  bare: tuple[str, ...] = ()
-  if any(_REFERENCE.value in found for found in signals.values()):
-    bare = tuple(name for name in names if _REFERENCE.value not in signals[name])
-    names = tuple(name for name in names if name not in set(bare))
-  edges = np.round(np.cumsum([0.0, *shares.values()]) * len(names)).astype(int)
-  sizes = dict(zip(shares, np.diff(edges).tolist(), strict=True))
-  drawn = splits.draw(names, sizes, _SEED.value).parts
-  return splits.Split({**drawn, "unlabelled": (*drawn.get("unlabelled", ()), *bare), **parts})
+  held = None
+  if _OUT.value is not None:
+    try:
+      covariate, low, high = _OUT.value.split(":")
+      held = parts.Range(covariate, float(low), float(high))
+    except ValueError:
+      raise InputError(f"--out_of_distribution={_OUT.value}: must be COVARIATE:FROM:TO, such as age:60:80") from None
+  return parts.Parts(shares, _REFERENCE.value, held, _SEED.value)
 
 
 def main() -> None:
   output = common.required(_OUTPUT, "STORE")
-  shares, held = _shares(), _range()
+  how = _parts()
   try:
     low, high = (float(edge) for edge in _TRANSIT.value)
   except ValueError:
@@ -100,9 +71,7 @@ def main() -> None:
   )
   dataset = sources.open_dataset()
   workers = _WORKERS.value or (1 if sources.DATA.value == "virtual" else os.cpu_count() or 1)
-  made = preparation.prepare(dataset, output, spec, workers, _SHARD.value, sources.STRICT.value)
-  split = _split(made, shares, held)
-  preparation.write_split(pathlib.Path(output), split)
+  made = preparation.prepare(dataset, output, spec, how, workers, _SHARD.value, sources.STRICT.value)
   manifest, totals = made.manifest, made.manifest["totals"]
   total = len(dataset.entries) + len(dataset.lost)
   place = ", in silico" if dataset.in_silico else ""
@@ -115,7 +84,7 @@ def main() -> None:
     print(f"  {name}: delay of {sync['median_removed_s']:.3f} s taken out of {sync['records']} records")
   if not dataset.subjects_known:
     print("  whose records these are is not known: they are split by record, and one person may be in two parts")
-  print("  split: " + ", ".join(f"{part} {len(names)}" for part, names in split.parts.items()))
+  print("  split: " + ", ".join(f"{part} {len(names)}" for part, names in made.split.parts.items()))
   print("\n".join(sources.spoken([DataError(**lost) for lost in manifest["lost"]], total)))
 
 

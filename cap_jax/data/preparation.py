@@ -16,7 +16,7 @@ import tensorstore
 import tqdm
 
 from cap_jax import config
-from cap_jax.data import conditioning, datasets, folders, recordings, splits, store
+from cap_jax.data import conditioning, datasets, parts, recordings, store
 from cap_jax.signals import calibration as scales
 from cap_jax.types import DataError, InputError
 
@@ -212,6 +212,7 @@ def prepare(
   dataset: datasets.DataSet,
   output: str | os.PathLike[str],
   spec: config.Conditioning,
+  how: parts.Parts,
   workers: int = 1,
   shard_records: int = 64,
   strict: bool = False,
@@ -222,6 +223,7 @@ def prepare(
     dataset: any.
     output: a folder that is new, or was begun with the same data and settings.
     spec: conditioning.
+    how: who gets into which part.
     workers: processes.
     shard_records: records of a shard.
     strict: whether the first bad record ends it.
@@ -259,12 +261,17 @@ def prepare(
         except BaseException:
           pool.shutdown(cancel_futures=True)
           raise
-  return _finish(root, dataset, spec, [done[name] for name, _ in groups])
+  return _finish(root, dataset, spec, how, [done[name] for name, _ in groups])
 
 
 def _finish(
-  root: pathlib.Path, dataset: datasets.DataSet, spec: config.Conditioning, shards: Sequence[Mapping[str, Any]]
+  root: pathlib.Path,
+  dataset: datasets.DataSet,
+  spec: config.Conditioning,
+  how: parts.Parts,
+  shards: Sequence[Mapping[str, Any]],
 ) -> store.Store:
+  """Writes split and manifest."""
   lost = [_lost(error) for error in dataset.lost] + [item for shard in shards for item in shard["lost"]]
   kept = [shard for shard in shards if shard["records"]]
   if not kept:
@@ -279,6 +286,8 @@ def _finish(
     for name, unit in shard["units"].items():
       if units.setdefault(name, unit) != unit:
         raise DataError(str(root / shard["name"]), f"{name} is in {unit}, before in {units[name]}", "keep units apart")
+  split = parts.divide([record for shard in kept for record in store.read_records(root / shard["name"])], how)
+  split.save(root / store.SPLIT)
   entries = [{name: shard[name] for name in ("name", "records", "samples", "sha256")} for shard in kept]
   manifest = {
     "format": store.FORMAT,
@@ -293,6 +302,7 @@ def _finish(
     "sha256": hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest(),
     "totals": _merge([shard["totals"] for shard in kept]),
     "lost": lost,
+    "split": split.digest,
     "shards": entries,
   }
   for shard in shards:
@@ -305,9 +315,3 @@ def _finish(
     (root / f"{shard['name']}.{_SUMMARY}").unlink()
   (root / store.PLAN).unlink()
   return store.open_store(root)
-
-
-def write_split(root: pathlib.Path, split: splits.Split) -> None:
-  """Writes who is in which part beside the manifest."""
-  folders.check_within(root, root / store.SPLIT)
-  split.save(root / store.SPLIT)

@@ -22,7 +22,7 @@ import numpy as np
 import tensorstore
 
 from cap_jax import config
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, recordings, splits
 from cap_jax.signals import calibration as scales
 from cap_jax.types import DataError, InputError
 
@@ -121,11 +121,13 @@ class Store:
     path: its folder.
     manifest: as written.
     shards: in order.
+    split: who is in which part.
   """
 
   path: pathlib.Path
   manifest: Mapping[str, Any]
   shards: tuple[Shard, ...]
+  split: splits.Split
 
   @property
   def fs_hz(self) -> float:
@@ -186,6 +188,12 @@ def _record(values: Mapping[str, Any]) -> Record:
   )
 
 
+def read_records(folder: pathlib.Path) -> tuple[Record, ...]:
+  """The records of a shard."""
+  with datasets.reading(str(folder / RECORDS), _REMEDY), open(folder / RECORDS, encoding="utf-8") as file:
+    return tuple(_record(values) for values in json.load(file))
+
+
 def exists(path: str | pathlib.Path) -> bool:
   """Whether there is a finished store."""
   return (pathlib.Path(path) / MANIFEST).is_file()
@@ -215,10 +223,11 @@ def open_store(path: str | pathlib.Path, verify: bool = False) -> Store:
       folder = root / entry["name"]
       if verify and digest(folder) != entry["sha256"]:
         raise DataError(str(folder), "was changed since it was written", _REMEDY)
-      with open(folder / RECORDS, encoding="utf-8") as file:
-        records = tuple(_record(values) for values in json.load(file))
-      shards.append(Shard(folder, int(entry["samples"]), records))
-  return Store(root, manifest, tuple(shards))
+      shards.append(Shard(folder, int(entry["samples"]), read_records(folder)))
+    split = splits.load(root / SPLIT)
+    if split.digest != manifest["split"]:
+      raise DataError(str(root / SPLIT), "is not the split that the manifest names", _REMEDY)
+  return Store(root, manifest, tuple(shards), split)
 
 
 def affine(calibration: config.Calibration, record: Record, site: str) -> tuple[float, float]:

@@ -3,7 +3,6 @@ split by subject."""
 
 import dataclasses
 import functools
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -126,7 +125,8 @@ def load_source(study: config.Study) -> Source:
 
 
 def _stored_source(study: config.Study) -> Source:
-  opened, split = _open(study.source_data)
+  opened = store.open_store(study.source_data)
+  split = opened.split
   signals = (study.site, reference_of(study))
   training = stream.Stream(
     opened, split.parts.get("training", ()), signals, study.windows, study.calibration,
@@ -136,11 +136,6 @@ def _stored_source(study: config.Study) -> Source:
   place = "in silico" if opened.in_silico else "real"
   data = f"{place}: {opened.manifest['source']}, {opened.manifest['sha256'][:12]}"
   return Source(training, validation, {"data": data, "source": study.source, "source_data": study.source_data})
-
-
-def _open(path: str) -> tuple[store.Store, splits.Split]:
-  opened = store.open_store(path)
-  return opened, splits.load(pathlib.Path(path) / store.SPLIT)
 
 
 def _pairs(
@@ -201,7 +196,8 @@ def _apart(study: config.Study) -> config.Windows:
 
 
 def _stored_target(study: config.Study) -> Target:
-  opened, split = _open(study.target_data)
+  opened = store.open_store(study.target_data)
+  split = opened.split
   signals = (study.site, study.reference)
   labelled = _pairs(opened, split.parts.get("training", ()), signals, study, study.windows, "training")
   if len(labelled.subjects) < max(study.n_target):

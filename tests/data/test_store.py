@@ -8,13 +8,25 @@ import numpy as np
 import pytest
 
 from cap_jax import config
-from cap_jax.data import DATASETS, batches, conditioning, datasets, preparation, recordings, splits, store, stream
+from cap_jax.data import (
+  DATASETS,
+  batches,
+  conditioning,
+  datasets,
+  parts,
+  preparation,
+  recordings,
+  splits,
+  store,
+  stream,
+)
 from cap_jax.types import DataError, InputError
 from tests.signals.test_synchrony import pulses
 
 SPEC = config.Conditioning()
 WINDOWS = config.Windows()
 PAIR = ("radial", "aortic_root")
+HOW = parts.Parts({"training": 0.5, "test": 0.5})
 
 
 def _recording(number):
@@ -48,7 +60,7 @@ def dataset(count=8):
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
   path = tmp_path_factory.mktemp("stores") / "a"
-  return preparation.prepare(dataset(), path, SPEC, shard_records=3)
+  return preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
 
 
 def test_signals_come_back_as_they_were_conditioned(prepared):
@@ -73,7 +85,7 @@ def test_the_manifest_tells_source_hash_and_what_was_left_out(prepared):
 
 
 def test_two_processes_write_the_same_bytes(prepared, tmp_path):
-  other = preparation.prepare(dataset(), tmp_path / "b", SPEC, workers=2, shard_records=3)
+  other = preparation.prepare(dataset(), tmp_path / "b", SPEC, HOW, workers=2, shard_records=3)
   assert other.manifest["sha256"] == prepared.manifest["sha256"]
 
 
@@ -90,22 +102,28 @@ def test_a_stopped_preparation_goes_on(prepared, tmp_path, monkeypatch):
 
   monkeypatch.setattr(preparation, "write_shard", stopping)
   with pytest.raises(KeyboardInterrupt):
-    preparation.prepare(dataset(), path, SPEC, shard_records=3)
+    preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
   with pytest.raises(DataError, match="preparation has not finished; run the same command again"):
     store.open_store(path)
   with pytest.raises(InputError, match="was begun with other data or settings"):
-    preparation.prepare(dataset(5), path, SPEC, shard_records=3)
-  made = preparation.prepare(dataset(), path, SPEC, shard_records=3)
+    preparation.prepare(dataset(5), path, SPEC, HOW, shard_records=3)
+  made = preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
   assert written == ["shard-00000", "shard-00001", "shard-00001", "shard-00002"]  # the first is not written again
   assert made.manifest["sha256"] == prepared.manifest["sha256"]
-  assert sorted(p.name for p in path.iterdir()) == ["manifest.json", "shard-00000", "shard-00001", "shard-00002"]
+  assert sorted(p.name for p in path.iterdir()) == [
+    "manifest.json",
+    "shard-00000",
+    "shard-00001",
+    "shard-00002",
+    "split.json",
+  ]
   with pytest.raises(InputError, match="holds a finished store already"):
-    preparation.prepare(dataset(), path, SPEC, shard_records=3)
+    preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
 
 
 def test_strict_stops_at_the_first_bad_record(tmp_path):
   with pytest.raises(DataError, match=r"six\.csv, subject s06: is bad; mend it"):
-    preparation.prepare(dataset(), tmp_path / "d", SPEC, shard_records=3, strict=True)
+    preparation.prepare(dataset(), tmp_path / "d", SPEC, HOW, shard_records=3, strict=True)
 
 
 def test_damage_is_seen(prepared, tmp_path):
@@ -193,7 +211,7 @@ def test_what_cannot_be_streamed(prepared):
 
 def test_virtual_subjects_are_drawn_as_they_are_read(tmp_path):
   found = DATASETS["virtual"]("healthy,subjects=3,seconds=16", {"radial": "radial"})
-  made = preparation.prepare(found, tmp_path / "v", SPEC)
+  made = preparation.prepare(found, tmp_path / "v", SPEC, HOW)
   assert made.in_silico
   direct = datasets.read(found.entries[1])
   recording = made.recordings([direct.subject])[0]
@@ -214,6 +232,27 @@ def test_splits_are_saved_and_checked(prepared, tmp_path):
     splits.load(tmp_path / "split.json")
   with pytest.raises(DataError, match="holds no split"):
     splits.load(tmp_path / "absent.json")
+
+
+def test_parts_of_a_store(prepared, tmp_path):
+  assert prepared.split.digest == prepared.manifest["split"]
+  assert prepared.split.parts["unlabelled"] == ("s05",)  # without a reference
+  assert sorted(len(prepared.split.parts[name]) for name in ("training", "test")) == [3, 3]
+  records = [record for shard in prepared.shards for record in shard.records]
+  held = parts.divide(records, dataclasses.replace(HOW, held=parts.Range("age", 41.0, 43.0)))
+  assert held.parts["out_of_distribution"] == ("s01", "s02", "s03")
+  unknown = [dataclasses.replace(record, covariates={}) if record.subject == "s00" else record for record in records]
+  assert parts.divide(unknown, dataclasses.replace(HOW, held=parts.Range("age", 41.0, 43.0))).parts["unknown"] == (
+    "s00",
+  )
+  with pytest.raises(InputError, match="nobody's age lies within 90 and 99"):
+    parts.divide(records, dataclasses.replace(HOW, held=parts.Range("age", 90.0, 99.0)))
+  with pytest.raises(InputError, match="sum to 1"):
+    parts.Parts({"training": 0.5})
+  shutil.copytree(prepared.path, tmp_path / "f")
+  splits.Split({"training": ("s00",)}).save(tmp_path / "f" / "split.json")
+  with pytest.raises(DataError, match="is not the split that the manifest names"):
+    store.open_store(tmp_path / "f")
 
 
 def test_folds_leave_one_out_few_shot_and_covariates():
