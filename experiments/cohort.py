@@ -14,7 +14,7 @@ from absl import flags
 
 from cap_jax import clinics
 from cap_jax.arteries import cohort, network, plausibility, population, profiles
-from cap_jax.data import pwdb_writer
+from cap_jax.data.sources import pwdb_writer
 from cap_jax.evaluation import haemodynamics, indices
 from cap_jax.report import cohort as sheets
 from cap_jax.report import figures

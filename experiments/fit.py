@@ -16,7 +16,8 @@ from absl import flags
 
 from cap_jax import clinics
 from cap_jax.arteries import fit, population
-from cap_jax.data import DATASETS, datasets, recordings
+from cap_jax.data import datasets, recordings
+from cap_jax.data.sources import DATASETS
 from cap_jax.evaluation import indices
 from cap_jax.report import cohort as sheets
 from cap_jax.report import figures

@@ -12,7 +12,8 @@ import os
 
 from absl import flags
 
-from cap_jax.data import DATASETS, datasets, recordings, wfdb_files
+from cap_jax.data import datasets, recordings
+from cap_jax.data.sources import DATASETS, wfdb_files
 from cap_jax.inference import reconstruct
 from cap_jax.report import reconstruction
 from cap_jax.signals import calibration

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from absl import flags
 
-from cap_jax.data import DATASETS, datasets, recordings
+from cap_jax.data import datasets, recordings
+from cap_jax.data.sources import DATASETS
 from cap_jax.types import DataError, InputError
 from experiments import common
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from cap_jax import clinics, config
 from cap_jax.baselines import mean_wave, transfer_function
-from cap_jax.data import batches, conditioning, recordings, virtual
+from cap_jax.data import batches, conditioning, recordings
+from cap_jax.data.sources import virtual
 from cap_jax.evaluation import errors, real
 from cap_jax.train import checkpoint, loop, runs
 from cap_jax.types import InputError

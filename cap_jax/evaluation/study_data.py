@@ -9,7 +9,8 @@ from typing import Any
 import jax
 
 from cap_jax import clinics, config
-from cap_jax.data import batches, calibrate, splits, store, stream, virtual
+from cap_jax.data import batches, calibrate, splits, store, stream
+from cap_jax.data.sources import virtual
 from cap_jax.losses import tasks
 from cap_jax.train import runs
 from cap_jax.types import InputError

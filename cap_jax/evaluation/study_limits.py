@@ -3,7 +3,8 @@
 import jax
 
 from cap_jax import clinics, config
-from cap_jax.data import recordings, store, virtual
+from cap_jax.data import recordings, store
+from cap_jax.data.sources import virtual
 from cap_jax.losses import tasks
 from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales

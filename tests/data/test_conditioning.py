@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cap_jax import config
-from cap_jax.data import DATASETS, conditioning, datasets, recordings
+from cap_jax.data import conditioning, datasets, recordings
+from cap_jax.data.sources import DATASETS
 from cap_jax.types import DataError, InputError
 from tests.signals.test_synchrony import pulses
 

@@ -8,18 +8,8 @@ import numpy as np
 import pytest
 
 from cap_jax import config
-from cap_jax.data import (
-  DATASETS,
-  batches,
-  conditioning,
-  datasets,
-  parts,
-  preparation,
-  recordings,
-  splits,
-  store,
-  stream,
-)
+from cap_jax.data import batches, conditioning, datasets, parts, preparation, recordings, splits, store, stream
+from cap_jax.data.sources import DATASETS
 from cap_jax.types import DataError, InputError
 from tests.signals.test_synchrony import pulses
 

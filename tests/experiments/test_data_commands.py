@@ -8,7 +8,8 @@ import pytest
 from test_commands import SMALL, run, wave
 
 from cap_jax import clinics
-from cap_jax.data import splits, store, virtual
+from cap_jax.data import splits, store
+from cap_jax.data.sources import virtual
 
 
 def write_patients(folder, patients, seconds=24.0):

@@ -194,7 +194,7 @@ def test_a_diverged_training_names_its_step(tiny_model, pairs):
 @pytest.mark.slow
 def test_three_thousand_steps_reach_half_a_millimetre_of_mercury():
   """The default net on clean virtual subjects of all ages with the source's spread: RMSE ≤ 0.5 mmHg on unseen ones."""
-  from cap_jax.data import virtual
+  from cap_jax.data.sources import virtual
   from cap_jax.evaluation import errors
 
   people, clean = dataclasses.replace(clinics.HEALTHY, age_max=80.0), clinics.Device(noise=0.0)

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 import numpy as np
 import scipy.io
 
-from cap_jax.data import datasets, folders, recordings
+from cap_jax.data import datasets, recordings
+from cap_jax.data.sources import folders
 from cap_jax.types import DataError
 
 _COLUMN = re.compile(r"(.+)\[(\d+)\]")

@@ -12,7 +12,7 @@ import scipy.io
 import vitaldb
 import wfdb
 
-from cap_jax.data import pwdb
+from cap_jax.data.sources import pwdb
 
 SECONDS = 12.0
 

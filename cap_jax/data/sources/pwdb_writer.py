@@ -15,7 +15,7 @@ from typing import TextIO
 
 import numpy as np
 
-from cap_jax.data import pwdb
+from cap_jax.data.sources import pwdb
 
 SIGNALS = tuple(pwdb.KINDS)
 

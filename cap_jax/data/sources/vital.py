@@ -15,7 +15,8 @@ import numpy as np
 import pandas
 import vitaldb
 
-from cap_jax.data import datasets, folders, recordings
+from cap_jax.data import datasets, recordings
+from cap_jax.data.sources import folders
 from cap_jax.types import DataError
 
 _ART = "SNUADC/ART"

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cap_jax.data import datasets, folders, hdf5, recordings
+from cap_jax.data import datasets, recordings
+from cap_jax.data.sources import folders, hdf5
 from cap_jax.types import DataError
 
 FS_HZ = 125.0

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow.compute
 import pyarrow.parquet
 
-from cap_jax.data import datasets, folders, recordings
-from cap_jax.data.csv_file import SUBJECT
+from cap_jax.data import datasets, recordings
+from cap_jax.data.sources import folders
+from cap_jax.data.sources.csv_file import SUBJECT
 from cap_jax.types import DataError
 
 _REMEDY = "write it again with a Parquet writer"

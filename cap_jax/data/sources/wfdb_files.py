@@ -13,7 +13,8 @@ from collections.abc import Mapping
 import numpy as np
 import wfdb
 
-from cap_jax.data import datasets, folders, recordings
+from cap_jax.data import datasets, recordings
+from cap_jax.data.sources import folders
 from cap_jax.types import DataError
 
 _REMEDY = "fetch all files of the record again"
@@ -54,12 +55,30 @@ def _checked(record: wfdb.Record, name: str) -> list[np.ndarray]:
   return record.dac(expanded=True)
 
 
-def channels_of(name: str) -> dict[str, tuple[np.ndarray, np.ndarray, str]]:
+def _check_files(name: str, root: str) -> None:
+  """Raises:
+  DataError: a file of the record, or of one of its segments, leads out of a folder."""
+  header, folder = _header(name), pathlib.Path(name).parent
+  if isinstance(header, wfdb.MultiRecord):
+    for segment in header.seg_name:
+      if segment != "~":
+        _check_files(str(folder / segment), root)
+    return
+  for file in dict.fromkeys((f"{pathlib.Path(name).name}.hea", *(header.file_name or ()))):
+    folders.check_within(pathlib.Path(root), folder / file)
+
+
+def channels_of(name: str, root: str) -> dict[str, tuple[np.ndarray, np.ndarray, str]]:
   """Channel → (clock [s], wave, unit) of a record, its segments joined; of two channels of a name the first.
 
+  Args:
+    name: of the record.
+    root: folder that none of its files may lie outside of.
+
   Raises:
-    DataError: the record cannot be read, or is damaged.
+    DataError: the record cannot be read, is damaged, or has a file elsewhere.
   """
+  _check_files(name, root)
   found: dict[str, tuple[np.ndarray, np.ndarray, str]] = {}
   with datasets.reading(name, _REMEDY):
     record = wfdb.rdrecord(name, smooth_frames=False, m2s=False, physical=False)
@@ -89,8 +108,8 @@ def channels_of(name: str) -> dict[str, tuple[np.ndarray, np.ndarray, str]]:
   return found
 
 
-def _read(name: str, subject: str, channels: Mapping[str, str]) -> recordings.Recording:
-  found = channels_of(name)
+def _read(name: str, root: str, subject: str, channels: Mapping[str, str]) -> recordings.Recording:
+  found = channels_of(name, root)
   wanted = [channel for channel in channels if channel in found]
   if not wanted:
     problem = f"no signal {' or '.join(map(repr, channels))}"
@@ -122,6 +141,7 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     DataError: there is no record, or no channel is named.
   """
   alone = exists(path)
+  root = os.path.dirname(os.path.abspath(record_name(path))) if alone else os.fspath(path)
   files = folders.find(record_name(path) + ".hea" if alone else path, "*.hea")
   listed: list[datasets.Entry | DataError] = []
   headers, segments = {}, set()
@@ -149,7 +169,7 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     subject = _subject(pathlib.Path(name))
     known &= subject is not None or alone
     subject = subject or os.path.basename(name)
-    read = functools.partial(_read, name, subject, dict(channels))
+    read = functools.partial(_read, name, root, subject, dict(channels))
     listed.append(datasets.Entry(subject, os.path.relpath(name, os.path.dirname(name)), name, read))
   entries, lost = datasets.gather(listed)
   return datasets.DataSet(

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import wfdb
 
-from cap_jax.data import datasets, wfdb_files
+from cap_jax.data import datasets
+from cap_jax.data.sources import wfdb_files
 from cap_jax.types import DataError
 
 

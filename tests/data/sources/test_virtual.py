@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cap_jax import clinic_limits, clinics
-from cap_jax.data import recordings, virtual
+from cap_jax.data import recordings
+from cap_jax.data.sources import virtual
 from cap_jax.types import InputError
 
 

@@ -19,7 +19,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas
 
-from cap_jax.data import datasets, folders, recordings
+from cap_jax.data import datasets, recordings
+from cap_jax.data.sources import folders
 from cap_jax.types import DataError
 
 SUBJECTS, SUBJECT = "subjects.csv", "subject"

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import scipy.io
 
-from cap_jax.data import datasets, folders, pwdb_plausibility, recordings, wfdb_files
+from cap_jax.data import datasets, recordings
+from cap_jax.data.sources import folders, pwdb_plausibility, wfdb_files
 from cap_jax.types import DataError
 
 FS_HZ = 500.0
@@ -186,9 +187,9 @@ def _read_csv(
 
 
 def _read_wfdb(
-  record: str, tables: Sequence[pathlib.Path | None], subject: int, wanted: Iterable[str]
+  record: str, root: str, tables: Sequence[pathlib.Path | None], subject: int, wanted: Iterable[str]
 ) -> recordings.Recording:
-  found = wfdb_files.channels_of(record)
+  found = wfdb_files.channels_of(record, root)
   waves = {name: found[name][1] for name in wanted if name in found}
   if not waves:
     raise DataError(record, f"none of its channels is asked for (found: {', '.join(found)})", "change --channels")
@@ -260,7 +261,7 @@ def _list(root: pathlib.Path, wanted: list[str]) -> list[datasets.Entry | DataEr
   }
   if records:
     return lost + [
-      _entry(subject, record, functools.partial(_read_wfdb, record, tables, subject, wanted))
+      _entry(subject, record, functools.partial(_read_wfdb, record, str(root), tables, subject, wanted))
       for subject, record in sorted(records.items())
     ]
   mats = [path for path in paths if path.suffix == ".mat"]

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cap_jax.data import csv_file, datasets
+from cap_jax.data import datasets
+from cap_jax.data.sources import csv_file
 from cap_jax.types import DataError
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cap_jax.data import pwdb_writer
+from cap_jax.data.sources import pwdb_writer
 
 SITES = ["AorticRoot", "Radial"]
 
