@@ -41,6 +41,12 @@ class MeanWave:
       out[k] = np.interp(phase * PHASES, np.arange(PHASES + 1), closed)
     return np.where(np.isnan(out), np.float32(self.wave.mean()), out)
 
+  def scaled(self, high_mmhg: float, low_mmhg: float, by_mean: bool = False) -> "MeanWave":
+    """The wave with another diastole `low_mmhg`, and `high_mmhg` as its systole, or as its mean."""
+    level = float(self.wave.mean() if by_mean else self.wave.max())
+    gain = (high_mmhg - low_mmhg) / (level - float(self.wave.min()))
+    return MeanWave(low_mmhg + gain * (self.wave - self.wave.min()), self.fs_hz)
+
 
 def fit(training: batches.Pairs, fs_hz: float, most: int = 1000) -> MeanWave:
   """Averages the aortic wave by phase over at most `most` windows, evenly taken from all subjects."""

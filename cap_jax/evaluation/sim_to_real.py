@@ -14,6 +14,7 @@ from cap_jax.baselines import mean_wave, transfer_function
 from cap_jax.data import batches, conditioning, recordings
 from cap_jax.data.sources import virtual
 from cap_jax.evaluation import errors, real
+from cap_jax.signals import calibration as scales
 from cap_jax.train import checkpoint, loop, runs
 from cap_jax.types import InputError
 
@@ -68,6 +69,16 @@ def _apart(spec: config.Windows) -> config.Windows:
   return dataclasses.replace(spec, hop_s=spec.seconds)
 
 
+def _mean_at_its_level(mean: mean_wave.MeanWave, x_bt: np.ndarray) -> np.ndarray:
+  """The mean wave with the mean and the diastole of each peripheral window, which hardly change on the way."""
+  made = []
+  for x_t in x_bt:
+    found = scales.levels(x_t, mean.fs_hz)
+    own = mean if found is None else mean.scaled(found.mean, found.diastolic, by_mean=True)
+    made.append(own.predict(x_t[None])[0])
+  return np.stack(made)
+
+
 def aortic(
   study: config.Study, trained: checkpoint.Checkpoint, source: batches.Pairs, validation: batches.Pairs,
   found: Sequence[recordings.Recording],
@@ -94,7 +105,7 @@ def aortic(
   mean = mean_wave.fit(source, spec.fs_hz)
   for name, others in real.leave_one_out(overlapping):
     waves, shown = real.balanced(others, _MOST).unlabelled(), sparse[name].unlabelled()
-    for method, predict in (("mean_wave", mean.predict), ("gtf_source", gtf.predict)):
+    for method, predict in (("mean_wave", lambda x_bt: _mean_at_its_level(mean, x_bt)), ("gtf_source", gtf.predict)):
       made = predict(shown.x_bt)
       yield Rebuilt(name, method, None, real.plausibility(shown.x_bt, made, spec), shown.x_bt, made)
     networks = {"source": trained}
@@ -154,9 +165,11 @@ def arterial(
   gtf = transfer_function.fit(source, validation, spec.margin)
   for name, others in real.leave_one_out(overlapping):
     labelled, test = real.balanced(others, _MOST), sparse[name]
+    # each method knows the record's reading: the PPG is scaled to it, and so is the mean wave
+    sbp, dbp = (float(test.covariates[covariate][0]) for covariate in scales.CUFF[:2])
     plain: Mapping[str, np.ndarray] = {
       "peripheral": test.x_bt,
-      "mean_wave": mean_wave.fit(labelled, spec.fs_hz).predict(test.x_bt),
+      "mean_wave": mean_wave.fit(labelled, spec.fs_hz).scaled(sbp, dbp).predict(test.x_bt),
       "gtf_source": gtf.predict(test.x_bt),
       "gtf_target": transfer_function.fit(labelled, labelled, spec.margin).predict(test.x_bt),
       "source": loop.predict(trained, test),
