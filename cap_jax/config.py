@@ -113,6 +113,8 @@ class Study:
     source_data, target_data: folders of prepared stores that stand in for the source's or the target's clinic.
     task: what the source network learns, name in `tasks.TASKS`.
     scenario: the target clinic, name in `clinics.SCENARIOS`.
+    target_split: file of a split of the target's store, instead of its own.
+    test_part: part of that split that is tested.
     site: the peripheral site.
     reference: the wave that is sought, the aortic root's but where another can be measured.
     n_target: numbers of labelled target subjects; 0 is without labels.
@@ -120,10 +122,10 @@ class Study:
     strategies: names in `transfer.STRATEGIES`, compared at every n_target that they can use.
     source_subjects, source_seconds: size of the source cohort, without `validation_subjects`.
     labelled_subjects: pool from which the labelled ones are drawn; the largest `n_target` at least.
-    unlabelled_subjects: of the target, whose peripheral waves alone are used.
-    validation_subjects: of source and of target, for the choice of hyper-parameters.
-    test_subjects: of the target.
-    target_seconds: of record per target subject.
+    unlabelled_subjects: of the target, whose peripheral waves alone are used; of a store at most so many.
+    validation_subjects: of source and of target, for the choice of hyper-parameters; a store has its own.
+    test_subjects: of the target; a store has its own.
+    target_seconds: of record per target subject; a store has its own.
     model, target_model: networks of source and target. An empty extractor of the target's is the source's whole model.
     pretrain: training of the source network.
     steps, batch: of every strategy alike. Rates belong to the strategy.
@@ -136,6 +138,8 @@ class Study:
   scenario: str = "device_population"
   source_data: str = ""
   target_data: str = ""
+  target_split: str = ""
+  test_part: str = "test"
   site: str = "radial"
   reference: str = "aortic_root"
   n_target: tuple[int, ...] = (0, 1, 5, 20)

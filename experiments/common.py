@@ -142,6 +142,9 @@ def launch(main: Callable[[], None]) -> None:
       main()
     except (InputError, DivergedError) as error:
       _fail(str(error))
+    except KeyboardInterrupt:
+      print("\nstopped", file=sys.stderr)
+      sys.exit(130)
     except OSError as error:  # a full disk, a folder that may not be written to, a name too long
       if error.filename is None:
         raise

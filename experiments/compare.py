@@ -48,7 +48,7 @@ def _draw(
     waves = figures.waves(target.test, shown, judge, study_data.target_site(study), study.windows.fs_hz)
     drawn = {"waves": (waves, f"Waves with {focus} labelled subjects"), **drawn}
   for name, (figure, _) in drawn.items():
-    pathlib.Path(folder, f"{name}_{study.scenario}.png").write_bytes(figures.to_png(figure))
+    pathlib.Path(folder, f"{name}_{study_data.target_name(study)}.png").write_bytes(figures.to_png(figure))
   return list(drawn.values())
 
 
@@ -58,13 +58,13 @@ def _compare(
   """One target clinic: its section of the report, its cells, and who was in which part."""
   target = study_data.load_target(study)
   split = study_data.split_of(source, target)
-  split.save(os.path.join(folder, f"split_{study.scenario}.json"))
+  split.save(os.path.join(folder, f"split_{study_data.target_name(study)}.json"))
   cells = studies.cells(study, source, target, trained)
-  done = list(tqdm.tqdm(cells, total=studies.count(study), desc=study.scenario, unit="cell"))
+  done = list(tqdm.tqdm(cells, total=studies.count(study), desc=study_data.target_name(study), unit="cell"))
   reasons = "; ".join(dict.fromkeys(cell.reason for cell in done if cell.reason))
   text = f"{len(target.test.subjects)} test subjects; {study.steps} steps for each strategy. {reasons}".strip()
   table = tables.of_study(tables.summarise(done))
-  name = study.target_data or study.scenario
+  name = study_data.target_name(study)
   print(f"\n{name}: {text}\n\n{tables.text(table)}\n")
   return page.Section(f"Target clinic: {name}", text, _draw(study, target, done, folder), table), done, split
 
@@ -98,7 +98,8 @@ def main() -> None:
   sections = [section for section, _, _ in found] + [_training(fitted.loss, trained.scaling.sd_mmhg, workdir)]
   facts = common.provenance(
     splits=", ".join(
-      f"{study.scenario}: sha256 {split.digest}" for study, (_, _, split) in zip(clinics, found, strict=True)
+      f"{study_data.target_name(study)}: sha256 {split.digest}"
+      for study, (_, _, split) in zip(clinics, found, strict=True)
     ),
     source_validation_rmse=f"{trained.about['validation_rmse_mmhg']} mmHg",
     seconds=f"{time.perf_counter() - began:.0f}",

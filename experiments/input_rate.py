@@ -2,10 +2,11 @@
 
 python -m experiments.input_rate --data=STORE [--site=radial] [--chunks=4] [--repeats=5]
 
-Both are timed in turns in one run, each turn `--chunks` programs of 50 steps; the ratio is that of the median turns.
+Both are timed in turns in one run, each turn `--chunks` programs of 50 steps, so many that several pools of blocks are read; the ratio is that of the median turns.
 """
 
 import itertools
+import math
 import resource
 import statistics
 import sys
@@ -28,7 +29,10 @@ from experiments import common
 
 _DATA = flags.DEFINE_string("data", None, "prepared store")
 _SITE = flags.DEFINE_string("site", "radial", "peripheral site")
-_CHUNKS = flags.DEFINE_integer("chunks", 4, "programs of 50 steps in a turn", lower_bound=1)
+_CHUNKS = flags.DEFINE_integer(
+  "chunks", 0, "programs of 50 steps in a turn (default: all turns read three pools)", lower_bound=0
+)
+_POOLS = 3
 _REPEATS = flags.DEFINE_integer("repeats", 5, "turns of each", lower_bound=1)
 
 
@@ -52,6 +56,8 @@ def main() -> None:
   key, stacks = jax.random.key(1), ({"source": stack} for stack in scaled.stacks(loop.CHUNK, spec.batch, 0))
   held = jax.device_put(next(stacks))
   state, _ = trainer.run(state, held, key)
+  taken = loop.CHUNK * spec.batch
+  chunks = _CHUNKS.value or math.ceil(_POOLS * min(training.pool, training.count) / (taken * _REPEATS.value))
 
   def turn(feed: Callable[[], dict]) -> float:
     """Seconds of a turn; as in training, the device works on a chunk while the host makes the next."""
@@ -59,7 +65,7 @@ def main() -> None:
     jax.block_until_ready(state.params)
     began = time.perf_counter()
     before = None
-    for _ in range(_CHUNKS.value):
+    for _ in range(chunks):
       state, metrics = trainer.run(state, feed(), key)
       if before is not None:
         jax.block_until_ready(before)
@@ -72,8 +78,10 @@ def main() -> None:
   for _, name in tqdm.tqdm(list(itertools.product(range(_REPEATS.value), feeds)), desc="turns", unit="", leave=False):
     times[name].append(turn(feeds[name]))
   streamed, on_device = (statistics.median(times[name]) for name in ("streamed", "held"))
-  steps = loop.CHUNK * _CHUNKS.value
+  steps = loop.CHUNK * chunks
   print(f"{training.count} windows of {len(training.subjects)} subjects in {_DATA.value}")
+  read = chunks * _REPEATS.value * taken
+  print(f"{read} of them streamed, {read / training.pool:.1f} pools of blocks read from the disk meanwhile")
   print(f"streamed from the store   {1e3 * streamed / steps:8.2f} ms a step")
   print(f"already on the device     {1e3 * on_device / steps:8.2f} ms a step")
   print(f"share of that step rate   {100 * on_device / streamed:8.1f} %")

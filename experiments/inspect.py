@@ -11,7 +11,7 @@ import tqdm
 from absl import flags
 
 from cap_jax import config, files
-from cap_jax.data import conditioning, datasets
+from cap_jax.data import conditioning, recordings
 from cap_jax.report import figures, inspection
 from cap_jax.types import DataError, InputError
 from experiments import common, sources
@@ -31,12 +31,14 @@ def main() -> None:
   count = min(_RECORDS.value or len(dataset.entries), len(dataset.entries))
   chosen = np.unique(np.linspace(0, len(dataset.entries) - 1, count).astype(int)) if count else []
   seen: list[inspection.Seen] = []
+  drawn: list[tuple[recordings.Recording, recordings.Recording]] = []
   lost: list[DataError] = list(dataset.lost)
   for number in tqdm.tqdm(chosen, desc="records", unit="", leave=False):
     try:
-      raw = datasets.read(dataset.entries[number])
-      kept, report = conditioning.condition(raw, config.Conditioning())
-      seen.append(inspection.Seen(raw, kept, report))
+      raw, kept, report = conditioning.read(dataset.entries[number], config.Conditioning())
+      seen.append(inspection.look(raw, report))
+      if len(drawn) < _DRAWN:
+        drawn.append((raw, kept))
     except DataError as error:
       if sources.STRICT.value:
         raise
@@ -45,9 +47,11 @@ def main() -> None:
   print("\n".join(sources.spoken(lost, len(chosen) + len(dataset.lost))))
   if count < len(dataset.entries):
     print(f"looked at {count} of {total} records; --records=0 looks at all")
+  if not seen and lost:
+    raise lost[0]
   if seen:
     with files.written_together(output) as (partial,), open(partial, "wb") as file:
-      file.write(figures.to_png(inspection.sheet(seen[:_DRAWN])))
+      file.write(figures.to_png(inspection.sheet(drawn)))
     print(os.path.relpath(output))
 
 

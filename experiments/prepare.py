@@ -10,10 +10,10 @@ import os
 from absl import flags
 
 from cap_jax import config
-from cap_jax.data import parts, preparation
+from cap_jax.data import preparation
 from cap_jax.signals import beat_quality
 from cap_jax.types import DataError, InputError
-from experiments import common, sources
+from experiments import common, shares, sources
 
 _OUTPUT = flags.DEFINE_string("output", None, "folder of the store: a new one, or one that was begun")
 _WORKERS = flags.DEFINE_integer(
@@ -22,54 +22,24 @@ _WORKERS = flags.DEFINE_integer(
 _SHARD = flags.DEFINE_integer("shard_records", 64, "records of a shard", lower_bound=1)
 _FS_HZ = flags.DEFINE_float("fs_hz", config.Conditioning.fs_hz, "rate of the store")
 _DROP = flags.DEFINE_list("drop", list(config.Conditioning.drop), f"faults, of {', '.join(beat_quality.FAULTS)}")
-_SYNCHRONISE = flags.DEFINE_bool("synchronise", True, "take out a monitor's constant delay")
+_SYNCHRONISE = flags.DEFINE_bool("synchronise", None, "take out a monitor's constant delay (default: of real records)")
 _TRANSIT = flags.DEFINE_list(
   "transit_s",
   [str(edge) for edge in config.Conditioning.transit_s],
   "lags that a pulse may have; another is a monitor's",
 )
-_SPLIT = flags.DEFINE_list(
-  "split", ["training:0.5", "unlabelled:0.15", "validation:0.15", "test:0.2"], "shares of subjects"
-)
-_REFERENCE = flags.DEFINE_string("reference", "aortic_root", "subjects without it can only be unlabelled")
-_OUT = flags.DEFINE_string("out_of_distribution", None, "a part of its own: COVARIATE:FROM:TO, as age:60:80")
-_SEED = flags.DEFINE_integer("seed", 0, "of the split", lower_bound=0)
-
-
-def _parts() -> parts.Parts:
-  """How subjects are divided, by the flags.
-
-  Raises:
-    InputError: a flag is no share or no range.
-  """
-  shares: dict[str, float] = {}
-  for word in _SPLIT.value:
-    name, _, share = word.partition(":")
-    try:
-      shares[name] = float(share)
-    except ValueError:
-      raise InputError(f"--split={word}: must be PART:SHARE, such as test:0.2") from None
-  held = None
-  if _OUT.value is not None:
-    try:
-      covariate, low, high = _OUT.value.split(":")
-      held = parts.Range(covariate, float(low), float(high))
-    except ValueError:
-      raise InputError(f"--out_of_distribution={_OUT.value}: must be COVARIATE:FROM:TO, such as age:60:80") from None
-  return parts.Parts(shares, _REFERENCE.value, held, _SEED.value)
 
 
 def main() -> None:
   output = common.required(_OUTPUT, "STORE")
-  how = _parts()
+  how = shares.parts_of_flags()
+  dataset = sources.open_dataset()
+  synchronise = not dataset.in_silico if _SYNCHRONISE.value is None else _SYNCHRONISE.value
   try:
     low, high = (float(edge) for edge in _TRANSIT.value)
   except ValueError:
     raise InputError(f"--transit_s={','.join(_TRANSIT.value)}: must be two numbers, such as -0.1,0.25") from None
-  spec = config.Conditioning(
-    _FS_HZ.value, drop=tuple(_DROP.value), synchronise=_SYNCHRONISE.value, transit_s=(low, high)
-  )
-  dataset = sources.open_dataset()
+  spec = config.Conditioning(_FS_HZ.value, drop=tuple(_DROP.value), synchronise=synchronise, transit_s=(low, high))
   workers = _WORKERS.value or (1 if sources.DATA.value == "virtual" else os.cpu_count() or 1)
   made = preparation.prepare(dataset, output, spec, how, workers, _SHARD.value, sources.STRICT.value)
   manifest, totals = made.manifest, made.manifest["totals"]

@@ -32,6 +32,8 @@ def main() -> None:
     f"{study_data.told(study)} {study.site}, task {study.task}: RMSE {trained.about['validation_rmse_mmhg']} mmHg{scaled} on "
     f"{len(source.validation.subjects)} unseen source subjects; {study.pretrain.steps} steps in {fitted.train_s:.0f} s"
   )
+  if source.left_out:
+    print(f"left out: {len(source.left_out)} records, such as {source.left_out[0]}")
   print(f"{workdir}/checkpoint")
 
 

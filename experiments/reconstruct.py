@@ -23,7 +23,7 @@ from experiments import common
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "folder of the trained network")
 _INPUT = flags.DEFINE_string("input", None, "CSV file with time_s and <site>_pressure_mmhg, or a WFDB record")
-_SITE = flags.DEFINE_string("site", "radial", "where the pressure was measured")
+_SITE = flags.DEFINE_string("site", None, "where the wave was measured (default: what the checkpoint reads)")
 _SIGNAL = flags.DEFINE_string("signal", "ABP", "name of the signal in a WFDB record")
 _COVARIATES = flags.DEFINE_list(
   "covariates", [], "what the network and its calibration take besides the wave, as age=70,cuff_sbp_mmhg=141"
@@ -39,7 +39,6 @@ def _check_flags() -> None:
   for name, flag in (("--input", _INPUT), ("--output", _OUTPUT)):
     if not flag.value:
       raise InputError(f"{name} is missing; give {name}=FILE.csv")
-  recordings.check_pressure_site(_SITE.value)
   if not _OUTPUT.value.endswith(".csv"):
     raise InputError(f"--output={_OUTPUT.value}: must end in .csv; the picture and the JSON get its name")
   if os.path.abspath(_OUTPUT.value) == os.path.abspath(_INPUT.value):
@@ -49,7 +48,7 @@ def _check_flags() -> None:
     raise InputError(f"--output={_OUTPUT.value}: {folder} is no folder that can be written to")
 
 
-def _covariates(needed: tuple[str, ...]) -> dict[str, float]:
+def _covariates(needed: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, float]:
   """Those of the flag.
 
   Raises:
@@ -65,20 +64,20 @@ def _covariates(needed: tuple[str, ...]) -> dict[str, float]:
     if not math.isfinite(value) or name in found:
       raise InputError(f"--covariates={word}: must be a name and a number, as age=70, each once")
     found[name] = value
-  if set(found) != set(needed):
-    takes = ", ".join(needed) or "none"
+  if not set(needed) <= set(found) <= {*needed, *optional}:
+    takes = ", ".join((*needed, *(f"{name} if known" for name in optional))) or "none"
     raise InputError(f"--covariates: the checkpoint takes {takes}; given: {', '.join(found) or 'none'}")
   return found
 
 
-def _recording() -> recordings.Recording:
+def _recording(site: str) -> recordings.Recording:
   """The one record that the input is.
 
   Raises:
     InputError: it is no CSV file and no WFDB record, or has no wave of the site.
   """
   if wfdb_files.exists(_INPUT.value):
-    found = DATASETS["wfdb"](_INPUT.value, {_SIGNAL.value: _SITE.value})
+    found = DATASETS["wfdb"](_INPUT.value, {_SIGNAL.value: site})
   elif os.path.isdir(_INPUT.value):
     raise InputError(f"--input={_INPUT.value}: is a folder; give the CSV file itself, or a WFDB record's name")
   else:
@@ -91,16 +90,23 @@ def _recording() -> recordings.Recording:
 def main() -> None:
   _check_flags()
   trained = checkpoint.load(_CHECKPOINT.value)
-  covariates = _covariates((*trained.model.covariates, *calibration.needs(trained.calibration)))
-  recording = _recording()
+  needed = tuple(dict.fromkeys((*trained.model.covariates, *calibration.needs(trained.calibration))))
+  covariates = _covariates(needed, calibration.may_have(trained.calibration))
+  site = _SITE.value or trained.site
+  recordings.check_site(site)
+  if site != trained.site:
+    raise InputError(
+      f"--site={site}: the checkpoint reads {trained.site}; make one with experiments.pretrain --site={site}"
+    )
+  recording = _recording(site)
   made = reconstruct.reconstruct(trained, dataclasses.replace(recording, covariates=covariates))
   facts = {
     "input": os.path.basename(_INPUT.value),
-    "site": _SITE.value,
+    "site": site,
     "covariates": covariates,
     "training": trained.about,
   }
-  paths = reconstruction.write(_OUTPUT.value, made, _SITE.value, facts)
+  paths = reconstruction.write(_OUTPUT.value, made, site, facts)
   print("\n".join([reconstruction.spoken(made), *paths]))
 
 

@@ -1,11 +1,11 @@
 """From virtual subjects to real records without aortic labels, one record left out at a time. No accuracy of aortic pressure.
 
-  python -m experiments.prepare --data=wfdb --path=FOLDER --channels=ABP:radial,PLETH:digital_ppg --transit_s=-0.02,0.02 --output=A
+  python -m experiments.prepare --data=wfdb --path=FOLDER --channels=ABP:radial,PLETH:digital_ppg --nosynchronise --output=A
   python -m experiments.sim_to_real --stores=A,B,C --workdir=DIR
 
 Part one: radial → aortic. A source network is adapted to the unlabelled radial waves of all records but one; of that one the
 report tells feature distances and the plausibility of the rebuilt waves. Part two: finger PPG → radial pressure, which both were
-measured, each record calibrated by its own first 30 s. The stores hold real `radial` and, for part two, `digital_ppg`.
+measured, each record calibrated and synchronised by its own first 30 s. The stores hold real `radial` and, for part two, `digital_ppg`.
 """
 
 import dataclasses
@@ -46,6 +46,8 @@ def _records() -> list[recordings.Recording]:
     opened = store.open_store(path)
     if opened.in_silico:
       raise InputError(f"--stores: {path} holds virtual subjects; this run is about real records")
+    if opened.manifest["conditioning"]["synchronise"]:
+      raise InputError(f"--stores: {path} is synchronised by whole records; prepare it with --nosynchronise")
     found[path] = opened.recordings()
   splits.Split({path: tuple(dict.fromkeys(r.subject for r in own)) for path, own in found.items()})
   return [recording for own in found.values() for recording in own]

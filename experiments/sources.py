@@ -54,4 +54,6 @@ def spoken(errors: Iterable[DataError], total: int) -> list[str]:
   if not lost:
     return [f"none of {total} records left out"]
   lines = [f"left out: {len(lost)} of {total}"] + [f"  {error}" for error in lost[:_SHOWN]]
-  return lines + ([f"  … and {len(lost) - _SHOWN} more"] if len(lost) > _SHOWN else [])
+  return lines + (
+    [f"  … and {len(lost) - _SHOWN} more; a store has all in its manifest.json"] if len(lost) > _SHOWN else []
+  )

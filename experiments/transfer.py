@@ -106,7 +106,7 @@ def main() -> None:
     scratch = runs.adapt(study, "scratch", source, data, _SEED.value, site)
     trained.append(("the same network from scratch", scratch.checkpoint))
   evaluator = errors.Evaluator(target.test, study.windows)
-  name = study.target_data or study.scenario
+  name = study_data.target_name(study)
   print(f"{study_data.told(study)} {name}: waveform RMSE on {len(target.test.subjects)} test subjects [mmHg]")
   for label, network in trained:
     found = evaluator.errors(loop.predict(network, target.test))

@@ -14,6 +14,10 @@ from cap_jax.types import InputError
 Covariates = Mapping[str, np.ndarray]
 
 
+class NoWindowError(InputError):
+  """Recordings have no whole window."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Waves:
   """Windows of the peripheral wave alone: what an unlabelled subject gives. There is no label that could leak.
@@ -113,7 +117,7 @@ def make_pairs(
     for name, values in known.items():
       values += [recording.covariates[name]] * len(x[-1])
   if not x:
-    raise InputError(
+    raise NoWindowError(
       f"no window of {spec.seconds:g} s without a gap in {len(found)} recording(s) of {site} and {reference}"
     )
   covariates = {name: np.array(values, dtype=np.float32) for name, values in known.items()}

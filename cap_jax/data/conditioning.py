@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cap_jax import config
-from cap_jax.data import recordings
+from cap_jax.data import datasets, recordings
 from cap_jax.signals import beat_quality, beats, filters, quality, synchrony
 from cap_jax.types import DataError, InputError
 
@@ -107,14 +107,14 @@ def _resampled(time_s: np.ndarray, x_t: np.ndarray, spans: list[quality.Span], a
 
 
 def _mask_faults(
-  x_t: np.ndarray, fs_hz: float, pressure: bool, drop: tuple[str, ...]
+  x_t: np.ndarray, rails_t: np.ndarray, fs_hz: float, pressure: bool, drop: tuple[str, ...]
 ) -> tuple[np.ndarray, int, dict[str, int]]:
   """A signal without its bad beats, the number of all, and fault → beats."""
   kept, count = x_t.copy(), 0
   faults: dict[str, int] = {}
   for part in np.ma.clump_unmasked(np.ma.masked_invalid(x_t)):
     feet = beats.find_feet(x_t[part], fs_hz)
-    found = beat_quality.assess(x_t[part], fs_hz, feet, pressure)
+    found = beat_quality.assess(x_t[part], fs_hz, feet, pressure, rails_t[part])
     count += max(len(feet) - 1, 0)
     for name, bad_k in found.items():
       if bad_k.any():
@@ -138,6 +138,17 @@ def _delays(recording: recordings.Recording, spec: config.Conditioning) -> dict[
       removed = lag.lag_s if lag.constant and not low <= lag.lag_s <= high else 0.0
       found[name] = Sync(lag.lag_s, lag.spread_s, removed)
   return found
+
+
+def read(entry: datasets.Entry, spec: config.Conditioning) -> tuple[recordings.Recording, recordings.Recording, Report]:
+  """A record as it was found, as it was conditioned, and the report.
+
+  Raises:
+    DataError: it cannot be read, or nothing usable is left.
+  """
+  raw = datasets.read(entry)
+  with datasets.reading(entry.where, "leave the record out", entry.subject):
+    return raw, *condition(raw, spec)
 
 
 def condition(recording: recordings.Recording, spec: config.Conditioning) -> tuple[recordings.Recording, Report]:
@@ -170,7 +181,8 @@ def condition(recording: recordings.Recording, spec: config.Conditioning) -> tup
     own_s = time_s - (sync[name].removed_s if name in sync else 0.0)
     x_t = _resampled(own_s, bridged, spans, at_s)
     if recordings.parts(name)[1] in ("", "ppg"):
-      x_t, number[name], found = _mask_faults(x_t, spec.fs_hz, pressure, spec.drop)
+      rails_t = np.interp(at_s, own_s, beat_quality.at_rails(wave, recording.fs_hz).astype(float)) > 0
+      x_t, number[name], found = _mask_faults(x_t, rails_t, spec.fs_hz, pressure, spec.drop)
       lost |= found
     waves[name], faults[name] = x_t, lost
     good_s[name] = float(np.isfinite(x_t).sum() / spec.fs_hz)

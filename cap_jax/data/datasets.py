@@ -4,17 +4,19 @@ import contextlib
 import dataclasses
 import pickle
 import struct
+import tokenize
 import traceback
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import scipy.io.matlab
 
 from cap_jax.data import recordings
 from cap_jax.types import DataError, InputError
 
+_LONGEST = 160  # characters of what a reader says
 # What readers of formats raise on files that are truncated, damaged or of another kind.
 DAMAGE: tuple[type[Exception], ...] = (
   OSError,
@@ -30,6 +32,8 @@ DAMAGE: tuple[type[Exception], ...] = (
   struct.error,
   zlib.error,
   zipfile.BadZipFile,
+  SyntaxError,
+  tokenize.TokenError,
   pickle.UnpicklingError,
   scipy.io.matlab.MatReadError,
 )
@@ -60,6 +64,7 @@ class DataSet:
     entries: in a fixed order, each subject's together.
     source: what to cite.
     licence: of the data.
+    path, channels: what was asked for.
     in_silico: whether the subjects are virtual.
     subjects_known: whether a subject's records can be told from another's; else each record counts as a subject.
     lost: what could not even be listed.
@@ -70,6 +75,8 @@ class DataSet:
   entries: tuple[Entry, ...]
   source: str
   licence: str
+  path: str
+  channels: Mapping[str, str] | None
   in_silico: bool = False
   subjects_known: bool = True
   lost: tuple[DataError, ...] = ()
@@ -94,7 +101,7 @@ def reading(where: str, remedy: str, subject: str = "") -> Iterator[None]:
     except InputError:
       raise
     except DAMAGE as error:
-      said = (str(error).strip() or type(error).__name__).splitlines()[0]
+      said = (str(error).strip() or type(error).__name__).splitlines()[0][:_LONGEST]
       missing = isinstance(error, FileNotFoundError)
       problem = f"no such file ({getattr(error, 'filename', None) or where})" if missing else f"cannot be read ({said})"
       traceback.clear_frames(error.__traceback__)  # closes what they left open

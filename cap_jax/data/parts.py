@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cap_jax.data import splits, store
+from cap_jax.data import recordings, splits, store
 from cap_jax.types import InputError
 
-OUT, UNKNOWN, UNLABELLED = "out_of_distribution", "unknown", "unlabelled"
+TRAINING, UNLABELLED, VALIDATION, TEST = NAMES = ("training", "unlabelled", "validation", "test")
+OUT, UNKNOWN = "out_of_distribution", "unknown"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +38,14 @@ class Parts:
 
   def __post_init__(self) -> None:
     """Raises:
-    InputError: the shares are not, or do not sum to one, or a part's name is reserved."""
+    InputError: the shares are not, or do not sum to one, a part has another name, or the reference is no signal."""
     values = list(self.shares.values())
     if not values or not all(0 <= value <= 1 for value in values) or abs(sum(values) - 1) > 1e-3:
       raise InputError(f"shares {dict(self.shares)}: must be 0 or more and sum to 1")
-    if {OUT, UNKNOWN} & set(self.shares):
-      raise InputError(f"shares {dict(self.shares)}: {OUT} and {UNKNOWN} are no shares; choose other names")
+    for name in self.shares:
+      if name not in NAMES:
+        raise InputError(f"{name!r} is no part of a store; choose of {', '.join(NAMES)}")
+    recordings.parts(self.reference)
 
 
 def divide(records: Sequence[store.Record], how: Parts) -> splits.Split:
@@ -72,3 +75,28 @@ def divide(records: Sequence[store.Record], how: Parts) -> splits.Split:
   edges = np.round(np.cumsum([0.0, *how.shares.values()]) * len(names)).astype(int)
   drawn = splits.draw(names, dict(zip(how.shares, np.diff(edges).tolist(), strict=True)), how.seed).parts
   return splits.Split({**drawn, UNLABELLED: (*drawn.get(UNLABELLED, ()), *bare), **found})
+
+
+def folds(records: Sequence[store.Record], how: Parts, count: int | None) -> list[splits.Split]:
+  """Splits in which each subject is tested once: `count` folds, or one a subject. The others are divided by the shares of the
+  other parts.
+
+  Raises:
+    InputError: fewer subjects than folds, or no share for training.
+  """
+  names = sorted({record.subject for record in records if record.spans.get(how.reference)})
+  if not 2 <= (count or len(names)) <= len(names):
+    raise InputError(
+      f"{count or len(names)} folds of {len(names)} subjects with {how.reference}; choose 2 to {len(names)}"
+    )
+  shares = {name: share for name, share in how.shares.items() if name != TEST}
+  total = sum(shares.values())
+  if not shares.get(TRAINING):
+    raise InputError(f"shares {dict(how.shares)}: give {TRAINING} one")
+  rest = dataclasses.replace(how, shares={name: share / total for name, share in shares.items()}, held=None)
+  found = []
+  for fold in splits.k_fold(names, count, how.seed) if count else splits.leave_one_out(names):
+    test = set(fold.parts[TEST])
+    others = divide([record for record in records if record.subject not in test], rest)
+    found.append(splits.Split({**others.parts, TEST: fold.parts[TEST]}))
+  return found

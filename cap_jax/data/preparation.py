@@ -1,6 +1,7 @@
 """Any data set → the project's store: conditioned, sharded, in parallel, and where it stopped it goes on."""
 
 import concurrent.futures
+import concurrent.futures.process
 import dataclasses
 import hashlib
 import json
@@ -28,7 +29,7 @@ def _spans(x_t: np.ndarray) -> list[tuple[int, int]]:
   return [(int(part.start), int(part.stop)) for part in np.ma.clump_unmasked(np.ma.masked_invalid(x_t))]
 
 
-def _facts(recording: recordings.Recording, start: int) -> dict[str, Any]:
+def _facts(recording: recordings.Recording, report: conditioning.Report, start: int) -> dict[str, Any]:
   """What `records.json` tells of a recording."""
   spans, levels, moments = {}, {}, {}
   for name, x_t in recording.signals.items():
@@ -47,6 +48,7 @@ def _facts(recording: recordings.Recording, start: int) -> dict[str, Any]:
     "levels": levels,
     "moments": moments,
     "covariates": dict(recording.covariates),
+    "sync": {name: dataclasses.astuple(sync) for name, sync in report.sync.items()},
   }
 
 
@@ -106,7 +108,7 @@ def write_shard(
   totals: dict[str, Any] = {"seconds": 0.0, "good_s": {}, "beats": {}, "faults": {}, "sync": {}, "filled": 0}
   for entry in entries:
     try:
-      recording, report = conditioning.condition(datasets.read(entry), spec)
+      _, recording, report = conditioning.read(entry, spec)
       for signal, unit in recording.units.items():
         if units.setdefault(signal, unit) != unit:
           raise DataError(
@@ -115,9 +117,10 @@ def write_shard(
     except DataError as error:
       if strict:
         raise
-      lost.append(_lost(DataError(entry.where, error.problem, error.remedy, entry.subject)))
+      where = error.where if error.where.startswith(entry.where) else entry.where
+      lost.append(_lost(DataError(where, error.problem, error.remedy, entry.subject)))
       continue
-    rows.append(_facts(recording, arrays.samples))
+    rows.append(_facts(recording, report, arrays.samples))
     arrays.append(recording)
     _add(totals, report)
   arrays.close()
@@ -176,6 +179,14 @@ def _groups(dataset: datasets.DataSet, size: int) -> list[tuple[str, list[datase
   ]
 
 
+def _inputs(path: str) -> list[tuple[str, int, int]]:
+  """(name, size, time of change) of all files at a path, and of those beside a file that share its name."""
+  root = pathlib.Path(path)
+  files = root.rglob("*") if root.is_dir() else root.parent.glob(f"{root.stem}*")
+  found = [(str(file), file.stat()) for file in sorted(files) if file.is_file()]
+  return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]
+
+
 def _plan(root: pathlib.Path, dataset: datasets.DataSet, spec: config.Conditioning, size: int) -> None:
   """Notes what is to be made, or checks that it is what was begun.
 
@@ -183,7 +194,14 @@ def _plan(root: pathlib.Path, dataset: datasets.DataSet, spec: config.Conditioni
     InputError: the folder holds something else.
   """
   whole = json.dumps(
-    [dataset.name, dataclasses.asdict(spec), size, [(e.subject, e.record, e.where) for e in dataset.entries]]
+    [
+      dataset.name,
+      dataset.channels,
+      _inputs(dataset.path),
+      dataclasses.asdict(spec),
+      size,
+      [(e.subject, e.record, e.where) for e in dataset.entries],
+    ]
   )
   plan = {"format": store.FORMAT, "sha256": hashlib.sha256(whole.encode()).hexdigest()}
   if store.exists(root):
@@ -240,28 +258,47 @@ def prepare(
   root = pathlib.Path(output)
   _plan(root, dataset, spec, shard_records)
   groups = _groups(dataset, shard_records)
+  try:
+    done = _write(root, groups, spec, workers, strict)
+    return _finish(root, dataset, spec, how, [done[name] for name, _ in groups])
+  except DataError:  # not to be mended by going on
+    shutil.rmtree(root, ignore_errors=True)
+    raise
+
+
+def _write(
+  root: pathlib.Path,
+  groups: Sequence[tuple[str, list[datasets.Entry]]],
+  spec: config.Conditioning,
+  workers: int,
+  strict: bool,
+) -> dict[str, dict[str, Any]]:
+  """Name → summary of all shards, those that are missing written."""
   done = {name: found for name, _ in groups if (found := _finished(root, name)) is not None}
-  with tqdm.tqdm(total=len(dataset.entries), desc="records", unit="", initial=sum(
-    len(entries) for name, entries in groups if name in done
-  )) as bar:  # fmt: skip
-    left = [(name, entries) for name, entries in groups if name not in done]
+  left = [(name, entries) for name, entries in groups if name not in done]
+  ready = sum(len(entries) for name, entries in groups if name in done)
+  with tqdm.tqdm(total=sum(len(entries) for _, entries in groups), initial=ready, desc="records", unit="") as bar:
     if workers == 1:
       for name, entries in left:
         done[name] = write_shard(root, name, entries, spec, strict)
         bar.update(len(entries))
-    else:
-      context = multiprocessing.get_context("spawn")
-      with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
-        waiting = {pool.submit(write_shard, root, name, entries, spec, strict): entries for name, entries in left}
-        try:
-          for future in concurrent.futures.as_completed(waiting):
-            summary = future.result()
-            done[summary["name"]] = summary
-            bar.update(len(waiting[future]))
-        except BaseException:
-          pool.shutdown(cancel_futures=True)
-          raise
-  return _finish(root, dataset, spec, how, [done[name] for name, _ in groups])
+      return done
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+      waiting = {pool.submit(write_shard, root, name, entries, spec, strict): entries for name, entries in left}
+      try:
+        for future in concurrent.futures.as_completed(waiting):
+          summary = future.result()
+          done[summary["name"]] = summary
+          bar.update(len(waiting[future]))
+      except concurrent.futures.process.BrokenProcessPool:
+        pool.shutdown(cancel_futures=True)
+        problem = "a process died, of a damaged file or for want of memory"
+        raise InputError(f"{root}: {problem}; run it again with --workers=1 to see where") from None
+      except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise
+  return done
 
 
 def _finish(
@@ -294,6 +331,9 @@ def _finish(
     "name": dataset.name,
     "source": dataset.source,
     "licence": dataset.licence,
+    "path": dataset.path,
+    "channels": dict(dataset.channels or {}),
+    "inputs_sha256": hashlib.sha256(json.dumps(_inputs(dataset.path)).encode()).hexdigest(),
     "in_silico": dataset.in_silico,
     "subjects_known": dataset.subjects_known,
     "notes": list(dataset.notes),

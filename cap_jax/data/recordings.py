@@ -34,6 +34,7 @@ MMHG_PER_KPA = 7.50062
 TO_MMHG: Mapping[str, float] = {"mmhg": 1.0, "kpa": MMHG_PER_KPA, "cmh2o": 0.735559, "mbar": 0.750062}
 _PLAUSIBLE_MMHG = (25.0, 250.0)
 _RATES_HZ = (20.0, 20_000.0)
+_LARGEST_SHARE = 20  # of pauses in a clock: the record would be gaps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +137,9 @@ def check_clock(time_s: np.ndarray, where: str) -> None:
     raise DataError(where, f"time does not increase at data row {row + 1} {times}", "sort the rows and drop repeats")
   rate_hz = float(1 / np.median(np.diff(time_s)))
   low, high = _RATES_HZ
+  if (time_s[-1] - time_s[0]) * rate_hz > _LARGEST_SHARE * time_s.size:
+    problem = f"{time_s.size} samples at {rate_hz:g} Hz spread over {time_s[-1] - time_s[0]:g} s"
+    raise DataError(where, problem, "correct the clock, or cut the record at its pauses")
   if not low <= rate_hz <= high:
     remedy = f"a pulse wave needs {low:g} to {high:g} Hz"
     if low <= 1000 * rate_hz <= high:
@@ -185,7 +189,12 @@ def make(
   try:
     check_clock(time_s, where)
     waves, found = {}, {}
+    empty = [name for name, wave in signals.items() if not np.isfinite(wave).any()]
+    if len(empty) == len(signals):
+      raise DataError(f"{where}: {empty[0]}", "holds no number", "choose another column or signal")
     for name, wave in signals.items():
+      if name in empty:  # a column that nobody filled in is no signal
+        continue
       unit = (units or {}).get(name) or KINDS[parts(name)[1]]
       wave_t = np.where(np.isfinite(wave), wave, np.nan).astype(np.float64)
       if wave_t.shape != time_s.shape:
@@ -197,8 +206,6 @@ def make(
           )
         wave_t, unit = wave_t * TO_MMHG[unit.lower()], "mmHg"
         check_pressure(wave_t, f"{where}: {name}")
-      elif not np.isfinite(wave_t).any():
-        raise DataError(f"{where}: {name}", "holds no number", "choose another column or signal")
       waves[name], found[name] = wave_t, unit
   except DataError as error:
     raise DataError(error.where, error.problem, error.remedy, subject) from None

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from cap_jax.types import DataError
+from cap_jax.types import DataError, InputError
 
 
-class LeakError(ValueError):
+class LeakError(InputError):
   """A subject stands in two parts of a split."""
 
 
@@ -33,7 +33,9 @@ class Split:
     for (a, in_a), (b, in_b) in itertools.combinations(self.parts.items(), 2):
       shared = sorted(set(in_a) & set(in_b))
       if shared:
-        raise LeakError(f"subjects {shared[:5]} stand both in {a!r} and in {b!r}; a subject belongs to one part")
+        raise LeakError(
+          f"subjects {shared[:5]} stand both in {a!r} and in {b!r}; a subject belongs to one part; if two stores call different people alike, rename them"
+        )
 
   @property
   def digest(self) -> str:

@@ -44,6 +44,7 @@ class Record:
     levels: signal → (systole, diastole, mean) of its beats, where it has any.
     moments: signal → (number, sum, sum of squares) of its good samples.
     covariates: what is known of it.
+    sync: signal → (lag behind the first pressure, its scatter, how much was taken out) [s].
   """
 
   subject: str
@@ -54,6 +55,7 @@ class Record:
   levels: Mapping[str, tuple[float, float, float]]
   moments: Mapping[str, tuple[float, float, float]]
   covariates: Mapping[str, float]
+  sync: Mapping[str, tuple[float, float, float]] = dataclasses.field(default_factory=dict)
 
 
 def array_spec(path: pathlib.Path, samples: int) -> dict[str, Any]:
@@ -83,10 +85,19 @@ def digest(folder: pathlib.Path) -> str:
 
 
 def intersect(all_spans: Sequence[Spans]) -> list[tuple[int, int]]:
-  """Runs that lie in a span of every list."""
+  """Runs that lie in a span of every list; the spans of a list rise."""
   found = list(all_spans[0])
   for spans in all_spans[1:]:
-    found = [(max(a, c), min(b, d)) for a, b in found for c, d in spans if max(a, c) < min(b, d)]
+    both, k, m = [], 0, 0
+    while k < len(found) and m < len(spans):
+      start, stop = max(found[k][0], spans[m][0]), min(found[k][1], spans[m][1])
+      if start < stop:
+        both.append((start, stop))
+      if found[k][1] < spans[m][1]:
+        k += 1
+      else:
+        m += 1
+    found = both
   return found
 
 
@@ -148,15 +159,23 @@ class Store:
       if name not in self.units:
         raise InputError(f"{self.path}: has no {name}; it holds {', '.join(self.units)}")
 
-  def recordings(self, subjects: Iterable[str] | None = None) -> list[recordings.Recording]:
-    """Recordings of some subjects, or of all, on clocks from 0, with the signals that each has."""
+  def recordings(
+    self, subjects: Iterable[str] | None = None, signals: Iterable[str] | None = None
+  ) -> list[recordings.Recording]:
+    """Recordings of some subjects, or of all, on clocks from 0, with those of some signals, or of all, that each has."""
     wanted = None if subjects is None else set(subjects)
     found = []
     for shard in self.shards:
       for record in shard.records:
         if wanted is None or record.subject in wanted:
           part = record.start, record.start + record.samples
-          waves = {name: shard.read(name, *part) for name, spans in record.spans.items() if spans}
+          names = [name for name, spans in record.spans.items() if spans and (signals is None or name in set(signals))]
+          waves = {name: shard.read(name, *part) for name in names}
+          for name, wave in waves.items():
+            if np.isfinite(wave).sum() != sum(b - a for a, b in record.spans[name]):
+              raise DataError(
+                str(shard.folder / name), "has lost samples since it was written", _REMEDY, record.subject
+              )
           units = {name: self.units[name] for name in waves}
           time_s = np.arange(record.samples) / self.fs_hz
           found.append(recordings.Recording(record.subject, time_s, waves, units, record.covariates, record.record))
@@ -185,6 +204,7 @@ def _record(values: Mapping[str, Any]) -> Record:
     {name: (float(s), float(d), float(m)) for name, (s, d, m) in values["levels"].items()},
     {name: (float(n), float(s), float(q)) for name, (n, s, q) in values["moments"].items()},
     {name: float(value) for name, value in values["covariates"].items()},
+    {name: (float(lag), float(spread), float(out)) for name, (lag, spread, out) in values["sync"].items()},
   )
 
 

@@ -13,9 +13,10 @@ import numpy as np
 
 from cap_jax import config
 from cap_jax.data import batches, store
-from cap_jax.types import InputError
+from cap_jax.types import DataError, InputError
 
 BLOCK = 1 << 17  # samples
+_LEAST_BLOCKS = 4  # of each process
 POOL = 48  # blocks in memory: 48 of 2¹⁷ samples of two signals are 50 MB
 
 
@@ -39,6 +40,7 @@ class Stream:
     count: windows of this process.
     subjects: of whom there are windows, of all processes.
     covariates: name → (record,), what is known of all records.
+    left_out: why records could not be calibrated.
   """
 
   def __init__(
@@ -60,7 +62,7 @@ class Stream:
       process, processes: which share of the blocks.
 
     Raises:
-      InputError: a signal is missing, the rates differ, a record cannot be calibrated, or there is no window.
+      InputError: a signal is missing, the rates differ, or there is no window.
     """
     source.check_signals(signals)
     if abs(source.fs_hz / spec.fs_hz - 1) > 1e-6:
@@ -75,10 +77,17 @@ class Stream:
     wanted = set(subjects)
     records: list[store.Record] = []
     blocks: list[_Block] = []
+    gains: list[tuple[float, float]] = []
+    left_out: list[str] = []
     for number, shard in enumerate(source.shards):
       starts, rows = [], []
       for record in shard.records:
         if record.subject not in wanted:
+          continue
+        try:
+          affine = store.affine(calibration, record, signals[0])
+        except InputError as error:
+          left_out.append(str(error))
           continue
         spans = store.intersect([record.spans.get(name, ()) for name in signals])
         # hops count from the record's first sample, so that windows do not depend on where a gap ends
@@ -88,21 +97,31 @@ class Stream:
           starts.append(record.start + start)
           rows.append(np.full(start.size, len(records)))
           records.append(record)
+          gains.append(affine)
       if starts:
         blocks += _blocks(number, np.concatenate(starts), np.concatenate(rows))
+    blocks = _enough(blocks, _LEAST_BLOCKS * processes)
     self.subjects = tuple(dict.fromkeys(record.subject for record in records))
     self._blocks = blocks[process::processes]
     self.count = sum(block.start_b.size for block in self._blocks)
     if not self.count:
-      raise InputError(f"{source.path}: no window of {spec.seconds:g} s with {' and '.join(signals)} without a gap")
+      why = f"; {left_out[0]}" if left_out else ""
+      raise InputError(
+        f"{source.path}: no window of {spec.seconds:g} s with {' and '.join(signals)} without a gap{why}"
+      )
     self._records = records
-    affine = [store.affine(calibration, record, signals[0]) for record in records]
-    self._gain_r = np.array([gain for gain, _ in affine], dtype=np.float32)
-    self._offset_r = np.array([offset for _, offset in affine], dtype=np.float32)
+    self._gain_r = np.array([gain for gain, _ in gains], dtype=np.float32)
+    self._offset_r = np.array([offset for _, offset in gains], dtype=np.float32)
+    self.left_out = tuple(left_out)
     names = set.intersection(*(set(record.covariates) for record in records))
     self.covariates = {
       name: np.array([record.covariates[name] for record in records], dtype=np.float32) for name in sorted(names)
     }
+
+  @property
+  def pool(self) -> int:
+    """Windows that lie in memory together, about."""
+    return max(self.count * POOL // max(len(self._blocks), POOL), 1)
 
   def moments(self) -> tuple[float, float]:
     """Mean and SD of the peripheral wave over the good samples of its records, of all processes."""
@@ -124,7 +143,14 @@ class Stream:
       starts.append(total + block.start_b)
       total += stop - block.first
     samples = {name: np.concatenate(parts[name]) for name in self._signals}
-    return samples, np.concatenate(starts), np.concatenate([block.row_b for block in blocks])
+    start_b = np.concatenate(starts)
+    for name, wave in samples.items():
+      lost = np.concatenate([[0], np.cumsum(~np.isfinite(wave))])
+      if np.any(lost[start_b + self._spec.samples] != lost[start_b]):
+        raise DataError(
+          f"{self._source.path}: {name}", "has lost samples since it was written", "prepare the data again"
+        )
+    return samples, start_b, np.concatenate([block.row_b for block in blocks])
 
   def _pairs(
     self, samples: Mapping[str, np.ndarray], start_b: np.ndarray, row_b: np.ndarray
@@ -205,6 +231,19 @@ class Scaled:
 def _joined(held: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   x_bt, y_bt, row_b = (np.concatenate(parts) for parts in zip(*held, strict=True))
   return x_bt, y_bt, row_b
+
+
+def _enough(blocks: list[_Block], least: int) -> list[_Block]:
+  """The blocks, halved until there are so many or each has one window."""
+  while len(blocks) < least and any(block.start_b.size > 1 for block in blocks):
+    halves = [
+      (block, part) for block in blocks for part in np.array_split(np.arange(block.start_b.size), 2) if part.size
+    ]
+    blocks = [
+      _Block(b.shard, b.first + int(b.start_b[part[0]]), b.start_b[part] - b.start_b[part[0]], b.row_b[part])
+      for b, part in halves
+    ]
+  return blocks
 
 
 def _blocks(shard: int, start_b: np.ndarray, row_b: np.ndarray) -> list[_Block]:

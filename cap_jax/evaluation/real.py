@@ -15,7 +15,7 @@ import numpy as np
 from cap_jax import config
 from cap_jax.data import batches, recordings
 from cap_jax.losses import discrepancy
-from cap_jax.signals import beats
+from cap_jax.signals import beats, synchrony
 from cap_jax.signals import calibration as scales
 from cap_jax.train import checkpoint, runs
 
@@ -118,13 +118,22 @@ def distance(
   return Distance(runs.distance(trained, runs.Data(source, everyone)), float(found))
 
 
+def _earlier(x_t: np.ndarray, samples: int) -> np.ndarray:
+  """A wave some samples earlier (later if negative), NaN where it has come to its end."""
+  moved = np.full(x_t.shape, np.nan)
+  size = x_t.size - abs(samples)
+  moved[max(-samples, 0) :][:size] = x_t[max(samples, 0) :][:size]
+  return moved
+
+
 def calibrated_at_first(
   recording: recordings.Recording, site: str, reference: str, reading_s: float = _READING_S
 ) -> recordings.Recording | None:
-  """The record after a reading: the wave of `site` scaled to systole and diastole of the reference in the first seconds.
+  """The record after a reading: the wave of `site` scaled to systole and diastole of the reference in the first seconds, and moved
+  by its lag behind the reference there.
 
   That is what a cuff or a catheter would have told at the beginning. Of a short record the first third serves. None where the
-  first seconds or the rest have no beat of both.
+  first seconds or the rest have no beat of both. Nothing after the first seconds is known.
   """
   fs_hz = recording.fs_hz
   both = np.isfinite(recording.signals[site]) & np.isfinite(recording.signals[reference])
@@ -139,8 +148,10 @@ def calibrated_at_first(
   known = {**recording.covariates, scales.CUFF[0]: true.systolic, scales.CUFF[1]: true.diastolic}
   known.pop(scales.CUFF[2], None)
   gain, offset = scales.affine(_READING, own, known, recording.subject)
+  lag = synchrony.find_lag(recording.signals[reference][first], recording.signals[site][first], fs_hz)
+  late = round(lag.lag_s * fs_hz) if lag is not None else 0
   waves = {name: wave[rest] for name, wave in recording.signals.items()}
-  waves[site] = gain * waves[site] + offset
+  waves[site] = _earlier(gain * recording.signals[site] + offset, late)[rest]
   return dataclasses.replace(
     recording, time_s=recording.time_s[rest], signals=waves, units={**recording.units, site: "mmHg"}, covariates=known
   )

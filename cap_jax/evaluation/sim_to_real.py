@@ -21,7 +21,7 @@ from cap_jax.types import InputError
 RADIAL, PPG = "radial", recordings.PPG
 _MOST = 200  # windows of a record that a training sees
 _PPG_LABELLED = ("scratch", "fine_tuning")
-_CONDITIONING = config.Conditioning(transit_s=(-0.02, 0.02))  # a PPG's feet are laid on the pressure's
+_CONDITIONING = config.Conditioning(synchronise=False)  # a lag is known from the first seconds alone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ def windows_of(
     own = [r for r in found if r.subject == subject and {site, reference} <= set(r.signals)]
     try:
       pairs[subject] = batches.make_pairs(own, site, spec, reference, gaps=True)
-    except InputError:  # nothing without a gap
+    except batches.NoWindowError:
       continue
   return pairs
 

@@ -158,7 +158,9 @@ def cells(
         began = time.perf_counter()
         predicted_bt = baseline(ground)
         train_s = time.perf_counter() - began if name not in ("peripheral", "source") else 0.0
-        yield Cell(study.scenario, name, n_target, seed, predicted_bt, evaluator.errors(predicted_bt), train_s)
+        yield Cell(
+          study_data.target_name(study), name, n_target, seed, predicted_bt, evaluator.errors(predicted_bt), train_s
+        )
       best = float("nan")
       for name in names:
         made = runs.adapt(study, name, trained, target.data(source, n_target, seed), seed, site, target.validation)
@@ -168,7 +170,7 @@ def cells(
         found = evaluator.errors(predicted_bt)
         steps = len(fitted.loss)
         yield Cell(
-          study.scenario,
+          study_data.target_name(study),
           name,
           n_target,
           seed,

@@ -3,28 +3,32 @@ split by subject."""
 
 import dataclasses
 import functools
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 
 from cap_jax import clinics, config
-from cap_jax.data import batches, calibrate, splits, store, stream
+from cap_jax.data import batches, calibrate, parts, splits, store, stream
 from cap_jax.data.sources import virtual
 from cap_jax.losses import tasks
 from cap_jax.train import runs
 from cap_jax.types import InputError
 
-_HELD = 20_000  # windows
+_HELD = 20_000  # windows of the source in memory
+_MOST = 100_000  # windows of a part of the target in memory
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """The source in windows, with the reference of its task: `training` and `validation` subjects, and where they are from."""
+  """The source in windows, with the reference of its task: `training` and `validation` subjects, where they are from, and why
+  records were left out."""
 
   training: batches.Pairs | stream.Stream
   validation: batches.Pairs
   origin: Mapping[str, Any]
+  left_out: tuple[str, ...] = ()
 
   @functools.cached_property
   def held(self) -> batches.Pairs:
@@ -127,39 +131,47 @@ def load_source(study: config.Study) -> Source:
 
 def _stored_source(study: config.Study) -> Source:
   opened = store.open_store(study.source_data)
-  split = opened.split
   signals = (study.site, reference_of(study))
   training = stream.Stream(
-    opened, split.parts.get("training", ()), signals, study.windows, study.calibration,
+    opened, opened.split.parts.get(parts.TRAINING, ()), signals, study.windows, study.calibration,
     jax.process_index(), jax.process_count(),
   )  # fmt: skip
-  validation = _pairs(opened, split.parts.get("validation", ()), signals, study, study.windows, "validation")
-  place = "in silico" if opened.in_silico else "real"
-  data = f"{place}: {opened.manifest['source']}, {opened.manifest['sha256'][:12]}"
-  return Source(training, validation, {"data": data, "source": study.source, "source_data": study.source_data})
+  seen = opened.split.parts.get(parts.VALIDATION, ())
+  validation = _pairs(opened, seen, signals, study, _apart(study), parts.VALIDATION, _HELD)
+  data = f"{place(study)}: {opened.manifest['source']}, {opened.manifest['sha256'][:12]}"
+  origin = {"data": data, "source": study.source, "source_data": os.path.abspath(study.source_data)}
+  return Source(training, validation, origin, training.left_out)
 
 
 def _pairs(
   opened: store.Store, subjects: tuple[str, ...], signals: tuple[str, str], study: config.Study, spec: config.Windows,
-  part: str,
+  part: str, most: int,
 ) -> batches.Pairs:  # fmt: skip
-  """Windows of a part of a store in memory; subjects without a whole one are left out.
+  """Up to about `most` windows of a part of a store in memory; subjects without a whole one, or without the reading that the
+  calibration needs, are left out.
 
   Raises:
-    InputError: nobody is left, or a record cannot be calibrated.
+    InputError: nobody is left.
   """
   usable = opened.usable(signals, spec.samples)
-  kept = [name for name in subjects if name in usable]
-  if not kept:
-    there = f"{len(subjects)} subject(s), none with a window" if subjects else "nobody"
+  kept, count = [], 0
+  for name in subjects:
+    if name in usable and count < most:
+      kept.append(name)
+      count += usable[name] * spec.samples // spec.hop
+  found, why = [], ""
+  for recording in opened.recordings(kept, signals):
+    if set(signals) <= set(recording.signals):
+      try:
+        found.append(calibrate.calibrate(recording, signals[0], study.calibration))
+      except InputError as error:
+        why = f" ({error})"
+  if not found:
+    there = f"{len(subjects)} subject(s), none with a usable window{why}" if subjects else "nobody"
+    waves = " and ".join(dict.fromkeys(signals))
     raise InputError(
-      f"{opened.path}: part {part!r} of its split has {there} of {' and '.join(signals)}; prepare it again"
+      f"{opened.path}: part {part!r} of its split has {there} of {waves}; choose another --split or site"
     )
-  found = [
-    calibrate.calibrate(recording, signals[0], study.calibration)
-    for recording in opened.recordings(kept)
-    if set(signals) <= set(recording.signals)
-  ]
   return batches.make_pairs(found, signals[0], spec, signals[1], gaps=True)
 
 
@@ -198,19 +210,27 @@ def _apart(study: config.Study) -> config.Windows:
 
 def _stored_target(study: config.Study) -> Target:
   opened = store.open_store(study.target_data)
-  split = opened.split
-  signals = (study.site, study.reference)
-  labelled = _pairs(opened, split.parts.get("training", ()), signals, study, study.windows, "training")
+  found = splits.load(study.target_split).parts if study.target_split else opened.split.parts
+  signals, alone = (study.site, study.reference), (study.site, study.site)
+  taught = found.get(parts.TRAINING, ())[: max(study.labelled_subjects, *study.n_target)]
+  labelled = _pairs(opened, taught, signals, study, study.windows, parts.TRAINING, _MOST)
   if len(labelled.subjects) < max(study.n_target):
     raise InputError(
       f"n_target={study.n_target}: {opened.path} has {len(labelled.subjects)} labelled subjects to train on"
     )
-  alone = (study.site, study.site)
-  unlabelled = _pairs(opened, split.parts.get("unlabelled", ()), alone, study, study.windows, "unlabelled")
+  free = found.get(parts.UNLABELLED, ())[: study.unlabelled_subjects]
+  # without a part of their own, the waves of those who could be labelled serve as unlabelled ones
+  unlabelled = _pairs(opened, free, alone, study, study.windows, parts.UNLABELLED, _MOST) if free else labelled
   validation, test = (
-    _pairs(opened, split.parts.get(part, ()), signals, study, _apart(study), part) for part in ("validation", "test")
+    _pairs(opened, found.get(part, ()), signals, study, _apart(study), part, _MOST)
+    for part in (parts.VALIDATION, study.test_part)
   )
   return Target(labelled, unlabelled.unlabelled(), validation, test)
+
+
+def target_name(study: config.Study) -> str:
+  """What the target is called in tables and files: its scenario, or the name of its store."""
+  return os.path.basename(os.path.normpath(study.target_data)) if study.target_data else study.scenario
 
 
 def split_of(source: Source, target: Target | None = None) -> splits.Split:
@@ -219,9 +239,11 @@ def split_of(source: Source, target: Target | None = None) -> splits.Split:
   Raises:
     splits.LeakError: a subject stands in two parts.
   """
-  parts = {"source_training": source.training.subjects, "source_validation": source.validation.subjects}
+  found = {"source_training": source.training.subjects, "source_validation": source.validation.subjects}
   if target is not None:
-    parts |= {
+    found |= {
       f"target_{name}": getattr(target, name).subjects for name in ("labelled", "unlabelled", "validation", "test")
     }
-  return splits.Split(parts)
+    if found["target_unlabelled"] == found["target_labelled"]:  # the same people's waves, without their labels
+      del found["target_unlabelled"]
+  return splits.Split(found)

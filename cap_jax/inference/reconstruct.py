@@ -6,6 +6,7 @@ import numpy as np
 
 from cap_jax.data import batches, calibrate, recordings
 from cap_jax.signals import beats, filters, quality, windows
+from cap_jax.signals import calibration as scales
 from cap_jax.train import checkpoint, loop
 from cap_jax.types import InputError
 
@@ -122,7 +123,7 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
       f"{recording.subject}: has {', '.join(recording.sites)}, the checkpoint reads {site}; "
       f"make one with: python -m experiments.pretrain --site={recording.sites[0]} --workdir=DIR"
     )
-  recording = calibrate.calibrate(recording, site, trained.calibration)
+  recording = calibrate.calibrate(recording, site, scales.without_errors(trained.calibration))
   time_s, p_t = recording.time_s, recording.signals[site]
   good, lost = quality.find_spans(time_s, p_t)
   short = [span for span in good if time_s[span.stop - 1] - time_s[span.start] < beats.SHORTEST_S]

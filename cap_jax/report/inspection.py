@@ -16,11 +16,17 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-  """A record as it was found, what conditioning left of it, and the report."""
+  """What is kept of a record that was looked at: unit and rate of its signals, what is known of the subject, and the report."""
 
-  raw: recordings.Recording
-  kept: recordings.Recording
+  units: Mapping[str, str]
+  fs_hz: float
+  covariates: tuple[str, ...]
   report: conditioning.Report
+
+
+def look(raw: recordings.Recording, report: conditioning.Report) -> Seen:
+  """Of a record as it was found, and the report of its conditioning."""
+  return Seen(dict(raw.units), raw.fs_hz, tuple(raw.covariates), report)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +56,8 @@ def _lag(seen: Sequence[Seen], name: str) -> str:
 def rows(seen: Sequence[Seen]) -> list[Row]:
   """A row a signal, in order of their names."""
   found = []
-  for name in sorted({name for s in seen for name in s.raw.signals}):
-    those = [s for s in seen if name in s.raw.signals]
+  for name in sorted({name for s in seen for name in s.units}):
+    those = [s for s in seen if name in s.units]
     seconds, good = (
       sum(values) for values in zip(*((s.report.seconds, s.report.good_s[name]) for s in those), strict=True)
     )
@@ -59,8 +65,8 @@ def rows(seen: Sequence[Seen]) -> list[Row]:
     for s in those:
       for reason, count in s.report.faults[name].items():
         faults[reason] = faults.get(reason, 0) + count
-    rates = [s.raw.fs_hz for s in those]
-    units = ", ".join(dict.fromkeys(s.raw.units[name] for s in those))
+    rates = [s.fs_hz for s in those]
+    units = ", ".join(dict.fromkeys(s.units[name] for s in those))
     beats = sum(s.report.beats.get(name, 0) for s in those)
     share = min(good / seconds, 1.0) if seconds else 0.0
     found.append(
@@ -94,36 +100,40 @@ def text(dataset: datasets.DataSet, seen: Sequence[Seen]) -> list[str]:
       lines.append("    " + ", ".join(f"{reason} {count}" for reason, count in sorted(row.faults.items())))
     if row.lag:
       lines.append(f"    behind the first pressure: {row.lag}")
-  known = sorted({name for s in seen for name in s.raw.covariates})
+  known = sorted({name for s in seen for name in s.covariates})
   return lines + ([f"  known of subjects: {', '.join(known)}"] if known else [])
 
 
-def _start(seen: Seen) -> float:
+Drawn = tuple[recordings.Recording, recordings.Recording]
+"""A record as it was found, and what conditioning left of it."""
+
+
+def _start(raw: recordings.Recording, kept: recordings.Recording) -> float:
   """Where the picture begins: a little before the first sample that is taken out, or the record's begin."""
-  for name, wave in seen.kept.signals.items():
+  for wave in kept.signals.values():
     lost = np.flatnonzero(~np.isfinite(wave))
-    if lost.size and name in seen.raw.signals:
-      return max(float(seen.kept.time_s[lost[0]]) - 0.4 * _SHOWN_S, float(seen.raw.time_s[0]))
-  return float(seen.raw.time_s[0])
+    if lost.size:
+      return max(float(kept.time_s[lost[0]]) - 0.4 * _SHOWN_S, float(raw.time_s[0]))
+  return float(raw.time_s[0])
 
 
-def sheet(seen: Sequence[Seen]) -> Figure:
+def sheet(drawn: Sequence[Drawn]) -> Figure:
   """Ten seconds of each record: what is kept in colour, what is taken out in grey."""
-  columns = sorted({name for s in seen for name in s.raw.signals})
+  columns = sorted({name for raw, _ in drawn for name in raw.signals})
   with matplotlib.rc_context(figures.STYLE):
-    figure = Figure(figsize=(max(4.0 * len(columns), 6.0), 1.6 * len(seen) + 0.6), layout="constrained")
-    axes = figure.subplots(len(seen), len(columns), squeeze=False, sharex="row")
-    for number, s in enumerate(seen):
-      first = _start(s)
+    figure = Figure(figsize=(max(4.0 * len(columns), 6.0), 1.6 * len(drawn) + 0.6), layout="constrained")
+    axes = figure.subplots(len(drawn), len(columns), squeeze=False, sharex="row")
+    for number, (raw, kept) in enumerate(drawn):
+      first = _start(raw, kept)
       for name, place in zip(columns, axes[number], strict=True):
-        if name not in s.raw.signals:
+        if name not in raw.signals:
           place.set_axis_off()
           continue
-        shown = (s.raw.time_s >= first) & (s.raw.time_s <= first + _SHOWN_S)
-        kept = (s.kept.time_s >= first) & (s.kept.time_s <= first + _SHOWN_S)
-        place.plot(s.raw.time_s[shown], s.raw.signals[name][shown], color="#AAAAAA", lw=1.6)
-        place.plot(s.kept.time_s[kept], s.kept.signals[name][kept], color=_COLOURS[columns.index(name) % 6], lw=1.0)
-        place.set_title(f"{s.raw.subject} {name.replace('_', ' ')} [{s.raw.units[name]}]", fontsize=8)
+        for found, colour, width in ((raw, "#AAAAAA", 1.6), (kept, _COLOURS[columns.index(name) % 6], 1.0)):
+          shown = (found.time_s >= first) & (found.time_s <= first + _SHOWN_S)
+          place.plot(found.time_s[shown], found.signals[name][shown], color=colour, lw=width)
+        subject = raw.subject.encode("utf-8", "replace").decode()  # a file's name need not be UTF-8
+        place.set_title(f"{subject} {name.replace('_', ' ')} [{raw.units[name]}]", fontsize=8)
         place.margins(x=0)
     for place in axes[-1]:
       place.set_xlabel("time [s]")

@@ -11,7 +11,7 @@ from cap_jax import files
 from cap_jax.inference.reconstruct import Reconstruction, summary
 from cap_jax.report import figures
 
-NOTE = "research software, no medical device; network trained on virtual subjects, its error on real waves is unknown"
+NOTE = "research software, no medical device; the error of its network on waves of other people than it learnt from is unknown"
 _MOST_GAPS = 10
 _SHOWN = (
   ("cSBP", "csbp_mmhg"),

@@ -15,7 +15,7 @@ EXPLAINED = (
   "No aortic pressure was measured in these records, so no accuracy of it is claimed. A-distance: 0 if a linear classifier "
   "cannot tell features of virtual and real windows apart, 2 if it always can; over all records. MMD²: between virtual windows and "
   "the record that was left out, which the adaptation has not seen. Plausible waves have a pulse pressure not above the radial "
-  "one's, a mean within 3 mmHg of it and a notch. The mean wave is scaled: to mean and diastole of the radial wave, or to the reading. PPG → pressure: errors of the waveform and of systole, diastole and mean, "
+  "one's, a mean within 3 mmHg of it and a notch. The mean wave is scaled: to mean and diastole of the radial wave, or to the reading. Reading and lag of a PPG are those of its first 30 s, or of the first third of a short record. PPG → pressure: errors of the waveform and of systole, diastole and mean, "
   "estimated minus measured, in mmHg."
 )
 _STYLES = ("-", "--", ":", "-.")

@@ -33,13 +33,18 @@ def _running_median(value_k: np.ndarray) -> np.ndarray:
   return scipy.ndimage.median_filter(value_k, min(_NEIGHBOURS, max(len(value_k) // 2 * 2 - 1, 1)), mode="nearest")
 
 
-def _longest_equal(x_t: np.ndarray, level: float, feet: np.ndarray) -> np.ndarray:
-  """(beat,) the longest run of samples at a level in each beat."""
-  at = np.concatenate([[0], (x_t[feet[0] : feet[-1]] == level).astype(np.int64)])
-  total = np.cumsum(at)
-  # length of the run that ends at a sample: its count minus the count at the last sample that was elsewhere
-  run = total - np.maximum.accumulate(np.where(at == 0, total, 0))
-  return np.maximum.reduceat(run[1:], feet[:-1] - feet[0])
+def at_rails(x_t: np.ndarray, fs_hz: float) -> np.ndarray:
+  """(time,) where a signal stays at its highest or lowest value for 40 ms: cut off there. To be asked of the samples as they
+  were recorded; a resampled wave rings where it was cut."""
+  finite = x_t[np.isfinite(x_t)]
+  found = np.zeros(x_t.shape, dtype=bool)
+  longest = max(int(_CLIPPED_S * fs_hz), 3)
+  for level in (finite.max(), finite.min()) if finite.size and np.ptp(finite) > 0 else ():
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], (x_t == level).astype(np.int8), [0]])))
+    for start, stop in edges.reshape(-1, 2):
+      if stop - start >= longest:
+        found[start:stop] = True
+  return found
 
 
 def _likeness(x_t: np.ndarray, feet: np.ndarray) -> np.ndarray:
@@ -63,7 +68,9 @@ def _likeness(x_t: np.ndarray, feet: np.ndarray) -> np.ndarray:
   return (beat * template).sum(1) / np.where(norm > 0, norm, np.inf)
 
 
-def assess(x_t: np.ndarray, fs_hz: float, feet: np.ndarray, pressure: bool) -> Mapping[str, np.ndarray]:
+def assess(
+  x_t: np.ndarray, fs_hz: float, feet: np.ndarray, pressure: bool, rails_t: np.ndarray | None = None
+) -> Mapping[str, np.ndarray]:
   """Fault → (beat,) which beats have it.
 
   Args:
@@ -71,6 +78,7 @@ def assess(x_t: np.ndarray, fs_hz: float, feet: np.ndarray, pressure: bool) -> M
     fs_hz: sampling rate.
     feet: (beat + 1,) increasing indices of the beats' feet.
     pressure: whether it is in mmHg; a wave of another unit has no damped and no flushed beats.
+    rails_t: (time,) where the record was cut off, of `at_rails`.
   """
   if len(feet) < 2:
     return {name: np.zeros(0, dtype=bool) for name in FAULTS}
@@ -87,10 +95,9 @@ def assess(x_t: np.ndarray, fs_hz: float, feet: np.ndarray, pressure: bool) -> M
     weak = (steepness < _DAMPED_STEEPNESS * _running_median(steepness)) & (height < _DAMPED_HEIGHT * usual)
     damped = ((steepness < _SLOPE_PER_S) | weak) & ~flat
     flush = high > _running_median(high) + _FLUSH_MMHG
-  longest = max(int(_CLIPPED_S * fs_hz), 3)
   clipped = np.zeros(len(height), dtype=bool)
-  for level in (x_t.max(), x_t.min()):
-    clipped |= _longest_equal(x_t, level, feet) >= longest
+  if rails_t is not None:
+    clipped = np.logical_or.reduceat(rails_t[feet[0] : feet[-1]], starts)
   jump = np.maximum.reduceat(np.abs(np.diff(inner, prepend=inner[0])), starts) * fs_hz
   clipped |= jump > _WRAPPED_PER_S * np.where(height > 0, height, np.inf)
   step = np.abs(x_t[feet[1:]] - x_t[feet[:-1]])

@@ -46,12 +46,12 @@ def levels(x_t: np.ndarray, fs_hz: float) -> Levels | None:
     x_t: (time,) any wave with a pulse, NaN in its gaps.
     fs_hz: sampling rate.
   """
-  found = []
-  for part in np.ma.clump_unmasked(np.ma.masked_invalid(x_t)):
-    feet = beats.whole_beats(x_t[part], fs_hz)
-    if len(feet) >= 2:
-      # a record of one beat has its feet in its second round
-      found.append(beats.pressures(np.tile(x_t[part], 3), feet))
+  parts = np.ma.clump_unmasked(np.ma.masked_invalid(x_t))
+  found = [beats.pressures(x_t[part], beats.find_feet(x_t[part], fs_hz)) for part in parts]
+  found = [pressures for pressures in found if pressures.mean.size]
+  if not found and len(parts) == 1:  # it may be one beat: its feet lie in its second round
+    feet = beats.whole_beats(x_t[parts[0]], fs_hz)
+    found = [beats.pressures(np.tile(x_t[parts[0]], 3), feet)] if len(feet) >= 2 else []
   if not found:
     return None
   systolic, diastolic, mean = (
@@ -73,6 +73,16 @@ def check(calibration: config.Calibration) -> None:
       raise InputError(f"calibration.{name}={value}: must be a number of mmHg within 50, an SD 0 or more")
   if calibration.seed < 0:
     raise InputError(f"calibration.seed={calibration.seed}: must be 0 or more")
+
+
+def without_errors(calibration: config.Calibration) -> config.Calibration:
+  """The same calibration for a reading that is what it is: errors are injected into training and test alone."""
+  return config.Calibration(calibration.kind, calibration.form)
+
+
+def may_have(calibration: config.Calibration) -> tuple[str, ...]:
+  """Covariates that are used where they are known."""
+  return CUFF[2:] if calibration.kind == "map_dbp" else ()
 
 
 def needs(calibration: config.Calibration) -> tuple[str, ...]:

@@ -38,17 +38,22 @@ def resample(time_s: np.ndarray, p_t: np.ndarray, at_s: np.ndarray) -> np.ndarra
 
 
 def at_times(time_s: np.ndarray, x_t: np.ndarray, at_s: np.ndarray) -> np.ndarray:
-  """A wave with gaps on another clock that is as fast or faster, by straight lines between neighbours.
+  """A wave with gaps on another clock that is as fast or faster, by cubic splines between its gaps.
 
   Args:
     time_s, x_t: (time,) increasing times and the wave, NaN in its gaps.
     at_s: increasing times asked for.
 
   Returns:
-    The wave there; NaN outside it, and where one of the two neighbours is NaN.
+    The wave there; NaN outside it, and between a sample and a gap.
   """
   if time_s.shape == at_s.shape and np.array_equal(time_s, at_s):
     return np.asarray(x_t, dtype=float)
   half_step = 0.5 * float(np.median(np.diff(time_s))) if time_s.size > 1 else 0.0
-  wave = np.interp(at_s, time_s, x_t)  # NaN comes through from either neighbour
-  return np.where((at_s >= time_s[0] - half_step) & (at_s <= time_s[-1] + half_step), wave, np.nan)
+  found = np.full(at_s.shape, np.nan)
+  for part in np.ma.clump_unmasked(np.ma.masked_invalid(x_t)):
+    own_s = time_s[part]
+    first, last = np.searchsorted(at_s, [own_s[0] - half_step, own_s[-1] + half_step])
+    if last > first:
+      found[first:last] = resample(own_s, x_t[part], at_s[first:last])
+  return found

@@ -16,21 +16,23 @@ from cap_jax.signals import beats, filters
 REACH_S = 2.0
 _MATCH_S = 0.15
 _UPSTROKE_S = 0.3
-_LEAST_BEATS = 5
+_LEAST_BEATS = _FIFTHS = 5
 CONSTANT_S = 0.03  # a lag that scatters more is no constant delay
 
 
 @dataclasses.dataclass(frozen=True)
 class Lag:
-  """Of a signal behind another: median and robust SD over beats [s], and how many beats agree on it."""
+  """Of a signal behind another: median and robust SD over beats [s], how many beats agree on it, and how far the median of a
+  fifth of the record lies from that of all."""
 
   lag_s: float
   spread_s: float
   beats: int
+  drift_s: float
 
   @property
   def constant(self) -> bool:
-    return self.beats >= _LEAST_BEATS and self.spread_s <= CONSTANT_S
+    return self.beats >= _LEAST_BEATS and self.spread_s <= CONSTANT_S and self.drift_s <= CONSTANT_S
 
 
 def _upstrokes(x_t: np.ndarray, fs_hz: float) -> np.ndarray:
@@ -79,4 +81,5 @@ def find_lag(first_t: np.ndarray, second_t: np.ndarray, fs_hz: float) -> Lag | N
   if lag.size < _LEAST_BEATS:
     return None
   middle = float(np.median(lag))
-  return Lag(middle, float(1.4826 * np.median(np.abs(lag - middle))), int(lag.size))
+  drift = max(abs(float(np.median(part)) - middle) for part in np.array_split(lag, _FIFTHS))
+  return Lag(middle, float(1.4826 * np.median(np.abs(lag - middle))), int(lag.size), drift)

@@ -109,7 +109,7 @@ def pretrain(
     "train_s": round(fitted.train_s, 1),
   }
   made = checkpoint.Checkpoint(
-    fitted.params, model, study.windows, scaling, study.site, study.task, about, study.calibration
+    fitted.params, model, study.windows, scaling, study.site, study.task, about, study.calibration, study.reference
   )
   return made, fitted
 

@@ -44,7 +44,7 @@ class _Read:
 
 def dataset(count=8):
   entries = tuple(datasets.Entry(f"s{k:02d}", "r", f"file {k}", _Read(k)) for k in range(count))
-  return datasets.DataSet("csv", entries, "nobody", "none")
+  return datasets.DataSet("csv", entries, "nobody", "none", "/nowhere", None)
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,7 @@ def spoilt(fault):
 def test_each_fault_is_found_where_it_is(fault):
   p_t, name, part = spoilt(fault)
   feet = beats.find_feet(p_t, FS_HZ)
-  found = beat_quality.assess(p_t, FS_HZ, feet, pressure=True)
+  found = beat_quality.assess(p_t, FS_HZ, feet, True, beat_quality.at_rails(p_t, FS_HZ))
   middles = (feet[:-1] + feet[1:]) / 2
   # the beats next to a fault may lose a foot to it
   within = (middles >= part.start - 130) & (middles < part.stop + 130)

@@ -8,6 +8,8 @@ import functools
 import os
 import pathlib
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 
 import numpy as np
@@ -19,19 +21,39 @@ from cap_jax.types import DataError
 
 _COLUMN = re.compile(r"(.+)\[(\d+)\]")
 _RATE = "fs_hz"
+_DAMAGED = "save or fetch the file again"
 _REMEDY = "save plain numeric arrays, without objects: they could run code"
+
+
+def check_matlab(path: pathlib.Path) -> None:
+  """Reads a MATLAB file in a process of its own: a damaged one can kill the reader.
+
+  Raises:
+    DataError: it cannot be read.
+  """
+  code = "import sys, scipy.io; scipy.io.loadmat(sys.argv[1])"
+  done = subprocess.run([sys.executable, "-c", code, os.fspath(path)], capture_output=True, text=True, check=False)
+  if done.returncode:
+    said = (done.stderr.strip().splitlines() or [f"the reader ended with {done.returncode}"])[-1]
+    raise DataError(str(path), f"cannot be read ({said})", _DAMAGED, path.stem)
 
 
 def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
   """All arrays of a file. Objects, which are pickled, are refused."""
-  with datasets.reading(str(path), _REMEDY):
+  with datasets.reading(str(path), _DAMAGED):
     if path.suffix == ".npz":
       with np.load(path, allow_pickle=False) as file:
-        found = {name: file[name] for name in file.files}
+        try:
+          found = {name: file[name] for name in file.files}
+        except ValueError as error:
+          if "pickle" in str(error):
+            raise DataError(str(path), "holds objects", _REMEDY, path.stem) from None
+          raise
     else:
       with open(path, "rb") as file:
         if b"MATLAB 7.3" in file.read(128):
           raise DataError(str(path), "is a MATLAB 7.3 file", "save it with -v7, or read it as pulsedb or uci")
+      check_matlab(path)
       found = {name: value for name, value in scipy.io.loadmat(path).items() if not name.startswith("__")}
   for name, value in found.items():
     if not isinstance(value, np.ndarray) or value.dtype.hasobject or value.dtype.fields:
@@ -60,6 +82,10 @@ def _read(path: pathlib.Path, channels: Mapping[str, str]) -> recordings.Recordi
   arrays = _arrays(path)
   named = {name: recordings.COLUMNS[name] for name in arrays if name in recordings.COLUMNS}
   wanted = {**named, **channels}
+  given = [signal for signal in wanted.values() if signal != recordings.TIME]
+  twice = [signal for signal in given if given.count(signal) > 1]
+  if twice:
+    raise DataError(str(path), f"two arrays are {twice[0]}", "change --channels", path.stem)
   signals = {signal: _take(path, arrays, name) for name, signal in wanted.items() if signal != recordings.TIME}
   clocks = [name for name, signal in wanted.items() if signal == recordings.TIME] or [recordings.TIME]
   numbers = {
@@ -68,7 +94,10 @@ def _read(path: pathlib.Path, channels: Mapping[str, str]) -> recordings.Recordi
   if clocks[0] in arrays or clocks[0] in channels:
     time_s = _take(path, arrays, clocks[0])
   elif _RATE in numbers and signals:
-    time_s = np.arange(len(next(iter(signals.values())))) / numbers.pop(_RATE)
+    rate_hz = numbers.pop(_RATE)
+    if not rate_hz > 0:
+      raise DataError(str(path), f"{_RATE} is {rate_hz:g}", "give the sampling rate in Hz", path.stem)
+    time_s = np.arange(len(next(iter(signals.values())))) / rate_hz
   else:
     remedy = f"add {recordings.TIME} or {_RATE}, or name the clock: --channels=NAME:{recordings.TIME}"
     raise DataError(str(path), "has no clock", remedy, path.stem)
@@ -93,4 +122,4 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
   entries, lost = datasets.gather(listed)
   if not entries and not lost:
     raise DataError(str(path), "no .npz or .mat file there", "look at --path")
-  return datasets.DataSet("npz", entries, "the user's own", "the user's own", lost=lost)
+  return datasets.DataSet("npz", entries, "the user's own", "the user's own", str(path), channels, lost=lost)

@@ -48,7 +48,8 @@ def _ages(root: pathlib.Path) -> dict[str, float]:
   table = _table(file)
   if not {"pid", "age"} <= set(table.columns):
     raise DataError(str(file), "no columns pid and age", _REMEDY)
-  return {str(pid): float(age) for pid, age in zip(table["pid"], table["age"], strict=True) if np.isfinite(age)}
+  ages = pandas.to_numeric(table["age"], errors="coerce")
+  return {str(pid): float(age) for pid, age in zip(table["pid"], ages, strict=True) if np.isfinite(age)}
 
 
 def _measurements(
@@ -58,6 +59,8 @@ def _measurements(
   needed = {"pid", "phase", "measurement", "sbp", "dbp", "waveform_file_path"}
   if not needed <= set(rows.columns):
     raise DataError(str(table), f"no columns {', '.join(sorted(needed - set(rows.columns)))}", _REMEDY)
+  for name in ("sbp", "dbp"):
+    rows[name] = pandas.to_numeric(rows[name], errors="coerce")
   listed: list[datasets.Entry | DataError] = []
   for row in rows.to_dict("records"):
     if not isinstance(row["waveform_file_path"], str):
@@ -102,6 +105,6 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
   if not entries and not lost:
     raise DataError(str(path), "no measurements_*.tsv there", "look at --path")
   return datasets.DataSet(
-    "aurora_bp", entries, "Aurora-BP (Mieloszyk et al. 2022, IEEE JBHI 26, 2864)", "Aurora-BP data use agreement",
+    "aurora_bp", entries, "Aurora-BP (Mieloszyk et al. 2022, IEEE JBHI 26, 2864)", "Aurora-BP data use agreement", str(path), channels,
     lost=lost,
   )  # fmt: skip

@@ -24,6 +24,7 @@ from cap_jax.data.sources import folders
 from cap_jax.types import DataError
 
 SUBJECTS, SUBJECT = "subjects.csv", "subject"
+_TAIL = 1 << 16  # bytes
 _REMEDY = "save it as a comma-separated UTF-8 table"
 
 
@@ -93,25 +94,40 @@ def _numbers(path: pathlib.Path, column: pandas.Series) -> pandas.Series:
   return numbers.astype(float)
 
 
+def _check_end(path: pathlib.Path, names: Sequence[str]) -> None:
+  """Raises:
+  DataError: the file ends in the middle of a row, as one that was not fetched whole."""
+  with datasets.reading(str(path), _REMEDY), open(path, "rb") as file:
+    file.seek(max(path.stat().st_size - _TAIL, 0))
+    end = file.read()
+  if end and not end.endswith((b"\n", b"\r")) and end.splitlines()[-1].count(b",") < len(names) - 1:
+    raise DataError(str(path), "ends in the middle of a row", "fetch the file again, or take the row out")
+
+
 def _read(
   path: pathlib.Path, subject: str, covariates: Mapping[str, float], channels: Mapping[str, str]
 ) -> recordings.Recording:
   names = _names(path)
-  known = {**recordings.COLUMNS, **channels}
+  clock = next((name for name, signal in channels.items() if signal == recordings.TIME), recordings.TIME)
+  known = {**recordings.COLUMNS, **{name: signal for name, signal in channels.items() if name != clock}}
   wanted = [name for name in dict.fromkeys(names) if name in known]
-  _column(path, names, recordings.TIME)
+  for name in (clock, *channels):
+    _column(path, names, name)
+  _check_end(path, names)
   if not wanted:
     raise DataError(
       str(path),
       f"no column is a signal (found: {', '.join(names[:8])})",
       "rename one to SITE_pressure_mmhg or SITE_ppg, such as radial_pressure_mmhg",
     )
-  found = table(path, names, [recordings.TIME, *wanted])
-  recordings.check_clock(found[recordings.TIME].to_numpy(), f"{path}: column {recordings.TIME}")
+  given = [known[name] for name in wanted]
+  twice = [name for name in wanted if given.count(known[name]) > 1]
+  if twice:
+    raise DataError(str(path), f"columns {' and '.join(twice)} are both {known[twice[0]]}", "change --channels")
+  found = table(path, names, [clock, *wanted])
+  recordings.check_clock(found[clock].to_numpy(), f"{path}: column {clock}")
   signals = {known[name]: found[name].to_numpy() for name in wanted}
-  return recordings.make(
-    subject, path.stem, str(path), found[recordings.TIME].to_numpy(), signals, covariates=covariates
-  )
+  return recordings.make(subject, path.stem, str(path), found[clock].to_numpy(), signals, covariates=covariates)
 
 
 def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.Entry | DataError]:
@@ -164,4 +180,4 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
   else:
     raise DataError(str(path), "no such file or folder", "give a CSV file, or a folder with subjects.csv")
   entries, lost = datasets.gather(listed)
-  return datasets.DataSet("csv", entries, "the user's own", "the user's own", lost=lost)
+  return datasets.DataSet("csv", entries, "the user's own", "the user's own", str(path), channels, lost=lost)

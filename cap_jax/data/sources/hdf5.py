@@ -49,10 +49,19 @@ def field(struct: h5py.Group, name: str, where: str) -> h5py.Dataset:
 
 def cell(data: h5py.Dataset, number: int) -> np.ndarray:
   """An element of a cell or of a field of a struct array, its axes as they lie in the file."""
-  flat = data[()].reshape(-1) if data.dtype.kind == "O" else data
   if data.dtype.kind != "O":  # a struct of one element has no references
-    return np.asarray(flat[()])
-  return np.asarray(data.file[flat[number]][()])
+    return np.asarray(data[()])
+  place = np.unravel_index(number, data.shape)
+  return np.asarray(data.file[data[tuple(int(k) for k in place)]][()])
+
+
+def cells(data: h5py.Dataset) -> Iterator[np.ndarray]:
+  """All elements of a cell, its references read once."""
+  if data.dtype.kind != "O":
+    yield np.asarray(data[()])
+  else:
+    for reference in data[()].reshape(-1):
+      yield np.asarray(data.file[reference][()])
 
 
 def count(data: h5py.Dataset) -> int:

@@ -5,6 +5,7 @@ import functools
 import os
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow.compute
@@ -18,23 +19,39 @@ from cap_jax.types import DataError
 _REMEDY = "write it again with a Parquet writer"
 
 
-def _read(path: pathlib.Path, subject: str, channels: Mapping[str, str]) -> recordings.Recording:
-  where = f"{path}: subject {subject}"
-  with datasets.reading(where, _REMEDY, subject):
-    rows = pyarrow.compute.field(SUBJECT).cast("string") == subject
-    table = pyarrow.parquet.read_table(path, filters=rows)
-    numbers = {
-      name: table[name].cast("float64").to_numpy() for name in table.column_names if _is_number(table[name].type)
-    }
+def _read(path: pathlib.Path, subject: Any, name: str, channels: Mapping[str, str]) -> recordings.Recording:
+  where = f"{path}: subject {name}"
+  with datasets.reading(where, _REMEDY, name):
+    schema = pyarrow.parquet.read_schema(path)
+    wanted = [column for column in schema.names if _is_number(schema.field(column).type) and column != SUBJECT]
+    table = pyarrow.parquet.read_table(path, columns=wanted, filters=pyarrow.compute.field(SUBJECT) == subject)
+    numbers = {column: table[column].cast("float64", safe=False).to_numpy() for column in wanted}
+  if recordings.TIME in schema.names and recordings.TIME not in numbers:
+    kind = schema.field(recordings.TIME).type
+    raise DataError(str(path), f"column {recordings.TIME} holds {kind}", "write it as seconds", name)
   if recordings.TIME not in numbers:
-    found = ", ".join(table.column_names[:8])
-    raise DataError(str(path), f"column {recordings.TIME} is missing (found: {found})", "rename the column", subject)
+    found = ", ".join(schema.names[:8])
+    raise DataError(str(path), f"column {recordings.TIME} is missing (found: {found})", "rename the column", name)
   known = {**recordings.COLUMNS, **channels}
-  signals = {known[name]: wave for name, wave in numbers.items() if name in known}
-  rest = {name: wave for name, wave in numbers.items() if name not in known and name != recordings.TIME}
+  words = [column for column in schema.names if column in known and column not in numbers]
+  if words:
+    kind = schema.field(words[0]).type
+    raise DataError(str(path), f"column {words[0]} holds {kind}, no numbers", "write it as numbers", name)
+  signals: dict[str, np.ndarray] = {}
+  for column in numbers:
+    if column in known and known[column] in signals:
+      raise DataError(where, f"column {column} is {known[column]} as well", "change --channels", name)
+    if column in known:
+      signals[known[column]] = numbers[column]
+  rest = {column: wave for column, wave in numbers.items() if column not in known and column != recordings.TIME}
   # what is the same in all rows is a property of the subject
-  covariates = {name: float(value_t[0]) for name, value_t in rest.items() if value_t.size and np.ptp(value_t) == 0}
-  return recordings.make(subject, path.stem, where, numbers[recordings.TIME], signals, covariates=covariates)
+  covariates = {column: float(value_t[0]) for column, value_t in rest.items() if value_t.size and np.ptp(value_t) == 0}
+  return recordings.make(name, path.stem, where, numbers[recordings.TIME], signals, covariates=covariates)
+
+
+def _name(subject: Any) -> str:
+  """A subject's name; a number that pandas made a float of is a whole one again."""
+  return f"{subject:.0f}" if isinstance(subject, float) and subject.is_integer() else str(subject)
 
 
 def _is_number(kind: pyarrow.DataType) -> bool:
@@ -60,14 +77,18 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
         if SUBJECT not in pyarrow.parquet.read_schema(file).names:
           raise DataError(str(file), f"column {SUBJECT} is missing", "add it: whose row it is")
         column = pyarrow.parquet.read_table(file, columns=[SUBJECT])[SUBJECT]
-        subjects = sorted(str(name) for name in column.unique().to_pylist() if name is not None)
+        subjects = {
+          _name(value): value for value in column.unique().to_pylist() if value is not None and value == value
+        }
+      if not subjects:
+        raise DataError(str(file), "has no rows of a subject", "add rows, or take the file away")
     except DataError as error:
       listed.append(error)
       continue
-    for subject in subjects:
-      read = functools.partial(_read, file, subject, channels or {})
-      listed.append(datasets.Entry(subject, file.stem, f"{file}: subject {subject}", read))
+    for name, value in sorted(subjects.items()):
+      read = functools.partial(_read, file, value, name, channels or {})
+      listed.append(datasets.Entry(name, file.stem, f"{file}: subject {name}", read))
   entries, lost = datasets.gather(listed)
   if not entries and not lost:
     raise DataError(str(path), "no .parquet file there", "look at --path")
-  return datasets.DataSet("parquet", entries, "the user's own", "the user's own", lost=lost)
+  return datasets.DataSet("parquet", entries, "the user's own", "the user's own", str(path), channels, lost=lost)

@@ -5,6 +5,7 @@ A file a subject holds the struct array `Subj_Wins`; a subset holds the struct `
 the pressure was measured is not recorded.
 """
 
+import collections
 import functools
 import os
 import pathlib
@@ -57,7 +58,9 @@ def _read_segment(path: pathlib.Path, subject: str, segment: int, channels: Mapp
   return _make(where, subject, f"{segment + 1:05d}", waves, numbers)
 
 
-def _read_row(path: pathlib.Path, subject: str, row: int, channels: Mapping[str, str]) -> recordings.Recording:
+def _read_row(
+  path: pathlib.Path, subject: str, row: int, channels: Mapping[str, str], numbers: Mapping[str, float]
+) -> recordings.Recording:
   where = f"{path}: segment {row + 1}"
   with hdf5.opened(path) as file:
     subset = hdf5.group(file, _SUBSETS, str(path))
@@ -69,11 +72,6 @@ def _read_row(path: pathlib.Path, subject: str, row: int, channels: Mapping[str,
       for number, name in enumerate(_SUBSET)
       if name in channels
     }
-    numbers = {
-      covariate: float(np.asarray(subset[name]).reshape(-1)[row])
-      for name, covariate in _NUMBERS.items()
-      if name in subset
-    }
   return _make(where, subject, f"{path.stem}-{row + 1:06d}", waves, numbers)
 
 
@@ -81,17 +79,23 @@ def _rows(subset: h5py.Group, path: pathlib.Path) -> int:
   return hdf5.count(hdf5.field(subset, "Subject", str(path)))
 
 
-def _entries(path: pathlib.Path, channels: Mapping[str, str] | None) -> list[datasets.Entry]:
+def _entries(path: pathlib.Path, subject: str, channels: Mapping[str, str] | None) -> list[datasets.Entry]:
+  """Entries of a file; `subject` is whose it is, if it is one subject's."""
   listed = []
   with hdf5.opened(path) as file:
     if _SUBSETS in file:
       wanted = dict(channels or {"ABP_Raw": CHANNELS["ABP_Raw"], "PPG_F": recordings.PPG})
       subset = hdf5.group(file, _SUBSETS, str(path))
-      names = subset["Subject"] if _rows(subset, path) else []
-      for row in range(_rows(subset, path)):
-        subject = hdf5.text(hdf5.cell(names, row)) or f"{path.stem}-unnamed"
-        read = functools.partial(_read_row, path, subject, row, wanted)
-        listed.append(datasets.Entry(subject, f"{path.stem}-{row + 1:06d}", f"{path}: segment {row + 1}", read))
+      known = {
+        covariate: np.asarray(subset[name], dtype=float).reshape(-1)
+        for name, covariate in _NUMBERS.items()
+        if name in subset
+      }
+      for row, name in enumerate(hdf5.cells(hdf5.field(subset, "Subject", str(path)))):
+        whose = hdf5.text(name) or f"{path.stem}-unnamed"
+        numbers = {covariate: float(value_r[row]) for covariate, value_r in known.items()}
+        read = functools.partial(_read_row, path, whose, row, wanted, numbers)
+        listed.append(datasets.Entry(whose, f"{path.stem}-{row + 1:06d}", f"{path}: segment {row + 1}", read))
       return listed
     wins = hdf5.group(file, _WINS, str(path))
     wanted = dict(channels or CHANNELS)
@@ -103,8 +107,8 @@ def _entries(path: pathlib.Path, channels: Mapping[str, str] | None) -> list[dat
     for segment in range(hdf5.count(wins[first])):
       if included is not None and hdf5.number(hdf5.cell(included, segment)) == 0:
         continue
-      read = functools.partial(_read_segment, path, path.stem, segment, wanted)
-      listed.append(datasets.Entry(path.stem, f"{segment + 1:05d}", f"{path}: segment {segment + 1}", read))
+      read = functools.partial(_read_segment, path, subject, segment, wanted)
+      listed.append(datasets.Entry(subject, f"{segment + 1:05d}", f"{path}: segment {segment + 1}", read))
   return listed
 
 
@@ -118,12 +122,16 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     DataError: there is nothing of the kind at `path`.
   """
   listed: list[datasets.Entry | DataError] = []
-  for file in folders.find(path, "*.mat"):
+  files = list(folders.find(path, "*.mat"))
+  stems = collections.Counter(file.stem for file in files if isinstance(file, pathlib.Path))
+  for file in files:
     if isinstance(file, DataError):
       listed.append(file)
       continue
+    # numbers of its MIMIC and of its VitalDB part are of different people
+    subject = file.stem if stems[file.stem] == 1 else f"{file.parent.name}-{file.stem}"
     try:
-      listed += _entries(file, channels)
+      listed += _entries(file, subject, channels)
     except DataError as error:
       listed.append(error)
   entries, lost = datasets.gather(listed)
@@ -131,5 +139,5 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     raise DataError(str(path), "no .mat file there", "look at --path")
   return datasets.DataSet(
     "pulsedb", entries, "PulseDB (Wang et al. 2023, Front. Digit. Health 4, 1090854)",
-    "MIMIC part ODbL 1.0, VitalDB part CC BY-NC-SA 4.0", lost=lost,
+    "MIMIC part ODbL 1.0, VitalDB part CC BY-NC-SA 4.0", str(path), channels, lost=lost,
   )  # fmt: skip

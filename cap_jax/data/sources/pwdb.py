@@ -22,7 +22,7 @@ import numpy as np
 import scipy.io
 
 from cap_jax.data import datasets, recordings
-from cap_jax.data.sources import folders, pwdb_plausibility, wfdb_files
+from cap_jax.data.sources import arrays, folders, pwdb_plausibility, wfdb_files
 from cap_jax.types import DataError
 
 FS_HZ = 500.0
@@ -189,7 +189,7 @@ def _read_csv(
 def _read_wfdb(
   record: str, root: str, tables: Sequence[pathlib.Path | None], subject: int, wanted: Iterable[str]
 ) -> recordings.Recording:
-  found = wfdb_files.channels_of(record, root)
+  found = wfdb_files.channels_of(record, root, list(wanted))
   waves = {name: found[name][1] for name in wanted if name in found}
   if not waves:
     raise DataError(record, f"none of its channels is asked for (found: {', '.join(found)})", "change --channels")
@@ -199,6 +199,7 @@ def _read_wfdb(
 @functools.lru_cache(1)
 def _mat(path: pathlib.Path) -> Any:
   """`data` of pwdb_data.mat, as nested records."""
+  arrays.check_matlab(path)
   with datasets.reading(str(path), _REMEDY):
     return scipy.io.loadmat(path, squeeze_me=True, struct_as_record=False, variable_names=["data"])["data"]
 
@@ -211,14 +212,26 @@ def _read_mat(path: pathlib.Path, subject: int, wanted: Iterable[str]) -> record
       site, kind = name.split("_")
       field = f"{kind}_{site}"
       if hasattr(data.waves, field):
-        waves[name] = np.atleast_1d(np.asarray(np.atleast_1d(getattr(data.waves, field))[row], dtype=float))
+        cell = np.asarray(getattr(data.waves, field))
+        waves[name] = np.asarray(
+          cell[row] if cell.dtype == object else cell, dtype=float
+        )  # of one subject no cell is left
         onsets[name] = float(np.atleast_1d(getattr(data.waves.onset_times, field))[row])
     haemods = np.atleast_1d(data.haemods)[row]
     parameters = {name: _number(getattr(haemods, name)) for name in haemods._fieldnames}
-    covariates = _covariates(parameters, {})
+    covariates = _covariates(parameters, _variations(data, row))
     if hasattr(data, "plausibility"):
       covariates["plausible"] = float(np.atleast_1d(data.plausibility.plausibility_log)[row])
   return _make(f"{path}: subject {subject}", subject, waves, onsets, covariates)
+
+
+def _variations(data: Any, row: int) -> Row:
+  """Prescribed deviations of a subject [SD], where the file tells them."""
+  told = getattr(getattr(data, "config", None), "variations", None)
+  if told is None:
+    return {}
+  values = np.atleast_2d(np.asarray(told.params, dtype=float))[row]
+  return {str(name): float(value) for name, value in zip(np.atleast_1d(told.param_names), values, strict=True)}
 
 
 def _number(value: Any) -> float:
@@ -292,4 +305,4 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     DataError: there is nothing of the kind at `path`.
   """
   entries, lost = datasets.gather(_list(pathlib.Path(path), _wanted(channels)))
-  return datasets.DataSet("pwdb", entries, lost=lost, notes=(_TWINS,), **_ABOUT)
+  return datasets.DataSet("pwdb", entries, path=str(path), channels=channels, lost=lost, notes=(_TWINS,), **_ABOUT)

@@ -175,7 +175,7 @@ def load(path: str, channels: Mapping[str, str] | None = None) -> datasets.DataS
       yield datasets.Entry(f"{clinic.name}-{clinic.seed}-{number:05d}", "virtual", f"virtual: {path}", read)
 
   return datasets.DataSet(
-    "virtual", tuple(entries()), "cap_jax, virtual cohort", "Apache-2.0", in_silico=True,
+    "virtual", tuple(entries()), "cap_jax, virtual cohort", "Apache-2.0", path, channels, in_silico=True,
     notes=("virtual subjects: every figure from them is in silico",),
   )  # fmt: skip
 

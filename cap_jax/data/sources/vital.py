@@ -6,10 +6,12 @@ Beside the files may lie its table of cases (`clinical_data.csv`: `caseid`, `sub
 tell. ART need not be radial: `aline1` says where the line lay.
 """
 
+import contextlib
 import functools
+import io
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas
@@ -19,8 +21,8 @@ from cap_jax.data import datasets, recordings
 from cap_jax.data.sources import folders
 from cap_jax.types import DataError
 
-_ART = "SNUADC/ART"
-CHANNELS: Mapping[str, str] = {_ART: "arterial", "SNUADC/FEM": "femoral", "SNUADC/PLETH": recordings.PPG}
+_ART, _FEM = "SNUADC/ART", "SNUADC/FEM"
+CHANNELS: Mapping[str, str] = {_ART: "arterial", _FEM: "femoral", "SNUADC/PLETH": recordings.PPG}
 NUMERICS: Mapping[str, str] = {
   "Solar8000/NIBP_SBP": "cuff_sbp_mmhg",
   "Solar8000/NIBP_DBP": "cuff_dbp_mmhg",
@@ -55,7 +57,8 @@ def _known(cases: pandas.DataFrame | None, case: str) -> tuple[str, dict[str, fl
   row = cases.loc[int(case)]
   if isinstance(row, pandas.DataFrame):
     raise DataError(f"case {case}", "stands twice in the table of cases", "fetch the table again")
-  subject = f"{row['subjectid']:g}" if "subjectid" in row.index and np.isreal(row["subjectid"]) else case
+  told = row.get("subjectid")
+  subject = case if told is None or told != told else f"{told:.0f}" if isinstance(told, float) else str(told)
   numbers = pandas.to_numeric(row, errors="coerce").reindex(["age", "height", "weight", "bmi"]).dropna()
   line = str(row.get("aline1", "")).lower()
   return subject, {str(k): float(v) for k, v in numbers.items()}, next((s for s in _LINES if s in line), CHANNELS[_ART])
@@ -63,6 +66,14 @@ def _known(cases: pandas.DataFrame | None, case: str) -> tuple[str, dict[str, fl
 
 def _channels(channels: Mapping[str, str] | None, line: str) -> dict[str, str]:
   return dict(channels) if channels else {**CHANNELS, _ART: line}
+
+
+def _all_known(cases: pandas.DataFrame | None, entries: Sequence[datasets.Entry]) -> bool:
+  """Whether the table of cases names the subject of every case."""
+  if cases is None or "subjectid" not in cases.columns:
+    return False
+  named = {str(case) for case, subject in cases["subjectid"].items() if subject == subject}
+  return all(entry.record in named for entry in entries)
 
 
 def _median(values: np.ndarray) -> float:
@@ -85,6 +96,12 @@ def _make(
     raise DataError(where, problem, "change --channels", subject)
   for name, (time_s, _) in tracks.items():
     recordings.check_clock(time_s, f"{where}: {name}")
+  if set(tracks) >= {_ART, _FEM} and channels[_ART] == channels[_FEM]:
+    channels = {**channels, _ART: CHANNELS[_ART]}  # the line in the groin has a track of its own
+  given = [channels[name] for name in tracks]
+  twice = [signal for signal in given if given.count(signal) > 1]
+  if twice:
+    raise DataError(where, f"two tracks are {twice[0]}", "change --channels", subject)
   time_s, signals = recordings.on_one_clock({channels[name]: track for name, track in tracks.items()})
   found = {channels[name]: unit for name, unit in units.items() if unit and recordings.is_pressure(channels[name])}
   return recordings.make(subject, case, where, time_s, signals, found, covariates)
@@ -93,18 +110,21 @@ def _make(
 def _read_vital(
   path: pathlib.Path, subject: str, channels: Mapping[str, str], covariates: Mapping[str, float]
 ) -> recordings.Recording:
-  with datasets.reading(str(path), _REMEDY, subject):
+  # the package prints what goes wrong and gives what it has
+  with datasets.reading(str(path), _REMEDY, subject), contextlib.redirect_stdout(io.StringIO()) as said:
     file = vitaldb.VitalFile(str(path), [*channels, *NUMERICS])
     tracks, units, known = {}, {}, dict(covariates)
     for name in channels:
       track = file.find_track(name)
-      if track is not None and track.srate > 0:
+      if track is not None and track.srate > 0 and track.recs:
         wave = np.asarray(file.to_numpy([name], 1 / track.srate), dtype=float).reshape(-1)
         tracks[name] = np.arange(wave.size) / track.srate, wave
         units[name] = track.unit
     for name, covariate in NUMERICS.items():
       if file.find_track(name) is not None:
         known[covariate] = _median(np.asarray(file.to_numpy([name], 1.0), dtype=float))
+  if said.getvalue().strip():
+    raise DataError(str(path), f"is damaged ({said.getvalue().strip().splitlines()[0]})", _REMEDY, subject)
   return _make(str(path), subject, path.stem, channels, tracks, units, known)
 
 
@@ -142,17 +162,22 @@ def _csv_entries(
 ) -> list[datasets.Entry | DataError]:
   with datasets.reading(str(table), "fetch the table of tracks again"):
     tracks = pandas.read_csv(table, encoding="utf-8-sig", dtype=str)
+    if not {"caseid", "tname", "tid"} <= set(tracks.columns):
+      raise DataError(str(table), "no columns caseid, tname and tid", "fetch the table of tracks again")
     groups = list(tracks.groupby("caseid", sort=False))
   listed: list[datasets.Entry | DataError] = []
   for case, rows in groups:
     try:
       subject, covariates, line = _known(cases, str(case))
       wanted = _channels(channels, line)
-      files = {}
+      files: dict[str, pathlib.Path] = {}
       for name, track in zip(rows["tname"], rows["tid"], strict=True):
-        path = folders.one(table.parent, f"{track}.csv", f"{track}.csv.gz") if name in {**wanted, **NUMERICS} else None
-        if path is not None:
-          files[name] = path
+        if name in wanted or name in NUMERICS:
+          paths = [table.parent / f"{track}{ending}" for ending in (".csv", ".csv.gz")]
+          there = [path for path in paths if path.is_file()]
+          files |= {name: there[0]} if there else {}
+      for path in files.values():
+        folders.check_within(table.parent, path)
       if set(files) & set(wanted):
         read = functools.partial(_read_csv, files, str(case), subject, wanted, covariates)
         listed.append(datasets.Entry(subject, str(case), f"{table.parent}: case {case}", read))
@@ -190,4 +215,6 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     raise DataError(str(path), f"no .vital file there, nor {_TRACKS} with tracks", "look at --path")
   entries, lost = datasets.gather(listed)
   source, licence = "VitalDB (Lee et al. 2022, Sci. Data 9, 279)", "CC BY-NC-SA 4.0"
-  return datasets.DataSet("vitaldb", entries, source, licence, subjects_known=cases is not None, lost=lost)
+  return datasets.DataSet(
+    "vitaldb", entries, source, licence, str(path), channels, subjects_known=_all_known(cases, entries), lost=lost
+  )

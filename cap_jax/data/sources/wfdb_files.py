@@ -8,7 +8,7 @@ import functools
 import os
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 
 import numpy as np
 import wfdb
@@ -42,17 +42,24 @@ def channel_names(record: wfdb.Record) -> list[str]:
   return [str(found).strip().rstrip(",") for found in record.sig_name or ()]
 
 
-def _checked(record: wfdb.Record, name: str) -> list[np.ndarray]:
-  """Physical signals of a record read as digital ones, each at its own rate.
+def _waves(name: str, header: wfdb.Record, wanted: Container[str]) -> Iterator[tuple[str, np.ndarray, int, str]]:
+  """(channel, wave, samples per frame, unit) of a record without segments; of two channels of a name the first.
 
   Raises:
     DataError: a signal's sum is not that of its header.
   """
-  said = record.checksum or []
-  for channel, found, told in zip(record.sig_name, record.calc_checksum(expanded=True), said, strict=False):
-    if told is not None and (found - told) % 65536:
-      raise DataError(name, f"signal {channel} does not have the sum that its header tells", _REMEDY)
-  return record.dac(expanded=True)
+  names = channel_names(header)
+  numbers = [k for k, channel in enumerate(names) if channel in wanted and names.index(channel) == k]
+  if not numbers or not header.sig_len:  # nothing of it, or the layout of the segments
+    return
+  record = wfdb.rdrecord(name, channels=numbers, smooth_frames=False, physical=False)
+  sums = record.calc_checksum(expanded=True)
+  waves = record.dac(expanded=True)
+  for place, number in enumerate(numbers):
+    told = (header.checksum or [None] * len(names))[number]
+    if told is not None and (sums[place] - told) % 65536:
+      raise DataError(name, f"signal {names[number]} does not have the sum that its header tells", _REMEDY)
+    yield names[number], waves[place], header.samps_per_frame[number], str(header.units[number])
 
 
 def _check_files(name: str, root: str) -> None:
@@ -68,12 +75,22 @@ def _check_files(name: str, root: str) -> None:
     folders.check_within(pathlib.Path(root), folder / file)
 
 
-def channels_of(name: str, root: str) -> dict[str, tuple[np.ndarray, np.ndarray, str]]:
-  """Channel → (clock [s], wave, unit) of a record, its segments joined; of two channels of a name the first.
+class _Everything:
+  """Holds all names."""
+
+  def __contains__(self, name: object) -> bool:
+    return True
+
+
+def channels_of(
+  name: str, root: str, wanted: Container[str] = _Everything()
+) -> dict[str, tuple[np.ndarray, np.ndarray, str]]:
+  """Channel → (clock [s], wave, unit) of a record, its segments joined.
 
   Args:
     name: of the record.
     root: folder that none of its files may lie outside of.
+    wanted: channels to read; the others are not decoded.
 
   Raises:
     DataError: the record cannot be read, is damaged, or has a file elsewhere.
@@ -81,50 +98,54 @@ def channels_of(name: str, root: str) -> dict[str, tuple[np.ndarray, np.ndarray,
   _check_files(name, root)
   found: dict[str, tuple[np.ndarray, np.ndarray, str]] = {}
   with datasets.reading(name, _REMEDY):
-    record = wfdb.rdrecord(name, smooth_frames=False, m2s=False, physical=False)
+    record = wfdb.rdheader(name)
+    segments = [(name, 0)]
     if isinstance(record, wfdb.MultiRecord):  # wfdb joins no segments of which one is lost
-      starts = np.cumsum([0, *record.seg_len])[:-1]
-      segments = list(zip(record.seg_name, record.segments, starts, strict=True))
-    else:
-      segments = [(name, record, 0)]
-    for part, segment, start in segments:
-      if segment is None or not segment.sig_len:  # a gap, or the layout of the segments
-        continue
-      waves = _checked(segment, f"{os.path.dirname(name)}/{os.path.basename(part)}")
-      seen = set()
-      for channel, wave, per_frame, unit in zip(
-        channel_names(segment), waves, segment.samps_per_frame, segment.units, strict=True
-      ):
-        if channel in seen:
-          continue
-        seen.add(channel)
+      starts = np.cumsum([0, *record.seg_len])[:-1].tolist()
+      folder = os.path.dirname(name)
+      segments = [
+        (os.path.join(folder, part), at) for part, at in zip(record.seg_name, starts, strict=True) if part != "~"
+      ]
+    for part, start in segments:
+      for channel, wave, per_frame, unit in _waves(part, wfdb.rdheader(part), wanted):
         size = record.sig_len * per_frame
         if channel not in found:
-          clock = np.arange(size) / (record.fs * per_frame)
-          found[channel] = clock, np.full(size, np.nan), str(unit)
-        elif found[channel][1].size != size or found[channel][2] != str(unit):
+          found[channel] = np.arange(size) / (record.fs * per_frame), np.full(size, np.nan), unit
+        elif found[channel][1].size != size or found[channel][2] != unit:
           raise DataError(name, f"signal {channel} has another rate or unit in {part}", "cut the record there")
         found[channel][1][start * per_frame : start * per_frame + wave.size] = wave
   return found
 
 
 def _read(name: str, root: str, subject: str, channels: Mapping[str, str]) -> recordings.Recording:
-  found = channels_of(name, root)
-  wanted = [channel for channel in channels if channel in found]
-  if not wanted:
-    problem = f"no signal {' or '.join(map(repr, channels))}"
-    raise DataError(name, problem, f"choose of {', '.join(sorted(found))}", subject)
-  waves = {channels[channel]: found[channel][:2] for channel in wanted}
-  units = {channels[channel]: found[channel][2] for channel in wanted if recordings.is_pressure(channels[channel])}
+  found = channels_of(name, root, channels)
+  if not found:
+    there = ", ".join(_listed_channels([name]))
+    raise DataError(name, f"no signal {' or '.join(map(repr, channels))}", f"choose of {there}", subject)
+  waves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+  units: dict[str, str] = {}
+  for channel in channels:
+    if channel not in found:
+      continue
+    time_s, wave, unit = found[channel]
+    signal = channels[channel]
+    if signal not in waves:
+      waves[signal] = time_s, wave
+      if recordings.is_pressure(signal):
+        units[signal] = unit
+    elif wave.size != waves[signal][1].size or units.get(signal, unit) != unit:
+      raise DataError(name, f"{channel} is {signal} too, at another rate or unit", "change --channels", subject)
+    else:  # one line under two names: what the first has not
+      waves[signal] = time_s, np.where(np.isfinite(waves[signal][1]), waves[signal][1], wave)
   for signal, (time_s, _) in waves.items():
     recordings.check_clock(time_s, f"{name}: {signal}")
   time_s, signals = recordings.on_one_clock(waves)
   return recordings.make(subject, os.path.basename(name), name, time_s, signals, units)
 
 
-def _subject(path: pathlib.Path) -> str | None:
-  """The patient whose number stands in the record's name or in that of a folder above it."""
-  for part in reversed(path.parts):
+def _subject(path: pathlib.Path, root: pathlib.Path) -> str | None:
+  """The patient whose number stands in the record's name or in that of a folder between it and the root."""
+  for part in reversed(path.absolute().relative_to(root.absolute()).parts):
     match = _PATIENT.match(part)
     if match:
       return match.group()
@@ -166,7 +187,7 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     raise DataError(str(path), f"has the channels {', '.join(found) or 'none'}", remedy)
   known = True
   for name in whole:
-    subject = _subject(pathlib.Path(name))
+    subject = _subject(pathlib.Path(name), pathlib.Path(root))
     known &= subject is not None or alone
     subject = subject or os.path.basename(name)
     read = functools.partial(_read, name, root, subject, dict(channels))
@@ -174,7 +195,7 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
   entries, lost = datasets.gather(listed)
   return datasets.DataSet(
     "wfdb", entries, "PhysioNet (Goldberger et al. 2000, Circulation 101, e215) or another", "that of the records",
-    subjects_known=known, lost=lost,
+    str(path), channels, subjects_known=known, lost=lost,
   )  # fmt: skip
 
 

@@ -48,5 +48,5 @@ def test_reads_real_records_at_the_signals_own_rate(reference_data, name, rate, 
 
 
 def test_refuses_a_record_without_the_signal(reference_data):
-  with pytest.raises(DataError, match="choose of II, PLETH"):
+  with pytest.raises(DataError, match="choose of II, V, PLETH, RESP"):
     read(reference_data / "wfdb" / "v102s", "ABP")
