@@ -111,3 +111,43 @@ def test_real_records(reference_data):
   _, report = conditioning.condition(datasets.read(wrapped.entries[0]), SPEC)
   assert report.faults["digital_ppg"]["clipped"] > 450
   assert report.good_s["digital_ppg"] < 10
+
+
+@pytest.mark.parametrize("fs_hz", [125.0, 124.945, 500.0])
+@pytest.mark.parametrize("delay_s", [0.0, 0.34])
+def test_clipping_is_found_at_any_rate_and_on_a_moved_signal(fs_hz, delay_s):
+  cut = np.minimum(pulses(fs_hz, 60, delay_s) / 100, 1.1)
+  _, report = conditioning.condition(record(fs_hz, digital_ppg=cut), SPEC)
+  assert report.faults["digital_ppg"]["clipped"] > 60
+  assert report.good_s["digital_ppg"] < 3
+  assert "clipped" not in report.faults["radial"]
+
+
+def test_a_delay_that_changes_is_not_taken_out():
+  wave = pulses(125.0, 120, 0.34)
+  wave[9000:] = pulses(125.0, 120, 0.44)[9000:]
+  raw = record(125.0, 120, digital_ppg=wave / 100)
+  _, report = conditioning.condition(raw, SPEC)
+  assert report.sync["digital_ppg"].removed_s == 0.0
+
+
+def test_a_slower_signal_keeps_its_upstroke():
+  slow_s = np.arange(62.5 * 60) / 62.5
+  fast_s = np.arange(125 * 60) / 125
+  wave = 90 + 20 * np.sin(2 * np.pi * 8 * slow_s)
+  clock, waves = recordings.on_one_clock({"radial": (slow_s, wave), "digital_ppg": (fast_s, fast_s)})
+  inner = slice(200, -200)
+  np.testing.assert_allclose(waves["radial"][inner], 90 + 20 * np.sin(2 * np.pi * 8 * clock[inner]), atol=0.2)
+
+
+def test_a_clock_full_of_pauses_is_refused():
+  time_s = np.arange(2000) / 125
+  time_s[-1] = 1e9
+  with pytest.raises(DataError, match=r"2000 samples at 125 Hz spread over 1e.09 s; correct the clock"):
+    recordings.make("s", "r", "file", time_s, {"radial": np.full(2000, 90.0)})
+
+
+def test_an_empty_column_is_no_signal():
+  time_s = np.arange(500) / 125
+  made = recordings.make("s", "r", "file", time_s, {"radial": np.full(500, 90.0), "digital_ppg": np.full(500, np.nan)})
+  assert made.sites == ("radial",)

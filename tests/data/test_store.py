@@ -180,6 +180,73 @@ def test_scaling_is_fitted_without_reading_and_calibrated(prepared):
   assert calibrated.moments()[0] == pytest.approx(float(x_bt.mean()), abs=0.7)
 
 
+def test_each_window_has_the_calibration_and_the_covariates_of_its_record(prepared, monkeypatch):
+  monkeypatch.setattr(stream, "BLOCK", 3000)
+  found = streamed(prepared, calibration=config.Calibration("sbp_dbp"))
+  x_bt, _, row_b = next(found.draws(found.count, 2))
+  for row in np.unique(row_b):
+    own = x_bt[row_b == row]
+    sbp = found.covariates["cuff_sbp_mmhg"][row]
+    assert np.median(own.max(1)) == pytest.approx(sbp, abs=1.0)
+    assert found.covariates["age"][row] == sbp - 80.0
+
+
+def test_records_without_a_reading_are_left_out(prepared):
+  shards = tuple(
+    dataclasses.replace(
+      shard,
+      records=tuple(dataclasses.replace(r, covariates={}) if r.subject == "s02" else r for r in shard.records),
+    )
+    for shard in prepared.shards
+  )
+  found = streamed(dataclasses.replace(prepared, shards=shards), calibration=config.Calibration("sbp_dbp"))
+  assert "s02" not in found.subjects
+  assert found.left_out == ("s02: calibration sbp_dbp needs cuff_sbp_mmhg, cuff_dbp_mmhg; known are nothing",)
+
+
+def test_a_lost_chunk_is_an_error_and_no_gap(prepared, tmp_path):
+  shutil.copytree(prepared.path, tmp_path / "g")
+  next((tmp_path / "g" / "shard-00001" / "radial").rglob("c/*")).unlink()
+  opened = store.open_store(tmp_path / "g")
+  with pytest.raises(DataError, match="radial: has lost samples since it was written"):
+    next(streamed(opened).draws(50, 0))
+  with pytest.raises(DataError, match=r"shard-00001/radial, subject s03: has lost samples"):
+    opened.recordings()
+
+
+def test_a_plan_knows_its_files_and_channels(tmp_path, monkeypatch):
+  given = tmp_path / "a.csv"
+  given.write_text("x")
+  made = dataclasses.replace(dataset(), path=str(given))
+  monkeypatch.setattr(preparation, "write_shard", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+  for _ in range(2):
+    with pytest.raises(KeyboardInterrupt):
+      preparation.prepare(made, tmp_path / "h", SPEC, HOW)
+  for other in (dataclasses.replace(made, channels={"a": "radial"}), made):
+    given.write_text("longer")
+    with pytest.raises(InputError, match="was begun with other data or settings"):
+      preparation.prepare(other, tmp_path / "h", SPEC, HOW)
+
+
+def test_nothing_is_left_of_a_store_without_a_good_record(tmp_path):
+  bad = dataclasses.replace(dataset(), entries=(dataset().entries[6],))
+  with pytest.raises(DataError, match="is bad; mend it"):
+    preparation.prepare(bad, tmp_path / "i", SPEC, HOW)
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_folds_of_a_store(prepared):
+  records = [record for shard in prepared.shards for record in shard.records]
+  how = parts.Parts({"training": 0.5, "validation": 0.3, "test": 0.2})
+  found = parts.folds(records, how, 3)
+  tested = sorted(name for split in found for name in split.parts["test"])
+  assert tested == ["s00", "s01", "s02", "s03", "s04", "s07"]
+  assert all(split.parts["unlabelled"] == ("s05",) for split in found)
+  assert len(parts.folds(records, how, None)) == 6
+  with pytest.raises(InputError, match="9 folds of 6 subjects with aortic_root; choose 2 to 6"):
+    parts.folds(records, how, 9)
+
+
 def test_scaled_stacks_have_the_shape_of_a_training(prepared):
   found = streamed(prepared)
   scaling = batches.fit_scaling(found, ["age"])

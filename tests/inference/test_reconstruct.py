@@ -116,3 +116,32 @@ def test_a_network_of_another_task_is_refused(tiny_model):
   t = np.arange(1000) / 125
   with pytest.raises(InputError, match="trained for bp, not for the aortic wave"):
     reconstruct.reconstruct(trained, record(t, wave(t)))
+
+
+def test_a_network_of_another_wave_rebuilds_no_aortic_one(identity):
+  t = np.arange(3000) / 125
+  other = dataclasses.replace(identity, reference="radial")
+  with pytest.raises(InputError, match="gives the radial wave, not the aortic one"):
+    reconstruct.reconstruct(other, record(t, wave(t)))
+
+
+@pytest.mark.parametrize("subject", ["P01", "P02"])
+def test_a_reading_is_taken_as_it_is(identity, subject):
+  """Errors of a cuff are injected into training; the name of the file must not change what comes out."""
+  t = np.arange(3000) / 125
+  spec = config.Calibration("sbp_dbp", sbp_bias_mmhg=5.0, sbp_sd_mmhg=10.0, dbp_sd_mmhg=8.0)
+  given = dataclasses.replace(
+    record(t, 0.5 * wave(t)), subject=subject, covariates={"cuff_sbp_mmhg": 150.0, "cuff_dbp_mmhg": 80.0}
+  )
+  made = reconstruct.reconstruct(dataclasses.replace(identity, calibration=spec), given)
+  found = reconstruct.summary(made.beats)
+  assert found["peripheral_sbp_mmhg"]["mean"] == pytest.approx(150.0, abs=0.5)
+  assert found["peripheral_dbp_mmhg"]["mean"] == pytest.approx(80.0, abs=0.5)
+
+
+def test_a_cuffs_own_map_counts_at_inference_too(identity):
+  t = np.arange(3000) / 125
+  known = {"cuff_sbp_mmhg": 150.0, "cuff_dbp_mmhg": 80.0, "cuff_map_mmhg": 100.0}
+  given = dataclasses.replace(record(t, 0.5 * wave(t)), covariates=known)
+  made = reconstruct.reconstruct(dataclasses.replace(identity, calibration=config.Calibration("map_dbp")), given)
+  assert reconstruct.summary(made.beats)["peripheral_map_mmhg"]["mean"] == pytest.approx(100.0, abs=1.0)

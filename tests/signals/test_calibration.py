@@ -91,3 +91,14 @@ def test_values_that_cannot_be():
   ):
     with pytest.raises(InputError, match=said):
       calibration.check(config.Calibration(**change))
+
+
+def test_gaps_do_not_move_the_levels():
+  whole = pulses(FS_HZ, 60)
+  torn = whole.copy()
+  for start in range(0, torn.size, 140):
+    torn[start : start + 3] = np.nan
+  assert calibration.levels(torn, FS_HZ) is None or abs(calibration.levels(torn, FS_HZ).mean - 90) < 2
+  few = whole.copy()
+  few[3000:3010] = np.nan
+  assert calibration.levels(few, FS_HZ).mean == pytest.approx(calibration.levels(whole, FS_HZ).mean, abs=0.05)

@@ -6,7 +6,9 @@ import pickle
 
 import h5py
 import numpy as np
+import pandas
 import pytest
+import wfdb
 
 from cap_jax.data import datasets
 from cap_jax.data.sources import DATASETS, pwdb_plausibility
@@ -231,3 +233,62 @@ def test_real_records_go_through_the_same_loaders(reference_data):
   recording = datasets.read(DATASETS["npz"](reference_data / "intraop_1.npz", intraop).entries[0])
   assert recording.time_s.size == 246624
   assert all(b > a for a, b in itertools.pairwise(recording.time_s[:100]))
+
+
+def test_ids_of_vitaldb_may_be_words_or_missing(tmp_path):
+  path, _, _ = write.vital(tmp_path)
+  table = tmp_path / "clinical_data.csv"
+  table.write_text("caseid,subjectid,age\n1,S77,63\n2,S77,63\n", encoding="utf-8")
+  found = DATASETS["vitaldb"](path)
+  assert found.subjects == ("S77",)
+  assert found.subjects_known
+  table.write_text("caseid,subjectid,age\n1,S77,63\n2,,63\n", encoding="utf-8")
+  assert not DATASETS["vitaldb"](path).subjects_known
+  table.write_text("caseid,age\n1,63\n2,63\n", encoding="utf-8")
+  assert not DATASETS["vitaldb"](path).subjects_known
+
+
+def test_parquet_of_numbers_that_became_floats(tmp_path):
+  path, _, _ = write.parquet(tmp_path)
+  frame = pandas.read_parquet(path)
+  frame["subject"] = frame["subject"].astype(float)
+  frame["stamp"] = 2**62
+  frame.to_parquet(path)
+  found = DATASETS["parquet"](path)
+  assert found.subjects == ("7", "8")
+  assert "subject" not in datasets.read(found.entries[0]).covariates
+  frame["radial_pressure_mmhg"] = "high"
+  frame.to_parquet(path)
+  with pytest.raises(DataError, match=r"column radial_pressure_mmhg holds .*string, no numbers"):
+    datasets.read(DATASETS["parquet"](path).entries[0])
+
+
+def test_one_line_under_two_names(tmp_path):
+  time_s, p_t = write.wave(125.0)
+  half = np.where(np.arange(p_t.size) < 700, p_t, np.nan)
+  wfdb.wrsamp(
+    "x", 125.0, ["mmHg", "mmHg"], ["ABP", "ART"], np.stack([half, p_t], 1), fmt=["16", "16"], write_dir=str(tmp_path)
+  )
+  found = datasets.read(DATASETS["wfdb"](tmp_path / "x", {"ABP": "radial", "ART": "radial"}).entries[0])
+  np.testing.assert_allclose(found.signals["radial"], p_t, atol=0.01)
+  frame = pandas.DataFrame({"time_s": time_s, "ABP": p_t, "radial_pressure_mmhg": p_t})
+  frame.to_csv(tmp_path / "x.csv", index=False)
+  with pytest.raises(DataError, match="columns ABP and radial_pressure_mmhg are both radial"):
+    datasets.read(DATASETS["csv"](tmp_path / "x.csv", {"ABP": "radial"}).entries[0])
+  with pytest.raises(DataError, match="column APB is missing"):
+    datasets.read(DATASETS["csv"](tmp_path / "x.csv", {"APB": "radial"}).entries[0])
+
+
+def test_a_patients_number_above_the_folder_is_not_the_subject(tmp_path):
+  root = tmp_path / "p30512" / "data"
+  root.mkdir(parents=True)
+  _, p_t = write.wave(125.0)
+  for name in ("a", "b"):
+    wfdb.wrsamp(name, 125.0, ["mmHg"], ["ABP"], p_t[:, None], fmt=["16"], write_dir=str(root))
+  assert DATASETS["wfdb"](root, {"ABP": "radial"}).subjects == ("a", "b")
+
+
+def test_pwdb_of_one_subject(tmp_path):
+  path, channels, true = write.pwdb_mat(tmp_path, subjects=1)
+  found = datasets.read(DATASETS["pwdb"](path, channels).entries[0])
+  np.testing.assert_allclose(found.signals["aortic_root"], true["pwdb0001"]["aortic_root"][1], atol=1e-6)

@@ -262,18 +262,23 @@ def pwdb_wfdb(root):
   return root, {"AorticRoot_P": "aortic_root", "Radial_P": "radial"}, _pwdb_true()
 
 
-def pwdb_mat(root):
+def pwdb_mat(root, subjects=2):
   """One struct `data`: waves in cells, onset times, parameters as a struct array, the flag of plausibility."""
   aortic, radial, _ = _pwdb_beats()
   waves = {"fs": 500.0}
   for name, beat in (("P_AorticRoot", aortic), ("P_Radial", radial)):
-    cell = np.empty((1, 2), dtype=object)
-    cell[0, 0], cell[0, 1] = beat, beat
+    cell = np.empty((1, subjects), dtype=object)
+    for number in range(subjects):
+      cell[0, number] = beat
     waves[name] = cell
-  waves["onset_times"] = {"P_AorticRoot": np.zeros((2, 1)), "P_Radial": np.full((2, 1), PWDB_DELAY_S)}
+  waves["onset_times"] = {"P_AorticRoot": np.zeros((subjects, 1)), "P_Radial": np.full((subjects, 1), PWDB_DELAY_S)}
   rows = [(25.0, 75.0, 120.0, 74.0), (75.0, 75.0, 170.0, 74.0)]
-  haemods = np.array(rows, dtype=[(name, "O") for name in ("age", "HR", "SBP_b", "DBP_b")])[None]
-  data = {"waves": waves, "haemods": haemods, "plausibility": {"plausibility_log": np.array([[1], [0]], np.uint8)}}
+  haemods = np.array(rows, dtype=[(name, "O") for name in ("age", "HR", "SBP_b", "DBP_b")])[None, :subjects]
+  data = {
+    "waves": waves,
+    "haemods": haemods,
+    "plausibility": {"plausibility_log": np.array([[1], [0]], np.uint8)[:subjects]},
+  }
   scipy.io.savemat(root / "pwdb_data.mat", {"data": data})
   return root, {"AorticRoot_P": "aortic_root", "Radial_P": "radial"}, _pwdb_true()
 
