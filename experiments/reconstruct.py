@@ -96,7 +96,7 @@ def main() -> None:
   recordings.check_site(site)
   if site != trained.site:
     raise InputError(
-      f"--site={site}: the checkpoint reads {trained.site}; make one with experiments.pretrain --site={site}"
+      f"--site={site}: the checkpoint reads {trained.site}; make one with: python -m experiments.pretrain --site={site}"
     )
   recording = _recording(site)
   made = reconstruct.reconstruct(trained, dataclasses.replace(recording, covariates=covariates))

@@ -49,7 +49,7 @@ def source(tmp_path_factory):
   folder = tmp_path_factory.mktemp("source") / "work"
   done = run("pretrain", f"--workdir={folder}", *SMALL)
   assert done.returncode == 0, done.stderr
-  assert "in silico" in done.stdout
+  assert "In silico" in done.stdout
   return folder / "checkpoint"
 
 
@@ -145,7 +145,7 @@ def bad(tmp_path, kind):
   ("kind", "message"),
   [
     ("site", "--site=wrist: unknown site; choose one of"),
-    ("column", "in.csv: column radial_pressure_mmhg is missing"),
+    ("column", "in.csv: no column is a signal (found: time_s, pressure)"),
     ("time", "in.csv: column time_s: time does not increase at data row 301"),
     ("kilopascal", "it looks like kPa: multiply by 7.50062"),
     ("empty", "in.csv: the file is empty"),
