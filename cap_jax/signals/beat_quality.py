@@ -26,7 +26,7 @@ _LIKENESS = {True: 0.8, False: 0.86}  # of a PPG: Orphanidou 2015, IEEE JBHI 19,
 _STEP_SHARE = 0.6
 _ECTOPIC_SHARE = 0.2
 _PHASES = 48
-_RISE, _BEFORE, _AFTER = 0.6, 0.15, 0.7  # shares of a beat: where its rise lies, what is compared about it
+_RISE, _BEFORE, _AFTER = 0.35, 0.15, 0.7  # shares of a beat: where its rise lies, what is compared about it
 
 
 def _running_median(value_k: np.ndarray) -> np.ndarray:
