@@ -13,140 +13,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import tensorstore
 import tqdm
 
 from cap_jax import config
-from cap_jax.data import conditioning, datasets, parts, recordings, store
-from cap_jax.signals import calibration as scales
+from cap_jax.data import conditioning, datasets, parts, shards, store
 from cap_jax.types import DataError, InputError
-
-_SUMMARY = "shard.json"
-_BUFFER = 16 * store.CHUNK  # samples of each signal that wait to be written
-
-
-def _spans(x_t: np.ndarray) -> list[tuple[int, int]]:
-  return [(int(part.start), int(part.stop)) for part in np.ma.clump_unmasked(np.ma.masked_invalid(x_t))]
-
-
-def _facts(recording: recordings.Recording, report: conditioning.Report, start: int) -> dict[str, Any]:
-  """What `records.json` tells of a recording."""
-  spans, levels, moments = {}, {}, {}
-  for name, x_t in recording.signals.items():
-    spans[name] = _spans(x_t)
-    good = x_t[np.isfinite(x_t)]
-    moments[name] = (int(good.size), float(good.sum()), float(np.square(good).sum()))
-    found = scales.levels(x_t, recording.fs_hz) if recordings.parts(name)[1] in ("", "ppg") else None
-    if found is not None:
-      levels[name] = dataclasses.astuple(found)
-  return {
-    "subject": recording.subject,
-    "record": recording.record,
-    "start": start,
-    "samples": int(recording.time_s.size),
-    "spans": spans,
-    "levels": levels,
-    "moments": moments,
-    "covariates": dict(recording.covariates),
-    "sync": {name: dataclasses.astuple(sync) for name, sync in report.sync.items()},
-  }
-
-
-def _lost(error: DataError) -> dict[str, str]:
-  return {name: getattr(error, name) for name in ("where", "subject", "problem", "remedy")}
-
-
-class _Arrays:
-  """Arrays of a shard, one a signal, growing with each record; written in whole chunks but for the last."""
-
-  def __init__(self, folder: pathlib.Path):
-    self._folder, self.samples = folder, 0
-    self._arrays: dict[str, tensorstore.TensorStore] = {}
-    self._waiting: list[recordings.Recording] = []
-    self._written = 0
-
-  def append(self, recording: recordings.Recording) -> None:
-    self._waiting.append(recording)
-    self.samples += recording.time_s.size
-    if self.samples - self._written >= _BUFFER:
-      self._flush()
-
-  def _flush(self) -> None:
-    for name in sorted({name for recording in self._waiting for name in recording.signals}):
-      waves = [recording.signals.get(name, np.full(recording.time_s.size, np.nan)) for recording in self._waiting]
-      if name not in self._arrays:
-        spec = store.array_spec(self._folder / name, self.samples)
-        self._arrays[name] = tensorstore.open(spec, create=True).result()
-      array = self._arrays[name].resize(exclusive_max=[self.samples], expand_only=True).result()
-      array[self._written : self.samples].write(np.concatenate(waves).astype(np.float32)).result()
-      self._arrays[name] = array
-    self._written, self._waiting = self.samples, []
-
-  def close(self) -> None:
-    """Writes the rest; all arrays get the length of the shard."""
-    self._flush()
-    for array in self._arrays.values():
-      array.resize(exclusive_max=[self.samples], expand_only=True).result()
-
-
-def write_shard(
-  root: pathlib.Path, name: str, entries: Sequence[datasets.Entry], spec: config.Conditioning, strict: bool
-) -> dict[str, Any]:
-  """Reads, conditions and writes the records of a shard; it takes its name when it is whole.
-
-  Returns:
-    Its summary: records, samples, hash, units, what was lost, and sums of the reports.
-
-  Raises:
-    DataError: a record cannot be used, and `strict`.
-  """
-  partial = root / f"{name}.partial"
-  shutil.rmtree(partial, ignore_errors=True)
-  partial.mkdir(parents=True)
-  arrays, rows, lost = _Arrays(partial), [], []
-  units: dict[str, str] = {}
-  totals: dict[str, Any] = {"seconds": 0.0, "good_s": {}, "beats": {}, "faults": {}, "sync": {}, "filled": 0}
-  for entry in entries:
-    try:
-      _, recording, report = conditioning.read(entry, spec)
-      for signal, unit in recording.units.items():
-        if units.setdefault(signal, unit) != unit:
-          raise DataError(
-            entry.where, f"{signal} is in {unit}, before in {units[signal]}", "keep units apart", entry.subject
-          )
-    except DataError as error:
-      if strict:
-        raise
-      where = error.where if error.where.startswith(entry.where) else entry.where
-      lost.append(_lost(DataError(where, error.problem, error.remedy, entry.subject)))
-      continue
-    rows.append(_facts(recording, report, arrays.samples))
-    arrays.append(recording)
-    _add(totals, report)
-  arrays.close()
-  with open(partial / store.RECORDS, "w", encoding="utf-8") as file:
-    json.dump(rows, file)
-  summary = {"name": name, "records": len(rows), "samples": arrays.samples, "sha256": store.digest(partial)}
-  summary |= {"units": units, "lost": lost, "totals": totals}
-  with open(root / f"{name}.{_SUMMARY}", "w", encoding="utf-8") as file:
-    json.dump(summary, file)
-  os.replace(partial, root / name)
-  return summary
-
-
-def _add(totals: dict[str, Any], report: conditioning.Report) -> None:
-  totals["seconds"] += report.seconds
-  totals["filled"] += report.filled
-  for field in ("good_s", "beats"):
-    for name, value in getattr(report, field).items():
-      totals[field][name] = totals[field].get(name, 0) + value
-  for name, faults in report.faults.items():
-    for reason, count in faults.items():
-      kept = totals["faults"].setdefault(name, {})
-      kept[reason] = kept.get(reason, 0) + count
-  for name, sync in report.sync.items():
-    if sync.removed_s:
-      totals["sync"].setdefault(name, []).append(round(sync.removed_s, 4))
 
 
 def _merge(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -219,7 +90,7 @@ def _plan(root: pathlib.Path, dataset: datasets.DataSet, spec: config.Conditioni
 
 def _finished(root: pathlib.Path, name: str) -> dict[str, Any] | None:
   """Summary of a shard that is whole already."""
-  file = root / f"{name}.{_SUMMARY}"
+  file = root / f"{name}.{shards.SUMMARY}"
   if not ((root / name).is_dir() and file.is_file()):
     return None
   with datasets.reading(str(file), "remove the shard and its .json, then run again"), open(file, encoding="utf-8") as f:
@@ -280,12 +151,12 @@ def _write(
   with tqdm.tqdm(total=sum(len(entries) for _, entries in groups), initial=ready, desc="records", unit="") as bar:
     if workers == 1:
       for name, entries in left:
-        done[name] = write_shard(root, name, entries, spec, strict)
+        done[name] = shards.write(root, name, entries, spec, strict)
         bar.update(len(entries))
       return done
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
-      waiting = {pool.submit(write_shard, root, name, entries, spec, strict): entries for name, entries in left}
+      waiting = {pool.submit(shards.write, root, name, entries, spec, strict): entries for name, entries in left}
       try:
         for future in concurrent.futures.as_completed(waiting):
           summary = future.result()
@@ -306,11 +177,11 @@ def _finish(
   dataset: datasets.DataSet,
   spec: config.Conditioning,
   how: parts.Parts,
-  shards: Sequence[Mapping[str, Any]],
+  summaries: Sequence[Mapping[str, Any]],
 ) -> store.Store:
   """Writes split and manifest."""
-  lost = [_lost(error) for error in dataset.lost] + [item for shard in shards for item in shard["lost"]]
-  kept = [shard for shard in shards if shard["records"]]
+  lost = [shards.lost_record(error) for error in dataset.lost] + [item for shard in summaries for item in shard["lost"]]
+  kept = [shard for shard in summaries if shard["records"]]
   if not kept:
     said = (
       lost[0]
@@ -345,13 +216,13 @@ def _finish(
     "split": split.digest,
     "shards": entries,
   }
-  for shard in shards:
+  for shard in summaries:
     if not shard["records"]:
       shutil.rmtree(root / shard["name"], ignore_errors=True)
   with open(root / f"{store.MANIFEST}.partial", "w", encoding="utf-8") as file:
     json.dump(manifest, file, indent=1)
   os.replace(root / f"{store.MANIFEST}.partial", root / store.MANIFEST)
-  for shard in shards:
-    (root / f"{shard['name']}.{_SUMMARY}").unlink()
+  for shard in summaries:
+    (root / f"{shard['name']}.{shards.SUMMARY}").unlink()
   (root / store.PLAN).unlink()
   return store.open_store(root)

@@ -33,6 +33,42 @@ class _Block:
   row_b: np.ndarray
 
 
+@dataclasses.dataclass(frozen=True)
+class _Found:
+  """What a store has for a stream: blocks of windows, their records, gain and offset of each, why others cannot be used."""
+
+  blocks: list[_Block]
+  records: list[store.Record]
+  affine: list[tuple[float, float]]
+  left_out: list[str]
+
+  def add(
+    self, number: int, shard: store.Shard, wanted: set[str], signals: tuple[str, str], spec: config.Windows,
+    calibration: config.Calibration,
+  ) -> None:  # fmt: skip
+    """The windows of a shard."""
+    starts, rows = [], []
+    for record in shard.records:
+      if record.subject not in wanted:
+        continue
+      try:
+        affine = store.affine(calibration, record, signals[0])
+      except InputError as error:
+        self.left_out.append(str(error))
+        continue
+      spans = store.intersect([record.spans.get(name, ()) for name in signals])
+      # hops count from the record's first sample, so that windows do not depend on where a gap ends
+      runs = [np.arange(-(-a // spec.hop) * spec.hop, b - spec.samples + 1, spec.hop) for a, b in spans]
+      start = np.concatenate([np.zeros(0, dtype=np.int64), *runs])
+      if start.size:
+        starts.append(record.start + start)
+        rows.append(np.full(start.size, len(self.records)))
+        self.records.append(record)
+        self.affine.append(affine)
+    if starts:
+      self.blocks.extend(_blocks(number, np.concatenate(starts), np.concatenate(rows)))
+
+
 class Stream:
   """Windows of the peripheral wave and the reference of some subjects of a store.
 
@@ -74,48 +110,23 @@ class Stream:
         f"{source.path}: {signals[0]} is not in mmHg; calibrate it, as with --config.calibration.kind=sbp_dbp"
       )
     self._source, self._signals, self._spec = source, signals, spec
-    wanted = set(subjects)
-    records: list[store.Record] = []
-    blocks: list[_Block] = []
-    gains: list[tuple[float, float]] = []
-    left_out: list[str] = []
+    found = _Found([], [], [], [])
     for number, shard in enumerate(source.shards):
-      starts, rows = [], []
-      for record in shard.records:
-        if record.subject not in wanted:
-          continue
-        try:
-          affine = store.affine(calibration, record, signals[0])
-        except InputError as error:
-          left_out.append(str(error))
-          continue
-        spans = store.intersect([record.spans.get(name, ()) for name in signals])
-        # hops count from the record's first sample, so that windows do not depend on where a gap ends
-        found = [np.arange(-(-a // spec.hop) * spec.hop, b - spec.samples + 1, spec.hop) for a, b in spans]
-        start = np.concatenate([np.zeros(0, dtype=np.int64), *found])
-        if start.size:
-          starts.append(record.start + start)
-          rows.append(np.full(start.size, len(records)))
-          records.append(record)
-          gains.append(affine)
-      if starts:
-        blocks += _blocks(number, np.concatenate(starts), np.concatenate(rows))
-    blocks = _enough(blocks, _LEAST_BLOCKS * processes)
-    self.subjects = tuple(dict.fromkeys(record.subject for record in records))
-    self._blocks = blocks[process::processes]
+      found.add(number, shard, set(subjects), signals, spec, calibration)
+    self.subjects = tuple(dict.fromkeys(record.subject for record in found.records))
+    self._blocks = _enough(found.blocks, _LEAST_BLOCKS * processes)[process::processes]
     self.count = sum(block.start_b.size for block in self._blocks)
+    self.left_out = tuple(found.left_out)
     if not self.count:
-      why = f"; {left_out[0]}" if left_out else ""
+      why = f"; {found.left_out[0]}" if found.left_out else ""
       raise InputError(
         f"{source.path}: no window of {spec.seconds:g} s with {' and '.join(signals)} without a gap{why}"
       )
-    self._records = records
-    self._gain_r = np.array([gain for gain, _ in gains], dtype=np.float32)
-    self._offset_r = np.array([offset for _, offset in gains], dtype=np.float32)
-    self.left_out = tuple(left_out)
-    names = set.intersection(*(set(record.covariates) for record in records))
+    self._records = found.records
+    self._gain_r, self._offset_r = np.array(found.affine, dtype=np.float32).T
+    names = set.intersection(*(set(record.covariates) for record in found.records))
     self.covariates = {
-      name: np.array([record.covariates[name] for record in records], dtype=np.float32) for name in sorted(names)
+      name: np.array([record.covariates[name] for record in found.records], dtype=np.float32) for name in sorted(names)
     }
 
   @property

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cap_jax import config
-from cap_jax.data import batches, conditioning, datasets, parts, preparation, recordings, splits, store, stream
+from cap_jax.data import batches, conditioning, datasets, parts, preparation, recordings, shards, splits, store, stream
 from cap_jax.data.sources import DATASETS
 from cap_jax.types import DataError, InputError
 from tests.signals.test_synchrony import pulses
@@ -81,7 +81,7 @@ def test_two_processes_write_the_same_bytes(prepared, tmp_path):
 
 def test_a_stopped_preparation_goes_on(prepared, tmp_path, monkeypatch):
   path, written = tmp_path / "c", []
-  whole = preparation.write_shard
+  whole = shards.write
 
   def stopping(root, name, *rest):
     if name == "shard-00001" and len(written) < 2:
@@ -90,7 +90,7 @@ def test_a_stopped_preparation_goes_on(prepared, tmp_path, monkeypatch):
     written.append(name)
     return whole(root, name, *rest)
 
-  monkeypatch.setattr(preparation, "write_shard", stopping)
+  monkeypatch.setattr(shards, "write", stopping)
   with pytest.raises(KeyboardInterrupt):
     preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
   with pytest.raises(DataError, match="preparation has not finished; run the same command again"):
@@ -218,7 +218,7 @@ def test_a_plan_knows_its_files_and_channels(tmp_path, monkeypatch):
   given = tmp_path / "a.csv"
   given.write_text("x")
   made = dataclasses.replace(dataset(), path=str(given))
-  monkeypatch.setattr(preparation, "write_shard", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+  monkeypatch.setattr(shards, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
   for _ in range(2):
     with pytest.raises(KeyboardInterrupt):
       preparation.prepare(made, tmp_path / "h", SPEC, HOW)

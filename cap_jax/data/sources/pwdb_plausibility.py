@@ -9,35 +9,35 @@ from collections.abc import Mapping
 
 import numpy as np
 
-# Men and women: mean and SD below 20, in the decades from 20 to 79, and from 80; as the exporter has them. It gives the SDs of
-# men's amplification of 40–49 and 50–59 the other way round than the table, so they stand here for themselves.
+from cap_jax.arteries import plausibility
+
 _MIDDLE = np.array([15, 25, 35, 45, 55, 65, 75, 85])
-_COUNT = np.array([[172, 178, 183, 258, 429, 430, 280, 39], [133, 101, 165, 301, 495, 509, 290, 38]])
-_MEAN: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
-  "SBP_b": ((123, 124, 123, 125, 125, 126, 127, 130), (113, 115, 115, 118, 122, 126, 127, 128)),
-  "DBP_b": ((73, 75, 77, 79, 79, 78, 76, 75), (72, 73, 74, 75, 75, 74, 72, 70)),
-  "PP_b": ((50, 49, 47, 46, 46, 49, 51, 55), (41, 43, 41, 43, 46, 51, 54, 57)),
-  "MBP_b": ((88, 89, 92, 95, 95, 94, 93, 92), (86, 86, 88, 90, 93, 93, 92, 90)),
-  "SBP_a": ((103, 105, 109, 113, 115, 117, 118, 120), (98, 101, 105, 109, 115, 118, 119, 120)),
-  "PP_a": ((29, 30, 31, 34, 35, 39, 42, 45), (25, 27, 30, 33, 38, 43, 56, 49)),
-  "PP_amp": ((1.72, 1.7, 1.5, 1.39, 1.33, 1.26, 1.24, 1.25), (1.67, 1.59, 1.41, 1.29, 1.22, 1.21, 1.19, 1.18)),
+_COUNT = np.array([[172, 178, 183, 258, 429, 430, 280, 39], [133, 101, 165, 301, 495, 509, 290, 38]])  # men, women
+# Women: means and SDs below 20, in the decades from 20 to 79, and from 80; the men stand in `plausibility`
+_WOMEN: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+  "brachial_sbp": ((113, 115, 115, 118, 122, 126, 127, 128), (10, 10, 12, 11, 11, 10, 10, 10)),
+  "brachial_dbp": ((72, 73, 74, 75, 75, 74, 72, 70), (8, 8, 9, 8, 7, 7, 8, 9)),
+  "brachial_pp": ((41, 43, 41, 43, 46, 51, 54, 57), (8, 7, 9, 9, 9, 8, 9, 11)),
+  "cuff_map": ((86, 86, 88, 90, 93, 93, 92, 90), (8, 8, 9, 9, 8, 8, 8, 8)),
+  "central_sbp": ((98, 101, 105, 109, 115, 118, 119, 120), (9, 9, 11, 11, 11, 10, 9, 11)),
+  "central_pp": ((25, 27, 30, 33, 38, 43, 56, 49), (6, 7, 8, 8, 8, 8, 8, 12)),
+  "amplification": ((1.67, 1.59, 1.41, 1.29, 1.22, 1.21, 1.19, 1.18), (0.15, 0.2, 0.18, 0.15, 0.11, 0.1, 0.1, 0.11)),
 }
-_SD: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
-  "SBP_b": ((10, 10, 9, 9, 9, 9, 9, 8), (10, 10, 12, 11, 11, 10, 10, 10)),
-  "DBP_b": ((8, 10, 9, 9, 9, 9, 9, 8), (8, 8, 9, 8, 7, 7, 8, 9)),
-  "PP_b": ((9, 9, 8, 7, 8, 8, 8, 9), (8, 7, 9, 9, 9, 8, 9, 11)),
-  "MBP_b": ((8, 8, 8, 7, 7, 7, 7, 8), (8, 8, 9, 9, 8, 8, 8, 8)),
-  "SBP_a": ((8, 8, 9, 9, 9, 9, 9, 8), (9, 9, 11, 11, 11, 10, 9, 11)),
-  "PP_a": ((5, 6, 6, 6, 7, 7, 7, 9), (6, 7, 8, 8, 8, 8, 8, 12)),
-  "PP_amp": ((0.11, 0.14, 0.18, 0.15, 0.16, 0.13, 0.12, 0.15), (0.15, 0.2, 0.18, 0.15, 0.11, 0.1, 0.1, 0.11)),
+# The exporter has men's SDs of amplification of 40–49 and 50–59 the other way round than the table.
+_MEN = {
+  **plausibility.MCENIERY_MEN,
+  "amplification": (plausibility.MCENIERY_MEN["amplification"][0], (0.11, 0.14, 0.18, 0.15, 0.16, 0.13, 0.12, 0.15)),
 }
+# PWDB's name → row
+_ROWS = dict(zip(("SBP_b", "DBP_b", "PP_b", "MBP_b", "SBP_a", "PP_a", "PP_amp"), _WOMEN, strict=True))
+NAMES = tuple(_ROWS)
 _WITHIN_SD = 2.575
-NAMES = tuple(_MEAN)
 
 
 def limits(name: str, age: float) -> tuple[float, float]:
   """Lowest and highest plausible value of one of `NAMES` [mmHg, or a ratio] at an age [years]."""
-  mean, sd, count = np.array(_MEAN[name]), np.array(_SD[name]), _COUNT
+  row, count = _ROWS[name], _COUNT
+  mean, sd = (np.array([_MEN[row][k], _WOMEN[row][k]]) for k in range(2))
   total = count.sum(0)
   pooled = (count * mean).sum(0) / total
   squares = ((count - 1) * sd**2 + count * mean**2).sum(0)
