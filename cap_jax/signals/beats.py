@@ -2,6 +2,9 @@
 
 The upstroke is where the slope sum, the sum of positive slopes over 128 ms, is large (Zong et al., Computers in
 Cardiology 2003); the foot is the lowest pressure shortly before it.
+
+Written by hand: libraries find the peaks of a PPG of ten seconds or more, here are wanted the feet of a pressure or a PPG, of one
+beat as of hours. Tests set it beside `neurokit2`.
 """
 
 import dataclasses
