@@ -178,7 +178,7 @@ def test_bad_input_is_one_line_and_status_two(source, tmp_path, kind, message):
     ("transfer", ["--workdir=w", "--config.task=bp", "--strategy=fine_tuning"], "was trained for bp; take other parts"),
     ("transfer", ["--workdir=w", "--loss=hope:1"], "loss 'hope' is unknown; choose one of target"),
     ("transfer", ["--workdir=w", "--n_target=0", "--strategy=fine_tuning"], "fine_tuning learns from labelled target"),
-    ("pretrain", ["--workdir=w", "--site=ppg"], "must be a peripheral pressure"),
+    ("pretrain", ["--workdir=w", "--site=digital_ppg"], "must be a peripheral pressure"),
     ("compare", ["--workdir=w", "--scenarios=device,venus"], "scenario=venus: unknown; choose one of"),
     ("compare", ["--workdir=w", "--config.scenario=mars"], "scenario=mars: unknown; choose one of"),
     ("compare", ["--workdir=w", "--config.n_target=5,100"], "must be 0 to 40 labelled subjects"),

@@ -56,6 +56,6 @@ def test_a_source_of_an_unknown_clinic_is_refused(about):
 def test_covariates_are_those_that_the_network_takes(monkeypatch, given, message):
   monkeypatch.setattr(reconstruct, "_COVARIATES", types.SimpleNamespace(value=given))
   with pytest.raises(InputError, match=message):
-    reconstruct._covariates(("age", "hr_bpm"))
+    reconstruct._covariates(("age", "hr_bpm"), ())
   monkeypatch.setattr(reconstruct, "_COVARIATES", types.SimpleNamespace(value=["hr_bpm=60", "age=70"]))
-  assert reconstruct._covariates(("age", "hr_bpm")) == {"age": 70.0, "hr_bpm": 60.0}
+  assert reconstruct._covariates(("age", "hr_bpm"), ()) == {"age": 70.0, "hr_bpm": 60.0}

@@ -181,9 +181,7 @@ def test_pwdb_written_by_the_cohort_is_read_by_its_loader(tmp_path):
 @pytest.mark.parametrize(
   ("command", "arguments", "said"),
   [
-    ("prepare", ["--data=csv", "--path=/nowhere"], "--output is missing"),
     ("prepare", ["--data=csv", "--path=/nowhere", "--output=x"], "/nowhere: no such file or folder"),
-    ("prepare", ["--data=csv", "--path=x", "--output=x", "--split=test:0.2"], "shares must be 0 or more and sum to 1"),
     ("inspect", ["--data=wfdb", "--path=/", "--channels=ABP"], "--channels=ABP: must be NAME:SIGNAL"),
     ("sim_to_real", ["--workdir=x"], "--stores is missing"),
     ("pretrain", ["--config.source_data=/nowhere", "--workdir=x"], "/nowhere: no prepared store there"),

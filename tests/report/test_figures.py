@@ -45,5 +45,5 @@ def test_every_method_of_a_study_can_be_told_from_the_others():
 
 def test_strategies_have_colours_of_their_own():
   names = {name.partition("/")[0] for name in STRATEGIES}
-  assert len({figures._colour(name) for name in names}) == len(names)
-  assert figures._colour("mine").startswith("#")  # one that nobody gave a colour is drawn too
+  assert len({figures.colour(name) for name in names}) == len(names)
+  assert figures.colour("mine").startswith("#")  # one that nobody gave a colour is drawn too
