@@ -20,27 +20,14 @@ from cap_jax.data import conditioning, datasets, parts, shards, store
 from cap_jax.types import DataError, InputError
 
 
-def _merge(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-  """Sums of the shards' totals."""
-  found: dict[str, Any] = {"seconds": 0.0, "good_s": {}, "beats": {}, "faults": {}, "sync": {}, "filled": 0}
-  for part in parts:
-    found["seconds"] += part["seconds"]
-    found["filled"] += part["filled"]
-    for field in ("good_s", "beats"):
-      for name, value in part[field].items():
-        found[field][name] = found[field].get(name, 0) + value
-    for name, faults in part["faults"].items():
-      kept = found["faults"].setdefault(name, {})
-      for reason, count in faults.items():
-        kept[reason] = kept.get(reason, 0) + count
-    for name, removed in part["sync"].items():
-      found["sync"].setdefault(name, []).extend(removed)
-  # a delay a record: their number and median say it for all
-  found["sync"] = {
+def _totals(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+  """Sums of the shards' totals. Of delays, one a record, their number and median say it for all."""
+  found = shards.merge([summary["totals"] for summary in summaries])
+  sync = {
     name: {"records": len(removed), "median_removed_s": float(np.median(removed))}
     for name, removed in found["sync"].items()
   }
-  return found
+  return {**found, "sync": sync}
 
 
 def _groups(dataset: datasets.DataSet, size: int) -> list[tuple[str, list[datasets.Entry]]]:
@@ -132,8 +119,9 @@ def prepare(
   try:
     done = _write(root, groups, spec, workers, strict)
     return _finish(root, dataset, spec, how, [done[name] for name, _ in groups])
-  except DataError:  # not to be mended by going on
-    shutil.rmtree(root, ignore_errors=True)
+  except DataError:
+    if not any(path.stat().st_size > len("[]") for path in root.glob(f"shard-*/{store.RECORDS}")):
+      shutil.rmtree(root, ignore_errors=True)  # no good record: nothing to go on with
     raise
 
 
@@ -211,7 +199,7 @@ def _finish(
     "conditioning": dataclasses.asdict(spec),
     "units": dict(sorted(units.items())),
     "sha256": hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest(),
-    "totals": _merge([shard["totals"] for shard in kept]),
+    "totals": _totals(kept),
     "lost": lost,
     "split": split.digest,
     "shards": entries,

@@ -5,7 +5,7 @@ import json
 import os
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -101,7 +101,7 @@ def write(
   partial.mkdir(parents=True)
   arrays, rows, lost = _Arrays(partial), [], []
   units: dict[str, str] = {}
-  totals: dict[str, Any] = {"seconds": 0.0, "good_s": {}, "beats": {}, "faults": {}, "sync": {}, "filled": 0}
+  totals: list[dict[str, Any]] = []
   for entry in entries:
     try:
       _, recording, report = conditioning.read(entry, spec)
@@ -118,28 +118,30 @@ def write(
       continue
     rows.append(_facts(recording, report, arrays.samples))
     arrays.append(recording)
-    _add(totals, report)
+    totals.append(_totals(report))
   arrays.close()
   with open(partial / store.RECORDS, "w", encoding="utf-8") as file:
     json.dump(rows, file)
   summary = {"name": name, "records": len(rows), "samples": arrays.samples, "sha256": store.digest(partial)}
-  summary |= {"units": units, "lost": lost, "totals": totals}
+  summary |= {"units": units, "lost": lost, "totals": merge(totals) if totals else {}}
   with open(root / f"{name}.{SUMMARY}", "w", encoding="utf-8") as file:
     json.dump(summary, file)
   os.replace(partial, root / name)
   return summary
 
 
-def _add(totals: dict[str, Any], report: conditioning.Report) -> None:
-  totals["seconds"] += report.seconds
-  totals["filled"] += report.filled
-  for field in ("good_s", "beats"):
-    for name, value in getattr(report, field).items():
-      totals[field][name] = totals[field].get(name, 0) + value
-  for name, faults in report.faults.items():
-    for reason, count in faults.items():
-      kept = totals["faults"].setdefault(name, {})
-      kept[reason] = kept.get(reason, 0) + count
-  for name, sync in report.sync.items():
-    if sync.removed_s:
-      totals["sync"].setdefault(name, []).append(round(sync.removed_s, 4))
+def _totals(report: conditioning.Report) -> dict[str, Any]:
+  """What is summed of a report; of delays those that were taken out."""
+  removed = {name: [round(sync.removed_s, 4)] for name, sync in report.sync.items() if sync.removed_s}
+  names = ("seconds", "filled", "good_s", "beats", "faults")
+  return {**{name: getattr(report, name) for name in names}, "sync": removed}
+
+
+def merge(parts: Sequence[Any]) -> Any:
+  """Numbers are summed, lists joined, mappings merged key by key."""
+  if isinstance(parts[0], Mapping):
+    keys = dict.fromkeys(key for part in parts for key in part)
+    return {key: merge([part[key] for part in parts if key in part]) for key in keys}
+  if isinstance(parts[0], list):
+    return [item for part in parts for item in part]
+  return sum(parts)

@@ -116,6 +116,17 @@ def test_strict_stops_at_the_first_bad_record(tmp_path):
     preparation.prepare(dataset(), tmp_path / "d", SPEC, HOW, shard_records=3, strict=True)
 
 
+def test_a_bad_record_in_the_end_does_not_cost_the_good_ones(tmp_path):
+  with pytest.raises(DataError, match="is bad"):
+    preparation.prepare(dataset(), tmp_path / "j", SPEC, HOW, shard_records=3, strict=True)
+  assert (tmp_path / "j" / "shard-00001").is_dir()
+  made = preparation.prepare(dataset(), tmp_path / "j", SPEC, HOW, shard_records=3)  # not strict: it goes on
+  assert len(made.shards) == 3
+  assert made.manifest["totals"]["beats"]["radial"] == sum(
+    conditioning.condition(_recording(k), SPEC)[1].beats["radial"] for k in range(8) if k != 6
+  )
+
+
 def test_damage_is_seen(prepared, tmp_path):
   path = tmp_path / "e"
   shutil.copytree(prepared.path, path)

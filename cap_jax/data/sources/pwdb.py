@@ -221,7 +221,7 @@ def _read_mat(path: pathlib.Path, subject: int, wanted: Iterable[str]) -> record
     parameters = {name: _number(getattr(haemods, name)) for name in haemods._fieldnames}
     covariates = _covariates(parameters, _variations(data, row))
     if hasattr(data, "plausibility"):
-      covariates["plausible"] = float(np.atleast_1d(data.plausibility.plausibility_log)[row])
+      covariates.setdefault("plausible", float(np.atleast_1d(data.plausibility.plausibility_log)[row]))
   return _make(f"{path}: subject {subject}", subject, waves, onsets, covariates)
 
 

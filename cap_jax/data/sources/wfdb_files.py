@@ -75,16 +75,7 @@ def _check_files(name: str, root: str) -> None:
     folders.check_within(pathlib.Path(root), folder / file)
 
 
-class _Everything:
-  """Holds all names."""
-
-  def __contains__(self, name: object) -> bool:
-    return True
-
-
-def channels_of(
-  name: str, root: str, wanted: Container[str] = _Everything()
-) -> dict[str, tuple[np.ndarray, np.ndarray, str]]:
+def channels_of(name: str, root: str, wanted: Container[str]) -> dict[str, tuple[np.ndarray, np.ndarray, str]]:
   """Channel → (clock [s], wave, unit) of a record, its segments joined.
 
   Args:

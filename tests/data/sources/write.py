@@ -12,8 +12,6 @@ import scipy.io
 import vitaldb
 import wfdb
 
-from cap_jax.data.sources import pwdb
-
 SECONDS = 12.0
 
 
@@ -301,4 +299,3 @@ WRITERS = {
   "pwdb wfdb": ("pwdb", pwdb_wfdb),
   "pwdb mat": ("pwdb", pwdb_mat),
 }
-PWDB_FS_HZ = pwdb.FS_HZ
