@@ -15,7 +15,7 @@ from absl import flags
 from cap_jax import clinics
 from cap_jax.arteries import cohort, network, plausibility, population, profiles
 from cap_jax.data.sources import pwdb_writer
-from cap_jax.evaluation import haemodynamics, indices
+from cap_jax.evaluation import haemodynamics, timing
 from cap_jax.report import cohort as sheets
 from cap_jax.report import figures
 from experiments import common
@@ -58,7 +58,7 @@ def _write_pwdb(folder: str, subjects: population.Subject) -> None:
       found = profiles.profiles(block)
       period_s = 60 / np.asarray(block.hr_bpm, dtype=float)
       waves = {signal: np.asarray(x, dtype=float) for signal, x in zip(pwdb_writer.SIGNALS, found, strict=True)}
-      foot_s = indices.foot_times(waves["P"], period_s[:, None])
+      foot_s = timing.foot_times(waves["P"], period_s[:, None])
       parts = (waves, haemodynamics.parameters(block, found))
       waves, parameters = ({name: x[:keep] for name, x in part.items()} for part in parts)
       writer.write(waves, foot_s[:keep], period_s[:keep], parameters)

@@ -18,7 +18,7 @@ from cap_jax import clinics
 from cap_jax.arteries import fit, population
 from cap_jax.data import datasets, recordings
 from cap_jax.data.sources import DATASETS
-from cap_jax.evaluation import indices
+from cap_jax.evaluation import timing
 from cap_jax.report import cohort as sheets
 from cap_jax.report import figures
 from cap_jax.signals import beats
@@ -48,7 +48,7 @@ def _aligned(p_t: np.ndarray, q_t: np.ndarray, period_s: float) -> tuple[np.ndar
   Pressure and flow of one place begin together: what a flow is late is its meter's filter; early it cannot be.
   """
   period = np.array([period_s])
-  late_s = float((indices.foot_times(q_t[None], period) - indices.foot_times(p_t[None], period))[0])
+  late_s = float((timing.foot_times(q_t[None], period) - timing.foot_times(p_t[None], period))[0])
   late_s = max((late_s + period_s / 2) % period_s - period_s / 2, 0.0)
   shift = 2j * np.pi * np.arange(_SAMPLES // 2 + 1) * late_s / period_s
   return np.fft.irfft(np.fft.rfft(q_t) * np.exp(shift), n=_SAMPLES), late_s

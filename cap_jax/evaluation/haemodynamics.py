@@ -7,7 +7,7 @@ import numpy as np
 
 from cap_jax.arteries import network, population, profiles
 from cap_jax.arteries.terminals import MMHG_PA
-from cap_jax.evaluation import indices
+from cap_jax.evaluation import augmentation, timing
 
 _SITES = tuple(network.PWDB_SITES)
 _AORTA = (1, 2, 14, 18, 27, 28, 35, 37, 39, 41)
@@ -29,7 +29,7 @@ def onsets(waves: np.ndarray, period_s: np.ndarray) -> np.ndarray:
     waves: (subject, site, time) of one signal.
     period_s: (subject,).
   """
-  feet = indices.foot_times(waves, period_s[:, None])
+  feet = timing.foot_times(waves, period_s[:, None])
   return (feet - feet[:, :1]) % period_s[:, None]
 
 
@@ -48,7 +48,7 @@ def parameters(subjects: population.Subject, found: profiles.Profiles) -> dict[s
   s = jax.tree.map(np.asarray, subjects)
   period_s, p = 60 / s.hr_bpm, np.asarray(found.p_mmhg, dtype=float)
   root, brachial = (p[:, _SITES.index(site)] for site in ("AorticRoot", "Brachial"))
-  augmented = indices.augmentation(root, period_s, s.lvet_s)
+  augmented = augmentation.augmentation(root, period_s, s.lvet_s)
   mean = {site: p[:, k].mean(1) for k, site in enumerate(_SITES)}
   foot_s = onsets(p, period_s)
   speeds = {}

@@ -1,33 +1,51 @@
-"""Haemodynamic indices of single periodic beats, batched.
+"""Haemodynamic indices of aortic waves, batched over beats; what is undefined is NaN, with its reason.
 
-Augmentation follows Murgo et al. 1980 (Circulation 62, 105) and Kelly et al. 1989 (Circulation 80, 1652): the reflected
-wave shows as an inflection P_i of the systolic wave. Before the peak (types A and B) the augmentation pressure is
-P_peak − P_i, after it (type C) P_i − P_peak, which is negative.
-
-The inflection is looked for in a wave of 10 Hz bandwidth, a choice: published normal values rest on synthesised waves,
-whose bandwidth is not given. On the virtual cohort it meets McEniery's augmentation *and* his times to the reflection,
-two numbers by one choice; with 25 Hz the detector finds the corners of ejection instead, and an index 30 points higher.
+| index | definition |
+|---|---|
+| csbp, cdbp, map, cpp | highest, lowest and mean pressure, and the pulse cSBP − cDBP |
+| amplification | peripheral over central pulse pressure |
+| p1, p2, ap, aix | systolic pressures before and after the reflection, AP = P2 − P1, AIx = AP/PP (`augmentation`) |
+| aix75 | AIx − 0.39·(75 − HR) (Wilkinson et al. 2000, J. Physiol. 525, 263), in percentage points |
+| form_factor | (MAP − DBP)/PP |
+| ejection | from the foot to the incisura (`timing`) |
+| sevr | area under diastole over area under systole, from zero pressure (Buckberg et al. 1972, Circ. Res. 30, 67) |
+| dpdt_max, time_to_peak | of the rise |
+| forward, backward, rm, ri | wave separation (`wave_separation`), by a triangle where no flow was measured |
+| reservoir, excess, … | of the reservoir (`reservoir`) |
+| r, c2, c3, zc3 | Windkessels of two and three elements (`windkessel`), where flow was measured |
 """
 
-from typing import NamedTuple
+import dataclasses
+import itertools
+from collections.abc import Mapping
 
 import numpy as np
 
-_HALF_AMPLITUDE_HZ = 10.0
-_EARLIEST_S = 0.03  # after the foot, for an inflection
-_UPSTROKE_S = 0.04  # from the steepest rise of the smoothed wave to that of the wave
-_RISE = 0.4  # of the steepest slope: an upstroke, not a ripple
-_EARLIEST_BEND_S = 0.14  # a wave that peaks earlier has no bend before the peak but its own rise
+from cap_jax.evaluation import augmentation, reservoir, timing, wave_separation, windkessel
+from cap_jax.signals import beats, windows
+
+SAMPLES = 256
+# index → its unit, "" without one
+UNITS = {
+  "hr": "bpm", "csbp": "mmHg", "cdbp": "mmHg", "map": "mmHg", "cpp": "mmHg", "amplification": "", "p1": "mmHg",
+  "p2": "mmHg", "ap": "mmHg", "aix": "%", "aix75": "%", "tr": "ms", "form_factor": "", "ejection": "ms", "sevr": "%",
+  "dpdt_max": "mmHg/s", "time_to_peak": "ms", "forward": "mmHg", "backward": "mmHg", "rm": "", "ri": "",
+  "reservoir": "mmHg", "excess": "mmHg", "excess_integral": "mmHg s", "systolic_rate": "1/s", "diastolic_rate": "1/s",
+  "asymptote": "mmHg", "r": "mmHg s/ml", "c2": "ml/mmHg", "c3": "ml/mmHg", "zc3": "mmHg s/ml",
+}  # fmt: skip
+FLAT, NO_PERIPHERAL, NO_INCISURA = "flat or not finite", "no peripheral wave", "no incisura"
+NO_INFLECTION, NO_FLOW = "no inflection", "no measured flow"
+NO_EXPONENTIAL, NO_WINDKESSEL = "diastole falls on no exponential", "no Windkessel fits"
+_AIX_PER_BPM = 0.39
 
 
-class Augmentation(NamedTuple):
-  """ap_mmhg: augmentation pressure. aix_percent: of the pulse pressure. tr_s: time from the foot to the inflection.
-  kind: Murgo's "A" (AIx > 12 %), "B" (0 to 12 %), "C" (the inflection follows the peak), or "" where none was found:
-  then the numbers are NaN. Each of shape (beat,)."""
+@dataclasses.dataclass(frozen=True)
+class Indices:
+  """values: index → (beat,), keys and units in `UNITS`. reasons: index → (beat,) why a value is NaN, "" where it is not.
+  kind: (beat,) Murgo's type."""
 
-  ap_mmhg: np.ndarray
-  aix_percent: np.ndarray
-  tr_s: np.ndarray
+  values: Mapping[str, np.ndarray]
+  reasons: Mapping[str, np.ndarray]
   kind: np.ndarray
 
 
@@ -36,89 +54,136 @@ def form_factor(p_bt: np.ndarray) -> np.ndarray:
   return (p_bt.mean(1) - p_bt.min(1)) / np.ptp(p_bt, axis=1)
 
 
-def _derivatives(p_bt: np.ndarray, period_b: np.ndarray, half_amplitude_hz: float) -> list[np.ndarray]:
-  """The smoothed waves and their first three derivatives in time."""
-  samples = p_bt.shape[1]
-  f_bk = np.arange(samples // 2 + 1)[None, :] / period_b[:, None]
-  spectrum = np.fft.rfft(p_bt, axis=1) * 0.5 ** ((f_bk / half_amplitude_hz) ** 2)
-  return [np.fft.irfft((2j * np.pi * f_bk) ** order * spectrum, n=samples, axis=1) for order in range(4)]
+def cut(p_t: np.ndarray, feet: np.ndarray, samples: int = SAMPLES) -> np.ndarray:
+  """(beat, samples) the beats between successive feet, each without the drift between its ends and at `samples` a period."""
+  turn = np.arange(samples) / samples
+  found = [windows.closed(p_t[a:b]) for a, b in itertools.pairwise(feet)]
+  rows = [np.interp(turn * len(beat), np.arange(len(beat) + 1), np.append(beat, beat[0])) for beat in found]
+  return np.array(rows).reshape(-1, samples)
 
 
-def _first_crossing(x_t: np.ndarray, start: int, stop: int, upwards: bool) -> int | None:
-  """First sample in [start, stop) after which the sign changes in the wanted direction."""
-  part = x_t[start:stop] if upwards else -x_t[start:stop]
-  found = np.flatnonzero((part[:-1] < 0) & (part[1:] >= 0))
-  return start + int(found[0]) if found.size else None
+def of_wave(p_t: np.ndarray, fs_hz: float, peripheral_t: np.ndarray | None = None) -> Indices:
+  """Indices of each beat of an aortic wave without gaps, (time,) [mmHg], from its first foot to its last."""
+  feet = beats.find_feet(p_t, fs_hz)
+  outside = None if peripheral_t is None else cut(peripheral_t, feet)
+  return of_beats(cut(p_t, feet), np.diff(feet) / fs_hz, outside)
 
 
-def _inflection(slope: np.ndarray, bend: np.ndarray, turn: np.ndarray, peak: int, end: int, fs_hz: float) -> int | None:
-  """Sample of the inflection of one beat that starts at its foot; the derivatives are of first, second, third order.
-
-  Before the peak: where the slope is least between two rises, or where a shoulder bends most; else the same after it.
-  """
-  rises = np.flatnonzero((bend[: peak - 1] > 0) & (bend[1:peak] <= 0) & (slope[1:peak] > _RISE * slope.max()))
-  first = max(int(rises[0]) + 1 if rises.size else 1, int(_EARLIEST_S * fs_hz))
-  found = _first_crossing(bend, first, peak - 1, upwards=True)
-  if found is None and peak > _EARLIEST_BEND_S * fs_hz:
-    found = _first_crossing(turn, first, peak - 1, upwards=False)
-  if found is None:
-    found = _first_crossing(bend, peak + 1, end, upwards=False)
-  if found is None:
-    found = _first_crossing(turn, peak + 2, end, upwards=True)
-  return found
-
-
-def augmentation(
-  p_bt: np.ndarray, period_b: np.ndarray, ejection_b: np.ndarray, half_amplitude_hz: float = _HALF_AMPLITUDE_HZ
-) -> Augmentation:
-  """Augmentation of aortic waves.
+def of_beats(
+  p_bt: np.ndarray, period_b: np.ndarray, peripheral_bt: np.ndarray | None = None, q_bt: np.ndarray | None = None
+) -> Indices:
+  """All indices.
 
   Args:
-    p_bt: (beat, time) one period each, evenly sampled, beginning anywhere.
-    period_b: (beat,) length [s].
-    ejection_b: (beat,) duration of ejection [s]; an inflection after it is none.
-    half_amplitude_hz: of the Gaussian low-pass in which the inflection is looked for.
+    p_bt: (beat, time) aortic pressure [mmHg], one period each, beginning anywhere.
+    period_b: (beat,) [s].
+    peripheral_bt: the same beats at the arm.
+    q_bt: their aortic flow [ml/s].
   """
-  smooth, slope, bend, turn = _derivatives(
-    np.asarray(p_bt, dtype=float), np.asarray(period_b, dtype=float), half_amplitude_hz
+  p_bt, period_b = np.asarray(p_bt, dtype=float), np.asarray(period_b, dtype=float)
+  usable = np.isfinite(p_bt).all(1) & (np.ptp(p_bt, axis=1) > 0)
+  # an arch in place of what cannot be used keeps the arithmetic quiet
+  p_bt = np.where(usable[:, None], p_bt, 80 + 20 * np.sin(2 * np.pi * np.arange(p_bt.shape[1]) / p_bt.shape[1]))
+  start_b = np.round(timing.foot_times(p_bt, period_b) / period_b * p_bt.shape[1]).astype(int)
+  p_bt = timing.from_sample(p_bt, start_b)
+  ejection_b = timing.ejection(p_bt, period_b)
+  found = augmentation.augmentation(p_bt, period_b, ejection_b)
+  hr, pulse = 60 / period_b, np.ptp(p_bt, axis=1)
+  step_b = period_b / p_bt.shape[1]
+  nothing = np.full(len(p_bt), np.nan)
+  values = {
+    "hr": hr,
+    "csbp": p_bt.max(1),
+    "cdbp": p_bt.min(1),
+    "map": p_bt.mean(1),
+    "cpp": pulse,
+    "amplification": nothing if peripheral_bt is None else np.ptp(np.asarray(peripheral_bt, float), axis=1) / pulse,
+    "p1": found.p1_mmhg,
+    "p2": found.p2_mmhg,
+    "ap": found.ap_mmhg,
+    "aix": found.aix_percent,
+    "aix75": found.aix_percent - _AIX_PER_BPM * (75 - hr),
+    "tr": 1000 * found.tr_s,
+    "form_factor": form_factor(p_bt),
+    "ejection": 1000 * ejection_b,
+    "sevr": _sevr(p_bt, period_b, ejection_b),
+    "dpdt_max": (np.roll(p_bt, -1, axis=1) - p_bt).max(1) / step_b,
+    "time_to_peak": 1000 * p_bt.argmax(1) * step_b,
+    **_waves(p_bt, period_b, ejection_b, found.tr_s, q_bt, start_b),
+  }
+  absent = _absences(values, ejection_b, found.kind, peripheral_bt is not None, q_bt is not None)
+  reasons = {name: np.where(usable, why, FLAT) for name, why in absent.items()}
+  clean = {name: np.where(reasons[name] == "", value, np.nan) for name, value in values.items()}
+  return Indices(clean, reasons, np.where(usable, found.kind, ""))
+
+
+def _sevr(p_bt: np.ndarray, period_b: np.ndarray, ejection_b: np.ndarray) -> np.ndarray:
+  """Diastolic over systolic pressure–time area [%]."""
+  share_bt = np.arange(p_bt.shape[1])[None, :] / p_bt.shape[1]
+  systole = share_bt < (ejection_b / period_b)[:, None]
+  area = np.where(systole, p_bt, 0).sum(1)
+  return np.where(np.isfinite(ejection_b), 100 * (p_bt.sum(1) - area) / np.maximum(area, 1e-9), np.nan)
+
+
+def _waves(
+  p_bt: np.ndarray, period_b: np.ndarray, ejection_b: np.ndarray, tr_s: np.ndarray, q_bt: np.ndarray | None,
+  start_b: np.ndarray,
+) -> dict[str, np.ndarray]:  # fmt: skip
+  """Wave separation, reservoir and Windkessels."""
+  nothing = np.full(len(p_bt), np.nan)
+  if q_bt is None:
+    known = np.isfinite(tr_s) & (tr_s < ejection_b)
+    rise, end = np.where(known, tr_s, 0.1), np.where(known, ejection_b, 0.3)
+    parts = wave_separation.separate(p_bt, wave_separation.triangle(rise, end, period_b, p_bt.shape[1]))
+    flow = None
+  else:
+    known, flow = np.ones(len(p_bt), dtype=bool), timing.from_sample(np.asarray(q_bt, dtype=float), start_b)
+    parts = wave_separation.separate(p_bt, flow)
+  stored = reservoir.separate(p_bt, period_b, ejection_b)
+  two, three = (
+    windkessel.Windkessel(*(nothing,) * 4) if flow is None else windkessel.fit(p_bt, flow, period_b, elements)
+    for elements in (2, 3)
   )
-  beats, samples = smooth.shape
-  ap, tr, kind = np.full(beats, np.nan), np.full(beats, np.nan), np.full(beats, "", dtype="<U1")
-  for b in range(beats):
-    foot, fs_hz = smooth[b].argmin(), samples / period_b[b]
-    wave, d1, d2, d3 = (np.roll(x[b], -foot) for x in (smooth, slope, bend, turn))
-    peak = int(wave.argmax())
-    where = _inflection(d1, d2, d3, peak, round((ejection_b[b] + 0.02) * fs_hz), fs_hz)
-    if where is not None:
-      ap[b] = wave[peak] - wave[where] if where < peak else wave[where] - wave[peak]
-      tr[b] = where / fs_hz
-      kind[b] = "A" if where < peak else "C"
-  aix = 100 * ap / np.ptp(smooth, axis=1)
-  kind[(kind == "A") & (aix <= 12)] = "B"
-  return Augmentation(ap, aix, tr, kind)
+  apart = zip(
+    ("forward", "backward", "rm", "ri"), (parts.forward_mmhg, parts.backward_mmhg, parts.rm, parts.ri), strict=True
+  )
+  return {
+    **{name: np.where(known, value, np.nan) for name, value in apart},
+    "reservoir": stored.peak_mmhg,
+    "excess": stored.excess_mmhg,
+    "excess_integral": stored.excess_mmhg_s,
+    "systolic_rate": stored.systolic_rate,
+    "diastolic_rate": stored.diastolic_rate,
+    "asymptote": stored.asymptote_mmhg,
+    "r": np.where(np.isfinite(two.r), two.r, three.r),
+    "c2": two.c,
+    "c3": three.c,
+    "zc3": three.zc,
+  }
 
 
-def foot_times(x_bt: np.ndarray, period_b: np.ndarray) -> np.ndarray:
-  """Times of the feet of periodic waves [s] in [0, period), by intersecting tangents.
+_NEEDS_INFLECTION = ("p1", "p2", "ap", "aix", "aix75", "tr")
+_SEPARATED = ("forward", "backward", "rm", "ri")
+_STORED = ("reservoir", "excess", "excess_integral", "systolic_rate", "diastolic_rate", "asymptote")
+_FLOWING = ("r", "c2", "c3", "zc3")
 
-  The tangent at the steepest rise meets the level of the least value in the third of a period before it. The rise is
-  looked for near that of the smoothed wave: the rebound after a sharp incisura can be steeper.
 
-  Args:
-    x_bt: (…, time) one period each.
-    period_b: (…,) length [s], of any shape that broadcasts.
-  """
-  shape, samples = x_bt.shape[:-1], x_bt.shape[-1]
-  x_bt, period_b = x_bt.reshape(-1, samples), np.broadcast_to(period_b, shape).ravel()
-  row = np.arange(x_bt.shape[0])
-  k = np.arange(samples // 2 + 1)
-  spectrum = 2j * np.pi * k * np.fft.rfft(x_bt, axis=1)
-  smooth = 0.5 ** ((k[None, :] / period_b[:, None] / _HALF_AMPLITUDE_HZ) ** 2)
-  slope, broad = (np.fft.irfft(part, n=samples, axis=1) for part in (spectrum, spectrum * smooth))
-  away = (np.arange(samples)[None, :] - broad.argmax(1)[:, None] + samples // 2) % samples - samples // 2
-  near = np.abs(away) * period_b[:, None] <= _UPSTROKE_S * samples
-  steep = np.where(near, slope, -np.inf).argmax(1)
-  before = (steep[:, None] - np.arange(samples // 3)[None, :]) % samples
-  least = np.take_along_axis(x_bt, before, axis=1).min(1)
-  turns = steep / samples - (x_bt[row, steep] - least) / slope[row, steep]
-  return (turns % 1.0 * period_b).reshape(shape)
+def _absences(
+  values: Mapping[str, np.ndarray], ejection_b: np.ndarray, kind: np.ndarray, peripheral: bool, flow: bool
+) -> dict[str, np.ndarray]:
+  """Why each value is NaN."""
+  shut = np.where(np.isfinite(ejection_b), "", NO_INCISURA)
+  bent = np.where(shut != "", shut, np.where(kind == "", NO_INFLECTION, ""))
+  found = {name: np.full(len(ejection_b), "", dtype=object) for name in values}
+  for names, why in (
+    (("ejection", "sevr"), shut),
+    (_NEEDS_INFLECTION, bent),
+    (() if flow else _SEPARATED, bent),
+    (_STORED, np.where(shut != "", shut, NO_EXPONENTIAL)),
+    (_FLOWING, NO_WINDKESSEL if flow else NO_FLOW),
+    (("amplification",), "" if peripheral else NO_PERIPHERAL),
+  ):
+    for name in names:
+      missing = np.isnan(values[name])
+      found[name] = np.where(missing, np.where(np.asarray(why) == "", NO_INFLECTION, why), "")
+  return {name: why.astype(str) for name, why in found.items()}

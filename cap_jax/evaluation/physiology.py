@@ -8,7 +8,7 @@ import numpy as np
 
 from cap_jax import clinics
 from cap_jax.arteries import cohort, plausibility, population
-from cap_jax.evaluation import haemodynamics, indices
+from cap_jax.evaluation import augmentation, haemodynamics, indices, timing
 
 DECADES = (30, 40, 50, 60, 70)
 # McEniery et al. 2005, Table 1, men, of the same eight decades as `plausibility.MCENIERY_MEN`.
@@ -101,8 +101,8 @@ def quantities(
 ) -> dict[str, np.ndarray]:
   """Every quantity of `LABELS`, (subject,), from the beats of `cohort.beats`."""
   period = 60 / np.asarray(subjects.hr_bpm)
-  augmented = indices.augmentation(waves["aortic_root"], period, np.asarray(subjects.lvet_s), half_amplitude_hz)
-  feet = {site: indices.foot_times(waves[site], period) for site in ("carotid", "femoral")}
+  augmented = augmentation.augmentation(waves["aortic_root"], period, np.asarray(subjects.lvet_s), half_amplitude_hz)
+  feet = {site: timing.foot_times(waves[site], period) for site in ("carotid", "femoral")}
   delay_s = (feet["femoral"] - feet["carotid"]) % period
   return {
     **plausibility.pressures(waves),

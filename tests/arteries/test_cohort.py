@@ -11,7 +11,7 @@ import pytest
 
 from cap_jax import clinics
 from cap_jax.arteries import cohort, network, population, wall
-from cap_jax.evaluation import indices
+from cap_jax.evaluation import timing
 from cap_jax.types import InputError
 
 QUIET = clinics.Rhythm(rr_low_sd=0, rr_high_sd=0, sv_breathing=0, sv_noise=0, pressure_swing_mmhg=0)
@@ -55,7 +55,7 @@ def test_beats_have_the_mean_pressure_asked_for_and_a_plausible_tree(subjects, b
   assert 0.48 < form.mean() < 0.60
   # the foot takes the time of the way to the wrist
   period_s = 60 / np.asarray(subjects.hr_bpm)
-  foot_s = {site: indices.foot_times(beats[site], period_s) for site in ("aortic_root", "radial")}
+  foot_s = {site: timing.foot_times(beats[site], period_s) for site in ("aortic_root", "radial")}
   late_s = (foot_s["radial"] - foot_s["aortic_root"]) % period_s
   way_s = np.array([transit_time(jax.tree.map(lambda x, k=k: x[k], subjects)) for k in range(16)])
   assert (np.abs(late_s / way_s - 1) < 0.2).all(), late_s / way_s

@@ -12,7 +12,7 @@ import scipy.special
 from cap_jax import clinics
 from cap_jax.arteries import cohort, heart, network, population, terminals, wall, waves
 from cap_jax.arteries.terminals import MMHG_PA
-from cap_jax.evaluation import indices
+from cap_jax.evaluation import indices, timing
 
 RHO, MU = 1060.0, 2.5e-3
 
@@ -171,7 +171,7 @@ def test_delays_form_factors_and_amplification_meet_the_nonlinear_ones():
   period = 60 / true["hr"]
 
   def delays(p):
-    feet = {site: indices.foot_times(p[site].astype(float), period) for site in SITES}
+    feet = {site: timing.foot_times(p[site].astype(float), period) for site in SITES}
     return {site: (feet[site] - feet["aortic_root"]) % period for site in ("brachial", "radial")}
 
   for site, late_s in delays(found).items():
