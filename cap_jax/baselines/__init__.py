@@ -1,0 +1,46 @@
+"""What is fitted to pairs of waves without a network, by name: each on the source's windows, or on the target's labelled ones."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from cap_jax import config
+from cap_jax.baselines import arx, individual, mean_wave, ridge, transfer_function, tube_load
+from cap_jax.data import batches
+
+Predict = Callable[[batches.Waves | batches.Pairs], np.ndarray]
+
+
+class Fitted(NamedTuple):
+  """fit: (training, validation, windows) → what predicts (window, time) [mmHg]. settings: how many are tried on validation
+  subjects."""
+
+  fit: Callable[[batches.Pairs, batches.Pairs, config.Windows], Predict]
+  settings: int = 1
+
+
+def _by_window(fit: Callable) -> Callable[[batches.Pairs, batches.Pairs, config.Windows], Predict]:
+  """A fit whose result reads arrays of windows, whoever they are of."""
+
+  def fitted(training: batches.Pairs, validation: batches.Pairs, spec: config.Windows) -> Predict:
+    found = fit(training, validation, spec)
+    return lambda windows: found.predict(windows.x_bt)
+
+  return fitted
+
+
+def _by_subject(fit: Callable) -> Callable[[batches.Pairs, batches.Pairs, config.Windows], Predict]:
+  """A fit whose result looks at each subject's windows together."""
+  return lambda training, validation, spec: fit(training, validation, spec).predict
+
+
+FITTED: dict[str, Fitted] = {
+  "mean_wave": Fitted(_by_window(lambda training, _, spec: mean_wave.fit(training, spec.fs_hz))),
+  "gtf": Fitted(_by_window(transfer_function.fit), transfer_function.SETTINGS),
+  "gtf_arx": Fitted(_by_window(arx.fit), arx.SETTINGS),
+  "individual_tf": Fitted(_by_subject(individual.fit), individual.SETTINGS),
+  "tube_load": Fitted(_by_window(tube_load.fit)),
+  "adaptive_tf": Fitted(_by_subject(tube_load.fit_adaptive), tube_load.ADAPTIVE_SETTINGS),
+  "ridge": Fitted(_by_window(ridge.fit), ridge.SETTINGS),
+}

@@ -13,18 +13,6 @@ from cap_jax.signals import beats
 PHASES = 100
 
 
-def _phase(x_t: np.ndarray, fs_hz: float) -> np.ndarray:
-  """Beats since the first foot of the peripheral wave, linear between feet and beyond them; NaN with under two feet."""
-  feet = beats.find_feet(x_t, fs_hz)
-  if len(feet) < 2:
-    return np.full(x_t.shape, np.nan)
-  time = np.arange(len(x_t))
-  before = (time - feet[0]) / (feet[1] - feet[0])
-  after = len(feet) - 1 + (time - feet[-1]) / (feet[-1] - feet[-2])
-  inside = np.interp(time, feet, np.arange(len(feet)))
-  return np.where(time < feet[0], before, np.where(time > feet[-1], after, inside))
-
-
 @dataclasses.dataclass(frozen=True)
 class MeanWave:
   """wave: (PHASES,) mean aortic pressure [mmHg] by the phase between feet of the peripheral wave."""
@@ -37,7 +25,7 @@ class MeanWave:
     closed = np.append(self.wave, self.wave[0])
     out = np.empty_like(x_bt)
     for k, x_t in enumerate(x_bt):
-      phase = _phase(x_t, self.fs_hz) % 1
+      phase = beats.phase(x_t, beats.find_feet(x_t, self.fs_hz)) % 1
       out[k] = np.interp(phase * PHASES, np.arange(PHASES + 1), closed)
     return np.where(np.isnan(out), np.float32(self.wave.mean()), out)
 
@@ -53,7 +41,7 @@ def fit(training: batches.Pairs, fs_hz: float, most: int = 1000) -> MeanWave:
   total, count = np.zeros(PHASES), np.zeros(PHASES)
   rows = np.unique(np.linspace(0, len(training.x_bt) - 1, min(most, len(training.x_bt))).astype(int))
   for k in rows:
-    phase = _phase(training.x_bt[k], fs_hz)
+    phase = beats.phase(training.x_bt[k], beats.find_feet(training.x_bt[k], fs_hz))
     known = np.isfinite(phase)
     slot = (phase[known] % 1 * PHASES).astype(int) % PHASES
     total += np.bincount(slot, training.y_bt[k][known], PHASES)

@@ -11,10 +11,12 @@ import dataclasses
 
 import numpy as np
 
+from cap_jax import config
 from cap_jax.data import batches
 
 HALF_WIDTHS = (15, 31)
 RIDGES = (1e-6, 1e-4, 1e-2)
+SETTINGS = len(HALF_WIDTHS) * len(RIDGES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,16 +56,16 @@ def _moments(pairs: batches.Pairs, half: int) -> tuple[np.ndarray, np.ndarray, n
   return mean_x + centre, covariance, total_xy / count - mean_x * mean_y, mean_y + centre
 
 
-def fit(training: batches.Pairs, validation: batches.Pairs, margin: int) -> TransferFunction:
+def fit(training: batches.Pairs, validation: batches.Pairs, spec: config.Windows) -> TransferFunction:
   """Least squares over all windows of the training subjects; K and λ by the RMSE on validation subjects.
 
   Args:
     training, validation: windows of disjoint subjects.
-    margin: samples at each end of a window that count in no error.
+    spec: of the windows; their margins count in no error.
   """
   best, best_error = None, np.inf
-  inner = slice(margin, training.x_bt.shape[1] - margin)
-  for half in sorted({min(half, margin) for half in HALF_WIDTHS}):  # no wider than the margin that hides its ends
+  inner = slice(spec.margin, training.x_bt.shape[1] - spec.margin)
+  for half in sorted({min(half, spec.margin) for half in HALF_WIDTHS}):  # no wider than the margin that hides its ends
     mean_x, covariance, cross, mean_y = _moments(training, half)
     for ridge in RIDGES:
       # covariance[i, j] is of x(t + i − K) and x(t + j − K): lag k = K − i, so the solution is a_K … a_{−K}

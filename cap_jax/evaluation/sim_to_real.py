@@ -101,7 +101,7 @@ def aortic(
     raise InputError(
       f"{len(overlapping)} record(s) with a whole window of radial pressure; three are needed to leave one out"
     )
-  gtf = transfer_function.fit(source, validation, spec.margin)
+  gtf = transfer_function.fit(source, validation, spec)
   mean = mean_wave.fit(source, spec.fs_hz)
   for name, others in real.leave_one_out(overlapping):
     waves, shown = real.balanced(others, _MOST).unlabelled(), sparse[name].unlabelled()
@@ -162,7 +162,7 @@ def arterial(
     raise InputError(
       f"{len(overlapping)} record(s) with finger PPG and radial pressure; three are needed to leave one out"
     )
-  gtf = transfer_function.fit(source, validation, spec.margin)
+  gtf = transfer_function.fit(source, validation, spec)
   for name, others in real.leave_one_out(overlapping):
     labelled, test = real.balanced(others, _MOST), sparse[name]
     # each method knows the record's reading: the PPG is scaled to it, and so is the mean wave
@@ -171,7 +171,7 @@ def arterial(
       "peripheral": test.x_bt,
       "mean_wave": mean_wave.fit(labelled, spec.fs_hz).scaled(sbp, dbp).predict(test.x_bt),
       "gtf_source": gtf.predict(test.x_bt),
-      "gtf_target": transfer_function.fit(labelled, labelled, spec.margin).predict(test.x_bt),
+      "gtf_target": transfer_function.fit(labelled, labelled, spec).predict(test.x_bt),
       "source": loop.predict(trained, test),
     }
     evaluator = errors.Evaluator(test, spec)

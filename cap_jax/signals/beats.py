@@ -73,6 +73,17 @@ def whole_beats(p_t: np.ndarray, fs_hz: float) -> np.ndarray:
   return np.append(second, second[:1] + p_t.size)
 
 
+def phase(x_t: np.ndarray, feet: np.ndarray) -> np.ndarray:
+  """(time,) beats since the first foot, linear between feet and beyond them; NaN with under two feet."""
+  if len(feet) < 2:
+    return np.full(x_t.shape, np.nan)
+  time = np.arange(len(x_t))
+  before = (time - feet[0]) / (feet[1] - feet[0])
+  after = len(feet) - 1 + (time - feet[-1]) / (feet[-1] - feet[-2])
+  inside = np.interp(time, feet, np.arange(len(feet)))
+  return np.where(time < feet[0], before, np.where(time > feet[-1], after, inside))
+
+
 def ensemble(x_t: np.ndarray, feet: np.ndarray, samples: int) -> np.ndarray:
   """(samples,) mean beat: the beats between successive feet, each stretched to one period.
 

@@ -1,0 +1,45 @@
+"""Waves scaled to pressures: to the true MAP and DBP of a subject, as an invasive calibration would, or by the affine map that suits
+the labelled subjects best."""
+
+import dataclasses
+
+import numpy as np
+
+from cap_jax.data import batches
+
+
+def to_true_levels(wave_bt: np.ndarray, test: batches.Pairs) -> np.ndarray:
+  """Waves of any scale with the mean and the diastole of each subject's own aortic wave: a bound, since those are not known at
+  inference.
+
+  Args:
+    wave_bt: (window, time) the shape.
+    test: windows whose reference gives the levels.
+  """
+  out = np.empty_like(wave_bt)
+  for subject in test.subjects:
+    rows = np.flatnonzero(test.subject_b == subject)
+    shape, true = wave_bt[rows], test.y_bt[rows]
+    # the diastole is that of the mean window, so that one low sample does not decide
+    (mean, low), (mean_true, low_true) = ((x.mean(), x.min(1).mean()) for x in (shape, true))
+    out[rows] = low_true + (shape - low) * (mean_true - low_true) / (mean - low)
+  return out
+
+
+@dataclasses.dataclass(frozen=True)
+class Affine:
+  """y = gain·ŷ + offset [mmHg]."""
+
+  gain: float
+  offset: float
+
+  def predict(self, wave_bt: np.ndarray) -> np.ndarray:
+    return (self.gain * wave_bt + self.offset).astype(wave_bt.dtype)
+
+
+def fit_affine(predicted_bt: np.ndarray, true_bt: np.ndarray, margin: int) -> Affine:
+  """Least squares between predictions and truth of labelled windows, both (window, time), without their margins."""
+  inner = slice(margin, true_bt.shape[1] - margin)
+  p, y = predicted_bt[:, inner].astype(np.float64), true_bt[:, inner].astype(np.float64)
+  gain = ((p - p.mean()) * (y - y.mean())).sum() / np.square(p - p.mean()).sum()
+  return Affine(float(gain), float(y.mean() - gain * p.mean()))

@@ -1,0 +1,57 @@
+"""Standards: limits by their definitions, and no claim without its preconditions."""
+
+import numpy as np
+import pytest
+
+from cap_jax.evaluation import standards
+
+VIRTUAL = standards.Reference(real=False, invasive=False)
+CATHETER = standards.Reference(real=True, invasive=True, male_share=0.5)
+RNG = np.random.default_rng(0)
+PRESSURES = np.concatenate([np.full(10, 95.0), np.linspace(110, 139, 55), np.linspace(141, 175, 35)])
+
+
+@pytest.mark.parametrize(("bias", "limit"), [(0, 6.95), (1, 6.87), (2, 6.65), (3, 6.25), (4, 5.64), (5, 4.79)])
+def test_criterion_2_falls_with_the_bias(bias, limit):
+  """The table of ISO 81060-2, whose last entry lies 0.02 under the definition."""
+  assert standards.largest_sd(bias) == pytest.approx(limit, abs=0.02)
+  assert standards.largest_sd(-bias) == pytest.approx(standards.largest_sd(bias))
+
+
+def test_grades_by_their_definitions():
+  assert standards.bhs_grade(np.array([1.0] * 60 + [8.0] * 25 + [12.0] * 10 + [30.0] * 5))[0] == "A"
+  assert standards.bhs_grade(np.array([1.0] * 59 + [8.0] * 26 + [12.0] * 10 + [30.0] * 5))[0] == "B"
+  assert standards.bhs_grade(np.full(10, 20.0)) == ("D", (0.0, 0.0, 0.0))
+  assert [standards.ieee_grade(np.full(4, mad))[0] for mad in (4.9, 5.5, 6.5, 7.5)] == ["A", "B", "C", "D"]
+
+
+def claims(verdicts):
+  return [v for v in verdicts if "meets" in v.sentence or "passes" in v.sentence]
+
+
+def test_nothing_is_claimed_of_virtual_subjects_few_subjects_or_no_catheter():
+  error = RNG.normal(0, 1, 100)
+  few = error[:60]
+  for true, errors, reference, missing in (
+    (PRESSURES, error, VIRTUAL, "the subjects are virtual"),
+    (PRESSURES[:60], few, CATHETER, "n = 60 < 85"),
+    (np.full(100, 120.0), error, CATHETER, "0 % of subjects with a SBP"),
+    (PRESSURES, error, standards.Reference(True, True), "30 % of each sex"),
+    (PRESSURES, error, standards.Reference(True, False, 0.5), "no invasive reference"),
+  ):
+    found = standards.judge("csbp", true, errors, float("nan"), reference)
+    said = [v for v in found if any(missing in why for why in v.unmet)]
+    assert said, missing
+    assert not claims(said)
+    assert all("within the limits" in v.sentence or "grade A" in v.sentence for v in said)
+
+
+def test_a_claim_needs_all_of_it():
+  found = standards.judge("csbp", PRESSURES, RNG.normal(0, 1, 100), float("nan"), CATHETER)
+  assert [v.standard for v in claims(found)] == [v.standard for v in found]
+  assert not any(v.unmet for v in found)
+  worse = standards.judge("csbp", PRESSURES, RNG.normal(7, 12, 100), float("nan"), CATHETER)
+  assert not claims(worse)
+  assert all("does not meet" in v.sentence for v in worse)
+  with pytest.raises(ValueError, match="two or more"):
+    standards.judge("csbp", PRESSURES[:1], np.zeros(1), 1.0, CATHETER)
