@@ -113,6 +113,7 @@ class Study:
     source_data, target_data: folders of prepared stores that stand in for the source's or the target's clinic.
     task: what the source network learns, name in `tasks.TASKS`.
     scenario: the target clinic, name in `clinics.SCENARIOS`.
+    scenarios: the target clinics of a whole study, one after the other; `scenario` alone if empty.
     target_split: file of a split of the target's store, instead of its own.
     test_part: part of that split that is tested.
     site: the peripheral site.
@@ -120,6 +121,11 @@ class Study:
     n_target: numbers of labelled target subjects; 0 is without labels.
     seeds: each draws its own labelled subjects and initial parameters.
     strategies: names in `transfer.STRATEGIES`, compared at every n_target that they can use.
+    baselines: names in `methods.BASELINES`, compared with them.
+    folds: 1: one draw of test subjects. 2 or more: each labelled, validation or test subject is tested in one of so many folds.
+      0: one fold a subject, who is left out.
+    rate_factors: on the learning rate of whatever is trained on the target; with more than one, validation subjects choose, at the
+      first seed, for each method, clinic and n_target alike.
     source_subjects, source_seconds: size of the source cohort, without `validation_subjects`.
     labelled_subjects: pool from which the labelled ones are drawn; the largest `n_target` at least.
     unlabelled_subjects: of the target, whose peripheral waves alone are used; of a store at most so many.
@@ -136,6 +142,7 @@ class Study:
   source: str = "healthy"
   task: str = "waveform"
   scenario: str = "device_population"
+  scenarios: tuple[str, ...] = ()
   source_data: str = ""
   target_data: str = ""
   target_split: str = ""
@@ -153,6 +160,18 @@ class Study:
     "domain_adaptation/section",
     "multi_task",
   )
+  baselines: tuple[str, ...] = (
+    "peripheral",
+    "npma",
+    "mean_wave_target",
+    "gtf_source",
+    "gtf_target",
+    "individual_tf_source",
+    "source",
+    "source_affine",
+  )
+  folds: int = 1
+  rate_factors: tuple[float, ...] = (1.0,)
   source_subjects: int = 1200
   source_seconds: float = 16.0
   labelled_subjects: int = 40

@@ -174,6 +174,20 @@ def new_folder(path: str) -> str:
   return path
 
 
+def open_folder(path: str) -> None:
+  """Makes a work folder, or opens one in which a study goes on.
+
+  Raises:
+    InputError: it holds something else, or cannot be made.
+  """
+  try:
+    os.makedirs(path, exist_ok=True)
+    if os.listdir(path) and not os.path.exists(os.path.join(path, "study.json")):
+      raise InputError(f"--workdir={path}: holds files already, and no study to go on with; choose another folder")
+  except OSError as error:
+    raise InputError(f"--workdir={path}: cannot be used ({error.strerror})") from None
+
+
 @contextlib.contextmanager
 def whole_folder(path: str, flag: str) -> Iterator[str]:
   """A folder to fill. It takes the name of `path` when the block ends well, and vanishes when it does not.
@@ -219,6 +233,13 @@ def next_folder(stem: str) -> str:
     number += 1
     path = f"{stem}-{number}"
   return new_folder(path)
+
+
+def changed(study: config.Study) -> dict[str, Any]:
+  """Fields of a study that are not the defaults."""
+  default = config.Study()
+  names = [field.name for field in dataclasses.fields(study)]
+  return {name: getattr(study, name) for name in names if getattr(study, name) != getattr(default, name)}
 
 
 def provenance(**facts: str) -> dict[str, str]:

@@ -20,6 +20,9 @@ class Interval:
   high: float
 
 
+NONE = Interval(float("nan"), float("nan"), float("nan"))
+
+
 def interval(values_s: np.ndarray, level: float = 0.95, seed: int = 0) -> Interval:
   """The mean over subjects, with its BCa bootstrap interval (Efron 1987, J. Am. Stat. Assoc. 82, 171) over subjects; NaN values
   are left out."""

@@ -70,8 +70,11 @@ def _lacking(quantity: str, true_s: np.ndarray) -> list[str]:
   """What the distribution of the reference lacks of ISO 81060-2's: shares of subjects with low and high pressures."""
   sign = "SBP" if quantity == "csbp" else "DBP"
   low, raised, high = _LEVELS[quantity]
-  asked = ((true_s <= low, 5, f"of {low:g} or less"), (true_s >= raised, 20, f"of {raised:g} or more"))
-  asked += ((true_s >= high, 5, f"of {high:g} or more"),)
+  asked = (
+    (true_s <= low, 5, f"of {low:g} or less"),
+    (true_s >= raised, 20, f"of {raised:g} or more"),
+    (true_s >= high, 5, f"of {high:g} or more"),
+  )
   return [
     f"{100 * who.mean():.0f} % of subjects with a {sign} {words} mmHg, {least} % are asked"
     for who, least, words in asked

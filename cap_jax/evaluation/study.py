@@ -1,196 +1,142 @@
-"""The study: every method on the same target clinic, the same labelled subjects, the same test subjects.
+"""The study: every method in every target clinic, on the same labelled and the same test subjects.
 
-Cells are (method, n_target, seed). What needs no target label stands at n_target = 0.
+Its cells are (clinic, fold, method, n_target, seed). What needs no target label stands at n_target = 0. Each cell is written as it
+is done (`cells`), and a study that is started again in its folder goes on.
 """
 
+import concurrent.futures
 import csv
 import dataclasses
+import json
+import multiprocessing
 import os
-import time
-from collections.abc import Callable, Iterator
-
-import numpy as np
+from collections.abc import Iterator, Sequence
 
 from cap_jax import config, files
-from cap_jax.baselines import mean_wave, transfer_function
-from cap_jax.data import batches
-from cap_jax.evaluation import errors, study_data
-from cap_jax.train import checkpoint, loop, runs
-from cap_jax.transfer import find
+from cap_jax.data import splits
+from cap_jax.evaluation import cells, errors, methods, plan
+from cap_jax.evaluation.bench import Bench
+from cap_jax.evaluation.cells import Cell, Key
+from cap_jax.types import DataError, InputError
 
 COLUMNS = (
   "scenario",
   "method",
   "n_target",
   "seed",
+  "fold",
   *(f.name for f in dataclasses.fields(errors.SubjectErrors)),
   "train_s",
+  "steps",
+  "settings",
   "steps_to_scratch",
   "s_to_scratch",
 )
+# what may change when a study goes on in its folder: more of the same
+_GROWS = ("scenarios", "strategies", "baselines", "seeds")
 
 
-@dataclasses.dataclass(frozen=True)
-class Cell:
-  """One method at one n_target and seed.
+def remember(study: config.Study, folder: str) -> None:
+  """Writes what the study is, or compares: a folder holds one study, which may have grown.
 
-  Attributes:
-    scenario: the target clinic.
-    predicted_bt: its predictions of the test windows [mmHg].
-    errors: per test subject.
-    train_s: seconds of training.
-    steps: of training, 0 for what is not trained in steps.
-    validation: looks at validation subjects along the training.
-    reason: why it held what it held, where it chose.
-    target_rmse: the best validation RMSE of scratch at the same n_target and seed; NaN without.
+  Raises:
+    InputError: the folder holds another study; names the fields.
   """
-
-  scenario: str
-  method: str
-  n_target: int
-  seed: int
-  predicted_bt: np.ndarray
-  errors: list[errors.SubjectErrors]
-  train_s: float
-  steps: int = 0
-  validation: tuple[loop.Seen, ...] = ()
-  reason: str = ""
-  target_rmse: float = float("nan")
-
-  def _reached(self) -> loop.Seen | None:
-    """When the validation RMSE was first as good as the best of scratch."""
-    return next((seen for seen in self.validation if seen.rmse_mmhg <= self.target_rmse), None)
-
-  @property
-  def steps_to_scratch(self) -> float:
-    """Steps until the validation RMSE was as good as the best of scratch; NaN if it never was."""
-    reached = self._reached()
-    return float("nan") if reached is None else float(reached.steps)
-
-  @property
-  def s_to_scratch(self) -> float:
-    """The seconds of training that those steps took."""
-    reached = self._reached()
-    return float("nan") if reached is None else reached.train_s
+  path = os.path.join(folder, "study.json")
+  now = json.loads(json.dumps(dataclasses.asdict(study)))
+  if os.path.exists(path):
+    try:
+      with open(path, encoding="utf-8") as file:
+        before = json.load(file)
+      seeds = before["seeds"]
+    except (ValueError, KeyError, TypeError) as error:
+      raise DataError(path, f"holds no study ({error})", "choose another --workdir") from None
+    other = [name for name in now if name not in _GROWS and now[name] != before.get(name)]
+    if seeds[:1] != now["seeds"][:1]:
+      other.append("the first of seeds")
+    if other:
+      raise InputError(f"{folder}: holds a study with another {', '.join(other)}; choose another --workdir")
+  with files.written_together(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
+    json.dump(now, file, indent=1)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Ground:
-  """What a baseline may use."""
-
-  study: config.Study
-  source: study_data.Source
-  target: study_data.Target
-  trained: checkpoint.Checkpoint
-  labelled: batches.Pairs | None
-
-  @property
-  def test_bt(self) -> np.ndarray:
-    return self.target.test.x_bt
-
-  @property
-  def known(self) -> batches.Pairs:
-    """The labelled windows of a baseline that stands at n_target > 0 only."""
-    assert self.labelled is not None
-    return self.labelled
-
-
-def _gtf_source(ground: _Ground) -> np.ndarray:
-  source = ground.source
-  return transfer_function.fit(source.held, source.validation, ground.study.windows.margin).predict(ground.test_bt)
-
-
-def _gtf_target(ground: _Ground) -> np.ndarray:
-  found = transfer_function.fit(ground.known, ground.target.validation, ground.study.windows.margin)
-  return found.predict(ground.test_bt)
-
-
-Baseline = Callable[[_Ground], np.ndarray]
-# those without target labels need a source whose task is the wave, but for the first
-FREE: dict[str, Baseline] = {
-  "peripheral": lambda ground: ground.test_bt,
-  "gtf_source": _gtf_source,
-  "source": lambda ground: loop.predict(ground.trained, ground.target.test),
-}
-LABELLED: dict[str, Baseline] = {
-  "mean_wave": lambda ground: mean_wave.fit(ground.known, ground.study.windows.fs_hz).predict(ground.test_bt),
-  "gtf_target": _gtf_target,
-}
-
-
-def methods(study: config.Study, n_target: int) -> tuple[dict[str, Baseline], list[str]]:
-  """Baselines and strategies at so many labels, in their order."""
-  names = [name for name in study.strategies if find(name, study.custom.get(name)).needs_labels == (n_target > 0)]
-  names.sort(key=lambda name: name != "scratch")  # by which the others are measured
-  if n_target:
-    return LABELLED, names
-  return (FREE if study.task == "waveform" else {"peripheral": FREE["peripheral"]}), names
-
-
-def count(study: config.Study) -> int:
-  """Number of cells."""
-  found = 0
-  for n_target in study.n_target:
-    baselines, names = methods(study, n_target)
-    found += len(baselines) * (len(study.seeds) if n_target else 1) + len(names) * len(study.seeds)
+def split_digests(folder: str) -> dict[str, str]:
+  """Name of each split that the study used → its SHA-256."""
+  found = {}
+  for name in sorted(os.listdir(folder)):
+    if name.startswith("split_") and name.endswith(".json"):
+      found[name.removesuffix(".json")] = splits.load(os.path.join(folder, name)).digest
   return found
 
 
-def cells(
-  study: config.Study, source: study_data.Source, target: study_data.Target, trained: checkpoint.Checkpoint
-) -> Iterator[Cell]:
-  """All cells of the study, each as it is done.
+_bench: Bench | None = None
 
-  Seeds run one after another: on two cores the same steps vmapped were no faster.
+
+def _open(study: config.Study, folder: str) -> None:
+  global _bench
+  _bench = Bench(study, folder)
+
+
+def _work(key: Key) -> Cell:
+  assert _bench is not None
+  return _bench.run(key)
+
+
+def run(study: config.Study, folder: str, processes: int = 1) -> Iterator[Cell]:
+  """All cells, each as it is done. In several processes on this machine, or on several that share the folder.
 
   Raises:
     splits.LeakError: a subject stands in two parts of the data.
+    InputError: the folder holds another study.
   """
-  study_data.split_of(source, target)
-  evaluator = errors.Evaluator(target.test, study.windows)
-  site = study_data.target_site(study)
-  for n_target in study.n_target:
-    baselines, names = methods(study, n_target)
-    for seed in study.seeds:
-      ground = _Ground(study, source, target, trained, target.draw(n_target, seed))
-      repeated = n_target == 0 and seed != study.seeds[0]  # a baseline without labels has nothing to draw
-      for name, baseline in ({} if repeated else baselines).items():
-        began = time.perf_counter()
-        predicted_bt = baseline(ground)
-        train_s = time.perf_counter() - began if name not in ("peripheral", "source") else 0.0
-        yield Cell(
-          study_data.target_name(study), name, n_target, seed, predicted_bt, evaluator.errors(predicted_bt), train_s
-        )
-      best = float("nan")
-      for name in names:
-        made = runs.adapt(study, name, trained, target.data(source, n_target, seed), seed, site, target.validation)
-        predicted_bt, fitted = loop.predict(made.checkpoint, target.test), made.fitted
-        if name == "scratch":
-          best = min(seen.rmse_mmhg for seen in fitted.validation)
-        found = evaluator.errors(predicted_bt)
-        steps = len(fitted.loss)
-        yield Cell(
-          study_data.target_name(study),
-          name,
-          n_target,
-          seed,
-          predicted_bt,
-          found,
-          fitted.train_s,
-          steps,
-          fitted.validation,
-          made.reason,
-          best,
-        )
+  remember(study, folder)
+  keys = plan.keys(study)
+  bench = Bench(study, folder)
+  if any(cells.load(folder, key) is None for key in keys):
+    _ = bench.trained  # before the processes start, so that it is trained once
+    for name in methods.NETWORKS:
+      if f"{name}_source" in {key.method for key in keys}:
+        bench.published(name)
+  if processes == 1:
+    yield from map(bench.run, keys)
+    return
+  quiet = os.environ.get("TQDM_DISABLE")
+  os.environ["TQDM_DISABLE"] = "1"  # bars of several processes would write over each other
+  try:
+    with concurrent.futures.ProcessPoolExecutor(
+      processes, multiprocessing.get_context("spawn"), _open, (study, folder)
+    ) as pool:
+      for done in concurrent.futures.as_completed([pool.submit(_work, key) for key in keys]):
+        yield done.result()
+  finally:
+    os.environ.pop("TQDM_DISABLE")
+    if quiet is not None:
+      os.environ["TQDM_DISABLE"] = quiet
 
 
-def write_rows(path: str | os.PathLike[str], done: list[Cell]) -> None:
-  """`study.csv`: a row per scenario, method, n_target, seed and subject, in the order of `COLUMNS`."""
+def rows(study: config.Study, folder: str) -> list[dict[str, object]]:
+  """A row per clinic, method, n_target, seed, fold and subject, with the columns `COLUMNS`, of all cells that are done."""
+  found = [cell for key in plan.keys(study) if (cell := cells.load(folder, key)) is not None]
+  best = {
+    (c.key.scenario, c.key.fold, c.key.n_target, c.key.seed): min(seen.rmse_mmhg for seen in c.validation)
+    for c in found
+    if c.key.method == "scratch" and c.validation
+  }
+  out: list[dict[str, object]] = []
+  for cell in found:
+    key = cell.key
+    steps, seconds = cell.reached(best.get((key.scenario, key.fold, key.n_target, key.seed), float("nan")))
+    spent = {"train_s": cell.train_s, "steps": cell.steps, "settings": cell.settings}
+    spent |= {"steps_to_scratch": steps, "s_to_scratch": seconds}
+    for one in cell.errors:
+      out.append({**dataclasses.asdict(key), **dataclasses.asdict(one), **spent})
+  return out
+
+
+def write_rows(path: str | os.PathLike[str], found: Sequence[dict[str, object]]) -> None:
+  """`study.csv`, in the order of `COLUMNS`."""
   with files.written_together(path) as (partial,), open(partial, "w", newline="", encoding="utf-8") as file:
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
-    for cell in done:
-      spent = [f"{value:.3f}" for value in (cell.train_s, cell.steps_to_scratch, cell.s_to_scratch)]
-      for found in cell.errors:
-        numbers = [f"{value:.5f}" for value in dataclasses.astuple(found)[1:]]
-        writer.writerow((cell.scenario, cell.method, cell.n_target, cell.seed, found.subject, *numbers, *spent))
+    for row in found:
+      writer.writerow([f"{v:.5f}" if isinstance(v := row[name], float) else v for name in COLUMNS])

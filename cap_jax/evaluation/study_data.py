@@ -175,14 +175,56 @@ def _pairs(
   return batches.make_pairs(found, signals[0], spec, signals[1], gaps=True)
 
 
-def load_target(study: config.Study) -> Target:
+def folds(study: config.Study) -> int:
+  """Number of folds of the target's subjects.
+
+  Raises:
+    InputError: there are fewer subjects than folds.
+  """
+  if study.folds == 1:
+    return 1
+  if study.target_data:
+    found = _target_parts(study, store.open_store(study.target_data))
+    paired = sum(len(found.get(part, ())) for part in (parts.TRAINING, parts.VALIDATION, study.test_part))
+  else:
+    paired = study.labelled_subjects + study.validation_subjects + study.test_subjects
+  if study.folds > paired:
+    raise InputError(f"folds={study.folds}: {target_name(study)} has {paired} subjects with a reference")
+  return study.folds or paired
+
+
+def _folded(
+  found: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], study: config.Study, fold: int
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+  """Who is labelled, validated on and tested in a fold: as many validation subjects as before, and all others to label."""
+  if study.folds == 1:
+    return found
+  labelled, validation, test = found
+  everyone = (*labelled, *validation, *test)
+  count = folds(study)
+  made = splits.k_fold(everyone, count, study.cohort_seed)[fold].parts
+  rest = made["training"]
+  return rest[len(validation) :], rest[: len(validation)], made["test"]
+
+
+def _check_labelled(study: config.Study, there: int, where: str) -> None:
+  """Raises:
+  InputError: fewer subjects can be labelled than the study asks for."""
+  if there < max(study.n_target):
+    raise InputError(f"n_target={study.n_target}: {where} has {there} labelled subjects to train on")
+
+
+def load_target(study: config.Study, fold: int = 0) -> Target:
   """Draws the target clinic, or opens its store. Test and validation windows do not overlap: no sample counts twice.
+
+  Args:
+    fold: which subjects are tested, 0 to `folds(study)` − 1.
 
   Raises:
     InputError: the store lacks a signal, a part of its split, or enough labelled subjects.
   """
   if study.target_data:
-    return _stored_target(study)
+    return _stored_target(study, fold)
   site = target_site(study)
   found = virtual.draw(target_clinic(study), (site,), study.reference)
   found = [calibrate.calibrate(recording, site, study.calibration) for recording in found]
@@ -193,13 +235,17 @@ def load_target(study: config.Study) -> Target:
     "unlabelled": study.unlabelled_subjects,
   }
   split = splits.draw([r.subject for r in found], sizes, study.cohort_seed)
+  labelled, validation, test = _folded(
+    (split.parts["labelled"], split.parts["validation"], split.parts["test"]), study, fold
+  )
+  _check_labelled(study, len(labelled), "a fold" if study.folds != 1 else "the clinic")
   whole = batches.make_pairs(found, site, study.windows, study.reference)
   sparse = batches.make_pairs(found, site, _apart(study), study.reference)
   return Target(
-    whole.of(split.parts["labelled"]),
+    whole.of(labelled),
     whole.of(split.parts["unlabelled"]).unlabelled(),
-    sparse.of(split.parts["validation"]),
-    sparse.of(split.parts["test"]),
+    sparse.of(validation),
+    sparse.of(test),
   )
 
 
@@ -208,22 +254,26 @@ def _apart(study: config.Study) -> config.Windows:
   return dataclasses.replace(study.windows, hop_s=study.windows.seconds)
 
 
-def _stored_target(study: config.Study) -> Target:
+def _target_parts(study: config.Study, opened: store.Store) -> Mapping[str, tuple[str, ...]]:
+  return splits.load(study.target_split).parts if study.target_split else opened.split.parts
+
+
+def _stored_target(study: config.Study, fold: int) -> Target:
   opened = store.open_store(study.target_data)
-  found = splits.load(study.target_split).parts if study.target_split else opened.split.parts
+  found = _target_parts(study, opened)
   signals, alone = (study.site, study.reference), (study.site, study.site)
-  taught = found.get(parts.TRAINING, ())[: max(study.labelled_subjects, *study.n_target)]
+  teach, seen, tested = _folded(
+    (found.get(parts.TRAINING, ()), found.get(parts.VALIDATION, ()), found.get(study.test_part, ())), study, fold
+  )
+  taught = teach[: max(study.labelled_subjects, *study.n_target)]
   labelled = _pairs(opened, taught, signals, study, study.windows, parts.TRAINING, _MOST)
-  if len(labelled.subjects) < max(study.n_target):
-    raise InputError(
-      f"n_target={study.n_target}: {opened.path} has {len(labelled.subjects)} labelled subjects to train on"
-    )
+  _check_labelled(study, len(labelled.subjects), str(opened.path))
   free = found.get(parts.UNLABELLED, ())[: study.unlabelled_subjects]
   # without a part of their own, the waves of those who could be labelled serve as unlabelled ones
   unlabelled = _pairs(opened, free, alone, study, study.windows, parts.UNLABELLED, _MOST) if free else labelled
   validation, test = (
-    _pairs(opened, found.get(part, ()), signals, study, _apart(study), part, _MOST)
-    for part in (parts.VALIDATION, study.test_part)
+    _pairs(opened, names, signals, study, _apart(study), part, _MOST)
+    for names, part in ((seen, parts.VALIDATION), (tested, study.test_part))
   )
   return Target(labelled, unlabelled.unlabelled(), validation, test)
 

@@ -1,8 +1,7 @@
-"""Figures of a study and of a reconstruction, as matplotlib figures."""
+"""How figures look, and the picture of a reconstruction."""
 
-import collections
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
@@ -11,19 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter
 
-from cap_jax.data import batches
-from cap_jax.evaluation.study import Cell
-from cap_jax.report import tables
+from cap_jax.evaluation.methods import BASELINES
 from cap_jax.signals.quality import PAUSE
 
 # Okabe and Ito's colours, told apart by colour-blind readers too
 COLOURS = {
   "true": "#000000",
   "peripheral": "#999999",
-  "mean_wave": "#F0E442",
-  "gtf_source": "#999999",
-  "gtf_target": "#666666",
-  "source": "#444444",
+  "gtf_source": "#B8A100",
+  "gtf_target": "#B8A100",
+  "source": "#777777",
   "scratch": "#E69F00",
   "feature_transfer": "#56B4E9",
   "fine_tuning": "#009E73",
@@ -32,100 +28,49 @@ COLOURS = {
   "multi_task": "#D55E00",
   "combination": "#004D40",
 }
-# colours are few: variants of a strategy share its colour, baselines are drawn otherwise than strategies
-_LEVELS = ("--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)))
-_MARKERS = "o^vDPX<>*hpd"
-_DASHED = ("gtf_source", "gtf_target", "mean_wave", "source", "peripheral")
 _BINS = 3000
 STYLE: dict[Any, Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "path"}
 
 
-def to_png(figure: Figure, dpi: int = 130) -> bytes:
-  """The figure as PNG."""
+def _saved(figure: Figure, **options: Any) -> bytes:
   buffer = io.BytesIO()
-  figure.savefig(buffer, format="png", dpi=dpi)
+  with matplotlib.rc_context({"svg.hashsalt": "cap_jax"}):  # the same figure is the same file
+    figure.savefig(buffer, **options)
   return buffer.getvalue()
 
 
+def to_png(figure: Figure, dpi: int = 130) -> bytes:
+  """The figure as PNG."""
+  return _saved(figure, format="png", dpi=dpi)
+
+
+def to_pdf(figure: Figure) -> bytes:
+  """The figure as PDF, without the time of its making."""
+  return _saved(figure, format="pdf", metadata={"CreationDate": None})
+
+
+def to_svg_file(figure: Figure) -> bytes:
+  """The figure as an SVG file, without the time of its making."""
+  return _saved(figure, format="svg", metadata={"Date": None})
+
+
+def to_svg(figure: Figure) -> str:
+  """The figure as an SVG element without background, whose black is the colour of the text about it: so it is read on a dark page
+  too."""
+  text = _saved(figure, format="svg", transparent=True, metadata={"Date": None, "Creator": None}).decode()
+  return text[text.index("<svg") :].replace("#000000", "currentColor")
+
+
 def colour(method: str) -> str:
-  """Of a method; variants of a strategy share it."""
-  return COLOURS.get(method.partition("/")[0], "#8B4513")
+  """Of a method; variants of a strategy share it, and so do most baselines."""
+  return COLOURS.get(method.partition("/")[0], "#8C8C8C" if method in BASELINES else "#A0522D")
 
 
-def waves(test: batches.Pairs, cells: Mapping[str, Cell], judge: str, site: str, fs_hz: float) -> Figure:
-  """Rebuilt waves over true ones for the best, the median and the worst test subject of a method.
-
-  Args:
-    test: test windows.
-    cells: method → cell, drawn in this order.
-    judge: the method by whose RMSE the subjects are chosen.
-    site: of the peripheral wave.
-    fs_hz: sampling rate.
-  """
-  ranked = sorted(cells[judge].errors, key=lambda found: found.rmse_mmhg)
-  chosen = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}
-  with matplotlib.rc_context(STYLE):
-    figure = Figure(figsize=(10, 3.4), layout="constrained")
-    for axes, (word, found) in zip(np.atleast_1d(figure.subplots(1, 3)), chosen.items(), strict=True):
-      row = int(np.flatnonzero(test.subject_b == found.subject)[0])
-      part = slice(round(0.5 * fs_hz), round(2.5 * fs_hz))
-      time_s = np.arange(test.x_bt.shape[1])[part] / fs_hz
-      axes.plot(time_s, test.x_bt[row, part], color=COLOURS["peripheral"], lw=1, label=f"{site}, measured")
-      axes.plot(time_s, test.y_bt[row, part], color=COLOURS["true"], lw=2.2, label="aortic root, true")
-      for method, cell in cells.items():
-        axes.plot(time_s, cell.predicted_bt[row, part], color=colour(method), lw=1.3, label=tables.label(method))
-      axes.set_title(f"{word} subject: {found.rmse_mmhg:.2f} mmHg")
-      axes.set_xlabel("time [s]")
-    figure.axes[0].set_ylabel("pressure [mmHg]")
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
-  return figure
-
-
-def _plain_numbers(axes: Axes) -> None:
+def plain_numbers(axes: Axes) -> None:
   """Ticks of a logarithmic pressure axis as 0.8, 2, 10 instead of powers."""
   axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
   axes.yaxis.set_minor_formatter(FormatStrFormatter("%g"))
   axes.tick_params(axis="y", which="minor", labelsize=7)
-
-
-def few_shot(lines: Sequence[tables.Line], place: str) -> Figure:
-  """Waveform RMSE against the number of labelled subjects; methods without labels as level lines."""
-  with matplotlib.rc_context(STYLE):
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = figure.subplots()
-    ends = sorted({line.n_target for line in lines if line.n_target > 0}) or [1]
-    drawn = collections.Counter[str]()
-    for method in dict.fromkeys(line.method for line in lines):
-      points = [line for line in lines if line.method == method]
-      shade, label = colour(method), tables.label(method)
-      which = drawn[shade]
-      drawn[shade] += 1
-      if points[0].n_target == 0:
-        axes.axhline(points[0].rmse_mmhg, color=shade, lw=1.2, ls=_LEVELS[which % len(_LEVELS)], label=label)
-      else:
-        marker, style = ("s", ":") if method in _DASHED else (_MARKERS[which % len(_MARKERS)], "-")
-        labels, rmse = [p.n_target for p in points], [p.rmse_mmhg for p in points]
-        axes.plot(labels, rmse, ls=style, marker=marker, color=shade, label=label)
-    axes.set(xscale="log", yscale="log", xlabel="labelled target subjects", ylabel=f"waveform RMSE [mmHg], {place}")
-    axes.set_xticks(ends, [str(n) for n in ends])
-    _plain_numbers(axes)
-    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
-  return figure
-
-
-def training(curves: Mapping[str, np.ndarray]) -> Figure:
-  """Root of the training loss [mmHg] by step, averaged over 25 steps."""
-  with matplotlib.rc_context(STYLE):
-    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
-    axes = figure.subplots()
-    for label, curve in curves.items():
-      blocks = curve[: len(curve) // 25 * 25].reshape(-1, 25).mean(1)
-      axes.semilogy(25 * (1 + np.arange(len(blocks))), np.sqrt(blocks), label=label)
-    axes.set(xlabel="step", ylabel="training RMSE [mmHg]")
-    _plain_numbers(axes)
-    axes.legend(frameon=False)
-  return figure
 
 
 def _broken(time_s: np.ndarray, p_t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

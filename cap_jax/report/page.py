@@ -1,61 +1,109 @@
-"""`report.html`: one self-contained page, light and dark, with every name from data escaped."""
+"""`report.html`: one self-contained page, light and dark, readable on a phone and by a screen reader, with every name from data
+escaped. What moves is drawn by Plotly, which lies in the page; nothing is fetched."""
 
-import base64
 import dataclasses
+import functools
 import html
+import importlib.resources
+import json
 import os
+import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import plotly.offline
 from matplotlib.figure import Figure
 
 from cap_jax import files
 from cap_jax.report import figures, tables
 
-_STYLE = """
-:root { color-scheme: light dark; --line: #8884; --paper: #fff; --ink: #1b1f24; }
-@media (prefers-color-scheme: dark) { :root { --paper: #14171a; --ink: #e6e8ea; } }
-body { font: 16px/1.55 system-ui, sans-serif; max-width: 78rem; margin: 2rem auto; padding: 0 1rem;
-  background: var(--paper); color: var(--ink); }
-figure { margin: 1.5rem 0; }
-img { max-width: 100%; height: auto; background: #fff; border-radius: 6px; }
-figcaption { font-size: .9em; opacity: .85; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .88em; white-space: nowrap; }
-th, td { padding: .3em .5em; border-bottom: 1px solid var(--line); text-align: right; }
-th:first-child, td:first-child { text-align: left; }
-.facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
-.note { border-left: 4px solid #009E73; padding: .2em 1em; }
-"""
+_ASSETS = importlib.resources.files("cap_jax.report") / "assets"
+_LONG = 60  # characters; columns of such cells are text
 
 
-def _figure(figure: Figure, caption: str) -> str:
-  data = base64.b64encode(figures.to_png(figure)).decode()
-  text = html.escape(caption)
-  return f'<figure><img alt="{text}" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+  """A figure, its caption, and what it shows in words for those who do not see it; `name` is that of its files."""
+
+  name: str
+  figure: Figure
+  caption: str
+  words: str = ""
 
 
-def _table(table: tables.Table) -> str:
-  head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in table.header)
-  body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
-  return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+@dataclasses.dataclass(frozen=True)
+class Browser:
+  """Records to look through beat by beat: each with `name`, `time_s`, `series` (name, colour, width, values) and `beats`
+  (start_s, end_s, text)."""
+
+  records: Sequence[Mapping[str, Any]]
+  caption: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-  """A part of the page: plain text, figures with their captions, a table."""
+  """A part of the page: plain text, figures, a browser of beats, tables by name."""
 
   heading: str
-  text: str
-  drawn: Sequence[tuple[Figure, str]]
-  table: tables.Table | None = None
+  text: str = ""
+  drawn: Sequence[Drawn] = ()
+  browser: Browser | None = None
+  sheets: Mapping[str, tables.Table] = dataclasses.field(default_factory=dict)
+
+  @property
+  def anchor(self) -> str:
+    """Of its heading, for links."""
+    return re.sub(r"[^a-z0-9]+", "-", self.heading.lower()).strip("-")
+
+
+def _figure(drawn: Drawn) -> str:
+  caption, words = html.escape(drawn.caption), html.escape(drawn.words or drawn.caption, quote=True)
+  # marks and clip paths are named by their content, the same in two figures only where they are the same
+  svg = figures.to_svg(drawn.figure).replace("<svg ", f'<svg role="img" aria-label="{words}" ', 1)
+  return f"<figure>{svg}<figcaption>{caption}</figcaption></figure>"
+
+
+def _table(table: tables.Table) -> str:
+  head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in table.header)
+  body = []
+  for k, row in enumerate(table.rows):
+    first = k and table.group is not None and table.rows[k - 1][table.group] != row[table.group]
+    names = " ".join(["apart"] * bool(first) + ["harm"] * bool(table.marks and table.marks[k]))
+    cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:])
+    kind = f' class="{names}"' if names else ""
+    body.append(f'<tr{kind}><th scope="row">{html.escape(row[0])}</th>{cells}</tr>')
+  caption = f"<caption>{html.escape(table.caption)}</caption>" if table.caption else ""
+  wide = ' class="wide"' if any(len(cell) > _LONG for row in table.rows for cell in row[1:]) else ""
+  name = html.escape(table.caption or "table", quote=True)
+  return (
+    f'<div class="scroll" tabindex="0" role="region" aria-label="{name}"><table{wide}>{caption}<thead><tr>{head}</tr></thead>'
+    f"<tbody>{''.join(body)}</tbody></table></div>"
+  )
+
+
+def _browser(browser: Browser) -> str:
+  # "<" cannot end the script element in which the data lie
+  data = json.dumps(browser.records, separators=(",", ":")).replace("<", "\\u003c")
+  options = "".join(f"<option>{html.escape(str(record['name']))}</option>" for record in browser.records)
+  return f"""<figure class="browser"><div class="controls"><label>Record <select>{options}</select></label>
+<button type="button" data-go="before">Previous beat</button><button type="button" data-go="after">Next beat</button>
+<button type="button" data-go="all">All beats</button><output aria-live="polite"></output></div>
+<div class="plot"></div><figcaption>{html.escape(browser.caption)}</figcaption><script type="application/json">{data}</script></figure>"""
 
 
 def _section(section: Section) -> str:
-  figures_html = "".join(_figure(figure, caption) for figure, caption in section.drawn)
-  return (
-    f"<h2>{html.escape(section.heading)}</h2>\n<p>{html.escape(section.text)}</p>\n{figures_html}\n"
-    f"{_table(section.table) if section.table else ''}"
-  )
+  parts = [f'<section aria-labelledby="{section.anchor}"><h2 id="{section.anchor}">{html.escape(section.heading)}</h2>']
+  parts += [f"<p>{html.escape(part)}</p>" for part in section.text.split("\n") if part]
+  parts += [_figure(drawn) for drawn in section.drawn]
+  if section.browser is not None:
+    parts.append(_browser(section.browser))
+  parts += [_table(table) for table in section.sheets.values()]
+  return "\n".join([*parts, "</section>"])
+
+
+@functools.cache
+def _asset(name: str) -> str:
+  return (_ASSETS / name).read_text(encoding="utf-8")
 
 
 def write(
@@ -74,17 +122,45 @@ def write(
     sections: in order.
     provenance: plain facts: command, versions, hashes, times.
   """
-  facts = "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>" for k, v in provenance.items())
+  facts = "".join(
+    f'<tr><th scope="row">{html.escape(k)}</th><td>{html.escape(v)}</td></tr>' for k, v in provenance.items()
+  )
+  moving = any(section.browser is not None for section in sections)
+  library = f"<script>{plotly.offline.get_plotlyjs()}</script>" if moving else ""
+  links = "".join(f'<li><a href="#{s.anchor}">{html.escape(s.heading)}</a></li>' for s in sections)
   page = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>
-<h1>{html.escape(title)}</h1>
+<title>{html.escape(title)}</title><style>{_asset("page.css")}</style></head><body>
+<a class="skip" href="#main">Skip to the content</a>
+<header><h1>{html.escape(title)}</h1><button type="button" id="theme">Colours: auto</button></header>
+<nav aria-label="Contents"><ul>{links}<li><a href="#provenance">Provenance</a></li></ul></nav>
+<main id="main">
 <p class="note">{html.escape(summary)}</p>
-<p>{html.escape(explained)}</p>
+<p class="quiet">{html.escape(explained)}</p>
 {"".join(_section(section) for section in sections)}
-<h2>Provenance</h2>
-<table class="facts"><tbody>{facts}</tbody></table>
+<section aria-labelledby="provenance"><h2 id="provenance">Provenance</h2>
+<div class="scroll" tabindex="0" role="region" aria-label="Provenance"><table class="facts"><tbody>{facts}</tbody></table></div></section>
+</main>
+{library}<script>{_asset("page.js")}</script>
 </body></html>
 """
   with files.written_together(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
     file.write(page)
+
+
+def write_parts(folder: str, sections: Sequence[Section]) -> None:
+  """The figures as PDF, SVG and PNG into `folder`/figures, the tables as CSV and LaTeX into `folder`/tables."""
+  for name in ("figures", "tables"):
+    os.makedirs(os.path.join(folder, name), exist_ok=True)
+  for section in sections:
+    for drawn in section.drawn:
+      for ending, make in (("pdf", figures.to_pdf), ("svg", figures.to_svg_file), ("png", figures.to_png)):
+        _write(os.path.join(folder, "figures", f"{drawn.name}.{ending}"), make(drawn.figure))
+    for name, table in section.sheets.items():
+      for ending, write_table in (("csv", tables.to_csv), ("tex", tables.to_latex)):
+        _write(os.path.join(folder, "tables", f"{name}.{ending}"), write_table(table).encode())
+
+
+def _write(path: str, content: bytes) -> None:
+  with files.written_together(path) as (partial,), open(partial, "wb") as file:
+    file.write(content)

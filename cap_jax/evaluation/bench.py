@@ -1,0 +1,160 @@
+"""One process's share of a study: its data and source networks, each made once, and its cells."""
+
+import dataclasses
+import functools
+import json
+import os
+import time
+
+import numpy as np
+
+from cap_jax import config, files
+from cap_jax.evaluation import cells, errors, methods, plan, study_data
+from cap_jax.evaluation.cells import Cell, Key
+from cap_jax.train import checkpoint, loop, runs
+from cap_jax.types import DataError
+
+SHOWN_WINDOWS = 4  # of each test subject, in the pictures
+MEAN_OF = 25  # steps a point of a training curve
+_FEATURES = 300
+
+
+class Bench:
+  """Data and source networks of a study, each made once; in a process of its own if need be."""
+
+  def __init__(self, study: config.Study, folder: str):
+    self.study, self.folder = study, folder
+    self._clinics = {study_data.target_name(clinic): clinic for clinic in plan.clinics_of(study)}
+    self.target = functools.lru_cache(2)(self._target)
+    self.published = functools.cache(self._published)
+
+  @functools.cached_property
+  def source(self) -> study_data.Source:
+    return study_data.load_source(self.study)
+
+  @functools.cached_property
+  def trained(self) -> checkpoint.Checkpoint:
+    """The source network; trained the first time."""
+    return self._source_network("checkpoint", self.study)
+
+  def _published(self, name: str) -> checkpoint.Checkpoint:
+    network = methods.NETWORKS[name]
+    rate = dataclasses.replace(self.study.pretrain, learning_rate=network.learning_rate)
+    return self._source_network(
+      os.path.join("sources", name), dataclasses.replace(self.study, model=network.model, pretrain=rate)
+    )
+
+  def _source_network(self, name: str, study: config.Study) -> checkpoint.Checkpoint:
+    path = os.path.join(self.folder, name)
+    if os.path.isdir(path):
+      return checkpoint.load(path)
+    trained, fitted = runs.pretrain(study, self.source.training, self.source.validation, self.source.origin)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    curve = {"loss": _curve(fitted.loss, trained.scaling.sd_mmhg)}
+    with files.written_together(f"{path}.json") as (partial,), open(partial, "w", encoding="utf-8") as file:
+      json.dump(curve, file)
+    checkpoint.save(path, trained)
+    return trained
+
+  def _target(self, scenario: str, fold: int) -> tuple[config.Study, study_data.Target, errors.Evaluator]:
+    study = self._clinics[scenario]
+    target = study_data.load_target(study, fold)
+    split = study_data.split_of(self.source, target)
+    name = scenario if study_data.folds(study) == 1 else f"{scenario}_fold_{fold}"
+    split.save(os.path.join(self.folder, f"split_{name}.json"))
+    return study, target, errors.Evaluator(target.test, study.windows)
+
+  def _ground(self, key: Key, factor: float, seed: int) -> methods.Ground:
+    study, target, _ = self.target(key.scenario, key.fold)
+    return methods.Ground(study, self.source, target, self.trained, self.published, key.n_target, seed, factor)
+
+  def _factor(self, key: Key) -> float:
+    """On the learning rate: that with the least last RMSE on validation subjects, at the first seed."""
+    study = self.study
+    if len(study.rate_factors) == 1 or not methods.method(study, key.method).tunable:
+      return study.rate_factors[0] if methods.method(study, key.method).tunable else 1.0
+    path = dataclasses.replace(key, seed=study.seeds[0]).stem(self.folder).replace("/cells/", "/choices/") + ".json"
+    if not os.path.exists(path):
+      found = {}
+      for factor in study.rate_factors:
+        try:
+          made = methods.method(study, key.method).run(self._ground(key, factor, study.seeds[0]))
+          found[str(factor)] = made.validation[-1].rmse_mmhg
+        except loop.DivergedError:
+          found[str(factor)] = float("inf")
+      os.makedirs(os.path.dirname(path), exist_ok=True)
+      with files.written_together(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
+        json.dump(found, file)
+    try:
+      with open(path, encoding="utf-8") as file:
+        tried = {float(factor): float(rmse) for factor, rmse in json.load(file).items()}
+      return min(tried, key=lambda factor: tried[factor])
+    except (ValueError, AttributeError) as error:
+      raise DataError(path, f"holds no choice ({error})", "remove the file; it is made again") from None
+
+  def run(self, key: Key) -> Cell:
+    """Runs a cell and writes it; one that is done already is read.
+
+    Raises:
+      splits.LeakError: a subject stands in two parts of the data.
+    """
+    done = cells.load(self.folder, key)
+    if done is not None:
+      return done
+    began = time.perf_counter()
+    study, target, evaluator = self.target(key.scenario, key.fold)
+    settings, factor, shown = plan.tried(study, key.method), self._factor(key), None
+    try:
+      made = methods.method(study, key.method).run(self._ground(key, factor, key.seed))
+    except loop.DivergedError as error:
+      nothing = tuple(errors.SubjectErrors(subject) for subject in target.test.subjects)
+      wall = time.perf_counter() - began
+      cell = Cell(key, nothing, wall_s=wall, settings=settings, factor=factor, reason=str(error), diverged=True)
+    else:
+      cell = Cell(
+        key,
+        tuple(evaluator.errors(made.predicted_bt, made.only_systolic)),
+        made.train_s,
+        made.steps,
+        time.perf_counter() - began,
+        settings,
+        factor,
+        made.validation,
+        tuple(_curve(made.loss, made.network.scaling.sd_mmhg)) if made.network and made.steps else (),
+        made.reason,
+        tuple((leaf.path, leaf.fate, str(leaf.shape), leaf.note) for leaf in made.merge),
+      )
+      shown = self._shown(key, made, target)
+    cells.save(self.folder, cell, shown)
+    return cell
+
+  def _shown(self, key: Key, made: methods.Output, target: study_data.Target) -> dict[str, np.ndarray] | None:
+    """Waves and features of a cell for the pictures: of the first fold and seed, at the shown number of labels."""
+    first = key.fold == 0 and key.seed == self.study.seeds[0] and key.n_target in (0, plan.focus(self.study))
+    if not first or made.only_systolic:
+      return None
+    rows = shown_rows(target)
+    found = {"predicted_bt": made.predicted_bt[rows].astype(np.float32)}
+    if key.method == "peripheral":  # the truth lies beside it, once
+      found |= {"true_bt": target.test.y_bt[rows], "subject_b": target.test.subject_b[rows].astype(str)}
+    network = self.trained if key.method == "source" else made.network
+    if network is not None and not key.n_target and network.net.f == self.trained.net.f:
+      h_s, h_t = (
+        runs.pooled(network, windows, adapted)[0][:_FEATURES]
+        for windows, adapted in ((self.source.held, False), (target.unlabelled, True))
+      )
+      found |= {"features_source": h_s.astype(np.float32), "features_target": h_t.astype(np.float32)}
+    return found
+
+
+def shown_rows(target: study_data.Target) -> np.ndarray:
+  """The windows of the test subjects that are shown."""
+  subject_b = target.test.subject_b
+  rows = [np.flatnonzero(subject_b == subject)[:SHOWN_WINDOWS] for subject in target.test.subjects]
+  return np.concatenate(rows)
+
+
+def _curve(loss: np.ndarray, sd_mmhg: float) -> list[float]:
+  """Root of the loss [mmHg], means over 25 steps."""
+  blocks = np.asarray(loss[: len(loss) // MEAN_OF * MEAN_OF], dtype=float).reshape(-1, MEAN_OF).mean(1)
+  return [round(float(value), 5) for value in np.sqrt(np.maximum(blocks, 0)) * sd_mmhg]

@@ -1,0 +1,239 @@
+"""What a study compares, by name: baselines and strategies behind one interface, on the same data."""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from cap_jax import baselines, config
+from cap_jax.baselines import rescaling, systolic
+from cap_jax.data import batches
+from cap_jax.evaluation import study_data
+from cap_jax.train import checkpoint, loop, runs
+from cap_jax.transfer import find, surgery
+
+NO_TRUTH = ""
+LEVELS = "the true MAP and DBP"
+
+
+class Network(NamedTuple):
+  """A published architecture, and its learning rate, chosen on validation subjects of the default clinic at five labels."""
+
+  model: config.Model
+  learning_rate: float
+
+
+# TCN: Liu et al. 2023 (IEEE JBHI). CNN-BiLSTM with attention: Xiao et al. 2023 (Artif. Intell. Med. 142, 102683).
+NETWORKS: dict[str, Network] = {
+  "tcn": Network(config.Model(extractor="tcn", head="sample", channels=48, layers=5, kernel=5), 3e-3),
+  "cnn_bilstm": Network(config.Model(extractor="cnn_bilstm", layers=2), 1e-2),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Ground:
+  """What a method may use.
+
+  Attributes:
+    study: of one target clinic.
+    trained: the source network.
+    published: name in `NETWORKS` → that network, trained on the source.
+    n_target, seed: labelled subjects, and what draws them.
+    factor: on the learning rates.
+  """
+
+  study: config.Study
+  source: study_data.Source
+  target: study_data.Target
+  trained: checkpoint.Checkpoint
+  published: Callable[[str], checkpoint.Checkpoint]
+  n_target: int
+  seed: int
+  factor: float = 1.0
+
+  @functools.cached_property
+  def labelled(self) -> batches.Pairs:
+    """The labelled windows of a method that stands at n_target > 0 only."""
+    found = self.target.draw(self.n_target, self.seed)
+    assert found is not None
+    return found
+
+  @property
+  def site(self) -> str:
+    return study_data.target_site(self.study)
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+  """What a method makes of the test windows.
+
+  Attributes:
+    predicted_bt: waves, or where `only_systolic` arrays whose highest value in a beat is cSBP [mmHg].
+    train_s: seconds of training.
+    steps: of training, 0 for what is not trained in steps.
+    validation: looks at validation subjects along the training.
+    loss: of the training, every step, in the network's scale.
+    reason: why it held what it held, where it chose.
+    network: the network, where it is one.
+    merge: what became of each leaf of its parameters.
+  """
+
+  predicted_bt: np.ndarray
+  only_systolic: bool = False
+  train_s: float = 0.0
+  steps: int = 0
+  validation: tuple[loop.Seen, ...] = ()
+  loss: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
+  reason: str = ""
+  network: checkpoint.Checkpoint | None = None
+  merge: tuple[surgery.Leaf, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+  """How a method runs.
+
+  Attributes:
+    run: on a ground.
+    labels: whether it stands at n_target > 0, or at 0.
+    settings: tried on validation subjects.
+    knows: what it knows of the test subject's own aortic wave: a bound then, no method.
+    from_source: whether it needs a source whose task is the wave.
+    drawn: whether a seed changes it at n_target = 0.
+    sites: where it is defined; everywhere if empty.
+    tunable: whether a factor on its learning rate means anything.
+  """
+
+  run: Callable[[Ground], Output]
+  labels: bool
+  settings: int = 1
+  knows: str = NO_TRUTH
+  from_source: bool = False
+  drawn: bool = False
+  sites: tuple[str, ...] = ()
+  tunable: bool = False
+
+
+def _timed(predict: Callable[[Ground], np.ndarray], only_systolic: bool = False) -> Callable[[Ground], Output]:
+  def run(ground: Ground) -> Output:
+    began = time.perf_counter()
+    found = predict(ground)
+    return Output(found, only_systolic, time.perf_counter() - began)
+
+  return run
+
+
+def _fitted(kind: str, on_target: bool) -> Method:
+  fit, settings = baselines.FITTED[kind]
+
+  def predict(ground: Ground) -> np.ndarray:
+    if on_target:
+      found = fit(ground.labelled, ground.target.validation, ground.study.windows)
+    else:
+      found = fit(ground.source.held, ground.source.validation, ground.study.windows)
+    return found(ground.target.test)
+
+  return Method(_timed(predict), labels=on_target, settings=settings, from_source=not on_target)
+
+
+def _network_on_target(name: str) -> Method:
+  """A published architecture from scratch on the labelled subjects, with the steps of the strategies."""
+  network = NETWORKS[name]
+
+  def run(ground: Ground) -> Output:
+    rate = {"learning_rate": ground.factor * network.learning_rate}
+    study = dataclasses.replace(ground.study, target_model=network.model, custom={"scratch": rate})
+    return _trained(study, "scratch", ground)
+
+  return Method(run, labels=True, tunable=True)
+
+
+def _trained(study: config.Study, strategy: str, ground: Ground) -> Output:
+  """The target network of a strategy."""
+  data = ground.target.data(ground.source, ground.n_target, ground.seed)
+  made = runs.adapt(study, strategy, ground.trained, data, ground.seed, ground.site, ground.target.validation)
+  fitted = made.fitted
+  return Output(
+    loop.predict(made.checkpoint, ground.target.test),
+    train_s=fitted.train_s,
+    steps=len(fitted.loss),
+    validation=fitted.validation,
+    loss=fitted.loss,
+    reason=made.reason,
+    network=made.checkpoint,
+    merge=tuple(made.report),
+  )
+
+
+def strategy(study: config.Study, name: str) -> Method:
+  """A strategy of `transfer.STRATEGIES`, with the study's changes."""
+
+  def run(ground: Ground) -> Output:
+    changes = dict(ground.study.custom.get(name) or {})
+    rate = find(name, changes).learning_rate * ground.factor
+    custom = {**ground.study.custom, name: {**changes, "learning_rate": rate}}
+    return _trained(dataclasses.replace(ground.study, custom=custom), name, ground)
+
+  return Method(run, labels=find(name, study.custom.get(name)).needs_labels, drawn=True, tunable=True)
+
+
+def _affine(ground: Ground) -> np.ndarray:
+  labelled = ground.labelled
+  found = rescaling.fit_affine(loop.predict(ground.trained, labelled), labelled.y_bt, ground.study.windows.margin)
+  return found.predict(loop.predict(ground.trained, ground.target.test))
+
+
+def _mean_wave_scaled(ground: Ground) -> np.ndarray:
+  wave = baselines.FITTED["mean_wave"].fit(ground.source.held, ground.source.validation, ground.study.windows)
+  return rescaling.to_true_levels(wave(ground.target.test), ground.target.test)
+
+
+def _npma(ground: Ground) -> np.ndarray:
+  return systolic.moving_average(ground.target.test.x_bt, ground.site, ground.study.windows)
+
+
+def _map_dbp(ground: Ground) -> np.ndarray:
+  return systolic.mean_squared_over_diastolic(ground.target.test.x_bt, ground.study.windows)
+
+
+def _source_network(name: str) -> Method:
+  return Method(
+    lambda ground: Output(loop.predict(ground.published(name), ground.target.test)), labels=False, from_source=True
+  )
+
+
+BASELINES: dict[str, Method] = {
+  "peripheral": Method(lambda ground: Output(ground.target.test.x_bt), labels=False),
+  "rescaled": Method(
+    lambda ground: Output(rescaling.to_true_levels(ground.target.test.x_bt, ground.target.test)), False, knows=LEVELS
+  ),
+  "npma": Method(_timed(_npma, only_systolic=True), labels=False, sites=tuple(systolic.FRACTIONS)),
+  "map_dbp": Method(_timed(_map_dbp, only_systolic=True), labels=False),
+  "mean_wave_scaled": Method(_timed(_mean_wave_scaled), labels=False, knows=LEVELS, from_source=True),
+  **{f"{kind}_source": _fitted(kind, on_target=False) for kind in baselines.FITTED},
+  **{f"{kind}_target": _fitted(kind, on_target=True) for kind in baselines.FITTED if kind != "adaptive_tf"},
+  "source": Method(
+    lambda ground: Output(loop.predict(ground.trained, ground.target.test)), labels=False, from_source=True
+  ),
+  "source_affine": Method(_timed(_affine), labels=True, from_source=True),
+  **{f"{name}_source": _source_network(name) for name in NETWORKS},
+  **{f"{name}_target": _network_on_target(name) for name in NETWORKS},
+}
+
+
+def method(study: config.Study, name: str) -> Method:
+  """A baseline or a strategy by name."""
+  return BASELINES[name] if name in BASELINES else strategy(study, name)
+
+
+def unavailable(study: config.Study, name: str) -> str:
+  """Why a method cannot be in a study, or nothing."""
+  found, site = method(study, name), study_data.target_site(study)
+  if found.from_source and study.task != "waveform":
+    return f"the source was trained for {study.task}"
+  if found.sites and site not in found.sites:
+    return f"is defined for {', '.join(found.sites)}, not for {site}"
+  return ""

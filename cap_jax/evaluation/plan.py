@@ -1,0 +1,101 @@
+"""The cells of a study: which there are, in which order, and how long they will take."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from cap_jax import config
+from cap_jax.evaluation import cells, methods, study_data
+from cap_jax.evaluation.cells import Key
+from cap_jax.types import InputError
+
+# seconds a cell on two cores, for the estimate before anything was measured; of what is trained, per 600 steps
+_CLOSED_S, _TRAINED_S = 2.0, 9.0
+_SLOW = {"adaptive_tf": 20.0, "tcn_target": 57.0, "cnn_bilstm_target": 14.0, "multi_task": 14.0, "scratch": 9.0}
+_SLOW_SOURCE = {"tcn_source": 290.0, "cnn_bilstm_source": 60.0}
+
+
+def clinics_of(study: config.Study) -> tuple[config.Study, ...]:
+  """The study in each of its target clinics.
+
+  Raises:
+    InputError: a clinic is named twice.
+  """
+  names = study.scenarios or (study.scenario,)
+  if len(set(names)) < len(names):
+    raise InputError(f"scenarios={names}: names a clinic twice")
+  return tuple(dataclasses.replace(study, scenario=name, scenarios=()) for name in names)
+
+
+def focus(study: config.Study) -> int:
+  """The number of labels at which waves are shown: that next to five."""
+  return min((n for n in study.n_target if n), key=lambda n: abs(n - 5), default=0)
+
+
+def names(study: config.Study) -> tuple[str, ...]:
+  """Methods of one clinic in their order: baselines, then strategies, scratch first, by which the others are measured."""
+  strategies = sorted(study.strategies, key=lambda name: name != "scratch")
+  return tuple(name for name in (*study.baselines, *strategies) if not methods.unavailable(study, name))
+
+
+def keys(study: config.Study) -> list[Key]:
+  """All cells, in the order in which they run."""
+  found = []
+  for clinic in clinics_of(study):
+    scenario = study_data.target_name(clinic)
+    for fold in range(study_data.folds(clinic)):
+      for n_target in study.n_target:
+        for seed in study.seeds:
+          for name in names(clinic):
+            method = methods.method(clinic, name)
+            repeated = not n_target and not method.drawn and seed != study.seeds[0]
+            if method.labels == (n_target > 0) and not repeated:
+              found.append(Key(scenario, fold, name, n_target, seed))
+  return found
+
+
+def unused(study: config.Study) -> list[str]:
+  """Methods that no cell holds, with the reason."""
+  used = {key.method for key in keys(study)}
+  found = []
+  for name in dict.fromkeys((*study.baselines, *study.strategies)):
+    if name not in used:
+      why = methods.unavailable(clinics_of(study)[0], name)
+      asks = "needs labelled subjects" if methods.method(study, name).labels else "uses no labels"
+      found.append(f"{name}: {why or f'{asks}, and n_target is {study.n_target}'}")
+  return found
+
+
+def tried(study: config.Study, name: str) -> int:
+  """Settings of a method that validation subjects choose from."""
+  method = methods.method(study, name)
+  return len(study.rate_factors) if method.tunable else method.settings
+
+
+def estimate_s(study: config.Study, folder: str, wanted: Sequence[Key]) -> float:
+  """Seconds that the cells which are not done will take in one process: as long as those of the same method took, or as long as on
+  two cores elsewhere."""
+  known: dict[str, list[float]] = {}
+  left = []
+  for key in wanted:
+    done = cells.load(folder, key)
+    if done is None:
+      left.append(key)
+    else:
+      known.setdefault(key.method, []).append(done.wall_s)
+  total = sum(_seconds(study, key, known.get(key.method)) for key in left)
+  sources = {key.method for key in left} & set(_SLOW_SOURCE)
+  total += sum(_SLOW_SOURCE[name] * study.pretrain.steps / 3000 for name in sources)
+  return total + (0 if os.path.isdir(os.path.join(folder, "checkpoint")) else 60.0 * study.pretrain.steps / 3000)
+
+
+def _seconds(study: config.Study, key: Key, known: list[float] | None) -> float:
+  if known:
+    return float(np.mean(known))
+  if not methods.method(study, key.method).tunable:
+    return _SLOW.get(key.method, _CLOSED_S)
+  # the choice is made at the first seed
+  trials = len(study.rate_factors) * (key.seed == study.seeds[0]) if len(study.rate_factors) > 1 else 0
+  return (1 + trials) * _SLOW.get(key.method.partition("/")[0], _TRAINED_S) * study.steps / 600

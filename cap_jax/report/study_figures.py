@@ -1,0 +1,192 @@
+"""The figures of a study."""
+
+import collections
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import numpy as np
+import pandas
+from matplotlib.figure import Figure
+
+from cap_jax.evaluation import agreement, summary
+from cap_jax.evaluation.cells import Cell
+from cap_jax.evaluation.methods import BASELINES
+from cap_jax.report import figures, tables
+
+_LEVELS = ("--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (6, 2)), (0, (1, 2)), (0, (5, 1, 1, 1)), (0, (8, 2, 2, 2)))
+_MARKERS = "o^vDPX<>*hpds"
+_FEATURES = ("features_source", "features_target")
+_PANELS = 6
+
+
+def _by_subject(rows: pandas.DataFrame, names: Sequence[str]) -> dict[str, pandas.DataFrame]:
+  return {name: summary.of_subjects(rows[rows["method"] == name]) for name in names}
+
+
+def ranked(rows: pandas.DataFrame, judge: str) -> dict[str, str]:
+  """The best, the median and the worst subject of a method by RMSE."""
+  order = summary.of_subjects(rows[rows["method"] == judge])["rmse_mmhg"].sort_values().index
+  return {"best": str(order[0]), "median": str(order[len(order) // 2]), "worst": str(order[-1])}
+
+
+def waves(
+  rows: pandas.DataFrame, shown: Mapping[str, Mapping[str, np.ndarray]], judge: str, site: str, fs_hz: float
+) -> Figure:
+  """Rebuilt waves over true ones for the best, the median and the worst test subject of a method.
+
+  Args:
+    rows: of one clinic at the first seed.
+    shown: method → its stored waves, drawn in this order; "peripheral" has the measured and the true one.
+    judge: the method by whose RMSE the subjects are chosen.
+    site: of the peripheral wave.
+    fs_hz: sampling rate.
+  """
+  truth = shown["peripheral"]
+  rmse = summary.of_subjects(rows[rows["method"] == judge])["rmse_mmhg"]
+  with matplotlib.rc_context(figures.STYLE):
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    for axes, (word, subject) in zip(figure.subplots(1, 3), ranked(rows, judge).items(), strict=True):
+      row = int(np.flatnonzero(truth["subject_b"] == subject)[0])
+      part = slice(round(0.5 * fs_hz), round(2.5 * fs_hz))
+      time_s = np.arange(truth["true_bt"].shape[1])[part] / fs_hz
+      axes.plot(time_s, truth["predicted_bt"][row, part], color="#999999", lw=1, label=f"{site}, measured")
+      axes.plot(time_s, truth["true_bt"][row, part], color="#000000", lw=2.2, label="aortic root, true")
+      for method, made in shown.items():
+        if method != "peripheral":
+          shade, label = figures.colour(method), tables.label(method)
+          axes.plot(time_s, made["predicted_bt"][row, part], color=shade, lw=1.3, label=label)
+      axes.set_title(f"{word} subject: {rmse[subject]:.2f} mmHg")
+      axes.set_xlabel("time [s]")
+    figure.axes[0].set_ylabel("pressure [mmHg]")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+  return figure
+
+
+def few_shot(lines: Sequence[summary.Line], place: str) -> Figure:
+  """Waveform RMSE against the number of labelled subjects with bootstrap intervals; methods without labels as level lines."""
+  lines = [line for line in lines if np.isfinite(line.rmse.mean)]
+  names = list(dict.fromkeys(line.method for line in lines))
+  with matplotlib.rc_context(figures.STYLE):
+    figure = Figure(figsize=(7.4, 4.6), layout="constrained")
+    axes = figure.subplots()
+    ends = sorted({line.n_target for line in lines if line.n_target > 0}) or [1]
+    drawn = collections.Counter[str]()
+    for number, method in enumerate(names):
+      points = [line for line in lines if line.method == method]
+      shade, label = figures.colour(method), tables.label(method)
+      which = drawn[shade]
+      drawn[shade] += 1
+      if points[0].n_target == 0:
+        axes.axhline(points[0].rmse.mean, color=shade, lw=1.2, ls=_LEVELS[which % len(_LEVELS)], label=label)
+        continue
+      shift = 1.02 ** (number - len(names) / 2)  # so that the intervals lie beside each other
+      labels, rmse = np.array([p.n_target for p in points]) * shift, [p.rmse.mean for p in points]
+      marker, style = _MARKERS[which % len(_MARKERS)], ":" if method in BASELINES else "-"
+      axes.plot(labels, rmse, ls=style, marker=marker, color=shade, label=label)
+      axes.vlines(labels, [p.rmse.low for p in points], [p.rmse.high for p in points], color=shade, lw=1, alpha=0.6)
+    axes.set(xscale="log", yscale="log", xlabel="labelled target subjects", ylabel=f"waveform RMSE [mmHg], {place}")
+    axes.set_xticks(ends, [str(n) for n in ends])
+    axes.set_xticks([], minor=True)
+    figures.plain_numbers(axes)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+  return figure
+
+
+def bland_altman(rows: pandas.DataFrame, names: Sequence[str], quantity: str, place: str) -> Figure | None:
+  """Differences on means of each subject with bias and limits of agreement, a panel a method; None of fewer than three subjects."""
+  found = {}
+  for name, people in _by_subject(rows, names).items():
+    true, error, within = (people[f"{quantity}{end}_mmhg"].to_numpy(float) for end in ("", "_error", "_within"))
+    if np.isfinite(error).sum() >= 3:
+      found[name] = true, error, agreement.bland_altman(true, error, within, people["beats"].to_numpy(float))
+  if not found:
+    return None
+  found = dict(list(found.items())[:_PANELS])
+  with matplotlib.rc_context(figures.STYLE):
+    across = min(3, len(found))
+    down = -(-len(found) // across)
+    figure = Figure(figsize=(3.4 * across, 2.9 * down), layout="constrained")
+    panels = figure.subplots(down, across, squeeze=False, sharey=True).ravel()
+    for axes, (name, (true, error, limits)) in zip(panels, found.items(), strict=False):
+      axes.scatter(true + error / 2, error, s=12, color=figures.colour(name), alpha=0.8)
+      axes.axhline(limits.bias, color="#000000", lw=1)
+      for limit in (limits.lower, limits.upper):
+        axes.axhline(limit, color="#000000", lw=1, ls="--")
+      axes.set_title(
+        f"{tables.label(name)}\n{limits.bias:+.1f}, limits {limits.lower:+.1f} to {limits.upper:+.1f}", fontsize=8
+      )
+      axes.set_xlabel(f"mean of both [mmHg], {place}")
+    for axes in panels[len(found) :]:
+      axes.set_axis_off()
+    for axes in panels[::across]:
+      axes.set_ylabel("estimated − true [mmHg]")
+  return figure
+
+
+def strata(rows: pandas.DataFrame, names: Sequence[str], place: str) -> Figure:
+  """RMSE by age, heart rate and amplification, with bootstrap intervals."""
+  titles = {"age": "age [years]", "hr_bpm": "heart rate [bpm]", "amplification": "amplification"}
+  with matplotlib.rc_context(figures.STYLE):
+    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    for axes, (covariate, title) in zip(figure.subplots(1, 3, sharey=True), titles.items(), strict=True):
+      for number, (name, people) in enumerate(_by_subject(rows, names).items()):
+        values = people[covariate].to_numpy(float)
+        found = agreement.strata(covariate, values)
+        rmse = [agreement.interval(people["rmse_mmhg"].to_numpy(float)[s.holds(values)]) for s in found]
+        at = np.arange(len(found)) + 0.12 * (number - (len(names) - 1) / 2)
+        axes.vlines(at, [r.low for r in rmse], [r.high for r in rmse], color=figures.colour(name), lw=1)
+        axes.plot(at, [r.mean for r in rmse], "o", ms=4, color=figures.colour(name), label=tables.label(name))
+        axes.set_xticks(range(len(found)), [s.label for s in found], fontsize=7)
+      axes.set_xlabel(title)
+    figure.axes[0].set_ylabel(f"waveform RMSE [mmHg], {place}")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+  return figure
+
+
+def training(source: Sequence[float], per_point: int, cells: Sequence[Cell]) -> Figure:
+  """The source network's training loss, and the RMSE on validation subjects along the training of each strategy."""
+  with matplotlib.rc_context(figures.STYLE):
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.semilogy(per_point * (1 + np.arange(len(source))), source, color="#777777")
+    left.set(xlabel="step", ylabel="training RMSE [mmHg]", title="source network")
+    figures.plain_numbers(left)
+    used = collections.Counter[str]()
+    for cell in cells:
+      shade = figures.colour(cell.key.method)
+      style = ("-", *_LEVELS)[used[shade] % (1 + len(_LEVELS))]
+      used[shade] += 1
+      steps, rmse = [seen.steps for seen in cell.validation], [seen.rmse_mmhg for seen in cell.validation]
+      right.semilogy(steps, rmse, color=shade, ls=style, label=tables.label(cell.key.method))
+    right.set(xlabel="step", ylabel="RMSE on validation subjects [mmHg]", title="target networks")
+    figures.plain_numbers(right)
+    if cells:
+      right.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+  return figure
+
+
+def feature_map(shown: Mapping[str, Mapping[str, np.ndarray]]) -> Figure | None:
+  """Pooled features of source and target windows in the two directions of the unadapted network's largest variance, before and after
+  each adaptation; None without features."""
+  found = {name: tuple(made[part] for part in _FEATURES) for name, made in shown.items() if _FEATURES[0] in made}
+  if "source" not in found or len(found) < 2:
+    return None
+  before = np.concatenate(found["source"])
+  mean = before.mean(0)
+  axes_2d = np.linalg.svd(before - mean, full_matrices=False)[2][:2].T
+  with matplotlib.rc_context(figures.STYLE):
+    figure = Figure(figsize=(3.3 * min(len(found), 4), 3.2 * -(-len(found) // 4)), layout="constrained")
+    panels = figure.subplots(-(-len(found) // 4), min(len(found), 4), squeeze=False, sharex=True, sharey=True).ravel()
+    for axes, (name, parts) in zip(panels, found.items(), strict=False):
+      for part, shade, marker, label in zip(parts, ("#0072B2", "#D55E00"), "o^", ("source", "target"), strict=True):
+        at = (part - mean) @ axes_2d
+        axes.scatter(*at.T, s=7, color=shade, marker=marker, alpha=0.5, label=label, linewidths=0)
+      axes.set_title("before" if name == "source" else f"after {tables.label(name)}", fontsize=8)
+      axes.set_xlabel("first component")
+    for axes in panels[len(found) :]:
+      axes.set_axis_off()
+    panels[0].set_ylabel("second component")
+    panels[0].legend(frameon=False, fontsize=8)
+  return figure

@@ -1,0 +1,243 @@
+"""The report of a study from what lies in its folder: figures, tables, the page."""
+
+import dataclasses
+import itertools
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas
+
+from cap_jax import config
+from cap_jax.evaluation import bench, cells, plan, standards, study_data, summary
+from cap_jax.evaluation.cells import Cell
+from cap_jax.report import figures, page, study_figures, study_tables, tables
+from cap_jax.signals import beats
+
+JUDGE = "fine_tuning"
+_WAVES = ("gtf_target", "scratch", JUDGE)
+_COMPARED = ("gtf_target", "source", "scratch", "feature_transfer", JUDGE, "parameter_transfer", "multi_task")
+_BROWSED = ("source", "gtf_source", "domain_adaptation/section", *_WAVES)
+VIRTUAL = standards.Reference(real=False, invasive=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Clinic:
+  """What a study found in one clinic.
+
+  Attributes:
+    study: in this clinic.
+    rows: of it.
+    lines: of it.
+    shown: method → stored waves and features of the first fold and seed, at 0 labels and at the shown number.
+    first: the cells of those.
+  """
+
+  study: config.Study
+  rows: pandas.DataFrame
+  lines: Sequence[summary.Line]
+  shown: Mapping[str, Mapping[str, np.ndarray]]
+  first: Sequence[Cell]
+
+  @property
+  def name(self) -> str:
+    return study_data.target_name(self.study)
+
+  @property
+  def focus(self) -> int:
+    return plan.focus(self.study)
+
+  def at(self, n_target: int) -> pandas.DataFrame:
+    return self.rows[self.rows["n_target"] == n_target]
+
+  @property
+  def compared(self) -> dict[str, pandas.DataFrame]:
+    """Method → its rows without labels, or at the shown number of them; those that are set side by side."""
+    both = self.rows[self.rows["n_target"].isin([0, self.focus])]
+    adapted = [name for name in self.study.strategies if name.startswith("domain_adaptation")]
+    wanted = [name for name in (*_COMPARED, *adapted) if name in set(both["method"])]
+    return {name: both[both["method"] == name] for name in wanted}
+
+
+def open_clinics(study: config.Study, folder: str, rows: pandas.DataFrame) -> list[Clinic]:
+  """What was found in each clinic.
+
+  Raises:
+    DataError: a file of the study is damaged.
+  """
+  lines = summary.summarise(rows)
+  found = []
+  for clinic in plan.clinics_of(study):
+    name = study_data.target_name(clinic)
+    keys = [
+      key
+      for key in plan.keys(clinic)
+      if key.fold == 0 and key.seed == study.seeds[0] and key.n_target in (0, plan.focus(study))
+    ]
+    first = [cell for key in keys if (cell := cells.load(folder, key)) is not None]
+    shown = {cell.key.method: stored for cell in first if (stored := cells.load_shown(folder, cell.key))}
+    own = [line for line in lines if line.scenario == name]
+    found.append(Clinic(clinic, rows[rows["scenario"] == name], own, shown, first))
+  return found
+
+
+def _drawn(clinic: Clinic, source_loss: Sequence[float], place: str) -> list[page.Drawn]:
+  """The figures of one clinic."""
+  name, focus = clinic.name, clinic.focus
+  rows = clinic.rows[(clinic.rows["seed"] == clinic.study.seeds[0]) & (clinic.rows["fold"] == 0)]
+  first = rows[rows["n_target"].isin([0, focus])]
+  found = []
+  judge = _judge(clinic)
+  if judge and "peripheral" in clinic.shown:
+    wanted = ["peripheral", *(m for m in _WAVES if m in clinic.shown and m != judge), judge]
+    site = study_data.target_site(clinic.study)
+    fs_hz = clinic.study.windows.fs_hz
+    figure = study_figures.waves(first, {m: clinic.shown[m] for m in wanted}, judge, site, fs_hz)
+    people = study_figures.ranked(first, judge)
+    caption = f"Rebuilt aortic waves over the true ones: best, median and worst test subject of {tables.label(judge)}"
+    caption += f" with {focus} labelled subjects" if focus else " without labels"
+    titles = "; ".join(axes.get_title() for axes in figure.axes)
+    found.append(
+      page.Drawn(f"waves_{name}", figure, caption, f"{caption}. {titles}. Subjects {', '.join(people.values())}.")
+    )
+  few = study_figures.few_shot(clinic.lines, place)
+  words = ", ".join(
+    f"{tables.label(x.method)} with {x.n_target}: {x.rmse.mean:.2f}" for x in clinic.lines if x.rmse.mean > 0
+  )
+  found.append(
+    page.Drawn(f"few_shot_{name}", few, "Waveform RMSE by labelled subjects, with 95 % intervals over subjects", words)
+  )
+  compared = list(clinic.compared)
+  both = clinic.rows[clinic.rows["n_target"].isin([0, focus])]
+  limits = study_figures.bland_altman(both, compared, "csbp", place)
+  if limits is not None:
+    caption = "Bland–Altman of cSBP: each point a subject, bias, and limits of agreement with repeated measures"
+    found.append(
+      page.Drawn(f"bland_altman_{name}", limits, caption, "The table of agreement has the figures. " + caption)
+    )
+  if compared:
+    caption = "Waveform RMSE by age, heart rate and amplification, with 95 % intervals over subjects"
+    figure = study_figures.strata(both, compared, place)
+    found.append(page.Drawn(f"strata_{name}", figure, caption, f"The table of strata has the figures. {caption}"))
+  trained = [cell for cell in clinic.first if cell.validation]
+  caption = "Training: loss of the source network, and RMSE on validation subjects of what is trained on the target"
+  figure = study_figures.training(source_loss, bench.MEAN_OF, trained)
+  found.append(page.Drawn(f"training_{name}", figure, caption, caption))
+  mapped = study_figures.feature_map(clinic.shown)
+  if mapped is not None:
+    caption = "Pooled features of source and target windows, before and after adaptation"
+    found.append(page.Drawn(f"features_{name}", mapped, caption, caption))
+  return found
+
+
+def _judge(clinic: Clinic) -> str:
+  """The method by whom best, median and worst are chosen: fine-tuning, or another that is shown."""
+  wanted = (JUDGE, *(cell.key.method for cell in reversed(clinic.first) if cell.validation), "source", "gtf_source")
+  return next((name for name in wanted if name in clinic.shown), "")
+
+
+def _browser(clinic: Clinic) -> page.Browser | None:
+  """Best, median and worst subject, beat by beat."""
+  judge = _judge(clinic)
+  if not judge or "peripheral" not in clinic.shown:
+    return None
+  first = clinic.rows[(clinic.rows["seed"] == clinic.study.seeds[0]) & (clinic.rows["fold"] == 0)]
+  people = study_figures.ranked(first[first["n_target"].isin([0, clinic.focus])], judge)
+  truth = clinic.shown["peripheral"]
+  made = {
+    name: clinic.shown[name]["predicted_bt"] for name in dict.fromkeys((*_BROWSED, judge)) if name in clinic.shown
+  }
+  records = []
+  for word, subject in people.items():
+    rows = np.flatnonzero(truth["subject_b"] == subject)
+    waves = {"true": truth["true_bt"][rows], **{name: wave_bt[rows] for name, wave_bt in made.items()}}
+    records.append(record(f"{word}: {subject}", waves, truth["predicted_bt"][rows], clinic.study))
+  caption = (
+    f"Look through the records of the best, the median and the worst subject of {tables.label(judge)} beat by beat: drag to zoom, "
+    "double-click to see all, hover for values. The outer 0.25 s of each window, which no error counts, are left out."
+  )
+  return page.Browser(records, caption)
+
+
+def record(
+  name: str, waves: Mapping[str, np.ndarray], peripheral_bt: np.ndarray, study: config.Study
+) -> dict[str, Any]:
+  """One record for a browser of beats.
+
+  Args:
+    waves: "true" if known, and method → (window, time) [mmHg].
+    peripheral_bt: (window, time).
+  """
+  spec, inner = study.windows, slice(study.windows.margin, study.windows.samples - study.windows.margin)
+  count = len(peripheral_bt)
+  time_s = (np.arange(count)[:, None] * spec.seconds + np.arange(spec.samples)[None, :] / spec.fs_hz).round(3)
+  site = study_data.target_site(study)
+  looks = {"peripheral": (f"{site}, measured", "#999999", 1.0), "true": ("aortic root, true", "ink", 2.6)}
+  series = []
+  for key, wave_bt in {"peripheral": peripheral_bt, **waves}.items():
+    label, shade, width = looks.get(key, (tables.label(key), figures.colour(key), 1.6))
+    seen = np.full(wave_bt.shape, np.nan)
+    seen[:, inner] = wave_bt[:, inner]
+    values = [None if np.isnan(value) else round(float(value), 2) for value in seen.ravel()]
+    series.append({"name": label, "colour": shade, "width": width, "values": values})
+  leader = waves["true"] if "true" in waves else next(iter(waves.values()))
+  found = []
+  for k in range(count):
+    feet = beats.find_feet(leader[k, inner], spec.fs_hz) + spec.margin
+    for a, b in itertools.pairwise(feet.tolist()):
+      pressures = {key: wave_bt[k, a:b] for key, wave_bt in waves.items()}
+      said = "; ".join(
+        f"{looks.get(key, (tables.label(key),))[0]} cSBP {p.max():.1f}, cDBP {p.min():.1f}"
+        for key, p in pressures.items()
+      )
+      found.append({"start_s": float(time_s[k, a]), "end_s": float(time_s[k, b]), "text": said + " mmHg"})
+  return {"name": name, "time_s": time_s.ravel().tolist(), "series": series, "beats": found}
+
+
+def _merge_table(clinic: Clinic) -> tables.Table | None:
+  """What became of each leaf of the target's network, for the strategies that took any."""
+  rows = [
+    (tables.label(cell.key.method), *leaf)
+    for cell in clinic.first
+    for leaf in cell.merge
+    if any(other[1] == "taken" for other in cell.merge)
+  ]
+  header = ("method", "leaf", "fate", "shape", "note")
+  return (
+    tables.Table(header, rows, 0, caption="What became of each leaf in the merge of source and target")
+    if rows
+    else None
+  )
+
+
+def sections(
+  clinic: Clinic, source_loss: Sequence[float], place: str, reference: standards.Reference
+) -> list[page.Section]:
+  """The part of the report that one clinic has."""
+  study, compared, name = clinic.study, clinic.compared, clinic.name
+  reasons = "; ".join(dict.fromkeys(cell.reason for cell in clinic.first if cell.reason))
+  people = clinic.rows["subject"].nunique()
+  text = f"{people} test subjects; {study.steps} steps for each strategy. {reasons}".strip()
+  found = {
+    f"methods_{name}": study_tables.main(clinic.lines),
+    f"shape_{name}": study_tables.shapes(clinic.lines),
+    f"agreement_{name}": study_tables.agreements(compared),
+    f"strata_{name}": study_tables.strata(compared),
+    f"standards_{name}": study_tables.verdicts(compared, reference),
+    f"budget_{name}": study_tables.budgets(study, clinic.lines),
+  }
+  merged = _merge_table(clinic)
+  if merged is not None:
+    found[f"merge_{name}"] = merged
+  return [page.Section(f"Target clinic: {name}", text, _drawn(clinic, source_loss, place), _browser(clinic), found)]
+
+
+def source_loss(folder: str) -> list[float]:
+  """The training curve of the source network, [] if it was not kept."""
+  try:
+    with open(os.path.join(folder, "checkpoint.json"), encoding="utf-8") as file:
+      return [float(value) for value in json.load(file)["loss"]]
+  except FileNotFoundError:
+    return []

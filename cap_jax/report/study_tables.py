@@ -1,0 +1,211 @@
+"""The tables of a study."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas
+
+from cap_jax import config
+from cap_jax.evaluation import agreement, errors, methods, standards, summary
+from cap_jax.evaluation.summary import Line
+from cap_jax.report.tables import Table, label
+
+_MARK = {"": "", "likely": " △", "certain": " ▲"}
+_NAMES = {"csbp": "cSBP", "cdbp": "cDBP", "cpp": "cPP", "map": "MAP"}
+_SHAPES = {"aix": ("AIx", "% points", 1), "form_factor": ("form factor", "", 3), "ejection": ("ejection", "ms", 0)}
+_SHAPES |= {"sevr": ("SEVR", "% points", 1)}
+_STRATIFIED = {"age": "age [years]", "hr_bpm": "heart rate [bpm]", "amplification": "amplification"}
+EXPLAINED = (
+  "Errors in mmHg, estimated minus true: RMSE of the waveform per subject, then the mean over subjects, with its 95 % bootstrap "
+  "interval over subjects; pressures per beat, mean ± SD over subjects. A lag-free RMSE is taken after the best common shift. Labels: "
+  "labelled target subjects. Less: RMSE less that of scratch with the same labels, or of the unchanged source network without labels, "
+  "subject by subject, with its interval and p of Wilcoxon's test by Holm. Negative transfer, a strategy worse than that, is red: ▲ "
+  "where the interval lies above zero, △ where only the mean does. Budget: settings tried on validation subjects × steps of training. "
+  "As scratch after: steps of training, and seconds, until the RMSE on validation subjects was as good as the best that the network "
+  "from scratch had there with the same labels; empty where it never was. † knows the true MAP and DBP of each test subject: a bound, "
+  "no method."
+)
+
+
+def _number(value: float, digits: int = 2) -> str:
+  return "" if np.isnan(value) else f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def _spread(pair: tuple[float, float], digits: int = 1) -> str:
+  mean, sd = pair
+  return "" if np.isnan(mean) else f"{round(mean, digits) + 0.0:+.{digits}f} ± {sd:.{digits}f}"
+
+
+def _between(found: agreement.Interval, sign: str = "") -> str:
+  if np.isnan(found.low):
+    return ""
+  return f"{round(found.low, 2) + 0.0:{sign}.2f} to {round(found.high, 2) + 0.0:{sign}.2f}"
+
+
+def _p(value: float) -> str:
+  return "" if np.isnan(value) else ("< 0.001" if value < 0.001 else f"{value:.3f}")
+
+
+def budget(line: Line) -> str:
+  """Settings tried × steps."""
+  return f"{line.settings} × {line.steps}" if line.steps else (f"{line.settings}" if line.settings > 1 else "")
+
+
+def main(lines: Sequence[Line]) -> Table:
+  """All methods of one clinic."""
+  header = (
+    "method", "labels", "seeds", "RMSE", "95 %", "lag-free", "cSBP error", "cDBP error", "cPP error", "MAP error", "less",
+    "95 % of it", "p", "budget", "train s", "as scratch after", "s",
+  )  # fmt: skip
+  rows = [
+    (
+      label(line.method) + _MARK[line.harm] + (f" ({line.diverged} diverged)" if line.diverged else ""),
+      str(line.n_target),
+      str(line.seeds),
+      _number(line.rmse.mean),
+      _between(line.rmse),
+      _number(line.lag_free_mmhg),
+      *(_spread(line.error[name]) for name in errors.PRESSURES),
+      "" if np.isnan(line.difference.mean) else f"{round(line.difference.mean, 2) + 0.0:+.2f}",
+      _between(line.difference, "+"),
+      _p(line.p),
+      budget(line),
+      _number(line.train_s, 1),
+      _number(line.steps_to_scratch, 0),
+      _number(line.s_to_scratch, 1),
+    )
+    for line in lines
+  ]
+  return Table(header, rows, 1, [line.harm for line in lines], "All methods; errors in mmHg")
+
+
+def short(lines: Sequence[Line]) -> Table:
+  """What fits a terminal."""
+  whole = main(lines)
+  kept = (
+    "method", "labels", "RMSE", "95 %", "lag-free", "cSBP error", "cDBP error", "cPP error", "less", "p", "budget",
+    "train s", "as scratch after", "s",
+  )  # fmt: skip
+  columns = [whole.header.index(name) for name in kept]
+  return Table(kept, [tuple(row[k] for k in columns) for row in whole.rows], 1, whole.marks, whole.caption)
+
+
+def shapes(lines: Sequence[Line]) -> Table:
+  """Errors of the wave's shape, of the mean beat of each subject."""
+  named = (f"{name} [{unit}]" if unit else name for name, unit, _ in _SHAPES.values())
+  header = ("method", "labels", "NRMSE/PP [%]", "r", *named)
+  rows = [
+    (
+      label(line.method),
+      str(line.n_target),
+      _number(line.nrmse_percent, 1),
+      _number(line.r, 4),
+      *(_spread(line.error[name], digits) for name, (_, _, digits) in _SHAPES.items()),
+    )
+    for line in lines
+    if np.isfinite(line.rmse.mean)
+  ]
+  return Table(
+    header, rows, 1, caption="Errors of indices of the mean beat, estimated minus true, mean ± SD over subjects"
+  )
+
+
+Shown = Mapping[str, pandas.DataFrame]
+"""Method → rows of one clinic at one number of labels."""
+
+
+def agreements(shown: Shown) -> Table:
+  """Limits of agreement with repeated measures, proportional bias, ICC and r."""
+  header = (
+    "method",
+    "pressure",
+    "bias",
+    "95 % of it",
+    "limits of agreement",
+    "SD between",
+    "SD within",
+    "slope",
+    "p",
+    "ICC",
+    "r",
+  )
+  rows = []
+  for method, part in shown.items():
+    people = summary.of_subjects(part)
+    for name in ("csbp", "cdbp", "cpp"):
+      true, error, within = (people[f"{name}{end}_mmhg"].to_numpy(float) for end in ("", "_error", "_within"))
+      if np.isfinite(error).sum() < 3:
+        continue
+      found = agreement.bland_altman(true, error, within, people["beats"].to_numpy(float))
+      rows.append(
+        (
+          label(method),
+          _NAMES[name],
+          f"{found.bias:+.2f}",
+          _between(agreement.interval(error), "+"),
+          f"{found.lower:+.1f} to {found.upper:+.1f}",
+          f"{found.between:.2f}",
+          f"{found.within:.2f}",
+          f"{found.slope:+.3f}" if np.isfinite(found.slope) else "",
+          _p(found.slope_p),
+          _number(agreement.icc(true + error, true), 3),
+          _number(agreement.pearson(true + error, true), 3),
+        )
+      )
+  return Table(header, rows, 0, caption="Bland–Altman with repeated measures [mmHg]; slope of differences on means")
+
+
+def verdicts(shown: Shown, reference: standards.Reference) -> Table:
+  """The standards, with the preconditions that are not met."""
+  header = ("method", "pressure", "standard", "figures", "the figures alone", "why nothing is claimed")
+  rows = []
+  for method, part in shown.items():
+    people = summary.of_subjects(part)
+    for name in ("csbp", "cdbp"):
+      true, error, within = (people[f"{name}{end}_mmhg"].to_numpy(float) for end in ("", "_error", "_within"))
+      known = np.isfinite(error) & np.isfinite(true)
+      if known.sum() < 3:
+        continue
+      spread = agreement.bland_altman(true, error, within, people["beats"].to_numpy(float))
+      for found in standards.judge(name, true, error, float(np.hypot(spread.between, spread.within)), reference):
+        alone = f"grade {found.grade}" if found.grade else ("within" if found.within else "outside")
+        why = "; ".join(found.unmet) or "all preconditions hold: " + ("met" if found.within else "not met")
+        rows.append((label(method), _NAMES[name], found.standard, found.figures, alone, why))
+  return Table(header, rows, 1, caption="Validation standards: what they ask for, and why no claim follows")
+
+
+def strata(shown: Shown) -> Table:
+  """RMSE and cSBP error by age, heart rate and amplification."""
+  header = ("method", "stratum", "subjects", "RMSE", "95 %", "cSBP error")
+  rows = []
+  for covariate, title in _STRATIFIED.items():
+    for method, part in shown.items():
+      people = summary.of_subjects(part)
+      values = people[covariate].to_numpy(float)
+      for stratum in agreement.strata(covariate, values):
+        own = people[stratum.holds(values)]
+        rmse = agreement.interval(own["rmse_mmhg"].to_numpy(float))
+        csbp = agreement.over_subjects(own["csbp_error_mmhg"].to_numpy(float))
+        rows.append(
+          (label(method), f"{title} {stratum.label}", str(len(own)), _number(rmse.mean), _between(rmse), _spread(csbp))
+        )
+  return Table(header, rows, 0, caption="Errors by stratum [mmHg]")
+
+
+def budgets(study: config.Study, lines: Sequence[Line]) -> Table:
+  """What each method was given."""
+  rows = []
+  for name in dict.fromkeys(line.method for line in lines):
+    own = [line for line in lines if line.method == name]
+    knows = methods.method(study, name).knows
+    rows.append(
+      (
+        label(name),
+        str(own[0].settings),
+        str(own[0].steps) if own[0].steps else "",
+        f"{np.mean([line.train_s for line in own]):.1f}",
+        knows,
+      )
+    )
+  header = ("method", "settings tried on validation subjects", "steps", "train s", "knows of test subjects")
+  return Table(header, rows, caption="The budget of each method")

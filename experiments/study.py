@@ -1,0 +1,100 @@
+"""A study: every method in every target clinic, on the same labelled and the same test subjects; its report.
+
+  python -m experiments.study --config=experiments/configs/paper.py --workdir=runs/paper [--processes=2]
+  python -m experiments.study --config.scenarios=population,device --config.n_target=0,1,5,20 --config.seeds=0,1,2 --workdir=DIR
+
+It says how long it will take, and goes on where it was stopped when the same command is given again. Several processes, on several
+machines too, may work in one folder. Writes study.csv (a row a subject and cell), report.html, figures/, tables/ and a checkpoint.
+"""
+
+import os
+import time
+
+import tqdm
+from absl import flags
+
+from cap_jax import config
+from cap_jax.evaluation import plan, study_data, study_limits, summary
+from cap_jax.evaluation import study as studies
+from cap_jax.losses import tasks
+from cap_jax.report import page, study_report, study_tables, tables
+from cap_jax.train import runs
+from cap_jax.types import InputError
+from experiments import common
+
+CONFIG = common.define_study("what to compare")
+WORKDIR = flags.DEFINE_string("workdir", None, "folder of the study, new or to go on in")
+PROCESSES = flags.DEFINE_integer("processes", 1, "how many run cells side by side", lower_bound=1)
+
+
+def check(study: config.Study) -> None:
+  """Before long work: that every method can run in every clinic.
+
+  Raises:
+    InputError: a value of the study cannot be.
+  """
+  for clinic in plan.clinics_of(study):
+    study_limits.check(clinic)
+  for name in study.strategies:
+    runs.check(study, name, tasks.TASKS[study.task].model(study.model), study.task)
+  if not plan.keys(study):
+    raise InputError(f"n_target={study.n_target}: none of the methods can use it; {'; '.join(plan.unused(study))}")
+
+
+def announce(study: config.Study, folder: str) -> int:
+  """Says what will be done and how long it takes; returns the number of cells."""
+  keys = plan.keys(study)
+  seconds = plan.estimate_s(study, folder, keys)
+  tried = len(study.rate_factors)
+  left = "; ".join(f"left out: {line}" for line in plan.unused(study))
+  length = f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{seconds / 60:.0f} minutes"
+  print(f"{len(keys)} cells; about {length} in one process on two cores, all told, but for what is done already")
+  print(f"budget of whatever is trained on the target: {tried} × {study.steps} steps. {left}".strip(), flush=True)
+  return len(keys)
+
+
+def run(study: config.Study, folder: str, processes: int, began: float) -> None:
+  """Runs or goes on with the study in its folder, and writes the report."""
+  total = announce(study, folder)
+  with tqdm.tqdm(total=total, desc="study", unit="cell") as bar:
+    for cell in studies.run(study, folder, processes):
+      bar.set_postfix_str(f"{cell.key.scenario}, {cell.key.method}, n={cell.key.n_target}")
+      bar.update()
+  found = studies.rows(study, folder)
+  studies.write_rows(os.path.join(folder, "study.csv"), found)
+  report(study, folder, summary.frame(found), began)
+
+
+def report(study: config.Study, folder: str, rows, began: float) -> None:
+  """Tables on the terminal; the page, the figures and the tables as files."""
+  said = study_data.told(study)
+  place = study_data.place(study)
+  loss = study_report.source_loss(folder)
+  sections = []
+  for clinic in study_report.open_clinics(study, folder, rows):
+    made = study_report.sections(clinic, loss, place, study_report.VIRTUAL)
+    print(f"\n{clinic.name}: {made[0].text}\n\n{tables.text(study_tables.short(clinic.lines))}\n")
+    sections += made
+  facts = common.provenance(
+    config=", ".join(f"{name}: {value}" for name, value in common.changed(study).items()) or "all defaults",
+    splits="; ".join(f"{name} {digest}" for name, digest in studies.split_digests(folder).items()),
+    seconds=f"{time.perf_counter() - began:.0f}",
+  )
+  summary_line = f"{said} Source task: {study.task}, site: {study.site}. Errors in mmHg."
+  page.write_parts(folder, sections)
+  path = os.path.join(folder, "report.html")
+  page.write(path, "Central aortic pressure by transfer", summary_line, study_tables.EXPLAINED, sections, facts)
+  print(f"{path}, {folder}/study.csv, {folder}/checkpoint: {time.perf_counter() - began:.0f} s")
+
+
+def main() -> None:
+  began = time.perf_counter()
+  study = common.read_study(CONFIG)
+  check(study)
+  folder = common.required(WORKDIR, "DIR")
+  common.open_folder(folder)
+  run(study, folder, PROCESSES.value, began)
+
+
+if __name__ == "__main__":
+  common.launch(main)
