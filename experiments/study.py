@@ -10,6 +10,7 @@ machines too, may work in one folder. Writes study.csv (a row a subject and cell
 import os
 import time
 
+import pandas
 import tqdm
 from absl import flags
 
@@ -65,7 +66,7 @@ def run(study: config.Study, folder: str, processes: int, began: float) -> None:
   report(study, folder, summary.frame(found), began)
 
 
-def report(study: config.Study, folder: str, rows, began: float) -> None:
+def report(study: config.Study, folder: str, rows: pandas.DataFrame, began: float) -> None:
   """Tables on the terminal; the page, the figures and the tables as files."""
   said = study_data.told(study)
   place = study_data.place(study)
@@ -73,7 +74,7 @@ def report(study: config.Study, folder: str, rows, began: float) -> None:
   sections = []
   for clinic in study_report.open_clinics(study, folder, rows):
     made = study_report.sections(clinic, loss, place, study_report.VIRTUAL)
-    print(f"\n{clinic.name}: {made[0].text}\n\n{tables.text(study_tables.short(clinic.lines))}\n")
+    print(f"\n{clinic.name}: {study_report.told(clinic)}\n\n{tables.text(study_tables.short(clinic.lines))}\n")
     sections += made
   facts = common.provenance(
     config=", ".join(f"{name}: {value}" for name, value in common.changed(study).items()) or "all defaults",

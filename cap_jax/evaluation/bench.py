@@ -11,6 +11,7 @@ import numpy as np
 from cap_jax import config, files
 from cap_jax.evaluation import cells, errors, methods, plan, study_data
 from cap_jax.evaluation.cells import Cell, Key
+from cap_jax.inference import uncertainty
 from cap_jax.train import checkpoint, loop, runs
 from cap_jax.types import DataError
 
@@ -49,6 +50,8 @@ class Bench:
     if os.path.isdir(path):
       return checkpoint.load(path)
     trained, fitted = runs.pretrain(study, self.source.training, self.source.validation, self.source.origin)
+    if trained.task == "waveform":
+      trained = uncertainty.of_source(trained, self.source.held, self.source.validation)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     curve = {"loss": _curve(fitted.loss, trained.scaling.sd_mmhg)}
     with files.written_together(f"{path}.json") as (partial,), open(partial, "w", encoding="utf-8") as file:
@@ -113,7 +116,7 @@ class Bench:
     else:
       cell = Cell(
         key,
-        tuple(evaluator.errors(made.predicted_bt, made.only_systolic)),
+        self._errors(made, evaluator),
         made.train_s,
         made.steps,
         time.perf_counter() - began,
@@ -128,6 +131,19 @@ class Bench:
     cells.save(self.folder, cell, shown)
     return cell
 
+  def _errors(self, made: methods.Output, evaluator: errors.Evaluator) -> tuple[errors.SubjectErrors, ...]:
+    """Errors of each test subject, and what its intervals held."""
+    found = evaluator.errors(made.predicted_bt, made.only_systolic)
+    if made.network is None or made.network.doubt is None:
+      return tuple(found)
+    covered = uncertainty.coverage(made.network, evaluator.test, made.made)
+    return tuple(
+      dataclasses.replace(
+        one, wave_covered=c.wave, csbp_covered=c.csbp, half_width_mmhg=c.half_width_mmhg, unseen=c.unseen
+      )
+      for one, c in zip(found, covered, strict=True)
+    )
+
   def _shown(self, key: Key, made: methods.Output, target: study_data.Target) -> dict[str, np.ndarray] | None:
     """Waves and features of a cell for the pictures: of the first fold and seed, at the shown number of labels."""
     first = key.fold == 0 and key.seed == self.study.seeds[0] and key.n_target in (0, plan.focus(self.study))
@@ -137,7 +153,7 @@ class Bench:
     found = {"predicted_bt": made.predicted_bt[rows].astype(np.float32)}
     if key.method == "peripheral":  # the truth lies beside it, once
       found |= {"true_bt": target.test.y_bt[rows], "subject_b": target.test.subject_b[rows].astype(str)}
-    network = self.trained if key.method == "source" else made.network
+    network = made.network
     if network is not None and not key.n_target and network.net.f == self.trained.net.f:
       h_s, h_t = (
         runs.pooled(network, windows, adapted)[0][:_FEATURES]

@@ -33,6 +33,8 @@ class SubjectErrors:
     csbp_mmhg …: true pressure, mean over beats; csbp_error_mmhg: mean error; csbp_within_mmhg: SD of the error over the
       subject's beats. So for cDBP, cPP and MAP.
     aix_percent …: index of the true mean beat, and its error in that of the mean beat rebuilt.
+    wave_covered, csbp_covered: shares of samples and of beats that lie in their prediction interval. half_width_mmhg: half its
+      mean width. unseen: share of windows that are unlike the training. Of networks with intervals.
   """
 
   subject: str
@@ -64,6 +66,10 @@ class SubjectErrors:
   ejection_error_ms: float = _NAN
   sevr_percent: float = _NAN
   sevr_error_percent: float = _NAN
+  wave_covered: float = _NAN
+  csbp_covered: float = _NAN
+  half_width_mmhg: float = _NAN
+  unseen: float = _NAN
 
 
 def unit(quantity: str) -> str:

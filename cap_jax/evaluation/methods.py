@@ -12,8 +12,10 @@ from cap_jax import baselines, config
 from cap_jax.baselines import rescaling, systolic
 from cap_jax.data import batches
 from cap_jax.evaluation import study_data
+from cap_jax.inference import uncertainty
 from cap_jax.train import checkpoint, loop, runs
 from cap_jax.transfer import find, surgery
+from cap_jax.types import Params
 
 NO_TRUTH = ""
 LEVELS = "the true MAP and DBP"
@@ -77,7 +79,8 @@ class Output:
     validation: looks at validation subjects along the training.
     loss: of the training, every step, in the network's scale.
     reason: why it held what it held, where it chose.
-    network: the network, where it is one.
+    network: the network, where it is one, with its doubt.
+    made: what it read of the test windows.
     merge: what became of each leaf of its parameters.
   """
 
@@ -89,6 +92,7 @@ class Output:
   loss: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
   reason: str = ""
   network: checkpoint.Checkpoint | None = None
+  made: uncertainty.Reading | None = None
   merge: tuple[surgery.Leaf, ...] = ()
 
 
@@ -156,16 +160,37 @@ def _trained(study: config.Study, strategy: str, ground: Ground) -> Output:
   data = ground.target.data(ground.source, ground.n_target, ground.seed)
   made = runs.adapt(study, strategy, ground.trained, data, ground.seed, ground.site, ground.target.validation)
   fitted = made.fitted
+  # σ comes with the features, where all of them were taken
+  own = [leaf for leaf in made.report if leaf.path.startswith("f/")]
+  doubt = ground.trained.doubt
+  head = doubt.head if doubt is not None and all(leaf.fate == "taken" for leaf in own) else None
+  network, read = _equipped(ground, made.checkpoint, head, bool(data.n_target))
   return Output(
-    loop.predict(made.checkpoint, ground.target.test),
+    read.y_bt,
     train_s=fitted.train_s,
     steps=len(fitted.loss),
     validation=fitted.validation,
     loss=fitted.loss,
     reason=made.reason,
-    network=made.checkpoint,
+    network=network,
+    made=read,
     merge=tuple(made.report),
   )
+
+
+def _equipped(
+  ground: Ground, network: checkpoint.Checkpoint, head: Params | None, labelled: bool
+) -> tuple[checkpoint.Checkpoint, uncertainty.Reading]:
+  """A network with its doubt, calibrated on the target's validation subjects where it may see labels, on the source's where it may
+  not; and what it reads of the test windows."""
+  source, target = ground.source, ground.target
+  if labelled:
+    made = uncertainty.equip(network, head, target.unlabelled, target.validation, "validation subjects of the target")
+  else:
+    made = uncertainty.equip(
+      network, head, source.held, source.validation, "validation subjects of the source", adapted=False
+    )
+  return made, uncertainty.read(made, head, target.test)
 
 
 def strategy(study: config.Study, name: str) -> Method:
@@ -199,10 +224,16 @@ def _map_dbp(ground: Ground) -> np.ndarray:
   return systolic.mean_squared_over_diastolic(ground.target.test.x_bt, ground.study.windows)
 
 
-def _source_network(name: str) -> Method:
-  return Method(
-    lambda ground: Output(loop.predict(ground.published(name), ground.target.test)), labels=False, from_source=True
-  )
+def _unchanged(network: Callable[[Ground], checkpoint.Checkpoint]) -> Method:
+  """A network of the source as it is."""
+
+  def run(ground: Ground) -> Output:
+    trained = network(ground)
+    head = trained.doubt.head if trained.doubt is not None else None
+    equipped, read = _equipped(ground, trained, head, labelled=False)
+    return Output(read.y_bt, network=equipped, made=read)
+
+  return Method(run, labels=False, from_source=True)
 
 
 BASELINES: dict[str, Method] = {
@@ -215,11 +246,9 @@ BASELINES: dict[str, Method] = {
   "mean_wave_scaled": Method(_timed(_mean_wave_scaled), labels=False, knows=LEVELS, from_source=True),
   **{f"{kind}_source": _fitted(kind, on_target=False) for kind in baselines.FITTED},
   **{f"{kind}_target": _fitted(kind, on_target=True) for kind in baselines.FITTED if kind != "adaptive_tf"},
-  "source": Method(
-    lambda ground: Output(loop.predict(ground.trained, ground.target.test)), labels=False, from_source=True
-  ),
+  "source": _unchanged(lambda ground: ground.trained),
   "source_affine": Method(_timed(_affine), labels=True, from_source=True),
-  **{f"{name}_source": _source_network(name) for name in NETWORKS},
+  **{f"{name}_source": _unchanged(lambda ground, name=name: ground.published(name)) for name in NETWORKS},  # type: ignore[misc]
   **{f"{name}_target": _network_on_target(name) for name in NETWORKS},
 }
 

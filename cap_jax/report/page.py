@@ -42,7 +42,7 @@ class Browser:
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-  """A part of the page: plain text, figures, a browser of beats, tables by name."""
+  """A part of the page: plain text, figures, a browser of beats, tables by name, of which the first lies open."""
 
   heading: str
   text: str = ""
@@ -81,6 +81,12 @@ def _table(table: tables.Table) -> str:
   )
 
 
+def _folded(table: tables.Table) -> str:
+  """A table that opens on demand: a page on a phone is long enough."""
+  name = html.escape(f"{table.caption or 'More'} ({len(table.rows)} rows)")
+  return f"<details><summary>{name}</summary>{_table(table)}</details>"
+
+
 def _browser(browser: Browser) -> str:
   # "<" cannot end the script element in which the data lie
   data = json.dumps(browser.records, separators=(",", ":")).replace("<", "\\u003c")
@@ -97,7 +103,7 @@ def _section(section: Section) -> str:
   parts += [_figure(drawn) for drawn in section.drawn]
   if section.browser is not None:
     parts.append(_browser(section.browser))
-  parts += [_table(table) for table in section.sheets.values()]
+  parts += [_table(table) if number == 0 else _folded(table) for number, table in enumerate(section.sheets.values())]
   return "\n".join([*parts, "</section>"])
 
 

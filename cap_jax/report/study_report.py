@@ -20,6 +20,7 @@ JUDGE = "fine_tuning"
 _WAVES = ("gtf_target", "scratch", JUDGE)
 _COMPARED = ("gtf_target", "source", "scratch", "feature_transfer", JUDGE, "parameter_transfer", "multi_task")
 _BROWSED = ("source", "gtf_source", "domain_adaptation/section", *_WAVES)
+_STRATIFIED = ("gtf_target", "source", "scratch", JUDGE, "domain_adaptation/section")
 VIRTUAL = standards.Reference(real=False, invasive=False)
 
 
@@ -83,52 +84,62 @@ def open_clinics(study: config.Study, folder: str, rows: pandas.DataFrame) -> li
   return found
 
 
-def _drawn(clinic: Clinic, source_loss: Sequence[float], place: str) -> list[page.Drawn]:
-  """The figures of one clinic."""
-  name, focus = clinic.name, clinic.focus
-  rows = clinic.rows[(clinic.rows["seed"] == clinic.study.seeds[0]) & (clinic.rows["fold"] == 0)]
-  first = rows[rows["n_target"].isin([0, focus])]
-  found = []
+def _first(clinic: Clinic) -> pandas.DataFrame:
+  """Rows of what is shown: the first seed and fold, without labels and at the shown number of them."""
+  rows = clinic.rows
+  kept = (rows["seed"] == clinic.study.seeds[0]) & (rows["fold"] == 0) & rows["n_target"].isin([0, clinic.focus])
+  return rows[kept]
+
+
+def _waves(clinic: Clinic) -> list[page.Drawn]:
   judge = _judge(clinic)
-  if judge and "peripheral" in clinic.shown:
-    wanted = ["peripheral", *(m for m in _WAVES if m in clinic.shown and m != judge), judge]
-    site = study_data.target_site(clinic.study)
-    fs_hz = clinic.study.windows.fs_hz
-    figure = study_figures.waves(first, {m: clinic.shown[m] for m in wanted}, judge, site, fs_hz)
-    people = study_figures.ranked(first, judge)
-    caption = f"Rebuilt aortic waves over the true ones: best, median and worst test subject of {tables.label(judge)}"
-    caption += f" with {focus} labelled subjects" if focus else " without labels"
-    titles = "; ".join(axes.get_title() for axes in figure.axes)
-    found.append(
-      page.Drawn(f"waves_{name}", figure, caption, f"{caption}. {titles}. Subjects {', '.join(people.values())}.")
-    )
-  few = study_figures.few_shot(clinic.lines, place)
-  words = ", ".join(
-    f"{tables.label(x.method)} with {x.n_target}: {x.rmse.mean:.2f}" for x in clinic.lines if x.rmse.mean > 0
-  )
-  found.append(
-    page.Drawn(f"few_shot_{name}", few, "Waveform RMSE by labelled subjects, with 95 % intervals over subjects", words)
-  )
-  compared = list(clinic.compared)
-  both = clinic.rows[clinic.rows["n_target"].isin([0, focus])]
-  limits = study_figures.bland_altman(both, compared, "csbp", place)
-  if limits is not None:
-    caption = "Bland–Altman of cSBP: each point a subject, bias, and limits of agreement with repeated measures"
-    found.append(
-      page.Drawn(f"bland_altman_{name}", limits, caption, "The table of agreement has the figures. " + caption)
-    )
-  if compared:
-    caption = "Waveform RMSE by age, heart rate and amplification, with 95 % intervals over subjects"
-    figure = study_figures.strata(both, compared, place)
-    found.append(page.Drawn(f"strata_{name}", figure, caption, f"The table of strata has the figures. {caption}"))
+  if not judge or "peripheral" not in clinic.shown:
+    return []
+  wanted = ["peripheral", *(m for m in _WAVES if m in clinic.shown and m != judge), judge]
+  site, fs_hz, first = study_data.target_site(clinic.study), clinic.study.windows.fs_hz, _first(clinic)
+  figure = study_figures.waves(first, {m: clinic.shown[m] for m in wanted}, judge, site, fs_hz)
+  caption = f"Rebuilt aortic waves over the true ones: best, median and worst test subject of {tables.label(judge)}"
+  caption += f" with {clinic.focus} labelled subjects" if clinic.focus else " without labels"
+  titles = "; ".join(axes.get_title() for axes in figure.axes)
+  people = ", ".join(study_figures.ranked(first, judge).values())
+  return [page.Drawn(f"waves_{clinic.name}", figure, caption, f"{caption}. {titles}. Subjects {people}.")]
+
+
+def _few_shot(clinic: Clinic, place: str) -> page.Drawn:
+  known = [line for line in clinic.lines if np.isfinite(line.rmse.mean)]
+  words = ", ".join(f"{tables.label(line.method)} with {line.n_target}: {line.rmse.mean:.2f}" for line in known)
+  caption = "Waveform RMSE by labelled subjects, with 95 % intervals over subjects"
+  return page.Drawn(f"few_shot_{clinic.name}", study_figures.few_shot(clinic.lines, place), caption, words)
+
+
+def _agreement(clinic: Clinic, place: str) -> list[page.Drawn]:
+  both = pandas.concat(clinic.compared.values()) if clinic.compared else clinic.rows[:0]
+  figure = study_figures.bland_altman(both, list(clinic.compared), "csbp", place)
+  caption = "Bland–Altman of cSBP: each point a subject, bias, and limits of agreement with repeated measures"
+  words = f"{caption}. The table of agreement has the figures."
+  return [page.Drawn(f"bland_altman_{clinic.name}", figure, caption, words)] if figure is not None else []
+
+
+def _strata(clinic: Clinic, place: str) -> list[page.Drawn]:
+  few = {name: part for name, part in clinic.compared.items() if name in _STRATIFIED}
+  if not few:
+    return []
+  figure = study_figures.strata(pandas.concat(few.values()), list(few), place)
+  caption = "Waveform RMSE by age, heart rate and amplification, with 95 % intervals over subjects"
+  words = f"{caption}. The table of strata has the figures."
+  return [page.Drawn(f"strata_{clinic.name}", figure, caption, words)]
+
+
+def _learning(clinic: Clinic, source_loss: Sequence[float]) -> list[page.Drawn]:
   trained = [cell for cell in clinic.first if cell.validation]
   caption = "Training: loss of the source network, and RMSE on validation subjects of what is trained on the target"
   figure = study_figures.training(source_loss, bench.MEAN_OF, trained)
-  found.append(page.Drawn(f"training_{name}", figure, caption, caption))
+  last = "; ".join(f"{tables.label(cell.key.method)} {cell.validation[-1].rmse_mmhg:.2f}" for cell in trained)
+  found = [page.Drawn(f"training_{clinic.name}", figure, caption, f"{caption}. At the end: {last} mmHg.")]
   mapped = study_figures.feature_map(clinic.shown)
   if mapped is not None:
     caption = "Pooled features of source and target windows, before and after adaptation"
-    found.append(page.Drawn(f"features_{name}", mapped, caption, caption))
+    found.append(page.Drawn(f"features_{clinic.name}", mapped, caption))
   return found
 
 
@@ -143,8 +154,7 @@ def _browser(clinic: Clinic) -> page.Browser | None:
   judge = _judge(clinic)
   if not judge or "peripheral" not in clinic.shown:
     return None
-  first = clinic.rows[(clinic.rows["seed"] == clinic.study.seeds[0]) & (clinic.rows["fold"] == 0)]
-  people = study_figures.ranked(first[first["n_target"].isin([0, clinic.focus])], judge)
+  people = study_figures.ranked(_first(clinic), judge)
   truth = clinic.shown["peripheral"]
   made = {
     name: clinic.shown[name]["predicted_bt"] for name in dict.fromkeys((*_BROWSED, judge)) if name in clinic.shown
@@ -217,21 +227,36 @@ def sections(
 ) -> list[page.Section]:
   """The part of the report that one clinic has."""
   study, compared, name = clinic.study, clinic.compared, clinic.name
+  merged = _merge_table(clinic)
+  learning = {f"budget_{name}": study_tables.budgets(study, clinic.lines)}
+  if merged is not None:
+    learning[f"merge_{name}"] = merged
+  main = {f"methods_{name}": study_tables.main(clinic.lines), f"shape_{name}": study_tables.shapes(clinic.lines)}
+  agreement = {
+    f"agreement_{name}": study_tables.agreements(compared),
+    f"standards_{name}": study_tables.verdicts(compared, reference),
+  }
+  unmet = "; ".join(dict.fromkeys(why for v in study_tables.judged(compared, reference) for why in v.unmet))
+  said = f"No standard is claimed to be met: {unmet}." if unmet else ""
+  return [
+    page.Section(f"Target clinic: {name}", told(clinic), [*_waves(clinic), _few_shot(clinic, place)], sheets=main),
+    page.Section(f"{name}: beat by beat", browser=_browser(clinic)),
+    page.Section(f"{name}: agreement and standards", said, _agreement(clinic, place), sheets=agreement),
+    page.Section(
+      f"{name}: who is rebuilt how well",
+      "",
+      _strata(clinic, place),
+      sheets={f"strata_{name}": study_tables.strata(compared)},
+    ),
+    page.Section(f"{name}: training and features", "", _learning(clinic, source_loss), sheets=learning),
+  ]
+
+
+def told(clinic: Clinic) -> str:
+  """Size of the test, and reasons of what was chosen, in a line."""
   reasons = "; ".join(dict.fromkeys(cell.reason for cell in clinic.first if cell.reason))
   people = clinic.rows["subject"].nunique()
-  text = f"{people} test subjects; {study.steps} steps for each strategy. {reasons}".strip()
-  found = {
-    f"methods_{name}": study_tables.main(clinic.lines),
-    f"shape_{name}": study_tables.shapes(clinic.lines),
-    f"agreement_{name}": study_tables.agreements(compared),
-    f"strata_{name}": study_tables.strata(compared),
-    f"standards_{name}": study_tables.verdicts(compared, reference),
-    f"budget_{name}": study_tables.budgets(study, clinic.lines),
-  }
-  merged = _merge_table(clinic)
-  if merged is not None:
-    found[f"merge_{name}"] = merged
-  return [page.Section(f"Target clinic: {name}", text, _drawn(clinic, source_loss, place), _browser(clinic), found)]
+  return f"{people} test subjects; {clinic.study.steps} steps for each strategy. {reasons}".strip()
 
 
 def source_loss(folder: str) -> list[float]:

@@ -1,6 +1,6 @@
 """The tables of a study."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas
@@ -83,8 +83,8 @@ def short(lines: Sequence[Line]) -> Table:
   """What fits a terminal."""
   whole = main(lines)
   kept = (
-    "method", "labels", "RMSE", "95 %", "lag-free", "cSBP error", "cDBP error", "cPP error", "less", "p", "budget",
-    "train s", "as scratch after", "s",
+    "method", "labels", "RMSE", "95 %", "cSBP error", "cDBP error", "cPP error", "less", "budget", "train s",
+    "as scratch after", "s",
   )  # fmt: skip
   columns = [whole.header.index(name) for name in kept]
   return Table(kept, [tuple(row[k] for k in columns) for row in whole.rows], 1, whole.marks, whole.caption)
@@ -155,10 +155,8 @@ def agreements(shown: Shown) -> Table:
   return Table(header, rows, 0, caption="Bland–Altman with repeated measures [mmHg]; slope of differences on means")
 
 
-def verdicts(shown: Shown, reference: standards.Reference) -> Table:
-  """The standards, with the preconditions that are not met."""
-  header = ("method", "pressure", "standard", "figures", "the figures alone", "why nothing is claimed")
-  rows = []
+def _judged(shown: Shown, reference: standards.Reference) -> Iterator[tuple[str, str, standards.Verdict]]:
+  """Method, pressure and verdict."""
   for method, part in shown.items():
     people = summary.of_subjects(part)
     for name in ("csbp", "cdbp"):
@@ -168,9 +166,22 @@ def verdicts(shown: Shown, reference: standards.Reference) -> Table:
         continue
       spread = agreement.bland_altman(true, error, within, people["beats"].to_numpy(float))
       for found in standards.judge(name, true, error, float(np.hypot(spread.between, spread.within)), reference):
-        alone = f"grade {found.grade}" if found.grade else ("within" if found.within else "outside")
-        why = "; ".join(found.unmet) or "all preconditions hold: " + ("met" if found.within else "not met")
-        rows.append((label(method), _NAMES[name], found.standard, found.figures, alone, why))
+        yield method, name, found
+
+
+def judged(shown: Shown, reference: standards.Reference) -> list[standards.Verdict]:
+  """What each standard says of each method."""
+  return [verdict for _, _, verdict in _judged(shown, reference)]
+
+
+def verdicts(shown: Shown, reference: standards.Reference) -> Table:
+  """The standards, with the preconditions that are not met."""
+  header = ("method", "pressure", "standard", "figures", "the figures alone", "why nothing is claimed")
+  rows = []
+  for method, name, found in _judged(shown, reference):
+    alone = f"grade {found.grade}" if found.grade else ("within" if found.within else "outside")
+    why = "; ".join(found.unmet) or "all preconditions hold: " + ("met" if found.within else "not met")
+    rows.append((label(method), _NAMES[name], found.standard, found.figures, alone, why))
   return Table(header, rows, 1, caption="Validation standards: what they ask for, and why no claim follows")
 
 

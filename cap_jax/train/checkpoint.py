@@ -22,11 +22,13 @@ from cap_jax import config
 from cap_jax.data import batches
 from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
+from cap_jax.train import doubt as doubts
 from cap_jax.transfer import surgery
 from cap_jax.types import InputError, Params
 
 FORMAT = 3
 HEADER = "config.json"
+_DOUBT = "doubt"  # beside the blocks of the network
 _REMEDY = "make one with: python -m experiments.pretrain --workdir=DIR, and give DIR/checkpoint"
 
 
@@ -44,6 +46,7 @@ class Checkpoint:
     about: plain facts for the reader: training, figures, seeds.
     calibration: of the waves that it reads.
     reference: site of the wave that it gives, where its task is a wave.
+    doubt: what it knows of its own errors; None of one that was never calibrated.
   """
 
   params: Params
@@ -55,6 +58,7 @@ class Checkpoint:
   about: dict[str, Any] = dataclasses.field(default_factory=dict)
   calibration: config.Calibration = dataclasses.field(default_factory=config.Calibration)
   reference: str = "aortic_root"
+  doubt: doubts.Doubt | None = None
 
   @property
   def net(self) -> nets.Net:
@@ -85,8 +89,12 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
       "calibration": dataclasses.asdict(checkpoint.calibration),
       "reference": checkpoint.reference,
     }
+    stored = dict(checkpoint.params)
+    if checkpoint.doubt is not None:
+      content["doubt"] = checkpoint.doubt.numbers
+      stored[_DOUBT] = checkpoint.doubt.arrays
     with ocp.StandardCheckpointer() as checkpointer:
-      checkpointer.save(os.path.join(partial, "params"), jax.tree.map(np.asarray, checkpoint.params))
+      checkpointer.save(os.path.join(partial, "params"), jax.tree.map(np.asarray, stored))
     content["sha256"] = {HEADER: _digest_of(content), **_digests(os.path.join(partial, "params"))}
     with open(os.path.join(partial, HEADER), "w", encoding="utf-8") as file:
       json.dump(content, file, indent=1)
@@ -143,12 +151,29 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     scales.check(calibration)
     net = nets.make_net(model)
     expected = jax.eval_shape(lambda: net.init(jax.random.key(0), spec.samples))
+    known = dict(content["doubt"]) if "doubt" in content else None
+    if known is not None:
+      expected = {**expected, _DOUBT: doubts.expected(net, spec.samples, known.pop("head"))}
   except InputError:
     raise
   except (ValueError, KeyError, TypeError, ArithmeticError) as error:
     raise InputError(f"{header}: damaged or of another project ({error!r}); {_REMEDY}") from None
+  params = _restore(os.path.join(path, "params"), expected)
+  arrays = params.pop(_DOUBT, None)
+  doubt = None
+  if known is not None and arrays is not None:
+    seen = arrays["seen"]
+    found = {name: float(known[name]) for name in ("unseen", "level", "wave", "csbp")}
+    doubt = doubts.Doubt(
+      arrays.get("head"),
+      np.asarray(seen["mean"]),
+      np.asarray(seen["precision"]),
+      subjects=int(known["subjects"]),
+      where=str(known["where"]),
+      **found,
+    )
   return Checkpoint(
-    _restore(os.path.join(path, "params"), expected),
+    params,
     model,
     spec,
     scaling,
@@ -157,6 +182,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     about,
     calibration,
     str(content["reference"]),
+    doubt,
   )
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -217,15 +217,18 @@ def _check(metrics: Metrics, first: int) -> None:
     raise DivergedError(f"the loss is {loss[at]} at step {first + at}; lower the learning rate or look at the data")
 
 
-def _by_rows(function: Callable[..., jax.Array], *arrays: np.ndarray) -> np.ndarray:
-  """A jitted function over rows in blocks of one shape, so that it compiles once whatever their number."""
-  count = len(arrays[0])
-  out = []
+def blocks(count: int) -> Iterator[np.ndarray]:
+  """Rows in blocks of one shape, so that what reads them compiles once whatever their number; the last begins again at the first
+  row."""
   starts = range(0, count, _PREDICT)
   for start in tqdm.tqdm(starts, desc="windows", unit="block", leave=False, disable=len(starts) < _LONG):
-    rows = np.arange(start, start + _PREDICT) % count
-    out.append(np.asarray(function(*(jnp.asarray(array[rows]) for array in arrays)))[: count - start])
-  return np.concatenate(out)
+    yield np.arange(start, start + _PREDICT) % count
+
+
+def _by_rows(function: Callable[..., jax.Array], *arrays: np.ndarray) -> np.ndarray:
+  """A jitted function over rows in blocks."""
+  out = [np.asarray(function(*(jnp.asarray(array[rows]) for array in arrays))) for rows in blocks(len(arrays[0]))]
+  return np.concatenate(out)[: len(arrays[0])]
 
 
 def features(

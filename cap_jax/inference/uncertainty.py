@@ -1,0 +1,255 @@
+"""Prediction intervals for the wave and for cSBP, and whether a wave is like those of the training.
+
+    ŷ(t) ± q_wave·σ(t),     ĉSBP ± q_csbp·σ(t_peak)
+
+σ comes from a head of its own over held features (`losses.spread`). q is split-conformal over subjects: the (1 − α) quantile of the
+scores |y − ŷ|/σ of labelled subjects whom the training did not see, in the hierarchical form of Lee, Barber & Willett 2023 (arXiv
+2306.06342),
+
+    q = quantile of Σ_k 1/(K + 1) · mean_i δ(s_ki) + 1/(K + 1) · δ(∞)  at 1 − α,
+
+which covers one instant, or one beat, of one new subject of the same kind with that probability, however alike the instants of one
+subject are. It says nothing of subjects of another kind; for them the squared Mahalanobis distance of the pooled features from
+those of the training is looked at (Lee K. et al. 2018, NeurIPS 31), with the 90 % quantile of the same subjects as its border.
+"""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cap_jax import config
+from cap_jax.data import batches, splits
+from cap_jax.losses import spread
+from cap_jax.models.net import Net
+from cap_jax.signals import beats
+from cap_jax.train import checkpoint, loop
+from cap_jax.train.doubt import Doubt
+from cap_jax.types import Params
+
+LEVEL = 0.9
+_STEPS, _RATE, _MOST = 300, 5e-3, 3000  # of the head, and of the windows that it is fitted on
+_SHRINK = 0.1  # of the covariance of the features towards its diagonal's mean
+_EVERY = 5  # samples: neighbours score alike
+
+
+class Reading(NamedTuple):
+  """y_bt: the aortic windows [mmHg]. sigma_bt: σ [mmHg]; 1 without a head. h_bd: pooled features."""
+
+  y_bt: np.ndarray
+  sigma_bt: np.ndarray
+  h_bd: np.ndarray
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _read(
+  net: Net, adapted: bool, params: Params, head: Params, x_bt: jax.Array, c_bq: jax.Array
+) -> tuple[jax.Array, ...]:
+  x_bt = net.adapt(params, x_bt) if adapted else x_bt
+  h_bnd = net.features(params["f"], x_bt, c_bq)
+  log_bt = spread.log_spread(net, head, h_bnd, x_bt) if head else jnp.zeros_like(x_bt)
+  return net.reconstruct(params["r"], h_bnd, x_bt), log_bt, h_bnd.mean(1)
+
+
+def read(
+  trained: checkpoint.Checkpoint, head: Params | None, windows: batches.Waves | batches.Pairs, adapted: bool = True
+) -> Reading:
+  """Waves, their σ and pooled features of peripheral windows [mmHg], in one pass.
+
+  Args:
+    trained: the network.
+    head: θ_v, None for σ = 1 mmHg.
+    windows: to read.
+    adapted: whether through its adaptor, as the target's; the source's windows are read as they are.
+
+  Raises:
+    InputError: a covariate that the network takes is not known of the windows.
+  """
+  scaling = trained.scaling
+  c_bq = scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
+  x_bt, parts = scaling.scale(windows.x_bt), []
+  for rows in loop.blocks(len(x_bt)):
+    found = _read(trained.net, adapted, trained.params, head or {}, jnp.asarray(x_bt[rows]), jnp.asarray(c_bq[rows]))
+    parts.append([np.asarray(part) for part in found])
+  y_bt, log_bt, h_bd = (np.concatenate(part)[: len(x_bt)] for part in zip(*parts, strict=True))
+  sigma_bt = np.exp(log_bt) * (scaling.sd_mmhg if head else 1.0)
+  return Reading(scaling.unscale(y_bt), sigma_bt, h_bd)
+
+
+def fit_head(trained: checkpoint.Checkpoint, training: batches.Pairs, seed: int = 0) -> Params:
+  """θ_v of a network whose other parameters are held, on up to 3,000 of the windows that it was trained on."""
+  net, margin = trained.net, trained.windows.margin
+  rows = np.random.default_rng(seed).permutation(len(training.x_bt))[:_MOST]
+  chosen = batches.Pairs(
+    training.x_bt[rows],
+    training.y_bt[rows],
+    training.subject_b[rows],
+    {k: v[rows] for k, v in training.covariates.items()},
+  )
+  part = {"x": trained.scaling.scale(chosen.x_bt), "y": trained.scaling.scale(chosen.y_bt)}
+  part["c"] = trained.scaling.standardise(chosen.covariates, trained.model.covariates, len(chosen.x_bt))
+  params = {**trained.params, "v": net.init(jax.random.key(seed), trained.windows.samples)["r"]}
+  plans = [loop.Plan(_STEPS, _RATE, net.blocks)]
+  fitted = loop.fit(
+    net, spread.make_spread(net, margin), plans, params, {"source": part}, config.Training(seed=seed), "spread"
+  )
+  return fitted.params["v"]
+
+
+def conformal(scores: Sequence[np.ndarray], level: float) -> float:
+  """The hierarchical conformal quantile of scores, an array a subject; infinite of fewer subjects than level/(1 − level).
+
+  Raises:
+    ValueError: no subject, or one without a score.
+  """
+  if not scores or any(score.size == 0 for score in scores):
+    raise ValueError("conformal: every subject needs a score, and there must be one subject")
+  weight = np.concatenate([np.full(score.size, 1 / (len(scores) + 1) / score.size) for score in scores])
+  value = np.concatenate(scores)
+  order = np.argsort(value)
+  reached = np.cumsum(weight[order]) >= level - 1e-12
+  return float(value[order][reached.argmax()]) if reached.any() else float("inf")
+
+
+def _by_subject(windows: batches.Pairs) -> list[np.ndarray]:
+  return [np.flatnonzero(windows.subject_b == name) for name in windows.subjects]
+
+
+class Scores(NamedTuple):
+  """|y − ŷ|/σ, an array a subject: of the wave's samples, and of cSBP's beats (empty for a subject without a whole beat)."""
+
+  wave: list[np.ndarray]
+  csbp: list[np.ndarray]
+
+
+def score(made: Reading, windows: batches.Pairs, spec: config.Windows) -> Scores:
+  """Scores of labelled windows, without their margins."""
+  inner = slice(spec.margin, spec.samples - spec.margin)
+  y_bt, p_bt, s_bt = (x[:, inner] for x in (windows.y_bt, made.y_bt, made.sigma_bt))
+  relative = np.abs(y_bt - p_bt) / s_bt
+  wave, csbp = [], []
+  for rows in _by_subject(windows):
+    wave.append(relative[rows, ::_EVERY].ravel())
+    csbp.append(np.concatenate([_of_beats(y_bt[k], p_bt[k], s_bt[k], spec.fs_hz) for k in rows]))
+  return Scores(wave, csbp)
+
+
+def _of_beats(y_t: np.ndarray, p_t: np.ndarray, s_t: np.ndarray, fs_hz: float) -> np.ndarray:
+  """Scores of cSBP, a beat each, at the σ of the predicted peak."""
+  feet = beats.find_feet(y_t, fs_hz)
+  pairs = list(itertools.pairwise(feet.tolist()))
+  peaks = [a + int(p_t[a:b].argmax()) for a, b in pairs]
+  tops = [y_t[a:b].max() for a, b in pairs]
+  return np.abs(np.array(tops) - p_t[peaks]) / s_t[peaks] if peaks else np.zeros(0)
+
+
+def distance(doubt_mean: np.ndarray, precision: np.ndarray, h_bd: np.ndarray) -> np.ndarray:
+  """(window,) squared Mahalanobis distance of pooled features."""
+  off = h_bd - doubt_mean
+  return np.einsum("bd,de,be->b", off, precision, off)
+
+
+def _seen(h_bd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Mean and precision of pooled features, the covariance shrunk so that it can be inverted."""
+  mean, centred = h_bd.mean(0), h_bd - h_bd.mean(0)
+  covariance = centred.T @ centred / len(h_bd)
+  level = np.trace(covariance) / len(mean)
+  shrunk = (1 - _SHRINK) * covariance + _SHRINK * level * np.eye(len(mean))
+  return mean, np.linalg.inv(shrunk).astype(np.float32)
+
+
+def equip(
+  trained: checkpoint.Checkpoint,
+  head: Params | None,
+  training: batches.Waves | batches.Pairs,
+  calibration: batches.Pairs,
+  where: str,
+  adapted: bool = True,
+  level: float = LEVEL,
+) -> checkpoint.Checkpoint:
+  """The network with its doubt.
+
+  Args:
+    trained: the network; its task is the wave.
+    head: θ_v of it, or of the source network from which its features came; None for the same σ everywhere.
+    training: windows like those that it was trained on, for what it has seen.
+    calibration: labelled windows of subjects whom the training did not see.
+    where: who these are.
+    adapted: whether these windows are the target's, which an adaptor reads.
+    level: of the intervals.
+
+  Raises:
+    splits.LeakError: a subject was trained on and calibrated on.
+  """
+  splits.Split({"training": training.subjects, "calibration": calibration.subjects})
+  made = read(trained, head, calibration, adapted)
+  scores = score(made, calibration, trained.windows)
+  mean, precision = _seen(read(trained, head, _some(training), adapted).h_bd)
+  apart = distance(mean, precision, made.h_bd)
+  found = Doubt(
+    head,
+    mean,
+    precision,
+    conformal([apart[rows] for rows in _by_subject(calibration)], level),
+    level,
+    conformal(scores.wave, level),
+    conformal([beat for beat in scores.csbp if beat.size], level),
+    len(calibration.subjects),
+    where,
+  )
+  return dataclasses.replace(trained, doubt=found)
+
+
+def of_source(
+  trained: checkpoint.Checkpoint, training: batches.Pairs, validation: batches.Pairs
+) -> checkpoint.Checkpoint:
+  """A source network with σ fitted on its training and intervals calibrated on its validation subjects."""
+  head = fit_head(trained, training)
+  return equip(trained, head, training, validation, "validation subjects of the source", adapted=False)
+
+
+def _some(windows: batches.Waves | batches.Pairs, most: int = 512) -> batches.Waves:
+  """Up to so many of some windows, evenly over all."""
+  rows = np.unique(np.linspace(0, len(windows.x_bt) - 1, min(most, len(windows.x_bt))).astype(int))
+  known = {name: value[rows] for name, value in windows.covariates.items()}
+  return batches.Waves(windows.x_bt[rows], windows.subject_b[rows], known)
+
+
+@dataclasses.dataclass(frozen=True)
+class Coverage:
+  """Of one subject: share of samples, and of beats, that their interval held; half the mean width of the wave's interval [mmHg]; share
+  of windows that are unlike the training."""
+
+  wave: float
+  csbp: float
+  half_width_mmhg: float
+  unseen: float
+
+
+def coverage(trained: checkpoint.Checkpoint, windows: batches.Pairs, made: Reading | None = None) -> list[Coverage]:
+  """Of each subject of some labelled windows, in their order; `made` of them, if they were read already with the doubt's head.
+
+  Raises:
+    ValueError: the network has no doubt.
+  """
+  doubt = trained.doubt
+  if doubt is None:
+    raise ValueError("the network was never calibrated")
+  made = read(trained, doubt.head, windows) if made is None else made
+  scores = score(made, windows, trained.windows)
+  apart = distance(doubt.mean_d, doubt.precision_dd, made.h_bd) > doubt.unseen
+  inner = slice(trained.windows.margin, trained.windows.samples - trained.windows.margin)
+  return [
+    Coverage(
+      float((wave <= doubt.wave).mean()),
+      float((csbp <= doubt.csbp).mean()) if csbp.size else float("nan"),
+      float(doubt.wave * made.sigma_bt[rows, inner].mean()),
+      float(apart[rows].mean()),
+    )
+    for rows, wave, csbp in zip(_by_subject(windows), scores.wave, scores.csbp, strict=True)
+  ]
