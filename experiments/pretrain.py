@@ -8,9 +8,9 @@ import os
 
 from absl import flags
 
-from cap_jax.evaluation import study_data, study_limits
+from cap_jax.evaluation import study_data, study_limits, training
 from cap_jax.losses import tasks
-from cap_jax.train import checkpoint, runs
+from cap_jax.train import checkpoint
 from experiments import common
 
 _CONFIG = common.define_study("source cohort, model, training")
@@ -25,7 +25,7 @@ def main() -> None:
   workdir = common.new_folder(common.required(_WORKDIR, "DIR"))
   source = study_data.load_source(study)
   study_data.split_of(source).save(os.path.join(workdir, "split.json"))
-  trained, fitted = runs.pretrain(study, source.training, source.validation, source.origin)
+  trained, fitted = training.source_network(study, source)
   checkpoint.save(os.path.join(workdir, "checkpoint"), trained)
   scaled = ", numerics in SDs times the SD of the waves," if tasks.TASKS[study.task].numerics else ""
   print(

@@ -15,7 +15,7 @@ from absl import flags
 
 from cap_jax import config
 from cap_jax.data import splits
-from cap_jax.evaluation import errors, study_data, study_limits
+from cap_jax.evaluation import errors, study_data, study_limits, training
 from cap_jax.losses import tasks
 from cap_jax.report import tables
 from cap_jax.train import checkpoint, loop, runs
@@ -90,20 +90,19 @@ def main() -> None:
   split = study_data.split_of(large, target)
   labels = n_target if find(name, study.custom[name]).needs_labels else 0
   if source is None:
-    source, _ = runs.pretrain(study, large.training, large.validation, large.origin)
+    source, _ = training.source_network(study, large)
     checkpoint.save(os.path.join(workdir, "source"), source)
     print(f"source, task {study.task}: {source.about}")
-  data = target.data(large, labels, _SEED.value)
-  used = {} if data.labelled is None else {"labelled": data.labelled.subjects}
+  drawn = target.draw(labels, _SEED.value)
+  used = {} if drawn is None else {"labelled": drawn.subjects}
   splits.Split({**split.parts, "target_labelled": (), **used}).save(os.path.join(workdir, "split.json"))
-  site = study_data.target_site(study)
-  made = runs.adapt(study, name, source, data, _SEED.value, site, target.validation)
+  made = training.target_network(study, name, source, large, target, labels, _SEED.value)
   print(f"{find(name, study.custom[name]).equation}\n\n{tables.merge_report(made.report)}\n")
   if made.reason:
     print(f"{made.reason}\n")
   trained = [("source network unchanged", source)] * (source.task == "waveform") + [(name, made.checkpoint)]
   if labels and name != "scratch":
-    scratch = runs.adapt(study, "scratch", source, data, _SEED.value, site)
+    scratch = training.target_network(study, "scratch", source, large, target, labels, _SEED.value)
     trained.append(("the same network from scratch", scratch.checkpoint))
   evaluator = errors.Evaluator(target.test, study.windows)
   name = study_data.target_name(study)

@@ -9,7 +9,8 @@ import time
 import numpy as np
 
 from cap_jax import config, files
-from cap_jax.evaluation import cells, errors, methods, plan, study_data
+from cap_jax.data import batches
+from cap_jax.evaluation import cells, errors, methods, plan, study_data, training
 from cap_jax.evaluation.cells import Cell, Key
 from cap_jax.inference import uncertainty
 from cap_jax.train import checkpoint, loop, runs
@@ -49,9 +50,7 @@ class Bench:
     path = os.path.join(self.folder, name)
     if os.path.isdir(path):
       return checkpoint.load(path)
-    trained, fitted = runs.pretrain(study, self.source.training, self.source.validation, self.source.origin)
-    if trained.task == "waveform":
-      trained = uncertainty.of_source(trained, self.source.held, self.source.validation)
+    trained, fitted = training.source_network(study, self.source)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     curve = {"loss": _curve(fitted.loss, trained.scaling.sd_mmhg)}
     with files.written_together(f"{path}.json") as (partial,), open(partial, "w", encoding="utf-8") as file:
@@ -136,20 +135,15 @@ class Bench:
     found = evaluator.errors(made.predicted_bt, made.only_systolic)
     if made.network is None or made.network.doubt is None:
       return tuple(found)
-    covered = uncertainty.coverage(made.network, evaluator.test, made.made)
-    return tuple(
-      dataclasses.replace(
-        one, wave_covered=c.wave, csbp_covered=c.csbp, half_width_mmhg=c.half_width_mmhg, unseen=c.unseen
-      )
-      for one, c in zip(found, covered, strict=True)
-    )
+    seen = uncertainty.coverage(made.network, evaluator.test, made.made)
+    return tuple(errors.covered(one, c) for one, c in zip(found, seen, strict=True))
 
   def _shown(self, key: Key, made: methods.Output, target: study_data.Target) -> dict[str, np.ndarray] | None:
     """Waves and features of a cell for the pictures: of the first fold and seed, at the shown number of labels."""
     first = key.fold == 0 and key.seed == self.study.seeds[0] and key.n_target in (0, plan.focus(self.study))
     if not first or made.only_systolic:
       return None
-    rows = shown_rows(target)
+    rows = shown_rows(target.test)
     found = {"predicted_bt": made.predicted_bt[rows].astype(np.float32)}
     if key.method == "peripheral":  # the truth lies beside it, once
       found |= {"true_bt": target.test.y_bt[rows], "subject_b": target.test.subject_b[rows].astype(str)}
@@ -163,11 +157,9 @@ class Bench:
     return found
 
 
-def shown_rows(target: study_data.Target) -> np.ndarray:
+def shown_rows(test: batches.Pairs) -> np.ndarray:
   """The windows of the test subjects that are shown."""
-  subject_b = target.test.subject_b
-  rows = [np.flatnonzero(subject_b == subject)[:SHOWN_WINDOWS] for subject in target.test.subjects]
-  return np.concatenate(rows)
+  return np.concatenate([np.flatnonzero(test.subject_b == name)[:SHOWN_WINDOWS] for name in test.subjects])
 
 
 def _curve(loss: np.ndarray, sd_mmhg: float) -> list[float]:

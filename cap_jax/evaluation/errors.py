@@ -11,6 +11,7 @@ import numpy as np
 from cap_jax import config
 from cap_jax.data import batches
 from cap_jax.evaluation import indices
+from cap_jax.inference import uncertainty
 from cap_jax.signals import beats
 
 LARGEST_LAG_S = 0.2
@@ -186,6 +187,17 @@ class Evaluator:
       "nrmse_percent": 100 * rmse / pulse,
       "r": float(((p - p.mean()) * (y - y.mean())).mean()) / spread if spread > 0 else _NAN,
     }
+
+
+def covered(found: SubjectErrors, seen: uncertainty.Coverage) -> SubjectErrors:
+  """The errors with what the subject's prediction intervals held."""
+  return dataclasses.replace(
+    found,
+    wave_covered=seen.wave,
+    csbp_covered=seen.csbp,
+    half_width_mmhg=seen.half_width_mmhg,
+    unseen=seen.unseen,
+  )
 
 
 def mean_rmse(found: list[SubjectErrors]) -> float:

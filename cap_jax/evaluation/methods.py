@@ -11,11 +11,10 @@ import numpy as np
 from cap_jax import baselines, config
 from cap_jax.baselines import rescaling, systolic
 from cap_jax.data import batches
-from cap_jax.evaluation import study_data
+from cap_jax.evaluation import study_data, training
 from cap_jax.inference import uncertainty
-from cap_jax.train import checkpoint, loop, runs
+from cap_jax.train import checkpoint, loop
 from cap_jax.transfer import find, surgery
-from cap_jax.types import Params
 
 NO_TRUTH = ""
 LEVELS = "the true MAP and DBP"
@@ -157,14 +156,10 @@ def _network_on_target(name: str) -> Method:
 
 def _trained(study: config.Study, strategy: str, ground: Ground) -> Output:
   """The target network of a strategy."""
-  data = ground.target.data(ground.source, ground.n_target, ground.seed)
-  made = runs.adapt(study, strategy, ground.trained, data, ground.seed, ground.site, ground.target.validation)
-  fitted = made.fitted
-  # σ comes with the features, where all of them were taken
-  own = [leaf for leaf in made.report if leaf.path.startswith("f/")]
-  doubt = ground.trained.doubt
-  head = doubt.head if doubt is not None and all(leaf.fate == "taken" for leaf in own) else None
-  network, read = _equipped(ground, made.checkpoint, head, bool(data.n_target))
+  made = training.target_network(
+    study, strategy, ground.trained, ground.source, ground.target, ground.n_target, ground.seed
+  )
+  fitted, read = made.fitted, _read(made.checkpoint, ground)
   return Output(
     read.y_bt,
     train_s=fitted.train_s,
@@ -172,25 +167,15 @@ def _trained(study: config.Study, strategy: str, ground: Ground) -> Output:
     validation=fitted.validation,
     loss=fitted.loss,
     reason=made.reason,
-    network=network,
+    network=made.checkpoint,
     made=read,
     merge=tuple(made.report),
   )
 
 
-def _equipped(
-  ground: Ground, network: checkpoint.Checkpoint, head: Params | None, labelled: bool
-) -> tuple[checkpoint.Checkpoint, uncertainty.Reading]:
-  """A network with its doubt, calibrated on the target's validation subjects where it may see labels, on the source's where it may
-  not; and what it reads of the test windows."""
-  source, target = ground.source, ground.target
-  if labelled:
-    made = uncertainty.equip(network, head, target.unlabelled, target.validation, "validation subjects of the target")
-  else:
-    made = uncertainty.equip(
-      network, head, source.held, source.validation, "validation subjects of the source", adapted=False
-    )
-  return made, uncertainty.read(made, head, target.test)
+def _read(network: checkpoint.Checkpoint, ground: Ground) -> uncertainty.Reading:
+  """What a network makes of the test windows."""
+  return uncertainty.read(network, network.doubt.head if network.doubt else None, ground.target.test)
 
 
 def strategy(study: config.Study, name: str) -> Method:
@@ -229,9 +214,8 @@ def _unchanged(network: Callable[[Ground], checkpoint.Checkpoint]) -> Method:
 
   def run(ground: Ground) -> Output:
     trained = network(ground)
-    head = trained.doubt.head if trained.doubt is not None else None
-    equipped, read = _equipped(ground, trained, head, labelled=False)
-    return Output(read.y_bt, network=equipped, made=read)
+    read = _read(trained, ground)
+    return Output(read.y_bt, network=trained, made=read)
 
   return Method(run, labels=False, from_source=True)
 

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from cap_jax import config, files
 from cap_jax.data import splits
@@ -128,9 +128,14 @@ def rows(study: config.Study, folder: str) -> list[dict[str, object]]:
     steps, seconds = cell.reached(best.get((key.scenario, key.fold, key.n_target, key.seed), float("nan")))
     spent = {"train_s": cell.train_s, "steps": cell.steps, "settings": cell.settings}
     spent |= {"steps_to_scratch": steps, "s_to_scratch": seconds}
-    for one in cell.errors:
-      out.append({**dataclasses.asdict(key), **dataclasses.asdict(one), **spent})
+    out += [row(key, one, spent) for one in cell.errors]
   return out
+
+
+def row(key: Key, found: errors.SubjectErrors, spent: Mapping[str, float]) -> dict[str, object]:
+  """One row of `study.csv`; what was not spent is NaN."""
+  nothing = dict.fromkeys(("train_s", "steps_to_scratch", "s_to_scratch"), float("nan")) | {"steps": 0, "settings": 1}
+  return {**dataclasses.asdict(key), **dataclasses.asdict(found), **nothing, **spent}
 
 
 def write_rows(path: str | os.PathLike[str], found: Sequence[dict[str, object]]) -> None:

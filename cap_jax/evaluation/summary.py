@@ -23,6 +23,8 @@ class Line:
     difference: RMSE less that of `against`, subject by subject; p of it, adjusted by Holm over the clinic's comparisons.
     steps_to_scratch, s_to_scratch: training until the validation RMSE was as good as the best of scratch, NaN where it was not
       with every seed.
+    covered: mean over subjects of the shares that prediction intervals held, of the wave and of cSBP; half the width of the wave's
+      interval [mmHg]; share of windows unlike the training. NaN without intervals.
     diverged: cells whose training came to no end.
   """
 
@@ -41,6 +43,7 @@ class Line:
   settings: int
   steps_to_scratch: float
   s_to_scratch: float
+  covered: tuple[float, float, float, float]
   diverged: int
   against: str = ""
   difference: agreement.Interval = agreement.NONE
@@ -92,6 +95,7 @@ def _line(part: pandas.DataFrame, scenario: str, n_target: int, method: str) -> 
     int(cells["settings"].iloc[0]),
     float(cells["steps_to_scratch"].mean(skipna=False)),
     float(cells["s_to_scratch"].mean(skipna=False)),
+    (mean("wave_covered"), mean("csbp_covered"), mean("half_width_mmhg"), mean("unseen")),
     int(cells["csbp_error_mmhg"].isna().sum()),
   )
 

@@ -1,19 +1,24 @@
 """A checkpoint and a peripheral record of any length and rate → the aortic wave on the record's own clock."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 
 from cap_jax.data import batches, calibrate, recordings
+from cap_jax.inference import uncertainty
 from cap_jax.signals import beats, filters, quality, windows
 from cap_jax.signals import calibration as scales
-from cap_jax.train import checkpoint, loop
+from cap_jax.train import checkpoint
 from cap_jax.types import InputError
+
+_PRESSURES = ("systolic", "diastolic", "pulse", "mean")
 
 
 @dataclasses.dataclass(frozen=True)
 class Beat:
-  """One beat, foot to foot of the aortic wave: pressures [mmHg] at the aortic root and at the peripheral site."""
+  """One beat, foot to foot of the aortic wave: pressures [mmHg] at the aortic root and at the peripheral site; half the width of
+  cSBP's prediction interval, NaN of a network that was never calibrated."""
 
   time_s: float
   hr_bpm: float
@@ -25,6 +30,7 @@ class Beat:
   peripheral_dbp_mmhg: float
   peripheral_pp_mmhg: float
   peripheral_map_mmhg: float
+  csbp_half_width_mmhg: float = float("nan")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,11 +47,15 @@ class Reconstruction:
   """The aortic wave of a record.
 
   time_s, peripheral_mmhg, aortic_mmhg: (time,) on the clock of the input; NaN in the gaps.
+  half_width_mmhg: (time,) half the width of the wave's prediction interval; NaN of a network that was never calibrated.
+  unlike: share of the windows that are unlike those of the training; NaN likewise.
   """
 
   time_s: np.ndarray
   peripheral_mmhg: np.ndarray
   aortic_mmhg: np.ndarray
+  half_width_mmhg: np.ndarray
+  unlike: float
   beats: list[Beat]
   gaps: list[Gap]
 
@@ -79,22 +89,19 @@ def _prepare(time_s: np.ndarray, p_t: np.ndarray, span: quality.Span, trained: c
   )
 
 
-def _beats(piece: _Piece, aortic_t: np.ndarray, fs_hz: float) -> list[Beat]:
+def _beats(piece: _Piece, aortic_t: np.ndarray, sigma_t: np.ndarray, fs_hz: float, factor: float) -> list[Beat]:
   at_s, peripheral_t = piece.at_s, piece.wave_t
   found = beats.find_feet(aortic_t, fs_hz)
   feet = found[(found >= piece.own.start) & (found < piece.own.stop)]
   if len(feet) < 2:  # less than a whole beat from foot to foot: the extension completes the one there is
     feet = found[found >= piece.own.start][:2]
   central, peripheral = beats.pressures(aortic_t, feet), beats.pressures(peripheral_t, feet)
-  return [
-    Beat(
-      float(at_s[feet[k]]),
-      float(60 * fs_hz / (feet[k + 1] - feet[k])),
-      *(float(getattr(central, name)[k]) for name in ("systolic", "diastolic", "pulse", "mean")),
-      *(float(getattr(peripheral, name)[k]) for name in ("systolic", "diastolic", "pulse", "mean")),
-    )
-    for k in range(len(feet) - 1)
-  ]
+  found_beats = []
+  for k, (a, b) in enumerate(itertools.pairwise(feet.tolist())):
+    inside, outside = ([float(getattr(p, name)[k]) for name in _PRESSURES] for p in (central, peripheral))
+    off = float(factor * sigma_t[a + int(aortic_t[a:b].argmax())])
+    found_beats.append(Beat(*(float(at_s[a]), float(60 * fs_hz / (b - a)), *inside, *outside, off)))
+  return found_beats
 
 
 def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording) -> Reconstruction:
@@ -142,22 +149,32 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
     [piece.wave_t[start : start + spec.samples][None] for piece in pieces for start in piece.starts]
   )
   known = {name: np.full(len(x_bt), value, np.float32) for name, value in recording.covariates.items()}
-  y_bt = loop.predict(trained, batches.Waves(x_bt, np.full(len(x_bt), recording.subject), known))
-  aortic = np.full(p_t.shape, np.nan)
+  doubt = trained.doubt
+  made = uncertainty.read(
+    trained, doubt.head if doubt else None, batches.Waves(x_bt, np.full(len(x_bt), recording.subject), known)
+  )
+  aortic, half_width = np.full(p_t.shape, np.nan), np.full(p_t.shape, np.nan)
+  wave_factor, csbp_factor = (doubt.wave, doubt.csbp) if doubt else (float("nan"),) * 2
   found: list[Beat] = []
   first = 0
   for piece in pieces:
     rows = slice(first, first + len(piece.starts))
     first = rows.stop
-    wave = windows.blend(y_bt[rows], piece.starts, len(piece.wave_t), spec.margin)
+    wave, sigma = (
+      windows.blend(x[rows], piece.starts, len(piece.wave_t), spec.margin) for x in (made.y_bt, made.sigma_bt)
+    )
     part = slice(piece.span.start, piece.span.stop)
     aortic[part] = filters.resample(piece.at_s, wave, time_s[part])
-    found += _beats(piece, wave, spec.fs_hz)
-  return Reconstruction(time_s, np.where(np.isfinite(aortic), p_t, np.nan), aortic, found, gaps)
+    half_width[part] = wave_factor * np.interp(time_s[part], piece.at_s, sigma)
+    found += _beats(piece, wave, sigma, spec.fs_hz, csbp_factor)
+  unlike = float("nan")
+  if doubt is not None:
+    unlike = float((uncertainty.distance(doubt.mean_d, doubt.precision_dd, made.h_bd) > doubt.unseen).mean())
+  return Reconstruction(time_s, np.where(np.isfinite(aortic), p_t, np.nan), aortic, half_width, unlike, found, gaps)
 
 
 def summary(found: list[Beat]) -> dict[str, dict[str, float]]:
-  """Mean and SD over beats of every quantity of `Beat` but its time; empty without beats."""
+  """Mean and SD over beats of every quantity of `Beat` but its time, and but those that are not known; empty without beats."""
   names = [field.name for field in dataclasses.fields(Beat) if field.name != "time_s"]
   values = {name: np.array([getattr(beat, name) for beat in found]) for name in names if found}
-  return {name: {"mean": float(v.mean()), "sd": float(v.std())} for name, v in values.items()}
+  return {name: {"mean": float(v.mean()), "sd": float(v.std())} for name, v in values.items() if np.isfinite(v).all()}

@@ -205,14 +205,6 @@ def equip(
   return dataclasses.replace(trained, doubt=found)
 
 
-def of_source(
-  trained: checkpoint.Checkpoint, training: batches.Pairs, validation: batches.Pairs
-) -> checkpoint.Checkpoint:
-  """A source network with σ fitted on its training and intervals calibrated on its validation subjects."""
-  head = fit_head(trained, training)
-  return equip(trained, head, training, validation, "validation subjects of the source", adapted=False)
-
-
 def _some(windows: batches.Waves | batches.Pairs, most: int = 512) -> batches.Waves:
   """Up to so many of some windows, evenly over all."""
   rows = np.unique(np.linspace(0, len(windows.x_bt) - 1, min(most, len(windows.x_bt))).astype(int))

@@ -36,6 +36,7 @@ def _saved(figure: Figure, **options: Any) -> bytes:
   buffer = io.BytesIO()
   with matplotlib.rc_context({"svg.hashsalt": "cap_jax"}):  # the same figure is the same file
     figure.savefig(buffer, **options)
+  figure.set_layout_engine("none")  # it is laid out: the next format need not be
   return buffer.getvalue()
 
 
@@ -49,15 +50,14 @@ def to_pdf(figure: Figure) -> bytes:
   return _saved(figure, format="pdf", metadata={"CreationDate": None})
 
 
-def to_svg_file(figure: Figure) -> bytes:
-  """The figure as an SVG file, without the time of its making."""
-  return _saved(figure, format="svg", metadata={"Date": None})
+def to_svg(figure: Figure) -> bytes:
+  """The figure as an SVG file without background, and without the time of its making."""
+  return _saved(figure, format="svg", transparent=True, metadata={"Date": None})
 
 
-def to_svg(figure: Figure) -> str:
-  """The figure as an SVG element without background, whose black is the colour of the text about it: so it is read on a dark page
-  too."""
-  text = _saved(figure, format="svg", transparent=True, metadata={"Date": None, "Creator": None}).decode()
+def inline(svg: bytes) -> str:
+  """An SVG file as an element of a page, whose black is the colour of the text about it: so it is read on a dark page too."""
+  text = svg.decode()
   return text[text.index("<svg") :].replace("#000000", "currentColor")
 
 
@@ -100,6 +100,7 @@ def reconstruction(
   aortic_mmhg: np.ndarray,
   site: str,
   gaps: Sequence[tuple[float, float]],
+  half_width_mmhg: np.ndarray | None = None,
 ) -> Figure:
   """A record and its rebuilt aortic wave: the whole of it, and eight seconds from its middle.
 
@@ -107,6 +108,7 @@ def reconstruction(
     time_s, peripheral_mmhg, aortic_mmhg: (time,), NaN in gaps.
     site: of the peripheral wave.
     gaps: start and end of each gap [s].
+    half_width_mmhg: (time,) half the width of the prediction interval, drawn in the eight seconds.
   """
   with matplotlib.rc_context(STYLE):
     figure = Figure(figsize=(10, 6), layout="constrained")
@@ -121,6 +123,9 @@ def reconstruction(
       ):
         axes.plot(*_thin(*_broken(time_s[part], wave[part])), color=shade, lw=1.2, label=label)
       axes.set_ylabel("pressure [mmHg]")
+    if half_width_mmhg is not None and np.isfinite(half_width_mmhg).any():
+      low, high = (aortic_mmhg[near] + sign * half_width_mmhg[near] for sign in (-1, 1))
+      detail.fill_between(time_s[near], low, high, color=COLOURS["fine_tuning"], alpha=0.2, lw=0, label="its interval")
     whole.margins(x=0.01)
     shown = detail.get_xlim()
     for start, end in gaps:
@@ -128,7 +133,7 @@ def reconstruction(
         axes.axvspan(start, end, color="#D55E00", alpha=0.2, lw=1)
     detail.set_xlim(shown)
     detail.set_xlabel("time [s]")
-    detail.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
+    detail.legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
     whole.set_title("the whole record" + (", gaps shaded" if gaps else ""))
     detail.set_title("eight seconds of it" if time_s[-1] - time_s[0] > 8 else "the same")
   return figure

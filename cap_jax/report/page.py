@@ -30,6 +30,10 @@ class Drawn:
   caption: str
   words: str = ""
 
+  @functools.cached_property
+  def svg(self) -> bytes:
+    return figures.to_svg(self.figure)
+
 
 @dataclasses.dataclass(frozen=True)
 class Browser:
@@ -59,7 +63,7 @@ class Section:
 def _figure(drawn: Drawn) -> str:
   caption, words = html.escape(drawn.caption), html.escape(drawn.words or drawn.caption, quote=True)
   # marks and clip paths are named by their content, the same in two figures only where they are the same
-  svg = figures.to_svg(drawn.figure).replace("<svg ", f'<svg role="img" aria-label="{words}" ', 1)
+  svg = figures.inline(drawn.svg).replace("<svg ", f'<svg role="img" aria-label="{words}" ', 1)
   return f"<figure>{svg}<figcaption>{caption}</figcaption></figure>"
 
 
@@ -160,8 +164,9 @@ def write_parts(folder: str, sections: Sequence[Section]) -> None:
     os.makedirs(os.path.join(folder, name), exist_ok=True)
   for section in sections:
     for drawn in section.drawn:
-      for ending, make in (("pdf", figures.to_pdf), ("svg", figures.to_svg_file), ("png", figures.to_png)):
-        _write(os.path.join(folder, "figures", f"{drawn.name}.{ending}"), make(drawn.figure))
+      made = {"svg": drawn.svg, "pdf": figures.to_pdf(drawn.figure), "png": figures.to_png(drawn.figure)}
+      for ending, content in made.items():
+        _write(os.path.join(folder, "figures", f"{drawn.name}.{ending}"), content)
     for name, table in section.sheets.items():
       for ending, write_table in (("csv", tables.to_csv), ("tex", tables.to_latex)):
         _write(os.path.join(folder, "tables", f"{name}.{ending}"), write_table(table).encode())

@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas
 
 from cap_jax import files
@@ -13,6 +15,7 @@ from cap_jax.report import figures
 
 NOTE = "research software, no medical device; the error of its network on waves of other people than it learnt from is unknown"
 _MOST_GAPS = 10
+MOST_UNLIKE = 0.5  # share of windows beyond which a record is flagged
 _SHOWN = (
   ("cSBP", "csbp_mmhg"),
   ("cDBP", "cdbp_mmhg"),
@@ -42,15 +45,23 @@ def write(output: str, made: Reconstruction, site: str, facts: Mapping[str, Any]
   content = {
     "note": NOTE,
     **facts,
+    "intervals": _intervals(made),
     "summary": summary(made.beats),
     "gaps": [dataclasses.asdict(gap) for gap in made.gaps],
-    "beats": [{k: round(v, 3) for k, v in dataclasses.asdict(beat).items()} for beat in made.beats],
+    "beats": [
+      {k: round(v, 3) if math.isfinite(v) else None for k, v in dataclasses.asdict(beat).items()} for beat in made.beats
+    ],
   }
   with files.written_together(*paths) as (csv_path, png_path, json_path):
     table = pandas.DataFrame({"time_s": made.time_s, "aortic_root_pressure_mmhg": made.aortic_mmhg.round(3)})
+    if np.isfinite(made.half_width_mmhg).any():
+      table["low_mmhg"] = (made.aortic_mmhg - made.half_width_mmhg).round(3)
+      table["high_mmhg"] = (made.aortic_mmhg + made.half_width_mmhg).round(3)
     table.to_csv(csv_path, index=False)
     shaded = [(gap.start_s, gap.end_s) for gap in made.gaps]
-    figure = figures.reconstruction(made.time_s, made.peripheral_mmhg, made.aortic_mmhg, site, shaded)
+    figure = figures.reconstruction(
+      made.time_s, made.peripheral_mmhg, made.aortic_mmhg, site, shaded, made.half_width_mmhg
+    )
     with open(png_path, "wb") as image:
       image.write(figures.to_png(figure))
     with open(json_path, "w", encoding="utf-8") as text:
@@ -58,11 +69,25 @@ def write(output: str, made: Reconstruction, site: str, facts: Mapping[str, Any]
   return paths
 
 
+def _intervals(made: Reconstruction) -> dict[str, Any] | None:
+  """What is known of the wave's error, None of a network that was never calibrated."""
+  if not math.isfinite(made.unlike):
+    return None
+  return {
+    "share_of_windows_unlike_the_training": round(made.unlike, 3),
+    "unlike_the_training": made.unlike > MOST_UNLIKE,
+  }
+
+
 def spoken(made: Reconstruction) -> str:
   """The gaps and the mean pressures, for a terminal."""
   lines = [f"gap {gap.start_s:.2f}–{gap.end_s:.2f} s: {gap.reason}" for gap in made.gaps[:_MOST_GAPS]]
   if len(made.gaps) > _MOST_GAPS:
     lines.append(f"… and {len(made.gaps) - _MOST_GAPS} more gaps, all in the JSON file")
+  if made.unlike > MOST_UNLIKE:
+    lines.append(
+      f"WARNING: {100 * made.unlike:.0f} % of the record is unlike what the network learnt from; its intervals do not hold here"
+    )
   numbers = summary(made.beats)
   means = ", ".join(f"{label} {numbers[name]['mean']:.1f}" for label, name in _SHOWN if numbers)
   return "\n".join(

@@ -20,6 +20,7 @@ JUDGE = "fine_tuning"
 _WAVES = ("gtf_target", "scratch", JUDGE)
 _COMPARED = ("gtf_target", "source", "scratch", "feature_transfer", JUDGE, "parameter_transfer", "multi_task")
 _BROWSED = ("source", "gtf_source", "domain_adaptation/section", *_WAVES)
+_FEW = 4
 _STRATIFIED = ("gtf_target", "source", "scratch", JUDGE, "domain_adaptation/section")
 VIRTUAL = standards.Reference(real=False, invasive=False)
 
@@ -58,7 +59,9 @@ class Clinic:
     """Method → its rows without labels, or at the shown number of them; those that are set side by side."""
     both = self.rows[self.rows["n_target"].isin([0, self.focus])]
     adapted = [name for name in self.study.strategies if name.startswith("domain_adaptation")]
-    wanted = [name for name in (*_COMPARED, *adapted) if name in set(both["method"])]
+    there = list(dict.fromkeys(both["method"]))
+    # of few methods all, of many those that a reader looks for
+    wanted = there if len(there) <= _FEW else [name for name in (*_COMPARED, *adapted) if name in there]
     return {name: both[both["method"] == name] for name in wanted}
 
 
@@ -121,7 +124,9 @@ def _agreement(clinic: Clinic, place: str) -> list[page.Drawn]:
 
 
 def _strata(clinic: Clinic, place: str) -> list[page.Drawn]:
-  few = {name: part for name, part in clinic.compared.items() if name in _STRATIFIED}
+  many = len(clinic.compared) > _FEW
+  few = {name: part for name, part in clinic.compared.items() if not many or name in _STRATIFIED}
+  few = {name: part for name, part in few.items() if part["rmse_mmhg"].notna().any()}
   if not few:
     return []
   figure = study_figures.strata(pandas.concat(few.values()), list(few), place)
@@ -145,8 +150,8 @@ def _learning(clinic: Clinic, source_loss: Sequence[float]) -> list[page.Drawn]:
 
 def _judge(clinic: Clinic) -> str:
   """The method by whom best, median and worst are chosen: fine-tuning, or another that is shown."""
-  wanted = (JUDGE, *(cell.key.method for cell in reversed(clinic.first) if cell.validation), "source", "gtf_source")
-  return next((name for name in wanted if name in clinic.shown), "")
+  wanted = (JUDGE, *(cell.key.method for cell in reversed(clinic.first) if cell.validation), *reversed(list(clinic.shown)))
+  return next((name for name in wanted if name in clinic.shown and name != "peripheral"), "")
 
 
 def _browser(clinic: Clinic) -> page.Browser | None:
@@ -225,30 +230,34 @@ def _merge_table(clinic: Clinic) -> tables.Table | None:
 def sections(
   clinic: Clinic, source_loss: Sequence[float], place: str, reference: standards.Reference
 ) -> list[page.Section]:
-  """The part of the report that one clinic has."""
-  study, compared, name = clinic.study, clinic.compared, clinic.name
+  """The part of a study's report that one clinic has."""
   merged = _merge_table(clinic)
-  learning = {f"budget_{name}": study_tables.budgets(study, clinic.lines)}
+  learning = {f"budget_{clinic.name}": study_tables.budgets(clinic.study, clinic.lines)}
   if merged is not None:
-    learning[f"merge_{name}"] = merged
+    learning[f"merge_{clinic.name}"] = merged
+  first, *others = error_sections(clinic, told(clinic), place, reference)
+  first = dataclasses.replace(first, drawn=[*first.drawn, _few_shot(clinic, place)])
+  last = page.Section(f"{clinic.name}: training and features", drawn=_learning(clinic, source_loss), sheets=learning)
+  return [first, *others, last]
+
+
+def error_sections(clinic: Clinic, text: str, place: str, reference: standards.Reference) -> list[page.Section]:
+  """Errors of all methods in one clinic: waves, tables, beats, agreement, strata."""
+  compared, name = clinic.compared, clinic.name
   main = {f"methods_{name}": study_tables.main(clinic.lines), f"shape_{name}": study_tables.shapes(clinic.lines)}
   agreement = {
     f"agreement_{name}": study_tables.agreements(compared),
+    f"intervals_{name}": study_tables.intervals(clinic.lines),
     f"standards_{name}": study_tables.verdicts(compared, reference),
   }
   unmet = "; ".join(dict.fromkeys(why for v in study_tables.judged(compared, reference) for why in v.unmet))
   said = f"No standard is claimed to be met: {unmet}." if unmet else ""
+  strata = {f"strata_{name}": study_tables.strata(compared)}
   return [
-    page.Section(f"Target clinic: {name}", told(clinic), [*_waves(clinic), _few_shot(clinic, place)], sheets=main),
+    page.Section(f"Target clinic: {name}", text, _waves(clinic), sheets=main),
     page.Section(f"{name}: beat by beat", browser=_browser(clinic)),
     page.Section(f"{name}: agreement and standards", said, _agreement(clinic, place), sheets=agreement),
-    page.Section(
-      f"{name}: who is rebuilt how well",
-      "",
-      _strata(clinic, place),
-      sheets={f"strata_{name}": study_tables.strata(compared)},
-    ),
-    page.Section(f"{name}: training and features", "", _learning(clinic, source_loss), sheets=learning),
+    page.Section(f"{name}: who is rebuilt how well", "", _strata(clinic, place), sheets=strata),
   ]
 
 

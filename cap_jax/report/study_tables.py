@@ -27,7 +27,8 @@ EXPLAINED = (
 )
 
 
-def _number(value: float, digits: int = 2) -> str:
+def number(value: float, digits: int = 2) -> str:
+  """A number for readers, nothing for NaN."""
   return "" if np.isnan(value) else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
@@ -62,17 +63,17 @@ def main(lines: Sequence[Line]) -> Table:
       label(line.method) + _MARK[line.harm] + (f" ({line.diverged} diverged)" if line.diverged else ""),
       str(line.n_target),
       str(line.seeds),
-      _number(line.rmse.mean),
+      number(line.rmse.mean),
       _between(line.rmse),
-      _number(line.lag_free_mmhg),
+      number(line.lag_free_mmhg),
       *(_spread(line.error[name]) for name in errors.PRESSURES),
       "" if np.isnan(line.difference.mean) else f"{round(line.difference.mean, 2) + 0.0:+.2f}",
       _between(line.difference, "+"),
       _p(line.p),
       budget(line),
-      _number(line.train_s, 1),
-      _number(line.steps_to_scratch, 0),
-      _number(line.s_to_scratch, 1),
+      number(line.train_s, 1),
+      number(line.steps_to_scratch, 0),
+      number(line.s_to_scratch, 1),
     )
     for line in lines
   ]
@@ -98,8 +99,8 @@ def shapes(lines: Sequence[Line]) -> Table:
     (
       label(line.method),
       str(line.n_target),
-      _number(line.nrmse_percent, 1),
-      _number(line.r, 4),
+      number(line.nrmse_percent, 1),
+      number(line.r, 4),
       *(_spread(line.error[name], digits) for name, (_, _, digits) in _SHAPES.items()),
     )
     for line in lines
@@ -108,6 +109,29 @@ def shapes(lines: Sequence[Line]) -> Table:
   return Table(
     header, rows, 1, caption="Errors of indices of the mean beat, estimated minus true, mean ± SD over subjects"
   )
+
+
+def intervals(lines: Sequence[Line]) -> Table:
+  """What the prediction intervals hold."""
+  header = (
+    "method",
+    "labels",
+    "wave held [%]",
+    "half width [mmHg]",
+    "cSBP held [%]",
+    "windows unlike the training [%]",
+  )
+  rows = []
+  for line in lines:
+    wave, csbp, width, unseen = line.covered
+    if np.isfinite(width):
+      shares = (number(100 * wave, 1), number(width), number(100 * csbp, 1), number(100 * unseen, 0))
+      rows.append((label(line.method), str(line.n_target), *shares))
+  caption = (
+    "Prediction intervals of 90 %, split-conformal over subjects: calibrated on validation subjects of the target, of the source "
+    "where no target label is used"
+  )
+  return Table(header, rows, 1, caption=caption)
 
 
 Shown = Mapping[str, pandas.DataFrame]
@@ -148,8 +172,8 @@ def agreements(shown: Shown) -> Table:
           f"{found.within:.2f}",
           f"{found.slope:+.3f}" if np.isfinite(found.slope) else "",
           _p(found.slope_p),
-          _number(agreement.icc(true + error, true), 3),
-          _number(agreement.pearson(true + error, true), 3),
+          number(agreement.icc(true + error, true), 3),
+          number(agreement.pearson(true + error, true), 3),
         )
       )
   return Table(header, rows, 0, caption="Bland–Altman with repeated measures [mmHg]; slope of differences on means")
@@ -198,7 +222,7 @@ def strata(shown: Shown) -> Table:
         rmse = agreement.interval(own["rmse_mmhg"].to_numpy(float))
         csbp = agreement.over_subjects(own["csbp_error_mmhg"].to_numpy(float))
         rows.append(
-          (label(method), f"{title} {stratum.label}", str(len(own)), _number(rmse.mean), _between(rmse), _spread(csbp))
+          (label(method), f"{title} {stratum.label}", str(len(own)), number(rmse.mean), _between(rmse), _spread(csbp))
         )
   return Table(header, rows, 0, caption="Errors by stratum [mmHg]")
 

@@ -163,7 +163,8 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   doubt = None
   if known is not None and arrays is not None:
     seen = arrays["seen"]
-    found = {name: float(known[name]) for name in ("unseen", "level", "wave", "csbp")}
+    levels = {name: known[name] for name in ("unseen", "level", "wave", "csbp")}
+    found = {name: float("inf") if value is None else float(value) for name, value in levels.items()}
     doubt = doubts.Doubt(
       arrays.get("head"),
       np.asarray(seen["mean"]),

@@ -1,6 +1,7 @@
 """What a network knows of its own errors, beside its parameters: where they are large, how large at a level, and what it has seen."""
 
 import dataclasses
+import math
 from typing import cast
 
 import jax
@@ -42,10 +43,11 @@ class Doubt:
     return {"seen": seen} if self.head is None else {"seen": seen, "head": self.head}
 
   @property
-  def numbers(self) -> dict[str, float | int | str | bool]:
-    """What is stored as numbers."""
-    plain = {name: getattr(self, name) for name in ("unseen", "level", "wave", "csbp", "subjects", "where")}
-    return {**plain, "head": self.head is not None}
+  def numbers(self) -> dict[str, float | int | str | bool | None]:
+    """What is stored as numbers; None of what is infinite."""
+    levels = {name: getattr(self, name) for name in ("unseen", "level", "wave", "csbp")}
+    finite = {name: value if math.isfinite(value) else None for name, value in levels.items()}
+    return {**finite, "subjects": self.subjects, "where": self.where, "head": self.head is not None}
 
 
 def expected(net: Net, samples: int, head: bool) -> Params:

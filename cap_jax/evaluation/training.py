@@ -1,0 +1,55 @@
+"""Networks of source and target with what they know of their own errors: a training, then its calibration."""
+
+import dataclasses
+
+from cap_jax import config
+from cap_jax.evaluation import study_data
+from cap_jax.inference import uncertainty
+from cap_jax.train import checkpoint, loop, runs
+from cap_jax.types import Params
+
+OF_SOURCE, OF_TARGET = "validation subjects of the source", "validation subjects of the target"
+
+
+def source_network(study: config.Study, source: study_data.Source) -> tuple[checkpoint.Checkpoint, loop.Fitted]:
+  """The source network on its task; where that is the wave, with σ fitted on its training and intervals calibrated on its validation
+  subjects.
+
+  Raises:
+    splits.LeakError: a subject stands in both.
+  """
+  trained, fitted = runs.pretrain(study, source.training, source.validation, source.origin)
+  if trained.task != "waveform":
+    return trained, fitted
+  head = uncertainty.fit_head(trained, source.held)
+  return calibrated(trained, head, source, None), fitted
+
+
+def calibrated(
+  network: checkpoint.Checkpoint, head: Params | None, source: study_data.Source, target: study_data.Target | None
+) -> checkpoint.Checkpoint:
+  """A network with its intervals: calibrated on validation subjects of the target, or where it may see no target label on those of
+  the source."""
+  if target is None:
+    return uncertainty.equip(network, head, source.held, source.validation, OF_SOURCE, adapted=False)
+  return uncertainty.equip(network, head, target.unlabelled, target.validation, OF_TARGET)
+
+
+def target_network(
+  study: config.Study, name: str, trained: checkpoint.Checkpoint, source: study_data.Source,
+  target: study_data.Target, n_target: int, seed: int,
+) -> runs.Adapted:  # fmt: skip
+  """The target network of a strategy with `n_target` labelled subjects.
+
+  Raises:
+    surgery.MergeError: the networks do not fit together as the strategy asks.
+    splits.LeakError: a subject stands in two parts of the data.
+  """
+  data = target.data(source, n_target, seed)
+  site = study_data.target_site(study)
+  made = runs.adapt(study, name, trained, data, seed, site, target.validation)
+  # σ comes with the features, where all of them were taken
+  own = [leaf for leaf in made.report if leaf.path.startswith("f/")]
+  head = trained.doubt.head if trained.doubt is not None and all(leaf.fate == "taken" for leaf in own) else None
+  network = calibrated(made.checkpoint, head, source, target if n_target else None)
+  return dataclasses.replace(made, checkpoint=network)

@@ -1,0 +1,109 @@
+"""The report of a network on a data set of one's own."""
+
+import csv
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from cap_jax import config, files
+from cap_jax.data import batches
+from cap_jax.evaluation import own_data, standards, study, summary
+from cap_jax.report import page, reconstruction, study_report, study_tables, tables
+from cap_jax.train import checkpoint
+from cap_jax.types import DataError
+
+_NAMES = {
+  "csbp": ("cSBP [mmHg]", 1), "cdbp": ("cDBP [mmHg]", 1), "cpp": ("cPP [mmHg]", 1), "map": ("MAP [mmHg]", 1), "aix": ("AIx [%]", 1),
+  "form_factor": ("form factor", 3), "ejection": ("ejection [ms]", 0), "sevr": ("SEVR [%]", 0), "hr": ("HR [bpm]", 0),
+}  # fmt: skip
+_BROWSED = 3
+WITHOUT_TRUTH = (
+  "Nobody's aortic pressure was measured in these records, so nothing is said of errors. An interval holds only for people, sites and "
+  "devices like those on whom it was calibrated."
+)
+
+
+def rebuilt_table(found: Sequence[own_data.Rebuilt]) -> tables.Table:
+  """A row a subject."""
+  header = (
+    "subject",
+    "windows",
+    "beats",
+    *(name for name, _ in _NAMES.values()),
+    "interval ± [mmHg]",
+    "unlike the training",
+  )
+  rows = []
+  for one in found:
+    numbers = (study_tables.number(one.values[name], digits) for name, (_, digits) in _NAMES.items())
+    unlike = (
+      "" if np.isnan(one.unlike) else f"{100 * one.unlike:.0f} %" + " !" * (one.unlike > reconstruction.MOST_UNLIKE)
+    )
+    rows.append(
+      (one.subject, str(one.windows), str(one.beats), *numbers, study_tables.number(one.half_width_mmhg), unlike)
+    )
+  caption = "What was rebuilt: indices of each subject's mean beat; ! marks records that are mostly unlike the training"
+  return tables.Table(header, rows, caption=caption)
+
+
+def write_rebuilt(path: str | os.PathLike[str], found: Sequence[own_data.Rebuilt]) -> None:
+  """`rebuilt.csv`: a row a subject."""
+  with files.written_together(path) as (partial,), open(partial, "w", newline="", encoding="utf-8") as file:
+    writer = csv.writer(file)
+    writer.writerow(("subject", "windows", "beats", *own_data.SHOWN, "half_width_mmhg", "unlike"))
+    for one in found:
+      numbers = (*one.values.values(), one.half_width_mmhg, one.unlike)
+      writer.writerow((one.subject, one.windows, one.beats, *(f"{value:.4f}" for value in numbers)))
+
+
+def _study(trained: checkpoint.Checkpoint, path: str) -> config.Study:
+  """A study of the one network, as tables and figures ask for it."""
+  name, n_target, seed = own_data.method_of(trained)
+  return config.Study(
+    target_data=path,
+    site=trained.site,
+    windows=trained.windows,
+    strategies=(name,) if name != "source" else (),
+    n_target=tuple(sorted({0, n_target})),
+    seeds=(seed,),
+  )
+
+
+def errors(
+  trained: checkpoint.Checkpoint, judged: own_data.Judged, path: str, place: str, reference: standards.Reference
+) -> list[page.Section]:
+  """Sections with errors, for data with a measured aortic wave."""
+  rows = summary.frame(judged.rows)
+  what = _study(trained, path)
+  clinic = study_report.Clinic(what, rows, summary.summarise(rows), judged.shown, [])
+  text = f"{rows['subject'].nunique()} subjects with a measured aortic wave."
+  return study_report.error_sections(clinic, text, place, reference)
+
+
+def rebuilt(
+  trained: checkpoint.Checkpoint, found: Sequence[own_data.Rebuilt], y_bt: np.ndarray, waves: batches.Waves, path: str
+) -> page.Section:
+  """What was rebuilt of everybody, with some records to look through."""
+  what, name = _study(trained, path), own_data.method_of(trained)[0]
+  records = []
+  for subject in waves.subjects[:_BROWSED]:
+    rows = np.flatnonzero(waves.subject_b == subject)[:4]
+    records.append(study_report.record(subject, {name: y_bt[rows]}, waves.x_bt[rows], what))
+  browser = page.Browser(
+    records, "The first records beat by beat: drag to zoom, double-click to see all, hover for values."
+  )
+  return page.Section("What was rebuilt", browser=browser, sheets={"rebuilt": rebuilt_table(found)})
+
+
+def left_out(lost: Sequence[DataError]) -> page.Section:
+  """Records that could not be used, with the remedy."""
+  rows = [(error.subject or "?", error.where, error.problem, error.remedy) for error in lost]
+  return page.Section(
+    "Left out", sheets={"left_out": tables.Table(("subject", "where", "what is wrong", "remedy"), rows)}
+  )
+
+
+def write_errors(path: str | os.PathLike[str], judged: own_data.Judged, method: str) -> None:
+  """`errors.csv`: the columns of `study.csv`, a row a subject, of the network."""
+  study.write_rows(path, [row for row in judged.rows if row["method"] == method])
