@@ -17,7 +17,7 @@ from ml_collections import ConfigDict, config_flags
 
 from cap_jax import clinics, config
 from cap_jax.evaluation import study_limits
-from cap_jax.train import checkpoint
+from cap_jax.train import checkpoint, journal
 from cap_jax.train.loop import DivergedError
 from cap_jax.types import InputError
 
@@ -79,6 +79,19 @@ def follow(study: config.Study, source: checkpoint.Checkpoint) -> config.Study:
   same = {"site": source.site, "model": source.model, "windows": source.windows, "task": source.task}
   same |= {"calibration": source.calibration, "reference": source.reference}
   return dataclasses.replace(study, source=clinic, source_data=study.source_data or data, **same)
+
+
+_METRICS = flags.DEFINE_list("metrics", [], f"write metrics along each training: {', '.join(journal.KINDS)}")
+
+
+def metrics() -> tuple[str, ...]:
+  """Kinds of the journals that the flags ask for.
+
+  Raises:
+    InputError: one is unknown.
+  """
+  journal.check(_METRICS.value)
+  return tuple(_METRICS.value)
 
 
 def define_study(text: str) -> flags.FlagHolder:

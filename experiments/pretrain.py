@@ -10,7 +10,7 @@ from absl import flags
 
 from cap_jax.evaluation import study_data, study_limits, training
 from cap_jax.losses import tasks
-from cap_jax.train import checkpoint
+from cap_jax.train import checkpoint, journal
 from experiments import common
 
 _CONFIG = common.define_study("source cohort, model, training")
@@ -25,7 +25,8 @@ def main() -> None:
   workdir = common.new_folder(common.required(_WORKDIR, "DIR"))
   source = study_data.load_source(study)
   study_data.split_of(source).save(os.path.join(workdir, "split.json"))
-  trained, fitted = training.source_network(study, source)
+  with journal.kept(os.path.join(workdir, "logs"), common.metrics()):
+    trained, fitted = training.source_network(study, source)
   checkpoint.save(os.path.join(workdir, "checkpoint"), trained)
   scaled = ", numerics in SDs times the SD of the waves," if tasks.TASKS[study.task].numerics else ""
   print(

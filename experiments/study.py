@@ -58,7 +58,7 @@ def run(study: config.Study, folder: str, processes: int, began: float) -> None:
   """Runs or goes on with the study in its folder, and writes the report."""
   total = announce(study, folder)
   with tqdm.tqdm(total=total, desc="study", unit="cell") as bar:
-    for cell in studies.run(study, folder, processes):
+    for cell in studies.run(study, folder, processes, common.metrics()):
       bar.set_postfix_str(f"{cell.key.scenario}, {cell.key.method}, n={cell.key.n_target}")
       bar.update()
   found = studies.rows(study, folder)

@@ -18,7 +18,7 @@ from cap_jax.data import splits
 from cap_jax.evaluation import errors, study_data, study_limits, training
 from cap_jax.losses import tasks
 from cap_jax.report import tables
-from cap_jax.train import checkpoint, loop, runs
+from cap_jax.train import checkpoint, journal, loop, runs
 from cap_jax.transfer import STRATEGIES, find
 from cap_jax.types import InputError
 from experiments import common
@@ -89,14 +89,17 @@ def main() -> None:
   large, target = study_data.load_source(study), study_data.load_target(study)
   split = study_data.split_of(large, target)
   labels = n_target if find(name, study.custom[name]).needs_labels else 0
+  logs = os.path.join(workdir, "logs")
   if source is None:
-    source, _ = training.source_network(study, large)
+    with journal.kept(logs, common.metrics()):
+      source, _ = training.source_network(study, large)
     checkpoint.save(os.path.join(workdir, "source"), source)
     print(f"source, task {study.task}: {source.about}")
   drawn = target.draw(labels, _SEED.value)
   used = {} if drawn is None else {"labelled": drawn.subjects}
   splits.Split({**split.parts, "target_labelled": (), **used}).save(os.path.join(workdir, "split.json"))
-  made = training.target_network(study, name, source, large, target, labels, _SEED.value)
+  with journal.kept(logs, common.metrics()):
+    made = training.target_network(study, name, source, large, target, labels, _SEED.value)
   print(f"{find(name, study.custom[name]).equation}\n\n{tables.merge_report(made.report)}\n")
   if made.reason:
     print(f"{made.reason}\n")

@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from cap_jax.data import batches
 from cap_jax.evaluation import cells, errors, methods, plan, study_data, training
 from cap_jax.evaluation.cells import Cell, Key
 from cap_jax.inference import uncertainty
-from cap_jax.train import checkpoint, loop, runs
+from cap_jax.train import checkpoint, journal, loop, runs
 from cap_jax.types import DataError
 
 SHOWN_WINDOWS = 4  # of each test subject, in the pictures
@@ -24,8 +25,13 @@ _FEATURES = 300
 class Bench:
   """Data and source networks of a study, each made once; in a process of its own if need be."""
 
-  def __init__(self, study: config.Study, folder: str):
-    self.study, self.folder = study, folder
+  def __init__(self, study: config.Study, folder: str, metrics: Sequence[str] = ()):
+    """Args:
+    study: whose cells are run.
+    folder: of the study.
+    metrics: kinds of the journals of its trainings, in `folder`/logs.
+    """
+    self.study, self.folder, self._metrics = study, folder, tuple(metrics)
     self._clinics = {study_data.target_name(clinic): clinic for clinic in plan.clinics_of(study)}
     self.target = functools.lru_cache(2)(self._target)
     self.published = functools.cache(self._published)
@@ -50,7 +56,8 @@ class Bench:
     path = os.path.join(self.folder, name)
     if os.path.isdir(path):
       return checkpoint.load(path)
-    trained, fitted = training.source_network(study, self.source)
+    with journal.kept(os.path.join(self.folder, "logs", name), self._metrics):
+      trained, fitted = training.source_network(study, self.source)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     curve = {"loss": _curve(fitted.loss, trained.scaling.sd_mmhg)}
     with files.written_together(f"{path}.json") as (partial,), open(partial, "w", encoding="utf-8") as file:
@@ -73,12 +80,13 @@ class Bench:
   def _factor(self, key: Key) -> float:
     """On the learning rate: that with the least last RMSE on validation subjects, at the first seed."""
     study = self.study
-    if len(study.rate_factors) == 1 or not methods.method(study, key.method).tunable:
-      return study.rate_factors[0] if methods.method(study, key.method).tunable else 1.0
-    path = dataclasses.replace(key, seed=study.seeds[0]).stem(self.folder).replace("/cells/", "/choices/") + ".json"
+    choices = plan.factors(study, key.method)
+    if len(choices) == 1:
+      return choices[0]
+    path = dataclasses.replace(key, seed=study.seeds[0]).stem(self.folder, "choices") + ".json"
     if not os.path.exists(path):
       found = {}
-      for factor in study.rate_factors:
+      for factor in choices:
         try:
           made = methods.method(study, key.method).run(self._ground(key, factor, study.seeds[0]))
           found[str(factor)] = made.validation[-1].rmse_mmhg
@@ -106,8 +114,10 @@ class Bench:
     began = time.perf_counter()
     study, target, evaluator = self.target(key.scenario, key.fold)
     settings, factor, shown = plan.tried(study, key.method), self._factor(key), None
+    ground = self._ground(key, factor, key.seed)
     try:
-      made = methods.method(study, key.method).run(self._ground(key, factor, key.seed))
+      with journal.kept(key.stem(self.folder, "logs"), self._metrics if plan.trained(study, key.method) else ()):
+        made = methods.method(study, key.method).run(ground)
     except loop.DivergedError as error:
       nothing = tuple(errors.SubjectErrors(subject) for subject in target.test.subjects)
       wall = time.perf_counter() - began

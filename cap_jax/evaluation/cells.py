@@ -33,13 +33,11 @@ class Key:
   n_target: int
   seed: int
 
-  def stem(self, folder: str) -> str:
-    """Its files, without their endings."""
+  def stem(self, folder: str, kind: str = "cells") -> str:
+    """Its files of a kind, without their endings."""
     # a strategy's variant has a slash in its name
     method = self.method.replace("/", "~")
-    return os.path.join(
-      folder, "cells", self.scenario, f"fold_{self.fold}", method, f"n{self.n_target}_seed{self.seed}"
-    )
+    return os.path.join(folder, kind, self.scenario, f"fold_{self.fold}", method, f"n{self.n_target}_seed{self.seed}")
 
 
 @dataclasses.dataclass(frozen=True)

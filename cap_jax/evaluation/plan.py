@@ -68,10 +68,21 @@ def unused(study: config.Study) -> list[str]:
   return found
 
 
+def trained(study: config.Study, name: str) -> bool:
+  """Whether a method is trained on the target in steps."""
+  return methods.method(study, name).tunable
+
+
+def factors(study: config.Study, name: str) -> tuple[float, ...]:
+  """On a method's learning rate, for the labelled validation subjects to choose from: what uses no labels may not ask them."""
+  method = methods.method(study, name)
+  return study.rate_factors if method.tunable and method.labels else (1.0,)
+
+
 def tried(study: config.Study, name: str) -> int:
   """Settings of a method that validation subjects choose from."""
   method = methods.method(study, name)
-  return len(study.rate_factors) if method.tunable else method.settings
+  return len(factors(study, name)) if method.tunable else method.settings
 
 
 def estimate_s(study: config.Study, folder: str, wanted: Sequence[Key]) -> float:
@@ -97,5 +108,6 @@ def _seconds(study: config.Study, key: Key, known: list[float] | None) -> float:
   if not methods.method(study, key.method).tunable:
     return _SLOW.get(key.method, _CLOSED_S)
   # the choice is made at the first seed
-  trials = len(study.rate_factors) * (key.seed == study.seeds[0]) if len(study.rate_factors) > 1 else 0
+  choices = len(factors(study, key.method))
+  trials = choices * (key.seed == study.seeds[0]) if choices > 1 else 0
   return (1 + trials) * _SLOW.get(key.method.partition("/")[0], _TRAINED_S) * study.steps / 600

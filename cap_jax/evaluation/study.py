@@ -72,9 +72,9 @@ def split_digests(folder: str) -> dict[str, str]:
 _bench: Bench | None = None
 
 
-def _open(study: config.Study, folder: str) -> None:
+def _open(study: config.Study, folder: str, metrics: Sequence[str]) -> None:
   global _bench
-  _bench = Bench(study, folder)
+  _bench = Bench(study, folder, metrics)
 
 
 def _work(key: Key) -> Cell:
@@ -82,8 +82,9 @@ def _work(key: Key) -> Cell:
   return _bench.run(key)
 
 
-def run(study: config.Study, folder: str, processes: int = 1) -> Iterator[Cell]:
-  """All cells, each as it is done. In several processes on this machine, or on several that share the folder.
+def run(study: config.Study, folder: str, processes: int = 1, metrics: Sequence[str] = ()) -> Iterator[Cell]:
+  """All cells, each as it is done. In several processes on this machine, or on several that share the folder; `metrics` are kinds of
+  the trainings' journals.
 
   Raises:
     splits.LeakError: a subject stands in two parts of the data.
@@ -91,7 +92,7 @@ def run(study: config.Study, folder: str, processes: int = 1) -> Iterator[Cell]:
   """
   remember(study, folder)
   keys = plan.keys(study)
-  bench = Bench(study, folder)
+  bench = Bench(study, folder, metrics)
   if any(cells.load(folder, key) is None for key in keys):
     _ = bench.trained  # before the processes start, so that it is trained once
     for name in methods.NETWORKS:
@@ -104,7 +105,7 @@ def run(study: config.Study, folder: str, processes: int = 1) -> Iterator[Cell]:
   os.environ["TQDM_DISABLE"] = "1"  # bars of several processes would write over each other
   try:
     with concurrent.futures.ProcessPoolExecutor(
-      processes, multiprocessing.get_context("spawn"), _open, (study, folder)
+      processes, multiprocessing.get_context("spawn"), _open, (study, folder, metrics)
     ) as pool:
       for done in concurrent.futures.as_completed([pool.submit(_work, key) for key in keys]):
         yield done.result()

@@ -5,6 +5,7 @@ import jax
 from cap_jax import clinics, config
 from cap_jax.data import recordings, store
 from cap_jax.data.sources import virtual
+from cap_jax.evaluation import methods
 from cap_jax.losses import tasks
 from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
@@ -27,14 +28,7 @@ def check(study: config.Study) -> None:
   for name in ("source_seconds", "target_seconds"):
     if getattr(study, name) < study.windows.seconds:
       raise InputError(f"{name}={getattr(study, name)}: must be {study.windows.seconds:g} or more, one window")
-  if not study.n_target or not study.seeds or not study.strategies:
-    raise InputError("n_target, seeds and strategies: each needs one value at least, such as 5,")
-  for name in ("n_target", "seeds", "strategies"):
-    values = getattr(study, name)
-    if name != "strategies" and not all(isinstance(value, int) for value in values):
-      raise InputError(f"{name}={values}: must be whole numbers, such as 1,5,20")
-    if len(set(values)) != len(values):
-      raise InputError(f"{name}={values}: names a value twice")
+  _check_grid(study)
   if study.cohort_seed < 0 or min(study.seeds) < 0:
     raise InputError(f"seeds={study.seeds}, cohort_seed={study.cohort_seed}: must be 0 or more")
   if study.cohort_seed >= 2**31:
@@ -61,6 +55,27 @@ def check(study: config.Study) -> None:
     if study.steps < loop.CHUNK * len(strategy.stages):
       needed = loop.CHUNK * len(strategy.stages)
       raise InputError(f"steps={study.steps}: {name} has {len(strategy.stages)} stages and needs {needed} at least")
+
+
+def _check_grid(study: config.Study) -> None:
+  if not study.n_target or not study.seeds or not (study.strategies or study.baselines):
+    raise InputError("n_target, seeds and strategies or baselines: each needs one value at least, such as 5,")
+  for name in ("n_target", "seeds", "strategies", "baselines", "scenarios", "rate_factors"):
+    values = getattr(study, name)
+    if name in ("n_target", "seeds") and not all(isinstance(value, int) for value in values):
+      raise InputError(f"{name}={values}: must be whole numbers, such as 1,5,20")
+    if len(set(values)) != len(values):
+      raise InputError(f"{name}={values}: names a value twice")
+  for name, known in (("scenarios", tuple(clinics.SCENARIOS)), ("baselines", tuple(methods.BASELINES))):
+    for value in getattr(study, name):
+      if value not in known:
+        raise InputError(f"{name}={value}: unknown; choose of {', '.join(known)}")
+  if study.scenarios and study.target_data:
+    raise InputError(f"scenarios={study.scenarios}: are virtual; with target_data={study.target_data} leave them empty")
+  if not isinstance(study.folds, int) or study.folds < 0:
+    raise InputError(f"folds={study.folds}: must be 1 (one draw), a number of folds, or 0 to leave one subject out")
+  if not study.rate_factors or min(study.rate_factors) <= 0:
+    raise InputError(f"rate_factors={study.rate_factors}: must be positive, one at least")
 
 
 def _check_waves(study: config.Study) -> None:

@@ -150,7 +150,11 @@ def _learning(clinic: Clinic, source_loss: Sequence[float]) -> list[page.Drawn]:
 
 def _judge(clinic: Clinic) -> str:
   """The method by whom best, median and worst are chosen: fine-tuning, or another that is shown."""
-  wanted = (JUDGE, *(cell.key.method for cell in reversed(clinic.first) if cell.validation), *reversed(list(clinic.shown)))
+  wanted = (
+    JUDGE,
+    *(cell.key.method for cell in reversed(clinic.first) if cell.validation),
+    *reversed(list(clinic.shown)),
+  )
   return next((name for name in wanted if name in clinic.shown and name != "peripheral"), "")
 
 

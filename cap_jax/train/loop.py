@@ -15,7 +15,7 @@ from cap_jax import config
 from cap_jax.data import batches
 from cap_jax.losses import terms
 from cap_jax.models.net import Net
-from cap_jax.train import checkpoint, step
+from cap_jax.train import checkpoint, journal, step
 from cap_jax.transfer import low_rank
 from cap_jax.transfer.strategy import Strategy
 from cap_jax.types import LossFn, Metrics, Params
@@ -131,7 +131,7 @@ def fit(
       state = trainer.init(params, stage.steps, stage.rate, done, total)
       scores: list[tuple[int, float]] = []
       key = jax.random.fold_in(jax.random.key(spec.seed), number)
-      clock = _Clock(done)
+      clock = _Clock(done, name)
       for stack in batches.stacks(arrays, spec.batch, stage.steps, CHUNK, spec.seed + 1000003 * number):
         state, metrics = trainer.run(state, jax.device_put(stack), key)
         clock.launched(metrics)
@@ -142,6 +142,7 @@ def fit(
         else:
           clock.wait()
           scores.append((done, validate(state.params)))
+          journal.write(name, done, {"validation_rmse_mmhg": scores[-1][1]})
           clock.resume()
       clock.wait()
       first = done - stage.steps
@@ -159,9 +160,10 @@ def fit(
 class _Clock:
   """Waits for chunks in their order, checks their losses, and takes the time of each."""
 
-  def __init__(self, first: int):
-    """`first`: steps done before."""
+  def __init__(self, first: int, name: str):
+    """`first`: steps done before; `name` of the run, in the journal."""
     self.metrics: list[Metrics] = []
+    self._name = name
     self._first, self._times = first, list[float]()
     self.resume()
 
@@ -175,8 +177,11 @@ class _Clock:
     """For all chunks but the last `behind`."""
     while len(self._times) < len(self.metrics) - behind:
       number = len(self._times)
-      _check(self.metrics[number], self._first + number * CHUNK)
+      first = self._first + number * CHUNK
+      _check(self.metrics[number], first)
       self._times.append(time.perf_counter() - self._began)
+      values = {key: float(np.mean(np.asarray(value))) for key, value in self.metrics[number].items()}
+      journal.write(self._name, first + CHUNK, values)
       self.resume()
 
   @property
