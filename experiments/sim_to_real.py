@@ -91,8 +91,9 @@ def main() -> None:
     ("aortic", "Radial to aortic, without labels", sheets.waves(rebuilt, spec), sheets.aortic_table(rebuilt)),
     ("arterial", "Finger PPG to radial pressure", sheets.pressures(measured, spec), sheets.arterial_table(measured)),
   ):
-    pathlib.Path(workdir, f"{name}.png").write_bytes(figures.to_png(figure))
-    sections.append(page.Section(heading, "", [(figure, "Four seconds of each record that was left out")], table))
+    drawn = page.Drawn(name, figure, "Four seconds of each record that was left out")
+    sections.append(page.Section(heading, "", [drawn], sheets={name: table}))
+  page.write_parts(workdir, sections)
   facts = common.provenance(
     stores=", ".join(f"{path}: {store.open_store(path).manifest['sha256']}" for path in _STORES.value),
     source=f"{study.source}, validation RMSE {trained.about['validation_rmse_mmhg']} mmHg (in silico)",

@@ -9,6 +9,7 @@ import jax
 import pytest
 
 from cap_jax import config
+from cap_jax.evaluation import study
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 _CACHE = pytest.StashKey[str]()
@@ -39,3 +40,35 @@ def reference_data() -> pathlib.Path:
 @pytest.fixture(scope="session")
 def tiny_model() -> config.Model:
   return config.Model(channels=8, layers=1, head_channels=8)
+
+
+@pytest.fixture(scope="session")
+def small_study(tiny_model) -> config.Study:
+  """Every kind of method, as small as can be."""
+  return config.Study(
+    scenarios=("device",),
+    n_target=(0, 1, 2),
+    seeds=(0,),
+    baselines=("peripheral", "npma", "gtf_source", "mean_wave_target", "gtf_target", "source", "source_affine"),
+    strategies=("fine_tuning", "scratch", "feature_transfer", "domain_adaptation", "multi_task"),
+    source_subjects=24,
+    source_seconds=8.0,
+    labelled_subjects=3,
+    unlabelled_subjects=3,
+    validation_subjects=2,
+    test_subjects=4,
+    target_seconds=8.0,
+    model=tiny_model,
+    pretrain=config.Training(steps=100),
+    steps=50,
+  )
+
+
+@pytest.fixture(scope="session")
+def done_study(small_study, tmp_path_factory) -> pathlib.Path:
+  """The folder of the small study when all its cells are done."""
+  folder = tmp_path_factory.mktemp("study") / "work"
+  folder.mkdir()
+  for _ in study.run(small_study, str(folder)):
+    pass
+  return folder

@@ -1,117 +1,292 @@
-"""A small study, whole."""
+"""A small study, whole: its cells, its rows, and how it goes on where it was stopped."""
 
 import csv
 import dataclasses
+import json
+import pathlib
+import shutil
 
 import numpy as np
 import pytest
 
 from cap_jax import config
 from cap_jax.data import splits
+from cap_jax.evaluation import bench, cells, methods, plan, study_data
 from cap_jax.evaluation import study as studies
-from cap_jax.evaluation import study_data, study_limits
-from cap_jax.losses import tasks
-from cap_jax.report import figures, page, tables
+from cap_jax.evaluation.cells import Key
 from cap_jax.train import loop, runs
-from cap_jax.types import InputError
+from cap_jax.types import DataError, InputError
 
-SMALL = config.Study(
-  n_target=(0, 1, 2),
-  seeds=(0,),
-  strategies=("scratch", "feature_transfer", "fine_tuning", "domain_adaptation", "multi_task"),
-  source_subjects=24,
-  source_seconds=8.0,
-  labelled_subjects=3,
-  unlabelled_subjects=3,
-  validation_subjects=2,
-  test_subjects=4,
-  target_seconds=8.0,
-  model=config.Model(channels=8, layers=1, head_channels=8),
-  pretrain=config.Training(steps=100),
-  steps=50,
+FREE = ("peripheral", "npma", "gtf_source", "source", "domain_adaptation")
+LABELLED = (
+  "mean_wave_target",
+  "gtf_target",
+  "source_affine",
+  "scratch",
+  "fine_tuning",
+  "feature_transfer",
+  "multi_task",
 )
 
 
 @pytest.fixture(scope="module")
-def done():
-  source, target = study_data.load_source(SMALL), study_data.load_target(SMALL)
-  trained, _ = runs.pretrain(SMALL, source.training, source.validation, source.origin)
-  return target, trained, list(studies.cells(SMALL, source, target, trained)), source
+def found(small_study, done_study):
+  return {key: cells.load(str(done_study), key) for key in plan.keys(small_study)}
 
 
-def test_every_method_meets_the_same_test_subjects(done):
-  target, _, cells, _ = done
-  assert len(cells) == studies.count(SMALL)
-  free = {(c.method, c.n_target, c.seed) for c in cells if c.n_target == 0}
-  assert free == {(name, 0, 0) for name in ("peripheral", "gtf_source", "source", "domain_adaptation")}
-  trained = {(c.method, c.n_target) for c in cells if c.n_target}
-  assert trained == {
-    (m, n)
-    for m in ("mean_wave", "gtf_target", "scratch", "feature_transfer", "fine_tuning", "multi_task")
-    for n in (1, 2)
+@pytest.fixture(scope="module")
+def ground(small_study, done_study):
+  """Data and source network of the small study."""
+  return bench.Bench(small_study, str(done_study))
+
+
+def test_every_method_meets_the_same_test_subjects(found, ground):
+  target = ground.target("device", 0)[1]
+  assert {(key.method, key.n_target) for key in found} == {(m, 0) for m in FREE} | {
+    (m, n) for m in LABELLED for n in (1, 2)
   }
-  for cell in cells:
-    assert tuple(found.subject for found in cell.errors) == target.test.subjects
-    assert all(np.isfinite(dataclasses.astuple(found)[1:]).all() for found in cell.errors)
+  for key, cell in found.items():
+    assert tuple(one.subject for one in cell.errors) == target.test.subjects
+    assert all(np.isfinite(one.csbp_error_mmhg) for one in cell.errors)
+    assert all(np.isfinite(one.rmse_mmhg) for one in cell.errors) == (key.method != "npma")
 
 
-def test_a_linear_filter_beats_the_raw_wave_and_the_mean(done):
-  rmse = {line.method: line.rmse_mmhg for line in tables.summarise(done[2]) if line.n_target in (0, 2)}
-  assert rmse["gtf_target"] < rmse["peripheral"]
-  assert rmse["gtf_target"] < rmse["mean_wave"]
+def test_scratch_comes_first_whatever_the_order(small_study):
+  assert plan.names(small_study)[-len(small_study.strategies) :][0] == "scratch"
+  assert [key.method for key in plan.keys(small_study)].index("scratch") < [
+    key.method for key in plan.keys(small_study)
+  ].index("fine_tuning")
 
 
-def test_a_leak_between_source_and_target_raises(done):
-  target = done[0]
-  leaky = study_data.Source(target.labelled, target.validation, {})
+def test_what_no_seed_changes_runs_once(small_study):
+  twice = plan.keys(dataclasses.replace(small_study, seeds=(0, 1)))
+  seeds = {name: {k.seed for k in twice if k.method == name} for name in (*FREE, *LABELLED)}
+  assert {name for name, drawn in seeds.items() if drawn == {0}} == set(FREE) - {"domain_adaptation"}
+
+
+def test_a_linear_filter_beats_the_raw_wave_and_the_mean(found):
+  rmse = {(key.method, key.n_target): np.mean([e.rmse_mmhg for e in cell.errors]) for key, cell in found.items()}
+  assert rmse["gtf_target", 2] < rmse["peripheral", 0]
+  assert rmse["gtf_target", 2] < rmse["mean_wave_target", 2]
+
+
+def test_a_leak_between_source_and_target_raises(small_study, ground, tmp_path):
+  _, target, _ = ground.target("device", 0)
+  leaky = bench.Bench(small_study, str(tmp_path))
+  leaky.source = study_data.Source(target.labelled, target.validation, {})
   with pytest.raises(splits.LeakError, match="stand both in"):
-    study_data.split_of(leaky, target)
-  with pytest.raises(splits.LeakError, match="stand both in"):
-    next(studies.cells(SMALL, leaky, target, done[1]))
+    leaky.run(plan.keys(small_study)[0])
+  assert not list(tmp_path.rglob("cells"))
 
 
-def test_larger_draws_hold_the_smaller_and_seeds_differ(done):
-  target = done[0]
+def test_larger_draws_hold_the_smaller_and_seeds_differ(ground):
+  target = ground.target("device", 0)[1]
   assert set(target.draw(1, 0).subjects) < set(target.draw(2, 0).subjects)
   assert len({target.draw(1, seed).subjects for seed in range(10)}) > 1
   assert not set(target.labelled.subjects) & set(target.test.subjects)
 
 
-def test_the_same_seeds_give_the_same_numbers(done):
-  target, trained, cells, source = done
-  made = runs.adapt(SMALL, "feature_transfer", trained, target.data(source, 2, 0), 0, "radial")
-  again = next(c for c in cells if (c.method, c.n_target) == ("feature_transfer", 2))
-  np.testing.assert_array_equal(loop.predict(made.checkpoint, target.test), again.predicted_bt)
+def test_the_same_seeds_give_the_same_numbers(small_study, ground, found):
+  source, target = ground.source, ground.target("device", 0)[1]
+  study = plan.clinics_of(small_study)[0]
+  made = runs.adapt(study, "feature_transfer", ground.trained, target.data(source, 2, 0), 0, "radial")
+  again = ground.target("device", 0)[2].errors(loop.predict(made.checkpoint, target.test))
+  first = found[Key("device", 0, "feature_transfer", 2, 0)]
+  assert [e.rmse_mmhg for e in again] == [e.rmse_mmhg for e in first.errors]
+  assert [e.csbp_error_mmhg for e in again] == [e.csbp_error_mmhg for e in first.errors]
 
 
 def test_what_training_it_takes_to_be_as_good_as_scratch():
   curve = (loop.Seen(100, 1.0, 3.0), loop.Seen(200, 4.0, 2.0), loop.Seen(300, 6.0, 2.1))
-  cell = studies.Cell("device", "fine_tuning", 5, 0, np.zeros((1, 1)), [], 6.0, 300, curve, "", 2.05)
-  assert (cell.steps_to_scratch, cell.s_to_scratch) == (200.0, 4.0)
-  never = dataclasses.replace(cell, target_rmse=1.9)
-  assert np.isnan(never.steps_to_scratch)
-  assert np.isnan(never.s_to_scratch)
+  cell = cells.Cell(Key("device", 0, "fine_tuning", 5, 0), (), validation=curve)
+  assert cell.reached(2.05) == (200.0, 4.0)
+  assert np.isnan(cell.reached(1.9)).all()
 
 
-def test_strategies_are_compared_with_the_best_of_scratch(done):
-  cells = done[2]
+def test_strategies_are_compared_with_the_best_of_scratch(small_study, done_study, found):
+  rows = studies.rows(small_study, str(done_study))
   for n_target in (1, 2):
-    there = {c.method: c for c in cells if c.n_target == n_target and c.steps}
-    best = min(seen.rmse_mmhg for seen in there["scratch"].validation)
-    assert all(c.target_rmse == best for c in there.values())
-    assert not np.isnan(there["scratch"].steps_to_scratch)
+    best = min(seen.rmse_mmhg for seen in found[Key("device", 0, "scratch", n_target, 0)].validation)
+    for row in rows:
+      if row["n_target"] == n_target and row["steps"]:
+        cell = found[Key("device", 0, row["method"], n_target, 0)]
+        np.testing.assert_equal(row["steps_to_scratch"], cell.reached(best)[0])
+    assert not any(
+      np.isnan(r["steps_to_scratch"]) for r in rows if (r["method"], r["n_target"]) == ("scratch", n_target)
+    )
 
 
-def test_auto_says_why_it_holds_what_it_holds(done):
-  reasons = {c.method: c.reason for c in done[2] if c.n_target == 2}
-  assert reasons["fine_tuning"].startswith("freeze=auto: 2 labelled subjects, distance ")
-  assert reasons["scratch"] == ""
+def test_auto_says_why_it_holds_what_it_holds(found):
+  assert found[Key("device", 0, "fine_tuning", 2, 0)].reason.startswith("freeze=auto: 2 labelled subjects, distance ")
+  assert found[Key("device", 0, "scratch", 2, 0)].reason == ""
+
+
+def test_rows_are_one_per_cell_and_subject(small_study, done_study, tmp_path):
+  path = tmp_path / "study.csv"
+  made = studies.rows(small_study, str(done_study))
+  studies.write_rows(path, made)
+  with open(path, encoding="utf-8") as file:
+    rows = list(csv.DictReader(file))
+  assert tuple(rows[0]) == studies.COLUMNS
+  keys = [(r["scenario"], r["fold"], r["method"], r["n_target"], r["seed"], r["subject"]) for r in rows]
+  assert len(keys) == len(set(keys)) == 4 * len(plan.keys(small_study))
+  assert [float(row["rmse_mmhg"]) for row in rows if row["method"] == "source"] == pytest.approx(
+    [row["rmse_mmhg"] for row in made if row["method"] == "source"], abs=1e-5
+  )
+
+
+def copied(done_study, tmp_path):
+  return pathlib.Path(shutil.copytree(done_study, tmp_path / "work"))
+
+
+def test_a_study_goes_on_where_it_was(small_study, done_study, tmp_path):
+  """Cells that are done stay as they are, those that are missing come out as they would have."""
+  folder = copied(done_study, tmp_path)
+  lost = [Key("device", 0, "feature_transfer", 2, 0), Key("device", 0, "gtf_target", 1, 0)]
+  before = {key: cells.load(str(folder), key) for key in lost}
+  for key in lost:
+    pathlib.Path(f"{key.stem(str(folder))}.json").unlink()
+  stamps = {path: path.stat().st_mtime_ns for path in folder.rglob("cells/**/*.json")}
+  assert len(list(studies.run(small_study, str(folder)))) == len(plan.keys(small_study))
+  assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+  for key in lost:
+    assert cells.load(str(folder), key).errors == before[key].errors
+
+
+def test_two_processes_find_what_one_does(small_study, done_study, tmp_path):
+  folder = copied(done_study, tmp_path)
+  small = dataclasses.replace(small_study, n_target=(0, 1, 2), strategies=("scratch", "feature_transfer"))
+  shutil.rmtree(folder / "cells")
+  seen = {cell.key: cell for cell in studies.run(small, str(folder), processes=2)}
+  assert set(seen) == set(plan.keys(small))
+  for key, cell in seen.items():
+    np.testing.assert_equal(
+      [dataclasses.astuple(one) for one in cell.errors],
+      [dataclasses.astuple(one) for one in cells.load(str(done_study), key).errors],
+    )
+
+
+def test_a_damaged_cell_is_named(small_study, done_study, tmp_path):
+  folder = copied(done_study, tmp_path)
+  key = plan.keys(small_study)[0]
+  path = pathlib.Path(f"{key.stem(str(folder))}.json")
+  path.write_text(path.read_text()[:50])
+  with pytest.raises(DataError, match=r"n0_seed0.json: holds no cell of a study .* remove the file; it is made again"):
+    list(studies.run(small_study, str(folder)))
+
+
+def test_a_folder_holds_one_study_which_may_grow(small_study, done_study, tmp_path):
+  folder = copied(done_study, tmp_path)
+  studies.remember(dataclasses.replace(small_study, seeds=(0, 1), scenarios=("device", "population")), str(folder))
+  with pytest.raises(
+    InputError, match=r"holds a study with another steps, the first of seeds; choose another --workdir"
+  ):
+    studies.remember(dataclasses.replace(small_study, steps=100, seeds=(1,)), str(folder))
+  (folder / "study.json").write_text("[]")
+  with pytest.raises(DataError, match="holds no study"):
+    studies.remember(small_study, str(folder))
+
+
+@pytest.mark.parametrize("folds", [3, 0])
+def test_each_subject_is_tested_in_one_fold(small_study, folds):
+  """Leave-one-subject-out is as many folds as there are subjects."""
+  study = dataclasses.replace(plan.clinics_of(small_study)[0], folds=folds, n_target=(1,))
+  count = study_data.folds(study)
+  assert count == (folds or 9)
+  tested = []
+  for fold in range(count):
+    target = study_data.load_target(study, fold)
+    assert not {*target.test.subjects} & {*target.labelled.subjects, *target.validation.subjects}
+    assert not {*target.labelled.subjects} & {*target.validation.subjects}
+    assert len(target.validation.subjects) == 2
+    tested += target.test.subjects
+  assert len(tested) == len(set(tested)) == 9
+  assert {key.fold for key in plan.keys(study)} == set(range(count))
+  with pytest.raises(InputError, match="has 9 subjects with a reference"):
+    study_data.folds(dataclasses.replace(study, folds=10))
+
+
+def test_rates_are_chosen_on_validation_subjects_at_the_first_seed(small_study, done_study, tmp_path):
+  folder = copied(done_study, tmp_path)
+  shutil.rmtree(folder / "cells")
+  study = dataclasses.replace(small_study, rate_factors=(0.01, 1.0), n_target=(0, 2), seeds=(0, 1), baselines=())
+  study = dataclasses.replace(study, strategies=("scratch", "domain_adaptation"))
+  working = bench.Bench(study, str(folder))
+  first, second = (working.run(Key("device", 0, "scratch", 2, seed)) for seed in (0, 1))
+  (choice,) = folder.rglob("choices/**/*.json")
+  tried = json.loads(choice.read_text())
+  assert set(tried) == {"0.01", "1.0"}
+  assert first.factor == second.factor == float(min(tried, key=tried.get))
+  assert first.validation[-1].rmse_mmhg == min(tried.values())
+  assert first.settings == 2
+  # a method without labels may not ask labelled validation subjects
+  free = working.run(Key("device", 0, "domain_adaptation", 0, 0))
+  assert (free.settings, free.factor) == (1, 1.0)
+  choice.write_text("{}")
+  with pytest.raises(DataError, match="holds no choice"):
+    working.run(Key("device", 0, "scratch", 2, 2))
+
+
+def test_a_training_that_diverges_is_a_cell_with_its_reason(small_study, done_study, tmp_path):
+  folder = copied(done_study, tmp_path)
+  key = Key("device", 0, "scratch", 1, 0)
+  pathlib.Path(f"{key.stem(str(folder))}.json").unlink()
+  study = dataclasses.replace(small_study, custom={"scratch": {"learning_rate": 1e30}})
+  cell = bench.Bench(study, str(folder)).run(key)
+  assert cell.diverged
+  assert cell.reason
+  assert all(np.isnan(one.rmse_mmhg) for one in cell.errors)
+  assert cells.load(str(folder), key).diverged
+
+
+def test_shown_waves_come_back(done_study, ground):
+  target = ground.target("device", 0)[1]
+  shown = cells.load_shown(str(done_study), Key("device", 0, "peripheral", 0, 0))
+  rows = bench.shown_rows(target.test)
+  np.testing.assert_allclose(shown["true_bt"], target.test.y_bt[rows], atol=0.0051)
+  np.testing.assert_allclose(shown["predicted_bt"], target.test.x_bt[rows], atol=0.0051)
+  assert cells.load_shown(str(done_study), Key("device", 0, "peripheral", 0, 5)) == {}
+  adapted = cells.load_shown(str(done_study), Key("device", 0, "domain_adaptation", 0, 0))
+  assert adapted["features_source"].shape[1] == adapted["features_target"].shape[1] == 8
+
+
+def test_the_published_networks_train_as_the_strategies_do(ground):
+  """The same draw, steps and validation subjects; their own architecture."""
+  study, target, _ = ground.target("device", 0)
+  for name in ("cnn_bilstm", "tcn"):
+    made = methods.method(study, f"{name}_target").run(
+      methods.Ground(study, ground.source, target, ground.trained, ground.published, 2, 0)
+    )
+    assert made.network.model == methods.NETWORKS[name].model
+    assert made.steps == study.steps
+    assert made.predicted_bt.shape == target.test.y_bt.shape
+    assert {leaf.fate for leaf in made.merge} == {"fresh", "left behind"}
+    assert made.network.about["labelled"] == list(target.draw(2, 0).subjects)
+
+
+def test_an_estimate_shrinks_as_cells_are_done(small_study, done_study, tmp_path):
+  keys = plan.keys(small_study)
+  assert plan.estimate_s(small_study, str(done_study), keys) == 0
+  nothing = plan.estimate_s(small_study, str(tmp_path), keys)
+  assert nothing > 10
+  more = dataclasses.replace(small_study, seeds=(0, 1))
+  left = plan.estimate_s(more, str(done_study), plan.keys(more))
+  assert 0 < left < plan.estimate_s(more, str(tmp_path), plan.keys(more))
+
+
+def test_what_cannot_run_is_named(small_study):
+  brachial = dataclasses.replace(small_study, site="femoral", n_target=(0,))
+  left = plan.unused(brachial)
+  assert any(line.startswith("npma: is defined for radial, brachial, not for femoral") for line in left)
+  assert any(line.startswith("scratch: needs labelled subjects, and n_target is (0,)") for line in left)
+  assert "npma" not in {key.method for key in plan.keys(brachial)}
 
 
 @pytest.mark.parametrize("task", ["bp", "monitoring", "site", "masked"])
-def test_a_source_of_another_task_gives_its_features(task):
+def test_a_source_of_another_task_gives_its_features(small_study, task):
   """Numbers have no head for the wave: features go over, and what asks for the head is refused."""
-  study = dataclasses.replace(SMALL, task=task, source_subjects=6, pretrain=config.Training(steps=50))
+  study = dataclasses.replace(small_study, task=task, source_subjects=6, pretrain=config.Training(steps=50))
+  study = plan.clinics_of(study)[0]
   source, target = study_data.load_source(study), study_data.load_target(study)
   trained, fitted = runs.pretrain(study, source.training, source.validation, source.origin)
   assert np.isfinite(fitted.loss).all()
@@ -120,135 +295,9 @@ def test_a_source_of_another_task_gives_its_features(task):
   both = runs.adapt(study, "multi_task", trained, target.data(source, 2, 0), 0, "radial")
   assert np.isfinite(both.fitted.metrics["source_task"]).all()
   assert made.checkpoint.about["source"] == study.source
+  assert "gtf_source" not in plan.names(study)
   # a head of numbers gives no wave, and a head of another wave is one only after training on labels
   refused = ["domain_adaptation", "domain_adaptation/mmd", *(["fine_tuning"] if task in ("bp", "monitoring") else [])]
   for name in refused:
     with pytest.raises(InputError, match=f"strategy {name}: its head comes from the source, .* trained for {task}"):
       runs.adapt(study, name, trained, target.data(source, 2, 0), 0, "radial")
-
-
-def test_rows_are_one_per_method_labels_seed_and_subject(done, tmp_path):
-  path = tmp_path / "study.csv"
-  studies.write_rows(path, done[2])
-  with open(path, encoding="utf-8") as file:
-    rows = list(csv.DictReader(file))
-  assert tuple(rows[0]) == studies.COLUMNS
-  keys = [(r["scenario"], r["method"], r["n_target"], r["seed"], r["subject"]) for r in rows]
-  assert len(keys) == len(set(keys)) == 4 * len(done[2])
-  line = next(line for line in tables.summarise(done[2]) if line.method == "gtf_source")
-  mine = [float(r["rmse_mmhg"]) for r in rows if r["method"] == "gtf_source"]
-  assert np.mean(mine) == pytest.approx(line.rmse_mmhg, abs=1e-4)
-
-
-def test_the_page_is_one_file_and_escapes_names(done, tmp_path):
-  target, _, cells, _ = done
-  lines = tables.summarise(cells)
-  shown = {c.method: c for c in cells if c.n_target == 2}
-  drawn = [(figures.waves(target.test, shown, "scratch", "radial", 125.0), "<script>alert(1)</script>")]
-  drawn.append((figures.few_shot(lines, "in silico"), "few-shot"))
-  sections = [page.Section("clinic <i>", "text", drawn, tables.of_study(lines))]
-  page.write(tmp_path / "report.html", "T", "in silico", tables.EXPLAINED, sections, {"command": "a <b>"})
-
-  text = (tmp_path / "report.html").read_text(encoding="utf-8")
-  assert "<script" not in text
-  assert "&lt;script&gt;" in text
-  assert "a &lt;b&gt;" in text
-  assert "clinic &lt;i&gt;" in text
-  assert text.count("data:image/png;base64,") == 2
-  assert "http" not in text.replace("<!doctype html>", "")  # nothing from outside
-  assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
-
-
-def test_the_table_says_what_was_measured(done):
-  lines = tables.summarise(done[2])
-  text = tables.text(tables.of_study(lines))
-  for line in lines:
-    assert any(
-      row.startswith(tables.label(line.method)) and f"{line.rmse_mmhg:.2f}" in row for row in text.splitlines()
-    )
-
-
-@pytest.mark.parametrize(
-  ("change", "message"),
-  [
-    ({"scenario": "mars"}, "scenario=mars: unknown; choose one of population"),
-    ({"n_target": (1, 99)}, "must be 0 to 3 labelled subjects"),
-    ({"n_target": (-1,)}, "must be 0 to 3"),
-    ({"source": "mars"}, "source=mars: unknown; choose one of healthy"),
-    ({"task": "sing"}, "task=sing: unknown; choose one of waveform"),
-    ({"strategies": ("magic",)}, "strategy 'magic' is unknown"),
-    ({"custom": {"scratch": {"colour": 1}}}, "no field 'colour'"),
-    ({"strategies": ("fine_tuning/gradual",)}, "steps=50: fine_tuning/gradual has 4 stages and needs 200"),
-    ({"model": config.Model(adaptor="fir", taps=4)}, "taps=4 must be odd"),
-    ({"target_model": config.Model(extractor="cnn", layers=1)}, "target_model: 1 layers are too few"),
-    ({"seeds": ()}, "needs one value at least"),
-    ({"seeds": (1, 1)}, "names a value twice"),
-    ({"strategies": ("scratch", "scratch")}, "names a value twice"),
-    ({"seeds": ("a",)}, "must be whole numbers"),
-    ({"model": config.Model(patch=7)}, "not a whole number of patches of 7"),
-    ({"model": config.Model(cosines=21)}, "must be 1 to 20, two patches"),
-    ({"windows": config.Windows(margin_s=2.0)}, "more than its two margins"),
-    ({"source_seconds": 8.003}, "must be a whole number of samples at 125 Hz"),
-    ({"batch": 1}, "a batch of 2 or more"),
-    ({"test_subjects": 0}, "test_subjects=0: must be 1 or more"),
-    ({"target_seconds": 2.0}, "target_seconds=2.0: must be 4 or more"),
-    ({"site": "digital_ppg"}, "must be a peripheral pressure"),
-    ({"steps": 70}, "steps=70: must be a positive multiple of 50"),
-    ({"strategies": ()}, "needs one value at least"),
-    (
-      {"model": config.Model(covariates=("age", "reflection"))},
-      "'reflection' is not known of a subject; choose of age",
-    ),
-    ({"model": config.Model(extractor="cnn_bilstm", channels=10)}, "channels=10: must be a multiple of 4"),
-  ],
-)
-def test_impossible_studies_are_refused(change, message):
-  with pytest.raises(InputError, match=message):
-    study_limits.check(dataclasses.replace(SMALL, **change))
-
-
-@pytest.mark.parametrize(
-  ("change", "name", "message"),
-  [
-    ({"custom": {"scratch": {"stages": [[["f", "r"]]]}}}, "scratch", "strategy scratch: all of its network is held"),
-    (
-      {"model": config.Model(extractor="cnn", layers=4)},
-      "parameter_transfer",
-      "strategy parameter_transfer: rule 'f/e",
-    ),
-    ({"task": "bp"}, "domain_adaptation", "was trained for bp; take other parts"),
-    ({"task": "site"}, "fine_tuning/surgical", "its head was trained for site and stays held"),
-    (
-      {"custom": {"parameter_transfer": {"loss": [["mmd", 1.0]]}}},
-      "parameter_transfer",
-      "nothing trains its fresh head",
-    ),
-    (
-      {"custom": {"domain_adaptation/dann": {"stages": [[["f", "r"]]]}}},
-      "domain_adaptation/dann",
-      "all of its network is held",
-    ),
-    (
-      {"target_model": config.Model(covariates=("age",)), "custom": {"multi_task": {"take": ["f/embed"]}}},
-      "multi_task",
-      "the source network takes no age, so the target's cannot either",
-    ),
-    ({"custom": {"fine_tuning/low_rank": {"low_rank": 99}}}, "fine_tuning/low_rank", "choose a lower rank"),
-  ],
-)
-def test_what_cannot_be_trained_is_refused_before_any_data_are_drawn(change, name, message):
-  study = dataclasses.replace(SMALL, **change)
-  study_limits.check(study)
-  source_model = tasks.TASKS[study.task].model(study.model)
-  if not study.target_model.covariates:
-    runs.check(study, "multi_task/fresh", source_model, study.task)  # others of the same study can be
-  with pytest.raises(InputError, match=message):
-    runs.check(study, name, source_model, study.task)
-
-
-def test_scratch_comes_first_whatever_the_order():
-  study = dataclasses.replace(SMALL, strategies=("fine_tuning", "scratch", "domain_adaptation/dann"), seeds=(0, 1))
-  assert studies.methods(study, 2)[1] == ["scratch", "fine_tuning"]
-  assert studies.methods(study, 0)[1] == ["domain_adaptation/dann"]
-  count = studies.count(dataclasses.replace(study, n_target=(0, 2)))
-  assert count == 3 + 2 * 1 + 2 * (2 + 2)  # baselines without labels once, all else for each seed
