@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cap_jax import config
 from cap_jax.baselines import mean_wave, transfer_function
 from cap_jax.data import batches
 
@@ -21,7 +22,7 @@ def noise_pairs(count, taps, bias, scatter=0.0):
 def test_least_squares_finds_the_filter_itself():
   taps = np.zeros(11)
   taps[[1, 5, 6, 9]] = [0.1, 0.5, 0.3, -0.2]  # convolution order: taps[j] weighs x(t + 5 − j)
-  fitted = transfer_function.fit(noise_pairs(40, taps, 4.0), noise_pairs(8, taps, 4.0), margin=31)
+  fitted = transfer_function.fit(noise_pairs(40, taps, 4.0), noise_pairs(8, taps, 4.0), config.Windows())
   half = len(fitted.taps) // 2
   np.testing.assert_allclose(fitted.taps[half - 5 : half + 6], taps, atol=2e-3)
   assert fitted.bias == pytest.approx(4.0, abs=0.3)
@@ -36,7 +37,7 @@ def test_a_delay_is_undone():
   pairs = batches.Pairs(
     frames[:, :500].astype(np.float32), frames[:, 10:].astype(np.float32), np.array(["a"] * len(frames))
   )
-  fitted = transfer_function.fit(pairs, pairs, margin=31)
+  fitted = transfer_function.fit(pairs, pairs, config.Windows())
   lag = np.arange(len(fitted.taps)) - len(fitted.taps) // 2
   assert lag[np.argmax(fitted.taps)] == -10  # y(t) = x(t + 10)
 

@@ -1,0 +1,54 @@
+"""Beat by beat regression."""
+
+import dataclasses
+
+import numpy as np
+
+from cap_jax.baselines import ridge
+from tests.baselines.waves import SPEC, pairs, pulse, rms
+
+RNG = np.random.default_rng(4)
+
+
+def made(subjects):
+  """An aortic beat that is linear in the peripheral one: the average of it with itself a tenth of a beat earlier and later."""
+  xs, ys = [], []
+  for _ in range(subjects):
+    look = {"dbp": RNG.uniform(65, 90), "pp": RNG.uniform(30, 60)}
+    for _ in range(2):
+      period, phase = RNG.uniform(0.7, 1.0), RNG.uniform()
+      xs.append(pulse(4, period, phase, **look))
+      ys.append(0.5 * pulse(4, period, phase - 0.1, **look) + 0.5 * pulse(4, period, phase + 0.1, **look) + 2)
+  return pairs(xs, ys)
+
+
+def test_a_linear_map_of_beats_is_found():
+  training, validation, fresh = made(30), made(6), made(6)
+  found = ridge.fit(training, validation, SPEC)
+  assert rms(found.predict(fresh.x_bt), fresh.y_bt) < 0.5
+  assert rms(fresh.x_bt, fresh.y_bt) > 5
+
+
+def test_more_noise_asks_for_more_ridge(monkeypatch):
+  """With few beats and noise the least penalty is not the best on validation subjects."""
+  training, validation = made(4), made(10)
+  noise = RNG.normal(0, 2, training.x_bt.shape).astype(np.float32)
+  noisy = dataclasses.replace(training, x_bt=training.x_bt + noise)
+  chosen = ridge.fit(noisy, validation, SPEC)
+  monkeypatch.setattr(ridge, "RIDGES", ridge.RIDGES[:1])
+  weak = ridge.fit(noisy, validation, SPEC)
+  assert rms(chosen.predict(validation.x_bt), validation.y_bt) < rms(weak.predict(validation.x_bt), validation.y_bt)
+
+
+def test_windows_without_beats_get_the_mean():
+  flat = np.full((2, SPEC.samples), 88.0, np.float32)
+  found = ridge.fit(made(4), made(2), SPEC)
+  np.testing.assert_allclose(found.predict(flat), found.mean.mean(), rtol=1e-6)
+  nothing = ridge.fit(pairs(list(flat), list(flat + 2)), made(2), SPEC)
+  np.testing.assert_allclose(nothing.predict(flat), 90.0, rtol=1e-6)
+
+
+def test_the_wave_is_continuous_from_beat_to_beat():
+  found = ridge.fit(made(20), made(4), SPEC)
+  steps = np.abs(np.diff(found.predict(made(4).x_bt), axis=1))
+  assert steps.max() < 6  # the steepest rise itself makes 4 mmHg a sample
