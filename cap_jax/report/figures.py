@@ -1,6 +1,7 @@
 """How figures look, and the picture of a reconstruction."""
 
 import io
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,10 +56,14 @@ def to_svg(figure: Figure) -> bytes:
   return _saved(figure, format="svg", transparent=True, metadata={"Date": None})
 
 
-def inline(svg: bytes) -> str:
-  """An SVG file as an element of a page, whose black is the colour of the text about it: so it is read on a dark page too."""
-  text = svg.decode()
-  return text[text.index("<svg") :].replace("#000000", "currentColor")
+def inline(svg: bytes, name: str) -> str:
+  """An SVG file as an element of a page, whose black is the colour of the text about it: so it is read on a dark page too. Ids that
+  something in it refers to begin with its `name`, which no other figure of the page has; all others are taken out."""
+  text, name = svg.decode(), re.sub(r"[^A-Za-z0-9]+", "-", name)
+  text = text[text.index("<svg") :].replace("#000000", "currentColor")
+  used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', text))
+  text = re.sub(r' id="([^"]+)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", text)
+  return re.sub(r'(url\(#|href="#)', rf"\1{name}-", text)
 
 
 def colour(method: str) -> str:

@@ -62,8 +62,7 @@ class Section:
 
 def _figure(drawn: Drawn) -> str:
   caption, words = html.escape(drawn.caption), html.escape(drawn.words or drawn.caption, quote=True)
-  # marks and clip paths are named by their content, the same in two figures only where they are the same
-  svg = figures.inline(drawn.svg).replace("<svg ", f'<svg role="img" aria-label="{words}" ', 1)
+  svg = figures.inline(drawn.svg, drawn.name).replace("<svg ", f'<svg role="img" aria-label="{words}" ', 1)
   return f"<figure>{svg}<figcaption>{caption}</figcaption></figure>"
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from cap_jax.report import figures, tables
+from cap_jax.evaluation import agreement, summary
+from cap_jax.report import figures, study_figures
 from cap_jax.transfer import STRATEGIES
 
 
@@ -27,17 +28,27 @@ def test_no_line_is_drawn_across_a_pause():
   np.testing.assert_array_equal(np.isnan(wave), [False, False, False, True, False, False])
 
 
+def line(name, n_target):
+  nan, one = float("nan"), agreement.Interval(1.0, 0.9, 1.1)
+  return summary.Line("device", name, n_target, 9, 1, one, nan, nan, nan, {}, nan, 0, 1, nan, nan, (nan,) * 4, 0)
+
+
 def test_every_method_of_a_study_can_be_told_from_the_others():
-  free = ["peripheral", "gtf_source", "source", *[n for n in STRATEGIES if n.startswith("domain_adaptation")][:3]]
+  free = [
+    "peripheral",
+    "gtf_source",
+    "source",
+    "individual_tf_source",
+    *[n for n in STRATEGIES if n.startswith("domain_adaptation")][:3],
+  ]
   trained = [
-    "mean_wave",
+    "mean_wave_target",
     "gtf_target",
+    "gtf_arx_target",
     *(n for n in STRATEGIES if n.partition("/")[0] in ("fine_tuning", "combination")),
   ]
-  nan = float("nan")
-  lines = [tables.Line(name, 0, 1, 1.0, 1.0, (), nan, 0, nan, nan) for name in free]
-  lines += [tables.Line(name, n, 1, 1.0, 1.0, (), nan, 0, nan, nan) for name in trained for n in (1, 5)]
-  drawn = figures.few_shot(lines, "in silico").axes[0].lines
+  lines = [line(name, 0) for name in free] + [line(name, n) for name in trained for n in (1, 5)]
+  drawn = study_figures.few_shot(lines, "in silico").axes[0].lines
   looks = {(line.get_color(), str(line._unscaled_dash_pattern), line.get_marker()) for line in drawn}
   assert len(drawn) == len(free) + len(trained)
   assert len(looks) == len(drawn)

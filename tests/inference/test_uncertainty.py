@@ -1,0 +1,148 @@
+"""Intervals hold what they promise, and say so where they cannot."""
+
+import dataclasses
+import math
+
+import jax
+import numpy as np
+import pytest
+
+from cap_jax import config
+from cap_jax.data import batches, recordings, splits
+from cap_jax.evaluation import bench, methods
+from cap_jax.inference import reconstruct, uncertainty
+from cap_jax.models import net
+from cap_jax.train import checkpoint
+
+RNG = np.random.default_rng(0)
+
+
+def test_the_quantile_by_hand():
+  """Three subjects: each has 1/4 of the weight, the fourth lies at infinity."""
+  scores = [np.array([1.0, 3.0]), np.array([2.0]), np.array([5.0, 4.0])]
+  assert uncertainty.conformal(scores, 0.5) == 3.0  # 1: 1/8, 2: 3/8, 3: 4/8
+  assert uncertainty.conformal(scores, 0.75) == 5.0
+  assert uncertainty.conformal(scores, 0.76) == math.inf
+  assert uncertainty.conformal([np.arange(1.0, 10.0)[k : k + 1] for k in range(9)], 0.9) == 9.0  # ⌈10 · 0.9⌉-th of nine
+  with pytest.raises(ValueError, match="every subject needs a score"):
+    uncertainty.conformal([np.zeros(0)], 0.5)
+
+
+def test_it_covers_a_beat_of_a_new_subject_however_alike_its_beats_are():
+  """Plain pooling of correlated beats covers less than it says when subjects are few; weights by subject do not."""
+  held = []
+  for _ in range(400):
+    people = [abs(RNG.normal() * RNG.uniform(0.5, 2)) + 0.05 * RNG.random(RNG.integers(2, 60)) for _ in range(13)]
+    held.append((people[-1] <= uncertainty.conformal(people[:-1], 0.9)).mean())
+  assert 0.88 < np.mean(held) < 0.97  # 0.9 to 0.9 + 1/13
+
+
+@pytest.fixture(scope="module")
+def network(tiny_model):
+  """It answers its input; so errors are what the labels hold more."""
+  params = net.make_net(tiny_model).init(jax.random.key(0), 500)
+  params["r"]["wave"] = jax.tree.map(np.zeros_like, params["r"]["wave"])
+  return checkpoint.Checkpoint(params, tiny_model, config.Windows(), batches.Scaling(92.0, 17.0), "radial")
+
+
+def beat_wave(count):
+  t = np.arange(500) / 125
+  at = t[None, :] + RNG.random((count, 1))
+  return (70 + 45 * np.exp(-(((at % 0.8) - 0.25) ** 2) / 0.006)).astype(np.float32)
+
+
+def people(first, count, sd, hop=0.0):
+  """Subjects of two windows each whose truth is off by noise, systole more than diastole."""
+  x = beat_wave(2 * count)
+  y = x + sd * RNG.normal(size=x.shape) * (0.2 + (x > 95)) + hop
+  return batches.Pairs(x, y.astype(np.float32), np.repeat([f"p{first + k}" for k in range(count)], 2))
+
+
+def test_intervals_cover_new_subjects_of_the_same_kind_and_widen_where_errors_are(network):
+  training, calibration, fresh = people(0, 60, 2.0), people(100, 40, 2.0), people(200, 60, 2.0)
+  head = uncertainty.fit_head(network, training)
+  found = uncertainty.equip(network, head, training, calibration, "made")
+  seen = uncertainty.coverage(found, fresh)
+  assert np.mean([one.wave for one in seen]) == pytest.approx(0.9, abs=0.03)
+  assert np.mean([one.csbp for one in seen]) == pytest.approx(0.9, abs=0.06)
+  made = uncertainty.read(found, head, fresh)
+  systole = fresh.x_bt > 100
+  assert made.sigma_bt[systole].mean() > 2 * made.sigma_bt[fresh.x_bt < 80].mean()
+  # a level width covers as much and is wider
+  level = uncertainty.equip(network, None, training, calibration, "made")
+  plain = uncertainty.coverage(level, fresh)
+  assert np.mean([one.wave for one in plain]) == pytest.approx(0.9, abs=0.03)
+  assert np.mean([one.half_width_mmhg for one in seen]) < np.mean([one.half_width_mmhg for one in plain])
+
+
+def test_the_head_leaves_the_wave_as_it_is(network):
+  training = people(0, 20, 2.0)
+  found = uncertainty.equip(network, uncertainty.fit_head(network, training), training, people(50, 20, 2.0), "made")
+  for a, b in zip(jax.tree.leaves(network.params), jax.tree.leaves(found.params), strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+def test_out_of_distribution_it_covers_less_and_flags(network):
+  training, calibration = people(0, 40, 2.0), people(100, 30, 2.0)
+  found = uncertainty.equip(network, None, training, calibration, "made")
+  shifted = people(200, 20, 2.0, hop=9.0)
+  assert np.mean([one.wave for one in uncertainty.coverage(found, shifted)]) < 0.5
+  same = uncertainty.coverage(found, people(300, 30, 2.0))
+  assert np.mean([one.unseen for one in same]) < 0.25
+  other = people(400, 20, 2.0)
+  strange = dataclasses.replace(other, x_bt=other.x_bt[:, ::-1] * 1.4)
+  assert np.mean([one.unseen for one in uncertainty.coverage(found, strange)]) > 0.9
+
+
+def test_too_few_subjects_make_the_interval_infinite_and_it_is_stored(network, tmp_path):
+  training = people(0, 20, 2.0)
+  found = uncertainty.equip(network, uncertainty.fit_head(network, training), training, people(50, 5, 2.0), "made")
+  assert found.doubt.wave == math.inf
+  checkpoint.save(tmp_path / "checkpoint", found)
+  again = checkpoint.load(tmp_path / "checkpoint").doubt
+  assert dataclasses.replace(again, head=None, mean_d=0, precision_dd=0) == dataclasses.replace(
+    found.doubt, head=None, mean_d=0, precision_dd=0
+  )
+  np.testing.assert_array_equal(again.mean_d, found.doubt.mean_d)
+  np.testing.assert_array_equal(again.precision_dd, found.doubt.precision_dd)
+  for a, b in zip(jax.tree.leaves(again.head), jax.tree.leaves(found.doubt.head), strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+def test_who_was_trained_on_cannot_calibrate(network):
+  training = people(0, 20, 2.0)
+  with pytest.raises(splits.LeakError):
+    uncertainty.equip(network, None, training, people(19, 5, 2.0), "made")
+  with pytest.raises(ValueError, match="never calibrated"):
+    uncertainty.coverage(network, training)
+
+
+def test_a_record_carries_its_interval_and_its_flag(network):
+  training, calibration = people(0, 40, 2.0), people(100, 30, 2.0)
+  found = uncertainty.equip(network, None, training, calibration, "made")
+  t = np.arange(2500) / 125
+  wave = 70 + 45 * np.exp(-(((t % 0.8) - 0.25) ** 2) / 0.006)
+  record = recordings.Recording("r", t, {"radial": wave}, {"radial": "mmHg"})
+  made = reconstruct.reconstruct(found, record)
+  np.testing.assert_allclose(made.half_width_mmhg, found.doubt.wave, rtol=1e-4)
+  assert all(beat.csbp_half_width_mmhg == pytest.approx(found.doubt.csbp, rel=1e-4) for beat in made.beats)
+  assert made.unlike < 0.3
+  loud = dataclasses.replace(record, signals={"radial": 1.8 * wave[::-1]})
+  assert reconstruct.reconstruct(found, loud).unlike == 1.0
+  bare = reconstruct.reconstruct(network, record)
+  assert np.isnan(bare.unlike)
+  assert np.isnan(bare.half_width_mmhg).all()
+  assert "csbp_half_width_mmhg" not in reconstruct.summary(bare.beats)
+
+
+def test_the_study_calibrates_on_who_it_may_see(small_study, done_study):
+  """Without target labels on the source's validation subjects, with labels on the target's."""
+  working = bench.Bench(small_study, str(done_study))
+  study, target, _ = working.target("device", 0)
+  ground = methods.Ground(study, working.source, target, working.trained, working.published, 2, 0)
+  tuned = methods.strategy(study, "feature_transfer").run(ground).network.doubt
+  assert tuned.subjects == len(target.validation.subjects)
+  free = dataclasses.replace(ground, n_target=0)
+  adapted = methods.strategy(study, "domain_adaptation").run(free).network.doubt
+  assert adapted.subjects == len(working.source.validation.subjects)
+  assert adapted.where != tuned.where

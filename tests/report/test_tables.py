@@ -1,0 +1,60 @@
+"""Tables as text, CSV and LaTeX."""
+
+import csv
+import io
+import re
+
+from cap_jax.evaluation import study as studies
+from cap_jax.evaluation import summary
+from cap_jax.report import study_report, study_tables, tables
+
+TABLE = tables.Table(("method", "n"), [("a_b & c", "1 ± 2"), ("50 %", "−3")], 0, ["certain", ""], "caption")
+
+
+def test_csv_comes_back():
+  assert list(csv.reader(io.StringIO(tables.to_csv(TABLE)))) == [["method", "n"], ["a_b & c", "1 ± 2"], ["50 %", "−3"]]
+
+
+def test_latex_escapes_and_marks_harm_in_red():
+  text = tables.to_latex(TABLE)
+  assert r"\color{red} a\_b \& c & \color{red} 1 $\pm$ 2 \\" in text
+  assert r"50 \% & $-$3 \\" in text
+  assert text.startswith("% caption\n\\begin{tabular}{lr}\n\\toprule")
+  assert text.count(r"\addlinespace") == 1
+  body = text.partition("\n")[2]
+  assert not re.search(r"(?<!\\)[_%&#](?![^\n]*\\\\)", body.replace(" & ", "  "))
+  assert tables.latex("{~^\\}") == r"\{\textasciitilde{}\textasciicircum{}\textbackslash{}\}"
+
+
+def clinic(small_study, done_study):
+  rows = summary.frame(studies.rows(small_study, str(done_study)))
+  return study_report.open_clinics(small_study, str(done_study), rows)[0]
+
+
+def test_the_table_says_what_was_measured(small_study, done_study):
+  lines = clinic(small_study, done_study).lines
+  for table in (study_tables.main(lines), study_tables.short(lines)):
+    text = tables.text(table).splitlines()
+    for line in lines:
+      shown = study_tables.number(line.rmse.mean)
+      assert any(row.startswith(tables.label(line.method)) and shown in row for row in text)
+  by_name = {row[0]: row for row in study_tables.main(lines).rows}
+  assert by_name["network from scratch"][study_tables.main(lines).header.index("budget")] == "1 × 50"
+
+
+def test_no_standard_is_claimed(small_study, done_study):
+  """Virtual subjects, fewer than 85, no catheter: each verdict names what is not met, and no word claims more."""
+  found = clinic(small_study, done_study)
+  table = study_tables.verdicts(found.compared, study_report.VIRTUAL)
+  assert {row[2] for row in table.rows} >= {"AAMI/ISO 81060-2 criterion 1", "BHS"} or len(table.rows) > 3
+  for row in table.rows:
+    assert "virtual" in row[-1]
+    assert not re.search(r"\b(meets|passes)\b", " ".join(row))
+
+
+def test_the_budget_is_the_same_for_all_that_is_trained(small_study, done_study):
+  found = clinic(small_study, done_study)
+  table = study_tables.budgets(small_study, found.lines)
+  trained = {row[0]: row[1:3] for row in table.rows if row[2]}
+  assert set(trained.values()) == {("1", "50")}
+  assert set(trained) == {tables.label(name) for name in small_study.strategies}

@@ -1,0 +1,75 @@
+"""What is written along a training can be read again."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+from tensorboardX.proto import event_pb2
+
+from cap_jax.evaluation import bench
+from cap_jax.evaluation.cells import Key
+from cap_jax.train import journal
+from cap_jax.types import InputError
+
+
+def events(folder):
+  """(tag, step, value) of TensorBoard's files: records of a length, its checksum, the event, its checksum."""
+  found = []
+  for path in folder.glob("events.out.tfevents.*"):
+    content, at = path.read_bytes(), 0
+    while at < len(content):
+      size = int.from_bytes(content[at : at + 8], "little")
+      event = event_pb2.Event.FromString(content[at + 12 : at + 12 + size])
+      found += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
+      at += 16 + size
+  return found
+
+
+def lines(folder):
+  return [json.loads(line) for line in (folder / journal.NAME).read_text().splitlines()]
+
+
+def test_both_kinds_hold_the_same(tmp_path):
+  with journal.kept(str(tmp_path / "logs"), journal.KINDS):
+    journal.write("scratch, n=2", 50, {"loss": 0.5, "rmse": 3.25})
+    journal.write("scratch, n=2", 100, {"loss": 0.25})
+    assert len(lines(tmp_path / "logs")) == 2  # while it runs
+  journal.write("after", 1, {"loss": 1.0})  # nobody listens
+  found = lines(tmp_path / "logs")
+  assert [(line["run"], line["step"], line["loss"]) for line in found] == [
+    ("scratch, n=2", 50, 0.5),
+    ("scratch, n=2", 100, 0.25),
+  ]
+  assert sorted(events(tmp_path / "logs")) == [
+    ("scratch_n_2/loss", 50, 0.5),
+    ("scratch_n_2/loss", 100, 0.25),
+    ("scratch_n_2/rmse", 50, 3.25),
+  ]
+
+
+def test_of_no_kind_nothing_is_written(tmp_path):
+  with journal.kept(str(tmp_path / "logs"), ()):
+    journal.write("a", 1, {"loss": 1.0})
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_kind_is_refused():
+  with pytest.raises(InputError, match="--metrics=csv: unknown; choose of jsonl, tensorboard"):
+    journal.check(["csv"])
+
+
+def test_a_cell_writes_its_training_as_it_goes(small_study, done_study, tmp_path):
+  folder = shutil.copytree(done_study, tmp_path / "work")
+  shutil.rmtree(folder / "cells")
+  study = dataclasses.replace(small_study, steps=100)
+  working = bench.Bench(study, str(folder), journal.KINDS)
+  cell = working.run(Key("device", 0, "scratch", 2, 0))
+  logs = folder / "logs" / "device" / "fold_0" / "scratch" / "n2_seed0"
+  found = lines(logs)
+  assert found[-1]["step"] == 100
+  seen = [line for line in found if "validation_rmse_mmhg" in line]
+  assert [line["step"] for line in seen] == [one.steps for one in cell.validation]
+  np.testing.assert_allclose([line["validation_rmse_mmhg"] for line in seen], [s.rmse_mmhg for s in cell.validation])
+  assert len(events(logs)) > len(found)
