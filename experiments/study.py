@@ -29,11 +29,12 @@ PROCESSES = flags.DEFINE_integer("processes", 1, "how many run cells side by sid
 
 
 def check(study: config.Study) -> None:
-  """Before long work: that every method can run in every clinic.
+  """Before long work: that every method can run in every clinic, and that the flags are sound.
 
   Raises:
     InputError: a value of the study cannot be.
   """
+  common.metrics()
   for clinic in plan.clinics_of(study):
     study_limits.check(clinic)
   for name in study.strategies:

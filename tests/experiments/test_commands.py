@@ -73,8 +73,12 @@ def test_transfer_reports_its_merge_and_saves(source, tmp_path):
 
 
 def test_compare_writes_its_table_csv_and_page(tmp_path):
-  done = run("compare", f"--workdir={tmp_path / 'w'}", "--scenarios=population,device", *SMALL)
+  clinics = "--config.scenarios=population,device"
+  baselines = "--config.baselines=peripheral,npma,gtf_source,source,mean_wave_target,gtf_target"
+  done = run("compare", f"--workdir={tmp_path / 'w'}", clinics, baselines, "--metrics=jsonl", *SMALL)
   assert done.returncode == 0, done.stderr
+  assert "52 cells; about " in done.stdout
+  assert "budget of whatever is trained on the target: 1 × 50 steps" in done.stdout
   assert "feature transfer" in done.stdout
   assert "In silico" in done.stdout
   with open(tmp_path / "w" / "study.csv", encoding="utf-8") as file:
@@ -82,7 +86,9 @@ def test_compare_writes_its_table_csv_and_page(tmp_path):
   assert {row["n_target"] for row in rows} == {"0", "1", "2"}
   assert {row["scenario"] for row in rows} == {"population", "device"}
   page = (tmp_path / "w" / "report.html").read_text(encoding="utf-8")
-  assert page.count("data:image/png;base64,") == 5  # two of each clinic, and the training
+  assert page.count('<svg role="img"') == 2 * 6
+  assert (tmp_path / "w" / "figures" / "few_shot_device.pdf").is_file()
+  assert (tmp_path / "w" / "logs" / "device" / "fold_0" / "fine_tuning" / "n2_seed0" / "metrics.jsonl").is_file()
   again = run("compare", f"--workdir={tmp_path / 'w'}", *SMALL)
   assert again.returncode == 2
   assert "holds files already" in again.stderr
@@ -179,7 +185,7 @@ def test_bad_input_is_one_line_and_status_two(source, tmp_path, kind, message):
     ("transfer", ["--workdir=w", "--loss=hope:1"], "loss 'hope' is unknown; choose one of target"),
     ("transfer", ["--workdir=w", "--n_target=0", "--strategy=fine_tuning"], "fine_tuning learns from labelled target"),
     ("pretrain", ["--workdir=w", "--site=digital_ppg"], "must be a peripheral pressure"),
-    ("compare", ["--workdir=w", "--scenarios=device,venus"], "scenario=venus: unknown; choose one of"),
+    ("compare", ["--workdir=w", "--config.scenarios=device,venus"], "scenarios=venus: unknown; choose of"),
     ("compare", ["--workdir=w", "--config.scenario=mars"], "scenario=mars: unknown; choose one of"),
     ("compare", ["--workdir=w", "--config.n_target=5,100"], "must be 0 to 40 labelled subjects"),
     ("compare", ["--config=absent.py"], "absent.py"),
@@ -193,7 +199,13 @@ def test_bad_input_is_one_line_and_status_two(source, tmp_path, kind, message):
     ("select", ["--strategy=scratch", "--n_target=0"], "--n_target=0: scratch learns from labelled target subjects"),
     ("transfer", ["--workdir=w", "--strategy=scratch", "--freeze=f,r"], "strategy scratch: all of its network is held"),
     ("transfer", ["--workdir=w", "--loss=mmd:1:ramp:x"], "has 4 parts; a term is NAME:WEIGHT"),
-    ("compare", ["--workdir=w", "--scenarios=device,device"], "names a clinic twice"),
+    ("compare", ["--workdir=w", "--config.scenarios=device,device"], "names a value twice"),
+    ("compare", ["--workdir=w", "--metrics=csv"], "--metrics=csv: unknown; choose of jsonl, tensorboard"),
+    ("study", [], "--workdir is missing; give --workdir=DIR"),
+    ("study", ["--workdir=w", "--config.baselines=oracle"], "baselines=oracle: unknown; choose of peripheral"),
+    ("study", ["--workdir=w", "--config.folds=101"], "folds=101: device_population has 100 subjects"),
+    ("study", ["--workdir=w", "--config.n_target=0,", "--config.strategies=scratch", "--config.baselines="], "none of the methods"),
+    ("evaluate", ["--workdir=w", "--checkpoint=nowhere", "--data=csv", "--path=x"], "no checkpoint there; make one with"),
     ("compare", ["--workdir=w", "--config.task=bp"], "was trained for bp; take other parts"),
     ("compare", ["--workdir=w", "--config.model.extractor=cnn"], "strategy parameter_transfer: rule 'f/embed' matches"),
   ],

@@ -9,12 +9,13 @@ import pytest
 from test_commands import ROOT, run
 
 from cap_jax import config
-from cap_jax.evaluation import study_limits
-from cap_jax.transfer import find
+from cap_jax.evaluation import methods, plan, study_limits
+from cap_jax.transfer import STRATEGIES, find
 from experiments import common
 
 NAMES = sorted(path.stem for path in (ROOT / "experiments" / "configs").glob("*.py"))
-CASES = [name for name in NAMES if name != "compare"]
+STUDIES = ("compare", "paper")
+CASES = [name for name in NAMES if name not in STUDIES]
 
 
 def study_of(name):
@@ -55,6 +56,16 @@ def test_the_cases_are_what_their_docstrings_say():
   assert set(adapted.model.covariates) == {"age", "hr_bpm", "cuff_sbp_mmhg", "cuff_dbp_mmhg"}
   assert not find(adapted.strategies[0], adapted.custom[adapted.strategies[0]]).needs_labels
   assert study_of("multi_task").task == "bp"
+
+
+def test_the_papers_study_has_every_baseline_and_every_kind_of_transfer():
+  study = study_of("paper")
+  assert set(study.baselines) == set(methods.BASELINES)
+  assert {name.partition("/")[0] for name in study.strategies} == {name.partition("/")[0] for name in STRATEGIES}
+  assert len(study.scenarios) >= 3
+  assert len(study.seeds) >= 3
+  assert min(study.n_target) == 0
+  assert plan.unused(study) == []
 
 
 @pytest.mark.slow

@@ -160,7 +160,10 @@ def test_sim_to_real_reports_distances_plausibility_and_errors(tmp_path):
     assert done.stdout.count(method) >= 6, method
   page = (work / "report.html").read_text(encoding="utf-8")
   assert "No accuracy of aortic pressure" in page
-  assert page.count("data:image/png") == 2
+  assert page.count('<svg role="img"') == 2
+  for name in ("aortic", "arterial"):
+    assert (work / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    assert (work / "tables" / f"{name}.csv").stat().st_size > 100
 
 
 def test_pwdb_written_by_the_cohort_is_read_by_its_loader(tmp_path):
