@@ -73,11 +73,6 @@ class SubjectErrors:
   unseen: float = _NAN
 
 
-def unit(quantity: str) -> str:
-  """Ending of a quantity's columns: `_mmhg`, `_percent`, `_ms`, or none."""
-  return {"aix": "_percent", "sevr": "_percent", "ejection": "_ms", "form_factor": ""}.get(quantity, "_mmhg")
-
-
 def _pressures(p_t: np.ndarray, feet: np.ndarray) -> np.ndarray:
   """(beat, 4) systolic, diastolic, pulse, mean."""
   found = beats.pressures(p_t, feet)
@@ -168,11 +163,12 @@ class Evaluator:
     for number, (subject, rows) in enumerate(self._rows.items()):
       values = self._of_beats(rows, predicted_bt, PRESSURES[:1] if only_systolic else PRESSURES)
       values |= self._who(number, rows, values["cpp_mmhg"])
-      values |= {f"{name}{unit(name)}": float(true[number]) for name, true in self._shapes.items()}
+      values |= {f"{name}{indices.ending(name)}": float(true[number]) for name, true in self._shapes.items()}
       if made is not None:
         values |= self._of_wave(rows, predicted_bt, values["cpp_mmhg"])
         values |= {
-          f"{name}_error{unit(name)}": float(made[name][number] - self._shapes[name][number]) for name in SHAPES
+          f"{name}_error{indices.ending(name)}": float(made[name][number] - self._shapes[name][number])
+          for name in SHAPES
         }
       found.append(SubjectErrors(subject, **values))  # type: ignore[arg-type]
     return found

@@ -33,6 +33,7 @@ UNITS = {
   "reservoir": "mmHg", "excess": "mmHg", "excess_integral": "mmHg s", "systolic_rate": "1/s", "diastolic_rate": "1/s",
   "asymptote": "mmHg", "r": "mmHg s/ml", "c2": "ml/mmHg", "c3": "ml/mmHg", "zc3": "mmHg s/ml",
 }  # fmt: skip
+_ENDINGS = {"mmHg": "_mmhg", "%": "_percent", "ms": "_ms", "bpm": "_bpm", "": ""}
 FLAT, NO_PERIPHERAL, NO_INCISURA = "flat or not finite", "no peripheral wave", "no incisura"
 NO_INFLECTION, NO_FLOW = "no inflection", "no measured flow"
 NO_EXPONENTIAL, NO_WINDKESSEL = "diastole falls on no exponential", "no Windkessel fits"
@@ -47,6 +48,11 @@ class Indices:
   values: Mapping[str, np.ndarray]
   reasons: Mapping[str, np.ndarray]
   kind: np.ndarray
+
+
+def ending(index: str) -> str:
+  """Of the columns of an index in files: its unit."""
+  return _ENDINGS[UNITS[index]]
 
 
 def form_factor(p_bt: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas
 
-from cap_jax.evaluation import agreement, errors
+from cap_jax.evaluation import agreement, errors, indices
 from cap_jax.evaluation.methods import BASELINES
 
 
@@ -76,7 +76,7 @@ def _line(part: pandas.DataFrame, scenario: str, n_target: int, method: str) -> 
     return float(people[name].mean())
 
   quantities = {
-    name: agreement.over_subjects(people[f"{name}_error{errors.unit(name)}"].to_numpy(float))
+    name: agreement.over_subjects(people[f"{name}_error{indices.ending(name)}"].to_numpy(float))
     for name in (*errors.PRESSURES, *errors.SHAPES)
   }
   return Line(

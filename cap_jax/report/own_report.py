@@ -8,7 +8,7 @@ import numpy as np
 
 from cap_jax import config, files
 from cap_jax.data import batches
-from cap_jax.evaluation import own_data, standards, study, summary
+from cap_jax.evaluation import indices, own_data, standards, study, summary
 from cap_jax.report import page, reconstruction, study_report, study_tables, tables
 from cap_jax.train import checkpoint
 from cap_jax.types import DataError
@@ -51,7 +51,8 @@ def write_rebuilt(path: str | os.PathLike[str], found: Sequence[own_data.Rebuilt
   """`rebuilt.csv`: a row a subject."""
   with files.written_together(path) as (partial,), open(partial, "w", newline="", encoding="utf-8") as file:
     writer = csv.writer(file)
-    writer.writerow(("subject", "windows", "beats", *own_data.SHOWN, "half_width_mmhg", "unlike"))
+    names = (name + indices.ending(name) for name in own_data.SHOWN)
+    writer.writerow(("subject", "windows", "beats", *names, "half_width_mmhg", "unlike"))
     for one in found:
       numbers = (*one.values.values(), one.half_width_mmhg, one.unlike)
       writer.writerow((one.subject, one.windows, one.beats, *(f"{value:.4f}" for value in numbers)))

@@ -77,7 +77,7 @@ def test_compare_writes_its_table_csv_and_page(tmp_path):
   baselines = "--config.baselines=peripheral,npma,gtf_source,source,mean_wave_target,gtf_target"
   done = run("compare", f"--workdir={tmp_path / 'w'}", clinics, baselines, "--metrics=jsonl", *SMALL)
   assert done.returncode == 0, done.stderr
-  assert "52 cells; about " in done.stdout
+  assert "40 cells; about " in done.stdout
   assert "budget of whatever is trained on the target: 1 × 50 steps" in done.stdout
   assert "feature transfer" in done.stdout
   assert "In silico" in done.stdout
@@ -203,9 +203,17 @@ def test_bad_input_is_one_line_and_status_two(source, tmp_path, kind, message):
     ("compare", ["--workdir=w", "--metrics=csv"], "--metrics=csv: unknown; choose of jsonl, tensorboard"),
     ("study", [], "--workdir is missing; give --workdir=DIR"),
     ("study", ["--workdir=w", "--config.baselines=oracle"], "baselines=oracle: unknown; choose of peripheral"),
-    ("study", ["--workdir=w", "--config.folds=101"], "folds=101: device_population has 100 subjects"),
-    ("study", ["--workdir=w", "--config.n_target=0,", "--config.strategies=scratch", "--config.baselines="], "none of the methods"),
-    ("evaluate", ["--workdir=w", "--checkpoint=nowhere", "--data=csv", "--path=x"], "no checkpoint there; make one with"),
+    ("study", ["--workdir=w", "--config.folds=200"], "folds=200: device_population has 116 subjects"),
+    (
+      "study",
+      ["--workdir=w", "--config.n_target=0,", "--config.strategies=scratch", "--config.baselines="],
+      "none of the methods",
+    ),
+    (
+      "evaluate",
+      ["--workdir=w", "--checkpoint=nowhere", "--data=csv", "--path=x"],
+      "no checkpoint there; make one with",
+    ),
     ("compare", ["--workdir=w", "--config.task=bp"], "was trained for bp; take other parts"),
     ("compare", ["--workdir=w", "--config.model.extractor=cnn"], "strategy parameter_transfer: rule 'f/embed' matches"),
   ],

@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+import os
 import re
 import shutil
 
@@ -134,10 +135,12 @@ def test_a_record_of_beats(small_study):
 
 @pytest.fixture(scope="module")
 def chromium():
+  """A headless browser; where CAP_JAX_CHROMIUM is "required" its absence is a failure, else a skip."""
   playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
   path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
   if path is None:
-    pytest.skip("no Chromium is installed")
+    absent = pytest.fail if os.environ.get("CAP_JAX_CHROMIUM") == "required" else pytest.skip
+    absent("no Chromium is installed")
   with playwright.sync_playwright() as started:
     browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
     yield browser

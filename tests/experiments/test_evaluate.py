@@ -1,0 +1,132 @@
+"""A network's report on a user's own folder of patients, with an aortic wave beside the peripheral one and without."""
+
+import csv
+import html
+import json
+import shutil
+
+import numpy as np
+import pandas
+import pytest
+from test_commands import run, write_csv
+from test_commands import wave as pulses
+from test_data_commands import write_patients
+
+from cap_jax.evaluation import study
+from cap_jax.report import own_report
+
+
+@pytest.fixture(scope="module")
+def patients(tmp_path_factory):
+  folder = write_patients(tmp_path_factory.mktemp("clinic") / "patients", 5, seconds=12.0)
+  (folder / "P05.csv").write_bytes(b"time_s,radial_pressure_mmhg\n0,\xff\xfe\n")
+  with open(folder / "subjects.csv", "a", encoding="utf-8") as file:
+    file.write("P05,50\n")
+  return folder
+
+
+def rows(path):
+  with open(path, encoding="utf-8") as file:
+    return list(csv.DictReader(file))
+
+
+def test_paired_data_have_errors_a_row_a_subject(done_study, patients, tmp_path):
+  done = run(
+    "evaluate", f"--checkpoint={done_study / 'checkpoint'}", "--data=csv", f"--path={patients}", "--site=radial",
+    "--invasive", "--male_share=0.5", f"--workdir={tmp_path / 'work'}",
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  found = rows(tmp_path / "work" / "errors.csv")
+  assert tuple(found[0]) == study.COLUMNS
+  assert [row["subject"] for row in found] == [f"P{k:02d}" for k in range(5)]
+  assert all(np.isfinite(float(row["rmse_mmhg"])) and float(row["beats"]) > 5 for row in found)
+  page = (tmp_path / "work" / "report.html").read_text(encoding="utf-8")
+  assert "n = 5 &lt; 85" in page
+  assert "the subjects are virtual" not in page  # they are the user's own
+  assert "no invasive reference" not in page
+  assert "P05.csv" in page
+  assert "left out: 1 of 6" in done.stdout
+  assert (tmp_path / "work" / "tables" / "standards_patients.tex").is_file()
+  assert list((tmp_path / "work" / "figures").glob("*.pdf"))
+
+
+def test_peripheral_waves_alone_have_a_report_without_errors(done_study, patients, tmp_path):
+  folder = shutil.copytree(patients, tmp_path / "alone")
+  for path in folder.glob("P0[0-4].csv"):
+    pandas.read_csv(path)[["time_s", "radial_pressure_mmhg"]].to_csv(path, index=False)
+  work = tmp_path / "work"
+  done = run(
+    "evaluate", f"--checkpoint={done_study / 'checkpoint'}", "--data=csv", f"--path={folder}", f"--workdir={work}"
+  )
+  assert done.returncode == 0, done.stderr
+  assert not (work / "errors.csv").exists()
+  page = (work / "report.html").read_text(encoding="utf-8")
+  assert html.escape(own_report.WITHOUT_TRUTH) in page
+  assert "RMSE" not in page.partition("<script>")[0]
+  found = rows(work / "rebuilt.csv")
+  assert [row["subject"] for row in found] == [f"P{k:02d}" for k in range(5)]
+  assert all(60 < float(row["csbp_mmhg"]) < 220 for row in found)
+
+
+@pytest.mark.parametrize(
+  ("kind", "message"),
+  [
+    ("site", "--site=brachial: the checkpoint reads radial; make one with"),
+    ("nothing", "no such file or folder"),
+    ("other_wave", "has no radial; it has brachial"),
+    ("empty", "subjects.csv: the file holds a header but no rows"),
+    ("work", "exists already"),
+  ],
+)
+def test_what_cannot_be_judged_is_one_line_and_nothing_is_written(done_study, tmp_path, kind, message):
+  folder, work = tmp_path / "patients", tmp_path / "work"
+  folder.mkdir()
+  t, p = pulses(12, 125.0)
+  write_csv(folder / "P00.csv", t, p, "brachial_pressure_mmhg" if kind == "other_wave" else "radial_pressure_mmhg")
+  (folder / "subjects.csv").write_text("subject\n" + ("" if kind == "empty" else "P00\n"))
+  path = tmp_path / "absent" if kind == "nothing" else folder
+  if kind == "work":
+    work.mkdir()
+    (work / "mine.txt").write_text("keep")
+  before = sorted(work.rglob("*"))
+  done = run(
+    "evaluate", f"--checkpoint={done_study / 'checkpoint'}", "--data=csv", f"--path={path}", f"--workdir={work}",
+    f"--site={'brachial' if kind == 'site' else 'radial'}",
+  )  # fmt: skip
+  assert done.returncode == 2, done.stdout
+  lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+  assert len(lines) == 1
+  assert message in lines[0]
+  assert "Traceback" not in done.stderr
+  assert sorted(work.rglob("*")) == before
+
+
+def test_one_short_record_is_judged_without_statistics(done_study, tmp_path):
+  """One subject with two windows: no interval, no limits of agreement, no standard, but its errors."""
+  t, p = pulses(9, 125.0)
+  folder = tmp_path / "one"
+  folder.mkdir()
+  table = {"time_s": t, "radial_pressure_mmhg": p, "aortic_root_pressure_mmhg": p - 3}
+  pandas.DataFrame(table).to_csv(folder / "A.csv", index=False)
+  (folder / "subjects.csv").write_text("subject\nA\n")
+  done = run(
+    "evaluate",
+    f"--checkpoint={done_study / 'checkpoint'}",
+    "--data=csv",
+    f"--path={folder}",
+    f"--workdir={tmp_path / 'w'}",
+  )
+  assert done.returncode == 0, done.stderr
+  assert len(rows(tmp_path / "w" / "errors.csv")) == 1
+
+
+def test_intervals_and_the_flag_are_written_beside_the_wave(done_study, tmp_path):
+  t, p = pulses(12, 125.0)
+  given = write_csv(tmp_path / "in.csv", t, p)
+  done = run(
+    "reconstruct", f"--checkpoint={done_study / 'checkpoint'}", f"--input={given}", f"--output={tmp_path / 'out.csv'}"
+  )
+  assert done.returncode == 0, done.stderr
+  content = json.loads((tmp_path / "out.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+  assert set(content["intervals"]) == {"share_of_windows_unlike_the_training", "unlike_the_training"}
+  assert content["intervals"]["unlike_the_training"] == ("WARNING" in done.stdout)
