@@ -1,5 +1,6 @@
 """One process's share of a study: its data and source networks, each made once, and its cells."""
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -73,34 +74,37 @@ class Bench:
     split.save(os.path.join(self.folder, f"split_{name}.json"))
     return study, target, errors.Evaluator(target.test, study.windows)
 
-  def _ground(self, key: Key, factor: float, seed: int) -> methods.Ground:
+  def _made(self, key: Key, factor: float, seed: int, logs: str) -> methods.Output:
     study, target, _ = self.target(key.scenario, key.fold)
-    return methods.Ground(study, self.source, target, self.trained, self.published, key.n_target, seed, factor)
+    ground = methods.Ground(study, self.source, target, self.trained, self.published, key.n_target, seed, factor)
+    with journal.kept(logs, self._metrics if plan.trained(study, key.method) else ()):
+      return methods.method(study, key.method).run(ground)
 
-  def _factor(self, key: Key) -> float:
-    """On the learning rate: that with the least last RMSE on validation subjects, at the first seed."""
-    study = self.study
-    choices = plan.factors(study, key.method)
+  def _choose(self, key: Key) -> tuple[float, methods.Output | None]:
+    """The factor on the learning rate with the least last RMSE on validation subjects, at the first seed; with what that made there,
+    if it was found out just now."""
+    choices, first = plan.factors(self.study, key.method), dataclasses.replace(key, seed=self.study.seeds[0])
     if len(choices) == 1:
-      return choices[0]
-    path = dataclasses.replace(key, seed=study.seeds[0]).stem(self.folder, "choices") + ".json"
+      return choices[0], None
+    path = first.stem(self.folder, "choices") + ".json"
+    made: dict[float, methods.Output] = {}
     if not os.path.exists(path):
-      found = {}
       for factor in choices:
-        try:
-          made = methods.method(study, key.method).run(self._ground(key, factor, study.seeds[0]))
-          found[str(factor)] = made.validation[-1].rmse_mmhg
-        except loop.DivergedError:
-          found[str(factor)] = float("inf")
+        with contextlib.suppress(loop.DivergedError):
+          made[factor] = self._made(first, factor, first.seed, f"{first.stem(self.folder, 'logs')}_rate_{factor:g}")
+      found = {
+        str(factor): made[factor].validation[-1].rmse_mmhg if factor in made else float("inf") for factor in choices
+      }
       os.makedirs(os.path.dirname(path), exist_ok=True)
       with files.written_together(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
         json.dump(found, file)
     try:
       with open(path, encoding="utf-8") as file:
         tried = {float(factor): float(rmse) for factor, rmse in json.load(file).items()}
-      return min(tried, key=lambda factor: tried[factor])
+      best = min(tried, key=lambda factor: tried[factor])
     except (ValueError, AttributeError) as error:
       raise DataError(path, f"holds no choice ({error})", "remove the file; it is made again") from None
+    return best, made.get(best) if key == first else None
 
   def run(self, key: Key) -> Cell:
     """Runs a cell and writes it; one that is done already is read.
@@ -113,11 +117,10 @@ class Bench:
       return done
     began = time.perf_counter()
     study, target, evaluator = self.target(key.scenario, key.fold)
-    settings, factor, shown = plan.tried(study, key.method), self._factor(key), None
-    ground = self._ground(key, factor, key.seed)
+    settings, shown = plan.tried(study, key.method), None
+    factor, made = self._choose(key)
     try:
-      with journal.kept(key.stem(self.folder, "logs"), self._metrics if plan.trained(study, key.method) else ()):
-        made = methods.method(study, key.method).run(ground)
+      made = made or self._made(key, factor, key.seed, key.stem(self.folder, "logs"))
     except loop.DivergedError as error:
       nothing = tuple(errors.SubjectErrors(subject) for subject in target.test.subjects)
       wall = time.perf_counter() - began

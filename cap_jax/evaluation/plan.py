@@ -109,5 +109,5 @@ def _seconds(study: config.Study, key: Key, known: list[float] | None) -> float:
     return _SLOW.get(key.method, _CLOSED_S)
   # the choice is made at the first seed
   choices = len(factors(study, key.method))
-  trials = choices * (key.seed == study.seeds[0]) if choices > 1 else 0
-  return (1 + trials) * _SLOW.get(key.method.partition("/")[0], _TRAINED_S) * study.steps / 600
+  runs = choices if key.seed == study.seeds[0] else 1
+  return runs * _SLOW.get(key.method.partition("/")[0], _TRAINED_S) * study.steps / 600
