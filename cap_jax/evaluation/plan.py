@@ -95,19 +95,21 @@ def estimate_s(study: config.Study, folder: str, wanted: Sequence[Key]) -> float
     if done is None:
       left.append(key)
     else:
-      known.setdefault(key.method, []).append(done.wall_s)
-  total = sum(_seconds(study, key, known.get(key.method)) for key in left)
+      known.setdefault(key.method, []).append(done.wall_s / _runs(study, key))
+  total = sum(_runs(study, key) * _run_s(study, key.method, known.get(key.method)) for key in left)
   sources = {key.method for key in left} & set(_SLOW_SOURCE)
   total += sum(_SLOW_SOURCE[name] * study.pretrain.steps / 3000 for name in sources)
   return total + (0 if os.path.isdir(os.path.join(folder, "checkpoint")) else 60.0 * study.pretrain.steps / 3000)
 
 
-def _seconds(study: config.Study, key: Key, known: list[float] | None) -> float:
+def _runs(study: config.Study, key: Key) -> int:
+  """How often a cell's method runs: for each setting at the first seed, where one is chosen."""
+  return len(factors(study, key.method)) if key.seed == study.seeds[0] else 1
+
+
+def _run_s(study: config.Study, name: str, known: list[float] | None) -> float:
   if known:
-    return float(np.mean(known))
-  if not methods.method(study, key.method).tunable:
-    return _SLOW.get(key.method, _CLOSED_S)
-  # the choice is made at the first seed
-  choices = len(factors(study, key.method))
-  runs = choices if key.seed == study.seeds[0] else 1
-  return runs * _SLOW.get(key.method.partition("/")[0], _TRAINED_S) * study.steps / 600
+    return float(np.median(known))
+  if not methods.method(study, name).tunable:
+    return _SLOW.get(name, _CLOSED_S)
+  return _SLOW.get(name.partition("/")[0], _TRAINED_S) * study.steps / 600
