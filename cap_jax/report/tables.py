@@ -30,6 +30,20 @@ LABELS = {
   "source": "source network unchanged",
   "source_affine": "source network, output scaled",
   "scratch": "network from scratch",
+  "fine_tuning": "fine-tuning",
+  "multi_task": "multi-task learning",
+}
+_VARIANTS = {
+  "lp_ft": "LP-FT",
+  "l2_sp": "L2-SP",
+  "low_rank": "low-rank",
+  "mmd": "MMD",
+  "coral": "CORAL",
+  "dare_gram": "DARE-GRAM",
+  "dann": "DANN",
+  "adda": "ADDA",
+  "separate_mmd": "separate MMD",
+  "pcgrad": "PCGrad",
 }
 
 
@@ -50,7 +64,9 @@ class Table:
 
 def label(method: str) -> str:
   """A method's name for readers."""
-  return LABELS.get(method, method.replace("_", " ").replace("/", ": "))
+  kind, _, variant = method.partition("/")
+  name = LABELS.get(kind, kind.replace("_", " "))
+  return f"{name}: {_VARIANTS.get(variant, variant.replace('_', ' '))}" if variant else name
 
 
 def merge_report(report: Sequence[surgery.Leaf]) -> str:
