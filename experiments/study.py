@@ -3,8 +3,8 @@
   python -m experiments.study --config=experiments/configs/paper.py --workdir=runs/paper [--processes=2]
   python -m experiments.study --config.scenarios=population,device --config.n_target=0,1,5,20 --config.seeds=0,1,2 --workdir=DIR
 
-It says how long it will take, and goes on where it was stopped when the same command is given again. Several processes, on several
-machines too, may work in one folder. Writes study.csv (a row a subject and cell), report.html, figures/, tables/ and a checkpoint.
+It says how long it will take, and goes on where it was stopped when the same command is given again. Writes study.csv (a row a
+subject and cell), report.html, figures/, tables/ and a checkpoint.
 """
 
 import os

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import multiprocessing
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 
 from cap_jax import config, files
@@ -74,7 +75,16 @@ _bench: Bench | None = None
 
 def _open(study: config.Study, folder: str, metrics: Sequence[str]) -> None:
   global _bench
+  threading.Thread(target=_end_with_parent, daemon=True).start()
   _bench = Bench(study, folder, metrics)
+
+
+def _end_with_parent() -> None:
+  """Otherwise a process whose study was killed goes on with its cell. What it was writing is no file yet."""
+  parent = multiprocessing.parent_process()
+  assert parent is not None
+  parent.join()
+  os._exit(1)
 
 
 def _work(key: Key) -> Cell:
@@ -83,8 +93,7 @@ def _work(key: Key) -> Cell:
 
 
 def run(study: config.Study, folder: str, processes: int = 1, metrics: Sequence[str] = ()) -> Iterator[Cell]:
-  """All cells, each as it is done. In several processes on this machine, or on several that share the folder; `metrics` are kinds of
-  the trainings' journals.
+  """All cells, each as it is done, in so many processes on this machine; `metrics` are kinds of the trainings' journals.
 
   Raises:
     splits.LeakError: a subject stands in two parts of the data.

@@ -153,19 +153,6 @@ def test_a_study_goes_on_where_it_was(small_study, done_study, tmp_path):
     assert cells.load(str(folder), key).errors == before[key].errors
 
 
-def test_two_processes_find_what_one_does(small_study, done_study, tmp_path):
-  folder = copied(done_study, tmp_path)
-  small = dataclasses.replace(small_study, n_target=(0, 1, 2), strategies=("scratch", "feature_transfer"))
-  shutil.rmtree(folder / "cells")
-  seen = {cell.key: cell for cell in studies.run(small, str(folder), processes=2)}
-  assert set(seen) == set(plan.keys(small))
-  for key, cell in seen.items():
-    np.testing.assert_equal(
-      [dataclasses.astuple(one) for one in cell.errors],
-      [dataclasses.astuple(one) for one in cells.load(str(done_study), key).errors],
-    )
-
-
 def test_a_damaged_cell_is_named(small_study, done_study, tmp_path):
   folder = copied(done_study, tmp_path)
   key = plan.keys(small_study)[0]

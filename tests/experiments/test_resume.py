@@ -1,0 +1,73 @@
+"""A study that is killed goes on with the same command, and finds what one that was never stopped does."""
+
+import dataclasses
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from test_commands import ROOT, run
+
+from cap_jax.evaluation import cells, plan
+
+CONFIG = """from cap_jax.config import Calibration, Model, Study, Training, Windows
+from experiments import common
+
+
+def get_config():
+  return common.to_config_dict({study!r})
+"""
+
+
+def wait_for(condition, seconds=240.0):
+  end = time.monotonic() + seconds
+  while not condition():
+    assert time.monotonic() < end, "it never came to that"
+    time.sleep(0.05)
+
+
+def alive(group):
+  try:
+    os.killpg(group, 0)
+  except ProcessLookupError:
+    return False
+  return True
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_study_goes_on_and_leaves_nobody_behind(small_study, done_study, tmp_path, sent):
+  small = dataclasses.replace(small_study, strategies=("scratch", "feature_transfer"), n_target=(0, 1, 2))
+  folder = pathlib.Path(shutil.copytree(done_study, tmp_path / "work"))
+  shutil.rmtree(folder / "cells")
+  (folder / "study.json").unlink()
+  (tmp_path / "small.py").write_text(CONFIG.format(study=small))
+  words = [f"--config={tmp_path / 'small.py'}", f"--workdir={folder}", "--processes=2"]
+
+  environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+  command = [sys.executable, "-m", "experiments.study", *words]
+  with open(tmp_path / "said", "w") as said:
+    started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True)
+    wait_for(lambda: len(list(folder.glob("cells/**/*.json"))) >= 2 or started.poll() is not None)
+    assert started.poll() is None, (tmp_path / "said").read_text()
+    started.send_signal(sent)
+    started.wait(30)
+  wait_for(lambda: not alive(started.pid), 30)
+  keys = plan.keys(small)
+  there = [key for key in keys if cells.load(str(folder), key) is not None]
+  assert 2 <= len(there) < len(keys)
+  assert not (folder / "report.html").exists()
+
+  done = run("study", *words)
+  assert done.returncode == 0, done.stderr
+  for key in keys:
+    np.testing.assert_equal(
+      [dataclasses.astuple(one) for one in cells.load(str(folder), key).errors],
+      [dataclasses.astuple(one) for one in cells.load(str(done_study), key).errors],
+    )
+  assert (folder / "report.html").is_file()
+  assert not [path for path in folder.rglob("*") if path.name.endswith(".partial")]
