@@ -12,7 +12,7 @@ def written_together(*paths: str | os.PathLike[str]) -> Iterator[list[str]]:
   for path in paths:
     if os.path.isdir(path):  # found only when the others have their names already
       raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-  partial = [f"{os.fspath(path)}.partial" for path in paths]
+  partial = [f"{os.fspath(path)}.partial-{os.getpid()}" for path in paths]
   try:
     yield partial
     for written, path in zip(partial, paths, strict=True):

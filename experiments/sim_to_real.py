@@ -10,7 +10,6 @@ measured, each record calibrated and synchronised by its own first 30 s. The sto
 
 import dataclasses
 import os
-import pathlib
 import time
 
 import tqdm
@@ -19,7 +18,7 @@ from absl import flags
 from cap_jax import config
 from cap_jax.data import recordings, splits, store
 from cap_jax.evaluation import sim_to_real, study_data, study_limits
-from cap_jax.report import figures, page, tables
+from cap_jax.report import page, tables
 from cap_jax.report import sim_to_real as sheets
 from cap_jax.train import checkpoint, runs
 from cap_jax.transfer import find

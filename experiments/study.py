@@ -15,7 +15,7 @@ import tqdm
 from absl import flags
 
 from cap_jax import config
-from cap_jax.evaluation import plan, study_data, study_limits, summary
+from cap_jax.evaluation import identity, plan, study_data, study_limits, summary
 from cap_jax.evaluation import study as studies
 from cap_jax.losses import tasks
 from cap_jax.report import page, study_report, study_tables, tables
@@ -77,9 +77,11 @@ def report(study: config.Study, folder: str, rows: pandas.DataFrame, began: floa
     made = study_report.sections(clinic, loss, place, study_report.VIRTUAL)
     print(f"\n{clinic.name}: {study_report.told(clinic)}\n\n{tables.text(study_tables.short(clinic.lines))}\n")
     sections += made
+  split, data = identity.digests(folder)
   facts = common.provenance(
     config=", ".join(f"{name}: {value}" for name, value in common.changed(study).items()) or "all defaults",
-    splits="; ".join(f"{name} {digest}" for name, digest in studies.split_digests(folder).items()),
+    splits="; ".join(f"{name} {digest}" for name, digest in split.items()),
+    data="; ".join(f"{name} {digest}" for name, digest in data.items()),
     seconds=f"{time.perf_counter() - began:.0f}",
   )
   summary_line = f"{said} Source task: {study.task}, site: {study.site}. Errors in mmHg."

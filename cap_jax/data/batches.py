@@ -1,6 +1,7 @@
 """Recordings → windows → scaled batches."""
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -18,11 +19,19 @@ class NoWindowError(InputError):
   """Recordings have no whole window."""
 
 
+def _digest(arrays: Sequence[np.ndarray], subject_b: np.ndarray, covariates: Covariates) -> str:
+  """SHA-256 of windows, their names and their covariates."""
+  total = hashlib.sha256("\n".join((*subject_b.tolist(), *sorted(covariates))).encode())
+  for array in (*arrays, *(covariates[name] for name in sorted(covariates))):
+    total.update(np.ascontiguousarray(array).data)
+  return total.hexdigest()
+
+
 @dataclasses.dataclass(frozen=True)
 class Waves:
   """Windows of the peripheral wave alone: what an unlabelled subject gives. There is no label that could leak.
 
-  x_bt: (window, time) [mmHg]; subject_b: (window,) names; covariates: name → (window,).
+  x_bt: (window, time) [mmHg]; subject_b: (window,) names; covariates: name → (window,), NaN where it is not known of a subject.
   """
 
   x_bt: np.ndarray
@@ -33,12 +42,18 @@ class Waves:
   def subjects(self) -> tuple[str, ...]:
     return tuple(dict.fromkeys(self.subject_b.tolist()))
 
+  @property
+  def digest(self) -> str:
+    """SHA-256 of all that it holds."""
+    return _digest((self.x_bt,), self.subject_b, self.covariates)
+
 
 @dataclasses.dataclass(frozen=True)
 class Pairs:
   """Windows of the peripheral wave and of the reference wave on the same clock.
 
-  x_bt, y_bt: (window, time) [mmHg]; subject_b: (window,) names; covariates: name → (window,).
+  x_bt, y_bt: (window, time) [mmHg]; subject_b: (window,) names; covariates: name → (window,), NaN where it is not known of a
+  subject.
   """
 
   x_bt: np.ndarray
@@ -62,6 +77,11 @@ class Pairs:
     rows = np.isin(self.subject_b, list(subjects))
     known = {name: value_b[rows] for name, value_b in self.covariates.items()}
     return Pairs(self.x_bt[rows], self.y_bt[rows], self.subject_b[rows], known)
+
+  @property
+  def digest(self) -> str:
+    """SHA-256 of all that it holds."""
+    return _digest((self.x_bt, self.y_bt), self.subject_b, self.covariates)
 
   def moments(self) -> tuple[float, float]:
     """Mean and SD of the peripheral wave."""
@@ -92,7 +112,7 @@ def make_pairs(
       without a gap.
   """
   x, y, subject = [], [], []
-  names = set.intersection(*(set(recording.covariates) for recording in found)) if found else set()
+  names = {name for recording in found for name in recording.covariates}
   known: dict[str, list[float]] = {name: [] for name in sorted(names)}
   for recording in found:
     for wanted in (site, reference):
@@ -115,7 +135,7 @@ def make_pairs(
     y.append(y_bt[whole])
     subject += [recording.subject] * len(x[-1])
     for name, values in known.items():
-      values += [recording.covariates[name]] * len(x[-1])
+      values += [recording.covariates.get(name, float("nan"))] * len(x[-1])
   if not x:
     raise NoWindowError(
       f"no window of {spec.seconds:g} s without a gap in {len(found)} recording(s) of {site} and {reference}"
@@ -141,6 +161,17 @@ def _repeated(
   return {name: windows.repeat(wave_t[period], spec.samples) for name, wave_t in waves.items()}
 
 
+def _check_filled(name: str, value_b: np.ndarray) -> None:
+  """Raises:
+  InputError: a number that a network takes is not known of everyone."""
+  blank = int(np.isnan(value_b).sum())
+  if blank:
+    raise InputError(
+      f"covariate {name!r}: blank for {blank} of {len(value_b)} windows or records; fill it in, leave those subjects "
+      "out, or train without it"
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class Scaling:
   """p ↦ (p − mean)/sd, one for both waves, so that a pressure stays comparable to itself; and the same for numbers.
@@ -162,13 +193,14 @@ class Scaling:
     """(window, name) standardised numbers; (count, 0) of no names.
 
     Raises:
-      InputError: a name is not known of the windows, or was not when the scaling was fitted.
+      InputError: a name is not known of all windows, or was not when the scaling was fitted.
     """
     fitted = {name: (mean, sd) for name, mean, sd in self.numbers}
     for name in names:
       if name not in known or name not in fitted:
         there = sorted(set(known) & set(fitted))
         raise InputError(f"covariate {name!r}: not known of these windows; known are {', '.join(there) or 'none'}")
+      _check_filled(name, known[name])
     columns = [(known[name] - fitted[name][0]) / fitted[name][1] for name in names]
     return np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((count, 0), np.float32)
 
@@ -190,12 +222,13 @@ def fit_scaling(training: Fittable, names: Sequence[str] = ()) -> Scaling:
   """Mean and SD of the peripheral waves of the training subjects, and of some of their covariates.
 
   Raises:
-    InputError: a covariate is not known of them.
+    InputError: a covariate is not known of all of them.
   """
   numbers = []
   for name in names:
     if name not in training.covariates:
       raise InputError(f"covariate {name!r}: unknown; choose of {', '.join(sorted(training.covariates)) or 'none'}")
+    _check_filled(name, training.covariates[name])
     value_b = training.covariates[name].astype(np.float64)
     mean = float(value_b.mean())
     numbers.append((name, mean, max(float(value_b.std()), _LEAST_SPREAD * abs(mean), 1e-6)))

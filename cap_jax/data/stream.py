@@ -75,7 +75,7 @@ class Stream:
   Attributes:
     count: windows of this process.
     subjects: of whom there are windows, of all processes.
-    covariates: name → (record,), what is known of all records.
+    covariates: name → (record,), NaN where it is not known of a record.
     left_out: why records could not be calibrated.
   """
 
@@ -124,10 +124,16 @@ class Stream:
       )
     self._records = found.records
     self._gain_r, self._offset_r = np.array(found.affine, dtype=np.float32).T
-    names = set.intersection(*(set(record.covariates) for record in found.records))
+    names = {name for record in found.records for name in record.covariates}
     self.covariates = {
-      name: np.array([record.covariates[name] for record in found.records], dtype=np.float32) for name in sorted(names)
+      name: np.array([record.covariates.get(name, np.nan) for record in found.records], dtype=np.float32)
+      for name in sorted(names)
     }
+
+  @property
+  def digest(self) -> str:
+    """SHA-256 of the store, from its manifest."""
+    return str(self._source.manifest["sha256"])
 
   @property
   def pool(self) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from cap_jax import config, files
 from cap_jax.data import batches
-from cap_jax.evaluation import cells, errors, methods, plan, study_data, training
+from cap_jax.evaluation import cells, errors, identity, methods, plan, study_data, training
 from cap_jax.evaluation.cells import Cell, Key
 from cap_jax.inference import uncertainty
 from cap_jax.train import checkpoint, journal, loop, runs
@@ -71,7 +71,7 @@ class Bench:
     target = study_data.load_target(study, fold)
     split = study_data.split_of(self.source, target)
     name = scenario if study_data.folds(study) == 1 else f"{scenario}_fold_{fold}"
-    split.save(os.path.join(self.folder, f"split_{name}.json"))
+    identity.settle(self.folder, name, split, study_data.digests(self.source, target))
     return study, target, errors.Evaluator(target.test, study.windows)
 
   def _made(self, key: Key, factor: float, seed: int, logs: str) -> methods.Output:

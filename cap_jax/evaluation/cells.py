@@ -1,5 +1,5 @@
-"""The cells of a study on disk: one small file each, so that a study that was stopped goes on where it was, and several processes
-can work on one.
+"""The cells of a study on disk: one small file each, so that a study that was stopped goes on where it was, and its processes can
+share the work.
 
     DIR/cells/SCENARIO/fold_K/METHOD/n5_seed0.json     errors per subject, training, choice
     DIR/cells/SCENARIO/fold_K/METHOD/n5_seed0.npz      waves and features, of the few cells that are shown

@@ -16,6 +16,8 @@ from cap_jax.signals import beats
 
 LARGEST_LAG_S = 0.2
 PRESSURES = ("csbp", "cdbp", "cpp", "map")
+STANDARDISED = ("csbp", "cdbp")  # what validation standards judge, reading by reading
+SHARES_MMHG = (5, 10, 15)
 SHAPES = ("aix", "form_factor", "ejection", "sevr")
 _NAN = float("nan")
 
@@ -33,6 +35,8 @@ class SubjectErrors:
     nrmse_percent: RMSE over the true pulse pressure. r: Pearson's, over samples.
     csbp_mmhg …: true pressure, mean over beats; csbp_error_mmhg: mean error; csbp_within_mmhg: SD of the error over the
       subject's beats. So for cDBP, cPP and MAP.
+    csbp_share_5 …: shares of the beats whose error is within 5, 10 and 15 mmHg, and csbp_mad_mmhg: the mean absolute error over
+      beats. So for cDBP.
     aix_percent …: index of the true mean beat, and its error in that of the mean beat rebuilt.
     wave_covered, csbp_covered: shares of samples and of beats that lie in their prediction interval. half_width_mmhg: half its
       mean width. unseen: share of windows that are unlike the training. Of networks with intervals.
@@ -50,9 +54,17 @@ class SubjectErrors:
   csbp_mmhg: float = _NAN
   csbp_error_mmhg: float = _NAN
   csbp_within_mmhg: float = _NAN
+  csbp_share_5: float = _NAN
+  csbp_share_10: float = _NAN
+  csbp_share_15: float = _NAN
+  csbp_mad_mmhg: float = _NAN
   cdbp_mmhg: float = _NAN
   cdbp_error_mmhg: float = _NAN
   cdbp_within_mmhg: float = _NAN
+  cdbp_share_5: float = _NAN
+  cdbp_share_10: float = _NAN
+  cdbp_share_15: float = _NAN
+  cdbp_mad_mmhg: float = _NAN
   cpp_mmhg: float = _NAN
   cpp_error_mmhg: float = _NAN
   cpp_within_mmhg: float = _NAN
@@ -134,6 +146,9 @@ class Evaluator:
       if name in names and t.size:
         found[f"{name}_error_mmhg"] = float((p - t).mean())
         found[f"{name}_within_mmhg"] = float((p - t).std(ddof=1)) if t.size > 1 else _NAN
+        if name in STANDARDISED:
+          found |= {f"{name}_share_{limit}": float((np.abs(p - t) <= limit).mean()) for limit in SHARES_MMHG}
+          found[f"{name}_mad_mmhg"] = float(np.abs(p - t).mean())
     return found
 
   def _who(self, number: int, rows: np.ndarray, pulse: float) -> dict[str, float]:

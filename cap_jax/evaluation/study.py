@@ -7,18 +7,15 @@ is done (`cells`), and a study that is started again in its folder goes on.
 import concurrent.futures
 import csv
 import dataclasses
-import json
 import multiprocessing
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 
 from cap_jax import config, files
-from cap_jax.data import splits
-from cap_jax.evaluation import cells, errors, methods, plan
+from cap_jax.evaluation import cells, errors, identity, methods, plan
 from cap_jax.evaluation.bench import Bench
 from cap_jax.evaluation.cells import Cell, Key
-from cap_jax.types import DataError, InputError
 
 COLUMNS = (
   "scenario",
@@ -33,42 +30,6 @@ COLUMNS = (
   "steps_to_scratch",
   "s_to_scratch",
 )
-# what may change when a study goes on in its folder: more of the same
-_GROWS = ("scenarios", "strategies", "baselines", "seeds")
-
-
-def remember(study: config.Study, folder: str) -> None:
-  """Writes what the study is, or compares: a folder holds one study, which may have grown.
-
-  Raises:
-    InputError: the folder holds another study; names the fields.
-  """
-  path = os.path.join(folder, "study.json")
-  now = json.loads(json.dumps(dataclasses.asdict(study)))
-  if os.path.exists(path):
-    try:
-      with open(path, encoding="utf-8") as file:
-        before = json.load(file)
-      seeds = before["seeds"]
-    except (ValueError, KeyError, TypeError) as error:
-      raise DataError(path, f"holds no study ({error})", "choose another --workdir") from None
-    other = [name for name in now if name not in _GROWS and now[name] != before.get(name)]
-    if seeds[:1] != now["seeds"][:1]:
-      other.append("the first of seeds")
-    if other:
-      raise InputError(f"{folder}: holds a study with another {', '.join(other)}; choose another --workdir")
-  with files.written_together(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
-    json.dump(now, file, indent=1)
-
-
-def split_digests(folder: str) -> dict[str, str]:
-  """Name of each split that the study used → its SHA-256."""
-  found = {}
-  for name in sorted(os.listdir(folder)):
-    if name.startswith("split_") and name.endswith(".json"):
-      found[name.removesuffix(".json")] = splits.load(os.path.join(folder, name)).digest
-  return found
-
 
 _bench: Bench | None = None
 
@@ -97,9 +58,14 @@ def run(study: config.Study, folder: str, processes: int = 1, metrics: Sequence[
 
   Raises:
     splits.LeakError: a subject stands in two parts of the data.
-    InputError: the folder holds another study.
+    InputError: the folder holds another study, or one is running in it.
   """
-  remember(study, folder)
+  with identity.alone(folder):
+    identity.remember(study, folder)
+    yield from _run(study, folder, processes, metrics)
+
+
+def _run(study: config.Study, folder: str, processes: int, metrics: Sequence[str]) -> Iterator[Cell]:
   keys = plan.keys(study)
   bench = Bench(study, folder, metrics)
   if any(cells.load(folder, key) is None for key in keys):

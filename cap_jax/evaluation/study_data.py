@@ -297,3 +297,12 @@ def split_of(source: Source, target: Target | None = None) -> splits.Split:
     if found["target_unlabelled"] == found["target_labelled"]:  # the same people's waves, without their labels
       del found["target_unlabelled"]
   return splits.Split(found)
+
+
+def digests(source: Source, target: Target) -> dict[str, str]:
+  """Part → SHA-256 of its windows; of a source that is read from its store as it is needed, the store's."""
+  return {
+    "source_training": source.training.digest,
+    "source_validation": source.validation.digest,
+    **{f"target_{f.name}": getattr(target, f.name).digest for f in dataclasses.fields(target)},
+  }

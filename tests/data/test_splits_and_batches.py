@@ -101,7 +101,11 @@ def test_covariates_go_with_their_windows_and_are_standardised_by_the_training_s
   ]
   found[1] = dataclasses.replace(found[1], covariates={"age": 50.0})
   pairs = batches.make_pairs(found, "radial", config.Windows())
-  assert set(pairs.covariates) == {"age"}  # what not all have is not known
+  assert set(pairs.covariates) == {"age", "hr_bpm"}
+  known = np.isfinite(pairs.covariates["hr_bpm"])
+  np.testing.assert_array_equal(known, pairs.subject_b == "a")  # what one lacks is known of the others
+  with pytest.raises(InputError, match=r"covariate 'hr_bpm': blank for \d+ of \d+ windows or records; fill it in"):
+    batches.fit_scaling(pairs, ("hr_bpm",))
   only = pairs.of(["b"])
   np.testing.assert_array_equal(only.covariates["age"], 50.0)
   scaling = batches.fit_scaling(pairs, ("age",))
@@ -109,7 +113,7 @@ def test_covariates_go_with_their_windows_and_are_standardised_by_the_training_s
   assert scaling.standardise({}, (), 3).shape == (3, 0)
   with pytest.raises(InputError, match="covariate 'weight': not known of these windows; known are age"):
     scaling.standardise(only.covariates, ("weight",), 3)
-  with pytest.raises(InputError, match="covariate 'weight': unknown; choose of age"):
+  with pytest.raises(InputError, match="covariate 'weight': unknown; choose of age, hr_bpm"):
     batches.fit_scaling(pairs, ("weight",))
   one = batches.fit_scaling(only, ("age",))  # one subject has no spread: a share of the mean stands for it
   assert {name: sd for name, _, sd in one.numbers}["age"] == pytest.approx(2.5)

@@ -11,7 +11,7 @@ import pytest
 
 from cap_jax import config
 from cap_jax.data import splits
-from cap_jax.evaluation import bench, cells, methods, plan, study_data
+from cap_jax.evaluation import bench, cells, identity, methods, plan, study_data
 from cap_jax.evaluation import study as studies
 from cap_jax.evaluation.cells import Key
 from cap_jax.train import loop, runs
@@ -164,14 +164,52 @@ def test_a_damaged_cell_is_named(small_study, done_study, tmp_path):
 
 def test_a_folder_holds_one_study_which_may_grow(small_study, done_study, tmp_path):
   folder = copied(done_study, tmp_path)
-  studies.remember(dataclasses.replace(small_study, seeds=(0, 1), scenarios=("device", "population")), str(folder))
+  identity.remember(dataclasses.replace(small_study, seeds=(0, 1), scenarios=("device", "population")), str(folder))
   with pytest.raises(
     InputError, match=r"holds a study with another steps, the first of seeds; choose another --workdir"
   ):
-    studies.remember(dataclasses.replace(small_study, steps=100, seeds=(1,)), str(folder))
+    identity.remember(dataclasses.replace(small_study, steps=100, seeds=(1,)), str(folder))
   (folder / "study.json").write_text("[]")
-  with pytest.raises(DataError, match="holds no study"):
-    studies.remember(small_study, str(folder))
+  with pytest.raises(DataError, match=r"study.json: is damaged \(no object\); choose another --workdir"):
+    identity.remember(small_study, str(folder))
+
+
+def test_a_folder_holds_one_split_and_the_same_waves(small_study, done_study, tmp_path):
+  """A store that was prepared anew at its old place gives other cells."""
+  folder = copied(done_study, tmp_path)
+  ground = bench.Bench(small_study, str(folder))
+  ground.target("device", 0)
+  split, data = identity.digests(str(folder))
+  parts = (
+    "source_training",
+    "source_validation",
+    "target_labelled",
+    "target_test",
+    "target_unlabelled",
+    "target_validation",
+  )
+  assert sorted(data) == [f"device {part}" for part in parts]
+  assert len(set(data.values())) == len(parts)
+  path = folder / "data_device.json"
+  path.write_text(path.read_text().replace(data["device target_test"], "0" * 64))
+  with pytest.raises(InputError, match=r"data_device.json: the waves of target_test are not those .* began with"):
+    bench.Bench(small_study, str(folder)).target("device", 0)
+  other = splits.load(folder / "split_device.json").parts
+  splits.Split({**other, "target_test": other["target_test"][1:]}).save(folder / "split_device.json")
+  with pytest.raises(InputError, match=r"split_device.json: holds another split of the subjects"):
+    bench.Bench(small_study, str(folder)).target("device", 0)
+  assert identity.digests(str(folder))[0]["split_device"] != split["split_device"]
+
+
+def test_two_studies_in_one_folder_are_refused(small_study, done_study, tmp_path):
+  folder = copied(done_study, tmp_path)
+  half = folder / "cells" / "some.json.partial-1"
+  half.write_text("{")
+  with identity.alone(str(folder)):
+    assert not half.exists()
+    with pytest.raises(InputError, match="work: a study is running in it; let it end, or choose another --workdir"):
+      next(studies.run(small_study, str(folder)))
+  assert len(list(studies.run(small_study, str(folder)))) == len(plan.keys(small_study))
 
 
 @pytest.mark.parametrize("folds", [3, 0])
@@ -248,7 +286,7 @@ def test_the_published_networks_train_as_the_strategies_do(ground):
     assert made.steps == study.steps
     assert made.predicted_bt.shape == target.test.y_bt.shape
     assert {leaf.fate for leaf in made.merge} == {"fresh", "left behind"}
-    assert made.network.about["labelled"] == list(target.draw(2, 0).subjects)
+    assert made.network.about["n_target"] == 2
 
 
 def test_an_estimate_shrinks_as_cells_are_done(small_study, done_study, tmp_path):

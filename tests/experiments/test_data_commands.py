@@ -156,7 +156,7 @@ def test_sim_to_real_reports_distances_plausibility_and_errors(tmp_path):
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
   assert "no accuracy of it is claimed" in done.stdout
-  for method in ("mean wave", "transfer function, source", "source network unchanged", "domain adaptation: CORAL"):
+  for method in ("mean wave", "transfer function, FIR, source", "source network unchanged", "domain adaptation: CORAL"):
     assert done.stdout.count(method) >= 6, method
   page = (work / "report.html").read_text(encoding="utf-8")
   assert "No accuracy of aortic pressure" in page
