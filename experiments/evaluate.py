@@ -13,18 +13,16 @@ import tqdm
 from absl import flags
 
 from cap_jax.data import recordings
-from cap_jax.evaluation import own_data, standards
+from cap_jax.evaluation import own_data
 from cap_jax.report import own_report, page, study_tables, tables
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
-from experiments import common, sources
+from experiments import common, sources, truth
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "folder of the trained network")
 _SITE = flags.DEFINE_string("site", None, "where the wave was measured (default: what the checkpoint reads)")
 _WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the report")
 _SYNCHRONISE = flags.DEFINE_bool("synchronise", None, "take out a monitor's constant delay (default: of real records)")
-_INVASIVE = flags.DEFINE_bool("invasive", False, "the reference was measured by a catheter in the aorta")
-_MALE = flags.DEFINE_float("male_share", None, "of the subjects, for the standards", lower_bound=0, upper_bound=1)
 
 
 def _network() -> checkpoint.Checkpoint:
@@ -54,8 +52,6 @@ def main() -> None:
   own = own_data.gather(bar, trained, synchronise, sources.STRICT.value)
   lost = [*dataset.lost, *own.lost]
   place = "in silico" if dataset.in_silico else "real records"
-  male = float("nan") if _MALE.value is None else _MALE.value
-  reference = standards.Reference(not dataset.in_silico, _INVASIVE.value, male)
   path = dataset.path.split(",")[0]
   found, y_bt = own_data.rebuild(trained, own.everybody)
   sections = [own_report.rebuilt(trained, found, y_bt, own.everybody, path)]
@@ -64,7 +60,7 @@ def main() -> None:
     if own.paired is not None:
       name = os.path.basename(os.path.normpath(path))
       judged = own_data.judge(trained, own.paired, name)
-      errors = own_report.errors(trained, judged, path, place, reference)
+      errors = own_report.errors(trained, judged, path, place, truth.reference(not dataset.in_silico))
       sections = [*errors, *sections]
       said = study_tables.EXPLAINED
       own_report.write_errors(os.path.join(folder, "errors.csv"), judged, own_data.method_of(trained)[0])

@@ -21,7 +21,7 @@ from cap_jax.losses import tasks
 from cap_jax.report import page, study_report, study_tables, tables
 from cap_jax.train import runs
 from cap_jax.types import InputError
-from experiments import common
+from experiments import common, truth
 
 CONFIG = common.define_study("what to compare")
 WORKDIR = flags.DEFINE_string("workdir", None, "folder of the study, new or to go on in")
@@ -72,9 +72,10 @@ def report(study: config.Study, folder: str, rows: pandas.DataFrame, began: floa
   said = study_data.told(study)
   place = study_data.place(study)
   loss = study_report.source_loss(folder)
+  reference = truth.reference(study_data.is_real(study))
   sections = []
   for clinic in study_report.open_clinics(study, folder, rows):
-    made = study_report.sections(clinic, loss, place, study_report.VIRTUAL)
+    made = study_report.sections(clinic, loss, place, reference)
     print(f"\n{clinic.name}: {study_report.told(clinic)}\n\n{tables.text(study_tables.short(clinic.lines))}\n")
     sections += made
   split, data = identity.digests(folder)

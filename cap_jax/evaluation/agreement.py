@@ -2,7 +2,7 @@
 independent sample."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.stats
@@ -66,22 +66,36 @@ class BlandAltman:
   """Limits of agreement with repeated measures, bias ± 1.96·√(σ_between² + σ_within²).
 
   Attributes:
-    bias: mean difference, estimate minus reference.
+    bias: mean difference, estimate minus reference, each subject counting alike.
     between, within: SDs of the difference between subjects, and within one.
-    lower, upper: limits of agreement.
-    slope: of the subjects' differences on their means: proportional bias; with its standard error and p. A scatter of the
-      differences σ_d alone gives σ_d²/2 over the variance of the means, since those hold half of it.
+    slope: of the subjects' differences on their means: proportional bias; with its standard error. A scatter of the differences
+      σ_d alone gives σ_d²/2 over the variance of the means, since those hold half of it.
   """
 
   subjects: int
   bias: float
   between: float
   within: float
-  lower: float
-  upper: float
   slope: float
   slope_error: float
-  slope_p: float
+
+  @property
+  def sd(self) -> float:
+    """Of single differences, √(σ_between² + σ_within²)."""
+    return float(np.hypot(self.between, self.within))
+
+  @property
+  def limits(self) -> tuple[float, float]:
+    """Of agreement."""
+    return self.bias - _LIMIT * self.sd, self.bias + _LIMIT * self.sd
+
+  @property
+  def slope_p(self) -> float:
+    """Of no slope, by the t distribution; NaN of constant means."""
+    if np.isnan(self.slope_error):
+      return float("nan")
+    with np.errstate(divide="ignore"):
+      return float(2 * scipy.stats.t.sf(np.abs(np.divide(self.slope, self.slope_error)), self.subjects - 2))
 
 
 def bland_altman(
@@ -104,19 +118,34 @@ def bland_altman(
   k, total = d.size, n.sum()
   if k < 3:
     raise ValueError(f"{k} subject(s): limits of agreement need three or more")
-  bias = float((n * d).sum() / total)
-  ms_between = float((n * np.square(d - bias)).sum() / (k - 1))
+  ms_between = float((n * np.square(d - (n * d).sum() / total)).sum() / (k - 1))
   ms_within = float(((n - 1) * np.square(s)).sum() / (total - k)) if total > k else 0.0
   typical = float((total - np.square(n).sum() / total) / (k - 1))
   between = max(ms_between - ms_within, 0.0) / typical
-  half = _LIMIT * np.sqrt(between + ms_within)
+  slope = slope_error = float("nan")
   if np.ptp(m) > 0:
     line = scipy.stats.linregress(m, d)
-    slope, slope_error, slope_p = float(line.slope), float(line.stderr), float(line.pvalue)
-  else:
-    slope = slope_error = slope_p = float("nan")
+    slope, slope_error = float(line.slope), float(line.stderr)
+  return BlandAltman(k, float(d.mean()), float(np.sqrt(between)), float(np.sqrt(ms_within)), slope, slope_error)
+
+
+def over_draws(found: Sequence[BlandAltman]) -> BlandAltman:
+  """Agreement of a method that was trained on several draws, with the same subjects: that of one training on one subject, whose
+  between-subject variance holds that of the draws' biases too. The draws share their subjects, so the slope's error is no smaller
+  for their number."""
+  bias = np.array([one.bias for one in found])
+  drawn = float(bias.var(ddof=1)) if len(found) > 1 else 0.0
+
+  def rms(values: Sequence[float]) -> float:
+    return float(np.sqrt(np.square(values).mean()))
+
   return BlandAltman(
-    k, bias, np.sqrt(between), np.sqrt(ms_within), bias - half, bias + half, slope, slope_error, slope_p
+    min(one.subjects for one in found),
+    float(bias.mean()),
+    float(np.sqrt(rms([one.between for one in found]) ** 2 + drawn)),
+    rms([one.within for one in found]),
+    float(np.mean([one.slope for one in found])),
+    rms([one.slope_error for one in found]),
   )
 
 
@@ -182,11 +211,9 @@ def strata(covariate: str, values_s: np.ndarray) -> list[Stratum]:
   return [stratum for stratum in found if stratum.holds(values_s).any()]
 
 
-def over_subjects(
-  values_s: np.ndarray, statistic: Callable[[np.ndarray], float] = lambda x: float(x.mean())
-) -> tuple[float, float]:
-  """A statistic and the SD over subjects (ddof 1; 0 of one), NaN left out."""
-  known = values_s[np.isfinite(values_s)]
+def spread(values: np.ndarray) -> tuple[float, float]:
+  """Mean and SD (ddof 1, NaN of a single value); NaN left out."""
+  known = values[np.isfinite(values)]
   if not known.size:
     return float("nan"), float("nan")
-  return statistic(known), float(known.std(ddof=1)) if known.size > 1 else 0.0
+  return float(known.mean()), float(known.std(ddof=1)) if known.size > 1 else float("nan")

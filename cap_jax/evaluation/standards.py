@@ -4,14 +4,15 @@
 |---|---|
 | AAMI/ISO 81060-2, criterion 1 | \\|mean error\\| ≤ 5 and SD ≤ 8 mmHg |
 | AAMI/ISO 81060-2, criterion 2 | SD of the subjects' mean errors under a limit that falls with the bias: a share of 85 % within 10 mmHg |
-| BHS | share of \\|error\\| within 5, 10, 15 mmHg: A 60/85/95 %, B 50/75/90, C 40/65/85, else D |
+| BHS | share of readings with \\|error\\| within 5, 10, 15 mmHg: A 60/85/95 %, B 50/75/90, C 40/65/85, else D |
 | IEEE 1708 | mean absolute difference: A ≤ 5, B ≤ 6, C ≤ 7 mmHg, else D |
 | ARTERY 2017 (PMC5837446) | as criterion 1, against an invasive reference |
 
-Nothing here says that a standard is met unless every one of its preconditions is.
+They are read as of the central pressure, whose reference is a catheter in the aorta. Nothing here says that a standard is met unless every one of its preconditions is.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.optimize
@@ -31,6 +32,25 @@ class Reference:
   real: bool
   invasive: bool
   male_share: float = float("nan")
+
+
+@dataclasses.dataclass(frozen=True)
+class Readings:
+  """The errors of a method, reading by reading, each subject counting alike.
+
+  Attributes:
+    true_s: (subject,) mean reference [mmHg].
+    bias, sd, sd_of_subjects: mean of all errors, SD of all single ones, and of the subjects' means [mmHg].
+    shares: [%] of readings with an error within 5, 10 and 15 mmHg.
+    mad: mean absolute error of the readings [mmHg].
+  """
+
+  true_s: np.ndarray
+  bias: float
+  sd: float
+  sd_of_subjects: float
+  shares: tuple[float, ...]
+  mad: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,71 +102,56 @@ def _lacking(quantity: str, true_s: np.ndarray) -> list[str]:
   ]
 
 
-def _unmet(reference: Reference, subjects: int, least: int, invasive: bool) -> tuple[str, ...]:
+def _unmet(reference: Reference, subjects: int) -> tuple[str, ...]:
   found = []
   if not reference.real:
     found.append("the subjects are virtual")
-  if subjects < least:
-    found.append(f"n = {subjects} < {least}")
-  if invasive and not (reference.real and reference.invasive):
+  if subjects < LEAST_SUBJECTS:
+    found.append(f"n = {subjects} < {LEAST_SUBJECTS}")
+  if not (reference.real and reference.invasive):
     found.append("no invasive reference")
   return tuple(found)
 
 
-def bhs_grade(error: np.ndarray) -> tuple[str, tuple[float, ...]]:
-  """Grade, and the shares [%] of |error| within 5, 10 and 15 mmHg."""
-  shares = tuple(float(100 * (np.abs(error) <= limit).mean()) for limit in (5, 10, 15))
+def bhs_grade(shares: Sequence[float]) -> str:
+  """Of the shares [%] of errors within 5, 10 and 15 mmHg."""
   for grade, least in (("A", (60, 85, 95)), ("B", (50, 75, 90)), ("C", (40, 65, 85))):
     if all(share >= limit for share, limit in zip(shares, least, strict=True)):
-      return grade, shares
-  return "D", shares
+      return grade
+  return "D"
 
 
-def ieee_grade(error: np.ndarray) -> tuple[str, float]:
-  """Grade, and the mean absolute difference [mmHg]."""
-  mad = float(np.abs(error).mean())
-  return next((grade for grade, most in (("A", 5), ("B", 6), ("C", 7)) if mad <= most), "D"), mad
+def ieee_grade(mad_mmhg: float) -> str:
+  """Of the mean absolute difference."""
+  return next((grade for grade, most in (("A", 5), ("B", 6), ("C", 7)) if mad_mmhg <= most), "D")
 
 
-def judge(
-  quantity: str, true_s: np.ndarray, error_s: np.ndarray, pooled_sd_mmhg: float, reference: Reference
-) -> list[Verdict]:
+def judge(quantity: str, found: Readings, reference: Reference) -> list[Verdict]:
   """All standards.
 
   Args:
     quantity: "csbp" or "cdbp".
-    true_s, error_s: (subject,) mean reference and mean error of it [mmHg]; NaN are left out.
-    pooled_sd_mmhg: SD of all single errors, between and within subjects; NaN: that of the subjects' means.
+    found: the errors of it.
     reference: what the truth is.
-
-  Raises:
-    ValueError: fewer than two subjects.
   """
-  known = np.isfinite(error_s) & np.isfinite(true_s)
-  error, n = error_s[known], int(known.sum())
-  if n < 2:
-    raise ValueError(f"{n} subject(s): an SD needs two or more")
-  bias, sd = float(error.mean()), float(error.std(ddof=1))
-  pooled = pooled_sd_mmhg if np.isfinite(pooled_sd_mmhg) else sd
-  limit = largest_sd(bias)
-  by_bhs, shares = bhs_grade(error)
-  by_ieee, mad = ieee_grade(error)
-  first = abs(bias) <= 5 and pooled <= 8
-  clinic = _unmet(reference, n, LEAST_SUBJECTS, invasive=False)
-  central = _unmet(reference, n, LEAST_SUBJECTS, invasive=True)
-  iso = (*central, *_lacking(quantity, true_s[known]))
+  limit = largest_sd(found.bias)
+  first = abs(found.bias) <= 5 and found.sd <= 8
+  by_bhs, by_ieee = bhs_grade(found.shares), ieee_grade(found.mad)
+  central = _unmet(reference, len(found.true_s))
+  iso = (*central, *_lacking(quantity, found.true_s))
   if not 0.3 <= reference.male_share <= 0.7:
     iso = (*iso, "30 % of each sex are asked")
+  spread = f"{found.bias:+.1f} ± {found.sd:.1f} mmHg"
   return [
-    Verdict("AAMI/ISO 81060-2 criterion 1", f"{bias:+.1f} ± {pooled:.1f} mmHg", first, "", iso),
+    Verdict("AAMI/ISO 81060-2 criterion 1", spread, first, "", iso),
     Verdict(
       "AAMI/ISO 81060-2 criterion 2",
-      f"SD over subjects {sd:.1f} mmHg, limit {limit:.2f} at this bias",
-      bool(sd <= limit),
+      f"SD over subjects {found.sd_of_subjects:.1f} mmHg, limit {limit:.2f} at this bias",
+      bool(found.sd_of_subjects <= limit),
       "",
       iso,
     ),
-    Verdict("BHS", " / ".join(f"{share:.0f} %" for share in shares), by_bhs in "AB", by_bhs, clinic),
-    Verdict("IEEE 1708", f"mean absolute difference {mad:.1f} mmHg", by_ieee != "D", by_ieee, clinic),
-    Verdict("ARTERY 2017", f"{bias:+.1f} ± {pooled:.1f} mmHg", first, "", central),
+    Verdict("BHS", " / ".join(f"{share:.0f} %" for share in found.shares), by_bhs in "AB", by_bhs, central),
+    Verdict("IEEE 1708", f"mean absolute difference {found.mad:.1f} mmHg", by_ieee != "D", by_ieee, central),
+    Verdict("ARTERY 2017", spread, first, "", central),
   ]

@@ -27,6 +27,7 @@ COLUMNS = (
   "train_s",
   "steps",
   "settings",
+  "diverged",
   "steps_to_scratch",
   "s_to_scratch",
 )
@@ -102,7 +103,7 @@ def rows(study: config.Study, folder: str) -> list[dict[str, object]]:
   for cell in found:
     key = cell.key
     steps, seconds = cell.reached(best.get((key.scenario, key.fold, key.n_target, key.seed), float("nan")))
-    spent = {"train_s": cell.train_s, "steps": cell.steps, "settings": cell.settings}
+    spent = {"train_s": cell.train_s, "steps": cell.steps, "settings": cell.settings, "diverged": int(cell.diverged)}
     spent |= {"steps_to_scratch": steps, "s_to_scratch": seconds}
     out += [row(key, one, spent) for one in cell.errors]
   return out
@@ -110,7 +111,11 @@ def rows(study: config.Study, folder: str) -> list[dict[str, object]]:
 
 def row(key: Key, found: errors.SubjectErrors, spent: Mapping[str, float]) -> dict[str, object]:
   """One row of `study.csv`; what was not spent is NaN."""
-  nothing = dict.fromkeys(("train_s", "steps_to_scratch", "s_to_scratch"), float("nan")) | {"steps": 0, "settings": 1}
+  nothing = dict.fromkeys(("train_s", "steps_to_scratch", "s_to_scratch"), float("nan")) | {
+    "steps": 0,
+    "settings": 1,
+    "diverged": 0,
+  }
   return {**dataclasses.asdict(key), **dataclasses.asdict(found), **nothing, **spent}
 
 

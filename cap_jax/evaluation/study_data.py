@@ -96,6 +96,11 @@ def _real(study: config.Study) -> list[str]:
   return [opened.manifest["source"] for opened in stores if not opened.in_silico]
 
 
+def is_real(study: config.Study) -> bool:
+  """Whether the target's subjects are people."""
+  return bool(study.target_data) and not store.open_store(study.target_data).in_silico
+
+
 def place(study: config.Study) -> str:
   """Where the figures come from, for an axis."""
   return "real records" if _real(study) else "in silico"

@@ -1,4 +1,8 @@
-"""A study's rows as a table: a line per clinic, method and number of labels, each subject counted once over seeds and folds."""
+"""A study's rows as a table: a line per clinic, method and number of labels.
+
+What is never negative, as an RMSE, is the mean over seeds for each subject, who counts once. Signed errors are not averaged over seeds
+before their spread is taken: that would judge an ensemble of networks, which nobody ran.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -6,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas
 
-from cap_jax.evaluation import agreement, errors, indices
+from cap_jax.evaluation import agreement, errors, indices, standards
 from cap_jax.evaluation.methods import BASELINES
 
 
@@ -18,14 +22,15 @@ class Line:
     subjects, seeds: how many.
     rmse: of the waveform, mean over subjects with its bootstrap interval [mmHg]; NaN of a method without a wave.
     lag_free_mmhg, nrmse_percent, r: means over subjects.
-    error: quantity of `errors.PRESSURES` and `errors.SHAPES` → mean and SD over subjects.
+    error: quantity of `errors.PRESSURES` and `errors.SHAPES` → mean and SD over subjects and seeds.
     against: the method that it is compared with: scratch at the same labels, the unchanged source without; "" for none.
-    difference: RMSE less that of `against`, subject by subject; p of it, adjusted by Holm over the clinic's comparisons.
+    difference: RMSE less that of `against`, subject by subject, at the seeds where both came to an end; p of it, adjusted by Holm
+      over the clinic's comparisons.
     steps_to_scratch, s_to_scratch: training until the validation RMSE was as good as the best of scratch, NaN where it was not
       with every seed.
     covered: mean over subjects of the shares that prediction intervals held, of the wave and of cSBP; half the width of the wave's
       interval [mmHg]; share of windows unlike the training. NaN without intervals.
-    diverged: cells whose training came to no end.
+    cells, diverged: how many, and of how many the training came to no end.
   """
 
   scenario: str
@@ -44,6 +49,7 @@ class Line:
   steps_to_scratch: float
   s_to_scratch: float
   covered: tuple[float, float, float, float]
+  cells: int
   diverged: int
   against: str = ""
   difference: agreement.Interval = agreement.NONE
@@ -51,11 +57,13 @@ class Line:
 
   @property
   def harm(self) -> str:
-    """Negative transfer: "certain" where the interval of the difference lies above zero, "likely" where only its mean does. Of
-    strategies alone."""
-    if not self.against or self.method in BASELINES or not self.difference.mean > 0:
+    """Negative transfer: "certain" where the interval of the difference lies above zero, or no training came to an end; "likely"
+    where only its mean does, or a training diverged. Of strategies alone."""
+    if not self.against or self.method in BASELINES:
       return ""
-    return "certain" if self.difference.low > 0 else "likely"
+    if self.difference.low > 0 or self.diverged == self.cells:
+      return "certain"
+    return "likely" if self.difference.mean > 0 or self.diverged else ""
 
 
 def frame(rows: Sequence[Mapping[str, object]]) -> pandas.DataFrame:
@@ -68,6 +76,34 @@ def of_subjects(part: pandas.DataFrame) -> pandas.DataFrame:
   return part.drop(columns=["scenario", "method"]).groupby("subject", sort=False).mean(numeric_only=True)
 
 
+def of_seeds(part: pandas.DataFrame) -> list[pandas.DataFrame]:
+  """The subjects of each seed whose training came to an end."""
+  ended = part[part["diverged"] == 0]
+  return [of_subjects(drawn) for _, drawn in ended.groupby("seed", sort=False)]
+
+
+def limits(part: pandas.DataFrame, quantity: str) -> agreement.BlandAltman | None:
+  """Bland and Altman's agreement of a method's pressure; None of fewer than three subjects."""
+  found = []
+  for people in of_seeds(part):
+    true, error, within = (people[f"{quantity}{end}_mmhg"].to_numpy(float) for end in ("", "_error", "_within"))
+    if (np.isfinite(error) & np.isfinite(true)).sum() >= 3:
+      found.append(agreement.bland_altman(true, error, within, people["beats"].to_numpy(float)))
+  return agreement.over_draws(found) if found else None
+
+
+def readings(part: pandas.DataFrame, quantity: str) -> standards.Readings | None:
+  """The errors of a method's pressure as validation standards ask for them; None of fewer than three subjects."""
+  found, people = limits(part, quantity), of_subjects(part)
+  if found is None:
+    return None
+  errors_of = part[f"{quantity}_error_mmhg"].to_numpy(float)
+  shares = tuple(100 * float(people[f"{quantity}_share_{limit}"].mean()) for limit in errors.SHARES_MMHG)
+  true = people[f"{quantity}_mmhg"][people[f"{quantity}_error_mmhg"].notna()].to_numpy(float)
+  mad = float(people[f"{quantity}_mad_mmhg"].mean())
+  return standards.Readings(true, found.bias, found.sd, agreement.spread(errors_of)[1], shares, mad)
+
+
 def _line(part: pandas.DataFrame, scenario: str, n_target: int, method: str) -> Line:
   people = of_subjects(part)
   cells = part.drop_duplicates(["seed", "fold"])
@@ -76,7 +112,7 @@ def _line(part: pandas.DataFrame, scenario: str, n_target: int, method: str) -> 
     return float(people[name].mean())
 
   quantities = {
-    name: agreement.over_subjects(people[f"{name}_error{indices.ending(name)}"].to_numpy(float))
+    name: agreement.spread(part[f"{name}_error{indices.ending(name)}"].to_numpy(float))
     for name in (*errors.PRESSURES, *errors.SHAPES)
   }
   return Line(
@@ -96,7 +132,8 @@ def _line(part: pandas.DataFrame, scenario: str, n_target: int, method: str) -> 
     float(cells["steps_to_scratch"].mean(skipna=False)),
     float(cells["s_to_scratch"].mean(skipna=False)),
     (mean("wave_covered"), mean("csbp_covered"), mean("half_width_mmhg"), mean("unseen")),
-    int(cells["csbp_error_mmhg"].isna().sum()),
+    len(cells),
+    int(cells["diverged"].sum()),
   )
 
 
@@ -124,10 +161,8 @@ def _compared(
   pairs = {}
   for key in own:
     other = (scenario, key[1], "scratch" if key[1] else "source")
-    if other in own and other != key and np.isfinite(own[key].rmse.mean):
-      mine, theirs = (of_subjects(parts[k])["rmse_mmhg"] for k in (key, other))
-      mine, theirs = mine.align(theirs, join="inner")
-      pairs[key] = agreement.paired(mine.to_numpy(float), theirs.to_numpy(float))
+    if other in own and other != key and (np.isfinite(own[key].rmse.mean) or own[key].diverged):
+      pairs[key] = agreement.paired(*_both(parts[key], parts[other]))
   p = dict(zip(pairs, agreement.holm([pair.p for pair in pairs.values()]).tolist(), strict=True))
   return [
     dataclasses.replace(line, against="scratch" if key[1] else "source", difference=pairs[key].difference, p=p[key])
@@ -135,3 +170,14 @@ def _compared(
     else line
     for key, line in own.items()
   ]
+
+
+def _both(mine: pandas.DataFrame, theirs: pandas.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+  """(subject,) RMSE of two methods, at the seeds where both came to an end; what no seed changes stands for all of them."""
+  a, b = (part[part["rmse_mmhg"].notna()] for part in (mine, theirs))
+  if (mine["n_target"] > 0).all():
+    seeds = set(a["seed"]) & set(b["seed"])
+    a, b = (part[part["seed"].isin(seeds)] for part in (a, b))
+  first, second = (of_subjects(part)["rmse_mmhg"] for part in (a, b))
+  first, second = first.align(second, join="inner")
+  return first.to_numpy(float), second.to_numpy(float)

@@ -18,16 +18,24 @@ from cap_jax.signals.quality import PAUSE
 COLOURS = {
   "true": "#000000",
   "peripheral": "#999999",
-  "gtf_source": "#B8A100",
-  "gtf_target": "#B8A100",
   "source": "#777777",
+  "mean_wave": "#A9A9A9",
+  "gtf": "#B8A100",
+  "gtf_arx": "#E07B39",
+  "individual_tf": "#B5478F",
+  "tube_load": "#5B9BD5",
+  "adaptive_tf": "#2F8F9D",
+  "ridge": "#7F9F3F",
+  "tcn": "#CC3D3D",
+  "cnn_bilstm": "#8A6BD1",
+  "source_affine": "#5FA8A0",
   "scratch": "#E69F00",
   "feature_transfer": "#56B4E9",
   "fine_tuning": "#009E73",
   "parameter_transfer": "#0072B2",
   "domain_adaptation": "#CC79A7",
   "multi_task": "#D55E00",
-  "combination": "#004D40",
+  "combination": "#8A63D2",
 }
 _BINS = 3000
 STYLE: dict[Any, Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "path"}
@@ -67,8 +75,11 @@ def inline(svg: bytes, name: str) -> str:
 
 
 def colour(method: str) -> str:
-  """Of a method; variants of a strategy share it, and so do most baselines."""
-  return COLOURS.get(method.partition("/")[0], "#8C8C8C" if method in BASELINES else "#A0522D")
+  """Of a method; variants of a strategy share it, and so do a baseline fitted on the source and on the target."""
+  kind = method.partition("/")[0]
+  if kind not in COLOURS:
+    kind = kind.removesuffix("_source").removesuffix("_target")
+  return COLOURS.get(kind, "#8C8C8C" if method in BASELINES else "#A0522D")
 
 
 def plain_numbers(axes: Axes) -> None:

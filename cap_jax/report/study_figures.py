@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib
 import numpy as np
 import pandas
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cap_jax.evaluation import agreement, summary
@@ -16,7 +17,8 @@ from cap_jax.report import figures, tables
 _LEVELS = ("--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (6, 2)), (0, (1, 2)), (0, (5, 1, 1, 1)), (0, (8, 2, 2, 2)))
 _MARKERS = "o^vDPX<>*hpds"
 _FEATURES = ("features_source", "features_target")
-_PANELS = 6
+_UNCHANGED = ("source", "source_affine")  # drawn beside the strategies, which begin there
+_MEASURE = "fine_tuning"  # drawn beside the baselines too
 
 
 def _by_subject(rows: pandas.DataFrame, names: Sequence[str]) -> dict[str, pandas.DataFrame]:
@@ -64,58 +66,74 @@ def waves(
 
 
 def few_shot(lines: Sequence[summary.Line], place: str) -> Figure:
-  """Waveform RMSE against the number of labelled subjects with bootstrap intervals; methods without labels as level lines."""
+  """Waveform RMSE against the number of labelled subjects with bootstrap intervals, of the strategies and of the baselines; methods
+  without labels as level lines, their intervals at the right edge."""
   lines = [line for line in lines if np.isfinite(line.rmse.mean)]
-  names = list(dict.fromkeys(line.method for line in lines))
+  strategies = [line for line in lines if line.method not in BASELINES or line.method in _UNCHANGED]
+  others = [line for line in lines if line.method in BASELINES and line.method not in _UNCHANGED]
+  if others:
+    others += [line for line in strategies if line.method == _MEASURE]
+  parts = {title: part for title, part in (("strategies", strategies), ("baselines", others)) if part}
   with matplotlib.rc_context(figures.STYLE):
-    figure = Figure(figsize=(7.4, 4.6), layout="constrained")
-    axes = figure.subplots()
-    ends = sorted({line.n_target for line in lines if line.n_target > 0}) or [1]
-    drawn = collections.Counter[str]()
-    for number, method in enumerate(names):
-      points = [line for line in lines if line.method == method]
-      shade, label = figures.colour(method), tables.label(method)
-      which = drawn[shade]
-      drawn[shade] += 1
-      if points[0].n_target == 0:
-        axes.axhline(points[0].rmse.mean, color=shade, lw=1.2, ls=_LEVELS[which % len(_LEVELS)], label=label)
-        continue
-      shift = 1.02 ** (number - len(names) / 2)  # so that the intervals lie beside each other
-      labels, rmse = np.array([p.n_target for p in points]) * shift, [p.rmse.mean for p in points]
-      marker, style = _MARKERS[which % len(_MARKERS)], ":" if method in BASELINES else "-"
-      axes.plot(labels, rmse, ls=style, marker=marker, color=shade, label=label)
-      axes.vlines(labels, [p.rmse.low for p in points], [p.rmse.high for p in points], color=shade, lw=1, alpha=0.6)
-    axes.set(xscale="log", yscale="log", xlabel="labelled target subjects", ylabel=f"waveform RMSE [mmHg], {place}")
-    axes.set_xticks(ends, [str(n) for n in ends])
-    axes.set_xticks([], minor=True)
-    figures.plain_numbers(axes)
-    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure = Figure(figsize=(5.6 * max(len(parts), 1), 6.2), layout="constrained")
+    panels = figure.subplots(1, max(len(parts), 1), sharey=True, squeeze=False).ravel()
+    for axes, (title, part) in zip(panels, parts.items(), strict=False):
+      _shots(axes, part)
+      axes.set(title=title, xlabel="labelled target subjects")
+    panels[0].set_ylabel(f"waveform RMSE [mmHg], {place}")
+    figures.plain_numbers(panels[0])
   return figure
 
 
+def _shots(axes: Axes, lines: Sequence[summary.Line]) -> None:
+  """One panel of the curves."""
+  names = list(dict.fromkeys(line.method for line in lines))
+  ends = sorted({line.n_target for line in lines if line.n_target > 0}) or [1]
+  edge = ends[-1] * 1.15
+  drawn = collections.Counter[tuple[str, bool]]()
+  for number, method in enumerate(names):
+    points = [line for line in lines if line.method == method]
+    shade, label, level = figures.colour(method), tables.label(method), points[0].n_target == 0
+    which = drawn[shade, level]
+    drawn[shade, level] += 1
+    if level:
+      rmse = points[0].rmse
+      axes.axhline(rmse.mean, color=shade, lw=1.2, ls=_LEVELS[which % len(_LEVELS)], label=label)
+      edge *= 1.06
+      axes.vlines(edge, rmse.low, rmse.high, color=shade, lw=2.5, alpha=0.8)
+      continue
+    shift = 1.02 ** (number - len(names) / 2)  # so that the intervals lie beside each other
+    labels, means = np.array([p.n_target for p in points]) * shift, [p.rmse.mean for p in points]
+    marker, style = _MARKERS[which % len(_MARKERS)], ":" if method in BASELINES else "-"
+    axes.plot(labels, means, ls=style, marker=marker, color=shade, label=label)
+    axes.vlines(labels, [p.rmse.low for p in points], [p.rmse.high for p in points], color=shade, lw=1, alpha=0.6)
+  axes.set(xscale="log", yscale="log")
+  axes.set_xticks(ends, [str(n) for n in ends])
+  axes.set_xticks([], minor=True)
+  axes.legend(frameon=False, fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
+
+
 def bland_altman(rows: pandas.DataFrame, names: Sequence[str], quantity: str, place: str) -> Figure | None:
-  """Differences on means of each subject with bias and limits of agreement, a panel a method; None of fewer than three subjects."""
-  found = {}
-  for name, people in _by_subject(rows, names).items():
-    true, error, within = (people[f"{quantity}{end}_mmhg"].to_numpy(float) for end in ("", "_error", "_within"))
-    if np.isfinite(error).sum() >= 3:
-      found[name] = true, error, agreement.bland_altman(true, error, within, people["beats"].to_numpy(float))
+  """Differences on means of each subject and seed with bias and limits of agreement, a panel a method; None of fewer than three
+  subjects."""
+  parts = {name: rows[rows["method"] == name] for name in names}
+  found = {name: limits for name, part in parts.items() if (limits := summary.limits(part, quantity)) is not None}
   if not found:
     return None
-  found = dict(list(found.items())[:_PANELS])
   with matplotlib.rc_context(figures.STYLE):
     across = min(3, len(found))
     down = -(-len(found) // across)
     figure = Figure(figsize=(3.4 * across, 2.9 * down), layout="constrained")
     panels = figure.subplots(down, across, squeeze=False, sharey=True).ravel()
-    for axes, (name, (true, error, limits)) in zip(panels, found.items(), strict=False):
-      axes.scatter(true + error / 2, error, s=12, color=figures.colour(name), alpha=0.8)
-      axes.axhline(limits.bias, color="#000000", lw=1)
-      for limit in (limits.lower, limits.upper):
+    for axes, (name, agreed) in zip(panels, found.items(), strict=False):
+      for people in summary.of_seeds(parts[name]):
+        true, error = (people[f"{quantity}{end}_mmhg"].to_numpy(float) for end in ("", "_error"))
+        axes.scatter(true + error / 2, error, s=8, color=figures.colour(name), alpha=0.6)
+      low, high = agreed.limits
+      axes.axhline(agreed.bias, color="#000000", lw=1)
+      for limit in (low, high):
         axes.axhline(limit, color="#000000", lw=1, ls="--")
-      axes.set_title(
-        f"{tables.label(name)}\n{limits.bias:+.1f}, limits {limits.lower:+.1f} to {limits.upper:+.1f}", fontsize=8
-      )
+      axes.set_title(f"{tables.label(name)}\n{agreed.bias:+.1f}, limits {low:+.1f} to {high:+.1f}", fontsize=8)
       axes.set_xlabel(f"mean of both [mmHg], {place}")
     for axes in panels[len(found) :]:
       axes.set_axis_off()

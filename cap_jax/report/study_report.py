@@ -22,7 +22,6 @@ _COMPARED = ("gtf_target", "source", "scratch", "feature_transfer", JUDGE, "para
 _BROWSED = ("source", "gtf_source", "domain_adaptation/section", *_WAVES)
 _FEW = 4
 _STRATIFIED = ("gtf_target", "source", "scratch", JUDGE, "domain_adaptation/section")
-VIRTUAL = standards.Reference(real=False, invasive=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +117,7 @@ def _few_shot(clinic: Clinic, place: str) -> page.Drawn:
 def _agreement(clinic: Clinic, place: str) -> list[page.Drawn]:
   both = pandas.concat(clinic.compared.values()) if clinic.compared else clinic.rows[:0]
   figure = study_figures.bland_altman(both, list(clinic.compared), "csbp", place)
-  caption = "Bland–Altman of cSBP: each point a subject, bias, and limits of agreement with repeated measures"
+  caption = "Bland–Altman of cSBP: each point a subject and seed, bias, and limits of agreement with repeated measures"
   words = f"{caption}. The table of agreement has the figures."
   return [page.Drawn(f"bland_altman_{clinic.name}", figure, caption, words)] if figure is not None else []
 
@@ -200,7 +199,8 @@ def record(
     seen = np.full(wave_bt.shape, np.nan)
     seen[:, inner] = wave_bt[:, inner]
     values = [None if np.isnan(value) else round(float(value), 2) for value in seen.ravel()]
-    series.append({"name": label, "colour": shade, "width": width, "values": values})
+    dash = "dash" if key.endswith("_source") else "solid"  # beside one of the same colour that was fitted on the target
+    series.append({"name": label, "colour": shade, "width": width, "dash": dash, "values": values})
   leader = waves["true"] if "true" in waves else next(iter(waves.values()))
   found = []
   for k in range(count):

@@ -17,7 +17,7 @@ _SHAPES |= {"sevr": ("SEVR", "% points", 1)}
 _STRATIFIED = {"age": "age [years]", "hr_bpm": "heart rate [bpm]", "amplification": "amplification"}
 EXPLAINED = (
   "Errors in mmHg, estimated minus true: RMSE of the waveform per subject, then the mean over subjects, with its 95 % bootstrap "
-  "interval over subjects; pressures per beat, mean ± SD over subjects. A lag-free RMSE is taken after the best common shift. Labels: "
+  "interval over subjects; pressures per beat, mean ± SD over subjects and seeds. A lag-free RMSE is taken after the best common shift. Labels: "
   "labelled target subjects. Less: RMSE less that of scratch with the same labels, or of the unchanged source network without labels, "
   "subject by subject, with its interval and p of Wilcoxon's test by Holm. Negative transfer, a strategy worse than that, is red: ▲ "
   "where the interval lies above zero, △ where only the mean does. Budget: settings tried on validation subjects × steps of training. "
@@ -34,7 +34,8 @@ def number(value: float, digits: int = 2) -> str:
 
 def _spread(pair: tuple[float, float], digits: int = 1) -> str:
   mean, sd = pair
-  return "" if np.isnan(mean) else f"{round(mean, digits) + 0.0:+.{digits}f} ± {sd:.{digits}f}"
+  said = "" if np.isnan(mean) else f"{round(mean, digits) + 0.0:+.{digits}f}"
+  return said if np.isnan(sd) else f"{said} ± {sd:.{digits}f}"
 
 
 def _between(found: agreement.Interval, sign: str = "") -> str:
@@ -155,41 +156,43 @@ def agreements(shown: Shown) -> Table:
   )
   rows = []
   for method, part in shown.items():
-    people = summary.of_subjects(part)
     for name in ("csbp", "cdbp", "cpp"):
-      true, error, within = (people[f"{name}{end}_mmhg"].to_numpy(float) for end in ("", "_error", "_within"))
-      if np.isfinite(error).sum() < 3:
+      found = summary.limits(part, name)
+      if found is None:
         continue
-      found = agreement.bland_altman(true, error, within, people["beats"].to_numpy(float))
+      low, high = found.limits
+      drawn = [
+        (p[f"{name}_mmhg"].to_numpy(float), p[f"{name}_error_mmhg"].to_numpy(float)) for p in summary.of_seeds(part)
+      ]
+      error = summary.of_subjects(part)[f"{name}_error_mmhg"].to_numpy(float)
       rows.append(
         (
           label(method),
           _NAMES[name],
           f"{found.bias:+.2f}",
           _between(agreement.interval(error), "+"),
-          f"{found.lower:+.1f} to {found.upper:+.1f}",
+          f"{low:+.1f} to {high:+.1f}",
           f"{found.between:.2f}",
           f"{found.within:.2f}",
           f"{found.slope:+.3f}" if np.isfinite(found.slope) else "",
           _p(found.slope_p),
-          number(agreement.icc(true + error, true), 3),
-          number(agreement.pearson(true + error, true), 3),
+          number(float(np.mean([agreement.icc(true + d, true) for true, d in drawn])), 3),
+          number(float(np.mean([agreement.pearson(true + d, true) for true, d in drawn])), 3),
         )
       )
-  return Table(header, rows, 0, caption="Bland–Altman with repeated measures [mmHg]; slope of differences on means")
+  caption = (
+    "Bland–Altman with repeated measures [mmHg], of one training: seeds are a part of the SD between; slope of differences on means; "
+    "ICC and r are means over seeds"
+  )
+  return Table(header, rows, 0, caption=caption)
 
 
 def _judged(shown: Shown, reference: standards.Reference) -> Iterator[tuple[str, str, standards.Verdict]]:
   """Method, pressure and verdict."""
   for method, part in shown.items():
-    people = summary.of_subjects(part)
-    for name in ("csbp", "cdbp"):
-      true, error, within = (people[f"{name}{end}_mmhg"].to_numpy(float) for end in ("", "_error", "_within"))
-      known = np.isfinite(error) & np.isfinite(true)
-      if known.sum() < 3:
-        continue
-      spread = agreement.bland_altman(true, error, within, people["beats"].to_numpy(float))
-      for found in standards.judge(name, true, error, float(np.hypot(spread.between, spread.within)), reference):
+    for name in errors.STANDARDISED:
+      readings = summary.readings(part, name)
+      for found in standards.judge(name, readings, reference) if readings else ():
         yield method, name, found
 
 
@@ -220,7 +223,7 @@ def strata(shown: Shown) -> Table:
       for stratum in agreement.strata(covariate, values):
         own = people[stratum.holds(values)]
         rmse = agreement.interval(own["rmse_mmhg"].to_numpy(float))
-        csbp = agreement.over_subjects(own["csbp_error_mmhg"].to_numpy(float))
+        csbp = agreement.spread(part[part["subject"].isin(own.index)]["csbp_error_mmhg"].to_numpy(float))
         rows.append(
           (label(method), f"{title} {stratum.label}", str(len(own)), number(rmse.mean), _between(rmse), _spread(csbp))
         )

@@ -20,7 +20,8 @@ def test_limits_of_agreement_hold_both_variances():
   assert found.bias == pytest.approx(1.5, abs=0.15)
   assert found.between == pytest.approx(3.0, rel=0.04)
   assert found.within == pytest.approx(2.0, rel=0.02)
-  assert found.upper - found.bias == pytest.approx(1.96 * np.sqrt(13), rel=0.03)
+  assert found.bias == pytest.approx(mean.mean())  # each subject counts alike
+  assert found.limits[1] - found.bias == pytest.approx(1.96 * np.sqrt(13), rel=0.03)
   # differences scatter on means that hold half of them: cov/var = (σ²/2)/(15² + σ²/4)
   assert found.slope == pytest.approx(4.5 / (225 + 9 / 4), abs=4 * found.slope_error)
 
@@ -29,10 +30,29 @@ def test_limits_without_repeats_are_the_usual_ones():
   error = np.array([1.0, -2.0, 3.0, 0.5, -1.5, 2.0])
   found = agreement.bland_altman(np.full(6, 120.0), error)
   assert found.bias == pytest.approx(error.mean())
-  assert found.upper == pytest.approx(error.mean() + 1.96 * error.std(ddof=1))
+  assert found.limits[1] == pytest.approx(error.mean() + 1.96 * error.std(ddof=1))
   assert found.within == 0
   with pytest.raises(ValueError, match="three or more"):
     agreement.bland_altman(np.full(2, 120.0), error[:2])
+
+
+def test_draws_add_their_variance_and_no_certainty():
+  """Simulated: bias of a draw N(0, 2²), of a subject N(0, 3²); the mean of the draws alone would show √(9 + 4/50)."""
+  rng = np.random.default_rng(2)
+  true, own = rng.normal(120, 15, 400), rng.normal(0, 3, 400)
+  draws = [agreement.bland_altman(true, own + bias) for bias in rng.normal(0, 2, 50)]
+  found = agreement.over_draws(draws)
+  assert found.sd == pytest.approx(np.sqrt(13), rel=0.1)
+  assert found.bias == pytest.approx(np.mean([one.bias for one in draws]))
+  assert found.slope_error == pytest.approx(draws[0].slope_error, rel=0.05)
+  assert agreement.over_draws(draws[:1]) == draws[0]
+
+
+def test_the_spread_of_one_value_is_unknown():
+  assert agreement.spread(np.array([1.0, np.nan, 3.0])) == (2.0, pytest.approx(np.sqrt(2)))
+  assert agreement.spread(np.array([4.0, np.nan]))[0] == 4
+  assert np.isnan(agreement.spread(np.array([4.0, np.nan]))[1])
+  assert np.isnan(agreement.spread(np.full(2, np.nan))).all()
 
 
 def test_proportional_bias_shows_as_a_slope():

@@ -18,11 +18,19 @@ def test_criterion_2_falls_with_the_bias(bias, limit):
   assert standards.largest_sd(-bias) == pytest.approx(standards.largest_sd(bias))
 
 
+def of(true, error):
+  """Readings of subjects with one each."""
+  shares = tuple(float(100 * (np.abs(error) <= limit).mean()) for limit in (5, 10, 15))
+  sd = float(error.std(ddof=1))
+  return standards.Readings(true, float(error.mean()), sd, sd, shares, float(np.abs(error).mean()))
+
+
 def test_grades_by_their_definitions():
-  assert standards.bhs_grade(np.array([1.0] * 60 + [8.0] * 25 + [12.0] * 10 + [30.0] * 5))[0] == "A"
-  assert standards.bhs_grade(np.array([1.0] * 59 + [8.0] * 26 + [12.0] * 10 + [30.0] * 5))[0] == "B"
-  assert standards.bhs_grade(np.full(10, 20.0)) == ("D", (0.0, 0.0, 0.0))
-  assert [standards.ieee_grade(np.full(4, mad))[0] for mad in (4.9, 5.5, 6.5, 7.5)] == ["A", "B", "C", "D"]
+  assert standards.bhs_grade((60, 85, 95)) == "A"
+  assert standards.bhs_grade((59, 85, 95)) == "B"
+  assert standards.bhs_grade((60, 85, 89.9)) == "C"
+  assert standards.bhs_grade((0, 0, 0)) == "D"
+  assert [standards.ieee_grade(mad) for mad in (5, 5.5, 6.5, 7.5)] == ["A", "B", "C", "D"]
 
 
 def claims(verdicts):
@@ -39,7 +47,7 @@ def test_nothing_is_claimed_of_virtual_subjects_few_subjects_or_no_catheter():
     (PRESSURES, error, standards.Reference(True, True), "30 % of each sex"),
     (PRESSURES, error, standards.Reference(True, False, 0.5), "no invasive reference"),
   ):
-    found = standards.judge("csbp", true, errors, float("nan"), reference)
+    found = standards.judge("csbp", of(true, errors), reference)
     said = [v for v in found if any(missing in why for why in v.unmet)]
     assert said, missing
     assert not claims(said)
@@ -47,11 +55,17 @@ def test_nothing_is_claimed_of_virtual_subjects_few_subjects_or_no_catheter():
 
 
 def test_a_claim_needs_all_of_it():
-  found = standards.judge("csbp", PRESSURES, RNG.normal(0, 1, 100), float("nan"), CATHETER)
+  found = standards.judge("csbp", of(PRESSURES, RNG.normal(0, 1, 100)), CATHETER)
   assert [v.standard for v in claims(found)] == [v.standard for v in found]
   assert not any(v.unmet for v in found)
-  worse = standards.judge("csbp", PRESSURES, RNG.normal(7, 12, 100), float("nan"), CATHETER)
+  worse = standards.judge("csbp", of(PRESSURES, RNG.normal(7, 12, 100)), CATHETER)
   assert not claims(worse)
   assert all("does not meet" in v.sentence for v in worse)
-  with pytest.raises(ValueError, match="two or more"):
-    standards.judge("csbp", PRESSURES[:1], np.zeros(1), 1.0, CATHETER)
+
+
+def test_every_standard_of_central_pressure_needs_a_catheter():
+  for true in (PRESSURES, PRESSURES[:30]):
+    found = standards.judge("csbp", of(true, RNG.normal(0, 1, true.size)), VIRTUAL)
+    assert len(found) == 5
+    assert all("no invasive reference" in v.unmet and "the subjects are virtual" in v.unmet for v in found)
+    assert all((f"n = {true.size} < 85" in v.unmet) == (true.size < 85) for v in found)

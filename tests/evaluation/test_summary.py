@@ -1,7 +1,5 @@
 """Rows to lines: what is averaged over what, compared with what, and when it is called negative transfer."""
 
-import dataclasses
-
 import numpy as np
 import pandas
 import pytest
@@ -12,12 +10,23 @@ from cap_jax.evaluation.cells import Key
 RNG = np.random.default_rng(0)
 
 
-def rows(method, n_target, rmse, seeds=(0,), scenario="device"):
-  """A row a subject and seed; `rmse` of each subject, and 0.1 mmHg more by seed."""
+def rows(method, n_target, rmse, seeds=(0,), scenario="device", shift=0.0):
+  """A row a subject and seed; `rmse` of each subject, and 0.1 mmHg more by seed; cSBP errors 2 less, and `shift` more by seed."""
   return [
     study.row(
       Key(scenario, 0, method, n_target, seed),
-      errors.SubjectErrors(f"p{k}", 30, rmse_mmhg=value + 0.1 * seed, csbp_error_mmhg=value - 2),
+      errors.SubjectErrors(
+        f"p{k}",
+        30,
+        rmse_mmhg=value + 0.1 * seed,
+        csbp_mmhg=120.0 + k,
+        csbp_error_mmhg=value - 2 + shift * seed,
+        csbp_within_mmhg=0.0,
+        csbp_share_5=0.5,
+        csbp_share_10=1.0,
+        csbp_share_15=1.0,
+        csbp_mad_mmhg=4.0 + 0.1 * seed,
+      ),
       {"train_s": 1.0 + seed, "steps": 50},
     )
     for seed in seeds
@@ -38,8 +47,24 @@ def test_a_subject_counts_once_over_seeds():
   assert (line.subjects, line.seeds) == (30, 3)
   assert line.rmse.mean == pytest.approx(BASE.mean() + 0.1)
   assert line.rmse == agreement.interval(BASE + 0.1)  # over 30 subjects, not over 90 rows
-  assert line.error["csbp"] == pytest.approx(((BASE - 2).mean(), (BASE - 2).std(ddof=1)))
+  assert line.error["csbp"] == pytest.approx(((BASE - 2).mean(), np.tile(BASE - 2, 3).std(ddof=1)))
   assert line.train_s == pytest.approx(2.0)
+
+
+def test_signed_errors_of_several_trainings_are_no_ensembles():
+  """Errors of −4, 0 and 4 mmHg by seed have no mean, and a spread."""
+  part = summary.frame(rows("fine_tuning", 5, np.full(30, 2.0) + 1e-3 * BASE, seeds=(-1, 0, 1), shift=4.0))
+  line = summary.summarise(part)[0]
+  assert line.error["csbp"][0] == pytest.approx(0, abs=0.01)
+  assert line.error["csbp"][1] == pytest.approx(4 * np.sqrt(60 / 89), rel=0.01)
+  found = summary.limits(part, "csbp")
+  assert found.between == pytest.approx(4, rel=0.01)
+  readings = summary.readings(part, "csbp")
+  assert readings.shares == (50.0, 100.0, 100.0)
+  assert readings.mad == pytest.approx(4.0)
+  assert readings.sd_of_subjects == pytest.approx(line.error["csbp"][1])
+  assert len(readings.true_s) == 30
+  assert summary.limits(part[part["subject"].isin(["p0", "p1"])], "csbp") is None
 
 
 def test_negative_transfer_is_certain_likely_or_none():
@@ -86,14 +111,36 @@ def test_clinics_stay_apart():
   assert found["device", "scratch", 5].rmse.mean == pytest.approx(BASE.mean())
 
 
-def test_a_diverged_cell_is_counted_and_leaves_its_mean_to_the_others():
-  lost = [
-    {**row, **{k: v for k, v in dataclasses.asdict(errors.SubjectErrors(row["subject"])).items() if k != "subject"}}
-    for row in rows("fine_tuning", 5, BASE, seeds=(1,))
+def diverged(method, n_target, seeds):
+  return [
+    study.row(Key("device", 0, method, n_target, seed), errors.SubjectErrors(f"p{k}"), {"diverged": 1})
+    for seed in seeds
+    for k in range(30)
   ]
-  line = lines(rows("fine_tuning", 5, BASE), lost)["device", "fine_tuning", 5]
-  assert line.diverged == 1
-  assert line.rmse.mean == pytest.approx(BASE.mean())
+
+
+def test_a_diverged_training_is_counted_and_compared_at_the_seeds_that_both_have():
+  noise = RNG.normal(0, 0.05, 30)
+  found = lines(
+    rows("scratch", 5, BASE, seeds=(0, 10)),  # 1 mmHg worse at the second seed
+    [*rows("fine_tuning", 5, BASE - 0.5 + noise), *diverged("fine_tuning", 5, (10,))],
+    diverged("multi_task", 5, (0, 10)),
+  )
+  line = found["device", "fine_tuning", 5]
+  assert (line.cells, line.diverged) == (2, 1)
+  assert line.rmse.mean == pytest.approx((BASE - 0.5 + noise).mean())
+  assert line.difference.mean == pytest.approx((noise - 0.5).mean())
+  assert line.harm == "likely"  # better where it ended; but it did not always
+  assert found["device", "multi_task", 5].harm == "certain"
+  assert np.isnan(found["device", "multi_task", 5].rmse.mean)
+  assert found["device", "multi_task", 5].against == "scratch"
+
+
+def test_one_without_beats_has_not_diverged():
+  nobody = errors.SubjectErrors("p30", rmse_mmhg=2.0)
+  part = [study.row(Key("device", 0, "fine_tuning", 5, 0), nobody, {}), *rows("fine_tuning", 5, BASE)]
+  line = lines(part)["device", "fine_tuning", 5]
+  assert (line.diverged, line.subjects) == (0, 31)
 
 
 def test_of_nothing_there_is_nothing():

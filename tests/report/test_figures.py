@@ -30,7 +30,7 @@ def test_no_line_is_drawn_across_a_pause():
 
 def line(name, n_target):
   nan, one = float("nan"), agreement.Interval(1.0, 0.9, 1.1)
-  return summary.Line("device", name, n_target, 9, 1, one, nan, nan, nan, {}, nan, 0, 1, nan, nan, (nan,) * 4, 0)
+  return summary.Line("device", name, n_target, 9, 1, one, nan, nan, nan, {}, nan, 0, 1, nan, nan, (nan,) * 4, 1, 0)
 
 
 def test_every_method_of_a_study_can_be_told_from_the_others():
@@ -48,10 +48,12 @@ def test_every_method_of_a_study_can_be_told_from_the_others():
     *(n for n in STRATEGIES if n.partition("/")[0] in ("fine_tuning", "combination")),
   ]
   lines = [line(name, 0) for name in free] + [line(name, n) for name in trained for n in (1, 5)]
-  drawn = study_figures.few_shot(lines, "in silico").axes[0].lines
-  looks = {(line.get_color(), str(line._unscaled_dash_pattern), line.get_marker()) for line in drawn}
-  assert len(drawn) == len(free) + len(trained)
-  assert len(looks) == len(drawn)
+  strategies, baselines = (axes.lines for axes in study_figures.few_shot(lines, "in silico").axes)
+  for drawn in (strategies, baselines):
+    looks = {(line.get_color(), str(line._unscaled_dash_pattern), line.get_marker()) for line in drawn}
+    assert len(looks) == len(drawn)
+  # fine-tuning is drawn beside the baselines too
+  assert len(strategies) + len(baselines) == len(free) + len(trained) + 1
 
 
 def test_strategies_have_colours_of_their_own():

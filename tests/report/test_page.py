@@ -11,8 +11,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from cap_jax import config
+from cap_jax.evaluation import standards, summary
 from cap_jax.evaluation import study as studies
-from cap_jax.evaluation import summary
 from cap_jax.report import page, study_report, study_tables, tables
 
 EVIL = "<script>alert(1)</script>"
@@ -23,7 +23,7 @@ def sections(small_study, done_study):
   rows = summary.frame(studies.rows(small_study, str(done_study)))
   (clinic,) = study_report.open_clinics(small_study, str(done_study), rows)
   loss = study_report.source_loss(str(done_study))
-  return study_report.sections(clinic, loss, "in silico", study_report.VIRTUAL)
+  return study_report.sections(clinic, loss, "in silico", standards.Reference(real=False, invasive=False))
 
 
 @pytest.fixture(scope="module")

@@ -29,8 +29,8 @@ function browse(box) {
     return {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink }, margin: { t: 10, r: 10, b: 45, l: 55 },
       hovermode: "x unified", hoverlabel: { bgcolor: getComputedStyle(root).getPropertyValue("--paper").trim() },
-      legend: { orientation: "h", y: -0.2 },
-      xaxis: { ...axis, title: { text: "time [s]" } }, yaxis: { ...axis, title: { text: "pressure [mmHg]" } },
+      legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
+      xaxis: { ...axis, title: { text: "time [s]" }, automargin: true }, yaxis: { ...axis, title: { text: "pressure [mmHg]" } },
     };
   }
 
@@ -38,7 +38,7 @@ function browse(box) {
     const { ink } = colours();
     const traces = record().series.map((one) => ({
       x: record().time_s, y: one.values, name: one.name, mode: "lines", connectgaps: false,
-      line: { color: one.colour === "ink" ? ink : one.colour, width: one.width }, hovertemplate: "%{y:.1f}",
+      line: { color: one.colour === "ink" ? ink : one.colour, width: one.width, dash: one.dash }, hovertemplate: "%{y:.1f}",
     }));
     Plotly.react(plot, traces, look(), { responsive: true, displaylogo: false });
     show(-1);
