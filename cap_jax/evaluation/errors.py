@@ -38,8 +38,9 @@ class SubjectErrors:
     csbp_share_5 …: shares of the beats whose error is within 5, 10 and 15 mmHg, and csbp_mad_mmhg: the mean absolute error over
       beats. So for cDBP.
     aix_percent …: index of the true mean beat, and its error in that of the mean beat rebuilt.
-    wave_covered, csbp_covered: shares of samples and of beats that lie in their prediction interval. half_width_mmhg: half its
-      mean width. unseen: share of windows that are unlike the training. Of networks with intervals.
+    wave_covered, csbp_covered: shares of samples and of beats that lie in their prediction interval. half_width_mmhg,
+      csbp_half_width_mmhg: half their mean widths. unseen: share of windows that are unlike the training. Of networks with
+      intervals.
   """
 
   subject: str
@@ -82,6 +83,7 @@ class SubjectErrors:
   wave_covered: float = _NAN
   csbp_covered: float = _NAN
   half_width_mmhg: float = _NAN
+  csbp_half_width_mmhg: float = _NAN
   unseen: float = _NAN
 
 
@@ -207,6 +209,7 @@ def covered(found: SubjectErrors, seen: uncertainty.Coverage) -> SubjectErrors:
     wave_covered=seen.wave,
     csbp_covered=seen.csbp,
     half_width_mmhg=seen.half_width_mmhg,
+    csbp_half_width_mmhg=seen.csbp_half_width_mmhg,
     unseen=seen.unseen,
   )
 

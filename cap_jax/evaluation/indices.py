@@ -34,8 +34,9 @@ UNITS = {
   "asymptote": "mmHg", "r": "mmHg s/ml", "c2": "ml/mmHg", "c3": "ml/mmHg", "zc3": "mmHg s/ml",
 }  # fmt: skip
 _ENDINGS = {"mmHg": "_mmhg", "%": "_percent", "ms": "_ms", "bpm": "_bpm", "": ""}
-FLAT, NO_PERIPHERAL, NO_INCISURA = "flat or not finite", "no peripheral wave", "no incisura"
-NO_INFLECTION, NO_FLOW = "no inflection", "no measured flow"
+FLAT, NO_PERIOD, NO_INCISURA, NO_INFLECTION = "flat or not finite", "no period", "no incisura", "no inflection"
+NO_PERIPHERAL, FLAT_PERIPHERAL = "no peripheral wave", "the peripheral wave is flat or not finite"
+NO_FLOW, NO_OUTFLOW = "no measured flow", "the flow has no positive mean"
 NO_EXPONENTIAL, NO_WINDKESSEL = "diastole falls on no exponential", "no Windkessel fits"
 _AIX_PER_BPM = 0.39
 
@@ -69,7 +70,8 @@ def cut(p_t: np.ndarray, feet: np.ndarray, samples: int = SAMPLES) -> np.ndarray
 
 
 def of_wave(p_t: np.ndarray, fs_hz: float, peripheral_t: np.ndarray | None = None) -> Indices:
-  """Indices of each beat of an aortic wave without gaps, (time,) [mmHg], from its first foot to its last."""
+  """Indices of each beat of an aortic wave without gaps, (time,) [mmHg], from its first foot to its last; of none if it has fewer
+  than two."""
   feet = beats.find_feet(p_t, fs_hz)
   outside = None if peripheral_t is None else cut(peripheral_t, feet)
   return of_beats(cut(p_t, feet), np.diff(feet) / fs_hz, outside)
@@ -87,23 +89,32 @@ def of_beats(
     q_bt: their aortic flow [ml/s].
   """
   p_bt, period_b = np.asarray(p_bt, dtype=float), np.asarray(period_b, dtype=float)
-  usable = np.isfinite(p_bt).all(1) & (np.ptp(p_bt, axis=1) > 0)
+  if not len(p_bt):
+    return _none()
+  arch = np.sin(2 * np.pi * np.arange(p_bt.shape[1]) / p_bt.shape[1])
+  pulsates, timed = _moves(p_bt), np.isfinite(period_b) & (period_b > 0)
+  usable = pulsates & timed
   # an arch in place of what cannot be used keeps the arithmetic quiet
-  p_bt = np.where(usable[:, None], p_bt, 80 + 20 * np.sin(2 * np.pi * np.arange(p_bt.shape[1]) / p_bt.shape[1]))
+  p_bt, period_b = np.where(usable[:, None], p_bt, 80 + 20 * arch), np.where(timed, period_b, 1.0)
+  if q_bt is None:
+    flows = np.zeros(len(p_bt), dtype=bool)
+  else:
+    q_bt = np.asarray(q_bt, dtype=float)
+    flows = _moves(q_bt) & (q_bt.mean(1) > 0)
+    q_bt = np.where(flows[:, None], q_bt, 400 * np.maximum(arch, 0.0))
   start_b = np.round(timing.foot_times(p_bt, period_b) / period_b * p_bt.shape[1]).astype(int)
   p_bt = timing.from_sample(p_bt, start_b)
   ejection_b = timing.ejection(p_bt, period_b)
   found = augmentation.augmentation(p_bt, period_b, ejection_b)
   hr, pulse = 60 / period_b, np.ptp(p_bt, axis=1)
   step_b = period_b / p_bt.shape[1]
-  nothing = np.full(len(p_bt), np.nan)
   values = {
     "hr": hr,
     "csbp": p_bt.max(1),
     "cdbp": p_bt.min(1),
     "map": p_bt.mean(1),
     "cpp": pulse,
-    "amplification": nothing if peripheral_bt is None else np.ptp(np.asarray(peripheral_bt, float), axis=1) / pulse,
+    "amplification": _amplification(peripheral_bt, pulse),
     "p1": found.p1_mmhg,
     "p2": found.p2_mmhg,
     "ap": found.ap_mmhg,
@@ -115,12 +126,36 @@ def of_beats(
     "sevr": _sevr(p_bt, period_b, ejection_b),
     "dpdt_max": (np.roll(p_bt, -1, axis=1) - p_bt).max(1) / step_b,
     "time_to_peak": 1000 * p_bt.argmax(1) * step_b,
-    **_waves(p_bt, period_b, ejection_b, found.tr_s, q_bt, start_b),
+    **_waves(p_bt, period_b, ejection_b, found.tr_s, q_bt, flows, start_b),
   }
-  absent = _absences(values, ejection_b, found.kind, peripheral_bt is not None, q_bt is not None)
-  reasons = {name: np.where(usable, why, FLAT) for name, why in absent.items()}
+  without = (NO_PERIPHERAL if peripheral_bt is None else FLAT_PERIPHERAL), (NO_FLOW if q_bt is None else NO_OUTFLOW)
+  absent = _absences(values, ejection_b, found.kind, flows, *without)
+  unusable = np.where(pulsates, NO_PERIOD, FLAT)
+  reasons = {name: np.where(usable, why, unusable) for name, why in absent.items()}
   clean = {name: np.where(reasons[name] == "", value, np.nan) for name, value in values.items()}
   return Indices(clean, reasons, np.where(usable, found.kind, ""))
+
+
+def _none() -> Indices:
+  """Of no beat."""
+  one = of_beats(np.zeros((1, SAMPLES)), np.ones(1))
+  values, reasons = ({name: part[:0] for name, part in whole.items()} for whole in (one.values, one.reasons))
+  return Indices(values, reasons, one.kind[:0])
+
+
+def _moves(x_bt: np.ndarray) -> np.ndarray:
+  """(beat,) whether a wave is finite and not flat."""
+  finite = np.isfinite(x_bt).all(1)
+  return finite & (np.ptp(np.where(finite[:, None], x_bt, 0.0), axis=1) > 0)
+
+
+def _amplification(peripheral_bt: np.ndarray | None, pulse_b: np.ndarray) -> np.ndarray:
+  """Peripheral over central pulse pressure."""
+  if peripheral_bt is None:
+    return np.full(len(pulse_b), np.nan)
+  outside_bt = np.asarray(peripheral_bt, dtype=float)
+  known = _moves(outside_bt)
+  return np.where(known, np.ptp(np.where(known[:, None], outside_bt, 0.0), axis=1) / pulse_b, np.nan)
 
 
 def _sevr(p_bt: np.ndarray, period_b: np.ndarray, ejection_b: np.ndarray) -> np.ndarray:
@@ -133,7 +168,7 @@ def _sevr(p_bt: np.ndarray, period_b: np.ndarray, ejection_b: np.ndarray) -> np.
 
 def _waves(
   p_bt: np.ndarray, period_b: np.ndarray, ejection_b: np.ndarray, tr_s: np.ndarray, q_bt: np.ndarray | None,
-  start_b: np.ndarray,
+  flows: np.ndarray, start_b: np.ndarray,
 ) -> dict[str, np.ndarray]:  # fmt: skip
   """Wave separation, reservoir and Windkessels."""
   nothing = np.full(len(p_bt), np.nan)
@@ -143,11 +178,15 @@ def _waves(
     parts = wave_separation.separate(p_bt, wave_separation.triangle(rise, end, period_b, p_bt.shape[1]))
     flow = None
   else:
-    known, flow = np.ones(len(p_bt), dtype=bool), timing.from_sample(np.asarray(q_bt, dtype=float), start_b)
+    known, flow = flows, timing.from_sample(q_bt, start_b)
     parts = wave_separation.separate(p_bt, flow)
   stored = reservoir.separate(p_bt, period_b, ejection_b)
   two, three = (
-    windkessel.Windkessel(*(nothing,) * 4) if flow is None else windkessel.fit(p_bt, flow, period_b, elements)
+    windkessel.Windkessel(*(nothing,) * 4)
+    if flow is None
+    else windkessel.Windkessel(
+      *(np.where(flows, part, np.nan) for part in windkessel.fit(p_bt, flow, period_b, elements))
+    )
     for elements in (2, 3)
   )
   apart = zip(
@@ -175,21 +214,21 @@ _FLOWING = ("r", "c2", "c3", "zc3")
 
 
 def _absences(
-  values: Mapping[str, np.ndarray], ejection_b: np.ndarray, kind: np.ndarray, peripheral: bool, flow: bool
-) -> dict[str, np.ndarray]:
+  values: Mapping[str, np.ndarray], ejection_b: np.ndarray, kind: np.ndarray, flows: np.ndarray, no_peripheral: str,
+  no_flow: str,
+) -> dict[str, np.ndarray]:  # fmt: skip
   """Why each value is NaN."""
   shut = np.where(np.isfinite(ejection_b), "", NO_INCISURA)
-  bent = np.where(shut != "", shut, np.where(kind == "", NO_INFLECTION, ""))
+  bent = np.where(shut != "", shut, NO_INFLECTION)
   found = {name: np.full(len(ejection_b), "", dtype=object) for name in values}
   for names, why in (
     (("ejection", "sevr"), shut),
     (_NEEDS_INFLECTION, bent),
-    (() if flow else _SEPARATED, bent),
+    (_SEPARATED, bent if no_flow == NO_FLOW else np.full(len(flows), no_flow)),  # a triangle stands for no flow
     (_STORED, np.where(shut != "", shut, NO_EXPONENTIAL)),
-    (_FLOWING, NO_WINDKESSEL if flow else NO_FLOW),
-    (("amplification",), "" if peripheral else NO_PERIPHERAL),
+    (_FLOWING, np.where(flows, NO_WINDKESSEL, no_flow)),
+    (("amplification",), np.full(len(flows), no_peripheral)),
   ):
     for name in names:
-      missing = np.isnan(values[name])
-      found[name] = np.where(missing, np.where(np.asarray(why) == "", NO_INFLECTION, why), "")
+      found[name] = np.where(np.isnan(values[name]), why, "")
   return {name: why.astype(str) for name, why in found.items()}

@@ -70,24 +70,41 @@ def gather(
     InputError: nobody has a whole window.
     DataError: a record cannot be used, where that ends it.
   """
-  found, lost = [], []
+  found, measured, lost = [], [], []
+  apart = dataclasses.replace(trained.windows, hop_s=trained.windows.seconds)
   for entry in entries:
     try:
-      found.append(_usable(entry, trained, trained.site, synchronise))
+      recording = _usable(entry, trained, trained.site, synchronise)
+      _check_windows(entry, recording, trained.site, trained.site, apart)
+      found.append(recording)
+      if trained.reference in recording.signals:
+        _check_windows(entry, recording, trained.site, trained.reference, apart)
+        measured.append(recording)
     except DataError as error:
       if strict:
         raise
       lost.append(error)
   if not found:
     raise lost[0] if lost else InputError("--path: holds no record")
-  apart = dataclasses.replace(trained.windows, hop_s=trained.windows.seconds)
   everybody = batches.make_pairs(found, trained.site, apart, trained.site, gaps=True).unlabelled()
-  measured = [recording for recording in found if trained.reference in recording.signals]
-  try:
-    paired = batches.make_pairs(measured, trained.site, apart, trained.reference, gaps=True) if measured else None
-  except batches.NoWindowError:
-    paired = None
+  paired = batches.make_pairs(measured, trained.site, apart, trained.reference, gaps=True) if measured else None
   return Own(paired, everybody, tuple(lost))
+
+
+def _check_windows(
+  entry: datasets.Entry, recording: recordings.Recording, site: str, reference: str, spec: config.Windows
+) -> None:
+  """Raises:
+  DataError: there is no whole window of the site, or of it beside the reference."""
+  try:
+    batches.make_pairs([recording], site, spec, reference, gaps=True)
+  except batches.NoWindowError:
+    if reference == site:
+      problem, remedy = f"its {site} wave has no {spec.seconds:g} s without a gap", "give a longer record"
+    else:
+      problem = f"its {reference} wave has no {spec.seconds:g} s without a gap beside {site}: rebuilt, but not judged"
+      remedy = "look at the reference with experiments.inspect"
+    raise DataError(entry.where, problem, remedy, entry.subject) from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,14 +143,15 @@ def judge(trained: checkpoint.Checkpoint, paired: batches.Pairs, place: str) -> 
 
 @dataclasses.dataclass(frozen=True)
 class Rebuilt:
-  """What a network makes of one subject: windows, beats, indices of the mean beat by `SHOWN`; half the mean width of the interval and the
-  share of windows unlike the training, NaN of a network that was never calibrated."""
+  """What a network makes of one subject: windows, beats, indices of the mean beat by `SHOWN`; half the mean widths of the wave's interval
+  and of cSBP's, and the share of windows unlike the training, NaN of a network that was never calibrated."""
 
   subject: str
   windows: int
   beats: int
   values: dict[str, float]
   half_width_mmhg: float
+  csbp_half_width_mmhg: float
   unlike: float
 
 
@@ -142,7 +160,7 @@ def rebuild(trained: checkpoint.Checkpoint, waves: batches.Waves) -> tuple[list[
   doubt, spec = trained.doubt, trained.windows
   made = uncertainty.read(trained, doubt.head if doubt else None, waves)
   inner = slice(spec.margin, spec.samples - spec.margin)
-  apart = uncertainty.distance(doubt.mean_d, doubt.precision_dd, made.h_bd) > doubt.unseen if doubt else None
+  apart = uncertainty.unlike(doubt, made.h_bd) if doubt else np.full(len(made.h_bd), np.nan)
   found = []
   for subject in waves.subjects:
     rows = np.flatnonzero(waves.subject_b == subject)
@@ -156,6 +174,6 @@ def rebuild(trained: checkpoint.Checkpoint, waves: batches.Waves) -> tuple[list[
       values |= {"csbp": float(cut.max(1).mean()), "cdbp": float(cut.min(1).mean())}
       values["cpp"] = values["csbp"] - values["cdbp"]
     width = doubt.wave * float(made.sigma_bt[rows, inner].mean()) if doubt else float("nan")
-    unlike = float(apart[rows].mean()) if apart is not None else float("nan")
-    found.append(Rebuilt(subject, len(rows), len(cut), values, width, unlike))
+    systolic = uncertainty.csbp_half_width(doubt, made, rows, inner, feet) if doubt else float("nan")
+    found.append(Rebuilt(subject, len(rows), len(cut), values, width, systolic, float(apart[rows].mean())))
   return found, made.y_bt

@@ -12,6 +12,7 @@ import pandas
 
 from cap_jax.evaluation import agreement, errors, indices, standards
 from cap_jax.evaluation.methods import BASELINES
+from cap_jax.inference import uncertainty
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +29,7 @@ class Line:
       over the clinic's comparisons.
     steps_to_scratch, s_to_scratch: training until the validation RMSE was as good as the best of scratch, NaN where it was not
       with every seed.
-    covered: mean over subjects of the shares that prediction intervals held, of the wave and of cSBP; half the width of the wave's
-      interval [mmHg]; share of windows unlike the training. NaN without intervals.
+    held: what prediction intervals held, means over subjects; NaN without intervals.
     cells, diverged: how many, and of how many the training came to no end.
   """
 
@@ -48,7 +48,7 @@ class Line:
   settings: int
   steps_to_scratch: float
   s_to_scratch: float
-  covered: tuple[float, float, float, float]
+  held: uncertainty.Coverage
   cells: int
   diverged: int
   against: str = ""
@@ -131,7 +131,9 @@ def _line(part: pandas.DataFrame, scenario: str, n_target: int, method: str) -> 
     int(cells["settings"].iloc[0]),
     float(cells["steps_to_scratch"].mean(skipna=False)),
     float(cells["s_to_scratch"].mean(skipna=False)),
-    (mean("wave_covered"), mean("csbp_covered"), mean("half_width_mmhg"), mean("unseen")),
+    uncertainty.Coverage(
+      mean("wave_covered"), mean("csbp_covered"), mean("half_width_mmhg"), mean("csbp_half_width_mmhg"), mean("unseen")
+    ),
     len(cells),
     int(cells["diverged"].sum()),
   )

@@ -169,7 +169,7 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
     found += _beats(piece, wave, sigma, spec.fs_hz, csbp_factor)
   unlike = float("nan")
   if doubt is not None:
-    unlike = float((uncertainty.distance(doubt.mean_d, doubt.precision_dd, made.h_bd) > doubt.unseen).mean())
+    unlike = float(uncertainty.unlike(doubt, made.h_bd).mean())
   return Reconstruction(time_s, np.where(np.isfinite(aortic), p_t, np.nan), aortic, half_width, unlike, found, gaps)
 
 

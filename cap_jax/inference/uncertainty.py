@@ -142,16 +142,26 @@ def score(made: Reading, windows: batches.Pairs, spec: config.Windows) -> Scores
 def _of_beats(y_t: np.ndarray, p_t: np.ndarray, s_t: np.ndarray, fs_hz: float) -> np.ndarray:
   """Scores of cSBP, a beat each, at the σ of the predicted peak."""
   feet = beats.find_feet(y_t, fs_hz)
-  pairs = list(itertools.pairwise(feet.tolist()))
-  peaks = [a + int(p_t[a:b].argmax()) for a, b in pairs]
-  tops = [y_t[a:b].max() for a, b in pairs]
-  return np.abs(np.array(tops) - p_t[peaks]) / s_t[peaks] if peaks else np.zeros(0)
+  peaks = peaks_of(p_t, feet)
+  tops = np.array([y_t[a:b].max() for a, b in itertools.pairwise(feet.tolist())])
+  return np.abs(tops - p_t[peaks]) / s_t[peaks]
+
+
+def peaks_of(p_t: np.ndarray, feet: np.ndarray) -> np.ndarray:
+  """(beat,) the sample of a wave's highest value in each beat between feet."""
+  return np.array([a + int(p_t[a:b].argmax()) for a, b in itertools.pairwise(feet.tolist())], dtype=int)
 
 
 def distance(doubt_mean: np.ndarray, precision: np.ndarray, h_bd: np.ndarray) -> np.ndarray:
   """(window,) squared Mahalanobis distance of pooled features."""
   off = h_bd - doubt_mean
   return np.einsum("bd,de,be->b", off, precision, off)
+
+
+def unlike(doubt: Doubt, h_bd: np.ndarray) -> np.ndarray:
+  """(window,) 1 where pooled features are unlike those of the training, 0 where not; NaN where too few subjects gave no border."""
+  far = distance(doubt.mean_d, doubt.precision_dd, h_bd) > doubt.unseen
+  return far.astype(float) if np.isfinite(doubt.unseen) else np.full(len(h_bd), np.nan)
 
 
 def _seen(h_bd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -214,12 +224,13 @@ def _some(windows: batches.Waves | batches.Pairs, most: int = 512) -> batches.Wa
 
 @dataclasses.dataclass(frozen=True)
 class Coverage:
-  """Of one subject: share of samples, and of beats, that their interval held; half the mean width of the wave's interval [mmHg]; share
-  of windows that are unlike the training."""
+  """Of one subject: share of samples, and of beats, that their interval held, NaN of an interval without end; half the mean widths of
+  the wave's interval and of cSBP's [mmHg]; share of windows that are unlike the training."""
 
   wave: float
   csbp: float
   half_width_mmhg: float
+  csbp_half_width_mmhg: float
   unseen: float
 
 
@@ -234,14 +245,29 @@ def coverage(trained: checkpoint.Checkpoint, windows: batches.Pairs, made: Readi
     raise ValueError("the network was never calibrated")
   made = read(trained, doubt.head, windows) if made is None else made
   scores = score(made, windows, trained.windows)
-  apart = distance(doubt.mean_d, doubt.precision_dd, made.h_bd) > doubt.unseen
+  apart = unlike(doubt, made.h_bd)
   inner = slice(trained.windows.margin, trained.windows.samples - trained.windows.margin)
   return [
     Coverage(
-      float((wave <= doubt.wave).mean()),
-      float((csbp <= doubt.csbp).mean()) if csbp.size else float("nan"),
+      _held(wave, doubt.wave),
+      _held(csbp, doubt.csbp),
       float(doubt.wave * made.sigma_bt[rows, inner].mean()),
+      csbp_half_width(
+        doubt, made, rows, inner, [beats.find_feet(y_t, trained.windows.fs_hz) for y_t in windows.y_bt[rows, inner]]
+      ),
       float(apart[rows].mean()),
     )
     for rows, wave, csbp in zip(_by_subject(windows), scores.wave, scores.csbp, strict=True)
   ]
+
+
+def csbp_half_width(doubt: Doubt, made: Reading, rows: np.ndarray, inner: slice, feet: Sequence[np.ndarray]) -> float:
+  """Half the mean width of cSBP's interval over the beats of some windows, between the feet found in each, [mmHg]; NaN without
+  beats."""
+  sigma = [made.sigma_bt[k, inner][peaks_of(made.y_bt[k, inner], f)] for k, f in zip(rows, feet, strict=True)]
+  sigma_b = np.concatenate(sigma)
+  return float(doubt.csbp * sigma_b.mean()) if sigma_b.size else float("nan")
+
+
+def _held(scores: np.ndarray, factor: float) -> float:
+  return float((scores <= factor).mean()) if scores.size and np.isfinite(factor) else float("nan")

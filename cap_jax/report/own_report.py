@@ -31,7 +31,8 @@ def rebuilt_table(found: Sequence[own_data.Rebuilt]) -> tables.Table:
     "windows",
     "beats",
     *(name for name, _ in _NAMES.values()),
-    "interval ± [mmHg]",
+    "wave ± [mmHg]",
+    "cSBP ± [mmHg]",
     "unlike the training",
   )
   rows = []
@@ -40,9 +41,8 @@ def rebuilt_table(found: Sequence[own_data.Rebuilt]) -> tables.Table:
     unlike = (
       "" if np.isnan(one.unlike) else f"{100 * one.unlike:.0f} %" + " !" * (one.unlike > reconstruction.MOST_UNLIKE)
     )
-    rows.append(
-      (one.subject, str(one.windows), str(one.beats), *numbers, study_tables.number(one.half_width_mmhg), unlike)
-    )
+    widths = (study_tables.width(value) for value in (one.half_width_mmhg, one.csbp_half_width_mmhg))
+    rows.append((one.subject, str(one.windows), str(one.beats), *numbers, *widths, unlike))
   caption = "What was rebuilt: indices of each subject's mean beat; ! marks records that are mostly unlike the training"
   return tables.Table(header, rows, caption=caption)
 
@@ -52,9 +52,9 @@ def write_rebuilt(path: str | os.PathLike[str], found: Sequence[own_data.Rebuilt
   with files.written_together(path) as (partial,), open(partial, "w", newline="", encoding="utf-8") as file:
     writer = csv.writer(file)
     names = (name + indices.ending(name) for name in own_data.SHOWN)
-    writer.writerow(("subject", "windows", "beats", *names, "half_width_mmhg", "unlike"))
+    writer.writerow(("subject", "windows", "beats", *names, "half_width_mmhg", "csbp_half_width_mmhg", "unlike"))
     for one in found:
-      numbers = (*one.values.values(), one.half_width_mmhg, one.unlike)
+      numbers = (*one.values.values(), one.half_width_mmhg, one.csbp_half_width_mmhg, one.unlike)
       writer.writerow((one.subject, one.windows, one.beats, *(f"{value:.4f}" for value in numbers)))
 
 
@@ -94,7 +94,8 @@ def rebuilt(
   browser = page.Browser(
     records, "The first records beat by beat: drag to zoom, double-click to see all, hover for values."
   )
-  return page.Section("What was rebuilt", browser=browser, sheets={"rebuilt": rebuilt_table(found)})
+  why = f"No intervals: {trained.doubt.lacking}." if trained.doubt and trained.doubt.lacking else ""
+  return page.Section("What was rebuilt", why, browser=browser, sheets={"rebuilt": rebuilt_table(found)})
 
 
 def left_out(lost: Sequence[DataError]) -> page.Section:

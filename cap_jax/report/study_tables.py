@@ -1,5 +1,6 @@
 """The tables of a study."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -30,6 +31,11 @@ EXPLAINED = (
 def number(value: float, digits: int = 2) -> str:
   """A number for readers, nothing for NaN."""
   return "" if np.isnan(value) else f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def width(half_mmhg: float) -> str:
+  """Half the width of an interval; "none" of one without end, nothing of what was never calibrated."""
+  return "none" if np.isinf(half_mmhg) else number(half_mmhg)
 
 
 def _spread(pair: tuple[float, float], digits: int = 1) -> str:
@@ -118,19 +124,22 @@ def intervals(lines: Sequence[Line]) -> Table:
     "method",
     "labels",
     "wave held [%]",
-    "half width [mmHg]",
+    "wave ± [mmHg]",
     "cSBP held [%]",
+    "cSBP ± [mmHg]",
     "windows unlike the training [%]",
   )
   rows = []
   for line in lines:
-    wave, csbp, width, unseen = line.covered
-    if np.isfinite(width):
-      shares = (number(100 * wave, 1), number(width), number(100 * csbp, 1), number(100 * unseen, 0))
-      rows.append((label(line.method), str(line.n_target), *shares))
+    held = line.held
+    if not np.isnan(held.half_width_mmhg):
+      wave, csbp = (number(100 * share, 1) for share in (held.wave, held.csbp))
+      widths = (width(half) for half in (held.half_width_mmhg, held.csbp_half_width_mmhg))
+      shares = itertools.chain(*zip((wave, csbp), widths, strict=True))
+      rows.append((label(line.method), str(line.n_target), *shares, number(100 * held.unseen, 0)))
   caption = (
     "Prediction intervals of 90 %, split-conformal over subjects: calibrated on validation subjects of the target, of the source "
-    "where no target label is used"
+    "where no target label is used; none: they need nine such subjects"
   )
   return Table(header, rows, 1, caption=caption)
 

@@ -37,6 +37,14 @@ class Doubt:
   where: str
 
   @property
+  def lacking(self) -> str:
+    """Why there are no intervals, "" where there are: K subjects reach the level K/(K + 1) at most."""
+    needed = math.ceil(self.level / (1 - self.level) - 1e-9)
+    if self.subjects >= needed:
+      return ""
+    return f"intervals of {100 * self.level:g} % need {needed} calibration subjects, it has {self.subjects}"
+
+  @property
   def arrays(self) -> Params:
     """What is stored as arrays."""
     seen = {"mean": self.mean_d, "precision": self.precision_dd}

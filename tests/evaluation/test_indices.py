@@ -67,6 +67,33 @@ def test_what_is_undefined_says_why():
   assert found.kind[1] == ""
 
 
+def test_what_lacks_a_period_a_flow_or_a_peripheral_wave_says_so():
+  beat, flow = sawtooth()[0], np.maximum(np.sin(2 * np.pi * TIME), 0.0)
+  lost, flat = np.full(SAMPLES, np.nan), np.zeros(SAMPLES)
+  found = indices.of_beats(
+    np.stack([beat] * 6),
+    np.array([1.0, np.nan, 0.0, 1.0, 1.0, 1.0]),
+    np.stack([beat, beat, beat, lost, flat + 90.0, 1.5 * beat]),
+    np.stack([flow, flow, flow, flat, lost, 300 * flow]),
+  )
+  assert found.reasons["csbp"].tolist() == ["", indices.NO_PERIOD, indices.NO_PERIOD, "", "", ""]
+  assert found.reasons["amplification"].tolist()[3:] == [indices.FLAT_PERIPHERAL, indices.FLAT_PERIPHERAL, ""]
+  np.testing.assert_allclose(found.values["amplification"][[0, 5]], [1.0, 1.5])
+  for name in ("rm", "ri", "forward", "c2", "zc3"):
+    assert found.reasons[name].tolist()[3:5] == [indices.NO_OUTFLOW, indices.NO_OUTFLOW], name
+  assert np.isfinite(found.values["rm"][[0, 5]]).all()
+  for name, value in found.values.items():
+    np.testing.assert_array_equal(np.isnan(value), found.reasons[name] != "", err_msg=name)
+
+
+@pytest.mark.parametrize("wave", [np.full(500, 90.0), np.full(10, 90.0), 90 + 20 * np.sin(np.linspace(0, 5, 100))])
+def test_a_wave_without_a_whole_beat_has_no_indices(wave):
+  found = indices.of_wave(wave, 125.0, wave)
+  assert set(found.values) == set(indices.UNITS)
+  assert all(value.shape == (0,) for value in found.values.values())
+  assert found.kind.shape == (0,)
+
+
 def test_a_windkessel_is_found_again():
   r, c, zc = np.array([1.1, 0.8]), np.array([1.3, 2.0]), np.array([0.05, 0.08])
   period = np.array([1.0, 0.7])

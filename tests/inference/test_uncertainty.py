@@ -73,6 +73,9 @@ def test_intervals_cover_new_subjects_of_the_same_kind_and_widen_where_errors_ar
   plain = uncertainty.coverage(level, fresh)
   assert np.mean([one.wave for one in plain]) == pytest.approx(0.9, abs=0.03)
   assert np.mean([one.half_width_mmhg for one in seen]) < np.mean([one.half_width_mmhg for one in plain])
+  assert all(one.csbp_half_width_mmhg == pytest.approx(level.doubt.csbp) for one in plain)
+  # errors are large at the peak, and so is the interval there
+  assert all(one.csbp_half_width_mmhg > one.half_width_mmhg for one in seen)
 
 
 def test_the_head_leaves_the_wave_as_it_is(network):
@@ -98,6 +101,11 @@ def test_too_few_subjects_make_the_interval_infinite_and_it_is_stored(network, t
   training = people(0, 20, 2.0)
   found = uncertainty.equip(network, uncertainty.fit_head(network, training), training, people(50, 5, 2.0), "made")
   assert found.doubt.wave == math.inf
+  assert found.doubt.lacking == "intervals of 90 % need 9 calibration subjects, it has 5"
+  seen = uncertainty.coverage(found, people(80, 3, 2.0))
+  assert all(np.isnan([one.wave, one.csbp, one.unseen]).all() for one in seen)  # what holds everything says nothing
+  assert all(one.half_width_mmhg == one.csbp_half_width_mmhg == math.inf for one in seen)
+  assert uncertainty.equip(network, None, training, people(50, 9, 2.0), "made").doubt.lacking == ""
   checkpoint.save(tmp_path / "checkpoint", found)
   again = checkpoint.load(tmp_path / "checkpoint").doubt
   assert dataclasses.replace(again, head=None, mean_d=0, precision_dd=0) == dataclasses.replace(

@@ -3,6 +3,7 @@
 import numpy as np
 
 from cap_jax.evaluation import agreement, summary
+from cap_jax.inference import uncertainty
 from cap_jax.report import figures, study_figures
 from cap_jax.transfer import STRATEGIES
 
@@ -30,7 +31,8 @@ def test_no_line_is_drawn_across_a_pause():
 
 def line(name, n_target):
   nan, one = float("nan"), agreement.Interval(1.0, 0.9, 1.1)
-  return summary.Line("device", name, n_target, 9, 1, one, nan, nan, nan, {}, nan, 0, 1, nan, nan, (nan,) * 4, 1, 0)
+  held = uncertainty.Coverage(*[nan] * 5)
+  return summary.Line("device", name, n_target, 9, 1, one, nan, nan, nan, {}, nan, 0, 1, nan, nan, held, 1, 0)
 
 
 def test_every_method_of_a_study_can_be_told_from_the_others():
