@@ -43,6 +43,12 @@ def _network() -> checkpoint.Checkpoint:
   return trained
 
 
+def _digests(own: own_data.Own) -> dict[str, str]:
+  """SHA-256 of the windows as the network read them, and of the network."""
+  paired = {"paired windows": own.paired.digest} if own.paired is not None else {}
+  return {"windows": own.everybody.digest, **paired, "checkpoint": checkpoint.digest(_CHECKPOINT.value)}
+
+
 def main() -> None:
   began = time.perf_counter()
   trained, dataset = _network(), sources.open_dataset()
@@ -72,6 +78,7 @@ def main() -> None:
     facts = common.provenance(
       data=f"{dataset.name}: {dataset.source}; {len(dataset.entries)} records",
       licence=dataset.licence,
+      sha256="; ".join(f"{name} {digest}" for name, digest in _digests(own).items()),
       network=", ".join(f"{key}: {value}" for key, value in trained.about.items()),
       calibrated_on=f"{trained.doubt.subjects} {trained.doubt.where}" if trained.doubt else "never",
       seconds=f"{time.perf_counter() - began:.0f}",

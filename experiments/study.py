@@ -37,6 +37,7 @@ def check(study: config.Study) -> None:
   common.metrics()
   for clinic in plan.clinics_of(study):
     study_limits.check(clinic)
+    study_data.check_folds(clinic)
   for name in study.strategies:
     runs.check(study, name, tasks.TASKS[study.task].model(study.model), study.task)
   if not plan.keys(study):
@@ -47,11 +48,13 @@ def announce(study: config.Study, folder: str) -> int:
   """Says what will be done and how long it takes; returns the number of cells."""
   keys = plan.keys(study)
   seconds = plan.estimate_s(study, folder, keys)
-  tried = len(study.rate_factors)
   left = "; ".join(f"left out: {line}" for line in plan.unused(study))
   length = f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{seconds / 60:.0f} minutes"
   print(f"{len(keys)} cells; about {length} in one process on two cores, all told, but for what is done already")
-  print(f"budget of whatever is trained on the target: {tried} × {study.steps} steps. {left}".strip(), flush=True)
+  for budget, names in plan.budgets(study).items():
+    print(f"budget of {', '.join(names)}: {budget}")
+  print("what uses no labels may not ask labelled validation subjects, so it tries one rate", end="")
+  print(f"; {left}" if left else "", flush=True)
   return len(keys)
 
 
@@ -76,7 +79,7 @@ def report(study: config.Study, folder: str, rows: pandas.DataFrame, began: floa
   sections = []
   for clinic in study_report.open_clinics(study, folder, rows):
     made = study_report.sections(clinic, loss, place, reference)
-    print(f"\n{clinic.name}: {study_report.told(clinic)}\n\n{tables.text(study_tables.short(clinic.lines))}\n")
+    print(f"\n{said} {clinic.name}: {study_report.told(clinic)}\n\n{tables.text(study_tables.short(clinic.lines))}\n")
     sections += made
   split, data = identity.digests(folder)
   facts = common.provenance(

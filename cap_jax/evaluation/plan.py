@@ -13,7 +13,7 @@ from cap_jax.types import InputError
 
 # seconds a cell on two cores, for the estimate before anything was measured; of what is trained, per 600 steps
 _CLOSED_S, _TRAINED_S = 2.0, 9.0
-_SLOW = {"adaptive_tf": 20.0, "tcn_target": 57.0, "cnn_bilstm_target": 14.0, "multi_task": 14.0, "scratch": 9.0}
+_SLOW = {"adaptive_tf_source": 20.0, "tcn_target": 57.0, "cnn_bilstm_target": 14.0, "multi_task": 14.0, "scratch": 9.0}
 _SLOW_SOURCE = {"tcn_source": 290.0, "cnn_bilstm_source": 60.0}
 
 
@@ -83,6 +83,15 @@ def tried(study: config.Study, name: str) -> int:
   """Settings of a method that validation subjects choose from."""
   method = methods.method(study, name)
   return len(factors(study, name)) if method.tunable else method.settings
+
+
+def budgets(study: config.Study) -> dict[str, list[str]]:
+  """What validation subjects choose from × steps, of what is trained on the target → the methods that get it."""
+  found: dict[str, list[str]] = {}
+  for name in dict.fromkeys(key.method for key in keys(study)):
+    if trained(study, name):
+      found.setdefault(f"{tried(study, name)} × {study.steps} steps", []).append(name)
+  return found
 
 
 def estimate_s(study: config.Study, folder: str, wanted: Sequence[Key]) -> float:

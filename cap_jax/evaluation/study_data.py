@@ -198,6 +198,28 @@ def folds(study: config.Study) -> int:
   return study.folds or paired
 
 
+def check_folds(study: config.Study) -> None:
+  """Before long work: that a fold leaves as many subjects to label as the study asks for.
+
+  Raises:
+    InputError: it does not.
+  """
+  count = folds(study)
+  if count == 1:
+    return
+  if study.target_data:
+    found = _target_parts(study, store.open_store(study.target_data))
+    paired = [len(found.get(part, ())) for part in (parts.TRAINING, parts.VALIDATION, study.test_part)]
+  else:
+    paired = [study.labelled_subjects, study.validation_subjects, study.test_subjects]
+  left = sum(paired) - -(-sum(paired) // count) - paired[1]
+  if left < max(study.n_target):
+    raise InputError(
+      f"folds={study.folds}, n_target={study.n_target}: of the {sum(paired)} subjects of {target_name(study)} with a reference, "
+      f"a fold leaves {max(left, 0)} to label beside its test and {paired[1]} validation subjects; ask for fewer labels or more folds"
+    )
+
+
 def _folded(
   found: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], study: config.Study, fold: int
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:

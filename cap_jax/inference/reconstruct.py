@@ -49,6 +49,7 @@ class Reconstruction:
   time_s, peripheral_mmhg, aortic_mmhg: (time,) on the clock of the input; NaN in the gaps.
   half_width_mmhg: (time,) half the width of the wave's prediction interval; NaN of a network that was never calibrated.
   unlike: share of the windows that are unlike those of the training; NaN likewise.
+  lacking: why a network has no intervals though it was calibrated, "" where it has them.
   """
 
   time_s: np.ndarray
@@ -58,6 +59,7 @@ class Reconstruction:
   unlike: float
   beats: list[Beat]
   gaps: list[Gap]
+  lacking: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,7 +172,9 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
   unlike = float("nan")
   if doubt is not None:
     unlike = float(uncertainty.unlike(doubt, made.h_bd).mean())
-  return Reconstruction(time_s, np.where(np.isfinite(aortic), p_t, np.nan), aortic, half_width, unlike, found, gaps)
+  lacking = doubt.lacking if doubt else ""
+  measured = np.where(np.isfinite(aortic), p_t, np.nan)
+  return Reconstruction(time_s, measured, aortic, half_width, unlike, found, gaps, lacking)
 
 
 def summary(found: list[Beat]) -> dict[str, dict[str, float]]:

@@ -71,6 +71,8 @@ def write(output: str, made: Reconstruction, site: str, facts: Mapping[str, Any]
 
 def _intervals(made: Reconstruction) -> dict[str, Any] | None:
   """What is known of the wave's error, None of a network that was never calibrated."""
+  if made.lacking:
+    return {"lacking": made.lacking}
   if not math.isfinite(made.unlike):
     return None
   return {
@@ -88,6 +90,8 @@ def spoken(made: Reconstruction) -> str:
     lines.append(
       f"WARNING: {100 * made.unlike:.0f} % of the record is unlike what the network learnt from; its intervals do not hold here"
     )
+  if made.lacking:
+    lines.append(f"no intervals: {made.lacking}")
   numbers = summary(made.beats)
   means = ", ".join(f"{label} {numbers[name]['mean']:.1f}" for label, name in _SHOWN if numbers)
   return "\n".join(

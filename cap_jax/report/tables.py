@@ -24,7 +24,7 @@ LABELS = {
   "mean_wave_scaled": "mean wave at the true MAP and DBP †",
   "npma": "N-point moving average (cSBP only)",
   "map_dbp": "MAP²/DBP (cSBP only)",
-  "adaptive_tf": "adaptive tube-load transfer function",
+  "adaptive_tf_source": "adaptive tube-load transfer function",
   **{f"{kind}_{part}": f"{name}, {part}" for kind, name in _KINDS.items() for part in ("source", "target")},
   "mean_wave": _KINDS["mean_wave"],
   "source": "source network unchanged",

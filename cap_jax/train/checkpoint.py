@@ -103,6 +103,11 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     shutil.rmtree(partial, ignore_errors=True)
 
 
+def digest(path: str | os.PathLike[str]) -> str:
+  """SHA-256 of a checkpoint's header, which holds those of all its files."""
+  return hashlib.sha256((pathlib.Path(path) / HEADER).read_bytes()).hexdigest()
+
+
 def _digests(folder: str) -> dict[str, str]:
   """SHA-256 of every file below a folder, by its path from there."""
   files = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())

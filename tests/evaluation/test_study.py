@@ -231,6 +231,18 @@ def test_each_subject_is_tested_in_one_fold(small_study, folds):
     study_data.folds(dataclasses.replace(study, folds=10))
 
 
+def test_folds_that_leave_too_few_to_label_are_refused_before_any_work(small_study):
+  study = dataclasses.replace(plan.clinics_of(small_study)[0], folds=3)
+  left = 9 - 3 - study.validation_subjects
+  study_data.check_folds(dataclasses.replace(study, n_target=(left,)))
+  target = study_data.load_target(dataclasses.replace(study, n_target=(left,)), 0)
+  assert len(target.labelled.subjects) == left
+  with pytest.raises(
+    InputError, match=rf"folds=3, n_target=\({left + 1},\): of the 9 .* leaves {left} to label beside"
+  ):
+    study_data.check_folds(dataclasses.replace(study, n_target=(left + 1,)))
+
+
 def test_rates_are_chosen_on_validation_subjects_at_the_first_seed(small_study, done_study, tmp_path):
   folder = copied(done_study, tmp_path)
   shutil.rmtree(folder / "cells")

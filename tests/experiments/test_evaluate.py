@@ -1,8 +1,10 @@
 """A network's report on a user's own folder of patients, with an aortic wave beside the peripheral one and without."""
 
 import csv
+import dataclasses
 import html
 import json
+import re
 import shutil
 
 import numpy as np
@@ -14,6 +16,7 @@ from test_data_commands import write_patients
 
 from cap_jax.evaluation import study
 from cap_jax.report import own_report
+from cap_jax.train import checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +104,27 @@ def test_what_cannot_be_judged_is_one_line_and_nothing_is_written(done_study, tm
   assert sorted(work.rglob("*")) == before
 
 
+def test_what_cannot_be_windowed_or_judged_is_listed(done_study, patients, tmp_path):
+  folder = shutil.copytree(patients, tmp_path / "mixed")
+  short, lost = (pandas.read_csv(folder / name) for name in ("P00.csv", "P01.csv"))
+  short[short["time_s"] < 3].to_csv(folder / "P00.csv", index=False)
+  lost["aortic_root_pressure_mmhg"] = lost["aortic_root_pressure_mmhg"].where(lost["time_s"] < 2)
+  lost.to_csv(folder / "P01.csv", index=False)
+  work = tmp_path / "work"
+  done = run(
+    "evaluate", f"--checkpoint={done_study / 'checkpoint'}", "--data=csv", f"--path={folder}", f"--workdir={work}"
+  )
+  assert done.returncode == 0, done.stderr
+  assert [row["subject"] for row in rows(work / "errors.csv")] == ["P02", "P03", "P04"]
+  assert [row["subject"] for row in rows(work / "rebuilt.csv")] == ["P01", "P02", "P03", "P04"]
+  assert "its radial wave has no 4 s without a gap; give a longer record" in done.stdout
+  assert "beside radial: rebuilt, but not judged" in done.stdout
+  page = (work / "report.html").read_text(encoding="utf-8")
+  assert "intervals of 90 % need 9 calibration subjects, it has 2" in page
+  digests = re.search(r"windows ([0-9a-f]{64}); paired windows ([0-9a-f]{64}); checkpoint ([0-9a-f]{64})", page)
+  assert len(set(digests.groups())) == 3
+
+
 def test_one_short_record_is_judged_without_statistics(done_study, tmp_path):
   """One subject with two windows: no interval, no limits of agreement, no standard, but its errors."""
   t, p = pulses(9, 125.0)
@@ -121,12 +145,26 @@ def test_one_short_record_is_judged_without_statistics(done_study, tmp_path):
 
 
 def test_intervals_and_the_flag_are_written_beside_the_wave(done_study, tmp_path):
+  """Two subjects calibrate no interval of 90 %; so it says, and has them once it was calibrated on enough."""
   t, p = pulses(12, 125.0)
   given = write_csv(tmp_path / "in.csv", t, p)
-  done = run(
-    "reconstruct", f"--checkpoint={done_study / 'checkpoint'}", f"--input={given}", f"--output={tmp_path / 'out.csv'}"
+  few = checkpoint.load(done_study / "checkpoint")
+  checkpoint.save(
+    tmp_path / "enough",
+    dataclasses.replace(few, doubt=dataclasses.replace(few.doubt, wave=2.0, csbp=1.5, unseen=1e-3, subjects=20)),
   )
-  assert done.returncode == 0, done.stderr
-  content = json.loads((tmp_path / "out.json").read_text(), parse_constant=lambda name: pytest.fail(name))
-  assert set(content["intervals"]) == {"share_of_windows_unlike_the_training", "unlike_the_training"}
-  assert content["intervals"]["unlike_the_training"] == ("WARNING" in done.stdout)
+  found = {}
+  for name, network in (("few", done_study / "checkpoint"), ("enough", tmp_path / "enough")):
+    done = run("reconstruct", f"--checkpoint={network}", f"--input={given}", f"--output={tmp_path / f'{name}.csv'}")
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / f"{name}.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    found[name] = done.stdout, content["intervals"], pandas.read_csv(tmp_path / f"{name}.csv")
+  why = "intervals of 90 % need 9 calibration subjects, it has 2"
+  said, intervals, table = found["few"]
+  assert f"no intervals: {why}" in said
+  assert intervals == {"lacking": why}
+  assert "low_mmhg" not in table
+  said, intervals, table = found["enough"]
+  assert intervals == {"share_of_windows_unlike_the_training": 1.0, "unlike_the_training": True}
+  assert "WARNING: 100 % of the record is unlike what the network learnt from" in said
+  assert (table["high_mmhg"] - table["low_mmhg"]).min() > 0
