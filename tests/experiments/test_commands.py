@@ -17,6 +17,7 @@ SMALL = [
   for name, value in {
     "n_target": "0,1,2", "source_subjects": 24, "source_seconds": 8.0, "labelled_subjects": 3, "validation_subjects": 2,
     "unlabelled_subjects": 3, "test_subjects": 4, "target_seconds": 8.0, "pretrain.steps": 100, "steps": 50,
+    "model.channels": 8, "model.layers": 2, "model.head_channels": 8,
   }.items()
 ]  # fmt: skip
 
