@@ -107,6 +107,20 @@ def test_a_network_is_trained_on_virtual_people_and_transferred_to_the_patients(
   assert "labelled subjects to train on" in many.stderr
 
 
+def test_a_study_of_real_records_calls_nobody_virtual(prepared, tmp_path):
+  done = run(
+    "study", *[flag for flag in SMALL if "n_target" not in flag], f"--config.target_data={prepared[0]}", "--config.n_target=0,3", "--config.strategies=scratch,fine_tuning",
+    "--config.baselines=peripheral,source", "--invasive", "--male_share=0.5", f"--workdir={tmp_path / 'work'}",
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  assert "With real records: the user's own." in done.stdout
+  page = (tmp_path / "work" / "report.html").read_text(encoding="utf-8").partition("<script>")[0]
+  assert "virtual" not in page
+  assert "no invasive reference" not in page
+  assert "n = 3 &lt; 85" in page
+  assert "in silico" not in page
+
+
 def test_pretraining_streams_from_a_store_of_virtual_people(tmp_path):
   path = "healthy,subjects=40,seconds=12"
   done = run(
