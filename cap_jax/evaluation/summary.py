@@ -127,7 +127,7 @@ def _line(part: pandas.DataFrame, scenario: str, n_target: int, method: str) -> 
     mean("r"),
     quantities,
     float(cells["train_s"].mean()),
-    int(cells["steps"].iloc[0]),
+    int(cells["steps"].max()),
     int(cells["settings"].iloc[0]),
     float(cells["steps_to_scratch"].mean(skipna=False)),
     float(cells["s_to_scratch"].mean(skipna=False)),
