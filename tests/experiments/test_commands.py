@@ -77,9 +77,10 @@ def test_transfer_reports_its_merge_and_saves(source, tmp_path):
 def test_compare_writes_its_table_csv_and_page(tmp_path):
   clinics = "--config.scenarios=population,device"
   baselines = "--config.baselines=peripheral,npma,gtf_source,source,mean_wave_target,gtf_target"
-  done = run("compare", f"--workdir={tmp_path / 'w'}", clinics, baselines, "--metrics=jsonl", *SMALL)
+  strategies = "--config.strategies=scratch,fine_tuning,feature_transfer,domain_adaptation/section"
+  done = run("compare", f"--workdir={tmp_path / 'w'}", clinics, baselines, strategies, "--metrics=jsonl", *SMALL)
   assert done.returncode == 0, done.stderr
-  assert "40 cells; about " in done.stdout
+  assert f"{2 * (4 + 1 + 2 * (2 + 3))} cells; about " in done.stdout
   assert re.search(r"budget of (.*, )?scratch(, .*)?: 1 × 50 steps", done.stdout)
   assert "feature transfer" in done.stdout
   assert "In silico" in done.stdout

@@ -128,7 +128,8 @@ def test_pretraining_streams_from_a_store_of_virtual_people(tmp_path):
   )
   assert done.returncode == 0, done.stderr
   assert "40 records, 480 s at 125 Hz, in silico" in done.stdout
-  small = ["--config.pretrain.steps=100", f"--config.source_data={tmp_path / 'store'}"]
+  model = ["--config.model.channels=8", "--config.model.layers=1", "--config.model.head_channels=8"]
+  small = ["--config.pretrain.steps=100", *model, f"--config.source_data={tmp_path / 'store'}"]
   done = run("pretrain", *small, f"--workdir={tmp_path / 'work'}")
   assert done.returncode == 0, done.stderr
   assert "In silico: all subjects are virtual. radial, task waveform: RMSE" in done.stdout

@@ -10,7 +10,6 @@ import sys
 import time
 
 import numpy as np
-import pytest
 from test_commands import ROOT, run
 
 from cap_jax.evaluation import cells, plan
@@ -39,27 +38,32 @@ def alive(group):
   return True
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_study_goes_on_and_leaves_nobody_behind(small_study, done_study, tmp_path, sent):
+def stop_after(least, words, folder, sent, log):
+  """Starts a study, sends it a signal once so many cells are done, and waits until no process of it is left."""
+  environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+  command = [sys.executable, "-m", "experiments.study", *words]
+  with open(log, "w") as said:
+    started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True)
+    wait_for(lambda: len(list(folder.glob("cells/**/*.json"))) >= least or started.poll() is not None)
+    assert started.poll() is None, log.read_text()
+    started.send_signal(sent)
+    started.wait(30)
+  wait_for(lambda: not alive(started.pid), 30)
+
+
+def test_a_stopped_study_goes_on_and_leaves_nobody_behind(small_study, done_study, tmp_path):
+  """Ended once, killed once, in two processes; then what one process found in one go."""
   small = dataclasses.replace(small_study, strategies=("scratch", "feature_transfer"), n_target=(0, 1, 2))
   folder = pathlib.Path(shutil.copytree(done_study, tmp_path / "work"))
   shutil.rmtree(folder / "cells")
   (tmp_path / "small.py").write_text(CONFIG.format(study=small))
   words = [f"--config={tmp_path / 'small.py'}", f"--workdir={folder}", "--processes=2"]
-
-  environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
-  command = [sys.executable, "-m", "experiments.study", *words]
-  with open(tmp_path / "said", "w") as said:
-    started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True)
-    wait_for(lambda: len(list(folder.glob("cells/**/*.json"))) >= 2 or started.poll() is not None)
-    assert started.poll() is None, (tmp_path / "said").read_text()
-    started.send_signal(sent)
-    started.wait(30)
-  wait_for(lambda: not alive(started.pid), 30)
   keys = plan.keys(small)
-  there = [key for key in keys if cells.load(str(folder), key) is not None]
-  assert 2 <= len(there) < len(keys)
-  assert not (folder / "report.html").exists()
+  for sent, least in ((signal.SIGTERM, 1), (signal.SIGKILL, 4)):
+    stop_after(least, words, folder, sent, tmp_path / "said")
+    there = [key for key in keys if cells.load(str(folder), key) is not None]
+    assert least <= len(there) < len(keys)
+    assert not (folder / "report.html").exists()
 
   done = run("study", *words)
   assert done.returncode == 0, done.stderr
