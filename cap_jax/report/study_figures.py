@@ -98,7 +98,9 @@ def _shots(axes: Axes, lines: Sequence[summary.Line]) -> None:
     drawn[shade, level] += 1
     if level:
       rmse = points[0].rmse
-      axes.axhline(rmse.mean, color=shade, lw=1.2, ls=_LEVELS[which % len(_LEVELS)], label=label)
+      style, marker = _LEVELS[which % len(_LEVELS)], _MARKERS[which % len(_MARKERS)]
+      line = axes.axhline(rmse.mean, color=shade, lw=1.2, ls=style, label=label, clip_on=False)
+      line.set(marker=marker, markersize=5, markevery=[1])
       edge *= 1.06
       axes.vlines(edge, rmse.low, rmse.high, color=shade, lw=2.5, alpha=0.8)
       continue
