@@ -35,6 +35,10 @@ class InputError(ValueError):
   """Something that a user handed over cannot be used. The message names the thing, the place and the remedy."""
 
 
+class UnfitError(RuntimeError):
+  """A method cannot be fitted to these data; the message says why."""
+
+
 class DataError(InputError):
   """A file, record or subject cannot be used: names where, what is wrong and the remedy, on one line.
 

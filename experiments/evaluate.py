@@ -38,8 +38,9 @@ def _network() -> checkpoint.Checkpoint:
     raise InputError(
       f"--site={site}: the checkpoint reads {trained.site}; make one with: python -m experiments.pretrain --site={site}"
     )
-  if trained.task != "waveform":
-    raise InputError(f"--checkpoint: it was trained for {trained.task}, not for the aortic wave; transfer it first")
+  if trained.task != "waveform" or trained.reference != "aortic_root":
+    goal = trained.task if trained.task != "waveform" else f"the {trained.reference} wave"
+    raise InputError(f"--checkpoint: it was trained for {goal}, not for the aortic wave; transfer it first")
   return trained
 
 
@@ -66,7 +67,9 @@ def main() -> None:
     if own.paired is not None:
       name = os.path.basename(os.path.normpath(path))
       judged = own_data.judge(trained, own.paired, name)
-      errors = own_report.errors(trained, judged, path, place, truth.reference(not dataset.in_silico))
+      errors = own_report.errors(
+        trained, judged, path, place, truth.reference(not dataset.in_silico, trained.calibration.kind)
+      )
       sections = [*errors, *sections]
       said = study_tables.EXPLAINED
       own_report.write_errors(os.path.join(folder, "errors.csv"), judged, own_data.method_of(trained)[0])
@@ -80,6 +83,7 @@ def main() -> None:
       licence=dataset.licence,
       sha256="; ".join(f"{name} {digest}" for name, digest in _digests(own).items()),
       network=", ".join(f"{key}: {value}" for key, value in trained.about.items()),
+      calibration_of_waves=trained.calibration.kind,
       calibrated_on=f"{trained.doubt.subjects} {trained.doubt.where}" if trained.doubt else "never",
       seconds=f"{time.perf_counter() - began:.0f}",
     )

@@ -75,7 +75,7 @@ def report(study: config.Study, folder: str, rows: pandas.DataFrame, began: floa
   said = study_data.told(study)
   place = study_data.place(study)
   loss = study_report.source_loss(folder)
-  reference = truth.reference(study_data.is_real(study))
+  reference = truth.reference(study_data.is_real(study), study.calibration.kind)
   sections = []
   for clinic in study_report.open_clinics(study, folder, rows):
     made = study_report.sections(clinic, loss, place, reference)

@@ -14,6 +14,7 @@ import scipy.signal
 from cap_jax import config
 from cap_jax.data import batches
 from cap_jax.signals import windows
+from cap_jax.types import UnfitError
 
 ORDERS = (2, 4, 6, 8, 10)
 LEADS_S = (0.04, 0.08, 0.12, 0.16)
@@ -78,7 +79,7 @@ def fit(training: batches.Pairs, validation: batches.Pairs, spec: config.Windows
     spec: of the windows.
 
   Raises:
-    ValueError: every order is unstable.
+    UnfitError: every order is unstable.
   """
   rows = np.unique(np.linspace(0, len(training.x_bt) - 1, min(_MOST, len(training.x_bt))).astype(int))
   x_bt, y_bt = training.x_bt[rows], training.y_bt[rows]
@@ -90,5 +91,5 @@ def fit(training: batches.Pairs, validation: batches.Pairs, spec: config.Windows
     for found in tried
   ]
   if not np.isfinite(min(errors)):
-    raise ValueError("no ARX model is stable; there are too few windows")
+    raise UnfitError("no ARX model is stable: there are too few windows")
   return tried[int(np.argmin(errors))]

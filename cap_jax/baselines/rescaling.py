@@ -22,7 +22,8 @@ def to_true_levels(wave_bt: np.ndarray, test: batches.Pairs) -> np.ndarray:
     shape, true = wave_bt[rows], test.y_bt[rows]
     # the diastole is that of the mean window, so that one low sample does not decide
     (mean, low), (mean_true, low_true) = ((x.mean(), x.min(1).mean()) for x in (shape, true))
-    out[rows] = low_true + (shape - low) * (mean_true - low_true) / (mean - low)
+    gain = (mean_true - low_true) / (mean - low) if mean > low else 0.0  # a flat shape stays flat, at the mean
+    out[rows] = mean_true + gain * (shape - mean)
   return out
 
 
@@ -41,5 +42,5 @@ def fit_affine(predicted_bt: np.ndarray, true_bt: np.ndarray, margin: int) -> Af
   """Least squares between predictions and truth of labelled windows, both (window, time), without their margins."""
   inner = slice(margin, true_bt.shape[1] - margin)
   p, y = predicted_bt[:, inner].astype(np.float64), true_bt[:, inner].astype(np.float64)
-  gain = ((p - p.mean()) * (y - y.mean())).sum() / np.square(p - p.mean()).sum()
+  gain = ((p - p.mean()) * (y - y.mean())).sum() / max(np.square(p - p.mean()).sum(), 1e-9)
   return Affine(float(gain), float(y.mean() - gain * p.mean()))

@@ -20,6 +20,7 @@ from cap_jax.signals import beats
 TIMES_S = tuple(np.arange(0.01, 0.1401, 0.005))
 REFLECTIONS = tuple(np.arange(0.0, 0.91, 0.1))
 _MOST = 400
+_LARGEST = 0.95  # Γ
 _LOOKED_AT = 3  # windows of a subject in which diastole is looked at
 # the part of a beat, from foot to foot of the peripheral wave, that counts as diastole: chosen on validation subjects
 DIASTOLES = ((0.45, 0.95), (0.5, 0.9), (0.55, 0.95), (0.6, 0.9))
@@ -65,8 +66,10 @@ def fit(training: batches.Pairs, validation: batches.Pairs, spec: config.Windows
   for time_s in TIMES_S:
     early, late = (_shifted(x_bt, sign * time_s * spec.fs_hz)[:, inner] for sign in (1, -1))
     true = y_bt[:, inner]
-    # (1 + Γ) p_c = early + Γ late, in p_c − early = Γ (late − p_c)
-    reflection = float(np.clip(((true - early) * (late - true)).sum() / np.square(late - true).sum(), 0, 0.95))
+    # p_c = early + w (late − early) is linear in w = Γ/(1 + Γ)
+    apart = late - early
+    share = np.clip(((true - early) * apart).sum() / max(np.square(apart).sum(), 1e-9), 0, _LARGEST / (1 + _LARGEST))
+    reflection = float(share / (1 - share))
     error = np.square((early + reflection * late) / (1 + reflection) - true).mean()
     found.append((float(error), TubeLoad(float(time_s), reflection, spec.fs_hz)))
   return min(found, key=lambda pair: pair[0])[1]

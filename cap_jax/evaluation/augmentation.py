@@ -19,18 +19,22 @@ _HALF_AMPLITUDE_HZ = 10.0
 _EARLIEST_S = 0.03  # after the foot, for an inflection
 _RISE = 0.4  # of the steepest slope: an upstroke, not a ripple
 _EARLIEST_BEND_S = 0.14  # a wave that peaks earlier has no bend before the peak but its own rise
+# on the clock of the smoothed wave's own foot, its least value, which lies some 30 ms before the foot from which ejection is counted: the
+# search ends about 10 ms ahead of the incisura
 _AFTER_EJECTION_S = 0.02
 
 
 class Augmentation(NamedTuple):
-  """ap_mmhg: augmentation pressure. aix_percent: of the pulse pressure. tr_s: time from the foot to the inflection.
-  p1_mmhg, p2_mmhg: the first and the second systolic pressure, AP = P2 − P1. kind: Murgo's "A" (AIx > 12 %), "B" (0 to
+  """ap_mmhg: augmentation pressure. aix_percent: of the pulse pressure. tr_s: time from the foot of the smoothed wave to the inflection.
+  at_s: the same instant from the beginning of the wave that was given. p1_mmhg, p2_mmhg: the first and the second systolic pressure of
+  the smoothed wave, AP = P2 − P1, of whose pulse AIx is. kind: Murgo's "A" (AIx > 12 %), "B" (0 to
   12 %), "C" (the inflection follows the peak), or "" where none was found: then the numbers are NaN. Each of shape (beat,).
   """
 
   ap_mmhg: np.ndarray
   aix_percent: np.ndarray
   tr_s: np.ndarray
+  at_s: np.ndarray
   kind: np.ndarray
   p1_mmhg: np.ndarray
   p2_mmhg: np.ndarray
@@ -90,4 +94,6 @@ def augmentation(
   aix = 100 * (p2 - p1) / np.ptp(wave, axis=1)
   kind = np.where(before, np.where(aix <= 12, "B", "A"), "C")
   kind[none] = ""
-  return Augmentation(p2 - p1, aix, np.where(none, np.nan, where / fs_b), kind, p1, p2)
+  at = (foot + where) % wave.shape[1]
+  tr_s, at_s = (np.where(none, np.nan, samples / fs_b) for samples in (where, at))
+  return Augmentation(p2 - p1, aix, tr_s, at_s, kind, p1, p2)

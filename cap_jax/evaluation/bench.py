@@ -16,7 +16,7 @@ from cap_jax.evaluation import cells, errors, identity, methods, plan, study_dat
 from cap_jax.evaluation.cells import Cell, Key
 from cap_jax.inference import uncertainty
 from cap_jax.train import checkpoint, journal, loop, runs
-from cap_jax.types import DataError
+from cap_jax.types import DataError, UnfitError
 
 SHOWN_WINDOWS = 4  # of each test subject, in the pictures
 MEAN_OF = 25  # steps a point of a training curve
@@ -121,7 +121,7 @@ class Bench:
     factor, made = self._choose(key)
     try:
       made = made or self._made(key, factor, key.seed, key.stem(self.folder, "logs"))
-    except loop.DivergedError as error:
+    except (loop.DivergedError, UnfitError) as error:
       nothing = tuple(errors.SubjectErrors(subject) for subject in target.test.subjects)
       wall = time.perf_counter() - began
       cell = Cell(key, nothing, wall_s=wall, settings=settings, factor=factor, reason=str(error), diverged=True)

@@ -145,12 +145,14 @@ class Evaluator:
     found: dict[str, float] = {"beats": len(true)}
     for name, p, t in zip(PRESSURES, made.T, true.T, strict=True):
       found[f"{name}_mmhg"] = float(t.mean()) if t.size else _NAN
-      if name in names and t.size:
-        found[f"{name}_error_mmhg"] = float((p - t).mean())
-        found[f"{name}_within_mmhg"] = float((p - t).std(ddof=1)) if t.size > 1 else _NAN
+      known = np.isfinite(p)  # a formula has no answer where it sees no beat
+      off = (p - t)[known]
+      if name in names and off.size:
+        found[f"{name}_error_mmhg"] = float(off.mean())
+        found[f"{name}_within_mmhg"] = float(off.std(ddof=1)) if off.size > 1 else _NAN
         if name in STANDARDISED:
-          found |= {f"{name}_share_{limit}": float((np.abs(p - t) <= limit).mean()) for limit in SHARES_MMHG}
-          found[f"{name}_mad_mmhg"] = float(np.abs(p - t).mean())
+          found |= {f"{name}_share_{limit}": float((np.abs(off) <= limit).mean()) for limit in SHARES_MMHG}
+          found[f"{name}_mad_mmhg"] = float(np.abs(off).mean())
     return found
 
   def _who(self, number: int, rows: np.ndarray, pulse: float) -> dict[str, float]:

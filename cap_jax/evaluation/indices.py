@@ -4,7 +4,8 @@
 |---|---|
 | csbp, cdbp, map, cpp | highest, lowest and mean pressure, and the pulse cSBP − cDBP |
 | amplification | peripheral over central pulse pressure |
-| p1, p2, ap, aix | systolic pressures before and after the reflection, AP = P2 − P1, AIx = AP/PP (`augmentation`) |
+| p1, p2, ap, aix | systolic pressures before and after the reflection, AP = P2 − P1, AIx = AP/PP, all of the wave of 10 Hz bandwidth in which the reflection shows (`augmentation`): P2 lies a little under cSBP, and its PP under cPP |
+| tr | from the foot of that wave, its least value, to the reflection |
 | aix75 | AIx − 0.39·(75 − HR) (Wilkinson et al. 2000, J. Physiol. 525, 263), in percentage points |
 | form_factor | (MAP − DBP)/PP |
 | ejection | from the foot to the incisura (`timing`) |
@@ -35,6 +36,7 @@ UNITS = {
 }  # fmt: skip
 _ENDINGS = {"mmHg": "_mmhg", "%": "_percent", "ms": "_ms", "bpm": "_bpm", "": ""}
 FLAT, NO_PERIOD, NO_INCISURA, NO_INFLECTION = "flat or not finite", "no period", "no incisura", "no inflection"
+LATE_INFLECTION = "the inflection follows ejection"
 NO_PERIPHERAL, FLAT_PERIPHERAL = "no peripheral wave", "the peripheral wave is flat or not finite"
 NO_FLOW, NO_OUTFLOW = "no measured flow", "the flow has no positive mean"
 NO_EXPONENTIAL, NO_WINDKESSEL = "diastole falls on no exponential", "no Windkessel fits"
@@ -126,7 +128,7 @@ def of_beats(
     "sevr": _sevr(p_bt, period_b, ejection_b),
     "dpdt_max": (np.roll(p_bt, -1, axis=1) - p_bt).max(1) / step_b,
     "time_to_peak": 1000 * p_bt.argmax(1) * step_b,
-    **_waves(p_bt, period_b, ejection_b, found.tr_s, q_bt, flows, start_b),
+    **_waves(p_bt, period_b, ejection_b, found.at_s, q_bt, flows, start_b),
   }
   without = (NO_PERIPHERAL if peripheral_bt is None else FLAT_PERIPHERAL), (NO_FLOW if q_bt is None else NO_OUTFLOW)
   absent = _absences(values, ejection_b, found.kind, flows, *without)
@@ -167,14 +169,14 @@ def _sevr(p_bt: np.ndarray, period_b: np.ndarray, ejection_b: np.ndarray) -> np.
 
 
 def _waves(
-  p_bt: np.ndarray, period_b: np.ndarray, ejection_b: np.ndarray, tr_s: np.ndarray, q_bt: np.ndarray | None,
+  p_bt: np.ndarray, period_b: np.ndarray, ejection_b: np.ndarray, bend_s: np.ndarray, q_bt: np.ndarray | None,
   flows: np.ndarray, start_b: np.ndarray,
 ) -> dict[str, np.ndarray]:  # fmt: skip
   """Wave separation, reservoir and Windkessels."""
   nothing = np.full(len(p_bt), np.nan)
   if q_bt is None:
-    known = np.isfinite(tr_s) & (tr_s < ejection_b)
-    rise, end = np.where(known, tr_s, 0.1), np.where(known, ejection_b, 0.3)
+    known = np.isfinite(bend_s) & (bend_s < ejection_b)
+    rise, end = np.where(known, bend_s, 0.1), np.where(known, ejection_b, 0.3)
     parts = wave_separation.separate(p_bt, wave_separation.triangle(rise, end, period_b, p_bt.shape[1]))
     flow = None
   else:
@@ -200,7 +202,7 @@ def _waves(
     "systolic_rate": stored.systolic_rate,
     "diastolic_rate": stored.diastolic_rate,
     "asymptote": stored.asymptote_mmhg,
-    "r": np.where(np.isfinite(two.r), two.r, three.r),
+    "r": np.where(flows, p_bt.mean(1) / np.where(flows, flow.mean(1), 1.0), np.nan) if flow is not None else nothing,
     "c2": two.c,
     "c3": three.c,
     "zc3": three.zc,
@@ -220,11 +222,12 @@ def _absences(
   """Why each value is NaN."""
   shut = np.where(np.isfinite(ejection_b), "", NO_INCISURA)
   bent = np.where(shut != "", shut, NO_INFLECTION)
+  unparted = np.where(np.isnan(values["tr"]), bent, LATE_INFLECTION)
   found = {name: np.full(len(ejection_b), "", dtype=object) for name in values}
   for names, why in (
     (("ejection", "sevr"), shut),
     (_NEEDS_INFLECTION, bent),
-    (_SEPARATED, bent if no_flow == NO_FLOW else np.full(len(flows), no_flow)),  # a triangle stands for no flow
+    (_SEPARATED, unparted if no_flow == NO_FLOW else np.full(len(flows), no_flow)),  # a triangle stands for no flow
     (_STORED, np.where(shut != "", shut, NO_EXPONENTIAL)),
     (_FLOWING, np.where(flows, NO_WINDKESSEL, no_flow)),
     (("amplification",), np.full(len(flows), no_peripheral)),

@@ -78,6 +78,7 @@ def gather(
       _check_windows(entry, recording, trained.site, trained.site, apart)
       found.append(recording)
       if trained.reference in recording.signals:
+        _check_new(entry, trained)
         _check_windows(entry, recording, trained.site, trained.reference, apart)
         measured.append(recording)
     except DataError as error:
@@ -89,6 +90,16 @@ def gather(
   everybody = batches.make_pairs(found, trained.site, apart, trained.site, gaps=True).unlabelled()
   paired = batches.make_pairs(measured, trained.site, apart, trained.reference, gaps=True) if measured else None
   return Own(paired, everybody, tuple(lost))
+
+
+def _check_new(entry: datasets.Entry, trained: checkpoint.Checkpoint) -> None:
+  """Raises:
+  DataError: the network was trained or calibrated on somebody of this name."""
+  if trained.has_met(entry.subject):
+    problem = "the network met this subject in its training or calibration: rebuilt, but not judged"
+    raise DataError(
+      entry.where, problem, "judge it on others; one of the same name by chance is renamed", entry.subject
+    )
 
 
 def _check_windows(
@@ -144,7 +155,7 @@ def judge(trained: checkpoint.Checkpoint, paired: batches.Pairs, place: str) -> 
 @dataclasses.dataclass(frozen=True)
 class Rebuilt:
   """What a network makes of one subject: windows, beats, indices of the mean beat by `SHOWN`; half the mean widths of the wave's interval
-  and of cSBP's, and the share of windows unlike the training, NaN of a network that was never calibrated."""
+  and of cSBP's, and the share of windows unlike the training, NaN of a network that was never calibrated; why indices are missing."""
 
   subject: str
   windows: int
@@ -153,6 +164,7 @@ class Rebuilt:
   half_width_mmhg: float
   csbp_half_width_mmhg: float
   unlike: float
+  missing: str
 
 
 def rebuild(trained: checkpoint.Checkpoint, waves: batches.Waves) -> tuple[list[Rebuilt], np.ndarray]:
@@ -166,14 +178,15 @@ def rebuild(trained: checkpoint.Checkpoint, waves: batches.Waves) -> tuple[list[
     rows = np.flatnonzero(waves.subject_b == subject)
     feet = [beats.find_feet(made.y_bt[k, inner], spec.fs_hz) for k in rows]
     cut = np.concatenate([indices.cut(made.y_bt[k, inner], f) for k, f in zip(rows, feet, strict=True)])
-    values = dict.fromkeys(SHOWN, float("nan"))
+    values, missing = dict.fromkeys(SHOWN, float("nan")), "no whole beat"
     if len(cut):
       period = np.concatenate([np.diff(f) for f in feet]).mean() / spec.fs_hz
-      mean_beat = indices.of_beats(cut.mean(0)[None], np.array([period])).values
-      values = {name: float(mean_beat[name][0]) for name in SHOWN}
+      mean_beat = indices.of_beats(cut.mean(0)[None], np.array([period]))
+      values = {name: float(mean_beat.values[name][0]) for name in SHOWN}
+      missing = "; ".join(f"{name}: {why[0]}" for name in SHOWN if (why := mean_beat.reasons[name])[0])
       values |= {"csbp": float(cut.max(1).mean()), "cdbp": float(cut.min(1).mean())}
       values["cpp"] = values["csbp"] - values["cdbp"]
     width = doubt.wave * float(made.sigma_bt[rows, inner].mean()) if doubt else float("nan")
     systolic = uncertainty.csbp_half_width(doubt, made, rows, inner, feet) if doubt else float("nan")
-    found.append(Rebuilt(subject, len(rows), len(cut), values, width, systolic, float(apart[rows].mean())))
+    found.append(Rebuilt(subject, len(rows), len(cut), values, width, systolic, float(apart[rows].mean()), missing))
   return found, made.y_bt

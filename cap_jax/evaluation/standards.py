@@ -4,11 +4,13 @@
 |---|---|
 | AAMI/ISO 81060-2, criterion 1 | \\|mean error\\| ≤ 5 and SD ≤ 8 mmHg |
 | AAMI/ISO 81060-2, criterion 2 | SD of the subjects' mean errors under a limit that falls with the bias: a share of 85 % within 10 mmHg |
-| BHS | share of readings with \\|error\\| within 5, 10, 15 mmHg: A 60/85/95 %, B 50/75/90, C 40/65/85, else D |
-| IEEE 1708 | mean absolute difference: A ≤ 5, B ≤ 6, C ≤ 7 mmHg, else D |
-| ARTERY 2017 (PMC5837446) | as criterion 1, against an invasive reference |
+| BHS | share of readings with \\|error\\| within 5, 10, 15 mmHg: A 60/85/95 %, B 50/75/90, C 40/65/85, else D; its own sequence of readings |
+| IEEE 1708 | mean absolute difference: A ≤ 5, B ≤ 6, C ≤ 7 mmHg, else D; induced changes of pressure, and a repeat |
+| ARTERY 2017 (PMC5837446) | as criterion 1, against an invasive reference; a claim of type I (relative to the brachial pressure) or II (absolute) |
 
-They are read as of the central pressure, whose reference is a catheter in the aorta. Nothing here says that a standard is met unless every one of its preconditions is.
+They are read as of the central pressure, whose reference is a catheter in the aorta, of one pressure at a time. Nothing here says that a standard is met unless every one of
+its preconditions is; those of BHS and IEEE 1708 are of a protocol that recordings cannot show, so nothing is ever claimed by them. The distribution of pressures and sexes is
+ISO 81060-2's for all.
 """
 
 import dataclasses
@@ -22,16 +24,27 @@ LEAST_SUBJECTS = 85
 _TOLERABLE_MMHG, _SHARE = 10.0, 0.85
 # of the reference [mmHg]: low, raised, high
 _LEVELS = {"csbp": (100.0, 140.0, 160.0), "cdbp": (60.0, 85.0, 100.0)}
+_BHS = "no sequence of readings by two observers"
+_IEEE = "no induced change of pressure and no repeat was measured"
 
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-  """What the truth is: whether real people were measured, whether by a catheter in the aorta, and the share of men among them,
-  NaN where it is not known."""
+  """What the truth is.
+
+  Attributes:
+    real: whether real people were measured.
+    invasive: whether by a catheter in the aorta.
+    male_share: of the subjects, NaN where it is not known.
+    calibration: of the peripheral waves, `config.Calibration.kind`.
+    claim_type: ARTERY's: errors here are of the absolute central pressure, type II.
+  """
 
   real: bool
   invasive: bool
   male_share: float = float("nan")
+  calibration: str = "none"
+  claim_type: str = "II"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,13 +78,16 @@ class Verdict:
   unmet: tuple[str, ...]
 
   @property
-  def sentence(self) -> str:
-    """For a reader. That a standard is met is said only where all its preconditions are."""
-    result = f"grade {self.grade}" if self.grade else ("within the limits" if self.within else "outside the limits")
+  def alone(self) -> str:
+    """What the figures are, which claims nothing."""
+    return f"grade {self.grade}" if self.grade else ("within" if self.within else "outside")
+
+  @property
+  def claim(self) -> str:
+    """What may be said. That a standard is met is said only where all its preconditions are."""
     if self.unmet:
-      return f"{self.standard}: {self.figures}; the figures alone are {result}, which claims nothing: {'; '.join(self.unmet)}"
-    verb = "meets" if self.within else "does not meet"
-    return f"{self.standard}: {self.figures}; {result}, {verb} it"
+      return f"nothing is claimed: {'; '.join(self.unmet)}"
+    return f"all preconditions hold: this pressure {'meets' if self.within else 'does not meet'} it"
 
 
 def largest_sd(bias_mmhg: float) -> float:
@@ -137,21 +153,20 @@ def judge(quantity: str, found: Readings, reference: Reference) -> list[Verdict]
   limit = largest_sd(found.bias)
   first = abs(found.bias) <= 5 and found.sd <= 8
   by_bhs, by_ieee = bhs_grade(found.shares), ieee_grade(found.mad)
-  central = _unmet(reference, len(found.true_s))
-  iso = (*central, *_lacking(quantity, found.true_s))
+  asked = (*_unmet(reference, len(found.true_s)), *_lacking(quantity, found.true_s))
   if not 0.3 <= reference.male_share <= 0.7:
-    iso = (*iso, "30 % of each sex are asked")
+    asked = (*asked, "30 % of each sex are asked")
   spread = f"{found.bias:+.1f} ± {found.sd:.1f} mmHg"
   return [
-    Verdict("AAMI/ISO 81060-2 criterion 1", spread, first, "", iso),
+    Verdict("AAMI/ISO 81060-2 criterion 1", spread, first, "", asked),
     Verdict(
       "AAMI/ISO 81060-2 criterion 2",
       f"SD over subjects {found.sd_of_subjects:.1f} mmHg, limit {limit:.2f} at this bias",
       bool(found.sd_of_subjects <= limit),
       "",
-      iso,
+      asked,
     ),
-    Verdict("BHS", " / ".join(f"{share:.0f} %" for share in found.shares), by_bhs in "AB", by_bhs, central),
-    Verdict("IEEE 1708", f"mean absolute difference {found.mad:.1f} mmHg", by_ieee != "D", by_ieee, central),
-    Verdict("ARTERY 2017", spread, first, "", central),
+    Verdict("BHS", " / ".join(f"{share:.0f} %" for share in found.shares), by_bhs in "AB", by_bhs, (*asked, _BHS)),
+    Verdict("IEEE 1708", f"mean absolute difference {found.mad:.1f} mmHg", by_ieee != "D", by_ieee, (*asked, _IEEE)),
+    Verdict("ARTERY 2017", spread, first, "", asked),
   ]

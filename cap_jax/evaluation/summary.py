@@ -163,7 +163,7 @@ def _compared(
   pairs = {}
   for key in own:
     other = (scenario, key[1], "scratch" if key[1] else "source")
-    if other in own and other != key and (np.isfinite(own[key].rmse.mean) or own[key].diverged):
+    if other in own and other != key and not _bound(key[2]) and (np.isfinite(own[key].rmse.mean) or own[key].diverged):
       pairs[key] = agreement.paired(*_both(parts[key], parts[other]))
   p = dict(zip(pairs, agreement.holm([pair.p for pair in pairs.values()]).tolist(), strict=True))
   return [
@@ -174,12 +174,48 @@ def _compared(
   ]
 
 
+@dataclasses.dataclass(frozen=True)
+class Contrast:
+  """A strategy against a baseline in one clinic: RMSE less that of the baseline, subject by subject, and p adjusted by Holm over all
+  such pairs of the clinic."""
+
+  method: str
+  against: str
+  difference: agreement.Interval
+  p: float
+
+
+def contrasts(rows: pandas.DataFrame) -> list[Contrast]:
+  """Every strategy against every baseline that gives a wave and is no bound, both at the number of labels that they have in the rows
+  of one clinic."""
+  parts = {
+    str(name): part
+    for name, part in rows.groupby("method", sort=False)
+    if part["rmse_mmhg"].notna().any() and not _bound(str(name))
+  }
+  pairs = {
+    (name, other): agreement.paired(*_both(parts[name], parts[other]))
+    for name in parts
+    for other in parts
+    if name not in BASELINES and other in BASELINES
+  }
+  p = agreement.holm([pair.p for pair in pairs.values()]).tolist()
+  return [Contrast(*key, pair.difference, one) for (key, pair), one in zip(pairs.items(), p, strict=True)]
+
+
+def _bound(method: str) -> bool:
+  """Whether it knows something of the test subjects' own aortic waves."""
+  return method in BASELINES and bool(BASELINES[method].knows)
+
+
 def _both(mine: pandas.DataFrame, theirs: pandas.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-  """(subject,) RMSE of two methods, at the seeds where both came to an end; what no seed changes stands for all of them."""
+  """(subject,) RMSE of two methods, at the folds, and where both use labels at the seeds, where both came to an end; what no seed
+  changes stands for all of them."""
   a, b = (part[part["rmse_mmhg"].notna()] for part in (mine, theirs))
-  if (mine["n_target"] > 0).all():
-    seeds = set(a["seed"]) & set(b["seed"])
-    a, b = (part[part["seed"].isin(seeds)] for part in (a, b))
+  drawn = (mine["n_target"] > 0).all() and (theirs["n_target"] > 0).all()
+  cells = ["fold", "seed"] if drawn else ["fold"]
+  first_of, second_of = (part.set_index(cells).index for part in (a, b))
+  a, b = a[first_of.isin(second_of)], b[second_of.isin(first_of)]
   first, second = (of_subjects(part)["rmse_mmhg"] for part in (a, b))
   first, second = first.align(second, join="inner")
   return first.to_numpy(float), second.to_numpy(float)

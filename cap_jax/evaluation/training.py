@@ -48,8 +48,9 @@ def target_network(
   data = target.data(source, n_target, seed)
   site = study_data.target_site(study)
   made = runs.adapt(study, name, trained, data, seed, site, target.validation)
-  # σ comes with the features, where all of them were taken
+  # σ comes with the features, where all of them were taken, to a head of the same kind
   own = [leaf for leaf in made.report if leaf.path.startswith("f/")]
-  head = trained.doubt.head if trained.doubt is not None and all(leaf.fate == "taken" for leaf in own) else None
+  fits = all(leaf.fate == "taken" for leaf in own) and made.checkpoint.net.r == trained.net.r
+  head = trained.doubt.head if trained.doubt is not None and fits else None
   network = calibrated(made.checkpoint, head, source, target if n_target else None)
   return dataclasses.replace(made, checkpoint=network)

@@ -19,8 +19,8 @@ _NAMES = {
 }  # fmt: skip
 _BROWSED = 3
 WITHOUT_TRUTH = (
-  "Nobody's aortic pressure was measured in these records, so nothing is said of errors. An interval holds only for people, sites and "
-  "devices like those on whom it was calibrated."
+  "No record here has a measured aortic wave by which the network can be judged, so nothing is said of errors. An interval holds only "
+  "for people, sites and devices like those on whom it was calibrated."
 )
 
 
@@ -34,6 +34,7 @@ def rebuilt_table(found: Sequence[own_data.Rebuilt]) -> tables.Table:
     "wave ± [mmHg]",
     "cSBP ± [mmHg]",
     "unlike the training",
+    "missing",
   )
   rows = []
   for one in found:
@@ -42,7 +43,7 @@ def rebuilt_table(found: Sequence[own_data.Rebuilt]) -> tables.Table:
       "" if np.isnan(one.unlike) else f"{100 * one.unlike:.0f} %" + " !" * (one.unlike > reconstruction.MOST_UNLIKE)
     )
     widths = (study_tables.width(value) for value in (one.half_width_mmhg, one.csbp_half_width_mmhg))
-    rows.append((one.subject, str(one.windows), str(one.beats), *numbers, *widths, unlike))
+    rows.append((one.subject, str(one.windows), str(one.beats), *numbers, *widths, unlike, one.missing))
   caption = "What was rebuilt: indices of each subject's mean beat; ! marks records that are mostly unlike the training"
   return tables.Table(header, rows, caption=caption)
 
@@ -52,10 +53,12 @@ def write_rebuilt(path: str | os.PathLike[str], found: Sequence[own_data.Rebuilt
   with files.written_together(path) as (partial,), open(partial, "w", newline="", encoding="utf-8") as file:
     writer = csv.writer(file)
     names = (name + indices.ending(name) for name in own_data.SHOWN)
-    writer.writerow(("subject", "windows", "beats", *names, "half_width_mmhg", "csbp_half_width_mmhg", "unlike"))
+    writer.writerow(
+      ("subject", "windows", "beats", *names, "half_width_mmhg", "csbp_half_width_mmhg", "unlike", "missing")
+    )
     for one in found:
       numbers = (*one.values.values(), one.half_width_mmhg, one.csbp_half_width_mmhg, one.unlike)
-      writer.writerow((one.subject, one.windows, one.beats, *(f"{value:.4f}" for value in numbers)))
+      writer.writerow((one.subject, one.windows, one.beats, *(f"{value:.4f}" for value in numbers), one.missing))
 
 
 def _study(trained: checkpoint.Checkpoint, path: str) -> config.Study:

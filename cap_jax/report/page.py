@@ -93,11 +93,14 @@ def _folded(table: tables.Table) -> str:
 def _browser(browser: Browser) -> str:
   # "<" cannot end the script element in which the data lie
   data = json.dumps(browser.records, separators=(",", ":")).replace("<", "\\u003c")
+  name = html.escape(
+    "Waves over time; the line below the buttons tells the pressures of the beat that is shown", quote=True
+  )
   options = "".join(f"<option>{html.escape(str(record['name']))}</option>" for record in browser.records)
   return f"""<figure class="browser"><div class="controls"><label>Record <select>{options}</select></label>
 <button type="button" data-go="before">Previous beat</button><button type="button" data-go="after">Next beat</button>
 <button type="button" data-go="all">All beats</button><output aria-live="polite"></output></div>
-<div class="plot"></div><figcaption>{html.escape(browser.caption)}</figcaption><script type="application/json">{data}</script></figure>"""
+<div class="plot" role="img" aria-label="{name}"></div><figcaption>{html.escape(browser.caption)}</figcaption><script type="application/json">{data}</script></figure>"""
 
 
 def _section(section: Section) -> str:

@@ -51,7 +51,9 @@ def waves(
       row = int(np.flatnonzero(truth["subject_b"] == subject)[0])
       part = slice(round(0.5 * fs_hz), round(2.5 * fs_hz))
       time_s = np.arange(truth["true_bt"].shape[1])[part] / fs_hz
-      axes.plot(time_s, truth["predicted_bt"][row, part], color="#999999", lw=1, label=f"{site}, measured")
+      axes.plot(
+        time_s, truth["predicted_bt"][row, part], color=figures.COLOURS["peripheral"], lw=1, label=f"{site}, measured"
+      )
       axes.plot(time_s, truth["true_bt"][row, part], color="#000000", lw=2.2, label="aortic root, true")
       for method, made in shown.items():
         if method != "peripheral":
@@ -185,6 +187,18 @@ def training(source: Sequence[float], per_point: int, cells: Sequence[Cell]) -> 
     if cells:
       right.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
   return figure
+
+
+def distances(shown: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, float]:
+  """Method → distance of the means of its pooled features on source and target, in root mean squares of the source's about their own
+  mean."""
+  found = {}
+  for name, made in shown.items():
+    if _FEATURES[0] in made:
+      source, target = (made[part] for part in _FEATURES)
+      spread = np.sqrt(np.square(source - source.mean(0)).sum(1).mean())
+      found[name] = float(np.linalg.norm(source.mean(0) - target.mean(0)) / max(spread, 1e-9))
+  return found
 
 
 def feature_map(shown: Mapping[str, Mapping[str, np.ndarray]]) -> Figure | None:

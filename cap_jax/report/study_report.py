@@ -54,14 +54,18 @@ class Clinic:
     return self.rows[self.rows["n_target"] == n_target]
 
   @property
-  def compared(self) -> dict[str, pandas.DataFrame]:
-    """Method → its rows without labels, or at the shown number of them; those that are set side by side."""
+  def everything(self) -> dict[str, pandas.DataFrame]:
+    """Method → its rows without labels, or at the shown number of them."""
     both = self.rows[self.rows["n_target"].isin([0, self.focus])]
+    return {str(name): part for name, part in both.groupby("method", sort=False)}
+
+  @property
+  def drawn(self) -> dict[str, pandas.DataFrame]:
+    """Those of `everything` that figures set side by side: of few methods all, of many those that a reader looks for."""
+    there = self.everything
     adapted = [name for name in self.study.strategies if name.startswith("domain_adaptation")]
-    there = list(dict.fromkeys(both["method"]))
-    # of few methods all, of many those that a reader looks for
-    wanted = there if len(there) <= _FEW else [name for name in (*_COMPARED, *adapted) if name in there]
-    return {name: both[both["method"] == name] for name in wanted}
+    wanted = list(there) if len(there) <= _FEW else [name for name in (*_COMPARED, *adapted) if name in there]
+    return {name: there[name] for name in wanted}
 
 
 def open_clinics(study: config.Study, folder: str, rows: pandas.DataFrame) -> list[Clinic]:
@@ -115,16 +119,16 @@ def _few_shot(clinic: Clinic, place: str) -> page.Drawn:
 
 
 def _agreement(clinic: Clinic, place: str) -> list[page.Drawn]:
-  both = pandas.concat(clinic.compared.values()) if clinic.compared else clinic.rows[:0]
-  figure = study_figures.bland_altman(both, list(clinic.compared), "csbp", place)
+  both = pandas.concat(clinic.drawn.values()) if clinic.drawn else clinic.rows[:0]
+  figure = study_figures.bland_altman(both, list(clinic.drawn), "csbp", place)
   caption = "Bland–Altman of cSBP: each point a subject and seed, bias, and limits of agreement with repeated measures"
   words = f"{caption}. The table of agreement has the figures."
   return [page.Drawn(f"bland_altman_{clinic.name}", figure, caption, words)] if figure is not None else []
 
 
 def _strata(clinic: Clinic, place: str) -> list[page.Drawn]:
-  many = len(clinic.compared) > _FEW
-  few = {name: part for name, part in clinic.compared.items() if not many or name in _STRATIFIED}
+  many = len(clinic.drawn) > _FEW
+  few = {name: part for name, part in clinic.drawn.items() if not many or name in _STRATIFIED}
   few = {name: part for name, part in few.items() if part["rmse_mmhg"].notna().any()}
   if not few:
     return []
@@ -143,7 +147,10 @@ def _learning(clinic: Clinic, source_loss: Sequence[float]) -> list[page.Drawn]:
   mapped = study_figures.feature_map(clinic.shown)
   if mapped is not None:
     caption = "Pooled features of source and target windows, before and after adaptation"
-    found.append(page.Drawn(f"features_{clinic.name}", mapped, caption))
+    apart = study_figures.distances(clinic.shown)
+    words = ", ".join(f"{tables.label(name)} {value:.2f}" for name, value in apart.items())
+    words = f"{caption}. Distance of the domains' means over the spread of the source: {words}."
+    found.append(page.Drawn(f"features_{clinic.name}", mapped, caption, words))
   return found
 
 
@@ -192,7 +199,10 @@ def record(
   count = len(peripheral_bt)
   time_s = (np.arange(count)[:, None] * spec.seconds + np.arange(spec.samples)[None, :] / spec.fs_hz).round(3)
   site = study_data.target_site(study)
-  looks = {"peripheral": (f"{site}, measured", "#999999", 1.0), "true": ("aortic root, true", "ink", 2.6)}
+  looks = {
+    "peripheral": (f"{site}, measured", figures.COLOURS["peripheral"], 1.0),
+    "true": ("aortic root, true", "ink", 2.6),
+  }
   series = []
   for key, wave_bt in {"peripheral": peripheral_bt, **waves}.items():
     label, shade, width = looks.get(key, (tables.label(key), figures.colour(key), 1.6))
@@ -247,16 +257,22 @@ def sections(
 
 def error_sections(clinic: Clinic, text: str, place: str, reference: standards.Reference) -> list[page.Section]:
   """Errors of all methods in one clinic: waves, tables, beats, agreement, strata."""
-  compared, name = clinic.compared, clinic.name
+  found, name = clinic.everything, clinic.name
   main = {f"methods_{name}": study_tables.main(clinic.lines), f"shape_{name}": study_tables.shapes(clinic.lines)}
+  contrasts = study_tables.contrasts(found)
+  if contrasts.rows:
+    main[f"contrasts_{name}"] = contrasts
   agreement = {
-    f"agreement_{name}": study_tables.agreements(compared),
+    f"agreement_{name}": study_tables.agreements(found),
     f"intervals_{name}": study_tables.intervals(clinic.lines),
-    f"standards_{name}": study_tables.verdicts(compared, reference),
+    f"standards_{name}": study_tables.verdicts(found, reference),
   }
-  unmet = "; ".join(dict.fromkeys(why for v in study_tables.judged(compared, reference) for why in v.unmet))
-  said = f"No standard is claimed to be met: {unmet}." if unmet else ""
-  strata = {f"strata_{name}": study_tables.strata(compared)}
+  verdicts = study_tables.judged(found, reference)
+  unmet = "; ".join(dict.fromkeys(why for verdict in verdicts for why in verdict.unmet))
+  said = f"No standard is claimed to be met: {unmet}." if all(verdict.unmet for verdict in verdicts) and unmet else ""
+  if clinic.focus:
+    said = f"All methods, with {clinic.focus} labelled subjects or without any; figures show some of them.\n{said}"
+  strata = {f"strata_{name}": study_tables.strata(found)}
   return [
     page.Section(f"Target clinic: {name}", text, _waves(clinic), sheets=main),
     page.Section(f"{name}: beat by beat", browser=_browser(clinic)),

@@ -212,13 +212,51 @@ def judged(shown: Shown, reference: standards.Reference) -> list[standards.Verdi
 
 def verdicts(shown: Shown, reference: standards.Reference) -> Table:
   """The standards, with the preconditions that are not met."""
-  header = ("method", "pressure", "standard", "figures", "the figures alone", "why nothing is claimed")
-  rows = []
-  for method, name, found in _judged(shown, reference):
-    alone = f"grade {found.grade}" if found.grade else ("within" if found.within else "outside")
-    why = "; ".join(found.unmet) or "all preconditions hold: " + ("met" if found.within else "not met")
-    rows.append((label(method), _NAMES[name], found.standard, found.figures, alone, why))
-  return Table(header, rows, 1, caption="Validation standards: what they ask for, and why no claim follows")
+  header = (
+    "method", "pressure", "standard", "claim type", "calibration", "figures", "the figures alone", "what may be said",
+  )  # fmt: skip
+  rows = [
+    (
+      label(method),
+      _NAMES[name],
+      found.standard,
+      reference.claim_type,
+      reference.calibration,
+      found.figures,
+      found.alone,
+      found.claim,
+    )
+    for method, name, found in _judged(shown, reference)
+  ]
+  caption = (
+    "Validation standards: what they ask for, and what may be said. Type II: of the absolute central pressure; calibration: of the "
+    "peripheral waves"
+  )
+  return Table(header, rows, 1, caption=caption)
+
+
+def contrasts(shown: Shown) -> Table:
+  """Each strategy less each baseline."""
+  found = summary.contrasts(pandas.concat(shown.values())) if shown else []
+  pairs = {(one.against, one.method): one for one in found}
+  strategies = list(dict.fromkeys(one.method for one in found))
+  rows = [
+    (label(against), *(_contrast(pairs[against, name]) for name in strategies))
+    for against in dict.fromkeys(one.against for one in found)
+  ]
+  caption = (
+    "Each strategy's RMSE less that of each baseline, subject by subject [mmHg]; * p < 0.05 by Wilcoxon's test, adjusted by Holm over "
+    "the table; ▲ the baseline is better, and the 95 % interval of the difference lies above zero; △ only the mean does"
+  )
+  return Table(("baseline", *map(label, strategies)), rows, caption=caption)
+
+
+def _contrast(found: summary.Contrast) -> str:
+  mean = found.difference.mean
+  if np.isnan(mean):
+    return ""
+  worse = " ▲" if found.difference.low > 0 else (" △" if mean > 0 else "")
+  return f"{round(mean, 2) + 0.0:+.2f}{'*' if found.p < 0.05 else ''}{worse}"
 
 
 def strata(shown: Shown) -> Table:

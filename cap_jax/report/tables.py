@@ -111,11 +111,21 @@ _LATEX |= {
   "≤": r"$\le$",
   "†": r"\dag{}",
 }
+_LATEX |= {
+  "<": "$<$",
+  ">": "$>$",
+  "≥": r"$\ge$",
+  "α": r"$\alpha$",
+  "λ": r"$\lambda$",
+  "θ": r"$\theta$",
+  "σ": r"$\sigma$",
+}
 _LATEX |= {"²": "$^2$", "▲": r"$\blacktriangle$", "△": r"$\triangle$", "–": "--", "·": r"$\cdot$", "×": r"$\times$"}
 
 
 def latex(text: str) -> str:
   """Text with what LaTeX would read as commands escaped."""
+  text = re.sub(r"(?<![^\s(])-(?=\d)", "−", text)  # a sign, no hyphen
   return re.sub("|".join(map(re.escape, _LATEX)), lambda found: _LATEX[found.group()], text)
 
 

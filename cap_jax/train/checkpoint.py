@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import shutil
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -47,6 +48,7 @@ class Checkpoint:
     calibration: of the waves that it reads.
     reference: site of the wave that it gives, where its task is a wave.
     doubt: what it knows of its own errors; None of one that was never calibrated.
+    met: digests of the names of all subjects that its training, its choices or its calibration saw, see `digests_of`.
   """
 
   params: Params
@@ -59,10 +61,21 @@ class Checkpoint:
   calibration: config.Calibration = dataclasses.field(default_factory=config.Calibration)
   reference: str = "aortic_root"
   doubt: doubts.Doubt | None = None
+  met: tuple[str, ...] = ()
 
   @property
   def net(self) -> nets.Net:
     return nets.make_net(self.model)
+
+  def has_met(self, subject: str) -> bool:
+    """Whether a subject of this name was among those."""
+    return digests_of([subject])[0] in self.met
+
+
+def digests_of(*subjects: Iterable[str]) -> tuple[str, ...]:
+  """The first 12 digits of the SHA-256 of each name, sorted: enough to know somebody again, without a list of patients."""
+  names = {name for part in subjects for name in part}
+  return tuple(sorted(hashlib.sha256(str(name).encode()).hexdigest()[:12] for name in names))
 
 
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
@@ -88,6 +101,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
       "about": checkpoint.about,
       "calibration": dataclasses.asdict(checkpoint.calibration),
       "reference": checkpoint.reference,
+      "met": checkpoint.met,
     }
     stored = dict(checkpoint.params)
     if checkpoint.doubt is not None:
@@ -152,6 +166,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     numbers = tuple((str(name), float(mean), float(sd)) for name, mean, sd in content["scaling"]["numbers"])
     scaling = batches.Scaling(**{**content["scaling"], "numbers": numbers})
     site, task, about = content["site"], content["task"], content["about"]
+    met = tuple(content.get("met", ()))  # the first checkpoints of this format do not say
     calibration = config.Calibration(**content["calibration"])
     scales.check(calibration)
     net = nets.make_net(model)
@@ -189,6 +204,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     calibration,
     str(content["reference"]),
     doubt,
+    met,
   )
 
 

@@ -109,8 +109,9 @@ def pretrain(
     "train_s": round(fitted.train_s, 1),
   }
   made = checkpoint.Checkpoint(
-    fitted.params, model, study.windows, scaling, study.site, study.task, about, study.calibration, study.reference
-  )
+    fitted.params, model, study.windows, scaling, study.site, study.task, about, study.calibration, study.reference,
+    met=checkpoint.digests_of(training.subjects, validation.subjects),
+  )  # fmt: skip
   return made, fitted
 
 
@@ -222,9 +223,16 @@ def adapt(
   }
   finished = strategy.finish(fitted.params, net)
   made = checkpoint.Checkpoint(
-    finished, model, study.windows, scaling, site, "waveform", about, study.calibration, study.reference
-  )
+    finished, model, study.windows, scaling, site, "waveform", about, study.calibration, study.reference,
+    met=tuple(sorted({*source.met, *_met(data, validation)})),
+  )  # fmt: skip
   return Adapted(made, fitted, report, reason)
+
+
+def _met(data: Data, validation: batches.Pairs | None) -> tuple[str, ...]:
+  """Whom a target network meets: labelled, unlabelled and validation subjects of the target."""
+  parts = (data.unlabelled, data.labelled, validation)
+  return checkpoint.digests_of(*(part.subjects for part in parts if part is not None))
 
 
 def _check_apart(data: Data, validation: batches.Pairs | None) -> None:

@@ -6,6 +6,7 @@ import scipy.ndimage
 import scipy.signal
 
 from cap_jax.baselines import arx
+from cap_jax.types import UnfitError
 from tests.baselines.waves import SPEC, pairs, rms
 
 RNG = np.random.default_rng(1)
@@ -58,7 +59,7 @@ def test_a_run_settles_at_the_gain_of_the_system():
 def test_an_unstable_model_is_no_candidate(monkeypatch):
   assert not arx.Arx(np.array([1.01]), np.array([0.1, 0.1]), 0.0, 5, SPEC.fs_hz).stable
   monkeypatch.setattr(arx, "_solve", lambda *_: arx.Arx(np.array([1.01]), np.array([0.1, 0.1]), 0.0, 5, SPEC.fs_hz))
-  with pytest.raises(ValueError, match="no ARX model is stable"):
+  with pytest.raises(UnfitError, match="no ARX model is stable"):
     arx.fit(made(4), made(2), SPEC)
 
 

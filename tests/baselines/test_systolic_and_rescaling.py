@@ -41,6 +41,12 @@ def test_a_wave_gets_the_true_mean_and_diastole():
     assert found[rows].min(1).mean() == pytest.approx(windows.y_bt[rows].min(1).mean(), rel=1e-5)
 
 
+def test_a_flat_shape_stays_flat_at_the_true_mean():
+  true = np.tile(80 + 40 * np.sin(np.linspace(0, 12, 500)) ** 2, (2, 1))
+  found = rescaling.to_true_levels(np.full((2, 500), 7.0), pairs(list(true), list(true), per_subject=2))
+  np.testing.assert_allclose(found, true.mean())
+
+
 def test_the_affine_map_is_found_and_margins_do_not_count():
   p = np.random.default_rng(1).normal(90, 15, (6, 500))
   y = 0.8 * p + 12

@@ -1,5 +1,7 @@
 """A tube with a load: its two parameters are found, for everybody and for each subject."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,21 @@ def test_least_squares_finds_time_and_reflection(time_s, reflection):
   assert found.reflection == pytest.approx(reflection, abs=0.02)
   fresh = made(4, time_s, reflection)
   assert rms(found.predict(fresh.x_bt), fresh.y_bt) < 0.2
+
+
+def test_it_is_least_squares_of_the_pressure():
+  """Of noisy pairs too: no reflection near the one found has a smaller error."""
+  training = made(20, 0.05, 0.55)
+  noisy = dataclasses.replace(training, y_bt=training.y_bt + RNG.normal(0, 6, training.y_bt.shape).astype(np.float32))
+  found = tube_load.fit(noisy, noisy, SPEC)
+  inner = slice(SPEC.margin, SPEC.samples - SPEC.margin)
+
+  def error(reflection):
+    rebuilt = tube_load.central(noisy.x_bt, found.time_s, reflection, SPEC.fs_hz)
+    return np.square(rebuilt - noisy.y_bt)[:, inner].mean()
+
+  assert 0.1 < found.reflection < 0.9
+  assert error(found.reflection) < min(error(found.reflection - 0.03), error(found.reflection + 0.03))
 
 
 def of_exponential(time_s, reflection, period_s, phase):

@@ -26,6 +26,17 @@ def test_limits_of_agreement_hold_both_variances():
   assert found.slope == pytest.approx(4.5 / (225 + 9 / 4), abs=4 * found.slope_error)
 
 
+def test_unequal_numbers_by_hand():
+  """Two, two, two and fifty differences: n₀ = (56 − 2512/56)/3 = 26/7, far from their mean of 14."""
+  count, mean, sd = np.array([2.0, 2, 2, 50]), np.array([1.0, -2, 4, 0]), np.array([1.0, 2, 1, 0.5])
+  grand = (2 - 4 + 8) / 56
+  ms_between = (2 * (1 - grand) ** 2 + 2 * (-2 - grand) ** 2 + 2 * (4 - grand) ** 2 + 50 * grand**2) / 3
+  ms_within = (1 + 4 + 1 + 49 * 0.25) / 52
+  found = agreement.bland_altman(np.full(4, 120.0), mean, sd, count)
+  assert found.within == pytest.approx(np.sqrt(ms_within))
+  assert found.between == pytest.approx(np.sqrt((ms_between - ms_within) / (26 / 7)))
+
+
 def test_limits_without_repeats_are_the_usual_ones():
   error = np.array([1.0, -2.0, 3.0, 0.5, -1.5, 2.0])
   found = agreement.bland_altman(np.full(6, 120.0), error)
@@ -97,6 +108,17 @@ def test_bootstrap_covers_the_mean():
   assert 0.80 <= hits / 200 <= 0.96
   assert np.isnan(agreement.interval(np.array([1.0, 2.0])).low)
   assert agreement.interval(np.array([1.0, np.nan, 2.0, 4.0])).mean == pytest.approx(7 / 3)
+
+
+def test_the_interval_of_a_skewed_sample_is_no_plain_one():
+  """Quantiles of an exponential: BCa reaches farther up than the percentile interval, and starts higher."""
+  values = -np.log(1 - (np.arange(20) + 0.5) / 20)
+  found = agreement.interval(values)
+  drawn = np.random.default_rng(1).choice(values, (20_000, 20)).mean(1)
+  low, high = np.quantile(drawn, (0.025, 0.975))
+  assert found.low > low + 0.02
+  assert found.high > high + 0.03
+  assert found.high - found.mean > 1.2 * (found.mean - found.low)
 
 
 def test_pairs_are_tested_subject_by_subject():

@@ -29,6 +29,19 @@ def test_late_second_wave_augments_and_an_early_one_does_not():
   np.testing.assert_allclose(found.p2_mmhg - found.p1_mmhg, found.ap_mmhg)
 
 
+def test_a_small_augmentation_is_of_type_b():
+  """The second hump just higher than the first: P1 lies on the rise to it, P2 is the peak of the smoothed wave, which is a little lower."""
+  p = 80 + 30 * hump(0.15, 0.05) + 32 * hump(0.30, 0.06)
+  found = augmentation.augmentation(np.roll(p, -40)[None], np.ones(1), np.full(1, 0.45))
+  first, valley = p[:80].max(), p[60:120].min()
+  assert found.kind[0] == "B"
+  assert 0 < found.aix_percent[0] <= 12
+  assert valley < found.p1_mmhg[0] < first < found.p2_mmhg[0] + 1.5
+  assert p.max() - 1.5 < found.p2_mmhg[0] < p.max()
+  assert 0.15 < found.at_s[0] + 0.1 < 0.25  # on the clock of the wave that was given, which began 0.1 s later
+  assert found.tr_s[0] > found.at_s[0]
+
+
 def test_augmentation_grows_with_the_second_wave():
   sizes = np.array([32.0, 36.0, 40.0, 44.0])
   p = 80 + np.stack([30 * hump(0.15, 0.05) + size * hump(0.35, 0.06) for size in sizes])

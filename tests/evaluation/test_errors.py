@@ -51,6 +51,38 @@ def test_rmse_is_per_subject_then_mean(held_out):
   assert errors.mean_rmse(found) == pytest.approx(3.5, rel=1e-4)
 
 
+def test_relative_errors_and_readings_by_hand(held_out):
+  evaluator = errors.Evaluator(held_out, config.Windows())
+  pulse, gain = evaluator.errors(held_out.y_bt)[0].cpp_mmhg, 1.5
+  mean = held_out.y_bt.mean()
+  for found in evaluator.errors(mean + gain * (held_out.y_bt - mean)):
+    assert found.r == pytest.approx(1, abs=1e-4)
+    assert found.nrmse_percent == pytest.approx(100 * found.rmse_mmhg / pulse, rel=1e-4)
+    assert found.cpp_error_mmhg == pytest.approx(0.5 * pulse, rel=1e-3)
+    assert found.form_factor_error == pytest.approx(0, abs=1e-3)
+    assert found.aix_error_percent == pytest.approx(0, abs=0.1) or np.isnan(found.aix_percent)
+  assert all(found.r == pytest.approx(-1, abs=1e-4) for found in evaluator.errors(2 * mean - held_out.y_bt))
+  # one window of each subject is 7 mmHg off, the other 12
+  for found in evaluator.errors(held_out.y_bt + np.array([7, 12, 12, 7.0])[:, None]):
+    assert found.csbp_share_5 == 0
+    assert 0.3 < found.csbp_share_10 < 0.7
+    assert (found.csbp_share_15, found.cdbp_share_15) == (1, 1)
+    assert found.csbp_mad_mmhg == pytest.approx(7 * found.csbp_share_10 + 12 * (1 - found.csbp_share_10), rel=1e-4)
+
+
+def test_beats_without_an_answer_are_no_misses(held_out):
+  evaluator = errors.Evaluator(held_out, config.Windows())
+  silent = held_out.y_bt + 3
+  silent[0] = np.nan
+  first, second = evaluator.errors(silent, only_systolic=True)
+  assert first.csbp_error_mmhg == pytest.approx(3, abs=1e-3)
+  assert first.csbp_share_5 == second.csbp_share_5 == 1
+  silent[1] = np.nan
+  first, _ = evaluator.errors(silent, only_systolic=True)
+  assert np.isnan(first.csbp_error_mmhg)
+  assert np.isnan(first.csbp_share_5)
+
+
 def test_unusable_predictions_are_refused(held_out):
   evaluator = errors.Evaluator(held_out, config.Windows())
   with pytest.raises(ValueError, match="the test windows are"):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cap_jax import config
+from cap_jax.baselines import arx
 from cap_jax.data import splits
 from cap_jax.evaluation import bench, cells, identity, methods, plan, study_data
 from cap_jax.evaluation import study as studies
@@ -274,6 +275,15 @@ def test_a_training_that_diverges_is_a_cell_with_its_reason(small_study, done_st
   assert cell.reason
   assert all(np.isnan(one.rmse_mmhg) for one in cell.errors)
   assert cells.load(str(folder), key).diverged
+
+
+def test_a_baseline_that_cannot_be_fitted_is_a_cell_with_its_reason(small_study, done_study, tmp_path, monkeypatch):
+  monkeypatch.setattr(arx.Arx, "stable", False)
+  study = dataclasses.replace(small_study, baselines=("gtf_arx_target",))
+  cell = bench.Bench(study, str(copied(done_study, tmp_path))).run(Key("device", 0, "gtf_arx_target", 1, 0))
+  assert cell.diverged
+  assert "no ARX model is stable" in cell.reason
+  assert all(np.isnan(one.rmse_mmhg) for one in cell.errors)
 
 
 def test_shown_waves_come_back(done_study, ground):

@@ -136,6 +136,42 @@ def test_a_diverged_training_is_counted_and_compared_at_the_seeds_that_both_have
   assert found["device", "multi_task", 5].against == "scratch"
 
 
+def test_folds_are_compared_where_both_came_to_an_end():
+  """Scratch ends in both folds, fine-tuning at this seed in the first alone: the second must not stand against nothing."""
+  noise = RNG.normal(0, 0.05, 30)
+  theirs = summary.frame([*rows("scratch", 5, BASE, seeds=(0, 10)), *rows("scratch", 5, BASE + 5, seeds=(0, 10))])
+  theirs["fold"] = np.repeat([0, 1], 60)
+  theirs["subject"] += np.where(theirs["fold"] == 1, "b", "")
+  mine = theirs.assign(method="fine_tuning", rmse_mmhg=theirs["rmse_mmhg"] - 0.5 + np.tile(noise, 4))
+  lost = (mine["fold"] == 1) & (mine["seed"] == 10)
+  mine = mine.assign(rmse_mmhg=mine["rmse_mmhg"].where(~lost), diverged=lost.astype(int))
+  found = {line.method: line for line in summary.summarise(pandas.concat([theirs, mine]))}
+  assert found["fine_tuning"].difference.mean == pytest.approx((noise - 0.5).mean())
+
+
+def test_every_strategy_is_set_against_every_baseline():
+  noise = RNG.normal(0, 0.05, (3, 30))
+  part = summary.frame([
+    *rows("source", 0, BASE), *rows("gtf_target", 5, BASE + 1 + noise[0], seeds=(0, 1)), *rows("rescaled", 0, BASE + 1),
+    *rows("npma", 0, np.full(30, np.nan)),
+    *rows("fine_tuning", 5, BASE - 0.5 + noise[1], seeds=(0, 1)), *rows("domain_adaptation", 0, BASE + 0.3 + noise[2]),
+  ])  # fmt: skip
+  found = {(one.method, one.against): one for one in summary.contrasts(part)}
+  assert set(found) == {(a, b) for a in ("fine_tuning", "domain_adaptation") for b in ("source", "gtf_target")}
+  # the source has no seeds: it stands beside both of fine-tuning's, of which the second is 0.1 worse
+  assert found["fine_tuning", "source"].difference.mean == pytest.approx((noise[1] - 0.45).mean())
+  assert found["fine_tuning", "gtf_target"].difference.mean == pytest.approx((noise[1] - noise[0] - 1.5).mean())
+  assert found["domain_adaptation", "source"].difference.low > 0
+  alone = [agreement.paired(BASE + 0.3 + noise[2], BASE).p, found["domain_adaptation", "source"].p]
+  assert alone[1] >= alone[0]
+
+
+def test_bounds_are_compared_with_nothing():
+  found = lines(rows("source", 0, BASE), rows("rescaled", 0, BASE + 1), rows("peripheral", 0, BASE + 2))
+  assert found["device", "rescaled", 0].against == ""
+  assert found["device", "peripheral", 0].against == "source"
+
+
 def test_one_without_beats_has_not_diverged():
   nobody = errors.SubjectErrors("p30", rmse_mmhg=2.0)
   part = [study.row(Key("device", 0, "fine_tuning", 5, 0), nobody, {}), *rows("fine_tuning", 5, BASE)]

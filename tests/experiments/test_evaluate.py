@@ -125,6 +125,33 @@ def test_what_cannot_be_windowed_or_judged_is_listed(done_study, patients, tmp_p
   assert len(set(digests.groups())) == 3
 
 
+def test_nobody_is_judged_whom_the_network_has_met(done_study, patients, tmp_path):
+  network = checkpoint.load(done_study / "checkpoint")
+  everybody = [f"P{k:02d}" for k in range(5)]
+  judged = {}
+  for name, met in (("some", everybody[:2]), ("all", everybody)):
+    checkpoint.save(tmp_path / name, dataclasses.replace(network, met=checkpoint.digests_of(met)))
+    work = tmp_path / f"work_{name}"
+    done = run("evaluate", f"--checkpoint={tmp_path / name}", "--data=csv", f"--path={patients}", f"--workdir={work}")
+    assert done.returncode == 0, done.stderr
+    judged[name] = [row["subject"] for row in rows(work / "errors.csv")] if (work / "errors.csv").exists() else []
+    assert [row["subject"] for row in rows(work / "rebuilt.csv")] == everybody
+    page = (work / "report.html").read_text(encoding="utf-8")
+    assert page.count("the network met this subject in its training or calibration") == len(met)
+  assert judged == {"some": everybody[2:], "all": []}
+  assert html.escape(own_report.WITHOUT_TRUTH) in page
+
+
+def test_a_network_of_another_wave_is_refused(done_study, patients, tmp_path):
+  network = checkpoint.load(done_study / "checkpoint")
+  checkpoint.save(tmp_path / "other", dataclasses.replace(network, reference="carotid"))
+  work = tmp_path / "work"
+  done = run("evaluate", f"--checkpoint={tmp_path / 'other'}", "--data=csv", f"--path={patients}", f"--workdir={work}")
+  assert done.returncode == 2
+  assert "it was trained for the carotid wave, not for the aortic wave" in done.stderr
+  assert not work.exists()
+
+
 def test_one_short_record_is_judged_without_statistics(done_study, tmp_path):
   """One subject with two windows: no interval, no limits of agreement, no standard, but its errors."""
   t, p = pulses(9, 125.0)

@@ -68,9 +68,11 @@ def test_a_stopped_study_goes_on_and_leaves_nobody_behind(small_study, done_stud
   done = run("study", *words)
   assert done.returncode == 0, done.stderr
   for key in keys:
-    np.testing.assert_equal(
-      [dataclasses.astuple(one) for one in cells.load(str(folder), key).errors],
-      [dataclasses.astuple(one) for one in cells.load(str(done_study), key).errors],
+    resumed, whole = (cells.load(str(where), key).errors for where in (folder, done_study))
+    assert [one.subject for one in resumed] == [one.subject for one in whole]
+    # other cores add in another order
+    np.testing.assert_allclose(
+      *([dataclasses.astuple(one)[1:] for one in found] for found in (resumed, whole)), atol=2e-3
     )
   assert (folder / "report.html").is_file()
   assert not [path for path in folder.rglob("*") if ".partial" in path.name]

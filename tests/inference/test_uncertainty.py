@@ -154,3 +154,15 @@ def test_the_study_calibrates_on_who_it_may_see(small_study, done_study):
   adapted = methods.strategy(study, "domain_adaptation").run(free).network.doubt
   assert adapted.subjects == len(working.source.validation.subjects)
   assert adapted.where != tuned.where
+  assert tuned.head is not None
+
+
+def test_a_head_of_another_kind_takes_no_spread_from_the_source(small_study, done_study):
+  other = dataclasses.replace(small_study.model, head_channels=16)
+  study = dataclasses.replace(small_study, target_model=other)
+  working = bench.Bench(study, str(done_study))
+  clinic, target, evaluator = working.target("device", 0)
+  ground = methods.Ground(clinic, working.source, target, working.trained, working.published, 2, 0)
+  made = methods.strategy(clinic, "feature_transfer").run(ground)
+  assert made.network.doubt.head is None
+  assert len(evaluator.errors(made.predicted_bt)) == 4

@@ -64,7 +64,7 @@ def test_the_page_has_all_its_parts(sections, written):
   names = {drawn.name.removesuffix("_device") for section in sections for drawn in section.drawn}
   assert names == {"waves", "few_shot", "bland_altman", "strata", "training", "features"}
   sheets = {name.removesuffix("_device") for section in sections for name in section.sheets}
-  assert sheets == {"methods", "shape", "agreement", "intervals", "standards", "strata", "budget", "merge"}
+  assert sheets == {"methods", "contrasts", "shape", "agreement", "intervals", "standards", "strata", "budget", "merge"}
   parser = Links()
   parser.feed(written.read_text(encoding="utf-8"))
   pictures = [attrs for tag, attrs in parser.tags if tag == "svg"]

@@ -4,6 +4,8 @@ import csv
 import io
 import re
 
+import pytest
+
 from cap_jax.evaluation import standards, summary
 from cap_jax.evaluation import study as studies
 from cap_jax.report import study_report, study_tables, tables
@@ -45,12 +47,45 @@ def test_the_table_says_what_was_measured(small_study, done_study):
 def test_no_standard_is_claimed(small_study, done_study):
   """Virtual subjects, fewer than 85, no catheter: each verdict names what is not met, and no word claims more."""
   found = clinic(small_study, done_study)
-  table = study_tables.verdicts(found.compared, standards.Reference(real=False, invasive=False))
+  table = study_tables.verdicts(found.everything, standards.Reference(real=False, invasive=False))
+  assert {row[0] for row in table.rows} == {
+    tables.label(line.method) for line in found.lines if line.n_target in (0, found.focus)
+  }
+  assert {row[3:5] for row in table.rows} == {("II", "none")}
   assert {row[2] for row in table.rows} >= {"AAMI/ISO 81060-2 criterion 1", "BHS", "IEEE 1708", "ARTERY 2017"}
   for row in table.rows:
     assert "the subjects are virtual; n = " in row[-1]
     assert "no invasive reference" in row[-1]
     assert not re.search(r"\b(meets|passes)\b", " ".join(row))
+
+
+def test_every_table_is_ascii_in_latex(small_study, done_study):
+  """What LaTeX cannot read, and "<" and ">", which it prints as other signs."""
+  found = clinic(small_study, done_study)
+  reference = standards.Reference(real=False, invasive=False)
+  for table in (
+    study_tables.main(found.lines),
+    study_tables.verdicts(found.everything, reference),
+    study_tables.contrasts(found.everything),
+    study_tables.agreements(found.everything),
+  ):
+    body = tables.to_latex(table).partition("\\begin")[2]
+    assert body.isascii(), set(re.findall(r"[^\x00-\x7f]", body))
+    assert not re.search(r"(?<!\$)[<>]", body)
+    assert not re.search(r"(?<![\w$])-\d", body)
+  assert tables.latex("p < 0.001, -0.5 to 81060-2") == "p $<$ 0.001, $-$0.5 to 81060-2"
+
+
+def test_each_strategy_stands_against_each_baseline(small_study, done_study):
+  found = clinic(small_study, done_study)
+  table = study_tables.contrasts(found.everything)
+  assert set(table.header[1:]) == {tables.label(name) for name in small_study.strategies}
+  assert len(table.rows) == 6  # all but the moving average, which gives no wave
+  assert all(re.fullmatch(r"[+-]\d+\.\d\d\*?( [▲△])?", cell) for row in table.rows for cell in row[1:])
+  rmse = {line.method: line.rmse.mean for line in found.lines if line.n_target in (0, found.focus)}
+  own = {row[0]: dict(zip(table.header, row, strict=True)) for row in table.rows}
+  shown = own["peripheral wave as it is"]["fine-tuning"]
+  assert float(shown.rstrip(" ▲△*")) == pytest.approx(rmse["fine_tuning"] - rmse["peripheral"], abs=0.006)
 
 
 def test_the_budget_is_the_same_for_all_that_is_trained(small_study, done_study):

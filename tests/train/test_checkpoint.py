@@ -21,6 +21,7 @@ def saved(tmp_path, tiny_model):
   params = net.make_net(model).init(jax.random.key(0), 500)
   scaling = batches.Scaling(92.0, 17.0, (("age", 50.0, 12.0),))
   made = checkpoint.Checkpoint(params, model, config.Windows(), scaling, "radial", "waveform", {"n": 1})
+  made = dataclasses.replace(made, met=checkpoint.digests_of(["Ann", "Bob"], ["Bob"]))
   checkpoint.save(tmp_path / "checkpoint", made)
   return made, tmp_path / "checkpoint"
 
@@ -34,6 +35,13 @@ def test_comes_back_whole_in_one_call(saved):
   x = np.ones((1, 500), np.float32)
   c = np.zeros((1, len(made.model.covariates)), np.float32)
   np.testing.assert_array_equal(made.net.apply(made.params, x, c), loaded.net.apply(loaded.params, x, c))
+
+
+def test_it_knows_whom_it_has_met(saved):
+  loaded = checkpoint.load(saved[1])
+  assert len(loaded.met) == 2
+  assert [loaded.has_met(name) for name in ("Ann", "Bob", "Eve")] == [True, True, False]
+  assert "Ann" not in (saved[1] / checkpoint.HEADER).read_text()
 
 
 def test_never_overwrites_and_leaves_no_part(saved):
