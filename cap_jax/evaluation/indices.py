@@ -36,7 +36,7 @@ UNITS = {
 }  # fmt: skip
 _ENDINGS = {"mmHg": "_mmhg", "%": "_percent", "ms": "_ms", "bpm": "_bpm", "": ""}
 FLAT, NO_PERIOD, NO_INCISURA, NO_INFLECTION = "flat or not finite", "no period", "no incisura", "no inflection"
-LATE_INFLECTION = "the inflection follows ejection"
+STRAY_INFLECTION = "the inflection lies outside ejection"
 NO_PERIPHERAL, FLAT_PERIPHERAL = "no peripheral wave", "the peripheral wave is flat or not finite"
 NO_FLOW, NO_OUTFLOW = "no measured flow", "the flow has no positive mean"
 NO_EXPONENTIAL, NO_WINDKESSEL = "diastole falls on no exponential", "no Windkessel fits"
@@ -175,7 +175,7 @@ def _waves(
   """Wave separation, reservoir and Windkessels."""
   nothing = np.full(len(p_bt), np.nan)
   if q_bt is None:
-    known = np.isfinite(bend_s) & (bend_s < ejection_b)
+    known = (bend_s > 0) & (bend_s < ejection_b)
     rise, end = np.where(known, bend_s, 0.1), np.where(known, ejection_b, 0.3)
     parts = wave_separation.separate(p_bt, wave_separation.triangle(rise, end, period_b, p_bt.shape[1]))
     flow = None
@@ -222,7 +222,7 @@ def _absences(
   """Why each value is NaN."""
   shut = np.where(np.isfinite(ejection_b), "", NO_INCISURA)
   bent = np.where(shut != "", shut, NO_INFLECTION)
-  unparted = np.where(np.isnan(values["tr"]), bent, LATE_INFLECTION)
+  unparted = np.where(np.isnan(values["tr"]), bent, STRAY_INFLECTION)
   found = {name: np.full(len(ejection_b), "", dtype=object) for name in values}
   for names, why in (
     (("ejection", "sevr"), shut),
