@@ -11,12 +11,26 @@ from cap_jax.data import batches
 from cap_jax.models import net
 from cap_jax.train import checkpoint
 
-README = (pathlib.Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def block(name):
   """The code block under a marker."""
   return re.search(rf"<!-- {name} -->\s*```python\n(.*?)```", README, re.DOTALL).group(1)
+
+
+def test_it_shows_what_transfer_gains():
+  """Its figure and its table stand beside the command that made them; no page has a gap left to fill."""
+  part = README.partition("## What transfer gains")[2].partition("\n## ")[0]
+  picture = re.search(r"!\[[^\]]{20,}\]\((docs/[\w.]+)\)", part).group(1)
+  assert (ROOT / picture).read_bytes().startswith(b"\x89PNG")
+  assert "experiments.study --config=experiments/configs/paper.py" in part
+  assert "in silico" in part
+  assert len(re.findall(r"^\| [^|]+ \|.* \d+\.\d\d", part, re.MULTILINE)) > 20
+  for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+    text = path.read_text(encoding="utf-8")
+    assert not re.findall(r"^(?:[A-Z]{4,}|<!-- \w+ -->\s*\Z)$|\bTODO\b|\bTBD\b", text, re.MULTILINE), path.name
 
 
 def test_two_checkpoints_merge_in_five_lines(tmp_path, monkeypatch, tiny_model):
