@@ -76,8 +76,9 @@ def report(study: config.Study, folder: str, rows: pandas.DataFrame, began: floa
   place = study_data.place(study)
   loss = study_report.source_loss(folder)
   reference = truth.reference(study_data.is_real(study), study.calibration.kind)
-  sections = []
-  for clinic in study_report.open_clinics(study, folder, rows):
+  clinics = study_report.open_clinics(study, folder, rows)
+  sections = study_report.clinics_section(clinics, place)
+  for clinic in clinics:
     made = study_report.sections(clinic, loss, place, reference)
     print(f"\n{said} {clinic.name}: {study_report.told(clinic)}\n\n{tables.text(study_tables.short(clinic.lines))}\n")
     sections += made

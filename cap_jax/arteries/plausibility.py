@@ -84,20 +84,19 @@ def draw(
     raise InputError(f"count={count}: must be 1 or more")
   kept: list[population.Subject] = []
   found = 0
-  progress = tqdm.tqdm(total=count, desc="plausible subjects", unit="", leave=False, disable=count <= _BLOCK)
-  for block in range(1 + int(count / (_BLOCK * _LEAST_SHARE))):
-    drawn = change(population.draw(jax.random.fold_in(key, block), spec, _BLOCK))
-    try:
-      population.check(drawn)
-    except InputError as error:
-      raise InputError(f"{spec}: draws subjects that cannot be ({error})") from None
-    if spec.plausible:
-      rows = plausible(np.asarray(drawn.age), jax.tree.map(np.asarray, cohort.beats(drawn)))
-      drawn = jax.tree.map(lambda x, rows=rows: x[rows], drawn)
-    kept.append(drawn)
-    found += drawn.age.shape[0]
-    progress.update(drawn.age.shape[0])
-    if found >= count:
-      progress.close()
-      return jax.tree.map(lambda *parts: np.concatenate([np.asarray(p) for p in parts])[:count], *kept)
+  with tqdm.tqdm(total=count, desc="plausible subjects", unit="", leave=False, delay=1) as progress:
+    for block in range(1 + int(count / (_BLOCK * _LEAST_SHARE))):
+      drawn = change(population.draw(jax.random.fold_in(key, block), spec, _BLOCK))
+      try:
+        population.check(drawn)
+      except InputError as error:
+        raise InputError(f"{spec}: draws subjects that cannot be ({error})") from None
+      if spec.plausible:
+        rows = plausible(np.asarray(drawn.age), jax.tree.map(np.asarray, cohort.beats(drawn)))
+        drawn = jax.tree.map(lambda x, rows=rows: x[rows], drawn)
+      kept.append(drawn)
+      found += drawn.age.shape[0]
+      progress.update(drawn.age.shape[0])
+      if found >= count:
+        return jax.tree.map(lambda *parts: np.concatenate([np.asarray(p) for p in parts])[:count], *kept)
   raise InputError(f"{spec}: fewer than {100 * _LEAST_SHARE:g} % of its subjects are plausible; set plausible=False")

@@ -41,13 +41,14 @@ def names(study: config.Study) -> tuple[str, ...]:
 
 
 def keys(study: config.Study) -> list[Key]:
-  """All cells, in the order in which they run."""
+  """All cells, in the order in which they run: the first seed, which makes the choices of all the others, ahead of them, so that no
+  process makes a choice on which another one is still at work."""
   found = []
   for clinic in clinics_of(study):
     scenario = study_data.target_name(clinic)
     for fold in range(study_data.folds(clinic)):
-      for n_target in study.n_target:
-        for seed in study.seeds:
+      for seed in study.seeds:
+        for n_target in study.n_target:
           for name in names(clinic):
             method = methods.method(clinic, name)
             repeated = not n_target and not method.drawn and seed != study.seeds[0]

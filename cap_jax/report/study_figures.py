@@ -82,8 +82,33 @@ def few_shot(lines: Sequence[summary.Line], place: str) -> Figure:
     for axes, (title, part) in zip(panels, parts.items(), strict=False):
       _shots(axes, part)
       axes.set(title=title, xlabel="labelled target subjects")
+      axes.legend(frameon=False, fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
     panels[0].set_ylabel(f"waveform RMSE [mmHg], {place}")
     figures.plain_numbers(panels[0])
+  return figure
+
+
+def clinics(lines: Sequence[summary.Line], names: Sequence[str], place: str) -> Figure:
+  """Waveform RMSE against the number of labelled subjects, of some methods, a panel a clinic."""
+  lines = [line for line in lines if line.method in names and np.isfinite(line.rmse.mean)]
+  scenarios = list(dict.fromkeys(line.scenario for line in lines))
+  with matplotlib.rc_context(figures.STYLE):
+    across = min(2, len(scenarios))
+    down = -(-len(scenarios) // across)
+    figure = Figure(figsize=(5.0 * across, 3.3 * down + 0.6), layout="constrained")
+    panels = figure.subplots(down, across, squeeze=False, sharey=True).ravel()
+    for axes, scenario in zip(panels, scenarios, strict=False):
+      _shots(axes, sorted((line for line in lines if line.scenario == scenario), key=lambda x: names.index(x.method)))
+      axes.set_title(scenario)
+    for axes in panels[len(scenarios) :]:
+      axes.set_axis_off()
+    for axes in panels[max(len(scenarios) - across, 0) : len(scenarios)]:
+      axes.set_xlabel("labelled target subjects")
+    for axes in panels[::across]:
+      axes.set_ylabel(f"waveform RMSE [mmHg],\n{place}")
+    figures.plain_numbers(panels[0])
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
   return figure
 
 
@@ -114,7 +139,6 @@ def _shots(axes: Axes, lines: Sequence[summary.Line]) -> None:
   axes.set(xscale="log", yscale="log")
   axes.set_xticks(ends, [str(n) for n in ends])
   axes.set_xticks([], minor=True)
-  axes.legend(frameon=False, fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
 
 
 def bland_altman(rows: pandas.DataFrame, names: Sequence[str], quantity: str, place: str) -> Figure | None:

@@ -255,6 +255,18 @@ def sections(
   return [first, *others, last]
 
 
+def clinics_section(clinics: Sequence[Clinic], place: str) -> list[page.Section]:
+  """What stands first where there are several clinics: all of them side by side."""
+  lines = [line for clinic in clinics for line in clinic.lines]
+  if len({line.scenario for line in lines}) < 2:
+    return []
+  methods, focus = list(clinics[0].drawn), clinics[0].focus
+  caption = "Waveform RMSE by labelled subjects in each target clinic, with 95 % intervals over subjects"
+  words = f"{caption}. The table of clinics has the figures."
+  figure = page.Drawn("clinics", study_figures.clinics(lines, methods, place), caption, words)
+  return [page.Section("All target clinics", "", [figure], sheets={"clinics": study_tables.clinics(lines, focus)})]
+
+
 def error_sections(clinic: Clinic, text: str, place: str, reference: standards.Reference) -> list[page.Section]:
   """Errors of all methods in one clinic: waves, tables, beats, agreement, strata."""
   found, name = clinic.everything, clinic.name

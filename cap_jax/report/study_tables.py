@@ -98,6 +98,22 @@ def short(lines: Sequence[Line]) -> Table:
   return Table(kept, [tuple(row[k] for k in columns) for row in whole.rows], 1, whole.marks, whole.caption)
 
 
+def clinics(lines: Sequence[Line], focus: int) -> Table:
+  """The waveform RMSE of every method in every clinic, without labels or with `focus` labelled subjects."""
+  scenarios = list(dict.fromkeys(line.scenario for line in lines))
+  found = {(line.method, line.n_target, line.scenario): line for line in lines if np.isfinite(line.rmse.mean)}
+  rows = []
+  for method, n_target in dict.fromkeys((method, n) for method, n, _ in found if n in (0, focus)):
+    own = [found.get((method, n_target, scenario)) for scenario in scenarios]
+    rows.append(
+      (label(method), str(n_target), *("" if x is None else number(x.rmse.mean) + _MARK[x.harm] for x in own))
+    )
+  rows.sort(key=lambda row: int(row[1]))
+  labels = f"without labels or with {focus}" if focus else "without labels"
+  caption = f"Waveform RMSE [mmHg] in each target clinic, {labels}; ▲ △: negative transfer"
+  return Table(("method", "labels", *scenarios), rows, 1, caption=caption)
+
+
 def shapes(lines: Sequence[Line]) -> Table:
   """Errors of the wave's shape, of the mean beat of each subject."""
   named = (f"{name} [{unit}]" if unit else name for name, unit, _ in _SHAPES.values())

@@ -23,7 +23,6 @@ from cap_jax.types import LossFn, Metrics, Params
 CHUNK = 50
 VALIDATE = 50
 _PREDICT = 64
-_LONG = 50  # blocks; fewer are done before a bar could be read
 
 
 class DivergedError(RuntimeError):
@@ -226,7 +225,7 @@ def blocks(count: int) -> Iterator[np.ndarray]:
   """Rows in blocks of one shape, so that what reads them compiles once whatever their number; the last begins again at the first
   row."""
   starts = range(0, count, _PREDICT)
-  for start in tqdm.tqdm(starts, desc="windows", unit="block", leave=False, disable=len(starts) < _LONG):
+  for start in tqdm.tqdm(starts, desc="windows", unit="block", leave=False, delay=1):
     yield np.arange(start, start + _PREDICT) % count
 
 

@@ -16,7 +16,7 @@ from cap_jax.models import net as nets
 from cap_jax.train import checkpoint, loop
 from cap_jax.transfer import find, freezing, importance, likeness, low_rank, pretraining, surgery
 from cap_jax.transfer.strategy import Strategy
-from cap_jax.types import InputError
+from cap_jax.types import InputError, Params
 
 _LIKENESS_WINDOWS = 1024
 
@@ -288,7 +288,12 @@ def _source_scales(strategy: Strategy) -> bool:
 def _check_parts(strategy: Strategy, net: nets.Net, source_net: nets.Net, samples: int, task: str) -> None:
   if not {"target", "source"} & {term.name for term in strategy.loss} and "r" not in strategy.take:
     raise surgery.MergeError("nothing trains its fresh head; take r, or add the loss target")
-  start, _ = strategy.start(source_net.init(jax.random.key(0), samples), net, source_net, samples, jax.random.key(1))
+
+  def begin() -> Params:
+    source = source_net.init(jax.random.key(0), samples)
+    return strategy.start(source, net, source_net, samples, jax.random.key(1))[0]
+
+  start = jax.eval_shape(begin)  # shapes tell it all: nothing is drawn or compiled
   for stage in strategy.stages:
     paths, _ = freezing.resolve(stage.hold, net.layers(samples), 1, 0.0)
     labels = surgery.label(start, strategy.held(paths))

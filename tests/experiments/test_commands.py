@@ -2,48 +2,12 @@
 
 import csv
 import json
-import os
-import pathlib
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-SMALL = [
-  f"--config.{name}={value}"
-  for name, value in {
-    "n_target": "0,1,2", "source_subjects": 24, "source_seconds": 8.0, "labelled_subjects": 3, "validation_subjects": 2,
-    "unlabelled_subjects": 3, "test_subjects": 4, "target_seconds": 8.0, "pretrain.steps": 100, "steps": 50,
-    "model.channels": 8, "model.layers": 2, "model.head_channels": 8,
-  }.items()
-]  # fmt: skip
-
-
-def run(name, *arguments, timeout=300):
-  environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONWARNINGS": "ignore"}
-  return subprocess.run(
-    [sys.executable, "-m", f"experiments.{name}", *map(str, arguments)],
-    cwd=ROOT,
-    env=environment,
-    capture_output=True,
-    text=True,
-    timeout=timeout,
-  )
-
-
-def wave(seconds, fs):
-  t = np.arange(int(seconds * fs)) / fs
-  u = t % 0.8
-  return t, 70 + 45 * np.exp(-((u - 0.25) ** 2) / 0.006) + 12 * np.exp(-((u - 0.5) ** 2) / 0.01)
-
-
-def write_csv(path, t, p, column="radial_pressure_mmhg"):
-  lines = [f"time_s,{column}", *(f"{a:.4f},{b:.3f}" for a, b in zip(t, p, strict=True))]
-  path.write_text("\n".join(lines) + "\n")
-  return path
+from tests.experiments.commands import ROOT, SMALL, run, wave, write_csv
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +53,7 @@ def test_compare_writes_its_table_csv_and_page(tmp_path):
   assert {row["n_target"] for row in rows} == {"0", "1", "2"}
   assert {row["scenario"] for row in rows} == {"population", "device"}
   page = (tmp_path / "w" / "report.html").read_text(encoding="utf-8")
-  assert page.count('<svg role="img"') == 2 * 6
+  assert page.count('<svg role="img"') == 1 + 2 * 6
   assert (tmp_path / "w" / "figures" / "few_shot_device.pdf").is_file()
   assert (tmp_path / "w" / "logs" / "device" / "fold_0" / "fine_tuning" / "n2_seed0" / "metrics.jsonl").is_file()
   again = run("compare", f"--workdir={tmp_path / 'w'}", *SMALL)

@@ -6,12 +6,12 @@ import re
 import shlex
 
 import pytest
-from test_commands import ROOT, run
 
 from cap_jax import config
 from cap_jax.evaluation import methods, plan, study_limits
 from cap_jax.transfer import STRATEGIES, find
 from experiments import common
+from tests.experiments.commands import ROOT, run
 
 NAMES = sorted(path.stem for path in (ROOT / "experiments" / "configs").glob("*.py"))
 STUDIES = ("compare", "paper")

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pandas
 import pytest
-from test_commands import SMALL, run, wave
 
 from cap_jax import clinics
 from cap_jax.data import splits, store
 from cap_jax.data.sources import virtual
+from tests.experiments.commands import SMALL, run, wave
 
 
 def write_patients(folder, patients, seconds=24.0):

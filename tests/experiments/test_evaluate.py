@@ -10,13 +10,13 @@ import shutil
 import numpy as np
 import pandas
 import pytest
-from test_commands import run, write_csv
-from test_commands import wave as pulses
-from test_data_commands import write_patients
 
 from cap_jax.evaluation import study
 from cap_jax.report import own_report
 from cap_jax.train import checkpoint
+from tests.experiments.commands import run, write_csv
+from tests.experiments.commands import wave as pulses
+from tests.experiments.test_data_commands import write_patients
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import numpy as np
 import pandas
 import pytest
 import scipy.io
-from test_commands import run
 
 from cap_jax.signals import beats
+from tests.experiments.commands import run
 
 pytestmark = pytest.mark.slow
 

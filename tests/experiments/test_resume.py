@@ -10,9 +10,9 @@ import sys
 import time
 
 import numpy as np
-from test_commands import ROOT, run
 
 from cap_jax.evaluation import cells, plan
+from tests.experiments.commands import ROOT, run
 
 CONFIG = """from cap_jax.config import Calibration, Model, Study, Training, Windows
 from experiments import common

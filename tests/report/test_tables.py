@@ -1,15 +1,18 @@
 """Tables as text, CSV and LaTeX."""
 
 import csv
+import dataclasses
 import io
 import re
 
+import numpy as np
 import pytest
 
-from cap_jax.evaluation import standards, summary
+from cap_jax.evaluation import agreement, standards, summary
 from cap_jax.evaluation import study as studies
 from cap_jax.report import study_report, study_tables, tables
 
+STRATEGIES = ("fine_tuning", "feature_transfer", "domain_adaptation", "multi_task")
 TABLE = tables.Table(("method", "n"), [("a_b & c", "1 ± 2"), ("50 %", "−3")], 0, ["certain", ""], "caption")
 
 
@@ -86,6 +89,27 @@ def test_each_strategy_stands_against_each_baseline(small_study, done_study):
   own = {row[0]: dict(zip(table.header, row, strict=True)) for row in table.rows}
   shown = own["peripheral wave as it is"]["fine-tuning"]
   assert float(shown.rstrip(" ▲△*")) == pytest.approx(rmse["fine_tuning"] - rmse["peripheral"], abs=0.006)
+
+
+def test_clinics_stand_side_by_side(small_study, done_study):
+  """A column a clinic with the RMSE of its lines and their marks; one clinic alone has no such part."""
+  here = clinic(small_study, done_study)
+  worse = agreement.Interval(1.0, 0.5, 1.5)
+  there = [
+    dataclasses.replace(line, scenario="there", difference=worse) for line in here.lines if line.method != "scratch"
+  ]
+  table = study_tables.clinics([*here.lines, *there], here.focus)
+  assert table.header == ("method", "labels", "device", "there")
+  rows = {row[:2]: row[2:] for row in table.rows}
+  known = [line for line in here.lines if line.n_target in (0, here.focus) and np.isfinite(line.rmse.mean)]
+  assert set(rows) == {(tables.label(line.method), str(line.n_target)) for line in known}
+  for line in known:
+    own, other = rows[tables.label(line.method), str(line.n_target)]
+    assert own.rstrip(" ▲△") == study_tables.number(line.rmse.mean)
+    assert other == ("" if line.method == "scratch" else own.rstrip(" ▲△") + " ▲" * line.method.startswith(STRATEGIES))
+  (section,) = study_report.clinics_section([here, dataclasses.replace(here, lines=there)], "in silico")
+  assert [axes.get_title() for axes in section.drawn[0].figure.axes] == ["device", "there"]
+  assert study_report.clinics_section([here], "in silico") == []
 
 
 def test_the_budget_is_the_same_for_all_that_is_trained(small_study, done_study):

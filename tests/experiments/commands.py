@@ -1,0 +1,67 @@
+"""The commands as a user types them, each in a process of its own. It is forked from one in which the libraries are imported already,
+which takes longer than most of what these commands do."""
+
+import multiprocessing
+import os
+import pathlib
+import runpy
+import subprocess
+import sys
+import tempfile
+import warnings
+
+import jax
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SMALL = [
+  f"--config.{name}={value}"
+  for name, value in {
+    "n_target": "0,1,2", "source_subjects": 24, "source_seconds": 8.0, "labelled_subjects": 3, "validation_subjects": 2,
+    "unlabelled_subjects": 3, "test_subjects": 4, "target_seconds": 8.0, "pretrain.steps": 100, "steps": 50,
+    "model.channels": 8, "model.layers": 2, "model.head_channels": 8,
+  }.items()
+]  # fmt: skip
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(
+  [f"cap_jax.{name}" for name in ("evaluation.study", "evaluation.own_data", "report.study_report", "data.preparation")]
+)
+
+
+def _main(name, arguments, out, err):
+  for stream, path in ((1, out), (2, err)):
+    with open(path, "wb") as file:
+      os.dup2(file.fileno(), stream)
+  os.chdir(ROOT)
+  os.environ |= {"JAX_PLATFORMS": "cpu", "PYTHONWARNINGS": "ignore"}  # for processes of its own
+  jax.config.update("jax_platforms", "cpu")
+  warnings.simplefilter("ignore")
+  sys.argv = [name, *arguments]
+  runpy.run_module(f"experiments.{name}", run_name="__main__", alter_sys=True)
+
+
+def run(name, *arguments, timeout=300):
+  """`python -m experiments.NAME ARGUMENTS` in the project's root: its status and what it printed."""
+  words = list(map(str, arguments))
+  with tempfile.TemporaryDirectory() as folder:
+    out, err = (pathlib.Path(folder, stream) for stream in ("out", "err"))
+    started = _SERVER.Process(target=_main, args=(name, words, str(out), str(err)))
+    started.start()
+    started.join(timeout)
+    if started.is_alive():
+      started.kill()
+      raise subprocess.TimeoutExpired([name, *words], timeout)
+    said = (path.read_text(encoding="utf-8") for path in (out, err))
+    return subprocess.CompletedProcess([name, *words], started.exitcode, *said)
+
+
+def wave(seconds, fs):
+  t = np.arange(int(seconds * fs)) / fs
+  u = t % 0.8
+  return t, 70 + 45 * np.exp(-((u - 0.25) ** 2) / 0.006) + 12 * np.exp(-((u - 0.5) ** 2) / 0.01)
+
+
+def write_csv(path, t, p, column="radial_pressure_mmhg"):
+  lines = [f"time_s,{column}", *(f"{a:.4f},{b:.3f}" for a, b in zip(t, p, strict=True))]
+  path.write_text("\n".join(lines) + "\n")
+  return path
