@@ -44,13 +44,13 @@ def check(study: config.Study) -> None:
     raise InputError(f"n_target={study.n_target}: none of the methods can use it; {'; '.join(plan.unused(study))}")
 
 
-def announce(study: config.Study, folder: str) -> int:
+def announce(study: config.Study, folder: str, processes: int) -> int:
   """Says what will be done and how long it takes; returns the number of cells."""
   keys = plan.keys(study)
-  seconds = plan.estimate_s(study, folder, keys)
+  seconds = plan.estimate_s(study, folder, keys, processes)
   left = "; ".join(f"left out: {line}" for line in plan.unused(study))
   length = f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{seconds / 60:.0f} minutes"
-  print(f"{len(keys)} cells; about {length} in one process on two cores, all told, but for what is done already")
+  print(f"{len(keys)} cells; about {length} with --processes={processes}, all told, but for what is done already")
   for budget, names in plan.budgets(study).items():
     print(f"budget of {', '.join(names)}: {budget}")
   print("what uses no labels may not ask labelled validation subjects, so it tries one rate", end="")
@@ -60,7 +60,7 @@ def announce(study: config.Study, folder: str) -> int:
 
 def run(study: config.Study, folder: str, processes: int, began: float) -> None:
   """Runs or goes on with the study in its folder, and writes the report."""
-  total = announce(study, folder)
+  total = announce(study, folder, processes)
   with tqdm.tqdm(total=total, desc="study", unit="cell") as bar:
     for cell in studies.run(study, folder, processes, common.metrics()):
       bar.set_postfix_str(f"{cell.key.scenario}, {cell.key.method}, n={cell.key.n_target}")
