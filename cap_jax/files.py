@@ -1,7 +1,8 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and folders that one process holds at a time."""
 
 import contextlib
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 
@@ -21,3 +22,18 @@ def written_together(*paths: str | os.PathLike[str]) -> Iterator[list[str]]:
     for written in partial:
       with contextlib.suppress(FileNotFoundError):
         os.remove(written)
+
+
+@contextlib.contextmanager
+def held(folder: str | os.PathLike[str], wait: bool = True) -> Iterator[None]:
+  """Keeps other processes that ask for the folder waiting; one that dies lets go of it.
+
+  Raises:
+    BlockingIOError: another process holds it, and this one would not wait.
+  """
+  handle = os.open(folder, os.O_RDONLY)
+  try:
+    fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    yield
+  finally:
+    os.close(handle)

@@ -48,7 +48,8 @@ def announce(study: config.Study, folder: str, processes: int) -> int:
   """Says what will be done and how long it takes; returns the number of cells."""
   keys = plan.keys(study)
   seconds = plan.estimate_s(study, folder, keys, processes)
-  left = "; ".join(f"left out: {line}" for line in plan.unused(study))
+  unfit = [line for clinic in plan.clinics_of(study) for line in study_data.left_out(clinic)]
+  left = "; ".join(f"left out: {line}" for line in (*plan.unused(study), *unfit))
   length = f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{seconds / 60:.0f} minutes"
   print(f"{len(keys)} cells; about {length} with --processes={processes}, all told, but for what is done already")
   for budget, names in plan.budgets(study).items():

@@ -2,8 +2,9 @@
 
     H_i(f) = H_G(f/κ_i),     ln κ_i = α + β·(SBP_i − mean SBP)
 
-in which the peripheral systolic pressure tells κ (Stok et al. 2011, Med. Biol. Eng. Comput. 49, 909; Yao et al. 2017, IEEE
-JBHI 21, 1). The best κ of each training subject is found on a grid, α and β by least squares over subjects.
+in which the peripheral systolic pressure alone tells κ: a simplification of one variable after Stok et al. 2011 (Med. Biol. Eng. Comput. 49,
+909), who predict the resonance from several, cardiac output among them, and Yao et al. 2017 (IEEE JBHI 21, 1). The best κ of each training
+subject is found on a grid, α and β by least squares over subjects.
 """
 
 import dataclasses

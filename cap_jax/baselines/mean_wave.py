@@ -43,7 +43,7 @@ def fit(training: batches.Pairs, fs_hz: float, most: int = 1000) -> MeanWave:
   for k in rows:
     phase = beats.phase(training.x_bt[k], beats.find_feet(training.x_bt[k], fs_hz))
     known = np.isfinite(phase)
-    slot = (phase[known] % 1 * PHASES).astype(int) % PHASES
+    slot = np.round(phase[known] % 1 * PHASES).astype(int) % PHASES  # the samples about a phase, not those after it
     total += np.bincount(slot, training.y_bt[k][known], PHASES)
     count += np.bincount(slot, minlength=PHASES)
   if not count.any():

@@ -18,6 +18,7 @@ PHASES = 64
 RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 SETTINGS = len(RIDGES)
 _MOST = 3000
+_LEAST_VARIANCE = 1e-2  # mmHg²
 
 
 def _beats(x_t: np.ndarray, feet: np.ndarray, wave_t: np.ndarray) -> np.ndarray:
@@ -82,7 +83,8 @@ def fit(training: batches.Pairs, validation: batches.Pairs, spec: config.Windows
   inner = slice(spec.margin, spec.samples - spec.margin)
   best, least = None, np.inf
   for ridge in RIDGES:
-    penalty = ridge * np.trace(gram[:-1, :-1]) / PHASES * np.eye(len(gram))
+    # beats that are all the same have no variance, and their mean is the answer
+    penalty = ridge * max(np.trace(gram[:-1, :-1]) / PHASES, _LEAST_VARIANCE) * np.eye(len(gram))
     penalty[-1, -1] = 0.0  # the constant is free
     weights = np.linalg.solve(gram + penalty, cross)
     weights[-1] += mean - centre @ weights

@@ -14,9 +14,9 @@ import numpy as np
 from cap_jax import config
 from cap_jax.data import batches
 
-HALF_WIDTHS = (15, 31)
+HALF_WIDTHS_S = (0.12, 0.25)
 RIDGES = (1e-6, 1e-4, 1e-2)
-SETTINGS = len(HALF_WIDTHS) * len(RIDGES)
+SETTINGS = len(HALF_WIDTHS_S) * len(RIDGES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +65,8 @@ def fit(training: batches.Pairs, validation: batches.Pairs, spec: config.Windows
   """
   best, best_error = None, np.inf
   inner = slice(spec.margin, training.x_bt.shape[1] - spec.margin)
-  for half in sorted({min(half, spec.margin) for half in HALF_WIDTHS}):  # no wider than the margin that hides its ends
+  widths = (round(half_s * spec.fs_hz) for half_s in HALF_WIDTHS_S)
+  for half in sorted({min(half, spec.margin) for half in widths}):  # no wider than the margin that hides its ends
     mean_x, covariance, cross, mean_y = _moments(training, half)
     for ridge in RIDGES:
       # covariance[i, j] is of x(t + i − K) and x(t + j − K): lag k = K − i, so the solution is a_K … a_{−K}

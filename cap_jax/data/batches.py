@@ -98,6 +98,7 @@ def make_pairs(
   spec: config.Windows,
   reference: str = "aortic_root",
   gaps: bool = False,
+  most: int | None = None,
 ) -> Pairs:
   """Cuts recordings into windows; a recording shorter than a window, down to a single beat, is repeated to one.
 
@@ -106,6 +107,7 @@ def make_pairs(
     site, reference: of the two waves.
     spec: of the windows.
     gaps: whether recordings may have gaps throughout, as those of a store; one without a whole window is then left out.
+    most: windows of each recording, evenly taken; all without it.
 
   Raises:
     InputError: a recording lacks a site, has another rate than the windows, is shorter than a beat, or has no window
@@ -126,11 +128,13 @@ def make_pairs(
     if recording.time_s.size < spec.samples:
       waves = _repeated(recording, waves, waves[reference], spec)
     x_bt, y_bt = (windows.frame(waves[wanted], spec.samples, spec.hop) for wanted in (site, reference))
-    whole = np.isfinite(x_bt).all(1) & np.isfinite(y_bt).all(1)
-    if not whole.any():
+    whole = np.flatnonzero(np.isfinite(x_bt).all(1) & np.isfinite(y_bt).all(1))
+    if not whole.size:
       if gaps:
         continue
       raise InputError(f"{recording.subject}: every window of {spec.seconds:g} s has a gap")
+    if most is not None and whole.size > most:
+      whole = whole[np.linspace(0, whole.size - 1, most).round().astype(int)]
     x.append(x_bt[whole])
     y.append(y_bt[whole])
     subject += [recording.subject] * len(x[-1])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from cap_jax import files
 from cap_jax.types import DataError, InputError
 
 
@@ -44,9 +45,9 @@ class Split:
     return hashlib.sha256(plain.encode()).hexdigest()
 
   def save(self, path: str | os.PathLike[str]) -> None:
-    """Writes parts and digest as JSON."""
+    """Writes parts and digest as JSON, whole or not at all."""
     content = {"sha256": self.digest, "parts": {name: list(subjects) for name, subjects in self.parts.items()}}
-    with open(path, "w", encoding="utf-8") as file:
+    with files.written_together(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
       json.dump(content, file, indent=1)
 
 

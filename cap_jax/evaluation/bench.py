@@ -88,16 +88,17 @@ class Bench:
       return choices[0], None
     path = first.stem(self.folder, "choices") + ".json"
     made: dict[float, methods.Output] = {}
-    if not os.path.exists(path):
-      for factor in choices:
-        with contextlib.suppress(loop.DivergedError):
-          made[factor] = self._made(first, factor, first.seed, f"{first.stem(self.folder, 'logs')}_rate_{factor:g}")
-      found = {
-        str(factor): made[factor].validation[-1].rmse_mmhg if factor in made else float("inf") for factor in choices
-      }
-      os.makedirs(os.path.dirname(path), exist_ok=True)
-      with files.written_together(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
-        json.dump(found, file)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with files.held(os.path.dirname(path)):  # another process may be choosing just this: its choice is waited for
+      if not os.path.exists(path):
+        for factor in choices:
+          with contextlib.suppress(loop.DivergedError):
+            made[factor] = self._made(first, factor, first.seed, f"{first.stem(self.folder, 'logs')}_rate_{factor:g}")
+        found = {
+          str(factor): made[factor].validation[-1].rmse_mmhg if factor in made else float("inf") for factor in choices
+        }
+        with files.written_together(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
+          json.dump(found, file)
     try:
       with open(path, encoding="utf-8") as file:
         tried = {float(factor): float(rmse) for factor, rmse in json.load(file).items()}

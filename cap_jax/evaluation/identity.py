@@ -7,7 +7,6 @@ DIR/data_CLINIC.json     part → SHA-256 of its waves, names and covariates
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import pathlib
@@ -32,16 +31,13 @@ def alone(folder: str) -> Iterator[None]:
   Raises:
     InputError: another one is running in it.
   """
-  handle = os.open(folder, os.O_RDONLY)
   try:
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    for left in pathlib.Path(folder).rglob("*.partial-*"):
-      shutil.rmtree(left) if left.is_dir() else left.unlink()
-    yield
+    with files.held(folder, wait=False):
+      for left in pathlib.Path(folder).rglob("*.partial-*"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
+      yield
   except BlockingIOError:
     raise InputError(f"{folder}: a study is running in it; let it end, or {_REMEDY}") from None
-  finally:
-    os.close(handle)
 
 
 def remember(study: config.Study, folder: str) -> None:

@@ -4,13 +4,13 @@
 |---|---|
 | csbp, cdbp, map, cpp | highest, lowest and mean pressure, and the pulse cSBP − cDBP |
 | amplification | peripheral over central pulse pressure |
-| p1, p2, ap, aix | systolic pressures before and after the reflection, AP = P2 − P1, AIx = AP/PP, all of the wave of 10 Hz bandwidth in which the reflection shows (`augmentation`): P2 lies a little under cSBP, and its PP under cPP |
+| p1, p2, ap, aix | systolic pressures before and after the reflection, AP = P2 − P1, AIx = AP/PP, all of the wave of 10 Hz bandwidth in which the reflection shows (`augmentation`): its peak, P2 of types A and B and P1 of type C, lies a little under cSBP, and its PP under cPP |
 | tr | from the foot of that wave, its least value, to the reflection |
 | aix75 | AIx − 0.39·(75 − HR) (Wilkinson et al. 2000, J. Physiol. 525, 263), in percentage points |
 | form_factor | (MAP − DBP)/PP |
 | ejection | from the foot to the incisura (`timing`) |
 | sevr | area under diastole over area under systole, from zero pressure (Buckberg et al. 1972, Circ. Res. 30, 67) |
-| dpdt_max, time_to_peak | of the rise |
+| dpdt_max, time_to_peak | of the rise, from the foot to the peak |
 | forward, backward, rm, ri | wave separation (`wave_separation`), by a triangle where no flow was measured |
 | reservoir, excess, … | of the reservoir (`reservoir`) |
 | r, c2, c3, zc3 | Windkessels of two and three elements (`windkessel`), where flow was measured |
@@ -40,6 +40,9 @@ STRAY_INFLECTION = "the inflection lies outside ejection"
 NO_PERIPHERAL, FLAT_PERIPHERAL = "no peripheral wave", "the peripheral wave is flat or not finite"
 NO_FLOW, NO_OUTFLOW = "no measured flow", "the flow has no positive mean"
 NO_EXPONENTIAL, NO_WINDKESSEL = "diastole falls on no exponential", "no Windkessel fits"
+SEVERAL_BEATS, NOT_ABSOLUTE = "several beats in one, faster than 200 a minute", "the pressure is not above zero"
+_SEVERAL = 0.5  # of a later harmonic (a choice; in aortic beats of people the first is the largest)
+_LEAST_PULSE_MMHG = 1.0  # less is the noise of a flat line
 _AIX_PER_BPM = 0.39
 
 
@@ -94,8 +97,9 @@ def of_beats(
   if not len(p_bt):
     return _none()
   arch = np.sin(2 * np.pi * np.arange(p_bt.shape[1]) / p_bt.shape[1])
-  pulsates, timed = _moves(p_bt), np.isfinite(period_b) & (period_b > 0)
-  usable = pulsates & timed
+  pulsates, timed = _moves(p_bt, _LEAST_PULSE_MMHG), np.isfinite(period_b) & (period_b > 0)
+  single = ~_several(p_bt)
+  usable = pulsates & timed & single
   # an arch in place of what cannot be used keeps the arithmetic quiet
   p_bt, period_b = np.where(usable[:, None], p_bt, 80 + 20 * arch), np.where(timed, period_b, 1.0)
   if q_bt is None:
@@ -126,13 +130,16 @@ def of_beats(
     "form_factor": form_factor(p_bt),
     "ejection": 1000 * ejection_b,
     "sevr": _sevr(p_bt, period_b, ejection_b),
-    "dpdt_max": (np.roll(p_bt, -1, axis=1) - p_bt).max(1) / step_b,
+    "dpdt_max": _steepest(p_bt) / step_b,
     "time_to_peak": 1000 * p_bt.argmax(1) * step_b,
-    **_waves(p_bt, period_b, ejection_b, found.at_s, q_bt, flows, start_b),
+    # of a type C beat the inflection follows the peak of pressure, and so that of flow
+    **_waves(
+      p_bt, period_b, ejection_b, np.where(found.kind == "C", p_bt.argmax(1) * step_b, found.at_s), q_bt, flows, start_b
+    ),
   }
   without = (NO_PERIPHERAL if peripheral_bt is None else FLAT_PERIPHERAL), (NO_FLOW if q_bt is None else NO_OUTFLOW)
   absent = _absences(values, ejection_b, found.kind, flows, *without)
-  unusable = np.where(pulsates, NO_PERIOD, FLAT)
+  unusable = np.where(pulsates, np.where(timed, SEVERAL_BEATS, NO_PERIOD), FLAT)
   reasons = {name: np.where(usable, why, unusable) for name, why in absent.items()}
   clean = {name: np.where(reasons[name] == "", value, np.nan) for name, value in values.items()}
   return Indices(clean, reasons, np.where(usable, found.kind, ""))
@@ -145,10 +152,22 @@ def _none() -> Indices:
   return Indices(values, reasons, one.kind[:0])
 
 
-def _moves(x_bt: np.ndarray) -> np.ndarray:
-  """(beat,) whether a wave is finite and not flat."""
+def _moves(x_bt: np.ndarray, least: float = 0.0) -> np.ndarray:
+  """(beat,) whether a wave is finite and moves by more than `least`."""
   finite = np.isfinite(x_bt).all(1)
-  return finite & (np.ptp(np.where(finite[:, None], x_bt, 0.0), axis=1) > 0)
+  return finite & (np.ptp(np.where(finite[:, None], x_bt, 0.0), axis=1) > least)
+
+
+def _several(p_bt: np.ndarray) -> np.ndarray:
+  """(beat,) whether a period holds two or three beats, so that its first harmonic is next to nothing beside its second or third."""
+  first, *others = np.abs(np.fft.rfft(np.where(np.isfinite(p_bt), p_bt, 0.0), axis=1))[:, 1:4].T
+  return first < _SEVERAL * np.max(others, axis=0)
+
+
+def _steepest(p_bt: np.ndarray) -> np.ndarray:
+  """(beat,) largest step between two samples of the rise of beats that start at their feet."""
+  rise = np.arange(p_bt.shape[1] - 1)[None, :] < np.maximum(p_bt.argmax(1), 1)[:, None]
+  return np.where(rise, np.diff(p_bt, axis=1), -np.inf).max(1)
 
 
 def _amplification(peripheral_bt: np.ndarray | None, pulse_b: np.ndarray) -> np.ndarray:
@@ -156,16 +175,17 @@ def _amplification(peripheral_bt: np.ndarray | None, pulse_b: np.ndarray) -> np.
   if peripheral_bt is None:
     return np.full(len(pulse_b), np.nan)
   outside_bt = np.asarray(peripheral_bt, dtype=float)
-  known = _moves(outside_bt)
+  known = _moves(outside_bt, _LEAST_PULSE_MMHG)
   return np.where(known, np.ptp(np.where(known[:, None], outside_bt, 0.0), axis=1) / pulse_b, np.nan)
 
 
 def _sevr(p_bt: np.ndarray, period_b: np.ndarray, ejection_b: np.ndarray) -> np.ndarray:
-  """Diastolic over systolic pressure–time area [%]."""
+  """Diastolic over systolic pressure–time area [%], of pressures above zero."""
   share_bt = np.arange(p_bt.shape[1])[None, :] / p_bt.shape[1]
   systole = share_bt < (ejection_b / period_b)[:, None]
   area = np.where(systole, p_bt, 0).sum(1)
-  return np.where(np.isfinite(ejection_b), 100 * (p_bt.sum(1) - area) / np.maximum(area, 1e-9), np.nan)
+  known = np.isfinite(ejection_b) & (p_bt.min(1) > 0)
+  return np.where(known, 100 * (p_bt.sum(1) - area) / np.where(known, area, 1.0), np.nan)
 
 
 def _waves(
@@ -173,7 +193,7 @@ def _waves(
   flows: np.ndarray, start_b: np.ndarray,
 ) -> dict[str, np.ndarray]:  # fmt: skip
   """Wave separation, reservoir and Windkessels."""
-  nothing = np.full(len(p_bt), np.nan)
+  nothing, absolute = np.full(len(p_bt), np.nan), p_bt.min(1) > 0
   if q_bt is None:
     known = (bend_s > 0) & (bend_s < ejection_b)
     rise, end = np.where(known, bend_s, 0.1), np.where(known, ejection_b, 0.3)
@@ -202,7 +222,9 @@ def _waves(
     "systolic_rate": stored.systolic_rate,
     "diastolic_rate": stored.diastolic_rate,
     "asymptote": stored.asymptote_mmhg,
-    "r": np.where(flows, p_bt.mean(1) / np.where(flows, flow.mean(1), 1.0), np.nan) if flow is not None else nothing,
+    "r": nothing
+    if flow is None
+    else np.where(flows & absolute, p_bt.mean(1) / np.where(flows, flow.mean(1), 1.0), np.nan),
     "c2": two.c,
     "c3": three.c,
     "zc3": three.zc,
@@ -212,7 +234,7 @@ def _waves(
 _NEEDS_INFLECTION = ("p1", "p2", "ap", "aix", "aix75", "tr")
 _SEPARATED = ("forward", "backward", "rm", "ri")
 _STORED = ("reservoir", "excess", "excess_integral", "systolic_rate", "diastolic_rate", "asymptote")
-_FLOWING = ("r", "c2", "c3", "zc3")
+_FLOWING = ("c2", "c3", "zc3")
 
 
 def _absences(
@@ -225,7 +247,9 @@ def _absences(
   unparted = np.where(np.isnan(values["tr"]), bent, STRAY_INFLECTION)
   found = {name: np.full(len(ejection_b), "", dtype=object) for name in values}
   for names, why in (
-    (("ejection", "sevr"), shut),
+    (("ejection",), shut),
+    (("sevr",), np.where(shut != "", shut, NOT_ABSOLUTE)),
+    (("r",), np.where(flows, NOT_ABSOLUTE, no_flow)),
     (_NEEDS_INFLECTION, bent),
     (_SEPARATED, unparted if no_flow == NO_FLOW else np.full(len(flows), no_flow)),  # a triangle stands for no flow
     (_STORED, np.where(shut != "", shut, NO_EXPONENTIAL)),

@@ -8,7 +8,7 @@ import numpy as np
 from cap_jax import config
 from cap_jax.baselines import systolic
 from cap_jax.data import batches, calibrate, conditioning, datasets, recordings
-from cap_jax.evaluation import errors, indices, study
+from cap_jax.evaluation import bench, errors, indices, study
 from cap_jax.evaluation.cells import Key
 from cap_jax.inference import uncertainty
 from cap_jax.signals import beats
@@ -120,7 +120,8 @@ def _check_windows(
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
-  """Errors on paired data: `rows` of the network and of what needs no training, as in `study.csv`; `shown`: method → waves."""
+  """Errors on paired data: `rows` of the network and of what needs no training, as in `study.csv`; `shown`: method → some waves of
+  each subject."""
 
   rows: list[dict[str, object]]
   shown: dict[str, dict[str, np.ndarray]]
@@ -148,8 +149,10 @@ def judge(trained: checkpoint.Checkpoint, paired: batches.Pairs, place: str) -> 
   rows = [
     study.row(Key(place, 0, method, labels, seed), one, {}) for (method, labels), part in found.items() for one in part
   ]
-  truth = {"predicted_bt": paired.x_bt, "true_bt": paired.y_bt, "subject_b": paired.subject_b.astype(str)}
-  return Judged(rows, {"peripheral": truth, name: {"predicted_bt": made.y_bt}})
+  few = bench.shown_rows(paired)
+  truth = {"predicted_bt": paired.x_bt[few], "true_bt": paired.y_bt[few]}
+  truth["subject_b"] = paired.subject_b[few].astype(str)
+  return Judged(rows, {"peripheral": truth, name: {"predicted_bt": made.y_bt[few]}})
 
 
 @dataclasses.dataclass(frozen=True)

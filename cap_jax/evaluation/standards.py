@@ -21,7 +21,7 @@ import scipy.optimize
 import scipy.stats
 
 LEAST_SUBJECTS = 85
-_TOLERABLE_MMHG, _SHARE = 10.0, 0.85
+_TOLERABLE_MMHG, _SHARE, _LEAST_SD_MMHG = 10.0, 0.85, 1e-3
 # of the reference [mmHg]: low, raised, high
 _LEVELS = {"csbp": (100.0, 140.0, 160.0), "cdbp": (60.0, 85.0, 100.0)}
 _BHS = "no sequence of readings by two observers"
@@ -91,15 +91,15 @@ class Verdict:
 
 
 def largest_sd(bias_mmhg: float) -> float:
-  """Criterion 2: the SD at which 85 % of normal errors of this mean lie within ±10 mmHg; 6.95 at no bias, 4.8 at 5 mmHg, NaN beyond
-  10."""
-  if abs(bias_mmhg) >= _TOLERABLE_MMHG:
-    return float("nan")
+  """Criterion 2: the SD at which 85 % of normal errors of this mean lie within ±10 mmHg; 6.95 at no bias, 4.8 at 5 mmHg, NaN near 10
+  and beyond, where no SD is small enough."""
 
   def share(sd: float) -> float:
     return float(np.diff(scipy.stats.norm.cdf((np.array([-1, 1]) * _TOLERABLE_MMHG - bias_mmhg) / sd))[0])
 
-  return float(scipy.optimize.brentq(lambda sd: share(sd) - _SHARE, 1e-3, 20.0))
+  if not share(_LEAST_SD_MMHG) > _SHARE:
+    return float("nan")
+  return float(scipy.optimize.brentq(lambda sd: share(sd) - _SHARE, _LEAST_SD_MMHG, 20.0))
 
 
 def _lacking(quantity: str, true_s: np.ndarray) -> list[str]:
@@ -142,13 +142,14 @@ def ieee_grade(mad_mmhg: float) -> str:
   return next((grade for grade, most in (("A", 5), ("B", 6), ("C", 7)) if mad_mmhg <= most), "D")
 
 
-def judge(quantity: str, found: Readings, reference: Reference) -> list[Verdict]:
+def judge(quantity: str, found: Readings, reference: Reference, knows: str = "") -> list[Verdict]:
   """All standards.
 
   Args:
     quantity: "csbp" or "cdbp".
     found: the errors of it.
     reference: what the truth is.
+    knows: what the method knows of the truth, "" of a method that may be used where there is none.
   """
   limit = largest_sd(found.bias)
   first = abs(found.bias) <= 5 and found.sd <= 8
@@ -156,12 +157,15 @@ def judge(quantity: str, found: Readings, reference: Reference) -> list[Verdict]
   asked = (*_unmet(reference, len(found.true_s)), *_lacking(quantity, found.true_s))
   if not 0.3 <= reference.male_share <= 0.7:
     asked = (*asked, "30 % of each sex are asked")
+  if knows:
+    asked = (*asked, f"it knows {knows} of each subject")
   spread = f"{found.bias:+.1f} ± {found.sd:.1f} mmHg"
   return [
     Verdict("AAMI/ISO 81060-2 criterion 1", spread, first, "", asked),
     Verdict(
       "AAMI/ISO 81060-2 criterion 2",
-      f"SD over subjects {found.sd_of_subjects:.1f} mmHg, limit {limit:.2f} at this bias",
+      f"SD over subjects {found.sd_of_subjects:.1f} mmHg, "
+      + ("no SD suffices at this bias" if np.isnan(limit) else f"limit {limit:.2f} at this bias"),
       bool(found.sd_of_subjects <= limit),
       "",
       asked,

@@ -90,8 +90,13 @@ def _run(study: config.Study, folder: str, processes: int, metrics: Sequence[str
     for cores in _shares(processes):
       shares.put(cores)
     with concurrent.futures.ProcessPoolExecutor(processes, context, _open, (study, folder, metrics, shares)) as pool:
-      for done in concurrent.futures.as_completed([pool.submit(_work, key) for key in keys]):
-        yield done.result()
+      waiting = [pool.submit(_work, key) for key in keys]
+      try:
+        for done in concurrent.futures.as_completed(waiting):
+          yield done.result()
+      except BaseException:
+        pool.shutdown(cancel_futures=True)  # otherwise all that waits is run first
+        raise
   finally:
     os.environ.pop("TQDM_DISABLE")
     if quiet is not None:

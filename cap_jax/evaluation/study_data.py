@@ -13,11 +13,12 @@ from cap_jax import clinics, config
 from cap_jax.data import batches, calibrate, parts, splits, store, stream
 from cap_jax.data.sources import virtual
 from cap_jax.losses import tasks
+from cap_jax.signals import calibration as scales
 from cap_jax.train import runs
 from cap_jax.types import InputError
 
 _HELD = 20_000  # windows of the source in memory
-_MOST = 100_000  # windows of a part of the target in memory
+_MOST = 100_000  # windows of a part of the target in memory, shared by its recordings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,20 +91,20 @@ def reference_of(study: config.Study) -> str:
   return study.reference if reference == tasks.SOUGHT else reference
 
 
-def _real(study: config.Study) -> list[str]:
-  """Sources of the stores of the study that hold real records."""
-  stores = [store.open_store(path) for path in (study.source_data, study.target_data) if path]
-  return [opened.manifest["source"] for opened in stores if not opened.in_silico]
+def _people(path: str) -> str:
+  """The source of a store that holds real records; "" of virtual subjects."""
+  opened = store.open_store(path) if path else None
+  return "" if opened is None or opened.in_silico else str(opened.manifest["source"])
 
 
 def is_real(study: config.Study) -> bool:
   """Whether the target's subjects are people."""
-  return bool(study.target_data) and not store.open_store(study.target_data).in_silico
+  return bool(_people(study.target_data))
 
 
 def place(study: config.Study) -> str:
-  """Where the figures come from, for an axis."""
-  return "real records" if _real(study) else "in silico"
+  """Where the errors come from, for an axis: who is tested, whoever taught the source network."""
+  return "real records" if is_real(study) else "in silico"
 
 
 def told(study: config.Study) -> str:
@@ -112,8 +113,14 @@ def told(study: config.Study) -> str:
   Raises:
     DataError: a store cannot be opened.
   """
-  real = _real(study)
-  return f"With real records: {', '.join(real)}." if real else "In silico: all subjects are virtual."
+  source, target = _people(study.source_data), _people(study.target_data)
+  if target:
+    return f"With real records: {target}." + ("" if source else " The source is virtual.")
+  return (
+    f"In silico: all test subjects are virtual. The source: {source}."
+    if source
+    else "In silico: all subjects are virtual."
+  )
 
 
 def load_source(study: config.Study) -> Source:
@@ -143,7 +150,8 @@ def _stored_source(study: config.Study) -> Source:
   )  # fmt: skip
   seen = opened.split.parts.get(parts.VALIDATION, ())
   validation = _pairs(opened, seen, signals, study, _apart(study), parts.VALIDATION, _HELD)
-  data = f"{place(study)}: {opened.manifest['source']}, {opened.manifest['sha256'][:12]}"
+  kind = "in silico" if opened.in_silico else "real records"
+  data = f"{kind}: {opened.manifest['source']}, {opened.manifest['sha256'][:12]}"
   origin = {"data": data, "source": study.source, "source_data": os.path.abspath(study.source_data)}
   return Source(training, validation, origin, training.left_out)
 
@@ -152,18 +160,15 @@ def _pairs(
   opened: store.Store, subjects: tuple[str, ...], signals: tuple[str, str], study: config.Study, spec: config.Windows,
   part: str, most: int,
 ) -> batches.Pairs:  # fmt: skip
-  """Up to about `most` windows of a part of a store in memory; subjects without a whole one, or without the reading that the
-  calibration needs, are left out.
+  """Up to about `most` windows of a part of a store in memory, evenly from all its recordings where there are more; subjects without a
+  whole one, or without the reading that the calibration needs, are left out.
 
   Raises:
     InputError: nobody is left.
   """
   usable = opened.usable(signals, spec.samples)
-  kept, count = [], 0
-  for name in subjects:
-    if name in usable and count < most:
-      kept.append(name)
-      count += usable[name] * spec.samples // spec.hop
+  kept = [name for name in subjects if name in usable]
+  count = sum(usable[name] * spec.samples // spec.hop for name in kept)
   found, why = [], ""
   for recording in opened.recordings(kept, signals):
     if set(signals) <= set(recording.signals):
@@ -177,7 +182,52 @@ def _pairs(
     raise InputError(
       f"{opened.path}: part {part!r} of its split has {there} of {waves}; choose another --split or site"
     )
-  return batches.make_pairs(found, signals[0], spec, signals[1], gaps=True)
+  share = max(most // len(found), 1) if count > most else None
+  return batches.make_pairs(found, signals[0], spec, signals[1], gaps=True, most=share)
+
+
+def _unfit(study: config.Study, opened: store.Store) -> dict[str, str]:
+  """Who of a store cannot be tested, and why: without a whole window of both waves, or without the reading that the calibration
+  needs."""
+  whole = opened.usable((study.site, study.reference), study.windows.samples)
+  found = {}
+  for record in (record for shard in opened.shards for record in shard.records):
+    if record.subject not in whole:
+      found[record.subject] = f"no {study.windows.seconds:g} s of {study.site} and {study.reference} without a gap"
+    elif study.calibration.kind != "none":
+      try:
+        scales.reading(study.calibration, record.covariates, record.subject)
+      except InputError as error:
+        found[record.subject] = str(error)
+  return found
+
+
+def _candidates(study: config.Study, opened: store.Store) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+  """Labelled, validation and test subjects of a store; for folds, in which each is tested, only those who can be."""
+  found = _target_parts(study, opened)
+  unfit = _unfit(study, opened) if study.folds != 1 else {}
+  labelled, validation, test = (
+    tuple(name for name in found.get(part, ()) if name not in unfit)
+    for part in (parts.TRAINING, parts.VALIDATION, study.test_part)
+  )
+  return labelled, validation, test
+
+
+def left_out(study: config.Study) -> list[str]:
+  """Subjects of the target's store whom no fold tests, with the reason."""
+  if not study.target_data or study.folds == 1:
+    return []
+  opened = store.open_store(study.target_data)
+  found, unfit = _target_parts(study, opened), _unfit(study, opened)
+  asked = [name for part in (parts.TRAINING, parts.VALIDATION, study.test_part) for name in found.get(part, ())]
+  return [f"{name}: {unfit[name]}" for name in asked if name in unfit]
+
+
+def _paired(study: config.Study) -> list[int]:
+  """How many subjects with a reference can be labelled, validated on and tested."""
+  if study.target_data:
+    return [len(names) for names in _candidates(study, store.open_store(study.target_data))]
+  return [study.labelled_subjects, study.validation_subjects, study.test_subjects]
 
 
 def folds(study: config.Study) -> int:
@@ -188,11 +238,7 @@ def folds(study: config.Study) -> int:
   """
   if study.folds == 1:
     return 1
-  if study.target_data:
-    found = _target_parts(study, store.open_store(study.target_data))
-    paired = sum(len(found.get(part, ())) for part in (parts.TRAINING, parts.VALIDATION, study.test_part))
-  else:
-    paired = study.labelled_subjects + study.validation_subjects + study.test_subjects
+  paired = sum(_paired(study))
   if study.folds > paired:
     raise InputError(f"folds={study.folds}: {target_name(study)} has {paired} subjects with a reference")
   return study.folds or paired
@@ -207,11 +253,7 @@ def check_folds(study: config.Study) -> None:
   count = folds(study)
   if count == 1:
     return
-  if study.target_data:
-    found = _target_parts(study, store.open_store(study.target_data))
-    paired = [len(found.get(part, ())) for part in (parts.TRAINING, parts.VALIDATION, study.test_part)]
-  else:
-    paired = [study.labelled_subjects, study.validation_subjects, study.test_subjects]
+  paired = _paired(study)
   left = sum(paired) - -(-sum(paired) // count) - paired[1]
   if left < max(study.n_target):
     raise InputError(
@@ -289,9 +331,7 @@ def _stored_target(study: config.Study, fold: int) -> Target:
   opened = store.open_store(study.target_data)
   found = _target_parts(study, opened)
   signals, alone = (study.site, study.reference), (study.site, study.site)
-  teach, seen, tested = _folded(
-    (found.get(parts.TRAINING, ()), found.get(parts.VALIDATION, ()), found.get(study.test_part, ())), study, fold
-  )
+  teach, seen, tested = _folded(_candidates(study, opened), study, fold)
   taught = teach[: max(study.labelled_subjects, *study.n_target)]
   labelled = _pairs(opened, taught, signals, study, study.windows, parts.TRAINING, _MOST)
   _check_labelled(study, len(labelled.subjects), str(opened.path))

@@ -126,7 +126,7 @@ def _line(part: pandas.DataFrame, scenario: str, n_target: int, method: str) -> 
     mean("nrmse_percent"),
     mean("r"),
     quantities,
-    float(cells["train_s"].mean()),
+    float(cells.loc[cells["diverged"] == 0, "train_s"].mean()),
     int(cells["steps"].max()),
     int(cells["settings"].iloc[0]),
     float(cells["steps_to_scratch"].mean(skipna=False)),

@@ -1,7 +1,8 @@
 """Forward and backward pressure waves at the aortic root, batched over beats.
 
 P± = (P ± Zc·Q)/2, RM = |P−|/|P+|, RI = |P−|/(|P+| + |P−|). Without a measured flow a triangle stands for it (Westerhof BE
-et al. 2006, Hypertension 48, 595): it rises from the foot to the inflection of the pressure and falls to zero at the incisura.
+et al. 2006, Hypertension 48, 595): it rises from the foot to the inflection of the pressure, or to its peak where the inflection follows that (type C), and falls to zero at the
+incisura.
 Its size does not matter, as only Zc·Q counts, and Zc is found from the same Q.
 """
 

@@ -63,7 +63,9 @@ class Section:
 def _figure(drawn: Drawn) -> str:
   caption, words = html.escape(drawn.caption), html.escape(drawn.words or drawn.caption, quote=True)
   svg = figures.inline(drawn.svg, drawn.name).replace("<svg ", f'<svg role="img" aria-label="{words}" ', 1)
-  return f"<figure>{svg}<figcaption>{caption}</figcaption></figure>"
+  name = html.escape(drawn.caption, quote=True)
+  framed = f'<div class="scroll" tabindex="0" role="region" aria-label="{name}">{svg}</div>'
+  return f"<figure>{framed}<figcaption>{caption}</figcaption></figure>"
 
 
 def _table(table: tables.Table) -> str:
@@ -100,7 +102,7 @@ def _browser(browser: Browser) -> str:
   return f"""<figure class="browser"><div class="controls"><label>Record <select>{options}</select></label>
 <button type="button" data-go="before">Previous beat</button><button type="button" data-go="after">Next beat</button>
 <button type="button" data-go="all">All beats</button><output aria-live="polite"></output></div>
-<div class="plot" role="img" aria-label="{name}"></div><figcaption>{html.escape(browser.caption)}</figcaption><script type="application/json">{data}</script></figure>"""
+<div class="plot" role="group" aria-label="{name}"></div><figcaption>{html.escape(browser.caption)}</figcaption><script type="application/json">{data}</script></figure>"""
 
 
 def _section(section: Section) -> str:

@@ -175,15 +175,16 @@ def strata(rows: pandas.DataFrame, names: Sequence[str], place: str) -> Figure:
   titles = {"age": "age [years]", "hr_bpm": "heart rate [bpm]", "amplification": "amplification"}
   with matplotlib.rc_context(figures.STYLE):
     figure = Figure(figsize=(10, 3.2), layout="constrained")
+    everybody = summary.of_subjects(rows)
     for axes, (covariate, title) in zip(figure.subplots(1, 3, sharey=True), titles.items(), strict=True):
+      found = agreement.strata(covariate, everybody[covariate].to_numpy(float))
       for number, (name, people) in enumerate(_by_subject(rows, names).items()):
         values = people[covariate].to_numpy(float)
-        found = agreement.strata(covariate, values)
         rmse = [agreement.interval(people["rmse_mmhg"].to_numpy(float)[s.holds(values)]) for s in found]
         at = np.arange(len(found)) + 0.12 * (number - (len(names) - 1) / 2)
         axes.vlines(at, [r.low for r in rmse], [r.high for r in rmse], color=figures.colour(name), lw=1)
         axes.plot(at, [r.mean for r in rmse], "o", ms=4, color=figures.colour(name), label=tables.label(name))
-        axes.set_xticks(range(len(found)), [s.label for s in found], fontsize=7)
+      axes.set_xticks(range(len(found)), [s.label for s in found], fontsize=7)
       axes.set_xlabel(title)
     figure.axes[0].set_ylabel(f"waveform RMSE [mmHg], {place}")
     handles, labels = figure.axes[0].get_legend_handles_labels()

@@ -98,16 +98,19 @@ def short(lines: Sequence[Line]) -> Table:
   return Table(kept, [tuple(row[k] for k in columns) for row in whole.rows], 1, whole.marks, whole.caption)
 
 
+def _marked(line: Line) -> str:
+  """RMSE with the sign of a negative transfer."""
+  return (number(line.rmse.mean) or "diverged") + _MARK[line.harm]
+
+
 def clinics(lines: Sequence[Line], focus: int) -> Table:
   """The waveform RMSE of every method in every clinic, without labels or with `focus` labelled subjects."""
   scenarios = list(dict.fromkeys(line.scenario for line in lines))
-  found = {(line.method, line.n_target, line.scenario): line for line in lines if np.isfinite(line.rmse.mean)}
+  found = {(x.method, x.n_target, x.scenario): x for x in lines if np.isfinite(x.rmse.mean) or x.diverged}
   rows = []
   for method, n_target in dict.fromkeys((method, n) for method, n, _ in found if n in (0, focus)):
     own = [found.get((method, n_target, scenario)) for scenario in scenarios]
-    rows.append(
-      (label(method), str(n_target), *("" if x is None else number(x.rmse.mean) + _MARK[x.harm] for x in own))
-    )
+    rows.append((label(method), str(n_target), *("" if line is None else _marked(line) for line in own)))
   rows.sort(key=lambda row: int(row[1]))
   labels = f"without labels or with {focus}" if focus else "without labels"
   caption = f"Waveform RMSE [mmHg] in each target clinic, {labels}; ▲ △: negative transfer"
@@ -217,7 +220,8 @@ def _judged(shown: Shown, reference: standards.Reference) -> Iterator[tuple[str,
   for method, part in shown.items():
     for name in errors.STANDARDISED:
       readings = summary.readings(part, name)
-      for found in standards.judge(name, readings, reference) if readings else ():
+      knows = methods.BASELINES[method].knows if method in methods.BASELINES else ""
+      for found in standards.judge(name, readings, reference, knows) if readings else ():
         yield method, name, found
 
 
@@ -279,11 +283,13 @@ def strata(shown: Shown) -> Table:
   """RMSE and cSBP error by age, heart rate and amplification."""
   header = ("method", "stratum", "subjects", "RMSE", "95 %", "cSBP error")
   rows = []
-  for covariate, title in _STRATIFIED.items():
+  everybody = summary.of_subjects(pandas.concat(shown.values())) if shown else pandas.DataFrame()
+  for covariate, title in _STRATIFIED.items() if shown else ():
+    found = agreement.strata(covariate, everybody[covariate].to_numpy(float))
     for method, part in shown.items():
       people = summary.of_subjects(part)
       values = people[covariate].to_numpy(float)
-      for stratum in agreement.strata(covariate, values):
+      for stratum in found:
         own = people[stratum.holds(values)]
         rmse = agreement.interval(own["rmse_mmhg"].to_numpy(float))
         csbp = agreement.spread(part[part["subject"].isin(own.index)]["csbp_error_mmhg"].to_numpy(float))

@@ -64,3 +64,25 @@ def test_mean_wave_is_laid_on_the_beats_of_the_input():
 def test_mean_wave_without_beats_is_the_mean_pressure():
   fitted = mean_wave.MeanWave(np.linspace(80, 100, 100), 125.0)
   np.testing.assert_allclose(fitted.predict(np.full((2, 500), 90, np.float32)), 90, atol=1e-4)
+
+
+def test_the_mean_wave_is_not_early():
+  """A straight rise over each beat comes back at its own phase, within a tenth of a slot."""
+  t, period = np.arange(500) / 125, 0.83
+  x = np.stack([70 + 50 * np.exp(-(((t / period + p) % 1 - 0.3) ** 2) / 0.01) for p in np.linspace(0, 1, 40)])
+  pairs = batches.Pairs(x.astype(np.float32), x.astype(np.float32), np.array(["a"] * 40))
+  fitted = mean_wave.fit(pairs, 125.0)
+  rows = slice(31, -31)
+  made, true = fitted.predict(x)[:, rows], x[:, rows]
+  slope = np.gradient(true, axis=1) * 125
+  early_s = ((made - true) * slope).sum() / np.square(slope).sum()
+  assert abs(early_s) < 0.1 * period / mean_wave.PHASES
+
+
+def test_the_reach_of_the_filter_is_in_seconds():
+  for fs_hz in (125.0, 250.0):
+    spec = config.Windows(fs_hz=fs_hz)
+    wave = RNG.normal(90, 15, (8, spec.samples)).astype(np.float32)
+    pairs = batches.Pairs(wave, np.roll(wave, -round(0.2 * fs_hz), axis=1), np.array(["a"] * 8))
+    taps = transfer_function.fit(pairs, pairs, spec).taps
+    assert (len(taps) // 2) / fs_hz == pytest.approx(0.25, abs=0.01)

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 from cap_jax.baselines import ridge
 from tests.baselines.waves import SPEC, pairs, pulse, rms
@@ -52,3 +53,11 @@ def test_the_wave_is_continuous_from_beat_to_beat():
   found = ridge.fit(made(20), made(4), SPEC)
   steps = np.abs(np.diff(found.predict(made(4).x_bt), axis=1))
   assert steps.max() < 6  # the steepest rise itself makes 4 mmHg a sample
+
+
+@pytest.mark.parametrize("subjects", [1, 3, 4])
+def test_beats_that_are_all_the_same_give_their_mean(subjects):
+  x, y = pulse(4, 0.8), pulse(4, 0.8, 0.05, 78.0, 30.0)
+  same = pairs([x] * subjects, [y] * subjects, 1)
+  found = ridge.fit(same, same, SPEC)
+  assert rms(found.predict(same.x_bt), same.y_bt) < 0.5

@@ -28,6 +28,22 @@ def test_splits_are_disjoint_repeatable_and_hashed(tmp_path):
   assert saved["sha256"] == one.digest == splits.Split({k: tuple(reversed(v)) for k, v in one.parts.items()}).digest
 
 
+def test_a_split_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+  path = tmp_path / "split.json"
+  splits.Split({"a": ("x",)}).save(path)
+  before = path.read_text()
+
+  def full(content, file, indent):
+    file.write('{"sha256":')
+    raise OSError("no space left")
+
+  monkeypatch.setattr(splits.json, "dump", full)
+  with pytest.raises(OSError, match="no space left"):
+    splits.Split({"a": ("y",)}).save(path)
+  assert path.read_text() == before
+  assert [p.name for p in tmp_path.iterdir()] == ["split.json"]
+
+
 def test_leaks_raise():
   with pytest.raises(splits.LeakError, match=r"\['x'\] stand both in 'a' and in 'b'"):
     splits.Split({"a": ("x", "y"), "b": ("x",)})
@@ -45,6 +61,14 @@ def test_windows_keep_their_subject():
   assert pairs.of(["b"]).x_bt.shape == (2, 500)
   with pytest.raises(ValueError, match="have no windows"):
     pairs.of(["c"])
+
+
+def test_a_share_of_the_windows_is_taken_evenly_from_each_recording():
+  given = [recording("a", 30), recording("b", 5)]
+  whole = batches.make_pairs(given, "radial", config.Windows())
+  few = batches.make_pairs(given, "radial", config.Windows(), most=3)
+  assert [int((few.subject_b == name).sum()) for name in ("a", "b")] == [3, 2]
+  np.testing.assert_array_equal(few.x_bt[:3], whole.of(["a"]).x_bt[[0, 13, 26]])
 
 
 @pytest.mark.parametrize("seconds", [1.0, 2.6])

@@ -24,8 +24,8 @@ def subjects():
 
 
 def sawtooth():
-  """Up in 0.2 s from 80 to 120 mmHg, straight down to 95 at 0.3 s, a dip to 90, and down to 80."""
-  return np.interp(TIME, [0, 0.2, 0.3, 0.32, 0.34, 1], [80, 120, 95, 90, 94, 80])[None]
+  """Up in 0.2 s from 80 to 120 mmHg, straight down to 95 at 0.3 s, a dip to 90, a rebound steeper than the rise, and down to 80."""
+  return np.interp(TIME, [0, 0.2, 0.3, 0.32, 0.33, 1], [80, 120, 95, 90, 94, 80])[None]
 
 
 def test_indices_of_straight_lines():
@@ -40,6 +40,34 @@ def test_indices_of_straight_lines():
   shut = round(found["ejection"][0] * SAMPLES / 1000)
   assert found["sevr"][0] == pytest.approx(100 * wave[0, shut:].sum() / wave[0, :shut].sum(), rel=0.01)
   assert indices.form_factor(80 + 40 * TIME[None])[0] == pytest.approx(0.5, abs=0.01)
+
+
+def test_noise_of_a_flat_line_is_no_beat():
+  rng = np.random.default_rng(0)
+  found = indices.of_wave(90 + 1e-6 * rng.normal(size=2500), 125.0)
+  assert set(found.reasons["csbp"]) <= {indices.FLAT}
+  assert np.isnan(found.values["aix"]).all()
+
+
+@pytest.mark.parametrize("rate", [200, 220, 240])
+def test_beats_that_are_taken_for_one_are_no_beat(rate):
+  t = np.arange(2500) / 125.0
+  u = t * rate / 60 % 1
+  wave = 80 + 40 * np.exp(-((u - 0.3) ** 2) / 0.02) + 10 * np.exp(-((u - 0.6) ** 2) / 0.02)
+  found = indices.of_wave(wave, 125.0)
+  whole = np.isfinite(found.values["csbp"])
+  np.testing.assert_allclose(found.values["hr"][whole], rate, rtol=0.05)
+  assert set(found.reasons["csbp"][~whole]) <= {indices.SEVERAL_BEATS}
+
+
+def test_ratios_of_pressure_need_pressures_above_zero():
+  """A wave whose mean was taken out, as filtered ones are."""
+  flow = 400 * np.maximum(np.sin(2 * np.pi * TIME), 0.0)[None]
+  found = indices.of_beats(sawtooth() - 95, ONE, q_bt=flow)
+  for name in ("sevr", "r"):
+    assert np.isnan(found.values[name][0])
+    assert found.reasons[name][0] == indices.NOT_ABSOLUTE
+  assert np.isfinite(found.values["form_factor"][0])
 
 
 def test_augmentation_index_is_brought_to_75_beats_a_minute(subjects):
@@ -147,6 +175,20 @@ def test_a_triangle_stands_for_the_flow(subjects):
   assert 0.75 < np.median(found[known] / true[known]) < 0.9
 
 
+def test_the_flow_of_a_late_inflection_peaks_with_the_pressure():
+  """Murgo's type C: the inflection follows the peak; a flow that peaked there would end at the height of ejection."""
+  hump = lambda at, width: np.exp(-0.5 * ((TIME - at) / width) ** 2)  # noqa: E731
+  tail = np.where(TIME > 0.36, 8 * np.exp(-(TIME - 0.36) / 0.3), 0)
+  wave = (80 + 30 * hump(0.13, 0.05) + 14 * hump(0.30, 0.05) + tail)[None]
+  found = indices.of_beats(wave, ONE)
+  assert found.kind[0] == "C"
+  peak, shut = found.values["time_to_peak"] / 1000, found.values["ejection"] / 1000
+  from_foot = timing.from_sample(wave, np.round(timing.foot_times(wave, ONE) * SAMPLES).astype(int))
+  flow = wave_separation.triangle(peak, shut, ONE, SAMPLES)
+  assert found.values["rm"][0] == pytest.approx(wave_separation.separate(from_foot, flow).rm[0], rel=1e-6)
+  assert found.values["rm"][0] < 0.5
+
+
 def test_a_reservoir_is_found_again():
   k_s, k_d, asymptote, shut = 9.0, 1.6, 40.0, 0.3
   fine = np.arange(40_000) / 40_000
@@ -211,4 +253,4 @@ def test_beside_neurokit2(subjects):
     feet = beats.find_feet(wave, fs_hz)
     rise = np.median(peaks[1:-1] - feet[np.searchsorted(feet, peaks[1:-1]) - 1]) / fs_hz
     assert np.median(found.values["time_to_peak"]) == pytest.approx(1000 * rise, abs=25)
-    assert timing.ejection(indices.cut(wave, feet), np.diff(feet) / fs_hz).shape == found.kind.shape
+    assert np.median(np.diff(feet)) == pytest.approx(np.median(np.diff(peaks)), abs=2)

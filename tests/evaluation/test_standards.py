@@ -18,6 +18,15 @@ def test_criterion_2_falls_with_the_bias(bias, limit):
   assert standards.largest_sd(-bias) == pytest.approx(standards.largest_sd(bias))
 
 
+def test_near_the_tolerable_error_no_sd_is_small_enough():
+  assert standards.largest_sd(9.9) == pytest.approx(0.0965, abs=1e-3)
+  for bias in (9.9995, 10.0, 12.0, -9.9995):
+    assert np.isnan(standards.largest_sd(bias))
+  found = standards.judge("csbp", of(PRESSURES, np.full(100, 9.9995) + RNG.normal(0, 1e-9, 100)), CATHETER)[1]
+  assert found.figures.endswith("no SD suffices at this bias")
+  assert not found.within
+
+
 def of(true, error):
   """Readings of subjects with one each."""
   shares = tuple(float(100 * (np.abs(error) <= limit).mean()) for limit in (5, 10, 15))
@@ -74,3 +83,9 @@ def test_every_standard_of_central_pressure_needs_a_catheter():
     assert len(found) == 5
     assert all("no invasive reference" in v.unmet and "the subjects are virtual" in v.unmet for v in found)
     assert all((f"n = {true.size} < 85" in v.unmet) == (true.size < 85) for v in found)
+
+
+def test_what_knows_the_truth_claims_nothing():
+  found = standards.judge("cdbp", of(PRESSURES - 45, RNG.normal(0, 0.1, 100)), CATHETER, "the true MAP and DBP")
+  assert all("it knows the true MAP and DBP of each subject" in verdict.unmet for verdict in found)
+  assert not claims(found)

@@ -1,17 +1,20 @@
 """A small study, whole: its cells, its rows, and how it goes on where it was stopped."""
 
+import concurrent.futures
 import csv
 import dataclasses
+import functools
 import json
 import pathlib
 import shutil
+import time
 
 import numpy as np
 import pytest
 
-from cap_jax import config
+from cap_jax import config, files
 from cap_jax.baselines import arx
-from cap_jax.data import splits
+from cap_jax.data import datasets, parts, preparation, recordings, splits
 from cap_jax.evaluation import bench, cells, identity, methods, plan, study_data
 from cap_jax.evaluation import study as studies
 from cap_jax.evaluation.cells import Key
@@ -351,3 +354,87 @@ def test_a_source_of_another_task_gives_its_features(small_study, task):
   for name in refused:
     with pytest.raises(InputError, match=f"strategy {name}: its head comes from the source, .* trained for {task}"):
       runs.adapt(study, name, trained, target.data(source, 2, 0), 0, "radial")
+
+
+@pytest.fixture(scope="module")
+def clinic_store(tmp_path_factory):
+  """Six people of whom one has no cuff reading and one no whole window of both waves."""
+
+  def read(number):
+    t = np.arange(24 * 125) / 125
+    wave = 80 + 0.5 * number + 40 * np.exp(-(((t % (0.8 + 0.01 * number)) - 0.25) ** 2) / 0.006)
+    aortic = 0.9 * wave + 8
+    if number == 1:
+      aortic[::300] = np.nan
+    cuff = {"cuff_sbp_mmhg": np.nan if number == 0 else 125.0, "cuff_dbp_mmhg": 80.0}
+    waves = {"radial": wave, "aortic_root": aortic}
+    return recordings.Recording(f"p{number}", t, waves, dict.fromkeys(waves, "mmHg"), cuff, "r")
+
+  entries = tuple(datasets.Entry(f"p{k}", "r", f"file {k}", functools.partial(read, k)) for k in range(6))
+  made = datasets.DataSet("csv", entries, "nobody", "none", "/nowhere", None)
+  how = parts.Parts({"training": 0.5, "validation": 0.17, "test": 0.33})
+  path = tmp_path_factory.mktemp("stores") / "clinic"
+  return preparation.prepare(made, path, config.Conditioning(fill_s=0.0, synchronise=False), how)
+
+
+def test_no_fold_is_of_somebody_who_cannot_be_tested(small_study, clinic_store):
+  study = dataclasses.replace(
+    small_study, scenarios=(), target_data=str(clinic_store.path), folds=0, n_target=(1,),
+    calibration=config.Calibration("sbp_dbp"),
+  )  # fmt: skip
+  assert study_data.folds(study) == 4
+  tested = [study_data.load_target(study, fold).test.subjects for fold in range(4)]
+  assert sorted(tested) == [("p2",), ("p3",), ("p4",), ("p5",)]
+  lines = sorted(study_data.left_out(study))
+  assert lines[0].startswith("p0: p0: calibration sbp_dbp needs cuff_sbp_mmhg")
+  assert lines[1] == "p1: no 4 s of radial and aortic_root without a gap"
+  assert study_data.left_out(dataclasses.replace(study, folds=1)) == []
+
+
+def test_a_large_store_is_thinned_and_nobody_left_out(small_study, clinic_store, monkeypatch):
+  study = dataclasses.replace(small_study, scenarios=(), target_data=str(clinic_store.path), folds=2, n_target=(1,))
+  whole = study_data.load_target(study)
+  monkeypatch.setattr(study_data, "_MOST", 5)
+  few = study_data.load_target(study)
+  for part in ("labelled", "validation", "test"):
+    assert getattr(few, part).subjects == getattr(whole, part).subjects
+    assert len(getattr(few, part).x_bt) <= max(5, len(getattr(few, part).subjects)) < len(whole.labelled.x_bt)
+
+
+def test_where_errors_come_from_is_the_target(small_study, clinic_store):
+  """A real source beside a virtual clinic makes no real records of its subjects."""
+  real = str(clinic_store.path)
+  taught = dataclasses.replace(small_study, source_data=real)
+  tested = dataclasses.replace(small_study, target_data=real)
+  assert (study_data.place(taught), study_data.place(tested)) == ("in silico", "real records")
+  assert study_data.told(taught) == "In silico: all test subjects are virtual. The source: nobody."
+  assert study_data.told(tested) == "With real records: nobody. The source is virtual."
+  assert study_data.told(small_study) == "In silico: all subjects are virtual."
+
+
+def test_an_error_ends_a_study_at_once(small_study, done_study, tmp_path, monkeypatch):
+  """What waits for a process is not begun any more."""
+  folder = copied(done_study, tmp_path)
+  begun = []
+
+  class Pool(concurrent.futures.ThreadPoolExecutor):
+    def __init__(self, processes, context, initializer, initargs):
+      super().__init__(1)
+
+  def work(key):
+    begun.append(key)
+    time.sleep(0.2)
+    raise DataError("a file", "is damaged", "remove it")
+
+  monkeypatch.setattr(studies.concurrent.futures, "ProcessPoolExecutor", Pool)
+  monkeypatch.setattr(studies, "_work", work)
+  with pytest.raises(DataError, match="is damaged"):
+    list(studies.run(small_study, str(folder), processes=2))
+  assert len(begun) <= 2 < len(plan.keys(small_study))
+
+
+def test_a_choice_in_the_making_is_waited_for(tmp_path):
+  with files.held(tmp_path), pytest.raises(BlockingIOError), files.held(tmp_path, wait=False):
+    pass
+  with files.held(tmp_path, wait=False):
+    pass

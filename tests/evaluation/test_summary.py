@@ -128,6 +128,8 @@ def test_a_diverged_training_is_counted_and_compared_at_the_seeds_that_both_have
   )
   line = found["device", "fine_tuning", 5]
   assert (line.cells, line.diverged) == (2, 1)
+  assert line.train_s == pytest.approx(1.0)  # of the training that ended
+  assert np.isnan(found["device", "multi_task", 5].train_s)
   assert line.rmse.mean == pytest.approx((BASE - 0.5 + noise).mean())
   assert line.difference.mean == pytest.approx((noise - 0.5).mean())
   assert line.harm == "likely"  # better where it ended; but it did not always

@@ -24,6 +24,9 @@ def test_the_quantile_by_hand():
   assert uncertainty.conformal(scores, 0.75) == 5.0
   assert uncertainty.conformal(scores, 0.76) == math.inf
   assert uncertainty.conformal([np.arange(1.0, 10.0)[k : k + 1] for k in range(9)], 0.9) == 9.0  # ⌈10 · 0.9⌉-th of nine
+  # nine subjects of minutes each reach 0.9 with their last score, whatever their many weights sum to
+  many = [np.linspace(k, k + 1, 90 * 88) for k in range(9)]
+  assert uncertainty.conformal(many, 0.9) == 9.0
   with pytest.raises(ValueError, match="every subject needs a score"):
     uncertainty.conformal([np.zeros(0)], 0.5)
 

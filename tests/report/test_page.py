@@ -248,6 +248,10 @@ def test_on_a_phone_nothing_sticks_out(chromium, written):
   tab.goto(written.as_uri())
   tab.wait_for_selector(".browser .plot .scatterlayer path")
   assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+  # a figure keeps its size and moves in its frame; the plot of beats fits
+  width = "e => e.getBoundingClientRect().width"
+  assert tab.locator("figure .scroll > svg").first.evaluate(width) > 500
+  assert all(svg.evaluate(width) <= 390 for svg in tab.locator(".browser svg").all())
   context.close()
 
 

@@ -118,3 +118,26 @@ def test_the_budget_is_the_same_for_all_that_is_trained(small_study, done_study)
   trained = {row[0]: row[1:3] for row in table.rows if row[2]}
   assert set(trained.values()) == {("1", "50")}
   assert set(trained) == {tables.label(name) for name in small_study.strategies}
+
+
+def test_a_strategy_that_never_ended_is_marked_and_not_dropped(small_study, done_study):
+  here = clinic(small_study, done_study)
+  nothing = agreement.NONE
+  lost = [
+    dataclasses.replace(line, scenario="there", rmse=nothing, diverged=line.cells) if line.method == "scratch" else line
+    for line in here.lines
+  ]
+  table = study_tables.clinics([*here.lines, *lost], here.focus)
+  (row,) = (row for row in table.rows if row[0] == "network from scratch" and row[1] == str(here.focus))
+  assert row[3].startswith("diverged")
+
+
+def test_strata_are_those_of_everybody(small_study, done_study):
+  """A method without the youngest subject has its figures under the same heads as the others."""
+  found = clinic(small_study, done_study).everything
+  young = found["scratch"].sort_values("age")["subject"].iloc[0]
+  lacking = found["fine_tuning"].copy()
+  lacking.loc[lacking["subject"] == young, ["age", "hr_bpm", "amplification"]] = np.nan
+  rows = study_tables.strata({"scratch": found["scratch"], "fine_tuning": lacking}).rows
+  heads = {name: [row[1] for row in rows if row[0] == tables.label(name)] for name in ("scratch", "fine_tuning")}
+  assert heads["scratch"] == heads["fine_tuning"]

@@ -40,7 +40,7 @@ function browse(box) {
       x: record().time_s, y: one.values, name: one.name, mode: "lines", connectgaps: false,
       line: { color: one.colour === "ink" ? ink : one.colour, width: one.width, dash: one.dash }, hovertemplate: "%{y:.1f}",
     }));
-    Plotly.react(plot, traces, look(), { responsive: true, displaylogo: false });
+    Plotly.react(plot, traces, look(), { responsive: true, displayModeBar: false });
     show(-1);
   }
 
