@@ -99,13 +99,14 @@ def main() -> None:
   used = {} if drawn is None else {"labelled": drawn.subjects}
   splits.Split({**split.parts, "target_labelled": (), **used}).save(os.path.join(workdir, "split.json"))
   with journal.kept(logs, common.metrics()):
-    made = training.target_network(study, name, source, large, target, labels, _SEED.value)
+    made = training.adapted(study, name, source, large, target, labels, _SEED.value)
+  made = training.with_intervals(made, source, large, target, labels)
   print(f"{find(name, study.custom[name]).equation}\n\n{tables.merge_report(made.report)}\n")
   if made.reason:
     print(f"{made.reason}\n")
   trained = [("source network unchanged", source)] * (source.task == "waveform") + [(name, made.checkpoint)]
   if labels and name != "scratch":
-    scratch = training.target_network(study, "scratch", source, large, target, labels, _SEED.value)
+    scratch = training.adapted(study, "scratch", source, large, target, labels, _SEED.value)
     trained.append(("the same network from scratch", scratch.checkpoint))
   evaluator = errors.Evaluator(target.test, study.windows)
   name = study_data.target_name(study)

@@ -74,29 +74,41 @@ class Bench:
     identity.settle(self.folder, name, split, study_data.digests(self.source, target))
     return study, target, errors.Evaluator(target.test, study.windows)
 
-  def _made(self, key: Key, factor: float, seed: int, logs: str) -> methods.Output:
+  def _ground(self, key: Key, factor: float = 1.0) -> methods.Ground:
     study, target, _ = self.target(key.scenario, key.fold)
-    ground = methods.Ground(study, self.source, target, self.trained, self.published, key.n_target, seed, factor)
-    with journal.kept(logs, self._metrics if plan.trained(study, key.method) else ()):
-      return methods.method(study, key.method).run(ground)
+    return methods.Ground(study, self.source, target, self.trained, self.published, key.n_target, key.seed, factor)
 
-  def _choose(self, key: Key) -> tuple[float, methods.Output | None]:
-    """The factor on the learning rate with the least last RMSE on validation subjects, at the first seed; with what that made there,
-    if it was found out just now."""
+  def _trial(self, key: Key, factor: float, logs: str) -> runs.Adapted:
+    """The training of a method with a factor on its learning rate."""
+    ground = self._ground(key, factor)
+    train = methods.method(ground.study, key.method).train
+    assert train is not None
+    with journal.kept(logs, self._metrics):
+      return train(ground)
+
+  def _made(self, key: Key, factor: float, chosen: runs.Adapted | None) -> methods.Output:
+    """What a method makes of the test windows; `chosen`: its training, if that is done already."""
+    ground = self._ground(key, factor)
+    if not plan.trained(ground.study, key.method):
+      return methods.method(ground.study, key.method).run(ground)
+    return methods.finish(ground, chosen or self._trial(key, factor, key.stem(self.folder, "logs")))
+
+  def _choose(self, key: Key) -> tuple[float, runs.Adapted | None]:
+    """The factor on the learning rate with the least last RMSE on validation subjects, at the first seed; with its training there, if
+    it was found out just now."""
     choices, first = plan.factors(self.study, key.method), dataclasses.replace(key, seed=self.study.seeds[0])
     if len(choices) == 1:
       return choices[0], None
     path = first.stem(self.folder, "choices") + ".json"
-    made: dict[float, methods.Output] = {}
+    made: dict[float, runs.Adapted] = {}
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with files.held(os.path.dirname(path)):  # another process may be choosing just this: its choice is waited for
       if not os.path.exists(path):
         for factor in choices:
           with contextlib.suppress(loop.DivergedError):
-            made[factor] = self._made(first, factor, first.seed, f"{first.stem(self.folder, 'logs')}_rate_{factor:g}")
-        found = {
-          str(factor): made[factor].validation[-1].rmse_mmhg if factor in made else float("inf") for factor in choices
-        }
+            made[factor] = self._trial(first, factor, f"{first.stem(self.folder, 'logs')}_rate_{factor:g}")
+        last = {factor: trial.fitted.validation[-1].rmse_mmhg for factor, trial in made.items()}
+        found = {str(factor): last.get(factor, float("inf")) for factor in choices}
         with files.written_together(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
           json.dump(found, file)
     try:
@@ -119,9 +131,9 @@ class Bench:
     began = time.perf_counter()
     study, target, evaluator = self.target(key.scenario, key.fold)
     settings, shown = plan.tried(study, key.method), None
-    factor, made = self._choose(key)
+    factor, chosen = self._choose(key)
     try:
-      made = made or self._made(key, factor, key.seed, key.stem(self.folder, "logs"))
+      made = self._made(key, factor, chosen)
     except (loop.DivergedError, UnfitError) as error:
       nothing = tuple(errors.SubjectErrors(subject) for subject in target.test.subjects)
       wall = time.perf_counter() - began

@@ -13,7 +13,7 @@ from cap_jax.baselines import rescaling, systolic
 from cap_jax.data import batches
 from cap_jax.evaluation import study_data, training
 from cap_jax.inference import uncertainty
-from cap_jax.train import checkpoint, loop
+from cap_jax.train import checkpoint, loop, runs
 from cap_jax.transfer import find, surgery
 
 NO_TRUTH = ""
@@ -107,7 +107,7 @@ class Method:
     from_source: whether it needs a source whose task is the wave.
     drawn: whether a seed changes it at n_target = 0.
     sites: where it is defined; everywhere if empty.
-    tunable: whether a factor on its learning rate means anything.
+    train: of what is trained on the target in steps, the training alone: all that a choice of the learning rate needs.
   """
 
   run: Callable[[Ground], Output]
@@ -117,7 +117,7 @@ class Method:
   from_source: bool = False
   drawn: bool = False
   sites: tuple[str, ...] = ()
-  tunable: bool = False
+  train: Callable[[Ground], runs.Adapted] | None = None
 
 
 def _timed(predict: Callable[[Ground], np.ndarray], only_systolic: bool = False) -> Callable[[Ground], Output]:
@@ -146,19 +146,21 @@ def _network_on_target(name: str) -> Method:
   """A published architecture from scratch on the labelled subjects, with the steps of the strategies."""
   network = NETWORKS[name]
 
-  def run(ground: Ground) -> Output:
+  def train(ground: Ground) -> runs.Adapted:
     rate = {"learning_rate": ground.factor * network.learning_rate}
     study = dataclasses.replace(ground.study, target_model=network.model, custom={"scratch": rate})
-    return _trained(study, "scratch", ground)
+    return _adapted(study, "scratch", ground)
 
-  return Method(run, labels=True, tunable=True)
+  return Method(lambda ground: finish(ground, train(ground)), labels=True, train=train)
 
 
-def _trained(study: config.Study, strategy: str, ground: Ground) -> Output:
-  """The target network of a strategy."""
-  made = training.target_network(
-    study, strategy, ground.trained, ground.source, ground.target, ground.n_target, ground.seed
-  )
+def _adapted(study: config.Study, strategy: str, ground: Ground) -> runs.Adapted:
+  return training.adapted(study, strategy, ground.trained, ground.source, ground.target, ground.n_target, ground.seed)
+
+
+def finish(ground: Ground, made: runs.Adapted) -> Output:
+  """What a method's training makes of the test windows, with its intervals."""
+  made = training.with_intervals(made, ground.trained, ground.source, ground.target, ground.n_target)
   fitted, read = made.fitted, _read(made.checkpoint, ground)
   return Output(
     read.y_bt,
@@ -181,13 +183,14 @@ def _read(network: checkpoint.Checkpoint, ground: Ground) -> uncertainty.Reading
 def strategy(study: config.Study, name: str) -> Method:
   """A strategy of `transfer.STRATEGIES`, with the study's changes."""
 
-  def run(ground: Ground) -> Output:
+  def train(ground: Ground) -> runs.Adapted:
     changes = dict(ground.study.custom.get(name) or {})
     rate = find(name, changes).learning_rate * ground.factor
     custom = {**ground.study.custom, name: {**changes, "learning_rate": rate}}
-    return _trained(dataclasses.replace(ground.study, custom=custom), name, ground)
+    return _adapted(dataclasses.replace(ground.study, custom=custom), name, ground)
 
-  return Method(run, labels=find(name, study.custom.get(name)).needs_labels, drawn=True, tunable=True)
+  labels = find(name, study.custom.get(name)).needs_labels
+  return Method(lambda ground: finish(ground, train(ground)), labels=labels, drawn=True, train=train)
 
 
 def _affine(ground: Ground) -> np.ndarray:

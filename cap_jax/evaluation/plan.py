@@ -72,19 +72,17 @@ def unused(study: config.Study) -> list[str]:
 
 def trained(study: config.Study, name: str) -> bool:
   """Whether a method is trained on the target in steps."""
-  return methods.method(study, name).tunable
+  return methods.method(study, name).train is not None
 
 
 def factors(study: config.Study, name: str) -> tuple[float, ...]:
   """On a method's learning rate, for the labelled validation subjects to choose from: what uses no labels may not ask them."""
-  method = methods.method(study, name)
-  return study.rate_factors if method.tunable and method.labels else (1.0,)
+  return study.rate_factors if trained(study, name) and methods.method(study, name).labels else (1.0,)
 
 
 def tried(study: config.Study, name: str) -> int:
   """Settings of a method that validation subjects choose from."""
-  method = methods.method(study, name)
-  return len(factors(study, name)) if method.tunable else method.settings
+  return len(factors(study, name)) if trained(study, name) else methods.method(study, name).settings
 
 
 def budgets(study: config.Study) -> dict[str, list[str]]:
@@ -122,6 +120,6 @@ def _runs(study: config.Study, key: Key) -> int:
 def _run_s(study: config.Study, name: str, known: list[float] | None) -> float:
   if known:
     return float(np.median(known))
-  if not methods.method(study, name).tunable:
+  if not trained(study, name):
     return _SLOW.get(name, _CLOSED_S)
   return _SLOW.get(name.partition("/")[0], _TRAINED_S) * study.steps / 600

@@ -35,19 +35,25 @@ def calibrated(
   return uncertainty.equip(network, head, target.unlabelled, target.validation, OF_TARGET)
 
 
-def target_network(
+def adapted(
   study: config.Study, name: str, trained: checkpoint.Checkpoint, source: study_data.Source,
   target: study_data.Target, n_target: int, seed: int,
 ) -> runs.Adapted:  # fmt: skip
-  """The target network of a strategy with `n_target` labelled subjects.
+  """The training of a strategy with `n_target` labelled subjects; its network knows nothing of its own errors.
 
   Raises:
     surgery.MergeError: the networks do not fit together as the strategy asks.
     splits.LeakError: a subject stands in two parts of the data.
   """
   data = target.data(source, n_target, seed)
-  site = study_data.target_site(study)
-  made = runs.adapt(study, name, trained, data, seed, site, target.validation)
+  return runs.adapt(study, name, trained, data, seed, study_data.target_site(study), target.validation)
+
+
+def with_intervals(
+  made: runs.Adapted, trained: checkpoint.Checkpoint, source: study_data.Source, target: study_data.Target,
+  n_target: int,
+) -> runs.Adapted:  # fmt: skip
+  """What a strategy made of the source network `trained`, its network with intervals."""
   # σ comes with the features, where all of them were taken, to a head of the same kind
   own = [leaf for leaf in made.report if leaf.path.startswith("f/")]
   fits = all(leaf.fate == "taken" for leaf in own) and made.checkpoint.net.r == trained.net.r

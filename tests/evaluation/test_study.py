@@ -247,13 +247,16 @@ def test_folds_that_leave_too_few_to_label_are_refused_before_any_work(small_stu
     study_data.check_folds(dataclasses.replace(study, n_target=(left + 1,)))
 
 
-def test_rates_are_chosen_on_validation_subjects_at_the_first_seed(small_study, done_study, tmp_path):
+def test_rates_are_chosen_on_validation_subjects_at_the_first_seed(small_study, done_study, tmp_path, monkeypatch):
   folder = copied(done_study, tmp_path)
   shutil.rmtree(folder / "cells")
   study = dataclasses.replace(small_study, rate_factors=(0.01, 1.0), n_target=(0, 2), seeds=(0, 1), baselines=())
   study = dataclasses.replace(study, strategies=("scratch", "domain_adaptation"))
   working = bench.Bench(study, str(folder))
+  finished, finish = [], methods.finish
+  monkeypatch.setattr(methods, "finish", lambda ground, made: finished.append(ground.factor) or finish(ground, made))
   first, second = (working.run(Key("device", 0, "scratch", 2, seed)) for seed in (0, 1))
+  assert finished == [first.factor] * 2  # what is not chosen is trained and looked at no further
   (choice,) = folder.rglob("choices/**/*.json")
   tried = json.loads(choice.read_text())
   assert set(tried) == {"0.01", "1.0"}
