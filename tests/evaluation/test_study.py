@@ -20,6 +20,7 @@ from cap_jax.evaluation import study as studies
 from cap_jax.evaluation.cells import Key
 from cap_jax.train import loop, runs
 from cap_jax.types import DataError, InputError
+from tests.signals.test_synchrony import pulses
 
 FREE = ("peripheral", "npma", "gtf_source", "source", "domain_adaptation")
 LABELLED = (
@@ -365,10 +366,9 @@ def clinic_store(tmp_path_factory):
 
   def read(number):
     t = np.arange(24 * 125) / 125
-    wave = 80 + 0.5 * number + 40 * np.exp(-(((t % (0.8 + 0.01 * number)) - 0.25) ** 2) / 0.006)
-    aortic = 0.9 * wave + 8
+    wave, aortic = pulses(125.0, 24, 0.08, seed=number), 0.8 * pulses(125.0, 24, seed=number) + 15
     if number == 1:
-      aortic[::300] = np.nan
+      aortic[np.arange(t.size) % 300 < 20] = np.nan  # gaps too long to be bridged, 2.2 s apart
     cuff = {"cuff_sbp_mmhg": np.nan if number == 0 else 125.0, "cuff_dbp_mmhg": 80.0}
     waves = {"radial": wave, "aortic_root": aortic}
     return recordings.Recording(f"p{number}", t, waves, dict.fromkeys(waves, "mmHg"), cuff, "r")
@@ -377,7 +377,7 @@ def clinic_store(tmp_path_factory):
   made = datasets.DataSet("csv", entries, "nobody", "none", "/nowhere", None)
   how = parts.Parts({"training": 0.5, "validation": 0.17, "test": 0.33})
   path = tmp_path_factory.mktemp("stores") / "clinic"
-  return preparation.prepare(made, path, config.Conditioning(fill_s=0.0, synchronise=False), how)
+  return preparation.prepare(made, path, config.Conditioning(synchronise=False), how)
 
 
 def test_no_fold_is_of_somebody_who_cannot_be_tested(small_study, clinic_store):
