@@ -93,9 +93,9 @@ def clinics(lines: Sequence[summary.Line], names: Sequence[str], place: str) -> 
   lines = [line for line in lines if line.method in names and np.isfinite(line.rmse.mean)]
   scenarios = list(dict.fromkeys(line.scenario for line in lines))
   with matplotlib.rc_context(figures.STYLE):
-    across = min(2, len(scenarios))
+    across = len(scenarios) if len(scenarios) <= 3 else 2
     down = -(-len(scenarios) // across)
-    figure = Figure(figsize=(5.0 * across, 3.3 * down + 0.6), layout="constrained")
+    figure = Figure(figsize=((5.0 if across < 3 else 3.9) * across, 3.3 * down + 0.6), layout="constrained")
     panels = figure.subplots(down, across, squeeze=False, sharey=True).ravel()
     for axes, scenario in zip(panels, scenarios, strict=False):
       _shots(axes, sorted((line for line in lines if line.scenario == scenario), key=lambda x: names.index(x.method)))
