@@ -27,7 +27,7 @@ COLOURS = {
   "adaptive_tf": "#2F8F9D",
   "ridge": "#7D9D3E",
   "tcn": "#CC3D3D",
-  "cnn_bilstm": "#8A6BD1",
+  "cnn_bilstm": "#5F7199",
   "source_affine": "#569E97",
   "scratch": "#C28600",
   "feature_transfer": "#1D9AE1",
