@@ -74,7 +74,7 @@ class Bench:
     identity.settle(self.folder, name, split, study_data.digests(self.source, target))
     return study, target, errors.Evaluator(target.test, study.windows)
 
-  def _ground(self, key: Key, factor: float = 1.0) -> methods.Ground:
+  def _ground(self, key: Key, factor: float) -> methods.Ground:
     study, target, _ = self.target(key.scenario, key.fold)
     return methods.Ground(study, self.source, target, self.trained, self.published, key.n_target, key.seed, factor)
 

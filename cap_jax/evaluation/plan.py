@@ -42,8 +42,8 @@ def names(study: config.Study) -> tuple[str, ...]:
 
 
 def keys(study: config.Study) -> list[Key]:
-  """All cells, in the order in which they run: the first seed, which makes the choices of all the others, ahead of them, so that no
-  process makes a choice on which another one is still at work."""
+  """All cells, in the order in which they run: the first seed, which makes the choices of all the others, ahead of them, so that
+  few wait for a choice in the making."""
   found = []
   for clinic in clinics_of(study):
     scenario = study_data.target_name(clinic)
