@@ -44,6 +44,7 @@ _LIMITS: Mapping[type, Mapping[str, clinics.Range]] = {
     "womersley_min": (0.0, 1.0),
     "operating_sd_mmhg": (0.0, 20.0),
     "taper_sd": (0.0, 0.25),
+    "steepening_max": (0.0, 3.0),
   },
   clinics.Cuff: {
     "sbp_bias_mmhg": (-50.0, 50.0),

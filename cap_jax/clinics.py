@@ -47,8 +47,8 @@ class Population:
     vasodilated_share: of the subjects.
     fall_exponent_sd: of the shape of ejection, about a straight fall (a choice).
     reflection, reflection_sd: Γ of the terminals (a choice, between the gains of Karamanoglu 1993 at brachial and radial).
-    viscosity_log_sd, womersley_min, operating_sd_mmhg, taper_sd: how far wall viscosity, friction law, operating
-      pressure and taper differ between subjects; at zero (1 for womersley_min) all have the model's own.
+    viscosity_log_sd, womersley_min, operating_sd_mmhg, taper_sd, steepening_max: how far wall viscosity, friction law,
+      operating pressure, taper and steepening differ between subjects; at zero (1 for womersley_min) all have the model's own.
   """
 
   age_min: float = 25.0
@@ -69,6 +69,7 @@ class Population:
   womersley_min: float = 1.0
   operating_sd_mmhg: float = 0.0
   taper_sd: float = 0.0
+  steepening_max: float = 0.0
 
 
 HEALTHY = Population(age_max=75.0, spread=0.8)

@@ -93,7 +93,10 @@ class Model:
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-  """Optimisation: AdamW, linear warm-up over a share of the steps, then a cosine to zero."""
+  """Optimisation: linear warm-up over a share of the steps, then a cosine to zero.
+
+  optimizer: name in `train.optimizer.OPTIMIZERS`.
+  """
 
   steps: int = 3000
   batch: int = 32
@@ -102,6 +105,7 @@ class Training:
   warmup: float = 0.05
   clip: float = 1.0
   seed: int = 0
+  optimizer: str = "adam"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +186,7 @@ class Study:
   model: Model = Model()
   target_model: Model = Model(extractor="")
   windows: Windows = Windows()
-  pretrain: Training = Training(learning_rate=2e-2)
+  pretrain: Training = Training(learning_rate=1e-2, optimizer="muon")
   steps: int = 600
   batch: int = 32
   cohort_seed: int = 2024

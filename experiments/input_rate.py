@@ -50,7 +50,7 @@ def main() -> None:
   spec, net = study.pretrain, nets.make_net(study.model)
   loss = tasks.TASKS[study.task].make_loss(net, study.windows.margin)
   total = terms.make_total(pretraining.STRATEGY.loss, "sum", terms.Context(net, loss, loss))
-  trainer = step.make_trainer(total, (), spec.weight_decay, spec.clip, spec.warmup)
+  trainer = step.make_trainer(total, (), spec.weight_decay, spec.clip, spec.warmup, (), spec.optimizer)
   scaled = stream.Scaled(training, batches.fit_scaling(training), ())
   state = trainer.init(net.init(jax.random.key(0), study.windows.samples), spec.steps, spec.learning_rate)
   key, stacks = jax.random.key(1), ({"source": stack} for stack in scaled.stacks(loop.CHUNK, spec.batch, 0))

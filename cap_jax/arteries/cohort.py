@@ -15,7 +15,7 @@ import numpy as np
 import scipy.interpolate
 
 from cap_jax import clinic_limits, clinics
-from cap_jax.arteries import heart, network, population, rhythm, terminals, wall, waves
+from cap_jax.arteries import heart, network, population, rhythm, steepening, terminals, wall, waves
 from cap_jax.types import InputError
 
 MMHG_PA = terminals.MMHG_PA
@@ -29,10 +29,11 @@ _LOWEST_HZ = 10.0
 
 class Transfer(NamedTuple):
   """Responses of one subject. z_pk: (site, frequency) pressure over inflow [mmHg·s/ml]; ppg_k: stored volume of the
-  finger's terminal over inflow [s]."""
+  finger's terminal over inflow [s]; early_p: (site,) what a level gains on the mean along its way [s/mmHg]."""
 
   z_pk: jax.Array
   ppg_k: jax.Array
+  early_p: jax.Array
 
 
 class Model(NamedTuple):
@@ -127,7 +128,8 @@ def respond(subject: population.Subject, omega_k: jax.Array) -> Transfer:
   resistance = load.r1[finger] + load.r2[finger]
   jw = 1j * jnp.maximum(omega_k, 1e-3)
   volume = (y_finger - 1 / resistance) / jw * (MMHG_PA / ML_M3)
-  return Transfer(z_pk, z_pk[net.sites.index("digital")] * volume)
+  early_p = subject.steepening * steepening.earliness(net, model.physics, model.pieces, model.transmural_pa) * MMHG_PA
+  return Transfer(z_pk, z_pk[net.sites.index("digital")] * volume, early_p)
 
 
 def _over_subjects(function, arguments, chunk: int):
@@ -198,6 +200,7 @@ def _beats(subjects: population.Subject, samples: int, harmonics: int, chunk: in
     transfer = respond(subject, omega_k)
     q_k = heart.periodic_spectrum(60 / subject.hr_bpm, inflow_shape(subject, subject.sv_ml), harmonics)
     p_pt = jax.vmap(lambda z_k: waves.periodic(z_k, q_k, samples))(transfer.z_pk) + population.P_OUT_MMHG
+    p_pt = steepening.steepen(p_pt, transfer.early_p, samples * subject.hr_bpm / 60)
     ppg_t = waves.periodic(transfer.ppg_k.at[0].set(0.0), q_k, samples)
     return _name(p_pt, ppg_t)
 
@@ -253,7 +256,8 @@ def _record(
   swing = spec.pressure_swing_mmhg * jnp.sin(
     2 * jnp.pi * beats_n.breathing_hz * jnp.arange(out) / fs_hz + jax.random.uniform(baseline_key, maxval=2 * jnp.pi)
   )
-  return _name(p_pt[:-1] + population.P_OUT_MMHG + swing[None], p_pt[-1])
+  steep_pt = steepening.steepen(p_pt[:-1], transfer.early_p, fs_hz)
+  return _name(steep_pt + population.P_OUT_MMHG + swing[None], p_pt[-1])
 
 
 def records(

@@ -40,6 +40,7 @@ class Subject(NamedTuple):
   womersley: jax.Array  # share of the oscillatory friction
   operating_mmhg: jax.Array  # where the tube law is linearised, above the mean pressure
   taper_scale: jax.Array  # of all arteries; 0 is none
+  steepening: jax.Array  # of travelling waves, relative to Riemann's; 0 is the linear network
 
 
 # What a parameter may be: wide enough for disease and for other mammals, narrow enough for the equations.
@@ -65,6 +66,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {
   "womersley": (0, 1),
   "operating_mmhg": (-50, 50),
   "taper_scale": (0, 1.5),
+  "steepening": (0, 3),
 }
 
 
@@ -161,6 +163,7 @@ def draw(key: jax.Array, spec: clinics.Population, count: int) -> Subject:
     count: number of subjects.
   """
   age_key, dilated_key, friction_key, *keys = jax.random.split(key, 19)
+  steep_key = jax.random.fold_in(key, 19)
   age = jax.random.uniform(age_key, (count,), minval=spec.age_min, maxval=spec.age_max)
   z = iter([spec.spread * jax.random.truncated_normal(k, -2.0, 2.0, (count,)) for k in keys])
   dilated = jax.random.bernoulli(dilated_key, float(spec.vasodilated_share), (count,))
@@ -215,6 +218,7 @@ def draw(key: jax.Array, spec: clinics.Population, count: int) -> Subject:
     womersley=jax.random.uniform(friction_key, (count,), minval=spec.womersley_min, maxval=1.0),
     operating_mmhg=spec.operating_sd_mmhg * next(z),
     taper_scale=1 + spec.taper_sd * next(z),
+    steepening=jax.random.uniform(steep_key, (count,), maxval=spec.steepening_max),
   )
 
 

@@ -9,7 +9,7 @@ from cap_jax.evaluation import methods
 from cap_jax.losses import tasks
 from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
-from cap_jax.train import loop, runs
+from cap_jax.train import loop, optimizer, runs
 from cap_jax.transfer import find
 from cap_jax.types import InputError
 
@@ -47,11 +47,17 @@ def check(study: config.Study) -> None:
       f"batch={study.batch}, pretrain={spec}: a batch of 2 or more, a positive rate, a decay of 0 or more, a warmup "
       "between 0 and 1"
     )
+  if spec.optimizer not in optimizer.OPTIMIZERS:
+    raise InputError(f"pretrain.optimizer={spec.optimizer}: unknown; choose of {', '.join(optimizer.OPTIMIZERS)}")
   _check_windows(study)
   _check_model("model", study.model, study.windows)
   _check_model("target_model", runs.target_model(study), study.windows)
   for name in dict.fromkeys((*study.strategies, *study.custom)):
     strategy = find(name, study.custom.get(name))
+    if strategy.optimizer not in optimizer.OPTIMIZERS:
+      raise InputError(
+        f"strategy {name}: optimizer {strategy.optimizer!r} is unknown; choose of {', '.join(optimizer.OPTIMIZERS)}"
+      )
     if study.steps < loop.CHUNK * len(strategy.stages):
       needed = loop.CHUNK * len(strategy.stages)
       raise InputError(f"steps={study.steps}: {name} has {len(strategy.stages)} stages and needs {needed} at least")

@@ -126,7 +126,9 @@ def fit(
   with tqdm.tqdm(total=total, desc=name, unit="step", leave=False) as progress:
     for number, stage in enumerate(plans):
       arrays, seconds = _with_features(net, stage.hold, params, streams)
-      trainer = step.make_trainer(loss, stage.hold, spec.weight_decay, spec.clip, spec.warmup, stage.rates)
+      trainer = step.make_trainer(
+        loss, stage.hold, spec.weight_decay, spec.clip, spec.warmup, stage.rates, spec.optimizer
+      )
       state = trainer.init(params, stage.steps, stage.rate, done, total)
       scores: list[tuple[int, float]] = []
       key = jax.random.fold_in(jax.random.key(spec.seed), number)

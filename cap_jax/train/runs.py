@@ -14,7 +14,7 @@ from cap_jax.data import stream as streaming
 from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
 from cap_jax.train import checkpoint, loop
-from cap_jax.transfer import find, freezing, importance, likeness, low_rank, pretraining, surgery
+from cap_jax.transfer import find, freezing, importance, likeness, lines, low_rank, pretraining, surgery
 from cap_jax.transfer.strategy import Strategy
 from cap_jax.types import InputError, Params
 
@@ -116,10 +116,16 @@ def pretrain(
 
 
 def streams(
-  strategy: Strategy, data: Data, scaling: batches.Scaling, model: config.Model, source: checkpoint.Checkpoint
-) -> dict[str, dict[str, np.ndarray]]:
-  """The streams that a strategy reads, and no other."""
+  strategy: Strategy,
+  data: Data,
+  scaling: batches.Scaling,
+  model: config.Model,
+  source: checkpoint.Checkpoint,
+  seed: int,
+) -> tuple[dict[str, dict[str, np.ndarray]], str]:
+  """The streams that a strategy reads, and no other; and the lines of the target's waves, where it asks for them."""
   found: dict[str, dict[str, np.ndarray]] = {}
+  said = ""
   if "target" in strategy.streams and data.labelled is not None:
     found["target"] = arrays(scaling, data.labelled, model)
   if "unlabelled" in strategy.streams:
@@ -129,7 +135,13 @@ def streams(
     found["source"] = arrays(scaling, data.source, model, numerics)
     if strategy.reweigh:
       found["source"]["w"] = importance.weights(found["source"]["x"], scaling.scale(data.unlabelled.x_bt))
-  return found
+    if strategy.lines:
+      x_bt, fs_hz = found["source"]["x"], source.windows.fs_hz
+      seen_bt = scaling.scale(data.unlabelled.x_bt)
+      clinic = lines.fit(x_bt, data.source.subject_b, seen_bt, data.unlabelled.subject_b, fs_hz)
+      found["source"]["x"] = lines.send(clinic, x_bt, fs_hz, seed)
+      said = str(clinic)
+  return found, said
 
 
 def pooled(
@@ -204,12 +216,12 @@ def adapt(
   )
   loss = terms.make_total(strategy.loss, strategy.combine, context, low_rank.view)
   plans = loop.plan(strategy, study.steps, strategy.learning_rate, holds, strategy.rates(layers))
-  spec = config.Training(batch=study.batch, weight_decay=strategy.weight_decay, seed=seed)
+  spec = config.Training(batch=study.batch, weight_decay=strategy.weight_decay, seed=seed, optimizer=strategy.optimizer)
   validate = None
   if validation is not None:
     validate = loop.make_validator(net, lambda p: strategy.finish(p, net), scaling, model, validation, study.windows)
   label = f"{name}, n={data.n_target}, seed {seed}"
-  fed = streams(strategy, data, scaling, model, source)
+  fed, said = streams(strategy, data, scaling, model, source, seed)
   fitted = loop.fit(net, loss, plans, params, fed, spec, label, validate)
   about: dict[str, Any] = {
     "source": study.source,
@@ -226,7 +238,7 @@ def adapt(
     finished, model, study.windows, scaling, site, "waveform", about, study.calibration, study.reference,
     met=tuple(sorted({*source.met, *_met(data, validation)})),
   )  # fmt: skip
-  return Adapted(made, fitted, report, reason)
+  return Adapted(made, fitted, report, "; ".join(text for text in (reason, said) if text))
 
 
 def _met(data: Data, validation: batches.Pairs | None) -> tuple[str, ...]:

@@ -56,6 +56,7 @@ def make_trainer(
   clip: float = 1.0,
   warmup: float = 0.05,
   rates: Rates = (),
+  optimizer_kind: str = "adam",
 ) -> Trainer:
   """Training of a loss with some parameters held. One trainer, and so one program, per set of arguments.
 
@@ -64,8 +65,9 @@ def make_trainer(
     hold: path prefixes of the parameters that stay as they are.
     weight_decay, clip, warmup: see `optimizer`.
     rates: path prefixes with the factors of their learning rates.
+    optimizer_kind: name in `optimizer.OPTIMIZERS`.
   """
-  tx = optimizer.make_optimizer(functools.partial(surgery.label, hold=hold), weight_decay, clip)
+  tx = optimizer.make_optimizer(functools.partial(surgery.label, hold=hold), weight_decay, clip, optimizer_kind)
 
   def init(params: Params, steps: int, peak: float, before: int = 0, total: int | None = None) -> State:
     params = jax.tree.map(jnp.array, params)  # a copy: the state is donated

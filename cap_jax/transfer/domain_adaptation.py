@@ -77,5 +77,11 @@ VARIANTS = {
   "domain_adaptation/mean_teacher": dataclasses.replace(
     _SHARED, loss=(Term("source"), Term("mean_teacher", 0.3, "ramp"))
   ),
+  "domain_adaptation/lines": dataclasses.replace(
+    _SHARED,
+    equation="min L_s(θ) over source windows sent through the target's lines, no target labels",
+    loss=(Term("source"),),
+    lines=True,
+  ),
   "domain_adaptation/section": dataclasses.replace(_ADAPTOR, adaptor="section", reweigh=False, learning_rate=5e-2),
 }

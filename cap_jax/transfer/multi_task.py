@@ -20,7 +20,21 @@ STRATEGY = Strategy(
   learning_rate=5e-3,
   weight_decay=1e-2,
 )
+_WHOLE = dataclasses.replace(STRATEGY, take=("f", "s=r", "r"), learning_rate=1e-3)
+_ONE_HEAD = dataclasses.replace(
+  _WHOLE, equation="L_total = L_s(θ_f, θ_r) + λ·L_t(θ_f, θ_r), all from the source and trained", take=("f", "r"),
+  loss=(Term("source"), Term("target")),
+)  # fmt: skip
 VARIANTS = {
+  "multi_task/two_heads": dataclasses.replace(
+    _WHOLE, equation="L_total = L_s(θ_f, θ_s) + λ·L_t(θ_f, θ_r), all from the source and trained"
+  ),
+  "multi_task/one_head": _ONE_HEAD,
+  "multi_task/lines": dataclasses.replace(
+    _ONE_HEAD,
+    equation="L_total = L_s + λ·L_t with one head, source windows sent through the target's lines",
+    lines=True,
+  ),
   "multi_task/fresh": dataclasses.replace(STRATEGY, take=()),
   "multi_task/rising": dataclasses.replace(
     STRATEGY, equation="L_total = L_s + λ(t)·L_t, λ = 2 t", loss=(Term("source_task"), Term("target", 2.0, "rise"))

@@ -52,9 +52,10 @@ class Strategy:
     adaptor: ahead of the target's extractor, name in `net.ADAPTORS`.
     separate: whether the source keeps an extractor of its own, θ_s, held.
     reweigh: whether source windows count by importance weights.
+    lines: whether source windows go through the lines that the target's waves show (`transfer.lines`).
     low_rank: rank of the change of each matrix, 0 for none.
     rate_decay: of the learning rate from one layer to the one before it.
-    learning_rate, weight_decay: chosen on validation subjects.
+    learning_rate, weight_decay, optimizer: chosen on validation subjects.
   """
 
   equation: str
@@ -65,10 +66,12 @@ class Strategy:
   adaptor: str = "none"
   separate: bool = False
   reweigh: bool = False
+  lines: bool = False
   low_rank: int = 0
   rate_decay: float = 1.0
   learning_rate: float = 1e-2
   weight_decay: float = 1e-2
+  optimizer: str = "adam"
 
   def __post_init__(self) -> None:
     """Raises:
@@ -84,6 +87,8 @@ class Strategy:
       raise InputError(f"stages={self.stages}, loss={self.loss}: one of each at least, and shares that add up to 1")
     if not self.streams:
       raise InputError(f"loss={self.loss}: reads no windows; add a term that does, such as target")
+    if self.lines and "source" not in self.streams:
+      raise InputError(f"lines, loss={self.loss}: no source windows to send through them; add a term such as source")
     if self.learning_rate <= 0 or self.weight_decay < 0 or self.low_rank < 0 or not 0 < self.rate_decay <= 1:
       raise InputError(
         f"learning_rate={self.learning_rate}, weight_decay={self.weight_decay}, low_rank={self.low_rank}, "

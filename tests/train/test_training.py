@@ -9,11 +9,13 @@ import pytest
 
 from cap_jax import clinics, config
 from cap_jax.data import batches
+from cap_jax.evaluation import study_limits
 from cap_jax.losses import terms, waveform
 from cap_jax.models import net
 from cap_jax.train import checkpoint, loop, optimizer, runs, step
 from cap_jax.transfer import surgery
 from cap_jax.transfer.strategy import Stage, Strategy
+from cap_jax.types import InputError
 
 
 def quadratic(params, batch, key):
@@ -228,3 +230,28 @@ def test_progress_and_seconds_run_on_from_stage_to_stage(tiny_model, pairs):
   seconds = [0.0, *(seen.train_s for seen in fitted.validation)]
   assert (np.diff(seconds) > 0).all()
   assert fitted.validation[-1].train_s == pytest.approx(fitted.train_s)
+
+
+def test_muon_steps_by_the_orthogonal_factor_of_a_matrix_and_like_nesterovs_adam_elsewhere():
+  tx = optimizer.make_optimizer(lambda p: surgery.label(p, ("f",)), 0.5, 1e9, "muon")
+  start = {"f": {"w": jnp.ones((2, 2))}, "r": {"w": jnp.full((4, 3), 2.0), "bias": jnp.ones(3)}}
+  rotate, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(4, 3)))
+  gradient = {
+    "f": {"w": jnp.ones((2, 2))},
+    "r": {"w": jnp.asarray(rotate @ np.diag([6.0, 1.0, 2.0])), "bias": jnp.array([3.0, -2.0, 0.1])},
+  }
+  direction, _ = tx.update(gradient, tx.init(start), start)
+  np.testing.assert_array_equal(direction["f"]["w"], 0)
+  along = rotate.T @ np.asarray(direction["r"]["w"] - 0.5 * start["r"]["w"])
+  np.testing.assert_allclose(along, np.eye(3), atol=0.35)  # five rounds of the iteration: singular values near one
+  assert np.abs(along - np.diag(np.diag(along))).max() < 0.02
+  # Nesterov's look ahead (Dozat 2016): β m̂₂ + g with m̂₂ = (1 − β) g/(1 − β²), so 1 + 0.9 · 0.1/0.19 of the gradient's sign
+  ahead = (1 + 0.09 / 0.19) * np.array([1, -1, 1])
+  np.testing.assert_allclose(direction["r"]["bias"] - 0.5 * start["r"]["bias"], ahead, rtol=1e-3)
+
+
+def test_an_unknown_optimizer_is_refused():
+  with pytest.raises(InputError, match=r"pretrain\.optimizer=sgd: unknown; choose of adam, muon"):
+    study_limits.check(config.Study(pretrain=config.Training(optimizer="sgd")))
+  with pytest.raises(InputError, match="strategy scratch: optimizer 'sgd' is unknown"):
+    study_limits.check(config.Study(custom={"scratch": {"optimizer": "sgd"}}))

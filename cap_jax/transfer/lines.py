@@ -1,0 +1,172 @@
+"""The fluid-filled lines of a clinic, learned from its unlabelled waves, and the source's waves sent through them.
+
+A line of natural frequency f₀ and damping ζ multiplies a spectrum by 1/|1 − r² + 2jζr|², r = f/f₀. Other people have other spectra
+too, but they differ in ways in which the people of the source differ among themselves. With the mean log spectrum S_i of a subject,
+μ and Σ the mean and the covariance of the source's subjects, and Δ(c) what line c does to the source's spectra,
+
+    d²(c) = (S̄_t − μ − Δ(c))ᵀ (Σ + εI)⁻¹ (S̄_t − μ − Δ(c))
+
+and the clinic has lines where d²(none) − min d²(c) is beyond what two free parameters gain by chance, χ²₂. Which lines follows from
+
+    S_i = μ + m + Δ(c_i) + e_i,     e_i ~ N(0, Σ + ρI),     m ~ N(0, Σ + εI),     c_i ~ π
+
+m being what sets the clinic's people apart, π how often each line is met: the nonparametric maximum likelihood of a mixing
+distribution (Laird 1978, J. Am. Stat. Assoc. 73, 805) by EM. It is one line where a clinic has one, and a spread where each subject
+has another.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+NATURAL_HZ = tuple(np.geomspace(5.0, 40.0, 25).round(2).tolist())
+DAMPING = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8)
+CHANCE = 9.21  # 99th percentile of χ²₂
+_HIGHEST_HZ = 20.0
+_NOISE_HZ = (45.0, 60.0)
+_FLOOR = 1e-3
+_JITTER = 0.01  # ε
+_RIDGE = 1.0  # ρ
+_ROUNDS = 100
+_LEAST_SHARE = 1e-3
+_MOST = 2000  # windows at a time
+_LEAD_S = 1.0
+_BEAT_S = (0.35, 1.7)
+_ALIKE_S = 0.25
+
+
+class Lines(NamedTuple):
+  """Lines of a clinic.
+
+  natural_hz, damping: (line,); infinite and 1 where there is none.
+  share: (line,) of the subjects, adding up to one.
+  noise: SD of what is added behind the line, in the unit of the windows.
+  gain: d²(none) − min d²(c), whether believed or not.
+  """
+
+  natural_hz: np.ndarray
+  damping: np.ndarray
+  share: np.ndarray
+  noise: float
+  gain: float
+
+  @property
+  def found(self) -> bool:
+    return bool(np.isfinite(self.natural_hz).any())
+
+  def __str__(self) -> str:
+    if not self.found:
+      return f"no line in the target's spectra (χ² gain {self.gain:.1f}, less than {CHANCE})"
+    f, z = (float(self.share @ value) for value in (self.natural_hz, self.damping))
+    sd = float(np.sqrt(self.share @ np.square(self.natural_hz - f)))
+    return f"lines of {f:.1f} Hz (SD {sd:.1f}), damping {z:.2f} (χ² gain {self.gain:.1f})"
+
+
+def response(frequency_hz: np.ndarray, natural_hz: np.ndarray, damping: np.ndarray) -> np.ndarray:
+  """(line, frequency) complex response 1/(1 − r² + 2jζr)."""
+  r = frequency_hz[None, :] / natural_hz[:, None]
+  return 1 / (1 - np.square(r) + 2j * damping[:, None] * r)
+
+
+def _power(x_bt: np.ndarray) -> np.ndarray:
+  """(window, frequency) power under Hann's window; white noise has its variance at all frequencies."""
+  hann = np.hanning(x_bt.shape[1]).astype(np.float32)
+  return np.square(np.abs(np.fft.rfft((x_bt - x_bt.mean(1, keepdims=True)) * hann, axis=1))) / np.square(hann).sum()
+
+
+def _by_subject(s_bk: np.ndarray, subject_b: np.ndarray) -> np.ndarray:
+  """(subject, frequency) means over windows."""
+  _, number_b = np.unique(subject_b, return_inverse=True)
+  sums = np.zeros((number_b.max() + 1, s_bk.shape[1]))
+  np.add.at(sums, number_b, s_bk)
+  return sums / np.bincount(number_b)[:, None]
+
+
+def _quadratic(r_lk: np.ndarray, precision: np.ndarray) -> np.ndarray:
+  """(line,) rᵀ P r."""
+  return np.einsum("lk,kq,lq->l", r_lk, precision, r_lk)
+
+
+def _shares(s_sk: np.ndarray, delta_lk: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+  """π (line,) of subjects' spectra less the source's mean."""
+  count, size = s_sk.shape
+  precision = np.linalg.inv(covariance + _RIDGE * np.eye(size))
+  prior = np.linalg.inv(covariance + _JITTER * np.eye(size))
+  share, m = np.full(len(delta_lk), 1 / len(delta_lk)), np.zeros(size)
+  own = _quadratic(delta_lk, precision)
+  for _ in range(_ROUNDS):
+    log_sl = np.log(share + 1e-12)[None] + (s_sk - m) @ precision @ delta_lk.T - 0.5 * own[None]
+    weight_sl = np.exp(log_sl - log_sl.max(1, keepdims=True))
+    weight_sl /= weight_sl.sum(1, keepdims=True)
+    share = weight_sl.mean(0)
+    m = np.linalg.solve(count * precision + prior, precision @ (s_sk - weight_sl @ delta_lk).sum(0))
+  return share
+
+
+def _changes(power_bk: np.ndarray, gain_lk: np.ndarray, noise: float) -> np.ndarray:
+  """Δ (line, frequency) of the mean log spectrum of windows of this power."""
+  before = np.log(power_bk + _FLOOR)
+  return np.stack([(np.log(gain * power_bk + noise + _FLOOR) - before).mean(0) for gain in gain_lk])
+
+
+def fit(
+  source_bt: np.ndarray, source_b: np.ndarray, target_bt: np.ndarray, target_b: np.ndarray, fs_hz: float
+) -> Lines:
+  """Lines of a clinic.
+
+  Args:
+    source_bt, target_bt: (window, time) scaled windows.
+    source_b, target_b: (window,) whose they are.
+    fs_hz: sampling rate.
+  """
+  frequency_hz = np.fft.rfftfreq(source_bt.shape[1], 1 / fs_hz)
+  low = slice(2, int(np.searchsorted(frequency_hz, _HIGHEST_HZ)) + 1)
+  power_s, power_t = _power(source_bt), _power(target_bt)
+  # of exponentially distributed powers the median is ln 2 of the mean
+  noise = float(np.median(power_t[:, (frequency_hz >= _NOISE_HZ[0]) & (frequency_hz <= _NOISE_HZ[1])])) / np.log(2)
+  natural, damping = (a.ravel() for a in np.meshgrid(NATURAL_HZ, DAMPING, indexing="ij"))
+  rows = np.linspace(0, len(power_s) - 1, min(len(power_s), _MOST)).astype(int)
+  gain_lk = np.square(np.abs(response(frequency_hz[low], natural, damping)))
+  delta_lk = _changes(power_s[rows, low], gain_lk, noise)
+  s_sk = _by_subject(np.log(power_s[:, low] + _FLOOR), source_b)
+  t_sk = _by_subject(np.log(power_t[:, low] + _FLOOR), target_b) - s_sk.mean(0)
+  covariance = np.cov(s_sk.T)
+  precision = np.linalg.inv((1 + 1 / len(t_sk)) * covariance + _JITTER * np.eye(len(covariance)))
+  apart = t_sk.mean(0)[None]
+  gain = float(_quadratic(apart, precision)[0] - _quadratic(apart - delta_lk, precision).min())
+  if gain < CHANCE:
+    return Lines(np.array([np.inf]), np.ones(1), np.ones(1), 0.0, gain)
+  share = _shares(t_sk, np.concatenate([np.zeros_like(delta_lk[:1]), delta_lk]), covariance)
+  kept = share > _LEAST_SHARE
+  natural, damping = np.append(np.inf, natural)[kept], np.append(1.0, damping)[kept]
+  return Lines(natural, damping, share[kept] / share[kept].sum(), float(np.sqrt(noise)), gain)
+
+
+def _beat(x_bt: np.ndarray, fs_hz: float) -> np.ndarray:
+  """(window,) samples after which a window is most like its beginning."""
+  width = round(_ALIKE_S * fs_hz)
+  lags = np.arange(*(round(s * fs_hz) for s in _BEAT_S))
+  unlike = [np.square(x_bt[:, lag : lag + width] - x_bt[:, :width]).sum(1) for lag in lags]
+  return lags[np.argmin(unlike, axis=0)]
+
+
+def send(lines: Lines, x_bt: np.ndarray, fs_hz: float, seed: int) -> np.ndarray:
+  """Windows (window, time) as the clinic would have recorded them, each through one of its lines.
+
+  What came before a window is taken to be as it was one beat later, so that the line does not start from rest.
+  """
+  if not lines.found:
+    return x_bt
+  rng = np.random.default_rng(seed)
+  count, time = x_bt.shape
+  lead = round(_LEAD_S * fs_hz)
+  chosen = rng.choice(len(lines.share), count, p=lines.share)
+  frequency_hz = np.fft.rfftfreq(lead + time, 1 / fs_hz)
+  response_lk = response(frequency_hz, lines.natural_hz, lines.damping).astype(np.complex64)
+  before = np.arange(-lead, 0)[None] % _beat(x_bt, fs_hz)[:, None]
+  out = np.empty_like(x_bt)
+  for rows in np.array_split(np.arange(count), max(count // _MOST, 1)):
+    longer = np.concatenate([np.take_along_axis(x_bt[rows], before[rows], 1), x_bt[rows]], axis=1)
+    seen = np.fft.irfft(np.fft.rfft(longer, axis=1) * response_lk[chosen[rows]], lead + time, axis=1)
+    out[rows] = seen[:, lead:] + lines.noise * rng.standard_normal((len(rows), time))
+  return out
