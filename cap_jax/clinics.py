@@ -96,8 +96,10 @@ POPULATIONS: dict[str, Population] = {
     sv_scale=0.9,
     vasodilated_share=0.4,
   ),
-  # other walls, frictions, tapers and operating points than the model's own, to meet other solvers and nature
-  "wide": Population(plausible=False, viscosity_log_sd=0.5, womersley_min=0.0, operating_sd_mmhg=8.0, taper_sd=0.2),
+  # other walls, frictions, tapers, operating points and steepening than the model's own, to meet other solvers and nature
+  "wide": Population(
+    plausible=False, viscosity_log_sd=0.5, womersley_min=0.0, operating_sd_mmhg=8.0, taper_sd=0.2, steepening_max=1.5
+  ),
 }
 
 
@@ -156,7 +158,8 @@ class Device:
   span: Range = (-50.0, 350.0)
 
 
-# Devices by name. Ranges of the line: Mikhailov 2021; clamp: bias and SD of finger against arm; the rest are choices.
+# Devices by name. EXACT: nothing between the wave and the file. Ranges of the line: Mikhailov 2021; clamp: bias and SD of finger against arm; the rest are choices.
+EXACT = Device(noise=0.0)
 TRANSDUCER = Device()
 FLUID_LINE = Device(natural_hz=(9.0, 9.0), damping=(0.2, 0.2))  # one line, under-damped as such lines are
 CATHETER = Device("subject", (8.0, 25.0), (0.1, 0.4), gain=(0.98, 1.02), zero=(-2.0, 2.0), bits=12)
@@ -210,6 +213,7 @@ class Scenario:
 
 
 SCENARIOS: dict[str, Scenario] = {
+  "exact": Scenario(Population(), EXACT),
   "population": Scenario(ELDERLY_HYPERTENSIVE),
   "device": Scenario(device=FLUID_LINE),
   "device_population": Scenario(ELDERLY_HYPERTENSIVE, FLUID_LINE),
@@ -227,6 +231,8 @@ SCENARIOS: dict[str, Scenario] = {
 SOURCES: dict[str, Scenario] = {
   "healthy": Scenario(),
   "reference": Scenario(Population()),
+  "exact": Scenario(Population(), EXACT),
   "icu": Scenario(POPULATIONS["icu"], CATHETER),
   "wide": Scenario(POPULATIONS["wide"]),
+  "wide_exact": Scenario(POPULATIONS["wide"], EXACT),
 }

@@ -186,7 +186,7 @@ class Study:
   model: Model = Model()
   target_model: Model = Model(extractor="")
   windows: Windows = Windows()
-  pretrain: Training = Training(learning_rate=1e-2, optimizer="muon")
+  pretrain: Training = Training(learning_rate=2e-2)
   steps: int = 600
   batch: int = 32
   cohort_seed: int = 2024

@@ -10,7 +10,9 @@ from cap_jax.types import DataError, InputError
 from experiments import common
 
 DATA = flags.DEFINE_enum("data", None, list(DATASETS), "which kind of data lies at --path")
-PATH = flags.DEFINE_string("path", None, "file or folder; of virtual: NAME[,subjects=N][,seconds=S][,seed=K]")
+PATH = flags.DEFINE_string(
+  "path", None, "file or folder; of virtual: NAME[,subjects=N][,seconds=S][,seed=K]; of nonlinear: dev"
+)
 CHANNELS = flags.DEFINE_list("channels", [], "what is what, as in ABP:radial,PLETH:digital_ppg")
 STRICT = flags.DEFINE_bool("strict", False, "stop at the first bad record instead of leaving it out")
 _SHOWN = 20

@@ -15,7 +15,7 @@ import tqdm
 from absl import flags
 
 from cap_jax import config
-from cap_jax.evaluation import identity, plan, study_data, study_limits, summary
+from cap_jax.evaluation import identity, plan, selection, study_data, study_limits, summary
 from cap_jax.evaluation import study as studies
 from cap_jax.losses import tasks
 from cap_jax.report import page, study_report, study_tables, tables
@@ -38,7 +38,7 @@ def check(study: config.Study) -> None:
   for clinic in plan.clinics_of(study):
     study_limits.check(clinic)
     study_data.check_folds(clinic)
-  for name in study.strategies:
+  for name in selection.expanded(study.strategies):
     runs.check(study, name, tasks.TASKS[study.task].model(study.model), study.task)
   if not plan.keys(study):
     raise InputError(f"n_target={study.n_target}: none of the methods can use it; {'; '.join(plan.unused(study))}")

@@ -3,6 +3,7 @@
   python -m experiments.transfer --strategy=feature_transfer --source=DIR/checkpoint --n_target=5 --workdir=DIR2
   python -m experiments.transfer --strategy=domain_adaptation --source=DIR/checkpoint --target=device --workdir=DIR2
   python -m experiments.transfer --strategy=fine_tuning --source=DIR/checkpoint --freeze=f/embed,first:40% --workdir=DIR2
+  python -m experiments.transfer --strategy=auto --source=DIR/checkpoint --n_target=5 --workdir=DIR2
   python -m experiments.transfer --config=experiments/configs/NAME.py --workdir=DIR2
 
 Without --source the source network is trained first, as the config says, and saved too.
@@ -10,12 +11,14 @@ Without --source the source network is trained first, as the config says, and sa
 
 import dataclasses
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from absl import flags
 
 from cap_jax import config
 from cap_jax.data import splits
-from cap_jax.evaluation import errors, study_data, study_limits, training
+from cap_jax.evaluation import errors, selection, study_data, study_limits, training
 from cap_jax.losses import tasks
 from cap_jax.report import tables
 from cap_jax.train import checkpoint, journal, loop, runs
@@ -24,7 +27,9 @@ from cap_jax.types import InputError
 from experiments import common
 
 _CONFIG = common.define_study("source, target and training")
-_STRATEGY = flags.DEFINE_enum("strategy", None, list(STRATEGIES), "how to transfer (default: the config's first)")
+_STRATEGY = flags.DEFINE_enum(
+  "strategy", None, [*STRATEGIES, selection.NAME], "how to transfer (default: the config's first)"
+)
 _SOURCE = flags.DEFINE_string("source", None, "checkpoint folder of the source network")
 _TARGET = flags.DEFINE_string("target", None, "scenario of the target clinic (default: the config's)")
 _N_TARGET = flags.DEFINE_integer("n_target", None, "labelled target subjects (default: the config's last)")
@@ -63,32 +68,40 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[config.Study, str]:
     changes["stages"] = ((tuple(_FREEZE.value),),)
   if _LOSS.value is not None:
     changes["loss"] = _terms()
+  if name == selection.NAME and changes:
+    raise InputError("--strategy=auto: chooses by itself; leave out --take, --freeze and --loss, or name a strategy")
   n_target = _N_TARGET.value
   if n_target is None:
-    n_target = max(study.n_target) if find(name, changes).needs_labels else 0
+    n_target = max(study.n_target) if _needs_labels(name, changes) is not False else 0
   study = dataclasses.replace(
     study,
     scenario=_TARGET.value or study.scenario,
     strategies=(name,),
     n_target=(n_target,),
     seeds=(_SEED.value,),
-    custom={name: changes},
+    custom={name: changes} if changes else {},
   )
   study_limits.check(study)
-  if find(name, changes).needs_labels and not n_target:
+  if _needs_labels(name, changes) and not n_target:
     raise InputError(f"--n_target=0: {name} learns from labelled target subjects; give 1 or more")
   return study, name
+
+
+def _needs_labels(name: str, changes: Mapping[str, Any]) -> bool | None:
+  """Whether a strategy can only be with labels, or only without; None if it can be both."""
+  return None if name == selection.NAME else find(name, changes).needs_labels
 
 
 def main() -> None:
   source = checkpoint.load(_SOURCE.value) if _SOURCE.value else None
   study, name = _study(source)
   n_target = study.n_target[0]
-  runs.check(study, name, source.model if source else tasks.TASKS[study.task].model(study.model), study.task)
+  for one in selection.expanded((name,)):
+    runs.check(study, one, source.model if source else tasks.TASKS[study.task].model(study.model), study.task)
   workdir = common.new_folder(common.required(_WORKDIR, "DIR"))
   large, target = study_data.load_source(study), study_data.load_target(study)
   split = study_data.split_of(large, target)
-  labels = n_target if find(name, study.custom[name]).needs_labels else 0
+  labels = 0 if _needs_labels(name, study.custom.get(name) or {}) is False else n_target
   logs = os.path.join(workdir, "logs")
   if source is None:
     with journal.kept(logs, common.metrics()):
@@ -98,10 +111,14 @@ def main() -> None:
   drawn = target.draw(labels, _SEED.value)
   used = {} if drawn is None else {"labelled": drawn.subjects}
   splits.Split({**split.parts, "target_labelled": (), **used}).save(os.path.join(workdir, "split.json"))
+  if name == selection.NAME:
+    choice = selection.choose(study, source, large, target, labels, _SEED.value)
+    print(f"{selection.told(choice)}\n")
+    name = choice.name
   with journal.kept(logs, common.metrics()):
     made = training.adapted(study, name, source, large, target, labels, _SEED.value)
   made = training.with_intervals(made, source, large, target, labels)
-  print(f"{find(name, study.custom[name]).equation}\n\n{tables.merge_report(made.report)}\n")
+  print(f"{find(name, study.custom.get(name)).equation}\n\n{tables.merge_report(made.report)}\n")
   if made.reason:
     print(f"{made.reason}\n")
   trained = [("source network unchanged", source)] * (source.task == "waveform") + [(name, made.checkpoint)]

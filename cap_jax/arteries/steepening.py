@@ -38,7 +38,7 @@ def earliness(
   """(site,) κ [s/Pa] of one subject."""
   area = wall.operating_area(pieces.radius_m, pieces.eh_over_r_pa, transmural_pa)
   c2 = area / (physics.rho * wall.compliance(pieces.radius_m, pieces.eh_over_r_pa, area))
-  return path_shares(net) @ (5 / (4 * physics.rho) * pieces.length_m / (c2 * jnp.sqrt(c2)))
+  return jnp.asarray(path_shares(net)) @ (5 / (4 * physics.rho) * pieces.length_m / (c2 * jnp.sqrt(c2)))
 
 
 def steepen(p_pt: jax.Array, early_p: jax.Array, fs_hz: jax.Array | float) -> jax.Array:

@@ -48,9 +48,9 @@ class Bench:
 
   def _published(self, name: str) -> checkpoint.Checkpoint:
     network = methods.NETWORKS[name]
-    rate = dataclasses.replace(self.study.pretrain, learning_rate=network.learning_rate)
+    spec = dataclasses.replace(self.study.pretrain, learning_rate=network.learning_rate, optimizer=network.optimizer)
     return self._source_network(
-      os.path.join("sources", name), dataclasses.replace(self.study, model=network.model, pretrain=rate)
+      os.path.join("sources", name), dataclasses.replace(self.study, model=network.model, pretrain=spec)
     )
 
   def _source_network(self, name: str, study: config.Study) -> checkpoint.Checkpoint:

@@ -11,7 +11,7 @@ import numpy as np
 from cap_jax import baselines, config
 from cap_jax.baselines import rescaling, systolic
 from cap_jax.data import batches
-from cap_jax.evaluation import study_data, training
+from cap_jax.evaluation import selection, study_data, training
 from cap_jax.inference import uncertainty
 from cap_jax.train import checkpoint, loop, runs
 from cap_jax.transfer import find, surgery
@@ -21,10 +21,12 @@ LEVELS = "the true MAP and DBP"
 
 
 class Network(NamedTuple):
-  """A published architecture, and its learning rate, chosen on validation subjects of the default clinic at five labels."""
+  """A published architecture, its learning rate, chosen on validation subjects of the default clinic at five labels, and its
+  optimiser."""
 
   model: config.Model
   learning_rate: float
+  optimizer: str = "adam"
 
 
 # TCN: Liu et al. 2023 (IEEE JBHI). CNN-BiLSTM with attention: Xiao et al. 2023 (Artif. Intell. Med. 142, 102683).
@@ -101,7 +103,7 @@ class Method:
 
   Attributes:
     run: on a ground.
-    labels: whether it stands at n_target > 0, or at 0.
+    labels: whether it stands at n_target > 0, or at 0; at both if None.
     settings: tried on validation subjects.
     knows: what it knows of the test subject's own aortic wave: a bound then, no method.
     from_source: whether it needs a source whose task is the wave.
@@ -111,13 +113,17 @@ class Method:
   """
 
   run: Callable[[Ground], Output]
-  labels: bool
+  labels: bool | None
   settings: int = 1
   knows: str = NO_TRUTH
   from_source: bool = False
   drawn: bool = False
   sites: tuple[str, ...] = ()
   train: Callable[[Ground], runs.Adapted] | None = None
+
+  def stands(self, n_target: int) -> bool:
+    """Whether it can be compared at so many labelled subjects."""
+    return self.labels is None or self.labels == (n_target > 0)
 
 
 def _timed(predict: Callable[[Ground], np.ndarray], only_systolic: bool = False) -> Callable[[Ground], Output]:
@@ -240,8 +246,19 @@ BASELINES: dict[str, Method] = {
 }
 
 
+def _auto() -> Method:
+  """The strategy that `selection` chooses in each cell."""
+
+  def train(ground: Ground) -> runs.Adapted:
+    return selection.adapted(ground.study, ground.trained, ground.source, ground.target, ground.n_target, ground.seed)
+
+  return Method(lambda ground: finish(ground, train(ground)), labels=None, from_source=True, drawn=True, train=train)
+
+
 def method(study: config.Study, name: str) -> Method:
   """A baseline or a strategy by name."""
+  if name == selection.NAME:
+    return _auto()
   return BASELINES[name] if name in BASELINES else strategy(study, name)
 
 

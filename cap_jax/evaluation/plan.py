@@ -53,7 +53,7 @@ def keys(study: config.Study) -> list[Key]:
           for name in names(clinic):
             method = methods.method(clinic, name)
             repeated = not n_target and not method.drawn and seed != study.seeds[0]
-            if method.labels == (n_target > 0) and not repeated:
+            if method.stands(n_target) and not repeated:
               found.append(Key(scenario, fold, name, n_target, seed))
   return found
 

@@ -5,7 +5,7 @@ import jax
 from cap_jax import clinics, config
 from cap_jax.data import recordings, store
 from cap_jax.data.sources import virtual
-from cap_jax.evaluation import methods
+from cap_jax.evaluation import methods, selection
 from cap_jax.losses import tasks
 from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
@@ -52,7 +52,8 @@ def check(study: config.Study) -> None:
   _check_windows(study)
   _check_model("model", study.model, study.windows)
   _check_model("target_model", runs.target_model(study), study.windows)
-  for name in dict.fromkeys((*study.strategies, *study.custom)):
+  named = dict.fromkeys((*study.strategies, *study.custom))
+  for name in selection.expanded(named):
     strategy = find(name, study.custom.get(name))
     if strategy.optimizer not in optimizer.OPTIMIZERS:
       raise InputError(

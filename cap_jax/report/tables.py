@@ -32,6 +32,7 @@ LABELS = {
   "scratch": "network from scratch",
   "fine_tuning": "fine-tuning",
   "multi_task": "multi-task learning",
+  "auto": "auto: chosen by cross-validation",
 }
 _VARIANTS = {
   "lp_ft": "LP-FT",

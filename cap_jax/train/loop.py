@@ -109,7 +109,7 @@ def fit(
   Args:
     net: the target's network.
     loss: of the strategy, over batches of the streams.
-    plans: stages.
+    plans: stages; without one θ⁰ stays as it is.
     params: θ⁰, from `Strategy.start`; not changed.
     streams: windows that the loss reads.
     spec: batch, decay, clip, warm-up and seed; steps and rates are the plans'.
@@ -153,6 +153,8 @@ def fit(
       curves += clock.metrics
   if validate is not None and (not seen or seen[-1].steps != done):
     seen.append(Seen(done, train_s, validate(params)))
+  if not curves:
+    return Fitted(params, {"loss": np.zeros(0)}, 0.0, tuple(seen))
   names = set.intersection(*(set(metrics) for metrics in curves))
   found = {name: np.concatenate([np.asarray(metrics[name]) for metrics in curves]) for name in sorted(names)}
   return Fitted(params, found, train_s, tuple(seen))

@@ -36,12 +36,14 @@ class Data:
 
 @dataclasses.dataclass(frozen=True)
 class Adapted:
-  """A trained target network, how it was trained, the report of the merge and the reason of a choice, if one was made."""
+  """A trained target network, how it was trained, the report of the merge, the reason of a choice, if one was made, and the lines
+  of the target's waves, if they were asked for."""
 
   checkpoint: checkpoint.Checkpoint
   fitted: loop.Fitted
   report: list[surgery.Leaf]
   reason: str
+  clinic: lines.Lines | None = None
 
 
 def target_model(study: config.Study) -> config.Model:
@@ -122,10 +124,10 @@ def streams(
   model: config.Model,
   source: checkpoint.Checkpoint,
   seed: int,
-) -> tuple[dict[str, dict[str, np.ndarray]], str]:
+) -> tuple[dict[str, dict[str, np.ndarray]], lines.Lines | None]:
   """The streams that a strategy reads, and no other; and the lines of the target's waves, where it asks for them."""
   found: dict[str, dict[str, np.ndarray]] = {}
-  said = ""
+  clinic = None
   if "target" in strategy.streams and data.labelled is not None:
     found["target"] = arrays(scaling, data.labelled, model)
   if "unlabelled" in strategy.streams:
@@ -140,8 +142,15 @@ def streams(
       seen_bt = scaling.scale(data.unlabelled.x_bt)
       clinic = lines.fit(x_bt, data.source.subject_b, seen_bt, data.unlabelled.subject_b, fs_hz)
       found["source"]["x"] = lines.send(clinic, x_bt, fs_hz, seed)
-      said = str(clinic)
-  return found, said
+  return found, clinic
+
+
+def recorded(
+  clinic: lines.Lines, windows: batches.Pairs, scaling: batches.Scaling, fs_hz: float, seed: int
+) -> batches.Pairs:
+  """Windows of the source as the target's clinic would have recorded them."""
+  seen_bt = lines.send(clinic, scaling.scale(windows.x_bt), fs_hz, seed)
+  return dataclasses.replace(windows, x_bt=scaling.unscale(seen_bt))
 
 
 def pooled(
@@ -221,7 +230,9 @@ def adapt(
   if validation is not None:
     validate = loop.make_validator(net, lambda p: strategy.finish(p, net), scaling, model, validation, study.windows)
   label = f"{name}, n={data.n_target}, seed {seed}"
-  fed, said = streams(strategy, data, scaling, model, source, seed)
+  fed, clinic = streams(strategy, data, scaling, model, source, seed)
+  if clinic is not None and not clinic.found and not strategy.needs_labels:
+    plans = []  # no line, no label: there is nothing to learn, and nothing is risked
   fitted = loop.fit(net, loss, plans, params, fed, spec, label, validate)
   about: dict[str, Any] = {
     "source": study.source,
@@ -238,7 +249,7 @@ def adapt(
     finished, model, study.windows, scaling, site, "waveform", about, study.calibration, study.reference,
     met=tuple(sorted({*source.met, *_met(data, validation)})),
   )  # fmt: skip
-  return Adapted(made, fitted, report, "; ".join(text for text in (reason, said) if text))
+  return Adapted(made, fitted, report, "; ".join(text for text in (reason, str(clinic or "")) if text), clinic)
 
 
 def _met(data: Data, validation: batches.Pairs | None) -> tuple[str, ...]:

@@ -82,6 +82,9 @@ VARIANTS = {
     equation="min L_s(θ) over source windows sent through the target's lines, no target labels",
     loss=(Term("source"),),
     lines=True,
+    learning_rate=3e-3,
+    weight_decay=0.0,
+    optimizer="muon",
   ),
   "domain_adaptation/section": dataclasses.replace(_ADAPTOR, adaptor="section", reweigh=False, learning_rate=5e-2),
 }

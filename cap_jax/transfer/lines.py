@@ -6,7 +6,9 @@ too, but they differ in ways in which the people of the source differ among them
 
     d²(c) = (S̄_t − μ − Δ(c))ᵀ (Σ + εI)⁻¹ (S̄_t − μ − Δ(c))
 
-and the clinic has lines where d²(none) − min d²(c) is beyond what two free parameters gain by chance, χ²₂. Which lines follows from
+and the clinic has lines where h (d²(none) − min d²(c)) is beyond what two free parameters gain by chance, χ²₂. The inverse of a covariance
+of n subjects at k frequencies is too large by 1/h, h = (n − k − 2)/(n − 1) (Hartlap et al. 2007, Astron. Astrophys. 464, 399); a source of
+fewer than 1.25 k subjects cannot tell a line from people, so none is believed. Which lines follows from
 
     S_i = μ + m + Δ(c_i) + e_i,     e_i ~ N(0, Σ + ρI),     m ~ N(0, Σ + εI),     c_i ~ π
 
@@ -29,6 +31,7 @@ _JITTER = 0.01  # ε
 _RIDGE = 1.0  # ρ
 _ROUNDS = 100
 _LEAST_SHARE = 1e-3
+_LEAST = 1.25
 _MOST = 2000  # windows at a time
 _LEAD_S = 1.0
 _BEAT_S = (0.35, 1.7)
@@ -41,7 +44,7 @@ class Lines(NamedTuple):
   natural_hz, damping: (line,); infinite and 1 where there is none.
   share: (line,) of the subjects, adding up to one.
   noise: SD of what is added behind the line, in the unit of the windows.
-  gain: d²(none) − min d²(c), whether believed or not.
+  gain: h (d²(none) − min d²(c)), whether believed or not; NaN where the source has too few subjects to tell.
   """
 
   natural_hz: np.ndarray
@@ -55,11 +58,17 @@ class Lines(NamedTuple):
     return bool(np.isfinite(self.natural_hz).any())
 
   def __str__(self) -> str:
+    if np.isnan(self.gain):
+      return "no line looked for: the source has too few subjects to tell a line from people"
     if not self.found:
       return f"no line in the target's spectra (χ² gain {self.gain:.1f}, less than {CHANCE})"
     f, z = (float(self.share @ value) for value in (self.natural_hz, self.damping))
     sd = float(np.sqrt(self.share @ np.square(self.natural_hz - f)))
     return f"lines of {f:.1f} Hz (SD {sd:.1f}), damping {z:.2f} (χ² gain {self.gain:.1f})"
+
+
+def _none(gain: float) -> Lines:
+  return Lines(np.array([np.inf]), np.ones(1), np.ones(1), 0.0, gain)
 
 
 def response(frequency_hz: np.ndarray, natural_hz: np.ndarray, damping: np.ndarray) -> np.ndarray:
@@ -130,12 +139,16 @@ def fit(
   delta_lk = _changes(power_s[rows, low], gain_lk, noise)
   s_sk = _by_subject(np.log(power_s[:, low] + _FLOOR), source_b)
   t_sk = _by_subject(np.log(power_t[:, low] + _FLOOR), target_b) - s_sk.mean(0)
+  subjects, size = s_sk.shape
+  if subjects < _LEAST * size:
+    return _none(float("nan"))
   covariance = np.cov(s_sk.T)
   precision = np.linalg.inv((1 + 1 / len(t_sk)) * covariance + _JITTER * np.eye(len(covariance)))
   apart = t_sk.mean(0)[None]
-  gain = float(_quadratic(apart, precision)[0] - _quadratic(apart - delta_lk, precision).min())
+  fair = (subjects - size - 2) / (subjects - 1)
+  gain = fair * float(_quadratic(apart, precision)[0] - _quadratic(apart - delta_lk, precision).min())
   if gain < CHANCE:
-    return Lines(np.array([np.inf]), np.ones(1), np.ones(1), 0.0, gain)
+    return _none(gain)
   share = _shares(t_sk, np.concatenate([np.zeros_like(delta_lk[:1]), delta_lk]), covariance)
   kept = share > _LEAST_SHARE
   natural, damping = np.append(np.inf, natural)[kept], np.append(1.0, damping)[kept]
@@ -145,9 +158,10 @@ def fit(
 def _beat(x_bt: np.ndarray, fs_hz: float) -> np.ndarray:
   """(window,) samples after which a window is most like its beginning."""
   width = round(_ALIKE_S * fs_hz)
-  lags = np.arange(*(round(s * fs_hz) for s in _BEAT_S))
+  first, last = (round(s * fs_hz) for s in _BEAT_S)
+  lags = np.arange(first, last)
   unlike = [np.square(x_bt[:, lag : lag + width] - x_bt[:, :width]).sum(1) for lag in lags]
-  return lags[np.argmin(unlike, axis=0)]
+  return np.asarray(lags[np.stack(unlike).argmin(0)])
 
 
 def send(lines: Lines, x_bt: np.ndarray, fs_hz: float, seed: int) -> np.ndarray:
@@ -160,7 +174,7 @@ def send(lines: Lines, x_bt: np.ndarray, fs_hz: float, seed: int) -> np.ndarray:
   rng = np.random.default_rng(seed)
   count, time = x_bt.shape
   lead = round(_LEAD_S * fs_hz)
-  chosen = rng.choice(len(lines.share), count, p=lines.share)
+  chosen = np.asarray(rng.choice(len(lines.share), count, p=lines.share))
   frequency_hz = np.fft.rfftfreq(lead + time, 1 / fs_hz)
   response_lk = response(frequency_hz, lines.natural_hz, lines.damping).astype(np.complex64)
   before = np.arange(-lead, 0)[None] % _beat(x_bt, fs_hz)[:, None]

@@ -6,6 +6,14 @@
 
 The source's task may be another than the target's: blood pressure and the aortic wave together (Caruana 1997). λ is fixed,
 rises over the training, is learned as an uncertainty, or conflicts of the gradients are projected away (`losses.multi_task`).
+
+Where both tasks are the wave, the source can be rehearsed while the target is learnt (Robins 1995), which keeps few labels from
+pulling a network away from what it knew:
+
+    rehearsal      θ⁰ = θ_f^S ⊕ θ_r^S                 one head for both
+    heads          θ⁰ = θ_f^S ⊕ θ_s^S ⊕ θ_r^S         a head each, for a target that measures elsewhere
+    lines          rehearsal, the source's windows sent through the lines that the target's waves show (`lines`)
+    lines_heads    heads, likewise
 """
 
 import dataclasses
@@ -20,21 +28,20 @@ STRATEGY = Strategy(
   learning_rate=5e-3,
   weight_decay=1e-2,
 )
-_WHOLE = dataclasses.replace(STRATEGY, take=("f", "s=r", "r"), learning_rate=1e-3)
-_ONE_HEAD = dataclasses.replace(
-  _WHOLE, equation="L_total = L_s(θ_f, θ_r) + λ·L_t(θ_f, θ_r), all from the source and trained", take=("f", "r"),
-  loss=(Term("source"), Term("target")),
+_REHEARSAL = dataclasses.replace(
+  STRATEGY, equation="L_total = L_s(θ_f, θ_r) + λ·L_t(θ_f, θ_r), all from the source and trained", take=("f", "r"),
+  loss=(Term("source"), Term("target")), learning_rate=2e-3, optimizer="muon",
 )  # fmt: skip
+_HEADS = dataclasses.replace(
+  _REHEARSAL, equation="L_total = L_s(θ_f, θ_s) + λ·L_t(θ_f, θ_r), all from the source and trained",
+  take=("f", "s=r", "r"), loss=STRATEGY.loss,
+)  # fmt: skip
+_THROUGH_LINES = ", source windows sent through the target's lines"
 VARIANTS = {
-  "multi_task/two_heads": dataclasses.replace(
-    _WHOLE, equation="L_total = L_s(θ_f, θ_s) + λ·L_t(θ_f, θ_r), all from the source and trained"
-  ),
-  "multi_task/one_head": _ONE_HEAD,
-  "multi_task/lines": dataclasses.replace(
-    _ONE_HEAD,
-    equation="L_total = L_s + λ·L_t with one head, source windows sent through the target's lines",
-    lines=True,
-  ),
+  "multi_task/rehearsal": _REHEARSAL,
+  "multi_task/heads": _HEADS,
+  "multi_task/lines": dataclasses.replace(_REHEARSAL, equation=_REHEARSAL.equation + _THROUGH_LINES, lines=True),
+  "multi_task/lines_heads": dataclasses.replace(_HEADS, equation=_HEADS.equation + _THROUGH_LINES, lines=True),
   "multi_task/fresh": dataclasses.replace(STRATEGY, take=()),
   "multi_task/rising": dataclasses.replace(
     STRATEGY, equation="L_total = L_s + λ(t)·L_t, λ = 2 t", loss=(Term("source_task"), Term("target", 2.0, "rise"))

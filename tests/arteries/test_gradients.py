@@ -30,13 +30,14 @@ STEPS = {
   "womersley": 0.1,
   "operating_mmhg": 4.0,
   "taper_scale": 0.05,
+  "steepening": 0.3,
 }
 
 
 @pytest.fixture(scope="module")
 def subject():
   drawn = jax.tree.map(lambda x: x[0], population.draw(jax.random.key(9), clinics.POPULATIONS["reference"], 1))
-  return drawn._replace(womersley=jnp.array(0.7), operating_mmhg=jnp.array(2.0))
+  return drawn._replace(womersley=jnp.array(0.7), operating_mmhg=jnp.array(2.0), steepening=jnp.array(0.5))
 
 
 def outputs(subject):

@@ -3,10 +3,23 @@
 from collections.abc import Callable
 
 from cap_jax.data.datasets import DataSet
-from cap_jax.data.sources import arrays, aurora_bp, csv_file, parquet, pulsedb, pwdb, uci, virtual, vital, wfdb_files
+from cap_jax.data.sources import (
+  arrays,
+  aurora_bp,
+  csv_file,
+  nonlinear,
+  parquet,
+  pulsedb,
+  pwdb,
+  uci,
+  virtual,
+  vital,
+  wfdb_files,
+)
 
 DATASETS: dict[str, Callable[..., DataSet]] = {
   "virtual": virtual.load,
+  "nonlinear": nonlinear.load,
   "csv": csv_file.load,
   "parquet": parquet.load,
   "npz": arrays.load,

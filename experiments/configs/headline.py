@@ -1,0 +1,32 @@
+"""How many labels transfer saves, and what it gains with none: one strategy with one setting against a network from scratch, plain
+fine-tuning and the transfer functions of clinics, in four virtual clinics, five draws of the labelled subjects.
+
+Command: python -m experiments.study --config=experiments/configs/headline.py --workdir=runs/headline --processes=2
+Expected: docs/experiments.md.
+Time: some 100 minutes on 2 cores; the command says how many before it starts.
+"""
+
+from ml_collections import ConfigDict
+
+from cap_jax import config
+from experiments import common
+
+
+def get_config() -> ConfigDict:
+  """`multi_task/lines` is the method with labels, `domain_adaptation/lines` the same without; 400 labels are the oracle."""
+  return common.to_config_dict(
+    config.Study(
+      scenarios=("population", "device_population", "site", "subject_device"),
+      n_target=(0, 1, 5, 25, 50, 100, 400),
+      seeds=(0, 1, 2, 3, 4),
+      source_subjects=4000,
+      labelled_subjects=400,
+      unlabelled_subjects=400,
+      baselines=("peripheral", "gtf_source", "gtf_target", "source"),
+      strategies=("scratch", "fine_tuning", "multi_task/lines", "domain_adaptation/lines", "domain_adaptation/mmd"),
+      pretrain=config.Training(steps=9000, learning_rate=1e-2, optimizer="muon"),
+      steps=1200,
+      # chosen on validation subjects at 50 labels: better there than Adam at any of its rates
+      custom={"scratch": {"optimizer": "muon", "learning_rate": 1e-2, "weight_decay": 1e-2}},
+    )
+  )

@@ -1,0 +1,30 @@
+"""How well the wave can be rebuilt at all: unseen subjects of the source's own clinic, ages 25 to 80, measured exactly.
+
+Command: python -m experiments.study --config=experiments/configs/in_distribution.py --workdir=runs/in_distribution
+Expected: docs/experiments.md.
+Time: some 70 minutes on 2 cores, most of it the two published networks; 10 without them
+(--config.baselines=peripheral,gtf_source,source).
+"""
+
+from ml_collections import ConfigDict
+
+from cap_jax import config
+from experiments import common
+
+
+def get_config() -> ConfigDict:
+  """Our own TCN and CNN-BiLSTM are trained as long, on the same subjects."""
+  return common.to_config_dict(
+    config.Study(
+      source="exact",
+      scenario="exact",
+      n_target=(0,),
+      source_subjects=8000,
+      labelled_subjects=1,
+      unlabelled_subjects=2,
+      test_subjects=200,
+      baselines=("peripheral", "gtf_source", "tcn_source", "cnn_bilstm_source", "source"),
+      strategies=(),
+      pretrain=config.Training(steps=12000, learning_rate=1e-2, optimizer="muon"),
+    )
+  )

@@ -1,0 +1,90 @@
+"""Which strategy `auto` takes, and by what."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from cap_jax.data import splits
+from cap_jax.evaluation import bench, methods, plan, selection, study_limits
+from cap_jax.evaluation.selection import Ranked
+from cap_jax.train import loop, runs
+from cap_jax.transfer import STRATEGIES
+
+
+@pytest.fixture(scope="module")
+def ground(small_study, done_study):
+  return bench.Bench(small_study, str(done_study))
+
+
+def choose(ground, n_target, seed=0):
+  study, target, _ = ground.target("device", 0)
+  return selection.choose(study, ground.trained, ground.source, target, n_target, seed)
+
+
+def test_candidates_are_strategies_and_the_free_one_uses_no_label():
+  assert set(selection.CANDIDATES) <= set(STRATEGIES)
+  assert all(STRATEGIES[name].needs_labels for name in selection.CANDIDATES)
+  assert not STRATEGIES[selection.FREE].needs_labels
+  assert selection.expanded(("scratch", "auto", "scratch")) == ("scratch", *selection.CANDIDATES, selection.FREE)
+
+
+def test_a_later_candidate_must_be_better_by_the_margin():
+  def names(*errors):
+    found = [Ranked(name, error) for name, error in zip("abc", errors, strict=True)]
+    return [one.name for one in selection.ranked(found)]
+
+  assert names(1.0, 0.95, 0.92) == ["a", "c", "b"]
+  assert names(1.0, 0.89, 0.85) == ["b", "c", "a"]  # c is not a tenth better than b
+  assert names(1.0, 1.2, 0.7) == ["c", "a", "b"]
+
+
+def test_without_two_labels_nobody_is_scored_on(ground, monkeypatch):
+  monkeypatch.setattr(runs, "adapt", lambda *_: pytest.fail("trained"))
+  assert choose(ground, 0).name == selection.FREE
+  one = choose(ground, 1)
+  assert [ranked.name for ranked in one.ranking] == list(selection.CANDIDATES)
+  assert "nobody to compare on" in selection.told(one)
+
+
+def test_subjects_are_held_out_of_the_training_that_they_score(ground, monkeypatch):
+  study, target, _ = ground.target("device", 0)
+  error = dict(zip(selection.CANDIDATES, (1.0, 0.5), strict=True))
+  seen = []
+
+  def adapt(short, name, trained, data, seed, site, held):
+    assert short.steps == max(loop.CHUNK, study.steps // 2)
+    seen.append((name, data.labelled.subjects, held.subjects))
+    network = dataclasses.replace(trained)
+    fitted = loop.Fitted({}, {}, 0.0, (loop.Seen(1, 0.0, error[name]),))
+    return runs.Adapted(network, fitted, [], "")
+
+  monkeypatch.setattr(runs, "adapt", adapt)
+  choice = choose(ground, 3)
+  assert choice.name == selection.CANDIDATES[1]
+  np.testing.assert_allclose([ranked.rmse_mmhg for ranked in choice.ranking], [0.5, 1.0])
+  drawn = set(splits.few_shot(target.labelled.subjects, 3, 0))
+  for name in selection.CANDIDATES:
+    folds = [(set(taught), set(held)) for one, taught, held in seen if one == name]
+    assert len(folds) == 3
+    assert all(not taught & held and taught | held == drawn for taught, held in folds)
+    assert set.union(*(held for _, held in folds)) == drawn
+  assert "cross-validation over 3 labelled subjects in 3 folds: multi_task/lines_heads 0.50" in selection.told(choice)
+
+
+def test_it_is_a_method_of_a_study_with_and_without_labels(small_study, ground):
+  study = dataclasses.replace(small_study, strategies=("scratch", "auto"))
+  study_limits.check(study)
+  assert {key.n_target for key in plan.keys(study) if key.method == "auto"} == {0, 1, 2}
+  clinic, target, _ = ground.target("device", 0)
+  for n_target in (0, 2):
+    found = methods.method(clinic, "auto").run(
+      methods.Ground(clinic, ground.source, target, ground.trained, pytest.fail, n_target, 0)
+    )
+    assert found.predicted_bt.shape == target.test.y_bt.shape
+    assert np.isfinite(found.predicted_bt).all()
+    chosen = found.network.about["strategy"]
+    assert chosen == (selection.FREE if n_target == 0 else chosen)
+    assert chosen in selection.expanded(("auto",))
+    assert chosen in found.reason
+  assert "line" in found.reason

@@ -1,0 +1,57 @@
+"""Trainings with lines of the target's clinic, and the intervals that they get."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from cap_jax.evaluation import bench, training
+from cap_jax.transfer import lines
+
+FOUND = lines.Lines(np.array([9.0]), np.array([0.2]), np.ones(1), 0.03, 40.0)
+
+
+@pytest.fixture(scope="module")
+def ground(small_study, done_study):
+  return bench.Bench(small_study, str(done_study))
+
+
+def adapted(ground, name, n_target):
+  study, target, _ = ground.target("device", 0)
+  return training.adapted(study, name, ground.trained, ground.source, target, n_target, 0)
+
+
+def test_without_line_and_label_the_source_stays_as_it_is(ground):
+  made = adapted(ground, "domain_adaptation/lines", 0)  # 24 subjects of the source: too few to find one
+  assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), made.checkpoint.params, ground.trained.params))
+  assert "too few subjects" in made.reason
+  assert made.fitted.loss.size == 0
+  assert made.fitted.validation[-1].steps == 0
+  # with labels there is something to learn all the same
+  assert adapted(ground, "multi_task/lines", 2).fitted.loss.size == ground.study.steps
+
+
+def test_with_a_line_the_source_is_seen_through_it(ground, monkeypatch):
+  plain = adapted(ground, "multi_task/rehearsal", 2)
+  monkeypatch.setattr(lines, "fit", lambda *_: FOUND)
+  through = adapted(ground, "multi_task/lines", 2)
+  assert "lines of 9.0 Hz" in through.reason
+  assert through.fitted.loss.size == plain.fitted.loss.size
+  # the same target windows, the same order: the source's alone differ
+  np.testing.assert_array_equal(through.fitted.metrics["target"][0], plain.fitted.metrics["target"][0])
+  assert through.fitted.metrics["source"][0] != plain.fitted.metrics["source"][0]
+  assert adapted(ground, "domain_adaptation/lines", 0).fitted.loss.size == ground.study.steps
+
+
+def test_intervals_without_labels_are_calibrated_behind_the_line(ground, monkeypatch):
+  monkeypatch.setattr(lines, "fit", lambda *_: FOUND)
+  _, target, _ = ground.target("device", 0)
+  made = adapted(ground, "domain_adaptation/lines", 0)
+  behind = training.with_intervals(made, ground.trained, ground.source, target, 0).checkpoint.doubt
+  ahead = training.with_intervals(
+    dataclasses.replace(made, clinic=None), ground.trained, ground.source, target, 0
+  ).checkpoint.doubt
+  assert behind.where == ahead.where == training.OF_SOURCE
+  assert behind.wave != ahead.wave
+  assert (behind.mean != ahead.mean).any()
