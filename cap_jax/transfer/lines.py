@@ -25,7 +25,7 @@ NATURAL_HZ = tuple(np.geomspace(5.0, 40.0, 25).round(2).tolist())
 DAMPING = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8)
 CHANCE = 9.21  # 99th percentile of χ²₂
 _HIGHEST_HZ = 20.0
-_NOISE_HZ = (45.0, 60.0)
+_NOISE = (0.36, 0.48)  # of the sampling rate: 45 to 60 Hz at 125, where waves hold nothing
 _FLOOR = 1e-3
 _JITTER = 0.01  # ε
 _RIDGE = 1.0  # ρ
@@ -62,9 +62,12 @@ class Lines(NamedTuple):
       return "no line looked for: the source has too few subjects to tell a line from people"
     if not self.found:
       return f"no line in the target's spectra (χ² gain {self.gain:.1f}, less than {CHANCE})"
-    f, z = (float(self.share @ value) for value in (self.natural_hz, self.damping))
-    sd = float(np.sqrt(self.share @ np.square(self.natural_hz - f)))
-    return f"lines of {f:.1f} Hz (SD {sd:.1f}), damping {z:.2f} (χ² gain {self.gain:.1f})"
+    there = np.isfinite(self.natural_hz)
+    share = self.share[there] / self.share[there].sum()
+    f, z = (float(share @ value[there]) for value in (self.natural_hz, self.damping))
+    sd = float(np.sqrt(share @ np.square(self.natural_hz[there] - f)))
+    some = "" if there.all() else f", of {100 * self.share[there].sum():.0f} % of the subjects"
+    return f"lines of {f:.1f} Hz (SD {sd:.1f}), damping {z:.2f}{some} (χ² gain {self.gain:.1f})"
 
 
 def _none(gain: float) -> Lines:
@@ -132,7 +135,8 @@ def fit(
   low = slice(2, int(np.searchsorted(frequency_hz, _HIGHEST_HZ)) + 1)
   power_s, power_t = _power(source_bt), _power(target_bt)
   # of exponentially distributed powers the median is ln 2 of the mean
-  noise = float(np.median(power_t[:, (frequency_hz >= _NOISE_HZ[0]) & (frequency_hz <= _NOISE_HZ[1])])) / np.log(2)
+  high = slice(*(round(share * source_bt.shape[1]) for share in _NOISE))
+  noise = float(np.median(power_t[:, high])) / np.log(2)
   natural, damping = (a.ravel() for a in np.meshgrid(NATURAL_HZ, DAMPING, indexing="ij"))
   rows = np.linspace(0, len(power_s) - 1, min(len(power_s), _MOST)).astype(int)
   gain_lk = np.square(np.abs(response(frequency_hz[low], natural, damping)))

@@ -2,8 +2,9 @@
 
 Command: python -m experiments.prepare --data=nonlinear --path=dev --out_of_distribution=reported:1:1 --split=training:0.75,validation:0.25 --output=runs/nonlinear
          python -m experiments.study --config=experiments/configs/physics.py --config.target_data=runs/nonlinear --workdir=runs/physics
-Expected: docs/experiments.md. Tested are the 64 subjects with an odd number; whatever was chosen was chosen on the others.
-Time: some 15 minutes on 2 cores.
+Expected: with --config.seeds=0,1,2 0.82 mmHg of the source network, 0.68 with 5 labels, 0.57 with 20; docs/experiments.md. Tested are the
+64 subjects with an odd number; whatever was chosen was chosen on the others.
+Time: some 15 minutes on 2 cores with --processes=2 and three seeds.
 """
 
 from ml_collections import ConfigDict
