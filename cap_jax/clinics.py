@@ -213,7 +213,6 @@ class Scenario:
 
 
 SCENARIOS: dict[str, Scenario] = {
-  "exact": Scenario(Population(), EXACT),
   "population": Scenario(ELDERLY_HYPERTENSIVE),
   "device": Scenario(device=FLUID_LINE),
   "device_population": Scenario(ELDERLY_HYPERTENSIVE, FLUID_LINE),
@@ -225,6 +224,7 @@ SCENARIOS: dict[str, Scenario] = {
   "clinic": Scenario(
     dataclasses.replace(ELDERLY_HYPERTENSIVE, vasodilated_share=0.4), WARD_LINE, rhythm=Rhythm(ectopic_share=0.02)
   ),
+  "exact": Scenario(Population(), EXACT),
 }
 
 # Where the large source records come from.

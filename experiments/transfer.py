@@ -11,8 +11,6 @@ Without --source the source network is trained first, as the config says, and sa
 
 import dataclasses
 import os
-from collections.abc import Mapping
-from typing import Any
 
 from absl import flags
 
@@ -72,7 +70,7 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[config.Study, str]:
     raise InputError("--strategy=auto: chooses by itself; leave out --take, --freeze and --loss, or name a strategy")
   n_target = _N_TARGET.value
   if n_target is None:
-    n_target = max(study.n_target) if _needs_labels(name, changes) is not False else 0
+    n_target = max(study.n_target) if selection.needs_labels(name, changes) is not False else 0
   study = dataclasses.replace(
     study,
     scenario=_TARGET.value or study.scenario,
@@ -82,14 +80,9 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[config.Study, str]:
     custom={name: changes} if changes else {},
   )
   study_limits.check(study)
-  if _needs_labels(name, changes) and not n_target:
+  if selection.needs_labels(name, changes) and not n_target:
     raise InputError(f"--n_target=0: {name} learns from labelled target subjects; give 1 or more")
   return study, name
-
-
-def _needs_labels(name: str, changes: Mapping[str, Any]) -> bool | None:
-  """Whether a strategy can only be with labels, or only without; None if it can be both."""
-  return None if name == selection.NAME else find(name, changes).needs_labels
 
 
 def main() -> None:
@@ -101,7 +94,7 @@ def main() -> None:
   workdir = common.new_folder(common.required(_WORKDIR, "DIR"))
   large, target = study_data.load_source(study), study_data.load_target(study)
   split = study_data.split_of(large, target)
-  labels = 0 if _needs_labels(name, study.custom.get(name) or {}) is False else n_target
+  labels = 0 if selection.needs_labels(name, study.custom.get(name) or {}) is False else n_target
   logs = os.path.join(workdir, "logs")
   if source is None:
     with journal.kept(logs, common.metrics()):

@@ -15,18 +15,8 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 _CACHE = pytest.StashKey[str]()
 
 
-def _take_share(number, count):
-  """A worker's own cores, before jax counts them: small networks train faster on one core than on two that all workers want."""
-  cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-  if len(cores) >= count:
-    os.sched_setaffinity(0, cores[number::count])
-
-
 def pytest_configure(config):
   """One compilation cache for the run: workers and commands compile the same programs. Set before the workers start."""
-  worker = getattr(config, "workerinput", None)
-  if worker is not None:
-    _take_share(int(worker["workerid"].removeprefix("gw")), worker["workercount"])
   if not hasattr(config, "workerinput") and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     config.stash[_CACHE] = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="cap_jax-tests-")
     jax.config.update("jax_compilation_cache_dir", config.stash[_CACHE])

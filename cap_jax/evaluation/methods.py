@@ -195,7 +195,7 @@ def strategy(study: config.Study, name: str) -> Method:
     custom = {**ground.study.custom, name: {**changes, "learning_rate": rate}}
     return _adapted(dataclasses.replace(ground.study, custom=custom), name, ground)
 
-  labels = find(name, study.custom.get(name)).needs_labels
+  labels = selection.needs_labels(name, study.custom.get(name))
   return Method(lambda ground: finish(ground, train(ground)), labels=labels, drawn=True, train=train)
 
 

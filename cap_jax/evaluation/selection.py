@@ -8,8 +8,8 @@ Few subjects say little about who is best among much alike, so a candidate has t
 """
 
 import dataclasses
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,6 +49,11 @@ class Choice:
 def expanded(names: Iterable[str]) -> tuple[str, ...]:
   """Names of strategies, `auto` being all that it chooses from."""
   return tuple(dict.fromkeys(one for name in names for one in ((*CANDIDATES, FREE) if name == NAME else (name,))))
+
+
+def needs_labels(name: str, changes: Mapping[str, Any] | None = None) -> bool | None:
+  """Whether a strategy can only be with labels, or only without; None if it can be both."""
+  return None if name == NAME else find(name, changes).needs_labels
 
 
 def choose(

@@ -164,6 +164,7 @@ def test_bad_input_is_one_line_and_status_two(source, tmp_path, kind, message):
     ("select", ["--rates=fast"], "--rates=fast: each must be a number"),
     ("select", ["--n_target=100"], "must be 0 to 40 labelled subjects"),
     ("select", ["--strategy=scratch", "--n_target=0"], "--n_target=0: scratch learns from labelled target subjects"),
+    ("transfer", ["--workdir=w", "--strategy=auto", "--freeze=f"], "--strategy=auto: chooses by itself"),
     ("transfer", ["--workdir=w", "--strategy=scratch", "--freeze=f,r"], "strategy scratch: all of its network is held"),
     ("transfer", ["--workdir=w", "--loss=mmd:1:ramp:x"], "has 4 parts; a term is NAME:WEIGHT"),
     ("compare", ["--workdir=w", "--config.scenarios=device,device"], "names a value twice"),

@@ -127,14 +127,15 @@ def test_no_label_of_the_target_reaches_what_says_it_needs_none(name):
   params = networks(strategy)[0].init(jax.random.key(0), SAMPLES)
   trained = checkpoint.Checkpoint(params, MODEL, config.Windows(), scaling, "radial")
   data = runs.Data(source, other.unlabelled(), labelled)
-  fed = runs.streams(strategy, data, scaling, MODEL, trained)
+  fed, clinic = runs.streams(strategy, data, scaling, MODEL, trained, 0)
+  assert (clinic is not None) == strategy.lines
   assert set(fed) == set(strategy.streams)
   assert strategy.needs_labels == ("target" in fed)
   for stream, arrays in fed.items():
     assert ("y" in arrays) == (stream != "unlabelled")
     assert ("w" in arrays) == (stream == "source" and strategy.reweigh)
   if not strategy.needs_labels:  # what it is fed does not depend on the labelled subjects
-    without = runs.streams(strategy, runs.Data(source, other.unlabelled()), scaling, MODEL, trained)
+    without, _ = runs.streams(strategy, runs.Data(source, other.unlabelled()), scaling, MODEL, trained, 0)
     jax.tree.map(np.testing.assert_array_equal, fed, without)
 
 
