@@ -2,7 +2,7 @@
 fine-tuning and the transfer functions of clinics, in four virtual clinics, five draws of the labelled subjects.
 
 Command: python -m experiments.study --config=experiments/configs/headline.py --workdir=runs/headline --processes=2
-Expected: docs/experiments.md.
+Expected: the tables in docs/experiments.md, of which one draw has been run.
 Time: some 100 minutes on 2 cores; the command says how many before it starts.
 """
 
