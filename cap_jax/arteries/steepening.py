@@ -18,7 +18,7 @@ from cap_jax.arteries import network, wall, waves
 def path_shares(net: network.Network) -> np.ndarray:
   """(site, piece) 1 for the pieces on the way from the root to each site, 0 for the others.
 
-  In a loop the way is that with the fewest arteries.
+  Where two arteries lead to a node, the way is by the one that stands first in the table.
   """
   table = network.read_table()
   into = {int(node): row for row, node in reversed(list(enumerate(table.node_out)))}
