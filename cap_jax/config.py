@@ -130,6 +130,8 @@ class Study:
       0: one fold a subject, who is left out.
     rate_factors: on the learning rate of whatever is trained on the target; with more than one, validation subjects choose, at the
       first seed, for each method, clinic and n_target alike.
+    step_factors: on the steps of what begins with nothing and learns on labelled subjects alone, chosen likewise: its best length is
+      not that of what begins with a source network.
     source_subjects, source_seconds: size of the source cohort, without `validation_subjects`.
     labelled_subjects: pool from which the labelled ones are drawn; the largest `n_target` at least.
     unlabelled_subjects: of the target, whose peripheral waves alone are used; of a store at most so many.
@@ -176,6 +178,7 @@ class Study:
   )
   folds: int = 1
   rate_factors: tuple[float, ...] = (1.0,)
+  step_factors: tuple[float, ...] = (1.0,)
   source_subjects: int = 1200
   source_seconds: float = 16.0
   labelled_subjects: int = 40

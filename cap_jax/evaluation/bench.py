@@ -74,48 +74,49 @@ class Bench:
     identity.settle(self.folder, name, split, study_data.digests(self.source, target))
     return study, target, errors.Evaluator(target.test, study.windows)
 
-  def _ground(self, key: Key, factor: float) -> methods.Ground:
+  def _ground(self, key: Key, setting: methods.Setting) -> methods.Ground:
     study, target, _ = self.target(key.scenario, key.fold)
-    return methods.Ground(study, self.source, target, self.trained, self.published, key.n_target, key.seed, factor)
+    return methods.Ground(study, self.source, target, self.trained, self.published, key.n_target, key.seed, setting)
 
-  def _trial(self, key: Key, factor: float, logs: str) -> runs.Adapted:
-    """The training of a method with a factor on its learning rate."""
-    ground = self._ground(key, factor)
+  def _trial(self, key: Key, setting: methods.Setting, logs: str) -> runs.Adapted:
+    """The training of a method in one of its settings."""
+    ground = self._ground(key, setting)
     train = methods.method(ground.study, key.method).train
     assert train is not None
     with journal.kept(logs, self._metrics):
       return train(ground)
 
-  def _made(self, key: Key, factor: float, chosen: runs.Adapted | None) -> methods.Output:
+  def _made(self, key: Key, setting: methods.Setting, chosen: runs.Adapted | None) -> methods.Output:
     """What a method makes of the test windows; `chosen`: its training, if that is done already."""
-    ground = self._ground(key, factor)
+    ground = self._ground(key, setting)
     if not plan.trained(ground.study, key.method):
       return methods.method(ground.study, key.method).run(ground)
-    return methods.finish(ground, chosen or self._trial(key, factor, key.stem(self.folder, "logs")))
+    return methods.finish(ground, chosen or self._trial(key, setting, key.stem(self.folder, "logs")))
 
-  def _choose(self, key: Key) -> tuple[float, runs.Adapted | None]:
-    """The factor on the learning rate with the least last RMSE on validation subjects, at the first seed; with its training there, if
-    it was found out just now."""
-    choices, first = plan.factors(self.study, key.method), dataclasses.replace(key, seed=self.study.seeds[0])
+  def _choose(self, key: Key) -> tuple[methods.Setting, runs.Adapted | None]:
+    """The setting with the least last RMSE on validation subjects, at the first seed; with its training there, if it was found out
+    just now."""
+    choices, first = plan.settings(self.study, key.method), dataclasses.replace(key, seed=self.study.seeds[0])
     if len(choices) == 1:
       return choices[0], None
     path = first.stem(self.folder, "choices") + ".json"
-    made: dict[float, runs.Adapted] = {}
+    made: dict[methods.Setting, runs.Adapted] = {}
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with files.held(os.path.dirname(path)):  # another process may be choosing just this: its choice is waited for
       if not os.path.exists(path):
-        for factor in choices:
+        for one in choices:
           with contextlib.suppress(loop.DivergedError):
-            made[factor] = self._trial(first, factor, f"{first.stem(self.folder, 'logs')}_rate_{factor:g}")
-        last = {factor: trial.fitted.validation[-1].rmse_mmhg for factor, trial in made.items()}
-        found = {str(factor): last.get(factor, float("inf")) for factor in choices}
+            logs = f"{first.stem(self.folder, 'logs')}_rate_{one.rate:g}_steps_{one.steps:g}"
+            made[one] = self._trial(first, one, logs)
+        last = {one: trial.fitted.validation[-1].rmse_mmhg for one, trial in made.items()}
+        found = [{**one._asdict(), "rmse_mmhg": last.get(one, float("inf"))} for one in choices]
         with files.written_together(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
           json.dump(found, file)
     try:
       with open(path, encoding="utf-8") as file:
-        tried = {float(factor): float(rmse) for factor, rmse in json.load(file).items()}
-      best = min(tried, key=lambda factor: tried[factor])
-    except (ValueError, AttributeError) as error:
+        tried = {methods.Setting(one["rate"], one["steps"]): float(one["rmse_mmhg"]) for one in json.load(file)}
+      best = min(tried, key=lambda one: tried[one])
+    except (ValueError, TypeError, KeyError) as error:
       raise DataError(path, f"holds no choice ({error})", "remove the file; it is made again") from None
     return best, made.get(best) if key == first else None
 
@@ -131,13 +132,16 @@ class Bench:
     began = time.perf_counter()
     study, target, evaluator = self.target(key.scenario, key.fold)
     settings, shown = plan.tried(study, key.method), None
-    factor, chosen = self._choose(key)
+    setting, chosen = self._choose(key)
     try:
-      made = self._made(key, factor, chosen)
+      made = self._made(key, setting, chosen)
     except (loop.DivergedError, UnfitError) as error:
       nothing = tuple(errors.SubjectErrors(subject) for subject in target.test.subjects)
       wall = time.perf_counter() - began
-      cell = Cell(key, nothing, wall_s=wall, settings=settings, factor=factor, reason=str(error), diverged=True)
+      cell = Cell(
+        key, nothing, wall_s=wall, settings=settings, rate_factor=setting.rate, step_factor=setting.steps,
+        reason=str(error), diverged=True,
+      )  # fmt: skip
     else:
       cell = Cell(
         key,
@@ -146,7 +150,7 @@ class Bench:
         made.steps,
         time.perf_counter() - began,
         settings,
-        factor,
+        *setting,
         made.validation,
         tuple(_curve(made.loss, made.network.scaling.sd_mmhg)) if made.network and made.steps else (),
         made.reason,

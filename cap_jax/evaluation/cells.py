@@ -49,7 +49,7 @@ class Cell:
     train_s, steps: of training, 0 for what is not trained in steps.
     wall_s: seconds of everything, compiling too.
     settings: tried on validation subjects.
-    factor: on the learning rate.
+    rate_factor, step_factor: on the learning rate, on the steps.
     validation: looks at validation subjects along the training.
     loss: root of the training loss [mmHg], means over 25 steps.
     reason: why it held what it held, or that it diverged.
@@ -63,7 +63,8 @@ class Cell:
   steps: int = 0
   wall_s: float = 0.0
   settings: int = 1
-  factor: float = 1.0
+  rate_factor: float = 1.0
+  step_factor: float = 1.0
   validation: tuple[loop.Seen, ...] = ()
   loss: tuple[float, ...] = ()
   reason: str = ""

@@ -36,6 +36,16 @@ NETWORKS: dict[str, Network] = {
 }
 
 
+class Setting(NamedTuple):
+  """Factors on the learning rate and on the steps of a training."""
+
+  rate: float = 1.0
+  steps: float = 1.0
+
+
+AS_IT_IS = Setting()
+
+
 @dataclasses.dataclass(frozen=True)
 class Ground:
   """What a method may use.
@@ -45,7 +55,7 @@ class Ground:
     trained: the source network.
     published: name in `NETWORKS` → that network, trained on the source.
     n_target, seed: labelled subjects, and what draws them.
-    factor: on the learning rates.
+    setting: of what is trained.
   """
 
   study: config.Study
@@ -55,7 +65,7 @@ class Ground:
   published: Callable[[str], checkpoint.Checkpoint]
   n_target: int
   seed: int
-  factor: float = 1.0
+  setting: Setting = AS_IT_IS
 
   @functools.cached_property
   def labelled(self) -> batches.Pairs:
@@ -109,7 +119,8 @@ class Method:
     from_source: whether it needs a source whose task is the wave.
     drawn: whether a seed changes it at n_target = 0.
     sites: where it is defined; everywhere if empty.
-    train: of what is trained on the target in steps, the training alone: all that a choice of the learning rate needs.
+    train: of what is trained on the target in steps, the training alone: all that a choice of the setting needs.
+    alone: whether that begins with nothing and learns on labelled subjects alone.
   """
 
   run: Callable[[Ground], Output]
@@ -120,6 +131,7 @@ class Method:
   drawn: bool = False
   sites: tuple[str, ...] = ()
   train: Callable[[Ground], runs.Adapted] | None = None
+  alone: bool = False
 
   def stands(self, n_target: int) -> bool:
     """Whether it can be compared at so many labelled subjects."""
@@ -153,14 +165,15 @@ def _network_on_target(name: str) -> Method:
   network = NETWORKS[name]
 
   def train(ground: Ground) -> runs.Adapted:
-    rate = {"learning_rate": ground.factor * network.learning_rate}
-    study = dataclasses.replace(ground.study, target_model=network.model, custom={"scratch": rate})
+    changes = {"learning_rate": ground.setting.rate * network.learning_rate, "optimizer": network.optimizer}
+    study = dataclasses.replace(ground.study, target_model=network.model, custom={"scratch": changes})
     return _adapted(study, "scratch", ground)
 
-  return Method(lambda ground: finish(ground, train(ground)), labels=True, train=train)
+  return Method(lambda ground: finish(ground, train(ground)), labels=True, train=train, alone=True)
 
 
 def _adapted(study: config.Study, strategy: str, ground: Ground) -> runs.Adapted:
+  study = dataclasses.replace(study, steps=loop.whole(ground.setting.steps * study.steps))
   return training.adapted(study, strategy, ground.trained, ground.source, ground.target, ground.n_target, ground.seed)
 
 
@@ -188,15 +201,17 @@ def _read(network: checkpoint.Checkpoint, ground: Ground) -> uncertainty.Reading
 
 def strategy(study: config.Study, name: str) -> Method:
   """A strategy of `transfer.STRATEGIES`, with the study's changes."""
+  changes = dict(study.custom.get(name) or {})
+  chosen = find(name, changes)
 
   def train(ground: Ground) -> runs.Adapted:
-    changes = dict(ground.study.custom.get(name) or {})
-    rate = find(name, changes).learning_rate * ground.factor
+    rate = chosen.learning_rate * ground.setting.rate
     custom = {**ground.study.custom, name: {**changes, "learning_rate": rate}}
     return _adapted(dataclasses.replace(ground.study, custom=custom), name, ground)
 
-  labels = selection.needs_labels(name, study.custom.get(name))
-  return Method(lambda ground: finish(ground, train(ground)), labels=labels, drawn=True, train=train)
+  return Method(
+    lambda ground: finish(ground, train(ground)), chosen.needs_labels, drawn=True, train=train, alone=chosen.alone
+  )
 
 
 def _affine(ground: Ground) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 from cap_jax import config
 from cap_jax.evaluation import cells, methods, study_data
 from cap_jax.evaluation.cells import Key
+from cap_jax.train import loop
 from cap_jax.types import InputError
 
 # seconds a cell on two cores, for the estimate before anything was measured; of what is trained, per 600 steps
@@ -75,14 +76,18 @@ def trained(study: config.Study, name: str) -> bool:
   return methods.method(study, name).train is not None
 
 
-def factors(study: config.Study, name: str) -> tuple[float, ...]:
-  """On a method's learning rate, for the labelled validation subjects to choose from: what uses no labels may not ask them."""
-  return study.rate_factors if trained(study, name) and methods.method(study, name).labels else (1.0,)
+def settings(study: config.Study, name: str) -> tuple[methods.Setting, ...]:
+  """Of a method's training, for the labelled validation subjects to choose from: what uses no labels may not ask them."""
+  method = methods.method(study, name)
+  if not (trained(study, name) and method.labels):
+    return (methods.AS_IT_IS,)
+  lengths = study.step_factors if method.alone else (1.0,)
+  return tuple(methods.Setting(rate, length) for length in lengths for rate in study.rate_factors)
 
 
 def tried(study: config.Study, name: str) -> int:
   """Settings of a method that validation subjects choose from."""
-  return len(factors(study, name)) if trained(study, name) else methods.method(study, name).settings
+  return len(settings(study, name)) if trained(study, name) else methods.method(study, name).settings
 
 
 def budgets(study: config.Study) -> dict[str, list[str]]:
@@ -90,7 +95,9 @@ def budgets(study: config.Study) -> dict[str, list[str]]:
   found: dict[str, list[str]] = {}
   for name in dict.fromkeys(key.method for key in keys(study)):
     if trained(study, name):
-      found.setdefault(f"{tried(study, name)} × {study.steps} steps", []).append(name)
+      lengths = sorted({loop.whole(setting.steps * study.steps) for setting in settings(study, name)})
+      said = f"{tried(study, name)} × {' or '.join(map(str, lengths))} steps"
+      found.setdefault(said, []).append(name)
   return found
 
 
@@ -104,17 +111,20 @@ def estimate_s(study: config.Study, folder: str, wanted: Sequence[Key], processe
     if done is None:
       left.append(key)
     else:
-      known.setdefault(key.method, []).append(done.wall_s / _runs(study, key))
+      known.setdefault(key.method, []).append(done.wall_s / _lengths(study, key))
   gain = {key.method: processes if key.method in known else _SIDE_BY_SIDE ** (processes > 1) for key in left}
-  total = sum(_runs(study, key) * _run_s(study, key.method, known.get(key.method)) / gain[key.method] for key in left)
+  total = sum(
+    _lengths(study, key) * _run_s(study, key.method, known.get(key.method)) / gain[key.method] for key in left
+  )
   sources = {key.method for key in left} & set(_SLOW_SOURCE)
   total += sum(_SLOW_SOURCE[name] * study.pretrain.steps / 3000 for name in sources)
   return total + (0 if os.path.isdir(os.path.join(folder, "checkpoint")) else 60.0 * study.pretrain.steps / 3000)
 
 
-def _runs(study: config.Study, key: Key) -> int:
-  """How often a cell's method runs: for each setting at the first seed, where one is chosen."""
-  return len(factors(study, key.method)) if key.seed == study.seeds[0] else 1
+def _lengths(study: config.Study, key: Key) -> float:
+  """How many times the study's steps a cell takes: all settings at the first seed, where one is chosen; later the middle one."""
+  lengths = [setting.steps for setting in settings(study, key.method)]
+  return sum(lengths) if key.seed == study.seeds[0] else float(np.median(lengths))
 
 
 def _run_s(study: config.Study, name: str, known: list[float] | None) -> float:

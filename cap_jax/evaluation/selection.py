@@ -72,7 +72,7 @@ def choose(
     return Choice(ranking, "one labelled subject: nobody to compare on")
   data = target.data(source, n_target, seed)
   assert data.labelled is not None
-  steps = max(round(_SHARE * study.steps / loop.CHUNK), max(len(find(name).stages) for name in CANDIDATES)) * loop.CHUNK
+  steps = max(loop.whole(_SHARE * study.steps), loop.CHUNK * max(len(find(name).stages) for name in CANDIDATES))
   short = dataclasses.replace(study, steps=steps)
   folds = splits.k_fold(data.labelled.subjects, min(_FOLDS, n_target), seed)
   site = study_data.target_site(study)

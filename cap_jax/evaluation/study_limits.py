@@ -67,7 +67,7 @@ def check(study: config.Study) -> None:
 def _check_grid(study: config.Study) -> None:
   if not study.n_target or not study.seeds or not (study.strategies or study.baselines):
     raise InputError("n_target, seeds and strategies or baselines: each needs one value at least, such as 5,")
-  for name in ("n_target", "seeds", "strategies", "baselines", "scenarios", "rate_factors"):
+  for name in ("n_target", "seeds", "strategies", "baselines", "scenarios", "rate_factors", "step_factors"):
     values = getattr(study, name)
     if name in ("n_target", "seeds") and not all(isinstance(value, int) for value in values):
       raise InputError(f"{name}={values}: must be whole numbers, such as 1,5,20")
@@ -81,8 +81,9 @@ def _check_grid(study: config.Study) -> None:
     raise InputError(f"scenarios={study.scenarios}: are virtual; with target_data={study.target_data} leave them empty")
   if not isinstance(study.folds, int) or study.folds < 0:
     raise InputError(f"folds={study.folds}: must be 1 (one draw), a number of folds, or 0 to leave one subject out")
-  if not study.rate_factors or min(study.rate_factors) <= 0:
-    raise InputError(f"rate_factors={study.rate_factors}: must be positive, one at least")
+  for name in ("rate_factors", "step_factors"):
+    if not getattr(study, name) or min(getattr(study, name)) <= 0:
+      raise InputError(f"{name}={getattr(study, name)}: must be positive, one at least")
 
 
 def _check_waves(study: config.Study) -> None:

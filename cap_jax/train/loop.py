@@ -21,8 +21,14 @@ from cap_jax.transfer.strategy import Strategy
 from cap_jax.types import LossFn, Metrics, Params
 
 CHUNK = 50
+
 VALIDATE = 50
 _PREDICT = 64
+
+
+def whole(steps: float) -> int:
+  """The number of steps that can be trained next to a wished one."""
+  return max(round(steps / CHUNK), 1) * CHUNK
 
 
 class DivergedError(RuntimeError):

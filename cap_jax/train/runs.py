@@ -210,6 +210,7 @@ def adapt(
   """
   _check_apart(data, validation)
   strategy, model = _chosen(study, name, source.task)
+  strategy = strategy.at(source.site, site)
   net, samples, margin = nets.make_net(model), study.windows.samples, study.windows.margin
   params, report = strategy.start(source.params, net, source.net, samples, jax.random.key(seed))
   if _source_scales(strategy) or data.labelled is None:

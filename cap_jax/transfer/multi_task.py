@@ -11,9 +11,10 @@ Where both tasks are the wave, the source can be rehearsed while the target is l
 pulling a network away from what it knew:
 
     rehearsal      θ⁰ = θ_f^S ⊕ θ_r^S                 one head for both
-    heads          θ⁰ = θ_f^S ⊕ θ_s^S ⊕ θ_r^S         a head each, for a target that measures elsewhere
-    lines          rehearsal, the source's windows sent through the lines that the target's waves show (`lines`)
-    lines_heads    heads, likewise
+    heads          θ⁰ = θ_f^S ⊕ θ_s^S ⊕ θ_r^S         a head each
+    lines          one head, or where the target measures at another site a head each; the source's windows are sent through the
+                   lines that the target's waves show (`lines`)
+    lines_heads    a head each, likewise
 """
 
 import dataclasses
@@ -40,7 +41,9 @@ _THROUGH_LINES = ", source windows sent through the target's lines"
 VARIANTS = {
   "multi_task/rehearsal": _REHEARSAL,
   "multi_task/heads": _HEADS,
-  "multi_task/lines": dataclasses.replace(_REHEARSAL, equation=_REHEARSAL.equation + _THROUGH_LINES, lines=True),
+  "multi_task/lines": dataclasses.replace(
+    _REHEARSAL, equation=_REHEARSAL.equation + _THROUGH_LINES, lines=True, by_site=True
+  ),
   "multi_task/lines_heads": dataclasses.replace(_HEADS, equation=_HEADS.equation + _THROUGH_LINES, lines=True),
   "multi_task/fresh": dataclasses.replace(STRATEGY, take=()),
   "multi_task/rising": dataclasses.replace(

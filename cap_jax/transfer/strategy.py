@@ -53,6 +53,7 @@ class Strategy:
     separate: whether the source keeps an extractor of its own, θ_s, held.
     reweigh: whether source windows count by importance weights.
     lines: whether source windows go through the lines that the target's waves show (`transfer.lines`).
+    by_site: whether the source keeps a head of its own, s, where the target measures at another site (`at`).
     low_rank: rank of the change of each matrix, 0 for none.
     rate_decay: of the learning rate from one layer to the one before it.
     learning_rate, weight_decay, optimizer: chosen on validation subjects.
@@ -67,6 +68,7 @@ class Strategy:
   separate: bool = False
   reweigh: bool = False
   lines: bool = False
+  by_site: bool = False
   low_rank: int = 0
   rate_decay: float = 1.0
   learning_rate: float = 1e-2
@@ -120,11 +122,24 @@ class Strategy:
     return "target" in self.streams
 
   @property
+  def alone(self) -> bool:
+    """Whether it begins with nothing of the source and learns on labelled target subjects alone."""
+    return not self.take and self.streams == ("target",)
+
+  @property
   def blocks(self) -> tuple[str, ...]:
     """Blocks of its parameters besides the network's."""
     found = [block for term in self.loss for block in terms.TERMS[term.name].blocks]
     found += ["f_s"] * self.separate + ["u"] * (self.combine == "uncertainty") + [low_rank.BLOCK] * (self.low_rank > 0)
     return tuple(dict.fromkeys(found))
+
+  def at(self, source_site: str, target_site: str) -> "Strategy":
+    """The strategy between two sites: one head cannot write the same aortic wave from two peripheral ones, which one network
+    tells apart by nothing."""
+    if not self.by_site or source_site == target_site:
+      return self
+    apart = tuple(term._replace(name="source_task") if term.name == "source" else term for term in self.loss)
+    return dataclasses.replace(self, loss=apart, take=(*self.take, "s=r"))
 
   def start(
     self, source: Params, net: Net, source_net: Net, samples: int, key: jax.Array

@@ -248,25 +248,34 @@ def test_folds_that_leave_too_few_to_label_are_refused_before_any_work(small_stu
     study_data.check_folds(dataclasses.replace(study, n_target=(left + 1,)))
 
 
-def test_rates_are_chosen_on_validation_subjects_at_the_first_seed(small_study, done_study, tmp_path, monkeypatch):
+def test_rates_and_lengths_are_chosen_on_validation_subjects_at_the_first_seed(
+  small_study, done_study, tmp_path, monkeypatch
+):
   folder = copied(done_study, tmp_path)
   shutil.rmtree(folder / "cells")
   study = dataclasses.replace(small_study, rate_factors=(0.01, 1.0), n_target=(0, 2), seeds=(0, 1), baselines=())
+  study = dataclasses.replace(study, step_factors=(1.0, 2.0))
   study = dataclasses.replace(study, strategies=("scratch", "domain_adaptation"))
   working = bench.Bench(study, str(folder))
   finished, finish = [], methods.finish
-  monkeypatch.setattr(methods, "finish", lambda ground, made: finished.append(ground.factor) or finish(ground, made))
+  monkeypatch.setattr(methods, "finish", lambda ground, made: finished.append(ground.setting) or finish(ground, made))
   first, second = (working.run(Key("device", 0, "scratch", 2, seed)) for seed in (0, 1))
-  assert finished == [first.factor] * 2  # what is not chosen is trained and looked at no further
+  assert (
+    finished == [(first.rate_factor, first.step_factor)] * 2
+  )  # what is not chosen is trained and looked at no further
   (choice,) = folder.rglob("choices/**/*.json")
-  tried = json.loads(choice.read_text())
-  assert set(tried) == {"0.01", "1.0"}
-  assert first.factor == second.factor == float(min(tried, key=tried.get))
+  tried = {(one["rate"], one["steps"]): one["rmse_mmhg"] for one in json.loads(choice.read_text())}
+  assert set(tried) == {(rate, steps) for rate in (0.01, 1.0) for steps in (1.0, 2.0)}
+  best = min(tried, key=tried.get)
+  assert finished[0] == best == (second.rate_factor, second.step_factor)
   assert first.validation[-1].rmse_mmhg == min(tried.values())
-  assert first.settings == 2
+  assert first.settings == 4
+  assert first.steps == second.steps == best[1] * study.steps
   # a method without labels may not ask labelled validation subjects
   free = working.run(Key("device", 0, "domain_adaptation", 0, 0))
-  assert (free.settings, free.factor) == (1, 1.0)
+  assert (free.settings, free.rate_factor, free.step_factor) == (1, 1.0, 1.0)
+  # nor has one that begins with the source's parameters another length
+  assert [setting.steps for setting in plan.settings(study, "fine_tuning")] == [1.0, 1.0]
   choice.write_text("{}")
   with pytest.raises(DataError, match="holds no choice"):
     working.run(Key("device", 0, "scratch", 2, 2))

@@ -43,6 +43,7 @@ from cap_jax.types import InputError
     ({"scenarios": ("device", "device")}, "names a value twice"),
     ({"folds": -1}, "folds=-1: must be 1"),
     ({"rate_factors": (0.0, 1.0)}, "must be positive, one at least"),
+    ({"step_factors": (-1.0,)}, "step_factors=.*must be positive, one at least"),
     (
       {"model": config.Model(covariates=("age", "reflection"))},
       "'reflection' is not known of a subject; choose of age",
