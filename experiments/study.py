@@ -15,7 +15,7 @@ import tqdm
 from absl import flags
 
 from cap_jax import config
-from cap_jax.evaluation import identity, plan, selection, study_data, study_limits, summary
+from cap_jax.evaluation import gains, identity, plan, selection, study_data, study_limits, summary
 from cap_jax.evaluation import study as studies
 from cap_jax.losses import tasks
 from cap_jax.report import page, study_report, study_tables, tables
@@ -78,11 +78,18 @@ def report(study: config.Study, folder: str, rows: pandas.DataFrame, began: floa
   loss = study_report.source_loss(folder)
   reference = truth.reference(study_data.is_real(study), study.calibration.kind)
   clinics = study_report.open_clinics(study, folder, rows)
-  sections = study_report.clinics_section(clinics, place)
+  gained = study_report.gain_tables_of(clinics)
+  sections = [
+    *study_report.clinics_section(clinics, place),
+    page.Section("What transfer gains", gains.EXPLAINED, sheets=gained),
+  ]
   for clinic in clinics:
     made = study_report.sections(clinic, loss, place, reference)
     print(f"\n{said} {clinic.name}: {study_report.told(clinic)}\n\n{tables.text(study_tables.short(clinic.lines))}\n")
     sections += made
+  for name in ("gains", "choices"):
+    if name in gained:
+      print(f"{said} {gained[name].caption}\n\n{tables.text(gained[name])}\n")
   split, data = identity.digests(folder)
   facts = common.provenance(
     config=", ".join(f"{name}: {value}" for name, value in common.changed(study).items()) or "all defaults",

@@ -1,10 +1,12 @@
 """`auto`: which strategy to take, chosen without a test label.
 
-    n ≥ 2 labelled subjects    cross-validation over subjects: trained on some of them, scored on the others, a half as long
+    n ≥ 2 labelled subjects    cross-validation over subjects: trained on some of them, scored on the others, a third as long
     n = 1                      nobody is left to score on: the first of the candidates
     n = 0                      the lines that the unlabelled waves show, or the source network as it is where they show none
 
-Few subjects say little about who is best among much alike, so a candidate has to beat the one before it by `MARGIN` of its error.
+What needs no score is known beforehand: where each site measures decides between one head and two (`Strategy.at`), the spectra whether
+there is a line, number and likeness how much fine-tuning holds. Few subjects say little about who is best among much alike, so a candidate
+has to beat the one before it by `MARGIN` of its error.
 """
 
 import dataclasses
@@ -20,11 +22,11 @@ from cap_jax.train import checkpoint, loop, runs
 from cap_jax.transfer import find
 
 NAME = "auto"
-CANDIDATES = ("multi_task/lines", "multi_task/lines_heads")
+CANDIDATES = ("multi_task/lines", "fine_tuning")
 FREE = "domain_adaptation/lines"
 MARGIN = 0.1
 _FOLDS = 3
-_SHARE = 0.5
+_SHARE = 1 / 3
 
 
 class Ranked(NamedTuple):

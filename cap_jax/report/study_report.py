@@ -11,9 +11,10 @@ import numpy as np
 import pandas
 
 from cap_jax import config
-from cap_jax.evaluation import bench, cells, plan, standards, study_data, summary
+from cap_jax.evaluation import bench, cells, gains, plan, standards, study_data, summary
 from cap_jax.evaluation.cells import Cell
-from cap_jax.report import figures, page, study_figures, study_tables, tables
+from cap_jax.evaluation.methods import BASELINES
+from cap_jax.report import figures, gain_tables, page, study_figures, study_tables, tables
 from cap_jax.signals import beats
 
 JUDGE = "fine_tuning"
@@ -21,6 +22,7 @@ _WAVES = ("gtf_target", "scratch", JUDGE)
 _COMPARED = ("gtf_target", "source", "scratch", "feature_transfer", JUDGE, "parameter_transfer", "multi_task")
 _BROWSED = ("source", "gtf_source", "domain_adaptation/section", *_WAVES)
 _FEW = 4
+_FEW_STRATEGIES = 6
 _STRATIFIED = ("gtf_target", "source", "scratch", JUDGE, "domain_adaptation/section")
 
 
@@ -61,11 +63,15 @@ class Clinic:
 
   @property
   def drawn(self) -> dict[str, pandas.DataFrame]:
-    """Those of `everything` that figures set side by side: of few methods all, of many those that a reader looks for."""
-    there = self.everything
-    adapted = [name for name in self.study.strategies if name.startswith("domain_adaptation")]
-    wanted = list(there) if len(there) <= _FEW else [name for name in (*_COMPARED, *adapted) if name in there]
-    return {name: there[name] for name in wanted}
+    """Those of `everything` that figures set side by side: of few methods all, of few strategies all of them beside baselines that a
+    reader looks for, of many one a family."""
+    there, strategies = self.everything, self.study.strategies
+    if len(there) <= _FEW:
+      return there
+    if len(strategies) > _FEW_STRATEGIES:
+      strategies = tuple(n for n in strategies if n in _COMPARED or n.startswith("domain_adaptation"))
+    compared = [name for name in _COMPARED if name in BASELINES or name in strategies]
+    return {name: there[name] for name in dict.fromkeys((*compared, *strategies)) if name in there}
 
 
 def open_clinics(study: config.Study, folder: str, rows: pandas.DataFrame) -> list[Clinic]:
@@ -265,6 +271,19 @@ def clinics_section(clinics: Sequence[Clinic], place: str) -> list[page.Section]
   words = f"{caption}. The table of clinics has the figures."
   figure = page.Drawn("clinics", study_figures.clinics(lines, methods, place), caption, words)
   return [page.Section("All target clinics", "", [figure], sheets={"clinics": study_tables.clinics(lines, focus)})]
+
+
+def gain_tables_of(clinics: Sequence[Clinic]) -> dict[str, tables.Table]:
+  """What transfer gained, by name; of what was not compared there is no table."""
+  rows = {clinic.name: clinic.rows for clinic in clinics}
+  found = {name: [g for g in gains.gains(part) if g.known] for name, part in rows.items()}
+  chosen = {name: choices for name, part in rows.items() if (choices := gains.choices(part)) is not None}
+  sheets = {"by_labels": gain_tables.by_labels([line for clinic in clinics for line in clinic.lines])}
+  if any(found.values()):
+    sheets["gains"] = gain_tables.gained(found, clinics[0].study.n_target)
+  if chosen:
+    sheets["choices"] = gain_tables.chosen(chosen)
+  return sheets
 
 
 def error_sections(clinic: Clinic, text: str, place: str, reference: standards.Reference) -> list[page.Section]:

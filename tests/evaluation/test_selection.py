@@ -53,7 +53,7 @@ def test_subjects_are_held_out_of_the_training_that_they_score(ground, monkeypat
   seen = []
 
   def adapt(short, name, trained, data, seed, site, held):
-    assert short.steps == max(loop.CHUNK, study.steps // 2)
+    assert short.steps == max(loop.CHUNK, loop.whole(study.steps / 3))
     seen.append((name, data.labelled.subjects, held.subjects))
     network = dataclasses.replace(trained)
     fitted = loop.Fitted({}, {}, 0.0, (loop.Seen(1, 0.0, error[name]),))
@@ -69,7 +69,7 @@ def test_subjects_are_held_out_of_the_training_that_they_score(ground, monkeypat
     assert len(folds) == 3
     assert all(not taught & held and taught | held == drawn for taught, held in folds)
     assert set.union(*(held for _, held in folds)) == drawn
-  assert "cross-validation over 3 labelled subjects in 3 folds: multi_task/lines_heads 0.50" in selection.told(choice)
+  assert "cross-validation over 3 labelled subjects in 3 folds: fine_tuning 0.50" in selection.told(choice)
 
 
 def test_it_is_a_method_of_a_study_with_and_without_labels(small_study, ground):

@@ -1,0 +1,55 @@
+"""What transfer gained, as text."""
+
+import dataclasses
+
+import numpy as np
+
+from cap_jax.evaluation import agreement, gains, summary
+from cap_jax.evaluation import study as studies
+from cap_jax.report import gain_tables, study_report, tables
+
+ONE, MANY = agreement.Interval(37.4, 5.0, float("inf")), agreement.Interval(float("inf"), 61.0, float("inf"))
+SHARE = agreement.Interval(0.62, 0.47, 0.777)
+
+
+def test_labels_saved_and_gaps_closed_as_text():
+  found = {
+    "device": [gains.Gain("fine_tuning", 5, ONE, agreement.NONE), gains.Gain("multi_task/lines", 5, MANY, SHARE)],
+    "site": [gains.Gain("domain_adaptation/lines", 0, agreement.NONE, agreement.Interval(-0.1, float("-inf"), 0.2))],
+  }
+  assert gain_tables.gained(found, (0, 100, 5)).rows == [
+    ("device", "fine-tuning", "5", "37", "≤ 5 to > 100", "", ""),
+    ("device", "multi-task learning: lines", "5", "> 100", "61 to > 100", "62", "47 to 78"),
+    ("site", "domain adaptation: lines", "0", "", "", "-10", "−∞ to 20"),
+  ]
+
+
+def test_choices_of_all_clinics_add_up():
+  here, there = gains.Choices(10, 9, 0.02, 0.3), gains.Choices(30, 24, 0.1, 0.25)
+  assert gain_tables.chosen({"here": here}).rows == [("here", "10", "9", "2.0", "30.0")]
+  assert gain_tables.chosen({"here": here, "there": there}).rows[2] == ("all", "40", "33", "8.0", "30.0")
+
+
+def test_a_study_tells_every_number_of_labels_and_what_was_gained(small_study, done_study):
+  rows = summary.frame(studies.rows(small_study, str(done_study)))
+  found = study_report.open_clinics(small_study, str(done_study), rows)
+  sheets = study_report.gain_tables_of(found)
+  assert set(sheets) == {"by_labels", "gains"}  # nothing chose
+  by_labels = sheets["by_labels"]
+  assert by_labels.header == ("clinic", "method", "0", "1", "2")
+  cells = {row[1]: row[2:] for row in by_labels.rows}
+  for line in found[0].lines:
+    if np.isfinite(line.rmse.mean):
+      assert cells[tables.label(line.method)][line.n_target].startswith(f"{line.rmse.mean:.2f} (")
+  told = {(row[1], row[2]) for row in sheets["gains"].rows}
+  assert ("fine-tuning", "1") in told
+  assert ("network from scratch", "1") not in told
+  assert ("source network unchanged", "0") in told
+
+
+def test_figures_of_few_strategies_show_all_of_them(small_study, done_study):
+  rows = summary.frame(studies.rows(small_study, str(done_study)))
+  (found,) = study_report.open_clinics(small_study, str(done_study), rows)
+  assert set(found.drawn) == {*small_study.strategies, "gtf_target", "source"}
+  many = dataclasses.replace(found.study, strategies=(*small_study.strategies, "combination", "multi_task/lines"))
+  assert "multi_task/lines" not in dataclasses.replace(found, study=many).drawn
