@@ -364,3 +364,37 @@ def test_an_adaptor_goes_over_with_the_extractor_that_it_was_given():
   assert {leaf.fate for leaf in report} == {"taken"}
   start, _ = STRATEGIES["parameter_transfer"].start(source, adapted, adapted, SAMPLES, jax.random.key(1))
   np.testing.assert_array_equal(start["a"]["taps"], 0.0)
+
+
+def test_between_sites_the_source_keeps_a_head_of_its_own():
+  lines, heads = STRATEGIES["multi_task/lines"], STRATEGIES["multi_task/lines_heads"]
+  assert lines.at("radial", "radial") is lines
+  apart = lines.at("radial", "brachial")
+  assert (apart.loss, set(apart.take)) == (heads.loss, set(heads.take))
+  assert apart.blocks == ("s",)
+  for strategy in (heads, STRATEGIES["fine_tuning"], STRATEGIES["scratch"]):
+    assert strategy.at("radial", "brachial") is strategy
+
+
+@pytest.mark.parametrize(("site", "heads"), [("radial", 1), ("brachial", 2)])
+def test_a_target_of_another_site_is_learnt_with_two_heads(site, heads):
+  rng = np.random.default_rng(0)
+  waves = [(90 + 20 * rng.normal(size=(6, SAMPLES))).astype(np.float32) for _ in range(3)]
+  source, labelled, other = (
+    batches.Pairs(x, x, np.array([f"{k}-{i % 2}" for i in range(6)])) for k, x in enumerate(waves)
+  )
+  net = nets.make_net(MODEL)
+  trained = checkpoint.Checkpoint(
+    net.init(jax.random.key(0), SAMPLES),
+    MODEL,
+    config.Windows(seconds=SAMPLES / 125),
+    batches.fit_scaling(source),
+    "radial",
+  )
+  study = config.Study(model=MODEL, windows=trained.windows, steps=50, batch=4)
+  made = runs.adapt(study, "multi_task/lines", trained, runs.Data(source, other.unlabelled(), labelled), 0, site)
+  assert sum(leaf.path.startswith("s/") for leaf in made.report) == (heads - 1) * sum(
+    leaf.path.startswith("r/") for leaf in made.report
+  )
+  assert set(made.checkpoint.params) == {"f", "r"}
+  assert made.checkpoint.site == site
