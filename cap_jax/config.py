@@ -1,6 +1,7 @@
 """Every default, once. Frozen dataclasses, plain values: they travel in checkpoints and hash as static arguments."""
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -195,3 +196,8 @@ class Study:
   cohort_seed: int = 2024
   calibration: Calibration = Calibration()
   custom: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+
+  @property
+  def target_name(self) -> str:
+    """What the target is called in tables and files: its scenario, or the name of its store."""
+    return os.path.basename(os.path.normpath(self.target_data)) if self.target_data else self.scenario

@@ -15,6 +15,7 @@ from absl import flags
 
 from cap_jax import config
 from cap_jax.evaluation import study_data, study_limits
+from cap_jax.inference import pretrained
 from cap_jax.losses import tasks
 from cap_jax.train import checkpoint, runs
 from cap_jax.transfer import STRATEGIES, find
@@ -23,7 +24,7 @@ from experiments import common
 
 _CONFIG = common.define_study("the study")
 _STRATEGY = flags.DEFINE_enum("strategy", "feature_transfer", list(STRATEGIES), "what to tune")
-_SOURCE = flags.DEFINE_string("source", None, "checkpoint of the source; pre-trained afresh if left out")
+_SOURCE = flags.DEFINE_string("source", None, "checkpoint of the source, or pretrained; trained afresh if left out")
 _N_TARGET = flags.DEFINE_integer("n_target", 5, "labelled target subjects")
 _RATES = flags.DEFINE_list("rates", ["2e-3", "5e-3", "1e-2", "2e-2"], "learning rates")
 _DECAYS = flags.DEFINE_list("decays", ["0", "1e-2", "1e-1"], "weight decays")
@@ -53,7 +54,7 @@ def main() -> None:
   if n_target == 0 and find(name, study.custom.get(name)).needs_labels:
     raise InputError(f"--n_target=0: {name} learns from labelled target subjects; give 1 or more")
   study = dataclasses.replace(study, n_target=(n_target,), strategies=(name,))
-  source = checkpoint.load(_SOURCE.value) if _SOURCE.value else None
+  source = checkpoint.load(pretrained.place(_SOURCE.value)) if _SOURCE.value else None
   if source:
     study = common.follow(study, source)
   trials = _trials(study)

@@ -15,7 +15,7 @@ import tqdm
 from absl import flags
 
 from cap_jax import config
-from cap_jax.evaluation import gains, identity, plan, selection, study_data, study_limits, summary
+from cap_jax.evaluation import folds, gains, identity, plan, selection, study_data, study_limits, summary
 from cap_jax.evaluation import study as studies
 from cap_jax.losses import tasks
 from cap_jax.report import page, study_report, study_tables, tables
@@ -37,7 +37,7 @@ def check(study: config.Study) -> None:
   common.metrics()
   for clinic in plan.clinics_of(study):
     study_limits.check(clinic)
-    study_data.check_folds(clinic)
+    folds.check(clinic)
   for name in selection.expanded(study.strategies):
     runs.check(study, name, tasks.TASKS[study.task].model(study.model), study.task)
   if not plan.keys(study):
@@ -48,7 +48,7 @@ def announce(study: config.Study, folder: str, processes: int) -> int:
   """Says what will be done and how long it takes; returns the number of cells."""
   keys = plan.keys(study)
   seconds = plan.estimate_s(study, folder, keys, processes)
-  unfit = [line for clinic in plan.clinics_of(study) for line in study_data.left_out(clinic)]
+  unfit = [line for clinic in plan.clinics_of(study) for line in folds.left_out(clinic)]
   left = "; ".join(f"left out: {line}" for line in (*plan.unused(study), *unfit))
   length = f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{seconds / 60:.0f} minutes"
   print(f"{len(keys)} cells; about {length} with --processes={processes}, all told, but for what is done already")

@@ -17,6 +17,7 @@ from absl import flags
 from cap_jax import config
 from cap_jax.data import splits
 from cap_jax.evaluation import errors, selection, study_data, study_limits, training
+from cap_jax.inference import pretrained
 from cap_jax.losses import tasks
 from cap_jax.report import tables
 from cap_jax.train import checkpoint, journal, loop, runs
@@ -28,7 +29,9 @@ _CONFIG = common.define_study("source, target and training")
 _STRATEGY = flags.DEFINE_enum(
   "strategy", None, [*STRATEGIES, selection.NAME], "how to transfer (default: the config's first)"
 )
-_SOURCE = flags.DEFINE_string("source", None, "checkpoint folder of the source network")
+_SOURCE = flags.DEFINE_string(
+  "source", None, "checkpoint of the source network, or pretrained; trained afresh if left out"
+)
 _TARGET = flags.DEFINE_string("target", None, "scenario of the target clinic (default: the config's)")
 _N_TARGET = flags.DEFINE_integer("n_target", None, "labelled target subjects (default: the config's last)")
 _SEED = flags.DEFINE_integer("seed", 0, "draws the labelled subjects and the fresh parameters")
@@ -86,7 +89,7 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[config.Study, str]:
 
 
 def main() -> None:
-  source = checkpoint.load(_SOURCE.value) if _SOURCE.value else None
+  source = checkpoint.load(pretrained.place(_SOURCE.value)) if _SOURCE.value else None
   study, name = _study(source)
   n_target = study.n_target[0]
   for one in selection.expanded((name,)):
@@ -119,7 +122,7 @@ def main() -> None:
     scratch = training.adapted(study, "scratch", source, large, target, labels, _SEED.value)
     trained.append(("the same network from scratch", scratch.checkpoint))
   evaluator = errors.Evaluator(target.test, study.windows)
-  name = study_data.target_name(study)
+  name = study.target_name
   print(f"{study_data.told(study)} {name}: waveform RMSE on {len(target.test.subjects)} test subjects [mmHg]")
   for label, network in trained:
     found = evaluator.errors(loop.predict(network, target.test))

@@ -8,7 +8,7 @@ import tempfile
 import jax
 import pytest
 
-from cap_jax import config
+from cap_jax import config, files
 from cap_jax.evaluation import study
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -65,10 +65,12 @@ def small_study(tiny_model) -> config.Study:
 
 
 @pytest.fixture(scope="session")
-def done_study(small_study, tmp_path_factory) -> pathlib.Path:
-  """The folder of the small study when all its cells are done."""
-  folder = tmp_path_factory.mktemp("study") / "work"
-  folder.mkdir()
-  for _ in study.run(small_study, str(folder)):
-    pass
-  return folder
+def done_study(small_study, tmp_path_factory, request) -> pathlib.Path:
+  """The folder of the small study when all its cells are done; made by one of the workers for all of them."""
+  base = tmp_path_factory.getbasetemp()
+  folder = (base.parent if hasattr(request.config, "workerinput") else base) / "done_study"
+  (folder / "work").mkdir(parents=True, exist_ok=True)
+  with files.held(folder):  # whoever comes second finds its cells done
+    for _ in study.run(small_study, str(folder / "work")):
+      pass
+  return folder / "work"

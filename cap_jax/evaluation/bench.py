@@ -12,7 +12,7 @@ import numpy as np
 
 from cap_jax import config, files
 from cap_jax.data import batches
-from cap_jax.evaluation import cells, errors, identity, methods, plan, study_data, training
+from cap_jax.evaluation import cells, errors, folds, identity, methods, plan, study_data, training
 from cap_jax.evaluation.cells import Cell, Key
 from cap_jax.inference import uncertainty
 from cap_jax.train import checkpoint, journal, loop, runs
@@ -33,7 +33,7 @@ class Bench:
     metrics: kinds of the journals of its trainings, in `folder`/logs.
     """
     self.study, self.folder, self._metrics = study, folder, tuple(metrics)
-    self._clinics = {study_data.target_name(clinic): clinic for clinic in plan.clinics_of(study)}
+    self._clinics = {clinic.target_name: clinic for clinic in plan.clinics_of(study)}
     self.target = functools.lru_cache(2)(self._target)
     self.published = functools.cache(self._published)
 
@@ -70,7 +70,7 @@ class Bench:
     study = self._clinics[scenario]
     target = study_data.load_target(study, fold)
     split = study_data.split_of(self.source, target)
-    name = scenario if study_data.folds(study) == 1 else f"{scenario}_fold_{fold}"
+    name = scenario if folds.count(study) == 1 else f"{scenario}_fold_{fold}"
     identity.settle(self.folder, name, split, study_data.digests(self.source, target))
     return study, target, errors.Evaluator(target.test, study.windows)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cap_jax import config
-from cap_jax.evaluation import cells, methods, study_data
+from cap_jax.evaluation import cells, folds, methods
 from cap_jax.evaluation.cells import Key
 from cap_jax.train import loop
 from cap_jax.types import InputError
@@ -47,8 +47,8 @@ def keys(study: config.Study) -> list[Key]:
   few wait for a choice in the making."""
   found = []
   for clinic in clinics_of(study):
-    scenario = study_data.target_name(clinic)
-    for fold in range(study_data.folds(clinic)):
+    scenario = clinic.target_name
+    for fold in range(folds.count(clinic)):
       for seed in study.seeds:
         for n_target in study.n_target:
           for name in names(clinic):

@@ -12,8 +12,8 @@ import jax
 from cap_jax import clinics, config
 from cap_jax.data import batches, calibrate, parts, splits, store, stream
 from cap_jax.data.sources import virtual
+from cap_jax.evaluation import folds
 from cap_jax.losses import tasks
-from cap_jax.signals import calibration as scales
 from cap_jax.train import runs
 from cap_jax.types import InputError
 
@@ -186,96 +186,6 @@ def _pairs(
   return batches.make_pairs(found, signals[0], spec, signals[1], gaps=True, most=share)
 
 
-def _unfit(study: config.Study, opened: store.Store) -> dict[str, str]:
-  """Who of a store cannot be tested, and why: without a whole window of both waves, or without the reading that the calibration
-  needs."""
-  whole = opened.usable((study.site, study.reference), study.windows.samples)
-  found = {}
-  for record in (record for shard in opened.shards for record in shard.records):
-    if record.subject not in whole:
-      found[record.subject] = f"no {study.windows.seconds:g} s of {study.site} and {study.reference} without a gap"
-    elif study.calibration.kind != "none":
-      try:
-        scales.reading(study.calibration, record.covariates, record.subject)
-      except InputError as error:
-        found[record.subject] = str(error)
-  return found
-
-
-def _candidates(study: config.Study, opened: store.Store) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-  """Labelled, validation and test subjects of a store; for folds, in which each is tested, only those who can be."""
-  found = _target_parts(study, opened)
-  unfit = _unfit(study, opened) if study.folds != 1 else {}
-  labelled, validation, test = (
-    tuple(name for name in found.get(part, ()) if name not in unfit)
-    for part in (parts.TRAINING, parts.VALIDATION, study.test_part)
-  )
-  return labelled, validation, test
-
-
-def left_out(study: config.Study) -> list[str]:
-  """Subjects of the target's store whom no fold tests, with the reason."""
-  if not study.target_data or study.folds == 1:
-    return []
-  opened = store.open_store(study.target_data)
-  found, unfit = _target_parts(study, opened), _unfit(study, opened)
-  asked = [name for part in (parts.TRAINING, parts.VALIDATION, study.test_part) for name in found.get(part, ())]
-  return [f"{name}: {unfit[name]}" for name in asked if name in unfit]
-
-
-def _paired(study: config.Study) -> list[int]:
-  """How many subjects with a reference can be labelled, validated on and tested."""
-  if study.target_data:
-    return [len(names) for names in _candidates(study, store.open_store(study.target_data))]
-  return [study.labelled_subjects, study.validation_subjects, study.test_subjects]
-
-
-def folds(study: config.Study) -> int:
-  """Number of folds of the target's subjects.
-
-  Raises:
-    InputError: there are fewer subjects than folds.
-  """
-  if study.folds == 1:
-    return 1
-  paired = sum(_paired(study))
-  if study.folds > paired:
-    raise InputError(f"folds={study.folds}: {target_name(study)} has {paired} subjects with a reference")
-  return study.folds or paired
-
-
-def check_folds(study: config.Study) -> None:
-  """Before long work: that a fold leaves as many subjects to label as the study asks for.
-
-  Raises:
-    InputError: it does not.
-  """
-  count = folds(study)
-  if count == 1:
-    return
-  paired = _paired(study)
-  left = sum(paired) - -(-sum(paired) // count) - paired[1]
-  if left < max(study.n_target):
-    raise InputError(
-      f"folds={study.folds}, n_target={study.n_target}: of the {sum(paired)} subjects of {target_name(study)} with a reference, "
-      f"a fold leaves {max(left, 0)} to label beside its test and {paired[1]} validation subjects; ask for fewer labels or more folds"
-    )
-
-
-def _folded(
-  found: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], study: config.Study, fold: int
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-  """Who is labelled, validated on and tested in a fold: as many validation subjects as before, and all others to label."""
-  if study.folds == 1:
-    return found
-  labelled, validation, test = found
-  everyone = (*labelled, *validation, *test)
-  count = folds(study)
-  made = splits.k_fold(everyone, count, study.cohort_seed)[fold].parts
-  rest = made["training"]
-  return rest[len(validation) :], rest[: len(validation)], made["test"]
-
-
 def _check_labelled(study: config.Study, there: int, where: str) -> None:
   """Raises:
   InputError: fewer subjects can be labelled than the study asks for."""
@@ -287,7 +197,7 @@ def load_target(study: config.Study, fold: int = 0) -> Target:
   """Draws the target clinic, or opens its store. Test and validation windows do not overlap: no sample counts twice.
 
   Args:
-    fold: which subjects are tested, 0 to `folds(study)` − 1.
+    fold: which subjects are tested, 0 to `folds.count(study)` − 1.
 
   Raises:
     InputError: the store lacks a signal, a part of its split, or enough labelled subjects.
@@ -304,7 +214,7 @@ def load_target(study: config.Study, fold: int = 0) -> Target:
     "unlabelled": study.unlabelled_subjects,
   }
   split = splits.draw([r.subject for r in found], sizes, study.cohort_seed)
-  labelled, validation, test = _folded(
+  labelled, validation, test = folds.of_fold(
     (split.parts["labelled"], split.parts["validation"], split.parts["test"]), study, fold
   )
   _check_labelled(study, len(labelled), "a fold" if study.folds != 1 else "the clinic")
@@ -323,15 +233,11 @@ def _apart(study: config.Study) -> config.Windows:
   return dataclasses.replace(study.windows, hop_s=study.windows.seconds)
 
 
-def _target_parts(study: config.Study, opened: store.Store) -> Mapping[str, tuple[str, ...]]:
-  return splits.load(study.target_split).parts if study.target_split else opened.split.parts
-
-
 def _stored_target(study: config.Study, fold: int) -> Target:
   opened = store.open_store(study.target_data)
-  found = _target_parts(study, opened)
+  found = folds.target_parts(study, opened)
   signals, alone = (study.site, study.reference), (study.site, study.site)
-  teach, seen, tested = _folded(_candidates(study, opened), study, fold)
+  teach, seen, tested = folds.of_fold(folds.candidates(study, opened), study, fold)
   taught = teach[: max(study.labelled_subjects, *study.n_target)]
   labelled = _pairs(opened, taught, signals, study, study.windows, parts.TRAINING, _MOST)
   _check_labelled(study, len(labelled.subjects), str(opened.path))
@@ -343,11 +249,6 @@ def _stored_target(study: config.Study, fold: int) -> Target:
     for names, part in ((seen, parts.VALIDATION), (tested, study.test_part))
   )
   return Target(labelled, unlabelled.unlabelled(), validation, test)
-
-
-def target_name(study: config.Study) -> str:
-  """What the target is called in tables and files: its scenario, or the name of its store."""
-  return os.path.basename(os.path.normpath(study.target_data)) if study.target_data else study.scenario
 
 
 def split_of(source: Source, target: Target | None = None) -> splits.Split:

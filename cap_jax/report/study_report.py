@@ -46,7 +46,7 @@ class Clinic:
 
   @property
   def name(self) -> str:
-    return study_data.target_name(self.study)
+    return self.study.target_name
 
   @property
   def focus(self) -> int:
@@ -83,7 +83,7 @@ def open_clinics(study: config.Study, folder: str, rows: pandas.DataFrame) -> li
   lines = summary.summarise(rows)
   found = []
   for clinic in plan.clinics_of(study):
-    name = study_data.target_name(clinic)
+    name = clinic.target_name
     keys = [
       key
       for key in plan.keys(clinic)

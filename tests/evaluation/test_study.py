@@ -15,7 +15,7 @@ import pytest
 from cap_jax import config, files
 from cap_jax.baselines import arx
 from cap_jax.data import datasets, parts, preparation, recordings, splits
-from cap_jax.evaluation import bench, cells, identity, methods, plan, study_data
+from cap_jax.evaluation import bench, cells, folds, identity, methods, plan, study_data
 from cap_jax.evaluation import study as studies
 from cap_jax.evaluation.cells import Key
 from cap_jax.train import loop, runs
@@ -217,12 +217,12 @@ def test_two_studies_in_one_folder_are_refused(small_study, done_study, tmp_path
   assert len(list(studies.run(small_study, str(folder)))) == len(plan.keys(small_study))
 
 
-@pytest.mark.parametrize("folds", [3, 0])
-def test_each_subject_is_tested_in_one_fold(small_study, folds):
+@pytest.mark.parametrize("asked", [3, 0])
+def test_each_subject_is_tested_in_one_fold(small_study, asked):
   """Leave-one-subject-out is as many folds as there are subjects."""
-  study = dataclasses.replace(plan.clinics_of(small_study)[0], folds=folds, n_target=(1,))
-  count = study_data.folds(study)
-  assert count == (folds or 9)
+  study = dataclasses.replace(plan.clinics_of(small_study)[0], folds=asked, n_target=(1,))
+  count = folds.count(study)
+  assert count == (asked or 9)
   tested = []
   for fold in range(count):
     target = study_data.load_target(study, fold)
@@ -233,19 +233,19 @@ def test_each_subject_is_tested_in_one_fold(small_study, folds):
   assert len(tested) == len(set(tested)) == 9
   assert {key.fold for key in plan.keys(study)} == set(range(count))
   with pytest.raises(InputError, match="has 9 subjects with a reference"):
-    study_data.folds(dataclasses.replace(study, folds=10))
+    folds.count(dataclasses.replace(study, folds=10))
 
 
 def test_folds_that_leave_too_few_to_label_are_refused_before_any_work(small_study):
   study = dataclasses.replace(plan.clinics_of(small_study)[0], folds=3)
   left = 9 - 3 - study.validation_subjects
-  study_data.check_folds(dataclasses.replace(study, n_target=(left,)))
+  folds.check(dataclasses.replace(study, n_target=(left,)))
   target = study_data.load_target(dataclasses.replace(study, n_target=(left,)), 0)
   assert len(target.labelled.subjects) == left
   with pytest.raises(
     InputError, match=rf"folds=3, n_target=\({left + 1},\): of the 9 .* leaves {left} to label beside"
   ):
-    study_data.check_folds(dataclasses.replace(study, n_target=(left + 1,)))
+    folds.check(dataclasses.replace(study, n_target=(left + 1,)))
 
 
 def test_rates_and_lengths_are_chosen_on_validation_subjects_at_the_first_seed(
@@ -394,13 +394,13 @@ def test_no_fold_is_of_somebody_who_cannot_be_tested(small_study, clinic_store):
     small_study, scenarios=(), target_data=str(clinic_store.path), folds=0, n_target=(1,),
     calibration=config.Calibration("sbp_dbp"),
   )  # fmt: skip
-  assert study_data.folds(study) == 4
+  assert folds.count(study) == 4
   tested = [study_data.load_target(study, fold).test.subjects for fold in range(4)]
   assert sorted(tested) == [("p2",), ("p3",), ("p4",), ("p5",)]
-  lines = sorted(study_data.left_out(study))
+  lines = sorted(folds.left_out(study))
   assert lines[0].startswith("p0: p0: calibration sbp_dbp needs cuff_sbp_mmhg")
   assert lines[1] == "p1: no 4 s of radial and aortic_root without a gap"
-  assert study_data.left_out(dataclasses.replace(study, folds=1)) == []
+  assert folds.left_out(dataclasses.replace(study, folds=1)) == []
 
 
 def test_a_large_store_is_thinned_and_nobody_left_out(small_study, clinic_store, monkeypatch):
