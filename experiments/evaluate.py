@@ -14,12 +14,15 @@ from absl import flags
 
 from cap_jax.data import recordings
 from cap_jax.evaluation import own_data
+from cap_jax.inference import pretrained
 from cap_jax.report import own_report, page, study_tables, tables
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 from experiments import common, sources, truth
 
-_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "folder of the trained network")
+_CHECKPOINT = flags.DEFINE_string(
+  "checkpoint", pretrained.NAME, "folder of the trained network; pretrained is that of the package"
+)
 _SITE = flags.DEFINE_string("site", None, "where the wave was measured (default: what the checkpoint reads)")
 _WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the report")
 _SYNCHRONISE = flags.DEFINE_bool("synchronise", None, "take out a monitor's constant delay (default: of real records)")
@@ -31,7 +34,7 @@ def _network() -> checkpoint.Checkpoint:
   Raises:
     InputError: it does not read the site, or does not give the aortic wave.
   """
-  trained = checkpoint.load(common.required(_CHECKPOINT, "DIR/checkpoint"))
+  trained = checkpoint.load(pretrained.place(_CHECKPOINT.value))
   site = _SITE.value or trained.site
   recordings.check_site(site)
   if site != trained.site:
@@ -47,7 +50,11 @@ def _network() -> checkpoint.Checkpoint:
 def _digests(own: own_data.Own) -> dict[str, str]:
   """SHA-256 of the windows as the network read them, and of the network."""
   paired = {"paired windows": own.paired.digest} if own.paired is not None else {}
-  return {"windows": own.everybody.digest, **paired, "checkpoint": checkpoint.digest(_CHECKPOINT.value)}
+  return {
+    "windows": own.everybody.digest,
+    **paired,
+    "checkpoint": checkpoint.digest(pretrained.place(_CHECKPOINT.value)),
+  }
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 """Rebuilds the aortic pressure wave of a record: a CSV file, or a WFDB record.
 
-  python -m experiments.reconstruct --checkpoint=DIR/checkpoint --input=wave.csv --site=radial --output=out.csv
-  python -m experiments.reconstruct --checkpoint=DIR/checkpoint --input=DIR/041s --signal=ABP --site=radial --output=out.csv
+  python -m experiments.reconstruct --input=wave.csv --output=out.csv                       with the network of the package, radial
+  python -m experiments.reconstruct --checkpoint=DIR/checkpoint --input=wave.csv --site=brachial --output=out.csv
+  python -m experiments.reconstruct --input=DIR/041s --signal=ABP --site=radial --output=out.csv
 
 Writes out.csv (time_s, aortic_root_pressure_mmhg on the input's clock; empty in gaps), out.png and out.json (per beat).
 """
@@ -14,14 +15,16 @@ from absl import flags
 
 from cap_jax.data import datasets, recordings
 from cap_jax.data.sources import DATASETS, wfdb_files
-from cap_jax.inference import reconstruct
+from cap_jax.inference import pretrained, reconstruct
 from cap_jax.report import reconstruction
 from cap_jax.signals import calibration
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 from experiments import common
 
-_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "folder of the trained network")
+_CHECKPOINT = flags.DEFINE_string(
+  "checkpoint", pretrained.NAME, "folder of the trained network; pretrained is that of the package"
+)
 _INPUT = flags.DEFINE_string("input", None, "CSV file with time_s and <site>_pressure_mmhg, or a WFDB record")
 _SITE = flags.DEFINE_string("site", None, "where the wave was measured (default: what the checkpoint reads)")
 _SIGNAL = flags.DEFINE_string("signal", "ABP", "name of the signal in a WFDB record")
@@ -32,10 +35,6 @@ _OUTPUT = flags.DEFINE_string("output", None, "CSV file to write; .png and .json
 
 
 def _check_flags() -> None:
-  if not _CHECKPOINT.value:
-    raise InputError(
-      "--checkpoint is missing; make one with: python -m experiments.pretrain --workdir=DIR, and give DIR/checkpoint"
-    )
   for name, flag in (("--input", _INPUT), ("--output", _OUTPUT)):
     if not flag.value:
       raise InputError(f"{name} is missing; give {name}=FILE.csv")
@@ -89,7 +88,7 @@ def _recording(site: str) -> recordings.Recording:
 
 def main() -> None:
   _check_flags()
-  trained = checkpoint.load(_CHECKPOINT.value)
+  trained = checkpoint.load(pretrained.place(_CHECKPOINT.value))
   needed = tuple(dict.fromkeys((*trained.model.covariates, *calibration.needs(trained.calibration))))
   covariates = _covariates(needed, calibration.may_have(trained.calibration))
   site = _SITE.value or trained.site

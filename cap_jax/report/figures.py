@@ -149,7 +149,7 @@ def reconstruction(
         axes.axvspan(start, end, color="#D55E00", alpha=0.2, lw=1)
     detail.set_xlim(shown)
     detail.set_xlabel("time [s]")
-    detail.legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
+    figure.legend(*detail.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     whole.set_title("the whole record" + (", gaps shaded" if gaps else ""))
     detail.set_title("eight seconds of it" if time_s[-1] - time_s[0] > 8 else "the same")
   return figure

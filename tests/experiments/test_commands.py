@@ -79,6 +79,21 @@ def test_reconstruct_a_csv(source, tmp_path, seconds, fs):
   assert content["summary"]["hr_bpm"]["mean"] == pytest.approx(75, abs=2)
 
 
+def test_without_a_checkpoint_the_network_of_the_package_rebuilds(tmp_path):
+  given = write_csv(tmp_path / "in.csv", *wave(20, 100.0))
+  done = run("reconstruct", f"--input={given}", f"--output={tmp_path / 'out.csv'}")
+  assert done.returncode == 0, done.stderr
+  assert "is unlike what the network learnt from" in done.stdout  # two bell curves are no pulse of an artery
+  with open(tmp_path / "out.csv", encoding="utf-8") as file:
+    rows = [[float(value) for value in row.values()] for row in csv.DictReader(file)]
+  _, aortic, low, high = np.array(rows).T
+  assert (low < aortic).all()
+  assert (aortic < high).all()
+  content = json.loads((tmp_path / "out.json").read_text())
+  assert content["training"]["source"] == "wide"
+  assert content["summary"]["cpp_mmhg"]["mean"] < content["summary"]["peripheral_pp_mmhg"]["mean"]
+
+
 def test_reconstruct_says_its_gaps(source, tmp_path):
   t, p = wave(10, 125.0)
   p[400:500] = np.nan
@@ -140,7 +155,9 @@ def test_bad_input_is_one_line_and_status_two(source, tmp_path, kind, message):
 @pytest.mark.parametrize(
   ("name", "arguments", "message"),
   [
-    ("reconstruct", ["--input=a.csv", "--output=b.csv"], "make one with: python -m experiments.pretrain"),
+    ("reconstruct", ["--input=a.csv", "--output=b.csv"], "a.csv: no such file or folder; give a CSV file"),
+    ("reconstruct", ["--input=a.csv", "--output=b.csv", "--checkpoint=x"], "x: no checkpoint there; make one with"),
+    ("reconstruct", ["--input=a.csv", "--output=b.csv", "--site=brachial"], "the checkpoint reads radial; make one"),
     ("reconstruct", ["--bogus=1"], "Unknown command line flag 'bogus'"),
     ("transfer", ["--source=nowhere", "--workdir=w"], "no checkpoint there; make one with"),
     ("transfer", ["--strategy=magic", "--source=x", "--workdir=w"], "flag --strategy=magic"),

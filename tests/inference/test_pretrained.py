@@ -1,0 +1,59 @@
+"""The network of the package: it loads, it is small, and it does what its card says."""
+
+import re
+
+import numpy as np
+
+from cap_jax import config
+from cap_jax.data import batches, datasets
+from cap_jax.data.sources import nonlinear
+from cap_jax.inference import pretrained, reconstruct
+from cap_jax.train import checkpoint, loop
+
+CARD = (pretrained.FOLDER.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_it_is_small_and_read_whole():
+  assert sum(path.stat().st_size for path in pretrained.FOLDER.rglob("*") if path.is_file()) < 3e6
+  trained = checkpoint.load(pretrained.place("pretrained"))
+  assert (trained.site, trained.task, trained.reference) == ("radial", "waveform", "aortic_root")
+  assert trained.model.covariates == ()
+  assert trained.calibration == config.Calibration()
+  assert trained.doubt is not None
+  assert trained.about["source"] == "wide"
+  assert checkpoint.digest(pretrained.FOLDER) in CARD
+  assert pretrained.place("runs/x/checkpoint") == "runs/x/checkpoint"
+
+
+def test_it_meets_the_other_solver_as_its_card_says():
+  """The radial waves of a nonlinear solver, whose aortic ones it never saw; of the subjects by whom nothing was chosen."""
+  trained = checkpoint.load(pretrained.FOLDER)
+  recordings = [datasets.read(entry) for entry in nonlinear.load().entries]
+  reported = [recording for recording in recordings if recording.covariates["reported"]]
+  assert len(reported) == 64
+  rmse, covered = [], []
+  for recording in reported:
+    made = reconstruct.reconstruct(trained, recording)
+    off = made.aortic_mmhg - recording.signals["aortic_root"]
+    rmse.append(np.sqrt(np.nanmean(np.square(off))))
+    covered.append(np.nanmean(np.abs(off) <= made.half_width_mmhg))
+  said = float(re.search(r"64 subjects of the nonlinear solver[^|]*\| ([\d.]+) ", CARD).group(1))
+  assert abs(np.mean(rmse) - said) < 0.02
+  assert np.mean(rmse) < 1.0  # mmHg; the FIR transfer function has 2
+
+
+def test_noise_harms_little():
+  trained = checkpoint.load(pretrained.FOLDER)
+  rng = np.random.default_rng(0)
+  beat = datasets.read(nonlinear.load().entries[1])
+  time_s = np.arange(500) / 125
+  period_s = 60 / beat.covariates["hr_bpm"]
+  x_t, y_t = (nonlinear.at_times(beat.signals[site], period_s, time_s) for site in ("radial", "aortic_root"))
+  clean, noisy = (
+    loop.predict(
+      trained, batches.Waves((x_t + sd * rng.standard_normal((20, 500))).astype(np.float32), np.repeat("a", 20))
+    )
+    for sd in (0.0, 0.5)
+  )
+  errors = [np.sqrt(np.square(p - y_t)[:, 31:-31].mean()) for p in (clean, noisy)]
+  assert errors[1] < errors[0] + 0.25
