@@ -25,7 +25,7 @@ def test_it_shows_what_transfer_gains():
   part = README.partition("## What transfer gains")[2].partition("\n## ")[0]
   picture = re.search(r"!\[[^\]]{20,}\]\((docs/[\w.]+)\)", part).group(1)
   assert (ROOT / picture).read_bytes().startswith(b"\x89PNG")
-  assert "experiments.study --config=experiments/configs/paper.py" in part
+  assert "experiments.study --config=experiments/configs/headline.py" in part
   assert "in silico" in part
   assert len(re.findall(r"^\| [^|]+ \|.* \d+\.\d\d", part, re.MULTILINE)) > 20
   for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):

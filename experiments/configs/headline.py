@@ -2,8 +2,8 @@
 fine-tuning and the transfer functions of clinics, in four virtual clinics, five draws of the labelled subjects.
 
 Command: python -m experiments.study --config=experiments/configs/headline.py --workdir=runs/headline --processes=2
-Expected: the tables in docs/experiments.md, of which one draw has been run.
-Time: some 100 minutes on 2 cores; the command says how many before it starts.
+Expected: the tables in docs/experiments.md; those of `auto` have not been made yet.
+Time: some 90 minutes on 2 cores without `auto`, some 150 with it; the command says how many before it starts.
 """
 
 from ml_collections import ConfigDict
