@@ -14,6 +14,8 @@ from cap_jax.evaluation import agreement, errors, indices, standards
 from cap_jax.evaluation.methods import BASELINES
 from cap_jax.inference import uncertainty
 
+_NOTHING = 1e-6  # mmHg: what rounding leaves of no difference when seeds are averaged
+
 
 @dataclasses.dataclass(frozen=True)
 class Line:
@@ -61,9 +63,9 @@ class Line:
     where only its mean does, or a training diverged. Of strategies alone."""
     if not self.against or self.method in BASELINES:
       return ""
-    if self.difference.low > 0 or self.diverged == self.cells:
+    if self.difference.low > _NOTHING or self.diverged == self.cells:
       return "certain"
-    return "likely" if self.difference.mean > 0 or self.diverged else ""
+    return "likely" if self.difference.mean > _NOTHING or self.diverged else ""
 
 
 def frame(rows: Sequence[Mapping[str, object]]) -> pandas.DataFrame:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from cap_jax import config
-from cap_jax.data import batches, splits
+from cap_jax.data import batches, recordings, splits
 from cap_jax.data import stream as streaming
 from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
@@ -124,6 +124,7 @@ def streams(
   model: config.Model,
   source: checkpoint.Checkpoint,
   seed: int,
+  site: str,
 ) -> tuple[dict[str, dict[str, np.ndarray]], lines.Lines | None]:
   """The streams that a strategy reads, and no other; and the lines of the target's waves, where it asks for them."""
   found: dict[str, dict[str, np.ndarray]] = {}
@@ -139,10 +140,17 @@ def streams(
       found["source"]["w"] = importance.weights(found["source"]["x"], scaling.scale(data.unlabelled.x_bt))
     if strategy.lines:
       x_bt, fs_hz = found["source"]["x"], source.windows.fs_hz
-      seen_bt = scaling.scale(data.unlabelled.x_bt)
-      clinic = lines.fit(x_bt, data.source.subject_b, seen_bt, data.unlabelled.subject_b, fs_hz)
+      clinic = _lines(x_bt, data, scaling, fs_hz, site)
       found["source"]["x"] = lines.send(clinic, x_bt, fs_hz, seed)
   return found, clinic
+
+
+def _lines(x_bt: np.ndarray, data: Data, scaling: batches.Scaling, fs_hz: float, site: str) -> lines.Lines:
+  """The lines that the target's waves show; `x_bt` are the source's windows, scaled."""
+  if site == recordings.PPG:
+    return lines.none(unasked="light comes through no fluid-filled line")
+  seen_bt = scaling.scale(data.unlabelled.x_bt)
+  return lines.fit(x_bt, data.source.subject_b, seen_bt, data.unlabelled.subject_b, fs_hz)
 
 
 def recorded(
@@ -231,7 +239,7 @@ def adapt(
   if validation is not None:
     validate = loop.make_validator(net, lambda p: strategy.finish(p, net), scaling, model, validation, study.windows)
   label = f"{name}, n={data.n_target}, seed {seed}"
-  fed, clinic = streams(strategy, data, scaling, model, source, seed)
+  fed, clinic = streams(strategy, data, scaling, model, source, seed, site)
   if clinic is not None and not clinic.found and not strategy.needs_labels:
     plans = []  # no line, no label: there is nothing to learn, and nothing is risked
   fitted = loop.fit(net, loss, plans, params, fed, spec, label, validate)

@@ -44,7 +44,8 @@ class Lines(NamedTuple):
   natural_hz, damping: (line,); infinite and 1 where there is none.
   share: (line,) of the subjects, adding up to one.
   noise: SD of what is added behind the line, in the unit of the windows.
-  gain: h (d²(none) − min d²(c)), whether believed or not; NaN where the source has too few subjects to tell.
+  gain: h (d²(none) − min d²(c)), whether believed or not; NaN where no line was looked for.
+  unasked: why none was looked for.
   """
 
   natural_hz: np.ndarray
@@ -52,14 +53,15 @@ class Lines(NamedTuple):
   share: np.ndarray
   noise: float
   gain: float
+  unasked: str = ""
 
   @property
   def found(self) -> bool:
     return bool(np.isfinite(self.natural_hz).any())
 
   def __str__(self) -> str:
-    if np.isnan(self.gain):
-      return "no line looked for: the source has too few subjects to tell a line from people"
+    if self.unasked:
+      return f"no line looked for: {self.unasked}"
     if not self.found:
       return f"no line in the target's spectra (χ² gain {self.gain:.1f}, less than {CHANCE})"
     there = np.isfinite(self.natural_hz)
@@ -70,8 +72,9 @@ class Lines(NamedTuple):
     return f"lines of {f:.1f} Hz (SD {sd:.1f}), damping {z:.2f}{some} (χ² gain {self.gain:.1f})"
 
 
-def _none(gain: float) -> Lines:
-  return Lines(np.array([np.inf]), np.ones(1), np.ones(1), 0.0, gain)
+def none(gain: float = float("nan"), unasked: str = "") -> Lines:
+  """No line: `gain` was too little for one, or none was looked for."""
+  return Lines(np.array([np.inf]), np.ones(1), np.ones(1), 0.0, gain, unasked)
 
 
 def response(frequency_hz: np.ndarray, natural_hz: np.ndarray, damping: np.ndarray) -> np.ndarray:
@@ -145,14 +148,14 @@ def fit(
   t_sk = _by_subject(np.log(power_t[:, low] + _FLOOR), target_b) - s_sk.mean(0)
   subjects, size = s_sk.shape
   if subjects < _LEAST * size:
-    return _none(float("nan"))
+    return none(unasked="the source has too few subjects to tell a line from people")
   covariance = np.cov(s_sk.T)
   precision = np.linalg.inv((1 + 1 / len(t_sk)) * covariance + _JITTER * np.eye(len(covariance)))
   apart = t_sk.mean(0)[None]
   fair = (subjects - size - 2) / (subjects - 1)
   gain = fair * float(_quadratic(apart, precision)[0] - _quadratic(apart - delta_lk, precision).min())
   if gain < CHANCE:
-    return _none(gain)
+    return none(gain)
   share = _shares(t_sk, np.concatenate([np.zeros_like(delta_lk[:1]), delta_lk]), covariance)
   kept = share > _LEAST_SHARE
   natural, damping = np.append(np.inf, natural)[kept], np.append(1.0, damping)[kept]

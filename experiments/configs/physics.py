@@ -17,7 +17,7 @@ def get_config() -> ConfigDict:
   """The source has other wall viscosities, frictions, tapers, operating points and steepening than the cohort of its own."""
   return common.to_config_dict(
     config.Study(
-      source="wide_exact",
+      source="wide",
       test_part="out_of_distribution",
       n_target=(0, 5, 20),
       seeds=(0, 1, 2, 3, 4),

@@ -183,3 +183,12 @@ def test_one_without_beats_has_not_diverged():
 
 def test_of_nothing_there_is_nothing():
   assert summary.summarise(pandas.DataFrame()) == []
+
+
+def test_a_method_that_changes_nothing_harms_nobody():
+  """What seeds leave alone differs from itself by the rounding of their mean."""
+  found = lines(
+    rows("source", 0, BASE), [{**row, "seed": seed} for seed in range(3) for row in rows("domain_adaptation", 0, BASE)]
+  )
+  assert found["device", "domain_adaptation", 0].difference.mean == pytest.approx(0, abs=1e-12)
+  assert found["device", "domain_adaptation", 0].harm == ""

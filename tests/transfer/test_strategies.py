@@ -127,7 +127,7 @@ def test_no_label_of_the_target_reaches_what_says_it_needs_none(name):
   params = networks(strategy)[0].init(jax.random.key(0), SAMPLES)
   trained = checkpoint.Checkpoint(params, MODEL, config.Windows(), scaling, "radial")
   data = runs.Data(source, other.unlabelled(), labelled)
-  fed, clinic = runs.streams(strategy, data, scaling, MODEL, trained, 0)
+  fed, clinic = runs.streams(strategy, data, scaling, MODEL, trained, 0, "radial")
   assert (clinic is not None) == strategy.lines
   assert set(fed) == set(strategy.streams)
   assert strategy.needs_labels == ("target" in fed)
@@ -135,7 +135,7 @@ def test_no_label_of_the_target_reaches_what_says_it_needs_none(name):
     assert ("y" in arrays) == (stream != "unlabelled")
     assert ("w" in arrays) == (stream == "source" and strategy.reweigh)
   if not strategy.needs_labels:  # what it is fed does not depend on the labelled subjects
-    without, _ = runs.streams(strategy, runs.Data(source, other.unlabelled()), scaling, MODEL, trained, 0)
+    without, _ = runs.streams(strategy, runs.Data(source, other.unlabelled()), scaling, MODEL, trained, 0, "radial")
     jax.tree.map(np.testing.assert_array_equal, fed, without)
 
 
@@ -398,3 +398,20 @@ def test_a_target_of_another_site_is_learnt_with_two_heads(site, heads):
   )
   assert set(made.checkpoint.params) == {"f", "r"}
   assert made.checkpoint.site == site
+
+
+def test_no_line_is_looked_for_before_a_ppg():
+  rng = np.random.default_rng(0)
+  waves = [(90 + 20 * rng.normal(size=(6, SAMPLES))).astype(np.float32) for _ in range(2)]
+  source, other = (batches.Pairs(x, x, np.array([f"{k}-{i % 2}" for i in range(6)])) for k, x in enumerate(waves))
+  trained = checkpoint.Checkpoint(
+    nets.make_net(MODEL).init(jax.random.key(0), SAMPLES),
+    MODEL,
+    config.Windows(),
+    batches.fit_scaling(source),
+    "radial",
+  )
+  study = config.Study(model=MODEL, steps=50, batch=4)
+  made = runs.adapt(study, "domain_adaptation/lines", trained, runs.Data(source, other.unlabelled()), 0, "digital_ppg")
+  assert made.reason == "no line looked for: light comes through no fluid-filled line"
+  jax.tree.map(np.testing.assert_array_equal, made.checkpoint.params, trained.params)
