@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from cap_jax import config
-from cap_jax.data import batches, recordings, splits
+from cap_jax.data import batches, splits
 from cap_jax.data import stream as streaming
 from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
@@ -140,17 +140,10 @@ def streams(
       found["source"]["w"] = importance.weights(found["source"]["x"], scaling.scale(data.unlabelled.x_bt))
     if strategy.lines:
       x_bt, fs_hz = found["source"]["x"], source.windows.fs_hz
-      clinic = _lines(x_bt, data, scaling, fs_hz, site)
+      seen_bt = scaling.scale(data.unlabelled.x_bt)
+      clinic = lines.fit(x_bt, data.source.subject_b, seen_bt, data.unlabelled.subject_b, fs_hz, site)
       found["source"]["x"] = lines.send(clinic, x_bt, fs_hz, seed)
   return found, clinic
-
-
-def _lines(x_bt: np.ndarray, data: Data, scaling: batches.Scaling, fs_hz: float, site: str) -> lines.Lines:
-  """The lines that the target's waves show; `x_bt` are the source's windows, scaled."""
-  if site == recordings.PPG:
-    return lines.none(unasked="light comes through no fluid-filled line")
-  seen_bt = scaling.scale(data.unlabelled.x_bt)
-  return lines.fit(x_bt, data.source.subject_b, seen_bt, data.unlabelled.subject_b, fs_hz)
 
 
 def recorded(

@@ -21,6 +21,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cap_jax.data import recordings
+
 NATURAL_HZ = tuple(np.geomspace(5.0, 40.0, 25).round(2).tolist())
 DAMPING = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8)
 CHANCE = 9.21  # 99th percentile of χ²₂
@@ -125,7 +127,7 @@ def _changes(power_bk: np.ndarray, gain_lk: np.ndarray, noise: float) -> np.ndar
 
 
 def fit(
-  source_bt: np.ndarray, source_b: np.ndarray, target_bt: np.ndarray, target_b: np.ndarray, fs_hz: float
+  source_bt: np.ndarray, source_b: np.ndarray, target_bt: np.ndarray, target_b: np.ndarray, fs_hz: float, site: str
 ) -> Lines:
   """Lines of a clinic.
 
@@ -133,7 +135,10 @@ def fit(
     source_bt, target_bt: (window, time) scaled windows.
     source_b, target_b: (window,) whose they are.
     fs_hz: sampling rate.
+    site: where the target measures; light comes through no line, and the slowness of an oximeter would be taken for one.
   """
+  if site == recordings.PPG:
+    return none(unasked="light comes through no fluid-filled line")
   frequency_hz = np.fft.rfftfreq(source_bt.shape[1], 1 / fs_hz)
   low = slice(2, int(np.searchsorted(frequency_hz, _HIGHEST_HZ)) + 1)
   power_s, power_t = _power(source_bt), _power(target_bt)

@@ -25,7 +25,7 @@ def windows(population, device, subjects, seed, name="target", noise=0.5):
 
 def found(population, device, subjects=48):
   source = windows(clinics.HEALTHY, clinics.TRANSDUCER, 256, 4, "source")
-  return lines.fit(*source, *windows(population, device, subjects, 5), FS)
+  return lines.fit(*source, *windows(population, device, subjects, 5), FS, "radial")
 
 
 def test_one_line_is_found_whoever_lies_behind_it():
@@ -98,7 +98,7 @@ def test_a_small_source_cannot_tell_a_line_from_people():
   x_bt, subject_b = windows(clinics.HEALTHY, clinics.TRANSDUCER, 256, 4, "source")
   few = np.isin(subject_b, np.unique(subject_b)[:60])
   target = windows(clinics.ELDERLY_HYPERTENSIVE, clinics.FLUID_LINE, 48, 5)
-  fitted = lines.fit(x_bt[few], subject_b[few], *target, FS)
+  fitted = lines.fit(x_bt[few], subject_b[few], *target, FS, "radial")
   assert not fitted.found
   assert np.isnan(fitted.gain)
   assert "too few subjects" in str(fitted)
