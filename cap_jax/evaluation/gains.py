@@ -145,8 +145,7 @@ def choices(rows: pandas.DataFrame) -> Choices | None:
   if selection.NAME not in rmse:
     return None
   if SOURCE in rmse:  # one for all seeds
-    level = rmse[SOURCE].groupby("n_target").transform("first")
-    rmse[SOURCE] = level
+    rmse[SOURCE] = rmse[SOURCE].groupby("n_target").transform("first")
   least = rmse.drop(columns=selection.NAME).min(axis=1)
   over = (rmse[selection.NAME] / least).dropna().to_numpy(float)
   if not over.size:

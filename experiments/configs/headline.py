@@ -3,7 +3,7 @@ fine-tuning and the transfer functions of clinics, in four virtual clinics, five
 
 Command: python -m experiments.study --config=experiments/configs/headline.py --workdir=runs/headline --processes=2
 Expected: the tables in docs/experiments.md; those of `auto` have not been made yet.
-Time: some 90 minutes on 2 cores without `auto`, some 150 with it; the command says how many before it starts.
+Time: 92 minutes on 2 cores without `auto`; with it an estimated 150. The command says how many before it starts.
 """
 
 from ml_collections import ConfigDict
