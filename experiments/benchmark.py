@@ -1,84 +1,116 @@
-"""Times the virtual cohort on this machine: compiling, beats, aperiodic records, growth with the number of subjects.
+"""Times this project on this machine, beside PyTorch where a target compares with it, and says which targets are met.
 
-python -m experiments.benchmark [--subjects=4374] [--repeats=3] [--output=benchmark.json]
+python -m experiments.benchmark [--only=steps,frozen] [--turns=5] [--output=benchmark]
 
-Every time is the median of the repeats after one call; arrays are waited for.
+What is compared is called in turns in one run. The sections `steps`, `alignment` and `accuracy` take PyTorch
+(requirements-bench.txt); `start` runs the main job twice. Writes OUTPUT.json and OUTPUT.md.
 """
 
+import dataclasses
+import importlib
 import json
-import statistics
-import time
-from collections.abc import Callable
-from typing import Any
+import os
+import platform
 
 import jax
 import tqdm
 from absl import flags
 
-from cap_jax import clinics, files
-from cap_jax.arteries import cohort, population
+from cap_jax import files
+from cap_jax.types import InputError
 from experiments import common
+from experiments.benchmarks.timing import Options, Row
 
+# name → module of `benchmarks` and function; some take PyTorch
+SECTIONS = {
+  "steps": ("steps", "networks"),
+  "alignment": ("steps", "alignment"),
+  "frozen": ("steps", "frozen"),
+  "rate": ("steps", "rate"),
+  "cohort": ("virtual_people", "rows"),
+  "inference": ("use", "inference"),
+  "checkpoints": ("use", "checkpoints"),
+  "accuracy": ("accuracy", "rows"),
+  "start": ("start", "rows"),
+}
+_ONLY = flags.DEFINE_list("only", list(SECTIONS), f"what to measure: {', '.join(SECTIONS)}")
+_TURNS = flags.DEFINE_integer("turns", 5, "timed calls of each", lower_bound=1)
 _SUBJECTS = flags.DEFINE_integer("subjects", 4374, "virtual subjects", lower_bound=8)
-_REPEATS = flags.DEFINE_integer("repeats", 3, "timed calls of each", lower_bound=1)
-_OUTPUT = flags.DEFINE_string("output", None, "JSON file to write as well; replaced if it exists")
-_RECORD_S, _RECORD_HZ, _RECORDS = 16.0, 125.0, 512
-_SAMPLES, _HARMONICS, _CHUNK = 256, 40, 32
+_STEPS = flags.DEFINE_integer("steps", 50, "steps of training in a turn", lower_bound=1)
+_THREADS = flags.DEFINE_list("threads", ["1", "2"], "threads of PyTorch; the best count")
+_OUTPUT = flags.DEFINE_string("output", None, "OUTPUT.json and OUTPUT.md to write as well; replaced if they exist")
+_SIGNIFICANT = 3
 
 
-def _draw(count: int) -> population.Subject:
-  return jax.block_until_ready(population.draw(jax.random.key(0), clinics.Population(), count))
+def _options() -> Options:
+  for name in _ONLY.value:
+    if name not in SECTIONS:
+      raise InputError(f"--only={name}: there is no such section; choose of {', '.join(SECTIONS)}")
+  if not _ONLY.value or not all(number.isdigit() and int(number) > 0 for number in _THREADS.value):
+    raise InputError(f"--only={','.join(_ONLY.value)}, --threads={','.join(_THREADS.value)}: give names and numbers")
+  return Options(_TURNS.value, _SUBJECTS.value, _STEPS.value, tuple(int(number) for number in _THREADS.value))
 
 
-def _seconds(call: Callable[[], Any]) -> float:
-  jax.block_until_ready(call())
-  times = []
-  for _ in range(_REPEATS.value):
-    began = time.perf_counter()
-    jax.block_until_ready(call())
-    times.append(time.perf_counter() - began)
-  return statistics.median(times)
+def measure(name: str, options: Options) -> list[Row]:
+  """The rows of a section.
+
+  Raises:
+    InputError: it takes a library that is not installed.
+  """
+  module, function = SECTIONS[name]
+  try:
+    return getattr(importlib.import_module(f"experiments.benchmarks.{module}"), function)(options)
+  except ModuleNotFoundError as error:
+    if error.name != "torch":
+      raise
+    raise InputError(
+      f"--only={name}: PyTorch is not installed; pip install -r requirements-bench.txt, or choose other sections"
+    ) from None
 
 
-def _compile(count: int) -> tuple[float, float]:
-  """Seconds to compile the beats of so many subjects, and its scratch memory [MB]."""
-  subjects = _draw(count)
-  began = time.perf_counter()
-  compiled = cohort._beats.lower(subjects, _SAMPLES, _HARMONICS, _CHUNK).compile()
-  seconds = time.perf_counter() - began
-  return seconds, compiled.memory_analysis().temp_size_in_bytes / 1e6
+def told(row: Row) -> tuple[str, ...]:
+  """A line of the table."""
+  target = "" if row.target is None else f"{'≥' if row.at_least else '≤'} {row.target:g}"
+  met = {None: "", True: "met", False: "**missed**"}[row.met]
+  value = f"{row.value:.{_SIGNIFICANT}g}" if row.value < 1000 else f"{row.value:.0f}"
+  return row.section, row.name, f"{value} {row.unit}".strip(), target, met, row.detail
+
+
+def table(found: list[Row]) -> str:
+  """Markdown."""
+  head = ("section", "what", "measured", "target", "", "detail")
+  lines = [head, tuple("---" for _ in head), *(told(row) for row in found)]
+  return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _machine() -> dict[str, str]:
+  processor = platform.processor() or platform.machine()
+  try:
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+      processor = next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+  except (OSError, StopIteration):
+    pass
+  cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+  return {"processor": f"{processor}, {cores} cores to use", "devices": ", ".join(str(d) for d in jax.devices())}
 
 
 def main() -> None:
-  common.check_file(_OUTPUT.value, "--output")
-  count = _SUBJECTS.value
-  rows: list[tuple[str, float, str]] = []
-  with tqdm.tqdm(total=5, desc="benchmark", unit="", leave=False) as bar:
-    seconds, scratch = _compile(count)
-    rows.append(("compiling the beats, cold", seconds, "s"))
-    rows.append((f"scratch memory for {count} subjects", scratch, "MB"))
-    bar.update()
-    rows.append((f"scratch memory for {count // 4} subjects", _compile(count // 4)[1], "MB"))
-    bar.update()
-    everyone, quarter = _draw(count), _draw(count // 4)
-    whole = _seconds(lambda: cohort.beats(everyone))
-    rows.append((f"{count} subjects × 6 sites and PPG × {_SAMPLES} samples", whole, "s"))
-    rows.append(("subjects a second", count / whole, "1/s"))
-    bar.update()
-    share = _seconds(lambda: cohort.beats(quarter))
-    rows.append((f"time for {count} over time for {count // 4} subjects", whole / share, ""))
-    bar.update()
-    few, key = _draw(_RECORDS), jax.random.key(1)
-    records = _seconds(lambda: cohort.records(key, few, _RECORD_S, _RECORD_HZ, clinics.Rhythm()))
-    rows.append((f"aperiodic records of {_RECORD_S:g} s at {_RECORD_HZ:g} Hz", _RECORDS / records, "1/s"))
-    bar.update()
-  facts = common.provenance(devices=", ".join(str(device) for device in jax.devices()))
-  print("\n".join(f"{name:<56} {value:9.2f} {unit}" for name, value, unit in rows))
-  print("\n".join(f"{name}: {value}" for name, value in facts.items()))
+  options = _options()
+  for end in (".json", ".md"):
+    common.check_file(_OUTPUT.value and _OUTPUT.value + end, "--output")
+  found: list[Row] = []
+  for name in tqdm.tqdm(_ONLY.value, desc="benchmark", unit="section", leave=False):
+    found += measure(name, options)
+  facts = common.provenance(**_machine())
+  text = "\n".join([table(found), "", *(f"{name}: {value}" for name, value in facts.items())])
+  print(text)
   if _OUTPUT.value:
-    found = {"rows": [{"name": name, "value": value, "unit": unit} for name, value, unit in rows], **facts}
-    with files.written_together(_OUTPUT.value) as (partial,), open(partial, "w", encoding="utf-8") as file:
-      json.dump(found, file, indent=2)
+    rows = [{**dataclasses.asdict(row), "met": row.met} for row in found]
+    with files.written_together(f"{_OUTPUT.value}.json", f"{_OUTPUT.value}.md") as (numbers, page):
+      with open(numbers, "w", encoding="utf-8") as file:
+        json.dump({"rows": rows, **facts}, file, indent=2)
+      with open(page, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
 
 
 if __name__ == "__main__":

@@ -56,3 +56,12 @@ def test_a_strategy_of_ones_own_is_a_value(tiny_model):
   mine = space["mine"]
   assert mine.streams == ("target", "source", "unlabelled")
   assert mine.stages[0].hold == ("f/embed", "f/layer_0")
+
+
+def test_beats_come_out_as_they_go_in(capsys):
+  turn = np.linspace(0, 1, 100, endpoint=False)
+  beats = [70 + 45 * np.exp(-(((turn - 0.25) / 0.1) ** 2)) + 10 * np.exp(-(((turn - 0.5) / 0.1) ** 2))] * 3
+  exec(compile(block("stream"), "README.md", "exec"), {"beats": beats})
+  said = [line.split() for line in capsys.readouterr().out.splitlines()]
+  assert len(said) == 3
+  assert all(80 < float(csbp) < 125 and 0 < float(width) < 20 for csbp, width, _ in said)

@@ -57,7 +57,11 @@ def _read(
 
 
 def read(
-  trained: checkpoint.Checkpoint, head: Params | None, windows: batches.Waves | batches.Pairs, adapted: bool = True
+  trained: checkpoint.Checkpoint,
+  head: Params | None,
+  windows: batches.Waves | batches.Pairs,
+  adapted: bool = True,
+  block: int = loop.PREDICT,
 ) -> Reading:
   """Waves, their σ and pooled features of peripheral windows [mmHg], in one pass.
 
@@ -66,6 +70,7 @@ def read(
     head: θ_v, None for σ = 1 mmHg.
     windows: to read.
     adapted: whether through its adaptor, as the target's; the source's windows are read as they are.
+    block: windows that are read together.
 
   Raises:
     InputError: a covariate that the network takes is not known of the windows.
@@ -73,7 +78,7 @@ def read(
   scaling = trained.scaling
   c_bq = scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
   x_bt, parts = scaling.scale(windows.x_bt), []
-  for rows in loop.blocks(len(x_bt)):
+  for rows in loop.blocks(len(x_bt), block):
     found = _read(trained.net, adapted, trained.params, head or {}, jnp.asarray(x_bt[rows]), jnp.asarray(c_bq[rows]))
     parts.append([np.asarray(part) for part in found])
   y_bt, log_bt, h_bd = (np.concatenate(part)[: len(x_bt)] for part in zip(*parts, strict=True))

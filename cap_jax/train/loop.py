@@ -23,7 +23,7 @@ from cap_jax.types import LossFn, Metrics, Params
 CHUNK = 50
 
 VALIDATE = 50
-_PREDICT = 64
+PREDICT = 64
 
 
 def whole(steps: float) -> int:
@@ -231,12 +231,12 @@ def _check(metrics: Metrics, first: int) -> None:
     raise DivergedError(f"the loss is {loss[at]} at step {first + at}; lower the learning rate or look at the data")
 
 
-def blocks(count: int) -> Iterator[np.ndarray]:
+def blocks(count: int, size: int = PREDICT) -> Iterator[np.ndarray]:
   """Rows in blocks of one shape, so that what reads them compiles once whatever their number; the last begins again at the first
   row."""
-  starts = range(0, count, _PREDICT)
+  starts = range(0, count, size)
   for start in tqdm.tqdm(starts, desc="windows", unit="block", leave=False, delay=1):
-    yield np.arange(start, start + _PREDICT) % count
+    yield np.arange(start, start + size) % count
 
 
 def _by_rows(function: Callable[..., jax.Array], *arrays: np.ndarray) -> np.ndarray:
@@ -287,7 +287,7 @@ def _mean_loss(loss: LossFn, params: Params, part: dict[str, jax.Array]) -> jax.
 def evaluate(loss: LossFn, params: Params, part: Mapping[str, np.ndarray]) -> float:
   """Root of a task's loss over all windows of a part, in whole blocks."""
   count = len(part["x"])
-  rows = [np.arange(start, start + _PREDICT) % count for start in range(0, count, _PREDICT)]
+  rows = [np.arange(start, start + PREDICT) % count for start in range(0, count, PREDICT)]
   values = [float(_mean_loss(loss, params, {axis: array[r] for axis, array in part.items()})) for r in rows]
   return float(np.sqrt(np.mean(values)))
 

@@ -316,15 +316,28 @@ def test_physiology_page_is_printed_and_written(tmp_path):
   assert "| central SBP [mmHg] |" in done.stdout
 
 
-def test_benchmark_prints_what_it_measured(tmp_path):
-  done = run("benchmark", "--subjects=64", "--repeats=1", f"--output={tmp_path / 'b.json'}")
+def test_benchmark_prints_what_it_measured_beside_its_targets(tmp_path):
+  only = "--only=cohort,checkpoints,frozen"
+  done = run("benchmark", only, "--subjects=64", "--turns=1", "--steps=2", f"--output={tmp_path / 'b'}")
   assert done.returncode == 0, done.stderr
   found = json.loads((tmp_path / "b.json").read_text())
-  values = {row["name"]: row["value"] for row in found["rows"]}
-  assert 0.5 < values["compiling the beats, cold"] < 60
-  assert values["subjects a second"] > 50
+  rows = {row["name"]: row for row in found["rows"]}
+  assert 0.5 < rows["compiling the beats"]["value"] < 60
+  assert rows["subjects a second"]["value"] > 50
+  assert rows["subjects a second"]["met"] is None
+  frozen = rows["tcn, extractor computed, not trained"]
+  assert 0 < frozen["value"] < 1  # less work cannot take longer
+  assert frozen["met"] == (frozen["value"] <= frozen["target"])
   assert "jax" in found["versions"]
+  assert "cores to use" in found["processor"]
+  assert done.stdout == (tmp_path / "b.md").read_text(encoding="utf-8")
   assert "subjects a second" in done.stdout
+
+
+def test_benchmark_refuses_a_section_that_is_not_there():
+  done = run("benchmark", "--only=step")
+  assert done.returncode == 2
+  assert "--only=step: there is no such section; choose of steps," in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,214 @@
+"""A step of training: each network against the same in PyTorch; full, frozen and from features computed once; with a discrepancy or an
+adversary between the domains."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cap_jax import config
+from cap_jax.losses import tasks, terms
+from cap_jax.models import net as nets
+from cap_jax.train import loop, step
+from cap_jax.transfer import find
+from cap_jax.types import Batch, InputError, Params
+from experiments.benchmarks import timing
+from experiments.benchmarks.timing import Options, Row
+
+SAMPLES, BATCH, MARGIN = 500, 32, 31
+NETWORKS = {
+  "token_cnn": config.Model(),
+  "cnn": config.Model(extractor="cnn"),
+  "tcn": config.Model(extractor="tcn", head="sample", channels=48, layers=5, kernel=5),
+  "lstm": config.Model(extractor="lstm", layers=2),
+  "cnn_bilstm": config.Model(extractor="cnn_bilstm", layers=2),
+}
+# a network of a few numbers, as in the examples of libraries of domain adaptation
+SMALL = config.Model(extractor="mlp", head="numbers", channels=100, layers=2, head_channels=32, outputs=1)
+_AGREE = 1e-4
+
+
+class Case(NamedTuple):
+  """A training: network, strategy, what is held, and whether features are given instead of made."""
+
+  model: config.Model
+  strategy: str = "scratch"
+  hold: tuple[str, ...] = ()
+  cached: bool = False
+
+
+def batch_of(case: Case, count: int) -> dict[str, dict[str, np.ndarray]]:
+  """`count` batches of white noise for all streams that the strategy reads."""
+  rng = np.random.default_rng(0)
+  coordinates = 2 if case.model.extractor == "mlp" else SAMPLES
+  outputs = case.model.outputs if case.model.head == "numbers" else coordinates
+
+  def part() -> dict[str, np.ndarray]:
+    shapes = {"x": coordinates, "c": len(case.model.covariates), "y": outputs}
+    return {name: rng.normal(size=(count, BATCH, size)).astype(np.float32) for name, size in shapes.items()}
+
+  return {stream: part() for stream in find(case.strategy).streams}
+
+
+def _loss_of(net: nets.Net, model: config.Model) -> Any:
+  if model.head != "numbers":
+    return tasks.TASKS["waveform"].make_loss(net, MARGIN)
+
+  def loss(params: Params, part: Batch, key: jax.Array) -> tuple[jax.Array, dict]:
+    del key
+    return jnp.square(net.reconstruct(params["r"], part["h"], part["x"]) - part["y"]).mean(), {}
+
+  return loss
+
+
+class Ours(NamedTuple):
+  """A training of this project, ready to run."""
+
+  params: Params
+  trainer: step.Trainer
+  state: step.State
+  stack: Any
+
+
+def ours(case: Case, steps: int) -> Ours:
+  """Chunks of `steps` on batches that lie on the device."""
+  net, strategy = nets.make_net(case.model), find(case.strategy)
+  loss = _loss_of(net, case.model)
+  context = terms.Context(net, loss, loss)
+  total = terms.make_total(strategy.loss, strategy.combine, context)
+  stack = batch_of(case, steps)
+  samples = next(iter(stack.values()))["x"].shape[-1]
+  source = net.init(jax.random.key(1), samples)
+  params, _ = strategy.start(source, net, net, samples, jax.random.key(0))
+  trainer = step.make_trainer(total, case.hold)
+  if case.cached:
+    for part in stack.values():
+      flat = part["x"].reshape(-1, samples), part["c"].reshape(steps * BATCH, -1)
+      h = loop.features(net, params, *flat)
+      part["h"] = h.reshape(steps, BATCH, *h.shape[1:])
+  return Ours(params, trainer, trainer.init(params, 10**6, 1e-4), jax.device_put(stack))
+
+
+def our_call(training: Ours) -> Callable[[], Any]:
+  """Runs one chunk, going on from the last."""
+  state, key = training.state, jax.random.key(0)
+
+  def call() -> Any:
+    nonlocal state
+    state, metrics = training.trainer.run(state, training.stack, key)
+    return metrics
+
+  return call
+
+
+def against_torch(options: Options, name: str, cases: Mapping[str, Case]) -> dict[str, timing.Times]:
+  """Case → times of a chunk, ours and PyTorch's at each number of threads.
+
+  Raises:
+    ModuleNotFoundError: PyTorch is not installed.
+    InputError: a network does not give the same there as here.
+  """
+  from experiments.benchmarks import torch_networks, torch_steps  # of these sections alone: not everybody has PyTorch
+
+  found = {}
+  for label, case in cases.items():
+    training, stack = ours(case, options.steps), batch_of(case, options.steps)
+    samples = next(iter(stack.values()))["x"].shape[-1]
+    apart = torch_networks.agree(case.model, training.params, samples)
+    if not apart < _AGREE:
+      raise InputError(
+        f"{label}: PyTorch's network differs by {apart:.2g} of its output from ours; they are not the same"
+      )
+    calls = {"ours": our_call(training)}
+    for threads in options.threads:
+      calls[f"PyTorch, {threads}"] = torch_steps.make(case, training.params, stack, samples, threads)
+    found[label] = timing.in_turns(calls, options.turns, f"{name}: {label}")
+  return found
+
+
+def _row(section: str, label: str, times: timing.Times, steps: int, target: float | None) -> Row:
+  theirs = timing.fastest(times, [name for name in times if name != "ours"])
+  own, other = (1e3 * timing.median(times[name]) / steps for name in ("ours", theirs))
+  detail = f"{own:.2f} ms here, {other:.2f} ms {theirs} thread(s)"
+  return Row(section, label, timing.ratio(times[theirs], times["ours"]), "×", target, True, detail)
+
+
+def networks(options: Options) -> list[Row]:
+  """Train step against PyTorch's, of every network."""
+  section = "train step, PyTorch's time over ours"
+  cases = {name: Case(model) for name, model in NETWORKS.items()} | {"small (two dense layers)": Case(SMALL)}
+  found = against_torch(options, "steps", cases)
+  return [
+    _row(section, name, times, options.steps, 10.0 if cases[name].model is SMALL else 1.0)
+    for name, times in found.items()
+  ]
+
+
+def alignment(options: Options) -> list[Row]:
+  """Steps with MMD and DANN between the domains against the formulas of TLlib in PyTorch."""
+  cases = {
+    "MMD": Case(NETWORKS["token_cnn"], "domain_adaptation/mmd"),
+    "DANN": Case(NETWORKS["token_cnn"], "domain_adaptation/dann"),
+  }
+  found = against_torch(options, "alignment", cases)
+  section = "step of domain adaptation, PyTorch's time over ours"
+  return [_row(section, name, times, options.steps, None) for name, times in found.items()]
+
+
+def frozen(options: Options) -> list[Row]:
+  """A step with a frozen extractor, and one on features computed once, over a full step."""
+  rows: list[Row] = []
+  for name in ("token_cnn", "tcn", "cnn_bilstm"):
+    model = NETWORKS[name]
+    cases = {"full": Case(model), "frozen": Case(model, hold=("f",)), "cached": Case(model, hold=("f",), cached=True)}
+    calls = {label: our_call(ours(case, options.steps)) for label, case in cases.items()}
+    times = timing.in_turns(calls, options.turns, f"frozen: {name}")
+    ms = {label: 1e3 * timing.median(seconds) / options.steps for label, seconds in times.items()}
+    section = "step with a frozen extractor over a full step"
+    for label, target in (("frozen", 0.5), ("cached", 0.05)):
+      what = "features computed once" if label == "cached" else "extractor computed, not trained"
+      detail = f"{ms[label]:.2f} of {ms['full']:.2f} ms"
+      rows.append(
+        Row(section, f"{name}, {what}", timing.ratio(times[label], times["full"]), "×", target, False, detail)
+      )
+  return rows
+
+
+def flops(case: Case) -> tuple[float, float]:
+  """Operations and bytes of a step, as XLA counts them in the compiled program."""
+  training = ours(case, 1)
+  one = jax.tree.map(lambda array: array[0], training.stack)
+  compiled = jax.jit(training.trainer.step).lower(training.state, one, jax.random.key(0)).compile()
+  analysis = compiled.cost_analysis()
+  assert analysis is not None
+  return float(analysis["flops"]), float(analysis["bytes accessed"])
+
+
+def matmul_rate(options: Options, sizes: Sequence[int] = (512, 1024, 2048)) -> float:
+  """The machine's best measured rate of a square matrix product [operations a second]."""
+  rates = []
+  for n in sizes:
+    a = jax.random.normal(jax.random.key(0), (n, n))
+    multiply = jax.jit(lambda a: a @ a)
+    times = timing.in_turns(
+      {"product": lambda a=a, multiply=multiply: multiply(a)}, max(options.turns, 5), f"product of {n}"
+    )
+    rates.append(2 * n**3 / min(times["product"]))
+  return max(rates)
+
+
+def rate(options: Options) -> list[Row]:
+  """Share of the machine's matrix-product rate that a training step reaches."""
+  peak = matmul_rate(options)
+  section = "operations a second of a step over those of a matrix product"
+  rows = [Row(section, "matrix product, the best of three sizes", peak / 1e9, "GFLOP/s")]
+  for name, model in NETWORKS.items():
+    case = Case(model)
+    times = timing.in_turns({name: our_call(ours(case, options.steps))}, options.turns, f"rate: {name}")
+    operations, moved = flops(case)
+    seconds = timing.median(times[name]) / options.steps
+    detail = f"{operations / 1e9:.3f} GFLOP and {moved / 1e6:.0f} MB in {1e3 * seconds:.2f} ms"
+    rows.append(Row(section, name, operations / seconds / peak, "×", 0.5, True, detail))
+  return rows

@@ -1,0 +1,88 @@
+"""A chunk of training steps in PyTorch: AdamW in one fused call, clipped gradients; MMD and DANN by the formulas of TLlib
+(https://github.com/thuml/Transfer-Learning-Library), written anew.
+
+MMD there: MMD² = Σ K ∘ L with K the sum of Gaussian kernels of σ² = ½, 1, 2 times the mean squared distance of the batch, and L of
+1/(n(n−1)) within a domain, −1/n² across. DANN there: one discriminator behind a reversal of the gradient, binary cross-entropy.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from cap_jax.types import Params
+from experiments.benchmarks import steps, torch_networks
+
+_MARGIN = steps.MARGIN
+_HIDDEN = 64
+_ALPHAS = (0.5, 1.0, 2.0)
+
+
+class _Reverse(torch.autograd.Function):
+  @staticmethod
+  def forward(ctx: Any, h: torch.Tensor) -> torch.Tensor:
+    return h.view_as(h)
+
+  @staticmethod
+  def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+    return -gradient
+
+
+def mmd(a_bd: torch.Tensor, b_bd: torch.Tensor) -> torch.Tensor:
+  """MMD² of as many source as target features."""
+  n = len(a_bd)
+  both = torch.cat([a_bd, b_bd])
+  square = torch.cdist(both, both, compute_mode="use_mm_for_euclid_dist").square()
+  mean = square.mean().detach()
+  kernel = sum(torch.exp(-square / (2 * alpha * mean)) for alpha in _ALPHAS)
+  index = torch.full((2 * n, 2 * n), -1 / n**2)
+  index[:n, :n] = index[n:, n:] = 1 / (n * (n - 1))
+  index.fill_diagonal_(0)
+  return (kernel * index).sum()
+
+
+def make(
+  case: steps.Case, theta: Params, stack: dict[str, dict[str, np.ndarray]], samples: int, threads: int
+) -> Callable[[], Any]:
+  """The chunk, to be called again and again. Threads are set with each call."""
+  network = torch_networks.Network(theta, case.model, samples)
+  judge = nn.Sequential(
+    nn.Linear(case.model.channels, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, 1)
+  )
+  for block in case.hold:
+    getattr(network, block).requires_grad_(False)
+  trained = [p for p in (*network.parameters(), *judge.parameters()) if p.requires_grad]
+  if not case.strategy.endswith("dann"):
+    trained = [p for p in network.parameters() if p.requires_grad]
+  optimizer = torch.optim.AdamW(trained, lr=1e-4, weight_decay=1e-4, fused=True)
+  tensors = {stream: {axis: torch.from_numpy(x) for axis, x in part.items()} for stream, part in stack.items()}
+  inner = slice(_MARGIN, samples - _MARGIN) if case.model.head != "numbers" else slice(None)
+
+  def loss_of(k: int) -> torch.Tensor:
+    streams = list(tensors)
+    parts = {stream: {axis: x[k] for axis, x in tensors[stream].items()} for stream in streams}
+    h = network.f(*(torch.cat([parts[stream][axis] for stream in streams]) for axis in ("x", "c")))
+    h_of = dict(zip(streams, h.chunk(len(streams)), strict=True))
+    labelled = "target" if "target" in parts else "source"
+    said = network.r(h_of[labelled], parts[labelled]["x"])
+    loss = (said[:, inner] - parts[labelled]["y"][:, inner]).square().mean()
+    if case.strategy.endswith(("mmd", "dann")):
+      a, b = h_of["source"].mean(1), h_of["unlabelled"].mean(1)
+      if case.strategy.endswith("mmd"):
+        return loss + mmd(a, b)
+      logit = judge(_Reverse.apply(torch.cat([a, b])))[:, 0]
+      return loss + F.binary_cross_entropy_with_logits(logit, torch.cat([torch.ones(len(a)), torch.zeros(len(b))]))
+    return loss
+
+  def chunk() -> None:
+    torch.set_num_threads(threads)
+    for k in range(len(next(iter(tensors.values()))["x"])):
+      optimizer.zero_grad(set_to_none=True)
+      loss_of(k).backward()
+      nn.utils.clip_grad_norm_(trained, 1.0)
+      optimizer.step()
+
+  return chunk

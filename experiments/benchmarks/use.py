@@ -1,0 +1,80 @@
+"""A trained network in use: an hour of a record rebuilt, checkpoints written and read."""
+
+import itertools
+import os
+import shutil
+import tempfile
+import time
+
+import jax
+import numpy as np
+
+from cap_jax import clinics
+from cap_jax.arteries import cohort, plausibility
+from cap_jax.data import recordings
+from cap_jax.inference import pretrained, reconstruct, streaming
+from cap_jax.signals import beats
+from cap_jax.train import checkpoint
+from experiments.benchmarks import timing
+from experiments.benchmarks.timing import Options, Row
+
+_HOUR_S, _FS_HZ, _PART_S = 3600.0, 125.0, 60.0
+_STREAMED_S = 300.0
+
+
+def hour() -> recordings.Recording:
+  """An hour of radial pressure at 125 Hz: sixty virtual people, a minute each."""
+  parts = round(_HOUR_S / _PART_S)
+  people = plausibility.draw(jax.random.key(0), clinics.POPULATIONS["reference"], parts)
+  made = cohort.records(jax.random.key(1), people, _PART_S, _FS_HZ, clinics.Rhythm())
+  wave = np.asarray(made["radial"], dtype=np.float64).reshape(-1)
+  return recordings.make("hour", "", "virtual people", np.arange(len(wave)) / _FS_HZ, {"radial": wave})
+
+
+def _streamed_ms(trained: checkpoint.Checkpoint, record: recordings.Recording) -> float:
+  """Median time of a call of a stream, over the beats of five minutes."""
+  wave = record.signals["radial"][: round(_STREAMED_S * _FS_HZ)]
+  feet = beats.find_feet(wave, _FS_HZ)
+  stream, took = streaming.Stream(trained, _FS_HZ), []
+  state = stream.begin()
+  for first, last in itertools.pairwise(feet):
+    if not beats.SHORTEST_S <= (last - first) / _FS_HZ <= streaming.LONGEST_S:
+      state = stream.begin()  # where one virtual person follows on another
+      continue
+    began = time.perf_counter()
+    state, _ = stream(state, wave[first:last])
+    took.append(time.perf_counter() - began)
+  return 1e3 * timing.median(took)
+
+
+def inference(options: Options) -> list[Row]:
+  """An hour rebuilt, features, intervals and beats included; and a stream of beats."""
+  trained, record = checkpoint.load(pretrained.FOLDER), hour()
+  times = timing.in_turns({"hour": lambda: reconstruct.reconstruct(trained, record)}, options.turns, "inference")
+  found = len(reconstruct.reconstruct(trained, record).beats)
+  detail = f"{found} beats with their pressures and intervals"
+  return [
+    Row("inference", "an hour at 125 Hz rebuilt", timing.median(times["hour"]), "s", 1.0, False, detail),
+    Row("inference", "a stream, one beat in, one beat out", _streamed_ms(trained, record), "ms", 5.0, False),
+  ]
+
+
+def checkpoints(options: Options) -> list[Row]:
+  """The package's network written, and read with all its checks."""
+  trained = checkpoint.load(pretrained.FOLDER)
+  folder = tempfile.mkdtemp(prefix="cap_jax-benchmark-")
+  count = 0
+
+  def save() -> None:
+    nonlocal count
+    count += 1
+    checkpoint.save(os.path.join(folder, str(count)), trained)
+
+  try:
+    calls = {"save": save, "restore": lambda: checkpoint.load(pretrained.FOLDER)}
+    times = timing.in_turns(calls, options.turns, "checkpoints")
+  finally:
+    shutil.rmtree(folder, ignore_errors=True)
+  size = sum(leaf.size for leaf in jax.tree.leaves(trained.params))
+  detail = f"{size} parameters"
+  return [Row("checkpoint", name, timing.median(times[name]), "s", detail=detail) for name in ("save", "restore")]

@@ -1,0 +1,59 @@
+"""The virtual cohort: compiling, beats, aperiodic records, growth with the number of subjects."""
+
+import time
+
+import jax
+
+from cap_jax import clinics
+from cap_jax.arteries import cohort, population
+from experiments.benchmarks import timing
+from experiments.benchmarks.timing import Options, Row
+
+_RECORD_S, _RECORD_HZ, _RECORDS = 16.0, 125.0, 512
+_SAMPLES, _HARMONICS, _CHUNK = 256, 40, 32
+
+
+def _draw(count: int) -> population.Subject:
+  return jax.block_until_ready(population.draw(jax.random.key(0), clinics.Population(), count))
+
+
+def _compile(count: int) -> tuple[float, float]:
+  """Seconds to compile the beats of so many subjects, and its scratch memory [MB]."""
+  subjects = _draw(count)
+  began = time.perf_counter()
+  compiled = cohort._beats.lower(subjects, _SAMPLES, _HARMONICS, _CHUNK).compile()
+  seconds = time.perf_counter() - began
+  return seconds, compiled.memory_analysis().temp_size_in_bytes / 1e6
+
+
+def rows(options: Options) -> list[Row]:
+  """All figures of the cohort."""
+  section, count = "virtual cohort", options.subjects
+  seconds, scratch = _compile(count)
+  few = _compile(count // 4)[1]
+  everyone, quarter = _draw(count), _draw(count // 4)
+  recorded, key = _draw(min(_RECORDS, count)), jax.random.key(1)
+  times = timing.in_turns(
+    {
+      "whole": lambda: cohort.beats(everyone),
+      "quarter": lambda: cohort.beats(quarter),
+      "records": lambda: cohort.records(key, recorded, _RECORD_S, _RECORD_HZ, clinics.Rhythm()),
+    },
+    options.turns,
+    section,
+  )
+  whole = timing.median(times["whole"])
+  made = min(_RECORDS, count) / timing.median(times["records"])
+  return [
+    Row(section, "compiling the beats", seconds, "s"),
+    Row(section, f"scratch memory for {count} subjects", scratch, "MB", detail=f"{few:.1f} MB for a quarter of them"),
+    Row(section, f"{count} subjects × 6 sites and PPG × {_SAMPLES} samples", whole, "s"),
+    Row(section, "subjects a second", count / whole, "1/s"),
+    Row(
+      section,
+      f"time for {count} over time for {count // 4} subjects",
+      timing.ratio(times["whole"], times["quarter"]),
+      "×",
+    ),
+    Row(section, f"aperiodic records of {_RECORD_S:g} s at {_RECORD_HZ:g} Hz", made, "1/s"),
+  ]
