@@ -12,6 +12,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
+import jax
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
@@ -81,6 +82,7 @@ def follow(study: config.Study, source: checkpoint.Checkpoint) -> config.Study:
   return dataclasses.replace(study, source=clinic, source_data=study.source_data or data, **same)
 
 
+_PROFILE = flags.DEFINE_string("profile", None, "new folder for a trace of the whole run, for TensorBoard or Perfetto")
 _METRICS = flags.DEFINE_list("metrics", [], f"write metrics along each training: {', '.join(journal.KINDS)}")
 
 
@@ -152,7 +154,8 @@ def launch(main: Callable[[], None]) -> None:
     if len(argv) > 1:
       _fail(f"{argv[1]!r} is no flag; write --flag=value")
     try:
-      main()
+      with _traced():
+        main()
     except (InputError, DivergedError) as error:
       _fail(str(error))
     except KeyboardInterrupt:
@@ -166,14 +169,30 @@ def launch(main: Callable[[], None]) -> None:
   app.run(guarded, flags_parser=parse)
 
 
+@contextlib.contextmanager
+def _traced() -> Iterator[None]:
+  """What the device and the host did, written to the folder of `--profile`, where one is given.
+
+  Raises:
+    InputError: the folder holds something already, or cannot be made.
+  """
+  if _PROFILE.value is None:
+    yield
+    return
+  path = new_folder(_PROFILE.value, "--profile")
+  with jax.profiler.trace(path, create_perfetto_trace=True):
+    yield
+  print(f"{path}: open it with TensorBoard, or its perfetto_trace.json.gz at https://ui.perfetto.dev")
+
+
 def _fail(message: str) -> None:
   sys.stdout.flush()
   print(f"error: {message}", file=sys.stderr)
   sys.exit(2)
 
 
-def new_folder(path: str) -> str:
-  """Makes a work folder.
+def new_folder(path: str, flag: str = "--workdir") -> str:
+  """Makes a folder, which `flag` names.
 
   Raises:
     InputError: it holds something already, or cannot be made.
@@ -181,9 +200,9 @@ def new_folder(path: str) -> str:
   try:
     os.makedirs(path, exist_ok=True)
     if os.listdir(path):
-      raise InputError(f"--workdir={path}: holds files already; choose another folder or remove it")
+      raise InputError(f"{flag}={path}: holds files already; choose another folder or remove it")
   except OSError as error:
-    raise InputError(f"--workdir={path}: cannot be used ({error.strerror})") from None
+    raise InputError(f"{flag}={path}: cannot be used ({error.strerror})") from None
   return path
 
 

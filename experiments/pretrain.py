@@ -11,7 +11,7 @@ from absl import flags
 from cap_jax.evaluation import study_data, study_limits, training
 from cap_jax.losses import tasks
 from cap_jax.train import checkpoint, journal
-from experiments import common
+from experiments import common, hosts
 
 _CONFIG = common.define_study("source cohort, model, training")
 _WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the checkpoint")
@@ -19,10 +19,11 @@ _SITE = flags.DEFINE_string("site", None, "peripheral site that the network read
 
 
 def main() -> None:
+  hosts.join()
   study = common.read_study(_CONFIG)
   study = dataclasses.replace(study, site=_SITE.value or study.site)
   study_limits.check(study)
-  workdir = common.new_folder(common.required(_WORKDIR, "DIR"))
+  workdir = hosts.new_folder(common.required(_WORKDIR, "DIR"))
   source = study_data.load_source(study)
   study_data.split_of(source).save(os.path.join(workdir, "split.json"))
   with journal.kept(os.path.join(workdir, "logs"), common.metrics()):

@@ -23,7 +23,7 @@ from cap_jax.report import tables
 from cap_jax.train import checkpoint, journal, loop, runs
 from cap_jax.transfer import STRATEGIES, find
 from cap_jax.types import InputError
-from experiments import common
+from experiments import common, hosts
 
 _CONFIG = common.define_study("source, target and training")
 _STRATEGY = flags.DEFINE_enum(
@@ -89,12 +89,13 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[config.Study, str]:
 
 
 def main() -> None:
+  hosts.join()
   source = checkpoint.load(pretrained.place(_SOURCE.value)) if _SOURCE.value else None
   study, name = _study(source)
   n_target = study.n_target[0]
   for one in selection.expanded((name,)):
     runs.check(study, one, source.model if source else tasks.TASKS[study.task].model(study.model), study.task)
-  workdir = common.new_folder(common.required(_WORKDIR, "DIR"))
+  workdir = hosts.new_folder(common.required(_WORKDIR, "DIR"))
   large, target = study_data.load_source(study), study_data.load_target(study)
   split = study_data.split_of(large, target)
   labels = 0 if selection.needs_labels(name, study.custom.get(name) or {}) is False else n_target

@@ -138,7 +138,7 @@ def _over_subjects(function, arguments, chunk: int):
   The last chunk is filled up with the first subjects: a remainder of its own would be compiled a second time.
   """
   count = jax.tree.leaves(arguments)[0].shape[0]
-  devices = jax.device_count()
+  devices = jax.local_device_count()  # of several processes each makes the whole cohort for itself
   chunk = min(chunk, -(-count // devices))
   size = -(-count // (chunk * devices)) * chunk * devices
   filled = jax.tree.map(lambda x: x[np.arange(size) % count], arguments)
@@ -147,7 +147,9 @@ def _over_subjects(function, arguments, chunk: int):
     return jax.lax.map(lambda one: function(*one), args, batch_size=chunk)
 
   if devices > 1:
-    mesh = jax.make_mesh((devices,), ("subject",), axis_types=(jax.sharding.AxisType.Auto,))
+    mesh = jax.make_mesh(
+      (devices,), ("subject",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.local_devices()
+    )
     rows = jax.sharding.PartitionSpec("subject")
     part = jax.shard_map(part, mesh=mesh, in_specs=rows, out_specs=rows)
   return jax.tree.map(lambda x: x[:count], part(filled))

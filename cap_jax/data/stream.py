@@ -74,6 +74,7 @@ class Stream:
 
   Attributes:
     count: windows of this process.
+    processes: among whom the blocks are shared.
     subjects: of whom there are windows, of all processes.
     covariates: name → (record,), NaN where it is not known of a record.
     left_out: why records could not be calibrated.
@@ -110,6 +111,7 @@ class Stream:
         f"{source.path}: {signals[0]} is not in mmHg; calibrate it, as with --config.calibration.kind=sbp_dbp"
       )
     self._source, self._signals, self._spec = source, signals, spec
+    self.processes = processes
     found = _Found([], [], [], [])
     for number, shard in enumerate(source.shards):
       found.add(number, shard, set(subjects), signals, spec, calibration)
@@ -237,7 +239,8 @@ class Scaled:
     self._m_rq = scaling.standardise(stream.covariates, numerics, count)
 
   def stacks(self, chunk: int, batch: int, seed: int) -> Iterator[dict[str, np.ndarray]]:
-    """(chunk, batch, …) arrays "x", "c", "y", "m" without end."""
+    """(chunk, batch, …) arrays "x", "c", "y", "m" without end; of several processes, each gives its share of a batch."""
+    batch //= self._stream.processes
     for x_bt, y_bt, row_b in self._stream.draws(chunk * batch, seed):
       flat = {"x": self._scaling.scale(x_bt), "y": self._scaling.scale(y_bt)}
       for name, known_rq in (("c", self._c_rq), ("m", self._m_rq)):

@@ -107,7 +107,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     if checkpoint.doubt is not None:
       content["doubt"] = checkpoint.doubt.numbers
       stored[_DOUBT] = checkpoint.doubt.arrays
-    with ocp.StandardCheckpointer() as checkpointer:
+    with _checkpointer() as checkpointer:
       checkpointer.save(os.path.join(partial, "params"), jax.tree.map(np.asarray, stored))
     content["sha256"] = {HEADER: _digest_of(content), **_digests(os.path.join(partial, "params"))}
     with open(os.path.join(partial, HEADER), "w", encoding="utf-8") as file:
@@ -115,6 +115,15 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     os.rename(partial, path)
   finally:
     shutil.rmtree(partial, ignore_errors=True)
+
+
+def _checkpointer() -> ocp.StandardCheckpointer:
+  """Orbax for this process alone: of several hosts each reads and writes for itself, and waits for none."""
+  if jax.process_count() == 1:
+    return ocp.StandardCheckpointer()
+  process = jax.process_index()
+  alone = ocp.options.MultiprocessingOptions(process, {process}, f"process_{process}")
+  return ocp.StandardCheckpointer(multiprocessing_options=alone)
 
 
 def digest(path: str | os.PathLike[str]) -> str:
@@ -209,7 +218,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def _restore(path: str, expected: Params) -> Params:
-  with ocp.StandardCheckpointer() as checkpointer:
+  with _checkpointer() as checkpointer:
     stored = surgery.leaf_paths(checkpointer.metadata(path).item_metadata.tree)
     wanted = surgery.leaf_paths(expected)
     for leaf in sorted(set(stored) ^ set(wanted)):

@@ -15,7 +15,7 @@ from cap_jax import config
 from cap_jax.data import batches
 from cap_jax.losses import terms
 from cap_jax.models.net import Net
-from cap_jax.train import checkpoint, journal, step
+from cap_jax.train import checkpoint, journal, sharding, step
 from cap_jax.transfer import low_rank
 from cap_jax.transfer.strategy import Strategy
 from cap_jax.types import LossFn, Metrics, Params
@@ -135,12 +135,12 @@ def fit(
       trainer = step.make_trainer(
         loss, stage.hold, spec.weight_decay, spec.clip, spec.warmup, stage.rates, spec.optimizer
       )
-      state = trainer.init(params, stage.steps, stage.rate, done, total)
+      state = sharding.replicated(trainer.init(params, stage.steps, stage.rate, done, total), spec.batch)
       scores: list[tuple[int, float]] = []
-      key = jax.random.fold_in(jax.random.key(spec.seed), number)
+      key = sharding.replicated(jax.random.fold_in(jax.random.key(spec.seed), number), spec.batch)
       clock = _Clock(done, name)
       for stack in batches.stacks(arrays, spec.batch, stage.steps, CHUNK, spec.seed + 1000003 * number):
-        state, metrics = trainer.run(state, jax.device_put(stack), key)
+        state, metrics = trainer.run(state, sharding.spread(stack, spec.batch), key)
         clock.launched(metrics)
         done += CHUNK
         progress.update(CHUNK)
@@ -148,14 +148,14 @@ def fit(
           clock.wait(behind=1)  # for the chunk before only: the device stays busy with this one
         else:
           clock.wait()
-          scores.append((done, validate(state.params)))
+          scores.append((done, validate(sharding.own(state.params))))
           journal.write(name, done, {"validation_rmse_mmhg": scores[-1][1]})
           clock.resume()
       clock.wait()
       first = done - stage.steps
       seen += [Seen(at, train_s + seconds + clock.seconds * (at - first) / stage.steps, rmse) for at, rmse in scores]
       train_s += seconds + clock.seconds
-      params = jax.block_until_ready(state.params)
+      params = jax.block_until_ready(sharding.own(state.params))
       curves += clock.metrics
   if validate is not None and (not seen or seen[-1].steps != done):
     seen.append(Seen(done, train_s, validate(params)))

@@ -1,0 +1,65 @@
+"""Several hosts in one training. Each runs the same command and is told who it is, or asks the cluster:
+
+  python -m experiments.pretrain --coordinator=node0:1234 --hosts=4 --host=2 --workdir=DIR
+  srun python -m experiments.pretrain --coordinator=auto --workdir=DIR                      SLURM, TPU pods, GKE
+
+The first host alone prints and writes to DIR; what the others write is thrown away.
+"""
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+
+import jax
+from absl import flags
+
+from cap_jax.types import InputError
+from experiments import common
+
+_COORDINATOR = flags.DEFINE_string(
+  "coordinator", None, "HOST:PORT of the first of several hosts, or auto where the cluster tells"
+)
+_HOSTS = flags.DEFINE_integer("hosts", None, "how many hosts train together", lower_bound=1)
+_HOST = flags.DEFINE_integer("host", None, "which of them this is, from 0", lower_bound=0)
+_PATIENCE_S = 120
+
+
+def join() -> None:
+  """Meets the other hosts, where the flags name some; before anything is computed.
+
+  Raises:
+    InputError: the flags do not say who this is, or the others do not come.
+  """
+  told = (_COORDINATOR.value, _HOSTS.value, _HOST.value)
+  if told == (None, None, None):
+    return
+  if _COORDINATOR.value == "auto":
+    _meet()
+  elif None in told or ":" not in _COORDINATOR.value or not _HOST.value < _HOSTS.value:
+    raise InputError(
+      f"--coordinator={told[0]} --hosts={told[1]} --host={told[2]}: give HOST:PORT, how many hosts and which of them this "
+      "is, from 0; or --coordinator=auto on a cluster that tells"
+    )
+  else:
+    _meet(coordinator_address=_COORDINATOR.value, num_processes=_HOSTS.value, process_id=_HOST.value)
+  if jax.process_index():  # silent to its end
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def _meet(**who: object) -> None:
+  try:
+    jax.distributed.initialize(initialization_timeout=_PATIENCE_S, **who)  # type: ignore[arg-type]
+  except (RuntimeError, ValueError) as error:
+    line = str(error).strip().splitlines()[0]
+    raise InputError(f"--coordinator={_COORDINATOR.value}: the hosts did not meet ({line}); are all started?") from None
+
+
+def new_folder(path: str) -> str:
+  """`common.new_folder` on the first host; on others a folder that vanishes at the end."""
+  if not jax.process_index():
+    return common.new_folder(path)
+  scratch = tempfile.mkdtemp(prefix="cap_jax-host-")
+  atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+  return scratch

@@ -1,0 +1,102 @@
+"""Many devices and many processes learn what one does."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.ports import free_port
+
+# a training whose batch meets everything that crosses windows: a loss of two domains, MMD between them, features of a held extractor
+SCRIPT = """
+import sys
+import jax
+import numpy as np
+devices, process, processes, port, path = (int(x) if x.isdigit() else x for x in sys.argv[1:6])
+if processes > 1:
+  jax.distributed.initialize(f"localhost:{port}", processes, process)
+assert jax.device_count() == devices, jax.devices()
+from cap_jax import config
+from cap_jax.losses import tasks, terms
+from cap_jax.models import net as nets
+from cap_jax.train import loop, sharding
+
+model = config.Model(channels=8, layers=1, head_channels=8)
+net = nets.make_net(model)
+loss = tasks.TASKS["waveform"].make_loss(net, 31)
+total = terms.make_total(
+  (terms.Term("target"), terms.Term("source"), terms.Term("mmd", 0.3)), "sum", terms.Context(net, loss, loss)
+)
+rng = np.random.default_rng(0)
+def part(count):
+  x = rng.normal(size=(count, 500)).astype(np.float32)
+  return {"x": x, "y": np.cumsum(x, 1) / 20, "c": np.zeros((count, 0), np.float32)}
+streams = {"target": part(20), "source": part(100), "unlabelled": part(50)}
+params = net.init(jax.random.key(0), 500)
+seen = []
+def validate(theta):
+  seen.append(float(sum(jax.numpy.abs(x).sum() for x in jax.tree.leaves(theta))))
+  return seen[-1]
+plans = [loop.Plan(50, 1e-2, ("f",)), loop.Plan(100, 1e-2, ())]
+fitted = loop.fit(net, total, plans, params, streams, config.Training(batch=16), "test", validate)
+leaves = [np.asarray(leaf).ravel() for leaf in jax.tree.leaves(fitted.params)]
+assert all(len(leaf.sharding.device_set) == 1 for leaf in jax.tree.leaves(fitted.params))
+spread = len(sharding.mesh(16).devices.ravel())
+np.savez(path, loss=fitted.loss, params=np.concatenate(leaves), seen=seen, spread=spread)
+"""
+
+
+def trained(folder, devices, processes=1):
+  """The results of each process."""
+  port, running = free_port(), []
+  for process in range(processes):
+    flags = f"--xla_force_host_platform_device_count={devices // processes}"
+    path = str(folder / f"{devices}-{processes}-{process}.npz")
+    arguments = [str(x) for x in (devices, process, processes, port, path)]
+    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    running.append(
+      (path, subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], env=environment, stderr=subprocess.PIPE))
+    )
+  found = []
+  for path, process in running:
+    said = process.communicate(timeout=300)[1].decode()
+    assert process.returncode == 0, said[-2000:]
+    found.append(dict(np.load(path)))
+  return found
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+  return trained(tmp_path_factory.mktemp("alone"), 1)[0]
+
+
+def check_alike(found, alone):
+  np.testing.assert_allclose(found["loss"][0], alone["loss"][0], rtol=1e-5)
+  np.testing.assert_allclose(found["loss"], alone["loss"], rtol=2e-3, atol=1e-4)
+  np.testing.assert_allclose(found["params"], alone["params"], atol=5e-3)
+  np.testing.assert_allclose(found["seen"], alone["seen"], rtol=1e-3)
+
+
+def test_eight_devices_have_the_loss_curve_of_one(tmp_path, alone):
+  found = trained(tmp_path, 8)[0]
+  assert found["spread"] == 8
+  assert alone["loss"][-1] < 0.5 * alone["loss"][0]  # it has learnt something
+  check_alike(found, alone)
+
+
+@pytest.mark.slow
+def test_three_devices_share_what_can_be_shared(tmp_path, alone):
+  found = trained(tmp_path, 3)[0]
+  assert found["spread"] == 2  # 16 windows cannot be shared among three
+  check_alike(found, alone)
+
+
+@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_processes_learn_together_what_one_learns(tmp_path, alone, processes):
+  found = trained(tmp_path, processes, processes)
+  for one in found:
+    assert one["spread"] == processes
+    check_alike(one, alone)
+    np.testing.assert_array_equal(one["params"], found[0]["params"])  # they hold the same network, to the bit
