@@ -2,8 +2,8 @@
 fine-tuning and the transfer functions of clinics, in four virtual clinics, five draws of the labelled subjects.
 
 Command: python -m experiments.study --config=experiments/configs/headline.py --workdir=runs/headline --processes=2
-Expected: the tables in docs/experiments.md; those of `auto` have not been made yet.
-Time: 92 minutes on 2 cores without `auto`; with it an estimated 150. The command says how many before it starts.
+Expected: the tables in docs/experiments.md; `auto` within 10 % of the best in 139 of 140 cells.
+Time: 92 minutes on 2 cores without `auto`, and 107 more with it, both beside other work.
 """
 
 from ml_collections import ConfigDict
