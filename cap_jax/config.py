@@ -76,6 +76,7 @@ class Model:
   outputs: of the head `numbers`.
   taps: of the adaptor `fir`, odd.
   covariates: names of those that the extractor takes besides the wave.
+  precision: of the computation, name in `models.net.PRECISIONS`; parameters are float32.
   """
 
   extractor: str = "token_cnn"
@@ -90,6 +91,7 @@ class Model:
   outputs: int = 3
   taps: int = 17
   covariates: tuple[str, ...] = ()
+  precision: str = "float32"
 
 
 @dataclasses.dataclass(frozen=True)

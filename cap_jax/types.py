@@ -20,6 +20,9 @@ from typing import Any
 
 import jax
 
+DType = Any
+"""Of a computation, such as jnp.bfloat16; None for that of its arrays."""
+
 Params = dict[str, Any]
 """A parameter tree whose top level is the notation of the method: {"f": θ_f, "r": θ_r}."""
 

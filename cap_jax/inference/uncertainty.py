@@ -53,7 +53,7 @@ def _read(
   x_bt = net.adapt(params, x_bt) if adapted else x_bt
   h_bnd = net.features(params["f"], x_bt, c_bq)
   log_bt = spread.log_spread(net, head, h_bnd, x_bt) if head else jnp.zeros_like(x_bt)
-  return net.reconstruct(params["r"], h_bnd, x_bt), log_bt, h_bnd.mean(1)
+  return net.reconstruct(params["r"], h_bnd, x_bt), log_bt, h_bnd.mean(1, dtype=jnp.float32)
 
 
 def read(

@@ -19,7 +19,7 @@ _FLOOR = 1e-3
 
 def pooled(h_bnd: jax.Array) -> jax.Array:
   """(batch, feature): mean over tokens."""
-  return h_bnd.mean(1)
+  return h_bnd.mean(1, dtype=jnp.float32)
 
 
 def level_and_swing(x_bt: jax.Array) -> jax.Array:

@@ -10,6 +10,7 @@ import jax
 from flax import linen as nn
 
 from cap_jax.models import context, convolution
+from cap_jax.types import DType
 
 
 def prime_factors(number: int) -> list[int]:
@@ -42,6 +43,7 @@ class CNN(nn.Module):
   channels: int
   layers: int
   kernel: int
+  dtype: DType = None
 
   @nn.compact
   def __call__(self, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
@@ -52,9 +54,11 @@ class CNN(nn.Module):
     h = (x_bt - context.level(x_bt))[..., None]
     for k in range(self.layers):
       width = max(self.channels // 2 ** max(len(factors) - k, 0), 4)
-      h = convolution.ShiftedConv(width, self.kernel, name=f"layer_{k}")(h)
-      h = nn.gelu(nn.GroupNorm(num_groups=None, group_size=min(4, width), name=f"norm_{k}")(h))
+      h = convolution.ShiftedConv(width, self.kernel, dtype=self.dtype, name=f"layer_{k}")(h)
+      h = nn.gelu(nn.GroupNorm(num_groups=None, group_size=min(4, width), dtype=self.dtype, name=f"norm_{k}")(h))
       if k < len(factors):
         h = pool(h, factors[k])
     h = context.told(h, x_bt, c_bq)
-    return nn.LayerNorm(name="norm")(convolution.ShiftedConv(self.channels, 3, name="mix")(h))
+    return nn.LayerNorm(dtype=self.dtype, name="norm")(
+      convolution.ShiftedConv(self.channels, 3, dtype=self.dtype, name="mix")(h)
+    )

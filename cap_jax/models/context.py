@@ -24,7 +24,7 @@ def context(x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
 def told(h_bnd: jax.Array, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
   """h + W context, the same for all tokens. W is the layer `level` of the module that calls it."""
   known = nn.Dense(h_bnd.shape[-1], name="level")(context(x_bt, c_bq))
-  return h_bnd + jnp.broadcast_to(known[:, None], h_bnd.shape)
+  return h_bnd + jnp.broadcast_to(known[:, None], h_bnd.shape).astype(h_bnd.dtype)
 
 
 def check_patches(time: int, patch: int) -> None:

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from cap_jax.types import DType
+
 
 def shifted(h_bnd: jax.Array, kernel: int, dilation: int = 1) -> jax.Array:
   """(batch, token, kernel · feature): each token beside its neighbours, zeros past the ends."""
@@ -17,12 +19,13 @@ def shifted(h_bnd: jax.Array, kernel: int, dilation: int = 1) -> jax.Array:
 
 
 class ShiftedConv(nn.Module):
-  """A "same" convolution over tokens. `kernel` is odd."""
+  """A "same" convolution over tokens. `kernel` is odd; `dtype` of the computation, that of the arrays without it."""
 
   features: int
   kernel: int
   dilation: int = 1
+  dtype: DType = None
 
   @nn.compact
   def __call__(self, h_bnd: jax.Array) -> jax.Array:
-    return nn.Dense(self.features, name="matrix")(shifted(h_bnd, self.kernel, self.dilation))
+    return nn.Dense(self.features, dtype=self.dtype, name="matrix")(shifted(h_bnd, self.kernel, self.dilation))

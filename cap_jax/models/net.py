@@ -22,20 +22,22 @@ from cap_jax.models import (
   token_cnn,
   waveform_head,
 )
-from cap_jax.types import Params
+from cap_jax.types import DType, Params
 
+# of the computation; the parameters, the head's last layer and the loss are float32 in all of them
+PRECISIONS: dict[str, DType] = {"float32": None, "bfloat16": jnp.bfloat16}
 EXTRACTORS = {
-  "token_cnn": lambda m: token_cnn.TokenCNN(m.patch, m.channels, m.layers, m.kernel),
-  "cnn": lambda m: cnn.CNN(m.patch, m.channels, m.layers, m.kernel),
-  "tcn": lambda m: tcn.TCN(m.channels, m.layers, m.kernel),
-  "lstm": lambda m: lstm.LSTM(m.patch, m.channels, m.layers),
-  "cnn_bilstm": lambda m: cnn_bilstm.CNNBiLSTM(m.patch, m.channels, m.layers, m.kernel),
-  "mlp": lambda m: mlp.MLP(m.channels, m.layers),
+  "token_cnn": lambda m, dtype: token_cnn.TokenCNN(m.patch, m.channels, m.layers, m.kernel, dtype),
+  "cnn": lambda m, dtype: cnn.CNN(m.patch, m.channels, m.layers, m.kernel, dtype),
+  "tcn": lambda m, dtype: tcn.TCN(m.channels, m.layers, m.kernel, dtype),
+  "lstm": lambda m, dtype: lstm.LSTM(m.patch, m.channels, m.layers, dtype),
+  "cnn_bilstm": lambda m, dtype: cnn_bilstm.CNNBiLSTM(m.patch, m.channels, m.layers, m.kernel, dtype),
+  "mlp": lambda m, dtype: mlp.MLP(m.channels, m.layers),
 }
 HEADS = {
-  "waveform": lambda m: waveform_head.WaveformHead(m.patch, m.head_channels, m.cosines),
-  "sample": lambda m: sample_head.SampleHead(m.head_channels),
-  "numbers": lambda m: number_head.NumberHead(m.head_channels, m.outputs),
+  "waveform": lambda m, dtype: waveform_head.WaveformHead(m.patch, m.head_channels, m.cosines, dtype),
+  "sample": lambda m, dtype: sample_head.SampleHead(m.head_channels, dtype),
+  "numbers": lambda m, dtype: number_head.NumberHead(m.head_channels, m.outputs),
 }
 # the head for a wave where it is not "waveform": what has a feature for each sample needs no patches
 WAVE_HEADS = {"tcn": "sample"}
@@ -116,12 +118,14 @@ def make_net(model: config.Model) -> Net:
     ("extractor", model.extractor, EXTRACTORS),
     ("head", model.head, HEADS),
     ("adaptor", model.adaptor, ADAPTORS),
+    ("precision", model.precision, PRECISIONS),
   ):
     if name not in known:
       raise ValueError(f"{kind} {name!r} is unknown; choose one of {', '.join(sorted(known))}")
+  dtype = PRECISIONS[model.precision]
   return Net(
-    EXTRACTORS[model.extractor](model),
-    HEADS[model.head](model),
+    EXTRACTORS[model.extractor](model, dtype),
+    HEADS[model.head](model, dtype),
     ADAPTORS[model.adaptor](model),
     len(model.covariates),
   )

@@ -3,6 +3,8 @@
 import jax
 from flax import linen as nn
 
+from cap_jax.types import DType
+
 
 class SampleHead(nn.Module):
   """Features (batch, time, feature) and the scaled window (batch, time) → scaled aortic window (batch, time).
@@ -12,6 +14,7 @@ class SampleHead(nn.Module):
   """
 
   channels: int
+  dtype: DType = None
 
   @nn.compact
   def __call__(self, h_bnd: jax.Array, x_bt: jax.Array) -> jax.Array:
@@ -19,5 +22,5 @@ class SampleHead(nn.Module):
       raise ValueError(
         f"{h_bnd.shape[1]} tokens for {x_bt.shape[1]} samples: the head `sample` needs one token a sample"
       )
-    u = nn.gelu(nn.Dense(self.channels, name="hidden")(h_bnd))
+    u = nn.gelu(nn.Dense(self.channels, dtype=self.dtype, name="hidden")(h_bnd))
     return x_bt + nn.Dense(1, name="wave")(u)[..., 0]

@@ -10,6 +10,7 @@ import jax
 from flax import linen as nn
 
 from cap_jax.models import context, convolution
+from cap_jax.types import DType
 
 
 class DilatedBlock(nn.Module):
@@ -18,12 +19,13 @@ class DilatedBlock(nn.Module):
   channels: int
   kernel: int
   dilation: int
+  dtype: DType = None
 
   @nn.compact
   def __call__(self, h_bnd: jax.Array) -> jax.Array:
-    u = nn.LayerNorm(name="norm")(h_bnd)
-    u = nn.gelu(convolution.ShiftedConv(self.channels, self.kernel, self.dilation, name="conv")(u))
-    return h_bnd + nn.Dense(self.channels, name="mix")(u)
+    u = nn.LayerNorm(dtype=self.dtype, name="norm")(h_bnd)
+    u = nn.gelu(convolution.ShiftedConv(self.channels, self.kernel, self.dilation, self.dtype, name="conv")(u))
+    return h_bnd + nn.Dense(self.channels, dtype=self.dtype, name="mix")(u)
 
 
 class TCN(nn.Module):
@@ -32,11 +34,14 @@ class TCN(nn.Module):
   channels: int
   layers: int
   kernel: int
+  dtype: DType = None
 
   @nn.compact
   def __call__(self, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
-    h = convolution.ShiftedConv(self.channels, self.kernel, name="embed")((x_bt - context.level(x_bt))[..., None])
+    h = convolution.ShiftedConv(self.channels, self.kernel, dtype=self.dtype, name="embed")(
+      (x_bt - context.level(x_bt))[..., None]
+    )
     h = context.told(h, x_bt, c_bq)
     for k in range(self.layers):
-      h = DilatedBlock(self.channels, self.kernel, 2**k, name=f"layer_{k}")(h)
-    return nn.LayerNorm(name="norm")(h)
+      h = DilatedBlock(self.channels, self.kernel, 2**k, self.dtype, name=f"layer_{k}")(h)
+    return nn.LayerNorm(dtype=self.dtype, name="norm")(h)

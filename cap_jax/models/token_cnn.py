@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from cap_jax.models import context, convolution
+from cap_jax.types import DType
 
 
 def tokens(x_bt: jax.Array, patch: int) -> jax.Array:
@@ -28,14 +29,15 @@ class Residual(nn.Module):
   channels: int
   kernel: int
   dilation: int
+  dtype: DType = None
 
   @nn.compact
   def __call__(self, h_bnd: jax.Array) -> jax.Array:
-    g = nn.LayerNorm(name="norm")(h_bnd)
-    whole = nn.Dense(self.channels, use_bias=False, name="context")(g.mean(1, keepdims=True))
-    u = convolution.ShiftedConv(self.channels, self.kernel, self.dilation, name="conv")(g)
+    g = nn.LayerNorm(dtype=self.dtype, name="norm")(h_bnd)
+    whole = nn.Dense(self.channels, use_bias=False, dtype=self.dtype, name="context")(g.mean(1, keepdims=True))
+    u = convolution.ShiftedConv(self.channels, self.kernel, self.dilation, self.dtype, name="conv")(g)
     u = nn.gelu(u + jnp.broadcast_to(whole, u.shape))
-    return h_bnd + nn.Dense(self.channels, name="mix")(u)
+    return h_bnd + nn.Dense(self.channels, dtype=self.dtype, name="mix")(u)
 
 
 class TokenCNN(nn.Module):
@@ -49,11 +51,12 @@ class TokenCNN(nn.Module):
   channels: int
   layers: int
   kernel: int
+  dtype: DType = None
 
   @nn.compact
   def __call__(self, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
-    h = convolution.ShiftedConv(self.channels, 3, name="embed")(tokens(x_bt, self.patch))
+    h = convolution.ShiftedConv(self.channels, 3, dtype=self.dtype, name="embed")(tokens(x_bt, self.patch))
     h = context.told(h, x_bt, c_bq)
     for k in range(self.layers):
-      h = Residual(self.channels, self.kernel, 2 ** (k % 3), name=f"layer_{k}")(h)
-    return nn.LayerNorm(name="norm")(h)
+      h = Residual(self.channels, self.kernel, 2 ** (k % 3), self.dtype, name=f"layer_{k}")(h)
+    return nn.LayerNorm(dtype=self.dtype, name="norm")(h)

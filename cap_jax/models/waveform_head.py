@@ -11,6 +11,7 @@ import numpy as np
 from flax import linen as nn
 
 from cap_jax.models import convolution
+from cap_jax.types import DType
 
 
 def cosine_basis(width: int, count: int) -> np.ndarray:
@@ -61,6 +62,7 @@ class WaveformHead(nn.Module):
   patch: int
   channels: int
   cosines: int
+  dtype: DType = None
 
   @nn.compact
   def __call__(self, h_bnd: jax.Array, x_bt: jax.Array) -> jax.Array:
@@ -69,6 +71,6 @@ class WaveformHead(nn.Module):
         f"{h_bnd.shape[1]} tokens for {x_bt.shape[1]} samples: the head `waveform` needs one token per {self.patch}"
       )
     basis_jp = jnp.asarray(cosine_basis(2 * self.patch, self.cosines))
-    u = nn.gelu(convolution.ShiftedConv(self.channels, 3, name="conv")(h_bnd))
+    u = nn.gelu(convolution.ShiftedConv(self.channels, 3, dtype=self.dtype, name="conv")(h_bnd))
     coefficients_bnj = cut_pieces(x_bt, self.patch) @ basis_jp.T + nn.Dense(self.cosines, name="wave")(u)
     return overlap_add(coefficients_bnj @ basis_jp)
