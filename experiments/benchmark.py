@@ -3,7 +3,7 @@
 python -m experiments.benchmark [--only=steps,frozen] [--turns=5] [--output=benchmark]
 
 What is compared is called in turns in one run. The sections `steps`, `alignment` and `accuracy` take PyTorch
-(requirements-bench.txt); `start` runs the main job twice. Writes OUTPUT.json and OUTPUT.md.
+(requirements-bench.txt); `start` runs the main job twice. Writes OUTPUT.json, OUTPUT.md, and OUTPUT.png of how costs grow.
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ import tqdm
 from absl import flags
 
 from cap_jax import files
+from cap_jax.report import costs, figures
 from cap_jax.types import InputError
 from experiments import common
 from experiments.benchmarks.timing import Options, Row
@@ -27,6 +28,8 @@ SECTIONS = {
   "alignment": ("steps", "alignment"),
   "frozen": ("steps", "frozen"),
   "rate": ("steps", "rate"),
+  "growth": ("growth", "rows"),
+  "many": ("many_models", "rows"),
   "cohort": ("virtual_people", "rows"),
   "inference": ("use", "inference"),
   "checkpoints": ("use", "checkpoints"),
@@ -38,7 +41,7 @@ _TURNS = flags.DEFINE_integer("turns", 5, "timed calls of each", lower_bound=1)
 _SUBJECTS = flags.DEFINE_integer("subjects", 4374, "virtual subjects", lower_bound=8)
 _STEPS = flags.DEFINE_integer("steps", 50, "steps of training in a turn", lower_bound=1)
 _THREADS = flags.DEFINE_list("threads", ["1", "2"], "threads of PyTorch; the best count")
-_OUTPUT = flags.DEFINE_string("output", None, "OUTPUT.json and OUTPUT.md to write as well; replaced if they exist")
+_OUTPUT = flags.DEFINE_string("output", None, "OUTPUT.json, .md and .png to write as well; replaced if they exist")
 _SIGNIFICANT = 3
 
 
@@ -94,9 +97,33 @@ def _machine() -> dict[str, str]:
   return {"processor": f"{processor}, {cores} cores to use", "devices": ", ".join(str(d) for d in jax.devices())}
 
 
+def _curves(found: list[Row]) -> dict[str, dict[str, list[tuple[float, float]]]]:
+  panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
+  for row in found:
+    if row.against:
+      panels.setdefault(row.against, {}).setdefault(row.curve, []).append((row.size, row.value))
+  return panels
+
+
+def _write(output: str, found: list[Row], facts: dict[str, str], text: str) -> None:
+  contents = {
+    ".json": json.dumps(
+      {"rows": [{**dataclasses.asdict(row), "met": row.met} for row in found], **facts}, indent=2
+    ).encode(),
+    ".md": f"{text}\n".encode(),
+  }
+  panels = _curves(found)
+  if panels:
+    contents[".png"] = figures.to_png(costs.growth(panels, "ms"))
+  with files.written_together(*(output + end for end in contents)) as partial:
+    for path, content in zip(partial, contents.values(), strict=True):
+      with open(path, "wb") as file:
+        file.write(content)
+
+
 def main() -> None:
   options = _options()
-  for end in (".json", ".md"):
+  for end in (".json", ".md", ".png"):
     common.check_file(_OUTPUT.value and _OUTPUT.value + end, "--output")
   found: list[Row] = []
   for name in tqdm.tqdm(_ONLY.value, desc="benchmark", unit="section", leave=False):
@@ -105,12 +132,7 @@ def main() -> None:
   text = "\n".join([table(found), "", *(f"{name}: {value}" for name, value in facts.items())])
   print(text)
   if _OUTPUT.value:
-    rows = [{**dataclasses.asdict(row), "met": row.met} for row in found]
-    with files.written_together(f"{_OUTPUT.value}.json", f"{_OUTPUT.value}.md") as (numbers, page):
-      with open(numbers, "w", encoding="utf-8") as file:
-        json.dump({"rows": rows, **facts}, file, indent=2)
-      with open(page, "w", encoding="utf-8") as file:
-        file.write(text + "\n")
+    _write(_OUTPUT.value, found, facts, text)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from cap_jax import config
 from cap_jax.evaluation import study_data, study_limits
 from cap_jax.inference import pretrained
 from cap_jax.losses import tasks
-from cap_jax.train import checkpoint, runs
+from cap_jax.train import checkpoint, checks, runs
 from cap_jax.transfer import STRATEGIES, find
 from cap_jax.types import InputError
 from experiments import common
@@ -58,7 +58,7 @@ def main() -> None:
   if source:
     study = common.follow(study, source)
   trials = _trials(study)
-  runs.check(study, name, source.model if source else tasks.TASKS[study.task].model(study.model), study.task)
+  checks.check(study, name, source.model if source else tasks.TASKS[study.task].model(study.model), study.task)
   large, target = study_data.load_source(study), study_data.load_target(study)
   if source is None:
     source, _ = runs.pretrain(study, large.training, large.validation, large.origin)

@@ -19,7 +19,7 @@ from cap_jax.evaluation import folds, gains, identity, plan, selection, study_da
 from cap_jax.evaluation import study as studies
 from cap_jax.losses import tasks
 from cap_jax.report import page, study_report, study_tables, tables
-from cap_jax.train import runs
+from cap_jax.train import checks
 from cap_jax.types import InputError
 from experiments import common, truth
 
@@ -39,7 +39,7 @@ def check(study: config.Study) -> None:
     study_limits.check(clinic)
     folds.check(clinic)
   for name in selection.expanded(study.strategies):
-    runs.check(study, name, tasks.TASKS[study.task].model(study.model), study.task)
+    checks.check(study, name, tasks.TASKS[study.task].model(study.model), study.task)
   if not plan.keys(study):
     raise InputError(f"n_target={study.n_target}: none of the methods can use it; {'; '.join(plan.unused(study))}")
 

@@ -20,7 +20,7 @@ from cap_jax.evaluation import errors, selection, study_data, study_limits, trai
 from cap_jax.inference import pretrained
 from cap_jax.losses import tasks
 from cap_jax.report import tables
-from cap_jax.train import checkpoint, journal, loop, runs
+from cap_jax.train import checkpoint, checks, journal, loop
 from cap_jax.transfer import STRATEGIES, find
 from cap_jax.types import InputError
 from experiments import common, hosts
@@ -94,7 +94,7 @@ def main() -> None:
   study, name = _study(source)
   n_target = study.n_target[0]
   for one in selection.expanded((name,)):
-    runs.check(study, one, source.model if source else tasks.TASKS[study.task].model(study.model), study.task)
+    checks.check(study, one, source.model if source else tasks.TASKS[study.task].model(study.model), study.task)
   workdir = hosts.new_folder(common.required(_WORKDIR, "DIR"))
   large, target = study_data.load_source(study), study_data.load_target(study)
   split = study_data.split_of(large, target)

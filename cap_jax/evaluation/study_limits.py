@@ -9,7 +9,7 @@ from cap_jax.evaluation import methods, selection
 from cap_jax.losses import tasks
 from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
-from cap_jax.train import loop, optimizer, runs
+from cap_jax.train import checks, loop, optimizer
 from cap_jax.transfer import find
 from cap_jax.types import InputError
 
@@ -51,7 +51,7 @@ def check(study: config.Study) -> None:
     raise InputError(f"pretrain.optimizer={spec.optimizer}: unknown; choose of {', '.join(optimizer.OPTIMIZERS)}")
   _check_windows(study)
   _check_model("model", study.model, study.windows)
-  _check_model("target_model", runs.target_model(study), study.windows)
+  _check_model("target_model", checks.target_model(study), study.windows)
   named = dict.fromkeys((*study.strategies, *study.custom))
   for name in selection.expanded(named):
     strategy = find(name, study.custom.get(name))

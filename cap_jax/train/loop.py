@@ -131,14 +131,14 @@ def fit(
   total = sum(stage.steps for stage in plans)
   with tqdm.tqdm(total=total, desc=name, unit="step", leave=False) as progress:
     for number, stage in enumerate(plans):
-      arrays, seconds = _with_features(net, stage.hold, params, streams)
+      arrays, seconds = with_features(net, stage.hold, params, streams)
       trainer = step.make_trainer(
         loss, stage.hold, spec.weight_decay, spec.clip, spec.warmup, stage.rates, spec.optimizer
       )
       state = sharding.replicated(trainer.init(params, stage.steps, stage.rate, done, total), spec.batch)
       scores: list[tuple[int, float]] = []
       key = sharding.replicated(jax.random.fold_in(jax.random.key(spec.seed), number), spec.batch)
-      clock = _Clock(done, name)
+      clock = Clock(done, name)
       for stack in batches.stacks(arrays, spec.batch, stage.steps, CHUNK, spec.seed + 1000003 * number):
         state, metrics = trainer.run(state, sharding.spread(stack, spec.batch), key)
         clock.launched(metrics)
@@ -166,7 +166,7 @@ def fit(
   return Fitted(params, found, train_s, tuple(seen))
 
 
-class _Clock:
+class Clock:
   """Waits for chunks in their order, checks their losses, and takes the time of each."""
 
   def __init__(self, first: int, name: str):
@@ -199,7 +199,7 @@ class _Clock:
     return float(np.median(self._times)) * len(self._times)
 
 
-def _with_features(
+def with_features(
   net: Net, hold: tuple[str, ...], params: Params, streams: Streams
 ) -> tuple[dict[str, batches.Stream], float]:
   """The streams with "h", the features of their windows, where all that makes them is held and they lie in memory; and the
@@ -225,10 +225,16 @@ def _with_features(
 
 
 def _check(metrics: Metrics, first: int) -> None:
+  """Raises:
+  DivergedError: a loss, (step,) or (training, step), is no number."""
   loss = np.asarray(metrics["loss"])
-  if not np.isfinite(loss).all():
-    at = int(np.flatnonzero(~np.isfinite(loss))[0])
-    raise DivergedError(f"the loss is {loss[at]} at step {first + at}; lower the learning rate or look at the data")
+  lost = np.argwhere(~np.isfinite(loss))
+  if lost.size:
+    *which, at = lost[0].tolist()
+    who = f" of training {which[0]}" if which else ""
+    raise DivergedError(
+      f"the loss{who} is {loss[tuple(lost[0])]} at step {first + at}; lower the learning rate or look at the data"
+    )
 
 
 def blocks(count: int, size: int = PREDICT) -> Iterator[np.ndarray]:

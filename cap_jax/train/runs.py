@@ -13,10 +13,10 @@ from cap_jax.data import batches, splits
 from cap_jax.data import stream as streaming
 from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
-from cap_jax.train import checkpoint, loop
-from cap_jax.transfer import find, freezing, importance, likeness, lines, low_rank, pretraining, surgery
+from cap_jax.train import checkpoint, checks, loop
+from cap_jax.transfer import freezing, importance, likeness, lines, low_rank, pretraining, surgery
 from cap_jax.transfer.strategy import Strategy
-from cap_jax.types import InputError, Params
+from cap_jax.types import LossFn, Params
 
 _LIKENESS_WINDOWS = 1024
 
@@ -44,14 +44,6 @@ class Adapted:
   report: list[surgery.Leaf]
   reason: str
   clinic: lines.Lines | None = None
-
-
-def target_model(study: config.Study) -> config.Model:
-  """The target's network: its own, or the source's with a head for the wave."""
-  if study.target_model.extractor:
-    return study.target_model
-  head = nets.WAVE_HEADS.get(study.model.extractor, "waveform")
-  return dataclasses.replace(study.model, head=head) if study.model.head == "numbers" else study.model
 
 
 def arrays(
@@ -164,7 +156,7 @@ def pooled(
   h_bnd = loop.features(
     trained.net, trained.params, trained.scaling.scale(windows.x_bt[rows]), c_bq[rows], adapted=adapted
   )
-  return h_bnd.mean(1), windows.subject_b[rows]
+  return h_bnd.mean(1, dtype=np.float32), windows.subject_b[rows]
 
 
 def distance(trained: checkpoint.Checkpoint, data: Data) -> float:
@@ -181,6 +173,97 @@ def _holds(
   apart = distance(source, data) if choosing else 0.0
   found = [freezing.resolve(stage.hold, layers, data.n_target, apart) for stage in strategy.stages]
   return [paths for paths, _ in found], "; ".join(reason for _, reason in found if reason)
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+  """A training by a strategy with everything decided.
+
+  Attributes:
+    params: θ⁰; report: of the merge.
+    loss, plans, spec: see `loop.fit`.
+    fed: stream → arrays of its windows.
+    reason: of what was chosen; clinic: the lines of the target's waves, where the strategy asks for them.
+  """
+
+  name: str
+  strategy: Strategy
+  model: config.Model
+  scaling: batches.Scaling
+  params: Params
+  report: list[surgery.Leaf]
+  loss: LossFn
+  plans: list[loop.Plan]
+  spec: config.Training
+  fed: dict[str, dict[str, np.ndarray]]
+  reason: str
+  clinic: lines.Lines | None
+
+  @property
+  def net(self) -> nets.Net:
+    return nets.make_net(self.model)
+
+
+def prepare(
+  study: config.Study,
+  name: str,
+  source: checkpoint.Checkpoint,
+  data: Data,
+  seed: int,
+  site: str,
+  streamed: tuple[dict[str, dict[str, np.ndarray]], lines.Lines | None] | None = None,
+) -> Prepared:
+  """What `adapt` trains; see there. `streamed`: its streams and lines, where they are made already."""
+  strategy, model = checks.chosen(study, name, source.task)
+  strategy = strategy.at(source.site, site)
+  net, samples, margin = nets.make_net(model), study.windows.samples, study.windows.margin
+  params, report = strategy.start(source.params, net, source.net, samples, jax.random.key(seed))
+  if checks.source_scales(strategy) or data.labelled is None:
+    scaling = source.scaling
+  else:
+    scaling = batches.fit_scaling(data.labelled, model.covariates)
+  layers = net.layers(samples)
+  holds, reason = _holds(strategy, layers, source, data)
+  context = terms.Context(
+    net,
+    tasks.TASKS["waveform"].make_loss(net, margin),
+    tasks.TASKS[source.task].make_loss(_source_reader(net, source.net, strategy), margin),
+  )
+  loss = terms.make_total(strategy.loss, strategy.combine, context, low_rank.view)
+  plans = loop.plan(strategy, study.steps, strategy.learning_rate, holds, strategy.rates(layers))
+  spec = config.Training(batch=study.batch, weight_decay=strategy.weight_decay, seed=seed, optimizer=strategy.optimizer)
+  fed, clinic = streamed or streams(strategy, data, scaling, model, source, seed, site)
+  if clinic is not None and not clinic.found and not strategy.needs_labels:
+    plans = []  # no line, no label: there is nothing to learn, and nothing is risked
+  return Prepared(name, strategy, model, scaling, params, report, loss, plans, spec, fed, reason, clinic)
+
+
+def finished(
+  study: config.Study,
+  source: checkpoint.Checkpoint,
+  data: Data,
+  site: str,
+  begun: Prepared,
+  fitted: loop.Fitted,
+  validation: batches.Pairs | None = None,
+) -> Adapted:
+  """The network of a training, with all that its use needs."""
+  about: dict[str, Any] = {
+    "source": study.source,
+    **({"source_data": study.source_data} if study.source_data else {}),
+    **({"target_data": study.target_data} if study.target_data else {}),
+    "strategy": begun.name,
+    "changes": dict(study.custom.get(begun.name) or {}),
+    "n_target": data.n_target if begun.strategy.needs_labels else 0,
+    "seed": begun.spec.seed,
+    "history": source.about,
+  }
+  made = checkpoint.Checkpoint(
+    begun.strategy.finish(fitted.params, begun.net), begun.model, study.windows, begun.scaling, site, "waveform", about,
+    study.calibration, study.reference, met=tuple(sorted({*source.met, *_met(data, validation)})),
+  )  # fmt: skip
+  reason = "; ".join(text for text in (begun.reason, str(begun.clinic or "")) if text)
+  return Adapted(made, fitted, begun.report, reason, begun.clinic)
 
 
 def adapt(
@@ -209,49 +292,16 @@ def adapt(
     surgery.MergeError: the networks do not fit together as the strategy asks.
     splits.LeakError: a subject stands in two parts of the data.
   """
-  _check_apart(data, validation)
-  strategy, model = _chosen(study, name, source.task)
-  strategy = strategy.at(source.site, site)
-  net, samples, margin = nets.make_net(model), study.windows.samples, study.windows.margin
-  params, report = strategy.start(source.params, net, source.net, samples, jax.random.key(seed))
-  if _source_scales(strategy) or data.labelled is None:
-    scaling = source.scaling
-  else:
-    scaling = batches.fit_scaling(data.labelled, model.covariates)
-  layers = net.layers(samples)
-  holds, reason = _holds(strategy, layers, source, data)
-  context = terms.Context(
-    net,
-    tasks.TASKS["waveform"].make_loss(net, margin),
-    tasks.TASKS[source.task].make_loss(_source_reader(net, source.net, strategy), margin),
-  )
-  loss = terms.make_total(strategy.loss, strategy.combine, context, low_rank.view)
-  plans = loop.plan(strategy, study.steps, strategy.learning_rate, holds, strategy.rates(layers))
-  spec = config.Training(batch=study.batch, weight_decay=strategy.weight_decay, seed=seed, optimizer=strategy.optimizer)
-  validate = None
+  check_apart(data, validation)
+  begun = prepare(study, name, source, data, seed, site)
+  net, validate = begun.net, None
   if validation is not None:
-    validate = loop.make_validator(net, lambda p: strategy.finish(p, net), scaling, model, validation, study.windows)
+    validate = loop.make_validator(
+      net, lambda p: begun.strategy.finish(p, net), begun.scaling, begun.model, validation, study.windows
+    )
   label = f"{name}, n={data.n_target}, seed {seed}"
-  fed, clinic = streams(strategy, data, scaling, model, source, seed, site)
-  if clinic is not None and not clinic.found and not strategy.needs_labels:
-    plans = []  # no line, no label: there is nothing to learn, and nothing is risked
-  fitted = loop.fit(net, loss, plans, params, fed, spec, label, validate)
-  about: dict[str, Any] = {
-    "source": study.source,
-    **({"source_data": study.source_data} if study.source_data else {}),
-    **({"target_data": study.target_data} if study.target_data else {}),
-    "strategy": name,
-    "changes": dict(study.custom.get(name) or {}),
-    "n_target": data.n_target if strategy.needs_labels else 0,
-    "seed": seed,
-    "history": source.about,
-  }
-  finished = strategy.finish(fitted.params, net)
-  made = checkpoint.Checkpoint(
-    finished, model, study.windows, scaling, site, "waveform", about, study.calibration, study.reference,
-    met=tuple(sorted({*source.met, *_met(data, validation)})),
-  )  # fmt: skip
-  return Adapted(made, fitted, report, "; ".join(text for text in (reason, str(clinic or "")) if text), clinic)
+  fitted = loop.fit(net, begun.loss, begun.plans, begun.params, begun.fed, begun.spec, label, validate)
+  return finished(study, source, data, site, begun, fitted, validation)
 
 
 def _met(data: Data, validation: batches.Pairs | None) -> tuple[str, ...]:
@@ -260,7 +310,7 @@ def _met(data: Data, validation: batches.Pairs | None) -> tuple[str, ...]:
   return checkpoint.digests_of(*(part.subjects for part in parts if part is not None))
 
 
-def _check_apart(data: Data, validation: batches.Pairs | None) -> None:
+def check_apart(data: Data, validation: batches.Pairs | None) -> None:
   """A labelled subject's waves may serve as unlabelled ones too.
 
   Raises:
@@ -271,78 +321,6 @@ def _check_apart(data: Data, validation: batches.Pairs | None) -> None:
   if validation is not None:
     parts["validation"] = validation.subjects
   splits.Split(parts)
-
-
-def _chosen(study: config.Study, name: str, task: str) -> tuple[Strategy, config.Model]:
-  """The strategy, and the target's network with the adaptor that it asks for.
-
-  Raises:
-    InputError: the strategy cannot follow a source of this task.
-  """
-  strategy = find(name, study.custom.get(name))
-  _check_task(name, strategy, task)
-  model = target_model(study)
-  return strategy, dataclasses.replace(model, adaptor=strategy.adaptor) if strategy.adaptor != "none" else model
-
-
-def check(study: config.Study, name: str, source_model: config.Model, task: str) -> None:
-  """Before long work: that a strategy fits a source network.
-
-  Raises:
-    InputError: it cannot follow a source of this task.
-    surgery.MergeError: the networks do not fit together as it asks, or it holds what there is not.
-  """
-  strategy, model = _chosen(study, name, task)
-  net, source_net, samples = nets.make_net(model), nets.make_net(source_model), study.windows.samples
-  unknown = [word for word in model.covariates if word not in source_model.covariates]
-  if unknown and _source_scales(strategy):
-    raise InputError(
-      f"strategy {name}: the source network takes no {', '.join(unknown)}, so the target's cannot either"
-    )
-  try:
-    _check_parts(strategy, net, source_net, samples, task)
-  except surgery.MergeError as error:
-    raise surgery.MergeError(f"strategy {name}: {error}") from None
-
-
-def _source_scales(strategy: Strategy) -> bool:
-  """Whether scaling comes with the source: where its parameters or its windows are used."""
-  return bool(strategy.take) or "source" in strategy.streams or not strategy.needs_labels
-
-
-def _check_parts(strategy: Strategy, net: nets.Net, source_net: nets.Net, samples: int, task: str) -> None:
-  if not {"target", "source"} & {term.name for term in strategy.loss} and "r" not in strategy.take:
-    raise surgery.MergeError("nothing trains its fresh head; take r, or add the loss target")
-
-  def begin() -> Params:
-    source = source_net.init(jax.random.key(0), samples)
-    return strategy.start(source, net, source_net, samples, jax.random.key(1))[0]
-
-  start = jax.eval_shape(begin)  # shapes tell it all: nothing is drawn or compiled
-  for stage in strategy.stages:
-    paths, _ = freezing.resolve(stage.hold, net.layers(samples), 1, 0.0)
-    labels = surgery.label(start, strategy.held(paths))
-    own = {block: labels[block] for block in (*net.blocks, low_rank.BLOCK) if block in labels}
-    if "train" not in jax.tree.leaves(own):
-      raise surgery.MergeError(f"all of its network is held ({', '.join(paths)}); leave something to train")
-  # `labels` are those of the last stage
-  if task != "waveform" and "r" in strategy.take and "hold" in jax.tree.leaves(labels["r"]):
-    raise surgery.MergeError(f"its head was trained for {task} and stays held; let the last stage train all of r")
-
-
-def _check_task(name: str, strategy: Strategy, task: str) -> None:
-  """Raises:
-  InputError: the strategy trains, takes or keeps the head of another task than the target's."""
-  if task == "waveform":
-    return
-  shares_head = any(term.name == "source" for term in strategy.loss)
-  takes_head = any(rule == "r" or rule.startswith("r/") for rule in strategy.take)
-  gives_numbers = tasks.TASKS[task].numerics is not None
-  if shares_head or (takes_head and (gives_numbers or not strategy.needs_labels)):
-    raise InputError(
-      f"strategy {name}: its head comes from the source, which was trained for {task}; take other parts "
-      '(take=("f",)) or give the source\'s task a head of its own (the loss source_task)'
-    )
 
 
 def _source_reader(net: nets.Net, source_net: nets.Net, strategy: Strategy) -> nets.Net:

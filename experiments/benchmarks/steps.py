@@ -11,7 +11,7 @@ import numpy as np
 from cap_jax import config
 from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
-from cap_jax.train import loop, step
+from cap_jax.train import loop, sharding, step
 from cap_jax.transfer import find
 from cap_jax.types import Batch, InputError, Params
 from experiments.benchmarks import timing
@@ -37,17 +37,19 @@ class Case(NamedTuple):
   strategy: str = "scratch"
   hold: tuple[str, ...] = ()
   cached: bool = False
+  samples: int = SAMPLES
+  batch: int = BATCH
 
 
 def batch_of(case: Case, count: int) -> dict[str, dict[str, np.ndarray]]:
   """`count` batches of white noise for all streams that the strategy reads."""
   rng = np.random.default_rng(0)
-  coordinates = 2 if case.model.extractor == "mlp" else SAMPLES
+  coordinates = 2 if case.model.extractor == "mlp" else case.samples
   outputs = case.model.outputs if case.model.head == "numbers" else coordinates
 
   def part() -> dict[str, np.ndarray]:
     shapes = {"x": coordinates, "c": len(case.model.covariates), "y": outputs}
-    return {name: rng.normal(size=(count, BATCH, size)).astype(np.float32) for name, size in shapes.items()}
+    return {name: rng.normal(size=(count, case.batch, size)).astype(np.float32) for name, size in shapes.items()}
 
   return {stream: part() for stream in find(case.strategy).streams}
 
@@ -72,8 +74,8 @@ class Ours(NamedTuple):
   stack: Any
 
 
-def ours(case: Case, steps: int) -> Ours:
-  """Chunks of `steps` on batches that lie on the device."""
+def ours(case: Case, steps: int, shared: bool = False) -> Ours:
+  """Chunks of `steps` on batches that lie on the device, or are shared among all devices."""
   net, strategy = nets.make_net(case.model), find(case.strategy)
   loss = _loss_of(net, case.model)
   context = terms.Context(net, loss, loss)
@@ -85,10 +87,13 @@ def ours(case: Case, steps: int) -> Ours:
   trainer = step.make_trainer(total, case.hold)
   if case.cached:
     for part in stack.values():
-      flat = part["x"].reshape(-1, samples), part["c"].reshape(steps * BATCH, -1)
+      flat = part["x"].reshape(-1, samples), part["c"].reshape(steps * case.batch, -1)
       h = loop.features(net, params, *flat)
-      part["h"] = h.reshape(steps, BATCH, *h.shape[1:])
-  return Ours(params, trainer, trainer.init(params, 10**6, 1e-4), jax.device_put(stack))
+      part["h"] = h.reshape(steps, case.batch, *h.shape[1:])
+  state = trainer.init(params, 10**6, 1e-4)
+  if shared:
+    return Ours(params, trainer, sharding.replicated(state, case.batch), sharding.spread(stack, case.batch))
+  return Ours(params, trainer, state, jax.device_put(stack))
 
 
 def our_call(training: Ours) -> Callable[[], Any]:

@@ -40,6 +40,7 @@ class Row:
     target: that it should reach, None without one.
     at_least: whether more is better.
     detail: what else a reader needs, such as both times of a ratio.
+    against, curve, size: of a point of a curve, what it grows with, whose it is, and how large that is.
   """
 
   section: str
@@ -49,6 +50,9 @@ class Row:
   target: float | None = None
   at_least: bool = True
   detail: str = ""
+  against: str = ""
+  curve: str = ""
+  size: float = 0.0
 
   @property
   def met(self) -> bool | None:

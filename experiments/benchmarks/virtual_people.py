@@ -13,13 +13,14 @@ _RECORD_S, _RECORD_HZ, _RECORDS = 16.0, 125.0, 512
 _SAMPLES, _HARMONICS, _CHUNK = 256, 40, 32
 
 
-def _draw(count: int) -> population.Subject:
+def draw(count: int) -> population.Subject:
+  """So many subjects of the reference population."""
   return jax.block_until_ready(population.draw(jax.random.key(0), clinics.Population(), count))
 
 
 def _compile(count: int) -> tuple[float, float]:
   """Seconds to compile the beats of so many subjects, and its scratch memory [MB]."""
-  subjects = _draw(count)
+  subjects = draw(count)
   began = time.perf_counter()
   compiled = cohort._beats.lower(subjects, _SAMPLES, _HARMONICS, _CHUNK).compile()
   seconds = time.perf_counter() - began
@@ -31,8 +32,8 @@ def rows(options: Options) -> list[Row]:
   section, count = "virtual cohort", options.subjects
   seconds, scratch = _compile(count)
   few = _compile(count // 4)[1]
-  everyone, quarter = _draw(count), _draw(count // 4)
-  recorded, key = _draw(min(_RECORDS, count)), jax.random.key(1)
+  everyone, quarter = draw(count), draw(count // 4)
+  recorded, key = draw(min(_RECORDS, count)), jax.random.key(1)
   times = timing.in_turns(
     {
       "whole": lambda: cohort.beats(everyone),

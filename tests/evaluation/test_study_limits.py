@@ -7,7 +7,7 @@ import pytest
 from cap_jax import config
 from cap_jax.evaluation import study_limits
 from cap_jax.losses import tasks
-from cap_jax.train import runs
+from cap_jax.train import checks
 from cap_jax.types import InputError
 
 
@@ -90,6 +90,6 @@ def test_what_cannot_be_trained_is_refused_before_any_data_are_drawn(small_study
   study_limits.check(study)
   source_model = tasks.TASKS[study.task].model(study.model)
   if not study.target_model.covariates:
-    runs.check(study, "multi_task/fresh", source_model, study.task)  # others of the same study can be
+    checks.check(study, "multi_task/fresh", source_model, study.task)  # others of the same study can be
   with pytest.raises(InputError, match=message):
-    runs.check(study, name, source_model, study.task)
+    checks.check(study, name, source_model, study.task)

@@ -9,7 +9,7 @@ import pytest
 
 from cap_jax import config
 from cap_jax.models import adaptor, convolution, net, waveform_head
-from cap_jax.train import runs
+from cap_jax.train import checks
 
 
 @pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), (5, 1), (3, 2), (3, 4)])
@@ -131,6 +131,29 @@ def test_covariates_are_optional_and_matter_where_they_are_given(name):
   np.testing.assert_allclose(far, farther, atol=1e-4)  # bounded: an impossible age cannot drive the features
 
 
+@pytest.mark.parametrize("name", ["token_cnn", "cnn", "tcn", "lstm", "cnn_bilstm"])
+def test_half_precision_computes_so_and_keeps_parameters_and_wave_whole(name):
+  half = net.make_net(dataclasses.replace(ARCHITECTURES[name], precision="bfloat16"))
+  whole = net.make_net(ARCHITECTURES[name])
+  params = half.init(jax.random.key(0), 100)
+  assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
+  for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(whole.init(jax.random.key(0), 100)), strict=True):
+    np.testing.assert_array_equal(a, b)
+  x, c = jax.random.normal(jax.random.key(1), (3, 100)), jnp.zeros((3, 0))
+  assert half.features(params["f"], x, c).dtype == jnp.bfloat16
+  wave, right = half.apply(params, x, c), whole.apply(params, x, c)
+  assert wave.dtype == jnp.float32
+  apart = float(jnp.sqrt(jnp.square(wave - right).mean()) / jnp.sqrt(jnp.square(right - x).mean()))
+  assert 1e-5 < apart < 0.05  # of the correction: eight bits of it
+  gradient = jax.grad(lambda p: jnp.square(half.apply(p, x, c) - 1).mean())(params)
+  assert {leaf.dtype for leaf in jax.tree.leaves(gradient)} == {jnp.dtype("float32")}
+
+
+def test_a_precision_that_is_not_there_is_refused():
+  with pytest.raises(ValueError, match="precision 'float16' is unknown; choose one of bfloat16, float32"):
+    net.make_net(config.Model(precision="float16"))
+
+
 @pytest.mark.parametrize("name", ["lstm", "cnn_bilstm"])
 def test_a_recurrent_token_sees_both_directions(name):
   network = net.make_net(ARCHITECTURES[name])
@@ -191,7 +214,7 @@ def test_the_section_begins_near_the_identity_and_undoes_a_delay_only():
 
 def test_a_network_of_samples_gets_a_head_for_samples():
   study = config.Study(model=dataclasses.replace(ARCHITECTURES["tcn"], head="numbers"))
-  made = runs.target_model(study)
+  made = checks.target_model(study)
   assert made.head == "sample"
   network = net.make_net(made)
   x, c = jnp.zeros((2, 100)), jnp.zeros((2, 0))

@@ -159,7 +159,7 @@ def test_features_of_a_held_extractor_are_computed_once_and_change_nothing(tiny_
   network, loss, plans, start, streams, _ = begin(tiny_model, pairs, ("f",))
   spec = config.Training(batch=16)
   cached = loop.fit(network, loss, plans, start, streams, spec, "test")
-  monkeypatch.setattr(loop, "_with_features", lambda net, hold, params, streams: (streams, 0.0))
+  monkeypatch.setattr(loop, "with_features", lambda net, hold, params, streams: (streams, 0.0))
   anew = loop.fit(network, loss, plans, start, streams, spec, "test")
   np.testing.assert_allclose(cached.loss, anew.loss, rtol=1e-3, atol=1e-5)
 

@@ -211,7 +211,7 @@ def test_a_loss_of_cached_features_is_the_loss(name):
   params = moved(start)
   held = strategy.held(hold)
   fed = numpy_streams(strategy)
-  cached, _ = loop._with_features(net, held, params, fed)
+  cached, _ = loop.with_features(net, held, params, fed)
   loss, progress, key = total_loss(strategy), {"progress": jnp.array(0.5)}, jax.random.key(0)
   expected, found = (loss(params, {**streams, **progress}, key)[0] for streams in (fed, cached))
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)

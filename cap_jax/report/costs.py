@@ -1,0 +1,36 @@
+"""How the cost of something grows: measured points, a panel for each quantity it grows with."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from cap_jax.report.figures import STYLE
+
+_COLUMNS = 3
+_MARKS = "os^Dv"
+
+
+def growth(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], unit: str) -> Figure:
+  """A panel a quantity, a curve a network, on logarithmic axes; a dotted line where cost grows in proportion.
+
+  Args:
+    panels: what it grows with → name → (size, cost) points.
+    unit: of the cost, for the axis.
+  """
+  with matplotlib.rc_context(STYLE):
+    count = -(-len(panels) // _COLUMNS)
+    figure = Figure(figsize=(10, 3 * count), layout="constrained")
+    for place, (quantity, curves) in enumerate(panels.items(), 1):
+      axes = figure.add_subplot(count, min(_COLUMNS, len(panels)), place)
+      for (name, points), mark in zip(curves.items(), _MARKS * len(curves), strict=False):
+        size, cost = zip(*points, strict=True)
+        (line,) = axes.plot(size, cost, marker=mark, markersize=4, label=name)
+        straight = [cost[0] * one / size[0] for one in size]
+        axes.plot(size, straight, ":", color=line.get_color(), linewidth=0.8)
+      axes.set(xscale="log", yscale="log", xlabel=quantity, ylabel=unit if place % _COLUMNS == 1 else "")
+      ticks = sorted({one for points in curves.values() for one, _ in points})
+      axes.set_xticks(ticks, [f"{one:g}" for one in ticks])
+      axes.minorticks_off()
+      axes.legend(frameon=False, fontsize=7)
+    return figure

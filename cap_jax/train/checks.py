@@ -1,0 +1,92 @@
+"""Before long work: whether a strategy fits a source network and the target's."""
+
+import dataclasses
+
+import jax
+
+from cap_jax import config
+from cap_jax.losses import tasks
+from cap_jax.models import net as nets
+from cap_jax.transfer import find, freezing, low_rank, surgery
+from cap_jax.transfer.strategy import Strategy
+from cap_jax.types import InputError, Params
+
+
+def target_model(study: config.Study) -> config.Model:
+  """The target's network: its own, or the source's with a head for the wave."""
+  if study.target_model.extractor:
+    return study.target_model
+  head = nets.WAVE_HEADS.get(study.model.extractor, "waveform")
+  return dataclasses.replace(study.model, head=head) if study.model.head == "numbers" else study.model
+
+
+def chosen(study: config.Study, name: str, task: str) -> tuple[Strategy, config.Model]:
+  """The strategy, and the target's network with the adaptor that it asks for.
+
+  Raises:
+    InputError: the strategy cannot follow a source of this task.
+  """
+  strategy = find(name, study.custom.get(name))
+  _check_task(name, strategy, task)
+  model = target_model(study)
+  return strategy, dataclasses.replace(model, adaptor=strategy.adaptor) if strategy.adaptor != "none" else model
+
+
+def source_scales(strategy: Strategy) -> bool:
+  """Whether scaling comes with the source: where its parameters or its windows are used."""
+  return bool(strategy.take) or "source" in strategy.streams or not strategy.needs_labels
+
+
+def check(study: config.Study, name: str, source_model: config.Model, task: str) -> None:
+  """Before long work: that a strategy fits a source network.
+
+  Raises:
+    InputError: it cannot follow a source of this task.
+    surgery.MergeError: the networks do not fit together as it asks, or it holds what there is not.
+  """
+  strategy, model = chosen(study, name, task)
+  net, source_net, samples = nets.make_net(model), nets.make_net(source_model), study.windows.samples
+  unknown = [word for word in model.covariates if word not in source_model.covariates]
+  if unknown and source_scales(strategy):
+    raise InputError(
+      f"strategy {name}: the source network takes no {', '.join(unknown)}, so the target's cannot either"
+    )
+  try:
+    _check_parts(strategy, net, source_net, samples, task)
+  except surgery.MergeError as error:
+    raise surgery.MergeError(f"strategy {name}: {error}") from None
+
+
+def _check_parts(strategy: Strategy, net: nets.Net, source_net: nets.Net, samples: int, task: str) -> None:
+  if not {"target", "source"} & {term.name for term in strategy.loss} and "r" not in strategy.take:
+    raise surgery.MergeError("nothing trains its fresh head; take r, or add the loss target")
+
+  def begin() -> Params:
+    source = source_net.init(jax.random.key(0), samples)
+    return strategy.start(source, net, source_net, samples, jax.random.key(1))[0]
+
+  start = jax.eval_shape(begin)  # shapes tell it all: nothing is drawn or compiled
+  for stage in strategy.stages:
+    paths, _ = freezing.resolve(stage.hold, net.layers(samples), 1, 0.0)
+    labels = surgery.label(start, strategy.held(paths))
+    own = {block: labels[block] for block in (*net.blocks, low_rank.BLOCK) if block in labels}
+    if "train" not in jax.tree.leaves(own):
+      raise surgery.MergeError(f"all of its network is held ({', '.join(paths)}); leave something to train")
+  # `labels` are those of the last stage
+  if task != "waveform" and "r" in strategy.take and "hold" in jax.tree.leaves(labels["r"]):
+    raise surgery.MergeError(f"its head was trained for {task} and stays held; let the last stage train all of r")
+
+
+def _check_task(name: str, strategy: Strategy, task: str) -> None:
+  """Raises:
+  InputError: the strategy trains, takes or keeps the head of another task than the target's."""
+  if task == "waveform":
+    return
+  shares_head = any(term.name == "source" for term in strategy.loss)
+  takes_head = any(rule == "r" or rule.startswith("r/") for rule in strategy.take)
+  gives_numbers = tasks.TASKS[task].numerics is not None
+  if shares_head or (takes_head and (gives_numbers or not strategy.needs_labels)):
+    raise InputError(
+      f"strategy {name}: its head comes from the source, which was trained for {task}; take other parts "
+      '(take=("f",)) or give the source\'s task a head of its own (the loss source_task)'
+    )

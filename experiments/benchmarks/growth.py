@@ -1,0 +1,91 @@
+"""How a step of training grows with width, window, batch and devices, and the cohort with its subjects."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import jax
+
+from cap_jax import config
+from cap_jax.arteries import cohort
+from cap_jax.types import InputError
+from experiments.benchmarks import steps, timing, virtual_people
+from experiments.benchmarks.timing import Options, Row
+
+_SHOWN = ("token_cnn", "tcn", "cnn_bilstm")
+_WIDTHS, _SAMPLES, _BATCHES = (32, 64, 128, 256), (250, 500, 1000, 2000), (8, 32, 128)
+_DEVICES = (1, 2)
+_CHUNK = 5  # steps of a turn: large networks are slow
+_SECTION = "growth"
+# one network in a process with so many virtual devices
+_ALONE = """
+import json, sys
+from experiments.benchmarks import growth
+print(json.dumps(growth.shared_ms(sys.argv[1], int(sys.argv[2]))))
+"""
+
+
+def _wide(model: config.Model, channels: int) -> config.Model:
+  return dataclasses.replace(model, channels=channels, head_channels=channels)
+
+
+def _ms(sizes: dict[float, steps.Case], options: Options, label: str) -> dict[float, float]:
+  calls = {str(size): steps.our_call(steps.ours(case, _CHUNK)) for size, case in sizes.items()}
+  times = timing.in_turns(calls, options.turns, label)
+  return {size: 1e3 * timing.median(times[str(size)]) / _CHUNK for size in sizes}
+
+
+def shared_ms(name: str, turns: int) -> float:
+  """Milliseconds of a step whose batch is shared among all devices of this process."""
+  training = steps.ours(steps.Case(steps.NETWORKS[name]), _CHUNK, shared=True)
+  times = timing.in_turns({name: steps.our_call(training)}, turns, f"{name}, {jax.device_count()} devices")
+  return 1e3 * timing.median(times[name]) / _CHUNK
+
+
+def _on_devices(name: str, devices: int, options: Options) -> float:
+  """The same in a process with so many virtual devices.
+
+  Raises:
+    InputError: it failed.
+  """
+  flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+  environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+  command = [sys.executable, "-c", _ALONE, name, str(options.turns)]
+  done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+  if done.returncode:
+    raise InputError(f"{name} on {devices} devices failed: {(done.stderr.strip().splitlines() or [''])[-1]}")
+  return float(json.loads(done.stdout))
+
+
+def rows(options: Options) -> list[Row]:
+  """A row a point: `against` says what grows, `size` how large it is."""
+  found: list[Row] = []
+
+  def add(against: str, name: str, points: dict[Any, float]) -> None:
+    for size, ms in points.items():
+      row = Row(_SECTION, f"{name}, {against} {size}", ms, "ms", against=against, curve=name, size=float(size))
+      found.append(row)
+
+  for name in _SHOWN:
+    model = steps.NETWORKS[name]
+    case = steps.Case(model)
+    widths = {channels: steps.Case(_wide(model, channels)) for channels in _WIDTHS}
+    add("channels", name, _ms(widths, options, f"width: {name}"))
+    lengths = {samples: case._replace(samples=samples) for samples in _SAMPLES}
+    add("samples of a window", name, _ms(lengths, options, f"length: {name}"))
+    batches = {batch: case._replace(batch=batch) for batch in _BATCHES}
+    add("windows of a batch", name, _ms(batches, options, f"batch: {name}"))
+    if jax.default_backend() == "cpu":
+      add("devices (virtual, on one processor)", name, {count: _on_devices(name, count, options) for count in _DEVICES})
+  people = {max(options.subjects // part, 8): None for part in (16, 4, 1)}
+  drawn = {str(count): virtual_people.draw(count) for count in people}
+  times = timing.in_turns(
+    {name: lambda subjects=subjects: cohort.beats(subjects) for name, subjects in drawn.items()},
+    options.turns,
+    "cohort",
+  )
+  add("subjects of the cohort", "beats at 6 sites", {count: 1e3 * timing.median(times[str(count)]) for count in people})
+  return found

@@ -1,0 +1,124 @@
+"""Many small models at once: leave-one-subject-out, personal fine-tunings and seeds, each as one program, against the same one after another
+and against a loop in PyTorch."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cap_jax import config
+from cap_jax.data import batches
+from cap_jax.evaluation import study_data
+from cap_jax.inference import pretrained
+from cap_jax.train import checkpoint, loop, many, runs
+from experiments.benchmarks import timing
+from experiments.benchmarks.timing import Options, Row
+
+_PEOPLE, _SEEDS, _STEPS = 64, 16, 100
+_NAME = "fine_tuning/head"
+
+
+def ground() -> tuple[config.Study, checkpoint.Checkpoint, runs.Data]:
+  """The package's network as the source, and 64 labelled people of `population`, a minute each."""
+  study = config.Study(
+    scenario="population", source_subjects=40, labelled_subjects=_PEOPLE, unlabelled_subjects=2, validation_subjects=2,
+    test_subjects=2, steps=_STEPS, n_target=(_PEOPLE,), seeds=(0,),
+  )  # fmt: skip
+  source, target = study_data.load_source(study), study_data.load_target(study)
+  return study, checkpoint.load(pretrained.FOLDER), target.data(source, _PEOPLE, 0)
+
+
+def _rmse(made: runs.Adapted, windows: batches.Pairs) -> float:
+  return float(np.sqrt(np.square(loop.predict(made.checkpoint, windows) - windows.y_bt).mean()))
+
+
+def _alone(study: config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draw: many.Draw) -> runs.Adapted:
+  assert data.labelled is not None
+  own = dataclasses.replace(data, labelled=data.labelled.of(draw.subjects))
+  return runs.adapt(study, _NAME, trained, own, draw.seed, trained.site)
+
+
+def _torch_loop(
+  study: config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draws: list[many.Draw]
+) -> Callable[[], Any]:
+  """The same head fine-tunings in PyTorch, one after another, features computed once for each."""
+  import torch
+  from torch import nn
+
+  from experiments.benchmarks import torch_networks
+
+  assert data.labelled is not None
+  samples, margin = study.windows.samples, study.windows.margin
+  inner = slice(margin, samples - margin)
+  whole = runs.arrays(trained.scaling, data.labelled, trained.model)
+
+  def run() -> None:
+    for draw in draws:
+      network = torch_networks.Network(trained.params, trained.model, samples)
+      network.f.requires_grad_(False)
+      head = list(network.r.parameters())
+      optimizer = torch.optim.AdamW(head, lr=1e-3, weight_decay=1e-2, fused=True)
+      rows = np.flatnonzero(np.isin(data.labelled.subject_b, draw.subjects))
+      part = {axis: torch.from_numpy(array[rows]) for axis, array in whole.items()}
+      with torch.no_grad():
+        part["h"] = network.f(part["x"], part["c"])
+      order = batches.stacks({"target": {"x": np.arange(len(rows))}}, study.batch, study.steps, loop.CHUNK, draw.seed)
+      for stack in order:
+        for at in torch.from_numpy(stack["target"]["x"]):
+          optimizer.zero_grad(set_to_none=True)
+          said = network.r(part["h"][at], part["x"][at])
+          (said[:, inner] - part["y"][at][:, inner]).square().mean().backward()
+          nn.utils.clip_grad_norm_(head, 1.0)
+          optimizer.step()
+
+  return run
+
+
+def rows(options: Options) -> list[Row]:
+  """Each kind, against the same trainings one after another; personal ones against PyTorch too; and how far they end apart."""
+  study, trained, data = ground()
+  assert data.labelled is not None
+  people = data.labelled.subjects
+  kinds = {
+    f"leave one of {_PEOPLE} out": many.leave_one_out(people),
+    f"{_PEOPLE} patients, a network each": [many.Draw((name,), 0) for name in people],
+    f"{_SEEDS} seeds": [many.Draw(people, seed) for seed in range(_SEEDS)],
+  }
+  section, found = "many models at once", []
+  for label, draws in kinds.items():
+    calls: dict[str, Callable[[], Any]] = {
+      "together": lambda draws=draws: many.adapt(study, _NAME, trained, data, draws, trained.site),
+      "one after another": lambda draws=draws: [_alone(study, trained, data, draw) for draw in draws],
+    }
+    personal = "patients" in label
+    if personal:
+      import torch
+
+      torch.set_num_threads(max(options.threads))
+      calls["PyTorch"] = _torch_loop(study, trained, data, draws)
+    times = timing.in_turns(calls, max(options.turns // 2, 1), label)
+    own = timing.median(times["together"])
+    detail = f"{own:.1f} s for {len(draws)} trainings of {_STEPS} steps of the head"
+    found.append(
+      Row(
+        section,
+        f"{label}: one after another over together",
+        timing.ratio(times["one after another"], times["together"]),
+        "×",
+        1.0,
+        True,
+        detail,
+      )
+    )
+    if personal:
+      found.append(
+        Row(section, f"{label}: PyTorch over together", timing.ratio(times["PyTorch"], times["together"]), "×", 10.0)
+      )
+      made = many.adapt(study, _NAME, trained, data, draws[:4], trained.site)
+      apart = max(
+        abs(_rmse(one, data.labelled) - _rmse(_alone(study, trained, data, draw), data.labelled))
+        for one, draw in zip(made, draws, strict=False)
+      )
+      found.append(Row(section, f"{label}: furthest from a training alone", apart, "mmHg", 1e-3, False))
+  return found

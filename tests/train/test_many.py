@@ -1,0 +1,146 @@
+"""Many small trainings in one program end where each ends alone."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from cap_jax import config
+from cap_jax.data import batches
+from cap_jax.models import net as nets
+from cap_jax.train import checkpoint, loop, many, runs, step
+from cap_jax.types import InputError
+
+SAMPLES = 500
+PEOPLE = tuple(f"p{k}" for k in range(5))
+
+
+def pairs(names, windows, seed):
+  """Windows of waves that a network can learn: each subject has its own amplitude and delay between the two."""
+  rng = np.random.default_rng(seed)
+  time, x, y, who = np.arange(SAMPLES) / 125, [], [], []
+  for name in names:
+    rate, delay, gain = rng.uniform(0.9, 1.5), rng.uniform(0.03, 0.09), rng.uniform(1.1, 1.5)
+    for phase in rng.uniform(0, 1, windows):
+      x.append(90 + 20 * gain * np.sin(2 * np.pi * (rate * (time - delay) + phase)))
+      y.append(90 + 20 * np.sin(2 * np.pi * (rate * time + phase)))
+      who.append(name)
+  return batches.Pairs(np.array(x, np.float32), np.array(y, np.float32), np.array(who))
+
+
+@pytest.fixture(scope="module")
+def ground(tiny_model):
+  study = config.Study(model=tiny_model, steps=100, batch=8)
+  source = pairs([f"s{k}" for k in range(4)], 6, 0)
+  params = nets.make_net(tiny_model).init(jax.random.key(3), SAMPLES)
+  trained = checkpoint.Checkpoint(params, tiny_model, config.Windows(), batches.fit_scaling(source), "radial")
+  data = runs.Data(source, pairs(["u0", "u1"], 3, 1).unlabelled(), pairs(PEOPLE, 4, 2))
+  return study, trained, data
+
+
+def alone(ground, name, draw):
+  study, trained, data = ground
+  own = dataclasses.replace(data, labelled=data.labelled.of(draw.subjects))
+  return runs.adapt(study, name, trained, own, draw.seed, "radial")
+
+
+def rmse(made, windows):
+  return float(np.sqrt(np.square(loop.predict(made.checkpoint, windows) - windows.y_bt).mean()))
+
+
+@pytest.mark.parametrize("name", ["fine_tuning", "feature_transfer", "multi_task", "domain_adaptation/mmd"])
+@pytest.mark.parametrize("together", [1, 3])
+def test_left_out_subjects_have_the_networks_of_single_runs(ground, name, together):
+  study, trained, data = ground
+  draws = many.leave_one_out(PEOPLE)
+  assert [set(PEOPLE) - set(draw.subjects) for draw in draws] == [{one} for one in PEOPLE]
+  found = many.adapt(study, name, trained, data, draws, "radial", together)
+  for made, draw in list(zip(found, draws, strict=True))[:2]:
+    single = alone(ground, name, draw)
+    assert abs(made.fitted.loss[0] - single.fitted.loss[0]) < 1e-5 * max(abs(single.fitted.loss[0]), 1)
+    assert abs(rmse(made, data.labelled) - rmse(single, data.labelled)) < 1e-3  # mmHg
+    assert made.checkpoint.about == single.checkpoint.about
+    assert made.checkpoint.met == single.checkpoint.met
+    assert made.fitted.loss.shape == single.fitted.loss.shape
+
+
+def test_a_step_is_that_of_a_single_run(ground):
+  """To 1e-5 after one step: parameters of all members against each alone."""
+  study, trained, data = ground
+  draws = [many.Draw((name,), seed) for seed, name in enumerate(PEOPLE)]
+  own = [dataclasses.replace(data, labelled=data.labelled.of(draw.subjects)) for draw in draws]
+  begun = [
+    runs.prepare(study, "fine_tuning", trained, part, draw.seed, "radial")
+    for part, draw in zip(own, draws, strict=True)
+  ]
+  for one in begun:
+    assert one.scaling == trained.scaling
+  plan = begun[0].plans[0]
+  trainer = step.make_trainer(begun[0].loss, plan.hold, begun[0].spec.weight_decay)
+  stacks = [next(batches.stacks(one.fed, 8, 50, 50, 0)) for one in begun]
+  singles = [
+    trainer.step(trainer.init(one.params, 100, 1e-2), jax.tree.map(lambda x: x[0], stack), jax.random.key(0))[0]
+    for one, stack in zip(begun, stacks, strict=True)
+  ]
+  states = jax.vmap(lambda theta: trainer.init(theta, 100, 1e-2))(
+    jax.tree.map(lambda *leaves: np.stack(leaves), *(one.params for one in begun))
+  )
+  first = jax.tree.map(lambda *leaves: np.stack([leaf[0] for leaf in leaves]), *stacks)
+  together = jax.jit(jax.vmap(trainer.step, in_axes=(0, 0, None)))(states, first, jax.random.key(0))[0]
+  for m, single in enumerate(singles):
+    for a, b in zip(jax.tree.leaves(together.params), jax.tree.leaves(single.params), strict=True):
+      np.testing.assert_allclose(a[m], b, atol=1e-5)
+
+
+def test_seeds_begin_differently_and_are_compiled_once(ground, monkeypatch):
+  study, trained, data = ground
+  programs, real = [], many._program
+  monkeypatch.setattr(many, "_program", lambda *arguments: programs.append(real(*arguments)) or programs[-1])
+  draws = [many.Draw(PEOPLE[:2], seed) for seed in range(3)]
+  found = many.adapt(study, "feature_transfer", trained, data, draws, "radial")
+  kernels = [np.asarray(made.checkpoint.params["r"]["wave"]["kernel"]) for made in found]
+  assert not np.allclose(kernels[0], kernels[1], atol=1e-3)
+  assert [program._cache_size() for program in programs] == [1]  # two chunks, three trainings
+
+
+def test_features_of_a_frozen_extractor_are_computed_once_for_all(ground, monkeypatch):
+  study, trained, data = ground
+  counted, real = [], loop.features
+
+  def features(net, params, x_bt, *rest, **more):
+    counted.append(len(x_bt))
+    return real(net, params, x_bt, *rest, **more)
+
+  monkeypatch.setattr(loop, "features", features)
+  many.adapt(study, "feature_transfer", trained, data, many.leave_one_out(PEOPLE), "radial")
+  assert sorted(counted) == [1, len(data.labelled.x_bt)]  # one window to compile
+
+
+@pytest.mark.parametrize(
+  ("name", "draws", "said"),
+  [
+    ("scratch", many.leave_one_out(PEOPLE), "scratch: scales or holds differently for other labelled subjects"),
+    ("multi_task/lines", [many.Draw(PEOPLE, 0), many.Draw(PEOPLE, 1)], "give all draws one seed"),
+    ("fine_tuning", [], "need labelled subjects, and a draw of them for each"),
+  ],
+)
+def test_what_would_not_be_the_same_is_refused(ground, name, draws, said):
+  study, trained, data = ground
+  with pytest.raises(InputError, match=said):
+    many.adapt(study, name, trained, data, draws, "radial")
+
+
+def test_a_training_that_diverges_is_named(ground):
+  study, trained, data = ground
+  bad = dataclasses.replace(data.labelled, y_bt=data.labelled.y_bt.copy())
+  bad.y_bt[bad.subject_b == "p3"] = np.inf
+  with pytest.raises(loop.DivergedError, match="of training 3 is"):
+    many.adapt(
+      study,
+      "fine_tuning",
+      trained,
+      dataclasses.replace(data, labelled=bad),
+      [many.Draw((p,), 0) for p in PEOPLE],
+      "radial",
+    )
