@@ -96,12 +96,18 @@ def test_a_step_is_that_of_a_single_run(ground):
 def test_seeds_begin_differently_and_are_compiled_once(ground, monkeypatch):
   study, trained, data = ground
   programs, real = [], many._program
-  monkeypatch.setattr(many, "_program", lambda *arguments: programs.append(real(*arguments)) or programs[-1])
+
+  def program(*arguments):
+    found = real(*arguments)
+    programs.append((found, found._cache_size()))  # other tests have run it for other numbers of members
+    return found
+
+  monkeypatch.setattr(many, "_program", program)
   draws = [many.Draw(PEOPLE[:2], seed) for seed in range(3)]
-  found = many.adapt(study, "feature_transfer", trained, data, draws, "radial")
-  kernels = [np.asarray(made.checkpoint.params["r"]["wave"]["kernel"]) for made in found]
+  made = many.adapt(study, "feature_transfer", trained, data, draws, "radial")
+  kernels = [np.asarray(one.checkpoint.params["r"]["wave"]["kernel"]) for one in made]
   assert not np.allclose(kernels[0], kernels[1], atol=1e-3)
-  assert [program._cache_size() for program in programs] == [1]  # two chunks, three trainings
+  assert [found._cache_size() - before for found, before in programs] == [1]  # two chunks, three trainings
 
 
 def test_features_of_a_frozen_extractor_are_computed_once_for_all(ground, monkeypatch):
