@@ -9,10 +9,7 @@ What is compared is called in turns in one run. The sections `steps`, `alignment
 import dataclasses
 import importlib
 import json
-import os
-import platform
 
-import jax
 import tqdm
 from absl import flags
 
@@ -20,6 +17,7 @@ from cap_jax import files
 from cap_jax.report import costs, figures
 from cap_jax.types import InputError
 from experiments import common
+from experiments.benchmarks import machine
 from experiments.benchmarks.timing import Options, Row
 
 # name → module of `benchmarks` and function; some take PyTorch
@@ -32,7 +30,9 @@ SECTIONS = {
   "many": ("many_models", "rows"),
   "cohort": ("virtual_people", "rows"),
   "inference": ("use", "inference"),
+  "input": ("data_input", "rows"),
   "checkpoints": ("use", "checkpoints"),
+  "precision": ("precision", "rows"),
   "accuracy": ("accuracy", "rows"),
   "start": ("start", "rows"),
 }
@@ -41,6 +41,9 @@ _TURNS = flags.DEFINE_integer("turns", 5, "timed calls of each", lower_bound=1)
 _SUBJECTS = flags.DEFINE_integer("subjects", 4374, "virtual subjects", lower_bound=8)
 _STEPS = flags.DEFINE_integer("steps", 50, "steps of training in a turn", lower_bound=1)
 _THREADS = flags.DEFINE_list("threads", ["1", "2"], "threads of PyTorch; the best count")
+_DATA = flags.DEFINE_string(
+  "data", "", "prepared store for the section `input`; without it one of virtual people is made"
+)
 _OUTPUT = flags.DEFINE_string("output", None, "OUTPUT.json, .md and .png to write as well; replaced if they exist")
 _SIGNIFICANT = 3
 
@@ -51,7 +54,9 @@ def _options() -> Options:
       raise InputError(f"--only={name}: there is no such section; choose of {', '.join(SECTIONS)}")
   if not _ONLY.value or not all(number.isdigit() and int(number) > 0 for number in _THREADS.value):
     raise InputError(f"--only={','.join(_ONLY.value)}, --threads={','.join(_THREADS.value)}: give names and numbers")
-  return Options(_TURNS.value, _SUBJECTS.value, _STEPS.value, tuple(int(number) for number in _THREADS.value))
+  return Options(
+    _TURNS.value, _SUBJECTS.value, _STEPS.value, tuple(int(number) for number in _THREADS.value), _DATA.value
+  )
 
 
 def measure(name: str, options: Options) -> list[Row]:
@@ -86,17 +91,6 @@ def table(found: list[Row]) -> str:
   return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _machine() -> dict[str, str]:
-  processor = platform.processor() or platform.machine()
-  try:
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-      processor = next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
-  except (OSError, StopIteration):
-    pass
-  cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-  return {"processor": f"{processor}, {cores} cores to use", "devices": ", ".join(str(d) for d in jax.devices())}
-
-
 def _curves(found: list[Row]) -> dict[str, dict[str, list[tuple[float, float]]]]:
   panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
   for row in found:
@@ -128,7 +122,7 @@ def main() -> None:
   found: list[Row] = []
   for name in tqdm.tqdm(_ONLY.value, desc="benchmark", unit="section", leave=False):
     found += measure(name, options)
-  facts = common.provenance(**_machine())
+  facts = common.provenance(**machine.facts())
   text = "\n".join([table(found), "", *(f"{name}: {value}" for name, value in facts.items())])
   print(text)
   if _OUTPUT.value:

@@ -20,11 +20,19 @@ def pytest_configure(config):
   if not hasattr(config, "workerinput") and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     config.stash[_CACHE] = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="cap_jax-tests-")
     jax.config.update("jax_compilation_cache_dir", config.stash[_CACHE])
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")  # read by the workers and commands
 
 
 def pytest_unconfigure(config):
   if _CACHE in config.stash:
     shutil.rmtree(config.stash[_CACHE], ignore_errors=True)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs_are_dropped():
+  """A compiled program takes dozens of memory maps, of which a process of Linux may hold 65,530: past them, compiling crashes."""
+  yield
+  jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

@@ -48,6 +48,10 @@ ADAPTORS = {
 }
 
 
+# one program a network and shape, also where a script calls it outside of one
+_compiled = functools.partial(jax.jit, static_argnums=0)
+
+
 @dataclasses.dataclass(frozen=True)
 class Net:
   """y = r(f(a(x); θ_f), a(x); θ_r). Hashable, so that what is compiled for it is compiled once.
@@ -66,18 +70,22 @@ class Net:
     """Top level of the parameters."""
     return ("f", "r") if self.a is None else ("a", "f", "r")
 
+  @_compiled
   def adapt(self, params: Params, x_bt: jax.Array) -> jax.Array:
     """a(x; θ_a): (batch, time); x itself without an adaptor."""
     return x_bt if self.a is None else cast(jax.Array, self.a.apply({"params": params["a"]}, x_bt))
 
+  @_compiled
   def features(self, theta_f: Params, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
     """f(x; θ_f): (batch, token, feature)."""
     return cast(jax.Array, self.f.apply({"params": theta_f}, x_bt, c_bq))
 
+  @_compiled
   def reconstruct(self, theta_r: Params, h_bnd: jax.Array, x_bt: jax.Array) -> jax.Array:
     """r(h, x; θ_r): (batch, time), or (batch, quantity) for a head of numbers."""
     return cast(jax.Array, self.r.apply({"params": theta_r}, h_bnd, x_bt))
 
+  @_compiled
   def apply(self, params: Params, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
     """The scaled aortic windows (or numbers) of scaled peripheral ones (batch, time) and covariates."""
     x_bt = self.adapt(params, x_bt)
@@ -85,6 +93,9 @@ class Net:
 
   def init(self, key: jax.Array, samples: int) -> Params:
     """Fresh parameters for windows of `samples`."""
+    return _init(self, key, samples)
+
+  def _fresh(self, key: jax.Array, samples: int) -> Params:
     f_key, r_key = jax.random.split(key)
     x_bt, c_bq = jnp.zeros((1, samples)), jnp.zeros((1, self.covariates))
     theta_f = self.f.init(f_key, x_bt, c_bq)["params"]
@@ -98,13 +109,17 @@ class Net:
     found: list[str] = []
 
     def init() -> Params:
-      params = self.init(jax.random.key(0), samples)
+      params = self._fresh(jax.random.key(0), samples)
       # flax keeps the order of use, which the trees of jax do not
       found.extend(f"{block}/{layer}" for block in self.blocks for layer in cast(Mapping, params[block]))
       return params
 
     jax.eval_shape(init)
     return tuple(found)
+
+
+# one program, where drawing each leaf by itself would compile hundreds
+_init = jax.jit(Net._fresh, static_argnums=(0, 2))
 
 
 @functools.cache

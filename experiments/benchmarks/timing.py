@@ -22,12 +22,14 @@ class Options:
   subjects: virtual ones, of the cohort's own figures.
   steps: of training, in a turn.
   threads: of PyTorch, each tried; the best counts.
+  data: a prepared store, for the input of data; "" for one of virtual people.
   """
 
   turns: int = 5
   subjects: int = 4374
   steps: int = 50
   threads: tuple[int, ...] = (1, 2)
+  data: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -148,18 +148,18 @@ class _TCN(nn.Module):
 
 
 class _BiLSTM(nn.Module):
-  """`nn.LSTM` in both directions. It has two biases where flax has one: the other begins at zero."""
+  """`nn.LSTM` in both directions. It has two biases where one is enough: the other begins at zero."""
 
   def __init__(self, theta: Params):
     super().__init__()
-    features, half = np.asarray(theta["forward"]["ii"]["kernel"]).shape
+    features, half = np.asarray(theta["forward"]["input"]["kernel"]).shape[0], len(theta["forward"]["state"])
     self.lstm = nn.LSTM(features, half, batch_first=True, bidirectional=True)
     for name, end in (("forward", ""), ("backward", "_reverse")):
       cell = theta[name]
       taken = {
-        "weight_ih_l0": np.concatenate([np.asarray(cell[f"i{gate}"]["kernel"]).T for gate in "ifgo"]),
-        "weight_hh_l0": np.concatenate([np.asarray(cell[f"h{gate}"]["kernel"]).T for gate in "ifgo"]),
-        "bias_hh_l0": np.concatenate([np.asarray(cell[f"h{gate}"]["bias"]) for gate in "ifgo"]),
+        "weight_ih_l0": np.asarray(cell["input"]["kernel"]).T,
+        "weight_hh_l0": np.asarray(cell["state"]).T,
+        "bias_hh_l0": np.asarray(cell["input"]["bias"]),
         "bias_ih_l0": np.zeros(4 * half),
       }
       for key, array in taken.items():

@@ -1,6 +1,7 @@
 """The commands on users' own data: a folder of patients in CSV, from the first look to a transferred network."""
 
 import json
+import re
 
 import numpy as np
 import pandas
@@ -134,9 +135,10 @@ def test_pretraining_streams_from_a_store_of_virtual_people(tmp_path):
   assert done.returncode == 0, done.stderr
   assert "In silico: all subjects are virtual. radial, task waveform: RMSE" in done.stdout
   assert "on 6 unseen source subjects" in done.stdout
-  rate = run("input_rate", f"--data={tmp_path / 'store'}", "--repeats=1")
+  rate = run("benchmark", "--only=input", f"--data={tmp_path / 'store'}", "--turns=1")
   assert rate.returncode == 0, rate.stderr
-  assert "share of that step rate" in rate.stdout
+  assert re.search(r"share of the step rate without input \| [\d.]+ × \| ≥ 0.9", rate.stdout)
+  assert "windows of the store" in rate.stdout
 
 
 def test_a_network_of_ppg_is_none_of_the_aorta_and_one_with_a_cuff_asks_for_its_reading(tmp_path):

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from cap_jax import config
-from cap_jax.models import adaptor, convolution, net, waveform_head
+from cap_jax.models import adaptor, convolution, lstm, net, waveform_head
 from cap_jax.train import checks
 
 
@@ -162,6 +163,30 @@ def test_a_recurrent_token_sees_both_directions(name):
   slope = jax.jacobian(lambda x: network.features(params["f"], x, c)[0, 5].sum())(x)[0]
   assert jnp.abs(slope[:10]).max() > 0
   assert jnp.abs(slope[-10:]).max() > 0
+
+
+def test_the_two_directions_are_the_equations_of_an_lstm():
+  h = jax.random.normal(jax.random.key(0), (3, 12, 6))
+  layer = lstm.BiLSTM(8)
+  params = layer.init(jax.random.key(1), h)["params"]
+  found = layer.apply({"params": params}, h)
+  sides = []
+  for name, tokens in (("forward", h), ("backward", h[:, ::-1])):
+    theta, half = params[name], 4
+    gates = {
+      gate: {
+        "i": {"kernel": theta["input"]["kernel"][:, k * half : (k + 1) * half]},
+        "h": {
+          "kernel": theta["state"][:, k * half : (k + 1) * half],
+          "bias": theta["input"]["bias"][k * half : (k + 1) * half],
+        },
+      }
+      for k, gate in enumerate("ifgo")
+    }
+    cell = {side + gate: gates[gate][side] for gate in gates for side in "ih"}
+    sides.append(nn.RNN(nn.OptimizedLSTMCell(half)).apply({"params": {"cell": cell}}, tokens))
+  both = jnp.concatenate([sides[0], sides[1][:, ::-1]], -1)
+  np.testing.assert_allclose(found, nn.LayerNorm().apply({"params": params["norm"]}, both), atol=1e-5)
 
 
 def test_layers_come_from_the_input_to_the_output():

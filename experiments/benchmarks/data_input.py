@@ -1,0 +1,96 @@
+"""Whether training waits for its input: the step rate of a stream from a store beside that of batches already on the device."""
+
+import os
+import resource
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from cap_jax import config
+from cap_jax.data import batches, parts, preparation, stream
+from cap_jax.data.sources import virtual
+from cap_jax.evaluation import study_data
+from cap_jax.losses import tasks, terms
+from cap_jax.models import net as nets
+from cap_jax.train import loop, step
+from cap_jax.transfer import pretraining
+from cap_jax.types import InputError
+from experiments.benchmarks import timing
+from experiments.benchmarks.timing import Options, Row
+
+_SECONDS, _POOLS = 60, 3
+_SHARES = {"training": 0.9, "validation": 0.05, "test": 0.05}
+
+
+def _store(folder: str, subjects: int) -> str:
+  """A store of virtual people, a minute each."""
+  people = virtual.load(f"healthy,subjects={subjects},seconds={_SECONDS}", {"radial": "radial"})
+  path = os.path.join(folder, "store")
+  preparation.prepare(people, path, config.Conditioning(), parts.Parts(_SHARES))
+  return path
+
+
+def _peak_gb() -> float:
+  """Largest resident memory of this process so far."""
+  scale = 1 if sys.platform == "darwin" else 1024
+  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 1e9
+
+
+def _turns(path: str, turns: int) -> tuple[stream.Stream, timing.Times, int]:
+  """The store's stream, seconds of turns, and the steps of one; so many that all turns read three pools of blocks.
+
+  Raises:
+    InputError: the path is no store.
+  """
+  study = config.Study(source_data=path)
+  training = study_data.load_source(study).training
+  if not isinstance(training, stream.Stream):
+    raise InputError(f"--data={path}: is no store")
+  spec, net = study.pretrain, nets.make_net(study.model)
+  loss = tasks.TASKS[study.task].make_loss(net, study.windows.margin)
+  total = terms.make_total(pretraining.STRATEGY.loss, "sum", terms.Context(net, loss, loss))
+  trainer = step.make_trainer(total, (), spec.weight_decay, spec.clip, spec.warmup, (), spec.optimizer)
+  scaled = stream.Scaled(training, batches.fit_scaling(training), ())
+  state = trainer.init(net.init(jax.random.key(0), study.windows.samples), spec.steps, spec.learning_rate)
+  key, stacks = jax.random.key(1), ({"source": stack} for stack in scaled.stacks(loop.CHUNK, spec.batch, 0))
+  held = jax.device_put(next(stacks))
+  taken = loop.CHUNK * spec.batch
+  chunks = -(-_POOLS * min(training.pool, training.count) // (taken * turns))
+
+  def turn(feed: Callable[[], Any]) -> jax.Array:
+    """As in training, the device works on a chunk while the host makes the next."""
+    nonlocal state
+    before = None
+    for _ in range(chunks):
+      state, metrics = trainer.run(state, feed(), key)
+      if before is not None:
+        jax.block_until_ready(before)
+      before = metrics
+    return state.step
+
+  feeds = {"streamed": lambda: turn(lambda: jax.device_put(next(stacks))), "held": lambda: turn(lambda: held)}
+  return training, timing.in_turns(feeds, turns, "data input"), loop.CHUNK * chunks
+
+
+def rows(options: Options) -> list[Row]:
+  """Of the user's store, or of one of virtual people made for it."""
+  folder = tempfile.mkdtemp(prefix="cap_jax-benchmark-")
+  try:
+    training, times, steps = _turns(options.data or _store(folder, options.subjects), options.turns)
+  finally:
+    shutil.rmtree(folder, ignore_errors=True)
+  section = "data input"
+  streamed, held = (1e3 * timing.median(times[name]) / steps for name in ("streamed", "held"))
+  detail = f"{streamed:.2f} ms a step from the store, {held:.2f} ms on batches that lie on the device"
+  return [
+    Row(
+      section, "share of the step rate without input", timing.ratio(times["held"], times["streamed"]), "×", 0.9,
+      detail=detail,
+    ),
+    Row(section, "windows of the store", training.count, "", detail=f"{len(training.subjects)} subjects"),
+    Row(section, "largest resident memory of this process", _peak_gb(), "GB"),
+  ]  # fmt: skip

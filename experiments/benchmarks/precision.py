@@ -1,0 +1,39 @@
+"""What computing in bfloat16 costs in accuracy, and what it gains in time, on this device."""
+
+import dataclasses
+import statistics
+
+from cap_jax import config
+from experiments.benchmarks import steps, timing, unseen
+from experiments.benchmarks.timing import Options, Row
+
+_STEPS, _SEEDS = 1200, (0, 1, 2)
+
+
+def rows(options: Options) -> list[Row]:
+  """The same training in both precisions, and a step of each in turns."""
+  there = unseen.ground(options)
+  whole, section = steps.NETWORKS["token_cnn"], "bfloat16 with parameters in float32"
+  half = dataclasses.replace(whole, precision="bfloat16")
+  error = {
+    name: [
+      unseen.here(there, model, config.Training(optimizer="muon", steps=_STEPS, seed=seed)).rmse_mmhg for seed in _SEEDS
+    ]
+    for name, model in (("float32", whole), ("bfloat16", half))
+  }
+  added = [b - a for a, b in zip(error["float32"], error["bfloat16"], strict=True)]
+  calls = {model.precision: steps.our_call(steps.ours(steps.Case(model), options.steps)) for model in (whole, half)}
+  times = timing.in_turns(calls, options.turns, "precision")
+  said = ", ".join(f"{name} {statistics.mean(found):.3f}" for name, found in error.items())
+  spread = f"{min(added):+.3f} to {max(added):+.3f} over {len(_SEEDS)} seeds"
+  ms = ", ".join(f"{name} {1e3 * timing.median(found) / options.steps:.2f} ms" for name, found in times.items())
+  return [
+    Row(
+      section,
+      f"waveform RMSE added after {_STEPS} steps",
+      statistics.mean(added),
+      "mmHg",
+      detail=f"{said} mmHg; {spread}",
+    ),
+    Row(section, "step over one in float32", timing.ratio(times["bfloat16"], times["float32"]), "×", detail=ms),
+  ]

@@ -1,0 +1,76 @@
+"""Trainings on exactly measured virtual subjects of 25 to 80 years, and their errors on unseen ones."""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from cap_jax import config
+from cap_jax.data import batches
+from cap_jax.evaluation import study_data
+from cap_jax.losses import tasks, terms
+from cap_jax.models import net as nets
+from cap_jax.train import loop, runs, step
+from cap_jax.transfer import pretraining
+from experiments.benchmarks.timing import Options
+
+
+class Trained(NamedTuple):
+  """Seconds of a training, and the error [mmHg] of its network."""
+
+  seconds: float
+  rmse_mmhg: float
+
+
+class Ground(NamedTuple):
+  """Training windows of a scaling, and who is rebuilt."""
+
+  study: config.Study
+  scaling: batches.Scaling
+  training: dict[str, np.ndarray]
+  unseen: batches.Pairs
+
+  @property
+  def windows(self) -> config.Windows:
+    return self.study.windows
+
+
+def ground(options: Options) -> Ground:
+  """The subjects."""
+  study = config.Study(source="exact", source_subjects=options.subjects, validation_subjects=100)
+  source = study_data.load_source(study)
+  assert isinstance(source.training, batches.Pairs)
+  scaling = batches.fit_scaling(source.training)
+  return Ground(study, scaling, runs.arrays(scaling, source.training, study.model), source.validation)
+
+
+def error(there: Ground, apply: Callable[[np.ndarray], np.ndarray]) -> float:
+  """Mean over the unseen subjects of the RMSE of their windows, less the margins."""
+  inner = slice(there.windows.margin, there.windows.samples - there.windows.margin)
+  rebuilt_bt = there.scaling.unscale(apply(there.scaling.scale(there.unseen.x_bt)))
+  square_b = np.square(rebuilt_bt - there.unseen.y_bt)[:, inner].mean(1)
+  names, subject_b = np.unique(there.unseen.subject_b, return_inverse=True)
+  return float(np.sqrt(np.bincount(subject_b, square_b) / np.bincount(subject_b)).sum() / len(names))
+
+
+def stacks(there: Ground, batch: int, count: int) -> Any:
+  """The batches of a training, `loop.CHUNK` of them stacked."""
+  return batches.stacks({"source": there.training}, batch, count, loop.CHUNK, 0)
+
+
+def here(there: Ground, model: config.Model, spec: config.Training) -> Trained:
+  """A training of this project, with nothing compiled before."""
+  jax.clear_caches()
+  step.make_trainer.cache_clear()
+  net = nets.make_net(model)
+  began = time.perf_counter()
+  loss = tasks.TASKS["waveform"].make_loss(net, there.windows.margin)
+  total = terms.make_total(pretraining.STRATEGY.loss, "sum", terms.Context(net, loss, loss))
+  fresh = net.init(jax.random.key(spec.seed), there.windows.samples)
+  plans = loop.plan(pretraining.STRATEGY, spec.steps, spec.learning_rate, [()], ())
+  fitted = loop.fit(net, total, plans, fresh, {"source": there.training}, spec, "accuracy")
+  seconds = time.perf_counter() - began
+  no_covariate = np.zeros((len(there.unseen.x_bt), 0), np.float32)
+  return Trained(seconds, error(there, lambda x_bt: loop.apply(net, fitted.params, x_bt, no_covariate)))
