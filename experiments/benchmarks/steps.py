@@ -28,6 +28,7 @@ NETWORKS = {
 # a network of a few numbers, as in the examples of libraries of domain adaptation
 SMALL = config.Model(extractor="mlp", head="numbers", channels=100, layers=2, head_channels=32, outputs=1)
 _AGREE = 1e-4
+_SQUARES = ((512, 512, 512), (1024, 1024, 1024), (2048, 2048, 2048))
 
 
 class Case(NamedTuple):
@@ -191,16 +192,16 @@ def flops(case: Case) -> tuple[float, float]:
   return float(analysis["flops"]), float(analysis["bytes accessed"])
 
 
-def matmul_rate(options: Options, sizes: Sequence[int] = (512, 1024, 2048)) -> float:
-  """The machine's best measured rate of a square matrix product [operations a second]."""
+def matmul_rate(options: Options, sizes: Sequence[tuple[int, int, int]] = _SQUARES) -> float:
+  """The machine's best measured rate of a product of (m, k) and (k, n) matrices [operations a second]."""
   rates = []
-  for n in sizes:
-    a = jax.random.normal(jax.random.key(0), (n, n))
-    multiply = jax.jit(lambda a: a @ a)
+  for m, k, n in sizes:
+    a, b = (jax.random.normal(jax.random.key(0), shape) for shape in ((m, k), (k, n)))
+    multiply = jax.jit(jnp.matmul)
     times = timing.in_turns(
-      {"product": lambda a=a, multiply=multiply: multiply(a)}, max(options.turns, 5), f"product of {n}"
+      {"product": lambda a=a, b=b, multiply=multiply: multiply(a, b)}, max(options.turns, 5), f"product {m}×{k}×{n}"
     )
-    rates.append(2 * n**3 / min(times["product"]))
+    rates.append(2 * m * k * n / min(times["product"]))
   return max(rates)
 
 
@@ -208,7 +209,13 @@ def rate(options: Options) -> list[Row]:
   """Share of the machine's matrix-product rate that a training step reaches."""
   peak = matmul_rate(options)
   section = "operations a second of a step over those of a matrix product"
-  rows = [Row(section, "matrix product, the best of three sizes", peak / 1e9, "GFLOP/s")]
+  token = NETWORKS["token_cnn"]
+  own = (BATCH * SAMPLES // token.patch, token.kernel * token.channels, token.channels)
+  small = matmul_rate(options, [own])
+  rows = [
+    Row(section, "matrix product, the best of three sizes", peak / 1e9, "GFLOP/s"),
+    Row(section, f"product of token_cnn's own size, {'×'.join(map(str, own))}", small / peak, "×"),
+  ]
   for name, model in NETWORKS.items():
     case = Case(model)
     times = timing.in_turns({name: our_call(ours(case, options.steps))}, options.turns, f"rate: {name}")
