@@ -106,20 +106,25 @@ class Net:
 
   def layers(self, samples: int) -> tuple[str, ...]:
     """Paths of all layers from the input to the output: `f/embed`, …, `r/wave`."""
-    found: list[str] = []
-
-    def init() -> Params:
-      params = self._fresh(jax.random.key(0), samples)
-      # flax keeps the order of use, which the trees of jax do not
-      found.extend(f"{block}/{layer}" for block in self.blocks for layer in cast(Mapping, params[block]))
-      return params
-
-    jax.eval_shape(init)
-    return tuple(found)
+    return _layers(self, samples)
 
 
 # one program, where drawing each leaf by itself would compile hundreds
 _init = jax.jit(Net._fresh, static_argnums=(0, 2))
+
+
+@functools.cache
+def _layers(net: Net, samples: int) -> tuple[str, ...]:
+  found: list[str] = []
+
+  def init() -> Params:
+    params = net._fresh(jax.random.key(0), samples)
+    # flax keeps the order of use, which the trees of jax do not
+    found.extend(f"{block}/{layer}" for block in net.blocks for layer in cast(Mapping, params[block]))
+    return params
+
+  jax.eval_shape(init)
+  return tuple(found)
 
 
 @functools.cache

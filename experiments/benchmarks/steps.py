@@ -205,15 +205,23 @@ def matmul_rate(options: Options, sizes: Sequence[tuple[int, int, int]] = _SQUAR
   return max(rates)
 
 
+def memory_rate(options: Options, count: int = 1 << 26) -> float:
+  """Bytes a second that `x + 1` reads and writes of an array larger than any cache."""
+  x, add = jnp.zeros(count), jax.jit(lambda x: x + 1)
+  times = timing.in_turns({"sum": lambda: add(x)}, max(options.turns, 5), "memory")
+  return 2 * x.nbytes / min(times["sum"])
+
+
 def rate(options: Options) -> list[Row]:
-  """Share of the machine's matrix-product rate that a training step reaches."""
-  peak = matmul_rate(options)
+  """Shares of the machine's matrix-product rate that training steps reach, and what they read and write of memory."""
+  peak, memory = matmul_rate(options), memory_rate(options)
   section = "operations a second of a step over those of a matrix product"
   token = NETWORKS["token_cnn"]
   own = (BATCH * SAMPLES // token.patch, token.kernel * token.channels, token.channels)
   small = matmul_rate(options, [own])
   rows = [
     Row(section, "matrix product, the best of three sizes", peak / 1e9, "GFLOP/s"),
+    Row(section, "memory, read and written", memory / 1e9, "GB/s"),
     Row(section, f"product of token_cnn's own size, {'×'.join(map(str, own))}", small / peak, "×"),
   ]
   for name, model in NETWORKS.items():
@@ -221,6 +229,9 @@ def rate(options: Options) -> list[Row]:
     times = timing.in_turns({name: our_call(ours(case, options.steps))}, options.turns, f"rate: {name}")
     operations, moved = flops(case)
     seconds = timing.median(times[name]) / options.steps
-    detail = f"{operations / 1e9:.3f} GFLOP and {moved / 1e6:.0f} MB in {1e3 * seconds:.2f} ms"
+    detail = (
+      f"{operations / 1e9:.3f} GFLOP and {moved / 1e6:.0f} MB in {1e3 * seconds:.2f} ms, "
+      f"{moved / seconds / memory:.2f} of the memory's rate"
+    )
     rows.append(Row(section, name, operations / seconds / peak, "×", 0.5, True, detail))
   return rows

@@ -1,7 +1,7 @@
 """The main job: the five strategies against the baselines in one target clinic.
 
 Command: python -m experiments.compare
-Expected: see the table in README.md.
+Expected: its own table, in silico; what the same strategies reach over draws and clinics is in docs/comparison.md.
 Time: under 3 minutes on 2 cores.
 """
 

@@ -2,7 +2,7 @@
 line; a line for each of them.
 
 Command: python -m experiments.study --config=experiments/configs/paper.py --workdir=runs/paper --processes=2
-Expected: see the table in README.md, of the first two draws (--config.seeds=0,1, about 2 hours on 2 cores).
+Expected: the table in docs/comparison.md, of the first two draws (--config.seeds=0,1, about 2 hours on 2 cores).
 Time: some 2.5 hours; the command says how many before it starts.
 """
 
