@@ -205,11 +205,18 @@ def matmul_rate(options: Options, sizes: Sequence[tuple[int, int, int]] = _SQUAR
   return max(rates)
 
 
-def memory_rate(options: Options, count: int = 1 << 26) -> float:
+def memory_rate(options: Options, count: int = 1 << 26, repeats: int = 8) -> float:
   """Bytes a second that `x + 1` reads and writes of an array larger than any cache."""
-  x, add = jnp.zeros(count), jax.jit(lambda x: x + 1)
-  times = timing.in_turns({"sum": lambda: add(x)}, max(options.turns, 5), "memory")
-  return 2 * x.nbytes / min(times["sum"])
+  add = jax.jit(lambda x: jax.lax.fori_loop(0, repeats, lambda _, x: x + 1, x), donate_argnums=0)
+  x = jnp.zeros(count)
+
+  def call() -> jax.Array:
+    nonlocal x
+    x = add(x)  # in place: new pages would be timed too
+    return x
+
+  times = timing.in_turns({"sum": call}, max(options.turns, 5), "memory")
+  return 2 * repeats * x.nbytes / min(times["sum"])
 
 
 def rate(options: Options) -> list[Row]:
