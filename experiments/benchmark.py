@@ -2,7 +2,7 @@
 
 python -m experiments.benchmark [--only=steps,frozen] [--turns=5] [--output=benchmark]
 
-What is compared is called in turns in one run. The sections `steps`, `alignment` and `accuracy` take PyTorch
+What is compared is called in turns in one run. The sections `steps`, `alignment`, `many` and `accuracy` take PyTorch
 (requirements-bench.txt); `start` runs the main job twice. Writes OUTPUT.json, OUTPUT.md, and OUTPUT.png of how costs grow.
 """
 

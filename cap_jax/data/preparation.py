@@ -155,7 +155,7 @@ def _write(
         problem = "a process died, of a damaged file or for want of memory"
         raise InputError(f"{root}: {problem}; run it again with --workers=1 to see where") from None
       except BaseException:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(cancel_futures=True)  # otherwise all that waits is run first
         raise
   return done
 

@@ -22,8 +22,8 @@ In silico, waveform RMSE [mmHg] on validation subjects, from a source of healthy
 | mmd, w | 1.68 | 2.01 | 1.93 | 2.38 | | 9.18 |
 
 So the section is the choice where one line is known to stand before all of the target's waves. None of these helps against people
-alone or a line for each; `lines` does where there are lines (docs/experiments.md). `fir` with weights, the default, gains with a line and loses little elsewhere. MMD, CORAL (whatever
-its weight) and DANN gain little here.
+alone or a line for each; `lines` does where there are lines (docs/experiments.md). `fir` with weights, the default, gains with a
+line and loses little elsewhere. MMD, CORAL (whatever its weight) and DANN gain little here.
 """
 
 import dataclasses

@@ -2,7 +2,7 @@
 
 Command: python -m experiments.compare
 Expected: its own table, in silico; what the same strategies reach over draws and clinics is in docs/comparison.md.
-Time: 3 to 5 minutes on 2 cores, a minute of it compiling.
+Time: about 5 minutes on 2 cores, a minute of it compiling.
 """
 
 from ml_collections import ConfigDict

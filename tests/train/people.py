@@ -1,10 +1,15 @@
 """Windows of made-up people, for trainings that take no time."""
 
+import jax
 import numpy as np
 
+from cap_jax import config
 from cap_jax.data import batches
+from cap_jax.models import net as nets
+from cap_jax.train import checkpoint, runs
 
 SAMPLES = 500
+PEOPLE = tuple(f"p{k}" for k in range(5))
 
 
 def pairs(names, windows, seed):
@@ -18,3 +23,12 @@ def pairs(names, windows, seed):
       y.append(90 + 20 * np.sin(2 * np.pi * (rate * time + phase)))
       who.append(name)
   return batches.Pairs(np.array(x, np.float32), np.array(y, np.float32), np.array(who))
+
+
+def ground(model, steps):
+  """A study, a source network that has learnt nothing, and data with `PEOPLE` labelled."""
+  study = config.Study(model=model, steps=steps, batch=8)
+  source = pairs([f"s{k}" for k in range(4)], 6, 0)
+  params = nets.make_net(model).init(jax.random.key(3), SAMPLES)
+  trained = checkpoint.Checkpoint(params, model, config.Windows(), batches.fit_scaling(source), "radial")
+  return study, trained, runs.Data(source, pairs(["u0", "u1"], 3, 1).unlabelled(), pairs(PEOPLE, 4, 2))

@@ -6,24 +6,16 @@ import jax
 import numpy as np
 import pytest
 
-from cap_jax import config
 from cap_jax.data import batches
-from cap_jax.models import net as nets
-from cap_jax.train import checkpoint, loop, many, runs, step
+from cap_jax.train import loop, many, runs, step
 from cap_jax.types import InputError
-from tests.train.people import SAMPLES, pairs
-
-PEOPLE = tuple(f"p{k}" for k in range(5))
+from tests.train import people
+from tests.train.people import PEOPLE
 
 
 @pytest.fixture(scope="module")
 def ground(tiny_model):
-  study = config.Study(model=tiny_model, steps=100, batch=8)
-  source = pairs([f"s{k}" for k in range(4)], 6, 0)
-  params = nets.make_net(tiny_model).init(jax.random.key(3), SAMPLES)
-  trained = checkpoint.Checkpoint(params, tiny_model, config.Windows(), batches.fit_scaling(source), "radial")
-  data = runs.Data(source, pairs(["u0", "u1"], 3, 1).unlabelled(), pairs(PEOPLE, 4, 2))
-  return study, trained, data
+  return people.ground(tiny_model, steps=100)
 
 
 def alone(ground, name, draw):
