@@ -1,12 +1,14 @@
-"""`auto`: which strategy to take, chosen without a test label.
+"""`auto`: which strategy to take and how deep to tune, chosen without a test label.
 
-    n ≥ 2 labelled subjects    cross-validation over subjects: trained on some of them, scored on the others, a third as long
-    n = 1                      nobody is left to score on: the first of the candidates
-    n = 0                      the lines that the unlabelled waves show, or the source network as it is where they show none
+    n ≥ 2 labelled subjects    cross-validation over subjects: trained on some of them, scored on the others
+    n = 1                      trained on the one, scored by importance-weighted validation (`evidence`)
+    n = 1, at another site     nobody is left to score on, the source's people least of all: the first of the candidates
+    n = 0                      the lines that the unlabelled waves show, or the source network as it is where they show none;
+                               importance-weighted validation tells what either is worth
 
-What needs no score is known beforehand: where each site measures decides between one head and two (`Strategy.at`), the spectra whether
-there is a line, number and likeness how much fine-tuning holds. Few subjects say little about who is best among much alike, so a candidate
-has to beat the one before it by `MARGIN` of its error.
+Candidates are trained a third as long as the one that is taken. Where each site measures decides between one head and two
+(`Strategy.at`), the spectra whether there is a line. Few subjects say little about who is best among much alike, so a candidate has to
+beat the one before it by `MARGIN` of its error.
 """
 
 import dataclasses
@@ -16,13 +18,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cap_jax import config
-from cap_jax.data import splits
-from cap_jax.evaluation import study_data, training
+from cap_jax.data import batches, splits
+from cap_jax.evaluation import evidence, study_data, training
 from cap_jax.train import checkpoint, loop, runs
 from cap_jax.transfer import find
 
 NAME = "auto"
-CANDIDATES = ("multi_task/lines", "fine_tuning")
+# fine-tuning of all layers, of the early ones, of the head
+CANDIDATES = ("multi_task/lines", "fine_tuning/all", "fine_tuning/surgical", "fine_tuning/head")
 FREE = "domain_adaptation/lines"
 MARGIN = 0.1
 _FOLDS = 3
@@ -30,7 +33,7 @@ _SHARE = 1 / 3
 
 
 class Ranked(NamedTuple):
-  """A candidate, and what speaks for it: RMSE [mmHg] on labelled subjects that it was not trained on, NaN where there is none."""
+  """A candidate, and what speaks for it: RMSE [mmHg] on subjects that it was not trained on, NaN where there is none."""
 
   name: str
   rmse_mmhg: float
@@ -67,27 +70,52 @@ def choose(
   Raises:
     surgery.MergeError, InputError: a candidate cannot follow this source.
   """
-  if n_target == 0:
-    return Choice((Ranked(FREE, float("nan")),), "no label: the lines that the unlabelled waves show")
-  if n_target == 1:
+  data, site = target.data(source, n_target, seed), study_data.target_site(study)
+  stages = max(len(find(name).stages) for name in (*CANDIDATES, FREE))
+  short = dataclasses.replace(study, steps=max(loop.whole(_SHARE * study.steps), loop.CHUNK * stages))
+  if n_target > 1:
+    return _cross_validated(short, trained, data, site, seed)
+  if n_target and site != trained.site:
     ranking = tuple(Ranked(name, float("nan")) for name in CANDIDATES)
-    return Choice(ranking, "one labelled subject: nobody to compare on")
-  data = target.data(source, n_target, seed)
+    return Choice(ranking, f"one labelled subject, and a source measured at the {trained.site}: nobody to compare on")
+  return _importance_weighted(short, trained, data, source.validation, site, seed)
+
+
+def _cross_validated(
+  study: config.Study, trained: checkpoint.Checkpoint, data: runs.Data, site: str, seed: int
+) -> Choice:
   assert data.labelled is not None
-  steps = max(loop.whole(_SHARE * study.steps), loop.CHUNK * max(len(find(name).stages) for name in CANDIDATES))
-  short = dataclasses.replace(study, steps=steps)
-  folds = splits.k_fold(data.labelled.subjects, min(_FOLDS, n_target), seed)
-  site = study_data.target_site(study)
+  folds = splits.k_fold(data.labelled.subjects, min(_FOLDS, data.n_target), seed)
   found = []
   for name in CANDIDATES:
     scores: list[float] = []
     for fold in folds:
       taught = dataclasses.replace(data, labelled=data.labelled.of(fold.parts["training"]))
       held = data.labelled.of(fold.parts["test"])
-      made = runs.adapt(short, name, trained, taught, seed, site, held)
+      made = runs.adapt(study, name, trained, taught, seed, site, held)
       scores += [made.fitted.validation[-1].rmse_mmhg] * len(held.subjects)
     found.append(Ranked(name, float(np.mean(scores))))
-  return Choice(tuple(ranked(found)), f"cross-validation over {n_target} labelled subjects in {len(folds)} folds")
+  return Choice(tuple(ranked(found)), f"cross-validation over {data.n_target} labelled subjects in {len(folds)} folds")
+
+
+def _importance_weighted(
+  study: config.Study, trained: checkpoint.Checkpoint, data: runs.Data, people: batches.Pairs, site: str, seed: int
+) -> Choice:
+  """`people`: validation subjects of the source."""
+  fs_hz = study.windows.fs_hz
+  clinic = runs.lines_of(data, trained.scaling, fs_hz, site)
+  people = runs.recorded(clinic, people, trained.scaling, fs_hz, seed)
+  unchanged = evidence.importance_weighted(trained, people, data.unlabelled, study.windows)
+  found = []
+  for name in CANDIDATES if data.n_target else (FREE,):
+    made = runs.adapt(study, name, trained, data, seed, site)
+    score = evidence.importance_weighted(made.checkpoint, people, data.unlabelled, study.windows)
+    found.append(Ranked(name, score.rmse_mmhg))
+  reason = (
+    f"validation on {len(people.subjects)} subjects of the source as this clinic would record them, weighted like its "
+    f"pressures (worth {unchanged.subjects:.1f} subjects; source network unchanged {unchanged.rmse_mmhg:.2f})"
+  )
+  return Choice(tuple(ranked(found)), reason)
 
 
 def ranked(found: list[Ranked]) -> list[Ranked]:

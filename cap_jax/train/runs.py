@@ -131,11 +131,15 @@ def streams(
     if strategy.reweigh:
       found["source"]["w"] = importance.weights(found["source"]["x"], scaling.scale(data.unlabelled.x_bt))
     if strategy.lines:
-      x_bt, fs_hz = found["source"]["x"], source.windows.fs_hz
-      seen_bt = scaling.scale(data.unlabelled.x_bt)
-      clinic = lines.fit(x_bt, data.source.subject_b, seen_bt, data.unlabelled.subject_b, fs_hz, site)
-      found["source"]["x"] = lines.send(clinic, x_bt, fs_hz, seed)
+      clinic = lines_of(data, scaling, source.windows.fs_hz, site)
+      found["source"]["x"] = lines.send(clinic, found["source"]["x"], source.windows.fs_hz, seed)
   return found, clinic
+
+
+def lines_of(data: Data, scaling: batches.Scaling, fs_hz: float, site: str) -> lines.Lines:
+  """The lines that the target's unlabelled waves show beside the source's."""
+  source_bt, target_bt = scaling.scale(data.source.x_bt), scaling.scale(data.unlabelled.x_bt)
+  return lines.fit(source_bt, data.source.subject_b, target_bt, data.unlabelled.subject_b, fs_hz, site)
 
 
 def recorded(

@@ -39,17 +39,43 @@ def test_a_later_candidate_must_be_better_by_the_margin():
   assert names(1.0, 1.2, 0.7) == ["c", "a", "b"]
 
 
-def test_without_two_labels_nobody_is_scored_on(ground, monkeypatch):
+@pytest.mark.parametrize("n_target", [0, 1])
+def test_without_two_labels_the_people_of_the_source_are_scored_on(ground, monkeypatch, n_target):
+  """Untrained stand-ins of known error: the ranking follows it, and no label of the target's but the one drawn is seen."""
+  error = {selection.CANDIDATES[0]: 1.0, selection.CANDIDATES[1]: 2.0, selection.CANDIDATES[2]: 0.5}
+  seen = []
+
+  def adapt(short, name, trained, data, seed, site, validation=None):
+    assert validation is None
+    assert data.n_target == n_target
+    seen.append(name)
+    about = {"offset": error.get(name, 3.0)}
+    return runs.Adapted(dataclasses.replace(trained, about=about), loop.Fitted({}, {}, 0.0), [], "")
+
+  monkeypatch.setattr(runs, "adapt", adapt)
+  monkeypatch.setattr(loop, "predict", lambda network, windows: windows.y_bt + network.about.get("offset", 4.0))
+  choice = choose(ground, n_target)
+  assert seen == list(selection.CANDIDATES if n_target else (selection.FREE,))
+  expected = [(selection.CANDIDATES[2], 0.5), (selection.CANDIDATES[0], 1.0), (selection.CANDIDATES[1], 2.0)]
+  expected += [(selection.CANDIDATES[3], 3.0)]
+  for one, (name, rmse) in zip(choice.ranking, expected if n_target else [(selection.FREE, 3.0)], strict=True):
+    assert one.name == name
+    assert one.rmse_mmhg == pytest.approx(rmse, rel=1e-5)
+  assert "source network unchanged 4.00" in selection.told(choice)
+
+
+def test_at_another_site_the_people_of_the_source_say_nothing_of_one_subject(ground, monkeypatch):
   monkeypatch.setattr(runs, "adapt", lambda *_: pytest.fail("trained"))
-  assert choose(ground, 0).name == selection.FREE
-  one = choose(ground, 1)
+  study, target, _ = ground.target("device", 0)
+  elsewhere = dataclasses.replace(ground.trained, site="brachial")
+  one = selection.choose(study, elsewhere, ground.source, target, 1, 0)
   assert [ranked.name for ranked in one.ranking] == list(selection.CANDIDATES)
   assert "nobody to compare on" in selection.told(one)
 
 
 def test_subjects_are_held_out_of_the_training_that_they_score(ground, monkeypatch):
   study, target, _ = ground.target("device", 0)
-  error = dict(zip(selection.CANDIDATES, (1.0, 0.5), strict=True))
+  error = dict(zip(selection.CANDIDATES, (1.0, 0.5, 2.0, 3.0), strict=True))
   seen = []
 
   def adapt(short, name, trained, data, seed, site, held):
@@ -62,14 +88,14 @@ def test_subjects_are_held_out_of_the_training_that_they_score(ground, monkeypat
   monkeypatch.setattr(runs, "adapt", adapt)
   choice = choose(ground, 3)
   assert choice.name == selection.CANDIDATES[1]
-  np.testing.assert_allclose([ranked.rmse_mmhg for ranked in choice.ranking], [0.5, 1.0])
+  np.testing.assert_allclose([ranked.rmse_mmhg for ranked in choice.ranking], [0.5, 1.0, 2.0, 3.0])
   drawn = set(splits.few_shot(target.labelled.subjects, 3, 0))
   for name in selection.CANDIDATES:
     folds = [(set(taught), set(held)) for one, taught, held in seen if one == name]
     assert len(folds) == 3
     assert all(not taught & held and taught | held == drawn for taught, held in folds)
     assert set.union(*(held for _, held in folds)) == drawn
-  assert "cross-validation over 3 labelled subjects in 3 folds: fine_tuning 0.50" in selection.told(choice)
+  assert "cross-validation over 3 labelled subjects in 3 folds: fine_tuning/all 0.50" in selection.told(choice)
 
 
 def test_it_is_a_method_of_a_study_with_and_without_labels(small_study, ground):
