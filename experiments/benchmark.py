@@ -14,10 +14,11 @@ import tqdm
 from absl import flags
 
 from cap_jax import files
+from cap_jax.data import recordings
 from cap_jax.report import costs, figures
 from cap_jax.types import InputError
 from experiments import common
-from experiments.benchmarks import machine
+from experiments.benchmarks import growth, machine
 from experiments.benchmarks.timing import Options, Row
 
 # name → module of `benchmarks` and function; some take PyTorch
@@ -44,6 +45,7 @@ _THREADS = flags.DEFINE_list("threads", ["1", "2"], "threads of PyTorch; the bes
 _DATA = flags.DEFINE_string(
   "data", "", "prepared store for the section `input`; without it one of virtual people is made"
 )
+_SITE = flags.DEFINE_enum("site", "radial", [*recordings.SITES, recordings.PPG], "wave that the section `input` reads")
 _OUTPUT = flags.DEFINE_string("output", None, "OUTPUT.json, .md and .png to write as well; replaced if they exist")
 _SIGNIFICANT = 3
 
@@ -55,7 +57,12 @@ def _options() -> Options:
   if not _ONLY.value or not all(number.isdigit() and int(number) > 0 for number in _THREADS.value):
     raise InputError(f"--only={','.join(_ONLY.value)}, --threads={','.join(_THREADS.value)}: give names and numbers")
   return Options(
-    _TURNS.value, _SUBJECTS.value, _STEPS.value, tuple(int(number) for number in _THREADS.value), _DATA.value
+    _TURNS.value,
+    _SUBJECTS.value,
+    _STEPS.value,
+    tuple(int(number) for number in _THREADS.value),
+    _DATA.value,
+    _SITE.value,
   )
 
 
@@ -108,7 +115,7 @@ def _write(output: str, found: list[Row], facts: dict[str, str], text: str) -> N
   }
   panels = _curves(found)
   if panels:
-    contents[".png"] = figures.to_png(costs.growth(panels, "ms"))
+    contents[".png"] = figures.to_png(costs.growth(panels, "ms", (growth.DEVICES,)))
   with files.written_together(*(output + end for end in contents)) as partial:
     for path, content in zip(partial, contents.values(), strict=True):
       with open(path, "wb") as file:

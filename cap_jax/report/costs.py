@@ -1,6 +1,6 @@
 """How the cost of something grows: measured points, a panel for each quantity it grows with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -11,12 +11,15 @@ _COLUMNS = 3
 _MARKS = "os^Dv"
 
 
-def growth(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], unit: str) -> Figure:
-  """A panel a quantity, a curve a network, on logarithmic axes; a dotted line where cost grows in proportion.
+def growth(
+  panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], unit: str, shared: Collection[str] = ()
+) -> Figure:
+  """A panel a quantity, a curve a network, on logarithmic axes; a dotted line where cost grows in proportion, or falls where it is shared.
 
   Args:
     panels: what it grows with → name → (size, cost) points.
     unit: of the cost, for the axis.
+    shared: panels of what shares the cost, as devices do.
   """
   with matplotlib.rc_context(STYLE):
     count = -(-len(panels) // _COLUMNS)
@@ -26,7 +29,8 @@ def growth(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], un
       for (name, points), mark in zip(curves.items(), _MARKS * len(curves), strict=False):
         size, cost = zip(*points, strict=True)
         (line,) = axes.plot(size, cost, marker=mark, markersize=4, label=name)
-        straight = [cost[0] * one / size[0] for one in size]
+        power = -1 if quantity in shared else 1
+        straight = [cost[0] * (one / size[0]) ** power for one in size]
         axes.plot(size, straight, ":", color=line.get_color(), linewidth=0.8)
       axes.set(xscale="log", yscale="log", xlabel=quantity, ylabel=unit if place % _COLUMNS == 1 else "")
       ticks = sorted({one for points in curves.values() for one, _ in points})

@@ -26,9 +26,9 @@ _SECONDS, _POOLS = 60, 3
 _SHARES = {"training": 0.9, "validation": 0.05, "test": 0.05}
 
 
-def _store(folder: str, subjects: int) -> str:
+def _store(folder: str, site: str, subjects: int) -> str:
   """A store of virtual people, a minute each."""
-  people = virtual.load(f"healthy,subjects={subjects},seconds={_SECONDS}", {"radial": "radial"})
+  people = virtual.load(f"healthy,subjects={subjects},seconds={_SECONDS}", {site: site})
   path = os.path.join(folder, "store")
   preparation.prepare(people, path, config.Conditioning(), parts.Parts(_SHARES))
   return path
@@ -40,13 +40,13 @@ def _peak_gb() -> float:
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 1e9
 
 
-def _turns(path: str, turns: int) -> tuple[stream.Stream, timing.Times, int]:
+def _turns(path: str, site: str, turns: int) -> tuple[stream.Stream, timing.Times, int]:
   """The store's stream, seconds of turns, and the steps of one; so many that all turns read three pools of blocks.
 
   Raises:
     InputError: the path is no store.
   """
-  study = config.Study(source_data=path)
+  study = config.Study(source_data=path, site=site)
   training = study_data.load_source(study).training
   if not isinstance(training, stream.Stream):
     raise InputError(f"--data={path}: is no store")
@@ -80,7 +80,9 @@ def rows(options: Options) -> list[Row]:
   """Of the user's store, or of one of virtual people made for it."""
   folder = tempfile.mkdtemp(prefix="cap_jax-benchmark-")
   try:
-    training, times, steps = _turns(options.data or _store(folder, options.subjects), options.turns)
+    training, times, steps = _turns(
+      options.data or _store(folder, options.site, options.subjects), options.site, options.turns
+    )
   finally:
     shutil.rmtree(folder, ignore_errors=True)
   section = "data input"

@@ -20,6 +20,7 @@ _WIDTHS, _SAMPLES, _BATCHES = (32, 64, 128, 256), (250, 500, 1000, 2000), (8, 32
 _DEVICES = (1, 2)
 _CHUNK = 5  # steps of a turn: large networks are slow
 _SECTION = "growth"
+DEVICES = "devices (virtual, on one processor)"
 # one network in a process with so many virtual devices
 _ALONE = """
 import json, sys
@@ -79,7 +80,7 @@ def rows(options: Options) -> list[Row]:
     batches = {batch: case._replace(batch=batch) for batch in _BATCHES}
     add("windows of a batch", name, _ms(batches, options, f"batch: {name}"))
     if jax.default_backend() == "cpu":
-      add("devices (virtual, on one processor)", name, {count: _on_devices(name, count, options) for count in _DEVICES})
+      add(DEVICES, name, {count: _on_devices(name, count, options) for count in _DEVICES})
   people = {max(options.subjects // part, 8): None for part in (16, 4, 1)}
   drawn = {str(count): virtual_people.draw(count) for count in people}
   times = timing.in_turns(

@@ -23,6 +23,7 @@ class Options:
   steps: of training, in a turn.
   threads: of PyTorch, each tried; the best counts.
   data: a prepared store, for the input of data; "" for one of virtual people.
+  site: of the store's waves that are read.
   """
 
   turns: int = 5
@@ -30,6 +31,7 @@ class Options:
   steps: int = 50
   threads: tuple[int, ...] = (1, 2)
   data: str = ""
+  site: str = "radial"
 
 
 @dataclasses.dataclass(frozen=True)
