@@ -29,7 +29,7 @@ def weighted_rmse(square_b: np.ndarray, subject_b: np.ndarray, weight_b: np.ndar
   """Args:
   square_b: (window,) mean square error [mmHg²].
   subject_b: (window,) whose it is.
-  weight_b: (window,) importance, not negative.
+  weight_b: (window,) importance, positive.
   """
   _, number_b = np.unique(subject_b, return_inverse=True)
   weight_s = np.bincount(number_b, weight_b)
