@@ -45,7 +45,7 @@ def in_torch(there: unseen.Ground, model: config.Model, spec: config.Training, t
   for stack in tqdm.tqdm(
     unseen.stacks(there, spec.batch, spec.steps), total=spec.steps // loop.CHUNK, desc="PyTorch", leave=False
   ):
-    part = {axis: torch.from_numpy(array) for axis, array in stack["source"].items()}
+    part = {axis: torch_networks.moved(array) for axis, array in stack["source"].items()}
     for k in range(loop.CHUNK):
       optimizer.zero_grad(set_to_none=True)
       said = network(part["x"][k], part["c"][k])
@@ -53,12 +53,13 @@ def in_torch(there: unseen.Ground, model: config.Model, spec: config.Training, t
       nn.utils.clip_grad_norm_(trained, spec.clip)
       optimizer.step()
       schedule.step()
+  torch_networks.finish()
   seconds = time.perf_counter() - began
 
   def apply(x_bt: np.ndarray) -> np.ndarray:
     with torch.no_grad():
-      blocks = torch.from_numpy(x_bt).split(256)
-      return torch.cat([network(x, torch.zeros(len(x), 0)) for x in blocks]).numpy()
+      blocks = torch_networks.moved(x_bt).split(256)
+      return torch.cat([network(x, x[:, :0]) for x in blocks]).cpu().numpy()
 
   return unseen.Trained(seconds, unseen.error(there, apply))
 

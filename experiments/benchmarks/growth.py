@@ -17,6 +17,7 @@ from experiments.benchmarks.timing import Options, Row
 
 _SHOWN = ("token_cnn", "tcn", "cnn_bilstm")
 _WIDTHS, _SAMPLES, _BATCHES = (32, 64, 128, 256), (250, 500, 1000, 2000), (8, 32, 128)
+_LARGER_WIDTHS, _LARGER_BATCHES = (512, 1024), (512, 2048)  # of an accelerator
 _DEVICES = (1, 2)
 _CHUNK = 5  # steps of a turn: large networks are slow
 _SECTION = "growth"
@@ -70,16 +71,18 @@ def rows(options: Options) -> list[Row]:
       row = Row(_SECTION, f"{name}, {against} {size}", ms, "ms", against=against, curve=name, size=float(size))
       found.append(row)
 
+  on_cpu = jax.default_backend() == "cpu"
+  widths, batches = (_WIDTHS, _BATCHES) if on_cpu else (_WIDTHS + _LARGER_WIDTHS, _BATCHES + _LARGER_BATCHES)
   for name in _SHOWN:
     model = steps.NETWORKS[name]
     case = steps.Case(model)
-    widths = {channels: steps.Case(_wide(model, channels)) for channels in _WIDTHS}
-    add("channels", name, _ms(widths, options, f"width: {name}"))
+    wide = {channels: steps.Case(_wide(model, channels)) for channels in widths}
+    add("channels", name, _ms(wide, options, f"width: {name}"))
     lengths = {samples: case._replace(samples=samples) for samples in _SAMPLES}
     add("samples of a window", name, _ms(lengths, options, f"length: {name}"))
-    batches = {batch: case._replace(batch=batch) for batch in _BATCHES}
-    add("windows of a batch", name, _ms(batches, options, f"batch: {name}"))
-    if jax.default_backend() == "cpu":
+    large = {batch: case._replace(batch=batch) for batch in batches}
+    add("windows of a batch", name, _ms(large, options, f"batch: {name}"))
+    if on_cpu:
       add(DEVICES, name, {count: _on_devices(name, count, options) for count in _DEVICES})
   people = {max(options.subjects // part, 8): None for part in (16, 4, 1)}
   drawn = {str(count): virtual_people.draw(count) for count in people}

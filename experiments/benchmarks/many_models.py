@@ -60,17 +60,18 @@ def _torch_loop(
       head = list(network.r.parameters())
       optimizer = torch.optim.AdamW(head, lr=1e-3, weight_decay=1e-2, fused=True)
       rows = np.flatnonzero(np.isin(data.labelled.subject_b, draw.subjects))
-      part = {axis: torch.from_numpy(array[rows]) for axis, array in whole.items()}
+      part = {axis: torch_networks.moved(array[rows]) for axis, array in whole.items()}
       with torch.no_grad():
         part["h"] = network.f(part["x"], part["c"])
       order = batches.stacks({"target": {"x": np.arange(len(rows))}}, study.batch, study.steps, loop.CHUNK, draw.seed)
       for stack in order:
-        for at in torch.from_numpy(stack["target"]["x"]):
+        for at in torch_networks.moved(stack["target"]["x"]):
           optimizer.zero_grad(set_to_none=True)
           said = network.r(part["h"][at], part["x"][at])
           (said[:, inner] - part["y"][at][:, inner]).square().mean().backward()
           nn.utils.clip_grad_norm_(head, 1.0)
           optimizer.step()
+    torch_networks.finish()
 
   return run
 

@@ -3,11 +3,33 @@
 import dataclasses
 import statistics
 
+import jax
+import numpy as np
+
 from cap_jax import config
+from cap_jax.inference import pretrained
+from cap_jax.train import checkpoint, loop
 from experiments.benchmarks import steps, timing, unseen
 from experiments.benchmarks.timing import Options, Row
 
 _STEPS, _SEEDS = 1200, (0, 1, 2)
+
+
+def _rounding(there: unseen.Ground) -> Row:
+  """What a device rounds in products of float32: hardly anything on a CPU, factors to TF32 on a GPU unless it is told not to."""
+  trained = checkpoint.load(pretrained.FOLDER)
+
+  def rmse(precision: str) -> float:
+    jax.clear_caches()
+    with jax.default_matmul_precision(precision):
+      rebuilt_bt = loop.predict(trained, there.unseen)
+    return float(np.sqrt(np.square(rebuilt_bt - there.unseen.y_bt).mean()))
+
+  as_is, exact = rmse("default"), rmse("highest")
+  detail = f"{as_is:.5f} mmHg as the device multiplies by itself, {exact:.5f} at jax's highest precision"
+  return Row(
+    "float32 products", "waveform RMSE added by their rounding, package's network", as_is - exact, "mmHg", detail=detail
+  )
 
 
 def rows(options: Options) -> list[Row]:
@@ -36,4 +58,5 @@ def rows(options: Options) -> list[Row]:
       detail=f"{said} mmHg; {spread}",
     ),
     Row(section, "step over one in float32", timing.ratio(times["bfloat16"], times["float32"]), "×", detail=ms),
+    _rounding(there),
   ]

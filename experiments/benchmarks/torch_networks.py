@@ -23,7 +23,7 @@ _EPSILON = 1e-6
 
 
 def _tensor(array: Any) -> nn.Parameter:
-  return nn.Parameter(torch.from_numpy(np.array(array, dtype=np.float32)))
+  return nn.Parameter(torch.from_numpy(np.array(array, dtype=np.float32, order="C")))
 
 
 def _gelu(x: torch.Tensor) -> torch.Tensor:
@@ -292,17 +292,42 @@ class Network(nn.Module):
     super().__init__()
     self.f = _EXTRACTORS[model.extractor](theta["f"], model)
     self.r = _WRITERS[model.head](theta["r"], model, samples // model.patch)
+    self.to(device())
 
   def forward(self, x_bt: torch.Tensor, c_bq: torch.Tensor) -> torch.Tensor:
     return self.r(self.f(x_bt, c_bq), x_bt)
 
 
+def device() -> str:
+  """Where PyTorch computes: on the GPU where jax has one."""
+  return "cuda" if jax.default_backend() == "gpu" else "cpu"
+
+
+def moved(array: np.ndarray) -> torch.Tensor:
+  """An array as a tensor there."""
+  return torch.from_numpy(array).to(device())
+
+
+def finish() -> None:
+  """Waits for a GPU."""
+  if device() == "cuda":
+    torch.cuda.synchronize()
+
+
+def round_products(like_jax: bool) -> None:
+  """Lets a GPU round the factors of products to TF32, as jax does by default, or not."""
+  torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = like_jax
+
+
 def agree(model: config.Model, theta: Params, samples: int) -> float:
-  """Largest difference between the two networks' outputs on white noise, relative to their root mean square."""
+  """Largest difference between the two networks' outputs on white noise, relative to their root mean square; without rounding."""
   rng = np.random.default_rng(0)
   x_bt = rng.normal(size=(4, samples)).astype(np.float32)
   c_bq = rng.normal(size=(4, len(model.covariates))).astype(np.float32)
-  ours = np.asarray(jax.jit(nets.make_net(model).apply)(theta, x_bt, c_bq))
+  with jax.default_matmul_precision("highest"):
+    ours = np.asarray(jax.jit(nets.make_net(model).apply)(theta, x_bt, c_bq))
+  round_products(False)
   with torch.no_grad():
-    theirs = Network(theta, model, samples)(torch.from_numpy(x_bt), torch.from_numpy(c_bq)).numpy()
+    theirs = Network(theta, model, samples)(moved(x_bt), moved(c_bq)).cpu().numpy()
+  round_products(True)
   return float(np.abs(ours - theirs).max() / math.sqrt(np.square(ours).mean()))

@@ -38,7 +38,7 @@ def mmd(a_bd: torch.Tensor, b_bd: torch.Tensor) -> torch.Tensor:
   square = torch.cdist(both, both, compute_mode="use_mm_for_euclid_dist").square()
   mean = square.mean().detach()
   kernel = sum(torch.exp(-square / (2 * alpha * mean)) for alpha in _ALPHAS)
-  index = torch.full((2 * n, 2 * n), -1 / n**2)
+  index = torch.full((2 * n, 2 * n), -1 / n**2, device=square.device)
   index[:n, :n] = index[n:, n:] = 1 / (n * (n - 1))
   index.fill_diagonal_(0)
   return (kernel * index).sum()
@@ -51,14 +51,14 @@ def make(
   network = torch_networks.Network(theta, case.model, samples)
   judge = nn.Sequential(
     nn.Linear(case.model.channels, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, 1)
-  )
+  ).to(torch_networks.device())
   for block in case.hold:
     getattr(network, block).requires_grad_(False)
   trained = [p for p in (*network.parameters(), *judge.parameters()) if p.requires_grad]
   if not case.strategy.endswith("dann"):
     trained = [p for p in network.parameters() if p.requires_grad]
   optimizer = torch.optim.AdamW(trained, lr=1e-4, weight_decay=1e-4, fused=True)
-  tensors = {stream: {axis: torch.from_numpy(x) for axis, x in part.items()} for stream, part in stack.items()}
+  tensors = {stream: {axis: torch_networks.moved(x) for axis, x in part.items()} for stream, part in stack.items()}
   inner = slice(_MARGIN, samples - _MARGIN) if case.model.head != "numbers" else slice(None)
 
   def loss_of(k: int) -> torch.Tensor:
@@ -74,7 +74,9 @@ def make(
       if case.strategy.endswith("mmd"):
         return loss + mmd(a, b)
       logit = judge(_Reverse.apply(torch.cat([a, b])))[:, 0]
-      return loss + F.binary_cross_entropy_with_logits(logit, torch.cat([torch.ones(len(a)), torch.zeros(len(b))]))
+      return loss + F.binary_cross_entropy_with_logits(
+        logit, torch.cat([torch.ones_like(logit[: len(a)]), torch.zeros_like(logit[len(a) :])])
+      )
     return loss
 
   def chunk() -> None:
@@ -84,5 +86,6 @@ def make(
       loss_of(k).backward()
       nn.utils.clip_grad_norm_(trained, 1.0)
       optimizer.step()
+    torch_networks.finish()
 
   return chunk
