@@ -24,8 +24,14 @@ from cap_jax.train import checkpoint, loop, runs
 from cap_jax.transfer import find
 
 NAME = "auto"
-# fine-tuning of all layers, of the early ones, of the head
-CANDIDATES = ("multi_task/lines", "fine_tuning/all", "fine_tuning/surgical", "fine_tuning/head")
+# with labels all along or last; fine-tuning of all layers, of the early ones, of the head
+CANDIDATES = (
+  "multi_task/lines",
+  "multi_task/lines_first",
+  "fine_tuning/all",
+  "fine_tuning/surgical",
+  "fine_tuning/head",
+)
 FREE = "domain_adaptation/lines"
 MARGIN = 0.1
 _FOLDS = 3

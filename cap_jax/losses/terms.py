@@ -192,6 +192,11 @@ def _encoded(context: Context, loss: LossFn, view: Callable[[Params], Params]) -
   return encoded
 
 
+def streams(loss: tuple[Term, ...]) -> tuple[str, ...]:
+  """What a loss reads."""
+  return tuple(dict.fromkeys(stream for term in loss for stream in TERMS[term.name].streams))
+
+
 @functools.cache
 def make_total(
   terms: tuple[Term, ...], combine: str, context: Context, view: Callable[[Params], Params] = lambda params: params

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -71,18 +71,25 @@ Validator = Callable[[Params], float]
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """A stage of the training, with everything decided: steps, rate, what is held, factors of the rates."""
+  """A stage of the training, with everything decided: steps, rate, what is held, factors of the rates, and what is minimised over
+  which streams where it is not the training's loss over all."""
 
   steps: int
   rate: float
   hold: tuple[str, ...]
   rates: step.Rates = ()
+  loss: LossFn | None = None
+  reads: tuple[str, ...] | None = None
+
+  def of(self, streams: Mapping[str, Any]) -> dict[str, Any]:
+    """The streams that it reads."""
+    return {name: part for name, part in streams.items() if self.reads is None or name in self.reads}
 
 
 def plan(
-  strategy: Strategy, steps: int, rate: float, holds: Sequence[tuple[str, ...]], rates: step.Rates
+  strategy: Strategy, steps: int, rate: float, holds: Sequence[tuple[str, ...]], rates: step.Rates, n_target: int = 0
 ) -> list[Plan]:
-  """The stages of a strategy in whole chunks, of which each gets one at least.
+  """The stages of a strategy in whole chunks, of which each gets one at least; `n_target` labelled subjects.
 
   Raises:
     ValueError: there are more stages than chunks.
@@ -95,7 +102,7 @@ def plan(
     ends[k] = min(max(ends[k], ends[k - 1] + 1 if k else 1), chunks - (len(ends) - 1 - k))
   sizes = np.diff(ends, prepend=0) * CHUNK
   return [
-    Plan(int(size), rate * stage.rate, strategy.held(hold), rates)
+    Plan(whole(stage.steps(int(size), n_target)), rate * stage.rate, strategy.held(hold), rates)
     for stage, hold, size in zip(strategy.stages, holds, sizes, strict=True)
   ]
 
@@ -131,9 +138,9 @@ def fit(
   total = sum(stage.steps for stage in plans)
   with tqdm.tqdm(total=total, desc=name, unit="step", leave=False) as progress:
     for number, stage in enumerate(plans):
-      arrays, seconds = with_features(net, stage.hold, params, streams)
+      arrays, seconds = with_features(net, stage.hold, params, stage.of(streams))
       trainer = step.make_trainer(
-        loss, stage.hold, spec.weight_decay, spec.clip, spec.warmup, stage.rates, spec.optimizer
+        stage.loss or loss, stage.hold, spec.weight_decay, spec.clip, spec.warmup, stage.rates, spec.optimizer
       )
       state = sharding.replicated(trainer.init(params, stage.steps, stage.rate, done, total), spec.batch)
       scores: list[tuple[int, float]] = []

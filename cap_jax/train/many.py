@@ -112,12 +112,12 @@ def fit(
   curves: list[Metrics] = []
   with tqdm.tqdm(total=total * len(members), desc=name, unit="step", leave=False) as progress:
     for number, stage in enumerate(plans):
-      fed: Mapping[str, Any] = windows
+      fed: Mapping[str, Any] = stage.of(windows)
       seconds = 0.0
       if _same(params, [block for block in _READERS if block in stage.hold]):
-        fed, seconds = loop.with_features(net, stage.hold, params[0], windows)
+        fed, seconds = loop.with_features(net, stage.hold, params[0], fed)
       trainer = step.make_trainer(
-        loss, stage.hold, spec.weight_decay, spec.clip, spec.warmup, stage.rates, spec.optimizer
+        stage.loss or loss, stage.hold, spec.weight_decay, spec.clip, spec.warmup, stage.rates, spec.optimizer
       )
       begin = functools.partial(trainer.init, steps=stage.steps, peak=stage.rate, before=done, total=total)
       states = jax.vmap(begin)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *params))
@@ -125,7 +125,7 @@ def fit(
       held = jax.device_put({stream: dict(part) for stream, part in fed.items()})
       orders = [
         batches.stacks(
-          {stream: {"x": own} for stream, own in member.rows.items()},
+          {stream: {"x": own} for stream, own in stage.of(member.rows).items()},
           spec.batch, stage.steps, loop.CHUNK, member.seed + 1000003 * number,
         )
         for member in members

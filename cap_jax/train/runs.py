@@ -234,11 +234,17 @@ def prepare(
     tasks.TASKS[source.task].make_loss(_source_reader(net, source.net, strategy), margin),
   )
   loss = terms.make_total(strategy.loss, strategy.combine, context, low_rank.view)
-  plans = loop.plan(strategy, study.steps, strategy.learning_rate, holds, strategy.rates(layers))
+  rates = strategy.rates(layers)
+  plans = loop.plan(strategy, study.steps, strategy.learning_rate, holds, rates, data.n_target)
+  losses = [strategy.in_stage(stage) for stage in strategy.stages]
+  for k, part in enumerate(losses):
+    if part != strategy.loss:
+      own = terms.make_total(part, strategy.combine, context, low_rank.view)
+      plans[k] = dataclasses.replace(plans[k], loss=own, reads=terms.streams(part))
   spec = config.Training(batch=study.batch, weight_decay=strategy.weight_decay, seed=seed, optimizer=strategy.optimizer)
   fed, clinic = streamed or streams(strategy, data, scaling, model, source, seed, site)
-  if clinic is not None and not clinic.found and not strategy.needs_labels:
-    plans = []  # no line, no label: there is nothing to learn, and nothing is risked
+  if clinic is not None and not clinic.found:  # without line and label there is nothing to learn, and nothing is risked
+    plans = [one for one, part in zip(plans, losses, strict=True) if "target" in terms.streams(part)]
   return Prepared(name, strategy, model, scaling, params, report, loss, plans, spec, fed, reason, clinic)
 
 

@@ -14,13 +14,14 @@ pulling a network away from what it knew:
     heads          θ⁰ = θ_f^S ⊕ θ_s^S ⊕ θ_r^S         a head each
     lines          one head, or where the target measures at another site a head each; the source's windows are sent through the
                    lines that the target's waves show (`lines`)
-    lines_heads    a head each, likewise
+    lines_first    the lines are learnt before any label is looked at, and the labels briefly: few people are soon learnt by heart
+    lines_heads    as `lines`, with a head each everywhere
 """
 
 import dataclasses
 
 from cap_jax.losses.terms import Term
-from cap_jax.transfer.strategy import Strategy
+from cap_jax.transfer.strategy import Stage, Strategy
 
 STRATEGY = Strategy(
   equation="L_total = L_s(θ_f, θ_s) + λ·L_t(θ_f, θ_r), all trained",
@@ -38,11 +39,16 @@ _HEADS = dataclasses.replace(
   take=("f", "s=r", "r"), loss=STRATEGY.loss,
 )  # fmt: skip
 _THROUGH_LINES = ", source windows sent through the target's lines"
+_LINES = dataclasses.replace(_REHEARSAL, equation=_REHEARSAL.equation + _THROUGH_LINES, lines=True, by_site=True)
 VARIANTS = {
   "multi_task/rehearsal": _REHEARSAL,
   "multi_task/heads": _HEADS,
-  "multi_task/lines": dataclasses.replace(
-    _REHEARSAL, equation=_REHEARSAL.equation + _THROUGH_LINES, lines=True, by_site=True
+  "multi_task/lines": _LINES,
+  "multi_task/lines_first": dataclasses.replace(
+    _LINES,
+    equation="L_s(θ) + λ·L_t(θ), briefly, after L_s(θ)" + _THROUGH_LINES,
+    learning_rate=1e-3,
+    stages=(Stage(share=0.5, rate=3.0, without=("target",)), Stage(share=0.5, per_label=6)),
   ),
   "multi_task/lines_heads": dataclasses.replace(_HEADS, equation=_HEADS.equation + _THROUGH_LINES, lines=True),
   "multi_task/fresh": dataclasses.replace(STRATEGY, take=()),

@@ -20,6 +20,7 @@ from cap_jax.models.net import ADAPTORS, Net
 from cap_jax.transfer import low_rank, surgery
 from cap_jax.types import InputError, Params
 
+LEAST_STEPS = 150
 HELD = ("f_s", "anchor", "teacher")
 # ln σ² has to come from 0 to the logarithm of a loss, some −6, in some hundred steps
 _BALANCE_RATE = 20.0
@@ -31,12 +32,25 @@ def _check(kind: str, name: str, known: Collection[str]) -> None:
 
 
 class Stage(NamedTuple):
-  """A part of the training: what is held in it (words of `freezing`), its share of the steps, its rate relative to the
-  strategy's."""
+  """A part of the training.
+
+  Attributes:
+    hold: what is held in it, words of `freezing`.
+    share: of the steps.
+    rate: relative to the strategy's.
+    without: names of the losses that it leaves out.
+    per_label: steps for each labelled subject, `LEAST_STEPS` at least and no more than its share; 0 for all of its share.
+  """
 
   hold: tuple[str, ...] = ()
   share: float = 1.0
   rate: float = 1.0
+  without: tuple[str, ...] = ()
+  per_label: int = 0
+
+  def steps(self, most: int, n_target: int) -> int:
+    """Steps with `n_target` labelled subjects, of `most` that its share gives it."""
+    return min(most, max(self.per_label * n_target, LEAST_STEPS)) if self.per_label else most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +112,19 @@ class Strategy:
       )
     if min(min(stage.share, stage.rate) for stage in self.stages) <= 0:
       raise InputError(f"stages={self.stages}: shares and rates must be positive")
+    self._check_stages()
     self._check_together()
+
+  def _check_stages(self) -> None:
+    names = {term.name for term in self.loss}
+    for stage in self.stages:
+      if stage.per_label < 0 or not set(stage.without) <= names or not self.in_stage(stage):
+        raise InputError(
+          f"stage {tuple(stage)}: leaves out losses that the strategy has ({', '.join(sorted(names))}), not all of them, and takes "
+          "0 or more steps for a label"
+        )
+      if stage.without and self.combine != "sum":
+        raise InputError(f"combine={self.combine}: balances all losses at all times; a stage cannot leave any out")
 
   def _check_together(self) -> None:
     names = {term.name for term in self.loss}
@@ -114,7 +140,11 @@ class Strategy:
   @property
   def streams(self) -> tuple[str, ...]:
     """What its loss reads."""
-    return tuple(dict.fromkeys(stream for term in self.loss for stream in terms.TERMS[term.name].streams))
+    return terms.streams(self.loss)
+
+  def in_stage(self, stage: Stage) -> tuple[Term, ...]:
+    """The loss of a stage."""
+    return tuple(term for term in self.loss if term.name not in stage.without)
 
   @property
   def needs_labels(self) -> bool:
