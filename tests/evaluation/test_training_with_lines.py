@@ -1,12 +1,14 @@
 """Trainings with lines of the target's clinic, and the intervals that they get."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
 import pytest
 
 from cap_jax.evaluation import bench, training
+from cap_jax.train import loop, runs
 from cap_jax.transfer import lines
 
 FOUND = lines.Lines(np.array([9.0]), np.array([0.2]), np.ones(1), 0.03, 40.0)
@@ -42,6 +44,31 @@ def test_with_a_line_the_source_is_seen_through_it(ground, monkeypatch):
   np.testing.assert_array_equal(through.fitted.metrics["target"][0], plain.fitted.metrics["target"][0])
   assert through.fitted.metrics["source"][0] != plain.fitted.metrics["source"][0]
   assert adapted(ground, "domain_adaptation/lines", 0).fitted.loss.size == ground.study.steps
+
+
+def test_labels_are_not_read_before_the_lines_are_learnt(ground, monkeypatch):
+  monkeypatch.setattr(lines, "fit", lambda *_: FOUND)
+  study, target, site = ground.target("device", 0)
+  study, data = dataclasses.replace(study, steps=100), target.data(ground.source, 2, 0)
+  begun = runs.prepare(study, "multi_task/lines_first", ground.trained, data, 0, site)
+  before, after = begun.plans
+  assert (set(before.of(begun.fed)), set(after.of(begun.fed))) == ({"source"}, {"source", "target"})
+  broken = {**begun.fed, "target": {**begun.fed["target"], "y": begun.fed["target"]["y"] * np.nan}}
+  fit = functools.partial(loop.fit, begun.net, begun.loss, params=begun.params, spec=begun.spec, name="test")
+  one = fit(plans=[before], streams=broken)
+  free = adapted(ground, "domain_adaptation/lines", 0)
+  assert one.loss.size == before.steps == study.steps // 2
+  np.testing.assert_allclose(one.loss[0], free.fitted.loss[0], rtol=1e-5)  # the same network, windows and order
+  with pytest.raises(loop.DivergedError, match="the loss is nan"):
+    fit(plans=[before, after], streams=broken)
+
+
+def test_without_a_line_only_the_labels_are_learnt(ground):
+  study, target, site = ground.target("device", 0)
+  study = dataclasses.replace(study, steps=100)
+  begun = runs.prepare(study, "multi_task/lines_first", ground.trained, target.data(ground.source, 2, 0), 0, site)
+  assert not begun.clinic.found
+  assert [sorted(plan.of(begun.fed)) for plan in begun.plans] == [["source", "target"]]
 
 
 def test_intervals_without_labels_are_calibrated_behind_the_line(ground, monkeypatch):

@@ -312,6 +312,14 @@ def test_a_combination_is_a_value():
     ("scratch", {"loss": [("target", -1.0)]}, "weight -1.0 must be positive"),
     ("scratch", {"loss": [("target", float("nan"))]}, "weight nan must be positive"),
     ("multi_task/pcgrad", {"stages": [(("f/embed",),)]}, "nothing can be held"),
+    ("multi_task/pcgrad", {"stages": [((), 1.0, 1.0, ("target",))]}, "a stage cannot leave any out"),
+    (
+      "multi_task",
+      {"stages": [((), 1.0, 1.0, ("mmd",))]},
+      r"leaves out losses that the strategy has \(source_task, target\)",
+    ),
+    ("scratch", {"stages": [((), 1.0, 1.0, ("target",))]}, "not all of them"),
+    ("scratch", {"stages": [((), 1.0, 1.0, (), -3)]}, "0 or more steps for a label"),
     ("multi_task/uncertainty", {"loss": [("target",), ("mmd",)]}, "balances losses of tasks"),
     ("fine_tuning/low_rank", {"loss": [("target",), ("mean_teacher",)]}, "leave one of the two out"),
   ],
@@ -334,6 +342,15 @@ def test_stages_share_the_steps_in_whole_chunks():
   assert [plan.rate for plan in plans] == [1e-2, 1e-2, 5e-3]
   with pytest.raises(ValueError, match="too few for 3 stages"):
     loop.plan(strategy, 100, 1e-2, [("f",), (), ()], ())
+
+
+@pytest.mark.parametrize(
+  ("n_target", "steps"), [(1, [600, 150]), (25, [600, 150]), (40, [600, 250]), (100, [600, 600]), (400, [600, 600])]
+)
+def test_few_labels_are_learnt_briefly(n_target, steps):
+  strategy = Strategy("", stages=(Stage(share=0.5), Stage(share=0.5, per_label=6)))
+  plans = loop.plan(strategy, 1200, 1e-2, [(), ()], (), n_target)
+  assert [plan.steps for plan in plans] == steps  # 6 for each label, in whole chunks, 150 at least
 
 
 @pytest.mark.parametrize(
