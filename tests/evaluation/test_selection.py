@@ -74,7 +74,7 @@ def test_at_another_site_the_people_of_the_source_say_nothing_of_one_subject(gro
 
 
 def test_subjects_are_held_out_of_the_training_that_they_score(ground, monkeypatch):
-  study, target, _ = ground.target("device", 0)
+  _, target, _ = ground.target("device", 0)
   error = dict(zip(selection.CANDIDATES, (1.0, 0.5, 2.0, 3.0, 4.0), strict=True))
   seen = []
 
