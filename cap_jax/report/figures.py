@@ -20,7 +20,7 @@ COLOURS = {
   "peripheral": "#929292",
   "source": "#777777",
   "mean_wave": "#9A8768",
-  "gtf": "#A79200",
+  "gtf": "#8C564B",
   "gtf_arx": "#DF7631",
   "individual_tf": "#B5478F",
   "tube_load": "#5597D4",
