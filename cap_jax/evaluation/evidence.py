@@ -39,6 +39,18 @@ def weighted_rmse(square_b: np.ndarray, subject_b: np.ndarray, weight_b: np.ndar
   )
 
 
+def _square_b(network: checkpoint.Checkpoint, people: batches.Pairs, spec: config.Windows) -> np.ndarray:
+  inner = slice(spec.margin, spec.samples - spec.margin)
+  return np.square(loop.predict(network, people) - people.y_bt)[:, inner].mean(1)
+
+
+def rmse_of_each(network: checkpoint.Checkpoint, people: batches.Pairs, spec: config.Windows) -> dict[str, float]:
+  """Subject → waveform RMSE [mmHg] on labelled windows, less their margins."""
+  names, number_b = np.unique(people.subject_b, return_inverse=True)
+  square_s = np.bincount(number_b, _square_b(network, people, spec)) / np.bincount(number_b)
+  return dict(zip(names.tolist(), np.sqrt(square_s).tolist(), strict=True))
+
+
 def importance_weighted(
   network: checkpoint.Checkpoint, people: batches.Pairs, target: batches.Waves, spec: config.Windows
 ) -> Weighted:
@@ -49,7 +61,6 @@ def importance_weighted(
     target: unlabelled windows of the target.
     spec: margin of the windows.
   """
-  inner = slice(spec.margin, spec.samples - spec.margin)
-  square_b = np.square(loop.predict(network, people) - people.y_bt)[:, inner].mean(1)
+  square_b = _square_b(network, people, spec)
   scale = network.scaling.scale
   return weighted_rmse(square_b, people.subject_b, importance.weights(scale(people.x_bt), scale(target.x_bt)))

@@ -7,8 +7,10 @@
                                importance-weighted validation tells what either is worth
 
 Candidates are trained a third as long as the one that is taken. Where each site measures decides between one head and two
-(`Strategy.at`), the spectra whether there is a line. Few subjects say little about who is best among much alike, so a candidate has to
-beat the one before it by `MARGIN` of its error.
+(`Strategy.at`), the spectra whether there is a line. Few subjects say little about who is best among much alike, so the candidates
+stand in an order, from what leans on labels least, and one has to beat those before it by `MARGIN` of its error; in cross-validation
+also by a standard error of the paired differences of the subjects (the rule of one standard error, Breiman et al. 1984, for pairs).
+To use no label at all is the first of them: five people whose lines differ can teach less than 400 unlabelled ones.
 """
 
 import dataclasses
@@ -24,13 +26,11 @@ from cap_jax.train import checkpoint, loop, runs
 from cap_jax.transfer import find
 
 NAME = "auto"
-# with labels all along or last; fine-tuning of all layers, of the early ones, of the head
+# labels last, or all along; fine-tuning of all layers, of the early ones, of the head
 CANDIDATES = (
-  "multi_task/lines",
   "multi_task/lines_first",
-  "fine_tuning/all",
-  "fine_tuning/surgical",
-  "fine_tuning/head",
+  "multi_task/lines",
+  *(f"fine_tuning/{depth}" for depth in ("all", "surgical", "head")),
 )
 FREE = "domain_adaptation/lines"
 MARGIN = 0.1
@@ -39,10 +39,19 @@ _SHARE = 1 / 3
 
 
 class Ranked(NamedTuple):
-  """A candidate, and what speaks for it: RMSE [mmHg] on subjects that it was not trained on, NaN where there is none."""
+  """A candidate, and what speaks for it: RMSE [mmHg] on subjects that it was not trained on, NaN where there is none; and of each of
+  them, where all candidates were scored on the same."""
 
   name: str
   rmse_mmhg: float
+  each_mmhg: tuple[float, ...] = ()
+
+  def beats(self, other: "Ranked") -> bool:
+    """By the margin, and by a standard error of the paired differences."""
+    if not self.rmse_mmhg < (1 - MARGIN) * other.rmse_mmhg:
+      return False
+    gain_s = np.subtract(other.each_mmhg, self.each_mmhg)
+    return len(gain_s) < 2 or bool(gain_s.mean() > gain_s.std(ddof=1) / np.sqrt(len(gain_s)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,16 +101,21 @@ def _cross_validated(
 ) -> Choice:
   assert data.labelled is not None
   folds = splits.k_fold(data.labelled.subjects, min(_FOLDS, data.n_target), seed)
-  found = []
+  free = runs.adapt(study, FREE, trained, dataclasses.replace(data, labelled=None), seed, site).checkpoint
+  found = [_scored(FREE, evidence.rmse_of_each(free, data.labelled, study.windows))]
   for name in CANDIDATES:
-    scores: list[float] = []
+    scores: dict[str, float] = {}
     for fold in folds:
       taught = dataclasses.replace(data, labelled=data.labelled.of(fold.parts["training"]))
-      held = data.labelled.of(fold.parts["test"])
-      made = runs.adapt(study, name, trained, taught, seed, site, held)
-      scores += [made.fitted.validation[-1].rmse_mmhg] * len(held.subjects)
-    found.append(Ranked(name, float(np.mean(scores))))
+      made = runs.adapt(study, name, trained, taught, seed, site)
+      scores |= evidence.rmse_of_each(made.checkpoint, data.labelled.of(fold.parts["test"]), study.windows)
+    found.append(_scored(name, scores))
   return Choice(tuple(ranked(found)), f"cross-validation over {data.n_target} labelled subjects in {len(folds)} folds")
+
+
+def _scored(name: str, scores: Mapping[str, float]) -> Ranked:
+  each = tuple(scores[subject] for subject in sorted(scores))
+  return Ranked(name, float(np.mean(each)), each)
 
 
 def _importance_weighted(
@@ -125,10 +139,10 @@ def _importance_weighted(
 
 
 def ranked(found: list[Ranked]) -> list[Ranked]:
-  """By error, but an earlier candidate stays ahead of a later one that is not better by `MARGIN` of its error."""
+  """By error, but an earlier candidate stays ahead of a later one that does not beat it."""
   best = found[0]
   for other in found[1:]:
-    if other.rmse_mmhg < (1 - MARGIN) * best.rmse_mmhg:
+    if other.beats(best):
       best = other
   return [best, *sorted((one for one in found if one is not best), key=lambda one: one.rmse_mmhg)]
 

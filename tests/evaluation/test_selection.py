@@ -39,6 +39,12 @@ def test_a_later_candidate_must_be_better_by_the_margin():
   assert names(1.0, 1.2, 0.7) == ["c", "a", "b"]
 
 
+def test_a_later_candidate_must_be_better_by_a_standard_error_of_the_pairs():
+  first = Ranked("a", 2.0, (1.0, 2.0, 3.0))
+  assert Ranked("b", 1.5, (0.6, 1.4, 2.5)).beats(first)  # better in each: 0.5, SE 0.06
+  assert not Ranked("b", 1.5, (1.8, 2.3, 0.4)).beats(first)  # by one subject alone: 0.5, SE 1.06
+
+
 @pytest.mark.parametrize("n_target", [0, 1])
 def test_without_two_labels_the_people_of_the_source_are_scored_on(ground, monkeypatch, n_target):
   """Untrained stand-ins of known error: the ranking follows it, and no label of the target's but the one drawn is seen."""
@@ -75,26 +81,32 @@ def test_at_another_site_the_people_of_the_source_say_nothing_of_one_subject(gro
 
 def test_subjects_are_held_out_of_the_training_that_they_score(ground, monkeypatch):
   _, target, _ = ground.target("device", 0)
-  error = dict(zip(selection.CANDIDATES, (1.0, 0.5, 2.0, 3.0, 4.0), strict=True))
-  seen = []
+  error = dict(zip((selection.FREE, *selection.CANDIDATES), (1.0, 0.5, 2.0, 3.0, 4.0, 5.0), strict=True))
+  taught = []  # name, whose labels
 
-  def adapt(short, name, trained, data, seed, site, held):
+  def adapt(short, name, trained, data, seed, site):
     assert short.steps == 2 * loop.CHUNK  # a third of the study's would be too few for two stages
-    seen.append((name, data.labelled.subjects, held.subjects))
-    network = dataclasses.replace(trained)
-    fitted = loop.Fitted({}, {}, 0.0, (loop.Seen(1, 0.0, error[name]),))
-    return runs.Adapted(network, fitted, [], "")
+    taught.append((name, set(data.labelled.subjects) if data.labelled is not None else set()))
+    network = dataclasses.replace(trained, about={"name": name, "taught": taught[-1][1]})
+    return runs.Adapted(network, loop.Fitted({}, {}, 0.0), [], "")
+
+  scored = []
+
+  def predict(network, windows):
+    assert not network.about["taught"] & set(windows.subjects)
+    scored.append((network.about["name"], set(windows.subjects)))
+    return windows.y_bt + error[network.about["name"]]
 
   monkeypatch.setattr(runs, "adapt", adapt)
+  monkeypatch.setattr(loop, "predict", predict)
   choice = choose(ground, 3)
-  assert choice.name == selection.CANDIDATES[1]
-  np.testing.assert_allclose([ranked.rmse_mmhg for ranked in choice.ranking], [0.5, 1.0, 2.0, 3.0, 4.0])
+  assert choice.name == selection.CANDIDATES[0]
+  np.testing.assert_allclose([ranked.rmse_mmhg for ranked in choice.ranking], [0.5, 1.0, 2.0, 3.0, 4.0, 5.0], rtol=1e-5)
   drawn = set(splits.few_shot(target.labelled.subjects, 3, 0))
+  assert taught[0] == (selection.FREE, set())
   for name in selection.CANDIDATES:
-    folds = [(set(taught), set(held)) for one, taught, held in seen if one == name]
-    assert len(folds) == 3
-    assert all(not taught & held and taught | held == drawn for taught, held in folds)
-    assert set.union(*(held for _, held in folds)) == drawn
+    assert [held for one, held in scored if one == name] == [drawn - whose for one, whose in taught if one == name]
+    assert set.union(*(held for one, held in scored if one == name)) == drawn
   assert "cross-validation over 3 labelled subjects in 3 folds: multi_task/lines_first 0.50" in selection.told(choice)
 
 
