@@ -8,8 +8,8 @@
 
 Candidates are trained a third as long as the one that is taken. Where each site measures decides between one head and two
 (`Strategy.at`), the spectra whether there is a line. Few subjects say little about who is best among much alike, so the candidates
-stand in an order, from what leans on labels least, and one has to beat those before it by `MARGIN` of its error; in cross-validation
-also by a standard error of the paired differences of the subjects (the rule of one standard error, Breiman et al. 1984, for pairs).
+stand in an order, from what leans on labels least, and one has to beat those before it: in cross-validation by a standard error of the
+paired differences of the subjects (the rule of one standard error, Breiman et al. 1984, for pairs), elsewhere by `MARGIN` of its error.
 To use no label at all is the first of them: five people whose lines differ can teach less than 400 unlabelled ones.
 """
 
@@ -47,11 +47,11 @@ class Ranked(NamedTuple):
   each_mmhg: tuple[float, ...] = ()
 
   def beats(self, other: "Ranked") -> bool:
-    """By the margin, and by a standard error of the paired differences."""
-    if not self.rmse_mmhg < (1 - MARGIN) * other.rmse_mmhg:
-      return False
+    """By a standard error of the paired differences, or by the margin where there are no pairs."""
+    if len(self.each_mmhg) < 2:
+      return self.rmse_mmhg < (1 - MARGIN) * other.rmse_mmhg
     gain_s = np.subtract(other.each_mmhg, self.each_mmhg)
-    return len(gain_s) < 2 or bool(gain_s.mean() > gain_s.std(ddof=1) / np.sqrt(len(gain_s)))
+    return bool(gain_s.mean() > gain_s.std(ddof=1) / np.sqrt(len(gain_s)))
 
 
 @dataclasses.dataclass(frozen=True)
