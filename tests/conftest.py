@@ -12,9 +12,8 @@ from cap_jax import config, files
 from cap_jax.evaluation import study
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update(
-  "jax_default_matmul_precision", "highest"
-)  # tolerances are those of float32, also where a GPU would round to TF32
+# tolerances are those of float32, also where a GPU would round to TF32
+jax.config.update("jax_default_matmul_precision", "highest")
 _CACHE = pytest.StashKey[str]()
 
 

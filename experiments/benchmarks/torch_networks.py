@@ -319,6 +319,9 @@ def round_products(like_jax: bool) -> None:
   torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = like_jax
 
 
+round_products(True)
+
+
 def agree(model: config.Model, theta: Params, samples: int) -> float:
   """Largest difference between the two networks' outputs on white noise, relative to their root mean square; without rounding."""
   rng = np.random.default_rng(0)

@@ -4,7 +4,8 @@ fine-tuning and the transfer functions of clinics, in four virtual clinics, five
 Command: python -m experiments.study --config=experiments/configs/headline.py --workdir=runs/headline --processes=2
 Expected: the tables in docs/experiments.md.
 Time: 92 minutes on 2 cores that had other work too. With `auto` besides
-(--config.strategies=scratch,fine_tuning,multi_task/lines,auto,domain_adaptation/lines,domain_adaptation/mmd) 107 more: it cross-validates.
+(--config.strategies=scratch,fine_tuning,multi_task/lines,auto,domain_adaptation/lines,domain_adaptation/mmd) 107 more when it had two candidates; now it
+cross-validates six.
 """
 
 from ml_collections import ConfigDict
