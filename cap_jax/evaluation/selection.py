@@ -2,15 +2,14 @@
 
     n ≥ 2 labelled subjects    cross-validation over subjects: trained on some of them, scored on the others
     n = 1                      trained on the one, scored by importance-weighted validation (`evidence`)
-    n = 1, at another site     nobody is left to score on, the source's people least of all: the first of the candidates
+    n = 1, at another site     nobody is left to score on, the source's people least of all: `ALONE`
     n = 0                      the lines that the unlabelled waves show, or the source network as it is where they show none;
                                importance-weighted validation tells what either is worth
 
 Candidates are trained a third as long as the one that is taken. Where each site measures decides between one head and two
 (`Strategy.at`), the spectra whether there is a line. Few subjects say little about who is best among much alike, so the candidates
-stand in an order, from what leans on labels least, and one has to beat those before it: in cross-validation by a standard error of the
-paired differences of the subjects (the rule of one standard error, Breiman et al. 1984, for pairs), elsewhere by `MARGIN` of its error.
-To use no label at all is the first of them: five people whose lines differ can teach less than 400 unlabelled ones.
+stand in an order, and one has to beat those before it by `MARGIN` of its error, in cross-validation also by a standard error of the
+paired differences of the subjects (the rule of one standard error, Breiman et al. 1984, for pairs).
 """
 
 import dataclasses
@@ -26,12 +25,13 @@ from cap_jax.train import checkpoint, loop, runs
 from cap_jax.transfer import find
 
 NAME = "auto"
-# labels last, or all along; fine-tuning of all layers, of the early ones, of the head
+# labels all along, or last; fine-tuning of all layers, of the early ones, of the head
 CANDIDATES = (
-  "multi_task/lines_first",
   "multi_task/lines",
+  "multi_task/lines_first",
   *(f"fine_tuning/{depth}" for depth in ("all", "surgical", "head")),
 )
+ALONE = "multi_task/lines_first"
 FREE = "domain_adaptation/lines"
 MARGIN = 0.1
 _FOLDS = 3
@@ -47,11 +47,11 @@ class Ranked(NamedTuple):
   each_mmhg: tuple[float, ...] = ()
 
   def beats(self, other: "Ranked") -> bool:
-    """By a standard error of the paired differences, or by the margin where there are no pairs."""
-    if len(self.each_mmhg) < 2:
-      return self.rmse_mmhg < (1 - MARGIN) * other.rmse_mmhg
+    """By the margin, and by a standard error of the paired differences."""
+    if not self.rmse_mmhg < (1 - MARGIN) * other.rmse_mmhg:
+      return False
     gain_s = np.subtract(other.each_mmhg, self.each_mmhg)
-    return bool(gain_s.mean() > gain_s.std(ddof=1) / np.sqrt(len(gain_s)))
+    return len(gain_s) < 2 or bool(gain_s.mean() > gain_s.std(ddof=1) / np.sqrt(len(gain_s)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +91,7 @@ def choose(
   if n_target > 1:
     return _cross_validated(short, trained, data, site, seed)
   if n_target and site != trained.site:
-    ranking = tuple(Ranked(name, float("nan")) for name in CANDIDATES)
+    ranking = tuple(Ranked(name, float("nan")) for name in dict.fromkeys((ALONE, *CANDIDATES)))
     return Choice(ranking, f"one labelled subject, and a source measured at the {trained.site}: nobody to compare on")
   return _importance_weighted(short, trained, data, source.validation, site, seed)
 
@@ -101,8 +101,7 @@ def _cross_validated(
 ) -> Choice:
   assert data.labelled is not None
   folds = splits.k_fold(data.labelled.subjects, min(_FOLDS, data.n_target), seed)
-  free = runs.adapt(study, FREE, trained, dataclasses.replace(data, labelled=None), seed, site).checkpoint
-  found = [_scored(FREE, evidence.rmse_of_each(free, data.labelled, study.windows))]
+  found = []
   for name in CANDIDATES:
     scores: dict[str, float] = {}
     for fold in folds:
