@@ -235,7 +235,12 @@ def _interpolation(bins: int, step_hz: float) -> np.ndarray:
 
 
 def _record(
-  subject: population.Subject, key: jax.Array, seconds: float, fs_hz: float, spec: clinics.Rhythm
+  subject: population.Subject,
+  transfer: Transfer,
+  key: jax.Array,
+  seconds: float,
+  fs_hz: float,
+  spec: clinics.Rhythm,
 ) -> dict[str, jax.Array]:
   samples = round(seconds * _FLOW_FS_HZ)
   time_s = jnp.arange(samples) / _FLOW_FS_HZ
@@ -248,7 +253,6 @@ def _record(
   # the mean flow sets the mean pressure: the subject's own, whatever the rhythm drew
   q_k = jnp.fft.rfft(flow_t)[:bins] / samples
   q_k = q_k.at[0].set(subject.sv_ml * subject.hr_bpm / 60)
-  transfer = respond(subject, 2 * jnp.pi * jnp.asarray(frequency_nodes_hz(), dtype=jnp.float32))
   spread = _interpolation(bins, 1 / seconds)
   z_pk = jnp.concatenate([transfer.z_pk, transfer.ppg_k[None].at[:, 0].set(0.0)])
   z_pk = (z_pk.real @ spread) + 1j * (z_pk.imag @ spread)
@@ -295,16 +299,29 @@ def records(
       f"seconds={seconds}, fs_hz={fs_hz}: must be {_SHORTEST_S:g} s or more at {_LOWEST_HZ:g} Hz or more, "
       "in a whole number of samples"
     )
-  return _records(key, subjects, float(seconds), float(fs_hz), rhythm_spec, chunk)
+  return _records(key, subjects, _at_nodes(subjects, chunk), float(seconds), float(fs_hz), rhythm_spec, chunk)
+
+
+@functools.partial(jax.jit, static_argnames="chunk")
+def _at_nodes(subjects: population.Subject, chunk: int) -> Transfer:
+  """A program of its own, the longest to compile: it serves records of every length and rhythm."""
+  omega_k = 2 * jnp.pi * jnp.asarray(frequency_nodes_hz(), dtype=jnp.float32)
+  return _over_subjects(lambda subject: respond(subject, omega_k), (subjects,), chunk)
 
 
 @functools.partial(jax.jit, static_argnames=("seconds", "fs_hz", "rhythm_spec", "chunk"))
 def _records(
-  key: jax.Array, subjects: population.Subject, seconds: float, fs_hz: float, rhythm_spec: clinics.Rhythm, chunk: int
+  key: jax.Array,
+  subjects: population.Subject,
+  transfers: Transfer,
+  seconds: float,
+  fs_hz: float,
+  rhythm_spec: clinics.Rhythm,
+  chunk: int,
 ) -> dict[str, jax.Array]:
   keys = jax.random.split(key, subjects.age.shape[0])
 
-  def one(subject: population.Subject, subject_key: jax.Array) -> dict[str, jax.Array]:
-    return _record(subject, subject_key, seconds, fs_hz, rhythm_spec)
+  def one(subject: population.Subject, transfer: Transfer, subject_key: jax.Array) -> dict[str, jax.Array]:
+    return _record(subject, transfer, subject_key, seconds, fs_hz, rhythm_spec)
 
-  return _over_subjects(one, (subjects, keys), chunk)
+  return _over_subjects(one, (subjects, transfers, keys), chunk)

@@ -92,7 +92,10 @@ def draw(
       except InputError as error:
         raise InputError(f"{spec}: draws subjects that cannot be ({error})") from None
       if spec.plausible:
-        rows = plausible(np.asarray(drawn.age), jax.tree.map(np.asarray, cohort.beats(drawn)))
+        waves = cohort.beats(drawn)
+        # rows of arrays of numpy: jax would compile a gather for each number of them
+        drawn, waves = jax.tree.map(np.asarray, (drawn, waves))
+        rows = plausible(drawn.age, waves)
         drawn = jax.tree.map(lambda x, rows=rows: x[rows], drawn)
       kept.append(drawn)
       found += drawn.age.shape[0]

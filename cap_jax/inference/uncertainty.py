@@ -46,11 +46,8 @@ class Reading(NamedTuple):
   h_bd: np.ndarray
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _read(
-  net: Net, adapted: bool, params: Params, head: Params, x_bt: jax.Array, c_bq: jax.Array
-) -> tuple[jax.Array, ...]:
-  x_bt = net.adapt(params, x_bt) if adapted else x_bt
+@functools.partial(jax.jit, static_argnums=0)
+def _read(net: Net, params: Params, head: Params, x_bt: jax.Array, c_bq: jax.Array) -> tuple[jax.Array, ...]:
   h_bnd = net.features(params["f"], x_bt, c_bq)
   log_bt = spread.log_spread(net, head, h_bnd, x_bt) if head else jnp.zeros_like(x_bt)
   return net.reconstruct(params["r"], h_bnd, x_bt), log_bt, h_bnd.mean(1, dtype=jnp.float32)
@@ -78,8 +75,10 @@ def read(
   scaling = trained.scaling
   c_bq = scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
   x_bt, parts = scaling.scale(windows.x_bt), []
+  x_bt = loop.adapt(trained.net, trained.params, x_bt) if adapted else x_bt
+  net, params = loop.bare(trained.net, trained.params)
   for rows in loop.blocks(len(x_bt), block):
-    found = _read(trained.net, adapted, trained.params, head or {}, jnp.asarray(x_bt[rows]), jnp.asarray(c_bq[rows]))
+    found = _read(net, params, head or {}, jnp.asarray(x_bt[rows]), jnp.asarray(c_bq[rows]))
     parts.append([np.asarray(part) for part in found])
   y_bt, log_bt, h_bd = (np.concatenate(part)[: len(x_bt)] for part in zip(*parts, strict=True))
   sigma_bt = np.exp(log_bt) * (scaling.sd_mmhg if head else 1.0)
@@ -88,7 +87,8 @@ def read(
 
 def fit_head(trained: checkpoint.Checkpoint, training: batches.Pairs, seed: int = 0) -> Params:
   """θ_v of a network whose other parameters are held, on up to 3,000 of the windows that it was trained on."""
-  net, margin = trained.net, trained.windows.margin
+  margin = trained.windows.margin
+  net, params = loop.bare(trained.net, trained.params)  # the source's windows are read as they are
   rows = np.random.default_rng(seed).permutation(len(training.x_bt))[:_MOST]
   chosen = batches.Pairs(
     training.x_bt[rows],
@@ -98,7 +98,7 @@ def fit_head(trained: checkpoint.Checkpoint, training: batches.Pairs, seed: int 
   )
   part = {"x": trained.scaling.scale(chosen.x_bt), "y": trained.scaling.scale(chosen.y_bt)}
   part["c"] = trained.scaling.standardise(chosen.covariates, trained.model.covariates, len(chosen.x_bt))
-  params = {**trained.params, "v": net.init(jax.random.key(seed), trained.windows.samples)["r"]}
+  params["v"] = net.init(jax.random.key(seed), trained.windows.samples)["r"]
   plans = [loop.Plan(_STEPS, _RATE, net.blocks)]
   fitted = loop.fit(
     net, spread.make_spread(net, margin), plans, params, {"source": part}, config.Training(seed=seed), "spread"

@@ -2,11 +2,12 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
 from cap_jax import config
@@ -93,24 +94,27 @@ class Net:
 
   def init(self, key: jax.Array, samples: int) -> Params:
     """Fresh parameters for windows of `samples`."""
-    return _init(self, key, samples)
+    return self._fresh(key, samples, _draw)
 
-  def _fresh(self, key: jax.Array, samples: int) -> Params:
+  def _fresh(self, key: jax.Array, samples: int, draw: Callable[..., Params]) -> Params:
     f_key, r_key = jax.random.split(key)
-    x_bt, c_bq = jnp.zeros((1, samples)), jnp.zeros((1, self.covariates))
-    theta_f = self.f.init(f_key, x_bt, c_bq)["params"]
-    theta_r = self.r.init(r_key, self.features(theta_f, x_bt, c_bq), x_bt)["params"]
-    if self.a is None:
-      return {"f": theta_f, "r": theta_r}
-    return {"a": self.a.init(f_key, x_bt)["params"], "f": theta_f, "r": theta_r}
+    x_bt, c_bq = np.zeros((1, samples), np.float32), np.zeros((1, self.covariates), np.float32)
+    theta_f = draw(self.f, f_key, x_bt, c_bq)
+    h_bnd = jax.eval_shape(self.features, theta_f, x_bt, c_bq)
+    theta = {"f": theta_f, "r": draw(self.r, r_key, np.zeros(h_bnd.shape, h_bnd.dtype), x_bt)}
+    return theta if self.a is None else {"a": draw(self.a, f_key, x_bt), **theta}
 
   def layers(self, samples: int) -> tuple[str, ...]:
     """Paths of all layers from the input to the output: `f/embed`, …, `r/wave`."""
     return _layers(self, samples)
 
 
-# one program, where drawing each leaf by itself would compile hundreds
-_init = jax.jit(Net._fresh, static_argnums=(0, 2))
+def _drawn(module: nn.Module, key: jax.Array, *inputs: np.ndarray) -> Params:
+  return cast(Params, module.init(key, *inputs)["params"])
+
+
+# a program a block, which all networks that have the block share; drawing each leaf by itself would compile hundreds
+_draw = jax.jit(_drawn, static_argnums=0)
 
 
 @functools.cache
@@ -118,7 +122,7 @@ def _layers(net: Net, samples: int) -> tuple[str, ...]:
   found: list[str] = []
 
   def init() -> Params:
-    params = net._fresh(jax.random.key(0), samples)
+    params = net._fresh(jax.random.key(0), samples, _drawn)
     # flax keeps the order of use, which the trees of jax do not
     found.extend(f"{block}/{layer}" for block in net.blocks for layer in cast(Mapping, params[block]))
     return params

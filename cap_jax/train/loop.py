@@ -258,17 +258,32 @@ def _by_rows(function: Callable[..., jax.Array], *arrays: np.ndarray) -> np.ndar
   return np.concatenate(out)[: len(arrays[0])]
 
 
+def adapt(net: Net, params: Params, x_bt: np.ndarray) -> np.ndarray:
+  """a(x; θ_a): of scaled windows (window, time), x itself without an adaptor. A short program of its own, so that networks that differ
+  in their adaptors only share the long ones, which read `bare`."""
+  if net.a is None:
+    return x_bt
+  return _by_rows(lambda x: net.adapt({"a": params["a"]}, x), x_bt)
+
+
+def bare(net: Net, params: Params) -> tuple[Net, Params]:
+  """A network without its adaptor, and θ_f and θ_r alone."""
+  return dataclasses.replace(net, a=None), {block: params[block] for block in ("f", "r")}
+
+
 def features(
   net: Net, params: Params, x_bt: np.ndarray, c_bq: np.ndarray, block: str = "f", adapted: bool = True
 ) -> np.ndarray:
   """f(a(x; θ_a); θ_f) of scaled windows: (window, token, feature). `block` names θ_f; unadapted, x is read as it is."""
-  theta = {"f": params[block], **({"a": params["a"]} if adapted and net.a is not None else {})}
-  return _by_rows(lambda x, c: _features(net, theta, x, c), x_bt, c_bq)
+  x_bt = adapt(net, params, x_bt) if adapted else x_bt
+  plain = dataclasses.replace(net, a=None)
+  return _by_rows(lambda x, c: plain.features(params[block], x, c), x_bt, c_bq)
 
 
 def apply(net: Net, params: Params, x_bt: np.ndarray, c_bq: np.ndarray) -> np.ndarray:
   """The network's output on scaled windows."""
-  return _by_rows(lambda x, c: _apply(net, params, x, c), x_bt, c_bq)
+  plain, theta = bare(net, params)
+  return _by_rows(lambda x, c: plain.apply(theta, x, c), adapt(net, params, x_bt), c_bq)
 
 
 def predict(trained: checkpoint.Checkpoint, windows: batches.Pairs | batches.Waves) -> np.ndarray:
@@ -280,16 +295,6 @@ def predict(trained: checkpoint.Checkpoint, windows: batches.Pairs | batches.Wav
   scaling = trained.scaling
   c_bq = scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
   return scaling.unscale(apply(trained.net, trained.params, scaling.scale(windows.x_bt), c_bq))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _features(net: Net, params: Params, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
-  return net.features(params["f"], net.adapt(params, x_bt) if "a" in params else x_bt, c_bq)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _apply(net: Net, params: Params, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
-  return net.apply(params, x_bt, c_bq)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -23,10 +23,16 @@ SITES = (*network.SITES, recordings.PPG)
 _CUFF_SITE, _CUFF = "brachial", ("cuff_dbp_mmhg", "cuff_sbp_mmhg")
 
 
-@functools.partial(jax.jit, static_argnames=("clinic", "sites", "reference"))
 def _waves(key, subjects, chains, clinic: clinics.Clinic, sites: tuple[str, ...], reference: str):
+  """Waves of the sites as the clinic's devices measure them, and what its cuff reads."""
   wave_key, noise_key = jax.random.split(key)
   waves = cohort.records(wave_key, subjects, clinic.seconds, clinic.fs_hz, clinic.rhythm)
+  return _measured(noise_key, waves, chains, _nameless(clinic), sites, reference)
+
+
+@functools.partial(jax.jit, static_argnames=("clinic", "sites", "reference"))
+def _measured(noise_key, waves, chains, clinic: clinics.Clinic, sites: tuple[str, ...], reference: str):
+  count = len(waves[reference])
 
   def measured(number: int, site: str):
     if site == reference:
@@ -34,13 +40,13 @@ def _waves(key, subjects, chains, clinic: clinics.Clinic, sites: tuple[str, ...]
     optical = site == recordings.PPG
     device = clinic.oximeter if optical else clinic.device
     cuff_site = device.cuff.site if device.cuff and device.cuff.site else site
-    keys = jax.random.split(jax.random.fold_in(noise_key, number), subjects.age.shape[0])
+    keys = jax.random.split(jax.random.fold_in(noise_key, number), count)
     seen = jax.vmap(lambda k, x_t, cuff_t, chain: sensors.measure(k, x_t, cuff_t, clinic.fs_hz, device, chain))(
       keys, waves[site], waves[cuff_site], chains[optical]
     )
     return jax.vmap(sensors.min_max)(seen) if optical and device.cuff is None else seen
 
-  keys = jax.random.split(jax.random.fold_in(noise_key, _CUFF_KEY), subjects.age.shape[0])
+  keys = jax.random.split(jax.random.fold_in(noise_key, _CUFF_KEY), count)
   cuff = jax.vmap(lambda k, p_t: sensors.read_cuff(k, p_t, clinic.fs_hz, clinics.Cuff()))(keys, waves[_CUFF_SITE])
   return {site: measured(number, site) for number, site in enumerate(sites)}, dict(zip(_CUFF, cuff, strict=True))
 
@@ -85,7 +91,7 @@ def _chunk(
   rows = np.arange(start, start + CHUNK) % clinic.subjects
   part, devices = jax.tree.map(lambda x: x[rows], (subjects, chains))
   key = jax.random.fold_in(wave_key, start)
-  waves, cuff = jax.tree.map(np.asarray, _waves(key, part, devices, _nameless(clinic), wanted, reference))
+  waves, cuff = jax.tree.map(np.asarray, _waves(key, part, devices, clinic, wanted, reference))
   known = {**part._asdict(), **cuff}
   return tuple(
     recordings.Recording(
