@@ -16,12 +16,51 @@ def written_together(*paths: str | os.PathLike[str]) -> Iterator[list[str]]:
   partial = [f"{os.fspath(path)}.partial-{os.getpid()}" for path in paths]
   try:
     yield partial
+    for written in partial:
+      sync(written)
     for written, path in zip(partial, paths, strict=True):
       os.replace(written, path)
   finally:
     for written in partial:
       with contextlib.suppress(FileNotFoundError):
         os.remove(written)
+
+
+def sync(path: str | os.PathLike[str], deep: bool = True) -> None:
+  """Brings a file, or a folder with all that is in it, to the disk: after a power cut a name so never stands for half of a file.
+  `deep`: with what is in it."""
+  if deep and os.path.isdir(path):
+    for place, _, names in os.walk(path):
+      for name in (*names, ""):
+        sync(os.path.join(place, name), deep=False)
+    return
+  handle = os.open(path, os.O_RDONLY)
+  try:
+    os.fsync(handle)
+  finally:
+    os.close(handle)
+
+
+@contextlib.contextmanager
+def told(path: str | os.PathLike[str]) -> Iterator[None]:
+  """Errors of a library that writes below `path` as those of the operating system that they come from.
+
+  Raises:
+    OSError: with the name of `path`.
+  """
+  try:
+    yield
+  except Exception as error:
+    text = str(error)
+    known = {
+      os.strerror(number): number for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+    }
+    found = next((number for words, number in known.items() if words.lower() in text.lower()), None)
+    if isinstance(error, OSError):
+      found = error.errno
+    if found is None:
+      raise
+    raise OSError(found, os.strerror(found), os.fspath(path)) from None
 
 
 @contextlib.contextmanager

@@ -3,7 +3,9 @@
 import contextlib
 import dataclasses
 import importlib.metadata
+import json
 import os
+import pathlib
 import platform
 import shutil
 import sys
@@ -16,11 +18,11 @@ import jax
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from cap_jax import clinics, config
+from cap_jax import clinics, config, files
 from cap_jax.evaluation import study_limits
-from cap_jax.train import checkpoint, journal
-from cap_jax.train.loop import DivergedError
-from cap_jax.types import InputError
+from cap_jax.train import checkpoint, journal, savepoints
+from cap_jax.train.clock import DivergedError
+from cap_jax.types import InputError, UnfitError
 
 T = TypeVar("T")
 # what a config file, which is a program, may raise
@@ -125,6 +127,24 @@ def read_study(holder: flags.FlagHolder) -> config.Study:
   return study
 
 
+def read_terms(words: list[str]) -> tuple[tuple, ...]:
+  """Terms of a loss, NAME:WEIGHT[:SCHEDULE], as the flag `--loss` names them.
+
+  Raises:
+    InputError: a word has other parts, or a weight is no number.
+  """
+  found = []
+  for word in words:
+    name, *rest = word.split(":")
+    if len(rest) > 2:
+      raise InputError(f"--loss={word}: has {len(rest) + 1} parts; a term is NAME:WEIGHT or NAME:WEIGHT:SCHEDULE")
+    try:
+      found.append((name, float(rest[0]) if rest else 1.0, *rest[1:]))
+    except ValueError:
+      raise InputError(f"--loss={word}: the weight must be a number, as in mmd:0.1:ramp") from None
+  return tuple(found)
+
+
 def required(holder: flags.FlagHolder, example: str) -> str:
   """The value of a flag that must be given.
 
@@ -137,7 +157,8 @@ def required(holder: flags.FlagHolder, example: str) -> str:
 
 
 def launch(main: Callable[[], None]) -> None:
-  """Runs an experiment. Bad input and bad flags are one line on standard error and exit status 2."""
+  """Runs an experiment. Bad input and bad flags are one line on standard error and exit status 2; what was asked to stop (SIGTERM) ends
+  with `savepoints.STOPPED`, and the same command goes on."""
 
   def parse(argv: list[str]) -> list[str]:
     try:
@@ -153,18 +174,26 @@ def launch(main: Callable[[], None]) -> None:
     logging.set_verbosity(logging.WARNING)  # what libraries say in passing is no concern of the reader
     if len(argv) > 1:
       _fail(f"{argv[1]!r} is no flag; write --flag=value")
+    savepoints.listen()
     try:
       with _traced():
         main()
     except (InputError, DivergedError) as error:
       _fail(str(error))
+    except UnfitError as error:
+      _fail(f"{error}; take other settings or more data")
+    except MemoryError:
+      _fail("the memory of this machine is too little for it; take fewer subjects, shorter windows or smaller batches")
     except KeyboardInterrupt:
       print("\nstopped", file=sys.stderr)
       sys.exit(130)
+    except savepoints.Stopped:
+      sys.stdout.flush()
+      print("\nstopped; the same command goes on", file=sys.stderr)
+      sys.exit(savepoints.STOPPED)
     except OSError as error:  # a full disk, a folder that may not be written to, a name too long
-      if error.filename is None:
-        raise
-      _fail(f"{error.filename}: {error.strerror}; free it or choose another place")
+      place = error.filename or "a file of this run"
+      _fail(f"{place}: {error.strerror or error}; free it or choose another place")
 
   app.run(guarded, flags_parser=parse)
 
@@ -204,6 +233,43 @@ def new_folder(path: str, flag: str = "--workdir") -> str:
   except OSError as error:
     raise InputError(f"{flag}={path}: cannot be used ({error.strerror})") from None
   return path
+
+
+_BEGUN = "begun.json"
+
+
+def begin(path: str, kept: tuple[str, ...], *settings: Any) -> None:
+  """Makes a work folder, or opens one in which a run with the same settings was stopped before its end, see `finish`. All that it left
+  but what is `kept` is made again.
+
+  Raises:
+    InputError: it holds something else, or cannot be made.
+  """
+  now = json.loads(json.dumps([dataclasses.asdict(one) if dataclasses.is_dataclass(one) else one for one in settings]))
+  note = os.path.join(path, _BEGUN)
+  if not os.path.exists(note):
+    new_folder(path)
+    with files.written_together(note) as (partial,), open(partial, "w", encoding="utf-8") as file:
+      json.dump(now, file, indent=1)
+    return
+  try:
+    with open(note, encoding="utf-8") as file:
+      before = json.load(file)
+  except (OSError, ValueError) as error:
+    raise InputError(f"{note}: is damaged ({error}); choose another --workdir or remove it") from None
+  if before != now:
+    raise InputError(
+      f"--workdir={path}: a run with other settings was stopped there; choose another folder or remove it"
+    )
+  for left in pathlib.Path(path).rglob("*"):
+    if left.exists() and (".partial-" in left.name or left.relative_to(path).parts[0] not in (*kept, _BEGUN)):
+      shutil.rmtree(left) if left.is_dir() else left.unlink()
+  print(f"{path}: goes on where it was stopped", file=sys.stderr)
+
+
+def finish(path: str) -> None:
+  """A run that `begin` began has all its results."""
+  os.remove(os.path.join(path, _BEGUN))
 
 
 def open_folder(path: str) -> None:

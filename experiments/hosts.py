@@ -7,14 +7,19 @@ The first host alone prints and writes to DIR; what the others write is thrown a
 """
 
 import atexit
+import contextlib
 import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 from absl import flags
 
+from cap_jax import files
+from cap_jax.train import savepoints
 from cap_jax.types import InputError
 from experiments import common
 
@@ -24,6 +29,7 @@ _COORDINATOR = flags.DEFINE_string(
 _HOSTS = flags.DEFINE_integer("hosts", None, "how many hosts train together", lower_bound=1)
 _HOST = flags.DEFINE_integer("host", None, "which of them this is, from 0", lower_bound=0)
 _PATIENCE_S = 120
+_STATES = "savepoints"
 
 
 def join() -> None:
@@ -56,10 +62,21 @@ def _meet(**who: object) -> None:
     raise InputError(f"--coordinator={_COORDINATOR.value}: the hosts did not meet ({line}); are all started?") from None
 
 
-def new_folder(path: str) -> str:
-  """`common.new_folder` on the first host; on others a folder that vanishes at the end."""
-  if not jax.process_index():
-    return common.new_folder(path)
-  scratch = tempfile.mkdtemp(prefix="cap_jax-host-")
-  atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-  return scratch
+@contextlib.contextmanager
+def work_folder(path: str, *settings: Any) -> Iterator[str]:
+  """The work folder of a run whose trainings keep their states there: new, or one in which a run with the same settings was stopped. Of
+  several hosts the first alone has it, the others get a folder that vanishes at the end, and no states are kept."""
+  if jax.process_index():
+    scratch = tempfile.mkdtemp(prefix="cap_jax-host-")
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    yield scratch
+    return
+  states = os.path.join(path, _STATES)
+  try:
+    common.begin(path, (_STATES, "logs"), *settings)
+    with files.held(path, wait=False), savepoints.kept(states):
+      yield path
+      common.finish(path)
+  except BlockingIOError:
+    raise InputError(f"--workdir={path}: the same command runs there already; let it end") from None
+  shutil.rmtree(states, ignore_errors=True)  # of several hosts there is none

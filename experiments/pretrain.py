@@ -1,6 +1,6 @@
 """Trains the source network on the virtual cohort and saves it.
 
-python -m experiments.pretrain --workdir=DIR        leaves DIR/checkpoint
+python -m experiments.pretrain --workdir=DIR        leaves DIR/checkpoint; stopped, it goes on
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from cap_jax.train import checkpoint, journal
 from experiments import common, hosts
 
 _CONFIG = common.define_study("source cohort, model, training")
-_WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the checkpoint")
+_WORKDIR = flags.DEFINE_string("workdir", None, "folder for the checkpoint: new, or where the same command was stopped")
 _SITE = flags.DEFINE_string("site", None, "peripheral site that the network reads (default: the config's, radial)")
 
 
@@ -23,12 +23,12 @@ def main() -> None:
   study = common.read_study(_CONFIG)
   study = dataclasses.replace(study, site=_SITE.value or study.site)
   study_limits.check(study)
-  workdir = hosts.new_folder(common.required(_WORKDIR, "DIR"))
-  source = study_data.load_source(study)
-  study_data.split_of(source).save(os.path.join(workdir, "split.json"))
-  with journal.kept(os.path.join(workdir, "logs"), common.metrics()):
-    trained, fitted = training.source_network(study, source)
-  checkpoint.save(os.path.join(workdir, "checkpoint"), trained)
+  with hosts.work_folder(common.required(_WORKDIR, "DIR"), study) as workdir:
+    source = study_data.load_source(study)
+    study_data.split_of(source).save(os.path.join(workdir, "split.json"))
+    with journal.kept(os.path.join(workdir, "logs"), common.metrics()):
+      trained, fitted = training.source_network(study, source)
+    checkpoint.save(os.path.join(workdir, "checkpoint"), trained)
   scaled = ", numerics in SDs times the SD of the waves," if tasks.TASKS[study.task].numerics else ""
   print(
     f"{study_data.told(study)} {study.site}, task {study.task}: RMSE {trained.about['validation_rmse_mmhg']} mmHg{scaled} on "

@@ -40,20 +40,7 @@ _FREEZE = flags.DEFINE_list(
   "freeze", None, "what is held: paths, first:N, last:N%, auto; instead of the strategy's stages"
 )
 _LOSS = flags.DEFINE_list("loss", None, "terms NAME:WEIGHT[:SCHEDULE], instead of the strategy's loss")
-_WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the checkpoint")
-
-
-def _terms() -> tuple[tuple, ...]:
-  found = []
-  for word in _LOSS.value:
-    name, *rest = word.split(":")
-    if len(rest) > 2:
-      raise InputError(f"--loss={word}: has {len(rest) + 1} parts; a term is NAME:WEIGHT or NAME:WEIGHT:SCHEDULE")
-    try:
-      found.append((name, float(rest[0]) if rest else 1.0, *rest[1:]))
-    except ValueError:
-      raise InputError(f"--loss={word}: the weight must be a number, as in mmd:0.1:ramp") from None
-  return tuple(found)
+_WORKDIR = flags.DEFINE_string("workdir", None, "folder for the checkpoint: new, or where the same command was stopped")
 
 
 def _study(source: checkpoint.Checkpoint | None) -> tuple[config.Study, str]:
@@ -68,7 +55,7 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[config.Study, str]:
   if _FREEZE.value is not None:
     changes["stages"] = ((tuple(_FREEZE.value),),)
   if _LOSS.value is not None:
-    changes["loss"] = _terms()
+    changes["loss"] = common.read_terms(_LOSS.value)
   if name == selection.NAME and changes:
     raise InputError("--strategy=auto: chooses by itself; leave out --take, --freeze and --loss, or name a strategy")
   n_target = _N_TARGET.value
@@ -90,15 +77,19 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[config.Study, str]:
 
 def main() -> None:
   hosts.join()
-  source = checkpoint.load(pretrained.place(_SOURCE.value)) if _SOURCE.value else None
+  place = pretrained.place(_SOURCE.value) if _SOURCE.value else ""
+  source = checkpoint.load(place) if place else None
   study, name = _study(source)
-  n_target = study.n_target[0]
   for one in selection.expanded((name,)):
     checks.check(study, one, source.model if source else tasks.TASKS[study.task].model(study.model), study.task)
-  workdir = hosts.new_folder(common.required(_WORKDIR, "DIR"))
+  with hosts.work_folder(common.required(_WORKDIR, "DIR"), study, source and checkpoint.digest(place)) as workdir:
+    _transfer(study, name, source, workdir)
+
+
+def _transfer(study: config.Study, name: str, source: checkpoint.Checkpoint | None, workdir: str) -> None:
   large, target = study_data.load_source(study), study_data.load_target(study)
   split = study_data.split_of(large, target)
-  labels = 0 if selection.needs_labels(name, study.custom.get(name) or {}) is False else n_target
+  labels = 0 if selection.needs_labels(name, study.custom.get(name) or {}) is False else study.n_target[0]
   logs = os.path.join(workdir, "logs")
   if source is None:
     with journal.kept(logs, common.metrics()):

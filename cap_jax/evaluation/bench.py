@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import json
 import os
+import shutil
 import time
 from collections.abc import Sequence
 
@@ -15,7 +16,7 @@ from cap_jax.data import batches
 from cap_jax.evaluation import cells, errors, folds, identity, methods, plan, study_data, training
 from cap_jax.evaluation.cells import Cell, Key
 from cap_jax.inference import uncertainty
-from cap_jax.train import checkpoint, journal, loop, runs
+from cap_jax.train import checkpoint, clock, journal, runs, savepoints
 from cap_jax.types import DataError, UnfitError
 
 SHOWN_WINDOWS = 4  # of each test subject, in the pictures
@@ -57,13 +58,16 @@ class Bench:
     path = os.path.join(self.folder, name)
     if os.path.isdir(path):
       return checkpoint.load(path)
-    with journal.kept(os.path.join(self.folder, "logs", name), self._metrics):
+    states = os.path.join(self.folder, "savepoints", name)
+    logs = os.path.join(self.folder, "logs", name)
+    with journal.kept(logs, self._metrics), savepoints.kept(states):
       trained, fitted = training.source_network(study, self.source)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     curve = {"loss": _curve(fitted.loss, trained.scaling.sd_mmhg)}
     with files.written_together(f"{path}.json") as (partial,), open(partial, "w", encoding="utf-8") as file:
       json.dump(curve, file)
     checkpoint.save(path, trained)
+    shutil.rmtree(states, ignore_errors=True)
     return trained
 
   def _target(self, scenario: str, fold: int) -> tuple[config.Study, study_data.Target, errors.Evaluator]:
@@ -105,7 +109,7 @@ class Bench:
     with files.held(os.path.dirname(path)):  # another process may be choosing just this: its choice is waited for
       if not os.path.exists(path):
         for one in choices:
-          with contextlib.suppress(loop.DivergedError):
+          with contextlib.suppress(clock.DivergedError):
             logs = f"{first.stem(self.folder, 'logs')}_rate_{one.rate:g}_steps_{one.steps:g}"
             made[one] = self._trial(first, one, logs)
         last = {one: trial.fitted.validation[-1].rmse_mmhg for one, trial in made.items()}
@@ -135,7 +139,7 @@ class Bench:
     setting, chosen = self._choose(key)
     try:
       made = self._made(key, setting, chosen)
-    except (loop.DivergedError, UnfitError) as error:
+    except (clock.DivergedError, UnfitError) as error:
       nothing = tuple(errors.SubjectErrors(subject) for subject in target.test.subjects)
       wall = time.perf_counter() - began
       cell = Cell(

@@ -16,6 +16,7 @@ from cap_jax import config, files
 from cap_jax.evaluation import cells, errors, identity, methods, plan
 from cap_jax.evaluation.bench import Bench
 from cap_jax.evaluation.cells import Cell, Key
+from cap_jax.train import savepoints
 
 COLUMNS = (
   "scenario",
@@ -94,7 +95,10 @@ def _run(study: config.Study, folder: str, processes: int, metrics: Sequence[str
       try:
         for done in concurrent.futures.as_completed(waiting):
           yield done.result()
-      except BaseException:
+      except BaseException as stopped:
+        if isinstance(stopped, savepoints.Stopped):  # cells in the making are made again
+          for worker in multiprocessing.active_children():
+            worker.kill()
         pool.shutdown(cancel_futures=True)  # otherwise all that waits is run first
         raise
   finally:

@@ -1,13 +1,11 @@
 """What the values of a study may be."""
 
-import jax
-
 from cap_jax import clinics, config
 from cap_jax.data import recordings, store
 from cap_jax.data.sources import virtual
 from cap_jax.evaluation import methods, selection
 from cap_jax.losses import tasks
-from cap_jax.models import net as nets
+from cap_jax.models import limits
 from cap_jax.signals import calibration as scales
 from cap_jax.train import checks, loop, optimizer
 from cap_jax.transfer import find
@@ -100,8 +98,7 @@ def _check_waves(study: config.Study) -> None:
 
 def _check_windows(study: config.Study) -> None:
   spec = study.windows
-  if spec.fs_hz < 60 or spec.hop < 1 or spec.margin < 1 or spec.samples <= 2 * spec.margin + 1:
-    raise InputError(f"windows={spec}: needs 60 Hz or more, a hop and a margin, and more than its two margins")
+  limits.check_windows(spec)
   for name in ("source_seconds", "target_seconds"):
     samples = getattr(study, name) * spec.fs_hz
     if abs(samples - round(samples)) > 1e-6:
@@ -114,13 +111,4 @@ def _check_model(field: str, model: config.Model, spec: config.Windows) -> None:
       raise InputError(
         f"{field}.covariates: {name!r} is not known of a subject; choose of {', '.join(virtual.COVARIATES)}"
       )
-  if min(model.patch, model.channels, model.head_channels) < 1 or model.layers < 0 or model.kernel % 2 == 0:
-    raise InputError(f"{field}={model}: sizes must be positive and the kernel odd")
-  if model.taps % 2 == 0 or model.taps < 3 or model.outputs < 1:
-    raise InputError(f"{field}: taps={model.taps} must be odd and 3 or more, outputs={model.outputs} positive")
-  if model.head == "waveform" and not 1 <= model.cosines <= 2 * model.patch:
-    raise InputError(f"{field}.cosines={model.cosines}: must be 1 to {2 * model.patch}, two patches")
-  try:
-    jax.eval_shape(lambda: nets.make_net(model).init(jax.random.key(0), spec.samples))
-  except ValueError as error:
-    raise InputError(f"{field}: {error}") from None
+  limits.check_model(field, model, spec)

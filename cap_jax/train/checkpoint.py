@@ -1,34 +1,32 @@
-"""Checkpoints: parameters, model config and scaling together, written and read whole. The only place with orbax.
+"""Checkpoints: parameters, model config and scaling together, in a sealed folder.
 
-A checkpoint is a folder: `config.json` says what the parameters belong to, `params` holds them (orbax). It is written
-beside its place and moved there when complete, so that nobody meets half of one. It is restored against the structure
-that its config implies, after a check of all files against their sums: a damaged file, a missing, foreign or misshapen
-leaf is an error, never a warning.
+Its header says what the parameters belong to; they are restored against the structure that it implies, and refused where a number among
+them is none.
 """
 
 import dataclasses
 import hashlib
-import json
 import os
-import pathlib
-import shutil
 from collections.abc import Iterable
 from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from cap_jax import config
 from cap_jax.data import batches
+from cap_jax.losses import tasks
+from cap_jax.models import limits
 from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
 from cap_jax.train import doubt as doubts
+from cap_jax.train import sealed
 from cap_jax.transfer import surgery
 from cap_jax.types import InputError, Params
 
 FORMAT = 3
-HEADER = "config.json"
+HEADER = sealed.HEADER
+digest = sealed.digest
 _DOUBT = "doubt"  # beside the blocks of the network
 _REMEDY = "make one with: python -m experiments.pretrain --workdir=DIR, and give DIR/checkpoint"
 
@@ -82,76 +80,29 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
   """Writes a checkpoint to a folder that does not exist yet.
 
   Raises:
-    InputError: the folder exists.
+    InputError: the folder exists, or a parameter is NaN or infinite.
+    OSError: the disk is full, or may not be written to.
   """
-  path = os.path.abspath(path)
-  if os.path.exists(path):
-    raise InputError(f"{path}: exists already; choose another --workdir or remove it")
-  partial = f"{path}.partial-{os.getpid()}"
-  shutil.rmtree(partial, ignore_errors=True)
-  os.makedirs(partial)
-  try:
-    content = {
-      "format": FORMAT,
-      "site": checkpoint.site,
-      "task": checkpoint.task,
-      "model": dataclasses.asdict(checkpoint.model),
-      "windows": dataclasses.asdict(checkpoint.windows),
-      "scaling": dataclasses.asdict(checkpoint.scaling),
-      "about": checkpoint.about,
-      "calibration": dataclasses.asdict(checkpoint.calibration),
-      "reference": checkpoint.reference,
-      "met": checkpoint.met,
-    }
-    stored = dict(checkpoint.params)
-    if checkpoint.doubt is not None:
-      content["doubt"] = checkpoint.doubt.numbers
-      stored[_DOUBT] = checkpoint.doubt.arrays
-    with _checkpointer() as checkpointer:
-      checkpointer.save(os.path.join(partial, "params"), jax.tree.map(np.asarray, stored))
-    content["sha256"] = {HEADER: _digest_of(content), **_digests(os.path.join(partial, "params"))}
-    with open(os.path.join(partial, HEADER), "w", encoding="utf-8") as file:
-      json.dump(content, file, indent=1)
-    os.rename(partial, path)
-  finally:
-    shutil.rmtree(partial, ignore_errors=True)
-
-
-def _checkpointer() -> ocp.StandardCheckpointer:
-  """Orbax for this process alone: of several hosts each reads and writes for itself, and waits for none."""
-  if jax.process_count() == 1:
-    return ocp.StandardCheckpointer()
-  process = jax.process_index()
-  alone = ocp.options.MultiprocessingOptions(process, {process}, f"process_{process}")
-  return ocp.StandardCheckpointer(multiprocessing_options=alone)
-
-
-def digest(path: str | os.PathLike[str]) -> str:
-  """SHA-256 of a checkpoint's header, which holds those of all its files."""
-  return hashlib.sha256((pathlib.Path(path) / HEADER).read_bytes()).hexdigest()
-
-
-def _digests(folder: str) -> dict[str, str]:
-  """SHA-256 of every file below a folder, by its path from there."""
-  files = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
-  return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def _digest_of(content: dict[str, Any]) -> str:
-  """SHA-256 of a header without its sums."""
-  plain = json.dumps({key: value for key, value in content.items() if key != "sha256"}, sort_keys=True)
-  return hashlib.sha256(plain.encode()).hexdigest()
-
-
-def _check_files(folder: str, content: dict[str, Any]) -> None:
-  expected = dict(content["sha256"])
-  if expected.pop(HEADER, None) != _digest_of(content):
-    raise InputError(f"{os.path.dirname(folder)}/{HEADER}: changed since it was written; {_REMEDY}")
-  found = _digests(folder)
-  for name, digest in expected.items():
-    if found.get(name) != digest:
-      fate = "is damaged" if name in found else "is missing"
-      raise InputError(f"{folder}/{name}: the file {fate}; copy the checkpoint again, or {_REMEDY}")
+  lost = [leaf for leaf, value in surgery.leaf_paths(checkpoint.params).items() if not np.all(np.isfinite(value))]
+  if lost:
+    raise InputError(f"{path}: parameter {lost[0]} is no number any more; lower the learning rate or look at the data")
+  content = {
+    "format": FORMAT,
+    "site": checkpoint.site,
+    "task": checkpoint.task,
+    "model": dataclasses.asdict(checkpoint.model),
+    "windows": dataclasses.asdict(checkpoint.windows),
+    "scaling": dataclasses.asdict(checkpoint.scaling),
+    "about": checkpoint.about,
+    "calibration": dataclasses.asdict(checkpoint.calibration),
+    "reference": checkpoint.reference,
+    "met": checkpoint.met,
+  }
+  stored = dict(checkpoint.params)
+  if checkpoint.doubt is not None:
+    content["doubt"] = checkpoint.doubt.numbers
+    stored[_DOUBT] = checkpoint.doubt.arrays
+  sealed.write(path, content, stored)
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
@@ -160,34 +111,36 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   Raises:
     InputError: there is none, it is of another format, or its parameters are not those that its config implies.
   """
-  path = os.path.abspath(path)
-  header = os.path.join(path, HEADER)
-  if not os.path.isfile(header):
-    raise InputError(f"{path}: no checkpoint there; {_REMEDY}")
+  content = sealed.read(path, FORMAT, _REMEDY)
+  header = os.path.join(os.path.abspath(path), HEADER)
   try:
-    with open(header, encoding="utf-8") as file:
-      content = json.load(file)
-    if content["format"] != FORMAT:
-      raise InputError(f"{header}: format {content['format']}, this version reads format {FORMAT}; {_REMEDY}")
-    _check_files(os.path.join(path, "params"), content)
     model = config.Model(**{**content["model"], "covariates": tuple(content["model"]["covariates"])})
     spec = config.Windows(**content["windows"])
     numbers = tuple((str(name), float(mean), float(sd)) for name, mean, sd in content["scaling"]["numbers"])
     scaling = batches.Scaling(**{**content["scaling"], "numbers": numbers})
-    site, task, about = content["site"], content["task"], content["about"]
+    if not all(np.isfinite([scaling.mean_mmhg, scaling.sd_mmhg])) or scaling.sd_mmhg <= 0:
+      raise ValueError(f"scaling {scaling.mean_mmhg}, {scaling.sd_mmhg}")
+    site, task, about = str(content["site"]), str(content["task"]), dict(content["about"])
+    if task not in tasks.TASKS:
+      raise ValueError(f"task {task}")
     met = tuple(content.get("met", ()))  # the first checkpoints of this format do not say
     calibration = config.Calibration(**content["calibration"])
     scales.check(calibration)
+    limits.check_windows(spec)
+    limits.check_model("model", model, spec)
     net = nets.make_net(model)
     expected = jax.eval_shape(lambda: net.init(jax.random.key(0), spec.samples))
     known = dict(content["doubt"]) if "doubt" in content else None
     if known is not None:
       expected = {**expected, _DOUBT: doubts.expected(net, spec.samples, known.pop("head"))}
-  except InputError:
-    raise
-  except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+  except InputError as error:
+    raise InputError(f"{header}: {error}") from None
+  except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
     raise InputError(f"{header}: damaged or of another project ({error!r}); {_REMEDY}") from None
-  params = _restore(os.path.join(path, "params"), expected)
+  params = sealed.restore(path, expected, _REMEDY)
+  lost = [leaf for leaf, value in surgery.leaf_paths(params).items() if not np.all(np.isfinite(value))]
+  if lost:
+    raise InputError(f"{path}: parameter {lost[0]} is no number; {_REMEDY}")
   arrays = params.pop(_DOUBT, None)
   doubt = None
   if known is not None and arrays is not None:
@@ -215,19 +168,3 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     doubt,
     met,
   )
-
-
-def _restore(path: str, expected: Params) -> Params:
-  with _checkpointer() as checkpointer:
-    stored = surgery.leaf_paths(checkpointer.metadata(path).item_metadata.tree)
-    wanted = surgery.leaf_paths(expected)
-    for leaf in sorted(set(stored) ^ set(wanted)):
-      side = "is not stored" if leaf in wanted else "is stored but belongs to no such network"
-      raise InputError(f"{path}: parameter {leaf} {side}; config.json and params do not belong together")
-    for leaf, shape in wanted.items():
-      if tuple(stored[leaf].shape) != shape.shape:
-        raise InputError(
-          f"{path}: parameter {leaf} has shape {tuple(stored[leaf].shape)}, config.json implies {shape.shape}; "
-          "config.json and params do not belong together"
-        )
-    return checkpointer.restore(path, expected)

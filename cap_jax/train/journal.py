@@ -9,6 +9,7 @@ A journal is kept around a training, which writes to whichever is open:
 import contextlib
 import contextvars
 import json
+import math
 import os
 import re
 import time
@@ -30,7 +31,8 @@ def check(kinds: Sequence[str]) -> None:
 
 
 class Journal:
-  """Where metrics go. Lines are whole and flushed as they are written."""
+  """Where metrics go. Lines are whole and flushed as they are written. Those that stand there already, from before a training was
+  stopped, are not written a second time."""
 
   def __init__(self, folder: str, kinds: Sequence[str]):
     check(kinds)
@@ -38,8 +40,11 @@ class Journal:
     self._began = time.time()
     self._lines: IO[str] | None = None
     self._events: Any = None
+    self._there: set[tuple[str, int, tuple[str, ...]]] = set()
     if "jsonl" in kinds:
-      self._lines = open(os.path.join(folder, NAME), "a", encoding="utf-8")  # noqa: SIM115
+      path = os.path.join(folder, NAME)
+      self._there = _whole_lines(path)
+      self._lines = open(path, "a", encoding="utf-8")  # noqa: SIM115
     if "tensorboard" in kinds:
       import tensorboardX  # slow to import, and asked for by few
 
@@ -47,8 +52,11 @@ class Journal:
 
   def write(self, name: str, step: int, values: Mapping[str, float]) -> None:
     """The values of a run called `name` at a step."""
-    if self._lines is not None:
-      line = {"run": name, "step": step, "time_s": round(time.time() - self._began, 3), **values}
+    row = (name, step, tuple(sorted(values)))
+    if self._lines is not None and row not in self._there:
+      # what is no number has no place in JSON
+      known = {key: value if math.isfinite(value) else None for key, value in values.items()}
+      line = {"run": name, "step": step, "time_s": round(time.time() - self._began, 3), **known}
       self._lines.write(json.dumps(line) + "\n")
       self._lines.flush()
     if self._events is not None:
@@ -61,6 +69,26 @@ class Journal:
       self._lines.close()
     if self._events is not None:
       self._events.close()
+
+
+def _whole_lines(path: str) -> set[tuple[str, int, tuple[str, ...]]]:
+  """Run, step and names of the values of each line of a file; what follows the last whole one is cut off."""
+  found, whole = set(), 0
+  if not os.path.exists(path):
+    return set()
+  with open(path, "rb+") as file:
+    for line in file:
+      try:
+        row = json.loads(line)
+        names = tuple(sorted(row.keys() - {"run", "step", "time_s"}))
+        found.add((str(row["run"]), int(row["step"]), names))
+      except (ValueError, KeyError, TypeError, AttributeError):
+        break
+      if not line.endswith(b"\n"):
+        break
+      whole += len(line)
+    file.truncate(whole)
+  return found
 
 
 _open: contextvars.ContextVar[Journal | None] = contextvars.ContextVar("journal", default=None)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from cap_jax import config
 from cap_jax.data import batches
 from cap_jax.losses import terms
 from cap_jax.models.net import Net
-from cap_jax.train import checkpoint, journal, sharding, step
+from cap_jax.train import checkpoint, clock, journal, savepoints, sharding, step
 from cap_jax.transfer import low_rank
 from cap_jax.transfer.strategy import Strategy
 from cap_jax.types import LossFn, Metrics, Params
@@ -29,10 +30,6 @@ PREDICT = 64
 def whole(steps: float) -> int:
   """The number of steps that can be trained next to a wished one."""
   return max(round(steps / CHUNK), 1) * CHUNK
-
-
-class DivergedError(RuntimeError):
-  """The loss is no longer a number."""
 
 
 class Seen(NamedTuple):
@@ -130,42 +127,16 @@ def fit(
     validate: parameters → score, called every `VALIDATE` steps and at the end.
 
   Raises:
-    DivergedError: the loss is NaN or infinite; names the step.
+    clock.DivergedError: the loss is NaN or infinite; names the step.
   """
-  curves: list[Metrics] = []
-  seen: list[Seen] = []
-  train_s, done = 0.0, 0
   total = sum(stage.steps for stage in plans)
-  with tqdm.tqdm(total=total, desc=name, unit="step", leave=False) as progress:
-    for number, stage in enumerate(plans):
-      arrays, seconds = with_features(net, stage.hold, params, stage.of(streams))
-      trainer = step.make_trainer(
-        stage.loss or loss, stage.hold, spec.weight_decay, spec.clip, spec.warmup, stage.rates, spec.optimizer
-      )
-      state = sharding.replicated(trainer.init(params, stage.steps, stage.rate, done, total), spec.batch)
-      scores: list[tuple[int, float]] = []
-      key = sharding.replicated(jax.random.fold_in(jax.random.key(spec.seed), number), spec.batch)
-      clock = Clock(done, name)
-      for stack in batches.stacks(arrays, spec.batch, stage.steps, CHUNK, spec.seed + 1000003 * number):
-        state, metrics = trainer.run(state, sharding.spread(stack, spec.batch), key)
-        clock.launched(metrics)
-        done += CHUNK
-        progress.update(CHUNK)
-        if validate is None or done % VALIDATE:
-          clock.wait(behind=1)  # for the chunk before only: the device stays busy with this one
-        else:
-          clock.wait()
-          scores.append((done, validate(sharding.own(state.params))))
-          journal.write(name, done, {"validation_rmse_mmhg": scores[-1][1]})
-          clock.resume()
-      clock.wait()
-      first = done - stage.steps
-      seen += [Seen(at, train_s + seconds + clock.seconds * (at - first) / stage.steps, rmse) for at, rmse in scores]
-      train_s += seconds + clock.seconds
-      params = jax.block_until_ready(sharding.own(state.params))
-      curves += clock.metrics
-  if validate is not None and (not seen or seen[-1].steps != done):
-    seen.append(Seen(done, train_s, validate(params)))
+  begins = [(one.steps, one.rate, one.hold, one.rates, one.reads) for one in plans]
+  told = {axis: part if isinstance(part, Mapping) else None for axis, part in streams.items()}
+  keep = savepoints.Training(name, savepoints.fingerprint(params, begins, dataclasses.asdict(spec), told))
+  with keep.running(), tqdm.tqdm(total=total, desc=name, unit="step", leave=False) as progress:
+    curves, seen, train_s, params = _through(net, loss, plans, params, streams, spec, name, validate, keep, progress)
+  if validate is not None and (not seen or seen[-1].steps != total):
+    seen.append(Seen(total, train_s, validate(params)))
   if not curves:
     return Fitted(params, {"loss": np.zeros(0)}, 0.0, tuple(seen))
   names = set.intersection(*(set(metrics) for metrics in curves))
@@ -173,37 +144,62 @@ def fit(
   return Fitted(params, found, train_s, tuple(seen))
 
 
-class Clock:
-  """Waits for chunks in their order, checks their losses, and takes the time of each."""
-
-  def __init__(self, first: int, name: str):
-    """`first`: steps done before; `name` of the run, in the journal."""
-    self.metrics: list[Metrics] = []
-    self._name = name
-    self._first, self._times = first, list[float]()
-    self.resume()
-
-  def resume(self) -> None:
-    self._began = time.perf_counter()
-
-  def launched(self, metrics: Metrics) -> None:
-    self.metrics.append(metrics)
-
-  def wait(self, behind: int = 0) -> None:
-    """For all chunks but the last `behind`."""
-    while len(self._times) < len(self.metrics) - behind:
-      number = len(self._times)
-      first = self._first + number * CHUNK
-      _check(self.metrics[number], first)
-      self._times.append(time.perf_counter() - self._began)
-      values = {key: float(np.mean(np.asarray(value))) for key, value in self.metrics[number].items()}
-      journal.write(self._name, first + CHUNK, values)
-      self.resume()
-
-  @property
-  def seconds(self) -> float:
-    """Without compiling, which the first chunk may hold and the median chunk does not."""
-    return float(np.median(self._times)) * len(self._times)
+def _through(
+  net: Net, loss: LossFn, plans: Sequence[Plan], params: Params, streams: Streams, spec: config.Training, name: str,
+  validate: Validator | None, keep: savepoints.Training, progress: tqdm.tqdm,
+) -> tuple[list[Metrics], list[Seen], float, Params]:  # fmt: skip
+  """All stages from where the training was stopped, or from the first: the metrics of all chunks, what validation saw, the seconds, θ."""
+  curves: list[Metrics] = []
+  seen: list[Seen] = []
+  train_s, done, total = 0.0, 0, sum(stage.steps for stage in plans)
+  stopped = keep.latest()
+  for number, stage in enumerate(plans):
+    if stopped is not None and number < stopped["stage"]:
+      done += stage.steps
+      continue
+    trainer = step.make_trainer(
+      stage.loss or loss, stage.hold, spec.weight_decay, spec.clip, spec.warmup, stage.rates, spec.optimizer
+    )
+    first, scores, watch = done, list[tuple[int, float]](), clock.Clock(done, name)
+    state = trainer.init(params, stage.steps, stage.rate, done, total)
+    if stopped is not None and number == stopped["stage"]:
+      was = keep.restore(stopped, state)
+      state = state._replace(params=was.state.params, opt_state=was.state.opt_state, step=was.state.step)
+      params, done, scores, train_s = was.state.params, was.done, was.scores, was.train_s
+      seen, curves = [Seen(*one) for one in was.seen], was.metrics[: len(was.metrics) - len(was.times)]
+      watch.go_on(done, was.metrics[len(curves) :], was.times)
+    progress.update(done - progress.n)
+    arrays, seconds = with_features(net, stage.hold, params, stage.of(streams))
+    state = sharding.replicated(state, spec.batch)
+    key = sharding.replicated(jax.random.fold_in(jax.random.key(spec.seed), number), spec.batch)
+    watch.resume()
+    stacks = batches.stacks(arrays, spec.batch, stage.steps, CHUNK, spec.seed + 1000003 * number)
+    for stack in itertools.islice(stacks, (done - first) // CHUNK, None):
+      state, metrics = trainer.run(state, sharding.spread(stack, spec.batch), key)
+      watch.launched(metrics)
+      done += CHUNK
+      progress.update(CHUNK)
+      if validate is None or done % VALIDATE:
+        watch.wait(behind=1)  # for the chunk before only: the device stays busy with this one
+      else:
+        watch.wait()
+        scores.append((done, validate(sharding.own(state.params))))
+        journal.write(name, done, {"validation_rmse_mmhg": scores[-1][1]})
+        watch.resume()
+      if keep.due(done) or done == total:
+        watch.wait()
+        keep.save(
+          savepoints.Progress(
+            number, done, sharding.own(state), curves + watch.metrics, watch.times, scores, seen, train_s
+          )
+        )
+        watch.resume()
+    watch.wait()
+    seen += [Seen(at, train_s + seconds + watch.seconds * (at - first) / stage.steps, rmse) for at, rmse in scores]
+    train_s += seconds + watch.seconds
+    params = jax.block_until_ready(sharding.own(state.params))
+    curves += watch.metrics
+  return curves, seen, train_s, params
 
 
 def with_features(
@@ -229,19 +225,6 @@ def with_features(
     part["h"] = read(part["x"], part["c"])
     seconds += time.perf_counter() - began
   return arrays, seconds
-
-
-def _check(metrics: Metrics, first: int) -> None:
-  """Raises:
-  DivergedError: a loss, (step,) or (training, step), is no number."""
-  loss = np.asarray(metrics["loss"])
-  lost = np.argwhere(~np.isfinite(loss))
-  if lost.size:
-    *which, at = lost[0].tolist()
-    who = f" of training {which[0]}" if which else ""
-    raise DivergedError(
-      f"the loss{who} is {loss[tuple(lost[0])]} at step {first + at}; lower the learning rate or look at the data"
-    )
 
 
 def blocks(count: int, size: int = PREDICT) -> Iterator[np.ndarray]:

@@ -20,7 +20,7 @@ import tqdm
 from cap_jax import config
 from cap_jax.data import batches
 from cap_jax.models.net import Net
-from cap_jax.train import checkpoint, loop, runs, step
+from cap_jax.train import checkpoint, clock, loop, runs, step
 from cap_jax.types import InputError, LossFn, Metrics, Params
 
 _READERS = ("a", "f", "f_s")  # blocks that features are made by
@@ -104,7 +104,7 @@ def fit(
     together: how many run side by side; `side_by_side` without it.
 
   Raises:
-    loop.DivergedError: a loss is NaN or infinite; names the member and the step.
+    clock.DivergedError: a loss is NaN or infinite; names the member and the step.
   """
   together = min(together or side_by_side(), len(members))
   params, done, train_s = [member.params for member in members], 0, 0.0
@@ -130,17 +130,17 @@ def fit(
         )
         for member in members
       ]  # fmt: skip
-      run, clock = _program(trainer, together), loop.Clock(done, name)
+      run, watch = _program(trainer, together), clock.Clock(done, name)
       for stacks in zip(*orders, strict=True):
         rows = {stream: np.stack([stack[stream]["x"] for stack in stacks]) for stream in held}
         states, metrics = run(states, held, rows, keys)
-        clock.launched(metrics)
-        clock.wait(behind=1)
+        watch.launched(metrics)
+        watch.wait(behind=1)
         done += loop.CHUNK
         progress.update(loop.CHUNK * len(members))
-      clock.wait()
-      train_s += seconds + clock.seconds
-      curves += clock.metrics
+      watch.wait()
+      train_s += seconds + watch.seconds
+      curves += watch.metrics
       params = [jax.tree.map(lambda x, m=m: x[m], states.params) for m in range(len(members))]
   if not curves:
     return [loop.Fitted(theta, {"loss": np.zeros(0)}, 0.0) for theta in params]

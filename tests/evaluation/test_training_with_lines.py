@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cap_jax.evaluation import bench, training
-from cap_jax.train import loop, runs
+from cap_jax.train import clock, loop, runs
 from cap_jax.transfer import lines
 
 FOUND = lines.Lines(np.array([9.0]), np.array([0.2]), np.ones(1), 0.03, 40.0)
@@ -59,7 +59,7 @@ def test_labels_are_not_read_before_the_lines_are_learnt(ground, monkeypatch):
   free = adapted(ground, "domain_adaptation/lines", 0)
   assert one.loss.size == before.steps == study.steps // 2
   np.testing.assert_allclose(one.loss[0], free.fitted.loss[0], rtol=1e-5)  # the same network, windows and order
-  with pytest.raises(loop.DivergedError, match="the loss is nan"):
+  with pytest.raises(clock.DivergedError, match="the loss is nan"):
     fit(plans=[before, after], streams=broken)
 
 

@@ -11,7 +11,7 @@ import pytest
 from cap_jax import config
 from cap_jax.data import batches
 from cap_jax.models import net
-from cap_jax.train import checkpoint
+from cap_jax.train import checkpoint, sealed
 from cap_jax.types import InputError
 
 
@@ -57,7 +57,7 @@ def test_a_failed_save_leaves_nothing(saved, monkeypatch):
   def fail(*args):
     raise OSError("disk full")
 
-  monkeypatch.setattr(checkpoint.os, "rename", fail)
+  monkeypatch.setattr(sealed.os, "rename", fail)
   with pytest.raises(OSError, match="disk full"):
     checkpoint.save(path.parent / "other", made)
   assert [p.name for p in path.parent.iterdir()] == ["checkpoint"]
@@ -81,7 +81,7 @@ def test_a_checkpoint_of_other_shapes_is_refused(saved, change, message):
   header.write_text(json.dumps(content))
   with pytest.raises(InputError, match=r"config\.json: changed since it was written"):
     checkpoint.load(path)
-  content["sha256"]["config.json"] = checkpoint._digest_of(content)  # as if written so
+  content["sha256"]["config.json"] = sealed._digest_of(content)  # as if written so
   header.write_text(json.dumps(content))
   with pytest.raises(InputError, match=message):
     checkpoint.load(path)

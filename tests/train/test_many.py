@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cap_jax.data import batches
-from cap_jax.train import loop, many, runs, step
+from cap_jax.train import clock, loop, many, runs, step
 from cap_jax.types import InputError
 from tests.train import people
 from tests.train.people import PEOPLE
@@ -120,7 +120,7 @@ def test_a_training_that_diverges_is_named(ground):
   study, trained, data = ground
   bad = dataclasses.replace(data.labelled, y_bt=data.labelled.y_bt.copy())
   bad.y_bt[bad.subject_b == "p3"] = np.inf
-  with pytest.raises(loop.DivergedError, match="of training 3 is"):
+  with pytest.raises(clock.DivergedError, match="of training 3 is"):
     many.adapt(
       study,
       "fine_tuning",

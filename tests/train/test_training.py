@@ -12,7 +12,7 @@ from cap_jax.data import batches
 from cap_jax.evaluation import study_limits
 from cap_jax.losses import terms, waveform
 from cap_jax.models import net
-from cap_jax.train import checkpoint, loop, optimizer, runs, step
+from cap_jax.train import checkpoint, clock, loop, optimizer, runs, step
 from cap_jax.transfer import surgery
 from cap_jax.transfer.strategy import Stage, Strategy
 from cap_jax.types import InputError
@@ -189,7 +189,7 @@ def test_prediction_does_not_depend_on_the_block(tiny_model, pairs):
 def test_a_diverged_training_names_its_step(tiny_model, pairs):
   network, loss, plans, start, streams, _ = begin(tiny_model, pairs)
   streams["target"]["y"] = streams["target"]["y"] * np.nan
-  with pytest.raises(loop.DivergedError, match="the loss is nan at step 0"):
+  with pytest.raises(clock.DivergedError, match="the loss is nan at step 0"):
     loop.fit(network, loss, plans, start, streams, config.Training(batch=8), "test")
 
 

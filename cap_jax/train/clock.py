@@ -1,0 +1,60 @@
+"""Waiting for the chunks of a training, with a look at their losses and at the time that they take."""
+
+import time
+
+import numpy as np
+
+from cap_jax.train import journal
+from cap_jax.types import Metrics
+
+
+class DivergedError(RuntimeError):
+  """The loss is no longer a number."""
+
+
+class Clock:
+  """Waits for chunks in their order, checks their losses, and takes the time of each."""
+
+  def __init__(self, first: int, name: str):
+    """`first`: steps done before; `name` of the run, in the journal."""
+    self.metrics: list[Metrics] = []
+    self.times: list[float] = []
+    self._done, self._name = first, name
+    self.resume()
+
+  def go_on(self, done: int, metrics: list[Metrics], times: list[float]) -> None:
+    """From chunks that were waited for before the training was stopped."""
+    self.metrics, self.times, self._done = metrics, times, done
+
+  def resume(self) -> None:
+    self._began = time.perf_counter()
+
+  def launched(self, metrics: Metrics) -> None:
+    self.metrics.append(metrics)
+
+  def wait(self, behind: int = 0) -> None:
+    """For all chunks but the last `behind`."""
+    while len(self.times) < len(self.metrics) - behind:
+      chunk = {key: np.asarray(value) for key, value in self.metrics[len(self.times)].items()}
+      _check(chunk["loss"], self._done)
+      self.times.append(time.perf_counter() - self._began)
+      self._done += chunk["loss"].shape[-1]
+      journal.write(self._name, self._done, {key: float(np.mean(value)) for key, value in chunk.items()})
+      self.resume()
+
+  @property
+  def seconds(self) -> float:
+    """Without compiling, which the first chunk may hold and the median chunk does not."""
+    return float(np.median(self.times)) * len(self.times)
+
+
+def _check(loss: np.ndarray, first: int) -> None:
+  """Raises:
+  DivergedError: a loss, (step,) or (training, step), is no number."""
+  lost = np.argwhere(~np.isfinite(loss))
+  if lost.size:
+    *which, at = lost[0].tolist()
+    who = f" of training {which[0]}" if which else ""
+    raise DivergedError(
+      f"the loss{who} is {loss[tuple(lost[0])]} at step {first + at}; lower the learning rate or look at the data"
+    )
