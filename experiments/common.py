@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import importlib.metadata
+import io
 import json
 import os
 import pathlib
@@ -25,18 +26,7 @@ from cap_jax.train.clock import DivergedError
 from cap_jax.types import InputError, UnfitError
 
 T = TypeVar("T")
-# what a config file, which is a program, may raise
-_CONFIG_ERRORS = (
-  OSError,
-  SyntaxError,
-  ImportError,
-  NameError,
-  AttributeError,
-  KeyError,
-  TypeError,
-  ValueError,
-  ZeroDivisionError,
-)
+_CONFIG_ERRORS = (Exception,)  # a config file is a program, which may raise anything
 DEFAULT_CONFIG = os.path.join(os.path.dirname(__file__), "configs", "compare.py")
 
 
@@ -175,6 +165,9 @@ def launch(main: Callable[[], None]) -> None:
     if len(argv) > 1:
       _fail(f"{argv[1]!r} is no flag; write --flag=value")
     savepoints.listen()
+    for stream in (sys.stdout, sys.stderr):  # names of files need not be text
+      if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
     try:
       with _traced():
         main()

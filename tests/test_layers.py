@@ -5,7 +5,7 @@ import pathlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 LAYERS = (
-  ("types", "config", "clinics", "clinic_limits", "files"),
+  ("types", "config", "clinics", "clinic_limits", "files", "children"),
   ("signals", "models", "arteries"),
   ("losses", "data"),
   ("baselines", "transfer"),

@@ -123,6 +123,15 @@ def read(entry: Entry) -> recordings.Recording:
     raise DataError(error.where, error.problem, error.remedy, entry.subject) from None
 
 
+def _is_text(name: str) -> bool:
+  """Whether a name can be written to a file: those of files may hold any bytes."""
+  try:
+    name.encode("utf-8")
+  except UnicodeEncodeError:
+    return False
+  return True
+
+
 def gather(
   listed: Sequence[Entry | DataError],
 ) -> tuple[tuple[Entry, ...], tuple[DataError, ...]]:
@@ -132,6 +141,9 @@ def gather(
   for item in listed:
     if isinstance(item, DataError):
       lost.append(item)
+    elif not _is_text(item.subject + item.record + item.where):
+      where = item.where.encode("utf-8", "backslashreplace").decode()
+      lost.append(DataError(where, "the name is no UTF-8 text", "rename the file"))
     elif (item.subject, item.record) in entries:
       first = entries[item.subject, item.record].where
       problem = f"record {item.record!r} is there twice, first at {first}"

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from cap_jax import config
+from cap_jax import children, config, files
 from cap_jax.data import conditioning, datasets, parts, shards, store
 from cap_jax.types import DataError, InputError
 
@@ -40,8 +40,8 @@ def _groups(dataset: datasets.DataSet, size: int) -> list[tuple[str, list[datase
 def _inputs(path: str) -> list[tuple[str, int, int]]:
   """(name, size, time of change) of all files at a path, and of those beside a file that share its name."""
   root = pathlib.Path(path)
-  files = root.rglob("*") if root.is_dir() else root.parent.glob(f"{root.stem}*")
-  found = [(str(file), file.stat()) for file in sorted(files) if file.is_file()]
+  there = root.rglob("*") if root.is_dir() else root.parent.glob(f"{root.stem}*")
+  found = [(str(file), file.stat()) for file in sorted(there) if file.is_file()]
   return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]
 
 
@@ -62,17 +62,20 @@ def _plan(root: pathlib.Path, dataset: datasets.DataSet, spec: config.Conditioni
     ]
   )
   plan = {"format": store.FORMAT, "sha256": hashlib.sha256(whole.encode()).hexdigest()}
-  if store.exists(root):
+  if store.exists(root) and not (root / store.PLAN).is_file():
     raise InputError(f"--output={root}: holds a finished store already; choose another folder or remove it")
   file = root / store.PLAN
   if file.is_file():
-    if json.loads(file.read_text(encoding="utf-8")) != plan:
+    with datasets.reading(str(file), "choose another folder or remove it"):
+      begun = json.loads(file.read_text(encoding="utf-8"))
+    if begun != plan:
       raise InputError(f"--output={root}: was begun with other data or settings; choose another folder or remove it")
     return
   if root.is_dir() and any(root.iterdir()):
     raise InputError(f"--output={root}: holds other files; choose another folder")
   root.mkdir(parents=True, exist_ok=True)
-  file.write_text(json.dumps(plan), encoding="utf-8")
+  with files.written_together(file) as (partial,), open(partial, "w", encoding="utf-8") as writing:
+    json.dump(plan, writing)
 
 
 def _finished(root: pathlib.Path, name: str) -> dict[str, Any] | None:
@@ -117,8 +120,13 @@ def prepare(
   _plan(root, dataset, spec, shard_records)
   groups = _groups(dataset, shard_records)
   try:
-    done = _write(root, groups, spec, workers, strict)
-    return _finish(root, dataset, spec, how, [done[name] for name, _ in groups])
+    with files.held(root, wait=False):
+      if store.exists(root):  # stopped between its manifest and its last move
+        return _tidied(root)
+      done = _write(root, groups, spec, workers, strict)
+      return _finish(root, dataset, spec, how, [done[name] for name, _ in groups])
+  except BlockingIOError:
+    raise InputError(f"--output={root}: the same preparation runs there already; let it end") from None
   except DataError:
     if not any(path.stat().st_size > len("[]") for path in root.glob(f"shard-*/{store.RECORDS}")):
       shutil.rmtree(root, ignore_errors=True)  # no good record: nothing to go on with
@@ -143,7 +151,7 @@ def _write(
         bar.update(len(entries))
       return done
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with concurrent.futures.ProcessPoolExecutor(workers, context, children.end_with_parent) as pool:
       waiting = {pool.submit(shards.write, root, name, entries, spec, strict): entries for name, entries in left}
       try:
         for future in concurrent.futures.as_completed(waiting):
@@ -155,6 +163,7 @@ def _write(
         problem = "a process died, of a damaged file or for want of memory"
         raise InputError(f"{root}: {problem}; run it again with --workers=1 to see where") from None
       except BaseException:
+        children.end_all()
         pool.shutdown(cancel_futures=True)  # otherwise all that waits is run first
         raise
   return done
@@ -207,10 +216,15 @@ def _finish(
   for shard in summaries:
     if not shard["records"]:
       shutil.rmtree(root / shard["name"], ignore_errors=True)
-  with open(root / f"{store.MANIFEST}.partial", "w", encoding="utf-8") as file:
+  for shard in kept:
+    files.sync(root / shard["name"])
+  with files.written_together(root / store.MANIFEST) as (partial,), open(partial, "w", encoding="utf-8") as file:
     json.dump(manifest, file, indent=1)
-  os.replace(root / f"{store.MANIFEST}.partial", root / store.MANIFEST)
-  for shard in summaries:
-    (root / f"{shard['name']}.{shards.SUMMARY}").unlink()
-  (root / store.PLAN).unlink()
+  return _tidied(root)
+
+
+def _tidied(root: pathlib.Path) -> store.Store:
+  """A store that is whole, without what only its making needed."""
+  for left in (*root.glob(f"*.{shards.SUMMARY}"), *root.glob("*.partial*"), root / store.PLAN):
+    shutil.rmtree(left) if left.is_dir() else left.unlink()
   return store.open_store(root)

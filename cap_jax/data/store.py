@@ -30,6 +30,9 @@ FORMAT = 1
 MANIFEST, SPLIT, RECORDS, PLAN = "manifest.json", "split.json", "records.json", "plan.json"
 CHUNK = 65536  # samples of a Zarr chunk
 _REMEDY = "prepare the data again"
+# what is read of a manifest
+_NEEDED = {"conditioning": dict, "in_silico": bool, "lost": list, "sha256": str, "shards": list, "source": str}
+_NEEDED |= {"split": str, "totals": dict, "units": dict}
 Spans = Sequence[tuple[int, int]]
 
 
@@ -238,9 +241,15 @@ def open_store(path: str | pathlib.Path, verify: bool = False) -> Store:
       manifest = json.load(file)
     if manifest["format"] != FORMAT:
       raise DataError(str(root), f"format {manifest['format']}, this version reads format {FORMAT}", _REMEDY)
+    missing = [name for name in _NEEDED if not isinstance(manifest.get(name), _NEEDED[name])]
+    if missing or not isinstance(manifest["conditioning"].get("fs_hz"), int | float):
+      missing = missing or ["the rate"]
+      raise DataError(str(root / MANIFEST), f"does not tell {', '.join(missing)}", _REMEDY)
     shards = []
     for entry in manifest["shards"]:
       folder = root / entry["name"]
+      if folder.resolve().parent != root.resolve():
+        raise DataError(str(root / MANIFEST), f"names the shard {entry['name']!r}, which lies elsewhere", _REMEDY)
       if verify and digest(folder) != entry["sha256"]:
         raise DataError(str(folder), "was changed since it was written", _REMEDY)
       shards.append(Shard(folder, int(entry["samples"]), read_records(folder)))

@@ -110,7 +110,7 @@ def load(folder: str, key: Key) -> Cell | None:
     return Cell(**{**found, "loss": tuple(found["loss"])})
   except FileNotFoundError:
     return None
-  except (ValueError, TypeError, KeyError) as error:
+  except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
     raise DataError(path, f"holds no cell of a study ({error})", "remove the file; it is made again") from None
 
 

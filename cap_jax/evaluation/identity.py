@@ -104,7 +104,7 @@ def _read(path: str) -> dict[str, Any]:
       found = json.load(file)
     if not isinstance(found, dict):
       raise TypeError("no object")
-  except (ValueError, TypeError) as error:
+  except (ValueError, TypeError, RecursionError) as error:
     raise DataError(path, f"is damaged ({error})", _REMEDY) from None
   return found
 

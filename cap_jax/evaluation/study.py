@@ -9,10 +9,9 @@ import csv
 import dataclasses
 import multiprocessing
 import os
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 
-from cap_jax import config, files
+from cap_jax import children, config, files
 from cap_jax.evaluation import cells, errors, identity, methods, plan
 from cap_jax.evaluation.bench import Bench
 from cap_jax.evaluation.cells import Cell, Key
@@ -43,16 +42,8 @@ def _open(study: config.Study, folder: str, metrics: Sequence[str], shares: "mul
   cores = shares.get()
   if cores and hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, cores)
-  threading.Thread(target=_end_with_parent, daemon=True).start()
+  children.end_with_parent()
   _bench = Bench(study, folder, metrics)
-
-
-def _end_with_parent() -> None:
-  """Otherwise a process whose study was killed goes on with its cell. What it was writing is no file yet."""
-  parent = multiprocessing.parent_process()
-  assert parent is not None
-  parent.join()
-  os._exit(1)
 
 
 def _work(key: Key) -> Cell:
@@ -97,8 +88,7 @@ def _run(study: config.Study, folder: str, processes: int, metrics: Sequence[str
           yield done.result()
       except BaseException as stopped:
         if isinstance(stopped, savepoints.Stopped):  # cells in the making are made again
-          for worker in multiprocessing.active_children():
-            worker.kill()
+          children.end_all()
         pool.shutdown(cancel_futures=True)  # otherwise all that waits is run first
         raise
   finally:

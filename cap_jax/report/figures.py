@@ -39,6 +39,7 @@ COLOURS = {
 }
 _BINS = 3000
 STYLE: dict[Any, Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "path"}
+STYLE["text.parse_math"] = False  # a name with two $ is no formula
 
 
 def _saved(figure: Figure, **options: Any) -> bytes:

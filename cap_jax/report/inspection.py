@@ -132,8 +132,7 @@ def sheet(drawn: Sequence[Drawn]) -> Figure:
         for found, colour, width in ((raw, "#AAAAAA", 1.6), (kept, _COLOURS[columns.index(name) % 6], 1.0)):
           shown = (found.time_s >= first) & (found.time_s <= first + _SHOWN_S)
           place.plot(found.time_s[shown], found.signals[name][shown], color=colour, lw=width)
-        subject = raw.subject.encode("utf-8", "replace").decode()  # a file's name need not be UTF-8
-        place.set_title(f"{subject} {name.replace('_', ' ')} [{raw.units[name]}]", fontsize=8)
+        place.set_title(f"{raw.subject} {name.replace('_', ' ')} [{raw.units[name]}]", fontsize=8)
         place.margins(x=0)
     for place in axes[-1]:
       place.set_xlabel("time [s]")

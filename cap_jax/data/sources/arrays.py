@@ -10,6 +10,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping
 
 import numpy as np
@@ -21,6 +22,7 @@ from cap_jax.types import DataError
 
 _COLUMN = re.compile(r"(.+)\[(\d+)\]")
 _RATE = "fs_hz"
+_PATIENCE_S = 60  # for MATLAB's reader
 _DAMAGED = "save or fetch the file again"
 _REMEDY = "save plain numeric arrays, without objects: they could run code"
 
@@ -32,16 +34,28 @@ def check_matlab(path: pathlib.Path) -> None:
     DataError: it cannot be read.
   """
   code = "import sys, scipy.io; scipy.io.loadmat(sys.argv[1])"
-  done = subprocess.run([sys.executable, "-c", code, os.fspath(path)], capture_output=True, text=True, check=False)
+  command = [sys.executable, "-c", code, os.fspath(path)]
+  try:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE_S)
+  except subprocess.TimeoutExpired:
+    raise DataError(str(path), f"is not read in {_PATIENCE_S} s", _DAMAGED, path.stem) from None
   if done.returncode:
     said = (done.stderr.strip().splitlines() or [f"the reader ended with {done.returncode}"])[-1]
     raise DataError(str(path), f"cannot be read ({said})", _DAMAGED, path.stem)
+
+
+def _check_zip(path: pathlib.Path) -> None:
+  """Raises:
+  DataError: the archive swells."""
+  with zipfile.ZipFile(path) as archive:
+    folders.check_size(str(path), sum(item.file_size for item in archive.infolist()), path)
 
 
 def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
   """All arrays of a file. Objects, which are pickled, are refused."""
   with datasets.reading(str(path), _DAMAGED):
     if path.suffix == ".npz":
+      _check_zip(path)
       with np.load(path, allow_pickle=False) as file:
         try:
           found = {name: file[name] for name in file.files}
@@ -53,12 +67,18 @@ def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
       with open(path, "rb") as file:
         if b"MATLAB 7.3" in file.read(128):
           raise DataError(str(path), "is a MATLAB 7.3 file", "save it with -v7, or read it as pulsedb or uci")
+      folders.check_size(str(path), _declared(path), path)
       check_matlab(path)
       found = {name: value for name, value in scipy.io.loadmat(path).items() if not name.startswith("__")}
   for name, value in found.items():
     if not isinstance(value, np.ndarray) or value.dtype.hasobject or value.dtype.fields:
       raise DataError(str(path), f"array {name} holds objects", _REMEDY)
   return found
+
+
+def _declared(path: pathlib.Path) -> float:
+  """Bytes that the arrays of a MATLAB file take in memory, by its table of contents."""
+  return 8.0 * sum(float(np.prod(shape, dtype=float)) for _, shape, _ in scipy.io.whosmat(path))
 
 
 def _take(path: pathlib.Path, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:

@@ -73,7 +73,7 @@ def _measurements(
     covariates |= {name: value for name, value in cuff.items() if np.isfinite(value) and value > 0}
     try:
       folders.check_within(table.parent, path)
-      if not path.is_file():
+      if not folders.is_file(path):
         raise DataError(str(path), "no such file", "unpack the waves beside the table", subject)
       read = functools.partial(_read, path, subject, record, covariates, dict(channels))
       listed.append(datasets.Entry(subject, record, str(path), read))

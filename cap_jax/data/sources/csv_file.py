@@ -25,6 +25,7 @@ from cap_jax.types import DataError
 
 SUBJECTS, SUBJECT = "subjects.csv", "subject"
 _TAIL = 1 << 16  # bytes
+_MOST_COLUMNS = 10_000
 _REMEDY = "save it as a comma-separated UTF-8 table"
 
 
@@ -37,6 +38,7 @@ def _names(path: pathlib.Path) -> list[str]:
   with datasets.reading(str(path), _REMEDY):
     if path.is_dir():
       raise DataError(str(path), "is a folder", "give the CSV file itself")
+    _check_text(path)
     try:
       header = pandas.read_csv(path, header=None, nrows=1, dtype=str, skipinitialspace=True)
     except pandas.errors.EmptyDataError:
@@ -45,6 +47,18 @@ def _names(path: pathlib.Path) -> list[str]:
   if len(names) == 1 and any(mark in names[0] for mark in ";\t"):
     raise DataError(str(path), "the columns are not separated by commas", "save it as a comma-separated table")
   return names
+
+
+def _check_text(path: pathlib.Path) -> None:
+  """Raises:
+  DataError: the file has a byte that no text has, at which numbers would be cut off, or a header without end."""
+  with open(path, "rb") as file:
+    if file.readline(1 << 20).count(b",") >= _MOST_COLUMNS:
+      raise DataError(str(path), f"has more than {_MOST_COLUMNS} columns", "keep the clock and the signals")
+    file.seek(0)
+    while block := file.read(1 << 20):
+      if b"\0" in block:
+        raise DataError(str(path), "holds NUL bytes, which no text does", "fetch the file again")
 
 
 def _column(path: pathlib.Path, names: Sequence[str], name: str) -> int:
@@ -151,7 +165,7 @@ def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.En
         raise DataError(where, problem, "give each subject one row", subject)
       seen[subject] = row
       folders.check_within(root, file)
-      if not file.is_file():
+      if not folders.is_file(file):
         raise DataError(str(file), "no such file", f"add it, or take the subject out of {SUBJECTS}", subject)
       numbers = pandas.to_numeric(values.drop(SUBJECT), errors="coerce").dropna()
       covariates = {str(name): float(value) for name, value in numbers.items()}

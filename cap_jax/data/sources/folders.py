@@ -1,4 +1,4 @@
-"""Files of a folder, none from outside it."""
+"""Files of a folder, none from outside it, none that swells."""
 
 import os
 import pathlib
@@ -6,11 +6,44 @@ from collections.abc import Iterator
 
 from cap_jax.types import DataError
 
+_LARGE = 1 << 28  # bytes in memory that nobody minds
+_SWELL = 256  # times its size on disk that a file may take in memory: waves are packed 10 to 20 times, bombs a thousand
+
+
+def check_size(where: str, declared: float, *paths: pathlib.Path) -> None:
+  """
+  Args:
+    where: what is read, for the reader.
+    declared: bytes that it would take in memory.
+    paths: the files in which it lies.
+
+  Raises:
+    DataError: they are far too small to hold it.
+  """
+  if declared <= _LARGE:
+    return
+  held = sum(path.stat().st_size for path in paths if path.is_file())
+  if declared > _SWELL * held:
+    problem = f"declares {declared / 1e9:.1f} GB of samples, and its files have {held / 1e6:.3g} MB"
+    raise DataError(where, problem, "fetch the file again, or leave the record out")
+
+
+def is_file(path: pathlib.Path) -> bool:
+  """Whether there is a file of this name, which may be one that no file can have."""
+  try:
+    return path.is_file()
+  except (OSError, ValueError):
+    return False
+
 
 def check_within(root: pathlib.Path, path: pathlib.Path) -> None:
   """Raises:
   DataError: the path leads out of the folder, by a link or by `..`."""
-  if not path.resolve().is_relative_to(root.resolve()):
+  try:
+    inside = path.resolve().is_relative_to(root.resolve())
+  except (OSError, ValueError, RuntimeError) as error:  # too long, with a NUL, or a circle of links
+    raise DataError(str(path)[:200], f"is no file's name ({type(error).__name__})", "rename the file") from None
+  if not inside:
     raise DataError(str(path), "leads out of the folder", f"copy the file into {root}")
 
 

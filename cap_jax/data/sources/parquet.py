@@ -23,6 +23,7 @@ def _read(path: pathlib.Path, subject: Any, name: str, channels: Mapping[str, st
   where = f"{path}: subject {name}"
   with datasets.reading(where, _REMEDY, name):
     schema = pyarrow.parquet.read_schema(path)
+    _check_size(path)
     wanted = [column for column in schema.names if _is_number(schema.field(column).type) and column != SUBJECT]
     table = pyarrow.parquet.read_table(path, columns=wanted, filters=pyarrow.compute.field(SUBJECT) == subject)
     numbers = {column: table[column].cast("float64", safe=False).to_numpy() for column in wanted}
@@ -47,6 +48,13 @@ def _read(path: pathlib.Path, subject: Any, name: str, channels: Mapping[str, st
   # what is the same in all rows is a property of the subject
   covariates = {column: float(value_t[0]) for column, value_t in rest.items() if value_t.size and np.ptp(value_t) == 0}
   return recordings.make(name, path.stem, where, numbers[recordings.TIME], signals, covariates=covariates)
+
+
+def _check_size(path: pathlib.Path) -> None:
+  """Raises:
+  DataError: the table swells."""
+  told = pyarrow.parquet.read_metadata(path)
+  folders.check_size(str(path), 8.0 * told.num_rows * told.num_columns, path)
 
 
 def _name(subject: Any) -> str:
@@ -76,6 +84,7 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
       with datasets.reading(str(file), _REMEDY):
         if SUBJECT not in pyarrow.parquet.read_schema(file).names:
           raise DataError(str(file), f"column {SUBJECT} is missing", "add it: whose row it is")
+        _check_size(file)
         column = pyarrow.parquet.read_table(file, columns=[SUBJECT])[SUBJECT]
         subjects = {
           _name(value): value for value in column.unique().to_pylist() if value is not None and value == value

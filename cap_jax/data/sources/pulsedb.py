@@ -53,7 +53,9 @@ def _read_segment(path: pathlib.Path, subject: str, segment: int, channels: Mapp
       for name, signal in channels.items()
     }
     numbers = {
-      covariate: hdf5.number(hdf5.cell(wins[name], segment)) for name, covariate in _NUMBERS.items() if name in wins
+      covariate: hdf5.number(hdf5.cell(hdf5.field(wins, name, where), segment))
+      for name, covariate in _NUMBERS.items()
+      if name in wins
     }
   return _make(where, subject, f"{segment + 1:05d}", waves, numbers)
 
@@ -87,7 +89,7 @@ def _entries(path: pathlib.Path, subject: str, channels: Mapping[str, str] | Non
       wanted = dict(channels or {"ABP_Raw": CHANNELS["ABP_Raw"], "PPG_F": recordings.PPG})
       subset = hdf5.group(file, _SUBSETS, str(path))
       known = {
-        covariate: np.asarray(subset[name], dtype=float).reshape(-1)
+        covariate: np.asarray(hdf5.field(subset, name, str(path)), dtype=float).reshape(-1)
         for name, covariate in _NUMBERS.items()
         if name in subset
       }
@@ -103,8 +105,8 @@ def _entries(path: pathlib.Path, subject: str, channels: Mapping[str, str] | Non
     if missing:
       raise DataError(str(path), f"no field {', '.join(missing)}", f"choose --channels of {', '.join(list(wins)[:20])}")
     first = next(iter(wanted))
-    included = wins.get("IncludeFlag")
-    for segment in range(hdf5.count(wins[first])):
+    included = hdf5.field(wins, "IncludeFlag", str(path)) if "IncludeFlag" in wins else None
+    for segment in range(hdf5.count(hdf5.field(wins, first, str(path)))):
       if included is not None and hdf5.number(hdf5.cell(included, segment)) == 0:
         continue
       read = functools.partial(_read_segment, path, subject, segment, wanted)

@@ -25,7 +25,7 @@ def _read(
 ) -> recordings.Recording:
   where = f"{path}: record {number + 1}"
   with hdf5.opened(path) as file:
-    matrix = hdf5.cell(file[name], number)
+    matrix = hdf5.cell(hdf5.field(file, name, where), number)
   if matrix.ndim != 2 or len(_ROWS) not in matrix.shape:
     raise DataError(
       where, f"a matrix of shape {matrix.shape}, not of the rows {', '.join(_ROWS)}", hdf5.REMEDY, subject
@@ -56,7 +56,7 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
         names = [name for name in content if not name.startswith("#")]
         if not names or content[names[0]].dtype.kind != "O":
           raise DataError(str(file), "no cell of records in it", "give UCI's Part_1.mat to Part_4.mat")
-        name, count = names[0], hdf5.count(content[names[0]])
+        name, count = names[0], hdf5.count(hdf5.field(content, names[0], str(file)))
     except DataError as error:
       listed.append(error)
       continue

@@ -114,6 +114,10 @@ def _read_vital(
   with datasets.reading(str(path), _REMEDY, subject), contextlib.redirect_stdout(io.StringIO()) as said:
     file = vitaldb.VitalFile(str(path), [*channels, *NUMERICS])
     tracks, units, known = {}, {}, dict(covariates)
+    rates = [track.srate for name in channels if (track := file.find_track(name)) is not None]
+    seconds = max(float(file.dtend) - float(file.dtstart), 0.0)
+    # each number is asked for once a second
+    folders.check_size(str(path), 8 * seconds * (sum(rates) + len(NUMERICS)), path)
     for name in channels:
       track = file.find_track(name)
       if track is not None and track.srate > 0 and track.recs:
@@ -174,7 +178,7 @@ def _csv_entries(
       for name, track in zip(rows["tname"], rows["tid"], strict=True):
         if name in wanted or name in NUMERICS:
           paths = [table.parent / f"{track}{ending}" for ending in (".csv", ".csv.gz")]
-          there = [path for path in paths if path.is_file()]
+          there = [path for path in paths if folders.is_file(path)]
           files |= {name: there[0]} if there else {}
       for path in files.values():
         folders.check_within(table.parent, path)

@@ -18,6 +18,7 @@ from cap_jax.data.sources import folders
 from cap_jax.types import DataError
 
 _REMEDY = "fetch all files of the record again"
+_MOST_HEADER = 1 << 20  # bytes
 _PATIENT = re.compile(r"p\d{5,}")  # of MIMIC-III and IV, in the name of the record or of its folder
 
 
@@ -34,6 +35,9 @@ def exists(path: str | os.PathLike[str]) -> bool:
 
 def _header(name: str) -> wfdb.Record | wfdb.MultiRecord:
   with datasets.reading(f"{name}.hea", _REMEDY):
+    size = os.path.getsize(f"{name}.hea")
+    if size > _MOST_HEADER:
+      raise DataError(f"{name}.hea", f"is a header of {size / 1e6:.1f} MB", "cut the record into shorter ones")
     return wfdb.rdheader(name)
 
 
@@ -62,17 +66,25 @@ def _waves(name: str, header: wfdb.Record, wanted: Container[str]) -> Iterator[t
     yield names[number], waves[place], header.samps_per_frame[number], str(header.units[number])
 
 
-def _check_files(name: str, root: str) -> None:
-  """Raises:
-  DataError: a file of the record, or of one of its segments, leads out of a folder."""
+def _files(name: str, root: str) -> list[pathlib.Path]:
+  """The files of a record and of its segments.
+
+  Raises:
+    DataError: one leads out of a folder, or a segment has segments itself, which the format does not know.
+  """
   header, folder = _header(name), pathlib.Path(name).parent
+  parts = {name: header}
   if isinstance(header, wfdb.MultiRecord):
-    for segment in header.seg_name:
-      if segment != "~":
-        _check_files(str(folder / segment), root)
-    return
-  for file in dict.fromkeys((f"{pathlib.Path(name).name}.hea", *(header.file_name or ()))):
-    folders.check_within(pathlib.Path(root), folder / file)
+    parts = {str(folder / part): _header(str(folder / part)) for part in dict.fromkeys(header.seg_name) if part != "~"}
+  found = {folder / f"{pathlib.Path(name).name}.hea": None}
+  for part, own in parts.items():
+    if isinstance(own, wfdb.MultiRecord):
+      raise DataError(part, "is a segment and has segments", _REMEDY)
+    names = (f"{pathlib.Path(part).name}.hea", *(own.file_name or ()))
+    found |= dict.fromkeys(pathlib.Path(part).parent / file for file in names)
+  for path in found:
+    folders.check_within(pathlib.Path(root), path)
+  return list(found)
 
 
 def channels_of(name: str, root: str, wanted: Container[str]) -> dict[str, tuple[np.ndarray, np.ndarray, str]]:
@@ -86,11 +98,13 @@ def channels_of(name: str, root: str, wanted: Container[str]) -> dict[str, tuple
   Raises:
     DataError: the record cannot be read, is damaged, or has a file elsewhere.
   """
-  _check_files(name, root)
+  files = _files(name, root)
   found: dict[str, tuple[np.ndarray, np.ndarray, str]] = {}
   with datasets.reading(name, _REMEDY):
     record = wfdb.rdheader(name)
     segments = [(name, 0)]
+    frames = max(record.samps_per_frame or [1]) if isinstance(record, wfdb.Record) else 1
+    folders.check_size(name, 16.0 * (record.sig_len or 0) * frames, *files)  # a clock and a wave at least
     if isinstance(record, wfdb.MultiRecord):  # wfdb joins no segments of which one is lost
       starts = np.cumsum([0, *record.seg_len])[:-1].tolist()
       folder = os.path.dirname(name)

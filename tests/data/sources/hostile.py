@@ -1,0 +1,263 @@
+"""Files that were made to do harm, each read in this process: `python -m tests.data.sources.hostile FOLDER` prints a line of JSON a case:
+name, what came of it, seconds, and by how much the largest memory of the process grew [MB]."""
+
+import io
+import json
+import pathlib
+import pickle
+import resource
+import signal
+import sys
+import time
+import zipfile
+
+import h5py
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+
+from cap_jax.data import datasets
+from cap_jax.data.sources import DATASETS
+from cap_jax.types import InputError
+
+LONGEST_S = 10
+CASES = {}
+
+
+def case(name, channels=None):
+  """A function that writes files to a folder and gives what is to be read, by the loader `name`."""
+
+  def keep(write):
+    CASES[write.__name__] = (name, channels, write)
+    return write
+
+  return keep
+
+
+def _hea(folder, name, text):
+  (folder / f"{name}.hea").write_text(text)
+  return folder
+
+
+ABP = {"ABP": "radial"}
+
+
+@case("wfdb", ABP)
+def segments_within_segments(folder):
+  for number in range(24):
+    _hea(folder, f"s{number}", f"s{number}/2 1 125 20\ns{number + 1} 10\ns{number + 1} 10\n")
+  _hea(folder, "s24", "s24 1 125 10\ns24.dat 16 200/mmHg 12 0 0 0 0 ABP\n")
+  (folder / "s24.dat").write_bytes(bytes(20))
+  return folder / "s0.hea"
+
+
+@case("wfdb", ABP)
+def a_header_of_a_hundred_thousand_signals(folder):
+  lines = "".join(f"r.dat 16 200/mmHg 12 0 0 0 0 C{k}\n" for k in range(100_000))
+  return _hea(folder, "r", f"r 100000 125 10\n{lines}")
+
+
+@case("wfdb", ABP)
+def a_master_of_a_month(folder):
+  _hea(folder, "r", "r/2 1 125 300000000\na 10\n~ 299999990\n")
+  _hea(folder, "a", "a 1 125 10\na.dat 16 200/mmHg 12 0 0 0 0 ABP\n")
+  (folder / "a.dat").write_bytes(bytes(20))
+  return folder / "r.hea"
+
+
+@case("wfdb", ABP)
+def a_channel_outside_of_the_folder(folder):
+  (folder.parent / "secret.dat").write_bytes(bytes(200))
+  return _hea(folder, "r", "r 1 125 100\n../secret.dat 16 200/mmHg 12 0 0 0 0 ABP\n")
+
+
+@case("wfdb", ABP)
+def a_channel_of_an_absolute_path(folder):
+  (folder.parent / "secret.dat").write_bytes(bytes(200))
+  return _hea(folder, "r", f"r 1 125 100\n{folder.parent / 'secret.dat'} 16 200/mmHg 12 0 0 0 0 ABP\n")
+
+
+@case("wfdb", ABP)
+def a_record_that_is_its_own_segment(folder):
+  return _hea(folder, "r", "r/2 1 125 20\nr 10\nr 10\n")
+
+
+@case("npz")
+def a_bomb_of_zeros(folder):
+  with zipfile.ZipFile(folder / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive, archive.open("x.npy", "w") as file:
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (1 << 27,)})
+    for _ in range(1 << 10):
+      file.write(bytes(1 << 20))
+  return folder
+
+
+@case("npz")
+def a_pickle_in_an_archive(folder):
+  np.savez(folder / "a.npz", time_s=np.array([print, 1], dtype=object))
+  return folder
+
+
+@case("npz")
+def a_pickle_that_is_called_an_archive(folder):
+  (folder / "a.npz").write_bytes(pickle.dumps({"time_s": [1, 2]}))
+  return folder
+
+
+@case("npz")
+def an_array_that_claims_a_terabyte(folder):
+  header = io.BytesIO()
+  np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (1 << 37,)})
+  with zipfile.ZipFile(folder / "a.npz", "w") as archive:
+    archive.writestr("time_s.npy", header.getvalue())
+  return folder
+
+
+def _cell(folder, add):
+  with h5py.File(folder / "Part_1.mat", "w") as file:
+    data = file.create_group("#refs#")
+    add(file, data)
+  return folder
+
+
+@case("uci")
+def a_matrix_that_nobody_wrote(folder):
+  def add(file, data):
+    matrix = data.create_dataset("a", (3, 80_000_000), "f8", chunks=(3, 1000))
+    file.create_dataset("Part_1", data=np.array([[matrix.ref]], dtype=h5py.ref_dtype))
+
+  return _cell(folder, add)
+
+
+@case("uci")
+def ten_billion_records(folder):
+  return _cell(folder, lambda file, _: file.create_dataset("Part_1", (10**10,), h5py.ref_dtype, chunks=(1000,)))
+
+
+@case("uci")
+def a_matrix_in_another_file(folder):
+  (folder.parent / "secret.bin").write_bytes(np.ones(3 * 500).tobytes())
+
+  def add(file, data):
+    outside = [(str(folder.parent / "secret.bin"), 0, 3 * 500 * 8)]
+    matrix = data.create_dataset("a", (500, 3), "f8", external=outside)
+    file.create_dataset("Part_1", data=np.array([[matrix.ref]], dtype=h5py.ref_dtype))
+
+  return _cell(folder, add)
+
+
+@case("pulsedb", {"ABP_Raw": "arterial"})
+def a_link_into_another_file(folder):
+  with h5py.File(folder.parent / "secret.mat", "w") as file:
+    file["wins/ABP_Raw"] = np.ones((1, 1250))
+  with h5py.File(folder / "a.mat", "w") as file:
+    file["Subj_Wins"] = h5py.ExternalLink(str(folder.parent / "secret.mat"), "/wins")
+  return folder
+
+
+@case("pulsedb", {"ABP_Raw": "arterial"})
+def a_virtual_data_set(folder):
+  with h5py.File(folder.parent / "secret.mat", "w") as file:
+    file["x"] = np.ones((1, 1250))
+  layout = h5py.VirtualLayout((1, 1250), "f8")
+  layout[:] = h5py.VirtualSource(str(folder.parent / "secret.mat"), "x", (1, 1250))
+  with h5py.File(folder / "a.mat", "w") as file:
+    file.create_group("Subj_Wins").create_virtual_dataset("ABP_Raw", layout)
+  return folder
+
+
+@case("parquet")
+def a_table_of_one_number(folder):
+  rows = 100_000_000
+  words = pyarrow.DictionaryArray.from_arrays(pyarrow.array(np.zeros(1000, np.int32)), ["a"])
+  schema = pyarrow.schema(
+    [("subject", words.type), ("time_s", pyarrow.float64()), ("radial_pressure_mmhg", pyarrow.float64())]
+  )
+  part = pyarrow.table([words, np.zeros(1000), np.zeros(1000)], schema=schema)
+  with pyarrow.parquet.ParquetWriter(folder / "a.parquet", schema, compression="zstd") as writer:
+    writer.write_table(pyarrow.concat_tables([part] * (rows // 1000)), row_group_size=rows // 4)
+  return folder
+
+
+def _csv(folder, text):
+  (folder / "a.csv").write_bytes(text)
+  return folder / "a.csv"
+
+
+@case("csv")
+def numbers_cut_by_a_nul(folder):
+  rows = b"".join(b"%.3f,9\0%d.5\n" % (k / 125, k % 10) for k in range(2000))
+  return _csv(folder, b"time_s,radial_pressure_mmhg\n" + rows)
+
+
+@case("csv")
+def a_table_of_300_000_columns(folder):
+  names = ",".join(["time_s", "radial_pressure_mmhg", *(f"c{k}" for k in range(300_000))])
+  return _csv(folder, names.encode() + b"\n" + b"0," * 300_001 + b"0\n")
+
+
+def _subjects(folder, name):
+  (folder / "subjects.csv").write_text(f"subject,age\n{name},60\n")
+  return folder
+
+
+@case("csv")
+def a_subject_of_300_letters(folder):
+  return _subjects(folder, "a" * 300)
+
+
+@case("csv")
+def a_subject_above_the_folder(folder):
+  (folder.parent / "secret.csv").write_text("time_s,radial_pressure_mmhg\n0,80\n")
+  return _subjects(folder, "../secret")
+
+
+@case("csv")
+def a_name_that_is_no_text(folder):
+  place = bytes(folder) + b"/a\xff.csv"
+  rows = b"".join(b"%.3f,%d\n" % (k / 125, 80 + k % 40) for k in range(2000))
+  with open(place, "wb") as file:
+    file.write(b"time_s,radial_pressure_mmhg\n" + rows)
+  return pathlib.Path(sys.modules["os"].fsdecode(place))
+
+
+def _said(name, channels, path):
+  try:
+    found = DATASETS[name](path, channels)
+  except InputError as error:
+    return f"refused: {error}"
+  said = [f"refused: {error}" for error in found.lost]
+  for entry in found.entries:
+    try:
+      recording = datasets.read(entry)
+      said.append(f"READ {recording.time_s.size} samples")
+    except InputError as error:
+      said.append(f"refused: {error}")
+  return said[0] if said else "nothing there"
+
+
+def _too_long(number, frame):
+  del number, frame
+  raise SystemExit(f"more than {LONGEST_S} s")
+
+
+def main() -> None:
+  root = pathlib.Path(sys.argv[1])
+  signal.signal(signal.SIGALRM, _too_long)
+  for title, (name, channels, write) in CASES.items():
+    folder = root / title / "files"
+    folder.mkdir(parents=True)
+    path = write(folder)
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    signal.alarm(LONGEST_S)
+    try:
+      said = _said(name, channels, path)
+    except (Exception, SystemExit) as error:
+      said = f"RAW {error!r}"
+    signal.alarm(0)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    said = said.encode("utf-8", "backslashreplace").decode()
+    print(json.dumps({"case": title, "said": said, "seconds": time.monotonic() - began, "grown_mb": grown}), flush=True)
+
+
+if __name__ == "__main__":
+  main()
