@@ -1,6 +1,8 @@
-"""A study that is killed goes on with the same command, and finds what one that was never stopped does."""
+"""What is killed goes on with the same command, and finds what would have been found without that."""
 
 import dataclasses
+import functools
+import json
 import os
 import pathlib
 import shutil
@@ -9,9 +11,11 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 
 from cap_jax.evaluation import cells, plan
+from cap_jax.train import checkpoint, journal, savepoints
 from tests.experiments.commands import ROOT, run
 
 CONFIG = """from cap_jax.config import Calibration, Model, Study, Training, Windows
@@ -38,16 +42,16 @@ def alive(group):
   return True
 
 
-def stop_after(least, words, folder, sent, log):
-  """Starts a study, sends it a signal once so many cells are done, and waits until no process of it is left."""
+def stop_when(ready, words, sent, log):
+  """Starts a command, sends it a signal once it is so far, and waits until no process of it is left."""
   environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
-  command = [sys.executable, "-m", "experiments.study", *words]
+  command = [sys.executable, "-m", *words]
   with open(log, "w") as said:
     started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True)
-    wait_for(lambda: len(list(folder.glob("cells/**/*.json"))) >= least or started.poll() is not None)
+    wait_for(lambda: ready() or started.poll() is not None)
     assert started.poll() is None, log.read_text()
     started.send_signal(sent)
-    started.wait(30)
+    assert started.wait(30) == (savepoints.STOPPED if sent == signal.SIGTERM else -sent)
   wait_for(lambda: not alive(started.pid), 30)
 
 
@@ -60,7 +64,8 @@ def test_a_stopped_study_goes_on_and_leaves_nobody_behind(small_study, done_stud
   words = [f"--config={tmp_path / 'small.py'}", f"--workdir={folder}", "--processes=2"]
   keys = plan.keys(small)
   for sent, least in ((signal.SIGTERM, 1), (signal.SIGKILL, 4)):
-    stop_after(least, words, folder, sent, tmp_path / "said")
+    ready = functools.partial(lambda least: len(list(folder.glob("cells/**/*.json"))) >= least, least)
+    stop_when(ready, ("experiments.study", *words), sent, tmp_path / "said")
     there = [key for key in keys if cells.load(str(folder), key) is not None]
     assert least <= len(there) < len(keys)
     assert not (folder / "report.html").exists()
@@ -76,3 +81,41 @@ def test_a_stopped_study_goes_on_and_leaves_nobody_behind(small_study, done_stud
     )
   assert (folder / "report.html").is_file()
   assert not [path for path in folder.rglob("*") if ".partial" in path.name]
+
+
+SMALL = (
+  "--config.source_subjects=24", "--config.source_seconds=8", "--config.target_seconds=8", "--config.labelled_subjects=3",
+  "--config.unlabelled_subjects=3", "--config.validation_subjects=2", "--config.test_subjects=4", "--config.model.channels=8",
+  "--config.model.layers=1", "--config.model.head_channels=8", "--config.pretrain.steps=1000", "--config.steps=1000",
+  "--config.n_target=0,1,2", "--strategy=fine_tuning", "--n_target=2", "--metrics=jsonl",
+)  # fmt: skip
+
+
+def test_a_stopped_transfer_goes_on_to_the_same_bits(tmp_path):
+  """Asked to stop in its first training, killed in its second; and a command with other settings is not let in."""
+  whole, folder = tmp_path / "whole", tmp_path / "stopped"
+  done = run("transfer", *SMALL, f"--workdir={whole}")
+  assert done.returncode == 0, done.stderr
+  words = ("experiments.transfer", *SMALL, f"--workdir={folder}")
+  states = folder / "savepoints"
+  stop_when(lambda: any(states.glob("000/0*")), words, signal.SIGTERM, tmp_path / "said")
+  assert (tmp_path / "said").read_text().splitlines()[-1] == "stopped; the same command goes on"
+  other = run("transfer", *SMALL, "--n_target=1", f"--workdir={folder}")
+  assert other.returncode == 2
+  assert "a run with other settings was stopped there" in other.stderr
+  stop_when(lambda: any(states.glob("002/0*")), words, signal.SIGKILL, tmp_path / "said")
+  last = run("transfer", *SMALL, f"--workdir={folder}")
+  assert last.returncode == 0, last.stderr
+  assert "goes on where it was stopped" in last.stderr
+  for name in ("source", "checkpoint"):
+    a, b = (checkpoint.load(where / name).params for where in (whole, folder))
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+  rows = []
+  for where in (whole, folder):
+    lines = [json.loads(line) for line in (where / "logs" / journal.NAME).read_text().splitlines()]
+    rows.append([{key: value for key, value in line.items() if key != "time_s"} for line in lines])
+  assert rows[0] == rows[1]
+  assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in whole.iterdir())
+  again = run("transfer", *SMALL, f"--workdir={folder}")
+  assert again.returncode == 2
+  assert "holds files already" in again.stderr
