@@ -5,6 +5,7 @@ python -m experiments.pretrain --workdir=DIR        leaves DIR/checkpoint; stopp
 
 import dataclasses
 import os
+import sys
 
 from absl import flags
 
@@ -34,6 +35,8 @@ def main() -> None:
     f"{study_data.told(study)} {study.site}, task {study.task}: RMSE {trained.about['validation_rmse_mmhg']} mmHg{scaled} on "
     f"{len(source.validation.subjects)} unseen source subjects; {study.pretrain.steps} steps in {fitted.train_s:.0f} s"
   )
+  if "warning" in trained.about:
+    print(f"warning: {trained.about['warning']}", file=sys.stderr)
   if source.left_out:
     print(f"left out: {len(source.left_out)} records, such as {source.left_out[0]}")
   print(f"{workdir}/checkpoint")

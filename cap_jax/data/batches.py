@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -274,6 +275,12 @@ def stacks(
   }
   for _ in range(steps // chunk):
     yield {name: next(stack) for name, stack in found.items()}
+
+
+def rows_of_step(count: int, batch: int, chunk: int, seed: int, stream: str, step: int) -> np.ndarray:
+  """(batch,) windows that `stacks` gives at a step, from 0, of a stream with so many in memory."""
+  orders = _order(count, chunk, batch, seed + sum(stream.encode()))
+  return next(itertools.islice(orders, step // chunk, None))[step % chunk]
 
 
 def _order(count: int, chunk: int, batch: int, seed: int) -> Iterator[np.ndarray]:

@@ -9,7 +9,25 @@ from cap_jax.types import Metrics
 
 
 class DivergedError(RuntimeError):
-  """The loss is no longer a number."""
+  """The loss is no longer a number.
+
+  Attributes:
+    step: at which; what: the loss, and of whom where several are trained.
+  """
+
+  def __init__(self, what: str, step: int, place: str = ""):
+    """`place`: whose windows the batch had, and where the last good state lies."""
+    self.what, self.step = what, step
+    super().__init__(f"{what} at step {step}{place}; lower the learning rate or look at the data")
+
+  def __reduce__(self) -> tuple:
+    return _again, (str(self), self.what, self.step)
+
+
+def _again(said: str, what: str, step: int) -> DivergedError:
+  error = DivergedError(what, step)
+  error.args = (said,)
+  return error
 
 
 class Clock:
@@ -55,6 +73,4 @@ def _check(loss: np.ndarray, first: int) -> None:
   if lost.size:
     *which, at = lost[0].tolist()
     who = f" of training {which[0]}" if which else ""
-    raise DivergedError(
-      f"the loss{who} is {loss[tuple(lost[0])]} at step {first + at}; lower the learning rate or look at the data"
-    )
+    raise DivergedError(f"the loss{who} is {loss[tuple(lost[0])]}", first + at)

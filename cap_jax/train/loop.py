@@ -5,6 +5,7 @@ import functools
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ import numpy as np
 import tqdm
 
 from cap_jax import config
-from cap_jax.data import batches
+from cap_jax.data import batches, splits
 from cap_jax.losses import terms
 from cap_jax.models.net import Net
 from cap_jax.train import checkpoint, clock, journal, savepoints, sharding, step
@@ -25,6 +26,7 @@ CHUNK = 50
 
 VALIDATE = 50
 PREDICT = 64
+_NAMED = 6  # subjects in an error
 
 
 def whole(steps: float) -> int:
@@ -113,6 +115,7 @@ def fit(
   spec: config.Training,
   name: str,
   validate: Validator | None = None,
+  who: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> Fitted:
   """Trains θ⁰ in stages.
 
@@ -125,16 +128,23 @@ def fit(
     spec: batch, decay, clip, warm-up and seed; steps and rates are the plans'.
     name: label of the progress bar.
     validate: parameters → score, called every `VALIDATE` steps and at the end.
+    who: stream → (window,) whose windows they are, for the error of a training that fails.
 
   Raises:
-    clock.DivergedError: the loss is NaN or infinite; names the step.
+    clock.DivergedError: the loss is NaN or infinite; names the step, the subjects of its batch and the last good state.
+    splits.LeakError: the unlabelled stream holds references.
   """
+  unlabelled = streams.get("unlabelled", {})
+  if isinstance(unlabelled, Mapping) and "y" in unlabelled:
+    raise splits.LeakError(f"{name}: the stream of unlabelled windows holds their references; take them out")
   total = sum(stage.steps for stage in plans)
   begins = [(one.steps, one.rate, one.hold, one.rates, one.reads) for one in plans]
   told = {axis: part if isinstance(part, Mapping) else None for axis, part in streams.items()}
   keep = savepoints.Training(name, savepoints.fingerprint(params, begins, dataclasses.asdict(spec), told))
   with keep.running(), tqdm.tqdm(total=total, desc=name, unit="step", leave=False) as progress:
-    curves, seen, train_s, params = _through(net, loss, plans, params, streams, spec, name, validate, keep, progress)
+    curves, seen, train_s, params = _through(
+      net, loss, plans, params, streams, spec, name, validate, keep, progress, who
+    )
   if validate is not None and (not seen or seen[-1].steps != total):
     seen.append(Seen(total, train_s, validate(params)))
   if not curves:
@@ -146,7 +156,7 @@ def fit(
 
 def _through(
   net: Net, loss: LossFn, plans: Sequence[Plan], params: Params, streams: Streams, spec: config.Training, name: str,
-  validate: Validator | None, keep: savepoints.Training, progress: tqdm.tqdm,
+  validate: Validator | None, keep: savepoints.Training, progress: tqdm.tqdm, who: Mapping[str, np.ndarray],
 ) -> tuple[list[Metrics], list[Seen], float, Params]:  # fmt: skip
   """All stages from where the training was stopped, or from the first: the metrics of all chunks, what validation saw, the seconds, θ."""
   curves: list[Metrics] = []
@@ -173,33 +183,50 @@ def _through(
     state = sharding.replicated(state, spec.batch)
     key = sharding.replicated(jax.random.fold_in(jax.random.key(spec.seed), number), spec.batch)
     watch.resume()
-    stacks = batches.stacks(arrays, spec.batch, stage.steps, CHUNK, spec.seed + 1000003 * number)
-    for stack in itertools.islice(stacks, (done - first) // CHUNK, None):
-      state, metrics = trainer.run(state, sharding.spread(stack, spec.batch), key)
-      watch.launched(metrics)
-      done += CHUNK
-      progress.update(CHUNK)
-      if validate is None or done % VALIDATE:
-        watch.wait(behind=1)  # for the chunk before only: the device stays busy with this one
-      else:
-        watch.wait()
-        scores.append((done, validate(sharding.own(state.params))))
-        journal.write(name, done, {"validation_rmse_mmhg": scores[-1][1]})
-        watch.resume()
-      if keep.due(done) or done == total:
-        watch.wait()
-        keep.save(
-          savepoints.Progress(
-            number, done, sharding.own(state), curves + watch.metrics, watch.times, scores, seen, train_s
+    seed = spec.seed + 1000003 * number
+    stacks = batches.stacks(arrays, spec.batch, stage.steps, CHUNK, seed)
+    try:
+      for stack in itertools.islice(stacks, (done - first) // CHUNK, None):
+        state, metrics = trainer.run(state, sharding.spread(stack, spec.batch), key)
+        watch.launched(metrics)
+        done += CHUNK
+        progress.update(CHUNK)
+        if validate is None or done % VALIDATE:
+          watch.wait(behind=1)  # for the chunk before only: the device stays busy with this one
+        else:
+          watch.wait()
+          scores.append((done, validate(sharding.own(state.params))))
+          journal.write(name, done, {"validation_rmse_mmhg": scores[-1][1]})
+          watch.resume()
+        if keep.due(done) or done == total:
+          watch.wait()
+          keep.save(
+            savepoints.Progress(
+              number, done, sharding.own(state), curves + watch.metrics, watch.times, scores, seen, train_s
+            )
           )
-        )
-        watch.resume()
-    watch.wait()
+          watch.resume()
+      watch.wait()
+    except clock.DivergedError as error:
+      of = {stream: names for stream, names in who.items() if stream in arrays}
+      raise clock.DivergedError(
+        error.what, error.step, _batch_of(of, spec.batch, seed, error.step - first, keep)
+      ) from None
     seen += [Seen(at, train_s + seconds + watch.seconds * (at - first) / stage.steps, rmse) for at, rmse in scores]
     train_s += seconds + watch.seconds
     params = jax.block_until_ready(sharding.own(state.params))
     curves += watch.metrics
   return curves, seen, train_s, params
+
+
+def _batch_of(who: Mapping[str, np.ndarray], batch: int, seed: int, step: int, keep: savepoints.Training) -> str:
+  """Whose windows a step of a stage read, and where the last good state is, for an error."""
+  parts = []
+  for stream, name_b in who.items():
+    names = sorted(set(name_b[batches.rows_of_step(len(name_b), batch, CHUNK, seed, stream, step)].tolist()))
+    parts.append(f"{', '.join(map(str, names[:_NAMED]))}{', …' if len(names) > _NAMED else ''} ({stream})")
+  said = f", in windows of {'; '.join(parts)}" if parts else ""
+  return said + (f"; the last good state is {keep.place}" if keep.place else "")
 
 
 def with_features(

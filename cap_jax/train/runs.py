@@ -13,7 +13,7 @@ from cap_jax.data import batches, splits
 from cap_jax.data import stream as streaming
 from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
-from cap_jax.train import checkpoint, checks, loop
+from cap_jax.train import checkpoint, checks, collapse, loop
 from cap_jax.transfer import freezing, importance, likeness, lines, low_rank, pretraining, surgery
 from cap_jax.transfer.strategy import Strategy
 from cap_jax.types import LossFn, Params
@@ -92,8 +92,11 @@ def pretrain(
     stream = arrays(scaling, training, model, numerics)
   else:
     stream = streaming.Scaled(training, scaling, model.covariates, numerics)
-  fitted = loop.fit(net, loss, plans, fresh, {"source": stream}, spec, "pre-training")
-  error = loop.evaluate(source_loss, fitted.params, arrays(scaling, validation, model, numerics))
+  who = {"source": training.subject_b} if isinstance(training, batches.Pairs) else {}
+  fitted = loop.fit(net, loss, plans, fresh, {"source": stream}, spec, "pre-training", who=who)
+  seen = arrays(scaling, validation, model, numerics)
+  error = loop.evaluate(source_loss, fitted.params, seen)
+  flat = collapse.warning(net, fitted.params, seen) if task.numerics is None else ""
   about = {
     **origin,
     "source_subjects": len(training.subjects),
@@ -101,6 +104,7 @@ def pretrain(
     # of standardised numerics too, where the task has them
     "validation_rmse_mmhg": round(scaling.sd_mmhg * error, 3),
     "train_s": round(fitted.train_s, 1),
+    **({"warning": flat} if flat else {}),
   }
   made = checkpoint.Checkpoint(
     fitted.params, model, study.windows, scaling, study.site, study.task, about, study.calibration, study.reference,
@@ -272,7 +276,9 @@ def finished(
     begun.strategy.finish(fitted.params, begun.net), begun.model, study.windows, begun.scaling, site, "waveform", about,
     study.calibration, study.reference, met=tuple(sorted({*source.met, *_met(data, validation)})),
   )  # fmt: skip
-  reason = "; ".join(text for text in (begun.reason, str(begun.clinic or "")) if text)
+  labelled = next((part for part in begun.fed.values() if "y" in part), None)
+  flat = collapse.warning(begun.net, made.params, labelled) if labelled is not None else ""
+  reason = "; ".join(text for text in (flat, begun.reason, str(begun.clinic or "")) if text)
   return Adapted(made, fitted, begun.report, reason, begun.clinic)
 
 
@@ -310,7 +316,9 @@ def adapt(
       net, lambda p: begun.strategy.finish(p, net), begun.scaling, begun.model, validation, study.windows
     )
   label = f"{name}, n={data.n_target}, seed {seed}"
-  fitted = loop.fit(net, begun.loss, begun.plans, begun.params, begun.fed, begun.spec, label, validate)
+  parts = {"target": data.labelled, "source": data.source, "unlabelled": data.unlabelled}
+  who = {stream: part.subject_b for stream, part in parts.items() if stream in begun.fed and part is not None}
+  fitted = loop.fit(net, begun.loss, begun.plans, begun.params, begun.fed, begun.spec, label, validate, who)
   return finished(study, source, data, site, begun, fitted, validation)
 
 

@@ -187,6 +187,12 @@ class Training:
       return header
     return None
 
+  @property
+  def place(self) -> str:
+    """Of the last state, "" without one."""
+    steps = self._steps()
+    return os.path.join(str(self._folder), f"{steps[0]:09d}") if steps else ""
+
   def restore(self, header: Mapping[str, Any], state: Any) -> Progress:
     """What `latest` found, its trainer's state in the structure of `state`.
 

@@ -1,6 +1,7 @@
 """The optimiser, the step and the loop."""
 
 import dataclasses
+import pickle
 
 import jax
 import jax.numpy as jnp
@@ -8,11 +9,11 @@ import numpy as np
 import pytest
 
 from cap_jax import clinics, config
-from cap_jax.data import batches
+from cap_jax.data import batches, splits
 from cap_jax.evaluation import study_limits
 from cap_jax.losses import terms, waveform
 from cap_jax.models import net
-from cap_jax.train import checkpoint, clock, loop, optimizer, runs, step
+from cap_jax.train import checkpoint, clock, collapse, loop, optimizer, runs, step
 from cap_jax.transfer import surgery
 from cap_jax.transfer.strategy import Stage, Strategy
 from cap_jax.types import InputError
@@ -255,3 +256,35 @@ def test_an_unknown_optimizer_is_refused():
     study_limits.check(config.Study(pretrain=config.Training(optimizer="sgd")))
   with pytest.raises(InputError, match="strategy scratch: optimizer 'sgd' is unknown"):
     study_limits.check(config.Study(custom={"scratch": {"optimizer": "sgd"}}))
+
+
+def test_a_diverged_training_names_whose_windows_and_the_last_good_state(tiny_model, pairs, tmp_path):
+  network, loss, plans, start, streams, _ = begin(tiny_model, pairs)
+  spec, who = config.Training(batch=4), {"target": np.array([f"p{k}" for k in range(len(streams["target"]["x"]))])}
+  bad = 7
+  rows = [set(batches.rows_of_step(len(who["target"]), 4, loop.CHUNK, 0, "target", k).tolist()) for k in range(60)]
+  at = next(k for k, row in enumerate(rows) if bad in row)
+  streams["target"]["y"] = np.array(streams["target"]["y"])
+  streams["target"]["y"][bad] = np.inf
+  with pytest.raises(clock.DivergedError, match=rf"at step {at}, in windows of .*\bp{bad}\b.* \(target\)") as caught:
+    loop.fit(network, loss, plans, start, streams, spec, "test", who=who)
+  named = str(caught.value).split("in windows of ")[1].split(" (target)")[0].split(", ")
+  assert set(named) == {f"p{k}" for k in rows[at]}
+  assert pickle.loads(pickle.dumps(caught.value)).args == caught.value.args
+
+
+def test_references_among_the_unlabelled_raise(tiny_model, pairs):
+  network, loss, plans, start, streams, _ = begin(tiny_model, pairs)
+  with pytest.raises(splits.LeakError, match="the stream of unlabelled windows holds their references"):
+    loop.fit(
+      network, loss, plans, start, {**streams, "unlabelled": streams["target"]}, config.Training(batch=4), "test"
+    )
+
+
+def test_a_collapse_to_the_mean_is_said(tiny_model, pairs):
+  network, _, _, start, streams, _ = begin(tiny_model, pairs)
+  part = {axis: np.array(streams["target"][axis]) for axis in ("x", "c", "y")}
+  assert collapse.warning(network, start, part) == ""
+  flat = jax.tree.map(jnp.zeros_like, start)
+  part["x"] = np.repeat(part["x"][:1], len(part["x"]), axis=0)
+  assert collapse.warning(network, flat, part).startswith("collapsed: its waves differ 0.0 % as much")
