@@ -107,8 +107,17 @@ def read_study(holder: flags.FlagHolder) -> config.Study:
   Raises:
     InputError: the file cannot be loaded, or a value of the study cannot be.
   """
+  return study_of(holder.value)
+
+
+def study_of(values: Mapping[str, Any]) -> config.Study:
+  """The study of a `ConfigDict`.
+
+  Raises:
+    InputError: a value of it cannot be.
+  """
   try:
-    study = from_config_dict(config.Study, holder.value)
+    study = from_config_dict(config.Study, values)
     study_limits.check(study)
   except InputError:
     raise

@@ -1,0 +1,101 @@
+"""`python -m tests.fuzz --target=csv --runs=10000 [--seed=0] [--keep=DIR]`: inputs of a target, led by the coverage of the code where the package
+atheris is installed, by chance alone where it is not. Ends with 1 at the first that raises something else than an InputError, takes longer than 10 s
+or more than 1 GB, which is kept; prints how many were tried."""
+
+import argparse
+import pathlib
+import resource
+import signal
+import sys
+import time
+import types
+
+import numpy as np
+
+try:
+  import atheris
+except ImportError:
+  atheris = None
+
+_LONGEST_S, _MOST_MB = 10, 1000
+
+
+def _too_long(number: int, frame: types.FrameType | None) -> None:
+  raise TimeoutError(f"more than {_LONGEST_S} s")
+
+
+def _memory_mb() -> float:
+  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser()
+  parser.add_argument("--target", required=True)
+  parser.add_argument("--runs", type=int, default=10_000)
+  parser.add_argument("--seed", type=int, default=0)
+  parser.add_argument("--keep", type=pathlib.Path, default=pathlib.Path("fuzz"))
+  told = parser.parse_args()
+  if atheris is not None:
+    with atheris.instrument_imports(include=["cap_jax"]):
+      from tests.fuzz import targets
+  else:
+    from tests.fuzz import targets
+  target = targets.TARGETS[told.target]()
+  for data in target.seeds:
+    targets.quietly(target.call, data)  # imports and compiles what is needed
+  found = {"read": 0, "refused": 0}
+  before, began, slowest = _memory_mb(), time.monotonic(), 0.0
+  signal.signal(signal.SIGALRM, _too_long)
+
+  def one(data: bytes) -> None:
+    nonlocal slowest
+    start = time.monotonic()
+    signal.alarm(_LONGEST_S)
+    try:
+      found[targets.quietly(target.call, data)] += 1
+      signal.alarm(0)
+      assert _memory_mb() - before < _MOST_MB, f"the memory grew by {_memory_mb() - before:.0f} MB"
+    except BaseException:
+      signal.alarm(0)
+      told.keep.mkdir(parents=True, exist_ok=True)
+      (told.keep / f"{told.target}-{targets.name_of(data)}").write_bytes(data)
+      raise
+    slowest = max(slowest, time.monotonic() - start)
+    if sum(found.values()) == told.runs:
+      grown = _memory_mb() - before
+      print(
+        f"{told.target}: {told.runs} inputs, {found['refused']} refused, {found['read']} read; {time.monotonic() - began:.0f} s, "
+        f"the slowest {slowest:.2f} s, memory +{grown:.0f} MB",
+        flush=True,
+      )
+
+  if atheris is None:
+    rng = np.random.default_rng(told.seed)
+    for _ in range(told.runs):
+      one(targets.mutated(target.seeds, rng))
+    return
+  corpus = told.keep / f"corpus-{told.target}"
+  corpus.mkdir(parents=True, exist_ok=True)
+  for data in target.seeds:
+    (corpus / targets.name_of(data)).write_bytes(data)
+  rng = np.random.default_rng(told.seed)
+
+  def mutate(data: bytes, most: int, seed: int) -> bytes:
+    if seed % 2:
+      return bytes(atheris.Mutate(data, most))
+    return targets.mutated([data or b"\0", *target.seeds], np.random.default_rng(seed))[:most]
+
+  options = [
+    f"-runs={told.runs}",
+    f"-seed={told.seed + 1}",
+    "-max_len=65540",
+    "-rss_limit_mb=0",
+    "-timeout=60",
+    "-verbosity=0",
+  ]
+  atheris.Setup([sys.argv[0], *options, str(corpus)], one, custom_mutator=mutate)
+  atheris.Fuzz()
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,221 @@
+"""What is fuzzed: bytes → a call that may fail in the project's own words only.
+
+A target has seeds, whole inputs of its kind, and takes any bytes: the first says which file of a folder they are, the rest is its content.
+"""
+
+import contextlib
+import functools
+import hashlib
+import io
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from cap_jax import config
+from cap_jax.data import datasets, recordings
+from cap_jax.data.sources import DATASETS
+from cap_jax.evaluation import study_limits
+from cap_jax.inference import pretrained, reconstruct
+from cap_jax.train import checkpoint, sealed
+from cap_jax.types import InputError
+from experiments import common
+from tests.data.sources import write
+
+_MOST = 1 << 16  # bytes of a seed
+_FORMATS: Mapping[str, tuple[Callable, str]] = {
+  "csv": (write.csv_folder, "csv"),
+  "npz": (write.npz, "npz"),
+  "parquet": (write.parquet, "parquet"),
+  "wfdb": (write.wfdb_multi_segment, "wfdb"),
+  "wfdb_flac": (write.wfdb_multi_frequency, "wfdb"),
+  "vital": (write.vital, "vitaldb"),
+  "uci": (write.uci, "uci"),
+  "pulsedb": (write.pulsedb, "pulsedb"),
+  "pulsedb_subset": (write.pulsedb_subset, "pulsedb"),
+  "vital_tracks": (write.vital_tracks, "vitaldb"),
+  "pwdb": (write.pwdb_csv, "pwdb"),
+  "aurora": (write.aurora, "aurora_bp"),
+}
+
+
+class Target(NamedTuple):
+  """`seeds`: whole inputs; `call`: raises InputError, or nothing."""
+
+  seeds: list[bytes]
+  call: Callable[[bytes], None]
+
+
+def _scratch() -> pathlib.Path:
+  """A folder in memory where there is one."""
+  shared = "/dev/shm"
+  return pathlib.Path(tempfile.mkdtemp(prefix="cap_jax-fuzz-", dir=shared if os.access(shared, os.W_OK) else None))
+
+
+def _read_all(name: str, channels: Mapping[str, str] | None, path: pathlib.Path) -> None:
+  found = DATASETS[name](path, channels)
+  for entry in found.entries[:4]:
+    with contextlib.suppress(InputError):
+      datasets.read(entry)
+
+
+def _format(title: str) -> Target:
+  """A loader, over the files of a folder."""
+  writer, name = _FORMATS[title]
+  root = _scratch()
+  path, channels, _ = writer(root)
+  files = sorted(file for file in root.rglob("*") if file.is_file())
+  whole = [file.read_bytes() for file in files]
+  # the files that all else hangs on, and those that are short enough to be turned over
+  seeds = [bytes([k]) + content for k, content in enumerate(whole) if len(content) <= _MOST]
+
+  def call(data: bytes) -> None:
+    if not data:
+      return
+    number = data[0] % len(files)
+    files[number].write_bytes(data[1:])
+    try:
+      _read_all(name, channels, pathlib.Path(path))
+    finally:
+      files[number].write_bytes(whole[number])
+
+  return Target(seeds, call)
+
+
+def _reconstruct() -> Target:
+  """The shipped network on any wave: float32 samples at a rate that the first byte chooses."""
+  network = checkpoint.load(pretrained.FOLDER)
+  rates = (125.0, 60.0, 500.0, 1.0, 1e-3, 1e6)
+  _, p_t = write.wave(125.0)
+  seeds = [bytes([k]) + p_t.astype(np.float32).tobytes() for k in range(len(rates))]
+
+  def call(data: bytes) -> None:
+    wave = np.frombuffer(data[1 : 1 + (len(data) - 1) // 4 * 4], np.float32).astype(float)
+    if wave.size:
+      clock = np.arange(wave.size) / rates[data[0] % len(rates)]
+      with np.errstate(all="ignore"):
+        reconstruct.reconstruct(network, recordings.make("a", "", "here", clock, {"radial": wave}))
+
+  return Target(seeds, call)
+
+
+def _config() -> Target:
+  """Lines `field=value` over the default study, values as JSON or words."""
+  lines = [
+    "n_target=[1, 5]",
+    "strategies=auto",
+    "model.layers=2",
+    "windows.seconds=2.0",
+    "steps=100",
+    "calibration.kind=map_dbp",
+  ]
+  lines += [
+    'custom={"scratch": {"optimizer": "adam"}}',
+    "seeds=[0]",
+    "scenario=device",
+    "pretrain.batch=8",
+    "model.extractor=tcn",
+  ]
+  seeds = [line.encode() for line in lines] + ["\n".join(lines).encode()]
+
+  def call(data: bytes) -> None:
+    values = common.to_config_dict(config.Study())
+    for line in data.decode("utf-8", "replace").splitlines()[:8]:
+      field, _, text = line.partition("=")
+      try:
+        value = json.loads(text)
+      except (ValueError, RecursionError):
+        value = text
+      with contextlib.suppress(KeyError, TypeError, AttributeError, ValueError):  # as the flags refuse it
+        values.update_from_flattened_dict({field.strip(): value})
+    study_limits.check(common.study_of(values))
+
+  return Target(seeds, call)
+
+
+def _checkpoint() -> Target:
+  """A file of the shipped checkpoint; with an odd second byte its sums are made anew, so that what lies behind them is reached."""
+  root = _scratch()
+  folder = root / "checkpoint"
+  shutil.copytree(pretrained.FOLDER, folder)
+  files = sorted(file for file in folder.rglob("*") if file.is_file())
+  whole = {file: file.read_bytes() for file in files}
+  seeds = [bytes([k, sign]) + whole[file][:_MOST] for k, file in enumerate(files) for sign in (0, 1)]
+
+  def sign() -> None:
+    header = folder / sealed.HEADER
+    try:
+      content = json.loads(header.read_bytes())
+      content["sha256"] = {sealed.HEADER: sealed._digest_of(content), **sealed._digests(str(folder / sealed.ARRAYS))}
+      header.write_text(json.dumps(content))
+    except (ValueError, TypeError, AttributeError, RecursionError):
+      pass
+
+  def call(data: bytes) -> None:
+    if len(data) < 2:
+      return
+    file = files[data[0] % len(files)]
+    file.write_bytes(data[2:])
+    if data[1] % 2:
+      sign()
+    try:
+      checkpoint.load(folder)
+    finally:
+      for place in {file, folder / sealed.HEADER}:
+        place.write_bytes(whole[place])
+
+  return Target(seeds, call)
+
+
+TARGETS: dict[str, Callable[[], Target]] = {
+  **{title: functools.partial(_format, title) for title in _FORMATS},
+  "reconstruct": _reconstruct,
+  "config": _config,
+  "checkpoint": _checkpoint,
+}
+
+
+def mutated(seeds: list[bytes], rng: np.random.Generator) -> bytes:
+  """A seed with bytes changed, cut out, doubled, or swapped for those of another."""
+  data = bytearray(seeds[rng.integers(len(seeds))])
+  for _ in range(1 + rng.integers(4)):
+    a, b = sorted(rng.integers(0, len(data) + 1, 2).tolist())
+    b = min(b, a + int(2 ** rng.uniform(0, 9)))
+    kind = rng.integers(6)
+    if kind == 0:
+      data[a:b] = b""
+    elif kind == 1:
+      data[a:a] = data[a:b]
+    elif kind == 2:
+      data[a:b] = rng.integers(0, 256, b - a, dtype=np.uint8).tobytes()
+    elif kind == 3 and a < len(data):
+      data[a] ^= 1 << int(rng.integers(8))
+    elif kind == 4:
+      other = seeds[rng.integers(len(seeds))]
+      start = int(rng.integers(len(other)))
+      data[a:b] = other[start : start + b - a]
+    else:
+      words = (b"nan", b"-1", b"1e309", b"\0", b"\xff\xff\xff\xff", b"../", b"99999999999", b"", b"[" * 50, b'"')
+      data[a:b] = words[rng.integers(len(words))]
+  return bytes(data)
+
+
+def quietly(call: Callable[[bytes], None], data: bytes) -> str:
+  """What came of an input: "read", "refused", or raises what is neither."""
+  with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    try:
+      call(data)
+    except InputError as error:
+      if not str(error).strip():
+        raise AssertionError("an error without a word") from error
+      return "refused"
+  return "read"
+
+
+def name_of(data: bytes) -> str:
+  return hashlib.sha256(data).hexdigest()[:16]
