@@ -29,6 +29,7 @@ DAMAGE: tuple[type[Exception], ...] = (
   RuntimeError,
   MemoryError,
   NotImplementedError,
+  NameError,
   struct.error,
   zlib.error,
   zipfile.BadZipFile,

@@ -7,11 +7,14 @@ import numpy as np
 
 from cap_jax.data import batches, calibrate, recordings
 from cap_jax.inference import uncertainty
-from cap_jax.signals import beats, filters, quality, windows
+from cap_jax.signals import beat_quality, beats, filters, quality, windows
 from cap_jax.signals import calibration as scales
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 
+# faults of a beat that make a wave wrong; an ectopic beat is a beat
+_FAULTS = {"flat": "flat", "clipped": "clipped", "damped": "damped", "flush": "flushed", "motion": "moved"}
+_LEAST_BEATS = 4
 _PRESSURES = ("systolic", "diastolic", "pulse", "mean")
 
 
@@ -76,6 +79,43 @@ class _Piece:
   starts: np.ndarray
 
 
+def _without_faults(
+  time_s: np.ndarray, p_t: np.ndarray, good: list[quality.Span], fs_hz: float
+) -> tuple[list[quality.Span], list[quality.Span]]:
+  """What is left of usable spans without beats that are clipped, damped, flushed, flat or moved, and those beats, joined: the training saw
+  none of them either (`data.conditioning`). Fewer than `_LEAST_BEATS` have no neighbours to be judged by."""
+  rails_t = beat_quality.at_rails(p_t, 1 / float(np.median(np.diff(time_s)))).astype(float)
+  kept, lost = [], []
+  for span in good:
+    part = slice(span.start, span.stop)
+    count = int(np.floor((time_s[span.stop - 1] - time_s[span.start]) * fs_hz + 1e-6)) + 1
+    at_s = time_s[span.start] + np.arange(count) / fs_hz
+    x_t = filters.resample(time_s[part], p_t[part], at_s)
+    feet = beats.find_feet(x_t, fs_hz)
+    if len(feet) <= _LEAST_BEATS:
+      kept.append(span)
+      continue
+    rails = np.interp(at_s, time_s[part], rails_t[part]) > 0
+    faults = beat_quality.assess(x_t, fs_hz, feet, True, rails)
+    edges = span.start + np.searchsorted(time_s[part], at_s[feet])
+    edges[0], edges[-1] = (
+      span.start if any(faults[name][0] for name in _FAULTS) else edges[0],  # what hangs on a bad beat is no better
+      span.stop if any(faults[name][-1] for name in _FAULTS) else edges[-1],
+    )
+    bad_k = np.logical_or.reduce([faults[name] for name in _FAULTS])
+    first = span.start
+    for run in np.ma.clump_masked(np.ma.masked_where(bad_k, bad_k)):
+      a, b = int(edges[run.start]), int(edges[run.stop])
+      found = [name for name in _FAULTS if faults[name][run].any()]
+      lost.append(quality.Span(a, b, f"beats that are {' or '.join(_FAULTS[name] for name in found)}"))
+      if a > first:
+        kept.append(quality.Span(first, a))
+      first = b
+    if first < span.stop:
+      kept.append(quality.Span(first, span.stop))
+  return kept, lost
+
+
 def _prepare(time_s: np.ndarray, p_t: np.ndarray, span: quality.Span, trained: checkpoint.Checkpoint) -> _Piece:
   spec = trained.windows
   part = slice(span.start, span.stop)
@@ -135,6 +175,8 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
   recording = calibrate.calibrate(recording, site, scales.without_errors(trained.calibration))
   time_s, p_t = recording.time_s, recording.signals[site]
   good, lost = quality.find_spans(time_s, p_t)
+  good, faulty = _without_faults(time_s, p_t, good, trained.windows.fs_hz)
+  lost += faulty
   short = [span for span in good if time_s[span.stop - 1] - time_s[span.start] < beats.SHORTEST_S]
   lost += [quality.Span(span.start, span.stop, "shorter than one beat") for span in short]
   gaps = [

@@ -17,7 +17,7 @@ import scipy.ndimage
 FAULTS = ("flat", "clipped", "damped", "flush", "motion", "ectopic")
 _NEIGHBOURS = 31  # beats of a running median
 _FLAT_SHARE, _FLAT_MMHG = 0.2, 8.0
-_CLIPPED_S = 0.04
+_CLIPPED_S, _STEPS = 0.04, 1.5
 _WRAPPED_PER_S = 40.0  # slope over height that no pulse has
 _SLOPE_PER_S = 4.0  # steepest slope over height; a free line shows 9 and more
 _DAMPED_STEEPNESS, _DAMPED_HEIGHT = 0.6, 0.9  # beside the neighbours
@@ -35,14 +35,17 @@ def _running_median(value_k: np.ndarray) -> np.ndarray:
 
 def at_rails(x_t: np.ndarray, fs_hz: float) -> np.ndarray:
   """(time,) where a signal stays at its highest or lowest value for 40 ms: cut off there. To be asked of the samples as they
-  were recorded; a resampled wave rings where it was cut."""
+  were recorded; a resampled wave rings where it was cut. A wave in whole mmHg rests on its peaks too, but comes to them by single steps."""
   finite = x_t[np.isfinite(x_t)]
+  steps = np.abs(np.diff(finite))
+  step = steps[steps > 0].min() if (steps > 0).any() else 0.0
   found = np.zeros(x_t.shape, dtype=bool)
   longest = max(int(_CLIPPED_S * fs_hz), 3)
   for level in (finite.max(), finite.min()) if finite.size and np.ptp(finite) > 0 else ():
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (x_t == level).astype(np.int8), [0]])))
     for start, stop in edges.reshape(-1, 2):
-      if stop - start >= longest:
+      beside = x_t[[k for k in (start - 1, stop) if 0 <= k < x_t.size]]
+      if stop - start >= longest and np.any(np.abs(beside - level) > _STEPS * step):
         found[start:stop] = True
   return found
 

@@ -126,7 +126,11 @@ class Training:
 
   @contextlib.contextmanager
   def running(self) -> Iterator[None]:
-    """A SIGTERM in this block waits for `due`."""
+    """A SIGTERM in this block waits for the next state.
+
+    Raises:
+      Stopped: one came.
+    """
     global _busy
     if self._folder is None:
       yield
@@ -136,6 +140,8 @@ class Training:
       yield
     finally:
       _busy = False
+    if _asked:  # after the last state
+      raise Stopped
 
   def due(self, steps: int) -> bool:
     """Whether to save now, after so many steps."""

@@ -49,12 +49,12 @@ def main() -> None:
 
   def one(data: bytes) -> None:
     nonlocal slowest
-    start = time.monotonic()
+    start, held = time.monotonic(), _memory_mb()
     signal.alarm(_LONGEST_S)
     try:
       found[targets.quietly(target.call, data)] += 1
       signal.alarm(0)
-      assert _memory_mb() - before < _MOST_MB, f"the memory grew by {_memory_mb() - before:.0f} MB"
+      assert _memory_mb() - held < _MOST_MB, f"the memory grew by {_memory_mb() - held:.0f} MB"
     except BaseException:
       signal.alarm(0)
       told.keep.mkdir(parents=True, exist_ok=True)
@@ -88,10 +88,11 @@ def main() -> None:
   options = [
     f"-runs={told.runs}",
     f"-seed={told.seed + 1}",
-    "-max_len=65540",
-    "-rss_limit_mb=0",
+    "-max_len=600000",
+    "-rss_limit_mb=6000",
     "-timeout=60",
     "-verbosity=0",
+    f"-artifact_prefix={told.keep}/{told.target}-",
   ]
   atheris.Setup([sys.argv[0], *options, str(corpus)], one, custom_mutator=mutate)
   atheris.Fuzz()

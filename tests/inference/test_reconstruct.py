@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+import scipy.signal
 
 from cap_jax import config
 from cap_jax.data import batches, recordings
@@ -68,6 +69,34 @@ def test_gaps_stay_gaps_and_what_lies_between_is_rebuilt(identity):
   inner = ~lost
   inner[1975:2410] = False
   assert np.abs(made.aortic_mmhg - wave(t))[inner].max() < 0.5
+
+
+def faulty(fault, t):
+  """A record of 60 s whose third 10 s are faulty."""
+  p, there = wave(t), (t >= 20) & (t < 30)
+  if fault == "damped":
+    b, a = scipy.signal.butter(2, 1.2 / (0.5 / (t[1] - t[0])))
+    return np.where(there, scipy.signal.filtfilt(b, a, p), p)
+  if fault == "clipped":
+    return np.where(there, np.minimum(p + 30, 110), p - 10)
+  if fault == "moved":
+    rng = np.random.default_rng(0)
+    shake = scipy.signal.lfilter([0.3], [1, -0.7], rng.normal(size=t.size))
+    return np.clip(p + np.where(there, 60 * shake, 0), 16, 300)
+  return np.where(there & (t % 3 < 0.8), 290 + 0.05 * p, p)  # flushed
+
+
+@pytest.mark.parametrize("fault", ["damped", "clipped", "moved", "flushed"])
+def test_faulty_beats_are_gaps_with_their_reason(identity, fault):
+  t = np.arange(7500) / 125
+  made = reconstruct.reconstruct(identity, record(t, faulty(fault, t)))
+  lost = np.isnan(made.aortic_mmhg)
+  assert any(fault in gap.reason for gap in made.gaps)
+  wrong = np.abs(made.aortic_mmhg - (wave(t) - 10 * (fault == "clipped"))) > 10
+  assert wrong.mean() < 0.01
+  assert not lost[: 125 * 17].any()
+  assert not lost[125 * 33 :].any()
+  assert lost[125 * 21 : 125 * 29].mean() > (0.3 if fault in ("flushed", "moved") else 0.95)
 
 
 def test_beats_have_their_pressures_and_rate(identity):

@@ -82,3 +82,13 @@ def test_feet_of_real_ppg_beside_an_established_tool(reference_data):
   between = np.array([((peaks > a) & (peaks < b)).sum() for a, b in itertools.pairwise(feet)])
   assert abs(len(feet) - len(peaks)) <= 5
   assert np.mean(between == 1) > 0.95
+
+
+def test_a_wave_in_whole_mmhg_is_not_clipped_at_its_peaks():
+  t = np.arange(7500) / 125
+  p = 90 + 60 * np.sin(2 * np.pi * 1.1 * t) + 5 * np.sin(2 * np.pi * 0.05 * t)
+  assert not beat_quality.at_rails(np.round(p), 125.0).any()
+  cut = np.minimum(np.round(p), 125)
+  rails = beat_quality.at_rails(cut, 125.0)
+  assert rails.any()
+  assert (cut[rails] == 125).all()

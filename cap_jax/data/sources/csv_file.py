@@ -20,7 +20,7 @@ import numpy as np
 import pandas
 
 from cap_jax.data import datasets, recordings
-from cap_jax.data.sources import folders
+from cap_jax.data.sources import folders, words
 from cap_jax.types import DataError
 
 SUBJECTS, SUBJECT = "subjects.csv", "subject"
@@ -74,13 +74,13 @@ def _column(path: pathlib.Path, names: Sequence[str], name: str) -> int:
   return names.index(name)
 
 
-def table(path: pathlib.Path, names: Sequence[str], wanted: Sequence[str], words: bool = False) -> pandas.DataFrame:
+def table(path: pathlib.Path, names: Sequence[str], wanted: Sequence[str], texts: bool = False) -> pandas.DataFrame:
   """Some columns of a file, those alone.
 
   Args:
     names: its header.
     wanted: the columns.
-    words: whether they may hold other than numbers.
+    texts: whether they may hold other than numbers.
 
   Raises:
     DataError: a column is missing, doubled or holds a word, or there are no rows.
@@ -90,22 +90,24 @@ def table(path: pathlib.Path, names: Sequence[str], wanted: Sequence[str], words
     warnings.simplefilter("ignore", pandas.errors.ParserWarning)  # commas behind the last column
     found = pandas.read_csv(
       path, header=None, skiprows=1, names=range(len(names)), usecols=sorted(places), index_col=False,
-      dtype=str if words else None, low_memory=False, skipinitialspace=True,
+      dtype=str if texts else None, low_memory=False, skipinitialspace=True, float_precision=words.PRECISION,
     )  # fmt: skip
   if found.empty:
     raise DataError(str(path), "the file holds a header but no rows", "add a row for each sample")
   found = found.rename(columns=places)
-  return found if words else found.apply(lambda column: _numbers(path, column))
+  return found if texts else found.apply(lambda column: _numbers(path, column))
 
 
 def _numbers(path: pathlib.Path, column: pandas.Series) -> pandas.Series:
-  numbers = pandas.to_numeric(column, errors="coerce")
-  words = column.notna() & numbers.isna()
-  if words.any():
-    row = int(np.flatnonzero(words.to_numpy())[0])
+  if column.dtype.kind in "fiub":
+    return column.astype(float)
+  numbers = pandas.Series(words.numbers(column), index=column.index, name=column.name)
+  lost = column.notna() & numbers.isna()
+  if lost.any():
+    row = int(np.flatnonzero(lost.to_numpy())[0])
     problem = f"column {column.name}, data row {row + 1}: {column.iloc[row]!r} is not a number"
     raise DataError(str(path), problem, "leave a missing value empty")
-  return numbers.astype(float)
+  return numbers
 
 
 def _check_end(path: pathlib.Path, names: Sequence[str]) -> None:
@@ -150,7 +152,7 @@ def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.En
     raise DataError(str(path), "no such file", "a folder of CSV files needs it: a column subject, and a row a subject")
   folders.check_within(root, path)
   names = _names(path)
-  known = table(path, names, list(dict.fromkeys(names)), words=True)
+  known = table(path, names, list(dict.fromkeys(names)), texts=True)
   _column(path, names, SUBJECT)
   listed: list[datasets.Entry | DataError] = []
   seen: dict[str, int] = {}
@@ -167,8 +169,8 @@ def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.En
       folders.check_within(root, file)
       if not folders.is_file(file):
         raise DataError(str(file), "no such file", f"add it, or take the subject out of {SUBJECTS}", subject)
-      numbers = pandas.to_numeric(values.drop(SUBJECT), errors="coerce").dropna()
-      covariates = {str(name): float(value) for name, value in numbers.items()}
+      known_of = {str(name): words.number(value) for name, value in values.drop(SUBJECT).items()}
+      covariates = {name: value for name, value in known_of.items() if value == value}
       read = functools.partial(_read, file, subject, covariates, channels)
       listed.append(datasets.Entry(subject, subject, str(file), read))
     except DataError as error:

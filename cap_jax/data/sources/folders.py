@@ -1,12 +1,15 @@
 """Files of a folder, none from outside it, none that swells."""
 
+import contextlib
 import os
 import pathlib
+import resource
 from collections.abc import Iterator
 
 from cap_jax.types import DataError
 
 _LARGE = 1 << 28  # bytes in memory that nobody minds
+_SPARE = 1 << 29
 _SWELL = 256  # times its size on disk that a file may take in memory: waves are packed 10 to 20 times, bombs a thousand
 
 
@@ -26,6 +29,26 @@ def check_size(where: str, declared: float, *paths: pathlib.Path) -> None:
   if declared > _SWELL * held:
     problem = f"declares {declared / 1e9:.1f} GB of samples, and its files have {held / 1e6:.3g} MB"
     raise DataError(where, problem, "fetch the file again, or leave the record out")
+
+
+@contextlib.contextmanager
+def bounded() -> Iterator[None]:
+  """What is asked of the system's memory in this block ends in an error beyond `_SPARE` more than there is in use: for readers of other
+  languages, which believe what a damaged file says of its size. Where the system cannot tell (no Linux), nothing is bounded."""
+  soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+  try:
+    pages = int(pathlib.Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+  except (OSError, ValueError):
+    yield
+    return
+  most = pages * resource.getpagesize() + _SPARE
+  if soft != resource.RLIM_INFINITY:
+    most = min(most, soft)
+  resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+  try:
+    yield
+  finally:
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def is_file(path: pathlib.Path) -> bool:

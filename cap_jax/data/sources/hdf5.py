@@ -22,7 +22,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
   Raises:
     DataError: it is no HDF5 file, or damaged.
   """
-  with datasets.reading(str(path), REMEDY), h5py.File(path, "r") as file:
+  with datasets.reading(str(path), REMEDY), folders.bounded(), h5py.File(path, "r") as file:
     yield file
 
 

@@ -1,0 +1,127 @@
+"""What each artefact of a measuring chain does to a reconstruction as it gets worse: errors, gaps, and what is given though it is wrong.
+
+A record of a virtual subject, measured without any fault, gets one artefact of one severity; the network's wave is compared with the
+subject's aortic pressure wherever it gives one.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tqdm
+
+from cap_jax import clinics
+from cap_jax.arteries import sensors
+from cap_jax.data import recordings
+from cap_jax.data.sources import virtual
+from cap_jax.inference import reconstruct
+from cap_jax.train import checkpoint
+from cap_jax.types import InputError
+
+WRONG_MMHG = 10.0
+_CLIP_SHARES = (0.05, 0.1, 0.2, 0.4)
+
+
+@dataclasses.dataclass(frozen=True)
+class Artefact:
+  """`make`: (key, (time,) pressure [mmHg], rate [Hz], severity) → the pressure as it is reported; `unit` and rising `severities`."""
+
+  make: Callable[[jax.Array, jax.Array, float, float], jax.Array]
+  unit: str
+  severities: tuple[float, ...]
+
+
+def _clip(key: jax.Array, p_t: jax.Array, fs_hz: float, share: float) -> jax.Array:
+  """The top of each pulse cut off, such a share of the record's range."""
+  del key, fs_hz
+  return jnp.minimum(p_t, p_t.max() - share * jnp.ptp(p_t))
+
+
+ARTEFACTS: Mapping[str, Artefact] = {
+  "noise": Artefact(lambda k, p, fs, s: p + s * jax.random.normal(k, p.shape), "mmHg", (0.5, 1, 2, 4, 8)),
+  "motion": Artefact(lambda k, p, fs, s: sensors.move(k, p, fs, 6.0, s), "mmHg, 6 a minute", (2, 5, 10, 20, 40)),
+  "drift": Artefact(sensors.drift, "mmHg (SD)", (1, 2, 5, 10, 20)),
+  "flush": Artefact(sensors.flush, "a minute", (0.5, 1, 2, 4)),
+  "damped for 10 s": Artefact(sensors.damp, "a minute", (0.5, 1, 2)),
+  "low-pass": Artefact(lambda k, p, fs, s: sensors.one_pole(p, fs, jnp.asarray(s)), "Hz", (20, 10, 5, 3, 2)),
+  "resonance": Artefact(
+    lambda k, p, fs, s: sensors.second_order(p, fs, jnp.asarray(s), jnp.asarray(0.2)),
+    "Hz, damping 0.2",
+    (40, 25, 15, 10, 7),
+  ),
+  "clipped": Artefact(_clip, "of the range", _CLIP_SHARES),
+  "pause": Artefact(sensors.pause, "of 2 s a minute", (1, 2, 4)),
+  "lost samples": Artefact(sensors.drop, "of 0.2 s a minute", (2, 6, 20)),
+  "jitter": Artefact(sensors.jitter, "s (SD)", (0.001, 0.002, 0.004, 0.008)),
+  "steps": Artefact(lambda k, p, fs, s: jnp.round(p / s) * s, "mmHg", (1, 2, 4, 8)),
+  "gain": Artefact(lambda k, p, fs, s: p * (1 + s), "too much", (0.02, 0.05, 0.1, 0.2)),
+  "zero": Artefact(lambda k, p, fs, s: p + s, "mmHg too much", (2, 5, 10, 20)),
+}
+NONE = "none"
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+  """An artefact at a severity, means over subjects: RMSE of what is given [mmHg]; shares of the record that are given, and given though
+  it is wrong by more than `WRONG_MMHG`; share of windows that are called unlike the training; reason → seconds of gaps a subject."""
+
+  artefact: str
+  severity: float
+  unit: str
+  rmse_mmhg: float
+  given: float
+  wrong: float
+  unlike: float
+  reasons: Mapping[str, float]
+
+
+def curve(trained: checkpoint.Checkpoint, subjects: int, seconds: float, seed: int) -> Iterator[Point]:
+  """All artefacts at all severities, and none, on the same virtual subjects.
+
+  Raises:
+    InputError: the network reads no pressure that the cohort has, or numbers that a record here has not.
+  """
+  if trained.site not in virtual.SITES or trained.site == recordings.PPG or trained.model.covariates:
+    raise InputError(
+      f"the checkpoint reads {trained.site} with {trained.model.covariates}; take one of a pressure alone"
+    )
+  exact = clinics.SOURCES["exact"]
+  clinic = clinics.Clinic(
+    "exact", subjects, seconds, exact.population, exact.device, exact.oximeter, exact.rhythm, 125.0, seed
+  )
+  people = virtual.draw(clinic, (trained.site,))
+  cases = [(NONE, 0.0), *((name, s) for name, one in ARTEFACTS.items() for s in one.severities)]
+  for name, severity in tqdm.tqdm(cases, desc="artefacts", unit="", leave=False):
+    yield _point(trained, people, name, severity, seed)
+
+
+def _point(
+  trained: checkpoint.Checkpoint, people: list[recordings.Recording], name: str, severity: float, seed: int
+) -> Point:
+  rows: list[tuple[float, float, float, float]] = []
+  reasons: dict[str, float] = {}
+  for number, whole in enumerate(people):
+    p_t = np.asarray(whole.signals[trained.site])
+    if name != NONE:
+      key = jax.random.fold_in(jax.random.key(seed), number)
+      p_t = np.asarray(ARTEFACTS[name].make(key, jnp.asarray(p_t), whole.fs_hz, severity))
+    record = dataclasses.replace(whole, signals={trained.site: p_t}, units={trained.site: "mmHg"})
+    try:
+      made = reconstruct.reconstruct(trained, record)
+    except InputError:  # nothing of it can be used, and that is said
+      rows.append((float("nan"), 0.0, 0.0, float("nan")))
+      continue
+    off_t = made.aortic_mmhg - whole.signals["aortic_root"]
+    there = np.isfinite(off_t)
+    rmse = float(np.sqrt(np.square(off_t[there]).mean())) if there.any() else float("nan")
+    rows.append((rmse, float(there.mean()), float((np.abs(off_t[there]) > WRONG_MMHG).sum() / off_t.size), made.unlike))
+    for gap in made.gaps:
+      reasons[gap.reason] = reasons.get(gap.reason, 0.0) + (gap.end_s - gap.start_s) / len(people)
+  table = np.array(rows)
+  known = table[np.isfinite(table[:, 0])]
+  rmse, unlike = known[:, [0, 3]].mean(0).tolist() if len(known) else (float("nan"),) * 2
+  given, wrong = float(table[:, 1].mean()), float(table[:, 2].mean())
+  unit = ARTEFACTS[name].unit if name != NONE else ""
+  return Point(name, severity, unit, rmse, given, wrong, unlike, reasons)

@@ -1,0 +1,68 @@
+"""Artefacts get worse, and what is given stays right or becomes a gap."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cap_jax.evaluation import severity
+from cap_jax.inference import pretrained
+from cap_jax.report import severity as page
+from cap_jax.train import checkpoint
+
+
+@pytest.fixture(scope="module")
+def points():
+  return list(severity.curve(checkpoint.load(pretrained.FOLDER), 3, 30.0, 0))
+
+
+def of(points, name):
+  return [one for one in points if one.artefact == name]
+
+
+def test_every_artefact_at_every_severity(points):
+  told = {(one.artefact, one.severity) for one in points}
+  assert told == {
+    (severity.NONE, 0.0),
+    *((name, s) for name, one in severity.ARTEFACTS.items() for s in one.severities),
+  }
+  (none,) = of(points, severity.NONE)
+  assert none.given == 1.0
+  assert none.rmse_mmhg < 1.5
+  assert none.wrong == 0.0
+
+
+@pytest.mark.parametrize(
+  ("name", "reason"),
+  [
+    ("flush", "flushed"),
+    ("motion", "moved"),
+    ("lost samples", "no data"),
+    ("clipped", "clipped"),
+    ("pause", "flat"),
+  ],
+)
+def test_what_cannot_be_right_is_left_out_with_its_reason(points, name, reason):
+  assert of(points, name)[-1].given < 0.98
+  assert any(one.given < 0.99 and any(reason in text for text in one.reasons) for one in of(points, name))
+
+
+def test_an_offset_cannot_be_seen_and_is_no_gap(points):
+  for one in of(points, "zero"):
+    assert one.given == 1.0
+    assert one.rmse_mmhg == pytest.approx(one.severity, rel=0.4)
+
+
+def test_artefacts_are_of_the_size_that_they_say():
+  p, key = jnp.asarray(90 + 20 * np.sin(np.arange(7500) / 20), jnp.float32), jax.random.key(0)
+  make = {name: one.make for name, one in severity.ARTEFACTS.items()}
+  assert float((make["noise"](key, p, 125.0, 4.0) - p).std()) == pytest.approx(4.0, rel=0.05)
+  assert float((make["drift"](key, p, 125.0, 5.0) - p).std()) == pytest.approx(5.0, rel=0.05)
+  assert float(make["clipped"](key, p, 125.0, 0.2).max()) == pytest.approx(110 - 0.2 * 40, abs=0.1)
+  assert float(jnp.abs(make["steps"](key, p, 125.0, 4.0) - p).max()) == pytest.approx(2.0, abs=0.01)
+
+
+def test_the_page_has_a_row_a_point_and_a_panel_an_artefact(points):
+  assert len(page.markdown(points).splitlines()) == 2 + len(points)
+  drawn = page.figure(points)
+  assert {axes.get_title() for axes in drawn.axes} - {""} == set(severity.ARTEFACTS)
