@@ -4,9 +4,7 @@ import contextlib
 import dataclasses
 import importlib.metadata
 import io
-import json
 import os
-import pathlib
 import platform
 import shutil
 import sys
@@ -19,7 +17,7 @@ import jax
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from cap_jax import clinics, config, files
+from cap_jax import clinics, config
 from cap_jax.evaluation import study_limits
 from cap_jax.train import checkpoint, journal, savepoints
 from cap_jax.train.clock import DivergedError
@@ -240,43 +238,6 @@ def new_folder(path: str, flag: str = "--workdir") -> str:
   except OSError as error:
     raise InputError(f"{flag}={path}: cannot be used ({error.strerror})") from None
   return path
-
-
-_BEGUN = "begun.json"
-
-
-def begin(path: str, kept: tuple[str, ...], *settings: Any) -> None:
-  """Makes a work folder, or opens one in which a run with the same settings was stopped before its end, see `finish`. All that it left
-  but what is `kept` is made again.
-
-  Raises:
-    InputError: it holds something else, or cannot be made.
-  """
-  now = json.loads(json.dumps([dataclasses.asdict(one) if dataclasses.is_dataclass(one) else one for one in settings]))
-  note = os.path.join(path, _BEGUN)
-  if not os.path.exists(note):
-    new_folder(path)
-    with files.written_together(note) as (partial,), open(partial, "w", encoding="utf-8") as file:
-      json.dump(now, file, indent=1)
-    return
-  try:
-    with open(note, encoding="utf-8") as file:
-      before = json.load(file)
-  except (OSError, ValueError) as error:
-    raise InputError(f"{note}: is damaged ({error}); choose another --workdir or remove it") from None
-  if before != now:
-    raise InputError(
-      f"--workdir={path}: a run with other settings was stopped there; choose another folder or remove it"
-    )
-  for left in pathlib.Path(path).rglob("*"):
-    if left.exists() and (".partial-" in left.name or left.relative_to(path).parts[0] not in (*kept, _BEGUN)):
-      shutil.rmtree(left) if left.is_dir() else left.unlink()
-  print(f"{path}: goes on where it was stopped", file=sys.stderr)
-
-
-def finish(path: str) -> None:
-  """A run that `begin` began has all its results."""
-  os.remove(os.path.join(path, _BEGUN))
 
 
 def open_folder(path: str) -> None:

@@ -8,7 +8,10 @@ The first host alone prints and writes to DIR; what the others write is thrown a
 
 import atexit
 import contextlib
+import dataclasses
+import json
 import os
+import pathlib
 import shutil
 import sys
 import tempfile
@@ -29,7 +32,7 @@ _COORDINATOR = flags.DEFINE_string(
 _HOSTS = flags.DEFINE_integer("hosts", None, "how many hosts train together", lower_bound=1)
 _HOST = flags.DEFINE_integer("host", None, "which of them this is, from 0", lower_bound=0)
 _PATIENCE_S = 120
-_STATES = "savepoints"
+_STATES, _BEGUN = "savepoints", "begun.json"
 
 
 def join() -> None:
@@ -62,6 +65,35 @@ def _meet(**who: object) -> None:
     raise InputError(f"--coordinator={_COORDINATOR.value}: the hosts did not meet ({line}); are all started?") from None
 
 
+def _begin(path: str, kept: tuple[str, ...], *settings: Any) -> None:
+  """Makes a work folder, or opens one in which a run with the same settings was stopped before its end, see `work_folder`. All that it left
+  but what is `kept` is made again.
+
+  Raises:
+    InputError: it holds something else, or cannot be made.
+  """
+  now = json.loads(json.dumps([dataclasses.asdict(one) if dataclasses.is_dataclass(one) else one for one in settings]))
+  note = os.path.join(path, _BEGUN)
+  if not os.path.exists(note):
+    common.new_folder(path)
+    with files.written_together(note) as (partial,), open(partial, "w", encoding="utf-8") as file:
+      json.dump(now, file, indent=1)
+    return
+  try:
+    with open(note, encoding="utf-8") as file:
+      before = json.load(file)
+  except (OSError, ValueError) as error:
+    raise InputError(f"{note}: is damaged ({error}); choose another --workdir or remove it") from None
+  if before != now:
+    raise InputError(
+      f"--workdir={path}: a run with other settings was stopped there; choose another folder or remove it"
+    )
+  for left in pathlib.Path(path).rglob("*"):
+    if left.exists() and (".partial-" in left.name or left.relative_to(path).parts[0] not in (*kept, _BEGUN)):
+      shutil.rmtree(left) if left.is_dir() else left.unlink()
+  print(f"{path}: goes on where it was stopped", file=sys.stderr)
+
+
 @contextlib.contextmanager
 def work_folder(path: str, *settings: Any) -> Iterator[str]:
   """The work folder of a run whose trainings keep their states there: new, or one in which a run with the same settings was stopped. Of
@@ -72,11 +104,16 @@ def work_folder(path: str, *settings: Any) -> Iterator[str]:
     yield scratch
     return
   states = os.path.join(path, _STATES)
-  try:
-    common.begin(path, (_STATES, "logs"), *settings)
-    with files.held(path, wait=False), savepoints.kept(states):
+  with contextlib.ExitStack() as stack:
+    try:
+      os.makedirs(path, exist_ok=True)
+      stack.enter_context(files.held(path, wait=False))  # before anything in it is looked at
+    except BlockingIOError:
+      raise InputError(f"--workdir={path}: the same command runs there already; let it end") from None
+    except OSError as error:
+      raise InputError(f"--workdir={path}: cannot be used ({error.strerror})") from None
+    _begin(path, (_STATES, "logs"), *settings)
+    with savepoints.kept(states):
       yield path
-      common.finish(path)
-  except BlockingIOError:
-    raise InputError(f"--workdir={path}: the same command runs there already; let it end") from None
+    os.remove(os.path.join(path, _BEGUN))
   shutil.rmtree(states, ignore_errors=True)  # of several hosts there is none

@@ -92,13 +92,23 @@ SMALL = (
 
 
 def test_a_stopped_transfer_goes_on_to_the_same_bits(tmp_path):
-  """Asked to stop in its first training, killed in its second; and a command with other settings is not let in."""
+  """Killed in its first training, asked to stop ahead of it, killed in a later one; a command of its like or with other settings is not let in."""
   whole, folder = tmp_path / "whole", tmp_path / "stopped"
   done = run("transfer", *SMALL, f"--workdir={whole}")
   assert done.returncode == 0, done.stderr
   words = ("experiments.transfer", *SMALL, f"--workdir={folder}")
   states = folder / "savepoints"
-  stop_when(lambda: any(states.glob("000/0*")), words, signal.SIGTERM, tmp_path / "said")
+  with subprocess.Popen(
+    [sys.executable, "-m", *words], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+  ) as first:
+    wait_for(lambda: any(states.glob("000/0*")) or first.poll() is not None)
+    first.send_signal(signal.SIGSTOP)
+    second = run("transfer", *SMALL, f"--workdir={folder}")  # while the first runs
+    assert second.returncode == 2
+    assert "the same command runs there already" in second.stderr
+    first.kill()
+  said = tmp_path / "said"
+  stop_when(lambda: "goes on where it was stopped" in said.read_text(), words, signal.SIGTERM, said)
   assert (tmp_path / "said").read_text().splitlines()[-1] == "stopped; the same command goes on"
   other = run("transfer", *SMALL, "--n_target=1", f"--workdir={folder}")
   assert other.returncode == 2
