@@ -17,7 +17,9 @@ import scipy.ndimage
 FAULTS = ("flat", "clipped", "damped", "flush", "motion", "ectopic")
 _NEIGHBOURS = 31  # beats of a running median
 _FLAT_SHARE, _FLAT_MMHG = 0.2, 8.0
-_CLIPPED_S, _STEPS = 0.04, 1.5
+_CLIPPED_S = 0.04
+# how far from a rail a wave that is cut off there lies so long before and after: in its smallest steps, and of its range
+_ENTRY_S, _STEPS, _ENTRY = 0.008, 1.5, 0.002
 _WRAPPED_PER_S = 40.0  # slope over height that no pulse has
 _SLOPE_PER_S = 4.0  # steepest slope over height; a free line shows 9 and more
 _DAMPED_STEEPNESS, _DAMPED_HEIGHT = 0.6, 0.9  # beside the neighbours
@@ -40,12 +42,12 @@ def at_rails(x_t: np.ndarray, fs_hz: float) -> np.ndarray:
   steps = np.abs(np.diff(finite))
   step = steps[steps > 0].min() if (steps > 0).any() else 0.0
   found = np.zeros(x_t.shape, dtype=bool)
-  longest = max(int(_CLIPPED_S * fs_hz), 3)
+  longest, reach = max(int(_CLIPPED_S * fs_hz), 3), max(round(_ENTRY_S * fs_hz), 1)
   for level in (finite.max(), finite.min()) if finite.size and np.ptp(finite) > 0 else ():
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (x_t == level).astype(np.int8), [0]])))
     for start, stop in edges.reshape(-1, 2):
-      beside = x_t[[k for k in (start - 1, stop) if 0 <= k < x_t.size]]
-      if stop - start >= longest and np.any(np.abs(beside - level) > _STEPS * step):
+      beside = x_t[[k for k in (start - reach, stop - 1 + reach) if 0 <= k < x_t.size]]
+      if stop - start >= longest and np.any(np.abs(beside - level) > max(_STEPS * step, _ENTRY * np.ptp(finite))):
         found[start:stop] = True
   return found
 

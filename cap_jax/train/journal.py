@@ -78,13 +78,13 @@ def _whole_lines(path: str) -> set[tuple[str, int, tuple[str, ...]]]:
     return set()
   with open(path, "rb+") as file:
     for line in file:
+      if not line.endswith(b"\n"):
+        break
       try:
         row = json.loads(line)
         names = tuple(sorted(row.keys() - {"run", "step", "time_s"}))
         found.add((str(row["run"]), int(row["step"]), names))
       except (ValueError, KeyError, TypeError, AttributeError):
-        break
-      if not line.endswith(b"\n"):
         break
       whole += len(line)
     file.truncate(whole)

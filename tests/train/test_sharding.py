@@ -33,7 +33,7 @@ rng = np.random.default_rng(0)
 def part(count):
   x = rng.normal(size=(count, 500)).astype(np.float32)
   return {"x": x, "y": np.cumsum(x, 1) / 20, "c": np.zeros((count, 0), np.float32)}
-streams = {"target": part(20), "source": part(100), "unlabelled": part(50)}
+streams = {"target": part(20), "source": part(100), "unlabelled": {axis: x for axis, x in part(50).items() if axis != "y"}}
 params = net.init(jax.random.key(0), 500)
 seen = []
 def validate(theta):

@@ -87,3 +87,10 @@ def test_refuses_what_is_no_table(tmp_path):
   binary.write_bytes(bytes(range(256)) * 20)
   with pytest.raises(DataError, match=r"binary\.csv"):
     read(binary)
+
+
+def test_an_exponent_of_ten_digits_is_no_number_that_a_wave_has(tmp_path):
+  """`pandas` ends the process at it, by each of its readers of numbers."""
+  recording = read(write(tmp_path / "a.csv", [*rows(), "2.0,1e2147483648"]))
+  assert np.isfinite(recording.signals["radial"][:-1]).all()
+  assert not np.isfinite(recording.signals["radial"][-1])
