@@ -27,7 +27,8 @@ from cap_jax.types import Params
 
 
 def _adam() -> optax.GradientTransformation:
-  return optax.scale_by_adam()
+  # all leaves as one: a small network's step is spent on starting its many little programs
+  return optax.flatten(optax.scale_by_adam())
 
 
 def _muon() -> optax.GradientTransformation:
