@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from cap_jax import config
+from cap_jax import config, files
 from cap_jax.data import batches, conditioning, datasets, parts, preparation, recordings, shards, splits, store, stream
 from cap_jax.data.sources import DATASETS
 from cap_jax.types import DataError, InputError
@@ -77,6 +77,33 @@ def test_the_manifest_tells_source_hash_and_what_was_left_out(prepared):
 def test_two_processes_write_the_same_bytes(prepared, tmp_path):
   other = preparation.prepare(dataset(), tmp_path / "b", SPEC, HOW, workers=2, shard_records=3)
   assert other.manifest["sha256"] == prepared.manifest["sha256"]
+
+
+def test_stopped_after_its_manifest_a_preparation_tidies_up(prepared, tmp_path, monkeypatch):
+  path = tmp_path / "c"
+
+  def stopped(root):
+    raise KeyboardInterrupt
+
+  with monkeypatch.context() as patch:
+    patch.setattr(preparation, "_tidied", stopped)
+    with pytest.raises(KeyboardInterrupt):
+      preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
+  assert (path / "plan.json").is_file()
+  made = preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
+  assert made.manifest["sha256"] == prepared.manifest["sha256"]
+  assert not [p.name for p in path.iterdir() if p.name.endswith(".shard.json") or p.name == "plan.json"]
+
+
+def test_a_cut_plan_is_named_and_two_preparations_do_not_share_a_folder(tmp_path):
+  path = tmp_path / "c"
+  path.mkdir()
+  (path / "plan.json").write_text('{"format": 1, "sha')
+  with pytest.raises(DataError, match=r"plan\.json: cannot be read .* choose another folder or remove it"):
+    preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
+  (path / "plan.json").unlink()
+  with files.held(path), pytest.raises(InputError, match="the same preparation runs there already"):
+    preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
 
 
 def test_a_stopped_preparation_goes_on(prepared, tmp_path, monkeypatch):

@@ -1,6 +1,8 @@
 """What a long or broken record looks like, and methods beside each other."""
 
+import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from cap_jax.evaluation import agreement, summary
 from cap_jax.inference import uncertainty
@@ -62,3 +64,10 @@ def test_strategies_have_colours_of_their_own():
   names = {name.partition("/")[0] for name in STRATEGIES}
   assert len({figures.colour(name) for name in names}) == len(names)
   assert figures.colour("mine").startswith("#")  # one that nobody gave a colour is drawn too
+
+
+def test_a_name_with_two_dollars_is_text():
+  with matplotlib.rc_context(figures.STYLE):
+    figure = Figure()
+    figure.subplots().set_title("$a_b^c^d$")
+    assert figures.to_png(figure).startswith(b"\x89PNG")

@@ -114,3 +114,47 @@ def test_damaged_parameters_are_refused(saved):
     largest.write_bytes(damaged)
     with pytest.raises(InputError, match=rf"{largest.name}: the file is damaged; copy the checkpoint again"):
       checkpoint.load(path)
+
+
+def test_an_additional_file_is_refused(saved):
+  _, path = saved
+  (path / "params" / "more").write_bytes(b"x")
+  with pytest.raises(InputError, match="more: the file does not belong there"):
+    checkpoint.load(path)
+
+
+def test_parameters_that_are_no_number_are_not_saved(saved):
+  made, path = saved
+  lost = jax.tree.map(np.asarray, made.params)
+  lost["f"] = jax.tree.map(lambda x: x * np.nan, lost["f"])
+  with pytest.raises(InputError, match=r"parameter f/.* is no number any more"):
+    checkpoint.save(path.parent / "other", dataclasses.replace(made, params=lost))
+  assert [p.name for p in path.parent.iterdir()] == ["checkpoint"]
+
+
+@pytest.mark.parametrize(
+  ("block", "change"),
+  [
+    ("scaling", {"mean_mmhg": float("nan")}),
+    ("scaling", {"sd_mmhg": 0.0}),
+    ("windows", {"seconds": 1e12}),
+    ("model", {"layers": 10**7}),
+    (None, {"task": "other"}),
+  ],
+)
+def test_a_header_that_cannot_be_is_refused(saved, block, change):
+  _, path = saved
+  header = path / "config.json"
+  content = json.loads(header.read_text())
+  (content if block is None else content[block]).update(change)
+  content["sha256"]["config.json"] = sealed._digest_of(content)
+  header.write_text(json.dumps(content))
+  with pytest.raises(InputError, match=r"config\.json"):
+    checkpoint.load(path)
+
+
+def test_a_header_of_brackets_is_refused(saved):
+  _, path = saved
+  (path / "config.json").write_text("[" * 200_000)
+  with pytest.raises(InputError, match="damaged or of another project"):
+    checkpoint.load(path)
