@@ -117,6 +117,7 @@ def _transfer(study: config.Study, name: str, source: checkpoint.Checkpoint | No
   name = study.target_name
   print(f"{study_data.told(study)} {name}: waveform RMSE on {len(target.test.subjects)} test subjects [mmHg]")
   for label, network in trained:
+    network.check_unmet(target.test.subjects)
     found = evaluator.errors(loop.predict(network, target.test))
     print(f"  {label:30} {errors.mean_rmse(found):.2f}")
   for metric, values in made.fitted.metrics.items():  # aligned features may shrink, adversaries may win

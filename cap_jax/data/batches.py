@@ -181,12 +181,13 @@ def _check_filled(name: str, value_b: np.ndarray) -> None:
 class Scaling:
   """p ↦ (p − mean)/sd, one for both waves, so that a pressure stays comparable to itself; and the same for numbers.
 
-  numbers: (name, mean, sd) of covariates and numerics.
+  numbers: (name, mean, sd) of covariates and numerics. fitted_on: names of the subjects whose windows it was fitted on.
   """
 
   mean_mmhg: float
   sd_mmhg: float
   numbers: tuple[tuple[str, float, float], ...] = ()
+  fitted_on: tuple[str, ...] = dataclasses.field(default=(), compare=False, repr=False)
 
   def scale(self, p_mmhg: np.ndarray) -> np.ndarray:
     return ((p_mmhg - self.mean_mmhg) / self.sd_mmhg).astype(np.float32)
@@ -222,6 +223,9 @@ class Fittable(Protocol):
   @property
   def covariates(self) -> Covariates: ...
 
+  @property
+  def subjects(self) -> tuple[str, ...]: ...
+
 
 def fit_scaling(training: Fittable, names: Sequence[str] = ()) -> Scaling:
   """Mean and SD of the peripheral waves of the training subjects, and of some of their covariates.
@@ -237,7 +241,7 @@ def fit_scaling(training: Fittable, names: Sequence[str] = ()) -> Scaling:
     value_b = training.covariates[name].astype(np.float64)
     mean = float(value_b.mean())
     numbers.append((name, mean, max(float(value_b.std()), _LEAST_SPREAD * abs(mean), 1e-6)))
-  return Scaling(*training.moments(), tuple(numbers))
+  return Scaling(*training.moments(), tuple(numbers), training.subjects)
 
 
 class Feed(Protocol):

@@ -55,10 +55,10 @@ class Bench:
     )
 
   def _source_network(self, name: str, study: config.Study) -> checkpoint.Checkpoint:
-    path = os.path.join(self.folder, name)
+    path, states = os.path.join(self.folder, name), os.path.join(self.folder, "savepoints", name)
     if os.path.isdir(path):
+      shutil.rmtree(states, ignore_errors=True)  # of a process that was killed before it could
       return checkpoint.load(path)
-    states = os.path.join(self.folder, "savepoints", name)
     logs = os.path.join(self.folder, "logs", name)
     with journal.kept(logs, self._metrics), savepoints.kept(states):
       trained, fitted = training.source_network(study, self.source)

@@ -195,7 +195,12 @@ def finish(ground: Ground, made: runs.Adapted) -> Output:
 
 
 def _read(network: checkpoint.Checkpoint, ground: Ground) -> uncertainty.Reading:
-  """What a network makes of the test windows."""
+  """What a network makes of the test windows.
+
+  Raises:
+    splits.LeakError: it has met a test subject.
+  """
+  network.check_unmet(ground.target.test.subjects)
   return uncertainty.read(network, network.doubt.head if network.doubt else None, ground.target.test)
 
 

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from cap_jax import config
-from cap_jax.data import batches
+from cap_jax.data import batches, splits
 from cap_jax.losses import tasks
 from cap_jax.models import limits
 from cap_jax.models import net as nets
@@ -28,6 +28,7 @@ FORMAT = 3
 HEADER = sealed.HEADER
 digest = sealed.digest
 _DOUBT = "doubt"  # beside the blocks of the network
+_SCALES = ("mean_mmhg", "sd_mmhg", "numbers")
 _REMEDY = "make one with: python -m experiments.pretrain --workdir=DIR, and give DIR/checkpoint"
 
 
@@ -66,8 +67,20 @@ class Checkpoint:
     return nets.make_net(self.model)
 
   def has_met(self, subject: str) -> bool:
-    """Whether a subject of this name was among those."""
-    return digests_of([subject])[0] in self.met
+    """Whether a subject of this name was among those, or among those on whom its scaling was fitted."""
+    return digests_of([subject])[0] in self.met or subject in self.scaling.fitted_on
+
+  def check_unmet(self, subjects: Iterable[str]) -> None:
+    """Before it is judged on subjects.
+
+    Raises:
+      splits.LeakError: it has met one of them.
+    """
+    known = [subject for subject in subjects if self.has_met(subject)]
+    if known:
+      raise splits.LeakError(
+        f"the network or its scaling was fitted on subjects {known[:5]}, on whom it is to be judged; judge it on others"
+      )
 
 
 def digests_of(*subjects: Iterable[str]) -> tuple[str, ...]:
@@ -92,11 +105,12 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     "task": checkpoint.task,
     "model": dataclasses.asdict(checkpoint.model),
     "windows": dataclasses.asdict(checkpoint.windows),
-    "scaling": dataclasses.asdict(checkpoint.scaling),
+    "scaling": {name: getattr(checkpoint.scaling, name) for name in _SCALES},
     "about": checkpoint.about,
     "calibration": dataclasses.asdict(checkpoint.calibration),
     "reference": checkpoint.reference,
-    "met": checkpoint.met,
+    # names of patients stay here, but for their digests
+    "met": tuple(sorted({*checkpoint.met, *digests_of(checkpoint.scaling.fitted_on)})),
   }
   stored = dict(checkpoint.params)
   if checkpoint.doubt is not None:

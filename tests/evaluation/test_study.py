@@ -18,7 +18,7 @@ from cap_jax.data import datasets, parts, preparation, recordings, splits
 from cap_jax.evaluation import bench, cells, folds, identity, methods, plan, study_data
 from cap_jax.evaluation import study as studies
 from cap_jax.evaluation.cells import Key
-from cap_jax.train import loop, runs
+from cap_jax.train import checkpoint, loop, runs
 from cap_jax.types import DataError, InputError
 from tests.signals.test_synchrony import pulses
 
@@ -82,6 +82,16 @@ def test_a_leak_between_source_and_target_raises(small_study, ground, tmp_path):
   with pytest.raises(splits.LeakError, match="stand both in"):
     leaky.run(plan.keys(small_study)[0])
   assert not list(tmp_path.rglob("cells"))
+
+
+def test_a_network_or_a_scaling_that_saw_test_subjects_raises(small_study, ground):
+  study, target, _ = ground.target("device", 0)
+  met = (dataclasses.replace(ground.trained, met=checkpoint.digests_of(target.test.subjects[-1:])),)
+  seen = dataclasses.replace(ground.trained.scaling, fitted_on=target.test.subjects[-1:])
+  for leaking in (*met, dataclasses.replace(ground.trained, scaling=seen)):
+    judged = methods.Ground(study, ground.source, target, leaking, ground.published, 0, 0)
+    with pytest.raises(splits.LeakError, match=f"{target.test.subjects[-1]}.*on whom it is to be judged"):
+      methods.method(study, "source").run(judged)
 
 
 def test_larger_draws_hold_the_smaller_and_seeds_differ(ground):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cap_jax import config
-from cap_jax.data import batches
+from cap_jax.data import batches, splits
 from cap_jax.models import net
 from cap_jax.train import checkpoint, sealed
 from cap_jax.types import InputError
@@ -158,3 +158,19 @@ def test_a_header_of_brackets_is_refused(saved):
   (path / "config.json").write_text("[" * 200_000)
   with pytest.raises(InputError, match="damaged or of another project"):
     checkpoint.load(path)
+
+
+def test_a_scaling_that_saw_the_judged_subjects_raises(saved):
+  """Whoever fits it on everybody, and says nothing of it in `met`."""
+  made, _ = saved
+  rng = np.random.default_rng(0)
+  wave_bt = rng.normal(92, 17, (2, 500)).astype(np.float32)
+  everybody = batches.Pairs(wave_bt, wave_bt, np.array(["Dan", "Eve"]))
+  leaking = dataclasses.replace(made, scaling=batches.fit_scaling(everybody))
+  with pytest.raises(splits.LeakError, match=r"\['Eve'\], on whom it is to be judged"):
+    leaking.check_unmet(["Eve", "Zoe"])
+  leaking.check_unmet(["Zoe"])
+  checkpoint.save(saved[1].parent / "leaking", leaking)
+  again = checkpoint.load(saved[1].parent / "leaking")  # it stays known, the names do not
+  assert [again.has_met(name) for name in ("Ann", "Eve", "Zoe")] == [True, True, False]
+  assert "Eve" not in (saved[1].parent / "leaking" / checkpoint.HEADER).read_text()
