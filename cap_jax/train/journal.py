@@ -11,6 +11,7 @@ import contextvars
 import json
 import math
 import os
+import pathlib
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,8 @@ from cap_jax.types import InputError
 
 KINDS = ("jsonl", "tensorboard")
 NAME = "metrics.jsonl"
+_EVENTS = "events.out.tfevents.*"
+_FRAME = 16  # bytes around a record of an event file
 
 
 def check(kinds: Sequence[str]) -> None:
@@ -31,8 +34,8 @@ def check(kinds: Sequence[str]) -> None:
 
 
 class Journal:
-  """Where metrics go. Lines are whole and flushed as they are written. Those that stand there already, from before a training was
-  stopped, are not written a second time."""
+  """Where metrics go. Rows are flushed as they are written. Those that stand there already, from before a training was stopped, are not
+  written a second time."""
 
   def __init__(self, folder: str, kinds: Sequence[str]):
     check(kinds)
@@ -41,6 +44,7 @@ class Journal:
     self._lines: IO[str] | None = None
     self._events: Any = None
     self._there: set[tuple[str, int, tuple[str, ...]]] = set()
+    self._drawn: set[tuple[str, int]] = set()
     if "jsonl" in kinds:
       path = os.path.join(folder, NAME)
       self._there = _whole_lines(path)
@@ -48,7 +52,10 @@ class Journal:
     if "tensorboard" in kinds:
       import tensorboardX  # slow to import, and asked for by few
 
-      self._events = tensorboardX.SummaryWriter(folder)
+      before = list(pathlib.Path(folder).glob(_EVENTS))
+      self._drawn = {drawn for path in before for drawn in _scalars(path)}
+      # names differ by the second only, and a file of the same name is written over
+      self._events = tensorboardX.SummaryWriter(folder, filename_suffix=f".{len(before):06d}")
 
   def write(self, name: str, step: int, values: Mapping[str, float]) -> None:
     """The values of a run called `name` at a step."""
@@ -62,7 +69,9 @@ class Journal:
     if self._events is not None:
       place = re.sub(r"[^A-Za-z0-9_.~-]+", "_", name)
       for key, value in values.items():
-        self._events.add_scalar(f"{place}/{key}", value, step)
+        if (f"{place}/{key}", step) not in self._drawn:
+          self._events.add_scalar(f"{place}/{key}", value, step)
+      self._events.flush()  # what a kill would lose lies before the state from which the training goes on
 
   def close(self) -> None:
     if self._lines is not None:
@@ -89,6 +98,22 @@ def _whole_lines(path: str) -> set[tuple[str, int, tuple[str, ...]]]:
       whole += len(line)
     file.truncate(whole)
   return found
+
+
+def _scalars(path: pathlib.Path) -> Iterator[tuple[str, int]]:
+  """Tag and step of the values in an event file, up to its last whole record."""
+  from tensorboardX.proto.event_pb2 import Event
+  from tensorboardX.record_writer import masked_crc32c
+
+  content, at = path.read_bytes(), 0
+  while at + _FRAME <= len(content):  # length of the record, its checksum; the record, its checksum
+    end = at + _FRAME + int.from_bytes(content[at : at + 8], "little")
+    record, told = content[at + 12 : end - 4], int.from_bytes(content[end - 4 : end], "little")
+    if end > len(content) or masked_crc32c(record) != told:
+      return
+    event = Event.FromString(record)
+    yield from ((value.tag, int(event.step)) for value in event.summary.value)
+    at = end
 
 
 _open: contextvars.ContextVar[Journal | None] = contextvars.ContextVar("journal", default=None)

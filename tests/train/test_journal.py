@@ -15,12 +15,14 @@ from cap_jax.types import InputError
 
 
 def events(folder):
-  """(tag, step, value) of TensorBoard's files: records of a length, its checksum, the event, its checksum."""
+  """(tag, step, value) of TensorBoard's files: records of a length, its checksum, the event, its checksum; a torn one ends a file."""
   found = []
   for path in folder.glob("events.out.tfevents.*"):
     content, at = path.read_bytes(), 0
-    while at < len(content):
+    while at + 16 <= len(content):
       size = int.from_bytes(content[at : at + 8], "little")
+      if at + 16 + size > len(content):
+        break
       event = event_pb2.Event.FromString(content[at + 12 : at + 12 + size])
       found += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
       at += 16 + size
@@ -47,6 +49,22 @@ def test_both_kinds_hold_the_same(tmp_path):
     ("scratch_n_2/loss", 100, 0.25),
     ("scratch_n_2/rmse", 50, 3.25),
   ]
+
+
+def test_no_value_is_drawn_twice_and_none_is_lost_with_a_torn_record(tmp_path):
+  folder = tmp_path / "logs"
+  for steps in ((50, 100, 150), (100, 150, 200)):  # killed after 150, gone on from 50
+    with journal.kept(str(folder), journal.KINDS):
+      for step in steps:
+        journal.write("scratch", step, {"loss": 1 / step})
+  assert sorted(step for _, step, _ in events(folder)) == [50, 100, 150, 200]
+  assert [line["step"] for line in lines(folder)] == [50, 100, 150, 200]
+  last = max(folder.glob("events*"), key=lambda path: path.name)
+  last.write_bytes(last.read_bytes()[:-5])  # of 200
+  with journal.kept(str(folder), ("tensorboard",)):
+    for step in (100, 150, 200):
+      journal.write("scratch", step, {"loss": 1 / step})
+  assert sorted(step for _, step, _ in events(folder)) == [50, 100, 150, 200]
 
 
 def test_of_no_kind_nothing_is_written(tmp_path):
