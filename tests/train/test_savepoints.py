@@ -1,78 +1,11 @@
-"""Killed at any moment, a training ends as if it never had been."""
-
-import json
-import os
-import pathlib
-import signal
-import subprocess
-import sys
+"""States of trainings, kept and found again."""
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cap_jax.train import journal, savepoints
+from cap_jax.train import savepoints
 from cap_jax.types import InputError
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-SEED, KILLS = 7, 24
-
-
-def run(folder, number=0):
-  folder.mkdir(exist_ok=True)
-  environment = {**os.environ, "JAX_PLATFORMS": "cpu", "TQDM_DISABLE": "1"}
-  command = [sys.executable, "-m", "tests.train.victim", str(folder), str(number)]
-  return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-
-
-def rows(folder):
-  lines = (folder / "logs" / journal.NAME).read_text().splitlines()
-  return [{key: value for key, value in json.loads(line).items() if key != "time_s"} for line in lines]
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-  """A training that was left alone, and the number of its moves."""
-  folder = tmp_path_factory.mktemp("whole")
-  done = run(folder)
-  assert done.returncode == 0, done.stderr
-  return folder, int(done.stdout)
-
-
-def same(folder, other):
-  with np.load(folder / "made.npz") as a, np.load(other / "made.npz") as b:
-    assert a.files == b.files
-    for name in a.files:
-      np.testing.assert_array_equal(a[name], b[name], err_msg=name)
-  assert rows(folder) == rows(other)
-
-
-def killed(folder, whole, points):
-  """Kills it at each of some moves, counted from its last start; how often it died."""
-  deaths = 0
-  for point in points:
-    done = run(folder, point)
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    deaths += done.returncode != 0
-  done = run(folder)
-  assert done.returncode == 0, done.stderr
-  same(folder, whole)
-  return deaths
-
-
-def test_killed_three_times_it_ends_to_the_bit_as_if_never(whole, tmp_path):
-  folder, moves = whole
-  assert moves > 60
-  assert killed(tmp_path / "one", folder, np.random.default_rng(SEED).integers(moves // 4, moves // 2, 3)) == 3
-
-
-@pytest.mark.slow
-def test_killed_at_random_moves_it_ends_to_the_bit_as_if_never(whole, tmp_path):
-  folder, moves = whole
-  rng, deaths = np.random.default_rng(SEED + 1), 0
-  for number in range(8):
-    deaths += killed(tmp_path / str(number), folder, rng.integers(1, moves // 2, KILLS // 6))
-  assert deaths >= 20
 
 
 def progress(done, value=1.0):

@@ -1,0 +1,126 @@
+"""Killed at any moment, a training, a study and a preparation end as if they never had been."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from cap_jax.train import checkpoint
+from tests.train.test_journal import events, lines
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SEED = 7
+
+
+def run(kind, folder, number=0):
+  folder.mkdir(exist_ok=True)
+  environment = {**os.environ, "JAX_PLATFORMS": "cpu", "TQDM_DISABLE": "1"}
+  command = [sys.executable, "-m", "tests.kills.victim", kind, str(folder), str(number)]
+  return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+  """Kind → the folder of work that was left alone, and the number of its moves; made when it is first asked for."""
+  done = {}
+
+  def of(kind):
+    if kind not in done:
+      folder = tmp_path_factory.mktemp(kind)
+      ended = run(kind, folder)
+      assert ended.returncode == 0, ended.stderr
+      done[kind] = folder, int(ended.stdout.split()[-1])
+    return done[kind]
+
+  return of
+
+
+def names(folder):
+  """All files, those of TensorBoard but once, as each start has its own."""
+  found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+  return {name.split("events.out")[0] for name in found if "/d/" not in name and "/ocdbt.process" not in name}
+
+
+def same_arrays(path, other):
+  with np.load(path) as a, np.load(other) as b:
+    assert a.files == b.files
+    for name in a.files:
+      np.testing.assert_array_equal(a[name], b[name], err_msg=f"{path}: {name}")
+
+
+def same_journals(folder, other):
+  for path in other.rglob("metrics.jsonl"):
+    there, here = path.parent, folder / path.parent.relative_to(other)
+    rows = [[{k: v for k, v in row.items() if k != "time_s"} for row in lines(place)] for place in (here, there)]
+    assert rows[0] == rows[1], here
+    assert sorted(events(here)) == sorted(events(there))
+
+
+def same_training(folder, other):
+  same_arrays(folder / "made.npz", other / "made.npz")
+
+
+def timeless(path):
+  """A cell without the seconds that it took."""
+  cell = json.loads(path.read_text())
+  return {**cell, "train_s": 0, "wall_s": 0, "validation": [(steps, rmse) for steps, _, rmse in cell["validation"]]}
+
+
+def same_study(folder, other):
+  assert names(folder) == names(other)
+  cells = sorted(other.glob("cells/**/*.json"))
+  assert len(cells) == 4
+  for path in cells:
+    assert timeless(folder / path.relative_to(other)) == timeless(path)
+  for path in other.glob("cells/**/*.npz"):
+    same_arrays(folder / path.relative_to(other), path)
+  jax.tree.map(
+    np.testing.assert_array_equal, *(checkpoint.load(place / "checkpoint").params for place in (folder, other))
+  )
+
+
+def same_preparation(folder, other):
+  """Every byte."""
+  assert names(folder) == names(other)
+  for name in names(other):
+    assert (folder / name).read_bytes() == (other / name).read_bytes(), name
+
+
+SAME = {"training": same_training, "study": same_study, "preparation": same_preparation}
+
+
+def killed(kind, folder, whole, points):
+  """Kills it at each of some moves, counted from its last start; how often it died."""
+  deaths = 0
+  for point in points:
+    done = run(kind, folder, point)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    deaths += done.returncode != 0
+  done = run(kind, folder)
+  assert done.returncode == 0, done.stderr
+  SAME[kind](folder, whole)
+  same_journals(folder, whole)
+  return deaths
+
+
+@pytest.mark.parametrize(("kind", "kills"), [("training", 3), ("preparation", 2)])
+def test_killed_a_few_times_it_ends_as_if_never(whole, tmp_path, kind, kills):
+  folder, moves = whole(kind)
+  points = np.random.default_rng(SEED).integers(moves // 4, moves // 2, kills)
+  assert killed(kind, tmp_path / "one", folder, points) == kills
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "lives"), [("training", 8), ("study", 8), ("preparation", 12)])
+def test_killed_at_random_moves_it_ends_as_if_never(whole, tmp_path, kind, lives):
+  folder, moves = whole(kind)
+  rng, deaths = np.random.default_rng(SEED + 1), 0
+  for number in range(lives):
+    deaths += killed(kind, tmp_path / str(number), folder, rng.integers(1, moves // 2, 4))
+  assert deaths >= 20

@@ -1,0 +1,104 @@
+"""Work that kills itself: `python -m tests.kills.victim KIND FOLDER NUMBER` at its NUMBER-th move, at none if that is 0.
+
+Moves are all that leaves a trace: a chunk of steps, a row of the journal, a file written, brought to the disk or renamed, a folder made or
+removed. A file that is killed holds its first half. Prints how many moves there were.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import sys
+
+import jax
+import numpy as np
+
+from cap_jax import config
+from cap_jax.data import preparation
+from cap_jax.evaluation import study as studies
+from cap_jax.models import net as nets
+from cap_jax.train import clock, journal, runs, savepoints
+from tests.data import test_store
+from tests.train import people
+
+MODEL = config.Model(channels=8, layers=1, head_channels=8)
+STUDY = config.Study(
+  scenarios=("device",), n_target=(0, 1), baselines=("gtf_target", "source"), strategies=("scratch", "fine_tuning/head"),
+  source_subjects=24, source_seconds=8.0, labelled_subjects=3, unlabelled_subjects=3, validation_subjects=2, test_subjects=4,
+  target_seconds=8.0, model=MODEL, pretrain=config.Training(steps=300), steps=50,
+)  # fmt: skip
+_moves = 0
+
+
+def counted(place, name, number):
+  """Every call of a function is a move; the one that is killed has not begun, or where it writes has come half the way."""
+  real = getattr(place, name)
+
+  def call(*args, **options):
+    global _moves
+    _moves += 1
+    if _moves == number:
+      if name == "dump":
+        text = json.dumps(args[0])
+        args[1].write(text[: len(text) // 2])
+        args[1].flush()
+      os.kill(os.getpid(), signal.SIGKILL)
+    return real(*args, **options)
+
+  setattr(place, name, call)
+
+
+def training(folder):
+  """Of a source and a target network, with the journal and the states."""
+  for left in folder.rglob("*.partial-*"):
+    shutil.rmtree(left)
+  study = config.Study(model=MODEL, steps=200, batch=8, pretrain=config.Training(steps=300, batch=8))
+  source, validation = people.pairs([f"s{k}" for k in range(4)], 6, 0), people.pairs(["v0"], 3, 4)
+  data = runs.Data(source, people.pairs(["u0", "u1"], 3, 1).unlabelled(), people.pairs(people.PEOPLE, 4, 2))
+  with journal.kept(str(folder / "logs"), journal.KINDS), savepoints.kept(str(folder / "savepoints")):
+    trained, _ = runs.pretrain(study, source, validation)
+    made = runs.adapt(study, "fine_tuning/lp_ft", trained, data, 0, "radial", validation)
+  found = {f"metric_{name}": value for name, value in made.fitted.metrics.items()}
+  seen = np.array([(one.steps, one.rmse_mmhg) for one in made.fitted.validation])
+  leaves = {f"leaf_{k:03d}": np.asarray(x) for k, x in enumerate(jax.tree.leaves(made.checkpoint.params))}
+  np.savez(folder / "made.npz", seen=seen, **found, **leaves)
+
+
+def study(folder):
+  """All cells of a small study in one process."""
+  for cell in studies.run(STUDY, str(folder), metrics=journal.KINDS):
+    assert not cell.diverged
+
+
+def preparation_(folder):
+  """A store of three shards, with a record that is lost."""
+  preparation.prepare(test_store.dataset(), folder / "store", test_store.SPEC, test_store.HOW, shard_records=3)
+
+
+KINDS = {"training": training, "study": study, "preparation": preparation_}
+
+
+def main() -> None:
+  kind, folder, number = KINDS[sys.argv[1]], pathlib.Path(sys.argv[2]), int(sys.argv[3])
+  savepoints.EVERY = 100
+  for place, name in (
+    (os, "fsync"),
+    (os, "rename"),
+    (os, "replace"),
+    (os, "mkdir"),
+    (os, "rmdir"),
+    (json, "dump"),
+    (clock.Clock, "launched"),
+    (journal.Journal, "write"),
+    (nets.Net, "init"),
+    (test_store._Read, "__call__"),
+    (np, "savez_compressed"),
+  ):
+    counted(place, name, number)
+  kind(folder)
+  print(_moves)
+
+
+if __name__ == "__main__":
+  main()
