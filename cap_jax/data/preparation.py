@@ -71,9 +71,10 @@ def _plan(root: pathlib.Path, dataset: datasets.DataSet, spec: config.Conditioni
     if begun != plan:
       raise InputError(f"--output={root}: was begun with other data or settings; choose another folder or remove it")
     return
-  if root.is_dir() and any(root.iterdir()):
+  if any(
+    not left.name.startswith(f"{store.PLAN}.partial-") for left in root.iterdir()
+  ):  # of one that was killed at once
     raise InputError(f"--output={root}: holds other files; choose another folder")
-  root.mkdir(parents=True, exist_ok=True)
   with files.written_together(file) as (partial,), open(partial, "w", encoding="utf-8") as writing:
     json.dump(plan, writing)
 
@@ -117,20 +118,22 @@ def prepare(
   if dataset.lost and strict:
     raise dataset.lost[0]
   root = pathlib.Path(output)
-  _plan(root, dataset, spec, shard_records)
+  root.mkdir(parents=True, exist_ok=True)
   groups = _groups(dataset, shard_records)
   try:
     with files.held(root, wait=False):
+      _plan(root, dataset, spec, shard_records)
       if store.exists(root):  # stopped between its manifest and its last move
         return _tidied(root)
-      done = _write(root, groups, spec, workers, strict)
-      return _finish(root, dataset, spec, how, [done[name] for name, _ in groups])
+      try:
+        done = _write(root, groups, spec, workers, strict)
+        return _finish(root, dataset, spec, how, [done[name] for name, _ in groups])
+      except DataError:
+        if not any(path.stat().st_size > len("[]") for path in root.glob(f"shard-*/{store.RECORDS}")):
+          shutil.rmtree(root, ignore_errors=True)  # no good record: nothing to go on with
+        raise
   except BlockingIOError:
     raise InputError(f"--output={root}: the same preparation runs there already; let it end") from None
-  except DataError:
-    if not any(path.stat().st_size > len("[]") for path in root.glob(f"shard-*/{store.RECORDS}")):
-      shutil.rmtree(root, ignore_errors=True)  # no good record: nothing to go on with
-    raise
 
 
 def _write(

@@ -50,12 +50,13 @@ class Journal:
       self._there = _whole_lines(path)
       self._lines = open(path, "a", encoding="utf-8")  # noqa: SIM115
     if "tensorboard" in kinds:
-      import tensorboardX  # slow to import, and asked for by few
+      # slow to import, and asked for by few; its SummaryWriter hands rows to a thread, where a kill loses them
+      from tensorboardX.event_file_writer import EventsWriter
 
       before = list(pathlib.Path(folder).glob(_EVENTS))
       self._drawn = {drawn for path in before for drawn in _scalars(path)}
       # names differ by the second only, and a file of the same name is written over
-      self._events = tensorboardX.SummaryWriter(folder, filename_suffix=f".{len(before):06d}")
+      self._events = EventsWriter(os.path.join(folder, "events"), f".{len(before):06d}")
 
   def write(self, name: str, step: int, values: Mapping[str, float]) -> None:
     """The values of a run called `name` at a step."""
@@ -67,11 +68,15 @@ class Journal:
       self._lines.write(json.dumps(line) + "\n")
       self._lines.flush()
     if self._events is not None:
+      from tensorboardX.proto.event_pb2 import Event
+      from tensorboardX.proto.summary_pb2 import Summary
+
       place = re.sub(r"[^A-Za-z0-9_.~-]+", "_", name)
-      for key, value in values.items():
-        if (f"{place}/{key}", step) not in self._drawn:
-          self._events.add_scalar(f"{place}/{key}", value, step)
-      self._events.flush()  # what a kill would lose lies before the state from which the training goes on
+      fresh = {f"{place}/{key}": value for key, value in values.items() if (f"{place}/{key}", step) not in self._drawn}
+      if fresh:
+        drawn = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in fresh.items()])
+        self._events.write_event(Event(wall_time=time.time(), step=step, summary=drawn))
+        self._events.flush()
 
   def close(self) -> None:
     if self._lines is not None:
