@@ -6,17 +6,19 @@ structure that the reader expects, after all files were held against their sums:
 missing, foreign or misshapen leaf are errors, never warnings.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from absl import logging
 
 from cap_jax import files
 from cap_jax.transfer import surgery
@@ -42,7 +44,7 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], tree: Any) ->
   shutil.rmtree(partial, ignore_errors=True)
   os.makedirs(partial)
   try:
-    with files.told(path), _checkpointer() as checkpointer:
+    with files.told(path), _quiet(), _checkpointer() as checkpointer:
       checkpointer.save(os.path.join(partial, ARRAYS), jax.tree.map(np.asarray, tree))
     content = dict(header)
     content[_SUMS] = {HEADER: _digest_of(content), **_digests(os.path.join(partial, ARRAYS))}
@@ -94,7 +96,7 @@ def restore(path: str | os.PathLike[str], expected: Any, remedy: str) -> Any:
   place = os.path.join(os.path.abspath(path), ARRAYS)
   wanted = surgery.leaf_paths(expected)
   try:
-    with _checkpointer() as checkpointer:
+    with _quiet(), _checkpointer() as checkpointer:
       stored = surgery.leaf_paths(checkpointer.metadata(place).item_metadata.tree)
       _check_leaves(place, stored, wanted)
       return checkpointer.restore(place, expected)
@@ -124,6 +126,17 @@ def _checkpointer() -> ocp.StandardCheckpointer:
   process = jax.process_index()
   alone = ocp.options.MultiprocessingOptions(process, {process}, f"process_{process}")
   return ocp.StandardCheckpointer(multiprocessing_options=alone)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+  """Orbax tells the log of the errors that it raises, at length."""
+  before = logging.get_verbosity()
+  logging.set_verbosity(logging.FATAL)
+  try:
+    yield
+  finally:
+    logging.set_verbosity(before)
 
 
 def digest(path: str | os.PathLike[str]) -> str:

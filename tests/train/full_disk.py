@@ -1,0 +1,61 @@
+"""Writes where it may not: `python -m tests.train.full_disk FOLDER full|locked`. Two checkpoints and two states, of which each second
+meets a disk that takes no file of more than 2 kB, or a folder that may not be written to. Prints what was raised, and what is there."""
+
+import os
+import pathlib
+import resource
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cap_jax import config
+from cap_jax.data import batches
+from cap_jax.models import net
+from cap_jax.train import checkpoint, savepoints
+from cap_jax.types import InputError
+
+NOBODY = 65534
+
+
+def shut(folder: pathlib.Path, how: str) -> None:
+  if how == "full":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
+    return
+  for place in (folder, folder / "savepoints" / "000"):
+    place.chmod(0o555)
+  if os.geteuid() == 0:  # who may write everywhere
+    os.seteuid(NOBODY)
+
+
+def progress(done: int) -> savepoints.Progress:
+  state = (jax.random.normal(jax.random.key(1), 9999),)
+  return savepoints.Progress(0, done, state, [{"loss": jnp.ones(50)}], [0.5], [], [], 0.5)
+
+
+def main() -> None:
+  folder, how = pathlib.Path(sys.argv[1]), sys.argv[2]
+  model = config.Model(channels=16, layers=1, head_channels=16)
+  params = net.make_net(model).init(jax.random.key(0), 500)
+  made = checkpoint.Checkpoint(params, model, config.Windows(), batches.Scaling(92.0, 17.0), "radial")
+  with savepoints.kept(str(folder / "savepoints")):
+    keep = savepoints.Training("a", "x")
+    checkpoint.save(folder / "first", made)
+    keep.save(progress(500))
+    shut(folder, how)
+    for write in (lambda: checkpoint.save(folder / "second", made), lambda: keep.save(progress(1000))):
+      try:
+        write()
+      except (OSError, InputError) as error:
+        print(f"{type(error).__name__}: {error}")
+    kept = keep.latest()
+  assert kept is not None
+  assert kept["done"] == 500
+  again = checkpoint.load(folder / "first")
+  jax.tree.map(np.testing.assert_array_equal, again.params, params)
+  print(*sorted(path.name for path in (*folder.iterdir(), *(folder / "savepoints" / "000").iterdir())))
+
+
+if __name__ == "__main__":
+  main()
