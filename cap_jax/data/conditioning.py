@@ -7,7 +7,7 @@ import numpy as np
 
 from cap_jax import config
 from cap_jax.data import datasets, recordings
-from cap_jax.signals import beat_quality, beats, filters, quality, synchrony
+from cap_jax.signals import beat_quality, filters, quality, synchrony
 from cap_jax.types import DataError, InputError
 
 REFERENCES = ("aortic_root",)  # what others are never moved towards: it is the truth
@@ -112,9 +112,9 @@ def _mask_faults(
   """A signal without its bad beats, the number of all, and fault → beats."""
   kept, count = x_t.copy(), 0
   faults: dict[str, int] = {}
-  for part in np.ma.clump_unmasked(np.ma.masked_invalid(x_t)):
-    feet = beats.find_feet(x_t[part], fs_hz)
-    found = beat_quality.assess(x_t[part], fs_hz, feet, pressure, rails_t[part])
+  parts = np.ma.clump_unmasked(np.ma.masked_invalid(x_t))
+  judged = beat_quality.assess_pieces([x_t[p] for p in parts], fs_hz, pressure, [rails_t[p] for p in parts])
+  for part, (feet, found) in zip(parts, judged, strict=True):
     count += max(len(feet) - 1, 0)
     for name, bad_k in found.items():
       if bad_k.any():

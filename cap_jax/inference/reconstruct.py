@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 
 import numpy as np
+import scipy.ndimage
 
 from cap_jax.data import batches, calibrate, recordings
 from cap_jax.inference import uncertainty
@@ -15,6 +16,7 @@ from cap_jax.types import InputError
 # faults of a beat that make a wave wrong; an ectopic beat is a beat
 _FAULTS = {"flat": "flat", "clipped": "clipped", "damped": "damped", "flush": "flushed", "motion": "moved"}
 _LEAST_BEATS = 4
+_BETWEEN = 2  # beats between two bad ones that are no better
 _PRESSURES = ("systolic", "diastolic", "pulse", "mean")
 
 
@@ -79,30 +81,38 @@ class _Piece:
   starts: np.ndarray
 
 
+def _on_own_clock(
+  time_s: np.ndarray, p_t: np.ndarray, span: quality.Span, fs_hz: float
+) -> tuple[np.ndarray, np.ndarray]:
+  """A span's clock [s] of the network's rate, and the pressure on it."""
+  part = slice(span.start, span.stop)
+  count = int(np.floor((time_s[span.stop - 1] - time_s[span.start]) * fs_hz + 1e-6)) + 1
+  at_s = time_s[span.start] + np.arange(count) / fs_hz
+  return at_s, filters.resample(time_s[part], p_t[part], at_s)
+
+
 def _without_faults(
   time_s: np.ndarray, p_t: np.ndarray, good: list[quality.Span], fs_hz: float
 ) -> tuple[list[quality.Span], list[quality.Span]]:
   """What is left of usable spans without beats that are clipped, damped, flushed, flat or moved, and those beats, joined: the training saw
-  none of them either (`data.conditioning`). Fewer than `_LEAST_BEATS` have no neighbours to be judged by."""
+  none of them either (`data.conditioning`). A few beats between two such are no better, nor what is less than a beat. A record of fewer than `_LEAST_BEATS` has no
+  neighbours to judge them by."""
   rails_t = beat_quality.at_rails(p_t, 1 / float(np.median(np.diff(time_s)))).astype(float)
+  clocks, waves = zip(*(_on_own_clock(time_s, p_t, span, fs_hz) for span in good), strict=True) if good else ((), ())
+  rails = [np.interp(at_s, time_s, rails_t) > 0 for at_s in clocks]
+  judged = beat_quality.assess_pieces(waves, fs_hz, True, rails)
+  if sum(max(len(own.feet) - 1, 0) for own in judged) < _LEAST_BEATS:
+    return good, []
   kept, lost = [], []
-  for span in good:
-    part = slice(span.start, span.stop)
-    count = int(np.floor((time_s[span.stop - 1] - time_s[span.start]) * fs_hz + 1e-6)) + 1
-    at_s = time_s[span.start] + np.arange(count) / fs_hz
-    x_t = filters.resample(time_s[part], p_t[part], at_s)
-    feet = beats.find_feet(x_t, fs_hz)
-    if len(feet) <= _LEAST_BEATS:
-      kept.append(span)
+  for span, at_s, (feet, faults) in zip(good, clocks, judged, strict=True):
+    if len(feet) < 2:
+      lost.append(quality.Span(span.start, span.stop, "no whole beat"))
       continue
-    rails = np.interp(at_s, time_s[part], rails_t[part]) > 0
-    faults = beat_quality.assess(x_t, fs_hz, feet, True, rails)
-    edges = span.start + np.searchsorted(time_s[part], at_s[feet])
-    edges[0], edges[-1] = (
-      span.start if any(faults[name][0] for name in _FAULTS) else edges[0],  # what hangs on a bad beat is no better
-      span.stop if any(faults[name][-1] for name in _FAULTS) else edges[-1],
-    )
     bad_k = np.logical_or.reduce([faults[name] for name in _FAULTS])
+    bad_k = scipy.ndimage.binary_closing(np.pad(bad_k, _BETWEEN), np.ones(_BETWEEN + 1, dtype=bool))[_BETWEEN:-_BETWEEN]
+    edges = span.start + np.searchsorted(time_s[span.start : span.stop], at_s[feet])
+    # what hangs on a bad beat is no better
+    edges[0], edges[-1] = span.start if bad_k[0] else edges[0], span.stop if bad_k[-1] else edges[-1]
     first = span.start
     for run in np.ma.clump_masked(np.ma.masked_where(bad_k, bad_k)):
       a, b = int(edges[run.start]), int(edges[run.stop])
@@ -118,10 +128,8 @@ def _without_faults(
 
 def _prepare(time_s: np.ndarray, p_t: np.ndarray, span: quality.Span, trained: checkpoint.Checkpoint) -> _Piece:
   spec = trained.windows
-  part = slice(span.start, span.stop)
-  count = int(np.floor((time_s[span.stop - 1] - time_s[span.start]) * spec.fs_hz + 1e-6)) + 1
-  at_s = time_s[span.start] + np.arange(count) / spec.fs_hz
-  wave = filters.resample(time_s[part], p_t[part], at_s)
+  at_s, wave = _on_own_clock(time_s, p_t, span, spec.fs_hz)
+  count = at_s.size
   spare = max(spec.samples - count, 2 * spec.margin)
   before = spare // 2
   wave = windows.extend_periodically(wave, spec.fs_hz, before, spare - before)

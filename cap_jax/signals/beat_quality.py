@@ -9,10 +9,13 @@ libraries give one number for a beat, of a PPG, and none of the faults of a pres
     ectopic   an interval that differs by more than a fifth from its neighbours' (Malik 1996 has this fifth)
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import scipy.ndimage
+
+from cap_jax.signals import beats
 
 FAULTS = ("flat", "clipped", "damped", "flush", "motion", "ectopic")
 _NEIGHBOURS = 31  # beats of a running median
@@ -38,16 +41,25 @@ def _running_median(value_k: np.ndarray) -> np.ndarray:
   return scipy.ndimage.median_filter(value_k, min(_NEIGHBOURS, max(len(value_k) // 2 * 2 - 1, 1)), mode="nearest")
 
 
-def _upper_quartile(value_k: np.ndarray) -> np.ndarray:
-  """Running, over four times as many as a median; mirrored at the ends, as the last beats may be those that differ."""
-  return scipy.ndimage.percentile_filter(value_k, 75, min(4 * _NEIGHBOURS, len(value_k)), mode="reflect")
+def _upper_quartile(value_k: np.ndarray, sound_k: np.ndarray) -> np.ndarray:
+  """(beat,) running, of sound beats, over four times as many as a median; mirrored at the ends, as the last beats may be those that
+  differ. NaN where none is sound."""
+  at = np.flatnonzero(sound_k)
+  if not at.size:
+    return np.full(len(value_k), np.nan)
+  found = scipy.ndimage.percentile_filter(value_k[at], 75, min(4 * _NEIGHBOURS, at.size), mode="reflect")
+  return np.interp(np.arange(len(value_k)), at, found)
 
 
-def _sharpness(x_t: np.ndarray, fs_hz: float, feet: np.ndarray) -> np.ndarray:
+def _sharpness(x_t: np.ndarray, fs_hz: float, start_k: np.ndarray, stop_k: np.ndarray) -> np.ndarray:
   """(beat,) the strongest downward curvature in the first half of each beat, that of its top, in a wave that is blurred a little."""
   curvature = scipy.ndimage.gaussian_filter1d(x_t, _BLUR_S * fs_hz, order=2) * fs_hz**2
-  halves = np.stack([feet[:-1], (feet[:-1] + feet[1:]) // 2], axis=1).ravel()
-  return -np.minimum.reduceat(curvature, halves)[::2]
+  return -_in_each(np.minimum, curvature, start_k, (start_k + stop_k) // 2)
+
+
+def _in_each(function: np.ufunc, x_t: np.ndarray, start_k: np.ndarray, stop_k: np.ndarray) -> np.ndarray:
+  """(beat,) a ufunc over the samples of each beat; beats need not follow one another."""
+  return function.reduceat(x_t, np.stack([start_k, stop_k], axis=1).ravel())[::2]
 
 
 def at_rails(x_t: np.ndarray, fs_hz: float) -> np.ndarray:
@@ -67,15 +79,15 @@ def at_rails(x_t: np.ndarray, fs_hz: float) -> np.ndarray:
   return found
 
 
-def _likeness(x_t: np.ndarray, feet: np.ndarray) -> np.ndarray:
+def _likeness(x_t: np.ndarray, start_k: np.ndarray, stop_k: np.ndarray) -> np.ndarray:
   """(beat,) correlation of each beat with the median of its neighbours.
 
   Beats are laid over each other at their steepest rise, which noise in a flat diastole does not move, and without the end of
   long ones: systole keeps its length when diastole does not.
   """
-  slope, length = np.gradient(x_t), np.diff(feet)
+  slope, length = np.gradient(x_t), stop_k - start_k
   steepest = np.array(
-    [a + np.argmax(slope[a : a + max(int(_RISE * n), 1)]) for a, n in zip(feet[:-1], length, strict=True)]
+    [a + np.argmax(slope[a : a + max(int(_RISE * n), 1)]) for a, n in zip(start_k, length, strict=True)]
   )
   turn = np.linspace(-_BEFORE, _AFTER, _PHASES)
   at = steepest[:, None] + turn[None, :] * np.minimum(length, _running_median(length))[:, None]
@@ -89,40 +101,85 @@ def _likeness(x_t: np.ndarray, feet: np.ndarray) -> np.ndarray:
 
 
 def assess(
-  x_t: np.ndarray, fs_hz: float, feet: np.ndarray, pressure: bool, rails_t: np.ndarray | None = None
+  x_t: np.ndarray,
+  fs_hz: float,
+  feet: np.ndarray,
+  pressure: bool,
+  rails_t: np.ndarray | None = None,
+  joins: Sequence[int] = (),
 ) -> Mapping[str, np.ndarray]:
   """Fault → (beat,) which beats have it.
 
   Args:
-    x_t: (time,) a wave without gaps.
+    x_t: (time,) a wave without gaps, or pieces of one in a row.
     fs_hz: sampling rate.
     feet: (beat + 1,) increasing indices of the beats' feet.
     pressure: whether it is in mmHg; a wave of another unit has no damped and no flushed beats.
     rails_t: (time,) where the record was cut off, of `at_rails`.
+    joins: which are no beats, but reach from one piece into the next; they have no fault and are no neighbours.
   """
-  if len(feet) < 2:
-    return {name: np.zeros(0, dtype=bool) for name in FAULTS}
-  starts, inner = feet[:-1] - feet[0], x_t[feet[0] : feet[-1]]
-  high, low = np.maximum.reduceat(inner, starts), np.minimum.reduceat(inner, starts)
-  slope = np.maximum.reduceat(np.diff(inner, prepend=inner[0]), starts) * fs_hz
-  height, interval = high - low, np.diff(feet) / fs_hz
-  usual = _running_median(height)
-  steepness = slope / np.where(height > 0, height, np.inf)
+  beat_k = np.ones(max(len(feet) - 1, 0), dtype=bool)
+  beat_k[list(joins)] = False
+  faults = {name: np.zeros(beat_k.shape, dtype=bool) for name in FAULTS}
+  if beat_k.any():
+    for name, bad in _assess(x_t, fs_hz, feet[:-1][beat_k], feet[1:][beat_k], pressure, rails_t).items():
+      faults[name][beat_k] = bad
+  return faults
+
+
+def _assess(
+  x_t: np.ndarray, fs_hz: float, start_k: np.ndarray, stop_k: np.ndarray, pressure: bool, rails_t: np.ndarray | None
+) -> Mapping[str, np.ndarray]:
+  high, low = (_in_each(function, x_t, start_k, stop_k) for function in (np.maximum, np.minimum))
+  rise_t = np.diff(x_t, append=x_t[-1]) * fs_hz
+  slope, jump = (_in_each(np.maximum, each, start_k, stop_k) for each in (rise_t, np.abs(rise_t)))
+  height, interval = high - low, (stop_k - start_k) / fs_hz
+  least = np.where(height > 0, height, np.inf)
+  usual, steepness = _running_median(height), slope / least
   flat = height < _FLAT_SHARE * usual
   damped = flush = np.zeros(len(height), dtype=bool)
   if pressure:
     flat = flat | (height < _FLAT_MMHG)
-    sharpness = _sharpness(x_t, fs_hz, feet) / np.where(height > 0, height, np.inf)
-    slow = steepness < _DAMPED_STEEPNESS * _upper_quartile(steepness)
-    blunt = sharpness < _DAMPED_SHARPNESS * _upper_quartile(sharpness)
-    damped = ((steepness < _SLOPE_PER_S) | (slow & blunt)) & ~flat
     flush = high > _running_median(high) + _FLUSH_MMHG
-  clipped = np.zeros(len(height), dtype=bool)
+  clipped = jump > _WRAPPED_PER_S * least
   if rails_t is not None:
-    clipped = np.logical_or.reduceat(rails_t[feet[0] : feet[-1]], starts)
-  jump = np.maximum.reduceat(np.abs(np.diff(inner, prepend=inner[0])), starts) * fs_hz
-  clipped |= jump > _WRAPPED_PER_S * np.where(height > 0, height, np.inf)
-  step = np.abs(x_t[feet[1:]] - x_t[feet[:-1]])
-  motion = (_likeness(x_t, feet) < _LIKENESS[pressure]) | (step > _STEP_SHARE * usual)
+    clipped |= _in_each(np.logical_or, rails_t, start_k, stop_k)
+  step = np.abs(x_t[stop_k] - x_t[start_k])
+  motion = (_likeness(x_t, start_k, stop_k) < _LIKENESS[pressure]) | (step > _STEP_SHARE * usual)
+  if pressure:
+    sound = ~(flat | clipped | motion | flush)
+    sharpness = _sharpness(x_t, fs_hz, start_k, stop_k) / least
+    slow = steepness < _DAMPED_STEEPNESS * _upper_quartile(steepness, sound)
+    blunt = sharpness < _DAMPED_SHARPNESS * _upper_quartile(sharpness, sound)
+    damped = ((steepness < _SLOPE_PER_S) | (slow & blunt)) & ~flat
   ectopic = np.abs(interval / _running_median(interval) - 1) > _ECTOPIC_SHARE
   return dict(zip(FAULTS, (flat, clipped & ~flat, damped, flush, motion & ~flat, ectopic), strict=True))
+
+
+class Judged(NamedTuple):
+  """Beats of a piece: (beat + 1,) their feet in it, and fault → (beat,)."""
+
+  feet: np.ndarray
+  faults: Mapping[str, np.ndarray]
+
+
+def assess_pieces(
+  pieces: Sequence[np.ndarray], fs_hz: float, pressure: bool, rails: Sequence[np.ndarray]
+) -> list[Judged]:
+  """Beats of the pieces of one record, each (time,), judged beside those of all: between gaps there may be few, and all of them bad."""
+  feet = [beats.find_feet(x_t, fs_hz) for x_t in pieces]
+  ends = np.cumsum([len(own) for own in feet])
+  starts = np.cumsum([0, *(x_t.size for x_t in pieces)])
+  whole = np.concatenate([np.zeros(0, dtype=int), *(own + start for own, start in zip(feet, starts, strict=False))])
+  joins = sorted({int(end) - 1 for end in ends if 0 < end < len(whole)})
+  faults: Mapping[str, np.ndarray] = {}
+  if len(whole):
+    faults = assess(np.concatenate(pieces), fs_hz, whole, pressure, np.concatenate(rails), joins)
+  parts = [
+    slice(int(end) - len(own), max(int(end) - 1, int(end) - len(own))) for own, end in zip(feet, ends, strict=True)
+  ]
+  nothing = {name: np.zeros(0, dtype=bool) for name in FAULTS}
+  return [
+    Judged(own, {name: bad_k[part] for name, bad_k in faults.items()} or nothing)
+    for own, part in zip(feet, parts, strict=True)
+  ]

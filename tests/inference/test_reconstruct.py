@@ -71,6 +71,15 @@ def test_gaps_stay_gaps_and_what_lies_between_is_rebuilt(identity):
   assert np.abs(made.aortic_mmhg - wave(t))[inner].max() < 0.5
 
 
+def test_less_than_a_beat_between_two_gaps_is_none(identity):
+  t = np.arange(3000) / 100
+  p = wave(t)
+  p[1000:1040], p[1090:1200] = 400.0, 400.0
+  made = reconstruct.reconstruct(identity, record(t, p))
+  assert [gap.reason for gap in made.gaps] == ["outside 15–320 mmHg", "no whole beat", "outside 15–320 mmHg"]
+  assert np.isnan(made.aortic_mmhg[1000:1200]).all()
+
+
 def faulty(fault, t):
   """A record of 60 s whose third 10 s are faulty."""
   p, there = wave(t), (t >= 20) & (t < 30)

@@ -6,6 +6,7 @@ import neurokit2
 import numpy as np
 import pytest
 
+from cap_jax.arteries import sensors
 from cap_jax.signals import beat_quality, beats
 from tests.signals.test_synchrony import pulses
 
@@ -61,6 +62,38 @@ def test_clean_waves_have_no_faults():
   found = beat_quality.assess(p_t, FS_HZ, beats.find_feet(p_t, FS_HZ), pressure=True)
   assert {name: int(bad.sum()) for name, bad in found.items()} == dict.fromkeys(beat_quality.FAULTS, 0)
   assert all(bad.size == 0 for bad in beat_quality.assess(p_t, FS_HZ, np.zeros(1, dtype=int), True).values())
+
+
+@pytest.mark.parametrize("spans", [[(20, 30)], [(5, 15), (30, 40), (53, 60)]])
+def test_a_line_damped_for_a_while_is_found_by_its_blunt_tops(spans):
+  """At 2 Hz, which hardly changes the height of a pulse, and at the end of the record too."""
+  p_t = pulses(FS_HZ, 60, seed=4) + 0.3 * np.random.default_rng(2).standard_normal(7500)
+  there = np.zeros(p_t.size, dtype=bool)
+  for first, last in spans:
+    there[round(first * FS_HZ) : round(last * FS_HZ)] = True
+  x_t = np.where(there, np.asarray(sensors.one_pole(p_t, FS_HZ, 2.0)), p_t)
+  feet = beats.find_feet(x_t, FS_HZ)
+  share = np.array([there[a:b].mean() for a, b in itertools.pairwise(feet)])
+  damped = beat_quality.assess(x_t, FS_HZ, feet, True)["damped"]
+  assert damped[share == 1].mean() > 0.95
+  assert not damped[share == 0].any()
+
+
+def test_pieces_are_judged_by_all_beats_of_the_record():
+  """Two beats between two gaps, moved, with nobody sound beside them; and what reaches over a gap is no beat."""
+  p_t = pulses(FS_HZ, 30, seed=4)
+  feet = beats.find_feet(p_t, FS_HZ)
+  a, b = feet[10], feet[12] + 5
+  lone = p_t[a - 5 : b].copy()
+  lone += 25 * np.sin(np.arange(lone.size) / 5)
+  pieces = [p_t[: feet[9]], lone, p_t[feet[13] :], p_t[:20]]
+  judged = beat_quality.assess_pieces(pieces, FS_HZ, True, [np.zeros(x_t.size, dtype=bool) for x_t in pieces])
+  assert judged[1].faults["motion"].all()
+  assert len(judged[1].faults["motion"]) == len(judged[1].feet) - 1 > 0
+  for sound in (judged[0], judged[2]):
+    assert len(sound.faults["motion"]) == len(sound.feet) - 1 > 5
+    assert not any(bad_k.any() for bad_k in sound.faults.values())
+  assert all(bad_k.size == 0 for bad_k in judged[3].faults.values())
 
 
 def test_feet_beside_an_established_tool():

@@ -23,7 +23,7 @@ _REMEDY = "fetch the table again"
 
 def _table(path: pathlib.Path) -> pandas.DataFrame:
   with datasets.reading(str(path), _REMEDY):
-    return pandas.read_csv(path, sep="\t", float_precision=words.PRECISION)
+    return pandas.read_csv(path, sep="\t", **words.PRECISION)
 
 
 def _read(

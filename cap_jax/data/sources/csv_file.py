@@ -90,7 +90,7 @@ def table(path: pathlib.Path, names: Sequence[str], wanted: Sequence[str], texts
     warnings.simplefilter("ignore", pandas.errors.ParserWarning)  # commas behind the last column
     found = pandas.read_csv(
       path, header=None, skiprows=1, names=range(len(names)), usecols=sorted(places), index_col=False,
-      dtype=str if texts else None, low_memory=False, skipinitialspace=True, float_precision=words.PRECISION,
+      dtype=str if texts else None, low_memory=False, skipinitialspace=True, **words.PRECISION,
     )  # fmt: skip
   if found.empty:
     raise DataError(str(path), "the file holds a header but no rows", "add a row for each sample")

@@ -47,7 +47,7 @@ def _cases(path: str | os.PathLike[str]) -> pandas.DataFrame | None:
   if file is None:
     return None
   with datasets.reading(str(file), "fetch the table of cases again"):
-    return pandas.read_csv(file, encoding="utf-8-sig", float_precision=words.PRECISION).set_index("caseid")
+    return pandas.read_csv(file, encoding="utf-8-sig", **words.PRECISION).set_index("caseid")
 
 
 def _known(cases: pandas.DataFrame | None, case: str) -> tuple[str, dict[str, float], str]:
@@ -139,9 +139,7 @@ def _read_vital(
 def _read_track(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
   """(time_s, value) of a track in CSV. Of a wave, the times are given in the first two rows and the last alone."""
   with datasets.reading(str(path), _REMEDY):
-    table = (
-      pandas.read_csv(path, na_values="-nan(ind)", float_precision=words.PRECISION).iloc[:, :2].astype(float).to_numpy()
-    )
+    table = pandas.read_csv(path, na_values="-nan(ind)", **words.PRECISION).iloc[:, :2].astype(float).to_numpy()
   time_s, value = table[:, 0], table[:, 1]
   given = np.flatnonzero(np.isfinite(time_s))
   if given.size < time_s.size:

@@ -1,12 +1,16 @@
 """Words of a table → numbers. By hand, and with `PRECISION` where pandas reads a table: its own readers of numbers (2.3) end the whole process
-at an exponent of ten digits."""
+at an exponent of ten digits. Those of 3.1 do not, and there the choice is gone."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any
 
 import numpy as np
+import pandas
 
-PRECISION: Literal["round_trip"] = "round_trip"  # Python's reader, of `pandas.read_csv`
+# of `pandas.read_csv`: Python's reader
+PRECISION: dict[str, Any] = (
+  {} if tuple(int(part) for part in pandas.__version__.split(".")[:2]) >= (3, 1) else {"float_precision": "round_trip"}
+)
 
 
 def number(word: object) -> float:
