@@ -1,6 +1,7 @@
 """Data sets: who is in them, and how each record is read when it is asked for."""
 
 import contextlib
+import csv
 import dataclasses
 import pickle
 import struct
@@ -30,6 +31,7 @@ DAMAGE: tuple[type[Exception], ...] = (
   MemoryError,
   NotImplementedError,
   NameError,
+  csv.Error,
   struct.error,
   zlib.error,
   zipfile.BadZipFile,
