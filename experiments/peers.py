@@ -20,7 +20,7 @@ from cap_jax.data import points
 from cap_jax.losses import terms
 from cap_jax.losses.terms import Term
 from cap_jax.models import net as nets
-from cap_jax.train import loop
+from cap_jax.train import forward, loop
 from cap_jax.transfer import find, low_rank, pretraining
 from cap_jax.transfer.strategy import Stage, Strategy
 from cap_jax.types import Batch, LossFn, Metrics, Params
@@ -75,7 +75,7 @@ def scores(problem: Problem, seed: int) -> dict[str, float]:
     start, _ = strategy.start(theta, net, net, size, jax.random.key(seed + 1000))
     found[name] = trained(strategy, start, {stream: there[stream] for stream in strategy.streams})
   return {
-    name: problem.score(loop.apply(net, params, test["x"], test["c"]), test["y"]) for name, params in found.items()
+    name: problem.score(forward.apply(net, params, test["x"], test["c"]), test["y"]) for name, params in found.items()
   }
 
 

@@ -20,7 +20,7 @@ from cap_jax.evaluation import errors, selection, study_data, study_limits, trai
 from cap_jax.inference import pretrained
 from cap_jax.losses import tasks
 from cap_jax.report import tables
-from cap_jax.train import checkpoint, checks, journal, loop
+from cap_jax.train import checkpoint, checks, forward, journal
 from cap_jax.transfer import STRATEGIES, find
 from cap_jax.types import InputError
 from experiments import common, hosts
@@ -118,7 +118,7 @@ def _transfer(study: config.Study, name: str, source: checkpoint.Checkpoint | No
   print(f"{study_data.told(study)} {name}: waveform RMSE on {len(target.test.subjects)} test subjects [mmHg]")
   for label, network in trained:
     network.check_unmet(target.test.subjects)
-    found = evaluator.errors(loop.predict(network, target.test))
+    found = evaluator.errors(forward.predict(network, target.test))
     print(f"  {label:30} {errors.mean_rmse(found):.2f}")
   for metric, values in made.fitted.metrics.items():  # aligned features may shrink, adversaries may win
     if metric.endswith(("feature_norm", "discriminator_accuracy")):

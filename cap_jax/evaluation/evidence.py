@@ -13,7 +13,7 @@ import numpy as np
 
 from cap_jax import config
 from cap_jax.data import batches
-from cap_jax.train import checkpoint, loop
+from cap_jax.train import checkpoint, forward
 from cap_jax.transfer import importance
 
 
@@ -39,16 +39,9 @@ def weighted_rmse(square_b: np.ndarray, subject_b: np.ndarray, weight_b: np.ndar
   )
 
 
-def _square_b(network: checkpoint.Checkpoint, people: batches.Pairs, spec: config.Windows) -> np.ndarray:
-  inner = slice(spec.margin, spec.samples - spec.margin)
-  return np.square(loop.predict(network, people) - people.y_bt)[:, inner].mean(1)
-
-
 def rmse_of_each(network: checkpoint.Checkpoint, people: batches.Pairs, spec: config.Windows) -> dict[str, float]:
   """Subject → waveform RMSE [mmHg] on labelled windows, less their margins."""
-  names, number_b = np.unique(people.subject_b, return_inverse=True)
-  square_s = np.bincount(number_b, _square_b(network, people, spec)) / np.bincount(number_b)
-  return dict(zip(names.tolist(), np.sqrt(square_s).tolist(), strict=True))
+  return forward.rmse_of_each(forward.square_error(forward.predict(network, people), people, spec), people.subject_b)
 
 
 def importance_weighted(
@@ -61,6 +54,6 @@ def importance_weighted(
     target: unlabelled windows of the target.
     spec: margin of the windows.
   """
-  square_b = _square_b(network, people, spec)
+  square_b = forward.square_error(forward.predict(network, people), people, spec)
   scale = network.scaling.scale
   return weighted_rmse(square_b, people.subject_b, importance.weights(scale(people.x_bt), scale(target.x_bt)))

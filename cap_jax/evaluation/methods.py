@@ -13,7 +13,7 @@ from cap_jax.baselines import rescaling, systolic
 from cap_jax.data import batches
 from cap_jax.evaluation import selection, study_data, training
 from cap_jax.inference import uncertainty
-from cap_jax.train import checkpoint, loop, runs
+from cap_jax.train import checkpoint, forward, loop, runs
 from cap_jax.transfer import find, surgery
 
 NO_TRUTH = ""
@@ -221,8 +221,8 @@ def strategy(study: config.Study, name: str) -> Method:
 
 def _affine(ground: Ground) -> np.ndarray:
   labelled = ground.labelled
-  found = rescaling.fit_affine(loop.predict(ground.trained, labelled), labelled.y_bt, ground.study.windows.margin)
-  return found.predict(loop.predict(ground.trained, ground.target.test))
+  found = rescaling.fit_affine(forward.predict(ground.trained, labelled), labelled.y_bt, ground.study.windows.margin)
+  return found.predict(forward.predict(ground.trained, ground.target.test))
 
 
 def _mean_wave_scaled(ground: Ground) -> np.ndarray:

@@ -15,7 +15,7 @@ from cap_jax.data import batches, conditioning, recordings
 from cap_jax.data.sources import virtual
 from cap_jax.evaluation import errors, real
 from cap_jax.signals import calibration as scales
-from cap_jax.train import checkpoint, loop, runs
+from cap_jax.train import checkpoint, forward, runs
 from cap_jax.types import InputError
 
 RADIAL, PPG = "radial", recordings.PPG
@@ -114,7 +114,7 @@ def aortic(
         study, strategy, trained, runs.Data(source, waves), study.seeds[0], RADIAL
       ).checkpoint
     for method, network in networks.items():
-      made = loop.predict(network, shown)
+      made = forward.predict(network, shown)
       apart = real.distance(network, source, waves, shown)
       yield Rebuilt(name, method, apart, real.plausibility(shown.x_bt, made, spec), shown.x_bt, made)
 
@@ -172,7 +172,7 @@ def arterial(
       "mean_wave": mean_wave.fit(labelled, spec.fs_hz).scaled(sbp, dbp).predict(test.x_bt),
       "gtf_source": gtf.predict(test.x_bt),
       "gtf_target": transfer_function.fit(labelled, labelled, spec).predict(test.x_bt),
-      "source": loop.predict(trained, test),
+      "source": forward.predict(trained, test),
     }
     evaluator = errors.Evaluator(test, spec)
     for method, made in plain.items():
@@ -180,5 +180,5 @@ def arterial(
     free, taught = runs.Data(source, labelled.unlabelled()), runs.Data(source, labelled.unlabelled(), labelled)
     for method in (*study.strategies, *_PPG_LABELLED):
       data = taught if method in _PPG_LABELLED else free
-      made = loop.predict(runs.adapt(study, method, trained, data, study.seeds[0], PPG).checkpoint, test)
+      made = forward.predict(runs.adapt(study, method, trained, data, study.seeds[0], PPG).checkpoint, test)
       yield Measured(name, method, evaluator.errors(made)[0], test.y_bt, made)

@@ -4,12 +4,11 @@ import dataclasses
 import functools
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import tqdm
 
@@ -17,7 +16,7 @@ from cap_jax import config
 from cap_jax.data import batches, splits
 from cap_jax.losses import terms
 from cap_jax.models.net import Net
-from cap_jax.train import checkpoint, clock, journal, savepoints, sharding, step
+from cap_jax.train import clock, forward, journal, savepoints, sharding, step
 from cap_jax.transfer import low_rank
 from cap_jax.transfer.strategy import Strategy
 from cap_jax.types import LossFn, Metrics, Params
@@ -25,7 +24,6 @@ from cap_jax.types import LossFn, Metrics, Params
 CHUNK = 50
 
 VALIDATE = 50
-PREDICT = 64
 _NAMED = 6  # subjects in an error
 
 
@@ -65,7 +63,6 @@ class Fitted:
 
 Streams = Mapping[str, batches.Stream]
 """Stream → arrays of its windows, scaled: "x", "c", and "y", "m", "w" where it has them; or a feed of such."""
-Validator = Callable[[Params], float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +111,7 @@ def fit(
   streams: Streams,
   spec: config.Training,
   name: str,
-  validate: Validator | None = None,
+  validate: forward.Validator | None = None,
   who: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> Fitted:
   """Trains θ⁰ in stages.
@@ -156,7 +153,7 @@ def fit(
 
 def _through(
   net: Net, loss: LossFn, plans: Sequence[Plan], params: Params, streams: Streams, spec: config.Training, name: str,
-  validate: Validator | None, keep: savepoints.Training, progress: tqdm.tqdm, who: Mapping[str, np.ndarray],
+  validate: forward.Validator | None, keep: savepoints.Training, progress: tqdm.tqdm, who: Mapping[str, np.ndarray],
 ) -> tuple[list[Metrics], list[Seen], float, Params]:  # fmt: skip
   """All stages from where the training was stopped, or from the first: the metrics of all chunks, what validation saw, the seconds, θ."""
   curves: list[Metrics] = []
@@ -246,98 +243,9 @@ def with_features(
     block, adapted = readers[name]
     if block not in hold or block in moving or not isinstance(part, dict):
       continue
-    read = functools.partial(features, net, params, block=block, adapted=adapted)
+    read = functools.partial(forward.features, net, params, block=block, adapted=adapted)
     read(part["x"][:1], part["c"][:1])  # compiles, which is no part of the training time
     began = time.perf_counter()
     part["h"] = read(part["x"], part["c"])
     seconds += time.perf_counter() - began
   return arrays, seconds
-
-
-def blocks(count: int, size: int = PREDICT) -> Iterator[np.ndarray]:
-  """Rows in blocks of one shape, so that what reads them compiles once whatever their number; the last begins again at the first
-  row."""
-  starts = range(0, count, size)
-  for start in tqdm.tqdm(starts, desc="windows", unit="block", leave=False, delay=1):
-    yield np.arange(start, start + size) % count
-
-
-def _by_rows(function: Callable[..., jax.Array], *arrays: np.ndarray) -> np.ndarray:
-  """A jitted function over rows in blocks."""
-  out = [np.asarray(function(*(jnp.asarray(array[rows]) for array in arrays))) for rows in blocks(len(arrays[0]))]
-  return np.concatenate(out)[: len(arrays[0])]
-
-
-def adapt(net: Net, params: Params, x_bt: np.ndarray) -> np.ndarray:
-  """a(x; θ_a): of scaled windows (window, time), x itself without an adaptor. A short program of its own, so that networks that differ
-  in their adaptors only share the long ones, which read `bare`."""
-  if net.a is None:
-    return x_bt
-  return _by_rows(lambda x: net.adapt({"a": params["a"]}, x), x_bt)
-
-
-def bare(net: Net, params: Params) -> tuple[Net, Params]:
-  """A network without its adaptor, and θ_f and θ_r alone."""
-  return dataclasses.replace(net, a=None), {block: params[block] for block in ("f", "r")}
-
-
-def features(
-  net: Net, params: Params, x_bt: np.ndarray, c_bq: np.ndarray, block: str = "f", adapted: bool = True
-) -> np.ndarray:
-  """f(a(x; θ_a); θ_f) of scaled windows: (window, token, feature). `block` names θ_f; unadapted, x is read as it is."""
-  x_bt = adapt(net, params, x_bt) if adapted else x_bt
-  plain = dataclasses.replace(net, a=None)
-  return _by_rows(lambda x, c: plain.features(params[block], x, c), x_bt, c_bq)
-
-
-def apply(net: Net, params: Params, x_bt: np.ndarray, c_bq: np.ndarray) -> np.ndarray:
-  """The network's output on scaled windows."""
-  plain, theta = bare(net, params)
-  return _by_rows(lambda x, c: plain.apply(theta, x, c), adapt(net, params, x_bt), c_bq)
-
-
-def predict(trained: checkpoint.Checkpoint, windows: batches.Pairs | batches.Waves) -> np.ndarray:
-  """Aortic windows [mmHg] of peripheral windows [mmHg], both (window, time).
-
-  Raises:
-    InputError: a covariate that the network takes is not known of the windows.
-  """
-  scaling = trained.scaling
-  c_bq = scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
-  return scaling.unscale(apply(trained.net, trained.params, scaling.scale(windows.x_bt), c_bq))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _mean_loss(loss: LossFn, params: Params, part: dict[str, jax.Array]) -> jax.Array:
-  return loss(params, part, jax.random.key(0))[0]
-
-
-def evaluate(loss: LossFn, params: Params, part: Mapping[str, np.ndarray]) -> float:
-  """Root of a task's loss over all windows of a part, in whole blocks."""
-  count = len(part["x"])
-  rows = [np.arange(start, start + PREDICT) % count for start in range(0, count, PREDICT)]
-  values = [float(_mean_loss(loss, params, {axis: array[r] for axis, array in part.items()})) for r in rows]
-  return float(np.sqrt(np.mean(values)))
-
-
-def make_validator(
-  net: Net,
-  finish: Callable[[Params], Params],
-  scaling: batches.Scaling,
-  model: config.Model,
-  windows: batches.Pairs,
-  spec: config.Windows,
-) -> Validator:
-  """Parameters in training → waveform RMSE [mmHg] on some windows, per subject, then the mean over subjects."""
-  x_bt = scaling.scale(windows.x_bt)
-  c_bq = scaling.standardise(windows.covariates, model.covariates, len(x_bt))
-  inner = slice(spec.margin, spec.samples - spec.margin)
-  _, subject_b = np.unique(windows.subject_b, return_inverse=True)
-  share_b = np.bincount(subject_b)
-
-  def validate(params: Params) -> float:
-    error_bt = scaling.unscale(apply(net, finish(params), x_bt, c_bq)) - windows.y_bt
-    square_b = np.square(error_bt[:, inner]).mean(1)
-    return float(np.sqrt(np.bincount(subject_b, square_b) / share_b).mean())
-
-  return validate

@@ -13,7 +13,7 @@ from cap_jax.data import batches, splits
 from cap_jax.data import stream as streaming
 from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
-from cap_jax.train import checkpoint, checks, collapse, loop
+from cap_jax.train import checkpoint, checks, collapse, forward, loop
 from cap_jax.transfer import freezing, importance, likeness, lines, low_rank, pretraining, surgery
 from cap_jax.transfer.strategy import Strategy
 from cap_jax.types import LossFn, Params
@@ -95,7 +95,7 @@ def pretrain(
   who = {"source": training.subject_b} if isinstance(training, batches.Pairs) else {}
   fitted = loop.fit(net, loss, plans, fresh, {"source": stream}, spec, "pre-training", who=who)
   seen = arrays(scaling, validation, model, numerics)
-  error = loop.evaluate(source_loss, fitted.params, seen)
+  error = forward.evaluate(source_loss, fitted.params, seen)
   flat = collapse.warning(net, fitted.params, seen) if task.numerics is None else ""
   about = {
     **origin,
@@ -161,7 +161,7 @@ def pooled(
   as it is."""
   rows = np.random.default_rng(0).permutation(len(windows.x_bt))[:_LIKENESS_WINDOWS]
   c_bq = trained.scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
-  h_bnd = loop.features(
+  h_bnd = forward.features(
     trained.net, trained.params, trained.scaling.scale(windows.x_bt[rows]), c_bq[rows], adapted=adapted
   )
   return h_bnd.mean(1, dtype=np.float32), windows.subject_b[rows]
@@ -312,7 +312,7 @@ def adapt(
   begun = prepare(study, name, source, data, seed, site)
   net, validate = begun.net, None
   if validation is not None:
-    validate = loop.make_validator(
+    validate = forward.make_validator(
       net, lambda p: begun.strategy.finish(p, net), begun.scaling, begun.model, validation, study.windows
     )
   label = f"{name}, n={data.n_target}, seed {seed}"

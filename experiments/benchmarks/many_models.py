@@ -11,7 +11,7 @@ from cap_jax import config
 from cap_jax.data import batches
 from cap_jax.evaluation import study_data
 from cap_jax.inference import pretrained
-from cap_jax.train import checkpoint, loop, many, runs
+from cap_jax.train import checkpoint, forward, loop, many, runs
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Options, Row
 
@@ -30,7 +30,7 @@ def ground() -> tuple[config.Study, checkpoint.Checkpoint, runs.Data]:
 
 
 def _rmse(made: runs.Adapted, windows: batches.Pairs) -> float:
-  return float(np.sqrt(np.square(loop.predict(made.checkpoint, windows) - windows.y_bt).mean()))
+  return float(np.sqrt(np.square(forward.predict(made.checkpoint, windows) - windows.y_bt).mean()))
 
 
 def _alone(study: config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draw: many.Draw) -> runs.Adapted:

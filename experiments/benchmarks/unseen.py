@@ -12,7 +12,7 @@ from cap_jax.data import batches
 from cap_jax.evaluation import study_data
 from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
-from cap_jax.train import loop, runs, step
+from cap_jax.train import forward, loop, runs, step
 from cap_jax.transfer import pretraining
 from experiments.benchmarks.timing import Options
 
@@ -73,4 +73,4 @@ def here(there: Ground, model: config.Model, spec: config.Training) -> Trained:
   fitted = loop.fit(net, total, plans, fresh, {"source": there.training}, spec, "accuracy")
   seconds = time.perf_counter() - began
   no_covariate = np.zeros((len(there.unseen.x_bt), 0), np.float32)
-  return Trained(seconds, error(there, lambda x_bt: loop.apply(net, fitted.params, x_bt, no_covariate)))
+  return Trained(seconds, error(there, lambda x_bt: forward.apply(net, fitted.params, x_bt, no_covariate)))

@@ -18,7 +18,7 @@ from cap_jax.data import datasets, parts, preparation, recordings, splits
 from cap_jax.evaluation import bench, cells, folds, identity, methods, plan, study_data
 from cap_jax.evaluation import study as studies
 from cap_jax.evaluation.cells import Key
-from cap_jax.train import checkpoint, loop, runs
+from cap_jax.train import checkpoint, forward, loop, runs
 from cap_jax.types import DataError, InputError
 from tests.signals.test_synchrony import pulses
 
@@ -105,7 +105,7 @@ def test_the_same_seeds_give_the_same_numbers(small_study, ground, found):
   source, target = ground.source, ground.target("device", 0)[1]
   study = plan.clinics_of(small_study)[0]
   made = runs.adapt(study, "feature_transfer", ground.trained, target.data(source, 2, 0), 0, "radial")
-  again = ground.target("device", 0)[2].errors(loop.predict(made.checkpoint, target.test))
+  again = ground.target("device", 0)[2].errors(forward.predict(made.checkpoint, target.test))
   first = found[Key("device", 0, "feature_transfer", 2, 0)]
   assert [e.rmse_mmhg for e in again] == [e.rmse_mmhg for e in first.errors]
   assert [e.csbp_error_mmhg for e in again] == [e.csbp_error_mmhg for e in first.errors]
@@ -368,7 +368,7 @@ def test_a_source_of_another_task_gives_its_features(small_study, task):
   trained, fitted = runs.pretrain(study, source.training, source.validation, source.origin)
   assert np.isfinite(fitted.loss).all()
   made = runs.adapt(study, "feature_transfer", trained, target.data(source, 2, 0), 0, "radial")
-  assert loop.predict(made.checkpoint, target.test).shape == target.test.y_bt.shape
+  assert forward.predict(made.checkpoint, target.test).shape == target.test.y_bt.shape
   both = runs.adapt(study, "multi_task", trained, target.data(source, 2, 0), 0, "radial")
   assert np.isfinite(both.fitted.metrics["source_task"]).all()
   assert made.checkpoint.about["source"] == study.source

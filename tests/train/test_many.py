@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cap_jax.data import batches
-from cap_jax.train import clock, loop, many, runs, step
+from cap_jax.train import clock, forward, many, runs, step
 from cap_jax.types import InputError
 from tests.train import people
 from tests.train.people import PEOPLE
@@ -25,7 +25,7 @@ def alone(ground, name, draw):
 
 
 def rmse(made, windows):
-  return float(np.sqrt(np.square(loop.predict(made.checkpoint, windows) - windows.y_bt).mean()))
+  return float(np.sqrt(np.square(forward.predict(made.checkpoint, windows) - windows.y_bt).mean()))
 
 
 @pytest.mark.parametrize("name", ["fine_tuning", "feature_transfer", "multi_task", "domain_adaptation/mmd"])
@@ -91,13 +91,13 @@ def test_seeds_begin_differently_and_are_compiled_once(ground, monkeypatch):
 
 def test_features_of_a_frozen_extractor_are_computed_once_for_all(ground, monkeypatch):
   study, trained, data = ground
-  counted, real = [], loop.features
+  counted, real = [], forward.features
 
   def features(net, params, x_bt, *rest, **more):
     counted.append(len(x_bt))
     return real(net, params, x_bt, *rest, **more)
 
-  monkeypatch.setattr(loop, "features", features)
+  monkeypatch.setattr(forward, "features", features)
   many.adapt(study, "feature_transfer", trained, data, many.leave_one_out(PEOPLE), "radial")
   assert sorted(counted) == [1, len(data.labelled.x_bt)]  # one window to compile
 
