@@ -41,6 +41,23 @@ def sync(path: str | os.PathLike[str], deep: bool = True) -> None:
     os.close(handle)
 
 
+def check_room(folder: str | os.PathLike[str], size: int) -> None:
+  """That so many bytes can be written below a folder, before a library tries whose threads tell of a full disk at length. Where the
+  system cannot reserve room (no Linux), nothing is checked.
+
+  Raises:
+    OSError: they cannot.
+  """
+  if not hasattr(os, "posix_fallocate"):
+    return
+  place = os.path.join(folder, "room")
+  with open(place, "wb") as file:
+    try:
+      os.posix_fallocate(file.fileno(), 0, max(size, 1))
+    finally:
+      os.remove(place)
+
+
 @contextlib.contextmanager
 def told(path: str | os.PathLike[str]) -> Iterator[None]:
   """Errors of a library that writes below `path` as those of the operating system that they come from.

@@ -44,8 +44,10 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], tree: Any) ->
   shutil.rmtree(partial, ignore_errors=True)
   os.makedirs(partial)
   try:
+    arrays = jax.tree.map(np.asarray, tree)
     with files.told(path), _quiet(), _checkpointer() as checkpointer:
-      checkpointer.save(os.path.join(partial, ARRAYS), jax.tree.map(np.asarray, tree))
+      files.check_room(partial, sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)))
+      checkpointer.save(os.path.join(partial, ARRAYS), arrays)
     content = dict(header)
     content[_SUMS] = {HEADER: _digest_of(content), **_digests(os.path.join(partial, ARRAYS))}
     with open(os.path.join(partial, HEADER), "w", encoding="utf-8") as file:

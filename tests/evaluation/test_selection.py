@@ -8,7 +8,7 @@ import pytest
 from cap_jax.data import splits
 from cap_jax.evaluation import bench, methods, plan, selection, study_limits
 from cap_jax.evaluation.selection import Ranked
-from cap_jax.train import loop, runs
+from cap_jax.train import forward, loop, runs
 from cap_jax.transfer import STRATEGIES
 
 
@@ -59,7 +59,7 @@ def test_without_two_labels_the_people_of_the_source_are_scored_on(ground, monke
     return runs.Adapted(dataclasses.replace(trained, about=about), loop.Fitted({}, {}, 0.0), [], "")
 
   monkeypatch.setattr(runs, "adapt", adapt)
-  monkeypatch.setattr(loop, "predict", lambda network, windows: windows.y_bt + network.about.get("offset", 4.0))
+  monkeypatch.setattr(forward, "predict", lambda network, windows: windows.y_bt + network.about.get("offset", 4.0))
   choice = choose(ground, n_target)
   assert seen == list(selection.CANDIDATES if n_target else (selection.FREE,))
   expected = [(selection.CANDIDATES[2], 0.5), (selection.CANDIDATES[0], 1.0), (selection.CANDIDATES[1], 2.0)]
@@ -99,7 +99,7 @@ def test_subjects_are_held_out_of_the_training_that_they_score(ground, monkeypat
     return windows.y_bt + error[network.about["name"]]
 
   monkeypatch.setattr(runs, "adapt", adapt)
-  monkeypatch.setattr(loop, "predict", predict)
+  monkeypatch.setattr(forward, "predict", predict)
   choice = choose(ground, 3)
   assert choice.name == selection.CANDIDATES[1]
   np.testing.assert_allclose([ranked.rmse_mmhg for ranked in choice.ranking], [0.5, 1.0, 2.0, 3.0, 4.0], rtol=1e-5)

@@ -20,8 +20,12 @@ except ImportError:
 _LONGEST_S, _MOST_MB = 10, 1000
 
 
+class HangError(BaseException):
+  """No error that a reader of files could take for one of theirs."""
+
+
 def _too_long(number: int, frame: types.FrameType | None) -> None:
-  raise TimeoutError(f"more than {_LONGEST_S} s")
+  raise HangError(f"more than {_LONGEST_S} s")
 
 
 def _memory_mb() -> float:

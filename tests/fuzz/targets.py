@@ -11,7 +11,9 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -20,7 +22,7 @@ import scipy.io
 
 from cap_jax import config
 from cap_jax.data import datasets, recordings
-from cap_jax.data.sources import DATASETS, arrays, pwdb
+from cap_jax.data.sources import DATASETS, arrays, folders, pwdb
 from cap_jax.evaluation import study_limits
 from cap_jax.inference import pretrained, reconstruct
 from cap_jax.train import checkpoint, sealed
@@ -61,11 +63,17 @@ def _check_matlab_forked(path: pathlib.Path) -> None:
   if not child:
     status = 1
     try:
-      scipy.io.loadmat(path)
+      with folders.bounded():
+        scipy.io.loadmat(path)
       status = 0
     finally:
       os._exit(status)
-  if os.waitpid(child, 0)[1]:
+  end = time.monotonic() + arrays._PATIENCE_S
+  while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
+    if time.monotonic() > end:
+      os.kill(child, signal.SIGKILL)
+    time.sleep(1e-3)
+  if ended[1]:
     raise DataError(str(path), "cannot be read", "save or fetch the file again")
 
 

@@ -22,23 +22,36 @@ from cap_jax.types import DataError
 
 _COLUMN = re.compile(r"(.+)\[(\d+)\]")
 _RATE = "fs_hz"
-_PATIENCE_S = 60  # for MATLAB's reader
+_PATIENCE_S, _SLOWEST = 8, 1e7  # of MATLAB's reader, and bytes that it reads in a second at least
+# its memory is bounded beyond what it takes by itself, where the system tells
+_READER = """
+import resource, sys, scipy.io
+try:
+  with open("/proc/self/statm") as told:
+    most = int(told.read().split()[5]) * resource.getpagesize() + int(sys.argv[2])
+  resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+except OSError:
+  pass
+scipy.io.loadmat(sys.argv[1])
+"""
 _DAMAGED = "save or fetch the file again"
 _REMEDY = "save plain numeric arrays, without objects: they could run code"
 
 
 def check_matlab(path: pathlib.Path) -> None:
-  """Reads a MATLAB file in a process of its own: a damaged one can kill the reader.
+  """Reads a MATLAB file in a process of its own: a damaged one can kill the reader, keep it for ever or take all memory.
 
   Raises:
     DataError: it cannot be read.
   """
-  code = "import sys, scipy.io; scipy.io.loadmat(sys.argv[1])"
-  command = [sys.executable, "-c", code, os.fspath(path)]
+  with datasets.reading(str(path), _DAMAGED, path.stem):
+    size = path.stat().st_size
+  command = [sys.executable, "-c", _READER, os.fspath(path), str(folders.largest(size))]
+  patience_s = _PATIENCE_S + size / _SLOWEST
   try:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE_S)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience_s)
   except subprocess.TimeoutExpired:
-    raise DataError(str(path), f"is not read in {_PATIENCE_S} s", _DAMAGED, path.stem) from None
+    raise DataError(str(path), f"is not read in {patience_s:.0f} s", _DAMAGED, path.stem) from None
   if done.returncode:
     said = (done.stderr.strip().splitlines() or [f"the reader ended with {done.returncode}"])[-1]
     raise DataError(str(path), f"cannot be read ({said})", _DAMAGED, path.stem)

@@ -26,9 +26,14 @@ def check_size(where: str, declared: float, *paths: pathlib.Path) -> None:
   if declared <= _LARGE:
     return
   held = sum(path.stat().st_size for path in paths if path.is_file())
-  if declared > _SWELL * held:
+  if declared > largest(held):
     problem = f"declares {declared / 1e9:.1f} GB of samples, and its files have {held / 1e6:.3g} MB"
     raise DataError(where, problem, "fetch the file again, or leave the record out")
+
+
+def largest(held: int) -> int:
+  """Bytes that files of so many may take in memory."""
+  return max(_SWELL * held, _LARGE)
 
 
 @contextlib.contextmanager
