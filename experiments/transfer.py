@@ -124,6 +124,9 @@ def _transfer(study: config.Study, name: str, source: checkpoint.Checkpoint | No
     if metric.endswith(("feature_norm", "discriminator_accuracy")):
       print(f"  {metric:30} {values[:50].mean():.2f} at first, {values[-50:].mean():.2f} at last")
   checkpoint.save(os.path.join(workdir, "checkpoint"), made.checkpoint)
+  if made.best is not None:
+    checkpoint.save(os.path.join(workdir, "best"), made.best)
+    print(f"validation subjects liked it best after {made.best.about['steps']} steps: {workdir}/best")
   print(f"{labels} labelled subjects, {made.fitted.train_s:.1f} s\n{workdir}/checkpoint")
 
 

@@ -16,7 +16,7 @@ from cap_jax.data import batches
 from cap_jax.evaluation import cells, errors, folds, identity, methods, plan, study_data, training
 from cap_jax.evaluation.cells import Cell, Key
 from cap_jax.inference import uncertainty
-from cap_jax.train import checkpoint, clock, journal, runs, savepoints
+from cap_jax.train import checkpoint, clock, forward, journal, runs, savepoints
 from cap_jax.types import DataError, UnfitError
 
 SHOWN_WINDOWS = 4  # of each test subject, in the pictures
@@ -184,7 +184,7 @@ class Bench:
     network = made.network
     if network is not None and not key.n_target and network.net.f == self.trained.net.f:
       h_s, h_t = (
-        runs.pooled(network, windows, adapted)[0][:_FEATURES]
+        forward.pooled(network, windows, adapted)[0][:_FEATURES]
         for windows, adapted in ((self.source.held, False), (target.unlabelled, True))
       )
       found |= {"features_source": h_s.astype(np.float32), "features_target": h_t.astype(np.float32)}

@@ -17,7 +17,7 @@ from cap_jax.data import batches, recordings
 from cap_jax.losses import discrepancy
 from cap_jax.signals import beats, synchrony
 from cap_jax.signals import calibration as scales
-from cap_jax.train import checkpoint, runs
+from cap_jax.train import checkpoint, forward, runs
 
 _MAP_LIMIT_MMHG = 3.0
 _HALT = 0.3  # of the steepest fall before and after it: the fall halts, as at an incisura
@@ -113,7 +113,7 @@ def distance(
   everyone = batches.Waves(
     np.concatenate([others.x_bt, left_out.x_bt]), np.concatenate([others.subject_b, left_out.subject_b])
   )
-  (h_s, _), (h_t, _) = runs.pooled(trained, source, False), runs.pooled(trained, left_out, True)
+  (h_s, _), (h_t, _) = forward.pooled(trained, source, False), forward.pooled(trained, left_out, True)
   found = discrepancy.mmd(jnp.asarray(h_s), jnp.asarray(h_t), jnp.ones(len(h_s)))
   return Distance(runs.distance(trained, runs.Data(source, everyone)), float(found))
 

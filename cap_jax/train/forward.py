@@ -16,6 +16,7 @@ from cap_jax.train import checkpoint
 from cap_jax.types import LossFn, Params
 
 PREDICT = 64
+_POOLED = 1024  # windows
 Validator = Callable[[Params], float]
 
 
@@ -70,6 +71,17 @@ def predict(trained: checkpoint.Checkpoint, windows: batches.Pairs | batches.Wav
   scaling = trained.scaling
   c_bq = scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
   return scaling.unscale(apply(trained.net, trained.params, scaling.scale(windows.x_bt), c_bq))
+
+
+def pooled(
+  trained: checkpoint.Checkpoint, windows: batches.Pairs | batches.Waves, adapted: bool
+) -> tuple[np.ndarray, np.ndarray]:
+  """Features of up to 1,024 windows, averaged over tokens, (window, feature), and their subjects; unadapted, the input is read
+  as it is."""
+  rows = np.random.default_rng(0).permutation(len(windows.x_bt))[:_POOLED]
+  c_bq = trained.scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
+  h_bnd = features(trained.net, trained.params, trained.scaling.scale(windows.x_bt[rows]), c_bq[rows], adapted=adapted)
+  return h_bnd.mean(1, dtype=np.float32), windows.subject_b[rows]
 
 
 @functools.partial(jax.jit, static_argnums=0)

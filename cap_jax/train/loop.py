@@ -49,12 +49,14 @@ class Fitted:
     metrics: name → value at every step; "loss" is the whole loss. Stages of other losses than the last have none.
     train_s: seconds without compiling and validating.
     validation: at intervals, empty without a validator.
+    best: of the states that are kept the look with the least error and its parameters, where that is not the end.
   """
 
   params: Params
   metrics: dict[str, np.ndarray]
   train_s: float
   validation: tuple["Seen", ...] = ()
+  best: tuple["Seen", Params] | None = None
 
   @property
   def loss(self) -> np.ndarray:
@@ -148,7 +150,10 @@ def fit(
     return Fitted(params, {"loss": np.zeros(0)}, 0.0, tuple(seen))
   names = set.intersection(*(set(metrics) for metrics in curves))
   found = {name: np.concatenate([np.asarray(metrics[name]) for metrics in curves]) for name in sorted(names)}
-  return Fitted(params, found, train_s, tuple(seen))
+  looks = {one.steps: one for one in seen}
+  least = keep.best(params, {steps: one.rmse_mmhg for steps, one in looks.items()})
+  best = (looks[least[0]], least[1]) if least is not None and least[0] != total else None
+  return Fitted(params, found, train_s, tuple(seen), best)
 
 
 def _through(

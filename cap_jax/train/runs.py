@@ -18,8 +18,6 @@ from cap_jax.transfer import freezing, importance, likeness, lines, low_rank, pr
 from cap_jax.transfer.strategy import Strategy
 from cap_jax.types import LossFn, Params
 
-_LIKENESS_WINDOWS = 1024
-
 
 @dataclasses.dataclass(frozen=True)
 class Data:
@@ -36,9 +34,10 @@ class Data:
 
 @dataclasses.dataclass(frozen=True)
 class Adapted:
-  """A trained target network, how it was trained, the report of the merge, the reason of a choice, if one was made, and the lines
-  of the target's waves, if they were asked for."""
+  """A trained target network, how it was trained, the report of the merge, the reason of a choice, if one was made, the lines
+  of the target's waves, if they were asked for, and the network as it was when validation subjects liked it best, if that was kept."""
 
+  best: checkpoint.Checkpoint | None = dataclasses.field(default=None, kw_only=True)
   checkpoint: checkpoint.Checkpoint
   fitted: loop.Fitted
   report: list[surgery.Leaf]
@@ -154,22 +153,12 @@ def recorded(
   return dataclasses.replace(windows, x_bt=scaling.unscale(seen_bt))
 
 
-def pooled(
-  trained: checkpoint.Checkpoint, windows: batches.Pairs | batches.Waves, adapted: bool
-) -> tuple[np.ndarray, np.ndarray]:
-  """Features of up to 1,024 windows, averaged over tokens, (window, feature), and their subjects; unadapted, the input is read
-  as it is."""
-  rows = np.random.default_rng(0).permutation(len(windows.x_bt))[:_LIKENESS_WINDOWS]
-  c_bq = trained.scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
-  h_bnd = forward.features(
-    trained.net, trained.params, trained.scaling.scale(windows.x_bt[rows]), c_bq[rows], adapted=adapted
-  )
-  return h_bnd.mean(1, dtype=np.float32), windows.subject_b[rows]
-
-
 def distance(trained: checkpoint.Checkpoint, data: Data) -> float:
   """Proxy A-distance of a network's pooled features on source and target, without labels."""
-  (h_s, subject_s), (h_t, subject_t) = pooled(trained, data.source, False), pooled(trained, data.unlabelled, True)
+  (h_s, subject_s), (h_t, subject_t) = (
+    forward.pooled(trained, data.source, False),
+    forward.pooled(trained, data.unlabelled, True),
+  )
   return likeness.proxy_a_distance(h_s, h_t, subject_s, subject_t)
 
 
@@ -319,7 +308,13 @@ def adapt(
   parts = {"target": data.labelled, "source": data.source, "unlabelled": data.unlabelled}
   who = {stream: part.subject_b for stream, part in parts.items() if stream in begun.fed and part is not None}
   fitted = loop.fit(net, begun.loss, begun.plans, begun.params, begun.fed, begun.spec, label, validate, who)
-  return finished(study, source, data, site, begun, fitted, validation)
+  made = finished(study, source, data, site, begun, fitted, validation)
+  if fitted.best is None:
+    return made
+  seen, params = fitted.best
+  about = {**made.checkpoint.about, "steps": seen.steps, "validation_rmse_mmhg": round(seen.rmse_mmhg, 3)}
+  best = dataclasses.replace(made.checkpoint, params=begun.strategy.finish(params, net), about=about)
+  return dataclasses.replace(made, best=best)
 
 
 def _met(data: Data, validation: batches.Pairs | None) -> tuple[str, ...]:

@@ -4,7 +4,7 @@
       runs.pretrain(…)
 
 Every training in the block has a folder `NNN`, by the order in which they begin, and in it sealed states `STEPS`: of every `EVERY` steps the
-last `KEPT`, and that of its end. A program that is started again takes the same way, finds each training's last whole state and goes on
+last `KEPT` and, where validation subjects follow it, that with their least error; and that of its end. A program that is started again takes the same way, finds each training's last whole state and goes on
 from there; a damaged state is named, and the one before it taken. The state is all that the rest depends on: parameters, optimiser,
 schedule, the metrics so far; the order of the windows and the keys follow from the seed and the step.
 """
@@ -26,12 +26,12 @@ import jax
 import numpy as np
 
 from cap_jax.train import sealed
-from cap_jax.types import InputError, Metrics
+from cap_jax.types import InputError, Metrics, Params
 
 EVERY = 500
 KEPT = 2
 STOPPED = 75  # exit status of what was asked to stop and saved: EX_TEMPFAIL, "try again"
-_FORMAT = 1
+_FORMAT = 2
 _FACTS = ("stage", "done", "times", "scores", "seen", "train_s")
 _REMEDY = "remove it; the training goes on from the one before, or begins again"
 
@@ -165,9 +165,13 @@ class Training:
         "state": _numbered(progress.state),
         "metrics": _numbered([list(map(chunk.get, sorted(chunk))) for chunk in chunks]),
       }
-      sealed.write(place, {"format": _FORMAT, "name": self._name, "of": self._of, "metrics": kinds, **facts}, tree)
+      leaves = [(str(leaf.dtype), leaf.shape) for leaf in jax.tree.leaves(progress.state)]
+      header = {"format": _FORMAT, "name": self._name, "of": self._of, "metrics": kinds, "leaves": leaves, **facts}
+      sealed.write(place, header, tree)
+    best = self._best({**{at: score for at, _, score in progress.seen}, **dict(progress.scores)})
     for old in self._steps()[KEPT:]:
-      shutil.rmtree(os.path.join(self._folder, f"{old:09d}"))
+      if old != best:
+        shutil.rmtree(os.path.join(self._folder, f"{old:09d}"))
     if _asked:
       raise Stopped
 
@@ -205,16 +209,42 @@ class Training:
     Raises:
       InputError: it has another structure.
     """
-    shapes = [[jax.ShapeDtypeStruct(tuple(shape), kind) for _, kind, shape in chunk] for chunk in header["metrics"]]
-    expected = {"state": _numbered(state), "metrics": _numbered(shapes)}
-    place = os.path.join(str(self._folder), f"{header['done']:09d}")
-    found = sealed.restore(place, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), expected), _REMEDY)
-    values = iter(found["metrics"].values())
+    leaves, values = self._arrays(header, jax.tree.leaves(state))
     metrics = [{name: next(values) for name, _, _ in chunk} for chunk in header["metrics"]]
-    leaves = [found["state"][name] for name in expected["state"]]
     facts = {name: header[name] for name in _FACTS}
     facts |= {name: [tuple(one) for one in header[name]] for name in ("scores", "seen")}
     return Progress(state=jax.tree.unflatten(jax.tree.structure(state), leaves), metrics=metrics, **facts)
+
+  def best(self, params: Params, scores: Mapping[int, float]) -> tuple[int, Params] | None:
+    """Steps and parameters, of the structure of `params`, of the state with the least of some scores, steps → score; None without states.
+
+    Raises:
+      InputError: it is damaged, or has another structure.
+    """
+    steps = self._best(scores)
+    if steps is None:
+      return None
+    header = sealed.read(os.path.join(str(self._folder), f"{steps:09d}"), _FORMAT, _REMEDY)
+    first = jax.tree.leaves(params)  # of a trainer's state they come first
+    rest = [jax.ShapeDtypeStruct(tuple(shape), kind) for kind, shape in header["leaves"][len(first) :]]
+    leaves, _ = self._arrays(header, [*first, *rest])
+    return steps, jax.tree.unflatten(jax.tree.structure(params), leaves[: len(first)])
+
+  def _best(self, scores: Mapping[int, float]) -> int | None:
+    """Steps of the state with the least score."""
+    return min((steps for steps in self._steps() if steps in scores), key=lambda steps: scores[steps], default=None)
+
+  def _arrays(self, header: Mapping[str, Any], expected: Sequence[Any]) -> tuple[list[Any], Iterator[Any]]:
+    """Leaves of a trainer's state, of the shapes and types that are expected, and of its metrics.
+
+    Raises:
+      InputError: the state has others.
+    """
+    shapes = [[jax.ShapeDtypeStruct(tuple(shape), kind) for _, kind, shape in chunk] for chunk in header["metrics"]]
+    wanted = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in expected]
+    place = os.path.join(str(self._folder), f"{header['done']:09d}")
+    found = sealed.restore(place, {"state": _numbered(wanted), "metrics": _numbered(shapes)}, _REMEDY)
+    return [found["state"][f"{number:06d}"] for number in range(len(wanted))], iter(found["metrics"].values())
 
   def _steps(self) -> list[int]:
     """Steps of the states that there are, last first."""

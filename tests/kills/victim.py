@@ -62,7 +62,10 @@ def training(folder):
   found = {f"metric_{name}": value for name, value in made.fitted.metrics.items()}
   seen = np.array([(one.steps, one.rmse_mmhg) for one in made.fitted.validation])
   leaves = {f"leaf_{k:03d}": np.asarray(x) for k, x in enumerate(jax.tree.leaves(made.checkpoint.params))}
-  np.savez(folder / "made.npz", seen=seen, **found, **leaves)
+  best = made.best or made.checkpoint
+  leaves |= {f"best_{k:03d}": np.asarray(x) for k, x in enumerate(jax.tree.leaves(best.params))}
+  steps = made.best.about["steps"] if made.best else 0
+  np.savez(folder / "made.npz", seen=seen, best=steps, **found, **leaves)
 
 
 def study(folder):

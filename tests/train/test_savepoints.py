@@ -1,11 +1,14 @@
 """States of trainings, kept and found again."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cap_jax.train import savepoints
+from cap_jax.train import forward, runs, savepoints
 from cap_jax.types import InputError
+from tests.train import people
 
 
 def progress(done, value=1.0):
@@ -46,6 +49,24 @@ def test_the_last_two_stay_and_a_damaged_one_gives_way(tmp_path, capsys):
   assert not (tmp_path / "000" / "000001500").exists()
 
 
+def test_the_best_stays_beside_the_last_two(tmp_path):
+  errors = {500: 3.0, 1000: 2.0, 1500: 2.5, 2000: 2.25, 2500: 2.125}
+  with savepoints.kept(str(tmp_path)):
+    keep = savepoints.Training("a", "x")
+    for done in errors:
+      scores = [(at, error) for at, error in errors.items() if at <= done]
+      keep.save(dataclasses.replace(progress(done, float(done)), scores=scores, seen=[]))
+    steps, params = keep.best(jnp.zeros(3), errors)
+    assert keep.best(jnp.zeros(3), {}) is None
+    with pytest.raises(InputError, match="has shape"):
+      keep.best(jnp.zeros(4), errors)
+  assert sorted(int(path.name) for path in (tmp_path / "000").iterdir()) == [1000, 2000, 2500]
+  assert steps == 1000
+  np.testing.assert_array_equal(params, 1000.0)
+  with savepoints.kept(str(tmp_path)):
+    assert savepoints.Training("a", "x").latest()["done"] == 2500  # the best is not where it goes on
+
+
 def test_the_state_of_another_training_is_refused(tmp_path):
   with savepoints.kept(str(tmp_path)):
     savepoints.Training("a", "x").save(progress(500))
@@ -65,3 +86,19 @@ def test_without_a_keeper_nothing_is_kept(tmp_path):
   assert not keep.due(500)
   keep.save(progress(500))
   assert not list(tmp_path.iterdir())
+
+
+def test_a_target_network_comes_with_its_best_where_that_is_not_the_end(tiny_model, tmp_path, monkeypatch):
+  """As scored on validation windows by hand, at the steps whose states were kept."""
+  monkeypatch.setattr(savepoints, "EVERY", 50)
+  study, trained, data = people.ground(tiny_model, 600)
+  validation = people.pairs(["v0"], 4, 9)
+  with savepoints.kept(str(tmp_path)):
+    made = runs.adapt(study, "scratch", trained, data, 0, "radial", validation)
+  seen = {one.steps: one.rmse_mmhg for one in made.fitted.validation}
+  least = min(seen, key=seen.get)
+  assert least < max(seen), "the last state is the best: nothing is tried here"
+  assert made.best.about["steps"] == least
+  found = forward.square_error(forward.predict(made.best, validation), validation, study.windows)
+  np.testing.assert_allclose(np.sqrt(found.mean()), seen[least], rtol=1e-5)
+  assert runs.adapt(study, "scratch", trained, data, 0, "radial", validation).best is None  # nothing was kept
