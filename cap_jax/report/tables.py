@@ -96,6 +96,12 @@ def text(table: Table) -> str:
   return "\n".join(parts)
 
 
+def to_markdown(table: Table) -> str:
+  """A table of GitHub's Markdown."""
+  lines = [table.header, ("---",) * len(table.header), *table.rows]
+  return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
 def to_csv(table: Table) -> str:
   """The table as CSV."""
   buffer = io.StringIO()

@@ -7,7 +7,8 @@ import pytest
 
 from cap_jax.evaluation import severity
 from cap_jax.inference import pretrained
-from cap_jax.report import severity as page
+from cap_jax.report import severity as sheets
+from cap_jax.report import tables
 from cap_jax.train import checkpoint
 
 
@@ -62,7 +63,23 @@ def test_artefacts_are_of_the_size_that_they_say():
   assert float(jnp.abs(make["steps"](key, p, 125.0, 4.0) - p).max()) == pytest.approx(2.0, abs=0.01)
 
 
-def test_the_page_has_a_row_a_point_and_a_panel_an_artefact(points):
-  assert len(page.markdown(points).splitlines()) == 2 + len(points)
-  drawn = page.figure(points)
-  assert {axes.get_title() for axes in drawn.axes} - {""} == set(severity.ARTEFACTS)
+def test_the_part_of_a_report_has_a_row_a_point_and_a_panel_an_artefact(points):
+  made = sheets.section(points)
+  assert len(made.sheets["severity"].rows) == len(points)
+  assert {axes.get_title() for axes in made.drawn[0].figure.axes} - {""} == set(severity.ARTEFACTS)
+  assert [row[0] for row in made.sheets["limits"].rows] == list(severity.ARTEFACTS)
+
+
+def test_a_limit_is_the_last_severity_before_one_per_cent_is_wrong():
+  def of_artefact(name, unit, severities):
+    wrong = (0.0, 0.01, 0.02, 0.0, 0.5)
+    return [severity.Point(name, s, unit, 1.0, 0.9, w, 0.0, {}) for s, w in zip(severities, wrong, strict=False)]
+
+  made = [p for name, one in severity.ARTEFACTS.items() for p in of_artefact(name, one.unit, one.severities)]
+  rows = {row[0]: row[1:] for row in sheets.limits(made).rows}
+  assert rows["noise"] == ("1 mmHg", "2 mmHg", "90", "2.0")
+
+
+def test_markdown_keeps_its_columns():
+  table = tables.Table(("a", "b"), [("x|y", "1")])
+  assert tables.to_markdown(table) == "| a | b |\n| --- | --- |\n| x\\|y | 1 |\n"

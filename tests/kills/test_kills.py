@@ -123,4 +123,5 @@ def test_killed_at_random_moves_it_ends_as_if_never(whole, tmp_path, kind, lives
   rng, deaths = np.random.default_rng(SEED + 1), 0
   for number in range(lives):
     deaths += killed(kind, tmp_path / str(number), folder, rng.integers(1, moves // 2, 4))
+  print(f"{kind}: killed {deaths} times in {lives} lives")
   assert deaths >= 20
