@@ -9,6 +9,7 @@ missing, foreign or misshapen leaf are errors, never warnings.
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import pathlib
 import shutil
@@ -18,7 +19,6 @@ from typing import Any, cast
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from absl import logging
 
 from cap_jax import files
 from cap_jax.transfer import surgery
@@ -133,12 +133,12 @@ def _checkpointer() -> ocp.StandardCheckpointer:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
   """Orbax tells the log of the errors that it raises, at length."""
-  before = logging.get_verbosity()
-  logging.set_verbosity(logging.FATAL)
+  log = logging.getLogger("absl")
+  before, log.disabled = log.disabled, True
   try:
     yield
   finally:
-    logging.set_verbosity(before)
+    log.disabled = before
 
 
 def digest(path: str | os.PathLike[str]) -> str:
