@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def written_together(*paths: str | os.PathLike[str]) -> Iterator[list[str]]:
-  """Names to write to. They take the names of `paths` when the block ends well, and vanish when it does not."""
+  """Names to write to. They take the names of `paths` when the block ends well, one after another, and vanish when it does not."""
   for path in paths:
     if os.path.isdir(path):  # found only when the others have their names already
       raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
@@ -20,6 +20,10 @@ def written_together(*paths: str | os.PathLike[str]) -> Iterator[list[str]]:
       sync(written)
     for written, path in zip(partial, paths, strict=True):
       os.replace(written, path)
+  except OSError as error:
+    if error.filename is None and error.errno is not None:  # of a full disk, which is told without the file
+      error.filename = os.fspath(paths[0])
+    raise
   finally:
     for written in partial:
       with contextlib.suppress(FileNotFoundError):

@@ -158,7 +158,7 @@ def required(holder: flags.FlagHolder, example: str) -> str:
 
 def launch(main: Callable[[], None]) -> None:
   """Runs an experiment. Bad input and bad flags are one line on standard error and exit status 2; what was asked to stop (SIGTERM) ends
-  with `savepoints.STOPPED`, and the same command goes on."""
+  with `savepoints.STOPPED`, and the same command goes on, or begins again where nothing is kept."""
 
   def parse(argv: list[str]) -> list[str]:
     try:
@@ -194,8 +194,11 @@ def launch(main: Callable[[], None]) -> None:
       sys.exit(130)
     except savepoints.Stopped:
       sys.stdout.flush()
-      print("\nstopped; the same command goes on", file=sys.stderr)
+      print("\nstopped; give the same command again", file=sys.stderr)
       sys.exit(savepoints.STOPPED)
+    except BrokenPipeError:  # whoever read what is printed has enough
+      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+      sys.exit(1)
     except OSError as error:  # a full disk, a folder that may not be written to, a name too long
       place = error.filename or "a file of this run"
       _fail(f"{place}: {error.strerror or error}; free it or choose another place")
@@ -248,7 +251,8 @@ def open_folder(path: str) -> None:
   """
   try:
     os.makedirs(path, exist_ok=True)
-    if os.listdir(path) and not os.path.exists(os.path.join(path, "study.json")):
+    others = [name for name in os.listdir(path) if not name.startswith("study.json.partial-")]  # of one killed at once
+    if others and not os.path.exists(os.path.join(path, "study.json")):
       raise InputError(f"--workdir={path}: holds files already, and no study to go on with; choose another folder")
   except OSError as error:
     raise InputError(f"--workdir={path}: cannot be used ({error.strerror})") from None

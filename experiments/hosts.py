@@ -33,6 +33,7 @@ _HOSTS = flags.DEFINE_integer("hosts", None, "how many hosts train together", lo
 _HOST = flags.DEFINE_integer("host", None, "which of them this is, from 0", lower_bound=0)
 _PATIENCE_S = 120
 _STATES, _BEGUN = "savepoints", "begun.json"
+_MADE = ("source", "checkpoint", "best", "split.json")  # what a run leaves that is made anew where it goes on
 
 
 def join() -> None:
@@ -65,9 +66,9 @@ def _meet(**who: object) -> None:
     raise InputError(f"--coordinator={_COORDINATOR.value}: the hosts did not meet ({line}); are all started?") from None
 
 
-def _begin(path: str, kept: tuple[str, ...], *settings: Any) -> None:
-  """Makes a work folder, or opens one in which a run with the same settings was stopped before its end, see `work_folder`. All that it left
-  but what is `kept` is made again.
+def _begin(path: str, *settings: Any) -> None:
+  """Makes a work folder, or opens one in which a run with the same settings was stopped before its end, see `work_folder`. What that run
+  made of its results is made again; its states and journals stay, and so do files of others.
 
   Raises:
     InputError: it holds something else, or cannot be made.
@@ -75,6 +76,8 @@ def _begin(path: str, kept: tuple[str, ...], *settings: Any) -> None:
   now = json.loads(json.dumps([dataclasses.asdict(one) if dataclasses.is_dataclass(one) else one for one in settings]))
   note = os.path.join(path, _BEGUN)
   if not os.path.exists(note):
+    for left in pathlib.Path(path).glob(f"{_BEGUN}.partial-*"):  # of one that was killed at once
+      left.unlink()
     common.new_folder(path)
     with files.written_together(note) as (partial,), open(partial, "w", encoding="utf-8") as file:
       json.dump(now, file, indent=1)
@@ -89,7 +92,7 @@ def _begin(path: str, kept: tuple[str, ...], *settings: Any) -> None:
       f"--workdir={path}: a run with other settings was stopped there; choose another folder or remove it"
     )
   for left in pathlib.Path(path).rglob("*"):
-    if left.exists() and (".partial-" in left.name or left.relative_to(path).parts[0] not in (*kept, _BEGUN)):
+    if left.exists() and (".partial-" in left.name or left.relative_to(path).as_posix() in _MADE):
       shutil.rmtree(left) if left.is_dir() else left.unlink()
   print(f"{path}: goes on where it was stopped", file=sys.stderr)
 
@@ -112,7 +115,7 @@ def work_folder(path: str, *settings: Any) -> Iterator[str]:
       raise InputError(f"--workdir={path}: the same command runs there already; let it end") from None
     except OSError as error:
       raise InputError(f"--workdir={path}: cannot be used ({error.strerror})") from None
-    _begin(path, (_STATES, "logs"), *settings)
+    _begin(path, *settings)
     with savepoints.kept(states):
       yield path
     os.remove(os.path.join(path, _BEGUN))

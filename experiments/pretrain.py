@@ -21,6 +21,7 @@ _SITE = flags.DEFINE_string("site", None, "peripheral site that the network read
 
 def main() -> None:
   hosts.join()
+  common.metrics()
   study = common.read_study(_CONFIG)
   study = dataclasses.replace(study, site=_SITE.value or study.site)
   study_limits.check(study)

@@ -77,6 +77,7 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[config.Study, str]:
 
 def main() -> None:
   hosts.join()
+  common.metrics()
   place = pretrained.place(_SOURCE.value) if _SOURCE.value else ""
   source = checkpoint.load(place) if place else None
   study, name = _study(source)

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import pathlib
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -45,7 +46,9 @@ def _inputs(path: str) -> list[tuple[str, int, int]]:
   return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]
 
 
-def _plan(root: pathlib.Path, dataset: datasets.DataSet, spec: config.Conditioning, size: int) -> None:
+def _plan(
+  root: pathlib.Path, dataset: datasets.DataSet, spec: config.Conditioning, how: parts.Parts, size: int
+) -> None:
   """Notes what is to be made, or checks that it is what was begun.
 
   Raises:
@@ -57,6 +60,7 @@ def _plan(root: pathlib.Path, dataset: datasets.DataSet, spec: config.Conditioni
       dataset.channels,
       _inputs(dataset.path),
       dataclasses.asdict(spec),
+      dataclasses.asdict(how),
       size,
       [(e.subject, e.record, e.where) for e in dataset.entries],
     ]
@@ -85,7 +89,12 @@ def _finished(root: pathlib.Path, name: str) -> dict[str, Any] | None:
   if not ((root / name).is_dir() and file.is_file()):
     return None
   with datasets.reading(str(file), "remove the shard and its .json, then run again"), open(file, encoding="utf-8") as f:
-    return json.load(f)
+    found = json.load(f)
+  if found["sha256"] != store.digest(root / name):
+    print(f"{root / name}: was changed since it was written; it is written again", file=sys.stderr)
+    shutil.rmtree(root / name)
+    return None
+  return found
 
 
 def prepare(
@@ -118,11 +127,14 @@ def prepare(
   if dataset.lost and strict:
     raise dataset.lost[0]
   root = pathlib.Path(output)
-  root.mkdir(parents=True, exist_ok=True)
+  try:
+    root.mkdir(parents=True, exist_ok=True)
+  except FileExistsError:
+    raise InputError(f"--output={root}: is a file; choose a folder") from None
   groups = _groups(dataset, shard_records)
   try:
     with files.held(root, wait=False):
-      _plan(root, dataset, spec, shard_records)
+      _plan(root, dataset, spec, how, shard_records)
       if store.exists(root):  # stopped between its manifest and its last move
         return _tidied(root)
       try:

@@ -16,8 +16,8 @@ from cap_jax.data import batches
 from cap_jax.evaluation import cells, errors, folds, identity, methods, plan, study_data, training
 from cap_jax.evaluation.cells import Cell, Key
 from cap_jax.inference import uncertainty
-from cap_jax.train import checkpoint, clock, forward, journal, runs, savepoints
-from cap_jax.types import DataError, UnfitError
+from cap_jax.train import checkpoint, clock, forward, journal, runs, savepoints, sealed
+from cap_jax.types import DataError, InputError, UnfitError
 
 SHOWN_WINDOWS = 4  # of each test subject, in the pictures
 MEAN_OF = 25  # steps a point of a training curve
@@ -58,7 +58,10 @@ class Bench:
     path, states = os.path.join(self.folder, name), os.path.join(self.folder, "savepoints", name)
     if os.path.isdir(path):
       shutil.rmtree(states, ignore_errors=True)  # of a process that was killed before it could
-      return checkpoint.load(path)
+      try:
+        return checkpoint.load(path)
+      except sealed.DamagedError as error:
+        raise InputError(f"{error}; or remove {path}, and the study trains it again") from None
     logs = os.path.join(self.folder, "logs", name)
     with journal.kept(logs, self._metrics), savepoints.kept(states):
       trained, fitted = training.source_network(study, self.source)

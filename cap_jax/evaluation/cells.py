@@ -6,6 +6,7 @@ share the work.
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 import zipfile
@@ -20,7 +21,7 @@ from cap_jax.train import loop
 from cap_jax.types import DataError
 
 _UNIT = 0.01  # mmHg a step of a stored wave
-_WAVE = "_bt"
+_WAVE, _SUM = "_bt", "sha256"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +86,13 @@ def save(folder: str, cell: Cell, shown: Mapping[str, np.ndarray] | None = None)
     with files.written_together(f"{stem}.npz") as (partial,), open(partial, "wb") as file:
       np.savez_compressed(file, **{name: _packed(name, value) for name, value in shown.items()})  # type: ignore[arg-type]
   with files.written_together(f"{stem}.json") as (partial,), open(partial, "w", encoding="utf-8") as file:
-    json.dump(dataclasses.asdict(cell), file)
+    content = dataclasses.asdict(cell)
+    json.dump({**content, _SUM: _digest(content)}, file)
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+  """SHA-256 of a cell."""
+  return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _packed(name: str, value: np.ndarray) -> np.ndarray:
@@ -103,6 +110,9 @@ def load(folder: str, key: Key) -> Cell | None:
   try:
     with open(path, encoding="utf-8") as file:
       found: dict[str, Any] = json.load(file)
+    said = found.pop(_SUM, None)  # the first studies have none
+    if said is not None and said != _digest(found):
+      raise ValueError("it was changed since it was written")
     found["key"] = Key(**found["key"])
     found["errors"] = tuple(errors.SubjectErrors(**row) for row in found["errors"])
     found["validation"] = tuple(loop.Seen(*seen) for seen in found["validation"])

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
+from cap_jax import files
 from cap_jax.types import InputError
 
 KINDS = ("jsonl", "tensorboard")
@@ -39,6 +40,7 @@ class Journal:
 
   def __init__(self, folder: str, kinds: Sequence[str]):
     check(kinds)
+    self._folder = folder
     os.makedirs(folder, exist_ok=True)
     self._began = time.time()
     self._lines: IO[str] | None = None
@@ -60,6 +62,10 @@ class Journal:
 
   def write(self, name: str, step: int, values: Mapping[str, float]) -> None:
     """The values of a run called `name` at a step."""
+    with files.told(self._folder):
+      self._write(name, step, values)
+
+  def _write(self, name: str, step: int, values: Mapping[str, float]) -> None:
     row = (name, step, tuple(sorted(values)))
     if self._lines is not None and row not in self._there:
       # what is no number has no place in JSON

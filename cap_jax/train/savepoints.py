@@ -33,7 +33,7 @@ KEPT = 2
 STOPPED = 75  # exit status of what was asked to stop and saved: EX_TEMPFAIL, "try again"
 _FORMAT = 2
 _FACTS = ("stage", "done", "times", "scores", "seen", "train_s")
-_REMEDY = "remove it; the training goes on from the one before, or begins again"
+_REMEDY = "it is set aside; the one before is taken, or none"
 
 
 class Stopped(BaseException):
@@ -154,6 +154,8 @@ class Training:
     """
     if self._folder is None:
       return
+    if not all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(progress.state)):
+      return  # no good state; the next loss, or the checkpoint, says so
     os.makedirs(self._folder, exist_ok=True)
     place = os.path.join(self._folder, f"{progress.done:09d}")
     if not os.path.exists(place):
@@ -176,19 +178,18 @@ class Training:
       raise Stopped
 
   def latest(self) -> dict[str, Any] | None:
-    """The header of the last state that is whole, None without one; a damaged one is named, and removed.
+    """The header of the last state that is whole, None without one; a damaged one is named, and set aside.
 
     Raises:
-      InputError: the states are of another training.
+      InputError: the states are of another training or format, or the system does not let them be read.
     """
-    for steps in self._steps():
+    for steps in (there := self._steps()):
       place = os.path.join(str(self._folder), f"{steps:09d}")
-      try:
-        header = sealed.read(place, _FORMAT, _REMEDY)
-      except InputError as error:
-        print(f"{error}", file=sys.stderr)
-        shutil.rmtree(place)
+      header = self._whole(steps)
+      if header is None:
         continue
+      if steps != there[0]:
+        print(f"{place}: goes on from here", file=sys.stderr)
       if header["of"] != self._of:
         raise InputError(
           f"{place}: the state of another training ({header['name']}); the data or the settings have changed since: choose "
@@ -219,16 +220,29 @@ class Training:
     """Steps and parameters, of the structure of `params`, of the state with the least of some scores, steps → score; None without states.
 
     Raises:
-      InputError: it is damaged, or has another structure.
+      InputError: it has another structure or format, or the system does not let it be read.
     """
-    steps = self._best(scores)
-    if steps is None:
-      return None
-    header = sealed.read(os.path.join(str(self._folder), f"{steps:09d}"), _FORMAT, _REMEDY)
+    while True:
+      steps = self._best(scores)
+      if steps is None:
+        return None
+      header = self._whole(steps)
+      if header is not None:
+        break
     first = jax.tree.leaves(params)  # of a trainer's state they come first
     rest = [jax.ShapeDtypeStruct(tuple(shape), kind) for kind, shape in header["leaves"][len(first) :]]
     leaves, _ = self._arrays(header, [*first, *rest])
     return steps, jax.tree.unflatten(jax.tree.structure(params), leaves[: len(first)])
+
+  def _whole(self, steps: int) -> dict[str, Any] | None:
+    """The header of a state; of a damaged one None, which is named and set aside."""
+    place = os.path.join(str(self._folder), f"{steps:09d}")
+    try:
+      return sealed.read(place, _FORMAT, _REMEDY)
+    except sealed.DamagedError as error:
+      print(f"{error}", file=sys.stderr)
+      os.rename(place, f"{place}.damaged-{os.getpid()}")
+      return None
 
   def _best(self, scores: Mapping[int, float]) -> int | None:
     """Steps of the state with the least score."""

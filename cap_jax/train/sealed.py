@@ -28,6 +28,11 @@ HEADER = "config.json"
 ARRAYS = "params"
 _SUMS = "sha256"
 _MOST_BYTES = 1 << 26  # of a header
+_SPARE = 1 << 18
+
+
+class DamagedError(InputError):
+  """A folder that is not as it was written: cut, changed, or with files that it should not have or lacks."""
 
 
 def write(path: str | os.PathLike[str], header: Mapping[str, Any], tree: Any) -> None:
@@ -46,7 +51,8 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], tree: Any) ->
   try:
     arrays = jax.tree.map(np.asarray, tree)
     with files.told(path), _quiet(), _checkpointer() as checkpointer:
-      files.check_room(partial, sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)))
+      # orbax writes more than the arrays, of small ones far more
+      files.check_room(partial, 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)) + _SPARE)
       checkpointer.save(os.path.join(partial, ARRAYS), arrays)
     content = dict(header)
     content[_SUMS] = {HEADER: _digest_of(content), **_digests(os.path.join(partial, ARRAYS))}
@@ -68,15 +74,16 @@ def read(path: str | os.PathLike[str], form: int, remedy: str) -> dict[str, Any]
     remedy: what the reader of an error should do.
 
   Raises:
-    InputError: there is none, it is of another format, or a file is damaged, missing or too much.
+    DamagedError: there is none, or a file is damaged, missing or too much.
+    InputError: it is of another format, or the system does not let it be read.
   """
   path = os.path.abspath(path)
   header = os.path.join(path, HEADER)
   if not os.path.isfile(header):
-    raise InputError(f"{path}: no checkpoint there; {remedy}")
+    raise DamagedError(f"{path}: no checkpoint there; {remedy}")
   try:
     if os.path.getsize(header) > _MOST_BYTES:
-      raise InputError(f"{header}: {os.path.getsize(header)} bytes, more than a header ever has; {remedy}")
+      raise DamagedError(f"{header}: {os.path.getsize(header)} bytes, more than a header ever has; {remedy}")
     with open(header, encoding="utf-8") as file:
       content = json.load(file)
     if content["format"] != form:
@@ -84,8 +91,10 @@ def read(path: str | os.PathLike[str], form: int, remedy: str) -> dict[str, Any]
     _check_files(os.path.join(path, ARRAYS), content, remedy)
   except InputError:
     raise
-  except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
-    raise InputError(f"{header}: damaged or of another project ({error!r}); {remedy}") from None
+  except OSError as error:
+    raise InputError(f"{error.filename or header}: cannot be read ({error.strerror or error})") from None
+  except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    raise DamagedError(f"{header}: damaged or of another project ({error!r}); {remedy}") from None
   return cast(dict[str, Any], content)
 
 
@@ -161,9 +170,9 @@ def _digest_of(content: Mapping[str, Any]) -> str:
 def _check_files(folder: str, content: Mapping[str, Any], remedy: str) -> None:
   expected = dict(content[_SUMS])
   if expected.pop(HEADER, None) != _digest_of(content):
-    raise InputError(f"{os.path.dirname(folder)}/{HEADER}: changed since it was written; {remedy}")
+    raise DamagedError(f"{os.path.dirname(folder)}/{HEADER}: changed since it was written; {remedy}")
   found = _digests(folder)
   for name in sorted(expected.keys() | found.keys()):
     if found.get(name) != expected.get(name):
       fate = "is missing" if name not in found else "is damaged" if name in expected else "does not belong there"
-      raise InputError(f"{folder}/{name}: the file {fate}; copy the checkpoint again, or {remedy}")
+      raise DamagedError(f"{folder}/{name}: the file {fate}; copy the checkpoint again, or {remedy}")

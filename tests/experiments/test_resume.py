@@ -109,7 +109,7 @@ def test_a_stopped_transfer_goes_on_to_the_same_bits(tmp_path):
     first.kill()
   said = tmp_path / "said"
   stop_when(lambda: "goes on where it was stopped" in said.read_text(), words, signal.SIGTERM, said)
-  assert (tmp_path / "said").read_text().splitlines()[-1] == "stopped; the same command goes on"
+  assert (tmp_path / "said").read_text().splitlines()[-1] == "stopped; give the same command again"
   other = run("transfer", *SMALL, "--n_target=1", f"--workdir={folder}")
   assert other.returncode == 2
   assert "a run with other settings was stopped there" in other.stderr
