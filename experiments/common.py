@@ -183,6 +183,7 @@ def launch(main: Callable[[], None]) -> None:
     try:
       with _traced():
         main()
+      sys.stdout.flush()
     except (InputError, DivergedError) as error:
       _fail(str(error))
     except UnfitError as error:

@@ -95,6 +95,30 @@ def test_stopped_after_its_manifest_a_preparation_tidies_up(prepared, tmp_path, 
   assert not [p.name for p in path.iterdir() if p.name.endswith(".shard.json") or p.name == "plan.json"]
 
 
+def test_a_shard_that_was_changed_is_written_again(prepared, tmp_path, monkeypatch, capsys):
+  path = tmp_path / "c"
+
+  def stopped(*args):
+    raise KeyboardInterrupt
+
+  with monkeypatch.context() as patch:
+    patch.setattr(preparation, "_finish", stopped)
+    with pytest.raises(KeyboardInterrupt):
+      preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
+  chunk = path / "shard-00000" / "radial" / "c" / "0"
+  content = bytearray(chunk.read_bytes())
+  content[len(content) // 2] ^= 1
+  chunk.write_bytes(bytes(content))
+  with pytest.raises(InputError, match="other data or settings"):
+    preparation.prepare(dataset(), path, SPEC, parts.Parts({"training": 0.9, "test": 0.1}), shard_records=3)
+  made = preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
+  assert "shard-00000: was changed since it was written" in capsys.readouterr().err
+  assert made.manifest["sha256"] == prepared.manifest["sha256"]
+  (tmp_path / "file").write_text("")
+  with pytest.raises(InputError, match="is a file; choose a folder"):
+    preparation.prepare(dataset(), tmp_path / "file", SPEC, HOW)
+
+
 def test_a_cut_plan_is_named_and_two_preparations_do_not_share_a_folder(tmp_path):
   path = tmp_path / "c"
   path.mkdir()

@@ -178,6 +178,24 @@ def test_a_damaged_cell_is_named(small_study, done_study, tmp_path):
     list(studies.run(small_study, str(folder)))
 
 
+def test_a_cell_that_was_changed_is_refused(small_study, done_study, tmp_path):
+  folder = copied(done_study, tmp_path)
+  path = pathlib.Path(f"{Key('device', 0, 'source', 0, 0).stem(str(folder))}.json")
+  content = json.loads(path.read_text())
+  content["errors"][0]["rmse_mmhg"] -= 1.0
+  path.write_text(json.dumps(content))
+  with pytest.raises(DataError, match="changed since it was written"):
+    list(studies.run(small_study, str(folder)))
+
+
+def test_a_damaged_source_network_says_what_to_remove(small_study, done_study, tmp_path):
+  folder = copied(done_study, tmp_path)
+  with open(folder / "checkpoint" / "config.json", "a") as file:
+    file.write("}")
+  with pytest.raises(InputError, match=rf"or remove {folder}/checkpoint, and the study trains it again"):
+    _ = bench.Bench(small_study, str(folder)).trained
+
+
 def test_a_folder_holds_one_study_which_may_grow(small_study, done_study, tmp_path):
   folder = copied(done_study, tmp_path)
   identity.remember(dataclasses.replace(small_study, seeds=(0, 1), scenarios=("device", "population")), str(folder))

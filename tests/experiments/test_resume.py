@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import numpy as np
 
 from cap_jax.evaluation import cells, plan
 from cap_jax.train import checkpoint, journal, savepoints
+from experiments import common
 from tests.experiments.commands import ROOT, run
 
 CONFIG = """from cap_jax.config import Calibration, Model, Study, Training, Windows
@@ -89,6 +91,7 @@ SMALL = (
   "--config.model.layers=1", "--config.model.head_channels=8", "--config.pretrain.steps=1000", "--config.steps=1000",
   "--config.n_target=0,1,2", "--strategy=fine_tuning", "--n_target=2", "--metrics=jsonl",
 )  # fmt: skip
+CONFIGURED = tuple(word for word in SMALL if word.startswith("--config."))
 
 
 def test_a_stopped_transfer_goes_on_to_the_same_bits(tmp_path):
@@ -129,3 +132,34 @@ def test_a_stopped_transfer_goes_on_to_the_same_bits(tmp_path):
   again = run("transfer", *SMALL, f"--workdir={folder}")
   assert again.returncode == 2
   assert "holds files already" in again.stderr
+
+
+def test_what_others_put_there_stays_and_a_note_that_was_cut_is_no_matter(tmp_path):
+  """A run that was killed while it wrote its first note, and one that was asked to stop."""
+  folder = tmp_path / "run"
+  folder.mkdir()
+  (folder / "begun.json.partial-1").write_text('{"sour')
+  words = ("experiments.pretrain", *CONFIGURED, f"--workdir={folder}")
+  stop_when(lambda: any((folder / "savepoints").glob("000/0*")), words, signal.SIGTERM, tmp_path / "said")
+  (folder / "mine").mkdir()
+  (folder / "mine" / "notes.txt").write_text("mine")
+  done = run("pretrain", *CONFIGURED, f"--workdir={folder}")
+  assert done.returncode == 0, done.stderr
+  assert sorted(path.name for path in folder.iterdir()) == ["checkpoint", "mine", "split.json"]
+  assert (folder / "mine" / "notes.txt").read_text() == "mine"
+  (tmp_path / "study").mkdir()
+  (tmp_path / "study" / "study.json.partial-1").write_text('{"sour')
+  common.open_folder(str(tmp_path / "study"))
+  late = run("transfer", *SMALL[:-1], "--metrics=csv", f"--workdir={tmp_path / 'none'}")
+  assert late.returncode == 2
+  assert not (tmp_path / "none").exists()  # refused before anything is begun
+
+
+def test_a_reader_who_has_enough_is_no_error(tmp_path):
+  command = [sys.executable, "-m", "experiments.inspect", "--data=virtual", "--path=healthy,subjects=3"]
+  command.append(f"--output={tmp_path / 'a.png'}")
+  with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+    started.stdout.close()
+    said = started.stderr.read()
+  assert started.returncode == 1
+  assert not re.search("error|Traceback|ignored", said), said

@@ -7,18 +7,18 @@ removed. A file that is killed holds its first half. Prints how many moves there
 import json
 import os
 import pathlib
-import shutil
 import signal
 import sys
 
 import jax
 import numpy as np
 
-from cap_jax import config
+from cap_jax import config, files
 from cap_jax.data import preparation
 from cap_jax.evaluation import study as studies
 from cap_jax.models import net as nets
 from cap_jax.train import clock, journal, runs, savepoints
+from experiments import common, hosts
 from tests.data import test_store
 from tests.train import people
 
@@ -50,26 +50,33 @@ def counted(place, name, number):
 
 
 def training(folder):
-  """Of a source and a target network, with the journal and the states."""
-  for left in folder.rglob("*.partial-*"):
-    shutil.rmtree(left)
+  """Of a source and a target network, with the journal and the states, in a work folder as commands have it."""
+  if (folder / "made.npz").exists() and not (folder / "begun.json").exists():
+    return  # killed behind its end
   study = config.Study(model=MODEL, steps=200, batch=8, pretrain=config.Training(steps=300, batch=8))
   source, validation = people.pairs([f"s{k}" for k in range(4)], 6, 0), people.pairs(["v0"], 3, 4)
   data = runs.Data(source, people.pairs(["u0", "u1"], 3, 1).unlabelled(), people.pairs(people.PEOPLE, 4, 2))
-  with journal.kept(str(folder / "logs"), journal.KINDS), savepoints.kept(str(folder / "savepoints")):
+  with hosts.work_folder(str(folder), study), journal.kept(str(folder / "logs"), journal.KINDS):
     trained, _ = runs.pretrain(study, source, validation)
     made = runs.adapt(study, "fine_tuning/lp_ft", trained, data, 0, "radial", validation)
+    save(folder / "made.npz", made)
+
+
+def save(path, made):
+  """All that a training gives."""
   found = {f"metric_{name}": value for name, value in made.fitted.metrics.items()}
   seen = np.array([(one.steps, one.rmse_mmhg) for one in made.fitted.validation])
   leaves = {f"leaf_{k:03d}": np.asarray(x) for k, x in enumerate(jax.tree.leaves(made.checkpoint.params))}
   best = made.best or made.checkpoint
   leaves |= {f"best_{k:03d}": np.asarray(x) for k, x in enumerate(jax.tree.leaves(best.params))}
   steps = made.best.about["steps"] if made.best else 0
-  np.savez(folder / "made.npz", seen=seen, best=steps, **found, **leaves)
+  with files.written_together(path) as (partial,), open(partial, "wb") as file:
+    np.savez(file, seen=seen, best=steps, **found, **leaves)
 
 
 def study(folder):
   """All cells of a small study in one process."""
+  common.open_folder(str(folder))
   for cell in studies.run(STUDY, str(folder), metrics=journal.KINDS):
     assert not cell.diverged
 

@@ -1,12 +1,13 @@
 """States of trainings, kept and found again."""
 
 import dataclasses
+import errno
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cap_jax.train import forward, runs, savepoints
+from cap_jax.train import forward, runs, savepoints, sealed
 from cap_jax.types import InputError
 from tests.train import people
 
@@ -47,6 +48,7 @@ def test_the_last_two_stay_and_a_damaged_one_gives_way(tmp_path, capsys):
   assert found["done"] == 1000
   assert f"{largest.name}: the file is damaged" in capsys.readouterr().err
   assert not (tmp_path / "000" / "000001500").exists()
+  assert len(list((tmp_path / "000").glob("000001500.damaged-*"))) == 1
 
 
 def test_the_best_stays_beside_the_last_two(tmp_path):
@@ -65,6 +67,50 @@ def test_the_best_stays_beside_the_last_two(tmp_path):
   np.testing.assert_array_equal(params, 1000.0)
   with savepoints.kept(str(tmp_path)):
     assert savepoints.Training("a", "x").latest()["done"] == 2500  # the best is not where it goes on
+
+
+def kept(folder, *steps, **changes):
+  with savepoints.kept(str(folder)):
+    keep = savepoints.Training("a", "x")
+    for done in steps:
+      keep.save(dataclasses.replace(progress(done), **changes))
+  return keep
+
+
+def test_only_a_damaged_state_gives_way(tmp_path, monkeypatch):
+  """One of another format, or on a disk that does not answer, stays and is told."""
+  keep = kept(tmp_path, 500, 1000)
+  there = sorted((tmp_path / "000").rglob("*"))
+
+  def unanswered(folder):
+    raise OSError(errno.EIO, "Input/output error", folder)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(sealed, "_digests", unanswered)
+    with pytest.raises(InputError, match=r"params: cannot be read \(Input/output error\)"):
+      keep.latest()
+  with monkeypatch.context() as patch:
+    patch.setattr(savepoints, "_FORMAT", 99)
+    with pytest.raises(InputError, match="format 2, this version reads format 99"):
+      keep.latest()
+  assert sorted((tmp_path / "000").rglob("*")) == there
+  (tmp_path / "000" / "000001500").write_text("no folder")
+  assert keep.latest()["done"] == 1000
+
+
+def test_a_damaged_best_gives_way_to_the_next(tmp_path, capsys):
+  errors = {500: 2.0, 1000: 3.0, 1500: 4.0}
+  keep = kept(tmp_path, 500, 1000, 1500, scores=list(errors.items()), seen=[])
+  with open(tmp_path / "000" / "000000500" / "config.json", "a") as file:
+    file.write("}")
+  assert keep.best(jnp.zeros(3), errors)[0] == 1000
+  assert "000000500" in capsys.readouterr().err
+
+
+def test_what_is_no_number_is_no_good_state(tmp_path):
+  keep = kept(tmp_path, 500)
+  keep.save(progress(1000, float("nan")))
+  assert keep.latest()["done"] == 500
 
 
 def test_the_state_of_another_training_is_refused(tmp_path):

@@ -13,7 +13,7 @@ from cap_jax.data import batches, splits
 from cap_jax.evaluation import study_limits
 from cap_jax.losses import terms, waveform
 from cap_jax.models import net
-from cap_jax.train import checkpoint, clock, collapse, forward, loop, optimizer, runs, step
+from cap_jax.train import checkpoint, clock, collapse, forward, loop, optimizer, runs, savepoints, step
 from cap_jax.transfer import surgery
 from cap_jax.transfer.strategy import Stage, Strategy
 from cap_jax.types import InputError
@@ -258,7 +258,18 @@ def test_an_unknown_optimizer_is_refused():
     study_limits.check(config.Study(custom={"scratch": {"optimizer": "sgd"}}))
 
 
-def test_a_diverged_training_names_whose_windows_and_the_last_good_state(tiny_model, pairs, tmp_path):
+class Failing:
+  """Windows of which those of the third chunk are no numbers."""
+
+  def __init__(self, part):
+    self.part = part
+
+  def stacks(self, chunk, batch, seed):
+    for number, rows in enumerate(batches._order(len(self.part["x"]), chunk, batch, seed)):
+      yield {axis: array[rows] * (np.nan if number == 2 else 1.0) for axis, array in self.part.items()}
+
+
+def test_a_diverged_training_names_whose_windows_and_the_last_good_state(tiny_model, pairs, tmp_path, monkeypatch):
   network, loss, plans, start, streams, _ = begin(tiny_model, pairs)
   spec, who = config.Training(batch=4), {"target": np.array([f"p{k}" for k in range(len(streams["target"]["x"]))])}
   bad = 7
@@ -271,6 +282,14 @@ def test_a_diverged_training_names_whose_windows_and_the_last_good_state(tiny_mo
   named = str(caught.value).split("in windows of ")[1].split(" (target)")[0].split(", ")
   assert set(named) == {f"p{k}" for k in rows[at]}
   assert pickle.loads(pickle.dumps(caught.value)).args == caught.value.args
+  assert "last good state" not in str(caught.value)  # none was kept
+  monkeypatch.setattr(savepoints, "EVERY", loop.CHUNK)
+  late = [loop.Plan(4 * loop.CHUNK, 1e-3, ())]
+  streams["target"]["y"][bad] = 0.0
+  with savepoints.kept(str(tmp_path)), pytest.raises(clock.DivergedError) as caught:
+    loop.fit(network, loss, late, start, {"target": Failing(streams["target"])}, spec, "test")
+  assert str(caught.value).startswith("the loss is nan at step 100")
+  assert f"the last good state is {tmp_path}/000/000000100" in str(caught.value)
 
 
 def test_references_among_the_unlabelled_raise(tiny_model, pairs):
