@@ -33,7 +33,7 @@ KEPT = 2
 STOPPED = 75  # exit status of what was asked to stop and saved: EX_TEMPFAIL, "try again"
 _FORMAT = 2
 _FACTS = ("stage", "done", "times", "scores", "seen", "train_s")
-_REMEDY = "it is set aside; the one before is taken, or none"
+_REMEDY = "a damaged state is set aside; a run of another release is finished with that, or its folder removed"
 
 
 class Stopped(BaseException):
