@@ -90,7 +90,8 @@ def _finished(root: pathlib.Path, name: str) -> dict[str, Any] | None:
     return None
   with datasets.reading(str(file), "remove the shard and its .json, then run again"), open(file, encoding="utf-8") as f:
     found = json.load(f)
-  if found["sha256"] != store.digest(root / name):
+    whole = found["sha256"] == store.digest(root / name)
+  if not whole:
     print(f"{root / name}: was changed since it was written; it is written again", file=sys.stderr)
     shutil.rmtree(root / name)
     return None
