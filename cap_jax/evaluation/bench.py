@@ -57,7 +57,7 @@ class Bench:
   def _source_network(self, name: str, study: config.Study) -> checkpoint.Checkpoint:
     path, states = os.path.join(self.folder, name), os.path.join(self.folder, "savepoints", name)
     if os.path.isdir(path):
-      shutil.rmtree(states, ignore_errors=True)  # of a process that was killed before it could
+      self._forget(states)  # of a process that was killed before it could
       try:
         return checkpoint.load(path)
       except sealed.DamagedError as error:
@@ -70,8 +70,14 @@ class Bench:
     with files.written_together(f"{path}.json") as (partial,), open(partial, "w", encoding="utf-8") as file:
       json.dump(curve, file)
     checkpoint.save(path, trained)
-    shutil.rmtree(states, ignore_errors=True)
+    self._forget(states)
     return trained
+
+  def _forget(self, states: str) -> None:
+    """Removes the states of a training that is done, and what held them."""
+    shutil.rmtree(states, ignore_errors=True)
+    with contextlib.suppress(OSError):  # others stand there, or nothing
+      os.removedirs(os.path.dirname(states))
 
   def _target(self, scenario: str, fold: int) -> tuple[config.Study, study_data.Target, errors.Evaluator]:
     study = self._clinics[scenario]

@@ -188,6 +188,10 @@ def test_a_cell_that_was_changed_is_refused(small_study, done_study, tmp_path):
     list(studies.run(small_study, str(folder)))
 
 
+def test_no_states_are_left(done_study):
+  assert not (done_study / "savepoints").exists()
+
+
 def test_a_damaged_source_network_says_what_to_remove(small_study, done_study, tmp_path):
   folder = copied(done_study, tmp_path)
   with open(folder / "checkpoint" / "config.json", "a") as file:
