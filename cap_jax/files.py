@@ -71,7 +71,7 @@ def told(path: str | os.PathLike[str]) -> Iterator[None]:
   """
   try:
     yield
-  except Exception as error:
+  except (OSError, ValueError, RuntimeError) as error:
     text = str(error)
     known = {
       os.strerror(number): number for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)

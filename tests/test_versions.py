@@ -3,6 +3,7 @@ machine lacks the Python: name them by CAP_JAX_PYTHONS=PATH:PATH."""
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -42,7 +43,9 @@ def test_another_python(python, tmp_path):
   own = tmp_path / "venv" / "bin" / "python"
   checked([own, "-m", "pip", "install", "-q", "-r", "requirements-dev.txt"])
   print(checked([own, "-m", "pip", "freeze"]))
-  print(run(own, tmp_path / "tests"))
+  said = run(own, tmp_path / "tests")
+  print(said)
+  assert re.search(r"^\d{3,} passed", said, re.M)
 
 
 @pytest.mark.slow
@@ -50,13 +53,19 @@ def test_the_least_versions(tmp_path):
   """Their deprecations are no matter."""
   uv = shutil.which("uv")
   if uv is None:
-    pytest.skip("needs uv, which resolves to the least versions")
+    pytest.skip("needs uv, which resolves to the least versions: pip install uv")
   checked([sys.executable, "-m", "venv", tmp_path / "venv"])
   own = tmp_path / "venv" / "bin" / "python"
   install = [uv, "pip", "install", "-q", f"--python={own}"]
   checked([*install, "--resolution=lowest-direct", "-r", "requirements.txt"])
   least = [f"{line}\n" for line in checked([uv, "pip", "freeze", f"--python={own}"]).split()]
   (tmp_path / "least.txt").write_text("".join(least))
+  bounds = re.findall(r"^(jax|flax|numpy|scipy)>=([\d.]+),", (ROOT / "requirements.txt").read_text(), re.M)
+  assert len(bounds) == 4
+  for name, bound in bounds:
+    assert any(line.startswith(f"{name}=={bound}") for line in least), (name, bound, least)
   tools = ("pytest", "pytest-xdist", "hypothesis", "neurokit2", "playwright", "pyyaml")
   checked([*install, f"--constraint={tmp_path / 'least.txt'}", *tools])
-  print(run(own, tmp_path / "tests", "-p", "no:warnings", "-o", "filterwarnings=default"))
+  said = run(own, tmp_path / "tests", "-p", "no:warnings", "-o", "filterwarnings=default")
+  print(said)
+  assert re.search(r"^\d{3,} passed", said, re.M)

@@ -221,6 +221,7 @@ def strategy(study: config.Study, name: str) -> Method:
 
 def _affine(ground: Ground) -> np.ndarray:
   labelled = ground.labelled
+  ground.trained.check_unmet(ground.target.test.subjects)
   found = rescaling.fit_affine(forward.predict(ground.trained, labelled), labelled.y_bt, ground.study.windows.margin)
   return found.predict(forward.predict(ground.trained, ground.target.test))
 

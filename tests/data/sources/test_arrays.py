@@ -1,0 +1,41 @@
+"""MATLAB's reader has a process of its own, and neither time nor memory without end."""
+
+import numpy as np
+import pytest
+import scipy.io
+
+from cap_jax.data.sources import arrays
+from cap_jax.types import DataError
+
+READ = "scipy.io.loadmat(sys.argv[1])"
+
+
+@pytest.fixture
+def path(tmp_path):
+  scipy.io.savemat(tmp_path / "a.mat", {"radial_pressure_mmhg": np.arange(9.0)})
+  return tmp_path / "a.mat"
+
+
+def test_a_sound_file_is_read(path):
+  assert READ in arrays._READER
+  arrays.check_matlab(path)
+
+
+@pytest.mark.parametrize(
+  ("instead", "said"),
+  [
+    ("bytearray(1 << 30)", r"a\.mat: cannot be read \(MemoryError\)"),
+    ("import os; os.abort()", r"a\.mat: cannot be read \(the reader ended with -6\)"),
+  ],
+)
+def test_one_that_takes_all_memory_or_kills_the_reader_is_told(path, monkeypatch, instead, said):
+  monkeypatch.setattr(arrays, "_READER", arrays._READER.replace(READ, instead))
+  with pytest.raises(DataError, match=said):
+    arrays.check_matlab(path)
+
+
+def test_one_that_is_read_for_ever_is_told(path, monkeypatch):
+  monkeypatch.setattr(arrays, "_PATIENCE_S", 3)
+  monkeypatch.setattr(arrays, "_READER", arrays._READER.replace(READ, "import time; time.sleep(60)"))
+  with pytest.raises(DataError, match=r"a\.mat: is not read in 3 s; save or fetch the file again"):
+    arrays.check_matlab(path)
