@@ -1,9 +1,13 @@
-"""Shared fixtures: where the reference records lie, and a small network."""
+"""The tiers of the tests, how they compile, and shared fixtures.
+
+    pytest -m quick      the edit loop: pure functions and contracts
+    pytest               all but the slow tests
+    pytest -m slow       whole commands, kills, many processes, long trainings, real records
+"""
 
 import os
 import pathlib
 import shutil
-import tempfile
 
 import jax
 import pytest
@@ -14,27 +18,36 @@ from cap_jax.evaluation import study
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # tolerances are those of float32, also where a GPU would round to TF32
 jax.config.update("jax_default_matmul_precision", "highest")
-_CACHE = pytest.StashKey[str]()
+# Most of a test's time is compiling. Programs run a few times at most, so they are compiled with LLVM's cheapest passes.
+_COMPILE_FAST = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+_MOST_CACHE_BYTES = 2**30
+_MAPS_PATH = pathlib.Path("/proc/self/maps")
+_MOST_MAPS = 40_000  # of the 65,530 that Linux gives a process; a compiled program takes dozens, and past them compiling crashes
 
 
 def pytest_configure(config):
-  """One compilation cache for the run: workers and commands compile the same programs. Set before the workers start."""
-  if not hasattr(config, "workerinput") and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    config.stash[_CACHE] = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="cap_jax-tests-")
-    jax.config.update("jax_compilation_cache_dir", config.stash[_CACHE])
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")  # read by the workers and commands
-
-
-def pytest_unconfigure(config):
-  if _CACHE in config.stash:
-    shutil.rmtree(config.stash[_CACHE], ignore_errors=True)
+  """Sets up the compiler before the workers start, which inherit it, as do the commands that tests start. XLA reads its flags at the
+  first compilation. Slow tests compile as users do, and so do all tests under a user's own XLA_FLAGS."""
+  if hasattr(config, "workerinput"):
+    return
+  tiers = config.option.markexpr
+  if "slow" not in tiers or "not slow" in tiers:
+    os.environ.setdefault("XLA_FLAGS", _COMPILE_FAST)
+  if "JAX_COMPILATION_CACHE_DIR" not in os.environ and hasattr(config, "cache"):
+    # one cache for all workers and commands, kept for the next run; `pytest --cache-clear` empties it
+    folder = config.cache.mkdir("jax")
+    if sum(file.stat().st_size for file in folder.iterdir()) > _MOST_CACHE_BYTES:
+      shutil.rmtree(folder)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+    jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
 @pytest.fixture(autouse=True, scope="module")
-def programs_are_dropped():
-  """A compiled program takes dozens of memory maps, of which a process of Linux may hold 65,530: past them, compiling crashes."""
+def drop_programs_when_maps_run_short():
   yield
-  jax.clear_caches()
+  if _MAPS_PATH.exists() and _MAPS_PATH.read_bytes().count(b"\n") > _MOST_MAPS:
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")
