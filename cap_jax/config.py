@@ -117,6 +117,8 @@ class Study:
 
   Attributes:
     source: the source clinic, name in `clinics.SOURCES`.
+    source_network: the network of the source: "train" trains one, "pretrained" is that of the package, anything else is the folder of
+      a checkpoint.
     source_data, target_data: folders of prepared stores that stand in for the source's or the target's clinic.
     task: what the source network learns, name in `tasks.TASKS`.
     scenario: the target clinic, name in `clinics.SCENARIOS`.
@@ -149,6 +151,7 @@ class Study:
   """
 
   source: str = "healthy"
+  source_network: str = "train"
   task: str = "waveform"
   scenario: str = "device_population"
   scenarios: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ from ml_collections import ConfigDict, config_flags
 
 from cap_jax import clinics, config
 from cap_jax.evaluation import study_limits
+from cap_jax.inference import pretrained
 from cap_jax.train import checkpoint, journal, savepoints
 from cap_jax.train.clock import DivergedError
 from cap_jax.types import InputError, UnfitError
@@ -70,6 +71,39 @@ def follow(study: config.Study, source: checkpoint.Checkpoint) -> config.Study:
   same = {"site": source.site, "model": source.model, "windows": source.windows, "task": source.task}
   same |= {"calibration": source.calibration, "reference": source.reference}
   return dataclasses.replace(study, source=clinic, source_data=study.source_data or data, **same)
+
+
+_FOLLOWED = ("source", "site", "model", "windows", "task", "calibration", "reference")
+
+
+def with_source(study: config.Study, source: str, overrides: Mapping[str, Any]) -> config.Study:
+  """The study with its source network, whose site, model and windows it takes over.
+
+  Args:
+    study: as its config says.
+    source: "train", "pretrained", or the folder of a checkpoint.
+    overrides: fields that the command line changed → values, see `read_overrides`.
+
+  Raises:
+    InputError: there is no such checkpoint, or an override contradicts it.
+  """
+  study = dataclasses.replace(study, source_network=source)
+  if source == pretrained.TRAIN:
+    return study
+  followed = follow(study, checkpoint.load(pretrained.place(source)))
+  for name in overrides:
+    field = name.partition(".")[0]
+    if field in _FOLLOWED and getattr(study, field) != getattr(followed, field):
+      raise InputError(
+        f"--config.{name}: the source network {source!r} was trained with {field}={getattr(followed, field)}; leave the flag out, or add "
+        f"--source={pretrained.TRAIN} to train a source network of your own"
+      )
+  return followed
+
+
+def read_overrides(holder: flags.FlagHolder) -> dict[str, Any]:
+  """Fields of the study that the command line changed, as `model.channels`, with their values."""
+  return config_flags.get_override_values(flags.FLAGS[holder.name])
 
 
 _PROFILE = flags.DEFINE_string("profile", None, "new folder for a trace of the whole run, for TensorBoard or Perfetto")

@@ -10,7 +10,7 @@ from experiments import common, study
 
 def main() -> None:
   began = time.perf_counter()
-  what = common.read_study(study.CONFIG)
+  what = study.read()
   study.check(what)
   folder = common.new_folder(study.WORKDIR.value) if study.WORKDIR.value else common.next_folder("runs/compare")
   study.run(what, folder, study.PROCESSES.value, began)

@@ -8,6 +8,7 @@ subject and cell), report.html, figures/, tables/ and a checkpoint.
 """
 
 import os
+import sys
 import time
 
 import pandas
@@ -25,7 +26,22 @@ from experiments import common, truth
 
 CONFIG = common.define_study("what to compare")
 WORKDIR = flags.DEFINE_string("workdir", None, "folder of the study, new or to go on in")
+SOURCE = flags.DEFINE_string(
+  "source", None, "the source network: pretrained, train, or the folder of a checkpoint (default: the config's)"
+)
 PROCESSES = flags.DEFINE_integer("processes", 1, "how many run cells side by side", lower_bound=1)
+
+
+def read() -> config.Study:
+  """The study that the flags name.
+
+  Raises:
+    InputError: a value of it cannot be.
+  """
+  study = common.read_study(CONFIG)
+  study = common.with_source(study, SOURCE.value or study.source_network, common.read_overrides(CONFIG))
+  study_limits.check(study)
+  return study
 
 
 def check(study: config.Study) -> None:
@@ -45,17 +61,16 @@ def check(study: config.Study) -> None:
 
 
 def announce(study: config.Study, folder: str, processes: int) -> int:
-  """Says what will be done and how long it takes; returns the number of cells."""
+  """Says on standard error what will be done and how long it takes; returns the number of cells."""
   keys = plan.keys(study)
   seconds = plan.estimate_s(study, folder, keys, processes)
   unfit = [line for clinic in plan.clinics_of(study) for line in folds.left_out(clinic)]
   left = "; ".join(f"left out: {line}" for line in (*plan.unused(study), *unfit))
   length = f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{seconds / 60:.0f} minutes"
-  print(f"{len(keys)} cells; about {length} with --processes={processes}, all told, but for what is done already")
-  for budget, names in plan.budgets(study).items():
-    print(f"budget of {', '.join(names)}: {budget}")
-  print("what uses no labels may not ask labelled validation subjects, so it tries one rate", end="")
-  print(f"; {left}" if left else "", flush=True)
+  lines = [f"{len(keys)} cells; about {length} with --processes={processes}, without the cells that are done already"]
+  lines += [f"budget of {', '.join(names)}: {budget}" for budget, names in plan.budgets(study).items()]
+  lines.append("methods without labels cannot use labelled validation subjects, so they try one learning rate")
+  print("\n".join([*lines, left] if left else lines), file=sys.stderr, flush=True)
   return len(keys)
 
 
@@ -83,6 +98,10 @@ def report(study: config.Study, folder: str, rows: pandas.DataFrame, began: floa
     *study_report.clinics_section(clinics, place),
     page.Section("What transfer gains", gains.EXPLAINED, sheets=gained),
   ]
+  headlines = [study_report.headline(clinic, place) for clinic in clinics]
+  if len(clinics) > 1:
+    headlines = [f"{clinic.name}: {line}" for clinic, line in zip(clinics, headlines, strict=True)]
+  print("\n".join(headlines))
   for clinic in clinics:
     made = study_report.sections(clinic, loss, place, reference)
     print(f"\n{said} {clinic.name}: {study_report.told(clinic)}\n\n{tables.text(study_tables.short(clinic.lines))}\n")
@@ -97,16 +116,16 @@ def report(study: config.Study, folder: str, rows: pandas.DataFrame, began: floa
     data="; ".join(f"{name} {digest}" for name, digest in data.items()),
     seconds=f"{time.perf_counter() - began:.0f}",
   )
-  summary_line = f"{said} Source task: {study.task}, site: {study.site}. Errors in mmHg."
+  summary_line = "\n".join(headlines[1:]) + f"{said} Source task: {study.task}, site: {study.site}. Errors in mmHg."
   page.write_parts(folder, sections)
   path = os.path.join(folder, "report.html")
-  page.write(path, "Central aortic pressure by transfer", summary_line, study_tables.EXPLAINED, sections, facts)
+  page.write(path, headlines[0], summary_line, study_tables.EXPLAINED, sections, facts)
   print(f"{path}, {folder}/study.csv, {folder}/checkpoint: {time.perf_counter() - began:.0f} s")
 
 
 def main() -> None:
   began = time.perf_counter()
-  study = common.read_study(CONFIG)
+  study = read()
   check(study)
   folder = common.required(WORKDIR, "DIR")
   common.open_folder(folder)

@@ -13,9 +13,9 @@ import numpy as np
 
 from cap_jax import config, files
 from cap_jax.data import batches
-from cap_jax.evaluation import cells, errors, folds, identity, methods, plan, study_data, training
+from cap_jax.evaluation import cells, errors, folds, identity, methods, plan, selection, study_data, training
 from cap_jax.evaluation.cells import Cell, Key
-from cap_jax.inference import uncertainty
+from cap_jax.inference import pretrained, uncertainty
 from cap_jax.train import checkpoint, clock, forward, journal, runs, savepoints, sealed
 from cap_jax.types import DataError, InputError, UnfitError
 
@@ -37,6 +37,12 @@ class Bench:
     self._clinics = {clinic.target_name: clinic for clinic in plan.clinics_of(study)}
     self.target = functools.lru_cache(2)(self._target)
     self.published = functools.cache(self._published)
+    self._trainings: dict[tuple[Key, methods.Setting], runs.Adapted] = {}
+
+  @functools.cached_property
+  def _candidates(self) -> tuple[str, ...]:
+    chooses = selection.NAME in self.study.strategies
+    return selection.expanded((selection.NAME,)) if chooses else ()
 
   @functools.cached_property
   def source(self) -> study_data.Source:
@@ -44,7 +50,10 @@ class Bench:
 
   @functools.cached_property
   def trained(self) -> checkpoint.Checkpoint:
-    """The source network; trained the first time."""
+    """The source network; trained or copied into the folder the first time."""
+    place = os.path.join(self.folder, "checkpoint")
+    if self.study.source_network != pretrained.TRAIN and not os.path.isdir(place):
+      checkpoint.save(place, checkpoint.load(pretrained.place(self.study.source_network)))
     return self._source_network("checkpoint", self.study)
 
   def _published(self, name: str) -> checkpoint.Checkpoint:
@@ -89,15 +98,27 @@ class Bench:
 
   def _ground(self, key: Key, setting: methods.Setting) -> methods.Ground:
     study, target, _ = self.target(key.scenario, key.fold)
-    return methods.Ground(study, self.source, target, self.trained, self.published, key.n_target, key.seed, setting)
+
+    def train(name: str) -> runs.Adapted:
+      own = dataclasses.replace(key, method=name)
+      return self._trial(own, setting, own.stem(self.folder, "logs"))
+
+    return methods.Ground(
+      study, self.source, target, self.trained, self.published, key.n_target, key.seed, setting, train
+    )
 
   def _trial(self, key: Key, setting: methods.Setting, logs: str) -> runs.Adapted:
     """The training of a method in one of its settings."""
+    if (key, setting) in self._trainings:
+      return self._trainings[key, setting]
     ground = self._ground(key, setting)
     train = methods.method(ground.study, key.method).train
     assert train is not None
     with journal.kept(logs, self._metrics):
-      return train(ground)
+      made = train(ground)
+    if key.method in self._candidates:  # `auto` may choose it, and then it need not be trained again
+      self._trainings[key, setting] = made
+    return made
 
   def _made(self, key: Key, setting: methods.Setting, chosen: runs.Adapted | None) -> methods.Output:
     """What a method makes of the test windows; `chosen`: its training, if that is done already."""

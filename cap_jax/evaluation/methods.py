@@ -56,6 +56,7 @@ class Ground:
     published: name in `NETWORKS` → that network, trained on the source.
     n_target, seed: labelled subjects, and what draws them.
     setting: of what is trained.
+    train: name of a strategy → its training here, not repeated where the study has it already; for a method that chooses one.
   """
 
   study: config.Study
@@ -66,6 +67,7 @@ class Ground:
   n_target: int
   seed: int
   setting: Setting = AS_IT_IS
+  train: Callable[[str], runs.Adapted] | None = None
 
   @functools.cached_property
   def labelled(self) -> batches.Pairs:
@@ -271,7 +273,10 @@ def _auto() -> Method:
   """The strategy that `selection` chooses in each cell."""
 
   def train(ground: Ground) -> runs.Adapted:
-    return selection.adapted(ground.study, ground.trained, ground.source, ground.target, ground.n_target, ground.seed)
+    choice = selection.choose(ground.study, ground.trained, ground.source, ground.target, ground.n_target, ground.seed)
+    made = ground.train(choice.name) if ground.train else _adapted(ground.study, choice.name, ground)
+    reason = "; ".join(text for text in (selection.told(choice), made.reason) if text)
+    return dataclasses.replace(made, reason=reason)
 
   return Method(lambda ground: finish(ground, train(ground)), labels=None, from_source=True, drawn=True, train=train)
 

@@ -9,6 +9,7 @@ import numpy as np
 from cap_jax import config
 from cap_jax.evaluation import cells, folds, methods
 from cap_jax.evaluation.cells import Key
+from cap_jax.inference import pretrained
 from cap_jax.train import loop
 from cap_jax.types import InputError
 
@@ -119,7 +120,8 @@ def estimate_s(study: config.Study, folder: str, wanted: Sequence[Key], processe
   )
   sources = {key.method for key in left} & set(_SLOW_SOURCE)
   total += sum(_SLOW_SOURCE[name] * study.pretrain.steps / 3000 for name in sources)
-  return total + (0 if os.path.isdir(os.path.join(folder, "checkpoint")) else 60.0 * study.pretrain.steps / 3000)
+  there = study.source_network != pretrained.TRAIN or os.path.isdir(os.path.join(folder, "checkpoint"))
+  return total + (0 if there else 60.0 * study.pretrain.steps / 3000)
 
 
 def _lengths(study: config.Study, key: Key) -> float:

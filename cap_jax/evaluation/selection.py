@@ -20,7 +20,7 @@ import numpy as np
 
 from cap_jax import config
 from cap_jax.data import batches, splits
-from cap_jax.evaluation import evidence, study_data, training
+from cap_jax.evaluation import evidence, study_data
 from cap_jax.train import checkpoint, loop, runs
 from cap_jax.transfer import find
 
@@ -150,14 +150,3 @@ def told(choice: Choice) -> str:
   """The ranking with its evidence, for a reader."""
   shown = [f"{one.name}" + (f" {one.rmse_mmhg:.2f}" if np.isfinite(one.rmse_mmhg) else "") for one in choice.ranking]
   return f"{choice.reason}: {', '.join(shown)}"
-
-
-def adapted(
-  study: config.Study, trained: checkpoint.Checkpoint, source: study_data.Source, target: study_data.Target,
-  n_target: int, seed: int,
-) -> runs.Adapted:  # fmt: skip
-  """The training of the chosen strategy; its reason tells the ranking."""
-  choice = choose(study, trained, source, target, n_target, seed)
-  made = training.adapted(study, choice.name, trained, source, target, n_target, seed)
-  reason = "; ".join(text for text in (told(choice), made.reason) if text)
-  return dataclasses.replace(made, reason=reason)

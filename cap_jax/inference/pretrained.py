@@ -5,6 +5,7 @@ import os
 import pathlib
 
 NAME = "pretrained"
+TRAIN = "train"  # instead of a checkpoint: a source network is trained
 FOLDER = pathlib.Path(__file__).parents[1] / NAME / "radial"
 
 

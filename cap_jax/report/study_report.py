@@ -312,6 +312,29 @@ def error_sections(clinic: Clinic, text: str, place: str, reference: standards.R
   ]
 
 
+_AUTO, _BESIDE = "auto", {"scratch": "the same network from scratch", "gtf_target": "FIR transfer function"}
+
+
+def headline(clinic: Clinic, place: str) -> str:
+  """The result in one sentence: the waveform RMSE of `auto`, or else of the method by whom subjects are ranked, beside the network from
+  scratch and the transfer function with the same labels, at the number of labels next to five.
+
+  Args:
+    clinic: what was found in it.
+    place: where the errors come from, "in silico" for example.
+  """
+  found = {line.method: line for line in clinic.lines if line.n_target == clinic.focus and np.isfinite(line.rmse.mean)}
+  name = _AUTO if _AUTO in found else _judge(clinic)
+  if name not in found:
+    return f"{clinic.name}: no network was trained on the target ({place})"
+  rmse = found[name].rmse
+  who = f"{clinic.focus} labelled subject{'s' * (clinic.focus > 1)}" if clinic.focus else "No labelled subject"
+  by = "" if name == _AUTO else f", {tables.label(name)}"
+  interval = "" if np.isnan(rmse.low) else f" (95 % CI {rmse.low:.2f} to {rmse.high:.2f})"
+  beside = [f"{said} {found[other].rmse.mean:.2f}" for other, said in _BESIDE.items() if other in found and other != name]
+  return "; ".join([f"{who}{by}: {rmse.mean:.2f} mmHg{interval}", *beside]) + f" ({place})"
+
+
 def told(clinic: Clinic) -> str:
   """Size of the test, and reasons of what was chosen, in a line."""
   reasons = "; ".join(dict.fromkeys(cell.reason for cell in clinic.first if cell.reason))
