@@ -74,11 +74,11 @@ def announce(study: config.Study, folder: str, processes: int) -> int:
   return len(keys)
 
 
-def run(study: config.Study, folder: str, processes: int, began: float) -> None:
+def run(study: config.Study, folder: str, processes: int, began: float, threads: int = 1) -> None:
   """Runs or goes on with the study in its folder, and writes the report."""
   total = announce(study, folder, processes)
   with tqdm.tqdm(total=total, desc="study", unit="cell") as bar:
-    for cell in studies.run(study, folder, processes, common.metrics()):
+    for cell in studies.run(study, folder, processes, common.metrics(), threads):
       bar.set_postfix_str(f"{cell.key.scenario}, {cell.key.method}, n={cell.key.n_target}")
       bar.update()
   found = studies.rows(study, folder)

@@ -81,16 +81,17 @@ def _diastoles(x_t: np.ndarray, fs_hz: float, share: tuple[float, float]) -> lis
   return [(round(a + low * (b - a)), round(a + high * (b - a))) for a, b in itertools.pairwise(feet)]
 
 
-def _departure(p_bt: np.ndarray, parts: list[list[tuple[int, int]]]) -> float:
-  """Mean square of what an exponential leaves of ln p in diastole."""
+def _departures(p_kbt: np.ndarray, parts: list[list[tuple[int, int]]]) -> np.ndarray:
+  """(candidate,) mean square of what an exponential leaves of ln p in diastole, of candidate central waves (candidate, window, time)."""
   left = []
-  for p_t, spans in zip(p_bt, parts, strict=True):
+  for window, spans in enumerate(parts):
     for a, b in spans:
-      fall = np.log(np.maximum(p_t[a:b], 1.0))
+      fall = np.log(np.maximum(p_kbt[:, window, a:b], 1.0))
+      fall -= fall.mean(1, keepdims=True)
       time = np.linspace(-1, 1, b - a)
-      slope = (time * (fall - fall.mean())).sum() / np.square(time).sum()
-      left.append(np.square(fall - fall.mean() - slope * time).mean())
-  return float(np.mean(left)) if left else np.inf
+      slope = fall @ time / np.square(time).sum()
+      left.append(np.square(fall - slope[:, None] * time).mean(1))
+  return np.mean(left, axis=0) if left else np.full(len(p_kbt), np.inf)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Adaptive:
       first = windows.x_bt[rows[:_LOOKED_AT]]
       parts = [_diastoles(x_t, self.fs_hz, self.diastole) for x_t in first]
       tried = [(t, g) for t in TIMES_S[::2] for g in REFLECTIONS]
-      departures = [_departure(central(first, t, g, self.fs_hz), parts) for t, g in tried]
+      departures = _departures(np.stack([central(first, t, g, self.fs_hz) for t, g in tried]), parts)
       out[rows] = central(windows.x_bt[rows], *tried[int(np.argmin(departures))], self.fs_hz)
     return out
 

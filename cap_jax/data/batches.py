@@ -1,6 +1,7 @@
 """Recordings → windows → scaled batches."""
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +29,8 @@ def _digest(arrays: Sequence[np.ndarray], subject_b: np.ndarray, covariates: Cov
   return total.hexdigest()
 
 
-@dataclasses.dataclass(frozen=True)
+# compared by identity, so that what is computed from some windows can be kept for them
+@dataclasses.dataclass(frozen=True, eq=False)
 class Waves:
   """Windows of the peripheral wave alone: what an unlabelled subject gives. There is no label that could leak.
 
@@ -49,7 +51,7 @@ class Waves:
     return _digest((self.x_bt,), self.subject_b, self.covariates)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Pairs:
   """Windows of the peripheral wave and of the reference wave on the same clock.
 
@@ -83,6 +85,17 @@ class Pairs:
   def digest(self) -> str:
     """SHA-256 of all that it holds."""
     return _digest((self.x_bt, self.y_bt), self.subject_b, self.covariates)
+
+  @functools.cached_property
+  def _feet(self) -> dict[config.Windows, list[np.ndarray]]:
+    return {}
+
+  def reference_feet(self, spec: config.Windows) -> list[np.ndarray]:
+    """Feet of the reference wave in each window, as indices of the window without its margins; looked for once."""
+    if spec not in self._feet:
+      inner = slice(spec.margin, spec.samples - spec.margin)
+      self._feet[spec] = [beats.find_feet(y_t, spec.fs_hz) for y_t in self.y_bt[:, inner]]
+    return self._feet[spec]
 
   def moments(self) -> tuple[float, float]:
     """Mean and SD of the peripheral wave."""

@@ -1,11 +1,13 @@
 """One process's share of a study: its data and source networks, each made once, and its cells."""
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import functools
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Sequence
 
@@ -35,7 +37,9 @@ class Bench:
     """
     self.study, self.folder, self._metrics = study, folder, tuple(metrics)
     self._clinics = {clinic.target_name: clinic for clinic in plan.clinics_of(study)}
-    self.target = functools.lru_cache(2)(self._target)
+    self._targets = functools.lru_cache(2)(self._target)
+    self._lock = threading.Lock()  # of the targets and of the locks of the trainings
+    self._training_locks: dict[tuple[Key, methods.Setting], threading.Lock] = {}
     self.published = functools.cache(self._published)
     self._trainings: dict[tuple[Key, methods.Setting], runs.Adapted] = {}
 
@@ -88,9 +92,17 @@ class Bench:
     with contextlib.suppress(OSError):  # others stand there, or nothing
       os.removedirs(os.path.dirname(states))
 
+  def target(self, scenario: str, fold: int) -> tuple[config.Study, study_data.Target, errors.Evaluator]:
+    """The study in a clinic, the clinic's data in a fold, and what finds errors on its test subjects."""
+    with self._lock:
+      return self._targets(scenario, fold)
+
   def _target(self, scenario: str, fold: int) -> tuple[config.Study, study_data.Target, errors.Evaluator]:
     study = self._clinics[scenario]
-    target = study_data.load_target(study, fold)
+    with concurrent.futures.ThreadPoolExecutor() as pool:  # both compile, which leaves the interpreter free
+      source = pool.submit(lambda: self.source)
+      target = study_data.load_target(study, fold)
+      source.result()
     split = study_data.split_of(self.source, target)
     name = scenario if folds.count(study) == 1 else f"{scenario}_fold_{fold}"
     identity.settle(self.folder, name, split, study_data.digests(self.source, target))
@@ -109,15 +121,18 @@ class Bench:
 
   def _trial(self, key: Key, setting: methods.Setting, logs: str) -> runs.Adapted:
     """The training of a method in one of its settings."""
-    if (key, setting) in self._trainings:
-      return self._trainings[key, setting]
     ground = self._ground(key, setting)
     train = methods.method(ground.study, key.method).train
     assert train is not None
-    with journal.kept(logs, self._metrics):
-      made = train(ground)
-    if key.method in self._candidates:  # `auto` may choose it, and then it need not be trained again
-      self._trainings[key, setting] = made
+    with self._lock:
+      lock = self._training_locks.setdefault((key, setting), threading.Lock())
+    with lock:
+      if (key, setting) in self._trainings:
+        return self._trainings[key, setting]
+      with journal.kept(logs, self._metrics):
+        made = train(ground)
+      if key.method in self._candidates:  # `auto` may choose it, and then it need not be trained again
+        self._trainings[key, setting] = made
     return made
 
   def _made(self, key: Key, setting: methods.Setting, chosen: runs.Adapted | None) -> methods.Output:

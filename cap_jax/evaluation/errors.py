@@ -106,7 +106,7 @@ class Evaluator:
     largest = min(round(LARGEST_LAG_S * spec.fs_hz), spec.margin)
     self._lags = range(-largest, largest + 1)
     true_bt, outside_bt = test.y_bt[:, self._inner], test.x_bt[:, self._inner]
-    self._feet = [beats.find_feet(y_t, spec.fs_hz) for y_t in true_bt]
+    self._feet = test.reference_feet(spec)
     self._true = [_pressures(y_t, feet) for y_t, feet in zip(true_bt, self._feet, strict=True)]
     self._rows = {name: np.flatnonzero(test.subject_b == name) for name in test.subjects}
     self._periods = np.array([self._period(rows) for rows in self._rows.values()])

@@ -51,8 +51,17 @@ def _work(key: Key) -> Cell:
   return _bench.run(key)
 
 
-def run(study: config.Study, folder: str, processes: int = 1, metrics: Sequence[str] = ()) -> Iterator[Cell]:
-  """All cells, each as it is done, in so many processes on this machine; `metrics` are kinds of the trainings' journals.
+def run(
+  study: config.Study, folder: str, processes: int = 1, metrics: Sequence[str] = (), threads: int = 1
+) -> Iterator[Cell]:
+  """Runs all cells, and gives each as it is done.
+
+  Args:
+    study: whose cells are run.
+    folder: of the study.
+    processes: that run cells side by side on this machine.
+    metrics: kinds of the trainings' journals.
+    threads: that run cells side by side in a single process, which shares what is compiled and drawn.
 
   Raises:
     splits.LeakError: a subject stands in two parts of the data.
@@ -60,10 +69,10 @@ def run(study: config.Study, folder: str, processes: int = 1, metrics: Sequence[
   """
   with identity.alone(folder):
     identity.remember(study, folder)
-    yield from _run(study, folder, processes, metrics)
+    yield from _run(study, folder, processes, metrics, threads)
 
 
-def _run(study: config.Study, folder: str, processes: int, metrics: Sequence[str]) -> Iterator[Cell]:
+def _run(study: config.Study, folder: str, processes: int, metrics: Sequence[str], threads: int) -> Iterator[Cell]:
   keys = plan.keys(study)
   bench = Bench(study, folder, metrics)
   if any(cells.load(folder, key) is None for key in keys):
@@ -72,7 +81,7 @@ def _run(study: config.Study, folder: str, processes: int, metrics: Sequence[str
       if f"{name}_source" in {key.method for key in keys}:
         bench.published(name)
   if processes == 1:
-    yield from map(bench.run, keys)
+    yield from map(bench.run, keys) if threads == 1 else _in_threads(bench, keys, threads)
     return
   quiet = os.environ.get("TQDM_DISABLE")
   os.environ["TQDM_DISABLE"] = "1"  # bars of several processes would write over each other
@@ -95,6 +104,15 @@ def _run(study: config.Study, folder: str, processes: int, metrics: Sequence[str
     os.environ.pop("TQDM_DISABLE")
     if quiet is not None:
       os.environ["TQDM_DISABLE"] = quiet
+
+
+def _in_threads(bench: Bench, keys: Sequence[Key], threads: int) -> Iterator[Cell]:
+  pool = concurrent.futures.ThreadPoolExecutor(threads)
+  try:
+    for done in concurrent.futures.as_completed([pool.submit(bench.run, key) for key in keys]):
+      yield done.result()
+  finally:
+    pool.shutdown(wait=False, cancel_futures=True)  # cells that are being run end; the others are not begun
 
 
 def _shares(processes: int) -> list[set[int]]:

@@ -27,7 +27,6 @@ from cap_jax import config
 from cap_jax.data import batches, splits
 from cap_jax.losses import spread
 from cap_jax.models.net import Net
-from cap_jax.signals import beats
 from cap_jax.train import checkpoint, forward, loop
 from cap_jax.train.doubt import Doubt
 from cap_jax.types import Params
@@ -138,16 +137,15 @@ def score(made: Reading, windows: batches.Pairs, spec: config.Windows) -> Scores
   inner = slice(spec.margin, spec.samples - spec.margin)
   y_bt, p_bt, s_bt = (x[:, inner] for x in (windows.y_bt, made.y_bt, made.sigma_bt))
   relative = np.abs(y_bt - p_bt) / s_bt
-  wave, csbp = [], []
+  wave, csbp, feet = [], [], windows.reference_feet(spec)
   for rows in _by_subject(windows):
     wave.append(relative[rows, ::_EVERY].ravel())
-    csbp.append(np.concatenate([_of_beats(y_bt[k], p_bt[k], s_bt[k], spec.fs_hz) for k in rows]))
+    csbp.append(np.concatenate([_of_beats(y_bt[k], p_bt[k], s_bt[k], feet[k]) for k in rows]))
   return Scores(wave, csbp)
 
 
-def _of_beats(y_t: np.ndarray, p_t: np.ndarray, s_t: np.ndarray, fs_hz: float) -> np.ndarray:
+def _of_beats(y_t: np.ndarray, p_t: np.ndarray, s_t: np.ndarray, feet: np.ndarray) -> np.ndarray:
   """Scores of cSBP, a beat each, at the σ of the predicted peak."""
-  feet = beats.find_feet(y_t, fs_hz)
   peaks = peaks_of(p_t, feet)
   tops = np.array([y_t[a:b].max() for a, b in itertools.pairwise(feet.tolist())])
   return np.abs(tops - p_t[peaks]) / s_t[peaks]
@@ -251,16 +249,14 @@ def coverage(trained: checkpoint.Checkpoint, windows: batches.Pairs, made: Readi
     raise ValueError("the network was never calibrated")
   made = read(trained, doubt.head, windows) if made is None else made
   scores = score(made, windows, trained.windows)
-  apart = unlike(doubt, made.h_bd)
+  apart, feet = unlike(doubt, made.h_bd), windows.reference_feet(trained.windows)
   inner = slice(trained.windows.margin, trained.windows.samples - trained.windows.margin)
   return [
     Coverage(
       _held(wave, doubt.wave),
       _held(csbp, doubt.csbp),
       float(doubt.wave * made.sigma_bt[rows, inner].mean()),
-      csbp_half_width(
-        doubt, made, rows, inner, [beats.find_feet(y_t, trained.windows.fs_hz) for y_t in windows.y_bt[rows, inner]]
-      ),
+      csbp_half_width(doubt, made, rows, inner, [feet[k] for k in rows]),
       float(apart[rows].mean()),
     )
     for rows, wave, csbp in zip(_by_subject(windows), scores.wave, scores.csbp, strict=True)

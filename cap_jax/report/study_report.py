@@ -331,7 +331,9 @@ def headline(clinic: Clinic, place: str) -> str:
   who = f"{clinic.focus} labelled subject{'s' * (clinic.focus > 1)}" if clinic.focus else "No labelled subject"
   by = "" if name == _AUTO else f", {tables.label(name)}"
   interval = "" if np.isnan(rmse.low) else f" (95 % CI {rmse.low:.2f} to {rmse.high:.2f})"
-  beside = [f"{said} {found[other].rmse.mean:.2f}" for other, said in _BESIDE.items() if other in found and other != name]
+  beside = [
+    f"{said} {found[other].rmse.mean:.2f}" for other, said in _BESIDE.items() if other in found and other != name
+  ]
   return "; ".join([f"{who}{by}: {rmse.mean:.2f} mmHg{interval}", *beside]) + f" ({place})"
 
 

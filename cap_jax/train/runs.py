@@ -1,6 +1,7 @@
 """Whole trainings: of the source network on its task, and of a target network by a strategy."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -135,22 +136,35 @@ def streams(
       found["source"]["w"] = importance.weights(found["source"]["x"], scaling.scale(data.unlabelled.x_bt))
     if strategy.lines:
       clinic = lines_of(data, scaling, source.windows.fs_hz, site)
-      found["source"]["x"] = lines.send(clinic, found["source"]["x"], source.windows.fs_hz, seed)
+      found["source"]["x"] = _sent(clinic, data.source, scaling, source.windows.fs_hz, seed)
   return found, clinic
 
 
 def lines_of(data: Data, scaling: batches.Scaling, fs_hz: float, site: str) -> lines.Lines:
   """The lines that the target's unlabelled waves show beside the source's."""
-  source_bt, target_bt = scaling.scale(data.source.x_bt), scaling.scale(data.unlabelled.x_bt)
-  return lines.fit(source_bt, data.source.subject_b, target_bt, data.unlabelled.subject_b, fs_hz, site)
+  return _lines_between(data.source, data.unlabelled, scaling, fs_hz, site)
+
+
+# the same clinic is looked at for each number of labels, strategy and fold
+@functools.lru_cache(4)
+def _lines_between(
+  source: batches.Pairs, unlabelled: batches.Waves, scaling: batches.Scaling, fs_hz: float, site: str
+) -> lines.Lines:
+  source_bt, target_bt = scaling.scale(source.x_bt), scaling.scale(unlabelled.x_bt)
+  return lines.fit(source_bt, source.subject_b, target_bt, unlabelled.subject_b, fs_hz, site)
+
+
+@functools.lru_cache(4)
+def _sent(clinic: lines.Lines, windows: batches.Pairs, scaling: batches.Scaling, fs_hz: float, seed: int) -> np.ndarray:
+  """Scaled windows (window, time) sent through a clinic's lines."""
+  return lines.send(clinic, scaling.scale(windows.x_bt), fs_hz, seed)
 
 
 def recorded(
   clinic: lines.Lines, windows: batches.Pairs, scaling: batches.Scaling, fs_hz: float, seed: int
 ) -> batches.Pairs:
   """Windows of the source as the target's clinic would have recorded them."""
-  seen_bt = lines.send(clinic, scaling.scale(windows.x_bt), fs_hz, seed)
-  return dataclasses.replace(windows, x_bt=scaling.unscale(seen_bt))
+  return dataclasses.replace(windows, x_bt=scaling.unscale(_sent(clinic, windows, scaling, fs_hz, seed)))
 
 
 def distance(trained: checkpoint.Checkpoint, data: Data) -> float:

@@ -17,7 +17,7 @@ distribution (Laird 1978, J. Am. Stat. Assoc. 73, 805) by EM. It is one line whe
 has another.
 """
 
-from typing import NamedTuple
+import dataclasses
 
 import numpy as np
 
@@ -40,7 +40,8 @@ _BEAT_S = (0.35, 1.7)
 _ALIKE_S = 0.25
 
 
-class Lines(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Lines:
   """Lines of a clinic.
 
   natural_hz, damping: (line,); infinite and 1 where there is none.
