@@ -13,6 +13,7 @@ from cap_jax import clinics
 from cap_jax.arteries import cohort, network, population, wall
 from cap_jax.evaluation import timing
 from cap_jax.types import InputError
+from tests import tiers
 
 QUIET = clinics.Rhythm(rr_low_sd=0, rr_high_sd=0, sv_breathing=0, sv_noise=0, pressure_swing_mmhg=0)
 
@@ -79,6 +80,7 @@ def test_records_without_rhythm_are_repeated_beats(subjects):
       assert np.sqrt(np.mean((records[site][k] - expected) ** 2)) < 0.2
 
 
+@pytest.mark.slow
 def test_chunks_do_not_change_the_waves(subjects):
   one = cohort.beats(subjects, samples=128, chunk=4)
   other = cohort.beats(subjects, samples=128, chunk=7)
@@ -99,7 +101,7 @@ def test_derived_quantities_follow_from_the_parameters(subjects):
   assert (found["diameter_radial_mm"] < found["diameter_brachial_mm"]).all()
 
 
-@pytest.mark.parametrize("fs_hz", [25.0, 60.0, 500.0])
+@pytest.mark.parametrize("fs_hz", tiers.sample([25.0, 60.0, 500.0], 60.0))
 def test_records_at_any_rate_are_one_wave(subjects, fs_hz):
   few = jax.tree.map(lambda x: x[:2], subjects)
   key = jax.random.key(3)
@@ -157,6 +159,7 @@ np.savez({path!r}, beats=waves["radial"], records=records["digital"], spread=len
 """
 
 
+@pytest.mark.slow
 def test_eight_devices_give_what_one_gives(tmp_path):
   found = {}
   for devices in (1, 8):

@@ -15,6 +15,7 @@ def subject():
   return jax.tree.map(lambda x: x[0], population.draw(jax.random.key(4), clinics.HEALTHY, 1))
 
 
+@pytest.mark.slow
 def test_known_parameters_are_found_again(subject):
   period = 60 / float(subject.hr_bpm)
   q_k = np.asarray(heart.periodic_spectrum(period, cohort.inflow_shape(subject, subject.sv_ml), 40), dtype=complex)

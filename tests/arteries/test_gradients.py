@@ -7,6 +7,7 @@ import pytest
 
 from cap_jax import clinics
 from cap_jax.arteries import cohort, population, profiles
+from tests import tiers
 
 # Steps that move the waves by about a mmHg, so that single precision resolves the difference.
 STEPS = {
@@ -69,6 +70,7 @@ def test_gradient_equals_central_difference(subject, jacobian, name):
   np.testing.assert_allclose(got, expected, rtol=0.03, atol=2e-4 / step + 0.01 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_reverse_mode_equals_forward_mode(subject, jacobian):
   backward = jax.jit(jax.grad(lambda s: outputs(s).sum()))(subject)
   for name in STEPS:
@@ -80,7 +82,7 @@ def test_velocity_target_moves_the_waves_through_k3(subject, jacobian):
   assert np.abs(np.asarray(jacobian.pwv_m_s)).max() > 0.05
 
 
-@pytest.mark.parametrize("name", ["sv_ml", "pwv_m_s", "radius_scale"])
+@pytest.mark.parametrize("name", tiers.sample(["sv_ml", "pwv_m_s", "radius_scale"], "pwv_m_s"))
 def test_flow_and_area_have_gradients_too(subject, name):
   def means(s):
     found = profiles.profiles(jax.tree.map(lambda x: x[None], s), samples=128)

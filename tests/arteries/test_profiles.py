@@ -25,6 +25,7 @@ def flow(found, site):
   return found.u_m_s[:, k] * found.a_m2[:, k] * 1e6  # ml/s
 
 
+@pytest.mark.slow
 def test_pressures_are_those_of_the_fast_network(subjects, found):
   fast = cohort.beats(subjects, samples=512)
   pairs = {"AorticRoot": "aortic_root", "Carotid": "carotid", "Brachial": "brachial", "Radial": "radial"}

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from cap_jax import clinics
 from cap_jax.arteries import cohort, network, population, steepening, wall, waves
@@ -88,6 +89,7 @@ def test_it_brings_far_sites_closer_to_the_nonlinear_solver():
     assert most[site] < 0.88 * none[site], site
 
 
+@pytest.mark.slow
 def test_only_a_steepening_population_is_steepened():
   plain = population.draw(jax.random.key(3), clinics.Population(), 4)
   steep = population.draw(jax.random.key(3), clinics.Population(steepening_max=1.5), 4)

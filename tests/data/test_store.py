@@ -328,6 +328,7 @@ def test_what_cannot_be_streamed(prepared):
     streamed(prepared, ["s05"])
 
 
+@pytest.mark.slow
 def test_virtual_subjects_are_drawn_as_they_are_read(tmp_path):
   found = DATASETS["virtual"]("healthy,subjects=3,seconds=16", {"radial": "radial"})
   made = preparation.prepare(found, tmp_path / "v", SPEC, HOW)

@@ -43,6 +43,7 @@ def test_values_agree_with_each_other_and_with_what_was_drawn(both):
   assert (found["PWV_br [m/s]"] > 3).all()
 
 
+@pytest.mark.slow
 def test_onsets_grow_along_the_way():
   subjects = population.draw(jax.random.key(8), clinics.HEALTHY, 4)
   p = np.asarray(profiles.profiles(subjects).p_mmhg)

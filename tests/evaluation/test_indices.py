@@ -70,6 +70,7 @@ def test_ratios_of_pressure_need_pressures_above_zero():
   assert np.isfinite(found.values["form_factor"][0])
 
 
+@pytest.mark.slow
 def test_augmentation_index_is_brought_to_75_beats_a_minute(subjects):
   _, period, root, _, _ = subjects
   found = indices.of_beats(root, period).values

@@ -12,6 +12,7 @@ def compared():
   return physiology.compare(2500, seed=1)
 
 
+@pytest.mark.slow
 def test_reference_population_meets_mceniery_and_mattace_raso(compared):
   rows, form_factors = compared
   assert [row.name for row in rows] == list(physiology.LABELS)

@@ -110,6 +110,7 @@ def test_subjects_are_held_out_of_the_training_that_they_score(ground, monkeypat
   assert "cross-validation over 3 labelled subjects in 3 folds: multi_task/lines_first 0.50" in selection.told(choice)
 
 
+@pytest.mark.slow
 def test_it_is_a_method_of_a_study_with_and_without_labels(small_study, ground):
   study = dataclasses.replace(small_study, strategies=("scratch", "auto"), steps=100)
   study_limits.check(study)

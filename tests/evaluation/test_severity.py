@@ -21,6 +21,7 @@ def of(points, name):
   return [one for one in points if one.artefact == name]
 
 
+@pytest.mark.slow
 def test_every_artefact_at_every_severity(points):
   told = {(one.artefact, one.severity) for one in points}
   assert told == {

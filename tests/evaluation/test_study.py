@@ -20,6 +20,7 @@ from cap_jax.evaluation import study as studies
 from cap_jax.evaluation.cells import Key
 from cap_jax.train import checkpoint, forward, loop, runs
 from cap_jax.types import DataError, InputError
+from tests import tiers
 from tests.signals.test_synchrony import pulses
 
 FREE = ("peripheral", "npma", "gtf_source", "source", "domain_adaptation")
@@ -346,6 +347,7 @@ def test_shown_waves_come_back(done_study, ground):
   assert adapted["features_source"].shape[1] == adapted["features_target"].shape[1] == 8
 
 
+@pytest.mark.slow
 def test_the_published_networks_train_as_the_strategies_do(ground):
   """The same draw, steps and validation subjects; their own architecture."""
   study, target, _ = ground.target("device", 0)
@@ -381,7 +383,7 @@ def test_what_cannot_run_is_named(small_study):
   assert "npma" not in {key.method for key in plan.keys(brachial)}
 
 
-@pytest.mark.parametrize("task", ["bp", "monitoring", "site", "masked"])
+@pytest.mark.parametrize("task", tiers.sample(["bp", "monitoring", "site", "masked"], "bp"))
 def test_a_source_of_another_task_gives_its_features(small_study, task):
   """Numbers have no head for the wave: features go over, and what asks for the head is refused."""
   study = dataclasses.replace(small_study, task=task, source_subjects=6, pretrain=config.Training(steps=50))

@@ -40,23 +40,30 @@ def test_transfer_reports_its_merge_and_saves(source, tmp_path):
 
 def test_compare_writes_its_table_csv_and_page(tmp_path):
   clinics = "--config.scenarios=population,device"
-  baselines = "--config.baselines=peripheral,npma,gtf_source,source,mean_wave_target,gtf_target"
-  strategies = "--config.strategies=scratch,fine_tuning,feature_transfer,domain_adaptation/section"
-  done = run("compare", f"--workdir={tmp_path / 'w'}", clinics, baselines, strategies, "--metrics=jsonl", *SMALL)
+  methods = ["--config.baselines=peripheral,source,gtf_target", "--config.strategies=scratch,fine_tuning"]
+  small = [flag for flag in SMALL if "n_target" not in flag]
+  flags = [clinics, *methods, *small, "--source=train", "--config.n_target=0,2"]
+  done = run("compare", f"--workdir={tmp_path / 'w'}", *flags, "--metrics=jsonl")
   assert done.returncode == 0, done.stderr
-  assert f"{2 * (4 + 1 + 2 * (2 + 3))} cells; about " in done.stdout
-  assert re.search(r"budget of (.*, )?scratch(, .*)?: 1 × 50 steps", done.stdout)
-  assert "feature transfer" in done.stdout
+  assert f"{2 * (2 + 3)} cells; about " in done.stderr
+  assert re.search(r"budget of (.*, )?scratch(, .*)?: 1 × 50 steps", done.stderr)
+  number = r"\d+\.\d\d"
+  sentence = (
+    f"population: 2 labelled subjects, fine-tuning: {number} mmHg \\(95 % CI {number} to {number}\\); the same network from scratch "
+    f"{number}; FIR transfer function {number} \\(in silico\\)"
+  )
+  assert re.fullmatch(sentence, done.stdout.splitlines()[0])
   assert "In silico" in done.stdout
   with open(tmp_path / "w" / "study.csv", encoding="utf-8") as file:
     rows = list(csv.DictReader(file))
-  assert {row["n_target"] for row in rows} == {"0", "1", "2"}
+  assert {row["n_target"] for row in rows} == {"0", "2"}
   assert {row["scenario"] for row in rows} == {"population", "device"}
   page = (tmp_path / "w" / "report.html").read_text(encoding="utf-8")
+  assert re.search(f"<h1>{sentence}</h1>", page)
   assert page.count('<svg role="img"') == 1 + 2 * 6
   assert (tmp_path / "w" / "figures" / "few_shot_device.pdf").is_file()
   assert (tmp_path / "w" / "logs" / "device" / "fold_0" / "fine_tuning" / "n2_seed0" / "metrics.jsonl").is_file()
-  again = run("compare", f"--workdir={tmp_path / 'w'}", *SMALL)
+  again = run("compare", f"--workdir={tmp_path / 'w'}", *flags)
   assert again.returncode == 2
   assert "holds files already" in again.stderr
 
@@ -199,8 +206,18 @@ def test_bad_input_is_one_line_and_status_two(source, tmp_path, kind, message):
       ["--workdir=w", "--checkpoint=nowhere", "--data=csv", "--path=x"],
       "no checkpoint there; make one with",
     ),
-    ("compare", ["--workdir=w", "--config.task=bp"], "was trained for bp; take other parts"),
-    ("compare", ["--workdir=w", "--config.model.extractor=cnn"], "strategy parameter_transfer: rule 'f/embed' matches"),
+    (
+      "compare",
+      ["--workdir=w", "--config.site=brachial"],
+      "was trained with site=radial; leave the flag out, or add --source=",
+    ),
+    ("compare", ["--workdir=w", "--source=nowhere"], "no checkpoint there; make one with"),
+    ("compare", ["--workdir=w", "--source=train", "--config.task=bp"], "was trained for bp; take other parts"),
+    (
+      "compare",
+      ["--workdir=w", "--source=train", "--config.model.extractor=cnn"],
+      "strategy parameter_transfer: rule 'f/embed' matches",
+    ),
   ],
 )
 def test_bad_flags_are_one_line_and_status_two(name, arguments, message):
@@ -235,6 +252,7 @@ def human(folder):
   return time, waves[0][:, 1], np.interp(time, waves[1][:, 0], waves[1][:, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "limit"), [("human", 3.0), ("pig1", 4.0)])
 def test_fit_reproduces_real_beats(reference_data, tmp_path, name, limit):
   folder = reference_data / "aortic_pq"
@@ -254,6 +272,7 @@ def test_fit_reproduces_real_beats(reference_data, tmp_path, name, limit):
   assert (tmp_path / "fitted" / "fit.png").stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_cohort_in_the_layout_of_pwdb(tmp_path):
   folder = tmp_path / "cohort"
   done = run("cohort", "--subjects=3", "--format=pwdb", f"--output={folder}", "--plot")
@@ -309,6 +328,7 @@ def test_cohort_refuses_what_cannot_be(arguments, said):
   assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_physiology_page_is_printed_and_written(tmp_path):
   done = run("physiology", "--subjects=120", f"--output={tmp_path / 'page.md'}")
   assert done.returncode == 0, done.stderr
@@ -316,6 +336,7 @@ def test_physiology_page_is_printed_and_written(tmp_path):
   assert "| central SBP [mmHg] |" in done.stdout
 
 
+@pytest.mark.slow
 def test_benchmark_prints_what_it_measured_beside_its_targets(tmp_path):
   only = "--only=cohort,checkpoints,frozen"
   done = run("benchmark", only, "--subjects=64", "--turns=1", "--steps=2", f"--output={tmp_path / 'b'}")

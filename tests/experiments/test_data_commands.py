@@ -82,6 +82,7 @@ def test_prepare_skips_counts_and_lists_bad_records(prepared):
   assert "in silico" not in done.stdout  # the user's own records
 
 
+@pytest.mark.slow
 def test_a_network_is_trained_on_virtual_people_and_transferred_to_the_patients(prepared, tmp_path):
   output, _ = prepared
   few = ["--config.n_target=0,1,3", f"--config.target_data={output}"]
@@ -108,6 +109,7 @@ def test_a_network_is_trained_on_virtual_people_and_transferred_to_the_patients(
   assert "labelled subjects to train on" in many.stderr
 
 
+@pytest.mark.slow
 def test_a_study_of_real_records_calls_nobody_virtual(prepared, tmp_path):
   done = run(
     "study", *[flag for flag in SMALL if "n_target" not in flag], f"--config.target_data={prepared[0]}", "--config.n_target=0,3", "--config.strategies=scratch,fine_tuning",
@@ -122,6 +124,7 @@ def test_a_study_of_real_records_calls_nobody_virtual(prepared, tmp_path):
   assert "in silico" not in page
 
 
+@pytest.mark.slow
 def test_pretraining_streams_from_a_store_of_virtual_people(tmp_path):
   path = "healthy,subjects=40,seconds=12"
   done = run(
@@ -141,6 +144,7 @@ def test_pretraining_streams_from_a_store_of_virtual_people(tmp_path):
   assert "windows of the store" in rate.stdout
 
 
+@pytest.mark.slow
 def test_a_network_of_ppg_is_none_of_the_aorta_and_one_with_a_cuff_asks_for_its_reading(tmp_path):
   cuff = ["--config.site=digital_ppg", "--config.calibration.kind=map_dbp", "--config.reference=radial"]
   done = run("pretrain", *SMALL, *cuff, f"--workdir={tmp_path / 'ppg'}")
@@ -162,6 +166,7 @@ def test_a_network_of_ppg_is_none_of_the_aorta_and_one_with_a_cuff_asks_for_its_
   assert not (tmp_path / "out.csv").exists()
 
 
+@pytest.mark.slow
 def test_sim_to_real_reports_distances_plausibility_and_errors(tmp_path):
   folder = write_patients(tmp_path / "patients", 3, seconds=60.0)
   done = run("prepare", "--data=csv", f"--path={folder}", "--nosynchronise", f"--output={tmp_path / 'store'}")
@@ -183,6 +188,7 @@ def test_sim_to_real_reports_distances_plausibility_and_errors(tmp_path):
     assert (work / "tables" / f"{name}.csv").stat().st_size > 100
 
 
+@pytest.mark.slow
 def test_pwdb_written_by_the_cohort_is_read_by_its_loader(tmp_path):
   done = run("cohort", "--subjects=4", "--format=pwdb", f"--output={tmp_path / 'pwdb'}")
   assert done.returncode == 0, done.stderr

@@ -27,6 +27,7 @@ def check_moons(accuracy):
   assert all(accuracy[name] > unchanged for name in accuracy if name != "source unchanged")
 
 
+@pytest.mark.slow
 def test_a_few_seeds_of_each():
   check_fidelity(run("fidelity", 2))
   # one draw of moons in ten stays at 0.83: the mean over a few says whether it is among them, the median does not

@@ -14,6 +14,7 @@ import time
 
 import jax
 import numpy as np
+import pytest
 
 from cap_jax.evaluation import cells, plan
 from cap_jax.train import checkpoint, journal, savepoints
@@ -57,6 +58,7 @@ def stop_when(ready, words, sent, log):
   wait_for(lambda: not alive(started.pid), 30)
 
 
+@pytest.mark.slow
 def test_a_stopped_study_goes_on_and_leaves_nobody_behind(small_study, done_study, tmp_path):
   """Ended once, killed once, in two processes; then what one process found in one go."""
   small = dataclasses.replace(small_study, strategies=("scratch", "feature_transfer"), n_target=(0, 1, 2))
@@ -94,6 +96,7 @@ SMALL = (
 CONFIGURED = tuple(word for word in SMALL if word.startswith("--config."))
 
 
+@pytest.mark.slow
 def test_a_stopped_transfer_goes_on_to_the_same_bits(tmp_path):
   """Killed in its first training, asked to stop ahead of it, killed in a later one; a command of its like or with other settings is not let in."""
   whole, folder = tmp_path / "whole", tmp_path / "stopped"
@@ -155,6 +158,7 @@ def test_what_others_put_there_stays_and_a_note_that_was_cut_is_no_matter(tmp_pa
   assert not (tmp_path / "none").exists()  # refused before anything is begun
 
 
+@pytest.mark.slow
 def test_a_reader_who_has_enough_is_no_error(tmp_path):
   command = [sys.executable, "-m", "experiments.inspect", "--data=virtual", "--path=healthy,subjects=3"]
   command.append(f"--output={tmp_path / 'a.png'}")

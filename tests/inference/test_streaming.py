@@ -43,6 +43,7 @@ def rms(x):
   return float(np.sqrt(np.mean(np.square(x))))
 
 
+@pytest.mark.slow
 def test_a_stream_is_nearly_as_good_as_the_whole_record(trained, wave):
   radial, aortic, feet = wave
   found = streamed(streaming.Stream(trained, FS_HZ), radial, feet)

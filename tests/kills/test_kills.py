@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from cap_jax.train import checkpoint
+from tests import tiers
 from tests.train.test_journal import events, lines
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -116,7 +117,7 @@ def killed(kind, folder, whole, points):
   return deaths
 
 
-@pytest.mark.parametrize(("kind", "kills"), [("training", 3), ("preparation", 2)])
+@pytest.mark.parametrize(("kind", "kills"), tiers.sample([("training", 3), ("preparation", 2)], ("preparation", 2)))
 def test_killed_a_few_times_it_ends_as_if_never(whole, tmp_path, kind, kills):
   folder, moves = whole(kind)
   points = np.random.default_rng(SEED).integers(moves // 6, moves // 4, kills)  # each finds so many left

@@ -9,6 +9,7 @@ from cap_jax import clinics, config
 from cap_jax.arteries import cohort, population
 from cap_jax.losses import alignment, discrepancy, regularisation, waveform
 from cap_jax.models import net as nets
+from tests import tiers
 
 MODEL = config.Model(channels=8, layers=1, head_channels=8)
 
@@ -73,7 +74,7 @@ def evaluated(value, arguments, kind):
   )
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", tiers.sample(CASES, "waveform", "coral"))
 def test_a_loss_in_single_precision_is_that_in_double(name):
   value, arguments = CASES[name]()
   single = evaluated(value, arguments, jnp.float32)
@@ -83,6 +84,7 @@ def test_a_loss_in_single_precision_is_that_in_double(name):
   assert np.linalg.norm(single[1] - double[1]) < 2e-3 * np.linalg.norm(double[1])
 
 
+@pytest.mark.slow
 def test_the_cohort_in_single_precision_is_that_in_double():
   """Pressures of 8 subjects at the root and the wrist within 0.02 mmHg: a tenth of what the networks are asked for."""
   drawn = population.draw(jax.random.key(0), clinics.SOURCES["healthy"].population, 8)

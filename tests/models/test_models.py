@@ -11,6 +11,7 @@ from flax import linen as nn
 from cap_jax import config
 from cap_jax.models import adaptor, convolution, lstm, net, waveform_head
 from cap_jax.train import checks
+from tests import tiers
 
 
 @pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), (5, 1), (3, 2), (3, 4)])
@@ -121,7 +122,7 @@ def test_every_architecture_is_in_named_blocks_and_learns_from_all_of_them(name)
   assert {f"{block}/{child}" for block in params for child in params[block]} == set(network.layers(100))
 
 
-@pytest.mark.parametrize("name", ["token_cnn", "cnn", "tcn", "lstm", "cnn_bilstm"])
+@pytest.mark.parametrize("name", tiers.sample(["token_cnn", "cnn", "tcn", "lstm", "cnn_bilstm"], "token_cnn", "cnn"))
 def test_covariates_are_optional_and_matter_where_they_are_given(name):
   network = net.make_net(dataclasses.replace(ARCHITECTURES[name], covariates=("age", "hr_bpm")))
   params = network.init(jax.random.key(0), 100)
@@ -132,7 +133,7 @@ def test_covariates_are_optional_and_matter_where_they_are_given(name):
   np.testing.assert_allclose(far, farther, atol=1e-4)  # bounded: an impossible age cannot drive the features
 
 
-@pytest.mark.parametrize("name", ["token_cnn", "cnn", "tcn", "lstm", "cnn_bilstm"])
+@pytest.mark.parametrize("name", tiers.sample(["token_cnn", "cnn", "tcn", "lstm", "cnn_bilstm"], "token_cnn"))
 def test_half_precision_computes_so_and_keeps_parameters_and_wave_whole(name):
   half = net.make_net(dataclasses.replace(ARCHITECTURES[name], precision="bfloat16"))
   whole = net.make_net(ARCHITECTURES[name])

@@ -9,6 +9,7 @@ import pytest
 from cap_jax.data import batches
 from cap_jax.train import clock, forward, many, runs, step
 from cap_jax.types import InputError
+from tests import tiers
 from tests.train import people
 from tests.train.people import PEOPLE
 
@@ -28,8 +29,14 @@ def rmse(made, windows):
   return float(np.sqrt(np.square(forward.predict(made.checkpoint, windows) - windows.y_bt).mean()))
 
 
-@pytest.mark.parametrize("name", ["fine_tuning", "feature_transfer", "multi_task", "domain_adaptation/mmd"])
-@pytest.mark.parametrize("together", [1, 3])
+@pytest.mark.parametrize(
+  ("name", "together"),
+  tiers.sample(
+    [(name, n) for name in ("fine_tuning", "feature_transfer", "multi_task", "domain_adaptation/mmd") for n in (1, 3)],
+    ("feature_transfer", 1),
+    ("multi_task", 3),
+  ),
+)
 def test_left_out_subjects_have_the_networks_of_single_runs(ground, name, together):
   study, trained, data = ground
   draws = many.leave_one_out(PEOPLE)

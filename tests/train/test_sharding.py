@@ -93,7 +93,8 @@ def test_three_devices_share_what_can_be_shared(tmp_path, alone):
   check_alike(found, alone)
 
 
-@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 4])
 def test_processes_learn_together_what_one_learns(tmp_path, alone, processes):
   found = trained(tmp_path, processes, processes)
   for one in found:
