@@ -26,7 +26,7 @@ from cap_jax.types import InputError, UnfitError
 
 T = TypeVar("T")
 _CONFIG_ERRORS = (Exception,)  # a config file is a program, which may raise anything
-DEFAULT_CONFIG = os.path.join(os.path.dirname(__file__), "configs", "compare.py")
+_CONFIGS = os.path.join(os.path.dirname(__file__), "configs")
 
 
 def to_config_dict(value: Any) -> ConfigDict:
@@ -123,10 +123,15 @@ def metrics() -> tuple[str, ...]:
   return tuple(_METRICS.value)
 
 
-def define_study(text: str) -> flags.FlagHolder:
-  """The flag `--config`, a config file whose fields `--config.field=value` overrides. It reads the command line at once."""
+def define_study(text: str, default: str = "default") -> flags.FlagHolder:
+  """The flag `--config`, a config file whose fields `--config.field=value` overrides. It reads the command line at once.
+
+  Args:
+    text: what it is for, for `--help`.
+    default: name of a file in `experiments/configs`.
+  """
   try:
-    return config_flags.DEFINE_config_file("config", DEFAULT_CONFIG, text)
+    return config_flags.DEFINE_config_file("config", os.path.join(_CONFIGS, f"{default}.py"), text)
   except _CONFIG_ERRORS as error:
     _fail(f"--config.FIELD=VALUE: {_last_line(error)} is no field or value of the study; see cap_jax/config.py")
     raise AssertionError from error

@@ -1,8 +1,8 @@
 """The tiers of the tests, how they compile, and shared fixtures.
 
-    pytest -m quick      the edit loop: pure functions and contracts
-    pytest               all but the slow tests
-    pytest -m slow       whole commands, kills, many processes, long trainings, real records
+pytest -m quick      the edit loop: pure functions and contracts
+pytest               all but the slow tests
+pytest -m slow       whole commands, kills, many processes, long trainings, real records
 """
 
 import os
@@ -22,7 +22,8 @@ jax.config.update("jax_default_matmul_precision", "highest")
 _COMPILE_FAST = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 _MOST_CACHE_BYTES = 2**30
 _MAPS_PATH = pathlib.Path("/proc/self/maps")
-_MOST_MAPS = 40_000  # of the 65,530 that Linux gives a process; a compiled program takes dozens, and past them compiling crashes
+# of the 65,530 that Linux gives a process: a compiled program takes dozens, and past them compiling crashes
+_MOST_MAPS = 40_000
 
 
 def pytest_configure(config):

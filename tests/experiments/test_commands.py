@@ -4,19 +4,26 @@ import csv
 import json
 import re
 
+import jax
 import numpy as np
 import pytest
 
+from cap_jax.train import checkpoint
 from tests.experiments.commands import ROOT, SMALL, run, wave, write_csv
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-  folder = tmp_path_factory.mktemp("source") / "work"
-  done = run("pretrain", f"--workdir={folder}", *SMALL)
+@pytest.fixture(scope="session")
+def source(done_study):
+  """The source network of the small study."""
+  return done_study / "checkpoint"
+
+
+def test_pretrain_trains_the_source_network_of_a_study(source, tmp_path):
+  done = run("pretrain", f"--workdir={tmp_path / 'w'}", *SMALL)
   assert done.returncode == 0, done.stderr
   assert "In silico" in done.stdout
-  return folder / "checkpoint"
+  made, there = (checkpoint.load(folder).params for folder in (tmp_path / "w" / "checkpoint", source))
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-3), made, there)
 
 
 def test_transfer_reports_its_merge_and_saves(source, tmp_path):
@@ -38,11 +45,11 @@ def test_transfer_reports_its_merge_and_saves(source, tmp_path):
   assert len(split["parts"]["labelled"]) == 2
 
 
-def test_compare_writes_its_table_csv_and_page(tmp_path):
+def test_compare_writes_its_table_csv_and_page(source, tmp_path):
   clinics = "--config.scenarios=population,device"
   methods = ["--config.baselines=peripheral,source,gtf_target", "--config.strategies=scratch,fine_tuning"]
   small = [flag for flag in SMALL if "n_target" not in flag]
-  flags = [clinics, *methods, *small, "--source=train", "--config.n_target=0,2"]
+  flags = [clinics, *methods, *small, f"--source={source}", "--config.n_target=0,2"]
   done = run("compare", f"--workdir={tmp_path / 'w'}", *flags, "--metrics=jsonl")
   assert done.returncode == 0, done.stderr
   assert f"{2 * (2 + 3)} cells; about " in done.stderr
@@ -60,7 +67,7 @@ def test_compare_writes_its_table_csv_and_page(tmp_path):
   assert {row["scenario"] for row in rows} == {"population", "device"}
   page = (tmp_path / "w" / "report.html").read_text(encoding="utf-8")
   assert re.search(f"<h1>{sentence}</h1>", page)
-  assert page.count('<svg role="img"') == 1 + 2 * 6
+  assert page.count('<svg role="img"') == 1 + 2 * 5  # nothing was adapted, so there is no map of features
   assert (tmp_path / "w" / "figures" / "few_shot_device.pdf").is_file()
   assert (tmp_path / "w" / "logs" / "device" / "fold_0" / "fine_tuning" / "n2_seed0" / "metrics.jsonl").is_file()
   again = run("compare", f"--workdir={tmp_path / 'w'}", *flags)

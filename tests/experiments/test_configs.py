@@ -14,7 +14,7 @@ from experiments import common
 from tests.experiments.commands import ROOT, run
 
 NAMES = sorted(path.stem for path in (ROOT / "experiments" / "configs").glob("*.py"))
-STUDIES = ("compare", "headline", "in_distribution", "paper", "physics", "pretrained")
+STUDIES = ("compare", "default", "headline", "in_distribution", "paper", "physics", "pretrained")
 CASES = [name for name in NAMES if name not in STUDIES]
 
 
