@@ -14,12 +14,13 @@ import jax
 import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+# the sizes of the fixture small_study, whose compiled programs then serve the commands too
 SMALL = [
   f"--config.{name}={value}"
   for name, value in {
     "n_target": "0,1,2", "source_subjects": 24, "source_seconds": 8.0, "labelled_subjects": 3, "validation_subjects": 2,
     "unlabelled_subjects": 3, "test_subjects": 4, "target_seconds": 8.0, "pretrain.steps": 100, "steps": 50,
-    "model.channels": 8, "model.layers": 2, "model.head_channels": 8,
+    "model.channels": 8, "model.layers": 1, "model.head_channels": 8,
   }.items()
 ]  # fmt: skip
 _SERVER = multiprocessing.get_context("forkserver")
@@ -28,24 +29,30 @@ _SERVER.set_forkserver_preload(
 )
 
 
-def _main(name, arguments, out, err):
+def _main(name, arguments, out, err, read):
   for stream, path in ((1, out), (2, err)):
     with open(path, "wb") as file:
       os.dup2(file.fileno(), stream)
+  if not read:
+    reader, writer = os.pipe()
+    os.close(reader)
+    os.dup2(writer, 1)
   os.chdir(ROOT)
   os.environ |= {"JAX_PLATFORMS": "cpu", "PYTHONWARNINGS": "ignore"}  # for processes of its own
   jax.config.update("jax_platforms", "cpu")
+  jax.config.update("jax_default_matmul_precision", "highest")  # as in the tests, whose compiled programs it finds
   warnings.simplefilter("ignore")
   sys.argv = [name, *arguments]
   runpy.run_module(f"experiments.{name}", run_name="__main__", alter_sys=True)
 
 
-def run(name, *arguments, timeout=300):
-  """`python -m experiments.NAME ARGUMENTS` in the project's root: its status and what it printed."""
+def run(name, *arguments, timeout=1800, read=True):
+  """`python -m experiments.NAME ARGUMENTS` in the project's root: its status and what it printed. Not `read`: its output goes to a pipe
+  that nobody reads."""
   words = list(map(str, arguments))
   with tempfile.TemporaryDirectory() as folder:
     out, err = (pathlib.Path(folder, stream) for stream in ("out", "err"))
-    started = _SERVER.Process(target=_main, args=(name, words, str(out), str(err)))
+    started = _SERVER.Process(target=_main, args=(name, words, str(out), str(err), read))
     started.start()
     started.join(timeout)
     if started.is_alive():

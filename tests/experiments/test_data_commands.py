@@ -1,5 +1,6 @@
 """The commands on users' own data: a folder of patients in CSV, from the first look to a transferred network."""
 
+import dataclasses
 import json
 import re
 
@@ -7,18 +8,21 @@ import numpy as np
 import pandas
 import pytest
 
-from cap_jax import clinics
+from cap_jax import clinics, config
 from cap_jax.data import splits, store
 from cap_jax.data.sources import virtual
+from cap_jax.train import checkpoint
 from tests.experiments.commands import SMALL, run, wave
 
+SECONDS = 8.0  # of a patient's record, as in the small study: one program makes both
 
-def write_patients(folder, patients, seconds=24.0):
-  """A folder of CSV files as a clinic brings it: virtual people in the place of patients."""
+
+def write_patients(folder, patients, seconds=SECONDS):
+  """A folder of CSV files as a clinic brings it: up to 12 virtual people in the place of patients."""
   folder.mkdir()
-  clinic = clinics.Clinic("p", patients, seconds, seed=11)
+  clinic = clinics.Clinic("p", 12, seconds, seed=11)
   rows = ["subject,age"]
-  for number, recording in enumerate(virtual.draw(clinic, ("radial", "digital_ppg"))):
+  for number, recording in enumerate(virtual.draw(clinic, ("radial", "digital_ppg"))[:patients]):
     columns = {"time_s": recording.time_s}
     columns |= {f"{name}_pressure_mmhg": recording.signals[name] for name in ("radial", "aortic_root")}
     columns["digital_ppg"] = recording.signals["digital_ppg"]
@@ -56,7 +60,7 @@ def test_inspect_tells_what_is_there_and_what_would_be_left_out(patients, tmp_pa
   done = run("inspect", "--data=csv", f"--path={patients}", f"--output={picture}")
   assert done.returncode == 0, done.stderr
   assert "csv: 14 subjects, 14 records" in done.stdout
-  assert "radial [mmHg]: 12 records, 125 Hz, 288 s" in done.stdout
+  assert "radial [mmHg]: 12 records, 125 Hz, 96 s" in done.stdout
   assert "left out: 3 of 15" in done.stdout
   assert "P12.csv: radial: median" in done.stdout
   assert "looks like kPa: multiply by 7.50062" in done.stdout
@@ -70,7 +74,7 @@ def test_inspect_tells_what_is_there_and_what_would_be_left_out(patients, tmp_pa
 
 def test_prepare_skips_counts_and_lists_bad_records(prepared):
   output, done = prepared
-  assert "12 records, 288 s at 125 Hz" in done.stdout
+  assert "12 records, 96 s at 125 Hz" in done.stdout
   assert "left out: 3 of 15" in done.stdout
   assert "100%" in done.stderr
   split = splits.load(output / "split.json")
@@ -80,6 +84,19 @@ def test_prepare_skips_counts_and_lists_bad_records(prepared):
   opened = store.open_store(output, verify=True)
   assert len(opened.manifest["lost"]) == 3
   assert "in silico" not in done.stdout  # the user's own records
+
+
+def test_a_given_network_is_transferred_to_the_patients(prepared, done_study, tmp_path):
+  flags = [flag for flag in SMALL if "n_target" not in flag and "model" not in flag]
+  done = run(
+    "transfer", "--strategy=fine_tuning", "--n_target=2", *flags, "--config.n_target=0,2", f"--config.target_data={prepared[0]}",
+    f"--source={done_study / 'checkpoint'}", f"--workdir={tmp_path / 'work'}",
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  assert "With real records: the user's own." in done.stdout
+  assert "waveform RMSE on 3 test subjects" in done.stdout
+  header = json.loads((tmp_path / "work" / "checkpoint" / "config.json").read_text())
+  assert header["about"]["target_data"] == str(prepared[0])
 
 
 @pytest.mark.slow
@@ -164,6 +181,27 @@ def test_a_network_of_ppg_is_none_of_the_aorta_and_one_with_a_cuff_asks_for_its_
   assert done.returncode == 2
   assert "gives the radial wave, not the aortic one" in done.stderr
   assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_network_of_another_wave_or_with_a_cuff_asks_for_what_it_needs(done_study, tmp_path):
+  """As above, with networks that were told to be so."""
+  t, p = wave(8, 125)
+  given = tmp_path / "in.csv"
+  pandas.DataFrame({"time_s": t, "radial_pressure_mmhg": p}).to_csv(given, index=False)
+  network = checkpoint.load(done_study / "checkpoint")
+  changes = {
+    "cuff": {"calibration": config.Calibration(kind="map_dbp")},
+    "other": {"reference": "radial"},
+  }
+  for name, message in (
+    ("cuff", "the checkpoint takes cuff_sbp_mmhg, cuff_dbp_mmhg, cuff_map_mmhg if known; given: none"),
+    ("other", "gives the radial wave, not the aortic one"),
+  ):
+    checkpoint.save(tmp_path / name, dataclasses.replace(network, **changes[name]))
+    done = run("reconstruct", f"--checkpoint={tmp_path / name}", f"--input={given}", f"--output={tmp_path / 'out.csv'}")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not (tmp_path / "out.csv").exists()
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ import pytest
 from cap_jax.evaluation import cells, plan
 from cap_jax.train import checkpoint, journal, savepoints
 from experiments import common
-from tests.experiments.commands import ROOT, run
+from tests.experiments.commands import ROOT, run, wave, write_csv
 
 CONFIG = """from cap_jax.config import Calibration, Model, Study, Training, Windows
 from experiments import common
@@ -30,7 +30,7 @@ def get_config():
 """
 
 
-def wait_for(condition, seconds=240.0):
+def wait_for(condition, seconds=1800.0):  # a safety net
   end = time.monotonic() + seconds
   while not condition():
     assert time.monotonic() < end, "it never came to that"
@@ -54,8 +54,8 @@ def stop_when(ready, words, sent, log):
     wait_for(lambda: ready() or started.poll() is not None)
     assert started.poll() is None, log.read_text()
     started.send_signal(sent)
-    assert started.wait(30) == (savepoints.STOPPED if sent == signal.SIGTERM else -sent)
-  wait_for(lambda: not alive(started.pid), 30)
+    assert started.wait(600) == (savepoints.STOPPED if sent == signal.SIGTERM else -sent)
+  wait_for(lambda: not alive(started.pid), 600)
 
 
 @pytest.mark.slow
@@ -156,6 +156,14 @@ def test_what_others_put_there_stays_and_a_note_that_was_cut_is_no_matter(tmp_pa
   late = run("transfer", *SMALL[:-1], "--metrics=csv", f"--workdir={tmp_path / 'none'}")
   assert late.returncode == 2
   assert not (tmp_path / "none").exists()  # refused before anything is begun
+
+
+def test_output_that_nobody_reads_is_no_error(tmp_path):
+  write_csv(tmp_path / "A.csv", *wave(8, 100.0))
+  (tmp_path / "subjects.csv").write_text("subject\nA\n")
+  done = run("inspect", "--data=csv", f"--path={tmp_path}", f"--output={tmp_path / 'a.png'}", read=False)
+  assert done.returncode == 1
+  assert not re.search("error|Traceback|ignored", done.stderr), done.stderr
 
 
 @pytest.mark.slow
