@@ -22,7 +22,7 @@ import jax
 from absl import flags
 
 from cap_jax import files
-from cap_jax.train import savepoints
+from cap_jax.train import host_liveness, savepoints
 from cap_jax.types import InputError
 from experiments import common
 
@@ -31,39 +31,59 @@ _COORDINATOR = flags.DEFINE_string(
 )
 _HOSTS = flags.DEFINE_integer("hosts", None, "how many hosts train together", lower_bound=1)
 _HOST = flags.DEFINE_integer("host", None, "which of them this is, from 0", lower_bound=0)
-_PATIENCE_S = 120
+_LIMITS = host_liveness.Limits()
+_JOIN_S = flags.DEFINE_integer(
+  "join_timeout_s", _LIMITS.join_s, "of several hosts: how long to wait for all at the start", lower_bound=1
+)
+_HOST_S = flags.DEFINE_integer(
+  "host_timeout_s", _LIMITS.host_s, "of several hosts: silence after which one is lost", lower_bound=1
+)
+_COLLECTIVE_S = flags.DEFINE_integer(
+  "collective_timeout_s",
+  _LIMITS.collective_s,
+  "of several hosts: how long to wait for one that is alive",
+  lower_bound=1,
+)
 _STATES, _BEGUN = "savepoints", "begun.json"
 _MADE = ("source", "checkpoint", "best", "split.json")  # what a run leaves that is made anew where it goes on
+_scratch: list[str] = []  # folders of a host that is not the first
 
 
-def join() -> None:
-  """Meets the other hosts, where the flags name some; before anything is computed.
+@contextlib.contextmanager
+def joined() -> Iterator[None]:
+  """Trains with other hosts in this block, where the flags name some; nothing is computed before. All hosts leave it together: an error
+  on one of them, or its loss, ends the others, see `host_liveness`.
 
   Raises:
     InputError: the flags do not say who this is, or the others do not come.
   """
-  told = (_COORDINATOR.value, _HOSTS.value, _HOST.value)
+  coordinator, hosts, host = told = (_COORDINATOR.value, _HOSTS.value, _HOST.value)
   if told == (None, None, None):
+    yield
     return
-  if _COORDINATOR.value == "auto":
-    _meet()
-  elif None in told or ":" not in _COORDINATOR.value or not _HOST.value < _HOSTS.value:
-    raise InputError(
-      f"--coordinator={told[0]} --hosts={told[1]} --host={told[2]}: give HOST:PORT, how many hosts and which of them this "
-      "is, from 0; or --coordinator=auto on a cluster that tells"
-    )
-  else:
-    _meet(coordinator_address=_COORDINATOR.value, num_processes=_HOSTS.value, process_id=_HOST.value)
+  who = {}
+  if coordinator != "auto":
+    if coordinator is None or hosts is None or host is None or ":" not in coordinator or host >= hosts:
+      raise InputError(
+        f"--coordinator={coordinator} --hosts={hosts} --host={host}: give HOST:PORT, how many hosts and which of them this "
+        "is, from 0; or --coordinator=auto on a cluster that tells"
+      )
+    who = {"coordinator_address": coordinator, "num_processes": hosts, "process_id": host}
+  limits = host_liveness.Limits(_JOIN_S.value, _HOST_S.value, _COLLECTIVE_S.value)
+  watch = host_liveness.join(limits, _clear, **who)
   if jax.process_index():  # silent to its end
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-
-
-def _meet(**who: object) -> None:
   try:
-    jax.distributed.initialize(initialization_timeout=_PATIENCE_S, **who)  # type: ignore[arg-type]
-  except (RuntimeError, ValueError) as error:
-    line = str(error).strip().splitlines()[0]
-    raise InputError(f"--coordinator={_COORDINATOR.value}: the hosts did not meet ({line}); are all started?") from None
+    yield
+    watch.finish()
+  except BaseException as error:
+    watch.fail(error)
+    raise
+
+
+def _clear() -> None:
+  for scratch in _scratch:
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _begin(path: str, *settings: Any) -> None:
@@ -102,9 +122,9 @@ def work_folder(path: str, *settings: Any) -> Iterator[str]:
   """The work folder of a run whose trainings keep their states there: new, or one in which a run with the same settings was stopped. Of
   several hosts the first alone has it, the others get a folder that vanishes at the end, and no states are kept."""
   if jax.process_index():
-    scratch = tempfile.mkdtemp(prefix="cap_jax-host-")
-    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-    yield scratch
+    atexit.register(_clear)
+    _scratch.append(tempfile.mkdtemp(prefix="cap_jax-host-"))
+    yield _scratch[-1]
     return
   states = os.path.join(path, _STATES)
   with contextlib.ExitStack() as stack:

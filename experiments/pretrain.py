@@ -20,7 +20,11 @@ _SITE = flags.DEFINE_string("site", None, "peripheral site that the network read
 
 
 def main() -> None:
-  hosts.join()
+  with hosts.joined():
+    _pretrain()
+
+
+def _pretrain() -> None:
   common.metrics()
   study = common.read_study(_CONFIG)
   study = dataclasses.replace(study, site=_SITE.value or study.site)

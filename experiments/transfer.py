@@ -76,7 +76,11 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[config.Study, str]:
 
 
 def main() -> None:
-  hosts.join()
+  with hosts.joined():
+    _run()
+
+
+def _run() -> None:
   common.metrics()
   place = pretrained.place(_SOURCE.value) if _SOURCE.value else ""
   source = checkpoint.load(place) if place else None

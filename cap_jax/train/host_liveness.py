@@ -1,0 +1,337 @@
+"""Hosts of one training meet, watch one another, and end together.
+
+Every host writes to the key-value store of `jax.distributed`, under `cap_jax/hosts/`:
+
+  alive/HOST    a counter that a thread raises every `BEAT_S`      left/HOST    it has read why the training ends
+  end           why the training ends before its end, by the host that knew first
+
+A host is lost when its counter has stood still for `Limits.host_s`, or for `BROKEN_S` once a collective has failed. A host that waits,
+compiles or reads is not lost, however long it takes: its thread goes on counting. Time in which the watching host itself stood still does
+not count. Whoever loses a host, or fails, says so in `end`; all others read it, print one line, and end with a status other than 0.
+
+The store lives in host 0. Without it nobody can be heard, so host 0 is named; jax then aborts the process (SIGABRT), which a handler turns
+into the same line. A host never waits for a lost one: neither in jax's shutdown, nor in a collective.
+"""
+
+import contextlib
+import ctypes
+import dataclasses
+import json
+import os
+import re
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from cap_jax.train import savepoints
+from cap_jax.types import InputError
+
+BEAT_S = 1.0
+BROKEN_S = 10.0
+PARTING_S = 30.0  # host 0 stays so long for the others to read why it ends
+_MOST_AWAKE_S = 2.0  # a longer time between two looks was a pause of this host
+_FOLDER = "cap_jax/hosts/"
+_COLLECTIVE_FLAG = "--xla_cpu_collective_timeout_seconds"
+_BROKEN = re.compile(r"gloo|nccl|collective|barrier|connection|DEADLINE_EXCEEDED|UNAVAILABLE", re.IGNORECASE)
+_AGAIN = "start the same command on all hosts again, which trains from the start in the same --workdir"
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+  """How long hosts wait for one another [s].
+
+  Attributes:
+    join_s: for all to be there, at the start.
+    host_s: without a sign of life, until a host is lost.
+    collective_s: for hosts that are alive, in a collective and at the end.
+  """
+
+  join_s: int = 600
+  host_s: int = 300
+  collective_s: int = 3600
+
+
+class Store(Protocol):
+  """The key-value store, as the client of `jax.distributed` has it."""
+
+  def key_value_set(self, key: str, value: str, allow_overwrite: bool = False) -> None: ...
+  def key_value_dir_get(self, key: str) -> list[tuple[str, str]]: ...
+  def wait_at_barrier(self, barrier_id: str, timeout_in_ms: int) -> None: ...
+
+
+class SignsOfLife:
+  """How long each of the other hosts has been silent, in seconds that this host was awake."""
+
+  def __init__(self, host: int, hosts: int):
+    self._silent_s = {other: 0.0 for other in range(hosts) if other != host}
+    self._counters: dict[int, str] = {}
+    self.awake_s = 0.0
+
+  def update(self, counters: Mapping[int, str]) -> None:
+    """Takes in the counters that were read, host → counter."""
+    for host in self._silent_s:
+      if counters.get(host) != self._counters.get(host):
+        self._silent_s[host] = 0.0
+    self._counters = dict(counters)
+
+  def elapse(self, seconds: float) -> None:
+    """Lets time pass, of a pause of this host only a little."""
+    awake_s = min(seconds, _MOST_AWAKE_S)
+    self.awake_s += awake_s
+    for host in self._silent_s:
+      self._silent_s[host] += awake_s
+
+  def lost(self, limit_s: float) -> list[int]:
+    """The hosts that have been silent for longer; host 0 alone if it is one of them, since the others are heard through it."""
+    found = [host for host, seconds in self._silent_s.items() if seconds > limit_s]
+    return [0] if 0 in found else found
+
+
+@dataclasses.dataclass(frozen=True)
+class End:
+  """Why a training ends before its end.
+
+  Attributes:
+    hosts: who was lost or failed.
+    reason: what happened to them, as in "was stopped".
+    status: with which the others end.
+    remedy: what to do before the training is started again.
+  """
+
+  hosts: tuple[int, ...]
+  reason: str
+  status: int = 1
+  remedy: str = ""
+
+  def describe(self, count: int) -> str:
+    """One line for the user; `count`: of all hosts."""
+    names = f"host{'s' if len(self.hosts) > 1 else ''} {', '.join(map(str, self.hosts))} of {count}"
+    return f"error: {names} {self.reason}; {self.remedy}{_AGAIN}"
+
+
+class Watch:
+  """Two threads: one counts and reads the store, the other judges what was read, also while reading takes long."""
+
+  def __init__(
+    self,
+    store: Store,
+    host: int,
+    hosts: int,
+    limits: Limits,
+    address: str = "",
+    on_leave: Callable[[], None] = lambda: None,
+  ):
+    """
+    Args:
+      store: of all hosts.
+      host: which of them this is.
+      hosts: how many there are.
+      limits: how long to wait.
+      address: HOST:PORT of the store.
+      on_leave: is called before the process ends from a thread, where nothing else is cleared up.
+    """
+    self._store, self._host, self._hosts, self._limits = store, host, hosts, limits
+    self._address, self._on_leave = address, on_leave
+    self._limit_s: float = limits.host_s
+    self._signs = SignsOfLife(host, hosts)
+    self._end: End | None = None
+    self._left: set[int] = set()
+    self._over, self._leaving = threading.Event(), threading.Lock()
+    self._finished = False
+
+  def start(self) -> None:
+    """Begins to count and to judge."""
+    if self._host:
+      self._handle_abort()
+    for task in (self._count, self._judge):
+      threading.Thread(target=task, daemon=True).start()
+
+  def finish(self) -> None:
+    """Waits for all hosts at the end of the training.
+
+    Raises:
+      RuntimeError: they did not come in `Limits.collective_s`.
+    """
+    self._store.wait_at_barrier(f"{_FOLDER}finished", self._limits.collective_s * 1000)
+    if not self._leaving.acquire(blocking=False):
+      self._stay()
+    self._finished = True
+    self._part()
+
+  def fail(self, error: BaseException) -> None:
+    """Tells the others that this host fails with an error. Where a collective broke, it names the host that broke it, and ends here."""
+    broken = isinstance(error, RuntimeError | ValueError) and not isinstance(error, InputError)
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if broken and _BROKEN.search(str(error)):
+      self._limit_s = min(self._limit_s, BROKEN_S)
+      until = self._signs.awake_s + 3 * BROKEN_S
+      while self._signs.awake_s < until:  # the other thread finds who it was, and ends this process
+        time.sleep(BEAT_S / 2)
+      self._leave(End((self._host,), f"lost its connection to the others, which all answer ({line})"))
+    if not self._leaving.acquire(blocking=False):
+      self._stay()
+    if isinstance(error, savepoints.Stopped):
+      end = End((self._host,), "was stopped", savepoints.STOPPED)
+    else:
+      end = End((self._host,), f"ended with an error ({line})", remedy="put that right, then ")
+    self._part(end)
+
+  def _count(self) -> None:
+    beats = 0
+    while not self._over.is_set():
+      beats += 1
+      with contextlib.suppress(RuntimeError, ValueError):  # host 0 does not answer, which the other thread sees
+        self._store.key_value_set(f"{_FOLDER}alive/{self._host}", str(beats), allow_overwrite=True)
+        self._read()
+      self._over.wait(BEAT_S)
+
+  def _read(self) -> None:
+    found = {key.rpartition(_FOLDER)[2]: value for key, value in self._store.key_value_dir_get(_FOLDER)}
+    counters = {int(key.partition("/")[2]): value for key, value in found.items() if key.startswith("alive/")}
+    self._left = {int(key.partition("/")[2]) for key in found if key.startswith("left/")}
+    if "end" in found:
+      end = json.loads(found["end"])
+      self._end = End(**{**end, "hosts": tuple(end["hosts"])})
+    self._signs.update(counters)
+
+  def _judge(self) -> None:
+    before = time.monotonic()
+    while not self._over.wait(BEAT_S / 2):
+      now = time.monotonic()
+      self._signs.elapse(now - before)
+      before = now
+      end = self._end
+      lost = self._signs.lost(self._limit_s)
+      if end is None and lost:
+        end = End(tuple(lost), f"was lost (nothing heard for {self._limit_s:.0f} s)")
+      if end is not None:
+        self._leave(end)
+
+  def _leave(self, end: End) -> None:
+    """Prints why, and ends the process; from whichever thread comes first."""
+    if not self._leaving.acquire(blocking=False):
+      return
+    if self._host in end.hosts and self._end is not None:
+      end = dataclasses.replace(end, reason=f"{end.reason}: this host itself, which goes on too late")
+    self._print(end)
+    self._part(end)
+    self._exit(end.status)
+
+  def _print(self, end: End) -> None:
+    os.write(2, f"\n{end.describe(self._hosts)}\n".encode(errors="backslashreplace"))  # a progress bar may stand there
+
+  def _exit(self, status: int) -> NoReturn:
+    self._on_leave()
+    os._exit(status)  # the main thread may wait in a collective for ever
+
+  def _stay(self) -> NoReturn:
+    """Waits for the other thread to end the process."""
+    while True:
+      time.sleep(BEAT_S)
+
+  def _part(self, end: End | None = None) -> None:
+    """Tells the others that this host goes. Host 0 goes last, with the store."""
+
+    def tell() -> None:
+      if end is not None:
+        with contextlib.suppress(RuntimeError, ValueError):  # another host was faster, or the store is lost
+          self._store.key_value_set(f"{_FOLDER}end", json.dumps(dataclasses.asdict(end)))
+      with contextlib.suppress(RuntimeError, ValueError):
+        self._store.key_value_set(f"{_FOLDER}left/{self._host}", "", allow_overwrite=True)
+
+    telling = threading.Thread(target=tell, daemon=True)  # a frozen host 0 does not answer
+    telling.start()
+    telling.join(PARTING_S / 3)
+    if self._host == 0:
+      lost = end.hosts if end is not None else ()
+      others = {host for host in range(1, self._hosts) if host not in lost}
+      until = time.monotonic() + PARTING_S
+      while not others <= self._left and time.monotonic() < until:
+        time.sleep(BEAT_S / 10)
+      time.sleep(BEAT_S)  # for them to take their leave of the store
+    self._over.set()
+
+  def _handle_abort(self) -> None:
+    """Turns the abort by which jax ends all hosts without host 0 into a line and a status. Any other abort stays one."""
+
+    def handle(number: int) -> None:
+      del number
+      if self._finished:
+        os._exit(0)
+      if self._leaving.acquire(blocking=False):
+        if _answers(self._address):
+          return
+        self._print(End((0,), "was lost (it closed the connection)"))
+      self._exit(1)
+
+    kind = ctypes.CFUNCTYPE(None, ctypes.c_int)
+    self._handler = kind(handle)  # to live as long as this
+    install = ctypes.CDLL(None).signal  # Python's own handlers would run in the main thread, which waits
+    install.argtypes, install.restype = [ctypes.c_int, kind], ctypes.c_void_p
+    install(signal.SIGABRT, self._handler)
+
+
+def _answers(address: str) -> bool:
+  name, _, port = address.rpartition(":")
+  try:
+    socket.create_connection((name.strip("[]"), int(port)), timeout=BROKEN_S).close()
+  except (OSError, ValueError):
+    return False
+  return True
+
+
+def join(limits: Limits, on_leave: Callable[[], None] = lambda: None, **who: Any) -> Watch:
+  """Meets the other hosts, before anything is computed, and watches them from then on.
+
+  Args:
+    limits: how long to wait.
+    on_leave: is called before a process ends that lost another host.
+    **who: arguments of `jax.distributed.initialize` that say who this is; none where the cluster tells.
+
+  Returns:
+    The watch, of which `finish` or `fail` is called at the end.
+
+  Raises:
+    InputError: the others do not come.
+  """
+  given = os.environ.get("XLA_FLAGS", "")
+  if _COLLECTIVE_FLAG not in given:
+    os.environ["XLA_FLAGS"] = f"{given} {_COLLECTIVE_FLAG}={limits.collective_s}".strip()
+  jax.config.update("jax_enable_recoverability", True)  # jax would abort the others, and name nobody
+  jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself, and nothing would stop
+  try:
+    jax.distributed.initialize(
+      initialization_timeout=limits.join_s, heartbeat_timeout_seconds=limits.host_s + 2 * int(PARTING_S), **who
+    )
+    from jax._src import distributed  # the store has no public name; orbax takes it from there too
+
+    state: Any = distributed.global_state
+    _connect_devices(state.client, limits.join_s)
+  except (RuntimeError, ValueError) as error:
+    line = str(error).strip().splitlines()[0]
+    raise InputError(f"--coordinator: the hosts did not meet ({line}); are all started?") from None
+  watch = Watch(
+    state.client, jax.process_index(), jax.process_count(), limits, state.coordinator_address or "", on_leave
+  )
+  watch.start()
+  return watch
+
+
+def _connect_devices(store: Store, limit_s: int) -> None:
+  """Connects the devices of all hosts while these are in step: Gloo gives the first collective 30 s, and no setting changes that."""
+  devices = np.array(jax.devices())
+  mesh = Mesh(devices, ("data",))
+  ones = jax.make_array_from_callback(
+    devices.shape, NamedSharding(mesh, PartitionSpec("data")), lambda index: np.ones(devices.shape, np.float32)[index]
+  )
+  total = jax.jit(jnp.sum, out_shardings=NamedSharding(mesh, PartitionSpec())).lower(ones).compile()
+  store.wait_at_barrier(f"{_FOLDER}connect", limit_s * 1000)
+  jax.block_until_ready(total(ones))
