@@ -32,17 +32,10 @@ _COORDINATOR = flags.DEFINE_string(
 _HOSTS = flags.DEFINE_integer("hosts", None, "how many hosts train together", lower_bound=1)
 _HOST = flags.DEFINE_integer("host", None, "which of them this is, from 0", lower_bound=0)
 _LIMITS = host_liveness.Limits()
-_JOIN_S = flags.DEFINE_integer(
-  "join_timeout_s", _LIMITS.join_s, "of several hosts: how long to wait for all at the start", lower_bound=1
-)
-_HOST_S = flags.DEFINE_integer(
-  "host_timeout_s", _LIMITS.host_s, "of several hosts: silence after which one is lost", lower_bound=1
-)
+_JOIN_S = flags.DEFINE_integer("join_timeout_s", _LIMITS.join_s, "how long hosts wait for all to join", lower_bound=1)
+_HOST_S = flags.DEFINE_integer("host_timeout_s", _LIMITS.host_s, "silence after which a host is lost", lower_bound=1)
 _COLLECTIVE_S = flags.DEFINE_integer(
-  "collective_timeout_s",
-  _LIMITS.collective_s,
-  "of several hosts: how long to wait for one that is alive",
-  lower_bound=1,
+  "collective_timeout_s", _LIMITS.collective_s, "how long hosts wait for one that is alive", lower_bound=1
 )
 _STATES, _BEGUN = "savepoints", "begun.json"
 _MADE = ("source", "checkpoint", "best", "split.json")  # what a run leaves that is made anew where it goes on

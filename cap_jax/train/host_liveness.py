@@ -113,8 +113,10 @@ class End:
 
   def describe(self, count: int) -> str:
     """One line for the user; `count`: of all hosts."""
-    names = f"host{'s' if len(self.hosts) > 1 else ''} {', '.join(map(str, self.hosts))} of {count}"
-    return f"error: {names} {self.reason}; {self.remedy}{_AGAIN}"
+    names, reason = ", ".join(map(str, self.hosts)), self.reason
+    if len(self.hosts) > 1:
+      return f"error: hosts {names} of {count} {re.sub('^was ', 'were ', reason)}; {self.remedy}{_AGAIN}"
+    return f"error: host {names} of {count} {reason}; {self.remedy}{_AGAIN}"
 
 
 class Watch:

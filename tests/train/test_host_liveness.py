@@ -1,0 +1,89 @@
+"""Who is lost, by the numbers that hosts read of one another."""
+
+import json
+
+import pytest
+
+from cap_jax.train import host_liveness
+from cap_jax.train.host_liveness import End, Limits, SignsOfLife, Watch
+
+pytestmark = pytest.mark.quick
+
+
+class Shelf:
+  """A store of one process."""
+
+  def __init__(self):
+    self.kept = {}
+
+  def key_value_set(self, key, value, allow_overwrite=False):
+    if key in self.kept and not allow_overwrite:
+      raise RuntimeError(f"ALREADY_EXISTS: {key}")
+    self.kept[key] = value
+
+  def key_value_dir_get(self, key):
+    return [(name, value) for name, value in self.kept.items() if name.startswith(key)]
+
+  def wait_at_barrier(self, barrier_id, timeout_in_ms):
+    pass
+
+
+def seconds(signs, count):
+  for _ in range(count):
+    signs.elapse(1.0)
+
+
+def test_a_host_whose_counter_moves_is_not_lost():
+  signs = SignsOfLife(1, 4)
+  for beat in range(5):
+    signs.update({0: str(beat), 1: "7", 2: "3", 3: str(beat)})
+    seconds(signs, 100)
+  assert signs.lost(99) == [0]  # through which the others are heard
+  signs.update({0: "9", 1: "7", 2: "3", 3: "9"})
+  assert signs.lost(99) == [2]
+  assert signs.lost(500) == []
+  assert signs.lost(499) == [2]
+
+
+def test_two_lost_hosts_are_both_named():
+  signs = SignsOfLife(0, 4)
+  seconds(signs, 11)
+  signs.update({2: "1"})
+  assert signs.lost(10) == [1, 3]
+
+
+def test_a_pause_of_this_host_is_no_silence_of_the_others():
+  signs = SignsOfLife(0, 2)
+  signs.elapse(3600.0)
+  assert signs.lost(2.0) == []
+  assert signs.awake_s == 2.0
+
+
+def test_a_line_names_who_it_was_and_what_to_do():
+  again = "start the same command on all hosts again, which trains from the start in the same --workdir"
+  assert End((1,), "was stopped").describe(2) == f"error: host 1 of 2 was stopped; {again}"
+  assert End((1, 3), "was lost").describe(4) == f"error: hosts 1, 3 of 4 were lost; {again}"
+
+
+def test_the_first_reason_stays():
+  shelf = Shelf()
+  Watch(shelf, 1, 3, Limits()).fail(OSError("disk full"))
+  Watch(shelf, 2, 3, Limits()).fail(OSError("no route"))
+  end = json.loads(shelf.kept["cap_jax/hosts/end"])
+  assert (end["hosts"], end["reason"]) == ([1], "ended with an error (disk full)")
+  assert {"cap_jax/hosts/left/1", "cap_jax/hosts/left/2"} <= set(shelf.kept)
+
+
+def test_what_a_host_reads_is_what_another_wrote():
+  shelf = Shelf()
+  Watch(shelf, 2, 3, Limits()).fail(ValueError("batch=5"))
+  reader = Watch(shelf, 1, 3, Limits())
+  reader._read()
+  assert reader._end == End((2,), "ended with an error (batch=5)", 1, "put that right, then ")
+  assert reader._left == {2}
+
+
+def test_limits_are_in_order():
+  limits = Limits()
+  assert host_liveness.BROKEN_S < limits.host_s < limits.collective_s
+  assert limits.host_s > 2 * 120  # two minutes of a frozen host, with room
