@@ -11,15 +11,16 @@ import numpy as np
 import pandas
 
 from cap_jax import config
-from cap_jax.evaluation import bench, cells, gains, plan, standards, study_data, summary
+from cap_jax.evaluation import bench, cells, gains, plan, selection, standards, study_data, summary
 from cap_jax.evaluation.cells import Cell
 from cap_jax.evaluation.methods import BASELINES
 from cap_jax.report import figures, gain_tables, page, study_figures, study_tables, tables
 from cap_jax.signals import beats
 
-JUDGE = "fine_tuning"
+AUTO, JUDGE = selection.NAME, "fine_tuning"
 _WAVES = ("gtf_target", "scratch", JUDGE)
 _COMPARED = ("gtf_target", "source", "scratch", "feature_transfer", JUDGE, "parameter_transfer", "multi_task")
+_COMPARED += ("multi_task/lines", AUTO)
 _BROWSED = ("source", "gtf_source", "domain_adaptation/section", *_WAVES)
 _FEW = 4
 _FEW_STRATEGIES = 6
@@ -161,8 +162,9 @@ def _learning(clinic: Clinic, source_loss: Sequence[float]) -> list[page.Drawn]:
 
 
 def _judge(clinic: Clinic) -> str:
-  """The method by whom best, median and worst are chosen: fine-tuning, or another that is shown."""
+  """The method by whom best, median and worst are chosen: `auto`, else fine-tuning, or another that is shown."""
   wanted = (
+    AUTO,
     JUDGE,
     *(cell.key.method for cell in reversed(clinic.first) if cell.validation),
     *reversed(list(clinic.shown)),
@@ -312,7 +314,7 @@ def error_sections(clinic: Clinic, text: str, place: str, reference: standards.R
   ]
 
 
-_AUTO, _BESIDE = "auto", {"scratch": "the same network from scratch", "gtf_target": "FIR transfer function"}
+_BESIDE = {"scratch": "the same network from scratch", "gtf_target": "FIR transfer function"}
 
 
 def headline(clinic: Clinic, place: str) -> str:
@@ -324,12 +326,12 @@ def headline(clinic: Clinic, place: str) -> str:
     place: where the errors come from, "in silico" for example.
   """
   found = {line.method: line for line in clinic.lines if line.n_target == clinic.focus and np.isfinite(line.rmse.mean)}
-  name = _AUTO if _AUTO in found else _judge(clinic)
+  name = _judge(clinic)
   if name not in found:
     return f"{clinic.name}: no network was trained on the target ({place})"
   rmse = found[name].rmse
   who = f"{clinic.focus} labelled subject{'s' * (clinic.focus > 1)}" if clinic.focus else "No labelled subject"
-  by = "" if name == _AUTO else f", {tables.label(name)}"
+  by = "" if name == AUTO else f", {tables.label(name)}"
   interval = "" if np.isnan(rmse.low) else f" (95 % CI {rmse.low:.2f} to {rmse.high:.2f})"
   beside = [
     f"{said} {found[other].rmse.mean:.2f}" for other, said in _BESIDE.items() if other in found and other != name
