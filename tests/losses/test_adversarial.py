@@ -1,5 +1,7 @@
 """Gradient reversal, the discriminator's losses, the adversaries."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,13 @@ import pytest
 
 from cap_jax.losses import adversarial
 from cap_jax.models.discriminator import Discriminator
+from tests import tiers
+
+
+@functools.cache
+def fresh():
+  """A discriminator of four features."""
+  return jax.jit(Discriminator().init)(jax.random.key(0), jnp.zeros((1, 4)))["params"]
 
 
 def test_the_ramp_goes_from_nothing_to_one():
@@ -18,10 +27,12 @@ def test_the_ramp_goes_from_nothing_to_one():
 def test_reversal_against_finite_differences():
   key = jax.random.key(0)
   h, w = jax.random.normal(key, (5, 3)), jax.random.normal(jax.random.fold_in(key, 1), (3,))
-  loss = lambda x: jnp.tanh(x @ w).sum()  # noqa: E731
-  reversed_gradient = jax.grad(lambda x: loss(adversarial.reverse(x, jnp.array(0.3))))(h)
+  h, w = np.asarray(h), np.asarray(w)
+  loss = jax.jit(lambda x: jnp.tanh(x @ w).sum())
+  reversed_gradient = jax.jit(jax.grad(lambda x: loss(adversarial.reverse(x, jnp.array(0.3)))))(h)
   for row, column in [(0, 0), (2, 1), (4, 2)]:
-    e = jnp.zeros_like(h).at[row, column].set(1e-3)
+    e = np.zeros_like(h)
+    e[row, column] = 1e-3
     slope = (loss(h + e) - loss(h - e)) / 2e-3
     np.testing.assert_allclose(reversed_gradient[row, column], -0.3 * slope, rtol=1e-2, atol=1e-4)
   np.testing.assert_array_equal(adversarial.reverse(h, jnp.array(0.3)), h)
@@ -38,15 +49,16 @@ def test_cross_entropy_of_logits():
 
 @pytest.mark.parametrize("adversary", [adversarial.dann, adversarial.adda])
 def test_a_source_window_of_no_weight_is_not_there(adversary):
-  theta = Discriminator().init(jax.random.key(0), jnp.zeros((1, 4)))["params"]
+  theta = fresh()
   source, target = domains(jax.random.key(2), 8)
   w = jnp.repeat(jnp.array([1.0, 0.0]), 4)
-  value = jax.value_and_grad(lambda p, s, w: adversary(p, s, target, w, jnp.array(0.5))[0])
+  value = jax.jit(jax.value_and_grad(lambda p, s, w: adversary(p, s, target, w, jnp.array(0.5))[0]))
   some, few = value(theta, source, w), value(theta, source[:4], jnp.ones(4))
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), some, few)
   assert abs(some[0] - value(theta, source, jnp.ones(8))[0]) > 1e-4
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def domains(key, n=64):
   a, b = jax.random.split(key)
   return jax.random.normal(a, (n, 4)), 2.0 + jax.random.normal(b, (n, 4))
@@ -65,19 +77,19 @@ def trained(loss, theta, steps=200):
   return theta, accuracy
 
 
-@pytest.mark.parametrize("adversary", [adversarial.dann, adversarial.adda])
+@pytest.mark.parametrize("adversary", tiers.sample([adversarial.dann, adversarial.adda], adversarial.dann))
 def test_the_discriminator_learns_to_tell_domains_apart(adversary):
   """One softmax output would stay at an accuracy of one half."""
-  theta = Discriminator().init(jax.random.key(0), jnp.zeros((1, 4)))["params"]
+  theta = fresh()
   _, accuracy = trained(lambda p, key: adversary(p, *domains(key), jnp.ones(64), jnp.array(0.5)), theta)
   assert accuracy[0] < 0.8
   assert accuracy[-20:].mean() > 0.95
 
 
-@pytest.mark.parametrize("adversary", [adversarial.dann, adversarial.adda])
+@pytest.mark.parametrize("adversary", tiers.sample([adversarial.dann, adversarial.adda], adversarial.dann))
 def test_an_extractor_learns_to_hide_its_domain(adversary):
   """A shift of the target's features, trained against the discriminator, takes the shift between the domains away."""
-  theta = {"d": Discriminator().init(jax.random.key(0), jnp.zeros((1, 4)))["params"], "shift": jnp.zeros(4)}
+  theta = {"d": fresh(), "shift": jnp.zeros(4)}
 
   def loss(p, key):
     source, target = domains(key)
@@ -89,14 +101,16 @@ def test_an_extractor_learns_to_hide_its_domain(adversary):
 
 
 def test_adda_trains_each_player_by_its_own_loss():
-  theta = Discriminator().init(jax.random.key(0), jnp.zeros((1, 4)))["params"]
+  theta = fresh()
   source, target = domains(jax.random.key(2))
   value = lambda p, s, t: adversarial.adda(p, s, t, jnp.ones(64), jnp.array(1.0))[0]  # noqa: E731
-  by_source, by_target = jax.grad(value, argnums=(1, 2))(theta, source, target)
+  by_source, by_target = jax.jit(jax.grad(value, argnums=(1, 2)))(theta, source, target)
   np.testing.assert_array_equal(by_source, 0.0)  # θ_s is held
-  fooled = jax.grad(
-    lambda t: (
-      adversarial.ramp(jnp.array(1.0)) * adversarial.cross_entropy(adversarial.judge(theta, t), 0.0, jnp.ones(64))
+  fooled = jax.jit(
+    jax.grad(
+      lambda t: (
+        adversarial.ramp(jnp.array(1.0)) * adversarial.cross_entropy(adversarial.judge(theta, t), 0.0, jnp.ones(64))
+      )
     )
   )(target)
   np.testing.assert_allclose(by_target, fooled, atol=1e-7)

@@ -68,7 +68,7 @@ CASES |= {"spectrum": of_spectrum, "l2_sp": of_l2_sp, "waveform": of_waveform}
 
 def evaluated(value, arguments, kind):
   given = jax.tree.map(lambda x: jnp.asarray(x, kind), arguments)
-  found, gradient = jax.value_and_grad(value, argnums=tuple(range(len(given))))(*given)
+  found, gradient = jax.jit(jax.value_and_grad(value, argnums=tuple(range(len(given)))))(*given)
   return np.asarray(found, np.float64), np.concatenate(
     [np.asarray(g, np.float64).ravel() for g in jax.tree.leaves(gradient)]
   )

@@ -14,12 +14,14 @@ def test_mean_square_without_the_margins(tiny_model):
   x = jax.random.normal(jax.random.key(1), (4, 500))
   loss = waveform.make_waveform(network, 31)
   c = jnp.zeros((4, 0))
-  y = network.apply(params, x, c).at[:, 31:469].add(0.5).at[:, :31].add(100.0)
+  y = np.array(network.apply(params, x, c))
+  y[:, 31:469] += 0.5
+  y[:, :31] += 100.0
   value, metrics = loss(params, {"x": x, "y": y, "c": c}, jax.random.key(0))
   np.testing.assert_allclose(value, 0.25, rtol=1e-5)
   np.testing.assert_allclose(metrics["rmse"], 0.5, rtol=1e-5)
   weights = jnp.array([4.0, 0.0, 0.0, 0.0])
-  y = y.at[1:].add(7.0)  # windows of no weight
+  y[1:] += 7.0  # windows of no weight
   np.testing.assert_allclose(
     loss(params, {"x": x, "y": y, "c": c, "w": weights}, jax.random.key(0))[0], 0.25, rtol=1e-5
   )
@@ -32,8 +34,9 @@ def test_given_features_replace_the_extractor(tiny_model):
   batch = {"x": x, "y": jnp.zeros_like(x), "c": jnp.zeros((4, 0))}
   loss = waveform.make_waveform(network, 31)
   h = network.features(params["f"], x, batch["c"])
-  (full, _), gradient = jax.value_and_grad(loss, has_aux=True)(params, batch, jax.random.key(0))
-  (cached, _), cached_gradient = jax.value_and_grad(loss, has_aux=True)(params, {**batch, "h": h}, jax.random.key(0))
+  value = jax.jit(jax.value_and_grad(loss, has_aux=True))
+  (full, _), gradient = value(params, batch, jax.random.key(0))
+  (cached, _), cached_gradient = value(params, {**batch, "h": h}, jax.random.key(0))
   np.testing.assert_allclose(full, cached, rtol=1e-6)
   for a, b in zip(jax.tree.leaves(gradient["r"]), jax.tree.leaves(cached_gradient["r"]), strict=True):
     np.testing.assert_allclose(a, b, atol=1e-5)
