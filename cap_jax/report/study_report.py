@@ -19,8 +19,9 @@ from cap_jax.signals import beats
 
 AUTO, JUDGE = selection.NAME, "fine_tuning"
 _WAVES = ("gtf_target", "scratch", JUDGE)
-_COMPARED = ("gtf_target", "source", "scratch", "feature_transfer", JUDGE, "parameter_transfer", "multi_task")
-_COMPARED += ("multi_task/lines", AUTO)
+_COMPARED = (
+  "gtf_target", "source", "scratch", "feature_transfer", JUDGE, "parameter_transfer", "multi_task", "multi_task/lines", AUTO,
+)  # fmt: skip
 _BROWSED = ("source", "gtf_source", "domain_adaptation/section", *_WAVES)
 _FEW = 4
 _FEW_STRATEGIES = 6
