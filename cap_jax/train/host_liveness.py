@@ -266,8 +266,8 @@ class Watch:
 
     def handle(number: int) -> None:
       del number
-      if self._finished:
-        os._exit(0)
+      if self._finished:  # host 0 has left before this host took its leave
+        self._exit(0)
       if self._leaving.acquire(blocking=False):
         if _answers(self._address):
           return

@@ -16,7 +16,9 @@ import jax
 import numpy as np
 devices, process, processes, port, path = (int(x) if x.isdigit() else x for x in sys.argv[1:6])
 if processes > 1:
-  jax.distributed.initialize(f"localhost:{port}", processes, process)
+  from cap_jax.train import host_liveness
+  who = {"coordinator_address": f"localhost:{port}", "num_processes": processes, "process_id": process}
+  watch = host_liveness.join(host_liveness.Limits(), **who)
 assert jax.device_count() == devices, jax.devices()
 from cap_jax import config
 from cap_jax.losses import tasks, terms
@@ -45,6 +47,8 @@ leaves = [np.asarray(leaf).ravel() for leaf in jax.tree.leaves(fitted.params)]
 assert all(len(leaf.sharding.device_set) == 1 for leaf in jax.tree.leaves(fitted.params))
 spread = len(sharding.mesh(16).devices.ravel())
 np.savez(path, loss=fitted.loss, params=np.concatenate(leaves), seen=seen, spread=spread)
+if processes > 1:
+  watch.finish()
 """
 
 
@@ -61,7 +65,7 @@ def trained(folder, devices, processes=1):
     )
   found = []
   for path, process in running:
-    said = process.communicate(timeout=300)[1].decode()
+    said = process.communicate(timeout=900)[1].decode()
     assert process.returncode == 0, said[-2000:]
     found.append(dict(np.load(path)))
   return found
