@@ -33,11 +33,12 @@ def mean_error(folder, at_map: bool) -> float:
   q_k = np.fft.rfft(np.interp(time, *inlet.T))[:81] / samples
   omega = jnp.asarray(2 * np.pi / period * np.arange(81))
   respond = jax.jit(lambda transmural, w: waves.respond(net, physics, pieces, load, transmural, w))
-  steady = respond(0.0, omega[:1])
+  to_waves = jax.jit(jax.vmap(lambda h_k, z_k: waves.periodic(h_k * z_k, q_k, samples), in_axes=(0, None)))
+  steady = respond(0.0, omega)
   mean_pa = float(steady.z_in_k[0].real * q_k[0].real)
   transmural = mean_pa - float(vessels[0]["Pext"]) if at_map else 0.0
   response = respond(transmural, omega)
-  p_pt = np.asarray(jax.vmap(lambda h_k: waves.periodic(h_k * response.z_in_k, q_k, samples))(response.h_pk))
+  p_pt = np.asarray(to_waves(response.h_pk, response.z_in_k))
 
   reference = np.load(folder / "adan56_last_cycle.npz")
   errors = []

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from cap_jax import clinics
-from cap_jax.arteries import cohort, fit, heart, population
+from cap_jax.arteries import cohort, fit, heart
 from cap_jax.types import InputError
+from tests.arteries import people
 
 
 @pytest.fixture(scope="module")
 def subject():
-  return jax.tree.map(lambda x: x[0], population.draw(jax.random.key(4), clinics.HEALTHY, 1))
+  return jax.tree.map(lambda x: x[0], people.draw(4, clinics.HEALTHY, 1))
 
 
 @pytest.mark.slow
@@ -20,7 +21,7 @@ def test_known_parameters_are_found_again(subject):
   period = 60 / float(subject.hr_bpm)
   q_k = np.asarray(heart.periodic_spectrum(period, cohort.inflow_shape(subject, subject.sv_ml), 40), dtype=complex)
   flow = np.fft.irfft(q_k * 256, 256)
-  true = np.asarray(cohort.beats(jax.tree.map(lambda x: x[None], subject))["aortic_root"][0])
+  true = people.beats(people.alone(subject))["aortic_root"][0]
   start = subject._replace(compliance_scale=jnp.array(1.5), pwv_m_s=jnp.array(6.0), body_scale=jnp.array(0.9))
   found = fit.fit(true, flow, period, start, steps=600)
   assert found.rms_mmhg < 0.25

@@ -8,6 +8,7 @@ import pytest
 from cap_jax import clinics
 from cap_jax.arteries import cohort, population, profiles
 from tests import tiers
+from tests.arteries import people
 
 # Steps that move the waves by about a mmHg, so that single precision resolves the difference.
 STEPS = {
@@ -37,17 +38,31 @@ STEPS = {
 
 @pytest.fixture(scope="module")
 def subject():
-  drawn = jax.tree.map(lambda x: x[0], population.draw(jax.random.key(9), clinics.POPULATIONS["reference"], 1))
-  return drawn._replace(womersley=jnp.array(0.7), operating_mmhg=jnp.array(2.0), steepening=jnp.array(0.5))
+  drawn = jax.tree.map(lambda x: x[0], people.draw(9, clinics.POPULATIONS["reference"], 1))
+  values = {"womersley": 0.7, "operating_mmhg": 2.0, "steepening": 0.5}
+  return drawn._replace(**{name: np.float32(value) for name, value in values.items()})
+
+
+def functionals(waves):
+  """Linear functionals of the waves (subject, time) at each site and of the PPG, different for each time."""
+  weight, turn = np.random.default_rng(0).normal(size=8), np.arange(256) / 256
+  smooth = sum(weight[k] * np.sin(2 * np.pi * (k + 1) * turn + k) for k in range(8)).astype(np.float32)
+  return [(wave * (1 + smooth)[None]).mean(1) for wave in waves.values()]
 
 
 def outputs(subject):
-  """Linear functionals of the waves at each site and of the PPG, different for each time."""
-  waves = cohort.beats(jax.tree.map(lambda x: x[None], subject))
-  weight = jnp.asarray(np.random.default_rng(0).normal(size=8).astype(np.float32))
-  turn = jnp.arange(256) / 256
-  smooth = sum(weight[k] * jnp.sin(2 * jnp.pi * (k + 1) * turn + k) for k in range(8))
-  return jnp.stack([(wave[0] * (1 + smooth)).mean() for wave in waves.values()])
+  """Those of one subject."""
+  return jnp.stack(functionals(cohort.beats(jax.tree.map(lambda x: x[None], subject))))[:, 0]
+
+
+def moved(subject, names):
+  """(2 · parameter,) copies of a subject, each with one of its parameters a step up, then each with one a step down."""
+  copies = [
+    subject._replace(**{name: np.float32(getattr(subject, name) + sign * STEPS[name])})
+    for sign in (1.0, -1.0)
+    for name in names
+  ]
+  return jax.tree.map(lambda *values: np.stack(values), *copies)
 
 
 def test_all_parameters_are_covered(subject):
@@ -59,11 +74,16 @@ def jacobian(subject):
   return jax.jit(jax.jacfwd(outputs))(subject)
 
 
+@pytest.fixture(scope="module")
+def differences(subject):
+  """Parameter → central differences of the outputs, all from one cohort."""
+  found = np.stack(functionals(people.beats(moved(subject, STEPS)))).reshape(-1, 2, len(STEPS))
+  return {name: (found[:, 0, k] - found[:, 1, k]) / (2 * step) for k, (name, step) in enumerate(STEPS.items())}
+
+
 @pytest.mark.parametrize("name", STEPS)
-def test_gradient_equals_central_difference(subject, jacobian, name):
-  step = STEPS[name]
-  high, low = (outputs(subject._replace(**{name: getattr(subject, name) + sign * step})) for sign in (1.0, -1.0))
-  expected = np.asarray(high - low) / (2 * step)
+def test_gradient_equals_central_difference(jacobian, differences, name):
+  step, expected = STEPS[name], differences[name]
   got = np.asarray(getattr(jacobian, name))
   assert np.isfinite(got).all()
   # what single precision leaves of the difference, and the third order of the step
@@ -84,13 +104,16 @@ def test_velocity_target_moves_the_waves_through_k3(subject, jacobian):
 
 @pytest.mark.parametrize("name", tiers.sample(["sv_ml", "pwv_m_s", "radius_scale"], "pwv_m_s"))
 def test_flow_and_area_have_gradients_too(subject, name):
-  def means(s):
-    found = profiles.profiles(jax.tree.map(lambda x: x[None], s), samples=128)
-    weight = jnp.cos(2 * jnp.pi * jnp.arange(128) / 128)
-    return jnp.stack([(x[0] * (1 + weight[None, :])).mean(1) for x in (found.u_m_s, 1e4 * found.a_m2, found.ppg)])
+  def means(subjects):
+    found = profiles.profiles(subjects, samples=512)
+    weight = np.cos(2 * np.pi * np.arange(512) / 512).astype(np.float32)
+    return [(x * (1 + weight)[None, None]).mean(2) for x in (found.u_m_s, 1e4 * found.a_m2, found.ppg)]
 
-  step = STEPS[name]
-  _, got = jax.jvp(lambda x: means(subject._replace(**{name: x})), (getattr(subject, name),), (jnp.array(1.0),))
-  high, low = (means(subject._replace(**{name: getattr(subject, name) + sign * step})) for sign in (1.0, -1.0))
-  expected = np.asarray(high - low) / (2 * step)
+  # six subjects, as in the tests of the profiles: up, down, and the subject itself
+  pair = moved(subject, [name])
+  six = jax.tree.map(lambda two, one: np.array([*two, *([one] * 4)]), pair, subject)
+  along = jax.tree.map(np.zeros_like, six)._replace(**{name: np.ones(6, np.float32)})
+  found, slope = jax.jit(lambda s, t: jax.jvp(means, (s,), (t,)))(six, along)
+  found, got = np.asarray(found), np.asarray(slope)[:, 2]
+  expected = (found[:, 0] - found[:, 1]) / (2 * STEPS[name])
   np.testing.assert_allclose(got, expected, rtol=0.05, atol=0.02 * np.abs(expected).max())

@@ -10,6 +10,7 @@ import pytest
 from cap_jax import clinic_limits, clinics
 from cap_jax.arteries import cohort, network, plausibility, population, wall, waves
 from cap_jax.types import InputError
+from tests.arteries import people
 
 AT_50 = clinics.Population(age_min=49.9, age_max=50.1, spread=0.8)
 
@@ -41,7 +42,7 @@ def test_pwv_follows_mattace_raso_between_its_classes():
 
 @pytest.fixture(scope="module")
 def subject():
-  return jax.tree.map(lambda x: x[0], population.draw(jax.random.key(5), clinics.HEALTHY, 1))
+  return jax.tree.map(lambda x: x[0], people.draw(5, clinics.HEALTHY, 1))
 
 
 def test_geometry_scales_the_arteries_that_the_sources_name(subject):
@@ -73,19 +74,22 @@ def speed_to_the_wrist(subject):
 
 
 def test_vasodilation_slows_the_arm_and_lowers_the_pressure(subject):
-  people = {s: population.draw(jax.random.key(1), dataclasses.replace(AT_50, vasodilated_share=s), 300) for s in (0, 1)}
-  rest, dilated = (jax.tree.map(lambda x: x[0], people[s]) for s in (0, 1))
+  resting, given = (
+    population.draw(jax.random.key(1), dataclasses.replace(AT_50, vasodilated_share=share), people.COUNT)
+    for share in (0, 1)
+  )
+  rest, dilated = (jax.tree.map(lambda x: x[0], drawn) for drawn in (resting, given))
   # nitroglycerine takes carotid–radial PWV from 9.5 to 8.65 m/s, a ratio of 0.91 (PMC8715004)
   assert speed_to_the_wrist(dilated) / speed_to_the_wrist(rest) == pytest.approx(np.sqrt(0.8), abs=0.02)
   out = population.P_OUT_MMHG
-  np.testing.assert_allclose(people[1].map_mmhg - out, 0.88 * (people[0].map_mmhg - out), rtol=1e-5)
-  np.testing.assert_allclose(people[1].compliance_scale, 1.3 * people[0].compliance_scale, rtol=1e-5)
+  np.testing.assert_allclose(given.map_mmhg - out, 0.88 * (resting.map_mmhg - out), rtol=1e-5)
+  np.testing.assert_allclose(given.compliance_scale, 1.3 * resting.compliance_scale, rtol=1e-5)
 
 
 def test_every_population_draws_subjects_that_can_be():
   for name, spec in clinics.POPULATIONS.items():
     clinic_limits.check(spec)
-    drawn = population.draw(jax.random.key(3), spec, 2000)
+    drawn = jax.tree.map(np.asarray, population.draw(jax.random.key(3), spec, 4000))
     for field, value in drawn._asdict().items():
       low, high = population.LIMITS[field]
       assert low <= float(value.min()) <= float(value.max()) <= high, (name, field)
@@ -96,7 +100,7 @@ def test_every_population_draws_subjects_that_can_be():
 
 def test_a_faster_heart_ejects_for_a_shorter_time():
   shifted = dataclasses.replace(AT_50, hr_shift_bpm=18.0, sv_scale=0.9)
-  rest, fast = (population.draw(jax.random.key(0), spec, 2000) for spec in (AT_50, shifted))
+  rest, fast = (population.draw(jax.random.key(0), spec, 4000) for spec in (AT_50, shifted))
   # Weissler: −0.9 ms a beat a minute, 1.1 ms a ml
   expected = -0.0009 * 18 - 0.0011 * 0.1 * float(rest.sv_ml.mean())
   assert float((fast.lvet_s - rest.lvet_s).mean()) == pytest.approx(expected, abs=1e-3)
@@ -104,17 +108,17 @@ def test_a_faster_heart_ejects_for_a_shorter_time():
 
 @pytest.fixture(scope="module")
 def kept():
-  return plausibility.draw(jax.random.key(2), clinics.Population(), 300)
+  return plausibility.draw(jax.random.key(2), clinics.Population(), 150)
 
 
 def test_kept_subjects_are_plausible_and_some_are_not(kept):
-  waves_s = jax.tree.map(np.asarray, cohort.beats(kept))
-  assert plausibility.plausible(kept.age, waves_s).all()
+  assert plausibility.plausible(kept.age, people.beats(kept)).all()
   drawn = population.draw(jax.random.fold_in(jax.random.key(2), 0), clinics.Population(), 256)
   share = plausibility.plausible(np.asarray(drawn.age), jax.tree.map(np.asarray, cohort.beats(drawn))).mean()
   assert 0.6 < share < 0.9
 
 
+@pytest.mark.quick
 def test_filter_uses_the_decade_of_the_age():
   # a beat of 124/79 mmHg at the arm and 113/79 at the root: at home at 45, not at 75, whose amplification it exceeds
   turn = np.linspace(0, 1, 50)
@@ -124,8 +128,8 @@ def test_filter_uses_the_decade_of_the_age():
 
 
 def test_a_larger_draw_begins_with_the_smaller_one(kept):
-  more = plausibility.draw(jax.random.key(2), clinics.Population(), 420)
-  np.testing.assert_array_equal(more.sv_ml[:300], kept.sv_ml)
+  more = plausibility.draw(jax.random.key(2), clinics.Population(), 250)
+  np.testing.assert_array_equal(more.sv_ml[:150], kept.sv_ml)
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 
 from cap_jax import clinics
-from cap_jax.arteries import cohort, heart, network, population, profiles
+from cap_jax.arteries import cohort, heart, network, profiles
+from tests.arteries import people
 
 SITES = list(network.PWDB_SITES)
 
 
 @pytest.fixture(scope="module")
 def subjects():
-  return population.draw(jax.random.key(5), clinics.HEALTHY, 6)
+  return people.draw(5, clinics.HEALTHY, 6)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Beat times: mean, bands, ectopic beats."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -11,8 +10,11 @@ from cap_jax.arteries import rhythm
 STILL = clinics.Rhythm(rr_low_sd=0, rr_high_sd=0, sv_breathing=0, sv_noise=0)
 
 
+draw = jax.jit(rhythm.draw, static_argnums=(2, 3))
+
+
 def intervals(key, hr, seconds, spec):
-  beats = rhythm.draw(jax.random.key(key), jnp.array(hr), seconds, spec)
+  beats = jax.tree.map(np.asarray, draw(jax.random.key(key), np.float32(hr), seconds, spec))
   count = int(np.isfinite(beats.onset_s).sum())
   onset = np.asarray(beats.onset_s[:count])
   return np.diff(np.append(onset, seconds)), np.asarray(beats.sv_scale[:count]), float(beats.breathing_hz)

@@ -19,6 +19,7 @@ def tone(f_hz, size=1.0, level=10.0):
   return jnp.asarray(level + size * np.sin(2 * np.pi * f_hz * TIME))
 
 
+@pytest.mark.quick
 def test_second_order_line_has_its_closed_form():
   f = 6.0
   out = sensors.second_order(tone(f), FS, natural_hz=9.0, damping=0.2)
@@ -27,11 +28,13 @@ def test_second_order_line_has_its_closed_form():
   assert float(np.std(out)) * np.sqrt(2) == pytest.approx(gain, rel=1e-3)
 
 
+@pytest.mark.quick
 def test_one_pole_halves_the_power_at_its_frequency():
   out = sensors.one_pole(tone(18.0), FS, jnp.array(18.0))
   assert float(np.var(out)) == pytest.approx(0.25, rel=1e-3)
 
 
+@pytest.mark.quick
 def test_delay_moves_a_wave():
   out = sensors.delay(tone(1.5), FS, jnp.array(0.3))
   np.testing.assert_allclose(out, 10 + np.sin(2 * np.pi * 1.5 * (TIME - 0.3)), atol=1e-3)
@@ -109,6 +112,7 @@ def test_jitter_moves_samples_along_the_slope():
   assert (out / np.where(np.abs(slope) > 1, slope, np.inf)).std() == pytest.approx(1e-3, rel=0.05)
 
 
+@pytest.mark.quick
 def test_converter_has_its_steps_and_clips():
   out = np.asarray(sensors.quantise(jnp.array([-9.0, 0.1, 7.4, 99.0]), (0.0, 15.0), 4))
   np.testing.assert_allclose(out, [0.0, 0.0, 7.0, 15.0], atol=1e-5)

@@ -9,15 +9,18 @@ from cap_jax import clinics
 from cap_jax.arteries import cohort, network, population, steepening, wall, waves
 from tests.arteries import test_waves
 
+steepen = jax.jit(steepening.steepen)
 
+
+@pytest.mark.quick
 def test_a_level_arrives_early_by_its_height():
   # p = 20 exp(−½(t − 0.5)²/0.05²): the crossing of a level p comes κ(p − mean) sooner
   fs = 500.0
-  time = jnp.arange(500) / fs
-  p_pt = 20 * jnp.exp(-0.5 * ((time - 0.5) / 0.05) ** 2)[None]
+  time = np.arange(500) / fs
+  p_pt = (20 * np.exp(-0.5 * ((time - 0.5) / 0.05) ** 2)[None]).astype(np.float32)
   early = 4e-4
-  seen = np.asarray(steepening.steepen(p_pt, jnp.array([early]), fs))[0]
-  before = np.asarray(p_pt[0])
+  seen = np.asarray(steepen(p_pt, np.array([early], np.float32), fs))[0]
+  before = p_pt[0]
   for p in (5.0, 10.0, 15.0):
     up = [np.interp(p, wave[150:250], time[150:250]) for wave in (before, seen)]
     # on the new wave the level p stands where p(t + κ(p' − mean)) = p with p' of the old one there: to first order κ(p − mean)
@@ -25,9 +28,10 @@ def test_a_level_arrives_early_by_its_height():
   assert abs(seen.max() - 20) < 0.05
 
 
+@pytest.mark.quick
 def test_nothing_early_is_nothing_changed():
-  p_pt = jax.random.normal(jax.random.key(0), (3, 100))
-  np.testing.assert_array_equal(steepening.steepen(p_pt, jnp.zeros(3), 125.0), p_pt)
+  p_pt = np.asarray(jax.random.normal(jax.random.key(0), (3, 100)))
+  np.testing.assert_array_equal(steepen(p_pt, np.zeros(3, np.float32), 125.0), p_pt)
 
 
 def test_earliness_of_a_uniform_way_by_hand():
@@ -73,12 +77,13 @@ def test_it_brings_far_sites_closer_to_the_nonlinear_solver():
     return steepening.earliness(net, waves.Physics(0.0, 0.0), pieces, s["map_target_pa"] - s["p_ext_pa"])
 
   names = ("radius_in_m", "radius_out_m", "length_m", "k3", "map_target_pa", "p_ext_pa")
-  early_sp = jax.vmap(early)({name: jnp.asarray(data[name]) for name in names}) * 133.322
-  p_spt = jnp.stack([jnp.asarray(linear[site]) for site in test_waves.SITES], axis=1)
-  fs_s = jnp.asarray(200 * data["hr"] / 60)
+  early_sp = np.asarray(jax.jit(jax.vmap(early))({name: data[name] for name in names})) * np.float32(133.322)
+  p_spt = np.stack([linear[site] for site in test_waves.SITES], axis=1)
+  fs_s = (200 * data["hr"] / 60).astype(np.float32)
+  steepen_all = jax.jit(jax.vmap(steepening.steepen))
 
   def rms(share):
-    seen = np.asarray(jax.vmap(steepening.steepen)(p_spt, share * early_sp, fs_s))
+    seen = np.asarray(steepen_all(p_spt, np.float32(share) * early_sp, fs_s))
     off = [np.sqrt(np.square(seen[:, k] - data[site]).mean(1)).mean() for k, site in enumerate(test_waves.SITES)]
     return dict(zip(test_waves.SITES, off, strict=True))
 

@@ -9,6 +9,8 @@ from cap_jax.baselines import arx
 from cap_jax.types import UnfitError
 from tests.baselines.waves import SPEC, pairs, rms
 
+pytestmark = pytest.mark.quick
+
 RNG = np.random.default_rng(1)
 A, B, C, LEAD = [1.2, -0.5], [0.1, 0.15, 0.05], 3.0, 10
 

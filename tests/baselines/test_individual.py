@@ -6,6 +6,8 @@ import pytest
 from cap_jax.baselines import individual, transfer_function
 from tests.baselines.waves import SPEC, pairs, pulse, rms
 
+pytestmark = pytest.mark.quick
+
 RNG = np.random.default_rng(3)
 
 

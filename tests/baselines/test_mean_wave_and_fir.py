@@ -7,6 +7,8 @@ from cap_jax import config
 from cap_jax.baselines import mean_wave, transfer_function
 from cap_jax.data import batches
 
+pytestmark = pytest.mark.quick
+
 RNG = np.random.default_rng(0)
 
 

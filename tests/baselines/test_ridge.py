@@ -8,6 +8,8 @@ import pytest
 from cap_jax.baselines import ridge
 from tests.baselines.waves import SPEC, pairs, pulse, rms
 
+pytestmark = pytest.mark.quick
+
 RNG = np.random.default_rng(4)
 
 

@@ -6,6 +6,8 @@ import pytest
 from cap_jax.baselines import rescaling, systolic
 from tests.baselines.waves import SPEC, pairs, pulse
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize(("site", "points"), [("radial", 31), ("brachial", 21)])
 def test_the_moving_average_is_over_a_fraction_of_the_rate(site, points):

@@ -19,6 +19,7 @@ def fresh():
   return jax.jit(Discriminator().init)(jax.random.key(0), jnp.zeros((1, 4)))["params"]
 
 
+@pytest.mark.quick
 def test_the_ramp_goes_from_nothing_to_one():
   t = jnp.array([0.0, 0.1, 0.5, 1.0])
   np.testing.assert_allclose(adversarial.ramp(t), [0, 0.462117, 0.986614, 0.999909], atol=1e-5)
@@ -38,6 +39,7 @@ def test_reversal_against_finite_differences():
   np.testing.assert_array_equal(adversarial.reverse(h, jnp.array(0.3)), h)
 
 
+@pytest.mark.quick
 def test_cross_entropy_of_logits():
   z = jnp.array([-2.0, 0.5])
   p = 1 / (1 + np.exp(-np.asarray(z)))

@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from cap_jax.losses import alignment, regularisation, self_training
 
@@ -37,6 +38,7 @@ def test_features_that_only_follow_the_pressure_are_taken_out():
   np.testing.assert_allclose(left, shift[0], atol=0.25)
 
 
+@pytest.mark.quick
 def test_spectral_distance_of_a_gain():
   x = np.asarray(jax.random.normal(jax.random.key(0), (16, 500)))
   ones, spectral_distance = np.ones(16), jax.jit(alignment.spectral_distance)
@@ -49,6 +51,7 @@ def test_spectral_distance_of_a_gain():
   np.testing.assert_allclose(some, few, rtol=1e-5)
 
 
+@pytest.mark.quick
 def test_l2_sp_is_half_the_square_of_the_change_of_what_was_taken():
   source = {"f": {"w": jnp.array([1.0, 2.0])}}
   theta = {"f": {"w": jnp.array([1.5, 2.0])}, "r": {"w": jnp.array([9.0])}}

@@ -33,6 +33,7 @@ def test_mmd_has_zero_mean_under_the_null(n, m):
   assert (values < 0).mean() > 0.3  # unbiased, so often negative
 
 
+@pytest.mark.quick
 def test_mmd_is_the_sum_over_different_pairs():
   a, b = (np.asarray(x, np.float64) for x in gaussians(jax.random.key(1), 5, 7, shift=1.0))
   both = np.concatenate([a, b])
@@ -84,6 +85,7 @@ def test_mmd_under_weights_is_the_sum_over_different_pairs():
   np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
+@pytest.mark.quick
 def test_coral_of_scaled_samples():
   a = np.asarray(gaussians(jax.random.key(4), 50, 1, d=3)[0])
   c = np.cov(a.T)
@@ -91,6 +93,7 @@ def test_coral_of_scaled_samples():
   np.testing.assert_allclose(ALL["coral"](a, 2 * a, ones(50)), 9 * np.square(c).sum() / 36, rtol=1e-4)
 
 
+@pytest.mark.quick
 def test_chordal_of_orthogonal_directions():
   t = np.asarray(jax.random.normal(jax.random.key(5), (200,)))
   along_x, along_y = (np.stack(pair, axis=1) for pair in ((t, 0 * t), (0 * t, t)))

@@ -3,8 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from cap_jax.losses import multi_task
+
+pytestmark = pytest.mark.quick
 
 KEY = jax.random.key(0)
 

@@ -27,6 +27,7 @@ def part(key, batch=8, numerics=0):
   return {"x": x, "y": 0.8 * x + 0.1, "c": jnp.zeros((batch, 0)), "m": m}
 
 
+@pytest.mark.quick
 def test_pressures_of_a_window():
   y = jnp.array([[1.0, 3.0, 2.0], [0.0, -2.0, 5.0]])
   np.testing.assert_allclose(numbers.pressures(y), [[3, 1, 2], [5, -2, 1]])

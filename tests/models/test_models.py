@@ -48,6 +48,7 @@ def test_a_level_far_outside_training_passes_through(tiny_model):
   np.testing.assert_allclose(low - 20, lower, atol=2e-3)  # the level feature has saturated
 
 
+@pytest.mark.quick
 def test_default_net_is_of_the_size_that_its_budget_was_measured_for():
   count = sum(leaf.size for leaf in jax.tree.leaves(shapes(config.Model())))
   assert 90_000 < count < 120_000
@@ -58,6 +59,7 @@ def shapes(model, samples=500):
   return jax.eval_shape(lambda: net.make_net(model).init(jax.random.key(0), samples))
 
 
+@pytest.mark.quick
 def test_bad_names_and_windows_are_refused(tiny_model):
   with pytest.raises(
     ValueError, match="extractor 'rnn' is unknown; choose one of cnn, cnn_bilstm, lstm, mlp, tcn, token_cnn"
@@ -75,6 +77,7 @@ def test_bad_names_and_windows_are_refused(tiny_model):
     shapes(config.Model(extractor="cnn", layers=1))
 
 
+@pytest.mark.quick
 def test_one_net_per_config(tiny_model):
   assert net.make_net(tiny_model) is net.make_net(config.Model(channels=8, layers=1, head_channels=8))
 
@@ -163,6 +166,7 @@ def test_half_precision_computes_so_and_keeps_parameters_and_wave_whole(name):
   assert {leaf.dtype for leaf in jax.tree.leaves(gradient)} == {jnp.dtype("float32")}
 
 
+@pytest.mark.quick
 def test_a_precision_that_is_not_there_is_refused():
   with pytest.raises(ValueError, match="precision 'float16' is unknown; choose one of bfloat16, float32"):
     net.make_net(config.Model(precision="float16"))
@@ -204,6 +208,7 @@ def test_the_two_directions_are_the_equations_of_an_lstm():
   np.testing.assert_allclose(found, nn.LayerNorm().apply({"params": params["norm"]}, both), atol=1e-5)
 
 
+@pytest.mark.quick
 def test_layers_come_from_the_input_to_the_output():
   model = config.Model(channels=8, layers=2, head_channels=8, adaptor="fir")
   assert net.make_net(model).layers(500) == (
@@ -229,6 +234,7 @@ def test_the_section_undoes_a_second_order_line():
   assert np.abs(back[inner] - true[inner]).max() < 0.06
 
 
+@pytest.mark.quick
 def test_the_filter_convolves_and_keeps_the_mean():
   x = np.random.default_rng(0).normal(size=100)
   taps = np.array([0.1, 0.5, -0.2, 0.3, 0.3])
@@ -252,6 +258,7 @@ def test_the_section_begins_near_the_identity_and_undoes_a_delay_only():
     np.testing.assert_allclose(ahead, 10 * np.sin(np.arange(11, 491) / 20), atol=0.12)
 
 
+@pytest.mark.quick
 def test_a_network_of_samples_gets_a_head_for_samples():
   study = config.Study(model=dataclasses.replace(ARCHITECTURES["tcn"], head="numbers"))
   made = checks.target_model(study)

@@ -10,6 +10,8 @@ from cap_jax.arteries import sensors
 from cap_jax.signals import beat_quality, beats
 from tests.signals.test_synchrony import pulses
 
+pytestmark = pytest.mark.quick
+
 FS_HZ = 125.0
 
 

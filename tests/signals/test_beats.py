@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 
 from cap_jax import clinics
-from cap_jax.arteries import cohort, population
+from cap_jax.arteries import cohort
 from cap_jax.signals import beats
+from tests.arteries import people
 
 
 @pytest.fixture(scope="module")
 def waves():
-  subjects = population.draw(jax.random.key(2), clinics.HEALTHY, 12)
+  subjects = people.draw(2, clinics.HEALTHY, 4)
   records = cohort.records(jax.random.key(3), subjects, 30.0, 125.0, clinics.Rhythm())
   return subjects, {site: np.asarray(records[site]) for site in ("aortic_root", "radial")}
 
@@ -45,12 +46,14 @@ def test_rate_does_not_matter(waves):
   assert np.abs(slow * 2 - fast).max() <= 4
 
 
+@pytest.mark.quick
 def test_no_pulse_no_feet():
   assert beats.find_feet(np.full(500, 90.0), 125.0).size == 0
   assert beats.find_feet(np.zeros(0), 125.0).size == 0
   assert beats.pressures(np.zeros(10), np.array([3])).systolic.size == 0
 
 
+@pytest.mark.quick
 def test_pressures_by_hand():
   found = beats.pressures(np.array([70.0, 120, 80, 60, 100, 90]), np.array([0, 3, 6]))
   np.testing.assert_allclose(found.systolic, [120, 100])
@@ -72,5 +75,6 @@ def test_whole_beats_of_short_records(waves, beats_in_it, turned):
   assert mean.max() == pytest.approx(one.max(), abs=1.0)
 
 
+@pytest.mark.quick
 def test_no_whole_beat_in_a_level():
   assert beats.whole_beats(np.full(200, 90.0), 125.0).size == 0

@@ -11,6 +11,8 @@ from cap_jax.signals import calibration
 from cap_jax.types import InputError
 from tests.signals.test_synchrony import pulses
 
+pytestmark = pytest.mark.quick
+
 FS_HZ = 125.0
 KNOWN = {"cuff_sbp_mmhg": 130.0, "cuff_dbp_mmhg": 75.0, "invasive_map_mmhg": 96.0, "invasive_dbp_mmhg": 73.0}
 

@@ -1,8 +1,11 @@
 """Resampling."""
 
 import numpy as np
+import pytest
 
 from cap_jax.signals import filters
+
+pytestmark = pytest.mark.quick
 
 
 def wave(t):

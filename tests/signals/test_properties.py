@@ -12,6 +12,8 @@ from cap_jax.data import batches, splits
 from cap_jax.signals import beat_quality, beats, quality, windows
 from cap_jax.train import journal
 
+pytestmark = pytest.mark.quick
+
 EVERY = settings(derandomize=True, max_examples=150, deadline=None)
 ANY = st.floats(-1e4, 1e4, width=32) | st.just(float("nan"))
 WAVES = arrays.arrays(np.float64, st.integers(2, 900), elements=ANY)

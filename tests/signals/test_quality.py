@@ -1,8 +1,11 @@
 """Gaps and their reasons."""
 
 import numpy as np
+import pytest
 
 from cap_jax.signals import quality
+
+pytestmark = pytest.mark.quick
 
 
 def record(seconds=20, fs=100):

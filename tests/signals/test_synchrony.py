@@ -5,6 +5,8 @@ import pytest
 
 from cap_jax.signals import synchrony
 
+pytestmark = pytest.mark.quick
+
 
 def pulses(fs_hz, seconds, delay_s=0.0, seed=0, smooth=1.0):
   """A pressure whose intervals vary as those of a heart, later by a delay; `smooth` slows its upstroke."""

@@ -5,6 +5,8 @@ import pytest
 
 from cap_jax.signals import windows
 
+pytestmark = pytest.mark.quick
+
 
 def test_frames_lie_at_multiples_of_the_hop():
   frames = windows.frame(np.arange(10), 4, 3)
