@@ -83,11 +83,13 @@ def test_each_window_goes_through_one_line_drawn_by_share():
   assert (lines.send(two, x_bt, FS, 4) != seen).any()
 
 
+@pytest.mark.quick
 def test_lines_are_told_without_those_who_have_none():
   mixed = lines.Lines(np.array([np.inf, 8.0, 12.0]), np.array([1.0, 0.2, 0.4]), np.array([0.5, 0.25, 0.25]), 0.0, 20.0)
   assert str(mixed) == "lines of 10.0 Hz (SD 2.0), damping 0.30, of 50 % of the subjects (χ² gain 20.0)"
 
 
+@pytest.mark.quick
 def test_noise_is_added_behind_the_line():
   still = np.zeros((400, 500), np.float32)
   line = lines.Lines(np.array([9.0]), np.array([0.2]), np.ones(1), 0.1, 50.0)

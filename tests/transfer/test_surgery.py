@@ -7,6 +7,8 @@ import pytest
 
 from cap_jax.transfer import surgery
 
+pytestmark = pytest.mark.quick
+
 
 def trees():
   source = {"f": {"a": jnp.full(3, 1.0), "ab": jnp.full(2, 2.0)}, "r": {"w": jnp.full(4, 3.0)}, "old": jnp.ones(1)}
