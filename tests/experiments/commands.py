@@ -1,10 +1,16 @@
-"""The commands as a user types them, each in a process of its own. It is forked from one in which the libraries are imported already,
-which takes longer than most of what these commands do."""
+"""The commands as a user types them.
 
+`run` gives each a process of its own, forked from one in which the libraries are imported already, which takes longer than most of what
+these commands do. `run_here` runs one in the process of the test: for what simulates or trains, whose programs would be traced anew.
+"""
+
+import contextlib
+import io
 import multiprocessing
 import os
 import pathlib
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,6 +18,8 @@ import warnings
 
 import jax
 import numpy as np
+import pytest
+from absl import app, flags, logging
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # the sizes of the fixture small_study, whose compiled programs then serve the commands too
@@ -37,6 +45,7 @@ def _main(name, arguments, out, err, read):
     reader, writer = os.pipe()
     os.close(reader)
     os.dup2(writer, 1)
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
   os.chdir(ROOT)
   os.environ |= {"JAX_PLATFORMS": "cpu", "PYTHONWARNINGS": "ignore"}  # for processes of its own
   jax.config.update("jax_platforms", "cpu")
@@ -60,6 +69,57 @@ def run(name, *arguments, timeout=1800, read=True):
       raise subprocess.TimeoutExpired([name, *words], timeout)
     said = (path.read_text(encoding="utf-8") for path in (out, err))
     return subprocess.CompletedProcess([name, *words], started.exitcode, *said)
+
+
+@contextlib.contextmanager
+def _fresh():
+  """Within it the experiments are as in a new process: not imported yet, their flags not defined. After it all is as it was before."""
+
+  def theirs():
+    # absl calls a module that runs as __main__ by its file; the last own the overrides of a config
+    owners = ("experiments.", str(ROOT / "experiments"), "ml_collections", "absl.flags._flag")
+    found = flags.FLAGS.flags_by_module_dict()
+    return [(module, flag) for module in found if module.startswith(owners) for flag in found[module]]
+
+  def drop():
+    for name in [name for name in sys.modules if name.partition(".")[0] == "experiments"]:
+      del sys.modules[name]
+    for name in {flag.name for _, flag in theirs()}:
+      delattr(flags.FLAGS, name)
+
+  modules = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "experiments"}
+  before = theirs()
+  handler, level = signal.getsignal(signal.SIGTERM), logging.get_verbosity()
+  drop()
+  try:
+    yield
+  finally:
+    drop()
+    sys.modules |= modules
+    for module, flag in before:
+      flags.FLAGS[flag.name] = flag
+      flags.FLAGS.register_flag_by_module(module, flag)
+    signal.signal(signal.SIGTERM, handler)
+    logging.set_verbosity(level)
+
+
+def run_here(name, *arguments):
+  """As `run`, but in the process of the test, where the programs of other tests are compiled already."""
+  words = list(map(str, arguments))
+  out, err = io.StringIO(), io.StringIO()
+  with (
+    _fresh(), pytest.MonkeyPatch.context() as patched, contextlib.chdir(ROOT), warnings.catch_warnings(),
+    contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
+  ):  # fmt: skip
+    warnings.simplefilter("ignore")
+    patched.setattr(sys, "argv", [name, *words])
+    patched.setattr(app, "run", lambda main, flags_parser: main(flags_parser(sys.argv)))  # which sets up absl for good
+    try:
+      runpy.run_module(f"experiments.{name}", run_name="__main__", alter_sys=True)
+      status = 0
+    except SystemExit as end:
+      status = end.code or 0
+  return subprocess.CompletedProcess([name, *words], status, out.getvalue(), err.getvalue())
 
 
 def wave(seconds, fs):

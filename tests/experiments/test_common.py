@@ -12,6 +12,8 @@ from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 from experiments import common, reconstruct
 
+pytestmark = pytest.mark.quick
+
 
 def test_a_study_goes_through_a_config_dict_unchanged():
   study = config.Study(n_target=(0, 3), custom={"scratch": {"learning_rate": 1e-3}})

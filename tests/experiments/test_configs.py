@@ -23,6 +23,7 @@ def study_of(name):
   return common.from_config_dict(config.Study, made)
 
 
+@pytest.mark.quick
 def test_there_is_a_case_for_each_strategy_and_one_for_a_combination():
   assert set(CASES) == {
     "feature_transfer", "fine_tuning", "parameter_transfer", "domain_adaptation", "multi_task", "combination"
@@ -31,6 +32,7 @@ def test_there_is_a_case_for_each_strategy_and_one_for_a_combination():
     assert study_of(name).strategies[0].partition("/")[0] == name
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("name", NAMES)
 def test_every_config_is_a_study_that_can_be(name):
   study = study_of(name)
@@ -41,6 +43,7 @@ def test_every_config_is_a_study_that_can_be(name):
   assert re.search(r"^Time: ", text, re.MULTILINE)
 
 
+@pytest.mark.quick
 def test_the_cases_are_what_their_docstrings_say():
   assert study_of("feature_transfer").model.extractor == "cnn"
   feature = study_of("feature_transfer")
@@ -58,6 +61,7 @@ def test_the_cases_are_what_their_docstrings_say():
   assert study_of("multi_task").task == "bp"
 
 
+@pytest.mark.quick
 def test_the_papers_study_has_every_baseline_and_every_kind_of_transfer():
   study = study_of("paper")
   assert set(study.baselines) == set(methods.BASELINES)

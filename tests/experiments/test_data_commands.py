@@ -12,7 +12,7 @@ from cap_jax import clinics, config
 from cap_jax.data import splits, store
 from cap_jax.data.sources import virtual
 from cap_jax.train import checkpoint
-from tests.experiments.commands import SMALL, run, wave
+from tests.experiments.commands import SMALL, run, run_here, wave
 
 SECONDS = 8.0  # of a patient's record, as in the small study: one program makes both
 
@@ -88,7 +88,7 @@ def test_prepare_skips_counts_and_lists_bad_records(prepared):
 
 def test_a_given_network_is_transferred_to_the_patients(prepared, done_study, tmp_path):
   flags = [flag for flag in SMALL if "n_target" not in flag and "model" not in flag]
-  done = run(
+  done = run_here(
     "transfer", "--strategy=fine_tuning", "--n_target=2", *flags, "--config.n_target=0,2", f"--config.target_data={prepared[0]}",
     f"--source={done_study / 'checkpoint'}", f"--workdir={tmp_path / 'work'}",
   )  # fmt: skip

@@ -14,7 +14,7 @@ import pytest
 from cap_jax.evaluation import study
 from cap_jax.report import own_report
 from cap_jax.train import checkpoint
-from tests.experiments.commands import run, write_csv
+from tests.experiments.commands import run_here, write_csv
 from tests.experiments.commands import wave as pulses
 from tests.experiments.test_data_commands import write_patients
 
@@ -34,7 +34,7 @@ def rows(path):
 
 
 def test_paired_data_have_errors_a_row_a_subject(done_study, patients, tmp_path):
-  done = run(
+  done = run_here(
     "evaluate", f"--checkpoint={done_study / 'checkpoint'}", "--data=csv", f"--path={patients}", "--site=radial",
     "--invasive", "--male_share=0.5", f"--workdir={tmp_path / 'work'}",
   )  # fmt: skip
@@ -58,7 +58,7 @@ def test_peripheral_waves_alone_have_a_report_without_errors(done_study, patient
   for path in folder.glob("P0[0-4].csv"):
     pandas.read_csv(path)[["time_s", "radial_pressure_mmhg"]].to_csv(path, index=False)
   work = tmp_path / "work"
-  done = run(
+  done = run_here(
     "evaluate", f"--checkpoint={done_study / 'checkpoint'}", "--data=csv", f"--path={folder}", f"--workdir={work}"
   )
   assert done.returncode == 0, done.stderr
@@ -92,7 +92,7 @@ def test_what_cannot_be_judged_is_one_line_and_nothing_is_written(done_study, tm
     work.mkdir()
     (work / "mine.txt").write_text("keep")
   before = sorted(work.rglob("*"))
-  done = run(
+  done = run_here(
     "evaluate", f"--checkpoint={done_study / 'checkpoint'}", "--data=csv", f"--path={path}", f"--workdir={work}",
     f"--site={'brachial' if kind == 'site' else 'radial'}",
   )  # fmt: skip
@@ -111,7 +111,7 @@ def test_what_cannot_be_windowed_or_judged_is_listed(done_study, patients, tmp_p
   lost["aortic_root_pressure_mmhg"] = lost["aortic_root_pressure_mmhg"].where(lost["time_s"] < 2)
   lost.to_csv(folder / "P01.csv", index=False)
   work = tmp_path / "work"
-  done = run(
+  done = run_here(
     "evaluate", f"--checkpoint={done_study / 'checkpoint'}", "--data=csv", f"--path={folder}", f"--workdir={work}"
   )
   assert done.returncode == 0, done.stderr
@@ -132,7 +132,9 @@ def test_nobody_is_judged_whom_the_network_has_met(done_study, patients, tmp_pat
   for name, met in (("some", everybody[:2]), ("all", everybody)):
     checkpoint.save(tmp_path / name, dataclasses.replace(network, met=checkpoint.digests_of(met)))
     work = tmp_path / f"work_{name}"
-    done = run("evaluate", f"--checkpoint={tmp_path / name}", "--data=csv", f"--path={patients}", f"--workdir={work}")
+    done = run_here(
+      "evaluate", f"--checkpoint={tmp_path / name}", "--data=csv", f"--path={patients}", f"--workdir={work}"
+    )
     assert done.returncode == 0, done.stderr
     judged[name] = [row["subject"] for row in rows(work / "errors.csv")] if (work / "errors.csv").exists() else []
     assert [row["subject"] for row in rows(work / "rebuilt.csv")] == everybody
@@ -146,7 +148,9 @@ def test_a_network_of_another_wave_is_refused(done_study, patients, tmp_path):
   network = checkpoint.load(done_study / "checkpoint")
   checkpoint.save(tmp_path / "other", dataclasses.replace(network, reference="carotid"))
   work = tmp_path / "work"
-  done = run("evaluate", f"--checkpoint={tmp_path / 'other'}", "--data=csv", f"--path={patients}", f"--workdir={work}")
+  done = run_here(
+    "evaluate", f"--checkpoint={tmp_path / 'other'}", "--data=csv", f"--path={patients}", f"--workdir={work}"
+  )
   assert done.returncode == 2
   assert "it was trained for the carotid wave, not for the aortic wave" in done.stderr
   assert not work.exists()
@@ -160,7 +164,7 @@ def test_one_short_record_is_judged_without_statistics(done_study, tmp_path):
   table = {"time_s": t, "radial_pressure_mmhg": p, "aortic_root_pressure_mmhg": p - 3}
   pandas.DataFrame(table).to_csv(folder / "A.csv", index=False)
   (folder / "subjects.csv").write_text("subject\nA\n")
-  done = run(
+  done = run_here(
     "evaluate",
     f"--checkpoint={done_study / 'checkpoint'}",
     "--data=csv",
@@ -182,7 +186,9 @@ def test_intervals_and_the_flag_are_written_beside_the_wave(done_study, tmp_path
   )
   found = {}
   for name, network in (("few", done_study / "checkpoint"), ("enough", tmp_path / "enough")):
-    done = run("reconstruct", f"--checkpoint={network}", f"--input={given}", f"--output={tmp_path / f'{name}.csv'}")
+    done = run_here(
+      "reconstruct", f"--checkpoint={network}", f"--input={given}", f"--output={tmp_path / f'{name}.csv'}"
+    )
     assert done.returncode == 0, done.stderr
     content = json.loads((tmp_path / f"{name}.json").read_text(), parse_constant=lambda name: pytest.fail(name))
     found[name] = done.stdout, content["intervals"], pandas.read_csv(tmp_path / f"{name}.csv")

@@ -40,6 +40,7 @@ def test_ten_seeds_of_each():
   check_moons(run("moons", 10))
 
 
+@pytest.mark.quick
 def test_the_problems_are_those_that_were_published():
   low, high, asked = points.draw_fidelity(0)
   assert [len(points["x"]) for points in (low, high, asked)] == [200, 100, 200]

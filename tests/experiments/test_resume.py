@@ -19,7 +19,7 @@ import pytest
 from cap_jax.evaluation import cells, plan
 from cap_jax.train import checkpoint, journal, savepoints
 from experiments import common
-from tests.experiments.commands import ROOT, run, wave, write_csv
+from tests.experiments.commands import ROOT, run, run_here, wave, write_csv
 
 CONFIG = """from cap_jax.config import Calibration, Model, Study, Training, Windows
 from experiments import common
@@ -146,7 +146,7 @@ def test_what_others_put_there_stays_and_a_note_that_was_cut_is_no_matter(tmp_pa
   stop_when(lambda: any((folder / "savepoints").glob("000/0*")), words, signal.SIGTERM, tmp_path / "said")
   (folder / "mine").mkdir()
   (folder / "mine" / "notes.txt").write_text("mine")
-  done = run("pretrain", *CONFIGURED, f"--workdir={folder}")
+  done = run_here("pretrain", *CONFIGURED, f"--workdir={folder}")
   assert done.returncode == 0, done.stderr
   assert sorted(path.name for path in folder.iterdir()) == ["checkpoint", "mine", "split.json"]
   assert (folder / "mine" / "notes.txt").read_text() == "mine"
