@@ -37,6 +37,7 @@ from cap_jax.types import InputError
 BEAT_S = 1.0
 BROKEN_S = 10.0
 PARTING_S = 30.0  # host 0 stays so long for the others to read why it ends
+_STORE_S = 5.0  # the store answers in less
 _MOST_AWAKE_S = 2.0  # a longer time between two looks was a pause of this host
 _FOLDER = "cap_jax/hosts/"
 _COLLECTIVE_FLAG = "--xla_cpu_collective_timeout_seconds"
@@ -73,6 +74,7 @@ class SignsOfLife:
   def __init__(self, host: int, hosts: int):
     self._silent_s = {other: 0.0 for other in range(hosts) if other != host}
     self._counters: dict[int, str] = {}
+    self._store_silent_s = 0.0
     self.awake_s = 0.0
 
   def update(self, counters: Mapping[int, str]) -> None:
@@ -80,19 +82,21 @@ class SignsOfLife:
     for host in self._silent_s:
       if counters.get(host) != self._counters.get(host):
         self._silent_s[host] = 0.0
-    self._counters = dict(counters)
+    self._counters, self._store_silent_s = dict(counters), 0.0
 
   def elapse(self, seconds: float) -> None:
     """Lets time pass, of a pause of this host only a little."""
     awake_s = min(seconds, _MOST_AWAKE_S)
     self.awake_s += awake_s
+    self._store_silent_s += awake_s
     for host in self._silent_s:
       self._silent_s[host] += awake_s
 
   def lost(self, limit_s: float) -> list[int]:
-    """The hosts that have been silent for longer; host 0 alone if it is one of them, since the others are heard through it."""
-    found = [host for host, seconds in self._silent_s.items() if seconds > limit_s]
-    return [0] if 0 in found else found
+    """The hosts that have been silent for longer. While the store does not answer, host 0 alone can be: no other is heard."""
+    if self._store_silent_s > _STORE_S:
+      return [0] if self._store_silent_s > limit_s else []
+    return [host for host, seconds in self._silent_s.items() if seconds > limit_s]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,8 +155,7 @@ class Watch:
 
   def start(self) -> None:
     """Begins to count and to judge."""
-    if self._host:
-      self._handle_abort()
+    _on_abort(self._aborted)
     for task in (self._count, self._judge):
       threading.Thread(target=task, daemon=True).start()
 
@@ -261,24 +264,29 @@ class Watch:
       time.sleep(BEAT_S)  # for them to take their leave of the store
     self._over.set()
 
-  def _handle_abort(self) -> None:
+  def _aborted(self) -> None:
     """Turns the abort by which jax ends all hosts without host 0 into a line and a status. Any other abort stays one."""
+    if self._finished:  # host 0 has left before this host took its leave
+      self._exit(0)
+    if self._host == 0:
+      return
+    if self._leaving.acquire(blocking=False):
+      if _answers(self._address):
+        return
+      self._print(End((0,), "was lost (it closed the connection)"))
+    self._exit(1)
 
-    def handle(number: int) -> None:
-      del number
-      if self._finished:  # host 0 has left before this host took its leave
-        self._exit(0)
-      if self._leaving.acquire(blocking=False):
-        if _answers(self._address):
-          return
-        self._print(End((0,), "was lost (it closed the connection)"))
-      self._exit(1)
 
-    kind = ctypes.CFUNCTYPE(None, ctypes.c_int)
-    self._handler = kind(handle)  # to live as long as this
-    install = ctypes.CDLL(None).signal  # Python's own handlers would run in the main thread, which waits
-    install.argtypes, install.restype = [ctypes.c_int, kind], ctypes.c_void_p
-    install(signal.SIGABRT, self._handler)
+_HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_int)
+_kept: list[Any] = []  # handlers live as long as the process
+
+
+def _on_abort(act: Callable[[], None]) -> None:
+  """Calls a function at SIGABRT, in the thread that aborts. Python's own handlers would run in the main thread, which may wait."""
+  _kept.append(_HANDLER(lambda number: act()))
+  install = ctypes.CDLL(None).signal
+  install.argtypes, install.restype = [ctypes.c_int, _HANDLER], ctypes.c_void_p
+  install(signal.SIGABRT, _kept[-1])
 
 
 def _answers(address: str) -> bool:
@@ -309,22 +317,32 @@ def join(limits: Limits, on_leave: Callable[[], None] = lambda: None, **who: Any
     os.environ["XLA_FLAGS"] = f"{given} {_COLLECTIVE_FLAG}={limits.collective_s}".strip()
   jax.config.update("jax_enable_recoverability", True)  # jax would abort the others, and name nobody
   jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself, and nothing would stop
+  _on_abort(lambda: _alone(limits))
   try:
     jax.distributed.initialize(
       initialization_timeout=limits.join_s, heartbeat_timeout_seconds=limits.host_s + 2 * int(PARTING_S), **who
     )
-    from jax._src import distributed  # the store has no public name; orbax takes it from there too
-
-    state: Any = distributed.global_state
-    _connect_devices(state.client, limits.join_s)
   except (RuntimeError, ValueError) as error:
     line = str(error).strip().splitlines()[0]
     raise InputError(f"--coordinator: the hosts did not meet ({line}); are all started?") from None
-  watch = Watch(
-    state.client, jax.process_index(), jax.process_count(), limits, state.coordinator_address or "", on_leave
-  )
+  from jax._src import distributed  # the store has no public name; orbax takes it from there too
+
+  state: Any = distributed.global_state
+  watch = Watch(state.client, state.process_id, state.num_processes, limits, state.coordinator_address or "", on_leave)
   watch.start()
+  try:
+    _connect_devices(state.client, limits.join_s)
+  except BaseException as error:
+    watch.fail(error)
+    raise
   return watch
+
+
+def _alone(limits: Limits) -> None:
+  """Ends a host that did not meet the others, where jax would abort it."""
+  line = f"error: --coordinator: the hosts did not meet in {limits.join_s} s; are all started?"
+  os.write(2, f"\n{line}\n".encode())
+  os._exit(2)
 
 
 def _connect_devices(store: Store, limit_s: int) -> None:

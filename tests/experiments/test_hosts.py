@@ -187,13 +187,13 @@ def test_a_killed_host_ends_the_others(tmp_path):
 @pytest.mark.parametrize("killed", [0, 2])
 def test_any_host_may_be_killed_and_the_same_command_trains_again(tmp_path, alone, killed):
   work = tmp_path / "work"
-  started = Hosts(tmp_path, work, 3, {killed: "kill"}, ["--metrics=csv"])
+  started = Hosts(tmp_path, work, 3, {killed: "kill"}, ["--metrics=jsonl"])
   assert started.end() == [-signal.SIGKILL if number == killed else 1 for number in range(3)]
   why = "nothing heard for 10 s" if killed else "it closed the connection"
   for number in range(3):
     if number != killed:
       assert re.search(lost_line(killed, 3, why), started.said("err", number)), started.said("err", number)
-  again = Hosts(tmp_path, work, 3, extra=["--metrics=csv"])
+  again = Hosts(tmp_path, work, 3, extra=["--metrics=jsonl"])
   check_alike(again, work, alone)
   assert "goes on where it was stopped" in again.said("err", 0)
 

@@ -38,11 +38,30 @@ def test_a_host_whose_counter_moves_is_not_lost():
   for beat in range(5):
     signs.update({0: str(beat), 1: "7", 2: "3", 3: str(beat)})
     seconds(signs, 100)
-  assert signs.lost(99) == [0]  # through which the others are heard
+  assert signs.lost(99) == [0]  # nothing was read since
   signs.update({0: "9", 1: "7", 2: "3", 3: "9"})
   assert signs.lost(99) == [2]
   assert signs.lost(500) == []
   assert signs.lost(499) == [2]
+
+
+def test_host_0_is_named_where_none_can_be_heard():
+  signs = SignsOfLife(2, 3)
+  signs.update({0: "1", 1: "1"})
+  seconds(signs, 3)
+  signs.update({0: "2", 1: "1"})
+  seconds(signs, 18)
+  assert signs.lost(20) == []  # though of host 1 nothing was heard for 21 s
+  seconds(signs, 3)
+  assert signs.lost(20) == [0]
+
+
+def test_a_host_0_that_hangs_is_named_though_its_store_answers():
+  signs = SignsOfLife(1, 3)
+  for beat in range(21):
+    signs.update({0: "5", 2: str(beat)})
+    seconds(signs, 1)
+  assert signs.lost(20) == [0]
 
 
 def test_two_lost_hosts_are_both_named():

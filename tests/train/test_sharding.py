@@ -56,7 +56,7 @@ def trained(folder, devices, processes=1):
   """The results of each process."""
   port, running = free_port(), []
   for process in range(processes):
-    flags = f"--xla_force_host_platform_device_count={devices // processes}"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices // processes}"
     path = str(folder / f"{devices}-{processes}-{process}.npz")
     arguments = [str(x) for x in (devices, process, processes, port, path)]
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
