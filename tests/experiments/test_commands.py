@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cap_jax.train import checkpoint
+from tests import tiers
 from tests.experiments.commands import ROOT, SMALL, run, run_here, wave, write_csv
 
 
@@ -46,18 +47,20 @@ def test_transfer_reports_its_merge_and_saves(source, tmp_path):
   assert len(split["parts"]["labelled"]) == 2
 
 
-def test_compare_writes_its_table_csv_and_page(source, tmp_path):
-  clinics = "--config.scenarios=population,device"
+@pytest.mark.parametrize("scenarios", tiers.sample(["device", "population,device"], "device"))
+def test_compare_writes_its_table_csv_and_page(source, tmp_path, scenarios):
+  clinics, names = f"--config.scenarios={scenarios}", scenarios.split(",")
   methods = ["--config.baselines=peripheral,source,gtf_target", "--config.strategies=scratch,fine_tuning"]
   small = [flag for flag in SMALL if "n_target" not in flag]
   flags = [clinics, *methods, *small, f"--source={source}", "--config.n_target=0,2"]
   done = run_here("compare", f"--workdir={tmp_path / 'w'}", *flags, "--metrics=jsonl")
   assert done.returncode == 0, done.stderr
-  assert f"{2 * (2 + 3)} cells; about " in done.stderr
+  assert f"{len(names) * (2 + 3)} cells; about " in done.stderr
   assert re.search(r"budget of (.*, )?scratch(, .*)?: 1 × 50 steps", done.stderr)
   number = r"\d+\.\d\d"
+  first = f"{names[0]}: " if len(names) > 1 else ""
   sentence = (
-    f"population: 2 labelled subjects, fine-tuning: {number} mmHg \\(95 % CI {number} to {number}\\); the same network from scratch "
+    f"{first}2 labelled subjects, fine-tuning: {number} mmHg \\(95 % CI {number} to {number}\\); the same network from scratch "
     f"{number}; FIR transfer function {number} \\(in silico\\)"
   )
   assert re.fullmatch(sentence, done.stdout.splitlines()[0])
@@ -65,10 +68,12 @@ def test_compare_writes_its_table_csv_and_page(source, tmp_path):
   with open(tmp_path / "w" / "study.csv", encoding="utf-8") as file:
     rows = list(csv.DictReader(file))
   assert {row["n_target"] for row in rows} == {"0", "2"}
-  assert {row["scenario"] for row in rows} == {"population", "device"}
+  assert {row["scenario"] for row in rows} == set(names)
   page = (tmp_path / "w" / "report.html").read_text(encoding="utf-8")
   assert re.search(f"<h1>{sentence}</h1>", page)
-  assert page.count('<svg role="img"') == 1 + 2 * 5  # nothing was adapted, so there is no map of features
+  assert page.count('<svg role="img"') == len(names) * 5 + (
+    len(names) > 1
+  )  # one of all clinics; nothing was adapted: no map of features
   assert (tmp_path / "w" / "figures" / "few_shot_device.pdf").is_file()
   assert (tmp_path / "w" / "logs" / "device" / "fold_0" / "fine_tuning" / "n2_seed0" / "metrics.jsonl").is_file()
   again = run_here("compare", f"--workdir={tmp_path / 'w'}", *flags)
