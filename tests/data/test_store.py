@@ -74,6 +74,7 @@ def test_the_manifest_tells_source_hash_and_what_was_left_out(prepared):
   assert manifest["totals"]["good_s"]["radial"] == pytest.approx(7 * 40 - 600 / 125, abs=3.0)
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_bytes(prepared, tmp_path):
   other = preparation.prepare(dataset(), tmp_path / "b", SPEC, HOW, workers=2, shard_records=3)
   assert other.manifest["sha256"] == prepared.manifest["sha256"]

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from cap_jax import clinics
-from cap_jax.arteries import network, population, profiles
+from cap_jax.arteries import network, profiles
 from cap_jax.evaluation import haemodynamics
+from tests.arteries import people
 
 # the header of pwdb_haemod_params.csv
 HEADER = (
@@ -18,9 +19,16 @@ HEADER = (
 
 
 @pytest.fixture(scope="module")
-def both():
-  subjects = population.draw(jax.random.key(8), clinics.HEALTHY, 24)
-  return subjects, haemodynamics.parameters(subjects, profiles.profiles(subjects))
+def drawn():
+  """As many subjects as `test_indices` draws, so that one program serves both."""
+  subjects = people.draw(8, clinics.HEALTHY, 64)
+  return subjects, jax.tree.map(np.asarray, profiles.profiles(subjects))
+
+
+@pytest.fixture(scope="module")
+def both(drawn):
+  subjects, waves = drawn
+  return subjects, haemodynamics.parameters(subjects, waves)
 
 
 def test_columns_are_those_of_pwdb(both):
@@ -43,11 +51,9 @@ def test_values_agree_with_each_other_and_with_what_was_drawn(both):
   assert (found["PWV_br [m/s]"] > 3).all()
 
 
-@pytest.mark.slow
-def test_onsets_grow_along_the_way():
-  subjects = population.draw(jax.random.key(8), clinics.HEALTHY, 4)
-  p = np.asarray(profiles.profiles(subjects).p_mmhg)
-  late = haemodynamics.onsets(p, np.asarray(60 / subjects.hr_bpm))
+def test_onsets_grow_along_the_way(drawn):
+  subjects, waves = drawn
+  late = haemodynamics.onsets(waves.p_mmhg, 60 / subjects.hr_bpm)
   order = [list(network.PWDB_SITES).index(site) for site in ("AorticRoot", "ThorAorta", "AbdAorta", "IliacBif")]
   assert (np.diff(late[:, order], axis=1) > 0).all()
   assert (late < 0.35).all()

@@ -1,6 +1,5 @@
 """Indices against closed forms, the virtual cohort's known flow, and neurokit2 for what both have."""
 
-import jax
 import neurokit2
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ from cap_jax import clinics
 from cap_jax.arteries import cohort, population, profiles
 from cap_jax.evaluation import indices, reservoir, timing, wave_separation, windkessel
 from cap_jax.signals import beats
+from tests.arteries import people
 
 SAMPLES = 400
 TIME = np.arange(SAMPLES) / SAMPLES  # one beat of 1 s
@@ -17,7 +17,7 @@ ONE = np.ones(1)
 
 @pytest.fixture(scope="module")
 def subjects():
-  drawn = population.draw(jax.random.key(3), clinics.POPULATIONS["healthy"], 120)
+  drawn = people.draw(3, clinics.POPULATIONS["healthy"], 64)  # as many as in `test_haemodynamics`: one program
   found = profiles.profiles(drawn)
   p, q = np.asarray(found.p_mmhg, float), 1e6 * np.asarray(found.u_m_s * found.a_m2, float)
   return drawn, 60 / np.asarray(drawn.hr_bpm), p[:, 0], q[:, 0], p[:, 8]

@@ -36,7 +36,7 @@ def test_without_line_and_label_the_source_stays_as_it_is(ground):
 
 def test_with_a_line_the_source_is_seen_through_it(ground, monkeypatch):
   plain = adapted(ground, "multi_task/rehearsal", 2)
-  monkeypatch.setattr(lines, "fit", lambda *_: FOUND)
+  monkeypatch.setattr(runs, "lines_of", lambda *_: FOUND)
   through = adapted(ground, "multi_task/lines", 2)
   assert "lines of 9.0 Hz" in through.reason
   assert through.fitted.loss.size == plain.fitted.loss.size
@@ -47,7 +47,7 @@ def test_with_a_line_the_source_is_seen_through_it(ground, monkeypatch):
 
 
 def test_labels_are_not_read_before_the_lines_are_learnt(ground, monkeypatch):
-  monkeypatch.setattr(lines, "fit", lambda *_: FOUND)
+  monkeypatch.setattr(runs, "lines_of", lambda *_: FOUND)
   study, target, site = ground.target("device", 0)
   study, data = dataclasses.replace(study, steps=100), target.data(ground.source, 2, 0)
   begun = runs.prepare(study, "multi_task/lines_first", ground.trained, data, 0, site)
@@ -72,7 +72,7 @@ def test_without_a_line_only_the_labels_are_learnt(ground):
 
 
 def test_intervals_without_labels_are_calibrated_behind_the_line(ground, monkeypatch):
-  monkeypatch.setattr(lines, "fit", lambda *_: FOUND)
+  monkeypatch.setattr(runs, "lines_of", lambda *_: FOUND)
   _, target, _ = ground.target("device", 0)
   made = adapted(ground, "domain_adaptation/lines", 0)
   behind = training.with_intervals(made, ground.trained, ground.source, target, 0).checkpoint.doubt

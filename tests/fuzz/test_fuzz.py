@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # readers leave damaged files open, and warn of numbers that they cannot hold
 pytestmark = pytest.mark.filterwarnings("ignore")
 _LONG = ("pwdb_mat", "mat")
-SAMPLE = {"reconstruct": 60, "checkpoint": 60}
+SAMPLE = {"reconstruct": 30, "checkpoint": 30}
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ SAMPLE = {"reconstruct": 60, "checkpoint": 60}
 def test_damaged_input_is_refused_in_words(name):
   target, rng = targets.TARGETS[name](), np.random.default_rng(12)
   assert all(targets.quietly(target.call, data) for data in target.seeds)
-  count = SAMPLE.get(name, 150)
+  count = SAMPLE.get(name, 60)
   said = [targets.quietly(target.call, targets.mutated(target.seeds, rng)) for _ in range(count)]
   assert said.count("refused") >= (1 if name != "reconstruct" else 0)
 

@@ -2,13 +2,12 @@
 
 import itertools
 
-import jax
 import numpy as np
 import pytest
 
 from cap_jax import clinics
-from cap_jax.arteries import cohort, plausibility
 from cap_jax.data import recordings
+from cap_jax.data.sources import virtual
 from cap_jax.inference import pretrained, reconstruct, streaming
 from cap_jax.signals import beats, windows
 from cap_jax.train import checkpoint
@@ -25,9 +24,10 @@ def trained():
 @pytest.fixture(scope="module")
 def wave():
   """Half a minute of one virtual person: radial and aortic pressure, and the feet of the radial one."""
-  person = plausibility.draw(jax.random.key(0), clinics.POPULATIONS["reference"], 2)
-  made = cohort.records(jax.random.key(1), person, 30.0, FS_HZ, clinics.Rhythm())
-  radial, aortic = (np.asarray(made[site][1], dtype=float) for site in ("radial", "aortic_root"))
+  exact = clinics.SOURCES["exact"]
+  clinic = clinics.Clinic("exact", 2, 30.0, exact.population, exact.device, exact.oximeter, exact.rhythm, FS_HZ)
+  made = virtual.draw(clinic)[1]
+  radial, aortic = (np.asarray(made.signals[site], dtype=float) for site in ("radial", "aortic_root"))
   return radial, aortic, beats.find_feet(radial, FS_HZ)
 
 

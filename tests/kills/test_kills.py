@@ -19,11 +19,19 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SEED = 7
 
 
-def run(kind, folder, number=0):
+def run(kind, folder, *numbers):
+  """How each of the processes ended, and the moves of the last, which is not killed."""
   folder.mkdir(exist_ok=True)
   environment = {**os.environ, "JAX_PLATFORMS": "cpu", "TQDM_DISABLE": "1"}
-  command = [sys.executable, "-m", "tests.kills.victim", kind, str(folder), str(number)]
-  return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+  command = [sys.executable, "-m", "tests.kills.victim", kind, str(folder), *map(str, numbers), "0"]
+  done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+  said = [line.split() for line in done.stdout.splitlines()]
+  ends = [int(number) for word, number in said if word == "ended"]
+  assert done.returncode == 0, done.stderr
+  assert len(ends) == len(numbers) + 1
+  assert set(ends) <= {0, -signal.SIGKILL}, done.stderr
+  assert ends[-1] == 0, done.stderr
+  return ends, int(next(number for word, number in reversed(said) if word == "moves"))
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +42,7 @@ def whole(tmp_path_factory):
   def of(kind):
     if kind not in done:
       folder = tmp_path_factory.mktemp(kind)
-      ended = run(kind, folder)
-      assert ended.returncode == 0, ended.stderr
-      done[kind] = folder, int(ended.stdout.split()[-1])
+      done[kind] = folder, run(kind, folder)[1]
     return done[kind]
 
   return of
@@ -105,16 +111,10 @@ SAME = {"training": same_training, "study": same_study, "preparation": same_prep
 
 def killed(kind, folder, whole, points):
   """Kills it at each of some moves, counted from its last start; how often it died."""
-  deaths = 0
-  for point in points:
-    done = run(kind, folder, point)
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    deaths += done.returncode != 0
-  done = run(kind, folder)
-  assert done.returncode == 0, done.stderr
+  ends, _ = run(kind, folder, *points)
   SAME[kind](folder, whole)
   same_journals(folder, whole)
-  return deaths
+  return ends.count(-signal.SIGKILL)
 
 
 @pytest.mark.parametrize(("kind", "kills"), tiers.sample([("training", 3), ("preparation", 2)], ("preparation", 2)))

@@ -1,7 +1,8 @@
-"""Work that kills itself: `python -m tests.kills.victim KIND FOLDER NUMBER` at its NUMBER-th move, at none if that is 0.
+"""Work that kills itself: `python -m tests.kills.victim KIND FOLDER NUMBER …` at its NUMBER-th move, at none if that is 0; of several
+numbers one after the other, each in a process of its own that begins with all that is imported.
 
 Moves are all that leaves a trace: a chunk of steps, a row of the journal, a file written, brought to the disk or renamed, a folder made or
-removed. A file that is killed holds its first half. Prints how many moves there were.
+removed. A file that is killed holds its first half. Prints of each process how many moves there were, if it came to its end, and how it ended.
 """
 
 import json
@@ -89,8 +90,7 @@ def preparation_(folder):
 KINDS = {"training": training, "study": study, "preparation": preparation_}
 
 
-def main() -> None:
-  kind, folder, number = KINDS[sys.argv[1]], pathlib.Path(sys.argv[2]), int(sys.argv[3])
+def work(kind: str, folder: pathlib.Path, number: int) -> None:
   savepoints.EVERY = 100
   for place, name in (
     (os, "fsync"),
@@ -106,8 +106,18 @@ def main() -> None:
     (np, "savez_compressed"),
   ):
     counted(place, name, number)
-  kind(folder)
-  print(_moves)
+  KINDS[kind](folder)
+  print("moves", _moves, flush=True)
+
+
+def main() -> None:
+  kind, folder, *numbers = sys.argv[1:]
+  for number in numbers:
+    child = os.fork()  # jax has not begun yet
+    if not child:
+      work(kind, pathlib.Path(folder), int(number))
+      return
+    print("ended", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
-"""Writes where it may not: `python -m tests.train.full_disk FOLDER full|locked`. Two checkpoints and two states, of which each second
-meets a disk that takes no file of more than 2 kB, or a folder that may not be written to. Prints what was raised, and what is there."""
+"""Writes where it may not: `python -m tests.train.full_disk FOLDER full|locked …`, each way in a folder and a process of its own.
+
+Two checkpoints and two states, of which each second meets a disk that takes no file of more than 2 kB, or a folder that may not be written
+to. Prints what was raised, and what is there.
+"""
 
 import os
 import pathlib
@@ -30,14 +33,15 @@ def shut(folder: pathlib.Path, how: str) -> None:
 
 
 def progress(done: int) -> savepoints.Progress:
-  state = (jax.random.normal(jax.random.key(1), 9999),)
+  state = (jnp.asarray(np.random.default_rng(1).normal(size=9999), jnp.float32),)
   return savepoints.Progress(0, done, state, [{"loss": jnp.ones(50)}], [0.5], [], [], 0.5)
 
 
-def main() -> None:
-  folder, how = pathlib.Path(sys.argv[1]), sys.argv[2]
+def work(folder: pathlib.Path, how: str) -> None:
   model = config.Model(channels=16, layers=1, head_channels=16)
-  params = net.make_net(model).init(jax.random.key(0), 500)
+  shapes = jax.eval_shape(lambda: net.make_net(model).init(jax.random.key(0), 500))
+  rng = np.random.default_rng(0)
+  params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(leaf.dtype), shapes)
   made = checkpoint.Checkpoint(params, model, config.Windows(), batches.Scaling(92.0, 17.0), "radial")
   with savepoints.kept(str(folder / "savepoints")):
     keep = savepoints.Training("a", "x")
@@ -54,7 +58,17 @@ def main() -> None:
   assert kept["done"] == 500
   again = checkpoint.load(folder / "first")
   jax.tree.map(np.testing.assert_array_equal, again.params, params)
-  print(*sorted(path.name for path in (*folder.iterdir(), *(folder / "savepoints" / "000").iterdir())))
+  print(*sorted(path.name for path in (*folder.iterdir(), *(folder / "savepoints" / "000").iterdir())), flush=True)
+
+
+def main() -> None:
+  for how in sys.argv[2:]:
+    child = os.fork()  # jax has not begun yet
+    if not child:
+      work(pathlib.Path(sys.argv[1]) / how, how)
+      return
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+      raise SystemExit(f"{how}: did not come to its end")
 
 
 if __name__ == "__main__":

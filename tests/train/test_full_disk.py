@@ -10,22 +10,29 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
+WORDS = {"full": "File too large", "locked": "Permission denied"}
 
-@pytest.mark.parametrize(("how", "words"), [("full", "File too large"), ("locked", "Permission denied")])
-def test_an_error_and_the_old_one_intact(tmp_path, how, words):
-  folder = tmp_path / "runs"
-  folder.mkdir()
-  for above in (tmp_path, *tmp_path.parents):  # somebody else must be able to come here
-    if above == pathlib.Path(tempfile.gettempdir()):
-      break
-    above.chmod(0o755)
-  environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
-  command = [sys.executable, "-m", "tests.train.full_disk", str(folder), how]
-  done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+@pytest.fixture(scope="module")
+def said():
+  """What each way says, a line an error and one of what is there."""
+  with tempfile.TemporaryDirectory(prefix="cap_jax-disks-") as folder:
+    for place in (folder, *(os.path.join(folder, how) for how in WORDS)):
+      os.makedirs(place, exist_ok=True)
+      os.chmod(place, 0o755)  # somebody else must be able to come here, which pytest forbids in its own folders
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-m", "tests.train.full_disk", folder, *WORDS]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
   assert done.returncode == 0, done.stderr
   assert "Traceback" not in done.stderr  # the libraries below keep still
-  *raised, there = done.stdout.splitlines()
-  assert len(raised) == 2
+  lines = done.stdout.splitlines()
+  assert len(lines) == 3 * len(WORDS)
+  return {how: lines[3 * k : 3 * k + 3] for k, how in enumerate(WORDS)}
+
+
+@pytest.mark.parametrize(("how", "words"), WORDS.items())
+def test_an_error_and_the_old_one_intact(said, how, words):
+  *raised, there = said[how]
   for line, place in zip(raised, ("second", "000001000"), strict=True):
     assert words in line
     assert place in line

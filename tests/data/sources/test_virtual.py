@@ -1,6 +1,7 @@
 """Virtual clinics: their subjects seen through their devices."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -11,12 +12,19 @@ from cap_jax.data.sources import virtual
 from cap_jax.types import InputError
 from tests import tiers
 
+IDEAL = clinics.Device(noise=0.0)
+QUIET = dataclasses.replace(clinics.CATHETER, noise=0.0, bits=0, zero=(0.0, 0.0))
+
+
+@functools.cache
+def seen(device, count=4):
+  """The same subjects through a device."""
+  return virtual.draw(clinics.Clinic("c", count, 8.0, device=device, seed=4))
+
 
 def test_virtual_clinic_sees_its_subjects_through_its_device():
-  clinic = clinics.Clinic("c", 3, 8.0, device=clinics.Device(noise=0.0), seed=4)
-  through_line = clinics.Clinic("c", 3, 8.0, device=clinics.Device(natural_hz=(9.0, 9.0), noise=0.0), seed=4)
-  plain, lined = virtual.draw(clinic), virtual.draw(through_line)
-  assert [r.subject for r in plain] == ["c-4-00000", "c-4-00001", "c-4-00002"]
+  plain, lined = seen(IDEAL), seen(clinics.Device(natural_hz=(9.0, 9.0), noise=0.0))
+  assert [r.subject for r in plain] == ["c-4-00000", "c-4-00001", "c-4-00002", "c-4-00003"]
   for a, b in zip(plain, lined, strict=True):
     np.testing.assert_array_equal(a.signals["aortic_root"], b.signals["aortic_root"])
     difference = b.signals["radial"] - a.signals["radial"]
@@ -24,29 +32,23 @@ def test_virtual_clinic_sees_its_subjects_through_its_device():
     assert abs(difference.mean()) < 0.05
     assert 25 <= a.covariates["age"] <= 75
     assert a.units["radial"] == "mmHg"
-  noisy = virtual.draw(clinics.Clinic("c", 3, 8.0, device=clinics.Device(noise=0.5), seed=4))
+  noisy = seen(clinics.Device(noise=0.5))
   noise = noisy[0].signals["radial"] - plain[0].signals["radial"]
   assert noise.std() == pytest.approx(0.5, rel=0.1)
 
 
 def subject_lines(device):
   """The frequency responses |Y/X| of each subject's device between 1 and 8 Hz."""
-  quiet = dataclasses.replace(device, noise=0.0, bits=0, zero=(0.0, 0.0))
-  ideal = clinics.Device(noise=0.0)
   found = []
-  for a, b in zip(
-    virtual.draw(clinics.Clinic("c", 4, 8.0, device=ideal, seed=4)),
-    virtual.draw(clinics.Clinic("c", 4, 8.0, device=quiet, seed=4)),
-    strict=True,
-  ):
+  for a, b in zip(seen(IDEAL), seen(device), strict=True):
     x, y = (np.abs(np.fft.rfft(r.signals["radial"]))[8:64] for r in (a, b))
     found.append((y / x)[x > 0.02 * x.max()].mean())
   return np.array(found)
 
 
 def test_a_device_is_one_for_the_clinic_or_one_for_each_subject():
-  one = subject_lines(dataclasses.replace(clinics.CATHETER, scope="device"))
-  each = subject_lines(clinics.CATHETER)
+  one = subject_lines(dataclasses.replace(QUIET, scope="device"))
+  each = subject_lines(QUIET)
   assert np.ptp(one) < 0.15
   assert np.ptp(each) > 2 * np.ptp(one)
 
@@ -81,8 +83,7 @@ def test_plain_oximeter_gives_a_normalised_wave():
 
 
 def test_a_clinics_device_does_not_depend_on_its_size():
-  device = dataclasses.replace(clinics.CATHETER, noise=0.0)
-  few, more = (virtual.draw(clinics.Clinic("c", n, 8.0, device=device, seed=4)) for n in (2, 3))
+  few, more = (seen(QUIET, count) for count in (2, 4))
   np.testing.assert_allclose(few[1].signals["radial"], more[1].signals["radial"], atol=1e-3)
 
 
