@@ -3,9 +3,11 @@
 import pathlib
 import re
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+pytestmark = pytest.mark.quick
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 

@@ -4,6 +4,8 @@ import pytest
 
 from cap_jax import files
 
+pytestmark = pytest.mark.quick
+
 
 def test_all_appear_together_or_none(tmp_path):
   paths = (tmp_path / "a", tmp_path / "b")

@@ -3,6 +3,9 @@
 import ast
 import pathlib
 
+import pytest
+
+pytestmark = pytest.mark.quick
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 LAYERS = (
   ("types", "config", "clinics", "clinic_limits", "files", "children"),

@@ -5,6 +5,7 @@ import re
 
 import jax
 import numpy as np
+import pytest
 
 from cap_jax import config
 from cap_jax.data import batches
@@ -20,6 +21,7 @@ def block(name):
   return re.search(rf"<!-- {name} -->\s*```python\n(.*?)```", README, re.DOTALL).group(1)
 
 
+@pytest.mark.quick
 def test_it_shows_what_transfer_gains():
   """Its figure and its table stand beside the command that made them; no page has a gap left to fill."""
   part = README.partition("## What transfer gains")[2].partition("\n## ")[0]

@@ -11,6 +11,7 @@ from cap_jax.data.sources import DATASETS
 from cap_jax.types import DataError, InputError
 from tests.signals.test_synchrony import pulses
 
+pytestmark = pytest.mark.quick
 SPEC = config.Conditioning()
 
 

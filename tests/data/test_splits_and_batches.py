@@ -10,6 +10,8 @@ from cap_jax import config
 from cap_jax.data import batches, recordings, splits
 from cap_jax.types import InputError
 
+pytestmark = pytest.mark.quick
+
 
 def recording(name, seconds=10, fs=125.0, offset=0.0):
   t = np.arange(int(seconds * fs)) / fs

@@ -53,6 +53,7 @@ def prepared(tmp_path_factory):
   return preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
 
 
+@pytest.mark.quick
 def test_signals_come_back_as_they_were_conditioned(prepared):
   found = {recording.subject: recording for recording in prepared.recordings()}
   assert sorted(found) == [f"s{k:02d}" for k in range(8) if k != 6]
@@ -179,6 +180,7 @@ def test_a_bad_record_in_the_end_does_not_cost_the_good_ones(tmp_path):
   )
 
 
+@pytest.mark.quick
 def test_damage_is_seen(prepared, tmp_path):
   path = tmp_path / "e"
   shutil.copytree(prepared.path, path)
@@ -200,6 +202,7 @@ def streamed(prepared, subjects=None, calibration=None, **share):
   return stream.Stream(prepared, list(names), PAIR, WINDOWS, calibration or config.Calibration(), **share)
 
 
+@pytest.mark.quick
 def test_an_epoch_shows_each_window_once(prepared):
   found = streamed(prepared)
   usable = sorted(prepared.usable(PAIR, WINDOWS.samples))
@@ -376,6 +379,7 @@ def test_parts_of_a_store(prepared, tmp_path):
     store.open_store(tmp_path / "f")
 
 
+@pytest.mark.quick
 def test_folds_leave_one_out_few_shot_and_covariates():
   names = [f"s{k}" for k in range(10)]
   folds = splits.k_fold(names, 3, 0)

@@ -6,6 +6,8 @@ import scipy.stats
 
 from cap_jax.evaluation import agreement
 
+pytestmark = pytest.mark.quick
+
 
 def test_limits_of_agreement_hold_both_variances():
   """Simulated: σ_between 3, σ_within 2, unequal numbers of beats."""

@@ -5,6 +5,7 @@ import pytest
 
 from cap_jax.evaluation import augmentation, timing
 
+pytestmark = pytest.mark.quick
 TIME = np.arange(400) / 400  # one beat of 1 s
 
 

@@ -7,6 +7,8 @@ from cap_jax import config
 from cap_jax.data import batches
 from cap_jax.evaluation import errors
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture(scope="module")
 def held_out():

@@ -6,6 +6,8 @@ import pytest
 from cap_jax.evaluation import evidence
 from cap_jax.transfer import importance
 
+pytestmark = pytest.mark.quick
+
 
 def test_weights_count_windows_and_subjects():
   """By hand: subject a has RMSE √(3·1 + 1·5)/4 = √2 with weight 4, b has 3 with weight 1."""

@@ -6,6 +6,7 @@ import pytest
 from cap_jax.evaluation import errors, gains, study, summary
 from cap_jax.evaluation.cells import Key
 
+pytestmark = pytest.mark.quick
 PEOPLE = np.random.default_rng(1).uniform(0.8, 1.2, 40)
 PEOPLE /= PEOPLE.mean()
 

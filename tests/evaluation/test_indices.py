@@ -28,6 +28,7 @@ def sawtooth():
   return np.interp(TIME, [0, 0.2, 0.3, 0.32, 0.33, 1], [80, 120, 95, 90, 94, 80])[None]
 
 
+@pytest.mark.quick
 def test_indices_of_straight_lines():
   wave = sawtooth()
   found = indices.of_beats(np.roll(wave, 123, axis=1), ONE, 80 + 2 * (wave - 80)).values
@@ -42,6 +43,7 @@ def test_indices_of_straight_lines():
   assert indices.form_factor(80 + 40 * TIME[None])[0] == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.quick
 def test_noise_of_a_flat_line_is_no_beat():
   rng = np.random.default_rng(0)
   found = indices.of_wave(90 + 1e-6 * rng.normal(size=2500), 125.0)
@@ -49,6 +51,7 @@ def test_noise_of_a_flat_line_is_no_beat():
   assert np.isnan(found.values["aix"]).all()
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("rate", [200, 220, 240])
 def test_beats_that_are_taken_for_one_are_no_beat(rate):
   t = np.arange(2500) / 125.0
@@ -60,6 +63,7 @@ def test_beats_that_are_taken_for_one_are_no_beat(rate):
   assert set(found.reasons["csbp"][~whole]) <= {indices.SEVERAL_BEATS}
 
 
+@pytest.mark.quick
 def test_ratios_of_pressure_need_pressures_above_zero():
   """A wave whose mean was taken out, as filtered ones are."""
   flow = 400 * np.maximum(np.sin(2 * np.pi * TIME), 0.0)[None]
@@ -82,6 +86,7 @@ def test_augmentation_index_is_brought_to_75_beats_a_minute(subjects):
   assert 1.0 <= ratio.min() <= ratio.max() < 1.15
 
 
+@pytest.mark.quick
 def test_what_is_undefined_says_why():
   sine, lost = 90 + 20 * np.sin(2 * np.pi * TIME), np.full(SAMPLES, np.nan)
   found = indices.of_beats(np.stack([sine, lost, np.full(SAMPLES, 90.0), sawtooth()[0]]), np.ones(4))
@@ -96,6 +101,7 @@ def test_what_is_undefined_says_why():
   assert found.kind[1] == ""
 
 
+@pytest.mark.quick
 def test_what_lacks_a_period_a_flow_or_a_peripheral_wave_says_so():
   beat, flow = sawtooth()[0], np.maximum(np.sin(2 * np.pi * TIME), 0.0)
   lost, flat = np.full(SAMPLES, np.nan), np.zeros(SAMPLES)
@@ -115,6 +121,7 @@ def test_what_lacks_a_period_a_flow_or_a_peripheral_wave_says_so():
     np.testing.assert_array_equal(np.isnan(value), found.reasons[name] != "", err_msg=name)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("wave", [np.full(500, 90.0), np.full(10, 90.0), 90 + 20 * np.sin(np.linspace(0, 5, 100))])
 def test_a_wave_without_a_whole_beat_has_no_indices(wave):
   found = indices.of_wave(wave, 125.0, wave)
@@ -123,6 +130,7 @@ def test_a_wave_without_a_whole_beat_has_no_indices(wave):
   assert found.kind.shape == (0,)
 
 
+@pytest.mark.quick
 def test_a_windkessel_is_found_again():
   r, c, zc = np.array([1.1, 0.8]), np.array([1.3, 2.0]), np.array([0.05, 0.08])
   period = np.array([1.0, 0.7])
@@ -154,6 +162,7 @@ def test_windkessels_of_the_cohort_have_its_resistance_and_compliance(subjects):
   assert np.corrcoef(found.c, total)[0, 1] > 0.95
 
 
+@pytest.mark.quick
 def test_waves_are_separated_by_a_known_flow():
   forward = 20 * np.exp(-((TIME - 0.12) ** 2) / 0.002)
   backward = 8 * (1 - np.cos(2 * np.pi * (TIME - 0.2)))  # the first harmonic alone: it leaves Zc as it is
@@ -176,6 +185,7 @@ def test_a_triangle_stands_for_the_flow(subjects):
   assert 0.75 < np.median(found[known] / true[known]) < 0.9
 
 
+@pytest.mark.quick
 def test_the_flow_of_a_late_inflection_peaks_with_the_pressure():
   """Murgo's type C: the inflection follows the peak; a flow that peaked there would end at the height of ejection."""
   hump = lambda at, width: np.exp(-0.5 * ((TIME - at) / width) ** 2)  # noqa: E731
@@ -190,6 +200,7 @@ def test_the_flow_of_a_late_inflection_peaks_with_the_pressure():
   assert found.values["rm"][0] < 0.5
 
 
+@pytest.mark.quick
 def test_a_reservoir_is_found_again():
   k_s, k_d, asymptote, shut = 9.0, 1.6, 40.0, 0.3
   fine = np.arange(40_000) / 40_000

@@ -36,6 +36,7 @@ def test_imposed_form_factor_is_the_waves_own(few):
   assert form_factors["brachial"] == pytest.approx(0.44 + 0.05 * 17.5 / 40, abs=0.015)
 
 
+@pytest.mark.quick
 def test_a_miss_is_found_and_said():
   five = np.full(5, 1.0)
   row = physiology.Row("aix", 20 * five, 9 * five, np.array([20, 26, 20, 20, 20.0]), np.array([9, 9, 9, 4, 9.0]))

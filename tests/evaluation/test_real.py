@@ -11,6 +11,7 @@ from cap_jax.evaluation import real, sim_to_real
 from cap_jax.signals import calibration
 from tests.signals.test_synchrony import pulses
 
+pytestmark = pytest.mark.quick
 SPEC = config.Windows()
 
 

@@ -22,6 +22,7 @@ def choose(ground, n_target, seed=0):
   return selection.choose(study, ground.trained, ground.source, target, n_target, seed)
 
 
+@pytest.mark.quick
 def test_candidates_are_strategies_and_the_free_one_uses_no_label():
   assert set(selection.CANDIDATES) <= set(STRATEGIES)
   assert all(STRATEGIES[name].needs_labels for name in selection.CANDIDATES)
@@ -29,6 +30,7 @@ def test_candidates_are_strategies_and_the_free_one_uses_no_label():
   assert selection.expanded(("scratch", "auto", "scratch")) == ("scratch", *selection.CANDIDATES, selection.FREE)
 
 
+@pytest.mark.quick
 def test_a_later_candidate_must_be_better_by_the_margin():
   def names(*errors):
     found = [Ranked(name, error) for name, error in zip("abc", errors, strict=True)]
@@ -39,6 +41,7 @@ def test_a_later_candidate_must_be_better_by_the_margin():
   assert names(1.0, 1.2, 0.7) == ["c", "a", "b"]
 
 
+@pytest.mark.quick
 def test_a_later_candidate_must_be_better_by_a_standard_error_of_the_pairs():
   first = Ranked("a", 2.0, (1.0, 2.0, 3.0))
   assert Ranked("b", 1.5, (0.6, 1.4, 2.5)).beats(first)  # better in each: 0.5, SE 0.06

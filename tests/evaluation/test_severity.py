@@ -103,11 +103,13 @@ def test_the_part_of_a_report_has_a_row_a_point_and_a_panel_an_artefact(points):
   assert [row[0] for row in made.sheets["limits"].rows] == list(severity.ARTEFACTS)
 
 
+@pytest.mark.quick
 def test_a_limit_is_the_last_severity_before_one_per_cent_is_wrong():
   rows = {row[0]: row[1:] for row in sheets.limits(known((0.0, 0.01, 0.02, 0.0, 0.5))).rows}
   assert rows["noise"] == ("1 mmHg", "2 mmHg", "90", "2.0")
 
 
+@pytest.mark.quick
 def test_markdown_keeps_its_columns():
   table = tables.Table(("a", "b"), [("x|y", "1")])
   assert tables.to_markdown(table) == "| a | b |\n| --- | --- |\n| x\\|y | 1 |\n"

@@ -5,6 +5,7 @@ import pytest
 
 from cap_jax.evaluation import standards
 
+pytestmark = pytest.mark.quick
 VIRTUAL = standards.Reference(real=False, invasive=False)
 CATHETER = standards.Reference(real=True, invasive=True, male_share=0.5)
 RNG = np.random.default_rng(0)

@@ -7,7 +7,7 @@ import functools
 import json
 import pathlib
 import shutil
-import time
+import threading
 
 import numpy as np
 import pytest
@@ -57,6 +57,7 @@ def test_every_method_meets_the_same_test_subjects(found, ground):
     assert all(np.isfinite(one.rmse_mmhg) for one in cell.errors) == (key.method != "npma")
 
 
+@pytest.mark.quick
 def test_scratch_comes_first_whatever_the_order(small_study):
   assert plan.names(small_study)[-len(small_study.strategies) :][0] == "scratch"
   assert [key.method for key in plan.keys(small_study)].index("scratch") < [
@@ -64,6 +65,7 @@ def test_scratch_comes_first_whatever_the_order(small_study):
   ].index("fine_tuning")
 
 
+@pytest.mark.quick
 def test_what_no_seed_changes_runs_once(small_study):
   twice = plan.keys(dataclasses.replace(small_study, seeds=(0, 1)))
   seeds = {name: {k.seed for k in twice if k.method == name} for name in (*FREE, *LABELLED)}
@@ -112,6 +114,7 @@ def test_the_same_seeds_give_the_same_numbers(small_study, ground, found):
   assert [e.csbp_error_mmhg for e in again] == [e.csbp_error_mmhg for e in first.errors]
 
 
+@pytest.mark.quick
 def test_what_training_it_takes_to_be_as_good_as_scratch():
   curve = (loop.Seen(100, 1.0, 3.0), loop.Seen(200, 4.0, 2.0), loop.Seen(300, 6.0, 2.1))
   cell = cells.Cell(Key("device", 0, "fine_tuning", 5, 0), (), validation=curve)
@@ -375,6 +378,7 @@ def test_an_estimate_shrinks_as_cells_are_done(small_study, done_study, tmp_path
   assert plan.estimate_s(small_study, str(tmp_path), keys, 2) < nothing
 
 
+@pytest.mark.quick
 def test_what_cannot_run_is_named(small_study):
   brachial = dataclasses.replace(small_study, site="femoral", n_target=(0,))
   left = plan.unused(brachial)
@@ -386,7 +390,7 @@ def test_what_cannot_run_is_named(small_study):
 @pytest.mark.parametrize("task", tiers.sample(["bp", "monitoring", "site", "masked"], "bp"))
 def test_a_source_of_another_task_gives_its_features(small_study, task):
   """Numbers have no head for the wave: features go over, and what asks for the head is refused."""
-  study = dataclasses.replace(small_study, task=task, source_subjects=6, pretrain=config.Training(steps=50))
+  study = dataclasses.replace(small_study, task=task, pretrain=config.Training(steps=50))
   study = plan.clinics_of(study)[0]
   source, target = study_data.load_source(study), study_data.load_target(study)
   trained, fitted = runs.pretrain(study, source.training, source.validation, source.origin)
@@ -462,15 +466,21 @@ def test_where_errors_come_from_is_the_target(small_study, clinic_store):
 def test_an_error_ends_a_study_at_once(small_study, done_study, tmp_path, monkeypatch):
   """What waits for a process is not begun any more."""
   folder = copied(done_study, tmp_path)
-  begun = []
+  begun, cancelled = [], threading.Event()
 
   class Pool(concurrent.futures.ThreadPoolExecutor):
     def __init__(self, processes, context, initializer, initargs):
       super().__init__(1)
 
+    def shutdown(self, wait=True, *, cancel_futures=False):
+      super().shutdown(wait=False, cancel_futures=cancel_futures)
+      cancelled.set()
+      super().shutdown(wait=wait)
+
   def work(key):
     begun.append(key)
-    time.sleep(0.2)
+    if len(begun) > 1:
+      cancelled.wait(600)
     raise DataError("a file", "is damaged", "remove it")
 
   monkeypatch.setattr(studies.concurrent.futures, "ProcessPoolExecutor", Pool)
@@ -480,6 +490,7 @@ def test_an_error_ends_a_study_at_once(small_study, done_study, tmp_path, monkey
   assert len(begun) <= 2 < len(plan.keys(small_study))
 
 
+@pytest.mark.quick
 def test_a_choice_in_the_making_is_waited_for(tmp_path):
   with files.held(tmp_path), pytest.raises(BlockingIOError), files.held(tmp_path, wait=False):
     pass

@@ -10,6 +10,8 @@ from cap_jax.losses import tasks
 from cap_jax.train import checks
 from cap_jax.types import InputError
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize(
   ("change", "message"),

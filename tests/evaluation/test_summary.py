@@ -7,6 +7,7 @@ import pytest
 from cap_jax.evaluation import agreement, errors, study, summary
 from cap_jax.evaluation.cells import Key
 
+pytestmark = pytest.mark.quick
 RNG = np.random.default_rng(0)
 
 

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from cap_jax.types import DataError, InputError
 from tests import tiers
 from tests.fuzz import targets
 
@@ -36,3 +37,26 @@ def test_ten_thousand_inputs(name, tmp_path):
   done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
   assert done.returncode == 0, done.stdout + done.stderr
   assert re.search(rf"^{name}: 10000 inputs", done.stdout, re.M)
+
+
+@pytest.mark.quick
+def test_what_is_no_refusal_in_words_comes_through():
+  def call(error):
+    if error is not None:
+      raise error
+
+  assert targets.quietly(call, None) == "read"
+  assert targets.quietly(call, DataError("a.csv", "is cut", "fetch it again")) == "refused"
+  with pytest.raises(AssertionError, match="without a word"):
+    targets.quietly(call, InputError(" "))
+  with pytest.raises(IndexError):
+    targets.quietly(call, IndexError("out of bounds"))
+
+
+@pytest.mark.quick
+def test_damage_is_the_same_for_the_same_seed_and_changes_most_inputs():
+  seeds = [bytes(range(200)), b"a,b\n1,2\n" * 30]
+  first, again = ([targets.mutated(seeds, np.random.default_rng(k)) for k in range(50)] for _ in range(2))
+  assert first == again
+  assert sum(data not in seeds for data in first) > 40
+  assert len(set(first)) > 40

@@ -10,15 +10,17 @@ import scipy.signal
 from cap_jax import config
 from cap_jax.data import batches, recordings
 from cap_jax.inference import reconstruct
-from cap_jax.models import net
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
+from tests.train import people
+
+pytestmark = pytest.mark.quick
 
 
 @pytest.fixture(scope="module")
 def identity(tiny_model):
   """A network whose answer is its input: what comes out shows windowing, blending and clocks alone."""
-  params = net.make_net(tiny_model).init(jax.random.key(0), 500)
+  params = people.drawn(tiny_model)
   params["r"]["wave"] = jax.tree.map(np.zeros_like, params["r"]["wave"])
   return checkpoint.Checkpoint(params, tiny_model, config.Windows(), batches.Scaling(92.0, 17.0), "radial")
 
@@ -134,7 +136,7 @@ def test_useless_records_are_refused(identity):
 
 def test_covariates_are_needed_where_the_network_takes_them(tiny_model):
   model = dataclasses.replace(tiny_model, covariates=("age",))
-  params = net.make_net(model).init(jax.random.key(0), 500)
+  params = people.drawn(model)
   scaling = batches.Scaling(92.0, 17.0, (("age", 50.0, 12.0),))
   trained = checkpoint.Checkpoint(params, model, config.Windows(), scaling, "radial")
   t = np.arange(1000) / 125
@@ -149,7 +151,7 @@ def test_covariates_are_needed_where_the_network_takes_them(tiny_model):
 
 def test_a_network_of_another_task_is_refused(tiny_model):
   model = dataclasses.replace(tiny_model, head="numbers")
-  params = net.make_net(model).init(jax.random.key(0), 500)
+  params = people.drawn(model)
   trained = checkpoint.Checkpoint(params, model, config.Windows(), batches.Scaling(92.0, 17.0), "radial", "bp")
   t = np.arange(1000) / 125
   with pytest.raises(InputError, match="trained for bp, not for the aortic wave"):

@@ -17,6 +17,7 @@ from cap_jax.train import checkpoint
 RNG = np.random.default_rng(0)
 
 
+@pytest.mark.quick
 def test_the_quantile_by_hand():
   """Three subjects: each has 1/4 of the weight, the fourth lies at infinity."""
   scores = [np.array([1.0, 3.0]), np.array([2.0]), np.array([5.0, 4.0])]
@@ -31,6 +32,7 @@ def test_the_quantile_by_hand():
     uncertainty.conformal([np.zeros(0)], 0.5)
 
 
+@pytest.mark.quick
 def test_it_covers_a_beat_of_a_new_subject_however_alike_its_beats_are():
   """Plain pooling of correlated beats covers less than it says when subjects are few; weights by subject do not."""
   held = []
@@ -160,6 +162,7 @@ def test_the_study_calibrates_on_who_it_may_see(small_study, done_study):
   assert tuned.head is not None
 
 
+@pytest.mark.slow
 def test_a_head_of_another_kind_takes_no_spread_from_the_source(small_study, done_study):
   other = dataclasses.replace(small_study.model, head_channels=16)
   study = dataclasses.replace(small_study, target_model=other)

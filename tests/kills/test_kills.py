@@ -133,3 +133,15 @@ def test_killed_at_random_moves_it_ends_as_if_never(whole, tmp_path, kind, lives
     deaths += killed(kind, tmp_path / str(number), folder, rng.integers(1, moves // 2, 4))
   print(f"{kind}: killed {deaths} times in {lives} lives")
   assert deaths >= 20
+
+
+@pytest.mark.quick
+def test_folders_are_the_same_but_for_the_names_that_each_start_gives(tmp_path):
+  for folder, number in (("a", 1), ("b", 2)):
+    for name in (f"logs/events.out.tfevents.{number}", f"first/params/d/{number}", "first/config.json"):
+      path = tmp_path / folder / name
+      path.parent.mkdir(parents=True, exist_ok=True)
+      path.write_text("")
+  assert names(tmp_path / "a") == names(tmp_path / "b") == {"logs/", "first/config.json"}
+  (tmp_path / "b" / "some.partial-1").write_text("")
+  assert names(tmp_path / "a") != names(tmp_path / "b")

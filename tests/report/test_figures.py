@@ -2,12 +2,15 @@
 
 import matplotlib
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 
 from cap_jax.evaluation import agreement, summary
 from cap_jax.inference import uncertainty
 from cap_jax.report import figures, study_figures
 from cap_jax.transfer import STRATEGIES
+
+pytestmark = pytest.mark.quick
 
 
 def test_thinning_keeps_the_extremes_the_gaps_and_the_end():

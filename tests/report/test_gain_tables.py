@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 from cap_jax.evaluation import agreement, gains, summary
 from cap_jax.evaluation import study as studies
@@ -12,6 +13,7 @@ ONE, MANY = agreement.Interval(37.4, 5.0, float("inf")), agreement.Interval(floa
 SHARE = agreement.Interval(0.62, 0.47, 0.777)
 
 
+@pytest.mark.quick
 def test_labels_saved_and_gaps_closed_as_text():
   found = {
     "device": [gains.Gain("fine_tuning", 5, ONE, agreement.NONE), gains.Gain("multi_task/lines", 5, MANY, SHARE)],
@@ -24,6 +26,7 @@ def test_labels_saved_and_gaps_closed_as_text():
   ]
 
 
+@pytest.mark.quick
 def test_choices_of_all_clinics_add_up():
   here, there = gains.Choices(10, 9, 0.02, 0.3), gains.Choices(30, 24, 0.1, 0.25)
   assert gain_tables.chosen({"here": here}).rows == [("here", "10", "9", "2.0", "30.0")]

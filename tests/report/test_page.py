@@ -111,12 +111,14 @@ def evil_figure():
   return figure
 
 
+@pytest.mark.quick
 def test_names_are_escaped(evil):
   text = evil.read_text(encoding="utf-8")
   assert EVIL not in text
   assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
 
 
+@pytest.mark.quick
 def test_a_record_of_beats(small_study):
   """Outer quarter seconds are left empty; a beat is told in words."""
   study = config.Study(windows=small_study.windows)

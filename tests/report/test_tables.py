@@ -16,10 +16,12 @@ STRATEGIES = ("fine_tuning", "feature_transfer", "domain_adaptation", "multi_tas
 TABLE = tables.Table(("method", "n"), [("a_b & c", "1 ± 2"), ("50 %", "−3")], 0, ["certain", ""], "caption")
 
 
+@pytest.mark.quick
 def test_csv_comes_back():
   assert list(csv.reader(io.StringIO(tables.to_csv(TABLE)))) == [["method", "n"], ["a_b & c", "1 ± 2"], ["50 %", "−3"]]
 
 
+@pytest.mark.quick
 def test_latex_escapes_and_marks_harm_in_red():
   text = tables.to_latex(TABLE)
   assert r"\color{red} a\_b \& c & \color{red} 1 $\pm$ 2 \\" in text

@@ -15,9 +15,9 @@ import numpy as np
 
 from cap_jax import config
 from cap_jax.data import batches
-from cap_jax.models import net
 from cap_jax.train import checkpoint, savepoints
 from cap_jax.types import InputError
+from tests.train import people
 
 NOBODY = 65534
 
@@ -39,9 +39,7 @@ def progress(done: int) -> savepoints.Progress:
 
 def work(folder: pathlib.Path, how: str) -> None:
   model = config.Model(channels=16, layers=1, head_channels=16)
-  shapes = jax.eval_shape(lambda: net.make_net(model).init(jax.random.key(0), 500))
-  rng = np.random.default_rng(0)
-  params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(leaf.dtype), shapes)
+  params = people.drawn(model)
   made = checkpoint.Checkpoint(params, model, config.Windows(), batches.Scaling(92.0, 17.0), "radial")
   with savepoints.kept(str(folder / "savepoints")):
     keep = savepoints.Training("a", "x")

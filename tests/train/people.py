@@ -25,6 +25,13 @@ def pairs(names, windows, seed):
   return batches.Pairs(np.array(x, np.float32), np.array(y, np.float32), np.array(who))
 
 
+def drawn(model, seed=0):
+  """Parameters of a network as numbers of numpy, for what asks for their shapes alone: nothing is compiled."""
+  shapes = jax.eval_shape(lambda: nets.make_net(model).init(jax.random.key(0), SAMPLES))
+  rng = np.random.default_rng(seed)
+  return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(leaf.dtype), shapes)
+
+
 def ground(model, steps):
   """A study, a source network that has learnt nothing, and data with `PEOPLE` labelled."""
   study = config.Study(model=model, steps=steps, batch=8)

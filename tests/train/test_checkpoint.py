@@ -10,15 +10,17 @@ import pytest
 
 from cap_jax import config
 from cap_jax.data import batches, splits
-from cap_jax.models import net
 from cap_jax.train import checkpoint, sealed
 from cap_jax.types import InputError
+from tests.train import people
+
+pytestmark = pytest.mark.quick
 
 
 @pytest.fixture
 def saved(tmp_path, tiny_model):
   model = dataclasses.replace(tiny_model, adaptor="fir", covariates=("age",))
-  params = net.make_net(model).init(jax.random.key(0), 500)
+  params = people.drawn(model)
   scaling = batches.Scaling(92.0, 17.0, (("age", 50.0, 12.0),))
   made = checkpoint.Checkpoint(params, model, config.Windows(), scaling, "radial", "waveform", {"n": 1})
   made = dataclasses.replace(made, met=checkpoint.digests_of(["Ann", "Bob"], ["Bob"]))

@@ -33,6 +33,7 @@ def lines(folder):
   return [json.loads(line) for line in (folder / journal.NAME).read_text().splitlines()]
 
 
+@pytest.mark.quick
 def test_both_kinds_hold_the_same(tmp_path):
   with journal.kept(str(tmp_path / "logs"), journal.KINDS):
     journal.write("scratch, n=2", 50, {"loss": 0.5, "rmse": 3.25})
@@ -51,6 +52,7 @@ def test_both_kinds_hold_the_same(tmp_path):
   ]
 
 
+@pytest.mark.quick
 def test_no_value_is_drawn_twice_and_none_is_lost_with_a_torn_record(tmp_path):
   folder = tmp_path / "logs"
   for steps in ((50, 100, 150), (100, 150, 200)):  # killed after 150, gone on from 50
@@ -67,12 +69,14 @@ def test_no_value_is_drawn_twice_and_none_is_lost_with_a_torn_record(tmp_path):
   assert sorted(step for _, step, _ in events(folder)) == [50, 100, 150, 200]
 
 
+@pytest.mark.quick
 def test_of_no_kind_nothing_is_written(tmp_path):
   with journal.kept(str(tmp_path / "logs"), ()):
     journal.write("a", 1, {"loss": 1.0})
   assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.quick
 def test_an_unknown_kind_is_refused():
   with pytest.raises(InputError, match="--metrics=csv: unknown; choose of jsonl, tensorboard"):
     journal.check(["csv"])

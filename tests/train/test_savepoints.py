@@ -18,6 +18,7 @@ def progress(done, value=1.0):
   return savepoints.Progress(1, done, state, metrics, [0.5], [(done, 2.5)], [(1, 0.5, 3.0)], 0.25)
 
 
+@pytest.mark.quick
 def test_a_state_comes_back_whole(tmp_path):
   with savepoints.kept(str(tmp_path)):
     savepoints.Training("a", "x").save(progress(500))
@@ -31,6 +32,7 @@ def test_a_state_comes_back_whole(tmp_path):
   assert (found.times, found.scores, found.seen, found.train_s) == ([0.5], [(500, 2.5)], [(1, 0.5, 3.0)], 0.25)
 
 
+@pytest.mark.quick
 def test_the_last_two_stay_and_a_damaged_one_gives_way(tmp_path, capsys):
   with savepoints.kept(str(tmp_path)):
     keep = savepoints.Training("a", "x")
@@ -51,6 +53,7 @@ def test_the_last_two_stay_and_a_damaged_one_gives_way(tmp_path, capsys):
   assert len(list((tmp_path / "000").glob("000001500.damaged-*"))) == 1
 
 
+@pytest.mark.quick
 def test_the_best_stays_beside_the_last_two(tmp_path):
   errors = {500: 3.0, 1000: 2.0, 1500: 2.5, 2000: 2.25, 2500: 2.125}
   with savepoints.kept(str(tmp_path)):
@@ -77,6 +80,7 @@ def kept(folder, *steps, **changes):
   return keep
 
 
+@pytest.mark.quick
 def test_only_a_damaged_state_gives_way(tmp_path, monkeypatch):
   """One of another format, or on a disk that does not answer, stays and is told."""
   keep = kept(tmp_path, 500, 1000)
@@ -98,6 +102,7 @@ def test_only_a_damaged_state_gives_way(tmp_path, monkeypatch):
   assert keep.latest()["done"] == 1000
 
 
+@pytest.mark.quick
 def test_a_damaged_best_gives_way_to_the_next(tmp_path, capsys):
   errors = {500: 2.0, 1000: 3.0, 1500: 4.0}
   keep = kept(tmp_path, 500, 1000, 1500, scores=list(errors.items()), seen=[])
@@ -107,12 +112,14 @@ def test_a_damaged_best_gives_way_to_the_next(tmp_path, capsys):
   assert "000000500" in capsys.readouterr().err
 
 
+@pytest.mark.quick
 def test_what_is_no_number_is_no_good_state(tmp_path):
   keep = kept(tmp_path, 500)
   keep.save(progress(1000, float("nan")))
   assert keep.latest()["done"] == 500
 
 
+@pytest.mark.quick
 def test_the_state_of_another_training_is_refused(tmp_path):
   with savepoints.kept(str(tmp_path)):
     savepoints.Training("a", "x").save(progress(500))
@@ -120,12 +127,14 @@ def test_the_state_of_another_training_is_refused(tmp_path):
     savepoints.Training("a", "y").latest()
 
 
+@pytest.mark.quick
 def test_a_fingerprint_tells_values_shapes_and_names():
   x = np.arange(1000.0).reshape(500, 2)
   other = [savepoints.fingerprint(part) for part in ({"x": x}, {"y": x}, {"x": x[:400]}, {"x": x + 1}, {"x": 1.0}, {})]
   assert len(set(other)) == len(other)
 
 
+@pytest.mark.quick
 def test_without_a_keeper_nothing_is_kept(tmp_path):
   keep = savepoints.Training("a", "x")
   assert keep.latest() is None

@@ -74,6 +74,7 @@ def test_the_clip_does_not_see_held_gradients():
   np.testing.assert_array_equal(direction["f"]["w"], 0.0)
 
 
+@pytest.mark.quick
 def test_learning_rate_warms_up_and_falls_to_zero():
   rate = [float(optimizer.learning_rate(jnp.array(p), jnp.array(2.0), 0.1)) for p in (0, 0.05, 0.1, 0.55, 1.0)]
   np.testing.assert_allclose(rate, [0, 1, 2, 1, 0], atol=1e-6)
@@ -251,6 +252,7 @@ def test_muon_steps_by_the_orthogonal_factor_of_a_matrix_and_like_nesterovs_adam
   np.testing.assert_allclose(direction["r"]["bias"] - 0.5 * start["r"]["bias"], ahead, rtol=1e-3)
 
 
+@pytest.mark.quick
 def test_an_unknown_optimizer_is_refused():
   with pytest.raises(InputError, match=r"pretrain\.optimizer=sgd: unknown; choose of adam, muon"):
     study_limits.check(config.Study(pretrain=config.Training(optimizer="sgd")))

@@ -35,7 +35,7 @@ def test_one_that_takes_all_memory_or_kills_the_reader_is_told(path, monkeypatch
 
 
 def test_one_that_is_read_for_ever_is_told(path, monkeypatch):
-  monkeypatch.setattr(arrays, "_PATIENCE_S", 3)
+  monkeypatch.setattr(arrays, "_PATIENCE_S", 1)
   monkeypatch.setattr(arrays, "_READER", arrays._READER.replace(READ, "import time; time.sleep(60)"))
-  with pytest.raises(DataError, match=r"a\.mat: is not read in 3 s; save or fetch the file again"):
+  with pytest.raises(DataError, match=r"a\.mat: is not read in 1 s; save or fetch the file again"):
     arrays.check_matlab(path)

@@ -7,6 +7,8 @@ from cap_jax.data import datasets
 from cap_jax.data.sources import csv_file
 from cap_jax.types import DataError
 
+pytestmark = pytest.mark.quick
+
 
 def read(path, channels=None):
   return datasets.read(csv_file.load(path, channels).entries[0])

@@ -8,6 +8,8 @@ from cap_jax.data.sources import DATASETS, nonlinear
 from cap_jax.types import InputError
 from tests.arteries import test_waves
 
+pytestmark = pytest.mark.quick
+
 
 def test_beats_are_those_of_the_file():
   data = test_waves.nonlinear()

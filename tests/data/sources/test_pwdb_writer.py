@@ -6,6 +6,7 @@ import pytest
 
 from cap_jax.data.sources import pwdb_writer
 
+pytestmark = pytest.mark.quick
 SITES = ["AorticRoot", "Radial"]
 
 

@@ -87,6 +87,7 @@ def test_a_clinics_device_does_not_depend_on_its_size():
   np.testing.assert_allclose(few[1].signals["radial"], more[1].signals["radial"], atol=1e-3)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
   ("change", "said"),
   [
@@ -107,6 +108,7 @@ def test_clinics_that_cannot_be_are_refused(change, said):
     virtual.draw(dataclasses.replace(clinics.Clinic("c", 2, 8.0), **change))
 
 
+@pytest.mark.quick
 def test_every_scenario_differs_from_the_source_and_can_be():
   source = clinics.Scenario()
   for name, scenario in clinics.SCENARIOS.items():

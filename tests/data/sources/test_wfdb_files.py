@@ -8,6 +8,8 @@ from cap_jax.data import datasets
 from cap_jax.data.sources import wfdb_files
 from cap_jax.types import DataError
 
+pytestmark = pytest.mark.quick
+
 
 def read(path, channel):
   return datasets.read(wfdb_files.load(path, {channel: "radial"}).entries[0])
