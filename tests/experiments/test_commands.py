@@ -311,9 +311,12 @@ def test_cohort_in_the_layout_of_pwdb(tmp_path):
   assert "exists already; choose another folder" in again.stderr
 
 
-def test_cohort_as_arrays_repeats_itself_in_another_process(tmp_path):
+@pytest.mark.parametrize(
+  "second", [run_here, pytest.param(run, marks=pytest.mark.slow)], ids=["here", "another_process"]
+)
+def test_cohort_as_arrays_repeats_itself(tmp_path, second):
   words = ["--subjects=5", "--seed=3", "--population=elderly_hypertensive"]
-  for name, way in (("a", run_here), ("b", run)):
+  for name, way in (("a", run_here), ("b", second)):
     done = way("cohort", *words, f"--output={tmp_path / name}")
     assert done.returncode == 0, done.stderr
   a, b = (np.load(tmp_path / name / "cohort.npz") for name in ("a", "b"))

@@ -47,7 +47,8 @@ def alive(group):
 
 def stop_when(ready, words, sent, log):
   """Starts a command, sends it a signal once it is so far, and waits until no process of it is left."""
-  environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+  # at the precision of the tests, whose compiled programs it then finds
+  environment = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_DEFAULT_MATMUL_PRECISION": "highest"}
   command = [sys.executable, "-m", *words]
   with open(log, "w") as said:
     started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True)
