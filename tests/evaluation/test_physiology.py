@@ -14,8 +14,8 @@ def compared():
 
 @pytest.fixture(scope="module")
 def few():
-  """As many as are drawn at once, so that one program serves the draw and what is compared."""
-  return physiology.compare(256, seed=1)
+  """As many as are drawn at once, so that a program serves others' draws too; whoever they are, which the rule does not ask."""
+  return physiology.compare(256, 1, physiology.VARIANTS["no plausibility filter"])
 
 
 @pytest.mark.slow

@@ -46,13 +46,26 @@ def test_with_a_line_the_source_is_seen_through_it(ground, monkeypatch):
   assert adapted(ground, "domain_adaptation/lines", 0).fitted.loss.size == ground.study.steps
 
 
-def test_labels_are_not_read_before_the_lines_are_learnt(ground, monkeypatch):
-  monkeypatch.setattr(runs, "lines_of", lambda *_: FOUND)
+def lines_first(ground):
+  """A training whose first half is of the lines alone."""
   study, target, site = ground.target("device", 0)
   study, data = dataclasses.replace(study, steps=100), target.data(ground.source, 2, 0)
-  begun = runs.prepare(study, "multi_task/lines_first", ground.trained, data, 0, site)
+  return study, runs.prepare(study, "multi_task/lines_first", ground.trained, data, 0, site)
+
+
+def test_labels_are_not_given_to_a_training_of_the_lines(ground, monkeypatch):
+  monkeypatch.setattr(runs, "lines_of", lambda *_: FOUND)
+  study, begun = lines_first(ground)
   before, after = begun.plans
+  assert before.steps == after.steps == study.steps // 2
   assert (set(before.of(begun.fed)), set(after.of(begun.fed))) == ({"source"}, {"source", "target"})
+
+
+@pytest.mark.slow
+def test_labels_are_not_read_before_the_lines_are_learnt(ground, monkeypatch):
+  monkeypatch.setattr(runs, "lines_of", lambda *_: FOUND)
+  study, begun = lines_first(ground)
+  before, after = begun.plans
   broken = {**begun.fed, "target": {**begun.fed["target"], "y": begun.fed["target"]["y"] * np.nan}}
   fit = functools.partial(loop.fit, begun.net, begun.loss, params=begun.params, spec=begun.spec, name="test")
   one = fit(plans=[before], streams=broken)
@@ -64,9 +77,7 @@ def test_labels_are_not_read_before_the_lines_are_learnt(ground, monkeypatch):
 
 
 def test_without_a_line_only_the_labels_are_learnt(ground):
-  study, target, site = ground.target("device", 0)
-  study = dataclasses.replace(study, steps=100)
-  begun = runs.prepare(study, "multi_task/lines_first", ground.trained, target.data(ground.source, 2, 0), 0, site)
+  _, begun = lines_first(ground)
   assert not begun.clinic.found
   assert [sorted(plan.of(begun.fed)) for plan in begun.plans] == [["source", "target"]]
 

@@ -11,18 +11,13 @@ import pathlib
 import signal
 import sys
 
-import jax
 import numpy as np
 
 from cap_jax import config, files
 from cap_jax.data import preparation
-from cap_jax.evaluation import study as studies
-from cap_jax.models import net as nets
-from cap_jax.train import clock, journal, runs, savepoints
-from experiments import common, hosts
 from tests.data import test_store
-from tests.train import people
 
+# what trains is imported by the kinds that train: a preparation begins in half the time without it
 MODEL = config.Model(channels=8, layers=1, head_channels=8)
 STUDY = config.Study(
   scenarios=("device",), n_target=(0, 1), baselines=("gtf_target", "source"), strategies=("scratch", "fine_tuning/head"),
@@ -52,6 +47,10 @@ def counted(place, name, number):
 
 def training(folder):
   """Of a source and a target network, with the journal and the states, in a work folder as commands have it."""
+  from cap_jax.train import journal, runs
+  from experiments import hosts
+  from tests.train import people
+
   if (folder / "made.npz").exists() and not (folder / "begun.json").exists():
     return  # killed behind its end
   study = config.Study(model=MODEL, steps=200, batch=8, pretrain=config.Training(steps=300, batch=8))
@@ -65,6 +64,8 @@ def training(folder):
 
 def save(path, made):
   """All that a training gives."""
+  import jax
+
   found = {f"metric_{name}": value for name, value in made.fitted.metrics.items()}
   seen = np.array([(one.steps, one.rmse_mmhg) for one in made.fitted.validation])
   leaves = {f"leaf_{k:03d}": np.asarray(x) for k, x in enumerate(jax.tree.leaves(made.checkpoint.params))}
@@ -77,6 +78,10 @@ def save(path, made):
 
 def study(folder):
   """All cells of a small study in one process."""
+  from cap_jax.evaluation import study as studies
+  from cap_jax.train import journal
+  from experiments import common
+
   common.open_folder(str(folder))
   for cell in studies.run(STUDY, str(folder), metrics=journal.KINDS):
     assert not cell.diverged
@@ -90,21 +95,21 @@ def preparation_(folder):
 KINDS = {"training": training, "study": study, "preparation": preparation_}
 
 
-def work(kind: str, folder: pathlib.Path, number: int) -> None:
-  savepoints.EVERY = 100
-  for place, name in (
-    (os, "fsync"),
-    (os, "rename"),
-    (os, "replace"),
-    (os, "mkdir"),
-    (os, "rmdir"),
-    (json, "dump"),
-    (clock.Clock, "launched"),
-    (journal.Journal, "write"),
-    (nets.Net, "init"),
-    (test_store._Read, "__call__"),
-    (np, "savez_compressed"),
-  ):
+def places_of(kind):
+  """The functions whose calls are moves: where each stands, and its name there."""
+  places = [(os, name) for name in ("fsync", "rename", "replace", "mkdir", "rmdir")]
+  places += [(json, "dump"), (test_store._Read, "__call__"), (np, "savez_compressed")]
+  if kind != "preparation":
+    from cap_jax.models import net as nets
+    from cap_jax.train import clock, journal, savepoints
+
+    savepoints.EVERY = 100
+    places += [(clock.Clock, "launched"), (journal.Journal, "write"), (nets.Net, "init")]
+  return places
+
+
+def work(kind, folder, number):
+  for place, name in places_of(kind):
     counted(place, name, number)
   KINDS[kind](folder)
   print("moves", _moves, flush=True)
@@ -112,6 +117,7 @@ def work(kind: str, folder: pathlib.Path, number: int) -> None:
 
 def main() -> None:
   kind, folder, *numbers = sys.argv[1:]
+  places_of(kind)  # imports what is heavy
   for number in numbers:
     child = os.fork()  # jax has not begun yet
     if not child:

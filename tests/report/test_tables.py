@@ -33,13 +33,14 @@ def test_latex_escapes_and_marks_harm_in_red():
   assert tables.latex("{~^\\}") == r"\{\textasciitilde{}\textasciicircum{}\textbackslash{}\}"
 
 
+@pytest.fixture(scope="module")
 def clinic(small_study, done_study):
   rows = summary.frame(studies.rows(small_study, str(done_study)))
   return study_report.open_clinics(small_study, str(done_study), rows)[0]
 
 
-def test_the_table_says_what_was_measured(small_study, done_study):
-  lines = clinic(small_study, done_study).lines
+def test_the_table_says_what_was_measured(clinic):
+  lines = clinic.lines
   for table in (study_tables.main(lines), study_tables.short(lines)):
     text = tables.text(table).splitlines()
     for line in lines:
@@ -49,9 +50,9 @@ def test_the_table_says_what_was_measured(small_study, done_study):
   assert by_name["network from scratch"][study_tables.main(lines).header.index("budget")] == "1 × 50"
 
 
-def test_no_standard_is_claimed(small_study, done_study):
+def test_no_standard_is_claimed(clinic):
   """Virtual subjects, fewer than 85, no catheter: each verdict names what is not met, and no word claims more."""
-  found = clinic(small_study, done_study)
+  found = clinic
   table = study_tables.verdicts(found.everything, standards.Reference(real=False, invasive=False))
   assert {row[0] for row in table.rows} == {
     tables.label(line.method) for line in found.lines if line.n_target in (0, found.focus)
@@ -64,9 +65,9 @@ def test_no_standard_is_claimed(small_study, done_study):
     assert not re.search(r"\b(meets|passes)\b", " ".join(row))
 
 
-def test_every_table_is_ascii_in_latex(small_study, done_study):
+def test_every_table_is_ascii_in_latex(clinic):
   """What LaTeX cannot read, and "<" and ">", which it prints as other signs."""
-  found = clinic(small_study, done_study)
+  found = clinic
   reference = standards.Reference(real=False, invasive=False)
   for table in (
     study_tables.main(found.lines),
@@ -81,8 +82,8 @@ def test_every_table_is_ascii_in_latex(small_study, done_study):
   assert tables.latex("p < 0.001, -0.5 to 81060-2") == "p $<$ 0.001, $-$0.5 to 81060-2"
 
 
-def test_each_strategy_stands_against_each_baseline(small_study, done_study):
-  found = clinic(small_study, done_study)
+def test_each_strategy_stands_against_each_baseline(clinic, small_study):
+  found = clinic
   table = study_tables.contrasts(found.everything)
   assert set(table.header[1:]) == {tables.label(name) for name in small_study.strategies}
   assert len(table.rows) == 6  # all but the moving average, which gives no wave
@@ -93,9 +94,9 @@ def test_each_strategy_stands_against_each_baseline(small_study, done_study):
   assert float(shown.rstrip(" ▲△*")) == pytest.approx(rmse["fine_tuning"] - rmse["peripheral"], abs=0.006)
 
 
-def test_clinics_stand_side_by_side(small_study, done_study):
+def test_clinics_stand_side_by_side(clinic):
   """A column a clinic with the RMSE of its lines and their marks; one clinic alone has no such part."""
-  here = clinic(small_study, done_study)
+  here = clinic
   worse = agreement.Interval(1.0, 0.5, 1.5)
   there = [
     dataclasses.replace(line, scenario="there", difference=worse) for line in here.lines if line.method != "scratch"
@@ -114,16 +115,16 @@ def test_clinics_stand_side_by_side(small_study, done_study):
   assert study_report.clinics_section([here], "in silico") == []
 
 
-def test_the_budget_is_the_same_for_all_that_is_trained(small_study, done_study):
-  found = clinic(small_study, done_study)
+def test_the_budget_is_the_same_for_all_that_is_trained(clinic, small_study):
+  found = clinic
   table = study_tables.budgets(small_study, found.lines)
   trained = {row[0]: row[1:3] for row in table.rows if row[2]}
   assert set(trained.values()) == {("1", "50")}
   assert set(trained) == {tables.label(name) for name in small_study.strategies}
 
 
-def test_a_strategy_that_never_ended_is_marked_and_not_dropped(small_study, done_study):
-  here = clinic(small_study, done_study)
+def test_a_strategy_that_never_ended_is_marked_and_not_dropped(clinic):
+  here = clinic
   nothing = agreement.NONE
   lost = [
     dataclasses.replace(line, scenario="there", rmse=nothing, diverged=line.cells) if line.method == "scratch" else line
@@ -134,9 +135,9 @@ def test_a_strategy_that_never_ended_is_marked_and_not_dropped(small_study, done
   assert row[3].startswith("diverged")
 
 
-def test_strata_are_those_of_everybody(small_study, done_study):
+def test_strata_are_those_of_everybody(clinic):
   """A method without the youngest subject has its figures under the same heads as the others."""
-  found = clinic(small_study, done_study).everything
+  found = clinic.everything
   young = found["scratch"].sort_values("age")["subject"].iloc[0]
   lacking = found["fine_tuning"].copy()
   lacking.loc[lacking["subject"] == young, ["age", "hr_bpm", "amplification"]] = np.nan

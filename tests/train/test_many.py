@@ -16,7 +16,7 @@ from tests.train.people import PEOPLE
 
 @pytest.fixture(scope="module")
 def ground(tiny_model):
-  return people.ground(tiny_model, steps=100)
+  return people.ground(tiny_model, steps=50)
 
 
 def alone(ground, name, draw):
