@@ -6,7 +6,6 @@
 The first host alone prints and writes to DIR; what the others write is thrown away.
 """
 
-import atexit
 import contextlib
 import dataclasses
 import json
@@ -115,9 +114,11 @@ def work_folder(path: str, *settings: Any) -> Iterator[str]:
   """The work folder of a run whose trainings keep their states there: new, or one in which a run with the same settings was stopped. Of
   several hosts the first alone has it, the others get a folder that vanishes at the end, and no states are kept."""
   if jax.process_index():
-    atexit.register(_clear)
     _scratch.append(tempfile.mkdtemp(prefix="cap_jax-host-"))
-    yield _scratch[-1]
+    try:
+      yield _scratch[-1]
+    finally:
+      _clear()
     return
   states = os.path.join(path, _STATES)
   with contextlib.ExitStack() as stack:
