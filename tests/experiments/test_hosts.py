@@ -6,6 +6,7 @@ import pathlib
 import re
 import signal
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -62,6 +63,7 @@ def wait_for(path):
 def host(port, number, count, workdir, out, err, trouble, extra, whole):
   """The command on one host. Its trouble: `sleep:SECONDS` before the data are loaded; or at its first chunk of steps `slow:SECONDS`,
   `kill`, `freeze`, `term` or `error`. If not `whole`, it trains on made-up people and calibrates nothing."""
+  tempfile.tempdir = os.path.dirname(out)  # a killed host leaves its scratch folder
   if not whole:
     study_data.load_source = people_as_source
     training.source_network = lambda study, source: runs.pretrain(
