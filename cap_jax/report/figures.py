@@ -36,6 +36,7 @@ COLOURS = {
   "domain_adaptation": "#CB77A6",
   "multi_task": "#D55E00",
   "combination": "#8A63D2",
+  "auto": "#E0218A",
 }
 _BINS = 3000
 STYLE: dict[Any, Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "path"}

@@ -18,11 +18,11 @@ from cap_jax.report import figures, gain_tables, page, study_figures, study_tabl
 from cap_jax.signals import beats
 
 AUTO, JUDGE = selection.NAME, "fine_tuning"
-_WAVES = ("gtf_target", "scratch", JUDGE)
+_WAVES = ("gtf_target", "scratch")
 _COMPARED = (
   "gtf_target", "source", "scratch", "feature_transfer", JUDGE, "parameter_transfer", "multi_task", "multi_task/lines", AUTO,
 )  # fmt: skip
-_BROWSED = ("source", "gtf_source", "domain_adaptation/section", *_WAVES)
+_BROWSED = ("source", "gtf_source", "domain_adaptation/section", *_WAVES, JUDGE)
 _FEW = 4
 _FEW_STRATEGIES = 6
 _STRATIFIED = ("gtf_target", "source", "scratch", JUDGE, "domain_adaptation/section")
