@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # readers leave damaged files open, and warn of numbers that they cannot hold
 pytestmark = pytest.mark.filterwarnings("ignore")
 _LONG = ("pwdb_mat", "mat")
-SAMPLE = {"reconstruct": 30, "checkpoint": 30}
+SAMPLE = {"reconstruct": 30, "checkpoint": 15}
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,6 @@ def rmse(made, windows):
   tiers.sample(
     [(name, n) for name in ("fine_tuning", "feature_transfer", "multi_task", "domain_adaptation/mmd") for n in (1, 3)],
     ("feature_transfer", 3),
-    ("multi_task", 1),
   ),
 )
 def test_left_out_subjects_have_the_networks_of_single_runs(ground, name, together):
