@@ -21,6 +21,8 @@ import numpy as np
 import pytest
 from absl import app, flags, logging
 
+from cap_jax import config
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # the sizes of the fixture small_study, whose compiled programs then serve the commands too
 SMALL = [
@@ -28,6 +30,7 @@ SMALL = [
   for name, value in {
     "n_target": "0,1,2", "source_subjects": 24, "source_seconds": 8.0, "labelled_subjects": 3, "validation_subjects": 2,
     "unlabelled_subjects": 3, "test_subjects": 4, "target_seconds": 8.0, "pretrain.steps": 100, "steps": 50,
+    "pretrain.learning_rate": config.Training().learning_rate,
     "model.channels": 8, "model.layers": 1, "model.head_channels": 8,
   }.items()
 ]  # fmt: skip

@@ -25,7 +25,7 @@ def test_pretrain_trains_the_source_network_of_a_study(source, tmp_path):
   assert "In silico" in done.stdout
   made, there = (checkpoint.load(folder) for folder in (tmp_path / "w" / "checkpoint", source))
   assert (made.model, made.windows, made.site, made.task) == (there.model, there.windows, there.site, there.task)
-  assert jax.tree.map(np.shape, made.params) == jax.tree.map(np.shape, there.params)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-3), made.params, there.params)
 
 
 def test_transfer_reports_its_merge_and_saves(source, tmp_path):
