@@ -115,13 +115,20 @@ def estimate_s(study: config.Study, folder: str, wanted: Sequence[Key], processe
     else:
       known.setdefault(key.method, []).append(done.wall_s / _lengths(study, key))
   gain = {key.method: processes if key.method in known else _SIDE_BY_SIDE ** (processes > 1) for key in left}
-  total = sum(
-    _lengths(study, key) * _run_s(study, key.method, known.get(key.method)) / gain[key.method] for key in left
-  )
+  total = sum(_cell_s(study, key, known.get(key.method)) / gain[key.method] for key in left)
   sources = {key.method for key in left} & set(_SLOW_SOURCE)
   total += sum(_SLOW_SOURCE[name] * study.pretrain.steps / 3000 for name in sources)
   there = study.source_network != pretrained.TRAIN or os.path.isdir(os.path.join(folder, "checkpoint"))
   return total + (0 if there else 60.0 * study.pretrain.steps / 3000)
+
+
+def longest_first(study: config.Study, wanted: Sequence[Key]) -> list[Key]:
+  """The order in which cells that run side by side end together: short ones fill what is left at the end."""
+  return sorted(wanted, key=lambda key: -_cell_s(study, key, None))
+
+
+def _cell_s(study: config.Study, key: Key, known: list[float] | None) -> float:
+  return _lengths(study, key) * _run_s(study, key.method, known)
 
 
 def _lengths(study: config.Study, key: Key) -> float:

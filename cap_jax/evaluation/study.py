@@ -109,7 +109,8 @@ def _run(study: config.Study, folder: str, processes: int, metrics: Sequence[str
 def _in_threads(bench: Bench, keys: Sequence[Key], threads: int) -> Iterator[Cell]:
   pool = concurrent.futures.ThreadPoolExecutor(threads)
   try:
-    for done in concurrent.futures.as_completed([pool.submit(bench.run, key) for key in keys]):
+    waiting = [pool.submit(bench.run, key) for key in plan.longest_first(bench.study, keys)]
+    for done in concurrent.futures.as_completed(waiting):
       yield done.result()
   finally:
     pool.shutdown(wait=False, cancel_futures=True)  # cells that are being run end; the others are not begun

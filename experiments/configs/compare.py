@@ -33,7 +33,8 @@ def get_config() -> ConfigDict:
         "domain_adaptation/lines",
         "auto",
       ),
-      steps=350,
+      source_seconds=6.0,
+      steps=300,
       batch=8,
       custom={
         "scratch": {"optimizer": "muon", "learning_rate": 1e-2},

@@ -34,22 +34,20 @@ def mean(rows, column, method, n_target):
   return np.mean([float(r[column]) for r in rows if (r["method"], r["n_target"]) == (method, str(n_target))])
 
 
-STRATEGIES = ("feature_transfer", "fine_tuning", "parameter_transfer", "multi_task")
+STRATEGIES = ("feature_transfer", "fine_tuning", "parameter_transfer", "multi_task/lines")
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_every_strategy_beats_scratch_at_five_labels_and_trains_less(rows, name):
-  scratch = mean(rows, "rmse_mmhg", "scratch", 5)
-  assert mean(rows, "rmse_mmhg", name, 5) < scratch
+def test_every_strategy_beats_scratch_and_the_transfer_function_at_five_labels_and_trains_less(rows, name):
+  ours = mean(rows, "rmse_mmhg", name, 5)
+  assert ours < mean(rows, "rmse_mmhg", "scratch", 5)
+  assert ours < mean(rows, "rmse_mmhg", "gtf_target", 5)
   assert mean(rows, "steps_to_scratch", name, 5) < mean(rows, "steps_to_scratch", "scratch", 5)
 
 
-def test_fine_tuning_beats_both_transfer_functions_and_adaptation_the_unchanged_source(rows):
-  ours = mean(rows, "rmse_mmhg", "fine_tuning", 5)
-  assert ours < mean(rows, "rmse_mmhg", "gtf_target", 5)
-  assert ours < mean(rows, "rmse_mmhg", "gtf_source", 0)
-  assert ours < mean(rows, "rmse_mmhg", "source", 0)
-  assert mean(rows, "rmse_mmhg", "domain_adaptation", 0) < mean(rows, "rmse_mmhg", "source", 0)
+def test_what_is_chosen_is_as_good_as_promised_and_adaptation_beats_the_unchanged_source(rows):
+  assert mean(rows, "rmse_mmhg", "auto", 5) <= 0.65
+  assert mean(rows, "rmse_mmhg", "domain_adaptation/lines", 0) < mean(rows, "rmse_mmhg", "source", 0)
 
 
 def real_record(name, reference_data, folder):
