@@ -18,8 +18,13 @@ PARTS = ("arteries", "data", "evaluation", "inference", "losses", "models", "rep
 
 def pythons():
   named = [path for path in os.environ.get("CAP_JAX_PYTHONS", "").split(":") if path]
-  found = [path for name in KNOWN if (path := shutil.which(name)) is not None]
+  found = [path for name in KNOWN if (path := shutil.which(name)) is not None and _starts(path)]
   return named or found
+
+
+def _starts(python):
+  """Whether it is more than the name of a version that is not chosen, as pyenv leaves them."""
+  return subprocess.run([python, "--version"], capture_output=True, check=False).returncode == 0
 
 
 def checked(command, **options):

@@ -93,6 +93,7 @@ def _fresh():
   modules = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "experiments"}
   before = theirs()
   handler, level = signal.getsignal(signal.SIGTERM), logging.get_verbosity()
+  environment = dict(os.environ)
   drop()
   try:
     yield
@@ -102,6 +103,9 @@ def _fresh():
     for module, flag in before:
       flags.FLAGS[flag.name] = flag
       flags.FLAGS.register_flag_by_module(module, flag)
+    for name in os.environ.keys() - environment:
+      del os.environ[name]
+    os.environ |= environment
     signal.signal(signal.SIGTERM, handler)
     logging.set_verbosity(level)
 
