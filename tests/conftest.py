@@ -18,8 +18,9 @@ from cap_jax.evaluation import study
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # tolerances are those of float32, also where a GPU would round to TF32
 jax.config.update("jax_default_matmul_precision", "highest")
-# Most of a test's time is compiling. Programs run a few times at most, so they are compiled with LLVM's cheapest passes.
-_COMPILE_FAST = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+# Most of a test's time is compiling. Programs run a few times at most, so they are compiled with few of LLVM's passes; without any they
+# run so slowly that all takes longer.
+_COMPILE_FAST = "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true"
 _MOST_CACHE_BYTES = 2**30
 _MAPS_PATH = pathlib.Path("/proc/self/maps")
 # of the 65,530 that Linux gives a process: a compiled program takes dozens, and past them compiling crashes
