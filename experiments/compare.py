@@ -8,9 +8,6 @@ report that begins with the result.
 import os
 import time
 
-# Each program runs for seconds only, so code that compiles faster is done earlier. XLA reads this when it starts.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
-
 from experiments import common, study_command
 
 _FLAGS = study_command.define_flags("compare")
@@ -27,4 +24,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+  # Each program runs for seconds only, so code that compiles faster is done earlier. XLA reads this when it starts.
+  os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
   common.launch(main)

@@ -1,7 +1,7 @@
 """The main job: the five strategies in their best form, `auto`, and what they have to beat, in one target clinic.
 
 Command: python -m experiments.compare
-Time: 80 to 100 seconds on 2 idle cores, a quarter of it compiling.
+Time: 80 to 90 seconds on 2 idle cores, a quarter of the work compiling.
 Expected: with 5 labelled subjects `auto` errs by at most 0.65 mmHg, and every strategy by less than the FIR transfer function, in silico.
 
 Chosen on the validation subjects of this clinic at 1, 5 and 20 labels: Muon, the learning rates, and θ_p, which was all of the extractor

@@ -1,4 +1,5 @@
-"""The main job whole, and the source network that it trains with --source=train on real records. Slow; nothing here measures accuracy in vivo."""
+"""The main job whole; on real records the network of the package, and one that the job trains. Slow; nothing here measures accuracy
+in vivo."""
 
 import csv
 import itertools
@@ -75,18 +76,33 @@ def trained(tmp_path_factory):
   return folder / "checkpoint"
 
 
-@pytest.fixture(scope="module", params=["041s", "mixedsignals", "icu", "intraop"])
-def rebuilt(request, trained, reference_data, tmp_path_factory):
+def fails(request, reason):
+  """A failure outside the simulation that is known, and that must be taken off this list once it is gone."""
+  request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+
+
+@pytest.fixture(
+  scope="module",
+  params=[(network, name) for network in ("package", "trained") for name in ("041s", "mixedsignals", "icu", "intraop")],
+  ids="-".join,
+)
+def rebuilt(request, reference_data, tmp_path_factory):
   """Name, JSON and CSV of each real record's reconstruction."""
-  folder = tmp_path_factory.mktemp(request.param)
-  flags = real_record(request.param, reference_data, folder)
-  done = run("reconstruct", f"--checkpoint={trained}", *flags, f"--output={folder / 'out.csv'}")
+  network, name = request.param
+  folder = tmp_path_factory.mktemp(name)
+  flags = real_record(name, reference_data, folder)
+  if network == "trained":
+    flags.append(f"--checkpoint={request.getfixturevalue('trained')}")
+  done = run("reconstruct", *flags, f"--output={folder / 'out.csv'}")
   assert done.returncode == 0, done.stderr
   return request.param, json.loads((folder / "out.json").read_text()), pandas.read_csv(folder / "out.csv")
 
 
-def test_real_records_come_out_plausible(rebuilt):
-  name, content, table = rebuilt
+def test_real_records_come_out_plausible(rebuilt, request):
+  case, content, table = rebuilt
+  name = "-".join(case)
+  if case == ("package", "icu"):
+    fails(request, "the network of the package raises the mean pressure of this record by 3.3 mmHg")
   found = {key: np.array([beat[key] for beat in content["beats"]]) for key in content["beats"][0]}
   assert (found["cpp_mmhg"] <= found["peripheral_pp_mmhg"]).mean() > 0.9
   offset = found["cmap_mmhg"] - found["peripheral_map_mmhg"]
@@ -96,9 +112,11 @@ def test_real_records_come_out_plausible(rebuilt):
   assert table["aortic_root_pressure_mmhg"].isna().mean() < 0.02  # only what the gaps name
 
 
-def test_real_records_have_a_notch(rebuilt):
+def test_real_records_have_a_notch(rebuilt, request):
   """In the median beat the fall all but halts, then goes on."""
-  _, _, table = rebuilt
+  case, _, table = rebuilt
+  if case in (("package", "icu"), ("package", "mixedsignals")):
+    fails(request, "the network of the package smooths the notch of this record away")
   known = table[["time_s", "aortic_root_pressure_mmhg"]].dropna()
   time, wave = known["time_s"].to_numpy(), known["aortic_root_pressure_mmhg"].to_numpy()
   even = np.interp(np.arange(time[0], time[-1], 0.008), time, wave)

@@ -223,8 +223,8 @@ def test_progress_and_seconds_run_on_from_stage_to_stage(tiny_model, pairs):
     value, _ = wave(params, batch["target"], key)
     return value, {"loss": value, "progress": batch["progress"]}
 
-  strategy = Strategy("", stages=(Stage((), 0.5), Stage((), 0.5)))  # of one program
-  plans = loop.plan(strategy, 200, 1e-3, [(), ()], ())
+  strategy = Strategy("", stages=(Stage(("f",), 0.5), Stage((), 0.5)))
+  plans = loop.plan(strategy, 200, 1e-3, [("f",), ()], ())
   validate = forward.make_validator(network, lambda p: p, scaling, tiny_model, pairs, config.Windows())
   fitted = loop.fit(network, loss, plans, start, streams, config.Training(batch=16), "test", validate)
   np.testing.assert_allclose(fitted.metrics["progress"], np.arange(200) / 200, atol=1e-6)
