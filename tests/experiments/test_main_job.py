@@ -116,7 +116,7 @@ def test_real_records_have_a_notch(rebuilt, request):
   """In the median beat the fall all but halts, then goes on."""
   case, _, table = rebuilt
   if case in (("package", "icu"), ("package", "mixedsignals")):
-    fails(request, "the network of the package smooths the notch of this record away")
+    fails(request, "the network of the package leaves no halt in the fall of this record")
   known = table[["time_s", "aortic_root_pressure_mmhg"]].dropna()
   time, wave = known["time_s"].to_numpy(), known["aortic_root_pressure_mmhg"].to_numpy()
   even = np.interp(np.arange(time[0], time[-1], 0.008), time, wave)
