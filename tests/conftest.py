@@ -5,6 +5,7 @@ pytest               all but the slow tests
 pytest -m slow       whole commands, kills, many processes, long trainings, real records
 """
 
+import collections
 import os
 import pathlib
 import shutil
@@ -22,6 +23,8 @@ jax.config.update("jax_default_matmul_precision", "highest")
 # run so slowly that all takes longer.
 _COMPILE_FAST = "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true"
 _MOST_CACHE_BYTES = 2**30
+# files of few tests that take long each: dealt out first, so that no worker is alone with one at the end
+_LONG = ("test_hosts.py", "test_commands.py", "test_resume.py", "test_gradients.py", "test_kills.py", "test_sharding.py")
 _MAPS_PATH = pathlib.Path("/proc/self/maps")
 # of the 65,530 that Linux gives a process: a compiled program takes dozens, and past them compiling crashes
 _MOST_MAPS = 40_000
@@ -32,6 +35,8 @@ def pytest_configure(config):
   first compilation. Slow tests compile as users do, and so do all tests under a user's own XLA_FLAGS."""
   if hasattr(config, "workerinput"):
     return
+  if hasattr(config.option, "loadscopereorder"):  # of pytest-xdist, whose order counts tests, not seconds
+    config.option.loadscopereorder = False
   tiers = config.option.markexpr
   if "slow" not in tiers or "not slow" in tiers:
     os.environ.setdefault("XLA_FLAGS", _COMPILE_FAST)
@@ -43,6 +48,12 @@ def pytest_configure(config):
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
     jax.config.update("jax_compilation_cache_dir", str(folder))
+
+
+def pytest_collection_modifyitems(config, items):
+  """Puts the files in the order in which workers should take them: the long ones, then those of most tests."""
+  many = collections.Counter(item.path for item in items)
+  items.sort(key=lambda item: (_LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG), -many[item.path]))
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -29,7 +29,7 @@ HEADER = sealed.HEADER
 digest = sealed.digest
 _DOUBT = "doubt"  # beside the blocks of the network
 _SCALES = ("mean_mmhg", "sd_mmhg", "numbers")
-_REMEDY = "make one with: python -m experiments.pretrain --workdir=DIR, and give DIR/checkpoint"
+REMEDY = "make one with: python -m experiments.pretrain --workdir=DIR, and give DIR/checkpoint"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +125,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   Raises:
     InputError: there is none, it is of another format, or its parameters are not those that its config implies.
   """
-  content = sealed.read(path, FORMAT, _REMEDY)
+  content = sealed.read(path, FORMAT, REMEDY)
   header = os.path.join(os.path.abspath(path), HEADER)
   try:
     model = config.Model(**{**content["model"], "covariates": tuple(content["model"]["covariates"])})
@@ -150,11 +150,11 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   except InputError as error:
     raise InputError(f"{header}: {error}") from None
   except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-    raise InputError(f"{header}: damaged or of another project ({error!r}); {_REMEDY}") from None
-  params = sealed.restore(path, expected, _REMEDY)
+    raise InputError(f"{header}: damaged or of another project ({error!r}); {REMEDY}") from None
+  params = sealed.restore(path, expected, REMEDY)
   lost = [leaf for leaf, value in surgery.leaf_paths(params).items() if not np.all(np.isfinite(value))]
   if lost:
-    raise InputError(f"{path}: parameter {lost[0]} is no number; {_REMEDY}")
+    raise InputError(f"{path}: parameter {lost[0]} is no number; {REMEDY}")
   arrays = params.pop(_DOUBT, None)
   doubt = None
   if known is not None and arrays is not None:

@@ -154,7 +154,7 @@ def test_what_others_put_there_stays_and_a_note_that_was_cut_is_no_matter(tmp_pa
   (tmp_path / "study").mkdir()
   (tmp_path / "study" / "study.json.partial-1").write_text('{"sour')
   common.open_folder(str(tmp_path / "study"))
-  late = run("transfer", *SMALL[:-1], "--metrics=csv", f"--workdir={tmp_path / 'none'}")
+  late = run_here("transfer", *SMALL[:-1], "--metrics=csv", f"--workdir={tmp_path / 'none'}")
   assert late.returncode == 2
   assert not (tmp_path / "none").exists()  # refused before anything is begun
 

@@ -10,11 +10,12 @@ from cap_jax.data import batches, datasets
 from cap_jax.data.sources import nonlinear
 from cap_jax.inference import pretrained, reconstruct
 from cap_jax.train import checkpoint, forward
+from cap_jax.types import InputError
 
 CARD = (pretrained.FOLDER.parent / "README.md").read_text(encoding="utf-8")
 
 
-def test_it_is_small_and_read_whole():
+def test_it_is_small_and_read_whole(tmp_path):
   assert sum(path.stat().st_size for path in pretrained.FOLDER.rglob("*") if path.is_file()) < 3e6
   trained = checkpoint.load(pretrained.place("pretrained"))
   assert (trained.site, trained.task, trained.reference) == ("radial", "waveform", "aortic_root")
@@ -23,7 +24,9 @@ def test_it_is_small_and_read_whole():
   assert trained.doubt is not None
   assert trained.about["source"] == "wide"
   assert checkpoint.digest(pretrained.FOLDER) in CARD
-  assert pretrained.place("runs/x/checkpoint") == "runs/x/checkpoint"
+  assert pretrained.place(tmp_path) == str(tmp_path)
+  with pytest.raises(InputError, match=r"x: no checkpoint there; .*; or give pretrained for the network of the package"):
+    pretrained.place(tmp_path / "x")
 
 
 def reported():
