@@ -6,6 +6,7 @@ pytest -m slow       whole commands, kills, many processes, long trainings, real
 """
 
 import collections
+import gc
 import os
 import pathlib
 import shutil
@@ -23,8 +24,17 @@ jax.config.update("jax_default_matmul_precision", "highest")
 # run so slowly that all takes longer.
 _COMPILE_FAST = "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true"
 _MOST_CACHE_BYTES = 2**30
+# objects between two searches for garbage: tracing makes a great many that live on
+_GC_EVERY = 100_000
 # files of few tests that take long each: dealt out first, so that no worker is alone with one at the end
-_LONG = ("test_hosts.py", "test_commands.py", "test_resume.py", "test_gradients.py", "test_kills.py", "test_sharding.py")
+_LONG = (
+  "test_hosts.py",
+  "test_commands.py",
+  "test_resume.py",
+  "test_gradients.py",
+  "test_kills.py",
+  "test_sharding.py",
+)
 _MAPS_PATH = pathlib.Path("/proc/self/maps")
 # of the 65,530 that Linux gives a process: a compiled program takes dozens, and past them compiling crashes
 _MOST_MAPS = 40_000
@@ -33,6 +43,7 @@ _MOST_MAPS = 40_000
 def pytest_configure(config):
   """Sets up the compiler before the workers start, which inherit it, as do the commands that tests start. XLA reads its flags at the
   first compilation. Slow tests compile as users do, and so do all tests under a user's own XLA_FLAGS."""
+  gc.set_threshold(_GC_EVERY, 50, 50)
   if hasattr(config, "workerinput"):
     return
   if hasattr(config.option, "loadscopereorder"):  # of pytest-xdist, whose order counts tests, not seconds
@@ -53,7 +64,9 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(config, items):
   """Puts the files in the order in which workers should take them: the long ones, then those of most tests."""
   many = collections.Counter(item.path for item in items)
-  items.sort(key=lambda item: (_LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG), -many[item.path]))
+  items.sort(
+    key=lambda item: (_LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG), -many[item.path])
+  )
 
 
 @pytest.fixture(autouse=True, scope="module")

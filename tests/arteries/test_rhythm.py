@@ -6,6 +6,7 @@ import pytest
 
 from cap_jax import clinics
 from cap_jax.arteries import rhythm
+from tests import tiers
 
 STILL = clinics.Rhythm(rr_low_sd=0, rr_high_sd=0, sv_breathing=0, sv_noise=0)
 
@@ -30,7 +31,7 @@ def test_rhythm_closes_on_itself_and_moves_the_beats():
   assert 0.03 < volume.std() < 0.08
 
 
-@pytest.mark.parametrize(("low", "high"), [(0.03, 0.0), (0.0, 0.03)])
+@pytest.mark.parametrize(("low", "high"), tiers.sample([(0.03, 0.0), (0.0, 0.03)], (0.0, 0.03)))
 def test_variability_lies_in_its_band(low, high):
   spec = clinics.Rhythm(rr_low_sd=low, rr_high_sd=high)
   seconds, power = 300.0, 0.0
@@ -58,7 +59,7 @@ def test_ectopic_beats_come_early_and_are_made_up_for():
   np.testing.assert_allclose(none, 0.8, rtol=1e-3)
 
 
-@pytest.mark.parametrize("share", [0.02, 0.1, 0.14])
+@pytest.mark.parametrize("share", tiers.sample([0.02, 0.1, 0.14], 0.1))
 def test_ectopic_beats_have_their_share(share):
   spec = clinics.Rhythm(sv_breathing=0, sv_noise=0, ectopic_share=share)
   found = [np.isclose(intervals(key, 75.0, 300.0, spec)[1], 0.45).mean() for key in range(12)]

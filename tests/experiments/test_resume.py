@@ -20,6 +20,7 @@ from cap_jax.evaluation import cells, plan
 from cap_jax.train import checkpoint, journal, savepoints
 from experiments import common
 from tests.experiments.commands import ROOT, run, run_here, wave, write_csv
+from tests.experiments.test_hosts import Hosts
 
 CONFIG = """from cap_jax.config import Calibration, Model, Study, Training, Windows
 from experiments import common
@@ -94,7 +95,6 @@ SMALL = (
   "--config.model.layers=1", "--config.model.head_channels=8", "--config.pretrain.steps=1000", "--config.steps=1000",
   "--config.n_target=0,1,2", "--strategy=fine_tuning", "--n_target=2", "--metrics=jsonl",
 )  # fmt: skip
-CONFIGURED = tuple(word for word in SMALL if word.startswith("--config."))
 
 
 @pytest.mark.slow
@@ -143,12 +143,16 @@ def test_what_others_put_there_stays_and_a_note_that_was_cut_is_no_matter(tmp_pa
   folder = tmp_path / "run"
   folder.mkdir()
   (folder / "begun.json.partial-1").write_text('{"sour')
-  words = ("experiments.pretrain", *CONFIGURED, f"--workdir={folder}")
-  stop_when(lambda: any((folder / "savepoints").glob("000/0*")), words, signal.SIGTERM, tmp_path / "said")
+  long = ["--config.pretrain.steps=1000"]
+  started = Hosts(tmp_path, folder, 1, extra=long)
+  wait_for(lambda: any((folder / "savepoints").glob("000/0*")) or not started.processes[0].is_alive())
+  started.processes[0].terminate()
+  assert started.end() == [savepoints.STOPPED], started.said("err", 0)
   (folder / "mine").mkdir()
   (folder / "mine" / "notes.txt").write_text("mine")
-  done = run_here("pretrain", *CONFIGURED, f"--workdir={folder}")
-  assert done.returncode == 0, done.stderr
+  again = Hosts(tmp_path, folder, 1, extra=long)
+  assert again.end() == [0], again.said("err", 0)
+  assert "goes on where it was stopped" in again.said("err", 0)
   assert sorted(path.name for path in folder.iterdir()) == ["checkpoint", "mine", "split.json"]
   assert (folder / "mine" / "notes.txt").read_text() == "mine"
   (tmp_path / "study").mkdir()

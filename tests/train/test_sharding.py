@@ -1,72 +1,74 @@
 """Many devices and many processes learn what one does."""
 
+import multiprocessing
 import os
-import subprocess
-import sys
+import pathlib
 
+import jax
 import numpy as np
 import pytest
 
-from tests.ports import free_port
-
-# a training whose batch meets everything that crosses windows: a loss of two domains, MMD between them, features of a held extractor
-SCRIPT = """
-import sys
-import jax
-import numpy as np
-devices, process, processes, port, path = (int(x) if x.isdigit() else x for x in sys.argv[1:6])
-if processes > 1:
-  from cap_jax.train import host_liveness
-  who = {"coordinator_address": f"localhost:{port}", "num_processes": processes, "process_id": process}
-  watch = host_liveness.join(host_liveness.Limits(), **who)
-assert jax.device_count() == devices, jax.devices()
 from cap_jax import config
 from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
-from cap_jax.train import loop, sharding
+from cap_jax.train import host_liveness, loop, sharding
+from tests.ports import free_port
 
-model = config.Model(channels=8, layers=1, head_channels=8)
-net = nets.make_net(model)
-loss = tasks.TASKS["waveform"].make_loss(net, 31)
-total = terms.make_total(
-  (terms.Term("target"), terms.Term("source"), terms.Term("mmd", 0.3)), "sum", terms.Context(net, loss, loss)
-)
-rng = np.random.default_rng(0)
-def part(count):
+_PROCESSES = multiprocessing.get_context("forkserver")  # with what tests.experiments.commands imports ahead
+
+
+def part(rng, count):
   x = rng.normal(size=(count, 500)).astype(np.float32)
   return {"x": x, "y": np.cumsum(x, 1) / 20, "c": np.zeros((count, 0), np.float32)}
-streams = {"target": part(20), "source": part(100), "unlabelled": {axis: x for axis, x in part(50).items() if axis != "y"}}
-params = net.init(jax.random.key(0), 500)
-seen = []
-def validate(theta):
-  seen.append(float(sum(jax.numpy.abs(x).sum() for x in jax.tree.leaves(theta))))
-  return seen[-1]
-plans = [loop.Plan(50, 1e-2, ("f",)), loop.Plan(100, 1e-2, ())]
-fitted = loop.fit(net, total, plans, params, streams, config.Training(batch=16), "test", validate)
-leaves = [np.asarray(leaf).ravel() for leaf in jax.tree.leaves(fitted.params)]
-assert all(len(leaf.sharding.device_set) == 1 for leaf in jax.tree.leaves(fitted.params))
-spread = len(sharding.mesh(16).devices.ravel())
-np.savez(path, loss=fitted.loss, params=np.concatenate(leaves), seen=seen, spread=spread)
-if processes > 1:
-  watch.finish()
-"""
+
+
+def train(devices, process, processes, port, path, flags):
+  """A training whose batch meets everything that crosses windows: a loss of two domains, MMD between them, features of a held extractor."""
+  with open(f"{path}.err", "wb") as file:
+    os.dup2(file.fileno(), 2)
+  os.environ |= {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+  jax.config.update("jax_platforms", "cpu")
+  if processes > 1:
+    who = {"coordinator_address": f"localhost:{port}", "num_processes": processes, "process_id": process}
+    watch = host_liveness.join(host_liveness.Limits(), **who)
+  assert jax.device_count() == devices, jax.devices()
+  net = nets.make_net(config.Model(channels=8, layers=1, head_channels=8))
+  loss = tasks.TASKS["waveform"].make_loss(net, 31)
+  total = terms.make_total(
+    (terms.Term("target"), terms.Term("source"), terms.Term("mmd", 0.3)), "sum", terms.Context(net, loss, loss)
+  )
+  rng = np.random.default_rng(0)
+  streams = {"target": part(rng, 20), "source": part(rng, 100), "unlabelled": part(rng, 50)}
+  del streams["unlabelled"]["y"]
+  seen = []
+
+  def validate(theta):
+    seen.append(float(sum(jax.numpy.abs(x).sum() for x in jax.tree.leaves(theta))))
+    return seen[-1]
+
+  plans = [loop.Plan(50, 1e-2, ("f",)), loop.Plan(100, 1e-2, ())]
+  params = net.init(jax.random.key(0), 500)
+  fitted = loop.fit(net, total, plans, params, streams, config.Training(batch=16), "test", validate)
+  leaves = [np.asarray(leaf).ravel() for leaf in jax.tree.leaves(fitted.params)]
+  assert all(len(leaf.sharding.device_set) == 1 for leaf in jax.tree.leaves(fitted.params))
+  spread = len(sharding.mesh(16).devices.ravel())
+  np.savez(path, loss=fitted.loss, params=np.concatenate(leaves), seen=seen, spread=spread)
+  if processes > 1:
+    watch.finish()
 
 
 def trained(folder, devices, processes=1):
   """The results of each process."""
   port, running = free_port(), []
+  flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices // processes}"
   for process in range(processes):
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices // processes}"
     path = str(folder / f"{devices}-{processes}-{process}.npz")
-    arguments = [str(x) for x in (devices, process, processes, port, path)]
-    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    running.append(
-      (path, subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], env=environment, stderr=subprocess.PIPE))
-    )
+    running.append((path, _PROCESSES.Process(target=train, args=(devices, process, processes, port, path, flags))))
+    running[-1][1].start()
   found = []
   for path, process in running:
-    said = process.communicate(timeout=900)[1].decode()
-    assert process.returncode == 0, said[-2000:]
+    process.join(900)
+    assert process.exitcode == 0, pathlib.Path(f"{path}.err").read_text(encoding="utf-8")[-2000:]
     found.append(dict(np.load(path)))
   return found
 

@@ -10,6 +10,7 @@ from cap_jax import clinics, config
 from cap_jax.data import batches
 from cap_jax.data.sources import virtual
 from cap_jax.transfer import lines
+from tests import tiers
 
 FS = 125.0
 MEAN, SD = 95.0, 18.0
@@ -28,15 +29,17 @@ def found(population, device, subjects=48):
   return lines.fit(*source, *windows(population, device, subjects, 5), FS, "radial")
 
 
-def test_one_line_is_found_whoever_lies_behind_it():
-  for population in (clinics.HEALTHY, clinics.ELDERLY_HYPERTENSIVE):
-    fitted = found(population, clinics.FLUID_LINE)  # 9 Hz, damping 0.2
-    assert fitted.found
-    assert abs(fitted.share @ fitted.natural_hz - 9.0) < 0.8
-    assert abs(fitted.share @ fitted.damping - 0.2) < 0.1
-    assert abs(fitted.noise * SD - 0.5) < 0.05
-    assert fitted.gain > 2 * lines.CHANCE
-    assert "Hz" in str(fitted)
+@pytest.mark.parametrize(
+  "population", tiers.sample([clinics.HEALTHY, clinics.ELDERLY_HYPERTENSIVE], clinics.ELDERLY_HYPERTENSIVE)
+)
+def test_one_line_is_found_whoever_lies_behind_it(population):
+  fitted = found(population, clinics.FLUID_LINE)  # 9 Hz, damping 0.2
+  assert fitted.found
+  assert abs(fitted.share @ fitted.natural_hz - 9.0) < 0.8
+  assert abs(fitted.share @ fitted.damping - 0.2) < 0.1
+  assert abs(fitted.noise * SD - 0.5) < 0.05
+  assert fitted.gain > 2 * lines.CHANCE
+  assert "Hz" in str(fitted)
 
 
 @pytest.mark.parametrize("population", [clinics.HEALTHY, clinics.ELDERLY_HYPERTENSIVE, clinics.ELDERLY])
