@@ -1,0 +1,46 @@
+"""Central aortic pressure waveforms from peripheral ones, by transfer learning.
+
+The functions and classes below are imported when they are first used, so that `import cap_jax` is quick.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# name → module that holds it
+_PLACES = {
+  **dict.fromkeys(
+    (
+      "Cohort",
+      "Evaluation",
+      "Network",
+      "Reconstruction",
+      "cohort",
+      "evaluate",
+      "load",
+      "merge",
+      "pretrain",
+      "transfer",
+      "windows",
+    ),
+    "cap_jax.api",
+  ),
+  "Budget": "cap_jax.train.runs",
+  "STRATEGIES": "cap_jax.strategies",
+  "Stage": "cap_jax.strategies.strategy",
+  "Strategy": "cap_jax.strategies.strategy",
+  "Term": "cap_jax.losses.terms",
+  "InputError": "cap_jax.types",
+}
+__all__ = ["__version__", *_PLACES]
+
+
+def __getattr__(name: str) -> Any:
+  if name not in _PLACES:
+    raise AttributeError(f"module 'cap_jax' has no attribute {name!r}")
+  return getattr(importlib.import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+  return sorted({*globals(), *_PLACES})

@@ -68,6 +68,17 @@ class Calibration:
 
 
 @dataclasses.dataclass(frozen=True)
+class Signals:
+  """What a network reads and gives: the peripheral site, the site of the reference wave, the windows of both, and how the peripheral
+  wave is calibrated."""
+
+  site: str = "radial"
+  reference: str = "aortic_root"
+  windows: Windows = Windows()
+  calibration: Calibration = Calibration()
+
+
+@dataclasses.dataclass(frozen=True)
 class Model:
   """The network. `extractor`, `head`, `adaptor` name f, r, a in the registries of `models.net`.
 
@@ -201,6 +212,11 @@ class Study:
   cohort_seed: int = 2024
   calibration: Calibration = Calibration()
   custom: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+
+  @property
+  def signals(self) -> Signals:
+    """What its source network reads and gives."""
+    return Signals(self.site, self.reference, self.windows, self.calibration)
 
   @property
   def target_name(self) -> str:

@@ -2,9 +2,13 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 from collections.abc import Iterator
+
+import filelock
+
+LOCK = ".lock"  # in a folder that a process holds
+_WINDOWS = os.name == "nt"
 
 
 @contextlib.contextmanager
@@ -38,7 +42,9 @@ def sync(path: str | os.PathLike[str], deep: bool = True) -> None:
       for name in (*names, ""):
         sync(os.path.join(place, name), deep=False)
     return
-  handle = os.open(path, os.O_RDONLY)
+  if _WINDOWS and os.path.isdir(path):
+    return  # its folders have no handle to sync
+  handle = os.open(path, os.O_RDWR if _WINDOWS else os.O_RDONLY)
   try:
     os.fsync(handle)
   finally:
@@ -81,7 +87,7 @@ def told(path: str | os.PathLike[str]) -> Iterator[None]:
       found = error.errno
     if found is None:
       raise
-    raise OSError(found, os.strerror(found), os.fspath(path)) from None
+    raise OSError(found, os.strerror(found), os.fspath(path)) from error
 
 
 @contextlib.contextmanager
@@ -91,9 +97,16 @@ def held(folder: str | os.PathLike[str], wait: bool = True) -> Iterator[None]:
   Raises:
     BlockingIOError: another process holds it, and this one would not wait.
   """
-  handle = os.open(folder, os.O_RDONLY)
+  place = os.path.join(folder, LOCK)
+  lock = filelock.FileLock(place, timeout=-1 if wait else 0)
   try:
-    fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    lock.acquire()
+  except filelock.Timeout as error:
+    raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK), os.fspath(folder)) from error
+  try:
     yield
   finally:
-    os.close(handle)
+    if not wait:  # those that wait have the file open, and must all have the same
+      with contextlib.suppress(OSError):
+        os.remove(place)
+    lock.release()

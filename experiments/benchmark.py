@@ -14,10 +14,10 @@ import tqdm
 from absl import flags
 
 from cap_jax import files
+from cap_jax.cli import launcher
 from cap_jax.data import recordings
 from cap_jax.report import costs, figures
 from cap_jax.types import InputError
-from experiments import common
 from experiments.benchmarks import growth, machine
 from experiments.benchmarks.timing import Options, Row
 
@@ -80,7 +80,7 @@ def measure(name: str, options: Options) -> list[Row]:
       raise
     raise InputError(
       f"--only={name}: PyTorch is not installed; pip install -r requirements-bench.txt, or choose other sections"
-    ) from None
+    ) from error
 
 
 def told(row: Row) -> tuple[str, ...]:
@@ -125,11 +125,11 @@ def _write(output: str, found: list[Row], facts: dict[str, str], text: str) -> N
 def main() -> None:
   options = _options()
   for end in (".json", ".md", ".png"):
-    common.check_file(_OUTPUT.value and _OUTPUT.value + end, "--output")
+    launcher.check_file(_OUTPUT.value and _OUTPUT.value + end, "--output")
   found: list[Row] = []
   for name in tqdm.tqdm(_ONLY.value, desc="benchmark", unit="section", leave=False):
     found += measure(name, options)
-  facts = common.provenance(**machine.facts())
+  facts = launcher.provenance(**machine.facts())
   text = "\n".join([table(found), "", *(f"{name}: {value}" for name, value in facts.items())])
   print(text)
   if _OUTPUT.value:
@@ -137,4 +137,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  common.launch(main)
+  launcher.launch(main)

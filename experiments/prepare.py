@@ -1,62 +1,6 @@
-"""Turns a data set into a store: conditioned, sharded, split by subject, with a manifest. Stopped, the same command goes on.
+"""Runs `cap-jax prepare`: cap_jax/cli/prepare.py."""
 
-python -m experiments.prepare --data=csv --path=FOLDER --output=STORE
-python -m experiments.prepare --data=pwdb --path=FOLDER --out_of_distribution=age:60:80 --output=STORE
-python -m experiments.prepare --data=virtual --path=healthy,subjects=1000 --output=STORE
-"""
-
-import os
-
-from absl import flags
-
-from cap_jax import config
-from cap_jax.data import preparation
-from cap_jax.signals import beat_quality
-from cap_jax.types import DataError, InputError
-from experiments import common, shares, sources
-
-_OUTPUT = flags.DEFINE_string("output", None, "folder of the store: a new one, or one that was begun")
-_WORKERS = flags.DEFINE_integer(
-  "workers", None, "processes (default: one a core; one for virtual subjects)", lower_bound=1
-)
-_SHARD = flags.DEFINE_integer("shard_records", 64, "records of a shard", lower_bound=1)
-_FS_HZ = flags.DEFINE_float("fs_hz", config.Conditioning.fs_hz, "rate of the store")
-_DROP = flags.DEFINE_list("drop", list(config.Conditioning.drop), f"faults, of {', '.join(beat_quality.FAULTS)}")
-_SYNCHRONISE = flags.DEFINE_bool("synchronise", None, "take out a monitor's constant delay (default: of real records)")
-_TRANSIT = flags.DEFINE_list(
-  "transit_s",
-  [str(edge) for edge in config.Conditioning.transit_s],
-  "lags that a pulse may have; another is a monitor's",
-)
-
-
-def main() -> None:
-  output = common.required(_OUTPUT, "STORE")
-  how = shares.parts_of_flags()
-  dataset = sources.open_dataset()
-  synchronise = not dataset.in_silico if _SYNCHRONISE.value is None else _SYNCHRONISE.value
-  try:
-    low, high = (float(edge) for edge in _TRANSIT.value)
-  except ValueError:
-    raise InputError(f"--transit_s={','.join(_TRANSIT.value)}: must be two numbers, such as -0.1,0.25") from None
-  spec = config.Conditioning(_FS_HZ.value, drop=tuple(_DROP.value), synchronise=synchronise, transit_s=(low, high))
-  workers = _WORKERS.value or (1 if sources.DATA.value == "virtual" else os.cpu_count() or 1)
-  made = preparation.prepare(dataset, output, spec, how, workers, _SHARD.value, sources.STRICT.value)
-  manifest, totals = made.manifest, made.manifest["totals"]
-  total = len(dataset.entries) + len(dataset.lost)
-  place = ", in silico" if dataset.in_silico else ""
-  print(f"{output}: {total - len(manifest['lost'])} records, {totals['seconds']:.0f} s at {made.fs_hz:g} Hz{place}")
-  for name, unit in made.units.items():
-    good = totals["good_s"].get(name, 0.0)
-    faults = ", ".join(f"{reason} {count}" for reason, count in sorted(totals["faults"].get(name, {}).items()))
-    print(f"  {name} [{unit}]: {good:.0f} s good" + (f"; {faults}" if faults else ""))
-  for name, sync in totals["sync"].items():
-    print(f"  {name}: delay of {sync['median_removed_s']:.3f} s taken out of {sync['records']} records")
-  if not dataset.subjects_known:
-    print("  whose records these are is not known: they are split by record, and one person may be in two parts")
-  print("  split: " + ", ".join(f"{part} {len(names)}" for part, names in made.split.parts.items()))
-  print("\n".join(sources.spoken([DataError(**lost) for lost in manifest["lost"]], total)))
-
+from cap_jax.cli import launcher
 
 if __name__ == "__main__":
-  common.launch(main)
+  launcher.launch_command("prepare")

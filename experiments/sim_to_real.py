@@ -16,16 +16,16 @@ import tqdm
 from absl import flags
 
 from cap_jax import config
+from cap_jax.cli import launcher
 from cap_jax.data import recordings, splits, store
-from cap_jax.evaluation import sim_to_real, study_data, study_limits
 from cap_jax.report import page, tables
 from cap_jax.report import sim_to_real as sheets
-from cap_jax.train import checkpoint, runs
-from cap_jax.transfer import find
+from cap_jax.strategies import find
+from cap_jax.study import sim_to_real, study_datasets, study_limits, training
+from cap_jax.train import checkpoint
 from cap_jax.types import InputError
-from experiments import common
 
-_CONFIG = common.define_study("source and training; strategies without target labels")
+_CONFIG = launcher.define_study("source and training; strategies without target labels")
 _STORES = flags.DEFINE_list("stores", [], "prepared stores of real records")
 _WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the report")
 _STRATEGIES = ("domain_adaptation", "domain_adaptation/mmd", "domain_adaptation/coral")
@@ -53,7 +53,7 @@ def _records() -> list[recordings.Recording]:
 
 
 def _study() -> config.Study:
-  study = common.read_study(_CONFIG)
+  study = launcher.read_study(_CONFIG)
   if study.strategies == config.Study.strategies:
     study = dataclasses.replace(study, strategies=_STRATEGIES)
   for name in study.strategies:
@@ -67,9 +67,9 @@ def _study() -> config.Study:
 def main() -> None:
   began = time.perf_counter()
   study, found = _study(), _records()
-  workdir = common.new_folder(common.required(_WORKDIR, "DIR"))
-  source = study_data.load_source(study)
-  trained, _ = runs.pretrain(study, source.training, source.validation, source.origin)
+  workdir = launcher.new_folder(launcher.required(_WORKDIR, "DIR"))
+  source = study_datasets.load_source(study)
+  trained, _ = training.pretrained(study, source.training, source.validation, source.origin)
   checkpoint.save(os.path.join(workdir, "checkpoint"), trained)
   count = len({recording.subject for recording in found})
   parts = sim_to_real.aortic(study, trained, source.held, source.validation, found)
@@ -77,10 +77,11 @@ def main() -> None:
   print(f"\n{sheets.EXPLAINED}\n\n{tables.text(sheets.aortic_table(rebuilt))}\n")
 
   other = dataclasses.replace(study, site=sim_to_real.PPG, reference="radial")
-  training, validation = sim_to_real.ppg_source(other, study.source_subjects, _PPG_S)
-  reader, _ = runs.pretrain(other, training, validation, {"data": "in silico: virtual cohort", "source": other.source})
+  people, validation = sim_to_real.ppg_source(other, study.source_subjects, _PPG_S)
+  origin = {"data": "in silico: virtual cohort", "source": other.source}
+  reader, _ = training.pretrained(other, people, validation, origin)
   measured = list(
-    tqdm.tqdm(sim_to_real.arterial(other, reader, training, validation, found), desc="PPG to radial", unit="")
+    tqdm.tqdm(sim_to_real.arterial(other, reader, people, validation, found), desc="PPG to radial", unit="")
   )
   print(f"\n{tables.text(sheets.arterial_table(measured))}\n")
 
@@ -93,7 +94,7 @@ def main() -> None:
     drawn = page.Drawn(name, figure, "Four seconds of each record that was left out")
     sections.append(page.Section(heading, "", [drawn], sheets={name: table}))
   page.write_parts(workdir, sections)
-  facts = common.provenance(
+  facts = launcher.provenance(
     stores=", ".join(f"{path}: {store.open_store(path).manifest['sha256']}" for path in _STORES.value),
     source=f"{study.source}, validation RMSE {trained.about['validation_rmse_mmhg']} mmHg (in silico)",
     seconds=f"{time.perf_counter() - began:.0f}",
@@ -104,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  common.launch(main)
+  launcher.launch(main)

@@ -15,7 +15,7 @@ import jax
 import pytest
 
 from cap_jax import config, files
-from cap_jax.evaluation import study
+from cap_jax.study import run_study
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # tolerances are those of float32, also where a GPU would round to TF32
@@ -120,6 +120,6 @@ def done_study(small_study, tmp_path_factory, request) -> pathlib.Path:
   folder = (base.parent if hasattr(request.config, "workerinput") else base) / "done_study"
   (folder / "work").mkdir(parents=True, exist_ok=True)
   with files.held(folder):  # whoever comes second finds its cells done
-    for _ in study.run(small_study, str(folder / "work")):
+    for _ in run_study.run(small_study, str(folder / "work")):
       pass
   return folder / "work"

@@ -13,7 +13,20 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 KNOWN = ("python3.11", "python3.12", "python3.13", "python3.14")
 # what other versions may change: the physics, the losses, the trainings, what is read and what is drawn
-PARTS = ("arteries", "data", "evaluation", "inference", "losses", "models", "report", "signals", "train", "transfer")
+PARTS = (
+  "arteries",
+  "data",
+  "haemodynamics",
+  "inference",
+  "losses",
+  "metrics",
+  "models",
+  "report",
+  "signals",
+  "train",
+  "strategies",
+  "study",
+)
 
 
 def pythons():

@@ -90,7 +90,7 @@ def draw(
       try:
         population.check(drawn)
       except InputError as error:
-        raise InputError(f"{spec}: draws subjects that cannot be ({error})") from None
+        raise InputError(f"{spec}: draws subjects that cannot be ({error})") from error
       if spec.plausible:
         waves = cohort.beats(drawn)
         # rows of arrays of numpy: jax would compile a gather for each number of them

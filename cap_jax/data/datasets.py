@@ -108,7 +108,7 @@ def reading(where: str, remedy: str, subject: str = "") -> Iterator[None]:
       missing = isinstance(error, FileNotFoundError)
       problem = f"no such file ({getattr(error, 'filename', None) or where})" if missing else f"cannot be read ({said})"
       traceback.clear_frames(error.__traceback__)  # closes what they left open
-      raise DataError(where, problem, remedy, subject) from None
+      raise DataError(where, problem, remedy, subject) from error
 
 
 def read(entry: Entry) -> recordings.Recording:
@@ -123,7 +123,7 @@ def read(entry: Entry) -> recordings.Recording:
   except DataError as error:
     if error.subject:
       raise
-    raise DataError(error.where, error.problem, error.remedy, entry.subject) from None
+    raise DataError(error.where, error.problem, error.remedy, entry.subject) from error
 
 
 def _is_text(name: str) -> bool:

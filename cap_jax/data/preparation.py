@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from cap_jax import children, config, files
-from cap_jax.data import conditioning, datasets, parts, shards, store
+from cap_jax import config, files, worker_processes
+from cap_jax.data import conditioning, datasets, shards, store, subject_partition
 from cap_jax.types import DataError, InputError
 
 
@@ -47,7 +47,7 @@ def _inputs(path: str) -> list[tuple[str, int, int]]:
 
 
 def _plan(
-  root: pathlib.Path, dataset: datasets.DataSet, spec: config.Conditioning, how: parts.Parts, size: int
+  root: pathlib.Path, dataset: datasets.DataSet, spec: config.Conditioning, how: subject_partition.Parts, size: int
 ) -> None:
   """Notes what is to be made, or checks that it is what was begun.
 
@@ -76,7 +76,7 @@ def _plan(
       raise InputError(f"--output={root}: was begun with other data or settings; choose another folder or remove it")
     return
   if any(
-    not left.name.startswith(f"{store.PLAN}.partial-") for left in root.iterdir()
+    not left.name.startswith((f"{store.PLAN}.partial-", files.LOCK)) for left in root.iterdir()
   ):  # of one that was killed at once
     raise InputError(f"--output={root}: holds other files; choose another folder")
   with files.written_together(file) as (partial,), open(partial, "w", encoding="utf-8") as writing:
@@ -102,7 +102,7 @@ def prepare(
   dataset: datasets.DataSet,
   output: str | os.PathLike[str],
   spec: config.Conditioning,
-  how: parts.Parts,
+  how: subject_partition.Parts,
   workers: int = 1,
   shard_records: int = 64,
   strict: bool = False,
@@ -130,8 +130,8 @@ def prepare(
   root = pathlib.Path(output)
   try:
     root.mkdir(parents=True, exist_ok=True)
-  except FileExistsError:
-    raise InputError(f"--output={root}: is a file; choose a folder") from None
+  except FileExistsError as error:
+    raise InputError(f"--output={root}: is a file; choose a folder") from error
   groups = _groups(dataset, shard_records)
   try:
     with files.held(root, wait=False):
@@ -145,8 +145,8 @@ def prepare(
         if not any(path.stat().st_size > len("[]") for path in root.glob(f"shard-*/{store.RECORDS}")):
           shutil.rmtree(root, ignore_errors=True)  # no good record: nothing to go on with
         raise
-  except BlockingIOError:
-    raise InputError(f"--output={root}: the same preparation runs there already; let it end") from None
+  except BlockingIOError as error:
+    raise InputError(f"--output={root}: the same preparation runs there already; let it end") from error
 
 
 def _write(
@@ -167,19 +167,19 @@ def _write(
         bar.update(len(entries))
       return done
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, context, children.end_with_parent) as pool:
+    with concurrent.futures.ProcessPoolExecutor(workers, context, worker_processes.end_with_parent) as pool:
       waiting = {pool.submit(shards.write, root, name, entries, spec, strict): entries for name, entries in left}
       try:
         for future in concurrent.futures.as_completed(waiting):
           summary = future.result()
           done[summary["name"]] = summary
           bar.update(len(waiting[future]))
-      except concurrent.futures.process.BrokenProcessPool:
+      except concurrent.futures.process.BrokenProcessPool as error:
         pool.shutdown(cancel_futures=True)
         problem = "a process died, of a damaged file or for want of memory"
-        raise InputError(f"{root}: {problem}; run it again with --workers=1 to see where") from None
+        raise InputError(f"{root}: {problem}; run it again with --workers=1 to see where") from error
       except BaseException:
-        children.end_all()
+        worker_processes.end_all()
         pool.shutdown(cancel_futures=True)  # otherwise all that waits is run first
         raise
   return done
@@ -189,7 +189,7 @@ def _finish(
   root: pathlib.Path,
   dataset: datasets.DataSet,
   spec: config.Conditioning,
-  how: parts.Parts,
+  how: subject_partition.Parts,
   summaries: Sequence[Mapping[str, Any]],
 ) -> store.Store:
   """Writes split and manifest."""
@@ -207,7 +207,9 @@ def _finish(
     for name, unit in shard["units"].items():
       if units.setdefault(name, unit) != unit:
         raise DataError(str(root / shard["name"]), f"{name} is in {unit}, before in {units[name]}", "keep units apart")
-  split = parts.divide([record for shard in kept for record in store.read_records(root / shard["name"])], how)
+  split = subject_partition.divide(
+    [record for shard in kept for record in store.read_records(root / shard["name"])], how
+  )
   split.save(root / store.SPLIT)
   entries = [{name: shard[name] for name in ("name", "records", "samples", "sha256")} for shard in kept]
   manifest = {

@@ -208,7 +208,7 @@ def make(
         check_pressure(wave_t, f"{where}: {name}")
       waves[name], found[name] = wave_t, unit
   except DataError as error:
-    raise DataError(error.where, error.problem, error.remedy, subject) from None
+    raise DataError(error.where, error.problem, error.remedy, subject) from error
   known = {name: float(value) for name, value in (covariates or {}).items() if np.isfinite(value)}
   return Recording(subject, time_s, waves, found, known, record, periodic)
 

@@ -134,7 +134,7 @@ def load(path: str | os.PathLike[str]) -> Split:
   except LeakError:
     raise
   except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-    raise DataError(str(path), f"holds no split ({error})", remedy) from None
+    raise DataError(str(path), f"holds no split ({error})", remedy) from error
   if said != found.digest:
     raise DataError(str(path), "was changed since it was written", remedy)
   return found

@@ -178,7 +178,7 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
   if site not in recording.signals:
     raise InputError(
       f"{recording.subject}: has {', '.join(recording.sites)}, the checkpoint reads {site}; "
-      f"make one with: python -m experiments.pretrain --site={recording.sites[0]} --workdir=DIR"
+      f"make one with: python -m cap_jax pretrain --site={recording.sites[0]} --workdir=DIR"
     )
   recording = calibrate.calibrate(recording, site, scales.without_errors(trained.calibration))
   time_s, p_t = recording.time_s, recording.signals[site]

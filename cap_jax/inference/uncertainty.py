@@ -27,8 +27,8 @@ from cap_jax import config
 from cap_jax.data import batches, splits
 from cap_jax.losses import spread
 from cap_jax.models.net import Net
-from cap_jax.train import checkpoint, forward, loop
-from cap_jax.train.doubt import Doubt
+from cap_jax.train import checkpoint, loop, prediction
+from cap_jax.train.uncertainty_calibration import Doubt
 from cap_jax.types import Params
 
 LEVEL = 0.9
@@ -57,7 +57,7 @@ def read(
   head: Params | None,
   windows: batches.Waves | batches.Pairs,
   adapted: bool = True,
-  block: int = forward.PREDICT,
+  block: int = prediction.PREDICT,
 ) -> Reading:
   """Waves, their σ and pooled features of peripheral windows [mmHg], in one pass.
 
@@ -74,9 +74,9 @@ def read(
   scaling = trained.scaling
   c_bq = scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
   x_bt, parts = scaling.scale(windows.x_bt), []
-  x_bt = forward.adapt(trained.net, trained.params, x_bt) if adapted else x_bt
-  net, params = forward.bare(trained.net, trained.params)
-  for rows in forward.blocks(len(x_bt), block):
+  x_bt = prediction.adapt(trained.net, trained.params, x_bt) if adapted else x_bt
+  net, params = prediction.bare(trained.net, trained.params)
+  for rows in prediction.blocks(len(x_bt), block):
     found = _read(net, params, head or {}, jnp.asarray(x_bt[rows]), jnp.asarray(c_bq[rows]))
     parts.append([np.asarray(part) for part in found])
   y_bt, log_bt, h_bd = (np.concatenate(part)[: len(x_bt)] for part in zip(*parts, strict=True))
@@ -87,7 +87,7 @@ def read(
 def fit_head(trained: checkpoint.Checkpoint, training: batches.Pairs, seed: int = 0) -> Params:
   """θ_v of a network whose other parameters are held, on up to 3,000 of the windows that it was trained on."""
   margin = trained.windows.margin
-  net, params = forward.bare(trained.net, trained.params)  # the source's windows are read as they are
+  net, params = prediction.bare(trained.net, trained.params)  # the source's windows are read as they are
   rows = np.random.default_rng(seed).permutation(len(training.x_bt))[:_MOST]
   chosen = batches.Pairs(
     training.x_bt[rows],

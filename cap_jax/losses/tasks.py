@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Callable
 
 from cap_jax import config
-from cap_jax.losses import masked, numbers, waveform
+from cap_jax.losses import masked, numeric_losses, waveform
 from cap_jax.models.net import Net
 from cap_jax.types import LossFn
 
@@ -44,6 +44,6 @@ TASKS: dict[str, Task] = {
   "waveform": Task(SOUGHT, waveform.make_waveform),
   "site": Task("brachial", waveform.make_waveform),
   "masked": Task(None, masked.make_masked),
-  "bp": Task("brachial", numbers.make_blood_pressure, ()),
-  "monitoring": Task("brachial", numbers.make_monitoring, ("hr_bpm", "sv_ml", "pwv_m_s")),
+  "bp": Task("brachial", numeric_losses.make_blood_pressure, ()),
+  "monitoring": Task("brachial", numeric_losses.make_monitoring, ("hr_bpm", "sv_ml", "pwv_m_s")),
 }

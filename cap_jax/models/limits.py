@@ -41,4 +41,4 @@ def check_model(field: str, model: config.Model, spec: config.Windows) -> None:
   try:
     jax.eval_shape(lambda: nets.make_net(model).init(jax.random.key(0), spec.samples))
   except ValueError as error:
-    raise InputError(f"{field}: {error}") from None
+    raise InputError(f"{field}: {error}") from error

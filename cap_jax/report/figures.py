@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter
 
-from cap_jax.evaluation.methods import BASELINES
 from cap_jax.signals.quality import PAUSE
+from cap_jax.study.methods import BASELINES
 
 # after Okabe and Ito, told apart by colour-blind readers too; each has a contrast of 3 on white and on the dark page
 COLOURS = {

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cap_jax.evaluation import agreement, gains
-from cap_jax.evaluation.summary import Line
+from cap_jax.metrics import agreement
 from cap_jax.report.study_tables import number
 from cap_jax.report.tables import Table, label
+from cap_jax.study import label_efficiency
+from cap_jax.study.summary import Line
 
 
 def by_labels(lines: Sequence[Line]) -> Table:
@@ -39,7 +40,7 @@ def _percent(found: agreement.Interval) -> str:
   return " to ".join(f"{100 * x:.0f}" if np.isfinite(x) else "−∞" for x in (found.low, found.high))
 
 
-def gained(found: Mapping[str, Sequence[gains.Gain]], numbers: Sequence[int]) -> Table:
+def gained(found: Mapping[str, Sequence[label_efficiency.Gain]], numbers: Sequence[int]) -> Table:
   """Labels saved, and the gap closed.
 
   Args:
@@ -65,7 +66,7 @@ def gained(found: Mapping[str, Sequence[gains.Gain]], numbers: Sequence[int]) ->
   return Table(header, rows, 0, caption=caption)
 
 
-def chosen(found: Mapping[str, gains.Choices]) -> Table:
+def chosen(found: Mapping[str, label_efficiency.Choices]) -> Table:
   """How near `auto` comes to the best strategy of each cell.
 
   Args:

@@ -8,8 +8,10 @@ import numpy as np
 
 from cap_jax import config, files
 from cap_jax.data import batches
-from cap_jax.evaluation import indices, own_data, standards, study, summary
+from cap_jax.haemodynamics import indices
+from cap_jax.metrics import standards
 from cap_jax.report import page, reconstruction, study_report, study_tables, tables
+from cap_jax.study import own_data, run_study, summary
 from cap_jax.train import checkpoint
 from cap_jax.types import DataError
 
@@ -111,4 +113,4 @@ def left_out(lost: Sequence[DataError]) -> page.Section:
 
 def write_errors(path: str | os.PathLike[str], judged: own_data.Judged, method: str) -> None:
   """`errors.csv`: the columns of `study.csv`, a row a subject, of the network."""
-  study.write_rows(path, [row for row in judged.rows if row["method"] == method])
+  run_study.write_rows(path, [row for row in judged.rows if row["method"] == method])

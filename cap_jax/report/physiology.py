@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from cap_jax.evaluation import physiology
+from cap_jax.haemodynamics import physiology
 
 
 def _cell(mean: float, sd: float, digits: int) -> str:

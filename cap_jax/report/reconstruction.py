@@ -1,6 +1,7 @@
 """What a reconstruction leaves behind: the wave as CSV, a picture, and the beats as JSON."""
 
 import dataclasses
+import importlib.util
 import json
 import math
 from collections.abc import Mapping
@@ -11,7 +12,6 @@ import pandas
 
 from cap_jax import files
 from cap_jax.inference.reconstruct import Reconstruction, summary
-from cap_jax.report import figures
 
 NOTE = "research software, no medical device; the error of its network on waves of other people than it learnt from is unknown"
 _MOST_GAPS = 10
@@ -28,8 +28,8 @@ _SHOWN = (
 )
 
 
-def write(output: str, made: Reconstruction, site: str, facts: Mapping[str, Any]) -> tuple[str, str, str]:
-  """Writes all three files, or none.
+def write(output: str, made: Reconstruction, site: str, facts: Mapping[str, Any]) -> tuple[str, ...]:
+  """Writes all files, or none; the picture only where matplotlib is installed.
 
   Args:
     output: name of the CSV file, ending in ".csv"; the others lie beside it.
@@ -38,10 +38,12 @@ def write(output: str, made: Reconstruction, site: str, facts: Mapping[str, Any]
     facts: more for the JSON: input, training.
 
   Returns:
-    The names of CSV, PNG and JSON.
+    The names of CSV, JSON and, where it was drawn, PNG.
   """
   stem = output.removesuffix(".csv")
-  paths = (output, f"{stem}.png", f"{stem}.json")
+  paths = [output, f"{stem}.json"]
+  if importlib.util.find_spec("matplotlib") is not None:
+    paths.append(f"{stem}.png")
   content = {
     "note": NOTE,
     **facts,
@@ -52,21 +54,27 @@ def write(output: str, made: Reconstruction, site: str, facts: Mapping[str, Any]
       {k: round(v, 3) if math.isfinite(v) else None for k, v in dataclasses.asdict(beat).items()} for beat in made.beats
     ],
   }
-  with files.written_together(*paths) as (csv_path, png_path, json_path):
+  with files.written_together(*paths) as (csv_path, json_path, *png_path):
     table = pandas.DataFrame({"time_s": made.time_s, "aortic_root_pressure_mmhg": made.aortic_mmhg.round(3)})
     if np.isfinite(made.half_width_mmhg).any():
       table["low_mmhg"] = (made.aortic_mmhg - made.half_width_mmhg).round(3)
       table["high_mmhg"] = (made.aortic_mmhg + made.half_width_mmhg).round(3)
     table.to_csv(csv_path, index=False)
-    shaded = [(gap.start_s, gap.end_s) for gap in made.gaps]
-    figure = figures.reconstruction(
-      made.time_s, made.peripheral_mmhg, made.aortic_mmhg, site, shaded, made.half_width_mmhg
-    )
-    with open(png_path, "wb") as image:
-      image.write(figures.to_png(figure))
     with open(json_path, "w", encoding="utf-8") as text:
       json.dump(content, text, indent=1)
-  return paths
+    for path in png_path:
+      with open(path, "wb") as image:
+        image.write(_picture(made, site))
+  return tuple(paths)
+
+
+def _picture(made: Reconstruction, site: str) -> bytes:
+  from cap_jax.report import figures  # needs matplotlib, which not everybody has installed
+
+  shaded = [(gap.start_s, gap.end_s) for gap in made.gaps]
+  return figures.to_png(
+    figures.reconstruction(made.time_s, made.peripheral_mmhg, made.aortic_mmhg, site, shaded, made.half_width_mmhg)
+  )
 
 
 def _intervals(made: Reconstruction) -> dict[str, Any] | None:

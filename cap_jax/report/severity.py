@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import matplotlib
 from matplotlib.figure import Figure
 
-from cap_jax.evaluation.severity import ARTEFACTS, NONE, WRONG_MMHG, Point
 from cap_jax.report import page, tables
 from cap_jax.report.figures import STYLE
+from cap_jax.study.severity import ARTEFACTS, NONE, WRONG_MMHG, Point
 
 _COLUMNS = 4
 _SOUND = 0.01  # of a record that may be given and wrong

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cap_jax import config
-from cap_jax.evaluation.sim_to_real import Measured, Rebuilt
 from cap_jax.report import figures, tables
+from cap_jax.study.sim_to_real import Measured, Rebuilt
 
 EXPLAINED = (
   "No aortic pressure was measured in these records, so no accuracy of it is claimed. A-distance: 0 if a linear classifier "

@@ -9,10 +9,11 @@ import pandas
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cap_jax.evaluation import agreement, summary
-from cap_jax.evaluation.cells import Cell
-from cap_jax.evaluation.methods import BASELINES
+from cap_jax.metrics import agreement
 from cap_jax.report import figures, tables
+from cap_jax.study import summary
+from cap_jax.study.methods import BASELINES
+from cap_jax.study.study_results import Cell
 
 _LEVELS = ("--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (6, 2)), (0, (1, 2)), (0, (5, 1, 1, 1)), (0, (8, 2, 2, 2)))
 _MARKERS = "o^vDPX<>*hpds"

@@ -11,13 +11,22 @@ import numpy as np
 import pandas
 
 from cap_jax import config
-from cap_jax.evaluation import bench, cells, gains, plan, selection, standards, study_data, summary
-from cap_jax.evaluation.cells import Cell
-from cap_jax.evaluation.methods import BASELINES
+from cap_jax.metrics import standards
 from cap_jax.report import figures, gain_tables, page, study_figures, study_tables, tables
 from cap_jax.signals import beats
+from cap_jax.study import (
+  label_efficiency,
+  strategy_selection,
+  study_datasets,
+  study_grid,
+  study_results,
+  study_runner,
+  summary,
+)
+from cap_jax.study.methods import BASELINES
+from cap_jax.study.study_results import Cell
 
-AUTO, JUDGE = selection.NAME, "fine_tuning"
+AUTO, JUDGE = strategy_selection.NAME, "fine_tuning"
 _WAVES = ("gtf_target", "scratch")
 _COMPARED = (
   "gtf_target", "source", "scratch", "feature_transfer", JUDGE, "parameter_transfer", "multi_task", "multi_task/lines", AUTO,
@@ -52,7 +61,7 @@ class Clinic:
 
   @property
   def focus(self) -> int:
-    return plan.focus(self.study)
+    return study_grid.focus(self.study)
 
   def at(self, n_target: int) -> pandas.DataFrame:
     return self.rows[self.rows["n_target"] == n_target]
@@ -84,15 +93,15 @@ def open_clinics(study: config.Study, folder: str, rows: pandas.DataFrame) -> li
   """
   lines = summary.summarise(rows)
   found = []
-  for clinic in plan.clinics_of(study):
+  for clinic in study_grid.clinics_of(study):
     name = clinic.target_name
     keys = [
       key
-      for key in plan.keys(clinic)
-      if key.fold == 0 and key.seed == study.seeds[0] and key.n_target in (0, plan.focus(study))
+      for key in study_grid.keys(clinic)
+      if key.fold == 0 and key.seed == study.seeds[0] and key.n_target in (0, study_grid.focus(study))
     ]
-    first = [cell for key in keys if (cell := cells.load(folder, key)) is not None]
-    shown = {cell.key.method: stored for cell in first if (stored := cells.load_shown(folder, cell.key))}
+    first = [cell for key in keys if (cell := study_results.load(folder, key)) is not None]
+    shown = {cell.key.method: stored for cell in first if (stored := study_results.load_shown(folder, cell.key))}
     own = [line for line in lines if line.scenario == name]
     found.append(Clinic(clinic, rows[rows["scenario"] == name], own, shown, first))
   return found
@@ -110,7 +119,7 @@ def _waves(clinic: Clinic) -> list[page.Drawn]:
   if not judge or "peripheral" not in clinic.shown:
     return []
   wanted = ["peripheral", *(m for m in _WAVES if m in clinic.shown and m != judge), judge]
-  site, fs_hz, first = study_data.target_site(clinic.study), clinic.study.windows.fs_hz, _first(clinic)
+  site, fs_hz, first = study_datasets.target_site(clinic.study), clinic.study.windows.fs_hz, _first(clinic)
   figure = study_figures.waves(first, {m: clinic.shown[m] for m in wanted}, judge, site, fs_hz)
   caption = f"Rebuilt aortic waves over the true ones: best, median and worst test subject of {tables.label(judge)}"
   caption += f" with {clinic.focus} labelled subjects" if clinic.focus else " without labels"
@@ -149,7 +158,7 @@ def _strata(clinic: Clinic, place: str) -> list[page.Drawn]:
 def _learning(clinic: Clinic, source_loss: Sequence[float]) -> list[page.Drawn]:
   trained = [cell for cell in clinic.first if cell.validation]
   caption = "Training: loss of the source network, and RMSE on validation subjects of what is trained on the target"
-  figure = study_figures.training(source_loss, bench.MEAN_OF, trained)
+  figure = study_figures.training(source_loss, study_runner.MEAN_OF, trained)
   last = "; ".join(f"{tables.label(cell.key.method)} {cell.validation[-1].rmse_mmhg:.2f}" for cell in trained)
   found = [page.Drawn(f"training_{clinic.name}", figure, caption, f"{caption}. At the end: {last} mmHg.")]
   mapped = study_figures.feature_map(clinic.shown)
@@ -207,7 +216,7 @@ def record(
   spec, inner = study.windows, slice(study.windows.margin, study.windows.samples - study.windows.margin)
   count = len(peripheral_bt)
   time_s = (np.arange(count)[:, None] * spec.seconds + np.arange(spec.samples)[None, :] / spec.fs_hz).round(3)
-  site = study_data.target_site(study)
+  site = study_datasets.target_site(study)
   looks = {
     "peripheral": (f"{site}, measured", figures.COLOURS["peripheral"], 1.0),
     "true": ("aortic root, true", "ink", 2.6),
@@ -279,8 +288,8 @@ def clinics_section(clinics: Sequence[Clinic], place: str) -> list[page.Section]
 def gain_tables_of(clinics: Sequence[Clinic]) -> dict[str, tables.Table]:
   """What transfer gained, by name; of what was not compared there is no table."""
   rows = {clinic.name: clinic.rows for clinic in clinics}
-  found = {name: [g for g in gains.gains(part) if g.known] for name, part in rows.items()}
-  chosen = {name: choices for name, part in rows.items() if (choices := gains.choices(part)) is not None}
+  found = {name: [g for g in label_efficiency.gains(part) if g.known] for name, part in rows.items()}
+  chosen = {name: choices for name, part in rows.items() if (choices := label_efficiency.choices(part)) is not None}
   sheets = {"by_labels": gain_tables.by_labels([line for clinic in clinics for line in clinic.lines])}
   if any(found.values()):
     sheets["gains"] = gain_tables.gained(found, clinics[0].study.n_target)

@@ -7,9 +7,10 @@ import numpy as np
 import pandas
 
 from cap_jax import config
-from cap_jax.evaluation import agreement, errors, methods, standards, summary
-from cap_jax.evaluation.summary import Line
+from cap_jax.metrics import agreement, standards, waveform_metrics
 from cap_jax.report.tables import Table, label
+from cap_jax.study import methods, summary
+from cap_jax.study.summary import Line
 
 _MARK = {"": "", "likely": " △", "certain": " ▲"}
 _NAMES = {"csbp": "cSBP", "cdbp": "cDBP", "cpp": "cPP", "map": "MAP"}
@@ -73,7 +74,7 @@ def main(lines: Sequence[Line]) -> Table:
       number(line.rmse.mean),
       _between(line.rmse),
       number(line.lag_free_mmhg),
-      *(_spread(line.error[name]) for name in errors.PRESSURES),
+      *(_spread(line.error[name]) for name in waveform_metrics.PRESSURES),
       "" if np.isnan(line.difference.mean) else f"{round(line.difference.mean, 2) + 0.0:+.2f}",
       _between(line.difference, "+"),
       _p(line.p),
@@ -218,7 +219,7 @@ def agreements(shown: Shown) -> Table:
 def _judged(shown: Shown, reference: standards.Reference) -> Iterator[tuple[str, str, standards.Verdict]]:
   """Method, pressure and verdict."""
   for method, part in shown.items():
-    for name in errors.STANDARDISED:
+    for name in waveform_metrics.STANDARDISED:
       readings = summary.readings(part, name)
       knows = methods.BASELINES[method].knows if method in methods.BASELINES else ""
       for found in standards.judge(name, readings, reference, knows) if readings else ():

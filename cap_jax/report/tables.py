@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Sequence
 
-from cap_jax.transfer import surgery
+from cap_jax.strategies import surgery
 
 _KINDS = {
   "mean_wave": "mean wave (predict the mean)",

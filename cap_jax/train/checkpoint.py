@@ -19,17 +19,17 @@ from cap_jax.losses import tasks
 from cap_jax.models import limits
 from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
-from cap_jax.train import doubt as doubts
-from cap_jax.train import sealed
-from cap_jax.transfer import surgery
+from cap_jax.strategies import surgery
+from cap_jax.train import checksummed
+from cap_jax.train import uncertainty_calibration as doubts
 from cap_jax.types import InputError, Params
 
 FORMAT = 3
-HEADER = sealed.HEADER
-digest = sealed.digest
+HEADER = checksummed.HEADER
+digest = checksummed.digest
 _DOUBT = "doubt"  # beside the blocks of the network
 _SCALES = ("mean_mmhg", "sd_mmhg", "numbers")
-REMEDY = "make one with: python -m experiments.pretrain --workdir=DIR, and give DIR/checkpoint"
+REMEDY = "make one with: python -m cap_jax pretrain --workdir=DIR, and give DIR/checkpoint"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +116,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
   if checkpoint.doubt is not None:
     content["doubt"] = checkpoint.doubt.numbers
     stored[_DOUBT] = checkpoint.doubt.arrays
-  sealed.write(path, content, stored)
+  checksummed.write(path, content, stored)
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
@@ -125,7 +125,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   Raises:
     InputError: there is none, it is of another format, or its parameters are not those that its config implies.
   """
-  content = sealed.read(path, FORMAT, REMEDY)
+  content = checksummed.read(path, FORMAT, REMEDY)
   header = os.path.join(os.path.abspath(path), HEADER)
   try:
     model = config.Model(**{**content["model"], "covariates": tuple(content["model"]["covariates"])})
@@ -148,10 +148,10 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     if known is not None:
       expected = {**expected, _DOUBT: doubts.expected(net, spec.samples, known.pop("head"))}
   except InputError as error:
-    raise InputError(f"{header}: {error}") from None
+    raise InputError(f"{header}: {error}") from error
   except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-    raise InputError(f"{header}: damaged or of another project ({error!r}); {REMEDY}") from None
-  params = sealed.restore(path, expected, REMEDY)
+    raise InputError(f"{header}: damaged or of another project ({error!r}); {REMEDY}") from error
+  params = checksummed.restore(path, expected, REMEDY)
   lost = [leaf for leaf, value in surgery.leaf_paths(params).items() if not np.all(np.isfinite(value))]
   if lost:
     raise InputError(f"{path}: parameter {lost[0]} is no number; {REMEDY}")

@@ -7,29 +7,20 @@ import jax
 from cap_jax import config
 from cap_jax.losses import tasks
 from cap_jax.models import net as nets
-from cap_jax.transfer import find, freezing, low_rank, surgery
-from cap_jax.transfer.strategy import Strategy
+from cap_jax.strategies import freezing, low_rank, surgery
+from cap_jax.strategies.strategy import Strategy
 from cap_jax.types import InputError, Params
 
 
-def target_model(study: config.Study) -> config.Model:
-  """The target's network: its own, or the source's with a head for the wave."""
-  if study.target_model.extractor:
-    return study.target_model
-  head = nets.WAVE_HEADS.get(study.model.extractor, "waveform")
-  return dataclasses.replace(study.model, head=head) if study.model.head == "numbers" else study.model
+def wave_model(source: config.Model) -> config.Model:
+  """The source's network with a head for the wave."""
+  head = nets.WAVE_HEADS.get(source.extractor, "waveform")
+  return dataclasses.replace(source, head=head) if source.head == "numbers" else source
 
 
-def chosen(study: config.Study, name: str, task: str) -> tuple[Strategy, config.Model]:
-  """The strategy, and the target's network with the adaptor that it asks for.
-
-  Raises:
-    InputError: the strategy cannot follow a source of this task.
-  """
-  strategy = find(name, study.custom.get(name))
-  _check_task(name, strategy, task)
-  model = target_model(study)
-  return strategy, dataclasses.replace(model, adaptor=strategy.adaptor) if strategy.adaptor != "none" else model
+def with_adaptor(strategy: Strategy, model: config.Model) -> config.Model:
+  """The target's network with the adaptor that the strategy asks for."""
+  return dataclasses.replace(model, adaptor=strategy.adaptor) if strategy.adaptor != "none" else model
 
 
 def source_scales(strategy: Strategy) -> bool:
@@ -37,24 +28,32 @@ def source_scales(strategy: Strategy) -> bool:
   return bool(strategy.take) or "source" in strategy.streams or not strategy.needs_labels
 
 
-def check(study: config.Study, name: str, source_model: config.Model, task: str) -> None:
-  """Before long work: that a strategy fits a source network.
+def check(strategy: Strategy, model: config.Model, source_model: config.Model, task: str, samples: int) -> None:
+  """Checks, before long work, that a strategy fits a source network.
+
+  Args:
+    strategy: how to transfer.
+    model: the target's network.
+    source_model: the source's.
+    task: what the source was trained for.
+    samples: of a window.
 
   Raises:
     InputError: it cannot follow a source of this task.
     surgery.MergeError: the networks do not fit together as it asks, or it holds what there is not.
   """
-  strategy, model = chosen(study, name, task)
-  net, source_net, samples = nets.make_net(model), nets.make_net(source_model), study.windows.samples
+  check_task(strategy, task)
+  model = with_adaptor(strategy, model)
+  net, source_net = nets.make_net(model), nets.make_net(source_model)
   unknown = [word for word in model.covariates if word not in source_model.covariates]
   if unknown and source_scales(strategy):
     raise InputError(
-      f"strategy {name}: the source network takes no {', '.join(unknown)}, so the target's cannot either"
+      f"strategy {strategy.name}: the source network takes no {', '.join(unknown)}, so the target's cannot either"
     )
   try:
     _check_parts(strategy, net, source_net, samples, task)
   except surgery.MergeError as error:
-    raise surgery.MergeError(f"strategy {name}: {error}") from None
+    raise surgery.MergeError(f"strategy {strategy.name}: {error}") from error
 
 
 def _check_parts(strategy: Strategy, net: nets.Net, source_net: nets.Net, samples: int, task: str) -> None:
@@ -77,9 +76,12 @@ def _check_parts(strategy: Strategy, net: nets.Net, source_net: nets.Net, sample
     raise surgery.MergeError(f"its head was trained for {task} and stays held; let the last stage train all of r")
 
 
-def _check_task(name: str, strategy: Strategy, task: str) -> None:
-  """Raises:
-  InputError: the strategy trains, takes or keeps the head of another task than the target's."""
+def check_task(strategy: Strategy, task: str) -> None:
+  """Checks that a strategy can follow a source of a task.
+
+  Raises:
+    InputError: it trains, takes or keeps the head of another task than the target's.
+  """
   if task == "waveform":
     return
   shares_head = any(term.name == "source" for term in strategy.loss)
@@ -87,6 +89,6 @@ def _check_task(name: str, strategy: Strategy, task: str) -> None:
   gives_numbers = tasks.TASKS[task].numerics is not None
   if shares_head or (takes_head and (gives_numbers or not strategy.needs_labels)):
     raise InputError(
-      f"strategy {name}: its head comes from the source, which was trained for {task}; take other parts "
+      f"strategy {strategy.name}: its head comes from the source, which was trained for {task}; take other parts "
       '(take=("f",)) or give the source\'s task a head of its own (the loss source_task)'
     )

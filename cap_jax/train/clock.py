@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from cap_jax.train import journal
+from cap_jax.train import metrics_writer
 from cap_jax.types import Metrics
 
 
@@ -57,7 +57,7 @@ class Clock:
       _check(chunk["loss"], self._done)
       self.times.append(time.perf_counter() - self._began)
       self._done += chunk["loss"].shape[-1]
-      journal.write(self._name, self._done, {key: float(np.mean(value)) for key, value in chunk.items()})
+      metrics_writer.write(self._name, self._done, {key: float(np.mean(value)) for key, value in chunk.items()})
       self.resume()
 
   @property

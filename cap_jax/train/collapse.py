@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cap_jax.models.net import Net
-from cap_jax.train import forward
+from cap_jax.train import prediction
 from cap_jax.types import Params
 
 _FLAT = 0.05  # of the spread of the references: a network that gives everyone nearly the same wave has learnt none
@@ -19,7 +19,7 @@ def warning(net: Net, params: Params, part: Mapping[str, np.ndarray]) -> str:
     part: scaled windows "x", "c" and their references "y".
   """
   rows = np.random.default_rng(0).permutation(len(part["x"]))[:_LOOKED_AT]
-  made_bt, y_bt = forward.apply(net, params, part["x"][rows], part["c"][rows]), part["y"][rows]
+  made_bt, y_bt = prediction.apply(net, params, part["x"][rows], part["c"][rows]), part["y"][rows]
   share = float(np.sqrt(made_bt.var(0).mean() / max(y_bt.var(0).mean(), 1e-12)))
   if share >= _FLAT:
     return ""

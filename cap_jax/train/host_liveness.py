@@ -31,7 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from cap_jax.train import savepoints
+from cap_jax.train import training_state
 from cap_jax.types import InputError
 
 BEAT_S = 1.0
@@ -183,8 +183,8 @@ class Watch:
       self._leave(End((self._host,), f"lost its connection to the others, which all answer ({line})"))
     if not self._leaving.acquire(blocking=False):
       self._stay()
-    if isinstance(error, savepoints.Stopped):
-      end = End((self._host,), "was stopped", savepoints.STOPPED)
+    if isinstance(error, training_state.Stopped):
+      end = End((self._host,), "was stopped", training_state.STOPPED)
     else:
       end = End((self._host,), f"ended with an error ({line})", remedy="put that right, then ")
     self._part(end)
@@ -324,7 +324,7 @@ def join(limits: Limits, on_leave: Callable[[], None] = lambda: None, **who: Any
     )
   except (RuntimeError, ValueError) as error:
     line = str(error).strip().splitlines()[0]
-    raise InputError(f"--coordinator: the hosts did not meet ({line}); are all started?") from None
+    raise InputError(f"--coordinator: the hosts did not meet ({line}); are all started?") from error
   from jax._src import distributed  # the store has no public name; orbax takes it from there too
 
   state: Any = distributed.global_state

@@ -16,9 +16,9 @@ from cap_jax import config
 from cap_jax.data import batches, splits
 from cap_jax.losses import terms
 from cap_jax.models.net import Net
-from cap_jax.train import clock, forward, journal, savepoints, sharding, step
-from cap_jax.transfer import low_rank
-from cap_jax.transfer.strategy import Strategy
+from cap_jax.strategies import low_rank
+from cap_jax.strategies.strategy import Strategy
+from cap_jax.train import clock, metrics_writer, prediction, sharding, step, training_state
 from cap_jax.types import LossFn, Metrics, Params
 
 CHUNK = 50
@@ -113,7 +113,7 @@ def fit(
   streams: Streams,
   spec: config.Training,
   name: str,
-  validate: forward.Validator | None = None,
+  validate: prediction.Validator | None = None,
   who: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> Fitted:
   """Trains θ⁰ in stages.
@@ -139,7 +139,7 @@ def fit(
   total = sum(stage.steps for stage in plans)
   begins = [(one.steps, one.rate, one.hold, one.rates, one.reads) for one in plans]
   told = {axis: part if isinstance(part, Mapping) else None for axis, part in streams.items()}
-  keep = savepoints.Training(name, savepoints.fingerprint(params, begins, dataclasses.asdict(spec), told))
+  keep = training_state.Training(name, training_state.fingerprint(params, begins, dataclasses.asdict(spec), told))
   with keep.running(), tqdm.tqdm(total=total, desc=name, unit="step", leave=False) as progress:
     curves, seen, train_s, params = _through(
       net, loss, plans, params, streams, spec, name, validate, keep, progress, who
@@ -158,7 +158,7 @@ def fit(
 
 def _through(
   net: Net, loss: LossFn, plans: Sequence[Plan], params: Params, streams: Streams, spec: config.Training, name: str,
-  validate: forward.Validator | None, keep: savepoints.Training, progress: tqdm.tqdm, who: Mapping[str, np.ndarray],
+  validate: prediction.Validator | None, keep: training_state.Training, progress: tqdm.tqdm, who: Mapping[str, np.ndarray],
 ) -> tuple[list[Metrics], list[Seen], float, Params]:  # fmt: skip
   """All stages from where the training was stopped, or from the first: the metrics of all chunks, what validation saw, the seconds, θ."""
   curves: list[Metrics] = []
@@ -198,12 +198,12 @@ def _through(
         else:
           watch.wait()
           scores.append((done, validate(sharding.own(state.params))))
-          journal.write(name, done, {"validation_rmse_mmhg": scores[-1][1]})
+          metrics_writer.write(name, done, {"validation_rmse_mmhg": scores[-1][1]})
           watch.resume()
         if keep.due(done) or done == total:
           watch.wait()
           keep.save(
-            savepoints.Progress(
+            training_state.Progress(
               number, done, sharding.own(state), curves + watch.metrics, watch.times, scores, seen, train_s
             )
           )
@@ -213,7 +213,7 @@ def _through(
       of = {stream: names for stream, names in who.items() if stream in arrays}
       raise clock.DivergedError(
         error.what, error.step, _batch_of(of, spec.batch, seed, error.step - first, keep)
-      ) from None
+      ) from error
     seen += [Seen(at, train_s + seconds + watch.seconds * (at - first) / stage.steps, rmse) for at, rmse in scores]
     train_s += seconds + watch.seconds
     params = jax.block_until_ready(sharding.own(state.params))
@@ -221,7 +221,7 @@ def _through(
   return curves, seen, train_s, params
 
 
-def _batch_of(who: Mapping[str, np.ndarray], batch: int, seed: int, step: int, keep: savepoints.Training) -> str:
+def _batch_of(who: Mapping[str, np.ndarray], batch: int, seed: int, step: int, keep: training_state.Training) -> str:
   """Whose windows a step of a stage read, and where the last good state is, for an error."""
   parts = []
   for stream, name_b in who.items():
@@ -248,7 +248,7 @@ def with_features(
     block, adapted = readers[name]
     if block not in hold or block in moving or not isinstance(part, dict):
       continue
-    read = functools.partial(forward.features, net, params, block=block, adapted=adapted)
+    read = functools.partial(prediction.features, net, params, block=block, adapted=adapted)
     read(part["x"][:1], part["c"][:1])  # compiles, which is no part of the training time
     began = time.perf_counter()
     part["h"] = read(part["x"], part["c"])

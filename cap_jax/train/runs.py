@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -14,23 +15,60 @@ from cap_jax.data import batches, splits
 from cap_jax.data import stream as streaming
 from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
-from cap_jax.train import checkpoint, checks, collapse, forward, loop
-from cap_jax.transfer import freezing, importance, likeness, lines, low_rank, pretraining, surgery
-from cap_jax.transfer.strategy import Strategy
-from cap_jax.types import LossFn, Params
+from cap_jax.strategies import (
+  changes_of,
+  domain_distance,
+  freezing,
+  importance,
+  low_rank,
+  pretraining,
+  surgery,
+  transducer_response,
+)
+from cap_jax.strategies.strategy import Strategy
+from cap_jax.train import checkpoint, checks, collapse, loop, prediction
+from cap_jax.types import InputError, LossFn, Params
+
+_MODEL, _SPEC, _SIGNALS = config.Model(), config.Training(learning_rate=2e-2), config.Signals()
+_PARTS = {
+  "source": "windows of the source",
+  "unlabelled": "unlabelled windows of the target",
+  "labelled": "windows of labelled target subjects",
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-  """What a strategy may use: labelled target windows (none for n_target 0), the source's, unlabelled ones of the target."""
+  """What a strategy may use.
 
-  source: batches.Pairs
-  unlabelled: batches.Waves
+  Attributes:
+    source: windows of the source, for strategies that read them.
+    unlabelled: peripheral windows of the target, likewise.
+    labelled: windows of the labelled target subjects, likewise.
+    validation: target windows on which the training is followed; nothing is chosen by them.
+    site: where the target measures.
+  """
+
+  source: batches.Pairs | None = None
+  unlabelled: batches.Waves | None = None
   labelled: batches.Pairs | None = None
+  validation: batches.Pairs | None = None
+  site: str = "radial"
 
   @property
   def n_target(self) -> int:
     return len(self.labelled.subjects) if self.labelled is not None else 0
+
+  def needed(self, part: str, by: str) -> Any:
+    """A part that somebody reads.
+
+    Raises:
+      InputError: it was not given.
+    """
+    found = getattr(self, part)
+    if found is None:
+      raise InputError(f"{by}: reads {_PARTS[part]}, and none were given; pass {part}=")
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +81,7 @@ class Adapted:
   fitted: loop.Fitted
   report: list[surgery.Leaf]
   reason: str
-  clinic: lines.Lines | None = None
+  clinic: transducer_response.Lines | None = None
 
 
 def arrays(
@@ -62,30 +100,40 @@ def arrays(
 
 
 def pretrain(
-  study: config.Study,
   training: batches.Pairs | streaming.Stream,
   validation: batches.Pairs,
+  task: str = "waveform",
+  model: config.Model = _MODEL,
+  spec: config.Training = _SPEC,
+  signals: config.Signals = _SIGNALS,
   origin: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[checkpoint.Checkpoint, loop.Fitted]:
-  """Trains the source network on its task; the checkpoint tells its validation error.
+  """Trains a source network on its task. The checkpoint tells its validation error.
 
   Args:
     training: windows in memory, or streamed from a store.
+    validation: windows of other subjects.
+    task: name in `tasks.TASKS`.
+    model: the network; the task chooses its head.
+    spec: steps, batch, rates and seed.
+    signals: what the windows are.
     origin: where the data are from, for the checkpoint.
+
+  Returns:
+    The checkpoint, and what the training gave.
 
   Raises:
     splits.LeakError: a subject stands in both parts.
   """
   splits.Split({"training": training.subjects, "validation": validation.subjects})
-  task = tasks.TASKS[study.task]
-  model = task.model(study.model)
-  numerics = task.numerics or ()
+  of_task = tasks.TASKS[task]
+  model = of_task.model(model)
+  numerics = of_task.numerics or ()
   scaling = batches.fit_scaling(training, (*model.covariates, *numerics))
   net = nets.make_net(model)
-  margin, spec = study.windows.margin, study.pretrain
-  source_loss = task.make_loss(net, margin)
+  source_loss = of_task.make_loss(net, signals.windows.margin)
   loss = terms.make_total(pretraining.STRATEGY.loss, "sum", terms.Context(net, source_loss, source_loss))
-  fresh = net.init(jax.random.key(spec.seed), study.windows.samples)
+  fresh = net.init(jax.random.key(spec.seed), signals.windows.samples)
   plans = loop.plan(pretraining.STRATEGY, spec.steps, spec.learning_rate, [()], ())
   stream: batches.Stream
   if isinstance(training, batches.Pairs):
@@ -95,8 +143,8 @@ def pretrain(
   who = {"source": training.subject_b} if isinstance(training, batches.Pairs) else {}
   fitted = loop.fit(net, loss, plans, fresh, {"source": stream}, spec, "pre-training", who=who)
   seen = arrays(scaling, validation, model, numerics)
-  error = forward.evaluate(source_loss, fitted.params, seen)
-  flat = collapse.warning(net, fitted.params, seen) if task.numerics is None else ""
+  error = prediction.evaluate(source_loss, fitted.params, seen)
+  flat = collapse.warning(net, fitted.params, seen) if of_task.numerics is None else ""
   about = {
     **origin,
     "source_subjects": len(training.subjects),
@@ -107,7 +155,7 @@ def pretrain(
     **({"warning": flat} if flat else {}),
   }
   made = checkpoint.Checkpoint(
-    fitted.params, model, study.windows, scaling, study.site, study.task, about, study.calibration, study.reference,
+    fitted.params, model, signals.windows, scaling, signals.site, task, about, signals.calibration, signals.reference,
     met=checkpoint.digests_of(training.subjects, validation.subjects),
   )  # fmt: skip
   return made, fitted
@@ -120,60 +168,84 @@ def streams(
   model: config.Model,
   source: checkpoint.Checkpoint,
   seed: int,
-  site: str,
-) -> tuple[dict[str, dict[str, np.ndarray]], lines.Lines | None]:
-  """The streams that a strategy reads, and no other; and the lines of the target's waves, where it asks for them."""
+) -> tuple[dict[str, dict[str, np.ndarray]], transducer_response.Lines | None]:
+  """The streams that a strategy reads, and no other; and the lines of the target's waves, where it asks for them.
+
+  Raises:
+    InputError: it reads windows that were not given.
+  """
+  by = f"strategy {strategy.name}"
   found: dict[str, dict[str, np.ndarray]] = {}
   clinic = None
-  if "target" in strategy.streams and data.labelled is not None:
-    found["target"] = arrays(scaling, data.labelled, model)
+  if "target" in strategy.streams:
+    found["target"] = arrays(scaling, data.needed("labelled", by), model)
   if "unlabelled" in strategy.streams:
-    found["unlabelled"] = arrays(scaling, data.unlabelled, model)
+    found["unlabelled"] = arrays(scaling, data.needed("unlabelled", by), model)
   if "source" in strategy.streams:
     numerics = tasks.TASKS[source.task].numerics or ()
-    found["source"] = arrays(scaling, data.source, model, numerics)
+    people = data.needed("source", by)
+    found["source"] = arrays(scaling, people, model, numerics)
     if strategy.reweigh:
-      found["source"]["w"] = importance.weights(found["source"]["x"], scaling.scale(data.unlabelled.x_bt))
+      found["source"]["w"] = importance.weights(found["source"]["x"], scaling.scale(data.needed("unlabelled", by).x_bt))
     if strategy.lines:
-      clinic = lines_of(data, scaling, source.windows.fs_hz, site)
-      found["source"]["x"] = _sent(clinic, data.source, scaling, source.windows.fs_hz, seed)
+      clinic = lines_of(data, scaling, source.windows.fs_hz, by)
+      found["source"]["x"] = _sent(clinic, people, scaling, source.windows.fs_hz, seed)
   return found, clinic
 
 
-def lines_of(data: Data, scaling: batches.Scaling, fs_hz: float, site: str) -> lines.Lines:
-  """The lines that the target's unlabelled waves show beside the source's."""
-  return _lines_between(data.source, data.unlabelled, scaling, fs_hz, site)
+def lines_of(data: Data, scaling: batches.Scaling, fs_hz: float, by: str) -> transducer_response.Lines:
+  """The lines that the target's unlabelled waves show beside the source's; `by` asks for them.
+
+  Raises:
+    InputError: there are no windows of one of the two.
+  """
+  return _lines_between(data.needed("source", by), data.needed("unlabelled", by), scaling, fs_hz, data.site)
 
 
 # the same clinic is looked at for each number of labels, strategy and fold
 @functools.lru_cache(4)
 def _lines_between(
   source: batches.Pairs, unlabelled: batches.Waves, scaling: batches.Scaling, fs_hz: float, site: str
-) -> lines.Lines:
+) -> transducer_response.Lines:
   source_bt, target_bt = scaling.scale(source.x_bt), scaling.scale(unlabelled.x_bt)
-  return lines.fit(source_bt, source.subject_b, target_bt, unlabelled.subject_b, fs_hz, site)
+  return transducer_response.fit(source_bt, source.subject_b, target_bt, unlabelled.subject_b, fs_hz, site)
 
 
 @functools.lru_cache(4)
-def _sent(clinic: lines.Lines, windows: batches.Pairs, scaling: batches.Scaling, fs_hz: float, seed: int) -> np.ndarray:
+def _sent(
+  clinic: transducer_response.Lines, windows: batches.Pairs, scaling: batches.Scaling, fs_hz: float, seed: int
+) -> np.ndarray:
   """Scaled windows (window, time) sent through a clinic's lines."""
-  return lines.send(clinic, scaling.scale(windows.x_bt), fs_hz, seed)
+  return transducer_response.send(clinic, scaling.scale(windows.x_bt), fs_hz, seed)
 
 
 def recorded(
-  clinic: lines.Lines, windows: batches.Pairs, scaling: batches.Scaling, fs_hz: float, seed: int
+  clinic: transducer_response.Lines, windows: batches.Pairs, scaling: batches.Scaling, fs_hz: float, seed: int
 ) -> batches.Pairs:
   """Windows of the source as the target's clinic would have recorded them."""
   return dataclasses.replace(windows, x_bt=scaling.unscale(_sent(clinic, windows, scaling, fs_hz, seed)))
 
 
 def distance(trained: checkpoint.Checkpoint, data: Data) -> float:
-  """Proxy A-distance of a network's pooled features on source and target, without labels."""
+  """Proxy A-distance of a network's pooled features on source and target, without labels.
+
+  Raises:
+    InputError: there are no windows of one of the two.
+  """
   (h_s, subject_s), (h_t, subject_t) = (
-    forward.pooled(trained, data.source, False),
-    forward.pooled(trained, data.unlabelled, True),
+    prediction.pooled(trained, data.needed("source", "the distance of the domains"), False),
+    prediction.pooled(trained, data.needed("unlabelled", "the distance of the domains"), True),
   )
-  return likeness.proxy_a_distance(h_s, h_t, subject_s, subject_t)
+  return domain_distance.proxy_a_distance(h_s, h_t, subject_s, subject_t)
+
+
+def _distance_if_known(trained: checkpoint.Checkpoint, data: Data) -> float:
+  """`distance`, by the labelled subjects' waves where there are no others; NaN where a domain has fewer than two subjects."""
+  if data.unlabelled is None and data.labelled is not None:
+    data = dataclasses.replace(data, unlabelled=data.labelled.unlabelled())
+  domains = (data.source, data.unlabelled)
+  enough = all(part is not None and len(part.subjects) > 1 for part in domains)
+  return distance(trained, data) if enough else math.nan
 
 
 def _holds(
@@ -181,7 +253,7 @@ def _holds(
 ) -> tuple[list[tuple[str, ...]], str]:
   """The paths that each stage holds, and the reason where they were chosen."""
   choosing = any("auto" in stage.hold for stage in strategy.stages)
-  apart = distance(source, data) if choosing else 0.0
+  apart = _distance_if_known(source, data) if choosing else 0.0
   found = [freezing.resolve(stage.hold, layers, data.n_target, apart) for stage in strategy.stages]
   return [paths for paths, _ in found], "; ".join(reason for _, reason in found if reason)
 
@@ -197,7 +269,6 @@ class Prepared:
     reason: of what was chosen; clinic: the lines of the target's waves, where the strategy asks for them.
   """
 
-  name: str
   strategy: Strategy
   model: config.Model
   scaling: batches.Scaling
@@ -208,27 +279,37 @@ class Prepared:
   spec: config.Training
   fed: dict[str, dict[str, np.ndarray]]
   reason: str
-  clinic: lines.Lines | None
+  clinic: transducer_response.Lines | None
 
   @property
   def net(self) -> nets.Net:
     return nets.make_net(self.model)
 
 
+@dataclasses.dataclass(frozen=True)
+class Budget:
+  """Steps of a strategy, all stages together, windows of each stream in a step, and the seed of fresh parameters and of the order of
+  windows. Rates belong to the strategy."""
+
+  steps: int = 600
+  batch: int = 32
+  seed: int = 0
+
+
 def prepare(
-  study: config.Study,
-  name: str,
+  strategy: Strategy,
   source: checkpoint.Checkpoint,
   data: Data,
-  seed: int,
-  site: str,
-  streamed: tuple[dict[str, dict[str, np.ndarray]], lines.Lines | None] | None = None,
+  budget: Budget = Budget(),
+  model: config.Model | None = None,
+  streamed: tuple[dict[str, dict[str, np.ndarray]], transducer_response.Lines | None] | None = None,
 ) -> Prepared:
-  """What `adapt` trains; see there. `streamed`: its streams and lines, where they are made already."""
-  strategy, model = checks.chosen(study, name, source.task)
-  strategy = strategy.at(source.site, site)
-  net, samples, margin = nets.make_net(model), study.windows.samples, study.windows.margin
-  params, report = strategy.start(source.params, net, source.net, samples, jax.random.key(seed))
+  """Decides all that `adapt` trains; see there. `streamed`: its streams and lines, where they are made already."""
+  checks.check_task(strategy, source.task)
+  model = checks.with_adaptor(strategy, model or checks.wave_model(source.model))
+  strategy = strategy.at(source.site, data.site)
+  net, samples, margin = nets.make_net(model), source.windows.samples, source.windows.margin
+  params, report = strategy.start(source.params, net, source.net, samples, jax.random.key(budget.seed))
   if checks.source_scales(strategy) or data.labelled is None:
     scaling = source.scaling
   else:
@@ -242,42 +323,42 @@ def prepare(
   )
   loss = terms.make_total(strategy.loss, strategy.combine, context, low_rank.view)
   rates = strategy.rates(layers)
-  plans = loop.plan(strategy, study.steps, strategy.learning_rate, holds, rates, data.n_target)
+  plans = loop.plan(strategy, budget.steps, strategy.learning_rate, holds, rates, data.n_target)
   losses = [strategy.in_stage(stage) for stage in strategy.stages]
   for k, part in enumerate(losses):
     if part != strategy.loss:
       own = terms.make_total(part, strategy.combine, context, low_rank.view)
       plans[k] = dataclasses.replace(plans[k], loss=own, reads=terms.streams(part))
-  spec = config.Training(batch=study.batch, weight_decay=strategy.weight_decay, seed=seed, optimizer=strategy.optimizer)
-  fed, clinic = streamed or streams(strategy, data, scaling, model, source, seed, site)
+  spec = config.Training(
+    batch=budget.batch, weight_decay=strategy.weight_decay, seed=budget.seed, optimizer=strategy.optimizer
+  )
+  fed, clinic = streamed or streams(strategy, data, scaling, model, source, budget.seed)
   if clinic is not None and not clinic.found:  # without line and label there is nothing to learn, and nothing is risked
     plans = [one for one, part in zip(plans, losses, strict=True) if "target" in terms.streams(part)]
-  return Prepared(name, strategy, model, scaling, params, report, loss, plans, spec, fed, reason, clinic)
+  return Prepared(strategy, model, scaling, params, report, loss, plans, spec, fed, reason, clinic)
 
 
 def finished(
-  study: config.Study,
   source: checkpoint.Checkpoint,
   data: Data,
-  site: str,
   begun: Prepared,
   fitted: loop.Fitted,
-  validation: batches.Pairs | None = None,
+  facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> Adapted:
   """The network of a training, with all that its use needs."""
+  of_source = {name: source.about[name] for name in ("source", "source_data") if source.about.get(name)}
   about: dict[str, Any] = {
-    "source": study.source,
-    **({"source_data": study.source_data} if study.source_data else {}),
-    **({"target_data": study.target_data} if study.target_data else {}),
-    "strategy": begun.name,
-    "changes": dict(study.custom.get(begun.name) or {}),
+    **of_source,
+    **facts,
+    "strategy": begun.strategy.name,
+    "changes": changes_of(begun.strategy),
     "n_target": data.n_target if begun.strategy.needs_labels else 0,
     "seed": begun.spec.seed,
     "history": source.about,
   }
   made = checkpoint.Checkpoint(
-    begun.strategy.finish(fitted.params, begun.net), begun.model, study.windows, begun.scaling, site, "waveform", about,
-    study.calibration, study.reference, met=tuple(sorted({*source.met, *_met(data, validation)})),
+    begun.strategy.finish(fitted.params, begun.net), begun.model, source.windows, begun.scaling, data.site, "waveform", about,
+    source.calibration, source.reference, met=tuple(sorted({*source.met, *_met(data)})),
   )  # fmt: skip
   labelled = next((part for part in begun.fed.values() if "y" in part), None)
   flat = collapse.warning(begun.net, made.params, labelled) if labelled is not None else ""
@@ -286,43 +367,45 @@ def finished(
 
 
 def adapt(
-  study: config.Study,
-  name: str,
+  strategy: Strategy,
   source: checkpoint.Checkpoint,
   data: Data,
-  seed: int,
-  site: str,
-  validation: batches.Pairs | None = None,
+  budget: Budget = Budget(),
+  model: config.Model | None = None,
+  facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> Adapted:
   """Trains θ_t by a strategy: θ⁰ by merge, then its loss over the streams that it reads.
 
   Scaling comes with the source where its parameters or its windows are used; from the labelled subjects elsewhere.
 
   Args:
-    study: networks, steps, batch, and changes of strategies.
-    name: of the strategy.
+    strategy: how to transfer.
     source: the trained source network.
-    data: of both domains.
-    seed: of fresh parameters and of the order of windows.
-    site: where the target measures.
-    validation: target windows on which the training is followed; nothing is chosen by them.
+    data: of both domains, as far as the strategy reads them.
+    budget: steps, batch and seed.
+    model: the target's network; without it that of the source, with a head for the wave.
+    facts: where the target's data are from, for the checkpoint.
+
+  Returns:
+    The trained target network, and how it was trained.
 
   Raises:
+    InputError: the strategy reads windows that were not given, or cannot follow a source of this task.
     surgery.MergeError: the networks do not fit together as the strategy asks.
     splits.LeakError: a subject stands in two parts of the data.
   """
-  check_apart(data, validation)
-  begun = prepare(study, name, source, data, seed, site)
+  check_apart(data)
+  begun = prepare(strategy, source, data, budget, model)
   net, validate = begun.net, None
-  if validation is not None:
-    validate = forward.make_validator(
-      net, lambda p: begun.strategy.finish(p, net), begun.scaling, begun.model, validation, study.windows
+  if data.validation is not None:
+    validate = prediction.make_validator(
+      net, lambda p: begun.strategy.finish(p, net), begun.scaling, begun.model, data.validation, source.windows
     )
-  label = f"{name}, n={data.n_target}, seed {seed}"
+  label = f"{strategy.name}, n={data.n_target}, seed {budget.seed}"
   parts = {"target": data.labelled, "source": data.source, "unlabelled": data.unlabelled}
   who = {stream: part.subject_b for stream, part in parts.items() if stream in begun.fed and part is not None}
   fitted = loop.fit(net, begun.loss, begun.plans, begun.params, begun.fed, begun.spec, label, validate, who)
-  made = finished(study, source, data, site, begun, fitted, validation)
+  made = finished(source, data, begun, fitted, facts)
   if fitted.best is None:
     return made
   seen, params = fitted.best
@@ -331,22 +414,22 @@ def adapt(
   return dataclasses.replace(made, best=best)
 
 
-def _met(data: Data, validation: batches.Pairs | None) -> tuple[str, ...]:
+def _met(data: Data) -> tuple[str, ...]:
   """Whom a target network meets: labelled, unlabelled and validation subjects of the target."""
-  parts = (data.unlabelled, data.labelled, validation)
+  parts = (data.unlabelled, data.labelled, data.validation)
   return checkpoint.digests_of(*(part.subjects for part in parts if part is not None))
 
 
-def check_apart(data: Data, validation: batches.Pairs | None) -> None:
-  """A labelled subject's waves may serve as unlabelled ones too.
+def check_apart(data: Data) -> None:
+  """Checks that no subject stands in two parts. A labelled subject's waves may serve as unlabelled ones too.
 
   Raises:
     splits.LeakError: somebody of the source is of the target too, or somebody whom the training sees is validated on.
   """
-  seen = (*data.unlabelled.subjects, *(data.labelled.subjects if data.labelled is not None else ()))
-  parts = {"source": data.source.subjects, "target": tuple(dict.fromkeys(seen))}
-  if validation is not None:
-    parts["validation"] = validation.subjects
+  target = [name for part in (data.unlabelled, data.labelled) if part is not None for name in part.subjects]
+  parts = {"source": data.source.subjects if data.source is not None else (), "target": tuple(dict.fromkeys(target))}
+  if data.validation is not None:
+    parts["validation"] = data.validation.subjects
   splits.Split(parts)
 
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import optax
 
 from cap_jax.losses import self_training
+from cap_jax.strategies import surgery
 from cap_jax.train import optimizer
-from cap_jax.transfer import surgery
 from cap_jax.types import Batch, LossFn, Metrics, Params
 
 Rates = tuple[tuple[str, float], ...]

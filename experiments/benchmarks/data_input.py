@@ -11,13 +11,13 @@ from typing import Any
 import jax
 
 from cap_jax import config
-from cap_jax.data import batches, parts, preparation, stream
+from cap_jax.data import batches, preparation, stream, subject_partition
 from cap_jax.data.sources import virtual
-from cap_jax.evaluation import study_data
 from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
+from cap_jax.strategies import pretraining
+from cap_jax.study import study_datasets
 from cap_jax.train import loop, step
-from cap_jax.transfer import pretraining
 from cap_jax.types import InputError
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Options, Row
@@ -30,7 +30,7 @@ def _store(folder: str, site: str, subjects: int) -> str:
   """A store of virtual people, a minute each."""
   people = virtual.load(f"healthy,subjects={subjects},seconds={_SECONDS}", {site: site})
   path = os.path.join(folder, "store")
-  preparation.prepare(people, path, config.Conditioning(), parts.Parts(_SHARES))
+  preparation.prepare(people, path, config.Conditioning(), subject_partition.Parts(_SHARES))
   return path
 
 
@@ -47,7 +47,7 @@ def _turns(path: str, site: str, turns: int) -> tuple[stream.Stream, timing.Time
     InputError: the path is no store.
   """
   study = config.Study(source_data=path, site=site)
-  training = study_data.load_source(study).training
+  training = study_datasets.load_source(study).training
   if not isinstance(training, stream.Stream):
     raise InputError(f"--data={path}: is no store")
   spec, net = study.pretrain, nets.make_net(study.model)

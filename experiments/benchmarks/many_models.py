@@ -9,14 +9,16 @@ import numpy as np
 
 from cap_jax import config
 from cap_jax.data import batches
-from cap_jax.evaluation import study_data
 from cap_jax.inference import pretrained
-from cap_jax.train import checkpoint, forward, loop, many, runs
+from cap_jax.strategies import find
+from cap_jax.study import study_datasets, training
+from cap_jax.train import checkpoint, loop, prediction, runs, vmapped_training
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Options, Row
 
 _PEOPLE, _SEEDS, _STEPS = 64, 16, 100
 _NAME = "fine_tuning/head"
+_BUDGET = runs.Budget(_STEPS)
 
 
 def ground() -> tuple[config.Study, checkpoint.Checkpoint, runs.Data]:
@@ -25,22 +27,24 @@ def ground() -> tuple[config.Study, checkpoint.Checkpoint, runs.Data]:
     scenario="population", source_subjects=40, labelled_subjects=_PEOPLE, unlabelled_subjects=2, validation_subjects=2,
     test_subjects=2, steps=_STEPS, n_target=(_PEOPLE,), seeds=(0,),
   )  # fmt: skip
-  source, target = study_data.load_source(study), study_data.load_target(study)
+  source, target = study_datasets.load_source(study), study_datasets.load_target(study)
   return study, checkpoint.load(pretrained.FOLDER), target.data(source, _PEOPLE, 0)
 
 
 def _rmse(made: runs.Adapted, windows: batches.Pairs) -> float:
-  return float(np.sqrt(np.square(forward.predict(made.checkpoint, windows) - windows.y_bt).mean()))
+  return float(np.sqrt(np.square(prediction.predict(made.checkpoint, windows) - windows.y_bt).mean()))
 
 
-def _alone(study: config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draw: many.Draw) -> runs.Adapted:
+def _alone(
+  study: config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draw: vmapped_training.Draw
+) -> runs.Adapted:
   assert data.labelled is not None
   own = dataclasses.replace(data, labelled=data.labelled.of(draw.subjects))
-  return runs.adapt(study, _NAME, trained, own, draw.seed, trained.site)
+  return training.adapt(study, _NAME, trained, own, draw.seed)
 
 
 def _torch_loop(
-  study: config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draws: list[many.Draw]
+  study: config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draws: list[vmapped_training.Draw]
 ) -> Callable[[], Any]:
   """The same head fine-tunings in PyTorch, one after another, features computed once for each."""
   import torch
@@ -82,14 +86,14 @@ def rows(options: Options) -> list[Row]:
   assert data.labelled is not None
   people = data.labelled.subjects
   kinds = {
-    f"leave one of {_PEOPLE} out": many.leave_one_out(people),
-    f"{_PEOPLE} patients, a network each": [many.Draw((name,), 0) for name in people],
-    f"{_SEEDS} seeds": [many.Draw(people, seed) for seed in range(_SEEDS)],
+    f"leave one of {_PEOPLE} out": vmapped_training.leave_one_out(people),
+    f"{_PEOPLE} patients, a network each": [vmapped_training.Draw((name,), 0) for name in people],
+    f"{_SEEDS} seeds": [vmapped_training.Draw(people, seed) for seed in range(_SEEDS)],
   }
   section, found = "many models at once", []
   for label, draws in kinds.items():
     calls: dict[str, Callable[[], Any]] = {
-      "together": lambda draws=draws: many.adapt(study, _NAME, trained, data, draws, trained.site),
+      "together": lambda draws=draws: vmapped_training.adapt(find(_NAME), trained, data, draws, _BUDGET),
       "one after another": lambda draws=draws: [_alone(study, trained, data, draw) for draw in draws],
     }
     personal = "patients" in label
@@ -116,7 +120,7 @@ def rows(options: Options) -> list[Row]:
       found.append(
         Row(section, f"{label}: PyTorch over together", timing.ratio(times["PyTorch"], times["together"]), "×", 10.0)
       )
-      made = many.adapt(study, _NAME, trained, data, draws[:4], trained.site)
+      made = vmapped_training.adapt(find(_NAME), trained, data, draws[:4], _BUDGET)
       apart = max(
         abs(_rmse(one, data.labelled) - _rmse(_alone(study, trained, data, draw), data.labelled))
         for one, draw in zip(made, draws, strict=False)

@@ -8,7 +8,7 @@ import numpy as np
 
 from cap_jax import config
 from cap_jax.inference import pretrained
-from cap_jax.train import checkpoint, forward
+from cap_jax.train import checkpoint, prediction
 from experiments.benchmarks import steps, timing, unseen
 from experiments.benchmarks.timing import Options, Row
 
@@ -23,7 +23,7 @@ def _rounding(there: unseen.Ground) -> Row:
   def rmse(precision: str) -> float:
     jax.clear_caches()
     with jax.default_matmul_precision(precision):
-      rebuilt_bt = forward.predict(trained, there.unseen)
+      rebuilt_bt = prediction.predict(trained, there.unseen)
     return float(np.sqrt(np.square(rebuilt_bt - there.unseen.y_bt)[:, inner].mean()))
 
   as_is, exact = rmse("default"), rmse("highest")

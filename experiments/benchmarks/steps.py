@@ -11,8 +11,8 @@ import numpy as np
 from cap_jax import config
 from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
-from cap_jax.train import forward, sharding, step
-from cap_jax.transfer import find
+from cap_jax.strategies import find
+from cap_jax.train import prediction, sharding, step
 from cap_jax.types import Batch, InputError, Params
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Options, Row
@@ -91,7 +91,7 @@ def ours(case: Case, steps: int, shared: bool = False) -> Ours:
   if case.cached:
     for part in stack.values():
       flat = part["x"].reshape(-1, samples), part["c"].reshape(steps * case.batch, -1)
-      h = forward.features(net, params, *flat)
+      h = prediction.features(net, params, *flat)
       part["h"] = h.reshape(steps, case.batch, *h.shape[1:])
   state = trainer.init(params, 10**6, 1e-4)
   if shared:

@@ -9,11 +9,11 @@ import numpy as np
 
 from cap_jax import config
 from cap_jax.data import batches
-from cap_jax.evaluation import study_data
 from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
-from cap_jax.train import forward, loop, runs, step
-from cap_jax.transfer import pretraining
+from cap_jax.strategies import pretraining
+from cap_jax.study import study_datasets
+from cap_jax.train import loop, prediction, runs, step
 from experiments.benchmarks.timing import Options
 
 
@@ -40,7 +40,7 @@ class Ground(NamedTuple):
 def ground(options: Options) -> Ground:
   """The subjects."""
   study = config.Study(source="exact", source_subjects=options.subjects, validation_subjects=100)
-  source = study_data.load_source(study)
+  source = study_datasets.load_source(study)
   assert isinstance(source.training, batches.Pairs)
   scaling = batches.fit_scaling(source.training)
   return Ground(study, scaling, runs.arrays(scaling, source.training, study.model), source.validation)
@@ -73,4 +73,4 @@ def here(there: Ground, model: config.Model, spec: config.Training) -> Trained:
   fitted = loop.fit(net, total, plans, fresh, {"source": there.training}, spec, "accuracy")
   seconds = time.perf_counter() - began
   no_covariate = np.zeros((len(there.unseen.x_bt), 0), np.float32)
-  return Trained(seconds, error(there, lambda x_bt: forward.apply(net, fitted.params, x_bt, no_covariate)))
+  return Trained(seconds, error(there, lambda x_bt: prediction.apply(net, fitted.params, x_bt, no_covariate)))

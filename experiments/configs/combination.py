@@ -8,7 +8,7 @@ Time: about 80 seconds on 2 cores.
 from ml_collections import ConfigDict
 
 from cap_jax import config
-from experiments import common
+from cap_jax.cli import launcher
 
 
 def get_config() -> ConfigDict:
@@ -19,4 +19,4 @@ def get_config() -> ConfigDict:
     "loss": (("target", 1.0), ("source_task", 0.3), ("mmd", 0.1, "ramp")),
   }
   study = config.Study(strategies=("combination",), n_target=(5,), custom={"combination": combination})
-  return common.to_config_dict(study)
+  return launcher.to_config_dict(study)

@@ -13,12 +13,12 @@ Time: about 1 minute on 2 cores.
 from ml_collections import ConfigDict
 
 from cap_jax import config
-from experiments import common
+from cap_jax.cli import launcher
 
 
 def get_config() -> ConfigDict:
   """Source: ICU with covariates; target: no labels, DANN."""
-  return common.to_config_dict(
+  return launcher.to_config_dict(
     config.Study(
       source="icu",
       strategies=("domain_adaptation/dann",),

@@ -14,14 +14,14 @@ import dataclasses
 from ml_collections import ConfigDict
 
 from cap_jax import config
-from experiments import common
+from cap_jax.cli import launcher
 
 CNN = config.Model(extractor="cnn", layers=4)
 
 
 def get_config() -> ConfigDict:
   """Source: radial → aortic by a CNN; target: five labelled subjects, a head of its own."""
-  return common.to_config_dict(
+  return launcher.to_config_dict(
     config.Study(
       strategies=("feature_transfer",),
       n_target=(5,),

@@ -10,12 +10,12 @@ Time: about 1 minute on 2 cores.
 from ml_collections import ConfigDict
 
 from cap_jax import config
-from experiments import common
+from cap_jax.cli import launcher
 
 
 def get_config() -> ConfigDict:
   """Source: blood pressure at the arm from the radial wave; target: five labelled subjects."""
-  return common.to_config_dict(
+  return launcher.to_config_dict(
     config.Study(
       task="bp",
       strategies=("fine_tuning/all",),

@@ -11,12 +11,12 @@ cross-validates five.
 from ml_collections import ConfigDict
 
 from cap_jax import config
-from experiments import common
+from cap_jax.cli import launcher
 
 
 def get_config() -> ConfigDict:
   """`multi_task/lines` is the method with labels, `domain_adaptation/lines` the same without; 400 labels are the oracle."""
-  return common.to_config_dict(
+  return launcher.to_config_dict(
     config.Study(
       scenarios=("population", "device_population", "site", "subject_device"),
       n_target=(0, 1, 5, 25, 50, 100, 400),

@@ -10,12 +10,12 @@ Time: 40 minutes on 2 cores that had other work too, most of it the two publishe
 from ml_collections import ConfigDict
 
 from cap_jax import config
-from experiments import common
+from cap_jax.cli import launcher
 
 
 def get_config() -> ConfigDict:
   """Our own TCN and CNN-BiLSTM are trained as long, on the same subjects."""
-  return common.to_config_dict(
+  return launcher.to_config_dict(
     config.Study(
       source="exact",
       scenario="exact",

@@ -10,12 +10,12 @@ Time: about 1 minute on 2 cores.
 from ml_collections import ConfigDict
 
 from cap_jax import config
-from experiments import common
+from cap_jax.cli import launcher
 
 
 def get_config() -> ConfigDict:
   """L_total = L_bp + λ·L_wave over fresh parameters, λ = 1."""
-  return common.to_config_dict(
+  return launcher.to_config_dict(
     config.Study(
       task="bp",
       strategies=("multi_task/fresh",),

@@ -9,13 +9,13 @@ Time: some 2.5 hours; the command says how many before it starts.
 from ml_collections import ConfigDict
 
 from cap_jax import config
-from cap_jax.evaluation import methods
-from experiments import common
+from cap_jax.cli import launcher
+from cap_jax.study import methods
 
 
 def get_config() -> ConfigDict:
   """Three learning rates each, chosen on validation subjects; what uses no label has one."""
-  return common.to_config_dict(
+  return launcher.to_config_dict(
     config.Study(
       scenarios=("population", "device_population", "subject_device"),
       n_target=(0, 1, 5, 20),

@@ -13,12 +13,12 @@ Time: about 90 seconds on 2 cores.
 from ml_collections import ConfigDict
 
 from cap_jax import config
-from experiments import common
+from cap_jax.cli import launcher
 
 
 def get_config() -> ConfigDict:
   """Source: monitoring; target: five labelled subjects, a CNN-BiLSTM with attention."""
-  return common.to_config_dict(
+  return launcher.to_config_dict(
     config.Study(
       task="monitoring",
       strategies=("parameter_transfer/trained",),

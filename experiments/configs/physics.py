@@ -10,12 +10,12 @@ Time: some 15 minutes on 2 cores with --processes=2.
 from ml_collections import ConfigDict
 
 from cap_jax import config
-from experiments import common
+from cap_jax.cli import launcher
 
 
 def get_config() -> ConfigDict:
   """The source has other wall viscosities, frictions, tapers, operating points and steepening than the cohort of its own, and noise."""
-  return common.to_config_dict(
+  return launcher.to_config_dict(
     config.Study(
       source="wide",
       test_part="out_of_distribution",

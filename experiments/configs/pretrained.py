@@ -8,12 +8,12 @@ Time: 12 minutes of training on 2 cores that had other work too, 5 without.
 from ml_collections import ConfigDict
 
 from cap_jax import config
-from experiments import common
+from cap_jax.cli import launcher
 
 
 def get_config() -> ConfigDict:
   """`wide`: walls, frictions, tapers, operating points and steepening differ, waves carry noise, nobody is filtered out."""
-  return common.to_config_dict(
+  return launcher.to_config_dict(
     config.Study(
       source="wide",
       source_subjects=8000,

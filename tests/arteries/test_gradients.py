@@ -73,6 +73,29 @@ def jacobian(subject):
   return jax.jit(jax.jacfwd(outputs))(subject)
 
 
+def test_gradients_along_random_directions(subject):
+  """All parameters at once, each by its step up or down: d/dε f(s + ε v) = J v."""
+  signs = np.random.default_rng(0).choice([-1.0, 1.0], (3, len(STEPS))).astype(np.float32)
+  ways = [dict(zip(STEPS, sign * list(STEPS.values()), strict=True)) for sign in signs]
+
+  def along(way, by):
+    return subject._replace(**{name: np.float32(getattr(subject, name) + by * step) for name, step in way.items()})
+
+  @jax.jit
+  def slope(subject, tangents):
+    return jax.vmap(lambda v: jax.jvp(outputs, (subject,), (v,))[1])(tangents)
+
+  tangents = [
+    jax.tree.map(np.zeros_like, subject)._replace(**{k: np.float32(x) for k, x in way.items()}) for way in ways
+  ]
+  got = np.asarray(slope(subject, jax.tree.map(lambda *values: np.stack(values), *tangents)))
+  copies = [along(way, by) for by in (0.5, -0.5) for way in ways]
+  waves = np.stack(functionals(people.beats(jax.tree.map(lambda *values: np.stack(values), *copies))))
+  expected = (waves[:, :3] - waves[:, 3:]).T
+  assert np.isfinite(got).all()
+  np.testing.assert_allclose(got, expected, rtol=0.03, atol=0.02 * np.abs(expected).max())
+
+
 @pytest.fixture(scope="module")
 def differences(subject):
   """Parameter → central differences of the outputs, all from one cohort."""
@@ -80,6 +103,7 @@ def differences(subject):
   return {name: (found[:, 0, k] - found[:, 1, k]) / (2 * step) for k, (name, step) in enumerate(STEPS.items())}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STEPS)
 def test_gradient_equals_central_difference(jacobian, differences, name):
   step, expected = STEPS[name], differences[name]
@@ -96,6 +120,7 @@ def test_reverse_mode_equals_forward_mode(subject, jacobian):
     np.testing.assert_allclose(getattr(backward, name), getattr(jacobian, name).sum(), rtol=2e-3, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_velocity_target_moves_the_waves_through_k3(subject, jacobian):
   # stiffer arteries: more pulse at the root, none of its mean
   assert np.abs(np.asarray(jacobian.pwv_m_s)).max() > 0.05

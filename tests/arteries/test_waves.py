@@ -12,7 +12,7 @@ import scipy.special
 from cap_jax import clinics
 from cap_jax.arteries import cohort, heart, network, population, terminals, wall, waves
 from cap_jax.arteries.terminals import MMHG_PA
-from cap_jax.evaluation import indices, timing
+from cap_jax.haemodynamics import indices, timing
 from tests import tiers
 from tests.arteries import people
 

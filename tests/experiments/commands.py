@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from absl import app, flags, logging
 
+import cap_jax
 from cap_jax import config
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -36,7 +37,7 @@ SMALL = [
 ]  # fmt: skip
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
-  [f"cap_jax.{name}" for name in ("evaluation.study", "evaluation.own_data", "report.study_report", "data.preparation")]
+  [f"cap_jax.{name}" for name in ("study.run_study", "study.own_data", "report.study_report", "data.preparation")]
 )
 
 
@@ -76,21 +77,24 @@ def run(name, *arguments, timeout=1800, read=True):
 
 @contextlib.contextmanager
 def _fresh():
-  """Within it the experiments are as in a new process: not imported yet, their flags not defined. After it all is as it was before."""
+  """Within it the commands are as in a new process: not imported yet, their flags not defined. After it all is as it was before."""
+
+  def commands():
+    return [name for name in sys.modules if f"{name}.".startswith(("cap_jax.cli.", "experiments."))]
 
   def theirs():
     # absl calls a module that runs as __main__ by its file; the last own the overrides of a config
-    owners = ("experiments.", str(ROOT / "experiments"), "ml_collections", "absl.flags._flag")
+    owners = ("cap_jax.cli", "experiments.", str(ROOT / "experiments"), "ml_collections", "absl.flags._flag")
     found = flags.FLAGS.flags_by_module_dict()
     return [(module, flag) for module in found if module.startswith(owners) for flag in found[module]]
 
   def drop():
-    for name in [name for name in sys.modules if name.partition(".")[0] == "experiments"]:
+    for name in commands():
       del sys.modules[name]
     for name in {flag.name for _, flag in theirs()}:
       delattr(flags.FLAGS, name)
 
-  modules = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "experiments"}
+  modules = {name: sys.modules[name] for name in commands()}
   before = theirs()
   handler, level = signal.getsignal(signal.SIGTERM), logging.get_verbosity()
   environment = dict(os.environ)
@@ -100,6 +104,8 @@ def _fresh():
   finally:
     drop()
     sys.modules |= modules
+    if "cap_jax.cli" in modules:
+      cap_jax.cli = modules["cap_jax.cli"]
     for module, flag in before:
       flags.FLAGS[flag.name] = flag
       flags.FLAGS.register_flag_by_module(module, flag)

@@ -157,7 +157,7 @@ def bad(tmp_path, kind):
     ("time", "in.csv: column time_s: time does not increase at data row 301"),
     ("kilopascal", "it looks like kPa: multiply by 7.50062"),
     ("empty", "in.csv: the file is empty"),
-    ("other_site", "the checkpoint reads radial; make one with: python -m experiments.pretrain --site=brachial"),
+    ("other_site", "the checkpoint reads radial; make one with: python -m cap_jax pretrain --site=brachial"),
     ("output", "is no folder that can be written to"),
   ],
 )
@@ -170,6 +170,18 @@ def test_bad_input_is_one_line_and_status_two(source, tmp_path, kind, message):
   assert lines[0].startswith("error: ")
   assert message in lines[0]
   assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_debug_shows_where_an_error_comes_from(tmp_path):
+  place = tmp_path / "checkpoint"
+  place.mkdir()
+  (place / "config.json").write_text("{")
+  words = ["--input=a.csv", f"--output={tmp_path / 'b.csv'}", f"--checkpoint={place}"]
+  plain, shown = run("reconstruct", *words), run("reconstruct", *words, "--debug")
+  assert (plain.returncode, shown.returncode) == (2, 2)
+  assert plain.stderr.count("\n") == 1
+  assert shown.stderr.splitlines()[-1] == plain.stderr.strip()
+  assert "JSONDecodeError" in shown.stderr  # the cause, not the line alone
 
 
 @pytest.mark.parametrize(
@@ -198,9 +210,9 @@ def test_bad_input_is_one_line_and_status_two(source, tmp_path, kind, message):
     ("pretrain", ["--workdir=w", "--config.nope=3"], "'nope'\" is no field or value of the study"),
     ("pretrain", ["--workdir=w", "--config=README.md"], "--config: the file cannot be loaded"),
     ("pretrain", [], "--workdir is missing; give --workdir=DIR"),
-    ("select", ["--rates=fast"], "--rates=fast: each must be a number"),
-    ("select", ["--n_target=100"], "must be 0 to 40 labelled subjects"),
-    ("select", ["--strategy=scratch", "--n_target=0"], "--n_target=0: scratch learns from labelled target subjects"),
+    ("tune", ["--rates=fast"], "--rates=fast: each must be a number"),
+    ("tune", ["--n_target=100"], "must be 0 to 40 labelled subjects"),
+    ("tune", ["--strategy=scratch", "--n_target=0"], "--n_target=0: scratch learns from labelled target subjects"),
     ("transfer", ["--workdir=w", "--strategy=auto", "--freeze=f"], "--strategy=auto: chooses by itself"),
     ("transfer", ["--workdir=w", "--strategy=scratch", "--freeze=f,r"], "strategy scratch: all of its network is held"),
     ("transfer", ["--workdir=w", "--loss=mmd:1:ramp:x"], "has 4 parts; a term is NAME:WEIGHT"),

@@ -8,19 +8,24 @@ import shlex
 import pytest
 
 from cap_jax import config
-from cap_jax.evaluation import methods, plan, study_limits
-from cap_jax.transfer import STRATEGIES, find
-from experiments import common
+from cap_jax.cli import launcher
+from cap_jax.strategies import STRATEGIES, find
+from cap_jax.study import methods, study_grid, study_limits
 from tests.experiments.commands import ROOT, run
 
-NAMES = sorted(path.stem for path in (ROOT / "experiments" / "configs").glob("*.py"))
+MODULES = {
+  path.stem: f"{folder.replace('/', '.')}.{path.stem}"
+  for folder in ("experiments/configs", "cap_jax/cli/configs")
+  for path in (ROOT / folder).glob("[!_]*.py")
+}
+NAMES = sorted(MODULES)
 STUDIES = ("compare", "default", "headline", "in_distribution", "paper", "physics", "pretrained")
 CASES = [name for name in NAMES if name not in STUDIES]
 
 
 def study_of(name):
-  made = importlib.import_module(f"experiments.configs.{name}").get_config()
-  return common.from_config_dict(config.Study, made)
+  made = importlib.import_module(MODULES[name]).get_config()
+  return launcher.from_config_dict(config.Study, made)
 
 
 @pytest.mark.quick
@@ -37,7 +42,7 @@ def test_there_is_a_case_for_each_strategy_and_one_for_a_combination():
 def test_every_config_is_a_study_that_can_be(name):
   study = study_of(name)
   study_limits.check(study)
-  text = importlib.import_module(f"experiments.configs.{name}").__doc__
+  text = importlib.import_module(MODULES[name]).__doc__
   assert re.search(r"^Command: python -m experiments\.\w+", text, re.MULTILINE)
   assert re.search(r"^Expected: ", text, re.MULTILINE)
   assert re.search(r"^Time: ", text, re.MULTILINE)
@@ -69,14 +74,14 @@ def test_the_papers_study_has_every_baseline_and_every_kind_of_transfer():
   assert len(study.scenarios) >= 3
   assert len(study.seeds) >= 3
   assert min(study.n_target) == 0
-  assert plan.unused(study) == []
+  assert study_grid.unused(study) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_the_command_gives_what_the_docstring_says(name, tmp_path):
   """RMSE of the docstring within a tenth: the same seeds on another machine differ in the last bits only."""
-  text = importlib.import_module(f"experiments.configs.{name}").__doc__
+  text = importlib.import_module(MODULES[name]).__doc__
   command = re.search(r"^Command: python -m experiments\.(\w+) (.*)$", text, re.MULTILINE)
   flags = [flag for flag in shlex.split(command.group(2)) if not flag.startswith("--workdir")]
   expected = float(re.search(r"^Expected: .*?(\d+\.\d+) mmHg", text, re.MULTILINE).group(1))

@@ -55,9 +55,9 @@ def prepared(patients, tmp_path_factory):
   return output, done
 
 
-def test_inspect_tells_what_is_there_and_what_would_be_left_out(patients, tmp_path):
+def test_describe_tells_what_is_there_and_what_would_be_left_out(patients, tmp_path):
   picture = tmp_path / "look.png"
-  done = run("inspect", "--data=csv", f"--path={patients}", f"--output={picture}")
+  done = run("describe", "--data=csv", f"--path={patients}", f"--output={picture}")
   assert done.returncode == 0, done.stderr
   assert "csv: 14 subjects, 14 records" in done.stdout
   assert "radial [mmHg]: 12 records, 125 Hz, 96 s" in done.stdout
@@ -67,7 +67,7 @@ def test_inspect_tells_what_is_there_and_what_would_be_left_out(patients, tmp_pa
   assert "P13.csv: cannot be read" in done.stdout
   assert "P14.csv: no such file; add it, or take the subject out of subjects.csv" in done.stdout
   assert picture.stat().st_size > 20_000
-  strict = run("inspect", "--data=csv", f"--path={patients}", "--strict", f"--output={picture}")
+  strict = run("describe", "--data=csv", f"--path={patients}", "--strict", f"--output={picture}")
   assert strict.returncode == 2
   assert strict.stderr.strip().endswith("P14.csv: no such file; add it, or take the subject out of subjects.csv")
 
@@ -246,7 +246,7 @@ def test_pwdb_written_by_the_cohort_is_read_by_its_loader(tmp_path):
   ("command", "arguments", "said"),
   [
     ("prepare", ["--data=csv", "--path=/nowhere", "--output=x"], "/nowhere: no such file or folder"),
-    ("inspect", ["--data=wfdb", "--path=/", "--channels=ABP"], "--channels=ABP: must be NAME:SIGNAL"),
+    ("describe", ["--data=wfdb", "--path=/", "--channels=ABP"], "--channels=ABP: must be NAME:SIGNAL"),
     ("sim_to_real", ["--workdir=x"], "--stores is missing"),
     ("pretrain", ["--config.source_data=/nowhere", "--workdir=x"], "/nowhere: no prepared store there"),
   ],

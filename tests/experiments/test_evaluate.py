@@ -11,8 +11,8 @@ import numpy as np
 import pandas
 import pytest
 
-from cap_jax.evaluation import study
 from cap_jax.report import own_report
+from cap_jax.study import run_study
 from cap_jax.train import checkpoint
 from tests.experiments.commands import run_here, write_csv
 from tests.experiments.commands import wave as pulses
@@ -40,7 +40,7 @@ def test_paired_data_have_errors_a_row_a_subject(done_study, patients, tmp_path)
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
   found = rows(tmp_path / "work" / "errors.csv")
-  assert tuple(found[0]) == study.COLUMNS
+  assert tuple(found[0]) == run_study.COLUMNS
   assert [row["subject"] for row in found] == [f"P{k:02d}" for k in range(5)]
   assert all(np.isfinite(float(row["rmse_mmhg"])) and float(row["beats"]) > 3 for row in found)
   page = (tmp_path / "work" / "report.html").read_text(encoding="utf-8")

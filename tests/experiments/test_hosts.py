@@ -14,10 +14,10 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-from cap_jax.evaluation import study_data, training
-from cap_jax.train import checkpoint, clock, runs
+from cap_jax.cli import distributed
+from cap_jax.study import study_datasets, training
+from cap_jax.train import checkpoint, clock
 from cap_jax.types import InputError
-from experiments import hosts
 from tests.experiments import commands
 from tests.ports import free_port
 from tests.train import people
@@ -47,7 +47,7 @@ def before(place, name, act):
 def people_as_source(study):
   """Made-up people instead of the virtual cohort, which takes longer to draw than all the rest."""
   of = {"data": "in silico: made-up people", "source": study.source}
-  return study_data.Source(people.pairs("abcdef", 6, 0), people.pairs("uv", 6, 1), of)
+  return study_datasets.Source(people.pairs("abcdef", 6, 0), people.pairs("uv", 6, 1), of)
 
 
 def refuse():
@@ -65,8 +65,8 @@ def host(port, number, count, workdir, out, err, trouble, extra, whole):
   `kill`, `freeze`, `term` or `error`. If not `whole`, it trains on made-up people and calibrates nothing."""
   tempfile.tempdir = os.path.dirname(out)  # a killed host leaves its scratch folder
   if not whole:
-    study_data.load_source = people_as_source
-    training.source_network = lambda study, source: runs.pretrain(
+    study_datasets.load_source = people_as_source
+    training.source_network = lambda study, source: training.pretrained(
       study, source.training, source.validation, source.origin
     )
   what, _, seconds = trouble.partition(":")
@@ -80,7 +80,7 @@ def host(port, number, count, workdir, out, err, trouble, extra, whole):
   if what in at_chunk:
     before(clock.Clock, "launched", at_chunk[what])
   if what == "sleep":
-    before(study_data, "load_source", lambda: time.sleep(float(seconds)))
+    before(study_datasets, "load_source", lambda: time.sleep(float(seconds)))
     before(checkpoint, "save", lambda: wait_for(pathlib.Path(workdir, "checkpoint")))
   words = [*SMALL, f"--workdir={workdir}", *extra]
   if count > 1:
@@ -144,10 +144,18 @@ def check_alike(started, work, alone):
 
 # the first host writes its checkpoint while the other waits for it, so nothing in writing one waits for all; past 30 s Gloo gives up its
 # first collective
-@pytest.mark.parametrize("trouble", ["sleep:3", pytest.param("slow:40", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("trouble", ["sleep:3", "slow:40"])
 def test_a_slow_host_is_waited_for(tmp_path, alone, trouble):
   work = tmp_path / "work"
   check_alike(Hosts(tmp_path, work, 2, {1: trouble}), work, alone)
+
+
+def test_a_host_that_is_late_is_waited_for(tmp_path):
+  work = tmp_path / "work"
+  started = Hosts(tmp_path, work, 2, {1: "sleep:3"})
+  assert started.end() == [0, 0], [started.said("err", number) for number in range(2)]
+  assert checkpoint.load(work / "checkpoint").about["steps"] == 100
 
 
 @pytest.mark.slow
@@ -270,7 +278,7 @@ def test_a_host_that_is_not_told_who_it_is_is_refused(given):
   if not flags.FLAGS.is_parsed():
     flags.FLAGS(sys.argv[:1])
   match = "give HOST:PORT, how many hosts and which of them this is"
-  with flagsaver.flagsaver(**given), pytest.raises(InputError, match=match), hosts.joined():
+  with flagsaver.flagsaver(**given), pytest.raises(InputError, match=match), distributed.joined():
     raise AssertionError
 
 

@@ -16,18 +16,18 @@ import jax
 import numpy as np
 import pytest
 
-from cap_jax.evaluation import cells, plan
-from cap_jax.train import checkpoint, journal, savepoints
-from experiments import common
+from cap_jax.cli import launcher
+from cap_jax.study import study_grid, study_results
+from cap_jax.train import checkpoint, metrics_writer, training_state
 from tests.experiments.commands import ROOT, run, run_here, wave, write_csv
 from tests.experiments.test_hosts import Hosts
 
 CONFIG = """from cap_jax.config import Calibration, Model, Study, Training, Windows
-from experiments import common
+from cap_jax.cli import launcher
 
 
 def get_config():
-  return common.to_config_dict({study!r})
+  return launcher.to_config_dict({study!r})
 """
 
 
@@ -56,7 +56,7 @@ def stop_when(ready, words, sent, log):
     wait_for(lambda: ready() or started.poll() is not None)
     assert started.poll() is None, log.read_text()
     started.send_signal(sent)
-    assert started.wait(600) == (savepoints.STOPPED if sent == signal.SIGTERM else -sent)
+    assert started.wait(600) == (training_state.STOPPED if sent == signal.SIGTERM else -sent)
   wait_for(lambda: not alive(started.pid), 600)
 
 
@@ -68,18 +68,18 @@ def test_a_stopped_study_goes_on_and_leaves_nobody_behind(small_study, done_stud
   shutil.rmtree(folder / "cells")
   (tmp_path / "small.py").write_text(CONFIG.format(study=small))
   words = [f"--config={tmp_path / 'small.py'}", f"--workdir={folder}", "--processes=2"]
-  keys = plan.keys(small)
+  keys = study_grid.keys(small)
   for sent, least in ((signal.SIGTERM, 1), (signal.SIGKILL, 4)):
     ready = functools.partial(lambda least: len(list(folder.glob("cells/**/*.json"))) >= least, least)
     stop_when(ready, ("experiments.study", *words), sent, tmp_path / "said")
-    there = [key for key in keys if cells.load(str(folder), key) is not None]
+    there = [key for key in keys if study_results.load(str(folder), key) is not None]
     assert least <= len(there) < len(keys)
     assert not (folder / "report.html").exists()
 
   done = run("study", *words)
   assert done.returncode == 0, done.stderr
   for key in keys:
-    resumed, whole = (cells.load(str(where), key).errors for where in (folder, done_study))
+    resumed, whole = (study_results.load(str(where), key).errors for where in (folder, done_study))
     assert [one.subject for one in resumed] == [one.subject for one in whole]
     # other cores add in another order
     np.testing.assert_allclose(
@@ -129,7 +129,7 @@ def test_a_stopped_transfer_goes_on_to_the_same_bits(tmp_path):
     jax.tree.map(np.testing.assert_array_equal, a, b)
   rows = []
   for where in (whole, folder):
-    lines = [json.loads(line) for line in (where / "logs" / journal.NAME).read_text().splitlines()]
+    lines = [json.loads(line) for line in (where / "logs" / metrics_writer.NAME).read_text().splitlines()]
     rows.append([{key: value for key, value in line.items() if key != "time_s"} for line in lines])
   assert rows[0] == rows[1]
   assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in whole.iterdir())
@@ -147,7 +147,7 @@ def test_what_others_put_there_stays_and_a_note_that_was_cut_is_no_matter(tmp_pa
   started = Hosts(tmp_path, folder, 1, extra=long)
   wait_for(lambda: any((folder / "savepoints").glob("000/0*")) or not started.processes[0].is_alive())
   started.processes[0].terminate()
-  assert started.end() == [savepoints.STOPPED], started.said("err", 0)
+  assert started.end() == [training_state.STOPPED], started.said("err", 0)
   (folder / "mine").mkdir()
   (folder / "mine" / "notes.txt").write_text("mine")
   again = Hosts(tmp_path, folder, 1, extra=long)
@@ -157,7 +157,7 @@ def test_what_others_put_there_stays_and_a_note_that_was_cut_is_no_matter(tmp_pa
   assert (folder / "mine" / "notes.txt").read_text() == "mine"
   (tmp_path / "study").mkdir()
   (tmp_path / "study" / "study.json.partial-1").write_text('{"sour')
-  common.open_folder(str(tmp_path / "study"))
+  launcher.open_folder(str(tmp_path / "study"))
   late = run_here("transfer", *SMALL[:-1], "--metrics=csv", f"--workdir={tmp_path / 'none'}")
   assert late.returncode == 2
   assert not (tmp_path / "none").exists()  # refused before anything is begun
@@ -166,14 +166,14 @@ def test_what_others_put_there_stays_and_a_note_that_was_cut_is_no_matter(tmp_pa
 def test_output_that_nobody_reads_is_no_error(tmp_path):
   write_csv(tmp_path / "A.csv", *wave(8, 100.0))
   (tmp_path / "subjects.csv").write_text("subject\nA\n")
-  done = run("inspect", "--data=csv", f"--path={tmp_path}", f"--output={tmp_path / 'a.png'}", read=False)
+  done = run("describe", "--data=csv", f"--path={tmp_path}", f"--output={tmp_path / 'a.png'}", read=False)
   assert done.returncode == 1
   assert not re.search("error|Traceback|ignored", done.stderr), done.stderr
 
 
 @pytest.mark.slow
 def test_a_reader_who_has_enough_is_no_error(tmp_path):
-  command = [sys.executable, "-m", "experiments.inspect", "--data=virtual", "--path=healthy,subjects=3"]
+  command = [sys.executable, "-m", "experiments.describe", "--data=virtual", "--path=healthy,subjects=3"]
   command.append(f"--output={tmp_path / 'a.png'}")
   with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
     started.stdout.close()

@@ -21,13 +21,13 @@ import numpy as np
 import scipy.io
 
 from cap_jax import config
+from cap_jax.cli import launcher
 from cap_jax.data import datasets, recordings
 from cap_jax.data.sources import DATASETS, arrays, folders, pwdb
-from cap_jax.evaluation import study_limits
 from cap_jax.inference import pretrained, reconstruct
-from cap_jax.train import checkpoint, sealed
+from cap_jax.study import study_limits
+from cap_jax.train import checkpoint, checksummed
 from cap_jax.types import DataError, InputError
-from experiments import common
 from tests.data.sources import write
 
 _MOST = 1 << 19  # bytes of a seed
@@ -161,7 +161,7 @@ def _config() -> Target:
   seeds = [line.encode() for line in lines] + ["\n".join(lines).encode()]
 
   def call(data: bytes) -> None:
-    values = common.to_config_dict(config.Study())
+    values = launcher.to_config_dict(config.Study())
     for line in data.decode("utf-8", "replace").splitlines()[:8]:
       field, _, text = line.partition("=")
       try:
@@ -170,7 +170,7 @@ def _config() -> Target:
         value = text
       with contextlib.suppress(KeyError, TypeError, AttributeError, ValueError):  # as the flags refuse it
         values.update_from_flattened_dict({field.strip(): value})
-    study_limits.check(common.study_of(values))
+    study_limits.check(launcher.study_of(values))
 
   return Target(seeds, call)
 
@@ -185,10 +185,13 @@ def _checkpoint() -> Target:
   seeds = [bytes([k, sign]) + whole[file][:_MOST] for k, file in enumerate(files) for sign in (0, 1)]
 
   def sign() -> None:
-    header = folder / sealed.HEADER
+    header = folder / checksummed.HEADER
     try:
       content = json.loads(header.read_bytes())
-      content["sha256"] = {sealed.HEADER: sealed._digest_of(content), **sealed._digests(str(folder / sealed.ARRAYS))}
+      content["sha256"] = {
+        checksummed.HEADER: checksummed._digest_of(content),
+        **checksummed._digests(str(folder / checksummed.ARRAYS)),
+      }
       header.write_text(json.dumps(content))
     except (ValueError, TypeError, AttributeError, RecursionError):
       pass
@@ -203,7 +206,7 @@ def _checkpoint() -> Target:
     try:
       checkpoint.load(folder)
     finally:
-      for place in {file, folder / sealed.HEADER}:
+      for place in {file, folder / checksummed.HEADER}:
         place.write_bytes(whole[place])
 
   return Target(seeds, call)

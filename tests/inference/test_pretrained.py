@@ -9,7 +9,7 @@ from cap_jax import config
 from cap_jax.data import batches, datasets
 from cap_jax.data.sources import nonlinear
 from cap_jax.inference import pretrained, reconstruct
-from cap_jax.train import checkpoint, forward
+from cap_jax.train import checkpoint, prediction
 from cap_jax.types import InputError
 
 CARD = (pretrained.FOLDER.parent / "README.md").read_text(encoding="utf-8")
@@ -72,7 +72,7 @@ def test_noise_harms_little():
   period_s = 60 / beat.covariates["hr_bpm"]
   x_t, y_t = (nonlinear.at_times(beat.signals[site], period_s, time_s) for site in ("radial", "aortic_root"))
   clean, noisy = (
-    forward.predict(
+    prediction.predict(
       trained, batches.Waves((x_t + sd * rng.standard_normal((20, 500))).astype(np.float32), np.repeat("a", 20))
     )
     for sd in (0.0, 0.5)

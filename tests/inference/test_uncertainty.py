@@ -9,9 +9,9 @@ import pytest
 
 from cap_jax import config
 from cap_jax.data import batches, recordings, splits
-from cap_jax.evaluation import bench, methods
 from cap_jax.inference import reconstruct, uncertainty
 from cap_jax.models import net
+from cap_jax.study import methods, study_runner
 from cap_jax.train import checkpoint
 
 RNG = np.random.default_rng(0)
@@ -150,7 +150,7 @@ def test_a_record_carries_its_interval_and_its_flag(network):
 
 def test_the_study_calibrates_on_who_it_may_see(small_study, done_study):
   """Without target labels on the source's validation subjects, with labels on the target's."""
-  working = bench.Bench(small_study, str(done_study))
+  working = study_runner.Bench(small_study, str(done_study))
   study, target, _ = working.target("device", 0)
   ground = methods.Ground(study, working.source, target, working.trained, working.published, 2, 0)
   tuned = methods.strategy(study, "feature_transfer").run(ground).network.doubt
@@ -166,7 +166,7 @@ def test_the_study_calibrates_on_who_it_may_see(small_study, done_study):
 def test_a_head_of_another_kind_takes_no_spread_from_the_source(small_study, done_study):
   other = dataclasses.replace(small_study.model, head_channels=16)
   study = dataclasses.replace(small_study, target_model=other)
-  working = bench.Bench(study, str(done_study))
+  working = study_runner.Bench(study, str(done_study))
   clinic, target, evaluator = working.target("device", 0)
   ground = methods.Ground(clinic, working.source, target, working.trained, working.published, 2, 0)
   made = methods.strategy(clinic, "feature_transfer").run(ground)

@@ -13,7 +13,7 @@ import pytest
 
 from cap_jax.train import checkpoint
 from tests import tiers
-from tests.train.test_journal import events, lines
+from tests.train.test_metrics_writer import events, lines
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SEED = 7

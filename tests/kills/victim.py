@@ -47,18 +47,18 @@ def counted(place, name, number):
 
 def training(folder):
   """Of a source and a target network, with the journal and the states, in a work folder as commands have it."""
-  from cap_jax.train import journal, runs
-  from experiments import hosts
+  from cap_jax.cli import distributed
+  from cap_jax.strategies import find
+  from cap_jax.train import metrics_writer, runs
   from tests.train import people
 
   if (folder / "made.npz").exists() and not (folder / "begun.json").exists():
     return  # killed behind its end
-  study = config.Study(model=MODEL, steps=200, batch=8, pretrain=config.Training(steps=300, batch=8))
   source, validation = people.pairs([f"s{k}" for k in range(4)], 6, 0), people.pairs(["v0"], 3, 4)
-  data = runs.Data(source, people.pairs(["u0", "u1"], 3, 1).unlabelled(), people.pairs(people.PEOPLE, 4, 2))
-  with hosts.work_folder(str(folder), study), journal.kept(str(folder / "logs"), journal.KINDS):
-    trained, _ = runs.pretrain(study, source, validation)
-    made = runs.adapt(study, "fine_tuning/lp_ft", trained, data, 0, "radial", validation)
+  data = runs.Data(source, people.pairs(["u0", "u1"], 3, 1).unlabelled(), people.pairs(people.PEOPLE, 4, 2), validation)
+  with distributed.work_folder(str(folder), MODEL), metrics_writer.kept(str(folder / "logs"), metrics_writer.KINDS):
+    trained, _ = runs.pretrain(source, validation, model=MODEL, spec=config.Training(steps=300, batch=8))
+    made = runs.adapt(find("fine_tuning/lp_ft"), trained, data, runs.Budget(200, 8))
     save(folder / "made.npz", made)
 
 
@@ -78,12 +78,12 @@ def save(path, made):
 
 def study(folder):
   """All cells of a small study in one process."""
-  from cap_jax.evaluation import study as studies
-  from cap_jax.train import journal
-  from experiments import common
+  from cap_jax.cli import launcher
+  from cap_jax.study import run_study as studies
+  from cap_jax.train import metrics_writer
 
-  common.open_folder(str(folder))
-  for cell in studies.run(STUDY, str(folder), metrics=journal.KINDS):
+  launcher.open_folder(str(folder))
+  for cell in studies.run(STUDY, str(folder), metrics=metrics_writer.KINDS):
     assert not cell.diverged
 
 
@@ -101,10 +101,10 @@ def places_of(kind):
   places += [(json, "dump"), (test_store._Read, "__call__"), (np, "savez_compressed")]
   if kind != "preparation":
     from cap_jax.models import net as nets
-    from cap_jax.train import clock, journal, savepoints
+    from cap_jax.train import clock, metrics_writer, training_state
 
-    savepoints.EVERY = 100
-    places += [(clock.Clock, "launched"), (journal.Journal, "write"), (nets.Net, "init")]
+    training_state.EVERY = 100
+    places += [(clock.Clock, "launched"), (metrics_writer.Journal, "write"), (nets.Net, "init")]
   return places
 
 

@@ -49,7 +49,7 @@ def test_cross_entropy_of_logits():
   np.testing.assert_allclose(adversarial.cross_entropy(z, 1.0, jnp.array([3.0, 1.0])), weighted, rtol=1e-5)
 
 
-@pytest.mark.parametrize("adversary", [adversarial.dann, adversarial.adda])
+@pytest.mark.parametrize("adversary", tiers.sample([adversarial.dann, adversarial.adda], adversarial.adda))
 def test_a_source_window_of_no_weight_is_not_there(adversary):
   theta = fresh()
   source, target = domains(jax.random.key(2), 8)

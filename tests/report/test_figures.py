@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from cap_jax.evaluation import agreement, summary
 from cap_jax.inference import uncertainty
+from cap_jax.metrics import agreement
 from cap_jax.report import figures, study_figures
-from cap_jax.transfer import STRATEGIES
+from cap_jax.strategies import STRATEGIES
+from cap_jax.study import summary
 
 pytestmark = pytest.mark.quick
 

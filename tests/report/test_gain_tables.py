@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cap_jax.evaluation import agreement, gains, summary
-from cap_jax.evaluation import study as studies
+from cap_jax.metrics import agreement
 from cap_jax.report import gain_tables, study_report, tables
+from cap_jax.study import label_efficiency, summary
+from cap_jax.study import run_study as studies
 
 ONE, MANY = agreement.Interval(37.4, 5.0, float("inf")), agreement.Interval(float("inf"), 61.0, float("inf"))
 SHARE = agreement.Interval(0.62, 0.47, 0.777)
@@ -16,8 +17,13 @@ SHARE = agreement.Interval(0.62, 0.47, 0.777)
 @pytest.mark.quick
 def test_labels_saved_and_gaps_closed_as_text():
   found = {
-    "device": [gains.Gain("fine_tuning", 5, ONE, agreement.NONE), gains.Gain("multi_task/lines", 5, MANY, SHARE)],
-    "site": [gains.Gain("domain_adaptation/lines", 0, agreement.NONE, agreement.Interval(-0.1, float("-inf"), 0.2))],
+    "device": [
+      label_efficiency.Gain("fine_tuning", 5, ONE, agreement.NONE),
+      label_efficiency.Gain("multi_task/lines", 5, MANY, SHARE),
+    ],
+    "site": [
+      label_efficiency.Gain("domain_adaptation/lines", 0, agreement.NONE, agreement.Interval(-0.1, float("-inf"), 0.2))
+    ],
   }
   assert gain_tables.gained(found, (0, 100, 5)).rows == [
     ("device", "fine-tuning", "5", "37", "≤ 5 to > 100", "", ""),
@@ -28,7 +34,7 @@ def test_labels_saved_and_gaps_closed_as_text():
 
 @pytest.mark.quick
 def test_choices_of_all_clinics_add_up():
-  here, there = gains.Choices(10, 9, 0.02, 0.3), gains.Choices(30, 24, 0.1, 0.25)
+  here, there = label_efficiency.Choices(10, 9, 0.02, 0.3), label_efficiency.Choices(30, 24, 0.1, 0.25)
   assert gain_tables.chosen({"here": here}).rows == [("here", "10", "9", "2.0", "30.0")]
   assert gain_tables.chosen({"here": here, "there": there}).rows[2] == ("all", "40", "33", "8.0", "30.0")
 

@@ -11,9 +11,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from cap_jax import config
-from cap_jax.evaluation import standards, summary
-from cap_jax.evaluation import study as studies
+from cap_jax.metrics import standards
 from cap_jax.report import page, study_report, study_tables, tables
+from cap_jax.study import run_study as studies
+from cap_jax.study import summary
 
 EVIL = "<script>alert(1)</script>"
 
@@ -212,6 +213,7 @@ def test_a_reader_clicks_through(opened, written):
   assert shown_range(tab) == whole
 
 
+@pytest.mark.slow
 def test_light_and_dark(opened, written):
   tab, _ = opened
   tab.goto(written.as_uri())
@@ -229,6 +231,7 @@ def test_light_and_dark(opened, written):
   assert background(tab) == dark
 
 
+@pytest.mark.slow
 def test_tables_unfold_and_links_lead_somewhere(opened, written):
   tab, _ = opened
   tab.goto(written.as_uri())
@@ -244,6 +247,7 @@ def test_tables_unfold_and_links_lead_somewhere(opened, written):
   )
 
 
+@pytest.mark.slow
 def test_on_a_phone_nothing_sticks_out(chromium, written):
   context = chromium.new_context(viewport={"width": 390, "height": 800}, is_mobile=True, has_touch=True)
   tab = context.new_page()

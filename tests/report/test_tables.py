@@ -8,9 +8,10 @@ import re
 import numpy as np
 import pytest
 
-from cap_jax.evaluation import agreement, standards, summary
-from cap_jax.evaluation import study as studies
+from cap_jax.metrics import agreement, standards
 from cap_jax.report import study_report, study_tables, tables
+from cap_jax.study import run_study as studies
+from cap_jax.study import summary
 
 STRATEGIES = ("fine_tuning", "feature_transfer", "domain_adaptation", "multi_task")
 TABLE = tables.Table(("method", "n"), [("a_b & c", "1 ± 2"), ("50 %", "−3")], 0, ["certain", ""], "caption")

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from cap_jax.data import batches, splits
 from cap_jax.signals import beat_quality, beats, quality, windows
-from cap_jax.train import journal
+from cap_jax.train import metrics_writer
 
 pytestmark = pytest.mark.quick
 
@@ -107,16 +107,18 @@ def test_a_journal_cut_anywhere_is_whole_after_the_same_rows(tmp_path_factory, r
   folder = tmp_path_factory.mktemp("journal")
 
   def write():
-    with journal.kept(str(folder), ("jsonl",)):
+    with metrics_writer.kept(str(folder), ("jsonl",)):
       for name, step, value in rows:
-        journal.write(name, step, {"loss": value})
+        metrics_writer.write(name, step, {"loss": value})
 
   def read():
-    lines = [json.loads(line, parse_constant=pytest.fail) for line in (folder / journal.NAME).read_text().splitlines()]
+    lines = [
+      json.loads(line, parse_constant=pytest.fail) for line in (folder / metrics_writer.NAME).read_text().splitlines()
+    ]
     return [(line["run"], line["step"], line["loss"]) for line in lines]
 
   write()
-  whole, content = read(), (folder / journal.NAME).read_bytes()
-  (folder / journal.NAME).write_bytes(content[: min(cut, len(content))])
+  whole, content = read(), (folder / metrics_writer.NAME).read_bytes()
+  (folder / metrics_writer.NAME).write_bytes(content[: min(cut, len(content))])
   write()
   assert read() == whole

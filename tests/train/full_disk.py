@@ -15,7 +15,7 @@ import numpy as np
 
 from cap_jax import config
 from cap_jax.data import batches
-from cap_jax.train import checkpoint, savepoints
+from cap_jax.train import checkpoint, training_state
 from cap_jax.types import InputError
 from tests.train import people
 
@@ -32,17 +32,17 @@ def shut(folder: pathlib.Path, how: str) -> None:
     os.seteuid(NOBODY)
 
 
-def progress(done: int) -> savepoints.Progress:
+def progress(done: int) -> training_state.Progress:
   state = (jnp.asarray(np.random.default_rng(1).normal(size=9999), jnp.float32),)
-  return savepoints.Progress(0, done, state, [{"loss": jnp.ones(50)}], [0.5], [], [], 0.5)
+  return training_state.Progress(0, done, state, [{"loss": jnp.ones(50)}], [0.5], [], [], 0.5)
 
 
 def work(folder: pathlib.Path, how: str) -> None:
   model = config.Model(channels=16, layers=1, head_channels=16)
   params = people.drawn(model)
   made = checkpoint.Checkpoint(params, model, config.Windows(), batches.Scaling(92.0, 17.0), "radial")
-  with savepoints.kept(str(folder / "savepoints")):
-    keep = savepoints.Training("a", "x")
+  with training_state.kept(str(folder / "savepoints")):
+    keep = training_state.Training("a", "x")
     checkpoint.save(folder / "first", made)
     keep.save(progress(500))
     shut(folder, how)

@@ -33,9 +33,8 @@ def drawn(model, seed=0):
 
 
 def ground(model, steps):
-  """A study, a source network that has learnt nothing, and data with `PEOPLE` labelled."""
-  study = config.Study(model=model, steps=steps, batch=8)
+  """Steps and batch, a source network that has learnt nothing, and data with `PEOPLE` labelled."""
   source = pairs([f"s{k}" for k in range(4)], 6, 0)
   params = nets.make_net(model).init(jax.random.key(3), SAMPLES)
   trained = checkpoint.Checkpoint(params, model, config.Windows(), batches.fit_scaling(source), "radial")
-  return study, trained, runs.Data(source, pairs(["u0", "u1"], 3, 1).unlabelled(), pairs(PEOPLE, 4, 2))
+  return runs.Budget(steps, 8), trained, runs.Data(source, pairs(["u0", "u1"], 3, 1).unlabelled(), pairs(PEOPLE, 4, 2))

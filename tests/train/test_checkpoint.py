@@ -10,7 +10,7 @@ import pytest
 
 from cap_jax import config
 from cap_jax.data import batches, splits
-from cap_jax.train import checkpoint, sealed
+from cap_jax.train import checkpoint, checksummed
 from cap_jax.types import InputError
 from tests.train import people
 
@@ -59,7 +59,7 @@ def test_a_failed_save_leaves_nothing(saved, monkeypatch):
   def fail(*args):
     raise OSError("disk full")
 
-  monkeypatch.setattr(sealed.os, "rename", fail)
+  monkeypatch.setattr(checksummed.os, "rename", fail)
   with pytest.raises(OSError, match="disk full"):
     checkpoint.save(path.parent / "other", made)
   assert [p.name for p in path.parent.iterdir()] == ["checkpoint"]
@@ -83,7 +83,7 @@ def test_a_checkpoint_of_other_shapes_is_refused(saved, change, message):
   header.write_text(json.dumps(content))
   with pytest.raises(InputError, match=r"config\.json: changed since it was written"):
     checkpoint.load(path)
-  content["sha256"]["config.json"] = sealed._digest_of(content)  # as if written so
+  content["sha256"]["config.json"] = checksummed._digest_of(content)  # as if written so
   header.write_text(json.dumps(content))
   with pytest.raises(InputError, match=message):
     checkpoint.load(path)
@@ -91,7 +91,7 @@ def test_a_checkpoint_of_other_shapes_is_refused(saved, change, message):
 
 def test_foreign_folders_are_refused(saved, tmp_path):
   _, path = saved
-  with pytest.raises(InputError, match=r"no checkpoint there; make one with: python -m experiments\.pretrain"):
+  with pytest.raises(InputError, match=r"no checkpoint there; make one with: python -m cap_jax pretrain"):
     checkpoint.load(tmp_path / "absent")
   (path / "config.json").write_text('{"format": 99}')
   with pytest.raises(InputError, match="format 99, this version reads format 3"):
@@ -149,7 +149,7 @@ def test_a_header_that_cannot_be_is_refused(saved, block, change):
   header = path / "config.json"
   content = json.loads(header.read_text())
   (content if block is None else content[block]).update(change)
-  content["sha256"]["config.json"] = sealed._digest_of(content)
+  content["sha256"]["config.json"] = checksummed._digest_of(content)
   header.write_text(json.dumps(content))
   with pytest.raises(InputError, match=r"config\.json"):
     checkpoint.load(path)

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from cap_jax.strategies import find
 from cap_jax.train import runs, step
 from tests import tiers
 from tests.train import people
@@ -36,17 +37,16 @@ def trainers(monkeypatch):
   tiers.sample(
     ["scratch", "fine_tuning", "multi_task", "domain_adaptation/mmd", "domain_adaptation"],
     "scratch",
-    "fine_tuning",
     "multi_task",
-    "domain_adaptation",
   ),
 )
 def test_labels_and_seeds_share_a_program(ground, trainers, name):
-  study, trained, data = ground
+  budget, trained, data = ground
   programs = []
   for count, seed in ((2, 0), (2, 1), (4, 0), (3, 2)):
     labelled = data.labelled.of(PEOPLE[:count])
-    runs.adapt(study, name, trained, dataclasses.replace(data, labelled=labelled), seed, "radial")
+    own = dataclasses.replace(data, labelled=labelled)
+    runs.adapt(find(name), trained, own, dataclasses.replace(budget, seed=seed))
     programs.append({run: run._cache_size() for run in trainers})
   assert programs == [programs[0]] * 4  # the first may have been compiled by another test
   assert 1 <= len(trainers) <= 2  # stages of a strategy
@@ -57,12 +57,11 @@ def test_labels_and_seeds_share_a_program(ground, trainers, name):
   tiers.sample(
     ["scratch", "fine_tuning", "domain_adaptation", "domain_adaptation/dann"],
     "scratch",
-    "fine_tuning",
     "domain_adaptation",
   ),
 )
 def test_a_chunk_takes_nothing_but_what_the_loop_put_on_the_device(ground, monkeypatch, name):
-  study, trained, data = ground
+  budget, trained, data = ground
   real, chunks = step.make_trainer, []
 
   def make_trainer(*arguments):
@@ -76,7 +75,7 @@ def test_a_chunk_takes_nothing_but_what_the_loop_put_on_the_device(ground, monke
     return trainer._replace(run=run)
 
   monkeypatch.setattr(step, "make_trainer", make_trainer)
-  runs.adapt(study, name, trained, data, 0, "radial")
+  runs.adapt(find(name), trained, data, budget)
   assert len(chunks) == 1
 
 

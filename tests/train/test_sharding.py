@@ -12,6 +12,7 @@ from cap_jax import config
 from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
 from cap_jax.train import host_liveness, loop, sharding
+from tests import tiers
 from tests.ports import free_port
 
 _PROCESSES = multiprocessing.get_context("forkserver")  # with what tests.experiments.commands imports ahead
@@ -22,7 +23,7 @@ def part(rng, count):
   return {"x": x, "y": np.cumsum(x, 1) / 20, "c": np.zeros((count, 0), np.float32)}
 
 
-def train(devices, process, processes, port, path, flags):
+def train(devices, process, processes, port, path, flags, stages):
   """A training whose batch meets everything that crosses windows: a loss of two domains, MMD between them, features of a held extractor."""
   with open(f"{path}.err", "wb") as file:
     os.dup2(file.fileno(), 2)
@@ -46,7 +47,7 @@ def train(devices, process, processes, port, path, flags):
     seen.append(float(sum(jax.numpy.abs(x).sum() for x in jax.tree.leaves(theta))))
     return seen[-1]
 
-  plans = [loop.Plan(50, 1e-2, ("f",)), loop.Plan(100, 1e-2, ())]
+  plans = [loop.Plan(50, 1e-2, ("f",)), loop.Plan(100, 1e-2, ())] if stages == 2 else [loop.Plan(150, 1e-2, ())]
   params = net.init(jax.random.key(0), 500)
   fitted = loop.fit(net, total, plans, params, streams, config.Training(batch=16), "test", validate)
   leaves = [np.asarray(leaf).ravel() for leaf in jax.tree.leaves(fitted.params)]
@@ -57,13 +58,15 @@ def train(devices, process, processes, port, path, flags):
     watch.finish()
 
 
-def trained(folder, devices, processes=1):
-  """The results of each process."""
+def trained(folder, devices, processes=1, stages=2):
+  """The results of each process; of two stages the first holds the extractor."""
   port, running = free_port(), []
   flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices // processes}"
   for process in range(processes):
     path = str(folder / f"{devices}-{processes}-{process}.npz")
-    running.append((path, _PROCESSES.Process(target=train, args=(devices, process, processes, port, path, flags))))
+    running.append(
+      (path, _PROCESSES.Process(target=train, args=(devices, process, processes, port, path, flags, stages)))
+    )
     running[-1][1].start()
   found = []
   for path, process in running:
@@ -85,8 +88,9 @@ def check_alike(found, alone):
   np.testing.assert_allclose(found["seen"], alone["seen"], rtol=1e-3)
 
 
-def test_eight_devices_have_the_loss_curve_of_one(tmp_path, alone):
-  found = trained(tmp_path, 8)[0]
+@pytest.mark.parametrize("stages", tiers.sample([1, 2], 1))
+def test_eight_devices_have_the_loss_curve_of_one(tmp_path, stages):
+  alone, found = (trained(tmp_path, devices, stages=stages)[0] for devices in (1, 8))
   assert found["spread"] == 8
   assert alone["loss"][-1] < 0.5 * alone["loss"][0]  # it has learnt something
   check_alike(found, alone)

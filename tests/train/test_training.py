@@ -10,12 +10,12 @@ import pytest
 
 from cap_jax import clinics, config
 from cap_jax.data import batches, splits
-from cap_jax.evaluation import study_limits
 from cap_jax.losses import terms, waveform
 from cap_jax.models import net
-from cap_jax.train import checkpoint, clock, collapse, forward, loop, optimizer, runs, savepoints, step
-from cap_jax.transfer import surgery
-from cap_jax.transfer.strategy import Stage, Strategy
+from cap_jax.strategies import surgery
+from cap_jax.strategies.strategy import Stage, Strategy
+from cap_jax.study import study_limits
+from cap_jax.train import checkpoint, clock, collapse, loop, optimizer, prediction, runs, step, training_state
 from cap_jax.types import InputError
 
 
@@ -140,14 +140,14 @@ def begin(tiny_model, pairs, hold=()):
 def test_fit_learns_repeats_itself_and_is_followed(tiny_model, pairs, hold):
   network, loss, plans, start, streams, scaling = begin(tiny_model, pairs, hold)
   spec = config.Training(batch=16)
-  validate = forward.make_validator(network, lambda p: p, scaling, tiny_model, pairs, config.Windows())
+  validate = prediction.make_validator(network, lambda p: p, scaling, tiny_model, pairs, config.Windows())
   fitted = loop.fit(network, loss, plans, start, streams, spec, "test", validate)
   assert fitted.loss.shape == (200,)
   assert fitted.loss[-20:].mean() < 0.3 * fitted.loss[0]
   assert fitted.train_s > 0
   np.testing.assert_array_equal([seen.steps for seen in fitted.validation], [50, 100, 150, 200])
   trained = checkpoint.Checkpoint(fitted.params, tiny_model, config.Windows(), scaling, "radial")
-  error = forward.predict(trained, pairs)[:, 31:469] - pairs.y_bt[:, 31:469]
+  error = prediction.predict(trained, pairs)[:, 31:469] - pairs.y_bt[:, 31:469]
   per_subject = np.sqrt(np.square(error).reshape(4, -1).mean(1))
   np.testing.assert_allclose(fitted.validation[-1].rmse_mmhg, per_subject.mean(), rtol=1e-4)
   for a, b in zip(jax.tree.leaves(fitted.params["f"]), jax.tree.leaves(start["f"]), strict=True):
@@ -182,8 +182,8 @@ def test_prediction_does_not_depend_on_the_block(tiny_model, pairs):
   _, _, _, start, _, scaling = begin(tiny_model, pairs)
   trained = checkpoint.Checkpoint(start, tiny_model, config.Windows(), scaling, "radial")
   double = batches.Waves(np.concatenate([pairs.x_bt] * 2), np.concatenate([pairs.subject_b] * 2))
-  whole = forward.predict(trained, double)
-  part = forward.predict(trained, batches.Waves(pairs.x_bt[:3], pairs.subject_b[:3]))
+  whole = prediction.predict(trained, double)
+  part = prediction.predict(trained, batches.Waves(pairs.x_bt[:3], pairs.subject_b[:3]))
   np.testing.assert_allclose(whole[:3], part, atol=1e-3)
   assert whole.shape == (80, 500)
 
@@ -199,18 +199,16 @@ def test_a_diverged_training_names_its_step(tiny_model, pairs):
 def test_three_thousand_steps_reach_half_a_millimetre_of_mercury():
   """The default net on clean virtual subjects of all ages with the source's spread: RMSE ≤ 0.5 mmHg on unseen ones."""
   from cap_jax.data.sources import virtual
-  from cap_jax.evaluation import errors
+  from cap_jax.metrics import waveform_metrics
 
   people, clean = dataclasses.replace(clinics.HEALTHY, age_max=80.0), clinics.Device(noise=0.0)
-  study = config.Study(pretrain=config.Training())
+  spec = config.Windows()
   training = batches.make_pairs(
-    virtual.draw(clinics.Clinic("train", 1200, 16.0, people, clean, seed=1)), "radial", study.windows
+    virtual.draw(clinics.Clinic("train", 1200, 16.0, people, clean, seed=1)), "radial", spec
   )
-  test = batches.make_pairs(
-    virtual.draw(clinics.Clinic("test", 128, 16.0, people, clean, seed=2)), "radial", study.windows
-  )
-  trained, fitted = runs.pretrain(study, training, test)
-  rmse = errors.mean_rmse(errors.Evaluator(test, study.windows).errors(forward.predict(trained, test)))
+  test = batches.make_pairs(virtual.draw(clinics.Clinic("test", 128, 16.0, people, clean, seed=2)), "radial", spec)
+  trained, fitted = runs.pretrain(training, test, spec=config.Training())
+  rmse = waveform_metrics.mean_rmse(waveform_metrics.Evaluator(test, spec).errors(prediction.predict(trained, test)))
   print(f"clean virtual subjects: RMSE {rmse:.3f} mmHg, {1e3 * fitted.train_s / 3000:.1f} ms a step")
   assert rmse <= 0.5
 
@@ -225,7 +223,7 @@ def test_progress_and_seconds_run_on_from_stage_to_stage(tiny_model, pairs):
 
   strategy = Strategy("", stages=(Stage(("f",), 0.5), Stage((), 0.5)))
   plans = loop.plan(strategy, 200, 1e-3, [("f",), ()], ())
-  validate = forward.make_validator(network, lambda p: p, scaling, tiny_model, pairs, config.Windows())
+  validate = prediction.make_validator(network, lambda p: p, scaling, tiny_model, pairs, config.Windows())
   fitted = loop.fit(network, loss, plans, start, streams, config.Training(batch=16), "test", validate)
   np.testing.assert_allclose(fitted.metrics["progress"], np.arange(200) / 200, atol=1e-6)
   assert [seen.steps for seen in fitted.validation] == [50, 100, 150, 200]
@@ -285,10 +283,10 @@ def test_a_diverged_training_names_whose_windows_and_the_last_good_state(tiny_mo
   assert set(named) == {f"p{k}" for k in rows[at]}
   assert pickle.loads(pickle.dumps(caught.value)).args == caught.value.args
   assert "last good state" not in str(caught.value)  # none was kept
-  monkeypatch.setattr(savepoints, "EVERY", loop.CHUNK)
+  monkeypatch.setattr(training_state, "EVERY", loop.CHUNK)
   late = [loop.Plan(4 * loop.CHUNK, 1e-3, ())]
   streams["target"]["y"][bad] = 0.0
-  with savepoints.kept(str(tmp_path)), pytest.raises(clock.DivergedError) as caught:
+  with training_state.kept(str(tmp_path)), pytest.raises(clock.DivergedError) as caught:
     loop.fit(network, loss, late, start, {"target": Failing(streams["target"])}, spec, "test")
   assert str(caught.value).startswith("the loss is nan at step 100")
   assert f"the last good state is {tmp_path}/000/000000100" in str(caught.value)

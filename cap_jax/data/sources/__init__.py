@@ -1,32 +1,44 @@
 """Data sets by name, each a file whose `load(path, channels)` lists records of the one schema and reads none of them yet."""
 
+import functools
+import importlib
 from collections.abc import Callable
+from typing import Any
 
+from cap_jax import extras
 from cap_jax.data.datasets import DataSet
-from cap_jax.data.sources import (
-  arrays,
-  aurora_bp,
-  csv_file,
-  nonlinear,
-  parquet,
-  pulsedb,
-  pwdb,
-  uci,
-  virtual,
-  vital,
-  wfdb_files,
-)
+from cap_jax.types import InputError
 
+
+def _load(module: str, *args: Any, **options: Any) -> DataSet:
+  """Imports a reader only where its data set is read: some need packages of their own.
+
+  Raises:
+    InputError: such a package is not installed; or see the reader.
+  """
+  try:
+    reader = importlib.import_module(f"{__name__}.{module}")
+  except ModuleNotFoundError as error:
+    remedy = extras.remedy(error)
+    if remedy is None:
+      raise
+    raise InputError(remedy) from error
+  return reader.load(*args, **options)
+
+
+_READERS = {
+  "virtual": "virtual",
+  "nonlinear": "nonlinear",
+  "csv": "csv_file",
+  "parquet": "parquet",
+  "npz": "arrays",
+  "wfdb": "wfdb_files",
+  "pwdb": "pwdb",
+  "vitaldb": "vital",
+  "pulsedb": "pulsedb",
+  "uci": "uci",
+  "aurora_bp": "aurora_bp",
+}
 DATASETS: dict[str, Callable[..., DataSet]] = {
-  "virtual": virtual.load,
-  "nonlinear": nonlinear.load,
-  "csv": csv_file.load,
-  "parquet": parquet.load,
-  "npz": arrays.load,
-  "wfdb": wfdb_files.load,
-  "pwdb": pwdb.load,
-  "vitaldb": vital.load,
-  "pulsedb": pulsedb.load,
-  "uci": uci.load,
-  "aurora_bp": aurora_bp.load,
+  name: functools.partial(_load, module) for name, module in _READERS.items()
 }

@@ -50,8 +50,8 @@ def check_matlab(path: pathlib.Path) -> None:
   patience_s = _PATIENCE_S + size / _SLOWEST
   try:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience_s)
-  except subprocess.TimeoutExpired:
-    raise DataError(str(path), f"is not read in {patience_s:.0f} s", _DAMAGED, path.stem) from None
+  except subprocess.TimeoutExpired as error:
+    raise DataError(str(path), f"is not read in {patience_s:.0f} s", _DAMAGED, path.stem) from error
   if done.returncode:
     said = (done.stderr.strip().splitlines() or [f"the reader ended with {done.returncode}"])[-1]
     raise DataError(str(path), f"cannot be read ({said})", _DAMAGED, path.stem)
@@ -74,7 +74,7 @@ def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
           found = {name: file[name] for name in file.files}
         except ValueError as error:
           if "pickle" in str(error):
-            raise DataError(str(path), "holds objects", _REMEDY, path.stem) from None
+            raise DataError(str(path), "holds objects", _REMEDY, path.stem) from error
           raise
     else:
       with open(path, "rb") as file:

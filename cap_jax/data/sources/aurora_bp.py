@@ -14,7 +14,7 @@ import numpy as np
 import pandas
 
 from cap_jax.data import datasets, recordings
-from cap_jax.data.sources import folders, words
+from cap_jax.data.sources import folders, number_parsing
 from cap_jax.types import DataError
 
 CHANNELS: Mapping[str, str] = {"pressure": "radial", "optical": "radial_ppg"}
@@ -23,7 +23,7 @@ _REMEDY = "fetch the table again"
 
 def _table(path: pathlib.Path) -> pandas.DataFrame:
   with datasets.reading(str(path), _REMEDY):
-    return pandas.read_csv(path, sep="\t", **words.PRECISION)
+    return pandas.read_csv(path, sep="\t", **number_parsing.PRECISION)
 
 
 def _read(
@@ -48,7 +48,7 @@ def _ages(root: pathlib.Path) -> dict[str, float]:
   table = _table(file)
   if not {"pid", "age"} <= set(table.columns):
     raise DataError(str(file), "no columns pid and age", _REMEDY)
-  ages = words.numbers(table["age"])
+  ages = number_parsing.numbers(table["age"])
   return {str(pid): float(age) for pid, age in zip(table["pid"], ages, strict=True) if np.isfinite(age)}
 
 
@@ -60,7 +60,7 @@ def _measurements(
   if not needed <= set(rows.columns):
     raise DataError(str(table), f"no columns {', '.join(sorted(needed - set(rows.columns)))}", _REMEDY)
   for name in ("sbp", "dbp"):
-    rows[name] = words.numbers(rows[name])
+    rows[name] = number_parsing.numbers(rows[name])
   listed: list[datasets.Entry | DataError] = []
   for row in rows.to_dict("records"):
     if not isinstance(row["waveform_file_path"], str):

@@ -20,7 +20,7 @@ import numpy as np
 import pandas
 
 from cap_jax.data import datasets, recordings
-from cap_jax.data.sources import folders, words
+from cap_jax.data.sources import folders, number_parsing
 from cap_jax.types import DataError
 
 SUBJECTS, SUBJECT = "subjects.csv", "subject"
@@ -41,8 +41,8 @@ def _names(path: pathlib.Path) -> list[str]:
     _check_text(path)
     try:
       header = pandas.read_csv(path, header=None, nrows=1, dtype=str, skipinitialspace=True)
-    except pandas.errors.EmptyDataError:
-      raise DataError(str(path), "the file is empty", f"it needs a header such as {recordings.TIME},…") from None
+    except pandas.errors.EmptyDataError as error:
+      raise DataError(str(path), "the file is empty", f"it needs a header such as {recordings.TIME},…") from error
   names = [str(name).strip() for name in header.iloc[0]]
   if len(names) == 1 and any(mark in names[0] for mark in ";\t"):
     raise DataError(str(path), "the columns are not separated by commas", "save it as a comma-separated table")
@@ -90,7 +90,7 @@ def table(path: pathlib.Path, names: Sequence[str], wanted: Sequence[str], texts
     warnings.simplefilter("ignore", pandas.errors.ParserWarning)  # commas behind the last column
     found = pandas.read_csv(
       path, header=None, skiprows=1, names=range(len(names)), usecols=sorted(places), index_col=False,
-      dtype=str if texts else None, low_memory=False, skipinitialspace=True, **words.PRECISION,
+      dtype=str if texts else None, low_memory=False, skipinitialspace=True, **number_parsing.PRECISION,
     )  # fmt: skip
   if found.empty:
     raise DataError(str(path), "the file holds a header but no rows", "add a row for each sample")
@@ -101,7 +101,7 @@ def table(path: pathlib.Path, names: Sequence[str], wanted: Sequence[str], texts
 def _numbers(path: pathlib.Path, column: pandas.Series) -> pandas.Series:
   if column.dtype.kind in "fiub":
     return column.astype(float)
-  numbers = pandas.Series(words.numbers(column), index=column.index, name=column.name)
+  numbers = pandas.Series(number_parsing.numbers(column), index=column.index, name=column.name)
   lost = column.notna() & numbers.isna()
   if lost.any():
     row = int(np.flatnonzero(lost.to_numpy())[0])
@@ -169,7 +169,7 @@ def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.En
       folders.check_within(root, file)
       if not folders.is_file(file):
         raise DataError(str(file), "no such file", f"add it, or take the subject out of {SUBJECTS}", subject)
-      known_of = {str(name): words.number(value) for name, value in values.drop(SUBJECT).items()}
+      known_of = {str(name): number_parsing.number(value) for name, value in values.drop(SUBJECT).items()}
       covariates = {name: value for name, value in known_of.items() if value == value}
       read = functools.partial(_read, file, subject, covariates, channels)
       listed.append(datasets.Entry(subject, subject, str(file), read))

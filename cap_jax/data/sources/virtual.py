@@ -147,8 +147,8 @@ def _clinic(path: str) -> clinics.Clinic:
     key, _, value = word.partition("=")
     try:
       values[key] = type(values[key])(value)
-    except (KeyError, ValueError):
-      raise InputError(f"--path={path}: {word!r} must be one of {', '.join(values)} and a number") from None
+    except (KeyError, ValueError) as error:
+      raise InputError(f"--path={path}: {word!r} must be one of {', '.join(values)} and a number") from error
   found = known[name]
   return clinics.Clinic(
     name, int(values["subjects"]), values["seconds"], found.population, found.device, found.oximeter, found.rhythm,

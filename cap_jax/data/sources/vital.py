@@ -18,7 +18,7 @@ import pandas
 import vitaldb
 
 from cap_jax.data import datasets, recordings
-from cap_jax.data.sources import folders, words
+from cap_jax.data.sources import folders, number_parsing
 from cap_jax.types import DataError
 
 _ART, _FEM = "SNUADC/ART", "SNUADC/FEM"
@@ -47,7 +47,7 @@ def _cases(path: str | os.PathLike[str]) -> pandas.DataFrame | None:
   if file is None:
     return None
   with datasets.reading(str(file), "fetch the table of cases again"):
-    return pandas.read_csv(file, encoding="utf-8-sig", **words.PRECISION).set_index("caseid")
+    return pandas.read_csv(file, encoding="utf-8-sig", **number_parsing.PRECISION).set_index("caseid")
 
 
 def _known(cases: pandas.DataFrame | None, case: str) -> tuple[str, dict[str, float], str]:
@@ -59,7 +59,7 @@ def _known(cases: pandas.DataFrame | None, case: str) -> tuple[str, dict[str, fl
     raise DataError(f"case {case}", "stands twice in the table of cases", "fetch the table again")
   told = row.get("subjectid")
   subject = case if told is None or told != told else f"{told:.0f}" if isinstance(told, float) else str(told)
-  numbers = {name: words.number(row.get(name)) for name in ("age", "height", "weight", "bmi")}
+  numbers = {name: number_parsing.number(row.get(name)) for name in ("age", "height", "weight", "bmi")}
   line = str(row.get("aline1", "")).lower()
   return (
     subject,
@@ -139,7 +139,9 @@ def _read_vital(
 def _read_track(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
   """(time_s, value) of a track in CSV. Of a wave, the times are given in the first two rows and the last alone."""
   with datasets.reading(str(path), _REMEDY):
-    table = pandas.read_csv(path, na_values="-nan(ind)", **words.PRECISION).iloc[:, :2].astype(float).to_numpy()
+    table = (
+      pandas.read_csv(path, na_values="-nan(ind)", **number_parsing.PRECISION).iloc[:, :2].astype(float).to_numpy()
+    )
   time_s, value = table[:, 0], table[:, 1]
   given = np.flatnonzero(np.isfinite(time_s))
   if given.size < time_s.size:

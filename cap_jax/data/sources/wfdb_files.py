@@ -28,11 +28,6 @@ def record_name(path: str | os.PathLike[str]) -> str:
   return name[: -len(".hea")] if name.endswith(".hea") else name
 
 
-def exists(path: str | os.PathLike[str]) -> bool:
-  """Whether there is a header of that name."""
-  return os.path.isfile(record_name(path) + ".hea")
-
-
 def _header(name: str) -> wfdb.Record | wfdb.MultiRecord:
   with datasets.reading(f"{name}.hea", _REMEDY):
     size = os.path.getsize(f"{name}.hea")
@@ -166,7 +161,7 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
   Raises:
     DataError: there is no record, or no channel is named.
   """
-  alone = exists(path)
+  alone = os.path.isfile(record_name(path) + ".hea")
   root = os.path.dirname(os.path.abspath(record_name(path))) if alone else os.fspath(path)
   files = folders.find(record_name(path) + ".hea" if alone else path, "*.hea")
   listed: list[datasets.Entry | DataError] = []

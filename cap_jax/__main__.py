@@ -1,0 +1,49 @@
+"""The command `cap-jax NAME --flag=value …`, also `python -m cap_jax NAME …`."""
+
+import importlib
+import sys
+
+from cap_jax import __version__
+
+COMMANDS = {
+  "reconstruct": "reconstruct the aortic wave of a record",
+  "describe": "show what a data set holds, and what would be left out and why",
+  "prepare": "turn a data set into a store: conditioned, split by subject, with a manifest",
+  "split": "write more splits of a store: folds, or each subject left out once",
+  "pretrain": "train a source network",
+  "transfer": "transfer a source network to a target clinic",
+  "tune": "choose a strategy's learning rate and weight decay on validation subjects",
+  "evaluate": "evaluate a trained network on your own data",
+  "compare": "compare all strategies in one target clinic, with a report",
+  "study": "run a study: methods, clinics, numbers of labels, seeds; with a report",
+  "severity": "show what artefacts do to a reconstruction as they get worse",
+  "cohort": "write a virtual cohort",
+  "physiology": "compare the virtual cohort with published values",
+  "fit": "fit the model of the arteries to a beat measured at the aortic root",
+}
+
+
+def usage() -> str:
+  """The commands, a line each."""
+  width = max(map(len, COMMANDS))
+  lines = [f"  {name:{width}}  {text}" for name, text in COMMANDS.items()]
+  return "\n".join(["usage: cap-jax COMMAND [--flag=value …]", "", *lines, "", "flags: cap-jax COMMAND --help"])
+
+
+def main() -> None:
+  """Runs the command that the first argument names. An unknown one is a line on standard error and status 2."""
+  name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+  if name in ("--help", "-h"):
+    print(usage())
+  elif name == "--version":
+    print(__version__)
+  elif name in COMMANDS:
+    sys.argv = [f"cap-jax {name}", *sys.argv[2:]]
+    importlib.import_module("cap_jax.cli.launcher").launch_command(name)
+  else:
+    print(f"error: {name!r} is no command; choose one of {', '.join(COMMANDS)}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+  main()

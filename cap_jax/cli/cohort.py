@@ -1,0 +1,90 @@
+"""Writes a virtual cohort: one beat of each subject at all sites, with its parameters.
+
+python -m experiments.cohort --subjects=4374 --output=DIR [--format=pwdb] [--population=reference] [--seed=0] [--plot]
+"""
+
+import json
+import os
+
+import jax
+import numpy as np
+import pandas
+import tqdm
+from absl import flags
+
+from cap_jax import clinics
+from cap_jax.arteries import cohort, network, plausibility, population, profiles
+from cap_jax.cli import launcher
+from cap_jax.data.sources import pwdb_writer
+from cap_jax.haemodynamics import pwdb_parameters, timing
+from cap_jax.report import cohort as sheets
+from cap_jax.report import figures
+
+_SUBJECTS = flags.DEFINE_integer("subjects", 4374, "virtual subjects", lower_bound=1)
+_OUTPUT = flags.DEFINE_string("output", None, "new folder")
+_FORMAT = flags.DEFINE_enum("format", "npz", ["npz", "pwdb"], "one file of arrays, or the CSV layout of PWDB")
+_POPULATION = flags.DEFINE_enum("population", "reference", list(clinics.POPULATIONS), "whom to draw")
+_SEED = flags.DEFINE_integer("seed", 0, "of the draw", lower_bound=0, upper_bound=2**32 - 1)
+_PLOT = flags.DEFINE_bool("plot", False, "draw waves.png, the waves by decade and site")
+_BLOCK = 128
+_DRAWN = 40  # waves of a decade
+
+
+def _blocks(subjects: population.Subject):
+  """Blocks of one size, so that one program serves all: (rows to keep, subjects), with a progress bar."""
+  count = len(subjects.age)
+  with tqdm.tqdm(total=count, desc="subjects", unit="") as bar:
+    for start in range(0, count, _BLOCK):
+      rows = np.arange(start, start + _BLOCK) % count
+      yield min(_BLOCK, count - start), jax.tree.map(lambda x, rows=rows: x[rows], subjects)
+      bar.update(min(_BLOCK, count - start))
+
+
+def _table(subjects: population.Subject) -> dict[str, np.ndarray]:
+  """Parameters of the subjects, and what follows from them."""
+  return {**subjects._asdict(), **{name: np.asarray(x) for name, x in cohort.derived(subjects).items()}}
+
+
+def _write_npz(folder: str, subjects: population.Subject) -> None:
+  parts = [jax.tree.map(lambda x, k=keep: np.asarray(x[:k]), cohort.beats(block)) for keep, block in _blocks(subjects)]
+  waves = {site: np.concatenate([part[site] for part in parts]) for site in parts[0]}
+  np.savez(os.path.join(folder, "cohort.npz"), **waves, **_table(subjects))  # type: ignore[arg-type]
+
+
+def _write_pwdb(folder: str, subjects: population.Subject) -> None:
+  columns = max(pwdb_writer.beat_samples(60 / hr) for hr in np.asarray(subjects.hr_bpm, dtype=float))
+  with pwdb_writer.Writer(folder, list(network.PWDB_SITES), columns) as writer:
+    for keep, block in _blocks(subjects):
+      found = profiles.profiles(block)
+      period_s = 60 / np.asarray(block.hr_bpm, dtype=float)
+      waves = {signal: np.asarray(x, dtype=float) for signal, x in zip(pwdb_writer.SIGNALS, found, strict=True)}
+      foot_s = timing.foot_times(waves["P"], period_s[:, None])
+      parts = (waves, pwdb_parameters.parameters(block, found))
+      waves, parameters = ({name: x[:keep] for name, x in part.items()} for part in parts)
+      writer.write(waves, foot_s[:keep], period_s[:keep], parameters)
+
+
+def _sheet(subjects: population.Subject) -> bytes:
+  """The waves of a few subjects of each decade."""
+  decade = np.asarray(subjects.age) // 10
+  rows = np.concatenate([np.flatnonzero(decade == d)[:_DRAWN] for d in np.unique(decade)])
+  few = jax.tree.map(lambda x: x[rows], subjects)
+  found = cohort.beats(few)
+  waves = {site: np.asarray(found[site]) for site in (*network.SITES, cohort.PPG)}
+  return figures.to_png(sheets.sheet(np.asarray(few.age), 60 / np.asarray(few.hr_bpm), waves))
+
+
+def main() -> None:
+  output = launcher.required(_OUTPUT, "cohort")
+  with launcher.whole_folder(output, "--output") as folder:
+    spec = clinics.POPULATIONS[_POPULATION.value]
+    subjects = plausibility.draw(jax.random.key(_SEED.value), spec, _SUBJECTS.value)
+    {"npz": _write_npz, "pwdb": _write_pwdb}[_FORMAT.value](folder, subjects)
+    pandas.DataFrame(_table(subjects)).to_csv(os.path.join(folder, "subjects.csv"), index=False, float_format="%.7g")
+    facts = launcher.provenance(data="in silico", population=_POPULATION.value, seed=str(_SEED.value))
+    with open(os.path.join(folder, "about.json"), "w", encoding="utf-8") as file:
+      json.dump(facts, file, indent=2)
+    if _PLOT.value:
+      with open(os.path.join(folder, "waves.png"), "wb") as file:
+        file.write(_sheet(subjects))
+  print(f"{output}: {_SUBJECTS.value} virtual subjects (in silico)")

@@ -1,0 +1,55 @@
+"""What is in a data set, and what would be left out and why: a look before `experiments.prepare`.
+
+python -m experiments.describe --data=wfdb --path=FOLDER --channels=ABP:radial,PLETH:digital_ppg
+python -m experiments.describe --data=csv --path=FOLDER --output=look.png
+"""
+
+import os
+
+import numpy as np
+import tqdm
+from absl import flags
+
+from cap_jax import config, files
+from cap_jax.cli import dataset_flags, launcher
+from cap_jax.data import conditioning, recordings
+from cap_jax.report import figures, inspection
+from cap_jax.types import DataError, InputError
+
+_RECORDS = flags.DEFINE_integer("records", 50, "how many are read, spread over all; 0 for all", lower_bound=0)
+_OUTPUT = flags.DEFINE_string("output", None, "picture to write, a .png (default: describe_DATA.png)")
+_DRAWN = 6
+
+
+def main() -> None:
+  dataset = dataset_flags.open_dataset()
+  output = _OUTPUT.value or f"describe_{dataset_flags.DATA.value}.png"
+  if not output.endswith(".png"):
+    raise InputError(f"--output={output}: must end in .png")
+  launcher.check_file(output, "--output")
+  total = len(dataset.entries) + len(dataset.lost)
+  count = min(_RECORDS.value or len(dataset.entries), len(dataset.entries))
+  chosen = np.unique(np.linspace(0, len(dataset.entries) - 1, count).astype(int)).tolist() if count else []
+  seen: list[inspection.Seen] = []
+  drawn: list[tuple[recordings.Recording, recordings.Recording]] = []
+  lost: list[DataError] = list(dataset.lost)
+  for number in tqdm.tqdm(chosen, desc="records", unit="", leave=False):
+    try:
+      raw, kept, report = conditioning.read(dataset.entries[number], config.Conditioning())
+      seen.append(inspection.look(raw, report))
+      if len(drawn) < _DRAWN:
+        drawn.append((raw, kept))
+    except DataError as error:
+      if dataset_flags.STRICT.value:
+        raise
+      lost.append(error)
+  print("\n".join(inspection.text(dataset, seen)))
+  print("\n".join(dataset_flags.spoken(lost, len(chosen) + len(dataset.lost))))
+  if count < len(dataset.entries):
+    print(f"looked at {count} of {total} records; --records=0 looks at all")
+  if not seen and lost:
+    raise lost[0]
+  if seen:
+    with files.written_together(output) as (partial,), open(partial, "wb") as file:
+      file.write(figures.to_png(inspection.sheet(drawn)))
+    print(os.path.relpath(output))

@@ -1,0 +1,140 @@
+"""Several hosts in one training. Each runs the same command and is told who it is, or asks the cluster:
+
+  python -m experiments.pretrain --coordinator=node0:1234 --hosts=4 --host=2 --workdir=DIR
+  srun python -m experiments.pretrain --coordinator=auto --workdir=DIR                      SLURM, TPU pods, GKE
+
+The first host alone prints and writes to DIR; what the others write is thrown away.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+from absl import flags
+
+from cap_jax import files
+from cap_jax.cli import launcher
+from cap_jax.train import host_liveness, training_state
+from cap_jax.types import InputError
+
+_COORDINATOR = flags.DEFINE_string(
+  "coordinator", None, "HOST:PORT of the first of several hosts, or auto where the cluster tells"
+)
+_HOSTS = flags.DEFINE_integer("hosts", None, "how many hosts train together", lower_bound=1)
+_HOST = flags.DEFINE_integer("host", None, "which of them this is, from 0", lower_bound=0)
+_LIMITS = host_liveness.Limits()
+_JOIN_S = flags.DEFINE_integer("join_timeout_s", _LIMITS.join_s, "how long hosts wait for all to join", lower_bound=1)
+_HOST_S = flags.DEFINE_integer("host_timeout_s", _LIMITS.host_s, "silence after which a host is lost", lower_bound=1)
+_COLLECTIVE_S = flags.DEFINE_integer(
+  "collective_timeout_s", _LIMITS.collective_s, "how long hosts wait for one that is alive", lower_bound=1
+)
+_STATES, _BEGUN = "savepoints", "begun.json"
+_MADE = ("source", "checkpoint", "best", "split.json")  # what a run leaves that is made anew where it goes on
+_scratch: list[str] = []  # folders of a host that is not the first
+
+
+@contextlib.contextmanager
+def joined() -> Iterator[None]:
+  """Trains with other hosts in this block, where the flags name some; nothing is computed before. All hosts leave it together: an error
+  on one of them, or its loss, ends the others, see `host_liveness`.
+
+  Raises:
+    InputError: the flags do not say who this is, or the others do not come.
+  """
+  coordinator, hosts, host = told = (_COORDINATOR.value, _HOSTS.value, _HOST.value)
+  if told == (None, None, None):
+    yield
+    return
+  who = {}
+  if coordinator != "auto":
+    if coordinator is None or hosts is None or host is None or ":" not in coordinator or host >= hosts:
+      raise InputError(
+        f"--coordinator={coordinator} --hosts={hosts} --host={host}: give HOST:PORT, how many hosts and which of them this "
+        "is, from 0; or --coordinator=auto on a cluster that tells"
+      )
+    who = {"coordinator_address": coordinator, "num_processes": hosts, "process_id": host}
+  limits = host_liveness.Limits(_JOIN_S.value, _HOST_S.value, _COLLECTIVE_S.value)
+  watch = host_liveness.join(limits, _clear, **who)
+  if jax.process_index():  # silent to its end
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+  try:
+    yield
+    watch.finish()
+  except BaseException as error:
+    watch.fail(error)
+    raise
+
+
+def _clear() -> None:
+  for scratch in _scratch:
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _plain(value: Any) -> Any:
+  return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
+
+
+def _begin(path: str, *settings: Any) -> None:
+  """Makes a work folder, or opens one in which a run with the same settings was stopped before its end, see `work_folder`. What that run
+  made of its results is made again; its states and journals stay, and so do files of others.
+
+  Raises:
+    InputError: it holds something else, or cannot be made.
+  """
+  now = json.loads(json.dumps([_plain(one) for one in settings]))
+  note = os.path.join(path, _BEGUN)
+  if not os.path.exists(note):
+    for left in pathlib.Path(path).glob(f"{_BEGUN}.partial-*"):  # of one that was killed at once
+      left.unlink()
+    launcher.new_folder(path)
+    with files.written_together(note) as (partial,), open(partial, "w", encoding="utf-8") as file:
+      json.dump(now, file, indent=1)
+    return
+  try:
+    with open(note, encoding="utf-8") as file:
+      before = json.load(file)
+  except (OSError, ValueError) as error:
+    raise InputError(f"{note}: is damaged ({error}); choose another --workdir or remove it") from error
+  if before != now:
+    raise InputError(
+      f"--workdir={path}: a run with other settings was stopped there; choose another folder or remove it"
+    )
+  for left in pathlib.Path(path).rglob("*"):
+    if left.exists() and (".partial-" in left.name or left.relative_to(path).as_posix() in _MADE):
+      shutil.rmtree(left) if left.is_dir() else left.unlink()
+  print(f"{path}: goes on where it was stopped", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def work_folder(path: str, *settings: Any) -> Iterator[str]:
+  """The work folder of a run whose trainings keep their states there: new, or one in which a run with the same settings was stopped. Of
+  several hosts the first alone has it, the others get a folder that vanishes at the end, and no states are kept."""
+  if jax.process_index():
+    _scratch.append(tempfile.mkdtemp(prefix="cap_jax-host-"))
+    try:
+      yield _scratch[-1]
+    finally:
+      _clear()
+    return
+  states = os.path.join(path, _STATES)
+  with contextlib.ExitStack() as stack:
+    try:
+      os.makedirs(path, exist_ok=True)
+      stack.enter_context(files.held(path, wait=False))  # before anything in it is looked at
+    except BlockingIOError as error:
+      raise InputError(f"--workdir={path}: the same command runs there already; let it end") from error
+    except OSError as error:
+      raise InputError(f"--workdir={path}: cannot be used ({error.strerror})") from error
+    _begin(path, *settings)
+    with training_state.kept(states):
+      yield path
+    os.remove(os.path.join(path, _BEGUN))
+  shutil.rmtree(states, ignore_errors=True)  # of several hosts there is none

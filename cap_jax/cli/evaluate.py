@@ -1,0 +1,101 @@
+"""A trained network on your own data: the report, with errors where an aortic wave was measured beside the peripheral one.
+
+  python -m experiments.evaluate --checkpoint=DIR/checkpoint --data=csv --path=FOLDER --site=radial --workdir=DIR2
+
+Writes report.html, rebuilt.csv (indices of every subject's rebuilt wave), figures/ and tables/; of paired data errors.csv too, with the
+columns of study.csv, a row a subject.
+"""
+
+import os
+import time
+
+import tqdm
+from absl import flags
+
+from cap_jax.cli import dataset_flags, launcher, reference_flags
+from cap_jax.data import recordings
+from cap_jax.inference import pretrained
+from cap_jax.report import own_report, page, study_tables, tables
+from cap_jax.study import own_data
+from cap_jax.train import checkpoint
+from cap_jax.types import InputError
+
+_CHECKPOINT = flags.DEFINE_string(
+  "checkpoint", pretrained.NAME, "folder of the trained network; pretrained is that of the package"
+)
+_SITE = flags.DEFINE_string("site", None, "where the wave was measured (default: what the checkpoint reads)")
+_WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the report")
+_SYNCHRONISE = flags.DEFINE_bool("synchronise", None, "take out a monitor's constant delay (default: of real records)")
+
+
+def _network() -> checkpoint.Checkpoint:
+  """The checkpoint of the flags.
+
+  Raises:
+    InputError: it does not read the site, or does not give the aortic wave.
+  """
+  trained = checkpoint.load(pretrained.place(_CHECKPOINT.value))
+  site = _SITE.value or trained.site
+  recordings.check_site(site)
+  if site != trained.site:
+    raise InputError(
+      f"--site={site}: the checkpoint reads {trained.site}; make one with: python -m cap_jax pretrain --site={site}"
+    )
+  if trained.task != "waveform" or trained.reference != "aortic_root":
+    goal = trained.task if trained.task != "waveform" else f"the {trained.reference} wave"
+    raise InputError(f"--checkpoint: it was trained for {goal}, not for the aortic wave; transfer it first")
+  return trained
+
+
+def _digests(own: own_data.Own) -> dict[str, str]:
+  """SHA-256 of the windows as the network read them, and of the network."""
+  paired = {"paired windows": own.paired.digest} if own.paired is not None else {}
+  return {
+    "windows": own.everybody.digest,
+    **paired,
+    "checkpoint": checkpoint.digest(pretrained.place(_CHECKPOINT.value)),
+  }
+
+
+def main() -> None:
+  began = time.perf_counter()
+  trained, dataset = _network(), dataset_flags.open_dataset()
+  synchronise = not dataset.in_silico if _SYNCHRONISE.value is None else _SYNCHRONISE.value
+  workdir = launcher.required(_WORKDIR, "DIR")
+  bar = tqdm.tqdm(dataset.entries, desc="records", unit="", leave=False)
+  own = own_data.gather(bar, trained, synchronise, dataset_flags.STRICT.value)
+  lost = [*dataset.lost, *own.lost]
+  place = "in silico" if dataset.in_silico else "real records"
+  path = dataset.path.split(",")[0]
+  found, y_bt = own_data.rebuild(trained, own.everybody)
+  sections = [own_report.rebuilt(trained, found, y_bt, own.everybody, path)]
+  said = own_report.WITHOUT_TRUTH
+  with launcher.whole_folder(workdir, "--workdir") as folder:
+    if own.paired is not None:
+      name = os.path.basename(os.path.normpath(path))
+      judged = own_data.judge(trained, own.paired, name)
+      errors = own_report.errors(
+        trained, judged, path, place, reference_flags.reference(not dataset.in_silico, trained.calibration.kind)
+      )
+      sections = [*errors, *sections]
+      said = study_tables.EXPLAINED
+      own_report.write_errors(os.path.join(folder, "errors.csv"), judged, own_data.method_of(trained)[0])
+      print(tables.text(next(iter(errors[0].sheets.values()))))
+    if lost:
+      sections.append(own_report.left_out(lost))
+    own_report.write_rebuilt(os.path.join(folder, "rebuilt.csv"), found)
+    page.write_parts(folder, sections)
+    facts = launcher.provenance(
+      data=f"{dataset.name}: {dataset.source}; {len(dataset.entries)} records",
+      licence=dataset.licence,
+      sha256="; ".join(f"{name} {digest}" for name, digest in _digests(own).items()),
+      network=", ".join(f"{key}: {value}" for key, value in trained.about.items()),
+      calibration_of_waves=trained.calibration.kind,
+      calibrated_on=f"{trained.doubt.subjects} {trained.doubt.where}" if trained.doubt else "never",
+      seconds=f"{time.perf_counter() - began:.0f}",
+    )
+    total = len(own.everybody.subjects)
+    heading = f"{place[0].upper()}{place[1:]}: {total} subjects of {dataset.name}, read at {trained.site}."
+    page.write(os.path.join(folder, "report.html"), "Central aortic pressure rebuilt", heading, said, sections, facts)
+  print("\n".join(dataset_flags.spoken(lost, len(dataset.entries) + len(dataset.lost))))
+  print(f"{workdir}/report.html: {total} subjects, {time.perf_counter() - began:.0f} s")

@@ -1,0 +1,99 @@
+"""Fits the model of the arteries to a beat measured at the aortic root: wave speed, resistance, compliance, size.
+
+python -m experiments.fit --input=beat.csv --output=DIR
+
+The CSV file has `time_s`, `aortic_root_pressure_mmhg` and, if it was measured, `aortic_root_flow_ml_s`; without a flow the
+ejection is fitted too. All its beats are averaged. Writes fit.json, fit.csv and fit.png into DIR.
+"""
+
+import json
+import os
+
+import jax
+import numpy as np
+import pandas
+from absl import flags
+
+from cap_jax import clinics
+from cap_jax.arteries import fit, population
+from cap_jax.cli import launcher
+from cap_jax.data import datasets, recordings
+from cap_jax.data.sources import DATASETS
+from cap_jax.haemodynamics import timing
+from cap_jax.report import cohort as sheets
+from cap_jax.report import figures
+from cap_jax.signals import beats
+from cap_jax.types import InputError
+
+_INPUT = flags.DEFINE_string("input", None, "CSV file")
+_OUTPUT = flags.DEFINE_string("output", None, "new folder")
+_AGE = flags.DEFINE_float("age", 50.0, "years: what is not fitted is the mean of this age")
+_STEPS = flags.DEFINE_integer("steps", 400, "of the descent", lower_bound=1)
+_PRESSURE, _FLOW = "aortic_root", "aortic_root_flow"
+_SAMPLES = 256
+
+
+def _mean_subject(age: float) -> population.Subject:
+  """What a population of this age has on average: a draw without spread."""
+  low, high = population.LIMITS["age"]
+  if not low <= age < high:
+    raise InputError(f"--age={age:g}: must be {low:g} to {high:g} years")
+  spec = clinics.Population(age_min=age, age_max=age + 1e-3, spread=0.0)
+  return jax.tree.map(lambda x: np.float32(x[0]), population.draw(jax.random.key(0), spec, 1))
+
+
+def _aligned(p_t: np.ndarray, q_t: np.ndarray, period_s: float) -> tuple[np.ndarray, float]:
+  """The flow, moved to begin with the pressure, and by how many seconds it was late.
+
+  Pressure and flow of one place begin together: what a flow is late is its meter's filter; early it cannot be.
+  """
+  period = np.array([period_s])
+  late_s = float((timing.foot_times(q_t[None], period) - timing.foot_times(p_t[None], period))[0])
+  late_s = max((late_s + period_s / 2) % period_s - period_s / 2, 0.0)
+  shift = 2j * np.pi * np.arange(_SAMPLES // 2 + 1) * late_s / period_s
+  return np.fft.irfft(np.fft.rfft(q_t) * np.exp(shift), n=_SAMPLES), late_s
+
+
+def main() -> None:
+  path = launcher.required(_INPUT, "beat.csv")
+  if os.path.isdir(path):
+    raise InputError(f"{path}: is a folder; give the CSV file itself")
+  recording = datasets.read(DATASETS["csv"](path).entries[0])
+  if _PRESSURE not in recording.signals:
+    raise InputError(f"{path}: column {recordings.column_of(_PRESSURE)} is missing; rename the column")
+  pressure, flow = recording.signals[_PRESSURE], recording.signals.get(_FLOW)
+  if not np.isfinite(pressure).all() or (flow is not None and not np.isfinite(flow).all()):
+    raise InputError(f"{path}: has missing values; cut the record to beats without gaps")
+  feet = beats.whole_beats(pressure, recording.fs_hz)
+  if len(feet) < 2:
+    raise InputError(f"{path}: no beat of {beats.SHORTEST_S:g} s or more found in {pressure.size} rows")
+  period_s = float(np.diff(feet).mean()) / recording.fs_hz
+  p_t = beats.ensemble(pressure, feet, _SAMPLES)
+  facts: dict[str, float | str] = {"input": os.path.basename(path), "beats": len(feet) - 1}
+  facts["period_s"] = round(period_s, 4)
+  q_t = None
+  if flow is not None:
+    stroke_ml = float(flow.mean()) * period_s
+    low, high = population.LIMITS["sv_ml"]
+    if not low <= stroke_ml <= high:
+      raise InputError(
+        f"{path}: column {recordings.column_of(_FLOW)} gives {stroke_ml:.3g} ml a beat; must be {low:g} to {high:g}, in ml/s"
+      )
+    q_t, late_s = _aligned(p_t, beats.ensemble(flow, feet, _SAMPLES), period_s)
+    facts["flow_behind_pressure_s"] = round(late_s, 4)
+  with launcher.whole_folder(launcher.required(_OUTPUT, "fitted"), "--output") as folder:
+    found = fit.fit(p_t, q_t, period_s, _mean_subject(_AGE.value), steps=_STEPS.value)
+    time_s = np.arange(_SAMPLES) / _SAMPLES * period_s
+    table = {"time_s": time_s, "measured_mmhg": p_t, "model_mmhg": found.p_t}
+    table |= {} if q_t is None else {"flow_ml_s": q_t}
+    pandas.DataFrame(table).round(4).to_csv(os.path.join(folder, "fit.csv"), index=False)
+    resistance = (found.subject.map_mmhg - population.P_OUT_MMHG) / (found.subject.sv_ml * found.subject.hr_bpm / 60)
+    facts |= {"rms_mmhg": round(found.rms_mmhg, 3), "resistance_mmhg_s_ml": round(float(resistance), 4)}
+    subject = {name: round(float(value), 5) for name, value in found.subject._asdict().items()}
+    with open(os.path.join(folder, "fit.json"), "w", encoding="utf-8") as file:
+      json.dump({**facts, "subject": subject}, file, indent=2)
+    with open(os.path.join(folder, "fit.png"), "wb") as image:
+      image.write(figures.to_png(sheets.fitted(time_s, p_t, found.p_t, q_t)))
+  fitted = ", ".join(f"{name} {subject[name]:.4g}" for name in (fit.WITHOUT_FLOW if q_t is None else fit.WITH_FLOW))
+  print("\n".join(f"{name}: {value}" for name, value in facts.items()))
+  print(f"fitted: {fitted}\n{_OUTPUT.value}")

@@ -1,0 +1,47 @@
+"""Trains the source network on the virtual cohort and saves it.
+
+python -m experiments.pretrain --workdir=DIR        leaves DIR/checkpoint; stopped, it goes on
+"""
+
+import dataclasses
+import os
+import sys
+
+from absl import flags
+
+from cap_jax.cli import distributed, launcher
+from cap_jax.losses import tasks
+from cap_jax.study import study_datasets, study_limits, training
+from cap_jax.train import checkpoint, metrics_writer
+
+_CONFIG = launcher.define_study("source cohort, model, training")
+_WORKDIR = flags.DEFINE_string("workdir", None, "folder for the checkpoint: new, or where the same command was stopped")
+_SITE = flags.DEFINE_string("site", None, "peripheral site that the network reads (default: the config's, radial)")
+
+
+def main() -> None:
+  with distributed.joined():
+    _pretrain()
+
+
+def _pretrain() -> None:
+  launcher.metrics()
+  study = launcher.read_study(_CONFIG)
+  study = dataclasses.replace(study, site=_SITE.value or study.site)
+  study_limits.check(study)
+  with distributed.work_folder(launcher.required(_WORKDIR, "DIR"), study) as workdir:
+    source = study_datasets.load_source(study)
+    study_datasets.split_of(source).save(os.path.join(workdir, "split.json"))
+    with metrics_writer.kept(os.path.join(workdir, "logs"), launcher.metrics()):
+      trained, fitted = training.source_network(study, source)
+    checkpoint.save(os.path.join(workdir, "checkpoint"), trained)
+  scaled = ", numerics in SDs times the SD of the waves," if tasks.TASKS[study.task].numerics else ""
+  print(
+    f"{study_datasets.told(study)} {study.site}, task {study.task}: RMSE {trained.about['validation_rmse_mmhg']} mmHg{scaled} on "
+    f"{len(source.validation.subjects)} unseen source subjects; {study.pretrain.steps} steps in {fitted.train_s:.0f} s"
+  )
+  if "warning" in trained.about:
+    print(f"warning: {trained.about['warning']}", file=sys.stderr)
+  if source.left_out:
+    print(f"left out: {len(source.left_out)} records, such as {source.left_out[0]}")
+  print(f"{workdir}/checkpoint")

@@ -1,0 +1,114 @@
+"""Rebuilds the aortic pressure wave of a record: a CSV file, or a WFDB record.
+
+  python -m experiments.reconstruct --input=wave.csv --output=out.csv                       with the network of the package, radial
+  python -m experiments.reconstruct --checkpoint=DIR/checkpoint --input=wave.csv --site=brachial --output=out.csv
+  python -m experiments.reconstruct --input=DIR/041s --signal=ABP --site=radial --output=out.csv
+
+Writes out.csv (time_s, aortic_root_pressure_mmhg on the input's clock; empty in gaps), out.json (per beat) and, where matplotlib is
+installed, out.png.
+"""
+
+import dataclasses
+import math
+import os
+
+from absl import flags
+
+from cap_jax.cli import launcher
+from cap_jax.data import datasets, recordings
+from cap_jax.data.sources import DATASETS
+from cap_jax.inference import pretrained, reconstruct
+from cap_jax.report import reconstruction
+from cap_jax.signals import calibration
+from cap_jax.train import checkpoint
+from cap_jax.types import InputError
+
+_CHECKPOINT = flags.DEFINE_string(
+  "checkpoint", pretrained.NAME, "folder of the trained network; pretrained is that of the package"
+)
+_INPUT = flags.DEFINE_string("input", None, "CSV file with time_s and <site>_pressure_mmhg, or a WFDB record")
+_SITE = flags.DEFINE_string("site", None, "where the wave was measured (default: what the checkpoint reads)")
+_SIGNAL = flags.DEFINE_string("signal", "ABP", "name of the signal in a WFDB record")
+_COVARIATES = flags.DEFINE_list(
+  "covariates", [], "what the network and its calibration take besides the wave, as age=70,cuff_sbp_mmhg=141"
+)
+_OUTPUT = flags.DEFINE_string("output", None, "CSV file to write; .png and .json lie beside it")
+
+
+def _paths() -> tuple[str, str]:
+  """The names of input and output.
+
+  Raises:
+    InputError: one is missing, or the output cannot be written.
+  """
+  given, output = launcher.required(_INPUT, "FILE.csv"), launcher.required(_OUTPUT, "FILE.csv")
+  if not output.endswith(".csv"):
+    raise InputError(f"--output={output}: must end in .csv; the picture and the JSON get its name")
+  if os.path.abspath(output) == os.path.abspath(given):
+    raise InputError(f"--output={output}: is the input itself; choose another name")
+  folder = os.path.dirname(os.path.abspath(output))
+  if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+    raise InputError(f"--output={output}: {folder} is no folder that can be written to")
+  return given, output
+
+
+def _covariates(needed: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, float]:
+  """Those of the flag.
+
+  Raises:
+    InputError: one is no number, or they are not those that the network takes.
+  """
+  found = {}
+  for word in _COVARIATES.value:
+    name, _, text = word.partition("=")
+    try:
+      value = float(text)
+    except ValueError:
+      value = float("nan")
+    if not math.isfinite(value) or name in found:
+      raise InputError(f"--covariates={word}: must be a name and a number, as age=70, each once")
+    found[name] = value
+  if not set(needed) <= set(found) <= {*needed, *optional}:
+    takes = ", ".join((*needed, *(f"{name} if known" for name in optional))) or "none"
+    raise InputError(f"--covariates: the checkpoint takes {takes}; given: {', '.join(found) or 'none'}")
+  return found
+
+
+def _recording(path: str, site: str) -> recordings.Recording:
+  """The one record that the input is.
+
+  Raises:
+    InputError: it is no CSV file and no WFDB record, or has no wave of the site.
+  """
+  if os.path.isfile(path.removesuffix(".hea") + ".hea"):
+    found = DATASETS["wfdb"](path, {str(_SIGNAL.value): site})
+  elif os.path.isdir(path):
+    raise InputError(f"--input={path}: is a folder; give the CSV file itself, or a WFDB record's name")
+  else:
+    found = DATASETS["csv"](path)
+  if found.lost or not found.entries:
+    raise found.lost[0] if found.lost else InputError(f"--input={path}: holds no record")
+  return datasets.read(found.entries[0])
+
+
+def main() -> None:
+  path, output = _paths()
+  trained = checkpoint.load(pretrained.place(_CHECKPOINT.value))
+  needed = tuple(dict.fromkeys((*trained.model.covariates, *calibration.needs(trained.calibration))))
+  covariates = _covariates(needed, calibration.may_have(trained.calibration))
+  site = _SITE.value or trained.site
+  recordings.check_site(site)
+  if site != trained.site:
+    raise InputError(
+      f"--site={site}: the checkpoint reads {trained.site}; make one with: python -m cap_jax pretrain --site={site}"
+    )
+  recording = _recording(path, site)
+  made = reconstruct.reconstruct(trained, dataclasses.replace(recording, covariates=covariates))
+  facts = {
+    "input": os.path.basename(path),
+    "site": site,
+    "covariates": covariates,
+    "training": trained.about,
+  }
+  paths = reconstruction.write(output, made, site, facts)
+  print("\n".join([reconstruction.spoken(made), *paths]))

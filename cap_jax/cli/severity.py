@@ -1,0 +1,55 @@
+"""What artefacts do to a reconstruction as they get worse: errors of what is given, and what is left out with a reason.
+
+python -m experiments.severity [--source=DIR/checkpoint] [--subjects=24] [--seed=0] [--workdir=DIR]
+
+Prints both tables as Markdown; a work folder gets report.html, figures/ and tables/.
+"""
+
+import os
+import time
+
+from absl import flags
+
+from cap_jax.cli import launcher
+from cap_jax.inference import pretrained
+from cap_jax.report import page, tables
+from cap_jax.report import severity as sheets
+from cap_jax.study import severity
+from cap_jax.train import checkpoint
+
+_SOURCE = flags.DEFINE_string("source", pretrained.NAME, "checkpoint of the network")
+_SUBJECTS = flags.DEFINE_integer("subjects", 24, "virtual subjects", lower_bound=1)
+_SECONDS = flags.DEFINE_float("seconds", 60.0, "of each record", lower_bound=8.0)
+_SEED = flags.DEFINE_integer("seed", 0, "of subjects and artefacts", lower_bound=0, upper_bound=2**31 - 1)
+_WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the report; none is written without it")
+
+
+def main() -> None:
+  began = time.perf_counter()
+  trained = checkpoint.load(pretrained.place(_SOURCE.value))
+  if _WORKDIR.value is None:
+    _measure(trained)
+    return
+  with launcher.whole_folder(_WORKDIR.value, "--workdir") as folder:
+    section = _measure(trained)
+    page.write_parts(folder, [section])
+    facts = launcher.provenance(
+      network=", ".join(f"{key}: {value}" for key, value in trained.about.items()),
+      seconds=f"{time.perf_counter() - began:.0f}",
+    )
+    explained = "A gap is no error: what cannot be right is left out, with its reason."
+    page.write(os.path.join(folder, "report.html"), "What artefacts do", _said(), explained, [section], facts)
+  print(f"{_WORKDIR.value}/report.html: {time.perf_counter() - began:.0f} s")
+
+
+def _said() -> str:
+  return f"In silico: {_SUBJECTS.value} virtual subjects, {_SECONDS.value:g} s each."
+
+
+def _measure(trained: checkpoint.Checkpoint) -> page.Section:
+  """All artefacts, printed, as a part of a page."""
+  made = sheets.section(list(severity.curve(trained, _SUBJECTS.value, _SECONDS.value, _SEED.value)))
+  print(_said())
+  for sheet in made.sheets.values():
+    print(f"\n{sheet.caption}\n\n{tables.to_markdown(sheet)}", end="")
+  return made

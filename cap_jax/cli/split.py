@@ -1,0 +1,29 @@
+"""Splits of a store beside its own: k folds, or each subject left out once. Each is a file for --config.target_split.
+
+python -m experiments.split --data=STORE --folds=5 --output=FOLDS
+python -m experiments.split --data=STORE --folds=0 --output=FOLDS       each subject is left out once
+python -m experiments.transfer --config.target_data=STORE --config.target_split=FOLDS/fold-000.json …
+"""
+
+import os
+
+from absl import flags
+
+from cap_jax.cli import launcher, split_flags
+from cap_jax.data import store, subject_partition
+
+_DATA = flags.DEFINE_string("data", None, "prepared store")
+_FOLDS = flags.DEFINE_integer("folds", 5, "how many; 0 leaves each subject out once", lower_bound=0)
+_OUTPUT = flags.DEFINE_string("output", None, "new folder")
+
+
+def main() -> None:
+  opened = store.open_store(launcher.required(_DATA, "STORE"))
+  output = launcher.required(_OUTPUT, "FOLDS")
+  records = [record for shard in opened.shards for record in shard.records]
+  found = subject_partition.folds(records, split_flags.parts_of_flags(), _FOLDS.value or None)
+  with launcher.whole_folder(output, "--output") as folder:
+    for number, split in enumerate(found):
+      split.save(os.path.join(folder, f"fold-{number:03d}.json"))
+  sizes = ", ".join(f"{part} {len(names)}" for part, names in found[0].parts.items())
+  print(f"{output}: {len(found)} splits, fold-000.json …; the first has {sizes}")

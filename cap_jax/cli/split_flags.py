@@ -1,0 +1,36 @@
+"""Flags that say who gets into which part of a store."""
+
+from absl import flags
+
+from cap_jax.data import subject_partition
+from cap_jax.types import InputError
+
+_SPLIT = flags.DEFINE_list(
+  "split", ["training:0.5", "unlabelled:0.15", "validation:0.15", "test:0.2"], "shares of subjects"
+)
+_REFERENCE = flags.DEFINE_string("reference", "aortic_root", "subjects without it can only be unlabelled")
+_OUT = flags.DEFINE_string("out_of_distribution", None, "a part of its own: COVARIATE:FROM:TO, as age:60:80")
+_SEED = flags.DEFINE_integer("seed", 0, "of the split", lower_bound=0)
+
+
+def parts_of_flags() -> subject_partition.Parts:
+  """How subjects are divided, by the flags.
+
+  Raises:
+    InputError: a flag is no share or no range.
+  """
+  found: dict[str, float] = {}
+  for word in _SPLIT.value:
+    name, _, share = word.partition(":")
+    try:
+      found[name] = float(share)
+    except ValueError as error:
+      raise InputError(f"--split={word}: must be PART:SHARE, such as test:0.2") from error
+  held = None
+  if _OUT.value is not None:
+    try:
+      covariate, low, high = _OUT.value.split(":")
+      held = subject_partition.Range(covariate, float(low), float(high))
+    except ValueError as error:
+      raise InputError(f"--out_of_distribution={_OUT.value}: must be COVARIATE:FROM:TO, such as age:60:80") from error
+  return subject_partition.Parts(found, _REFERENCE.value, held, _SEED.value)

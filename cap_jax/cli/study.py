@@ -1,0 +1,23 @@
+"""A study: every method in every target clinic, on the same labelled and the same test subjects; its report.
+
+  python -m experiments.study --config=experiments/configs/paper.py --workdir=runs/paper [--processes=2]
+  python -m experiments.study --config.scenarios=population,device --config.n_target=0,1,5,20 --config.seeds=0,1,2 --workdir=DIR
+
+It says how long it will take, and goes on where it was stopped when the same command is given again. Writes study.csv (a row a
+subject and cell), report.html, figures/, tables/ and a checkpoint.
+"""
+
+import time
+
+from cap_jax.cli import launcher, study_command
+
+_FLAGS = study_command.define_flags("default")
+
+
+def main() -> None:
+  began = time.perf_counter()
+  study = study_command.read(_FLAGS)
+  study_command.check(study)
+  folder = launcher.required(_FLAGS.workdir, "DIR")
+  launcher.open_folder(folder)
+  study_command.run(study, folder, _FLAGS.processes.value, began)

@@ -1,0 +1,143 @@
+"""What the commands that run studies share: their flags, the checks before long work, the run and its report."""
+
+import os
+import sys
+import time
+from typing import NamedTuple
+
+import pandas
+import tqdm
+from absl import flags
+
+from cap_jax import config
+from cap_jax.cli import launcher, reference_flags
+from cap_jax.losses import tasks
+from cap_jax.report import page, study_report, study_tables, tables
+from cap_jax.study import (
+  folds,
+  label_efficiency,
+  strategy_selection,
+  study_datasets,
+  study_grid,
+  study_limits,
+  study_manifest,
+  summary,
+  training,
+)
+from cap_jax.study import run_study as studies
+from cap_jax.types import InputError
+
+
+class Flags(NamedTuple):
+  """Of a study: what to compare, its folder, the source network, and how many processes run cells."""
+
+  config: flags.FlagHolder
+  workdir: flags.FlagHolder
+  source: flags.FlagHolder
+  processes: flags.FlagHolder
+
+
+def define_flags(default: str) -> Flags:
+  """Defines the flags of a study, whose config is by default the file of this name in `experiments/configs`."""
+  return Flags(
+    launcher.define_study("what to compare", default),
+    flags.DEFINE_string("workdir", None, "folder of the study, new or to go on in"),
+    flags.DEFINE_string(
+      "source", None, "the source network: pretrained, train, or the folder of a checkpoint (default: the config's)"
+    ),
+    flags.DEFINE_integer("processes", 1, "how many run cells side by side", lower_bound=1),
+  )
+
+
+def read(given: Flags) -> config.Study:
+  """The study that the flags name.
+
+  Raises:
+    InputError: a value of it cannot be.
+  """
+  study = launcher.read_study(given.config)
+  source = given.source.value or study.source_network
+  study = launcher.with_source(study, source, launcher.read_overrides(given.config))
+  study_limits.check(study)
+  return study
+
+
+def check(study: config.Study) -> None:
+  """Before long work: that every method can run in every clinic, and that the flags are sound.
+
+  Raises:
+    InputError: a value of the study cannot be.
+  """
+  launcher.metrics()
+  for clinic in study_grid.clinics_of(study):
+    study_limits.check(clinic)
+    folds.check(clinic)
+  for name in strategy_selection.expanded(study.strategies):
+    training.check(study, name, tasks.TASKS[study.task].model(study.model))
+  if not study_grid.keys(study):
+    raise InputError(
+      f"n_target={study.n_target}: none of the methods can use it; {'; '.join(study_grid.unused(study))}"
+    )
+
+
+def announce(study: config.Study, folder: str, processes: int, threads: int) -> int:
+  """Says on standard error what will be done and how long it takes; returns the number of cells."""
+  keys = study_grid.keys(study)
+  seconds = study_grid.estimate_s(study, folder, keys, processes * threads)
+  unfit = [line for clinic in study_grid.clinics_of(study) for line in folds.left_out(clinic)]
+  left = "; ".join(f"left out: {line}" for line in (*study_grid.unused(study), *unfit))
+  length = f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{seconds / 60:.0f} minutes"
+  lines = [f"{len(keys)} cells; about {length} with --processes={processes}, without the cells that are done already"]
+  lines += [f"budget of {', '.join(names)}: {budget}" for budget, names in study_grid.budgets(study).items()]
+  lines.append("methods without labels cannot use labelled validation subjects, so they try one learning rate")
+  print("\n".join([*lines, left] if left else lines), file=sys.stderr, flush=True)
+  return len(keys)
+
+
+def run(study: config.Study, folder: str, processes: int, began: float, threads: int = 1) -> None:
+  """Runs or goes on with the study in its folder, and writes the report."""
+  total = announce(study, folder, processes, threads)
+  with tqdm.tqdm(total=total, desc="study", unit="cell") as bar:
+    for cell in studies.run(study, folder, processes, launcher.metrics(), threads):
+      bar.set_postfix_str(f"{cell.key.scenario}, {cell.key.method}, n={cell.key.n_target}")
+      bar.update()
+  found = studies.rows(study, folder)
+  studies.write_rows(os.path.join(folder, "study.csv"), found)
+  report(study, folder, summary.frame(found), began)
+
+
+def report(study: config.Study, folder: str, rows: pandas.DataFrame, began: float) -> None:
+  """Tables on the terminal; the page, the figures and the tables as files."""
+  said = study_datasets.told(study)
+  place = study_datasets.place(study)
+  loss = study_report.source_loss(folder)
+  reference = reference_flags.reference(study_datasets.is_real(study), study.calibration.kind)
+  clinics = study_report.open_clinics(study, folder, rows)
+  gained = study_report.gain_tables_of(clinics)
+  sections = [
+    *study_report.clinics_section(clinics, place),
+    page.Section("What transfer gains", label_efficiency.EXPLAINED, sheets=gained),
+  ]
+  headlines = [study_report.headline(clinic, place) for clinic in clinics]
+  if len(clinics) > 1:
+    headlines = [f"{clinic.name}: {line}" for clinic, line in zip(clinics, headlines, strict=True)]
+  print("\n".join(headlines))
+  for clinic in clinics:
+    made = study_report.sections(clinic, loss, place, reference)
+    print(f"\n{said} {clinic.name}: {study_report.told(clinic)}\n\n{tables.text(study_tables.short(clinic.lines))}\n")
+    sections += made
+  for name in ("gains", "choices"):
+    if name in gained:
+      print(f"{said} {gained[name].caption}\n\n{tables.text(gained[name])}\n")
+  split, data = study_manifest.digests(folder)
+  facts = launcher.provenance(
+    config=", ".join(f"{name}: {value}" for name, value in launcher.changed(study).items()) or "all defaults",
+    splits="; ".join(f"{name} {digest}" for name, digest in split.items()),
+    data="; ".join(f"{name} {digest}" for name, digest in data.items()),
+    seconds=f"{time.perf_counter() - began:.0f}",
+  )
+  summary_line = "\n".join(headlines[1:]) + f"{said} Source task: {study.task}, site: {study.site}. Errors in mmHg."
+  page.write_parts(folder, sections)
+  path = os.path.join(folder, "report.html")
+  page.write(path, headlines[0], summary_line, study_tables.EXPLAINED, sections, facts)
+  print(f"{path}, {folder}/study.csv, {folder}/checkpoint: {time.perf_counter() - began:.0f} s")

@@ -1,0 +1,138 @@
+"""Transfers a source network to a target clinic.
+
+  python -m experiments.transfer --strategy=feature_transfer --source=DIR/checkpoint --n_target=5 --workdir=DIR2
+  python -m experiments.transfer --strategy=domain_adaptation --source=DIR/checkpoint --target=device --workdir=DIR2
+  python -m experiments.transfer --strategy=fine_tuning --source=DIR/checkpoint --freeze=f/embed,first:40% --workdir=DIR2
+  python -m experiments.transfer --strategy=auto --source=DIR/checkpoint --n_target=5 --workdir=DIR2
+  python -m experiments.transfer --config=experiments/configs/NAME.py --workdir=DIR2
+
+Without --source the source network is trained first, as the config says, and saved too.
+"""
+
+import dataclasses
+import os
+
+from absl import flags
+
+from cap_jax import config
+from cap_jax.cli import distributed, launcher
+from cap_jax.data import splits
+from cap_jax.inference import pretrained
+from cap_jax.losses import tasks
+from cap_jax.metrics import waveform_metrics
+from cap_jax.report import tables
+from cap_jax.strategies import STRATEGIES, find
+from cap_jax.study import strategy_selection, study_datasets, study_limits, training
+from cap_jax.train import checkpoint, metrics_writer, prediction
+from cap_jax.types import InputError
+
+_CONFIG = launcher.define_study("source, target and training")
+_STRATEGY = flags.DEFINE_enum(
+  "strategy", None, [*STRATEGIES, strategy_selection.NAME], "how to transfer (default: the config's first)"
+)
+_SOURCE = flags.DEFINE_string(
+  "source", None, "checkpoint of the source network, or pretrained; trained afresh if left out"
+)
+_TARGET = flags.DEFINE_string("target", None, "scenario of the target clinic (default: the config's)")
+_N_TARGET = flags.DEFINE_integer("n_target", None, "labelled target subjects (default: the config's last)")
+_SEED = flags.DEFINE_integer("seed", 0, "draws the labelled subjects and the fresh parameters")
+_TAKE = flags.DEFINE_list("take", None, "path prefixes taken from the source, instead of the strategy's")
+_FREEZE = flags.DEFINE_list(
+  "freeze", None, "what is held: paths, first:N, last:N%, auto; instead of the strategy's stages"
+)
+_LOSS = flags.DEFINE_list("loss", None, "terms NAME:WEIGHT[:SCHEDULE], instead of the strategy's loss")
+_WORKDIR = flags.DEFINE_string("workdir", None, "folder for the checkpoint: new, or where the same command was stopped")
+
+
+def _study(source: checkpoint.Checkpoint | None) -> tuple[config.Study, str]:
+  """The study with the flags in it, and the strategy."""
+  study = launcher.read_study(_CONFIG)
+  if source is not None:
+    study = launcher.follow(study, source)
+  name = _STRATEGY.value or study.strategies[0]
+  changes = dict(study.custom.get(name) or {})
+  if _TAKE.value is not None:
+    changes["take"] = tuple(_TAKE.value)
+  if _FREEZE.value is not None:
+    changes["stages"] = ((tuple(_FREEZE.value),),)
+  if _LOSS.value is not None:
+    changes["loss"] = launcher.read_terms(_LOSS.value)
+  if name == strategy_selection.NAME and changes:
+    raise InputError("--strategy=auto: chooses by itself; leave out --take, --freeze and --loss, or name a strategy")
+  n_target = _N_TARGET.value
+  if n_target is None:
+    n_target = max(study.n_target) if strategy_selection.needs_labels(name, changes) is not False else 0
+  study = dataclasses.replace(
+    study,
+    scenario=_TARGET.value or study.scenario,
+    strategies=(name,),
+    n_target=(n_target,),
+    seeds=(_SEED.value,),
+    custom={name: changes} if changes else {},
+  )
+  study_limits.check(study)
+  if strategy_selection.needs_labels(name, changes) and not n_target:
+    raise InputError(f"--n_target=0: {name} learns from labelled target subjects; give 1 or more")
+  return study, name
+
+
+def main() -> None:
+  with distributed.joined():
+    _run()
+
+
+def _run() -> None:
+  launcher.metrics()
+  place = pretrained.place(_SOURCE.value) if _SOURCE.value else ""
+  source = checkpoint.load(place) if place else None
+  study, name = _study(source)
+  for one in strategy_selection.expanded((name,)):
+    training.check(study, one, source.model if source else tasks.TASKS[study.task].model(study.model))
+  with distributed.work_folder(
+    launcher.required(_WORKDIR, "DIR"), study, source and checkpoint.digest(place)
+  ) as workdir:
+    _transfer(study, name, source, workdir)
+
+
+def _transfer(study: config.Study, name: str, source: checkpoint.Checkpoint | None, workdir: str) -> None:
+  large, target = study_datasets.load_source(study), study_datasets.load_target(study)
+  split = study_datasets.split_of(large, target)
+  labels = 0 if strategy_selection.needs_labels(name, study.custom.get(name) or {}) is False else study.n_target[0]
+  logs = os.path.join(workdir, "logs")
+  if source is None:
+    with metrics_writer.kept(logs, launcher.metrics()):
+      source, _ = training.source_network(study, large)
+    checkpoint.save(os.path.join(workdir, "source"), source)
+    print(f"source, task {study.task}: {source.about}")
+  drawn = target.draw(labels, _SEED.value)
+  used = {} if drawn is None else {"labelled": drawn.subjects}
+  splits.Split({**split.parts, "target_labelled": (), **used}).save(os.path.join(workdir, "split.json"))
+  if name == strategy_selection.NAME:
+    choice = strategy_selection.choose(study, source, large, target, labels, _SEED.value)
+    print(f"{strategy_selection.told(choice)}\n")
+    name = choice.name
+  with metrics_writer.kept(logs, launcher.metrics()):
+    made = training.adapted(study, name, source, large, target, labels, _SEED.value)
+  made = training.with_intervals(made, source, large, target, labels)
+  print(f"{find(name, study.custom.get(name)).equation}\n\n{tables.merge_report(made.report)}\n")
+  if made.reason:
+    print(f"{made.reason}\n")
+  trained = [("source network unchanged", source)] * (source.task == "waveform") + [(name, made.checkpoint)]
+  if labels and name != "scratch":
+    scratch = training.adapted(study, "scratch", source, large, target, labels, _SEED.value)
+    trained.append(("the same network from scratch", scratch.checkpoint))
+  evaluator = waveform_metrics.Evaluator(target.test, study.windows)
+  name = study.target_name
+  print(f"{study_datasets.told(study)} {name}: waveform RMSE on {len(target.test.subjects)} test subjects [mmHg]")
+  for label, network in trained:
+    network.check_unmet(target.test.subjects)
+    found = evaluator.errors(prediction.predict(network, target.test))
+    print(f"  {label:30} {waveform_metrics.mean_rmse(found):.2f}")
+  for metric, values in made.fitted.metrics.items():  # aligned features may shrink, adversaries may win
+    if metric.endswith(("feature_norm", "discriminator_accuracy")):
+      print(f"  {metric:30} {values[:50].mean():.2f} at first, {values[-50:].mean():.2f} at last")
+  checkpoint.save(os.path.join(workdir, "checkpoint"), made.checkpoint)
+  if made.best is not None:
+    checkpoint.save(os.path.join(workdir, "best"), made.best)
+    print(f"validation subjects liked it best after {made.best.about['steps']} steps: {workdir}/best")
+  print(f"{labels} labelled subjects, {made.fitted.train_s:.1f} s\n{workdir}/checkpoint")

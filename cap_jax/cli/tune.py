@@ -1,0 +1,74 @@
+"""Chooses a strategy's learning rate and weight decay on the target's validation subjects, never on its test subjects.
+
+  python -m experiments.tune --strategy=scratch --n_target=5
+
+The rates and decays in `strategies/` were chosen so, most on the grid below, fine-tuning and domain adaptation from 1e-4 to 1e-1. A
+strategy without target labels is chosen here by labelled validation subjects too: 16 of them, whose labels it has thus seen once.
+"""
+
+import dataclasses
+import itertools
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from cap_jax import config
+from cap_jax.cli import launcher
+from cap_jax.inference import pretrained
+from cap_jax.losses import tasks
+from cap_jax.strategies import STRATEGIES, find
+from cap_jax.study import study_datasets, study_limits, training
+from cap_jax.train import checkpoint
+from cap_jax.types import InputError
+
+_CONFIG = launcher.define_study("the study")
+_STRATEGY = flags.DEFINE_enum("strategy", "feature_transfer", list(STRATEGIES), "what to tune")
+_SOURCE = flags.DEFINE_string("source", None, "checkpoint of the source, or pretrained; trained afresh if left out")
+_N_TARGET = flags.DEFINE_integer("n_target", 5, "labelled target subjects")
+_RATES = flags.DEFINE_list("rates", ["2e-3", "5e-3", "1e-2", "2e-2"], "learning rates")
+_DECAYS = flags.DEFINE_list("decays", ["0", "1e-2", "1e-1"], "weight decays")
+
+
+def _numbers(holder: flags.FlagHolder) -> list[float]:
+  try:
+    return [float(word) for word in holder.value]
+  except ValueError as error:
+    raise InputError(f"--{holder.name}={','.join(holder.value)}: each must be a number") from error
+
+
+def _trials(study: config.Study) -> list[dict[str, Any]]:
+  """The fields of the strategy at each point of the grid."""
+  name = _STRATEGY.value
+  grid = itertools.product(_numbers(_RATES), _numbers(_DECAYS))
+  trials = [{**study.custom.get(name, {}), "learning_rate": rate, "weight_decay": decay} for rate, decay in grid]
+  for trial in trials:
+    study_limits.check(dataclasses.replace(study, custom={name: trial}))
+  return trials
+
+
+def main() -> None:
+  name = _STRATEGY.value
+  study = launcher.read_study(_CONFIG)
+  n_target = _N_TARGET.value if find(name, study.custom.get(name)).needs_labels else 0
+  if n_target == 0 and find(name, study.custom.get(name)).needs_labels:
+    raise InputError(f"--n_target=0: {name} learns from labelled target subjects; give 1 or more")
+  study = dataclasses.replace(study, n_target=(n_target,), strategies=(name,))
+  source = checkpoint.load(pretrained.place(_SOURCE.value)) if _SOURCE.value else None
+  if source:
+    study = launcher.follow(study, source)
+  trials = _trials(study)
+  training.check(study, name, source.model if source else tasks.TASKS[study.task].model(study.model))
+  large, target = study_datasets.load_source(study), study_datasets.load_target(study)
+  if source is None:
+    source, _ = training.pretrained(study, large.training, large.validation, large.origin)
+  print(
+    f"{name}, {n_target} labelled subjects, seeds {study.seeds}: RMSE [mmHg] of validation subjects, {study.steps} steps"
+  )
+  for trial in trials:
+    changed = dataclasses.replace(study, custom={name: trial})
+    found = []
+    for seed in study.seeds:
+      made = training.adapted(changed, name, source, large, target, n_target, seed)
+      found.append(made.fitted.validation[-1].rmse_mmhg)
+    print(f"rate {trial['learning_rate']:g}  decay {trial['weight_decay']:g}  {np.mean(found):.3f}", flush=True)

@@ -1,0 +1,1 @@
+"""Haemodynamic indices of pressure waves, and parameters of virtual subjects."""

@@ -1,0 +1,149 @@
+"""The virtual cohort beside published values of healthy people, decade by decade."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import jax
+import numpy as np
+
+from cap_jax import clinics
+from cap_jax.arteries import cohort, plausibility, population
+from cap_jax.haemodynamics import augmentation, indices, pwdb_parameters, timing
+
+DECADES = (30, 40, 50, 60, 70)
+# McEniery et al. 2005, Table 1, men, of the same eight decades as `plausibility.MCENIERY_MEN`.
+_AUGMENTATION = {
+  "ap": ((-1, 1, 4, 7, 9, 11, 13, 14), (3, 4, 5, 4, 5, 5, 5, 5)),
+  "aix": ((-2, 2, 12, 19, 24, 28, 30, 30), (8, 11, 13, 10, 10, 9, 9, 10)),
+  "tr": ((150, 154, 151, 148, 143, 141, 136, 133), (17, 21, 21, 16, 15, 12, 12, 16)),
+}
+_PUBLISHED = {**plausibility.MCENIERY_MEN, **_AUGMENTATION}
+PWV = "cf_pwv"
+LABELS = {
+  "central_sbp": "central SBP [mmHg]",
+  "central_pp": "central PP [mmHg]",
+  "brachial_sbp": "brachial SBP [mmHg]",
+  "brachial_dbp": "brachial DBP [mmHg]",
+  "brachial_pp": "brachial PP [mmHg]",
+  "cuff_map": "DBP + PP/3, brachial [mmHg]",
+  "amplification": "PP amplification, brachial/central",
+  "ap": "augmentation pressure [mmHg]",
+  "aix": "augmentation index [%]",
+  "tr": "time to reflection [ms]",
+  PWV: "carotid–femoral PWV, foot to foot [m/s]",
+}
+# How far a mean may be off, and a standard deviation relatively.
+LIMITS = {
+  "central_sbp": 3.0,
+  "brachial_sbp": 3.0,
+  "brachial_dbp": 3.0,
+  "central_pp": 3.0,
+  "amplification": 0.08,
+  "aix": 5.0,
+  PWV: 0.7,
+}
+SD_LIMIT = 1 / 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """One quantity: (decade,) means and SDs of model and publication; SDs are NaN where none is published."""
+
+  name: str
+  mean: np.ndarray
+  sd: np.ndarray
+  published_mean: np.ndarray
+  published_sd: np.ndarray
+
+  def misses(self) -> list[str]:
+    """What lies outside `LIMITS` or `SD_LIMIT`, in words."""
+    if self.name not in LIMITS:
+      return []
+    found = []
+    for decade, mean, sd, true, true_sd in zip(
+      DECADES, self.mean, self.sd, self.published_mean, self.published_sd, strict=True
+    ):
+      who = f"{LABELS[self.name]}, {decade}–{decade + 9} years"
+      if abs(mean - true) > LIMITS[self.name]:
+        found.append(f"{who}: mean {mean:.3g} against {true:.3g}")
+      if abs(sd / true_sd - 1) > SD_LIMIT:  # never true of NaN
+        found.append(f"{who}: SD {sd:.2g} against {true_sd:.2g}")
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+  """The cohort with one thing otherwise: the population, its subjects, or the bandwidth of the augmentation."""
+
+  spec: clinics.Population = dataclasses.field(default_factory=clinics.Population)
+  change: Callable[[population.Subject], population.Subject] = lambda subjects: subjects
+  half_amplitude_hz: float = 10.0
+
+
+# What was wrong in earlier forms of the cohort, one at a time.
+VARIANTS = {
+  "as it is": Variant(),
+  "mean pressure by the cuff's rule, DBP + PP/3": Variant(
+    change=lambda s: s._replace(map_mmhg=population.cuff_mean(s)),
+  ),
+  "round fall of ejection (exponent + 1)": Variant(change=lambda s: s._replace(fall_exponent=s.fall_exponent + 1)),
+  "matched terminals (Γ = 0)": Variant(clinics.Population(reflection=0.0, reflection_sd=0.0)),
+  "elastic wall": Variant(change=lambda s: s._replace(viscosity_scale=0 * s.viscosity_scale)),
+  "linearised at diastole": Variant(change=lambda s: s._replace(operating_mmhg=s.p_ext_mmhg - s.map_mmhg)),
+  "peripheral compliance × 0.7": Variant(change=lambda s: s._replace(compliance_scale=0.7 * s.compliance_scale)),
+  "augmentation in 25 Hz bandwidth": Variant(half_amplitude_hz=25.0),
+  "no plausibility filter": Variant(clinics.Population(plausible=False)),
+}
+
+
+def quantities(
+  subjects: population.Subject, waves: Mapping[str, np.ndarray], half_amplitude_hz: float = 10.0
+) -> dict[str, np.ndarray]:
+  """Every quantity of `LABELS`, (subject,), from the beats of `cohort.beats`."""
+  period = 60 / np.asarray(subjects.hr_bpm)
+  augmented = augmentation.augmentation(waves["aortic_root"], period, np.asarray(subjects.lvet_s), half_amplitude_hz)
+  feet = {site: timing.foot_times(waves[site], period) for site in ("carotid", "femoral")}
+  delay_s = (feet["femoral"] - feet["carotid"]) % period
+  return {
+    **plausibility.pressures(waves),
+    "ap": augmented.ap_mmhg,
+    "aix": augmented.aix_percent,
+    "tr": 1000 * augmented.tr_s,
+    PWV: (
+      pwdb_parameters.way_m(subjects, pwdb_parameters.TO_FEMORAL)
+      - pwdb_parameters.way_m(subjects, pwdb_parameters.TO_CAROTID)
+    )
+    / delay_s,
+  }
+
+
+def compare(count: int, seed: int, variant: Variant = VARIANTS["as it is"]) -> tuple[list[Row], dict[str, float]]:
+  """Draws the reference population, or a variant of it, and sets it beside the publications.
+
+  Args:
+    count: subjects of 25 to 80 years.
+    seed: of the draw.
+    variant: what is otherwise.
+
+  Returns:
+    rows: of `LABELS`, for the ages 30 to 79.
+    form_factors: site → mean form factor.
+  """
+  subjects = plausibility.draw(jax.random.key(seed), variant.spec, count, variant.change)
+  waves = jax.tree.map(np.asarray, cohort.beats(subjects))
+  decade = np.asarray(subjects.age) // 10 * 10
+  column = [d // 10 - 1 for d in DECADES]
+  rows = []
+  for name, value in quantities(subjects, waves, variant.half_amplitude_hz).items():
+    parts = [value[decade == d] for d in DECADES]
+    if name == PWV:
+      cuff_map = np.array(_PUBLISHED["cuff_map"][0])[column]
+      published = np.asarray(population.mean_pwv(np.array(DECADES) + 5.0, cuff_map))
+      published_sd = np.full(len(DECADES), np.nan)
+    else:
+      published, published_sd = (np.array(v, dtype=float)[column] for v in _PUBLISHED[name])
+    mean, sd = (np.array([f(part) for part in parts]) for f in (np.nanmean, np.nanstd))
+    rows.append(Row(name, mean, sd, published, published_sd))
+  order = list(LABELS)
+  factors = {site: float(indices.form_factor(waves[site]).mean()) for site in ("aortic_root", "brachial", "radial")}
+  return sorted(rows, key=lambda row: order.index(row.name)), factors

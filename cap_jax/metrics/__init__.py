@@ -1,0 +1,1 @@
+"""Errors of reconstructed waves, agreement with measured ones, and validation standards."""

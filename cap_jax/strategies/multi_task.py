@@ -1,0 +1,64 @@
+"""Multi-task learning over a shared extractor and a head for each task,
+
+    L_total = L_s + λ·L_t,     L_s(θ_f, θ_s) on the source's task,     L_t(θ_f, θ_r) on the aortic wave
+
+    θ⁰ = θ_f^S ⊕ θ_s^S ⊕ θ_r^new,     train all
+
+The source's task may be another than the target's: blood pressure and the aortic wave together (Caruana 1997). λ is fixed,
+rises over the training, is learned as an uncertainty, or conflicts of the gradients are projected away (`losses.multi_task`).
+
+Where both tasks are the wave, the source can be rehearsed while the target is learnt (Robins 1995), which keeps few labels from
+pulling a network away from what it knew:
+
+    rehearsal      θ⁰ = θ_f^S ⊕ θ_r^S                 one head for both
+    heads          θ⁰ = θ_f^S ⊕ θ_s^S ⊕ θ_r^S         a head each
+    lines          one head, or where the target measures at another site a head each; the source's windows are sent through the
+                   lines that the target's waves show (`lines`)
+    lines_first    the lines are learnt before any label is looked at, and the labels briefly: few people are soon learnt by heart
+    lines_heads    as `lines`, with a head each everywhere
+"""
+
+import dataclasses
+
+from cap_jax.losses.terms import Term
+from cap_jax.strategies.strategy import Stage, Strategy
+
+STRATEGY = Strategy(
+  equation="L_total = L_s(θ_f, θ_s) + λ·L_t(θ_f, θ_r), all trained",
+  take=("f", "s=r"),
+  loss=(Term("source_task"), Term("target")),
+  learning_rate=5e-3,
+  weight_decay=1e-2,
+)
+_REHEARSAL = dataclasses.replace(
+  STRATEGY, equation="L_total = L_s(θ_f, θ_r) + λ·L_t(θ_f, θ_r), all from the source and trained", take=("f", "r"),
+  loss=(Term("source"), Term("target")), learning_rate=2e-3, optimizer="muon",
+)  # fmt: skip
+_HEADS = dataclasses.replace(
+  _REHEARSAL, equation="L_total = L_s(θ_f, θ_s) + λ·L_t(θ_f, θ_r), all from the source and trained",
+  take=("f", "s=r", "r"), loss=STRATEGY.loss,
+)  # fmt: skip
+_THROUGH_LINES = ", source windows sent through the target's lines"
+_LINES = dataclasses.replace(_REHEARSAL, equation=_REHEARSAL.equation + _THROUGH_LINES, lines=True, by_site=True)
+VARIANTS = {
+  "multi_task/rehearsal": _REHEARSAL,
+  "multi_task/heads": _HEADS,
+  "multi_task/lines": _LINES,
+  "multi_task/lines_first": dataclasses.replace(
+    _LINES,
+    equation="L_s(θ) + λ·L_t(θ), briefly, after L_s(θ)" + _THROUGH_LINES,
+    learning_rate=1e-3,
+    stages=(Stage(share=0.5, rate=3.0, without=("target",)), Stage(share=0.5, per_label=6)),
+  ),
+  "multi_task/lines_heads": dataclasses.replace(_HEADS, equation=_HEADS.equation + _THROUGH_LINES, lines=True),
+  "multi_task/fresh": dataclasses.replace(STRATEGY, take=()),
+  "multi_task/rising": dataclasses.replace(
+    STRATEGY, equation="L_total = L_s + λ(t)·L_t, λ = 2 t", loss=(Term("source_task"), Term("target", 2.0, "rise"))
+  ),
+  "multi_task/uncertainty": dataclasses.replace(
+    STRATEGY, equation="L_total = Σ ½ e^(−u) L + ½ u", combine="uncertainty"
+  ),
+  "multi_task/pcgrad": dataclasses.replace(
+    STRATEGY, equation="L_s + L_t, conflicting gradients projected", combine="pcgrad"
+  ),
+}

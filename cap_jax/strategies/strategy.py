@@ -1,0 +1,227 @@
+"""A strategy is a value: what is taken from the source, what is held, and the loss.
+
+    θ⁰ = θ_take^S ⊕ θ_rest^new,     θ_hold stays,     the rest minimises L = Σ λ_i(t) L_i
+
+The training never asks for a strategy's name; a new one, or a combination of old ones, is a new value.
+"""
+
+import dataclasses
+import math
+from collections.abc import Collection
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from cap_jax.losses import multi_task, terms
+from cap_jax.losses.terms import Term
+from cap_jax.models.discriminator import Discriminator
+from cap_jax.models.net import ADAPTORS, Net
+from cap_jax.strategies import low_rank, surgery
+from cap_jax.types import InputError, Params
+
+LEAST_STEPS = 150
+HELD = ("f_s", "anchor", "teacher")
+# ln σ² has to come from 0 to the logarithm of a loss, some −6, in some hundred steps
+_BALANCE_RATE = 20.0
+
+
+def _check(kind: str, name: str, known: Collection[str]) -> None:
+  if name not in known:
+    raise InputError(f"{kind} {name!r} is unknown; choose one of {', '.join(known)}")
+
+
+class Stage(NamedTuple):
+  """A part of the training.
+
+  Attributes:
+    hold: what is held in it, words of `freezing`.
+    share: of the steps.
+    rate: relative to the strategy's.
+    without: names of the losses that it leaves out.
+    per_label: steps for each labelled subject, `LEAST_STEPS` at least and no more than its share; 0 for all of its share.
+  """
+
+  hold: tuple[str, ...] = ()
+  share: float = 1.0
+  rate: float = 1.0
+  without: tuple[str, ...] = ()
+  per_label: int = 0
+
+  def steps(self, most: int, n_target: int) -> int:
+    """Steps with `n_target` labelled subjects, of `most` that its share gives it."""
+    return min(most, max(self.per_label * n_target, LEAST_STEPS)) if self.per_label else most
+
+
+@dataclasses.dataclass(frozen=True)
+class Strategy:
+  """One way to transfer.
+
+  Attributes:
+    equation: θ_t in the notation of the method.
+    take: path prefixes that come from the source, "s=r" where the name differs.
+    stages: what is held, one after the other. A held f computes its features once.
+    loss: terms, weights, schedules.
+    combine: how the terms are balanced, name in `multi_task.MAKERS`.
+    adaptor: ahead of the target's extractor, name in `net.ADAPTORS`.
+    separate: whether the source keeps an extractor of its own, θ_s, held.
+    reweigh: whether source windows count by importance weights.
+    lines: whether source windows go through the lines that the target's waves show (`transfer.lines`).
+    by_site: whether the source keeps a head of its own, s, where the target measures at another site (`at`).
+    low_rank: rank of the change of each matrix, 0 for none.
+    rate_decay: of the learning rate from one layer to the one before it.
+    learning_rate, weight_decay, optimizer: chosen on validation subjects.
+    name: for messages, logs and the checkpoint.
+  """
+
+  equation: str
+  take: tuple[str, ...] = ()
+  stages: tuple[Stage, ...] = (Stage(),)
+  loss: tuple[Term, ...] = (Term("target"),)
+  combine: str = "sum"
+  adaptor: str = "none"
+  separate: bool = False
+  reweigh: bool = False
+  lines: bool = False
+  by_site: bool = False
+  low_rank: int = 0
+  rate_decay: float = 1.0
+  learning_rate: float = 1e-2
+  weight_decay: float = 1e-2
+  optimizer: str = "adam"
+  name: str = "custom"
+
+  def __post_init__(self) -> None:
+    """Raises:
+    InputError: a name is unknown, a number cannot be, or parts that exclude each other stand together."""
+    for term in self.loss:
+      _check("loss", term.name, terms.TERMS)
+      _check("schedule", term.schedule, multi_task.SCHEDULES)
+      if not 0 < term.weight < math.inf:
+        raise InputError(f"loss {term.name}: weight {term.weight} must be positive; leave the term out for none")
+    _check("combine", self.combine, multi_task.MAKERS)
+    _check("adaptor", self.adaptor, ADAPTORS)
+    if not self.loss or not self.stages or abs(sum(stage.share for stage in self.stages) - 1) > 1e-6:
+      raise InputError(f"stages={self.stages}, loss={self.loss}: one of each at least, and shares that add up to 1")
+    if not self.streams:
+      raise InputError(f"loss={self.loss}: reads no windows; add a term that does, such as target")
+    if self.lines and "source" not in self.streams:
+      raise InputError(f"lines, loss={self.loss}: no source windows to send through them; add a term such as source")
+    if self.learning_rate <= 0 or self.weight_decay < 0 or self.low_rank < 0 or not 0 < self.rate_decay <= 1:
+      raise InputError(
+        f"learning_rate={self.learning_rate}, weight_decay={self.weight_decay}, low_rank={self.low_rank}, "
+        f"rate_decay={self.rate_decay}: a positive rate, a decay and a rank of 0 or more, a rate_decay in (0, 1]"
+      )
+    if min(min(stage.share, stage.rate) for stage in self.stages) <= 0:
+      raise InputError(f"stages={self.stages}: shares and rates must be positive")
+    self._check_stages()
+    self._check_together()
+
+  def _check_stages(self) -> None:
+    names = {term.name for term in self.loss}
+    for stage in self.stages:
+      if stage.per_label < 0 or not set(stage.without) <= names or not self.in_stage(stage):
+        raise InputError(
+          f"stage {tuple(stage)}: leaves out losses that the strategy has ({', '.join(sorted(names))}), not all of them, and takes "
+          "0 or more steps for a label"
+        )
+      if stage.without and self.combine != "sum":
+        raise InputError(f"combine={self.combine}: balances all losses at all times; a stage cannot leave any out")
+
+  def _check_together(self) -> None:
+    names = {term.name for term in self.loss}
+    if self.combine == "uncertainty" and not names <= {"target", "source", "source_task"}:
+      raise InputError(
+        "combine=uncertainty: balances losses of tasks (target, source, source_task) only; use combine=sum"
+      )
+    if self.combine == "pcgrad" and (self.low_rank or any(stage.hold for stage in self.stages)):
+      raise InputError("combine=pcgrad: projects gradients of all of f, so nothing can be held and no rank be low")
+    if self.low_rank and "mean_teacher" in names:
+      raise InputError("low_rank: the mean teacher follows whole parameters; leave one of the two out")
+
+  @property
+  def streams(self) -> tuple[str, ...]:
+    """What its loss reads."""
+    return terms.streams(self.loss)
+
+  def in_stage(self, stage: Stage) -> tuple[Term, ...]:
+    """The loss of a stage."""
+    return tuple(term for term in self.loss if term.name not in stage.without)
+
+  @property
+  def needs_labels(self) -> bool:
+    """Whether it cannot do without labelled target subjects."""
+    return "target" in self.streams
+
+  @property
+  def alone(self) -> bool:
+    """Whether it begins with nothing of the source and learns on labelled target subjects alone."""
+    return not self.take and self.streams == ("target",)
+
+  @property
+  def blocks(self) -> tuple[str, ...]:
+    """Blocks of its parameters besides the network's."""
+    found = [block for term in self.loss for block in terms.TERMS[term.name].blocks]
+    found += ["f_s"] * self.separate + ["u"] * (self.combine == "uncertainty") + [low_rank.BLOCK] * (self.low_rank > 0)
+    return tuple(dict.fromkeys(found))
+
+  def at(self, source_site: str, target_site: str) -> "Strategy":
+    """The strategy between two sites: one head cannot write the same aortic wave from two peripheral ones, which one network
+    tells apart by nothing."""
+    if not self.by_site or source_site == target_site:
+      return self
+    apart = tuple(term._replace(name="source_task") if term.name == "source" else term for term in self.loss)
+    return dataclasses.replace(self, loss=apart, take=(*self.take, "s=r"))
+
+  def start(
+    self, source: Params, net: Net, source_net: Net, samples: int, key: jax.Array
+  ) -> tuple[Params, list[surgery.Leaf]]:
+    """θ⁰ and the report of the merge.
+
+    Args:
+      source: θ^S.
+      net, source_net: networks of target and source.
+      samples: of a window.
+      key: of all that is fresh.
+
+    Raises:
+      surgery.MergeError: the trees do not fit together as asked.
+    """
+    net_key, head_key, d_key, rank_key = jax.random.split(key, 4)
+    fresh = net.init(net_key, samples)
+    if "s" in self.blocks:
+      fresh["s"] = source_net.init(head_key, samples)["r"]
+    if "d" in self.blocks:
+      shape = jax.eval_shape(
+        lambda: net.features(fresh["f"], jnp.zeros((1, samples)), jnp.zeros((1, net.covariates)))
+      ).shape
+      fresh["d"] = Discriminator().init(d_key, jnp.zeros((1, shape[-1])))["params"]
+    if "u" in self.blocks:
+      fresh["u"] = {"log_variance": jnp.zeros(len(self.loss))}
+    # an extractor comes with the adaptor that it was given
+    adapted = net.a is not None and net.a == source_net.a and "f" in self.take
+    params, report = surgery.merge(source, fresh, (*self.take, "a") if adapted else self.take)
+    if "f_s" in self.blocks:
+      params["f_s"] = surgery.cut(source, ("f",))["f"]
+    if "anchor" in self.blocks:
+      params["anchor"] = surgery.cut(params, [rule.partition("=")[0] for rule in self.take])
+    if "teacher" in self.blocks:
+      params["teacher"] = surgery.cut(params, ("f", "r"))
+    if self.low_rank:
+      params[low_rank.BLOCK] = low_rank.start(rank_key, params, net.blocks, self.low_rank)
+    return params, report
+
+  def held(self, hold: tuple[str, ...]) -> tuple[str, ...]:
+    """A stage's paths with those that are never trained."""
+    always = tuple(block for block in HELD if block in self.blocks)
+    return tuple(dict.fromkeys((*hold, *(("f", "r") if self.low_rank else ()), *always)))
+
+  def rates(self, layers: tuple[str, ...]) -> tuple[tuple[str, float], ...]:
+    """Paths with the factors of their learning rates: η_l/η = d^(L − l) for layer l of L, and a faster one for ln σ²."""
+    decayed = [(path, self.rate_decay ** (len(layers) - 1 - k)) for k, path in enumerate(layers)]
+    return (*(decayed if self.rate_decay < 1 else ()), *([("u", _BALANCE_RATE)] if "u" in self.blocks else ()))
+
+  def finish(self, params: Params, net: Net) -> Params:
+    """θ_t: the network's blocks of what was trained."""
+    whole = low_rank.view(params)
+    return {block: whole[block] for block in net.blocks}

@@ -1,0 +1,1 @@
+"""Studies: methods compared in target clinics on the same subjects."""

@@ -1,0 +1,152 @@
+"""`auto`: which strategy to take and how deep to tune, chosen without a test label.
+
+    n ≥ 2 labelled subjects    cross-validation over subjects: trained on some of them, scored on the others
+    n = 1                      trained on the one, scored by importance-weighted validation (`evidence`)
+    n = 1, at another site     nobody is left to score on, the source's people least of all: `ALONE`
+    n = 0                      the lines that the unlabelled waves show, or the source network as it is where they show none;
+                               importance-weighted validation tells what either is worth
+
+Candidates are trained a third as long as the one that is taken. Where each site measures decides between one head and two
+(`Strategy.at`), the spectra whether there is a line. Few subjects say little about who is best among much alike, so the candidates
+stand in an order, and one has to beat those before it by `MARGIN` of its error, in cross-validation also by a standard error of the
+paired differences of the subjects (the rule of one standard error, Breiman et al. 1984, for pairs).
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cap_jax import config
+from cap_jax.data import batches, splits
+from cap_jax.strategies import find
+from cap_jax.study import study_datasets, training
+from cap_jax.train import checkpoint, label_free_validation, loop, runs
+
+NAME = "auto"
+# labels all along, or last; fine-tuning of all layers, of the early ones, of the head
+CANDIDATES = (
+  "multi_task/lines",
+  "multi_task/lines_first",
+  *(f"fine_tuning/{depth}" for depth in ("all", "surgical", "head")),
+)
+ALONE = "multi_task/lines_first"
+FREE = "domain_adaptation/lines"
+MARGIN = 0.1
+_FOLDS = 3
+_SHARE = 1 / 3
+
+
+class Ranked(NamedTuple):
+  """A candidate, and what speaks for it: RMSE [mmHg] on subjects that it was not trained on, NaN where there is none; and of each of
+  them, where all candidates were scored on the same."""
+
+  name: str
+  rmse_mmhg: float
+  each_mmhg: tuple[float, ...] = ()
+
+  def beats(self, other: "Ranked") -> bool:
+    """By the margin, and by a standard error of the paired differences."""
+    if not self.rmse_mmhg < (1 - MARGIN) * other.rmse_mmhg:
+      return False
+    gain_s = np.subtract(other.each_mmhg, self.each_mmhg)
+    return len(gain_s) < 2 or bool(gain_s.mean() > gain_s.std(ddof=1) / np.sqrt(len(gain_s)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+  """Candidates in the order of their evidence, best first, and the reason in words."""
+
+  ranking: tuple[Ranked, ...]
+  reason: str
+
+  @property
+  def name(self) -> str:
+    return self.ranking[0].name
+
+
+def expanded(names: Iterable[str]) -> tuple[str, ...]:
+  """Names of strategies, `auto` being all that it chooses from."""
+  return tuple(dict.fromkeys(one for name in names for one in ((*CANDIDATES, FREE) if name == NAME else (name,))))
+
+
+def needs_labels(name: str, changes: Mapping[str, Any] | None = None) -> bool | None:
+  """Whether a strategy can only be with labels, or only without; None if it can be both."""
+  return None if name == NAME else find(name, changes).needs_labels
+
+
+def choose(
+  study: config.Study, trained: checkpoint.Checkpoint, source: study_datasets.Source, target: study_datasets.Target,
+  n_target: int, seed: int,
+) -> Choice:  # fmt: skip
+  """The strategy for a source network, `n_target` labelled and all unlabelled subjects of a target clinic.
+
+  Raises:
+    surgery.MergeError, InputError: a candidate cannot follow this source.
+  """
+  data = target.data(source, n_target, seed)
+  stages = max(len(find(name).stages) for name in (*CANDIDATES, FREE))
+  short = dataclasses.replace(study, steps=max(loop.whole(_SHARE * study.steps), loop.CHUNK * stages))
+  if n_target > 1:
+    return _cross_validated(short, trained, data, seed)
+  if n_target and data.site != trained.site:
+    ranking = tuple(Ranked(name, float("nan")) for name in dict.fromkeys((ALONE, *CANDIDATES)))
+    return Choice(ranking, f"one labelled subject, and a source measured at the {trained.site}: nobody to compare on")
+  return _importance_weighted(short, trained, data, source.validation, seed)
+
+
+def _cross_validated(study: config.Study, trained: checkpoint.Checkpoint, data: runs.Data, seed: int) -> Choice:
+  assert data.labelled is not None
+  folds = splits.k_fold(data.labelled.subjects, min(_FOLDS, data.n_target), seed)
+  found = []
+  for name in CANDIDATES:
+    scores: dict[str, float] = {}
+    for fold in folds:
+      taught = dataclasses.replace(data, labelled=data.labelled.of(fold.parts["training"]))
+      made = training.adapt(study, name, trained, taught, seed)
+      scores |= label_free_validation.rmse_of_each(made.checkpoint, data.labelled.of(fold.parts["test"]), study.windows)
+    found.append(_scored(name, scores))
+  return Choice(tuple(ranked(found)), f"cross-validation over {data.n_target} labelled subjects in {len(folds)} folds")
+
+
+def _scored(name: str, scores: Mapping[str, float]) -> Ranked:
+  each = tuple(scores[subject] for subject in sorted(scores))
+  return Ranked(name, float(np.mean(each)), each)
+
+
+def _importance_weighted(
+  study: config.Study, trained: checkpoint.Checkpoint, data: runs.Data, people: batches.Pairs, seed: int
+) -> Choice:
+  """`people`: validation subjects of the source."""
+  fs_hz = study.windows.fs_hz
+  by = "the choice of a strategy"
+  clinic = runs.lines_of(data, trained.scaling, fs_hz, by)
+  people = runs.recorded(clinic, people, trained.scaling, fs_hz, seed)
+  waves = data.needed("unlabelled", by)
+  unchanged = label_free_validation.importance_weighted(trained, people, waves, study.windows)
+  found = []
+  for name in CANDIDATES if data.n_target else (FREE,):
+    made = training.adapt(study, name, trained, data, seed)
+    score = label_free_validation.importance_weighted(made.checkpoint, people, waves, study.windows)
+    found.append(Ranked(name, score.rmse_mmhg))
+  reason = (
+    f"validation on {len(people.subjects)} subjects of the source as this clinic would record them, weighted like its "
+    f"pressures (worth {unchanged.subjects:.1f} subjects; source network unchanged {unchanged.rmse_mmhg:.2f})"
+  )
+  return Choice(tuple(ranked(found)), reason)
+
+
+def ranked(found: list[Ranked]) -> list[Ranked]:
+  """By error, but an earlier candidate stays ahead of a later one that does not beat it."""
+  best = found[0]
+  for other in found[1:]:
+    if other.beats(best):
+      best = other
+  return [best, *sorted((one for one in found if one is not best), key=lambda one: one.rmse_mmhg)]
+
+
+def told(choice: Choice) -> str:
+  """The ranking with its evidence, for a reader."""
+  shown = [f"{one.name}" + (f" {one.rmse_mmhg:.2f}" if np.isfinite(one.rmse_mmhg) else "") for one in choice.ranking]
+  return f"{choice.reason}: {', '.join(shown)}"

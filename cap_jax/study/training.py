@@ -1,0 +1,103 @@
+"""Networks of source and target with what they know of their own errors: a training, then its calibration."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from cap_jax import config
+from cap_jax.data import batches, stream
+from cap_jax.inference import uncertainty
+from cap_jax.strategies import find
+from cap_jax.study import study_datasets
+from cap_jax.train import checkpoint, checks, loop, runs
+from cap_jax.types import Params
+
+OF_SOURCE, OF_TARGET = "validation subjects of the source", "validation subjects of the target"
+
+
+def target_model(study: config.Study) -> config.Model:
+  """The target's network: its own, or the source's with a head for the wave."""
+  return study.target_model if study.target_model.extractor else checks.wave_model(study.model)
+
+
+def check(study: config.Study, name: str, source_model: config.Model) -> None:
+  """Checks, before long work, that a strategy of the study fits a source network.
+
+  Raises:
+    InputError: it cannot follow a source of the study's task.
+    surgery.MergeError: the networks do not fit together as it asks, or it holds what there is not.
+  """
+  strategy = find(name, study.custom.get(name))
+  checks.check(strategy, target_model(study), source_model, study.task, study.windows.samples)
+
+
+def pretrained(
+  study: config.Study, training: batches.Pairs | stream.Stream, validation: batches.Pairs, origin: Mapping[str, Any]
+) -> tuple[checkpoint.Checkpoint, loop.Fitted]:
+  """`runs.pretrain` as the study says."""
+  return runs.pretrain(training, validation, study.task, study.model, study.pretrain, study.signals, origin)
+
+
+def adapt(study: config.Study, name: str, trained: checkpoint.Checkpoint, data: runs.Data, seed: int) -> runs.Adapted:
+  """`runs.adapt` with a strategy, the steps and the networks of the study."""
+  budget = runs.Budget(study.steps, study.batch, seed)
+  facts = {"target_data": study.target_data} if study.target_data else {}
+  return runs.adapt(find(name, study.custom.get(name)), trained, data, budget, target_model(study), facts)
+
+
+def source_network(study: config.Study, source: study_datasets.Source) -> tuple[checkpoint.Checkpoint, loop.Fitted]:
+  """The source network on its task; where that is the wave, with σ fitted on its training and intervals calibrated on its validation
+  subjects.
+
+  Raises:
+    splits.LeakError: a subject stands in both.
+  """
+  trained, fitted = pretrained(study, source.training, source.validation, source.origin)
+  if trained.task != "waveform":
+    return trained, fitted
+  head = uncertainty.fit_head(trained, source.held)
+  return calibrated(trained, head, source, None), fitted
+
+
+def calibrated(
+  network: checkpoint.Checkpoint,
+  head: Params | None,
+  source: study_datasets.Source,
+  target: study_datasets.Target | None,
+) -> checkpoint.Checkpoint:
+  """A network with its intervals: calibrated on validation subjects of the target, or where it may see no target label on those of
+  the source."""
+  if target is None:
+    return uncertainty.equip(network, head, source.held, source.validation, OF_SOURCE, adapted=False)
+  return uncertainty.equip(network, head, target.unlabelled, target.validation, OF_TARGET)
+
+
+def adapted(
+  study: config.Study, name: str, trained: checkpoint.Checkpoint, source: study_datasets.Source,
+  target: study_datasets.Target, n_target: int, seed: int,
+) -> runs.Adapted:  # fmt: skip
+  """The training of a strategy with `n_target` labelled subjects; its network knows nothing of its own errors.
+
+  Raises:
+    surgery.MergeError: the networks do not fit together as the strategy asks.
+    splits.LeakError: a subject stands in two parts of the data.
+  """
+  data = dataclasses.replace(target.data(source, n_target, seed), validation=target.validation)
+  return adapt(study, name, trained, data, seed)
+
+
+def with_intervals(
+  made: runs.Adapted, trained: checkpoint.Checkpoint, source: study_datasets.Source, target: study_datasets.Target,
+  n_target: int,
+) -> runs.Adapted:  # fmt: skip
+  """What a strategy made of the source network `trained`, its network with intervals."""
+  # σ comes with the features, where all of them were taken, to a head of the same kind
+  own = [leaf for leaf in made.report if leaf.path.startswith("f/")]
+  fits = all(leaf.fate == "taken" for leaf in own) and made.checkpoint.net.r == trained.net.r
+  head = trained.doubt.head if trained.doubt is not None and fits else None
+  if made.clinic is not None and made.clinic.found:
+    network, fs_hz = made.checkpoint, made.checkpoint.windows.fs_hz
+    sent = [runs.recorded(made.clinic, part, network.scaling, fs_hz, 0) for part in (source.held, source.validation)]
+    source = dataclasses.replace(source, training=sent[0], validation=sent[1])
+  network = calibrated(made.checkpoint, head, source, target if n_target else None)
+  return dataclasses.replace(made, checkpoint=network)

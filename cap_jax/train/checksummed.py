@@ -1,0 +1,178 @@
+"""Folders with a header and a tree of arrays, written and read whole. The only place with orbax.
+
+`config.json` is the header, with a format number and the SHA-256 of itself and of every file; `params` holds the tree (orbax). A folder is
+written beside its place, brought to the disk and moved there when complete, so that nobody meets half of one. It is restored against the
+structure that the reader expects, after all files were held against their sums: a damaged, missing or additional file and a
+missing, foreign or misshapen leaf are errors, never warnings.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from cap_jax import files
+from cap_jax.strategies import surgery
+from cap_jax.types import InputError
+
+HEADER = "config.json"
+ARRAYS = "params"
+_SUMS = "sha256"
+_MOST_BYTES = 1 << 26  # of a header
+_SPARE = 1 << 18
+
+
+class DamagedError(InputError):
+  """A folder that is not as it was written: cut, changed, or with files that it should not have or lacks."""
+
+
+def write(path: str | os.PathLike[str], header: Mapping[str, Any], tree: Any) -> None:
+  """Writes a folder that does not exist yet.
+
+  Raises:
+    InputError: it exists.
+    OSError: the disk is full, or may not be written to; nothing is left.
+  """
+  path = os.path.abspath(path)
+  if os.path.exists(path):
+    raise InputError(f"{path}: exists already; choose another --workdir or remove it")
+  partial = f"{path}.partial-{os.getpid()}"
+  shutil.rmtree(partial, ignore_errors=True)
+  os.makedirs(partial)
+  try:
+    arrays = jax.tree.map(np.asarray, tree)
+    with files.told(path), _quiet(), _checkpointer() as checkpointer:
+      # orbax writes more than the arrays, of small ones far more
+      files.check_room(partial, 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)) + _SPARE)
+      checkpointer.save(os.path.join(partial, ARRAYS), arrays)
+    content = dict(header)
+    content[_SUMS] = {HEADER: _digest_of(content), **_digests(os.path.join(partial, ARRAYS))}
+    with open(os.path.join(partial, HEADER), "w", encoding="utf-8") as file:
+      json.dump(content, file, indent=1)
+    files.sync(partial)
+    os.rename(partial, path)
+    files.sync(os.path.dirname(path), deep=False)
+  finally:
+    shutil.rmtree(partial, ignore_errors=True)
+
+
+def read(path: str | os.PathLike[str], form: int, remedy: str) -> dict[str, Any]:
+  """The header of a folder whose files are all whole.
+
+  Args:
+    path: the folder.
+    form: the format number that is understood.
+    remedy: what the reader of an error should do.
+
+  Raises:
+    DamagedError: there is none, or a file is damaged, missing or too much.
+    InputError: it is of another format, or the system does not let it be read.
+  """
+  path = os.path.abspath(path)
+  header = os.path.join(path, HEADER)
+  if not os.path.isfile(header):
+    raise DamagedError(f"{path}: no checkpoint there; {remedy}")
+  try:
+    if os.path.getsize(header) > _MOST_BYTES:
+      raise DamagedError(f"{header}: {os.path.getsize(header)} bytes, more than a header ever has; {remedy}")
+    with open(header, encoding="utf-8") as file:
+      content = json.load(file)
+    if content["format"] != form:
+      raise InputError(f"{header}: format {content['format']}, this version reads format {form}; {remedy}")
+    _check_files(os.path.join(path, ARRAYS), content, remedy)
+  except InputError:
+    raise
+  except OSError as error:
+    raise InputError(f"{error.filename or header}: cannot be read ({error.strerror or error})") from error
+  except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    raise DamagedError(f"{header}: damaged or of another project ({error!r}); {remedy}") from error
+  return cast(dict[str, Any], content)
+
+
+def restore(path: str | os.PathLike[str], expected: Any, remedy: str) -> Any:
+  """The tree of a folder that was read, in the structure, shapes and types that are expected.
+
+  Raises:
+    InputError: it holds other leaves, or they cannot be read.
+  """
+  place = os.path.join(os.path.abspath(path), ARRAYS)
+  wanted = surgery.leaf_paths(expected)
+  try:
+    with _quiet(), _checkpointer() as checkpointer:
+      stored = surgery.leaf_paths(checkpointer.metadata(place).item_metadata.tree)
+      _check_leaves(place, stored, wanted)
+      return checkpointer.restore(place, expected)
+  except InputError:
+    raise
+  except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    raise InputError(f"{place}: the parameters cannot be read ({line}); {remedy}") from error
+
+
+def _check_leaves(place: str, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+  for leaf in sorted(set(stored) ^ set(wanted)):
+    side = "is not stored" if leaf in wanted else "is stored but belongs to no such network"
+    raise InputError(f"{place}: parameter {leaf} {side}; config.json and params do not belong together")
+  for leaf, shape in wanted.items():
+    if tuple(stored[leaf].shape) != shape.shape:
+      raise InputError(
+        f"{place}: parameter {leaf} has shape {tuple(stored[leaf].shape)}, config.json implies {shape.shape}; "
+        "config.json and params do not belong together"
+      )
+
+
+def _checkpointer() -> ocp.StandardCheckpointer:
+  """Orbax for this process alone: of several hosts each reads and writes for itself, and waits for none."""
+  if jax.process_count() == 1:
+    return ocp.StandardCheckpointer()
+  process = jax.process_index()
+  alone = ocp.options.MultiprocessingOptions(process, {process}, f"process_{process}")
+  return ocp.StandardCheckpointer(multiprocessing_options=alone)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+  """Orbax tells the log of the errors that it raises, at length."""
+  log = logging.getLogger("absl")
+  before, log.disabled = log.disabled, True
+  try:
+    yield
+  finally:
+    log.disabled = before
+
+
+def digest(path: str | os.PathLike[str]) -> str:
+  """SHA-256 of a folder's header, which holds those of all its files."""
+  return hashlib.sha256((pathlib.Path(path) / HEADER).read_bytes()).hexdigest()
+
+
+def _digests(folder: str) -> dict[str, str]:
+  """SHA-256 of every file below a folder, by its path from there."""
+  found = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
+  return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
+
+def _digest_of(content: Mapping[str, Any]) -> str:
+  """SHA-256 of a header without its sums."""
+  plain = json.dumps({key: value for key, value in content.items() if key != _SUMS}, sort_keys=True)
+  return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def _check_files(folder: str, content: Mapping[str, Any], remedy: str) -> None:
+  expected = dict(content[_SUMS])
+  if expected.pop(HEADER, None) != _digest_of(content):
+    raise DamagedError(f"{os.path.dirname(folder)}/{HEADER}: changed since it was written; {remedy}")
+  found = _digests(folder)
+  for name in sorted(expected.keys() | found.keys()):
+    if found.get(name) != expected.get(name):
+      fate = "is missing" if name not in found else "is damaged" if name in expected else "does not belong there"
+      raise DamagedError(f"{folder}/{name}: the file {fate}; copy the checkpoint again, or {remedy}")

@@ -1,0 +1,206 @@
+"""Many small trainings in one program: the same strategy for other labelled subjects or other seeds,
+
+    θ_m ← θ_m − η ∇L(θ_m; windows of m),     m = 1 … M
+
+as leave-one-subject-out, a network for each patient, or seeds. All windows lie on the device once; a training has the numbers of its own. Each
+goes through the same batches as alone (`runs.adapt`) and ends with the same network but for rounding. `together` of them run side by side,
+which bounds the memory; the others wait in the same program, so that it is compiled once.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tqdm
+
+from cap_jax import config
+from cap_jax.data import batches
+from cap_jax.models.net import Net
+from cap_jax.strategies.strategy import Strategy
+from cap_jax.train import checkpoint, clock, loop, runs, step
+from cap_jax.types import InputError, LossFn, Metrics, Params
+
+_READERS = ("a", "f", "f_s")  # blocks that features are made by
+
+
+class Draw(NamedTuple):
+  """One of the trainings: whose labels it learns from, and its seed."""
+
+  subjects: tuple[str, ...]
+  seed: int
+
+
+class Member(NamedTuple):
+  """θ⁰, stream → the windows of its own, and the seed of their order."""
+
+  params: Params
+  rows: Mapping[str, np.ndarray]
+  seed: int
+
+
+def leave_one_out(subjects: Sequence[str], seed: int = 0) -> list[Draw]:
+  """A training for each subject, on all others."""
+  return [Draw(tuple(other for other in subjects if other != one), seed) for one in subjects]
+
+
+def side_by_side() -> int:
+  """How many run together where nothing is said: many on an accelerator, which one small network does not fill; one on a CPU, which
+  one does, and where more leave its caches."""
+  return 1 if jax.default_backend() == "cpu" else 64
+
+
+@functools.cache
+def _program(trainer: step.Trainer, together: int) -> Callable[..., tuple[step.State, Metrics]]:
+  """A chunk of steps of all trainings."""
+
+  @functools.partial(jax.jit, donate_argnums=0)
+  def run(states: step.State, windows: Any, rows: Any, keys: jax.Array) -> tuple[step.State, Metrics]:
+    def one(own: tuple[step.State, Any, jax.Array]) -> tuple[step.State, Metrics]:
+      state, rows, key = own
+
+      def turn(state: step.State, at: Mapping[str, jax.Array]) -> tuple[step.State, Metrics]:
+        batch = {
+          # numbers of windows that there are: nothing to check
+          stream: {axis: x.at[at[stream]].get(mode="promise_in_bounds") for axis, x in part.items()}
+          for stream, part in windows.items()
+        }
+        return trainer.step(state, batch, key)
+
+      return jax.lax.scan(turn, state, rows)
+
+    return jax.lax.map(one, (states, rows, keys), batch_size=together if together > 1 else None)
+
+  return run
+
+
+def _same(params: Sequence[Params], blocks: Sequence[str]) -> bool:
+  """Whether all have the same parameters in some blocks."""
+  first, *others = (jax.tree.leaves([theta.get(block) for block in blocks]) for theta in params)
+  return all(
+    len(first) == len(other) and all(a is b or np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+    for other in others
+  )
+
+
+def fit(
+  net: Net,
+  loss: LossFn,
+  plans: Sequence[loop.Plan],
+  members: Sequence[Member],
+  windows: Mapping[str, Mapping[str, np.ndarray]],
+  spec: config.Training,
+  name: str,
+  together: int | None = None,
+) -> list[loop.Fitted]:
+  """`loop.fit` for many members.
+
+  Args:
+    net, loss, plans, spec, name: see there; the seeds are the members'.
+    members: θ⁰ and windows of each.
+    windows: stream → arrays of all windows, scaled, of which each member has its rows.
+    together: how many run side by side; `side_by_side` without it.
+
+  Raises:
+    clock.DivergedError: a loss is NaN or infinite; names the member and the step.
+  """
+  together = min(together or side_by_side(), len(members))
+  params, done, train_s = [member.params for member in members], 0, 0.0
+  total = sum(stage.steps for stage in plans)
+  curves: list[Metrics] = []
+  with tqdm.tqdm(total=total * len(members), desc=name, unit="step", leave=False) as progress:
+    for number, stage in enumerate(plans):
+      fed: Mapping[str, Any] = stage.of(windows)
+      seconds = 0.0
+      if _same(params, [block for block in _READERS if block in stage.hold]):
+        fed, seconds = loop.with_features(net, stage.hold, params[0], fed)
+      trainer = step.make_trainer(
+        stage.loss or loss, stage.hold, spec.weight_decay, spec.clip, spec.warmup, stage.rates, spec.optimizer
+      )
+      begin = functools.partial(trainer.init, steps=stage.steps, peak=stage.rate, before=done, total=total)
+      states = jax.vmap(begin)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *params))
+      keys = jnp.stack([jax.random.fold_in(jax.random.key(member.seed), number) for member in members])
+      held = jax.device_put({stream: dict(part) for stream, part in fed.items()})
+      orders = [
+        batches.stacks(
+          {stream: {"x": own} for stream, own in stage.of(member.rows).items()},
+          spec.batch, stage.steps, loop.CHUNK, member.seed + 1000003 * number,
+        )
+        for member in members
+      ]  # fmt: skip
+      run, watch = _program(trainer, together), clock.Clock(done, name)
+      for stacks in zip(*orders, strict=True):
+        rows = {stream: np.stack([stack[stream]["x"] for stack in stacks]) for stream in held}
+        states, metrics = run(states, held, rows, keys)
+        watch.launched(metrics)
+        watch.wait(behind=1)
+        done += loop.CHUNK
+        progress.update(loop.CHUNK * len(members))
+      watch.wait()
+      train_s += seconds + watch.seconds
+      curves += watch.metrics
+      params = [jax.tree.map(lambda x, m=m: x[m], states.params) for m in range(len(members))]
+  if not curves:
+    return [loop.Fitted(theta, {"loss": np.zeros(0)}, 0.0) for theta in params]
+  names = set.intersection(*(set(metrics) for metrics in curves))
+  found = {key: np.concatenate([np.asarray(metrics[key]) for metrics in curves], axis=1) for key in sorted(names)}
+  return [
+    loop.Fitted(theta, {key: values[m] for key, values in found.items()}, train_s / len(members))
+    for m, theta in enumerate(params)
+  ]
+
+
+def adapt(
+  strategy: Strategy,
+  source: checkpoint.Checkpoint,
+  data: runs.Data,
+  draws: Sequence[Draw],
+  budget: runs.Budget,
+  model: config.Model | None = None,
+  facts: Mapping[str, Any] = MappingProxyType({}),
+  together: int | None = None,
+) -> list[runs.Adapted]:
+  """`runs.adapt` for many draws of the labelled subjects.
+
+  Args:
+    strategy, source, budget, model, facts: see there; the seeds are the draws'.
+    data: of both domains; its labelled subjects are all of whom somebody learns. Nothing is validated.
+    draws: of each training.
+    together: see `fit`.
+
+  Raises:
+    InputError: the strategy would not do the same for all: it scales by the labelled subjects, goes through lines that depend on the
+      seed, or holds more with more subjects.
+    surgery.MergeError, splits.LeakError: see `runs.adapt`.
+  """
+  data = dataclasses.replace(data, validation=None)
+  runs.check_apart(data)
+  if data.labelled is None or not draws:
+    raise InputError("many trainings need labelled subjects, and a draw of them for each")
+  own = [dataclasses.replace(data, labelled=data.labelled.of(draw.subjects)) for draw in draws]
+  budgets = [dataclasses.replace(budget, seed=draw.seed) for draw in draws]
+  first = runs.prepare(strategy, source, own[0], budgets[0], model)
+  begun = [first]
+  for part, each in zip(own[1:], budgets[1:], strict=True):
+    begun.append(runs.prepare(strategy, source, part, each, model, (first.fed, first.clinic)))
+  for one in begun:
+    if (one.scaling, one.plans) != (first.scaling, first.plans):
+      raise InputError(
+        f"strategy {strategy.name}: scales or holds differently for other labelled subjects; train them one after another"
+      )
+  if first.strategy.lines and len({draw.seed for draw in draws}) > 1:
+    raise InputError(f"strategy {strategy.name}: sends the source through lines by the seed; give all draws one seed")
+  windows = dict(first.fed)
+  rows = [{stream: np.arange(len(part["x"])) for stream, part in windows.items()} for _ in draws]
+  if "target" in windows:
+    windows["target"] = runs.arrays(first.scaling, data.labelled, first.model)
+    for at, draw in zip(rows, draws, strict=True):
+      at["target"] = np.flatnonzero(np.isin(data.labelled.subject_b, draw.subjects))
+  members = [Member(one.params, at, draw.seed) for one, at, draw in zip(begun, rows, draws, strict=True)]
+  label = f"{strategy.name}, {len(draws)} trainings"
+  fitted = fit(first.net, first.loss, first.plans, members, windows, first.spec, label, together)
+  return [runs.finished(source, part, one, found, facts) for part, one, found in zip(own, begun, fitted, strict=True)]

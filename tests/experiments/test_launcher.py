@@ -1,0 +1,63 @@
+"""What all experiments share: configs from flags, a given source, covariates."""
+
+import dataclasses
+import types
+
+import pytest
+from ml_collections import ConfigDict
+
+from cap_jax import config
+from cap_jax.cli import launcher, reconstruct
+from cap_jax.data import batches
+from cap_jax.train import checkpoint
+from cap_jax.types import InputError
+
+pytestmark = pytest.mark.quick
+
+
+def test_a_study_goes_through_a_config_dict_unchanged():
+  study = config.Study(n_target=(0, 3), custom={"scratch": {"learning_rate": 1e-3}})
+  assert launcher.from_config_dict(config.Study, launcher.to_config_dict(study)) == study
+
+
+@pytest.mark.parametrize("given", ["scratch,fine_tuning", ("scratch,fine_tuning",), ("scratch", "fine_tuning")])
+def test_names_of_one_flag_are_parted_at_commas(given):
+  found = launcher.from_config_dict(config.Study, ConfigDict({"strategies": given, "seeds": (0, 1)}))
+  assert found.strategies == ("scratch", "fine_tuning")
+  assert found.seeds == (0, 1)
+
+
+def trained(**about):
+  scaling = batches.Scaling(90.0, 20.0)
+  return checkpoint.Checkpoint({}, config.Model(channels=8), config.Windows(), scaling, "brachial", "waveform", about)
+
+
+def test_a_study_follows_its_source_network():
+  study = launcher.follow(config.Study(), trained(source="icu", history={"source": "healthy"}))
+  assert (study.source, study.site, study.model.channels) == ("icu", "brachial", 8)
+  assert dataclasses.replace(study, source="healthy", site="radial", model=config.Model()) == config.Study()
+
+
+@pytest.mark.parametrize("about", [{}, {"source": {"source": "healthy"}}, {"source": "mars"}])
+def test_a_source_of_an_unknown_clinic_is_refused(about):
+  with pytest.raises(InputError, match=r"names the source .*; pre-train one again .* healthy"):
+    launcher.follow(config.Study(), trained(**about))
+
+
+@pytest.mark.parametrize(
+  ("given", "message"),
+  [
+    ([], "the checkpoint takes age, hr_bpm; given: none"),
+    (["age=70"], "given: age"),
+    (["age=70", "hr_bpm=60", "height=1.8"], "given: age, hr_bpm, height"),
+    (["age=old", "hr_bpm=60"], "--covariates=age=old: must be a name and a number"),
+    (["age=nan", "hr_bpm=60"], "--covariates=age=nan: must be a name and a number"),
+    (["age=70", "age=30", "hr_bpm=60"], "--covariates=age=30: .* each once"),
+  ],
+)
+def test_covariates_are_those_that_the_network_takes(monkeypatch, given, message):
+  monkeypatch.setattr(reconstruct, "_COVARIATES", types.SimpleNamespace(value=given))
+  with pytest.raises(InputError, match=message):
+    reconstruct._covariates(("age", "hr_bpm"), ())
+  monkeypatch.setattr(reconstruct, "_COVARIATES", types.SimpleNamespace(value=["hr_bpm=60", "age=70"]))
+  assert reconstruct._covariates(("age", "hr_bpm"), ()) == {"age": 70.0, "hr_bpm": 60.0}

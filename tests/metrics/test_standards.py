@@ -1,0 +1,92 @@
+"""Standards: limits by their definitions, and no claim without its preconditions."""
+
+import numpy as np
+import pytest
+
+from cap_jax.metrics import standards
+
+pytestmark = pytest.mark.quick
+VIRTUAL = standards.Reference(real=False, invasive=False)
+CATHETER = standards.Reference(real=True, invasive=True, male_share=0.5)
+RNG = np.random.default_rng(0)
+PRESSURES = np.concatenate([np.full(10, 95.0), np.linspace(110, 139, 55), np.linspace(141, 175, 35)])
+
+
+@pytest.mark.parametrize(("bias", "limit"), [(0, 6.95), (1, 6.87), (2, 6.65), (3, 6.25), (4, 5.64), (5, 4.79)])
+def test_criterion_2_falls_with_the_bias(bias, limit):
+  """The table of ISO 81060-2, whose last entry lies 0.02 under the definition."""
+  assert standards.largest_sd(bias) == pytest.approx(limit, abs=0.02)
+  assert standards.largest_sd(-bias) == pytest.approx(standards.largest_sd(bias))
+
+
+def test_near_the_tolerable_error_no_sd_is_small_enough():
+  assert standards.largest_sd(9.9) == pytest.approx(0.0965, abs=1e-3)
+  for bias in (9.9995, 10.0, 12.0, -9.9995):
+    assert np.isnan(standards.largest_sd(bias))
+  found = standards.judge("csbp", of(PRESSURES, np.full(100, 9.9995) + RNG.normal(0, 1e-9, 100)), CATHETER)[1]
+  assert found.figures.endswith("no SD suffices at this bias")
+  assert not found.within
+
+
+def of(true, error):
+  """Readings of subjects with one each."""
+  shares = tuple(float(100 * (np.abs(error) <= limit).mean()) for limit in (5, 10, 15))
+  sd = float(error.std(ddof=1))
+  return standards.Readings(true, float(error.mean()), sd, sd, shares, float(np.abs(error).mean()))
+
+
+def test_grades_by_their_definitions():
+  assert standards.bhs_grade((60, 85, 95)) == "A"
+  assert standards.bhs_grade((59, 85, 95)) == "B"
+  assert standards.bhs_grade((60, 85, 89.9)) == "C"
+  assert standards.bhs_grade((0, 0, 0)) == "D"
+  assert [standards.ieee_grade(mad) for mad in (5, 5.5, 6.5, 7.5)] == ["A", "B", "C", "D"]
+
+
+def claims(verdicts):
+  return [v for v in verdicts if "meets" in v.claim or "passes" in v.claim]
+
+
+def test_nothing_is_claimed_of_virtual_subjects_few_subjects_or_no_catheter():
+  error = RNG.normal(0, 1, 100)
+  few = error[:60]
+  for true, errors, reference, missing in (
+    (PRESSURES, error, VIRTUAL, "the subjects are virtual"),
+    (PRESSURES[:60], few, CATHETER, "n = 60 < 85"),
+    (np.full(100, 120.0), error, CATHETER, "0 % of subjects with a SBP"),
+    (PRESSURES, error, standards.Reference(True, True), "30 % of each sex"),
+    (PRESSURES, error, standards.Reference(True, False, 0.5), "no invasive reference"),
+  ):
+    found = standards.judge("csbp", of(true, errors), reference)
+    said = [v for v in found if any(missing in why for why in v.unmet)]
+    assert said, missing
+    assert not claims(said)
+    assert all(v.alone in ("within", "grade A") and v.claim.startswith("nothing is claimed: ") for v in said)
+
+
+def test_a_claim_needs_all_of_it():
+  found = standards.judge("csbp", of(PRESSURES, RNG.normal(0, 1, 100)), CATHETER)
+  iso, artery = ["AAMI/ISO 81060-2 criterion 1", "AAMI/ISO 81060-2 criterion 2"], ["ARTERY 2017"]
+  assert [v.standard for v in claims(found)] == iso + artery
+  # what recordings cannot show is never claimed
+  assert {v.standard: v.unmet for v in found if v.unmet} == {
+    "BHS": ("no sequence of readings by two observers",),
+    "IEEE 1708": ("no induced change of pressure and no repeat was measured",),
+  }
+  worse = standards.judge("csbp", of(PRESSURES, RNG.normal(7, 12, 100)), CATHETER)
+  assert not claims(worse)
+  assert [v.standard for v in worse if "does not meet" in v.claim] == iso + artery
+
+
+def test_every_standard_of_central_pressure_needs_a_catheter():
+  for true in (PRESSURES, PRESSURES[:30]):
+    found = standards.judge("csbp", of(true, RNG.normal(0, 1, true.size)), VIRTUAL)
+    assert len(found) == 5
+    assert all("no invasive reference" in v.unmet and "the subjects are virtual" in v.unmet for v in found)
+    assert all((f"n = {true.size} < 85" in v.unmet) == (true.size < 85) for v in found)
+
+
+def test_what_knows_the_truth_claims_nothing():
+  found = standards.judge("cdbp", of(PRESSURES - 45, RNG.normal(0, 0.1, 100)), CATHETER, "the true MAP and DBP")
+  assert all("it knows the true MAP and DBP of each subject" in verdict.unmet for verdict in found)
+  assert not claims(found)

@@ -1,0 +1,104 @@
+"""Labels saved, gaps closed and choices against curves whose answers are known."""
+
+import numpy as np
+import pytest
+
+from cap_jax.metrics import waveform_metrics
+from cap_jax.study import label_efficiency, run_study, summary
+from cap_jax.study.study_results import Key
+
+pytestmark = pytest.mark.quick
+PEOPLE = np.random.default_rng(1).uniform(0.8, 1.2, 40)
+PEOPLE /= PEOPLE.mean()
+
+
+def rows(method, n_target, rmse, seeds=(0, 1)):
+  """A row a subject and seed whose mean RMSE is the given one; seeds differ by a tenth of it, and cancel."""
+  return [
+    run_study.row(
+      Key("device", 0, method, n_target, s),
+      waveform_metrics.SubjectErrors(f"p{k}", 30, rmse_mmhg=rmse * one + 0.1 * sign),
+      {},
+    )
+    for s, sign in zip(seeds, (1, -1), strict=False)
+    for k, one in enumerate(PEOPLE)
+  ]
+
+
+def found(*parts):
+  made = label_efficiency.gains(summary.frame([row for part in parts for row in part]))
+  return {(gain.method, gain.n_target): gain for gain in made}
+
+
+SCRATCH = [*rows("scratch", 5, 2.0), *rows("scratch", 20, 1.0), *rows("scratch", 80, 0.5)]
+
+
+def test_labels_lie_on_straight_lines_between_logarithms():
+  # R = 2 at 5 and 1 at 20: R ∝ 1/√n, and likewise from 20 to 80
+  n_k, scratch_k = np.array([5.0, 20, 80]), np.array([2.0, 1.0, 0.5])
+  for n in (5, 7, 20, 33, 80):
+    assert label_efficiency.equal_labels(n_k, scratch_k, 2 * np.sqrt(5 / n)) == pytest.approx(n)
+  assert label_efficiency.equal_labels(n_k, scratch_k, 3.0) == 5
+  assert np.isinf(label_efficiency.equal_labels(n_k, scratch_k, 0.49))
+
+
+def test_more_labels_that_harm_count_as_no_better():
+  n_k, scratch_k = np.array([5.0, 20, 80]), np.array([1.0, 2.0, 0.25])
+  assert label_efficiency.equal_labels(n_k, scratch_k, 1.0) == 5
+  assert label_efficiency.equal_labels(n_k, scratch_k, 0.5) == pytest.approx(40)  # half-way from 20 to 80 in ln n
+
+
+def test_a_method_is_as_good_as_scratch_with_more_labels():
+  made = found(SCRATCH, rows("fine_tuning", 5, 1.0), rows("multi_task", 5, 0.4), rows("gtf_target", 5, 1.5))
+  assert set(made) == {("fine_tuning", 5), ("multi_task", 5)}
+  gain = made["fine_tuning", 5].as_scratch
+  assert gain.mean == pytest.approx(20)
+  # errors of the same people in proportion: whoever is drawn, the ratio stays
+  assert gain.low == pytest.approx(20)
+  assert gain.high == pytest.approx(20)
+  assert np.isinf(made["multi_task", 5].as_scratch.mean)
+  assert np.isnan(made["fine_tuning", 5].closed.mean)  # no source network
+
+
+def test_an_interval_is_wide_where_people_differ():
+  other = [
+    run_study.row(
+      Key("device", 0, "fine_tuning", 5, 0), waveform_metrics.SubjectErrors(f"p{k}", 30, rmse_mmhg=value), {}
+    )
+    for k, value in enumerate(np.random.default_rng(2).permutation(np.linspace(0.2, 1.8, 40)))
+  ]
+  gain = found(SCRATCH, other)["fine_tuning", 5].as_scratch
+  assert gain.low < 0.8 * gain.mean < gain.mean < 1.2 * gain.mean < gain.high
+
+
+def test_the_gap_is_that_to_the_best_with_most_labels():
+  made = found(
+    SCRATCH, rows("source", 0, 1.5, seeds=(0,)), rows("domain_adaptation", 0, 1.1), rows("fine_tuning", 5, 0.9),
+    rows("fine_tuning", 80, 0.6),
+  )  # fmt: skip
+  # seed 0 alone adds a tenth to the source's
+  assert made["source", 0].closed.mean == 0
+  assert made["domain_adaptation", 0].closed.mean == pytest.approx((1.6 - 1.1) / (1.6 - 0.5))
+  assert made["fine_tuning", 5].closed.mean == pytest.approx((1.6 - 0.9) / (1.6 - 0.5))
+  assert made["domain_adaptation", 0].closed.low <= made["domain_adaptation", 0].closed.mean
+
+
+def test_no_gap_where_the_source_is_best():
+  made = found(SCRATCH, rows("source", 0, 0.3, seeds=(0,)), rows("domain_adaptation", 0, 0.4))
+  assert np.isnan(made["domain_adaptation", 0].closed.mean)
+
+
+def test_choices_beside_the_best_of_each_cell():
+  parts = [*SCRATCH, *rows("source", 0, 1.0, seeds=(0,)), *rows("domain_adaptation", 0, 1.3)]
+  parts += [*rows("auto", 0, 1.05), *rows("auto", 5, 1.5), *rows("auto", 20, 1.3), *rows("auto", 80, 0.5)]
+  parts += rows("fine_tuning", 5, 1.5)
+  parts += rows("gtf_target", 20, 0.1)  # a baseline is no strategy to choose
+  made = label_efficiency.choices(summary.frame(parts))
+  assert (made.cells, made.near) == (8, 6)  # 30 % off with 20 labels, at both seeds
+  assert made.worst == pytest.approx(0.3 / 0.9)
+  assert made.excess == pytest.approx(((1.15 + 0.95) / 1.1 + 2 + 1.4 / 1.1 + 1.2 / 0.9 + 2) / 8 - 1, abs=1e-6)
+
+
+def test_no_choices_without_auto():
+  assert label_efficiency.choices(summary.frame(SCRATCH)) is None
+  assert label_efficiency.choices(summary.frame(rows("auto", 5, 1.0))) is None

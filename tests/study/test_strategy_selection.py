@@ -1,0 +1,147 @@
+"""Which strategy `auto` takes, and by what."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from cap_jax.data import splits
+from cap_jax.strategies import STRATEGIES
+from cap_jax.study import methods, strategy_selection, study_grid, study_limits, study_runner, training
+from cap_jax.study.strategy_selection import Ranked
+from cap_jax.train import loop, prediction, runs
+
+
+@pytest.fixture(scope="module")
+def ground(small_study, done_study):
+  return study_runner.Bench(small_study, str(done_study))
+
+
+def choose(ground, n_target, seed=0):
+  study, target, _ = ground.target("device", 0)
+  return strategy_selection.choose(study, ground.trained, ground.source, target, n_target, seed)
+
+
+@pytest.mark.quick
+def test_candidates_are_strategies_and_the_free_one_uses_no_label():
+  assert set(strategy_selection.CANDIDATES) <= set(STRATEGIES)
+  assert all(STRATEGIES[name].needs_labels for name in strategy_selection.CANDIDATES)
+  assert not STRATEGIES[strategy_selection.FREE].needs_labels
+  assert strategy_selection.expanded(("scratch", "auto", "scratch")) == (
+    "scratch",
+    *strategy_selection.CANDIDATES,
+    strategy_selection.FREE,
+  )
+
+
+@pytest.mark.quick
+def test_a_later_candidate_must_be_better_by_the_margin():
+  def names(*errors):
+    found = [Ranked(name, error) for name, error in zip("abc", errors, strict=True)]
+    return [one.name for one in strategy_selection.ranked(found)]
+
+  assert names(1.0, 0.95, 0.92) == ["a", "c", "b"]
+  assert names(1.0, 0.89, 0.85) == ["b", "c", "a"]  # c is not a tenth better than b
+  assert names(1.0, 1.2, 0.7) == ["c", "a", "b"]
+
+
+@pytest.mark.quick
+def test_a_later_candidate_must_be_better_by_a_standard_error_of_the_pairs():
+  first = Ranked("a", 2.0, (1.0, 2.0, 3.0))
+  assert Ranked("b", 1.5, (0.6, 1.4, 2.5)).beats(first)  # better in each: 0.5, SE 0.06
+  assert not Ranked("b", 1.5, (1.8, 2.3, 0.4)).beats(first)  # by one subject alone: 0.5, SE 1.06
+
+
+@pytest.mark.parametrize("n_target", [0, 1])
+def test_without_two_labels_the_people_of_the_source_are_scored_on(ground, monkeypatch, n_target):
+  """Untrained stand-ins of known error: the ranking follows it, and no label of the target's but the one drawn is seen."""
+  error = {
+    strategy_selection.CANDIDATES[0]: 1.0,
+    strategy_selection.CANDIDATES[1]: 2.0,
+    strategy_selection.CANDIDATES[2]: 0.5,
+  }
+  seen = []
+
+  def adapt(short, name, trained, data, seed):
+    assert data.validation is None
+    assert data.n_target == n_target
+    seen.append(name)
+    about = {"offset": error.get(name, 3.0)}
+    return runs.Adapted(dataclasses.replace(trained, about=about), loop.Fitted({}, {}, 0.0), [], "")
+
+  monkeypatch.setattr(training, "adapt", adapt)
+  monkeypatch.setattr(prediction, "predict", lambda network, windows: windows.y_bt + network.about.get("offset", 4.0))
+  choice = choose(ground, n_target)
+  assert seen == list(strategy_selection.CANDIDATES if n_target else (strategy_selection.FREE,))
+  expected = [
+    (strategy_selection.CANDIDATES[2], 0.5),
+    (strategy_selection.CANDIDATES[0], 1.0),
+    (strategy_selection.CANDIDATES[1], 2.0),
+  ]
+  expected += [(name, 3.0) for name in strategy_selection.CANDIDATES[3:]]
+  for one, (name, rmse) in zip(choice.ranking, expected if n_target else [(strategy_selection.FREE, 3.0)], strict=True):
+    assert one.name == name
+    assert one.rmse_mmhg == pytest.approx(rmse, rel=1e-5)
+  assert "source network unchanged 4.00" in strategy_selection.told(choice)
+
+
+def test_at_another_site_the_people_of_the_source_say_nothing_of_one_subject(ground, monkeypatch):
+  monkeypatch.setattr(training, "adapt", lambda *_: pytest.fail("trained"))
+  study, target, _ = ground.target("device", 0)
+  elsewhere = dataclasses.replace(ground.trained, site="brachial")
+  one = strategy_selection.choose(study, elsewhere, ground.source, target, 1, 0)
+  assert one.name == strategy_selection.ALONE
+  assert {ranked.name for ranked in one.ranking} == set(strategy_selection.CANDIDATES)
+  assert "nobody to compare on" in strategy_selection.told(one)
+
+
+def test_subjects_are_held_out_of_the_training_that_they_score(ground, monkeypatch):
+  _, target, _ = ground.target("device", 0)
+  error = dict(zip(strategy_selection.CANDIDATES, (1.0, 0.5, 2.0, 3.0, 4.0), strict=True))
+  taught = []  # name, whose labels
+
+  def adapt(short, name, trained, data, seed):
+    assert short.steps == 2 * loop.CHUNK  # a third of the study's would be too few for two stages
+    taught.append((name, set(data.labelled.subjects)))
+    network = dataclasses.replace(trained, about={"name": name, "taught": taught[-1][1]})
+    return runs.Adapted(network, loop.Fitted({}, {}, 0.0), [], "")
+
+  scored = []
+
+  def predict(network, windows):
+    assert not network.about["taught"] & set(windows.subjects)
+    scored.append((network.about["name"], set(windows.subjects)))
+    return windows.y_bt + error[network.about["name"]]
+
+  monkeypatch.setattr(training, "adapt", adapt)
+  monkeypatch.setattr(prediction, "predict", predict)
+  choice = choose(ground, 3)
+  assert choice.name == strategy_selection.CANDIDATES[1]
+  np.testing.assert_allclose([ranked.rmse_mmhg for ranked in choice.ranking], [0.5, 1.0, 2.0, 3.0, 4.0], rtol=1e-5)
+  drawn = set(splits.few_shot(target.labelled.subjects, 3, 0))
+  for name in strategy_selection.CANDIDATES:
+    assert [held for one, held in scored if one == name] == [drawn - whose for one, whose in taught if one == name]
+    assert set.union(*(held for one, held in scored if one == name)) == drawn
+  assert "cross-validation over 3 labelled subjects in 3 folds: multi_task/lines_first 0.50" in strategy_selection.told(
+    choice
+  )
+
+
+@pytest.mark.slow
+def test_it_is_a_method_of_a_study_with_and_without_labels(small_study, ground):
+  study = dataclasses.replace(small_study, strategies=("scratch", "auto"), steps=100)
+  study_limits.check(study)
+  assert {key.n_target for key in study_grid.keys(study) if key.method == "auto"} == {0, 1, 2}
+  clinic, target, _ = ground.target("device", 0)
+  clinic = dataclasses.replace(clinic, steps=100)
+  for n_target in (0, 2):
+    found = methods.method(clinic, "auto").run(
+      methods.Ground(clinic, ground.source, target, ground.trained, pytest.fail, n_target, 0)
+    )
+    assert found.predicted_bt.shape == target.test.y_bt.shape
+    assert np.isfinite(found.predicted_bt).all()
+    chosen = found.network.about["strategy"]
+    assert chosen == (strategy_selection.FREE if n_target == 0 else chosen)
+    assert chosen in strategy_selection.expanded(("auto",))
+    assert chosen in found.reason
+  assert "line" in found.reason

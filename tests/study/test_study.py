@@ -1,0 +1,511 @@
+"""A small study, whole: its cells, its rows, and how it goes on where it was stopped."""
+
+import concurrent.futures
+import csv
+import dataclasses
+import functools
+import json
+import pathlib
+import shutil
+import threading
+
+import numpy as np
+import pytest
+
+from cap_jax import config, files
+from cap_jax.baselines import arx
+from cap_jax.data import datasets, preparation, recordings, splits, subject_partition
+from cap_jax.study import (
+  folds,
+  methods,
+  study_datasets,
+  study_grid,
+  study_manifest,
+  study_results,
+  study_runner,
+  training,
+)
+from cap_jax.study import run_study as studies
+from cap_jax.study.study_results import Key
+from cap_jax.train import checkpoint, loop, prediction
+from cap_jax.types import DataError, InputError
+from tests.signals.test_synchrony import pulses
+
+FREE = ("peripheral", "npma", "gtf_source", "source", "domain_adaptation")
+LABELLED = (
+  "mean_wave_target",
+  "gtf_target",
+  "source_affine",
+  "scratch",
+  "fine_tuning",
+  "feature_transfer",
+  "multi_task",
+)
+
+
+@pytest.fixture(scope="module")
+def found(small_study, done_study):
+  return {key: study_results.load(str(done_study), key) for key in study_grid.keys(small_study)}
+
+
+@pytest.fixture(scope="module")
+def ground(small_study, done_study):
+  """Data and source network of the small study."""
+  return study_runner.Bench(small_study, str(done_study))
+
+
+def test_every_method_meets_the_same_test_subjects(found, ground):
+  target = ground.target("device", 0)[1]
+  assert {(key.method, key.n_target) for key in found} == {(m, 0) for m in FREE} | {
+    (m, n) for m in LABELLED for n in (1, 2)
+  }
+  for key, cell in found.items():
+    assert tuple(one.subject for one in cell.errors) == target.test.subjects
+    assert all(np.isfinite(one.csbp_error_mmhg) for one in cell.errors)
+    assert all(np.isfinite(one.rmse_mmhg) for one in cell.errors) == (key.method != "npma")
+
+
+@pytest.mark.quick
+def test_scratch_comes_first_whatever_the_order(small_study):
+  assert study_grid.names(small_study)[-len(small_study.strategies) :][0] == "scratch"
+  assert [key.method for key in study_grid.keys(small_study)].index("scratch") < [
+    key.method for key in study_grid.keys(small_study)
+  ].index("fine_tuning")
+
+
+@pytest.mark.quick
+def test_what_no_seed_changes_runs_once(small_study):
+  twice = study_grid.keys(dataclasses.replace(small_study, seeds=(0, 1)))
+  seeds = {name: {k.seed for k in twice if k.method == name} for name in (*FREE, *LABELLED)}
+  assert {name for name, drawn in seeds.items() if drawn == {0}} == set(FREE) - {"domain_adaptation"}
+
+
+def test_a_linear_filter_beats_the_raw_wave_and_the_mean(found):
+  rmse = {(key.method, key.n_target): np.mean([e.rmse_mmhg for e in cell.errors]) for key, cell in found.items()}
+  assert rmse["gtf_target", 2] < rmse["peripheral", 0]
+  assert rmse["gtf_target", 2] < rmse["mean_wave_target", 2]
+
+
+def test_a_leak_between_source_and_target_raises(small_study, ground, tmp_path):
+  _, target, _ = ground.target("device", 0)
+  leaky = study_runner.Bench(small_study, str(tmp_path))
+  leaky.source = study_datasets.Source(target.labelled, target.validation, {})
+  with pytest.raises(splits.LeakError, match="stand both in"):
+    leaky.run(study_grid.keys(small_study)[0])
+  assert not list(tmp_path.rglob("cells"))
+
+
+def test_a_network_or_a_scaling_that_saw_test_subjects_raises(small_study, ground):
+  study, target, _ = ground.target("device", 0)
+  met = (dataclasses.replace(ground.trained, met=checkpoint.digests_of(target.test.subjects[-1:])),)
+  seen = dataclasses.replace(ground.trained.scaling, fitted_on=target.test.subjects[-1:])
+  for leaking in (*met, dataclasses.replace(ground.trained, scaling=seen)):
+    judged = methods.Ground(study, ground.source, target, leaking, ground.published, 0, 0)
+    with pytest.raises(splits.LeakError, match=f"{target.test.subjects[-1]}.*on whom it is to be judged"):
+      methods.method(study, "source").run(judged)
+
+
+def test_larger_draws_hold_the_smaller_and_seeds_differ(ground):
+  target = ground.target("device", 0)[1]
+  assert set(target.draw(1, 0).subjects) < set(target.draw(2, 0).subjects)
+  assert len({target.draw(1, seed).subjects for seed in range(10)}) > 1
+  assert not set(target.labelled.subjects) & set(target.test.subjects)
+
+
+def test_the_same_seeds_give_the_same_numbers(small_study, ground, found):
+  source, target = ground.source, ground.target("device", 0)[1]
+  study = study_grid.clinics_of(small_study)[0]
+  made = training.adapt(study, "feature_transfer", ground.trained, target.data(source, 2, 0), 0)
+  again = ground.target("device", 0)[2].errors(prediction.predict(made.checkpoint, target.test))
+  first = found[Key("device", 0, "feature_transfer", 2, 0)]
+  assert [e.rmse_mmhg for e in again] == [e.rmse_mmhg for e in first.errors]
+  assert [e.csbp_error_mmhg for e in again] == [e.csbp_error_mmhg for e in first.errors]
+
+
+@pytest.mark.quick
+def test_what_training_it_takes_to_be_as_good_as_scratch():
+  curve = (loop.Seen(100, 1.0, 3.0), loop.Seen(200, 4.0, 2.0), loop.Seen(300, 6.0, 2.1))
+  cell = study_results.Cell(Key("device", 0, "fine_tuning", 5, 0), (), validation=curve)
+  assert cell.reached(2.05) == (200.0, 4.0)
+  assert np.isnan(cell.reached(1.9)).all()
+
+
+def test_strategies_are_compared_with_the_best_of_scratch(small_study, done_study, found):
+  rows = studies.rows(small_study, str(done_study))
+  for n_target in (1, 2):
+    best = min(seen.rmse_mmhg for seen in found[Key("device", 0, "scratch", n_target, 0)].validation)
+    for row in rows:
+      if row["n_target"] == n_target and row["steps"]:
+        cell = found[Key("device", 0, row["method"], n_target, 0)]
+        np.testing.assert_equal(row["steps_to_scratch"], cell.reached(best)[0])
+    assert not any(
+      np.isnan(r["steps_to_scratch"]) for r in rows if (r["method"], r["n_target"]) == ("scratch", n_target)
+    )
+
+
+def test_auto_says_why_it_holds_what_it_holds(found):
+  assert found[Key("device", 0, "fine_tuning", 2, 0)].reason.startswith("freeze=auto: 2 labelled subjects, distance ")
+  assert found[Key("device", 0, "scratch", 2, 0)].reason == ""
+
+
+def test_rows_are_one_per_cell_and_subject(small_study, done_study, tmp_path):
+  path = tmp_path / "study.csv"
+  made = studies.rows(small_study, str(done_study))
+  studies.write_rows(path, made)
+  with open(path, encoding="utf-8") as file:
+    rows = list(csv.DictReader(file))
+  assert tuple(rows[0]) == studies.COLUMNS
+  keys = [(r["scenario"], r["fold"], r["method"], r["n_target"], r["seed"], r["subject"]) for r in rows]
+  assert len(keys) == len(set(keys)) == 4 * len(study_grid.keys(small_study))
+  assert [float(row["rmse_mmhg"]) for row in rows if row["method"] == "source"] == pytest.approx(
+    [row["rmse_mmhg"] for row in made if row["method"] == "source"], abs=1e-5
+  )
+
+
+def copied(done_study, tmp_path):
+  return pathlib.Path(shutil.copytree(done_study, tmp_path / "work"))
+
+
+def test_a_study_goes_on_where_it_was(small_study, done_study, tmp_path):
+  """Cells that are done stay as they are, those that are missing come out as they would have."""
+  folder = copied(done_study, tmp_path)
+  lost = [Key("device", 0, "feature_transfer", 2, 0), Key("device", 0, "gtf_target", 1, 0)]
+  before = {key: study_results.load(str(folder), key) for key in lost}
+  for key in lost:
+    pathlib.Path(f"{key.stem(str(folder))}.json").unlink()
+  stamps = {path: path.stat().st_mtime_ns for path in folder.rglob("cells/**/*.json")}
+  assert len(list(studies.run(small_study, str(folder)))) == len(study_grid.keys(small_study))
+  assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+  for key in lost:
+    made = [
+      list(map(dataclasses.astuple, found.errors)) for found in (study_results.load(str(folder), key), before[key])
+    ]
+    np.testing.assert_equal(*made)
+
+
+def test_a_damaged_cell_is_named(small_study, done_study, tmp_path):
+  folder = copied(done_study, tmp_path)
+  key = study_grid.keys(small_study)[0]
+  path = pathlib.Path(f"{key.stem(str(folder))}.json")
+  path.write_text(path.read_text()[:50])
+  with pytest.raises(DataError, match=r"n0_seed0.json: holds no cell of a study .* remove the file; it is made again"):
+    list(studies.run(small_study, str(folder)))
+
+
+def test_a_cell_that_was_changed_is_refused(small_study, done_study, tmp_path):
+  folder = copied(done_study, tmp_path)
+  path = pathlib.Path(f"{Key('device', 0, 'source', 0, 0).stem(str(folder))}.json")
+  content = json.loads(path.read_text())
+  content["errors"][0]["rmse_mmhg"] -= 1.0
+  path.write_text(json.dumps(content))
+  with pytest.raises(DataError, match="changed since it was written"):
+    list(studies.run(small_study, str(folder)))
+
+
+def test_no_states_are_left(done_study):
+  assert not (done_study / "savepoints").exists()
+
+
+def test_a_damaged_source_network_says_what_to_remove(small_study, done_study, tmp_path):
+  folder = copied(done_study, tmp_path)
+  with open(folder / "checkpoint" / "config.json", "a") as file:
+    file.write("}")
+  with pytest.raises(InputError, match=rf"or remove {folder}/checkpoint, and the study trains it again"):
+    _ = study_runner.Bench(small_study, str(folder)).trained
+
+
+def test_a_folder_holds_one_study_which_may_grow(small_study, done_study, tmp_path):
+  folder = copied(done_study, tmp_path)
+  study_manifest.remember(
+    dataclasses.replace(small_study, seeds=(0, 1), scenarios=("device", "population")), str(folder)
+  )
+  with pytest.raises(
+    InputError, match=r"holds a study with another steps, the first of seeds; choose another --workdir"
+  ):
+    study_manifest.remember(dataclasses.replace(small_study, steps=100, seeds=(1,)), str(folder))
+  (folder / "study.json").write_text("[]")
+  with pytest.raises(DataError, match=r"study.json: is damaged \(no object\); choose another --workdir"):
+    study_manifest.remember(small_study, str(folder))
+
+
+def test_a_folder_holds_one_split_and_the_same_waves(small_study, done_study, tmp_path):
+  """A store that was prepared anew at its old place gives other cells."""
+  folder = copied(done_study, tmp_path)
+  ground = study_runner.Bench(small_study, str(folder))
+  ground.target("device", 0)
+  split, data = study_manifest.digests(str(folder))
+  parts = (
+    "source_training",
+    "source_validation",
+    "target_labelled",
+    "target_test",
+    "target_unlabelled",
+    "target_validation",
+  )
+  assert sorted(data) == [f"device {part}" for part in parts]
+  assert len(set(data.values())) == len(parts)
+  path = folder / "data_device.json"
+  path.write_text(path.read_text().replace(data["device target_test"], "0" * 64))
+  with pytest.raises(InputError, match=r"data_device.json: the waves of target_test are not those .* began with"):
+    study_runner.Bench(small_study, str(folder)).target("device", 0)
+  other = splits.load(folder / "split_device.json").parts
+  splits.Split({**other, "target_test": other["target_test"][1:]}).save(folder / "split_device.json")
+  with pytest.raises(InputError, match=r"split_device.json: holds another split of the subjects"):
+    study_runner.Bench(small_study, str(folder)).target("device", 0)
+  assert study_manifest.digests(str(folder))[0]["split_device"] != split["split_device"]
+
+
+def test_two_studies_in_one_folder_are_refused(small_study, done_study, tmp_path):
+  folder = copied(done_study, tmp_path)
+  half = folder / "cells" / "some.json.partial-1"
+  half.write_text("{")
+  with study_manifest.alone(str(folder)):
+    assert not half.exists()
+    with pytest.raises(InputError, match="work: a study is running in it; let it end, or choose another --workdir"):
+      next(studies.run(small_study, str(folder)))
+  assert len(list(studies.run(small_study, str(folder)))) == len(study_grid.keys(small_study))
+
+
+@pytest.mark.parametrize("asked", [3, 0])
+def test_each_subject_is_tested_in_one_fold(small_study, asked):
+  """Leave-one-subject-out is as many folds as there are subjects."""
+  study = dataclasses.replace(study_grid.clinics_of(small_study)[0], folds=asked, n_target=(1,))
+  count = folds.count(study)
+  assert count == (asked or 9)
+  tested = []
+  for fold in range(count):
+    target = study_datasets.load_target(study, fold)
+    assert not {*target.test.subjects} & {*target.labelled.subjects, *target.validation.subjects}
+    assert not {*target.labelled.subjects} & {*target.validation.subjects}
+    assert len(target.validation.subjects) == 2
+    tested += target.test.subjects
+  assert len(tested) == len(set(tested)) == 9
+  assert {key.fold for key in study_grid.keys(study)} == set(range(count))
+  with pytest.raises(InputError, match="has 9 subjects with a reference"):
+    folds.count(dataclasses.replace(study, folds=10))
+
+
+def test_folds_that_leave_too_few_to_label_are_refused_before_any_work(small_study):
+  study = dataclasses.replace(study_grid.clinics_of(small_study)[0], folds=3)
+  left = 9 - 3 - study.validation_subjects
+  folds.check(dataclasses.replace(study, n_target=(left,)))
+  target = study_datasets.load_target(dataclasses.replace(study, n_target=(left,)), 0)
+  assert len(target.labelled.subjects) == left
+  with pytest.raises(
+    InputError, match=rf"folds=3, n_target=\({left + 1},\): of the 9 .* leaves {left} to label beside"
+  ):
+    folds.check(dataclasses.replace(study, n_target=(left + 1,)))
+
+
+def test_rates_and_lengths_are_chosen_on_validation_subjects_at_the_first_seed(
+  small_study, done_study, tmp_path, monkeypatch
+):
+  folder = copied(done_study, tmp_path)
+  shutil.rmtree(folder / "cells")
+  study = dataclasses.replace(small_study, rate_factors=(0.01, 1.0), n_target=(0, 2), seeds=(0, 1), baselines=())
+  study = dataclasses.replace(study, step_factors=(1.0, 2.0))
+  study = dataclasses.replace(study, strategies=("scratch", "domain_adaptation"))
+  working = study_runner.Bench(study, str(folder))
+  finished, finish = [], methods.finish
+  monkeypatch.setattr(methods, "finish", lambda ground, made: finished.append(ground.setting) or finish(ground, made))
+  first, second = (working.run(Key("device", 0, "scratch", 2, seed)) for seed in (0, 1))
+  assert (
+    finished == [(first.rate_factor, first.step_factor)] * 2
+  )  # what is not chosen is trained and looked at no further
+  (choice,) = folder.rglob("choices/**/*.json")
+  tried = {(one["rate"], one["steps"]): one["rmse_mmhg"] for one in json.loads(choice.read_text())}
+  assert set(tried) == {(rate, steps) for rate in (0.01, 1.0) for steps in (1.0, 2.0)}
+  best = min(tried, key=tried.get)
+  assert finished[0] == best == (second.rate_factor, second.step_factor)
+  assert first.validation[-1].rmse_mmhg == min(tried.values())
+  assert first.settings == 4
+  assert first.steps == second.steps == best[1] * study.steps
+  # a method without labels may not ask labelled validation subjects
+  free = working.run(Key("device", 0, "domain_adaptation", 0, 0))
+  assert (free.settings, free.rate_factor, free.step_factor) == (1, 1.0, 1.0)
+  # nor has one that begins with the source's parameters another length
+  assert [setting.steps for setting in study_grid.settings(study, "fine_tuning")] == [1.0, 1.0]
+  choice.write_text("{}")
+  with pytest.raises(DataError, match="holds no choice"):
+    working.run(Key("device", 0, "scratch", 2, 2))
+
+
+def test_a_training_that_diverges_is_a_cell_with_its_reason(small_study, done_study, tmp_path):
+  folder = copied(done_study, tmp_path)
+  key = Key("device", 0, "scratch", 1, 0)
+  pathlib.Path(f"{key.stem(str(folder))}.json").unlink()
+  study = dataclasses.replace(small_study, custom={"scratch": {"learning_rate": 1e30}})
+  cell = study_runner.Bench(study, str(folder)).run(key)
+  assert cell.diverged
+  assert cell.reason
+  assert all(np.isnan(one.rmse_mmhg) for one in cell.errors)
+  assert study_results.load(str(folder), key).diverged
+
+
+def test_a_baseline_that_cannot_be_fitted_is_a_cell_with_its_reason(small_study, done_study, tmp_path, monkeypatch):
+  monkeypatch.setattr(arx.Arx, "stable", False)
+  study = dataclasses.replace(small_study, baselines=("gtf_arx_target",))
+  cell = study_runner.Bench(study, str(copied(done_study, tmp_path))).run(Key("device", 0, "gtf_arx_target", 1, 0))
+  assert cell.diverged
+  assert "no ARX model is stable" in cell.reason
+  assert all(np.isnan(one.rmse_mmhg) for one in cell.errors)
+
+
+def test_shown_waves_come_back(done_study, ground):
+  target = ground.target("device", 0)[1]
+  shown = study_results.load_shown(str(done_study), Key("device", 0, "peripheral", 0, 0))
+  rows = study_runner.shown_rows(target.test)
+  np.testing.assert_allclose(shown["true_bt"], target.test.y_bt[rows], atol=0.0051)
+  np.testing.assert_allclose(shown["predicted_bt"], target.test.x_bt[rows], atol=0.0051)
+  assert study_results.load_shown(str(done_study), Key("device", 0, "peripheral", 0, 5)) == {}
+  adapted = study_results.load_shown(str(done_study), Key("device", 0, "domain_adaptation", 0, 0))
+  assert adapted["features_source"].shape[1] == adapted["features_target"].shape[1] == 8
+
+
+@pytest.mark.slow
+def test_the_published_networks_train_as_the_strategies_do(ground):
+  """The same draw, steps and validation subjects; their own architecture."""
+  study, target, _ = ground.target("device", 0)
+  for name in ("cnn_bilstm", "tcn"):
+    made = methods.method(study, f"{name}_target").run(
+      methods.Ground(study, ground.source, target, ground.trained, ground.published, 2, 0)
+    )
+    assert made.network.model == methods.NETWORKS[name].model
+    assert made.steps == study.steps
+    assert made.predicted_bt.shape == target.test.y_bt.shape
+    assert {leaf.fate for leaf in made.merge} == {"fresh", "left behind"}
+    assert made.network.about["n_target"] == 2
+
+
+def test_an_estimate_shrinks_as_cells_are_done(small_study, done_study, tmp_path):
+  keys = study_grid.keys(small_study)
+  assert study_grid.estimate_s(small_study, str(done_study), keys) == 0
+  nothing = study_grid.estimate_s(small_study, str(tmp_path), keys)
+  assert nothing > 10
+  more = dataclasses.replace(small_study, seeds=(0, 1))
+  left = study_grid.estimate_s(more, str(done_study), study_grid.keys(more))
+  assert 0 < left < study_grid.estimate_s(more, str(tmp_path), study_grid.keys(more))
+  # what took so long two at a time takes half as long two at a time; small networks gain 1.3 from a core of their own
+  assert study_grid.estimate_s(more, str(done_study), study_grid.keys(more), 2) == pytest.approx(left / 2)
+  assert study_grid.estimate_s(small_study, str(tmp_path), keys, 2) < nothing
+
+
+@pytest.mark.quick
+def test_what_cannot_run_is_named(small_study):
+  brachial = dataclasses.replace(small_study, site="femoral", n_target=(0,))
+  left = study_grid.unused(brachial)
+  assert any(line.startswith("npma: is defined for radial, brachial, not for femoral") for line in left)
+  assert any(line.startswith("scratch: needs labelled subjects, and n_target is (0,)") for line in left)
+  assert "npma" not in {key.method for key in study_grid.keys(brachial)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["bp", "monitoring", "site", "masked"])
+def test_a_source_of_another_task_gives_its_features(small_study, task):
+  """Numbers have no head for the wave: features go over, and what asks for the head is refused."""
+  study = dataclasses.replace(small_study, task=task, pretrain=config.Training(steps=50))
+  study = study_grid.clinics_of(study)[0]
+  source, target = study_datasets.load_source(study), study_datasets.load_target(study)
+  trained, fitted = training.pretrained(study, source.training, source.validation, source.origin)
+  assert np.isfinite(fitted.loss).all()
+  made = training.adapt(study, "feature_transfer", trained, target.data(source, 2, 0), 0)
+  assert prediction.predict(made.checkpoint, target.test).shape == target.test.y_bt.shape
+  both = training.adapt(study, "multi_task", trained, target.data(source, 2, 0), 0)
+  assert np.isfinite(both.fitted.metrics["source_task"]).all()
+  assert made.checkpoint.about["source"] == study.source
+  assert "gtf_source" not in study_grid.names(study)
+  # a head of numbers gives no wave, and a head of another wave is one only after training on labels
+  refused = ["domain_adaptation", "domain_adaptation/mmd", *(["fine_tuning"] if task in ("bp", "monitoring") else [])]
+  for name in refused:
+    with pytest.raises(InputError, match=f"strategy {name}: its head comes from the source, .* trained for {task}"):
+      training.adapt(study, name, trained, target.data(source, 2, 0), 0)
+
+
+@pytest.fixture(scope="module")
+def clinic_store(tmp_path_factory):
+  """Six people of whom one has no cuff reading and one no whole window of both waves."""
+
+  def read(number):
+    t = np.arange(24 * 125) / 125
+    wave, aortic = pulses(125.0, 24, 0.08, seed=number), 0.8 * pulses(125.0, 24, seed=number) + 15
+    if number == 1:
+      aortic[np.arange(t.size) % 300 < 20] = np.nan  # gaps too long to be bridged, 2.2 s apart
+    cuff = {"cuff_sbp_mmhg": np.nan if number == 0 else 125.0, "cuff_dbp_mmhg": 80.0}
+    waves = {"radial": wave, "aortic_root": aortic}
+    return recordings.Recording(f"p{number}", t, waves, dict.fromkeys(waves, "mmHg"), cuff, "r")
+
+  entries = tuple(datasets.Entry(f"p{k}", "r", f"file {k}", functools.partial(read, k)) for k in range(6))
+  made = datasets.DataSet("csv", entries, "nobody", "none", "/nowhere", None)
+  how = subject_partition.Parts({"training": 0.5, "validation": 0.17, "test": 0.33})
+  path = tmp_path_factory.mktemp("stores") / "clinic"
+  return preparation.prepare(made, path, config.Conditioning(synchronise=False), how)
+
+
+def test_no_fold_is_of_somebody_who_cannot_be_tested(small_study, clinic_store):
+  study = dataclasses.replace(
+    small_study, scenarios=(), target_data=str(clinic_store.path), folds=0, n_target=(1,),
+    calibration=config.Calibration("sbp_dbp"),
+  )  # fmt: skip
+  assert folds.count(study) == 4
+  tested = [study_datasets.load_target(study, fold).test.subjects for fold in range(4)]
+  assert sorted(tested) == [("p2",), ("p3",), ("p4",), ("p5",)]
+  lines = sorted(folds.left_out(study))
+  assert lines[0].startswith("p0: p0: calibration sbp_dbp needs cuff_sbp_mmhg")
+  assert lines[1] == "p1: no 4 s of radial and aortic_root without a gap"
+  assert folds.left_out(dataclasses.replace(study, folds=1)) == []
+
+
+def test_a_large_store_is_thinned_and_nobody_left_out(small_study, clinic_store, monkeypatch):
+  study = dataclasses.replace(small_study, scenarios=(), target_data=str(clinic_store.path), folds=2, n_target=(1,))
+  whole = study_datasets.load_target(study)
+  monkeypatch.setattr(study_datasets, "_MOST", 5)
+  few = study_datasets.load_target(study)
+  for part in ("labelled", "validation", "test"):
+    assert getattr(few, part).subjects == getattr(whole, part).subjects
+    assert len(getattr(few, part).x_bt) <= max(5, len(getattr(few, part).subjects)) < len(whole.labelled.x_bt)
+
+
+def test_where_errors_come_from_is_the_target(small_study, clinic_store):
+  """A real source beside a virtual clinic makes no real records of its subjects."""
+  real = str(clinic_store.path)
+  taught = dataclasses.replace(small_study, source_data=real)
+  tested = dataclasses.replace(small_study, target_data=real)
+  assert (study_datasets.place(taught), study_datasets.place(tested)) == ("in silico", "real records")
+  assert study_datasets.told(taught) == "In silico: all test subjects are virtual. The source: nobody."
+  assert study_datasets.told(tested) == "With real records: nobody. The source is virtual."
+  assert study_datasets.told(small_study) == "In silico: all subjects are virtual."
+
+
+def test_an_error_ends_a_study_at_once(small_study, done_study, tmp_path, monkeypatch):
+  """What waits for a process is not begun any more."""
+  folder = copied(done_study, tmp_path)
+  begun, cancelled = [], threading.Event()
+
+  class Pool(concurrent.futures.ThreadPoolExecutor):
+    def __init__(self, processes, context, initializer, initargs):
+      super().__init__(1)
+
+    def shutdown(self, wait=True, *, cancel_futures=False):
+      super().shutdown(wait=False, cancel_futures=cancel_futures)
+      cancelled.set()
+      super().shutdown(wait=wait)
+
+  def work(key):
+    begun.append(key)
+    if len(begun) > 1:
+      cancelled.wait(600)
+    raise DataError("a file", "is damaged", "remove it")
+
+  monkeypatch.setattr(studies.concurrent.futures, "ProcessPoolExecutor", Pool)
+  monkeypatch.setattr(studies, "_work", work)
+  with pytest.raises(DataError, match="is damaged"):
+    list(studies.run(small_study, str(folder), processes=2))
+  assert len(begun) <= 2 < len(study_grid.keys(small_study))
+
+
+@pytest.mark.quick
+def test_a_choice_in_the_making_is_waited_for(tmp_path):
+  with files.held(tmp_path), pytest.raises(BlockingIOError), files.held(tmp_path, wait=False):
+    pass
+  with files.held(tmp_path, wait=False):
+    pass

@@ -1,0 +1,96 @@
+"""What a study may be, and what can be trained, is checked before any data are drawn."""
+
+import dataclasses
+
+import pytest
+
+from cap_jax import config
+from cap_jax.losses import tasks
+from cap_jax.study import study_limits, training
+from cap_jax.types import InputError
+
+pytestmark = pytest.mark.quick
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    ({"scenario": "mars"}, "scenario=mars: unknown; choose one of population"),
+    ({"n_target": (1, 99)}, "must be 0 to 3 labelled subjects"),
+    ({"n_target": (-1,)}, "must be 0 to 3"),
+    ({"source": "mars"}, "source=mars: unknown; choose one of healthy"),
+    ({"task": "sing"}, "task=sing: unknown; choose one of waveform"),
+    ({"strategies": ("magic",)}, "strategy 'magic' is unknown"),
+    ({"custom": {"scratch": {"colour": 1}}}, "no field 'colour'"),
+    ({"strategies": ("fine_tuning/gradual",)}, "steps=50: fine_tuning/gradual has 4 stages and needs 200"),
+    ({"model": config.Model(adaptor="fir", taps=4)}, "taps=4 must be odd"),
+    ({"target_model": config.Model(extractor="cnn", layers=1)}, "target_model: 1 layers are too few"),
+    ({"seeds": ()}, "needs one value at least"),
+    ({"seeds": (1, 1)}, "names a value twice"),
+    ({"strategies": ("scratch", "scratch")}, "names a value twice"),
+    ({"seeds": ("a",)}, "must be whole numbers"),
+    ({"model": config.Model(patch=7)}, "not a whole number of patches of 7"),
+    ({"model": config.Model(cosines=21)}, "must be 1 to 20, two patches"),
+    ({"windows": config.Windows(margin_s=2.0)}, "more than its two margins"),
+    ({"source_seconds": 8.003}, "must be a whole number of samples at 125 Hz"),
+    ({"batch": 1}, "a batch of 2 or more"),
+    ({"test_subjects": 0}, "test_subjects=0: must be 1 or more"),
+    ({"target_seconds": 2.0}, "target_seconds=2.0: must be 4 or more"),
+    ({"site": "digital_ppg"}, "must be a peripheral pressure"),
+    ({"steps": 70}, "steps=70: must be a positive multiple of 50"),
+    ({"strategies": (), "baselines": ()}, "needs one value at least"),
+    ({"baselines": ("oracle",)}, "baselines=oracle: unknown; choose of peripheral"),
+    ({"scenarios": ("mars",)}, "scenarios=mars: unknown; choose of population"),
+    ({"scenarios": ("device", "device")}, "names a value twice"),
+    ({"folds": -1}, "folds=-1: must be 1"),
+    ({"rate_factors": (0.0, 1.0)}, "must be positive, one at least"),
+    ({"step_factors": (-1.0,)}, "step_factors=.*must be positive, one at least"),
+    (
+      {"model": config.Model(covariates=("age", "reflection"))},
+      "'reflection' is not known of a subject; choose of age",
+    ),
+    ({"model": config.Model(extractor="cnn_bilstm", channels=10)}, "channels=10: must be a multiple of 4"),
+  ],
+)
+def test_impossible_studies_are_refused(small_study, change, message):
+  with pytest.raises(InputError, match=message):
+    study_limits.check(dataclasses.replace(small_study, **change))
+
+
+@pytest.mark.parametrize(
+  ("change", "name", "message"),
+  [
+    ({"custom": {"scratch": {"stages": [[["f", "r"]]]}}}, "scratch", "strategy scratch: all of its network is held"),
+    (
+      {"model": config.Model(extractor="cnn", layers=4)},
+      "parameter_transfer",
+      "strategy parameter_transfer: rule 'f/e",
+    ),
+    ({"task": "bp"}, "domain_adaptation", "was trained for bp; take other parts"),
+    ({"task": "site"}, "fine_tuning/surgical", "its head was trained for site and stays held"),
+    (
+      {"custom": {"parameter_transfer": {"loss": [["mmd", 1.0]]}}},
+      "parameter_transfer",
+      "nothing trains its fresh head",
+    ),
+    (
+      {"custom": {"domain_adaptation/dann": {"stages": [[["f", "r"]]]}}},
+      "domain_adaptation/dann",
+      "all of its network is held",
+    ),
+    (
+      {"target_model": config.Model(covariates=("age",)), "custom": {"multi_task": {"take": ["f/embed"]}}},
+      "multi_task",
+      "the source network takes no age, so the target's cannot either",
+    ),
+    ({"custom": {"fine_tuning/low_rank": {"low_rank": 99}}}, "fine_tuning/low_rank", "choose a lower rank"),
+  ],
+)
+def test_what_cannot_be_trained_is_refused_before_any_data_are_drawn(small_study, change, name, message):
+  study = dataclasses.replace(small_study, **change)
+  study_limits.check(study)
+  source_model = tasks.TASKS[study.task].model(study.model)
+  if not study.target_model.covariates:
+    training.check(study, "multi_task/fresh", source_model)  # others of the same study can be
+  with pytest.raises(InputError, match=message):
+    training.check(study, name, source_model)

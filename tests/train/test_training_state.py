@@ -1,0 +1,163 @@
+"""States of trainings, kept and found again."""
+
+import dataclasses
+import errno
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cap_jax.strategies import find
+from cap_jax.train import checksummed, prediction, runs, training_state
+from cap_jax.types import InputError
+from tests.train import people
+
+
+def progress(done, value=1.0):
+  state = (jnp.full(3, value), jnp.asarray(done))
+  metrics = [{"loss": jnp.arange(2.0)}, {"loss": jnp.zeros(2), "other": jnp.ones(2)}]
+  return training_state.Progress(1, done, state, metrics, [0.5], [(done, 2.5)], [(1, 0.5, 3.0)], 0.25)
+
+
+@pytest.mark.quick
+def test_a_state_comes_back_whole(tmp_path):
+  with training_state.kept(str(tmp_path)):
+    training_state.Training("a", "x").save(progress(500))
+  with training_state.kept(str(tmp_path)):
+    keep = training_state.Training("a", "x")
+    found = keep.restore(keep.latest(), progress(0, 0.0).state)
+  np.testing.assert_array_equal(found.state[0], 1.0)
+  assert int(found.state[1]) == found.done == 500
+  assert [sorted(chunk) for chunk in found.metrics] == [["loss"], ["loss", "other"]]
+  np.testing.assert_array_equal(found.metrics[0]["loss"], [0, 1])
+  assert (found.times, found.scores, found.seen, found.train_s) == ([0.5], [(500, 2.5)], [(1, 0.5, 3.0)], 0.25)
+
+
+@pytest.mark.quick
+def test_the_last_two_stay_and_a_damaged_one_gives_way(tmp_path, capsys):
+  with training_state.kept(str(tmp_path)):
+    keep = training_state.Training("a", "x")
+    for done in (500, 1000, 1500):
+      keep.save(progress(done))
+  assert sorted(path.name for path in (tmp_path / "000").iterdir()) == ["000001000", "000001500"]
+  largest = max(
+    (p for p in (tmp_path / "000" / "000001500" / "params").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size
+  )
+  content = bytearray(largest.read_bytes())
+  content[len(content) // 2] ^= 1
+  largest.write_bytes(bytes(content))
+  with training_state.kept(str(tmp_path)):
+    found = training_state.Training("a", "x").latest()
+  assert found["done"] == 1000
+  assert f"{largest.name}: the file is damaged" in capsys.readouterr().err
+  assert not (tmp_path / "000" / "000001500").exists()
+  assert len(list((tmp_path / "000").glob("000001500.damaged-*"))) == 1
+
+
+@pytest.mark.quick
+def test_the_best_stays_beside_the_last_two(tmp_path):
+  errors = {500: 3.0, 1000: 2.0, 1500: 2.5, 2000: 2.25, 2500: 2.125}
+  with training_state.kept(str(tmp_path)):
+    keep = training_state.Training("a", "x")
+    for done in errors:
+      scores = [(at, error) for at, error in errors.items() if at <= done]
+      keep.save(dataclasses.replace(progress(done, float(done)), scores=scores, seen=[]))
+    steps, params = keep.best(jnp.zeros(3), errors)
+    assert keep.best(jnp.zeros(3), {}) is None
+    with pytest.raises(InputError, match="has shape"):
+      keep.best(jnp.zeros(4), errors)
+  assert sorted(int(path.name) for path in (tmp_path / "000").iterdir()) == [1000, 2000, 2500]
+  assert steps == 1000
+  np.testing.assert_array_equal(params, 1000.0)
+  with training_state.kept(str(tmp_path)):
+    assert training_state.Training("a", "x").latest()["done"] == 2500  # the best is not where it goes on
+
+
+def kept(folder, *steps, **changes):
+  with training_state.kept(str(folder)):
+    keep = training_state.Training("a", "x")
+    for done in steps:
+      keep.save(dataclasses.replace(progress(done), **changes))
+  return keep
+
+
+@pytest.mark.quick
+def test_only_a_damaged_state_gives_way(tmp_path, monkeypatch):
+  """One of another format, or on a disk that does not answer, stays and is told."""
+  keep = kept(tmp_path, 500, 1000)
+  there = sorted((tmp_path / "000").rglob("*"))
+
+  def unanswered(folder):
+    raise OSError(errno.EIO, "Input/output error", folder)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(checksummed, "_digests", unanswered)
+    with pytest.raises(InputError, match=r"params: cannot be read \(Input/output error\)"):
+      keep.latest()
+  with monkeypatch.context() as patch:
+    patch.setattr(training_state, "_FORMAT", 99)
+    with pytest.raises(InputError, match="format 2, this version reads format 99"):
+      keep.latest()
+  assert sorted((tmp_path / "000").rglob("*")) == there
+  (tmp_path / "000" / "000001500").write_text("no folder")
+  assert keep.latest()["done"] == 1000
+
+
+@pytest.mark.quick
+def test_a_damaged_best_gives_way_to_the_next(tmp_path, capsys):
+  errors = {500: 2.0, 1000: 3.0, 1500: 4.0}
+  keep = kept(tmp_path, 500, 1000, 1500, scores=list(errors.items()), seen=[])
+  with open(tmp_path / "000" / "000000500" / "config.json", "a") as file:
+    file.write("}")
+  assert keep.best(jnp.zeros(3), errors)[0] == 1000
+  assert "000000500" in capsys.readouterr().err
+
+
+@pytest.mark.quick
+def test_what_is_no_number_is_no_good_state(tmp_path):
+  keep = kept(tmp_path, 500)
+  keep.save(progress(1000, float("nan")))
+  assert keep.latest()["done"] == 500
+
+
+@pytest.mark.quick
+def test_the_state_of_another_training_is_refused(tmp_path):
+  with training_state.kept(str(tmp_path)):
+    training_state.Training("a", "x").save(progress(500))
+  with training_state.kept(str(tmp_path)), pytest.raises(InputError, match=r"the state of another training \(a\)"):
+    training_state.Training("a", "y").latest()
+
+
+@pytest.mark.quick
+def test_a_fingerprint_tells_values_shapes_and_names():
+  x = np.arange(1000.0).reshape(500, 2)
+  other = [
+    training_state.fingerprint(part) for part in ({"x": x}, {"y": x}, {"x": x[:400]}, {"x": x + 1}, {"x": 1.0}, {})
+  ]
+  assert len(set(other)) == len(other)
+
+
+@pytest.mark.quick
+def test_without_a_keeper_nothing_is_kept(tmp_path):
+  keep = training_state.Training("a", "x")
+  assert keep.latest() is None
+  assert not keep.due(500)
+  keep.save(progress(500))
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_target_network_comes_with_its_best_where_that_is_not_the_end(tiny_model, tmp_path, monkeypatch):
+  """As scored on validation windows by hand, at the steps whose states were kept."""
+  monkeypatch.setattr(training_state, "EVERY", 50)
+  budget, trained, data = people.ground(tiny_model, 600)
+  validation = people.pairs(["v0"], 4, 9)
+  data = dataclasses.replace(data, validation=validation)
+  with training_state.kept(str(tmp_path)):
+    made = runs.adapt(find("scratch"), trained, data, budget)
+  seen = {one.steps: one.rmse_mmhg for one in made.fitted.validation}
+  least = min(seen, key=seen.get)
+  assert least < max(seen), "the last state is the best: nothing is tried here"
+  assert made.best.about["steps"] == least
+  found = prediction.square_error(prediction.predict(made.best, validation), validation, trained.windows)
+  np.testing.assert_allclose(np.sqrt(found.mean()), seen[least], rtol=1e-5)
+  assert runs.adapt(find("scratch"), trained, data, budget).best is None  # nothing was kept
