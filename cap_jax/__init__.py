@@ -19,7 +19,6 @@ _PLACES = {
       "cohort",
       "evaluate",
       "load",
-      "merge",
       "pretrain",
       "transfer",
       "windows",
@@ -32,6 +31,7 @@ _PLACES = {
   "Strategy": "cap_jax.strategies.strategy",
   "Term": "cap_jax.losses.terms",
   "InputError": "cap_jax.types",
+  "merge": "cap_jax.strategies.surgery",
 }
 __all__ = ["__version__", *_PLACES]
 

@@ -23,7 +23,7 @@ from cap_jax.haemodynamics import indices
 from cap_jax.inference import pretrained, reconstruct, uncertainty
 from cap_jax.losses import tasks
 from cap_jax.metrics import waveform_metrics
-from cap_jax.strategies import find, surgery
+from cap_jax.strategies import find
 from cap_jax.strategies.strategy import Strategy
 from cap_jax.train import checkpoint, prediction, runs
 from cap_jax.types import InputError, Params
@@ -345,30 +345,13 @@ def evaluate(net: Network, pairs: batches.Pairs) -> Evaluation:
   Raises:
     LeakError: the network was trained, chosen or calibrated on one of the subjects.
   """
-  net.checkpoint.check_unmet(pairs.subjects)
+  net.checkpoint.check_unseen(pairs.subjects)
   found = waveform_metrics.Evaluator(pairs, net.checkpoint.windows).errors(net.predict(pairs))
   if net.checkpoint.doubt is not None:
     held = uncertainty.coverage(net.checkpoint, pairs)
     found = [waveform_metrics.covered(one, part) for one, part in zip(found, held, strict=True)]
   table = pandas.DataFrame([dataclasses.asdict(one) for one in found]).set_index(_SUBJECT).dropna(axis=1, how="all")
   return Evaluation(table, table.agg(["mean", "std"]).T)
-
-
-def merge(source: Params, target: Params, init_from_source: Sequence[str]) -> tuple[Params, list[surgery.Leaf]]:
-  """Merges two parameter trees: θ⁰ = θ_source of some paths ⊕ θ_target of the rest.
-
-  Args:
-    source: parameters of one network.
-    target: parameters of another, whose structure the result has.
-    init_from_source: path prefixes that come from the source, such as "f" or "f/layer_0"; "s=r" where the names differ.
-
-  Returns:
-    The merged parameters, and a report of every leaf.
-
-  Raises:
-    MergeError: a prefix matches nothing, or leaves differ in shape.
-  """
-  return surgery.merge(source, target, init_from_source)
 
 
 @dataclasses.dataclass(frozen=True)

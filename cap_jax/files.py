@@ -12,7 +12,7 @@ _WINDOWS = os.name == "nt"
 
 
 @contextlib.contextmanager
-def written_together(*paths: str | os.PathLike[str]) -> Iterator[list[str]]:
+def write_atomically(*paths: str | os.PathLike[str]) -> Iterator[list[str]]:
   """Names to write to. They take the names of `paths` when the block ends well, one after another, and vanish when it does not."""
   for path in paths:
     if os.path.isdir(path):  # found only when the others have their names already
@@ -69,7 +69,7 @@ def check_room(folder: str | os.PathLike[str], size: int) -> None:
 
 
 @contextlib.contextmanager
-def told(path: str | os.PathLike[str]) -> Iterator[None]:
+def translate_os_errors(path: str | os.PathLike[str]) -> Iterator[None]:
   """Errors of a library that writes below `path` as those of the operating system that they come from.
 
   Raises:
@@ -91,7 +91,7 @@ def told(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def held(folder: str | os.PathLike[str], wait: bool = True) -> Iterator[None]:
+def lock_folder(folder: str | os.PathLike[str], wait: bool = True) -> Iterator[None]:
   """Keeps other processes that ask for the folder waiting; one that dies lets go of it.
 
   Raises:

@@ -5,7 +5,7 @@ import os
 import threading
 
 
-def end_with_parent() -> None:
+def exit_with_parent() -> None:
   """In a process that another one started: it ends when that one does, even if that is killed. What it was writing is no file yet."""
   threading.Thread(target=_wait, daemon=True).start()
 
@@ -17,7 +17,7 @@ def _wait() -> None:
   os._exit(1)
 
 
-def end_all() -> None:
+def kill_workers() -> None:
   """Ends all that this process started: what they were at is done again."""
   for child in multiprocessing.active_children():
     child.kill()

@@ -116,7 +116,7 @@ def _write(output: str, found: list[Row], facts: dict[str, str], text: str) -> N
   panels = _curves(found)
   if panels:
     contents[".png"] = figures.to_png(costs.growth(panels, "ms", (growth.DEVICES,)))
-  with files.written_together(*(output + end for end in contents)) as partial:
+  with files.write_atomically(*(output + end for end in contents)) as partial:
     for path, content in zip(partial, contents.values(), strict=True):
       with open(path, "wb") as file:
         file.write(content)

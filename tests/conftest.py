@@ -119,7 +119,7 @@ def done_study(small_study, tmp_path_factory, request) -> pathlib.Path:
   base = tmp_path_factory.getbasetemp()
   folder = (base.parent if hasattr(request.config, "workerinput") else base) / "done_study"
   (folder / "work").mkdir(parents=True, exist_ok=True)
-  with files.held(folder):  # whoever comes second finds its cells done
+  with files.lock_folder(folder):  # whoever comes second finds its cells done
     for _ in run_study.run(small_study, str(folder / "work")):
       pass
   return folder / "work"

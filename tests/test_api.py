@@ -131,5 +131,5 @@ def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch, capsys):
   assert after < before
   assert scope["own"].about["source"] == "wide"
   assert scope["source"].about["source"] == "wide"
-  assert any(leaf.fate == "taken" for leaf in scope["report"])
+  assert any(leaf.fate == "transferred" for leaf in scope["report"])
   assert (tmp_path / "runs" / "source").is_dir()

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.quick
 
 def test_all_appear_together_or_none(tmp_path):
   paths = (tmp_path / "a", tmp_path / "b")
-  with files.written_together(*paths) as (a, b):
+  with files.write_atomically(*paths) as (a, b):
     for name, text in ((a, "1"), (b, "2")):
       with open(name, "w", encoding="utf-8") as file:
         file.write(text)
@@ -17,12 +17,12 @@ def test_all_appear_together_or_none(tmp_path):
   assert [path.read_text() for path in paths] == ["1", "2"]
 
   (tmp_path / "folder").mkdir()
-  with pytest.raises(IsADirectoryError), files.written_together(tmp_path / "c", tmp_path / "folder"):
+  with pytest.raises(IsADirectoryError), files.write_atomically(tmp_path / "c", tmp_path / "folder"):
     pass
   (tmp_path / "folder").rmdir()
 
   def fail():
-    with files.written_together(*paths) as (a, _):
+    with files.write_atomically(*paths) as (a, _):
       with open(a, "w", encoding="utf-8") as file:
         file.write("half")
       raise OSError("disk full")

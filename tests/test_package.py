@@ -83,9 +83,9 @@ from cap_jax import files
 from cap_jax.study import run_study
 folder, wave, out = sys.argv[1:]
 assert run_study._shares(2) == [set(), set()]
-with files.held(folder):
+with files.lock_folder(folder):
   try:
-    with files.held(folder, wait=False):
+    with files.lock_folder(folder, wait=False):
       raise SystemExit("two hold a folder")
   except BlockingIOError:
     pass

@@ -57,7 +57,7 @@ def test_a_strategy_of_ones_own_is_a_value(tiny_model):
   exec(compile(block("strategy"), "README.md", "exec"), space)
   mine = space["mine"]
   assert mine.streams == ("target", "source", "unlabelled")
-  assert mine.stages[0].hold == ("f/embed", "f/layer_0")
+  assert mine.stages[0].freeze == ("f/embed", "f/layer_0")
 
 
 def test_beats_come_out_as_they_go_in(capsys):

@@ -50,6 +50,6 @@ def main() -> None:
   if not seen and lost:
     raise lost[0]
   if seen:
-    with files.written_together(output) as (partial,), open(partial, "wb") as file:
+    with files.write_atomically(output) as (partial,), open(partial, "wb") as file:
       file.write(figures.to_png(inspection.sheet(drawn)))
     print(os.path.relpath(output))

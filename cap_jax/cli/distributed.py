@@ -95,7 +95,7 @@ def _begin(path: str, *settings: Any) -> None:
     for left in pathlib.Path(path).glob(f"{_BEGUN}.partial-*"):  # of one that was killed at once
       left.unlink()
     launcher.new_folder(path)
-    with files.written_together(note) as (partial,), open(partial, "w", encoding="utf-8") as file:
+    with files.write_atomically(note) as (partial,), open(partial, "w", encoding="utf-8") as file:
       json.dump(now, file, indent=1)
     return
   try:
@@ -128,13 +128,13 @@ def work_folder(path: str, *settings: Any) -> Iterator[str]:
   with contextlib.ExitStack() as stack:
     try:
       os.makedirs(path, exist_ok=True)
-      stack.enter_context(files.held(path, wait=False))  # before anything in it is looked at
+      stack.enter_context(files.lock_folder(path, wait=False))  # before anything in it is looked at
     except BlockingIOError as error:
       raise InputError(f"--workdir={path}: the same command runs there already; let it end") from error
     except OSError as error:
       raise InputError(f"--workdir={path}: cannot be used ({error.strerror})") from error
     _begin(path, *settings)
-    with training_state.kept(states):
+    with training_state.keep_states(states):
       yield path
     os.remove(os.path.join(path, _BEGUN))
   shutil.rmtree(states, ignore_errors=True)  # of several hosts there is none

@@ -231,7 +231,7 @@ def launch(main: Callable[[], None]) -> None:
     logging.set_verbosity(logging.WARNING)  # what libraries say in passing is no concern of the reader
     if len(argv) > 1:
       _fail(f"{argv[1]!r} is no flag; write --flag=value")
-    training_state.listen()
+    training_state.install_sigterm_handler()
     if _CPU_DEVICES.value:
       jax.config.update("jax_num_cpu_devices", _CPU_DEVICES.value)
     for stream in (sys.stdout, sys.stderr):  # names of files need not be text
@@ -250,7 +250,7 @@ def launch(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
       print("\nstopped", file=sys.stderr)
       sys.exit(130)
-    except training_state.Stopped:
+    except training_state.StopRequested:
       sys.stdout.flush()
       print("\nstopped; give the same command again", file=sys.stderr)
       sys.exit(training_state.STOPPED)

@@ -27,6 +27,6 @@ def main() -> None:
     variants = tqdm.tqdm(physiology.VARIANTS.items(), desc="variants", unit="", leave=False)
     text += page.causes({name: physiology.compare(_SUBJECTS.value, _SEED.value, v)[0] for name, v in variants})
   if _OUTPUT.value:
-    with files.written_together(_OUTPUT.value) as (partial,), open(partial, "w", encoding="utf-8") as file:
+    with files.write_atomically(_OUTPUT.value) as (partial,), open(partial, "w", encoding="utf-8") as file:
       file.write(text)
   print(text, end="")

@@ -32,12 +32,12 @@ def _pretrain() -> None:
   with distributed.work_folder(launcher.required(_WORKDIR, "DIR"), study) as workdir:
     source = study_datasets.load_source(study)
     study_datasets.split_of(source).save(os.path.join(workdir, "split.json"))
-    with metrics_writer.kept(os.path.join(workdir, "logs"), launcher.metrics()):
+    with metrics_writer.writing(os.path.join(workdir, "logs"), launcher.metrics()):
       trained, fitted = training.source_network(study, source)
     checkpoint.save(os.path.join(workdir, "checkpoint"), trained)
   scaled = ", numerics in SDs times the SD of the waves," if tasks.TASKS[study.task].numerics else ""
   print(
-    f"{study_datasets.told(study)} {study.site}, task {study.task}: RMSE {trained.about['validation_rmse_mmhg']} mmHg{scaled} on "
+    f"{study_datasets.describe(study)} {study.site}, task {study.task}: RMSE {trained.about['validation_rmse_mmhg']} mmHg{scaled} on "
     f"{len(source.validation.subjects)} unseen source subjects; {study.pretrain.steps} steps in {fitted.train_s:.0f} s"
   )
   if "warning" in trained.about:

@@ -108,7 +108,7 @@ def run(study: config.Study, folder: str, processes: int, began: float, threads:
 
 def report(study: config.Study, folder: str, rows: pandas.DataFrame, began: float) -> None:
   """Tables on the terminal; the page, the figures and the tables as files."""
-  said = study_datasets.told(study)
+  said = study_datasets.describe(study)
   place = study_datasets.place(study)
   loss = study_report.source_loss(folder)
   reference = reference_flags.reference(study_datasets.is_real(study), study.calibration.kind)
@@ -124,7 +124,9 @@ def report(study: config.Study, folder: str, rows: pandas.DataFrame, began: floa
   print("\n".join(headlines))
   for clinic in clinics:
     made = study_report.sections(clinic, loss, place, reference)
-    print(f"\n{said} {clinic.name}: {study_report.told(clinic)}\n\n{tables.text(study_tables.short(clinic.lines))}\n")
+    print(
+      f"\n{said} {clinic.name}: {study_report.describe_clinic(clinic)}\n\n{tables.text(study_tables.short(clinic.lines))}\n"
+    )
     sections += made
   for name in ("gains", "choices"):
     if name in gained:

@@ -36,7 +36,7 @@ _SOURCE = flags.DEFINE_string(
 _TARGET = flags.DEFINE_string("target", None, "scenario of the target clinic (default: the config's)")
 _N_TARGET = flags.DEFINE_integer("n_target", None, "labelled target subjects (default: the config's last)")
 _SEED = flags.DEFINE_integer("seed", 0, "draws the labelled subjects and the fresh parameters")
-_TAKE = flags.DEFINE_list("take", None, "path prefixes taken from the source, instead of the strategy's")
+_INIT = flags.DEFINE_list("init_from_source", None, "path prefixes taken from the source, instead of the strategy's")
 _FREEZE = flags.DEFINE_list(
   "freeze", None, "what is held: paths, first:N, last:N%, auto; instead of the strategy's stages"
 )
@@ -51,14 +51,16 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[config.Study, str]:
     study = launcher.follow(study, source)
   name = _STRATEGY.value or study.strategies[0]
   changes = dict(study.custom.get(name) or {})
-  if _TAKE.value is not None:
-    changes["take"] = tuple(_TAKE.value)
+  if _INIT.value is not None:
+    changes["init_from_source"] = tuple(_INIT.value)
   if _FREEZE.value is not None:
     changes["stages"] = ((tuple(_FREEZE.value),),)
   if _LOSS.value is not None:
     changes["loss"] = launcher.read_terms(_LOSS.value)
   if name == strategy_selection.NAME and changes:
-    raise InputError("--strategy=auto: chooses by itself; leave out --take, --freeze and --loss, or name a strategy")
+    raise InputError(
+      "--strategy=auto: chooses by itself; leave out --init_from_source, --freeze and --loss, or name a strategy"
+    )
   n_target = _N_TARGET.value
   if n_target is None:
     n_target = max(study.n_target) if strategy_selection.needs_labels(name, changes) is not False else 0
@@ -100,7 +102,7 @@ def _transfer(study: config.Study, name: str, source: checkpoint.Checkpoint | No
   labels = 0 if strategy_selection.needs_labels(name, study.custom.get(name) or {}) is False else study.n_target[0]
   logs = os.path.join(workdir, "logs")
   if source is None:
-    with metrics_writer.kept(logs, launcher.metrics()):
+    with metrics_writer.writing(logs, launcher.metrics()):
       source, _ = training.source_network(study, large)
     checkpoint.save(os.path.join(workdir, "source"), source)
     print(f"source, task {study.task}: {source.about}")
@@ -109,9 +111,9 @@ def _transfer(study: config.Study, name: str, source: checkpoint.Checkpoint | No
   splits.Split({**split.parts, "target_labelled": (), **used}).save(os.path.join(workdir, "split.json"))
   if name == strategy_selection.NAME:
     choice = strategy_selection.choose(study, source, large, target, labels, _SEED.value)
-    print(f"{strategy_selection.told(choice)}\n")
+    print(f"{strategy_selection.format_ranking(choice)}\n")
     name = choice.name
-  with metrics_writer.kept(logs, launcher.metrics()):
+  with metrics_writer.writing(logs, launcher.metrics()):
     made = training.adapted(study, name, source, large, target, labels, _SEED.value)
   made = training.with_intervals(made, source, large, target, labels)
   print(f"{find(name, study.custom.get(name)).equation}\n\n{tables.merge_report(made.report)}\n")
@@ -123,9 +125,9 @@ def _transfer(study: config.Study, name: str, source: checkpoint.Checkpoint | No
     trained.append(("the same network from scratch", scratch.checkpoint))
   evaluator = waveform_metrics.Evaluator(target.test, study.windows)
   name = study.target_name
-  print(f"{study_datasets.told(study)} {name}: waveform RMSE on {len(target.test.subjects)} test subjects [mmHg]")
+  print(f"{study_datasets.describe(study)} {name}: waveform RMSE on {len(target.test.subjects)} test subjects [mmHg]")
   for label, network in trained:
-    network.check_unmet(target.test.subjects)
+    network.check_unseen(target.test.subjects)
     found = evaluator.errors(prediction.predict(network, target.test))
     print(f"  {label:30} {waveform_metrics.mean_rmse(found):.2f}")
   for metric, values in made.fitted.metrics.items():  # aligned features may shrink, adversaries may win

@@ -79,7 +79,7 @@ def _plan(
     not left.name.startswith((f"{store.PLAN}.partial-", files.LOCK)) for left in root.iterdir()
   ):  # of one that was killed at once
     raise InputError(f"--output={root}: holds other files; choose another folder")
-  with files.written_together(file) as (partial,), open(partial, "w", encoding="utf-8") as writing:
+  with files.write_atomically(file) as (partial,), open(partial, "w", encoding="utf-8") as writing:
     json.dump(plan, writing)
 
 
@@ -107,7 +107,7 @@ def prepare(
   shard_records: int = 64,
   strict: bool = False,
 ) -> store.Store:
-  """Writes the store of a data set. Stopped, the same call goes on with the shards that are missing.
+  """Writes the store of a data set. StopRequested, the same call goes on with the shards that are missing.
 
   Args:
     dataset: any.
@@ -134,7 +134,7 @@ def prepare(
     raise InputError(f"--output={root}: is a file; choose a folder") from error
   groups = _groups(dataset, shard_records)
   try:
-    with files.held(root, wait=False):
+    with files.lock_folder(root, wait=False):
       _plan(root, dataset, spec, how, shard_records)
       if store.exists(root):  # stopped between its manifest and its last move
         return _tidied(root)
@@ -167,7 +167,7 @@ def _write(
         bar.update(len(entries))
       return done
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, context, worker_processes.end_with_parent) as pool:
+    with concurrent.futures.ProcessPoolExecutor(workers, context, worker_processes.exit_with_parent) as pool:
       waiting = {pool.submit(shards.write, root, name, entries, spec, strict): entries for name, entries in left}
       try:
         for future in concurrent.futures.as_completed(waiting):
@@ -179,7 +179,7 @@ def _write(
         problem = "a process died, of a damaged file or for want of memory"
         raise InputError(f"{root}: {problem}; run it again with --workers=1 to see where") from error
       except BaseException:
-        worker_processes.end_all()
+        worker_processes.kill_workers()
         pool.shutdown(cancel_futures=True)  # otherwise all that waits is run first
         raise
   return done
@@ -236,7 +236,7 @@ def _finish(
       shutil.rmtree(root / shard["name"], ignore_errors=True)
   for shard in kept:
     files.sync(root / shard["name"])
-  with files.written_together(root / store.MANIFEST) as (partial,), open(partial, "w", encoding="utf-8") as file:
+  with files.write_atomically(root / store.MANIFEST) as (partial,), open(partial, "w", encoding="utf-8") as file:
     json.dump(manifest, file, indent=1)
   return _tidied(root)
 

@@ -47,7 +47,7 @@ class Split:
   def save(self, path: str | os.PathLike[str]) -> None:
     """Writes parts and digest as JSON, whole or not at all."""
     content = {"sha256": self.digest, "parts": {name: list(subjects) for name, subjects in self.parts.items()}}
-    with files.written_together(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
+    with files.write_atomically(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
       json.dump(content, file, indent=1)
 
 

@@ -28,7 +28,7 @@ from cap_jax.data import batches, splits
 from cap_jax.losses import spread
 from cap_jax.models.net import Net
 from cap_jax.train import checkpoint, loop, prediction
-from cap_jax.train.uncertainty_calibration import Doubt
+from cap_jax.train.uncertainty_calibration import UncertaintyCalibration
 from cap_jax.types import Params
 
 LEVEL = 0.9
@@ -74,8 +74,8 @@ def read(
   scaling = trained.scaling
   c_bq = scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
   x_bt, parts = scaling.scale(windows.x_bt), []
-  x_bt = prediction.adapt(trained.net, trained.params, x_bt) if adapted else x_bt
-  net, params = prediction.bare(trained.net, trained.params)
+  x_bt = prediction.apply_adaptor(trained.net, trained.params, x_bt) if adapted else x_bt
+  net, params = prediction.strip_adaptor(trained.net, trained.params)
   for rows in prediction.blocks(len(x_bt), block):
     found = _read(net, params, head or {}, jnp.asarray(x_bt[rows]), jnp.asarray(c_bq[rows]))
     parts.append([np.asarray(part) for part in found])
@@ -87,7 +87,7 @@ def read(
 def fit_head(trained: checkpoint.Checkpoint, training: batches.Pairs, seed: int = 0) -> Params:
   """θ_v of a network whose other parameters are held, on up to 3,000 of the windows that it was trained on."""
   margin = trained.windows.margin
-  net, params = prediction.bare(trained.net, trained.params)  # the source's windows are read as they are
+  net, params = prediction.strip_adaptor(trained.net, trained.params)  # the source's windows are read as they are
   rows = np.random.default_rng(seed).permutation(len(training.x_bt))[:_MOST]
   chosen = batches.Pairs(
     training.x_bt[rows],
@@ -162,7 +162,7 @@ def distance(doubt_mean: np.ndarray, precision: np.ndarray, h_bd: np.ndarray) ->
   return np.einsum("bd,de,be->b", off, precision, off)
 
 
-def unlike(doubt: Doubt, h_bd: np.ndarray) -> np.ndarray:
+def unlike(doubt: UncertaintyCalibration, h_bd: np.ndarray) -> np.ndarray:
   """(window,) 1 where pooled features are unlike those of the training, 0 where not; NaN where too few subjects gave no border."""
   far = distance(doubt.mean_d, doubt.precision_dd, h_bd) > doubt.unseen
   return far.astype(float) if np.isfinite(doubt.unseen) else np.full(len(h_bd), np.nan)
@@ -205,7 +205,7 @@ def equip(
   scores = score(made, calibration, trained.windows)
   mean, precision = _seen(read(trained, head, _some(training), adapted).h_bd)
   apart = distance(mean, precision, made.h_bd)
-  found = Doubt(
+  found = UncertaintyCalibration(
     head,
     mean,
     precision,
@@ -263,7 +263,9 @@ def coverage(trained: checkpoint.Checkpoint, windows: batches.Pairs, made: Readi
   ]
 
 
-def csbp_half_width(doubt: Doubt, made: Reading, rows: np.ndarray, inner: slice, feet: Sequence[np.ndarray]) -> float:
+def csbp_half_width(
+  doubt: UncertaintyCalibration, made: Reading, rows: np.ndarray, inner: slice, feet: Sequence[np.ndarray]
+) -> float:
   """Half the mean width of cSBP's interval over the beats of some windows, between the feet found in each, [mmHg]; NaN without
   beats."""
   sigma = [made.sigma_bt[k, inner][peaks_of(made.y_bt[k, inner], f)] for k, f in zip(rows, feet, strict=True)]

@@ -5,7 +5,7 @@ DANN (Ganin et al. 2016, JMLR 17), one extractor for both domains: with R the re
     L = BCE(d(R(f(x_s; θ_f)); θ_d), 0) + BCE(d(R(f(x_t; θ_f)); θ_d), 1),     R(h) = h,  ∂R/∂h = −α(t) I
     α(t) = 2/(1 + e^(−10 t)) − 1
 
-ADDA (Tzeng et al. 2017, CVPR), θ_s held and θ_t trained:
+ADDA (Tzeng et al. 2017, CVPR), θ_s frozen and θ_t trained:
 
     L = BCE(d(f(x_s; θ_s); θ_d), 0) + BCE(d(f̄(x_t; θ_t); θ_d), 1) + α(t) BCE(d(f(x_t; θ_t); θ̄_d), 0)
 
@@ -72,7 +72,7 @@ def dann(
 def adda(
   theta_d: Params, source_bd: jax.Array, target_bd: jax.Array, w_s: jax.Array, progress: jax.Array
 ) -> tuple[jax.Array, Metrics]:
-  """ADDA's loss of pooled features (batch, feature), `source_bd` from the held extractor."""
+  """ADDA's loss of pooled features (batch, feature), `source_bd` from the frozen extractor."""
   told, metrics = _told(theta_d, jax.lax.stop_gradient(source_bd), jax.lax.stop_gradient(target_bd), w_s)
   seen_b = judge(jax.lax.stop_gradient(theta_d), target_bd)
   fooled = cross_entropy(seen_b, 0.0, jnp.ones_like(seen_b))

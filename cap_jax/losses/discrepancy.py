@@ -123,7 +123,7 @@ def _transport_cost(cost: jax.Array, log_a: jax.Array, log_b: jax.Array, epsilon
     return f, g
 
   start = (jnp.zeros(cost.shape[0]), jnp.zeros(cost.shape[1]))
-  # Danskin: at the optimum the value's gradient is that with the duals held
+  # Danskin: at the optimum the value's gradient is that with the duals frozen
   f, g = jax.lax.stop_gradient(jax.lax.fori_loop(0, _SINKHORN_TURNS, turn, start))
   log_plan = (f[:, None] + g[None] - cost) / epsilon + log_a[:, None] + log_b[None]
   return (jnp.exp(log_a) * f).sum() + (jnp.exp(log_b) * g).sum() - epsilon * (jnp.exp(log_plan).sum() - 1)

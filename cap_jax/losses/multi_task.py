@@ -89,7 +89,7 @@ def project(gradients: Sequence[Params]) -> list[Params]:
 def make_pcgrad(losses: Sequence[Weighted]) -> LossFn:
   """A loss of value Σ λ_i L_i whose gradient in the shared block is the sum of PCGrad's projections.
 
-  The value's own gradient is replaced by adding ⟨Σ g_i^projected − Σ g_i, θ_f⟩ with the first factor held and a value of
+  The value's own gradient is replaced by adding ⟨Σ g_i^projected − Σ g_i, θ_f⟩ with the first factor frozen and a value of
   nought, so that whoever differentiates the loss needs to know nothing of it.
   """
 

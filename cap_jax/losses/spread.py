@@ -1,8 +1,8 @@
-"""How far a held network is off: the Gaussian negative log-likelihood of its residuals,
+"""How far a frozen network is off: the Gaussian negative log-likelihood of its residuals,
 
     L(θ_v) = mean [ (y − ŷ)²/(2σ²) + ln σ ],     ln σ = v(f(x; θ_f); θ_v)
 
-(Nix & Weigend 1994, IEEE Int. Conf. Neural Networks, 55). ŷ is held, so that the reconstruction stays as it is.
+(Nix & Weigend 1994, IEEE Int. Conf. Neural Networks, 55). ŷ is frozen, so that the reconstruction stays as it is.
 """
 
 import functools

@@ -6,9 +6,9 @@ A term says which streams of windows it reads and which blocks of parameters it 
 |---|---|---|---|---|
 | target | x, y of the labelled target subjects | | s | head of the source's task, trained |
 | source | x, y of the source | | d | discriminator, trained |
-| unlabelled | x alone of other target subjects | | f_s | extractor of the source, held |
-| | | | anchor | what was taken from the source, held |
-| | | | teacher | running mean of the network, held |
+| unlabelled | x alone of other target subjects | | f_s | extractor of the source, frozen |
+| | | | anchor | what was taken from the source, frozen |
+| | | | teacher | running mean of the network, frozen |
 """
 
 import dataclasses

@@ -58,7 +58,7 @@ class CNN(nn.Module):
       h = nn.gelu(nn.GroupNorm(num_groups=None, group_size=min(4, width), dtype=self.dtype, name=f"norm_{k}")(h))
       if k < len(factors):
         h = pool(h, factors[k])
-    h = context.told(h, x_bt, c_bq)
+    h = context.embed_context(h, x_bt, c_bq)
     return nn.LayerNorm(dtype=self.dtype, name="norm")(
       convolution.ShiftedConv(self.channels, 3, dtype=self.dtype, name="mix")(h)
     )

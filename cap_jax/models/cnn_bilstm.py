@@ -30,7 +30,7 @@ class CNNBiLSTM(nn.Module):
     if self.channels % _HEADS:
       raise ValueError(f"channels={self.channels}: must be a multiple of {_HEADS}, the heads of the attention")
     h = nn.Dense(self.channels, dtype=self.dtype, name="embed")(token_cnn.tokens(x_bt, self.patch))
-    h = context.told(h, x_bt, c_bq)
+    h = context.embed_context(h, x_bt, c_bq)
     for k in range(self.layers):
       h = token_cnn.Residual(self.channels, self.kernel, 2 ** (k % 3), self.dtype, name=f"layer_{k}")(h)
     h = lstm.BiLSTM(self.channels, self.dtype, name="lstm_0")(h)

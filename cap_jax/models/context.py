@@ -21,7 +21,7 @@ def context(x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
   return LEVEL_LIMIT * jnp.tanh(jnp.concatenate([level(x_bt), c_bq], axis=1) / LEVEL_LIMIT)
 
 
-def told(h_bnd: jax.Array, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
+def embed_context(h_bnd: jax.Array, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
   """h + W context, the same for all tokens. W is the layer `level` of the module that calls it."""
   known = nn.Dense(h_bnd.shape[-1], name="level")(context(x_bt, c_bq))
   return h_bnd + jnp.broadcast_to(known[:, None], h_bnd.shape).astype(h_bnd.dtype)

@@ -85,7 +85,7 @@ class LSTM(nn.Module):
   @nn.compact
   def __call__(self, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
     h = nn.Dense(self.channels, dtype=self.dtype, name="embed")(token_cnn.tokens(x_bt, self.patch))
-    h = context.told(h, x_bt, c_bq)
+    h = context.embed_context(h, x_bt, c_bq)
     for k in range(self.layers):
       h = BiLSTM(self.channels, self.dtype, name=f"lstm_{k}")(h)
     return h

@@ -41,7 +41,7 @@ class TCN(nn.Module):
     h = convolution.ShiftedConv(self.channels, self.kernel, dtype=self.dtype, name="embed")(
       (x_bt - context.level(x_bt))[..., None]
     )
-    h = context.told(h, x_bt, c_bq)
+    h = context.embed_context(h, x_bt, c_bq)
     for k in range(self.layers):
       h = DilatedBlock(self.channels, self.kernel, 2**k, self.dtype, name=f"layer_{k}")(h)
     return nn.LayerNorm(dtype=self.dtype, name="norm")(h)

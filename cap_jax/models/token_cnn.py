@@ -56,7 +56,7 @@ class TokenCNN(nn.Module):
   @nn.compact
   def __call__(self, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
     h = convolution.ShiftedConv(self.channels, 3, dtype=self.dtype, name="embed")(tokens(x_bt, self.patch))
-    h = context.told(h, x_bt, c_bq)
+    h = context.embed_context(h, x_bt, c_bq)
     for k in range(self.layers):
       h = Residual(self.channels, self.kernel, 2 ** (k % 3), self.dtype, name=f"layer_{k}")(h)
     return nn.LayerNorm(dtype=self.dtype, name="norm")(h)

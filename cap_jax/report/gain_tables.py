@@ -51,7 +51,7 @@ def gained(found: Mapping[str, Sequence[label_efficiency.Gain]], numbers: Sequen
   rows = []
   for clinic, own in found.items():
     for gain in own:
-      n, closed = gain.as_scratch, gain.closed
+      n, closed = gain.equivalent_labels, gain.closed
       said = [
         _count(x, numbers[0], numbers[-1]) if numbers and not np.isnan(x) else "" for x in (n.mean, n.low, n.high)
       ]

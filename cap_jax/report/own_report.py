@@ -52,7 +52,7 @@ def rebuilt_table(found: Sequence[own_data.Rebuilt]) -> tables.Table:
 
 def write_rebuilt(path: str | os.PathLike[str], found: Sequence[own_data.Rebuilt]) -> None:
   """`rebuilt.csv`: a row a subject."""
-  with files.written_together(path) as (partial,), open(partial, "w", newline="", encoding="utf-8") as file:
+  with files.write_atomically(path) as (partial,), open(partial, "w", newline="", encoding="utf-8") as file:
     writer = csv.writer(file)
     names = (name + indices.ending(name) for name in own_data.SHOWN)
     writer.writerow(

@@ -158,7 +158,7 @@ def write(
 {library}<script>{_asset("page.js")}</script>
 </body></html>
 """
-  with files.written_together(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
+  with files.write_atomically(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
     file.write(page)
 
 
@@ -177,5 +177,5 @@ def write_parts(folder: str, sections: Sequence[Section]) -> None:
 
 
 def _write(path: str, content: bytes) -> None:
-  with files.written_together(path) as (partial,), open(partial, "wb") as file:
+  with files.write_atomically(path) as (partial,), open(partial, "wb") as file:
     file.write(content)

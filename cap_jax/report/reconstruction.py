@@ -54,7 +54,7 @@ def write(output: str, made: Reconstruction, site: str, facts: Mapping[str, Any]
       {k: round(v, 3) if math.isfinite(v) else None for k, v in dataclasses.asdict(beat).items()} for beat in made.beats
     ],
   }
-  with files.written_together(*paths) as (csv_path, json_path, *png_path):
+  with files.write_atomically(*paths) as (csv_path, json_path, *png_path):
     table = pandas.DataFrame({"time_s": made.time_s, "aortic_root_pressure_mmhg": made.aortic_mmhg.round(3)})
     if np.isfinite(made.half_width_mmhg).any():
       table["low_mmhg"] = (made.aortic_mmhg - made.half_width_mmhg).round(3)

@@ -29,7 +29,7 @@ from cap_jax.study.study_results import Cell
 AUTO, JUDGE = strategy_selection.NAME, "fine_tuning"
 _WAVES = ("gtf_target", "scratch")
 _COMPARED = (
-  "gtf_target", "source", "scratch", "feature_transfer", JUDGE, "parameter_transfer", "multi_task", "multi_task/lines", AUTO,
+  "gtf_target", "source", "scratch", "feature_transfer", JUDGE, "parameter_transfer", "multi_task", "multi_task/transducer", AUTO,
 )  # fmt: skip
 _BROWSED = ("source", "gtf_source", "domain_adaptation/section", *_WAVES, JUDGE)
 _FEW = 4
@@ -249,7 +249,7 @@ def _merge_table(clinic: Clinic) -> tables.Table | None:
     (tables.label(cell.key.method), *leaf)
     for cell in clinic.first
     for leaf in cell.merge
-    if any(other[1] == "taken" for other in cell.merge)
+    if any(other[1] == "transferred" for other in cell.merge)
   ]
   header = ("method", "leaf", "fate", "shape", "note")
   return (
@@ -267,7 +267,7 @@ def sections(
   learning = {f"budget_{clinic.name}": study_tables.budgets(clinic.study, clinic.lines)}
   if merged is not None:
     learning[f"merge_{clinic.name}"] = merged
-  first, *others = error_sections(clinic, told(clinic), place, reference)
+  first, *others = error_sections(clinic, describe_clinic(clinic), place, reference)
   first = dataclasses.replace(first, drawn=[*first.drawn, _few_shot(clinic, place)])
   last = page.Section(f"{clinic.name}: training and features", drawn=_learning(clinic, source_loss), sheets=learning)
   return [first, *others, last]
@@ -349,7 +349,7 @@ def headline(clinic: Clinic, place: str) -> str:
   return "; ".join([f"{who}{by}: {rmse.mean:.2f} mmHg{interval}", *beside]) + f" ({place})"
 
 
-def told(clinic: Clinic) -> str:
+def describe_clinic(clinic: Clinic) -> str:
   """Size of the test, and reasons of what was chosen, in a line."""
   reasons = "; ".join(dict.fromkeys(cell.reason for cell in clinic.first if cell.reason))
   people = clinic.rows["subject"].nunique()

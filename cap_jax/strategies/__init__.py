@@ -57,8 +57,8 @@ def find(name: str, changes: Mapping[str, Any] | None = None) -> Strategy:
     for field, kind in (("stages", Stage), ("loss", Term)):
       if field in values:
         values[field] = tuple(kind(*part) for part in values[field])
-    if "take" in values:
-      values["take"] = tuple(values["take"])
+    if "init_from_source" in values:
+      values["init_from_source"] = tuple(values["init_from_source"])
     return dataclasses.replace(STRATEGIES[name], **values, name=name)
   except TypeError as error:
     raise InputError(f"strategy {name}: {error}") from error

@@ -4,9 +4,9 @@
 
     θ⁰ = θ^S,     min L_s(θ) + μ(t) D(P_s(f(x; θ_s)), P_t(f(x; θ_t)))
 
-with one extractor for both domains (θ_s = θ_t, all trained), or separate ones (θ_s and the head held, θ_t trained by D alone).
+with one extractor for both domains (θ_s = θ_t, all trained), or separate ones (θ_s and the head frozen, θ_t trained by D alone).
 D is a discrepancy of features (`discrepancy`), an adversary (`adversarial`), their shape without the pressure level
-(`alignment`), or the spectrum of the input, met by an adaptor ahead of a held network:
+(`alignment`), or the spectrum of the input, met by an adaptor ahead of a frozen network:
 
     θ⁰ = θ^S ⊕ θ_a^new,     train θ_a,     min ‖S(x_s) − S(a(x_t; θ_a))‖²
 
@@ -33,7 +33,7 @@ from cap_jax.strategies.strategy import Stage, Strategy
 
 _SHARED = Strategy(
   equation="min L_s + μ D(P_s(f(x; θ)), P_t(f(x; θ))), no target labels",
-  take=("f", "r"),
+  init_from_source=("f", "r"),
   loss=(Term("source"), Term("mmd", 0.1)),
   learning_rate=1e-3,
   weight_decay=1e-2,
@@ -45,18 +45,18 @@ def _shared(name: str, weight: float) -> Strategy:
 
 
 _ADAPTOR = Strategy(
-  equation="θ_t = {θ_f, θ_r from the source (held), θ_a: spectra meet}, no target labels",
-  take=("f", "r"),
-  stages=(Stage(hold=("f", "r")),),
+  equation="θ_t = {θ_f, θ_r from the source (frozen), θ_a: spectra meet}, no target labels",
+  init_from_source=("f", "r"),
+  stages=(Stage(freeze=("f", "r")),),
   loss=(Term("spectrum"),),
   reweigh=True,
   learning_rate=1e-2,
   weight_decay=0.0,
 )
 _SEPARATE = Strategy(
-  equation="min D(P_s(f(x; θ_s)), P_t(f(x; θ_t))), θ_s and θ_r held, no target labels",
-  take=("f", "r"),
-  stages=(Stage(hold=("r",)),),
+  equation="min D(P_s(f(x; θ_s)), P_t(f(x; θ_t))), θ_s and θ_r frozen, no target labels",
+  init_from_source=("f", "r"),
+  stages=(Stage(freeze=("r",)),),
   loss=(Term("adda"),),
   separate=True,
   learning_rate=2e-4,
@@ -77,11 +77,11 @@ VARIANTS = {
   "domain_adaptation/mean_teacher": dataclasses.replace(
     _SHARED, loss=(Term("source"), Term("mean_teacher", 0.3, "ramp"))
   ),
-  "domain_adaptation/lines": dataclasses.replace(
+  "domain_adaptation/transducer": dataclasses.replace(
     _SHARED,
     equation="min L_s(θ) over source windows sent through the target's lines, no target labels",
     loss=(Term("source"),),
-    lines=True,
+    transducer=True,
     learning_rate=3e-3,
     weight_decay=0.0,
     optimizer="muon",

@@ -3,7 +3,7 @@
     θ_t = {θ_f, θ_r},     θ⁰ = θ_f^S ⊕ θ_r^new,     train θ_r,     L_t(θ) = mean (r(f(x_t; θ_f), x_t; θ_r) − y_t)²
 
 The extractor of the source sees the target's waves as they are; a fresh reconstruction part learns from the few labelled
-ones. f is held, so f(x_t; θ_f) is computed once (Yosinski et al. 2014, NeurIPS 27).
+ones. f is frozen, so f(x_t; θ_f) is computed once (Yosinski et al. 2014, NeurIPS 27).
 """
 
 import dataclasses
@@ -11,16 +11,16 @@ import dataclasses
 from cap_jax.strategies.strategy import Stage, Strategy
 
 STRATEGY = Strategy(
-  equation="θ_t = {θ_f from the source (held), θ_r fresh (trained)}",
-  take=("f",),
-  stages=(Stage(hold=("f",)),),
+  equation="θ_t = {θ_f from the source (frozen), θ_r fresh (trained)}",
+  init_from_source=("f",),
+  stages=(Stage(freeze=("f",)),),
   learning_rate=1e-2,
   weight_decay=0.1,
 )
 VARIANTS = {
   "feature_transfer/released": dataclasses.replace(
     STRATEGY,
-    equation="θ_t = {θ_f from the source (held, at last released), θ_r fresh (trained)}",
-    stages=(Stage(hold=("f",), share=0.7), Stage(share=0.3, rate=0.1)),
+    equation="θ_t = {θ_f from the source (frozen, at last released), θ_r fresh (trained)}",
+    stages=(Stage(freeze=("f",), share=0.7), Stage(share=0.3, rate=0.1)),
   ),
 }

@@ -2,7 +2,7 @@
 
     θ_t = {θ_f, θ_ft},     θ⁰ = θ_f^S ⊕ θ_ft^S,     train θ_ft,     L_t(θ) = mean (r(f(x_t; θ_f), x_t; θ_r) − y_t)²
 
-All parameters come from the source; which of them are θ_f, held, follows from how much target data there are and how alike
+All parameters come from the source; which of them are θ_f, frozen, follows from how much target data there are and how alike
 the domains are (`freezing.decide`).
 
     lp_ft      the head first, then all (Kumar et al. 2022, ICLR)
@@ -19,9 +19,9 @@ from cap_jax.losses.terms import Term
 from cap_jax.strategies.strategy import Stage, Strategy
 
 STRATEGY = Strategy(
-  equation="θ_t = {θ_f from the source (held), θ_ft from the source (tuned)}, depth by size and likeness",
-  take=("f", "r"),
-  stages=(Stage(hold=("auto",)),),
+  equation="θ_t = {θ_f from the source (frozen), θ_ft from the source (tuned)}, depth by size and likeness",
+  init_from_source=("f", "r"),
+  stages=(Stage(freeze=("auto",)),),
   learning_rate=1e-3,
   weight_decay=1e-2,
 )
@@ -29,19 +29,19 @@ _ALL = dataclasses.replace(STRATEGY, equation="θ_t = {θ_ft from the source (al
 VARIANTS = {
   "fine_tuning/all": _ALL,
   "fine_tuning/head": dataclasses.replace(
-    _ALL, equation="θ_t = {θ_f from the source (held), θ_r from the source (tuned)}", stages=(Stage(hold=("f",)),)
+    _ALL, equation="θ_t = {θ_f from the source (frozen), θ_r from the source (tuned)}", stages=(Stage(freeze=("f",)),)
   ),
   "fine_tuning/lp_ft": dataclasses.replace(
-    _ALL, equation="θ_r tuned, then all", stages=(Stage(hold=("f",), share=0.4), Stage(share=0.6, rate=0.5))
+    _ALL, equation="θ_r tuned, then all", stages=(Stage(freeze=("f",), share=0.4), Stage(share=0.6, rate=0.5))
   ),
   "fine_tuning/rates": dataclasses.replace(_ALL, equation="all tuned, η_l = η d^(L − l)", rate_decay=0.8),
   "fine_tuning/gradual": dataclasses.replace(
     _ALL,
     equation="θ_r tuned, then f released from its end in thirds",
     stages=(
-      Stage(hold=("f",), share=0.25),
-      Stage(hold=("first:60%",), share=0.25),
-      Stage(hold=("first:30%",), share=0.25),
+      Stage(freeze=("f",), share=0.25),
+      Stage(freeze=("first:60%",), share=0.25),
+      Stage(freeze=("first:30%",), share=0.25),
       Stage(share=0.25),
     ),
   ),
@@ -49,7 +49,7 @@ VARIANTS = {
     _ALL, equation="all tuned, L_t + λ ½‖θ − θ^S‖²", loss=(Term("target"), Term("l2_sp", 1e-2)), weight_decay=0.0
   ),
   "fine_tuning/surgical": dataclasses.replace(
-    _ALL, equation="θ_t = {early layers tuned, the rest held}", stages=(Stage(hold=("last:65%",)),)
+    _ALL, equation="θ_t = {early layers tuned, the rest frozen}", stages=(Stage(freeze=("last:65%",)),)
   ),
-  "fine_tuning/low_rank": dataclasses.replace(_ALL, equation="W = W^S (held) + A B (trained)", low_rank=4),
+  "fine_tuning/low_rank": dataclasses.replace(_ALL, equation="W = W^S (frozen) + A B (trained)", low_rank=4),
 }

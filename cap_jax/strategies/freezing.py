@@ -1,6 +1,6 @@
-"""Which layers are held: by name, by depth, or decided from the amount and the likeness of the target's data.
+"""Which layers are frozen: by name, by depth, or decided from the amount and the likeness of the target's data.
 
-| word in `hold` | holds |
+| word in `freeze` | holds |
 |---|---|
 | a path, as `f` or `f/layer_0` | what lies below it |
 | `first:3`, `first:50%` | the first layers from the input |
@@ -68,15 +68,17 @@ def _number(word: str, total: int) -> int:
   return number
 
 
-def resolve(hold: Sequence[str], layers: Sequence[str], n_target: int, distance: float) -> tuple[tuple[str, ...], str]:
-  """Paths that are held, and the reason where `auto` chose them ("" else).
+def resolve(
+  freeze: Sequence[str], layers: Sequence[str], n_target: int, distance: float
+) -> tuple[tuple[str, ...], str]:
+  """Paths that are frozen, and the reason where `auto` chose them ("" else).
 
   Raises:
     MergeError: a word names no number of layers.
   """
   paths: list[str] = []
   reason = ""
-  for word in hold:
+  for word in freeze:
     if word == "auto":
       chosen, reason = decide(n_target, distance, layers)
       paths += chosen

@@ -25,33 +25,35 @@ from cap_jax.strategies.strategy import Stage, Strategy
 
 STRATEGY = Strategy(
   equation="L_total = L_s(θ_f, θ_s) + λ·L_t(θ_f, θ_r), all trained",
-  take=("f", "s=r"),
+  init_from_source=("f", "s=r"),
   loss=(Term("source_task"), Term("target")),
   learning_rate=5e-3,
   weight_decay=1e-2,
 )
 _REHEARSAL = dataclasses.replace(
-  STRATEGY, equation="L_total = L_s(θ_f, θ_r) + λ·L_t(θ_f, θ_r), all from the source and trained", take=("f", "r"),
+  STRATEGY, equation="L_total = L_s(θ_f, θ_r) + λ·L_t(θ_f, θ_r), all from the source and trained", init_from_source=("f", "r"),
   loss=(Term("source"), Term("target")), learning_rate=2e-3, optimizer="muon",
 )  # fmt: skip
 _HEADS = dataclasses.replace(
   _REHEARSAL, equation="L_total = L_s(θ_f, θ_s) + λ·L_t(θ_f, θ_r), all from the source and trained",
-  take=("f", "s=r", "r"), loss=STRATEGY.loss,
+  init_from_source=("f", "s=r", "r"), loss=STRATEGY.loss,
 )  # fmt: skip
 _THROUGH_LINES = ", source windows sent through the target's lines"
-_LINES = dataclasses.replace(_REHEARSAL, equation=_REHEARSAL.equation + _THROUGH_LINES, lines=True, by_site=True)
+_LINES = dataclasses.replace(_REHEARSAL, equation=_REHEARSAL.equation + _THROUGH_LINES, transducer=True, by_site=True)
 VARIANTS = {
   "multi_task/rehearsal": _REHEARSAL,
   "multi_task/heads": _HEADS,
-  "multi_task/lines": _LINES,
-  "multi_task/lines_first": dataclasses.replace(
+  "multi_task/transducer": _LINES,
+  "multi_task/transducer_first": dataclasses.replace(
     _LINES,
     equation="L_s(θ) + λ·L_t(θ), briefly, after L_s(θ)" + _THROUGH_LINES,
     learning_rate=1e-3,
     stages=(Stage(share=0.5, rate=3.0, without=("target",)), Stage(share=0.5, per_label=6)),
   ),
-  "multi_task/lines_heads": dataclasses.replace(_HEADS, equation=_HEADS.equation + _THROUGH_LINES, lines=True),
-  "multi_task/fresh": dataclasses.replace(STRATEGY, take=()),
+  "multi_task/transducer_heads": dataclasses.replace(
+    _HEADS, equation=_HEADS.equation + _THROUGH_LINES, transducer=True
+  ),
+  "multi_task/fresh": dataclasses.replace(STRATEGY, init_from_source=()),
   "multi_task/rising": dataclasses.replace(
     STRATEGY, equation="L_total = L_s + λ(t)·L_t, λ = 2 t", loss=(Term("source_task"), Term("target", 2.0, "rise"))
   ),

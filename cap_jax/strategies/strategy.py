@@ -1,4 +1,4 @@
-"""A strategy is a value: what is taken from the source, what is held, and the loss.
+"""A strategy is a value: what is taken from the source, what is frozen, and the loss.
 
     θ⁰ = θ_take^S ⊕ θ_rest^new,     θ_hold stays,     the rest minimises L = Σ λ_i(t) L_i
 
@@ -21,7 +21,7 @@ from cap_jax.strategies import low_rank, surgery
 from cap_jax.types import InputError, Params
 
 LEAST_STEPS = 150
-HELD = ("f_s", "anchor", "teacher")
+FROZEN = ("f_s", "anchor", "teacher")
 # ln σ² has to come from 0 to the logarithm of a loss, some −6, in some hundred steps
 _BALANCE_RATE = 20.0
 
@@ -35,14 +35,14 @@ class Stage(NamedTuple):
   """A part of the training.
 
   Attributes:
-    hold: what is held in it, words of `freezing`.
+    freeze: what is frozen in it, words of `freezing`.
     share: of the steps.
     rate: relative to the strategy's.
     without: names of the losses that it leaves out.
     per_label: steps for each labelled subject, `LEAST_STEPS` at least and no more than its share; 0 for all of its share.
   """
 
-  hold: tuple[str, ...] = ()
+  freeze: tuple[str, ...] = ()
   share: float = 1.0
   rate: float = 1.0
   without: tuple[str, ...] = ()
@@ -59,14 +59,14 @@ class Strategy:
 
   Attributes:
     equation: θ_t in the notation of the method.
-    take: path prefixes that come from the source, "s=r" where the name differs.
-    stages: what is held, one after the other. A held f computes its features once.
+    init_from_source: path prefixes that come from the source, "s=r" where the name differs.
+    stages: what is frozen, one after the other. A frozen f computes its features once.
     loss: terms, weights, schedules.
     combine: how the terms are balanced, name in `multi_task.MAKERS`.
     adaptor: ahead of the target's extractor, name in `net.ADAPTORS`.
-    separate: whether the source keeps an extractor of its own, θ_s, held.
+    separate: whether the source keeps an extractor of its own, θ_s, frozen.
     reweigh: whether source windows count by importance weights.
-    lines: whether source windows go through the lines that the target's waves show (`transfer.lines`).
+    transducer: whether source windows go through the transducers that the target's waves show (`strategies.transducer_response`).
     by_site: whether the source keeps a head of its own, s, where the target measures at another site (`at`).
     low_rank: rank of the change of each matrix, 0 for none.
     rate_decay: of the learning rate from one layer to the one before it.
@@ -75,14 +75,14 @@ class Strategy:
   """
 
   equation: str
-  take: tuple[str, ...] = ()
+  init_from_source: tuple[str, ...] = ()
   stages: tuple[Stage, ...] = (Stage(),)
   loss: tuple[Term, ...] = (Term("target"),)
   combine: str = "sum"
   adaptor: str = "none"
   separate: bool = False
   reweigh: bool = False
-  lines: bool = False
+  transducer: bool = False
   by_site: bool = False
   low_rank: int = 0
   rate_decay: float = 1.0
@@ -105,8 +105,10 @@ class Strategy:
       raise InputError(f"stages={self.stages}, loss={self.loss}: one of each at least, and shares that add up to 1")
     if not self.streams:
       raise InputError(f"loss={self.loss}: reads no windows; add a term that does, such as target")
-    if self.lines and "source" not in self.streams:
-      raise InputError(f"lines, loss={self.loss}: no source windows to send through them; add a term such as source")
+    if self.transducer and "source" not in self.streams:
+      raise InputError(
+        f"transducer, loss={self.loss}: no source windows to send through them; add a term such as source"
+      )
     if self.learning_rate <= 0 or self.weight_decay < 0 or self.low_rank < 0 or not 0 < self.rate_decay <= 1:
       raise InputError(
         f"learning_rate={self.learning_rate}, weight_decay={self.weight_decay}, low_rank={self.low_rank}, "
@@ -134,8 +136,8 @@ class Strategy:
       raise InputError(
         "combine=uncertainty: balances losses of tasks (target, source, source_task) only; use combine=sum"
       )
-    if self.combine == "pcgrad" and (self.low_rank or any(stage.hold for stage in self.stages)):
-      raise InputError("combine=pcgrad: projects gradients of all of f, so nothing can be held and no rank be low")
+    if self.combine == "pcgrad" and (self.low_rank or any(stage.freeze for stage in self.stages)):
+      raise InputError("combine=pcgrad: projects gradients of all of f, so nothing can be frozen and no rank be low")
     if self.low_rank and "mean_teacher" in names:
       raise InputError("low_rank: the mean teacher follows whole parameters; leave one of the two out")
 
@@ -156,7 +158,7 @@ class Strategy:
   @property
   def alone(self) -> bool:
     """Whether it begins with nothing of the source and learns on labelled target subjects alone."""
-    return not self.take and self.streams == ("target",)
+    return not self.init_from_source and self.streams == ("target",)
 
   @property
   def blocks(self) -> tuple[str, ...]:
@@ -171,7 +173,7 @@ class Strategy:
     if not self.by_site or source_site == target_site:
       return self
     apart = tuple(term._replace(name="source_task") if term.name == "source" else term for term in self.loss)
-    return dataclasses.replace(self, loss=apart, take=(*self.take, "s=r"))
+    return dataclasses.replace(self, loss=apart, init_from_source=(*self.init_from_source, "s=r"))
 
   def start(
     self, source: Params, net: Net, source_net: Net, samples: int, key: jax.Array
@@ -199,22 +201,22 @@ class Strategy:
     if "u" in self.blocks:
       fresh["u"] = {"log_variance": jnp.zeros(len(self.loss))}
     # an extractor comes with the adaptor that it was given
-    adapted = net.a is not None and net.a == source_net.a and "f" in self.take
-    params, report = surgery.merge(source, fresh, (*self.take, "a") if adapted else self.take)
+    adapted = net.a is not None and net.a == source_net.a and "f" in self.init_from_source
+    params, report = surgery.merge(source, fresh, (*self.init_from_source, "a") if adapted else self.init_from_source)
     if "f_s" in self.blocks:
       params["f_s"] = surgery.cut(source, ("f",))["f"]
     if "anchor" in self.blocks:
-      params["anchor"] = surgery.cut(params, [rule.partition("=")[0] for rule in self.take])
+      params["anchor"] = surgery.cut(params, [rule.partition("=")[0] for rule in self.init_from_source])
     if "teacher" in self.blocks:
       params["teacher"] = surgery.cut(params, ("f", "r"))
     if self.low_rank:
       params[low_rank.BLOCK] = low_rank.start(rank_key, params, net.blocks, self.low_rank)
     return params, report
 
-  def held(self, hold: tuple[str, ...]) -> tuple[str, ...]:
+  def frozen(self, freeze: tuple[str, ...]) -> tuple[str, ...]:
     """A stage's paths with those that are never trained."""
-    always = tuple(block for block in HELD if block in self.blocks)
-    return tuple(dict.fromkeys((*hold, *(("f", "r") if self.low_rank else ()), *always)))
+    always = tuple(block for block in FROZEN if block in self.blocks)
+    return tuple(dict.fromkeys((*freeze, *(("f", "r") if self.low_rank else ()), *always)))
 
   def rates(self, layers: tuple[str, ...]) -> tuple[tuple[str, float], ...]:
     """Paths with the factors of their learning rates: η_l/η = d^(L − l) for layer l of L, and a faster one for ln σ²."""

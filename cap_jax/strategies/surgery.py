@@ -1,4 +1,4 @@
-"""The only surgery on parameter trees: merging a source with a fresh tree, labelling what is held, cutting parts out.
+"""The only surgery on parameter trees: merging a source with a fresh tree, labelling what is frozen, cutting parts out.
 
     θ⁰ = θ_take^source ⊕ θ_rest^fresh
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from cap_jax.types import InputError, Params
 
-Fate = Literal["taken", "fresh", "left behind", "wrong shape", "missing"]
+Fate = Literal["transferred", "fresh", "left behind", "wrong shape", "missing"]
 
 
 class MergeError(InputError):
@@ -71,16 +71,16 @@ def _judge(path: str, given: Any, leaf: Any) -> Leaf:
   if given.shape != leaf.shape or given.dtype != leaf.dtype:
     note = f"source {given.shape} {given.dtype}, target {leaf.shape} {leaf.dtype}"
     return Leaf(path, "wrong shape", leaf.shape, note)
-  return Leaf(path, "taken", leaf.shape)
+  return Leaf(path, "transferred", leaf.shape)
 
 
-def compare(source: Params, fresh: Params, take: Sequence[str]) -> list[Leaf]:
+def compare(source: Params, fresh: Params, init_from_source: Sequence[str]) -> list[Leaf]:
   """What a merge would do with each leaf, target's first: the report of `merge`, without stopping at what does not fit.
 
   Raises:
     MergeError: a rule matches nothing on either side.
   """
-  rules = [_split(rule) for rule in take]
+  rules = [_split(rule) for rule in init_from_source]
   from_source, in_fresh = leaf_paths(source), leaf_paths(fresh)
   used = covered(source, [rule for _, rule in rules], "source")
   wanted = covered(fresh, [rule for rule, _ in rules], "target")
@@ -107,13 +107,13 @@ def _origin(path: str, rules: Sequence[tuple[str, str]]) -> str | None:
   return None
 
 
-def merge(source: Params, fresh: Params, take: Sequence[str]) -> tuple[Params, list[Leaf]]:
+def merge(source: Params, fresh: Params, init_from_source: Sequence[str]) -> tuple[Params, list[Leaf]]:
   """θ_take from the source, the rest fresh, both copied.
 
   Args:
     source: parameters of the source network.
     fresh: parameters of the target network; its structure is the result's.
-    take: path prefixes that come from the source, "target=source" where they are named differently; () takes nothing.
+    init_from_source: path prefixes that come from the source, "target=source" where they are named differently; () takes nothing.
 
   Returns:
     The merged parameters, and a report that says of every leaf whether it was taken, is fresh or was left behind.
@@ -122,11 +122,11 @@ def merge(source: Params, fresh: Params, take: Sequence[str]) -> tuple[Params, l
     MergeError: a rule matches nothing on either side; leaves to be taken are missing on one side, or differ in shape or
       dtype. All of them are named.
   """
-  report = compare(source, fresh, take)
+  report = compare(source, fresh, init_from_source)
   wrong = [f"{leaf.path}: {leaf.note}" for leaf in report if leaf.note]
   if wrong:
     raise MergeError("; ".join(wrong))
-  rules, from_source = [_split(rule) for rule in take], leaf_paths(source)
+  rules, from_source = [_split(rule) for rule in init_from_source], leaf_paths(source)
   leaves = []
   for path, leaf in leaf_paths(fresh).items():
     origin = _origin(path, rules)
@@ -134,14 +134,14 @@ def merge(source: Params, fresh: Params, take: Sequence[str]) -> tuple[Params, l
   return jax.tree.unflatten(jax.tree.structure(fresh), leaves), report
 
 
-def label(params: Params, hold: Sequence[str]) -> Params:
-  """The tree of "hold" and "train" for `optax.multi_transform`.
+def label(params: Params, freeze: Sequence[str]) -> Params:
+  """The tree of "freeze" and "train" for `optax.multi_transform`.
 
   Raises:
     MergeError: a rule matches nothing.
   """
-  held = covered(params, hold, "held")
-  return jax.tree.unflatten(jax.tree.structure(params), ["hold" if held[path] else "train" for path in held])
+  frozen = covered(params, freeze, "frozen")
+  return jax.tree.unflatten(jax.tree.structure(params), ["freeze" if frozen[path] else "train" for path in frozen])
 
 
 def nest(leaves: Mapping[str, Any]) -> Params:

@@ -27,7 +27,7 @@ NATURAL_HZ = tuple(np.geomspace(5.0, 40.0, 25).round(2).tolist())
 DAMPING = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8)
 CHANCE = 9.21  # 99th percentile of χ²₂
 _HIGHEST_HZ = 20.0
-_NOISE = (0.36, 0.48)  # of the sampling rate: 45 to 60 Hz at 125, where waves hold nothing
+_NOISE = (0.36, 0.48)  # of the sampling rate: 45 to 60 Hz at 125, where waves freeze nothing
 _FLOOR = 1e-3
 _JITTER = 0.01  # ε
 _RIDGE = 1.0  # ρ
@@ -41,8 +41,8 @@ _ALIKE_S = 0.25
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Lines:
-  """Lines of a clinic.
+class TransducerMixture:
+  """TransducerMixture of a clinic.
 
   natural_hz, damping: (line,); infinite and 1 where there is none.
   share: (line,) of the subjects, adding up to one.
@@ -75,9 +75,9 @@ class Lines:
     return f"lines of {f:.1f} Hz (SD {sd:.1f}), damping {z:.2f}{some} (χ² gain {self.gain:.1f})"
 
 
-def none(gain: float = float("nan"), unasked: str = "") -> Lines:
+def none(gain: float = float("nan"), unasked: str = "") -> TransducerMixture:
   """No line: `gain` was too little for one, or none was looked for."""
-  return Lines(np.array([np.inf]), np.ones(1), np.ones(1), 0.0, gain, unasked)
+  return TransducerMixture(np.array([np.inf]), np.ones(1), np.ones(1), 0.0, gain, unasked)
 
 
 def response(frequency_hz: np.ndarray, natural_hz: np.ndarray, damping: np.ndarray) -> np.ndarray:
@@ -129,8 +129,8 @@ def _changes(power_bk: np.ndarray, gain_lk: np.ndarray, noise: float) -> np.ndar
 
 def fit(
   source_bt: np.ndarray, source_b: np.ndarray, target_bt: np.ndarray, target_b: np.ndarray, fs_hz: float, site: str
-) -> Lines:
-  """Lines of a clinic.
+) -> TransducerMixture:
+  """TransducerMixture of a clinic.
 
   Args:
     source_bt, target_bt: (window, time) scaled windows.
@@ -165,7 +165,7 @@ def fit(
   share = _shares(t_sk, np.concatenate([np.zeros_like(delta_lk[:1]), delta_lk]), covariance)
   kept = share > _LEAST_SHARE
   natural, damping = np.append(np.inf, natural)[kept], np.append(1.0, damping)[kept]
-  return Lines(natural, damping, share[kept] / share[kept].sum(), float(np.sqrt(noise)), gain)
+  return TransducerMixture(natural, damping, share[kept] / share[kept].sum(), float(np.sqrt(noise)), gain)
 
 
 def _beat(x_bt: np.ndarray, fs_hz: float) -> np.ndarray:
@@ -177,7 +177,7 @@ def _beat(x_bt: np.ndarray, fs_hz: float) -> np.ndarray:
   return np.asarray(lags[np.stack(unlike).argmin(0)])
 
 
-def send(lines: Lines, x_bt: np.ndarray, fs_hz: float, seed: int) -> np.ndarray:
+def apply(lines: TransducerMixture, x_bt: np.ndarray, fs_hz: float, seed: int) -> np.ndarray:
   """Windows (window, time) as the clinic would have recorded them, each through one of its lines.
 
   What came before a window is taken to be as it was one beat later, so that the line does not start from rest.

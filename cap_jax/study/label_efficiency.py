@@ -33,20 +33,20 @@ class Gain:
   """What one method gained with `n_target` labelled subjects in one clinic.
 
   Attributes:
-    as_scratch: labelled subjects with which the network from scratch is as good, with its interval; infinite where it never was, the
+    equivalent_labels: labelled subjects with which the network from scratch is as good, with its interval; infinite where it never was, the
       least that was tried where it was better from there on; NaN without scratch at two numbers of labels.
     closed: share of the gap between the source network and the oracle; NaN without one of them, or without a gap.
   """
 
   method: str
   n_target: int
-  as_scratch: agreement.Interval
+  equivalent_labels: agreement.Interval
   closed: agreement.Interval
 
   @property
   def known(self) -> bool:
     """Whether there was anything to compare it with."""
-    return not (np.isnan(self.as_scratch.mean) and np.isnan(self.closed.mean))
+    return not (np.isnan(self.equivalent_labels.mean) and np.isnan(self.closed.mean))
 
 
 @dataclasses.dataclass(frozen=True)

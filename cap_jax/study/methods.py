@@ -47,7 +47,7 @@ AS_IT_IS = Setting()
 
 
 @dataclasses.dataclass(frozen=True)
-class Ground:
+class MethodInputs:
   """What a method may use.
 
   Attributes:
@@ -125,14 +125,14 @@ class Method:
     alone: whether that begins with nothing and learns on labelled subjects alone.
   """
 
-  run: Callable[[Ground], Output]
+  run: Callable[[MethodInputs], Output]
   labels: bool | None
   settings: int = 1
   knows: str = NO_TRUTH
   from_source: bool = False
   drawn: bool = False
   sites: tuple[str, ...] = ()
-  train: Callable[[Ground], runs.Adapted] | None = None
+  train: Callable[[MethodInputs], runs.Adapted] | None = None
   alone: bool = False
 
   def stands(self, n_target: int) -> bool:
@@ -140,8 +140,10 @@ class Method:
     return self.labels is None or self.labels == (n_target > 0)
 
 
-def _timed(predict: Callable[[Ground], np.ndarray], only_systolic: bool = False) -> Callable[[Ground], Output]:
-  def run(ground: Ground) -> Output:
+def _timed(
+  predict: Callable[[MethodInputs], np.ndarray], only_systolic: bool = False
+) -> Callable[[MethodInputs], Output]:
+  def run(ground: MethodInputs) -> Output:
     began = time.perf_counter()
     found = predict(ground)
     return Output(found, only_systolic, time.perf_counter() - began)
@@ -152,7 +154,7 @@ def _timed(predict: Callable[[Ground], np.ndarray], only_systolic: bool = False)
 def _fitted(kind: str, on_target: bool) -> Method:
   fit, settings = baselines.FITTED[kind]
 
-  def predict(ground: Ground) -> np.ndarray:
+  def predict(ground: MethodInputs) -> np.ndarray:
     if on_target:
       found = fit(ground.labelled, ground.target.validation, ground.study.windows)
     else:
@@ -166,7 +168,7 @@ def _network_on_target(name: str) -> Method:
   """A published architecture from scratch on the labelled subjects, with the steps of the strategies."""
   network = NETWORKS[name]
 
-  def train(ground: Ground) -> runs.Adapted:
+  def train(ground: MethodInputs) -> runs.Adapted:
     changes = {"learning_rate": ground.setting.rate * network.learning_rate, "optimizer": network.optimizer}
     study = dataclasses.replace(ground.study, target_model=network.model, custom={"scratch": changes})
     return _adapted(study, "scratch", ground)
@@ -174,12 +176,12 @@ def _network_on_target(name: str) -> Method:
   return Method(lambda ground: finish(ground, train(ground)), labels=True, train=train, alone=True)
 
 
-def _adapted(study: config.Study, strategy: str, ground: Ground) -> runs.Adapted:
+def _adapted(study: config.Study, strategy: str, ground: MethodInputs) -> runs.Adapted:
   study = dataclasses.replace(study, steps=loop.whole(ground.setting.steps * study.steps))
   return training.adapted(study, strategy, ground.trained, ground.source, ground.target, ground.n_target, ground.seed)
 
 
-def finish(ground: Ground, made: runs.Adapted) -> Output:
+def finish(ground: MethodInputs, made: runs.Adapted) -> Output:
   """What a method's training makes of the test windows, with its intervals."""
   made = training.with_intervals(made, ground.trained, ground.source, ground.target, ground.n_target)
   fitted, read = made.fitted, _read(made.checkpoint, ground)
@@ -196,13 +198,13 @@ def finish(ground: Ground, made: runs.Adapted) -> Output:
   )
 
 
-def _read(network: checkpoint.Checkpoint, ground: Ground) -> uncertainty.Reading:
+def _read(network: checkpoint.Checkpoint, ground: MethodInputs) -> uncertainty.Reading:
   """What a network makes of the test windows.
 
   Raises:
     splits.LeakError: it has met a test subject.
   """
-  network.check_unmet(ground.target.test.subjects)
+  network.check_unseen(ground.target.test.subjects)
   return uncertainty.read(network, network.doubt.head if network.doubt else None, ground.target.test)
 
 
@@ -211,7 +213,7 @@ def strategy(study: config.Study, name: str) -> Method:
   changes = dict(study.custom.get(name) or {})
   chosen = find(name, changes)
 
-  def train(ground: Ground) -> runs.Adapted:
+  def train(ground: MethodInputs) -> runs.Adapted:
     rate = chosen.learning_rate * ground.setting.rate
     custom = {**ground.study.custom, name: {**changes, "learning_rate": rate}}
     return _adapted(dataclasses.replace(ground.study, custom=custom), name, ground)
@@ -221,30 +223,30 @@ def strategy(study: config.Study, name: str) -> Method:
   )
 
 
-def _affine(ground: Ground) -> np.ndarray:
+def _affine(ground: MethodInputs) -> np.ndarray:
   labelled = ground.labelled
-  ground.trained.check_unmet(ground.target.test.subjects)
+  ground.trained.check_unseen(ground.target.test.subjects)
   found = rescaling.fit_affine(prediction.predict(ground.trained, labelled), labelled.y_bt, ground.study.windows.margin)
   return found.predict(prediction.predict(ground.trained, ground.target.test))
 
 
-def _mean_wave_scaled(ground: Ground) -> np.ndarray:
+def _mean_wave_scaled(ground: MethodInputs) -> np.ndarray:
   wave = baselines.FITTED["mean_wave"].fit(ground.source.held, ground.source.validation, ground.study.windows)
   return rescaling.to_true_levels(wave(ground.target.test), ground.target.test)
 
 
-def _npma(ground: Ground) -> np.ndarray:
+def _npma(ground: MethodInputs) -> np.ndarray:
   return systolic.moving_average(ground.target.test.x_bt, ground.site, ground.study.windows)
 
 
-def _map_dbp(ground: Ground) -> np.ndarray:
+def _map_dbp(ground: MethodInputs) -> np.ndarray:
   return systolic.mean_squared_over_diastolic(ground.target.test.x_bt, ground.study.windows)
 
 
-def _unchanged(network: Callable[[Ground], checkpoint.Checkpoint]) -> Method:
+def _unchanged(network: Callable[[MethodInputs], checkpoint.Checkpoint]) -> Method:
   """A network of the source as it is."""
 
-  def run(ground: Ground) -> Output:
+  def run(ground: MethodInputs) -> Output:
     trained = network(ground)
     read = _read(trained, ground)
     return Output(read.y_bt, network=trained, made=read)
@@ -272,12 +274,12 @@ BASELINES: dict[str, Method] = {
 def _auto() -> Method:
   """The strategy that `selection` chooses in each cell."""
 
-  def train(ground: Ground) -> runs.Adapted:
+  def train(ground: MethodInputs) -> runs.Adapted:
     choice = strategy_selection.choose(
       ground.study, ground.trained, ground.source, ground.target, ground.n_target, ground.seed
     )
     made = ground.train(choice.name) if ground.train else _adapted(ground.study, choice.name, ground)
-    reason = "; ".join(text for text in (strategy_selection.told(choice), made.reason) if text)
+    reason = "; ".join(text for text in (strategy_selection.format_ranking(choice), made.reason) if text)
     return dataclasses.replace(made, reason=reason)
 
   return Method(lambda ground: finish(ground, train(ground)), labels=None, from_source=True, drawn=True, train=train)

@@ -97,7 +97,7 @@ def gather(
 def _check_new(entry: datasets.Entry, trained: checkpoint.Checkpoint) -> None:
   """Raises:
   DataError: the network was trained or calibrated on somebody of this name."""
-  if trained.has_met(entry.subject):
+  if trained.has_seen(entry.subject):
     problem = "the network met this subject in its training or calibration: rebuilt, but not judged"
     raise DataError(
       entry.where, problem, "judge it on others; one of the same name by chance is renamed", entry.subject

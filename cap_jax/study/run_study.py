@@ -15,7 +15,7 @@ from cap_jax import config, files, worker_processes
 from cap_jax.metrics import waveform_metrics
 from cap_jax.study import methods, study_grid, study_manifest, study_results
 from cap_jax.study.study_results import Cell, Key
-from cap_jax.study.study_runner import Bench
+from cap_jax.study.study_runner import StudyRunner
 from cap_jax.train import training_state
 
 COLUMNS = (
@@ -33,7 +33,7 @@ COLUMNS = (
   "s_to_scratch",
 )
 
-_bench: Bench | None = None
+_bench: StudyRunner | None = None
 
 
 def _open(study: config.Study, folder: str, metrics: Sequence[str], shares: "multiprocessing.Queue[set[int]]") -> None:
@@ -43,8 +43,8 @@ def _open(study: config.Study, folder: str, metrics: Sequence[str], shares: "mul
   cores = shares.get()
   if cores and hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, cores)
-  worker_processes.end_with_parent()
-  _bench = Bench(study, folder, metrics)
+  worker_processes.exit_with_parent()
+  _bench = StudyRunner(study, folder, metrics)
 
 
 def _work(key: Key) -> Cell:
@@ -75,7 +75,7 @@ def run(
 
 def _run(study: config.Study, folder: str, processes: int, metrics: Sequence[str], threads: int) -> Iterator[Cell]:
   keys = study_grid.keys(study)
-  bench = Bench(study, folder, metrics)
+  bench = StudyRunner(study, folder, metrics)
   if any(study_results.load(folder, key) is None for key in keys):
     _ = bench.trained  # before the processes start, so that it is trained once
     for name in methods.NETWORKS:
@@ -97,8 +97,8 @@ def _run(study: config.Study, folder: str, processes: int, metrics: Sequence[str
         for done in concurrent.futures.as_completed(waiting):
           yield done.result()
       except BaseException as stopped:
-        if isinstance(stopped, training_state.Stopped):  # cells in the making are made again
-          worker_processes.end_all()
+        if isinstance(stopped, training_state.StopRequested):  # cells in the making are made again
+          worker_processes.kill_workers()
         pool.shutdown(cancel_futures=True)  # otherwise all that waits is run first
         raise
   finally:
@@ -107,7 +107,7 @@ def _run(study: config.Study, folder: str, processes: int, metrics: Sequence[str
       os.environ["TQDM_DISABLE"] = quiet
 
 
-def _in_threads(bench: Bench, keys: Sequence[Key], threads: int) -> Iterator[Cell]:
+def _in_threads(bench: StudyRunner, keys: Sequence[Key], threads: int) -> Iterator[Cell]:
   pool = concurrent.futures.ThreadPoolExecutor(threads)
   try:
     waiting = [pool.submit(bench.run, key) for key in study_grid.longest_first(bench.study, keys)]
@@ -155,7 +155,7 @@ def row(key: Key, found: waveform_metrics.SubjectErrors, spent: Mapping[str, flo
 
 def write_rows(path: str | os.PathLike[str], found: Sequence[dict[str, object]]) -> None:
   """`study.csv`, in the order of `COLUMNS`."""
-  with files.written_together(path) as (partial,), open(partial, "w", newline="", encoding="utf-8") as file:
+  with files.write_atomically(path) as (partial,), open(partial, "w", newline="", encoding="utf-8") as file:
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
     for row in found:

@@ -27,12 +27,12 @@ from cap_jax.train import checkpoint, label_free_validation, loop, runs
 NAME = "auto"
 # labels all along, or last; fine-tuning of all layers, of the early ones, of the head
 CANDIDATES = (
-  "multi_task/lines",
-  "multi_task/lines_first",
+  "multi_task/transducer",
+  "multi_task/transducer_first",
   *(f"fine_tuning/{depth}" for depth in ("all", "surgical", "head")),
 )
-ALONE = "multi_task/lines_first"
-FREE = "domain_adaptation/lines"
+ALONE = "multi_task/transducer_first"
+FREE = "domain_adaptation/transducer"
 MARGIN = 0.1
 _FOLDS = 3
 _SHARE = 1 / 3
@@ -121,8 +121,8 @@ def _importance_weighted(
   """`people`: validation subjects of the source."""
   fs_hz = study.windows.fs_hz
   by = "the choice of a strategy"
-  clinic = runs.lines_of(data, trained.scaling, fs_hz, by)
-  people = runs.recorded(clinic, people, trained.scaling, fs_hz, seed)
+  clinic = runs.transducers_of(data, trained.scaling, fs_hz, by)
+  people = runs.simulate_recording(clinic, people, trained.scaling, fs_hz, seed)
   waves = data.needed("unlabelled", by)
   unchanged = label_free_validation.importance_weighted(trained, people, waves, study.windows)
   found = []
@@ -146,7 +146,7 @@ def ranked(found: list[Ranked]) -> list[Ranked]:
   return [best, *sorted((one for one in found if one is not best), key=lambda one: one.rmse_mmhg)]
 
 
-def told(choice: Choice) -> str:
+def format_ranking(choice: Choice) -> str:
   """The ranking with its evidence, for a reader."""
   shown = [f"{one.name}" + (f" {one.rmse_mmhg:.2f}" if np.isfinite(one.rmse_mmhg) else "") for one in choice.ranking]
   return f"{choice.reason}: {', '.join(shown)}"

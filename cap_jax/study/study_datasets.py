@@ -109,7 +109,7 @@ def place(study: config.Study) -> str:
   return "real records" if is_real(study) else "in silico"
 
 
-def told(study: config.Study) -> str:
+def describe(study: config.Study) -> str:
   """Whether the subjects are virtual, for a reader.
 
   Raises:

@@ -32,7 +32,7 @@ def alone(folder: str) -> Iterator[None]:
     InputError: another one is running in it.
   """
   try:
-    with files.held(folder, wait=False):
+    with files.lock_folder(folder, wait=False):
       for left in pathlib.Path(folder).rglob("*.partial-*"):
         shutil.rmtree(left) if left.is_dir() else left.unlink()
       yield
@@ -110,5 +110,5 @@ def _read(path: str) -> dict[str, Any]:
 
 
 def _write(path: str, content: Mapping[str, Any]) -> None:
-  with files.written_together(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
+  with files.write_atomically(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
     json.dump(content, file, indent=1)

@@ -83,9 +83,9 @@ def save(folder: str, cell: Cell, shown: Mapping[str, np.ndarray] | None = None)
   stem = cell.key.stem(folder)
   os.makedirs(os.path.dirname(stem), exist_ok=True)
   if shown is not None:
-    with files.written_together(f"{stem}.npz") as (partial,), open(partial, "wb") as file:
+    with files.write_atomically(f"{stem}.npz") as (partial,), open(partial, "wb") as file:
       np.savez_compressed(file, **{name: _packed(name, value) for name, value in shown.items()})  # type: ignore[arg-type]
-  with files.written_together(f"{stem}.json") as (partial,), open(partial, "w", encoding="utf-8") as file:
+  with files.write_atomically(f"{stem}.json") as (partial,), open(partial, "w", encoding="utf-8") as file:
     content = dataclasses.asdict(cell)
     json.dump({**content, _SUM: _digest(content)}, file)
 

@@ -36,7 +36,7 @@ MEAN_OF = 25  # steps a point of a training curve
 _FEATURES = 300
 
 
-class Bench:
+class StudyRunner:
   """Data and source networks of a study, each made once; in a process of its own if need be."""
 
   def __init__(self, study: config.Study, folder: str, metrics: Sequence[str] = ()):
@@ -86,11 +86,11 @@ class Bench:
       except checksummed.DamagedError as error:
         raise InputError(f"{error}; or remove {path}, and the study trains it again") from error
     logs = os.path.join(self.folder, "logs", name)
-    with metrics_writer.kept(logs, self._metrics), training_state.kept(states):
+    with metrics_writer.writing(logs, self._metrics), training_state.keep_states(states):
       trained, fitted = training.source_network(study, self.source)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     curve = {"loss": _curve(fitted.loss, trained.scaling.sd_mmhg)}
-    with files.written_together(f"{path}.json") as (partial,), open(partial, "w", encoding="utf-8") as file:
+    with files.write_atomically(f"{path}.json") as (partial,), open(partial, "w", encoding="utf-8") as file:
       json.dump(curve, file)
     checkpoint.save(path, trained)
     self._forget(states)
@@ -118,14 +118,14 @@ class Bench:
     study_manifest.settle(self.folder, name, split, study_datasets.digests(self.source, target))
     return study, target, waveform_metrics.Evaluator(target.test, study.windows)
 
-  def _ground(self, key: Key, setting: methods.Setting) -> methods.Ground:
+  def _ground(self, key: Key, setting: methods.Setting) -> methods.MethodInputs:
     study, target, _ = self.target(key.scenario, key.fold)
 
     def train(name: str) -> runs.Adapted:
       own = dataclasses.replace(key, method=name)
       return self._trial(own, setting, own.stem(self.folder, "logs"))
 
-    return methods.Ground(
+    return methods.MethodInputs(
       study, self.source, target, self.trained, self.published, key.n_target, key.seed, setting, train
     )
 
@@ -139,7 +139,7 @@ class Bench:
     with lock:
       if (key, setting) in self._trainings:
         return self._trainings[key, setting]
-      with metrics_writer.kept(logs, self._metrics):
+      with metrics_writer.writing(logs, self._metrics):
         made = train(ground)
       if key.method in self._candidates:  # `auto` may choose it, and then it need not be trained again
         self._trainings[key, setting] = made
@@ -161,7 +161,9 @@ class Bench:
     path = first.stem(self.folder, "choices") + ".json"
     made: dict[methods.Setting, runs.Adapted] = {}
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    with files.held(os.path.dirname(path)):  # another process may be choosing just this: its choice is waited for
+    with files.lock_folder(
+      os.path.dirname(path)
+    ):  # another process may be choosing just this: its choice is waited for
       if not os.path.exists(path):
         for one in choices:
           with contextlib.suppress(clock.DivergedError):
@@ -169,7 +171,7 @@ class Bench:
             made[one] = self._trial(first, one, logs)
         last = {one: trial.fitted.validation[-1].rmse_mmhg for one, trial in made.items()}
         found = [{**one._asdict(), "rmse_mmhg": last.get(one, float("inf"))} for one in choices]
-        with files.written_together(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
+        with files.write_atomically(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
           json.dump(found, file)
     try:
       with open(path, encoding="utf-8") as file:

@@ -93,11 +93,14 @@ def with_intervals(
   """What a strategy made of the source network `trained`, its network with intervals."""
   # σ comes with the features, where all of them were taken, to a head of the same kind
   own = [leaf for leaf in made.report if leaf.path.startswith("f/")]
-  fits = all(leaf.fate == "taken" for leaf in own) and made.checkpoint.net.r == trained.net.r
+  fits = all(leaf.fate == "transferred" for leaf in own) and made.checkpoint.net.r == trained.net.r
   head = trained.doubt.head if trained.doubt is not None and fits else None
-  if made.clinic is not None and made.clinic.found:
+  if made.transducers is not None and made.transducers.found:
     network, fs_hz = made.checkpoint, made.checkpoint.windows.fs_hz
-    sent = [runs.recorded(made.clinic, part, network.scaling, fs_hz, 0) for part in (source.held, source.validation)]
+    sent = [
+      runs.simulate_recording(made.transducers, part, network.scaling, fs_hz, 0)
+      for part in (source.held, source.validation)
+    ]
     source = dataclasses.replace(source, training=sent[0], validation=sent[1])
   network = calibrated(made.checkpoint, head, source, target if n_target else None)
   return dataclasses.replace(made, checkpoint=network)

@@ -59,24 +59,24 @@ class Checkpoint:
   about: dict[str, Any] = dataclasses.field(default_factory=dict)
   calibration: config.Calibration = dataclasses.field(default_factory=config.Calibration)
   reference: str = "aortic_root"
-  doubt: doubts.Doubt | None = None
+  doubt: doubts.UncertaintyCalibration | None = None
   met: tuple[str, ...] = ()
 
   @property
   def net(self) -> nets.Net:
     return nets.make_net(self.model)
 
-  def has_met(self, subject: str) -> bool:
+  def has_seen(self, subject: str) -> bool:
     """Whether a subject of this name was among those, or among those on whom its scaling was fitted."""
     return digests_of([subject])[0] in self.met or subject in self.scaling.fitted_on
 
-  def check_unmet(self, subjects: Iterable[str]) -> None:
+  def check_unseen(self, subjects: Iterable[str]) -> None:
     """Before it is judged on subjects.
 
     Raises:
       splits.LeakError: it has met one of them.
     """
-    known = [subject for subject in subjects if self.has_met(subject)]
+    known = [subject for subject in subjects if self.has_seen(subject)]
     if known:
       raise splits.LeakError(
         f"the network or its scaling was fitted on subjects {known[:5]}, on whom it is to be judged; judge it on others"
@@ -161,7 +161,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     seen = arrays["seen"]
     levels = {name: known[name] for name in ("unseen", "level", "wave", "csbp")}
     found = {name: float("inf") if value is None else float(value) for name, value in levels.items()}
-    doubt = doubts.Doubt(
+    doubt = doubts.UncertaintyCalibration(
       arrays.get("head"),
       np.asarray(seen["mean"]),
       np.asarray(seen["precision"]),

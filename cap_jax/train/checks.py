@@ -25,7 +25,7 @@ def with_adaptor(strategy: Strategy, model: config.Model) -> config.Model:
 
 def source_scales(strategy: Strategy) -> bool:
   """Whether scaling comes with the source: where its parameters or its windows are used."""
-  return bool(strategy.take) or "source" in strategy.streams or not strategy.needs_labels
+  return bool(strategy.init_from_source) or "source" in strategy.streams or not strategy.needs_labels
 
 
 def check(strategy: Strategy, model: config.Model, source_model: config.Model, task: str, samples: int) -> None:
@@ -57,7 +57,7 @@ def check(strategy: Strategy, model: config.Model, source_model: config.Model, t
 
 
 def _check_parts(strategy: Strategy, net: nets.Net, source_net: nets.Net, samples: int, task: str) -> None:
-  if not {"target", "source"} & {term.name for term in strategy.loss} and "r" not in strategy.take:
+  if not {"target", "source"} & {term.name for term in strategy.loss} and "r" not in strategy.init_from_source:
     raise surgery.MergeError("nothing trains its fresh head; take r, or add the loss target")
 
   def begin() -> Params:
@@ -66,14 +66,14 @@ def _check_parts(strategy: Strategy, net: nets.Net, source_net: nets.Net, sample
 
   start = jax.eval_shape(begin)  # shapes tell it all: nothing is drawn or compiled
   for stage in strategy.stages:
-    paths, _ = freezing.resolve(stage.hold, net.layers(samples), 1, 0.0)
-    labels = surgery.label(start, strategy.held(paths))
+    paths, _ = freezing.resolve(stage.freeze, net.layers(samples), 1, 0.0)
+    labels = surgery.label(start, strategy.frozen(paths))
     own = {block: labels[block] for block in (*net.blocks, low_rank.BLOCK) if block in labels}
     if "train" not in jax.tree.leaves(own):
-      raise surgery.MergeError(f"all of its network is held ({', '.join(paths)}); leave something to train")
+      raise surgery.MergeError(f"all of its network is frozen ({', '.join(paths)}); leave something to train")
   # `labels` are those of the last stage
-  if task != "waveform" and "r" in strategy.take and "hold" in jax.tree.leaves(labels["r"]):
-    raise surgery.MergeError(f"its head was trained for {task} and stays held; let the last stage train all of r")
+  if task != "waveform" and "r" in strategy.init_from_source and "freeze" in jax.tree.leaves(labels["r"]):
+    raise surgery.MergeError(f"its head was trained for {task} and stays frozen; let the last stage train all of r")
 
 
 def check_task(strategy: Strategy, task: str) -> None:
@@ -85,10 +85,10 @@ def check_task(strategy: Strategy, task: str) -> None:
   if task == "waveform":
     return
   shares_head = any(term.name == "source" for term in strategy.loss)
-  takes_head = any(rule == "r" or rule.startswith("r/") for rule in strategy.take)
+  takes_head = any(rule == "r" or rule.startswith("r/") for rule in strategy.init_from_source)
   gives_numbers = tasks.TASKS[task].numerics is not None
   if shares_head or (takes_head and (gives_numbers or not strategy.needs_labels)):
     raise InputError(
       f"strategy {strategy.name}: its head comes from the source, which was trained for {task}; take other parts "
-      '(take=("f",)) or give the source\'s task a head of its own (the loss source_task)'
+      '(init_from_source=("f",)) or give the source\'s task a head of its own (the loss source_task)'
     )

@@ -50,7 +50,7 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], tree: Any) ->
   os.makedirs(partial)
   try:
     arrays = jax.tree.map(np.asarray, tree)
-    with files.told(path), _quiet(), _checkpointer() as checkpointer:
+    with files.translate_os_errors(path), _quiet(), _checkpointer() as checkpointer:
       # orbax writes more than the arrays, of small ones far more
       files.check_room(partial, 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)) + _SPARE)
       checkpointer.save(os.path.join(partial, ARRAYS), arrays)

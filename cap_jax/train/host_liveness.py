@@ -183,7 +183,7 @@ class Watch:
       self._leave(End((self._host,), f"lost its connection to the others, which all answer ({line})"))
     if not self._leaving.acquire(blocking=False):
       self._stay()
-    if isinstance(error, training_state.Stopped):
+    if isinstance(error, training_state.StopRequested):
       end = End((self._host,), "was stopped", training_state.STOPPED)
     else:
       end = End((self._host,), f"ended with an error ({line})", remedy="put that right, then ")

@@ -4,7 +4,7 @@ Learn. Res. 8, 985),
     R_t(θ) = E_s[w(ℓ) e(θ)],     w(ℓ) = p_t(ℓ)/p_s(ℓ),     ℓ = (mean, SD) of a window
 
 over validation subjects of the source, whose aortic wave is known, seen as the target's clinic would have recorded them
-(`transfer.lines`): weights alone cannot make up for waves that the source does not have.
+(`strategies.transducer_response`): weights alone cannot make up for waves that the source does not have.
 """
 
 from typing import NamedTuple

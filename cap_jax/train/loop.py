@@ -45,7 +45,7 @@ class Fitted:
   """What training gives.
 
   Attributes:
-    params: all that was trained or held, extra blocks included.
+    params: all that was trained or frozen, extra blocks included.
     metrics: name → value at every step; "loss" is the whole loss. Stages of other losses than the last have none.
     train_s: seconds without compiling and validating.
     validation: at intervals, empty without a validator.
@@ -69,12 +69,12 @@ Streams = Mapping[str, batches.Stream]
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """A stage of the training, with everything decided: steps, rate, what is held, factors of the rates, and what is minimised over
+  """A stage of the training, with everything decided: steps, rate, what is frozen, factors of the rates, and what is minimised over
   which streams where it is not the training's loss over all."""
 
   steps: int
   rate: float
-  hold: tuple[str, ...]
+  freeze: tuple[str, ...]
   rates: step.Rates = ()
   loss: LossFn | None = None
   reads: tuple[str, ...] | None = None
@@ -100,8 +100,8 @@ def plan(
     ends[k] = min(max(ends[k], ends[k - 1] + 1 if k else 1), chunks - (len(ends) - 1 - k))
   sizes = np.diff(ends, prepend=0) * CHUNK
   return [
-    Plan(whole(stage.steps(int(size), n_target)), rate * stage.rate, strategy.held(hold), rates)
-    for stage, hold, size in zip(strategy.stages, holds, sizes, strict=True)
+    Plan(whole(stage.steps(int(size), n_target)), rate * stage.rate, strategy.frozen(freeze), rates)
+    for stage, freeze, size in zip(strategy.stages, holds, sizes, strict=True)
   ]
 
 
@@ -137,7 +137,7 @@ def fit(
   if isinstance(unlabelled, Mapping) and "y" in unlabelled:
     raise splits.LeakError(f"{name}: the stream of unlabelled windows holds their references; take them out")
   total = sum(stage.steps for stage in plans)
-  begins = [(one.steps, one.rate, one.hold, one.rates, one.reads) for one in plans]
+  begins = [(one.steps, one.rate, one.freeze, one.rates, one.reads) for one in plans]
   told = {axis: part if isinstance(part, Mapping) else None for axis, part in streams.items()}
   keep = training_state.Training(name, training_state.fingerprint(params, begins, dataclasses.asdict(spec), told))
   with keep.running(), tqdm.tqdm(total=total, desc=name, unit="step", leave=False) as progress:
@@ -170,7 +170,7 @@ def _through(
       done += stage.steps
       continue
     trainer = step.make_trainer(
-      stage.loss or loss, stage.hold, spec.weight_decay, spec.clip, spec.warmup, stage.rates, spec.optimizer
+      stage.loss or loss, stage.freeze, spec.weight_decay, spec.clip, spec.warmup, stage.rates, spec.optimizer
     )
     first, scores, watch = done, list[tuple[int, float]](), clock.Clock(done, name)
     state = trainer.init(params, stage.steps, stage.rate, done, total)
@@ -181,7 +181,7 @@ def _through(
       seen, curves = [Seen(*one) for one in was.seen], was.metrics[: len(was.metrics) - len(was.times)]
       watch.go_on(done, was.metrics[len(curves) :], was.times)
     progress.update(done - progress.n)
-    arrays, seconds = with_features(net, stage.hold, params, stage.of(streams))
+    arrays, seconds = with_features(net, stage.freeze, params, stage.of(streams))
     state = sharding.replicated(state, spec.batch)
     key = sharding.replicated(jax.random.fold_in(jax.random.key(spec.seed), number), spec.batch)
     watch.resume()
@@ -232,9 +232,9 @@ def _batch_of(who: Mapping[str, np.ndarray], batch: int, seed: int, step: int, k
 
 
 def with_features(
-  net: Net, hold: tuple[str, ...], params: Params, streams: Streams
+  net: Net, freeze: tuple[str, ...], params: Params, streams: Streams
 ) -> tuple[dict[str, batches.Stream], float]:
-  """The streams with "h", the features of their windows, where all that makes them is held and they lie in memory; and the
+  """The streams with "h", the features of their windows, where all that makes them is frozen and they lie in memory; and the
   seconds it took."""
   arrays: dict[str, batches.Stream] = {
     name: dict(part) if isinstance(part, Mapping) else part for name, part in streams.items()
@@ -242,11 +242,11 @@ def with_features(
   if low_rank.BLOCK in params:
     return arrays, 0.0
   readers = {name: terms.reader(params, name) for name in arrays}
-  moving = {block for block, adapted in readers.values() if adapted and net.a is not None and "a" not in hold}
+  moving = {block for block, adapted in readers.values() if adapted and net.a is not None and "a" not in freeze}
   seconds = 0.0
   for name, part in arrays.items():
     block, adapted = readers[name]
-    if block not in hold or block in moving or not isinstance(part, dict):
+    if block not in freeze or block in moving or not isinstance(part, dict):
       continue
     read = functools.partial(prediction.features, net, params, block=block, adapted=adapted)
     read(part["x"][:1], part["c"][:1])  # compiles, which is no part of the training time

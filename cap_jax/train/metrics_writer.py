@@ -34,7 +34,7 @@ def check(kinds: Sequence[str]) -> None:
       raise InputError(f"--metrics={kind}: unknown; choose of {', '.join(KINDS)}")
 
 
-class Journal:
+class MetricsWriter:
   """Where metrics go. Rows are flushed as they are written. Those that stand there already, from before a training was stopped, are not
   written a second time."""
 
@@ -62,7 +62,7 @@ class Journal:
 
   def write(self, name: str, step: int, values: Mapping[str, float]) -> None:
     """The values of a run called `name` at a step."""
-    with files.told(self._folder):
+    with files.translate_os_errors(self._folder):
       self._write(name, step, values)
 
   def _write(self, name: str, step: int, values: Mapping[str, float]) -> None:
@@ -127,11 +127,11 @@ def _scalars(path: pathlib.Path) -> Iterator[tuple[str, int]]:
     at = end
 
 
-_open: contextvars.ContextVar[Journal | None] = contextvars.ContextVar("journal", default=None)
+_open: contextvars.ContextVar[MetricsWriter | None] = contextvars.ContextVar("journal", default=None)
 
 
 @contextlib.contextmanager
-def kept(folder: str, kinds: Sequence[str]) -> Iterator[None]:
+def writing(folder: str, kinds: Sequence[str]) -> Iterator[None]:
   """Trainings in this block write to a journal in `folder`; of no kind they write nothing.
 
   Raises:
@@ -140,7 +140,7 @@ def kept(folder: str, kinds: Sequence[str]) -> Iterator[None]:
   if not kinds:
     yield
     return
-  journal = Journal(folder, kinds)
+  journal = MetricsWriter(folder, kinds)
   token = _open.set(journal)
   try:
     yield

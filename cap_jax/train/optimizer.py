@@ -41,16 +41,16 @@ OPTIMIZERS: dict[str, Callable[[], optax.GradientTransformation]] = {"adam": _ad
 def make_optimizer(
   labels: Callable[[Params], Any], weight_decay: float, clip: float, kind: str = "adam"
 ) -> optax.GradientTransformation:
-  """Directions of descent for "train" leaves, zero for "hold" leaves, which have no state.
+  """Directions of descent for "train" leaves, zero for "freeze" leaves, which have no state.
 
   Args:
-    labels: parameters → tree (or prefix tree) of "train" and "hold".
+    labels: parameters → tree (or prefix tree) of "train" and "freeze".
     weight_decay: w.
     clip: largest global norm of the trained gradient.
     kind: of the direction, name in `OPTIMIZERS`.
   """
   trained = optax.chain(optax.clip_by_global_norm(clip), OPTIMIZERS[kind](), optax.add_decayed_weights(weight_decay))
-  return optax.multi_transform({"train": trained, "hold": optax.set_to_zero()}, labels)
+  return optax.multi_transform({"train": trained, "freeze": optax.set_to_zero()}, labels)
 
 
 def learning_rate(progress: jax.Array, peak: jax.Array, warmup: float) -> jax.Array:

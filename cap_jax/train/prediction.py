@@ -34,15 +34,15 @@ def _by_rows(function: Callable[..., jax.Array], *arrays: np.ndarray) -> np.ndar
   return np.concatenate(out)[: len(arrays[0])]
 
 
-def adapt(net: Net, params: Params, x_bt: np.ndarray) -> np.ndarray:
+def apply_adaptor(net: Net, params: Params, x_bt: np.ndarray) -> np.ndarray:
   """a(x; θ_a): of scaled windows (window, time), x itself without an adaptor. A short program of its own, so that networks that differ
-  in their adaptors only share the long ones, which read `bare`."""
+  in their adaptors only share the long ones, which read `strip_adaptor`."""
   if net.a is None:
     return x_bt
   return _by_rows(lambda x: net.adapt({"a": params["a"]}, x), x_bt)
 
 
-def bare(net: Net, params: Params) -> tuple[Net, Params]:
+def strip_adaptor(net: Net, params: Params) -> tuple[Net, Params]:
   """A network without its adaptor, and θ_f and θ_r alone."""
   return dataclasses.replace(net, a=None), {block: params[block] for block in ("f", "r")}
 
@@ -51,15 +51,15 @@ def features(
   net: Net, params: Params, x_bt: np.ndarray, c_bq: np.ndarray, block: str = "f", adapted: bool = True
 ) -> np.ndarray:
   """f(a(x; θ_a); θ_f) of scaled windows: (window, token, feature). `block` names θ_f; unadapted, x is read as it is."""
-  x_bt = adapt(net, params, x_bt) if adapted else x_bt
+  x_bt = apply_adaptor(net, params, x_bt) if adapted else x_bt
   plain = dataclasses.replace(net, a=None)
   return _by_rows(lambda x, c: plain.features(params[block], x, c), x_bt, c_bq)
 
 
 def apply(net: Net, params: Params, x_bt: np.ndarray, c_bq: np.ndarray) -> np.ndarray:
   """The network's output on scaled windows."""
-  plain, theta = bare(net, params)
-  return _by_rows(lambda x, c: plain.apply(theta, x, c), adapt(net, params, x_bt), c_bq)
+  plain, theta = strip_adaptor(net, params)
+  return _by_rows(lambda x, c: plain.apply(theta, x, c), apply_adaptor(net, params, x_bt), c_bq)
 
 
 def predict(trained: checkpoint.Checkpoint, windows: batches.Pairs | batches.Waves) -> np.ndarray:

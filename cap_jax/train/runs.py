@@ -81,7 +81,7 @@ class Adapted:
   fitted: loop.Fitted
   report: list[surgery.Leaf]
   reason: str
-  clinic: transducer_response.Lines | None = None
+  transducers: transducer_response.TransducerMixture | None = None
 
 
 def arrays(
@@ -168,7 +168,7 @@ def streams(
   model: config.Model,
   source: checkpoint.Checkpoint,
   seed: int,
-) -> tuple[dict[str, dict[str, np.ndarray]], transducer_response.Lines | None]:
+) -> tuple[dict[str, dict[str, np.ndarray]], transducer_response.TransducerMixture | None]:
   """The streams that a strategy reads, and no other; and the lines of the target's waves, where it asks for them.
 
   Raises:
@@ -176,7 +176,7 @@ def streams(
   """
   by = f"strategy {strategy.name}"
   found: dict[str, dict[str, np.ndarray]] = {}
-  clinic = None
+  transducers = None
   if "target" in strategy.streams:
     found["target"] = arrays(scaling, data.needed("labelled", by), model)
   if "unlabelled" in strategy.streams:
@@ -187,13 +187,15 @@ def streams(
     found["source"] = arrays(scaling, people, model, numerics)
     if strategy.reweigh:
       found["source"]["w"] = importance.weights(found["source"]["x"], scaling.scale(data.needed("unlabelled", by).x_bt))
-    if strategy.lines:
-      clinic = lines_of(data, scaling, source.windows.fs_hz, by)
-      found["source"]["x"] = _sent(clinic, people, scaling, source.windows.fs_hz, seed)
-  return found, clinic
+    if strategy.transducer:
+      transducers = transducers_of(data, scaling, source.windows.fs_hz, by)
+      found["source"]["x"] = _sent(transducers, people, scaling, source.windows.fs_hz, seed)
+  return found, transducers
 
 
-def lines_of(data: Data, scaling: batches.Scaling, fs_hz: float, by: str) -> transducer_response.Lines:
+def transducers_of(
+  data: Data, scaling: batches.Scaling, fs_hz: float, by: str
+) -> transducer_response.TransducerMixture:
   """The lines that the target's unlabelled waves show beside the source's; `by` asks for them.
 
   Raises:
@@ -206,24 +208,32 @@ def lines_of(data: Data, scaling: batches.Scaling, fs_hz: float, by: str) -> tra
 @functools.lru_cache(4)
 def _lines_between(
   source: batches.Pairs, unlabelled: batches.Waves, scaling: batches.Scaling, fs_hz: float, site: str
-) -> transducer_response.Lines:
+) -> transducer_response.TransducerMixture:
   source_bt, target_bt = scaling.scale(source.x_bt), scaling.scale(unlabelled.x_bt)
   return transducer_response.fit(source_bt, source.subject_b, target_bt, unlabelled.subject_b, fs_hz, site)
 
 
 @functools.lru_cache(4)
 def _sent(
-  clinic: transducer_response.Lines, windows: batches.Pairs, scaling: batches.Scaling, fs_hz: float, seed: int
+  transducers: transducer_response.TransducerMixture,
+  windows: batches.Pairs,
+  scaling: batches.Scaling,
+  fs_hz: float,
+  seed: int,
 ) -> np.ndarray:
   """Scaled windows (window, time) sent through a clinic's lines."""
-  return transducer_response.send(clinic, scaling.scale(windows.x_bt), fs_hz, seed)
+  return transducer_response.apply(transducers, scaling.scale(windows.x_bt), fs_hz, seed)
 
 
-def recorded(
-  clinic: transducer_response.Lines, windows: batches.Pairs, scaling: batches.Scaling, fs_hz: float, seed: int
+def simulate_recording(
+  transducers: transducer_response.TransducerMixture,
+  windows: batches.Pairs,
+  scaling: batches.Scaling,
+  fs_hz: float,
+  seed: int,
 ) -> batches.Pairs:
   """Windows of the source as the target's clinic would have recorded them."""
-  return dataclasses.replace(windows, x_bt=scaling.unscale(_sent(clinic, windows, scaling, fs_hz, seed)))
+  return dataclasses.replace(windows, x_bt=scaling.unscale(_sent(transducers, windows, scaling, fs_hz, seed)))
 
 
 def distance(trained: checkpoint.Checkpoint, data: Data) -> float:
@@ -252,9 +262,9 @@ def _holds(
   strategy: Strategy, layers: tuple[str, ...], source: checkpoint.Checkpoint, data: Data
 ) -> tuple[list[tuple[str, ...]], str]:
   """The paths that each stage holds, and the reason where they were chosen."""
-  choosing = any("auto" in stage.hold for stage in strategy.stages)
+  choosing = any("auto" in stage.freeze for stage in strategy.stages)
   apart = _distance_if_known(source, data) if choosing else 0.0
-  found = [freezing.resolve(stage.hold, layers, data.n_target, apart) for stage in strategy.stages]
+  found = [freezing.resolve(stage.freeze, layers, data.n_target, apart) for stage in strategy.stages]
   return [paths for paths, _ in found], "; ".join(reason for _, reason in found if reason)
 
 
@@ -266,7 +276,7 @@ class Prepared:
     params: θ⁰; report: of the merge.
     loss, plans, spec: see `loop.fit`.
     fed: stream → arrays of its windows.
-    reason: of what was chosen; clinic: the lines of the target's waves, where the strategy asks for them.
+    reason: of what was chosen; transducers: the lines of the target's waves, where the strategy asks for them.
   """
 
   strategy: Strategy
@@ -279,7 +289,7 @@ class Prepared:
   spec: config.Training
   fed: dict[str, dict[str, np.ndarray]]
   reason: str
-  clinic: transducer_response.Lines | None
+  transducers: transducer_response.TransducerMixture | None
 
   @property
   def net(self) -> nets.Net:
@@ -302,7 +312,7 @@ def prepare(
   data: Data,
   budget: Budget = Budget(),
   model: config.Model | None = None,
-  streamed: tuple[dict[str, dict[str, np.ndarray]], transducer_response.Lines | None] | None = None,
+  streamed: tuple[dict[str, dict[str, np.ndarray]], transducer_response.TransducerMixture | None] | None = None,
 ) -> Prepared:
   """Decides all that `adapt` trains; see there. `streamed`: its streams and lines, where they are made already."""
   checks.check_task(strategy, source.task)
@@ -332,10 +342,12 @@ def prepare(
   spec = config.Training(
     batch=budget.batch, weight_decay=strategy.weight_decay, seed=budget.seed, optimizer=strategy.optimizer
   )
-  fed, clinic = streamed or streams(strategy, data, scaling, model, source, budget.seed)
-  if clinic is not None and not clinic.found:  # without line and label there is nothing to learn, and nothing is risked
+  fed, transducers = streamed or streams(strategy, data, scaling, model, source, budget.seed)
+  if (
+    transducers is not None and not transducers.found
+  ):  # without line and label there is nothing to learn, and nothing is risked
     plans = [one for one, part in zip(plans, losses, strict=True) if "target" in terms.streams(part)]
-  return Prepared(strategy, model, scaling, params, report, loss, plans, spec, fed, reason, clinic)
+  return Prepared(strategy, model, scaling, params, report, loss, plans, spec, fed, reason, transducers)
 
 
 def finished(
@@ -362,8 +374,8 @@ def finished(
   )  # fmt: skip
   labelled = next((part for part in begun.fed.values() if "y" in part), None)
   flat = collapse.warning(begun.net, made.params, labelled) if labelled is not None else ""
-  reason = "; ".join(text for text in (flat, begun.reason, str(begun.clinic or "")) if text)
-  return Adapted(made, fitted, begun.report, reason, begun.clinic)
+  reason = "; ".join(text for text in (flat, begun.reason, str(begun.transducers or "")) if text)
+  return Adapted(made, fitted, begun.report, reason, begun.transducers)
 
 
 def adapt(

@@ -51,23 +51,23 @@ def _factors(params: Params, rates: Rates) -> Params:
 @functools.cache
 def make_trainer(
   loss: LossFn,
-  hold: tuple[str, ...] = (),
+  freeze: tuple[str, ...] = (),
   weight_decay: float = 1e-4,
   clip: float = 1.0,
   warmup: float = 0.05,
   rates: Rates = (),
   optimizer_kind: str = "adam",
 ) -> Trainer:
-  """Training of a loss with some parameters held. One trainer, and so one program, per set of arguments.
+  """Training of a loss with some parameters frozen. One trainer, and so one program, per set of arguments.
 
   Args:
     loss: pure loss; its batches get "progress", the share of the whole training done, over all stages.
-    hold: path prefixes of the parameters that stay as they are.
+    freeze: path prefixes of the parameters that stay as they are.
     weight_decay, clip, warmup: see `optimizer`.
     rates: path prefixes with the factors of their learning rates.
     optimizer_kind: name in `optimizer.OPTIMIZERS`.
   """
-  tx = optimizer.make_optimizer(functools.partial(surgery.label, hold=hold), weight_decay, clip, optimizer_kind)
+  tx = optimizer.make_optimizer(functools.partial(surgery.label, freeze=freeze), weight_decay, clip, optimizer_kind)
 
   def init(params: Params, steps: int, peak: float, before: int = 0, total: int | None = None) -> State:
     params = jax.tree.map(jnp.array, params)  # a copy: the state is donated

@@ -36,7 +36,7 @@ _FACTS = ("stage", "done", "times", "scores", "seen", "train_s")
 _REMEDY = "a damaged state is set aside; a run of another release is finished with that, or its folder removed"
 
 
-class Stopped(BaseException):
+class StopRequested(BaseException):
   """The system asked the program to stop (SIGTERM). No error, so nothing that handles errors may keep it."""
 
 
@@ -44,38 +44,38 @@ _busy = False  # a training is running that can save its state
 _asked = False
 
 
-def listen() -> None:
-  """From now on SIGTERM raises `Stopped`: at once, or where a training is saving its states, after its next one."""
+def install_sigterm_handler() -> None:
+  """From now on SIGTERM raises `StopRequested`: at once, or where a training is saving its states, after its next one."""
 
-  def heard(number: int, frame: FrameType | None) -> None:
+  def on_sigterm(number: int, frame: FrameType | None) -> None:
     global _asked
     del number, frame
     _asked = True
     if not _busy:
-      raise Stopped
+      raise StopRequested
 
-  signal.signal(signal.SIGTERM, heard)
+  signal.signal(signal.SIGTERM, on_sigterm)
 
 
 @dataclasses.dataclass
-class Keeper:
+class StateKeeper:
   """Where the trainings of a block keep their states. `begun`: how many there were."""
 
   folder: str
   begun: int = 0
 
 
-_open: contextvars.ContextVar[Keeper | None] = contextvars.ContextVar("savepoints", default=None)
+_open: contextvars.ContextVar[StateKeeper | None] = contextvars.ContextVar("savepoints", default=None)
 
 
 @contextlib.contextmanager
-def kept(folder: str) -> Iterator[None]:
+def keep_states(folder: str) -> Iterator[None]:
   """Trainings in this block keep their states in `folder`. Of several hosts none does."""
   if jax.process_count() > 1:
     yield
     return
   os.makedirs(folder, exist_ok=True)
-  token = _open.set(Keeper(folder))
+  token = _open.set(StateKeeper(folder))
   try:
     yield
   finally:
@@ -129,7 +129,7 @@ class Training:
     """A SIGTERM in this block waits for the next state.
 
     Raises:
-      Stopped: one came.
+      StopRequested: one came.
     """
     global _busy
     if self._folder is None:
@@ -141,7 +141,7 @@ class Training:
     finally:
       _busy = False
     if _asked:  # after the last state
-      raise Stopped
+      raise StopRequested
 
   def due(self, steps: int) -> bool:
     """Whether to save now, after so many steps."""
@@ -150,7 +150,7 @@ class Training:
   def save(self, progress: Progress) -> None:
     """
     Raises:
-      Stopped: the program was asked to stop, and has saved.
+      StopRequested: the program was asked to stop, and has saved.
     """
     if self._folder is None:
       return
@@ -175,7 +175,7 @@ class Training:
       if old != best:
         shutil.rmtree(os.path.join(self._folder, f"{old:09d}"))
     if _asked:
-      raise Stopped
+      raise StopRequested
 
   def latest(self) -> dict[str, Any] | None:
     """The header of the last state that is whole, None without one; a damaged one is named, and set aside.

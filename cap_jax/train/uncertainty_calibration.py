@@ -13,7 +13,7 @@ from cap_jax.types import Params
 
 
 @dataclasses.dataclass(frozen=True)
-class Doubt:
+class UncertaintyCalibration:
   """Split-conformal intervals about a network's waves, and a border of what is like its training.
 
   Attributes:
@@ -59,7 +59,7 @@ class Doubt:
 
 
 def expected(net: Net, samples: int, head: bool) -> Params:
-  """Shapes of `Doubt.arrays` of a network."""
+  """Shapes of `UncertaintyCalibration.arrays` of a network."""
 
   def shapes() -> Params:
     params = net.init(jax.random.key(0), samples)

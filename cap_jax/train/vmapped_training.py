@@ -116,10 +116,10 @@ def fit(
     for number, stage in enumerate(plans):
       fed: Mapping[str, Any] = stage.of(windows)
       seconds = 0.0
-      if _same(params, [block for block in _READERS if block in stage.hold]):
-        fed, seconds = loop.with_features(net, stage.hold, params[0], fed)
+      if _same(params, [block for block in _READERS if block in stage.freeze]):
+        fed, seconds = loop.with_features(net, stage.freeze, params[0], fed)
       trainer = step.make_trainer(
-        stage.loss or loss, stage.hold, spec.weight_decay, spec.clip, spec.warmup, stage.rates, spec.optimizer
+        stage.loss or loss, stage.freeze, spec.weight_decay, spec.clip, spec.warmup, stage.rates, spec.optimizer
       )
       begin = functools.partial(trainer.init, steps=stage.steps, peak=stage.rate, before=done, total=total)
       states = jax.vmap(begin)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *params))
@@ -186,13 +186,13 @@ def adapt(
   first = runs.prepare(strategy, source, own[0], budgets[0], model)
   begun = [first]
   for part, each in zip(own[1:], budgets[1:], strict=True):
-    begun.append(runs.prepare(strategy, source, part, each, model, (first.fed, first.clinic)))
+    begun.append(runs.prepare(strategy, source, part, each, model, (first.fed, first.transducers)))
   for one in begun:
     if (one.scaling, one.plans) != (first.scaling, first.plans):
       raise InputError(
         f"strategy {strategy.name}: scales or holds differently for other labelled subjects; train them one after another"
       )
-  if first.strategy.lines and len({draw.seed for draw in draws}) > 1:
+  if first.strategy.transducer and len({draw.seed for draw in draws}) > 1:
     raise InputError(f"strategy {strategy.name}: sends the source through lines by the seed; give all draws one seed")
   windows = dict(first.fed)
   rows = [{stream: np.arange(len(part["x"])) for stream, part in windows.items()} for _ in draws]

@@ -87,7 +87,7 @@ def ours(case: Case, steps: int, shared: bool = False) -> Ours:
   samples = next(iter(stack.values()))["x"].shape[-1]
   source = net.init(jax.random.key(1), samples)
   params, _ = strategy.start(source, net, net, samples, jax.random.key(0))
-  trainer = step.make_trainer(total, case.hold)
+  trainer = step.make_trainer(total, case.freeze)
   if case.cached:
     for part in stack.values():
       flat = part["x"].reshape(-1, samples), part["c"].reshape(steps * case.batch, -1)
@@ -170,7 +170,11 @@ def frozen(options: Options) -> list[Row]:
   rows: list[Row] = []
   for name in ("token_cnn", "tcn", "cnn_bilstm"):
     model = NETWORKS[name]
-    cases = {"full": Case(model), "frozen": Case(model, hold=("f",)), "cached": Case(model, hold=("f",), cached=True)}
+    cases = {
+      "full": Case(model),
+      "frozen": Case(model, freeze=("f",)),
+      "cached": Case(model, freeze=("f",), cached=True),
+    }
     calls = {label: our_call(ours(case, options.steps)) for label, case in cases.items()}
     times = timing.in_turns(calls, options.turns, f"frozen: {name}")
     ms = {label: 1e3 * timing.median(seconds) / options.steps for label, seconds in times.items()}

@@ -52,7 +52,7 @@ def make(
   judge = nn.Sequential(
     nn.Linear(case.model.channels, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, 1)
   ).to(torch_networks.device())
-  for block in case.hold:
+  for block in case.freeze:
     getattr(network, block).requires_grad_(False)
   trained = [p for p in (*network.parameters(), *judge.parameters()) if p.requires_grad]
   if not case.strategy.endswith("dann"):

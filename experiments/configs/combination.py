@@ -14,7 +14,7 @@ from cap_jax.cli import launcher
 def get_config() -> ConfigDict:
   """What `transfer/combination.py` holds, spelled out."""
   combination = {
-    "take": ("f", "s=r"),
+    "init_from_source": ("f", "s=r"),
     "stages": ((("f/embed", "f/layer_0"),),),
     "loss": (("target", 1.0), ("source_task", 0.3), ("mmd", 0.1, "ramp")),
   }

@@ -21,6 +21,6 @@ def get_config() -> ConfigDict:
       strategies=("fine_tuning/all",),
       n_target=(5,),
       pretrain=config.Training(steps=2000, learning_rate=1e-2),
-      custom={"fine_tuning/all": {"take": ("f",), "learning_rate": 1e-2}},
+      custom={"fine_tuning/all": {"init_from_source": ("f",), "learning_rate": 1e-2}},
     )
   )

@@ -4,7 +4,7 @@ fine-tuning and the transfer functions of clinics, in four virtual clinics, five
 Command: python -m experiments.study --config=experiments/configs/headline.py --workdir=runs/headline --processes=2
 Expected: the tables in docs/experiments.md.
 Time: 92 minutes on 2 cores that had other work too. With `auto` besides
-(--config.strategies=scratch,fine_tuning,multi_task/lines,auto,domain_adaptation/lines,domain_adaptation/mmd) 107 more when it had two candidates; now it
+(--config.strategies=scratch,fine_tuning,multi_task/transducer,auto,domain_adaptation/transducer,domain_adaptation/mmd) 107 more when it had two candidates; now it
 cross-validates five.
 """
 
@@ -15,7 +15,7 @@ from cap_jax.cli import launcher
 
 
 def get_config() -> ConfigDict:
-  """`multi_task/lines` is the method with labels, `domain_adaptation/lines` the same without; 400 labels are the oracle."""
+  """`multi_task/transducer` is the method with labels, `domain_adaptation/transducer` the same without; 400 labels are the oracle."""
   return launcher.to_config_dict(
     config.Study(
       scenarios=("population", "device_population", "site", "subject_device"),
@@ -28,8 +28,8 @@ def get_config() -> ConfigDict:
       strategies=(
         "scratch",
         "fine_tuning",
-        "multi_task/lines",
-        "domain_adaptation/lines",
+        "multi_task/transducer",
+        "domain_adaptation/transducer",
         "domain_adaptation/mmd",
       ),
       pretrain=config.Training(steps=9000, learning_rate=1e-2, optimizer="muon"),

@@ -26,6 +26,6 @@ def get_config() -> ConfigDict:
       model=config.Model(extractor="lstm", layers=2, covariates=("age", "cuff_sbp_mmhg", "cuff_dbp_mmhg")),
       target_model=config.Model(extractor="cnn_bilstm", layers=1),
       pretrain=config.Training(steps=1500, learning_rate=1e-2),
-      custom={"parameter_transfer/trained": {"take": ("f/lstm_0",), "learning_rate": 5e-3}},
+      custom={"parameter_transfer/trained": {"init_from_source": ("f/lstm_0",), "learning_rate": 5e-3}},
     )
   )

@@ -139,7 +139,7 @@ def test_a_cut_plan_is_named_and_two_preparations_do_not_share_a_folder(tmp_path
   with pytest.raises(DataError, match=r"plan\.json: cannot be read .* choose another folder or remove it"):
     preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
   (path / "plan.json").unlink()
-  with files.held(path), pytest.raises(InputError, match="the same preparation runs there already"):
+  with files.lock_folder(path), pytest.raises(InputError, match="the same preparation runs there already"):
     preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
 
 

@@ -39,7 +39,7 @@ def test_transfer_reports_its_merge_and_saves(source, tmp_path):
   )
   assert done.returncode == 0, done.stderr
   lines = done.stdout.splitlines()
-  assert any(line.startswith("f/embed/matrix/kernel") and "taken" in line for line in lines)
+  assert any(line.startswith("f/embed/matrix/kernel") and "transferred" in line for line in lines)
   assert any(line.startswith("r/wave/kernel") and "fresh" in line for line in lines)
   assert (tmp_path / "w" / "checkpoint" / "config.json").is_file()
   split = json.loads((tmp_path / "w" / "split.json").read_text())
@@ -194,9 +194,13 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
     ("transfer", ["--source=nowhere", "--workdir=w"], "no checkpoint there; make one with"),
     ("transfer", ["--strategy=magic", "--source=x", "--workdir=w"], "flag --strategy=magic"),
     ("transfer", ["--workdir=w", "--loss=target:much"], "--loss=target:much: the weight must be a number"),
-    ("transfer", ["--workdir=w", "--take=f/lstm_0"], "rule 'f/lstm_0' matches nothing in the source parameters"),
+    (
+      "transfer",
+      ["--workdir=w", "--init_from_source=f/lstm_0"],
+      "rule 'f/lstm_0' matches nothing in the source parameters",
+    ),
     ("transfer", ["--workdir=w", "--freeze=first:99"], "rule 'first:99' names no number of layers"),
-    ("transfer", ["--workdir=w", "--freeze=g"], "rule 'g' matches nothing in the held parameters"),
+    ("transfer", ["--workdir=w", "--freeze=g"], "rule 'g' matches nothing in the frozen parameters"),
     ("transfer", ["--workdir=w", "--config.task=bp", "--strategy=fine_tuning"], "was trained for bp; take other parts"),
     ("transfer", ["--workdir=w", "--loss=hope:1"], "loss 'hope' is unknown; choose one of target"),
     ("transfer", ["--workdir=w", "--n_target=0", "--strategy=fine_tuning"], "fine_tuning learns from labelled target"),
@@ -214,7 +218,11 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
     ("tune", ["--n_target=100"], "must be 0 to 40 labelled subjects"),
     ("tune", ["--strategy=scratch", "--n_target=0"], "--n_target=0: scratch learns from labelled target subjects"),
     ("transfer", ["--workdir=w", "--strategy=auto", "--freeze=f"], "--strategy=auto: chooses by itself"),
-    ("transfer", ["--workdir=w", "--strategy=scratch", "--freeze=f,r"], "strategy scratch: all of its network is held"),
+    (
+      "transfer",
+      ["--workdir=w", "--strategy=scratch", "--freeze=f,r"],
+      "strategy scratch: all of its network is frozen",
+    ),
     ("transfer", ["--workdir=w", "--loss=mmd:1:ramp:x"], "has 4 parts; a term is NAME:WEIGHT"),
     ("compare", ["--workdir=w", "--config.scenarios=device,device"], "names a value twice"),
     ("compare", ["--workdir=w", "--metrics=csv"], "--metrics=csv: unknown; choose of jsonl, tensorboard"),

@@ -58,7 +58,7 @@ def test_the_cases_are_what_their_docstrings_say():
   assert parameter.task == "monitoring"
   assert parameter.model.extractor == "lstm"
   assert parameter.target_model.extractor == "cnn_bilstm"
-  assert parameter.custom["parameter_transfer/trained"]["take"] == ("f/lstm_0",)
+  assert parameter.custom["parameter_transfer/trained"]["init_from_source"] == ("f/lstm_0",)
   adapted = study_of("domain_adaptation")
   assert adapted.source == "icu"
   assert set(adapted.model.covariates) == {"age", "hr_bpm", "cuff_sbp_mmhg", "cuff_dbp_mmhg"}

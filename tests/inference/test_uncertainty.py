@@ -150,9 +150,9 @@ def test_a_record_carries_its_interval_and_its_flag(network):
 
 def test_the_study_calibrates_on_who_it_may_see(small_study, done_study):
   """Without target labels on the source's validation subjects, with labels on the target's."""
-  working = study_runner.Bench(small_study, str(done_study))
+  working = study_runner.StudyRunner(small_study, str(done_study))
   study, target, _ = working.target("device", 0)
-  ground = methods.Ground(study, working.source, target, working.trained, working.published, 2, 0)
+  ground = methods.MethodInputs(study, working.source, target, working.trained, working.published, 2, 0)
   tuned = methods.strategy(study, "feature_transfer").run(ground).network.doubt
   assert tuned.subjects == len(target.validation.subjects)
   free = dataclasses.replace(ground, n_target=0)
@@ -166,9 +166,9 @@ def test_the_study_calibrates_on_who_it_may_see(small_study, done_study):
 def test_a_head_of_another_kind_takes_no_spread_from_the_source(small_study, done_study):
   other = dataclasses.replace(small_study.model, head_channels=16)
   study = dataclasses.replace(small_study, target_model=other)
-  working = study_runner.Bench(study, str(done_study))
+  working = study_runner.StudyRunner(study, str(done_study))
   clinic, target, evaluator = working.target("device", 0)
-  ground = methods.Ground(clinic, working.source, target, working.trained, working.published, 2, 0)
+  ground = methods.MethodInputs(clinic, working.source, target, working.trained, working.published, 2, 0)
   made = methods.strategy(clinic, "feature_transfer").run(ground)
   assert made.network.doubt.head is None
   assert len(evaluator.errors(made.predicted_bt)) == 4

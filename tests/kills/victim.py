@@ -56,7 +56,7 @@ def training(folder):
     return  # killed behind its end
   source, validation = people.pairs([f"s{k}" for k in range(4)], 6, 0), people.pairs(["v0"], 3, 4)
   data = runs.Data(source, people.pairs(["u0", "u1"], 3, 1).unlabelled(), people.pairs(people.PEOPLE, 4, 2), validation)
-  with distributed.work_folder(str(folder), MODEL), metrics_writer.kept(str(folder / "logs"), metrics_writer.KINDS):
+  with distributed.work_folder(str(folder), MODEL), metrics_writer.writing(str(folder / "logs"), metrics_writer.KINDS):
     trained, _ = runs.pretrain(source, validation, model=MODEL, spec=config.Training(steps=300, batch=8))
     made = runs.adapt(find("fine_tuning/lp_ft"), trained, data, runs.Budget(200, 8))
     save(folder / "made.npz", made)
@@ -72,7 +72,7 @@ def save(path, made):
   best = made.best or made.checkpoint
   leaves |= {f"best_{k:03d}": np.asarray(x) for k, x in enumerate(jax.tree.leaves(best.params))}
   steps = made.best.about["steps"] if made.best else 0
-  with files.written_together(path) as (partial,), open(partial, "wb") as file:
+  with files.write_atomically(path) as (partial,), open(partial, "wb") as file:
     np.savez(file, seen=seen, best=steps, **found, **leaves)
 
 
@@ -104,7 +104,7 @@ def places_of(kind):
     from cap_jax.train import clock, metrics_writer, training_state
 
     training_state.EVERY = 100
-    places += [(clock.Clock, "launched"), (metrics_writer.Journal, "write"), (nets.Net, "init")]
+    places += [(clock.Clock, "launched"), (metrics_writer.MetricsWriter, "write"), (nets.Net, "init")]
   return places
 
 

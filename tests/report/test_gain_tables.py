@@ -19,16 +19,18 @@ def test_labels_saved_and_gaps_closed_as_text():
   found = {
     "device": [
       label_efficiency.Gain("fine_tuning", 5, ONE, agreement.NONE),
-      label_efficiency.Gain("multi_task/lines", 5, MANY, SHARE),
+      label_efficiency.Gain("multi_task/transducer", 5, MANY, SHARE),
     ],
     "site": [
-      label_efficiency.Gain("domain_adaptation/lines", 0, agreement.NONE, agreement.Interval(-0.1, float("-inf"), 0.2))
+      label_efficiency.Gain(
+        "domain_adaptation/transducer", 0, agreement.NONE, agreement.Interval(-0.1, float("-inf"), 0.2)
+      )
     ],
   }
   assert gain_tables.gained(found, (0, 100, 5)).rows == [
     ("device", "fine-tuning", "5", "37", "≤ 5 to > 100", "", ""),
-    ("device", "multi-task learning: lines", "5", "> 100", "61 to > 100", "62", "47 to 78"),
-    ("site", "domain adaptation: lines", "0", "", "", "-10", "−∞ to 20"),
+    ("device", "multi-task learning: transducer", "5", "> 100", "61 to > 100", "62", "47 to 78"),
+    ("site", "domain adaptation: transducer", "0", "", "", "-10", "−∞ to 20"),
   ]
 
 
@@ -60,5 +62,5 @@ def test_figures_of_few_strategies_show_all_of_them(small_study, done_study):
   rows = summary.frame(studies.rows(small_study, str(done_study)))
   (found,) = study_report.open_clinics(small_study, str(done_study), rows)
   assert set(found.drawn) == {*small_study.strategies, "gtf_target", "source"}
-  many = dataclasses.replace(found.study, strategies=(*small_study.strategies, "combination", "multi_task/lines"))
-  assert "multi_task/lines" not in dataclasses.replace(found, study=many).drawn
+  many = dataclasses.replace(found.study, strategies=(*small_study.strategies, "combination", "multi_task/transducer"))
+  assert "multi_task/transducer" not in dataclasses.replace(found, study=many).drawn

@@ -1,4 +1,4 @@
-"""All strategies at once: what is taken, fresh, held, trained, and what each may read."""
+"""All strategies at once: what is taken, fresh, frozen, trained, and what each may read."""
 
 import dataclasses
 import functools
@@ -13,7 +13,7 @@ from cap_jax.data import batches
 from cap_jax.losses import alignment, discrepancy, tasks, terms
 from cap_jax.models import net as nets
 from cap_jax.strategies import STRATEGIES, find, freezing, low_rank, surgery
-from cap_jax.strategies.strategy import HELD, Stage, Strategy
+from cap_jax.strategies.strategy import FROZEN, Stage, Strategy
 from cap_jax.train import checkpoint, loop, runs, step
 from cap_jax.types import InputError
 from tests import tiers
@@ -55,7 +55,7 @@ def total_loss(strategy):
 
 def holds(strategy):
   _, net = networks(strategy)
-  return [freezing.resolve(stage.hold, net.layers(SAMPLES), 5, 1.0)[0] for stage in strategy.stages]
+  return [freezing.resolve(stage.freeze, net.layers(SAMPLES), 5, 1.0)[0] for stage in strategy.stages]
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -67,8 +67,8 @@ def test_taken_is_the_source_to_the_bit_and_fresh_is_the_init(name):
   given, leaves = surgery.leaf_paths(source), surgery.leaf_paths(start)
   assert {leaf.path for leaf in report if leaf.fate != "left behind"} <= set(leaves)
   for leaf in report:
-    if leaf.fate == "taken":
-      rule = next(rule for rule in strategy.take if surgery.matches(leaf.path, rule.partition("=")[0]))
+    if leaf.fate == "transferred":
+      rule = next(rule for rule in strategy.init_from_source if surgery.matches(leaf.path, rule.partition("=")[0]))
       target_rule, _, source_rule = rule.partition("=")
       origin = (source_rule or target_rule) + leaf.path[len(target_rule) :]
       np.testing.assert_array_equal(leaves[leaf.path], given[origin])
@@ -79,7 +79,7 @@ def test_taken_is_the_source_to_the_bit_and_fresh_is_the_init(name):
     assert (np.asarray(leaves[path]) != np.asarray(surgery.leaf_paths(other)[path])).any(), path
 
 
-# blocks held, fresh, followed and left alone, stages, projected gradients
+# blocks frozen, fresh, followed and left alone, stages, projected gradients
 KINDS = (
   "domain_adaptation",
   "fine_tuning/lp_ft",
@@ -101,39 +101,39 @@ def test_every_loss_has_a_gradient_in_what_it_trains(name):
 
 
 @pytest.mark.parametrize("name", tiers.sample(STRATEGIES, *KINDS))
-def test_held_stays_to_the_bit_and_the_rest_is_trained(name):
-  """Every stage by itself, from θ⁰: held leaves unchanged after steps, all others changed."""
+def test_frozen_stays_to_the_bit_and_the_rest_is_trained(name):
+  """Every stage by itself, from θ⁰: frozen leaves unchanged after steps, all others changed."""
   strategy = STRATEGIES[name]
   _, start, _ = begin(strategy)
   stack = jax.tree.map(lambda x: jnp.repeat(x[None], 4, axis=0), batch(strategy))
-  for hold in holds(strategy):
-    held = strategy.held(hold)
-    trainer = step.make_trainer(total_loss(strategy), held, weight_decay=0.0, warmup=0.5)
+  for freeze in holds(strategy):
+    frozen = strategy.frozen(freeze)
+    trainer = step.make_trainer(total_loss(strategy), frozen, weight_decay=0.0, warmup=0.5)
     state, metrics = trainer.run(trainer.init(start, 8, 1e-2), stack, jax.random.key(0))
     assert np.isfinite(metrics["loss"]).all()
     before = surgery.leaf_paths(start)
     for path, leaf in surgery.leaf_paths(state.params).items():
       changed = (np.asarray(leaf) != np.asarray(before[path])).any()
-      is_held = any(surgery.matches(path, rule) for rule in held)
+      is_frozen = any(surgery.matches(path, rule) for rule in frozen)
       if path.startswith("teacher/"):
         assert changed, f"{path}: the teacher follows the student"
-      elif is_held:
-        assert not changed, f"{path} is held and has changed"
+      elif is_frozen:
+        assert not changed, f"{path} is frozen and has changed"
       else:
         assert changed, f"{path} is trained and has not changed"
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_held_leaves_have_no_optimiser_state(name):
+def test_frozen_leaves_have_no_optimiser_state(name):
   strategy = STRATEGIES[name]
   _, start, _ = begin(strategy)
-  for hold in holds(strategy):
-    held = strategy.held(hold)
-    state = step.make_trainer(total_loss(strategy), held).init(start, 8, 1e-2)
+  for freeze in holds(strategy):
+    frozen = strategy.frozen(freeze)
+    state = step.make_trainer(total_loss(strategy), frozen).init(start, 8, 1e-2)
     trained = sum(
       leaf.size
       for path, leaf in surgery.leaf_paths(start).items()
-      if not any(surgery.matches(path, rule) for rule in held)
+      if not any(surgery.matches(path, rule) for rule in frozen)
     )
     assert surgery.count(state.opt_state) == 2 * trained + 1  # two moments, and a count
 
@@ -152,7 +152,7 @@ def test_no_label_of_the_target_reaches_what_says_it_needs_none(name):
   trained = checkpoint.Checkpoint(params, MODEL, config.Windows(), scaling, "radial")
   data = runs.Data(source, other.unlabelled(), labelled)
   fed, clinic = runs.streams(strategy, data, scaling, MODEL, trained, 0)
-  assert (clinic is not None) == strategy.lines
+  assert (clinic is not None) == strategy.transducer
   assert set(fed) == set(strategy.streams)
   assert strategy.needs_labels == ("target" in fed)
   for stream, arrays in fed.items():
@@ -178,7 +178,7 @@ def test_strategies_that_take_all_begin_as_the_source():
   """The filter is the identity and low-rank changes are nought at the start; the section is nearly the identity."""
   x, c = jax.random.normal(jax.random.key(5), (2, SAMPLES)), jnp.zeros((2, 0))
   for name, strategy in STRATEGIES.items():
-    if set(strategy.take) == {"f", "r"}:
+    if set(strategy.init_from_source) == {"f", "r"}:
       source_net, net = networks(strategy)
       source, start, _ = begin(strategy)
       expected = source_net.apply(source, x, c)
@@ -218,11 +218,11 @@ def numpy_streams(strategy):
 
 CACHED = {
   **{name: (STRATEGIES[name], ("f", "a") if STRATEGIES[name].adaptor != "none" else ("f",)) for name in STRATEGIES},
-  "adaptor held beside the source's task": (
-    Strategy("", take=("f", "r"), adaptor="fir", loss=(terms.Term("target"), terms.Term("source"))), ("a", "f")
+  "adaptor frozen beside the source's task": (
+    Strategy("", init_from_source=("f", "r"), adaptor="fir", loss=(terms.Term("target"), terms.Term("source"))), ("a", "f")
   ),
   "adaptor trained": (
-    Strategy("", take=("f", "r"), adaptor="fir", loss=(terms.Term("target"), terms.Term("source"))), ("f",)
+    Strategy("", init_from_source=("f", "r"), adaptor="fir", loss=(terms.Term("target"), terms.Term("source"))), ("f",)
   ),
 }  # fmt: skip
 
@@ -235,24 +235,24 @@ CACHED = {
     "fine_tuning/low_rank",
     "domain_adaptation/adda",
     "domain_adaptation/mean_teacher",
-    "adaptor held beside the source's task",
+    "adaptor frozen beside the source's task",
     "adaptor trained",
   ),
 )
 def test_a_loss_of_cached_features_is_the_loss(name):
-  """Whatever is held, whichever extractor reads a stream, and with an adaptor ahead of the target's windows alone."""
-  strategy, hold = CACHED[name]
+  """Whatever is frozen, whichever extractor reads a stream, and with an adaptor ahead of the target's windows alone."""
+  strategy, freeze = CACHED[name]
   _, net = networks(strategy)
   _, start, _ = begin(strategy)
   params = moved(start)
-  held = strategy.held(hold)
+  frozen = strategy.frozen(freeze)
   fed = numpy_streams(strategy)
-  cached, _ = loop.with_features(net, held, params, fed)
+  cached, _ = loop.with_features(net, frozen, params, fed)
   loss, progress, key = total_loss(strategy), {"progress": jnp.array(0.5)}, jax.random.key(0)
   expected, found = (loss(params, {**streams, **progress}, key)[0] for streams in (fed, cached))
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
   reads = {stream for stream, part in cached.items() if "h" in part}
-  still = not strategy.low_rank and (strategy.adaptor == "none" or "a" in hold)
+  still = not strategy.low_rank and (strategy.adaptor == "none" or "a" in freeze)
   assert reads == (set(strategy.streams) if still else set())
 
 
@@ -285,24 +285,24 @@ def test_early_layers_learn_more_slowly_and_the_balance_faster():
 
 @pytest.mark.quick
 @pytest.mark.parametrize(
-  ("n_target", "distance", "held"),
+  ("n_target", "distance", "frozen"),
   [(1, 1.0, ("f/c", "r/w")), (9, 1.79, ("f/c", "r/w")), (10, 1.0, ()), (1, 1.8, ()), (20, 2.0, ())],
 )
-def test_auto_holds_the_late_layers_where_labels_are_few_and_domains_near(n_target, distance, held):
+def test_auto_freezes_the_late_layers_where_labels_are_few_and_domains_near(n_target, distance, frozen):
   found, reason = freezing.resolve(("auto",), ("f/a", "f/b", "f/c", "r/w"), n_target, distance)
-  assert found == (("f/b", *held) if held else ())
+  assert found == (("f/b", *frozen) if frozen else ())
   assert reason.startswith(f"freeze=auto: {n_target} labelled subjects, distance {distance:.2f}: ")
-  assert ("near domains" in reason) == bool(held)
+  assert ("near domains" in reason) == bool(frozen)
 
 
-def flops(strategy, hold, with_features):
+def flops(strategy, freeze, with_features):
   """Of one step, as XLA counts them in what it is given to compile."""
   _, net = networks(strategy)
   _, start, _ = begin(strategy)
   fed = batch(strategy)
   if with_features:
     fed["target"]["h"] = net.features(start["f"], fed["target"]["x"], fed["target"]["c"])
-  trainer = step.make_trainer(total_loss(strategy), hold)
+  trainer = step.make_trainer(total_loss(strategy), freeze)
   lowered = jax.jit(trainer.step).lower(trainer.init(start, 8, 1e-2), fed, jax.random.key(0))
   return lowered.cost_analysis()["flops"]
 
@@ -325,7 +325,11 @@ def test_the_backward_pass_of_a_held_extractor_is_gone():
 def test_a_combination_is_a_value():
   strategy = find(
     "combination",
-    {"take": ["f/embed"], "stages": [(("f/embed",), 0.5), ((), 0.5, 0.1)], "loss": [("target",), ("mmd", 0.2, "ramp")]},
+    {
+      "init_from_source": ["f/embed"],
+      "stages": [(("f/embed",), 0.5), ((), 0.5, 0.1)],
+      "loss": [("target",), ("mmd", 0.2, "ramp")],
+    },
   )
   assert strategy.streams == ("target", "source", "unlabelled")
   assert strategy.stages[1] == Stage((), 0.5, 0.1)
@@ -337,7 +341,7 @@ def test_a_combination_is_a_value():
   ("name", "changes", "message"),
   [
     ("magic", {}, "strategy 'magic' is unknown; choose one of scratch, feature_transfer"),
-    ("scratch", {"colour": 1}, "no field 'colour'; choose one of equation, take"),
+    ("scratch", {"colour": 1}, "no field 'colour'; choose one of equation, init_from_source"),
     ("scratch", {"loss": [("nothing",)]}, "loss 'nothing' is unknown; choose one of target"),
     ("scratch", {"loss": [("target", 1.0, "later")]}, "schedule 'later' is unknown"),
     ("scratch", {"combine": "hope"}, "combine 'hope' is unknown"),
@@ -351,7 +355,7 @@ def test_a_combination_is_a_value():
     ("scratch", {"loss": [("l2_sp",)]}, "reads no windows"),
     ("scratch", {"loss": [("target", -1.0)]}, "weight -1.0 must be positive"),
     ("scratch", {"loss": [("target", float("nan"))]}, "weight nan must be positive"),
-    ("multi_task/pcgrad", {"stages": [(("f/embed",),)]}, "nothing can be held"),
+    ("multi_task/pcgrad", {"stages": [(("f/embed",),)]}, "nothing can be frozen"),
     ("multi_task/pcgrad", {"stages": [((), 1.0, 1.0, ("target",))]}, "a stage cannot leave any out"),
     (
       "multi_task",
@@ -373,7 +377,7 @@ def test_impossible_strategies_are_refused(name, changes, message):
 def test_every_loss_is_used_by_a_strategy():
   used = {term.name for strategy in STRATEGIES.values() for term in strategy.loss}
   assert used | {"source", "shape_coral"} >= set(terms.TERMS)
-  assert set(HELD) <= {block for strategy in STRATEGIES.values() for block in strategy.blocks}
+  assert set(FROZEN) <= {block for strategy in STRATEGIES.values() for block in strategy.blocks}
 
 
 @pytest.mark.quick
@@ -398,7 +402,7 @@ def test_few_labels_are_learnt_briefly(n_target, steps):
 
 @pytest.mark.quick
 @pytest.mark.parametrize(
-  ("hold", "expected"),
+  ("freeze", "expected"),
   [
     (("first:2",), ("f/a", "f/b")),
     (("first:50%",), ("f/a", "f/b")),
@@ -407,8 +411,8 @@ def test_few_labels_are_learnt_briefly(n_target, steps):
     (("f/b", "last:1"), ("f/b", "r/w")),
   ],
 )
-def test_words_of_freezing(hold, expected):
-  assert freezing.resolve(hold, ("f/a", "f/b", "f/c", "r/w"), 5, 1.0) == (expected, "")
+def test_words_of_freezing(freeze, expected):
+  assert freezing.resolve(freeze, ("f/a", "f/b", "f/c", "r/w"), 5, 1.0) == (expected, "")
 
 
 @pytest.mark.quick
@@ -423,17 +427,17 @@ def test_an_adaptor_goes_over_with_the_extractor_that_it_was_given():
   source = moved(adapted.init(jax.random.key(0), SAMPLES))
   start, report = STRATEGIES["fine_tuning/all"].start(source, adapted, adapted, SAMPLES, jax.random.key(1))
   np.testing.assert_array_equal(start["a"]["taps"], source["a"]["taps"])
-  assert {leaf.fate for leaf in report} == {"taken"}
+  assert {leaf.fate for leaf in report} == {"transferred"}
   start, _ = STRATEGIES["parameter_transfer"].start(source, adapted, adapted, SAMPLES, jax.random.key(1))
   np.testing.assert_array_equal(start["a"]["taps"], 0.0)
 
 
 @pytest.mark.quick
 def test_between_sites_the_source_keeps_a_head_of_its_own():
-  lines, heads = STRATEGIES["multi_task/lines"], STRATEGIES["multi_task/lines_heads"]
+  lines, heads = STRATEGIES["multi_task/transducer"], STRATEGIES["multi_task/transducer_heads"]
   assert lines.at("radial", "radial") is lines
   apart = lines.at("radial", "brachial")
-  assert (apart.loss, set(apart.take)) == (heads.loss, set(heads.take))
+  assert (apart.loss, set(apart.init_from_source)) == (heads.loss, set(heads.init_from_source))
   assert apart.blocks == ("s",)
   for strategy in (heads, STRATEGIES["fine_tuning"], STRATEGIES["scratch"]):
     assert strategy.at("radial", "brachial") is strategy
@@ -455,7 +459,7 @@ def test_a_target_of_another_site_is_learnt_with_two_heads(site, heads):
     "radial",
   )
   data = runs.Data(source, other.unlabelled(), labelled, site=site)
-  made = runs.adapt(find("multi_task/lines"), trained, data, runs.Budget(50, 4))
+  made = runs.adapt(find("multi_task/transducer"), trained, data, runs.Budget(50, 4))
   assert sum(leaf.path.startswith("s/") for leaf in made.report) == (heads - 1) * sum(
     leaf.path.startswith("r/") for leaf in made.report
   )
@@ -475,6 +479,6 @@ def test_no_line_is_looked_for_before_a_ppg():
     "radial",
   )
   data = runs.Data(source, other.unlabelled(), site="digital_ppg")
-  made = runs.adapt(find("domain_adaptation/lines"), trained, data, runs.Budget(50, 4))
+  made = runs.adapt(find("domain_adaptation/transducer"), trained, data, runs.Budget(50, 4))
   assert made.reason == "no line looked for: light comes through no fluid-filled line"
   jax.tree.map(np.testing.assert_array_equal, made.checkpoint.params, trained.params)

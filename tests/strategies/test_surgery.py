@@ -22,7 +22,7 @@ def test_merge_takes_what_the_rules_cover_and_reports_every_leaf():
   np.testing.assert_array_equal(merged["f"]["a"], 1)
   np.testing.assert_array_equal(merged["f"]["ab"], 0)  # "f/a" is a key, not a beginning of letters
   assert {leaf.path: leaf.fate for leaf in report if leaf.fate != "left behind"} == {
-    "f/a": "taken", "f/ab": "fresh", "r/b": "fresh", "r/w": "fresh"
+    "f/a": "transferred", "f/ab": "fresh", "r/b": "fresh", "r/w": "fresh"
   }  # fmt: skip
   assert {leaf.path for leaf in report if leaf.fate == "left behind"} == {"f/ab", "r/w", "old"}
 
@@ -36,7 +36,7 @@ def test_merge_copies_so_that_donation_spares_the_source():
 
 
 @pytest.mark.parametrize(
-  ("take", "message"),
+  ("init_from_source", "message"),
   [
     (("r/w",), r"r/w: source \(4,\) float32, target \(5,\) float32"),
     (("r",), "r/b: in the target .* missing in the source"),
@@ -45,10 +45,10 @@ def test_merge_copies_so_that_donation_spares_the_source():
     (("f/layer",), "matches nothing"),
   ],
 )
-def test_merge_refuses_what_does_not_fit(take, message):
+def test_merge_refuses_what_does_not_fit(init_from_source, message):
   source, fresh = trees()
   with pytest.raises(surgery.MergeError, match=message):
-    surgery.merge(source, fresh, take)
+    surgery.merge(source, fresh, init_from_source)
 
 
 def test_merge_refuses_a_leaf_that_only_the_source_has():
@@ -67,8 +67,11 @@ def test_merge_refuses_another_dtype():
 
 def test_labels_cover_every_leaf():
   _, fresh = trees()
-  assert surgery.label(fresh, ("f/a", "r")) == {"f": {"a": "hold", "ab": "train"}, "r": {"w": "hold", "b": "hold"}}
-  with pytest.raises(surgery.MergeError, match="rule 'x' matches nothing in the held parameters"):
+  assert surgery.label(fresh, ("f/a", "r")) == {
+    "f": {"a": "freeze", "ab": "train"},
+    "r": {"w": "freeze", "b": "freeze"},
+  }
+  with pytest.raises(surgery.MergeError, match="rule 'x' matches nothing in the frozen parameters"):
     surgery.label(fresh, ("x",))
 
 
@@ -79,7 +82,7 @@ def test_a_rule_may_rename():
   np.testing.assert_array_equal(merged["s"]["w"], 3)
   np.testing.assert_array_equal(merged["r"]["w"], 0)
   fates = [(leaf.path, leaf.fate) for leaf in report]
-  assert ("s/w", "taken") in fates
+  assert ("s/w", "transferred") in fates
   assert ("r/w", "fresh") in fates
   assert ("r/w", "left behind") not in fates  # it was taken, under another name
 
@@ -89,7 +92,7 @@ def test_a_report_names_all_that_does_not_fit_without_stopping():
   fates = {leaf.path: leaf.fate for leaf in surgery.compare(source, fresh, ("r", "f/a"))}
   assert fates["r/w"] == "wrong shape"
   assert fates["r/b"] == "missing"
-  assert fates["f/a"] == "taken"
+  assert fates["f/a"] == "transferred"
   with pytest.raises(surgery.MergeError, match=r"r/b: .*; r/w: "):
     surgery.merge(source, fresh, ("r", "f/a"))
 

@@ -48,7 +48,7 @@ def test_other_people_are_no_line(population):
   assert not fitted.found
   assert "no line" in str(fitted)
   x_bt, _ = windows(clinics.HEALTHY, clinics.TRANSDUCER, 256, 4, "source")
-  assert transducer_response.send(fitted, x_bt, FS, 0) is x_bt
+  assert transducer_response.apply(fitted, x_bt, FS, 0) is x_bt
 
 
 def test_a_line_a_subject_is_a_spread_of_lines():
@@ -65,8 +65,8 @@ def test_what_is_sent_is_what_the_line_records():
   # the same people and rhythms, with and without the line: windows of the record behind it
   x_bt, _ = windows(clinics.HEALTHY, clinics.TRANSDUCER, 16, 8, "source", 0.0)
   behind, _ = windows(clinics.HEALTHY, clinics.FLUID_LINE, 16, 8, "source", 0.0)
-  line = transducer_response.Lines(np.array([9.0]), np.array([0.2]), np.ones(1), 0.0, 50.0)
-  error = SD * (transducer_response.send(line, x_bt, FS, 0) - behind)
+  line = transducer_response.TransducerMixture(np.array([9.0]), np.array([0.2]), np.ones(1), 0.0, 50.0)
+  error = SD * (transducer_response.apply(line, x_bt, FS, 0) - behind)
   apart = SD * (x_bt - behind)
   margin = config.Windows().margin
   assert np.sqrt(np.square(apart).mean()) > 3
@@ -76,19 +76,21 @@ def test_what_is_sent_is_what_the_line_records():
 
 def test_each_window_goes_through_one_line_drawn_by_share():
   x_bt = np.tile(np.sin(2 * np.pi * np.arange(500) / 100), (4000, 1)).astype(np.float32)
-  two = transducer_response.Lines(np.array([np.inf, 2.5]), np.array([1.0, 0.5]), np.array([0.75, 0.25]), 0.0, 50.0)
-  seen = transducer_response.send(two, x_bt, FS, 3)
+  two = transducer_response.TransducerMixture(
+    np.array([np.inf, 2.5]), np.array([1.0, 0.5]), np.array([0.75, 0.25]), 0.0, 50.0
+  )
+  seen = transducer_response.apply(two, x_bt, FS, 3)
   same = np.abs(seen - x_bt).max(1) < 1e-4
   assert abs(same.mean() - 0.75) < 0.03
   # 1.25 Hz is half the natural frequency: 1/|1 − 1/4 + j/2| = 1.109
   np.testing.assert_allclose(np.abs(seen[~same, 200:]).max(1), 1.109, atol=2e-3)
-  np.testing.assert_array_equal(transducer_response.send(two, x_bt, FS, 3), seen)
-  assert (transducer_response.send(two, x_bt, FS, 4) != seen).any()
+  np.testing.assert_array_equal(transducer_response.apply(two, x_bt, FS, 3), seen)
+  assert (transducer_response.apply(two, x_bt, FS, 4) != seen).any()
 
 
 @pytest.mark.quick
 def test_lines_are_told_without_those_who_have_none():
-  mixed = transducer_response.Lines(
+  mixed = transducer_response.TransducerMixture(
     np.array([np.inf, 8.0, 12.0]), np.array([1.0, 0.2, 0.4]), np.array([0.5, 0.25, 0.25]), 0.0, 20.0
   )
   assert str(mixed) == "lines of 10.0 Hz (SD 2.0), damping 0.30, of 50 % of the subjects (χ² gain 20.0)"
@@ -97,8 +99,8 @@ def test_lines_are_told_without_those_who_have_none():
 @pytest.mark.quick
 def test_noise_is_added_behind_the_line():
   still = np.zeros((400, 500), np.float32)
-  line = transducer_response.Lines(np.array([9.0]), np.array([0.2]), np.ones(1), 0.1, 50.0)
-  assert abs(transducer_response.send(line, still, FS, 0).std() - 0.1) < 1e-3
+  line = transducer_response.TransducerMixture(np.array([9.0]), np.array([0.2]), np.ones(1), 0.1, 50.0)
+  assert abs(transducer_response.apply(line, still, FS, 0).std() - 0.1) < 1e-3
 
 
 def test_a_small_source_cannot_tell_a_line_from_people():

@@ -51,12 +51,12 @@ def test_more_labels_that_harm_count_as_no_better():
 def test_a_method_is_as_good_as_scratch_with_more_labels():
   made = found(SCRATCH, rows("fine_tuning", 5, 1.0), rows("multi_task", 5, 0.4), rows("gtf_target", 5, 1.5))
   assert set(made) == {("fine_tuning", 5), ("multi_task", 5)}
-  gain = made["fine_tuning", 5].as_scratch
+  gain = made["fine_tuning", 5].equivalent_labels
   assert gain.mean == pytest.approx(20)
   # errors of the same people in proportion: whoever is drawn, the ratio stays
   assert gain.low == pytest.approx(20)
   assert gain.high == pytest.approx(20)
-  assert np.isinf(made["multi_task", 5].as_scratch.mean)
+  assert np.isinf(made["multi_task", 5].equivalent_labels.mean)
   assert np.isnan(made["fine_tuning", 5].closed.mean)  # no source network
 
 
@@ -67,7 +67,7 @@ def test_an_interval_is_wide_where_people_differ():
     )
     for k, value in enumerate(np.random.default_rng(2).permutation(np.linspace(0.2, 1.8, 40)))
   ]
-  gain = found(SCRATCH, other)["fine_tuning", 5].as_scratch
+  gain = found(SCRATCH, other)["fine_tuning", 5].equivalent_labels
   assert gain.low < 0.8 * gain.mean < gain.mean < 1.2 * gain.mean < gain.high
 
 

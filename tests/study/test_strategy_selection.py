@@ -14,7 +14,7 @@ from cap_jax.train import loop, prediction, runs
 
 @pytest.fixture(scope="module")
 def ground(small_study, done_study):
-  return study_runner.Bench(small_study, str(done_study))
+  return study_runner.StudyRunner(small_study, str(done_study))
 
 
 def choose(ground, n_target, seed=0):
@@ -82,7 +82,7 @@ def test_without_two_labels_the_people_of_the_source_are_scored_on(ground, monke
   for one, (name, rmse) in zip(choice.ranking, expected if n_target else [(strategy_selection.FREE, 3.0)], strict=True):
     assert one.name == name
     assert one.rmse_mmhg == pytest.approx(rmse, rel=1e-5)
-  assert "source network unchanged 4.00" in strategy_selection.told(choice)
+  assert "source network unchanged 4.00" in strategy_selection.format_ranking(choice)
 
 
 def test_at_another_site_the_people_of_the_source_say_nothing_of_one_subject(ground, monkeypatch):
@@ -92,7 +92,7 @@ def test_at_another_site_the_people_of_the_source_say_nothing_of_one_subject(gro
   one = strategy_selection.choose(study, elsewhere, ground.source, target, 1, 0)
   assert one.name == strategy_selection.ALONE
   assert {ranked.name for ranked in one.ranking} == set(strategy_selection.CANDIDATES)
-  assert "nobody to compare on" in strategy_selection.told(one)
+  assert "nobody to compare on" in strategy_selection.format_ranking(one)
 
 
 def test_subjects_are_held_out_of_the_training_that_they_score(ground, monkeypatch):
@@ -122,8 +122,9 @@ def test_subjects_are_held_out_of_the_training_that_they_score(ground, monkeypat
   for name in strategy_selection.CANDIDATES:
     assert [held for one, held in scored if one == name] == [drawn - whose for one, whose in taught if one == name]
     assert set.union(*(held for one, held in scored if one == name)) == drawn
-  assert "cross-validation over 3 labelled subjects in 3 folds: multi_task/lines_first 0.50" in strategy_selection.told(
-    choice
+  assert (
+    "cross-validation over 3 labelled subjects in 3 folds: multi_task/transducer_first 0.50"
+    in strategy_selection.format_ranking(choice)
   )
 
 
@@ -136,7 +137,7 @@ def test_it_is_a_method_of_a_study_with_and_without_labels(small_study, ground):
   clinic = dataclasses.replace(clinic, steps=100)
   for n_target in (0, 2):
     found = methods.method(clinic, "auto").run(
-      methods.Ground(clinic, ground.source, target, ground.trained, pytest.fail, n_target, 0)
+      methods.MethodInputs(clinic, ground.source, target, ground.trained, pytest.fail, n_target, 0)
     )
     assert found.predicted_bt.shape == target.test.y_bt.shape
     assert np.isfinite(found.predicted_bt).all()

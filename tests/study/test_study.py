@@ -51,7 +51,7 @@ def found(small_study, done_study):
 @pytest.fixture(scope="module")
 def ground(small_study, done_study):
   """Data and source network of the small study."""
-  return study_runner.Bench(small_study, str(done_study))
+  return study_runner.StudyRunner(small_study, str(done_study))
 
 
 def test_every_method_meets_the_same_test_subjects(found, ground):
@@ -88,7 +88,7 @@ def test_a_linear_filter_beats_the_raw_wave_and_the_mean(found):
 
 def test_a_leak_between_source_and_target_raises(small_study, ground, tmp_path):
   _, target, _ = ground.target("device", 0)
-  leaky = study_runner.Bench(small_study, str(tmp_path))
+  leaky = study_runner.StudyRunner(small_study, str(tmp_path))
   leaky.source = study_datasets.Source(target.labelled, target.validation, {})
   with pytest.raises(splits.LeakError, match="stand both in"):
     leaky.run(study_grid.keys(small_study)[0])
@@ -100,7 +100,7 @@ def test_a_network_or_a_scaling_that_saw_test_subjects_raises(small_study, groun
   met = (dataclasses.replace(ground.trained, met=checkpoint.digests_of(target.test.subjects[-1:])),)
   seen = dataclasses.replace(ground.trained.scaling, fitted_on=target.test.subjects[-1:])
   for leaking in (*met, dataclasses.replace(ground.trained, scaling=seen)):
-    judged = methods.Ground(study, ground.source, target, leaking, ground.published, 0, 0)
+    judged = methods.MethodInputs(study, ground.source, target, leaking, ground.published, 0, 0)
     with pytest.raises(splits.LeakError, match=f"{target.test.subjects[-1]}.*on whom it is to be judged"):
       methods.method(study, "source").run(judged)
 
@@ -211,7 +211,7 @@ def test_a_damaged_source_network_says_what_to_remove(small_study, done_study, t
   with open(folder / "checkpoint" / "config.json", "a") as file:
     file.write("}")
   with pytest.raises(InputError, match=rf"or remove {folder}/checkpoint, and the study trains it again"):
-    _ = study_runner.Bench(small_study, str(folder)).trained
+    _ = study_runner.StudyRunner(small_study, str(folder)).trained
 
 
 def test_a_folder_holds_one_study_which_may_grow(small_study, done_study, tmp_path):
@@ -231,7 +231,7 @@ def test_a_folder_holds_one_study_which_may_grow(small_study, done_study, tmp_pa
 def test_a_folder_holds_one_split_and_the_same_waves(small_study, done_study, tmp_path):
   """A store that was prepared anew at its old place gives other cells."""
   folder = copied(done_study, tmp_path)
-  ground = study_runner.Bench(small_study, str(folder))
+  ground = study_runner.StudyRunner(small_study, str(folder))
   ground.target("device", 0)
   split, data = study_manifest.digests(str(folder))
   parts = (
@@ -247,11 +247,11 @@ def test_a_folder_holds_one_split_and_the_same_waves(small_study, done_study, tm
   path = folder / "data_device.json"
   path.write_text(path.read_text().replace(data["device target_test"], "0" * 64))
   with pytest.raises(InputError, match=r"data_device.json: the waves of target_test are not those .* began with"):
-    study_runner.Bench(small_study, str(folder)).target("device", 0)
+    study_runner.StudyRunner(small_study, str(folder)).target("device", 0)
   other = splits.load(folder / "split_device.json").parts
   splits.Split({**other, "target_test": other["target_test"][1:]}).save(folder / "split_device.json")
   with pytest.raises(InputError, match=r"split_device.json: holds another split of the subjects"):
-    study_runner.Bench(small_study, str(folder)).target("device", 0)
+    study_runner.StudyRunner(small_study, str(folder)).target("device", 0)
   assert study_manifest.digests(str(folder))[0]["split_device"] != split["split_device"]
 
 
@@ -305,7 +305,7 @@ def test_rates_and_lengths_are_chosen_on_validation_subjects_at_the_first_seed(
   study = dataclasses.replace(small_study, rate_factors=(0.01, 1.0), n_target=(0, 2), seeds=(0, 1), baselines=())
   study = dataclasses.replace(study, step_factors=(1.0, 2.0))
   study = dataclasses.replace(study, strategies=("scratch", "domain_adaptation"))
-  working = study_runner.Bench(study, str(folder))
+  working = study_runner.StudyRunner(study, str(folder))
   finished, finish = [], methods.finish
   monkeypatch.setattr(methods, "finish", lambda ground, made: finished.append(ground.setting) or finish(ground, made))
   first, second = (working.run(Key("device", 0, "scratch", 2, seed)) for seed in (0, 1))
@@ -335,7 +335,7 @@ def test_a_training_that_diverges_is_a_cell_with_its_reason(small_study, done_st
   key = Key("device", 0, "scratch", 1, 0)
   pathlib.Path(f"{key.stem(str(folder))}.json").unlink()
   study = dataclasses.replace(small_study, custom={"scratch": {"learning_rate": 1e30}})
-  cell = study_runner.Bench(study, str(folder)).run(key)
+  cell = study_runner.StudyRunner(study, str(folder)).run(key)
   assert cell.diverged
   assert cell.reason
   assert all(np.isnan(one.rmse_mmhg) for one in cell.errors)
@@ -345,7 +345,9 @@ def test_a_training_that_diverges_is_a_cell_with_its_reason(small_study, done_st
 def test_a_baseline_that_cannot_be_fitted_is_a_cell_with_its_reason(small_study, done_study, tmp_path, monkeypatch):
   monkeypatch.setattr(arx.Arx, "stable", False)
   study = dataclasses.replace(small_study, baselines=("gtf_arx_target",))
-  cell = study_runner.Bench(study, str(copied(done_study, tmp_path))).run(Key("device", 0, "gtf_arx_target", 1, 0))
+  cell = study_runner.StudyRunner(study, str(copied(done_study, tmp_path))).run(
+    Key("device", 0, "gtf_arx_target", 1, 0)
+  )
   assert cell.diverged
   assert "no ARX model is stable" in cell.reason
   assert all(np.isnan(one.rmse_mmhg) for one in cell.errors)
@@ -368,7 +370,7 @@ def test_the_published_networks_train_as_the_strategies_do(ground):
   study, target, _ = ground.target("device", 0)
   for name in ("cnn_bilstm", "tcn"):
     made = methods.method(study, f"{name}_target").run(
-      methods.Ground(study, ground.source, target, ground.trained, ground.published, 2, 0)
+      methods.MethodInputs(study, ground.source, target, ground.trained, ground.published, 2, 0)
     )
     assert made.network.model == methods.NETWORKS[name].model
     assert made.steps == study.steps
@@ -471,9 +473,9 @@ def test_where_errors_come_from_is_the_target(small_study, clinic_store):
   taught = dataclasses.replace(small_study, source_data=real)
   tested = dataclasses.replace(small_study, target_data=real)
   assert (study_datasets.place(taught), study_datasets.place(tested)) == ("in silico", "real records")
-  assert study_datasets.told(taught) == "In silico: all test subjects are virtual. The source: nobody."
-  assert study_datasets.told(tested) == "With real records: nobody. The source is virtual."
-  assert study_datasets.told(small_study) == "In silico: all subjects are virtual."
+  assert study_datasets.describe(taught) == "In silico: all test subjects are virtual. The source: nobody."
+  assert study_datasets.describe(tested) == "With real records: nobody. The source is virtual."
+  assert study_datasets.describe(small_study) == "In silico: all subjects are virtual."
 
 
 def test_an_error_ends_a_study_at_once(small_study, done_study, tmp_path, monkeypatch):
@@ -505,7 +507,7 @@ def test_an_error_ends_a_study_at_once(small_study, done_study, tmp_path, monkey
 
 @pytest.mark.quick
 def test_a_choice_in_the_making_is_waited_for(tmp_path):
-  with files.held(tmp_path), pytest.raises(BlockingIOError), files.held(tmp_path, wait=False):
+  with files.lock_folder(tmp_path), pytest.raises(BlockingIOError), files.lock_folder(tmp_path, wait=False):
     pass
-  with files.held(tmp_path, wait=False):
+  with files.lock_folder(tmp_path, wait=False):
     pass

@@ -60,14 +60,14 @@ def test_impossible_studies_are_refused(small_study, change, message):
 @pytest.mark.parametrize(
   ("change", "name", "message"),
   [
-    ({"custom": {"scratch": {"stages": [[["f", "r"]]]}}}, "scratch", "strategy scratch: all of its network is held"),
+    ({"custom": {"scratch": {"stages": [[["f", "r"]]]}}}, "scratch", "strategy scratch: all of its network is frozen"),
     (
       {"model": config.Model(extractor="cnn", layers=4)},
       "parameter_transfer",
       "strategy parameter_transfer: rule 'f/e",
     ),
     ({"task": "bp"}, "domain_adaptation", "was trained for bp; take other parts"),
-    ({"task": "site"}, "fine_tuning/surgical", "its head was trained for site and stays held"),
+    ({"task": "site"}, "fine_tuning/surgical", "its head was trained for site and stays frozen"),
     (
       {"custom": {"parameter_transfer": {"loss": [["mmd", 1.0]]}}},
       "parameter_transfer",
@@ -76,10 +76,10 @@ def test_impossible_studies_are_refused(small_study, change, message):
     (
       {"custom": {"domain_adaptation/dann": {"stages": [[["f", "r"]]]}}},
       "domain_adaptation/dann",
-      "all of its network is held",
+      "all of its network is frozen",
     ),
     (
-      {"target_model": config.Model(covariates=("age",)), "custom": {"multi_task": {"take": ["f/embed"]}}},
+      {"target_model": config.Model(covariates=("age",)), "custom": {"multi_task": {"init_from_source": ["f/embed"]}}},
       "multi_task",
       "the source network takes no age, so the target's cannot either",
     ),

@@ -11,12 +11,12 @@ from cap_jax.strategies import find, transducer_response
 from cap_jax.study import study_runner, training
 from cap_jax.train import clock, loop, runs
 
-FOUND = transducer_response.Lines(np.array([9.0]), np.array([0.2]), np.ones(1), 0.03, 40.0)
+FOUND = transducer_response.TransducerMixture(np.array([9.0]), np.array([0.2]), np.ones(1), 0.03, 40.0)
 
 
 @pytest.fixture(scope="module")
 def ground(small_study, done_study):
-  return study_runner.Bench(small_study, str(done_study))
+  return study_runner.StudyRunner(small_study, str(done_study))
 
 
 def adapted(ground, name, n_target):
@@ -25,25 +25,25 @@ def adapted(ground, name, n_target):
 
 
 def test_without_line_and_label_the_source_stays_as_it_is(ground):
-  made = adapted(ground, "domain_adaptation/lines", 0)  # 24 subjects of the source: too few to find one
+  made = adapted(ground, "domain_adaptation/transducer", 0)  # 24 subjects of the source: too few to find one
   assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), made.checkpoint.params, ground.trained.params))
   assert "too few subjects" in made.reason
   assert made.fitted.loss.size == 0
   assert made.fitted.validation[-1].steps == 0
   # with labels there is something to learn all the same
-  assert adapted(ground, "multi_task/lines", 2).fitted.loss.size == ground.study.steps
+  assert adapted(ground, "multi_task/transducer", 2).fitted.loss.size == ground.study.steps
 
 
 def test_with_a_line_the_source_is_seen_through_it(ground, monkeypatch):
   plain = adapted(ground, "multi_task/rehearsal", 2)
-  monkeypatch.setattr(runs, "lines_of", lambda *_: FOUND)
-  through = adapted(ground, "multi_task/lines", 2)
+  monkeypatch.setattr(runs, "transducers_of", lambda *_: FOUND)
+  through = adapted(ground, "multi_task/transducer", 2)
   assert "lines of 9.0 Hz" in through.reason
   assert through.fitted.loss.size == plain.fitted.loss.size
   # the same target windows, the same order: the source's alone differ
   np.testing.assert_array_equal(through.fitted.metrics["target"][0], plain.fitted.metrics["target"][0])
   assert through.fitted.metrics["source"][0] != plain.fitted.metrics["source"][0]
-  assert adapted(ground, "domain_adaptation/lines", 0).fitted.loss.size == ground.study.steps
+  assert adapted(ground, "domain_adaptation/transducer", 0).fitted.loss.size == ground.study.steps
 
 
 def lines_first(ground):
@@ -51,11 +51,11 @@ def lines_first(ground):
   study, target, _ = ground.target("device", 0)
   study, data = dataclasses.replace(study, steps=100), target.data(ground.source, 2, 0)
   budget = runs.Budget(study.steps, study.batch)
-  return study, runs.prepare(find("multi_task/lines_first"), ground.trained, data, budget)
+  return study, runs.prepare(find("multi_task/transducer_first"), ground.trained, data, budget)
 
 
 def test_labels_are_not_given_to_a_training_of_the_lines(ground, monkeypatch):
-  monkeypatch.setattr(runs, "lines_of", lambda *_: FOUND)
+  monkeypatch.setattr(runs, "transducers_of", lambda *_: FOUND)
   study, begun = lines_first(ground)
   before, after = begun.plans
   assert before.steps == after.steps == study.steps // 2
@@ -64,13 +64,13 @@ def test_labels_are_not_given_to_a_training_of_the_lines(ground, monkeypatch):
 
 @pytest.mark.slow
 def test_labels_are_not_read_before_the_lines_are_learnt(ground, monkeypatch):
-  monkeypatch.setattr(runs, "lines_of", lambda *_: FOUND)
+  monkeypatch.setattr(runs, "transducers_of", lambda *_: FOUND)
   study, begun = lines_first(ground)
   before, after = begun.plans
   broken = {**begun.fed, "target": {**begun.fed["target"], "y": begun.fed["target"]["y"] * np.nan}}
   fit = functools.partial(loop.fit, begun.net, begun.loss, params=begun.params, spec=begun.spec, name="test")
   one = fit(plans=[before], streams=broken)
-  free = adapted(ground, "domain_adaptation/lines", 0)
+  free = adapted(ground, "domain_adaptation/transducer", 0)
   assert one.loss.size == before.steps == study.steps // 2
   np.testing.assert_allclose(one.loss[0], free.fitted.loss[0], rtol=1e-5)  # the same network, windows and order
   with pytest.raises(clock.DivergedError, match="the loss is nan"):
@@ -79,17 +79,17 @@ def test_labels_are_not_read_before_the_lines_are_learnt(ground, monkeypatch):
 
 def test_without_a_line_only_the_labels_are_learnt(ground):
   _, begun = lines_first(ground)
-  assert not begun.clinic.found
+  assert not begun.transducers.found
   assert [sorted(plan.of(begun.fed)) for plan in begun.plans] == [["source", "target"]]
 
 
 def test_intervals_without_labels_are_calibrated_behind_the_line(ground, monkeypatch):
-  monkeypatch.setattr(runs, "lines_of", lambda *_: FOUND)
+  monkeypatch.setattr(runs, "transducers_of", lambda *_: FOUND)
   _, target, _ = ground.target("device", 0)
-  made = adapted(ground, "domain_adaptation/lines", 0)
+  made = adapted(ground, "domain_adaptation/transducer", 0)
   behind = training.with_intervals(made, ground.trained, ground.source, target, 0).checkpoint.doubt
   ahead = training.with_intervals(
-    dataclasses.replace(made, clinic=None), ground.trained, ground.source, target, 0
+    dataclasses.replace(made, transducers=None), ground.trained, ground.source, target, 0
   ).checkpoint.doubt
   assert behind.where == ahead.where == training.OF_SOURCE
   assert (behind.mean_d != ahead.mean_d).any()

@@ -41,7 +41,7 @@ def work(folder: pathlib.Path, how: str) -> None:
   model = config.Model(channels=16, layers=1, head_channels=16)
   params = people.drawn(model)
   made = checkpoint.Checkpoint(params, model, config.Windows(), batches.Scaling(92.0, 17.0), "radial")
-  with training_state.kept(str(folder / "savepoints")):
+  with training_state.keep_states(str(folder / "savepoints")):
     keep = training_state.Training("a", "x")
     checkpoint.save(folder / "first", made)
     keep.save(progress(500))

@@ -42,7 +42,7 @@ def test_comes_back_whole_in_one_call(saved):
 def test_it_knows_whom_it_has_met(saved):
   loaded = checkpoint.load(saved[1])
   assert len(loaded.met) == 2
-  assert [loaded.has_met(name) for name in ("Ann", "Bob", "Eve")] == [True, True, False]
+  assert [loaded.has_seen(name) for name in ("Ann", "Bob", "Eve")] == [True, True, False]
   assert "Ann" not in (saved[1] / checkpoint.HEADER).read_text()
 
 
@@ -170,9 +170,9 @@ def test_a_scaling_that_saw_the_judged_subjects_raises(saved):
   everybody = batches.Pairs(wave_bt, wave_bt, np.array(["Dan", "Eve"]))
   leaking = dataclasses.replace(made, scaling=batches.fit_scaling(everybody))
   with pytest.raises(splits.LeakError, match=r"\['Eve'\], on whom it is to be judged"):
-    leaking.check_unmet(["Eve", "Zoe"])
-  leaking.check_unmet(["Zoe"])
+    leaking.check_unseen(["Eve", "Zoe"])
+  leaking.check_unseen(["Zoe"])
   checkpoint.save(saved[1].parent / "leaking", leaking)
   again = checkpoint.load(saved[1].parent / "leaking")  # it stays known, the names do not
-  assert [again.has_met(name) for name in ("Ann", "Eve", "Zoe")] == [True, True, False]
+  assert [again.has_seen(name) for name in ("Ann", "Eve", "Zoe")] == [True, True, False]
   assert "Eve" not in (saved[1].parent / "leaking" / checkpoint.HEADER).read_text()

@@ -35,7 +35,7 @@ def lines(folder):
 
 @pytest.mark.quick
 def test_both_kinds_hold_the_same(tmp_path):
-  with metrics_writer.kept(str(tmp_path / "logs"), metrics_writer.KINDS):
+  with metrics_writer.writing(str(tmp_path / "logs"), metrics_writer.KINDS):
     metrics_writer.write("scratch, n=2", 50, {"loss": 0.5, "rmse": 3.25})
     metrics_writer.write("scratch, n=2", 100, {"loss": 0.25})
     assert len(lines(tmp_path / "logs")) == 2  # while it runs
@@ -56,14 +56,14 @@ def test_both_kinds_hold_the_same(tmp_path):
 def test_no_value_is_drawn_twice_and_none_is_lost_with_a_torn_record(tmp_path):
   folder = tmp_path / "logs"
   for steps in ((50, 100, 150), (100, 150, 200)):  # killed after 150, gone on from 50
-    with metrics_writer.kept(str(folder), metrics_writer.KINDS):
+    with metrics_writer.writing(str(folder), metrics_writer.KINDS):
       for step in steps:
         metrics_writer.write("scratch", step, {"loss": 1 / step})
   assert sorted(step for _, step, _ in events(folder)) == [50, 100, 150, 200]
   assert [line["step"] for line in lines(folder)] == [50, 100, 150, 200]
   last = max(folder.glob("events*"), key=lambda path: path.name)
   last.write_bytes(last.read_bytes()[:-5])  # of 200
-  with metrics_writer.kept(str(folder), ("tensorboard",)):
+  with metrics_writer.writing(str(folder), ("tensorboard",)):
     for step in (100, 150, 200):
       metrics_writer.write("scratch", step, {"loss": 1 / step})
   assert sorted(step for _, step, _ in events(folder)) == [50, 100, 150, 200]
@@ -71,7 +71,7 @@ def test_no_value_is_drawn_twice_and_none_is_lost_with_a_torn_record(tmp_path):
 
 @pytest.mark.quick
 def test_of_no_kind_nothing_is_written(tmp_path):
-  with metrics_writer.kept(str(tmp_path / "logs"), ()):
+  with metrics_writer.writing(str(tmp_path / "logs"), ()):
     metrics_writer.write("a", 1, {"loss": 1.0})
   assert list(tmp_path.iterdir()) == []
 
@@ -86,7 +86,7 @@ def test_a_cell_writes_its_training_as_it_goes(small_study, done_study, tmp_path
   folder = shutil.copytree(done_study, tmp_path / "work")
   shutil.rmtree(folder / "cells")
   study = dataclasses.replace(small_study, steps=100)
-  working = study_runner.Bench(study, str(folder), metrics_writer.KINDS)
+  working = study_runner.StudyRunner(study, str(folder), metrics_writer.KINDS)
   cell = working.run(Key("device", 0, "scratch", 2, 0))
   logs = folder / "logs" / "device" / "fold_0" / "scratch" / "n2_seed0"
   found = lines(logs)

@@ -124,21 +124,21 @@ def pairs():
   return batches.Pairs(x, 0.8 * x + 18, np.repeat(["a", "b", "c", "d"], 10))
 
 
-def begin(tiny_model, pairs, hold=()):
+def begin(tiny_model, pairs, freeze=()):
   """Network, loss, stages, start and streams of a supervised training."""
   network = net.make_net(tiny_model)
   wave = waveform.make_waveform(network, 31)
   loss = terms.make_total((terms.Term("target"),), "sum", terms.Context(network, wave, wave))
-  strategy = Strategy("", stages=(Stage(hold),))
-  plans = loop.plan(strategy, 200, 1e-2, [hold], ())
+  strategy = Strategy("", stages=(Stage(freeze),))
+  plans = loop.plan(strategy, 200, 1e-2, [freeze], ())
   scaling = batches.fit_scaling(pairs)
   streams = {"target": runs.arrays(scaling, pairs, tiny_model)}
   return network, loss, plans, network.init(jax.random.key(0), 500), streams, scaling
 
 
-@pytest.mark.parametrize("hold", [(), ("f",)])
-def test_fit_learns_repeats_itself_and_is_followed(tiny_model, pairs, hold):
-  network, loss, plans, start, streams, scaling = begin(tiny_model, pairs, hold)
+@pytest.mark.parametrize("freeze", [(), ("f",)])
+def test_fit_learns_repeats_itself_and_is_followed(tiny_model, pairs, freeze):
+  network, loss, plans, start, streams, scaling = begin(tiny_model, pairs, freeze)
   spec = config.Training(batch=16)
   validate = prediction.make_validator(network, lambda p: p, scaling, tiny_model, pairs, config.Windows())
   fitted = loop.fit(network, loss, plans, start, streams, spec, "test", validate)
@@ -151,7 +151,7 @@ def test_fit_learns_repeats_itself_and_is_followed(tiny_model, pairs, hold):
   per_subject = np.sqrt(np.square(error).reshape(4, -1).mean(1))
   np.testing.assert_allclose(fitted.validation[-1].rmse_mmhg, per_subject.mean(), rtol=1e-4)
   for a, b in zip(jax.tree.leaves(fitted.params["f"]), jax.tree.leaves(start["f"]), strict=True):
-    assert (np.asarray(a) == np.asarray(b)).all() == bool(hold)
+    assert (np.asarray(a) == np.asarray(b)).all() == bool(freeze)
   again = loop.fit(network, loss, plans, start, streams, spec, "test")
   np.testing.assert_array_equal(fitted.loss, again.loss)  # following the training does not change it
   assert again.validation == ()
@@ -161,7 +161,7 @@ def test_features_of_a_held_extractor_are_computed_once_and_change_nothing(tiny_
   network, loss, plans, start, streams, _ = begin(tiny_model, pairs, ("f",))
   spec = config.Training(batch=16)
   cached = loop.fit(network, loss, plans, start, streams, spec, "test")
-  monkeypatch.setattr(loop, "with_features", lambda net, hold, params, streams: (streams, 0.0))
+  monkeypatch.setattr(loop, "with_features", lambda net, freeze, params, streams: (streams, 0.0))
   anew = loop.fit(network, loss, plans, start, streams, spec, "test")
   np.testing.assert_allclose(cached.loss, anew.loss, rtol=1e-3, atol=1e-5)
 
@@ -286,7 +286,7 @@ def test_a_diverged_training_names_whose_windows_and_the_last_good_state(tiny_mo
   monkeypatch.setattr(training_state, "EVERY", loop.CHUNK)
   late = [loop.Plan(4 * loop.CHUNK, 1e-3, ())]
   streams["target"]["y"][bad] = 0.0
-  with training_state.kept(str(tmp_path)), pytest.raises(clock.DivergedError) as caught:
+  with training_state.keep_states(str(tmp_path)), pytest.raises(clock.DivergedError) as caught:
     loop.fit(network, loss, late, start, {"target": Failing(streams["target"])}, spec, "test")
   assert str(caught.value).startswith("the loss is nan at step 100")
   assert f"the last good state is {tmp_path}/000/000000100" in str(caught.value)

@@ -21,9 +21,9 @@ def progress(done, value=1.0):
 
 @pytest.mark.quick
 def test_a_state_comes_back_whole(tmp_path):
-  with training_state.kept(str(tmp_path)):
+  with training_state.keep_states(str(tmp_path)):
     training_state.Training("a", "x").save(progress(500))
-  with training_state.kept(str(tmp_path)):
+  with training_state.keep_states(str(tmp_path)):
     keep = training_state.Training("a", "x")
     found = keep.restore(keep.latest(), progress(0, 0.0).state)
   np.testing.assert_array_equal(found.state[0], 1.0)
@@ -35,7 +35,7 @@ def test_a_state_comes_back_whole(tmp_path):
 
 @pytest.mark.quick
 def test_the_last_two_stay_and_a_damaged_one_gives_way(tmp_path, capsys):
-  with training_state.kept(str(tmp_path)):
+  with training_state.keep_states(str(tmp_path)):
     keep = training_state.Training("a", "x")
     for done in (500, 1000, 1500):
       keep.save(progress(done))
@@ -46,7 +46,7 @@ def test_the_last_two_stay_and_a_damaged_one_gives_way(tmp_path, capsys):
   content = bytearray(largest.read_bytes())
   content[len(content) // 2] ^= 1
   largest.write_bytes(bytes(content))
-  with training_state.kept(str(tmp_path)):
+  with training_state.keep_states(str(tmp_path)):
     found = training_state.Training("a", "x").latest()
   assert found["done"] == 1000
   assert f"{largest.name}: the file is damaged" in capsys.readouterr().err
@@ -57,7 +57,7 @@ def test_the_last_two_stay_and_a_damaged_one_gives_way(tmp_path, capsys):
 @pytest.mark.quick
 def test_the_best_stays_beside_the_last_two(tmp_path):
   errors = {500: 3.0, 1000: 2.0, 1500: 2.5, 2000: 2.25, 2500: 2.125}
-  with training_state.kept(str(tmp_path)):
+  with training_state.keep_states(str(tmp_path)):
     keep = training_state.Training("a", "x")
     for done in errors:
       scores = [(at, error) for at, error in errors.items() if at <= done]
@@ -69,12 +69,12 @@ def test_the_best_stays_beside_the_last_two(tmp_path):
   assert sorted(int(path.name) for path in (tmp_path / "000").iterdir()) == [1000, 2000, 2500]
   assert steps == 1000
   np.testing.assert_array_equal(params, 1000.0)
-  with training_state.kept(str(tmp_path)):
+  with training_state.keep_states(str(tmp_path)):
     assert training_state.Training("a", "x").latest()["done"] == 2500  # the best is not where it goes on
 
 
 def kept(folder, *steps, **changes):
-  with training_state.kept(str(folder)):
+  with training_state.keep_states(str(folder)):
     keep = training_state.Training("a", "x")
     for done in steps:
       keep.save(dataclasses.replace(progress(done), **changes))
@@ -122,9 +122,12 @@ def test_what_is_no_number_is_no_good_state(tmp_path):
 
 @pytest.mark.quick
 def test_the_state_of_another_training_is_refused(tmp_path):
-  with training_state.kept(str(tmp_path)):
+  with training_state.keep_states(str(tmp_path)):
     training_state.Training("a", "x").save(progress(500))
-  with training_state.kept(str(tmp_path)), pytest.raises(InputError, match=r"the state of another training \(a\)"):
+  with (
+    training_state.keep_states(str(tmp_path)),
+    pytest.raises(InputError, match=r"the state of another training \(a\)"),
+  ):
     training_state.Training("a", "y").latest()
 
 
@@ -152,7 +155,7 @@ def test_a_target_network_comes_with_its_best_where_that_is_not_the_end(tiny_mod
   budget, trained, data = people.ground(tiny_model, 600)
   validation = people.pairs(["v0"], 4, 9)
   data = dataclasses.replace(data, validation=validation)
-  with training_state.kept(str(tmp_path)):
+  with training_state.keep_states(str(tmp_path)):
     made = runs.adapt(find("scratch"), trained, data, budget)
   seen = {one.steps: one.rmse_mmhg for one in made.fitted.validation}
   least = min(seen, key=seen.get)

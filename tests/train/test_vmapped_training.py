@@ -63,7 +63,7 @@ def test_a_step_is_that_of_a_single_run(ground):
   for one in begun:
     assert one.scaling == trained.scaling
   plan = begun[0].plans[0]
-  trainer = step.make_trainer(begun[0].loss, plan.hold, begun[0].spec.weight_decay)
+  trainer = step.make_trainer(begun[0].loss, plan.freeze, begun[0].spec.weight_decay)
   stacks = [next(batches.stacks(one.fed, 8, 50, 50, 0)) for one in begun]
   alone = jax.jit(trainer.step)
   singles = [
@@ -121,7 +121,7 @@ def test_features_of_a_frozen_extractor_are_computed_once_for_all(ground, monkey
       "scratch: scales or holds differently for other labelled subjects",
     ),
     (
-      "multi_task/lines",
+      "multi_task/transducer",
       [vmapped_training.Draw(PEOPLE, 0), vmapped_training.Draw(PEOPLE, 1)],
       "give all draws one seed",
     ),

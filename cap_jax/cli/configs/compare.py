@@ -29,8 +29,8 @@ def get_config() -> ConfigDict:
         "feature_transfer",
         "fine_tuning",
         "parameter_transfer",
-        "multi_task/lines",
-        "domain_adaptation/lines",
+        "multi_task/transducer",
+        "domain_adaptation/transducer",
         "auto",
       ),
       source_seconds=6.0,
@@ -42,10 +42,10 @@ def get_config() -> ConfigDict:
         "parameter_transfer": {
           "optimizer": "muon",
           "learning_rate": 2e-2,
-          "take": _LAYERS,
+          "init_from_source": _LAYERS,
           "stages": ((_LAYERS,),),
         },
-        "multi_task/lines": {"learning_rate": 4e-3},
+        "multi_task/transducer": {"learning_rate": 4e-3},
       },
     )
   )
