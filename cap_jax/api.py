@@ -141,7 +141,7 @@ class Network:
       made.aortic_mmhg,
       np.stack([made.aortic_mmhg - half_t, made.aortic_mmhg + half_t], axis=1),
       pandas.DataFrame([dataclasses.astuple(beat) for beat in made.beats], columns=columns),
-      made.unlike,
+      made.ood_fraction,
       pandas.DataFrame(gaps, columns=["start_s", "end_s", "reason"]),
       recording.fs_hz,
       site,
@@ -149,7 +149,7 @@ class Network:
 
   def with_params(self, params: Params) -> "Network":
     """Returns the network with other parameters, as `merge` makes them. Its prediction intervals go: they were those of the old ones."""
-    return Network(dataclasses.replace(self.checkpoint, params=params, doubt=None))
+    return Network(dataclasses.replace(self.checkpoint, params=params, uncertainty_calibration=None))
 
   def predict(self, pairs: Windows) -> np.ndarray:
     """Predicts the reference windows [mmHg] of peripheral windows, both (window, time)."""
@@ -347,7 +347,7 @@ def evaluate(net: Network, pairs: batches.Pairs) -> Evaluation:
   """
   net.checkpoint.check_unseen(pairs.subjects)
   found = waveform_metrics.Evaluator(pairs, net.checkpoint.windows).errors(net.predict(pairs))
-  if net.checkpoint.doubt is not None:
+  if net.checkpoint.uncertainty_calibration is not None:
     held = uncertainty.coverage(net.checkpoint, pairs)
     found = [waveform_metrics.covered(one, part) for one, part in zip(found, held, strict=True)]
   table = pandas.DataFrame([dataclasses.asdict(one) for one in found]).set_index(_SUBJECT).dropna(axis=1, how="all")

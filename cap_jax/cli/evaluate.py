@@ -91,7 +91,9 @@ def main() -> None:
       sha256="; ".join(f"{name} {digest}" for name, digest in _digests(own).items()),
       network=", ".join(f"{key}: {value}" for key, value in trained.about.items()),
       calibration_of_waves=trained.calibration.kind,
-      calibrated_on=f"{trained.doubt.subjects} {trained.doubt.where}" if trained.doubt else "never",
+      calibrated_on=f"{trained.uncertainty_calibration.subjects} {trained.uncertainty_calibration.where}"
+      if trained.uncertainty_calibration
+      else "never",
       seconds=f"{time.perf_counter() - began:.0f}",
     )
     total = len(own.everybody.subjects)

@@ -53,7 +53,7 @@ class Reconstruction:
 
   time_s, peripheral_mmhg, aortic_mmhg: (time,) on the clock of the input; NaN in the gaps.
   half_width_mmhg: (time,) half the width of the wave's prediction interval; NaN of a network that was never calibrated.
-  unlike: share of the windows that are unlike those of the training; NaN likewise.
+  ood_fraction: share of the windows that are out of distribution; NaN likewise.
   lacking: why a network has no intervals though it was calibrated, "" where it has them.
   """
 
@@ -61,7 +61,7 @@ class Reconstruction:
   peripheral_mmhg: np.ndarray
   aortic_mmhg: np.ndarray
   half_width_mmhg: np.ndarray
-  unlike: float
+  ood_fraction: float
   beats: list[Beat]
   gaps: list[Gap]
   lacking: str = ""
@@ -201,12 +201,12 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
     [piece.wave_t[start : start + spec.samples][None] for piece in pieces for start in piece.starts]
   )
   known = {name: np.full(len(x_bt), value, np.float32) for name, value in recording.covariates.items()}
-  doubt = trained.doubt
+  intervals = trained.uncertainty_calibration
   made = uncertainty.read(
-    trained, doubt.head if doubt else None, batches.Waves(x_bt, np.full(len(x_bt), recording.subject), known)
+    trained, intervals.head if intervals else None, batches.Waves(x_bt, np.full(len(x_bt), recording.subject), known)
   )
   aortic, half_width = np.full(p_t.shape, np.nan), np.full(p_t.shape, np.nan)
-  wave_factor, csbp_factor = (doubt.wave, doubt.csbp) if doubt else (float("nan"),) * 2
+  wave_factor, csbp_factor = (intervals.wave, intervals.csbp) if intervals else (float("nan"),) * 2
   found: list[Beat] = []
   first = 0
   for piece in pieces:
@@ -219,12 +219,12 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
     aortic[part] = filters.resample(piece.at_s, wave, time_s[part])
     half_width[part] = wave_factor * np.interp(time_s[part], piece.at_s, sigma)
     found += _beats(piece, wave, sigma, spec.fs_hz, csbp_factor)
-  unlike = float("nan")
-  if doubt is not None:
-    unlike = float(uncertainty.unlike(doubt, made.h_bd).mean())
-  lacking = doubt.lacking if doubt else ""
+  ood_fraction = float("nan")
+  if intervals is not None:
+    ood_fraction = float(uncertainty.out_of_distribution(intervals, made.h_bd).mean())
+  lacking = intervals.lacking if intervals else ""
   measured = np.where(np.isfinite(aortic), p_t, np.nan)
-  return Reconstruction(time_s, measured, aortic, half_width, unlike, found, gaps, lacking)
+  return Reconstruction(time_s, measured, aortic, half_width, ood_fraction, found, gaps, lacking)
 
 
 def summary(found: list[Beat]) -> dict[str, dict[str, float]]:

@@ -26,11 +26,11 @@ class State(NamedTuple):
 
 class Beat(NamedTuple):
   """The aortic wave of a beat [mmHg] on the clock of the peripheral one, half the width of its prediction interval (NaN of a network
-  that was never calibrated), and whether the window is unlike those of the training (None likewise)."""
+  that was never calibrated), and whether the window is out of distribution (None likewise)."""
 
   aortic_mmhg: np.ndarray
   half_width_mmhg: np.ndarray
-  unlike: bool | None
+  out_of_distribution: bool | None
 
 
 class Stream:
@@ -79,12 +79,12 @@ class Stream:
     past_t = np.concatenate([state.past_t, beat_t])[-max(self._keep, len(beat_t)) :]
     window_t, own, clock_s = self._window(past_t, len(beat_t))
     made = self._read(window_t)
-    doubt = self._trained.doubt
+    intervals = self._trained.uncertainty_calibration
     at_s = np.arange(len(beat_t)) / self._fs_hz
     aortic = filters.resample(clock_s, made.y_bt[0, own], at_s)
-    width = (doubt.wave if doubt else np.nan) * np.interp(at_s, clock_s, made.sigma_bt[0, own])
-    unlike = bool(uncertainty.unlike(doubt, made.h_bd)[0]) if doubt else None
-    return State(past_t), Beat(aortic, width, unlike)
+    width = (intervals.wave if intervals else np.nan) * np.interp(at_s, clock_s, made.sigma_bt[0, own])
+    strange = bool(uncertainty.out_of_distribution(intervals, made.h_bd)[0]) if intervals else None
+    return State(past_t), Beat(aortic, width, strange)
 
   def _check(self, beat_t: np.ndarray) -> None:
     seconds = beat_t.size / self._fs_hz
@@ -116,6 +116,6 @@ class Stream:
     return np.concatenate([wave_t, behind_t])[-spec.samples :], own_t, clock_s
 
   def _read(self, window_t: np.ndarray) -> uncertainty.Reading:
-    doubt = self._trained.doubt
+    intervals = self._trained.uncertainty_calibration
     waves = batches.Waves(window_t[None].astype(np.float32), np.array(["stream"]))
-    return uncertainty.read(self._trained, doubt.head if doubt else None, waves, block=1)
+    return uncertainty.read(self._trained, intervals.head if intervals else None, waves, block=1)

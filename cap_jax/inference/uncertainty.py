@@ -156,16 +156,16 @@ def peaks_of(p_t: np.ndarray, feet: np.ndarray) -> np.ndarray:
   return np.array([a + int(p_t[a:b].argmax()) for a, b in itertools.pairwise(feet.tolist())], dtype=int)
 
 
-def distance(doubt_mean: np.ndarray, precision: np.ndarray, h_bd: np.ndarray) -> np.ndarray:
+def distance(mean_d: np.ndarray, precision: np.ndarray, h_bd: np.ndarray) -> np.ndarray:
   """(window,) squared Mahalanobis distance of pooled features."""
-  off = h_bd - doubt_mean
+  off = h_bd - mean_d
   return np.einsum("bd,de,be->b", off, precision, off)
 
 
-def unlike(doubt: UncertaintyCalibration, h_bd: np.ndarray) -> np.ndarray:
-  """(window,) 1 where pooled features are unlike those of the training, 0 where not; NaN where too few subjects gave no border."""
-  far = distance(doubt.mean_d, doubt.precision_dd, h_bd) > doubt.unseen
-  return far.astype(float) if np.isfinite(doubt.unseen) else np.full(len(h_bd), np.nan)
+def out_of_distribution(intervals: UncertaintyCalibration, h_bd: np.ndarray) -> np.ndarray:
+  """(window,) 1 where pooled features are out of distribution, 0 where not; NaN where too few subjects gave no border."""
+  far = distance(intervals.mean_d, intervals.precision_dd, h_bd) > intervals.ood_threshold
+  return far.astype(float) if np.isfinite(intervals.ood_threshold) else np.full(len(h_bd), np.nan)
 
 
 def _seen(h_bd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -186,7 +186,7 @@ def equip(
   adapted: bool = True,
   level: float = LEVEL,
 ) -> checkpoint.Checkpoint:
-  """The network with its doubt.
+  """The network with its intervals.
 
   Args:
     trained: the network; its task is the wave.
@@ -216,7 +216,7 @@ def equip(
     len(calibration.subjects),
     where,
   )
-  return dataclasses.replace(trained, doubt=found)
+  return dataclasses.replace(trained, uncertainty_calibration=found)
 
 
 def _some(windows: batches.Waves | batches.Pairs, most: int = 512) -> batches.Waves:
@@ -229,34 +229,34 @@ def _some(windows: batches.Waves | batches.Pairs, most: int = 512) -> batches.Wa
 @dataclasses.dataclass(frozen=True)
 class Coverage:
   """Of one subject: share of samples, and of beats, that their interval held, NaN of an interval without end; half the mean widths of
-  the wave's interval and of cSBP's [mmHg]; share of windows that are unlike the training."""
+  the wave's interval and of cSBP's [mmHg]; share of windows that are out of distribution."""
 
   wave: float
   csbp: float
   half_width_mmhg: float
   csbp_half_width_mmhg: float
-  unseen: float
+  ood_fraction: float
 
 
 def coverage(trained: checkpoint.Checkpoint, windows: batches.Pairs, made: Reading | None = None) -> list[Coverage]:
-  """Of each subject of some labelled windows, in their order; `made` of them, if they were read already with the doubt's head.
+  """Of each subject of some labelled windows, in their order; `made` of them, if they were read already with the calibration's head.
 
   Raises:
-    ValueError: the network has no doubt.
+    ValueError: the network has no intervals.
   """
-  doubt = trained.doubt
-  if doubt is None:
+  intervals = trained.uncertainty_calibration
+  if intervals is None:
     raise ValueError("the network was never calibrated")
-  made = read(trained, doubt.head, windows) if made is None else made
+  made = read(trained, intervals.head, windows) if made is None else made
   scores = score(made, windows, trained.windows)
-  apart, feet = unlike(doubt, made.h_bd), windows.reference_feet(trained.windows)
+  apart, feet = out_of_distribution(intervals, made.h_bd), windows.reference_feet(trained.windows)
   inner = slice(trained.windows.margin, trained.windows.samples - trained.windows.margin)
   return [
     Coverage(
-      _held(wave, doubt.wave),
-      _held(csbp, doubt.csbp),
-      float(doubt.wave * made.sigma_bt[rows, inner].mean()),
-      csbp_half_width(doubt, made, rows, inner, [feet[k] for k in rows]),
+      _held(wave, intervals.wave),
+      _held(csbp, intervals.csbp),
+      float(intervals.wave * made.sigma_bt[rows, inner].mean()),
+      csbp_half_width(intervals, made, rows, inner, [feet[k] for k in rows]),
       float(apart[rows].mean()),
     )
     for rows, wave, csbp in zip(_by_subject(windows), scores.wave, scores.csbp, strict=True)
@@ -264,13 +264,13 @@ def coverage(trained: checkpoint.Checkpoint, windows: batches.Pairs, made: Readi
 
 
 def csbp_half_width(
-  doubt: UncertaintyCalibration, made: Reading, rows: np.ndarray, inner: slice, feet: Sequence[np.ndarray]
+  intervals: UncertaintyCalibration, made: Reading, rows: np.ndarray, inner: slice, feet: Sequence[np.ndarray]
 ) -> float:
   """Half the mean width of cSBP's interval over the beats of some windows, between the feet found in each, [mmHg]; NaN without
   beats."""
   sigma = [made.sigma_bt[k, inner][peaks_of(made.y_bt[k, inner], f)] for k, f in zip(rows, feet, strict=True)]
   sigma_b = np.concatenate(sigma)
-  return float(doubt.csbp * sigma_b.mean()) if sigma_b.size else float("nan")
+  return float(intervals.csbp * sigma_b.mean()) if sigma_b.size else float("nan")
 
 
 def _held(scores: np.ndarray, factor: float) -> float:

@@ -39,7 +39,7 @@ class SubjectErrors:
       beats. So for cDBP.
     aix_percent …: index of the true mean beat, and its error in that of the mean beat rebuilt.
     wave_covered, csbp_covered: shares of samples and of beats that lie in their prediction interval. half_width_mmhg,
-      csbp_half_width_mmhg: half their mean widths. unseen: share of windows that are unlike the training. Of networks with
+      csbp_half_width_mmhg: half their mean widths. ood_fraction: share of windows that are out of distribution. Of networks with
       intervals.
   """
 
@@ -84,7 +84,7 @@ class SubjectErrors:
   csbp_covered: float = _NAN
   half_width_mmhg: float = _NAN
   csbp_half_width_mmhg: float = _NAN
-  unseen: float = _NAN
+  ood_fraction: float = _NAN
 
 
 def _pressures(p_t: np.ndarray, feet: np.ndarray) -> np.ndarray:
@@ -212,7 +212,7 @@ def covered(found: SubjectErrors, seen: uncertainty.Coverage) -> SubjectErrors:
     csbp_covered=seen.csbp,
     half_width_mmhg=seen.half_width_mmhg,
     csbp_half_width_mmhg=seen.csbp_half_width_mmhg,
-    unseen=seen.unseen,
+    ood_fraction=seen.ood_fraction,
   )
 
 

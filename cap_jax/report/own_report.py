@@ -35,18 +35,20 @@ def rebuilt_table(found: Sequence[own_data.Rebuilt]) -> tables.Table:
     *(name for name, _ in _NAMES.values()),
     "wave ± [mmHg]",
     "cSBP ± [mmHg]",
-    "unlike the training",
+    "out of distribution",
     "missing",
   )
   rows = []
   for one in found:
     numbers = (study_tables.number(one.values[name], digits) for name, (_, digits) in _NAMES.items())
-    unlike = (
-      "" if np.isnan(one.unlike) else f"{100 * one.unlike:.0f} %" + " !" * (one.unlike > reconstruction.MOST_UNLIKE)
+    strange = (
+      ""
+      if np.isnan(one.ood_fraction)
+      else f"{100 * one.ood_fraction:.0f} %" + " !" * (one.ood_fraction > reconstruction.MOST_OOD)
     )
     widths = (study_tables.width(value) for value in (one.half_width_mmhg, one.csbp_half_width_mmhg))
-    rows.append((one.subject, str(one.windows), str(one.beats), *numbers, *widths, unlike, one.missing))
-  caption = "What was rebuilt: indices of each subject's mean beat; ! marks records that are mostly unlike the training"
+    rows.append((one.subject, str(one.windows), str(one.beats), *numbers, *widths, strange, one.missing))
+  caption = "What was rebuilt: indices of each subject's mean beat; ! marks records that are mostly out of distribution"
   return tables.Table(header, rows, caption=caption)
 
 
@@ -56,10 +58,10 @@ def write_rebuilt(path: str | os.PathLike[str], found: Sequence[own_data.Rebuilt
     writer = csv.writer(file)
     names = (name + indices.ending(name) for name in own_data.SHOWN)
     writer.writerow(
-      ("subject", "windows", "beats", *names, "half_width_mmhg", "csbp_half_width_mmhg", "unlike", "missing")
+      ("subject", "windows", "beats", *names, "half_width_mmhg", "csbp_half_width_mmhg", "ood_fraction", "missing")
     )
     for one in found:
-      numbers = (*one.values.values(), one.half_width_mmhg, one.csbp_half_width_mmhg, one.unlike)
+      numbers = (*one.values.values(), one.half_width_mmhg, one.csbp_half_width_mmhg, one.ood_fraction)
       writer.writerow((one.subject, one.windows, one.beats, *(f"{value:.4f}" for value in numbers), one.missing))
 
 
@@ -99,7 +101,11 @@ def rebuilt(
   browser = page.Browser(
     records, "The first records beat by beat: drag to zoom, double-click to see all, hover for values."
   )
-  why = f"No intervals: {trained.doubt.lacking}." if trained.doubt and trained.doubt.lacking else ""
+  why = (
+    f"No intervals: {trained.uncertainty_calibration.lacking}."
+    if trained.uncertainty_calibration and trained.uncertainty_calibration.lacking
+    else ""
+  )
   return page.Section("What was rebuilt", why, browser=browser, sheets={"rebuilt": rebuilt_table(found)})
 
 

@@ -15,7 +15,7 @@ from cap_jax.inference.reconstruct import Reconstruction, summary
 
 NOTE = "research software, no medical device; the error of its network on waves of other people than it learnt from is unknown"
 _MOST_GAPS = 10
-MOST_UNLIKE = 0.5  # share of windows beyond which a record is flagged
+MOST_OOD = 0.5  # share of windows beyond which a record is flagged
 _SHOWN = (
   ("cSBP", "csbp_mmhg"),
   ("cDBP", "cdbp_mmhg"),
@@ -81,11 +81,11 @@ def _intervals(made: Reconstruction) -> dict[str, Any] | None:
   """What is known of the wave's error, None of a network that was never calibrated."""
   if made.lacking:
     return {"lacking": made.lacking}
-  if not math.isfinite(made.unlike):
+  if not math.isfinite(made.ood_fraction):
     return None
   return {
-    "share_of_windows_unlike_the_training": round(made.unlike, 3),
-    "unlike_the_training": made.unlike > MOST_UNLIKE,
+    "ood_fraction": round(made.ood_fraction, 3),
+    "out_of_distribution": made.ood_fraction > MOST_OOD,
   }
 
 
@@ -94,9 +94,9 @@ def spoken(made: Reconstruction) -> str:
   lines = [f"gap {gap.start_s:.2f}–{gap.end_s:.2f} s: {gap.reason}" for gap in made.gaps[:_MOST_GAPS]]
   if len(made.gaps) > _MOST_GAPS:
     lines.append(f"… and {len(made.gaps) - _MOST_GAPS} more gaps, all in the JSON file")
-  if made.unlike > MOST_UNLIKE:
+  if made.ood_fraction > MOST_OOD:
     lines.append(
-      f"WARNING: {100 * made.unlike:.0f} % of the record is unlike what the network learnt from; its intervals do not hold here"
+      f"WARNING: {100 * made.ood_fraction:.0f} % of the record is out of distribution, unlike what the network was trained on; its intervals do not hold here"
     )
   if made.lacking:
     lines.append(f"no intervals: {made.lacking}")

@@ -29,13 +29,13 @@ def table(points: Sequence[Point]) -> tables.Table:
     "RMSE of what is given [mmHg]",
     "given [%]",
     "given and wrong [%]",
-    "called unlike [%]",
+    "out of distribution [%]",
   )
   rows = []
   for one in points:
     gaps = sorted(one.reasons, key=lambda reason: -one.reasons[reason])[:2]
     rmse = "" if one.rmse_mmhg != one.rmse_mmhg else f"{one.rmse_mmhg:.2f}"
-    shares = _percent(one.given), _percent(one.wrong, 1), _percent(one.unlike)
+    shares = _percent(one.given), _percent(one.wrong, 1), _percent(one.ood_fraction)
     rows.append((one.artefact, _size(one), rmse, *shares, "; ".join(gaps)))
   return tables.Table((*header, "gaps, most first"), rows, 0, caption=f"Wrong: more than {WRONG_MMHG:g} mmHg off.")
 

@@ -147,7 +147,7 @@ def intervals(lines: Sequence[Line]) -> Table:
     "wave ± [mmHg]",
     "cSBP held [%]",
     "cSBP ± [mmHg]",
-    "windows unlike the training [%]",
+    "windows out of distribution [%]",
   )
   rows = []
   for line in lines:
@@ -156,7 +156,7 @@ def intervals(lines: Sequence[Line]) -> Table:
       wave, csbp = (number(100 * share, 1) for share in (held.wave, held.csbp))
       widths = (width(half) for half in (held.half_width_mmhg, held.csbp_half_width_mmhg))
       shares = itertools.chain(*zip((wave, csbp), widths, strict=True))
-      rows.append((label(line.method), str(line.n_target), *shares, number(100 * held.unseen, 0)))
+      rows.append((label(line.method), str(line.n_target), *shares, number(100 * held.ood_fraction, 0)))
   caption = (
     "Prediction intervals of 90 %, split-conformal over subjects: calibrated on validation subjects of the target, of the source "
     "where no target label is used; none: they need nine such subjects"

@@ -173,8 +173,8 @@ def _beat(x_bt: np.ndarray, fs_hz: float) -> np.ndarray:
   width = round(_ALIKE_S * fs_hz)
   first, last = (round(s * fs_hz) for s in _BEAT_S)
   lags = np.arange(first, last)
-  unlike = [np.square(x_bt[:, lag : lag + width] - x_bt[:, :width]).sum(1) for lag in lags]
-  return np.asarray(lags[np.stack(unlike).argmin(0)])
+  misfit = [np.square(x_bt[:, lag : lag + width] - x_bt[:, :width]).sum(1) for lag in lags]
+  return np.asarray(lags[np.stack(misfit).argmin(0)])
 
 
 def apply(lines: TransducerMixture, x_bt: np.ndarray, fs_hz: float, seed: int) -> np.ndarray:

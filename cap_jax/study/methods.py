@@ -92,7 +92,7 @@ class Output:
     validation: looks at validation subjects along the training.
     loss: of the training, every step, in the network's scale.
     reason: why it held what it held, where it chose.
-    network: the network, where it is one, with its doubt.
+    network: the network, where it is one, with its intervals.
     made: what it read of the test windows.
     merge: what became of each leaf of its parameters.
   """
@@ -205,7 +205,9 @@ def _read(network: checkpoint.Checkpoint, ground: MethodInputs) -> uncertainty.R
     splits.LeakError: it has met a test subject.
   """
   network.check_unseen(ground.target.test.subjects)
-  return uncertainty.read(network, network.doubt.head if network.doubt else None, ground.target.test)
+  return uncertainty.read(
+    network, network.uncertainty_calibration.head if network.uncertainty_calibration else None, ground.target.test
+  )
 
 
 def strategy(study: config.Study, name: str) -> Method:

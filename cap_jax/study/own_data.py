@@ -139,13 +139,15 @@ def judge(trained: checkpoint.Checkpoint, paired: batches.Pairs, place: str) -> 
   """Errors of the network, of the peripheral wave as it is and of the moving average."""
   spec, (name, n_target, seed) = trained.windows, method_of(trained)
   evaluator = waveform_metrics.Evaluator(paired, spec)
-  made = uncertainty.read(trained, trained.doubt.head if trained.doubt else None, paired)
+  made = uncertainty.read(
+    trained, trained.uncertainty_calibration.head if trained.uncertainty_calibration else None, paired
+  )
   found = {("peripheral", 0): evaluator.errors(paired.x_bt)}
   if trained.site in systolic.FRACTIONS:
     average = systolic.moving_average(paired.x_bt, trained.site, spec)
     found["npma", 0] = evaluator.errors(average, only_systolic=True)
   own = evaluator.errors(made.y_bt)
-  if trained.doubt is not None:
+  if trained.uncertainty_calibration is not None:
     own = [
       waveform_metrics.covered(one, c) for one, c in zip(own, uncertainty.coverage(trained, paired, made), strict=True)
     ]
@@ -164,7 +166,7 @@ def judge(trained: checkpoint.Checkpoint, paired: batches.Pairs, place: str) -> 
 @dataclasses.dataclass(frozen=True)
 class Rebuilt:
   """What a network makes of one subject: windows, beats, indices of the mean beat by `SHOWN`; half the mean widths of the wave's interval
-  and of cSBP's, and the share of windows unlike the training, NaN of a network that was never calibrated; why indices are missing."""
+  and of cSBP's, and the share of windows out of distribution, NaN of a network that was never calibrated; why indices are missing."""
 
   subject: str
   windows: int
@@ -172,16 +174,16 @@ class Rebuilt:
   values: dict[str, float]
   half_width_mmhg: float
   csbp_half_width_mmhg: float
-  unlike: float
+  ood_fraction: float
   missing: str
 
 
 def rebuild(trained: checkpoint.Checkpoint, waves: batches.Waves) -> tuple[list[Rebuilt], np.ndarray]:
   """Every subject's indices, and the waves (window, time) [mmHg]."""
-  doubt, spec = trained.doubt, trained.windows
-  made = uncertainty.read(trained, doubt.head if doubt else None, waves)
+  intervals, spec = trained.uncertainty_calibration, trained.windows
+  made = uncertainty.read(trained, intervals.head if intervals else None, waves)
   inner = slice(spec.margin, spec.samples - spec.margin)
-  apart = uncertainty.unlike(doubt, made.h_bd) if doubt else np.full(len(made.h_bd), np.nan)
+  apart = uncertainty.out_of_distribution(intervals, made.h_bd) if intervals else np.full(len(made.h_bd), np.nan)
   found = []
   for subject in waves.subjects:
     rows = np.flatnonzero(waves.subject_b == subject)
@@ -195,7 +197,7 @@ def rebuild(trained: checkpoint.Checkpoint, waves: batches.Waves) -> tuple[list[
       missing = "; ".join(f"{name}: {why[0]}" for name in SHOWN if (why := mean_beat.reasons[name])[0])
       values |= {"csbp": float(cut.max(1).mean()), "cdbp": float(cut.min(1).mean())}
       values["cpp"] = values["csbp"] - values["cdbp"]
-    width = doubt.wave * float(made.sigma_bt[rows, inner].mean()) if doubt else float("nan")
-    systolic = uncertainty.csbp_half_width(doubt, made, rows, inner, feet) if doubt else float("nan")
+    width = intervals.wave * float(made.sigma_bt[rows, inner].mean()) if intervals else float("nan")
+    systolic = uncertainty.csbp_half_width(intervals, made, rows, inner, feet) if intervals else float("nan")
     found.append(Rebuilt(subject, len(rows), len(cut), values, width, systolic, float(apart[rows].mean()), missing))
   return found, made.y_bt

@@ -65,7 +65,7 @@ NONE = "none"
 @dataclasses.dataclass(frozen=True)
 class Point:
   """An artefact at a severity, means over subjects: RMSE of what is given [mmHg]; shares of the record that are given, and given though
-  it is wrong by more than `WRONG_MMHG`; share of windows that are called unlike the training; reason → seconds of gaps a subject."""
+  it is wrong by more than `WRONG_MMHG`; share of windows out of distribution; reason → seconds of gaps a subject."""
 
   artefact: str
   severity: float
@@ -73,7 +73,7 @@ class Point:
   rmse_mmhg: float
   given: float
   wrong: float
-  unlike: float
+  ood_fraction: float
   reasons: Mapping[str, float]
 
 
@@ -116,12 +116,14 @@ def _point(
     off_t = made.aortic_mmhg - whole.signals["aortic_root"]
     there = np.isfinite(off_t)
     rmse = float(np.sqrt(np.square(off_t[there]).mean())) if there.any() else float("nan")
-    rows.append((rmse, float(there.mean()), float((np.abs(off_t[there]) > WRONG_MMHG).sum() / off_t.size), made.unlike))
+    rows.append(
+      (rmse, float(there.mean()), float((np.abs(off_t[there]) > WRONG_MMHG).sum() / off_t.size), made.ood_fraction)
+    )
     for gap in made.gaps:
       reasons[gap.reason] = reasons.get(gap.reason, 0.0) + (gap.end_s - gap.start_s) / len(people)
   table = np.array(rows)
   known = table[np.isfinite(table[:, 0])]
-  rmse, unlike = known[:, [0, 3]].mean(0).tolist() if len(known) else (float("nan"),) * 2
+  rmse, ood_fraction = known[:, [0, 3]].mean(0).tolist() if len(known) else (float("nan"),) * 2
   given, wrong = float(table[:, 1].mean()), float(table[:, 2].mean())
   unit = ARTEFACTS[name].unit if name != NONE else ""
-  return Point(name, severity, unit, rmse, given, wrong, unlike, reasons)
+  return Point(name, severity, unit, rmse, given, wrong, ood_fraction, reasons)

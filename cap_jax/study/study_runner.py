@@ -226,7 +226,7 @@ class StudyRunner:
   ) -> tuple[waveform_metrics.SubjectErrors, ...]:
     """Errors of each test subject, and what its intervals held."""
     found = evaluator.errors(made.predicted_bt, made.only_systolic)
-    if made.network is None or made.network.doubt is None:
+    if made.network is None or made.network.uncertainty_calibration is None:
       return tuple(found)
     seen = uncertainty.coverage(made.network, evaluator.test, made.made)
     return tuple(waveform_metrics.covered(one, c) for one, c in zip(found, seen, strict=True))

@@ -135,7 +135,11 @@ def _line(part: pandas.DataFrame, scenario: str, n_target: int, method: str) -> 
     float(cells["steps_to_scratch"].mean(skipna=False)),
     float(cells["s_to_scratch"].mean(skipna=False)),
     uncertainty.Coverage(
-      mean("wave_covered"), mean("csbp_covered"), mean("half_width_mmhg"), mean("csbp_half_width_mmhg"), mean("unseen")
+      mean("wave_covered"),
+      mean("csbp_covered"),
+      mean("half_width_mmhg"),
+      mean("csbp_half_width_mmhg"),
+      mean("ood_fraction"),
     ),
     len(cells),
     int(cells["diverged"].sum()),

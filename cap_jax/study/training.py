@@ -94,7 +94,7 @@ def with_intervals(
   # σ comes with the features, where all of them were taken, to a head of the same kind
   own = [leaf for leaf in made.report if leaf.path.startswith("f/")]
   fits = all(leaf.fate == "transferred" for leaf in own) and made.checkpoint.net.r == trained.net.r
-  head = trained.doubt.head if trained.doubt is not None and fits else None
+  head = trained.uncertainty_calibration.head if trained.uncertainty_calibration is not None and fits else None
   if made.transducers is not None and made.transducers.found:
     network, fs_hz = made.checkpoint, made.checkpoint.windows.fs_hz
     sent = [

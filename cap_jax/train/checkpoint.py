@@ -21,7 +21,7 @@ from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
 from cap_jax.strategies import surgery
 from cap_jax.train import checksummed
-from cap_jax.train import uncertainty_calibration as doubts
+from cap_jax.train.uncertainty_calibration import LEVELS, UncertaintyCalibration, expected_shapes
 from cap_jax.types import InputError, Params
 
 FORMAT = 3
@@ -46,7 +46,7 @@ class Checkpoint:
     about: plain facts for the reader: training, figures, seeds.
     calibration: of the waves that it reads.
     reference: site of the wave that it gives, where its task is a wave.
-    doubt: what it knows of its own errors; None of one that was never calibrated.
+    intervals: what it knows of its own errors; None of one that was never calibrated.
     met: digests of the names of all subjects that its training, its choices or its calibration saw, see `digests_of`.
   """
 
@@ -59,7 +59,7 @@ class Checkpoint:
   about: dict[str, Any] = dataclasses.field(default_factory=dict)
   calibration: config.Calibration = dataclasses.field(default_factory=config.Calibration)
   reference: str = "aortic_root"
-  doubt: doubts.UncertaintyCalibration | None = None
+  uncertainty_calibration: UncertaintyCalibration | None = None
   met: tuple[str, ...] = ()
 
   @property
@@ -113,9 +113,9 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     "met": tuple(sorted({*checkpoint.met, *digests_of(checkpoint.scaling.fitted_on)})),
   }
   stored = dict(checkpoint.params)
-  if checkpoint.doubt is not None:
-    content["doubt"] = checkpoint.doubt.numbers
-    stored[_DOUBT] = checkpoint.doubt.arrays
+  if checkpoint.uncertainty_calibration is not None:
+    content["doubt"] = checkpoint.uncertainty_calibration.numbers
+    stored[_DOUBT] = checkpoint.uncertainty_calibration.arrays
   checksummed.write(path, content, stored)
 
 
@@ -146,7 +146,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     expected = jax.eval_shape(lambda: net.init(jax.random.key(0), spec.samples))
     known = dict(content["doubt"]) if "doubt" in content else None
     if known is not None:
-      expected = {**expected, _DOUBT: doubts.expected(net, spec.samples, known.pop("head"))}
+      expected = {**expected, _DOUBT: expected_shapes(net, spec.samples, known.pop("head"))}
   except InputError as error:
     raise InputError(f"{header}: {error}") from error
   except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
@@ -156,19 +156,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   if lost:
     raise InputError(f"{path}: parameter {lost[0]} is no number; {REMEDY}")
   arrays = params.pop(_DOUBT, None)
-  doubt = None
-  if known is not None and arrays is not None:
-    seen = arrays["seen"]
-    levels = {name: known[name] for name in ("unseen", "level", "wave", "csbp")}
-    found = {name: float("inf") if value is None else float(value) for name, value in levels.items()}
-    doubt = doubts.UncertaintyCalibration(
-      arrays.get("head"),
-      np.asarray(seen["mean"]),
-      np.asarray(seen["precision"]),
-      subjects=int(known["subjects"]),
-      where=str(known["where"]),
-      **found,
-    )
+  intervals = _intervals(known, arrays) if known is not None and arrays is not None else None
   return Checkpoint(
     params,
     model,
@@ -179,6 +167,19 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     about,
     calibration,
     str(content["reference"]),
-    doubt,
+    intervals,
     met,
+  )
+
+
+def _intervals(known: dict[str, Any], arrays: Params) -> UncertaintyCalibration:
+  """What the header and the arrays of a checkpoint say of its network's errors."""
+  levels = {field: known[name] for name, field in LEVELS.items()}
+  return UncertaintyCalibration(
+    arrays.get("head"),
+    np.asarray(arrays["seen"]["mean"]),
+    np.asarray(arrays["seen"]["precision"]),
+    subjects=int(known["subjects"]),
+    where=str(known["where"]),
+    **{field: float("inf") if value is None else float(value) for field, value in levels.items()},
   )

@@ -11,6 +11,9 @@ import numpy as np
 from cap_jax.models.net import Net
 from cap_jax.types import Params
 
+# name in a checkpoint → field
+LEVELS = {"unseen": "ood_threshold", "level": "level", "wave": "wave", "csbp": "csbp"}
+
 
 @dataclasses.dataclass(frozen=True)
 class UncertaintyCalibration:
@@ -19,7 +22,7 @@ class UncertaintyCalibration:
   Attributes:
     head: θ_v, whose σ says where in a beat errors are large; None: everywhere alike.
     mean_d, precision_dd: of the pooled features of windows seen in training.
-    unseen: squared Mahalanobis distance beyond which a window is unlike them.
+    ood_threshold: squared Mahalanobis distance beyond which a window is out of distribution.
     level: of the intervals, such as 0.9.
     wave, csbp: factors on σ for the wave at one instant, and for the systolic pressure of a beat; infinite of too few subjects.
     subjects: on whom they were calibrated.
@@ -29,7 +32,7 @@ class UncertaintyCalibration:
   head: Params | None
   mean_d: np.ndarray
   precision_dd: np.ndarray
-  unseen: float
+  ood_threshold: float
   level: float
   wave: float
   csbp: float
@@ -53,12 +56,12 @@ class UncertaintyCalibration:
   @property
   def numbers(self) -> dict[str, float | int | str | bool | None]:
     """What is stored as numbers; None of what is infinite."""
-    levels = {name: getattr(self, name) for name in ("unseen", "level", "wave", "csbp")}
+    levels = {name: getattr(self, field) for name, field in LEVELS.items()}
     finite = {name: value if math.isfinite(value) else None for name, value in levels.items()}
     return {**finite, "subjects": self.subjects, "where": self.where, "head": self.head is not None}
 
 
-def expected(net: Net, samples: int, head: bool) -> Params:
+def expected_shapes(net: Net, samples: int, head: bool) -> Params:
   """Shapes of `UncertaintyCalibration.arrays` of a network."""
 
   def shapes() -> Params:

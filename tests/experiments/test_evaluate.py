@@ -182,7 +182,12 @@ def test_intervals_and_the_flag_are_written_beside_the_wave(done_study, tmp_path
   few = checkpoint.load(done_study / "checkpoint")
   checkpoint.save(
     tmp_path / "enough",
-    dataclasses.replace(few, doubt=dataclasses.replace(few.doubt, wave=2.0, csbp=1.5, unseen=1e-3, subjects=20)),
+    dataclasses.replace(
+      few,
+      uncertainty_calibration=dataclasses.replace(
+        few.uncertainty_calibration, wave=2.0, csbp=1.5, ood_threshold=1e-3, subjects=20
+      ),
+    ),
   )
   found = {}
   for name, network in (("few", done_study / "checkpoint"), ("enough", tmp_path / "enough")):
@@ -198,6 +203,6 @@ def test_intervals_and_the_flag_are_written_beside_the_wave(done_study, tmp_path
   assert intervals == {"lacking": why}
   assert "low_mmhg" not in table
   said, intervals, table = found["enough"]
-  assert intervals == {"share_of_windows_unlike_the_training": 1.0, "unlike_the_training": True}
-  assert "WARNING: 100 % of the record is unlike what the network learnt from" in said
+  assert intervals == {"ood_fraction": 1.0, "out_of_distribution": True}
+  assert "WARNING: 100 % of the record is out of distribution" in said
   assert (table["high_mmhg"] - table["low_mmhg"]).min() > 0

@@ -21,7 +21,7 @@ def test_it_is_small_and_read_whole(tmp_path):
   assert (trained.site, trained.task, trained.reference) == ("radial", "waveform", "aortic_root")
   assert trained.model.covariates == ()
   assert trained.calibration == config.Calibration()
-  assert trained.doubt is not None
+  assert trained.uncertainty_calibration is not None
   assert trained.about["source"] == "wide"
   assert checkpoint.digest(pretrained.FOLDER) in CARD
   assert pretrained.place(tmp_path) == str(tmp_path)

@@ -58,7 +58,7 @@ def test_a_stream_is_nearly_as_good_as_the_whole_record(trained, wave):
   assert rms(made - whole[own]) < 0.7  # the future is guessed
   width = np.concatenate([beat.half_width_mmhg for beat in found])
   assert (np.abs(made - aortic[own]) < width).mean() > 0.5
-  assert not any(beat.unlike for beat in found)
+  assert not any(beat.out_of_distribution for beat in found)
 
 
 def test_a_periodic_wave_is_rebuilt_alike_in_every_beat_and_at_every_rate(trained, wave):

@@ -78,7 +78,7 @@ def test_intervals_cover_new_subjects_of_the_same_kind_and_widen_where_errors_ar
   plain = uncertainty.coverage(level, fresh)
   assert np.mean([one.wave for one in plain]) == pytest.approx(0.9, abs=0.03)
   assert np.mean([one.half_width_mmhg for one in seen]) < np.mean([one.half_width_mmhg for one in plain])
-  assert all(one.csbp_half_width_mmhg == pytest.approx(level.doubt.csbp) for one in plain)
+  assert all(one.csbp_half_width_mmhg == pytest.approx(level.uncertainty_calibration.csbp) for one in plain)
   # errors are large at the peak, and so is the interval there
   assert all(one.csbp_half_width_mmhg > one.half_width_mmhg for one in seen)
 
@@ -96,29 +96,31 @@ def test_out_of_distribution_it_covers_less_and_flags(network):
   shifted = people(200, 20, 2.0, hop=9.0)
   assert np.mean([one.wave for one in uncertainty.coverage(found, shifted)]) < 0.5
   same = uncertainty.coverage(found, people(300, 30, 2.0))
-  assert np.mean([one.unseen for one in same]) < 0.25
+  assert np.mean([one.ood_fraction for one in same]) < 0.25
   other = people(400, 20, 2.0)
   strange = dataclasses.replace(other, x_bt=other.x_bt[:, ::-1] * 1.4)
-  assert np.mean([one.unseen for one in uncertainty.coverage(found, strange)]) > 0.9
+  assert np.mean([one.ood_fraction for one in uncertainty.coverage(found, strange)]) > 0.9
 
 
 def test_too_few_subjects_make_the_interval_infinite_and_it_is_stored(network, tmp_path):
   training = people(0, 20, 2.0)
   found = uncertainty.equip(network, uncertainty.fit_head(network, training), training, people(50, 5, 2.0), "made")
-  assert found.doubt.wave == math.inf
-  assert found.doubt.lacking == "intervals of 90 % need 9 calibration subjects, it has 5"
+  assert found.uncertainty_calibration.wave == math.inf
+  assert found.uncertainty_calibration.lacking == "intervals of 90 % need 9 calibration subjects, it has 5"
   seen = uncertainty.coverage(found, people(80, 3, 2.0))
-  assert all(np.isnan([one.wave, one.csbp, one.unseen]).all() for one in seen)  # what holds everything says nothing
+  assert all(
+    np.isnan([one.wave, one.csbp, one.ood_fraction]).all() for one in seen
+  )  # what holds everything says nothing
   assert all(one.half_width_mmhg == one.csbp_half_width_mmhg == math.inf for one in seen)
-  assert uncertainty.equip(network, None, training, people(50, 9, 2.0), "made").doubt.lacking == ""
+  assert uncertainty.equip(network, None, training, people(50, 9, 2.0), "made").uncertainty_calibration.lacking == ""
   checkpoint.save(tmp_path / "checkpoint", found)
-  again = checkpoint.load(tmp_path / "checkpoint").doubt
+  again = checkpoint.load(tmp_path / "checkpoint").uncertainty_calibration
   assert dataclasses.replace(again, head=None, mean_d=0, precision_dd=0) == dataclasses.replace(
-    found.doubt, head=None, mean_d=0, precision_dd=0
+    found.uncertainty_calibration, head=None, mean_d=0, precision_dd=0
   )
-  np.testing.assert_array_equal(again.mean_d, found.doubt.mean_d)
-  np.testing.assert_array_equal(again.precision_dd, found.doubt.precision_dd)
-  for a, b in zip(jax.tree.leaves(again.head), jax.tree.leaves(found.doubt.head), strict=True):
+  np.testing.assert_array_equal(again.mean_d, found.uncertainty_calibration.mean_d)
+  np.testing.assert_array_equal(again.precision_dd, found.uncertainty_calibration.precision_dd)
+  for a, b in zip(jax.tree.leaves(again.head), jax.tree.leaves(found.uncertainty_calibration.head), strict=True):
     np.testing.assert_array_equal(a, b)
 
 
@@ -137,13 +139,15 @@ def test_a_record_carries_its_interval_and_its_flag(network):
   wave = 70 + 45 * np.exp(-(((t % 0.8) - 0.25) ** 2) / 0.006)
   record = recordings.Recording("r", t, {"radial": wave}, {"radial": "mmHg"})
   made = reconstruct.reconstruct(found, record)
-  np.testing.assert_allclose(made.half_width_mmhg, found.doubt.wave, rtol=1e-4)
-  assert all(beat.csbp_half_width_mmhg == pytest.approx(found.doubt.csbp, rel=1e-4) for beat in made.beats)
-  assert made.unlike < 0.3
+  np.testing.assert_allclose(made.half_width_mmhg, found.uncertainty_calibration.wave, rtol=1e-4)
+  assert all(
+    beat.csbp_half_width_mmhg == pytest.approx(found.uncertainty_calibration.csbp, rel=1e-4) for beat in made.beats
+  )
+  assert made.ood_fraction < 0.3
   loud = dataclasses.replace(record, signals={"radial": 1.8 * wave[::-1]})
-  assert reconstruct.reconstruct(found, loud).unlike == 1.0
+  assert reconstruct.reconstruct(found, loud).ood_fraction == 1.0
   bare = reconstruct.reconstruct(network, record)
-  assert np.isnan(bare.unlike)
+  assert np.isnan(bare.ood_fraction)
   assert np.isnan(bare.half_width_mmhg).all()
   assert "csbp_half_width_mmhg" not in reconstruct.summary(bare.beats)
 
@@ -153,10 +157,10 @@ def test_the_study_calibrates_on_who_it_may_see(small_study, done_study):
   working = study_runner.StudyRunner(small_study, str(done_study))
   study, target, _ = working.target("device", 0)
   ground = methods.MethodInputs(study, working.source, target, working.trained, working.published, 2, 0)
-  tuned = methods.strategy(study, "feature_transfer").run(ground).network.doubt
+  tuned = methods.strategy(study, "feature_transfer").run(ground).network.uncertainty_calibration
   assert tuned.subjects == len(target.validation.subjects)
   free = dataclasses.replace(ground, n_target=0)
-  adapted = methods.strategy(study, "domain_adaptation").run(free).network.doubt
+  adapted = methods.strategy(study, "domain_adaptation").run(free).network.uncertainty_calibration
   assert adapted.subjects == len(working.source.validation.subjects)
   assert adapted.where != tuned.where
   assert tuned.head is not None
@@ -170,5 +174,5 @@ def test_a_head_of_another_kind_takes_no_spread_from_the_source(small_study, don
   clinic, target, evaluator = working.target("device", 0)
   ground = methods.MethodInputs(clinic, working.source, target, working.trained, working.published, 2, 0)
   made = methods.strategy(clinic, "feature_transfer").run(ground)
-  assert made.network.doubt.head is None
+  assert made.network.uncertainty_calibration.head is None
   assert len(evaluator.errors(made.predicted_bt)) == 4

@@ -87,9 +87,9 @@ def test_intervals_without_labels_are_calibrated_behind_the_line(ground, monkeyp
   monkeypatch.setattr(runs, "transducers_of", lambda *_: FOUND)
   _, target, _ = ground.target("device", 0)
   made = adapted(ground, "domain_adaptation/transducer", 0)
-  behind = training.with_intervals(made, ground.trained, ground.source, target, 0).checkpoint.doubt
+  behind = training.with_intervals(made, ground.trained, ground.source, target, 0).checkpoint.uncertainty_calibration
   ahead = training.with_intervals(
     dataclasses.replace(made, transducers=None), ground.trained, ground.source, target, 0
-  ).checkpoint.doubt
+  ).checkpoint.uncertainty_calibration
   assert behind.where == ahead.where == training.OF_SOURCE
   assert (behind.mean_d != ahead.mean_d).any()
