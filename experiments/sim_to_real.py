@@ -4,7 +4,7 @@
   python -m experiments.sim_to_real --stores=A,B,C --workdir=DIR
 
 Part one: radial → aortic. A source network is adapted to the unlabelled radial waves of all records but one; of that one the
-report tells feature distances and the plausibility of the rebuilt waves. Part two: finger PPG → radial pressure, which both were
+report tells feature distances and the plausibility of the reconstructed waves. Part two: finger PPG → radial pressure, which both were
 measured, each record calibrated and synchronised by its own first 30 s. The stores hold real `radial` and, for part two, `digital_ppg`.
 """
 
@@ -73,8 +73,8 @@ def main() -> None:
   checkpoint.save(os.path.join(workdir, "checkpoint"), trained)
   count = len({recording.subject for recording in found})
   parts = sim_to_real.aortic(study, trained, source.held, source.validation, found)
-  rebuilt = list(tqdm.tqdm(parts, total=count * (3 + len(study.strategies)), desc="radial to aortic", unit=""))
-  print(f"\n{sheets.EXPLAINED}\n\n{tables.text(sheets.aortic_table(rebuilt))}\n")
+  reconstructed = list(tqdm.tqdm(parts, total=count * (3 + len(study.strategies)), desc="radial to aortic", unit=""))
+  print(f"\n{sheets.EXPLAINED}\n\n{tables.text(sheets.aortic_table(reconstructed))}\n")
 
   other = dataclasses.replace(study, site=sim_to_real.PPG, reference="radial")
   people, validation = sim_to_real.ppg_source(other, study.source_subjects, _PPG_S)
@@ -88,7 +88,12 @@ def main() -> None:
   spec = study.windows
   sections = []
   for name, heading, figure, table in (
-    ("aortic", "Radial to aortic, without labels", sheets.waves(rebuilt, spec), sheets.aortic_table(rebuilt)),
+    (
+      "aortic",
+      "Radial to aortic, without labels",
+      sheets.waves(reconstructed, spec),
+      sheets.aortic_table(reconstructed),
+    ),
     ("arterial", "Finger PPG to radial pressure", sheets.pressures(measured, spec), sheets.arterial_table(measured)),
   ):
     drawn = page.Drawn(name, figure, "Four seconds of each record that was left out")

@@ -32,8 +32,8 @@ def test_the_import_is_lazy():
   said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
   assert said == f"{cj.__version__} []\n"
   assert set(dir(cj)) >= {"load", "transfer", "Strategy", "windows"}
-  with pytest.raises(AttributeError, match="no attribute 'rebuild'"):
-    _ = cj.rebuild
+  with pytest.raises(AttributeError, match="no attribute 'reconstruct'"):
+    _ = cj.reconstruct
 
 
 def test_a_record_comes_back_on_its_own_clock(net):

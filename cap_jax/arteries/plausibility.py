@@ -2,7 +2,7 @@
 
 A subject is kept whose brachial SBP, DBP, PP, MAP, central SBP and PP, and amplification all lie within ± 2.575 SD of
 its decade in McEniery et al. 2005 (J. Am. Coll. Cardiol. 46, 1753, Table 1), here of men alone where PWDB pools both sexes.
-Their MAP is the cuff's, DBP + PP/3, and so is the one that is judged.
+Their MAP is the cuff's, DBP + PP/3, and so is the one that is checked.
 """
 
 from collections.abc import Callable, Mapping
@@ -74,7 +74,7 @@ def draw(
     key: typed PRNG key.
     spec: the population.
     count: number of subjects.
-    change: of the drawn subjects, before they are judged.
+    change: of the drawn subjects, before they are checked.
 
   Raises:
     InputError: a value of the population cannot be, or hardly anyone in it is plausible.

@@ -2,7 +2,7 @@
 
   python -m experiments.evaluate --checkpoint=DIR/checkpoint --data=csv --path=FOLDER --site=radial --workdir=DIR2
 
-Writes report.html, rebuilt.csv (indices of every subject's rebuilt wave), figures/ and tables/; of paired data errors.csv too, with the
+Writes report.html, reconstructed.csv (indices of every subject's reconstructed wave), figures/ and tables/; of paired data errors.csv too, with the
 columns of study.csv, a row a subject.
 """
 
@@ -67,23 +67,23 @@ def main() -> None:
   lost = [*dataset.lost, *own.lost]
   place = "in silico" if dataset.in_silico else "real records"
   path = dataset.path.split(",")[0]
-  found, y_bt = own_data.rebuild(trained, own.everybody)
-  sections = [own_report.rebuilt(trained, found, y_bt, own.everybody, path)]
+  found, y_bt = own_data.reconstruct(trained, own.everybody)
+  sections = [own_report.reconstructed(trained, found, y_bt, own.everybody, path)]
   said = own_report.WITHOUT_TRUTH
   with launcher.whole_folder(workdir, "--workdir") as folder:
     if own.paired is not None:
       name = os.path.basename(os.path.normpath(path))
-      judged = own_data.judge(trained, own.paired, name)
+      evaluated = own_data.evaluate(trained, own.paired, name)
       errors = own_report.errors(
-        trained, judged, path, place, reference_flags.reference(not dataset.in_silico, trained.calibration.kind)
+        trained, evaluated, path, place, reference_flags.reference(not dataset.in_silico, trained.calibration.kind)
       )
       sections = [*errors, *sections]
       said = study_tables.EXPLAINED
-      own_report.write_errors(os.path.join(folder, "errors.csv"), judged, own_data.method_of(trained)[0])
+      own_report.write_errors(os.path.join(folder, "errors.csv"), evaluated, own_data.method_of(trained)[0])
       print(tables.text(next(iter(errors[0].sheets.values()))))
     if lost:
       sections.append(own_report.left_out(lost))
-    own_report.write_rebuilt(os.path.join(folder, "rebuilt.csv"), found)
+    own_report.write_reconstructed(os.path.join(folder, "reconstructed.csv"), found)
     page.write_parts(folder, sections)
     facts = launcher.provenance(
       data=f"{dataset.name}: {dataset.source}; {len(dataset.entries)} records",
@@ -98,6 +98,8 @@ def main() -> None:
     )
     total = len(own.everybody.subjects)
     heading = f"{place[0].upper()}{place[1:]}: {total} subjects of {dataset.name}, read at {trained.site}."
-    page.write(os.path.join(folder, "report.html"), "Central aortic pressure rebuilt", heading, said, sections, facts)
+    page.write(
+      os.path.join(folder, "report.html"), "Central aortic pressure reconstructed", heading, said, sections, facts
+    )
   print("\n".join(dataset_flags.spoken(lost, len(dataset.entries) + len(dataset.lost))))
   print(f"{workdir}/report.html: {total} subjects, {time.perf_counter() - began:.0f} s")

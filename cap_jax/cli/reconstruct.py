@@ -1,4 +1,4 @@
-"""Rebuilds the aortic pressure wave of a record: a CSV file, or a WFDB record.
+"""Reconstructs the aortic pressure wave of a record: a CSV file, or a WFDB record.
 
   python -m experiments.reconstruct --input=wave.csv --output=out.csv                       with the network of the package, radial
   python -m experiments.reconstruct --checkpoint=DIR/checkpoint --input=wave.csv --site=brachial --output=out.csv

@@ -113,8 +113,8 @@ def _mask_faults(
   kept, count = x_t.copy(), 0
   faults: dict[str, int] = {}
   parts = np.ma.clump_unmasked(np.ma.masked_invalid(x_t))
-  judged = beat_quality.assess_pieces([x_t[p] for p in parts], fs_hz, pressure, [rails_t[p] for p in parts])
-  for part, (feet, found) in zip(parts, judged, strict=True):
+  assessed = beat_quality.assess_pieces([x_t[p] for p in parts], fs_hz, pressure, [rails_t[p] for p in parts])
+  for part, (feet, found) in zip(parts, assessed, strict=True):
     count += max(len(feet) - 1, 0)
     for name, bad_k in found.items():
       if bad_k.any():

@@ -1,4 +1,4 @@
-"""The source network that comes with the package, so that a wave can be rebuilt and a transfer begin at once. What it is and what it
+"""The source network that comes with the package, so that a wave can be reconstructed and a transfer begin at once. What it is and what it
 is not for: cap_jax/pretrained/README.md."""
 
 import os

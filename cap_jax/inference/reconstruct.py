@@ -96,15 +96,15 @@ def _without_faults(
 ) -> tuple[list[quality.Span], list[quality.Span]]:
   """What is left of usable spans without beats that are clipped, damped, flushed, flat or moved, and those beats, joined: the training saw
   none of them either (`data.conditioning`). A few beats between two such are no better, nor what is less than a beat. A record of fewer than `_LEAST_BEATS` has no
-  neighbours to judge them by."""
+  neighbours to compare them with."""
   rails_t = beat_quality.at_rails(p_t, 1 / float(np.median(np.diff(time_s)))).astype(float)
   clocks, waves = zip(*(_on_own_clock(time_s, p_t, span, fs_hz) for span in good), strict=True) if good else ((), ())
   rails = [np.interp(at_s, time_s, rails_t) > 0 for at_s in clocks]
-  judged = beat_quality.assess_pieces(waves, fs_hz, True, rails)
-  if sum(max(len(own.feet) - 1, 0) for own in judged) < _LEAST_BEATS:
+  assessed = beat_quality.assess_pieces(waves, fs_hz, True, rails)
+  if sum(max(len(own.feet) - 1, 0) for own in assessed) < _LEAST_BEATS:
     return good, []
   kept, lost = [], []
-  for span, at_s, (feet, faults) in zip(good, clocks, judged, strict=True):
+  for span, at_s, (feet, faults) in zip(good, clocks, assessed, strict=True):
     if len(feet) < 2:
       lost.append(quality.Span(span.start, span.stop, "no whole beat"))
       continue
@@ -155,7 +155,7 @@ def _beats(piece: _Piece, aortic_t: np.ndarray, sigma_t: np.ndarray, fs_hz: floa
 
 
 def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording) -> Reconstruction:
-  """Rebuilds the aortic pressure wave.
+  """Reconstructs the aortic pressure wave.
 
   Each usable span is lengthened by its own beats at both ends, cut into half-overlapping windows and blended, so that no
   window's edge shows. A span of one beat is taken as periodic.

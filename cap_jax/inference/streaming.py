@@ -1,7 +1,7 @@
 """Beats as they come: one peripheral beat in, the aortic beat out, at once.
 
 The window that the network reads ends a margin behind the beat that has just come. What lies behind the beat is not known yet, so the beat
-itself is repeated there, as is the first one ahead of it while there is no past. A wave rebuilt later, with the true future at hand, differs
+itself is repeated there, as is the first one ahead of it while there is no past. A wave reconstructed later, with the true future at hand, differs
 a little (`reconstruct`); tests say by how much.
 """
 

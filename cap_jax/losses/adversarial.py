@@ -48,14 +48,14 @@ def cross_entropy(logit_b: jax.Array, label: float, w_b: jax.Array) -> jax.Array
   return w_b @ (jax.nn.softplus(logit_b) - label * logit_b) / w_b.sum()
 
 
-def judge(theta_d: Params, h_bd: jax.Array) -> jax.Array:
+def discriminate(theta_d: Params, h_bd: jax.Array) -> jax.Array:
   """d(h; θ_d): logits (batch,)."""
   return Discriminator().apply({"params": theta_d}, h_bd)  # type: ignore[return-value]
 
 
 def _told(theta_d: Params, source_bd: jax.Array, target_bd: jax.Array, w_s: jax.Array) -> tuple[jax.Array, Metrics]:
   """The discriminator's loss and accuracy on features of both domains."""
-  at_source, at_target = judge(theta_d, source_bd), judge(theta_d, target_bd)
+  at_source, at_target = discriminate(theta_d, source_bd), discriminate(theta_d, target_bd)
   right = 0.5 * ((at_source < 0).mean() + (at_target > 0).mean())
   loss = cross_entropy(at_source, 0.0, w_s) + cross_entropy(at_target, 1.0, jnp.ones_like(at_target))
   return loss, {"discriminator_accuracy": right}
@@ -74,6 +74,6 @@ def adda(
 ) -> tuple[jax.Array, Metrics]:
   """ADDA's loss of pooled features (batch, feature), `source_bd` from the frozen extractor."""
   told, metrics = _told(theta_d, jax.lax.stop_gradient(source_bd), jax.lax.stop_gradient(target_bd), w_s)
-  seen_b = judge(jax.lax.stop_gradient(theta_d), target_bd)
+  seen_b = discriminate(jax.lax.stop_gradient(theta_d), target_bd)
   fooled = cross_entropy(seen_b, 0.0, jnp.ones_like(seen_b))
   return told + ramp(progress) * fooled, metrics

@@ -142,7 +142,7 @@ def ieee_grade(mad_mmhg: float) -> str:
   return next((grade for grade, most in (("A", 5), ("B", 6), ("C", 7)) if mad_mmhg <= most), "D")
 
 
-def judge(quantity: str, found: Readings, reference: Reference, knows: str = "") -> list[Verdict]:
+def evaluate(quantity: str, found: Readings, reference: Reference, knows: str = "") -> list[Verdict]:
   """All standards.
 
   Args:

@@ -16,7 +16,7 @@ from cap_jax.signals import beats
 
 LARGEST_LAG_S = 0.2
 PRESSURES = ("csbp", "cdbp", "cpp", "map")
-STANDARDISED = ("csbp", "cdbp")  # what validation standards judge, reading by reading
+STANDARDISED = ("csbp", "cdbp")  # what validation standards evaluate, reading by reading
 SHARES_MMHG = (5, 10, 15)
 SHAPES = ("aix", "form_factor", "ejection", "sevr")
 _NAN = float("nan")
@@ -37,7 +37,7 @@ class SubjectErrors:
       subject's beats. So for cDBP, cPP and MAP.
     csbp_share_5 …: shares of the beats whose error is within 5, 10 and 15 mmHg, and csbp_mad_mmhg: the mean absolute error over
       beats. So for cDBP.
-    aix_percent …: index of the true mean beat, and its error in that of the mean beat rebuilt.
+    aix_percent …: index of the true mean beat, and its error in that of the mean beat reconstructed.
     wave_covered, csbp_covered: shares of samples and of beats that lie in their prediction interval. half_width_mmhg,
       csbp_half_width_mmhg: half their mean widths. ood_fraction: share of windows that are out of distribution. Of networks with
       intervals.
@@ -132,7 +132,7 @@ class Evaluator:
     return {name: found.values[name] for name in SHAPES}
 
   def _lag_free(self, rows: np.ndarray, predicted_bt: np.ndarray) -> float:
-    """The best RMSE over shifts; a shift reads the prediction's margins, the samples judged stay the same."""
+    """The best RMSE over shifts; a shift reads the prediction's margins, the samples compared stay the same."""
     true = self.test.y_bt[rows, self._inner]
     start, stop = self._inner.start, self._inner.stop
     shifted = (predicted_bt[rows, start + lag : stop + lag] for lag in self._lags)

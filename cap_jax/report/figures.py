@@ -120,7 +120,7 @@ def reconstruction(
   gaps: Sequence[tuple[float, float]],
   half_width_mmhg: np.ndarray | None = None,
 ) -> Figure:
-  """A record and its rebuilt aortic wave: the whole of it, and eight seconds from its middle.
+  """A record and its reconstructed aortic wave: the whole of it, and eight seconds from its middle.
 
   Args:
     time_s, peripheral_mmhg, aortic_mmhg: (time,), NaN in gaps.
@@ -137,7 +137,7 @@ def reconstruction(
     for axes, part in ((whole, slice(None)), (detail, near)):
       for wave, shade, label in (
         (peripheral_mmhg, COLOURS["peripheral"], f"{site}, measured"),
-        (aortic_mmhg, COLOURS["fine_tuning"], "aortic root, rebuilt"),
+        (aortic_mmhg, COLOURS["fine_tuning"], "aortic root, reconstructed"),
       ):
         axes.plot(*_thin(*_broken(time_s[part], wave[part])), color=shade, lw=1.2, label=label)
       axes.set_ylabel("pressure [mmHg]")

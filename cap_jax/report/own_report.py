@@ -21,12 +21,12 @@ _NAMES = {
 }  # fmt: skip
 _BROWSED = 3
 WITHOUT_TRUTH = (
-  "No record here has a measured aortic wave by which the network can be judged, so nothing is said of errors. An interval holds only "
+  "No record here has a measured aortic wave to evaluate the network by, so no errors are given. An interval holds only "
   "for people, sites and devices like those on whom it was calibrated."
 )
 
 
-def rebuilt_table(found: Sequence[own_data.Rebuilt]) -> tables.Table:
+def reconstructed_table(found: Sequence[own_data.Reconstructed]) -> tables.Table:
   """A row a subject."""
   header = (
     "subject",
@@ -48,12 +48,14 @@ def rebuilt_table(found: Sequence[own_data.Rebuilt]) -> tables.Table:
     )
     widths = (study_tables.width(value) for value in (one.half_width_mmhg, one.csbp_half_width_mmhg))
     rows.append((one.subject, str(one.windows), str(one.beats), *numbers, *widths, strange, one.missing))
-  caption = "What was rebuilt: indices of each subject's mean beat; ! marks records that are mostly out of distribution"
+  caption = (
+    "What was reconstructed: indices of each subject's mean beat; ! marks records that are mostly out of distribution"
+  )
   return tables.Table(header, rows, caption=caption)
 
 
-def write_rebuilt(path: str | os.PathLike[str], found: Sequence[own_data.Rebuilt]) -> None:
-  """`rebuilt.csv`: a row a subject."""
+def write_reconstructed(path: str | os.PathLike[str], found: Sequence[own_data.Reconstructed]) -> None:
+  """`reconstructed.csv`: a row a subject."""
   with files.write_atomically(path) as (partial,), open(partial, "w", newline="", encoding="utf-8") as file:
     writer = csv.writer(file)
     names = (name + indices.ending(name) for name in own_data.SHOWN)
@@ -79,20 +81,24 @@ def _study(trained: checkpoint.Checkpoint, path: str) -> config.Study:
 
 
 def errors(
-  trained: checkpoint.Checkpoint, judged: own_data.Judged, path: str, place: str, reference: standards.Reference
+  trained: checkpoint.Checkpoint, evaluated: own_data.Evaluated, path: str, place: str, reference: standards.Reference
 ) -> list[page.Section]:
   """Sections with errors, for data with a measured aortic wave."""
-  rows = summary.frame(judged.rows)
+  rows = summary.frame(evaluated.rows)
   what = _study(trained, path)
-  clinic = study_report.Clinic(what, rows, summary.summarise(rows), judged.shown, [])
+  clinic = study_report.Clinic(what, rows, summary.summarise(rows), evaluated.shown, [])
   text = f"{rows['subject'].nunique()} subjects with a measured aortic wave."
   return study_report.error_sections(clinic, text, place, reference)
 
 
-def rebuilt(
-  trained: checkpoint.Checkpoint, found: Sequence[own_data.Rebuilt], y_bt: np.ndarray, waves: batches.Waves, path: str
+def reconstructed(
+  trained: checkpoint.Checkpoint,
+  found: Sequence[own_data.Reconstructed],
+  y_bt: np.ndarray,
+  waves: batches.Waves,
+  path: str,
 ) -> page.Section:
-  """What was rebuilt of everybody, with some records to look through."""
+  """What was reconstructed of everybody, with some records to look through."""
   what, name = _study(trained, path), own_data.method_of(trained)[0]
   records = []
   for subject in waves.subjects[:_BROWSED]:
@@ -106,7 +112,9 @@ def rebuilt(
     if trained.uncertainty_calibration and trained.uncertainty_calibration.lacking
     else ""
   )
-  return page.Section("What was rebuilt", why, browser=browser, sheets={"rebuilt": rebuilt_table(found)})
+  return page.Section(
+    "What was reconstructed", why, browser=browser, sheets={"reconstructed": reconstructed_table(found)}
+  )
 
 
 def left_out(lost: Sequence[DataError]) -> page.Section:
@@ -117,6 +125,6 @@ def left_out(lost: Sequence[DataError]) -> page.Section:
   )
 
 
-def write_errors(path: str | os.PathLike[str], judged: own_data.Judged, method: str) -> None:
+def write_errors(path: str | os.PathLike[str], evaluated: own_data.Evaluated, method: str) -> None:
   """`errors.csv`: the columns of `study.csv`, a row a subject, of the network."""
-  run_study.write_rows(path, [row for row in judged.rows if row["method"] == method])
+  run_study.write_rows(path, [row for row in evaluated.rows if row["method"] == method])

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from cap_jax import config
 from cap_jax.report import figures, tables
-from cap_jax.study.sim_to_real import Measured, Rebuilt
+from cap_jax.study.sim_to_real import Measured, ReconstructedRecord
 
 EXPLAINED = (
   "No aortic pressure was measured in these records, so no accuracy of it is claimed. A-distance: 0 if a linear classifier "
@@ -22,7 +22,7 @@ _STYLES = ("-", "--", ":", "-.")
 _DRAWN = ("gtf_target", "source", "fine_tuning")
 
 
-def aortic_table(found: Sequence[Rebuilt]) -> tables.Table:
+def aortic_table(found: Sequence[ReconstructedRecord]) -> tables.Table:
   """Part one: a row for each record left out and method, and one of the mean over records."""
   header = (
     "method", "record left out", "A-distance", "MMD²", "beats", "pulse not above", "amplification", "mean offset",
@@ -117,8 +117,8 @@ def _sheet(
   return figure
 
 
-def waves(found: Sequence[Rebuilt], spec: config.Windows) -> Figure:
-  """The radial wave of each record left out, and what the methods rebuild; the mean wave, far off, is not drawn."""
+def waves(found: Sequence[ReconstructedRecord], spec: config.Windows) -> Figure:
+  """The radial wave of each record left out, and what the methods reconstruct; the mean wave, far off, is not drawn."""
   measured, drawn = {}, dict[str, dict[str, np.ndarray]]()
   for made in found:
     middle = len(made.peripheral_bt) // 2

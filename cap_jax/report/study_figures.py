@@ -26,29 +26,29 @@ def _by_subject(rows: pandas.DataFrame, names: Sequence[str]) -> dict[str, panda
   return {name: summary.of_subjects(rows[rows["method"] == name]) for name in names}
 
 
-def ranked(rows: pandas.DataFrame, judge: str) -> dict[str, str]:
+def ranked(rows: pandas.DataFrame, ranked_by: str) -> dict[str, str]:
   """The best, the median and the worst subject of a method by RMSE."""
-  order = summary.of_subjects(rows[rows["method"] == judge])["rmse_mmhg"].sort_values().index
+  order = summary.of_subjects(rows[rows["method"] == ranked_by])["rmse_mmhg"].sort_values().index
   return {"best": str(order[0]), "median": str(order[len(order) // 2]), "worst": str(order[-1])}
 
 
 def waves(
-  rows: pandas.DataFrame, shown: Mapping[str, Mapping[str, np.ndarray]], judge: str, site: str, fs_hz: float
+  rows: pandas.DataFrame, shown: Mapping[str, Mapping[str, np.ndarray]], ranked_by: str, site: str, fs_hz: float
 ) -> Figure:
-  """Rebuilt waves over true ones for the best, the median and the worst test subject of a method.
+  """Reconstructed waves over true ones for the best, the median and the worst test subject of a method.
 
   Args:
     rows: of one clinic at the first seed.
     shown: method → its stored waves, drawn in this order; "peripheral" has the measured and the true one.
-    judge: the method by whose RMSE the subjects are chosen.
+    ranked_by: the method by whose RMSE the subjects are chosen.
     site: of the peripheral wave.
     fs_hz: sampling rate.
   """
   truth = shown["peripheral"]
-  rmse = summary.of_subjects(rows[rows["method"] == judge])["rmse_mmhg"]
+  rmse = summary.of_subjects(rows[rows["method"] == ranked_by])["rmse_mmhg"]
   with matplotlib.rc_context(figures.STYLE):
     figure = Figure(figsize=(10, 3.4), layout="constrained")
-    for axes, (word, subject) in zip(figure.subplots(1, 3), ranked(rows, judge).items(), strict=True):
+    for axes, (word, subject) in zip(figure.subplots(1, 3), ranked(rows, ranked_by).items(), strict=True):
       row = int(np.flatnonzero(truth["subject_b"] == subject)[0])
       part = slice(round(0.5 * fs_hz), round(2.5 * fs_hz))
       time_s = np.arange(truth["true_bt"].shape[1])[part] / fs_hz

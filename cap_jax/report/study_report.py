@@ -115,16 +115,18 @@ def _first(clinic: Clinic) -> pandas.DataFrame:
 
 
 def _waves(clinic: Clinic) -> list[page.Drawn]:
-  judge = _judge(clinic)
-  if not judge or "peripheral" not in clinic.shown:
+  ranked_by = _ranking_method(clinic)
+  if not ranked_by or "peripheral" not in clinic.shown:
     return []
-  wanted = ["peripheral", *(m for m in _WAVES if m in clinic.shown and m != judge), judge]
+  wanted = ["peripheral", *(m for m in _WAVES if m in clinic.shown and m != ranked_by), ranked_by]
   site, fs_hz, first = study_datasets.target_site(clinic.study), clinic.study.windows.fs_hz, _first(clinic)
-  figure = study_figures.waves(first, {m: clinic.shown[m] for m in wanted}, judge, site, fs_hz)
-  caption = f"Rebuilt aortic waves over the true ones: best, median and worst test subject of {tables.label(judge)}"
+  figure = study_figures.waves(first, {m: clinic.shown[m] for m in wanted}, ranked_by, site, fs_hz)
+  caption = (
+    f"Reconstructed aortic waves over the true ones: best, median and worst test subject of {tables.label(ranked_by)}"
+  )
   caption += f" with {clinic.focus} labelled subjects" if clinic.focus else " without labels"
   titles = "; ".join(axes.get_title() for axes in figure.axes)
-  people = ", ".join(study_figures.ranked(first, judge).values())
+  people = ", ".join(study_figures.ranked(first, ranked_by).values())
   return [page.Drawn(f"waves_{clinic.name}", figure, caption, f"{caption}. {titles}. Subjects {people}.")]
 
 
@@ -171,7 +173,7 @@ def _learning(clinic: Clinic, source_loss: Sequence[float]) -> list[page.Drawn]:
   return found
 
 
-def _judge(clinic: Clinic) -> str:
+def _ranking_method(clinic: Clinic) -> str:
   """The method by whom best, median and worst are chosen: `auto`, else fine-tuning, or another that is shown."""
   wanted = (
     AUTO,
@@ -184,13 +186,13 @@ def _judge(clinic: Clinic) -> str:
 
 def _browser(clinic: Clinic) -> page.Browser | None:
   """Best, median and worst subject, beat by beat."""
-  judge = _judge(clinic)
-  if not judge or "peripheral" not in clinic.shown:
+  ranked_by = _ranking_method(clinic)
+  if not ranked_by or "peripheral" not in clinic.shown:
     return None
-  people = study_figures.ranked(_first(clinic), judge)
+  people = study_figures.ranked(_first(clinic), ranked_by)
   truth = clinic.shown["peripheral"]
   made = {
-    name: clinic.shown[name]["predicted_bt"] for name in dict.fromkeys((*_BROWSED, judge)) if name in clinic.shown
+    name: clinic.shown[name]["predicted_bt"] for name in dict.fromkeys((*_BROWSED, ranked_by)) if name in clinic.shown
   }
   records = []
   for word, subject in people.items():
@@ -198,7 +200,7 @@ def _browser(clinic: Clinic) -> page.Browser | None:
     waves = {"true": truth["true_bt"][rows], **{name: wave_bt[rows] for name, wave_bt in made.items()}}
     records.append(record(f"{word}: {subject}", waves, truth["predicted_bt"][rows], clinic.study))
   caption = (
-    f"Look through the records of the best, the median and the worst subject of {tables.label(judge)} beat by beat: drag to zoom, "
+    f"Look through the records of the best, the median and the worst subject of {tables.label(ranked_by)} beat by beat: drag to zoom, "
     "double-click to see all, hover for values. The outer 0.25 s of each window, which no error counts, are left out."
   )
   return page.Browser(records, caption)
@@ -310,7 +312,7 @@ def error_sections(clinic: Clinic, text: str, place: str, reference: standards.R
     f"intervals_{name}": study_tables.intervals(clinic.lines),
     f"standards_{name}": study_tables.verdicts(found, reference),
   }
-  verdicts = study_tables.judged(found, reference)
+  verdicts = study_tables.all_verdicts(found, reference)
   unmet = "; ".join(dict.fromkeys(why for verdict in verdicts for why in verdict.unmet))
   said = f"No standard is claimed to be met: {unmet}." if all(verdict.unmet for verdict in verdicts) and unmet else ""
   if clinic.focus:
@@ -320,7 +322,7 @@ def error_sections(clinic: Clinic, text: str, place: str, reference: standards.R
     page.Section(f"Target clinic: {name}", text, _waves(clinic), sheets=main),
     page.Section(f"{name}: beat by beat", browser=_browser(clinic)),
     page.Section(f"{name}: agreement and standards", said, _agreement(clinic, place), sheets=agreement),
-    page.Section(f"{name}: who is rebuilt how well", "", _strata(clinic, place), sheets=strata),
+    page.Section(f"{name}: who is reconstructed how well", "", _strata(clinic, place), sheets=strata),
   ]
 
 
@@ -336,7 +338,7 @@ def headline(clinic: Clinic, place: str) -> str:
     place: where the errors come from, "in silico" for example.
   """
   found = {line.method: line for line in clinic.lines if line.n_target == clinic.focus and np.isfinite(line.rmse.mean)}
-  name = _judge(clinic)
+  name = _ranking_method(clinic)
   if name not in found:
     return f"{clinic.name}: no network was trained on the target ({place})"
   rmse = found[name].rmse

@@ -216,19 +216,19 @@ def agreements(shown: Shown) -> Table:
   return Table(header, rows, 0, caption=caption)
 
 
-def _judged(shown: Shown, reference: standards.Reference) -> Iterator[tuple[str, str, standards.Verdict]]:
+def _verdicts(shown: Shown, reference: standards.Reference) -> Iterator[tuple[str, str, standards.Verdict]]:
   """Method, pressure and verdict."""
   for method, part in shown.items():
     for name in waveform_metrics.STANDARDISED:
       readings = summary.readings(part, name)
       knows = methods.BASELINES[method].knows if method in methods.BASELINES else ""
-      for found in standards.judge(name, readings, reference, knows) if readings else ():
+      for found in standards.evaluate(name, readings, reference, knows) if readings else ():
         yield method, name, found
 
 
-def judged(shown: Shown, reference: standards.Reference) -> list[standards.Verdict]:
+def all_verdicts(shown: Shown, reference: standards.Reference) -> list[standards.Verdict]:
   """What each standard says of each method."""
-  return [verdict for _, _, verdict in _judged(shown, reference)]
+  return [verdict for _, _, verdict in _verdicts(shown, reference)]
 
 
 def verdicts(shown: Shown, reference: standards.Reference) -> Table:
@@ -247,7 +247,7 @@ def verdicts(shown: Shown, reference: standards.Reference) -> Table:
       found.alone,
       found.claim,
     )
-    for method, name, found in _judged(shown, reference)
+    for method, name, found in _verdicts(shown, reference)
   ]
   caption = (
     "Validation standards: what they ask for, and what may be said. Type II: of the absolute central pressure; calibration: of the "

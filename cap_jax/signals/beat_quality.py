@@ -156,7 +156,7 @@ def _assess(
   return dict(zip(FAULTS, (flat, clipped & ~flat, damped, flush, motion & ~flat, ectopic), strict=True))
 
 
-class Judged(NamedTuple):
+class Assessed(NamedTuple):
   """Beats of a piece: (beat + 1,) their feet in it, and fault → (beat,)."""
 
   feet: np.ndarray
@@ -165,8 +165,8 @@ class Judged(NamedTuple):
 
 def assess_pieces(
   pieces: Sequence[np.ndarray], fs_hz: float, pressure: bool, rails: Sequence[np.ndarray]
-) -> list[Judged]:
-  """Beats of the pieces of one record, each (time,), judged beside those of all: between gaps there may be few, and all of them bad."""
+) -> list[Assessed]:
+  """Beats of the pieces of one record, each (time,), assessed beside those of all: between gaps there may be few, and all of them bad."""
   feet = [beats.find_feet(x_t, fs_hz) for x_t in pieces]
   ends = np.cumsum([len(own) for own in feet])
   starts = np.cumsum([0, *(x_t.size for x_t in pieces)])
@@ -180,6 +180,6 @@ def assess_pieces(
   ]
   nothing = {name: np.zeros(0, dtype=bool) for name in FAULTS}
   return [
-    Judged(own, {name: bad_k[part] for name, bad_k in faults.items()} or nothing)
+    Assessed(own, {name: bad_k[part] for name, bad_k in faults.items()} or nothing)
     for own, part in zip(feet, parts, strict=True)
   ]

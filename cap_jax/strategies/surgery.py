@@ -64,7 +64,7 @@ def _split(rule: str) -> tuple[str, str]:
   return target, source or target
 
 
-def _judge(path: str, given: Any, leaf: Any) -> Leaf:
+def _fate_of(path: str, given: Any, leaf: Any) -> Leaf:
   """A leaf that is to be taken."""
   if given is None:
     return Leaf(path, "missing", leaf.shape, f"in the target {leaf.shape}, missing in the source")
@@ -88,7 +88,7 @@ def compare(source: Params, fresh: Params, init_from_source: Sequence[str]) -> l
   for path, leaf in in_fresh.items():
     origin = _origin(path, rules)
     report.append(
-      _judge(path, from_source.get(origin), leaf) if origin is not None else Leaf(path, "fresh", leaf.shape)
+      _fate_of(path, from_source.get(origin), leaf) if origin is not None else Leaf(path, "fresh", leaf.shape)
     )
   taken = {_origin(path, rules) for path, is_wanted in wanted.items() if is_wanted}
   for path, leaf in from_source.items():

@@ -1,4 +1,4 @@
-"""A trained network on a data set of one's own: errors where an aortic wave was measured, what it rebuilds of everybody."""
+"""A trained network on a data set of one's own: errors where an aortic wave was measured, what it reconstructs of everybody."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -98,9 +98,11 @@ def _check_new(entry: datasets.Entry, trained: checkpoint.Checkpoint) -> None:
   """Raises:
   DataError: the network was trained or calibrated on somebody of this name."""
   if trained.has_seen(entry.subject):
-    problem = "the network met this subject in its training or calibration: rebuilt, but not judged"
+    problem = (
+      "the network has seen this subject in its training or calibration: reconstructed, but excluded from the errors"
+    )
     raise DataError(
-      entry.where, problem, "judge it on others; one of the same name by chance is renamed", entry.subject
+      entry.where, problem, "evaluate it on others; one of the same name by chance is renamed", entry.subject
     )
 
 
@@ -115,13 +117,13 @@ def _check_windows(
     if reference == site:
       problem, remedy = f"its {site} wave has no {spec.seconds:g} s without a gap", "give a longer record"
     else:
-      problem = f"its {reference} wave has no {spec.seconds:g} s without a gap beside {site}: rebuilt, but not judged"
+      problem = f"its {reference} wave has no {spec.seconds:g} s without a gap beside {site}: reconstructed, but excluded from the errors"
       remedy = "look at the reference with: python -m cap_jax describe"
     raise DataError(entry.where, problem, remedy, entry.subject) from error
 
 
 @dataclasses.dataclass(frozen=True)
-class Judged:
+class Evaluated:
   """Errors on paired data: `rows` of the network and of what needs no training, as in `study.csv`; `shown`: method → some waves of
   each subject."""
 
@@ -135,7 +137,7 @@ def method_of(trained: checkpoint.Checkpoint) -> tuple[str, int, int]:
   return str(about.get("strategy", "source")), int(about.get("n_target", 0)), int(about.get("seed", 0))
 
 
-def judge(trained: checkpoint.Checkpoint, paired: batches.Pairs, place: str) -> Judged:
+def evaluate(trained: checkpoint.Checkpoint, paired: batches.Pairs, place: str) -> Evaluated:
   """Errors of the network, of the peripheral wave as it is and of the moving average."""
   spec, (name, n_target, seed) = trained.windows, method_of(trained)
   evaluator = waveform_metrics.Evaluator(paired, spec)
@@ -160,11 +162,11 @@ def judge(trained: checkpoint.Checkpoint, paired: batches.Pairs, place: str) -> 
   few = study_runner.shown_rows(paired)
   truth = {"predicted_bt": paired.x_bt[few], "true_bt": paired.y_bt[few]}
   truth["subject_b"] = paired.subject_b[few].astype(str)
-  return Judged(rows, {"peripheral": truth, name: {"predicted_bt": made.y_bt[few]}})
+  return Evaluated(rows, {"peripheral": truth, name: {"predicted_bt": made.y_bt[few]}})
 
 
 @dataclasses.dataclass(frozen=True)
-class Rebuilt:
+class Reconstructed:
   """What a network makes of one subject: windows, beats, indices of the mean beat by `SHOWN`; half the mean widths of the wave's interval
   and of cSBP's, and the share of windows out of distribution, NaN of a network that was never calibrated; why indices are missing."""
 
@@ -178,7 +180,7 @@ class Rebuilt:
   missing: str
 
 
-def rebuild(trained: checkpoint.Checkpoint, waves: batches.Waves) -> tuple[list[Rebuilt], np.ndarray]:
+def reconstruct(trained: checkpoint.Checkpoint, waves: batches.Waves) -> tuple[list[Reconstructed], np.ndarray]:
   """Every subject's indices, and the waves (window, time) [mmHg]."""
   intervals, spec = trained.uncertainty_calibration, trained.windows
   made = uncertainty.read(trained, intervals.head if intervals else None, waves)
@@ -199,5 +201,7 @@ def rebuild(trained: checkpoint.Checkpoint, waves: batches.Waves) -> tuple[list[
       values["cpp"] = values["csbp"] - values["cdbp"]
     width = intervals.wave * float(made.sigma_bt[rows, inner].mean()) if intervals else float("nan")
     systolic = uncertainty.csbp_half_width(intervals, made, rows, inner, feet) if intervals else float("nan")
-    found.append(Rebuilt(subject, len(rows), len(cut), values, width, systolic, float(apart[rows].mean()), missing))
+    found.append(
+      Reconstructed(subject, len(rows), len(cut), values, width, systolic, float(apart[rows].mean()), missing)
+    )
   return found, made.y_bt

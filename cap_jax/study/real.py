@@ -1,7 +1,7 @@
 """Networks of virtual subjects on real records, one record left out at a time.
 
 Nobody measured the aortic pressure of these records, so nothing here is an accuracy of it. What can be said: how far the
-records' features lie from the source's before and after an adaptation that has not seen the record, whether the rebuilt waves are
+records' features lie from the source's before and after an adaptation that has not seen the record, whether the reconstructed waves are
 such as an aorta may have, and, for finger PPG → arterial pressure, which both were measured, an error.
 """
 
@@ -28,13 +28,13 @@ _READING = config.Calibration("sbp_dbp")
 
 @dataclasses.dataclass(frozen=True)
 class Plausibility:
-  """Of rebuilt waves beside the measured peripheral ones, over their beats.
+  """Of reconstructed waves beside the measured peripheral ones, over their beats.
 
   Attributes:
     beats: how many.
     pulse_share: with a pulse pressure not above the peripheral one's: it is amplified on its way.
-    amplification: peripheral over rebuilt pulse pressure, median.
-    map_offset_mmhg: rebuilt minus peripheral mean pressure.
+    amplification: peripheral over reconstructed pulse pressure, median.
+    map_offset_mmhg: reconstructed minus peripheral mean pressure.
     map_share: whose mean pressures are within 3 mmHg, as it hardly falls on its way.
     notch: whether the fall of the median beat halts, as at an incisura.
   """
@@ -63,7 +63,7 @@ def _has_notch(aortic: Sequence[np.ndarray]) -> bool:
 
 
 def plausibility(peripheral_bt: np.ndarray, aortic_bt: np.ndarray, spec: config.Windows) -> Plausibility:
-  """Plausibility of rebuilt windows, without their margins.
+  """Plausibility of reconstructed windows, without their margins.
 
   Args:
     peripheral_bt, aortic_bt: (window, time) [mmHg], windows that do not overlap.

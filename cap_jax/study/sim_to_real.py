@@ -26,7 +26,7 @@ _CONDITIONING = config.Conditioning(synchronise=False)  # a lag is known from th
 
 
 @dataclasses.dataclass(frozen=True)
-class Rebuilt:
+class ReconstructedRecord:
   """A method's aortic waves of the record left out.
 
   distance: of the features, where the method has a network.
@@ -83,7 +83,7 @@ def _mean_at_its_level(mean: mean_wave.MeanWave, x_bt: np.ndarray) -> np.ndarray
 def aortic(
   study: config.Study, trained: checkpoint.Checkpoint, source: batches.Pairs, validation: batches.Pairs,
   found: Sequence[recordings.Recording],
-) -> Iterator[Rebuilt]:  # fmt: skip
+) -> Iterator[ReconstructedRecord]:  # fmt: skip
   """Part one, record by record and method by method.
 
   Args:
@@ -108,7 +108,7 @@ def aortic(
     waves, shown = real.balanced(others, _MOST).unlabelled(), sparse[name].unlabelled()
     for method, predict in (("mean_wave", lambda x_bt: _mean_at_its_level(mean, x_bt)), ("gtf_source", gtf.predict)):
       made = predict(shown.x_bt)
-      yield Rebuilt(name, method, None, real.plausibility(shown.x_bt, made, spec), shown.x_bt, made)
+      yield ReconstructedRecord(name, method, None, real.plausibility(shown.x_bt, made, spec), shown.x_bt, made)
     networks = {"source": trained}
     for strategy in study.strategies:
       data = runs.Data(source, waves, site=RADIAL)
@@ -116,7 +116,7 @@ def aortic(
     for method, network in networks.items():
       made = prediction.predict(network, shown)
       apart = real.distance(network, source, waves, shown)
-      yield Rebuilt(name, method, apart, real.plausibility(shown.x_bt, made, spec), shown.x_bt, made)
+      yield ReconstructedRecord(name, method, apart, real.plausibility(shown.x_bt, made, spec), shown.x_bt, made)
 
 
 def ppg_source(study: config.Study, subjects: int, seconds: float) -> tuple[batches.Pairs, batches.Pairs]:

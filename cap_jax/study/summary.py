@@ -1,7 +1,7 @@
 """A study's rows as a table: a line per clinic, method and number of labels.
 
 What is never negative, as an RMSE, is the mean over seeds for each subject, who counts once. Signed errors are not averaged over seeds
-before their spread is taken: that would judge an ensemble of networks, which nobody ran.
+before their spread is taken: that would evaluate an ensemble of networks, which nobody ran.
 """
 
 import dataclasses

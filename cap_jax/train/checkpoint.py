@@ -47,7 +47,7 @@ class Checkpoint:
     calibration: of the waves that it reads.
     reference: site of the wave that it gives, where its task is a wave.
     intervals: what it knows of its own errors; None of one that was never calibrated.
-    met: digests of the names of all subjects that its training, its choices or its calibration saw, see `digests_of`.
+    seen_subject_hashes: digests of the names of all subjects that its training, its choices or its calibration saw, see `digests_of`.
   """
 
   params: Params
@@ -60,7 +60,7 @@ class Checkpoint:
   calibration: config.Calibration = dataclasses.field(default_factory=config.Calibration)
   reference: str = "aortic_root"
   uncertainty_calibration: UncertaintyCalibration | None = None
-  met: tuple[str, ...] = ()
+  seen_subject_hashes: tuple[str, ...] = ()
 
   @property
   def net(self) -> nets.Net:
@@ -68,10 +68,10 @@ class Checkpoint:
 
   def has_seen(self, subject: str) -> bool:
     """Whether a subject of this name was among those, or among those on whom its scaling was fitted."""
-    return digests_of([subject])[0] in self.met or subject in self.scaling.fitted_on
+    return digests_of([subject])[0] in self.seen_subject_hashes or subject in self.scaling.fitted_on
 
   def check_unseen(self, subjects: Iterable[str]) -> None:
-    """Before it is judged on subjects.
+    """Checks that it may be evaluated on subjects.
 
     Raises:
       splits.LeakError: it has met one of them.
@@ -79,7 +79,7 @@ class Checkpoint:
     known = [subject for subject in subjects if self.has_seen(subject)]
     if known:
       raise splits.LeakError(
-        f"the network or its scaling was fitted on subjects {known[:5]}, on whom it is to be judged; judge it on others"
+        f"the network or its scaling was fitted on subjects {known[:5]}, on whom it is to be evaluated; evaluate it on others"
       )
 
 
@@ -110,7 +110,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     "calibration": dataclasses.asdict(checkpoint.calibration),
     "reference": checkpoint.reference,
     # names of patients stay here, but for their digests
-    "met": tuple(sorted({*checkpoint.met, *digests_of(checkpoint.scaling.fitted_on)})),
+    "met": tuple(sorted({*checkpoint.seen_subject_hashes, *digests_of(checkpoint.scaling.fitted_on)})),
   }
   stored = dict(checkpoint.params)
   if checkpoint.uncertainty_calibration is not None:
@@ -137,7 +137,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     site, task, about = str(content["site"]), str(content["task"]), dict(content["about"])
     if task not in tasks.TASKS:
       raise ValueError(f"task {task}")
-    met = tuple(content.get("met", ()))  # the first checkpoints of this format do not say
+    hashes = tuple(content.get("met", ()))  # the first checkpoints of this format do not say
     calibration = config.Calibration(**content["calibration"])
     scales.check(calibration)
     limits.check_windows(spec)
@@ -168,7 +168,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     calibration,
     str(content["reference"]),
     intervals,
-    met,
+    hashes,
   )
 
 

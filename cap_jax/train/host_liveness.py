@@ -124,7 +124,7 @@ class End:
 
 
 class Watch:
-  """Two threads: one counts and reads the store, the other judges what was read, also while reading takes long."""
+  """Two threads: one counts and reads the store, the other decides by what was read, also while reading takes long."""
 
   def __init__(
     self,
@@ -154,9 +154,9 @@ class Watch:
     self._finished = False
 
   def start(self) -> None:
-    """Begins to count and to judge."""
+    """Begins to count and to decide."""
     _on_abort(self._aborted)
-    for task in (self._count, self._judge):
+    for task in (self._count, self._decide):
       threading.Thread(target=task, daemon=True).start()
 
   def finish(self) -> None:
@@ -207,7 +207,7 @@ class Watch:
       self._end = End(**{**end, "hosts": tuple(end["hosts"])})
     self._signs.update(counters)
 
-  def _judge(self) -> None:
+  def _decide(self) -> None:
     before = time.monotonic()
     while not self._over.wait(BEAT_S / 2):
       now = time.monotonic()

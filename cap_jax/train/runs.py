@@ -156,7 +156,7 @@ def pretrain(
   }
   made = checkpoint.Checkpoint(
     fitted.params, model, signals.windows, scaling, signals.site, task, about, signals.calibration, signals.reference,
-    met=checkpoint.digests_of(training.subjects, validation.subjects),
+    seen_subject_hashes=checkpoint.digests_of(training.subjects, validation.subjects),
   )  # fmt: skip
   return made, fitted
 
@@ -370,7 +370,7 @@ def finished(
   }
   made = checkpoint.Checkpoint(
     begun.strategy.finish(fitted.params, begun.net), begun.model, source.windows, begun.scaling, data.site, "waveform", about,
-    source.calibration, source.reference, met=tuple(sorted({*source.met, *_met(data)})),
+    source.calibration, source.reference, seen_subject_hashes=tuple(sorted({*source.seen_subject_hashes, *_subjects_seen(data)})),
   )  # fmt: skip
   labelled = next((part for part in begun.fed.values() if "y" in part), None)
   flat = collapse.warning(begun.net, made.params, labelled) if labelled is not None else ""
@@ -426,7 +426,7 @@ def adapt(
   return dataclasses.replace(made, best=best)
 
 
-def _met(data: Data) -> tuple[str, ...]:
+def _subjects_seen(data: Data) -> tuple[str, ...]:
   """Whom a target network meets: labelled, unlabelled and validation subjects of the target."""
   parts = (data.unlabelled, data.labelled, data.validation)
   return checkpoint.digests_of(*(part.subjects for part in parts if part is not None))

@@ -1,4 +1,4 @@
-"""Seconds of training until a network rebuilds the aortic waves of unseen virtual subjects to 0.5 mmHg, compiling included, against PyTorch.
+"""Seconds of training until a network reconstructs the aortic waves of unseen virtual subjects to 0.5 mmHg, compiling included, against PyTorch.
 
 A training's rate falls to zero at its end, so the length is part of the method: each is trained for the lengths of one ladder, and the
 shortest that reaches the accuracy counts. All read the same windows in the same order.

@@ -23,8 +23,8 @@ def _rounding(there: unseen.Ground) -> Row:
   def rmse(precision: str) -> float:
     jax.clear_caches()
     with jax.default_matmul_precision(precision):
-      rebuilt_bt = prediction.predict(trained, there.unseen)
-    return float(np.sqrt(np.square(rebuilt_bt - there.unseen.y_bt)[:, inner].mean()))
+      reconstructed_bt = prediction.predict(trained, there.unseen)
+    return float(np.sqrt(np.square(reconstructed_bt - there.unseen.y_bt)[:, inner].mean()))
 
   as_is, exact = rmse("default"), rmse("highest")
   detail = f"{as_is:.5f} mmHg as the device multiplies by itself, {exact:.5f} at jax's highest precision"

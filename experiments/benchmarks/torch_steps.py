@@ -49,12 +49,12 @@ def make(
 ) -> Callable[[], Any]:
   """The chunk, to be called again and again. Threads are set with each call."""
   network = torch_networks.Network(theta, case.model, samples)
-  judge = nn.Sequential(
+  discriminator = nn.Sequential(
     nn.Linear(case.model.channels, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, 1)
   ).to(torch_networks.device())
   for block in case.freeze:
     getattr(network, block).requires_grad_(False)
-  trained = [p for p in (*network.parameters(), *judge.parameters()) if p.requires_grad]
+  trained = [p for p in (*network.parameters(), *discriminator.parameters()) if p.requires_grad]
   if not case.strategy.endswith("dann"):
     trained = [p for p in network.parameters() if p.requires_grad]
   optimizer = torch.optim.AdamW(trained, lr=1e-4, weight_decay=1e-4, fused=True)
@@ -73,7 +73,7 @@ def make(
       a, b = h_of["source"].mean(1), h_of["unlabelled"].mean(1)
       if case.strategy.endswith("mmd"):
         return loss + mmd(a, b)
-      logit = judge(_Reverse.apply(torch.cat([a, b])))[:, 0]
+      logit = discriminator(_Reverse.apply(torch.cat([a, b])))[:, 0]
       return loss + F.binary_cross_entropy_with_logits(
         logit, torch.cat([torch.ones_like(logit[: len(a)]), torch.zeros_like(logit[len(a) :])])
       )

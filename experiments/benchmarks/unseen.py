@@ -25,7 +25,7 @@ class Trained(NamedTuple):
 
 
 class Ground(NamedTuple):
-  """Training windows of a scaling, and who is rebuilt."""
+  """Training windows of a scaling, and who is reconstructed."""
 
   study: config.Study
   scaling: batches.Scaling
@@ -49,8 +49,8 @@ def ground(options: Options) -> Ground:
 def error(there: Ground, apply: Callable[[np.ndarray], np.ndarray]) -> float:
   """Mean over the unseen subjects of the RMSE of their windows, less the margins."""
   inner = slice(there.windows.margin, there.windows.samples - there.windows.margin)
-  rebuilt_bt = there.scaling.unscale(apply(there.scaling.scale(there.unseen.x_bt)))
-  square_b = np.square(rebuilt_bt - there.unseen.y_bt)[:, inner].mean(1)
+  reconstructed_bt = there.scaling.unscale(apply(there.scaling.scale(there.unseen.x_bt)))
+  square_b = np.square(reconstructed_bt - there.unseen.y_bt)[:, inner].mean(1)
   names, subject_b = np.unique(there.unseen.subject_b, return_inverse=True)
   return float(np.sqrt(np.bincount(subject_b, square_b) / np.bincount(subject_b)).sum() / len(names))
 

@@ -1,4 +1,4 @@
-"""A trained network in use: an hour of a record rebuilt, checkpoints written and read."""
+"""A trained network in use: an hour of a record reconstructed, checkpoints written and read."""
 
 import itertools
 import os
@@ -48,13 +48,13 @@ def _streamed_ms(trained: checkpoint.Checkpoint, record: recordings.Recording) -
 
 
 def inference(options: Options) -> list[Row]:
-  """An hour rebuilt, features, intervals and beats included; and a stream of beats."""
+  """An hour reconstructed, features, intervals and beats included; and a stream of beats."""
   trained, record = checkpoint.load(pretrained.FOLDER), hour()
   times = timing.in_turns({"hour": lambda: reconstruct.reconstruct(trained, record)}, options.turns, "inference")
   found = len(reconstruct.reconstruct(trained, record).beats)
   detail = f"{found} beats with their pressures and intervals"
   return [
-    Row("inference", "an hour at 125 Hz rebuilt", timing.median(times["hour"]), "s", 1.0, False, detail),
+    Row("inference", "an hour at 125 Hz reconstructed", timing.median(times["hour"]), "s", 1.0, False, detail),
     Row("inference", "a stream, one beat in, one beat out", _streamed_ms(trained, record), "ms", 5.0, False),
   ]
 

@@ -1,4 +1,4 @@
-"""Fine-tuning: a network that predicts blood pressure (SBP, DBP, MAP) on a large set learns to rebuild the aortic wave.
+"""Fine-tuning: a network that predicts blood pressure (SBP, DBP, MAP) on a large set learns to reconstruct the aortic wave.
 
 The source's head gives three numbers, so the head for the wave is new, and both are tuned.
 

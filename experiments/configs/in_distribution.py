@@ -1,4 +1,4 @@
-"""How well the wave can be rebuilt at all: unseen subjects of the source's own clinic, ages 25 to 80, measured exactly.
+"""How well the wave can be reconstructed at all: unseen subjects of the source's own clinic, ages 25 to 80, measured exactly.
 
 Command: python -m experiments.study --config=experiments/configs/in_distribution.py --workdir=runs/in_distribution
 Expected: in silico 0.19 mmHg of the source network (95 %: 0.17 to 0.21; 0.18 to 0.19 with --config.pretrain.seed=1 to 4), 0.31 of the

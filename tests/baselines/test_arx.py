@@ -44,7 +44,7 @@ def test_the_system_itself_is_found():
   assert fitted.stable
 
 
-def test_its_run_rebuilds_the_wave_of_new_subjects():
+def test_its_run_reconstructs_the_wave_of_new_subjects():
   fitted = arx.fit(made(40), made(8), SPEC)
   fresh = made(6)
   assert fitted.lead >= LEAD - 3

@@ -48,8 +48,8 @@ def test_it_is_least_squares_of_the_pressure():
   inner = slice(SPEC.margin, SPEC.samples - SPEC.margin)
 
   def error(reflection):
-    rebuilt = tube_load.central(noisy.x_bt, found.time_s, reflection, SPEC.fs_hz)
-    return np.square(rebuilt - noisy.y_bt)[:, inner].mean()
+    reconstructed = tube_load.central(noisy.x_bt, found.time_s, reflection, SPEC.fs_hz)
+    return np.square(reconstructed - noisy.y_bt)[:, inner].mean()
 
   assert 0.1 < found.reflection < 0.9
   assert error(found.reflection) < min(error(found.reflection - 0.03), error(found.reflection + 0.03))

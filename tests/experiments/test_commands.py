@@ -99,7 +99,7 @@ def test_reconstruct_a_csv(source, tmp_path, seconds, fs):
   assert content["summary"]["hr_bpm"]["mean"] == pytest.approx(75, abs=2)
 
 
-def test_without_a_checkpoint_the_network_of_the_package_rebuilds(tmp_path):
+def test_without_a_checkpoint_the_network_of_the_package_reconstructs(tmp_path):
   given = write_csv(tmp_path / "in.csv", *wave(20, 100.0))
   done = run("reconstruct", f"--input={given}", f"--output={tmp_path / 'out.csv'}")
   assert done.returncode == 0, done.stderr

@@ -66,7 +66,7 @@ def test_peripheral_waves_alone_have_a_report_without_errors(done_study, patient
   page = (work / "report.html").read_text(encoding="utf-8")
   assert html.escape(own_report.WITHOUT_TRUTH) in page
   assert "RMSE" not in page.partition("<script>")[0]
-  found = rows(work / "rebuilt.csv")
+  found = rows(work / "reconstructed.csv")
   assert [row["subject"] for row in found] == [f"P{k:02d}" for k in range(5)]
   assert all(60 < float(row["csbp_mmhg"]) < 220 for row in found)
 
@@ -116,31 +116,31 @@ def test_what_cannot_be_windowed_or_judged_is_listed(done_study, patients, tmp_p
   )
   assert done.returncode == 0, done.stderr
   assert [row["subject"] for row in rows(work / "errors.csv")] == ["P02", "P03", "P04"]
-  assert [row["subject"] for row in rows(work / "rebuilt.csv")] == ["P01", "P02", "P03", "P04"]
+  assert [row["subject"] for row in rows(work / "reconstructed.csv")] == ["P01", "P02", "P03", "P04"]
   assert "its radial wave has no 4 s without a gap; give a longer record" in done.stdout
-  assert "beside radial: rebuilt, but not judged" in done.stdout
+  assert "beside radial: reconstructed, but excluded from the errors" in done.stdout
   page = (work / "report.html").read_text(encoding="utf-8")
   assert "intervals of 90 % need 9 calibration subjects, it has 2" in page
   digests = re.search(r"windows ([0-9a-f]{64}); paired windows ([0-9a-f]{64}); checkpoint ([0-9a-f]{64})", page)
   assert len(set(digests.groups())) == 3
 
 
-def test_nobody_is_judged_whom_the_network_has_met(done_study, patients, tmp_path):
+def test_nobody_is_evaluated_whom_the_network_has_seen(done_study, patients, tmp_path):
   network = checkpoint.load(done_study / "checkpoint")
   everybody = [f"P{k:02d}" for k in range(5)]
-  judged = {}
+  evaluated = {}
   for name, met in (("some", everybody[:2]), ("all", everybody)):
-    checkpoint.save(tmp_path / name, dataclasses.replace(network, met=checkpoint.digests_of(met)))
+    checkpoint.save(tmp_path / name, dataclasses.replace(network, seen_subject_hashes=checkpoint.digests_of(met)))
     work = tmp_path / f"work_{name}"
     done = run_here(
       "evaluate", f"--checkpoint={tmp_path / name}", "--data=csv", f"--path={patients}", f"--workdir={work}"
     )
     assert done.returncode == 0, done.stderr
-    judged[name] = [row["subject"] for row in rows(work / "errors.csv")] if (work / "errors.csv").exists() else []
-    assert [row["subject"] for row in rows(work / "rebuilt.csv")] == everybody
+    evaluated[name] = [row["subject"] for row in rows(work / "errors.csv")] if (work / "errors.csv").exists() else []
+    assert [row["subject"] for row in rows(work / "reconstructed.csv")] == everybody
     page = (work / "report.html").read_text(encoding="utf-8")
-    assert page.count("the network met this subject in its training or calibration") == len(met)
-  assert judged == {"some": everybody[2:], "all": []}
+    assert page.count("the network has seen this subject in its training or calibration") == len(met)
+  assert evaluated == {"some": everybody[2:], "all": []}
   assert html.escape(own_report.WITHOUT_TRUTH) in page
 
 

@@ -86,7 +86,7 @@ def fails(request, reason):
   params=[(network, name) for network in ("package", "trained") for name in ("041s", "mixedsignals", "icu", "intraop")],
   ids="-".join,
 )
-def rebuilt(request, reference_data, tmp_path_factory):
+def reconstructed(request, reference_data, tmp_path_factory):
   """Name, JSON and CSV of each real record's reconstruction."""
   network, name = request.param
   folder = tmp_path_factory.mktemp(name)
@@ -98,8 +98,8 @@ def rebuilt(request, reference_data, tmp_path_factory):
   return request.param, json.loads((folder / "out.json").read_text()), pandas.read_csv(folder / "out.csv")
 
 
-def test_real_records_come_out_plausible(rebuilt, request):
-  case, content, table = rebuilt
+def test_real_records_come_out_plausible(reconstructed, request):
+  case, content, table = reconstructed
   name = "-".join(case)
   if case == ("package", "icu"):
     fails(request, "the network of the package raises the mean pressure of this record by 3.3 mmHg")
@@ -112,9 +112,9 @@ def test_real_records_come_out_plausible(rebuilt, request):
   assert table["aortic_root_pressure_mmhg"].isna().mean() < 0.02  # only what the gaps name
 
 
-def test_real_records_have_a_notch(rebuilt, request):
+def test_real_records_have_a_notch(reconstructed, request):
   """In the median beat the fall all but halts, then goes on."""
-  case, _, table = rebuilt
+  case, _, table = reconstructed
   if case in (("package", "icu"), ("package", "mixedsignals")):
     fails(request, "the network of the package leaves no halt in the fall of this record")
   known = table[["time_s", "aortic_root_pressure_mmhg"]].dropna()

@@ -51,7 +51,7 @@ def test_an_irregular_clock_is_kept(identity):
   assert np.abs(made.aortic_mmhg - wave(t)).max() < 0.4
 
 
-def test_gaps_stay_gaps_and_what_lies_between_is_rebuilt(identity):
+def test_gaps_stay_gaps_and_what_lies_between_is_reconstructed(identity):
   t = np.arange(3000) / 100
   p = wave(t)
   p[500:600] = np.nan
@@ -158,7 +158,7 @@ def test_a_network_of_another_task_is_refused(tiny_model):
     reconstruct.reconstruct(trained, record(t, wave(t)))
 
 
-def test_a_network_of_another_wave_rebuilds_no_aortic_one(identity):
+def test_a_network_of_another_wave_reconstructs_no_aortic_one(identity):
   t = np.arange(3000) / 125
   other = dataclasses.replace(identity, reference="radial")
   with pytest.raises(InputError, match="gives the radial wave, not the aortic one"):

@@ -1,4 +1,4 @@
-"""Beats as they come: near the wave that is rebuilt when all is known, at other rates too, and nothing but beats."""
+"""Beats as they come: near the wave that is reconstructed when all is known, at other rates too, and nothing but beats."""
 
 import itertools
 
@@ -61,7 +61,7 @@ def test_a_stream_is_nearly_as_good_as_the_whole_record(trained, wave):
   assert not any(beat.out_of_distribution for beat in found)
 
 
-def test_a_periodic_wave_is_rebuilt_alike_in_every_beat_and_at_every_rate(trained, wave):
+def test_a_periodic_wave_is_reconstructed_alike_in_every_beat_and_at_every_rate(trained, wave):
   radial, _, feet = wave
   one = windows.closed(radial[feet[3] : feet[4]])
   first, *later = streamed(streaming.Stream(trained, FS_HZ), np.tile(one, 8), np.arange(9) * len(one))

@@ -111,7 +111,8 @@ def test_adda_trains_each_player_by_its_own_loss():
   fooled = jax.jit(
     jax.grad(
       lambda t: (
-        adversarial.ramp(jnp.array(1.0)) * adversarial.cross_entropy(adversarial.judge(theta, t), 0.0, jnp.ones(64))
+        adversarial.ramp(jnp.array(1.0))
+        * adversarial.cross_entropy(adversarial.discriminate(theta, t), 0.0, jnp.ones(64))
       )
     )
   )(target)

@@ -89,13 +89,13 @@ def test_pieces_are_judged_by_all_beats_of_the_record():
   lone = p_t[a - 5 : b].copy()
   lone += 25 * np.sin(np.arange(lone.size) / 5)
   pieces = [p_t[: feet[9]], lone, p_t[feet[13] :], p_t[:20]]
-  judged = beat_quality.assess_pieces(pieces, FS_HZ, True, [np.zeros(x_t.size, dtype=bool) for x_t in pieces])
-  assert judged[1].faults["motion"].all()
-  assert len(judged[1].faults["motion"]) == len(judged[1].feet) - 1 > 0
-  for sound in (judged[0], judged[2]):
+  assessed = beat_quality.assess_pieces(pieces, FS_HZ, True, [np.zeros(x_t.size, dtype=bool) for x_t in pieces])
+  assert assessed[1].faults["motion"].all()
+  assert len(assessed[1].faults["motion"]) == len(assessed[1].feet) - 1 > 0
+  for sound in (assessed[0], assessed[2]):
     assert len(sound.faults["motion"]) == len(sound.feet) - 1 > 5
     assert not any(bad_k.any() for bad_k in sound.faults.values())
-  assert all(bad_k.size == 0 for bad_k in judged[3].faults.values())
+  assert all(bad_k.size == 0 for bad_k in assessed[3].faults.values())
 
 
 def test_feet_beside_an_established_tool():

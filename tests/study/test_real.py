@@ -1,4 +1,4 @@
-"""What is said of rebuilt waves on real records: plausibility by known waves, calibration by the record's first seconds alone."""
+"""What is said of reconstructed waves on real records: plausibility by known waves, calibration by the record's first seconds alone."""
 
 import dataclasses
 

@@ -97,12 +97,12 @@ def test_a_leak_between_source_and_target_raises(small_study, ground, tmp_path):
 
 def test_a_network_or_a_scaling_that_saw_test_subjects_raises(small_study, ground):
   study, target, _ = ground.target("device", 0)
-  met = (dataclasses.replace(ground.trained, met=checkpoint.digests_of(target.test.subjects[-1:])),)
+  met = (dataclasses.replace(ground.trained, seen_subject_hashes=checkpoint.digests_of(target.test.subjects[-1:])),)
   seen = dataclasses.replace(ground.trained.scaling, fitted_on=target.test.subjects[-1:])
   for leaking in (*met, dataclasses.replace(ground.trained, scaling=seen)):
-    judged = methods.MethodInputs(study, ground.source, target, leaking, ground.published, 0, 0)
-    with pytest.raises(splits.LeakError, match=f"{target.test.subjects[-1]}.*on whom it is to be judged"):
-      methods.method(study, "source").run(judged)
+    evaluated = methods.MethodInputs(study, ground.source, target, leaking, ground.published, 0, 0)
+    with pytest.raises(splits.LeakError, match=f"{target.test.subjects[-1]}.*on whom it is to be evaluated"):
+      methods.method(study, "source").run(evaluated)
 
 
 def test_larger_draws_hold_the_smaller_and_seeds_differ(ground):

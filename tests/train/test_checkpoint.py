@@ -23,7 +23,7 @@ def saved(tmp_path, tiny_model):
   params = people.drawn(model)
   scaling = batches.Scaling(92.0, 17.0, (("age", 50.0, 12.0),))
   made = checkpoint.Checkpoint(params, model, config.Windows(), scaling, "radial", "waveform", {"n": 1})
-  made = dataclasses.replace(made, met=checkpoint.digests_of(["Ann", "Bob"], ["Bob"]))
+  made = dataclasses.replace(made, seen_subject_hashes=checkpoint.digests_of(["Ann", "Bob"], ["Bob"]))
   checkpoint.save(tmp_path / "checkpoint", made)
   return made, tmp_path / "checkpoint"
 
@@ -41,7 +41,7 @@ def test_comes_back_whole_in_one_call(saved):
 
 def test_it_knows_whom_it_has_met(saved):
   loaded = checkpoint.load(saved[1])
-  assert len(loaded.met) == 2
+  assert len(loaded.seen_subject_hashes) == 2
   assert [loaded.has_seen(name) for name in ("Ann", "Bob", "Eve")] == [True, True, False]
   assert "Ann" not in (saved[1] / checkpoint.HEADER).read_text()
 
@@ -169,7 +169,7 @@ def test_a_scaling_that_saw_the_judged_subjects_raises(saved):
   wave_bt = rng.normal(92, 17, (2, 500)).astype(np.float32)
   everybody = batches.Pairs(wave_bt, wave_bt, np.array(["Dan", "Eve"]))
   leaking = dataclasses.replace(made, scaling=batches.fit_scaling(everybody))
-  with pytest.raises(splits.LeakError, match=r"\['Eve'\], on whom it is to be judged"):
+  with pytest.raises(splits.LeakError, match=r"\['Eve'\], on whom it is to be evaluated"):
     leaking.check_unseen(["Eve", "Zoe"])
   leaking.check_unseen(["Zoe"])
   checkpoint.save(saved[1].parent / "leaking", leaking)

@@ -47,7 +47,7 @@ def test_left_out_subjects_have_the_networks_of_single_runs(ground, name, togeth
     assert abs(made.fitted.loss[0] - single.fitted.loss[0]) < 1e-5 * max(abs(single.fitted.loss[0]), 1)
     assert abs(rmse(made, data.labelled) - rmse(single, data.labelled)) < 1e-3  # mmHg
     assert made.checkpoint.about == single.checkpoint.about
-    assert made.checkpoint.met == single.checkpoint.met
+    assert made.checkpoint.seen_subject_hashes == single.checkpoint.seen_subject_hashes
     assert made.fitted.loss.shape == single.fitted.loss.shape
 
 
