@@ -101,6 +101,37 @@ def _cuts(pieces: int, fractions: Sequence[float]) -> np.ndarray:
   return np.unique(np.round([*np.linspace(0.0, 1.0, pieces + 1), *fractions], 6))
 
 
+def _cut(
+  table: Table, pieces: Sequence[int], sites: Sequence[tuple[int, float]]
+) -> tuple[list[int], list[float], list[float], list[tuple[int, int]], dict[tuple[int, float], int]]:
+  """The pieces: row of the artery, where on it a piece begins and ends, and its two nodes; and (row, fraction) → node of every cut."""
+  next_node = 1 + int(max(table.node_in.max(), table.node_out.max()))
+  artery, start, end, ends, at = [], [], [], [], {}
+  for row, count in enumerate(pieces):
+    cuts = _cuts(count, [fraction for own, fraction in sites if own == row]).tolist()
+    inner = range(next_node, next_node + len(cuts) - 2)
+    next_node += len(inner)
+    nodes = [int(table.node_in[row]), *inner, int(table.node_out[row])]
+    at.update({(row, cut): node for cut, node in zip(cuts, nodes, strict=True)})
+    for k in range(len(cuts) - 1):
+      artery.append(row)
+      start.append(cuts[k])
+      end.append(cuts[k + 1])
+      ends.append((nodes[k], nodes[k + 1]))
+  return artery, start, end, ends, at
+
+
+def _ground_parts(table: Table, ends: Sequence[tuple[int, int]], terminal: Sequence[int]) -> dict[int, list[int]]:
+  """Node → what lies between it and the ground: the pieces at their first ends, at their last ends, and the terminals, numbered so."""
+  parts: dict[int, list[int]] = {}
+  for k, (a, b) in enumerate(ends):
+    parts.setdefault(a, []).append(k)
+    parts.setdefault(b, []).append(len(ends) + k)
+  for w, row in enumerate(terminal):
+    parts[int(table.node_out[row])].append(2 * len(ends) + w)
+  return parts
+
+
 def make_network(
   table: Table,
   sites: Mapping[str, tuple[int, float]],
@@ -123,29 +154,10 @@ def make_network(
     taper = np.abs(table.radius_out_m / table.radius_in_m - 1) > 0.02
     pieces = np.where(taper & (table.length_m >= 0.1), 4, np.where(taper & (table.length_m >= 0.05), 2, 1)).tolist()
   site_rows = {name: (int(table.rows([number])[0]), fraction) for name, (number, fraction) in sites.items()}
-  next_node = 1 + int(max(table.node_in.max(), table.node_out.max()))
-  artery, start, end, ends, at = [], [], [], [], {}
-  for row, count in enumerate(pieces):
-    cuts = _cuts(count, [f for r, f in site_rows.values() if r == row])
-    inner = range(next_node, next_node + len(cuts) - 2)
-    next_node += len(inner)
-    nodes = [int(table.node_in[row]), *inner, int(table.node_out[row])]
-    at.update({(row, cut): node for cut, node in zip(cuts.tolist(), nodes, strict=True)})
-    for k in range(len(cuts) - 1):
-      artery.append(row)
-      start.append(cuts[k])
-      end.append(cuts[k + 1])
-      ends.append((nodes[k], nodes[k + 1]))
-
+  artery, start, end, ends, at = _cut(table, pieces, list(site_rows.values()))
   inlets = set(table.node_in.tolist())
   terminal = [row for row, node in enumerate(table.node_out.tolist()) if node not in inlets and _is_leaf(table, node)]
-  p = len(ends)
-  parts: dict[int, list[int]] = {}
-  for k, (a, b) in enumerate(ends):
-    parts.setdefault(a, []).append(k)
-    parts.setdefault(b, []).append(p + k)
-  for w, row in enumerate(terminal):
-    parts[int(table.node_out[row])].append(2 * p + w)
+  p, parts = len(ends), _ground_parts(table, ends, terminal)
   edges = [*ends, *((node, elimination.GROUND) for node in parts)]
   probes = [at[row, round(fraction, 6)] for row, fraction in site_rows.values()]
   at_end = np.array([fraction > 0 for _, fraction in site_rows.values()])

@@ -4,7 +4,7 @@ The figures are published ones, as collected by the Pulse Wave Database (Charlto
 H1062); each is cited where it is used. A draw is mean(age) + spread · z with z a truncated standard normal deviate.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import jax
@@ -154,6 +154,18 @@ def form_factor(age: jax.Array) -> jax.Array:
   return _FORM_FACTOR_35 + (_FORM_FACTOR_75 - _FORM_FACTOR_35) * (age - 35) / 40
 
 
+def _ejection(
+  sv_off: jax.Array, hr_off: jax.Array, hr: jax.Array, spread: float, z: Iterator[jax.Array]
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """Ejection time [s] (Weissler 1961), time to peak flow [s] (Kamimura 2016) and regurgitant volume [ml] (Charlton 2019, as a lognormal of
+  its mean 0.73 and SD 0.63 ml, since no volume is negative), by how far stroke volume and heart rate are off their means."""
+  lvet = 0.282 + 0.0011 * sv_off - 0.0009 * hr_off + 0.0233 * next(z)
+  lvet = jnp.minimum(lvet, _MAX_LVET_SHARE * 60 / hr)
+  t_peak = (0.079 + 0.011 * next(z)) * lvet / 0.282
+  log_sd = np.sqrt(np.log(1 + (0.63 / 0.73) ** 2))
+  return lvet, t_peak, 0.73 * jnp.exp(log_sd * next(z) - (log_sd * spread) ** 2 / 2)
+
+
 def draw(key: jax.Array, spec: clinics.Population, count: int) -> Subject:
   """Draws `count` subjects; whether their waves are plausible is asked in `plausibility`.
 
@@ -181,14 +193,8 @@ def draw(key: jax.Array, spec: clinics.Population, count: int) -> Subject:
   shift = spec.map_shift_mmhg + spec.map_sd_mmhg * next(z)
   resting = dbp + form_factor(age) * pp + shift
   mean_pressure = P_OUT_MMHG + dilates("resistance") * (resting - P_OUT_MMHG)
-  # Ejection time: Weissler 1961; time to peak flow: Kamimura 2016; regurgitant volume: Charlton 2019, as a lognormal
-  # of its mean 0.73 and SD 0.63 ml, since no volume is negative.
   hr, sv = hr + spec.hr_shift_bpm, sv * spec.sv_scale
-  lvet = 0.282 + 0.0011 * (sv - sv_mean) - 0.0009 * (hr - hr_mean) + 0.0233 * next(z)
-  lvet = jnp.minimum(lvet, _MAX_LVET_SHARE * 60 / hr)
-  t_peak = (0.079 + 0.011 * next(z)) * lvet / 0.282
-  log_sd = np.sqrt(np.log(1 + (0.63 / 0.73) ** 2))
-  rfv = 0.73 * jnp.exp(log_sd * next(z) - (log_sd * spec.spread) ** 2 / 2)
+  lvet, t_peak, rfv = _ejection(sv - sv_mean, hr - hr_mean, hr, spec.spread, z)
   # the classes of Mattace-Raso are by what a cuff gives
   z_pwv = next(z) + spec.pwv_shift_sd
   pwv = mean_pwv(age, dbp + _CUFF_FORM_FACTOR * pp + shift) * (1 + jnp.where(z_pwv > 0, 0.17, 0.125) * z_pwv)

@@ -98,8 +98,7 @@ def of_beats(
     return _none()
   arch = np.sin(2 * np.pi * np.arange(p_bt.shape[1]) / p_bt.shape[1])
   pulsates, timed = _moves(p_bt, _LEAST_PULSE_MMHG), np.isfinite(period_b) & (period_b > 0)
-  single = ~_several(p_bt)
-  usable = pulsates & timed & single
+  usable = pulsates & timed & ~_several(p_bt)
   # an arch in place of what cannot be used keeps the arithmetic quiet
   p_bt, period_b = np.where(usable[:, None], p_bt, 80 + 20 * arch), np.where(timed, period_b, 1.0)
   if q_bt is None:

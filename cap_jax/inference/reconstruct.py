@@ -154,6 +154,36 @@ def _beats(piece: _Piece, aortic_t: np.ndarray, sigma_t: np.ndarray, fs_hz: floa
   return found_beats
 
 
+def _check(trained: checkpoint.Checkpoint, recording: recordings.Recording) -> None:
+  """Raises:
+  InputError: the network gives no aortic wave, or reads another site."""
+  if trained.task != "waveform":
+    raise InputError(f"the checkpoint was trained for {trained.task}, not for the aortic wave; transfer it first")
+  if trained.reference != "aortic_root":
+    raise InputError(
+      f"the checkpoint gives the {trained.reference} wave, not the aortic one; train one for aortic_root"
+    )
+  if trained.site not in recording.signals:
+    raise InputError(
+      f"{recording.subject}: has {', '.join(recording.sites)}, the checkpoint reads {trained.site}; "
+      f"make one with: python -m cap_jax pretrain --site={recording.sites[0]} --workdir=DIR"
+    )
+
+
+def _pieces(trained: checkpoint.Checkpoint, time_s: np.ndarray, p_t: np.ndarray) -> tuple[list[_Piece], list[Gap]]:
+  """The usable spans of a pressure, and the gaps between them."""
+  good, lost = quality.find_spans(time_s, p_t)
+  good, faulty = _without_faults(time_s, p_t, good, trained.windows.fs_hz)
+  lost += faulty
+  short = [span for span in good if time_s[span.stop - 1] - time_s[span.start] < beats.SHORTEST_S]
+  lost += [quality.Span(span.start, span.stop, "shorter than one beat") for span in short]
+  gaps = [
+    Gap(float(time_s[max(g.start - (g.start == g.stop), 0)]), float(time_s[max(g.stop - 1, g.start)]), g.reason)
+    for g in sorted(lost, key=lambda span: span.start)
+  ]
+  return [_prepare(time_s, p_t, span, trained) for span in good if span not in short], gaps
+
+
 def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording) -> Reconstruction:
   """Reconstructs the aortic pressure wave.
 
@@ -168,35 +198,15 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
     InputError: the recording has no wave of the checkpoint's site, none of the readings that its calibration needs, or no
       usable span.
   """
-  site = trained.site
-  if trained.task != "waveform":
-    raise InputError(f"the checkpoint was trained for {trained.task}, not for the aortic wave; transfer it first")
-  if trained.reference != "aortic_root":
-    raise InputError(
-      f"the checkpoint gives the {trained.reference} wave, not the aortic one; train one for aortic_root"
-    )
-  if site not in recording.signals:
-    raise InputError(
-      f"{recording.subject}: has {', '.join(recording.sites)}, the checkpoint reads {site}; "
-      f"make one with: python -m cap_jax pretrain --site={recording.sites[0]} --workdir=DIR"
-    )
+  _check(trained, recording)
+  site, spec = trained.site, trained.windows
   recording = calibrate.calibrate(recording, site, scales.without_errors(trained.calibration))
   time_s, p_t = recording.time_s, recording.signals[site]
-  good, lost = quality.find_spans(time_s, p_t)
-  good, faulty = _without_faults(time_s, p_t, good, trained.windows.fs_hz)
-  lost += faulty
-  short = [span for span in good if time_s[span.stop - 1] - time_s[span.start] < beats.SHORTEST_S]
-  lost += [quality.Span(span.start, span.stop, "shorter than one beat") for span in short]
-  gaps = [
-    Gap(float(time_s[max(g.start - (g.start == g.stop), 0)]), float(time_s[max(g.stop - 1, g.start)]), g.reason)
-    for g in sorted(lost, key=lambda span: span.start)
-  ]
-  pieces = [_prepare(time_s, p_t, span, trained) for span in good if span not in short]
+  pieces, gaps = _pieces(trained, time_s, p_t)
   if not pieces:
     reasons = ", ".join(dict.fromkeys(gap.reason for gap in gaps)) or "too short"
     raise InputError(f"{recording.subject}: no usable stretch of one beat or more ({reasons})")
 
-  spec = trained.windows
   x_bt = np.concatenate(
     [piece.wave_t[start : start + spec.samples][None] for piece in pieces for start in piece.starts]
   )
