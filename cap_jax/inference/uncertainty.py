@@ -100,7 +100,13 @@ def fit_head(trained: checkpoint.Checkpoint, training: batches.Pairs, seed: int 
   params["v"] = net.init(jax.random.key(seed), trained.windows.samples)["r"]
   plans = [loop.Plan(_STEPS, _RATE, net.blocks)]
   fitted = loop.fit(
-    net, spread.make_spread(net, margin), plans, params, {"source": part}, config.Training(seed=seed), "spread"
+    net,
+    spread.make_spread(net, margin),
+    plans,
+    params,
+    {"source": part},
+    config.Training(seed=seed),
+    loop.Watch("spread"),
   )
   return fitted.params["v"]
 

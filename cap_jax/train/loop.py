@@ -4,8 +4,7 @@ import dataclasses
 import functools
 import itertools
 import time
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -105,6 +104,21 @@ def plan(
   ]
 
 
+@dataclasses.dataclass(frozen=True)
+class Watch:
+  """How a training is followed.
+
+  Attributes:
+    name: label of the progress bar, of its metrics and of its errors.
+    validate: parameters → score, called every `VALIDATE` steps and at the end.
+    subjects: stream → (window,) whose windows they are, for the error of a training that fails.
+  """
+
+  name: str = "training"
+  validate: prediction.Validator | None = None
+  subjects: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+
 def fit(
   net: Net,
   loss: LossFn,
@@ -112,9 +126,7 @@ def fit(
   params: Params,
   streams: Streams,
   spec: config.Training,
-  name: str,
-  validate: prediction.Validator | None = None,
-  who: Mapping[str, np.ndarray] = MappingProxyType({}),
+  watch: Watch,
 ) -> Fitted:
   """Trains θ⁰ in stages.
 
@@ -125,9 +137,7 @@ def fit(
     params: θ⁰, from `Strategy.start`; not changed.
     streams: windows that the loss reads.
     spec: batch, decay, clip, warm-up and seed; steps and rates are the plans'.
-    name: label of the progress bar.
-    validate: parameters → score, called every `VALIDATE` steps and at the end.
-    who: stream → (window,) whose windows they are, for the error of a training that fails.
+    watch: how it is followed.
 
   Raises:
     clock.DivergedError: the loss is NaN or infinite; names the step, the subjects of its batch and the last good state.
@@ -135,90 +145,123 @@ def fit(
   """
   unlabelled = streams.get("unlabelled", {})
   if isinstance(unlabelled, Mapping) and "y" in unlabelled:
-    raise splits.LeakError(f"{name}: the stream of unlabelled windows holds their references; take them out")
+    raise splits.LeakError(f"{watch.name}: the stream of unlabelled windows holds their references; take them out")
   total = sum(stage.steps for stage in plans)
   begins = [(one.steps, one.rate, one.freeze, one.rates, one.reads) for one in plans]
-  told = {axis: part if isinstance(part, Mapping) else None for axis, part in streams.items()}
-  keep = training_state.Training(name, training_state.fingerprint(params, begins, dataclasses.asdict(spec), told))
-  with keep.running(), tqdm.tqdm(total=total, desc=name, unit="step", leave=False) as progress:
-    curves, seen, train_s, params = _through(
-      net, loss, plans, params, streams, spec, name, validate, keep, progress, who
-    )
-  if validate is not None and (not seen or seen[-1].steps != total):
-    seen.append(Seen(total, train_s, validate(params)))
-  if not curves:
-    return Fitted(params, {"loss": np.zeros(0)}, 0.0, tuple(seen))
-  names = set.intersection(*(set(metrics) for metrics in curves))
-  found = {name: np.concatenate([np.asarray(metrics[name]) for metrics in curves]) for name in sorted(names)}
-  looks = {one.steps: one for one in seen}
-  least = keep.best(params, {steps: one.rmse_mmhg for steps, one in looks.items()})
-  best = (looks[least[0]], least[1]) if least is not None and least[0] != total else None
-  return Fitted(params, found, train_s, tuple(seen), best)
+  in_memory = {axis: part if isinstance(part, Mapping) else None for axis, part in streams.items()}
+  print_of = training_state.fingerprint(params, begins, dataclasses.asdict(spec), in_memory)
+  keep = training_state.Training(watch.name, print_of)
+  with keep.running(), tqdm.tqdm(total=total, desc=watch.name, unit="step", leave=False) as progress:
+    course = _Course(net, loss, streams, spec, watch, keep, progress, total, params)
+    course.run(plans)
+  if watch.validate is not None and (not course.seen or course.seen[-1].steps != total):
+    course.seen.append(Seen(total, course.train_s, watch.validate(course.params)))
+  return course.fitted()
 
 
-def _through(
-  net: Net, loss: LossFn, plans: Sequence[Plan], params: Params, streams: Streams, spec: config.Training, name: str,
-  validate: prediction.Validator | None, keep: training_state.Training, progress: tqdm.tqdm, who: Mapping[str, np.ndarray],
-) -> tuple[list[Metrics], list[Seen], float, Params]:  # fmt: skip
-  """All stages from where the training was stopped, or from the first: the metrics of all chunks, what validation saw, the seconds, θ."""
-  curves: list[Metrics] = []
-  seen: list[Seen] = []
-  train_s, done, total = 0.0, 0, sum(stage.steps for stage in plans)
-  stopped = keep.latest()
-  for number, stage in enumerate(plans):
-    if stopped is not None and number < stopped["stage"]:
-      done += stage.steps
-      continue
+@dataclasses.dataclass
+class _Course:
+  """A training on its way: what it needs, and what it has given so far: θ, the metrics of all chunks, looks at validation windows, the
+  seconds and the steps."""
+
+  net: Net
+  loss: LossFn
+  streams: Streams
+  spec: config.Training
+  watch: Watch
+  keep: training_state.Training
+  progress: tqdm.tqdm
+  total: int
+  params: Params
+  curves: list[Metrics] = dataclasses.field(default_factory=list)
+  seen: list[Seen] = dataclasses.field(default_factory=list)
+  train_s: float = 0.0
+  done: int = 0
+
+  def run(self, plans: Sequence[Plan]) -> None:
+    """All stages from where the training was stopped, or from the first."""
+    stopped = self.keep.latest()
+    for number, stage in enumerate(plans):
+      if stopped is not None and number < stopped["stage"]:
+        self.done += stage.steps
+      else:
+        self._stage(number, stage, stopped)
+
+  def fitted(self) -> Fitted:
+    """What the training gave."""
+    if not self.curves:
+      return Fitted(self.params, {"loss": np.zeros(0)}, 0.0, tuple(self.seen))
+    names = set.intersection(*(set(metrics) for metrics in self.curves))
+    found = {name: np.concatenate([np.asarray(metrics[name]) for metrics in self.curves]) for name in sorted(names)}
+    looks = {one.steps: one for one in self.seen}
+    least = self.keep.best(self.params, {steps: one.rmse_mmhg for steps, one in looks.items()})
+    best = (looks[least[0]], least[1]) if least is not None and least[0] != self.total else None
+    return Fitted(self.params, found, self.train_s, tuple(self.seen), best)
+
+  def _stage(self, number: int, stage: Plan, stopped: Mapping[str, Any] | None) -> None:
+    spec = self.spec
     trainer = step.make_trainer(
-      stage.loss or loss, stage.freeze, spec.weight_decay, spec.clip, spec.warmup, stage.rates, spec.optimizer
+      stage.loss or self.loss, stage.freeze, spec.weight_decay, spec.clip, spec.warmup, stage.rates, spec.optimizer
     )
-    first, scores, watch = done, list[tuple[int, float]](), clock.Clock(done, name)
-    state = trainer.init(params, stage.steps, stage.rate, done, total)
+    first, scores, timer = self.done, list[tuple[int, float]](), clock.Clock(self.done, self.watch.name)
+    state = trainer.init(self.params, stage.steps, stage.rate, self.done, self.total)
     if stopped is not None and number == stopped["stage"]:
-      was = keep.restore(stopped, state)
+      was = self.keep.restore(stopped, state)
       state = state._replace(params=was.state.params, opt_state=was.state.opt_state, step=was.state.step)
-      params, done, scores, train_s = was.state.params, was.done, was.scores, was.train_s
-      seen, curves = [Seen(*one) for one in was.seen], was.metrics[: len(was.metrics) - len(was.times)]
-      watch.go_on(done, was.metrics[len(curves) :], was.times)
-    progress.update(done - progress.n)
-    arrays, seconds = with_features(net, stage.freeze, params, stage.of(streams))
+      self.params, self.done, scores, self.train_s = was.state.params, was.done, was.scores, was.train_s
+      self.seen, self.curves = [Seen(*one) for one in was.seen], was.metrics[: len(was.metrics) - len(was.times)]
+      timer.go_on(self.done, was.metrics[len(self.curves) :], was.times)
+    self.progress.update(self.done - self.progress.n)
+    arrays, seconds = with_features(self.net, stage.freeze, self.params, stage.of(self.streams))
     state = sharding.replicated(state, spec.batch)
     key = sharding.replicated(jax.random.fold_in(jax.random.key(spec.seed), number), spec.batch)
-    watch.resume()
+    timer.resume()
     seed = spec.seed + 1000003 * number
-    stacks = batches.stacks(arrays, spec.batch, stage.steps, CHUNK, seed)
+    stacks = itertools.islice(
+      batches.stacks(arrays, spec.batch, stage.steps, CHUNK, seed), (self.done - first) // CHUNK, None
+    )
     try:
-      for stack in itertools.islice(stacks, (done - first) // CHUNK, None):
-        state, metrics = trainer.run(state, sharding.spread(stack, spec.batch), key)
-        watch.launched(metrics)
-        done += CHUNK
-        progress.update(CHUNK)
-        if validate is None or done % VALIDATE:
-          watch.wait(behind=1)  # for the chunk before only: the device stays busy with this one
-        else:
-          watch.wait()
-          scores.append((done, validate(sharding.own(state.params))))
-          metrics_writer.write(name, done, {"validation_rmse_mmhg": scores[-1][1]})
-          watch.resume()
-        if keep.due(done) or done == total:
-          watch.wait()
-          keep.save(
-            training_state.Progress(
-              number, done, sharding.own(state), curves + watch.metrics, watch.times, scores, seen, train_s
-            )
-          )
-          watch.resume()
-      watch.wait()
+      state = self._chunks(number, lambda state, stack: trainer.run(state, stack, key), state, stacks, timer, scores)
     except clock.DivergedError as error:
-      of = {stream: names for stream, names in who.items() if stream in arrays}
+      of = {stream: names for stream, names in self.watch.subjects.items() if stream in arrays}
       raise clock.DivergedError(
-        error.what, error.step, _batch_of(of, spec.batch, seed, error.step - first, keep)
+        error.what, error.step, _batch_of(of, spec.batch, seed, error.step - first, self.keep)
       ) from error
-    seen += [Seen(at, train_s + seconds + watch.seconds * (at - first) / stage.steps, rmse) for at, rmse in scores]
-    train_s += seconds + watch.seconds
-    params = jax.block_until_ready(sharding.own(state.params))
-    curves += watch.metrics
-  return curves, seen, train_s, params
+    self.seen += [
+      Seen(at, self.train_s + seconds + timer.seconds * (at - first) / stage.steps, rmse) for at, rmse in scores
+    ]
+    self.train_s += seconds + timer.seconds
+    self.params = jax.block_until_ready(sharding.own(state.params))
+    self.curves += timer.metrics
+
+  def _chunks(
+    self, number: int, run: Callable[..., tuple[step.State, Metrics]], state: step.State,
+    stacks: Iterable[Any], timer: clock.Clock, scores: list[tuple[int, float]],
+  ) -> step.State:  # fmt: skip
+    """The chunks of a stage, with validation and states at their times."""
+    for stack in stacks:
+      state, metrics = run(state, sharding.spread(stack, self.spec.batch))
+      timer.launched(metrics)
+      self.done += CHUNK
+      self.progress.update(CHUNK)
+      if self.watch.validate is None or self.done % VALIDATE:
+        timer.wait(behind=1)  # for the chunk before only: the device stays busy with this one
+      else:
+        timer.wait()
+        scores.append((self.done, self.watch.validate(sharding.own(state.params))))
+        metrics_writer.write(self.watch.name, self.done, {"validation_rmse_mmhg": scores[-1][1]})
+        timer.resume()
+      if self.keep.due(self.done) or self.done == self.total:
+        timer.wait()
+        self.keep.save(
+          training_state.Progress(
+            number, self.done, sharding.own(state), self.curves + timer.metrics, timer.times, scores, self.seen,
+            self.train_s,
+          )
+        )  # fmt: skip
+        timer.resume()
+    timer.wait()
+    return state
 
 
 def _batch_of(who: Mapping[str, np.ndarray], batch: int, seed: int, step: int, keep: training_state.Training) -> str:

@@ -141,7 +141,7 @@ def pretrain(
   else:
     stream = streaming.Scaled(training, scaling, model.covariates, numerics)
   who = {"source": training.subject_b} if isinstance(training, batches.Pairs) else {}
-  fitted = loop.fit(net, loss, plans, fresh, {"source": stream}, spec, "pre-training", who=who)
+  fitted = loop.fit(net, loss, plans, fresh, {"source": stream}, spec, loop.Watch("pre-training", subjects=who))
   seen = arrays(scaling, validation, model, numerics)
   error = prediction.evaluate(source_loss, fitted.params, seen)
   flat = collapse.warning(net, fitted.params, seen) if of_task.numerics is None else ""
@@ -416,7 +416,7 @@ def adapt(
   label = f"{strategy.name}, n={data.n_target}, seed {budget.seed}"
   parts = {"target": data.labelled, "source": data.source, "unlabelled": data.unlabelled}
   who = {stream: part.subject_b for stream, part in parts.items() if stream in begun.fed and part is not None}
-  fitted = loop.fit(net, begun.loss, begun.plans, begun.params, begun.fed, begun.spec, label, validate, who)
+  fitted = loop.fit(net, begun.loss, begun.plans, begun.params, begun.fed, begun.spec, loop.Watch(label, validate, who))
   made = finished(source, data, begun, fitted, facts)
   if fitted.best is None:
     return made

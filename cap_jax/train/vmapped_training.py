@@ -9,7 +9,7 @@ which bounds the memory; the others wait in the same program, so that it is comp
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -87,6 +87,19 @@ def _same(params: Sequence[Params], blocks: Sequence[str]) -> bool:
   )
 
 
+def _rows(stage: loop.Plan, members: Sequence[Member], batch: int, number: int) -> Iterator[dict[str, np.ndarray]]:
+  """The rows (member, chunk, batch) of each stream in each chunk of a stage, in the order in which each member would go alone."""
+  orders = [
+    batches.stacks(
+      {stream: {"x": own} for stream, own in stage.of(member.rows).items()},
+      batch, stage.steps, loop.CHUNK, member.seed + 1000003 * number,
+    )
+    for member in members
+  ]  # fmt: skip
+  for stacks in zip(*orders, strict=True):
+    yield {stream: np.stack([stack[stream]["x"] for stack in stacks]) for stream in stacks[0]}
+
+
 def fit(
   net: Net,
   loss: LossFn,
@@ -124,18 +137,10 @@ def fit(
       begin = functools.partial(trainer.init, steps=stage.steps, peak=stage.rate, before=done, total=total)
       states = jax.vmap(begin)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *params))
       keys = jnp.stack([jax.random.fold_in(jax.random.key(member.seed), number) for member in members])
-      held = jax.device_put({stream: dict(part) for stream, part in fed.items()})
-      orders = [
-        batches.stacks(
-          {stream: {"x": own} for stream, own in stage.of(member.rows).items()},
-          spec.batch, stage.steps, loop.CHUNK, member.seed + 1000003 * number,
-        )
-        for member in members
-      ]  # fmt: skip
+      on_device = jax.device_put({stream: dict(part) for stream, part in fed.items()})
       run, watch = _program(trainer, together), clock.Clock(done, name)
-      for stacks in zip(*orders, strict=True):
-        rows = {stream: np.stack([stack[stream]["x"] for stack in stacks]) for stream in held}
-        states, metrics = run(states, held, rows, keys)
+      for rows in _rows(stage, members, spec.batch, number):
+        states, metrics = run(states, on_device, rows, keys)
         watch.launched(metrics)
         watch.wait(behind=1)
         done += loop.CHUNK

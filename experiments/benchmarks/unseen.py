@@ -70,7 +70,7 @@ def here(there: Ground, model: config.Model, spec: config.Training) -> Trained:
   total = terms.make_total(pretraining.STRATEGY.loss, "sum", terms.Context(net, loss, loss))
   fresh = net.init(jax.random.key(spec.seed), there.windows.samples)
   plans = loop.plan(pretraining.STRATEGY, spec.steps, spec.learning_rate, [()], ())
-  fitted = loop.fit(net, total, plans, fresh, {"source": there.training}, spec, "accuracy")
+  fitted = loop.fit(net, total, plans, fresh, {"source": there.training}, spec, loop.Watch("accuracy"))
   seconds = time.perf_counter() - began
   no_covariate = np.zeros((len(there.unseen.x_bt), 0), np.float32)
   return Trained(seconds, error(there, lambda x_bt: prediction.apply(net, fitted.params, x_bt, no_covariate)))

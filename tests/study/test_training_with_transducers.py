@@ -68,7 +68,9 @@ def test_labels_are_not_read_before_the_lines_are_learnt(ground, monkeypatch):
   study, begun = lines_first(ground)
   before, after = begun.plans
   broken = {**begun.fed, "target": {**begun.fed["target"], "y": begun.fed["target"]["y"] * np.nan}}
-  fit = functools.partial(loop.fit, begun.net, begun.loss, params=begun.params, spec=begun.spec, name="test")
+  fit = functools.partial(
+    loop.fit, begun.net, begun.loss, params=begun.params, spec=begun.spec, watch=loop.Watch("test")
+  )
   one = fit(plans=[before], streams=broken)
   free = adapted(ground, "domain_adaptation/transducer", 0)
   assert one.loss.size == before.steps == study.steps // 2

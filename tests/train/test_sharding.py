@@ -49,7 +49,7 @@ def train(devices, process, processes, port, path, flags, stages):
 
   plans = [loop.Plan(50, 1e-2, ("f",)), loop.Plan(100, 1e-2, ())] if stages == 2 else [loop.Plan(150, 1e-2, ())]
   params = net.init(jax.random.key(0), 500)
-  fitted = loop.fit(net, total, plans, params, streams, config.Training(batch=16), "test", validate)
+  fitted = loop.fit(net, total, plans, params, streams, config.Training(batch=16), loop.Watch("test", validate))
   leaves = [np.asarray(leaf).ravel() for leaf in jax.tree.leaves(fitted.params)]
   assert all(len(leaf.sharding.device_set) == 1 for leaf in jax.tree.leaves(fitted.params))
   spread = len(sharding.mesh(16).devices.ravel())

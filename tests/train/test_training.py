@@ -141,7 +141,7 @@ def test_fit_learns_repeats_itself_and_is_followed(tiny_model, pairs, freeze):
   network, loss, plans, start, streams, scaling = begin(tiny_model, pairs, freeze)
   spec = config.Training(batch=16)
   validate = prediction.make_validator(network, lambda p: p, scaling, tiny_model, pairs, config.Windows())
-  fitted = loop.fit(network, loss, plans, start, streams, spec, "test", validate)
+  fitted = loop.fit(network, loss, plans, start, streams, spec, loop.Watch("test", validate))
   assert fitted.loss.shape == (200,)
   assert fitted.loss[-20:].mean() < 0.3 * fitted.loss[0]
   assert fitted.train_s > 0
@@ -152,7 +152,7 @@ def test_fit_learns_repeats_itself_and_is_followed(tiny_model, pairs, freeze):
   np.testing.assert_allclose(fitted.validation[-1].rmse_mmhg, per_subject.mean(), rtol=1e-4)
   for a, b in zip(jax.tree.leaves(fitted.params["f"]), jax.tree.leaves(start["f"]), strict=True):
     assert (np.asarray(a) == np.asarray(b)).all() == bool(freeze)
-  again = loop.fit(network, loss, plans, start, streams, spec, "test")
+  again = loop.fit(network, loss, plans, start, streams, spec, loop.Watch("test"))
   np.testing.assert_array_equal(fitted.loss, again.loss)  # following the training does not change it
   assert again.validation == ()
 
@@ -160,17 +160,17 @@ def test_fit_learns_repeats_itself_and_is_followed(tiny_model, pairs, freeze):
 def test_features_of_a_held_extractor_are_computed_once_and_change_nothing(tiny_model, pairs, monkeypatch):
   network, loss, plans, start, streams, _ = begin(tiny_model, pairs, ("f",))
   spec = config.Training(batch=16)
-  cached = loop.fit(network, loss, plans, start, streams, spec, "test")
+  cached = loop.fit(network, loss, plans, start, streams, spec, loop.Watch("test"))
   monkeypatch.setattr(loop, "with_features", lambda net, freeze, params, streams: (streams, 0.0))
-  anew = loop.fit(network, loss, plans, start, streams, spec, "test")
+  anew = loop.fit(network, loss, plans, start, streams, spec, loop.Watch("test"))
   np.testing.assert_allclose(cached.loss, anew.loss, rtol=1e-3, atol=1e-5)
 
 
 def test_stages_follow_each_other(tiny_model, pairs):
   network, loss, _, start, streams, _ = begin(tiny_model, pairs)
   plans = [loop.Plan(100, 1e-2, ("f",)), loop.Plan(50, 1e-3, ())]
-  fitted = loop.fit(network, loss, plans, start, streams, config.Training(batch=16), "test")
-  first = loop.fit(network, loss, plans[:1], start, streams, config.Training(batch=16), "test")
+  fitted = loop.fit(network, loss, plans, start, streams, config.Training(batch=16), loop.Watch("test"))
+  first = loop.fit(network, loss, plans[:1], start, streams, config.Training(batch=16), loop.Watch("test"))
   np.testing.assert_array_equal(fitted.loss[:100], first.loss)
   assert fitted.loss.shape == (150,)
   assert (
@@ -192,7 +192,7 @@ def test_a_diverged_training_names_its_step(tiny_model, pairs):
   network, loss, plans, start, streams, _ = begin(tiny_model, pairs)
   streams["target"]["y"] = streams["target"]["y"] * np.nan
   with pytest.raises(clock.DivergedError, match="the loss is nan at step 0"):
-    loop.fit(network, loss, plans, start, streams, config.Training(batch=16), "test")
+    loop.fit(network, loss, plans, start, streams, config.Training(batch=16), loop.Watch("test"))
 
 
 @pytest.mark.slow
@@ -224,7 +224,7 @@ def test_progress_and_seconds_run_on_from_stage_to_stage(tiny_model, pairs):
   strategy = Strategy("", stages=(Stage(("f",), 0.5), Stage((), 0.5)))
   plans = loop.plan(strategy, 200, 1e-3, [("f",), ()], ())
   validate = prediction.make_validator(network, lambda p: p, scaling, tiny_model, pairs, config.Windows())
-  fitted = loop.fit(network, loss, plans, start, streams, config.Training(batch=16), "test", validate)
+  fitted = loop.fit(network, loss, plans, start, streams, config.Training(batch=16), loop.Watch("test", validate))
   np.testing.assert_allclose(fitted.metrics["progress"], np.arange(200) / 200, atol=1e-6)
   assert [seen.steps for seen in fitted.validation] == [50, 100, 150, 200]
   seconds = [0.0, *(seen.train_s for seen in fitted.validation)]
@@ -278,7 +278,7 @@ def test_a_diverged_training_names_whose_windows_and_the_last_good_state(tiny_mo
   streams["target"]["y"] = np.array(streams["target"]["y"])
   streams["target"]["y"][bad] = np.inf
   with pytest.raises(clock.DivergedError, match=rf"at step {at}, in windows of .*\bp{bad}\b.* \(target\)") as caught:
-    loop.fit(network, loss, plans, start, streams, spec, "test", who=who)
+    loop.fit(network, loss, plans, start, streams, spec, loop.Watch("test", subjects=who))
   named = str(caught.value).split("in windows of ")[1].split(" (target)")[0].split(", ")
   assert set(named) == {f"p{k}" for k in rows[at]}
   assert pickle.loads(pickle.dumps(caught.value)).args == caught.value.args
@@ -287,7 +287,7 @@ def test_a_diverged_training_names_whose_windows_and_the_last_good_state(tiny_mo
   late = [loop.Plan(4 * loop.CHUNK, 1e-3, ())]
   streams["target"]["y"][bad] = 0.0
   with training_state.keep_states(str(tmp_path)), pytest.raises(clock.DivergedError) as caught:
-    loop.fit(network, loss, late, start, {"target": Failing(streams["target"])}, spec, "test")
+    loop.fit(network, loss, late, start, {"target": Failing(streams["target"])}, spec, loop.Watch("test"))
   assert str(caught.value).startswith("the loss is nan at step 100")
   assert f"the last good state is {tmp_path}/000/000000100" in str(caught.value)
 
@@ -296,7 +296,13 @@ def test_references_among_the_unlabelled_raise(tiny_model, pairs):
   network, loss, plans, start, streams, _ = begin(tiny_model, pairs)
   with pytest.raises(splits.LeakError, match="the stream of unlabelled windows holds their references"):
     loop.fit(
-      network, loss, plans, start, {**streams, "unlabelled": streams["target"]}, config.Training(batch=16), "test"
+      network,
+      loss,
+      plans,
+      start,
+      {**streams, "unlabelled": streams["target"]},
+      config.Training(batch=16),
+      loop.Watch("test"),
     )
 
 
