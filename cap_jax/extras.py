@@ -1,5 +1,10 @@
 """Packages that only some parts need, and the extra of cap_jax that brings each."""
 
+import importlib
+from types import ModuleType
+
+from cap_jax.types import InputError
+
 EXTRAS = {
   "h5py": "data",
   "pyarrow": "data",
@@ -11,8 +16,18 @@ EXTRAS = {
 }
 
 
-def remedy(error: ModuleNotFoundError) -> str | None:
-  """The line that says how to install what an import misses; None where no extra brings it."""
-  package = (error.name or "").partition(".")[0]
-  extra = EXTRAS.get(package)
-  return extra and f"{package} is not installed; install it with: python -m pip install 'cap_jax[{extra}]'"
+def load(module: str) -> ModuleType:
+  """Imports a module of which not everybody has installed what it needs.
+
+  Raises:
+    InputError: a package is missing that an extra brings; says how to install it.
+  """
+  try:
+    return importlib.import_module(module)
+  except ModuleNotFoundError as error:
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS:
+      raise
+    raise InputError(
+      f"{package} is not installed; install it with: python -m pip install 'cap_jax[{EXTRAS[package]}]'"
+    ) from error

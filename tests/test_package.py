@@ -62,7 +62,7 @@ def test_a_missing_extra_is_a_line_that_names_it(monkeypatch, capsys):
   def missing(name):
     raise ModuleNotFoundError(f"No module named {name!r}", name="plotly.offline")
 
-  monkeypatch.setattr(launcher.importlib, "import_module", missing)
+  monkeypatch.setattr(extras.importlib, "import_module", missing)
   with pytest.raises(SystemExit, match="2"):
     launcher.launch_command("compare")
   expected = "error: plotly is not installed; install it with: python -m pip install 'cap_jax[report]'\n"

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import importlib
 import importlib.metadata
 import io
 import os
@@ -200,12 +199,9 @@ def required(holder: flags.FlagHolder, example: str) -> str:
 def launch_command(name: str) -> None:
   """Runs a command of the package, the module `cap_jax.cli.NAME`, with the flags on the command line; see `launch`."""
   try:
-    command = importlib.import_module(f"cap_jax.cli.{name}")
-  except ModuleNotFoundError as error:
-    remedy = extras.remedy(error)
-    if remedy is None:
-      raise
-    _fail(remedy)
+    command = extras.load(f"cap_jax.cli.{name}")
+  except InputError as error:
+    _fail(str(error))
     raise AssertionError from error
   sys.modules["__main__"].__doc__ = command.__doc__  # what --help begins with
   for flag in flags.FLAGS.flags_by_module_dict().get(command.__name__, []):

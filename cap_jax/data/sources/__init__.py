@@ -1,13 +1,11 @@
 """Data sets by name, each a file whose `load(path, channels)` lists records of the one schema and reads none of them yet."""
 
 import functools
-import importlib
 from collections.abc import Callable
 from typing import Any
 
 from cap_jax import extras
 from cap_jax.data.datasets import DataSet
-from cap_jax.types import InputError
 
 
 def _load(module: str, *args: Any, **options: Any) -> DataSet:
@@ -16,14 +14,7 @@ def _load(module: str, *args: Any, **options: Any) -> DataSet:
   Raises:
     InputError: such a package is not installed; or see the reader.
   """
-  try:
-    reader = importlib.import_module(f"{__name__}.{module}")
-  except ModuleNotFoundError as error:
-    remedy = extras.remedy(error)
-    if remedy is None:
-      raise
-    raise InputError(remedy) from error
-  return reader.load(*args, **options)
+  return extras.load(f"{__name__}.{module}").load(*args, **options)
 
 
 _READERS = {
