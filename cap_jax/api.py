@@ -34,7 +34,7 @@ _HELD_OUT = 0.1  # of the subjects, for validation where no validation windows a
 Windows = batches.Pairs | batches.Waves
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Reconstruction:
   """The aortic wave of a record.
 
@@ -136,15 +136,15 @@ class Network:
     columns = [field.name for field in dataclasses.fields(reconstruct.Beat)]
     gaps = [(gap.start_s, gap.end_s, gap.reason) for gap in made.gaps]
     return Reconstruction(
-      made.time_s,
-      made.peripheral_mmhg,
-      made.aortic_mmhg,
-      np.stack([made.aortic_mmhg - half_t, made.aortic_mmhg + half_t], axis=1),
-      pandas.DataFrame([dataclasses.astuple(beat) for beat in made.beats], columns=columns),
-      made.ood_fraction,
-      pandas.DataFrame(gaps, columns=["start_s", "end_s", "reason"]),
-      recording.fs_hz,
-      site,
+      time_s=made.time_s,
+      peripheral_mmhg=made.peripheral_mmhg,
+      aortic_mmhg=made.aortic_mmhg,
+      interval=np.stack([made.aortic_mmhg - half_t, made.aortic_mmhg + half_t], axis=1),
+      beats=pandas.DataFrame([dataclasses.astuple(beat) for beat in made.beats], columns=columns),
+      ood_fraction=made.ood_fraction,
+      gaps=pandas.DataFrame(gaps, columns=["start_s", "end_s", "reason"]),
+      fs_hz=recording.fs_hz,
+      site=site,
     )
 
   def with_params(self, params: Params) -> "Network":
@@ -242,7 +242,7 @@ def windows(
     else _of_arrays(x, y, fs_hz, subject, site, reference)
   )
   spec = config.Windows(hop_s=hop_s)
-  kept = [conditioning.condition(one, config.Conditioning(spec.fs_hz))[0] for one in found]
+  kept = [conditioning.condition(one, config.Conditioning(fs_hz=spec.fs_hz))[0] for one in found]
   labelled = all(reference in one.signals for one in kept)
   pairs = batches.make_pairs(kept, site, spec, reference if labelled else site, gaps=True)
   return pairs if labelled else pairs.unlabelled()
@@ -407,7 +407,14 @@ def cohort(
       raise InputError(f"site {site!r} is unknown; choose of {', '.join(virtual.SITES)}")
   scene = known[name]
   clinic = clinics.Clinic(
-    name, subjects, seconds, scene.population, device or scene.device, scene.oximeter, scene.rhythm, seed=seed
+    name=name,
+    subjects=subjects,
+    seconds=seconds,
+    population=scene.population,
+    device=device or scene.device,
+    oximeter=scene.oximeter,
+    rhythm=scene.rhythm,
+    seed=seed,
   )
   clinic_limits.check(clinic)
   origin = {"data": "in silico: virtual cohort", "source": name, "cohort_seed": seed}

@@ -7,7 +7,7 @@ import dataclasses
 from typing import Literal
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Rhythm:
   """Beat-to-beat life of a record. Sizes are choices of the project, not citations.
 
@@ -33,7 +33,7 @@ class Rhythm:
   potentiated_sv: float = 1.15
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Population:
   """A population of virtual subjects: ages are uniform, z is truncated normal within ±2.
 
@@ -74,10 +74,18 @@ class Population:
 
 HEALTHY = Population(age_max=75.0, spread=0.8)
 # plausible=False: these are not the healthy people of the filter
-ELDERLY = Population(60.0, 80.0, 0.8)
-HYPERTENSIVE = Population(40.0, 80.0, 0.8, plausible=False, map_shift_mmhg=15.0, pwv_shift_sd=0.7)
+ELDERLY = Population(age_min=60.0, age_max=80.0, spread=0.8)
+HYPERTENSIVE = Population(
+  age_min=40.0, age_max=80.0, spread=0.8, plausible=False, map_shift_mmhg=15.0, pwv_shift_sd=0.7
+)
 ELDERLY_HYPERTENSIVE = Population(
-  60.0, 80.0, 0.8, plausible=False, map_shift_mmhg=12.0, pwv_shift_sd=0.56, compliance_shift_sd=-0.4
+  age_min=60.0,
+  age_max=80.0,
+  spread=0.8,
+  plausible=False,
+  map_shift_mmhg=12.0,
+  pwv_shift_sd=0.56,
+  compliance_shift_sd=-0.4,
 )
 POPULATIONS: dict[str, Population] = {
   "reference": Population(),
@@ -87,8 +95,8 @@ POPULATIONS: dict[str, Population] = {
   "elderly_hypertensive": ELDERLY_HYPERTENSIVE,
   "vasodilated": dataclasses.replace(HEALTHY, plausible=False, vasodilated_share=1.0),
   "icu": Population(
-    40.0,
-    80.0,
+    age_min=40.0,
+    age_max=80.0,
     plausible=False,
     map_shift_mmhg=-12.0,
     map_sd_mmhg=10.0,
@@ -120,7 +128,7 @@ class Cuff:
 Range = tuple[float, float]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Device:
   """What measures a wave. Sizes of noise, drift and motion are in the unit of the wave.
 
@@ -162,11 +170,15 @@ class Device:
 EXACT = Device(noise=0.0)
 TRANSDUCER = Device()
 FLUID_LINE = Device(natural_hz=(9.0, 9.0), damping=(0.2, 0.2))  # one line, under-damped as such lines are
-CATHETER = Device("subject", (8.0, 25.0), (0.1, 0.4), gain=(0.98, 1.02), zero=(-2.0, 2.0), bits=12)
-TONOMETER = Device("subject", pole_hz=(18.0, 18.0), cuff=Cuff(), drift=1.0)
-FINGER_CLAMP = Device("subject", pole_hz=(10.0, 15.0), cuff=Cuff(-1.6, 12.2, 5.3, 8.3, site=None), pauses_per_min=0.5)
+CATHETER = Device(
+  scope="subject", natural_hz=(8.0, 25.0), damping=(0.1, 0.4), gain=(0.98, 1.02), zero=(-2.0, 2.0), bits=12
+)
+TONOMETER = Device(scope="subject", pole_hz=(18.0, 18.0), cuff=Cuff(), drift=1.0)
+FINGER_CLAMP = Device(
+  scope="subject", pole_hz=(10.0, 15.0), cuff=Cuff(-1.6, 12.2, 5.3, 8.3, site=None), pauses_per_min=0.5
+)
 OXIMETER = Device(
-  "subject", pole_hz=(8.0, 12.0), delay_s=(0.3, 0.3), noise=0.01, drift=0.03, motion=0.3, motion_per_min=0.2, bits=12,
+  scope="subject", pole_hz=(8.0, 12.0), delay_s=(0.3, 0.3), noise=0.01, drift=0.03, motion=0.3, motion_per_min=0.2, bits=12,
   span=(-1.0, 2.0),
 )  # fmt: skip
 CALIBRATED_OXIMETER = dataclasses.replace(OXIMETER, cuff=Cuff(), noise=0.5, drift=1.0, bits=0)
@@ -176,7 +188,7 @@ WARD_LINE = dataclasses.replace(
 )  # fmt: skip
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Clinic:
   """A place where waves are recorded: whom it sees, with what device, for how long.
 

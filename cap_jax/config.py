@@ -28,7 +28,7 @@ class Windows:
     return round(self.margin_s * self.fs_hz)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Conditioning:
   """What is done to a record before it is cut into windows.
 
@@ -48,7 +48,7 @@ class Conditioning:
   repeat_s: float = 12.0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Calibration:
   """How a peripheral wave gets its pressures from a reading of a cuff or a catheter; the same in training and at inference.
 
@@ -78,7 +78,7 @@ class Signals:
   calibration: Calibration = Calibration()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Model:
   """The network. `extractor`, `head`, `adaptor` name f, r, a in the registries of `models.net`.
 
@@ -105,7 +105,7 @@ class Model:
   precision: str = "float32"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Training:
   """Optimisation: linear warm-up over a share of the steps, then a cosine to zero.
 
@@ -122,7 +122,7 @@ class Training:
   optimizer: str = "adam"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Study:
   """A comparison of methods: a source task on a large clinic, a target clinic, few labelled target subjects.
 

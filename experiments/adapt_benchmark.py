@@ -32,7 +32,7 @@ _MODEL = config.Model(extractor="mlp", head="numbers", channels=100, layers=2, h
 _STEPS, _BATCH, _RATE = 1000, 32, 1e-2
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Problem:
   """Source, target and test points; a loss of a part; a score of outputs; strategies, and published figures beside them."""
 
@@ -87,11 +87,11 @@ def _set(name: str, loss: tuple[Term, ...] | None = None, rate: float = _RATE) -
 
 PROBLEMS = {
   "fidelity": Problem(
-    "regression at two fidelities, mean absolute error",
-    toy_problems.draw_fidelity,
-    lambda said, y: jnp.square(said - y).mean(),
-    lambda said, y: float(np.abs(said - y).mean()),
-    {
+    title="regression at two fidelities, mean absolute error",
+    draw=toy_problems.draw_fidelity,
+    error=lambda said, y: jnp.square(said - y).mean(),
+    score=lambda said, y: float(np.abs(said - y).mean()),
+    strategies={
       "scratch": _set("scratch"),
       # λ ‖θ − θ^S‖² with λ = 1, that library's default
       "fine_tuning/l2_sp": _set("fine_tuning/l2_sp", (Term("target"), Term("l2_sp", 2.0))),
@@ -101,21 +101,21 @@ PROBLEMS = {
       ),
       "fine_tuning/low_rank": _set("fine_tuning/low_rank"),
     },
-    {"fine_tuning/l2_sp": "RegularTransferNN 0.102 published, 0.36 ± 0.10 re-run over 5 seeds"},
+    published={"fine_tuning/l2_sp": "RegularTransferNN 0.102 published, 0.36 ± 0.10 re-run over 5 seeds"},
   ),
   "moons": Problem(
-    "two moons at 30°, accuracy",
-    toy_problems.draw_moons,
-    lambda said, y: (jax.nn.softplus(said) - y * said).mean(),
-    lambda said, y: float(((said > 0) == (y > 0.5)).mean()),
-    {
+    title="two moons at 30°, accuracy",
+    draw=toy_problems.draw_moons,
+    error=lambda said, y: (jax.nn.softplus(said) - y * said).mean(),
+    score=lambda said, y: float(((said > 0) == (y > 0.5)).mean()),
+    strategies={
       "domain_adaptation/dann": _set("domain_adaptation/dann", (Term("source"), Term("dann", 3.0))),
       "domain_adaptation/adda": _set("domain_adaptation/adda", rate=3e-4),
       "domain_adaptation/coral": _set("domain_adaptation/coral", (Term("source"), Term("coral", 1e5))),
       "domain_adaptation/mmd": _set("domain_adaptation/mmd", (Term("source"), Term("mmd", 1.0))),
       "domain_adaptation/sinkhorn": _set("domain_adaptation/sinkhorn", (Term("source"), Term("sinkhorn", 1.0))),
     },
-    {
+    published={
       "source unchanged": "0.84 published",
       "domain_adaptation/dann": "DANN 0.94 published",
       "domain_adaptation/adda": "ADDA 1.00 published",

@@ -57,12 +57,12 @@ def _options() -> Options:
   if not _ONLY.value or not all(number.isdigit() and int(number) > 0 for number in _THREADS.value):
     raise InputError(f"--only={','.join(_ONLY.value)}, --threads={','.join(_THREADS.value)}: give names and numbers")
   return Options(
-    _TURNS.value,
-    _SUBJECTS.value,
-    _STEPS.value,
-    tuple(int(number) for number in _THREADS.value),
-    _DATA.value,
-    _SITE.value,
+    turns=_TURNS.value,
+    subjects=_SUBJECTS.value,
+    steps=_STEPS.value,
+    threads=tuple(int(number) for number in _THREADS.value),
+    data=_DATA.value,
+    site=_SITE.value,
   )
 
 

@@ -36,7 +36,7 @@ class Transfer(NamedTuple):
   early_p: jax.Array
 
 
-class Model(NamedTuple):
+class ArterialModel(NamedTuple):
   """One subject's arteries as the equations need them."""
 
   physics: waves.Physics
@@ -46,7 +46,7 @@ class Model(NamedTuple):
   k3_pa: jax.Array
 
 
-def make_model(net: network.Network, subject: population.Subject) -> Model:
+def make_model(net: network.ArterialNetwork, subject: population.Subject) -> ArterialModel:
   """Geometry, wall, terminals and operating point of one subject on a network of the 116 arteries."""
   physics = waves.Physics(subject.womersley, subject.viscosity_scale)
   rest, now = population.resting_geometry(subject), population.geometry(subject)
@@ -64,7 +64,7 @@ def make_model(net: network.Network, subject: population.Subject) -> Model:
   load = terminals.make_terminals(
     net, now.radius_out_m, at_outlet, total - inside, subject.compliance_scale, subject.reflection, physics.rho
   )
-  return Model(physics, pieces, load, transmural, k3)
+  return ArterialModel(physics, pieces, load, transmural, k3)
 
 
 _DIAMETERS = {

@@ -26,8 +26,8 @@ SITES: Mapping[str, tuple[int, float]] = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Table:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ArteryTable:
   """Arteries: number, end nodes, reference length and radii [m], each of shape (artery,)."""
 
   number: np.ndarray
@@ -51,7 +51,7 @@ class Table:
 
 
 @functools.cache
-def read_table() -> Table:
+def read_table() -> ArteryTable:
   """The 116 arteries that ship with the package."""
   text = resources.files("cap_jax.arteries").joinpath("data/arteries116.csv").read_text(encoding="utf-8")
   rows = list(csv.DictReader(text.splitlines()))
@@ -59,7 +59,7 @@ def read_table() -> Table:
   def column(name: str, kind: type) -> np.ndarray:
     return np.array([kind(row[name]) for row in rows])
 
-  return Table(
+  return ArteryTable(
     number=column("artery", int),
     node_in=column("node_in", int),
     node_out=column("node_out", int),
@@ -69,8 +69,8 @@ def read_table() -> Table:
   )
 
 
-@dataclasses.dataclass(frozen=True)
-class Network:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ArterialNetwork:
   """Static topology: what depends on no parameter of a subject.
 
   artery: (piece,) row of the artery that a piece belongs to.
@@ -102,7 +102,7 @@ def _cuts(pieces: int, fractions: Sequence[float]) -> np.ndarray:
 
 
 def _cut(
-  table: Table, pieces: Sequence[int], sites: Sequence[tuple[int, float]]
+  table: ArteryTable, pieces: Sequence[int], sites: Sequence[tuple[int, float]]
 ) -> tuple[list[int], list[float], list[float], list[tuple[int, int]], dict[tuple[int, float], int]]:
   """The pieces: row of the artery, where on it a piece begins and ends, and its two nodes; and (row, fraction) → node of every cut."""
   next_node = 1 + int(max(table.node_in.max(), table.node_out.max()))
@@ -121,7 +121,7 @@ def _cut(
   return artery, start, end, ends, at
 
 
-def _ground_parts(table: Table, ends: Sequence[tuple[int, int]], terminal: Sequence[int]) -> dict[int, list[int]]:
+def _ground_parts(table: ArteryTable, ends: Sequence[tuple[int, int]], terminal: Sequence[int]) -> dict[int, list[int]]:
   """Node → what lies between it and the ground: the pieces at their first ends, at their last ends, and the terminals, numbered so."""
   parts: dict[int, list[int]] = {}
   for k, (a, b) in enumerate(ends):
@@ -133,12 +133,12 @@ def _ground_parts(table: Table, ends: Sequence[tuple[int, int]], terminal: Seque
 
 
 def make_network(
-  table: Table,
+  table: ArteryTable,
   sites: Mapping[str, tuple[int, float]],
   root: int,
   pieces: Sequence[int] | None = None,
   flows: bool = False,
-) -> Network:
+) -> ArterialNetwork:
   """Cuts the arteries into pieces and plans the elimination.
 
   Args:
@@ -170,7 +170,7 @@ def make_network(
   if flows:
     probes += [ends[k][0 if last else 1] for k, last in zip(site_piece.tolist(), at_end, strict=True)]
     probes += [int(table.node_out[row]) for row in terminal]
-  return Network(
+  return ArterialNetwork(
     artery=np.array(artery, dtype=np.int32),
     start=np.array(start),
     end=np.array(end),
@@ -184,7 +184,7 @@ def make_network(
   )
 
 
-def _behind(table: Table, row: int, root: int, terminal: Sequence[int]) -> list[bool]:
+def _behind(table: ArteryTable, row: int, root: int, terminal: Sequence[int]) -> list[bool]:
   """Which terminals hang on an artery alone: those cut off from the root without it. None if it lies in a loop."""
   pairs = list(zip(table.node_in.tolist(), table.node_out.tolist(), strict=True))
   reached, waiting = {root}, [root]
@@ -199,12 +199,12 @@ def _behind(table: Table, row: int, root: int, terminal: Sequence[int]) -> list[
   return [pairs[w][1] not in reached for w in terminal]
 
 
-def _is_leaf(table: Table, node: int) -> bool:
+def _is_leaf(table: ArteryTable, node: int) -> bool:
   return int((table.node_in == node).sum() + (table.node_out == node).sum()) == 1
 
 
 @functools.cache
-def reference_network() -> Network:
+def reference_network() -> ArterialNetwork:
   """The 116 arteries with the sites of `SITES`."""
   return make_network(read_table(), SITES, root=1)
 
@@ -228,6 +228,6 @@ PWDB_SITES: Mapping[str, tuple[int, float]] = {
 
 
 @functools.cache
-def pwdb_network() -> Network:
+def pwdb_network() -> ArterialNetwork:
   """The 116 arteries with the sites of `PWDB_SITES`, and their flows."""
   return make_network(read_table(), PWDB_SITES, root=1, flows=True)

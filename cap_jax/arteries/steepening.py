@@ -15,7 +15,7 @@ import numpy as np
 from cap_jax.arteries import network, wall, waves
 
 
-def path_shares(net: network.Network) -> np.ndarray:
+def path_shares(net: network.ArterialNetwork) -> np.ndarray:
   """(site, piece) 1 for the pieces on the way from the root to each site, 0 for the others.
 
   Where two arteries lead to a node, the way is by the one that stands first in the table.
@@ -33,7 +33,7 @@ def path_shares(net: network.Network) -> np.ndarray:
 
 
 def earliness(
-  net: network.Network, physics: waves.Physics, pieces: waves.Pieces, transmural_pa: jax.Array
+  net: network.ArterialNetwork, physics: waves.Physics, pieces: waves.Pieces, transmural_pa: jax.Array
 ) -> jax.Array:
   """(site,) κ [s/Pa] of one subject."""
   area = wall.operating_area(pieces.radius_m, pieces.eh_over_r_pa, transmural_pa)

@@ -36,7 +36,7 @@ _BEDS: tuple[tuple[tuple[int, ...], float, float], ...] = (
 )
 
 
-def _membership(net: network.Network) -> np.ndarray:
+def _membership(net: network.ArterialNetwork) -> np.ndarray:
   """(bed, terminal) of 0 and 1.
 
   Raises:
@@ -75,7 +75,7 @@ def flow_shares() -> np.ndarray:
 
 
 def network_resistance(
-  net: network.Network, physics: waves.Physics, pieces: waves.Pieces, transmural_pa: jax.Array
+  net: network.ArterialNetwork, physics: waves.Physics, pieces: waves.Pieces, transmural_pa: jax.Array
 ) -> jax.Array:
   """What the arteries add to the steady resistance [Pa·s/m³] that the terminals in parallel give: Σ φ² R.
 
@@ -87,7 +87,7 @@ def network_resistance(
 
 
 def make_terminals(
-  net: network.Network,
+  net: network.ArterialNetwork,
   radius_out_m: jax.Array,
   eh_over_r_pa: jax.Array,
   total_resistance: jax.Array,

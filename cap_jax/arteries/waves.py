@@ -161,7 +161,7 @@ def _in_halves(function, tree):
 
 
 def respond(
-  net: network.Network,
+  net: network.ArterialNetwork,
   physics: Physics,
   pieces: Pieces,
   terminals: Terminals,
@@ -198,13 +198,13 @@ def respond(
   return Response(_SCALE / y_root_k, h_pk, jnp.where(steady, behind_p, y_pk))
 
 
-def piece_values(net: network.Network, at_inlet: jax.Array, at_outlet: jax.Array) -> jax.Array:
+def piece_values(net: network.ArterialNetwork, at_inlet: jax.Array, at_outlet: jax.Array) -> jax.Array:
   """A quantity linear along each artery, (artery,) at both ends, at the middle of each piece: (piece,)."""
   middle = ((net.start + net.end) / 2).astype(np.float32)
   return at_inlet[net.artery] * (1 - middle) + at_outlet[net.artery] * middle
 
 
-def piece_lengths(net: network.Network, length_m: jax.Array) -> jax.Array:
+def piece_lengths(net: network.ArterialNetwork, length_m: jax.Array) -> jax.Array:
   """(piece,) lengths from (artery,) lengths."""
   return length_m[net.artery] * (net.end - net.start).astype(np.float32)
 

@@ -12,7 +12,7 @@ from cap_jax.data import batches
 Predict = Callable[[batches.Waves | batches.Pairs], np.ndarray]
 
 
-class Fitted(NamedTuple):
+class Baseline(NamedTuple):
   """fit: (training, validation, windows) → what predicts (window, time) [mmHg]. settings: how many are tried on validation
   subjects."""
 
@@ -35,12 +35,12 @@ def _by_subject(fit: Callable) -> Callable[[batches.Pairs, batches.Pairs, config
   return lambda training, validation, spec: fit(training, validation, spec).predict
 
 
-FITTED: dict[str, Fitted] = {
-  "mean_wave": Fitted(_by_window(lambda training, _, spec: mean_wave.fit(training, spec.fs_hz))),
-  "gtf": Fitted(_by_window(transfer_function.fit), transfer_function.SETTINGS),
-  "gtf_arx": Fitted(_by_window(arx.fit), arx.SETTINGS),
-  "individual_tf": Fitted(_by_subject(individual.fit), individual.SETTINGS),
-  "tube_load": Fitted(_by_window(tube_load.fit)),
-  "adaptive_tf": Fitted(_by_subject(tube_load.fit_adaptive), tube_load.ADAPTIVE_SETTINGS),
-  "ridge": Fitted(_by_window(ridge.fit), ridge.SETTINGS),
+FITTED: dict[str, Baseline] = {
+  "mean_wave": Baseline(_by_window(lambda training, _, spec: mean_wave.fit(training, spec.fs_hz))),
+  "gtf": Baseline(_by_window(transfer_function.fit), transfer_function.SETTINGS),
+  "gtf_arx": Baseline(_by_window(arx.fit), arx.SETTINGS),
+  "individual_tf": Baseline(_by_subject(individual.fit), individual.SETTINGS),
+  "tube_load": Baseline(_by_window(tube_load.fit)),
+  "adaptive_tf": Baseline(_by_subject(tube_load.fit_adaptive), tube_load.ADAPTIVE_SETTINGS),
+  "ridge": Baseline(_by_window(ridge.fit), ridge.SETTINGS),
 }

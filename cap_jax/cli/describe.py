@@ -30,7 +30,7 @@ def main() -> None:
   total = len(dataset.entries) + len(dataset.lost)
   count = min(_RECORDS.value or len(dataset.entries), len(dataset.entries))
   chosen = np.unique(np.linspace(0, len(dataset.entries) - 1, count).astype(int)).tolist() if count else []
-  seen: list[inspection.Seen] = []
+  seen: list[inspection.InspectedRecord] = []
   drawn: list[tuple[recordings.Recording, recordings.Recording]] = []
   lost: list[DataError] = list(dataset.lost)
   for number in tqdm.tqdm(chosen, desc="records", unit="", leave=False):

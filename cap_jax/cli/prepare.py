@@ -39,7 +39,9 @@ def main() -> None:
     low, high = (float(edge) for edge in _TRANSIT.value)
   except ValueError as error:
     raise InputError(f"--transit_s={','.join(_TRANSIT.value)}: must be two numbers, such as -0.1,0.25") from error
-  spec = config.Conditioning(_FS_HZ.value, drop=tuple(_DROP.value), synchronise=synchronise, transit_s=(low, high))
+  spec = config.Conditioning(
+    fs_hz=_FS_HZ.value, drop=tuple(_DROP.value), synchronise=synchronise, transit_s=(low, high)
+  )
   workers = _WORKERS.value or (1 if dataset_flags.DATA.value == "virtual" else os.cpu_count() or 1)
   made = preparation.prepare(dataset, output, spec, how, workers, _SHARD.value, dataset_flags.STRICT.value)
   manifest, totals = made.manifest, made.manifest["totals"]

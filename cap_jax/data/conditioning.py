@@ -22,7 +22,7 @@ class Sync:
   removed_s: float
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
   """What conditioning found and did.
 
@@ -186,7 +186,9 @@ def condition(recording: recordings.Recording, spec: config.Conditioning) -> tup
       lost |= found
     waves[name], faults[name] = x_t, lost
     good_s[name] = float(np.isfinite(x_t).sum() / spec.fs_hz)
-  report = Report(float(time_s[-1] - time_s[0]), good_s, number, faults, sync, filled)
+  report = Report(
+    seconds=float(time_s[-1] - time_s[0]), good_s=good_s, beats=number, faults=faults, sync=sync, filled=filled
+  )
   if not any(good_s.values()):
     reasons = ", ".join(dict.fromkeys(reason for found in faults.values() for reason in found)) or "too short"
     raise DataError(

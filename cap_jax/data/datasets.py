@@ -58,7 +58,7 @@ class Entry:
   read: Callable[[], recordings.Recording]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DataSet:
   """Records of one source, none of them read yet.
 

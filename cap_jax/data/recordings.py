@@ -37,7 +37,7 @@ _RATES_HZ = (20.0, 20_000.0)
 _LARGEST_SHARE = 20  # of pauses in a clock: the record would be gaps
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Recording:
   """Simultaneous signals of one subject.
 
@@ -210,7 +210,9 @@ def make(
   except DataError as error:
     raise DataError(error.where, error.problem, error.remedy, subject) from error
   known = {name: float(value) for name, value in (covariates or {}).items() if np.isfinite(value)}
-  return Recording(subject, time_s, waves, found, known, record, periodic)
+  return Recording(
+    subject=subject, time_s=time_s, signals=waves, units=found, covariates=known, record=record, periodic=periodic
+  )
 
 
 def on_one_clock(

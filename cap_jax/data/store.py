@@ -36,7 +36,7 @@ _NEEDED |= {"split": str, "totals": dict, "units": dict}
 Spans = Sequence[tuple[int, int]]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Record:
   """A record in a shard.
 
@@ -181,7 +181,16 @@ class Store:
               )
           units = {name: self.units[name] for name in waves}
           time_s = np.arange(record.samples) / self.fs_hz
-          found.append(recordings.Recording(record.subject, time_s, waves, units, record.covariates, record.record))
+          found.append(
+            recordings.Recording(
+              subject=record.subject,
+              time_s=time_s,
+              signals=waves,
+              units=units,
+              covariates=record.covariates,
+              record=record.record,
+            )
+          )
     return found
 
   def usable(self, signals: Sequence[str], samples: int) -> dict[str, int]:
@@ -199,15 +208,15 @@ class Store:
 
 def _record(values: Mapping[str, Any]) -> Record:
   return Record(
-    str(values["subject"]),
-    str(values["record"]),
-    int(values["start"]),
-    int(values["samples"]),
-    {name: tuple((int(a), int(b)) for a, b in spans) for name, spans in values["spans"].items()},
-    {name: (float(s), float(d), float(m)) for name, (s, d, m) in values["levels"].items()},
-    {name: (float(n), float(s), float(q)) for name, (n, s, q) in values["moments"].items()},
-    {name: float(value) for name, value in values["covariates"].items()},
-    {name: (float(lag), float(spread), float(out)) for name, (lag, spread, out) in values["sync"].items()},
+    subject=str(values["subject"]),
+    record=str(values["record"]),
+    start=int(values["start"]),
+    samples=int(values["samples"]),
+    spans={name: tuple((int(a), int(b)) for a, b in spans) for name, spans in values["spans"].items()},
+    levels={name: (float(s), float(d), float(m)) for name, (s, d, m) in values["levels"].items()},
+    moments={name: (float(n), float(s), float(q)) for name, (n, s, q) in values["moments"].items()},
+    covariates={name: float(value) for name, value in values["covariates"].items()},
+    sync={name: (float(lag), float(spread), float(out)) for name, (lag, spread, out) in values["sync"].items()},
   )
 
 

@@ -46,7 +46,7 @@ SD_LIMIT = 1 / 3
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class DecadeStatistics:
   """One quantity: (decade,) means and SDs of model and publication; SDs are NaN where none is published."""
 
   name: str
@@ -117,7 +117,9 @@ def quantities(
   }
 
 
-def compare(count: int, seed: int, variant: Variant = VARIANTS["as it is"]) -> tuple[list[Row], dict[str, float]]:
+def compare(
+  count: int, seed: int, variant: Variant = VARIANTS["as it is"]
+) -> tuple[list[DecadeStatistics], dict[str, float]]:
   """Draws the reference population, or a variant of it, and sets it beside the publications.
 
   Args:
@@ -143,7 +145,7 @@ def compare(count: int, seed: int, variant: Variant = VARIANTS["as it is"]) -> t
     else:
       published, published_sd = (np.array(v, dtype=float)[column] for v in _PUBLISHED[name])
     mean, sd = (np.array([f(part) for part in parts]) for f in (np.nanmean, np.nanstd))
-    rows.append(Row(name, mean, sd, published, published_sd))
+    rows.append(DecadeStatistics(name, mean, sd, published, published_sd))
   order = list(LABELS)
   factors = {site: float(indices.form_factor(waves[site]).mean()) for site in ("aortic_root", "brachial", "radial")}
   return sorted(rows, key=lambda row: order.index(row.name)), factors

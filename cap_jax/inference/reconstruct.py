@@ -17,10 +17,10 @@ from cap_jax.types import InputError
 _FAULTS = {"flat": "flat", "clipped": "clipped", "damped": "damped", "flush": "flushed", "motion": "moved"}
 _LEAST_BEATS = 4
 _BETWEEN = 2  # beats between two bad ones that are no better
-_PRESSURES = ("systolic", "diastolic", "pulse", "mean")
+_PRESSURES = {"systolic": "sbp", "diastolic": "dbp", "pulse": "pp", "mean": "map"}  # with their names in `Beat`
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Beat:
   """One beat, foot to foot of the aortic wave: pressures [mmHg] at the aortic root and at the peripheral site; half the width of
   cSBP's prediction interval, NaN of a network that was never calibrated."""
@@ -47,8 +47,8 @@ class Gap:
   reason: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Reconstruction:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReconstructedWave:
   """The aortic wave of a record.
 
   time_s, peripheral_mmhg, aortic_mmhg: (time,) on the clock of the input; NaN in the gaps.
@@ -148,9 +148,12 @@ def _beats(piece: _Piece, aortic_t: np.ndarray, sigma_t: np.ndarray, fs_hz: floa
   central, peripheral = beats.pressures(aortic_t, feet), beats.pressures(peripheral_t, feet)
   found_beats = []
   for k, (a, b) in enumerate(itertools.pairwise(feet.tolist())):
-    inside, outside = ([float(getattr(p, name)[k]) for name in _PRESSURES] for p in (central, peripheral))
-    off = float(factor * sigma_t[a + int(aortic_t[a:b].argmax())])
-    found_beats.append(Beat(*(float(at_s[a]), float(60 * fs_hz / (b - a)), *inside, *outside, off)))
+    pressures = {f"c{short}_mmhg": float(getattr(central, name)[k]) for name, short in _PRESSURES.items()}
+    pressures |= {f"peripheral_{short}_mmhg": float(getattr(peripheral, name)[k]) for name, short in _PRESSURES.items()}
+    half_width = float(factor * sigma_t[a + int(aortic_t[a:b].argmax())])
+    found_beats.append(
+      Beat(time_s=float(at_s[a]), hr_bpm=float(60 * fs_hz / (b - a)), csbp_half_width_mmhg=half_width, **pressures)
+    )
   return found_beats
 
 
@@ -184,7 +187,7 @@ def _pieces(trained: checkpoint.Checkpoint, time_s: np.ndarray, p_t: np.ndarray)
   return [_prepare(time_s, p_t, span, trained) for span in good if span not in short], gaps
 
 
-def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording) -> Reconstruction:
+def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording) -> ReconstructedWave:
   """Reconstructs the aortic pressure wave.
 
   Each usable span is lengthened by its own beats at both ends, cut into half-overlapping windows and blended, so that no
@@ -234,7 +237,16 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
     ood_fraction = float(uncertainty.out_of_distribution(intervals, made.h_bd).mean())
   lacking = intervals.lacking if intervals else ""
   measured = np.where(np.isfinite(aortic), p_t, np.nan)
-  return Reconstruction(time_s, measured, aortic, half_width, ood_fraction, found, gaps, lacking)
+  return ReconstructedWave(
+    time_s=time_s,
+    peripheral_mmhg=measured,
+    aortic_mmhg=aortic,
+    half_width_mmhg=half_width,
+    ood_fraction=ood_fraction,
+    beats=found,
+    gaps=gaps,
+    lacking=lacking,
+  )
 
 
 def summary(found: list[Beat]) -> dict[str, dict[str, float]]:

@@ -18,13 +18,13 @@ from cap_jax.types import InputError
 LONGEST_S = 2.5  # a beat at 24 a minute
 
 
-class State(NamedTuple):
+class StreamState(NamedTuple):
   """The past of a stream: its last peripheral samples [mmHg], at its own rate; (0,) at the beginning and behind a gap."""
 
   past_t: np.ndarray
 
 
-class Beat(NamedTuple):
+class StreamedBeat(NamedTuple):
   """The aortic wave of a beat [mmHg] on the clock of the peripheral one, half the width of its prediction interval (NaN of a network
   that was never calibrated), and whether the window is out of distribution (None likewise)."""
 
@@ -33,7 +33,7 @@ class Beat(NamedTuple):
   out_of_distribution: bool | None
 
 
-class Stream:
+class StreamingNetwork:
   """A network that reads beats. It holds nothing of a patient: the past is handed from call to call, so that one serves many."""
 
   def __init__(self, trained: checkpoint.Checkpoint, fs_hz: float):
@@ -60,11 +60,11 @@ class Stream:
     self._keep = int(np.ceil((trained.windows.seconds + 1) * fs_hz))
     self._read(np.full(trained.windows.samples, 90.0))
 
-  def begin(self) -> State:
+  def begin(self) -> StreamState:
     """A stream without a past; also for what comes behind a gap."""
-    return State(np.zeros(0))
+    return StreamState(np.zeros(0))
 
-  def __call__(self, state: State, beat_mmhg: np.ndarray) -> tuple[State, Beat]:
+  def __call__(self, state: StreamState, beat_mmhg: np.ndarray) -> tuple[StreamState, StreamedBeat]:
     """The aortic wave of one beat.
 
     Args:
@@ -84,7 +84,7 @@ class Stream:
     aortic = filters.resample(clock_s, made.y_bt[0, own], at_s)
     width = (intervals.wave if intervals else np.nan) * np.interp(at_s, clock_s, made.sigma_bt[0, own])
     strange = bool(uncertainty.out_of_distribution(intervals, made.h_bd)[0]) if intervals else None
-    return State(past_t), Beat(aortic, width, strange)
+    return StreamState(past_t), StreamedBeat(aortic, width, strange)
 
   def _check(self, beat_t: np.ndarray) -> None:
     seconds = beat_t.size / self._fs_hz

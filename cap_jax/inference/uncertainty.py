@@ -98,7 +98,7 @@ def fit_head(trained: checkpoint.Checkpoint, training: batches.Pairs, seed: int 
   part = {"x": trained.scaling.scale(chosen.x_bt), "y": trained.scaling.scale(chosen.y_bt)}
   part["c"] = trained.scaling.standardise(chosen.covariates, trained.model.covariates, len(chosen.x_bt))
   params["v"] = net.init(jax.random.key(seed), trained.windows.samples)["r"]
-  plans = [loop.Plan(_STEPS, _RATE, net.blocks)]
+  plans = [loop.Plan(steps=_STEPS, rate=_RATE, freeze=net.blocks)]
   fitted = loop.fit(
     net,
     spread.make_spread(net, margin),
@@ -212,15 +212,15 @@ def equip(
   mean, precision = _seen(read(trained, head, _some(training), adapted).h_bd)
   apart = distance(mean, precision, made.h_bd)
   found = UncertaintyCalibration(
-    head,
-    mean,
-    precision,
-    conformal([apart[rows] for rows in _by_subject(calibration)], level),
-    level,
-    conformal(scores.wave, level),
-    conformal([beat for beat in scores.csbp if beat.size], level),
-    len(calibration.subjects),
-    where,
+    head=head,
+    mean_d=mean,
+    precision_dd=precision,
+    ood_threshold=conformal([apart[rows] for rows in _by_subject(calibration)], level),
+    level=level,
+    wave=conformal(scores.wave, level),
+    csbp=conformal([beat for beat in scores.csbp if beat.size], level),
+    subjects=len(calibration.subjects),
+    where=where,
   )
   return dataclasses.replace(trained, uncertainty_calibration=found)
 

@@ -61,7 +61,7 @@ def pearson(estimate_s: np.ndarray, true_s: np.ndarray) -> float:
   return float(np.corrcoef(a, b)[0, 1])
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class BlandAltman:
   """Limits of agreement with repeated measures, bias ± 1.96·√(σ_between² + σ_within²).
 
@@ -126,7 +126,14 @@ def bland_altman(
   if np.ptp(m) > 0:
     line = scipy.stats.linregress(m, d)
     slope, slope_error = float(line.slope), float(line.stderr)
-  return BlandAltman(k, float(d.mean()), float(np.sqrt(between)), float(np.sqrt(ms_within)), slope, slope_error)
+  return BlandAltman(
+    subjects=k,
+    bias=float(d.mean()),
+    between=float(np.sqrt(between)),
+    within=float(np.sqrt(ms_within)),
+    slope=slope,
+    slope_error=slope_error,
+  )
 
 
 def over_draws(found: Sequence[BlandAltman]) -> BlandAltman:
@@ -140,12 +147,12 @@ def over_draws(found: Sequence[BlandAltman]) -> BlandAltman:
     return float(np.sqrt(np.square(values).mean()))
 
   return BlandAltman(
-    min(one.subjects for one in found),
-    float(bias.mean()),
-    float(np.sqrt(rms([one.between for one in found]) ** 2 + drawn)),
-    rms([one.within for one in found]),
-    float(np.mean([one.slope for one in found])),
-    rms([one.slope_error for one in found]),
+    subjects=min(one.subjects for one in found),
+    bias=float(bias.mean()),
+    between=float(np.sqrt(rms([one.between for one in found]) ** 2 + drawn)),
+    within=rms([one.within for one in found]),
+    slope=float(np.mean([one.slope for one in found])),
+    slope_error=rms([one.slope_error for one in found]),
   )
 
 

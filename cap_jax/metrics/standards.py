@@ -47,7 +47,7 @@ class Reference:
   claim_type: str = "II"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Readings:
   """The errors of a method, reading by reading, each subject counting alike.
 

@@ -22,7 +22,7 @@ SHAPES = ("aix", "form_factor", "ejection", "sevr")
 _NAN = float("nan")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class SubjectErrors:
   """One subject: who it is, and errors, estimated minus true. NaN where undefined, as all of a wave for a method that gives only the
   systolic pressure.
@@ -189,7 +189,7 @@ class Evaluator:
           f"{name}_error{indices.ending(name)}": float(made[name][number] - self._shapes[name][number])
           for name in SHAPES
         }
-      found.append(SubjectErrors(subject, **values))  # type: ignore[arg-type]
+      found.append(SubjectErrors(subject=subject, **values))  # type: ignore[arg-type]
     return found
 
   def _of_wave(self, rows: np.ndarray, predicted_bt: np.ndarray, pulse: float) -> dict[str, float]:

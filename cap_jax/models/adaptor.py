@@ -58,7 +58,7 @@ class FIR(nn.Module):
     return filtered(x_bt, identity_k + change_k - change_k.mean() - delay * lag_k)
 
 
-class Section(nn.Module):
+class SecondOrderSection(nn.Module):
   """Scaled windows (batch, time) → the same without a second-order line: x + c₁ ẋ + c₂ ẍ, time in samples."""
 
   @nn.compact

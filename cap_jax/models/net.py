@@ -45,7 +45,7 @@ WAVE_HEADS = {"tcn": "sample"}
 ADAPTORS = {
   "none": lambda m: None,
   "fir": lambda m: adaptor.FIR(m.taps),
-  "section": lambda m: adaptor.Section(),
+  "section": lambda m: adaptor.SecondOrderSection(),
 }
 
 

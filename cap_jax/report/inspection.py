@@ -15,7 +15,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
+class InspectedRecord:
   """What is kept of a record that was looked at: unit and rate of its signals, what is known of the subject, and the report."""
 
   units: Mapping[str, str]
@@ -24,13 +24,13 @@ class Seen:
   report: conditioning.Report
 
 
-def look(raw: recordings.Recording, report: conditioning.Report) -> Seen:
+def look(raw: recordings.Recording, report: conditioning.Report) -> InspectedRecord:
   """Of a record as it was found, and the report of its conditioning."""
-  return Seen(dict(raw.units), raw.fs_hz, tuple(raw.covariates), report)
+  return InspectedRecord(dict(raw.units), raw.fs_hz, tuple(raw.covariates), report)
 
 
-@dataclasses.dataclass(frozen=True)
-class Row:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SignalSummary:
   """A signal over all records that have it."""
 
   signal: str
@@ -44,7 +44,7 @@ class Row:
   lag: str
 
 
-def _lag(seen: Sequence[Seen], name: str) -> str:
+def _lag(seen: Sequence[InspectedRecord], name: str) -> str:
   found = [s.report.sync[name] for s in seen if name in s.report.sync]
   if not found:
     return ""
@@ -53,7 +53,7 @@ def _lag(seen: Sequence[Seen], name: str) -> str:
   return f"{said}; taken out of {len(removed)} as a monitor's delay, {np.median(removed):.3f} s" if removed else said
 
 
-def rows(seen: Sequence[Seen]) -> list[Row]:
+def rows(seen: Sequence[InspectedRecord]) -> list[SignalSummary]:
   """A row a signal, in order of their names."""
   found = []
   for name in sorted({name for s in seen for name in s.units}):
@@ -70,12 +70,22 @@ def rows(seen: Sequence[Seen]) -> list[Row]:
     beats = sum(s.report.beats.get(name, 0) for s in those)
     share = min(good / seconds, 1.0) if seconds else 0.0
     found.append(
-      Row(name, units, len(those), (min(rates), max(rates)), seconds / 3600, share, beats, faults, _lag(those, name))
+      SignalSummary(
+        signal=name,
+        unit=units,
+        records=len(those),
+        fs_hz=(min(rates), max(rates)),
+        hours=seconds / 3600,
+        good_share=share,
+        beats=beats,
+        faults=faults,
+        lag=_lag(those, name),
+      )
     )
   return found
 
 
-def text(dataset: datasets.DataSet, seen: Sequence[Seen]) -> list[str]:
+def text(dataset: datasets.DataSet, seen: Sequence[InspectedRecord]) -> list[str]:
   """What is printed of a data set."""
   whose = (
     "subjects"

@@ -86,7 +86,7 @@ def errors(
   """Sections with errors, for data with a measured aortic wave."""
   rows = summary.frame(evaluated.rows)
   what = _study(trained, path)
-  clinic = study_report.Clinic(what, rows, summary.summarise(rows), evaluated.shown, [])
+  clinic = study_report.ClinicResults(what, rows, summary.summarise(rows), evaluated.shown, [])
   text = f"{rows['subject'].nunique()} subjects with a measured aortic wave."
   return study_report.error_sections(clinic, text, place, reference)
 

@@ -10,7 +10,7 @@ def _cell(mean: float, sd: float, digits: int) -> str:
 
 
 def markdown(
-  rows: Sequence[physiology.Row], form_factors: Mapping[str, float], subjects: int, seed: int, command: str
+  rows: Sequence[physiology.DecadeStatistics], form_factors: Mapping[str, float], subjects: int, seed: int, command: str
 ) -> str:
   """Means (SD) by decade, model | published, and what lies outside the limits."""
   head = " | ".join(f"{d}–{d + 9}" for d in physiology.DECADES)
@@ -42,7 +42,7 @@ def markdown(
   return "\n".join([*lines, *(f"- {miss}" for miss in misses)]) + "\n"
 
 
-def causes(found: Mapping[str, Sequence[physiology.Row]]) -> str:
+def causes(found: Mapping[str, Sequence[physiology.DecadeStatistics]]) -> str:
   """Model less published, means over the decades, for each variant of the cohort; SDs as a ratio."""
   shown = [name for name in physiology.LABELS if name in physiology.LIMITS]
   heads = [physiology.LABELS[name].split(" [")[0].replace(", brachial/central", "") for name in shown]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas
 
 from cap_jax import files
-from cap_jax.inference.reconstruct import Reconstruction, summary
+from cap_jax.inference.reconstruct import ReconstructedWave, summary
 
 NOTE = "research software, no medical device; the error of its network on waves of other people than it learnt from is unknown"
 _MOST_GAPS = 10
@@ -28,7 +28,7 @@ _SHOWN = (
 )
 
 
-def write(output: str, made: Reconstruction, site: str, facts: Mapping[str, Any]) -> tuple[str, ...]:
+def write(output: str, made: ReconstructedWave, site: str, facts: Mapping[str, Any]) -> tuple[str, ...]:
   """Writes all files, or none; the picture only where matplotlib is installed.
 
   Args:
@@ -68,7 +68,7 @@ def write(output: str, made: Reconstruction, site: str, facts: Mapping[str, Any]
   return tuple(paths)
 
 
-def _picture(made: Reconstruction, site: str) -> bytes:
+def _picture(made: ReconstructedWave, site: str) -> bytes:
   from cap_jax.report import figures  # needs matplotlib, which not everybody has installed
 
   shaded = [(gap.start_s, gap.end_s) for gap in made.gaps]
@@ -77,7 +77,7 @@ def _picture(made: Reconstruction, site: str) -> bytes:
   )
 
 
-def _intervals(made: Reconstruction) -> dict[str, Any] | None:
+def _intervals(made: ReconstructedWave) -> dict[str, Any] | None:
   """What is known of the wave's error, None of a network that was never calibrated."""
   if made.lacking:
     return {"lacking": made.lacking}
@@ -89,7 +89,7 @@ def _intervals(made: Reconstruction) -> dict[str, Any] | None:
   }
 
 
-def spoken(made: Reconstruction) -> str:
+def spoken(made: ReconstructedWave) -> str:
   """The gaps and the mean pressures, for a terminal."""
   lines = [f"gap {gap.start_s:.2f}–{gap.end_s:.2f} s: {gap.reason}" for gap in made.gaps[:_MOST_GAPS]]
   if len(made.gaps) > _MOST_GAPS:

@@ -38,7 +38,7 @@ _STRATIFIED = ("gtf_target", "source", "scratch", JUDGE, "domain_adaptation/sect
 
 
 @dataclasses.dataclass(frozen=True)
-class Clinic:
+class ClinicResults:
   """What a study found in one clinic.
 
   Attributes:
@@ -85,7 +85,7 @@ class Clinic:
     return {name: there[name] for name in dict.fromkeys((*compared, *strategies)) if name in there}
 
 
-def open_clinics(study: config.Study, folder: str, rows: pandas.DataFrame) -> list[Clinic]:
+def open_clinics(study: config.Study, folder: str, rows: pandas.DataFrame) -> list[ClinicResults]:
   """What was found in each clinic.
 
   Raises:
@@ -103,18 +103,18 @@ def open_clinics(study: config.Study, folder: str, rows: pandas.DataFrame) -> li
     first = [cell for key in keys if (cell := study_results.load(folder, key)) is not None]
     shown = {cell.key.method: stored for cell in first if (stored := study_results.load_shown(folder, cell.key))}
     own = [line for line in lines if line.scenario == name]
-    found.append(Clinic(clinic, rows[rows["scenario"] == name], own, shown, first))
+    found.append(ClinicResults(clinic, rows[rows["scenario"] == name], own, shown, first))
   return found
 
 
-def _first(clinic: Clinic) -> pandas.DataFrame:
+def _first(clinic: ClinicResults) -> pandas.DataFrame:
   """Rows of what is shown: the first seed and fold, without labels and at the shown number of them."""
   rows = clinic.rows
   kept = (rows["seed"] == clinic.study.seeds[0]) & (rows["fold"] == 0) & rows["n_target"].isin([0, clinic.focus])
   return rows[kept]
 
 
-def _waves(clinic: Clinic) -> list[page.Drawn]:
+def _waves(clinic: ClinicResults) -> list[page.Drawn]:
   ranked_by = _ranking_method(clinic)
   if not ranked_by or "peripheral" not in clinic.shown:
     return []
@@ -130,14 +130,14 @@ def _waves(clinic: Clinic) -> list[page.Drawn]:
   return [page.Drawn(f"waves_{clinic.name}", figure, caption, f"{caption}. {titles}. Subjects {people}.")]
 
 
-def _few_shot(clinic: Clinic, place: str) -> page.Drawn:
+def _few_shot(clinic: ClinicResults, place: str) -> page.Drawn:
   known = [line for line in clinic.lines if np.isfinite(line.rmse.mean)]
   words = ", ".join(f"{tables.label(line.method)} with {line.n_target}: {line.rmse.mean:.2f}" for line in known)
   caption = "Waveform RMSE by labelled subjects, with 95 % intervals over subjects"
   return page.Drawn(f"few_shot_{clinic.name}", study_figures.few_shot(clinic.lines, place), caption, words)
 
 
-def _agreement(clinic: Clinic, place: str) -> list[page.Drawn]:
+def _agreement(clinic: ClinicResults, place: str) -> list[page.Drawn]:
   both = pandas.concat(clinic.drawn.values()) if clinic.drawn else clinic.rows[:0]
   figure = study_figures.bland_altman(both, list(clinic.drawn), "csbp", place)
   caption = "Bland–Altman of cSBP: each point a subject and seed, bias, and limits of agreement with repeated measures"
@@ -145,7 +145,7 @@ def _agreement(clinic: Clinic, place: str) -> list[page.Drawn]:
   return [page.Drawn(f"bland_altman_{clinic.name}", figure, caption, words)] if figure is not None else []
 
 
-def _strata(clinic: Clinic, place: str) -> list[page.Drawn]:
+def _strata(clinic: ClinicResults, place: str) -> list[page.Drawn]:
   many = len(clinic.drawn) > _FEW
   few = {name: part for name, part in clinic.drawn.items() if not many or name in _STRATIFIED}
   few = {name: part for name, part in few.items() if part["rmse_mmhg"].notna().any()}
@@ -157,7 +157,7 @@ def _strata(clinic: Clinic, place: str) -> list[page.Drawn]:
   return [page.Drawn(f"strata_{clinic.name}", figure, caption, words)]
 
 
-def _learning(clinic: Clinic, source_loss: Sequence[float]) -> list[page.Drawn]:
+def _learning(clinic: ClinicResults, source_loss: Sequence[float]) -> list[page.Drawn]:
   trained = [cell for cell in clinic.first if cell.validation]
   caption = "Training: loss of the source network, and RMSE on validation subjects of what is trained on the target"
   figure = study_figures.training(source_loss, study_runner.MEAN_OF, trained)
@@ -173,7 +173,7 @@ def _learning(clinic: Clinic, source_loss: Sequence[float]) -> list[page.Drawn]:
   return found
 
 
-def _ranking_method(clinic: Clinic) -> str:
+def _ranking_method(clinic: ClinicResults) -> str:
   """The method by whom best, median and worst are chosen: `auto`, else fine-tuning, or another that is shown."""
   wanted = (
     AUTO,
@@ -184,7 +184,7 @@ def _ranking_method(clinic: Clinic) -> str:
   return next((name for name in wanted if name in clinic.shown and name != "peripheral"), "")
 
 
-def _browser(clinic: Clinic) -> page.Browser | None:
+def _browser(clinic: ClinicResults) -> page.Browser | None:
   """Best, median and worst subject, beat by beat."""
   ranked_by = _ranking_method(clinic)
   if not ranked_by or "peripheral" not in clinic.shown:
@@ -245,7 +245,7 @@ def record(
   return {"name": name, "time_s": time_s.ravel().tolist(), "series": series, "beats": found}
 
 
-def _merge_table(clinic: Clinic) -> tables.Table | None:
+def _merge_table(clinic: ClinicResults) -> tables.Table | None:
   """What became of each leaf of the target's network, for the strategies that took any."""
   rows = [
     (tables.label(cell.key.method), *leaf)
@@ -262,7 +262,7 @@ def _merge_table(clinic: Clinic) -> tables.Table | None:
 
 
 def sections(
-  clinic: Clinic, source_loss: Sequence[float], place: str, reference: standards.Reference
+  clinic: ClinicResults, source_loss: Sequence[float], place: str, reference: standards.Reference
 ) -> list[page.Section]:
   """The part of a study's report that one clinic has."""
   merged = _merge_table(clinic)
@@ -275,7 +275,7 @@ def sections(
   return [first, *others, last]
 
 
-def clinics_section(clinics: Sequence[Clinic], place: str) -> list[page.Section]:
+def clinics_section(clinics: Sequence[ClinicResults], place: str) -> list[page.Section]:
   """What stands first where there are several clinics: all of them side by side."""
   lines = [line for clinic in clinics for line in clinic.lines]
   if len({line.scenario for line in lines}) < 2:
@@ -287,7 +287,7 @@ def clinics_section(clinics: Sequence[Clinic], place: str) -> list[page.Section]
   return [page.Section("All target clinics", "", [figure], sheets={"clinics": study_tables.clinics(lines, focus)})]
 
 
-def gain_tables_of(clinics: Sequence[Clinic]) -> dict[str, tables.Table]:
+def gain_tables_of(clinics: Sequence[ClinicResults]) -> dict[str, tables.Table]:
   """What transfer gained, by name; of what was not compared there is no table."""
   rows = {clinic.name: clinic.rows for clinic in clinics}
   found = {name: [g for g in label_efficiency.gains(part) if g.known] for name, part in rows.items()}
@@ -300,7 +300,7 @@ def gain_tables_of(clinics: Sequence[Clinic]) -> dict[str, tables.Table]:
   return sheets
 
 
-def error_sections(clinic: Clinic, text: str, place: str, reference: standards.Reference) -> list[page.Section]:
+def error_sections(clinic: ClinicResults, text: str, place: str, reference: standards.Reference) -> list[page.Section]:
   """Errors of all methods in one clinic: waves, tables, beats, agreement, strata."""
   found, name = clinic.everything, clinic.name
   main = {f"methods_{name}": study_tables.main(clinic.lines), f"shape_{name}": study_tables.shapes(clinic.lines)}
@@ -329,7 +329,7 @@ def error_sections(clinic: Clinic, text: str, place: str, reference: standards.R
 _BESIDE = {"scratch": "the same network from scratch", "gtf_target": "FIR transfer function"}
 
 
-def headline(clinic: Clinic, place: str) -> str:
+def headline(clinic: ClinicResults, place: str) -> str:
   """The result in one sentence: the waveform RMSE of `auto`, or else of the method by whom subjects are ranked, beside the network from
   scratch and the transfer function with the same labels, at the number of labels next to five.
 
@@ -351,7 +351,7 @@ def headline(clinic: Clinic, place: str) -> str:
   return "; ".join([f"{who}{by}: {rmse.mean:.2f} mmHg{interval}", *beside]) + f" ({place})"
 
 
-def describe_clinic(clinic: Clinic) -> str:
+def describe_clinic(clinic: ClinicResults) -> str:
   """Size of the test, and reasons of what was chosen, in a line."""
   reasons = "; ".join(dict.fromkeys(cell.reason for cell in clinic.first if cell.reason))
   people = clinic.rows["subject"].nunique()

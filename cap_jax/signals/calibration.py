@@ -77,7 +77,7 @@ def check(calibration: config.Calibration) -> None:
 
 def without_errors(calibration: config.Calibration) -> config.Calibration:
   """The same calibration for a reading that is what it is: errors are injected into training and test alone."""
-  return config.Calibration(calibration.kind, calibration.form)
+  return config.Calibration(kind=calibration.kind, form=calibration.form)
 
 
 def may_have(calibration: config.Calibration) -> tuple[str, ...]:

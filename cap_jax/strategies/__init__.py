@@ -35,7 +35,7 @@ STRATEGIES: dict[str, Strategy] = {
 
 def changes_of(strategy: Strategy) -> dict[str, Any]:
   """Fields of a strategy that differ from those of the one that is known by its name; from the defaults, where none is."""
-  known = STRATEGIES.get(strategy.name, Strategy(strategy.equation))
+  known = STRATEGIES.get(strategy.name, Strategy(equation=strategy.equation))
   names = [field.name for field in dataclasses.fields(Strategy) if field.name != "name"]
   return {name: getattr(strategy, name) for name in names if getattr(strategy, name) != getattr(known, name)}
 

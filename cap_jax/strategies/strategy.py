@@ -53,7 +53,7 @@ class Stage(NamedTuple):
     return min(most, max(self.per_label * n_target, LEAST_STEPS)) if self.per_label else most
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Strategy:
   """One way to transfer.
 

@@ -40,7 +40,7 @@ _BEAT_S = (0.35, 1.7)
 _ALIKE_S = 0.25
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class TransducerMixture:
   """TransducerMixture of a clinic.
 
@@ -77,7 +77,9 @@ class TransducerMixture:
 
 def none(gain: float = float("nan"), unasked: str = "") -> TransducerMixture:
   """No line: `gain` was too little for one, or none was looked for."""
-  return TransducerMixture(np.array([np.inf]), np.ones(1), np.ones(1), 0.0, gain, unasked)
+  return TransducerMixture(
+    natural_hz=np.array([np.inf]), damping=np.ones(1), share=np.ones(1), noise=0.0, gain=gain, unasked=unasked
+  )
 
 
 def response(frequency_hz: np.ndarray, natural_hz: np.ndarray, damping: np.ndarray) -> np.ndarray:
@@ -165,7 +167,9 @@ def fit(
   share = _shares(t_sk, np.concatenate([np.zeros_like(delta_lk[:1]), delta_lk]), covariance)
   kept = share > _LEAST_SHARE
   natural, damping = np.append(np.inf, natural)[kept], np.append(1.0, damping)[kept]
-  return TransducerMixture(natural, damping, share[kept] / share[kept].sum(), float(np.sqrt(noise)), gain)
+  return TransducerMixture(
+    natural_hz=natural, damping=damping, share=share[kept] / share[kept].sum(), noise=float(np.sqrt(noise)), gain=gain
+  )
 
 
 def _beat(x_bt: np.ndarray, fs_hz: float) -> np.ndarray:

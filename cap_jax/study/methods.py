@@ -20,7 +20,7 @@ NO_TRUTH = ""
 LEVELS = "the true MAP and DBP"
 
 
-class Network(NamedTuple):
+class PublishedNetwork(NamedTuple):
   """A published architecture, its learning rate, chosen on validation subjects of the default clinic at five labels, and its
   optimiser."""
 
@@ -30,9 +30,9 @@ class Network(NamedTuple):
 
 
 # TCN: Liu et al. 2023 (IEEE JBHI). CNN-BiLSTM with attention: Xiao et al. 2023 (Artif. Intell. Med. 142, 102683).
-NETWORKS: dict[str, Network] = {
-  "tcn": Network(config.Model(extractor="tcn", head="sample", channels=48, layers=5, kernel=5), 3e-3),
-  "cnn_bilstm": Network(config.Model(extractor="cnn_bilstm", layers=2), 1e-2),
+NETWORKS: dict[str, PublishedNetwork] = {
+  "tcn": PublishedNetwork(config.Model(extractor="tcn", head="sample", channels=48, layers=5, kernel=5), 3e-3),
+  "cnn_bilstm": PublishedNetwork(config.Model(extractor="cnn_bilstm", layers=2), 1e-2),
 }
 
 
@@ -46,7 +46,7 @@ class Setting(NamedTuple):
 AS_IT_IS = Setting()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class MethodInputs:
   """What a method may use.
 
@@ -81,7 +81,7 @@ class MethodInputs:
     return study_datasets.target_site(self.study)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Output:
   """What a method makes of the test windows.
 
@@ -101,7 +101,7 @@ class Output:
   only_systolic: bool = False
   train_s: float = 0.0
   steps: int = 0
-  validation: tuple[loop.Seen, ...] = ()
+  validation: tuple[loop.ValidationScore, ...] = ()
   loss: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
   reason: str = ""
   network: checkpoint.Checkpoint | None = None
@@ -109,7 +109,7 @@ class Output:
   merge: tuple[surgery.Leaf, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Method:
   """How a method runs.
 
@@ -146,7 +146,7 @@ def _timed(
   def run(ground: MethodInputs) -> Output:
     began = time.perf_counter()
     found = predict(ground)
-    return Output(found, only_systolic, time.perf_counter() - began)
+    return Output(predicted_bt=found, only_systolic=only_systolic, train_s=time.perf_counter() - began)
 
   return run
 
@@ -161,7 +161,7 @@ def _fitted(kind: str, on_target: bool) -> Method:
       found = fit(ground.source.held, ground.source.validation, ground.study.windows)
     return found(ground.target.test)
 
-  return Method(_timed(predict), labels=on_target, settings=settings, from_source=not on_target)
+  return Method(run=_timed(predict), labels=on_target, settings=settings, from_source=not on_target)
 
 
 def _network_on_target(name: str) -> Method:
@@ -173,7 +173,7 @@ def _network_on_target(name: str) -> Method:
     study = dataclasses.replace(ground.study, target_model=network.model, custom={"scratch": changes})
     return _adapted(study, "scratch", ground)
 
-  return Method(lambda ground: finish(ground, train(ground)), labels=True, train=train, alone=True)
+  return Method(run=lambda ground: finish(ground, train(ground)), labels=True, train=train, alone=True)
 
 
 def _adapted(study: config.Study, strategy: str, ground: MethodInputs) -> runs.Adapted:
@@ -186,7 +186,7 @@ def finish(ground: MethodInputs, made: runs.Adapted) -> Output:
   made = training.with_intervals(made, ground.trained, ground.source, ground.target, ground.n_target)
   fitted, read = made.fitted, _read(made.checkpoint, ground)
   return Output(
-    read.y_bt,
+    predicted_bt=read.y_bt,
     train_s=fitted.train_s,
     steps=len(fitted.loss),
     validation=fitted.validation,
@@ -221,7 +221,11 @@ def strategy(study: config.Study, name: str) -> Method:
     return _adapted(dataclasses.replace(ground.study, custom=custom), name, ground)
 
   return Method(
-    lambda ground: finish(ground, train(ground)), chosen.needs_labels, drawn=True, train=train, alone=chosen.alone
+    run=lambda ground: finish(ground, train(ground)),
+    labels=chosen.needs_labels,
+    drawn=True,
+    train=train,
+    alone=chosen.alone,
   )
 
 
@@ -251,23 +255,25 @@ def _unchanged(network: Callable[[MethodInputs], checkpoint.Checkpoint]) -> Meth
   def run(ground: MethodInputs) -> Output:
     trained = network(ground)
     read = _read(trained, ground)
-    return Output(read.y_bt, network=trained, made=read)
+    return Output(predicted_bt=read.y_bt, network=trained, made=read)
 
-  return Method(run, labels=False, from_source=True)
+  return Method(run=run, labels=False, from_source=True)
 
 
 BASELINES: dict[str, Method] = {
-  "peripheral": Method(lambda ground: Output(ground.target.test.x_bt), labels=False),
+  "peripheral": Method(run=lambda ground: Output(predicted_bt=ground.target.test.x_bt), labels=False),
   "rescaled": Method(
-    lambda ground: Output(rescaling.to_true_levels(ground.target.test.x_bt, ground.target.test)), False, knows=LEVELS
+    run=lambda ground: Output(predicted_bt=rescaling.to_true_levels(ground.target.test.x_bt, ground.target.test)),
+    labels=False,
+    knows=LEVELS,
   ),
-  "npma": Method(_timed(_npma, only_systolic=True), labels=False, sites=tuple(systolic.FRACTIONS)),
-  "map_dbp": Method(_timed(_map_dbp, only_systolic=True), labels=False),
-  "mean_wave_scaled": Method(_timed(_mean_wave_scaled), labels=False, knows=LEVELS, from_source=True),
+  "npma": Method(run=_timed(_npma, only_systolic=True), labels=False, sites=tuple(systolic.FRACTIONS)),
+  "map_dbp": Method(run=_timed(_map_dbp, only_systolic=True), labels=False),
+  "mean_wave_scaled": Method(run=_timed(_mean_wave_scaled), labels=False, knows=LEVELS, from_source=True),
   **{f"{kind}_source": _fitted(kind, on_target=False) for kind in baselines.FITTED},
   **{f"{kind}_target": _fitted(kind, on_target=True) for kind in baselines.FITTED if kind != "adaptive_tf"},
   "source": _unchanged(lambda ground: ground.trained),
-  "source_affine": Method(_timed(_affine), labels=True, from_source=True),
+  "source_affine": Method(run=_timed(_affine), labels=True, from_source=True),
   **{f"{name}_source": _unchanged(lambda ground, name=name: ground.published(name)) for name in NETWORKS},  # type: ignore[misc]
   **{f"{name}_target": _network_on_target(name) for name in NETWORKS},
 }
@@ -284,7 +290,9 @@ def _auto() -> Method:
     reason = "; ".join(text for text in (strategy_selection.format_ranking(choice), made.reason) if text)
     return dataclasses.replace(made, reason=reason)
 
-  return Method(lambda ground: finish(ground, train(ground)), labels=None, from_source=True, drawn=True, train=train)
+  return Method(
+    run=lambda ground: finish(ground, train(ground)), labels=None, from_source=True, drawn=True, train=train
+  )
 
 
 def method(study: config.Study, name: str) -> Method:

@@ -38,7 +38,7 @@ def _usable(
   Raises:
     DataError: it cannot be read, has no wave of the site, or lacks what the network or its calibration needs.
   """
-  spec = config.Conditioning(trained.windows.fs_hz, synchronise=synchronise)
+  spec = config.Conditioning(fs_hz=trained.windows.fs_hz, synchronise=synchronise)
   _, found, _ = conditioning.read(entry, spec)
   if site not in found.signals:
     raise DataError(
@@ -165,7 +165,7 @@ def evaluate(trained: checkpoint.Checkpoint, paired: batches.Pairs, place: str) 
   return Evaluated(rows, {"peripheral": truth, name: {"predicted_bt": made.y_bt[few]}})
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Reconstructed:
   """What a network makes of one subject: windows, beats, indices of the mean beat by `SHOWN`; half the mean widths of the wave's interval
   and of cSBP's, and the share of windows out of distribution, NaN of a network that was never calibrated; why indices are missing."""
@@ -202,6 +202,15 @@ def reconstruct(trained: checkpoint.Checkpoint, waves: batches.Waves) -> tuple[l
     width = intervals.wave * float(made.sigma_bt[rows, inner].mean()) if intervals else float("nan")
     systolic = uncertainty.csbp_half_width(intervals, made, rows, inner, feet) if intervals else float("nan")
     found.append(
-      Reconstructed(subject, len(rows), len(cut), values, width, systolic, float(apart[rows].mean()), missing)
+      Reconstructed(
+        subject=subject,
+        windows=len(rows),
+        beats=len(cut),
+        values=values,
+        half_width_mmhg=width,
+        csbp_half_width_mmhg=systolic,
+        ood_fraction=float(apart[rows].mean()),
+        missing=missing,
+      )
     )
   return found, made.y_bt

@@ -23,10 +23,10 @@ _MAP_LIMIT_MMHG = 3.0
 _HALT = 0.3  # of the steepest fall before and after it: the fall halts, as at an incisura
 _PHASES = 200
 _READING_S = 30.0
-_READING = config.Calibration("sbp_dbp")
+_READING = config.Calibration(kind="sbp_dbp")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Plausibility:
   """Of reconstructed waves beside the measured peripheral ones, over their beats.
 
@@ -85,15 +85,15 @@ def plausibility(peripheral_bt: np.ndarray, aortic_bt: np.ndarray, spec: config.
   out_k2, in_k2 = np.concatenate(outside), np.concatenate(inside)
   if not len(out_k2):
     nan = float("nan")
-    return Plausibility(0, nan, nan, nan, nan, False)
+    return Plausibility(beats=0, pulse_share=nan, amplification=nan, map_offset_mmhg=nan, map_share=nan, notch=False)
   offset = in_k2[:, 1] - out_k2[:, 1]
   return Plausibility(
-    len(out_k2),
-    float((in_k2[:, 0] <= out_k2[:, 0]).mean()),
-    float(np.median(out_k2[:, 0] / np.maximum(in_k2[:, 0], 1e-3))),
-    float(offset.mean()),
-    float((np.abs(offset) <= _MAP_LIMIT_MMHG).mean()),
-    _has_notch(waves),
+    beats=len(out_k2),
+    pulse_share=float((in_k2[:, 0] <= out_k2[:, 0]).mean()),
+    amplification=float(np.median(out_k2[:, 0] / np.maximum(in_k2[:, 0], 1e-3))),
+    map_offset_mmhg=float(offset.mean()),
+    map_share=float((np.abs(offset) <= _MAP_LIMIT_MMHG).mean()),
+    notch=_has_notch(waves),
   )
 
 

@@ -62,7 +62,7 @@ ARTEFACTS: Mapping[str, Artefact] = {
 NONE = "none"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Point:
   """An artefact at a severity, means over subjects: RMSE of what is given [mmHg]; shares of the record that are given, and given though
   it is wrong by more than `WRONG_MMHG`; share of windows out of distribution; reason → seconds of gaps a subject."""
@@ -89,7 +89,15 @@ def curve(trained: checkpoint.Checkpoint, subjects: int, seconds: float, seed: i
     )
   exact = clinics.SOURCES["exact"]
   clinic = clinics.Clinic(
-    "exact", subjects, seconds, exact.population, exact.device, exact.oximeter, exact.rhythm, 125.0, seed
+    name="exact",
+    subjects=subjects,
+    seconds=seconds,
+    population=exact.population,
+    device=exact.device,
+    oximeter=exact.oximeter,
+    rhythm=exact.rhythm,
+    fs_hz=125.0,
+    seed=seed,
   )
   people = virtual.draw(clinic, (trained.site,))
   cases = [(NONE, 0.0), *((name, s) for name, one in ARTEFACTS.items() for s in one.severities)]
@@ -126,4 +134,13 @@ def _point(
   rmse, ood_fraction = known[:, [0, 3]].mean(0).tolist() if len(known) else (float("nan"),) * 2
   given, wrong = float(table[:, 1].mean()), float(table[:, 2].mean())
   unit = ARTEFACTS[name].unit if name != NONE else ""
-  return Point(name, severity, unit, rmse, given, wrong, ood_fraction, reasons)
+  return Point(
+    artefact=name,
+    severity=severity,
+    unit=unit,
+    rmse_mmhg=rmse,
+    given=given,
+    wrong=wrong,
+    ood_fraction=ood_fraction,
+    reasons=reasons,
+  )

@@ -25,7 +25,7 @@ _PPG_LABELLED = ("scratch", "fine_tuning")
 _CONDITIONING = config.Conditioning(synchronise=False)  # a lag is known from the first seconds alone
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ReconstructedRecord:
   """A method's aortic waves of the record left out.
 
@@ -108,7 +108,14 @@ def aortic(
     waves, shown = real.balanced(others, _MOST).unlabelled(), sparse[name].unlabelled()
     for method, predict in (("mean_wave", lambda x_bt: _mean_at_its_level(mean, x_bt)), ("gtf_source", gtf.predict)):
       made = predict(shown.x_bt)
-      yield ReconstructedRecord(name, method, None, real.plausibility(shown.x_bt, made, spec), shown.x_bt, made)
+      yield ReconstructedRecord(
+        record=name,
+        method=method,
+        distance=None,
+        plausibility=real.plausibility(shown.x_bt, made, spec),
+        peripheral_bt=shown.x_bt,
+        aortic_bt=made,
+      )
     networks = {"source": trained}
     for strategy in study.strategies:
       data = runs.Data(source, waves, site=RADIAL)
@@ -116,7 +123,14 @@ def aortic(
     for method, network in networks.items():
       made = prediction.predict(network, shown)
       apart = real.distance(network, source, waves, shown)
-      yield ReconstructedRecord(name, method, apart, real.plausibility(shown.x_bt, made, spec), shown.x_bt, made)
+      yield ReconstructedRecord(
+        record=name,
+        method=method,
+        distance=apart,
+        plausibility=real.plausibility(shown.x_bt, made, spec),
+        peripheral_bt=shown.x_bt,
+        aortic_bt=made,
+      )
 
 
 def ppg_source(study: config.Study, subjects: int, seconds: float) -> tuple[batches.Pairs, batches.Pairs]:
@@ -124,8 +138,8 @@ def ppg_source(study: config.Study, subjects: int, seconds: float) -> tuple[batc
   records are."""
   scenario = clinics.SOURCES[study.source]
   clinic = clinics.Clinic(
-    "ppg", subjects, seconds, scenario.population, scenario.device, clinics.OXIMETER, scenario.rhythm,
-    study.windows.fs_hz, 2 * study.cohort_seed,
+    name="ppg", subjects=subjects, seconds=seconds, population=scenario.population, device=scenario.device, oximeter=clinics.OXIMETER, rhythm=scenario.rhythm,
+    fs_hz=study.windows.fs_hz, seed=2 * study.cohort_seed,
   )  # fmt: skip
   drawn = virtual.draw(clinic, (PPG,), RADIAL)
   kept = [conditioning.condition(recording, _CONDITIONING)[0] for recording in drawn]

@@ -61,7 +61,15 @@ class Target:
 
 def _clinic(name: str, scenario: clinics.Scenario, subjects: int, seconds: float, fs_hz: float, seed: int):
   return clinics.Clinic(
-    name, subjects, seconds, scenario.population, scenario.device, scenario.oximeter, scenario.rhythm, fs_hz, seed
+    name=name,
+    subjects=subjects,
+    seconds=seconds,
+    population=scenario.population,
+    device=scenario.device,
+    oximeter=scenario.oximeter,
+    rhythm=scenario.rhythm,
+    fs_hz=fs_hz,
+    seed=seed,
   )
 
 

@@ -41,7 +41,7 @@ class Key:
     return os.path.join(folder, kind, self.scenario, f"fold_{self.fold}", method, f"n{self.n_target}_seed{self.seed}")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Cell:
   """What was found.
 
@@ -66,7 +66,7 @@ class Cell:
   settings: int = 1
   rate_factor: float = 1.0
   step_factor: float = 1.0
-  validation: tuple[loop.Seen, ...] = ()
+  validation: tuple[loop.ValidationScore, ...] = ()
   loss: tuple[float, ...] = ()
   reason: str = ""
   merge: tuple[tuple[str, str, str, str], ...] = ()
@@ -115,7 +115,7 @@ def load(folder: str, key: Key) -> Cell | None:
       raise ValueError("it was changed since it was written")
     found["key"] = Key(**found["key"])
     found["errors"] = tuple(waveform_metrics.SubjectErrors(**row) for row in found["errors"])
-    found["validation"] = tuple(loop.Seen(*seen) for seen in found["validation"])
+    found["validation"] = tuple(loop.ValidationScore(*seen) for seen in found["validation"])
     found["merge"] = tuple(tuple(leaf) for leaf in found["merge"])
     return Cell(**{**found, "loss": tuple(found["loss"])})
   except FileNotFoundError:

@@ -126,7 +126,15 @@ class StudyRunner:
       return self._trial(own, setting, own.stem(self.folder, "logs"))
 
     return methods.MethodInputs(
-      study, self.source, target, self.trained, self.published, key.n_target, key.seed, setting, train
+      study=study,
+      source=self.source,
+      target=target,
+      trained=self.trained,
+      published=self.published,
+      n_target=key.n_target,
+      seed=key.seed,
+      setting=setting,
+      train=train,
     )
 
   def _trial(self, key: Key, setting: methods.Setting, logs: str) -> runs.Adapted:
@@ -197,25 +205,26 @@ class StudyRunner:
     try:
       made = self._made(key, setting, chosen)
     except (clock.DivergedError, UnfitError) as error:
-      nothing = tuple(waveform_metrics.SubjectErrors(subject) for subject in target.test.subjects)
+      nothing = tuple(waveform_metrics.SubjectErrors(subject=subject) for subject in target.test.subjects)
       wall = time.perf_counter() - began
       cell = Cell(
-        key, nothing, wall_s=wall, settings=settings, rate_factor=setting.rate, step_factor=setting.steps,
+        key=key, errors=nothing, wall_s=wall, settings=settings, rate_factor=setting.rate, step_factor=setting.steps,
         reason=str(error), diverged=True,
       )  # fmt: skip
     else:
       cell = Cell(
-        key,
-        self._errors(made, evaluator),
-        made.train_s,
-        made.steps,
-        time.perf_counter() - began,
-        settings,
-        *setting,
-        made.validation,
-        tuple(_curve(made.loss, made.network.scaling.sd_mmhg)) if made.network and made.steps else (),
-        made.reason,
-        tuple((leaf.path, leaf.fate, str(leaf.shape), leaf.note) for leaf in made.merge),
+        key=key,
+        errors=self._errors(made, evaluator),
+        train_s=made.train_s,
+        steps=made.steps,
+        wall_s=time.perf_counter() - began,
+        settings=settings,
+        rate_factor=setting.rate,
+        step_factor=setting.steps,
+        validation=made.validation,
+        loss=tuple(_curve(made.loss, made.network.scaling.sd_mmhg)) if made.network and made.steps else (),
+        reason=made.reason,
+        merge=tuple((leaf.path, leaf.fate, str(leaf.shape), leaf.note) for leaf in made.merge),
       )
       shown = self._shown(key, made, target)
     study_results.save(self.folder, cell, shown)

@@ -18,7 +18,7 @@ from cap_jax.study.methods import BASELINES
 _NOTHING = 1e-6  # mmHg: what rounding leaves of no difference when seeds are averaged
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Line:
   """One method at one number of labels in one clinic.
 
@@ -104,7 +104,9 @@ def readings(part: pandas.DataFrame, quantity: str) -> standards.Readings | None
   shares = tuple(100 * float(people[f"{quantity}_share_{limit}"].mean()) for limit in waveform_metrics.SHARES_MMHG)
   true = people[f"{quantity}_mmhg"][people[f"{quantity}_error_mmhg"].notna()].to_numpy(float)
   mad = float(people[f"{quantity}_mad_mmhg"].mean())
-  return standards.Readings(true, found.bias, found.sd, agreement.spread(errors_of)[1], shares, mad)
+  return standards.Readings(
+    true_s=true, bias=found.bias, sd=found.sd, sd_of_subjects=agreement.spread(errors_of)[1], shares=shares, mad=mad
+  )
 
 
 def _line(part: pandas.DataFrame, scenario: str, n_target: int, method: str) -> Line:
@@ -119,30 +121,30 @@ def _line(part: pandas.DataFrame, scenario: str, n_target: int, method: str) -> 
     for name in (*waveform_metrics.PRESSURES, *waveform_metrics.SHAPES)
   }
   return Line(
-    scenario,
-    method,
-    n_target,
-    len(people),
-    part["seed"].nunique(),
-    agreement.interval(people["rmse_mmhg"].to_numpy(float)),
-    mean("rmse_lag_free_mmhg"),
-    mean("nrmse_percent"),
-    mean("r"),
-    quantities,
-    float(cells.loc[cells["diverged"] == 0, "train_s"].mean()),
-    int(cells["steps"].max()),
-    int(cells["settings"].iloc[0]),
-    float(cells["steps_to_scratch"].mean(skipna=False)),
-    float(cells["s_to_scratch"].mean(skipna=False)),
-    uncertainty.Coverage(
+    scenario=scenario,
+    method=method,
+    n_target=n_target,
+    subjects=len(people),
+    seeds=part["seed"].nunique(),
+    rmse=agreement.interval(people["rmse_mmhg"].to_numpy(float)),
+    lag_free_mmhg=mean("rmse_lag_free_mmhg"),
+    nrmse_percent=mean("nrmse_percent"),
+    r=mean("r"),
+    error=quantities,
+    train_s=float(cells.loc[cells["diverged"] == 0, "train_s"].mean()),
+    steps=int(cells["steps"].max()),
+    settings=int(cells["settings"].iloc[0]),
+    steps_to_scratch=float(cells["steps_to_scratch"].mean(skipna=False)),
+    s_to_scratch=float(cells["s_to_scratch"].mean(skipna=False)),
+    held=uncertainty.Coverage(
       mean("wave_covered"),
       mean("csbp_covered"),
       mean("half_width_mmhg"),
       mean("csbp_half_width_mmhg"),
       mean("ood_fraction"),
     ),
-    len(cells),
-    int(cells["diverged"].sum()),
+    cells=len(cells),
+    diverged=int(cells["diverged"].sum()),
   )
 
 

@@ -33,7 +33,7 @@ def check(study: config.Study, name: str, source_model: config.Model) -> None:
 
 def pretrained(
   study: config.Study, training: batches.Pairs | stream.Stream, validation: batches.Pairs, origin: Mapping[str, Any]
-) -> tuple[checkpoint.Checkpoint, loop.Fitted]:
+) -> tuple[checkpoint.Checkpoint, loop.FitResult]:
   """`runs.pretrain` as the study says."""
   return runs.pretrain(training, validation, study.task, study.model, study.pretrain, study.signals, origin)
 
@@ -45,7 +45,7 @@ def adapt(study: config.Study, name: str, trained: checkpoint.Checkpoint, data: 
   return runs.adapt(find(name, study.custom.get(name)), trained, data, budget, target_model(study), facts)
 
 
-def source_network(study: config.Study, source: study_datasets.Source) -> tuple[checkpoint.Checkpoint, loop.Fitted]:
+def source_network(study: config.Study, source: study_datasets.Source) -> tuple[checkpoint.Checkpoint, loop.FitResult]:
   """The source network on its task; where that is the wave, with σ fitted on its training and intervals calibrated on its validation
   subjects.
 

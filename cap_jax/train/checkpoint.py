@@ -32,7 +32,7 @@ _SCALES = ("mean_mmhg", "sd_mmhg", "numbers")
 REMEDY = "make one with: python -m cap_jax pretrain --workdir=DIR, and give DIR/checkpoint"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkpoint:
   """A trained network with all that its use needs.
 
@@ -158,17 +158,17 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   arrays = params.pop(_DOUBT, None)
   intervals = _intervals(known, arrays) if known is not None and arrays is not None else None
   return Checkpoint(
-    params,
-    model,
-    spec,
-    scaling,
-    site,
-    task,
-    about,
-    calibration,
-    str(content["reference"]),
-    intervals,
-    hashes,
+    params=params,
+    model=model,
+    windows=spec,
+    scaling=scaling,
+    site=site,
+    task=task,
+    about=about,
+    calibration=calibration,
+    reference=str(content["reference"]),
+    uncertainty_calibration=intervals,
+    seen_subject_hashes=hashes,
   )
 
 
@@ -176,9 +176,9 @@ def _intervals(known: dict[str, Any], arrays: Params) -> UncertaintyCalibration:
   """What the header and the arrays of a checkpoint say of its network's errors."""
   levels = {field: known[name] for name, field in LEVELS.items()}
   return UncertaintyCalibration(
-    arrays.get("head"),
-    np.asarray(arrays["seen"]["mean"]),
-    np.asarray(arrays["seen"]["precision"]),
+    head=arrays.get("head"),
+    mean_d=np.asarray(arrays["seen"]["mean"]),
+    precision_dd=np.asarray(arrays["seen"]["precision"]),
     subjects=int(known["subjects"]),
     where=str(known["where"]),
     **{field: float("inf") if value is None else float(value) for field, value in levels.items()},

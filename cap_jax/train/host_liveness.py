@@ -60,7 +60,7 @@ class Limits:
   collective_s: int = 3600
 
 
-class Store(Protocol):
+class KeyValueStore(Protocol):
   """The key-value store, as the client of `jax.distributed` has it."""
 
   def key_value_set(self, key: str, value: str, allow_overwrite: bool = False) -> None: ...
@@ -123,12 +123,12 @@ class End:
     return f"error: host {names} of {count} {reason}; {self.remedy}{_AGAIN}"
 
 
-class Watch:
+class HostMonitor:
   """Two threads: one counts and reads the store, the other decides by what was read, also while reading takes long."""
 
   def __init__(
     self,
-    store: Store,
+    store: KeyValueStore,
     host: int,
     hosts: int,
     limits: Limits,
@@ -298,7 +298,7 @@ def _answers(address: str) -> bool:
   return True
 
 
-def join(limits: Limits, on_leave: Callable[[], None] = lambda: None, **who: Any) -> Watch:
+def join(limits: Limits, on_leave: Callable[[], None] = lambda: None, **who: Any) -> HostMonitor:
   """Meets the other hosts, before anything is computed, and watches them from then on.
 
   Args:
@@ -328,7 +328,9 @@ def join(limits: Limits, on_leave: Callable[[], None] = lambda: None, **who: Any
   from jax._src import distributed  # the store has no public name; orbax takes it from there too
 
   state: Any = distributed.global_state
-  watch = Watch(state.client, state.process_id, state.num_processes, limits, state.coordinator_address or "", on_leave)
+  watch = HostMonitor(
+    state.client, state.process_id, state.num_processes, limits, state.coordinator_address or "", on_leave
+  )
   watch.start()
   try:
     _connect_devices(state.client, limits.join_s)
@@ -345,7 +347,7 @@ def _alone(limits: Limits) -> None:
   os._exit(2)
 
 
-def _connect_devices(store: Store, limit_s: int) -> None:
+def _connect_devices(store: KeyValueStore, limit_s: int) -> None:
   """Connects the devices of all hosts while these are in step: Gloo gives the first collective 30 s, and no setting changes that."""
   devices = np.array(jax.devices())
   mesh = Mesh(devices, ("data",))

@@ -31,7 +31,7 @@ def whole(steps: float) -> int:
   return max(round(steps / CHUNK), 1) * CHUNK
 
 
-class Seen(NamedTuple):
+class ValidationScore(NamedTuple):
   """A look at validation windows: steps done, seconds of training until then, waveform RMSE [mmHg]."""
 
   steps: int
@@ -40,7 +40,7 @@ class Seen(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Fitted:
+class FitResult:
   """What training gives.
 
   Attributes:
@@ -54,8 +54,8 @@ class Fitted:
   params: Params
   metrics: dict[str, np.ndarray]
   train_s: float
-  validation: tuple["Seen", ...] = ()
-  best: tuple["Seen", Params] | None = None
+  validation: tuple["ValidationScore", ...] = ()
+  best: tuple["ValidationScore", Params] | None = None
 
   @property
   def loss(self) -> np.ndarray:
@@ -66,7 +66,7 @@ Streams = Mapping[str, batches.Stream]
 """Stream → arrays of its windows, scaled: "x", "c", and "y", "m", "w" where it has them; or a feed of such."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
   """A stage of the training, with everything decided: steps, rate, what is frozen, factors of the rates, and what is minimised over
   which streams where it is not the training's loss over all."""
@@ -99,7 +99,9 @@ def plan(
     ends[k] = min(max(ends[k], ends[k - 1] + 1 if k else 1), chunks - (len(ends) - 1 - k))
   sizes = np.diff(ends, prepend=0) * CHUNK
   return [
-    Plan(whole(stage.steps(int(size), n_target)), rate * stage.rate, strategy.frozen(freeze), rates)
+    Plan(
+      steps=whole(stage.steps(int(size), n_target)), rate=rate * stage.rate, freeze=strategy.frozen(freeze), rates=rates
+    )
     for stage, freeze, size in zip(strategy.stages, holds, sizes, strict=True)
   ]
 
@@ -127,7 +129,7 @@ def fit(
   streams: Streams,
   spec: config.Training,
   watch: Watch,
-) -> Fitted:
+) -> FitResult:
   """Trains θ⁰ in stages.
 
   Args:
@@ -150,16 +152,26 @@ def fit(
   begins = [(one.steps, one.rate, one.freeze, one.rates, one.reads) for one in plans]
   in_memory = {axis: part if isinstance(part, Mapping) else None for axis, part in streams.items()}
   print_of = training_state.fingerprint(params, begins, dataclasses.asdict(spec), in_memory)
-  keep = training_state.Training(watch.name, print_of)
+  keep = training_state.TrainingStates(watch.name, print_of)
   with keep.running(), tqdm.tqdm(total=total, desc=watch.name, unit="step", leave=False) as progress:
-    course = _Course(net, loss, streams, spec, watch, keep, progress, total, params)
+    course = _Course(
+      net=net,
+      loss=loss,
+      streams=streams,
+      spec=spec,
+      watch=watch,
+      keep=keep,
+      progress=progress,
+      total=total,
+      params=params,
+    )
     course.run(plans)
   if watch.validate is not None and (not course.seen or course.seen[-1].steps != total):
-    course.seen.append(Seen(total, course.train_s, watch.validate(course.params)))
+    course.seen.append(ValidationScore(total, course.train_s, watch.validate(course.params)))
   return course.fitted()
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(kw_only=True)
 class _Course:
   """A training on its way: what it needs, and what it has given so far: θ, the metrics of all chunks, looks at validation windows, the
   seconds and the steps."""
@@ -169,12 +181,12 @@ class _Course:
   streams: Streams
   spec: config.Training
   watch: Watch
-  keep: training_state.Training
+  keep: training_state.TrainingStates
   progress: tqdm.tqdm
   total: int
   params: Params
   curves: list[Metrics] = dataclasses.field(default_factory=list)
-  seen: list[Seen] = dataclasses.field(default_factory=list)
+  seen: list[ValidationScore] = dataclasses.field(default_factory=list)
   train_s: float = 0.0
   done: int = 0
 
@@ -187,16 +199,16 @@ class _Course:
       else:
         self._stage(number, stage, stopped)
 
-  def fitted(self) -> Fitted:
+  def fitted(self) -> FitResult:
     """What the training gave."""
     if not self.curves:
-      return Fitted(self.params, {"loss": np.zeros(0)}, 0.0, tuple(self.seen))
+      return FitResult(self.params, {"loss": np.zeros(0)}, 0.0, tuple(self.seen))
     names = set.intersection(*(set(metrics) for metrics in self.curves))
     found = {name: np.concatenate([np.asarray(metrics[name]) for metrics in self.curves]) for name in sorted(names)}
     looks = {one.steps: one for one in self.seen}
     least = self.keep.best(self.params, {steps: one.rmse_mmhg for steps, one in looks.items()})
     best = (looks[least[0]], least[1]) if least is not None and least[0] != self.total else None
-    return Fitted(self.params, found, self.train_s, tuple(self.seen), best)
+    return FitResult(self.params, found, self.train_s, tuple(self.seen), best)
 
   def _stage(self, number: int, stage: Plan, stopped: Mapping[str, Any] | None) -> None:
     spec = self.spec
@@ -209,7 +221,10 @@ class _Course:
       was = self.keep.restore(stopped, state)
       state = state._replace(params=was.state.params, opt_state=was.state.opt_state, step=was.state.step)
       self.params, self.done, scores, self.train_s = was.state.params, was.done, was.scores, was.train_s
-      self.seen, self.curves = [Seen(*one) for one in was.seen], was.metrics[: len(was.metrics) - len(was.times)]
+      self.seen, self.curves = (
+        [ValidationScore(*one) for one in was.seen],
+        was.metrics[: len(was.metrics) - len(was.times)],
+      )
       timer.go_on(self.done, was.metrics[len(self.curves) :], was.times)
     self.progress.update(self.done - self.progress.n)
     arrays, seconds = with_features(self.net, stage.freeze, self.params, stage.of(self.streams))
@@ -228,16 +243,17 @@ class _Course:
         error.what, error.step, _batch_of(of, spec.batch, seed, error.step - first, self.keep)
       ) from error
     self.seen += [
-      Seen(at, self.train_s + seconds + timer.seconds * (at - first) / stage.steps, rmse) for at, rmse in scores
+      ValidationScore(at, self.train_s + seconds + timer.seconds * (at - first) / stage.steps, rmse)
+      for at, rmse in scores
     ]
     self.train_s += seconds + timer.seconds
     self.params = jax.block_until_ready(sharding.own(state.params))
     self.curves += timer.metrics
 
   def _chunks(
-    self, number: int, run: Callable[..., tuple[step.State, Metrics]], state: step.State,
+    self, number: int, run: Callable[..., tuple[step.TrainState, Metrics]], state: step.TrainState,
     stacks: Iterable[Any], timer: clock.Clock, scores: list[tuple[int, float]],
-  ) -> step.State:  # fmt: skip
+  ) -> step.TrainState:  # fmt: skip
     """The chunks of a stage, with validation and states at their times."""
     for stack in stacks:
       state, metrics = run(state, sharding.spread(stack, self.spec.batch))
@@ -255,8 +271,8 @@ class _Course:
         timer.wait()
         self.keep.save(
           training_state.Progress(
-            number, self.done, sharding.own(state), self.curves + timer.metrics, timer.times, scores, self.seen,
-            self.train_s,
+            stage=number, done=self.done, state=sharding.own(state), metrics=self.curves + timer.metrics, times=timer.times, scores=scores, seen=self.seen,
+            train_s=self.train_s,
           )
         )  # fmt: skip
         timer.resume()
@@ -264,7 +280,9 @@ class _Course:
     return state
 
 
-def _batch_of(who: Mapping[str, np.ndarray], batch: int, seed: int, step: int, keep: training_state.Training) -> str:
+def _batch_of(
+  who: Mapping[str, np.ndarray], batch: int, seed: int, step: int, keep: training_state.TrainingStates
+) -> str:
   """Whose windows a step of a stage read, and where the last good state is, for an error."""
   parts = []
   for stream, name_b in who.items():

@@ -71,14 +71,14 @@ class Data:
     return found
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Adapted:
   """A trained target network, how it was trained, the report of the merge, the reason of a choice, if one was made, the lines
   of the target's waves, if they were asked for, and the network as it was when validation subjects liked it best, if that was kept."""
 
   best: checkpoint.Checkpoint | None = dataclasses.field(default=None, kw_only=True)
   checkpoint: checkpoint.Checkpoint
-  fitted: loop.Fitted
+  fitted: loop.FitResult
   report: list[surgery.Leaf]
   reason: str
   transducers: transducer_response.TransducerMixture | None = None
@@ -107,7 +107,7 @@ def pretrain(
   spec: config.Training = _SPEC,
   signals: config.Signals = _SIGNALS,
   origin: Mapping[str, Any] = MappingProxyType({}),
-) -> tuple[checkpoint.Checkpoint, loop.Fitted]:
+) -> tuple[checkpoint.Checkpoint, loop.FitResult]:
   """Trains a source network on its task. The checkpoint tells its validation error.
 
   Args:
@@ -155,7 +155,7 @@ def pretrain(
     **({"warning": flat} if flat else {}),
   }
   made = checkpoint.Checkpoint(
-    fitted.params, model, signals.windows, scaling, signals.site, task, about, signals.calibration, signals.reference,
+    params=fitted.params, model=model, windows=signals.windows, scaling=scaling, site=signals.site, task=task, about=about, calibration=signals.calibration, reference=signals.reference,
     seen_subject_hashes=checkpoint.digests_of(training.subjects, validation.subjects),
   )  # fmt: skip
   return made, fitted
@@ -268,7 +268,7 @@ def _holds(
   return [paths for paths, _ in found], "; ".join(reason for _, reason in found if reason)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Prepared:
   """A training by a strategy with everything decided.
 
@@ -347,14 +347,26 @@ def prepare(
     transducers is not None and not transducers.found
   ):  # without line and label there is nothing to learn, and nothing is risked
     plans = [one for one, part in zip(plans, losses, strict=True) if "target" in terms.streams(part)]
-  return Prepared(strategy, model, scaling, params, report, loss, plans, spec, fed, reason, transducers)
+  return Prepared(
+    strategy=strategy,
+    model=model,
+    scaling=scaling,
+    params=params,
+    report=report,
+    loss=loss,
+    plans=plans,
+    spec=spec,
+    fed=fed,
+    reason=reason,
+    transducers=transducers,
+  )
 
 
 def finished(
   source: checkpoint.Checkpoint,
   data: Data,
   begun: Prepared,
-  fitted: loop.Fitted,
+  fitted: loop.FitResult,
   facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> Adapted:
   """The network of a training, with all that its use needs."""
@@ -369,13 +381,13 @@ def finished(
     "history": source.about,
   }
   made = checkpoint.Checkpoint(
-    begun.strategy.finish(fitted.params, begun.net), begun.model, source.windows, begun.scaling, data.site, "waveform", about,
-    source.calibration, source.reference, seen_subject_hashes=tuple(sorted({*source.seen_subject_hashes, *_subjects_seen(data)})),
+    params=begun.strategy.finish(fitted.params, begun.net), model=begun.model, windows=source.windows, scaling=begun.scaling, site=data.site, task="waveform", about=about,
+    calibration=source.calibration, reference=source.reference, seen_subject_hashes=tuple(sorted({*source.seen_subject_hashes, *_subjects_seen(data)})),
   )  # fmt: skip
   labelled = next((part for part in begun.fed.values() if "y" in part), None)
   flat = collapse.warning(begun.net, made.params, labelled) if labelled is not None else ""
   reason = "; ".join(text for text in (flat, begun.reason, str(begun.transducers or "")) if text)
-  return Adapted(made, fitted, begun.report, reason, begun.transducers)
+  return Adapted(best=made, checkpoint=fitted, fitted=begun.report, report=reason, reason=begun.transducers)
 
 
 def adapt(

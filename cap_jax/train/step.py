@@ -16,7 +16,7 @@ from cap_jax.types import Batch, LossFn, Metrics, Params
 Rates = tuple[tuple[str, float], ...]
 
 
-class State(NamedTuple):
+class TrainState(NamedTuple):
   """What training carries. `steps` are those of this stage, `before` and `total` those of earlier stages and of all, `peak`
   is the learning rate: data, not code."""
 
@@ -33,9 +33,9 @@ class Trainer(NamedTuple):
   """init(params, steps, peak[, before, total]) -> state; run(state, batches, key) -> (state, metrics), batches stacked by
   step; `step` is one of them."""
 
-  init: Callable[..., State]
-  run: Callable[[State, Batch, jax.Array], tuple[State, Metrics]]
-  step: Callable[[State, Batch, jax.Array], tuple[State, Metrics]]
+  init: Callable[..., TrainState]
+  run: Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
+  step: Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
 
 
 def _factors(params: Params, rates: Rates) -> Params:
@@ -69,14 +69,14 @@ def make_trainer(
   """
   tx = optimizer.make_optimizer(functools.partial(surgery.label, freeze=freeze), weight_decay, clip, optimizer_kind)
 
-  def init(params: Params, steps: int, peak: float, before: int = 0, total: int | None = None) -> State:
+  def init(params: Params, steps: int, peak: float, before: int = 0, total: int | None = None) -> TrainState:
     params = jax.tree.map(jnp.array, params)  # a copy: the state is donated
     counts = (jnp.array(before), jnp.array(steps if total is None else total))
-    return State(
+    return TrainState(
       params, tx.init(params), jnp.zeros((), jnp.int32), jnp.array(steps), jnp.array(peak, jnp.float32), *counts
     )
 
-  def step(state: State, batch: Batch, key: jax.Array) -> tuple[State, Metrics]:
+  def step(state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Metrics]:
     key = jax.random.fold_in(key, state.step)
     progress = (state.before + state.step) / state.total
     gradient, metrics = jax.grad(loss, has_aux=True)(state.params, {**batch, "progress": progress}, key)
@@ -89,7 +89,7 @@ def make_trainer(
     return state._replace(params=params, opt_state=opt_state, step=state.step + 1), metrics
 
   @functools.partial(jax.jit, donate_argnums=0)
-  def run(state: State, batches: Batch, key: jax.Array) -> tuple[State, Metrics]:
+  def run(state: TrainState, batches: Batch, key: jax.Array) -> tuple[TrainState, Metrics]:
     return jax.lax.scan(lambda s, batch: step(s, batch, key), state, batches)
 
   return Trainer(init, run, step)

@@ -93,7 +93,7 @@ def fingerprint(*parts: Any) -> str:
   return found.hexdigest()
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(kw_only=True)
 class Progress:
   """How far a training is.
 
@@ -113,7 +113,7 @@ class Progress:
   train_s: float
 
 
-class Training:
+class TrainingStates:
   """States of one training; without a keeper none are kept, and none found."""
 
   def __init__(self, name: str, of: str):

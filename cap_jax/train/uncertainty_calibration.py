@@ -15,7 +15,7 @@ from cap_jax.types import Params
 LEVELS = {"unseen": "ood_threshold", "level": "level", "wave": "wave", "csbp": "csbp"}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class UncertaintyCalibration:
   """Split-conformal intervals about a network's waves, and a border of what is like its training.
 

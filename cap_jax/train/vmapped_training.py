@@ -55,15 +55,15 @@ def side_by_side() -> int:
 
 
 @functools.cache
-def _program(trainer: step.Trainer, together: int) -> Callable[..., tuple[step.State, Metrics]]:
+def _program(trainer: step.Trainer, together: int) -> Callable[..., tuple[step.TrainState, Metrics]]:
   """A chunk of steps of all trainings."""
 
   @functools.partial(jax.jit, donate_argnums=0)
-  def run(states: step.State, windows: Any, rows: Any, keys: jax.Array) -> tuple[step.State, Metrics]:
-    def one(own: tuple[step.State, Any, jax.Array]) -> tuple[step.State, Metrics]:
+  def run(states: step.TrainState, windows: Any, rows: Any, keys: jax.Array) -> tuple[step.TrainState, Metrics]:
+    def one(own: tuple[step.TrainState, Any, jax.Array]) -> tuple[step.TrainState, Metrics]:
       state, rows, key = own
 
-      def turn(state: step.State, at: Mapping[str, jax.Array]) -> tuple[step.State, Metrics]:
+      def turn(state: step.TrainState, at: Mapping[str, jax.Array]) -> tuple[step.TrainState, Metrics]:
         batch = {
           # numbers of windows that there are: nothing to check
           stream: {axis: x.at[at[stream]].get(mode="promise_in_bounds") for axis, x in part.items()}
@@ -109,7 +109,7 @@ def fit(
   spec: config.Training,
   name: str,
   together: int | None = None,
-) -> list[loop.Fitted]:
+) -> list[loop.FitResult]:
   """`loop.fit` for many members.
 
   Args:
@@ -150,11 +150,11 @@ def fit(
       curves += watch.metrics
       params = [jax.tree.map(lambda x, m=m: x[m], states.params) for m in range(len(members))]
   if not curves:
-    return [loop.Fitted(theta, {"loss": np.zeros(0)}, 0.0) for theta in params]
+    return [loop.FitResult(theta, {"loss": np.zeros(0)}, 0.0) for theta in params]
   names = set.intersection(*(set(metrics) for metrics in curves))
   found = {key: np.concatenate([np.asarray(metrics[key]) for metrics in curves], axis=1) for key in sorted(names)}
   return [
-    loop.Fitted(theta, {key: values[m] for key, values in found.items()}, train_s / len(members))
+    loop.FitResult(theta, {key: values[m] for key, values in found.items()}, train_s / len(members))
     for m, theta in enumerate(params)
   ]
 

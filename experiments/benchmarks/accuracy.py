@@ -29,7 +29,7 @@ def in_torch(there: unseen.Ground, model: config.Model, spec: config.Training, t
   """The same in PyTorch: AdamW, clipped gradients, warm-up and cosine."""
   torch.set_num_threads(threads)
   net, samples = nets.make_net(model), there.windows.samples
-  network = torch_networks.Network(net.init(jax.random.key(spec.seed), samples), model, samples)
+  network = torch_networks.TorchNetwork(net.init(jax.random.key(spec.seed), samples), model, samples)
   began = time.perf_counter()
   trained = list(network.parameters())
   optimizer = torch.optim.AdamW(trained, lr=spec.learning_rate, weight_decay=spec.weight_decay, fused=True)
@@ -99,11 +99,20 @@ def rows(options: Options) -> list[Row]:
     "TCN in PyTorch, Adam": shortest_good(lambda count: in_torch(there, tcn, of(slow, count), threads)),
   }
   section = f"time to {GOAL_MMHG:g} mmHg"
-  made = [Row(section, name, one.seconds, "s", detail=_detail(count, one)) for name, (count, one) in found.items()]
+  made = [
+    Row(section=section, name=name, value=one.seconds, unit="s", detail=_detail(count, one))
+    for name, (count, one) in found.items()
+  ]
   own, same, other = (found[name][1].seconds for name in ("this project, Muon", *list(found)[2:]))
   adam_s = found["this project, Adam"][1].seconds
   return [
     *made,
-    Row(section, "TCN in PyTorch over this project", other / own, "×", 5.0),
-    Row(section, "the same network and optimiser in PyTorch over this project", same / adam_s, "×", 1.0),
+    Row(section=section, name="TCN in PyTorch over this project", value=other / own, unit="×", target=5.0),
+    Row(
+      section=section,
+      name="the same network and optimiser in PyTorch over this project",
+      value=same / adam_s,
+      unit="×",
+      target=1.0,
+    ),
   ]

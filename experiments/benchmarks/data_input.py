@@ -90,9 +90,9 @@ def rows(options: Options) -> list[Row]:
   detail = f"{streamed:.2f} ms a step from the store, {held:.2f} ms on batches that lie on the device"
   return [
     Row(
-      section, "share of the step rate without input", timing.ratio(times["held"], times["streamed"]), "×", 0.9,
+      section=section, name="share of the step rate without input", value=timing.ratio(times["held"], times["streamed"]), unit="×", target=0.9,
       detail=detail,
     ),
-    Row(section, "windows of the store", training.count, "", detail=f"{len(training.subjects)} subjects"),
-    Row(section, "largest resident memory of this process", _peak_gb(), "GB"),
+    Row(section=section, name="windows of the store", value=training.count, unit="", detail=f"{len(training.subjects)} subjects"),
+    Row(section=section, name="largest resident memory of this process", value=_peak_gb(), unit="GB"),
   ]  # fmt: skip

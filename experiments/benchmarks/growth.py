@@ -68,7 +68,15 @@ def rows(options: Options) -> list[Row]:
 
   def add(against: str, name: str, points: dict[Any, float]) -> None:
     for size, ms in points.items():
-      row = Row(_SECTION, f"{name}, {against} {size}", ms, "ms", against=against, curve=name, size=float(size))
+      row = Row(
+        section=_SECTION,
+        name=f"{name}, {against} {size}",
+        value=ms,
+        unit="ms",
+        against=against,
+        curve=name,
+        size=float(size),
+      )
       found.append(row)
 
   on_cpu = jax.default_backend() == "cpu"

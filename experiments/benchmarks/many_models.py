@@ -59,7 +59,7 @@ def _torch_loop(
 
   def run() -> None:
     for draw in draws:
-      network = torch_networks.Network(trained.params, trained.model, samples)
+      network = torch_networks.TorchNetwork(trained.params, trained.model, samples)
       network.f.requires_grad_(False)
       head = list(network.r.parameters())
       optimizer = torch.optim.AdamW(head, lr=1e-3, weight_decay=1e-2, fused=True)
@@ -107,23 +107,38 @@ def rows(options: Options) -> list[Row]:
     detail = f"{own:.1f} s for {len(draws)} trainings of {_STEPS} steps of the head"
     found.append(
       Row(
-        section,
-        f"{label}: one after another over together",
-        timing.ratio(times["one after another"], times["together"]),
-        "×",
-        1.0,
-        True,
-        detail,
+        section=section,
+        name=f"{label}: one after another over together",
+        value=timing.ratio(times["one after another"], times["together"]),
+        unit="×",
+        target=1.0,
+        at_least=True,
+        detail=detail,
       )
     )
     if personal:
       found.append(
-        Row(section, f"{label}: PyTorch over together", timing.ratio(times["PyTorch"], times["together"]), "×", 10.0)
+        Row(
+          section=section,
+          name=f"{label}: PyTorch over together",
+          value=timing.ratio(times["PyTorch"], times["together"]),
+          unit="×",
+          target=10.0,
+        )
       )
       made = vmapped_training.adapt(find(_NAME), trained, data, draws[:4], _BUDGET)
       apart = max(
         abs(_rmse(one, data.labelled) - _rmse(_alone(study, trained, data, draw), data.labelled))
         for one, draw in zip(made, draws, strict=False)
       )
-      found.append(Row(section, f"{label}: furthest from a training alone", apart, "mmHg", 1e-3, False))
+      found.append(
+        Row(
+          section=section,
+          name=f"{label}: furthest from a training alone",
+          value=apart,
+          unit="mmHg",
+          target=1e-3,
+          at_least=False,
+        )
+      )
   return found

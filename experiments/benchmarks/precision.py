@@ -29,7 +29,11 @@ def _rounding(there: unseen.Ground) -> Row:
   as_is, exact = rmse("default"), rmse("highest")
   detail = f"{as_is:.5f} mmHg as the device multiplies by itself, {exact:.5f} at jax's highest precision"
   return Row(
-    "float32 products", "waveform RMSE added by their rounding, package's network", as_is - exact, "mmHg", detail=detail
+    section="float32 products",
+    name="waveform RMSE added by their rounding, package's network",
+    value=as_is - exact,
+    unit="mmHg",
+    detail=detail,
   )
 
 
@@ -52,12 +56,18 @@ def rows(options: Options) -> list[Row]:
   ms = ", ".join(f"{name} {1e3 * timing.median(found) / options.steps:.2f} ms" for name, found in times.items())
   return [
     Row(
-      section,
-      f"waveform RMSE added after {_STEPS} steps",
-      statistics.mean(added),
-      "mmHg",
+      section=section,
+      name=f"waveform RMSE added after {_STEPS} steps",
+      value=statistics.mean(added),
+      unit="mmHg",
       detail=f"{said} mmHg; {spread}",
     ),
-    Row(section, "step over one in float32", timing.ratio(times["bfloat16"], times["float32"]), "×", detail=ms),
+    Row(
+      section=section,
+      name="step over one in float32",
+      value=timing.ratio(times["bfloat16"], times["float32"]),
+      unit="×",
+      detail=ms,
+    ),
     _rounding(there),
   ]

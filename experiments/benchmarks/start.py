@@ -71,8 +71,16 @@ def rows(options: Options, flags: tuple[str, ...] = ()) -> list[Row]:
         f"{said['programs']} programs; tracing and lowering {compiling - parts['backend_compile_duration']:.1f} s"
       )
       found += [
-        Row("main job", f"compiling, {name}", compiling, "s", target, False, detail),
-        Row("main job", f"whole, {name}", seconds, "s"),
+        Row(
+          section="main job",
+          name=f"compiling, {name}",
+          value=compiling,
+          unit="s",
+          target=target,
+          at_least=False,
+          detail=detail,
+        ),
+        Row(section="main job", name=f"whole, {name}", value=seconds, unit="s"),
       ]
   finally:
     shutil.rmtree(folder, ignore_errors=True)

@@ -73,7 +73,7 @@ class Ours(NamedTuple):
 
   params: Params
   trainer: step.Trainer
-  state: step.State
+  state: step.TrainState
   stack: Any
 
 
@@ -140,7 +140,15 @@ def _row(section: str, label: str, times: timing.Times, steps: int, target: floa
   theirs = timing.fastest(times, [name for name in times if name != "ours"])
   own, other = (1e3 * timing.median(times[name]) / steps for name in ("ours", theirs))
   detail = f"{own:.2f} ms here, {other:.2f} ms {theirs} thread(s)"
-  return Row(section, label, timing.ratio(times[theirs], times["ours"]), "×", target, True, detail)
+  return Row(
+    section=section,
+    name=label,
+    value=timing.ratio(times[theirs], times["ours"]),
+    unit="×",
+    target=target,
+    at_least=True,
+    detail=detail,
+  )
 
 
 def networks(options: Options) -> list[Row]:
@@ -183,7 +191,15 @@ def frozen(options: Options) -> list[Row]:
       what = "features computed once" if label == "cached" else "extractor computed, not trained"
       detail = f"{ms[label]:.2f} of {ms['full']:.2f} ms"
       rows.append(
-        Row(section, f"{name}, {what}", timing.ratio(times[label], times["full"]), "×", target, False, detail)
+        Row(
+          section=section,
+          name=f"{name}, {what}",
+          value=timing.ratio(times[label], times["full"]),
+          unit="×",
+          target=target,
+          at_least=False,
+          detail=detail,
+        )
       )
   return rows
 
@@ -235,9 +251,11 @@ def rate(options: Options) -> list[Row]:
   own = (BATCH * SAMPLES // token.patch, token.kernel * token.channels, token.channels)
   small = matmul_rate(options, [own])
   rows = [
-    Row(section, f"matrix product, the best of {len(squares)} sizes", peak / 1e9, "GFLOP/s"),
-    Row(section, "memory, read and written", memory / 1e9, "GB/s"),
-    Row(section, f"product of token_cnn's own size, {'×'.join(map(str, own))}", small / peak, "×"),
+    Row(section=section, name=f"matrix product, the best of {len(squares)} sizes", value=peak / 1e9, unit="GFLOP/s"),
+    Row(section=section, name="memory, read and written", value=memory / 1e9, unit="GB/s"),
+    Row(
+      section=section, name=f"product of token_cnn's own size, {'×'.join(map(str, own))}", value=small / peak, unit="×"
+    ),
   ]
   cases = {name: Case(model) for name, model in NETWORKS.items()}
   if not on_cpu:  # an accelerator waits for work in batches of 32
@@ -251,5 +269,15 @@ def rate(options: Options) -> list[Row]:
       f"{operations / 1e9:.3f} GFLOP and {moved / 1e6:.0f} MB in {1e3 * seconds:.2f} ms, "
       f"{moved / seconds / memory:.2f} of the memory's rate"
     )
-    rows.append(Row(section, name, operations / seconds / peak, "×", 0.5, True, detail))
+    rows.append(
+      Row(
+        section=section,
+        name=name,
+        value=operations / seconds / peak,
+        unit="×",
+        target=0.5,
+        at_least=True,
+        detail=detail,
+      )
+    )
   return rows

@@ -14,7 +14,7 @@ import jax
 import tqdm
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
   """How much is measured.
 
@@ -34,7 +34,7 @@ class Options:
   site: str = "radial"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
   """One figure.
 

@@ -1,6 +1,6 @@
 """The networks of this project in PyTorch, as somebody who knows PyTorch would write them: `Conv1d`, `LSTM`, fused attention.
 
-`Network` takes over the parameters, so that both give the same wave; `agree` says how nearly. Arrays keep the names of `cap_jax.types`.
+`TorchNetwork` takes over the parameters, so that both give the same wave; `agree` says how nearly. Arrays keep the names of `cap_jax.types`.
 """
 
 import math
@@ -285,7 +285,7 @@ _WRITERS: Mapping[str, Callable[[Params, config.Model, int], nn.Module]] = {
 }
 
 
-class Network(nn.Module):
+class TorchNetwork(nn.Module):
   """y = r(f(x; θ_f), x; θ_r)."""
 
   def __init__(self, theta: Params, model: config.Model, samples: int):
@@ -331,6 +331,6 @@ def agree(model: config.Model, theta: Params, samples: int) -> float:
     ours = np.asarray(jax.jit(nets.make_net(model).apply)(theta, x_bt, c_bq))
   round_products(False)
   with torch.no_grad():
-    theirs = Network(theta, model, samples)(moved(x_bt), moved(c_bq)).cpu().numpy()
+    theirs = TorchNetwork(theta, model, samples)(moved(x_bt), moved(c_bq)).cpu().numpy()
   round_products(True)
   return float(np.abs(ours - theirs).max() / math.sqrt(np.square(ours).mean()))

@@ -48,7 +48,7 @@ def make(
   case: steps.Case, theta: Params, stack: dict[str, dict[str, np.ndarray]], samples: int, threads: int
 ) -> Callable[[], Any]:
   """The chunk, to be called again and again. Threads are set with each call."""
-  network = torch_networks.Network(theta, case.model, samples)
+  network = torch_networks.TorchNetwork(theta, case.model, samples)
   discriminator = nn.Sequential(
     nn.Linear(case.model.channels, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, 1)
   ).to(torch_networks.device())

@@ -35,7 +35,7 @@ def _streamed_ms(trained: checkpoint.Checkpoint, record: recordings.Recording) -
   """Median time of a call of a stream, over the beats of five minutes."""
   wave = record.signals["radial"][: round(_STREAMED_S * _FS_HZ)]
   feet = beats.find_feet(wave, _FS_HZ)
-  stream, took = streaming.Stream(trained, _FS_HZ), []
+  stream, took = streaming.StreamingNetwork(trained, _FS_HZ), []
   state = stream.begin()
   for first, last in itertools.pairwise(feet):
     if not beats.SHORTEST_S <= (last - first) / _FS_HZ <= streaming.LONGEST_S:
@@ -54,8 +54,23 @@ def inference(options: Options) -> list[Row]:
   found = len(reconstruct.reconstruct(trained, record).beats)
   detail = f"{found} beats with their pressures and intervals"
   return [
-    Row("inference", "an hour at 125 Hz reconstructed", timing.median(times["hour"]), "s", 1.0, False, detail),
-    Row("inference", "a stream, one beat in, one beat out", _streamed_ms(trained, record), "ms", 5.0, False),
+    Row(
+      section="inference",
+      name="an hour at 125 Hz reconstructed",
+      value=timing.median(times["hour"]),
+      unit="s",
+      target=1.0,
+      at_least=False,
+      detail=detail,
+    ),
+    Row(
+      section="inference",
+      name="a stream, one beat in, one beat out",
+      value=_streamed_ms(trained, record),
+      unit="ms",
+      target=5.0,
+      at_least=False,
+    ),
   ]
 
 
@@ -77,4 +92,7 @@ def checkpoints(options: Options) -> list[Row]:
     shutil.rmtree(folder, ignore_errors=True)
   size = sum(leaf.size for leaf in jax.tree.leaves(trained.params))
   detail = f"{size} parameters"
-  return [Row("checkpoint", name, timing.median(times[name]), "s", detail=detail) for name in ("save", "restore")]
+  return [
+    Row(section="checkpoint", name=name, value=timing.median(times[name]), unit="s", detail=detail)
+    for name in ("save", "restore")
+  ]

@@ -46,15 +46,21 @@ def rows(options: Options) -> list[Row]:
   whole = timing.median(times["whole"])
   made = min(_RECORDS, count) / timing.median(times["records"])
   return [
-    Row(section, "compiling the beats", seconds, "s"),
-    Row(section, f"scratch memory for {count} subjects", scratch, "MB", detail=f"{few:.1f} MB for a quarter of them"),
-    Row(section, f"{count} subjects × 6 sites and PPG × {_SAMPLES} samples", whole, "s"),
-    Row(section, "subjects a second", count / whole, "1/s"),
+    Row(section=section, name="compiling the beats", value=seconds, unit="s"),
     Row(
-      section,
-      f"time for {count} over time for {count // 4} subjects",
-      timing.ratio(times["whole"], times["quarter"]),
-      "×",
+      section=section,
+      name=f"scratch memory for {count} subjects",
+      value=scratch,
+      unit="MB",
+      detail=f"{few:.1f} MB for a quarter of them",
     ),
-    Row(section, f"aperiodic records of {_RECORD_S:g} s at {_RECORD_HZ:g} Hz", made, "1/s"),
+    Row(section=section, name=f"{count} subjects × 6 sites and PPG × {_SAMPLES} samples", value=whole, unit="s"),
+    Row(section=section, name="subjects a second", value=count / whole, unit="1/s"),
+    Row(
+      section=section,
+      name=f"time for {count} over time for {count // 4} subjects",
+      value=timing.ratio(times["whole"], times["quarter"]),
+      unit="×",
+    ),
+    Row(section=section, name=f"aperiodic records of {_RECORD_S:g} s at {_RECORD_HZ:g} Hz", value=made, unit="1/s"),
   ]

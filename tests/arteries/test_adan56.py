@@ -14,8 +14,13 @@ def mean_error(folder, at_map: bool) -> float:
   count = len(vessels)
   column = {k: np.array([float(v[k]) for v in vessels]) for k in ("sn", "tn", "L", "E", "Rp")}
   radius = column["Rp"]  # the reference solution has in effect no taper
-  table = network.Table(
-    np.arange(1, count + 1), column["sn"].astype(int), column["tn"].astype(int), column["L"], radius, radius
+  table = network.ArteryTable(
+    number=np.arange(1, count + 1),
+    node_in=column["sn"].astype(int),
+    node_out=column["tn"].astype(int),
+    length_m=column["L"],
+    radius_in_m=radius,
+    radius_out_m=radius,
   )
   sites = {f"{k}/{end}": (k + 1, float(end)) for k in range(count) for end in (0, 1)}
   net = network.make_network(table, sites, root=1, pieces=[1] * count)

@@ -244,7 +244,9 @@ def test_cosh_and_sinhc_are_entire_functions_of_the_square():
 
 def test_uniform_tube_in_a_matched_load_only_delays():
   # an elastic, nearly frictionless tube in its own characteristic impedance: |H| = 1 and a pure delay l/c
-  table = network.Table(*(np.array(x) for x in ([1], [1], [2], [0.5], [0.01], [0.01])))
+  columns = ("number", "node_in", "node_out", "length_m", "radius_in_m", "radius_out_m")
+  values = (1, 1, 2, 0.5, 0.01, 0.01)
+  table = network.ArteryTable(**{name: np.array([value]) for name, value in zip(columns, values, strict=True)})
   net = network.make_network(table, {"end": (1, 1.0)}, root=1, pieces=[8])
   physics = waves.Physics(womersley=0.0, viscosity=0.0, mu=1e-9)
   radius, stiff = jnp.full(8, 0.01), jnp.full(8, 1e5)

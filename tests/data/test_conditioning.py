@@ -19,7 +19,7 @@ def record(fs_hz=250.0, seconds=60, **signals):
   time_s = np.arange(int(seconds * fs_hz)) / fs_hz
   waves = {"radial": pulses(fs_hz, seconds), **signals}
   units = {name: "mmHg" if recordings.is_pressure(name) else "1" for name in waves}
-  return recordings.Recording("s1", time_s, waves, units, {}, "r1")
+  return recordings.Recording(subject="s1", time_s=time_s, signals=waves, units=units, covariates={}, record="r1")
 
 
 def test_resampling_keeps_the_wave():
@@ -77,7 +77,9 @@ def test_only_what_no_pulse_takes_is_a_monitors_delay(delay_s, removed):
 def test_one_beat_is_repeated():
   turn = np.arange(415) / 415
   beat = 95 + 20 * np.sin(2 * np.pi * turn - 1.2) + 8 * np.sin(4 * np.pi * turn)
-  raw = recordings.Recording("s", np.arange(415) / 500, {"radial": beat}, {"radial": "mmHg"}, periodic=True)
+  raw = recordings.Recording(
+    subject="s", time_s=np.arange(415) / 500, signals={"radial": beat}, units={"radial": "mmHg"}, periodic=True
+  )
   kept, report = conditioning.condition(raw, SPEC)
   assert report.seconds >= 12
   assert report.good_s["radial"] == pytest.approx(report.seconds, abs=0.05)

@@ -16,7 +16,9 @@ pytestmark = pytest.mark.quick
 def recording(name, seconds=10, fs=125.0, offset=0.0):
   t = np.arange(int(seconds * fs)) / fs
   p = 90 + offset + 20 * np.sin(2 * np.pi * t)
-  return recordings.Recording(name, t, {"radial": p, "aortic_root": p - 5}, {"radial": "mmHg", "aortic_root": "mmHg"})
+  return recordings.Recording(
+    subject=name, time_s=t, signals={"radial": p, "aortic_root": p - 5}, units={"radial": "mmHg", "aortic_root": "mmHg"}
+  )
 
 
 def test_splits_are_disjoint_repeatable_and_hashed(tmp_path):
@@ -90,7 +92,10 @@ def test_a_single_beat_is_repeated_with_both_waves_in_step(seconds):
   [
     (recording("a", seconds=0.3), "shorter than one beat"),
     (recording("a", fs=100.0), "resample to 125 Hz"),
-    (recordings.Recording("a", np.arange(999) / 125, {"radial": np.ones(999)}, {}), "no signal at aortic_root"),
+    (
+      recordings.Recording(subject="a", time_s=np.arange(999) / 125, signals={"radial": np.ones(999)}, units={}),
+      "no signal at aortic_root",
+    ),
   ],
 )
 def test_unusable_recordings_are_refused(bad, message):

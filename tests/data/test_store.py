@@ -40,7 +40,14 @@ def _recording(number):
   if number == 6:
     raise DataError("six.csv", "is bad", "mend it")
   known = {"age": 40.0 + number, "cuff_sbp_mmhg": 120.0 + number, "cuff_dbp_mmhg": 70.0}
-  return recordings.Recording(f"s{number:02d}", time_s, waves, dict.fromkeys(waves, "mmHg"), known, "r")
+  return recordings.Recording(
+    subject=f"s{number:02d}",
+    time_s=time_s,
+    signals=waves,
+    units=dict.fromkeys(waves, "mmHg"),
+    covariates=known,
+    record="r",
+  )
 
 
 class _Read:
@@ -55,7 +62,7 @@ class _Read:
 
 def dataset(count=8):
   entries = tuple(datasets.Entry(f"s{k:02d}", "r", f"file {k}", _Read(k)) for k in range(count))
-  return datasets.DataSet("csv", entries, "nobody", "none", "/nowhere", None)
+  return datasets.DataSet(name="csv", entries=entries, source="nobody", licence="none", path="/nowhere", channels=None)
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +256,7 @@ def test_scaling_is_fitted_without_reading_and_calibrated(prepared):
   mean, sd = streamed(prepared, subjects).moments()
   assert mean == pytest.approx(held.moments()[0], abs=0.2)
   assert sd == pytest.approx(held.moments()[1], abs=0.2)
-  cuff = config.Calibration("sbp_dbp")
+  cuff = config.Calibration(kind="sbp_dbp")
   calibrated = streamed(prepared, ["s02"], cuff)
   x_bt, _, _ = next(calibrated.draws(calibrated.count, 0))
   assert x_bt.max() == pytest.approx(122.0, abs=1.5)
@@ -259,7 +266,7 @@ def test_scaling_is_fitted_without_reading_and_calibrated(prepared):
 
 def test_each_window_has_the_calibration_and_the_covariates_of_its_record(prepared, monkeypatch):
   monkeypatch.setattr(stream, "BLOCK", 3000)
-  found = streamed(prepared, calibration=config.Calibration("sbp_dbp"))
+  found = streamed(prepared, calibration=config.Calibration(kind="sbp_dbp"))
   x_bt, _, row_b = next(found.draws(found.count, 2))
   for row in np.unique(row_b):
     own = x_bt[row_b == row]
@@ -276,7 +283,7 @@ def test_records_without_a_reading_are_left_out(prepared):
     )
     for shard in prepared.shards
   )
-  found = streamed(dataclasses.replace(prepared, shards=shards), calibration=config.Calibration("sbp_dbp"))
+  found = streamed(dataclasses.replace(prepared, shards=shards), calibration=config.Calibration(kind="sbp_dbp"))
   assert "s02" not in found.subjects
   assert found.left_out == ("s02: calibration sbp_dbp needs cuff_sbp_mmhg, cuff_dbp_mmhg; known are nothing",)
 

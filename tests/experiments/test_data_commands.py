@@ -20,7 +20,7 @@ SECONDS = 8.0  # of a patient's record, as in the small study: one program makes
 def write_patients(folder, patients, seconds=SECONDS):
   """A folder of CSV files as a clinic brings it: up to 12 virtual people in the place of patients."""
   folder.mkdir()
-  clinic = clinics.Clinic("p", 12, seconds, seed=11)
+  clinic = clinics.Clinic(name="p", subjects=12, seconds=seconds, seed=11)
   rows = ["subject,age"]
   for number, recording in enumerate(virtual.draw(clinic, ("radial", "digital_ppg"))[:patients]):
     columns = {"time_s": recording.time_s}

@@ -29,7 +29,15 @@ def test_names_of_one_flag_are_parted_at_commas(given):
 
 def trained(**about):
   scaling = batches.Scaling(90.0, 20.0)
-  return checkpoint.Checkpoint({}, config.Model(channels=8), config.Windows(), scaling, "brachial", "waveform", about)
+  return checkpoint.Checkpoint(
+    params={},
+    model=config.Model(channels=8),
+    windows=config.Windows(),
+    scaling=scaling,
+    site="brachial",
+    task="waveform",
+    about=about,
+  )
 
 
 def test_a_study_follows_its_source_network():

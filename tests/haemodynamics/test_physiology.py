@@ -39,7 +39,9 @@ def test_imposed_form_factor_is_the_waves_own(few):
 @pytest.mark.quick
 def test_a_miss_is_found_and_said():
   five = np.full(5, 1.0)
-  row = physiology.Row("aix", 20 * five, 9 * five, np.array([20, 26, 20, 20, 20.0]), np.array([9, 9, 9, 4, 9.0]))
+  row = physiology.DecadeStatistics(
+    "aix", 20 * five, 9 * five, np.array([20, 26, 20, 20, 20.0]), np.array([9, 9, 9, 4, 9.0])
+  )
   assert row.misses() == [
     "augmentation index [%], 40–49 years: mean 20 against 26",
     "augmentation index [%], 60–69 years: SD 9 against 4",

@@ -22,7 +22,9 @@ def identity(tiny_model):
   """A network whose answer is its input: what comes out shows windowing, blending and clocks alone."""
   params = people.drawn(tiny_model)
   params["r"]["wave"] = jax.tree.map(np.zeros_like, params["r"]["wave"])
-  return checkpoint.Checkpoint(params, tiny_model, config.Windows(), batches.Scaling(92.0, 17.0), "radial")
+  return checkpoint.Checkpoint(
+    params=params, model=tiny_model, windows=config.Windows(), scaling=batches.Scaling(92.0, 17.0), site="radial"
+  )
 
 
 def wave(t, period=0.8):
@@ -31,7 +33,7 @@ def wave(t, period=0.8):
 
 
 def record(t, p):
-  return recordings.Recording("r", t, {"radial": p}, {"radial": "mmHg"})
+  return recordings.Recording(subject="r", time_s=t, signals={"radial": p}, units={"radial": "mmHg"})
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,7 @@ def test_covariates_are_needed_where_the_network_takes_them(tiny_model):
   model = dataclasses.replace(tiny_model, covariates=("age",))
   params = people.drawn(model)
   scaling = batches.Scaling(92.0, 17.0, (("age", 50.0, 12.0),))
-  trained = checkpoint.Checkpoint(params, model, config.Windows(), scaling, "radial")
+  trained = checkpoint.Checkpoint(params=params, model=model, windows=config.Windows(), scaling=scaling, site="radial")
   t = np.arange(1000) / 125
   with pytest.raises(InputError, match="covariate 'age': not known of these windows"):
     reconstruct.reconstruct(trained, record(t, wave(t)))
@@ -152,7 +154,9 @@ def test_covariates_are_needed_where_the_network_takes_them(tiny_model):
 def test_a_network_of_another_task_is_refused(tiny_model):
   model = dataclasses.replace(tiny_model, head="numbers")
   params = people.drawn(model)
-  trained = checkpoint.Checkpoint(params, model, config.Windows(), batches.Scaling(92.0, 17.0), "radial", "bp")
+  trained = checkpoint.Checkpoint(
+    params=params, model=model, windows=config.Windows(), scaling=batches.Scaling(92.0, 17.0), site="radial", task="bp"
+  )
   t = np.arange(1000) / 125
   with pytest.raises(InputError, match="trained for bp, not for the aortic wave"):
     reconstruct.reconstruct(trained, record(t, wave(t)))
@@ -169,7 +173,7 @@ def test_a_network_of_another_wave_reconstructs_no_aortic_one(identity):
 def test_a_reading_is_taken_as_it_is(identity, subject):
   """Errors of a cuff are injected into training; the name of the file must not change what comes out."""
   t = np.arange(3000) / 125
-  spec = config.Calibration("sbp_dbp", sbp_bias_mmhg=5.0, sbp_sd_mmhg=10.0, dbp_sd_mmhg=8.0)
+  spec = config.Calibration(kind="sbp_dbp", sbp_bias_mmhg=5.0, sbp_sd_mmhg=10.0, dbp_sd_mmhg=8.0)
   given = dataclasses.replace(
     record(t, 0.5 * wave(t)), subject=subject, covariates={"cuff_sbp_mmhg": 150.0, "cuff_dbp_mmhg": 80.0}
   )
@@ -183,5 +187,5 @@ def test_a_cuffs_own_map_counts_at_inference_too(identity):
   t = np.arange(3000) / 125
   known = {"cuff_sbp_mmhg": 150.0, "cuff_dbp_mmhg": 80.0, "cuff_map_mmhg": 100.0}
   given = dataclasses.replace(record(t, 0.5 * wave(t)), covariates=known)
-  made = reconstruct.reconstruct(dataclasses.replace(identity, calibration=config.Calibration("map_dbp")), given)
+  made = reconstruct.reconstruct(dataclasses.replace(identity, calibration=config.Calibration(kind="map_dbp")), given)
   assert reconstruct.summary(made.beats)["peripheral_map_mmhg"]["mean"] == pytest.approx(100.0, abs=1.0)

@@ -25,7 +25,16 @@ def trained():
 def wave():
   """Half a minute of one virtual person: radial and aortic pressure, and the feet of the radial one."""
   exact = clinics.SOURCES["exact"]
-  clinic = clinics.Clinic("exact", 2, 30.0, exact.population, exact.device, exact.oximeter, exact.rhythm, FS_HZ)
+  clinic = clinics.Clinic(
+    name="exact",
+    subjects=2,
+    seconds=30.0,
+    population=exact.population,
+    device=exact.device,
+    oximeter=exact.oximeter,
+    rhythm=exact.rhythm,
+    fs_hz=FS_HZ,
+  )
   made = virtual.draw(clinic)[1]
   radial, aortic = (np.asarray(made.signals[site], dtype=float) for site in ("radial", "aortic_root"))
   return radial, aortic, beats.find_feet(radial, FS_HZ)
@@ -46,7 +55,7 @@ def rms(x):
 @pytest.mark.slow
 def test_a_stream_is_nearly_as_good_as_the_whole_record(trained, wave):
   radial, aortic, feet = wave
-  found = streamed(streaming.Stream(trained, FS_HZ), radial, feet)
+  found = streamed(streaming.StreamingNetwork(trained, FS_HZ), radial, feet)
   assert [len(beat.aortic_mmhg) for beat in found] == np.diff(feet).tolist()
   time_s = np.arange(len(radial)) / FS_HZ
   whole = reconstruct.reconstruct(trained, recordings.make("a", "", "here", time_s, {"radial": radial})).aortic_mmhg
@@ -64,17 +73,17 @@ def test_a_stream_is_nearly_as_good_as_the_whole_record(trained, wave):
 def test_a_periodic_wave_is_reconstructed_alike_in_every_beat_and_at_every_rate(trained, wave):
   radial, _, feet = wave
   one = windows.closed(radial[feet[3] : feet[4]])
-  first, *later = streamed(streaming.Stream(trained, FS_HZ), np.tile(one, 8), np.arange(9) * len(one))
+  first, *later = streamed(streaming.StreamingNetwork(trained, FS_HZ), np.tile(one, 8), np.arange(9) * len(one))
   for beat in later:
     np.testing.assert_allclose(beat.aortic_mmhg, first.aortic_mmhg, atol=0.05)
   doubled = np.interp(np.arange(2 * len(one)) / 2, np.arange(len(one) + 1), np.append(one, one[0]))
-  fast = streamed(streaming.Stream(trained, 2 * FS_HZ), np.tile(doubled, 8), np.arange(9) * len(doubled))
+  fast = streamed(streaming.StreamingNetwork(trained, 2 * FS_HZ), np.tile(doubled, 8), np.arange(9) * len(doubled))
   assert rms(fast[-1].aortic_mmhg[::2] - later[-1].aortic_mmhg) < 0.5
 
 
 def test_a_stream_keeps_no_more_than_it_needs_and_nothing_of_others(trained, wave):
   radial, _, feet = wave
-  stream = streaming.Stream(trained, FS_HZ)
+  stream = streaming.StreamingNetwork(trained, FS_HZ)
   state = stream.begin()
   for first, last in itertools.pairwise(feet):
     state, _ = stream(state, radial[first:last])
@@ -98,7 +107,7 @@ def test_a_stream_keeps_no_more_than_it_needs_and_nothing_of_others(trained, wav
   ],
 )
 def test_what_is_no_beat_is_refused(trained, beat, said):
-  stream = streaming.Stream(trained, FS_HZ)
+  stream = streaming.StreamingNetwork(trained, FS_HZ)
   with pytest.raises(InputError) as refused:
     stream(stream.begin(), beat)
   assert said in str(refused.value)
@@ -106,4 +115,4 @@ def test_what_is_no_beat_is_refused(trained, beat, said):
 
 def test_a_rate_that_cannot_be_is_refused(trained):
   with pytest.raises(InputError, match="fs_hz=0"):
-    streaming.Stream(trained, 0.0)
+    streaming.StreamingNetwork(trained, 0.0)

@@ -47,7 +47,9 @@ def network(tiny_model):
   """It answers its input; so errors are what the labels hold more."""
   params = net.make_net(tiny_model).init(jax.random.key(0), 500)
   params["r"]["wave"] = jax.tree.map(np.zeros_like, params["r"]["wave"])
-  return checkpoint.Checkpoint(params, tiny_model, config.Windows(), batches.Scaling(92.0, 17.0), "radial")
+  return checkpoint.Checkpoint(
+    params=params, model=tiny_model, windows=config.Windows(), scaling=batches.Scaling(92.0, 17.0), site="radial"
+  )
 
 
 def beat_wave(count):
@@ -137,7 +139,7 @@ def test_a_record_carries_its_interval_and_its_flag(network):
   found = uncertainty.equip(network, None, training, calibration, "made")
   t = np.arange(2500) / 125
   wave = 70 + 45 * np.exp(-(((t % 0.8) - 0.25) ** 2) / 0.006)
-  record = recordings.Recording("r", t, {"radial": wave}, {"radial": "mmHg"})
+  record = recordings.Recording(subject="r", time_s=t, signals={"radial": wave}, units={"radial": "mmHg"})
   made = reconstruct.reconstruct(found, record)
   np.testing.assert_allclose(made.half_width_mmhg, found.uncertainty_calibration.wave, rtol=1e-4)
   assert all(
@@ -156,7 +158,15 @@ def test_the_study_calibrates_on_who_it_may_see(small_study, done_study):
   """Without target labels on the source's validation subjects, with labels on the target's."""
   working = study_runner.StudyRunner(small_study, str(done_study))
   study, target, _ = working.target("device", 0)
-  ground = methods.MethodInputs(study, working.source, target, working.trained, working.published, 2, 0)
+  ground = methods.MethodInputs(
+    study=study,
+    source=working.source,
+    target=target,
+    trained=working.trained,
+    published=working.published,
+    n_target=2,
+    seed=0,
+  )
   tuned = methods.strategy(study, "feature_transfer").run(ground).network.uncertainty_calibration
   assert tuned.subjects == len(target.validation.subjects)
   free = dataclasses.replace(ground, n_target=0)
@@ -172,7 +182,15 @@ def test_a_head_of_another_kind_takes_no_spread_from_the_source(small_study, don
   study = dataclasses.replace(small_study, target_model=other)
   working = study_runner.StudyRunner(study, str(done_study))
   clinic, target, evaluator = working.target("device", 0)
-  ground = methods.MethodInputs(clinic, working.source, target, working.trained, working.published, 2, 0)
+  ground = methods.MethodInputs(
+    study=clinic,
+    source=working.source,
+    target=target,
+    trained=working.trained,
+    published=working.published,
+    n_target=2,
+    seed=0,
+  )
   made = methods.strategy(clinic, "feature_transfer").run(ground)
   assert made.network.uncertainty_calibration.head is None
   assert len(evaluator.errors(made.predicted_bt)) == 4

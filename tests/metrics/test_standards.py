@@ -32,7 +32,9 @@ def of(true, error):
   """Readings of subjects with one each."""
   shares = tuple(float(100 * (np.abs(error) <= limit).mean()) for limit in (5, 10, 15))
   sd = float(error.std(ddof=1))
-  return standards.Readings(true, float(error.mean()), sd, sd, shares, float(np.abs(error).mean()))
+  return standards.Readings(
+    true_s=true, bias=float(error.mean()), sd=sd, sd_of_subjects=sd, shares=shares, mad=float(np.abs(error).mean())
+  )
 
 
 def test_grades_by_their_definitions():

@@ -227,7 +227,7 @@ def test_the_section_undoes_a_second_order_line():
   shown = (line * size * np.exp(2j * np.pi * f * t[:, None])).real.sum(1)
   omega = 2 * np.pi * natural_hz / fs_hz  # per sample
   c = jnp.array([2 * damping / omega / adaptor._UNIT_1, 1 / omega**2 / adaptor._UNIT_2])
-  section = adaptor.Section()
+  section = adaptor.SecondOrderSection()
   back = section.apply({"params": {"response": c}}, jnp.asarray(shown, jnp.float32)[None])[0]
   inner = slice(20, -20)
   assert np.abs(shown[inner] - true[inner]).max() > 0.3
@@ -250,7 +250,7 @@ def test_the_filter_convolves_and_keeps_the_mean():
 def test_the_section_begins_near_the_identity_and_undoes_a_delay_only():
   """Spectra cannot tell a delay from an advance, so a line's sign is built in: it delays, the section advances."""
   x = 10 * jnp.sin(jnp.arange(500.0) / 20)[None]
-  section = adaptor.Section()
+  section = adaptor.SecondOrderSection()
   params = section.init(jax.random.key(0), x)
   np.testing.assert_allclose(section.apply(params, x)[:, 10:-10], x[:, 10:-10], atol=0.1)
   for response in ([1.0, 0.5], [-1.0, 0.5], [-1.0, -0.5]):

@@ -38,7 +38,26 @@ def test_no_line_is_drawn_across_a_pause():
 def line(name, n_target):
   nan, one = float("nan"), agreement.Interval(1.0, 0.9, 1.1)
   held = uncertainty.Coverage(*[nan] * 5)
-  return summary.Line("device", name, n_target, 9, 1, one, nan, nan, nan, {}, nan, 0, 1, nan, nan, held, 1, 0)
+  return summary.Line(
+    scenario="device",
+    method=name,
+    n_target=n_target,
+    subjects=9,
+    seeds=1,
+    rmse=one,
+    lag_free_mmhg=nan,
+    nrmse_percent=nan,
+    r=nan,
+    error={},
+    train_s=nan,
+    steps=0,
+    settings=1,
+    steps_to_scratch=nan,
+    s_to_scratch=nan,
+    held=held,
+    cells=1,
+    diverged=0,
+  )
 
 
 def test_every_method_of_a_study_can_be_told_from_the_others():

@@ -19,7 +19,13 @@ KNOWN = {"cuff_sbp_mmhg": 130.0, "cuff_dbp_mmhg": 75.0, "invasive_map_mmhg": 96.
 
 def recording(wave_t, **known):
   time_s = np.arange(wave_t.size) / FS_HZ
-  return recordings.Recording("s1", time_s, {"digital_ppg": wave_t}, {"digital_ppg": "1"}, {**KNOWN, **known})
+  return recordings.Recording(
+    subject="s1",
+    time_s=time_s,
+    signals={"digital_ppg": wave_t},
+    units={"digital_ppg": "1"},
+    covariates={**KNOWN, **known},
+  )
 
 
 @pytest.mark.parametrize(
@@ -36,7 +42,7 @@ def recording(wave_t, **known):
 @pytest.mark.parametrize(("gain", "zero"), [(0.01, -3.0), (2.0, 100.0)])
 def test_levels_become_those_of_the_reading(kind, form, expected, gain, zero):
   wave = gain * pulses(FS_HZ, 30) + zero
-  made = calibrate.calibrate(recording(wave), "digital_ppg", config.Calibration(kind, form))
+  made = calibrate.calibrate(recording(wave), "digital_ppg", config.Calibration(kind=kind, form=form))
   found = calibration.levels(made.signals["digital_ppg"], FS_HZ)
   for value, wanted in zip((found.systolic, found.diastolic, found.mean), expected, strict=True):
     if wanted is not None:
@@ -46,13 +52,15 @@ def test_levels_become_those_of_the_reading(kind, form, expected, gain, zero):
 
 def test_a_cuffs_own_map_is_taken():
   made = calibrate.calibrate(
-    recording(pulses(FS_HZ, 30), cuff_map_mmhg=90.0), "digital_ppg", config.Calibration("map_dbp")
+    recording(pulses(FS_HZ, 30), cuff_map_mmhg=90.0), "digital_ppg", config.Calibration(kind="map_dbp")
   )
   assert calibration.levels(made.signals["digital_ppg"], FS_HZ).mean == pytest.approx(90.0)
 
 
 def test_injected_errors_have_their_bias_and_spread_and_stay_with_the_subject():
-  spec = config.Calibration("sbp_dbp", "0.4", -5.0, 10.0, 5.0, 8.0, seed=1)
+  spec = config.Calibration(
+    kind="sbp_dbp", form="0.4", sbp_bias_mmhg=-5.0, sbp_sd_mmhg=10.0, dbp_bias_mmhg=5.0, dbp_sd_mmhg=8.0, seed=1
+  )
   drawn = []
   for number in range(400):
     try:
@@ -81,7 +89,7 @@ def test_what_cannot_be_calibrated_is_refused(change, known, message):
   with pytest.raises(InputError, match=message):
     calibrate.calibrate(recording(pulses(FS_HZ, 30), **known), "digital_ppg", config.Calibration(**change))
   with pytest.raises(InputError, match="no whole beat"):
-    calibrate.calibrate(recording(np.ones(1000)), "digital_ppg", config.Calibration("sbp_dbp"))
+    calibrate.calibrate(recording(np.ones(1000)), "digital_ppg", config.Calibration(kind="sbp_dbp"))
 
 
 def test_values_that_cannot_be():

@@ -149,7 +149,7 @@ def test_no_label_of_the_target_reaches_what_says_it_needs_none(name):
   )
   scaling = batches.fit_scaling(source)
   params = networks(strategy)[0].init(jax.random.key(0), SAMPLES)
-  trained = checkpoint.Checkpoint(params, MODEL, config.Windows(), scaling, "radial")
+  trained = checkpoint.Checkpoint(params=params, model=MODEL, windows=config.Windows(), scaling=scaling, site="radial")
   data = runs.Data(source, other.unlabelled(), labelled)
   fed, clinic = runs.streams(strategy, data, scaling, MODEL, trained, 0)
   assert (clinic is not None) == strategy.transducer
@@ -219,10 +219,10 @@ def numpy_streams(strategy):
 CACHED = {
   **{name: (STRATEGIES[name], ("f", "a") if STRATEGIES[name].adaptor != "none" else ("f",)) for name in STRATEGIES},
   "adaptor frozen beside the source's task": (
-    Strategy("", init_from_source=("f", "r"), adaptor="fir", loss=(terms.Term("target"), terms.Term("source"))), ("a", "f")
+    Strategy(equation="", init_from_source=("f", "r"), adaptor="fir", loss=(terms.Term("target"), terms.Term("source"))), ("a", "f")
   ),
   "adaptor trained": (
-    Strategy("", init_from_source=("f", "r"), adaptor="fir", loss=(terms.Term("target"), terms.Term("source"))), ("f",)
+    Strategy(equation="", init_from_source=("f", "r"), adaptor="fir", loss=(terms.Term("target"), terms.Term("source"))), ("f",)
   ),
 }  # fmt: skip
 
@@ -382,7 +382,7 @@ def test_every_loss_is_used_by_a_strategy():
 
 @pytest.mark.quick
 def test_stages_share_the_steps_in_whole_chunks():
-  strategy = Strategy("", stages=(Stage(("f",), 0.01), Stage((), 0.98), Stage((), 0.01, 0.5)))
+  strategy = Strategy(equation="", stages=(Stage(("f",), 0.01), Stage((), 0.98), Stage((), 0.01, 0.5)))
   plans = loop.plan(strategy, 500, 1e-2, [("f",), (), ()], ())
   assert [plan.steps for plan in plans] == [50, 400, 50]
   assert [plan.rate for plan in plans] == [1e-2, 1e-2, 5e-3]
@@ -395,7 +395,7 @@ def test_stages_share_the_steps_in_whole_chunks():
   ("n_target", "steps"), [(1, [600, 150]), (25, [600, 150]), (40, [600, 250]), (100, [600, 600]), (400, [600, 600])]
 )
 def test_few_labels_are_learnt_briefly(n_target, steps):
-  strategy = Strategy("", stages=(Stage(share=0.5), Stage(share=0.5, per_label=6)))
+  strategy = Strategy(equation="", stages=(Stage(share=0.5), Stage(share=0.5, per_label=6)))
   plans = loop.plan(strategy, 1200, 1e-2, [(), ()], (), n_target)
   assert [plan.steps for plan in plans] == steps  # 6 for each label, in whole chunks, 150 at least
 
@@ -452,11 +452,11 @@ def test_a_target_of_another_site_is_learnt_with_two_heads(site, heads):
   )
   net = nets.make_net(MODEL)
   trained = checkpoint.Checkpoint(
-    net.init(jax.random.key(0), SAMPLES),
-    MODEL,
-    config.Windows(seconds=SAMPLES / 125),
-    batches.fit_scaling(source),
-    "radial",
+    params=net.init(jax.random.key(0), SAMPLES),
+    model=MODEL,
+    windows=config.Windows(seconds=SAMPLES / 125),
+    scaling=batches.fit_scaling(source),
+    site="radial",
   )
   data = runs.Data(source, other.unlabelled(), labelled, site=site)
   made = runs.adapt(find("multi_task/transducer"), trained, data, runs.Budget(50, 4))
@@ -472,11 +472,11 @@ def test_no_line_is_looked_for_before_a_ppg():
   waves = [(90 + 20 * rng.normal(size=(6, SAMPLES))).astype(np.float32) for _ in range(2)]
   source, other = (batches.Pairs(x, x, np.array([f"{k}-{i % 2}" for i in range(6)])) for k, x in enumerate(waves))
   trained = checkpoint.Checkpoint(
-    nets.make_net(MODEL).init(jax.random.key(0), SAMPLES),
-    MODEL,
-    config.Windows(),
-    batches.fit_scaling(source),
-    "radial",
+    params=nets.make_net(MODEL).init(jax.random.key(0), SAMPLES),
+    model=MODEL,
+    windows=config.Windows(),
+    scaling=batches.fit_scaling(source),
+    site="radial",
   )
   data = runs.Data(source, other.unlabelled(), site="digital_ppg")
   made = runs.adapt(find("domain_adaptation/transducer"), trained, data, runs.Budget(50, 4))

@@ -19,7 +19,7 @@ MEAN, SD = 95.0, 18.0
 @functools.cache
 def windows(population, device, subjects, seed, name="target", noise=0.5):
   device = dataclasses.replace(device, noise=noise)
-  clinic = clinics.Clinic(name, subjects, 16.0, population, device, seed=seed)
+  clinic = clinics.Clinic(name=name, subjects=subjects, seconds=16.0, population=population, device=device, seed=seed)
   pairs = batches.make_pairs(virtual.draw(clinic), "radial", config.Windows(hop_s=2.0))
   return ((pairs.x_bt - MEAN) / SD).astype(np.float32), pairs.subject_b
 
@@ -65,7 +65,9 @@ def test_what_is_sent_is_what_the_line_records():
   # the same people and rhythms, with and without the line: windows of the record behind it
   x_bt, _ = windows(clinics.HEALTHY, clinics.TRANSDUCER, 16, 8, "source", 0.0)
   behind, _ = windows(clinics.HEALTHY, clinics.FLUID_LINE, 16, 8, "source", 0.0)
-  line = transducer_response.TransducerMixture(np.array([9.0]), np.array([0.2]), np.ones(1), 0.0, 50.0)
+  line = transducer_response.TransducerMixture(
+    natural_hz=np.array([9.0]), damping=np.array([0.2]), share=np.ones(1), noise=0.0, gain=50.0
+  )
   error = SD * (transducer_response.apply(line, x_bt, FS, 0) - behind)
   apart = SD * (x_bt - behind)
   margin = config.Windows().margin
@@ -77,7 +79,7 @@ def test_what_is_sent_is_what_the_line_records():
 def test_each_window_goes_through_one_line_drawn_by_share():
   x_bt = np.tile(np.sin(2 * np.pi * np.arange(500) / 100), (4000, 1)).astype(np.float32)
   two = transducer_response.TransducerMixture(
-    np.array([np.inf, 2.5]), np.array([1.0, 0.5]), np.array([0.75, 0.25]), 0.0, 50.0
+    natural_hz=np.array([np.inf, 2.5]), damping=np.array([1.0, 0.5]), share=np.array([0.75, 0.25]), noise=0.0, gain=50.0
   )
   seen = transducer_response.apply(two, x_bt, FS, 3)
   same = np.abs(seen - x_bt).max(1) < 1e-4
@@ -91,7 +93,11 @@ def test_each_window_goes_through_one_line_drawn_by_share():
 @pytest.mark.quick
 def test_lines_are_told_without_those_who_have_none():
   mixed = transducer_response.TransducerMixture(
-    np.array([np.inf, 8.0, 12.0]), np.array([1.0, 0.2, 0.4]), np.array([0.5, 0.25, 0.25]), 0.0, 20.0
+    natural_hz=np.array([np.inf, 8.0, 12.0]),
+    damping=np.array([1.0, 0.2, 0.4]),
+    share=np.array([0.5, 0.25, 0.25]),
+    noise=0.0,
+    gain=20.0,
   )
   assert str(mixed) == "lines of 10.0 Hz (SD 2.0), damping 0.30, of 50 % of the subjects (χ² gain 20.0)"
 
@@ -99,7 +105,9 @@ def test_lines_are_told_without_those_who_have_none():
 @pytest.mark.quick
 def test_noise_is_added_behind_the_line():
   still = np.zeros((400, 500), np.float32)
-  line = transducer_response.TransducerMixture(np.array([9.0]), np.array([0.2]), np.ones(1), 0.1, 50.0)
+  line = transducer_response.TransducerMixture(
+    natural_hz=np.array([9.0]), damping=np.array([0.2]), share=np.ones(1), noise=0.1, gain=50.0
+  )
   assert abs(transducer_response.apply(line, still, FS, 0).std() - 0.1) < 1e-3
 
 

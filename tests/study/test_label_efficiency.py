@@ -17,7 +17,7 @@ def rows(method, n_target, rmse, seeds=(0, 1)):
   return [
     run_study.row(
       Key("device", 0, method, n_target, s),
-      waveform_metrics.SubjectErrors(f"p{k}", 30, rmse_mmhg=rmse * one + 0.1 * sign),
+      waveform_metrics.SubjectErrors(subject=f"p{k}", beats=30, rmse_mmhg=rmse * one + 0.1 * sign),
       {},
     )
     for s, sign in zip(seeds, (1, -1), strict=False)
@@ -63,7 +63,9 @@ def test_a_method_is_as_good_as_scratch_with_more_labels():
 def test_an_interval_is_wide_where_people_differ():
   other = [
     run_study.row(
-      Key("device", 0, "fine_tuning", 5, 0), waveform_metrics.SubjectErrors(f"p{k}", 30, rmse_mmhg=value), {}
+      Key("device", 0, "fine_tuning", 5, 0),
+      waveform_metrics.SubjectErrors(subject=f"p{k}", beats=30, rmse_mmhg=value),
+      {},
     )
     for k, value in enumerate(np.random.default_rng(2).permutation(np.linspace(0.2, 1.8, 40)))
   ]

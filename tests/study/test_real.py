@@ -51,7 +51,7 @@ def record(drift=0.0):
   pressure = pressure + drift * np.linspace(0, 1, pressure.size)
   waves = {"digital_ppg": pulses(125.0, 120, seed=5) / 50 - 7, "radial": pressure}
   units = {"digital_ppg": "1", "radial": "mmHg"}
-  return recordings.Recording("s", np.arange(pressure.size) / 125, waves, units)
+  return recordings.Recording(subject="s", time_s=np.arange(pressure.size) / 125, signals=waves, units=units)
 
 
 def test_a_reading_sees_the_first_seconds_alone():

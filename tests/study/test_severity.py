@@ -96,7 +96,9 @@ def test_artefacts_are_of_the_size_that_they_say():
 def known(wrong):
   """Points of every artefact, given so often though they are wrong."""
   return [
-    severity.Point(name, s, one.unit, 1.0, 0.9, w, 0.0, {})
+    severity.Point(
+      artefact=name, severity=s, unit=one.unit, rmse_mmhg=1.0, given=0.9, wrong=w, ood_fraction=0.0, reasons={}
+    )
     for name, one in severity.ARTEFACTS.items()
     for s, w in zip(one.severities, wrong, strict=False)
   ]

@@ -67,7 +67,9 @@ def test_without_two_labels_the_people_of_the_source_are_scored_on(ground, monke
     assert data.n_target == n_target
     seen.append(name)
     about = {"offset": error.get(name, 3.0)}
-    return runs.Adapted(dataclasses.replace(trained, about=about), loop.Fitted({}, {}, 0.0), [], "")
+    return runs.Adapted(
+      best=dataclasses.replace(trained, about=about), checkpoint=loop.FitResult({}, {}, 0.0), fitted=[], report=""
+    )
 
   monkeypatch.setattr(training, "adapt", adapt)
   monkeypatch.setattr(prediction, "predict", lambda network, windows: windows.y_bt + network.about.get("offset", 4.0))
@@ -104,7 +106,7 @@ def test_subjects_are_held_out_of_the_training_that_they_score(ground, monkeypat
     assert short.steps == 2 * loop.CHUNK  # a third of the study's would be too few for two stages
     taught.append((name, set(data.labelled.subjects)))
     network = dataclasses.replace(trained, about={"name": name, "taught": taught[-1][1]})
-    return runs.Adapted(network, loop.Fitted({}, {}, 0.0), [], "")
+    return runs.Adapted(best=network, checkpoint=loop.FitResult({}, {}, 0.0), fitted=[], report="")
 
   scored = []
 
@@ -137,7 +139,15 @@ def test_it_is_a_method_of_a_study_with_and_without_labels(small_study, ground):
   clinic = dataclasses.replace(clinic, steps=100)
   for n_target in (0, 2):
     found = methods.method(clinic, "auto").run(
-      methods.MethodInputs(clinic, ground.source, target, ground.trained, pytest.fail, n_target, 0)
+      methods.MethodInputs(
+        study=clinic,
+        source=ground.source,
+        target=target,
+        trained=ground.trained,
+        published=pytest.fail,
+        n_target=n_target,
+        seed=0,
+      )
     )
     assert found.predicted_bt.shape == target.test.y_bt.shape
     assert np.isfinite(found.predicted_bt).all()

@@ -100,7 +100,9 @@ def test_a_network_or_a_scaling_that_saw_test_subjects_raises(small_study, groun
   met = (dataclasses.replace(ground.trained, seen_subject_hashes=checkpoint.digests_of(target.test.subjects[-1:])),)
   seen = dataclasses.replace(ground.trained.scaling, fitted_on=target.test.subjects[-1:])
   for leaking in (*met, dataclasses.replace(ground.trained, scaling=seen)):
-    evaluated = methods.MethodInputs(study, ground.source, target, leaking, ground.published, 0, 0)
+    evaluated = methods.MethodInputs(
+      study=study, source=ground.source, target=target, trained=leaking, published=ground.published, n_target=0, seed=0
+    )
     with pytest.raises(splits.LeakError, match=f"{target.test.subjects[-1]}.*on whom it is to be evaluated"):
       methods.method(study, "source").run(evaluated)
 
@@ -124,8 +126,12 @@ def test_the_same_seeds_give_the_same_numbers(small_study, ground, found):
 
 @pytest.mark.quick
 def test_what_training_it_takes_to_be_as_good_as_scratch():
-  curve = (loop.Seen(100, 1.0, 3.0), loop.Seen(200, 4.0, 2.0), loop.Seen(300, 6.0, 2.1))
-  cell = study_results.Cell(Key("device", 0, "fine_tuning", 5, 0), (), validation=curve)
+  curve = (
+    loop.ValidationScore(100, 1.0, 3.0),
+    loop.ValidationScore(200, 4.0, 2.0),
+    loop.ValidationScore(300, 6.0, 2.1),
+  )
+  cell = study_results.Cell(key=Key("device", 0, "fine_tuning", 5, 0), errors=(), validation=curve)
   assert cell.reached(2.05) == (200.0, 4.0)
   assert np.isnan(cell.reached(1.9)).all()
 
@@ -370,7 +376,15 @@ def test_the_published_networks_train_as_the_strategies_do(ground):
   study, target, _ = ground.target("device", 0)
   for name in ("cnn_bilstm", "tcn"):
     made = methods.method(study, f"{name}_target").run(
-      methods.MethodInputs(study, ground.source, target, ground.trained, ground.published, 2, 0)
+      methods.MethodInputs(
+        study=study,
+        source=ground.source,
+        target=target,
+        trained=ground.trained,
+        published=ground.published,
+        n_target=2,
+        seed=0,
+      )
     )
     assert made.network.model == methods.NETWORKS[name].model
     assert made.steps == study.steps
@@ -434,10 +448,12 @@ def clinic_store(tmp_path_factory):
       aortic[np.arange(t.size) % 300 < 20] = np.nan  # gaps too long to be bridged, 2.2 s apart
     cuff = {"cuff_sbp_mmhg": np.nan if number == 0 else 125.0, "cuff_dbp_mmhg": 80.0}
     waves = {"radial": wave, "aortic_root": aortic}
-    return recordings.Recording(f"p{number}", t, waves, dict.fromkeys(waves, "mmHg"), cuff, "r")
+    return recordings.Recording(
+      subject=f"p{number}", time_s=t, signals=waves, units=dict.fromkeys(waves, "mmHg"), covariates=cuff, record="r"
+    )
 
   entries = tuple(datasets.Entry(f"p{k}", "r", f"file {k}", functools.partial(read, k)) for k in range(6))
-  made = datasets.DataSet("csv", entries, "nobody", "none", "/nowhere", None)
+  made = datasets.DataSet(name="csv", entries=entries, source="nobody", licence="none", path="/nowhere", channels=None)
   how = subject_partition.Parts({"training": 0.5, "validation": 0.17, "test": 0.33})
   path = tmp_path_factory.mktemp("stores") / "clinic"
   return preparation.prepare(made, path, config.Conditioning(synchronise=False), how)
@@ -446,7 +462,7 @@ def clinic_store(tmp_path_factory):
 def test_no_fold_is_of_somebody_who_cannot_be_tested(small_study, clinic_store):
   study = dataclasses.replace(
     small_study, scenarios=(), target_data=str(clinic_store.path), folds=0, n_target=(1,),
-    calibration=config.Calibration("sbp_dbp"),
+    calibration=config.Calibration(kind="sbp_dbp"),
   )  # fmt: skip
   assert folds.count(study) == 4
   tested = [study_datasets.load_target(study, fold).test.subjects for fold in range(4)]

@@ -18,8 +18,8 @@ def rows(method, n_target, rmse, seeds=(0,), scenario="device", shift=0.0):
     run_study.row(
       Key(scenario, 0, method, n_target, seed),
       waveform_metrics.SubjectErrors(
-        f"p{k}",
-        30,
+        subject=f"p{k}",
+        beats=30,
         rmse_mmhg=value + 0.1 * seed,
         csbp_mmhg=120.0 + k,
         csbp_error_mmhg=value - 2 + shift * seed,
@@ -115,7 +115,9 @@ def test_clinics_stay_apart():
 
 def diverged(method, n_target, seeds):
   return [
-    run_study.row(Key("device", 0, method, n_target, seed), waveform_metrics.SubjectErrors(f"p{k}"), {"diverged": 1})
+    run_study.row(
+      Key("device", 0, method, n_target, seed), waveform_metrics.SubjectErrors(subject=f"p{k}"), {"diverged": 1}
+    )
     for seed in seeds
     for k in range(30)
   ]
@@ -177,7 +179,7 @@ def test_bounds_are_compared_with_nothing():
 
 
 def test_one_without_beats_has_not_diverged():
-  nobody = waveform_metrics.SubjectErrors("p30", rmse_mmhg=2.0)
+  nobody = waveform_metrics.SubjectErrors(subject="p30", rmse_mmhg=2.0)
   part = [run_study.row(Key("device", 0, "fine_tuning", 5, 0), nobody, {}), *rows("fine_tuning", 5, BASE)]
   line = lines(part)["device", "fine_tuning", 5]
   assert (line.diverged, line.subjects) == (0, 31)

@@ -11,7 +11,9 @@ from cap_jax.strategies import find, transducer_response
 from cap_jax.study import study_runner, training
 from cap_jax.train import clock, loop, runs
 
-FOUND = transducer_response.TransducerMixture(np.array([9.0]), np.array([0.2]), np.ones(1), 0.03, 40.0)
+FOUND = transducer_response.TransducerMixture(
+  natural_hz=np.array([9.0]), damping=np.array([0.2]), share=np.ones(1), noise=0.03, gain=40.0
+)
 
 
 @pytest.fixture(scope="module")

@@ -34,15 +34,19 @@ def shut(folder: pathlib.Path, how: str) -> None:
 
 def progress(done: int) -> training_state.Progress:
   state = (jnp.asarray(np.random.default_rng(1).normal(size=9999), jnp.float32),)
-  return training_state.Progress(0, done, state, [{"loss": jnp.ones(50)}], [0.5], [], [], 0.5)
+  return training_state.Progress(
+    stage=0, done=done, state=state, metrics=[{"loss": jnp.ones(50)}], times=[0.5], scores=[], seen=[], train_s=0.5
+  )
 
 
 def work(folder: pathlib.Path, how: str) -> None:
   model = config.Model(channels=16, layers=1, head_channels=16)
   params = people.drawn(model)
-  made = checkpoint.Checkpoint(params, model, config.Windows(), batches.Scaling(92.0, 17.0), "radial")
+  made = checkpoint.Checkpoint(
+    params=params, model=model, windows=config.Windows(), scaling=batches.Scaling(92.0, 17.0), site="radial"
+  )
   with training_state.keep_states(str(folder / "savepoints")):
-    keep = training_state.Training("a", "x")
+    keep = training_state.TrainingStates("a", "x")
     checkpoint.save(folder / "first", made)
     keep.save(progress(500))
     shut(folder, how)

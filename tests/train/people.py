@@ -36,5 +36,7 @@ def ground(model, steps):
   """Steps and batch, a source network that has learnt nothing, and data with `PEOPLE` labelled."""
   source = pairs([f"s{k}" for k in range(4)], 6, 0)
   params = nets.make_net(model).init(jax.random.key(3), SAMPLES)
-  trained = checkpoint.Checkpoint(params, model, config.Windows(), batches.fit_scaling(source), "radial")
+  trained = checkpoint.Checkpoint(
+    params=params, model=model, windows=config.Windows(), scaling=batches.fit_scaling(source), site="radial"
+  )
   return runs.Budget(steps, 8), trained, runs.Data(source, pairs(["u0", "u1"], 3, 1).unlabelled(), pairs(PEOPLE, 4, 2))

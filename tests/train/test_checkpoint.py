@@ -22,7 +22,15 @@ def saved(tmp_path, tiny_model):
   model = dataclasses.replace(tiny_model, adaptor="fir", covariates=("age",))
   params = people.drawn(model)
   scaling = batches.Scaling(92.0, 17.0, (("age", 50.0, 12.0),))
-  made = checkpoint.Checkpoint(params, model, config.Windows(), scaling, "radial", "waveform", {"n": 1})
+  made = checkpoint.Checkpoint(
+    params=params,
+    model=model,
+    windows=config.Windows(),
+    scaling=scaling,
+    site="radial",
+    task="waveform",
+    about={"n": 1},
+  )
   made = dataclasses.replace(made, seen_subject_hashes=checkpoint.digests_of(["Ann", "Bob"], ["Bob"]))
   checkpoint.save(tmp_path / "checkpoint", made)
   return made, tmp_path / "checkpoint"

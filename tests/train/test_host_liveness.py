@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cap_jax.train import host_liveness
-from cap_jax.train.host_liveness import End, Limits, SignsOfLife, Watch
+from cap_jax.train.host_liveness import End, HostMonitor, Limits, SignsOfLife
 
 pytestmark = pytest.mark.quick
 
@@ -86,8 +86,8 @@ def test_a_line_names_who_it_was_and_what_to_do():
 
 def test_the_first_reason_stays():
   shelf = Shelf()
-  Watch(shelf, 1, 3, Limits()).fail(OSError("disk full"))
-  Watch(shelf, 2, 3, Limits()).fail(OSError("no route"))
+  HostMonitor(shelf, 1, 3, Limits()).fail(OSError("disk full"))
+  HostMonitor(shelf, 2, 3, Limits()).fail(OSError("no route"))
   end = json.loads(shelf.kept["cap_jax/hosts/end"])
   assert (end["hosts"], end["reason"]) == ([1], "ended with an error (disk full)")
   assert {"cap_jax/hosts/left/1", "cap_jax/hosts/left/2"} <= set(shelf.kept)
@@ -95,8 +95,8 @@ def test_the_first_reason_stays():
 
 def test_what_a_host_reads_is_what_another_wrote():
   shelf = Shelf()
-  Watch(shelf, 2, 3, Limits()).fail(ValueError("batch=5"))
-  reader = Watch(shelf, 1, 3, Limits())
+  HostMonitor(shelf, 2, 3, Limits()).fail(ValueError("batch=5"))
+  reader = HostMonitor(shelf, 1, 3, Limits())
   reader._read()
   assert reader._end == End((2,), "ended with an error (batch=5)", 1, "put that right, then ")
   assert reader._left == {2}

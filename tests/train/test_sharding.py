@@ -47,7 +47,11 @@ def train(devices, process, processes, port, path, flags, stages):
     seen.append(float(sum(jax.numpy.abs(x).sum() for x in jax.tree.leaves(theta))))
     return seen[-1]
 
-  plans = [loop.Plan(50, 1e-2, ("f",)), loop.Plan(100, 1e-2, ())] if stages == 2 else [loop.Plan(150, 1e-2, ())]
+  plans = (
+    [loop.Plan(steps=50, rate=1e-2, freeze=("f",)), loop.Plan(steps=100, rate=1e-2, freeze=())]
+    if stages == 2
+    else [loop.Plan(steps=150, rate=1e-2, freeze=())]
+  )
   params = net.init(jax.random.key(0), 500)
   fitted = loop.fit(net, total, plans, params, streams, config.Training(batch=16), loop.Watch("test", validate))
   leaves = [np.asarray(leaf).ravel() for leaf in jax.tree.leaves(fitted.params)]

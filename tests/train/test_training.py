@@ -129,7 +129,7 @@ def begin(tiny_model, pairs, freeze=()):
   network = net.make_net(tiny_model)
   wave = waveform.make_waveform(network, 31)
   loss = terms.make_total((terms.Term("target"),), "sum", terms.Context(network, wave, wave))
-  strategy = Strategy("", stages=(Stage(freeze),))
+  strategy = Strategy(equation="", stages=(Stage(freeze),))
   plans = loop.plan(strategy, 200, 1e-2, [freeze], ())
   scaling = batches.fit_scaling(pairs)
   streams = {"target": runs.arrays(scaling, pairs, tiny_model)}
@@ -146,7 +146,9 @@ def test_fit_learns_repeats_itself_and_is_followed(tiny_model, pairs, freeze):
   assert fitted.loss[-20:].mean() < 0.3 * fitted.loss[0]
   assert fitted.train_s > 0
   np.testing.assert_array_equal([seen.steps for seen in fitted.validation], [50, 100, 150, 200])
-  trained = checkpoint.Checkpoint(fitted.params, tiny_model, config.Windows(), scaling, "radial")
+  trained = checkpoint.Checkpoint(
+    params=fitted.params, model=tiny_model, windows=config.Windows(), scaling=scaling, site="radial"
+  )
   error = prediction.predict(trained, pairs)[:, 31:469] - pairs.y_bt[:, 31:469]
   per_subject = np.sqrt(np.square(error).reshape(4, -1).mean(1))
   np.testing.assert_allclose(fitted.validation[-1].rmse_mmhg, per_subject.mean(), rtol=1e-4)
@@ -168,7 +170,7 @@ def test_features_of_a_held_extractor_are_computed_once_and_change_nothing(tiny_
 
 def test_stages_follow_each_other(tiny_model, pairs):
   network, loss, _, start, streams, _ = begin(tiny_model, pairs)
-  plans = [loop.Plan(100, 1e-2, ("f",)), loop.Plan(50, 1e-3, ())]
+  plans = [loop.Plan(steps=100, rate=1e-2, freeze=("f",)), loop.Plan(steps=50, rate=1e-3, freeze=())]
   fitted = loop.fit(network, loss, plans, start, streams, config.Training(batch=16), loop.Watch("test"))
   first = loop.fit(network, loss, plans[:1], start, streams, config.Training(batch=16), loop.Watch("test"))
   np.testing.assert_array_equal(fitted.loss[:100], first.loss)
@@ -180,7 +182,9 @@ def test_stages_follow_each_other(tiny_model, pairs):
 
 def test_prediction_does_not_depend_on_the_block(tiny_model, pairs):
   _, _, _, start, _, scaling = begin(tiny_model, pairs)
-  trained = checkpoint.Checkpoint(start, tiny_model, config.Windows(), scaling, "radial")
+  trained = checkpoint.Checkpoint(
+    params=start, model=tiny_model, windows=config.Windows(), scaling=scaling, site="radial"
+  )
   double = batches.Waves(np.concatenate([pairs.x_bt] * 2), np.concatenate([pairs.subject_b] * 2))
   whole = prediction.predict(trained, double)
   part = prediction.predict(trained, batches.Waves(pairs.x_bt[:3], pairs.subject_b[:3]))
@@ -204,9 +208,15 @@ def test_three_thousand_steps_reach_half_a_millimetre_of_mercury():
   people, clean = dataclasses.replace(clinics.HEALTHY, age_max=80.0), clinics.Device(noise=0.0)
   spec = config.Windows()
   training = batches.make_pairs(
-    virtual.draw(clinics.Clinic("train", 1200, 16.0, people, clean, seed=1)), "radial", spec
+    virtual.draw(clinics.Clinic(name="train", subjects=1200, seconds=16.0, population=people, device=clean, seed=1)),
+    "radial",
+    spec,
   )
-  test = batches.make_pairs(virtual.draw(clinics.Clinic("test", 128, 16.0, people, clean, seed=2)), "radial", spec)
+  test = batches.make_pairs(
+    virtual.draw(clinics.Clinic(name="test", subjects=128, seconds=16.0, population=people, device=clean, seed=2)),
+    "radial",
+    spec,
+  )
   trained, fitted = runs.pretrain(training, test, spec=config.Training())
   rmse = waveform_metrics.mean_rmse(waveform_metrics.Evaluator(test, spec).errors(prediction.predict(trained, test)))
   print(f"clean virtual subjects: RMSE {rmse:.3f} mmHg, {1e3 * fitted.train_s / 3000:.1f} ms a step")
@@ -221,7 +231,7 @@ def test_progress_and_seconds_run_on_from_stage_to_stage(tiny_model, pairs):
     value, _ = wave(params, batch["target"], key)
     return value, {"loss": value, "progress": batch["progress"]}
 
-  strategy = Strategy("", stages=(Stage(("f",), 0.5), Stage((), 0.5)))
+  strategy = Strategy(equation="", stages=(Stage(("f",), 0.5), Stage((), 0.5)))
   plans = loop.plan(strategy, 200, 1e-3, [("f",), ()], ())
   validate = prediction.make_validator(network, lambda p: p, scaling, tiny_model, pairs, config.Windows())
   fitted = loop.fit(network, loss, plans, start, streams, config.Training(batch=16), loop.Watch("test", validate))
@@ -284,7 +294,7 @@ def test_a_diverged_training_names_whose_windows_and_the_last_good_state(tiny_mo
   assert pickle.loads(pickle.dumps(caught.value)).args == caught.value.args
   assert "last good state" not in str(caught.value)  # none was kept
   monkeypatch.setattr(training_state, "EVERY", loop.CHUNK)
-  late = [loop.Plan(4 * loop.CHUNK, 1e-3, ())]
+  late = [loop.Plan(steps=4 * loop.CHUNK, rate=1e-3, freeze=())]
   streams["target"]["y"][bad] = 0.0
   with training_state.keep_states(str(tmp_path)), pytest.raises(clock.DivergedError) as caught:
     loop.fit(network, loss, late, start, {"target": Failing(streams["target"])}, spec, loop.Watch("test"))

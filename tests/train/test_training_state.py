@@ -16,15 +16,24 @@ from tests.train import people
 def progress(done, value=1.0):
   state = (jnp.full(3, value), jnp.asarray(done))
   metrics = [{"loss": jnp.arange(2.0)}, {"loss": jnp.zeros(2), "other": jnp.ones(2)}]
-  return training_state.Progress(1, done, state, metrics, [0.5], [(done, 2.5)], [(1, 0.5, 3.0)], 0.25)
+  return training_state.Progress(
+    stage=1,
+    done=done,
+    state=state,
+    metrics=metrics,
+    times=[0.5],
+    scores=[(done, 2.5)],
+    seen=[(1, 0.5, 3.0)],
+    train_s=0.25,
+  )
 
 
 @pytest.mark.quick
 def test_a_state_comes_back_whole(tmp_path):
   with training_state.keep_states(str(tmp_path)):
-    training_state.Training("a", "x").save(progress(500))
+    training_state.TrainingStates("a", "x").save(progress(500))
   with training_state.keep_states(str(tmp_path)):
-    keep = training_state.Training("a", "x")
+    keep = training_state.TrainingStates("a", "x")
     found = keep.restore(keep.latest(), progress(0, 0.0).state)
   np.testing.assert_array_equal(found.state[0], 1.0)
   assert int(found.state[1]) == found.done == 500
@@ -36,7 +45,7 @@ def test_a_state_comes_back_whole(tmp_path):
 @pytest.mark.quick
 def test_the_last_two_stay_and_a_damaged_one_gives_way(tmp_path, capsys):
   with training_state.keep_states(str(tmp_path)):
-    keep = training_state.Training("a", "x")
+    keep = training_state.TrainingStates("a", "x")
     for done in (500, 1000, 1500):
       keep.save(progress(done))
   assert sorted(path.name for path in (tmp_path / "000").iterdir()) == ["000001000", "000001500"]
@@ -47,7 +56,7 @@ def test_the_last_two_stay_and_a_damaged_one_gives_way(tmp_path, capsys):
   content[len(content) // 2] ^= 1
   largest.write_bytes(bytes(content))
   with training_state.keep_states(str(tmp_path)):
-    found = training_state.Training("a", "x").latest()
+    found = training_state.TrainingStates("a", "x").latest()
   assert found["done"] == 1000
   assert f"{largest.name}: the file is damaged" in capsys.readouterr().err
   assert not (tmp_path / "000" / "000001500").exists()
@@ -58,7 +67,7 @@ def test_the_last_two_stay_and_a_damaged_one_gives_way(tmp_path, capsys):
 def test_the_best_stays_beside_the_last_two(tmp_path):
   errors = {500: 3.0, 1000: 2.0, 1500: 2.5, 2000: 2.25, 2500: 2.125}
   with training_state.keep_states(str(tmp_path)):
-    keep = training_state.Training("a", "x")
+    keep = training_state.TrainingStates("a", "x")
     for done in errors:
       scores = [(at, error) for at, error in errors.items() if at <= done]
       keep.save(dataclasses.replace(progress(done, float(done)), scores=scores, seen=[]))
@@ -70,12 +79,12 @@ def test_the_best_stays_beside_the_last_two(tmp_path):
   assert steps == 1000
   np.testing.assert_array_equal(params, 1000.0)
   with training_state.keep_states(str(tmp_path)):
-    assert training_state.Training("a", "x").latest()["done"] == 2500  # the best is not where it goes on
+    assert training_state.TrainingStates("a", "x").latest()["done"] == 2500  # the best is not where it goes on
 
 
 def kept(folder, *steps, **changes):
   with training_state.keep_states(str(folder)):
-    keep = training_state.Training("a", "x")
+    keep = training_state.TrainingStates("a", "x")
     for done in steps:
       keep.save(dataclasses.replace(progress(done), **changes))
   return keep
@@ -123,12 +132,12 @@ def test_what_is_no_number_is_no_good_state(tmp_path):
 @pytest.mark.quick
 def test_the_state_of_another_training_is_refused(tmp_path):
   with training_state.keep_states(str(tmp_path)):
-    training_state.Training("a", "x").save(progress(500))
+    training_state.TrainingStates("a", "x").save(progress(500))
   with (
     training_state.keep_states(str(tmp_path)),
     pytest.raises(InputError, match=r"the state of another training \(a\)"),
   ):
-    training_state.Training("a", "y").latest()
+    training_state.TrainingStates("a", "y").latest()
 
 
 @pytest.mark.quick
@@ -142,7 +151,7 @@ def test_a_fingerprint_tells_values_shapes_and_names():
 
 @pytest.mark.quick
 def test_without_a_keeper_nothing_is_kept(tmp_path):
-  keep = training_state.Training("a", "x")
+  keep = training_state.TrainingStates("a", "x")
   assert keep.latest() is None
   assert not keep.due(500)
   keep.save(progress(500))

@@ -155,4 +155,12 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
   entries, lost = datasets.gather(listed)
   if not entries and not lost:
     raise DataError(str(path), "no .npz or .mat file there", "look at --path")
-  return datasets.DataSet("npz", entries, "the user's own", "the user's own", str(path), channels, lost=lost)
+  return datasets.DataSet(
+    name="npz",
+    entries=entries,
+    source="the user's own",
+    licence="the user's own",
+    path=str(path),
+    channels=channels,
+    lost=lost,
+  )

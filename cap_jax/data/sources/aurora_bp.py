@@ -105,6 +105,6 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
   if not entries and not lost:
     raise DataError(str(path), "no measurements_*.tsv there", "look at --path")
   return datasets.DataSet(
-    "aurora_bp", entries, "Aurora-BP (Mieloszyk et al. 2022, IEEE JBHI 26, 2864)", "Aurora-BP data use agreement", str(path), channels,
+    name="aurora_bp", entries=entries, source="Aurora-BP (Mieloszyk et al. 2022, IEEE JBHI 26, 2864)", licence="Aurora-BP data use agreement", path=str(path), channels=channels,
     lost=lost,
   )  # fmt: skip

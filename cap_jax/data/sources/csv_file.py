@@ -196,4 +196,12 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
   else:
     raise DataError(str(path), "no such file or folder", "give a CSV file, or a folder with subjects.csv")
   entries, lost = datasets.gather(listed)
-  return datasets.DataSet("csv", entries, "the user's own", "the user's own", str(path), channels, lost=lost)
+  return datasets.DataSet(
+    name="csv",
+    entries=entries,
+    source="the user's own",
+    licence="the user's own",
+    path=str(path),
+    channels=channels,
+    lost=lost,
+  )

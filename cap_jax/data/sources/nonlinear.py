@@ -71,6 +71,6 @@ def load(path: str = PATH, channels: Mapping[str, str] | None = None) -> dataset
     for number in range(len(_file()["hr"]))
   )
   return datasets.DataSet(
-    "nonlinear", entries, "cap_jax, nonlinear 1-D solutions of the 116 arteries", "Apache-2.0", path, channels, in_silico=True,
+    name="nonlinear", entries=entries, source="cap_jax, nonlinear 1-D solutions of the 116 arteries", licence="Apache-2.0", path=path, channels=channels, in_silico=True,
     notes=("virtual subjects: every figure from them is in silico",),
   )  # fmt: skip

@@ -140,6 +140,6 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
   if not entries and not lost:
     raise DataError(str(path), "no .mat file there", "look at --path")
   return datasets.DataSet(
-    "pulsedb", entries, "PulseDB (Wang et al. 2023, Front. Digit. Health 4, 1090854)",
-    "MIMIC part ODbL 1.0, VitalDB part CC BY-NC-SA 4.0", str(path), channels, lost=lost,
+    name="pulsedb", entries=entries, source="PulseDB (Wang et al. 2023, Front. Digit. Health 4, 1090854)",
+    licence="MIMIC part ODbL 1.0, VitalDB part CC BY-NC-SA 4.0", path=str(path), channels=channels, lost=lost,
   )  # fmt: skip

@@ -58,7 +58,7 @@ _TWINS = "a factorial design: a random split puts near twins on both sides; hold
 Row = dict[str, float]
 
 
-class Table:
+class SubjectTable:
   """A CSV file of a row a subject, of which single rows are read: name → value, an empty cell is NaN."""
 
   def __init__(self, path: pathlib.Path):
@@ -107,8 +107,8 @@ class Table:
 
 
 @functools.cache
-def _table(path: pathlib.Path) -> Table:
-  return Table(path)
+def _table(path: pathlib.Path) -> SubjectTable:
+  return SubjectTable(path)
 
 
 def on_common_clock(wave_t: np.ndarray, onset_s: float, samples: int) -> np.ndarray:
@@ -305,4 +305,6 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     DataError: there is nothing of the kind at `path`.
   """
   entries, lost = datasets.gather(_list(pathlib.Path(path), _wanted(channels)))
-  return datasets.DataSet("pwdb", entries, path=str(path), channels=channels, lost=lost, notes=(_TWINS,), **_ABOUT)
+  return datasets.DataSet(
+    name="pwdb", entries=entries, path=str(path), channels=channels, lost=lost, notes=(_TWINS,), **_ABOUT
+  )

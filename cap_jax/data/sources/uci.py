@@ -68,4 +68,13 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
   if not entries and not lost:
     raise DataError(str(path), "no .mat file there", "look at --path")
   source = "UCI cuff-less blood pressure (Kachuee et al. 2015, doi 10.24432/C5B602)"
-  return datasets.DataSet("uci", entries, source, "CC BY 4.0", str(path), channels, subjects_known=False, lost=lost)
+  return datasets.DataSet(
+    name="uci",
+    entries=entries,
+    source=source,
+    licence="CC BY 4.0",
+    path=str(path),
+    channels=channels,
+    subjects_known=False,
+    lost=lost,
+  )

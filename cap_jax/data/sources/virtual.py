@@ -151,8 +151,8 @@ def _clinic(path: str) -> clinics.Clinic:
       raise InputError(f"--path={path}: {word!r} must be one of {', '.join(values)} and a number") from error
   found = known[name]
   return clinics.Clinic(
-    name, int(values["subjects"]), values["seconds"], found.population, found.device, found.oximeter, found.rhythm,
-    values["fs_hz"], int(values["seed"]),
+    name=name, subjects=int(values["subjects"]), seconds=values["seconds"], population=found.population, device=found.device, oximeter=found.oximeter, rhythm=found.rhythm,
+    fs_hz=values["fs_hz"], seed=int(values["seed"]),
   )  # fmt: skip
 
 
@@ -181,7 +181,7 @@ def load(path: str, channels: Mapping[str, str] | None = None) -> datasets.DataS
       yield datasets.Entry(f"{clinic.name}-{clinic.seed}-{number:05d}", "virtual", f"virtual: {path}", read)
 
   return datasets.DataSet(
-    "virtual", tuple(entries()), "cap_jax, virtual cohort", "Apache-2.0", path, channels, in_silico=True,
+    name="virtual", entries=tuple(entries()), source="cap_jax, virtual cohort", licence="Apache-2.0", path=path, channels=channels, in_silico=True,
     notes=("virtual subjects: every figure from them is in silico",),
   )  # fmt: skip
 

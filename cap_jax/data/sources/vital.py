@@ -226,5 +226,12 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
   entries, lost = datasets.gather(listed)
   source, licence = "VitalDB (Lee et al. 2022, Sci. Data 9, 279)", "CC BY-NC-SA 4.0"
   return datasets.DataSet(
-    "vitaldb", entries, source, licence, str(path), channels, subjects_known=_all_known(cases, entries), lost=lost
+    name="vitaldb",
+    entries=entries,
+    source=source,
+    licence=licence,
+    path=str(path),
+    channels=channels,
+    subjects_known=_all_known(cases, entries),
+    lost=lost,
   )

@@ -194,8 +194,8 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     listed.append(datasets.Entry(subject, os.path.relpath(name, os.path.dirname(name)), name, read))
   entries, lost = datasets.gather(listed)
   return datasets.DataSet(
-    "wfdb", entries, "PhysioNet (Goldberger et al. 2000, Circulation 101, e215) or another", "that of the records",
-    str(path), channels, subjects_known=known, lost=lost,
+    name="wfdb", entries=entries, source="PhysioNet (Goldberger et al. 2000, Circulation 101, e215) or another", licence="that of the records",
+    path=str(path), channels=channels, subjects_known=known, lost=lost,
   )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ QUIET = dataclasses.replace(clinics.CATHETER, noise=0.0, bits=0, zero=(0.0, 0.0)
 @functools.cache
 def seen(device, count=4):
   """The same subjects through a device."""
-  return virtual.draw(clinics.Clinic("c", count, 8.0, ANYBODY, device, seed=4))
+  return virtual.draw(clinics.Clinic(name="c", subjects=count, seconds=8.0, population=ANYBODY, device=device, seed=4))
 
 
 def test_virtual_clinic_sees_its_subjects_through_its_device():
@@ -60,7 +60,14 @@ def test_scenarios_are_recorded_at_their_site(name):
   site = scenario.site or "radial"
   seconds = 60.0 if name == "clinic" else 8.0  # long enough for something to be lost
   clinic = clinics.Clinic(
-    "c", 6, seconds, scenario.population, scenario.device, scenario.oximeter, scenario.rhythm, seed=11
+    name="c",
+    subjects=6,
+    seconds=seconds,
+    population=scenario.population,
+    device=scenario.device,
+    oximeter=scenario.oximeter,
+    rhythm=scenario.rhythm,
+    seed=11,
   )
   found = virtual.draw(clinic, (site,))
   assert len(found) == 6
@@ -77,7 +84,7 @@ def test_scenarios_are_recorded_at_their_site(name):
 
 
 def test_plain_oximeter_gives_a_normalised_wave():
-  found = virtual.draw(clinics.Clinic("c", 2, 8.0, ANYBODY, seed=4), ("digital_ppg",))
+  found = virtual.draw(clinics.Clinic(name="c", subjects=2, seconds=8.0, population=ANYBODY, seed=4), ("digital_ppg",))
   assert found[0].units["digital_ppg"] == "1"
   assert np.nanmin(found[0].signals["digital_ppg"]) == 0
   assert np.nanmax(found[0].signals["digital_ppg"]) == 1
@@ -98,7 +105,7 @@ def test_a_clinics_device_does_not_depend_on_its_size():
     ({"device": clinics.Device(damping=(0.4, 0.1))}, "Device.damping=.*must rise within"),
     ({"device": clinics.Device(noise=float("nan"))}, "Device.noise=nan: must be 0 to 1000"),
     ({"device": clinics.Device(bits=-3)}, "Device.bits=-3: must be 0 to 32"),
-    ({"device": clinics.Device("clinic")}, "Device.scope=clinic: must be device or subject"),
+    ({"device": clinics.Device(scope="clinic")}, "Device.scope=clinic: must be device or subject"),
     ({"device": clinics.Device(cuff=clinics.Cuff(sbp_sd_mmhg=-1.0))}, "Cuff.sbp_sd_mmhg=-1.0: must be 0 to 50"),
     ({"rhythm": clinics.Rhythm(ectopic_share=2.0)}, "Rhythm.ectopic_share=2.0: must be 0 to 0.14"),
     ({"rhythm": clinics.Rhythm(breathing_min_hz=0.5)}, "Rhythm.breathing_min_hz=0.5: must be at most 0.3"),
@@ -106,7 +113,7 @@ def test_a_clinics_device_does_not_depend_on_its_size():
 )
 def test_clinics_that_cannot_be_are_refused(change, said):
   with pytest.raises(InputError, match=said):
-    virtual.draw(dataclasses.replace(clinics.Clinic("c", 2, 8.0), **change))
+    virtual.draw(dataclasses.replace(clinics.Clinic(name="c", subjects=2, seconds=8.0), **change))
 
 
 @pytest.mark.quick
@@ -116,5 +123,13 @@ def test_every_scenario_differs_from_the_source_and_can_be():
     assert scenario != source, name
     assert scenario.site in (None, *recordings.SITES, recordings.PPG), name
     clinic_limits.check(
-      clinics.Clinic("c", 2, 8.0, scenario.population, scenario.device, scenario.oximeter, scenario.rhythm)
+      clinics.Clinic(
+        name="c",
+        subjects=2,
+        seconds=8.0,
+        population=scenario.population,
+        device=scenario.device,
+        oximeter=scenario.oximeter,
+        rhythm=scenario.rhythm,
+      )
     )
