@@ -60,7 +60,7 @@ def scores(problem: Problem, seed: int) -> dict[str, float]:
   own = _make_loss(net, problem)
   context = terms.Context(net, own, own)
 
-  def trained(strategy: Strategy, start: Params, streams: dict[str, toy_problems.Points]) -> np.ndarray:
+  def trained(strategy: Strategy, start: Params, streams: dict[str, toy_problems.Points]) -> Params:
     loss = terms.make_total(strategy.loss, strategy.combine, context, low_rank.view)
     plans = loop.plan(strategy, _STEPS, strategy.learning_rate, [stage.freeze for stage in strategy.stages], ())
     spec = config.Training(batch=_BATCH, weight_decay=strategy.weight_decay, seed=seed)

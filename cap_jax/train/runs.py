@@ -76,7 +76,7 @@ class Adapted:
   """A trained target network, how it was trained, the report of the merge, the reason of a choice, if one was made, the lines
   of the target's waves, if they were asked for, and the network as it was when validation subjects liked it best, if that was kept."""
 
-  best: checkpoint.Checkpoint | None = dataclasses.field(default=None, kw_only=True)
+  best: checkpoint.Checkpoint | None = None
   checkpoint: checkpoint.Checkpoint
   fitted: loop.FitResult
   report: list[surgery.Leaf]
@@ -387,7 +387,7 @@ def finished(
   labelled = next((part for part in begun.fed.values() if "y" in part), None)
   flat = collapse.warning(begun.net, made.params, labelled) if labelled is not None else ""
   reason = "; ".join(text for text in (flat, begun.reason, str(begun.transducers or "")) if text)
-  return Adapted(best=made, checkpoint=fitted, fitted=begun.report, report=reason, reason=begun.transducers)
+  return Adapted(checkpoint=made, fitted=fitted, report=begun.report, reason=reason, transducers=begun.transducers)
 
 
 def adapt(

@@ -1,10 +1,12 @@
 """How a step of training grows with width, window, batch and devices, and the cohort with its subjects."""
 
 import dataclasses
+import functools
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -34,7 +36,7 @@ def _wide(model: config.Model, channels: int) -> config.Model:
   return dataclasses.replace(model, channels=channels, head_channels=channels)
 
 
-def _ms(sizes: dict[float, steps.Case], options: Options, label: str) -> dict[float, float]:
+def _ms(sizes: Mapping[int, steps.Case], options: Options, label: str) -> dict[int, float]:
   calls = {str(size): steps.our_call(steps.ours(case, _CHUNK)) for size, case in sizes.items()}
   times = timing.in_turns(calls, options.turns, label)
   return {size: 1e3 * timing.median(times[str(size)]) / _CHUNK for size in sizes}
@@ -95,7 +97,7 @@ def rows(options: Options) -> list[Row]:
   people = {max(options.subjects // part, 8): None for part in (16, 4, 1)}
   drawn = {str(count): virtual_people.draw(count) for count in people}
   times = timing.in_turns(
-    {name: lambda subjects=subjects: cohort.beats(subjects) for name, subjects in drawn.items()},
+    {name: functools.partial(cohort.beats, subjects) for name, subjects in drawn.items()},
     options.turns,
     "cohort",
   )

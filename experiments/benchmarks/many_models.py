@@ -2,6 +2,7 @@
 and against a loop in PyTorch."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +44,12 @@ def _alone(
   return training.adapt(study, _NAME, trained, own, draw.seed)
 
 
+def _one_by_one(
+  study: config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draws: list[vmapped_training.Draw]
+) -> list[runs.Adapted]:
+  return [_alone(study, trained, data, draw) for draw in draws]
+
+
 def _torch_loop(
   study: config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draws: list[vmapped_training.Draw]
 ) -> Callable[[], Any]:
@@ -55,6 +62,7 @@ def _torch_loop(
   assert data.labelled is not None
   samples, margin = study.windows.samples, study.windows.margin
   inner = slice(margin, samples - margin)
+  subject_b = data.labelled.subject_b
   whole = runs.arrays(trained.scaling, data.labelled, trained.model)
 
   def run() -> None:
@@ -63,7 +71,7 @@ def _torch_loop(
       network.f.requires_grad_(False)
       head = list(network.r.parameters())
       optimizer = torch.optim.AdamW(head, lr=1e-3, weight_decay=1e-2, fused=True)
-      rows = np.flatnonzero(np.isin(data.labelled.subject_b, draw.subjects))
+      rows = np.flatnonzero(np.isin(subject_b, draw.subjects))
       part = {axis: torch_networks.moved(array[rows]) for axis, array in whole.items()}
       with torch.no_grad():
         part["h"] = network.f(part["x"], part["c"])
@@ -93,8 +101,8 @@ def rows(options: Options) -> list[Row]:
   section, found = "many models at once", []
   for label, draws in kinds.items():
     calls: dict[str, Callable[[], Any]] = {
-      "together": lambda draws=draws: vmapped_training.adapt(find(_NAME), trained, data, draws, _BUDGET),
-      "one after another": lambda draws=draws: [_alone(study, trained, data, draw) for draw in draws],
+      "together": functools.partial(vmapped_training.adapt, find(_NAME), trained, data, draws, _BUDGET),
+      "one after another": functools.partial(_one_by_one, study, trained, data, draws),
     }
     personal = "patients" in label
     if personal:

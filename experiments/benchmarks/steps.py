@@ -1,6 +1,7 @@
 """A step of training: each network against the same in PyTorch; full, frozen and from features computed once; with a discrepancy or an
 adversary between the domains."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -34,11 +35,11 @@ _LARGER_SQUARES = ((4096, 4096, 4096), (8192, 8192, 8192))  # of an accelerator
 
 
 class Case(NamedTuple):
-  """A training: network, strategy, what is held, and whether features are given instead of made."""
+  """A training: network, strategy, what is frozen, and whether features are given instead of made."""
 
   model: config.Model
   strategy: str = "scratch"
-  hold: tuple[str, ...] = ()
+  freeze: tuple[str, ...] = ()
   cached: bool = False
   samples: int = SAMPLES
   batch: int = BATCH
@@ -221,7 +222,7 @@ def matmul_rate(options: Options, sizes: Sequence[tuple[int, int, int]]) -> floa
     a, b = (jax.random.normal(jax.random.key(0), shape) for shape in ((m, k), (k, n)))
     multiply = jax.jit(jnp.matmul)
     times = timing.in_turns(
-      {"product": lambda a=a, b=b, multiply=multiply: multiply(a, b)}, max(options.turns, 5), f"product {m}×{k}×{n}"
+      {"product": functools.partial(multiply, a, b)}, max(options.turns, 5), f"product {m}×{k}×{n}"
     )
     rates.append(2 * m * k * n / min(times["product"]))
   return max(rates)

@@ -24,7 +24,9 @@ def _compile(count: int) -> tuple[float, float]:
   began = time.perf_counter()
   compiled = cohort._beats.lower(subjects, _SAMPLES, _HARMONICS, _CHUNK).compile()
   seconds = time.perf_counter() - began
-  return seconds, compiled.memory_analysis().temp_size_in_bytes / 1e6
+  memory = compiled.memory_analysis()
+  assert memory is not None  # every backend of this project tells
+  return seconds, memory.temp_size_in_bytes / 1e6
 
 
 def rows(options: Options) -> list[Row]:

@@ -68,7 +68,7 @@ def test_without_two_labels_the_people_of_the_source_are_scored_on(ground, monke
     seen.append(name)
     about = {"offset": error.get(name, 3.0)}
     return runs.Adapted(
-      best=dataclasses.replace(trained, about=about), checkpoint=loop.FitResult({}, {}, 0.0), fitted=[], report=""
+      checkpoint=dataclasses.replace(trained, about=about), fitted=loop.FitResult({}, {}, 0.0), report=[], reason=""
     )
 
   monkeypatch.setattr(training, "adapt", adapt)
@@ -106,7 +106,7 @@ def test_subjects_are_held_out_of_the_training_that_they_score(ground, monkeypat
     assert short.steps == 2 * loop.CHUNK  # a third of the study's would be too few for two stages
     taught.append((name, set(data.labelled.subjects)))
     network = dataclasses.replace(trained, about={"name": name, "taught": taught[-1][1]})
-    return runs.Adapted(best=network, checkpoint=loop.FitResult({}, {}, 0.0), fitted=[], report="")
+    return runs.Adapted(checkpoint=network, fitted=loop.FitResult({}, {}, 0.0), report=[], reason="")
 
   scored = []
 
