@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas
 
-from cap_jax import clinic_limits, clinics, config
+from cap_jax import clinics, config
 from cap_jax.data import batches, conditioning, recordings, splits
 from cap_jax.data.sources import virtual
 from cap_jax.haemodynamics import indices
@@ -416,7 +416,6 @@ def cohort(
     rhythm=scene.rhythm,
     seed=seed,
   )
-  clinic_limits.check(clinic)
   origin = {"data": "in silico: virtual cohort", "source": name, "cohort_seed": seed}
   if device is not None:
     origin["device"] = dataclasses.asdict(device)

@@ -4,11 +4,49 @@ Frozen dataclasses of plain values, as in `config`: they hash as static argument
 """
 
 import dataclasses
-from typing import Literal
+import itertools
+import math
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, NamedTuple
+
+from cap_jax.types import InputError
+
+Range = tuple[float, float]
+
+
+class _Within(NamedTuple):
+  """What a field may be: a number from low to high, or a range that rises within them."""
+
+  low: float
+  high: float
+
+
+_PerMinute = Annotated[float, _Within(0.0, 60.0)]
+
+
+class _Checked:
+  """A dataclass whose numbers are checked where it is made."""
+
+  _limits: ClassVar[Mapping[str, _Within]] = {}
+
+  def __init_subclass__(cls) -> None:
+    hints = cls.__annotations__
+    cls._limits = {name: hint.__metadata__[0] for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+
+  def __post_init__(self) -> None:
+    """Raises:
+    InputError: a value is no number or outside its range; names it and the range."""
+    for name, (low, high) in self._limits.items():
+      value = getattr(self, name)
+      values = value if isinstance(value, tuple) else () if value is None else (value,)
+      rising = all(a <= b for a, b in itertools.pairwise(values))
+      if not rising or not all(math.isfinite(v) and low <= v <= high for v in values):
+        kind = "must rise within" if len(values) > 1 else "must be"
+        raise InputError(f"{type(self).__name__}.{name}={value}: {kind} {low:g} to {high:g}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Rhythm:
+class Rhythm(_Checked):
   """Beat-to-beat life of a record. Sizes are choices of the project, not citations.
 
   breathing_min_hz, breathing_max_hz: range of the breathing rate.
@@ -20,21 +58,28 @@ class Rhythm:
   ectopic_sv, potentiated_sv: stroke volume of an ectopic beat and of the next one, relative.
   """
 
-  breathing_min_hz: float = 0.2
-  breathing_max_hz: float = 0.3
-  rr_low_sd: float = 0.014
-  rr_high_sd: float = 0.021
-  sv_breathing: float = 0.06
-  sv_noise: float = 0.01
-  pressure_swing_mmhg: float = 2.0
-  ectopic_share: float = 0.0
-  ectopic_coupling: float = 0.65
-  ectopic_sv: float = 0.45
-  potentiated_sv: float = 1.15
+  breathing_min_hz: Annotated[float, _Within(0.02, 1.0)] = 0.2
+  breathing_max_hz: Annotated[float, _Within(0.02, 1.0)] = 0.3
+  rr_low_sd: Annotated[float, _Within(0.0, 0.2)] = 0.014
+  rr_high_sd: Annotated[float, _Within(0.0, 0.2)] = 0.021
+  sv_breathing: Annotated[float, _Within(0.0, 0.5)] = 0.06
+  sv_noise: Annotated[float, _Within(0.0, 0.3)] = 0.01
+  pressure_swing_mmhg: Annotated[float, _Within(0.0, 30.0)] = 2.0
+  ectopic_share: Annotated[float, _Within(0.0, 0.14)] = 0.0
+  ectopic_coupling: Annotated[float, _Within(0.4, 1.0)] = 0.65
+  ectopic_sv: Annotated[float, _Within(0.05, 1.0)] = 0.45
+  potentiated_sv: Annotated[float, _Within(0.5, 2.0)] = 1.15
+
+  def __post_init__(self) -> None:
+    """Raises:
+    InputError: a value is outside its range, or the least breathing rate is above the largest."""
+    super().__post_init__()
+    if self.breathing_min_hz > self.breathing_max_hz:
+      raise InputError(f"Rhythm.breathing_min_hz={self.breathing_min_hz}: must be at most {self.breathing_max_hz}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Population:
+class Population(_Checked):
   """A population of virtual subjects: ages are uniform, z is truncated normal within ±2.
 
   Attributes:
@@ -51,25 +96,32 @@ class Population:
       operating pressure, taper and steepening differ between subjects; at zero (1 for womersley_min) all have the model's own.
   """
 
-  age_min: float = 25.0
-  age_max: float = 80.0
-  spread: float = 1.0
+  age_min: Annotated[float, _Within(18.0, 100.0)] = 25.0
+  age_max: Annotated[float, _Within(18.0, 100.0)] = 80.0
+  spread: Annotated[float, _Within(0.0, 2.0)] = 1.0
   plausible: bool = True
-  map_shift_mmhg: float = 0.0
-  map_sd_mmhg: float = 7.5
-  pwv_shift_sd: float = 0.0
-  compliance_shift_sd: float = 0.0
-  hr_shift_bpm: float = 0.0
-  sv_scale: float = 1.0
-  vasodilated_share: float = 0.0
-  fall_exponent_sd: float = 0.3
-  reflection: float = 0.2
-  reflection_sd: float = 0.2
-  viscosity_log_sd: float = 0.0
-  womersley_min: float = 1.0
-  operating_sd_mmhg: float = 0.0
-  taper_sd: float = 0.0
-  steepening_max: float = 0.0
+  map_shift_mmhg: Annotated[float, _Within(-100.0, 100.0)] = 0.0
+  map_sd_mmhg: Annotated[float, _Within(0.0, 50.0)] = 7.5
+  pwv_shift_sd: Annotated[float, _Within(-5.0, 5.0)] = 0.0
+  compliance_shift_sd: Annotated[float, _Within(-5.0, 5.0)] = 0.0
+  hr_shift_bpm: Annotated[float, _Within(-100.0, 150.0)] = 0.0
+  sv_scale: Annotated[float, _Within(0.1, 5.0)] = 1.0
+  vasodilated_share: Annotated[float, _Within(0.0, 1.0)] = 0.0
+  fall_exponent_sd: Annotated[float, _Within(0.0, 1.0)] = 0.3
+  reflection: Annotated[float, _Within(-0.5, 0.65)] = 0.2
+  reflection_sd: Annotated[float, _Within(0.0, 0.3)] = 0.2
+  viscosity_log_sd: Annotated[float, _Within(0.0, 1.0)] = 0.0
+  womersley_min: Annotated[float, _Within(0.0, 1.0)] = 1.0
+  operating_sd_mmhg: Annotated[float, _Within(0.0, 20.0)] = 0.0
+  taper_sd: Annotated[float, _Within(0.0, 0.25)] = 0.0
+  steepening_max: Annotated[float, _Within(0.0, 3.0)] = 0.0
+
+  def __post_init__(self) -> None:
+    """Raises:
+    InputError: a value is outside its range, or the youngest is older than the oldest."""
+    super().__post_init__()
+    if self.age_min >= self.age_max:
+      raise InputError(f"Population.age_min={self.age_min}: must be less than age_max={self.age_max}")
 
 
 HEALTHY = Population(age_max=75.0, spread=0.8)
@@ -112,24 +164,21 @@ POPULATIONS: dict[str, Population] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Cuff:
+class Cuff(_Checked):
   """Errors of a cuff, new for each subject. Defaults: bias Picone 2017, random SD Dankel 2019.
 
   site: the pressure that it reads; None is the wave's own.
   """
 
-  sbp_bias_mmhg: float = -5.7
-  sbp_sd_mmhg: float = 10.3
-  dbp_bias_mmhg: float = 5.5
-  dbp_sd_mmhg: float = 7.9
+  sbp_bias_mmhg: Annotated[float, _Within(-50.0, 50.0)] = -5.7
+  sbp_sd_mmhg: Annotated[float, _Within(0.0, 50.0)] = 10.3
+  dbp_bias_mmhg: Annotated[float, _Within(-50.0, 50.0)] = 5.5
+  dbp_sd_mmhg: Annotated[float, _Within(0.0, 50.0)] = 7.9
   site: str | None = "brachial"
 
 
-Range = tuple[float, float]
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Device:
+class Device(_Checked):
   """What measures a wave. Sizes of noise, drift and motion are in the unit of the wave.
 
   Attributes:
@@ -146,24 +195,31 @@ class Device:
   """
 
   scope: Literal["device", "subject"] = "device"
-  natural_hz: Range | None = None
-  damping: Range = (0.2, 0.2)
-  pole_hz: Range | None = None
-  gain: Range = (1.0, 1.0)
-  zero: Range = (0.0, 0.0)
-  delay_s: Range = (0.0, 0.0)
+  natural_hz: Annotated[Range | None, _Within(1.0, 1000.0)] = None
+  damping: Annotated[Range, _Within(0.01, 10.0)] = (0.2, 0.2)
+  pole_hz: Annotated[Range | None, _Within(0.1, 1000.0)] = None
+  gain: Annotated[Range, _Within(0.1, 10.0)] = (1.0, 1.0)
+  zero: Annotated[Range, _Within(-1e6, 1e6)] = (0.0, 0.0)
+  delay_s: Annotated[Range, _Within(-5.0, 5.0)] = (0.0, 0.0)
   cuff: Cuff | None = None
-  noise: float = 0.5
-  jitter_s: float = 0.0
-  drift: float = 0.0
-  motion: float = 0.0
-  motion_per_min: float = 0.0
-  flush_per_min: float = 0.0
-  damped_per_min: float = 0.0
-  pauses_per_min: float = 0.0
-  dropped_per_min: float = 0.0
-  bits: int = 0
-  span: Range = (-50.0, 350.0)
+  noise: Annotated[float, _Within(0.0, 1000.0)] = 0.5
+  jitter_s: Annotated[float, _Within(0.0, 0.1)] = 0.0
+  drift: Annotated[float, _Within(0.0, 1000.0)] = 0.0
+  motion: Annotated[float, _Within(0.0, 1000.0)] = 0.0
+  motion_per_min: _PerMinute = 0.0
+  flush_per_min: _PerMinute = 0.0
+  damped_per_min: _PerMinute = 0.0
+  pauses_per_min: _PerMinute = 0.0
+  dropped_per_min: _PerMinute = 0.0
+  bits: Annotated[int, _Within(0, 32)] = 0
+  span: Annotated[Range, _Within(-1e6, 1e6)] = (-50.0, 350.0)
+
+  def __post_init__(self) -> None:
+    """Raises:
+    InputError: a value is outside its range, or the scope is unknown."""
+    super().__post_init__()
+    if self.scope not in ("device", "subject"):
+      raise InputError(f"Device.scope={self.scope}: must be device or subject")
 
 
 # Devices by name. EXACT: nothing between the wave and the file. Ranges of the line: Mikhailov 2021; clamp: bias and SD of finger against arm; the rest are choices.
@@ -189,7 +245,7 @@ WARD_LINE = dataclasses.replace(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Clinic:
+class Clinic(_Checked):
   """A place where waves are recorded: whom it sees, with what device, for how long.
 
   Attributes:
@@ -200,14 +256,14 @@ class Clinic:
   """
 
   name: str
-  subjects: int
-  seconds: float
+  subjects: Annotated[int, _Within(1, 10_000_000)]
+  seconds: Annotated[float, _Within(4.0, 86400.0)]
   population: Population = HEALTHY
   device: Device = TRANSDUCER
   oximeter: Device = OXIMETER
   rhythm: Rhythm = Rhythm()
-  fs_hz: float = 125.0
-  seed: int = 0
+  fs_hz: Annotated[float, _Within(10.0, 20000.0)] = 125.0
+  seed: Annotated[int, _Within(0, 4_294_967_295)] = 0
 
 
 @dataclasses.dataclass(frozen=True)

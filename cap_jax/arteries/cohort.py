@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.interpolate
 
-from cap_jax import clinic_limits, clinics
+from cap_jax import clinics
 from cap_jax.arteries import heart, network, population, rhythm, steepening, terminals, wall, waves
 from cap_jax.types import InputError
 
@@ -291,7 +291,6 @@ def records(
     InputError: a parameter is outside `population.LIMITS`, or the length is no whole number of samples.
   """
   check(subjects, chunk=chunk)
-  clinic_limits.check(rhythm_spec)
   samples = seconds * fs_hz
   whole = np.isfinite(samples) and abs(samples - round(samples)) < 1e-6
   if not (whole and fs_hz >= _LOWEST_HZ and seconds >= _SHORTEST_S):

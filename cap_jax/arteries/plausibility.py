@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import tqdm
 
-from cap_jax import clinic_limits, clinics
+from cap_jax import clinics
 from cap_jax.arteries import cohort, population
 from cap_jax.types import InputError
 
@@ -79,7 +79,6 @@ def draw(
   Raises:
     InputError: a value of the population cannot be, or hardly anyone in it is plausible.
   """
-  clinic_limits.check(spec)
   if count < 1:
     raise InputError(f"count={count}: must be 1 or more")
   kept: list[population.Subject] = []
