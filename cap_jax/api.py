@@ -25,7 +25,7 @@ from cap_jax.losses import tasks
 from cap_jax.metrics import waveform_metrics
 from cap_jax.strategies import find
 from cap_jax.strategies.strategy import Strategy
-from cap_jax.train import checkpoint, prediction, runs
+from cap_jax.train import checkpoint, prediction, runs, strategy_selection
 from cap_jax.types import InputError, Params
 
 _SUBJECT = "subject"
@@ -295,7 +295,8 @@ def transfer(
 
   Args:
     net: the source network.
-    strategy: a name in `cap_jax.STRATEGIES`, or a `Strategy` of your own.
+    strategy: a name in `cap_jax.STRATEGIES`, a `Strategy` of your own, or "auto", which compares some and takes the best. With 0 or
+      1 labelled subject it compares on source subjects, a tenth of those in `source`, which it does not train on.
     labelled: windows of labelled target subjects.
     unlabelled: peripheral windows of the target, for strategies that adapt to them.
     source: windows of the source, for strategies that go on learning from it; `Cohort.windows` of the cohort that the network is from.
@@ -304,22 +305,57 @@ def transfer(
     site: where the target measures; where the source network reads without it.
 
   Returns:
-    The target network.
+    The target network; its `reason` tells what was chosen and why.
 
   Raises:
     InputError: the strategy is unknown, or reads windows that were not given.
     LeakError: a subject stands in two parts.
   """
-  strategy = find(strategy) if isinstance(strategy, str) else strategy
   free = unlabelled.unlabelled() if isinstance(unlabelled, batches.Pairs) else unlabelled
   data = runs.Data(source, free, labelled, validation, site or net.checkpoint.site)
+  reason = ""
+  if strategy == strategy_selection.NAME:
+    data, choice = _choose(net.checkpoint, data, budget)
+    strategy, reason = choice.name, strategy_selection.format_ranking(choice)
+  strategy = find(strategy) if isinstance(strategy, str) else strategy
   made = runs.adapt(strategy, net.checkpoint, data, budget)
   found = made.checkpoint
   if validation is not None:
     training = free if free is not None else labelled
     assert training is not None  # a strategy reads one of the two
-    found = uncertainty.equip(found, None, training, validation, "validation subjects of the target")
-  return Network(found, made.reason)
+    head = uncertainty.transferred_head(made, net.checkpoint)
+    found = uncertainty.equip(found, head, training, validation, "validation subjects of the target")
+  return Network(found, "; ".join(text for text in (reason, made.reason) if text))
+
+
+def _choose(
+  source: checkpoint.Checkpoint, data: runs.Data, budget: runs.Budget
+) -> tuple[runs.Data, strategy_selection.Choice]:
+  """The strategy that `auto` takes, and what is left to train on."""
+  people = None
+  if data.n_target < 2 and data.source is not None:
+    rest, people = _held_out(data.source, budget.seed, "source")
+    data = dataclasses.replace(data, source=rest)
+
+  def train(name: str, part: runs.Data, short: runs.Budget) -> runs.Adapted:
+    return runs.adapt(find(name), source, part, short)
+
+  without = dataclasses.replace(data, validation=None)  # the choice sees no validation label
+  return data, strategy_selection.choose(source, without, people, budget, train)
+
+
+def _held_out(pairs: batches.Pairs, seed: int, where: str) -> tuple[batches.Pairs, batches.Pairs]:
+  """The windows of nine tenths of the subjects, and of the others.
+
+  Raises:
+    InputError: there is one subject.
+  """
+  names = pairs.subjects
+  count = max(round(_HELD_OUT * len(names)), 1)
+  if len(names) < 2:
+    raise InputError(f"{where}: one subject, and some are held out; give two or more")
+  parts = splits.draw(names, {"validation": count, "training": len(names) - count}, seed).parts
+  return pairs.of(parts["training"]), pairs.of(parts["validation"])
 
 
 class Evaluation(NamedTuple):
@@ -457,12 +493,7 @@ def pretrain(
   pairs = people.windows(site, reference) if isinstance(people, Cohort) else people
   origin = people.origin if isinstance(people, Cohort) else {}
   if validation is None:
-    names = pairs.subjects
-    count = max(round(_HELD_OUT * len(names)), 1)
-    if len(names) < 2:
-      raise InputError("people: one subject; give two or more, or validation windows")
-    split = splits.draw(names, {"validation": count, "training": len(names) - count}, seed)
-    pairs, validation = pairs.of(split.parts["training"]), pairs.of(split.parts["validation"])
+    pairs, validation = _held_out(pairs, seed, "people")
   spec = config.Training(steps=steps, learning_rate=2e-2, seed=seed)
   found, _ = runs.pretrain(pairs, validation, task, model, spec, config.Signals(site), origin)
   if task == "waveform":

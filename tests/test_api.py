@@ -116,8 +116,37 @@ def test_a_network_that_was_tuned_tells_its_source_and_is_not_tested_on_whom_it_
   assert table.summary.loc["rmse_mmhg", "mean"] == pytest.approx(table.subjects["rmse_mmhg"].mean())
   with pytest.raises(cj.InputError, match="fitted on subjects"):
     cj.evaluate(tuned, labelled)
+  validation = people.pairs([f"v{k}" for k in range(9)], 2, 7)
+  calibrated = cj.transfer(
+    net, "fine_tuning/head", labelled=labelled, validation=validation, budget=cj.Budget(steps=50)
+  ).checkpoint.uncertainty_calibration
+  assert calibrated.head is net.checkpoint.uncertainty_calibration.head  # σ comes with the features
   tuned.save(tmp_path / "tuned")
   np.testing.assert_array_equal(cj.load(tmp_path / "tuned").predict(test), tuned.predict(test))
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(("labels", "lacking"), [(["a"], "source"), (["a", "b"], "source"), ([], "source")])
+def test_auto_names_the_windows_that_it_compares_on(net, labels, lacking):
+  labelled = people.pairs(labels, 2, 0) if labels else None
+  with pytest.raises(cj.InputError, match=f"none were given; pass {lacking}="):
+    cj.transfer(net, "auto", labelled=labelled, unlabelled=people.pairs(["u"], 2, 2))
+
+
+@pytest.mark.slow
+def test_auto_takes_the_strategy_that_it_found_best(net):
+  here, source = cj.cohort("device_population", 20, seed=1).windows(), cj.cohort("wide", 20, seed=0).windows()
+  names = here.subjects
+  test, unlabelled = here.of(names[12:]), here.of(names[2:12])
+  for count in (2, 0):
+    labelled = here.of(names[:count]) if count else None
+    tuned = cj.transfer(
+      net, "auto", labelled=labelled, unlabelled=unlabelled, source=source, budget=cj.Budget(steps=200)
+    )
+    assert tuned.about["strategy"] in tuned.reason
+    assert tuned.about["n_target"] == count
+    before, after = (cj.evaluate(one, test).subjects["rmse_mmhg"].mean() for one in (net, tuned))
+    assert after < before if count else after <= before  # without a line in the waves the network stays as it is
 
 
 @pytest.mark.slow

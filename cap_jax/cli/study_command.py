@@ -16,7 +16,6 @@ from cap_jax.report import page, study_report, study_tables, tables
 from cap_jax.study import (
   folds,
   label_efficiency,
-  strategy_selection,
   study_datasets,
   study_grid,
   study_limits,
@@ -25,6 +24,7 @@ from cap_jax.study import (
   training,
 )
 from cap_jax.study import run_study as studies
+from cap_jax.train import strategy_selection
 from cap_jax.types import InputError
 
 

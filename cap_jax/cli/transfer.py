@@ -22,8 +22,8 @@ from cap_jax.losses import tasks
 from cap_jax.metrics import waveform_metrics
 from cap_jax.report import tables
 from cap_jax.strategies import STRATEGIES, find
-from cap_jax.study import strategy_selection, study_datasets, study_limits, training
-from cap_jax.train import checkpoint, metrics_writer, prediction
+from cap_jax.study import study_datasets, study_limits, training
+from cap_jax.train import checkpoint, metrics_writer, prediction, strategy_selection
 from cap_jax.types import InputError
 
 _CONFIG = launcher.define_study("source, target and training")
@@ -110,7 +110,7 @@ def _transfer(study: config.Study, name: str, source: checkpoint.Checkpoint | No
   used = {} if drawn is None else {"labelled": drawn.subjects}
   splits.Split({**split.parts, "target_labelled": (), **used}).save(os.path.join(workdir, "split.json"))
   if name == strategy_selection.NAME:
-    choice = strategy_selection.choose(study, source, large, target, labels, _SEED.value)
+    choice = training.choose(study, source, large, target, labels, _SEED.value)
     print(f"{strategy_selection.format_ranking(choice)}\n")
     name = choice.name
   with metrics_writer.writing(logs, launcher.metrics()):

@@ -27,7 +27,7 @@ from cap_jax import config
 from cap_jax.data import batches, splits
 from cap_jax.losses import spread
 from cap_jax.models.net import Net
-from cap_jax.train import checkpoint, loop, prediction
+from cap_jax.train import checkpoint, loop, prediction, runs
 from cap_jax.train.uncertainty_calibration import UncertaintyCalibration
 from cap_jax.types import Params
 
@@ -181,6 +181,14 @@ def _seen(h_bd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   level = np.trace(covariance) / len(mean)
   shrunk = (1 - _SHRINK) * covariance + _SHRINK * level * np.eye(len(mean))
   return mean, np.linalg.inv(shrunk).astype(np.float32)
+
+
+def transferred_head(made: runs.Adapted, source: checkpoint.Checkpoint) -> Params | None:
+  """θ_v of a source network for what a strategy made of it: σ comes with the features, where all of them were transferred to a
+  network with a head of the same kind. None where it does not fit, or the source has none."""
+  features = [leaf for leaf in made.report if leaf.path.startswith("f/")]
+  fits = all(leaf.fate == "transferred" for leaf in features) and made.checkpoint.net.r == source.net.r
+  return source.uncertainty_calibration.head if source.uncertainty_calibration is not None and fits else None
 
 
 def equip(

@@ -14,17 +14,10 @@ from cap_jax import config
 from cap_jax.metrics import standards
 from cap_jax.report import figures, gain_tables, page, study_figures, study_tables, tables
 from cap_jax.signals import beats
-from cap_jax.study import (
-  label_efficiency,
-  strategy_selection,
-  study_datasets,
-  study_grid,
-  study_results,
-  study_runner,
-  summary,
-)
+from cap_jax.study import label_efficiency, study_datasets, study_grid, study_results, study_runner, summary
 from cap_jax.study.methods import BASELINES
 from cap_jax.study.study_results import Cell
+from cap_jax.train import strategy_selection
 
 AUTO, JUDGE = strategy_selection.NAME, "fine_tuning"
 _WAVES = ("gtf_target", "scratch")

@@ -17,8 +17,8 @@ import numpy as np
 import pandas
 
 from cap_jax.metrics import agreement
-from cap_jax.study import strategy_selection
 from cap_jax.study.methods import BASELINES
+from cap_jax.train import strategy_selection
 
 SCRATCH, SOURCE = "scratch", "source"
 NEAR = 1.1

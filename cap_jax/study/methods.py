@@ -13,8 +13,8 @@ from cap_jax.baselines import rescaling, systolic
 from cap_jax.data import batches
 from cap_jax.inference import uncertainty
 from cap_jax.strategies import find, surgery
-from cap_jax.study import strategy_selection, study_datasets, training
-from cap_jax.train import checkpoint, loop, prediction, runs
+from cap_jax.study import study_datasets, training
+from cap_jax.train import checkpoint, loop, prediction, runs, strategy_selection
 
 NO_TRUTH = ""
 LEVELS = "the true MAP and DBP"
@@ -283,9 +283,7 @@ def _auto() -> Method:
   """The strategy that `selection` chooses in each cell."""
 
   def train(ground: MethodInputs) -> runs.Adapted:
-    choice = strategy_selection.choose(
-      ground.study, ground.trained, ground.source, ground.target, ground.n_target, ground.seed
-    )
+    choice = training.choose(ground.study, ground.trained, ground.source, ground.target, ground.n_target, ground.seed)
     made = ground.train(choice.name) if ground.train else _adapted(ground.study, choice.name, ground)
     reason = "; ".join(text for text in (strategy_selection.format_ranking(choice), made.reason) if text)
     return dataclasses.replace(made, reason=reason)

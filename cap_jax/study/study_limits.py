@@ -7,8 +7,8 @@ from cap_jax.losses import tasks
 from cap_jax.models import limits
 from cap_jax.signals import calibration as scales
 from cap_jax.strategies import find
-from cap_jax.study import methods, strategy_selection, training
-from cap_jax.train import loop, optimizer
+from cap_jax.study import methods, training
+from cap_jax.train import loop, optimizer, strategy_selection
 from cap_jax.types import InputError
 
 

@@ -17,18 +17,18 @@ from cap_jax import config, files
 from cap_jax.data import batches
 from cap_jax.inference import pretrained, uncertainty
 from cap_jax.metrics import waveform_metrics
-from cap_jax.study import (
-  folds,
-  methods,
-  strategy_selection,
-  study_datasets,
-  study_grid,
-  study_manifest,
-  study_results,
-  training,
-)
+from cap_jax.study import folds, methods, study_datasets, study_grid, study_manifest, study_results, training
 from cap_jax.study.study_results import Cell, Key
-from cap_jax.train import checkpoint, checksummed, clock, metrics_writer, prediction, runs, training_state
+from cap_jax.train import (
+  checkpoint,
+  checksummed,
+  clock,
+  metrics_writer,
+  prediction,
+  runs,
+  strategy_selection,
+  training_state,
+)
 from cap_jax.types import DataError, InputError, UnfitError
 
 SHOWN_WINDOWS = 4  # of each test subject, in the pictures

@@ -9,7 +9,7 @@ from cap_jax.data import batches, stream
 from cap_jax.inference import uncertainty
 from cap_jax.strategies import find
 from cap_jax.study import study_datasets
-from cap_jax.train import checkpoint, checks, loop, runs
+from cap_jax.train import checkpoint, checks, loop, runs, strategy_selection
 from cap_jax.types import Params
 
 OF_SOURCE, OF_TARGET = "validation subjects of the source", "validation subjects of the target"
@@ -72,6 +72,19 @@ def calibrated(
   return uncertainty.equip(network, head, target.unlabelled, target.validation, OF_TARGET)
 
 
+def choose(
+  study: config.Study, trained: checkpoint.Checkpoint, source: study_datasets.Source, target: study_datasets.Target,
+  n_target: int, seed: int,
+) -> strategy_selection.Choice:  # fmt: skip
+  """`strategy_selection.choose` with the strategies, the steps and the networks of the study."""
+
+  def train(name: str, data: runs.Data, budget: runs.Budget) -> runs.Adapted:
+    return adapt(dataclasses.replace(study, steps=budget.steps), name, trained, data, budget.seed)
+
+  budget = runs.Budget(study.steps, study.batch, seed)
+  return strategy_selection.choose(trained, target.data(source, n_target, seed), source.validation, budget, train)
+
+
 def adapted(
   study: config.Study, name: str, trained: checkpoint.Checkpoint, source: study_datasets.Source,
   target: study_datasets.Target, n_target: int, seed: int,
@@ -91,10 +104,7 @@ def with_intervals(
   n_target: int,
 ) -> runs.Adapted:  # fmt: skip
   """What a strategy made of the source network `trained`, its network with intervals."""
-  # σ comes with the features, where all of them were taken, to a head of the same kind
-  own = [leaf for leaf in made.report if leaf.path.startswith("f/")]
-  fits = all(leaf.fate == "transferred" for leaf in own) and made.checkpoint.net.r == trained.net.r
-  head = trained.uncertainty_calibration.head if trained.uncertainty_calibration is not None and fits else None
+  head = uncertainty.transferred_head(made, trained)
   if made.transducers is not None and made.transducers.found:
     network, fs_hz = made.checkpoint, made.checkpoint.windows.fs_hz
     sent = [

@@ -7,9 +7,9 @@ import pytest
 
 from cap_jax.data import splits
 from cap_jax.strategies import STRATEGIES
-from cap_jax.study import methods, strategy_selection, study_grid, study_limits, study_runner, training
-from cap_jax.study.strategy_selection import Ranked
-from cap_jax.train import loop, prediction, runs
+from cap_jax.study import methods, study_grid, study_limits, study_runner, training
+from cap_jax.train import loop, prediction, runs, strategy_selection
+from cap_jax.train.strategy_selection import Ranked
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def ground(small_study, done_study):
 
 def choose(ground, n_target, seed=0):
   study, target, _ = ground.target("device", 0)
-  return strategy_selection.choose(study, ground.trained, ground.source, target, n_target, seed)
+  return training.choose(study, ground.trained, ground.source, target, n_target, seed)
 
 
 @pytest.mark.quick
@@ -91,7 +91,7 @@ def test_at_another_site_the_people_of_the_source_say_nothing_of_one_subject(gro
   monkeypatch.setattr(training, "adapt", lambda *_: pytest.fail("trained"))
   study, target, _ = ground.target("device", 0)
   elsewhere = dataclasses.replace(ground.trained, site="brachial")
-  one = strategy_selection.choose(study, elsewhere, ground.source, target, 1, 0)
+  one = training.choose(study, elsewhere, ground.source, target, 1, 0)
   assert one.name == strategy_selection.ALONE
   assert {ranked.name for ranked in one.ranking} == set(strategy_selection.CANDIDATES)
   assert "nobody to compare on" in strategy_selection.format_ranking(one)

@@ -1,7 +1,7 @@
 """`auto`: which strategy to take and how deep to tune, chosen without a test label.
 
     n ≥ 2 labelled subjects    cross-validation over subjects: trained on some of them, scored on the others
-    n = 1                      trained on the one, scored by importance-weighted validation (`evidence`)
+    n = 1                      trained on the one, scored by importance-weighted validation (`label_free_validation`)
     n = 1, at another site     nobody is left to score on, the source's people least of all: `ALONE`
     n = 0                      the lines that the unlabelled waves show, or the source network as it is where they show none;
                                importance-weighted validation tells what either is worth
@@ -13,16 +13,15 @@ paired differences of the subjects (the rule of one standard error, Breiman et a
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cap_jax import config
 from cap_jax.data import batches, splits
 from cap_jax.strategies import find
-from cap_jax.study import study_datasets, training
 from cap_jax.train import checkpoint, label_free_validation, loop, runs
+from cap_jax.types import InputError
 
 NAME = "auto"
 # labels all along, or last; fine-tuning of all layers, of the early ones, of the head
@@ -76,36 +75,51 @@ def needs_labels(name: str, changes: Mapping[str, Any] | None = None) -> bool | 
   return None if name == NAME else find(name, changes).needs_labels
 
 
+Adapt = Callable[[str, runs.Data, runs.Budget], runs.Adapted]  # trains a strategy by name
+
+
 def choose(
-  study: config.Study, trained: checkpoint.Checkpoint, source: study_datasets.Source, target: study_datasets.Target,
-  n_target: int, seed: int,
-) -> Choice:  # fmt: skip
-  """The strategy for a source network, `n_target` labelled and all unlabelled subjects of a target clinic.
+  trained: checkpoint.Checkpoint, data: runs.Data, people: batches.Pairs | None, budget: runs.Budget, adapt: Adapt
+) -> Choice:
+  """Chooses the strategy for a source network and the windows of a target.
+
+  Args:
+    trained: the source network.
+    data: windows of source and target; the number of labelled subjects decides how candidates are compared.
+    people: validation subjects of the source, for 0 or 1 labelled subjects.
+    budget: of the strategy that is chosen; candidates get a third of its steps.
+    adapt: trains a candidate.
+
+  Returns:
+    The candidates, best first, and how they were compared.
 
   Raises:
-    surgery.MergeError, InputError: a candidate cannot follow this source.
+    surgery.MergeError: a candidate cannot follow this source.
+    InputError: likewise, or windows are missing.
   """
-  data = target.data(source, n_target, seed)
   stages = max(len(find(name).stages) for name in (*CANDIDATES, FREE))
-  short = dataclasses.replace(study, steps=max(loop.whole(_SHARE * study.steps), loop.CHUNK * stages))
-  if n_target > 1:
-    return _cross_validated(short, trained, data, seed)
-  if n_target and data.site != trained.site:
+  short = dataclasses.replace(budget, steps=max(loop.whole(_SHARE * budget.steps), loop.CHUNK * stages))
+  if data.n_target > 1:
+    return _cross_validated(trained, data, short, adapt)
+  if data.n_target and data.site != trained.site:
     ranking = tuple(Ranked(name, float("nan")) for name in dict.fromkeys((ALONE, *CANDIDATES)))
     return Choice(ranking, f"one labelled subject, and a source measured at the {trained.site}: nobody to compare on")
-  return _importance_weighted(short, trained, data, source.validation, seed)
+  if people is None:
+    raise InputError(f"{NAME}: compares strategies on subjects of the source, and none were given; pass source=")
+  return _importance_weighted(trained, data, people, short, adapt)
 
 
-def _cross_validated(study: config.Study, trained: checkpoint.Checkpoint, data: runs.Data, seed: int) -> Choice:
+def _cross_validated(trained: checkpoint.Checkpoint, data: runs.Data, budget: runs.Budget, adapt: Adapt) -> Choice:
   assert data.labelled is not None
-  folds = splits.k_fold(data.labelled.subjects, min(_FOLDS, data.n_target), seed)
+  folds = splits.k_fold(data.labelled.subjects, min(_FOLDS, data.n_target), budget.seed)
   found = []
   for name in CANDIDATES:
     scores: dict[str, float] = {}
     for fold in folds:
       taught = dataclasses.replace(data, labelled=data.labelled.of(fold.parts["training"]))
-      made = training.adapt(study, name, trained, taught, seed)
-      scores |= label_free_validation.rmse_of_each(made.checkpoint, data.labelled.of(fold.parts["test"]), study.windows)
+      made = adapt(name, taught, budget)
+      scored = data.labelled.of(fold.parts["test"])
+      scores |= label_free_validation.rmse_of_each(made.checkpoint, scored, trained.windows)
     found.append(_scored(name, scores))
   return Choice(tuple(ranked(found)), f"cross-validation over {data.n_target} labelled subjects in {len(folds)} folds")
 
@@ -116,19 +130,17 @@ def _scored(name: str, scores: Mapping[str, float]) -> Ranked:
 
 
 def _importance_weighted(
-  study: config.Study, trained: checkpoint.Checkpoint, data: runs.Data, people: batches.Pairs, seed: int
+  trained: checkpoint.Checkpoint, data: runs.Data, people: batches.Pairs, budget: runs.Budget, adapt: Adapt
 ) -> Choice:
   """`people`: validation subjects of the source."""
-  fs_hz = study.windows.fs_hz
-  by = "the choice of a strategy"
-  clinic = runs.transducers_of(data, trained.scaling, fs_hz, by)
-  people = runs.simulate_recording(clinic, people, trained.scaling, fs_hz, seed)
+  spec, by = trained.windows, "the choice of a strategy"
+  clinic = runs.transducers_of(data, trained.scaling, spec.fs_hz, by)
+  people = runs.simulate_recording(clinic, people, trained.scaling, spec.fs_hz, budget.seed)
   waves = data.needed("unlabelled", by)
-  unchanged = label_free_validation.importance_weighted(trained, people, waves, study.windows)
+  unchanged = label_free_validation.importance_weighted(trained, people, waves, spec)
   found = []
   for name in CANDIDATES if data.n_target else (FREE,):
-    made = training.adapt(study, name, trained, data, seed)
-    score = label_free_validation.importance_weighted(made.checkpoint, people, waves, study.windows)
+    score = label_free_validation.importance_weighted(adapt(name, data, budget).checkpoint, people, waves, spec)
     found.append(Ranked(name, score.rmse_mmhg))
   reason = (
     f"validation on {len(people.subjects)} subjects of the source as this clinic would record them, weighted like its "
