@@ -288,7 +288,7 @@ def transfer(
   unlabelled: Windows | None = None,
   source: batches.Pairs | None = None,
   validation: batches.Pairs | None = None,
-  budget: runs.Budget = runs.Budget(),  # noqa: B008
+  budget: runs.Budget = runs.Budget(),
   site: str | None = None,
 ) -> Network:
   """Transfers a source network to a target.
@@ -438,9 +438,6 @@ def cohort(
   known = {**clinics.SOURCES, **clinics.SCENARIOS}
   if name not in known:
     raise InputError(f"cohort {name!r} is unknown; choose one of {', '.join(known)}")
-  for site in sites:
-    if site not in virtual.SITES:
-      raise InputError(f"site {site!r} is unknown; choose of {', '.join(virtual.SITES)}")
   scene = known[name]
   clinic = clinics.Clinic(
     name=name,
@@ -465,7 +462,7 @@ def pretrain(
   steps: int = 3000,
   site: str = "radial",
   validation: batches.Pairs | None = None,
-  model: config.Model = config.Model(),  # noqa: B008
+  model: config.Model = config.Model(),
   seed: int = 0,
 ) -> Network:
   """Trains a source network.

@@ -1,9 +1,22 @@
 """Every default, once. Frozen dataclasses, plain values: they travel in checkpoints and hash as static arguments."""
 
 import dataclasses
-import os
-from collections.abc import Mapping
-from typing import Any
+import math
+
+from cap_jax.types import InputError
+
+CHUNK = 50  # steps of training that a compiled program does at a time
+# far beyond what anyone trains, and little enough to be refused in no time
+_MOST = {"layers": 512, "channels": 1 << 14, "head_channels": 1 << 14, "patch": 1 << 14, "kernel": 1 << 12}
+_MOST |= {"taps": 1 << 12, "outputs": 1 << 12}
+_MOST_SAMPLES = 1 << 20
+
+
+def check_steps(name: str, steps: int) -> None:
+  """Raises:
+  InputError: a training cannot have so many steps."""
+  if not isinstance(steps, int) or steps < CHUNK or steps % CHUNK:
+    raise InputError(f"{name}={steps}: must be a positive multiple of {CHUNK}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,6 +27,16 @@ class Windows:
   seconds: float = 4.0
   hop_s: float = 1.0
   margin_s: float = 0.25
+
+  def __post_init__(self) -> None:
+    """Raises:
+    InputError: a length or the rate cannot be."""
+    numbers = (self.fs_hz, self.seconds, self.hop_s, self.margin_s)
+    known = all(isinstance(value, int | float) and math.isfinite(value) for value in numbers)
+    if not known or self.fs_hz < 60 or self.seconds * self.fs_hz > _MOST_SAMPLES:
+      raise InputError(f"{self}: needs 60 Hz or more, and {_MOST_SAMPLES} samples at most")
+    if self.hop < 1 or self.margin < 1 or self.samples <= 2 * self.margin + 1:
+      raise InputError(f"{self}: needs a hop and a margin, and more than its two margins")
 
   @property
   def samples(self) -> int:
@@ -66,6 +89,16 @@ class Calibration:
   dbp_sd_mmhg: float = 0.0
   seed: int = 0
 
+  def __post_init__(self) -> None:
+    """Raises:
+    InputError: an error or the seed cannot be."""
+    for name in ("sbp_bias_mmhg", "sbp_sd_mmhg", "dbp_bias_mmhg", "dbp_sd_mmhg"):
+      value = getattr(self, name)
+      if not abs(value) <= 50 or (name.endswith("sd_mmhg") and value < 0):
+        raise InputError(f"Calibration.{name}={value}: must be a number of mmHg within 50, an SD 0 or more")
+    if self.seed < 0:
+      raise InputError(f"Calibration.seed={self.seed}: must be 0 or more")
+
 
 @dataclasses.dataclass(frozen=True)
 class Signals:
@@ -104,6 +137,20 @@ class Model:
   covariates: tuple[str, ...] = ()
   precision: str = "float32"
 
+  def __post_init__(self) -> None:
+    """Raises:
+    InputError: a size cannot be."""
+    for name, most in _MOST.items():
+      value = getattr(self, name)
+      if not isinstance(value, int) or value > most:
+        raise InputError(f"Model.{name}={value}: must be a whole number of {most} at most")
+    if min(self.patch, self.channels, self.head_channels) < 1 or self.layers < 0 or self.kernel % 2 == 0:
+      raise InputError(f"{self}: sizes must be positive and the kernel odd")
+    if self.taps % 2 == 0 or self.taps < 3 or self.outputs < 1:
+      raise InputError(f"Model: taps={self.taps} must be odd and 3 or more, outputs={self.outputs} positive")
+    if self.head == "waveform" and not 1 <= self.cosines <= 2 * self.patch:
+      raise InputError(f"Model.cosines={self.cosines}: must be 1 to {2 * self.patch}, two patches")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Training:
@@ -121,104 +168,13 @@ class Training:
   seed: int = 0
   optimizer: str = "adam"
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Study:
-  """A comparison of methods: a source task on a large clinic, a target clinic, few labelled target subjects.
-
-  Attributes:
-    source: the source clinic, name in `clinics.SOURCES`.
-    source_network: the network of the source: "train" trains one, "pretrained" is that of the package, anything else is the folder of
-      a checkpoint.
-    source_data, target_data: folders of prepared stores that stand in for the source's or the target's clinic.
-    task: what the source network learns, name in `tasks.TASKS`.
-    scenario: the target clinic, name in `clinics.SCENARIOS`.
-    scenarios: the target clinics of a whole study, one after the other; `scenario` alone if empty.
-    target_split: file of a split of the target's store, instead of its own.
-    test_part: part of that split that is tested.
-    site: the peripheral site.
-    reference: the wave that is sought, the aortic root's but where another can be measured.
-    n_target: numbers of labelled target subjects; 0 is without labels.
-    seeds: each draws its own labelled subjects and initial parameters.
-    strategies: names in `transfer.STRATEGIES`, compared at every n_target that they can use.
-    baselines: names in `methods.BASELINES`, compared with them.
-    folds: 1: one draw of test subjects. 2 or more: each labelled, validation or test subject is tested in one of so many folds.
-      0: one fold a subject, who is left out.
-    rate_factors: on the learning rate of whatever is trained on the target; with more than one, validation subjects choose, at the
-      first seed, for each method, clinic and n_target alike.
-    step_factors: on the steps of what begins with nothing and learns on labelled subjects alone, chosen likewise: its best length is
-      not that of what begins with a source network.
-    source_subjects, source_seconds: size of the source cohort, without `validation_subjects`.
-    labelled_subjects: pool from which the labelled ones are drawn; the largest `n_target` at least.
-    unlabelled_subjects: of the target, whose peripheral waves alone are used; of a store at most so many.
-    validation_subjects: of source and of target, for the choice of hyper-parameters; a store has its own.
-    test_subjects: of the target; a store has its own.
-    target_seconds: of record per target subject; a store has its own.
-    model, target_model: networks of source and target. An empty extractor of the target's is the source's whole model.
-    pretrain: training of the source network.
-    steps, batch: of every strategy alike. Rates belong to the strategy.
-    calibration: of the peripheral waves of both.
-    custom: strategy → field → value, fields of `transfer.strategy.Strategy` changed for this study.
-  """
-
-  source: str = "healthy"
-  source_network: str = "train"
-  task: str = "waveform"
-  scenario: str = "device_population"
-  scenarios: tuple[str, ...] = ()
-  source_data: str = ""
-  target_data: str = ""
-  target_split: str = ""
-  test_part: str = "test"
-  site: str = "radial"
-  reference: str = "aortic_root"
-  n_target: tuple[int, ...] = (0, 1, 5, 20)
-  seeds: tuple[int, ...] = (0,)
-  strategies: tuple[str, ...] = (
-    "scratch",
-    "feature_transfer",
-    "fine_tuning",
-    "parameter_transfer",
-    "domain_adaptation",
-    "domain_adaptation/section",
-    "multi_task",
-  )
-  baselines: tuple[str, ...] = (
-    "peripheral",
-    "npma",
-    "mean_wave_target",
-    "gtf_source",
-    "gtf_target",
-    "individual_tf_source",
-    "source",
-    "source_affine",
-  )
-  folds: int = 1
-  rate_factors: tuple[float, ...] = (1.0,)
-  step_factors: tuple[float, ...] = (1.0,)
-  source_subjects: int = 1200
-  source_seconds: float = 16.0
-  labelled_subjects: int = 40
-  unlabelled_subjects: int = 100
-  validation_subjects: int = 16
-  test_subjects: int = 60
-  target_seconds: float = 60.0
-  model: Model = Model()
-  target_model: Model = Model(extractor="")
-  windows: Windows = Windows()
-  pretrain: Training = Training(learning_rate=2e-2)
-  steps: int = 600
-  batch: int = 32
-  cohort_seed: int = 2024
-  calibration: Calibration = Calibration()
-  custom: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
-
-  @property
-  def signals(self) -> Signals:
-    """What its source network reads and gives."""
-    return Signals(self.site, self.reference, self.windows, self.calibration)
-
-  @property
-  def target_name(self) -> str:
-    """What the target is called in tables and files: its scenario, or the name of its store."""
-    return os.path.basename(os.path.normpath(self.target_data)) if self.target_data else self.scenario
+  def __post_init__(self) -> None:
+    """Raises:
+    InputError: a number cannot be."""
+    check_steps("Training.steps", self.steps)
+    rates = self.learning_rate > 0 and self.weight_decay >= 0 and self.clip > 0
+    if self.batch < 1 or not rates or not 0 < self.warmup < 1 or self.seed < 0:
+      raise InputError(
+        f"{self}: needs a batch of 1 or more, a positive rate and clip, a decay of 0 or more, a warmup between 0 and 1, a seed of 0 or "
+        "more"
+      )

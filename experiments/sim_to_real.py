@@ -15,13 +15,12 @@ import time
 import tqdm
 from absl import flags
 
-from cap_jax import config
 from cap_jax.cli import launcher
 from cap_jax.data import recordings, splits, store
 from cap_jax.report import page, tables
 from cap_jax.report import sim_to_real as sheets
 from cap_jax.strategies import find
-from cap_jax.study import sim_to_real, study_datasets, study_limits, training
+from cap_jax.study import sim_to_real, study_config, study_datasets, training
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 
@@ -52,15 +51,14 @@ def _records() -> list[recordings.Recording]:
   return [recording for own in found.values() for recording in own]
 
 
-def _study() -> config.Study:
+def _study() -> study_config.Study:
   study = launcher.read_study(_CONFIG)
-  if study.strategies == config.Study.strategies:
+  if study.strategies == study_config.Study.strategies:
     study = dataclasses.replace(study, strategies=_STRATEGIES)
   for name in study.strategies:
     if find(name, study.custom.get(name)).needs_labels:
       raise InputError(f"--config.strategies: {name} needs target labels, which these records have not")
   study = dataclasses.replace(study, n_target=(0,), site="radial", reference="aortic_root")
-  study_limits.check(study)
   return study
 
 

@@ -15,7 +15,7 @@ import jax
 import pytest
 
 from cap_jax import config, files
-from cap_jax.study import run_study
+from cap_jax.study import run_study, study_config
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # tolerances are those of float32, also where a GPU would round to TF32
@@ -92,9 +92,9 @@ def tiny_model() -> config.Model:
 
 
 @pytest.fixture(scope="session")
-def small_study(tiny_model) -> config.Study:
+def small_study(tiny_model) -> study_config.Study:
   """Every kind of method, as small as can be."""
-  return config.Study(
+  return study_config.Study(
     scenarios=("device",),
     n_target=(0, 1, 2),
     seeds=(0,),

@@ -18,9 +18,9 @@ import jax
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from cap_jax import clinics, config, extras, files
+from cap_jax import clinics, extras, files
 from cap_jax.inference import pretrained
-from cap_jax.study import study_limits
+from cap_jax.study import study_config, study_datasets
 from cap_jax.train import checkpoint, metrics_writer, training_state
 from cap_jax.train.clock import DivergedError
 from cap_jax.types import InputError, UnfitError
@@ -35,12 +35,19 @@ def to_config_dict(value: Any) -> ConfigDict:
 
 
 def from_config_dict(kind: type[T], mapping: Mapping[str, Any]) -> T:
-  """The frozen config again, nested ones included."""
+  """The frozen config again, nested ones included.
+
+  Raises:
+    InputError: a value cannot be; names the field of the config that holds it.
+  """
   hints = typing.get_type_hints(kind)
   values = {}
   for name, value in mapping.items():
     if dataclasses.is_dataclass(hints[name]):
-      value = from_config_dict(typing.cast(type, hints[name]), value)
+      try:
+        value = from_config_dict(typing.cast(type, hints[name]), value)
+      except InputError as error:
+        raise InputError(f"{name}: {error}") from error
     elif typing.get_origin(hints[name]) is tuple:
       value = _words(value)
     elif isinstance(value, ConfigDict):
@@ -57,7 +64,7 @@ def _words(values: Any) -> tuple:
   )
 
 
-def follow(study: config.Study, source: checkpoint.Checkpoint) -> config.Study:
+def follow(study: study_config.Study, source: checkpoint.Checkpoint) -> study_config.Study:
   """The study with the site, the reference, the calibration, the network, the windows, the task and the clinic or store of a
   given source network.
 
@@ -76,7 +83,7 @@ def follow(study: config.Study, source: checkpoint.Checkpoint) -> config.Study:
 _FOLLOWED = ("source", "site", "model", "windows", "task", "calibration", "reference")
 
 
-def with_source(study: config.Study, source: str, overrides: Mapping[str, Any]) -> config.Study:
+def with_source(study: study_config.Study, source: str, overrides: Mapping[str, Any]) -> study_config.Study:
   """The study with its source network, whose site, model and windows it takes over.
 
   Args:
@@ -142,24 +149,25 @@ def _last_line(error: Exception) -> str:
   return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
 
 
-def read_study(holder: flags.FlagHolder) -> config.Study:
+def read_study(holder: flags.FlagHolder) -> study_config.Study:
   """The study that `--config` and its overrides name.
 
   Raises:
     InputError: the file cannot be loaded, or a value of the study cannot be.
   """
-  return study_of(holder.value)
+  study = study_of(holder.value)
+  study_datasets.check_stores(study)
+  return study
 
 
-def study_of(values: Mapping[str, Any]) -> config.Study:
+def study_of(values: Mapping[str, Any]) -> study_config.Study:
   """The study of a `ConfigDict`.
 
   Raises:
     InputError: a value of it cannot be.
   """
   try:
-    study = from_config_dict(config.Study, values)
-    study_limits.check(study)
+    study = from_config_dict(study_config.Study, values)
   except InputError:
     raise
   except Exception as error:  # a config file is a program, which may raise anything
@@ -362,9 +370,9 @@ def next_folder(stem: str) -> str:
   return new_folder(path)
 
 
-def changed(study: config.Study) -> dict[str, Any]:
+def changed(study: study_config.Study) -> dict[str, Any]:
   """Fields of a study that are not the defaults."""
-  default = config.Study()
+  default = study_config.Study()
   names = [field.name for field in dataclasses.fields(study)]
   return {name: getattr(study, name) for name in names if getattr(study, name) != getattr(default, name)}
 

@@ -11,7 +11,7 @@ from absl import flags
 
 from cap_jax.cli import distributed, launcher
 from cap_jax.losses import tasks
-from cap_jax.study import study_datasets, study_limits, training
+from cap_jax.study import study_datasets, training
 from cap_jax.train import checkpoint, metrics_writer
 
 _CONFIG = launcher.define_study("source cohort, model, training")
@@ -28,7 +28,6 @@ def _pretrain() -> None:
   launcher.metrics()
   study = launcher.read_study(_CONFIG)
   study = dataclasses.replace(study, site=_SITE.value or study.site)
-  study_limits.check(study)
   with distributed.work_folder(launcher.required(_WORKDIR, "DIR"), study) as workdir:
     source = study_datasets.load_source(study)
     study_datasets.split_of(source).save(os.path.join(workdir, "split.json"))

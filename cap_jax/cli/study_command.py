@@ -9,16 +9,15 @@ import pandas
 import tqdm
 from absl import flags
 
-from cap_jax import config
 from cap_jax.cli import launcher, reference_flags
 from cap_jax.losses import tasks
 from cap_jax.report import page, study_report, study_tables, tables
 from cap_jax.study import (
   folds,
   label_efficiency,
+  study_config,
   study_datasets,
   study_grid,
-  study_limits,
   study_manifest,
   summary,
   training,
@@ -49,7 +48,7 @@ def define_flags(default: str) -> Flags:
   )
 
 
-def read(given: Flags) -> config.Study:
+def read(given: Flags) -> study_config.Study:
   """The study that the flags name.
 
   Raises:
@@ -58,19 +57,18 @@ def read(given: Flags) -> config.Study:
   study = launcher.read_study(given.config)
   source = given.source.value or study.source_network
   study = launcher.with_source(study, source, launcher.read_overrides(given.config))
-  study_limits.check(study)
   return study
 
 
-def check(study: config.Study) -> None:
+def check(study: study_config.Study) -> None:
   """Before long work: that every method can run in every clinic, and that the flags are sound.
 
   Raises:
     InputError: a value of the study cannot be.
   """
   launcher.metrics()
+  study_datasets.check_stores(study)
   for clinic in study_grid.clinics_of(study):
-    study_limits.check(clinic)
     folds.check(clinic)
   for name in strategy_selection.expanded(study.strategies):
     training.check(study, name, tasks.TASKS[study.task].model(study.model))
@@ -80,7 +78,7 @@ def check(study: config.Study) -> None:
     )
 
 
-def announce(study: config.Study, folder: str, processes: int, threads: int) -> int:
+def announce(study: study_config.Study, folder: str, processes: int, threads: int) -> int:
   """Says on standard error what will be done and how long it takes; returns the number of cells."""
   keys = study_grid.keys(study)
   seconds = study_grid.estimate_s(study, folder, keys, processes * threads)
@@ -94,7 +92,7 @@ def announce(study: config.Study, folder: str, processes: int, threads: int) -> 
   return len(keys)
 
 
-def run(study: config.Study, folder: str, processes: int, began: float, threads: int = 1) -> None:
+def run(study: study_config.Study, folder: str, processes: int, began: float, threads: int = 1) -> None:
   """Runs or goes on with the study in its folder, and writes the report."""
   total = announce(study, folder, processes, threads)
   with tqdm.tqdm(total=total, desc="study", unit="cell") as bar:
@@ -106,7 +104,7 @@ def run(study: config.Study, folder: str, processes: int, began: float, threads:
   report(study, folder, summary.frame(found), began)
 
 
-def report(study: config.Study, folder: str, rows: pandas.DataFrame, began: float) -> None:
+def report(study: study_config.Study, folder: str, rows: pandas.DataFrame, began: float) -> None:
   """Tables on the terminal; the page, the figures and the tables as files."""
   said = study_datasets.describe(study)
   place = study_datasets.place(study)

@@ -14,7 +14,6 @@ import os
 
 from absl import flags
 
-from cap_jax import config
 from cap_jax.cli import distributed, launcher
 from cap_jax.data import splits
 from cap_jax.inference import pretrained
@@ -22,7 +21,7 @@ from cap_jax.losses import tasks
 from cap_jax.metrics import waveform_metrics
 from cap_jax.report import tables
 from cap_jax.strategies import STRATEGIES, find
-from cap_jax.study import study_datasets, study_limits, training
+from cap_jax.study import study_config, study_datasets, training
 from cap_jax.train import checkpoint, metrics_writer, prediction, strategy_selection
 from cap_jax.types import InputError
 
@@ -44,7 +43,7 @@ _LOSS = flags.DEFINE_list("loss", None, "terms NAME:WEIGHT[:SCHEDULE], instead o
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder for the checkpoint: new, or where the same command was stopped")
 
 
-def _study(source: checkpoint.Checkpoint | None) -> tuple[config.Study, str]:
+def _study(source: checkpoint.Checkpoint | None) -> tuple[study_config.Study, str]:
   """The study with the flags in it, and the strategy."""
   study = launcher.read_study(_CONFIG)
   if source is not None:
@@ -72,7 +71,7 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[config.Study, str]:
     seeds=(_SEED.value,),
     custom={name: changes} if changes else {},
   )
-  study_limits.check(study)
+  study_datasets.check_stores(study)
   if strategy_selection.needs_labels(name, changes) and not n_target:
     raise InputError(f"--n_target=0: {name} learns from labelled target subjects; give 1 or more")
   return study, name
@@ -96,7 +95,7 @@ def _run() -> None:
     _transfer(study, name, source, workdir)
 
 
-def _transfer(study: config.Study, name: str, source: checkpoint.Checkpoint | None, workdir: str) -> None:
+def _transfer(study: study_config.Study, name: str, source: checkpoint.Checkpoint | None, workdir: str) -> None:
   large, target = study_datasets.load_source(study), study_datasets.load_target(study)
   split = study_datasets.split_of(large, target)
   labels = 0 if strategy_selection.needs_labels(name, study.custom.get(name) or {}) is False else study.n_target[0]

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from cap_jax import config
 from cap_jax.cli import launcher
 from cap_jax.inference import pretrained
 from cap_jax.losses import tasks
 from cap_jax.strategies import STRATEGIES, find
-from cap_jax.study import study_datasets, study_limits, training
+from cap_jax.study import study_config, study_datasets, training
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 
@@ -37,13 +36,13 @@ def _numbers(holder: flags.FlagHolder) -> list[float]:
     raise InputError(f"--{holder.name}={','.join(holder.value)}: each must be a number") from error
 
 
-def _trials(study: config.Study) -> list[dict[str, Any]]:
+def _trials(study: study_config.Study) -> list[dict[str, Any]]:
   """The fields of the strategy at each point of the grid."""
   name = _STRATEGY.value
   grid = itertools.product(_numbers(_RATES), _numbers(_DECAYS))
   trials = [{**study.custom.get(name, {}), "learning_rate": rate, "weight_decay": decay} for rate, decay in grid]
   for trial in trials:
-    study_limits.check(dataclasses.replace(study, custom={name: trial}))
+    dataclasses.replace(study, custom={name: trial})  # refuses what cannot be, before anything is trained
   return trials
 
 

@@ -23,7 +23,7 @@ from cap_jax.models import (
   token_cnn,
   waveform_head,
 )
-from cap_jax.types import DType, Params
+from cap_jax.types import DType, InputError, Params
 
 # of the computation; the parameters, the head's last layer and the loss are float32 in all of them
 PRECISIONS: dict[str, DType] = {"float32": None, "bfloat16": jnp.bfloat16}
@@ -136,7 +136,7 @@ def make_net(model: config.Model) -> Net:
   """The network that a config names.
 
   Raises:
-    ValueError: a name is not in its registry.
+    InputError: a name is not in its registry.
   """
   for kind, name, known in (
     ("extractor", model.extractor, EXTRACTORS),
@@ -145,7 +145,7 @@ def make_net(model: config.Model) -> Net:
     ("precision", model.precision, PRECISIONS),
   ):
     if name not in known:
-      raise ValueError(f"{kind} {name!r} is unknown; choose one of {', '.join(sorted(known))}")
+      raise InputError(f"{kind} {name!r} is unknown; choose one of {', '.join(sorted(known))}")
   dtype = PRECISIONS[model.precision]
   return Net(
     EXTRACTORS[model.extractor](model, dtype),
@@ -153,3 +153,18 @@ def make_net(model: config.Model) -> Net:
     ADAPTORS[model.adaptor](model),
     len(model.covariates),
   )
+
+
+@functools.cache
+def check(model: config.Model, spec: config.Windows) -> None:
+  """Checks that a network can read such windows, without making it.
+
+  Raises:
+    InputError: a name is in no registry, or a size does not go with the windows.
+  """
+  try:
+    jax.eval_shape(lambda: make_net(model).init(jax.random.key(0), spec.samples))
+  except InputError:
+    raise
+  except ValueError as error:
+    raise InputError(str(error)) from error

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cap_jax import config, files
+from cap_jax import files
 from cap_jax.data import batches
 from cap_jax.haemodynamics import indices
 from cap_jax.metrics import standards
 from cap_jax.report import page, reconstruction, study_report, study_tables, tables
-from cap_jax.study import own_data, run_study, summary
+from cap_jax.study import own_data, run_study, study_config, summary
 from cap_jax.train import checkpoint
 from cap_jax.types import DataError
 
@@ -67,10 +67,10 @@ def write_reconstructed(path: str | os.PathLike[str], found: Sequence[own_data.R
       writer.writerow((one.subject, one.windows, one.beats, *(f"{value:.4f}" for value in numbers), one.missing))
 
 
-def _study(trained: checkpoint.Checkpoint, path: str) -> config.Study:
+def _study(trained: checkpoint.Checkpoint, path: str) -> study_config.Study:
   """A study of the one network, as tables and figures ask for it."""
   name, n_target, seed = own_data.method_of(trained)
-  return config.Study(
+  return study_config.Study(
     target_data=path,
     site=trained.site,
     windows=trained.windows,

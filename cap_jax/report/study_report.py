@@ -10,11 +10,18 @@ from typing import Any
 import numpy as np
 import pandas
 
-from cap_jax import config
 from cap_jax.metrics import standards
 from cap_jax.report import figures, gain_tables, page, study_figures, study_tables, tables
 from cap_jax.signals import beats
-from cap_jax.study import label_efficiency, study_datasets, study_grid, study_results, study_runner, summary
+from cap_jax.study import (
+  label_efficiency,
+  study_config,
+  study_datasets,
+  study_grid,
+  study_results,
+  study_runner,
+  summary,
+)
 from cap_jax.study.methods import BASELINES
 from cap_jax.study.study_results import Cell
 from cap_jax.train import strategy_selection
@@ -42,7 +49,7 @@ class ClinicResults:
     first: the cells of those.
   """
 
-  study: config.Study
+  study: study_config.Study
   rows: pandas.DataFrame
   lines: Sequence[summary.Line]
   shown: Mapping[str, Mapping[str, np.ndarray]]
@@ -78,7 +85,7 @@ class ClinicResults:
     return {name: there[name] for name in dict.fromkeys((*compared, *strategies)) if name in there}
 
 
-def open_clinics(study: config.Study, folder: str, rows: pandas.DataFrame) -> list[ClinicResults]:
+def open_clinics(study: study_config.Study, folder: str, rows: pandas.DataFrame) -> list[ClinicResults]:
   """What was found in each clinic.
 
   Raises:
@@ -200,7 +207,7 @@ def _browser(clinic: ClinicResults) -> page.Browser | None:
 
 
 def record(
-  name: str, waves: Mapping[str, np.ndarray], peripheral_bt: np.ndarray, study: config.Study
+  name: str, waves: Mapping[str, np.ndarray], peripheral_bt: np.ndarray, study: study_config.Study
 ) -> dict[str, Any]:
   """One record for a browser of beats.
 

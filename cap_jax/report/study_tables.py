@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas
 
-from cap_jax import config
 from cap_jax.metrics import agreement, standards, waveform_metrics
 from cap_jax.report.tables import Table, label
-from cap_jax.study import methods, summary
+from cap_jax.study import methods, study_config, summary
 from cap_jax.study.summary import Line
 
 _MARK = {"": "", "likely": " △", "certain": " ▲"}
@@ -300,7 +299,7 @@ def strata(shown: Shown) -> Table:
   return Table(header, rows, 0, caption="Errors by stratum [mmHg]")
 
 
-def budgets(study: config.Study, lines: Sequence[Line]) -> Table:
+def budgets(study: study_config.Study, lines: Sequence[Line]) -> Table:
   """What each method was given."""
   rows = []
   for name in dict.fromkeys(line.method for line in lines):

@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 
-from cap_jax import config
 from cap_jax.data import splits, store, subject_partition
 from cap_jax.signals import calibration as scales
+from cap_jax.study import study_config
 from cap_jax.types import InputError
 
 
-def target_parts(study: config.Study, opened: store.Store) -> Mapping[str, tuple[str, ...]]:
+def target_parts(study: study_config.Study, opened: store.Store) -> Mapping[str, tuple[str, ...]]:
   """Part → subjects of the target's store, by the split that the study names or its own."""
   return splits.load(study.target_split).parts if study.target_split else opened.split.parts
 
 
-def _unfit(study: config.Study, opened: store.Store) -> dict[str, str]:
+def _unfit(study: study_config.Study, opened: store.Store) -> dict[str, str]:
   """Who of a store cannot be tested, and why: without a whole window of both waves, or without the reading that the calibration
   needs."""
   whole = opened.usable((study.site, study.reference), study.windows.samples)
@@ -29,7 +29,9 @@ def _unfit(study: config.Study, opened: store.Store) -> dict[str, str]:
   return found
 
 
-def candidates(study: config.Study, opened: store.Store) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+def candidates(
+  study: study_config.Study, opened: store.Store
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
   """Labelled, validation and test subjects of a store; for folds, in which each is tested, only those who can be."""
   found = target_parts(study, opened)
   unfit = _unfit(study, opened) if study.folds != 1 else {}
@@ -40,7 +42,7 @@ def candidates(study: config.Study, opened: store.Store) -> tuple[tuple[str, ...
   return labelled, validation, test
 
 
-def left_out(study: config.Study) -> list[str]:
+def left_out(study: study_config.Study) -> list[str]:
   """Subjects of the target's store whom no fold tests, with the reason."""
   if not study.target_data or study.folds == 1:
     return []
@@ -54,14 +56,14 @@ def left_out(study: config.Study) -> list[str]:
   return [f"{name}: {unfit[name]}" for name in asked if name in unfit]
 
 
-def _paired(study: config.Study) -> list[int]:
+def _paired(study: study_config.Study) -> list[int]:
   """How many subjects with a reference can be labelled, validated on and tested."""
   if study.target_data:
     return [len(names) for names in candidates(study, store.open_store(study.target_data))]
   return [study.labelled_subjects, study.validation_subjects, study.test_subjects]
 
 
-def count(study: config.Study) -> int:
+def count(study: study_config.Study) -> int:
   """Number of folds of the target's subjects.
 
   Raises:
@@ -75,7 +77,7 @@ def count(study: config.Study) -> int:
   return study.folds or paired
 
 
-def check(study: config.Study) -> None:
+def check(study: study_config.Study) -> None:
   """Before long work: that a fold leaves as many subjects to label as the study asks for.
 
   Raises:
@@ -94,7 +96,7 @@ def check(study: config.Study) -> None:
 
 
 def of_fold(
-  found: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], study: config.Study, fold: int
+  found: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], study: study_config.Study, fold: int
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
   """Who is labelled, validated on and tested in a fold: as many validation subjects as before, and all others to label."""
   if study.folds == 1:

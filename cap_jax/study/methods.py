@@ -13,8 +13,9 @@ from cap_jax.baselines import rescaling, systolic
 from cap_jax.data import batches
 from cap_jax.inference import uncertainty
 from cap_jax.strategies import find, surgery
-from cap_jax.study import study_datasets, training
+from cap_jax.study import study_config, study_datasets, training
 from cap_jax.train import checkpoint, loop, prediction, runs, strategy_selection
+from cap_jax.types import InputError
 
 NO_TRUTH = ""
 LEVELS = "the true MAP and DBP"
@@ -59,7 +60,7 @@ class MethodInputs:
     train: name of a strategy → its training here, not repeated where the study has it already; for a method that chooses one.
   """
 
-  study: config.Study
+  study: study_config.Study
   source: study_datasets.Source
   target: study_datasets.Target
   trained: checkpoint.Checkpoint
@@ -176,7 +177,7 @@ def _network_on_target(name: str) -> Method:
   return Method(run=lambda ground: finish(ground, train(ground)), labels=True, train=train, alone=True)
 
 
-def _adapted(study: config.Study, strategy: str, ground: MethodInputs) -> runs.Adapted:
+def _adapted(study: study_config.Study, strategy: str, ground: MethodInputs) -> runs.Adapted:
   study = dataclasses.replace(study, steps=loop.whole(ground.setting.steps * study.steps))
   return training.adapted(study, strategy, ground.trained, ground.source, ground.target, ground.n_target, ground.seed)
 
@@ -210,7 +211,7 @@ def _read(network: checkpoint.Checkpoint, ground: MethodInputs) -> uncertainty.R
   )
 
 
-def strategy(study: config.Study, name: str) -> Method:
+def strategy(study: study_config.Study, name: str) -> Method:
   """A strategy of `transfer.STRATEGIES`, with the study's changes."""
   changes = dict(study.custom.get(name) or {})
   chosen = find(name, changes)
@@ -293,14 +294,20 @@ def _auto() -> Method:
   )
 
 
-def method(study: config.Study, name: str) -> Method:
-  """A baseline or a strategy by name."""
+def method(study: study_config.Study, name: str) -> Method:
+  """A baseline or a strategy by name.
+
+  Raises:
+    InputError: the study names a baseline that there is not.
+  """
+  if name in study.baselines and name not in BASELINES:
+    raise InputError(f"baselines={name}: unknown; choose of {', '.join(BASELINES)}")
   if name == strategy_selection.NAME:
     return _auto()
   return BASELINES[name] if name in BASELINES else strategy(study, name)
 
 
-def unavailable(study: config.Study, name: str) -> str:
+def unavailable(study: study_config.Study, name: str) -> str:
   """Why a method cannot be in a study, or nothing."""
   found, site = method(study, name), study_datasets.target_site(study)
   if found.from_source and study.task != "waveform":

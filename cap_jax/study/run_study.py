@@ -11,9 +11,9 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from cap_jax import config, files, worker_processes
+from cap_jax import files, worker_processes
 from cap_jax.metrics import waveform_metrics
-from cap_jax.study import methods, study_grid, study_manifest, study_results
+from cap_jax.study import methods, study_config, study_grid, study_manifest, study_results
 from cap_jax.study.study_results import Cell, Key
 from cap_jax.study.study_runner import StudyRunner
 from cap_jax.train import training_state
@@ -36,7 +36,9 @@ COLUMNS = (
 _bench: StudyRunner | None = None
 
 
-def _open(study: config.Study, folder: str, metrics: Sequence[str], shares: "multiprocessing.Queue[set[int]]") -> None:
+def _open(
+  study: study_config.Study, folder: str, metrics: Sequence[str], shares: "multiprocessing.Queue[set[int]]"
+) -> None:
   """In a new process, before jax counts the cores: its own share of them. With all of them each process would start as many threads
   as there are cores, and all would wait for one another: small networks train 1.3 times faster on a core of their own."""
   global _bench
@@ -53,7 +55,7 @@ def _work(key: Key) -> Cell:
 
 
 def run(
-  study: config.Study, folder: str, processes: int = 1, metrics: Sequence[str] = (), threads: int = 1
+  study: study_config.Study, folder: str, processes: int = 1, metrics: Sequence[str] = (), threads: int = 1
 ) -> Iterator[Cell]:
   """Runs all cells, and gives each as it is done.
 
@@ -73,7 +75,9 @@ def run(
     yield from _run(study, folder, processes, metrics, threads)
 
 
-def _run(study: config.Study, folder: str, processes: int, metrics: Sequence[str], threads: int) -> Iterator[Cell]:
+def _run(
+  study: study_config.Study, folder: str, processes: int, metrics: Sequence[str], threads: int
+) -> Iterator[Cell]:
   keys = study_grid.keys(study)
   bench = StudyRunner(study, folder, metrics)
   if any(study_results.load(folder, key) is None for key in keys):
@@ -125,7 +129,7 @@ def _shares(processes: int) -> list[set[int]]:
   return [set(cores[k::processes]) for k in range(processes)]
 
 
-def rows(study: config.Study, folder: str) -> list[dict[str, object]]:
+def rows(study: study_config.Study, folder: str) -> list[dict[str, object]]:
   """A row per clinic, method, n_target, seed, fold and subject, with the columns `COLUMNS`, of all cells that are done."""
   found = [cell for key in study_grid.keys(study) if (cell := study_results.load(folder, key)) is not None]
   best = {

@@ -15,7 +15,7 @@ from cap_jax.data import batches, conditioning, recordings
 from cap_jax.data.sources import virtual
 from cap_jax.metrics import waveform_metrics
 from cap_jax.signals import calibration as scales
-from cap_jax.study import real, training
+from cap_jax.study import real, study_config, training
 from cap_jax.train import checkpoint, prediction, runs
 from cap_jax.types import InputError
 
@@ -81,7 +81,7 @@ def _mean_at_its_level(mean: mean_wave.MeanWave, x_bt: np.ndarray) -> np.ndarray
 
 
 def aortic(
-  study: config.Study, trained: checkpoint.Checkpoint, source: batches.Pairs, validation: batches.Pairs,
+  study: study_config.Study, trained: checkpoint.Checkpoint, source: batches.Pairs, validation: batches.Pairs,
   found: Sequence[recordings.Recording],
 ) -> Iterator[ReconstructedRecord]:  # fmt: skip
   """Part one, record by record and method by method.
@@ -133,7 +133,7 @@ def aortic(
       )
 
 
-def ppg_source(study: config.Study, subjects: int, seconds: float) -> tuple[batches.Pairs, batches.Pairs]:
+def ppg_source(study: study_config.Study, subjects: int, seconds: float) -> tuple[batches.Pairs, batches.Pairs]:
   """Training and validation windows of virtual subjects, finger PPG and radial pressure, conditioned and calibrated as real
   records are."""
   scenario = clinics.SOURCES[study.source]
@@ -151,7 +151,7 @@ def ppg_source(study: config.Study, subjects: int, seconds: float) -> tuple[batc
 
 
 def arterial(
-  study: config.Study, trained: checkpoint.Checkpoint, source: batches.Pairs, validation: batches.Pairs,
+  study: study_config.Study, trained: checkpoint.Checkpoint, source: batches.Pairs, validation: batches.Pairs,
   found: Sequence[recordings.Recording],
 ) -> Iterator[Measured]:  # fmt: skip
   """Part two, record by record and method by method.

@@ -13,7 +13,7 @@ from cap_jax import clinics, config
 from cap_jax.data import batches, calibrate, splits, store, stream, subject_partition
 from cap_jax.data.sources import virtual
 from cap_jax.losses import tasks
-from cap_jax.study import folds
+from cap_jax.study import folds, study_config
 from cap_jax.train import runs
 from cap_jax.types import InputError
 
@@ -73,7 +73,7 @@ def _clinic(name: str, scenario: clinics.Scenario, subjects: int, seconds: float
   )
 
 
-def source_clinic(study: config.Study) -> clinics.Clinic:
+def source_clinic(study: study_config.Study) -> clinics.Clinic:
   """The clinic of the source. Its seed is even, a target's odd: whatever the cohort seeds, nobody is seen in both
   roles."""
   subjects = study.source_subjects + study.validation_subjects
@@ -81,21 +81,21 @@ def source_clinic(study: config.Study) -> clinics.Clinic:
   return _clinic("source", scenario, subjects, study.source_seconds, study.windows.fs_hz, 2 * study.cohort_seed)
 
 
-def target_clinic(study: config.Study) -> clinics.Clinic:
+def target_clinic(study: study_config.Study) -> clinics.Clinic:
   """The clinic of the scenario."""
   subjects = study.labelled_subjects + study.unlabelled_subjects + study.validation_subjects + study.test_subjects
   scenario = clinics.SCENARIOS[study.scenario]
   return _clinic("target", scenario, subjects, study.target_seconds, study.windows.fs_hz, 2 * study.cohort_seed + 1)
 
 
-def target_site(study: config.Study) -> str:
+def target_site(study: study_config.Study) -> str:
   """Where the target clinic measures: the source's site, or the scenario's own; a store has the study's."""
   if study.target_data:
     return study.site
   return clinics.SCENARIOS[study.scenario].site or study.site
 
 
-def reference_of(study: config.Study) -> str:
+def reference_of(study: study_config.Study) -> str:
   """The wave that the source's task asks for."""
   reference = tasks.TASKS[study.task].reference or study.site
   return study.reference if reference == tasks.SOUGHT else reference
@@ -107,17 +107,17 @@ def _people(path: str) -> str:
   return "" if opened is None or opened.in_silico else str(opened.manifest["source"])
 
 
-def is_real(study: config.Study) -> bool:
+def is_real(study: study_config.Study) -> bool:
   """Whether the target's subjects are people."""
   return bool(_people(study.target_data))
 
 
-def place(study: config.Study) -> str:
+def place(study: study_config.Study) -> str:
   """Where the errors come from, for an axis: who is tested, whoever taught the source network."""
   return "real records" if is_real(study) else "in silico"
 
 
-def describe(study: config.Study) -> str:
+def describe(study: study_config.Study) -> str:
   """Whether the subjects are virtual, for a reader.
 
   Raises:
@@ -133,7 +133,19 @@ def describe(study: config.Study) -> str:
   )
 
 
-def load_source(study: config.Study) -> Source:
+def check_stores(study: study_config.Study) -> None:
+  """Checks, before long work, that the stores of a study are there.
+
+  Raises:
+    InputError: there is none where the study says.
+    DataError: one is damaged.
+  """
+  for path in (study.source_data, study.target_data):
+    if path:
+      store.open_store(path)
+
+
+def load_source(study: study_config.Study) -> Source:
   """Draws the source cohort, or opens its store, with the reference wave of its task.
 
   Raises:
@@ -151,7 +163,7 @@ def load_source(study: config.Study) -> Source:
   return Source(pairs.of(split.parts["training"]), pairs.of(split.parts["validation"]), origin)
 
 
-def _stored_source(study: config.Study) -> Source:
+def _stored_source(study: study_config.Study) -> Source:
   opened = store.open_store(study.source_data)
   signals = (study.site, reference_of(study))
   training = stream.Stream(
@@ -167,7 +179,7 @@ def _stored_source(study: config.Study) -> Source:
 
 
 def _pairs(
-  opened: store.Store, subjects: tuple[str, ...], signals: tuple[str, str], study: config.Study, spec: config.Windows,
+  opened: store.Store, subjects: tuple[str, ...], signals: tuple[str, str], study: study_config.Study, spec: config.Windows,
   part: str, most: int,
 ) -> batches.Pairs:  # fmt: skip
   """Up to about `most` windows of a part of a store in memory, evenly from all its recordings where there are more; subjects without a
@@ -196,14 +208,14 @@ def _pairs(
   return batches.make_pairs(found, signals[0], spec, signals[1], gaps=True, most=share)
 
 
-def _check_labelled(study: config.Study, there: int, where: str) -> None:
+def _check_labelled(study: study_config.Study, there: int, where: str) -> None:
   """Raises:
   InputError: fewer subjects can be labelled than the study asks for."""
   if there < max(study.n_target):
     raise InputError(f"n_target={study.n_target}: {where} has {there} labelled subjects to train on")
 
 
-def load_target(study: config.Study, fold: int = 0) -> Target:
+def load_target(study: study_config.Study, fold: int = 0) -> Target:
   """Draws the target clinic, or opens its store. Test and validation windows do not overlap: no sample counts twice.
 
   Args:
@@ -239,12 +251,12 @@ def load_target(study: config.Study, fold: int = 0) -> Target:
   )
 
 
-def _apart(study: config.Study) -> config.Windows:
+def _apart(study: study_config.Study) -> config.Windows:
   """Windows that do not overlap."""
   return dataclasses.replace(study.windows, hop_s=study.windows.seconds)
 
 
-def _stored_target(study: config.Study, fold: int) -> Target:
+def _stored_target(study: study_config.Study, fold: int) -> Target:
   opened = store.open_store(study.target_data)
   found = folds.target_parts(study, opened)
   signals, alone = (study.site, study.reference), (study.site, study.site)

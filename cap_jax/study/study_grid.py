@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cap_jax import config
 from cap_jax.inference import pretrained
-from cap_jax.study import folds, methods, study_results
+from cap_jax.study import folds, methods, study_config, study_results
 from cap_jax.study.study_results import Key
 from cap_jax.train import loop
 from cap_jax.types import InputError
@@ -21,7 +20,7 @@ _SLOW |= {"auto": 42.0}  # the cross-validation is as much as two trainings
 _SLOW_SOURCE = {"tcn_source": 290.0, "cnn_bilstm_source": 60.0}
 
 
-def clinics_of(study: config.Study) -> tuple[config.Study, ...]:
+def clinics_of(study: study_config.Study) -> tuple[study_config.Study, ...]:
   """The study in each of its target clinics.
 
   Raises:
@@ -33,18 +32,18 @@ def clinics_of(study: config.Study) -> tuple[config.Study, ...]:
   return tuple(dataclasses.replace(study, scenario=name, scenarios=()) for name in names)
 
 
-def focus(study: config.Study) -> int:
+def focus(study: study_config.Study) -> int:
   """The number of labels at which waves are shown: that next to five."""
   return min((n for n in study.n_target if n), key=lambda n: abs(n - 5), default=0)
 
 
-def names(study: config.Study) -> tuple[str, ...]:
+def names(study: study_config.Study) -> tuple[str, ...]:
   """Methods of one clinic in their order: baselines, then strategies, scratch first, by which the others are measured."""
   strategies = sorted(study.strategies, key=lambda name: name != "scratch")
   return tuple(name for name in (*study.baselines, *strategies) if not methods.unavailable(study, name))
 
 
-def keys(study: config.Study) -> list[Key]:
+def keys(study: study_config.Study) -> list[Key]:
   """All cells, in the order in which they run: the first seed, which makes the choices of all the others, ahead of them, so that
   few wait for a choice in the making."""
   found = []
@@ -61,7 +60,7 @@ def keys(study: config.Study) -> list[Key]:
   return found
 
 
-def unused(study: config.Study) -> list[str]:
+def unused(study: study_config.Study) -> list[str]:
   """Methods that no cell holds, with the reason."""
   used = {key.method for key in keys(study)}
   found = []
@@ -73,12 +72,12 @@ def unused(study: config.Study) -> list[str]:
   return found
 
 
-def trained(study: config.Study, name: str) -> bool:
+def trained(study: study_config.Study, name: str) -> bool:
   """Whether a method is trained on the target in steps."""
   return methods.method(study, name).train is not None
 
 
-def settings(study: config.Study, name: str) -> tuple[methods.Setting, ...]:
+def settings(study: study_config.Study, name: str) -> tuple[methods.Setting, ...]:
   """Of a method's training, for the labelled validation subjects to choose from: what uses no labels may not ask them."""
   method = methods.method(study, name)
   if not (trained(study, name) and method.labels):
@@ -87,12 +86,12 @@ def settings(study: config.Study, name: str) -> tuple[methods.Setting, ...]:
   return tuple(methods.Setting(rate, length) for length in lengths for rate in study.rate_factors)
 
 
-def tried(study: config.Study, name: str) -> int:
+def tried(study: study_config.Study, name: str) -> int:
   """Settings of a method that validation subjects choose from."""
   return len(settings(study, name)) if trained(study, name) else methods.method(study, name).settings
 
 
-def budgets(study: config.Study) -> dict[str, list[str]]:
+def budgets(study: study_config.Study) -> dict[str, list[str]]:
   """What validation subjects choose from × steps, of what is trained on the target → the methods that get it."""
   found: dict[str, list[str]] = {}
   for name in dict.fromkeys(key.method for key in keys(study)):
@@ -103,7 +102,7 @@ def budgets(study: config.Study) -> dict[str, list[str]]:
   return found
 
 
-def estimate_s(study: config.Study, folder: str, wanted: Sequence[Key], processes: int = 1) -> float:
+def estimate_s(study: study_config.Study, folder: str, wanted: Sequence[Key], processes: int = 1) -> float:
   """Seconds that the cells which are not done will take: as long as those of the same method took in this folder, so many side by
   side, or as long as on two cores elsewhere."""
   known: dict[str, list[float]] = {}
@@ -122,22 +121,22 @@ def estimate_s(study: config.Study, folder: str, wanted: Sequence[Key], processe
   return total + (0 if there else 60.0 * study.pretrain.steps / 3000)
 
 
-def longest_first(study: config.Study, wanted: Sequence[Key]) -> list[Key]:
+def longest_first(study: study_config.Study, wanted: Sequence[Key]) -> list[Key]:
   """The order in which cells that run side by side end together: short ones fill what is left at the end."""
   return sorted(wanted, key=lambda key: -_cell_s(study, key, None))
 
 
-def _cell_s(study: config.Study, key: Key, known: list[float] | None) -> float:
+def _cell_s(study: study_config.Study, key: Key, known: list[float] | None) -> float:
   return _lengths(study, key) * _run_s(study, key.method, known)
 
 
-def _lengths(study: config.Study, key: Key) -> float:
+def _lengths(study: study_config.Study, key: Key) -> float:
   """How many times the study's steps a cell takes: all settings at the first seed, where one is chosen; later the middle one."""
   lengths = [setting.steps for setting in settings(study, key.method)]
   return sum(lengths) if key.seed == study.seeds[0] else float(np.median(lengths))
 
 
-def _run_s(study: config.Study, name: str, known: list[float] | None) -> float:
+def _run_s(study: study_config.Study, name: str, known: list[float] | None) -> float:
   if known:
     return float(np.median(known))
   if not trained(study, name):

@@ -14,8 +14,9 @@ import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cap_jax import config, files
+from cap_jax import files
 from cap_jax.data import splits
+from cap_jax.study import study_config
 from cap_jax.types import DataError, InputError
 
 # what may change when a study goes on in its folder: more of the same
@@ -40,7 +41,7 @@ def alone(folder: str) -> Iterator[None]:
     raise InputError(f"{folder}: a study is running in it; let it end, or {_REMEDY}") from error
 
 
-def remember(study: config.Study, folder: str) -> None:
+def remember(study: study_config.Study, folder: str) -> None:
   """Writes what the study is, or compares: a folder holds one study, which may have grown.
 
   Raises:

@@ -13,11 +13,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cap_jax import config, files
+from cap_jax import files
 from cap_jax.data import batches
 from cap_jax.inference import pretrained, uncertainty
 from cap_jax.metrics import waveform_metrics
-from cap_jax.study import folds, methods, study_datasets, study_grid, study_manifest, study_results, training
+from cap_jax.study import (
+  folds,
+  methods,
+  study_config,
+  study_datasets,
+  study_grid,
+  study_manifest,
+  study_results,
+  training,
+)
 from cap_jax.study.study_results import Cell, Key
 from cap_jax.train import (
   checkpoint,
@@ -39,7 +48,7 @@ _FEATURES = 300
 class StudyRunner:
   """Data and source networks of a study, each made once; in a process of its own if need be."""
 
-  def __init__(self, study: config.Study, folder: str, metrics: Sequence[str] = ()):
+  def __init__(self, study: study_config.Study, folder: str, metrics: Sequence[str] = ()):
     """Args:
     study: whose cells are run.
     folder: of the study.
@@ -77,7 +86,7 @@ class StudyRunner:
       os.path.join("sources", name), dataclasses.replace(self.study, model=network.model, pretrain=spec)
     )
 
-  def _source_network(self, name: str, study: config.Study) -> checkpoint.Checkpoint:
+  def _source_network(self, name: str, study: study_config.Study) -> checkpoint.Checkpoint:
     path, states = os.path.join(self.folder, name), os.path.join(self.folder, "savepoints", name)
     if os.path.isdir(path):
       self._forget(states)  # of a process that was killed before it could
@@ -102,12 +111,16 @@ class StudyRunner:
     with contextlib.suppress(OSError):  # others stand there, or nothing
       os.removedirs(os.path.dirname(states))
 
-  def target(self, scenario: str, fold: int) -> tuple[config.Study, study_datasets.Target, waveform_metrics.Evaluator]:
+  def target(
+    self, scenario: str, fold: int
+  ) -> tuple[study_config.Study, study_datasets.Target, waveform_metrics.Evaluator]:
     """The study in a clinic, the clinic's data in a fold, and what finds errors on its test subjects."""
     with self._lock:
       return self._targets(scenario, fold)
 
-  def _target(self, scenario: str, fold: int) -> tuple[config.Study, study_datasets.Target, waveform_metrics.Evaluator]:
+  def _target(
+    self, scenario: str, fold: int
+  ) -> tuple[study_config.Study, study_datasets.Target, waveform_metrics.Evaluator]:
     study = self._clinics[scenario]
     with concurrent.futures.ThreadPoolExecutor() as pool:  # both compile, which leaves the interpreter free
       source = pool.submit(lambda: self.source)

@@ -8,19 +8,14 @@ from cap_jax import config
 from cap_jax.data import batches, stream
 from cap_jax.inference import uncertainty
 from cap_jax.strategies import find
-from cap_jax.study import study_datasets
+from cap_jax.study import study_config, study_datasets
 from cap_jax.train import checkpoint, checks, loop, runs, strategy_selection
 from cap_jax.types import Params
 
 OF_SOURCE, OF_TARGET = "validation subjects of the source", "validation subjects of the target"
 
 
-def target_model(study: config.Study) -> config.Model:
-  """The target's network: its own, or the source's with a head for the wave."""
-  return study.target_model if study.target_model.extractor else checks.wave_model(study.model)
-
-
-def check(study: config.Study, name: str, source_model: config.Model) -> None:
+def check(study: study_config.Study, name: str, source_model: config.Model) -> None:
   """Checks, before long work, that a strategy of the study fits a source network.
 
   Raises:
@@ -28,24 +23,31 @@ def check(study: config.Study, name: str, source_model: config.Model) -> None:
     surgery.MergeError: the networks do not fit together as it asks, or it holds what there is not.
   """
   strategy = find(name, study.custom.get(name))
-  checks.check(strategy, target_model(study), source_model, study.task, study.windows.samples)
+  checks.check(strategy, study.model_of_target, source_model, study.task, study.windows.samples)
 
 
 def pretrained(
-  study: config.Study, training: batches.Pairs | stream.Stream, validation: batches.Pairs, origin: Mapping[str, Any]
+  study: study_config.Study,
+  training: batches.Pairs | stream.Stream,
+  validation: batches.Pairs,
+  origin: Mapping[str, Any],
 ) -> tuple[checkpoint.Checkpoint, loop.FitResult]:
   """`runs.pretrain` as the study says."""
   return runs.pretrain(training, validation, study.task, study.model, study.pretrain, study.signals, origin)
 
 
-def adapt(study: config.Study, name: str, trained: checkpoint.Checkpoint, data: runs.Data, seed: int) -> runs.Adapted:
+def adapt(
+  study: study_config.Study, name: str, trained: checkpoint.Checkpoint, data: runs.Data, seed: int
+) -> runs.Adapted:
   """`runs.adapt` with a strategy, the steps and the networks of the study."""
   budget = runs.Budget(study.steps, study.batch, seed)
   facts = {"target_data": study.target_data} if study.target_data else {}
-  return runs.adapt(find(name, study.custom.get(name)), trained, data, budget, target_model(study), facts)
+  return runs.adapt(find(name, study.custom.get(name)), trained, data, budget, study.model_of_target, facts)
 
 
-def source_network(study: config.Study, source: study_datasets.Source) -> tuple[checkpoint.Checkpoint, loop.FitResult]:
+def source_network(
+  study: study_config.Study, source: study_datasets.Source
+) -> tuple[checkpoint.Checkpoint, loop.FitResult]:
   """The source network on its task; where that is the wave, with σ fitted on its training and intervals calibrated on its validation
   subjects.
 
@@ -73,7 +75,7 @@ def calibrated(
 
 
 def choose(
-  study: config.Study, trained: checkpoint.Checkpoint, source: study_datasets.Source, target: study_datasets.Target,
+  study: study_config.Study, trained: checkpoint.Checkpoint, source: study_datasets.Source, target: study_datasets.Target,
   n_target: int, seed: int,
 ) -> strategy_selection.Choice:  # fmt: skip
   """`strategy_selection.choose` with the strategies, the steps and the networks of the study."""
@@ -86,7 +88,7 @@ def choose(
 
 
 def adapted(
-  study: config.Study, name: str, trained: checkpoint.Checkpoint, source: study_datasets.Source,
+  study: study_config.Study, name: str, trained: checkpoint.Checkpoint, source: study_datasets.Source,
   target: study_datasets.Target, n_target: int, seed: int,
 ) -> runs.Adapted:  # fmt: skip
   """The training of a strategy with `n_target` labelled subjects; its network knows nothing of its own errors.

@@ -16,7 +16,6 @@ import numpy as np
 from cap_jax import config
 from cap_jax.data import batches, splits
 from cap_jax.losses import tasks
-from cap_jax.models import limits
 from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
 from cap_jax.strategies import surgery
@@ -140,8 +139,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     hashes = tuple(content.get("met", ()))  # the first checkpoints of this format do not say
     calibration = config.Calibration(**content["calibration"])
     scales.check(calibration)
-    limits.check_windows(spec)
-    limits.check_model("model", model, spec)
+    nets.check(model, spec)
     net = nets.make_net(model)
     expected = jax.eval_shape(lambda: net.init(jax.random.key(0), spec.samples))
     known = dict(content["doubt"]) if "doubt" in content else None

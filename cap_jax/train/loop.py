@@ -20,15 +20,13 @@ from cap_jax.strategies.strategy import Strategy
 from cap_jax.train import clock, metrics_writer, prediction, sharding, step, training_state
 from cap_jax.types import LossFn, Metrics, Params
 
-CHUNK = 50
-
 VALIDATE = 50
 _NAMED = 6  # subjects in an error
 
 
 def whole(steps: float) -> int:
   """The number of steps that can be trained next to a wished one."""
-  return max(round(steps / CHUNK), 1) * CHUNK
+  return max(round(steps / config.CHUNK), 1) * config.CHUNK
 
 
 class ValidationScore(NamedTuple):
@@ -91,13 +89,13 @@ def plan(
   Raises:
     ValueError: there are more stages than chunks.
   """
-  chunks = steps // CHUNK
+  chunks = steps // config.CHUNK
   if chunks < len(strategy.stages):
-    raise ValueError(f"{steps} steps are too few for {len(strategy.stages)} stages of {CHUNK} or more")
+    raise ValueError(f"{steps} steps are too few for {len(strategy.stages)} stages of {config.CHUNK} or more")
   ends = np.round(np.cumsum([stage.share for stage in strategy.stages]) * chunks).astype(int)
   for k in range(len(ends)):
     ends[k] = min(max(ends[k], ends[k - 1] + 1 if k else 1), chunks - (len(ends) - 1 - k))
-  sizes = np.diff(ends, prepend=0) * CHUNK
+  sizes = np.diff(ends, prepend=0) * config.CHUNK
   return [
     Plan(
       steps=whole(stage.steps(int(size), n_target)), rate=rate * stage.rate, freeze=strategy.frozen(freeze), rates=rates
@@ -233,7 +231,7 @@ class _Course:
     timer.resume()
     seed = spec.seed + 1000003 * number
     stacks = itertools.islice(
-      batches.stacks(arrays, spec.batch, stage.steps, CHUNK, seed), (self.done - first) // CHUNK, None
+      batches.stacks(arrays, spec.batch, stage.steps, config.CHUNK, seed), (self.done - first) // config.CHUNK, None
     )
     try:
       state = self._chunks(number, lambda state, stack: trainer.run(state, stack, key), state, stacks, timer, scores)
@@ -258,8 +256,8 @@ class _Course:
     for stack in stacks:
       state, metrics = run(state, sharding.spread(stack, self.spec.batch))
       timer.launched(metrics)
-      self.done += CHUNK
-      self.progress.update(CHUNK)
+      self.done += config.CHUNK
+      self.progress.update(config.CHUNK)
       if self.watch.validate is None or self.done % VALIDATE:
         timer.wait(behind=1)  # for the chunk before only: the device stays busy with this one
       else:
@@ -286,7 +284,7 @@ def _batch_of(
   """Whose windows a step of a stage read, and where the last good state is, for an error."""
   parts = []
   for stream, name_b in who.items():
-    names = sorted(set(name_b[batches.rows_of_step(len(name_b), batch, CHUNK, seed, stream, step)].tolist()))
+    names = sorted(set(name_b[batches.rows_of_step(len(name_b), batch, config.CHUNK, seed, stream, step)].tolist()))
     parts.append(f"{', '.join(map(str, names[:_NAMED]))}{', …' if len(names) > _NAMED else ''} ({stream})")
   said = f", in windows of {'; '.join(parts)}" if parts else ""
   return said + (f"; the last good state is {keep.place}" if keep.place else "")

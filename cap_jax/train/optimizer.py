@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cap_jax.types import Params
+from cap_jax.types import InputError, Params
 
 
 def _adam() -> optax.GradientTransformation:
@@ -38,6 +38,13 @@ def _muon() -> optax.GradientTransformation:
 OPTIMIZERS: dict[str, Callable[[], optax.GradientTransformation]] = {"adam": _adam, "muon": _muon}
 
 
+def check(kind: str) -> None:
+  """Raises:
+  InputError: no optimiser has this name."""
+  if kind not in OPTIMIZERS:
+    raise InputError(f"optimizer {kind!r} is unknown; choose of {', '.join(OPTIMIZERS)}")
+
+
 def make_optimizer(
   labels: Callable[[Params], Any], weight_decay: float, clip: float, kind: str = "adam"
 ) -> optax.GradientTransformation:
@@ -48,7 +55,11 @@ def make_optimizer(
     weight_decay: w.
     clip: largest global norm of the trained gradient.
     kind: of the direction, name in `OPTIMIZERS`.
+
+  Raises:
+    InputError: the kind is unknown.
   """
+  check(kind)
   trained = optax.chain(optax.clip_by_global_norm(clip), OPTIMIZERS[kind](), optax.add_decayed_weights(weight_decay))
   return optax.multi_transform({"train": trained, "freeze": optax.set_to_zero()}, labels)
 

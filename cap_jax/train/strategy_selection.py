@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cap_jax import config
 from cap_jax.data import batches, splits
 from cap_jax.strategies import find
 from cap_jax.train import checkpoint, label_free_validation, loop, runs
@@ -98,7 +99,7 @@ def choose(
     InputError: likewise, or windows are missing.
   """
   stages = max(len(find(name).stages) for name in (*CANDIDATES, FREE))
-  short = dataclasses.replace(budget, steps=max(loop.whole(_SHARE * budget.steps), loop.CHUNK * stages))
+  short = dataclasses.replace(budget, steps=max(loop.whole(_SHARE * budget.steps), config.CHUNK * stages))
   if data.n_target > 1:
     return _cross_validated(trained, data, short, adapt)
   if data.n_target and data.site != trained.site:

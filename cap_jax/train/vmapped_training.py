@@ -92,7 +92,7 @@ def _rows(stage: loop.Plan, members: Sequence[Member], batch: int, number: int) 
   orders = [
     batches.stacks(
       {stream: {"x": own} for stream, own in stage.of(member.rows).items()},
-      batch, stage.steps, loop.CHUNK, member.seed + 1000003 * number,
+      batch, stage.steps, config.CHUNK, member.seed + 1000003 * number,
     )
     for member in members
   ]  # fmt: skip
@@ -143,8 +143,8 @@ def fit(
         states, metrics = run(states, on_device, rows, keys)
         watch.launched(metrics)
         watch.wait(behind=1)
-        done += loop.CHUNK
-        progress.update(loop.CHUNK * len(members))
+        done += config.CHUNK
+        progress.update(config.CHUNK * len(members))
       watch.wait()
       train_s += seconds + watch.seconds
       curves += watch.metrics

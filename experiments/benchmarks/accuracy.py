@@ -17,7 +17,6 @@ from torch import nn
 
 from cap_jax import config
 from cap_jax.models import net as nets
-from cap_jax.train import loop
 from experiments.benchmarks import steps, torch_networks, unseen
 from experiments.benchmarks.timing import Options, Row
 
@@ -43,10 +42,10 @@ def in_torch(there: unseen.Ground, model: config.Model, spec: config.Training, t
   schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
   inner = slice(there.windows.margin, samples - there.windows.margin)
   for stack in tqdm.tqdm(
-    unseen.stacks(there, spec.batch, spec.steps), total=spec.steps // loop.CHUNK, desc="PyTorch", leave=False
+    unseen.stacks(there, spec.batch, spec.steps), total=spec.steps // config.CHUNK, desc="PyTorch", leave=False
   ):
     part = {axis: torch_networks.moved(array) for axis, array in stack["source"].items()}
-    for k in range(loop.CHUNK):
+    for k in range(config.CHUNK):
       optimizer.zero_grad(set_to_none=True)
       said = network(part["x"][k], part["c"][k])
       (said[:, inner] - part["y"][k][:, inner]).square().mean().backward()

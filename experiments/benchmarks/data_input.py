@@ -16,8 +16,8 @@ from cap_jax.data.sources import virtual
 from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
 from cap_jax.strategies import pretraining
-from cap_jax.study import study_datasets
-from cap_jax.train import loop, step
+from cap_jax.study import study_config, study_datasets
+from cap_jax.train import step
 from cap_jax.types import InputError
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Options, Row
@@ -46,7 +46,7 @@ def _turns(path: str, site: str, turns: int) -> tuple[stream.Stream, timing.Time
   Raises:
     InputError: the path is no store.
   """
-  study = config.Study(source_data=path, site=site)
+  study = study_config.Study(source_data=path, site=site)
   training = study_datasets.load_source(study).training
   if not isinstance(training, stream.Stream):
     raise InputError(f"--data={path}: is no store")
@@ -56,9 +56,9 @@ def _turns(path: str, site: str, turns: int) -> tuple[stream.Stream, timing.Time
   trainer = step.make_trainer(total, (), spec.weight_decay, spec.clip, spec.warmup, (), spec.optimizer)
   scaled = stream.Scaled(training, batches.fit_scaling(training), ())
   state = trainer.init(net.init(jax.random.key(0), study.windows.samples), spec.steps, spec.learning_rate)
-  key, stacks = jax.random.key(1), ({"source": stack} for stack in scaled.stacks(loop.CHUNK, spec.batch, 0))
+  key, stacks = jax.random.key(1), ({"source": stack} for stack in scaled.stacks(config.CHUNK, spec.batch, 0))
   held = jax.device_put(next(stacks))
-  taken = loop.CHUNK * spec.batch
+  taken = config.CHUNK * spec.batch
   chunks = -(-_POOLS * min(training.pool, training.count) // (taken * turns))
 
   def turn(feed: Callable[[], Any]) -> jax.Array:
@@ -73,7 +73,7 @@ def _turns(path: str, site: str, turns: int) -> tuple[stream.Stream, timing.Time
     return state.step
 
   feeds = {"streamed": lambda: turn(lambda: jax.device_put(next(stacks))), "held": lambda: turn(lambda: held)}
-  return training, timing.in_turns(feeds, turns, "data input"), loop.CHUNK * chunks
+  return training, timing.in_turns(feeds, turns, "data input"), config.CHUNK * chunks
 
 
 def rows(options: Options) -> list[Row]:

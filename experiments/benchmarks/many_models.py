@@ -12,8 +12,8 @@ from cap_jax import config
 from cap_jax.data import batches
 from cap_jax.inference import pretrained
 from cap_jax.strategies import find
-from cap_jax.study import study_datasets, training
-from cap_jax.train import checkpoint, loop, prediction, runs, vmapped_training
+from cap_jax.study import study_config, study_datasets, training
+from cap_jax.train import checkpoint, prediction, runs, vmapped_training
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Options, Row
 
@@ -22,9 +22,9 @@ _NAME = "fine_tuning/head"
 _BUDGET = runs.Budget(_STEPS)
 
 
-def ground() -> tuple[config.Study, checkpoint.Checkpoint, runs.Data]:
+def ground() -> tuple[study_config.Study, checkpoint.Checkpoint, runs.Data]:
   """The package's network as the source, and 64 labelled people of `population`, a minute each."""
-  study = config.Study(
+  study = study_config.Study(
     scenario="population", source_subjects=40, labelled_subjects=_PEOPLE, unlabelled_subjects=2, validation_subjects=2,
     test_subjects=2, steps=_STEPS, n_target=(_PEOPLE,), seeds=(0,),
   )  # fmt: skip
@@ -37,7 +37,7 @@ def _rmse(made: runs.Adapted, windows: batches.Pairs) -> float:
 
 
 def _alone(
-  study: config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draw: vmapped_training.Draw
+  study: study_config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draw: vmapped_training.Draw
 ) -> runs.Adapted:
   assert data.labelled is not None
   own = dataclasses.replace(data, labelled=data.labelled.of(draw.subjects))
@@ -45,13 +45,13 @@ def _alone(
 
 
 def _one_by_one(
-  study: config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draws: list[vmapped_training.Draw]
+  study: study_config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draws: list[vmapped_training.Draw]
 ) -> list[runs.Adapted]:
   return [_alone(study, trained, data, draw) for draw in draws]
 
 
 def _torch_loop(
-  study: config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draws: list[vmapped_training.Draw]
+  study: study_config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draws: list[vmapped_training.Draw]
 ) -> Callable[[], Any]:
   """The same head fine-tunings in PyTorch, one after another, features computed once for each."""
   import torch
@@ -75,7 +75,7 @@ def _torch_loop(
       part = {axis: torch_networks.moved(array[rows]) for axis, array in whole.items()}
       with torch.no_grad():
         part["h"] = network.f(part["x"], part["c"])
-      order = batches.stacks({"target": {"x": np.arange(len(rows))}}, study.batch, study.steps, loop.CHUNK, draw.seed)
+      order = batches.stacks({"target": {"x": np.arange(len(rows))}}, study.batch, study.steps, config.CHUNK, draw.seed)
       for stack in order:
         for at in torch_networks.moved(stack["target"]["x"]):
           optimizer.zero_grad(set_to_none=True)

@@ -12,7 +12,7 @@ from cap_jax.data import batches
 from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
 from cap_jax.strategies import pretraining
-from cap_jax.study import study_datasets
+from cap_jax.study import study_config, study_datasets
 from cap_jax.train import loop, prediction, runs, step
 from experiments.benchmarks.timing import Options
 
@@ -27,7 +27,7 @@ class Trained(NamedTuple):
 class Ground(NamedTuple):
   """Training windows of a scaling, and who is reconstructed."""
 
-  study: config.Study
+  study: study_config.Study
   scaling: batches.Scaling
   training: dict[str, np.ndarray]
   unseen: batches.Pairs
@@ -39,7 +39,7 @@ class Ground(NamedTuple):
 
 def ground(options: Options) -> Ground:
   """The subjects."""
-  study = config.Study(source="exact", source_subjects=options.subjects, validation_subjects=100)
+  study = study_config.Study(source="exact", source_subjects=options.subjects, validation_subjects=100)
   source = study_datasets.load_source(study)
   assert isinstance(source.training, batches.Pairs)
   scaling = batches.fit_scaling(source.training)
@@ -56,8 +56,8 @@ def error(there: Ground, apply: Callable[[np.ndarray], np.ndarray]) -> float:
 
 
 def stacks(there: Ground, batch: int, count: int) -> Any:
-  """The batches of a training, `loop.CHUNK` of them stacked."""
-  return batches.stacks({"source": there.training}, batch, count, loop.CHUNK, 0)
+  """The batches of a training, `config.CHUNK` of them stacked."""
+  return batches.stacks({"source": there.training}, batch, count, config.CHUNK, 0)
 
 
 def here(there: Ground, model: config.Model, spec: config.Training) -> Trained:

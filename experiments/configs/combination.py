@@ -7,8 +7,8 @@ Time: about 80 seconds on 2 cores.
 
 from ml_collections import ConfigDict
 
-from cap_jax import config
 from cap_jax.cli import launcher
+from cap_jax.study import study_config
 
 
 def get_config() -> ConfigDict:
@@ -18,5 +18,5 @@ def get_config() -> ConfigDict:
     "stages": ((("f/embed", "f/layer_0"),),),
     "loss": (("target", 1.0), ("source_task", 0.3), ("mmd", 0.1, "ramp")),
   }
-  study = config.Study(strategies=("combination",), n_target=(5,), custom={"combination": combination})
+  study = study_config.Study(strategies=("combination",), n_target=(5,), custom={"combination": combination})
   return launcher.to_config_dict(study)

@@ -14,12 +14,13 @@ from ml_collections import ConfigDict
 
 from cap_jax import config
 from cap_jax.cli import launcher
+from cap_jax.study import study_config
 
 
 def get_config() -> ConfigDict:
   """Source: ICU with covariates; target: no labels, DANN."""
   return launcher.to_config_dict(
-    config.Study(
+    study_config.Study(
       source="icu",
       strategies=("domain_adaptation/dann",),
       n_target=(0,),

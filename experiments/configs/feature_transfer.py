@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from cap_jax import config
 from cap_jax.cli import launcher
+from cap_jax.study import study_config
 
 CNN = config.Model(extractor="cnn", layers=4)
 
@@ -22,7 +23,7 @@ CNN = config.Model(extractor="cnn", layers=4)
 def get_config() -> ConfigDict:
   """Source: radial → aortic by a CNN; target: five labelled subjects, a head of its own."""
   return launcher.to_config_dict(
-    config.Study(
+    study_config.Study(
       strategies=("feature_transfer",),
       n_target=(5,),
       model=CNN,

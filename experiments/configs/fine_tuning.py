@@ -11,12 +11,13 @@ from ml_collections import ConfigDict
 
 from cap_jax import config
 from cap_jax.cli import launcher
+from cap_jax.study import study_config
 
 
 def get_config() -> ConfigDict:
   """Source: blood pressure at the arm from the radial wave; target: five labelled subjects."""
   return launcher.to_config_dict(
-    config.Study(
+    study_config.Study(
       task="bp",
       strategies=("fine_tuning/all",),
       n_target=(5,),

@@ -12,12 +12,13 @@ from ml_collections import ConfigDict
 
 from cap_jax import config
 from cap_jax.cli import launcher
+from cap_jax.study import study_config
 
 
 def get_config() -> ConfigDict:
   """`multi_task/transducer` is the method with labels, `domain_adaptation/transducer` the same without; 400 labels are the oracle."""
   return launcher.to_config_dict(
-    config.Study(
+    study_config.Study(
       scenarios=("population", "device_population", "site", "subject_device"),
       n_target=(0, 1, 5, 25, 50, 100, 400),
       seeds=(0, 1, 2, 3, 4),

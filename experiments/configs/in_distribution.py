@@ -11,12 +11,13 @@ from ml_collections import ConfigDict
 
 from cap_jax import config
 from cap_jax.cli import launcher
+from cap_jax.study import study_config
 
 
 def get_config() -> ConfigDict:
   """Our own TCN and CNN-BiLSTM are trained as long, on the same subjects."""
   return launcher.to_config_dict(
-    config.Study(
+    study_config.Study(
       source="exact",
       scenario="exact",
       n_target=(0,),

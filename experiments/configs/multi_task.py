@@ -11,12 +11,13 @@ from ml_collections import ConfigDict
 
 from cap_jax import config
 from cap_jax.cli import launcher
+from cap_jax.study import study_config
 
 
 def get_config() -> ConfigDict:
   """L_total = L_bp + λ·L_wave over fresh parameters, λ = 1."""
   return launcher.to_config_dict(
-    config.Study(
+    study_config.Study(
       task="bp",
       strategies=("multi_task/fresh",),
       n_target=(5,),

@@ -8,15 +8,14 @@ Time: some 2.5 hours; the command says how many before it starts.
 
 from ml_collections import ConfigDict
 
-from cap_jax import config
 from cap_jax.cli import launcher
-from cap_jax.study import methods
+from cap_jax.study import methods, study_config
 
 
 def get_config() -> ConfigDict:
   """Three learning rates each, chosen on validation subjects; what uses no label has one."""
   return launcher.to_config_dict(
-    config.Study(
+    study_config.Study(
       scenarios=("population", "device_population", "subject_device"),
       n_target=(0, 1, 5, 20),
       seeds=(0, 1, 2),

@@ -14,12 +14,13 @@ from ml_collections import ConfigDict
 
 from cap_jax import config
 from cap_jax.cli import launcher
+from cap_jax.study import study_config
 
 
 def get_config() -> ConfigDict:
   """Source: monitoring; target: five labelled subjects, a CNN-BiLSTM with attention."""
   return launcher.to_config_dict(
-    config.Study(
+    study_config.Study(
       task="monitoring",
       strategies=("parameter_transfer/trained",),
       n_target=(5,),

@@ -11,12 +11,13 @@ from ml_collections import ConfigDict
 
 from cap_jax import config
 from cap_jax.cli import launcher
+from cap_jax.study import study_config
 
 
 def get_config() -> ConfigDict:
   """The source has other wall viscosities, frictions, tapers, operating points and steepening than the cohort of its own, and noise."""
   return launcher.to_config_dict(
-    config.Study(
+    study_config.Study(
       source="wide",
       test_part="out_of_distribution",
       n_target=(0, 5, 20),

@@ -9,12 +9,13 @@ from ml_collections import ConfigDict
 
 from cap_jax import config
 from cap_jax.cli import launcher
+from cap_jax.study import study_config
 
 
 def get_config() -> ConfigDict:
   """`wide`: walls, frictions, tapers, operating points and steepening differ, waves carry noise, nobody is filtered out."""
   return launcher.to_config_dict(
-    config.Study(
+    study_config.Study(
       source="wide",
       source_subjects=8000,
       validation_subjects=200,

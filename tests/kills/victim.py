@@ -15,11 +15,12 @@ import numpy as np
 
 from cap_jax import config, files
 from cap_jax.data import preparation
+from cap_jax.study import study_config
 from tests.data import test_store
 
 # what trains is imported by the kinds that train: a preparation begins in half the time without it
 MODEL = config.Model(channels=8, layers=1, head_channels=8)
-STUDY = config.Study(
+STUDY = study_config.Study(
   scenarios=("device",), n_target=(0, 1), baselines=("gtf_target", "source"), strategies=("scratch", "fine_tuning/head"),
   source_subjects=24, source_seconds=8.0, labelled_subjects=3, unlabelled_subjects=3, validation_subjects=2, test_subjects=4,
   target_seconds=8.0, model=MODEL, pretrain=config.Training(steps=300), steps=50,

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from cap_jax import config
 from cap_jax.metrics import standards
 from cap_jax.report import page, study_report, study_tables, tables
 from cap_jax.study import run_study as studies
-from cap_jax.study import summary
+from cap_jax.study import study_config, summary
 
 EVIL = "<script>alert(1)</script>"
 
@@ -122,7 +121,7 @@ def test_names_are_escaped(evil):
 @pytest.mark.quick
 def test_a_record_of_beats(small_study):
   """Outer quarter seconds are left empty; a beat is told in words."""
-  study = config.Study(windows=small_study.windows)
+  study = study_config.Study(windows=small_study.windows)
   t = np.arange(500) / 125
   wave = (75 + 40 * np.exp(-(((t % 0.8) - 0.25) ** 2) / 0.006))[None].repeat(2, 0)
   made = study_report.record("best: p1", {"true": wave, "scratch": wave + 2}, wave + 5, study)

@@ -487,7 +487,7 @@ def test_where_errors_come_from_is_the_target(small_study, clinic_store):
   """A real source beside a virtual clinic makes no real records of its subjects."""
   real = str(clinic_store.path)
   taught = dataclasses.replace(small_study, source_data=real)
-  tested = dataclasses.replace(small_study, target_data=real)
+  tested = dataclasses.replace(small_study, scenarios=(), target_data=real)
   assert (study_datasets.place(taught), study_datasets.place(tested)) == ("in silico", "real records")
   assert study_datasets.describe(taught) == "In silico: all test subjects are virtual. The source: nobody."
   assert study_datasets.describe(tested) == "With real records: nobody. The source is virtual."

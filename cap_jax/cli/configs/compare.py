@@ -10,8 +10,8 @@ but its last normalisation. The network from scratch had the same optimisers to 
 
 from ml_collections import ConfigDict
 
-from cap_jax import config
 from cap_jax.cli import launcher
+from cap_jax.study import study_config
 
 _LAYERS = ("f/embed", "f/level", "f/layer_0", "f/layer_1", "f/layer_2", "f/layer_3")
 
@@ -19,7 +19,7 @@ _LAYERS = ("f/embed", "f/level", "f/layer_0", "f/layer_1", "f/layer_2", "f/layer
 def get_config() -> ConfigDict:
   """From the network of the package to hypertensive people of 60 to 80 years behind one under-damped fluid-filled line."""
   return launcher.to_config_dict(
-    config.Study(
+    study_config.Study(
       source_network="pretrained",
       scenario="device_population",
       n_target=(0, 1, 5, 20),

@@ -115,8 +115,11 @@ def draw(
     reference: the site of the true wave, which no device touches.
 
   Raises:
-    InputError: a value of the clinic or its population cannot be.
+    InputError: the cohort has no such site, or hardly anyone of the population is plausible.
   """
+  unknown = [site for site in (*sites, reference) if site not in SITES]
+  if unknown:
+    raise InputError(f"{', '.join(unknown)}: no site of the virtual cohort; it has {', '.join(SITES)}")
   _subjects(clinic)  # that draws with a bar of its own
   found: list[recordings.Recording] = []
   with tqdm.tqdm(total=clinic.subjects, desc=f"{clinic.name}: subjects", unit="", leave=False) as progress:

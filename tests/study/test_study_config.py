@@ -6,7 +6,7 @@ import pytest
 
 from cap_jax import config
 from cap_jax.losses import tasks
-from cap_jax.study import study_limits, training
+from cap_jax.study import methods, study_config, training
 from cap_jax.types import InputError
 
 pytestmark = pytest.mark.quick
@@ -23,23 +23,19 @@ pytestmark = pytest.mark.quick
     ({"strategies": ("magic",)}, "strategy 'magic' is unknown"),
     ({"custom": {"scratch": {"colour": 1}}}, "no field 'colour'"),
     ({"strategies": ("fine_tuning/gradual",)}, "steps=50: fine_tuning/gradual has 4 stages and needs 200"),
-    ({"model": config.Model(adaptor="fir", taps=4)}, "taps=4 must be odd"),
     ({"target_model": config.Model(extractor="cnn", layers=1)}, "target_model: 1 layers are too few"),
     ({"seeds": ()}, "needs one value at least"),
     ({"seeds": (1, 1)}, "names a value twice"),
     ({"strategies": ("scratch", "scratch")}, "names a value twice"),
     ({"seeds": ("a",)}, "must be whole numbers"),
     ({"model": config.Model(patch=7)}, "not a whole number of patches of 7"),
-    ({"model": config.Model(cosines=21)}, "must be 1 to 20, two patches"),
-    ({"windows": config.Windows(margin_s=2.0)}, "more than its two margins"),
     ({"source_seconds": 8.003}, "must be a whole number of samples at 125 Hz"),
-    ({"batch": 1}, "a batch of 2 or more"),
+    ({"batch": 1}, "each needs 2 or more"),
     ({"test_subjects": 0}, "test_subjects=0: must be 1 or more"),
     ({"target_seconds": 2.0}, "target_seconds=2.0: must be 4 or more"),
     ({"site": "digital_ppg"}, "must be a peripheral pressure"),
     ({"steps": 70}, "steps=70: must be a positive multiple of 50"),
     ({"strategies": (), "baselines": ()}, "needs one value at least"),
-    ({"baselines": ("oracle",)}, "baselines=oracle: unknown; choose of peripheral"),
     ({"scenarios": ("mars",)}, "scenarios=mars: unknown; choose of population"),
     ({"scenarios": ("device", "device")}, "names a value twice"),
     ({"folds": -1}, "folds=-1: must be 1"),
@@ -54,7 +50,31 @@ pytestmark = pytest.mark.quick
 )
 def test_impossible_studies_are_refused(small_study, change, message):
   with pytest.raises(InputError, match=message):
-    study_limits.check(dataclasses.replace(small_study, **change))
+    dataclasses.replace(small_study, **change)
+
+
+@pytest.mark.parametrize(
+  ("kind", "values", "message"),
+  [
+    (config.Model, {"adaptor": "fir", "taps": 4}, "taps=4 must be odd"),
+    (config.Model, {"cosines": 21}, r"Model\.cosines=21: must be 1 to 20, two patches"),
+    (config.Model, {"channels": 1 << 20}, r"Model\.channels=1048576: must be a whole number of 16384 at most"),
+    (config.Windows, {"margin_s": 2.0}, "more than its two margins"),
+    (config.Windows, {"fs_hz": float("nan")}, "needs 60 Hz or more"),
+    (config.Training, {"steps": 75}, r"Training\.steps=75: must be a positive multiple of 50"),
+    (config.Training, {"learning_rate": 0.0}, "a positive rate"),
+    (config.Calibration, {"sbp_sd_mmhg": -1.0}, r"Calibration\.sbp_sd_mmhg=-1\.0: must be a number of mmHg within 50"),
+    (study_config.Study, {"steps": 75}, "steps=75: must be a positive multiple of 50"),
+  ],
+)
+def test_a_value_that_cannot_be_is_refused_where_it_is_made(kind, values, message):
+  with pytest.raises(InputError, match=message):
+    kind(**values)
+
+
+def test_an_unknown_baseline_is_refused(small_study):
+  with pytest.raises(InputError, match="baselines=oracle: unknown; choose of peripheral"):
+    methods.method(dataclasses.replace(small_study, baselines=("oracle",)), "oracle")
 
 
 @pytest.mark.parametrize(
@@ -88,7 +108,6 @@ def test_impossible_studies_are_refused(small_study, change, message):
 )
 def test_what_cannot_be_trained_is_refused_before_any_data_are_drawn(small_study, change, name, message):
   study = dataclasses.replace(small_study, **change)
-  study_limits.check(study)
   source_model = tasks.TASKS[study.task].model(study.model)
   if not study.target_model.covariates:
     training.check(study, "multi_task/fresh", source_model)  # others of the same study can be

@@ -1,0 +1,218 @@
+"""What a study compares, in one value that checks itself."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from cap_jax import clinics, config
+from cap_jax.data import recordings
+from cap_jax.data.sources import virtual
+from cap_jax.losses import tasks
+from cap_jax.models import net as nets
+from cap_jax.signals import calibration as scales
+from cap_jax.strategies import find
+from cap_jax.train import checks, optimizer, strategy_selection
+from cap_jax.types import InputError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Study:
+  """A comparison of methods: a source task on a large clinic, a target clinic, few labelled target subjects.
+
+  Attributes:
+    source: the source clinic, name in `clinics.SOURCES`.
+    source_network: the network of the source: "train" trains one, "pretrained" is that of the package, anything else is the folder of
+      a checkpoint.
+    source_data, target_data: folders of prepared stores that stand in for the source's or the target's clinic.
+    task: what the source network learns, name in `tasks.TASKS`.
+    scenario: the target clinic, name in `clinics.SCENARIOS`.
+    scenarios: the target clinics of a whole study, one after the other; `scenario` alone if empty.
+    target_split: file of a split of the target's store, instead of its own.
+    test_part: part of that split that is tested.
+    site: the peripheral site.
+    reference: the wave that is sought, the aortic root's but where another can be measured.
+    n_target: numbers of labelled target subjects; 0 is without labels.
+    seeds: each draws its own labelled subjects and initial parameters.
+    strategies: names in `transfer.STRATEGIES`, compared at every n_target that they can use.
+    baselines: names in `methods.BASELINES`, compared with them.
+    folds: 1: one draw of test subjects. 2 or more: each labelled, validation or test subject is tested in one of so many folds.
+      0: one fold a subject, who is left out.
+    rate_factors: on the learning rate of whatever is trained on the target; with more than one, validation subjects choose, at the
+      first seed, for each method, clinic and n_target alike.
+    step_factors: on the steps of what begins with nothing and learns on labelled subjects alone, chosen likewise: its best length is
+      not that of what begins with a source network.
+    source_subjects, source_seconds: size of the source cohort, without `validation_subjects`.
+    labelled_subjects: pool from which the labelled ones are drawn; the largest `n_target` at least.
+    unlabelled_subjects: of the target, whose peripheral waves alone are used; of a store at most so many.
+    validation_subjects: of source and of target, for the choice of hyper-parameters; a store has its own.
+    test_subjects: of the target; a store has its own.
+    target_seconds: of record per target subject; a store has its own.
+    model, target_model: networks of source and target. An empty extractor of the target's is the source's whole model.
+    pretrain: training of the source network.
+    steps, batch: of every strategy alike. Rates belong to the strategy.
+    calibration: of the peripheral waves of both.
+    custom: strategy → field → value, fields of `transfer.strategy.Strategy` changed for this study.
+  """
+
+  source: str = "healthy"
+  source_network: str = "train"
+  task: str = "waveform"
+  scenario: str = "device_population"
+  scenarios: tuple[str, ...] = ()
+  source_data: str = ""
+  target_data: str = ""
+  target_split: str = ""
+  test_part: str = "test"
+  site: str = "radial"
+  reference: str = "aortic_root"
+  n_target: tuple[int, ...] = (0, 1, 5, 20)
+  seeds: tuple[int, ...] = (0,)
+  strategies: tuple[str, ...] = (
+    "scratch",
+    "feature_transfer",
+    "fine_tuning",
+    "parameter_transfer",
+    "domain_adaptation",
+    "domain_adaptation/section",
+    "multi_task",
+  )
+  baselines: tuple[str, ...] = (
+    "peripheral",
+    "npma",
+    "mean_wave_target",
+    "gtf_source",
+    "gtf_target",
+    "individual_tf_source",
+    "source",
+    "source_affine",
+  )
+  folds: int = 1
+  rate_factors: tuple[float, ...] = (1.0,)
+  step_factors: tuple[float, ...] = (1.0,)
+  source_subjects: int = 1200
+  source_seconds: float = 16.0
+  labelled_subjects: int = 40
+  unlabelled_subjects: int = 100
+  validation_subjects: int = 16
+  test_subjects: int = 60
+  target_seconds: float = 60.0
+  model: config.Model = config.Model()
+  target_model: config.Model = config.Model(extractor="")
+  windows: config.Windows = config.Windows()
+  pretrain: config.Training = config.Training(learning_rate=2e-2)
+  steps: int = 600
+  batch: int = 32
+  cohort_seed: int = 2024
+  calibration: config.Calibration = config.Calibration()
+  custom: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+
+  @property
+  def signals(self) -> config.Signals:
+    """What its source network reads and gives."""
+    return config.Signals(self.site, self.reference, self.windows, self.calibration)
+
+  @property
+  def target_name(self) -> str:
+    """What the target is called in tables and files: its scenario, or the name of its store."""
+    return os.path.basename(os.path.normpath(self.target_data)) if self.target_data else self.scenario
+
+  @property
+  def model_of_target(self) -> config.Model:
+    """The target's network: its own, or the source's with a head for the wave."""
+    return self.target_model if self.target_model.extractor else checks.wave_model(self.model)
+
+  def __post_init__(self) -> None:
+    """Raises:
+    InputError: a value cannot be, or values do not go together."""
+    for field, known in (("scenario", clinics.SCENARIOS), ("source", clinics.SOURCES), ("task", tasks.TASKS)):
+      if getattr(self, field) not in known:
+        raise InputError(f"{field}={getattr(self, field)}: unknown; choose one of {', '.join(known)}")
+    _check_sites(self)
+    _check_sizes(self)
+    _check_grid(self)
+    _check_training(self)
+    _check_models(self)
+
+
+def _check_sites(study: Study) -> None:
+  scales.check(study.calibration)
+  if study.site != recordings.PPG or study.calibration.kind == "none":
+    recordings.check_pressure_site(study.site)
+  recordings.check_site(study.reference, "--config.reference")
+  if study.reference in (study.site, recordings.PPG):
+    raise InputError(f"reference={study.reference}: must be a pressure at another site than {study.site}")
+
+
+def _check_sizes(study: Study) -> None:
+  for name in ("source_subjects", "labelled_subjects", "unlabelled_subjects", "validation_subjects", "test_subjects"):
+    least = 2 if name in ("source_subjects", "unlabelled_subjects") else 1  # two, so that domains can be told apart
+    if getattr(study, name) < least:
+      raise InputError(f"{name}={getattr(study, name)}: must be {least} or more")
+  spec = study.windows
+  for name in ("source_seconds", "target_seconds"):
+    seconds = getattr(study, name)
+    if seconds < spec.seconds:
+      raise InputError(f"{name}={seconds}: must be {spec.seconds:g} or more, one window")
+    if abs(seconds * spec.fs_hz - round(seconds * spec.fs_hz)) > 1e-6:
+      raise InputError(f"{name}={seconds}: must be a whole number of samples at {spec.fs_hz:g} Hz")
+
+
+def _check_grid(study: Study) -> None:
+  if not study.n_target or not study.seeds or not (study.strategies or study.baselines):
+    raise InputError("n_target, seeds and strategies or baselines: each needs one value at least, such as 5,")
+  for name in ("n_target", "seeds", "strategies", "baselines", "scenarios", "rate_factors", "step_factors"):
+    values = getattr(study, name)
+    if name in ("n_target", "seeds") and not all(isinstance(value, int) for value in values):
+      raise InputError(f"{name}={values}: must be whole numbers, such as 1,5,20")
+    if len(set(values)) != len(values):
+      raise InputError(f"{name}={values}: names a value twice")
+  for value in study.scenarios:
+    if value not in clinics.SCENARIOS:
+      raise InputError(f"scenarios={value}: unknown; choose of {', '.join(clinics.SCENARIOS)}")
+  if study.scenarios and study.target_data:
+    raise InputError(f"scenarios={study.scenarios}: are virtual; with target_data={study.target_data} leave them empty")
+  if not isinstance(study.folds, int) or study.folds < 0:
+    raise InputError(f"folds={study.folds}: must be 1 (one draw), a number of folds, or 0 to leave one subject out")
+  for name in ("rate_factors", "step_factors"):
+    if not getattr(study, name) or min(getattr(study, name)) <= 0:
+      raise InputError(f"{name}={getattr(study, name)}: must be positive, one at least")
+  if min(study.seeds) < 0 or not 0 <= study.cohort_seed < 2**31:
+    raise InputError(
+      f"seeds={study.seeds}, cohort_seed={study.cohort_seed}: must be 0 or more, the latter less than {2**31}"
+    )
+  drawn = not study.target_data and study.folds == 1  # a store has its own pool of labelled subjects, and so has a fold
+  if min(study.n_target) < 0 or (drawn and max(study.n_target) > study.labelled_subjects):
+    raise InputError(f"n_target={study.n_target}: must be 0 to {study.labelled_subjects} labelled subjects")
+
+
+def _check_training(study: Study) -> None:
+  config.check_steps("steps", study.steps)
+  if min(study.batch, study.pretrain.batch) < 2:
+    raise InputError(f"batch={study.batch}, pretrain.batch={study.pretrain.batch}: each needs 2 or more")
+  try:
+    optimizer.check(study.pretrain.optimizer)
+  except InputError as error:
+    raise InputError(f"pretrain: {error}") from error
+  for name in strategy_selection.expanded((*study.strategies, *study.custom)):
+    strategy = find(name, study.custom.get(name))
+    try:
+      optimizer.check(strategy.optimizer)
+    except InputError as error:
+      raise InputError(f"strategy {name}: {error}") from error
+    needed = config.CHUNK * len(strategy.stages)
+    if study.steps < needed:
+      raise InputError(f"steps={study.steps}: {name} has {len(strategy.stages)} stages and needs {needed} at least")
+
+
+def _check_models(study: Study) -> None:
+  for field, model in (("model", study.model), ("target_model", study.model_of_target)):
+    for name in model.covariates:
+      if name not in virtual.COVARIATES:
+        raise InputError(
+          f"{field}.covariates: {name!r} is not known of a subject; choose of {', '.join(virtual.COVARIATES)}"
+        )
+    try:
+      nets.check(model, study.windows)
+    except InputError as error:
+      raise InputError(f"{field}: {error}") from error
