@@ -114,13 +114,13 @@ def _begin(path: str, *settings: Any) -> None:
 
 
 @contextlib.contextmanager
-def work_folder(path: str, *settings: Any) -> Iterator[str]:
-  """The work folder of a run whose trainings keep their states there: new, or one in which a run with the same settings was stopped. Of
+def work_folder(path: str, *settings: Any) -> Iterator[tuple[str, training_state.StateKeeper]]:
+  """The work folder of a run, and what keeps its trainings' states there: new, or one in which a run with the same settings was stopped. Of
   several hosts the first alone has it, the others get a folder that vanishes at the end, and no states are kept."""
   if jax.process_index():
     _scratch.append(tempfile.mkdtemp(prefix="cap_jax-host-"))
     try:
-      yield _scratch[-1]
+      yield _scratch[-1], training_state.StateKeeper(_scratch[-1])
     finally:
       _clear()
     return
@@ -134,7 +134,6 @@ def work_folder(path: str, *settings: Any) -> Iterator[str]:
     except OSError as error:
       raise InputError(f"--workdir={path}: cannot be used ({error.strerror})") from error
     _begin(path, *settings)
-    with training_state.keep_states(states):
-      yield path
+    yield path, training_state.StateKeeper(states)
     os.remove(os.path.join(path, _BEGUN))
   shutil.rmtree(states, ignore_errors=True)  # of several hosts there is none

@@ -12,7 +12,7 @@ from absl import flags
 from cap_jax.cli import distributed, launcher
 from cap_jax.losses import tasks
 from cap_jax.study import study_datasets, training
-from cap_jax.train import checkpoint, metrics_writer
+from cap_jax.train import checkpoint, loop, metrics_writer
 
 _CONFIG = launcher.define_study("source cohort, model, training")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder for the checkpoint: new, or where the same command was stopped")
@@ -28,11 +28,11 @@ def _pretrain() -> None:
   launcher.metrics()
   study = launcher.read_study(_CONFIG)
   study = dataclasses.replace(study, site=_SITE.value or study.site)
-  with distributed.work_folder(launcher.required(_WORKDIR, "DIR"), study) as workdir:
+  with distributed.work_folder(launcher.required(_WORKDIR, "DIR"), study) as (workdir, states):
     source = study_datasets.load_source(study)
     study_datasets.split_of(source).save(os.path.join(workdir, "split.json"))
-    with metrics_writer.writing(os.path.join(workdir, "logs"), launcher.metrics()):
-      trained, fitted = training.source_network(study, source)
+    with metrics_writer.writing(os.path.join(workdir, "logs"), launcher.metrics()) as metrics:
+      trained, fitted = training.source_network(study, source, loop.Recorder(states, metrics))
     checkpoint.save(os.path.join(workdir, "checkpoint"), trained)
   scaled = ", numerics in SDs times the SD of the waves," if tasks.TASKS[study.task].numerics else ""
   print(

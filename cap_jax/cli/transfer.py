@@ -22,7 +22,7 @@ from cap_jax.metrics import waveform_metrics
 from cap_jax.report import tables
 from cap_jax.strategies import STRATEGIES, find
 from cap_jax.study import study_config, study_datasets, training
-from cap_jax.train import checkpoint, metrics_writer, prediction, strategy_selection
+from cap_jax.train import checkpoint, loop, metrics_writer, prediction, strategy_selection, training_state
 from cap_jax.types import InputError
 
 _CONFIG = launcher.define_study("source, target and training")
@@ -89,38 +89,46 @@ def _run() -> None:
   study, name = _study(source)
   for one in strategy_selection.expanded((name,)):
     training.check(study, one, source.model if source else tasks.TASKS[study.task].model(study.model))
-  with distributed.work_folder(
-    launcher.required(_WORKDIR, "DIR"), study, source and checkpoint.digest(place)
-  ) as workdir:
-    _transfer(study, name, source, workdir)
+  with distributed.work_folder(launcher.required(_WORKDIR, "DIR"), study, source and checkpoint.digest(place)) as (
+    workdir,
+    states,
+  ):
+    _transfer(study, name, source, workdir, states)
 
 
-def _transfer(study: study_config.Study, name: str, source: checkpoint.Checkpoint | None, workdir: str) -> None:
+def _transfer(
+  study: study_config.Study,
+  name: str,
+  source: checkpoint.Checkpoint | None,
+  workdir: str,
+  states: training_state.StateKeeper,
+) -> None:
   large, target = study_datasets.load_source(study), study_datasets.load_target(study)
   split = study_datasets.split_of(large, target)
   labels = 0 if strategy_selection.needs_labels(name, study.custom.get(name) or {}) is False else study.n_target[0]
   logs = os.path.join(workdir, "logs")
   if source is None:
-    with metrics_writer.writing(logs, launcher.metrics()):
-      source, _ = training.source_network(study, large)
+    with metrics_writer.writing(logs, launcher.metrics()) as metrics:
+      source, _ = training.source_network(study, large, loop.Recorder(states, metrics))
     checkpoint.save(os.path.join(workdir, "source"), source)
     print(f"source, task {study.task}: {source.about}")
   drawn = target.draw(labels, _SEED.value)
   used = {} if drawn is None else {"labelled": drawn.subjects}
   splits.Split({**split.parts, "target_labelled": (), **used}).save(os.path.join(workdir, "split.json"))
   if name == strategy_selection.NAME:
-    choice = training.choose(study, source, large, target, labels, _SEED.value)
+    choice = training.choose(study, source, large, target, labels, _SEED.value, loop.Recorder(states))
     print(f"{strategy_selection.format_ranking(choice)}\n")
     name = choice.name
-  with metrics_writer.writing(logs, launcher.metrics()):
-    made = training.adapted(study, name, source, large, target, labels, _SEED.value)
+  with metrics_writer.writing(logs, launcher.metrics()) as metrics:
+    recorder = loop.Recorder(states, metrics)
+    made = training.adapted(study, name, source, large, target, labels, _SEED.value, recorder)
   made = training.with_intervals(made, source, large, target, labels)
   print(f"{find(name, study.custom.get(name)).equation}\n\n{tables.merge_report(made.report)}\n")
   if made.reason:
     print(f"{made.reason}\n")
   trained = [("source network unchanged", source)] * (source.task == "waveform") + [(name, made.checkpoint)]
   if labels and name != "scratch":
-    scratch = training.adapted(study, "scratch", source, large, target, labels, _SEED.value)
+    scratch = training.adapted(study, "scratch", source, large, target, labels, _SEED.value, loop.Recorder(states))
     trained.append(("the same network from scratch", scratch.checkpoint))
   evaluator = waveform_metrics.Evaluator(target.test, study.windows)
   name = study.target_name

@@ -84,8 +84,17 @@ def read(
   return Reading(scaling.unscale(y_bt), sigma_bt, h_bd)
 
 
-def fit_head(trained: checkpoint.Checkpoint, training: batches.Pairs, seed: int = 0) -> Params:
-  """θ_v of a network whose other parameters are held, on up to 3,000 of the windows that it was trained on."""
+def fit_head(
+  trained: checkpoint.Checkpoint, training: batches.Pairs, seed: int = 0, recorder: loop.Recorder = loop.NOWHERE
+) -> Params:
+  """Trains θ_v of a network whose other parameters are frozen.
+
+  Args:
+    trained: the network.
+    training: windows that it was trained on, of which up to 3,000 are read.
+    seed: of these and of the fresh parameters.
+    recorder: where states and metrics go.
+  """
   margin = trained.windows.margin
   net, params = prediction.strip_adaptor(trained.net, trained.params)  # the source's windows are read as they are
   rows = np.random.default_rng(seed).permutation(len(training.x_bt))[:_MOST]
@@ -106,7 +115,7 @@ def fit_head(trained: checkpoint.Checkpoint, training: batches.Pairs, seed: int 
     params,
     {"source": part},
     config.Training(seed=seed),
-    loop.Watch("spread"),
+    loop.Watch("spread", recorder=recorder),
   )
   return fitted.params["v"]
 

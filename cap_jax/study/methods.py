@@ -69,6 +69,7 @@ class MethodInputs:
   seed: int
   setting: Setting = AS_IT_IS
   train: Callable[[str], runs.Adapted] | None = None
+  recorder: loop.Recorder = loop.NOWHERE
 
   @functools.cached_property
   def labelled(self) -> batches.Pairs:
@@ -179,7 +180,9 @@ def _network_on_target(name: str) -> Method:
 
 def _adapted(study: study_config.Study, strategy: str, ground: MethodInputs) -> runs.Adapted:
   study = dataclasses.replace(study, steps=loop.whole(ground.setting.steps * study.steps))
-  return training.adapted(study, strategy, ground.trained, ground.source, ground.target, ground.n_target, ground.seed)
+  return training.adapted(
+    study, strategy, ground.trained, ground.source, ground.target, ground.n_target, ground.seed, ground.recorder
+  )
 
 
 def finish(ground: MethodInputs, made: runs.Adapted) -> Output:
@@ -284,7 +287,9 @@ def _auto() -> Method:
   """The strategy that `selection` chooses in each cell."""
 
   def train(ground: MethodInputs) -> runs.Adapted:
-    choice = training.choose(ground.study, ground.trained, ground.source, ground.target, ground.n_target, ground.seed)
+    choice = training.choose(
+      ground.study, ground.trained, ground.source, ground.target, ground.n_target, ground.seed, ground.recorder
+    )
     made = ground.train(choice.name) if ground.train else _adapted(ground.study, choice.name, ground)
     reason = "; ".join(text for text in (strategy_selection.format_ranking(choice), made.reason) if text)
     return dataclasses.replace(made, reason=reason)

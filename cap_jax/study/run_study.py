@@ -7,8 +7,10 @@ is done (`cells`), and a study that is started again in its folder goes on.
 import concurrent.futures
 import csv
 import dataclasses
+import functools
 import multiprocessing
 import os
+import pickle
 from collections.abc import Iterator, Mapping, Sequence
 
 from cap_jax import files, worker_processes
@@ -33,25 +35,24 @@ COLUMNS = (
   "s_to_scratch",
 )
 
-_bench: StudyRunner | None = None
 
-
-def _open(
-  study: study_config.Study, folder: str, metrics: Sequence[str], shares: "multiprocessing.Queue[set[int]]"
-) -> None:
+def _open(shares: "multiprocessing.Queue[set[int]]") -> None:
   """In a new process, before jax counts the cores: its own share of them. With all of them each process would start as many threads
   as there are cores, and all would wait for one another: small networks train 1.3 times faster on a core of their own."""
-  global _bench
   cores = shares.get()
   if cores and hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, cores)
   worker_processes.exit_with_parent()
-  _bench = StudyRunner(study, folder, metrics)
 
 
-def _work(key: Key) -> Cell:
-  assert _bench is not None
-  return _bench.run(key)
+@functools.lru_cache(1)
+def _runner(study: bytes, folder: str, metrics: tuple[str, ...]) -> StudyRunner:
+  """The runner of a process, which shares what it drew and compiled among its cells."""
+  return StudyRunner(pickle.loads(study), folder, metrics)
+
+
+def _work(study: bytes, folder: str, metrics: tuple[str, ...], key: Key) -> Cell:
+  return _runner(study, folder, metrics).run(key)
 
 
 def run(
@@ -95,8 +96,8 @@ def _run(
     shares = context.Queue()
     for cores in _shares(processes):
       shares.put(cores)
-    with concurrent.futures.ProcessPoolExecutor(processes, context, _open, (study, folder, metrics, shares)) as pool:
-      waiting = [pool.submit(_work, key) for key in keys]
+    with concurrent.futures.ProcessPoolExecutor(processes, context, _open, (shares,)) as pool:
+      waiting = [pool.submit(_work, pickle.dumps(study), folder, tuple(metrics), key) for key in keys]
       try:
         for done in concurrent.futures.as_completed(waiting):
           yield done.result()

@@ -32,6 +32,7 @@ from cap_jax.train import (
   checkpoint,
   checksummed,
   clock,
+  loop,
   metrics_writer,
   prediction,
   runs,
@@ -95,8 +96,9 @@ class StudyRunner:
       except checksummed.DamagedError as error:
         raise InputError(f"{error}; or remove {path}, and the study trains it again") from error
     logs = os.path.join(self.folder, "logs", name)
-    with metrics_writer.writing(logs, self._metrics), training_state.keep_states(states):
-      trained, fitted = training.source_network(study, self.source)
+    with metrics_writer.writing(logs, self._metrics) as metrics:
+      recorder = loop.Recorder(training_state.StateKeeper(states), metrics)
+      trained, fitted = training.source_network(study, self.source, recorder)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     curve = {"loss": _curve(fitted.loss, trained.scaling.sd_mmhg)}
     with files.write_atomically(f"{path}.json") as (partial,), open(partial, "w", encoding="utf-8") as file:
@@ -160,8 +162,8 @@ class StudyRunner:
     with lock:
       if (key, setting) in self._trainings:
         return self._trainings[key, setting]
-      with metrics_writer.writing(logs, self._metrics):
-        made = train(ground)
+      with metrics_writer.writing(logs, self._metrics) as metrics:
+        made = train(dataclasses.replace(ground, recorder=loop.Recorder(metrics=metrics)))
       if key.method in self._candidates:  # `auto` may choose it, and then it need not be trained again
         self._trainings[key, setting] = made
     return made

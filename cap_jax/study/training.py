@@ -31,22 +31,28 @@ def pretrained(
   training: batches.Pairs | stream.Stream,
   validation: batches.Pairs,
   origin: Mapping[str, Any],
+  recorder: loop.Recorder = loop.NOWHERE,
 ) -> tuple[checkpoint.Checkpoint, loop.FitResult]:
   """`runs.pretrain` as the study says."""
-  return runs.pretrain(training, validation, study.task, study.model, study.pretrain, study.signals, origin)
+  return runs.pretrain(training, validation, study.task, study.model, study.pretrain, study.signals, origin, recorder)
 
 
 def adapt(
-  study: study_config.Study, name: str, trained: checkpoint.Checkpoint, data: runs.Data, seed: int
+  study: study_config.Study,
+  name: str,
+  trained: checkpoint.Checkpoint,
+  data: runs.Data,
+  seed: int,
+  recorder: loop.Recorder = loop.NOWHERE,
 ) -> runs.Adapted:
   """`runs.adapt` with a strategy, the steps and the networks of the study."""
   budget = runs.Budget(study.steps, study.batch, seed)
   facts = {"target_data": study.target_data} if study.target_data else {}
-  return runs.adapt(find(name, study.custom.get(name)), trained, data, budget, study.model_of_target, facts)
+  return runs.adapt(find(name, study.custom.get(name)), trained, data, budget, study.model_of_target, facts, recorder)
 
 
 def source_network(
-  study: study_config.Study, source: study_datasets.Source
+  study: study_config.Study, source: study_datasets.Source, recorder: loop.Recorder = loop.NOWHERE
 ) -> tuple[checkpoint.Checkpoint, loop.FitResult]:
   """The source network on its task; where that is the wave, with σ fitted on its training and intervals calibrated on its validation
   subjects.
@@ -54,10 +60,10 @@ def source_network(
   Raises:
     splits.LeakError: a subject stands in both.
   """
-  trained, fitted = pretrained(study, source.training, source.validation, source.origin)
+  trained, fitted = pretrained(study, source.training, source.validation, source.origin, recorder)
   if trained.task != "waveform":
     return trained, fitted
-  head = uncertainty.fit_head(trained, source.held)
+  head = uncertainty.fit_head(trained, source.held, recorder=recorder)
   return calibrated(trained, head, source, None), fitted
 
 
@@ -76,12 +82,12 @@ def calibrated(
 
 def choose(
   study: study_config.Study, trained: checkpoint.Checkpoint, source: study_datasets.Source, target: study_datasets.Target,
-  n_target: int, seed: int,
+  n_target: int, seed: int, recorder: loop.Recorder = loop.NOWHERE,
 ) -> strategy_selection.Choice:  # fmt: skip
   """`strategy_selection.choose` with the strategies, the steps and the networks of the study."""
 
   def train(name: str, data: runs.Data, budget: runs.Budget) -> runs.Adapted:
-    return adapt(dataclasses.replace(study, steps=budget.steps), name, trained, data, budget.seed)
+    return adapt(dataclasses.replace(study, steps=budget.steps), name, trained, data, budget.seed, recorder)
 
   budget = runs.Budget(study.steps, study.batch, seed)
   return strategy_selection.choose(trained, target.data(source, n_target, seed), source.validation, budget, train)
@@ -90,6 +96,7 @@ def choose(
 def adapted(
   study: study_config.Study, name: str, trained: checkpoint.Checkpoint, source: study_datasets.Source,
   target: study_datasets.Target, n_target: int, seed: int,
+  recorder: loop.Recorder = loop.NOWHERE,
 ) -> runs.Adapted:  # fmt: skip
   """The training of a strategy with `n_target` labelled subjects; its network knows nothing of its own errors.
 
@@ -98,7 +105,7 @@ def adapted(
     splits.LeakError: a subject stands in two parts of the data.
   """
   data = dataclasses.replace(target.data(source, n_target, seed), validation=target.validation)
-  return adapt(study, name, trained, data, seed)
+  return adapt(study, name, trained, data, seed, recorder)
 
 
 def with_intervals(

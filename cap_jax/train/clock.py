@@ -33,11 +33,16 @@ def _again(said: str, what: str, step: int) -> DivergedError:
 class Clock:
   """Waits for chunks in their order, checks their losses, and takes the time of each."""
 
-  def __init__(self, first: int, name: str):
-    """`first`: steps done before; `name` of the run, in the journal."""
+  def __init__(self, first: int, name: str, writer: metrics_writer.MetricsWriter | None = None):
+    """
+    Args:
+      first: steps done before.
+      name: of the run, for the writer.
+      writer: where the metrics of each chunk go, nowhere without one.
+    """
     self.metrics: list[Metrics] = []
     self.times: list[float] = []
-    self._done, self._name = first, name
+    self._done, self._name, self._writer = first, name, writer
     self.resume()
 
   def go_on(self, done: int, metrics: list[Metrics], times: list[float]) -> None:
@@ -57,7 +62,8 @@ class Clock:
       _check(chunk["loss"], self._done)
       self.times.append(time.perf_counter() - self._began)
       self._done += chunk["loss"].shape[-1]
-      metrics_writer.write(self._name, self._done, {key: float(np.mean(value)) for key, value in chunk.items()})
+      if self._writer is not None:
+        self._writer.write(self._name, self._done, {key: float(np.mean(value)) for key, value in chunk.items()})
       self.resume()
 
   @property

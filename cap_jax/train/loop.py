@@ -104,6 +104,16 @@ def plan(
   ]
 
 
+class Recorder(NamedTuple):
+  """Where a training leaves its states, to go on from when it is stopped, and its metrics along the way. Neither by default."""
+
+  states: training_state.StateKeeper | None = None
+  metrics: metrics_writer.MetricsWriter | None = None
+
+
+NOWHERE = Recorder()
+
+
 @dataclasses.dataclass(frozen=True)
 class Watch:
   """How a training is followed.
@@ -112,11 +122,13 @@ class Watch:
     name: label of the progress bar, of its metrics and of its errors.
     validate: parameters → score, called every `VALIDATE` steps and at the end.
     subjects: stream → (window,) whose windows they are, for the error of a training that fails.
+    recorder: where its states and metrics go.
   """
 
   name: str = "training"
   validate: prediction.Validator | None = None
   subjects: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+  recorder: Recorder = NOWHERE
 
 
 def fit(
@@ -150,7 +162,7 @@ def fit(
   begins = [(one.steps, one.rate, one.freeze, one.rates, one.reads) for one in plans]
   in_memory = {axis: part if isinstance(part, Mapping) else None for axis, part in streams.items()}
   print_of = training_state.fingerprint(params, begins, dataclasses.asdict(spec), in_memory)
-  keep = training_state.TrainingStates(watch.name, print_of)
+  keep = training_state.TrainingStates(watch.name, print_of, watch.recorder.states)
   with keep.running(), tqdm.tqdm(total=total, desc=watch.name, unit="step", leave=False) as progress:
     course = _Course(
       net=net,
@@ -213,7 +225,11 @@ class _Course:
     trainer = step.make_trainer(
       stage.loss or self.loss, stage.freeze, spec.weight_decay, spec.clip, spec.warmup, stage.rates, spec.optimizer
     )
-    first, scores, timer = self.done, list[tuple[int, float]](), clock.Clock(self.done, self.watch.name)
+    first, scores, timer = (
+      self.done,
+      list[tuple[int, float]](),
+      clock.Clock(self.done, self.watch.name, self.watch.recorder.metrics),
+    )
     state = trainer.init(self.params, stage.steps, stage.rate, self.done, self.total)
     if stopped is not None and number == stopped["stage"]:
       was = self.keep.restore(stopped, state)
@@ -263,7 +279,8 @@ class _Course:
       else:
         timer.wait()
         scores.append((self.done, self.watch.validate(sharding.own(state.params))))
-        metrics_writer.write(self.watch.name, self.done, {"validation_rmse_mmhg": scores[-1][1]})
+        if self.watch.recorder.metrics is not None:
+          self.watch.recorder.metrics.write(self.watch.name, self.done, {"validation_rmse_mmhg": scores[-1][1]})
         timer.resume()
       if self.keep.due(self.done) or self.done == self.total:
         timer.wait()

@@ -1,13 +1,10 @@
 """Metrics along a training, for those who watch it: JSON lines, TensorBoard's event files, or both.
 
-A journal is kept around a training, which writes to whichever is open:
-
-    with journal.kept("runs/mine/logs", ("jsonl", "tensorboard")):
-      runs.pretrain(…)
+with metrics_writer.writing("runs/mine/logs", ("jsonl", "tensorboard")) as metrics:
+  runs.pretrain(…, recorder=loop.Recorder(metrics=metrics))
 """
 
 import contextlib
-import contextvars
 import json
 import math
 import os
@@ -127,30 +124,18 @@ def _scalars(path: pathlib.Path) -> Iterator[tuple[str, int]]:
     at = end
 
 
-_open: contextvars.ContextVar[MetricsWriter | None] = contextvars.ContextVar("journal", default=None)
-
-
 @contextlib.contextmanager
-def writing(folder: str, kinds: Sequence[str]) -> Iterator[None]:
-  """Trainings in this block write to a journal in `folder`; of no kind they write nothing.
+def writing(folder: str, kinds: Sequence[str]) -> Iterator[MetricsWriter | None]:
+  """A writer to `folder`, closed at the end; of no kind there is none.
 
   Raises:
     InputError: a kind is unknown.
   """
   if not kinds:
-    yield
+    yield None
     return
-  journal = MetricsWriter(folder, kinds)
-  token = _open.set(journal)
+  writer = MetricsWriter(folder, kinds)
   try:
-    yield
+    yield writer
   finally:
-    _open.reset(token)
-    journal.close()
-
-
-def write(name: str, step: int, values: Mapping[str, float]) -> None:
-  """To the journal that is kept, if one is."""
-  journal = _open.get()
-  if journal is not None:
-    journal.write(name, step, values)
+    writer.close()

@@ -107,6 +107,7 @@ def pretrain(
   spec: config.Training = _SPEC,
   signals: config.Signals = _SIGNALS,
   origin: Mapping[str, Any] = MappingProxyType({}),
+  recorder: loop.Recorder = loop.NOWHERE,
 ) -> tuple[checkpoint.Checkpoint, loop.FitResult]:
   """Trains a source network on its task. The checkpoint tells its validation error.
 
@@ -118,6 +119,7 @@ def pretrain(
     spec: steps, batch, rates and seed.
     signals: what the windows are.
     origin: where the data are from, for the checkpoint.
+    recorder: where its states and metrics go.
 
   Returns:
     The checkpoint, and what the training gave.
@@ -141,7 +143,9 @@ def pretrain(
   else:
     stream = streaming.Scaled(training, scaling, model.covariates, numerics)
   who = {"source": training.subject_b} if isinstance(training, batches.Pairs) else {}
-  fitted = loop.fit(net, loss, plans, fresh, {"source": stream}, spec, loop.Watch("pre-training", subjects=who))
+  fitted = loop.fit(
+    net, loss, plans, fresh, {"source": stream}, spec, loop.Watch("pre-training", subjects=who, recorder=recorder)
+  )
   seen = arrays(scaling, validation, model, numerics)
   error = prediction.evaluate(source_loss, fitted.params, seen)
   flat = collapse.warning(net, fitted.params, seen) if of_task.numerics is None else ""
@@ -397,6 +401,7 @@ def adapt(
   budget: Budget = Budget(),
   model: config.Model | None = None,
   facts: Mapping[str, Any] = MappingProxyType({}),
+  recorder: loop.Recorder = loop.NOWHERE,
 ) -> Adapted:
   """Trains θ_t by a strategy: θ⁰ by merge, then its loss over the streams that it reads.
 
@@ -409,6 +414,7 @@ def adapt(
     budget: steps, batch and seed.
     model: the target's network; without it that of the source, with a head for the wave.
     facts: where the target's data are from, for the checkpoint.
+    recorder: where its states and metrics go.
 
   Returns:
     The trained target network, and how it was trained.
@@ -428,7 +434,8 @@ def adapt(
   label = f"{strategy.name}, n={data.n_target}, seed {budget.seed}"
   parts = {"target": data.labelled, "source": data.source, "unlabelled": data.unlabelled}
   who = {stream: part.subject_b for stream, part in parts.items() if stream in begun.fed and part is not None}
-  fitted = loop.fit(net, begun.loss, begun.plans, begun.params, begun.fed, begun.spec, loop.Watch(label, validate, who))
+  watch = loop.Watch(label, validate, who, recorder)
+  fitted = loop.fit(net, begun.loss, begun.plans, begun.params, begun.fed, begun.spec, watch)
   made = finished(source, data, begun, fitted, facts)
   if fitted.best is None:
     return made

@@ -1,16 +1,14 @@
 """Trainings that go on where they were stopped, to the last bit.
 
-    with savepoints.kept("runs/mine/savepoints"):
-      runs.pretrain(…)
+    runs.pretrain(…, recorder=loop.Recorder(training_state.StateKeeper("runs/mine/savepoints")))
 
-Every training in the block has a folder `NNN`, by the order in which they begin, and in it sealed states `STEPS`: of every `EVERY` steps the
+Every training that gets the keeper has a folder `NNN`, by the order in which they begin, and in it sealed states `STEPS`: of every `EVERY` steps the
 last `KEPT` and, where validation subjects follow it, that with their least error; and that of its end. A program that is started again takes the same way, finds each training's last whole state and goes on
 from there; a damaged state is named, and the one before it taken. The state is all that the rest depends on: parameters, optimiser,
 schedule, the metrics so far; the order of the windows and the keys follow from the seed and the step.
 """
 
 import contextlib
-import contextvars
 import dataclasses
 import hashlib
 import os
@@ -40,6 +38,7 @@ class StopRequested(BaseException):
   """The system asked the program to stop (SIGTERM). No error, so nothing that handles errors may keep it."""
 
 
+# A signal is sent to the process, so what it asked for is the process's too.
 _busy = False  # a training is running that can save its state
 _asked = False
 
@@ -57,29 +56,18 @@ def install_sigterm_handler() -> None:
   signal.signal(signal.SIGTERM, on_sigterm)
 
 
-@dataclasses.dataclass
 class StateKeeper:
-  """Where the trainings of a block keep their states. `begun`: how many there were."""
+  """Where the trainings of a run, one after the other, keep their states. Of several hosts none does."""
 
-  folder: str
-  begun: int = 0
+  def __init__(self, folder: str):
+    self._folder, self._begun = folder, 0
 
-
-_open: contextvars.ContextVar[StateKeeper | None] = contextvars.ContextVar("savepoints", default=None)
-
-
-@contextlib.contextmanager
-def keep_states(folder: str) -> Iterator[None]:
-  """Trainings in this block keep their states in `folder`. Of several hosts none does."""
-  if jax.process_count() > 1:
-    yield
-    return
-  os.makedirs(folder, exist_ok=True)
-  token = _open.set(StateKeeper(folder))
-  try:
-    yield
-  finally:
-    _open.reset(token)
+  def new_folder(self) -> str | None:
+    """The folder of the next training."""
+    if jax.process_count() > 1:
+      return None
+    self._begun += 1
+    return os.path.join(self._folder, f"{self._begun - 1:03d}")
 
 
 def fingerprint(*parts: Any) -> str:
@@ -116,13 +104,15 @@ class Progress:
 class TrainingStates:
   """States of one training; without a keeper none are kept, and none found."""
 
-  def __init__(self, name: str, of: str):
-    """`name`: for the reader; `of`: the fingerprint of what it begins with."""
-    keeper = _open.get()
-    self._name, self._of, self._folder = name, of, None
-    if keeper is not None:
-      self._folder = os.path.join(keeper.folder, f"{keeper.begun:03d}")
-      keeper.begun += 1
+  def __init__(self, name: str, of: str, keeper: StateKeeper | None = None):
+    """
+    Args:
+      name: for the reader.
+      of: the fingerprint of what it begins with.
+      keeper: of the run.
+    """
+    self._name, self._of = name, of
+    self._folder = keeper.new_folder() if keeper is not None else None
 
   @contextlib.contextmanager
   def running(self) -> Iterator[None]:

@@ -66,8 +66,8 @@ def host(port, number, count, workdir, out, err, trouble, extra, whole):
   tempfile.tempdir = os.path.dirname(out)  # a killed host leaves its scratch folder
   if not whole:
     study_datasets.load_source = people_as_source
-    training.source_network = lambda study, source: training.pretrained(
-      study, source.training, source.validation, source.origin
+    training.source_network = lambda study, source, recorder: training.pretrained(
+      study, source.training, source.validation, source.origin, recorder
     )
   what, _, seconds = trouble.partition(":")
   at_chunk = {

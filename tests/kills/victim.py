@@ -50,16 +50,23 @@ def training(folder):
   """Of a source and a target network, with the journal and the states, in a work folder as commands have it."""
   from cap_jax.cli import distributed
   from cap_jax.strategies import find
-  from cap_jax.train import metrics_writer, runs
+  from cap_jax.train import loop, metrics_writer, runs
   from tests.train import people
 
   if (folder / "made.npz").exists() and not (folder / "begun.json").exists():
     return  # killed behind its end
   source, validation = people.pairs([f"s{k}" for k in range(4)], 6, 0), people.pairs(["v0"], 3, 4)
   data = runs.Data(source, people.pairs(["u0", "u1"], 3, 1).unlabelled(), people.pairs(people.PEOPLE, 4, 2), validation)
-  with distributed.work_folder(str(folder), MODEL), metrics_writer.writing(str(folder / "logs"), metrics_writer.KINDS):
-    trained, _ = runs.pretrain(source, validation, model=MODEL, spec=config.Training(steps=300, batch=8))
-    made = runs.adapt(find("fine_tuning/lp_ft"), trained, data, runs.Budget(200, 8))
+  logs = str(folder / "logs")
+  with (
+    distributed.work_folder(str(folder), MODEL) as (_, states),
+    metrics_writer.writing(logs, metrics_writer.KINDS) as metrics,
+  ):
+    recorder = loop.Recorder(states, metrics)
+    trained, _ = runs.pretrain(
+      source, validation, model=MODEL, spec=config.Training(steps=300, batch=8), recorder=recorder
+    )
+    made = runs.adapt(find("fine_tuning/lp_ft"), trained, data, runs.Budget(200, 8), recorder=recorder)
     save(folder / "made.npz", made)
 
 

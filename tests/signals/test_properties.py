@@ -107,9 +107,9 @@ def test_a_journal_cut_anywhere_is_whole_after_the_same_rows(tmp_path_factory, r
   folder = tmp_path_factory.mktemp("journal")
 
   def write():
-    with metrics_writer.writing(str(folder), ("jsonl",)):
+    with metrics_writer.writing(str(folder), ("jsonl",)) as writer:
       for name, step, value in rows:
-        metrics_writer.write(name, step, {"loss": value})
+        writer.write(name, step, {"loss": value})
 
   def read():
     lines = [

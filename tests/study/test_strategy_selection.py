@@ -63,7 +63,7 @@ def test_without_two_labels_the_people_of_the_source_are_scored_on(ground, monke
   }
   seen = []
 
-  def adapt(short, name, trained, data, seed):
+  def adapt(short, name, trained, data, seed, recorder):
     assert data.validation is None
     assert data.n_target == n_target
     seen.append(name)
@@ -103,7 +103,7 @@ def test_subjects_are_held_out_of_the_training_that_they_score(ground, monkeypat
   error = dict(zip(strategy_selection.CANDIDATES, (1.0, 0.5, 2.0, 3.0, 4.0), strict=True))
   taught = []  # name, whose labels
 
-  def adapt(short, name, trained, data, seed):
+  def adapt(short, name, trained, data, seed, recorder):
     assert short.steps == 2 * config.CHUNK  # a third of the study's would be too few for two stages
     taught.append((name, set(data.labelled.subjects)))
     network = dataclasses.replace(trained, about={"name": name, "taught": taught[-1][1]})

@@ -508,7 +508,7 @@ def test_an_error_ends_a_study_at_once(small_study, done_study, tmp_path, monkey
       cancelled.set()
       super().shutdown(wait=wait)
 
-  def work(key):
+  def work(study, folder, metrics, key):
     begun.append(key)
     if len(begun) > 1:
       cancelled.wait(600)

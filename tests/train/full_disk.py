@@ -45,17 +45,16 @@ def work(folder: pathlib.Path, how: str) -> None:
   made = checkpoint.Checkpoint(
     params=params, model=model, windows=config.Windows(), scaling=batches.Scaling(92.0, 17.0), site="radial"
   )
-  with training_state.keep_states(str(folder / "savepoints")):
-    keep = training_state.TrainingStates("a", "x")
-    checkpoint.save(folder / "first", made)
-    keep.save(progress(500))
-    shut(folder, how)
-    for write in (lambda: checkpoint.save(folder / "second", made), lambda: keep.save(progress(1000))):
-      try:
-        write()
-      except (OSError, InputError) as error:
-        print(f"{type(error).__name__}: {error}")
-    kept = keep.latest()
+  keep = training_state.TrainingStates("a", "x", training_state.StateKeeper(str(folder / "savepoints")))
+  checkpoint.save(folder / "first", made)
+  keep.save(progress(500))
+  shut(folder, how)
+  for write in (lambda: checkpoint.save(folder / "second", made), lambda: keep.save(progress(1000))):
+    try:
+      write()
+    except (OSError, InputError) as error:
+      print(f"{type(error).__name__}: {error}")
+  kept = keep.latest()
   assert kept is not None
   assert kept["done"] == 500
   again = checkpoint.load(folder / "first")

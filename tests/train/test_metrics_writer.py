@@ -35,11 +35,10 @@ def lines(folder):
 
 @pytest.mark.quick
 def test_both_kinds_hold_the_same(tmp_path):
-  with metrics_writer.writing(str(tmp_path / "logs"), metrics_writer.KINDS):
-    metrics_writer.write("scratch, n=2", 50, {"loss": 0.5, "rmse": 3.25})
-    metrics_writer.write("scratch, n=2", 100, {"loss": 0.25})
+  with metrics_writer.writing(str(tmp_path / "logs"), metrics_writer.KINDS) as writer:
+    writer.write("scratch, n=2", 50, {"loss": 0.5, "rmse": 3.25})
+    writer.write("scratch, n=2", 100, {"loss": 0.25})
     assert len(lines(tmp_path / "logs")) == 2  # while it runs
-  metrics_writer.write("after", 1, {"loss": 1.0})  # nobody listens
   found = lines(tmp_path / "logs")
   assert [(line["run"], line["step"], line["loss"]) for line in found] == [
     ("scratch, n=2", 50, 0.5),
@@ -56,23 +55,23 @@ def test_both_kinds_hold_the_same(tmp_path):
 def test_no_value_is_drawn_twice_and_none_is_lost_with_a_torn_record(tmp_path):
   folder = tmp_path / "logs"
   for steps in ((50, 100, 150), (100, 150, 200)):  # killed after 150, gone on from 50
-    with metrics_writer.writing(str(folder), metrics_writer.KINDS):
+    with metrics_writer.writing(str(folder), metrics_writer.KINDS) as writer:
       for step in steps:
-        metrics_writer.write("scratch", step, {"loss": 1 / step})
+        writer.write("scratch", step, {"loss": 1 / step})
   assert sorted(step for _, step, _ in events(folder)) == [50, 100, 150, 200]
   assert [line["step"] for line in lines(folder)] == [50, 100, 150, 200]
   last = max(folder.glob("events*"), key=lambda path: path.name)
   last.write_bytes(last.read_bytes()[:-5])  # of 200
-  with metrics_writer.writing(str(folder), ("tensorboard",)):
+  with metrics_writer.writing(str(folder), ("tensorboard",)) as writer:
     for step in (100, 150, 200):
-      metrics_writer.write("scratch", step, {"loss": 1 / step})
+      writer.write("scratch", step, {"loss": 1 / step})
   assert sorted(step for _, step, _ in events(folder)) == [50, 100, 150, 200]
 
 
 @pytest.mark.quick
 def test_of_no_kind_nothing_is_written(tmp_path):
-  with metrics_writer.writing(str(tmp_path / "logs"), ()):
-    metrics_writer.write("a", 1, {"loss": 1.0})
+  with metrics_writer.writing(str(tmp_path / "logs"), ()) as writer:
+    assert writer is None
   assert list(tmp_path.iterdir()) == []
 
 

@@ -296,8 +296,9 @@ def test_a_diverged_training_names_whose_windows_and_the_last_good_state(tiny_mo
   monkeypatch.setattr(training_state, "EVERY", config.CHUNK)
   late = [loop.Plan(steps=4 * config.CHUNK, rate=1e-3, freeze=())]
   streams["target"]["y"][bad] = 0.0
-  with training_state.keep_states(str(tmp_path)), pytest.raises(clock.DivergedError) as caught:
-    loop.fit(network, loss, late, start, {"target": Failing(streams["target"])}, spec, loop.Watch("test"))
+  watch = loop.Watch("test", recorder=loop.Recorder(training_state.StateKeeper(str(tmp_path))))
+  with pytest.raises(clock.DivergedError) as caught:
+    loop.fit(network, loss, late, start, {"target": Failing(streams["target"])}, spec, watch)
   assert str(caught.value).startswith("the loss is nan at step 100")
   assert f"the last good state is {tmp_path}/000/000000100" in str(caught.value)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cap_jax.strategies import find
-from cap_jax.train import checksummed, prediction, runs, training_state
+from cap_jax.train import checksummed, loop, prediction, runs, training_state
 from cap_jax.types import InputError
 from tests.train import people
 
@@ -30,11 +30,9 @@ def progress(done, value=1.0):
 
 @pytest.mark.quick
 def test_a_state_comes_back_whole(tmp_path):
-  with training_state.keep_states(str(tmp_path)):
-    training_state.TrainingStates("a", "x").save(progress(500))
-  with training_state.keep_states(str(tmp_path)):
-    keep = training_state.TrainingStates("a", "x")
-    found = keep.restore(keep.latest(), progress(0, 0.0).state)
+  training_state.TrainingStates("a", "x", training_state.StateKeeper(str(tmp_path))).save(progress(500))
+  keep = training_state.TrainingStates("a", "x", training_state.StateKeeper(str(tmp_path)))
+  found = keep.restore(keep.latest(), progress(0, 0.0).state)
   np.testing.assert_array_equal(found.state[0], 1.0)
   assert int(found.state[1]) == found.done == 500
   assert [sorted(chunk) for chunk in found.metrics] == [["loss"], ["loss", "other"]]
@@ -44,10 +42,9 @@ def test_a_state_comes_back_whole(tmp_path):
 
 @pytest.mark.quick
 def test_the_last_two_stay_and_a_damaged_one_gives_way(tmp_path, capsys):
-  with training_state.keep_states(str(tmp_path)):
-    keep = training_state.TrainingStates("a", "x")
-    for done in (500, 1000, 1500):
-      keep.save(progress(done))
+  keep = training_state.TrainingStates("a", "x", training_state.StateKeeper(str(tmp_path)))
+  for done in (500, 1000, 1500):
+    keep.save(progress(done))
   assert sorted(path.name for path in (tmp_path / "000").iterdir()) == ["000001000", "000001500"]
   largest = max(
     (p for p in (tmp_path / "000" / "000001500" / "params").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size
@@ -55,8 +52,7 @@ def test_the_last_two_stay_and_a_damaged_one_gives_way(tmp_path, capsys):
   content = bytearray(largest.read_bytes())
   content[len(content) // 2] ^= 1
   largest.write_bytes(bytes(content))
-  with training_state.keep_states(str(tmp_path)):
-    found = training_state.TrainingStates("a", "x").latest()
+  found = training_state.TrainingStates("a", "x", training_state.StateKeeper(str(tmp_path))).latest()
   assert found["done"] == 1000
   assert f"{largest.name}: the file is damaged" in capsys.readouterr().err
   assert not (tmp_path / "000" / "000001500").exists()
@@ -66,27 +62,26 @@ def test_the_last_two_stay_and_a_damaged_one_gives_way(tmp_path, capsys):
 @pytest.mark.quick
 def test_the_best_stays_beside_the_last_two(tmp_path):
   errors = {500: 3.0, 1000: 2.0, 1500: 2.5, 2000: 2.25, 2500: 2.125}
-  with training_state.keep_states(str(tmp_path)):
-    keep = training_state.TrainingStates("a", "x")
-    for done in errors:
-      scores = [(at, error) for at, error in errors.items() if at <= done]
-      keep.save(dataclasses.replace(progress(done, float(done)), scores=scores, seen=[]))
-    steps, params = keep.best(jnp.zeros(3), errors)
-    assert keep.best(jnp.zeros(3), {}) is None
-    with pytest.raises(InputError, match="has shape"):
-      keep.best(jnp.zeros(4), errors)
+  keep = training_state.TrainingStates("a", "x", training_state.StateKeeper(str(tmp_path)))
+  for done in errors:
+    scores = [(at, error) for at, error in errors.items() if at <= done]
+    keep.save(dataclasses.replace(progress(done, float(done)), scores=scores, seen=[]))
+  steps, params = keep.best(jnp.zeros(3), errors)
+  assert keep.best(jnp.zeros(3), {}) is None
+  with pytest.raises(InputError, match="has shape"):
+    keep.best(jnp.zeros(4), errors)
   assert sorted(int(path.name) for path in (tmp_path / "000").iterdir()) == [1000, 2000, 2500]
   assert steps == 1000
   np.testing.assert_array_equal(params, 1000.0)
-  with training_state.keep_states(str(tmp_path)):
-    assert training_state.TrainingStates("a", "x").latest()["done"] == 2500  # the best is not where it goes on
+  assert (
+    training_state.TrainingStates("a", "x", training_state.StateKeeper(str(tmp_path))).latest()["done"] == 2500
+  )  # the best is not where it goes on
 
 
 def kept(folder, *steps, **changes):
-  with training_state.keep_states(str(folder)):
-    keep = training_state.TrainingStates("a", "x")
-    for done in steps:
-      keep.save(dataclasses.replace(progress(done), **changes))
+  keep = training_state.TrainingStates("a", "x", training_state.StateKeeper(str(folder)))
+  for done in steps:
+    keep.save(dataclasses.replace(progress(done), **changes))
   return keep
 
 
@@ -131,13 +126,10 @@ def test_what_is_no_number_is_no_good_state(tmp_path):
 
 @pytest.mark.quick
 def test_the_state_of_another_training_is_refused(tmp_path):
-  with training_state.keep_states(str(tmp_path)):
-    training_state.TrainingStates("a", "x").save(progress(500))
-  with (
-    training_state.keep_states(str(tmp_path)),
-    pytest.raises(InputError, match=r"the state of another training \(a\)"),
-  ):
-    training_state.TrainingStates("a", "y").latest()
+  training_state.TrainingStates("a", "x", training_state.StateKeeper(str(tmp_path))).save(progress(500))
+  other = training_state.TrainingStates("a", "y", training_state.StateKeeper(str(tmp_path)))
+  with pytest.raises(InputError, match=r"the state of another training \(a\)"):
+    other.latest()
 
 
 @pytest.mark.quick
@@ -164,8 +156,8 @@ def test_a_target_network_comes_with_its_best_where_that_is_not_the_end(tiny_mod
   budget, trained, data = people.ground(tiny_model, 600)
   validation = people.pairs(["v0"], 4, 9)
   data = dataclasses.replace(data, validation=validation)
-  with training_state.keep_states(str(tmp_path)):
-    made = runs.adapt(find("scratch"), trained, data, budget)
+  recorder = loop.Recorder(training_state.StateKeeper(str(tmp_path)))
+  made = runs.adapt(find("scratch"), trained, data, budget, recorder=recorder)
   seen = {one.steps: one.rmse_mmhg for one in made.fitted.validation}
   least = min(seen, key=seen.get)
   assert least < max(seen), "the last state is the best: nothing is tried here"
