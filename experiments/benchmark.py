@@ -42,8 +42,8 @@ _TURNS = flags.DEFINE_integer("turns", 5, "timed calls of each", lower_bound=1)
 _SUBJECTS = flags.DEFINE_integer("subjects", 4374, "virtual subjects", lower_bound=8)
 _STEPS = flags.DEFINE_integer("steps", 50, "steps of training in a turn", lower_bound=1)
 _THREADS = flags.DEFINE_list("threads", ["1", "2"], "threads of PyTorch; the best count")
-_DATA = flags.DEFINE_string(
-  "data", "", "prepared store for the section `input`; without it one of virtual people is made"
+_STORE = flags.DEFINE_string(
+  "store", "", "prepared store for the section `input`; without it one of virtual people is made"
 )
 _SITE = flags.DEFINE_enum("site", "radial", [*recordings.SITES, recordings.PPG], "wave that the section `input` reads")
 _OUTPUT = flags.DEFINE_string("output", None, "OUTPUT.json, .md and .png to write as well; replaced if they exist")
@@ -61,7 +61,7 @@ def _options() -> Options:
     subjects=_SUBJECTS.value,
     steps=_STEPS.value,
     threads=tuple(int(number) for number in _THREADS.value),
-    data=_DATA.value,
+    store=_STORE.value,
     site=_SITE.value,
   )
 

@@ -1,6 +1,6 @@
 """From virtual subjects to real records without aortic labels, one record left out at a time. No accuracy of aortic pressure.
 
-  python -m experiments.prepare --data=wfdb --path=FOLDER --channels=ABP:radial,PLETH:digital_ppg --nosynchronise --output=A
+  python -m experiments.prepare --format=wfdb --path=FOLDER --channels=ABP:radial,PLETH:digital_ppg --nosynchronise --output=A
   python -m experiments.sim_to_real --stores=A,B,C --workdir=DIR
 
 Part one: radial → aortic. A source network is adapted to the unlabelled radial waves of all records but one; of that one the

@@ -135,6 +135,6 @@ def test_the_wheel_reconstructs_a_file_in_an_empty_environment(tmp_path):
   assert (tmp_path / "out.csv").is_file()
   assert not (tmp_path / "out.png").exists()  # without the extra `report`
   done = subprocess.run(
-    [own / "cap-jax", "describe", "--data=csv", "--path=."], cwd=tmp_path, capture_output=True, text=True
+    [own / "cap-jax", "describe", "--format=csv", "--path=."], cwd=tmp_path, capture_output=True, text=True
   )
   assert (done.returncode, "cap_jax[report]" in done.stderr) == (2, True)

@@ -9,7 +9,7 @@ from cap_jax.data import datasets, recordings
 from cap_jax.data.sources import DATASETS
 from cap_jax.types import DataError, InputError
 
-DATA = flags.DEFINE_enum("data", None, list(DATASETS), "which kind of data lies at --path")
+FORMAT = flags.DEFINE_enum("format", None, list(DATASETS), "how the records at --path are stored")
 PATH = flags.DEFINE_string(
   "path", None, "file or folder; of virtual: NAME[,subjects=N][,seconds=S][,seed=K]; of nonlinear: dev"
 )
@@ -43,7 +43,7 @@ def open_dataset() -> datasets.DataSet:
   Raises:
     InputError: a flag is missing or wrong, or nothing of the kind is there.
   """
-  name, path = launcher.required(DATA, "wfdb"), launcher.required(PATH, "FOLDER")
+  name, path = launcher.required(FORMAT, "wfdb"), launcher.required(PATH, "FOLDER")
   found = DATASETS[name](path, _channels() or None)
   if STRICT.value and found.lost:
     raise found.lost[0]

@@ -1,7 +1,7 @@
 """What is in a data set, and what would be left out and why: a look before `experiments.prepare`.
 
-python -m experiments.describe --data=wfdb --path=FOLDER --channels=ABP:radial,PLETH:digital_ppg
-python -m experiments.describe --data=csv --path=FOLDER --output=look.png
+python -m experiments.describe --format=wfdb --path=FOLDER --channels=ABP:radial,PLETH:digital_ppg
+python -m experiments.describe --format=csv --path=FOLDER --output=look.png
 """
 
 import os
@@ -17,13 +17,13 @@ from cap_jax.report import figures, inspection
 from cap_jax.types import DataError, InputError
 
 _RECORDS = flags.DEFINE_integer("records", 50, "how many are read, spread over all; 0 for all", lower_bound=0)
-_OUTPUT = flags.DEFINE_string("output", None, "picture to write, a .png (default: describe_DATA.png)")
+_OUTPUT = flags.DEFINE_string("output", None, "picture to write, a .png (default: describe_FORMAT.png)")
 _DRAWN = 6
 
 
 def main() -> None:
   dataset = dataset_flags.open_dataset()
-  output = _OUTPUT.value or f"describe_{dataset_flags.DATA.value}.png"
+  output = _OUTPUT.value or f"describe_{dataset_flags.FORMAT.value}.png"
   if not output.endswith(".png"):
     raise InputError(f"--output={output}: must end in .png")
   launcher.check_file(output, "--output")

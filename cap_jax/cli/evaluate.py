@@ -1,6 +1,6 @@
 """A trained network on your own data: the report, with errors where an aortic wave was measured beside the peripheral one.
 
-  python -m experiments.evaluate --checkpoint=DIR/checkpoint --data=csv --path=FOLDER --site=radial --workdir=DIR2
+  python -m experiments.evaluate --checkpoint=DIR/checkpoint --format=csv --path=FOLDER --site=radial --workdir=DIR2
 
 Writes report.html, reconstructed.csv (indices of every subject's reconstructed wave), figures/ and tables/; of paired data errors.csv too, with the
 columns of study.csv, a row a subject.

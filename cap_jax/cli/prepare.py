@@ -1,8 +1,8 @@
 """Turns a data set into a store: conditioned, sharded, split by subject, with a manifest. StopRequested, the same command goes on.
 
-python -m experiments.prepare --data=csv --path=FOLDER --output=STORE
-python -m experiments.prepare --data=pwdb --path=FOLDER --out_of_distribution=age:60:80 --output=STORE
-python -m experiments.prepare --data=virtual --path=healthy,subjects=1000 --output=STORE
+python -m experiments.prepare --format=csv --path=FOLDER --output=STORE
+python -m experiments.prepare --format=pwdb --path=FOLDER --out_of_distribution=age:60:80 --output=STORE
+python -m experiments.prepare --format=virtual --path=healthy,subjects=1000 --output=STORE
 """
 
 import os
@@ -42,7 +42,7 @@ def main() -> None:
   spec = config.Conditioning(
     fs_hz=_FS_HZ.value, drop=tuple(_DROP.value), synchronise=synchronise, transit_s=(low, high)
   )
-  workers = _WORKERS.value or (1 if dataset_flags.DATA.value == "virtual" else os.cpu_count() or 1)
+  workers = _WORKERS.value or (1 if dataset_flags.FORMAT.value == "virtual" else os.cpu_count() or 1)
   made = preparation.prepare(dataset, output, spec, how, workers, _SHARD.value, dataset_flags.STRICT.value)
   manifest, totals = made.manifest, made.manifest["totals"]
   total = len(dataset.entries) + len(dataset.lost)

@@ -1,7 +1,7 @@
 """Splits of a store beside its own: k folds, or each subject left out once. Each is a file for --config.target_split.
 
-python -m experiments.split --data=STORE --folds=5 --output=FOLDS
-python -m experiments.split --data=STORE --folds=0 --output=FOLDS       each subject is left out once
+python -m experiments.split --store=STORE --folds=5 --output=FOLDS
+python -m experiments.split --store=STORE --folds=0 --output=FOLDS       each subject is left out once
 python -m experiments.transfer --config.target_data=STORE --config.target_split=FOLDS/fold-000.json …
 """
 
@@ -12,13 +12,13 @@ from absl import flags
 from cap_jax.cli import launcher, split_flags
 from cap_jax.data import store, subject_partition
 
-_DATA = flags.DEFINE_string("data", None, "prepared store")
+_STORE = flags.DEFINE_string("store", None, "prepared store")
 _FOLDS = flags.DEFINE_integer("folds", 5, "how many; 0 leaves each subject out once", lower_bound=0)
 _OUTPUT = flags.DEFINE_string("output", None, "new folder")
 
 
 def main() -> None:
-  opened = store.open_store(launcher.required(_DATA, "STORE"))
+  opened = store.open_store(launcher.required(_STORE, "STORE"))
   output = launcher.required(_OUTPUT, "FOLDS")
   records = [record for shard in opened.shards for record in shard.records]
   found = subject_partition.folds(records, split_flags.parts_of_flags(), _FOLDS.value or None)

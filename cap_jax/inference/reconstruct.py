@@ -27,10 +27,10 @@ class Beat:
 
   time_s: float
   hr_bpm: float
-  csbp_mmhg: float
-  cdbp_mmhg: float
-  cpp_mmhg: float
-  cmap_mmhg: float
+  csbp_est_mmhg: float
+  cdbp_est_mmhg: float
+  cpp_est_mmhg: float
+  cmap_est_mmhg: float
   peripheral_sbp_mmhg: float
   peripheral_dbp_mmhg: float
   peripheral_pp_mmhg: float
@@ -148,7 +148,7 @@ def _beats(piece: _Piece, aortic_t: np.ndarray, sigma_t: np.ndarray, fs_hz: floa
   central, peripheral = beats.pressures(aortic_t, feet), beats.pressures(peripheral_t, feet)
   found_beats = []
   for k, (a, b) in enumerate(itertools.pairwise(feet.tolist())):
-    pressures = {f"c{short}_mmhg": float(getattr(central, name)[k]) for name, short in _PRESSURES.items()}
+    pressures = {f"c{short}_est_mmhg": float(getattr(central, name)[k]) for name, short in _PRESSURES.items()}
     pressures |= {f"peripheral_{short}_mmhg": float(getattr(peripheral, name)[k]) for name, short in _PRESSURES.items()}
     half_width = float(factor * sigma_t[a + int(aortic_t[a:b].argmax())])
     found_beats.append(

@@ -33,11 +33,11 @@ class SubjectErrors:
     rmse_mmhg, rmse_lag_free_mmhg: of the waveform; lag-free after the one shift, of at most 0.2 s and a margin, that suits the
       subject best.
     nrmse_percent: RMSE over the true pulse pressure. r: Pearson's, over samples.
-    csbp_mmhg …: true pressure, mean over beats; csbp_error_mmhg: mean error; csbp_within_mmhg: SD of the error over the
+    csbp_true_mmhg …: true pressure, mean over beats; csbp_error_mmhg: mean error; csbp_error_sd_mmhg: SD of the error over the
       subject's beats. So for cDBP, cPP and MAP.
-    csbp_share_5 …: shares of the beats whose error is within 5, 10 and 15 mmHg, and csbp_mad_mmhg: the mean absolute error over
-      beats. So for cDBP.
-    aix_percent …: index of the true mean beat, and its error in that of the mean beat reconstructed.
+    csbp_frac_within_5mmhg …: fractions of the beats whose error is within 5, 10 and 15 mmHg, and csbp_mae_mmhg: the mean absolute
+      error over beats. So for cDBP.
+    aix_true_percent …: index of the true mean beat, and its error in that of the mean beat reconstructed.
     wave_covered, csbp_covered: shares of samples and of beats that lie in their prediction interval. half_width_mmhg,
       csbp_half_width_mmhg: half their mean widths. ood_fraction: share of windows that are out of distribution. Of networks with
       intervals.
@@ -52,33 +52,33 @@ class SubjectErrors:
   rmse_lag_free_mmhg: float = _NAN
   nrmse_percent: float = _NAN
   r: float = _NAN
-  csbp_mmhg: float = _NAN
+  csbp_true_mmhg: float = _NAN
   csbp_error_mmhg: float = _NAN
-  csbp_within_mmhg: float = _NAN
-  csbp_share_5: float = _NAN
-  csbp_share_10: float = _NAN
-  csbp_share_15: float = _NAN
-  csbp_mad_mmhg: float = _NAN
-  cdbp_mmhg: float = _NAN
+  csbp_error_sd_mmhg: float = _NAN
+  csbp_frac_within_5mmhg: float = _NAN
+  csbp_frac_within_10mmhg: float = _NAN
+  csbp_frac_within_15mmhg: float = _NAN
+  csbp_mae_mmhg: float = _NAN
+  cdbp_true_mmhg: float = _NAN
   cdbp_error_mmhg: float = _NAN
-  cdbp_within_mmhg: float = _NAN
-  cdbp_share_5: float = _NAN
-  cdbp_share_10: float = _NAN
-  cdbp_share_15: float = _NAN
-  cdbp_mad_mmhg: float = _NAN
-  cpp_mmhg: float = _NAN
+  cdbp_error_sd_mmhg: float = _NAN
+  cdbp_frac_within_5mmhg: float = _NAN
+  cdbp_frac_within_10mmhg: float = _NAN
+  cdbp_frac_within_15mmhg: float = _NAN
+  cdbp_mae_mmhg: float = _NAN
+  cpp_true_mmhg: float = _NAN
   cpp_error_mmhg: float = _NAN
-  cpp_within_mmhg: float = _NAN
-  map_mmhg: float = _NAN
+  cpp_error_sd_mmhg: float = _NAN
+  map_true_mmhg: float = _NAN
   map_error_mmhg: float = _NAN
-  map_within_mmhg: float = _NAN
-  aix_percent: float = _NAN
+  map_error_sd_mmhg: float = _NAN
+  aix_true_percent: float = _NAN
   aix_error_percent: float = _NAN
-  form_factor: float = _NAN
+  form_factor_true: float = _NAN
   form_factor_error: float = _NAN
-  ejection_ms: float = _NAN
+  ejection_true_ms: float = _NAN
   ejection_error_ms: float = _NAN
-  sevr_percent: float = _NAN
+  sevr_true_percent: float = _NAN
   sevr_error_percent: float = _NAN
   wave_covered: float = _NAN
   csbp_covered: float = _NAN
@@ -144,15 +144,15 @@ class Evaluator:
     true = np.concatenate([self._true[k] for k in rows])
     found: dict[str, float] = {"beats": len(true)}
     for name, p, t in zip(PRESSURES, made.T, true.T, strict=True):
-      found[f"{name}_mmhg"] = float(t.mean()) if t.size else _NAN
+      found[f"{name}_true_mmhg"] = float(t.mean()) if t.size else _NAN
       known = np.isfinite(p)  # a formula has no answer where it sees no beat
       off = (p - t)[known]
       if name in names and off.size:
         found[f"{name}_error_mmhg"] = float(off.mean())
-        found[f"{name}_within_mmhg"] = float(off.std(ddof=1)) if off.size > 1 else _NAN
+        found[f"{name}_error_sd_mmhg"] = float(off.std(ddof=1)) if off.size > 1 else _NAN
         if name in STANDARDISED:
-          found |= {f"{name}_share_{limit}": float((np.abs(off) <= limit).mean()) for limit in SHARES_MMHG}
-          found[f"{name}_mad_mmhg"] = float(np.abs(off).mean())
+          found |= {f"{name}_frac_within_{limit}mmhg": float((np.abs(off) <= limit).mean()) for limit in SHARES_MMHG}
+          found[f"{name}_mae_mmhg"] = float(np.abs(off).mean())
     return found
 
   def _who(self, number: int, rows: np.ndarray, pulse: float) -> dict[str, float]:
@@ -181,10 +181,10 @@ class Evaluator:
     found = []
     for number, (subject, rows) in enumerate(self._rows.items()):
       values = self._of_beats(rows, predicted_bt, PRESSURES[:1] if only_systolic else PRESSURES)
-      values |= self._who(number, rows, values["cpp_mmhg"])
-      values |= {f"{name}{indices.ending(name)}": float(true[number]) for name, true in self._shapes.items()}
+      values |= self._who(number, rows, values["cpp_true_mmhg"])
+      values |= {f"{name}_true{indices.ending(name)}": float(true[number]) for name, true in self._shapes.items()}
       if made is not None:
-        values |= self._of_wave(rows, predicted_bt, values["cpp_mmhg"])
+        values |= self._of_wave(rows, predicted_bt, values["cpp_true_mmhg"])
         values |= {
           f"{name}_error{indices.ending(name)}": float(made[name][number] - self._shapes[name][number])
           for name in SHAPES

@@ -58,7 +58,7 @@ def write_reconstructed(path: str | os.PathLike[str], found: Sequence[own_data.R
   """`reconstructed.csv`: a row a subject."""
   with files.write_atomically(path) as (partial,), open(partial, "w", newline="", encoding="utf-8") as file:
     writer = csv.writer(file)
-    names = (name + indices.ending(name) for name in own_data.SHOWN)
+    names = (f"{name}_est{indices.ending(name)}" for name in own_data.SHOWN)
     writer.writerow(
       ("subject", "windows", "beats", *names, "half_width_mmhg", "csbp_half_width_mmhg", "ood_fraction", "missing")
     )

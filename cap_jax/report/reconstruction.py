@@ -17,10 +17,10 @@ NOTE = "research software, no medical device; the error of its network on waves 
 _MOST_GAPS = 10
 MOST_OOD = 0.5  # share of windows beyond which a record is flagged
 _SHOWN = (
-  ("cSBP", "csbp_mmhg"),
-  ("cDBP", "cdbp_mmhg"),
-  ("cPP", "cpp_mmhg"),
-  ("MAP", "cmap_mmhg"),
+  ("cSBP", "csbp_est_mmhg"),
+  ("cDBP", "cdbp_est_mmhg"),
+  ("cPP", "cpp_est_mmhg"),
+  ("MAP", "cmap_est_mmhg"),
   ("peripheral SBP", "peripheral_sbp_mmhg"),
   ("peripheral PP", "peripheral_pp_mmhg"),
   ("peripheral MAP", "peripheral_map_mmhg"),

@@ -156,7 +156,7 @@ def bland_altman(rows: pandas.DataFrame, names: Sequence[str], quantity: str, pl
     panels = figure.subplots(down, across, squeeze=False, sharey=True).ravel()
     for axes, (name, agreed) in zip(panels, found.items(), strict=False):
       for people in summary.of_seeds(parts[name]):
-        true, error = (people[f"{quantity}{end}_mmhg"].to_numpy(float) for end in ("", "_error"))
+        true, error = (people[f"{quantity}{end}_mmhg"].to_numpy(float) for end in ("_true", "_error"))
         axes.scatter(true + error / 2, error, s=8, color=figures.colour(name), alpha=0.6)
       low, high = agreed.limits
       axes.axhline(agreed.bias, color="#000000", lw=1)

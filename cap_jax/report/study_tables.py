@@ -190,7 +190,8 @@ def agreements(shown: Shown) -> Table:
         continue
       low, high = found.limits
       drawn = [
-        (p[f"{name}_mmhg"].to_numpy(float), p[f"{name}_error_mmhg"].to_numpy(float)) for p in summary.of_seeds(part)
+        (p[f"{name}_true_mmhg"].to_numpy(float), p[f"{name}_error_mmhg"].to_numpy(float))
+        for p in summary.of_seeds(part)
       ]
       error = summary.of_subjects(part)[f"{name}_error_mmhg"].to_numpy(float)
       rows.append(

@@ -89,7 +89,7 @@ def limits(part: pandas.DataFrame, quantity: str) -> agreement.BlandAltman | Non
   """Bland and Altman's agreement of a method's pressure; None of fewer than three subjects."""
   found = []
   for people in of_seeds(part):
-    true, error, within = (people[f"{quantity}{end}_mmhg"].to_numpy(float) for end in ("", "_error", "_within"))
+    true, error, within = (people[f"{quantity}{end}_mmhg"].to_numpy(float) for end in ("_true", "_error", "_error_sd"))
     if (np.isfinite(error) & np.isfinite(true)).sum() >= 3:
       found.append(agreement.bland_altman(true, error, within, people["beats"].to_numpy(float)))
   return agreement.over_draws(found) if found else None
@@ -101,9 +101,11 @@ def readings(part: pandas.DataFrame, quantity: str) -> standards.Readings | None
   if found is None:
     return None
   errors_of = part[f"{quantity}_error_mmhg"].to_numpy(float)
-  shares = tuple(100 * float(people[f"{quantity}_share_{limit}"].mean()) for limit in waveform_metrics.SHARES_MMHG)
-  true = people[f"{quantity}_mmhg"][people[f"{quantity}_error_mmhg"].notna()].to_numpy(float)
-  mad = float(people[f"{quantity}_mad_mmhg"].mean())
+  shares = tuple(
+    100 * float(people[f"{quantity}_frac_within_{limit}mmhg"].mean()) for limit in waveform_metrics.SHARES_MMHG
+  )
+  true = people[f"{quantity}_true_mmhg"][people[f"{quantity}_error_mmhg"].notna()].to_numpy(float)
+  mad = float(people[f"{quantity}_mae_mmhg"].mean())
   return standards.Readings(
     true_s=true, bias=found.bias, sd=found.sd, sd_of_subjects=agreement.spread(errors_of)[1], shares=shares, mad=mad
   )

@@ -49,7 +49,7 @@ def _turns(path: str, site: str, turns: int) -> tuple[stream.Stream, timing.Time
   study = study_config.Study(source_data=path, site=site)
   training = study_datasets.load_source(study).training
   if not isinstance(training, stream.Stream):
-    raise InputError(f"--data={path}: is no store")
+    raise InputError(f"--store={path}: is no store")
   spec, net = study.pretrain, nets.make_net(study.model)
   loss = tasks.TASKS[study.task].make_loss(net, study.windows.margin)
   total = terms.make_total(pretraining.STRATEGY.loss, "sum", terms.Context(net, loss, loss))
@@ -81,7 +81,7 @@ def rows(options: Options) -> list[Row]:
   folder = tempfile.mkdtemp(prefix="cap_jax-benchmark-")
   try:
     training, times, steps = _turns(
-      options.data or _store(folder, options.site, options.subjects), options.site, options.turns
+      options.store or _store(folder, options.site, options.subjects), options.site, options.turns
     )
   finally:
     shutil.rmtree(folder, ignore_errors=True)

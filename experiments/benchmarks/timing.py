@@ -22,7 +22,7 @@ class Options:
   subjects: virtual ones, of the cohort's own figures.
   steps: of training, in a turn.
   threads: of PyTorch, each tried; the best counts.
-  data: a prepared store, for the input of data; "" for one of virtual people.
+  store: a prepared store, for the input of data; "" for one of virtual people.
   site: of the store's waves that are read.
   """
 
@@ -30,7 +30,7 @@ class Options:
   subjects: int = 4374
   steps: int = 50
   threads: tuple[int, ...] = (1, 2)
-  data: str = ""
+  store: str = ""
   site: str = "radial"
 
 

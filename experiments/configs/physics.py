@@ -1,6 +1,6 @@
 """Another physics: a network that only saw the linear cohort, on the subjects of a nonlinear solver.
 
-Command: python -m experiments.prepare --data=nonlinear --path=dev --out_of_distribution=reported:1:1 --split=training:0.75,validation:0.25 --output=runs/nonlinear
+Command: python -m experiments.prepare --format=nonlinear --path=dev --out_of_distribution=reported:1:1 --split=training:0.75,validation:0.25 --output=runs/nonlinear
          python -m experiments.study --config=experiments/configs/physics.py --config.target_data=runs/nonlinear --workdir=runs/physics
 Expected: in silico 0.71 mmHg of the source network, 0.59 with 5 labels (rehearsal), 0.46 with 20 (fine-tuning); docs/experiments.md. Tested are the
 64 subjects with an odd number; whatever was chosen was chosen on the others.

@@ -111,7 +111,7 @@ def test_without_a_checkpoint_the_network_of_the_package_reconstructs(tmp_path):
   assert (aortic < high).all()
   content = json.loads((tmp_path / "out.json").read_text())
   assert content["training"]["source"] == "wide"
-  assert content["summary"]["cpp_mmhg"]["mean"] < content["summary"]["peripheral_pp_mmhg"]["mean"]
+  assert content["summary"]["cpp_est_mmhg"]["mean"] < content["summary"]["peripheral_pp_mmhg"]["mean"]
 
 
 def test_reconstruct_says_its_gaps(source, tmp_path):
@@ -236,7 +236,7 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
     ),
     (
       "evaluate",
-      ["--workdir=w", "--checkpoint=nowhere", "--data=csv", "--path=x"],
+      ["--workdir=w", "--checkpoint=nowhere", "--format=csv", "--path=x"],
       "no checkpoint there; make one with",
     ),
     (

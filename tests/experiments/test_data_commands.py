@@ -49,7 +49,7 @@ def prepared(patients, tmp_path_factory):
   output = tmp_path_factory.mktemp("stores") / "clinic"
   shares = "--split=training:0.34,unlabelled:0.25,validation:0.16,test:0.25"
   done = run(
-    "prepare", "--data=csv", f"--path={patients}", f"--output={output}", "--workers=2", shares, "--shard_records=4"
+    "prepare", "--format=csv", f"--path={patients}", f"--output={output}", "--workers=2", shares, "--shard_records=4"
   )
   assert done.returncode == 0, done.stderr
   return output, done
@@ -57,7 +57,7 @@ def prepared(patients, tmp_path_factory):
 
 def test_describe_tells_what_is_there_and_what_would_be_left_out(patients, tmp_path):
   picture = tmp_path / "look.png"
-  done = run("describe", "--data=csv", f"--path={patients}", f"--output={picture}")
+  done = run("describe", "--format=csv", f"--path={patients}", f"--output={picture}")
   assert done.returncode == 0, done.stderr
   assert "csv: 14 subjects, 14 records" in done.stdout
   assert "radial [mmHg]: 12 records, 125 Hz, 96 s" in done.stdout
@@ -67,7 +67,7 @@ def test_describe_tells_what_is_there_and_what_would_be_left_out(patients, tmp_p
   assert "P13.csv: cannot be read" in done.stdout
   assert "P14.csv: no such file; add it, or take the subject out of subjects.csv" in done.stdout
   assert picture.stat().st_size > 20_000
-  strict = run("describe", "--data=csv", f"--path={patients}", "--strict", f"--output={picture}")
+  strict = run("describe", "--format=csv", f"--path={patients}", "--strict", f"--output={picture}")
   assert strict.returncode == 2
   assert strict.stderr.strip().endswith("P14.csv: no such file; add it, or take the subject out of subjects.csv")
 
@@ -113,7 +113,7 @@ def test_a_network_is_trained_on_virtual_people_and_transferred_to_the_patients(
   header = json.loads((tmp_path / "work" / "checkpoint" / "config.json").read_text())
   assert header["about"]["target_data"] == str(output)
   folds = run(
-    "split", f"--data={output}", "--folds=2", "--split=training:0.6,validation:0.4", f"--output={tmp_path / 'folds'}"
+    "split", f"--store={output}", "--folds=2", "--split=training:0.6,validation:0.4", f"--output={tmp_path / 'folds'}"
   )
   assert folds.returncode == 0, folds.stderr
   assert "2 splits" in folds.stdout
@@ -145,7 +145,7 @@ def test_a_study_of_real_records_calls_nobody_virtual(prepared, tmp_path):
 def test_pretraining_streams_from_a_store_of_virtual_people(tmp_path):
   path = "healthy,subjects=40,seconds=12"
   done = run(
-    "prepare", "--data=virtual", f"--path={path}", "--channels=radial:radial", f"--output={tmp_path / 'store'}"
+    "prepare", "--format=virtual", f"--path={path}", "--channels=radial:radial", f"--output={tmp_path / 'store'}"
   )
   assert done.returncode == 0, done.stderr
   assert "40 records, 480 s at 125 Hz, in silico" in done.stdout
@@ -155,7 +155,7 @@ def test_pretraining_streams_from_a_store_of_virtual_people(tmp_path):
   assert done.returncode == 0, done.stderr
   assert "In silico: all subjects are virtual. radial, task waveform: RMSE" in done.stdout
   assert "on 6 unseen source subjects" in done.stdout
-  rate = run("benchmark", "--only=input", f"--data={tmp_path / 'store'}", "--turns=1")
+  rate = run("benchmark", "--only=input", f"--store={tmp_path / 'store'}", "--turns=1")
   assert rate.returncode == 0, rate.stderr
   assert re.search(r"share of the step rate without input \| [\d.]+ × \| ≥ 0.9", rate.stdout)
   assert "windows of the store" in rate.stdout
@@ -207,7 +207,7 @@ def test_a_network_of_another_wave_or_with_a_cuff_asks_for_what_it_needs(done_st
 @pytest.mark.slow
 def test_sim_to_real_reports_distances_plausibility_and_errors(tmp_path):
   folder = write_patients(tmp_path / "patients", 3, seconds=60.0)
-  done = run("prepare", "--data=csv", f"--path={folder}", "--nosynchronise", f"--output={tmp_path / 'store'}")
+  done = run("prepare", "--format=csv", f"--path={folder}", "--nosynchronise", f"--output={tmp_path / 'store'}")
   assert done.returncode == 0, done.stderr
   work = tmp_path / "work"
   done = run(
@@ -231,7 +231,7 @@ def test_pwdb_written_by_the_cohort_is_read_by_its_loader(tmp_path):
   done = run("cohort", "--subjects=4", "--format=pwdb", f"--output={tmp_path / 'pwdb'}")
   assert done.returncode == 0, done.stderr
   done = run(
-    "prepare", "--data=pwdb", f"--path={tmp_path / 'pwdb'}", f"--output={tmp_path / 'store'}", "--workers=1",
+    "prepare", "--format=pwdb", f"--path={tmp_path / 'pwdb'}", f"--output={tmp_path / 'store'}", "--workers=1",
     "--out_of_distribution=age:0:200",
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
@@ -245,8 +245,8 @@ def test_pwdb_written_by_the_cohort_is_read_by_its_loader(tmp_path):
 @pytest.mark.parametrize(
   ("command", "arguments", "said"),
   [
-    ("prepare", ["--data=csv", "--path=/nowhere", "--output=x"], "/nowhere: no such file or folder"),
-    ("describe", ["--data=wfdb", "--path=/", "--channels=ABP"], "--channels=ABP: must be NAME:SIGNAL"),
+    ("prepare", ["--format=csv", "--path=/nowhere", "--output=x"], "/nowhere: no such file or folder"),
+    ("describe", ["--format=wfdb", "--path=/", "--channels=ABP"], "--channels=ABP: must be NAME:SIGNAL"),
     ("sim_to_real", ["--workdir=x"], "--stores is missing"),
     ("pretrain", ["--config.source_data=/nowhere", "--workdir=x"], "/nowhere: no prepared store there"),
   ],

@@ -166,14 +166,14 @@ def test_what_others_put_there_stays_and_a_note_that_was_cut_is_no_matter(tmp_pa
 def test_output_that_nobody_reads_is_no_error(tmp_path):
   write_csv(tmp_path / "A.csv", *wave(8, 100.0))
   (tmp_path / "subjects.csv").write_text("subject\nA\n")
-  done = run("describe", "--data=csv", f"--path={tmp_path}", f"--output={tmp_path / 'a.png'}", read=False)
+  done = run("describe", "--format=csv", f"--path={tmp_path}", f"--output={tmp_path / 'a.png'}", read=False)
   assert done.returncode == 1
   assert not re.search("error|Traceback|ignored", done.stderr), done.stderr
 
 
 @pytest.mark.slow
 def test_a_reader_who_has_enough_is_no_error(tmp_path):
-  command = [sys.executable, "-m", "experiments.describe", "--data=virtual", "--path=healthy,subjects=3"]
+  command = [sys.executable, "-m", "experiments.describe", "--format=virtual", "--path=healthy,subjects=3"]
   command.append(f"--output={tmp_path / 'a.png'}")
   with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
     started.stdout.close()

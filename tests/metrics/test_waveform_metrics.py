@@ -55,21 +55,23 @@ def test_rmse_is_per_subject_then_mean(held_out):
 
 def test_relative_errors_and_readings_by_hand(held_out):
   evaluator = waveform_metrics.Evaluator(held_out, config.Windows())
-  pulse, gain = evaluator.errors(held_out.y_bt)[0].cpp_mmhg, 1.5
+  pulse, gain = evaluator.errors(held_out.y_bt)[0].cpp_true_mmhg, 1.5
   mean = held_out.y_bt.mean()
   for found in evaluator.errors(mean + gain * (held_out.y_bt - mean)):
     assert found.r == pytest.approx(1, abs=1e-4)
     assert found.nrmse_percent == pytest.approx(100 * found.rmse_mmhg / pulse, rel=1e-4)
     assert found.cpp_error_mmhg == pytest.approx(0.5 * pulse, rel=1e-3)
     assert found.form_factor_error == pytest.approx(0, abs=1e-3)
-    assert found.aix_error_percent == pytest.approx(0, abs=0.1) or np.isnan(found.aix_percent)
+    assert found.aix_error_percent == pytest.approx(0, abs=0.1) or np.isnan(found.aix_true_percent)
   assert all(found.r == pytest.approx(-1, abs=1e-4) for found in evaluator.errors(2 * mean - held_out.y_bt))
   # one window of each subject is 7 mmHg off, the other 12
   for found in evaluator.errors(held_out.y_bt + np.array([7, 12, 12, 7.0])[:, None]):
-    assert found.csbp_share_5 == 0
-    assert 0.3 < found.csbp_share_10 < 0.7
-    assert (found.csbp_share_15, found.cdbp_share_15) == (1, 1)
-    assert found.csbp_mad_mmhg == pytest.approx(7 * found.csbp_share_10 + 12 * (1 - found.csbp_share_10), rel=1e-4)
+    assert found.csbp_frac_within_5mmhg == 0
+    assert 0.3 < found.csbp_frac_within_10mmhg < 0.7
+    assert (found.csbp_frac_within_15mmhg, found.cdbp_frac_within_15mmhg) == (1, 1)
+    assert found.csbp_mae_mmhg == pytest.approx(
+      7 * found.csbp_frac_within_10mmhg + 12 * (1 - found.csbp_frac_within_10mmhg), rel=1e-4
+    )
 
 
 def test_beats_without_an_answer_are_no_misses(held_out):
@@ -78,11 +80,11 @@ def test_beats_without_an_answer_are_no_misses(held_out):
   silent[0] = np.nan
   first, second = evaluator.errors(silent, only_systolic=True)
   assert first.csbp_error_mmhg == pytest.approx(3, abs=1e-3)
-  assert first.csbp_share_5 == second.csbp_share_5 == 1
+  assert first.csbp_frac_within_5mmhg == second.csbp_frac_within_5mmhg == 1
   silent[1] = np.nan
   first, _ = evaluator.errors(silent, only_systolic=True)
   assert np.isnan(first.csbp_error_mmhg)
-  assert np.isnan(first.csbp_share_5)
+  assert np.isnan(first.csbp_frac_within_5mmhg)
 
 
 def test_unusable_predictions_are_refused(held_out):
