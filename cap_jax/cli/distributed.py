@@ -14,7 +14,7 @@ import pathlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
@@ -42,16 +42,16 @@ _scratch: list[str] = []  # folders of a host that is not the first
 
 
 @contextlib.contextmanager
-def joined() -> Iterator[None]:
+def joined() -> Iterator[host_liveness.HostMonitor | None]:
   """Trains with other hosts in this block, where the flags name some; nothing is computed before. All hosts leave it together: an error
-  on one of them, or its loss, ends the others, see `host_liveness`.
+  on one of them, or its loss, ends the others, see `host_liveness`. Gives what watches them, None of a host alone.
 
   Raises:
     InputError: the flags do not say who this is, or the others do not come.
   """
   coordinator, hosts, host = told = (_COORDINATOR.value, _HOSTS.value, _HOST.value)
   if told == (None, None, None):
-    yield
+    yield None
     return
   who = {}
   if coordinator != "auto":
@@ -66,7 +66,7 @@ def joined() -> Iterator[None]:
   if jax.process_index():  # silent to its end
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
   try:
-    yield
+    yield watch
     watch.finish()
   except BaseException as error:
     watch.fail(error)
@@ -80,6 +80,17 @@ def _clear() -> None:
 
 def _plain(value: Any) -> Any:
   return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
+
+
+def _fields(name: str, value: Any) -> Iterator[tuple[str, str]]:
+  """The fields of nested settings, as `pretrain.seed`, with their values as text."""
+  parts: Iterable[tuple[str, Any]] = value.items() if isinstance(value, dict) else [("", one) for one in value]
+  for field, part in parts:
+    path = ".".join(filter(None, (name, field)))
+    if isinstance(part, dict):
+      yield from _fields(path, part)
+    else:
+      yield path or "checkpoint", repr(part)
 
 
 def _begin(path: str, *settings: Any) -> None:
@@ -114,9 +125,22 @@ def _begin(path: str, *settings: Any) -> None:
 
 
 @contextlib.contextmanager
-def work_folder(path: str, *settings: Any) -> Iterator[tuple[str, training_state.StateKeeper]]:
+def work_folder(
+  path: str, *settings: Any, watch: host_liveness.HostMonitor | None = None
+) -> Iterator[tuple[str, training_state.StateKeeper]]:
   """The work folder of a run, and what keeps its trainings' states there: new, or one in which a run with the same settings was stopped. Of
-  several hosts the first alone has it, the others get a folder that vanishes at the end, and no states are kept."""
+  several hosts the first alone has it, the others get a folder that vanishes at the end, and no states are kept.
+
+  Args:
+    path: of the folder.
+    *settings: of the run.
+    watch: of several hosts, all of which must have the same settings.
+
+  Raises:
+    InputError: the folder cannot be used, or another host has other settings.
+  """
+  if watch is not None:
+    watch.check_same("run", dict(_fields("", [_plain(one) for one in settings])))
   if jax.process_index():
     _scratch.append(tempfile.mkdtemp(prefix="cap_jax-host-"))
     try:

@@ -212,8 +212,6 @@ def launch_command(name: str) -> None:
     _fail(str(error))
     raise AssertionError from error
   sys.modules["__main__"].__doc__ = command.__doc__  # what --help begins with
-  for flag in flags.FLAGS.flags_by_module_dict().get(command.__name__, []):
-    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
   launch(command.main)
 
 
@@ -222,6 +220,13 @@ def launch(main: Callable[[], None]) -> None:
   with `savepoints.STOPPED`, and the same command goes on, or begins again where nothing is kept."""
 
   def parse(argv: list[str]) -> list[str]:
+    for module, known in flags.FLAGS.flags_by_module_dict().items():
+      if module.startswith((__package__, "experiments.")):  # whichever module defines it, --help shows it
+        for flag in known:
+          flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    if any(word in ("--help", "-help", "-h") for word in argv[1:]):  # absl ends it with status 1
+      app.usage(shorthelp=True)
+      sys.exit(0)
     try:
       return flags.FLAGS(argv)
     except flags.Error as error:
@@ -359,15 +364,6 @@ def check_file(path: str | None, flag: str) -> None:
     raise InputError(f"{flag}={path}: is a folder; give the name of a file")
   if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
     raise InputError(f"{flag}={path}: {folder} is no folder that can be written to; make it or choose another")
-
-
-def next_folder(stem: str) -> str:
-  """`stem`, or the first of `stem`-2, `stem`-3 … that does not exist yet; made."""
-  number, path = 1, stem
-  while os.path.exists(path):
-    number += 1
-    path = f"{stem}-{number}"
-  return new_folder(path)
 
 
 def changed(study: study_config.Study) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Turns a data set into a store: conditioned, sharded, split by subject, with a manifest. StopRequested, the same command goes on.
+"""Turns a data set into a store: conditioned, sharded, split by subject, with a manifest. Stopped, the same command goes on.
 
 python -m experiments.prepare --format=csv --path=FOLDER --output=STORE
 python -m experiments.prepare --format=pwdb --path=FOLDER --out_of_distribution=age:60:80 --output=STORE

@@ -12,7 +12,7 @@ from absl import flags
 from cap_jax.cli import distributed, launcher
 from cap_jax.losses import tasks
 from cap_jax.study import study_datasets, training
-from cap_jax.train import checkpoint, loop, metrics_writer
+from cap_jax.train import checkpoint, host_liveness, loop, metrics_writer
 
 _CONFIG = launcher.define_study("source cohort, model, training")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder for the checkpoint: new, or where the same command was stopped")
@@ -20,15 +20,15 @@ _SITE = flags.DEFINE_string("site", None, "peripheral site that the network read
 
 
 def main() -> None:
-  with distributed.joined():
-    _pretrain()
+  with distributed.joined() as watch:
+    _pretrain(watch)
 
 
-def _pretrain() -> None:
+def _pretrain(watch: host_liveness.HostMonitor | None) -> None:
   launcher.metrics()
   study = launcher.read_study(_CONFIG)
   study = dataclasses.replace(study, site=_SITE.value or study.site)
-  with distributed.work_folder(launcher.required(_WORKDIR, "DIR"), study) as (workdir, states):
+  with distributed.work_folder(launcher.required(_WORKDIR, "DIR"), study, watch=watch) as (workdir, states):
     source = study_datasets.load_source(study)
     study_datasets.split_of(source).save(os.path.join(workdir, "split.json"))
     with metrics_writer.writing(os.path.join(workdir, "logs"), launcher.metrics()) as metrics:

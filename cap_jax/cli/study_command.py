@@ -55,7 +55,7 @@ def read(given: Flags) -> study_config.Study:
     InputError: a value of it cannot be.
   """
   study = launcher.read_study(given.config)
-  source = given.source.value or study.source_network
+  source = study.source_network if given.source.value is None else launcher.required(given.source, "pretrained")
   study = launcher.with_source(study, source, launcher.read_overrides(given.config))
   return study
 

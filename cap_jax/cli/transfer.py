@@ -22,7 +22,15 @@ from cap_jax.metrics import waveform_metrics
 from cap_jax.report import tables
 from cap_jax.strategies import STRATEGIES, find
 from cap_jax.study import study_config, study_datasets, training
-from cap_jax.train import checkpoint, loop, metrics_writer, prediction, strategy_selection, training_state
+from cap_jax.train import (
+  checkpoint,
+  host_liveness,
+  loop,
+  metrics_writer,
+  prediction,
+  strategy_selection,
+  training_state,
+)
 from cap_jax.types import InputError
 
 _CONFIG = launcher.define_study("source, target and training")
@@ -78,21 +86,19 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[study_config.Study, st
 
 
 def main() -> None:
-  with distributed.joined():
-    _run()
+  with distributed.joined() as watch:
+    _run(watch)
 
 
-def _run() -> None:
+def _run(watch: host_liveness.HostMonitor | None) -> None:
   launcher.metrics()
   place = pretrained.place(_SOURCE.value) if _SOURCE.value else ""
   source = checkpoint.load(place) if place else None
   study, name = _study(source)
   for one in strategy_selection.expanded((name,)):
     training.check(study, one, source.model if source else tasks.TASKS[study.task].model(study.model))
-  with distributed.work_folder(launcher.required(_WORKDIR, "DIR"), study, source and checkpoint.digest(place)) as (
-    workdir,
-    states,
-  ):
+  folder, settings = launcher.required(_WORKDIR, "DIR"), (study, source and checkpoint.digest(place))
+  with distributed.work_folder(folder, *settings, watch=watch) as (workdir, states):
     _transfer(study, name, source, workdir, states)
 
 

@@ -194,13 +194,15 @@ def strata(rows: pandas.DataFrame, names: Sequence[str], place: str) -> Figure:
 
 
 def training(source: Sequence[float], per_point: int, cells: Sequence[Cell]) -> Figure:
-  """The source network's training loss, and the RMSE on validation subjects along the training of each strategy."""
+  """The source network's training loss, where the study trained it, and the RMSE on validation subjects along the training of each
+  strategy."""
   with matplotlib.rc_context(figures.STYLE):
-    figure = Figure(figsize=(10, 3.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    left.semilogy(per_point * (1 + np.arange(len(source))), source, color="#777777")
-    left.set(xlabel="step", ylabel="training RMSE [mmHg]", title="source network")
-    figures.plain_numbers(left)
+    figure = Figure(figsize=(10 if len(source) else 6.5, 3.4), layout="constrained")
+    *before, right = figure.subplots(1, 1 + (len(source) > 0), squeeze=False).ravel()
+    for left in before:
+      left.semilogy(per_point * (1 + np.arange(len(source))), source, color="#777777")
+      left.set(xlabel="step", ylabel="training RMSE [mmHg]", title="source network")
+      figures.plain_numbers(left)
     used = collections.Counter[str]()
     for cell in cells:
       shade = figures.colour(cell.key.method)

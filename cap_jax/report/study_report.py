@@ -68,9 +68,12 @@ class ClinicResults:
 
   @property
   def everything(self) -> dict[str, pandas.DataFrame]:
-    """Method → its rows without labels, or at the shown number of them."""
-    both = self.rows[self.rows["n_target"].isin([0, self.focus])]
-    return {str(name): part for name, part in both.groupby("method", sort=False)}
+    """Method → its rows at the shown number of labels, or without labels where it has none there."""
+    found = {}
+    for name, part in self.rows.groupby("method", sort=False):
+      shown = part[part["n_target"] == self.focus]
+      found[str(name)] = shown if len(shown) else part[part["n_target"] == 0]
+    return {name: part for name, part in found.items() if len(part)}
 
   @property
   def drawn(self) -> dict[str, pandas.DataFrame]:
@@ -94,11 +97,11 @@ def open_clinics(study: study_config.Study, folder: str, rows: pandas.DataFrame)
   lines = summary.summarise(rows)
   found = []
   for clinic in study_grid.clinics_of(study):
-    name = clinic.target_name
+    name, focused = clinic.target_name, study_grid.focused(clinic)
     keys = [
       key
       for key in study_grid.keys(clinic)
-      if key.fold == 0 and key.seed == study.seeds[0] and key.n_target in (0, study_grid.focus(study))
+      if key.fold == 0 and key.seed == study.seeds[0] and key.n_target == focused.get(key.method)
     ]
     first = [cell for key in keys if (cell := study_results.load(folder, key)) is not None]
     shown = {cell.key.method: stored for cell in first if (stored := study_results.load_shown(folder, cell.key))}
@@ -159,7 +162,8 @@ def _strata(clinic: ClinicResults, place: str) -> list[page.Drawn]:
 
 def _learning(clinic: ClinicResults, source_loss: Sequence[float]) -> list[page.Drawn]:
   trained = [cell for cell in clinic.first if cell.validation]
-  caption = "Training: loss of the source network, and RMSE on validation subjects of what is trained on the target"
+  source = "loss of the source network, and " if len(source_loss) else ""
+  caption = f"Training: {source}RMSE on validation subjects of what is trained on the target"
   figure = study_figures.training(source_loss, study_runner.MEAN_OF, trained)
   last = "; ".join(f"{tables.label(cell.key.method)} {cell.validation[-1].rmse_mmhg:.2f}" for cell in trained)
   found = [page.Drawn(f"training_{clinic.name}", figure, caption, f"{caption}. At the end: {last} mmHg.")]

@@ -292,7 +292,9 @@ def _auto() -> Method:
     )
     made = ground.train(choice.name) if ground.train else _adapted(ground.study, choice.name, ground)
     reason = "; ".join(text for text in (strategy_selection.format_ranking(choice), made.reason) if text)
-    return dataclasses.replace(made, reason=reason)
+    looks = tuple(one._replace(train_s=one.train_s + choice.train_s) for one in made.fitted.validation)
+    fitted = dataclasses.replace(made.fitted, train_s=made.fitted.train_s + choice.train_s, validation=looks)
+    return dataclasses.replace(made, fitted=fitted, reason=reason)
 
   return Method(
     run=lambda ground: finish(ground, train(ground)), labels=None, from_source=True, drawn=True, train=train

@@ -9,7 +9,7 @@ import numpy as np
 from cap_jax.inference import pretrained
 from cap_jax.study import folds, methods, study_config, study_results
 from cap_jax.study.study_results import Key
-from cap_jax.train import loop
+from cap_jax.train import loop, strategy_selection
 from cap_jax.types import InputError
 
 # seconds a cell on two cores, for the estimate before anything was measured; of what is trained, per 600 steps
@@ -35,6 +35,15 @@ def clinics_of(study: study_config.Study) -> tuple[study_config.Study, ...]:
 def focus(study: study_config.Study) -> int:
   """The number of labels at which waves are shown: that next to five."""
   return min((n for n in study.n_target if n), key=lambda n: abs(n - 5), default=0)
+
+
+def focused(study: study_config.Study) -> dict[str, int]:
+  """Method → the number of labels at which a report looks at it: the focus, or none where it does not stand there."""
+  found: dict[str, int] = {}
+  for key in keys(study):
+    if key.n_target == focus(study) or (key.n_target == 0 and key.method not in found):
+      found[key.method] = key.n_target
+  return found
 
 
 def names(study: study_config.Study) -> tuple[str, ...]:
@@ -98,6 +107,10 @@ def budgets(study: study_config.Study) -> dict[str, list[str]]:
     if trained(study, name):
       lengths = sorted({loop.whole(setting.steps * study.steps) for setting in settings(study, name)})
       said = f"{tried(study, name)} × {' or '.join(map(str, lengths))} steps"
+      if name == strategy_selection.NAME:
+        said += (
+          f", after {len(strategy_selection.CANDIDATES)} candidates a third as long, trained in each fold of the labels"
+        )
       found.setdefault(said, []).append(name)
   return found
 

@@ -21,6 +21,7 @@ from cap_jax.types import DataError, InputError
 
 # what may change when a study goes on in its folder: more of the same
 _GROWS = ("scenarios", "strategies", "baselines", "seeds")
+_NAME, _REPORT = "study.json", "report.html"  # of the study; of its end
 _REMEDY = "choose another --workdir"
 
 
@@ -41,6 +42,27 @@ def alone(folder: str) -> Iterator[None]:
     raise InputError(f"{folder}: a study is running in it; let it end, or {_REMEDY}") from error
 
 
+def next_folder(study: study_config.Study, stem: str) -> str:
+  """`stem`, or the first of `stem`-2, `stem`-3 … that does not exist yet, or in which the same study was stopped."""
+  number, path = 1, stem
+  while os.path.exists(path) and not _stopped(study, path):
+    number += 1
+    path = f"{stem}-{number}"
+  return path
+
+
+def _stopped(study: study_config.Study, folder: str) -> bool:
+  """Whether a folder holds this very study, unfinished, and none runs in it."""
+  path = os.path.join(folder, _NAME)
+  if not os.path.isfile(path) or os.path.exists(os.path.join(folder, _REPORT)):
+    return False
+  try:
+    with files.lock_folder(folder, wait=False):
+      return _read(path) == json.loads(json.dumps(dataclasses.asdict(study)))
+  except (BlockingIOError, DataError):
+    return False
+
+
 def remember(study: study_config.Study, folder: str) -> None:
   """Writes what the study is, or compares: a folder holds one study, which may have grown.
 
@@ -48,7 +70,7 @@ def remember(study: study_config.Study, folder: str) -> None:
     InputError: the folder holds another study; names the fields.
     DataError: its file is damaged.
   """
-  path = os.path.join(folder, "study.json")
+  path = os.path.join(folder, _NAME)
   now = json.loads(json.dumps(dataclasses.asdict(study)))
   if os.path.exists(path):
     before = _read(path)

@@ -159,6 +159,27 @@ class HostMonitor:
     for task in (self._count, self._decide):
       threading.Thread(target=task, daemon=True).start()
 
+  def check_same(self, name: str, settings: Mapping[str, str]) -> None:
+    """Checks that all hosts were started with the same settings: they would train something else together, or break a collective.
+
+    Args:
+      name: of the settings.
+      settings: field → value, as text.
+
+    Raises:
+      InputError: they were not; names the hosts and the fields.
+    """
+    place = f"{_FOLDER}settings/{name}/"
+    self._store.key_value_set(f"{place}{self._host}", json.dumps(dict(settings)))
+    self._store.wait_at_barrier(f"{_FOLDER}settings/{name}", self._limits.collective_s * 1000)
+    found = {int(key.rpartition("/")[2]): json.loads(text) for key, text in self._store.key_value_dir_get(place)}
+    for host, own in sorted(found.items()):
+      other = [field for field in found[0] if own.get(field) != found[0][field]]
+      if other:
+        raise InputError(
+          f"--host={host}: was started with another {', '.join(other)} than host 0; start the same command on all hosts"
+        )
+
   def finish(self) -> None:
     """Waits for all hosts at the end of the training.
 
@@ -333,6 +354,7 @@ def join(limits: Limits, on_leave: Callable[[], None] = lambda: None, **who: Any
   )
   watch.start()
   try:
+    watch.check_same("join", {"number of --hosts": str(state.num_processes)})
     _connect_devices(state.client, limits.join_s)
   except BaseException as error:
     watch.fail(error)

@@ -56,10 +56,11 @@ class Ranked(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-  """Candidates in the order of their evidence, best first, and the reason in words."""
+  """Candidates in the order of their evidence, best first, the reason in words, and the seconds that their trainings took."""
 
   ranking: tuple[Ranked, ...]
   reason: str
+  train_s: float = 0.0
 
   @property
   def name(self) -> str:
@@ -113,16 +114,18 @@ def choose(
 def _cross_validated(trained: checkpoint.Checkpoint, data: runs.Data, budget: runs.Budget, adapt: Adapt) -> Choice:
   assert data.labelled is not None
   folds = splits.k_fold(data.labelled.subjects, min(_FOLDS, data.n_target), budget.seed)
-  found = []
+  found, train_s = [], 0.0
   for name in CANDIDATES:
     scores: dict[str, float] = {}
     for fold in folds:
       taught = dataclasses.replace(data, labelled=data.labelled.of(fold.parts["training"]))
       made = adapt(name, taught, budget)
+      train_s += made.fitted.train_s
       scored = data.labelled.of(fold.parts["test"])
       scores |= label_free_validation.rmse_of_each(made.checkpoint, scored, trained.windows)
     found.append(_scored(name, scores))
-  return Choice(tuple(ranked(found)), f"cross-validation over {data.n_target} labelled subjects in {len(folds)} folds")
+  reason = f"cross-validation over {data.n_target} labelled subjects in {len(folds)} folds"
+  return Choice(tuple(ranked(found)), reason, train_s)
 
 
 def _scored(name: str, scores: Mapping[str, float]) -> Ranked:
@@ -139,15 +142,17 @@ def _importance_weighted(
   people = runs.simulate_recording(clinic, people, trained.scaling, spec.fs_hz, budget.seed)
   waves = data.needed("unlabelled", by)
   unchanged = label_free_validation.importance_weighted(trained, people, waves, spec)
-  found = []
+  found, train_s = [], 0.0
   for name in CANDIDATES if data.n_target else (FREE,):
-    score = label_free_validation.importance_weighted(adapt(name, data, budget).checkpoint, people, waves, spec)
+    made = adapt(name, data, budget)
+    train_s += made.fitted.train_s
+    score = label_free_validation.importance_weighted(made.checkpoint, people, waves, spec)
     found.append(Ranked(name, score.rmse_mmhg))
   reason = (
     f"validation on {len(people.subjects)} subjects of the source as this clinic would record them, weighted like its "
     f"pressures (worth {unchanged.subjects:.1f} subjects; source network unchanged {unchanged.rmse_mmhg:.2f})"
   )
-  return Choice(tuple(ranked(found)), reason)
+  return Choice(tuple(ranked(found)), reason, train_s)
 
 
 def ranked(found: list[Ranked]) -> list[Ranked]:

@@ -61,7 +61,7 @@ def wait_for(path):
 
 
 def host(port, number, count, workdir, out, err, trouble, extra, whole):
-  """The command on one host. Its trouble: `sleep:SECONDS` before the data are loaded; or at its first chunk of steps `slow:SECONDS`,
+  """The command on one host. Its trouble: `flag:FLAG`, one that the others have not; `sleep:SECONDS` before the data are loaded; or at its first chunk of steps `slow:SECONDS`,
   `kill`, `freeze`, `term` or `error`. If not `whole`, it trains on made-up people and calibrates nothing."""
   tempfile.tempdir = os.path.dirname(out)  # a killed host leaves its scratch folder
   if not whole:
@@ -82,7 +82,7 @@ def host(port, number, count, workdir, out, err, trouble, extra, whole):
   if what == "sleep":
     before(study_datasets, "load_source", lambda: time.sleep(float(seconds)))
     before(checkpoint, "save", lambda: wait_for(pathlib.Path(workdir, "checkpoint")))
-  words = [*SMALL, f"--workdir={workdir}", *extra]
+  words = [*SMALL, f"--workdir={workdir}", *extra, *([seconds] if what == "flag" else [])]
   if count > 1:
     words += [f"--coordinator=localhost:{port}", f"--hosts={count}", f"--host={number}"]
   commands._main("pretrain", words, out, err, read=True)
@@ -244,6 +244,15 @@ def test_a_host_that_ends_takes_the_others_with_it(tmp_path, host_with_it, troub
   assert (statuses[host_with_it], statuses[other]) == (own, others), [started.said("err", number) for number in (0, 1)]
   assert re.search(f"error: host {host_with_it} of 2 {line}", started.said("err", other))
   assert "Traceback" not in started.said("err", host_with_it) + started.said("err", other)
+
+
+def test_hosts_with_other_settings_do_not_train_together(tmp_path):
+  started = Hosts(tmp_path, tmp_path / "work", 2, {1: "flag:--config.pretrain.seed=5"})
+  assert started.end() == [2, 2], [started.said("err", number) for number in range(2)]
+  line = "error: --host=1: was started with another pretrain.seed than host 0; start the same command on all hosts"
+  assert line in started.said("err", 0)
+  assert line in started.said("err", 1)
+  assert not (tmp_path / "work" / "checkpoint").exists()
 
 
 @pytest.mark.slow

@@ -5,16 +5,19 @@ import csv
 import dataclasses
 import functools
 import json
+import os
 import pathlib
 import shutil
 import threading
 
 import numpy as np
+import pandas
 import pytest
 
 from cap_jax import config, files
 from cap_jax.baselines import arx
 from cap_jax.data import datasets, preparation, recordings, splits, subject_partition
+from cap_jax.report import study_report
 from cap_jax.study import (
   folds,
   methods,
@@ -527,3 +530,29 @@ def test_a_choice_in_the_making_is_waited_for(tmp_path):
     pass
   with files.lock_folder(tmp_path, wait=False):
     pass
+
+
+@pytest.mark.quick
+def test_a_method_is_looked_at_at_one_number_of_labels(small_study):
+  """`auto` stands with and without labels; its rows are never pooled."""
+  rows = pandas.DataFrame([("auto", 0), ("auto", 2), ("source", 0), ("scratch", 1)], columns=["method", "n_target"])
+  study = dataclasses.replace(small_study, n_target=(0, 2), strategies=("auto", "scratch"), baselines=("source",))
+  found = study_report.ClinicResults(study, rows, [], {}, []).everything
+  assert {name: list(part["n_target"]) for name, part in found.items()} == {"auto": [2], "source": [0]}
+  clinic = study_grid.clinics_of(study)[0]
+  assert study_grid.focused(clinic) == {"source": 0, "auto": 2, "scratch": 2}
+
+
+@pytest.mark.quick
+def test_a_stopped_study_is_gone_on_with_and_a_finished_one_is_not(small_study, tmp_path):
+  stem = str(tmp_path / "compare")
+  other = dataclasses.replace(small_study, steps=100)
+  assert study_manifest.next_folder(small_study, stem) == stem
+  os.mkdir(stem)
+  study_manifest.remember(small_study, stem)
+  assert study_manifest.next_folder(small_study, stem) == stem
+  assert study_manifest.next_folder(other, stem) == f"{stem}-2"
+  with files.lock_folder(stem, wait=False):  # it runs
+    assert study_manifest.next_folder(small_study, stem) == f"{stem}-2"
+  (tmp_path / "compare" / "report.html").touch()
+  assert study_manifest.next_folder(small_study, stem) == f"{stem}-2"

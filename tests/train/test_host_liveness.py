@@ -6,6 +6,7 @@ import pytest
 
 from cap_jax.train import host_liveness
 from cap_jax.train.host_liveness import End, HostMonitor, Limits, SignsOfLife
+from cap_jax.types import InputError
 
 pytestmark = pytest.mark.quick
 
@@ -31,6 +32,15 @@ class Shelf:
 def seconds(signs, count):
   for _ in range(count):
     signs.elapse(1.0)
+
+
+def test_hosts_with_other_settings_are_named():
+  shelf = Shelf()
+  for host in (1, 2):
+    key = f"cap_jax/hosts/settings/run/{host}"
+    shelf.key_value_set(key, json.dumps({"seed": str(host // 2), "steps": "50"}))
+  with pytest.raises(InputError, match="--host=2: was started with another seed than host 0; start the same command"):
+    HostMonitor(shelf, 0, 3, Limits()).check_same("run", {"seed": "0", "steps": "50"})
 
 
 def test_a_host_whose_counter_moves_is_not_lost():
