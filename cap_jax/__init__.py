@@ -10,21 +10,9 @@ __version__ = "0.1.0"
 
 # name → module that holds it
 _PLACES = {
-  **dict.fromkeys(
-    (
-      "Cohort",
-      "Evaluation",
-      "Network",
-      "Reconstruction",
-      "cohort",
-      "evaluate",
-      "load",
-      "pretrain",
-      "transfer",
-      "windows",
-    ),
-    "cap_jax.api",
-  ),
+  **dict.fromkeys(("Network", "Reconstruction", "load"), "cap_jax.api.network"),
+  "windows": "cap_jax.api.records",
+  **dict.fromkeys(("Cohort", "Evaluation", "cohort", "evaluate", "pretrain", "transfer"), "cap_jax.api.training"),
   "Budget": "cap_jax.train.runs",
   "STRATEGIES": "cap_jax.strategies",
   "Stage": "cap_jax.strategies.strategy",

@@ -28,10 +28,12 @@ class _Checked:
   """A dataclass whose numbers are checked where it is made."""
 
   _limits: ClassVar[Mapping[str, _Within]] = {}
+  _whole: ClassVar[Mapping[str, bool]] = {}
 
   def __init_subclass__(cls) -> None:
     hints = cls.__annotations__
     cls._limits = {name: hint.__metadata__[0] for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+    cls._whole = {name: hints[name].__origin__ is int for name in cls._limits}
 
   def __post_init__(self) -> None:
     """Raises:
@@ -39,6 +41,8 @@ class _Checked:
     for name, (low, high) in self._limits.items():
       value = getattr(self, name)
       values = value if isinstance(value, tuple) else () if value is None else (value,)
+      if not all(isinstance(v, int | float) for v in values) or (self._whole[name] and not isinstance(value, int)):
+        raise InputError(f"{type(self).__name__}.{name}={value!r}: must be a {'whole ' * self._whole[name]}number")
       rising = all(a <= b for a, b in itertools.pairwise(values))
       if not rising or not all(math.isfinite(v) and low <= v <= high for v in values):
         kind = "must rise within" if len(values) > 1 else "must be"

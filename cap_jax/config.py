@@ -173,7 +173,8 @@ class Training:
     InputError: a number cannot be."""
     check_steps("Training.steps", self.steps)
     rates = self.learning_rate > 0 and self.weight_decay >= 0 and self.clip > 0
-    if self.batch < 1 or not rates or not 0 < self.warmup < 1 or self.seed < 0:
+    whole = isinstance(self.batch, int) and isinstance(self.seed, int)
+    if not whole or self.batch < 1 or not rates or not 0 < self.warmup < 1 or self.seed < 0:
       raise InputError(
         f"{self}: needs a batch of 1 or more, a positive rate and clip, a decay of 0 or more, a warmup between 0 and 1, a seed of 0 or "
         "more"

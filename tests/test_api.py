@@ -1,19 +1,29 @@
 """The front door: arrays in, arrays out."""
 
+import dataclasses
 import re
 import subprocess
 import sys
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas
 import pytest
 
 import cap_jax as cj
+from cap_jax import config
 from cap_jax.data import batches
 from tests.experiments.commands import ROOT, wave
 from tests.train import people
 
 FS = 125.0
+FROZEN = {
+  "equation": "θ_t = θ_s",
+  "init_from_source": ("f", "r"),
+  "stages": (cj.Stage(freeze=("f", "r")),),
+  "name": "mine",
+}
 
 
 @pytest.fixture(scope="module")
@@ -77,21 +87,141 @@ def test_arrays_lists_and_tables_give_the_same_windows():
   np.testing.assert_allclose(alone.x_bt, pairs.of(["a"]).x_bt, atol=1e-5)
 
 
+X = [np.full(1500, 90.0) + 20 * np.sin(np.arange(1500) / 20)]
+TABLE = pandas.DataFrame({"radial_pressure_mmhg": X[0], "subject": "a"})
+
+
 @pytest.mark.quick
 @pytest.mark.parametrize(
   ("arguments", "message"),
   [
-    ({"x": np.zeros((2, 3, 4)), "fs_hz": FS}, r"radial has the shape \(3, 4\); give one record"),
+    ({"x": np.zeros((2, 3, 4)), "fs_hz": FS}, r"x: must be an array \(time,\) or \(record, time\)"),
     ({"x": records(2)[0], "y": records(1)[1], "fs_hz": FS}, "x holds 2 records, y 1, subject 2 names"),
-    ({"x": records(1)[0]}, "give either fs_hz= or time_s="),
+    ({"x": X}, "neither a rate nor a clock; give fs_hz="),
     ({"x": pandas.DataFrame({"p": [1.0]})}, "no column radial_pressure_mmhg; it has p"),
-    ({"x": records(1)[0], "fs_hz": FS, "site": "elbow"}, "elbow"),
+    ({"x": X, "fs_hz": FS, "site": "elbow"}, "site=elbow: unknown site"),
+    ({"x": None, "fs_hz": FS}, "x: must be an array"),
+    ({"x": "abc", "fs_hz": FS}, "x: must be an array"),
+    ({"x": [["a", "b"]], "fs_hz": FS}, "radial: must be an array of real numbers|x: must be an array of real numbers"),
+    ({"x": X[0] + 1j, "fs_hz": FS}, "must be an array of real numbers"),
+    ({"x": X, "fs_hz": "fast"}, "fs_hz: must be an array of real numbers|fs_hz=fast"),
+    ({"x": X, "fs_hz": -125}, "fs_hz=-125: must be positive"),
+    ({"x": X * 2, "y": [X[0], X[0] * np.nan], "fs_hz": FS, "subject": ["a", "b"]}, "b: aortic_root holds no number"),
+    ({"x": X * 2, "fs_hz": FS, "subject": ["a", None]}, "the name of record 1 is missing"),
+    ({"x": X * 2, "fs_hz": FS, "subject": ["a", " "]}, "the name of record 1 is missing"),
+    ({"x": X, "fs_hz": FS, "subject": 3.5}, "subject=3.5: must be a name"),
+    ({"x": TABLE, "y": X, "fs_hz": FS}, "leave y and subject out"),
+    ({"x": TABLE, "fs_hz": FS, "subject": ["a"]}, "leave y and subject out"),
+    ({"x": TABLE.assign(time_s=np.arange(1500) / 125), "fs_hz": FS}, "has a clock, time_s; leave fs_hz out"),
+    ({"x": TABLE.assign(subject=[None, *["a"] * 1499]), "fs_hz": FS}, "1 rows have no subject"),
+    ({"x": pandas.concat([TABLE, TABLE], axis=1), "fs_hz": FS}, "stands twice"),
+    *(({"x": X, "fs_hz": FS, "hop_s": hop_s}, "Windows") for hop_s in (0, -1, 1e-9, float("nan"), float("inf"), "1")),
   ],
 )
 def test_what_does_not_fit_together_is_one_line(arguments, message):
   with pytest.raises(cj.InputError, match=message) as caught:
     cj.windows(**arguments)
   assert "\n" not in str(caught.value)
+
+
+@pytest.mark.quick
+def test_unnamed_records_are_told_apart_and_known_again():
+  x, _ = records(2)
+  first, again = (cj.windows(x, fs_hz=FS).subjects for _ in range(2))
+  assert first == again
+  assert len(set(first)) == 2
+  assert cj.windows([x[0]], fs_hz=FS, subject=[" a "]).subjects == ("a",)
+
+
+@pytest.mark.quick
+def test_what_a_mask_hides_is_a_gap_and_other_arrays_are_read_alike():
+  x, _ = records(1)
+  hidden = np.ma.masked_array(x[0], mask=np.arange(len(x[0])) < 500)
+  assert len(cj.windows(hidden, fs_hz=FS).x_bt) < len(cj.windows(x[0], fs_hz=FS).x_bt)
+  for like in (jnp.asarray(x[0]), pandas.Series(x[0]), x[0].tolist(), x[0][None]):
+    np.testing.assert_allclose(cj.windows(like, fs_hz=FS).x_bt, cj.windows(x[0], fs_hz=FS).x_bt, rtol=1e-5)
+
+
+PAIRS = people.pairs(["a", "b"], 2, 0)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+  ("call", "message"),
+  [
+    (lambda net: cj.load(None), "must be a name or a path"),
+    (lambda net: cj.load("brachial"), "no such folder, and no network of the package; that has radial"),
+    (lambda net: cj.load("a" * 5000), "no such folder"),
+    (lambda net: net.save(None), "must be a name or a path"),
+    (lambda net: net.save("/proc/x"), "/proc/x: cannot be written"),
+    (lambda net: net.reconstruct("hello", fs_hz=125), "must be an array of real numbers"),
+    (lambda net: net.reconstruct(X[0], fs_hz=125, time_s=X[0]), "has a rate and a clock; give one"),
+    (lambda net: net.reconstruct(X[0], fs_hz=125, covariates={"age": "old"}), "covariate age"),
+    (lambda net: net.reconstruct(X[0], fs_hz=125, covariates=[70]), "must be names with numbers"),
+    (lambda net: net.predict(X[0]), "pairs: is a ndarray; give what `cap_jax.windows` returns"),
+    (
+      lambda net: net.with_params((net.params, []), of=()),
+      "give a tree of parameters; `merge` returns it with a report",
+    ),
+    (lambda net: net.with_params({"f": net.params["f"]}, of=()), "stand in one of both trees alone"),
+    (lambda net: net.with_params(jax.tree.map(lambda x: x[:1], net.params), of=()), r"has the shape \(1,"),
+    (lambda net: net.with_params(jax.tree.map(lambda x: x * np.nan, net.params), of=()), "is NaN or infinite"),
+    (lambda net: cj.merge(net, net, ("f",)), "source: is a Network, no tree of parameters; give params"),
+    (lambda net: cj.transfer("radial", "fine_tuning", PAIRS), "net: is a str; give a network"),
+    (lambda net: cj.transfer(net, None, PAIRS), "strategy: is a NoneType; give a name or a Strategy"),
+    (lambda net: cj.transfer(net, "magic", PAIRS), "strategy 'magic' is unknown"),
+    (
+      lambda net: cj.transfer(net, "fine_tuning", PAIRS.unlabelled()),
+      "labelled: is a Waves; give what `cap_jax.windows`",
+    ),
+    (lambda net: cj.transfer(net, "fine_tuning", PAIRS, budget=60), "budget: is a int; give cap_jax.Budget"),
+    (lambda net: cj.transfer(net, "fine_tuning", PAIRS, site="wrist"), "site=wrist: unknown site"),
+    (
+      lambda net: cj.transfer(net, "fine_tuning", dataclasses.replace(PAIRS, site="brachial")),
+      "labelled: measured at the",
+    ),
+    (lambda net: cj.transfer(net, cj.Strategy(**FROZEN), PAIRS), "all of its network is frozen"),
+    (
+      lambda net: cj.transfer(net, cj.Strategy(**{**FROZEN, "stages": (cj.Stage(),), "optimizer": "zz"}), PAIRS),
+      "'zz'",
+    ),
+    (
+      lambda net: cj.evaluate(net, PAIRS.unlabelled()),
+      "pairs: is a Waves; give what `cap_jax.windows` returns for x and y",
+    ),
+    (lambda net: cj.evaluate(net, dataclasses.replace(PAIRS, site="brachial")), "pairs: measured at the brachial"),
+    (lambda net: cj.Budget(steps=4), "Budget.steps=4: must be a positive multiple of 50"),
+    (lambda net: cj.Budget(batch=0), "Budget.batch=0: must be a whole number, 1 or more"),
+    (lambda net: cj.Budget(seed=1.5), "Budget.seed=1.5: must be a whole number"),
+    (lambda net: cj.pretrain(PAIRS.unlabelled()), "people: is a Waves"),
+    (lambda net: cj.pretrain(PAIRS, steps=0), "Training.steps=0: must be a positive multiple of 50"),
+    (lambda net: cj.pretrain(PAIRS, seed=-1), "a seed of 0 or more"),
+    (lambda net: cj.pretrain(PAIRS, model="lstm"), "model: is a str; give a cap_jax.config.Model"),
+    (lambda net: cj.pretrain(PAIRS, model=config.Model(extractor="zz")), "extractor 'zz' is unknown"),
+    (lambda net: cj.pretrain(PAIRS, model=config.Model(patch=7)), "not a whole number of patches of 7"),
+    (lambda net: cj.cohort("mars"), "cohort 'mars' is unknown; choose one of healthy"),
+    (lambda net: cj.cohort("wide", 1.5), r"Clinic.subjects=1.5: must be a whole number"),
+    (lambda net: cj.cohort("wide", 2, device="cuff"), "device: is a str; give a cap_jax.clinics.Device"),
+    (lambda net: cj.cohort("wide", 2, sites=("elbow",)), "elbow: no site of the virtual cohort"),
+  ],
+)
+def test_what_cannot_be_is_one_line_with_a_remedy(net, call, message):
+  with pytest.raises(cj.InputError, match=message) as caught:
+    call(net)
+  assert "\n" not in str(caught.value)
+  assert "--" not in str(caught.value), "a flag in a message of the API"
+
+
+def test_parameters_of_another_network_bring_whom_it_has_seen(net):
+  labelled = people.pairs(["a", "b"], 2, 0)
+  tuned = cj.transfer(net, "fine_tuning/head", labelled=labelled, budget=cj.Budget(steps=50))
+  theta, _ = cj.merge(tuned.params, net.params, init_from_source=("r",))
+  merged = net.with_params(theta, of=tuned)
+  assert merged.about["params_of"][0]["strategy"] == "fine_tuning/head"
+  with pytest.raises(cj.InputError, match="fitted on subjects"):
+    cj.evaluate(merged, labelled)
+  assert "Network(radial, waveform, source wide)" in repr(net)
+  assert len(repr(labelled)) < 100
 
 
 @pytest.mark.parametrize(

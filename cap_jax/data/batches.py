@@ -34,12 +34,17 @@ def _digest(arrays: Sequence[np.ndarray], subject_b: np.ndarray, covariates: Cov
 class Waves:
   """Windows of the peripheral wave alone: what an unlabelled subject gives. There is no label that could leak.
 
-  x_bt: (window, time) [mmHg]; subject_b: (window,) names; covariates: name → (window,), NaN where it is not known of a subject.
+  x_bt: (window, time) [mmHg]; subject_b: (window,) names; covariates: name → (window,), NaN where it is not known of a subject;
+  site: where the wave was measured, "" where that is not known.
   """
 
   x_bt: np.ndarray
   subject_b: np.ndarray
   covariates: Covariates = dataclasses.field(default_factory=dict)
+  site: str = ""
+
+  def __repr__(self) -> str:
+    return f"Waves({len(self.x_bt)} windows of {len(self.subjects)} subjects, {self.site or 'site unknown'})"
 
   @property
   def subjects(self) -> tuple[str, ...]:
@@ -56,13 +61,17 @@ class Pairs:
   """Windows of the peripheral wave and of the reference wave on the same clock.
 
   x_bt, y_bt: (window, time) [mmHg]; subject_b: (window,) names; covariates: name → (window,), NaN where it is not known of a
-  subject.
+  subject; site: where the peripheral wave was measured, "" where that is not known.
   """
 
   x_bt: np.ndarray
   y_bt: np.ndarray
   subject_b: np.ndarray
   covariates: Covariates = dataclasses.field(default_factory=dict)
+  site: str = ""
+
+  def __repr__(self) -> str:
+    return f"Pairs({len(self.x_bt)} windows of {len(self.subjects)} subjects, {self.site or 'site unknown'})"
 
   @property
   def subjects(self) -> tuple[str, ...]:
@@ -79,7 +88,7 @@ class Pairs:
       raise ValueError(f"subjects {missing[:5]} have no windows")
     rows = np.isin(self.subject_b, list(subjects))
     known = {name: value_b[rows] for name, value_b in self.covariates.items()}
-    return Pairs(self.x_bt[rows], self.y_bt[rows], self.subject_b[rows], known)
+    return Pairs(self.x_bt[rows], self.y_bt[rows], self.subject_b[rows], known, self.site)
 
   @property
   def digest(self) -> str:
@@ -103,7 +112,7 @@ class Pairs:
 
   def unlabelled(self) -> Waves:
     """The same windows without the reference."""
-    return Waves(self.x_bt, self.subject_b, self.covariates)
+    return Waves(self.x_bt, self.subject_b, self.covariates, self.site)
 
 
 def make_pairs(
@@ -160,7 +169,7 @@ def make_pairs(
     )
   covariates = {name: np.array(values, dtype=np.float32) for name, values in known.items()}
   return Pairs(
-    np.concatenate(x).astype(np.float32), np.concatenate(y).astype(np.float32), np.array(subject), covariates
+    np.concatenate(x).astype(np.float32), np.concatenate(y).astype(np.float32), np.array(subject), covariates, site
   )
 
 

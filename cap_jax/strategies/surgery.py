@@ -80,6 +80,11 @@ def compare(source: Params, fresh: Params, init_from_source: Sequence[str]) -> l
   Raises:
     MergeError: a rule matches nothing on either side.
   """
+  for name, tree in (("source", source), ("fresh", fresh)):
+    if not isinstance(tree, Mapping):
+      raise MergeError(
+        f"{name}: is a {type(tree).__name__}, no tree of parameters; give params, such as network.params"
+      )
   rules = [_split(rule) for rule in init_from_source]
   from_source, in_fresh = leaf_paths(source), leaf_paths(fresh)
   used = covered(source, [rule for _, rule in rules], "source")

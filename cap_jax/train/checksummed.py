@@ -44,7 +44,7 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], tree: Any) ->
   """
   path = os.path.abspath(path)
   if os.path.exists(path):
-    raise InputError(f"{path}: exists already; choose another --workdir or remove it")
+    raise InputError(f"{path}: exists already; choose another folder or remove it")
   partial = f"{path}.partial-{os.getpid()}"
   shutil.rmtree(partial, ignore_errors=True)
   os.makedirs(partial)

@@ -18,7 +18,7 @@ from cap_jax.models.net import Net
 from cap_jax.strategies import low_rank
 from cap_jax.strategies.strategy import Strategy
 from cap_jax.train import clock, metrics_writer, prediction, sharding, step, training_state
-from cap_jax.types import LossFn, Metrics, Params
+from cap_jax.types import InputError, LossFn, Metrics, Params
 
 VALIDATE = 50
 _NAMED = 6  # subjects in an error
@@ -87,11 +87,11 @@ def plan(
   """The stages of a strategy in whole chunks, of which each gets one at least; `n_target` labelled subjects.
 
   Raises:
-    ValueError: there are more stages than chunks.
+    InputError: there are more stages than chunks.
   """
   chunks = steps // config.CHUNK
   if chunks < len(strategy.stages):
-    raise ValueError(f"{steps} steps are too few for {len(strategy.stages)} stages of {config.CHUNK} or more")
+    raise InputError(f"{steps} steps are too few for {len(strategy.stages)} stages of {config.CHUNK} or more")
   ends = np.round(np.cumsum([stage.share for stage in strategy.stages]) * chunks).astype(int)
   for k in range(len(ends)):
     ends[k] = min(max(ends[k], ends[k - 1] + 1 if k else 1), chunks - (len(ends) - 1 - k))

@@ -132,6 +132,7 @@ def pretrain(
   model = of_task.model(model)
   numerics = of_task.numerics or ()
   scaling = batches.fit_scaling(training, (*model.covariates, *numerics))
+  nets.check(model, signals.windows)
   net = nets.make_net(model)
   source_loss = of_task.make_loss(net, signals.windows.margin)
   loss = terms.make_total(pretraining.STRATEGY.loss, "sum", terms.Context(net, source_loss, source_loss))
@@ -308,6 +309,15 @@ class Budget:
   steps: int = 600
   batch: int = 32
   seed: int = 0
+
+  def __post_init__(self) -> None:
+    """Raises:
+    InputError: a number cannot be."""
+    config.check_steps("Budget.steps", self.steps)
+    for name, least in (("batch", 1), ("seed", 0)):
+      value = getattr(self, name)
+      if not isinstance(value, int) or value < least:
+        raise InputError(f"Budget.{name}={value}: must be a whole number, {least} or more")
 
 
 def prepare(

@@ -536,7 +536,9 @@ def test_a_choice_in_the_making_is_waited_for(tmp_path):
 def test_a_method_is_looked_at_at_one_number_of_labels(small_study):
   """`auto` stands with and without labels; its rows are never pooled."""
   rows = pandas.DataFrame([("auto", 0), ("auto", 2), ("source", 0), ("scratch", 1)], columns=["method", "n_target"])
-  study = dataclasses.replace(small_study, n_target=(0, 2), strategies=("auto", "scratch"), baselines=("source",))
+  study = dataclasses.replace(
+    small_study, n_target=(0, 2), strategies=("auto", "scratch"), baselines=("source",), steps=100
+  )
   found = study_report.ClinicResults(study, rows, [], {}, []).everything
   assert {name: list(part["n_target"]) for name, part in found.items()} == {"auto": [2], "source": [0]}
   clinic = study_grid.clinics_of(study)[0]

@@ -1,0 +1,210 @@
+"""A trained network and what it reconstructs."""
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas
+
+from cap_jax.api import records
+from cap_jax.haemodynamics import indices
+from cap_jax.inference import pretrained, reconstruct
+from cap_jax.strategies import surgery
+from cap_jax.train import checkpoint, prediction
+from cap_jax.types import InputError, Params
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reconstruction:
+  """The aortic wave of a record.
+
+  Attributes:
+    time_s: (time,) clock of the input [s].
+    peripheral_mmhg: (time,) the wave that was read; NaN in the gaps.
+    aortic_mmhg: (time,) the reconstructed wave; NaN in the gaps.
+    interval: (time, 2) its 90 % prediction interval [mmHg]; NaN for a network without one.
+    beats: a row a beat: time, heart rate, central and peripheral pressures, half the width of cSBP's interval.
+    ood_fraction: share of the windows that are out of distribution; NaN for a network that cannot tell.
+    gaps: a row a stretch without a reconstruction: start, end and reason.
+    fs_hz: sampling rate.
+    site: where the peripheral wave was measured.
+  """
+
+  time_s: np.ndarray
+  peripheral_mmhg: np.ndarray
+  aortic_mmhg: np.ndarray
+  interval: np.ndarray
+  beats: pandas.DataFrame
+  ood_fraction: float
+  gaps: pandas.DataFrame
+  fs_hz: float
+  site: str
+
+  def __repr__(self) -> str:
+    seconds = self.time_s[-1] - self.time_s[0]
+    return f"Reconstruction({seconds:.1f} s at {self.fs_hz:g} Hz, {len(self.beats)} beats, {len(self.gaps)} gaps)"
+
+  def indices(self) -> pandas.DataFrame:
+    """Computes the haemodynamic indices of `cap_jax.haemodynamics.indices`.
+
+    Returns:
+      A row a beat, a column an index with its unit; NaN where an index is undefined.
+    """
+    parts = []
+    for part in np.ma.clump_unmasked(np.ma.masked_invalid(self.aortic_mmhg)):
+      beats = indices.of_wave(self.aortic_mmhg[part], self.fs_hz, self.peripheral_mmhg[part])
+      parts.append(pandas.DataFrame({f"{name}{_unit(name)}": value for name, value in beats.values.items()}))
+    return pandas.concat(parts, ignore_index=True) if parts else pandas.DataFrame()
+
+  def plot(self) -> Any:
+    """Draws both waves, the interval and the gaps.
+
+    Returns:
+      A `matplotlib.figure.Figure`; needs the extra `report`.
+    """
+    from cap_jax.report import figures  # needs matplotlib, which not everybody has installed
+
+    gaps = list(self.gaps[["start_s", "end_s"]].itertuples(index=False, name=None))
+    half_t = (self.interval[:, 1] - self.interval[:, 0]) / 2
+    return figures.reconstruction(self.time_s, self.peripheral_mmhg, self.aortic_mmhg, self.site, gaps, half_t)
+
+
+def _unit(index: str) -> str:
+  unit = indices.UNITS[index].replace("%", "percent").replace("/", "_per_").replace(" ", "_").lower()
+  return f"_{unit}" if unit else ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+  """A trained network with all that its use needs. `load`, `pretrain` and `transfer` make one.
+
+  Attributes:
+    checkpoint: parameters, architecture, scaling and provenance.
+    reason: what a transfer chose or noticed, "" for nothing.
+  """
+
+  checkpoint: checkpoint.Checkpoint
+  reason: str = ""
+
+  def __repr__(self) -> str:
+    known = [self.about.get("strategy"), f"source {self.about.get('source', 'unknown')}"]
+    return f"Network({', '.join([self.checkpoint.site, self.checkpoint.task, *filter(None, known)])})"
+
+  @property
+  def params(self) -> Params:
+    """Parameters by block: {"f": θ_f, "r": θ_r}."""
+    return self.checkpoint.params
+
+  @property
+  def about(self) -> Mapping[str, Any]:
+    """Provenance: source, strategy, steps, seeds and validation error."""
+    return MappingProxyType(self.checkpoint.about)
+
+  def reconstruct(
+    self, p_mmhg: Any, fs_hz: float | None = None, time_s: Any = None, covariates: Mapping[str, float] | None = None
+  ) -> Reconstruction:
+    """Reconstructs the aortic wave of a record.
+
+    Args:
+      p_mmhg: (time,) peripheral pressure [mmHg] at the site that the network reads, any length from one beat; NaN where it is missing.
+      fs_hz: sampling rate [Hz].
+      time_s: (time,) strictly increasing clock [s], instead of a rate.
+      covariates: what the network takes besides the wave, as {"age": 70}.
+
+    Returns:
+      The aortic wave on the clock of the input.
+
+    Raises:
+      InputError: the record cannot be read, or no stretch of a beat or more is usable.
+    """
+    site = self.checkpoint.site
+    recording = records.recording({site: p_mmhg}, fs_hz, time_s, "record", covariates)
+    wave = reconstruct.reconstruct(self.checkpoint, recording)
+    half_t = wave.half_width_mmhg
+    columns = [field.name for field in dataclasses.fields(reconstruct.Beat)]
+    gaps = [(gap.start_s, gap.end_s, gap.reason) for gap in wave.gaps]
+    return Reconstruction(
+      time_s=wave.time_s,
+      peripheral_mmhg=wave.peripheral_mmhg,
+      aortic_mmhg=wave.aortic_mmhg,
+      interval=np.stack([wave.aortic_mmhg - half_t, wave.aortic_mmhg + half_t], axis=1),
+      beats=pandas.DataFrame([dataclasses.astuple(beat) for beat in wave.beats], columns=columns),
+      ood_fraction=wave.ood_fraction,
+      gaps=pandas.DataFrame(gaps, columns=["start_s", "end_s", "reason"]),
+      fs_hz=recording.fs_hz if fs_hz is None else float(fs_hz),
+      site=site,
+    )
+
+  def with_params(self, params: Params, of: "Network | Sequence[Network]") -> "Network":
+    """Returns the network with other parameters, as `merge` makes them. Its prediction intervals go: they were those of the old ones.
+
+    Args:
+      params: of the same structure and shapes.
+      of: the networks that the parameters come from, () for none. Whom these have seen counts as seen.
+
+    Raises:
+      InputError: a parameter is missing, has another shape, or is NaN or infinite.
+    """
+    records.check_kind(params, dict, "params", "give a tree of parameters; `merge` returns it with a report")
+    own, given = surgery.leaf_paths(self.params), surgery.leaf_paths(params)
+    if other := sorted(own.keys() ^ given.keys()):
+      raise InputError(f"params: {', '.join(other[:5])} stand in one of both trees alone")
+    for path, leaf in given.items():
+      if np.shape(leaf) != np.shape(own[path]):
+        raise InputError(f"params: {path} has the shape {np.shape(leaf)}, the network's own {np.shape(own[path])}")
+      if not np.isfinite(leaf).all():
+        raise InputError(f"params: {path} is NaN or infinite")
+    others = [of] if isinstance(of, Network) else list(of)
+    for one in others:
+      records.check_kind(one, Network, "of", "give the networks that the parameters come from, or ()")
+    seen = {hash_ for one in (self, *others) for hash_ in one.checkpoint.seen_subject_hashes}
+    about = {**self.about, "params_of": [dict(one.about) for one in others]}
+    return Network(
+      dataclasses.replace(
+        self.checkpoint,
+        params=params,
+        uncertainty_calibration=None,
+        seen_subject_hashes=tuple(sorted(seen)),
+        about=about,
+      )
+    )
+
+  def predict(self, pairs: records.Windows) -> np.ndarray:
+    """Predicts the reference windows [mmHg] of peripheral windows, both (window, time)."""
+    records.check_windows(pairs, "pairs")
+    return prediction.predict(self.checkpoint, pairs)
+
+  def save(self, path: str | os.PathLike[str]) -> None:
+    """Saves the network in a folder that does not exist yet; `load` and all commands read it.
+
+    Raises:
+      InputError: the folder exists or cannot be made, or a parameter is NaN or infinite.
+    """
+    name = records.check_path(path)
+    try:
+      checkpoint.save(name, self.checkpoint)
+    except OSError as error:
+      raise InputError(f"{name}: cannot be written ({error.strerror or error}); choose another folder") from error
+
+
+def load(name: str | os.PathLike[str]) -> Network:
+  """Loads a network.
+
+  Args:
+    name: of a network of the package, such as "radial", or the folder of a checkpoint.
+
+  Raises:
+    InputError: there is none, or it is damaged.
+  """
+  place = records.check_path(name)
+  own = sorted(path.parent.name for path in pretrained.FOLDER.parent.glob(f"*/{checkpoint.HEADER}"))
+  if place in own:
+    return Network(checkpoint.load(pretrained.FOLDER.parent / place))
+  if not os.path.isdir(place):
+    raise InputError(f"{place[:200]}: no such folder, and no network of the package; that has {', '.join(own)}")
+  if not os.path.isfile(os.path.join(place, checkpoint.HEADER)) and os.path.isdir(os.path.join(place, "checkpoint")):
+    raise InputError(f"{place}: the network lies in {os.path.join(place, 'checkpoint')}; give that")
+  return Network(checkpoint.load(place))

@@ -1,0 +1,225 @@
+"""Arrays and tables of a user's own as recordings and as windows. What cannot be read is one `InputError` that names it."""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas
+
+from cap_jax import config
+from cap_jax.data import batches, conditioning, recordings
+from cap_jax.types import InputError
+
+SUBJECT = "subject"
+Windows = batches.Pairs | batches.Waves
+
+
+def numbers(values: Any, name: str) -> np.ndarray:
+  """Reads an array of real numbers; what a mask hides becomes NaN.
+
+  Args:
+    values: what `numpy.asarray` takes.
+    name: of the argument, for messages.
+
+  Raises:
+    InputError: it holds something else.
+  """
+  try:
+    masked = isinstance(values, np.ma.MaskedArray)
+    array = values.astype(float).filled(np.nan) if masked else np.asarray(values)
+    if array.dtype.kind not in "biufO":
+      raise TypeError(f"values of the type {array.dtype}")
+    return array.astype(float)
+  except (TypeError, ValueError) as error:
+    raise InputError(f"{name}: must be an array of real numbers ({error})") from error
+
+
+def real(value: Any, name: str) -> float:
+  """Reads a finite number.
+
+  Raises:
+    InputError: it is none.
+  """
+  array = numbers(value, name)
+  if array.ndim or not np.isfinite(array):
+    raise InputError(f"{name}={value}: must be a number")
+  return float(array)
+
+
+def recording(
+  signals: Mapping[str, Any],
+  fs_hz: Any = None,
+  time_s: Any = None,
+  subject: str = "record",
+  covariates: Mapping[str, float] | None = None,
+) -> recordings.Recording:
+  """Makes a recording of arrays of one record.
+
+  Args:
+    signals: name → (time,) wave.
+    fs_hz: sampling rate [Hz].
+    time_s: (time,) strictly increasing clock [s], instead of a rate.
+    subject: whose record it is.
+    covariates: what else is known of the subject.
+
+  Raises:
+    InputError: it has neither a rate nor a clock, or both; or a wave holds no number, or is not (time,).
+  """
+  waves = {name: numbers(wave, f"{subject}: {name}") for name, wave in signals.items()}
+  for name, wave in waves.items():
+    if wave.ndim != 1:
+      raise InputError(f"{subject}: {name} has the shape {wave.shape}; give one record, an array (time,)")
+    if not np.isfinite(wave).any():
+      raise InputError(f"{subject}: {name} holds no number; leave the record out")
+  if fs_hz is None and time_s is None:
+    raise InputError(f"{subject}: neither a rate nor a clock; give fs_hz=, or a clock in seconds as time_s")
+  if fs_hz is not None and time_s is not None:
+    raise InputError(f"{subject}: has a rate and a clock; give one of fs_hz and time_s")
+  if fs_hz is not None:
+    rate = real(fs_hz, "fs_hz")
+    if rate <= 0:
+      raise InputError(f"fs_hz={fs_hz}: must be positive")
+    clock = np.arange(next(iter(waves.values())).size) / rate
+  else:
+    clock = numbers(time_s, f"{subject}: time_s")
+  if covariates is not None and not isinstance(covariates, Mapping):
+    raise InputError(f"covariates={covariates}: must be names with numbers, as {{'age': 70}}")
+  known = {str(name): real(value, f"covariate {name}") for name, value in (covariates or {}).items()}
+  return recordings.make(subject, "", subject, clock, waves, covariates=known)
+
+
+def windows(
+  x: Any,
+  y: Any = None,
+  fs_hz: float | None = None,
+  subject: Any = None,
+  site: str = "radial",
+  reference: str = "aortic_root",
+  hop_s: float = 1.0,
+) -> Windows:
+  """Cuts records into windows of 4 s at 125 Hz. Records are conditioned first: resampled, without faulty beats and without a monitor's
+  delay. A record needs one window, 4 s, without a gap.
+
+  Args:
+    x: peripheral pressure [mmHg]: an array (time,), an array (record, time), or a list of arrays of any length. Or a DataFrame with
+      the columns `<site>_pressure_mmhg`, `<reference>_pressure_mmhg` and, where they are known, `subject` and `time_s`.
+    y: aortic pressure [mmHg] on the same clock, likewise; without it the windows are unlabelled.
+    fs_hz: sampling rate [Hz]; a DataFrame may have a clock instead.
+    subject: name of each record, or one name for all. Without it each record is a subject of its own, whose name comes from its samples.
+    site: where x was measured.
+    reference: where y was measured.
+    hop_s: from one window to the next [s]; 4 for windows that do not overlap, as for a test.
+
+  Returns:
+    `Pairs` with x_bt and y_bt, or `Waves` with x_bt alone, (window, time) [mmHg].
+
+  Raises:
+    InputError: arrays do not fit together, a name is missing, or no record has a whole window.
+  """
+  recordings.check_site(site, "site")
+  recordings.check_site(reference, "reference")
+  spec = config.Windows(hop_s=hop_s)
+  if isinstance(x, pandas.DataFrame):
+    if y is not None or subject is not None:
+      raise InputError("x is a DataFrame, whose columns hold the reference and the subjects; leave y and subject out")
+    found = _of_table(x, fs_hz, site, reference)
+  else:
+    found = _of_arrays(x, y, fs_hz, subject, site, reference)
+  conditioned = [conditioning.condition(one, config.Conditioning(fs_hz=spec.fs_hz))[0] for one in found]
+  labelled = all(reference in one.signals for one in conditioned)
+  pairs = batches.make_pairs(conditioned, site, spec, reference if labelled else site, gaps=True)
+  return pairs if labelled else pairs.unlabelled()
+
+
+def _records(waves: Any, name: str) -> list[Any]:
+  """An array (time,), an array (record, time) or a list of arrays as a list of records."""
+  if hasattr(waves, "ndim") or not isinstance(waves, Sequence) or isinstance(waves, str | bytes):
+    array = waves if isinstance(waves, np.ma.MaskedArray) else np.asarray(waves)
+    if array.ndim not in (1, 2):
+      raise InputError(f"{name}: must be an array (time,) or (record, time), or a list of arrays (time,)")
+    return list(array) if array.ndim == 2 or array.dtype.kind == "O" else [array]
+  return list(waves) if waves and np.ndim(waves[0]) else [np.asarray(waves)]
+
+
+def _of_arrays(
+  x: Any, y: Any, fs_hz: float | None, subject: Any, site: str, reference: str
+) -> list[recordings.Recording]:
+  outside, inside = _records(x, "x"), None if y is None else _records(y, "y")
+  if subject is None:
+    names = [f"record-{hashlib.sha256(numbers(wave, 'x').tobytes()).hexdigest()[:8]}" for wave in outside]
+  else:
+    names = _names([subject] * len(outside) if isinstance(subject, str | int) else subject)
+  if len(names) != len(outside) or (inside is not None and len(inside) != len(outside)):
+    given = "" if inside is None else f", y {len(inside)}"
+    raise InputError(f"x holds {len(outside)} records{given}, subject {len(names)} names; give one of each a record")
+  return [
+    recording({site: wave} if inside is None else {site: wave, reference: inside[k]}, fs_hz, None, name)
+    for k, (wave, name) in enumerate(zip(outside, names, strict=True))
+  ]
+
+
+def _names(subjects: Any) -> list[str]:
+  """Names of subjects, without spaces around them.
+
+  Raises:
+    InputError: one is missing.
+  """
+  try:
+    found = ["" if pandas.isna(name) else str(name).strip() for name in subjects]
+  except (TypeError, ValueError) as error:
+    raise InputError(f"subject={subjects}: must be a name, or a list of names, one a record") from error
+  if "" in found:
+    raise InputError(f"subject: the name of record {found.index('')} is missing; name each record")
+  return found
+
+
+def _of_table(table: pandas.DataFrame, fs_hz: float | None, site: str, reference: str) -> list[recordings.Recording]:
+  columns = {name: recordings.column_of(name) for name in (site, reference)}
+  if columns[site] not in table:
+    raise InputError(f"x: no column {columns[site]}; it has {', '.join(map(str, table.columns))}")
+  twice = table.columns[table.columns.duplicated()]
+  if len(twice):
+    raise InputError(f"x: the column {twice[0]} stands twice")
+  if fs_hz is not None and recordings.TIME in table:
+    raise InputError(f"x: has a clock, {recordings.TIME}; leave fs_hz out")
+  if SUBJECT in table and table[SUBJECT].isna().any():
+    raise InputError(f"x: {int(table[SUBJECT].isna().sum())} rows have no {SUBJECT}; fill them in or leave them out")
+  there = [name for name in columns if columns[name] in table]
+  groups = list(table.groupby(SUBJECT, sort=False)) if SUBJECT in table else [("record", table)]
+  names = _names([name for name, _ in groups])
+  return [
+    recording({one: part[columns[one]] for one in there}, fs_hz, part.get(recordings.TIME), name)
+    for name, (_, part) in zip(names, groups, strict=True)
+  ]
+
+
+def check_kind(value: Any, kind: type | tuple[type, ...], name: str, remedy: str) -> None:
+  """Raises:
+  InputError: an argument is of another kind."""
+  if not isinstance(value, kind):
+    raise InputError(f"{name}: is a {type(value).__name__}; {remedy}")
+
+
+def check_site(windows: Windows | None, site: str, name: str) -> None:
+  """Raises:
+  InputError: windows were measured elsewhere than the network reads, as far as they tell."""
+  if windows is not None and windows.site not in ("", site):
+    raise InputError(f"{name}: measured at the {windows.site}, and the network reads the {site}")
+
+
+def check_path(path: Any) -> str:
+  """Raises:
+  InputError: it is no path."""
+  try:
+    return os.fsdecode(path)
+  except TypeError as error:
+    raise InputError(f"{path!r}: must be a name or a path") from error
+
+
+def check_windows(value: Any, name: str, labelled: bool = False) -> None:
+  """Raises:
+  InputError: an argument holds no windows, or none with a reference where that is needed."""
+  remedy = "give what `cap_jax.windows` returns" + (" for x and y" if labelled else "")
+  check_kind(value, batches.Pairs if labelled else (batches.Pairs, batches.Waves), name, remedy)

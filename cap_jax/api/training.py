@@ -1,0 +1,271 @@
+"""Networks that are trained, transferred and evaluated; and the virtual cohort."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas
+
+from cap_jax import clinics, config
+from cap_jax.api import records
+from cap_jax.api.network import Network
+from cap_jax.data import batches, recordings, splits
+from cap_jax.data.sources import virtual
+from cap_jax.inference import uncertainty
+from cap_jax.losses import tasks
+from cap_jax.metrics import waveform_metrics
+from cap_jax.strategies import find
+from cap_jax.strategies.strategy import Strategy
+from cap_jax.train import checkpoint, checks, runs, strategy_selection
+from cap_jax.types import InputError
+
+_HELD_OUT = 0.1  # of the subjects, for validation where no validation windows are given
+
+
+def transfer(
+  net: Network,
+  strategy: str | Strategy,
+  labelled: batches.Pairs | None = None,
+  unlabelled: records.Windows | None = None,
+  source: batches.Pairs | None = None,
+  validation: batches.Pairs | None = None,
+  budget: runs.Budget = runs.Budget(),
+  site: str | None = None,
+) -> Network:
+  """Transfers a source network to a target.
+
+  Args:
+    net: the source network.
+    strategy: a name in `cap_jax.STRATEGIES`, a `Strategy` of your own, or "auto", which compares some and takes the best. With 0 or
+      1 labelled subject it compares on source subjects, a tenth of those in `source`, which it does not train on.
+    labelled: windows of labelled target subjects.
+    unlabelled: peripheral windows of the target, for strategies that adapt to them.
+    source: windows of the source, for strategies that go on learning from it; `Cohort.windows` of the cohort that the network is from.
+    validation: windows of other target subjects. They choose nothing; they calibrate the prediction intervals, which need 9 subjects.
+    budget: steps, 50 or more for each stage of the strategy, batch and seed.
+    site: where the target measures; where the source network reads without it.
+
+  Returns:
+    The target network; its `reason` tells what was chosen and why.
+
+  Raises:
+    InputError: the strategy is unknown, reads windows that were not given, or cannot follow this source; or the windows are of another
+      site.
+    LeakError: a subject stands in two parts.
+  """
+  records.check_kind(net, Network, "net", "give a network, as `cap_jax.load` returns")
+  records.check_kind(strategy, (str, Strategy), "strategy", "give a name or a Strategy")
+  records.check_kind(budget, runs.Budget, "budget", "give cap_jax.Budget(steps=…)")
+  trained, place = net.checkpoint, site or net.checkpoint.site
+  recordings.check_site(place, "site")
+  parts = {"labelled": labelled, "unlabelled": unlabelled, "source": source, "validation": validation}
+  for name, part in parts.items():
+    if part is not None:
+      records.check_windows(part, name, labelled=name != "unlabelled")
+      records.check_site(part, trained.site if name == "source" else place, name)
+  waves = unlabelled.unlabelled() if isinstance(unlabelled, batches.Pairs) else unlabelled
+  data = runs.Data(source, waves, labelled, validation, place)
+  reason = ""
+  if strategy == strategy_selection.NAME:
+    data, choice = _choose(trained, data, budget)
+    strategy, reason = choice.name, strategy_selection.format_ranking(choice)
+  strategy = find(strategy) if isinstance(strategy, str) else strategy
+  checks.check(strategy, checks.wave_model(trained.model), trained.model, trained.task, trained.windows.samples)
+  adapted = runs.adapt(strategy, trained, data, budget)
+  target = adapted.checkpoint
+  if validation is not None:
+    training = waves if waves is not None else labelled
+    assert training is not None  # a strategy reads one of the two
+    head = uncertainty.transferred_head(adapted, trained)
+    target = uncertainty.equip(target, head, training, validation, "validation subjects of the target")
+  return Network(target, "; ".join(text for text in (reason, adapted.reason) if text))
+
+
+def _choose(
+  source: checkpoint.Checkpoint, data: runs.Data, budget: runs.Budget
+) -> tuple[runs.Data, strategy_selection.Choice]:
+  """The strategy that `auto` takes, and what is left to train on."""
+  people = None
+  if data.n_target < 2 and data.source is not None:
+    rest, people = _held_out(data.source, budget.seed, "source")
+    data = dataclasses.replace(data, source=rest)
+
+  def train(name: str, part: runs.Data, short: runs.Budget) -> runs.Adapted:
+    return runs.adapt(find(name), source, part, short)
+
+  without = dataclasses.replace(data, validation=None)  # the choice sees no validation label
+  return data, strategy_selection.choose(source, without, people, budget, train)
+
+
+def _held_out(pairs: batches.Pairs, seed: int, name: str) -> tuple[batches.Pairs, batches.Pairs]:
+  """The windows of nine tenths of the subjects, and of the others.
+
+  Raises:
+    InputError: there is one subject.
+  """
+  names = pairs.subjects
+  count = max(round(_HELD_OUT * len(names)), 1)
+  if len(names) < 2:
+    raise InputError(f"{name}: one subject, and some are held out; give two or more")
+  parts = splits.draw(names, {"validation": count, "training": len(names) - count}, seed).parts
+  return pairs.of(parts["training"]), pairs.of(parts["validation"])
+
+
+class Evaluation(NamedTuple):
+  """Errors of a network: `subjects` has a row a subject, `summary` the mean over subjects and its SD, a row a metric."""
+
+  subjects: pandas.DataFrame
+  summary: pandas.DataFrame
+
+  def __str__(self) -> str:
+    return f"{len(self.subjects)} subjects\n{self.summary.round(2)}"
+
+
+def evaluate(net: Network, pairs: batches.Pairs) -> Evaluation:
+  """Evaluates a network on labelled windows.
+
+  Args:
+    net: the network.
+    pairs: windows of subjects whom it has not seen, best without overlap.
+
+  Returns:
+    Errors, estimated minus measured; the columns are those of `cap_jax.metrics.waveform_metrics.SubjectErrors`.
+
+  Raises:
+    InputError: the network gives no wave, or reads another site.
+    LeakError: the network was trained, chosen or calibrated on one of the subjects.
+  """
+  records.check_kind(net, Network, "net", "give a network, as `cap_jax.load` returns")
+  records.check_windows(pairs, "pairs", labelled=True)
+  trained = net.checkpoint
+  if trained.task != "waveform":
+    raise InputError(f"net: gives {trained.task}, no wave; transfer it first")
+  records.check_site(pairs, trained.site, "pairs")
+  trained.check_unseen(pairs.subjects)
+  errors = waveform_metrics.Evaluator(pairs, trained.windows).errors(net.predict(pairs))
+  if trained.uncertainty_calibration is not None:
+    coverage = uncertainty.coverage(trained, pairs)
+    errors = [waveform_metrics.covered(one, part) for one, part in zip(errors, coverage, strict=True)]
+  table = pandas.DataFrame([dataclasses.asdict(one) for one in errors])
+  table = table.set_index(records.SUBJECT).dropna(axis=1, how="all")
+  return Evaluation(table, table.agg(["mean", "std"]).T)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cohort:
+  """Virtual subjects as a clinic records them: *in silico*.
+
+  Attributes:
+    recordings: one a subject.
+    origin: which cohort it is, for the provenance of what is trained on it.
+  """
+
+  recordings: Sequence[recordings.Recording]
+  origin: Mapping[str, Any]
+
+  def __repr__(self) -> str:
+    return f"Cohort({len(self.recordings)} virtual subjects of {self.origin['source']}, in silico)"
+
+  def windows(self, site: str = "radial", reference: str = "aortic_root") -> batches.Pairs:
+    """Cuts the recordings into windows of 4 s.
+
+    Raises:
+      InputError: the cohort was not drawn at the site.
+    """
+    return batches.make_pairs(self.recordings, site, config.Windows(), reference)
+
+
+def cohort(
+  name: str = "wide",
+  subjects: int = 1000,
+  seed: int = 0,
+  sites: Sequence[str] = ("radial",),
+  device: clinics.Device | None = None,
+  seconds: float = 16.0,
+) -> Cohort:
+  """Draws a virtual cohort from the model of the arteries.
+
+  Args:
+    name: of a source or a target clinic in `cap_jax.clinics`, such as "wide" or "device_population".
+    subjects: how many.
+    seed: draws subjects, rhythms and devices.
+    sites: where peripheral waves are measured; the aortic root always comes with them.
+    device: what measures pressures, instead of the clinic's own, such as `cap_jax.clinics.TONOMETER`.
+    seconds: of record a subject.
+
+  Returns:
+    The recordings at 125 Hz.
+
+  Raises:
+    InputError: the clinic or a site is unknown, or a number cannot be.
+  """
+  known = {**clinics.SOURCES, **clinics.SCENARIOS}
+  if name not in known:
+    raise InputError(f"cohort {name!r} is unknown; choose one of {', '.join(known)}")
+  if device is not None:
+    records.check_kind(device, clinics.Device, "device", "give a cap_jax.clinics.Device, such as TONOMETER")
+  scene = known[name]
+  clinic = clinics.Clinic(
+    name=name,
+    subjects=subjects,
+    seconds=seconds,
+    population=scene.population,
+    device=device or scene.device,
+    oximeter=scene.oximeter,
+    rhythm=scene.rhythm,
+    seed=seed,
+  )
+  origin = {"data": "in silico: virtual cohort", "source": name, "cohort_seed": seed}
+  if device is not None:
+    origin["device"] = dataclasses.asdict(device)
+  outside = tuple(dict.fromkeys(site for site in sites if site != "aortic_root"))
+  return Cohort(virtual.draw(clinic, outside), origin)
+
+
+def pretrain(
+  people: Cohort | batches.Pairs,
+  task: str = "waveform",
+  steps: int = 3000,
+  site: str = "radial",
+  validation: batches.Pairs | None = None,
+  model: config.Model = config.Model(),
+  seed: int = 0,
+) -> Network:
+  """Trains a source network.
+
+  Args:
+    people: a cohort, or labelled windows.
+    task: what it learns, a name in `cap_jax.losses.tasks.TASKS`.
+    steps: of the training, a multiple of 50.
+    site: where it reads.
+    validation: windows of other subjects; without them a tenth of the subjects is held out.
+    model: the network.
+    seed: of the parameters, the order of windows and who is held out.
+
+  Returns:
+    The network. One of the task "waveform" has prediction intervals, calibrated on the validation subjects.
+
+  Raises:
+    InputError: the task is unknown, the network cannot read such windows, or there are fewer than two subjects.
+    LeakError: a subject stands in both parts.
+  """
+  if task not in tasks.TASKS:
+    raise InputError(f"task {task!r} is unknown; choose one of {', '.join(tasks.TASKS)}")
+  records.check_kind(model, config.Model, "model", "give a cap_jax.config.Model")
+  spec = config.Training(steps=steps, learning_rate=2e-2, seed=seed)
+  asked = tasks.TASKS[task].reference or site
+  reference = "aortic_root" if asked == tasks.SOUGHT else asked
+  if isinstance(people, Cohort):
+    pairs, origin = people.windows(site, reference), people.origin
+  else:
+    records.check_windows(people, "people", labelled=True)
+    records.check_site(people, site, "people")
+    pairs, origin = people, {}
+  if validation is None:
+    pairs, validation = _held_out(pairs, seed, "people")
+  records.check_windows(validation, "validation", labelled=True)
+  trained, _ = runs.pretrain(pairs, validation, task, model, spec, config.Signals(site), origin)
+  if task == "waveform":
+    head = uncertainty.fit_head(trained, pairs)
+    trained = uncertainty.equip(trained, head, pairs, validation, "validation subjects of the source", adapted=False)
+  return Network(trained)
