@@ -152,4 +152,4 @@ def test_covariates_go_with_their_windows_and_are_standardised_by_the_training_s
 
 def test_unlabelled_windows_hold_no_reference():
   waves = batches.make_pairs([recording("a")], "radial", config.Windows()).unlabelled()
-  assert [field.name for field in dataclasses.fields(waves)] == ["x_bt", "subject_b", "covariates"]
+  assert [field.name for field in dataclasses.fields(waves)] == ["x_bt", "subject_b", "covariates", "site"]
