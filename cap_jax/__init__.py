@@ -1,6 +1,6 @@
 """Central aortic pressure waveforms from peripheral ones, by transfer learning.
 
-The functions and classes below are imported when they are first used, so that `import cap_jax` is quick.
+The functions and classes below are imported when they are first used, so that `import cap_jax` is fast.
 """
 
 import importlib

@@ -24,14 +24,14 @@ COMMANDS = {
 
 
 def usage() -> str:
-  """The commands, a line each."""
+  """Returns the usage text, with one line per command."""
   width = max(map(len, COMMANDS))
   lines = [f"  {name:{width}}  {text}" for name, text in COMMANDS.items()]
   return "\n".join(["usage: cap-jax COMMAND [--flag=value …]", "", *lines, "", "flags: cap-jax COMMAND --help"])
 
 
 def main() -> None:
-  """Runs the command that the first argument names. An unknown one is a line on standard error and status 2."""
+  """Runs the command that the first argument names; an unknown one prints a line to standard error and exits with 2."""
   name = sys.argv[1] if len(sys.argv) > 1 else "--help"
   if name in ("--help", "-h"):
     print(usage())

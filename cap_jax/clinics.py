@@ -1,4 +1,4 @@
-"""Clinics: whom they see, how hearts beat there, and what measures. Populations, devices and scenarios by name.
+"""Clinics: their subjects, heart rhythms and devices. Populations, devices and scenarios by name.
 
 Frozen dataclasses of plain values, as in `config`: they hash as static arguments.
 """
@@ -15,7 +15,7 @@ Range = tuple[float, float]
 
 
 class _Within(NamedTuple):
-  """What a field may be: a number from low to high, or a range that rises within them."""
+  """Limits of a field: a number from low to high, or a rising range within them."""
 
   low: float
   high: float
@@ -25,7 +25,7 @@ _PerMinute = Annotated[float, _Within(0.0, 60.0)]
 
 
 class _Checked:
-  """A dataclass whose numbers are checked where it is made."""
+  """Base of dataclasses that check their numbers on construction."""
 
   _limits: ClassVar[Mapping[str, _Within]] = {}
   _whole: ClassVar[Mapping[str, bool]] = {}
@@ -36,8 +36,11 @@ class _Checked:
     cls._whole = {name: hints[name].__origin__ is int for name in cls._limits}
 
   def __post_init__(self) -> None:
-    """Raises:
-    InputError: a value is no number or outside its range; names it and the range."""
+    """Checks the fields.
+
+    Raises:
+      InputError: a value is not a number or outside its range; names it and the range.
+    """
     for name, (low, high) in self._limits.items():
       value = getattr(self, name)
       values = value if isinstance(value, tuple) else () if value is None else (value,)
@@ -51,15 +54,16 @@ class _Checked:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rhythm(_Checked):
-  """Beat-to-beat life of a record. Sizes are choices of the project, not citations.
+  """Beat-to-beat variability of a record. Sizes are choices of the project, not citations.
 
-  breathing_min_hz, breathing_max_hz: range of the breathing rate.
-  rr_low_sd, rr_high_sd: relative SD of the RR interval in the bands at 0.1 Hz (LF) and at the breathing rate (HF).
-  sv_breathing, sv_noise: relative swing and scatter of the stroke volume.
-  pressure_swing_mmhg: respiration in all pressures together.
-  ectopic_share: of the beats that are premature.
-  ectopic_coupling: interval before an ectopic beat, relative to the one without it.
-  ectopic_sv, potentiated_sv: stroke volume of an ectopic beat and of the next one, relative.
+  Attributes:
+    breathing_min_hz, breathing_max_hz: range of the breathing rate.
+    rr_low_sd, rr_high_sd: relative SD of the RR interval in the bands at 0.1 Hz (LF) and at the breathing rate (HF).
+    sv_breathing, sv_noise: relative swing and scatter of the stroke volume.
+    pressure_swing_mmhg: swing of all pressures with respiration.
+    ectopic_share: fraction of premature beats.
+    ectopic_coupling: interval before an ectopic beat, relative to the one without it.
+    ectopic_sv, potentiated_sv: stroke volume of an ectopic beat and of the next one, relative.
   """
 
   breathing_min_hz: Annotated[float, _Within(0.02, 1.0)] = 0.2
@@ -75,8 +79,11 @@ class Rhythm(_Checked):
   potentiated_sv: Annotated[float, _Within(0.5, 2.0)] = 1.15
 
   def __post_init__(self) -> None:
-    """Raises:
-    InputError: a value is outside its range, or the least breathing rate is above the largest."""
+    """Checks the fields.
+
+    Raises:
+      InputError: a value is outside its range, or the least breathing rate is above the largest.
+    """
     super().__post_init__()
     if self.breathing_min_hz > self.breathing_max_hz:
       raise InputError(f"Rhythm.breathing_min_hz={self.breathing_min_hz}: must be at most {self.breathing_max_hz}")
@@ -89,15 +96,17 @@ class Population(_Checked):
   Attributes:
     age_min, age_max: years.
     spread: factor on all standard deviations.
-    plausible: whether only subjects are taken whose pressures lie in the ranges of healthy people (McEniery 2005).
-    map_shift_mmhg, map_sd_mmhg: of the mean pressure.
-    pwv_shift_sd, compliance_shift_sd: in standard deviations.
-    hr_shift_bpm, sv_scale: of heart rate and stroke volume.
-    vasodilated_share: of the subjects.
-    fall_exponent_sd: of the shape of ejection, about a straight fall (a choice).
-    reflection, reflection_sd: Γ of the terminals (a choice, between the gains of Karamanoglu 1993 at brachial and radial).
-    viscosity_log_sd, womersley_min, operating_sd_mmhg, taper_sd, steepening_max: how far wall viscosity, friction law,
-      operating pressure, taper and steepening differ between subjects; at zero (1 for womersley_min) all have the model's own.
+    plausible: whether to draw only subjects whose pressures lie in the ranges of healthy people (McEniery 2005).
+    map_shift_mmhg, map_sd_mmhg: shift and SD of the mean pressure.
+    pwv_shift_sd, compliance_shift_sd: shifts in standard deviations.
+    hr_shift_bpm, sv_scale: shift of the heart rate, factor on the stroke volume.
+    vasodilated_share: fraction of vasodilated subjects.
+    fall_exponent_sd: SD of the shape of ejection, about a straight fall (a choice).
+    reflection, reflection_sd: Γ of the terminals (a choice, between the gains of Karamanoglu 1993 at brachial and
+      radial).
+    viscosity_log_sd, womersley_min, operating_sd_mmhg, taper_sd, steepening_max: variation of wall viscosity, friction
+      law, operating pressure, taper and steepening between subjects; at zero (1 for womersley_min) all have the model's
+      own.
   """
 
   age_min: Annotated[float, _Within(18.0, 100.0)] = 25.0
@@ -121,15 +130,18 @@ class Population(_Checked):
   steepening_max: Annotated[float, _Within(0.0, 3.0)] = 0.0
 
   def __post_init__(self) -> None:
-    """Raises:
-    InputError: a value is outside its range, or the youngest is older than the oldest."""
+    """Checks the fields.
+
+    Raises:
+      InputError: a value is outside its range, or the youngest is older than the oldest.
+    """
     super().__post_init__()
     if self.age_min >= self.age_max:
       raise InputError(f"Population.age_min={self.age_min}: must be less than age_max={self.age_max}")
 
 
 HEALTHY = Population(age_max=75.0, spread=0.8)
-# plausible=False: these are not the healthy people of the filter
+# plausible=False: these are not the healthy people of the filter.
 ELDERLY = Population(age_min=60.0, age_max=80.0, spread=0.8)
 HYPERTENSIVE = Population(
   age_min=40.0, age_max=80.0, spread=0.8, plausible=False, map_shift_mmhg=15.0, pwv_shift_sd=0.7
@@ -160,7 +172,8 @@ POPULATIONS: dict[str, Population] = {
     sv_scale=0.9,
     vasodilated_share=0.4,
   ),
-  # other walls, frictions, tapers, operating points and steepening than the model's own, to meet other solvers and nature
+  # walls, frictions, tapers, operating points and steepening differ from the model's own, to cover other solvers and
+  # nature
   "wide": Population(
     plausible=False, viscosity_log_sd=0.5, womersley_min=0.0, operating_sd_mmhg=8.0, taper_sd=0.2, steepening_max=1.5
   ),
@@ -169,9 +182,11 @@ POPULATIONS: dict[str, Population] = {
 
 @dataclasses.dataclass(frozen=True)
 class Cuff(_Checked):
-  """Errors of a cuff, new for each subject. Defaults: bias Picone 2017, random SD Dankel 2019.
+  """Errors of a cuff, drawn for each subject. Defaults: bias Picone 2017, random SD Dankel 2019.
 
-  site: the pressure that it reads; None is the wave's own.
+  Attributes:
+    sbp_bias_mmhg, sbp_sd_mmhg, dbp_bias_mmhg, dbp_sd_mmhg: bias and SD.
+    site: site whose pressure the cuff reads; None is the site of the wave.
   """
 
   sbp_bias_mmhg: Annotated[float, _Within(-50.0, 50.0)] = -5.7
@@ -183,15 +198,15 @@ class Cuff(_Checked):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Device(_Checked):
-  """What measures a wave. Sizes of noise, drift and motion are in the unit of the wave.
+  """A measuring device. Sizes of noise, drift and motion are in the unit of the wave.
 
   Attributes:
     scope: whether one device serves the whole clinic, or each subject has another of the kind.
-    natural_hz, damping: ranges of a fluid-filled line; no line if `natural_hz` is None.
+    natural_hz, damping: ranges of a fluid-filled transducer; no transducer if `natural_hz` is None.
     pole_hz: range of a first-order low-pass, None without.
     gain, zero: ranges of calibration errors.
-    delay_s: range of the lateness of a monitor.
-    cuff: what the wave is scaled to, None if it is not.
+    delay_s: range of the delay of a monitor.
+    cuff: cuff to which the wave is scaled, None if it is not scaled.
     noise, jitter_s: SD of white noise and of the sampling instants.
     drift: SD of the wandering baseline.
     motion, motion_per_min, flush_per_min, damped_per_min, pauses_per_min, dropped_per_min: artefacts (choices).
@@ -219,17 +234,21 @@ class Device(_Checked):
   span: Annotated[Range, _Within(-1e6, 1e6)] = (-50.0, 350.0)
 
   def __post_init__(self) -> None:
-    """Raises:
-    InputError: a value is outside its range, or the scope is unknown."""
+    """Checks the fields.
+
+    Raises:
+      InputError: a value is outside its range, or the scope is unknown.
+    """
     super().__post_init__()
     if self.scope not in ("device", "subject"):
       raise InputError(f"Device.scope={self.scope}: must be device or subject")
 
 
-# Devices by name. EXACT: nothing between the wave and the file. Ranges of the line: Mikhailov 2021; clamp: bias and SD of finger against arm; the rest are choices.
+# Devices by name. EXACT records the wave itself. Ranges of the transducer: Mikhailov 2021; clamp: bias and SD of finger
+# against arm; the rest are choices.
 EXACT = Device(noise=0.0)
 TRANSDUCER = Device()
-FLUID_LINE = Device(natural_hz=(9.0, 9.0), damping=(0.2, 0.2))  # one line, under-damped as such lines are
+FLUID_LINE = Device(natural_hz=(9.0, 9.0), damping=(0.2, 0.2))  # one transducer, under-damped as usual
 CATHETER = Device(
   scope="subject", natural_hz=(8.0, 25.0), damping=(0.1, 0.4), gain=(0.98, 1.02), zero=(-2.0, 2.0), bits=12
 )
@@ -250,13 +269,17 @@ WARD_LINE = dataclasses.replace(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Clinic(_Checked):
-  """A place where waves are recorded: whom it sees, with what device, for how long.
+  """A place where waves are recorded: its subjects, devices and record length.
 
   Attributes:
     name: prefix of its subjects' names; two clinics never share one.
-    subjects: how many.
-    seconds: of record per subject.
-    device, oximeter: what measures pressures, and the PPG.
+    subjects: number of subjects.
+    seconds: length of the record of a subject.
+    population: the subjects.
+    device, oximeter: device for pressures, and for the PPG.
+    rhythm: respiration and variability.
+    fs_hz: sampling rate.
+    seed: of all draws.
   """
 
   name: str
@@ -272,9 +295,13 @@ class Clinic(_Checked):
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
-  """A clinic of the source or of the target: whom it sees, and with what.
+  """A source or target clinic: its subjects and devices.
 
-  site: where it measures, if not at the site of the study.
+  Attributes:
+    population: the subjects.
+    device, oximeter: device for pressures, and for the PPG.
+    rhythm: respiration and variability.
+    site: site of its measurements, None for that of the study.
   """
 
   population: Population = HEALTHY
@@ -299,7 +326,7 @@ SCENARIOS: dict[str, Scenario] = {
   "exact": Scenario(Population(), EXACT),
 }
 
-# Where the large source records come from.
+# Clinics of the large source data sets.
 SOURCES: dict[str, Scenario] = {
   "healthy": Scenario(),
   "reference": Scenario(Population()),

@@ -1,4 +1,4 @@
-"""Every default, once. Frozen dataclasses, plain values: they travel in checkpoints and hash as static arguments."""
+"""All default settings, as frozen dataclasses of plain values: checkpoints store them; they are static arguments."""
 
 import dataclasses
 import math
@@ -6,22 +6,29 @@ import math
 from cap_jax.types import InputError
 
 CHUNK = 50  # steps of training that a compiled program does at a time
-# far beyond what anyone trains, and little enough to be refused in no time
+# Largest sizes: far beyond practical networks, and small enough that a check is fast.
 _MOST = {"layers": 512, "channels": 1 << 14, "head_channels": 1 << 14, "patch": 1 << 14, "kernel": 1 << 12}
 _MOST |= {"taps": 1 << 12, "outputs": 1 << 12}
 _MOST_SAMPLES = 1 << 20
 
 
 def check_steps(name: str, steps: int) -> None:
-  """Raises:
-  InputError: a training cannot have so many steps."""
+  """Checks a number of training steps.
+
+  Args:
+    name: of the setting, for the message.
+    steps: its value.
+
+  Raises:
+    InputError: `steps` is not a positive multiple of `CHUNK`.
+  """
   if not isinstance(steps, int) or steps < CHUNK or steps % CHUNK:
     raise InputError(f"{name}={steps}: must be a positive multiple of {CHUNK}")
 
 
 @dataclasses.dataclass(frozen=True)
 class Windows:
-  """Windows of a recording: length and hop; `margin_s` at each end counts in no error."""
+  """Windows of a recording: length and hop; `margin_s` at each end does not count in errors and losses."""
 
   fs_hz: float = 125.0
   seconds: float = 4.0
@@ -29,11 +36,14 @@ class Windows:
   margin_s: float = 0.25
 
   def __post_init__(self) -> None:
-    """Raises:
-    InputError: a length or the rate cannot be."""
-    numbers = (self.fs_hz, self.seconds, self.hop_s, self.margin_s)
-    known = all(isinstance(value, int | float) and math.isfinite(value) for value in numbers)
-    if not known or self.fs_hz < 60 or self.seconds * self.fs_hz > _MOST_SAMPLES:
+    """Checks the fields.
+
+    Raises:
+      InputError: a length or the rate is impossible.
+    """
+    settings = (self.fs_hz, self.seconds, self.hop_s, self.margin_s)
+    finite = all(isinstance(value, int | float) and math.isfinite(value) for value in settings)
+    if not finite or self.fs_hz < 60 or self.seconds * self.fs_hz > _MOST_SAMPLES:
       raise InputError(f"{self}: needs 60 Hz or more, and {_MOST_SAMPLES} samples at most")
     if self.hop < 1 or self.margin < 1 or self.samples <= 2 * self.margin + 1:
       raise InputError(f"{self}: needs a hop and a margin, and more than its two margins")
@@ -53,14 +63,15 @@ class Windows:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Conditioning:
-  """What is done to a record before it is cut into windows.
+  """Conditioning of a record before it is cut into windows.
 
-  fs_hz: rate of the result.
-  fill_s: gaps up to this long are bridged by a straight line.
-  drop: faults for which a beat is taken out, names in `beat_quality.FAULTS`; the others are counted only.
-  synchronise: whether a constant delay of a monitor is taken out.
-  transit_s: lags of a signal behind the first pressure that a pulse on its way may have; one outside is the monitor's.
-  repeat_s: a record of one beat is repeated to this length at least.
+  Attributes:
+    fs_hz: sampling rate of the result.
+    fill_s: gaps up to this long are bridged by a straight line.
+    drop: faults whose beats are removed, names in `beat_quality.FAULTS`; the others are only counted.
+    synchronise: whether to remove the constant delay of a monitor.
+    transit_s: range of lags behind the first pressure that pulse transit explains; other lags are the monitor's.
+    repeat_s: a record of one beat is repeated to this length at least.
   """
 
   fs_hz: float = 125.0
@@ -73,12 +84,13 @@ class Conditioning:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Calibration:
-  """How a peripheral wave gets its pressures from a reading of a cuff or a catheter; the same in training and at inference.
+  """Calibration of a peripheral wave from the reading of a cuff or a catheter; the same in training and at inference.
 
-  kind: "none", "sbp_dbp", "map_dbp", or "invasive", which is MAP and DBP of a catheter.
-  form: MAP of a cuff that gives none, name in `calibration.FORMS`.
-  sbp_bias_mmhg, sbp_sd_mmhg, dbp_bias_mmhg, dbp_sd_mmhg: error put on top of a cuff's reading, drawn once a subject.
-  seed: of these draws.
+  Attributes:
+    kind: "none", "sbp_dbp", "map_dbp", or "invasive", which is MAP and DBP of a catheter.
+    form: rule for the MAP of a cuff that reports none, name in `calibration.FORMS`.
+    sbp_bias_mmhg, sbp_sd_mmhg, dbp_bias_mmhg, dbp_sd_mmhg: error added to a cuff's reading, drawn once per subject.
+    seed: of these draws.
   """
 
   kind: str = "none"
@@ -90,8 +102,11 @@ class Calibration:
   seed: int = 0
 
   def __post_init__(self) -> None:
-    """Raises:
-    InputError: an error or the seed cannot be."""
+    """Checks the fields.
+
+    Raises:
+      InputError: an error or the seed is impossible.
+    """
     for name in ("sbp_bias_mmhg", "sbp_sd_mmhg", "dbp_bias_mmhg", "dbp_sd_mmhg"):
       value = getattr(self, name)
       if not abs(value) <= 50 or (name.endswith("sd_mmhg") and value < 0):
@@ -102,8 +117,14 @@ class Calibration:
 
 @dataclasses.dataclass(frozen=True)
 class Signals:
-  """What a network reads and gives: the peripheral site, the site of the reference wave, the windows of both, and how the peripheral
-  wave is calibrated."""
+  """Input and output of a network.
+
+  Attributes:
+    site: peripheral site.
+    reference: site of the reference wave.
+    windows: windows of both.
+    calibration: calibration of the peripheral wave.
+  """
 
   site: str = "radial"
   reference: str = "aortic_root"
@@ -115,12 +136,15 @@ class Signals:
 class Model:
   """The network. `extractor`, `head`, `adaptor` name f, r, a in the registries of `models.net`.
 
-  patch: samples per token; the window is a whole number of patches. The `tcn` has a token a sample.
-  cosines: of the basis in which the head `waveform` writes a wave, per two patches.
-  outputs: of the head `numbers`.
-  taps: of the adaptor `fir`, odd.
-  covariates: names of those that the extractor takes besides the wave.
-  precision: of the computation, name in `models.net.PRECISIONS`; parameters are float32.
+  Attributes:
+    patch: samples per token; the window is a whole number of patches. The `tcn` has a token a sample.
+    channels, layers, kernel: sizes of the extractor.
+    head_channels: hidden size of the head.
+    cosines: size of the basis in which the head `waveform` writes a wave, per two patches.
+    outputs: number of outputs of the head `numbers`.
+    taps: number of taps of the adaptor `fir`, odd.
+    covariates: names of the covariates that the extractor reads besides the wave.
+    precision: of the computation, name in `models.net.PRECISIONS`; parameters are float32.
   """
 
   extractor: str = "token_cnn"
@@ -138,8 +162,11 @@ class Model:
   precision: str = "float32"
 
   def __post_init__(self) -> None:
-    """Raises:
-    InputError: a size cannot be."""
+    """Checks the fields.
+
+    Raises:
+      InputError: a size is impossible.
+    """
     for name, most in _MOST.items():
       value = getattr(self, name)
       if not isinstance(value, int) or value > most:
@@ -154,9 +181,16 @@ class Model:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Training:
-  """Optimisation: linear warm-up over a share of the steps, then a cosine to zero.
+  """Optimisation: linear warm-up over a fraction of the steps, then a cosine to zero.
 
-  optimizer: name in `train.optimizer.OPTIMIZERS`.
+  Attributes:
+    steps: number of steps.
+    batch: windows per step.
+    learning_rate, weight_decay: of the optimizer.
+    warmup: fraction of the steps.
+    clip: largest global norm of the gradient.
+    seed: of initialisation and batches.
+    optimizer: name in `train.optimizer.OPTIMIZERS`.
   """
 
   steps: int = 3000
@@ -169,12 +203,15 @@ class Training:
   optimizer: str = "adam"
 
   def __post_init__(self) -> None:
-    """Raises:
-    InputError: a number cannot be."""
+    """Checks the fields.
+
+    Raises:
+      InputError: a setting is impossible.
+    """
     check_steps("Training.steps", self.steps)
-    rates = self.learning_rate > 0 and self.weight_decay >= 0 and self.clip > 0
-    whole = isinstance(self.batch, int) and isinstance(self.seed, int)
-    if not whole or self.batch < 1 or not rates or not 0 < self.warmup < 1 or self.seed < 0:
+    rates_valid = self.learning_rate > 0 and self.weight_decay >= 0 and self.clip > 0
+    are_integers = isinstance(self.batch, int) and isinstance(self.seed, int)
+    if not are_integers or self.batch < 1 or not rates_valid or not 0 < self.warmup < 1 or self.seed < 0:
       raise InputError(
         f"{self}: needs a batch of 1 or more, a positive rate and clip, a decay of 0 or more, a warmup between 0 and 1, a seed of 0 or "
         "more"

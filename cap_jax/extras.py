@@ -1,4 +1,4 @@
-"""Packages that only some parts need, and the extra of cap_jax that brings each."""
+"""Optional packages, and the extra of cap_jax that installs each."""
 
 import importlib
 from types import ModuleType
@@ -17,10 +17,10 @@ EXTRAS = {
 
 
 def load(module: str) -> ModuleType:
-  """Imports a module of which not everybody has installed what it needs.
+  """Imports a module that may need an optional package.
 
   Raises:
-    InputError: a package is missing that an extra brings; says how to install it.
+    InputError: a package of an extra is missing; the message says how to install it.
   """
   try:
     return importlib.import_module(module)

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and folders that one process holds at a time."""
+"""Files that are written completely or not at all, and folders that one process locks at a time."""
 
 import contextlib
 import errno
@@ -7,15 +7,18 @@ from collections.abc import Iterator
 
 import filelock
 
-LOCK = ".lock"  # in a folder that a process holds
+LOCK = ".lock"  # in a locked folder
 _WINDOWS = os.name == "nt"
 
 
 @contextlib.contextmanager
 def write_atomically(*paths: str | os.PathLike[str]) -> Iterator[list[str]]:
-  """Names to write to. They take the names of `paths` when the block ends well, one after another, and vanish when it does not."""
+  """Yields temporary names to write to.
+
+  If the block succeeds, they are renamed to `paths`, one after another. If it fails, they are removed.
+  """
   for path in paths:
-    if os.path.isdir(path):  # found only when the others have their names already
+    if os.path.isdir(path):  # otherwise detected only after the other files are renamed
       raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
   partial = [f"{os.fspath(path)}.partial-{os.getpid()}" for path in paths]
   try:
@@ -25,7 +28,7 @@ def write_atomically(*paths: str | os.PathLike[str]) -> Iterator[list[str]]:
     for written, path in zip(partial, paths, strict=True):
       os.replace(written, path)
   except OSError as error:
-    if error.filename is None and error.errno is not None:  # of a full disk, which is told without the file
+    if error.filename is None and error.errno is not None:  # a full disk is reported without the file
       error.filename = os.fspath(paths[0])
     raise
   finally:
@@ -35,15 +38,19 @@ def write_atomically(*paths: str | os.PathLike[str]) -> Iterator[list[str]]:
 
 
 def sync(path: str | os.PathLike[str], deep: bool = True) -> None:
-  """Brings a file, or a folder with all that is in it, to the disk: after a power cut a name so never stands for half of a file.
-  `deep`: with what is in it."""
+  """Flushes a file or a folder to the disk, so that after a power cut no name refers to half a file.
+
+  Args:
+    path: file or folder.
+    deep: whether to flush the content of a folder too.
+  """
   if deep and os.path.isdir(path):
     for place, _, names in os.walk(path):
       for name in (*names, ""):
         sync(os.path.join(place, name), deep=False)
     return
   if _WINDOWS and os.path.isdir(path):
-    return  # its folders have no handle to sync
+    return  # folders on Windows have no handle to sync
   handle = os.open(path, os.O_RDWR if _WINDOWS else os.O_RDONLY)
   try:
     os.fsync(handle)
@@ -52,11 +59,17 @@ def sync(path: str | os.PathLike[str], deep: bool = True) -> None:
 
 
 def check_room(folder: str | os.PathLike[str], size: int) -> None:
-  """That so many bytes can be written below a folder, before a library tries whose threads tell of a full disk at length. Where the
-  system cannot reserve room (no Linux), nothing is checked.
+  """Checks that `size` bytes can be written below a folder.
+
+  Call it before a library whose threads report a full disk at length. It checks nothing on systems that cannot reserve
+  room (other than Linux).
+
+  Args:
+    folder: existing folder.
+    size: number of bytes.
 
   Raises:
-    OSError: they cannot.
+    OSError: there is no room, or the folder is not writable.
   """
   if not hasattr(os, "posix_fallocate"):
     return
@@ -70,7 +83,7 @@ def check_room(folder: str | os.PathLike[str], size: int) -> None:
 
 @contextlib.contextmanager
 def translate_os_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-  """Errors of a library that writes below `path` as those of the operating system that they come from.
+  """Translates errors of a library that writes below `path` to the operating system's errors that caused them.
 
   Raises:
     OSError: with the name of `path`.
@@ -79,23 +92,25 @@ def translate_os_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     yield
   except (OSError, ValueError, RuntimeError) as error:
     text = str(error)
-    known = {
-      os.strerror(number): number for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
-    }
-    found = next((number for words, number in known.items() if words.lower() in text.lower()), None)
+    codes = {os.strerror(code): code for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)}
+    code = next((code for message, code in codes.items() if message.lower() in text.lower()), None)
     if isinstance(error, OSError):
-      found = error.errno
-    if found is None:
+      code = error.errno
+    if code is None:
       raise
-    raise OSError(found, os.strerror(found), os.fspath(path)) from error
+    raise OSError(code, os.strerror(code), os.fspath(path)) from error
 
 
 @contextlib.contextmanager
 def lock_folder(folder: str | os.PathLike[str], wait: bool = True) -> Iterator[None]:
-  """Keeps other processes that ask for the folder waiting; one that dies lets go of it.
+  """Locks a folder against other processes; the lock of a process that dies is released.
+
+  Args:
+    folder: existing folder.
+    wait: whether to wait until another process releases it.
 
   Raises:
-    BlockingIOError: another process holds it, and this one would not wait.
+    BlockingIOError: another process has the lock, and `wait` is False.
   """
   place = os.path.join(folder, LOCK)
   lock = filelock.FileLock(place, timeout=-1 if wait else 0)
@@ -106,7 +121,7 @@ def lock_folder(folder: str | os.PathLike[str], wait: bool = True) -> Iterator[N
   try:
     yield
   finally:
-    if not wait:  # those that wait have the file open, and must all have the same
+    if not wait:  # waiting processes have the file open, and must all have the same one
       with contextlib.suppress(OSError):
         os.remove(place)
     lock.release()

@@ -10,9 +10,9 @@
 | s | subject | | m | removed node of a round |
 | | | | j | function of a basis |
 
-A file that uses a letter otherwise says so where it does. `x_bt` is a batch of peripheral windows, `y_bt` the aortic waves on the same clock. Units stand in names where
-data cross the border of the package (`fs_hz`, `p_mmhg`, `time_s`); inside, pressures are in mmHg except in
-`arteries`, which computes in SI.
+A file that uses a letter for another axis defines it there. `x_bt` is a batch of peripheral windows, `y_bt` the aortic
+waves on the same clock. Units are part of a name where data enter or leave the package (`fs_hz`, `p_mmhg`, `time_s`).
+Inside, pressures are in mmHg except in `arteries`, which computes in SI.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,35 +21,35 @@ from typing import Any
 import jax
 
 DType = Any
-"""Of a computation, such as jnp.bfloat16; None for that of its arrays."""
+"""Data type of a computation, such as jnp.bfloat16; None for that of its arrays."""
 
 Params = dict[str, Any]
 """A parameter tree whose top level is the notation of the method: {"f": θ_f, "r": θ_r}."""
 
 Batch = Mapping[str, Any]
-"""A part of a batch, array by name: "x" and "y" (batch, time), "c" (batch, covariate), …; or, for a strategy's whole loss,
-stream → part and "progress", the share of the training done."""
+"""A part of a batch, array by name: "x" and "y" (batch, time), "c" (batch, covariate), …; or, for the whole loss of a
+strategy, stream → part and "progress", the fraction of the training done."""
 Metrics = dict[str, jax.Array]
 LossFn = Callable[[Params, Batch, jax.Array], tuple[jax.Array, Metrics]]
 """loss(params, batch, key) -> (scalar, metrics), pure."""
 
 
 class InputError(ValueError):
-  """Something that a user handed over cannot be used. The message names the thing, the place and the remedy."""
+  """An input of the user is invalid. The message names the input, the place and the remedy."""
 
 
 class UnfitError(RuntimeError):
-  """A method cannot be fitted to these data; the message says why."""
+  """A method cannot be fitted to the data; the message says why."""
 
 
 class DataError(InputError):
-  """A file, record or subject cannot be used: names where, what is wrong and the remedy, on one line.
+  """A file, record or subject is invalid: names the place, the problem and the remedy on one line.
 
   Attributes:
     where: the file, and the place in it.
     problem: what is wrong.
     remedy: what to do.
-    subject: whose record it is, "" where nobody's.
+    subject: name of the subject, "" if the problem concerns none.
   """
 
   def __init__(self, where: str, problem: str, remedy: str, subject: str = ""):

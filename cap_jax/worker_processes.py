@@ -1,4 +1,4 @@
-"""Processes that work for one another, of which none is left behind."""
+"""Worker processes that end together with the process that started them."""
 
 import multiprocessing
 import os
@@ -6,11 +6,14 @@ import threading
 
 
 def exit_with_parent() -> None:
-  """In a process that another one started: it ends when that one does, even if that is killed. What it was writing is no file yet."""
-  threading.Thread(target=_wait, daemon=True).start()
+  """Makes this worker process exit when its parent does, even if the parent is killed.
+
+  Unfinished files of the worker do not appear under their final names.
+  """
+  threading.Thread(target=_exit_after_parent, daemon=True).start()
 
 
-def _wait() -> None:
+def _exit_after_parent() -> None:
   parent = multiprocessing.parent_process()
   assert parent is not None
   parent.join()
@@ -18,6 +21,6 @@ def _wait() -> None:
 
 
 def kill_workers() -> None:
-  """Ends all that this process started: what they were at is done again."""
+  """Kills all processes that this one started; their unfinished work has to be repeated."""
   for child in multiprocessing.active_children():
     child.kill()

@@ -34,7 +34,16 @@ _STEPS, _BATCH, _RATE = 1000, 32, 1e-2
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Problem:
-  """Source, target and test points; a loss of a part; a score of outputs; strategies, and published figures beside them."""
+  """A problem with the strategies that solve it.
+
+  Attributes:
+    title: for the table.
+    draw: seed → source, target and test points.
+    error: loss of outputs and labels.
+    score: of outputs and labels.
+    strategies: name → strategy.
+    published: name → published result.
+  """
 
   title: str
   draw: Callable[[int], tuple[toy_problems.Points, toy_problems.Points, toy_problems.Points]]
@@ -54,7 +63,15 @@ def _make_loss(net: nets.Net, problem: Problem) -> LossFn:
 
 
 def scores(problem: Problem, seed: int) -> dict[str, float]:
-  """Strategy → score on the test points, from one source network."""
+  """Trains a source network and all strategies from it.
+
+  Args:
+    problem: the problem.
+    seed: of the points and the parameters.
+
+  Returns:
+    Strategy → score on the test points.
+  """
   source, target, test = problem.draw(seed)
   net, size = nets.make_net(_MODEL), source["x"].shape[1]
   own = _make_loss(net, problem)
@@ -70,13 +87,13 @@ def scores(problem: Problem, seed: int) -> dict[str, float]:
   first = dataclasses.replace(pretraining.STRATEGY, learning_rate=_RATE, weight_decay=0.0)
   theta = trained(first, net.init(jax.random.key(seed), size), {"source": source})
   there = {"source": source, "target": target, "unlabelled": {"x": target["x"], "c": target["c"]}}
-  found = {"source unchanged": theta}
+  params_of = {"source unchanged": theta}
   for name, strategy in problem.strategies.items():
     start, _ = strategy.start(theta, net, net, size, jax.random.key(seed + 1000))
-    found[name] = trained(strategy, start, {stream: there[stream] for stream in strategy.streams})
+    params_of[name] = trained(strategy, start, {stream: there[stream] for stream in strategy.streams})
   return {
     name: problem.score(prediction.apply(net, params, test["x"], test["c"]), test["y"])
-    for name, params in found.items()
+    for name, params in params_of.items()
   }
 
 
@@ -89,11 +106,11 @@ PROBLEMS = {
   "fidelity": Problem(
     title="regression at two fidelities, mean absolute error",
     draw=toy_problems.draw_fidelity,
-    error=lambda said, y: jnp.square(said - y).mean(),
-    score=lambda said, y: float(np.abs(said - y).mean()),
+    error=lambda output, y: jnp.square(output - y).mean(),
+    score=lambda output, y: float(np.abs(output - y).mean()),
     strategies={
       "scratch": _set("scratch"),
-      # λ ‖θ − θ^S‖² with λ = 1, that library's default
+      # λ ‖θ − θ^S‖² with λ = 1, the default of ADAPT
       "fine_tuning/l2_sp": _set("fine_tuning/l2_sp", (Term("target"), Term("l2_sp", 2.0))),
       "fine_tuning/head": _set("fine_tuning/head"),
       "last bias alone": dataclasses.replace(
@@ -106,8 +123,8 @@ PROBLEMS = {
   "moons": Problem(
     title="two moons at 30°, accuracy",
     draw=toy_problems.draw_moons,
-    error=lambda said, y: (jax.nn.softplus(said) - y * said).mean(),
-    score=lambda said, y: float(((said > 0) == (y > 0.5)).mean()),
+    error=lambda output, y: (jax.nn.softplus(output) - y * output).mean(),
+    score=lambda output, y: float(((output > 0) == (y > 0.5)).mean()),
     strategies={
       "domain_adaptation/dann": _set("domain_adaptation/dann", (Term("source"), Term("dann", 3.0))),
       "domain_adaptation/adda": _set("domain_adaptation/adda", rate=3e-4),

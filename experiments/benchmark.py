@@ -14,14 +14,14 @@ import tqdm
 from absl import flags
 
 from cap_jax import files
-from cap_jax.cli import launcher
+from cap_jax.cli import launcher, output_folders
 from cap_jax.data import recordings
 from cap_jax.report import costs, figures
 from cap_jax.types import InputError
 from experiments.benchmarks import growth, machine
 from experiments.benchmarks.timing import Options, Row
 
-# name → module of `benchmarks` and function; some take PyTorch
+# name → module of `benchmarks` and function; some need PyTorch
 SECTIONS = {
   "steps": ("steps", "networks"),
   "alignment": ("steps", "alignment"),
@@ -67,10 +67,17 @@ def _options() -> Options:
 
 
 def measure(name: str, options: Options) -> list[Row]:
-  """The rows of a section.
+  """Returns the rows of a section.
+
+  Args:
+    name: of the section.
+    options: of the measurement.
+
+  Returns:
+    The rows.
 
   Raises:
-    InputError: it takes a library that is not installed.
+    InputError: the section needs PyTorch, which is not installed.
   """
   module, function = SECTIONS[name]
   try:
@@ -84,36 +91,36 @@ def measure(name: str, options: Options) -> list[Row]:
 
 
 def told(row: Row) -> tuple[str, ...]:
-  """A line of the table."""
+  """Returns the cells of a row of the table."""
   target = "" if row.target is None else f"{'≥' if row.at_least else '≤'} {row.target:g}"
   met = {None: "", True: "met", False: "**missed**"}[row.met]
   value = f"{row.value:.{_SIGNIFICANT}g}" if row.value < 1000 else f"{row.value:.0f}"
   return row.section, row.name, f"{value} {row.unit}".strip(), target, met, row.detail
 
 
-def table(found: list[Row]) -> str:
-  """Markdown."""
+def table(rows: list[Row]) -> str:
+  """Formats rows as a Markdown table."""
   head = ("section", "what", "measured", "target", "", "detail")
-  lines = [head, tuple("---" for _ in head), *(told(row) for row in found)]
+  lines = [head, tuple("---" for _ in head), *(told(row) for row in rows)]
   return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _curves(found: list[Row]) -> dict[str, dict[str, list[tuple[float, float]]]]:
+def _curves(rows: list[Row]) -> dict[str, dict[str, list[tuple[float, float]]]]:
   panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
-  for row in found:
+  for row in rows:
     if row.against:
       panels.setdefault(row.against, {}).setdefault(row.curve, []).append((row.size, row.value))
   return panels
 
 
-def _write(output: str, found: list[Row], facts: dict[str, str], text: str) -> None:
+def _write(output: str, rows: list[Row], facts: dict[str, str], text: str) -> None:
   contents = {
     ".json": json.dumps(
-      {"rows": [{**dataclasses.asdict(row), "met": row.met} for row in found], **facts}, indent=2
+      {"rows": [{**dataclasses.asdict(row), "met": row.met} for row in rows], **facts}, indent=2
     ).encode(),
     ".md": f"{text}\n".encode(),
   }
-  panels = _curves(found)
+  panels = _curves(rows)
   if panels:
     contents[".png"] = figures.to_png(costs.growth(panels, "ms", (growth.DEVICES,)))
   with files.write_atomically(*(output + end for end in contents)) as partial:
@@ -125,15 +132,15 @@ def _write(output: str, found: list[Row], facts: dict[str, str], text: str) -> N
 def main() -> None:
   options = _options()
   for end in (".json", ".md", ".png"):
-    launcher.check_file(_OUTPUT.value and _OUTPUT.value + end, "--output")
-  found: list[Row] = []
+    output_folders.check_file(_OUTPUT.value and _OUTPUT.value + end, "--output")
+  rows: list[Row] = []
   for name in tqdm.tqdm(_ONLY.value, desc="benchmark", unit="section", leave=False):
-    found += measure(name, options)
+    rows += measure(name, options)
   facts = launcher.provenance(**machine.facts())
-  text = "\n".join([table(found), "", *(f"{name}: {value}" for name, value in facts.items())])
+  text = "\n".join([table(rows), "", *(f"{name}: {value}" for name, value in facts.items())])
   print(text)
   if _OUTPUT.value:
-    _write(_OUTPUT.value, found, facts, text)
+    _write(_OUTPUT.value, rows, facts, text)
 
 
 if __name__ == "__main__":

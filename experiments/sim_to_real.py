@@ -15,7 +15,7 @@ import time
 import tqdm
 from absl import flags
 
-from cap_jax.cli import launcher
+from cap_jax.cli import launcher, output_folders, study_flags
 from cap_jax.data import recordings, splits, store
 from cap_jax.report import page, tables
 from cap_jax.report import sim_to_real as sheets
@@ -24,35 +24,35 @@ from cap_jax.study import sim_to_real, study_config, study_datasets, training
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 
-_CONFIG = launcher.define_study("source and training; strategies without target labels")
+_CONFIG = study_flags.define_study("source and training; strategies without target labels")
 _STORES = flags.DEFINE_list("stores", [], "prepared stores of real records")
 _WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the report")
 _STRATEGIES = ("domain_adaptation", "domain_adaptation/mmd", "domain_adaptation/coral")
-_PPG_S = 24.0  # of record of each virtual subject, of which the first quarter is the reading
+_PPG_S = 24.0  # length of the record of each virtual subject; its first quarter calibrates it
 
 
 def _records() -> list[recordings.Recording]:
-  """All real recordings of the stores.
+  """Returns all real recordings of the stores.
 
   Raises:
-    InputError: no store, virtual subjects, or a subject in two stores.
+    InputError: there is no store, a store has virtual subjects, or two stores share a subject.
   """
   if not _STORES.value:
     raise InputError("--stores is missing; give --stores=STORE,STORE, made by experiments.prepare")
-  found: dict[str, list[recordings.Recording]] = {}
+  by_store: dict[str, list[recordings.Recording]] = {}
   for path in _STORES.value:
     opened = store.open_store(path)
     if opened.in_silico:
       raise InputError(f"--stores: {path} holds virtual subjects; this run is about real records")
     if opened.manifest["conditioning"]["synchronise"]:
       raise InputError(f"--stores: {path} is synchronised by whole records; prepare it with --nosynchronise")
-    found[path] = opened.recordings()
-  splits.Split({path: tuple(dict.fromkeys(r.subject for r in own)) for path, own in found.items()})
-  return [recording for own in found.values() for recording in own]
+    by_store[path] = opened.recordings()
+  splits.Split({path: tuple(dict.fromkeys(r.subject for r in own)) for path, own in by_store.items()})
+  return [recording for own in by_store.values() for recording in own]
 
 
 def _study() -> study_config.Study:
-  study = launcher.read_study(_CONFIG)
+  study = study_flags.read_study(_CONFIG)
   if study.strategies == study_config.Study.strategies:
     study = dataclasses.replace(study, strategies=_STRATEGIES)
   for name in study.strategies:
@@ -64,14 +64,16 @@ def _study() -> study_config.Study:
 
 def main() -> None:
   began = time.perf_counter()
-  study, found = _study(), _records()
-  workdir = launcher.new_folder(launcher.required(_WORKDIR, "DIR"))
+  study, records = _study(), _records()
+  workdir = output_folders.new_folder(launcher.required(_WORKDIR, "DIR"))
   source = study_datasets.load_source(study)
   trained, _ = training.pretrained(study, source.training, source.validation, source.origin)
   checkpoint.save(os.path.join(workdir, "checkpoint"), trained)
-  count = len({recording.subject for recording in found})
-  parts = sim_to_real.aortic(study, trained, source.held, source.validation, found)
-  reconstructed = list(tqdm.tqdm(parts, total=count * (3 + len(study.strategies)), desc="radial to aortic", unit=""))
+  count = len({recording.subject for recording in records})
+  reconstructions = sim_to_real.aortic(study, trained, source.held, source.validation, records)
+  reconstructed = list(
+    tqdm.tqdm(reconstructions, total=count * (3 + len(study.strategies)), desc="radial to aortic", unit="")
+  )
   print(f"\n{sheets.EXPLAINED}\n\n{tables.text(sheets.aortic_table(reconstructed))}\n")
 
   other = dataclasses.replace(study, site=sim_to_real.PPG, reference="radial")
@@ -79,7 +81,7 @@ def main() -> None:
   origin = {"data": "in silico: virtual cohort", "source": other.source}
   reader, _ = training.pretrained(other, people, validation, origin)
   measured = list(
-    tqdm.tqdm(sim_to_real.arterial(other, reader, people, validation, found), desc="PPG to radial", unit="")
+    tqdm.tqdm(sim_to_real.arterial(other, reader, people, validation, records), desc="PPG to radial", unit="")
   )
   print(f"\n{tables.text(sheets.arterial_table(measured))}\n")
 

@@ -51,3 +51,38 @@ def test_imports_go_down_only():
         assert (room, other) not in SEPARATE, f"{path}: {room} and {other} do not know each other"
   assert ("train", "strategies") in seen
   assert ("study", "train") in seen
+
+
+MOST_ARGUMENTS, MOST_LINES, MOST_FIELDS = 8, 60, 5
+
+
+def sources():
+  return sorted(path for folder in ("cap_jax", "experiments") for path in (ROOT / folder).rglob("*.py"))
+
+
+def test_functions_are_short_and_take_few_arguments():
+  long = []
+  for path in sources():
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+      if isinstance(node, ast.FunctionDef):
+        arguments = [one.arg for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+        count, lines = len(set(arguments) - {"self", "cls"}), node.end_lineno - node.lineno + 1
+        if count > MOST_ARGUMENTS or lines > MOST_LINES:
+          long.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}: {count} arguments, {lines} lines")
+  assert long == []
+
+
+def test_a_class_name_stands_once_and_large_dataclasses_take_keywords():
+  places, positional = {}, []
+  for path in sources():
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+      if isinstance(node, ast.ClassDef):
+        places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+        decorators = " ".join(map(ast.unparse, node.decorator_list))
+        fields = [
+          one for one in node.body if isinstance(one, ast.AnnAssign) and "ClassVar" not in ast.unparse(one.annotation)
+        ]
+        if "dataclass" in decorators and len(fields) > MOST_FIELDS and "kw_only=True" not in decorators:
+          positional.append(node.name)
+  assert {name: found for name, found in places.items() if len(found) > 1} == {}
+  assert positional == []

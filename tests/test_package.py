@@ -20,10 +20,14 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 @pytest.mark.quick
 def test_requirements_are_those_of_the_package_with_its_extras():
-  lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-  listed = {line for line in lines if line and not line.startswith("#")}
-  parts = PROJECT["optional-dependencies"]
-  assert listed == {*PROJECT["dependencies"], *(one for extra in parts.values() for one in extra)}
+  def listed(name):
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    return {line for line in lines if line and not line.startswith(("#", "-r"))}
+
+  parts = dict(PROJECT["optional-dependencies"])
+  assert listed("requirements-dev.txt") == set(parts.pop("dev"))
+  assert listed("requirements-bench.txt") == set(parts.pop("bench"))
+  assert listed("requirements.txt") == {*PROJECT["dependencies"], *(one for extra in parts.values() for one in extra)}
   named = {name: extra for extra, found in parts.items() for one in found for name in re.findall(r"^[\w-]+", one)}
   assert named == extras.EXTRAS
 

@@ -1,7 +1,10 @@
 """What the README shows in code runs as it stands there."""
 
+import ast
+import importlib
 import pathlib
 import re
+import types
 
 import jax
 import numpy as np
@@ -69,3 +72,30 @@ def test_beats_come_out_as_they_go_in(capsys):
   said = [line.split() for line in capsys.readouterr().out.splitlines()]
   assert len(said) == 3
   assert all(80 < float(csbp) < 125 and 0 < float(width) < 20 for csbp, width, _ in said)
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+  "page", [page for page in PAGES if "```python" in page.read_text(encoding="utf-8")], ids=lambda page: page.stem
+)
+def test_every_name_in_the_code_of_a_page_exists(page):
+  """What is imported is there, and so is every attribute of an imported module."""
+  for code in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+    tree, modules = ast.parse(code), {}
+    for node in ast.walk(tree):
+      if isinstance(node, ast.Import):
+        modules |= {one.asname or one.name: importlib.import_module(one.name) for one in node.names}
+      elif isinstance(node, ast.ImportFrom):
+        importlib.import_module(node.module)
+        for one in node.names:
+          place = importlib.import_module(node.module)
+          if not hasattr(place, one.name):
+            importlib.import_module(f"{node.module}.{one.name}")
+          modules[one.asname or one.name] = getattr(place, one.name)
+    for node in ast.walk(tree):
+      if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        owner = modules.get(node.value.id)
+        assert not isinstance(owner, types.ModuleType) or hasattr(owner, node.attr), f"{page.name}: {ast.unparse(node)}"

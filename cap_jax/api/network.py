@@ -26,9 +26,9 @@ class Reconstruction:
     peripheral_mmhg: (time,) the wave that was read; NaN in the gaps.
     aortic_mmhg: (time,) the reconstructed wave; NaN in the gaps.
     interval: (time, 2) its 90 % prediction interval [mmHg]; NaN for a network without one.
-    beats: a row a beat: time, heart rate, central and peripheral pressures, half the width of cSBP's interval.
-    ood_fraction: share of the windows that are out of distribution; NaN for a network that cannot tell.
-    gaps: a row a stretch without a reconstruction: start, end and reason.
+    beats: a row for each beat: time, heart rate, central and peripheral pressures, half the width of cSBP's interval.
+    ood_fraction: share of the windows that are out of distribution; NaN if the network was never calibrated.
+    gaps: a row for each stretch without a reconstruction: start, end and reason.
     fs_hz: sampling rate.
     site: where the peripheral wave was measured.
   """
@@ -51,13 +51,13 @@ class Reconstruction:
     """Computes the haemodynamic indices of `cap_jax.haemodynamics.indices`.
 
     Returns:
-      A row a beat, a column an index with its unit; NaN where an index is undefined.
+      A row for each beat and a column for each index with its unit; NaN where an index is undefined.
     """
-    parts = []
+    tables = []
     for part in np.ma.clump_unmasked(np.ma.masked_invalid(self.aortic_mmhg)):
       beats = indices.of_wave(self.aortic_mmhg[part], self.fs_hz, self.peripheral_mmhg[part])
-      parts.append(pandas.DataFrame({f"{name}{_unit(name)}": value for name, value in beats.values.items()}))
-    return pandas.concat(parts, ignore_index=True) if parts else pandas.DataFrame()
+      tables.append(pandas.DataFrame({f"{name}{_unit(name)}": value for name, value in beats.values.items()}))
+    return pandas.concat(tables, ignore_index=True) if tables else pandas.DataFrame()
 
   def plot(self) -> Any:
     """Draws both waves, the interval and the gaps.
@@ -65,7 +65,7 @@ class Reconstruction:
     Returns:
       A `matplotlib.figure.Figure`; needs the extra `report`.
     """
-    from cap_jax.report import figures  # needs matplotlib, which not everybody has installed
+    from cap_jax.report import figures  # needs matplotlib, an optional dependency
 
     gaps = list(self.gaps[["start_s", "end_s"]].itertuples(index=False, name=None))
     half_t = (self.interval[:, 1] - self.interval[:, 0]) / 2
@@ -79,7 +79,7 @@ def _unit(index: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-  """A trained network with all that its use needs. `load`, `pretrain` and `transfer` make one.
+  """A trained network with everything that its use needs. `load`, `pretrain` and `transfer` make one.
 
   Attributes:
     checkpoint: parameters, architecture, scaling and provenance.
@@ -90,8 +90,8 @@ class Network:
   reason: str = ""
 
   def __repr__(self) -> str:
-    known = [self.about.get("strategy"), f"source {self.about.get('source', 'unknown')}"]
-    return f"Network({', '.join([self.checkpoint.site, self.checkpoint.task, *filter(None, known)])})"
+    provenance = [self.about.get("strategy"), f"source {self.about.get('source', 'unknown')}"]
+    return f"Network({', '.join([self.checkpoint.site, self.checkpoint.task, *filter(None, provenance)])})"
 
   @property
   def params(self) -> Params:
@@ -109,10 +109,11 @@ class Network:
     """Reconstructs the aortic wave of a record.
 
     Args:
-      p_mmhg: (time,) peripheral pressure [mmHg] at the site that the network reads, any length from one beat; NaN where it is missing.
+      p_mmhg: (time,) peripheral pressure [mmHg] at the site that the network reads, of one beat or more; NaN where it
+        is missing.
       fs_hz: sampling rate [Hz].
       time_s: (time,) strictly increasing clock [s], instead of a rate.
-      covariates: what the network takes besides the wave, as {"age": 70}.
+      covariates: further inputs of the network, as {"age": 70}.
 
     Returns:
       The aortic wave on the clock of the input.
@@ -139,20 +140,20 @@ class Network:
     )
 
   def with_params(self, params: Params, of: "Network | Sequence[Network]") -> "Network":
-    """Returns the network with other parameters, as `merge` makes them. Its prediction intervals go: they were those of the old ones.
+    """Returns the network with other parameters, as `merge` makes them, and without its prediction intervals.
 
     Args:
-      params: of the same structure and shapes.
-      of: the networks that the parameters come from, () for none. Whom these have seen counts as seen.
+      params: parameters of the same structure and shapes.
+      of: the networks that the parameters come from, () for none. Subjects that these have seen count as seen.
 
     Raises:
       InputError: a parameter is missing, has another shape, or is NaN or infinite.
     """
     records.check_kind(params, dict, "params", "give a tree of parameters; `merge` returns it with a report")
-    own, given = surgery.leaf_paths(self.params), surgery.leaf_paths(params)
-    if other := sorted(own.keys() ^ given.keys()):
+    own, new = surgery.leaf_paths(self.params), surgery.leaf_paths(params)
+    if other := sorted(own.keys() ^ new.keys()):
       raise InputError(f"params: {', '.join(other[:5])} stand in one of both trees alone")
-    for path, leaf in given.items():
+    for path, leaf in new.items():
       if np.shape(leaf) != np.shape(own[path]):
         raise InputError(f"params: {path} has the shape {np.shape(leaf)}, the network's own {np.shape(own[path])}")
       if not np.isfinite(leaf).all():
@@ -160,14 +161,14 @@ class Network:
     others = [of] if isinstance(of, Network) else list(of)
     for one in others:
       records.check_kind(one, Network, "of", "give the networks that the parameters come from, or ()")
-    seen = {hash_ for one in (self, *others) for hash_ in one.checkpoint.seen_subject_hashes}
+    seen_subject_hashes = {hash_ for one in (self, *others) for hash_ in one.checkpoint.seen_subject_hashes}
     about = {**self.about, "params_of": [dict(one.about) for one in others]}
     return Network(
       dataclasses.replace(
         self.checkpoint,
         params=params,
         uncertainty_calibration=None,
-        seen_subject_hashes=tuple(sorted(seen)),
+        seen_subject_hashes=tuple(sorted(seen_subject_hashes)),
         about=about,
       )
     )
@@ -194,7 +195,7 @@ def load(name: str | os.PathLike[str]) -> Network:
   """Loads a network.
 
   Args:
-    name: of a network of the package, such as "radial", or the folder of a checkpoint.
+    name: name of a network of the package, such as "radial", or the folder of a checkpoint.
 
   Raises:
     InputError: there is none, or it is damaged.

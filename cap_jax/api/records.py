@@ -1,4 +1,4 @@
-"""Arrays and tables of a user's own as recordings and as windows. What cannot be read is one `InputError` that names it."""
+"""Converts a user's arrays and tables to recordings and windows. Anything unreadable is an `InputError` that names it."""
 
 import hashlib
 import os
@@ -17,14 +17,14 @@ Windows = batches.Pairs | batches.Waves
 
 
 def numbers(values: Any, name: str) -> np.ndarray:
-  """Reads an array of real numbers; what a mask hides becomes NaN.
+  """Reads an array of real numbers; masked values become NaN.
 
   Args:
     values: what `numpy.asarray` takes.
-    name: of the argument, for messages.
+    name: name of the argument, for messages.
 
   Raises:
-    InputError: it holds something else.
+    InputError: it contains something else.
   """
   try:
     masked = isinstance(values, np.ma.MaskedArray)
@@ -39,8 +39,12 @@ def numbers(values: Any, name: str) -> np.ndarray:
 def real(value: Any, name: str) -> float:
   """Reads a finite number.
 
+  Args:
+    value: the number.
+    name: name of the argument, for messages.
+
   Raises:
-    InputError: it is none.
+    InputError: it is not a finite number.
   """
   array = numbers(value, name)
   if array.ndim or not np.isfinite(array):
@@ -55,17 +59,17 @@ def recording(
   subject: str = "record",
   covariates: Mapping[str, float] | None = None,
 ) -> recordings.Recording:
-  """Makes a recording of arrays of one record.
+  """Makes a recording from the arrays of one record.
 
   Args:
     signals: name → (time,) wave.
     fs_hz: sampling rate [Hz].
     time_s: (time,) strictly increasing clock [s], instead of a rate.
     subject: whose record it is.
-    covariates: what else is known of the subject.
+    covariates: further known values of the subject.
 
   Raises:
-    InputError: it has neither a rate nor a clock, or both; or a wave holds no number, or is not (time,).
+    InputError: it has neither a rate nor a clock, or both; or a wave contains no number, or is not (time,).
   """
   waves = {name: numbers(wave, f"{subject}: {name}") for name, wave in signals.items()}
   for name, wave in waves.items():
@@ -86,8 +90,8 @@ def recording(
     clock = numbers(time_s, f"{subject}: time_s")
   if covariates is not None and not isinstance(covariates, Mapping):
     raise InputError(f"covariates={covariates}: must be names with numbers, as {{'age': 70}}")
-  known = {str(name): real(value, f"covariate {name}") for name, value in (covariates or {}).items()}
-  return recordings.make(subject, "", subject, clock, waves, covariates=known)
+  values = {str(name): real(value, f"covariate {name}") for name, value in (covariates or {}).items()}
+  return recordings.make(subject, "", subject, clock, waves, covariates=values)
 
 
 def windows(
@@ -99,18 +103,22 @@ def windows(
   reference: str = "aortic_root",
   hop_s: float = 1.0,
 ) -> Windows:
-  """Cuts records into windows of 4 s at 125 Hz. Records are conditioned first: resampled, without faulty beats and without a monitor's
-  delay. A record needs one window, 4 s, without a gap.
+  """Cuts records into windows of 4 s at 125 Hz.
+
+  Records are conditioned first: resampled, without faulty beats and without a monitor's delay. A record needs one
+  window, 4 s, without a gap.
 
   Args:
-    x: peripheral pressure [mmHg]: an array (time,), an array (record, time), or a list of arrays of any length. Or a DataFrame with
-      the columns `<site>_pressure_mmhg`, `<reference>_pressure_mmhg` and, where they are known, `subject` and `time_s`.
-    y: aortic pressure [mmHg] on the same clock, likewise; without it the windows are unlabelled.
+    x: peripheral pressure [mmHg]: an array (time,), an array (record, time), or a list of arrays of any length. Or a
+      DataFrame with the columns `<site>_pressure_mmhg`, `<reference>_pressure_mmhg` and optionally `subject` and
+      `time_s`.
+    y: aortic pressure [mmHg] on the same clock, in the same form; without it the windows are unlabelled.
     fs_hz: sampling rate [Hz]; a DataFrame may have a clock instead.
-    subject: name of each record, or one name for all. Without it each record is a subject of its own, whose name comes from its samples.
+    subject: name of each record, or one name for all. Without it each record is a subject of its own, with a name
+      derived from its samples.
     site: where x was measured.
     reference: where y was measured.
-    hop_s: from one window to the next [s]; 4 for windows that do not overlap, as for a test.
+    hop_s: step from one window to the next [s]; 4 for windows that do not overlap, as for a test.
 
   Returns:
     `Pairs` with x_bt and y_bt, or `Waves` with x_bt alone, (window, time) [mmHg].
@@ -124,17 +132,17 @@ def windows(
   if isinstance(x, pandas.DataFrame):
     if y is not None or subject is not None:
       raise InputError("x is a DataFrame, whose columns hold the reference and the subjects; leave y and subject out")
-    found = _of_table(x, fs_hz, site, reference)
+    records = _of_table(x, fs_hz, site, reference)
   else:
-    found = _of_arrays(x, y, fs_hz, subject, site, reference)
-  conditioned = [conditioning.condition(one, config.Conditioning(fs_hz=spec.fs_hz))[0] for one in found]
+    records = _of_arrays(x, y, fs_hz, subject, site, reference)
+  conditioned = [conditioning.condition(one, config.Conditioning(fs_hz=spec.fs_hz))[0] for one in records]
   labelled = all(reference in one.signals for one in conditioned)
   pairs = batches.make_pairs(conditioned, site, spec, reference if labelled else site, gaps=True)
   return pairs if labelled else pairs.unlabelled()
 
 
 def _records(waves: Any, name: str) -> list[Any]:
-  """An array (time,), an array (record, time) or a list of arrays as a list of records."""
+  """Returns an array (time,), an array (record, time) or a list of arrays as a list of records."""
   if hasattr(waves, "ndim") or not isinstance(waves, Sequence) or isinstance(waves, str | bytes):
     array = waves if isinstance(waves, np.ma.MaskedArray) else np.asarray(waves)
     if array.ndim not in (1, 2):
@@ -152,8 +160,8 @@ def _of_arrays(
   else:
     names = _names([subject] * len(outside) if isinstance(subject, str | int) else subject)
   if len(names) != len(outside) or (inside is not None and len(inside) != len(outside)):
-    given = "" if inside is None else f", y {len(inside)}"
-    raise InputError(f"x holds {len(outside)} records{given}, subject {len(names)} names; give one of each a record")
+    y_count = "" if inside is None else f", y {len(inside)}"
+    raise InputError(f"x holds {len(outside)} records{y_count}, subject {len(names)} names; give one of each a record")
   return [
     recording({site: wave} if inside is None else {site: wave, reference: inside[k]}, fs_hz, None, name)
     for k, (wave, name) in enumerate(zip(outside, names, strict=True))
@@ -161,18 +169,18 @@ def _of_arrays(
 
 
 def _names(subjects: Any) -> list[str]:
-  """Names of subjects, without spaces around them.
+  """Returns names of subjects, without surrounding spaces.
 
   Raises:
     InputError: one is missing.
   """
   try:
-    found = ["" if pandas.isna(name) else str(name).strip() for name in subjects]
+    names = ["" if pandas.isna(name) else str(name).strip() for name in subjects]
   except (TypeError, ValueError) as error:
     raise InputError(f"subject={subjects}: must be a name, or a list of names, one a record") from error
-  if "" in found:
-    raise InputError(f"subject: the name of record {found.index('')} is missing; name each record")
-  return found
+  if "" in names:
+    raise InputError(f"subject: the name of record {names.index('')} is missing; name each record")
+  return names
 
 
 def _of_table(table: pandas.DataFrame, fs_hz: float | None, site: str, reference: str) -> list[recordings.Recording]:
@@ -186,32 +194,52 @@ def _of_table(table: pandas.DataFrame, fs_hz: float | None, site: str, reference
     raise InputError(f"x: has a clock, {recordings.TIME}; leave fs_hz out")
   if SUBJECT in table and table[SUBJECT].isna().any():
     raise InputError(f"x: {int(table[SUBJECT].isna().sum())} rows have no {SUBJECT}; fill them in or leave them out")
-  there = [name for name in columns if columns[name] in table]
+  present = [name for name in columns if columns[name] in table]
   groups = list(table.groupby(SUBJECT, sort=False)) if SUBJECT in table else [("record", table)]
   names = _names([name for name, _ in groups])
   return [
-    recording({one: part[columns[one]] for one in there}, fs_hz, part.get(recordings.TIME), name)
+    recording({one: part[columns[one]] for one in present}, fs_hz, part.get(recordings.TIME), name)
     for name, (_, part) in zip(names, groups, strict=True)
   ]
 
 
 def check_kind(value: Any, kind: type | tuple[type, ...], name: str, remedy: str) -> None:
-  """Raises:
-  InputError: an argument is of another kind."""
+  """Checks the type of an argument.
+
+  Args:
+    value: the argument.
+    kind: its expected type.
+    name: name of the argument, for messages.
+    remedy: what to pass instead.
+
+  Raises:
+    InputError: it has another type.
+  """
   if not isinstance(value, kind):
     raise InputError(f"{name}: is a {type(value).__name__}; {remedy}")
 
 
 def check_site(windows: Windows | None, site: str, name: str) -> None:
-  """Raises:
-  InputError: windows were measured elsewhere than the network reads, as far as they tell."""
+  """Checks that windows were measured where the network reads, as far as they record it.
+
+  Args:
+    windows: the windows, None for none.
+    site: where the network reads.
+    name: name of the argument, for messages.
+
+  Raises:
+    InputError: they were measured elsewhere.
+  """
   if windows is not None and windows.site not in ("", site):
     raise InputError(f"{name}: measured at the {windows.site}, and the network reads the {site}")
 
 
 def check_path(path: Any) -> str:
-  """Raises:
-  InputError: it is no path."""
+  """Returns a path as text.
+
+  Raises:
+    InputError: it is no path.
+  """
   try:
     return os.fsdecode(path)
   except TypeError as error:
@@ -219,7 +247,15 @@ def check_path(path: Any) -> str:
 
 
 def check_windows(value: Any, name: str, labelled: bool = False) -> None:
-  """Raises:
-  InputError: an argument holds no windows, or none with a reference where that is needed."""
+  """Checks that an argument is windows.
+
+  Args:
+    value: the argument.
+    name: name of the argument, for messages.
+    labelled: whether they need references.
+
+  Raises:
+    InputError: it contains no windows, or none with a reference where that is needed.
+  """
   remedy = "give what `cap_jax.windows` returns" + (" for x and y" if labelled else "")
   check_kind(value, batches.Pairs if labelled else (batches.Pairs, batches.Waves), name, remedy)

@@ -1,4 +1,4 @@
-"""Networks that are trained, transferred and evaluated; and the virtual cohort."""
+"""Pre-training, transfer and evaluation of networks, and the virtual cohort."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from cap_jax.strategies.strategy import Strategy
 from cap_jax.train import checkpoint, checks, runs, strategy_selection
 from cap_jax.types import InputError
 
-_HELD_OUT = 0.1  # of the subjects, for validation where no validation windows are given
+_HELD_OUT = 0.1  # of the subjects, for validation if there are no validation windows
 
 
 def transfer(
@@ -36,30 +36,33 @@ def transfer(
 
   Args:
     net: the source network.
-    strategy: a name in `cap_jax.STRATEGIES`, a `Strategy` of your own, or "auto", which compares some and takes the best. With 0 or
-      1 labelled subject it compares on source subjects, a tenth of those in `source`, which it does not train on.
+    strategy: a name in `cap_jax.STRATEGIES`, a `Strategy` of your own, or "auto", which compares several and uses the
+      best. With 0 or 1 labelled subject it compares on source subjects: a tenth of those in `source`, which are then
+      not used for training.
     labelled: windows of labelled target subjects.
     unlabelled: peripheral windows of the target, for strategies that adapt to them.
-    source: windows of the source, for strategies that go on learning from it; `Cohort.windows` of the cohort that the network is from.
-    validation: windows of other target subjects. They choose nothing; they calibrate the prediction intervals, which need 9 subjects.
+    source: windows of the source, for strategies that continue to train on it; `Cohort.windows` of the cohort that the
+      network was trained on.
+    validation: windows of other target subjects. They do not affect the training; they calibrate the prediction
+      intervals, which need 9 subjects.
     budget: steps, 50 or more for each stage of the strategy, batch and seed.
-    site: where the target measures; where the source network reads without it.
+    site: where the target measures; by default where the source network reads.
 
   Returns:
-    The target network; its `reason` tells what was chosen and why.
+    The target network; its `reason` says what was chosen and why.
 
   Raises:
-    InputError: the strategy is unknown, reads windows that were not given, or cannot follow this source; or the windows are of another
-      site.
-    LeakError: a subject stands in two parts.
+    InputError: the strategy is unknown, reads windows that are missing, or cannot follow this source; or the windows
+      are of another site.
+    LeakError: a subject is in two of the arguments.
   """
   records.check_kind(net, Network, "net", "give a network, as `cap_jax.load` returns")
   records.check_kind(strategy, (str, Strategy), "strategy", "give a name or a Strategy")
   records.check_kind(budget, runs.Budget, "budget", "give cap_jax.Budget(steps=…)")
   trained, place = net.checkpoint, site or net.checkpoint.site
   recordings.check_site(place, "site")
-  parts = {"labelled": labelled, "unlabelled": unlabelled, "source": source, "validation": validation}
-  for name, part in parts.items():
+  windows = {"labelled": labelled, "unlabelled": unlabelled, "source": source, "validation": validation}
+  for name, part in windows.items():
     if part is not None:
       records.check_windows(part, name, labelled=name != "unlabelled")
       records.check_site(part, trained.site if name == "source" else place, name)
@@ -84,7 +87,7 @@ def transfer(
 def _choose(
   source: checkpoint.Checkpoint, data: runs.Data, budget: runs.Budget
 ) -> tuple[runs.Data, strategy_selection.Choice]:
-  """The strategy that `auto` takes, and what is left to train on."""
+  """Returns the remaining training data and the strategy that `auto` chooses."""
   people = None
   if data.n_target < 2 and data.source is not None:
     rest, people = _held_out(data.source, budget.seed, "source")
@@ -98,7 +101,7 @@ def _choose(
 
 
 def _held_out(pairs: batches.Pairs, seed: int, name: str) -> tuple[batches.Pairs, batches.Pairs]:
-  """The windows of nine tenths of the subjects, and of the others.
+  """Returns the windows of nine tenths of the subjects, and of the others.
 
   Raises:
     InputError: there is one subject.
@@ -107,12 +110,17 @@ def _held_out(pairs: batches.Pairs, seed: int, name: str) -> tuple[batches.Pairs
   count = max(round(_HELD_OUT * len(names)), 1)
   if len(names) < 2:
     raise InputError(f"{name}: one subject, and some are held out; give two or more")
-  parts = splits.draw(names, {"validation": count, "training": len(names) - count}, seed).parts
-  return pairs.of(parts["training"]), pairs.of(parts["validation"])
+  subjects = splits.draw(names, {"validation": count, "training": len(names) - count}, seed).parts
+  return pairs.of(subjects["training"]), pairs.of(subjects["validation"])
 
 
 class Evaluation(NamedTuple):
-  """Errors of a network: `subjects` has a row a subject, `summary` the mean over subjects and its SD, a row a metric."""
+  """Errors of a network.
+
+  Attributes:
+    subjects: a row for each subject.
+    summary: a row for each metric: mean over subjects and SD.
+  """
 
   subjects: pandas.DataFrame
   summary: pandas.DataFrame
@@ -126,13 +134,13 @@ def evaluate(net: Network, pairs: batches.Pairs) -> Evaluation:
 
   Args:
     net: the network.
-    pairs: windows of subjects whom it has not seen, best without overlap.
+    pairs: windows of subjects that the network has not seen, preferably without overlap.
 
   Returns:
     Errors, estimated minus measured; the columns are those of `cap_jax.metrics.waveform_metrics.SubjectErrors`.
 
   Raises:
-    InputError: the network gives no wave, or reads another site.
+    InputError: the network outputs no wave, or reads another site.
     LeakError: the network was trained, chosen or calibrated on one of the subjects.
   """
   records.check_kind(net, Network, "net", "give a network, as `cap_jax.load` returns")
@@ -156,8 +164,8 @@ class Cohort:
   """Virtual subjects as a clinic records them: *in silico*.
 
   Attributes:
-    recordings: one a subject.
-    origin: which cohort it is, for the provenance of what is trained on it.
+    recordings: one for each subject.
+    origin: which cohort it is, for the provenance of networks trained on it.
   """
 
   recordings: Sequence[recordings.Recording]
@@ -169,8 +177,12 @@ class Cohort:
   def windows(self, site: str = "radial", reference: str = "aortic_root") -> batches.Pairs:
     """Cuts the recordings into windows of 4 s.
 
+    Args:
+      site: site of the peripheral wave.
+      reference: site of the reference wave.
+
     Raises:
-      InputError: the cohort was not drawn at the site.
+      InputError: the cohort has no waves of the site.
     """
     return batches.make_pairs(self.recordings, site, config.Windows(), reference)
 
@@ -186,25 +198,25 @@ def cohort(
   """Draws a virtual cohort from the model of the arteries.
 
   Args:
-    name: of a source or a target clinic in `cap_jax.clinics`, such as "wide" or "device_population".
+    name: name of a source or a target clinic in `cap_jax.clinics`, such as "wide" or "device_population".
     subjects: how many.
     seed: draws subjects, rhythms and devices.
-    sites: where peripheral waves are measured; the aortic root always comes with them.
-    device: what measures pressures, instead of the clinic's own, such as `cap_jax.clinics.TONOMETER`.
-    seconds: of record a subject.
+    sites: where peripheral waves are measured; the aortic root is always included.
+    device: device that measures pressures, instead of the clinic's own, such as `cap_jax.clinics.TONOMETER`.
+    seconds: length of each record [s].
 
   Returns:
     The recordings at 125 Hz.
 
   Raises:
-    InputError: the clinic or a site is unknown, or a number cannot be.
+    InputError: the clinic or a site is unknown, or a number is out of range.
   """
-  known = {**clinics.SOURCES, **clinics.SCENARIOS}
-  if name not in known:
-    raise InputError(f"cohort {name!r} is unknown; choose one of {', '.join(known)}")
+  scenes = {**clinics.SOURCES, **clinics.SCENARIOS}
+  if name not in scenes:
+    raise InputError(f"cohort {name!r} is unknown; choose one of {', '.join(scenes)}")
   if device is not None:
     records.check_kind(device, clinics.Device, "device", "give a cap_jax.clinics.Device, such as TONOMETER")
-  scene = known[name]
+  scene = scenes[name]
   clinic = clinics.Clinic(
     name=name,
     subjects=subjects,
@@ -235,26 +247,26 @@ def pretrain(
 
   Args:
     people: a cohort, or labelled windows.
-    task: what it learns, a name in `cap_jax.losses.tasks.TASKS`.
-    steps: of the training, a multiple of 50.
-    site: where it reads.
+    task: what the network learns, a name in `cap_jax.losses.tasks.TASKS`.
+    steps: steps of the training, a multiple of 50.
+    site: where the network reads.
     validation: windows of other subjects; without them a tenth of the subjects is held out.
     model: the network.
-    seed: of the parameters, the order of windows and who is held out.
+    seed: seed of the parameters, the order of windows and the held-out subjects.
 
   Returns:
-    The network. One of the task "waveform" has prediction intervals, calibrated on the validation subjects.
+    The network. With the task "waveform" it has prediction intervals, calibrated on the validation subjects.
 
   Raises:
     InputError: the task is unknown, the network cannot read such windows, or there are fewer than two subjects.
-    LeakError: a subject stands in both parts.
+    LeakError: a subject is in both training and validation.
   """
   if task not in tasks.TASKS:
     raise InputError(f"task {task!r} is unknown; choose one of {', '.join(tasks.TASKS)}")
   records.check_kind(model, config.Model, "model", "give a cap_jax.config.Model")
   spec = config.Training(steps=steps, learning_rate=2e-2, seed=seed)
-  asked = tasks.TASKS[task].reference or site
-  reference = "aortic_root" if asked == tasks.SOUGHT else asked
+  task_reference = tasks.TASKS[task].reference or site
+  reference = "aortic_root" if task_reference == tasks.SOUGHT else task_reference
   if isinstance(people, Cohort):
     pairs, origin = people.windows(site, reference), people.origin
   else:

@@ -1,9 +1,9 @@
 """The virtual cohort: subjects → simultaneous waves at every site.
 
-Two forms. `beats` repeats one heart beat for ever and samples one period, the classical periodic solution. `records`
-are aperiodic: respiration and heart rate variability move the beats, and the pressures follow from the same transfer
-functions on the time base of the whole record. These are smooth in frequency, so they are computed at about a hundred
-nodes and interpolated: a minute of record costs little more than a beat.
+`beats` repeats one heart beat for ever and samples one period, the classical periodic solution. `records` are
+aperiodic: respiration and heart rate variability move the beats, and the pressures follow from the same transfer
+functions on the time base of the whole record. These functions are smooth in frequency, so they are computed at about a
+hundred nodes and interpolated: a minute of record costs little more than a beat.
 """
 
 import functools
@@ -28,8 +28,13 @@ _LOWEST_HZ = 10.0
 
 
 class Transfer(NamedTuple):
-  """Responses of one subject. z_pk: (site, frequency) pressure over inflow [mmHg·s/ml]; ppg_k: stored volume of the
-  finger's terminal over inflow [s]; early_p: (site,) what a level gains on the mean along its way [s/mmHg]."""
+  """Transfer functions of one subject.
+
+  Attributes:
+    z_pk: (site, frequency) pressure over inflow [mmHg·s/ml].
+    ppg_k: (frequency,) stored volume of the finger's terminal over inflow [s].
+    early_p: (site,) lead of a level over the mean along its path [s/mmHg].
+  """
 
   z_pk: jax.Array
   ppg_k: jax.Array
@@ -37,7 +42,7 @@ class Transfer(NamedTuple):
 
 
 class ArterialModel(NamedTuple):
-  """One subject's arteries as the equations need them."""
+  """Parameters of the wave equations for one subject."""
 
   physics: waves.Physics
   pieces: waves.Pieces
@@ -47,7 +52,12 @@ class ArterialModel(NamedTuple):
 
 
 def make_model(net: network.ArterialNetwork, subject: population.Subject) -> ArterialModel:
-  """Geometry, wall, terminals and operating point of one subject on a network of the 116 arteries."""
+  """Computes geometry, wall, terminals and operating point of one subject.
+
+  Args:
+    net: topology of the 116 arteries.
+    subject: scalars.
+  """
   physics = waves.Physics(subject.womersley, subject.viscosity_scale)
   rest, now = population.resting_geometry(subject), population.geometry(subject)
   k3 = wall.solve_k3(rest.radius_in_m, rest.radius_out_m, rest.length_m, subject.pwv_m_s, physics.rho)
@@ -79,11 +89,14 @@ _DIAMETERS = {
 
 @jax.jit
 def derived(subjects: population.Subject) -> dict[str, jax.Array]:
-  """What follows from the parameters of (subject,), for the tables of a cohort.
+  """Computes derived quantities of (subject,) parameters, for the tables of a cohort.
 
   Returns:
-    co_l_min: cardiac output. resistance_mmhg_s_ml: (MAP − P_out)/CO. k3_pa: stiffness parameter. compliance_ml_mmhg: of
-    arteries and terminals together, at the operating pressure. diameter_<artery>_mm: inlet, at the operating pressure.
+    co_l_min: cardiac output.
+    resistance_mmhg_s_ml: (MAP − P_out)/CO.
+    k3_pa: stiffness parameter.
+    compliance_ml_mmhg: of arteries and terminals together, at the operating pressure.
+    diameter_<artery>_mm: at the inlet, at the operating pressure.
   """
 
   def one(subject: population.Subject) -> dict[str, jax.Array]:
@@ -92,25 +105,29 @@ def derived(subjects: population.Subject) -> dict[str, jax.Array]:
     rest, now = population.resting_geometry(subject), population.geometry(subject)
     pieces = model.pieces
     area = wall.operating_area(pieces.radius_m, pieces.eh_over_r_pa, model.transmural_pa)
-    stored = (wall.compliance(pieces.radius_m, pieces.eh_over_r_pa, area) * pieces.length_m).sum() + model.load.c.sum()
-    found = {
+    compliance = (
+      wall.compliance(pieces.radius_m, pieces.eh_over_r_pa, area) * pieces.length_m
+    ).sum() + model.load.c.sum()
+    columns = {
       "co_l_min": subject.sv_ml * subject.hr_bpm / 1000,
       "resistance_mmhg_s_ml": (subject.map_mmhg - population.P_OUT_MMHG) / (subject.sv_ml * subject.hr_bpm / 60),
       "k3_pa": model.k3_pa,
-      "compliance_ml_mmhg": stored * MMHG_PA / ML_M3,
+      "compliance_ml_mmhg": compliance * MMHG_PA / ML_M3,
     }
     for name, artery in _DIAMETERS.items():
       row = network.read_table().rows([artery])[0]
       stiffness = wall.stiffness(rest.radius_in_m[row], model.k3_pa) * now.stiffness_scale[row]
       at_inlet = wall.operating_area(now.radius_in_m[row], stiffness, model.transmural_pa)
-      found[f"diameter_{name}_mm"] = 2e3 * jnp.sqrt(at_inlet / jnp.pi)
-    return found
+      columns[f"diameter_{name}_mm"] = 2e3 * jnp.sqrt(at_inlet / jnp.pi)
+    return columns
 
   return jax.lax.map(one, subjects, batch_size=64)
 
 
 def respond(subject: population.Subject, omega_k: jax.Array) -> Transfer:
-  """Pressure at the sites of `network.SITES` and finger volume for a unit inflow. One subject; `vmap` for more.
+  """Computes the pressure at the sites of `network.SITES` and the finger volume for a unit inflow.
+
+  It takes one subject; use `vmap` for more.
 
   Args:
     subject: scalars.
@@ -133,12 +150,12 @@ def respond(subject: population.Subject, omega_k: jax.Array) -> Transfer:
 
 
 def _over_subjects(function, arguments, chunk: int):
-  """`function` over the leading axis, `chunk` at a time, the chunks shared among all devices.
+  """Maps `function` over the leading axis, `chunk` at a time, with the chunks distributed over all devices.
 
-  The last chunk is filled up with the first subjects: a remainder of its own would be compiled a second time.
+  The last chunk is padded with the first subjects, because a smaller one would be compiled a second time.
   """
   count = jax.tree.leaves(arguments)[0].shape[0]
-  devices = jax.local_device_count()  # of several processes each makes the whole cohort for itself
+  devices = jax.local_device_count()  # each of several processes computes the whole cohort
   chunk = min(chunk, -(-count // devices))
   size = -(-count // (chunk * devices)) * chunk * devices
   filled = jax.tree.map(lambda x: x[np.arange(size) % count], arguments)
@@ -156,8 +173,17 @@ def _over_subjects(function, arguments, chunk: int):
 
 
 def check(subjects: population.Subject, samples: int = 256, harmonics: int = 40, chunk: int = 32) -> None:
-  """Raises:
-  InputError: a parameter is outside `population.LIMITS`, or a setting of `beats` cannot be."""
+  """Checks the subjects and the settings of `beats`.
+
+  Args:
+    subjects: (subject,) parameters.
+    samples: per period.
+    harmonics: of the heart rate.
+    chunk: subjects computed together on each device.
+
+  Raises:
+    InputError: a parameter is outside `population.LIMITS`, or a setting of `beats` is impossible.
+  """
   if chunk < 1:
     raise InputError(f"chunk={chunk}: must be 1 or more")
   if not 1 <= harmonics < samples / 2:
@@ -165,14 +191,14 @@ def check(subjects: population.Subject, samples: int = 256, harmonics: int = 40,
   shapes = {jnp.shape(leaf) for leaf in subjects}
   if len(shapes) > 1 or len(shape := shapes.pop()) != 1 or shape[0] < 1:
     raise InputError("subjects: every parameter must have the shape (subject,), one subject at least")
-  if not any(isinstance(leaf, jax.core.Tracer) for leaf in subjects):  # inside a transformation they are not known
+  if not any(isinstance(leaf, jax.core.Tracer) for leaf in subjects):  # values are unknown inside a transformation
     population.check(subjects)
 
 
 def beats(
   subjects: population.Subject, samples: int = 256, harmonics: int = 40, chunk: int = 32
 ) -> dict[str, jax.Array]:
-  """One period at each site.
+  """Computes one period at each site.
 
   Args:
     subjects: (subject,) parameters.
@@ -191,7 +217,7 @@ def beats(
 
 
 def inflow_shape(subject: population.Subject, sv_ml: jax.Array) -> tuple[jax.Array, ...]:
-  """What `heart.ejection` takes after the time."""
+  """Returns the arguments of `heart.ejection` after the time."""
   return sv_ml, subject.rfv_ml, subject.lvet_s, subject.t_peak_s, subject.fall_exponent
 
 
@@ -217,16 +243,16 @@ def _name(p_pt: jax.Array, ppg_t: jax.Array) -> dict[str, jax.Array]:
 
 @functools.cache
 def frequency_nodes_hz() -> np.ndarray:
-  """Where a record's transfer functions are computed: dense near 0, where the terminals' time constant bends them."""
+  """Returns the frequencies of a record's transfer functions, dense near 0, where the terminals' time constant acts."""
   share = np.linspace(0, 1, 112)
   return _MAX_HZ * np.sinh(share * np.arcsinh(60)) / 60
 
 
 @functools.lru_cache(maxsize=8)
 def _interpolation(bins: int, step_hz: float) -> np.ndarray:
-  """(node, bin) cubic spline from the nodes to the bins 0, step, 2·step … Hz, times the spectral taper.
+  """Returns the (node, bin) cubic spline from the nodes to the bins 0, step, 2·step … Hz, times the spectral taper.
 
-  The last quarter of the band ends in a raised cosine, so that the cut rings nowhere.
+  The last quarter of the band ends in a raised cosine, so that the cut-off causes no ringing.
   """
   nodes = frequency_nodes_hz()
   spline = scipy.interpolate.CubicSpline(nodes, np.eye(len(nodes)), bc_type="not-a-knot")(np.arange(bins) * step_hz)
@@ -250,12 +276,12 @@ def _record(
   shape = inflow_shape(subject, subject.sv_ml * beats_n.sv_scale[beat])
   flow_t = heart.ejection(time_s - beats_n.onset_s[beat], *shape)
   bins = int(min(_MAX_HZ, fs_hz / 2) * seconds) + 1
-  # the mean flow sets the mean pressure: the subject's own, whatever the rhythm drew
+  # the mean flow sets the mean pressure, so it is the subject's own for any rhythm
   q_k = jnp.fft.rfft(flow_t)[:bins] / samples
   q_k = q_k.at[0].set(subject.sv_ml * subject.hr_bpm / 60)
-  spread = _interpolation(bins, 1 / seconds)
+  interpolation_kb = _interpolation(bins, 1 / seconds)
   z_pk = jnp.concatenate([transfer.z_pk, transfer.ppg_k[None].at[:, 0].set(0.0)])
-  z_pk = (z_pk.real @ spread) + 1j * (z_pk.imag @ spread)
+  z_pk = (z_pk.real @ interpolation_kb) + 1j * (z_pk.imag @ interpolation_kb)
   out = round(seconds * fs_hz)
   p_pt = jax.vmap(lambda z_k: waves.periodic(z_k, q_k, out))(z_pk)
   # respiration moves the pressure of the chest and with it all arteries together
@@ -274,7 +300,7 @@ def records(
   rhythm_spec: clinics.Rhythm,
   chunk: int = 16,
 ) -> dict[str, jax.Array]:
-  """Aperiodic records of all sites on one clock.
+  """Computes aperiodic records of all sites on one clock.
 
   Args:
     key: typed PRNG key of the rhythms.
@@ -288,12 +314,12 @@ def records(
     site → (subject, time) pressure [mmHg], and "digital_ppg", min–max normalised over the record.
 
   Raises:
-    InputError: a parameter is outside `population.LIMITS`, or the length is no whole number of samples.
+    InputError: a parameter is outside `population.LIMITS`, or the length is not a whole number of samples.
   """
   check(subjects, chunk=chunk)
   samples = seconds * fs_hz
-  whole = np.isfinite(samples) and abs(samples - round(samples)) < 1e-6
-  if not (whole and fs_hz >= _LOWEST_HZ and seconds >= _SHORTEST_S):
+  is_whole = np.isfinite(samples) and abs(samples - round(samples)) < 1e-6
+  if not (is_whole and fs_hz >= _LOWEST_HZ and seconds >= _SHORTEST_S):
     raise InputError(
       f"seconds={seconds}, fs_hz={fs_hz}: must be {_SHORTEST_S:g} s or more at {_LOWEST_HZ:g} Hz or more, "
       "in a whole number of samples"
@@ -303,7 +329,7 @@ def records(
 
 @functools.partial(jax.jit, static_argnames="chunk")
 def _at_nodes(subjects: population.Subject, chunk: int) -> Transfer:
-  """A program of its own, the longest to compile: it serves records of every length and rhythm."""
+  """Computes the transfer functions at the nodes, in a program that serves records of every length and rhythm."""
   omega_k = 2 * jnp.pi * jnp.asarray(frequency_nodes_hz(), dtype=jnp.float32)
   return _over_subjects(lambda subject: respond(subject, omega_k), (subjects,), chunk)
 

@@ -1,4 +1,4 @@
-"""A subject fitted to a measured beat at the aortic root, by gradient descent through the arteries."""
+"""Fit of a subject to a measured beat at the aortic root, by gradient descent through the arteries."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ import optax
 from cap_jax.arteries import cohort, heart, population, waves
 from cap_jax.types import InputError
 
-# With a measured inflow, and with one that is fitted too.
+# Free parameters with a measured inflow, and with an inflow that is fitted too.
 WITH_FLOW = ("pwv_m_s", "map_mmhg", "compliance_scale", "body_scale")
 WITHOUT_FLOW = (*WITH_FLOW, "sv_ml", "lvet_s", "t_peak_s", "fall_exponent")
 _HARMONICS = 40
@@ -21,7 +21,14 @@ _STARTS_M_S = (5.0, 8.0, 12.0)  # the misfit has local minima in the wave speed
 
 
 class Fit(NamedTuple):
-  """subject: its parameters. p_t: the model's pressure [mmHg]. rms_mmhg: of the misfit. loss: (step,) mean squares."""
+  """Result of a fit.
+
+  Attributes:
+    subject: its parameters.
+    p_t: (time,) pressure of the model [mmHg].
+    rms_mmhg: root mean square of the misfit.
+    loss: (step,) mean squares.
+  """
 
   subject: population.Subject
   p_t: np.ndarray
@@ -29,14 +36,14 @@ class Fit(NamedTuple):
   loss: np.ndarray
 
 
-def _to_line(name: str, value: jax.Array) -> jax.Array:
-  """A parameter within its limits as a number without limits: the logit of its place between them."""
+def _to_unbounded(name: str, value: jax.Array) -> jax.Array:
+  """Maps a parameter within its limits to an unlimited number: the logit of its position between them."""
   low, high = population.LIMITS[name]
   share = jnp.clip((value - low) / (high - low), 0.01, 0.99)  # at a limit there is no gradient
   return jnp.log(share / (1 - share))
 
 
-def _from_line(name: str, x: jax.Array) -> jax.Array:
+def _from_unbounded(name: str, x: jax.Array) -> jax.Array:
   low, high = population.LIMITS[name]
   return low + (high - low) * jax.nn.sigmoid(x)
 
@@ -52,24 +59,24 @@ def _root(subject: population.Subject, flow_k: jax.Array | None, samples: int) -
 
 @functools.partial(jax.jit, static_argnames=("free", "steps", "rate"))
 def _descend(start, p_t, flow_k, free: tuple[str, ...], steps: int, rate: float):
-  def subject_of(line: Mapping[str, jax.Array]) -> population.Subject:
-    return start._replace(**{name: _from_line(name, x) for name, x in line.items()})
+  def subject_of(unbounded: Mapping[str, jax.Array]) -> population.Subject:
+    return start._replace(**{name: _from_unbounded(name, x) for name, x in unbounded.items()})
 
-  def loss(line):
-    return jnp.mean((_root(subject_of(line), flow_k, p_t.shape[0]) - p_t) ** 2)
+  def loss(unbounded):
+    return jnp.mean((_root(subject_of(unbounded), flow_k, p_t.shape[0]) - p_t) ** 2)
 
   tx = optax.adam(optax.cosine_decay_schedule(rate, steps))
 
   def step(carry, _):
-    line, state = carry
-    value, gradient = jax.value_and_grad(loss)(line)
+    unbounded, state = carry
+    value, gradient = jax.value_and_grad(loss)(unbounded)
     update, state = tx.update(gradient, state)
-    return (optax.apply_updates(line, update), state), value
+    return (optax.apply_updates(unbounded, update), state), value
 
-  line = {name: _to_line(name, getattr(start, name)) for name in free}
-  (line, _), losses = jax.lax.scan(step, (line, tx.init(line)), length=steps)
-  found = subject_of(line)
-  return found, _root(found, flow_k, p_t.shape[0]), losses
+  unbounded = {name: _to_unbounded(name, getattr(start, name)) for name in free}
+  (unbounded, _), losses = jax.lax.scan(step, (unbounded, tx.init(unbounded)), length=steps)
+  fitted = subject_of(unbounded)
+  return fitted, _root(fitted, flow_k, p_t.shape[0]), losses
 
 
 def fit(
@@ -83,18 +90,18 @@ def fit(
 ) -> Fit:
   """Fits the parameters `free` so that the model reproduces a beat of pressure at the aortic root.
 
-  Adam on the mean square of the misfit, from three wave speeds; the best end is taken. Parameters stay within
-  `population.LIMITS`.
+  It runs Adam on the mean square of the misfit from three wave speeds and returns the best result. Parameters stay
+  within `population.LIMITS`.
 
   Args:
     p_t: (time,) one period of pressure [mmHg], evenly sampled, more than 82 samples.
     flow_t: (time,) inflow at the same times [ml/s], or None: then the parametric ejection is fitted too.
     period_s: length of the beat.
-    start: all parameters, of which the others stay. Its heart rate, and its stroke volume where the flow is
-      measured, are taken from the data, and the pressure of its reference radii is the beat's least.
+    start: all parameters; those that are not in `free` stay. Its heart rate, and its stroke volume where the flow is
+      measured, come from the data, and the pressure of its reference radii is the beat's least.
     free: names of the parameters; by default `WITH_FLOW` or `WITHOUT_FLOW`. One that starts at a limit starts a
       hundredth of its range inside.
-    steps, rate: of the descent.
+    steps, rate: number of steps and learning rate.
 
   Raises:
     InputError: too few samples, a value that is not finite, or an unknown parameter.
@@ -110,17 +117,17 @@ def fit(
   if np.ptp(p_t) < _LEAST_PULSE_MMHG:
     raise InputError(f"pulse pressure {np.ptp(p_t):.3g} mmHg: must be {_LEAST_PULSE_MMHG:g} or more; this is no beat")
   hr = 60 / period_s
-  known = {"hr_bpm": hr, "p_ext_mmhg": p_t.min(), "map_mmhg": p_t.mean()}
+  measured = {"hr_bpm": hr, "p_ext_mmhg": p_t.min(), "map_mmhg": p_t.mean()}
   flow_k = None
   if flow_t is not None:
     flow_k = jnp.asarray(np.fft.rfft(flow_t)[: _HARMONICS + 1] / flow_t.size, dtype=jnp.complex64)
-    known["sv_ml"] = flow_t.mean() * period_s
-  start = start._replace(**{name: jnp.float32(value) for name, value in known.items()})
+    measured["sv_ml"] = flow_t.mean() * period_s
+  start = start._replace(**{name: jnp.float32(value) for name, value in measured.items()})
   population.check(start)
-  found: list[Fit] = []
+  fits: list[Fit] = []
   for speed in _STARTS_M_S if "pwv_m_s" in names else (float(start.pwv_m_s),):
-    begin = jax.tree.map(lambda x: jnp.asarray(x, dtype=jnp.float32), start._replace(pwv_m_s=jnp.float32(speed)))
-    subject, model_t, losses = _descend(begin, jnp.asarray(p_t, dtype=jnp.float32), flow_k, names, steps, rate)
+    initial = jax.tree.map(lambda x: jnp.asarray(x, dtype=jnp.float32), start._replace(pwv_m_s=jnp.float32(speed)))
+    subject, model_t, losses = _descend(initial, jnp.asarray(p_t, dtype=jnp.float32), flow_k, names, steps, rate)
     rms = float(np.sqrt(np.mean((np.asarray(model_t) - p_t) ** 2)))
-    found.append(Fit(jax.tree.map(float, subject), np.asarray(model_t), rms, np.asarray(losses)))
-  return min(found, key=lambda one: one.rms_mmhg if np.isfinite(one.rms_mmhg) else np.inf)
+    fits.append(Fit(jax.tree.map(float, subject), np.asarray(model_t), rms, np.asarray(losses)))
+  return min(fits, key=lambda candidate: candidate.rms_mmhg if np.isfinite(candidate.rms_mmhg) else np.inf)

@@ -1,4 +1,4 @@
-"""Aortic inflow: an own parametric ejection wave, and its repetition with a rhythm.
+"""Aortic inflow: a parametric ejection wave of this project, and its periodic repetition.
 
 With peak-flow time t_p, end of ejection T_e and regurgitation time T_r,
 
@@ -7,15 +7,16 @@ With peak-flow time t_p, end of ejection T_e and regurgitation time T_r,
          = −b · sin(π (t − T_e)/T_r)                    T_e ≤ t < T_e + T_r  regurgitant lobe
 
 a follows from the stroke volume (net of the regurgitant volume), b from the regurgitant volume. n = 1 is the straight
-fall of the triangular flow of Westerhof et al. 2006 (Hypertension 48, 595); a least-squares fit to the human beat
+fall of the triangular flow of Westerhof et al. 2006 (Hypertension 48, 595). A least-squares fit to the human beat
 digitised from Stergiopulos et al. 1999 gives 0.97. A rounder fall (n = 2 is nearly a cosine) keeps flow up until late
-systole: in the reference population n + 1 raises the augmentation index by 14 points and takes 0.04 from the amplification.
+systole: in the reference population n + 1 raises the augmentation index by 14 points and lowers the amplification by
+0.04.
 """
 
 import jax
 import jax.numpy as jnp
 
-# PWDB gives the volume, not the time: a choice. At 25 ms nine of ten aortic waves have an incisura, at 35 ms three of four.
+# A choice, as PWDB has only the volume. At 25 ms nine of ten aortic waves have an incisura, at 35 ms three of four.
 REGURGITATION_S = 0.025
 
 
@@ -27,7 +28,16 @@ def ejection(
   t_peak_s: jax.Array,
   fall_exponent: jax.Array,
 ) -> jax.Array:
-  """Flow [ml/s] at `time_s` after the onset of ejection; arguments broadcast. Its integral is `sv_ml`."""
+  """Returns the flow [ml/s] at `time_s` after the onset of ejection; arguments broadcast.
+
+  Args:
+    time_s: time after the onset [s].
+    sv_ml: stroke volume, the integral of the flow.
+    rfv_ml: regurgitant volume.
+    lvet_s: end of ejection T_e.
+    t_peak_s: time of the peak flow t_p.
+    fall_exponent: n.
+  """
   fall_s = lvet_s - t_peak_s
   # means of the two parts of ejection: 2/π of the quarter sine, n/(n + 1) of the fall
   peak = (sv_ml + rfv_ml) / (2 / jnp.pi * t_peak_s + fall_exponent / (fall_exponent + 1) * fall_s)
@@ -39,7 +49,13 @@ def ejection(
 
 
 def periodic_spectrum(period_s: jax.Array, shape: tuple[jax.Array, ...], harmonics: int) -> jax.Array:
-  """(harmonics + 1,) Fourier coefficients c_k [ml/s] of one repeated beat; `shape` as of `ejection` after the time."""
+  """Returns the Fourier coefficients c_k of one repeated beat, (harmonics + 1,) [ml/s].
+
+  Args:
+    period_s: length of the beat.
+    shape: arguments of `ejection` after the time.
+    harmonics: number of harmonics.
+  """
   samples = 1024
   time_s = jnp.arange(samples) / samples * period_s
   return jnp.fft.rfft(ejection(time_s, *shape))[: harmonics + 1] / samples

@@ -1,8 +1,8 @@
 """The table of 116 arteries and its static topology: pieces, nodes, measuring sites, order of elimination.
 
-Lengths and radii: Mynard & Smolich 2015 (Ann. Biomed. Eng. 43, 1443; radii × √1.5) and, for the hand, Alastruey
-et al. 2006 (Proc. ICNAAM), as put together for the Pulse Wave Database by Charlton et al. 2019 (Am. J. Physiol.
-317, H1062). The loops (circle of Willis, palmar arches) are kept.
+Lengths and radii: Mynard & Smolich 2015 (Ann. Biomed. Eng. 43, 1443; radii × √1.5) and, for the hand, Alastruey et al.
+2006 (Proc. ICNAAM), as compiled for the Pulse Wave Database by Charlton et al. 2019 (Am. J. Physiol. 317, H1062). The
+loops (circle of Willis, palmar arches) are part of the network.
 """
 
 import csv
@@ -28,7 +28,7 @@ SITES: Mapping[str, tuple[int, float]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ArteryTable:
-  """Arteries: number, end nodes, reference length and radii [m], each of shape (artery,)."""
+  """Arteries: number, end nodes, reference length and radii [m], each (artery,)."""
 
   number: np.ndarray
   node_in: np.ndarray
@@ -38,21 +38,24 @@ class ArteryTable:
   radius_out_m: np.ndarray
 
   def rows(self, numbers: Sequence[int]) -> np.ndarray:
-    """Positions of arteries in the table, by their number.
+    """Returns the rows of arteries in the table.
+
+    Args:
+      numbers: numbers of the arteries.
 
     Raises:
       ValueError: an artery is not in the table.
     """
-    where = {int(n): row for row, n in enumerate(self.number)}
-    missing = [n for n in numbers if n not in where]
+    row_by_number = {int(n): row for row, n in enumerate(self.number)}
+    missing = [n for n in numbers if n not in row_by_number]
     if missing:
-      raise ValueError(f"arteries {missing} are not in the table of {len(where)} arteries")
-    return np.array([where[n] for n in numbers], dtype=np.int32)
+      raise ValueError(f"arteries {missing} are not in the table of {len(row_by_number)} arteries")
+    return np.array([row_by_number[n] for n in numbers], dtype=np.int32)
 
 
 @functools.cache
 def read_table() -> ArteryTable:
-  """The 116 arteries that ship with the package."""
+  """Reads the 116 arteries that ship with the package."""
   text = resources.files("cap_jax.arteries").joinpath("data/arteries116.csv").read_text(encoding="utf-8")
   rows = list(csv.DictReader(text.splitlines()))
 
@@ -71,18 +74,19 @@ def read_table() -> ArteryTable:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ArterialNetwork:
-  """Static topology: what depends on no parameter of a subject.
+  """Static topology: everything that does not depend on a parameter of a subject.
 
-  artery: (piece,) row of the artery that a piece belongs to.
-  start, end: (piece,) fractions of the artery's length where the piece begins and ends.
-  terminal: (terminal,) rows of the arteries that end in a terminal.
-  ground_parts: (node, g) slots of [inlet shunts, outlet shunts, terminals, zero] that join a node to the ground.
-  schedule: the elimination, whose edges are the pieces, then the ground edge of each node.
-  sites: names of the probes, in order.
-  site_piece: (site,) the piece that ends at each site, or begins there where the site is the inlet of its artery.
-  site_at_end: (site,) whether it ends there.
-  downstream: (site, terminal) whether all the site's steady flow goes to these terminals and they get no other; a row of
-    False where the artery lies in a loop.
+  Attributes:
+    artery: (piece,) row of the artery that a piece belongs to.
+    start, end: (piece,) fractions of the artery's length where the piece begins and ends.
+    terminal: (terminal,) rows of the arteries that end in a terminal.
+    ground_parts: (node, g) slots of [inlet shunts, outlet shunts, terminals, zero] that join a node to the ground.
+    schedule: the elimination, whose edges are the pieces, then the ground edge of each node.
+    sites: names of the probes, in order.
+    site_piece: (site,) the piece that ends at each site, or begins there where the site is the inlet of its artery.
+    site_at_end: (site,) whether it ends there.
+    downstream: (site, terminal) whether all the site's steady flow goes to these terminals and they get no other; a row
+      of False where the artery lies in a loop.
   """
 
   artery: np.ndarray
@@ -104,7 +108,11 @@ def _cuts(pieces: int, fractions: Sequence[float]) -> np.ndarray:
 def _cut(
   table: ArteryTable, pieces: Sequence[int], sites: Sequence[tuple[int, float]]
 ) -> tuple[list[int], list[float], list[float], list[tuple[int, int]], dict[tuple[int, float], int]]:
-  """The pieces: row of the artery, where on it a piece begins and ends, and its two nodes; and (row, fraction) → node of every cut."""
+  """Returns the pieces and the cuts.
+
+  A piece has the row of its artery, the fractions where it begins and ends, and its two nodes. The cuts map
+  (row, fraction) to a node.
+  """
   next_node = 1 + int(max(table.node_in.max(), table.node_out.max()))
   artery, start, end, ends, at = [], [], [], [], {}
   for row, count in enumerate(pieces):
@@ -122,14 +130,14 @@ def _cut(
 
 
 def _ground_parts(table: ArteryTable, ends: Sequence[tuple[int, int]], terminal: Sequence[int]) -> dict[int, list[int]]:
-  """Node → what lies between it and the ground: the pieces at their first ends, at their last ends, and the terminals, numbered so."""
-  parts: dict[int, list[int]] = {}
+  """Returns node → slots of its connections to the ground: inlet shunts, outlet shunts, then terminals."""
+  slots_by_node: dict[int, list[int]] = {}
   for k, (a, b) in enumerate(ends):
-    parts.setdefault(a, []).append(k)
-    parts.setdefault(b, []).append(len(ends) + k)
+    slots_by_node.setdefault(a, []).append(k)
+    slots_by_node.setdefault(b, []).append(len(ends) + k)
   for w, row in enumerate(terminal):
-    parts[int(table.node_out[row])].append(2 * len(ends) + w)
-  return parts
+    slots_by_node[int(table.node_out[row])].append(2 * len(ends) + w)
+  return slots_by_node
 
 
 def make_network(
@@ -145,10 +153,10 @@ def make_network(
     table: the arteries.
     sites: name → (artery number, fraction of its length); a site is always the end of a piece.
     root: node where the inflow enters.
-    pieces: pieces per artery; by default 4 for a tapered artery of 10 cm or more, 2 for a shorter tapered one
-      of 5 cm or more, else 1.
-    flows: whether the flow at the sites is wanted as well as the pressure. The probes are then the sites, the other ends
-      of their pieces, and the terminals.
+    pieces: pieces per artery; by default 4 for a tapered artery of 10 cm or more, 2 for a shorter tapered one of 5 cm
+      or more, else 1.
+    flows: whether the flow at the sites is computed as well as the pressure. The probes are then the sites, the other
+      ends of their pieces, and the terminals.
   """
   if pieces is None:
     taper = np.abs(table.radius_out_m / table.radius_in_m - 1) > 0.02
@@ -157,13 +165,13 @@ def make_network(
   artery, start, end, ends, at = _cut(table, pieces, list(site_rows.values()))
   inlets = set(table.node_in.tolist())
   terminal = [row for row, node in enumerate(table.node_out.tolist()) if node not in inlets and _is_leaf(table, node)]
-  p, parts = len(ends), _ground_parts(table, ends, terminal)
-  edges = [*ends, *((node, elimination.GROUND) for node in parts)]
+  piece_count, slots_by_node = len(ends), _ground_parts(table, ends, terminal)
+  edges = [*ends, *((node, elimination.GROUND) for node in slots_by_node)]
   probes = [at[row, round(fraction, 6)] for row, fraction in site_rows.values()]
   at_end = np.array([fraction > 0 for _, fraction in site_rows.values()])
   site_piece = np.array(
     [
-      next(k for k in range(p) if artery[k] == row and abs((end if last else start)[k] - fraction) < 1e-5)
+      next(k for k in range(piece_count) if artery[k] == row and abs((end if last else start)[k] - fraction) < 1e-5)
       for last, (row, fraction) in zip(at_end, site_rows.values(), strict=True)
     ]
   )
@@ -175,17 +183,17 @@ def make_network(
     start=np.array(start),
     end=np.array(end),
     terminal=np.array(terminal, dtype=np.int32),
-    ground_parts=elimination.padded(list(parts.values()), 2 * p + len(terminal)),
+    ground_parts=elimination.padded(list(slots_by_node.values()), 2 * piece_count + len(terminal)),
     schedule=elimination.make_schedule(edges, root, probes),
     sites=tuple(sites),
     site_piece=site_piece,
     site_at_end=at_end,
-    downstream=np.array([_behind(table, row, root, terminal) for row, _ in site_rows.values()]),
+    downstream=np.array([_fed_terminals(table, row, root, terminal) for row, _ in site_rows.values()]),
   )
 
 
-def _behind(table: ArteryTable, row: int, root: int, terminal: Sequence[int]) -> list[bool]:
-  """Which terminals hang on an artery alone: those cut off from the root without it. None if it lies in a loop."""
+def _fed_terminals(table: ArteryTable, row: int, root: int, terminal: Sequence[int]) -> list[bool]:
+  """Returns which terminals an artery alone feeds: those cut off from the root without it, none if it is in a loop."""
   pairs = list(zip(table.node_in.tolist(), table.node_out.tolist(), strict=True))
   reached, waiting = {root}, [root]
   while waiting:
@@ -205,7 +213,7 @@ def _is_leaf(table: ArteryTable, node: int) -> bool:
 
 @functools.cache
 def reference_network() -> ArterialNetwork:
-  """The 116 arteries with the sites of `SITES`."""
+  """Returns the network of the 116 arteries with the sites of `SITES`."""
   return make_network(read_table(), SITES, root=1)
 
 
@@ -229,5 +237,5 @@ PWDB_SITES: Mapping[str, tuple[int, float]] = {
 
 @functools.cache
 def pwdb_network() -> ArterialNetwork:
-  """The 116 arteries with the sites of `PWDB_SITES`, and their flows."""
+  """Returns the network of the 116 arteries with the sites of `PWDB_SITES`, and their flows."""
   return make_network(read_table(), PWDB_SITES, root=1, flows=True)

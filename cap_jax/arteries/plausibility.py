@@ -1,8 +1,8 @@
-"""Subjects whose pressures healthy people have: a filter after that of the Pulse Wave Database.
+"""Plausible subjects: a filter by the pressures of healthy people, after that of the Pulse Wave Database.
 
-A subject is kept whose brachial SBP, DBP, PP, MAP, central SBP and PP, and amplification all lie within ± 2.575 SD of
-its decade in McEniery et al. 2005 (J. Am. Coll. Cardiol. 46, 1753, Table 1), here of men alone where PWDB pools both sexes.
-Their MAP is the cuff's, DBP + PP/3, and so is the one that is checked.
+A subject passes if brachial SBP, DBP, PP, MAP, central SBP and PP, and amplification all lie within ± 2.575 SD of the
+decade's mean in McEniery et al. 2005 (J. Am. Coll. Cardiol. 46, 1753, Table 1). The values are those of men, where PWDB
+pools both sexes. Their MAP is the cuff's, DBP + PP/3, and the filter uses the same.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,12 +31,12 @@ _LEAST_SHARE = 0.02
 
 
 def decade(age: np.ndarray) -> np.ndarray:
-  """Column of `MCENIERY_MEN` for each age."""
+  """Returns the column of `MCENIERY_MEN` for each age."""
   return np.clip(np.asarray(age) // 10 - 1, 0, 7).astype(int)
 
 
 def pressures(waves: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """The rows of `MCENIERY_MEN` from (subject, time) waves at root and brachial artery [mmHg]."""
+  """Returns the rows of `MCENIERY_MEN` from (subject, time) waves at root and brachial artery [mmHg]."""
   brachial, root = np.asarray(waves["brachial"]), np.asarray(waves["aortic_root"])
   pp, central_pp = np.ptp(brachial, axis=1), np.ptp(root, axis=1)
   return {
@@ -51,7 +51,12 @@ def pressures(waves: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def plausible(age: np.ndarray, waves: Mapping[str, np.ndarray]) -> np.ndarray:
-  """(subject,) whether all pressures lie in the range of the subject's decade."""
+  """Returns whether all pressures lie in the range of the subject's decade, (subject,).
+
+  Args:
+    age: (subject,) years.
+    waves: site → (subject, time) pressure [mmHg].
+  """
   row = decade(age)
   inside = []
   for name, value in pressures(waves).items():
@@ -66,39 +71,39 @@ def draw(
   count: int,
   change: Callable[[population.Subject], population.Subject] = lambda subjects: subjects,
 ) -> population.Subject:
-  """Draws `count` subjects of a population; only plausible ones where it asks for them.
+  """Draws `count` subjects of a population; only plausible ones if `spec.plausible`.
 
-  They are drawn in blocks, so the first subjects of a larger draw are those of a smaller one.
+  Subjects are drawn in blocks, so a larger draw begins with the subjects of a smaller one.
 
   Args:
     key: typed PRNG key.
     spec: the population.
     count: number of subjects.
-    change: of the drawn subjects, before they are checked.
+    change: applied to the drawn subjects before they are checked.
 
   Raises:
-    InputError: a value of the population cannot be, or hardly anyone in it is plausible.
+    InputError: a value of the population is impossible, or hardly any of its subjects is plausible.
   """
   if count < 1:
     raise InputError(f"count={count}: must be 1 or more")
-  kept: list[population.Subject] = []
-  found = 0
+  blocks: list[population.Subject] = []
+  accepted = 0
   with tqdm.tqdm(total=count, desc="plausible subjects", unit="", leave=False, delay=1) as progress:
     for block in range(1 + int(count / (_BLOCK * _LEAST_SHARE))):
-      drawn = change(population.draw(jax.random.fold_in(key, block), spec, _BLOCK))
+      subjects = change(population.draw(jax.random.fold_in(key, block), spec, _BLOCK))
       try:
-        population.check(drawn)
+        population.check(subjects)
       except InputError as error:
         raise InputError(f"{spec}: draws subjects that cannot be ({error})") from error
       if spec.plausible:
-        waves = cohort.beats(drawn)
-        # rows of arrays of numpy: jax would compile a gather for each number of them
-        drawn, waves = jax.tree.map(np.asarray, (drawn, waves))
-        rows = plausible(drawn.age, waves)
-        drawn = jax.tree.map(lambda x, rows=rows: x[rows], drawn)
-      kept.append(drawn)
-      found += drawn.age.shape[0]
-      progress.update(drawn.age.shape[0])
-      if found >= count:
-        return jax.tree.map(lambda *parts: np.concatenate([np.asarray(p) for p in parts])[:count], *kept)
+        waves = cohort.beats(subjects)
+        # index NumPy arrays: JAX would compile a gather for each number of rows
+        subjects, waves = jax.tree.map(np.asarray, (subjects, waves))
+        rows = plausible(subjects.age, waves)
+        subjects = jax.tree.map(lambda x, rows=rows: x[rows], subjects)
+      blocks.append(subjects)
+      accepted += subjects.age.shape[0]
+      progress.update(subjects.age.shape[0])
+      if accepted >= count:
+        return jax.tree.map(lambda *leaves: np.concatenate([np.asarray(p) for p in leaves])[:count], *blocks)
   raise InputError(f"{spec}: fewer than {100 * _LEAST_SHARE:g} % of its subjects are plausible; set plausible=False")

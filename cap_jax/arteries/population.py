@@ -1,6 +1,6 @@
-"""Who the virtual subjects are: cardiac and vascular parameters drawn by age.
+"""Populations of virtual subjects: cardiac and vascular parameters drawn by age.
 
-The figures are published ones, as collected by the Pulse Wave Database (Charlton et al. 2019, Am. J. Physiol. 317,
+The values are published ones, as collected by the Pulse Wave Database (Charlton et al. 2019, Am. J. Physiol. 317,
 H1062); each is cited where it is used. A draw is mean(age) + spread · z with z a truncated standard normal deviate.
 """
 
@@ -17,7 +17,7 @@ from cap_jax.types import InputError
 
 
 class Subject(NamedTuple):
-  """Parameters that draw a subject; scalars, or (subject,) for many. `LIMITS` holds what each may be."""
+  """Parameters of a subject; scalars, or (subject,) for many. `LIMITS` has their ranges."""
 
   age: jax.Array  # years
   hr_bpm: jax.Array
@@ -43,7 +43,7 @@ class Subject(NamedTuple):
   steepening: jax.Array  # of travelling waves, relative to Riemann's; 0 is the linear network
 
 
-# What a parameter may be: wide enough for disease and for other mammals, narrow enough for the equations.
+# Range of each parameter: wide enough for disease and for other mammals, narrow enough for the equations.
 LIMITS: Mapping[str, tuple[float, float]] = {
   "age": (18, 100),
   "hr_bpm": (25, 220),
@@ -71,8 +71,11 @@ LIMITS: Mapping[str, tuple[float, float]] = {
 
 
 def check(subjects: Subject) -> None:
-  """Raises:
-  InputError: a parameter is not finite or outside `LIMITS`; names it, the subject and the range."""
+  """Checks that the parameters of all subjects are possible.
+
+  Raises:
+    InputError: a parameter is not finite or outside `LIMITS`; names it, the subject and the range.
+  """
   for name, value in subjects._asdict().items():
     low, high = LIMITS[name]
     column = np.atleast_1d(np.asarray(value))
@@ -82,9 +85,9 @@ def check(subjects: Subject) -> None:
   early = np.flatnonzero(np.atleast_1d(np.asarray(subjects.t_peak_s) >= np.asarray(subjects.lvet_s)))
   if early.size:
     raise InputError(f"t_peak_s of subject {early[0]}: must be less than its lvet_s, the end of ejection")
-  whole = np.atleast_1d(np.asarray(subjects.lvet_s) * np.asarray(subjects.hr_bpm) / 60)
-  if (whole > _MAX_LVET_SHARE + 1e-6).any():
-    row = int(whole.argmax())
+  lvet_share = np.atleast_1d(np.asarray(subjects.lvet_s) * np.asarray(subjects.hr_bpm) / 60)
+  if (lvet_share > _MAX_LVET_SHARE + 1e-6).any():
+    row = int(lvet_share.argmax())
     raise InputError(f"lvet_s of subject {row}: must be at most {_MAX_LVET_SHARE} of its beat, 60 / hr_bpm")
 
 
@@ -98,8 +101,8 @@ _HR_BPM = np.array([75.6, 77.5, 77.8, 77.6, 77.4, 77.2, 76.9, 76.1, 75.1, 73.8, 
 _BP_AGE = np.arange(15.5, 86, 10.0)
 _DBP_MMHG = np.array([73, 75, 77, 79, 79, 78, 76, 75.0])
 _PP_MMHG = np.array([50, 49, 47, 46, 46, 49, 51, 55.0])
-# Their column of MAP is no mean of a wave: it lies a third of the pulse pressure above diastole, as a cuff's rule has
-# it, where a brachial wave's mean lies at 0.44 to 0.49. This line is the form factor of the cohort's own brachial waves.
+# Their column of MAP is not the mean of a wave: by a cuff's rule it lies a third of the pulse pressure above diastole,
+# whereas the mean of a brachial wave lies at 0.44 to 0.49. These are form factors of the cohort's own brachial waves.
 _FORM_FACTOR_35, _FORM_FACTOR_75 = 0.44, 0.49
 _CUFF_FORM_FACTOR = 1 / 3
 # Diameters [mm]: aorta at three levels, Hickson 2010 and Agmon 2003; carotid, Hansen 1995.
@@ -117,7 +120,7 @@ _PWV_CLASS_MAP = np.array([92.5, 99.5, 106.5, 117, 131])
 _PWV_A = np.array([0, 0, 0, 0, 0.044])
 _PWV_B = np.array([0.83, 0.99, 1.05, 1.18, 0.85]) * 1e-3
 _PWV_C = np.array([5.55, 5.69, 5.91, 6.17, 5.73])
-# Arteries that carry the radius scale, and the smaller branches of which only the inlet follows.
+# Arteries that the radius scale applies to, and smaller branches, of which it scales only the inlet.
 _LARGE = (*range(1, 6), 7, 14, 15, 18, 19, 21, 27, 28, 29, 35, 37, 39, 41, 42, 43)
 _BRANCHES = (6, 8, 9, 12, 13, 16, 17, 20, 22, 23, 26, 30, 31, 34, 36, 38, 40, 44, 45, 50, 51)
 _ARCH = (1, 2)
@@ -127,7 +130,7 @@ _VASODILATED = {"muscular_stiffness": 0.8, "muscular_radius": 1.1, "resistance":
 
 
 def _line_relative_to_25(age: np.ndarray, value: np.ndarray) -> tuple[float, float]:
-  """Slope and intercept of a straight fit, divided by its value at 25 years."""
+  """Returns slope and intercept of a straight fit, divided by its value at 25 years."""
   slope, intercept = np.polyfit(age, value, 1)
   at_25 = slope * 25 + intercept
   return float(slope / at_25), float(intercept / at_25)
@@ -135,7 +138,12 @@ def _line_relative_to_25(age: np.ndarray, value: np.ndarray) -> tuple[float, flo
 
 @jnp.vectorize
 def mean_pwv(age: jax.Array, map_mmhg: jax.Array) -> jax.Array:
-  """Mean cf-PWV [m/s]; linear between the classes of mean pressure, extrapolated below the first."""
+  """Returns the mean cf-PWV [m/s], linear between the classes of mean pressure, extrapolated below the first.
+
+  Args:
+    age: years.
+    map_mmhg: mean pressure by a cuff.
+  """
   by_class = _PWV_A * age + _PWV_B * age**2 + _PWV_C
   left = jnp.clip(jnp.searchsorted(jnp.asarray(_PWV_CLASS_MAP), map_mmhg) - 1, 0, len(_PWV_C) - 2)
   share = (map_mmhg - jnp.asarray(_PWV_CLASS_MAP)[left]) / jnp.asarray(np.diff(_PWV_CLASS_MAP))[left]
@@ -144,21 +152,25 @@ def mean_pwv(age: jax.Array, map_mmhg: jax.Array) -> jax.Array:
 
 
 def cuff_mean(subjects: Subject) -> jax.Array:
-  """The mean pressure that a cuff's rule gives: lower than the wave's by its form factor less a third."""
+  """Returns the mean pressure by a cuff's rule: lower than the wave's by its form factor less a third."""
   pp = jnp.interp(subjects.age, _BP_AGE, _PP_MMHG)
   return subjects.map_mmhg - (form_factor(subjects.age) - _CUFF_FORM_FACTOR) * pp
 
 
 def form_factor(age: jax.Array) -> jax.Array:
-  """(MAP − DBP)/PP of the brachial wave by age, by which the mean pressure follows from a cuff's two values."""
+  """Returns (MAP − DBP)/PP of the brachial wave by age, from which a cuff's two values determine the mean pressure."""
   return _FORM_FACTOR_35 + (_FORM_FACTOR_75 - _FORM_FACTOR_35) * (age - 35) / 40
 
 
 def _ejection(
   sv_off: jax.Array, hr_off: jax.Array, hr: jax.Array, spread: float, z: Iterator[jax.Array]
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-  """Ejection time [s] (Weissler 1961), time to peak flow [s] (Kamimura 2016) and regurgitant volume [ml] (Charlton 2019, as a lognormal of
-  its mean 0.73 and SD 0.63 ml, since no volume is negative), by how far stroke volume and heart rate are off their means."""
+  """Returns ejection time [s], time to peak flow [s] and regurgitant volume [ml].
+
+  They are those of Weissler 1961, Kamimura 2016 and Charlton 2019. The volume is a lognormal of the latter's mean 0.73
+  and SD 0.63 ml, since no volume is negative. `sv_off` and `hr_off` are the deviations of stroke volume and heart rate
+  from their means.
+  """
   lvet = 0.282 + 0.0011 * sv_off - 0.0009 * hr_off + 0.0233 * next(z)
   lvet = jnp.minimum(lvet, _MAX_LVET_SHARE * 60 / hr)
   t_peak = (0.079 + 0.011 * next(z)) * lvet / 0.282
@@ -167,7 +179,7 @@ def _ejection(
 
 
 def draw(key: jax.Array, spec: clinics.Population, count: int) -> Subject:
-  """Draws `count` subjects; whether their waves are plausible is asked in `plausibility`.
+  """Draws `count` subjects, without the plausibility filter (see `plausibility`).
 
   Args:
     key: typed PRNG key.
@@ -195,11 +207,11 @@ def draw(key: jax.Array, spec: clinics.Population, count: int) -> Subject:
   mean_pressure = P_OUT_MMHG + dilates("resistance") * (resting - P_OUT_MMHG)
   hr, sv = hr + spec.hr_shift_bpm, sv * spec.sv_scale
   lvet, t_peak, rfv = _ejection(sv - sv_mean, hr - hr_mean, hr, spec.spread, z)
-  # the classes of Mattace-Raso are by what a cuff gives
+  # the classes of Mattace-Raso are by cuff pressures
   z_pwv = next(z) + spec.pwv_shift_sd
   pwv = mean_pwv(age, dbp + _CUFF_FORM_FACTOR * pp + shift) * (1 + jnp.where(z_pwv > 0, 0.17, 0.125) * z_pwv)
-  lines = np.mean([_line_relative_to_25(*d) for d in _DIAMETERS_MM], axis=0)
-  arch = _line_relative_to_25(_AORTA_AGE, _ARCH_MM)
+  diameter_lines = np.mean([_line_relative_to_25(*d) for d in _DIAMETERS_MM], axis=0)
+  arch_line = _line_relative_to_25(_AORTA_AGE, _ARCH_MM)
   # McVeigh 1999, Resnick 2000
   compliance = (0.113 - 0.001 * age) / 0.088 * (1 + 0.274 * (next(z) + spec.compliance_shift_sd))
   return Subject(
@@ -213,8 +225,8 @@ def draw(key: jax.Array, spec: clinics.Population, count: int) -> Subject:
     rfv_ml=rfv,
     fall_exponent=1 + spec.fall_exponent_sd * next(z),
     pwv_m_s=pwv,
-    radius_scale=(lines[0] * age + lines[1]) * (1 + 0.089 * next(z)),
-    length_scale=(arch[0] * age + arch[1]) * (1 + 0.134 * next(z)),
+    radius_scale=(diameter_lines[0] * age + diameter_lines[1]) * (1 + 0.089 * next(z)),
+    length_scale=(arch_line[0] * age + arch_line[1]) * (1 + 0.134 * next(z)),
     body_scale=jnp.ones_like(age),
     compliance_scale=compliance * dilates("compliance_scale"),
     reflection=spec.reflection + spec.reflection_sd * next(z),
@@ -229,7 +241,7 @@ def draw(key: jax.Array, spec: clinics.Population, count: int) -> Subject:
 
 
 class Geometry(NamedTuple):
-  """Of the 116 arteries, each field of shape (artery,): radii at both ends and length [m], factor on Eh/r₀."""
+  """Geometry of the 116 arteries, each (artery,): radii at both ends and length [m], factor on Eh/r₀."""
 
   radius_in_m: jax.Array
   radius_out_m: jax.Array
@@ -238,7 +250,7 @@ class Geometry(NamedTuple):
 
 
 def resting_geometry(subject: Subject) -> Geometry:
-  """One subject's arteries at rest, before any vasodilation: what the pulse wave velocity is defined on."""
+  """Returns one subject's arteries at rest, before any vasodilation; the pulse wave velocity is defined on them."""
   table = network.read_table()
   large = np.isin(table.number, _LARGE)
   branch = np.isin(table.number, _BRANCHES)
@@ -252,7 +264,7 @@ def resting_geometry(subject: Subject) -> Geometry:
 
 
 def geometry(subject: Subject) -> Geometry:
-  """One subject's arteries, the limbs' with the muscular tone that the subject has."""
+  """Returns one subject's arteries, with the subject's muscular tone in those of the limbs."""
   rest = resting_geometry(subject)
   muscular = np.isin(network.read_table().number, _MUSCULAR)
   radius = jnp.where(muscular, subject.muscular_radius, 1.0)

@@ -16,7 +16,11 @@ ML_M3 = cohort.ML_M3
 class Profiles(NamedTuple):
   """One period at `network.PWDB_SITES` from the onset of ejection, each (subject, site, time).
 
-  p_mmhg: pressure. u_m_s: velocity, mean over the section. a_m2: area. ppg: stored volume, between 0 and 1.
+  Attributes:
+    p_mmhg: pressure.
+    u_m_s: velocity, mean over the section.
+    a_m2: area.
+    ppg: stored volume, between 0 and 1.
   """
 
   p_mmhg: jax.Array
@@ -37,19 +41,19 @@ def _one(subject: population.Subject, samples: int, harmonics: int) -> Profiles:
 
   rest, now = population.resting_geometry(subject), population.geometry(subject)
   rows = net.artery[net.site_piece]
-  where = np.array([fraction for _, fraction in network.PWDB_SITES.values()], dtype=np.float32)
+  fraction = np.array([along for _, along in network.PWDB_SITES.values()], dtype=np.float32)
 
   def at_sites(inlet: jax.Array, outlet: jax.Array) -> jax.Array:
-    return inlet[rows] * (1 - where) + outlet[rows] * where
+    return inlet[rows] * (1 - fraction) + outlet[rows] * fraction
 
   radius = at_sites(now.radius_in_m, now.radius_out_m)
   stiffness = wall.stiffness(at_sites(rest.radius_in_m, rest.radius_out_m), model.k3_pa) * now.stiffness_scale[rows]
   area = wall.operating_area(radius, stiffness, model.transmural_pa)
-  line = wall.compliance(radius, stiffness, area)
-  tau = wall.relaxation_time(radius, line, area) * model.physics.viscosity
-  # the operating area belongs to the operating pressure, which the mean at a site lies a little off
+  compliance = wall.compliance(radius, stiffness, area)
+  tau = wall.relaxation_time(radius, compliance, area) * model.physics.viscosity
+  # the operating area belongs to the operating pressure, from which the mean at a site differs a little
   off_pk = p_pk.at[:, 0].add(population.P_OUT_MMHG * MMHG_PA - subject.p_ext_mmhg * MMHG_PA - model.transmural_pa)
-  a_pk = line[:, None] / (1 + 1j * omega_k[None, :] * tau[:, None]) * off_pk
+  a_pk = compliance[:, None] / (1 + 1j * omega_k[None, :] * tau[:, None]) * off_pk
 
   def wave(x_pk: jax.Array) -> jax.Array:
     return jax.vmap(lambda x_k: waves.periodic(jnp.ones_like(x_k), x_k, samples))(x_pk)
@@ -70,7 +74,13 @@ def _profiles(subjects: population.Subject, samples: int, harmonics: int, chunk:
 
 
 def profiles(subjects: population.Subject, samples: int = 256, harmonics: int = 40, chunk: int = 32) -> Profiles:
-  """Waves of (subject,) parameters.
+  """Computes the waves of (subject,) parameters.
+
+  Args:
+    subjects: (subject,) parameters.
+    samples: per period; more than twice the harmonics.
+    harmonics: of the heart rate.
+    chunk: subjects computed together; bounds the memory.
 
   Raises:
     InputError: a parameter is outside `population.LIMITS`, or too few samples for the harmonics.

@@ -1,4 +1,4 @@
-"""When the heart beats: respiration, heart rate variability, ectopic beats.
+"""Times of the heart beats: respiration, heart rate variability, ectopic beats.
 
 The RR tachogram is a mean and two bands with random phases, the low-frequency one about 0.1 Hz (Mayer waves) and the
 high-frequency one about the breathing rate, as in the synthetic ECG of McSharry et al. 2003 (IEEE Trans. Biomed. Eng.
@@ -19,7 +19,13 @@ _LINES = 5  # spectral lines per band
 
 
 class Beats(NamedTuple):
-  """onset_s: (beat,), +inf beyond the last one. sv_scale: (beat,) relative stroke volume. breathing_hz: scalar."""
+  """Beats of one record.
+
+  Attributes:
+    onset_s: (beat,) times of their onsets, +inf beyond the last one.
+    sv_scale: (beat,) relative stroke volume.
+    breathing_hz: breathing rate, scalar.
+  """
 
   onset_s: jax.Array
   sv_scale: jax.Array
@@ -27,12 +33,12 @@ class Beats(NamedTuple):
 
 
 def _band(key: jax.Array, time_n: jax.Array, seconds: float, centre_hz: jax.Array | float) -> jax.Array:
-  """A narrow-band process of unit variance on the times; its lines fall on whole turns of the record."""
+  """Returns a narrow-band process of unit variance at the times; its periods divide the record."""
   offset = jnp.arange(_LINES) - _LINES // 2
   turns = jnp.maximum(jnp.round(centre_hz * seconds) + jnp.round(offset * _BAND_SD_HZ * seconds), 1.0)
   phase = jax.random.uniform(key, (_LINES,), maxval=2 * jnp.pi)
   weight = jnp.exp(-0.5 * offset**2)
-  # short records fold the lines into one: the sum is taken as complex amplitudes, then scaled to its own size
+  # lines coincide in short records: amplitudes add as complex numbers, and the sum is scaled by its own power
   wave = weight[:, None] * jnp.sin(2 * jnp.pi * turns[:, None] / seconds * time_n[None, :] + phase[:, None])
   same = turns[:, None] == turns[None, :]
   power = 0.5 * (jnp.cos(phase[:, None] - phase[None, :]) * weight[:, None] * weight[None, :] * same).sum()
@@ -40,21 +46,23 @@ def _band(key: jax.Array, time_n: jax.Array, seconds: float, centre_hz: jax.Arra
 
 
 def _ectopic(key: jax.Array, index: jax.Array, count: jax.Array, share: float) -> jax.Array:
-  """(beat,) whether a beat is premature; never two of three in a row, never the first or the last two."""
+  """Returns whether a beat is premature, (beat,); never two of three in a row, never the first or the last two."""
   chance = share
-  for _ in range(60):  # of a draw, so that c (1 − c)² = share are left alone; exists up to 4/27
+  for _ in range(
+    60
+  ):  # solves c (1 − c)² = share for the chance c of a draw, so that `share` are isolated; possible up to 4/27
     chance = share / (1 - chance) ** 2
-  drawn = jax.random.bernoulli(key, float(chance), index.shape)
-  alone = drawn & ~jnp.roll(drawn, 1) & ~jnp.roll(drawn, 2)
-  return alone & (index > 0) & (index < count - 2)
+  premature = jax.random.bernoulli(key, float(chance), index.shape)
+  isolated = premature & ~jnp.roll(premature, 1) & ~jnp.roll(premature, 2)
+  return isolated & (index > 0) & (index < count - 2)
 
 
 def draw(key: jax.Array, hr_bpm: jax.Array, seconds: float, spec: clinics.Rhythm) -> Beats:
-  """Beats of one record.
+  """Draws the beats of one record.
 
   The record closes on itself (its last beat runs into the first), so that its spectrum needs no window: it holds a
-  whole number of beats and of breaths. Its rate so differs from `hr_bpm` by up to 30/seconds a minute, and the times of
-  the beats have no gradient in it.
+  whole number of beats and of breaths. Its rate therefore differs from `hr_bpm` by up to 30/seconds a minute. The times
+  of the beats have no gradient in `hr_bpm`.
 
   Args:
     key: typed PRNG key.
@@ -73,7 +81,7 @@ def draw(key: jax.Array, hr_bpm: jax.Array, seconds: float, spec: clinics.Rhythm
   high = _band(high_key, time_n, seconds, breathing_hz)
   rr = 1 + spec.rr_low_sd * low + spec.rr_high_sd * high
   early = _ectopic(early_key, index, count, spec.ectopic_share)
-  # the interval before an ectopic beat gives to the one after it what it lacks
+  # the interval after an ectopic beat is longer by what the one before it lacks
   lost = (1 - spec.ectopic_coupling) * early
   rr = rr * (1 - jnp.roll(lost, -1) + lost)
   rr = jnp.where(index < count, jnp.maximum(rr, 0.3), 0.0)

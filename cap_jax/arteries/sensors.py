@@ -1,12 +1,12 @@
-"""Measuring chains: what a transducer, its amplifier and its patient make of a wave. Pure functions of (time,) waves.
+"""Measuring chains: the effect of a transducer, its amplifier and its patient on (time,) waves. Pure functions.
 
-A fluid-filled line and its transducer answer like a damped spring,
+A fluid-filled catheter line and its transducer respond like a damped spring,
 
     H(f) = 1 / (1 − (f/f_n)² + 2jζ f/f_n)
 
 with a natural frequency f_n and damping ζ (Gardner 1981, Anesthesiology 54, 227; measured ranges in Mikhailov 2021).
-Filters take the record as one period, as the cohort makes it. `Chain` is what a device is, drawn once for a clinic or
-once for each subject; what happens (noise, flushes, motion) is drawn for each record.
+Filters treat the record as one period, as the cohort generates it. A `Chain` has the constants of a device, drawn once
+for a clinic or once for each subject. Events (noise, flushes, motion) are drawn for each record.
 """
 
 from typing import NamedTuple
@@ -23,7 +23,7 @@ _LEAST_PULSE = 0.3  # of the true pulse pressure, whatever the cuff's errors
 
 
 class Chain(NamedTuple):
-  """A device: response and calibration, scalars."""
+  """Response and calibration of one device, scalars."""
 
   natural_hz: jax.Array
   damping: jax.Array
@@ -34,7 +34,12 @@ class Chain(NamedTuple):
 
 
 def draw_chain(key: jax.Array, device: clinics.Device) -> Chain:
-  """One device of its kind: uniform within the ranges; a response that it has not is without limit."""
+  """Draws one device of its kind, uniform within the ranges; a response that the kind lacks is infinite.
+
+  Args:
+    key: typed PRNG key.
+    device: the kind.
+  """
   keys = iter(jax.random.split(key, len(Chain._fields)))
 
   def within(bounds: tuple[float, float] | None) -> jax.Array:
@@ -46,13 +51,20 @@ def draw_chain(key: jax.Array, device: clinics.Device) -> Chain:
 
 
 def _filtered(x_t: jax.Array, response) -> jax.Array:
-  """A wave through a response, a function of the frequency in cycles per sample."""
+  """Filters a wave with a response, a function of the frequency in cycles per sample."""
   spectrum = jnp.fft.rfft(x_t)
   return jnp.fft.irfft(spectrum * response(jnp.fft.rfftfreq(x_t.shape[-1])), n=x_t.shape[-1])
 
 
 def second_order(p_t: jax.Array, fs_hz: float, natural_hz: jax.Array, damping: jax.Array) -> jax.Array:
-  """A pressure seen through a fluid-filled line."""
+  """Filters a pressure with a fluid-filled transducer.
+
+  Args:
+    p_t: (time,) pressure.
+    fs_hz: sampling rate.
+    natural_hz: natural frequency f_n.
+    damping: ζ.
+  """
 
   def response(f: jax.Array) -> jax.Array:
     ratio = f * fs_hz / natural_hz
@@ -62,24 +74,48 @@ def second_order(p_t: jax.Array, fs_hz: float, natural_hz: jax.Array, damping: j
 
 
 def one_pole(x_t: jax.Array, fs_hz: float, pole_hz: jax.Array) -> jax.Array:
-  """A wave through a first-order low-pass, as a tonometer or a servo has it."""
+  """Filters a wave with a first-order low-pass, such as that of a tonometer or a servo.
+
+  Args:
+    x_t: (time,) wave.
+    fs_hz: sampling rate.
+    pole_hz: cut-off frequency.
+  """
   return _filtered(x_t, lambda f: 1 / (1 + 1j * f * fs_hz / pole_hz))
 
 
 def delay(x_t: jax.Array, fs_hz: float, delay_s: jax.Array) -> jax.Array:
-  """A wave that a monitor shows late. The last delay_s of the record come first."""
+  """Delays a wave, as a monitor does; the last `delay_s` of the record move to its start.
+
+  Args:
+    x_t: (time,) wave.
+    fs_hz: sampling rate.
+    delay_s: delay [s].
+  """
   return _filtered(x_t, lambda f: jnp.exp(-2j * jnp.pi * f * fs_hz * delay_s))
 
 
 def typical_extremes(p_t: jax.Array, fs_hz: float) -> tuple[jax.Array, jax.Array]:
-  """Diastolic and systolic pressure: means of the least and the largest values of windows of 2 s."""
+  """Returns diastolic and systolic pressure: means of the least and the largest values of windows of 2 s.
+
+  Args:
+    p_t: (time,) pressure.
+    fs_hz: sampling rate.
+  """
   width = min(round(_CUFF_WINDOW_S * fs_hz), p_t.shape[-1])
   windows = p_t[: p_t.shape[-1] // width * width].reshape(-1, width)
   return windows.min(1).mean(), windows.max(1).mean()
 
 
 def read_cuff(key: jax.Array, cuff_t: jax.Array, fs_hz: float, cuff: clinics.Cuff) -> tuple[jax.Array, jax.Array]:
-  """Diastolic and systolic pressure as a cuff reads them, with its errors, new for each subject."""
+  """Returns diastolic and systolic pressure as a cuff reads them, with its errors.
+
+  Args:
+    key: of the cuff's errors, new for each subject.
+    cuff_t: (time,) the pressure that the cuff reads [mmHg].
+    fs_hz: sampling rate.
+    cuff: bias and SD of its errors.
+  """
   dbp, sbp = typical_extremes(cuff_t, fs_hz)
   z = jax.random.truncated_normal(key, -2.575, 2.575, (2,))
   read_dbp = dbp + cuff.dbp_bias_mmhg + cuff.dbp_sd_mmhg * z[0]
@@ -88,12 +124,12 @@ def read_cuff(key: jax.Array, cuff_t: jax.Array, fs_hz: float, cuff: clinics.Cuf
 
 
 def calibrate(key: jax.Array, x_t: jax.Array, cuff_t: jax.Array, fs_hz: float, cuff: clinics.Cuff) -> jax.Array:
-  """A wave scaled so that its extremes are those that a cuff reads.
+  """Scales a wave to the extremes that a cuff reads.
 
   Args:
     key: of the cuff's errors, new for each subject.
-    x_t: wave of any unit.
-    cuff_t: the pressure that the cuff reads [mmHg].
+    x_t: (time,) wave of any unit.
+    cuff_t: (time,) the pressure that the cuff reads [mmHg].
     fs_hz: sampling rate.
     cuff: bias and SD of its errors.
   """
@@ -103,14 +139,22 @@ def calibrate(key: jax.Array, x_t: jax.Array, cuff_t: jax.Array, fs_hz: float, c
 
 
 def episodes(key: jax.Array, samples: int, fs_hz: float, per_min: float, seconds: float) -> jax.Array:
-  """(time,) whether one of the randomly begun episodes of a length is on."""
-  begins = jax.random.bernoulli(key, per_min / (60 * fs_hz), (samples,))
-  begun = jnp.cumsum(begins)
-  return begun > jnp.pad(begun, (max(round(seconds * fs_hz), 1), 0))[:samples]
+  """Returns whether one of the randomly started episodes is on, (time,).
+
+  Args:
+    key: typed PRNG key.
+    samples: of the record.
+    fs_hz: sampling rate.
+    per_min: episodes per minute.
+    seconds: length of an episode.
+  """
+  starts = jax.random.bernoulli(key, per_min / (60 * fs_hz), (samples,))
+  started = jnp.cumsum(starts)
+  return started > jnp.pad(started, (max(round(seconds * fs_hz), 1), 0))[:samples]
 
 
 def _smooth_noise(key: jax.Array, samples: int, fs_hz: float, low_hz: float, high_hz: float) -> jax.Array:
-  """Gaussian noise of unit variance between two frequencies; at least the first line above 0."""
+  """Returns Gaussian noise of unit variance between two frequencies; it has at least the first frequency above 0."""
   f = jnp.fft.rfftfreq(samples, 1 / fs_hz)
   band = (f >= jnp.maximum(low_hz, f[1])) & (f <= jnp.maximum(high_hz, f[1]))
   noise = jnp.fft.irfft(jnp.fft.rfft(jax.random.normal(key, (samples,))) * band, n=samples)
@@ -118,12 +162,27 @@ def _smooth_noise(key: jax.Array, samples: int, fs_hz: float, low_hz: float, hig
 
 
 def drift(key: jax.Array, x_t: jax.Array, fs_hz: float, sd: float) -> jax.Array:
-  """A baseline that wanders below 0.05 Hz."""
+  """Adds a baseline that wanders below 0.05 Hz.
+
+  Args:
+    key: typed PRNG key.
+    x_t: (time,) wave.
+    fs_hz: sampling rate.
+    sd: of the baseline, in the unit of the wave.
+  """
   return x_t + sd * _smooth_noise(key, x_t.shape[-1], fs_hz, 0.0, 0.05)
 
 
 def move(key: jax.Array, x_t: jax.Array, fs_hz: float, per_min: float, size: float) -> jax.Array:
-  """Bursts of motion: noise of 0.5 to 8 Hz for 3 s, fading in and out."""
+  """Adds bursts of motion: noise of 0.5 to 8 Hz for 3 s, fading in and out.
+
+  Args:
+    key: typed PRNG key.
+    x_t: (time,) wave.
+    fs_hz: sampling rate.
+    per_min: bursts per minute.
+    size: SD of the noise, in the unit of the wave.
+  """
   burst_key, noise_key = jax.random.split(key)
   on = episodes(burst_key, x_t.shape[-1], fs_hz, per_min, 3.0).astype(x_t.dtype)
   envelope = _filtered(on, lambda f: jnp.exp(-0.5 * (f * fs_hz / 0.5) ** 2))
@@ -131,19 +190,40 @@ def move(key: jax.Array, x_t: jax.Array, fs_hz: float, per_min: float, size: flo
 
 
 def flush(key: jax.Array, p_t: jax.Array, fs_hz: float, per_min: float) -> jax.Array:
-  """The valve to the pressure bag, open for 1 s. Before the line, whose ringing it then shows."""
+  """Opens the valve to the pressure bag for 1 s; apply it before the transducer, which then rings.
+
+  Args:
+    key: typed PRNG key.
+    p_t: (time,) pressure [mmHg].
+    fs_hz: sampling rate.
+    per_min: flushes per minute.
+  """
   return jnp.where(episodes(key, p_t.shape[-1], fs_hz, per_min, 1.0), _FLUSH_MMHG, p_t)
 
 
 def damp(key: jax.Array, p_t: jax.Array, fs_hz: float, per_min: float) -> jax.Array:
-  """A line damped for 10 s by a kink or a bubble."""
+  """Damps the transducer for 10 s, as a kink or a bubble does.
+
+  Args:
+    key: typed PRNG key.
+    p_t: (time,) pressure.
+    fs_hz: sampling rate.
+    per_min: episodes per minute.
+  """
   on = episodes(key, p_t.shape[-1], fs_hz, per_min, 10.0).astype(p_t.dtype)
   share = jnp.clip(one_pole(on, fs_hz, jnp.asarray(1.0)), 0.0, 1.0)
   return p_t + share * (one_pole(p_t, fs_hz, jnp.asarray(_DAMPED_POLE_HZ)) - p_t)
 
 
 def pause(key: jax.Array, p_t: jax.Array, fs_hz: float, per_min: float) -> jax.Array:
-  """A volume clamp that finds its set point again: the reading stands still for 2 s."""
+  """Repeats the last reading for 2 s, as a volume clamp does while it finds its set point.
+
+  Args:
+    key: typed PRNG key.
+    p_t: (time,) pressure.
+    fs_hz: sampling rate.
+    per_min: pauses per minute.
+  """
   on = episodes(key, p_t.shape[-1], fs_hz, per_min, 2.0)
   index = jnp.arange(p_t.shape[-1])
   last = jax.lax.cummax(jnp.where(on, 0, index))
@@ -151,33 +231,53 @@ def pause(key: jax.Array, p_t: jax.Array, fs_hz: float, per_min: float) -> jax.A
 
 
 def jitter(key: jax.Array, x_t: jax.Array, fs_hz: float, sd_s: float) -> jax.Array:
-  """Samples taken a little early or late, to first order: x + x' δ."""
+  """Shifts the sampling instants at random, to first order: x + x' δ.
+
+  Args:
+    key: typed PRNG key.
+    x_t: (time,) wave.
+    fs_hz: sampling rate.
+    sd_s: SD of δ [s].
+  """
   slope = _filtered(x_t, lambda f: 2j * jnp.pi * f * fs_hz)
   return x_t + sd_s * jax.random.normal(key, x_t.shape) * slope
 
 
 def quantise(x_t: jax.Array, span: tuple[float, float], bits: int) -> jax.Array:
-  """What a converter of so many bits over a span reports; its ends clip."""
+  """Quantises a wave with a converter, which clips at the ends of its span.
+
+  Args:
+    x_t: (time,) wave.
+    span: lowest and highest value of the converter.
+    bits: of the converter.
+  """
   low, high = span
   step = (high - low) / (2**bits - 1)
   return low + step * jnp.round((jnp.clip(x_t, low, high) - low) / step)
 
 
 def drop(key: jax.Array, x_t: jax.Array, fs_hz: float, per_min: float) -> jax.Array:
-  """Samples that were lost, 0.2 s at a time: NaN."""
+  """Replaces lost samples by NaN, 0.2 s at a time.
+
+  Args:
+    key: typed PRNG key.
+    x_t: (time,) wave.
+    fs_hz: sampling rate.
+    per_min: losses per minute.
+  """
   return jnp.where(episodes(key, x_t.shape[-1], fs_hz, per_min, 0.2), jnp.nan, x_t)
 
 
 def measure(
   key: jax.Array, x_t: jax.Array, cuff_t: jax.Array, fs_hz: float, device: clinics.Device, chain: Chain
 ) -> jax.Array:
-  """A wave as the device reports it.
+  """Returns a wave as the device reports it.
 
-  From the patient to the file: motion, flush, line, damping, pole, cuff or gain and zero, delay, pauses, drift, noise,
-  jitter, converter, losses. A stage that the device has not is not computed.
+  From the patient to the file: motion, flush, transducer, damping, pole, cuff or gain and zero, delay, pauses, drift,
+  noise, jitter, converter, losses. A stage that the device lacks is not computed.
 
   Args:
-    key: of what happens during the record.
+    key: of the events during the record.
     x_t: (time,) true wave.
     cuff_t: (time,) the pressure that the device's cuff reads, if it has one.
     fs_hz: sampling rate.
@@ -215,6 +315,6 @@ def measure(
 
 
 def min_max(x_t: jax.Array) -> jax.Array:
-  """A wave between 0 and 1, as an oximeter without calibration shows it; NaN stay."""
+  """Scales a wave to between 0 and 1, as an oximeter without calibration does; NaN stay."""
   low, high = jnp.nanmin(x_t), jnp.nanmax(x_t)
   return (x_t - low) / (high - low)

@@ -1,10 +1,10 @@
 """Terminal loads: vascular beds shared among the arteries that feed them.
 
-Total resistance [mmHg·s/ml] and compliance [ml/mmHg] of the beds: Mynard & Smolich 2015. Within a bed the
-conductance and the compliance are shared in proportion to the outlet area.
+Total resistance [mmHg·s/ml] and compliance [ml/mmHg] of the beds: Mynard & Smolich 2015. Within a bed the conductance
+and the compliance are divided in proportion to the outlet area.
 
-A terminal is R₁–C–R₂. R₁ = Z₀ (1 + Γ)/(1 − Γ): a wave too fast for C sees R₁ alone, and a share Γ of it comes back.
-Γ = 0 is the matched end of most 1-D models.
+A terminal is R₁–C–R₂. R₁ = Z₀ (1 + Γ)/(1 − Γ): a wave too fast for C meets R₁ alone, and a fraction Γ of it is
+reflected. Γ = 0 is the matched end of most 1-D models.
 """
 
 import functools
@@ -37,7 +37,7 @@ _BEDS: tuple[tuple[tuple[int, ...], float, float], ...] = (
 
 
 def _membership(net: network.ArterialNetwork) -> np.ndarray:
-  """(bed, terminal) of 0 and 1.
+  """Returns the (bed, terminal) matrix of 0 and 1.
 
   Raises:
     ValueError: a terminal belongs to no bed or to two.
@@ -51,9 +51,9 @@ def _membership(net: network.ArterialNetwork) -> np.ndarray:
 
 @functools.cache
 def flow_shares() -> np.ndarray:
-  """(artery,) share of the cardiac output that flows steadily through each artery, signed, in the reference network.
+  """Returns the signed fraction of the cardiac output that flows steadily through each artery, (artery,).
 
-  Nodal analysis of the reference radii with the reference beds, in double precision.
+  It is a nodal analysis of the reference network: reference radii and beds, in double precision.
   """
   net, table = network.reference_network(), network.read_table()
   member = _membership(net).astype(float)
@@ -77,10 +77,16 @@ def flow_shares() -> np.ndarray:
 def network_resistance(
   net: network.ArterialNetwork, physics: waves.Physics, pieces: waves.Pieces, transmural_pa: jax.Array
 ) -> jax.Array:
-  """What the arteries add to the steady resistance [Pa·s/m³] that the terminals in parallel give: Σ φ² R.
+  """Returns the steady resistance that the arteries add to that of the terminals in parallel [Pa·s/m³]: Σ φ² R.
 
-  The power lost in the arteries, with the flow shares φ of the reference network. Of all ways to share the flow the true
-  one loses least, so an error in φ counts in the second order only.
+  It is the power lost in the arteries with the flow fractions φ of the reference network. The true division of the flow
+  loses the least power, so an error in φ has a second-order effect only.
+
+  Args:
+    net: topology.
+    physics: options.
+    pieces: geometry and stiffness.
+    transmural_pa: operating P − P_ext, scalar or (piece,).
   """
   share = flow_shares()[net.artery].astype(np.float32)
   return (share**2 * waves.poiseuille_resistance(physics, pieces, transmural_pa)).sum()
@@ -95,7 +101,7 @@ def make_terminals(
   reflection: jax.Array,
   rho: jax.Array | float,
 ) -> waves.Terminals:
-  """Loads of one subject.
+  """Computes the loads of one subject.
 
   Args:
     net: topology of the 116 arteries.

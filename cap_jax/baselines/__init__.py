@@ -1,4 +1,4 @@
-"""What is fitted to pairs of waves without a network, by name: each on the source's windows, or on the target's labelled ones."""
+"""Methods without a network, by name, fitted to pairs of source windows or of labelled target windows."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,25 +13,29 @@ Predict = Callable[[batches.Waves | batches.Pairs], np.ndarray]
 
 
 class Baseline(NamedTuple):
-  """fit: (training, validation, windows) → what predicts (window, time) [mmHg]. settings: how many are tried on validation
-  subjects."""
+  """A method without a network.
+
+  Attributes:
+    fit: (training, validation, windows) → function that predicts (window, time) [mmHg].
+    settings: number of settings that are compared on validation subjects.
+  """
 
   fit: Callable[[batches.Pairs, batches.Pairs, config.Windows], Predict]
   settings: int = 1
 
 
 def _by_window(fit: Callable) -> Callable[[batches.Pairs, batches.Pairs, config.Windows], Predict]:
-  """A fit whose result reads arrays of windows, whoever they are of."""
+  """Wraps a fit whose result predicts from arrays of windows, irrespective of their subjects."""
 
   def fitted(training: batches.Pairs, validation: batches.Pairs, spec: config.Windows) -> Predict:
-    found = fit(training, validation, spec)
-    return lambda windows: found.predict(windows.x_bt)
+    fitted_model = fit(training, validation, spec)
+    return lambda windows: fitted_model.predict(windows.x_bt)
 
   return fitted
 
 
 def _by_subject(fit: Callable) -> Callable[[batches.Pairs, batches.Pairs, config.Windows], Predict]:
-  """A fit whose result looks at each subject's windows together."""
+  """Wraps a fit whose result reads the windows of each subject together."""
   return lambda training, validation, spec: fit(training, validation, spec).predict
 
 

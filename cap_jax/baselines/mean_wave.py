@@ -1,6 +1,6 @@
-"""Predict the mean: the mean aortic beat of the training subjects, laid on the beats of the input.
+"""The mean prediction: the mean aortic beat of the training subjects, placed on the beats of the input.
 
-It knows where the beats are and nothing else; a method that does not beat it has learnt nothing of the subject.
+It uses the times of the beats only. A method that does not beat it has learnt nothing about the subject.
 """
 
 import dataclasses
@@ -15,13 +15,18 @@ PHASES = 100
 
 @dataclasses.dataclass(frozen=True)
 class MeanWave:
-  """wave: (PHASES,) mean aortic pressure [mmHg] by the phase between feet of the peripheral wave."""
+  """A mean beat.
+
+  Attributes:
+    wave: (PHASES,) mean aortic pressure [mmHg] by the phase between feet of the peripheral wave.
+    fs_hz: sampling rate.
+  """
 
   wave: np.ndarray
   fs_hz: float
 
   def predict(self, x_bt: np.ndarray) -> np.ndarray:
-    """(window, time) [mmHg]; the mean pressure where a window shows no beats."""
+    """Returns the aortic pressure, (window, time) [mmHg]; the mean pressure where a window has no beats."""
     closed = np.append(self.wave, self.wave[0])
     out = np.empty_like(x_bt)
     for k, x_t in enumerate(x_bt):
@@ -30,24 +35,38 @@ class MeanWave:
     return np.where(np.isnan(out), np.float32(self.wave.mean()), out)
 
   def scaled(self, high_mmhg: float, low_mmhg: float, by_mean: bool = False) -> "MeanWave":
-    """The wave with another diastole `low_mmhg`, and `high_mmhg` as its systole, or as its mean."""
+    """Returns the wave scaled to another diastole and systole.
+
+    Args:
+      high_mmhg: systole, or the mean if `by_mean`.
+      low_mmhg: diastole.
+      by_mean: whether `high_mmhg` is the mean pressure.
+    """
     level = float(self.wave.mean() if by_mean else self.wave.max())
     gain = (high_mmhg - low_mmhg) / (level - float(self.wave.min()))
     return MeanWave(low_mmhg + gain * (self.wave - self.wave.min()), self.fs_hz)
 
 
 def fit(training: batches.Pairs, fs_hz: float, most: int = 1000) -> MeanWave:
-  """Averages the aortic wave by phase over at most `most` windows, evenly taken from all subjects."""
+  """Averages the aortic wave by phase.
+
+  Args:
+    training: windows of the training subjects.
+    fs_hz: sampling rate.
+    most: largest number of windows; they are evenly spaced over all subjects.
+  """
   total, count = np.zeros(PHASES), np.zeros(PHASES)
   rows = np.unique(np.linspace(0, len(training.x_bt) - 1, min(most, len(training.x_bt))).astype(int))
   for k in rows:
     phase = beats.phase(training.x_bt[k], beats.find_feet(training.x_bt[k], fs_hz))
-    known = np.isfinite(phase)
-    slot = np.round(phase[known] % 1 * PHASES).astype(int) % PHASES  # the samples about a phase, not those after it
-    total += np.bincount(slot, training.y_bt[k][known], PHASES)
+    has_phase = np.isfinite(phase)
+    slot = (
+      np.round(phase[has_phase] % 1 * PHASES).astype(int) % PHASES
+    )  # the samples around a phase, not those after it
+    total += np.bincount(slot, training.y_bt[k][has_phase], PHASES)
     count += np.bincount(slot, minlength=PHASES)
   if not count.any():
     return MeanWave(np.full(PHASES, training.y_bt.mean()), fs_hz)
   filled = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-  seen = np.flatnonzero(np.isfinite(filled))
-  return MeanWave(np.interp(np.arange(PHASES), seen, filled[seen], period=PHASES), fs_hz)
+  covered = np.flatnonzero(np.isfinite(filled))
+  return MeanWave(np.interp(np.arange(PHASES), covered, filled[covered], period=PHASES), fs_hz)

@@ -1,5 +1,7 @@
-"""Waves scaled to pressures: to the true MAP and DBP of a subject, as an invasive calibration would, or by the affine map that suits
-the labelled subjects best."""
+"""Scaling of waves to pressures: to a subject's true MAP and DBP, or by the best affine map of the labelled subjects.
+
+The first is what an invasive calibration would do.
+"""
 
 import dataclasses
 
@@ -9,18 +11,19 @@ from cap_jax.data import batches
 
 
 def to_true_levels(wave_bt: np.ndarray, test: batches.Pairs) -> np.ndarray:
-  """Waves of any scale with the mean and the diastole of each subject's own aortic wave: a bound, since those are not known at
-  inference.
+  """Scales waves of any unit to the mean and the diastole of each subject's own aortic wave.
+
+  This is a bound, since those pressures are unknown at inference.
 
   Args:
     wave_bt: (window, time) the shape.
-    test: windows whose reference gives the levels.
+    test: windows whose reference has the levels.
   """
   out = np.empty_like(wave_bt)
   for subject in test.subjects:
     rows = np.flatnonzero(test.subject_b == subject)
     shape, true = wave_bt[rows], test.y_bt[rows]
-    # the diastole is that of the mean window, so that one low sample does not decide
+    # the diastole is a mean over windows, so that one low sample does not decide
     (mean, low), (mean_true, low_true) = ((x.mean(), x.min(1).mean()) for x in (shape, true))
     gain = (mean_true - low_true) / (mean - low) if mean > low else 0.0  # a flat shape stays flat, at the mean
     out[rows] = mean_true + gain * (shape - mean)
@@ -29,7 +32,7 @@ def to_true_levels(wave_bt: np.ndarray, test: batches.Pairs) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Affine:
-  """y = gain·ŷ + offset [mmHg]."""
+  """The map y = gain·ŷ + offset [mmHg]."""
 
   gain: float
   offset: float
@@ -39,7 +42,12 @@ class Affine:
 
 
 def fit_affine(predicted_bt: np.ndarray, true_bt: np.ndarray, margin: int) -> Affine:
-  """Least squares between predictions and truth of labelled windows, both (window, time), without their margins."""
+  """Fits predictions to the reference of labelled windows by least squares.
+
+  Args:
+    predicted_bt, true_bt: (window, time).
+    margin: samples at each end that do not count.
+  """
   inner = slice(margin, true_bt.shape[1] - margin)
   p, y = predicted_bt[:, inner].astype(np.float64), true_bt[:, inner].astype(np.float64)
   gain = ((p - p.mean()) * (y - y.mean())).sum() / max(np.square(p - p.mean()).sum(), 1e-9)

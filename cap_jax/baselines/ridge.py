@@ -2,8 +2,8 @@
 
     ŷ = W [x(φ_1) … x(φ_n), T, 1],     min Σ ‖y − ŷ‖² + λ‖W‖²
 
-x and y are the peripheral and the aortic pressure at the phases φ of a beat between two feet of the peripheral wave, T its
-length. λ is chosen on validation subjects.
+x and y are the peripheral and the aortic pressure at the phases φ of a beat between two feet of the peripheral wave, T
+is its length. λ is chosen on validation subjects.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ _LEAST_VARIANCE = 1e-2  # mmHg²
 
 
 def _beats(x_t: np.ndarray, feet: np.ndarray, wave_t: np.ndarray) -> np.ndarray:
-  """(beat, phase) a wave at the phases of the beats."""
+  """Returns a wave at the phases of the beats, (beat, phase)."""
   turn = np.arange(PHASES) / PHASES
   at = feet[:-1, None] + turn[None, :] * np.diff(feet)[:, None]
   return np.interp(at, np.arange(len(x_t)), wave_t)
@@ -35,27 +35,36 @@ def _design(x_t: np.ndarray, feet: np.ndarray, fs_hz: float) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Ridge:
-  """weights: (PHASES + 2, PHASES). mean: (PHASES,) aortic pressure [mmHg], of windows without beats."""
+  """A fitted ridge regression.
+
+  Attributes:
+    weights: (PHASES + 2, PHASES).
+    mean: (PHASES,) aortic pressure [mmHg], for windows without beats.
+    fs_hz: sampling rate.
+  """
 
   weights: np.ndarray
   mean: np.ndarray
   fs_hz: float
 
   def predict(self, x_bt: np.ndarray) -> np.ndarray:
-    """(window, time) aortic pressure [mmHg]; before the first and after the last foot the nearest beat is repeated."""
+    """Returns the aortic pressure, (window, time) [mmHg].
+
+    The nearest beat is repeated before the first and after the last foot.
+    """
     out = np.full_like(x_bt, self.mean.mean())
     for k, x_t in enumerate(x_bt):
       feet = beats.find_feet(x_t, self.fs_hz)
       if len(feet) < 2:
         continue
-      found = _design(x_t, feet, self.fs_hz) @ self.weights
+      beats_kp = _design(x_t, feet, self.fs_hz) @ self.weights
       phase = beats.phase(x_t, feet)
-      beat = np.clip(np.floor(phase).astype(int), 0, len(found) - 1)
-      following = np.minimum(beat + (phase >= 0), len(found) - 1)
-      # the end of a beat meets the begin of the next
-      closed = np.concatenate([found, found[:, :1]], axis=1)
-      inside = (beat < len(found) - 1) & (phase >= 0)
-      closed[:-1, -1] = found[1:, 0]
+      beat = np.clip(np.floor(phase).astype(int), 0, len(beats_kp) - 1)
+      following = np.minimum(beat + (phase >= 0), len(beats_kp) - 1)
+      # the end of a beat joins the start of the next
+      closed = np.concatenate([beats_kp, beats_kp[:, :1]], axis=1)
+      inside = (beat < len(beats_kp) - 1) & (phase >= 0)
+      closed[:-1, -1] = beats_kp[1:, 0]
       at = phase % 1 * PHASES
       low = np.floor(at).astype(int)
       share = at - low
@@ -65,7 +74,12 @@ class Ridge:
 
 
 def fit(training: batches.Pairs, validation: batches.Pairs, spec: config.Windows) -> Ridge:
-  """Over the beats of at most 3,000 windows of the training subjects, evenly taken."""
+  """Fits over the beats of at most 3,000 evenly spaced windows of the training subjects.
+
+  Args:
+    training, validation: windows of disjoint subjects.
+    spec: config of the windows.
+  """
   rows = np.unique(np.linspace(0, len(training.x_bt) - 1, min(_MOST, len(training.x_bt))).astype(int))
   designs, targets = [], []
   for k in rows:
@@ -83,9 +97,9 @@ def fit(training: batches.Pairs, validation: batches.Pairs, spec: config.Windows
   inner = slice(spec.margin, spec.samples - spec.margin)
   best, least = None, np.inf
   for ridge in RIDGES:
-    # beats that are all the same have no variance, and their mean is the answer
+    # identical beats have no variance; the solution is then their mean
     penalty = ridge * max(np.trace(gram[:-1, :-1]) / PHASES, _LEAST_VARIANCE) * np.eye(len(gram))
-    penalty[-1, -1] = 0.0  # the constant is free
+    penalty[-1, -1] = 0.0  # the constant is not penalised
     weights = np.linalg.solve(gram + penalty, cross)
     weights[-1] += mean - centre @ weights
     candidate = Ridge(weights, target.mean(0), spec.fs_hz)

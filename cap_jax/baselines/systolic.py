@@ -1,4 +1,4 @@
-"""Formulas that give the central systolic pressure and no wave.
+"""Formulas that estimate the central systolic pressure and no wave.
 
 Their result is an array (window, time) whose highest value within a beat is cSBP [mmHg].
 """
@@ -14,8 +14,15 @@ FRACTIONS = {"radial": 4, "brachial": 6}
 
 
 def moving_average(x_bt: np.ndarray, site: str, spec: config.Windows) -> np.ndarray:
-  """The N-point moving average: cSBP is the highest value of the wave averaged over fs/4 samples at the radial artery (Williams et
-  al. 2011, JACC 57, 951), fs/6 at the brachial (Shih et al. 2014, Hypertension 63, 665). Centred, which moves its peak only.
+  """Estimates cSBP by the N-point moving average, the highest value of the wave averaged over fs/N samples.
+
+  N is 4 at the radial artery (Williams et al. 2011, JACC 57, 951) and 6 at the brachial (Shih et al. 2014, Hypertension
+  63, 665). The average is centred, which moves only its peak.
+
+  Args:
+    x_bt: (window, time) peripheral pressure [mmHg].
+    site: peripheral site.
+    spec: config of the windows.
 
   Raises:
     KeyError: no N was published for the site.
@@ -24,10 +31,17 @@ def moving_average(x_bt: np.ndarray, site: str, spec: config.Windows) -> np.ndar
 
 
 def mean_squared_over_diastolic(x_bt: np.ndarray, spec: config.Windows) -> np.ndarray:
-  """cSBP ≈ MAP²/DBP of the peripheral wave (Chemla et al. 2002, Clin. Exp. Pharmacol. Physiol. 29, 537), mean over the beats of a
-  window; NaN where none is whole."""
-  found = []
+  """Estimates cSBP ≈ MAP²/DBP of the peripheral wave (Chemla et al. 2002, Clin. Exp. Pharmacol. Physiol. 29, 537).
+
+  Args:
+    x_bt: (window, time) peripheral pressure [mmHg].
+    spec: config of the windows.
+
+  Returns:
+    (window, time) mean over the beats of a window; NaN where it has no whole beat.
+  """
+  estimates = []
   for x_t in x_bt:
-    seen = beats.pressures(x_t, beats.find_feet(x_t, spec.fs_hz))
-    found.append(np.square(seen.mean).mean() / seen.diastolic.mean() if seen.mean.size else np.nan)
-  return np.broadcast_to(np.array(found)[:, None], x_bt.shape)
+    pressures = beats.pressures(x_t, beats.find_feet(x_t, spec.fs_hz))
+    estimates.append(np.square(pressures.mean).mean() / pressures.diastolic.mean() if pressures.mean.size else np.nan)
+  return np.broadcast_to(np.array(estimates)[:, None], x_bt.shape)

@@ -1,9 +1,9 @@
-"""The generalized transfer function, as a finite impulse response fitted by least squares,
+"""The generalised transfer function, as a finite impulse response fitted by least squares,
 
     y(t) = b + Σ_{k=−K}^{K} a_k x(t − k),     min Σ (y − ŷ)² + λ Σ_k a_k²
 
-One filter for everybody (Karamanoglu et al. 1993, Eur. Heart J. 14, 160; Chen et al. 1997, Circulation 95, 1827). The
-response reaches to both sides, as the aortic wave is earlier than the peripheral one. K and λ are chosen on validation
+One filter serves all subjects (Karamanoglu et al. 1993, Eur. Heart J. 14, 160; Chen et al. 1997, Circulation 95, 1827).
+The response is two-sided, as the aortic wave is earlier than the peripheral one. K and λ are chosen on validation
 subjects.
 """
 
@@ -21,14 +21,21 @@ SETTINGS = len(HALF_WIDTHS_S) * len(RIDGES)
 
 @dataclasses.dataclass(frozen=True)
 class TransferFunction:
-  """taps: (2K + 1,) a_{−K} … a_K; bias [mmHg]."""
+  """A fitted filter.
+
+  Attributes:
+    taps: (2K + 1,) a_{−K} … a_K.
+    bias: b [mmHg].
+  """
 
   taps: np.ndarray
   bias: float
 
   def predict(self, x_bt: np.ndarray) -> np.ndarray:
-    """(window, time) aortic pressure [mmHg]; the K samples at each end, where the filter overhangs, repeat the last
-    value that it gives."""
+    """Returns the aortic pressure, (window, time) [mmHg].
+
+    The K samples at each end, where the filter overhangs, repeat the nearest value inside.
+    """
     half = len(self.taps) // 2
     lagged = np.lib.stride_tricks.sliding_window_view(x_bt, len(self.taps), axis=1)
     inner = lagged @ self.taps[::-1].astype(np.float32) + self.bias
@@ -36,7 +43,7 @@ class TransferFunction:
 
 
 def _moments(pairs: batches.Pairs, half: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-  """Mean of the lagged inputs, their covariance, their covariance with y, and the mean of y."""
+  """Returns the mean of the lagged inputs, their covariance, their covariance with y, and the mean of y."""
   width = 2 * half + 1
   lagged = np.lib.stride_tricks.sliding_window_view(pairs.x_bt, width, axis=1)
   y = pairs.y_bt[:, half : pairs.y_bt.shape[1] - half]
@@ -57,16 +64,16 @@ def _moments(pairs: batches.Pairs, half: int) -> tuple[np.ndarray, np.ndarray, n
 
 
 def fit(training: batches.Pairs, validation: batches.Pairs, spec: config.Windows) -> TransferFunction:
-  """Least squares over all windows of the training subjects; K and λ by the RMSE on validation subjects.
+  """Fits by least squares over all windows of the training subjects; K and λ minimise the RMSE on validation subjects.
 
   Args:
     training, validation: windows of disjoint subjects.
-    spec: of the windows; their margins count in no error.
+    spec: config of the windows; their margins do not count.
   """
   best, best_error = None, np.inf
   inner = slice(spec.margin, training.x_bt.shape[1] - spec.margin)
   widths = (round(half_s * spec.fs_hz) for half_s in HALF_WIDTHS_S)
-  for half in sorted({min(half, spec.margin) for half in widths}):  # no wider than the margin that hides its ends
+  for half in sorted({min(half, spec.margin) for half in widths}):  # no wider than the margin, which hides the ends
     mean_x, covariance, cross, mean_y = _moments(training, half)
     for ridge in RIDGES:
       # covariance[i, j] is of x(t + i − K) and x(t + j − K): lag k = K − i, so the solution is a_K … a_{−K}

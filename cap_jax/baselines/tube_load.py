@@ -1,11 +1,11 @@
-"""Transfer functions of a tube with a load: two parameters, a travel time T_d and a reflection coefficient Γ,
+"""Transfer functions of a tube with a load, with a travel time T_d and a reflection coefficient Γ,
 
     p_c(t) = [p_r(t + T_d) + Γ p_r(t − T_d)] / (1 + Γ)
 
-as the wave at the load is the forward one and Γ times as much, which runs back. For everybody they are fitted to the training
-subjects (Westerhof BE et al. 2008, J. Appl. Physiol. 105, 1858). The adaptive transfer function (Gao et al. 2016, Sci. Rep.
-6, 33230) finds them for each subject from the peripheral wave alone: the central pressure falls in diastole as an exponential,
-the peripheral one does not.
+The wave at the load is the forward wave plus Γ times as much, which runs back. `fit` fits both parameters to the
+training subjects (Westerhof BE et al. 2008, J. Appl. Physiol. 105, 1858). The adaptive transfer function (Gao et al.
+2016, Sci. Rep. 6, 33230) estimates them for each subject from the peripheral wave alone: in diastole the central
+pressure falls as an exponential, the peripheral one does not.
 """
 
 import dataclasses
@@ -21,14 +21,14 @@ TIMES_S = tuple(np.arange(0.01, 0.1401, 0.005))
 REFLECTIONS = tuple(np.arange(0.0, 0.91, 0.1))
 _MOST = 400
 _LARGEST = 0.95  # Γ
-_LOOKED_AT = 3  # windows of a subject in which diastole is looked at
-# the part of a beat, from foot to foot of the peripheral wave, that counts as diastole: chosen on validation subjects
+_DIASTOLE_WINDOWS = 3  # windows of a subject in which diastole is examined
+# The part of a beat, from foot to foot of the peripheral wave, that counts as diastole; chosen on validation subjects.
 DIASTOLES = ((0.45, 0.95), (0.5, 0.9), (0.55, 0.95), (0.6, 0.9))
 ADAPTIVE_SETTINGS = len(DIASTOLES)
 
 
 def _shifted(x_bt: np.ndarray, samples: float) -> np.ndarray:
-  """x(t + samples) by straight lines between samples; the ends hold their value."""
+  """Returns x(t + samples) by linear interpolation; the ends repeat their value."""
   time = np.arange(x_bt.shape[1])
   at = np.clip(time + samples, 0, time[-1])
   low = np.minimum(np.floor(at).astype(int), time[-1] - 1)
@@ -37,42 +37,58 @@ def _shifted(x_bt: np.ndarray, samples: float) -> np.ndarray:
 
 
 def central(x_bt: np.ndarray, time_s: float, reflection: float, fs_hz: float) -> np.ndarray:
-  """(window, time) pressure at the inlet of the tube [mmHg] from that at its load."""
+  """Returns the pressure at the inlet of the tube, (window, time) [mmHg].
+
+  Args:
+    x_bt: (window, time) pressure at the load [mmHg].
+    time_s: travel time T_d [s].
+    reflection: Γ.
+    fs_hz: sampling rate.
+  """
   early, late = (_shifted(x_bt, sign * time_s * fs_hz) for sign in (1, -1))
   return (early + reflection * late) / (1 + reflection)
 
 
 @dataclasses.dataclass(frozen=True)
 class TubeLoad:
-  """The same T_d [s] and Γ for everybody."""
+  """A tube with the same T_d [s] and Γ for all subjects."""
 
   time_s: float
   reflection: float
   fs_hz: float
 
   def predict(self, x_bt: np.ndarray) -> np.ndarray:
-    """(window, time) aortic pressure [mmHg]."""
+    """Returns the aortic pressure, (window, time) [mmHg]."""
     return central(x_bt, self.time_s, self.reflection, self.fs_hz)
 
 
 def fit(training: batches.Pairs, validation: batches.Pairs, spec: config.Windows) -> TubeLoad:
-  """Least squares over at most 400 windows of the training subjects: Γ in closed form for each T_d of a grid. Two parameters need
-  no choice on validation subjects."""
+  """Fits T_d and Γ by least squares over at most 400 windows of the training subjects.
+
+  Γ has a closed form for each T_d of a grid. With two parameters, nothing is chosen on validation subjects.
+
+  Args:
+    training: windows of the training subjects.
+    validation: not used; all baselines have the same signature.
+    spec: config of the windows.
+  """
   del validation
   rows = np.unique(np.linspace(0, len(training.x_bt) - 1, min(_MOST, len(training.x_bt))).astype(int))
   x_bt, y_bt = training.x_bt[rows], training.y_bt[rows]
   inner = slice(spec.margin, spec.samples - spec.margin)
-  found = []
+  candidates = []
   for time_s in TIMES_S:
     early, late = (_shifted(x_bt, sign * time_s * spec.fs_hz)[:, inner] for sign in (1, -1))
     true = y_bt[:, inner]
     # p_c = early + w (late − early) is linear in w = Γ/(1 + Γ)
-    apart = late - early
-    share = np.clip(((true - early) * apart).sum() / max(np.square(apart).sum(), 1e-9), 0, _LARGEST / (1 + _LARGEST))
+    difference = late - early
+    share = np.clip(
+      ((true - early) * difference).sum() / max(np.square(difference).sum(), 1e-9), 0, _LARGEST / (1 + _LARGEST)
+    )
     reflection = float(share / (1 - share))
     error = np.square((early + reflection * late) / (1 + reflection) - true).mean()
-    found.append((float(error), TubeLoad(float(time_s), reflection, spec.fs_hz)))
-  return min(found, key=lambda pair: pair[0])[1]
+    candidates.append((float(error), TubeLoad(float(time_s), reflection, spec.fs_hz)))
+  return min(candidates, key=lambda pair: pair[0])[1]
 
 
 def _diastoles(x_t: np.ndarray, fs_hz: float, share: tuple[float, float]) -> list[tuple[int, int]]:
@@ -81,44 +97,60 @@ def _diastoles(x_t: np.ndarray, fs_hz: float, share: tuple[float, float]) -> lis
   return [(round(a + low * (b - a)), round(a + high * (b - a))) for a, b in itertools.pairwise(feet)]
 
 
-def _departures(p_kbt: np.ndarray, parts: list[list[tuple[int, int]]]) -> np.ndarray:
-  """(candidate,) mean square of what an exponential leaves of ln p in diastole, of candidate central waves (candidate, window, time)."""
-  left = []
-  for window, spans in enumerate(parts):
+def _departures(p_kbt: np.ndarray, diastoles: list[list[tuple[int, int]]]) -> np.ndarray:
+  """Returns the (candidate,) mean square departure of ln p from a straight line in diastole.
+
+  The candidate central waves are (candidate, window, time).
+  """
+  departures = []
+  for window, spans in enumerate(diastoles):
     for a, b in spans:
       fall = np.log(np.maximum(p_kbt[:, window, a:b], 1.0))
       fall -= fall.mean(1, keepdims=True)
       time = np.linspace(-1, 1, b - a)
       slope = fall @ time / np.square(time).sum()
-      left.append(np.square(fall - slope[:, None] * time).mean(1))
-  return np.mean(left, axis=0) if left else np.full(len(p_kbt), np.inf)
+      departures.append(np.square(fall - slope[:, None] * time).mean(1))
+  return np.mean(departures, axis=0) if departures else np.full(len(p_kbt), np.inf)
 
 
 @dataclasses.dataclass(frozen=True)
 class Adaptive:
-  """diastole: share of the beat in which the central pressure is to fall as an exponential."""
+  """An adaptive transfer function.
+
+  Attributes:
+    diastole: part of the beat in which the central pressure is to fall as an exponential.
+    fs_hz: sampling rate.
+  """
 
   diastole: tuple[float, float]
   fs_hz: float
 
   def predict(self, windows: batches.Waves | batches.Pairs) -> np.ndarray:
-    """(window, time) aortic pressure [mmHg]; T_d and Γ of each subject are those whose central wave departs least from an
-    exponential in diastole."""
+    """Returns the aortic pressure, (window, time) [mmHg].
+
+    T_d and Γ of each subject are those whose central wave departs least from an exponential in diastole.
+    """
     out = np.empty_like(windows.x_bt)
     for subject in windows.subjects:
       rows = np.flatnonzero(windows.subject_b == subject)
-      first = windows.x_bt[rows[:_LOOKED_AT]]
-      parts = [_diastoles(x_t, self.fs_hz, self.diastole) for x_t in first]
-      tried = [(t, g) for t in TIMES_S[::2] for g in REFLECTIONS]
-      departures = _departures(np.stack([central(first, t, g, self.fs_hz) for t, g in tried]), parts)
-      out[rows] = central(windows.x_bt[rows], *tried[int(np.argmin(departures))], self.fs_hz)
+      first = windows.x_bt[rows[:_DIASTOLE_WINDOWS]]
+      diastoles = [_diastoles(x_t, self.fs_hz, self.diastole) for x_t in first]
+      candidates = [(t, g) for t in TIMES_S[::2] for g in REFLECTIONS]
+      departures = _departures(np.stack([central(first, t, g, self.fs_hz) for t, g in candidates]), diastoles)
+      out[rows] = central(windows.x_bt[rows], *candidates[int(np.argmin(departures))], self.fs_hz)
     return out
 
 
 def fit_adaptive(training: batches.Pairs, validation: batches.Pairs, spec: config.Windows) -> Adaptive:
-  """Nothing is fitted; what counts as diastole is chosen on validation subjects."""
+  """Chooses on validation subjects which part of a beat counts as diastole; nothing else is fitted.
+
+  Args:
+    training: not used; all baselines have the same signature.
+    validation: windows of validation subjects.
+    spec: config of the windows.
+  """
   del training
   inner = slice(spec.margin, spec.samples - spec.margin)
-  tried = [Adaptive(share, spec.fs_hz) for share in DIASTOLES]
-  errors = [np.square(one.predict(validation) - validation.y_bt)[:, inner].mean() for one in tried]
-  return tried[int(np.argmin(errors))]
+  candidates = [Adaptive(share, spec.fs_hz) for share in DIASTOLES]
+  errors = [np.square(candidate.predict(validation) - validation.y_bt)[:, inner].mean() for candidate in candidates]
+  return candidates[int(np.argmin(errors))]

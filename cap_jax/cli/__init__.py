@@ -1,1 +1,1 @@
-"""The commands: `cap-jax NAME`, `python -m cap_jax NAME`, or `python -m experiments.NAME` in a clone."""
+"""Contains the commands: `cap-jax NAME`, `python -m cap_jax NAME`, or `python -m experiments.NAME` in a clone."""

@@ -14,7 +14,7 @@ from absl import flags
 
 from cap_jax import clinics
 from cap_jax.arteries import cohort, network, plausibility, population, profiles
-from cap_jax.cli import launcher
+from cap_jax.cli import launcher, output_folders
 from cap_jax.data.sources import pwdb_writer
 from cap_jax.haemodynamics import pwdb_parameters, timing
 from cap_jax.report import cohort as sheets
@@ -27,11 +27,11 @@ _POPULATION = flags.DEFINE_enum("population", "reference", list(clinics.POPULATI
 _SEED = flags.DEFINE_integer("seed", 0, "of the draw", lower_bound=0, upper_bound=2**32 - 1)
 _PLOT = flags.DEFINE_bool("plot", False, "draw waves.png, the waves by decade and site")
 _BLOCK = 128
-_DRAWN = 40  # waves of a decade
+_DRAWN = 40  # number of waves of a decade
 
 
 def _blocks(subjects: population.Subject):
-  """Blocks of one size, so that one program serves all: (rows to keep, subjects), with a progress bar."""
+  """Yields blocks of one size, which all use one compiled program: (rows to keep, subjects), with a progress bar."""
   count = len(subjects.age)
   with tqdm.tqdm(total=count, desc="subjects", unit="") as bar:
     for start in range(0, count, _BLOCK):
@@ -41,13 +41,13 @@ def _blocks(subjects: population.Subject):
 
 
 def _table(subjects: population.Subject) -> dict[str, np.ndarray]:
-  """Parameters of the subjects, and what follows from them."""
+  """Returns the parameters of the subjects, and the quantities derived from them."""
   return {**subjects._asdict(), **{name: np.asarray(x) for name, x in cohort.derived(subjects).items()}}
 
 
 def _write_npz(folder: str, subjects: population.Subject) -> None:
-  parts = [jax.tree.map(lambda x, k=keep: np.asarray(x[:k]), cohort.beats(block)) for keep, block in _blocks(subjects)]
-  waves = {site: np.concatenate([part[site] for part in parts]) for site in parts[0]}
+  blocks = [jax.tree.map(lambda x, k=keep: np.asarray(x[:k]), cohort.beats(block)) for keep, block in _blocks(subjects)]
+  waves = {site: np.concatenate([part[site] for part in blocks]) for site in blocks[0]}
   np.savez(os.path.join(folder, "cohort.npz"), **waves, **_table(subjects))  # type: ignore[arg-type]
 
 
@@ -55,28 +55,28 @@ def _write_pwdb(folder: str, subjects: population.Subject) -> None:
   columns = max(pwdb_writer.beat_samples(60 / hr) for hr in np.asarray(subjects.hr_bpm, dtype=float))
   with pwdb_writer.Writer(folder, list(network.PWDB_SITES), columns) as writer:
     for keep, block in _blocks(subjects):
-      found = profiles.profiles(block)
+      signals = profiles.profiles(block)
       period_s = 60 / np.asarray(block.hr_bpm, dtype=float)
-      waves = {signal: np.asarray(x, dtype=float) for signal, x in zip(pwdb_writer.SIGNALS, found, strict=True)}
+      waves = {signal: np.asarray(x, dtype=float) for signal, x in zip(pwdb_writer.SIGNALS, signals, strict=True)}
       foot_s = timing.foot_times(waves["P"], period_s[:, None])
-      parts = (waves, pwdb_parameters.parameters(block, found))
-      waves, parameters = ({name: x[:keep] for name, x in part.items()} for part in parts)
+      tables = (waves, pwdb_parameters.parameters(block, signals))
+      waves, parameters = ({name: x[:keep] for name, x in part.items()} for part in tables)
       writer.write(waves, foot_s[:keep], period_s[:keep], parameters)
 
 
 def _sheet(subjects: population.Subject) -> bytes:
-  """The waves of a few subjects of each decade."""
+  """Draws the waves of a few subjects of each decade."""
   decade = np.asarray(subjects.age) // 10
   rows = np.concatenate([np.flatnonzero(decade == d)[:_DRAWN] for d in np.unique(decade)])
   few = jax.tree.map(lambda x: x[rows], subjects)
-  found = cohort.beats(few)
-  waves = {site: np.asarray(found[site]) for site in (*network.SITES, cohort.PPG)}
+  beats = cohort.beats(few)
+  waves = {site: np.asarray(beats[site]) for site in (*network.SITES, cohort.PPG)}
   return figures.to_png(sheets.sheet(np.asarray(few.age), 60 / np.asarray(few.hr_bpm), waves))
 
 
 def main() -> None:
   output = launcher.required(_OUTPUT, "cohort")
-  with launcher.whole_folder(output, "--output") as folder:
+  with output_folders.whole_folder(output, "--output") as folder:
     spec = clinics.POPULATIONS[_POPULATION.value]
     subjects = plausibility.draw(jax.random.key(_SEED.value), spec, _SUBJECTS.value)
     {"npz": _write_npz, "pwdb": _write_pwdb}[_FORMAT.value](folder, subjects)

@@ -10,7 +10,7 @@ command is given again.
 
 import time
 
-from cap_jax.cli import launcher, study_command
+from cap_jax.cli import output_folders, study_command
 from cap_jax.study import study_manifest
 
 _FLAGS = study_command.define_flags("compare")
@@ -22,5 +22,5 @@ def main() -> None:
   study = study_command.read(_FLAGS)
   study_command.check(study)
   folder = _FLAGS.workdir.value or study_manifest.next_folder(study, "runs/compare")
-  launcher.open_folder(folder)
+  output_folders.open_folder(folder)
   study_command.run(study, folder, _FLAGS.processes.value, began, _THREADS)

@@ -1,4 +1,4 @@
-"""Flags that name a data set, and what is printed of records that could not be used."""
+"""Defines flags that name a data set, and describes records that could not be used."""
 
 from collections.abc import Iterable
 
@@ -19,39 +19,47 @@ _SHOWN = 20
 
 
 def _channels() -> dict[str, str]:
-  """Those of the flag.
+  """Returns name → signal from the flag.
 
   Raises:
     InputError: one is not `NAME:SIGNAL`, or names no signal.
   """
-  found = {}
+  channels = {}
   for word in CHANNELS.value:
     name, colon, signal = word.rpartition(":")
     if not colon or not name:
       raise InputError(f"--channels={word}: must be NAME:SIGNAL, such as ABP:radial")
     if signal != recordings.TIME:
       recordings.parts(signal)
-    if name in found:
+    if name in channels:
       raise InputError(f"--channels: {name} stands twice")
-    found[name] = signal
-  return found
+    channels[name] = signal
+  return channels
 
 
 def open_dataset() -> datasets.DataSet:
-  """The data set that the flags name; nothing is read yet.
+  """Opens the data set that the flags name, without reading its records.
 
   Raises:
-    InputError: a flag is missing or wrong, or nothing of the kind is there.
+    InputError: a flag is missing or wrong, or the path has no such data.
   """
   name, path = launcher.required(FORMAT, "wfdb"), launcher.required(PATH, "FOLDER")
-  found = DATASETS[name](path, _channels() or None)
-  if STRICT.value and found.lost:
-    raise found.lost[0]
-  return found
+  dataset = DATASETS[name](path, _channels() or None)
+  if STRICT.value and dataset.lost:
+    raise dataset.lost[0]
+  return dataset
 
 
 def spoken(errors: Iterable[DataError], total: int) -> list[str]:
-  """Lines about records that were left out."""
+  """Returns lines about records that were left out.
+
+  Args:
+    errors: of the records.
+    total: number of all records.
+
+  Returns:
+    The lines.
+  """
   lost = list(errors)
   if not lost:
     return [f"none of {total} records left out"]

@@ -11,7 +11,7 @@ import tqdm
 from absl import flags
 
 from cap_jax import config, files
-from cap_jax.cli import dataset_flags, launcher
+from cap_jax.cli import dataset_flags, output_folders
 from cap_jax.data import conditioning, recordings
 from cap_jax.report import figures, inspection
 from cap_jax.types import DataError, InputError
@@ -26,30 +26,30 @@ def main() -> None:
   output = _OUTPUT.value or f"describe_{dataset_flags.FORMAT.value}.png"
   if not output.endswith(".png"):
     raise InputError(f"--output={output}: must end in .png")
-  launcher.check_file(output, "--output")
+  output_folders.check_file(output, "--output")
   total = len(dataset.entries) + len(dataset.lost)
   count = min(_RECORDS.value or len(dataset.entries), len(dataset.entries))
   chosen = np.unique(np.linspace(0, len(dataset.entries) - 1, count).astype(int)).tolist() if count else []
-  seen: list[inspection.InspectedRecord] = []
+  inspected: list[inspection.InspectedRecord] = []
   drawn: list[tuple[recordings.Recording, recordings.Recording]] = []
   lost: list[DataError] = list(dataset.lost)
   for number in tqdm.tqdm(chosen, desc="records", unit="", leave=False):
     try:
-      raw, kept, report = conditioning.read(dataset.entries[number], config.Conditioning())
-      seen.append(inspection.look(raw, report))
+      raw, cleaned, report = conditioning.read(dataset.entries[number], config.Conditioning())
+      inspected.append(inspection.look(raw, report))
       if len(drawn) < _DRAWN:
-        drawn.append((raw, kept))
+        drawn.append((raw, cleaned))
     except DataError as error:
       if dataset_flags.STRICT.value:
         raise
       lost.append(error)
-  print("\n".join(inspection.text(dataset, seen)))
+  print("\n".join(inspection.text(dataset, inspected)))
   print("\n".join(dataset_flags.spoken(lost, len(chosen) + len(dataset.lost))))
   if count < len(dataset.entries):
     print(f"looked at {count} of {total} records; --records=0 looks at all")
-  if not seen and lost:
+  if not inspected and lost:
     raise lost[0]
-  if seen:
+  if inspected:
     with files.write_atomically(output) as (partial,), open(partial, "wb") as file:
       file.write(figures.to_png(inspection.sheet(drawn)))
     print(os.path.relpath(output))

@@ -1,9 +1,9 @@
-"""Several hosts in one training. Each runs the same command and is told who it is, or asks the cluster:
+"""Trains on several hosts at once. Each runs the same command and gets its identity from flags, or from the cluster:
 
   python -m experiments.pretrain --coordinator=node0:1234 --hosts=4 --host=2 --workdir=DIR
   srun python -m experiments.pretrain --coordinator=auto --workdir=DIR                      SLURM, TPU pods, GKE
 
-The first host alone prints and writes to DIR; what the others write is thrown away.
+Only the first host prints and writes to DIR; the output of the others is discarded.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ import jax
 from absl import flags
 
 from cap_jax import files
-from cap_jax.cli import launcher
+from cap_jax.cli import output_folders
 from cap_jax.train import host_liveness, training_state
 from cap_jax.types import InputError
 
@@ -36,21 +36,25 @@ _HOST_S = flags.DEFINE_integer("host_timeout_s", _LIMITS.host_s, "silence after 
 _COLLECTIVE_S = flags.DEFINE_integer(
   "collective_timeout_s", _LIMITS.collective_s, "how long hosts wait for one that is alive", lower_bound=1
 )
-_STATES, _BEGUN = "savepoints", "begun.json"
-_MADE = ("source", "checkpoint", "best", "split.json")  # what a run leaves that is made anew where it goes on
+_STATES, _SETTINGS = "savepoints", "begun.json"
+_RESULTS = ("source", "checkpoint", "best", "split.json")  # results that a resumed run writes again
 _scratch: list[str] = []  # folders of a host that is not the first
 
 
 @contextlib.contextmanager
 def joined() -> Iterator[host_liveness.HostMonitor | None]:
-  """Trains with other hosts in this block, where the flags name some; nothing is computed before. All hosts leave it together: an error
-  on one of them, or its loss, ends the others, see `host_liveness`. Gives what watches them, None of a host alone.
+  """Trains with other hosts in this block, if the flags name some. The block must start before any computation.
+
+  All hosts leave the block together: an error on one of them, or its loss, ends the others, see `host_liveness`.
+
+  Yields:
+    The monitor of the hosts, None for a single host.
 
   Raises:
-    InputError: the flags do not say who this is, or the others do not come.
+    InputError: the flags do not identify this host, or the others do not join.
   """
-  coordinator, hosts, host = told = (_COORDINATOR.value, _HOSTS.value, _HOST.value)
-  if told == (None, None, None):
+  coordinator, hosts, host = identity = (_COORDINATOR.value, _HOSTS.value, _HOST.value)
+  if identity == (None, None, None):
     yield None
     return
   who = {}
@@ -63,7 +67,7 @@ def joined() -> Iterator[host_liveness.HostMonitor | None]:
     who = {"coordinator_address": coordinator, "num_processes": hosts, "process_id": host}
   limits = host_liveness.Limits(_JOIN_S.value, _HOST_S.value, _COLLECTIVE_S.value)
   watch = host_liveness.join(limits, _clear, **who)
-  if jax.process_index():  # silent to its end
+  if jax.process_index():  # only the first host prints
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
   try:
     yield watch
@@ -83,9 +87,9 @@ def _plain(value: Any) -> Any:
 
 
 def _fields(name: str, value: Any) -> Iterator[tuple[str, str]]:
-  """The fields of nested settings, as `pretrain.seed`, with their values as text."""
-  parts: Iterable[tuple[str, Any]] = value.items() if isinstance(value, dict) else [("", one) for one in value]
-  for field, part in parts:
+  """Yields the fields of nested settings, as `pretrain.seed`, with their values as text."""
+  entries: Iterable[tuple[str, Any]] = value.items() if isinstance(value, dict) else [("", one) for one in value]
+  for field, part in entries:
     path = ".".join(filter(None, (name, field)))
     if isinstance(part, dict):
       yield from _fields(path, part)
@@ -94,18 +98,20 @@ def _fields(name: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _begin(path: str, *settings: Any) -> None:
-  """Makes a work folder, or opens one in which a run with the same settings was stopped before its end, see `work_folder`. What that run
-  made of its results is made again; its states and journals stay, and so do files of others.
+  """Makes a work folder, or opens one in which a run with the same settings was stopped, see `work_folder`.
+
+  Results of the stopped run are removed; its training states, metrics and other files stay.
 
   Raises:
-    InputError: it holds something else, or cannot be made.
+    InputError: the folder has other content, or cannot be made.
   """
   now = json.loads(json.dumps([_plain(one) for one in settings]))
-  note = os.path.join(path, _BEGUN)
+  note = os.path.join(path, _SETTINGS)
   if not os.path.exists(note):
-    for left in pathlib.Path(path).glob(f"{_BEGUN}.partial-*"):  # of one that was killed at once
+    # a process that was killed at its start leaves such files
+    for left in pathlib.Path(path).glob(f"{_SETTINGS}.partial-*"):
       left.unlink()
-    launcher.new_folder(path)
+    output_folders.new_folder(path)
     with files.write_atomically(note) as (partial,), open(partial, "w", encoding="utf-8") as file:
       json.dump(now, file, indent=1)
     return
@@ -119,7 +125,7 @@ def _begin(path: str, *settings: Any) -> None:
       f"--workdir={path}: a run with other settings was stopped there; choose another folder or remove it"
     )
   for left in pathlib.Path(path).rglob("*"):
-    if left.exists() and (".partial-" in left.name or left.relative_to(path).as_posix() in _MADE):
+    if left.exists() and (".partial-" in left.name or left.relative_to(path).as_posix() in _RESULTS):
       shutil.rmtree(left) if left.is_dir() else left.unlink()
   print(f"{path}: goes on where it was stopped", file=sys.stderr)
 
@@ -128,13 +134,17 @@ def _begin(path: str, *settings: Any) -> None:
 def work_folder(
   path: str, *settings: Any, watch: host_liveness.HostMonitor | None = None
 ) -> Iterator[tuple[str, training_state.StateKeeper]]:
-  """The work folder of a run, and what keeps its trainings' states there: new, or one in which a run with the same settings was stopped. Of
-  several hosts the first alone has it, the others get a folder that vanishes at the end, and no states are kept.
+  """Opens the work folder of a run: a new one, or one in which a run with the same settings was stopped.
+
+  Of several hosts only the first uses the folder. The others get a temporary folder and save no training states.
 
   Args:
     path: of the folder.
     *settings: of the run.
-    watch: of several hosts, all of which must have the same settings.
+    watch: monitor of several hosts, all of which must have the same settings.
+
+  Yields:
+    The path of the folder, and the keeper of training states.
 
   Raises:
     InputError: the folder cannot be used, or another host has other settings.
@@ -152,12 +162,12 @@ def work_folder(
   with contextlib.ExitStack() as stack:
     try:
       os.makedirs(path, exist_ok=True)
-      stack.enter_context(files.lock_folder(path, wait=False))  # before anything in it is looked at
+      stack.enter_context(files.lock_folder(path, wait=False))  # before reading anything in it
     except BlockingIOError as error:
       raise InputError(f"--workdir={path}: the same command runs there already; let it end") from error
     except OSError as error:
       raise InputError(f"--workdir={path}: cannot be used ({error.strerror})") from error
     _begin(path, *settings)
     yield path, training_state.StateKeeper(states)
-    os.remove(os.path.join(path, _BEGUN))
-  shutil.rmtree(states, ignore_errors=True)  # of several hosts there is none
+    os.remove(os.path.join(path, _SETTINGS))
+  shutil.rmtree(states, ignore_errors=True)  # several hosts save none

@@ -12,7 +12,7 @@ import time
 import tqdm
 from absl import flags
 
-from cap_jax.cli import dataset_flags, launcher, reference_flags
+from cap_jax.cli import dataset_flags, launcher, output_folders, reference_flags
 from cap_jax.data import recordings
 from cap_jax.inference import pretrained
 from cap_jax.report import own_report, page, study_tables, tables
@@ -29,10 +29,10 @@ _SYNCHRONISE = flags.DEFINE_bool("synchronise", None, "take out a monitor's cons
 
 
 def _network() -> checkpoint.Checkpoint:
-  """The checkpoint of the flags.
+  """Loads the checkpoint of the flags.
 
   Raises:
-    InputError: it does not read the site, or does not give the aortic wave.
+    InputError: it does not read the site, or does not predict the aortic wave.
   """
   trained = checkpoint.load(pretrained.place(_CHECKPOINT.value))
   site = _SITE.value or trained.site
@@ -48,7 +48,7 @@ def _network() -> checkpoint.Checkpoint:
 
 
 def _digests(own: own_data.Own) -> dict[str, str]:
-  """SHA-256 of the windows as the network read them, and of the network."""
+  """Returns the SHA-256 of the windows as the network reads them, and of the network."""
   paired = {"paired windows": own.paired.digest} if own.paired is not None else {}
   return {
     "windows": own.everybody.digest,
@@ -67,10 +67,10 @@ def main() -> None:
   lost = [*dataset.lost, *own.lost]
   place = "in silico" if dataset.in_silico else "real records"
   path = dataset.path.split(",")[0]
-  found, y_bt = own_data.reconstruct(trained, own.everybody)
-  sections = [own_report.reconstructed(trained, found, y_bt, own.everybody, path)]
-  said = own_report.WITHOUT_TRUTH
-  with launcher.whole_folder(workdir, "--workdir") as folder:
+  subjects, y_bt = own_data.reconstruct(trained, own.everybody)
+  sections = [own_report.reconstructed(trained, subjects, y_bt, own.everybody, path)]
+  explanation = own_report.WITHOUT_TRUTH
+  with output_folders.whole_folder(workdir, "--workdir") as folder:
     if own.paired is not None:
       name = os.path.basename(os.path.normpath(path))
       evaluated = own_data.evaluate(trained, own.paired, name)
@@ -78,12 +78,12 @@ def main() -> None:
         trained, evaluated, path, place, reference_flags.reference(not dataset.in_silico, trained.calibration.kind)
       )
       sections = [*errors, *sections]
-      said = study_tables.EXPLAINED
+      explanation = study_tables.EXPLAINED
       own_report.write_errors(os.path.join(folder, "errors.csv"), evaluated, own_data.method_of(trained)[0])
       print(tables.text(next(iter(errors[0].sheets.values()))))
     if lost:
       sections.append(own_report.left_out(lost))
-    own_report.write_reconstructed(os.path.join(folder, "reconstructed.csv"), found)
+    own_report.write_reconstructed(os.path.join(folder, "reconstructed.csv"), subjects)
     page.write_parts(folder, sections)
     facts = launcher.provenance(
       data=f"{dataset.name}: {dataset.source}; {len(dataset.entries)} records",
@@ -99,7 +99,12 @@ def main() -> None:
     total = len(own.everybody.subjects)
     heading = f"{place[0].upper()}{place[1:]}: {total} subjects of {dataset.name}, read at {trained.site}."
     page.write(
-      os.path.join(folder, "report.html"), "Central aortic pressure reconstructed", heading, said, sections, facts
+      os.path.join(folder, "report.html"),
+      "Central aortic pressure reconstructed",
+      heading,
+      explanation,
+      sections,
+      facts,
     )
   print("\n".join(dataset_flags.spoken(lost, len(dataset.entries) + len(dataset.lost))))
   print(f"{workdir}/report.html: {total} subjects, {time.perf_counter() - began:.0f} s")

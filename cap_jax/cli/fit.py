@@ -16,7 +16,7 @@ from absl import flags
 
 from cap_jax import clinics
 from cap_jax.arteries import fit, population
-from cap_jax.cli import launcher
+from cap_jax.cli import launcher, output_folders
 from cap_jax.data import datasets, recordings
 from cap_jax.data.sources import DATASETS
 from cap_jax.haemodynamics import timing
@@ -34,7 +34,7 @@ _SAMPLES = 256
 
 
 def _mean_subject(age: float) -> population.Subject:
-  """What a population of this age has on average: a draw without spread."""
+  """Returns the mean subject of this age, drawn from a population without spread."""
   low, high = population.LIMITS["age"]
   if not low <= age < high:
     raise InputError(f"--age={age:g}: must be {low:g} to {high:g} years")
@@ -43,9 +43,9 @@ def _mean_subject(age: float) -> population.Subject:
 
 
 def _aligned(p_t: np.ndarray, q_t: np.ndarray, period_s: float) -> tuple[np.ndarray, float]:
-  """The flow, moved to begin with the pressure, and by how many seconds it was late.
+  """Returns the flow, shifted to begin with the pressure, and the delay that was removed [s].
 
-  Pressure and flow of one place begin together: what a flow is late is its meter's filter; early it cannot be.
+  Pressure and flow begin together at one place. A flow can be late because of its meter's filter, but not early.
   """
   period = np.array([period_s])
   late_s = float((timing.foot_times(q_t[None], period) - timing.foot_times(p_t[None], period))[0])
@@ -81,19 +81,21 @@ def main() -> None:
       )
     q_t, late_s = _aligned(p_t, beats.ensemble(flow, feet, _SAMPLES), period_s)
     facts["flow_behind_pressure_s"] = round(late_s, 4)
-  with launcher.whole_folder(launcher.required(_OUTPUT, "fitted"), "--output") as folder:
-    found = fit.fit(p_t, q_t, period_s, _mean_subject(_AGE.value), steps=_STEPS.value)
+  with output_folders.whole_folder(launcher.required(_OUTPUT, "fitted"), "--output") as folder:
+    beat_fit = fit.fit(p_t, q_t, period_s, _mean_subject(_AGE.value), steps=_STEPS.value)
     time_s = np.arange(_SAMPLES) / _SAMPLES * period_s
-    table = {"time_s": time_s, "measured_mmhg": p_t, "model_mmhg": found.p_t}
+    table = {"time_s": time_s, "measured_mmhg": p_t, "model_mmhg": beat_fit.p_t}
     table |= {} if q_t is None else {"flow_ml_s": q_t}
     pandas.DataFrame(table).round(4).to_csv(os.path.join(folder, "fit.csv"), index=False)
-    resistance = (found.subject.map_mmhg - population.P_OUT_MMHG) / (found.subject.sv_ml * found.subject.hr_bpm / 60)
-    facts |= {"rms_mmhg": round(found.rms_mmhg, 3), "resistance_mmhg_s_ml": round(float(resistance), 4)}
-    subject = {name: round(float(value), 5) for name, value in found.subject._asdict().items()}
+    resistance = (beat_fit.subject.map_mmhg - population.P_OUT_MMHG) / (
+      beat_fit.subject.sv_ml * beat_fit.subject.hr_bpm / 60
+    )
+    facts |= {"rms_mmhg": round(beat_fit.rms_mmhg, 3), "resistance_mmhg_s_ml": round(float(resistance), 4)}
+    subject = {name: round(float(value), 5) for name, value in beat_fit.subject._asdict().items()}
     with open(os.path.join(folder, "fit.json"), "w", encoding="utf-8") as file:
       json.dump({**facts, "subject": subject}, file, indent=2)
     with open(os.path.join(folder, "fit.png"), "wb") as image:
-      image.write(figures.to_png(sheets.fitted(time_s, p_t, found.p_t, q_t)))
+      image.write(figures.to_png(sheets.fitted(time_s, p_t, beat_fit.p_t, q_t)))
   fitted = ", ".join(f"{name} {subject[name]:.4g}" for name in (fit.WITHOUT_FLOW if q_t is None else fit.WITH_FLOW))
   print("\n".join(f"{name}: {value}" for name, value in facts.items()))
   print(f"fitted: {fitted}\n{_OUTPUT.value}")

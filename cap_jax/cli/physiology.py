@@ -7,7 +7,7 @@ import tqdm
 from absl import flags
 
 from cap_jax import files
-from cap_jax.cli import launcher
+from cap_jax.cli import output_folders
 from cap_jax.haemodynamics import physiology
 from cap_jax.report import physiology as page
 
@@ -18,7 +18,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "Markdown file to write as well; r
 
 
 def main() -> None:
-  launcher.check_file(_OUTPUT.value, "--output")
+  output_folders.check_file(_OUTPUT.value, "--output")
   rows, form_factors = physiology.compare(_SUBJECTS.value, _SEED.value)
   command = f"python -m experiments.physiology --subjects={_SUBJECTS.value} --seed={_SEED.value}"
   command += " --causes" if _CAUSES.value else ""

@@ -43,12 +43,12 @@ def main() -> None:
     fs_hz=_FS_HZ.value, drop=tuple(_DROP.value), synchronise=synchronise, transit_s=(low, high)
   )
   workers = _WORKERS.value or (1 if dataset_flags.FORMAT.value == "virtual" else os.cpu_count() or 1)
-  made = preparation.prepare(dataset, output, spec, how, workers, _SHARD.value, dataset_flags.STRICT.value)
-  manifest, totals = made.manifest, made.manifest["totals"]
+  prepared = preparation.prepare(dataset, output, spec, how, workers, _SHARD.value, dataset_flags.STRICT.value)
+  manifest, totals = prepared.manifest, prepared.manifest["totals"]
   total = len(dataset.entries) + len(dataset.lost)
   place = ", in silico" if dataset.in_silico else ""
-  print(f"{output}: {total - len(manifest['lost'])} records, {totals['seconds']:.0f} s at {made.fs_hz:g} Hz{place}")
-  for name, unit in made.units.items():
+  print(f"{output}: {total - len(manifest['lost'])} records, {totals['seconds']:.0f} s at {prepared.fs_hz:g} Hz{place}")
+  for name, unit in prepared.units.items():
     good = totals["good_s"].get(name, 0.0)
     faults = ", ".join(f"{reason} {count}" for reason, count in sorted(totals["faults"].get(name, {}).items()))
     print(f"  {name} [{unit}]: {good:.0f} s good" + (f"; {faults}" if faults else ""))
@@ -56,5 +56,5 @@ def main() -> None:
     print(f"  {name}: delay of {sync['median_removed_s']:.3f} s taken out of {sync['records']} records")
   if not dataset.subjects_known:
     print("  whose records these are is not known: they are split by record, and one person may be in two parts")
-  print("  split: " + ", ".join(f"{part} {len(names)}" for part, names in made.split.parts.items()))
+  print("  split: " + ", ".join(f"{part} {len(names)}" for part, names in prepared.split.parts.items()))
   print("\n".join(dataset_flags.spoken([DataError(**lost) for lost in manifest["lost"]], total)))

@@ -9,12 +9,12 @@ import sys
 
 from absl import flags
 
-from cap_jax.cli import distributed, launcher
+from cap_jax.cli import distributed, launcher, study_flags
 from cap_jax.losses import tasks
 from cap_jax.study import study_datasets, training
 from cap_jax.train import checkpoint, host_liveness, loop, metrics_writer
 
-_CONFIG = launcher.define_study("source cohort, model, training")
+_CONFIG = study_flags.define_study("source cohort, model, training")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder for the checkpoint: new, or where the same command was stopped")
 _SITE = flags.DEFINE_string("site", None, "peripheral site that the network reads (default: the config's, radial)")
 
@@ -26,7 +26,7 @@ def main() -> None:
 
 def _pretrain(watch: host_liveness.HostMonitor | None) -> None:
   launcher.metrics()
-  study = launcher.read_study(_CONFIG)
+  study = study_flags.read_study(_CONFIG)
   study = dataclasses.replace(study, site=_SITE.value or study.site)
   with distributed.work_folder(launcher.required(_WORKDIR, "DIR"), study, watch=watch) as (workdir, states):
     source = study_datasets.load_source(study)

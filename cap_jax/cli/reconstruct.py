@@ -36,59 +36,59 @@ _OUTPUT = flags.DEFINE_string("output", None, "CSV file to write; .png and .json
 
 
 def _paths() -> tuple[str, str]:
-  """The names of input and output.
+  """Returns the names of input and output.
 
   Raises:
     InputError: one is missing, or the output cannot be written.
   """
-  given, output = launcher.required(_INPUT, "FILE.csv"), launcher.required(_OUTPUT, "FILE.csv")
+  input_path, output = launcher.required(_INPUT, "FILE.csv"), launcher.required(_OUTPUT, "FILE.csv")
   if not output.endswith(".csv"):
     raise InputError(f"--output={output}: must end in .csv; the picture and the JSON get its name")
-  if os.path.abspath(output) == os.path.abspath(given):
+  if os.path.abspath(output) == os.path.abspath(input_path):
     raise InputError(f"--output={output}: is the input itself; choose another name")
   folder = os.path.dirname(os.path.abspath(output))
   if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
     raise InputError(f"--output={output}: {folder} is no folder that can be written to")
-  return given, output
+  return input_path, output
 
 
 def _covariates(needed: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, float]:
-  """Those of the flag.
+  """Returns the covariates from the flag.
 
   Raises:
-    InputError: one is no number, or they are not those that the network takes.
+    InputError: a value is no number, or the network does not take exactly these.
   """
-  found = {}
+  covariates = {}
   for word in _COVARIATES.value:
     name, _, text = word.partition("=")
     try:
       value = float(text)
     except ValueError:
       value = float("nan")
-    if not math.isfinite(value) or name in found:
+    if not math.isfinite(value) or name in covariates:
       raise InputError(f"--covariates={word}: must be a name and a number, as age=70, each once")
-    found[name] = value
-  if not set(needed) <= set(found) <= {*needed, *optional}:
+    covariates[name] = value
+  if not set(needed) <= set(covariates) <= {*needed, *optional}:
     takes = ", ".join((*needed, *(f"{name} if known" for name in optional))) or "none"
-    raise InputError(f"--covariates: the checkpoint takes {takes}; given: {', '.join(found) or 'none'}")
-  return found
+    raise InputError(f"--covariates: the checkpoint takes {takes}; given: {', '.join(covariates) or 'none'}")
+  return covariates
 
 
 def _recording(path: str, site: str) -> recordings.Recording:
-  """The one record that the input is.
+  """Reads the one record of the input.
 
   Raises:
-    InputError: it is no CSV file and no WFDB record, or has no wave of the site.
+    InputError: it is neither a CSV file nor a WFDB record, or has no wave of the site.
   """
   if os.path.isfile(path.removesuffix(".hea") + ".hea"):
-    found = DATASETS["wfdb"](path, {str(_SIGNAL.value): site})
+    dataset = DATASETS["wfdb"](path, {str(_SIGNAL.value): site})
   elif os.path.isdir(path):
     raise InputError(f"--input={path}: is a folder; give the CSV file itself, or a WFDB record's name")
   else:
-    found = DATASETS["csv"](path)
-  if found.lost or not found.entries:
-    raise found.lost[0] if found.lost else InputError(f"--input={path}: holds no record")
-  return datasets.read(found.entries[0])
+    dataset = DATASETS["csv"](path)
+  if dataset.lost or not dataset.entries:
+    raise dataset.lost[0] if dataset.lost else InputError(f"--input={path}: holds no record")
+  return datasets.read(dataset.entries[0])
 
 
 def main() -> None:
@@ -103,12 +103,12 @@ def main() -> None:
       f"--site={site}: the checkpoint reads {trained.site}; make one with: python -m cap_jax pretrain --site={site}"
     )
   recording = _recording(path, site)
-  made = reconstruct.reconstruct(trained, dataclasses.replace(recording, covariates=covariates))
+  wave = reconstruct.reconstruct(trained, dataclasses.replace(recording, covariates=covariates))
   facts = {
     "input": os.path.basename(path),
     "site": site,
     "covariates": covariates,
     "training": trained.about,
   }
-  paths = reconstruction.write(output, made, site, facts)
-  print("\n".join([reconstruction.spoken(made), *paths]))
+  paths = reconstruction.write(output, wave, site, facts)
+  print("\n".join([reconstruction.spoken(wave), *paths]))

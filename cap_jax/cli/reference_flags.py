@@ -1,4 +1,4 @@
-"""Flags of what the reference of real records is, for the validation standards."""
+"""Defines flags on the reference of real records, for the validation standards."""
 
 from absl import flags
 
@@ -9,6 +9,14 @@ _MALE = flags.DEFINE_float("male_share", None, "real records: of the subjects", 
 
 
 def reference(real: bool, calibration: str) -> standards.Reference:
-  """What the flags say of real subjects, whose peripheral waves are calibrated so; virtual ones are virtual whatever they say."""
+  """Returns the reference from the flags.
+
+  Args:
+    real: whether the subjects are real; the flags do not apply to virtual ones.
+    calibration: kind of calibration of the peripheral waves.
+
+  Returns:
+    The reference.
+  """
   male = float("nan") if _MALE.value is None else _MALE.value
   return standards.Reference(real, real and _INVASIVE.value, male, calibration)

@@ -10,7 +10,7 @@ import time
 
 from absl import flags
 
-from cap_jax.cli import launcher
+from cap_jax.cli import launcher, output_folders
 from cap_jax.inference import pretrained
 from cap_jax.report import page, tables
 from cap_jax.report import severity as sheets
@@ -30,7 +30,7 @@ def main() -> None:
   if _WORKDIR.value is None:
     _measure(trained)
     return
-  with launcher.whole_folder(_WORKDIR.value, "--workdir") as folder:
+  with output_folders.whole_folder(_WORKDIR.value, "--workdir") as folder:
     section = _measure(trained)
     page.write_parts(folder, [section])
     facts = launcher.provenance(
@@ -38,18 +38,20 @@ def main() -> None:
       seconds=f"{time.perf_counter() - began:.0f}",
     )
     explained = "A gap is no error: what cannot be right is left out, with its reason."
-    page.write(os.path.join(folder, "report.html"), "What artefacts do", _said(), explained, [section], facts)
+    page.write(
+      os.path.join(folder, "report.html"), "What artefacts do", _describe_subjects(), explained, [section], facts
+    )
   print(f"{_WORKDIR.value}/report.html: {time.perf_counter() - began:.0f} s")
 
 
-def _said() -> str:
+def _describe_subjects() -> str:
   return f"In silico: {_SUBJECTS.value} virtual subjects, {_SECONDS.value:g} s each."
 
 
 def _measure(trained: checkpoint.Checkpoint) -> page.Section:
-  """All artefacts, printed, as a part of a page."""
-  made = sheets.section(list(severity.curve(trained, _SUBJECTS.value, _SECONDS.value, _SEED.value)))
-  print(_said())
-  for sheet in made.sheets.values():
+  """Prints the tables of all artefacts and returns them as a section of a page."""
+  section = sheets.section(list(severity.curve(trained, _SUBJECTS.value, _SECONDS.value, _SEED.value)))
+  print(_describe_subjects())
+  for sheet in section.sheets.values():
     print(f"\n{sheet.caption}\n\n{tables.to_markdown(sheet)}", end="")
-  return made
+  return section

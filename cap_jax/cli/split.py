@@ -9,7 +9,7 @@ import os
 
 from absl import flags
 
-from cap_jax.cli import launcher, split_flags
+from cap_jax.cli import launcher, output_folders, split_flags
 from cap_jax.data import store, subject_partition
 
 _STORE = flags.DEFINE_string("store", None, "prepared store")
@@ -21,9 +21,9 @@ def main() -> None:
   opened = store.open_store(launcher.required(_STORE, "STORE"))
   output = launcher.required(_OUTPUT, "FOLDS")
   records = [record for shard in opened.shards for record in shard.records]
-  found = subject_partition.folds(records, split_flags.parts_of_flags(), _FOLDS.value or None)
-  with launcher.whole_folder(output, "--output") as folder:
-    for number, split in enumerate(found):
+  splits = subject_partition.folds(records, split_flags.parts_of_flags(), _FOLDS.value or None)
+  with output_folders.whole_folder(output, "--output") as folder:
+    for number, split in enumerate(splits):
       split.save(os.path.join(folder, f"fold-{number:03d}.json"))
-  sizes = ", ".join(f"{part} {len(names)}" for part, names in found[0].parts.items())
-  print(f"{output}: {len(found)} splits, fold-000.json …; the first has {sizes}")
+  sizes = ", ".join(f"{part} {len(names)}" for part, names in splits[0].parts.items())
+  print(f"{output}: {len(splits)} splits, fold-000.json …; the first has {sizes}")

@@ -1,4 +1,4 @@
-"""Flags that say who gets into which part of a store."""
+"""Defines flags that divide the subjects of a store."""
 
 from absl import flags
 
@@ -14,23 +14,23 @@ _SEED = flags.DEFINE_integer("seed", 0, "of the split", lower_bound=0)
 
 
 def parts_of_flags() -> subject_partition.Parts:
-  """How subjects are divided, by the flags.
+  """Returns how to divide the subjects, from the flags.
 
   Raises:
     InputError: a flag is no share or no range.
   """
-  found: dict[str, float] = {}
+  shares: dict[str, float] = {}
   for word in _SPLIT.value:
     name, _, share = word.partition(":")
     try:
-      found[name] = float(share)
+      shares[name] = float(share)
     except ValueError as error:
       raise InputError(f"--split={word}: must be PART:SHARE, such as test:0.2") from error
-  held = None
+  ood_range = None
   if _OUT.value is not None:
     try:
       covariate, low, high = _OUT.value.split(":")
-      held = subject_partition.Range(covariate, float(low), float(high))
+      ood_range = subject_partition.Range(covariate, float(low), float(high))
     except ValueError as error:
       raise InputError(f"--out_of_distribution={_OUT.value}: must be COVARIATE:FROM:TO, such as age:60:80") from error
-  return subject_partition.Parts(found, _REFERENCE.value, held, _SEED.value)
+  return subject_partition.Parts(shares, _REFERENCE.value, ood_range, _SEED.value)

@@ -9,7 +9,7 @@ subject and cell), report.html, figures/, tables/ and a checkpoint.
 
 import time
 
-from cap_jax.cli import launcher, study_command
+from cap_jax.cli import launcher, output_folders, study_command
 
 _FLAGS = study_command.define_flags("default")
 
@@ -19,5 +19,5 @@ def main() -> None:
   study = study_command.read(_FLAGS)
   study_command.check(study)
   folder = launcher.required(_FLAGS.workdir, "DIR")
-  launcher.open_folder(folder)
+  output_folders.open_folder(folder)
   study_command.run(study, folder, _FLAGS.processes.value, began)

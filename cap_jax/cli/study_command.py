@@ -1,4 +1,4 @@
-"""What the commands that run studies share: their flags, the checks before long work, the run and its report."""
+"""Defines what the commands that run studies share: flags, checks before long work, the run and its report."""
 
 import os
 import sys
@@ -9,26 +9,25 @@ import pandas
 import tqdm
 from absl import flags
 
-from cap_jax.cli import launcher, reference_flags
+from cap_jax.cli import launcher, reference_flags, study_flags
 from cap_jax.losses import tasks
+from cap_jax.metrics import label_efficiency
 from cap_jax.report import page, study_report, study_tables, tables
-from cap_jax.study import (
-  folds,
-  label_efficiency,
-  study_config,
-  study_datasets,
-  study_grid,
-  study_manifest,
-  summary,
-  training,
-)
+from cap_jax.study import folds, study_config, study_datasets, study_grid, study_manifest, summary, training
 from cap_jax.study import run_study as studies
 from cap_jax.train import strategy_selection
 from cap_jax.types import InputError
 
 
 class Flags(NamedTuple):
-  """Of a study: what to compare, its folder, the source network, and how many processes run cells."""
+  """The flags of a study.
+
+  Attributes:
+    config: what to compare.
+    workdir: folder of the study.
+    source: the source network.
+    processes: number of processes that run cells.
+  """
 
   config: flags.FlagHolder
   workdir: flags.FlagHolder
@@ -37,9 +36,9 @@ class Flags(NamedTuple):
 
 
 def define_flags(default: str) -> Flags:
-  """Defines the flags of a study, whose config is by default the file of this name in `experiments/configs`."""
+  """Defines the flags of a study; `default` names its default config in `cap_jax/cli/configs`."""
   return Flags(
-    launcher.define_study("what to compare", default),
+    study_flags.define_study("what to compare", default),
     flags.DEFINE_string("workdir", None, "folder of the study, new or to go on in"),
     flags.DEFINE_string(
       "source", None, "the source network: pretrained, train, or the folder of a checkpoint (default: the config's)"
@@ -48,23 +47,27 @@ def define_flags(default: str) -> Flags:
   )
 
 
-def read(given: Flags) -> study_config.Study:
-  """The study that the flags name.
+def read(command_flags: Flags) -> study_config.Study:
+  """Returns the study that the flags name.
 
   Raises:
-    InputError: a value of it cannot be.
+    InputError: a value is invalid.
   """
-  study = launcher.read_study(given.config)
-  source = study.source_network if given.source.value is None else launcher.required(given.source, "pretrained")
-  study = launcher.with_source(study, source, launcher.read_overrides(given.config))
+  study = study_flags.read_study(command_flags.config)
+  source = (
+    study.source_network
+    if command_flags.source.value is None
+    else launcher.required(command_flags.source, "pretrained")
+  )
+  study = study_flags.with_source(study, source, study_flags.read_overrides(command_flags.config))
   return study
 
 
 def check(study: study_config.Study) -> None:
-  """Before long work: that every method can run in every clinic, and that the flags are sound.
+  """Checks before long work that every method can run in every clinic, and that the flags are valid.
 
   Raises:
-    InputError: a value of the study cannot be.
+    InputError: a value of the study is invalid.
   """
   launcher.metrics()
   study_datasets.check_stores(study)
@@ -79,7 +82,17 @@ def check(study: study_config.Study) -> None:
 
 
 def announce(study: study_config.Study, folder: str, processes: int, threads: int) -> int:
-  """Says on standard error what will be done and how long it takes; returns the number of cells."""
+  """Prints to standard error the size of the study and the time that it takes.
+
+  Args:
+    study: to run.
+    folder: of the study.
+    processes: number of processes.
+    threads: of each process.
+
+  Returns:
+    The number of cells.
+  """
   keys = study_grid.keys(study)
   seconds = study_grid.estimate_s(study, folder, keys, processes * threads)
   unfit = [line for clinic in study_grid.clinics_of(study) for line in folds.left_out(clinic)]
@@ -93,20 +106,35 @@ def announce(study: study_config.Study, folder: str, processes: int, threads: in
 
 
 def run(study: study_config.Study, folder: str, processes: int, began: float, threads: int = 1) -> None:
-  """Runs or goes on with the study in its folder, and writes the report."""
+  """Runs or resumes the study in its folder, and writes the report.
+
+  Args:
+    study: to run.
+    folder: of the study.
+    processes: number of processes.
+    began: `time.perf_counter` at the start of the command.
+    threads: of each process.
+  """
   total = announce(study, folder, processes, threads)
   with tqdm.tqdm(total=total, desc="study", unit="cell") as bar:
     for cell in studies.run(study, folder, processes, launcher.metrics(), threads):
       bar.set_postfix_str(f"{cell.key.scenario}, {cell.key.method}, n={cell.key.n_target}")
       bar.update()
-  found = studies.rows(study, folder)
-  studies.write_rows(os.path.join(folder, "study.csv"), found)
-  report(study, folder, summary.frame(found), began)
+  rows = studies.rows(study, folder)
+  studies.write_rows(os.path.join(folder, "study.csv"), rows)
+  report(study, folder, summary.frame(rows), began)
 
 
 def report(study: study_config.Study, folder: str, rows: pandas.DataFrame, began: float) -> None:
-  """Tables on the terminal; the page, the figures and the tables as files."""
-  said = study_datasets.describe(study)
+  """Prints the tables, and writes the page, the figures and the tables as files.
+
+  Args:
+    study: that was run.
+    folder: of the study.
+    rows: a row a subject and cell.
+    began: `time.perf_counter` at the start of the command.
+  """
+  setting = study_datasets.describe(study)
   place = study_datasets.place(study)
   loss = study_report.source_loss(folder)
   reference = reference_flags.reference(study_datasets.is_real(study), study.calibration.kind)
@@ -121,22 +149,22 @@ def report(study: study_config.Study, folder: str, rows: pandas.DataFrame, began
     headlines = [f"{clinic.name}: {line}" for clinic, line in zip(clinics, headlines, strict=True)]
   print("\n".join(headlines))
   for clinic in clinics:
-    made = study_report.sections(clinic, loss, place, reference)
+    clinic_sections = study_report.sections(clinic, loss, place, reference)
     print(
-      f"\n{said} {clinic.name}: {study_report.describe_clinic(clinic)}\n\n{tables.text(study_tables.short(clinic.lines))}\n"
+      f"\n{setting} {clinic.name}: {study_report.describe_clinic(clinic)}\n\n{tables.text(study_tables.short(clinic.lines))}\n"
     )
-    sections += made
+    sections += clinic_sections
   for name in ("gains", "choices"):
     if name in gained:
-      print(f"{said} {gained[name].caption}\n\n{tables.text(gained[name])}\n")
+      print(f"{setting} {gained[name].caption}\n\n{tables.text(gained[name])}\n")
   split, data = study_manifest.digests(folder)
   facts = launcher.provenance(
-    config=", ".join(f"{name}: {value}" for name, value in launcher.changed(study).items()) or "all defaults",
+    config=", ".join(f"{name}: {value}" for name, value in study_flags.changed(study).items()) or "all defaults",
     splits="; ".join(f"{name} {digest}" for name, digest in split.items()),
     data="; ".join(f"{name} {digest}" for name, digest in data.items()),
     seconds=f"{time.perf_counter() - began:.0f}",
   )
-  summary_line = "\n".join(headlines[1:]) + f"{said} Source task: {study.task}, site: {study.site}. Errors in mmHg."
+  summary_line = "\n".join(headlines[1:]) + f"{setting} Source task: {study.task}, site: {study.site}. Errors in mmHg."
   page.write_parts(folder, sections)
   path = os.path.join(folder, "report.html")
   page.write(path, headlines[0], summary_line, study_tables.EXPLAINED, sections, facts)

@@ -14,7 +14,7 @@ import os
 
 from absl import flags
 
-from cap_jax.cli import distributed, launcher
+from cap_jax.cli import distributed, launcher, study_flags
 from cap_jax.data import splits
 from cap_jax.inference import pretrained
 from cap_jax.losses import tasks
@@ -33,7 +33,7 @@ from cap_jax.train import (
 )
 from cap_jax.types import InputError
 
-_CONFIG = launcher.define_study("source, target and training")
+_CONFIG = study_flags.define_study("source, target and training")
 _STRATEGY = flags.DEFINE_enum(
   "strategy", None, [*STRATEGIES, strategy_selection.NAME], "how to transfer (default: the config's first)"
 )
@@ -45,17 +45,17 @@ _N_TARGET = flags.DEFINE_integer("n_target", None, "labelled target subjects (de
 _SEED = flags.DEFINE_integer("seed", 0, "draws the labelled subjects and the fresh parameters")
 _INIT = flags.DEFINE_list("init_from_source", None, "path prefixes taken from the source, instead of the strategy's")
 _FREEZE = flags.DEFINE_list(
-  "freeze", None, "what is held: paths, first:N, last:N%, auto; instead of the strategy's stages"
+  "freeze", None, "what is frozen: paths, first:N, last:N%, auto; instead of the strategy's stages"
 )
 _LOSS = flags.DEFINE_list("loss", None, "terms NAME:WEIGHT[:SCHEDULE], instead of the strategy's loss")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder for the checkpoint: new, or where the same command was stopped")
 
 
 def _study(source: checkpoint.Checkpoint | None) -> tuple[study_config.Study, str]:
-  """The study with the flags in it, and the strategy."""
-  study = launcher.read_study(_CONFIG)
+  """Returns the study with the flags in it, and the strategy."""
+  study = study_flags.read_study(_CONFIG)
   if source is not None:
-    study = launcher.follow(study, source)
+    study = study_flags.follow(study, source)
   name = _STRATEGY.value or study.strategies[0]
   changes = dict(study.custom.get(name) or {})
   if _INIT.value is not None:
@@ -63,7 +63,7 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[study_config.Study, st
   if _FREEZE.value is not None:
     changes["stages"] = ((tuple(_FREEZE.value),),)
   if _LOSS.value is not None:
-    changes["loss"] = launcher.read_terms(_LOSS.value)
+    changes["loss"] = study_flags.read_terms(_LOSS.value)
   if name == strategy_selection.NAME and changes:
     raise InputError(
       "--strategy=auto: chooses by itself; leave out --init_from_source, --freeze and --loss, or name a strategy"
@@ -127,12 +127,12 @@ def _transfer(
     name = choice.name
   with metrics_writer.writing(logs, launcher.metrics()) as metrics:
     recorder = loop.Recorder(states, metrics)
-    made = training.adapted(study, name, source, large, target, labels, _SEED.value, recorder)
-  made = training.with_intervals(made, source, large, target, labels)
-  print(f"{find(name, study.custom.get(name)).equation}\n\n{tables.merge_report(made.report)}\n")
-  if made.reason:
-    print(f"{made.reason}\n")
-  trained = [("source network unchanged", source)] * (source.task == "waveform") + [(name, made.checkpoint)]
+    adapted = training.adapted(study, name, source, large, target, labels, _SEED.value, recorder)
+  adapted = training.with_intervals(adapted, source, large, target, labels)
+  print(f"{find(name, study.custom.get(name)).equation}\n\n{tables.merge_report(adapted.report)}\n")
+  if adapted.reason:
+    print(f"{adapted.reason}\n")
+  trained = [("source network unchanged", source)] * (source.task == "waveform") + [(name, adapted.checkpoint)]
   if labels and name != "scratch":
     scratch = training.adapted(study, "scratch", source, large, target, labels, _SEED.value, loop.Recorder(states))
     trained.append(("the same network from scratch", scratch.checkpoint))
@@ -141,13 +141,13 @@ def _transfer(
   print(f"{study_datasets.describe(study)} {name}: waveform RMSE on {len(target.test.subjects)} test subjects [mmHg]")
   for label, network in trained:
     network.check_unseen(target.test.subjects)
-    found = evaluator.errors(prediction.predict(network, target.test))
-    print(f"  {label:30} {waveform_metrics.mean_rmse(found):.2f}")
-  for metric, values in made.fitted.metrics.items():  # aligned features may shrink, adversaries may win
+    errors = evaluator.errors(prediction.predict(network, target.test))
+    print(f"  {label:30} {waveform_metrics.mean_rmse(errors):.2f}")
+  for metric, values in adapted.fitted.metrics.items():  # aligned features may shrink, adversaries may win
     if metric.endswith(("feature_norm", "discriminator_accuracy")):
       print(f"  {metric:30} {values[:50].mean():.2f} at first, {values[-50:].mean():.2f} at last")
-  checkpoint.save(os.path.join(workdir, "checkpoint"), made.checkpoint)
-  if made.best is not None:
-    checkpoint.save(os.path.join(workdir, "best"), made.best)
-    print(f"validation subjects liked it best after {made.best.about['steps']} steps: {workdir}/best")
-  print(f"{labels} labelled subjects, {made.fitted.train_s:.1f} s\n{workdir}/checkpoint")
+  checkpoint.save(os.path.join(workdir, "checkpoint"), adapted.checkpoint)
+  if adapted.best is not None:
+    checkpoint.save(os.path.join(workdir, "best"), adapted.best)
+    print(f"validation subjects liked it best after {adapted.best.about['steps']} steps: {workdir}/best")
+  print(f"{labels} labelled subjects, {adapted.fitted.train_s:.1f} s\n{workdir}/checkpoint")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from cap_jax.cli import launcher
+from cap_jax.cli import study_flags
 from cap_jax.inference import pretrained
 from cap_jax.losses import tasks
 from cap_jax.strategies import STRATEGIES, find
@@ -21,7 +21,7 @@ from cap_jax.study import study_config, study_datasets, training
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 
-_CONFIG = launcher.define_study("the study")
+_CONFIG = study_flags.define_study("the study")
 _STRATEGY = flags.DEFINE_enum("strategy", "feature_transfer", list(STRATEGIES), "what to tune")
 _SOURCE = flags.DEFINE_string("source", None, "checkpoint of the source, or pretrained; trained afresh if left out")
 _N_TARGET = flags.DEFINE_integer("n_target", 5, "labelled target subjects")
@@ -29,7 +29,7 @@ _RATES = flags.DEFINE_list("rates", ["2e-3", "5e-3", "1e-2", "2e-2"], "learning 
 _DECAYS = flags.DEFINE_list("decays", ["0", "1e-2", "1e-1"], "weight decays")
 
 
-def _numbers(holder: flags.FlagHolder) -> list[float]:
+def _parse_numbers(holder: flags.FlagHolder) -> list[float]:
   try:
     return [float(word) for word in holder.value]
   except ValueError as error:
@@ -37,25 +37,25 @@ def _numbers(holder: flags.FlagHolder) -> list[float]:
 
 
 def _trials(study: study_config.Study) -> list[dict[str, Any]]:
-  """The fields of the strategy at each point of the grid."""
+  """Returns the fields of the strategy at each point of the grid."""
   name = _STRATEGY.value
-  grid = itertools.product(_numbers(_RATES), _numbers(_DECAYS))
+  grid = itertools.product(_parse_numbers(_RATES), _parse_numbers(_DECAYS))
   trials = [{**study.custom.get(name, {}), "learning_rate": rate, "weight_decay": decay} for rate, decay in grid]
   for trial in trials:
-    dataclasses.replace(study, custom={name: trial})  # refuses what cannot be, before anything is trained
+    dataclasses.replace(study, custom={name: trial})  # raises on an invalid value before anything is trained
   return trials
 
 
 def main() -> None:
   name = _STRATEGY.value
-  study = launcher.read_study(_CONFIG)
+  study = study_flags.read_study(_CONFIG)
   n_target = _N_TARGET.value if find(name, study.custom.get(name)).needs_labels else 0
   if n_target == 0 and find(name, study.custom.get(name)).needs_labels:
     raise InputError(f"--n_target=0: {name} learns from labelled target subjects; give 1 or more")
   study = dataclasses.replace(study, n_target=(n_target,), strategies=(name,))
   source = checkpoint.load(pretrained.place(_SOURCE.value)) if _SOURCE.value else None
   if source:
-    study = launcher.follow(study, source)
+    study = study_flags.follow(study, source)
   trials = _trials(study)
   training.check(study, name, source.model if source else tasks.TASKS[study.task].model(study.model))
   large, target = study_datasets.load_source(study), study_datasets.load_target(study)
@@ -66,8 +66,8 @@ def main() -> None:
   )
   for trial in trials:
     changed = dataclasses.replace(study, custom={name: trial})
-    found = []
+    errors_mmhg = []
     for seed in study.seeds:
-      made = training.adapted(changed, name, source, large, target, n_target, seed)
-      found.append(made.fitted.validation[-1].rmse_mmhg)
-    print(f"rate {trial['learning_rate']:g}  decay {trial['weight_decay']:g}  {np.mean(found):.3f}", flush=True)
+      adapted = training.adapted(changed, name, source, large, target, n_target, seed)
+      errors_mmhg.append(adapted.fitted.validation[-1].rmse_mmhg)
+    print(f"rate {trial['learning_rate']:g}  decay {trial['weight_decay']:g}  {np.mean(errors_mmhg):.3f}", flush=True)

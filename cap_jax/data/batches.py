@@ -1,4 +1,4 @@
-"""Recordings → windows → scaled batches."""
+"""Cuts recordings into windows, scales them, and draws batches."""
 
 import dataclasses
 import functools
@@ -18,24 +18,27 @@ Covariates = Mapping[str, np.ndarray]
 
 
 class NoWindowError(InputError):
-  """Recordings have no whole window."""
+  """The recordings contain no complete window."""
 
 
 def _digest(arrays: Sequence[np.ndarray], subject_b: np.ndarray, covariates: Covariates) -> str:
-  """SHA-256 of windows, their names and their covariates."""
+  """Returns the SHA-256 of windows, their names and their covariates."""
   total = hashlib.sha256("\n".join((*subject_b.tolist(), *sorted(covariates))).encode())
   for array in (*arrays, *(covariates[name] for name in sorted(covariates))):
     total.update(np.ascontiguousarray(array).data)
   return total.hexdigest()
 
 
-# compared by identity, so that what is computed from some windows can be kept for them
+# compared by identity, so that results can be cached for a set of windows
 @dataclasses.dataclass(frozen=True, eq=False)
 class Waves:
-  """Windows of the peripheral wave alone: what an unlabelled subject gives. There is no label that could leak.
+  """Windows of the peripheral wave alone, as an unlabelled subject has them. They contain no label that could leak.
 
-  x_bt: (window, time) [mmHg]; subject_b: (window,) names; covariates: name → (window,), NaN where it is not known of a subject;
-  site: where the wave was measured, "" where that is not known.
+  Attributes:
+    x_bt: (window, time) peripheral wave [mmHg].
+    subject_b: (window,) names of the subjects.
+    covariates: name → (window,), NaN where the value is unknown.
+    site: where the wave was measured, "" if unknown.
   """
 
   x_bt: np.ndarray
@@ -52,7 +55,7 @@ class Waves:
 
   @property
   def digest(self) -> str:
-    """SHA-256 of all that it holds."""
+    """Returns the SHA-256 of waves, subjects and covariates."""
     return _digest((self.x_bt,), self.subject_b, self.covariates)
 
 
@@ -60,8 +63,12 @@ class Waves:
 class Pairs:
   """Windows of the peripheral wave and of the reference wave on the same clock.
 
-  x_bt, y_bt: (window, time) [mmHg]; subject_b: (window,) names; covariates: name → (window,), NaN where it is not known of a
-  subject; site: where the peripheral wave was measured, "" where that is not known.
+  Attributes:
+    x_bt: (window, time) peripheral wave [mmHg].
+    y_bt: (window, time) reference wave [mmHg].
+    subject_b: (window,) names of the subjects.
+    covariates: name → (window,), NaN where the value is unknown.
+    site: where the peripheral wave was measured, "" if unknown.
   """
 
   x_bt: np.ndarray
@@ -78,7 +85,7 @@ class Pairs:
     return tuple(dict.fromkeys(self.subject_b.tolist()))
 
   def of(self, subjects: Sequence[str]) -> "Pairs":
-    """The windows of some subjects.
+    """Returns the windows of some subjects.
 
     Raises:
       ValueError: a subject has no window.
@@ -87,12 +94,12 @@ class Pairs:
     if missing:
       raise ValueError(f"subjects {missing[:5]} have no windows")
     rows = np.isin(self.subject_b, list(subjects))
-    known = {name: value_b[rows] for name, value_b in self.covariates.items()}
-    return Pairs(self.x_bt[rows], self.y_bt[rows], self.subject_b[rows], known, self.site)
+    covariates = {name: value_b[rows] for name, value_b in self.covariates.items()}
+    return Pairs(self.x_bt[rows], self.y_bt[rows], self.subject_b[rows], covariates, self.site)
 
   @property
   def digest(self) -> str:
-    """SHA-256 of all that it holds."""
+    """Returns the SHA-256 of waves, subjects and covariates."""
     return _digest((self.x_bt, self.y_bt), self.subject_b, self.covariates)
 
   @functools.cached_property
@@ -100,57 +107,62 @@ class Pairs:
     return {}
 
   def reference_feet(self, spec: config.Windows) -> list[np.ndarray]:
-    """Feet of the reference wave in each window, as indices of the window without its margins; looked for once."""
+    """Returns the feet of the reference in each window, as indices into the window without its margins; caches them."""
     if spec not in self._feet:
       inner = slice(spec.margin, spec.samples - spec.margin)
       self._feet[spec] = [beats.find_feet(y_t, spec.fs_hz) for y_t in self.y_bt[:, inner]]
     return self._feet[spec]
 
   def moments(self) -> tuple[float, float]:
-    """Mean and SD of the peripheral wave."""
+    """Returns mean and SD of the peripheral wave [mmHg]."""
     return float(self.x_bt.mean(dtype=np.float64)), float(self.x_bt.std(dtype=np.float64))
 
   def unlabelled(self) -> Waves:
-    """The same windows without the reference."""
+    """Returns the same windows without the reference."""
     return Waves(self.x_bt, self.subject_b, self.covariates, self.site)
 
 
 def make_pairs(
-  found: Sequence[recordings.Recording],
+  cohort: Sequence[recordings.Recording],
   site: str,
   spec: config.Windows,
   reference: str = "aortic_root",
   gaps: bool = False,
   most: int | None = None,
 ) -> Pairs:
-  """Cuts recordings into windows; a recording shorter than a window, down to a single beat, is repeated to one.
+  """Cuts recordings into windows. A recording shorter than a window, down to a single beat, is repeated to fill one.
 
   Args:
-    found: recordings of one rate.
-    site, reference: of the two waves.
-    spec: of the windows.
-    gaps: whether recordings may have gaps throughout, as those of a store; one without a whole window is then left out.
-    most: windows of each recording, evenly taken; all without it.
+    cohort: recordings of one sampling rate.
+    site: signal of the peripheral wave.
+    spec: length, hop and rate of the windows.
+    reference: signal of the reference wave.
+    gaps: whether recordings may have gaps throughout, as in a store; those without a complete window are left out.
+    most: largest number of windows of each recording, evenly spaced; all windows if None.
+
+  Returns:
+    The windows, in the order of the recordings.
 
   Raises:
-    InputError: a recording lacks a site, has another rate than the windows, is shorter than a beat, or has no window
-      without a gap.
+    NoWindowError: no recording has a window without a gap.
+    InputError: a recording lacks a site, has another rate than the windows, is shorter than a beat, or has a gap in
+      every window.
   """
   x, y, subject = [], [], []
-  names = {name for recording in found for name in recording.covariates}
-  known: dict[str, list[float]] = {name: [] for name in sorted(names)}
-  for recording in found:
-    for wanted in (site, reference):
-      if wanted not in recording.signals:
-        raise InputError(f"{recording.subject}: no signal at {wanted}; it has {', '.join(recording.sites)}")
+  names = {name for recording in cohort for name in recording.covariates}
+  columns: dict[str, list[float]] = {name: [] for name in sorted(names)}
+  for recording in cohort:
+    for signal in (site, reference):
+      if signal not in recording.signals:
+        raise InputError(f"{recording.subject}: no signal at {signal}; it has {', '.join(recording.sites)}")
     if abs(recording.fs_hz / spec.fs_hz - 1) > 1e-3:
       raise InputError(f"{recording.subject}: {recording.fs_hz:g} Hz; resample to {spec.fs_hz:g} Hz first")
-    waves = {wanted: recording.signals[wanted] for wanted in (site, reference)}
+    waves = {signal: recording.signals[signal] for signal in (site, reference)}
     if gaps and recording.time_s.size < spec.samples:
       continue
     if recording.time_s.size < spec.samples:
       waves = _repeated(recording, waves, waves[reference], spec)
-    x_bt, y_bt = (windows.frame(waves[wanted], spec.samples, spec.hop) for wanted in (site, reference))
+    x_bt, y_bt = (windows.frame(waves[signal], spec.samples, spec.hop) for signal in (site, reference))
     whole = np.flatnonzero(np.isfinite(x_bt).all(1) & np.isfinite(y_bt).all(1))
     if not whole.size:
       if gaps:
@@ -161,13 +173,13 @@ def make_pairs(
     x.append(x_bt[whole])
     y.append(y_bt[whole])
     subject += [recording.subject] * len(x[-1])
-    for name, values in known.items():
+    for name, values in columns.items():
       values += [recording.covariates.get(name, float("nan"))] * len(x[-1])
   if not x:
     raise NoWindowError(
-      f"no window of {spec.seconds:g} s without a gap in {len(found)} recording(s) of {site} and {reference}"
+      f"no window of {spec.seconds:g} s without a gap in {len(cohort)} recording(s) of {site} and {reference}"
     )
-  covariates = {name: np.array(values, dtype=np.float32) for name, values in known.items()}
+  covariates = {name: np.array(values, dtype=np.float32) for name, values in columns.items()}
   return Pairs(
     np.concatenate(x).astype(np.float32), np.concatenate(y).astype(np.float32), np.array(subject), covariates, site
   )
@@ -176,10 +188,10 @@ def make_pairs(
 def _repeated(
   recording: recordings.Recording, waves: dict[str, np.ndarray], reference_t: np.ndarray, spec: config.Windows
 ) -> dict[str, np.ndarray]:
-  """Waves of a record shorter than a window, such as a single beat, repeated together to the length of one.
+  """Repeats the waves of a record shorter than a window, such as a single beat, together to the length of a window.
 
-  Between the first and the last foot of the reference lies a whole number of beats; with fewer than two feet the record
-  itself is one.
+  Between the first and the last foot of the reference lies a whole number of beats. With fewer than two feet the record
+  itself counts as one beat.
   """
   if recording.time_s.size < beats.SHORTEST_S * spec.fs_hz:
     raise InputError(f"{recording.subject}: shorter than one beat ({beats.SHORTEST_S:g} s)")
@@ -189,8 +201,11 @@ def _repeated(
 
 
 def _check_filled(name: str, value_b: np.ndarray) -> None:
-  """Raises:
-  InputError: a number that a network takes is not known of everyone."""
+  """Checks that a number that a network reads is known everywhere.
+
+  Raises:
+    InputError: some values are NaN.
+  """
   blank = int(np.isnan(value_b).sum())
   if blank:
     raise InputError(
@@ -201,9 +216,13 @@ def _check_filled(name: str, value_b: np.ndarray) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Scaling:
-  """p ↦ (p − mean)/sd, one for both waves, so that a pressure stays comparable to itself; and the same for numbers.
+  """Standardisation p ↦ (p − mean)/sd, one for both waves, so that pressures remain comparable; and that of numbers.
 
-  numbers: (name, mean, sd) of covariates and numerics. fitted_on: names of the subjects whose windows it was fitted on.
+  Attributes:
+    mean_mmhg: mean of the peripheral wave.
+    sd_mmhg: SD of the peripheral wave.
+    numbers: (name, mean, sd) of covariates and numerics.
+    fitted_on: names of the subjects whose windows the scaling was fitted on.
   """
 
   mean_mmhg: float
@@ -217,28 +236,38 @@ class Scaling:
   def unscale(self, scaled: np.ndarray) -> np.ndarray:
     return scaled * self.sd_mmhg + self.mean_mmhg
 
-  def standardise(self, known: Covariates, names: Sequence[str], count: int) -> np.ndarray:
-    """(window, name) standardised numbers; (count, 0) of no names.
+  def standardise(self, covariates: Covariates, names: Sequence[str], count: int) -> np.ndarray:
+    """Standardises numbers.
+
+    Args:
+      covariates: name → (window,) values.
+      names: names of the columns.
+      count: number of windows, for an array without columns.
+
+    Returns:
+      (window, name) standardised numbers; (count, 0) without names.
 
     Raises:
-      InputError: a name is not known of all windows, or was not when the scaling was fitted.
+      InputError: a name is unknown for some windows, or was unknown when the scaling was fitted.
     """
     fitted = {name: (mean, sd) for name, mean, sd in self.numbers}
     for name in names:
-      if name not in known or name not in fitted:
-        there = sorted(set(known) & set(fitted))
-        raise InputError(f"covariate {name!r}: not known of these windows; known are {', '.join(there) or 'none'}")
-      _check_filled(name, known[name])
-    columns = [(known[name] - fitted[name][0]) / fitted[name][1] for name in names]
+      if name not in covariates or name not in fitted:
+        shared_names = sorted(set(covariates) & set(fitted))
+        raise InputError(
+          f"covariate {name!r}: not known of these windows; known are {', '.join(shared_names) or 'none'}"
+        )
+      _check_filled(name, covariates[name])
+    columns = [(covariates[name] - fitted[name][0]) / fitted[name][1] for name in names]
     return np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((count, 0), np.float32)
 
 
-# A spread below this share of the mean is no spread that one could standardise by, as of one subject.
+# Smallest SD to standardise by, as a share of the mean: a single subject has no spread.
 _LEAST_SPREAD = 0.05
 
 
 class Fittable(Protocol):
-  """Training windows that a scaling can be fitted on, held in memory or not."""
+  """Training windows that a scaling can be fitted on, in memory or streamed."""
 
   def moments(self) -> tuple[float, float]: ...
 
@@ -250,10 +279,17 @@ class Fittable(Protocol):
 
 
 def fit_scaling(training: Fittable, names: Sequence[str] = ()) -> Scaling:
-  """Mean and SD of the peripheral waves of the training subjects, and of some of their covariates.
+  """Fits mean and SD of the peripheral waves of the training subjects, and of some of their covariates.
+
+  Args:
+    training: windows of the training subjects.
+    names: covariates to standardise.
+
+  Returns:
+    The scaling.
 
   Raises:
-    InputError: a covariate is not known of all of them.
+    InputError: a covariate is unknown for some windows.
   """
   numbers = []
   for name in names:
@@ -267,7 +303,7 @@ def fit_scaling(training: Fittable, names: Sequence[str] = ()) -> Scaling:
 
 
 class Feed(Protocol):
-  """Windows of a stream that do not lie in memory: `stacks` yields (chunk, batch, …) arrays without end."""
+  """Windows of a stream that is not in memory. `stacks` yields (chunk, batch, …) arrays without end."""
 
   def stacks(self, chunk: int, batch: int, seed: int) -> Iterator[dict[str, np.ndarray]]: ...
 
@@ -275,17 +311,28 @@ class Feed(Protocol):
 Stream = Mapping[str, np.ndarray] | Feed
 
 
-def _held(part: Mapping[str, np.ndarray], chunk: int, batch: int, seed: int) -> Iterator[dict[str, np.ndarray]]:
-  """Stacks of arrays, going through random orders of all their windows, so that each is seen equally often."""
-  for rows in _order(len(part["x"]), chunk, batch, seed):
-    yield {axis: array[rows] for axis, array in part.items()}
+def _stacks_in_memory(
+  stream: Mapping[str, np.ndarray], chunk: int, batch: int, seed: int
+) -> Iterator[dict[str, np.ndarray]]:
+  """Yields stacks of a stream in memory, in random orders of all its windows, so that each occurs equally often."""
+  for rows in _order(len(stream["x"]), chunk, batch, seed):
+    yield {axis: array[rows] for axis, array in stream.items()}
 
 
 def stacks(
   streams: Mapping[str, Stream], batch: int, steps: int, chunk: int, seed: int
 ) -> Iterator[dict[str, dict[str, np.ndarray]]]:
-  """Batches of windows of every stream, stacked by steps: each yield holds (chunk, batch, …) arrays, and `steps / chunk`
-  follow. The order of one stream does not depend on which others there are.
+  """Yields batches of windows of every stream, stacked by steps. The order of each stream is independent of the others.
+
+  Args:
+    streams: name → arrays of windows, or a `Feed`.
+    batch: number of windows of each stream in a batch.
+    steps: number of batches.
+    chunk: number of batches in a stack.
+    seed: seed of the orders.
+
+  Yields:
+    Stream → axis → (chunk, batch, …) array, `steps / chunk` times.
 
   Raises:
     ValueError: `steps` is not a multiple of `chunk`.
@@ -293,24 +340,36 @@ def stacks(
   if steps % chunk:
     raise ValueError(f"{steps} steps are not a multiple of the {chunk} that run in one program")
   seeds = {name: seed + sum(name.encode()) for name in streams}
-  found = {
-    name: _held(part, chunk, batch, seeds[name])
-    if isinstance(part, Mapping)
-    else part.stacks(chunk, batch, seeds[name])
-    for name, part in streams.items()
+  iterators = {
+    name: _stacks_in_memory(stream, chunk, batch, seeds[name])
+    if isinstance(stream, Mapping)
+    else stream.stacks(chunk, batch, seeds[name])
+    for name, stream in streams.items()
   }
   for _ in range(steps // chunk):
-    yield {name: next(stack) for name, stack in found.items()}
+    yield {name: next(stack) for name, stack in iterators.items()}
 
 
 def rows_of_step(count: int, batch: int, chunk: int, seed: int, stream: str, step: int) -> np.ndarray:
-  """(batch,) windows that `stacks` gives at a step, from 0, of a stream with so many in memory."""
+  """Returns the windows that `stacks` draws at one step from a stream in memory.
+
+  Args:
+    count: number of windows of the stream.
+    batch: number of windows in a batch.
+    chunk: number of batches in a stack.
+    seed: seed given to `stacks`.
+    stream: name of the stream.
+    step: step, from 0.
+
+  Returns:
+    (batch,) indices of windows.
+  """
   orders = _order(count, chunk, batch, seed + sum(stream.encode()))
   return next(itertools.islice(orders, step // chunk, None))[step % chunk]
 
 
 def _order(count: int, chunk: int, batch: int, seed: int) -> Iterator[np.ndarray]:
-  """Rows (chunk, batch) without end."""
+  """Yields (chunk, batch) indices of windows without end."""
   rng = np.random.default_rng(seed)
   waiting = np.zeros(0, dtype=int)
   while True:

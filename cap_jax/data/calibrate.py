@@ -1,4 +1,4 @@
-"""A recording's peripheral wave, calibrated: the one place where training and inference alike scale a wave to a reading."""
+"""Calibration of a recording's peripheral wave. Training and inference both scale a wave to a cuff reading here."""
 
 import dataclasses
 
@@ -9,10 +9,18 @@ from cap_jax.types import InputError
 
 
 def calibrate(recording: recordings.Recording, site: str, calibration: config.Calibration) -> recordings.Recording:
-  """The recording with the wave of a site scaled to a reading among its covariates; the others stay as they are.
+  """Scales the wave of one site to a reading among the covariates; the other signals stay as they are.
+
+  Args:
+    recording: recording with the wave and the readings.
+    site: name of the signal to scale.
+    calibration: which reading to use; kind "none" only checks that the wave is in mmHg.
+
+  Returns:
+    The recording with the wave of `site` in mmHg.
 
   Raises:
-    InputError: no reading, no beat to scale, or a wave in no unit of pressure that is not calibrated.
+    InputError: there is no reading or no beat to scale, or a wave that is not in mmHg has no calibration.
   """
   wave = recording.signals[site]
   if calibration.kind == "none":
@@ -20,7 +28,7 @@ def calibrate(recording: recordings.Recording, site: str, calibration: config.Ca
       unit = "has no unit" if recording.units[site] == "1" else f"is {recording.units[site]}"
       raise InputError(f"{recording.subject}: {site} {unit}; calibrate it, as with --config.calibration.kind=sbp_dbp")
     return recording
-  found = scales.levels(wave, recording.fs_hz)
-  gain, offset = scales.affine(calibration, found, recording.covariates, recording.subject)
+  levels = scales.levels(wave, recording.fs_hz)
+  gain, offset = scales.affine(calibration, levels, recording.covariates, recording.subject)
   signals = {**recording.signals, site: gain * wave + offset}
   return dataclasses.replace(recording, signals=signals, units={**recording.units, site: "mmHg"})

@@ -1,4 +1,4 @@
-"""A record as it was found → one that can be cut into windows: one rate, one clock, no bad beats; and what was done to it."""
+"""Conditions a raw record so that it can be cut into windows: one rate, one clock, no bad beats."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,12 +10,19 @@ from cap_jax.data import datasets, recordings
 from cap_jax.signals import beat_quality, filters, quality, synchrony
 from cap_jax.types import DataError, InputError
 
-REFERENCES = ("aortic_root",)  # what others are never moved towards: it is the truth
+# Signals preferred as the first pressure, to which all lags refer; a reference itself is never moved.
+REFERENCES = ("aortic_root",)
 
 
 @dataclasses.dataclass(frozen=True)
 class Sync:
-  """Lag of a signal behind the first pressure, its scatter over beats, and how much of it was taken out [s]."""
+  """Lag of a signal behind the first pressure.
+
+  Attributes:
+    lag_s: lag [s].
+    spread_s: scatter of the lag over beats [s].
+    removed_s: lag that was removed [s].
+  """
 
   lag_s: float
   spread_s: float
@@ -24,15 +31,15 @@ class Sync:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
-  """What conditioning found and did.
+  """Findings and changes of the conditioning of one record.
 
   Attributes:
-    seconds: of the record.
-    good_s: signal → seconds that are left.
-    beats: signal → beats found.
-    faults: signal → fault → beats that have it; or "no data", "outside …", "flat line" → stretches.
-    sync: signal → lag, of those that were compared.
-    filled: samples of short gaps that were bridged.
+    seconds: duration of the record.
+    good_s: signal → seconds that remain.
+    beats: signal → number of beats.
+    faults: signal → fault → number of beats with it; or "no data", "outside …", "flat line" → number of stretches.
+    sync: signal → lag, for signals that were compared.
+    filled: number of samples in short gaps that were bridged.
   """
 
   seconds: float
@@ -44,8 +51,11 @@ class Report:
 
 
 def check(spec: config.Conditioning) -> None:
-  """Raises:
-  InputError: a value of it cannot be."""
+  """Checks conditioning settings.
+
+  Raises:
+    InputError: a value is out of its range.
+  """
   if not 60 <= spec.fs_hz <= 2000:
     raise InputError(f"conditioning.fs_hz={spec.fs_hz:g}: must be 60 to 2000 Hz")
   unknown = [name for name in spec.drop if name not in beat_quality.FAULTS]
@@ -57,7 +67,7 @@ def check(spec: config.Conditioning) -> None:
 
 
 def _repeated(recording: recordings.Recording, least_s: float) -> recordings.Recording:
-  """A periodic record, repeated to a length."""
+  """Repeats a periodic record to a duration; returns any other record unchanged."""
   step_s = 1 / recording.fs_hz
   times = int(np.ceil(least_s / (recording.time_s.size * step_s)))
   if not recording.periodic or times < 2:
@@ -68,7 +78,7 @@ def _repeated(recording: recordings.Recording, least_s: float) -> recordings.Rec
 
 
 def _bridged(time_s: np.ndarray, x_t: np.ndarray, fill_s: float) -> tuple[np.ndarray, int]:
-  """The wave with its short gaps bridged, and how many samples that took."""
+  """Interpolates over short gaps. Returns the wave and the number of samples filled."""
   missing = ~np.isfinite(x_t)
   if not missing.any() or missing.all():
     return x_t, 0
@@ -82,7 +92,7 @@ def _bridged(time_s: np.ndarray, x_t: np.ndarray, fill_s: float) -> tuple[np.nda
 
 
 def _spans(time_s: np.ndarray, x_t: np.ndarray, pressure: bool) -> tuple[list[quality.Span], dict[str, int]]:
-  """Usable spans of a signal, and reason → stretches that are not."""
+  """Returns the usable spans of a signal, and reason → number of stretches that are not usable."""
   good, lost = quality.find_spans(time_s, x_t) if pressure else quality.find_finite(time_s, x_t)
   reasons: dict[str, int] = {}
   for gap in lost:
@@ -92,56 +102,63 @@ def _spans(time_s: np.ndarray, x_t: np.ndarray, pressure: bool) -> tuple[list[qu
 
 
 def _resampled(time_s: np.ndarray, x_t: np.ndarray, spans: list[quality.Span], at_s: np.ndarray) -> np.ndarray:
-  """A signal on another clock, NaN outside its spans."""
+  """Resamples a signal to another clock, NaN outside its spans."""
   if at_s.size == time_s.size and np.allclose(at_s, time_s, rtol=0, atol=1e-7):
-    at_s = time_s  # as it is, to the bit
-  found = np.full(at_s.shape, np.nan)
+    at_s = time_s  # keeps the samples bit for bit
+  resampled_t = np.full(at_s.shape, np.nan)
   for span in spans:
     part = slice(span.start, span.stop)
     first, last = np.searchsorted(at_s, [time_s[span.start] - 1e-9, time_s[span.stop - 1] + 1e-9])
     if last - first < 2 or span.stop - span.start < 4:
       continue
     same = at_s is time_s
-    found[first:last] = x_t[part] if same else filters.resample(time_s[part], x_t[part], at_s[first:last])
-  return found
+    resampled_t[first:last] = x_t[part] if same else filters.resample(time_s[part], x_t[part], at_s[first:last])
+  return resampled_t
 
 
 def _mask_faults(
   x_t: np.ndarray, rails_t: np.ndarray, fs_hz: float, pressure: bool, drop: tuple[str, ...]
 ) -> tuple[np.ndarray, int, dict[str, int]]:
-  """A signal without its bad beats, the number of all, and fault → beats."""
-  kept, count = x_t.copy(), 0
+  """Masks the bad beats of a signal with NaN. Returns it, the number of all beats, and fault → number of beats."""
+  masked_t, count = x_t.copy(), 0
   faults: dict[str, int] = {}
-  parts = np.ma.clump_unmasked(np.ma.masked_invalid(x_t))
-  assessed = beat_quality.assess_pieces([x_t[p] for p in parts], fs_hz, pressure, [rails_t[p] for p in parts])
-  for part, (feet, found) in zip(parts, assessed, strict=True):
+  pieces = np.ma.clump_unmasked(np.ma.masked_invalid(x_t))
+  assessed = beat_quality.assess_pieces([x_t[p] for p in pieces], fs_hz, pressure, [rails_t[p] for p in pieces])
+  for piece, (feet, bad_by_fault) in zip(pieces, assessed, strict=True):
     count += max(len(feet) - 1, 0)
-    for name, bad_k in found.items():
+    for name, bad_k in bad_by_fault.items():
       if bad_k.any():
         faults[name] = faults.get(name, 0) + int(bad_k.sum())
       for k in np.flatnonzero(bad_k) if name in drop else ():
-        kept[part.start + feet[k] : part.start + feet[k + 1]] = np.nan
-  return kept, count, faults
+        masked_t[piece.start + feet[k] : piece.start + feet[k + 1]] = np.nan
+  return masked_t, count, faults
 
 
 def _delays(recording: recordings.Recording, spec: config.Conditioning) -> dict[str, Sync]:
-  """Lags behind the first pressure. One that no pulse takes, and that stays the same, is the monitor's."""
+  """Returns the lags behind the first pressure. To be removed are constant lags that no pulse takes."""
   pressures = [name for name in recording.signals if recordings.is_pressure(name)]
   first = next((name for name in pressures if name in REFERENCES), pressures[0] if pressures else None)
   if first is None or not spec.synchronise:
     return {}
-  found = {}
+  syncs = {}
   for name, wave in recording.signals.items():
     lag = synchrony.find_lag(recording.signals[first], wave, recording.fs_hz) if name != first else None
     if lag is not None:
       low, high = spec.transit_s
       removed = lag.lag_s if lag.constant and not low <= lag.lag_s <= high else 0.0
-      found[name] = Sync(lag.lag_s, lag.spread_s, removed)
-  return found
+      syncs[name] = Sync(lag.lag_s, lag.spread_s, removed)
+  return syncs
 
 
 def read(entry: datasets.Entry, spec: config.Conditioning) -> tuple[recordings.Recording, recordings.Recording, Report]:
-  """A record as it was found, as it was conditioned, and the report.
+  """Reads and conditions a record.
+
+  Args:
+    entry: record to read.
+    spec: conditioning settings.
+
+  Returns:
+    The raw recording, the conditioned recording, and the report.
 
   Raises:
     DataError: it cannot be read, or nothing usable is left.
@@ -152,14 +169,14 @@ def read(entry: datasets.Entry, spec: config.Conditioning) -> tuple[recordings.R
 
 
 def condition(recording: recordings.Recording, spec: config.Conditioning) -> tuple[recordings.Recording, Report]:
-  """Bridges short gaps, takes out a monitor's delay, resamples to one rate and takes out bad beats.
+  """Bridges short gaps, removes a monitor's delay, resamples to one rate and removes bad beats.
 
-  Where a delay is taken out, the feet of the signal coincide with those of the first pressure: how much of it was the pulse's
-  way cannot be told.
+  Removing a delay aligns the feet of the signal with those of the first pressure, because the share of the pulse's
+  transit in the delay is unknown.
 
   Args:
-    recording: with a clock that need not be regular.
-    spec: what to do.
+    recording: recording whose clock need not be regular.
+    spec: conditioning settings.
 
   Returns:
     The recording on a regular clock, NaN wherever a signal cannot be used, and the report.
@@ -172,25 +189,27 @@ def condition(recording: recordings.Recording, spec: config.Conditioning) -> tup
   sync = _delays(recording, spec)
   count = int(np.floor((time_s[-1] - time_s[0]) * spec.fs_hz + 1e-6)) + 1
   at_s = time_s[0] + np.arange(count) / spec.fs_hz
-  waves, good_s, number, faults, filled = {}, {}, {}, {}, 0
+  waves, good_s, beat_counts, faults, filled = {}, {}, {}, {}, 0
   for name, wave in recording.signals.items():
     pressure = recording.units[name] == "mmHg" and recordings.is_pressure(name)
-    bridged, some = _bridged(time_s, wave, spec.fill_s)
-    filled += some
+    bridged, bridged_count = _bridged(time_s, wave, spec.fill_s)
+    filled += bridged_count
     spans, lost = _spans(time_s, bridged, pressure)
     own_s = time_s - (sync[name].removed_s if name in sync else 0.0)
     x_t = _resampled(own_s, bridged, spans, at_s)
     if recordings.parts(name)[1] in ("", "ppg"):
       rails_t = np.interp(at_s, own_s, beat_quality.at_rails(wave, recording.fs_hz).astype(float)) > 0
-      x_t, number[name], found = _mask_faults(x_t, rails_t, spec.fs_hz, pressure, spec.drop)
-      lost |= found
+      x_t, beat_counts[name], fault_counts = _mask_faults(x_t, rails_t, spec.fs_hz, pressure, spec.drop)
+      lost |= fault_counts
     waves[name], faults[name] = x_t, lost
     good_s[name] = float(np.isfinite(x_t).sum() / spec.fs_hz)
   report = Report(
-    seconds=float(time_s[-1] - time_s[0]), good_s=good_s, beats=number, faults=faults, sync=sync, filled=filled
+    seconds=float(time_s[-1] - time_s[0]), good_s=good_s, beats=beat_counts, faults=faults, sync=sync, filled=filled
   )
   if not any(good_s.values()):
-    reasons = ", ".join(dict.fromkeys(reason for found in faults.values() for reason in found)) or "too short"
+    reasons = (
+      ", ".join(dict.fromkeys(reason for fault_counts in faults.values() for reason in fault_counts)) or "too short"
+    )
     raise DataError(
       recording.record or recording.subject, f"no usable beat ({reasons})", "leave the record out", recording.subject
     )

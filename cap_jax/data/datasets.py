@@ -1,4 +1,4 @@
-"""Data sets: who is in them, and how each record is read when it is asked for."""
+"""Data sets: which subjects and records they contain, and how each record is read on demand."""
 
 import contextlib
 import csv
@@ -17,8 +17,8 @@ import scipy.io.matlab
 from cap_jax.data import recordings
 from cap_jax.types import DataError, InputError
 
-_LONGEST = 160  # characters of what a reader says
-# What readers of formats raise on files that are truncated, damaged or of another kind.
+_LONGEST = 160  # characters of a reader's message
+# Exceptions that format readers raise on files that are truncated, damaged or of another kind.
 DAMAGE: tuple[type[Exception], ...] = (
   OSError,
   EOFError,
@@ -47,9 +47,10 @@ class Entry:
   """A record that can be read.
 
   Attributes:
-    subject, record: whose, and which of them.
-    where: the file, and the place in it.
-    read: gives the recording; can be pickled.
+    subject: name of the subject.
+    record: name of the record among those of the subject.
+    where: file, and position in it, for messages.
+    read: returns the recording; picklable.
   """
 
   subject: str
@@ -60,18 +61,19 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataSet:
-  """Records of one source, none of them read yet.
+  """Records of one source. None of them is read yet.
 
   Attributes:
-    name: in `DATASETS`.
-    entries: in a fixed order, each subject's together.
-    source: what to cite.
-    licence: of the data.
-    path, channels: what was asked for.
+    name: key in `DATASETS`.
+    entries: records in a fixed order; those of a subject are adjacent.
+    source: reference to cite.
+    licence: licence of the data.
+    path: path that the data set was listed from.
+    channels: requested channel → signal, or None for the defaults of the source.
     in_silico: whether the subjects are virtual.
-    subjects_known: whether a subject's records can be told from another's; else each record counts as a subject.
-    lost: what could not even be listed.
-    notes: what a user should know of the whole.
+    subjects_known: whether the source identifies subjects; if not, each record counts as a subject.
+    lost: errors of records that could not be listed.
+    notes: remarks on the whole data set for its users.
   """
 
   name: str
@@ -92,7 +94,12 @@ class DataSet:
 
 @contextlib.contextmanager
 def reading(where: str, remedy: str, subject: str = "") -> Iterator[None]:
-  """Turns what a reader raises on a bad file into one typed error.
+  """Translates the exceptions that a reader raises on a bad file into one typed error.
+
+  Args:
+    where: file, and position in it.
+    remedy: what the user can do about it.
+    subject: name of the subject, "" if there is none.
 
   Raises:
     DataError: names file, subject and remedy.
@@ -104,15 +111,17 @@ def reading(where: str, remedy: str, subject: str = "") -> Iterator[None]:
     except InputError:
       raise
     except DAMAGE as error:
-      said = (str(error).strip() or type(error).__name__).splitlines()[0][:_LONGEST]
+      message = (str(error).strip() or type(error).__name__).splitlines()[0][:_LONGEST]
       missing = isinstance(error, FileNotFoundError)
-      problem = f"no such file ({getattr(error, 'filename', None) or where})" if missing else f"cannot be read ({said})"
-      traceback.clear_frames(error.__traceback__)  # closes what they left open
+      problem = (
+        f"no such file ({getattr(error, 'filename', None) or where})" if missing else f"cannot be read ({message})"
+      )
+      traceback.clear_frames(error.__traceback__)  # closes the files that they left open
       raise DataError(where, problem, remedy, subject) from error
 
 
 def read(entry: Entry) -> recordings.Recording:
-  """The recording of an entry.
+  """Reads the recording of an entry.
 
   Raises:
     DataError: it cannot be read or used; names the file, the subject and the remedy.
@@ -127,7 +136,7 @@ def read(entry: Entry) -> recordings.Recording:
 
 
 def _is_text(name: str) -> bool:
-  """Whether a name can be written to a file: those of files may hold any bytes."""
+  """Returns whether a name can be written as UTF-8; file names may contain any bytes."""
   try:
     name.encode("utf-8")
   except UnicodeEncodeError:
@@ -138,7 +147,14 @@ def _is_text(name: str) -> bool:
 def gather(
   listed: Sequence[Entry | DataError],
 ) -> tuple[tuple[Entry, ...], tuple[DataError, ...]]:
-  """Entries and errors of a listing, parted; of two records of the same name the second is an error."""
+  """Separates a listing into entries and errors.
+
+  Args:
+    listed: entries and errors in any order.
+
+  Returns:
+    The entries, sorted by subject and record, and the errors. The second of two records of one name is an error.
+  """
   entries: dict[tuple[str, str], Entry] = {}
   lost: list[DataError] = []
   for item in listed:

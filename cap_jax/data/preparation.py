@@ -1,4 +1,4 @@
-"""Any data set → the project's store: conditioned, sharded, in parallel, and where it stopped it goes on."""
+"""Prepares any data set as a store: conditioned, sharded, in parallel, and resumable after an interruption."""
 
 import concurrent.futures
 import concurrent.futures.process
@@ -22,13 +22,13 @@ from cap_jax.types import DataError, InputError
 
 
 def _totals(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-  """Sums of the shards' totals. Of delays, one a record, their number and median say it for all."""
-  found = shards.merge([summary["totals"] for summary in summaries])
+  """Sums the totals of the shards. Delays, one a record, are summarised by their number and median."""
+  totals = shards.merge([summary["totals"] for summary in summaries])
   sync = {
     name: {"records": len(removed), "median_removed_s": float(np.median(removed))}
-    for name, removed in found["sync"].items()
+    for name, removed in totals["sync"].items()
   }
-  return {**found, "sync": sync}
+  return {**totals, "sync": sync}
 
 
 def _groups(dataset: datasets.DataSet, size: int) -> list[tuple[str, list[datasets.Entry]]]:
@@ -39,22 +39,22 @@ def _groups(dataset: datasets.DataSet, size: int) -> list[tuple[str, list[datase
 
 
 def _inputs(path: str) -> list[tuple[str, int, int]]:
-  """(name, size, time of change) of all files at a path, and of those beside a file that share its name."""
+  """Returns (name, size, modification time) of all files at a path, and of files beside it that share its stem."""
   root = pathlib.Path(path)
-  there = root.rglob("*") if root.is_dir() else root.parent.glob(f"{root.stem}*")
-  found = [(str(file), file.stat()) for file in sorted(there) if file.is_file()]
-  return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]
+  paths = root.rglob("*") if root.is_dir() else root.parent.glob(f"{root.stem}*")
+  stats = [(str(file), file.stat()) for file in sorted(paths) if file.is_file()]
+  return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
 
 
 def _plan(
   root: pathlib.Path, dataset: datasets.DataSet, spec: config.Conditioning, how: subject_partition.Parts, size: int
 ) -> None:
-  """Notes what is to be made, or checks that it is what was begun.
+  """Writes the plan of a new preparation, or checks that it matches the plan already there.
 
   Raises:
     InputError: the folder holds something else.
   """
-  whole = json.dumps(
+  settings = json.dumps(
     [
       dataset.name,
       dataset.channels,
@@ -65,37 +65,37 @@ def _plan(
       [(e.subject, e.record, e.where) for e in dataset.entries],
     ]
   )
-  plan = {"format": store.FORMAT, "sha256": hashlib.sha256(whole.encode()).hexdigest()}
+  plan = {"format": store.FORMAT, "sha256": hashlib.sha256(settings.encode()).hexdigest()}
   if store.exists(root) and not (root / store.PLAN).is_file():
     raise InputError(f"--output={root}: holds a finished store already; choose another folder or remove it")
   file = root / store.PLAN
   if file.is_file():
     with datasets.reading(str(file), "choose another folder or remove it"):
-      begun = json.loads(file.read_text(encoding="utf-8"))
-    if begun != plan:
+      recorded_plan = json.loads(file.read_text(encoding="utf-8"))
+    if recorded_plan != plan:
       raise InputError(f"--output={root}: was begun with other data or settings; choose another folder or remove it")
     return
   if any(
-    not left.name.startswith((f"{store.PLAN}.partial-", files.LOCK)) for left in root.iterdir()
-  ):  # of one that was killed at once
+    not path.name.startswith((f"{store.PLAN}.partial-", files.LOCK)) for path in root.iterdir()
+  ):  # left behind by a preparation that was killed at once
     raise InputError(f"--output={root}: holds other files; choose another folder")
   with files.write_atomically(file) as (partial,), open(partial, "w", encoding="utf-8") as writing:
     json.dump(plan, writing)
 
 
 def _finished(root: pathlib.Path, name: str) -> dict[str, Any] | None:
-  """Summary of a shard that is whole already."""
+  """Returns the summary of a shard that is complete, or None. Removes a shard that was changed."""
   file = root / f"{name}.{shards.SUMMARY}"
   if not ((root / name).is_dir() and file.is_file()):
     return None
   with datasets.reading(str(file), "remove the shard and its .json, then run again"), open(file, encoding="utf-8") as f:
-    found = json.load(f)
-    whole = found["sha256"] == store.digest(root / name)
-  if not whole:
+    summary = json.load(f)
+    intact = summary["sha256"] == store.digest(root / name)
+  if not intact:
     print(f"{root / name}: was changed since it was written; it is written again", file=sys.stderr)
     shutil.rmtree(root / name)
     return None
-  return found
+  return summary
 
 
 def prepare(
@@ -107,19 +107,22 @@ def prepare(
   shard_records: int = 64,
   strict: bool = False,
 ) -> store.Store:
-  """Writes the store of a data set. StopRequested, the same call goes on with the shards that are missing.
+  """Writes the store of a data set. After an interruption, the same call resumes with the missing shards.
 
   Args:
-    dataset: any.
-    output: a folder that is new, or was begun with the same data and settings.
-    spec: conditioning.
-    how: who gets into which part.
-    workers: processes.
-    shard_records: records of a shard.
-    strict: whether the first bad record ends it.
+    dataset: data set of any source.
+    output: folder that is new, or was begun with the same data and settings.
+    spec: conditioning settings.
+    how: division of the subjects into parts.
+    workers: number of processes.
+    shard_records: number of records in a shard.
+    strict: whether the first bad record ends the preparation.
+
+  Returns:
+    The store, opened.
 
   Raises:
-    InputError: the folder holds something else.
+    InputError: the folder holds something else, the same preparation runs there, or a setting is invalid.
     DataError: nothing usable is left, or a record is bad and `strict`.
   """
   conditioning.check(spec)
@@ -136,14 +139,14 @@ def prepare(
   try:
     with files.lock_folder(root, wait=False):
       _plan(root, dataset, spec, how, shard_records)
-      if store.exists(root):  # stopped between its manifest and its last move
+      if store.exists(root):  # interrupted after its manifest was written
         return _tidied(root)
       try:
         done = _write(root, groups, spec, workers, strict)
         return _finish(root, dataset, spec, how, [done[name] for name, _ in groups])
       except DataError:
         if not any(path.stat().st_size > len("[]") for path in root.glob(f"shard-*/{store.RECORDS}")):
-          shutil.rmtree(root, ignore_errors=True)  # no good record: nothing to go on with
+          shutil.rmtree(root, ignore_errors=True)  # no good record: nothing to resume from
         raise
   except BlockingIOError as error:
     raise InputError(f"--output={root}: the same preparation runs there already; let it end") from error
@@ -156,31 +159,33 @@ def _write(
   workers: int,
   strict: bool,
 ) -> dict[str, dict[str, Any]]:
-  """Name → summary of all shards, those that are missing written."""
-  done = {name: found for name, _ in groups if (found := _finished(root, name)) is not None}
-  left = [(name, entries) for name, entries in groups if name not in done]
+  """Writes the missing shards. Returns name → summary of all shards."""
+  done = {name: finished for name, _ in groups if (finished := _finished(root, name)) is not None}
+  missing = [(name, entries) for name, entries in groups if name not in done]
   ready = sum(len(entries) for name, entries in groups if name in done)
   with tqdm.tqdm(total=sum(len(entries) for _, entries in groups), initial=ready, desc="records", unit="") as bar:
     if workers == 1:
-      for name, entries in left:
+      for name, entries in missing:
         done[name] = shards.write(root, name, entries, spec, strict)
         bar.update(len(entries))
       return done
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(workers, context, worker_processes.exit_with_parent) as pool:
-      waiting = {pool.submit(shards.write, root, name, entries, spec, strict): entries for name, entries in left}
+      entries_by_future = {
+        pool.submit(shards.write, root, name, entries, spec, strict): entries for name, entries in missing
+      }
       try:
-        for future in concurrent.futures.as_completed(waiting):
+        for future in concurrent.futures.as_completed(entries_by_future):
           summary = future.result()
           done[summary["name"]] = summary
-          bar.update(len(waiting[future]))
+          bar.update(len(entries_by_future[future]))
       except concurrent.futures.process.BrokenProcessPool as error:
         pool.shutdown(cancel_futures=True)
         problem = "a process died, of a damaged file or for want of memory"
         raise InputError(f"{root}: {problem}; run it again with --workers=1 to see where") from error
       except BaseException:
         worker_processes.kill_workers()
-        pool.shutdown(cancel_futures=True)  # otherwise all that waits is run first
+        pool.shutdown(cancel_futures=True)  # otherwise all queued shards run first
         raise
   return done
 
@@ -192,26 +197,26 @@ def _finish(
   how: subject_partition.Parts,
   summaries: Sequence[Mapping[str, Any]],
 ) -> store.Store:
-  """Writes split and manifest."""
+  """Writes the split and the manifest, removes empty shards, and opens the store."""
   lost = [shards.lost_record(error) for error in dataset.lost] + [item for shard in summaries for item in shard["lost"]]
-  kept = [shard for shard in summaries if shard["records"]]
-  if not kept:
-    said = (
+  nonempty = [shard for shard in summaries if shard["records"]]
+  if not nonempty:
+    details = (
       lost[0]
       if lost
       else {"where": str(root), "problem": "the data set is empty", "remedy": "look at --path", "subject": ""}
     )
-    raise DataError(**said)
+    raise DataError(**details)
   units: dict[str, str] = {}
-  for shard in kept:
+  for shard in nonempty:
     for name, unit in shard["units"].items():
       if units.setdefault(name, unit) != unit:
         raise DataError(str(root / shard["name"]), f"{name} is in {unit}, before in {units[name]}", "keep units apart")
   split = subject_partition.divide(
-    [record for shard in kept for record in store.read_records(root / shard["name"])], how
+    [record for shard in nonempty for record in store.read_records(root / shard["name"])], how
   )
   split.save(root / store.SPLIT)
-  entries = [{name: shard[name] for name in ("name", "records", "samples", "sha256")} for shard in kept]
+  entries = [{name: shard[name] for name in ("name", "records", "samples", "sha256")} for shard in nonempty]
   manifest = {
     "format": store.FORMAT,
     "name": dataset.name,
@@ -226,7 +231,7 @@ def _finish(
     "conditioning": dataclasses.asdict(spec),
     "units": dict(sorted(units.items())),
     "sha256": hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest(),
-    "totals": _totals(kept),
+    "totals": _totals(nonempty),
     "lost": lost,
     "split": split.digest,
     "shards": entries,
@@ -234,7 +239,7 @@ def _finish(
   for shard in summaries:
     if not shard["records"]:
       shutil.rmtree(root / shard["name"], ignore_errors=True)
-  for shard in kept:
+  for shard in nonempty:
     files.sync(root / shard["name"])
   with files.write_atomically(root / store.MANIFEST) as (partial,), open(partial, "w", encoding="utf-8") as file:
     json.dump(manifest, file, indent=1)
@@ -242,7 +247,7 @@ def _finish(
 
 
 def _tidied(root: pathlib.Path) -> store.Store:
-  """A store that is whole, without what only its making needed."""
-  for left in (*root.glob(f"*.{shards.SUMMARY}"), *root.glob("*.partial*"), root / store.PLAN):
-    shutil.rmtree(left) if left.is_dir() else left.unlink()
+  """Removes the files that only the preparation needs, and opens the store."""
+  for path in (*root.glob(f"*.{shards.SUMMARY}"), *root.glob("*.partial*"), root / store.PLAN):
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
   return store.open_store(root)

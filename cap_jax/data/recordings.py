@@ -1,6 +1,7 @@
-"""The one schema of a record, whatever its source.
+"""The schema of a recording, the same for every source.
 
-A signal is named by where it was measured, and by what if that is no pressure: `radial`, `digital_ppg`, `femoral_velocity`.
+The name of a signal is the site where it was measured, with a suffix unless it is a pressure: `radial`, `digital_ppg`,
+`femoral_velocity`.
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ from cap_jax.arteries import network
 from cap_jax.signals import filters
 from cap_jax.types import DataError, InputError
 
-# Those of the virtual cohort, the others of the Pulse Wave Database, and an artery that nobody wrote down.
+# Sites of the virtual cohort, further ones of the Pulse Wave Database, and an artery that is not recorded.
 SITES: tuple[str, ...] = (
   *network.SITES,
   "thoracic_aorta",
@@ -30,11 +31,11 @@ PPG = "digital_ppg"
 UNCALIBRATED = "uncalibrated"  # unit of a pressure whose scale and zero are unknown, as of a tonometer
 TIME = "time_s"
 MMHG_PER_KPA = 7.50062
-# mmHg of a unit; letters in lower case
+# Unit in lower case → mmHg.
 TO_MMHG: Mapping[str, float] = {"mmhg": 1.0, "kpa": MMHG_PER_KPA, "cmh2o": 0.735559, "mbar": 0.750062}
 _PLAUSIBLE_MMHG = (25.0, 250.0)
 _RATES_HZ = (20.0, 20_000.0)
-_LARGEST_SHARE = 20  # of pauses in a clock: the record would be gaps
+_LARGEST_SHARE = 20  # largest ratio of a record's duration to that of its samples; above it, the record is mostly gaps
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,10 +45,10 @@ class Recording:
   Attributes:
     subject: name, unique in a data set.
     time_s: (time,) strictly increasing clock of all signals [s].
-    signals: name → (time,) wave; NaN where there is none.
+    signals: name → (time,) wave, NaN where there is no sample.
     units: name → unit of `KINDS`, "mmHg" also for a PPG scaled to a cuff, or `UNCALIBRATED`.
-    covariates: what is known of the subject or the record (age, hr_bpm, …).
-    record: which of the subject's records.
+    covariates: properties of the subject or the record (age, hr_bpm, …).
+    record: name of the record among those of the subject.
     periodic: whether it is one beat, or whole beats, of a wave that repeats.
   """
 
@@ -65,12 +66,12 @@ class Recording:
 
   @property
   def fs_hz(self) -> float:
-    """Sampling rate by the median step of the clock."""
+    """Returns the sampling rate, from the median step of the clock."""
     return float(1 / np.median(np.diff(self.time_s)))
 
 
 def parts(signal: str) -> tuple[str, str]:
-  """(site, kind) of a signal, kind "" for a pressure.
+  """Splits the name of a signal into (site, kind); the kind of a pressure is "".
 
   Raises:
     InputError: it is no signal's name.
@@ -85,17 +86,25 @@ def parts(signal: str) -> tuple[str, str]:
 
 
 def parts_joined(site: str, kind: str) -> str:
-  """The name of a signal of a site and a kind, "" for a pressure."""
+  """Returns the name of a signal; inverse of `parts`.
+
+  Args:
+    site: site of the signal.
+    kind: key of `KINDS`, "" for a pressure.
+
+  Returns:
+    `site`, with the kind as a suffix unless it is a pressure.
+  """
   return f"{site}_{kind}" if kind else site
 
 
 def is_pressure(signal: str) -> bool:
-  """Whether a signal is a pressure, by its name."""
+  """Returns whether a signal is a pressure, by its name."""
   return parts(signal)[1] == ""
 
 
 def column_of(signal: str) -> str:
-  """Name of a signal's column in a table of the user's own: `radial_pressure_mmhg`, `digital_ppg`, `femoral_flow_ml_s`."""
+  """Returns the column of a signal in a user's table: `radial_pressure_mmhg`, `digital_ppg`, `femoral_flow_ml_s`."""
   site, kind = parts(signal)
   unit = KINDS[kind].lower().replace("/", "_")
   return f"{site}_pressure_mmhg" if not kind else signal if kind == "ppg" else f"{signal}_{unit}"
@@ -107,24 +116,41 @@ COLUMNS: Mapping[str, str] = {
 
 
 def check_site(site: str, flag: str = "--site") -> None:
-  """Raises:
-  InputError: the site is not one of `SITES`, nor a finger's PPG."""
+  """Checks that a site is known.
+
+  Args:
+    site: name of the site.
+    flag: flag that the error names.
+
+  Raises:
+    InputError: the site is not one of `SITES`, nor a finger's PPG.
+  """
   if site not in (*SITES, PPG):
     raise InputError(f"{flag}={site}: unknown site; choose one of {', '.join((*SITES, PPG))}")
 
 
 def check_pressure_site(site: str) -> None:
-  """Raises:
-  InputError: the site is unknown, or its wave is no pressure, or it is the aortic root itself."""
+  """Checks that the wave of a site is a peripheral pressure.
+
+  Raises:
+    InputError: the site is unknown, its wave is no pressure, or it is the aortic root itself.
+  """
   check_site(site)
   if site in (PPG, "aortic_root"):
-    choices = ", ".join(known for known in SITES if known != "aortic_root")
+    choices = ", ".join(name for name in SITES if name != "aortic_root")
     raise InputError(f"--site={site}: the input must be a peripheral pressure; choose one of {choices}")
 
 
 def check_clock(time_s: np.ndarray, where: str) -> None:
-  """Raises:
-  DataError: fewer than two samples, a clock that is not finite and strictly increasing, or an impossible rate."""
+  """Checks the clock of a record.
+
+  Args:
+    time_s: (time,) clock [s].
+    where: file, and position in it, for messages.
+
+  Raises:
+    DataError: fewer than two samples, a clock that is not finite and strictly increasing, or an impossible rate.
+  """
   if time_s.size < 2:
     raise DataError(where, f"{time_s.size} sample(s)", "a wave needs at least one heart beat")
   if not np.isfinite(time_s).all():
@@ -148,8 +174,15 @@ def check_clock(time_s: np.ndarray, where: str) -> None:
 
 
 def check_pressure(p_mmhg: np.ndarray, where: str) -> None:
-  """Raises:
-  DataError: no number at all, or a median that no arterial pressure in mmHg has."""
+  """Checks that a wave can be an arterial pressure in mmHg.
+
+  Args:
+    p_mmhg: (time,) wave, NaN where there is no sample.
+    where: file, and position in it, for messages.
+
+  Raises:
+    DataError: all samples are NaN, or the median is outside the range of arterial pressures.
+  """
   finite = p_mmhg[np.isfinite(p_mmhg)]
   if not finite.size:
     raise DataError(where, "holds no number", "choose another column or signal")
@@ -173,22 +206,29 @@ def make(
   covariates: Mapping[str, float] | None = None,
   periodic: bool = False,
 ) -> Recording:
-  """A recording of checked parts: a clock that rises, pressures in mmHg that an artery may have, some number in each.
+  """Makes a recording after checking its clock, its pressures and the length of its signals.
 
   Args:
-    where: the file, and the place in it, for messages.
-    units: of signals whose unit is not their kind's; a pressure in kPa, mbar or cmH2O is turned into mmHg.
-    time_s, signals, covariates, periodic: of the recording; infinite samples and covariates that are no number become NaN
-      or are left out.
+    subject: name of the subject.
+    record: name of the record.
+    where: file, and position in it, for messages.
+    time_s: (time,) clock [s].
+    signals: name → (time,) wave; infinite samples become NaN, and signals without a finite sample are left out.
+    units: units that differ from those of `KINDS`; pressures in kPa, mbar or cmH2O are converted to mmHg.
+    covariates: properties of the subject or the record; those that are not finite are left out.
+    periodic: whether the record is one beat, or whole beats, of a wave that repeats.
+
+  Returns:
+    The recording.
 
   Raises:
-    DataError: something cannot be.
+    DataError: there is no signal, or the clock, a unit, a length or a pressure is invalid.
   """
   if not signals:
     raise DataError(where, "none of the signals asked for is in it", "choose others", subject)
   try:
     check_clock(time_s, where)
-    waves, found = {}, {}
+    waves, wave_units = {}, {}
     empty = [name for name, wave in signals.items() if not np.isfinite(wave).any()]
     if len(empty) == len(signals):
       raise DataError(f"{where}: {empty[0]}", "holds no number", "choose another column or signal")
@@ -206,19 +246,25 @@ def make(
           )
         wave_t, unit = wave_t * TO_MMHG[unit.lower()], "mmHg"
         check_pressure(wave_t, f"{where}: {name}")
-      waves[name], found[name] = wave_t, unit
+      waves[name], wave_units[name] = wave_t, unit
   except DataError as error:
     raise DataError(error.where, error.problem, error.remedy, subject) from error
-  known = {name: float(value) for name, value in (covariates or {}).items() if np.isfinite(value)}
+  finite_covariates = {name: float(value) for name, value in (covariates or {}).items() if np.isfinite(value)}
   return Recording(
-    subject=subject, time_s=time_s, signals=waves, units=found, covariates=known, record=record, periodic=periodic
+    subject=subject,
+    time_s=time_s,
+    signals=waves,
+    units=wave_units,
+    covariates=finite_covariates,
+    record=record,
+    periodic=periodic,
   )
 
 
 def on_one_clock(
   waves: Mapping[str, tuple[np.ndarray, np.ndarray]],
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-  """Signals of several rates on the clock of the fastest, from the first to the last sample of any.
+  """Resamples signals of several rates to the clock of the fastest, from the first to the last sample of any.
 
   Args:
     waves: name → (time_s, wave), each (time,) of its own length.

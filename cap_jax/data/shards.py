@@ -1,4 +1,4 @@
-"""One shard of a store, written: its records read, conditioned, and laid one behind the other."""
+"""Writes one shard of a store: reads its records, conditions them, and stores them one behind the other."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ from cap_jax.signals import calibration as scales
 from cap_jax.types import DataError
 
 SUMMARY = "shard.json"
-_BUFFER = 16 * store.CHUNK  # samples of each signal that wait to be written
+_BUFFER = 16 * store.CHUNK  # samples of each signal that are buffered before a write
 
 
 def _spans(x_t: np.ndarray) -> list[tuple[int, int]]:
@@ -25,15 +25,15 @@ def _spans(x_t: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _facts(recording: recordings.Recording, report: conditioning.Report, start: int) -> dict[str, Any]:
-  """What `records.json` tells of a recording."""
+  """Returns the entry of a recording in `records.json`."""
   spans, levels, moments = {}, {}, {}
   for name, x_t in recording.signals.items():
     spans[name] = _spans(x_t)
     good = x_t[np.isfinite(x_t)]
     moments[name] = (int(good.size), float(good.sum()), float(np.square(good).sum()))
-    found = scales.levels(x_t, recording.fs_hz) if recordings.parts(name)[1] in ("", "ppg") else None
-    if found is not None:
-      levels[name] = dataclasses.astuple(found)
+    wave_levels = scales.levels(x_t, recording.fs_hz) if recordings.parts(name)[1] in ("", "ppg") else None
+    if wave_levels is not None:
+      levels[name] = dataclasses.astuple(wave_levels)
   return {
     "subject": recording.subject,
     "record": recording.record,
@@ -48,12 +48,12 @@ def _facts(recording: recordings.Recording, report: conditioning.Report, start: 
 
 
 def lost_record(error: DataError) -> dict[str, str]:
-  """An error as the manifest has it."""
+  """Returns an error as the manifest stores it."""
   return {name: getattr(error, name) for name in ("where", "subject", "problem", "remedy")}
 
 
 class _Arrays:
-  """Arrays of a shard, one a signal, growing with each record; written in whole chunks but for the last."""
+  """Arrays of a shard, one a signal. They grow with each record and are written in whole chunks but for the last."""
 
   def __init__(self, folder: pathlib.Path):
     self._folder, self.samples = folder, 0
@@ -79,7 +79,7 @@ class _Arrays:
     self._written, self._waiting = self.samples, []
 
   def close(self) -> None:
-    """Writes the rest; all arrays get the length of the shard."""
+    """Writes the buffered samples and extends all arrays to the length of the shard."""
     self._flush()
     for array in self._arrays.values():
       array.resize(exclusive_max=[self.samples], expand_only=True).result()
@@ -88,10 +88,17 @@ class _Arrays:
 def write(
   root: pathlib.Path, name: str, entries: Sequence[datasets.Entry], spec: config.Conditioning, strict: bool
 ) -> dict[str, Any]:
-  """Reads, conditions and writes the records of a shard; it takes its name when it is whole.
+  """Reads, conditions and writes the records of a shard. The folder gets its final name when it is complete.
+
+  Args:
+    root: folder of the store.
+    name: name of the shard.
+    entries: records of the shard.
+    spec: conditioning settings.
+    strict: whether the first bad record is an error; otherwise it is left out and listed.
 
   Returns:
-    Its summary: records, samples, hash, units, what was lost, and sums of the reports.
+    A summary: name, records, samples, hash, units, lost records, and sums of the reports.
 
   Raises:
     DataError: a record cannot be used, and `strict`.
@@ -131,17 +138,17 @@ def write(
 
 
 def _totals(report: conditioning.Report) -> dict[str, Any]:
-  """What is summed of a report; of delays those that were taken out."""
+  """Returns the quantities of a report that are summed; of the delays, those that were removed."""
   removed = {name: [round(sync.removed_s, 4)] for name, sync in report.sync.items() if sync.removed_s}
   names = ("seconds", "filled", "good_s", "beats", "faults")
   return {**{name: getattr(report, name) for name in names}, "sync": removed}
 
 
-def merge(parts: Sequence[Any]) -> Any:
-  """Numbers are summed, lists joined, mappings merged key by key."""
-  if isinstance(parts[0], Mapping):
-    keys = dict.fromkeys(key for part in parts for key in part)
-    return {key: merge([part[key] for part in parts if key in part]) for key in keys}
-  if isinstance(parts[0], list):
-    return [item for part in parts for item in part]
-  return sum(parts)
+def merge(values: Sequence[Any]) -> Any:
+  """Merges summaries: sums numbers, joins lists, and merges mappings key by key."""
+  if isinstance(values[0], Mapping):
+    keys = dict.fromkeys(key for value in values for key in value)
+    return {key: merge([value[key] for value in values if key in value]) for key in keys}
+  if isinstance(values[0], list):
+    return [item for value in values for item in value]
+  return sum(values)

@@ -1,4 +1,4 @@
-"""Splits by subject: drawn from a seed, asserted disjoint, saved with a hash."""
+"""Splits by subject: drawn from a seed, checked to be disjoint, saved with a hash."""
 
 import dataclasses
 import hashlib
@@ -14,7 +14,7 @@ from cap_jax.types import DataError, InputError
 
 
 class LeakError(InputError):
-  """A subject stands in two parts of a split."""
+  """A subject is in two parts of a split."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Split:
   """Part → names of its subjects.
 
   Raises:
-    LeakError: a subject stands in two parts, or twice in one.
+    LeakError: a subject is in two parts, or twice in one.
   """
 
   parts: Mapping[str, tuple[str, ...]]
@@ -40,12 +40,12 @@ class Split:
 
   @property
   def digest(self) -> str:
-    """SHA-256 of the parts, independent of order."""
+    """Returns the SHA-256 of the parts, independent of the order of subjects."""
     plain = json.dumps({name: sorted(subjects) for name, subjects in self.parts.items()}, sort_keys=True)
     return hashlib.sha256(plain.encode()).hexdigest()
 
   def save(self, path: str | os.PathLike[str]) -> None:
-    """Writes parts and digest as JSON, whole or not at all."""
+    """Writes parts and digest as JSON, atomically."""
     content = {"sha256": self.digest, "parts": {name: list(subjects) for name, subjects in self.parts.items()}}
     with files.write_atomically(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
       json.dump(content, file, indent=1)
@@ -53,6 +53,14 @@ class Split:
 
 def draw(subjects: Sequence[str], sizes: Mapping[str, int], seed: int) -> Split:
   """Draws parts of the given sizes without replacement.
+
+  Args:
+    subjects: names of the subjects.
+    sizes: part → number of subjects.
+    seed: seed of the draw.
+
+  Returns:
+    The split; subjects beyond the sum of the sizes are in no part.
 
   Raises:
     ValueError: there are too few subjects.
@@ -69,7 +77,15 @@ def draw(subjects: Sequence[str], sizes: Mapping[str, int], seed: int) -> Split:
 
 
 def k_fold(subjects: Sequence[str], folds: int, seed: int) -> list[Split]:
-  """`folds` splits into "training" and "test"; each subject is tested once, and folds differ by one subject at most.
+  """Draws splits into "training" and "test" in which each subject is tested once.
+
+  Args:
+    subjects: names of the subjects.
+    folds: number of splits.
+    seed: seed of the draw.
+
+  Returns:
+    The splits; the sizes of their test parts differ by one subject at most.
 
   Raises:
     ValueError: fewer subjects than folds, or fewer than two folds.
@@ -78,15 +94,15 @@ def k_fold(subjects: Sequence[str], folds: int, seed: int) -> list[Split]:
   if not 2 <= folds <= len(subjects):
     raise ValueError(f"{folds} folds of {len(subjects)} subjects: must be 2 to the number of subjects")
   order = draw(subjects, {"all": len(subjects)}, seed).parts["all"]
-  found = []
+  fold_splits = []
   for fold in range(folds):
     test = order[fold::folds]
-    found.append(Split({"training": tuple(name for name in order if name not in set(test)), "test": test}))
-  return found
+    fold_splits.append(Split({"training": tuple(name for name in order if name not in set(test)), "test": test}))
+  return fold_splits
 
 
 def leave_one_out(subjects: Sequence[str]) -> list[Split]:
-  """A split for each subject, who is tested alone.
+  """Returns one split for each subject, who is tested alone.
 
   Raises:
     ValueError: fewer than two subjects.
@@ -98,10 +114,18 @@ def leave_one_out(subjects: Sequence[str]) -> list[Split]:
 
 
 def few_shot(subjects: Sequence[str], count: int, seed: int) -> tuple[str, ...]:
-  """`count` of the subjects; a larger draw of one seed holds the smaller ones.
+  """Draws some of the subjects. With one seed, a larger draw contains the smaller ones.
+
+  Args:
+    subjects: names of the subjects.
+    count: number of subjects to draw.
+    seed: seed of the draw.
+
+  Returns:
+    Names of the drawn subjects.
 
   Raises:
-    ValueError: there are fewer.
+    ValueError: there are fewer subjects than `count`.
   """
   if not 0 <= count <= len(subjects):
     raise ValueError(f"{count} of {len(subjects)} subjects cannot be drawn")
@@ -112,29 +136,41 @@ def few_shot(subjects: Sequence[str], count: int, seed: int) -> tuple[str, ...]:
 def by_covariate(
   values: Mapping[str, float], inside: Callable[[float], bool]
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-  """Subjects in distribution, out of it, and those of whom the covariate is not known (NaN), who belong to neither."""
-  known = {name: value for name, value in values.items() if np.isfinite(value)}
-  within = tuple(name for name, value in known.items() if inside(value))
-  return within, tuple(name for name in known if name not in set(within)), tuple(n for n in values if n not in known)
+  """Divides subjects by a range of a covariate.
+
+  Args:
+    values: subject → value, NaN where it is unknown.
+    inside: returns whether a value is in distribution.
+
+  Returns:
+    Subjects in distribution, subjects out of it, and subjects whose value is unknown.
+  """
+  finite = {name: value for name, value in values.items() if np.isfinite(value)}
+  within = tuple(name for name, value in finite.items() if inside(value))
+  return (
+    within,
+    tuple(name for name in finite if name not in set(within)),
+    tuple(name for name in values if name not in finite),
+  )
 
 
 def load(path: str | os.PathLike[str]) -> Split:
-  """A saved split.
+  """Loads a saved split.
 
   Raises:
     DataError: there is none, or it was changed since it was written.
-    LeakError: a subject stands in two parts.
+    LeakError: a subject is in two parts.
   """
   remedy = "make the split again"
   try:
     with open(path, encoding="utf-8") as file:
       content = json.load(file)
-    found = Split({str(name): tuple(map(str, subjects)) for name, subjects in content["parts"].items()})
-    said = content["sha256"]
+    split = Split({str(name): tuple(map(str, subjects)) for name, subjects in content["parts"].items()})
+    expected_digest = content["sha256"]
   except LeakError:
     raise
   except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
     raise DataError(str(path), f"holds no split ({error})", remedy) from error
-  if said != found.digest:
+  if expected_digest != split.digest:
     raise DataError(str(path), "was changed since it was written", remedy)
-  return found
+  return split

@@ -1,13 +1,13 @@
-"""The project's own store: conditioned recordings in shards, with a manifest. `preparation` writes it, this reads it.
+"""The project's store: conditioned recordings in shards, with a manifest. `preparation` writes it; this module reads.
 
-    manifest.json              source, licence, hash, conditioning, shards, what was left out
-    split.json                 who is in which part
-    shard-00000/records.json   subjects, records, where they begin, spans that can be used, levels, moments, covariates
-    shard-00000/<signal>/      one Zarr 3 array of all its records one behind the other, float32, NaN where there is none
+    manifest.json              source, licence, hash, conditioning, shards, records that were left out
+    split.json                 subjects of each part
+    shard-00000/records.json   subject, record, start, usable spans, levels, moments and covariates of each record
+    shard-00000/<signal>/      Zarr 3 array of all its records one behind the other, float32, NaN where there is none
 
-Continuous signals, not windows: windows overlap, and their length is a choice of the training. Zarr is read by TensorStore,
-which checkpoints bring along anyway: whole ranges of samples at a time, in threads of its own, where ArrayRecord and Grain
-would hand over each window for itself, at tens of microseconds a window.
+The store holds continuous signals, not windows: windows overlap, and their length is a choice of the training.
+TensorStore, which checkpoints need anyway, reads Zarr as whole ranges of samples, in threads of its own. ArrayRecord
+and Grain would return each window separately, at tens of microseconds a window.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ FORMAT = 1
 MANIFEST, SPLIT, RECORDS, PLAN = "manifest.json", "split.json", "records.json", "plan.json"
 CHUNK = 65536  # samples of a Zarr chunk
 _REMEDY = "prepare the data again"
-# what is read of a manifest
+# entries of a manifest that are read
 _NEEDED = {"conditioning": dict, "in_silico": bool, "lost": list, "sha256": str, "shards": list, "source": str}
 _NEEDED |= {"split": str, "totals": dict, "units": dict}
 Spans = Sequence[tuple[int, int]]
@@ -41,13 +41,15 @@ class Record:
   """A record in a shard.
 
   Attributes:
-    subject, record: whose, and which.
-    start, samples: where it lies in the shard's arrays.
-    spans: signal → runs [a, b) of good samples, from the record's first.
-    levels: signal → (systole, diastole, mean) of its beats, where it has any.
+    subject: name of the subject.
+    record: name of the record among those of the subject.
+    start: its first sample in the arrays of the shard.
+    samples: number of its samples.
+    spans: signal → runs [a, b) of good samples, counted from `start`.
+    levels: signal → (systole, diastole, mean) of its beats, if it has any.
     moments: signal → (number, sum, sum of squares) of its good samples.
-    covariates: what is known of it.
-    sync: signal → (lag behind the first pressure, its scatter, how much was taken out) [s].
+    covariates: properties of the subject or the record.
+    sync: signal → (lag behind the first pressure, SD of the lag, removed lag) [s].
   """
 
   subject: str
@@ -62,11 +64,19 @@ class Record:
 
 
 def array_spec(path: pathlib.Path, samples: int) -> dict[str, Any]:
-  """A Zarr 3 array of float32, not compressed: noise in the last bits would not shrink."""
+  """Returns the specification of a Zarr 3 array of float32, uncompressed: noise in the last bits does not compress.
+
+  Args:
+    path: folder of the array.
+    samples: length of the array.
+
+  Returns:
+    A TensorStore spec.
+  """
   return {
     "driver": "zarr3",
     "kvstore": {"driver": "file", "path": str(path)},
-    "context": {"file_io_sync": False},  # a shard counts when it has its name, and its sum is noted
+    "context": {"file_io_sync": False},  # a shard is valid once it has its name and its hash is recorded
     "metadata": {
       "shape": [samples],
       "data_type": "float32",
@@ -77,7 +87,7 @@ def array_spec(path: pathlib.Path, samples: int) -> dict[str, Any]:
 
 
 def digest(folder: pathlib.Path) -> str:
-  """SHA-256 over names and contents of all files below a folder."""
+  """Returns the SHA-256 over names and contents of all files below a folder."""
   total = hashlib.sha256()
   for path in sorted(path for path in folder.rglob("*") if path.is_file()):
     total.update(path.relative_to(folder).as_posix().encode())
@@ -88,20 +98,20 @@ def digest(folder: pathlib.Path) -> str:
 
 
 def intersect(all_spans: Sequence[Spans]) -> list[tuple[int, int]]:
-  """Runs that lie in a span of every list; the spans of a list rise."""
-  found = list(all_spans[0])
+  """Returns the runs that lie in a span of every list. The spans of each list must rise."""
+  common = list(all_spans[0])
   for spans in all_spans[1:]:
-    both, k, m = [], 0, 0
-    while k < len(found) and m < len(spans):
-      start, stop = max(found[k][0], spans[m][0]), min(found[k][1], spans[m][1])
+    overlaps, k, m = [], 0, 0
+    while k < len(common) and m < len(spans):
+      start, stop = max(common[k][0], spans[m][0]), min(common[k][1], spans[m][1])
       if start < stop:
-        both.append((start, stop))
-      if found[k][1] < spans[m][1]:
+        overlaps.append((start, stop))
+      if common[k][1] < spans[m][1]:
         k += 1
       else:
         m += 1
-    found = both
-  return found
+    common = overlaps
+  return common
 
 
 @functools.lru_cache(4096)
@@ -111,14 +121,28 @@ def _array(path: str) -> tensorstore.TensorStore:
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-  """A shard: its folder, its name in the manifest, and its records."""
+  """A shard of a store.
+
+  Attributes:
+    folder: folder of the shard; its name is that in the manifest.
+    samples: length of the arrays.
+    records: records of the shard, in order.
+  """
 
   folder: pathlib.Path
   samples: int
   records: tuple[Record, ...]
 
   def read(self, signal: str, start: int, stop: int) -> np.ndarray:
-    """Samples [start, stop) of a signal.
+    """Reads samples [start, stop) of a signal.
+
+    Args:
+      signal: name of the signal.
+      start: first sample.
+      stop: sample behind the last; cut at the end of the shard.
+
+    Returns:
+      (time,) float32 samples.
 
     Raises:
       DataError: the array is missing or damaged.
@@ -132,10 +156,10 @@ class Store:
   """A prepared store, open for reading.
 
   Attributes:
-    path: its folder.
-    manifest: as written.
-    shards: in order.
-    split: who is in which part.
+    path: folder of the store.
+    manifest: content of its manifest.
+    shards: shards in order.
+    split: subjects of each part.
   """
 
   path: pathlib.Path
@@ -156,8 +180,11 @@ class Store:
     return bool(self.manifest["in_silico"])
 
   def check_signals(self, signals: Iterable[str]) -> None:
-    """Raises:
-    InputError: one is not in the store."""
+    """Checks that the store has some signals.
+
+    Raises:
+      InputError: a signal is not in the store.
+    """
     for name in signals:
       if name not in self.units:
         raise InputError(f"{self.path}: has no {name}; it holds {', '.join(self.units)}")
@@ -165,15 +192,26 @@ class Store:
   def recordings(
     self, subjects: Iterable[str] | None = None, signals: Iterable[str] | None = None
   ) -> list[recordings.Recording]:
-    """Recordings of some subjects, or of all, on clocks from 0, with those of some signals, or of all, that each has."""
-    wanted = None if subjects is None else set(subjects)
-    found = []
+    """Reads recordings on clocks that start at 0.
+
+    Args:
+      subjects: subjects to read; all if None.
+      signals: signals to read, as far as a record has them; all if None.
+
+    Returns:
+      The recordings, in the order of the store.
+
+    Raises:
+      DataError: an array is missing, damaged, or has lost samples.
+    """
+    requested_subjects = None if subjects is None else set(subjects)
+    cohort = []
     for shard in self.shards:
       for record in shard.records:
-        if wanted is None or record.subject in wanted:
-          part = record.start, record.start + record.samples
+        if requested_subjects is None or record.subject in requested_subjects:
+          bounds = record.start, record.start + record.samples
           names = [name for name, spans in record.spans.items() if spans and (signals is None or name in set(signals))]
-          waves = {name: shard.read(name, *part) for name in names}
+          waves = {name: shard.read(name, *bounds) for name in names}
           for name, wave in waves.items():
             if np.isfinite(wave).sum() != sum(b - a for a, b in record.spans[name]):
               raise DataError(
@@ -181,7 +219,7 @@ class Store:
               )
           units = {name: self.units[name] for name in waves}
           time_s = np.arange(record.samples) / self.fs_hz
-          found.append(
+          cohort.append(
             recordings.Recording(
               subject=record.subject,
               time_s=time_s,
@@ -191,19 +229,30 @@ class Store:
               record=record.record,
             )
           )
-    return found
+    return cohort
 
   def usable(self, signals: Sequence[str], samples: int) -> dict[str, int]:
-    """Subject → good windows one behind the other, of `samples`, in which all signals are there; those with none left out."""
+    """Counts the good windows of each subject in which all signals are present. Windows do not overlap.
+
+    Args:
+      signals: names of the signals.
+      samples: length of a window.
+
+    Returns:
+      Subject → number of windows; subjects without one are left out.
+
+    Raises:
+      InputError: a signal is not in the store.
+    """
     self.check_signals(signals)
-    found: dict[str, int] = {}
+    windows_by_subject: dict[str, int] = {}
     for shard in self.shards:
       for record in shard.records:
         spans = intersect([record.spans.get(name, ()) for name in signals])
         count = sum((b - a) // samples for a, b in spans)
         if count:
-          found[record.subject] = found.get(record.subject, 0) + count
-    return found
+          windows_by_subject[record.subject] = windows_by_subject.get(record.subject, 0) + count
+    return windows_by_subject
 
 
 def _record(values: Mapping[str, Any]) -> Record:
@@ -221,13 +270,13 @@ def _record(values: Mapping[str, Any]) -> Record:
 
 
 def read_records(folder: pathlib.Path) -> tuple[Record, ...]:
-  """The records of a shard."""
+  """Reads the records of a shard."""
   with datasets.reading(str(folder / RECORDS), _REMEDY), open(folder / RECORDS, encoding="utf-8") as file:
     return tuple(_record(values) for values in json.load(file))
 
 
 def exists(path: str | pathlib.Path) -> bool:
-  """Whether there is a finished store."""
+  """Returns whether there is a finished store."""
   return (pathlib.Path(path) / MANIFEST).is_file()
 
 
@@ -235,10 +284,14 @@ def open_store(path: str | pathlib.Path, verify: bool = False) -> Store:
   """Opens a store.
 
   Args:
-    verify: whether the sums of all shards are compared, which reads everything.
+    path: folder of the store.
+    verify: whether to compare the hashes of all shards, which reads everything.
+
+  Returns:
+    The store.
 
   Raises:
-    DataError: there is none, it is of another format, or damaged.
+    DataError: there is none, it is of another format, or it is damaged.
   """
   root = pathlib.Path(path)
   if not exists(root):
@@ -269,10 +322,18 @@ def open_store(path: str | pathlib.Path, verify: bool = False) -> Store:
 
 
 def affine(calibration: config.Calibration, record: Record, site: str) -> tuple[float, float]:
-  """(gain, offset) that calibrates a record's wave.
+  """Returns the (gain, offset) that calibrates a record's wave.
+
+  Args:
+    calibration: which reading to scale to.
+    record: record with levels and readings.
+    site: name of the signal to scale.
+
+  Returns:
+    (gain, offset).
 
   Raises:
-    InputError: no reading, or no beat to scale.
+    InputError: there is no reading, or no beat to scale.
   """
-  found = record.levels.get(site)
-  return scales.affine(calibration, scales.Levels(*found) if found else None, record.covariates, record.subject)
+  levels = record.levels.get(site)
+  return scales.affine(calibration, scales.Levels(*levels) if levels else None, record.covariates, record.subject)

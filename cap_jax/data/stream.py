@@ -1,8 +1,8 @@
-"""Training windows from a store of any size: few blocks in memory, each window once an epoch, a share for each process.
+"""Training windows from a store of any size. Few blocks are in memory, and each process reads its share of the blocks.
 
-A block is a run of samples of a shard; the windows that begin in it belong to it. An epoch goes through all blocks in a random
-order, `POOL` of them at a time, and through the windows of a pool in a random order. The next pool is read while this one is
-used.
+A block is a run of samples of a shard; the windows that begin in it belong to it. An epoch visits all blocks in a
+random order, `POOL` of them at a time, and the windows of a pool in a random order. Each window occurs once an epoch.
+The next pool is read while this one is used.
 """
 
 import concurrent.futures
@@ -16,15 +16,19 @@ from cap_jax.data import batches, store
 from cap_jax.types import DataError, InputError
 
 BLOCK = 1 << 17  # samples
-_LEAST_BLOCKS = 4  # of each process
+_LEAST_BLOCKS = 4  # for each process
 POOL = 48  # blocks in memory: 48 of 2¹⁷ samples of two signals are 50 MB
 
 
 @dataclasses.dataclass(frozen=True)
 class _Block:
-  """Windows that begin in a run of a shard.
+  """Windows that begin in one run of a shard.
 
-  shard: number; first: sample where the run begins; start_b: (window,) from there; row_b: (window,) their record's number.
+  Attributes:
+    shard: index of the shard.
+    first: sample at which the run begins.
+    start_b: (window,) first sample of each window, counted from `first`.
+    row_b: (window,) index of the record of each window.
   """
 
   shard: int
@@ -34,8 +38,15 @@ class _Block:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Found:
-  """What a store has for a stream: blocks of windows, their records, gain and offset of each, why others cannot be used."""
+class _UsableWindows:
+  """Windows of a store that a stream can use.
+
+  Attributes:
+    blocks: blocks of windows.
+    records: records of the windows.
+    affine: gain and offset of each record.
+    left_out: why other records cannot be used.
+  """
 
   blocks: list[_Block]
   records: list[store.Record]
@@ -43,13 +54,13 @@ class _Found:
   left_out: list[str]
 
   def add(
-    self, number: int, shard: store.Shard, wanted: set[str], signals: tuple[str, str], spec: config.Windows,
+    self, number: int, shard: store.Shard, subjects: set[str], signals: tuple[str, str], spec: config.Windows,
     calibration: config.Calibration,
   ) -> None:  # fmt: skip
-    """The windows of a shard."""
+    """Adds the windows of a shard."""
     starts, rows = [], []
     for record in shard.records:
-      if record.subject not in wanted:
+      if record.subject not in subjects:
         continue
       try:
         affine = store.affine(calibration, record, signals[0])
@@ -73,10 +84,10 @@ class Stream:
   """Windows of the peripheral wave and the reference of some subjects of a store.
 
   Attributes:
-    count: windows of this process.
-    processes: among whom the blocks are shared.
-    subjects: of whom there are windows, of all processes.
-    covariates: name → (record,), NaN where it is not known of a record.
+    count: number of windows of this process.
+    processes: number of processes that share the blocks.
+    subjects: subjects that have windows, over all processes.
+    covariates: name → (record,), NaN where the value of a record is unknown.
     left_out: why records could not be calibrated.
   """
 
@@ -90,13 +101,16 @@ class Stream:
     process: int = 0,
     processes: int = 1,
   ):
-    """Args:
-      source: where the windows lie; its rate is theirs.
-      subjects: whose.
-      signals: peripheral wave and reference.
-      spec: length and hop.
-      calibration: of the peripheral wave.
-      process, processes: which share of the blocks.
+    """Lists the windows of some subjects.
+
+    Args:
+      source: store to read; its rate must be that of the windows.
+      subjects: names of the subjects.
+      signals: names of the peripheral wave and of the reference.
+      spec: length and hop of the windows.
+      calibration: calibration of the peripheral wave.
+      process: index of this process.
+      processes: number of processes that share the blocks.
 
     Raises:
       InputError: a signal is missing, the rates differ, or there is no window.
@@ -112,38 +126,38 @@ class Stream:
       )
     self._source, self._signals, self._spec = source, signals, spec
     self.processes = processes
-    found = _Found([], [], [], [])
+    usable = _UsableWindows([], [], [], [])
     for number, shard in enumerate(source.shards):
-      found.add(number, shard, set(subjects), signals, spec, calibration)
-    self.subjects = tuple(dict.fromkeys(record.subject for record in found.records))
-    self._blocks = _enough(found.blocks, _LEAST_BLOCKS * processes)[process::processes]
+      usable.add(number, shard, set(subjects), signals, spec, calibration)
+    self.subjects = tuple(dict.fromkeys(record.subject for record in usable.records))
+    self._blocks = _split_blocks(usable.blocks, _LEAST_BLOCKS * processes)[process::processes]
     self.count = sum(block.start_b.size for block in self._blocks)
-    self.left_out = tuple(found.left_out)
+    self.left_out = tuple(usable.left_out)
     if not self.count:
-      why = f"; {found.left_out[0]}" if found.left_out else ""
+      why = f"; {usable.left_out[0]}" if usable.left_out else ""
       raise InputError(
         f"{source.path}: no window of {spec.seconds:g} s with {' and '.join(signals)} without a gap{why}"
       )
-    self._records = found.records
-    self._gain_r, self._offset_r = np.array(found.affine, dtype=np.float32).T
-    names = {name for record in found.records for name in record.covariates}
+    self._records = usable.records
+    self._gain_r, self._offset_r = np.array(usable.affine, dtype=np.float32).T
+    names = {name for record in usable.records for name in record.covariates}
     self.covariates = {
-      name: np.array([record.covariates.get(name, np.nan) for record in found.records], dtype=np.float32)
+      name: np.array([record.covariates.get(name, np.nan) for record in usable.records], dtype=np.float32)
       for name in sorted(names)
     }
 
   @property
   def digest(self) -> str:
-    """SHA-256 of the store, from its manifest."""
+    """Returns the SHA-256 of the store, from its manifest."""
     return str(self._source.manifest["sha256"])
 
   @property
   def pool(self) -> int:
-    """Windows that lie in memory together, about."""
+    """Returns about how many windows are in memory together."""
     return max(self.count * POOL // max(len(self._blocks), POOL), 1)
 
   def moments(self) -> tuple[float, float]:
-    """Mean and SD of the peripheral wave over the good samples of its records, of all processes."""
+    """Returns mean and SD [mmHg] of the peripheral wave over the good samples of its records, of all processes."""
     n, total, squares = (np.array([record.moments[self._signals[0]][k] for record in self._records]) for k in range(3))
     gain, offset = self._gain_r.astype(float), self._offset_r.astype(float)
     mean = (gain * total + n * offset).sum() / n.sum()
@@ -151,17 +165,17 @@ class Stream:
     return float(mean), float(np.sqrt(max(square - mean**2, 0.0)))
 
   def _load(self, blocks: Sequence[_Block]) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """Samples of some blocks one behind the other, and (window,) where each begins in them and its record."""
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in self._signals}
+    """Reads blocks one behind the other. Returns samples, and (window,) the start and the record of each window."""
+    runs: dict[str, list[np.ndarray]] = {name: [] for name in self._signals}
     starts, total = [], 0
     for block in blocks:
       shard = self._source.shards[block.shard]
       stop = block.first + int(block.start_b[-1]) + self._spec.samples
       for name in self._signals:
-        parts[name].append(shard.read(name, block.first, stop))
+        runs[name].append(shard.read(name, block.first, stop))
       starts.append(total + block.start_b)
       total += stop - block.first
-    samples = {name: np.concatenate(parts[name]) for name in self._signals}
+    samples = {name: np.concatenate(runs[name]) for name in self._signals}
     start_b = np.concatenate(starts)
     for name, wave in samples.items():
       lost = np.concatenate([[0], np.cumsum(~np.isfinite(wave))])
@@ -174,7 +188,7 @@ class Stream:
   def _pairs(
     self, samples: Mapping[str, np.ndarray], start_b: np.ndarray, row_b: np.ndarray
   ) -> tuple[np.ndarray, np.ndarray]:
-    """(window, time) peripheral wave, calibrated, and reference."""
+    """Returns (window, time) the calibrated peripheral wave and the reference."""
     x_bt, y_bt = (
       np.lib.stride_tricks.sliding_window_view(samples[name], self._spec.samples)[start_b] for name in self._signals
     )
@@ -183,7 +197,7 @@ class Stream:
     return x_bt, y_bt
 
   def _pools(self, seed: int) -> Iterator[list[_Block]]:
-    """Blocks of one pool after the other, without end; each block once an epoch."""
+    """Yields the blocks of one pool after another, without end; each block once an epoch."""
     epoch = 0
     while True:
       order = np.random.default_rng([seed, epoch]).permutation(len(self._blocks))
@@ -192,43 +206,61 @@ class Stream:
       epoch += 1
 
   def draws(self, size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Random windows without end, `size` at a time: x_bt, y_bt [mmHg] and their records' numbers; each window once an epoch."""
+    """Draws random windows without end; each window occurs once an epoch.
+
+    Args:
+      size: number of windows in a draw.
+      seed: seed of the order.
+
+    Yields:
+      x_bt and y_bt, (window, time) [mmHg], and (window,) indices of their records.
+    """
     pools = self._pools(seed)
     rng = np.random.default_rng([seed, 1 << 20])
-    held: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    pieces: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     waiting = 0
     with concurrent.futures.ThreadPoolExecutor(1) as reader:
-      coming = reader.submit(self._load, next(pools))
+      next_pool = reader.submit(self._load, next(pools))
       while True:
-        samples, start_b, row_b = coming.result()
-        coming = reader.submit(self._load, next(pools))
+        samples, start_b, row_b = next_pool.result()
+        next_pool = reader.submit(self._load, next(pools))
         order = rng.permutation(start_b.size)
         first = 0
         while first < order.size:
           rows = order[first : first + size - waiting]
           first += rows.size
-          held.append((*self._pairs(samples, start_b[rows], row_b[rows]), row_b[rows]))
+          pieces.append((*self._pairs(samples, start_b[rows], row_b[rows]), row_b[rows]))
           waiting += rows.size
           if waiting == size:
-            yield held[0] if len(held) == 1 else _joined(held)
-            held, waiting = [], 0
+            yield pieces[0] if len(pieces) == 1 else _joined(pieces)
+            pieces, waiting = [], 0
 
   def sample(self, size: int, seed: int = 0) -> batches.Pairs:
-    """Random windows held in memory, `size` of them or all.
+    """Draws random windows into memory, for strategies that need the source's windows as a whole.
 
-    For strategies that look at the source's windows as a whole.
+    Args:
+      size: number of windows; all if there are fewer.
+      seed: seed of the draw.
+
+    Returns:
+      The windows, with subjects and covariates.
     """
     x_bt, y_bt, row_b = next(self.draws(min(size, self.count), seed))
-    known = {name: value_r[row_b] for name, value_r in self.covariates.items()}
-    return batches.Pairs(x_bt, y_bt, np.array([self._records[k].subject for k in row_b]), known)
+    covariates = {name: value_r[row_b] for name, value_r in self.covariates.items()}
+    return batches.Pairs(x_bt, y_bt, np.array([self._records[k].subject for k in row_b]), covariates)
 
 
 class Scaled:
-  """A stream whose batches are scaled, as networks read them: a `batches.Feed`."""
+  """A stream that yields scaled batches, as networks read them. It implements `batches.Feed`."""
 
   def __init__(self, stream: Stream, scaling: batches.Scaling, covariates: Sequence[str], numerics: Sequence[str] = ()):
-    """Args:
-      covariates, numerics: names of those that a network takes, and of those that it learns.
+    """Standardises the covariates of a stream.
+
+    Args:
+      stream: windows in mmHg.
+      scaling: scaling of waves and numbers.
+      covariates: names of the covariates that the network reads.
+      numerics: names of the numbers that the network learns to predict.
 
     Raises:
       InputError: a name is not known of all records.
@@ -239,22 +271,31 @@ class Scaled:
     self._m_rq = scaling.standardise(stream.covariates, numerics, count)
 
   def stacks(self, chunk: int, batch: int, seed: int) -> Iterator[dict[str, np.ndarray]]:
-    """(chunk, batch, …) arrays "x", "c", "y", "m" without end; of several processes, each gives its share of a batch."""
+    """Yields stacked batches without end.
+
+    Args:
+      chunk: number of batches in a stack.
+      batch: size of a batch over all processes; each process yields its share.
+      seed: seed of the order.
+
+    Yields:
+      "x", "c", "y" and "m" → (chunk, batch, …) arrays.
+    """
     batch //= self._stream.processes
     for x_bt, y_bt, row_b in self._stream.draws(chunk * batch, seed):
       flat = {"x": self._scaling.scale(x_bt), "y": self._scaling.scale(y_bt)}
-      for name, known_rq in (("c", self._c_rq), ("m", self._m_rq)):
-        flat[name] = known_rq[row_b if known_rq.shape[1] else np.zeros_like(row_b)]
+      for name, values_rq in (("c", self._c_rq), ("m", self._m_rq)):
+        flat[name] = values_rq[row_b if values_rq.shape[1] else np.zeros_like(row_b)]
       yield {name: array.reshape(chunk, batch, *array.shape[1:]) for name, array in flat.items()}
 
 
-def _joined(held: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  x_bt, y_bt, row_b = (np.concatenate(parts) for parts in zip(*held, strict=True))
+def _joined(pieces: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  x_bt, y_bt, row_b = (np.concatenate(arrays) for arrays in zip(*pieces, strict=True))
   return x_bt, y_bt, row_b
 
 
-def _enough(blocks: list[_Block], least: int) -> list[_Block]:
-  """The blocks, halved until there are so many or each has one window."""
+def _split_blocks(blocks: list[_Block], least: int) -> list[_Block]:
+  """Halves the blocks until there are at least `least` or each has one window."""
   while len(blocks) < least and any(block.start_b.size > 1 for block in blocks):
     halves = [
       (block, part) for block in blocks for part in np.array_split(np.arange(block.start_b.size), 2) if part.size
@@ -267,7 +308,7 @@ def _enough(blocks: list[_Block], least: int) -> list[_Block]:
 
 
 def _blocks(shard: int, start_b: np.ndarray, row_b: np.ndarray) -> list[_Block]:
-  """Windows of a shard, whose starts rise, by the block they begin in."""
+  """Groups the windows of a shard, whose starts rise, by the block they begin in."""
   number_b = start_b // BLOCK
   edges = np.flatnonzero(np.diff(number_b, prepend=-1))
   return [

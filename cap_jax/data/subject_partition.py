@@ -1,4 +1,7 @@
-"""Who is in which part of a store: a range of a covariate apart, those without a reference unlabelled, the rest by shares."""
+"""Division of a store's subjects into parts.
+
+Subjects in a range of a covariate are set apart, those without a reference are unlabelled, and shares divide the rest.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -25,10 +28,11 @@ class Range:
 class Parts:
   """How subjects are divided.
 
-  shares: part → share of those who are left for it.
-  reference: subjects without it can only be unlabelled, where anybody has it.
-  held: a range set apart.
-  seed: of the draw.
+  Attributes:
+    shares: part → share of the subjects that remain for the draw.
+    reference: signal without which a subject can only be unlabelled; ignored where no subject has it.
+    held: covariate range whose subjects make a part of their own.
+    seed: seed of the draw.
   """
 
   shares: Mapping[str, float]
@@ -37,8 +41,11 @@ class Parts:
   seed: int = 0
 
   def __post_init__(self) -> None:
-    """Raises:
-    InputError: the shares are not, or do not sum to one, a part has another name, or the reference is no signal."""
+    """Checks shares and reference.
+
+    Raises:
+      InputError: the shares are negative or do not sum to one, a part has another name, or the reference is no signal.
+    """
     values = list(self.shares.values())
     if not values or not all(0 <= value <= 1 for value in values) or abs(sum(values) - 1) > 1e-3:
       raise InputError(f"shares {dict(self.shares)}: must be 0 or more and sum to 1")
@@ -49,37 +56,53 @@ class Parts:
 
 
 def divide(records: Sequence[store.Record], how: Parts) -> splits.Split:
-  """The split of the subjects of some records.
+  """Divides the subjects of some records into parts.
+
+  Args:
+    records: records of the store.
+    how: shares, reference, range and seed.
+
+  Returns:
+    The split. Subjects in the range are in part "out_of_distribution", those whose covariate is unknown in "unknown".
 
   Raises:
-    InputError: nobody lies in the range that is set apart.
+    InputError: no subject lies in the range.
   """
   signals: dict[str, set[str]] = {}
-  known: dict[str, dict[str, float]] = {}
+  covariates: dict[str, dict[str, float]] = {}
   for record in records:
     signals.setdefault(record.subject, set()).update(name for name, spans in record.spans.items() if spans)
-    known.setdefault(record.subject, {}).update(record.covariates)
+    covariates.setdefault(record.subject, {}).update(record.covariates)
   names = tuple(signals)
-  found: dict[str, tuple[str, ...]] = {}
+  set_apart: dict[str, tuple[str, ...]] = {}
   if how.held is not None:
-    held = how.held
-    values = {name: known[name].get(held.covariate, np.nan) for name in names}
-    names, out, unknown = splits.by_covariate(values, lambda value: not held.low <= value <= held.high)
+    held_out = how.held
+    values = {name: covariates[name].get(held_out.covariate, np.nan) for name in names}
+    names, out, unknown = splits.by_covariate(values, lambda value: not held_out.low <= value <= held_out.high)
     if not out:
-      raise InputError(f"nobody's {held.covariate} lies within {held.low:g} and {held.high:g}; choose another range")
-    found |= {OUT: out} | ({UNKNOWN: unknown} if unknown else {})
-  bare: tuple[str, ...] = ()
-  if any(how.reference in there for there in signals.values()):
-    bare = tuple(name for name in names if how.reference not in signals[name])
-    names = tuple(name for name in names if name not in set(bare))
+      raise InputError(
+        f"nobody's {held_out.covariate} lies within {held_out.low:g} and {held_out.high:g}; choose another range"
+      )
+    set_apart |= {OUT: out} | ({UNKNOWN: unknown} if unknown else {})
+  without_reference: tuple[str, ...] = ()
+  if any(how.reference in own_signals for own_signals in signals.values()):
+    without_reference = tuple(name for name in names if how.reference not in signals[name])
+    names = tuple(name for name in names if name not in set(without_reference))
   edges = np.round(np.cumsum([0.0, *how.shares.values()]) * len(names)).astype(int)
   drawn = splits.draw(names, dict(zip(how.shares, np.diff(edges).tolist(), strict=True)), how.seed).parts
-  return splits.Split({**drawn, UNLABELLED: (*drawn.get(UNLABELLED, ()), *bare), **found})
+  return splits.Split({**drawn, UNLABELLED: (*drawn.get(UNLABELLED, ()), *without_reference), **set_apart})
 
 
 def folds(records: Sequence[store.Record], how: Parts, count: int | None) -> list[splits.Split]:
-  """Splits in which each subject is tested once: `count` folds, or one a subject. The others are divided by the shares of the
-  other parts.
+  """Draws splits in which each subject is tested once. The shares of the other parts divide the other subjects.
+
+  Args:
+    records: records of the store.
+    how: shares, reference and seed; its range is ignored.
+    count: number of folds, or None for one a subject.
+
+  Returns:
+    One split a fold.
 
   Raises:
     InputError: fewer subjects than folds, or no share for training.
@@ -94,9 +117,9 @@ def folds(records: Sequence[store.Record], how: Parts, count: int | None) -> lis
   if not shares.get(TRAINING):
     raise InputError(f"shares {dict(how.shares)}: give {TRAINING} one")
   rest = dataclasses.replace(how, shares={name: share / total for name, share in shares.items()}, held=None)
-  found = []
+  fold_splits = []
   for fold in splits.k_fold(names, count, how.seed) if count else splits.leave_one_out(names):
     test = set(fold.parts[TEST])
     others = divide([record for record in records if record.subject not in test], rest)
-    found.append(splits.Split({**others.parts, TEST: fold.parts[TEST]}))
-  return found
+    fold_splits.append(splits.Split({**others.parts, TEST: fold.parts[TEST]}))
+  return fold_splits

@@ -1,4 +1,4 @@
-"""The least of a function of one positive number, for many beats at once."""
+"""Minimum of a function of one positive number, for many beats at once."""
 
 from collections.abc import Callable
 
@@ -9,15 +9,15 @@ _ROUNDS = 45
 
 
 def least(cost: Callable[[np.ndarray], np.ndarray], low: float, high: float, points: int = 60) -> np.ndarray:
-  """Where the cost of each beat is least: a logarithmic grid, then golden sections about its best point.
+  """Minimises the cost of each beat on a logarithmic grid, then by golden sections around its best point.
 
   Args:
     cost: (beat,) numbers → (beat,) costs.
     low, high: ends of the grid.
-    points: of the grid.
+    points: number of points of the grid.
 
   Returns:
-    (beat,), at an end of the grid where the least lies there.
+    (beat,) arguments of the minimum, at an end of the grid where the minimum lies there.
   """
   grid = np.geomspace(low, high, points)
   costs = np.stack([cost(np.array([value])) for value in grid])

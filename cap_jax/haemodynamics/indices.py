@@ -1,4 +1,4 @@
-"""Haemodynamic indices of aortic waves, batched over beats; what is undefined is NaN, with its reason.
+"""Haemodynamic indices of aortic waves, batched over beats. An undefined index is NaN and has a reason.
 
 | index | definition |
 |---|---|
@@ -48,8 +48,13 @@ _AIX_PER_BPM = 0.39
 
 @dataclasses.dataclass(frozen=True)
 class Indices:
-  """values: index → (beat,), keys and units in `UNITS`. reasons: index → (beat,) why a value is NaN, "" where it is not.
-  kind: (beat,) Murgo's type."""
+  """Indices of beats.
+
+  Attributes:
+    values: index → (beat,), keys and units in `UNITS`.
+    reasons: index → (beat,) why a value is NaN, "" where it is not.
+    kind: (beat,) Murgo's type.
+  """
 
   values: Mapping[str, np.ndarray]
   reasons: Mapping[str, np.ndarray]
@@ -57,26 +62,42 @@ class Indices:
 
 
 def ending(index: str) -> str:
-  """Of the columns of an index in files: its unit."""
+  """Returns the ending of an index's column in files, which is its unit."""
   return _ENDINGS[UNITS[index]]
 
 
 def form_factor(p_bt: np.ndarray) -> np.ndarray:
-  """(MAP − DBP)/PP of (beat, time) waves."""
+  """Returns (MAP − DBP)/PP of (beat, time) waves."""
   return (p_bt.mean(1) - p_bt.min(1)) / np.ptp(p_bt, axis=1)
 
 
 def cut(p_t: np.ndarray, feet: np.ndarray, samples: int = SAMPLES) -> np.ndarray:
-  """(beat, samples) the beats between successive feet, each without the drift between its ends and at `samples` a period."""
+  """Cuts a wave into the beats between successive feet, each without the drift between its ends.
+
+  Args:
+    p_t: (time,) a wave.
+    feet: (beat + 1,) increasing indices.
+    samples: samples per period of the result.
+
+  Returns:
+    (beat, samples).
+  """
   turn = np.arange(samples) / samples
-  found = [windows.closed(p_t[a:b]) for a, b in itertools.pairwise(feet)]
-  rows = [np.interp(turn * len(beat), np.arange(len(beat) + 1), np.append(beat, beat[0])) for beat in found]
+  beats_without_drift = [windows.closed(p_t[a:b]) for a, b in itertools.pairwise(feet)]
+  rows = [
+    np.interp(turn * len(beat), np.arange(len(beat) + 1), np.append(beat, beat[0])) for beat in beats_without_drift
+  ]
   return np.array(rows).reshape(-1, samples)
 
 
 def of_wave(p_t: np.ndarray, fs_hz: float, peripheral_t: np.ndarray | None = None) -> Indices:
-  """Indices of each beat of an aortic wave without gaps, (time,) [mmHg], from its first foot to its last; of none if it has fewer
-  than two."""
+  """Computes the indices of each beat of an aortic wave, from its first foot to its last.
+
+  Args:
+    p_t: (time,) aortic pressure without gaps [mmHg]; with fewer than two feet the result has no beats.
+    fs_hz: sampling rate.
+    peripheral_t: (time,) pressure at the arm on the same clock.
+  """
   feet = beats.find_feet(p_t, fs_hz)
   outside = None if peripheral_t is None else cut(peripheral_t, feet)
   return of_beats(cut(p_t, feet), np.diff(feet) / fs_hz, outside)
@@ -85,10 +106,10 @@ def of_wave(p_t: np.ndarray, fs_hz: float, peripheral_t: np.ndarray | None = Non
 def of_beats(
   p_bt: np.ndarray, period_b: np.ndarray, peripheral_bt: np.ndarray | None = None, q_bt: np.ndarray | None = None
 ) -> Indices:
-  """All indices.
+  """Computes all indices.
 
   Args:
-    p_bt: (beat, time) aortic pressure [mmHg], one period each, beginning anywhere.
+    p_bt: (beat, time) aortic pressure [mmHg], one period each, with any starting point.
     period_b: (beat,) [s].
     peripheral_bt: the same beats at the arm.
     q_bt: their aortic flow [ml/s].
@@ -99,7 +120,7 @@ def of_beats(
   arch = np.sin(2 * np.pi * np.arange(p_bt.shape[1]) / p_bt.shape[1])
   pulsates, timed = _moves(p_bt, _LEAST_PULSE_MMHG), np.isfinite(period_b) & (period_b > 0)
   usable = pulsates & timed & ~_several(p_bt)
-  # an arch in place of what cannot be used keeps the arithmetic quiet
+  # an arch in place of unusable beats avoids warnings of the arithmetic
   p_bt, period_b = np.where(usable[:, None], p_bt, 80 + 20 * arch), np.where(timed, period_b, 1.0)
   if q_bt is None:
     flows = np.zeros(len(p_bt), dtype=bool)
@@ -110,7 +131,7 @@ def of_beats(
   start_b = np.round(timing.foot_times(p_bt, period_b) / period_b * p_bt.shape[1]).astype(int)
   p_bt = timing.from_sample(p_bt, start_b)
   ejection_b = timing.ejection(p_bt, period_b)
-  found = augmentation.augmentation(p_bt, period_b, ejection_b)
+  aug = augmentation.augmentation(p_bt, period_b, ejection_b)
   hr, pulse = 60 / period_b, np.ptp(p_bt, axis=1)
   step_b = period_b / p_bt.shape[1]
   values = {
@@ -120,108 +141,113 @@ def of_beats(
     "map": p_bt.mean(1),
     "cpp": pulse,
     "amplification": _amplification(peripheral_bt, pulse),
-    "p1": found.p1_mmhg,
-    "p2": found.p2_mmhg,
-    "ap": found.ap_mmhg,
-    "aix": found.aix_percent,
-    "aix75": found.aix_percent - _AIX_PER_BPM * (75 - hr),
-    "tr": 1000 * found.tr_s,
+    "p1": aug.p1_mmhg,
+    "p2": aug.p2_mmhg,
+    "ap": aug.ap_mmhg,
+    "aix": aug.aix_percent,
+    "aix75": aug.aix_percent - _AIX_PER_BPM * (75 - hr),
+    "tr": 1000 * aug.tr_s,
     "form_factor": form_factor(p_bt),
     "ejection": 1000 * ejection_b,
     "sevr": _sevr(p_bt, period_b, ejection_b),
     "dpdt_max": _steepest(p_bt) / step_b,
     "time_to_peak": 1000 * p_bt.argmax(1) * step_b,
-    # of a type C beat the inflection follows the peak of pressure, and so that of flow
+    # in a type C beat the inflection follows the peak of pressure, and so that of flow
     **_waves(
-      p_bt, period_b, ejection_b, np.where(found.kind == "C", p_bt.argmax(1) * step_b, found.at_s), q_bt, flows, start_b
+      p_bt, period_b, ejection_b, np.where(aug.kind == "C", p_bt.argmax(1) * step_b, aug.at_s), q_bt, flows, start_b
     ),
   }
-  without = (NO_PERIPHERAL if peripheral_bt is None else FLAT_PERIPHERAL), (NO_FLOW if q_bt is None else NO_OUTFLOW)
-  absent = _absences(values, ejection_b, found.kind, flows, *without)
+  missing = (NO_PERIPHERAL if peripheral_bt is None else FLAT_PERIPHERAL), (NO_FLOW if q_bt is None else NO_OUTFLOW)
+  absent = _absences(values, ejection_b, aug.kind, flows, *missing)
   unusable = np.where(pulsates, np.where(timed, SEVERAL_BEATS, NO_PERIOD), FLAT)
   reasons = {name: np.where(usable, why, unusable) for name, why in absent.items()}
   clean = {name: np.where(reasons[name] == "", value, np.nan) for name, value in values.items()}
-  return Indices(clean, reasons, np.where(usable, found.kind, ""))
+  return Indices(clean, reasons, np.where(usable, aug.kind, ""))
 
 
 def _none() -> Indices:
-  """Of no beat."""
-  one = of_beats(np.zeros((1, SAMPLES)), np.ones(1))
-  values, reasons = ({name: part[:0] for name, part in whole.items()} for whole in (one.values, one.reasons))
-  return Indices(values, reasons, one.kind[:0])
+  """Returns the indices of no beat."""
+  placeholder = of_beats(np.zeros((1, SAMPLES)), np.ones(1))
+  values, reasons = (
+    {name: value_b[:0] for name, value_b in values_by_index.items()}
+    for values_by_index in (placeholder.values, placeholder.reasons)
+  )
+  return Indices(values, reasons, placeholder.kind[:0])
 
 
 def _moves(x_bt: np.ndarray, least: float = 0.0) -> np.ndarray:
-  """(beat,) whether a wave is finite and moves by more than `least`."""
+  """Returns whether a wave is finite and moves by more than `least`, (beat,)."""
   finite = np.isfinite(x_bt).all(1)
   return finite & (np.ptp(np.where(finite[:, None], x_bt, 0.0), axis=1) > least)
 
 
 def _several(p_bt: np.ndarray) -> np.ndarray:
-  """(beat,) whether a period holds two or three beats, so that its first harmonic is next to nothing beside its second or third."""
+  """Returns whether a period holds two or three beats, (beat,): its second or third harmonic then dwarfs the first."""
   first, *others = np.abs(np.fft.rfft(np.where(np.isfinite(p_bt), p_bt, 0.0), axis=1))[:, 1:4].T
   return first < _SEVERAL * np.max(others, axis=0)
 
 
 def _steepest(p_bt: np.ndarray) -> np.ndarray:
-  """(beat,) largest step between two samples of the rise of beats that start at their feet."""
+  """Returns the largest step between two samples of the rise of beats that start at their feet, (beat,)."""
   rise = np.arange(p_bt.shape[1] - 1)[None, :] < np.maximum(p_bt.argmax(1), 1)[:, None]
   return np.where(rise, np.diff(p_bt, axis=1), -np.inf).max(1)
 
 
 def _amplification(peripheral_bt: np.ndarray | None, pulse_b: np.ndarray) -> np.ndarray:
-  """Peripheral over central pulse pressure."""
+  """Returns peripheral over central pulse pressure, (beat,)."""
   if peripheral_bt is None:
     return np.full(len(pulse_b), np.nan)
   outside_bt = np.asarray(peripheral_bt, dtype=float)
-  known = _moves(outside_bt, _LEAST_PULSE_MMHG)
-  return np.where(known, np.ptp(np.where(known[:, None], outside_bt, 0.0), axis=1) / pulse_b, np.nan)
+  pulsates = _moves(outside_bt, _LEAST_PULSE_MMHG)
+  return np.where(pulsates, np.ptp(np.where(pulsates[:, None], outside_bt, 0.0), axis=1) / pulse_b, np.nan)
 
 
 def _sevr(p_bt: np.ndarray, period_b: np.ndarray, ejection_b: np.ndarray) -> np.ndarray:
-  """Diastolic over systolic pressure–time area [%], of pressures above zero."""
+  """Returns the diastolic over the systolic pressure–time area [%], (beat,), of pressures above zero."""
   share_bt = np.arange(p_bt.shape[1])[None, :] / p_bt.shape[1]
   systole = share_bt < (ejection_b / period_b)[:, None]
   area = np.where(systole, p_bt, 0).sum(1)
-  known = np.isfinite(ejection_b) & (p_bt.min(1) > 0)
-  return np.where(known, 100 * (p_bt.sum(1) - area) / np.where(known, area, 1.0), np.nan)
+  defined = np.isfinite(ejection_b) & (p_bt.min(1) > 0)
+  return np.where(defined, 100 * (p_bt.sum(1) - area) / np.where(defined, area, 1.0), np.nan)
 
 
 def _waves(
   p_bt: np.ndarray, period_b: np.ndarray, ejection_b: np.ndarray, bend_s: np.ndarray, q_bt: np.ndarray | None,
   flows: np.ndarray, start_b: np.ndarray,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-  """Wave separation, reservoir and Windkessels."""
-  nothing, absolute = np.full(len(p_bt), np.nan), p_bt.min(1) > 0
+  """Computes wave separation, reservoir and Windkessels."""
+  nan_b, absolute = np.full(len(p_bt), np.nan), p_bt.min(1) > 0
   if q_bt is None:
-    known = (bend_s > 0) & (bend_s < ejection_b)
-    rise, end = np.where(known, bend_s, 0.1), np.where(known, ejection_b, 0.3)
-    parts = wave_separation.separate(p_bt, wave_separation.triangle(rise, end, period_b, p_bt.shape[1]))
+    separable = (bend_s > 0) & (bend_s < ejection_b)
+    rise, end = np.where(separable, bend_s, 0.1), np.where(separable, ejection_b, 0.3)
+    separated = wave_separation.separate(p_bt, wave_separation.triangle(rise, end, period_b, p_bt.shape[1]))
     flow = None
   else:
-    known, flow = flows, timing.from_sample(q_bt, start_b)
-    parts = wave_separation.separate(p_bt, flow)
-  stored = reservoir.separate(p_bt, period_b, ejection_b)
+    separable, flow = flows, timing.from_sample(q_bt, start_b)
+    separated = wave_separation.separate(p_bt, flow)
+  reservoirs = reservoir.separate(p_bt, period_b, ejection_b)
   two, three = (
-    windkessel.Windkessel(*(nothing,) * 4)
+    windkessel.Windkessel(*(nan_b,) * 4)
     if flow is None
     else windkessel.Windkessel(
-      *(np.where(flows, part, np.nan) for part in windkessel.fit(p_bt, flow, period_b, elements))
+      *(np.where(flows, value, np.nan) for value in windkessel.fit(p_bt, flow, period_b, elements))
     )
     for elements in (2, 3)
   )
-  apart = zip(
-    ("forward", "backward", "rm", "ri"), (parts.forward_mmhg, parts.backward_mmhg, parts.rm, parts.ri), strict=True
+  named_values = zip(
+    ("forward", "backward", "rm", "ri"),
+    (separated.forward_mmhg, separated.backward_mmhg, separated.rm, separated.ri),
+    strict=True,
   )
   return {
-    **{name: np.where(known, value, np.nan) for name, value in apart},
-    "reservoir": stored.peak_mmhg,
-    "excess": stored.excess_mmhg,
-    "excess_integral": stored.excess_mmhg_s,
-    "systolic_rate": stored.systolic_rate,
-    "diastolic_rate": stored.diastolic_rate,
-    "asymptote": stored.asymptote_mmhg,
-    "r": nothing
+    **{name: np.where(separable, value, np.nan) for name, value in named_values},
+    "reservoir": reservoirs.peak_mmhg,
+    "excess": reservoirs.excess_mmhg,
+    "excess_integral": reservoirs.excess_mmhg_s,
+    "systolic_rate": reservoirs.systolic_rate,
+    "diastolic_rate": reservoirs.diastolic_rate,
+    "asymptote": reservoirs.asymptote_mmhg,
+    "r": nan_b
     if flow is None
     else np.where(flows & absolute, p_bt.mean(1) / np.where(flows, flow.mean(1), 1.0), np.nan),
     "c2": two.c,
@@ -240,21 +266,22 @@ def _absences(
   values: Mapping[str, np.ndarray], ejection_b: np.ndarray, kind: np.ndarray, flows: np.ndarray, no_peripheral: str,
   no_flow: str,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-  """Why each value is NaN."""
-  shut = np.where(np.isfinite(ejection_b), "", NO_INCISURA)
-  bent = np.where(shut != "", shut, NO_INFLECTION)
-  unparted = np.where(np.isnan(values["tr"]), bent, STRAY_INFLECTION)
-  found = {name: np.full(len(ejection_b), "", dtype=object) for name in values}
+  """Returns why each value is NaN."""
+  no_incisura = np.where(np.isfinite(ejection_b), "", NO_INCISURA)
+  no_inflection = np.where(no_incisura != "", no_incisura, NO_INFLECTION)
+  not_separated = np.where(np.isnan(values["tr"]), no_inflection, STRAY_INFLECTION)
+  reasons = {name: np.full(len(ejection_b), "", dtype=object) for name in values}
   for names, why in (
-    (("ejection",), shut),
-    (("sevr",), np.where(shut != "", shut, NOT_ABSOLUTE)),
+    (("ejection",), no_incisura),
+    (("sevr",), np.where(no_incisura != "", no_incisura, NOT_ABSOLUTE)),
     (("r",), np.where(flows, NOT_ABSOLUTE, no_flow)),
-    (_NEEDS_INFLECTION, bent),
-    (_SEPARATED, unparted if no_flow == NO_FLOW else np.full(len(flows), no_flow)),  # a triangle stands for no flow
-    (_STORED, np.where(shut != "", shut, NO_EXPONENTIAL)),
+    (_NEEDS_INFLECTION, no_inflection),
+    # a triangle replaces missing flow
+    (_SEPARATED, not_separated if no_flow == NO_FLOW else np.full(len(flows), no_flow)),
+    (_STORED, np.where(no_incisura != "", no_incisura, NO_EXPONENTIAL)),
     (_FLOWING, np.where(flows, NO_WINDKESSEL, no_flow)),
     (("amplification",), np.full(len(flows), no_peripheral)),
   ):
     for name in names:
-      found[name] = np.where(np.isnan(values[name]), why, "")
-  return {name: why.astype(str) for name, why in found.items()}
+      reasons[name] = np.where(np.isnan(values[name]), why, "")
+  return {name: why.astype(str) for name, why in reasons.items()}

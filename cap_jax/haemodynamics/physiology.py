@@ -1,4 +1,4 @@
-"""The virtual cohort beside published values of healthy people, decade by decade."""
+"""Comparison of the virtual cohort with published values of healthy people, decade by decade."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ LABELS = {
   "tr": "time to reflection [ms]",
   PWV: "carotid–femoral PWV, foot to foot [m/s]",
 }
-# How far a mean may be off, and a standard deviation relatively.
+# Largest deviation of a mean, and relative deviation of a standard deviation.
 LIMITS = {
   "central_sbp": 3.0,
   "brachial_sbp": 3.0,
@@ -47,7 +47,13 @@ SD_LIMIT = 1 / 3
 
 @dataclasses.dataclass(frozen=True)
 class DecadeStatistics:
-  """One quantity: (decade,) means and SDs of model and publication; SDs are NaN where none is published."""
+  """Statistics of one quantity by decade.
+
+  Attributes:
+    name: key of `LABELS`.
+    mean, sd: (decade,) of the model.
+    published_mean, published_sd: (decade,); the SD is NaN where none is published.
+  """
 
   name: str
   mean: np.ndarray
@@ -56,31 +62,31 @@ class DecadeStatistics:
   published_sd: np.ndarray
 
   def misses(self) -> list[str]:
-    """What lies outside `LIMITS` or `SD_LIMIT`, in words."""
+    """Describes the values outside `LIMITS` or `SD_LIMIT`."""
     if self.name not in LIMITS:
       return []
-    found = []
+    misses = []
     for decade, mean, sd, true, true_sd in zip(
       DECADES, self.mean, self.sd, self.published_mean, self.published_sd, strict=True
     ):
-      who = f"{LABELS[self.name]}, {decade}–{decade + 9} years"
+      label = f"{LABELS[self.name]}, {decade}–{decade + 9} years"
       if abs(mean - true) > LIMITS[self.name]:
-        found.append(f"{who}: mean {mean:.3g} against {true:.3g}")
+        misses.append(f"{label}: mean {mean:.3g} against {true:.3g}")
       if abs(sd / true_sd - 1) > SD_LIMIT:  # never true of NaN
-        found.append(f"{who}: SD {sd:.2g} against {true_sd:.2g}")
-    return found
+        misses.append(f"{label}: SD {sd:.2g} against {true_sd:.2g}")
+    return misses
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-  """The cohort with one thing otherwise: the population, its subjects, or the bandwidth of the augmentation."""
+  """A variant of the cohort: another population, a change of its subjects, or another bandwidth of the augmentation."""
 
   spec: clinics.Population = dataclasses.field(default_factory=clinics.Population)
   change: Callable[[population.Subject], population.Subject] = lambda subjects: subjects
   half_amplitude_hz: float = 10.0
 
 
-# What was wrong in earlier forms of the cohort, one at a time.
+# Errors of earlier versions of the cohort, one at a time.
 VARIANTS = {
   "as it is": Variant(),
   "mean pressure by the cuff's rule, DBP + PP/3": Variant(
@@ -99,7 +105,13 @@ VARIANTS = {
 def quantities(
   subjects: population.Subject, waves: Mapping[str, np.ndarray], half_amplitude_hz: float = 10.0
 ) -> dict[str, np.ndarray]:
-  """Every quantity of `LABELS`, (subject,), from the beats of `cohort.beats`."""
+  """Returns every quantity of `LABELS`, each (subject,).
+
+  Args:
+    subjects: (subject,) parameters.
+    waves: site → (subject, time), from `cohort.beats`.
+    half_amplitude_hz: bandwidth of the augmentation.
+  """
   period = 60 / np.asarray(subjects.hr_bpm)
   augmented = augmentation.augmentation(waves["aortic_root"], period, np.asarray(subjects.lvet_s), half_amplitude_hz)
   feet = {site: timing.foot_times(waves[site], period) for site in ("carotid", "femoral")}
@@ -120,15 +132,15 @@ def quantities(
 def compare(
   count: int, seed: int, variant: Variant = VARIANTS["as it is"]
 ) -> tuple[list[DecadeStatistics], dict[str, float]]:
-  """Draws the reference population, or a variant of it, and sets it beside the publications.
+  """Draws the reference population, or a variant of it, and compares it with the publications.
 
   Args:
-    count: subjects of 25 to 80 years.
+    count: number of subjects, of 25 to 80 years.
     seed: of the draw.
-    variant: what is otherwise.
+    variant: the variant of the cohort.
 
   Returns:
-    rows: of `LABELS`, for the ages 30 to 79.
+    rows: statistics of each quantity of `LABELS`, for the ages 30 to 79.
     form_factors: site → mean form factor.
   """
   subjects = plausibility.draw(jax.random.key(seed), variant.spec, count, variant.change)
@@ -137,14 +149,14 @@ def compare(
   column = [d // 10 - 1 for d in DECADES]
   rows = []
   for name, value in quantities(subjects, waves, variant.half_amplitude_hz).items():
-    parts = [value[decade == d] for d in DECADES]
+    values_by_decade = [value[decade == d] for d in DECADES]
     if name == PWV:
       cuff_map = np.array(_PUBLISHED["cuff_map"][0])[column]
       published = np.asarray(population.mean_pwv(np.array(DECADES) + 5.0, cuff_map))
       published_sd = np.full(len(DECADES), np.nan)
     else:
       published, published_sd = (np.array(v, dtype=float)[column] for v in _PUBLISHED[name])
-    mean, sd = (np.array([f(part) for part in parts]) for f in (np.nanmean, np.nanstd))
+    mean, sd = (np.array([f(group) for group in values_by_decade]) for f in (np.nanmean, np.nanstd))
     rows.append(DecadeStatistics(name, mean, sd, published, published_sd))
   order = list(LABELS)
   factors = {site: float(indices.form_factor(waves[site]).mean()) for site in ("aortic_root", "brachial", "radial")}

@@ -13,7 +13,7 @@ _SITES = tuple(network.PWDB_SITES)
 _AORTA = (1, 2, 14, 18, 27, 28, 35, 37, 39, 41)
 TO_CAROTID = ((1, 1.0), (2, 1.0), (15, 0.5))
 TO_FEMORAL = (*((artery, 1.0) for artery in (*_AORTA, 42, 44)), (46, 0.5))
-# Name, from site, to site, way there as (artery, fraction of its length), less a way that both share.
+# Name, first site, second site, path to the second as (artery, fraction of its length), and the path that both share.
 _VELOCITIES = (
   ("PWV_a", "AorticRoot", "IliacBif", tuple((artery, 1.0) for artery in _AORTA), ()),
   ("PWV_cf", "Carotid", "Femoral", TO_FEMORAL, TO_CAROTID),
@@ -23,7 +23,7 @@ _VELOCITIES = (
 
 
 def onsets(waves: np.ndarray, period_s: np.ndarray) -> np.ndarray:
-  """(subject, site) times of the feet after that of the first site's wave [s].
+  """Returns the times of the feet after that of the first site's wave, (subject, site) [s].
 
   Args:
     waves: (subject, site, time) of one signal.
@@ -33,31 +33,40 @@ def onsets(waves: np.ndarray, period_s: np.ndarray) -> np.ndarray:
   return (feet - feet[:, :1]) % period_s[:, None]
 
 
-def way_m(subjects: population.Subject, parts: Sequence[tuple[int, float]]) -> np.ndarray:
-  """(subject,) length [m] of a way through arteries, given as number and fraction of the artery's length."""
+def way_m(subjects: population.Subject, path: Sequence[tuple[int, float]]) -> np.ndarray:
+  """Returns the length of a path through arteries, (subject,) [m].
+
+  Args:
+    subjects: (subject,) parameters.
+    path: (artery number, fraction of its length) of each artery on the path.
+  """
   length = np.asarray(jax.vmap(lambda one: population.geometry(one).length_m)(subjects))
-  rows = network.read_table().rows([artery for artery, _ in parts])
-  return (length[:, rows] * np.array([fraction for _, fraction in parts])).sum(1)
+  rows = network.read_table().rows([artery for artery, _ in path])
+  return (length[:, rows] * np.array([fraction for _, fraction in path])).sum(1)
 
 
-def parameters(subjects: population.Subject, found: profiles.Profiles) -> dict[str, np.ndarray]:
-  """The columns of PWDB's table of haemodynamic parameters in its order, each (subject,).
+def parameters(subjects: population.Subject, waves: profiles.Profiles) -> dict[str, np.ndarray]:
+  """Returns the columns of PWDB's table of haemodynamic parameters in its order, each (subject,).
 
   Pulse wave velocities are from foot to foot of the pressure waves, diameters at diastole.
+
+  Args:
+    subjects: (subject,) parameters.
+    waves: profiles of the subjects at PWDB's sites.
   """
   s = jax.tree.map(np.asarray, subjects)
-  period_s, p = 60 / s.hr_bpm, np.asarray(found.p_mmhg, dtype=float)
+  period_s, p = 60 / s.hr_bpm, np.asarray(waves.p_mmhg, dtype=float)
   root, brachial = (p[:, _SITES.index(site)] for site in ("AorticRoot", "Brachial"))
   augmented = augmentation.augmentation(root, period_s, s.lvet_s)
   mean = {site: p[:, k].mean(1) for k, site in enumerate(_SITES)}
   foot_s = onsets(p, period_s)
   speeds = {}
-  for name, start, end, there, shared in _VELOCITIES:
+  for name, start, end, path, shared_path in _VELOCITIES:
     delay_s = (foot_s[:, _SITES.index(end)] - foot_s[:, _SITES.index(start)]) % period_s
-    speeds[f"{name} [m/s]"] = (way_m(subjects, there) - way_m(subjects, shared)) / delay_s
+    speeds[f"{name} [m/s]"] = (way_m(subjects, path) - way_m(subjects, shared_path)) / delay_s
 
   def diameter_mm(site: str) -> np.ndarray:
-    return 2e3 * np.sqrt(np.asarray(found.a_m2)[:, _SITES.index(site)].min(1) / np.pi)
+    return 2e3 * np.sqrt(np.asarray(waves.a_m2)[:, _SITES.index(site)].min(1) / np.pi)
 
   output = s.sv_ml * s.hr_bpm / 60
   return {

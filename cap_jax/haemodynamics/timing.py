@@ -1,4 +1,4 @@
-"""Times in single periodic beats: feet, the end of ejection; and the smoothed derivatives in which they show.
+"""Times in single periodic beats: feet, the end of ejection, and the smoothed derivatives from which they follow.
 
 All waves are (beat, time), one period each, evenly sampled; periods may differ.
 """
@@ -7,14 +7,20 @@ import numpy as np
 
 _HALF_AMPLITUDE_HZ = 10.0
 _UPSTROKE_S = 0.04  # from the steepest rise of the smoothed wave to that of the wave
-_INCISURA_HZ = 18.0  # of the low-pass in which the incisura is looked for: sharper than an inflection (a choice)
+_INCISURA_HZ = 18.0  # of the low-pass in which the incisura is located: sharper than an inflection (a choice)
 _EARLIEST_S, _LATEST_S = 0.18, 0.48  # ejection of a human heart between 40 and 180 beats a minute (Weissler 1968)
 _LATEST_SHARE = 0.62  # of the period, for fast hearts
 _BEND = 0.12  # of the upstroke's own bend: less is no incisura (a choice)
 
 
 def derivatives(p_bt: np.ndarray, period_b: np.ndarray, half_amplitude_hz: float) -> list[np.ndarray]:
-  """The waves under a Gaussian low-pass that halves `half_amplitude_hz`, and their first three derivatives in time."""
+  """Returns the waves under a Gaussian low-pass and their first three time derivatives, each (beat, time).
+
+  Args:
+    p_bt: (beat, time) waves.
+    period_b: (beat,) length [s].
+    half_amplitude_hz: frequency that the low-pass halves.
+  """
   samples = p_bt.shape[1]
   f_bk = np.arange(samples // 2 + 1)[None, :] / period_b[:, None]
   spectrum = np.fft.rfft(p_bt, axis=1) * 0.5 ** ((f_bk / half_amplitude_hz) ** 2)
@@ -22,16 +28,16 @@ def derivatives(p_bt: np.ndarray, period_b: np.ndarray, half_amplitude_hz: float
 
 
 def from_sample(x_bt: np.ndarray, start_b: np.ndarray) -> np.ndarray:
-  """Periodic waves turned so that they begin at a sample of their own."""
+  """Rotates periodic waves (beat, time) so that each begins at its own sample `start_b`, (beat,)."""
   turn = (np.arange(x_bt.shape[1])[None, :] + start_b[:, None]) % x_bt.shape[1]
   return np.take_along_axis(x_bt, turn, axis=1)
 
 
 def foot_times(x_bt: np.ndarray, period_b: np.ndarray) -> np.ndarray:
-  """Times of the feet of periodic waves [s] in [0, period), by intersecting tangents.
+  """Returns the times of the feet of periodic waves [s] in [0, period), by intersecting tangents.
 
   The tangent at the steepest rise meets the level of the least value in the third of a period before it. The rise is
-  looked for near that of the smoothed wave: the rebound after a sharp incisura can be steeper.
+  located near that of the smoothed wave, because the rebound after a sharp incisura can be steeper.
 
   Args:
     x_bt: (…, time) one period each.
@@ -43,7 +49,7 @@ def foot_times(x_bt: np.ndarray, period_b: np.ndarray) -> np.ndarray:
   k = np.arange(samples // 2 + 1)
   spectrum = 2j * np.pi * k * np.fft.rfft(x_bt, axis=1)
   smooth = 0.5 ** ((k[None, :] / period_b[:, None] / _HALF_AMPLITUDE_HZ) ** 2)
-  slope, broad = (np.fft.irfft(part, n=samples, axis=1) for part in (spectrum, spectrum * smooth))
+  slope, broad = (np.fft.irfft(x_bk, n=samples, axis=1) for x_bk in (spectrum, spectrum * smooth))
   away = (np.arange(samples)[None, :] - broad.argmax(1)[:, None] + samples // 2) % samples - samples // 2
   near = np.abs(away) * period_b[:, None] <= _UPSTROKE_S * samples
   steep = np.where(near, slope, -np.inf).argmax(1)
@@ -54,7 +60,9 @@ def foot_times(x_bt: np.ndarray, period_b: np.ndarray) -> np.ndarray:
 
 
 def ejection(p_bt: np.ndarray, period_b: np.ndarray) -> np.ndarray:
-  """Duration of ejection [s], from the foot to the incisura: where, after its peak, the smoothed wave bends upwards most.
+  """Returns the duration of ejection [s], from the foot to the incisura.
+
+  The incisura is where, after its peak, the smoothed wave bends upwards most.
 
   Args:
     p_bt: (beat, time) aortic pressure, each from its foot.

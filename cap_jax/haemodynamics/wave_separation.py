@@ -1,9 +1,9 @@
 """Forward and backward pressure waves at the aortic root, batched over beats.
 
-P± = (P ± Zc·Q)/2, RM = |P−|/|P+|, RI = |P−|/(|P+| + |P−|). Without a measured flow a triangle stands for it (Westerhof BE
-et al. 2006, Hypertension 48, 595): it rises from the foot to the inflection of the pressure, or to its peak where the inflection follows that (type C), and falls to zero at the
-incisura.
-Its size does not matter, as only Zc·Q counts, and Zc is found from the same Q.
+P± = (P ± Zc·Q)/2, RM = |P−|/|P+|, RI = |P−|/(|P+| + |P−|). Without a measured flow a triangle replaces it (Westerhof BE
+et al. 2006, Hypertension 48, 595). It rises from the foot to the inflection of the pressure, or to the peak where the
+inflection follows the peak (type C), and falls to zero at the incisura. Its size does not matter, as only Zc·Q counts
+and Zc follows from the same Q.
 """
 
 from typing import NamedTuple
@@ -14,9 +14,14 @@ _HARMONICS = slice(4, 8)  # over which |P/Q| is averaged, where it is nearly Zc 
 
 
 class Separation(NamedTuple):
-  """forward_bt, backward_bt: (beat, time) changes of pressure [mmHg], each with its mean taken out. zc: (beat,)
-  characteristic impedance [mmHg per unit of flow]. forward_mmhg, backward_mmhg: (beat,) amplitudes. rm, ri: (beat,)
-  reflection magnitude and index."""
+  """Separated waves.
+
+  Attributes:
+    forward_bt, backward_bt: (beat, time) changes of pressure [mmHg] about a mean of zero.
+    zc: (beat,) characteristic impedance [mmHg per unit of flow].
+    forward_mmhg, backward_mmhg: (beat,) amplitudes.
+    rm, ri: (beat,) reflection magnitude and index.
+  """
 
   forward_bt: np.ndarray
   backward_bt: np.ndarray
@@ -28,8 +33,14 @@ class Separation(NamedTuple):
 
 
 def triangle(rise_b: np.ndarray, ejection_b: np.ndarray, period_b: np.ndarray, samples: int) -> np.ndarray:
-  """(beat, samples) flow of height one: from zero at the foot to its peak after `rise_b` [s], to zero after `ejection_b` [s]
-  and until the end of the period."""
+  """Returns a triangular flow of height one, (beat, samples).
+
+  Args:
+    rise_b: (beat,) time from the foot to the peak [s].
+    ejection_b: (beat,) time from the foot to the end of the flow [s].
+    period_b: (beat,) [s].
+    samples: per period.
+  """
   time_bt = np.arange(samples)[None, :] * (period_b / samples)[:, None]
   up = time_bt / rise_b[:, None]
   down = (ejection_b[:, None] - time_bt) / (ejection_b - rise_b)[:, None]
@@ -37,7 +48,11 @@ def triangle(rise_b: np.ndarray, ejection_b: np.ndarray, period_b: np.ndarray, s
 
 
 def characteristic_impedance(p_bt: np.ndarray, q_bt: np.ndarray) -> np.ndarray:
-  """(beat,) Zc: |P/Q| over the harmonics 4 to 7, weighed by |Q|², so that a harmonic without flow does not count."""
+  """Returns Zc, (beat,): |P/Q| over the harmonics 4 to 7, weighted by |Q|²: a harmonic without flow does not count.
+
+  Args:
+    p_bt, q_bt: (beat, time) pressure and flow, one period each.
+  """
   p_bk, q_bk = (np.abs(np.fft.rfft(x, axis=1)[:, _HARMONICS]) for x in (p_bt, q_bt))
   return (p_bk * q_bk).sum(1) / np.square(q_bk).sum(1)
 

@@ -2,8 +2,8 @@
 
     Z_2(ω) = R/(1 + jωτ),     Z_3(ω) = Zc + (R − Zc)/(1 + jωτ),     τ = (R − Zc)·C
 
-R is (MAP − P_out)/Q̄. τ, and Zc for each τ in closed form, minimise Σ_k |P_k − Z(ω_k) Q_k|² over the harmonics: the pressure that
-the Windkessel makes of the flow comes as near to the measured one as it can (Westerhof N et al. 2009, Med. Biol. Eng. Comput.
+R is (MAP − P_out)/Q̄. τ, and Zc for each τ in closed form, minimise Σ_k |P_k − Z(ω_k) Q_k|² over the harmonics. This is
+the least-squares fit of the Windkessel's pressure to the measured one (Westerhof N et al. 2009, Med. Biol. Eng. Comput.
 47, 131).
 """
 
@@ -18,8 +18,14 @@ _MOST_HARMONICS = 15
 
 
 class Windkessel(NamedTuple):
-  """Each (beat,), in units of mmHg, ml and s: r [mmHg·s/ml], c [ml/mmHg], zc [mmHg·s/ml] (0 for two elements), rmse_mmhg between
-  its pressure and the measured one. NaN where the flow's mean is not positive or no τ is best."""
+  """Fitted elements, each (beat,). NaN where the mean flow is not positive or no τ is best.
+
+  Attributes:
+    r: resistance [mmHg·s/ml].
+    c: compliance [ml/mmHg].
+    zc: characteristic impedance [mmHg·s/ml], 0 for two elements.
+    rmse_mmhg: between the Windkessel's pressure and the measured one.
+  """
 
   r: np.ndarray
   c: np.ndarray
@@ -28,7 +34,7 @@ class Windkessel(NamedTuple):
 
 
 def fit(p_bt: np.ndarray, q_bt: np.ndarray, period_b: np.ndarray, elements: int, p_out_mmhg: float = 0.0) -> Windkessel:
-  """Fits both.
+  """Fits a Windkessel.
 
   Args:
     p_bt, q_bt: (beat, time) pressure [mmHg] and flow [ml/s], one period each.
@@ -37,7 +43,7 @@ def fit(p_bt: np.ndarray, q_bt: np.ndarray, period_b: np.ndarray, elements: int,
     p_out_mmhg: pressure at which outflow ends.
 
   Raises:
-    ValueError: another number of elements.
+    ValueError: `elements` is not 2 or 3.
   """
   if elements not in (2, 3):
     raise ValueError(f"elements={elements}: a Windkessel of 2 or 3")
@@ -50,16 +56,16 @@ def fit(p_bt: np.ndarray, q_bt: np.ndarray, period_b: np.ndarray, elements: int,
   r = (p_bt.mean(1) - p_out_mmhg) / np.where(positive, flow, 1.0)
 
   def solve(tau: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Zc and the squared error at τ: the error is linear in Zc."""
+    """Returns Zc and the squared error at τ; the error is quadratic in Zc."""
     shunt = 1 / (1 + 1j * omega_bk * tau[:, None])
-    left, direction = p_bk - r[:, None] * shunt * q_bk, (1 - shunt) * q_bk
+    residual, direction = p_bk - r[:, None] * shunt * q_bk, (1 - shunt) * q_bk
     zc = np.zeros(len(p_bt))
     if elements == 3:
-      zc = (left * direction.conj()).real.sum(1) / np.square(np.abs(direction)).sum(1)
-    return zc, np.square(np.abs(left - zc[:, None] * direction)).sum(1)
+      zc = (residual * direction.conj()).real.sum(1) / np.square(np.abs(direction)).sum(1)
+    return zc, np.square(np.abs(residual - zc[:, None] * direction)).sum(1)
 
   tau = grid_search.least(lambda t: solve(np.broadcast_to(t, len(p_bt)))[1], _SHORTEST_S, _LONGEST_S)
   zc, error = solve(tau)
-  found = positive & (tau > 1.01 * _SHORTEST_S) & (tau < 0.99 * _LONGEST_S) & (zc >= 0) & (zc < r)
-  numbers = (r, tau / np.where(found, r - zc, 1.0), zc, np.sqrt(2 * error))
-  return Windkessel(*(np.where(found, number, np.nan) for number in numbers))
+  solved = positive & (tau > 1.01 * _SHORTEST_S) & (tau < 0.99 * _LONGEST_S) & (zc >= 0) & (zc < r)
+  values = (r, tau / np.where(solved, r - zc, 1.0), zc, np.sqrt(2 * error))
+  return Windkessel(*(np.where(solved, value, np.nan) for value in values))

@@ -1,5 +1,6 @@
-"""The source network that comes with the package, so that a wave can be reconstructed and a transfer begin at once. What it is and what it
-is not for: cap_jax/pretrained/README.md."""
+"""The source network of the package, for reconstruction and transfer without a training. cap_jax/pretrained/README.md
+says what it is for and what not.
+"""
 
 import os
 import pathlib
@@ -8,12 +9,12 @@ from cap_jax.train.checkpoint import REMEDY
 from cap_jax.types import InputError
 
 NAME = "pretrained"
-TRAIN = "train"  # instead of a checkpoint: a source network is trained
+TRAIN = "train"  # instead of a checkpoint: train a source network
 FOLDER = pathlib.Path(__file__).parents[1] / NAME / "radial"
 
 
 def place(checkpoint: str | os.PathLike[str]) -> str:
-  """The folder of a checkpoint: that of the package where it is called `pretrained`, otherwise as it was given.
+  """Returns the folder of a checkpoint: that of the package for the name `pretrained`, otherwise the path itself.
 
   Raises:
     InputError: there is no such folder.

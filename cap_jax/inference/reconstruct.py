@@ -1,4 +1,6 @@
-"""A checkpoint and a peripheral record of any length and rate → the aortic wave on the record's own clock."""
+"""Reconstructs the aortic wave from a checkpoint and a peripheral record of any length and rate, on the record's own
+clock.
+"""
 
 import dataclasses
 import itertools
@@ -13,17 +15,25 @@ from cap_jax.signals import calibration as scales
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 
-# faults of a beat that make a wave wrong; an ectopic beat is a beat
+# faults of a beat that make a wave wrong; ectopic beats are valid
 _FAULTS = {"flat": "flat", "clipped": "clipped", "damped": "damped", "flush": "flushed", "motion": "moved"}
 _LEAST_BEATS = 4
-_BETWEEN = 2  # beats between two bad ones that are no better
+_BETWEEN = 2  # up to so many beats between two bad ones are bad too
 _PRESSURES = {"systolic": "sbp", "diastolic": "dbp", "pulse": "pp", "mean": "map"}  # with their names in `Beat`
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Beat:
-  """One beat, foot to foot of the aortic wave: pressures [mmHg] at the aortic root and at the peripheral site; half the width of
-  cSBP's prediction interval, NaN of a network that was never calibrated."""
+  """One beat, foot to foot of the aortic wave.
+
+  Attributes:
+    time_s: time of its first foot [s].
+    hr_bpm: heart rate [1/min].
+    csbp_est_mmhg, cdbp_est_mmhg, cpp_est_mmhg, cmap_est_mmhg: pressures [mmHg] at the aortic root.
+    peripheral_sbp_mmhg, peripheral_dbp_mmhg, peripheral_pp_mmhg, peripheral_map_mmhg: pressures [mmHg] at the
+      peripheral site.
+    csbp_half_width_mmhg: half the width of cSBP's prediction interval [mmHg]; NaN if the network was never calibrated.
+  """
 
   time_s: float
   hr_bpm: float
@@ -51,10 +61,13 @@ class Gap:
 class ReconstructedWave:
   """The aortic wave of a record.
 
-  time_s, peripheral_mmhg, aortic_mmhg: (time,) on the clock of the input; NaN in the gaps.
-  half_width_mmhg: (time,) half the width of the wave's prediction interval; NaN of a network that was never calibrated.
-  ood_fraction: share of the windows that are out of distribution; NaN likewise.
-  lacking: why a network has no intervals though it was calibrated, "" where it has them.
+  Attributes:
+    time_s, peripheral_mmhg, aortic_mmhg: (time,) on the clock of the input; NaN in the gaps.
+    half_width_mmhg: (time,) half the width of the wave's prediction interval; NaN if the network was never calibrated.
+    ood_fraction: share of the windows that are out of distribution; NaN if the network was never calibrated.
+    beats: the beats in order.
+    gaps: stretches without a reconstruction, in order.
+    lacking: why a calibrated network has no intervals, "" if it has.
   """
 
   time_s: np.ndarray
@@ -69,9 +82,13 @@ class ReconstructedWave:
 
 @dataclasses.dataclass(frozen=True)
 class _Piece:
-  """A usable span on the network's clock, lengthened by its own beats.
+  """A usable span on the network's clock, extended by its own beats.
 
-  at_s, wave_t: (time,) clock [s] and peripheral pressure; own: the samples of the span itself.
+  Attributes:
+    span: samples of the record.
+    at_s, wave_t: (time,) clock [s] and peripheral pressure.
+    own: the samples of the span itself.
+    starts: first samples of its windows.
   """
 
   span: quality.Span
@@ -84,7 +101,7 @@ class _Piece:
 def _on_own_clock(
   time_s: np.ndarray, p_t: np.ndarray, span: quality.Span, fs_hz: float
 ) -> tuple[np.ndarray, np.ndarray]:
-  """A span's clock [s] of the network's rate, and the pressure on it."""
+  """Returns a clock [s] of the network's rate for a span, and the pressure on it."""
   part = slice(span.start, span.stop)
   count = int(np.floor((time_s[span.stop - 1] - time_s[span.start]) * fs_hz + 1e-6)) + 1
   at_s = time_s[span.start] + np.arange(count) / fs_hz
@@ -94,16 +111,19 @@ def _on_own_clock(
 def _without_faults(
   time_s: np.ndarray, p_t: np.ndarray, good: list[quality.Span], fs_hz: float
 ) -> tuple[list[quality.Span], list[quality.Span]]:
-  """What is left of usable spans without beats that are clipped, damped, flushed, flat or moved, and those beats, joined: the training saw
-  none of them either (`data.conditioning`). A few beats between two such are no better, nor what is less than a beat. A record of fewer than `_LEAST_BEATS` has no
-  neighbours to compare them with."""
+  """Splits usable spans into what remains without faulty beats, and the faulty beats, joined.
+
+  Faulty beats are clipped, damped, flushed, flat or moved; the training saw none of them either (`data.conditioning`).
+  A few beats between two faulty ones count as faulty, and so does less than a beat. A record of fewer than
+  `_LEAST_BEATS` has no neighbours to compare a beat with, so nothing is removed.
+  """
   rails_t = beat_quality.at_rails(p_t, 1 / float(np.median(np.diff(time_s)))).astype(float)
   clocks, waves = zip(*(_on_own_clock(time_s, p_t, span, fs_hz) for span in good), strict=True) if good else ((), ())
   rails = [np.interp(at_s, time_s, rails_t) > 0 for at_s in clocks]
   assessed = beat_quality.assess_pieces(waves, fs_hz, True, rails)
   if sum(max(len(own.feet) - 1, 0) for own in assessed) < _LEAST_BEATS:
     return good, []
-  kept, lost = [], []
+  intact, lost = [], []
   for span, at_s, (feet, faults) in zip(good, clocks, assessed, strict=True):
     if len(feet) < 2:
       lost.append(quality.Span(span.start, span.stop, "no whole beat"))
@@ -111,19 +131,19 @@ def _without_faults(
     bad_k = np.logical_or.reduce([faults[name] for name in _FAULTS])
     bad_k = scipy.ndimage.binary_closing(np.pad(bad_k, _BETWEEN), np.ones(_BETWEEN + 1, dtype=bool))[_BETWEEN:-_BETWEEN]
     edges = span.start + np.searchsorted(time_s[span.start : span.stop], at_s[feet])
-    # what hangs on a bad beat is no better
+    # the incomplete beat next to a bad one is bad too
     edges[0], edges[-1] = span.start if bad_k[0] else edges[0], span.stop if bad_k[-1] else edges[-1]
     first = span.start
     for run in np.ma.clump_masked(np.ma.masked_where(bad_k, bad_k)):
       a, b = int(edges[run.start]), int(edges[run.stop])
-      found = [name for name in _FAULTS if faults[name][run].any()]
-      lost.append(quality.Span(a, b, f"beats that are {' or '.join(_FAULTS[name] for name in found)}"))
+      names = [name for name in _FAULTS if faults[name][run].any()]
+      lost.append(quality.Span(a, b, f"beats that are {' or '.join(_FAULTS[name] for name in names)}"))
       if a > first:
-        kept.append(quality.Span(first, a))
+        intact.append(quality.Span(first, a))
       first = b
     if first < span.stop:
-      kept.append(quality.Span(first, span.stop))
-  return kept, lost
+      intact.append(quality.Span(first, span.stop))
+  return intact, lost
 
 
 def _prepare(time_s: np.ndarray, p_t: np.ndarray, span: quality.Span, trained: checkpoint.Checkpoint) -> _Piece:
@@ -141,25 +161,28 @@ def _prepare(time_s: np.ndarray, p_t: np.ndarray, span: quality.Span, trained: c
 
 def _beats(piece: _Piece, aortic_t: np.ndarray, sigma_t: np.ndarray, fs_hz: float, factor: float) -> list[Beat]:
   at_s, peripheral_t = piece.at_s, piece.wave_t
-  found = beats.find_feet(aortic_t, fs_hz)
-  feet = found[(found >= piece.own.start) & (found < piece.own.stop)]
-  if len(feet) < 2:  # less than a whole beat from foot to foot: the extension completes the one there is
-    feet = found[found >= piece.own.start][:2]
+  all_feet = beats.find_feet(aortic_t, fs_hz)
+  feet = all_feet[(all_feet >= piece.own.start) & (all_feet < piece.own.stop)]
+  if len(feet) < 2:  # less than a whole beat from foot to foot: the extension completes it
+    feet = all_feet[all_feet >= piece.own.start][:2]
   central, peripheral = beats.pressures(aortic_t, feet), beats.pressures(peripheral_t, feet)
-  found_beats = []
+  estimates = []
   for k, (a, b) in enumerate(itertools.pairwise(feet.tolist())):
     pressures = {f"c{short}_est_mmhg": float(getattr(central, name)[k]) for name, short in _PRESSURES.items()}
     pressures |= {f"peripheral_{short}_mmhg": float(getattr(peripheral, name)[k]) for name, short in _PRESSURES.items()}
     half_width = float(factor * sigma_t[a + int(aortic_t[a:b].argmax())])
-    found_beats.append(
+    estimates.append(
       Beat(time_s=float(at_s[a]), hr_bpm=float(60 * fs_hz / (b - a)), csbp_half_width_mmhg=half_width, **pressures)
     )
-  return found_beats
+  return estimates
 
 
 def _check(trained: checkpoint.Checkpoint, recording: recordings.Recording) -> None:
-  """Raises:
-  InputError: the network gives no aortic wave, or reads another site."""
+  """Checks that a network can reconstruct a recording.
+
+  Raises:
+    InputError: the network outputs no aortic wave, or reads another site.
+  """
   if trained.task != "waveform":
     raise InputError(f"the checkpoint was trained for {trained.task}, not for the aortic wave; transfer it first")
   if trained.reference != "aortic_root":
@@ -174,7 +197,7 @@ def _check(trained: checkpoint.Checkpoint, recording: recordings.Recording) -> N
 
 
 def _pieces(trained: checkpoint.Checkpoint, time_s: np.ndarray, p_t: np.ndarray) -> tuple[list[_Piece], list[Gap]]:
-  """The usable spans of a pressure, and the gaps between them."""
+  """Returns the usable spans of a pressure, and the gaps between them."""
   good, lost = quality.find_spans(time_s, p_t)
   good, faulty = _without_faults(time_s, p_t, good, trained.windows.fs_hz)
   lost += faulty
@@ -190,16 +213,16 @@ def _pieces(trained: checkpoint.Checkpoint, time_s: np.ndarray, p_t: np.ndarray)
 def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording) -> ReconstructedWave:
   """Reconstructs the aortic pressure wave.
 
-  Each usable span is lengthened by its own beats at both ends, cut into half-overlapping windows and blended, so that no
-  window's edge shows. A span of one beat is taken as periodic.
+  Each usable span is extended by its own beats at both ends, cut into half-overlapping windows and blended, so that no
+  window edge shows. A span of one beat is treated as periodic.
 
   Args:
-    trained: the network; its site is the recording's.
+    trained: the network; it reads a site of the recording.
     recording: one peripheral pressure on a strictly increasing clock, regular or not.
 
   Raises:
-    InputError: the recording has no wave of the checkpoint's site, none of the readings that its calibration needs, or no
-      usable span.
+    InputError: the recording has no wave of the checkpoint's site, none of the readings that its calibration needs, or
+      no usable span.
   """
   _check(trained, recording)
   site, spec = trained.site, trained.windows
@@ -213,28 +236,30 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
   x_bt = np.concatenate(
     [piece.wave_t[start : start + spec.samples][None] for piece in pieces for start in piece.starts]
   )
-  known = {name: np.full(len(x_bt), value, np.float32) for name, value in recording.covariates.items()}
+  covariates = {name: np.full(len(x_bt), value, np.float32) for name, value in recording.covariates.items()}
   intervals = trained.uncertainty_calibration
-  made = uncertainty.read(
-    trained, intervals.head if intervals else None, batches.Waves(x_bt, np.full(len(x_bt), recording.subject), known)
+  reading = uncertainty.read(
+    trained,
+    intervals.head if intervals else None,
+    batches.Waves(x_bt, np.full(len(x_bt), recording.subject), covariates),
   )
   aortic, half_width = np.full(p_t.shape, np.nan), np.full(p_t.shape, np.nan)
   wave_factor, csbp_factor = (intervals.wave, intervals.csbp) if intervals else (float("nan"),) * 2
-  found: list[Beat] = []
+  estimates: list[Beat] = []
   first = 0
   for piece in pieces:
     rows = slice(first, first + len(piece.starts))
     first = rows.stop
     wave, sigma = (
-      windows.blend(x[rows], piece.starts, len(piece.wave_t), spec.margin) for x in (made.y_bt, made.sigma_bt)
+      windows.blend(x[rows], piece.starts, len(piece.wave_t), spec.margin) for x in (reading.y_bt, reading.sigma_bt)
     )
     part = slice(piece.span.start, piece.span.stop)
     aortic[part] = filters.resample(piece.at_s, wave, time_s[part])
     half_width[part] = wave_factor * np.interp(time_s[part], piece.at_s, sigma)
-    found += _beats(piece, wave, sigma, spec.fs_hz, csbp_factor)
+    estimates += _beats(piece, wave, sigma, spec.fs_hz, csbp_factor)
   ood_fraction = float("nan")
   if intervals is not None:
-    ood_fraction = float(uncertainty.out_of_distribution(intervals, made.h_bd).mean())
+    ood_fraction = float(uncertainty.out_of_distribution(intervals, reading.h_bd).mean())
   lacking = intervals.lacking if intervals else ""
   measured = np.where(np.isfinite(aortic), p_t, np.nan)
   return ReconstructedWave(
@@ -243,14 +268,14 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
     aortic_mmhg=aortic,
     half_width_mmhg=half_width,
     ood_fraction=ood_fraction,
-    beats=found,
+    beats=estimates,
     gaps=gaps,
     lacking=lacking,
   )
 
 
-def summary(found: list[Beat]) -> dict[str, dict[str, float]]:
-  """Mean and SD over beats of every quantity of `Beat` but its time, and but those that are not known; empty without beats."""
+def summary(estimates: list[Beat]) -> dict[str, dict[str, float]]:
+  """Returns mean and SD over beats of every quantity of `Beat` except its time and unknown ones; {} without beats."""
   names = [field.name for field in dataclasses.fields(Beat) if field.name != "time_s"]
-  values = {name: np.array([getattr(beat, name) for beat in found]) for name in names if found}
+  values = {name: np.array([getattr(beat, name) for beat in estimates]) for name in names if estimates}
   return {name: {"mean": float(v.mean()), "sd": float(v.std())} for name, v in values.items() if np.isfinite(v).all()}

@@ -1,8 +1,8 @@
-"""Beats as they come: one peripheral beat in, the aortic beat out, at once.
+"""Reconstruction of beats as they arrive: one peripheral beat in, the aortic beat out, at once.
 
-The window that the network reads ends a margin behind the beat that has just come. What lies behind the beat is not known yet, so the beat
-itself is repeated there, as is the first one ahead of it while there is no past. A wave reconstructed later, with the true future at hand, differs
-a little (`reconstruct`); tests say by how much.
+The window that the network reads ends a margin behind the new beat. The samples behind the beat are not known yet, so
+the beat itself is repeated there. Without a past, the first beat is repeated ahead of it too. A later reconstruction
+with the true future differs a little (`reconstruct`); tests quantify by how much.
 """
 
 from typing import NamedTuple
@@ -19,14 +19,19 @@ LONGEST_S = 2.5  # a beat at 24 a minute
 
 
 class StreamState(NamedTuple):
-  """The past of a stream: its last peripheral samples [mmHg], at its own rate; (0,) at the beginning and behind a gap."""
+  """The past of a stream: its last peripheral samples [mmHg], at its own rate; (0,) at the beginning and after a gap."""
 
   past_t: np.ndarray
 
 
 class StreamedBeat(NamedTuple):
-  """The aortic wave of a beat [mmHg] on the clock of the peripheral one, half the width of its prediction interval (NaN of a network
-  that was never calibrated), and whether the window is out of distribution (None likewise)."""
+  """The reconstruction of a beat.
+
+  Attributes:
+    aortic_mmhg: (time,) aortic wave [mmHg] on the clock of the peripheral one.
+    half_width_mmhg: (time,) half the width of its prediction interval [mmHg]; NaN if the network was never calibrated.
+    out_of_distribution: whether the window is out of distribution; None if the network was never calibrated.
+  """
 
   aortic_mmhg: np.ndarray
   half_width_mmhg: np.ndarray
@@ -34,17 +39,20 @@ class StreamedBeat(NamedTuple):
 
 
 class StreamingNetwork:
-  """A network that reads beats. It holds nothing of a patient: the past is handed from call to call, so that one serves many."""
+  """A network that reads beats.
+
+  It stores nothing of a patient: each call gets the past, so one network serves many patients.
+  """
 
   def __init__(self, trained: checkpoint.Checkpoint, fs_hz: float):
     """Compiles the network for single windows.
 
     Args:
       trained: a network for the aortic wave whose input needs no calibration and no covariate.
-      fs_hz: of the beats.
+      fs_hz: sampling rate of the beats.
 
     Raises:
-      InputError: the network gives another wave, or needs more than the wave; or the rate cannot be.
+      InputError: the network outputs another wave, needs more than the wave, or the rate is out of range.
     """
     if trained.task != "waveform" or trained.reference != "aortic_root":
       raise InputError(
@@ -61,30 +69,33 @@ class StreamingNetwork:
     self._read(np.full(trained.windows.samples, 90.0))
 
   def begin(self) -> StreamState:
-    """A stream without a past; also for what comes behind a gap."""
+    """Returns the state of a stream without a past; also for the first beat after a gap."""
     return StreamState(np.zeros(0))
 
   def __call__(self, state: StreamState, beat_mmhg: np.ndarray) -> tuple[StreamState, StreamedBeat]:
-    """The aortic wave of one beat.
+    """Reconstructs the aortic wave of one beat.
 
     Args:
-      state: of the same patient, from the last call.
-      beat_mmhg: (time,) peripheral pressure from foot to foot, behind the last beat without a gap.
+      state: state of the same patient, from the last call.
+      beat_mmhg: (time,) peripheral pressure from foot to foot, right after the last beat.
+
+    Returns:
+      The state for the next call, and the reconstruction.
 
     Raises:
-      InputError: it is no beat: too short or too long, with a gap, or outside what an artery may have.
+      InputError: it is no beat: too short or too long, with a gap, or outside the range of an artery.
     """
     beat_t = np.asarray(beat_mmhg, dtype=float)
     self._check(beat_t)
     past_t = np.concatenate([state.past_t, beat_t])[-max(self._keep, len(beat_t)) :]
     window_t, own, clock_s = self._window(past_t, len(beat_t))
-    made = self._read(window_t)
+    reading = self._read(window_t)
     intervals = self._trained.uncertainty_calibration
     at_s = np.arange(len(beat_t)) / self._fs_hz
-    aortic = filters.resample(clock_s, made.y_bt[0, own], at_s)
-    width = (intervals.wave if intervals else np.nan) * np.interp(at_s, clock_s, made.sigma_bt[0, own])
-    strange = bool(uncertainty.out_of_distribution(intervals, made.h_bd)[0]) if intervals else None
-    return StreamState(past_t), StreamedBeat(aortic, width, strange)
+    aortic = filters.resample(clock_s, reading.y_bt[0, own], at_s)
+    width = (intervals.wave if intervals else np.nan) * np.interp(at_s, clock_s, reading.sigma_bt[0, own])
+    is_ood = bool(uncertainty.out_of_distribution(intervals, reading.h_bd)[0]) if intervals else None
+    return StreamState(past_t), StreamedBeat(aortic, width, is_ood)
 
   def _check(self, beat_t: np.ndarray) -> None:
     seconds = beat_t.size / self._fs_hz
@@ -100,7 +111,7 @@ class StreamingNetwork:
       )
 
   def _window(self, past_t: np.ndarray, own: int) -> tuple[np.ndarray, slice, np.ndarray]:
-    """The window on the network's clock, where in it the last `own` samples of the past lie, and their times [s] in the beat."""
+    """Returns the window on the network's clock, the slice of the last `own` samples in it, and their times [s]."""
     spec, fs_hz = self._trained.windows, self._fs_hz
     last_s = (len(past_t) - 1) / fs_hz  # the last sample of both clocks is the same
     at_s = last_s - np.arange(int(last_s * spec.fs_hz) + 1)[::-1] / spec.fs_hz
@@ -108,7 +119,7 @@ class StreamingNetwork:
     size = min(round(own / fs_hz * spec.fs_hz), len(wave_t))
     stop = spec.samples - spec.margin
     behind_t = windows.repeat(wave_t[-size:], spec.margin)
-    if len(wave_t) < stop:  # the past, which is whole beats, comes round again
+    if len(wave_t) < stop:  # the past, which is whole beats, is repeated
       turns = -(-(stop - len(wave_t)) // len(wave_t))
       wave_t = np.concatenate([windows.repeat(wave_t, turns * len(wave_t)), wave_t])
     own_t = slice(stop - size, stop)

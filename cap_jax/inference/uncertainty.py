@@ -1,16 +1,17 @@
-"""Prediction intervals for the wave and for cSBP, and whether a wave is like those of the training.
+"""Prediction intervals for the wave and for cSBP, and detection of waves that are out of distribution.
 
     ŷ(t) ± q_wave·σ(t),     ĉSBP ± q_csbp·σ(t_peak)
 
-σ comes from a head of its own over held features (`losses.spread`). q is split-conformal over subjects: the (1 − α) quantile of the
-scores |y − ŷ|/σ of labelled subjects whom the training did not see, in the hierarchical form of Lee, Barber & Willett 2023 (arXiv
-2306.06342),
+σ comes from a head of its own on frozen features (`losses.spread`). q is split-conformal over subjects: the (1 − α)
+quantile of the scores |y − ŷ|/σ of labelled subjects outside the training, in the hierarchical form of Lee, Barber &
+Willett 2023 (arXiv 2306.06342),
 
     q = quantile of Σ_k 1/(K + 1) · mean_i δ(s_ki) + 1/(K + 1) · δ(∞)  at 1 − α,
 
-which covers one instant, or one beat, of one new subject of the same kind with that probability, however alike the instants of one
-subject are. It says nothing of subjects of another kind; for them the squared Mahalanobis distance of the pooled features from
-those of the training is looked at (Lee K. et al. 2018, NeurIPS 31), with the 90 % quantile of the same subjects as its border.
+which covers one instant, or one beat, of one new subject of the same population with that probability, however similar
+the instants of one subject are. It says nothing about subjects of another population. These are detected by the squared
+Mahalanobis distance of the pooled features from those of the training (Lee K. et al. 2018, NeurIPS 31). The threshold
+is the 90 % quantile of the calibration subjects.
 """
 
 import dataclasses
@@ -32,13 +33,19 @@ from cap_jax.train.uncertainty_calibration import UncertaintyCalibration
 from cap_jax.types import Params
 
 LEVEL = 0.9
-_STEPS, _RATE, _MOST = 300, 5e-3, 3000  # of the head, and of the windows that it is fitted on
-_SHRINK = 0.1  # of the covariance of the features towards its diagonal's mean
-_EVERY = 5  # samples: neighbours score alike
+_STEPS, _RATE, _MOST = 300, 5e-3, 3000  # training of the head: steps, learning rate, largest number of windows
+_SHRINK = 0.1  # shrinkage of the covariance of the features towards its diagonal's mean
+_EVERY = 5  # samples: neighbours have similar scores
 
 
 class Reading(NamedTuple):
-  """y_bt: the aortic windows [mmHg]. sigma_bt: σ [mmHg]; 1 without a head. h_bd: pooled features."""
+  """What a network computes from windows.
+
+  Attributes:
+    y_bt: (window, time) aortic pressure [mmHg].
+    sigma_bt: (window, time) σ [mmHg]; 1 without a head.
+    h_bd: (window, feature) pooled features.
+  """
 
   y_bt: np.ndarray
   sigma_bt: np.ndarray
@@ -59,27 +66,27 @@ def read(
   adapted: bool = True,
   block: int = prediction.PREDICT,
 ) -> Reading:
-  """Waves, their σ and pooled features of peripheral windows [mmHg], in one pass.
+  """Computes waves, their σ and pooled features of peripheral windows [mmHg], in one pass.
 
   Args:
     trained: the network.
     head: θ_v, None for σ = 1 mmHg.
-    windows: to read.
-    adapted: whether through its adaptor, as the target's; the source's windows are read as they are.
-    block: windows that are read together.
+    windows: peripheral windows [mmHg].
+    adapted: whether to apply the adaptor, as for the target's windows; the source's are read without it.
+    block: windows of a batch.
 
   Raises:
-    InputError: a covariate that the network takes is not known of the windows.
+    InputError: the windows lack a covariate that the network needs.
   """
   scaling = trained.scaling
   c_bq = scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
-  x_bt, parts = scaling.scale(windows.x_bt), []
+  x_bt, outputs = scaling.scale(windows.x_bt), []
   x_bt = prediction.apply_adaptor(trained.net, trained.params, x_bt) if adapted else x_bt
   net, params = prediction.strip_adaptor(trained.net, trained.params)
   for rows in prediction.blocks(len(x_bt), block):
-    found = _read(net, params, head or {}, jnp.asarray(x_bt[rows]), jnp.asarray(c_bq[rows]))
-    parts.append([np.asarray(part) for part in found])
-  y_bt, log_bt, h_bd = (np.concatenate(part)[: len(x_bt)] for part in zip(*parts, strict=True))
+    output = _read(net, params, head or {}, jnp.asarray(x_bt[rows]), jnp.asarray(c_bq[rows]))
+    outputs.append([np.asarray(part) for part in output])
+  y_bt, log_bt, h_bd = (np.concatenate(part)[: len(x_bt)] for part in zip(*outputs, strict=True))
   sigma_bt = np.exp(log_bt) * (scaling.sd_mmhg if head else 1.0)
   return Reading(scaling.unscale(y_bt), sigma_bt, h_bd)
 
@@ -91,12 +98,13 @@ def fit_head(
 
   Args:
     trained: the network.
-    training: windows that it was trained on, of which up to 3,000 are read.
-    seed: of these and of the fresh parameters.
+    training: windows that it was trained on, of which up to 3,000 are used.
+    seed: seed of the choice of windows and of the fresh parameters.
     recorder: where states and metrics go.
   """
   margin = trained.windows.margin
-  net, params = prediction.strip_adaptor(trained.net, trained.params)  # the source's windows are read as they are
+  # the source's windows are read without the adaptor
+  net, params = prediction.strip_adaptor(trained.net, trained.params)
   rows = np.random.default_rng(seed).permutation(len(training.x_bt))[:_MOST]
   chosen = batches.Pairs(
     training.x_bt[rows],
@@ -121,17 +129,21 @@ def fit_head(
 
 
 def conformal(scores: Sequence[np.ndarray], level: float) -> float:
-  """The hierarchical conformal quantile of scores, an array a subject; infinite of fewer subjects than level/(1 − level).
+  """Returns the hierarchical conformal quantile of scores; infinite for fewer subjects than level/(1 − level).
+
+  Args:
+    scores: an array for each subject.
+    level: 1 − α.
 
   Raises:
-    ValueError: no subject, or one without a score.
+    ValueError: there is no subject, or a subject has no score.
   """
   if not scores or any(score.size == 0 for score in scores):
     raise ValueError("conformal: every subject needs a score, and there must be one subject")
   weight = np.concatenate([np.full(score.size, 1 / (len(scores) + 1) / score.size) for score in scores])
   value = np.concatenate(scores)
   order = np.argsort(value)
-  # weights that sum to the level to the last one, of nine subjects and 0.9, do so but for the rounding of some 10⁵ sums
+  # weights that sum exactly to the level, as for nine subjects and 0.9, differ by the rounding of some 10⁵ sums
   reached = np.cumsum(weight[order]) >= level - 1e-9
   return float(value[order][reached.argmax()]) if reached.any() else float("inf")
 
@@ -141,16 +153,27 @@ def _by_subject(windows: batches.Pairs) -> list[np.ndarray]:
 
 
 class Scores(NamedTuple):
-  """|y − ŷ|/σ, an array a subject: of the wave's samples, and of cSBP's beats (empty for a subject without a whole beat)."""
+  """|y − ŷ|/σ, an array for each subject.
+
+  Attributes:
+    wave: scores of the wave's samples.
+    csbp: scores of cSBP's beats; empty for a subject without a whole beat.
+  """
 
   wave: list[np.ndarray]
   csbp: list[np.ndarray]
 
 
-def score(made: Reading, windows: batches.Pairs, spec: config.Windows) -> Scores:
-  """Scores of labelled windows, without their margins."""
+def score(reading: Reading, windows: batches.Pairs, spec: config.Windows) -> Scores:
+  """Returns the scores of labelled windows, without their margins.
+
+  Args:
+    reading: output of the network for the windows.
+    windows: the windows with their references.
+    spec: margin of the windows.
+  """
   inner = slice(spec.margin, spec.samples - spec.margin)
-  y_bt, p_bt, s_bt = (x[:, inner] for x in (windows.y_bt, made.y_bt, made.sigma_bt))
+  y_bt, p_bt, s_bt = (x[:, inner] for x in (windows.y_bt, reading.y_bt, reading.sigma_bt))
   relative = np.abs(y_bt - p_bt) / s_bt
   wave, csbp, feet = [], [], windows.reference_feet(spec)
   for rows in _by_subject(windows):
@@ -160,31 +183,47 @@ def score(made: Reading, windows: batches.Pairs, spec: config.Windows) -> Scores
 
 
 def _of_beats(y_t: np.ndarray, p_t: np.ndarray, s_t: np.ndarray, feet: np.ndarray) -> np.ndarray:
-  """Scores of cSBP, a beat each, at the σ of the predicted peak."""
+  """Returns the score of cSBP for each beat, at the σ of the predicted peak."""
   peaks = peaks_of(p_t, feet)
   tops = np.array([y_t[a:b].max() for a, b in itertools.pairwise(feet.tolist())])
   return np.abs(tops - p_t[peaks]) / s_t[peaks]
 
 
 def peaks_of(p_t: np.ndarray, feet: np.ndarray) -> np.ndarray:
-  """(beat,) the sample of a wave's highest value in each beat between feet."""
+  """Returns the sample of a wave's highest value in each beat, (beat,).
+
+  Args:
+    p_t: (time,) wave.
+    feet: samples of the feet that separate the beats.
+  """
   return np.array([a + int(p_t[a:b].argmax()) for a, b in itertools.pairwise(feet.tolist())], dtype=int)
 
 
 def distance(mean_d: np.ndarray, precision: np.ndarray, h_bd: np.ndarray) -> np.ndarray:
-  """(window,) squared Mahalanobis distance of pooled features."""
+  """Returns the squared Mahalanobis distance of pooled features, (window,).
+
+  Args:
+    mean_d: mean of the features of the training.
+    precision: their precision.
+    h_bd: (window, feature) pooled features.
+  """
   off = h_bd - mean_d
   return np.einsum("bd,de,be->b", off, precision, off)
 
 
 def out_of_distribution(intervals: UncertaintyCalibration, h_bd: np.ndarray) -> np.ndarray:
-  """(window,) 1 where pooled features are out of distribution, 0 where not; NaN where too few subjects gave no border."""
+  """Returns 1 for windows out of distribution, otherwise 0, (window,); NaN if too few subjects determined no threshold.
+
+  Args:
+    intervals: calibration of the network.
+    h_bd: (window, feature) pooled features.
+  """
   far = distance(intervals.mean_d, intervals.precision_dd, h_bd) > intervals.ood_threshold
   return far.astype(float) if np.isfinite(intervals.ood_threshold) else np.full(len(h_bd), np.nan)
 
 
-def _seen(h_bd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Mean and precision of pooled features, the covariance shrunk so that it can be inverted."""
+def _mean_and_precision(h_bd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Returns mean and precision of pooled features, with a shrunk, invertible covariance."""
   mean, centred = h_bd.mean(0), h_bd - h_bd.mean(0)
   covariance = centred.T @ centred / len(h_bd)
   level = np.trace(covariance) / len(mean)
@@ -192,11 +231,20 @@ def _seen(h_bd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   return mean, np.linalg.inv(shrunk).astype(np.float32)
 
 
-def transferred_head(made: runs.Adapted, source: checkpoint.Checkpoint) -> Params | None:
-  """θ_v of a source network for what a strategy made of it: σ comes with the features, where all of them were transferred to a
-  network with a head of the same kind. None where it does not fit, or the source has none."""
-  features = [leaf for leaf in made.report if leaf.path.startswith("f/")]
-  fits = all(leaf.fate == "transferred" for leaf in features) and made.checkpoint.net.r == source.net.r
+def transferred_head(adapted: runs.Adapted, source: checkpoint.Checkpoint) -> Params | None:
+  """Returns θ_v of a source network for an adapted network.
+
+  σ comes with the features, if all of them were transferred to a network with a head of the same kind.
+
+  Args:
+    adapted: the trained target network.
+    source: the source network.
+
+  Returns:
+    θ_v, or None if it does not fit or the source has none.
+  """
+  features = [leaf for leaf in adapted.report if leaf.path.startswith("f/")]
+  fits = all(leaf.fate == "transferred" for leaf in features) and adapted.checkpoint.net.r == source.net.r
   return source.uncertainty_calibration.head if source.uncertainty_calibration is not None and fits else None
 
 
@@ -209,26 +257,26 @@ def equip(
   adapted: bool = True,
   level: float = LEVEL,
 ) -> checkpoint.Checkpoint:
-  """The network with its intervals.
+  """Returns the network with calibrated intervals.
 
   Args:
     trained: the network; its task is the wave.
     head: θ_v of it, or of the source network from which its features came; None for the same σ everywhere.
-    training: windows like those that it was trained on, for what it has seen.
-    calibration: labelled windows of subjects whom the training did not see.
-    where: who these are.
-    adapted: whether these windows are the target's, which an adaptor reads.
-    level: of the intervals.
+    training: windows like those that it was trained on, for the detection of windows out of distribution.
+    calibration: labelled windows of subjects outside the training.
+    where: who the calibration subjects are.
+    adapted: whether these windows are the target's, which the adaptor reads.
+    level: level of the intervals.
 
   Raises:
-    splits.LeakError: a subject was trained on and calibrated on.
+    splits.LeakError: a subject is in both training and calibration.
   """
   splits.Split({"training": training.subjects, "calibration": calibration.subjects})
-  made = read(trained, head, calibration, adapted)
-  scores = score(made, calibration, trained.windows)
-  mean, precision = _seen(read(trained, head, _some(training), adapted).h_bd)
-  apart = distance(mean, precision, made.h_bd)
-  found = UncertaintyCalibration(
+  reading = read(trained, head, calibration, adapted)
+  scores = score(reading, calibration, trained.windows)
+  mean, precision = _mean_and_precision(read(trained, head, _some(training), adapted).h_bd)
+  apart = distance(mean, precision, reading.h_bd)
+  uncertainty_calibration = UncertaintyCalibration(
     head=head,
     mean_d=mean,
     precision_dd=precision,
@@ -239,20 +287,27 @@ def equip(
     subjects=len(calibration.subjects),
     where=where,
   )
-  return dataclasses.replace(trained, uncertainty_calibration=found)
+  return dataclasses.replace(trained, uncertainty_calibration=uncertainty_calibration)
 
 
 def _some(windows: batches.Waves | batches.Pairs, most: int = 512) -> batches.Waves:
-  """Up to so many of some windows, evenly over all."""
+  """Returns at most `most` windows, evenly spaced."""
   rows = np.unique(np.linspace(0, len(windows.x_bt) - 1, min(most, len(windows.x_bt))).astype(int))
-  known = {name: value[rows] for name, value in windows.covariates.items()}
-  return batches.Waves(windows.x_bt[rows], windows.subject_b[rows], known)
+  covariates = {name: value[rows] for name, value in windows.covariates.items()}
+  return batches.Waves(windows.x_bt[rows], windows.subject_b[rows], covariates)
 
 
 @dataclasses.dataclass(frozen=True)
 class Coverage:
-  """Of one subject: share of samples, and of beats, that their interval held, NaN of an interval without end; half the mean widths of
-  the wave's interval and of cSBP's [mmHg]; share of windows that are out of distribution."""
+  """Interval coverage of one subject.
+
+  Attributes:
+    wave: share of samples inside their interval; NaN for an infinite interval.
+    csbp: share of beats inside their interval; NaN for an infinite interval.
+    half_width_mmhg: half the mean width of the wave's interval [mmHg].
+    csbp_half_width_mmhg: half the mean width of cSBP's interval [mmHg].
+    ood_fraction: share of windows that are out of distribution.
+  """
 
   wave: float
   csbp: float
@@ -261,8 +316,13 @@ class Coverage:
   ood_fraction: float
 
 
-def coverage(trained: checkpoint.Checkpoint, windows: batches.Pairs, made: Reading | None = None) -> list[Coverage]:
-  """Of each subject of some labelled windows, in their order; `made` of them, if they were read already with the calibration's head.
+def coverage(trained: checkpoint.Checkpoint, windows: batches.Pairs, reading: Reading | None = None) -> list[Coverage]:
+  """Returns the coverage of each subject of some labelled windows, in their order.
+
+  Args:
+    trained: the network.
+    windows: labelled windows.
+    reading: output of the network for the windows, if it was already computed with the calibration's head.
 
   Raises:
     ValueError: the network has no intervals.
@@ -270,31 +330,39 @@ def coverage(trained: checkpoint.Checkpoint, windows: batches.Pairs, made: Readi
   intervals = trained.uncertainty_calibration
   if intervals is None:
     raise ValueError("the network was never calibrated")
-  made = read(trained, intervals.head, windows) if made is None else made
-  scores = score(made, windows, trained.windows)
-  apart, feet = out_of_distribution(intervals, made.h_bd), windows.reference_feet(trained.windows)
+  reading = read(trained, intervals.head, windows) if reading is None else reading
+  scores = score(reading, windows, trained.windows)
+  ood_b, feet = out_of_distribution(intervals, reading.h_bd), windows.reference_feet(trained.windows)
   inner = slice(trained.windows.margin, trained.windows.samples - trained.windows.margin)
   return [
     Coverage(
-      _held(wave, intervals.wave),
-      _held(csbp, intervals.csbp),
-      float(intervals.wave * made.sigma_bt[rows, inner].mean()),
-      csbp_half_width(intervals, made, rows, inner, [feet[k] for k in rows]),
-      float(apart[rows].mean()),
+      _covered_fraction(wave, intervals.wave),
+      _covered_fraction(csbp, intervals.csbp),
+      float(intervals.wave * reading.sigma_bt[rows, inner].mean()),
+      csbp_half_width(intervals, reading, rows, inner, [feet[k] for k in rows]),
+      float(ood_b[rows].mean()),
     )
     for rows, wave, csbp in zip(_by_subject(windows), scores.wave, scores.csbp, strict=True)
   ]
 
 
 def csbp_half_width(
-  intervals: UncertaintyCalibration, made: Reading, rows: np.ndarray, inner: slice, feet: Sequence[np.ndarray]
+  intervals: UncertaintyCalibration, reading: Reading, rows: np.ndarray, inner: slice, feet: Sequence[np.ndarray]
 ) -> float:
-  """Half the mean width of cSBP's interval over the beats of some windows, between the feet found in each, [mmHg]; NaN without
-  beats."""
-  sigma = [made.sigma_bt[k, inner][peaks_of(made.y_bt[k, inner], f)] for k, f in zip(rows, feet, strict=True)]
+  """Returns half the mean width of cSBP's interval over the beats of some windows [mmHg]; NaN without beats.
+
+  Args:
+    intervals: calibration of the network.
+    reading: output of the network for all windows.
+    rows: the windows.
+    inner: their samples without the margins.
+    feet: feet in each of these windows, from the start of `inner`.
+  """
+  sigma = [reading.sigma_bt[k, inner][peaks_of(reading.y_bt[k, inner], f)] for k, f in zip(rows, feet, strict=True)]
   sigma_b = np.concatenate(sigma)
   return float(intervals.csbp * sigma_b.mean()) if sigma_b.size else float("nan")
 
 
-def _held(scores: np.ndarray, factor: float) -> float:
+def _covered_fraction(scores: np.ndarray, factor: float) -> float:
+  """Returns the share of scores within a factor on σ; NaN without scores or for an infinite factor."""
   return float((scores <= factor).mean()) if scores.size and np.isfinite(factor) else float("nan")

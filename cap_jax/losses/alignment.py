@@ -1,11 +1,11 @@
-"""What is aligned: pooled features, their shape without the pressure level, or the spectrum of the input.
+"""Quantities that are aligned: pooled features, their shape without the pressure level, or the spectrum of the input.
 
     pooled      h̄ = mean over tokens of f(x)
     shape       h̄ − B ℓ, with B the ridge regression of h̄ on ℓ = (level, swing) of the window over both domains
     spectrum    S(x) = mean over windows of ln |F(x)|² below 20 Hz
 
-Where two populations differ in their labels, aligning everything moves what should differ. The pressure level is the part of
-the label that the input shows, so `shape` takes it out first. `spectrum` concerns the sensor only.
+Where two populations differ in their labels, aligning everything removes differences that should stay. The pressure
+level is the part of the label that the input shows, so `shape` removes it first. `spectrum` concerns the sensor only.
 """
 
 import jax
@@ -18,22 +18,29 @@ _FLOOR = 1e-3
 
 
 def pooled(h_bnd: jax.Array) -> jax.Array:
-  """(batch, feature): mean over tokens."""
+  """Returns the mean over tokens, (batch, feature)."""
   return h_bnd.mean(1, dtype=jnp.float32)
 
 
 def level_and_swing(x_bt: jax.Array) -> jax.Array:
-  """(batch, 2): mean and SD of a window, which tell mean and pulse pressure."""
+  """Returns mean and SD of each window, (batch, 2), which determine mean and pulse pressure."""
   return jnp.stack([x_bt.mean(1), x_bt.std(1)], axis=1)
 
 
 def without_level(
   source_bd: jax.Array, target_bd: jax.Array, source_bt: jax.Array, target_bt: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-  """Features of both domains less what level and swing of their windows (batch, time) explain of them.
+  """Subtracts from the features of both domains what level and swing of their windows explain.
 
-  One regression serves both domains, with an intercept a domain that is not taken out: a difference that the level does
-  not explain stays.
+  One regression serves both domains. It has one intercept per domain, which is not subtracted: a difference that the
+  level does not explain stays.
+
+  Args:
+    source_bd, target_bd: (batch, feature) pooled features.
+    source_bt, target_bt: (batch, time) the windows.
+
+  Returns:
+    The residual features of source and target, each (batch, feature).
   """
 
   def centred(a_bq: jax.Array) -> jax.Array:
@@ -47,7 +54,14 @@ def without_level(
 
 
 def log_spectrum(x_bt: jax.Array, w_b: jax.Array) -> jax.Array:
-  """(frequency,) weighted mean over windows of ln(|F(h x)|² + floor), h Hann's window, below 20 Hz and above the lowest line."""
+  """Returns the (frequency,) weighted mean over windows of ln(|F(h x)|² + floor) with Hann's window h.
+
+  The frequencies lie below 20 Hz and above the lowest bin.
+
+  Args:
+    x_bt: (batch, time) windows.
+    w_b: (batch,) weights.
+  """
   time = x_bt.shape[1]
   window = jnp.asarray(np.hanning(time), jnp.float32)
   centred = x_bt - x_bt.mean(1, keepdims=True)
@@ -56,5 +70,10 @@ def log_spectrum(x_bt: jax.Array, w_b: jax.Array) -> jax.Array:
 
 
 def spectral_distance(source_bt: jax.Array, target_bt: jax.Array, w_b: jax.Array) -> jax.Array:
-  """mean over frequency of (S(x_s) − S(x_t))², source windows weighed."""
+  """Returns the mean over frequency of (S(x_s) − S(x_t))².
+
+  Args:
+    source_bt, target_bt: (batch, time) windows.
+    w_b: (batch,) weights of the source windows.
+  """
   return jnp.square(log_spectrum(source_bt, w_b) - log_spectrum(target_bt, jnp.ones(target_bt.shape[0]))).mean()

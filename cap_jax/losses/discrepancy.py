@@ -1,11 +1,11 @@
 """Discrepancies D(P_s, P_t) between two samples of features, a_sd of the source and b_sd of the target: pure functions.
 
-Both are (sample, feature); their numbers may differ, and samples of the source may carry weights of mean one.
-`DISCREPANCIES` names them. MMD alone is unbiased. The others are above zero for two finite samples of one distribution, the
-more so with more features than windows, and where domains are near that bias is a large part of their gradient.
+Both are (sample, feature). Their sample sizes may differ, and samples of the source may carry weights w_s of mean one.
+`DISCREPANCIES` names them. Only MMD is unbiased. The others are above zero for two finite samples of one distribution,
+the more so with more features than windows. Where the domains are close, that bias is a large part of their gradient.
 
-What published libraries get wrong is tested here: a gradient that vanishes, unequal batches, a biased estimate, a median
-that is differentiated through, an SVD whose gradient diverges.
+The tests cover known errors of published libraries: a gradient that vanishes, unequal batches, a biased estimate, a
+median that is differentiated through, an SVD whose gradient diverges.
 """
 
 from collections.abc import Callable
@@ -23,25 +23,25 @@ _SINKHORN_TURNS = 50
 
 
 def square_distances(a_sd: jax.Array, b_sd: jax.Array) -> jax.Array:
-  """(sample of a, sample of b): ‖a − b‖², never below 0."""
+  """Returns ‖a − b‖², (sample of a, sample of b), never below 0."""
   aa, bb = jnp.square(a_sd).sum(1)[:, None], jnp.square(b_sd).sum(1)[None]
   return jnp.maximum(aa + bb - 2 * a_sd @ b_sd.T, 0.0)
 
 
 def _median_off_diagonal(d_ss: jax.Array) -> jax.Array:
-  """Of the distances between different samples, without a gradient."""
+  """Returns the median distance between different samples, without a gradient."""
   n = d_ss.shape[0]
   rows, columns = jnp.triu_indices(n, 1)
   return jax.lax.stop_gradient(jnp.maximum(jnp.median(d_ss[rows, columns]), 1e-12))
 
 
 def mmd(a_sd: jax.Array, b_sd: jax.Array, w_s: jax.Array) -> jax.Array:
-  """Maximum mean discrepancy, squared, unbiased (Gretton et al. 2012, JMLR 13, eq. 3),
+  """Returns the squared maximum mean discrepancy, unbiased (Gretton et al. 2012, JMLR 13, eq. 3),
 
       MMD² = E k(a, a′) + E k(b, b′) − 2 E k(a, b),     k(a, b) = mean over σ of exp(−‖a − b‖² / (σ m))
 
-  over different a, a′ and different b, b′, with m the median squared distance. Zero in the mean where P_s = P_t, so
-  often negative there.
+  over different a, a′ and different b, b′, with m the median squared distance. Its mean is zero where P_s = P_t, so it
+  is often negative there.
   """
   n = a_sd.shape[0]
   both = jnp.concatenate([a_sd, b_sd])
@@ -58,26 +58,26 @@ def mmd(a_sd: jax.Array, b_sd: jax.Array, w_s: jax.Array) -> jax.Array:
 
 
 def covariance(a_sd: jax.Array, w_s: jax.Array) -> jax.Array:
-  """(feature, feature) unbiased covariance under weights."""
+  """Returns the unbiased weighted covariance, (feature, feature)."""
   total = w_s.sum()
   centred = a_sd - ((w_s[:, None] * a_sd).sum(0) / total)[None]
   return (w_s[:, None] * centred).T @ centred / (total - (w_s**2).sum() / total)
 
 
 def coral(a_sd: jax.Array, b_sd: jax.Array, w_s: jax.Array) -> jax.Array:
-  """Correlation alignment (Sun & Saenko 2016, eq. 1): ‖C_s − C_t‖²_F / (4 d²)."""
+  """Returns the correlation alignment (Sun & Saenko 2016, eq. 1): ‖C_s − C_t‖²_F / (4 d²)."""
   d = a_sd.shape[1]
   difference = covariance(a_sd, w_s) - covariance(b_sd, jnp.ones(b_sd.shape[0]))
   return jnp.square(difference).sum() / (4 * d**2)
 
 
 def dare_gram(a_sd: jax.Array, b_sd: jax.Array, w_s: jax.Array) -> jax.Array:
-  """DARE-GRAM (Nejjar et al. 2023, CVPR) with a ridge in the place of its truncated SVD,
+  """Returns DARE-GRAM (Nejjar et al. 2023, CVPR) with a ridge in the place of its truncated SVD,
 
       D = Σ_j (1 − cos(G_s⁻¹ e_j, G_t⁻¹ e_j)) / d + γ |tr FᵀF/n − tr FᵀF/m| / d,     G = FᵀF/n + λ (tr/d) I
 
-  with F the features and a column of ones: the angle between inverse Gram matrices, which least squares on the features
-  would use, and their scale. No singular vectors, so no gradient that diverges where singular values meet.
+  with F the features and a column of ones. It compares the inverse Gram matrices, which least squares on the features
+  would use, by their angle and their scale. Without singular vectors no gradient diverges where singular values meet.
   """
 
   def gram(f_sd: jax.Array, weight_s: jax.Array) -> jax.Array:
@@ -97,7 +97,7 @@ def dare_gram(a_sd: jax.Array, b_sd: jax.Array, w_s: jax.Array) -> jax.Array:
 
 
 def chordal(a_sd: jax.Array, b_sd: jax.Array, w_s: jax.Array) -> jax.Array:
-  """Chordal distance of the subspaces that the features span, by regularised projectors,
+  """Returns the chordal distance of the subspaces that the features span, by regularised projectors,
 
       D = ½ ‖P_s − P_t‖²_F / d,     P = Fᵀ (F Fᵀ + ε I)⁻¹ F = (FᵀF + ε I)⁻¹ FᵀF
 
@@ -114,7 +114,7 @@ def chordal(a_sd: jax.Array, b_sd: jax.Array, w_s: jax.Array) -> jax.Array:
 
 
 def _transport_cost(cost: jax.Array, log_a: jax.Array, log_b: jax.Array, epsilon: jax.Array) -> jax.Array:
-  """Dual value of entropic transport after Sinkhorn's turns (Cuturi 2013), in logarithms."""
+  """Returns the dual value of entropic transport after Sinkhorn's iterations (Cuturi 2013), in logarithms."""
 
   def turn(_: int, duals: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
     f, g = duals
@@ -130,12 +130,11 @@ def _transport_cost(cost: jax.Array, log_a: jax.Array, log_b: jax.Array, epsilon
 
 
 def sinkhorn(a_sd: jax.Array, b_sd: jax.Array, w_s: jax.Array) -> jax.Array:
-  """Debiased entropic transport, the Sinkhorn divergence (Feydy et al. 2019),
+  """Returns the debiased entropic transport cost, the Sinkhorn divergence (Feydy et al. 2019),
 
       S = OT_ε(a, b) − ½ OT_ε(a, a) − ½ OT_ε(b, b)
 
-  with squared distances and ε relative to their median. Thirty lines here take no further dependency; tests hold them
-  against an exact assignment.
+  with squared distances and ε relative to their median. The tests compare it with an exact assignment.
   """
   cost_ab, cost_aa, cost_bb = (square_distances(x, y) for x, y in ((a_sd, b_sd), (a_sd, a_sd), (b_sd, b_sd)))
   epsilon = _BLUR * jax.lax.stop_gradient(jnp.maximum(jnp.median(cost_ab), 1e-12))

@@ -1,11 +1,11 @@
 """Sums of losses, L_total = Σ_i λ_i(t) L_i, and two ways to balance them.
 
-    sum             ∇L = Σ λ_i ∇L_i                               λ fixed or scheduled over the share t of the training
+    sum             ∇L = Σ λ_i ∇L_i                               λ constant or scheduled over the progress t
     uncertainty     L = Σ λ_i (½ e^(−u_i) L_i + ½ u_i)            u_i = ln σ_i² trained (Kendall et al. 2018, CVPR)
     pcgrad          g_i ← g_i − (g_i·g_j / ‖g_j‖²) g_j if g_i·g_j < 0, for each j ≠ i; ∇L = Σ g_i, g_i = λ_i ∇L_i
                                                                   (Yu et al. 2020, NeurIPS; over the shared block f)
 
-Fixed λ is the default: arXiv 2201.04122 finds it as good as surgery on gradients.
+A constant λ is the default: arXiv 2201.04122 finds it as good as gradient surgery.
 """
 
 import functools
@@ -38,34 +38,37 @@ def _evaluate(
   losses: Sequence[Weighted], params: Params, batch: Batch, key: jax.Array
 ) -> tuple[list[jax.Array], Metrics]:
   values: list[jax.Array] = []
-  found: Metrics = {}
-  for number, weighted in enumerate(losses):
-    value, metrics = weighted[3](params, batch, jax.random.fold_in(key, number))
+  metrics_by_name: Metrics = {}
+  for position, weighted in enumerate(losses):
+    value, metrics = weighted[3](params, batch, jax.random.fold_in(key, position))
     values.append(_weight(weighted, batch) * value)
-    found |= {weighted[0]: value, **{f"{weighted[0]}_{name}": metric for name, metric in metrics.items()}}
-  return values, found
+    metrics_by_name |= {weighted[0]: value, **{f"{weighted[0]}_{name}": metric for name, metric in metrics.items()}}
+  return values, metrics_by_name
 
 
 def make_sum(losses: Sequence[Weighted]) -> LossFn:
-  """Σ λ_i(t) L_i. Metrics: "loss", each L_i by its name, and theirs."""
+  """Returns the loss Σ λ_i(t) L_i.
+
+  Its metrics are "loss", each L_i under its name, and the metrics of each L_i.
+  """
 
   def total(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
-    values, found = _evaluate(losses, params, batch, key)
+    values, metrics = _evaluate(losses, params, batch, key)
     loss = functools.reduce(jnp.add, values)
-    return loss, {"loss": loss, **found}
+    return loss, {"loss": loss, **metrics}
 
   return total
 
 
 def make_uncertainty(losses: Sequence[Weighted]) -> LossFn:
-  """Σ λ_i (½ e^(−u_i) L_i + ½ u_i) with u (loss,) in params["u"]["log_variance"]."""
+  """Returns the loss Σ λ_i (½ e^(−u_i) L_i + ½ u_i) with u (loss,) in params["u"]["log_variance"]."""
 
   def total(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
-    values, found = _evaluate(losses, params, batch, key)
+    values, metrics = _evaluate(losses, params, batch, key)
     u = params["u"]["log_variance"]
     terms = [0.5 * jnp.exp(-u[i]) * value + 0.5 * _weight(losses[i], batch) * u[i] for i, value in enumerate(values)]
     loss = functools.reduce(jnp.add, terms)
-    return loss, {"loss": loss, "log_variance": u, **found}
+    return loss, {"loss": loss, "log_variance": u, **metrics}
 
   return total
 
@@ -75,7 +78,7 @@ def _inner(a: Params, b: Params) -> jax.Array:
 
 
 def project(gradients: Sequence[Params]) -> list[Params]:
-  """PCGrad's projections of trees, each against all the others in turn."""
+  """Returns PCGrad's projections of gradient trees, each against all the others in turn."""
   projected = []
   for i, g_i in enumerate(gradients):
     for j, g_j in enumerate(gradients):
@@ -87,27 +90,27 @@ def project(gradients: Sequence[Params]) -> list[Params]:
 
 
 def make_pcgrad(losses: Sequence[Weighted]) -> LossFn:
-  """A loss of value Σ λ_i L_i whose gradient in the shared block is the sum of PCGrad's projections.
+  """Returns a loss of value Σ λ_i L_i whose gradient in the shared block is the sum of PCGrad's projections.
 
-  The value's own gradient is replaced by adding ⟨Σ g_i^projected − Σ g_i, θ_f⟩ with the first factor frozen and a value of
-  nought, so that whoever differentiates the loss needs to know nothing of it.
+  The loss adds ⟨Σ g_i^projected − Σ g_i, θ_f⟩ with the first factor frozen and a value of zero. This replaces the
+  gradient of the value, so the caller differentiates the loss as any other.
   """
 
   def total(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
-    values, found = _evaluate(losses, params, batch, key)
+    values, metrics = _evaluate(losses, params, batch, key)
     loss = functools.reduce(jnp.add, values)
 
-    def alone(theta: Params, number: int) -> jax.Array:
-      only = losses[number]
-      value, _ = only[3]({**params, SHARED: theta}, batch, jax.random.fold_in(key, number))
-      return _weight(only, batch) * value
+    def loss_of_shared(theta: Params, position: int) -> jax.Array:
+      weighted = losses[position]
+      value, _ = weighted[3]({**params, SHARED: theta}, batch, jax.random.fold_in(key, position))
+      return _weight(weighted, batch) * value
 
     shared = params[SHARED]
-    gradients = [jax.grad(alone)(shared, number) for number in range(len(losses))]
+    gradients = [jax.grad(loss_of_shared)(shared, position) for position in range(len(losses))]
     difference = jax.tree.map(lambda *g: sum(g[len(losses) :]) - sum(g[: len(losses)]), *gradients, *project(gradients))
     moved = jax.tree.map(lambda theta: theta - jax.lax.stop_gradient(theta), shared)
     conflict = (_inner(gradients[0], gradients[-1]) < 0).astype(jnp.float32)
-    return loss + _inner(jax.lax.stop_gradient(difference), moved), {"loss": loss, "conflict": conflict, **found}
+    return loss + _inner(jax.lax.stop_gradient(difference), moved), {"loss": loss, "conflict": conflict, **metrics}
 
   return total
 

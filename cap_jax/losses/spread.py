@@ -1,8 +1,8 @@
-"""How far a frozen network is off: the Gaussian negative log-likelihood of its residuals,
+"""Error spread of a frozen network: the Gaussian negative log-likelihood of its residuals,
 
     L(θ_v) = mean [ (y − ŷ)²/(2σ²) + ln σ ],     ln σ = v(f(x; θ_f); θ_v)
 
-(Nix & Weigend 1994, IEEE Int. Conf. Neural Networks, 55). ŷ is frozen, so that the reconstruction stays as it is.
+(Nix & Weigend 1994, IEEE Int. Conf. Neural Networks, 55). ŷ is frozen, so the reconstruction does not change.
 """
 
 import functools
@@ -18,13 +18,25 @@ SMALLEST, LARGEST = -6.0, 2.0  # of ln σ, in SDs of the pressure
 
 
 def log_spread(net: Net, theta_v: Params, h_bnd: jax.Array, x_bt: jax.Array) -> jax.Array:
-  """ln σ (batch, time): a head like r, which sees the features alone."""
+  """Returns ln σ (batch, time) from a head like r that reads the features only.
+
+  Args:
+    net: the network.
+    theta_v: parameters of the head v.
+    h_bnd: (batch, token, feature) features.
+    x_bt: (batch, time) windows, of which only the shape counts.
+  """
   return jnp.clip(net.reconstruct(theta_v, h_bnd, jnp.zeros_like(x_bt)), SMALLEST, LARGEST)
 
 
 @functools.cache
 def make_spread(net: Net, margin: int) -> LossFn:
-  """The loss of the block "v" over the stream "source"; `margin` samples at each end are left out."""
+  """Returns the loss of the block "v" on the stream "source".
+
+  Args:
+    net: the network.
+    margin: samples at each end of a window that do not count.
+  """
 
   def spread(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
     del key  # deterministic

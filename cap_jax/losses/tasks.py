@@ -1,10 +1,10 @@
-"""Source tasks by name: what a large data set teaches, each a reference, a head and a loss.
+"""Source tasks by name: what a network learns from a large data set. Each has a reference, a head and a loss.
 
 | task | x → | labels |
 |---|---|---|
-| waveform | the wave that is sought, the aortic one | paired waves |
+| waveform | the reference wave of the study, the aortic one | paired waves |
 | site | wave of another site | paired waves |
-| masked | itself, from what a mask leaves | none |
+| masked | itself, from the samples that a mask leaves | none |
 | bp | SBP, DBP, MAP | pressure at the arm |
 | monitoring | SBP, DBP, MAP, heart rate, stroke volume, pulse wave velocity | pressure at the arm and numerics |
 """
@@ -20,10 +20,10 @@ from cap_jax.types import LossFn
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-  """What a network learns.
+  """A source task.
 
   Attributes:
-    reference: site of the reference wave y; None is the site of x, `SOUGHT` that of the wave that the study seeks.
+    reference: site of the reference wave y; None is the site of x, `SOUGHT` the reference site of the study.
     make_loss: (net, margin) -> loss of a part of a batch.
     numerics: covariates that are outputs, besides the three pressures; None for a task whose output is a wave.
   """
@@ -33,7 +33,7 @@ class Task:
   numerics: tuple[str, ...] | None = None
 
   def model(self, model: config.Model) -> config.Model:
-    """The network of a config with the head that the task needs."""
+    """Returns the model config with the head that the task needs."""
     if self.numerics is None:
       return model
     return dataclasses.replace(model, head="numbers", outputs=3 + len(self.numerics))

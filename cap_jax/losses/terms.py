@@ -1,13 +1,13 @@
-"""Terms of a strategy's loss by name. Their weighted sum is the loss: a combination of strategies is a value.
+"""Terms of a strategy's loss by name. Their weighted sum is the loss, so a combination of strategies is a value.
 
-A term says which streams of windows it reads and which blocks of parameters it needs besides the network's own:
+A term lists the streams of windows that it reads and the blocks of parameters that it needs besides the network's own:
 
 | stream | holds | | block | is |
 |---|---|---|---|---|
 | target | x, y of the labelled target subjects | | s | head of the source's task, trained |
 | source | x, y of the source | | d | discriminator, trained |
 | unlabelled | x alone of other target subjects | | f_s | extractor of the source, frozen |
-| | | | anchor | what was taken from the source, frozen |
+| | | | anchor | parameters transferred from the source, frozen |
 | | | | teacher | running mean of the network, frozen |
 """
 
@@ -36,7 +36,7 @@ class Context:
 
 
 class Term(NamedTuple):
-  """λ(t) L: a name in `TERMS`, λ, and a schedule in `multi_task.SCHEDULES`."""
+  """One term λ(t) L of a loss: a name in `TERMS`, λ, and a schedule in `multi_task.SCHEDULES`."""
 
   name: str
   weight: float = 1.0
@@ -44,7 +44,7 @@ class Term(NamedTuple):
 
 
 class Definition(NamedTuple):
-  """How a term is made, what it reads and what it needs."""
+  """How a term is built, the streams that it reads and the blocks that it needs."""
 
   make: Callable[[Context], LossFn]
   streams: tuple[str, ...]
@@ -64,7 +64,7 @@ def _source_task(context: Context) -> LossFn:
 
 
 def _weights(batch: Batch) -> jax.Array:
-  """w of the source's windows, ones where they count alike."""
+  """Returns the weights w of the source windows, ones where they carry none."""
   return batch["source"].get("w", jnp.ones(batch["source"]["x"].shape[0]))
 
 
@@ -73,7 +73,7 @@ def _pooled(batch: Batch) -> tuple[jax.Array, jax.Array]:
 
 
 def _drift(target_bd: jax.Array) -> Metrics:
-  """Aligned features may shrink, which a regression feels: their norm is logged."""
+  """Returns the norm of the features as a metric: aligned features may shrink, which harms a regression."""
   return {"feature_norm": jnp.linalg.norm(target_bd, axis=1).mean()}
 
 
@@ -132,11 +132,11 @@ def _mean_teacher(context: Context) -> LossFn:
   def term(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
     part = batch["unlabelled"]
     teacher = jax.lax.stop_gradient(params["teacher"])
-    seen, gain_b = self_training.disturb(key, part["x"])
-    taught = net.reconstruct(teacher["r"], net.features(teacher["f"], part["x"], part["c"]), part["x"])
-    said = net.reconstruct(params["r"], net.features(params["f"], seen, part["c"]), seen)
-    asked = jax.lax.stop_gradient(self_training.amplify(taught, part["x"], gain_b))
-    return jnp.square(said - asked).mean(), {}
+    disturbed_bt, gain_b = self_training.disturb(key, part["x"])
+    teacher_bt = net.reconstruct(teacher["r"], net.features(teacher["f"], part["x"], part["c"]), part["x"])
+    student_bt = net.reconstruct(params["r"], net.features(params["f"], disturbed_bt, part["c"]), disturbed_bt)
+    reference_bt = jax.lax.stop_gradient(self_training.amplify(teacher_bt, part["x"], gain_b))
+    return jnp.square(student_bt - reference_bt).mean(), {}
 
   return term
 
@@ -162,12 +162,12 @@ TERMS: dict[str, Definition] = {
 
 
 def reader(params: Params, stream: str) -> tuple[str, bool]:
-  """The block that reads a stream's windows, f or the source's own, and whether the adaptor stands ahead of it."""
+  """Returns the block that reads a stream's windows, "f" or "f_s", and whether the adaptor is applied to them."""
   return ("f_s" if stream == "source" and "f_s" in params else "f"), stream in FROM_TARGET
 
 
 def _encoded(context: Context, loss: LossFn, view: Callable[[Params], Params]) -> LossFn:
-  """A loss whose streams come with their features "h", computed in one pass, and whose target windows are adapted."""
+  """Wraps a loss: its target windows are adapted, and its streams carry their features "h", computed in one pass."""
   net = context.net
 
   def encoded(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
@@ -178,12 +178,12 @@ def _encoded(context: Context, loss: LossFn, view: Callable[[Params], Params]) -
       if reader(params, name)[1]:
         parts[name] = {**parts[name], "x": net.adapt(params, parts[name]["x"])}
     for block in ("f", "f_s"):
-      missing = [name for name in streams if "h" not in parts[name] and reader(params, name)[0] == block]
-      if not missing:
+      unencoded = [name for name in streams if "h" not in parts[name] and reader(params, name)[0] == block]
+      if not unencoded:
         continue
-      x_bt, c_bq = (jnp.concatenate([parts[name][axis] for name in missing]) for axis in ("x", "c"))
+      x_bt, c_bq = (jnp.concatenate([parts[name][axis] for name in unencoded]) for axis in ("x", "c"))
       h_bnd, start = net.features(params[block], x_bt, c_bq), 0
-      for name in missing:
+      for name in unencoded:
         stop = start + parts[name]["x"].shape[0]
         parts[name] = {**parts[name], "h": h_bnd[start:stop]}
         start = stop
@@ -193,7 +193,7 @@ def _encoded(context: Context, loss: LossFn, view: Callable[[Params], Params]) -
 
 
 def streams(loss: tuple[Term, ...]) -> tuple[str, ...]:
-  """What a loss reads."""
+  """Returns the streams that a loss reads."""
   return tuple(dict.fromkeys(stream for term in loss for stream in TERMS[term.name].streams))
 
 
@@ -201,19 +201,19 @@ def streams(loss: tuple[Term, ...]) -> tuple[str, ...]:
 def make_total(
   terms: tuple[Term, ...], combine: str, context: Context, view: Callable[[Params], Params] = lambda params: params
 ) -> LossFn:
-  """L = Σ λ_i(t) L_i of a strategy, balanced as `combine` says (see `multi_task`).
+  """Returns L = Σ λ_i(t) L_i of a strategy, balanced as `combine` says (see `multi_task`).
 
   Args:
     terms: names, weights, schedules.
     combine: name in `multi_task.MAKERS`.
-    context: networks and losses of both tasks.
-    view: trained parameters → those of the network, as for low-rank changes.
+    context: network and losses of both tasks.
+    view: maps the trained parameters to those of the network, for example for low-rank updates.
 
   Returns:
-    loss(params, batch, key); a batch maps streams to their parts, and "progress" to the share of the training done.
+    loss(params, batch, key); a batch maps streams to their parts, and "progress" to the fraction of the training done.
   """
   losses = [(term.name, term.weight, term.schedule, TERMS[term.name].make(context)) for term in terms]
-  if combine == "pcgrad":  # each loss has its own gradient in f, so each encodes for itself
-    each = [(name, size, schedule, _encoded(context, loss, view)) for name, size, schedule, loss in losses]
-    return multi_task.make_pcgrad(each)
+  if combine == "pcgrad":  # each loss has its own gradient in f, so each encodes its own streams
+    encoded_losses = [(name, size, schedule, _encoded(context, loss, view)) for name, size, schedule, loss in losses]
+    return multi_task.make_pcgrad(encoded_losses)
   return _encoded(context, multi_task.MAKERS[combine](losses), view)

@@ -2,8 +2,8 @@
 
     L(θ) = mean over batch and inner time of w (r(f(x; θ_f), x; θ_r) − y)²
 
-in scaled units, with weights w of mean one where windows are not to count alike. The margin at each end of a window
-counts in no error, so it counts in no loss.
+in scaled units, with weights w of mean one where windows do not count alike. The margin at each end of a window counts
+neither in the errors nor in the loss.
 """
 
 import functools
@@ -16,20 +16,31 @@ from cap_jax.types import Batch, LossFn, Metrics, Params
 
 
 def weighted_mean(square_b: jax.Array, part: Batch) -> jax.Array:
-  """Mean over windows, by the weights "w" of the part if it has any."""
+  """Returns the mean of `square_b` (batch,) over windows, by the weights "w" of the part if it has any."""
   return (square_b * part["w"]).mean() if "w" in part else square_b.mean()
 
 
 def encode(net: Net, params: Params, part: Batch) -> jax.Array:
-  """f(x; θ_f), or the features "h" of the part: those of a frozen extractor are computed once and never again."""
+  """Returns f(x; θ_f), or the features "h" of the part, which a frozen extractor computed once.
+
+  Args:
+    net: the network.
+    params: its parameters.
+    part: "x" (batch, time) and "c" (batch, covariate), or "h" (batch, token, feature).
+  """
   return part["h"] if "h" in part else net.features(params["f"], part["x"], part["c"])
 
 
 @functools.cache
 def make_waveform(net: Net, margin: int) -> LossFn:
-  """The loss for a network; `margin` samples at each end are left out.
+  """Returns the supervised loss of a network.
 
-  A part of a batch holds "x" and "y", (batch, time), and "c", (batch, covariate); it may hold "h" and "w".
+  Args:
+    net: the network.
+    margin: samples at each end of a window that do not count.
+
+  Returns:
+    loss(params, part, key); a part holds "x" and "y" (batch, time), and "c" (batch, covariate), optionally "h" and "w".
   """
 
   def waveform(params: Params, part: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:

@@ -1,6 +1,6 @@
-"""What the validation standards ask of errors, and which of their preconditions are not met.
+"""Criteria of validation standards for errors, with the preconditions that are not met.
 
-| standard | asks |
+| standard | requirement |
 |---|---|
 | AAMI/ISO 81060-2, criterion 1 | \\|mean error\\| ≤ 5 and SD ≤ 8 mmHg |
 | AAMI/ISO 81060-2, criterion 2 | SD of the subjects' mean errors under a limit that falls with the bias: a share of 85 % within 10 mmHg |
@@ -8,9 +8,9 @@
 | IEEE 1708 | mean absolute difference: A ≤ 5, B ≤ 6, C ≤ 7 mmHg, else D; induced changes of pressure, and a repeat |
 | ARTERY 2017 (PMC5837446) | as criterion 1, against an invasive reference; a claim of type I (relative to the brachial pressure) or II (absolute) |
 
-They are read as of the central pressure, whose reference is a catheter in the aorta, of one pressure at a time. Nothing here says that a standard is met unless every one of
-its preconditions is; those of BHS and IEEE 1708 are of a protocol that recordings cannot show, so nothing is ever claimed by them. The distribution of pressures and sexes is
-ISO 81060-2's for all.
+They are applied to one central pressure at a time, whose reference is a catheter in the aorta. No standard is reported as met unless all
+of its preconditions are. BHS and IEEE 1708 need a protocol that recordings cannot show, so they are never reported as met. The
+distribution of pressures and sexes is that of ISO 81060-2 for all.
 """
 
 import dataclasses
@@ -30,14 +30,14 @@ _IEEE = "no induced change of pressure and no repeat was measured"
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-  """What the truth is.
+  """The reference of a validation.
 
   Attributes:
-    real: whether real people were measured.
-    invasive: whether by a catheter in the aorta.
-    male_share: of the subjects, NaN where it is not known.
+    real: whether the subjects are real.
+    invasive: whether a catheter in the aorta measured the reference.
+    male_share: of the subjects, NaN if unknown.
     calibration: of the peripheral waves, `config.Calibration.kind`.
-    claim_type: ARTERY's: errors here are of the absolute central pressure, type II.
+    claim_type: of ARTERY; errors here are of the absolute central pressure, type II.
   """
 
   real: bool
@@ -49,11 +49,12 @@ class Reference:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Readings:
-  """The errors of a method, reading by reading, each subject counting alike.
+  """Errors of a method over single readings, with equal weights of the subjects.
 
   Attributes:
     true_s: (subject,) mean reference [mmHg].
-    bias, sd, sd_of_subjects: mean of all errors, SD of all single ones, and of the subjects' means [mmHg].
+    bias: mean of all errors [mmHg].
+    sd, sd_of_subjects: SD of single errors and of the subjects' mean errors [mmHg].
     shares: [%] of readings with an error within 5, 10 and 15 mmHg.
     mad: mean absolute error of the readings [mmHg].
   """
@@ -68,8 +69,14 @@ class Readings:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-  """One standard. figures: what it asks for, as computed. within: whether they lie within its limits. grade: where it has
-  grades. unmet: its preconditions that do not hold."""
+  """Result for one standard.
+
+  Attributes:
+    figures: the values that it needs, as text.
+    within: whether they are within its limits.
+    grade: "" for a standard without grades.
+    unmet: preconditions that do not hold.
+  """
 
   standard: str
   figures: str
@@ -79,20 +86,22 @@ class Verdict:
 
   @property
   def alone(self) -> str:
-    """What the figures are, which claims nothing."""
+    """The grade or position of the figures, without a claim."""
     return f"grade {self.grade}" if self.grade else ("within" if self.within else "outside")
 
   @property
   def claim(self) -> str:
-    """What may be said. That a standard is met is said only where all its preconditions are."""
+    """The claim that is allowed. It says that the standard is met only if all preconditions hold."""
     if self.unmet:
       return f"nothing is claimed: {'; '.join(self.unmet)}"
     return f"all preconditions hold: this pressure {'meets' if self.within else 'does not meet'} it"
 
 
 def largest_sd(bias_mmhg: float) -> float:
-  """Criterion 2: the SD at which 85 % of normal errors of this mean lie within ±10 mmHg; 6.95 at no bias, 4.8 at 5 mmHg, NaN near 10
-  and beyond, where no SD is small enough."""
+  """Returns the limit of criterion 2: the SD at which 85 % of normal errors of this mean lie within ±10 mmHg.
+
+  It is 6.95 at no bias and 4.8 at 5 mmHg. Near 10 mmHg and beyond, where no SD is small enough, it is NaN.
+  """
 
   def share(sd: float) -> float:
     return float(np.diff(scipy.stats.norm.cdf((np.array([-1, 1]) * _TOLERABLE_MMHG - bias_mmhg) / sd))[0])
@@ -102,35 +111,36 @@ def largest_sd(bias_mmhg: float) -> float:
   return float(scipy.optimize.brentq(lambda sd: share(sd) - _SHARE, _LEAST_SD_MMHG, 20.0))
 
 
-def _lacking(quantity: str, true_s: np.ndarray) -> list[str]:
-  """What the distribution of the reference lacks of ISO 81060-2's: shares of subjects with low and high pressures."""
+def _missing_pressures(quantity: str, true_s: np.ndarray) -> list[str]:
+  """Returns the requirements of ISO 81060-2 on low and high pressures that the subjects do not meet."""
   sign = "SBP" if quantity == "csbp" else "DBP"
   low, raised, high = _LEVELS[quantity]
-  asked = (
+  requirements = (
     (true_s <= low, 5, f"of {low:g} or less"),
     (true_s >= raised, 20, f"of {raised:g} or more"),
     (true_s >= high, 5, f"of {high:g} or more"),
   )
   return [
-    f"{100 * who.mean():.0f} % of subjects with a {sign} {words} mmHg, {least} % are asked"
-    for who, least, words in asked
-    if 100 * who.mean() < least
+    f"{100 * inside.mean():.0f} % of subjects with a {sign} {range_name} mmHg, {least} % are asked"
+    for inside, least, range_name in requirements
+    if 100 * inside.mean() < least
   ]
 
 
-def _unmet(reference: Reference, subjects: int) -> tuple[str, ...]:
-  found = []
+def _unmet_preconditions(reference: Reference, subjects: int) -> tuple[str, ...]:
+  """Returns the unmet preconditions on the subjects and the reference."""
+  reasons = []
   if not reference.real:
-    found.append("the subjects are virtual")
+    reasons.append("the subjects are virtual")
   if subjects < LEAST_SUBJECTS:
-    found.append(f"n = {subjects} < {LEAST_SUBJECTS}")
+    reasons.append(f"n = {subjects} < {LEAST_SUBJECTS}")
   if not (reference.real and reference.invasive):
-    found.append("no invasive reference")
-  return tuple(found)
+    reasons.append("no invasive reference")
+  return tuple(reasons)
 
 
 def bhs_grade(shares: Sequence[float]) -> str:
-  """Of the shares [%] of errors within 5, 10 and 15 mmHg."""
+  """Returns the grade for the shares [%] of errors within 5, 10 and 15 mmHg."""
   for grade, least in (("A", (60, 85, 95)), ("B", (50, 75, 90)), ("C", (40, 65, 85))):
     if all(share >= limit for share, limit in zip(shares, least, strict=True)):
       return grade
@@ -138,39 +148,39 @@ def bhs_grade(shares: Sequence[float]) -> str:
 
 
 def ieee_grade(mad_mmhg: float) -> str:
-  """Of the mean absolute difference."""
+  """Returns the grade for the mean absolute difference."""
   return next((grade for grade, most in (("A", 5), ("B", 6), ("C", 7)) if mad_mmhg <= most), "D")
 
 
-def evaluate(quantity: str, found: Readings, reference: Reference, knows: str = "") -> list[Verdict]:
-  """All standards.
+def evaluate(quantity: str, readings: Readings, reference: Reference, knows: str = "") -> list[Verdict]:
+  """Evaluates the errors of one pressure against all standards.
 
   Args:
     quantity: "csbp" or "cdbp".
-    found: the errors of it.
-    reference: what the truth is.
-    knows: what the method knows of the truth, "" of a method that may be used where there is none.
+    readings: its errors.
+    reference: of the validation.
+    knows: what the method uses of the reference, "" if nothing.
   """
-  limit = largest_sd(found.bias)
-  first = abs(found.bias) <= 5 and found.sd <= 8
-  by_bhs, by_ieee = bhs_grade(found.shares), ieee_grade(found.mad)
-  asked = (*_unmet(reference, len(found.true_s)), *_lacking(quantity, found.true_s))
+  limit = largest_sd(readings.bias)
+  first = abs(readings.bias) <= 5 and readings.sd <= 8
+  by_bhs, by_ieee = bhs_grade(readings.shares), ieee_grade(readings.mad)
+  unmet = (*_unmet_preconditions(reference, len(readings.true_s)), *_missing_pressures(quantity, readings.true_s))
   if not 0.3 <= reference.male_share <= 0.7:
-    asked = (*asked, "30 % of each sex are asked")
+    unmet = (*unmet, "30 % of each sex are asked")
   if knows:
-    asked = (*asked, f"it knows {knows} of each subject")
-  spread = f"{found.bias:+.1f} ± {found.sd:.1f} mmHg"
+    unmet = (*unmet, f"it knows {knows} of each subject")
+  spread = f"{readings.bias:+.1f} ± {readings.sd:.1f} mmHg"
   return [
-    Verdict("AAMI/ISO 81060-2 criterion 1", spread, first, "", asked),
+    Verdict("AAMI/ISO 81060-2 criterion 1", spread, first, "", unmet),
     Verdict(
       "AAMI/ISO 81060-2 criterion 2",
-      f"SD over subjects {found.sd_of_subjects:.1f} mmHg, "
+      f"SD over subjects {readings.sd_of_subjects:.1f} mmHg, "
       + ("no SD suffices at this bias" if np.isnan(limit) else f"limit {limit:.2f} at this bias"),
-      bool(found.sd_of_subjects <= limit),
+      bool(readings.sd_of_subjects <= limit),
       "",
-      asked,
+      unmet,
     ),
-    Verdict("BHS", " / ".join(f"{share:.0f} %" for share in found.shares), by_bhs in "AB", by_bhs, (*asked, _BHS)),
-    Verdict("IEEE 1708", f"mean absolute difference {found.mad:.1f} mmHg", by_ieee != "D", by_ieee, (*asked, _IEEE)),
-    Verdict("ARTERY 2017", spread, first, "", asked),
+    Verdict("BHS", " / ".join(f"{share:.0f} %" for share in readings.shares), by_bhs in "AB", by_bhs, (*unmet, _BHS)),
+    Verdict("IEEE 1708", f"mean absolute difference {readings.mad:.1f} mmHg", by_ieee != "D", by_ieee, (*unmet, _IEEE)),
+    Verdict("ARTERY 2017", spread, first, "", unmet),
   ]

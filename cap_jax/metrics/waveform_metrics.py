@@ -1,7 +1,7 @@
 """Errors of reconstructed windows, per subject.
 
-All are taken on the window less its margin at each end, for every method alike. The beats are those of the true aortic
-wave; its feet serve the evaluation only, no method sees them.
+For every method they are computed on the window without its margin at each end. The beats are those of the true aortic wave, whose
+feet are used for the evaluation only.
 """
 
 import dataclasses
@@ -24,23 +24,26 @@ _NAN = float("nan")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SubjectErrors:
-  """One subject: who it is, and errors, estimated minus true. NaN where undefined, as all of a wave for a method that gives only the
-  systolic pressure.
+  """Errors of one subject, estimated minus true.
+
+  Values are NaN where they are undefined, for example those of the wave for a method that estimates only cSBP.
 
   Attributes:
-    subject, beats: name, and the number of beats in its windows.
-    age, hr_bpm, amplification: years if known, heart rate, and peripheral over central pulse pressure.
-    rmse_mmhg, rmse_lag_free_mmhg: of the waveform; lag-free after the one shift, of at most 0.2 s and a margin, that suits the
-      subject best.
-    nrmse_percent: RMSE over the true pulse pressure. r: Pearson's, over samples.
-    csbp_true_mmhg …: true pressure, mean over beats; csbp_error_mmhg: mean error; csbp_error_sd_mmhg: SD of the error over the
-      subject's beats. So for cDBP, cPP and MAP.
-    csbp_frac_within_5mmhg …: fractions of the beats whose error is within 5, 10 and 15 mmHg, and csbp_mae_mmhg: the mean absolute
-      error over beats. So for cDBP.
-    aix_true_percent …: index of the true mean beat, and its error in that of the mean beat reconstructed.
-    wave_covered, csbp_covered: shares of samples and of beats that lie in their prediction interval. half_width_mmhg,
-      csbp_half_width_mmhg: half their mean widths. ood_fraction: share of windows that are out of distribution. Of networks with
-      intervals.
+    subject, beats: name, and number of beats in its windows.
+    age, hr_bpm, amplification: years, heart rate, and peripheral over central pulse pressure.
+    rmse_mmhg: of the waveform.
+    rmse_lag_free_mmhg: after the best shift of the subject, of at most 0.2 s and a margin.
+    nrmse_percent: RMSE over the true pulse pressure.
+    r: Pearson's, over samples.
+    csbp_true_mmhg, csbp_error_mmhg, csbp_error_sd_mmhg: means over beats of true pressure and error, and SD of the error over the
+      subject's beats. The same for cDBP, cPP and MAP.
+    csbp_frac_within_5mmhg …: fractions of beats with an error within 5, 10 and 15 mmHg. The same for cDBP.
+    csbp_mae_mmhg: mean absolute error over beats. The same for cDBP.
+    aix_true_percent, aix_error_percent: index of the true mean beat, and the error of the reconstructed mean beat. The same for the
+      other `SHAPES`.
+    wave_covered, csbp_covered: interval coverage of samples and of beats, for networks with intervals.
+    half_width_mmhg, csbp_half_width_mmhg: half the mean widths of these intervals.
+    ood_fraction: share of windows out of distribution, for networks with intervals.
   """
 
   subject: str
@@ -88,18 +91,20 @@ class SubjectErrors:
 
 
 def _pressures(p_t: np.ndarray, feet: np.ndarray) -> np.ndarray:
-  """(beat, 4) systolic, diastolic, pulse, mean."""
-  found = beats.pressures(p_t, feet)
-  return np.stack([found.systolic, found.diastolic, found.pulse, found.mean], axis=-1)
+  """Returns (beat, 4): systolic, diastolic, pulse and mean pressure."""
+  pressures = beats.pressures(p_t, feet)
+  return np.stack([pressures.systolic, pressures.diastolic, pressures.pulse, pressures.mean], axis=-1)
 
 
 class Evaluator:
-  """Test windows with their beats found once."""
+  """Computes errors on test windows, whose beats are detected once."""
 
   def __init__(self, test: batches.Pairs, spec: config.Windows):
-    """Args:
-    test: windows of the test subjects.
-    spec: rate and margin.
+    """Detects the beats of the test windows.
+
+    Args:
+      test: windows of the test subjects.
+      spec: of the windows.
     """
     self.test, self._fs_hz = test, spec.fs_hz
     self._inner = slice(spec.margin, spec.samples - spec.margin)
@@ -110,112 +115,121 @@ class Evaluator:
     self._true = [_pressures(y_t, feet) for y_t, feet in zip(true_bt, self._feet, strict=True)]
     self._rows = {name: np.flatnonzero(test.subject_b == name) for name in test.subjects}
     self._periods = np.array([self._period(rows) for rows in self._rows.values()])
-    self._shapes = self._shape(true_bt)
+    self._shapes = self._mean_beat_shapes(true_bt)
     pulses = [_pressures(x_t, feet)[:, 2] for x_t, feet in zip(outside_bt, self._feet, strict=True)]
-    self._outside = [self._mean([pulses[k] for k in rows]) for rows in self._rows.values()]
+    self._peripheral_pulse = [self._mean([pulses[k] for k in rows]) for rows in self._rows.values()]
 
   @staticmethod
-  def _mean(parts: list[np.ndarray]) -> float:
-    whole = np.concatenate(parts)
+  def _mean(arrays: list[np.ndarray]) -> float:
+    whole = np.concatenate(arrays)
     return float(whole.mean()) if whole.size else _NAN
 
   def _period(self, rows: np.ndarray) -> float:
     return self._mean([np.diff(self._feet[k]) for k in rows]) / self._fs_hz
 
-  def _shape(self, wave_bt: np.ndarray) -> dict[str, np.ndarray]:
-    """Indices (subject,) of each subject's mean beat, between the feet of the true wave."""
+  def _mean_beat_shapes(self, wave_bt: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns name → (subject,) index of each subject's mean beat, between the feet of the true wave."""
     means = []
     for rows in self._rows.values():
       cut = np.concatenate([indices.cut(wave_bt[k], self._feet[k]) for k in rows])
       means.append(cut.mean(0) if len(cut) else np.full(indices.SAMPLES, np.nan))
-    found = indices.of_beats(np.stack(means), np.where(np.isfinite(self._periods), self._periods, 1.0))
-    return {name: found.values[name] for name in SHAPES}
+    shapes = indices.of_beats(np.stack(means), np.where(np.isfinite(self._periods), self._periods, 1.0))
+    return {name: shapes.values[name] for name in SHAPES}
 
-  def _lag_free(self, rows: np.ndarray, predicted_bt: np.ndarray) -> float:
-    """The best RMSE over shifts; a shift reads the prediction's margins, the samples compared stay the same."""
+  def _lag_free_rmse(self, rows: np.ndarray, predicted_bt: np.ndarray) -> float:
+    """Returns the least RMSE over shifts, which read the prediction's margins, so that the compared samples stay the same."""
     true = self.test.y_bt[rows, self._inner]
     start, stop = self._inner.start, self._inner.stop
     shifted = (predicted_bt[rows, start + lag : stop + lag] for lag in self._lags)
     return float(np.sqrt(min(np.square(p - true).mean() for p in shifted)))
 
-  def _of_beats(self, rows: np.ndarray, predicted_bt: np.ndarray, names: tuple[str, ...]) -> dict[str, float]:
-    """True pressures, errors and their SD within the subject."""
-    made = np.concatenate([_pressures(predicted_bt[k, self._inner], self._feet[k]) for k in rows])
+  def _pressure_errors(
+    self, rows: np.ndarray, predicted_bt: np.ndarray, evaluated: tuple[str, ...]
+  ) -> dict[str, float]:
+    """Returns a subject's true pressures, with the errors of the `evaluated` ones and their SD over beats."""
+    predicted = np.concatenate([_pressures(predicted_bt[k, self._inner], self._feet[k]) for k in rows])
     true = np.concatenate([self._true[k] for k in rows])
-    found: dict[str, float] = {"beats": len(true)}
-    for name, p, t in zip(PRESSURES, made.T, true.T, strict=True):
-      found[f"{name}_true_mmhg"] = float(t.mean()) if t.size else _NAN
-      known = np.isfinite(p)  # a formula has no answer where it sees no beat
-      off = (p - t)[known]
-      if name in names and off.size:
-        found[f"{name}_error_mmhg"] = float(off.mean())
-        found[f"{name}_error_sd_mmhg"] = float(off.std(ddof=1)) if off.size > 1 else _NAN
+    values: dict[str, float] = {"beats": len(true)}
+    for name, p, t in zip(PRESSURES, predicted.T, true.T, strict=True):
+      values[f"{name}_true_mmhg"] = float(t.mean()) if t.size else _NAN
+      defined = np.isfinite(p)  # a formula returns NaN where it detects no beat
+      error = (p - t)[defined]
+      if name in evaluated and error.size:
+        values[f"{name}_error_mmhg"] = float(error.mean())
+        values[f"{name}_error_sd_mmhg"] = float(error.std(ddof=1)) if error.size > 1 else _NAN
         if name in STANDARDISED:
-          found |= {f"{name}_frac_within_{limit}mmhg": float((np.abs(off) <= limit).mean()) for limit in SHARES_MMHG}
-          found[f"{name}_mae_mmhg"] = float(np.abs(off).mean())
-    return found
+          values |= {f"{name}_frac_within_{limit}mmhg": float((np.abs(error) <= limit).mean()) for limit in SHARES_MMHG}
+          values[f"{name}_mae_mmhg"] = float(np.abs(error).mean())
+    return values
 
-  def _who(self, number: int, rows: np.ndarray, pulse: float) -> dict[str, float]:
+  def _characteristics(self, index: int, rows: np.ndarray, pulse: float) -> dict[str, float]:
+    """Returns a subject's age, heart rate and amplification."""
     age = self.test.covariates.get("age")
     return {
       "age": float(age[rows[0]]) if age is not None else _NAN,
-      "hr_bpm": 60 / float(self._periods[number]),
-      "amplification": self._outside[number] / pulse,
+      "hr_bpm": 60 / float(self._periods[index]),
+      "amplification": self._peripheral_pulse[index] / pulse,
     }
 
   def errors(self, predicted_bt: np.ndarray, only_systolic: bool = False) -> list[SubjectErrors]:
-    """Errors of each test subject.
+    """Computes the errors of each test subject.
 
     Args:
       predicted_bt: (window, time) aortic waves [mmHg].
-      only_systolic: whether they are no waves, but arrays whose highest value in a beat is cSBP.
+      only_systolic: whether they are not waves, but arrays whose highest value in a beat is cSBP.
 
     Raises:
-      ValueError: the prediction's shape is not the test windows', or it holds NaN.
+      ValueError: the prediction's shape differs from that of the test windows, or it has NaN.
     """
     if predicted_bt.shape != self.test.y_bt.shape:
       raise ValueError(f"predicted {predicted_bt.shape}, the test windows are {self.test.y_bt.shape}")
     if not only_systolic and not np.isfinite(predicted_bt).all():
       raise ValueError("the prediction holds NaN or infinite values")
-    made = None if only_systolic else self._shape(predicted_bt[:, self._inner])
-    found = []
-    for number, (subject, rows) in enumerate(self._rows.items()):
-      values = self._of_beats(rows, predicted_bt, PRESSURES[:1] if only_systolic else PRESSURES)
-      values |= self._who(number, rows, values["cpp_true_mmhg"])
-      values |= {f"{name}_true{indices.ending(name)}": float(true[number]) for name, true in self._shapes.items()}
-      if made is not None:
-        values |= self._of_wave(rows, predicted_bt, values["cpp_true_mmhg"])
+    shapes = None if only_systolic else self._mean_beat_shapes(predicted_bt[:, self._inner])
+    errors = []
+    for index, (subject, rows) in enumerate(self._rows.items()):
+      values = self._pressure_errors(rows, predicted_bt, PRESSURES[:1] if only_systolic else PRESSURES)
+      values |= self._characteristics(index, rows, values["cpp_true_mmhg"])
+      values |= {f"{name}_true{indices.ending(name)}": float(true[index]) for name, true in self._shapes.items()}
+      if shapes is not None:
+        values |= self._wave_errors(rows, predicted_bt, values["cpp_true_mmhg"])
         values |= {
-          f"{name}_error{indices.ending(name)}": float(made[name][number] - self._shapes[name][number])
+          f"{name}_error{indices.ending(name)}": float(shapes[name][index] - self._shapes[name][index])
           for name in SHAPES
         }
-      found.append(SubjectErrors(subject=subject, **values))  # type: ignore[arg-type]
-    return found
+      errors.append(SubjectErrors(subject=subject, **values))  # type: ignore[arg-type]
+    return errors
 
-  def _of_wave(self, rows: np.ndarray, predicted_bt: np.ndarray, pulse: float) -> dict[str, float]:
+  def _wave_errors(self, rows: np.ndarray, predicted_bt: np.ndarray, pulse: float) -> dict[str, float]:
+    """Returns a subject's errors of the waveform."""
     p, y = predicted_bt[rows, self._inner].astype(float), self.test.y_bt[rows, self._inner].astype(float)
     rmse = float(np.sqrt(np.square(p - y).mean()))
     spread = float(p.std() * y.std())
     return {
       "rmse_mmhg": rmse,
-      "rmse_lag_free_mmhg": self._lag_free(rows, predicted_bt),
+      "rmse_lag_free_mmhg": self._lag_free_rmse(rows, predicted_bt),
       "nrmse_percent": 100 * rmse / pulse,
       "r": float(((p - p.mean()) * (y - y.mean())).mean()) / spread if spread > 0 else _NAN,
     }
 
 
-def covered(found: SubjectErrors, seen: uncertainty.Coverage) -> SubjectErrors:
-  """The errors with what the subject's prediction intervals held."""
+def covered(errors: SubjectErrors, coverage: uncertainty.Coverage) -> SubjectErrors:
+  """Adds interval coverage to the errors of a subject.
+
+  Args:
+    errors: of the subject.
+    coverage: of the subject's prediction intervals.
+  """
   return dataclasses.replace(
-    found,
-    wave_covered=seen.wave,
-    csbp_covered=seen.csbp,
-    half_width_mmhg=seen.half_width_mmhg,
-    csbp_half_width_mmhg=seen.csbp_half_width_mmhg,
-    ood_fraction=seen.ood_fraction,
+    errors,
+    wave_covered=coverage.wave,
+    csbp_covered=coverage.csbp,
+    half_width_mmhg=coverage.half_width_mmhg,
+    csbp_half_width_mmhg=coverage.csbp_half_width_mmhg,
+    ood_fraction=coverage.ood_fraction,
   )
 
 
-def mean_rmse(found: list[SubjectErrors]) -> float:
-  """RMSE per subject, then the mean over subjects."""
-  return float(np.mean([errors.rmse_mmhg for errors in found]))
+def mean_rmse(subjects: list[SubjectErrors]) -> float:
+  """Returns the mean over subjects of their RMSE."""
+  return float(np.mean([one.rmse_mmhg for one in subjects]))

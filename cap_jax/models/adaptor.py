@@ -1,15 +1,15 @@
 """a: a low-order sensor response ahead of f, x ↦ a(x; θ_a), the identity at the start or near it.
 
 `fir`: x ↦ g ∗ x with Σ g_k = 1, so that the mean pressure stays, and Σ k g_k = 0, so that slow waves are not delayed:
-spectra tell nothing of time.
-`section`: what undoes a second-order line of natural frequency ω and damping ζ, which shows y for the pressure x where
-ÿ + 2ζω ẏ + ω² y = ω² x. So
+spectra contain no information on time.
+`section`: the inverse of a second-order transducer of natural frequency ω and damping ζ, which reports y for the
+pressure x where ÿ + 2ζω ẏ + ω² y = ω² x. So
 
     a(y) = y + (2ζ/ω) ẏ + (1/ω²) ÿ
 
-has two parameters only, c₁ = |θ₁| and c₂ = |θ₂|, whose sign a spectrum does not show: a line delays. Its gradient in c₁ is
-zero at 0, so both start a little above. The derivatives are those of y under a narrow Gaussian, which keeps noise above 25 Hz
-out.
+has two parameters only, c₁ = |θ₁| and c₂ = |θ₂|. A spectrum does not determine their sign, but a transducer only
+delays. The gradient in c₁ is zero at 0, so both start a little above. The derivatives are those of y under a narrow
+Gaussian, which removes noise above 25 Hz.
 """
 
 import jax
@@ -24,7 +24,12 @@ _START = 0.05
 
 
 def filtered(x_bt: jax.Array, taps_k: jax.Array) -> jax.Array:
-  """x ∗ g, "same", the ends of the window held. The number of taps is odd."""
+  """Returns the "same" convolution x ∗ g of windows padded with their end values.
+
+  Args:
+    x_bt: (batch, time) windows.
+    taps_k: (tap,) g; the number of taps is odd.
+  """
   half = taps_k.shape[0] // 2
   padded = jnp.pad(x_bt, ((0, 0), (half, half)), mode="edge")
   time = x_bt.shape[1]
@@ -32,7 +37,7 @@ def filtered(x_bt: jax.Array, taps_k: jax.Array) -> jax.Array:
 
 
 def gaussian_derivatives() -> tuple[np.ndarray, np.ndarray]:
-  """Taps of the first and second derivative under a Gaussian, exact on t and t²/2."""
+  """Returns the taps of the first and second derivative under a Gaussian, exact on t and t²/2."""
   t = np.arange(-_REACH, _REACH + 1, dtype=np.float64)
   g = np.exp(-0.5 * (t / _SIGMA) ** 2)
   g /= g.sum()
@@ -45,7 +50,7 @@ def gaussian_derivatives() -> tuple[np.ndarray, np.ndarray]:
 
 
 class FIR(nn.Module):
-  """Scaled windows (batch, time) → the same, filtered by taps that sum to one."""
+  """Filters scaled windows (batch, time) with taps that sum to one."""
 
   taps: int
 
@@ -59,7 +64,7 @@ class FIR(nn.Module):
 
 
 class SecondOrderSection(nn.Module):
-  """Scaled windows (batch, time) → the same without a second-order line: x + c₁ ẋ + c₂ ẍ, time in samples."""
+  """Removes a second-order transducer from scaled windows (batch, time): x + c₁ ẋ + c₂ ẍ, time in samples."""
 
   @nn.compact
   def __call__(self, x_bt: jax.Array) -> jax.Array:

@@ -1,9 +1,9 @@
-"""f: a convolutional network as most of the field builds it: convolutions over samples, pooled to tokens on the way.
+"""f: a conventional convolutional network: convolutions over samples, pooled to tokens on the way.
 
     h ← pool(gelu(groupnorm(conv(h))))
 
-The pools divide the clock by the prime factors of the patch, smallest first, one a layer, until a token is a patch long.
-GroupNorm (Wu & He 2018) has no statistics that could move in a frozen layer.
+Each pool divides the number of samples by a prime factor of the patch, smallest first, one a layer, until a token is a
+patch long. GroupNorm (Wu & He 2018) has no running statistics that could change in a frozen layer.
 """
 
 import jax
@@ -14,7 +14,7 @@ from cap_jax.types import DType
 
 
 def prime_factors(number: int) -> list[int]:
-  """10 → [2, 5]."""
+  """Returns the prime factors in increasing order: 10 → [2, 5]."""
   factors, divisor = [], 2
   while number > 1:
     while number % divisor == 0:
@@ -25,15 +25,16 @@ def prime_factors(number: int) -> list[int]:
 
 
 def pool(h_bnd: jax.Array, factor: int) -> jax.Array:
-  """(batch, token / factor, feature): means over neighbours."""
+  """Averages each `factor` neighbouring tokens: (batch, token / factor, feature)."""
   batch, count, features = h_bnd.shape
   return h_bnd.reshape(batch, count // factor, factor, features).mean(2)
 
 
 class CNN(nn.Module):
-  """Scaled windows (batch, time) and covariates (batch, covariate) → features (batch, time / patch, channels).
+  """Maps scaled windows (batch, time) and covariates (batch, covariate) to features (batch, time / patch, channels).
 
-  Channels double with every pool up to `channels`, so that a layer at the full clock costs no more than one at the end.
+  Channels double with every pool up to `channels`, so that a layer at the full sampling rate costs no more than one at
+  the end.
 
   Raises:
     ValueError: the window is not a whole number of patches, or there are fewer layers than pools.

@@ -1,4 +1,4 @@
-"""f: convolutions, a bidirectional LSTM, self-attention: the architecture behind Xiao et al. (Artif. Intell. Med. 2023).
+"""f: convolutions, a bidirectional LSTM and self-attention, the architecture of Xiao et al. (Artif. Intell. Med. 2023).
 
 h = LSTM↔(convs(x)),     f = norm(h + attention(h, h, h))
 """
@@ -13,10 +13,10 @@ _HEADS = 4
 
 
 class CNNBiLSTM(nn.Module):
-  """Scaled windows (batch, time) and covariates (batch, covariate) → features (batch, token, channels).
+  """Maps scaled windows (batch, time) and covariates (batch, covariate) to features (batch, token, channels).
 
   Raises:
-    ValueError: the window is not a whole number of patches, or the channels are not one of heads.
+    ValueError: the window is not a whole number of patches, or the channels are not a multiple of the heads.
   """
 
   patch: int

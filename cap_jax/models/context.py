@@ -1,4 +1,4 @@
-"""What an extractor knows of a window besides its shape: the pressure level, and covariates of the subject."""
+"""Inputs of an extractor besides the shape of a window: the pressure level, and covariates of the subject."""
 
 import jax
 import jax.numpy as jnp
@@ -8,27 +8,40 @@ LEVEL_LIMIT = 3.0
 
 
 def level(x_bt: jax.Array) -> jax.Array:
-  """(batch, 1) mean of a scaled window: the pressure level, which the network passes on instead of learning it."""
+  """Returns the mean of each scaled window, (batch, 1): the pressure level, which the network passes on unchanged."""
   return x_bt.mean(1, keepdims=True)
 
 
 def context(x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
-  """(batch, 1 + covariate): level and standardised covariates.
+  """Returns level and standardised covariates, (batch, 1 + covariate).
 
-  Each is bounded, so that a pressure or an age outside the source's range cannot drive the features far from what they
-  were.
+  Each is bounded, so that a pressure or an age outside the source's range cannot drive the features far from those of
+  the training.
+
+  Args:
+    x_bt: (batch, time) scaled windows.
+    c_bq: (batch, covariate) standardised covariates.
   """
   return LEVEL_LIMIT * jnp.tanh(jnp.concatenate([level(x_bt), c_bq], axis=1) / LEVEL_LIMIT)
 
 
 def embed_context(h_bnd: jax.Array, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
-  """h + W context, the same for all tokens. W is the layer `level` of the module that calls it."""
-  known = nn.Dense(h_bnd.shape[-1], name="level")(context(x_bt, c_bq))
-  return h_bnd + jnp.broadcast_to(known[:, None], h_bnd.shape).astype(h_bnd.dtype)
+  """Returns h + W context, the same for all tokens; W is the layer `level` of the calling module.
+
+  Args:
+    h_bnd: (batch, token, feature) features.
+    x_bt: (batch, time) scaled windows.
+    c_bq: (batch, covariate) standardised covariates.
+  """
+  context_bd = nn.Dense(h_bnd.shape[-1], name="level")(context(x_bt, c_bq))
+  return h_bnd + jnp.broadcast_to(context_bd[:, None], h_bnd.shape).astype(h_bnd.dtype)
 
 
 def check_patches(time: int, patch: int) -> None:
-  """Raises:
-  ValueError: the window is not a whole number of patches."""
+  """Checks that a window of `time` samples is a whole number of patches.
+
+  Raises:
+    ValueError: it is not.
+  """
   if time % patch:
     raise ValueError(f"a window of {time} samples is not a whole number of patches of {patch}")

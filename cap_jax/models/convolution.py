@@ -1,6 +1,7 @@
 """1-D convolution over tokens as shifted slices times one matrix.
 
-XLA's convolution on a CPU is 2.5 to 3 times slower than this matrix product, and no faster elsewhere at these widths.
+On a CPU, XLA's convolution is 2.5 to 3 times slower than this matrix product. Elsewhere it is no faster at these
+widths.
 """
 
 import jax
@@ -11,7 +12,13 @@ from cap_jax.types import DType
 
 
 def shifted(h_bnd: jax.Array, kernel: int, dilation: int = 1) -> jax.Array:
-  """(batch, token, kernel · feature): each token beside its neighbours, zeros past the ends."""
+  """Returns each token beside its neighbours, zeros past the ends: (batch, token, kernel · feature).
+
+  Args:
+    h_bnd: (batch, token, feature).
+    kernel: number of taps, odd.
+    dilation: tokens between taps.
+  """
   half = kernel // 2 * dilation
   padded = jnp.pad(h_bnd, ((0, 0), (half, half), (0, 0)))
   tokens = h_bnd.shape[1]
@@ -19,7 +26,14 @@ def shifted(h_bnd: jax.Array, kernel: int, dilation: int = 1) -> jax.Array:
 
 
 class ShiftedConv(nn.Module):
-  """A "same" convolution over tokens. `kernel` is odd; `dtype` of the computation, that of the arrays without it."""
+  """A "same" convolution over tokens.
+
+  Attributes:
+    features: number of output features.
+    kernel: number of taps, odd.
+    dilation: tokens between taps.
+    dtype: data type of the computation; None is that of the arrays.
+  """
 
   features: int
   kernel: int

@@ -1,6 +1,6 @@
-"""d: which domain pooled features come from, as one logit: positive for the target (Ganin & Lempitsky 2015).
+"""d: a classifier of the domain of pooled features, as one logit: positive for the target (Ganin & Lempitsky 2015).
 
-One logit under a sigmoid. A softmax over a single output is constant and learns nothing.
+The logit goes through a sigmoid; a softmax over a single output would be constant and learn nothing.
 """
 
 import jax
@@ -10,7 +10,7 @@ _HIDDEN = 64
 
 
 class Discriminator(nn.Module):
-  """Features (batch, feature) → logits (batch,)."""
+  """Maps features (batch, feature) to logits (batch,)."""
 
   @nn.compact
   def __call__(self, h_bd: jax.Array) -> jax.Array:

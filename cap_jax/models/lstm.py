@@ -16,7 +16,7 @@ _GATES = 4
 
 
 def _orthogonal_gates() -> Initializer:
-  """(half, 4 half): an orthogonal matrix a gate."""
+  """Returns an initializer of (half, 4 half): one orthogonal matrix per gate."""
   one = nn.initializers.orthogonal()
 
   def init(key: jax.Array, shape: tuple[int, int], dtype: DType = jnp.float32) -> jax.Array:
@@ -27,7 +27,7 @@ def _orthogonal_gates() -> Initializer:
 
 
 class Gates(nn.Module):
-  """What one direction needs: its gates from all tokens at once, and U for those from the state."""
+  """The gates of one direction: their inputs from all tokens at once, and the matrix U from the state."""
 
   half: int
   dtype: DType = None
@@ -35,14 +35,15 @@ class Gates(nn.Module):
   @nn.compact
   def __call__(self, h_bnd: jax.Array) -> tuple[jax.Array, jax.Array]:
     wide = _GATES * self.half
-    told_bng = nn.Dense(wide, dtype=self.dtype, name="input")(h_bnd)
-    return told_bng, self.param("state", _orthogonal_gates(), (self.half, wide)).astype(told_bng.dtype)
+    input_bng = nn.Dense(wide, dtype=self.dtype, name="input")(h_bnd)
+    return input_bng, self.param("state", _orthogonal_gates(), (self.half, wide)).astype(input_bng.dtype)
 
 
 class BiLSTM(nn.Module):
   """One LSTM forwards and one backwards, half the channels each.
 
-  Both run in one scan: a token is a small matrix product, so their number is what costs, and unrolling gains nothing on a CPU.
+  Both run in one scan. A token is a small matrix product, so the cost is the number of steps. Unrolling does not help
+  on a CPU.
   """
 
   channels: int
@@ -51,27 +52,29 @@ class BiLSTM(nn.Module):
   @nn.compact
   def __call__(self, h_bnd: jax.Array) -> jax.Array:
     half = self.channels // 2
-    ahead_bng, ahead_hg = Gates(half, self.dtype, name="forward")(h_bnd)
-    back_bng, back_hg = Gates(half, self.dtype, name="backward")(h_bnd[:, ::-1])
-    told_nebg = jnp.stack([ahead_bng, back_bng]).transpose(2, 0, 1, 3)  # e: direction
-    state_ehg = jnp.stack([ahead_hg, back_hg])
+    forward_bng, forward_hg = Gates(half, self.dtype, name="forward")(h_bnd)
+    backward_bng, backward_hg = Gates(half, self.dtype, name="backward")(h_bnd[:, ::-1])
+    input_nebg = jnp.stack([forward_bng, backward_bng]).transpose(2, 0, 1, 3)  # e: direction
+    state_ehg = jnp.stack([forward_hg, backward_hg])
 
-    def token(carry: tuple[jax.Array, jax.Array], told_ebg: jax.Array) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+    def token(
+      carry: tuple[jax.Array, jax.Array], input_ebg: jax.Array
+    ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
       c, h = carry
-      i, f, g, o = jnp.split(told_ebg + jnp.einsum("ebh,ehg->ebg", h, state_ehg), _GATES, axis=-1)
+      i, f, g, o = jnp.split(input_ebg + jnp.einsum("ebh,ehg->ebg", h, state_ehg), _GATES, axis=-1)
       c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
-      h = (nn.sigmoid(o) * jnp.tanh(c)).astype(told_ebg.dtype)
+      h = (nn.sigmoid(o) * jnp.tanh(c)).astype(input_ebg.dtype)
       return (c, h), h
 
-    rest = jnp.zeros((2, h_bnd.shape[0], half))  # the cell's memory is float32 in every precision
-    _, out_nebh = jax.lax.scan(token, (rest, rest.astype(told_nebg.dtype)), told_nebg)
-    ahead_bnh, back_bnh = out_nebh.transpose(1, 2, 0, 3)
-    both_bnd = jnp.concatenate([ahead_bnh, back_bnh[:, ::-1]], axis=-1)
+    zero = jnp.zeros((2, h_bnd.shape[0], half))  # the cell's memory is float32 in every precision
+    _, out_nebh = jax.lax.scan(token, (zero, zero.astype(input_nebg.dtype)), input_nebg)
+    forward_bnh, backward_bnh = out_nebh.transpose(1, 2, 0, 3)
+    both_bnd = jnp.concatenate([forward_bnh, backward_bnh[:, ::-1]], axis=-1)
     return nn.LayerNorm(dtype=self.dtype, name="norm")(both_bnd)
 
 
 class LSTM(nn.Module):
-  """Scaled windows (batch, time) and covariates (batch, covariate) → features (batch, token, channels).
+  """Maps scaled windows (batch, time) and covariates (batch, covariate) to features (batch, token, channels).
 
   Raises:
     ValueError: the window is not a whole number of patches.

@@ -1,11 +1,11 @@
-"""f: dense layers over a whole point or window, which is the one token. For problems of a few numbers."""
+"""f: dense layers over a whole point or window, which is one token, for problems of a few numbers."""
 
 import jax
 from flax import linen as nn
 
 
 class MLP(nn.Module):
-  """Points (batch, coordinate) → features (batch, 1, channels). Takes no covariates."""
+  """Maps points (batch, coordinate) to features (batch, 1, channels). Ignores covariates."""
 
   channels: int
   layers: int

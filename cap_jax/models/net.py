@@ -1,4 +1,4 @@
-"""A network in blocks: θ = {"f": θ_f, "r": θ_r}, and {"a": θ_a} where an adaptor stands ahead of them."""
+"""A network in blocks: θ = {"f": θ_f, "r": θ_r}, and {"a": θ_a} where an adaptor precedes them."""
 
 import dataclasses
 import functools
@@ -25,7 +25,7 @@ from cap_jax.models import (
 )
 from cap_jax.types import DType, InputError, Params
 
-# of the computation; the parameters, the head's last layer and the loss are float32 in all of them
+# Precision of the computation. Parameters, the head's last layer and the loss are always float32.
 PRECISIONS: dict[str, DType] = {"float32": None, "bfloat16": jnp.bfloat16}
 EXTRACTORS = {
   "token_cnn": lambda m, dtype: token_cnn.TokenCNN(m.patch, m.channels, m.layers, m.kernel, dtype),
@@ -40,7 +40,7 @@ HEADS = {
   "sample": lambda m, dtype: sample_head.SampleHead(m.head_channels, dtype),
   "numbers": lambda m, dtype: number_head.NumberHead(m.head_channels, m.outputs),
 }
-# the head for a wave where it is not "waveform": what has a feature for each sample needs no patches
+# The wave head of extractors that do not use "waveform": one feature per sample needs no patches.
 WAVE_HEADS = {"tcn": "sample"}
 ADAPTORS = {
   "none": lambda m: None,
@@ -49,16 +49,21 @@ ADAPTORS = {
 }
 
 
-# one program a network and shape, also where a script calls it outside of one
+# One compiled program per network and shape, also where a script calls a method directly.
 _compiled = functools.partial(jax.jit, static_argnums=0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Net:
-  """y = r(f(a(x); θ_f), a(x); θ_r). Hashable, so that what is compiled for it is compiled once.
+  """The network y = r(f(a(x); θ_f), a(x); θ_r).
 
-  f, r, a: extractor, head, and adaptor or None.
-  covariates: how many the extractor takes.
+  It is hashable, so that equal networks share one compiled program.
+
+  Attributes:
+    f: extractor.
+    r: head.
+    a: adaptor, or None.
+    covariates: number of covariates that the extractor reads.
   """
 
   f: nn.Module
@@ -68,84 +73,102 @@ class Net:
 
   @property
   def blocks(self) -> tuple[str, ...]:
-    """Top level of the parameters."""
+    """Names of the blocks, the top level of the parameters."""
     return ("f", "r") if self.a is None else ("a", "f", "r")
 
   @_compiled
   def adapt(self, params: Params, x_bt: jax.Array) -> jax.Array:
-    """a(x; θ_a): (batch, time); x itself without an adaptor."""
+    """Returns a(x; θ_a), (batch, time); x itself without an adaptor."""
     return x_bt if self.a is None else cast(jax.Array, self.a.apply({"params": params["a"]}, x_bt))
 
   @_compiled
   def features(self, theta_f: Params, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
-    """f(x; θ_f): (batch, token, feature)."""
+    """Returns f(x; θ_f), (batch, token, feature).
+
+    Args:
+      theta_f: parameters of the extractor.
+      x_bt: (batch, time) scaled windows.
+      c_bq: (batch, covariate) standardised covariates.
+    """
     return cast(jax.Array, self.f.apply({"params": theta_f}, x_bt, c_bq))
 
   @_compiled
   def reconstruct(self, theta_r: Params, h_bnd: jax.Array, x_bt: jax.Array) -> jax.Array:
-    """r(h, x; θ_r): (batch, time), or (batch, quantity) for a head of numbers."""
+    """Returns r(h, x; θ_r), (batch, time), or (batch, quantity) for a head of numbers.
+
+    Args:
+      theta_r: parameters of the head.
+      h_bnd: (batch, token, feature) features.
+      x_bt: (batch, time) scaled windows.
+    """
     return cast(jax.Array, self.r.apply({"params": theta_r}, h_bnd, x_bt))
 
   @_compiled
   def apply(self, params: Params, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
-    """The scaled aortic windows (or numbers) of scaled peripheral ones (batch, time) and covariates."""
+    """Returns the scaled aortic windows (batch, time), or the numbers (batch, quantity).
+
+    Args:
+      params: parameters of all blocks.
+      x_bt: (batch, time) scaled peripheral windows.
+      c_bq: (batch, covariate) standardised covariates.
+    """
     x_bt = self.adapt(params, x_bt)
     return self.reconstruct(params["r"], self.features(params["f"], x_bt, c_bq), x_bt)
 
   def init(self, key: jax.Array, samples: int) -> Params:
-    """Fresh parameters for windows of `samples`."""
-    return self._fresh(key, samples, _draw)
+    """Draws initial parameters for windows of `samples`."""
+    return self._fresh(key, samples, _init_block_jit)
 
-  def _fresh(self, key: jax.Array, samples: int, draw: Callable[..., Params]) -> Params:
+  def _fresh(self, key: jax.Array, samples: int, init_block: Callable[..., Params]) -> Params:
     f_key, r_key = jax.random.split(key)
     x_bt, c_bq = np.zeros((1, samples), np.float32), np.zeros((1, self.covariates), np.float32)
-    theta_f = draw(self.f, f_key, x_bt, c_bq)
+    theta_f = init_block(self.f, f_key, x_bt, c_bq)
     h_bnd = jax.eval_shape(self.features, theta_f, x_bt, c_bq)
-    theta = {"f": theta_f, "r": draw(self.r, r_key, np.zeros(h_bnd.shape, h_bnd.dtype), x_bt)}
-    return theta if self.a is None else {"a": draw(self.a, f_key, x_bt), **theta}
+    theta = {"f": theta_f, "r": init_block(self.r, r_key, np.zeros(h_bnd.shape, h_bnd.dtype), x_bt)}
+    return theta if self.a is None else {"a": init_block(self.a, f_key, x_bt), **theta}
 
   def layers(self, samples: int) -> tuple[str, ...]:
-    """Paths of all layers from the input to the output: `f/embed`, …, `r/wave`."""
+    """Returns the paths of all layers from the input to the output: `f/embed`, …, `r/wave`."""
     return _layers(self, samples)
 
 
-def _drawn(module: nn.Module, key: jax.Array, *inputs: np.ndarray) -> Params:
+def _init_block(module: nn.Module, key: jax.Array, *inputs: np.ndarray) -> Params:
   return cast(Params, module.init(key, *inputs)["params"])
 
 
-# a program a block, which all networks that have the block share; drawing each leaf by itself would compile hundreds
-_draw = jax.jit(_drawn, static_argnums=0)
+# One program per block, shared by all networks with that block; drawing each leaf separately would compile hundreds.
+_init_block_jit = jax.jit(_init_block, static_argnums=0)
 
 
 @functools.cache
 def _layers(net: Net, samples: int) -> tuple[str, ...]:
-  found: list[str] = []
+  paths: list[str] = []
 
   def init() -> Params:
-    params = net._fresh(jax.random.key(0), samples, _drawn)
+    params = net._fresh(jax.random.key(0), samples, _init_block)
     # flax keeps the order of use, which the trees of jax do not
-    found.extend(f"{block}/{layer}" for block in net.blocks for layer in cast(Mapping, params[block]))
+    paths.extend(f"{block}/{layer}" for block in net.blocks for layer in cast(Mapping, params[block]))
     return params
 
   jax.eval_shape(init)
-  return tuple(found)
+  return tuple(paths)
 
 
 @functools.cache
 def make_net(model: config.Model) -> Net:
-  """The network that a config names.
+  """Builds the network that a config names.
 
   Raises:
     InputError: a name is not in its registry.
   """
-  for kind, name, known in (
+  for kind, name, registry in (
     ("extractor", model.extractor, EXTRACTORS),
     ("head", model.head, HEADS),
     ("adaptor", model.adaptor, ADAPTORS),
     ("precision", model.precision, PRECISIONS),
   ):
-    if name not in known:
-      raise InputError(f"{kind} {name!r} is unknown; choose one of {', '.join(sorted(known))}")
+    if name not in registry:
+      raise InputError(f"{kind} {name!r} is unknown; choose one of {', '.join(sorted(registry))}")
   dtype = PRECISIONS[model.precision]
   return Net(
     EXTRACTORS[model.extractor](model, dtype),
@@ -157,10 +180,14 @@ def make_net(model: config.Model) -> Net:
 
 @functools.cache
 def check(model: config.Model, spec: config.Windows) -> None:
-  """Checks that a network can read such windows, without making it.
+  """Checks that a network can read such windows, without drawing its parameters.
+
+  Args:
+    model: config of the network.
+    spec: the windows.
 
   Raises:
-    InputError: a name is in no registry, or a size does not go with the windows.
+    InputError: a name is in no registry, or a size does not fit the windows.
   """
   try:
     jax.eval_shape(lambda: make_net(model).init(jax.random.key(0), spec.samples))

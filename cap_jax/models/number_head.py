@@ -1,4 +1,4 @@
-"""r: features → a few numbers of the whole window, such as SBP and DBP: W gelu(W₁ mean_n h)."""
+"""r: a head from features to a few numbers of the whole window, such as SBP and DBP: W gelu(W₁ mean_n h)."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ from flax import linen as nn
 
 
 class NumberHead(nn.Module):
-  """Features (batch, token, feature) → (batch, outputs). The window itself is not used."""
+  """Maps features (batch, token, feature) to (batch, outputs). Ignores the window itself."""
 
   channels: int
   outputs: int

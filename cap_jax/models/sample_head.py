@@ -1,4 +1,4 @@
-"""r: features of single samples → the aortic wave, as a correction of the input: y = x + W gelu(W₁ h)."""
+"""r: a head from features of single samples to the aortic wave, as a correction of the input: y = x + W gelu(W₁ h)."""
 
 import jax
 from flax import linen as nn
@@ -7,7 +7,7 @@ from cap_jax.types import DType
 
 
 class SampleHead(nn.Module):
-  """Features (batch, time, feature) and the scaled window (batch, time) → scaled aortic window (batch, time).
+  """Maps features (batch, time, feature) and the scaled window (batch, time) to the scaled aortic window (batch, time).
 
   Raises:
     ValueError: the features are not of single samples.

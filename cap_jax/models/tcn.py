@@ -1,9 +1,9 @@
-"""f: a temporal convolutional network at the clock of the samples (Bai et al. 2018, arXiv 1803.01271).
+"""f: a temporal convolutional network at the full sampling rate (Bai et al. 2018, arXiv 1803.01271).
 
     h ← h + W gelu(conv_d(norm(h))),     d = 1, 2, 4, …
 
-The architecture behind Liu et al. (IEEE JBHI 2023), with kernels that look both ways: a reconstruction is not causal. Its
-features belong to single samples, so its head is `sample`.
+The architecture behind Liu et al. (IEEE JBHI 2023), with symmetric kernels, since a reconstruction need not be causal.
+Its features belong to single samples, so its head is `sample`.
 """
 
 import jax
@@ -14,7 +14,7 @@ from cap_jax.types import DType
 
 
 class DilatedBlock(nn.Module):
-  """h + W gelu(conv_d(norm(h)))."""
+  """Residual block h + W gelu(conv_d(norm(h)))."""
 
   channels: int
   kernel: int
@@ -29,7 +29,7 @@ class DilatedBlock(nn.Module):
 
 
 class TCN(nn.Module):
-  """Scaled windows (batch, time) and covariates (batch, covariate) → features (batch, time, channels)."""
+  """Maps scaled windows (batch, time) and covariates (batch, covariate) to features (batch, time, channels)."""
 
   channels: int
   layers: int

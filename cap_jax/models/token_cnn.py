@@ -1,7 +1,7 @@
-"""f: a convolutional extractor over tokens, the fast one.
+"""f: a fast convolutional extractor over tokens.
 
-A window is cut into patches, each a token. Residual convolutions give a token its neighbourhood; a dense layer over the
-mean of all tokens gives it the whole window, by which a network can tell the subject's arteries from the shape.
+A window is cut into patches, each a token. Residual convolutions combine a token with its neighbours. A dense layer
+over the mean of all tokens adds the whole window, from which the network can infer the subject's arteries.
 """
 
 import jax
@@ -13,7 +13,11 @@ from cap_jax.types import DType
 
 
 def tokens(x_bt: jax.Array, patch: int) -> jax.Array:
-  """(batch, token, patch): a window less its level, cut into patches.
+  """Cuts windows less their level into patches, (batch, token, patch).
+
+  Args:
+    x_bt: (batch, time) scaled windows.
+    patch: samples of a patch.
 
   Raises:
     ValueError: the window is not a whole number of patches.
@@ -24,7 +28,7 @@ def tokens(x_bt: jax.Array, patch: int) -> jax.Array:
 
 
 class Residual(nn.Module):
-  """h + W₂ gelu(conv(norm(h)) + W₃ mean(norm(h)))."""
+  """Residual block h + W₂ gelu(conv(norm(h)) + W₃ mean(norm(h)))."""
 
   channels: int
   kernel: int
@@ -34,14 +38,14 @@ class Residual(nn.Module):
   @nn.compact
   def __call__(self, h_bnd: jax.Array) -> jax.Array:
     g = nn.LayerNorm(dtype=self.dtype, name="norm")(h_bnd)
-    whole = nn.Dense(self.channels, use_bias=False, dtype=self.dtype, name="context")(g.mean(1, keepdims=True))
+    window_context = nn.Dense(self.channels, use_bias=False, dtype=self.dtype, name="context")(g.mean(1, keepdims=True))
     u = convolution.ShiftedConv(self.channels, self.kernel, self.dilation, self.dtype, name="conv")(g)
-    u = nn.gelu(u + jnp.broadcast_to(whole, u.shape))
+    u = nn.gelu(u + jnp.broadcast_to(window_context, u.shape))
     return h_bnd + nn.Dense(self.channels, dtype=self.dtype, name="mix")(u)
 
 
 class TokenCNN(nn.Module):
-  """Scaled windows (batch, time) and covariates (batch, covariate) → features (batch, token, channels).
+  """Maps scaled windows (batch, time) and covariates (batch, covariate) to features (batch, token, channels).
 
   Raises:
     ValueError: the window is not a whole number of patches.

@@ -1,8 +1,8 @@
-"""r: features → the aortic wave on the clock of the input, as a correction of the input.
+"""r: a head from features to the aortic wave on the clock of the input, as a correction of the input.
 
-The wave is written in a smooth basis. Each token owns a piece of two patches centred on it, a sum of the lowest cosines;
-pieces overlap by half under raised cosines. With patches of 80 ms and 8 cosines it reaches 22 Hz: an aortic pressure holds
-nothing above, noise does.
+The wave is written in a smooth basis. Each token owns a piece of two patches centred on it, a sum of the lowest
+cosines. Pieces overlap by half under raised cosines. With patches of 80 ms and 8 cosines the basis reaches 22 Hz: an
+aortic pressure has no content above, noise has.
 """
 
 import jax
@@ -15,13 +15,26 @@ from cap_jax.types import DType
 
 
 def cosine_basis(width: int, count: int) -> np.ndarray:
-  """(count, width) orthonormal rows cos(π j (t + ½)/width), j < count: the start of the discrete cosine transform."""
+  """Returns orthonormal rows cos(π j (t + ½)/width), j < count, the start of the discrete cosine transform.
+
+  Args:
+    width: samples of a row.
+    count: number of rows.
+
+  Returns:
+    (count, width).
+  """
   rows = np.cos(np.pi * np.arange(count)[:, None] * (np.arange(width) + 0.5) / width)
   return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
 def cut_pieces(x_bt: jax.Array, patch: int) -> jax.Array:
-  """(batch, token, 2 · patch): the samples about each token; the ends of the window repeat its last samples."""
+  """Cuts the samples about each token, (batch, token, 2 · patch); the ends of the window repeat its last samples.
+
+  Args:
+    x_bt: (batch, time) windows.
+    patch: samples of a patch.
+  """
   batch, time = x_bt.shape
   padded = jnp.pad(x_bt, ((0, 0), (patch // 2, patch - patch // 2)), mode="edge")
   first = padded[:, :time].reshape(batch, -1, patch)
@@ -30,13 +43,13 @@ def cut_pieces(x_bt: jax.Array, patch: int) -> jax.Array:
 
 
 def overlap_add(pieces_bnp: jax.Array) -> jax.Array:
-  """Pieces of two patches, each centred on its token, laid half over each other with raised cosines that add up to one.
+  """Adds pieces of two patches, each centred on its token, under raised cosines that sum to one.
 
   Args:
     pieces_bnp: (batch, token, 2 · patch).
 
   Returns:
-    (batch, token · patch); half a patch at each end is the one piece that covers it.
+    (batch, token · patch); the half patch at each end is covered by one piece only.
   """
   batch, tokens, width = pieces_bnp.shape
   patch = width // 2
@@ -50,10 +63,10 @@ def overlap_add(pieces_bnp: jax.Array) -> jax.Array:
 
 
 class WaveformHead(nn.Module):
-  """Features (batch, token, feature) and the scaled window (batch, time) → scaled aortic window (batch, time).
+  """Maps features (batch, token, feature) and scaled windows (batch, time) to scaled aortic windows (batch, time).
 
-  y = Σ pieces (Bx + W gelu(conv(h))) B with the basis B. The mean pressure falls by only 1–2 mmHg along the large arteries,
-  so a correction of x keeps its level even where the network never saw such a pressure.
+  y = Σ pieces (Bx + W gelu(conv(h))) B with the basis B. The mean pressure falls by only 1–2 mmHg along the large
+  arteries. A correction of x therefore keeps its level even at pressures that the network has not seen.
 
   Raises:
     ValueError: the features are not of patches.

@@ -1,4 +1,4 @@
-"""Pictures of the model of the arteries: a cohort's waves on one sheet, a fitted beat."""
+"""Draws the waves of a virtual cohort, and a beat with the arterial model fitted to it."""
 
 from collections.abc import Mapping
 
@@ -13,12 +13,15 @@ _EACH = "#999999"
 
 
 def sheet(age_s: np.ndarray, period_s: np.ndarray, waves: Mapping[str, np.ndarray]) -> Figure:
-  """A panel a decade and site: each subject's beat, and the mean of all over the cycle.
+  """Draws a panel a decade and site: the beat of each subject, and the mean of all over the cycle.
 
   Args:
     age_s: (subject,) years.
-    period_s: (subject,) of the beat.
+    period_s: (subject,) of the beat [s].
     waves: site → (subject, time) one period from the onset of ejection, pressures [mmHg] or a PPG.
+
+  Returns:
+    The figure.
   """
   decade = np.asarray(age_s) // 10 * 10
   decades = np.unique(decade).astype(int)
@@ -42,7 +45,17 @@ def sheet(age_s: np.ndarray, period_s: np.ndarray, waves: Mapping[str, np.ndarra
 
 
 def fitted(time_s: np.ndarray, measured_t: np.ndarray, model_t: np.ndarray, flow_t: np.ndarray | None) -> Figure:
-  """A measured beat at the aortic root and the model fitted to it, the measured inflow below."""
+  """Draws a measured beat at the aortic root, the model fitted to it, and below it the measured inflow.
+
+  Args:
+    time_s: (time,) [s].
+    measured_t: (time,) [mmHg].
+    model_t: (time,) [mmHg].
+    flow_t: (time,) [ml/s], None if it was not measured.
+
+  Returns:
+    The figure.
+  """
   with matplotlib.rc_context(STYLE):
     figure = Figure(figsize=(6, 3.4 if flow_t is None else 5), layout="constrained")
     panels = figure.subplots(1 if flow_t is None else 2, 1, squeeze=False, sharex=True)[:, 0]

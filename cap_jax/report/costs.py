@@ -1,4 +1,4 @@
-"""How the cost of something grows: measured points, a panel for each quantity it grows with."""
+"""Draws how a cost grows with the size of a problem."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -14,12 +14,17 @@ _MARKS = "os^Dv"
 def growth(
   panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], unit: str, shared: Collection[str] = ()
 ) -> Figure:
-  """A panel a quantity, a curve a network, on logarithmic axes; a dotted line where cost grows in proportion, or falls where it is shared.
+  """Draws a panel a quantity and a curve a network, on logarithmic axes.
+
+  A dotted line shows a cost in proportion to the quantity, or in inverse proportion where the quantity shares the cost.
 
   Args:
-    panels: what it grows with → name → (size, cost) points.
+    panels: quantity → name → (size, cost) points.
     unit: of the cost, for the axis.
-    shared: panels of what shares the cost, as devices do.
+    shared: quantities that share the cost, such as the number of devices.
+
+  Returns:
+    The figure.
   """
   with matplotlib.rc_context(STYLE):
     count = -(-len(panels) // _COLUMNS)

@@ -1,4 +1,4 @@
-"""How figures look, and the picture of a reconstruction."""
+"""Defines the style of figures, and draws a reconstruction."""
 
 import io
 import re
@@ -14,7 +14,7 @@ from matplotlib.ticker import FormatStrFormatter
 from cap_jax.signals.quality import PAUSE
 from cap_jax.study.methods import BASELINES
 
-# after Okabe and Ito, told apart by colour-blind readers too; each has a contrast of 3 on white and on the dark page
+# after Okabe and Ito, for colour-blind readers too; each has a contrast of 3 on white and on the dark page
 COLOURS = {
   "true": "#000000",
   "peripheral": "#929292",
@@ -40,44 +40,63 @@ COLOURS = {
 }
 _BINS = 3000
 STYLE: dict[Any, Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "path"}
-STYLE["text.parse_math"] = False  # a name with two $ is no formula
+STYLE["text.parse_math"] = False  # a name may contain two $
 
 
 def _saved(figure: Figure, **options: Any) -> bytes:
   buffer = io.BytesIO()
-  with matplotlib.rc_context({"svg.hashsalt": "cap_jax"}):  # the same figure is the same file
+  with matplotlib.rc_context({"svg.hashsalt": "cap_jax"}):  # makes the file reproducible
     figure.savefig(buffer, **options)
-  figure.set_layout_engine("none")  # it is laid out: the next format need not be
+  figure.set_layout_engine("none")  # the layout is done; the next format reuses it
   return buffer.getvalue()
 
 
 def to_png(figure: Figure, dpi: int = 130) -> bytes:
-  """The figure as PNG."""
+  """Returns the figure as PNG.
+
+  Args:
+    figure: the figure.
+    dpi: dots per inch.
+
+  Returns:
+    The file's content.
+  """
   return _saved(figure, format="png", dpi=dpi)
 
 
 def to_pdf(figure: Figure) -> bytes:
-  """The figure as PDF, without the time of its making."""
+  """Returns the figure as PDF, without a creation time."""
   return _saved(figure, format="pdf", metadata={"CreationDate": None})
 
 
 def to_svg(figure: Figure) -> bytes:
-  """The figure as an SVG file without background, and without the time of its making."""
+  """Returns the figure as SVG, without background or creation time."""
   return _saved(figure, format="svg", transparent=True, metadata={"Date": None})
 
 
 def inline(svg: bytes, name: str) -> str:
-  """An SVG file as an element of a page, whose black is the colour of the text about it: so it is read on a dark page too. Ids that
-  something in it refers to begin with its `name`, which no other figure of the page has; all others are taken out."""
+  """Turns an SVG file into an element of a page.
+
+  Black becomes the colour of the surrounding text, which is readable on a dark page too. Ids that something in the file
+  refers to get a prefix; all others are removed.
+
+  Args:
+    svg: the file.
+    name: the prefix, unique on the page.
+
+  Returns:
+    The element.
+  """
   text, name = svg.decode(), re.sub(r"[^A-Za-z0-9]+", "-", name)
   text = text[text.index("<svg") :].replace("#000000", "currentColor")
   used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', text))
-  text = re.sub(r' id="([^"]+)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", text)
+  text = re.sub(r' id="([^"]+)"', lambda match: f' id="{name}-{match[1]}"' if match[1] in used else "", text)
   return re.sub(r'(url\(#|href="#)', rf"\1{name}-", text)
 
 
 def colour(method: str) -> str:
-  """Of a method; variants of a strategy share it, and so do a baseline fitted on the source and on the target."""
+  """Returns the colour of a method; variants of a strategy share it, and so do a baseline's fits on source and
+  target."""
   kind = method.partition("/")[0]
   if kind not in COLOURS:
     kind = kind.removesuffix("_source").removesuffix("_target")
@@ -85,21 +104,21 @@ def colour(method: str) -> str:
 
 
 def plain_numbers(axes: Axes) -> None:
-  """Ticks of a logarithmic pressure axis as 0.8, 2, 10 instead of powers; without 7 and 9, which crowd what stands beside them."""
+  """Writes ticks of a logarithmic pressure axis as 0.8, 2, 10 instead of powers, without 7 and 9, which would crowd."""
   axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
   axes.yaxis.set_minor_formatter(lambda value, _: "" if f"{value:.0e}"[0] in "79" else f"{value:g}")
   axes.tick_params(axis="y", which="minor", labelsize=7)
 
 
 def _broken(time_s: np.ndarray, p_t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """The wave with a NaN in each pause of the clock, so that no line is drawn across it."""
+  """Inserts a NaN at each pause of the clock, which breaks the line there."""
   step_s = np.diff(time_s)
   pauses = np.flatnonzero(step_s > PAUSE * np.median(step_s)) + 1 if step_s.size else np.zeros(0, dtype=int)
   return np.insert(time_s, pauses, time_s[pauses]), np.insert(p_t, pauses, np.nan)
 
 
 def _thin(time_s: np.ndarray, p_t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """A long record as the extremes of some thousand bins, which look the same at the width of a page."""
+  """Reduces a long record to the extremes of some thousand bins, which look the same at the width of a page."""
   size = -(-p_t.size // _BINS)
   if size < 4:
     return time_s, p_t
@@ -120,19 +139,24 @@ def reconstruction(
   gaps: Sequence[tuple[float, float]],
   half_width_mmhg: np.ndarray | None = None,
 ) -> Figure:
-  """A record and its reconstructed aortic wave: the whole of it, and eight seconds from its middle.
+  """Draws a record and its reconstructed aortic wave: all of it, and eight seconds from its middle.
 
   Args:
-    time_s, peripheral_mmhg, aortic_mmhg: (time,), NaN in gaps.
+    time_s: (time,) [s].
+    peripheral_mmhg: (time,), NaN in gaps.
+    aortic_mmhg: (time,), NaN in gaps.
     site: of the peripheral wave.
     gaps: start and end of each gap [s].
     half_width_mmhg: (time,) half the width of the prediction interval, drawn in the eight seconds.
+
+  Returns:
+    The figure.
   """
   with matplotlib.rc_context(STYLE):
     figure = Figure(figsize=(10, 6), layout="constrained")
     whole, detail = figure.subplots(2, 1)
-    known = np.flatnonzero(np.isfinite(aortic_mmhg))
-    middle = time_s[known[len(known) // 2]] if known.size else time_s[0]
+    finite = np.flatnonzero(np.isfinite(aortic_mmhg))
+    middle = time_s[finite[len(finite) // 2]] if finite.size else time_s[0]
     near = (time_s >= middle - 4) & (time_s <= middle + 4)
     for axes, part in ((whole, slice(None)), (detail, near)):
       for wave, shade, label in (
@@ -145,11 +169,11 @@ def reconstruction(
       low, high = (aortic_mmhg[near] + sign * half_width_mmhg[near] for sign in (-1, 1))
       detail.fill_between(time_s[near], low, high, color=COLOURS["fine_tuning"], alpha=0.2, lw=0, label="its interval")
     whole.margins(x=0.01)
-    shown = detail.get_xlim()
+    limits = detail.get_xlim()
     for start, end in gaps:
       for axes in (whole, detail):
         axes.axvspan(start, end, color="#D55E00", alpha=0.2, lw=1)
-    detail.set_xlim(shown)
+    detail.set_xlim(limits)
     detail.set_xlabel("time [s]")
     figure.legend(*detail.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     whole.set_title("the whole record" + (", gaps shaded" if gaps else ""))

@@ -1,4 +1,4 @@
-"""What is in a data set: sums over its records, and pictures of some."""
+"""Summarises the records of a data set, and draws some of them."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,14 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 
 @dataclasses.dataclass(frozen=True)
 class InspectedRecord:
-  """What is kept of a record that was looked at: unit and rate of its signals, what is known of the subject, and the report."""
+  """What the summary needs of a record.
+
+  Attributes:
+    units: signal → unit.
+    fs_hz: sampling rate.
+    covariates: names of the subject's covariates.
+    report: of the conditioning.
+  """
 
   units: Mapping[str, str]
   fs_hz: float
@@ -25,13 +32,21 @@ class InspectedRecord:
 
 
 def look(raw: recordings.Recording, report: conditioning.Report) -> InspectedRecord:
-  """Of a record as it was found, and the report of its conditioning."""
+  """Returns what the summary needs of a record.
+
+  Args:
+    raw: the record before conditioning.
+    report: of its conditioning.
+
+  Returns:
+    The inspected record.
+  """
   return InspectedRecord(dict(raw.units), raw.fs_hz, tuple(raw.covariates), report)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SignalSummary:
-  """A signal over all records that have it."""
+  """A signal, summarised over all records that have it."""
 
   signal: str
   unit: str
@@ -44,20 +59,20 @@ class SignalSummary:
   lag: str
 
 
-def _lag(seen: Sequence[InspectedRecord], name: str) -> str:
-  found = [s.report.sync[name] for s in seen if name in s.report.sync]
-  if not found:
+def _lag(records: Sequence[InspectedRecord], name: str) -> str:
+  syncs = [s.report.sync[name] for s in records if name in s.report.sync]
+  if not syncs:
     return ""
-  removed = [sync.removed_s for sync in found if sync.removed_s]
-  said = f"{np.median([sync.lag_s for sync in found]):.3f} s"
-  return f"{said}; taken out of {len(removed)} as a monitor's delay, {np.median(removed):.3f} s" if removed else said
+  removed = [sync.removed_s for sync in syncs if sync.removed_s]
+  lag = f"{np.median([sync.lag_s for sync in syncs]):.3f} s"
+  return f"{lag}; taken out of {len(removed)} as a monitor's delay, {np.median(removed):.3f} s" if removed else lag
 
 
-def rows(seen: Sequence[InspectedRecord]) -> list[SignalSummary]:
-  """A row a signal, in order of their names."""
-  found = []
-  for name in sorted({name for s in seen for name in s.units}):
-    those = [s for s in seen if name in s.units]
+def rows(records: Sequence[InspectedRecord]) -> list[SignalSummary]:
+  """Returns a summary a signal, in order of their names."""
+  summaries = []
+  for name in sorted({name for s in records for name in s.units}):
+    those = [s for s in records if name in s.units]
     seconds, good = (
       sum(values) for values in zip(*((s.report.seconds, s.report.good_s[name]) for s in those), strict=True)
     )
@@ -69,7 +84,7 @@ def rows(seen: Sequence[InspectedRecord]) -> list[SignalSummary]:
     units = ", ".join(dict.fromkeys(s.units[name] for s in those))
     beats = sum(s.report.beats.get(name, 0) for s in those)
     share = min(good / seconds, 1.0) if seconds else 0.0
-    found.append(
+    summaries.append(
       SignalSummary(
         signal=name,
         unit=units,
@@ -82,11 +97,19 @@ def rows(seen: Sequence[InspectedRecord]) -> list[SignalSummary]:
         lag=_lag(those, name),
       )
     )
-  return found
+  return summaries
 
 
-def text(dataset: datasets.DataSet, seen: Sequence[InspectedRecord]) -> list[str]:
-  """What is printed of a data set."""
+def text(dataset: datasets.DataSet, records: Sequence[InspectedRecord]) -> list[str]:
+  """Returns the lines to print about a data set.
+
+  Args:
+    dataset: the data set.
+    records: those of it that were read.
+
+  Returns:
+    The lines.
+  """
   whose = (
     "subjects"
     if dataset.subjects_known
@@ -97,9 +120,9 @@ def text(dataset: datasets.DataSet, seen: Sequence[InspectedRecord]) -> list[str
     f"{', in silico' if dataset.in_silico else ''}",
     f"source: {dataset.source}; licence: {dataset.licence}",
     *(f"note: {note}" for note in dataset.notes),
-    f"{len(seen)} records read:" if seen else "no record could be read",
+    f"{len(records)} records read:" if records else "no record could be read",
   ]
-  for row in rows(seen):
+  for row in rows(records):
     low, high = row.fs_hz
     rate = f"{low:g} Hz" if high - low < 1e-3 * low else f"{low:g}–{high:g} Hz"
     lines.append(
@@ -110,38 +133,38 @@ def text(dataset: datasets.DataSet, seen: Sequence[InspectedRecord]) -> list[str
       lines.append("    " + ", ".join(f"{reason} {count}" for reason, count in sorted(row.faults.items())))
     if row.lag:
       lines.append(f"    behind the first pressure: {row.lag}")
-  known = sorted({name for s in seen for name in s.covariates})
-  return lines + ([f"  known of subjects: {', '.join(known)}"] if known else [])
+  covariates = sorted({name for s in records for name in s.covariates})
+  return lines + ([f"  known of subjects: {', '.join(covariates)}"] if covariates else [])
 
 
 Drawn = tuple[recordings.Recording, recordings.Recording]
-"""A record as it was found, and what conditioning left of it."""
+"""A record before and after conditioning."""
 
 
-def _start(raw: recordings.Recording, kept: recordings.Recording) -> float:
-  """Where the picture begins: a little before the first sample that is taken out, or the record's begin."""
-  for wave in kept.signals.values():
+def _start(raw: recordings.Recording, cleaned: recordings.Recording) -> float:
+  """Returns where the figure begins [s]: shortly before the first removed sample, or at the start of the record."""
+  for wave in cleaned.signals.values():
     lost = np.flatnonzero(~np.isfinite(wave))
     if lost.size:
-      return max(float(kept.time_s[lost[0]]) - 0.4 * _SHOWN_S, float(raw.time_s[0]))
+      return max(float(cleaned.time_s[lost[0]]) - 0.4 * _SHOWN_S, float(raw.time_s[0]))
   return float(raw.time_s[0])
 
 
 def sheet(drawn: Sequence[Drawn]) -> Figure:
-  """Ten seconds of each record: what is kept in colour, what is taken out in grey."""
+  """Draws ten seconds of each record: samples that conditioning keeps in colour, those that it removes in grey."""
   columns = sorted({name for raw, _ in drawn for name in raw.signals})
   with matplotlib.rc_context(figures.STYLE):
     figure = Figure(figsize=(max(4.0 * len(columns), 6.0), 1.6 * len(drawn) + 0.6), layout="constrained")
     axes = figure.subplots(len(drawn), len(columns), squeeze=False, sharex="row")
-    for number, (raw, kept) in enumerate(drawn):
-      first = _start(raw, kept)
+    for number, (raw, cleaned) in enumerate(drawn):
+      first = _start(raw, cleaned)
       for name, place in zip(columns, axes[number], strict=True):
         if name not in raw.signals:
           place.set_axis_off()
           continue
-        for found, colour, width in ((raw, "#AAAAAA", 1.6), (kept, _COLOURS[columns.index(name) % 6], 1.0)):
-          shown = (found.time_s >= first) & (found.time_s <= first + _SHOWN_S)
-          place.plot(found.time_s[shown], found.signals[name][shown], color=colour, lw=width)
+        for recording, colour, width in ((raw, "#AAAAAA", 1.6), (cleaned, _COLOURS[columns.index(name) % 6], 1.0)):
+          visible = (recording.time_s >= first) & (recording.time_s <= first + _SHOWN_S)
+          place.plot(recording.time_s[visible], recording.signals[name][visible], color=colour, lw=width)
         place.set_title(f"{raw.subject} {name.replace('_', ' ')} [{raw.units[name]}]", fontsize=8)
         place.margins(x=0)
     for place in axes[-1]:

@@ -1,4 +1,4 @@
-"""The report of a network on a data set of one's own."""
+"""Makes the report of a network on a user's own data set."""
 
 import csv
 import os
@@ -26,8 +26,8 @@ WITHOUT_TRUTH = (
 )
 
 
-def reconstructed_table(found: Sequence[own_data.Reconstructed]) -> tables.Table:
-  """A row a subject."""
+def reconstructed_table(subjects: Sequence[own_data.Reconstructed]) -> tables.Table:
+  """Returns a row a subject."""
   header = (
     "subject",
     "windows",
@@ -39,36 +39,41 @@ def reconstructed_table(found: Sequence[own_data.Reconstructed]) -> tables.Table
     "missing",
   )
   rows = []
-  for one in found:
-    numbers = (study_tables.number(one.values[name], digits) for name, (_, digits) in _NAMES.items())
+  for one in subjects:
+    values = (study_tables.number(one.values[name], digits) for name, (_, digits) in _NAMES.items())
     strange = (
       ""
       if np.isnan(one.ood_fraction)
       else f"{100 * one.ood_fraction:.0f} %" + " !" * (one.ood_fraction > reconstruction.MOST_OOD)
     )
     widths = (study_tables.width(value) for value in (one.half_width_mmhg, one.csbp_half_width_mmhg))
-    rows.append((one.subject, str(one.windows), str(one.beats), *numbers, *widths, strange, one.missing))
+    rows.append((one.subject, str(one.windows), str(one.beats), *values, *widths, strange, one.missing))
   caption = (
     "What was reconstructed: indices of each subject's mean beat; ! marks records that are mostly out of distribution"
   )
   return tables.Table(header, rows, caption=caption)
 
 
-def write_reconstructed(path: str | os.PathLike[str], found: Sequence[own_data.Reconstructed]) -> None:
-  """`reconstructed.csv`: a row a subject."""
+def write_reconstructed(path: str | os.PathLike[str], subjects: Sequence[own_data.Reconstructed]) -> None:
+  """Writes `reconstructed.csv`, a row a subject.
+
+  Args:
+    path: of the file.
+    subjects: the reconstructed subjects.
+  """
   with files.write_atomically(path) as (partial,), open(partial, "w", newline="", encoding="utf-8") as file:
     writer = csv.writer(file)
     names = (f"{name}_est{indices.ending(name)}" for name in own_data.SHOWN)
     writer.writerow(
       ("subject", "windows", "beats", *names, "half_width_mmhg", "csbp_half_width_mmhg", "ood_fraction", "missing")
     )
-    for one in found:
-      numbers = (*one.values.values(), one.half_width_mmhg, one.csbp_half_width_mmhg, one.ood_fraction)
-      writer.writerow((one.subject, one.windows, one.beats, *(f"{value:.4f}" for value in numbers), one.missing))
+    for one in subjects:
+      values = (*one.values.values(), one.half_width_mmhg, one.csbp_half_width_mmhg, one.ood_fraction)
+      writer.writerow((one.subject, one.windows, one.beats, *(f"{value:.4f}" for value in values), one.missing))
 
 
 def _study(trained: checkpoint.Checkpoint, path: str) -> study_config.Study:
-  """A study of the one network, as tables and figures ask for it."""
+  """Returns a study of the one network, which tables and figures need."""
   name, n_target, seed = own_data.method_of(trained)
   return study_config.Study(
     target_data=path,
@@ -83,7 +88,18 @@ def _study(trained: checkpoint.Checkpoint, path: str) -> study_config.Study:
 def errors(
   trained: checkpoint.Checkpoint, evaluated: own_data.Evaluated, path: str, place: str, reference: standards.Reference
 ) -> list[page.Section]:
-  """Sections with errors, for data with a measured aortic wave."""
+  """Makes the sections on errors, for data with a measured aortic wave.
+
+  Args:
+    trained: the network.
+    evaluated: its errors.
+    path: of the data.
+    place: "in silico" or "real records".
+    reference: of the validation standards.
+
+  Returns:
+    The sections in order.
+  """
   rows = summary.frame(evaluated.rows)
   what = _study(trained, path)
   clinic = study_report.ClinicResults(what, rows, summary.summarise(rows), evaluated.shown, [])
@@ -93,12 +109,23 @@ def errors(
 
 def reconstructed(
   trained: checkpoint.Checkpoint,
-  found: Sequence[own_data.Reconstructed],
+  subjects: Sequence[own_data.Reconstructed],
   y_bt: np.ndarray,
   waves: batches.Waves,
   path: str,
 ) -> page.Section:
-  """What was reconstructed of everybody, with some records to look through."""
+  """Makes the section on the reconstructed waves of all subjects, with some records to look through.
+
+  Args:
+    trained: the network.
+    subjects: the reconstructed subjects.
+    y_bt: (window, time) reconstructed waves [mmHg].
+    waves: peripheral waves of the same windows.
+    path: of the data.
+
+  Returns:
+    The section.
+  """
   what, name = _study(trained, path), own_data.method_of(trained)[0]
   records = []
   for subject in waves.subjects[:_BROWSED]:
@@ -113,12 +140,12 @@ def reconstructed(
     else ""
   )
   return page.Section(
-    "What was reconstructed", why, browser=browser, sheets={"reconstructed": reconstructed_table(found)}
+    "What was reconstructed", why, browser=browser, sheets={"reconstructed": reconstructed_table(subjects)}
   )
 
 
 def left_out(lost: Sequence[DataError]) -> page.Section:
-  """Records that could not be used, with the remedy."""
+  """Returns the section on records that could not be used, with the remedies."""
   rows = [(error.subject or "?", error.where, error.problem, error.remedy) for error in lost]
   return page.Section(
     "Left out", sheets={"left_out": tables.Table(("subject", "where", "what is wrong", "remedy"), rows)}
@@ -126,5 +153,11 @@ def left_out(lost: Sequence[DataError]) -> page.Section:
 
 
 def write_errors(path: str | os.PathLike[str], evaluated: own_data.Evaluated, method: str) -> None:
-  """`errors.csv`: the columns of `study.csv`, a row a subject, of the network."""
+  """Writes `errors.csv`, a row a subject, with the columns of `study.csv`.
+
+  Args:
+    path: of the file.
+    evaluated: errors of all methods.
+    method: whose rows are written.
+  """
   run_study.write_rows(path, [row for row in evaluated.rows if row["method"] == method])

@@ -1,5 +1,7 @@
-"""`report.html`: one self-contained page, light and dark, readable on a phone and by a screen reader, with every name from data
-escaped. What moves is drawn by Plotly, which lies in the page; nothing is fetched."""
+"""Writes `report.html`, one self-contained page, light and dark, readable on a phone and by a screen reader.
+
+Every name from data is escaped. The page contains Plotly, which draws the interactive figures, and fetches nothing.
+"""
 
 import dataclasses
 import functools
@@ -18,12 +20,19 @@ from cap_jax import files
 from cap_jax.report import figures, tables
 
 _ASSETS = importlib.resources.files("cap_jax.report") / "assets"
-_LONG = 60  # characters; columns of such cells are text
+_LONG = 60  # characters; a table with longer cells is set as text
 
 
 @dataclasses.dataclass(frozen=True)
 class Drawn:
-  """A figure, its caption, and what it shows in words for those who do not see it; `name` is that of its files."""
+  """A figure with its caption.
+
+  Attributes:
+    name: of its files.
+    figure: the figure.
+    caption: below it.
+    words: what it shows, for a screen reader.
+  """
 
   name: str
   figure: Figure
@@ -37,8 +46,12 @@ class Drawn:
 
 @dataclasses.dataclass(frozen=True)
 class Browser:
-  """Records to look through beat by beat: each with `name`, `time_s`, `series` (name, colour, width, values) and `beats`
-  (start_s, end_s, text)."""
+  """Records to look through beat by beat.
+
+  Attributes:
+    records: each with `name`, `time_s`, `series` (name, colour, width, values) and `beats` (start_s, end_s, text).
+    caption: below the plot.
+  """
 
   records: Sequence[Mapping[str, Any]]
   caption: str
@@ -46,7 +59,15 @@ class Browser:
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-  """A part of the page: plain text, figures, a browser of beats, tables by name, of which the first lies open."""
+  """A part of the page.
+
+  Attributes:
+    heading: of the part.
+    text: plain text, a paragraph a line.
+    drawn: figures.
+    browser: of beats.
+    sheets: name → table; the first is open, the others are folded.
+  """
 
   heading: str
   text: str = ""
@@ -56,13 +77,13 @@ class Section:
 
   @property
   def anchor(self) -> str:
-    """Of its heading, for links."""
+    """Returns the id of the heading, for links."""
     return re.sub(r"[^a-z0-9]+", "-", self.heading.lower()).strip("-")
 
 
 def _figure(drawn: Drawn) -> str:
-  caption, words = html.escape(drawn.caption), html.escape(drawn.words or drawn.caption, quote=True)
-  svg = figures.inline(drawn.svg, drawn.name).replace("<svg ", f'<svg role="img" aria-label="{words}" ', 1)
+  caption, description = html.escape(drawn.caption), html.escape(drawn.words or drawn.caption, quote=True)
+  svg = figures.inline(drawn.svg, drawn.name).replace("<svg ", f'<svg role="img" aria-label="{description}" ', 1)
   name = html.escape(drawn.caption, quote=True)
   framed = f'<div class="scroll" tabindex="0" role="region" aria-label="{name}">{svg}</div>'
   return f"<figure>{framed}<figcaption>{caption}</figcaption></figure>"
@@ -87,13 +108,13 @@ def _table(table: tables.Table) -> str:
 
 
 def _folded(table: tables.Table) -> str:
-  """A table that opens on demand: a page on a phone is long enough."""
+  """Returns a table that opens on demand, which keeps the page short on a phone."""
   name = html.escape(f"{table.caption or 'More'} ({len(table.rows)} rows)")
   return f"<details><summary>{name}</summary>{_table(table)}</details>"
 
 
 def _browser(browser: Browser) -> str:
-  # "<" cannot end the script element in which the data lie
+  # without "<" the data cannot end the script element that contains them
   data = json.dumps(browser.records, separators=(",", ":")).replace("<", "\\u003c")
   name = html.escape(
     "Waves over time; the line below the buttons tells the pressures of the beat that is shown", quote=True
@@ -106,13 +127,15 @@ def _browser(browser: Browser) -> str:
 
 
 def _section(section: Section) -> str:
-  parts = [f'<section aria-labelledby="{section.anchor}"><h2 id="{section.anchor}">{html.escape(section.heading)}</h2>']
-  parts += [f"<p>{html.escape(part)}</p>" for part in section.text.split("\n") if part]
-  parts += [_figure(drawn) for drawn in section.drawn]
+  elements = [
+    f'<section aria-labelledby="{section.anchor}"><h2 id="{section.anchor}">{html.escape(section.heading)}</h2>'
+  ]
+  elements += [f"<p>{html.escape(part)}</p>" for part in section.text.split("\n") if part]
+  elements += [_figure(drawn) for drawn in section.drawn]
   if section.browser is not None:
-    parts.append(_browser(section.browser))
-  parts += [_table(table) if number == 0 else _folded(table) for number, table in enumerate(section.sheets.values())]
-  return "\n".join([*parts, "</section>"])
+    elements.append(_browser(section.browser))
+  elements += [_table(table) if number == 0 else _folded(table) for number, table in enumerate(section.sheets.values())]
+  return "\n".join([*elements, "</section>"])
 
 
 @functools.cache
@@ -131,8 +154,10 @@ def write(
   """Writes the page.
 
   Args:
-    path: of the file; replaced whole.
-    title, summary, explained: plain text; how to read the tables comes after the summary.
+    path: of the file, which is replaced atomically.
+    title: plain text.
+    summary: plain text.
+    explained: plain text after the summary, on how to read the tables.
     sections: in order.
     provenance: plain facts: command, versions, hashes, times.
   """
@@ -163,13 +188,18 @@ def write(
 
 
 def write_parts(folder: str, sections: Sequence[Section]) -> None:
-  """The figures as PDF, SVG and PNG into `folder`/figures, the tables as CSV and LaTeX into `folder`/tables."""
+  """Writes the figures as PDF, SVG and PNG, and the tables as CSV and LaTeX.
+
+  Args:
+    folder: gets the folders `figures` and `tables`.
+    sections: whose figures and tables are written.
+  """
   for name in ("figures", "tables"):
     os.makedirs(os.path.join(folder, name), exist_ok=True)
   for section in sections:
     for drawn in section.drawn:
-      made = {"svg": drawn.svg, "pdf": figures.to_pdf(drawn.figure), "png": figures.to_png(drawn.figure)}
-      for ending, content in made.items():
+      formats = {"svg": drawn.svg, "pdf": figures.to_pdf(drawn.figure), "png": figures.to_png(drawn.figure)}
+      for ending, content in formats.items():
         _write(os.path.join(folder, "figures", f"{drawn.name}.{ending}"), content)
     for name, table in section.sheets.items():
       for ending, write_table in (("csv", tables.to_csv), ("tex", tables.to_latex)):

@@ -1,4 +1,4 @@
-"""The page that sets the virtual cohort beside published values."""
+"""Writes the page that compares the virtual cohort with published values."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +12,18 @@ def _cell(mean: float, sd: float, digits: int) -> str:
 def markdown(
   rows: Sequence[physiology.DecadeStatistics], form_factors: Mapping[str, float], subjects: int, seed: int, command: str
 ) -> str:
-  """Means (SD) by decade, model | published, and what lies outside the limits."""
+  """Returns the page: means (SD) by decade, model | published, and the means that lie outside the limits.
+
+  Args:
+    rows: a quantity each.
+    form_factors: site → (MAP − DBP)/PP.
+    subjects: number of virtual subjects.
+    seed: of the cohort.
+    command: that writes the page.
+
+  Returns:
+    The page in Markdown.
+  """
   head = " | ".join(f"{d}–{d + 9}" for d in physiology.DECADES)
   lines = [
     "# The virtual cohort beside published values",
@@ -42,10 +53,10 @@ def markdown(
   return "\n".join([*lines, *(f"- {miss}" for miss in misses)]) + "\n"
 
 
-def causes(found: Mapping[str, Sequence[physiology.DecadeStatistics]]) -> str:
-  """Model less published, means over the decades, for each variant of the cohort; SDs as a ratio."""
-  shown = [name for name in physiology.LABELS if name in physiology.LIMITS]
-  heads = [physiology.LABELS[name].split(" [")[0].replace(", brachial/central", "") for name in shown]
+def causes(variants: Mapping[str, Sequence[physiology.DecadeStatistics]]) -> str:
+  """Returns a table of model minus published, means over the decades, for each variant of the cohort."""
+  quantities = [name for name in physiology.LABELS if name in physiology.LIMITS]
+  heads = [physiology.LABELS[name].split(" [")[0].replace(", brachial/central", "") for name in quantities]
   lines = [
     "",
     "## What each part of the model does",
@@ -53,12 +64,12 @@ def causes(found: Mapping[str, Sequence[physiology.DecadeStatistics]]) -> str:
     "Model less published, mean over the five decades (in brackets: the decade that is furthest off), with one thing changed.",
     "",
     f"| variant | {' | '.join(heads)} |",
-    "|---" * (1 + len(shown)) + "|",
+    "|---" * (1 + len(quantities)) + "|",
   ]
-  for label, rows in found.items():
+  for label, rows in variants.items():
     by_name = {row.name: row.mean - row.published_mean for row in rows}
     cells = []
-    for name in shown:
+    for name in quantities:
       off, digits = by_name[name], 2 if name == "amplification" else 1
       furthest = off[abs(off).argmax()]
       cells.append(f"{off.mean():+.{digits}f} ({furthest:+.{digits}f})")

@@ -1,4 +1,4 @@
-"""What artefacts do as they get worse, as a part of a report: errors and gaps against the severity of each."""
+"""Reports how errors and gaps grow with the severity of each artefact."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from cap_jax.report.figures import STYLE
 from cap_jax.study.severity import ARTEFACTS, NONE, WRONG_MMHG, Point
 
 _COLUMNS = 4
-_SOUND = 0.01  # of a record that may be given and wrong
+_SOUND = 0.01  # largest share of a record that may be reconstructed and wrong
 
 
 def _size(one: Point) -> str:
@@ -22,7 +22,7 @@ def _percent(share: float, digits: int = 0) -> str:
 
 
 def table(points: Sequence[Point]) -> tables.Table:
-  """A row a point."""
+  """Returns a row a point."""
   header = (
     "artefact",
     "severity",
@@ -41,7 +41,7 @@ def table(points: Sequence[Point]) -> tables.Table:
 
 
 def limits(points: Sequence[Point]) -> tables.Table:
-  """A row an artefact: how bad it may get, and what is given at the next severity that was tried."""
+  """Returns a row an artefact: the severity up to which it is sound, and the result at the next one."""
   rows = []
   for name in ARTEFACTS:
     tried = [one for one in points if one.artefact == name]
@@ -61,35 +61,35 @@ def limits(points: Sequence[Point]) -> tables.Table:
 
 
 def section(points: Sequence[Point]) -> page.Section:
-  """The figure and both tables."""
-  words = "; ".join(f"{row[0]} is sound up to {row[1] or 'none that was tried'}" for row in limits(points).rows)
+  """Returns the figure and both tables."""
+  description = "; ".join(f"{row[0]} is sound up to {row[1] or 'none that was tried'}" for row in limits(points).rows)
   caption = "Blue: RMSE of what is given, dotted grey that without artefact, dotted red what is called wrong. Bars: what is left out."
   text = "Each artefact, by itself, on records of virtual subjects that are measured without any fault otherwise."
   sheets = {"limits": limits(points), "severity": table(points)}
   return page.Section(
-    "Artefacts as they get worse", text, [page.Drawn("severity", figure(points), caption, words)], sheets=sheets
+    "Artefacts as they get worse", text, [page.Drawn("severity", figure(points), caption, description)], sheets=sheets
   )
 
 
 def figure(points: Sequence[Point]) -> Figure:
-  """A panel an artefact: RMSE of what is given, and the share that is left out."""
+  """Draws a panel an artefact: RMSE of the reconstructed part, and the share that is left out."""
   none = next(one.rmse_mmhg for one in points if one.artefact == NONE)
   with matplotlib.rc_context(STYLE):
     rows = -(-len(ARTEFACTS) // _COLUMNS)
     drawn = Figure(figsize=(11, 2.3 * rows), layout="constrained")
     for place, name in enumerate(ARTEFACTS):
-      found = [one for one in points if one.artefact == name]
+      curve = [one for one in points if one.artefact == name]
       axes = drawn.add_subplot(rows, _COLUMNS, place + 1)
-      ticks = range(len(found))
-      axes.plot(ticks, [one.rmse_mmhg for one in found], "o-", color="#0072B2", markersize=4)
+      ticks = range(len(curve))
+      axes.plot(ticks, [one.rmse_mmhg for one in curve], "o-", color="#0072B2", markersize=4)
       axes.axhline(none, color="#777777", linewidth=0.8, linestyle=":")
       axes.axhline(WRONG_MMHG, color="#CC3D3D", linewidth=0.8, linestyle=":")
-      axes.set(yscale="log", ylim=(0.3, 60), title=name, xlabel=found[0].unit)
+      axes.set(yscale="log", ylim=(0.3, 60), title=name, xlabel=curve[0].unit)
       axes.set_yticks([0.5, 1, 2, 5, 10, 20, 50], ["0.5", "1", "2", "5", "10", "20", "50"])
-      axes.set_xticks(ticks, [f"{one.severity:g}" for one in found])
+      axes.set_xticks(ticks, [f"{one.severity:g}" for one in curve])
       axes.minorticks_off()
       gaps = axes.twinx()
-      gaps.bar(ticks, [100 * (1 - one.given) for one in found], width=0.5, color="#E69F00", alpha=0.35)
+      gaps.bar(ticks, [100 * (1 - one.given) for one in curve], width=0.5, color="#E69F00", alpha=0.35)
       gaps.set(ylim=(0, 100))
       gaps.spines["right"].set_visible(True)
       if place % _COLUMNS == 0:

@@ -1,4 +1,4 @@
-"""Tables and pictures of networks of virtual subjects on real records."""
+"""Makes tables and figures of networks that were trained on virtual subjects and run on real records."""
 
 import collections
 from collections.abc import Mapping, Sequence
@@ -22,79 +22,88 @@ _STYLES = ("-", "--", ":", "-.")
 _DRAWN = ("gtf_target", "source", "fine_tuning")
 
 
-def aortic_table(found: Sequence[ReconstructedRecord]) -> tables.Table:
-  """Part one: a row for each record left out and method, and one of the mean over records."""
+def aortic_table(reconstructions: Sequence[ReconstructedRecord]) -> tables.Table:
+  """Returns part one: a row for each left-out record and method, and the means over records."""
   header = (
     "method", "record left out", "A-distance", "MMD²", "beats", "pulse not above", "amplification", "mean offset",
     "mean within 3", "notch",
   )  # fmt: skip
   rows = []
-  for made in found:
-    seen = made.plausibility
+  for reconstruction in reconstructions:
+    check = reconstruction.plausibility
     rows.append(
       (
-        tables.label(made.method),
-        made.record,
-        f"{made.distance.a_distance:.2f}" if made.distance else "",
-        f"{made.distance.mmd:.3f}" if made.distance else "",
-        str(seen.beats),
-        f"{100 * seen.pulse_share:.0f} %",
-        f"{seen.amplification:.2f}",
-        f"{seen.map_offset_mmhg:+.1f}",
-        f"{100 * seen.map_share:.0f} %",
-        "yes" if seen.notch else "no",
+        tables.label(reconstruction.method),
+        reconstruction.record,
+        f"{reconstruction.distance.a_distance:.2f}" if reconstruction.distance else "",
+        f"{reconstruction.distance.mmd:.3f}" if reconstruction.distance else "",
+        str(check.beats),
+        f"{100 * check.pulse_share:.0f} %",
+        f"{check.amplification:.2f}",
+        f"{check.map_offset_mmhg:+.1f}",
+        f"{100 * check.map_share:.0f} %",
+        "yes" if check.notch else "no",
       )
     )
-  for method in dict.fromkeys(made.method for made in found):
-    own = [made for made in found if made.method == method]
-    apart = [made.distance for made in own if made.distance]
-    seen_all = [made.plausibility for made in own]
+  for method in dict.fromkeys(reconstruction.method for reconstruction in reconstructions):
+    own = [reconstruction for reconstruction in reconstructions if reconstruction.method == method]
+    apart = [reconstruction.distance for reconstruction in own if reconstruction.distance]
+    checks = [reconstruction.plausibility for reconstruction in own]
     rows.append(
       (
         tables.label(method),
         "mean",
         f"{np.mean([d.a_distance for d in apart]):.2f}" if apart else "",
         f"{np.mean([d.mmd for d in apart]):.3f}" if apart else "",
-        str(sum(seen.beats for seen in seen_all)),
-        f"{100 * np.mean([seen.pulse_share for seen in seen_all]):.0f} %",
-        f"{np.mean([seen.amplification for seen in seen_all]):.2f}",
-        f"{np.mean([seen.map_offset_mmhg for seen in seen_all]):+.1f}",
-        f"{100 * np.mean([seen.map_share for seen in seen_all]):.0f} %",
-        f"{sum(seen.notch for seen in seen_all)} of {len(seen_all)}",
+        str(sum(check.beats for check in checks)),
+        f"{100 * np.mean([check.pulse_share for check in checks]):.0f} %",
+        f"{np.mean([check.amplification for check in checks]):.2f}",
+        f"{np.mean([check.map_offset_mmhg for check in checks]):+.1f}",
+        f"{100 * np.mean([check.map_share for check in checks]):.0f} %",
+        f"{sum(check.notch for check in checks)} of {len(checks)}",
       )
     )
   return tables.Table(header, rows, group=1)
 
 
-def arterial_table(found: Sequence[Measured]) -> tables.Table:
-  """Part two: a row for each record left out and method, and one of the mean over records."""
+def arterial_table(measurements: Sequence[Measured]) -> tables.Table:
+  """Returns part two: a row for each left-out record and method, and the means over records."""
   header = ("method", "record left out", "RMSE", "lag-free", "SBP error", "DBP error", "PP error", "mean error")
   fields = (
     "rmse_mmhg", "rmse_lag_free_mmhg", "csbp_error_mmhg", "cdbp_error_mmhg", "cpp_error_mmhg", "map_error_mmhg"
   )  # fmt: skip
   rows = []
-  for made in found:
-    values = [getattr(made.errors, name) for name in fields]
-    rows.append((tables.label(made.method), made.record, *_numbers(values)))
-  for method in dict.fromkeys(made.method for made in found):
-    own = [[getattr(made.errors, name) for name in fields] for made in found if made.method == method]
+  for measurement in measurements:
+    values = [getattr(measurement.errors, name) for name in fields]
+    rows.append((tables.label(measurement.method), measurement.record, *_format_errors(values)))
+  for method in dict.fromkeys(measurement.method for measurement in measurements):
+    own = [
+      [getattr(measurement.errors, name) for name in fields]
+      for measurement in measurements
+      if measurement.method == method
+    ]
     mean = np.concatenate([np.mean(own, axis=0)[:2], np.abs(own).mean(0)[2:]])
-    rows.append((tables.label(method), "mean, absolute", *_numbers(mean.tolist())))
+    rows.append((tables.label(method), "mean, absolute", *_format_errors(mean.tolist())))
   return tables.Table(header, rows, group=1)
 
 
-def _numbers(values: Sequence[float]) -> list[str]:
+def _format_errors(values: Sequence[float]) -> list[str]:
   return [f"{value:.2f}" for value in values[:2]] + [f"{value:+.1f}" for value in values[2:]]
 
 
 def _sheet(
   measured: Mapping[str, np.ndarray], label: str, drawn: Mapping[str, Mapping[str, np.ndarray]], spec: config.Windows
 ) -> Figure:
-  """A window of each record, without its margins.
+  """Draws a window of each record, without its margins.
 
   Args:
-    measured: record → (time,) the measured wave, called `label`.
-    drawn: record → method → (time,) wave.
+    measured: record → (time,) the measured wave [mmHg].
+    label: of the measured wave.
+    drawn: record → method → (time,) wave [mmHg].
+    spec: of the windows.
+
+  Returns:
+    The figure, a panel a record.
   """
   inner = slice(spec.margin, spec.samples - spec.margin)
   time_s = np.arange(spec.samples)[inner] / spec.fs_hz
@@ -105,11 +114,11 @@ def _sheet(
     ):
       axes.plot(time_s, wave[inner], color="#000000", lw=1.6, label=label)
       used = collections.Counter[str]()
-      for method, made in drawn[record].items():
+      for method, wave_t in drawn[record].items():
         shade = figures.colour(method)
         style = _STYLES[used[shade] % len(_STYLES)]  # variants of a strategy share its colour
         used[shade] += 1
-        axes.plot(time_s, made[inner], lw=1.0, ls=style, color=shade, label=tables.label(method))
+        axes.plot(time_s, wave_t[inner], lw=1.0, ls=style, color=shade, label=tables.label(method))
       axes.set(ylabel="mmHg", title=record)
       axes.margins(x=0)
     axes.set_xlabel("time [s]")
@@ -117,23 +126,39 @@ def _sheet(
   return figure
 
 
-def waves(found: Sequence[ReconstructedRecord], spec: config.Windows) -> Figure:
-  """The radial wave of each record left out, and what the methods reconstruct; the mean wave, far off, is not drawn."""
+def waves(reconstructions: Sequence[ReconstructedRecord], spec: config.Windows) -> Figure:
+  """Draws the radial wave of each left-out record and the reconstructed waves, without the mean wave, which is far off.
+
+  Args:
+    reconstructions: a record and method each.
+    spec: of the windows.
+
+  Returns:
+    The figure.
+  """
   measured, drawn = {}, dict[str, dict[str, np.ndarray]]()
-  for made in found:
-    middle = len(made.peripheral_bt) // 2
-    measured[made.record] = made.peripheral_bt[middle]
-    if made.method != "mean_wave":
-      drawn.setdefault(made.record, {})[made.method] = made.aortic_bt[middle]
+  for reconstruction in reconstructions:
+    middle = len(reconstruction.peripheral_bt) // 2
+    measured[reconstruction.record] = reconstruction.peripheral_bt[middle]
+    if reconstruction.method != "mean_wave":
+      drawn.setdefault(reconstruction.record, {})[reconstruction.method] = reconstruction.aortic_bt[middle]
   return _sheet(measured, "radial, measured", drawn, spec)
 
 
-def pressures(found: Sequence[Measured], spec: config.Windows) -> Figure:
-  """The measured pressure of each record left out, and what some methods make of the PPG."""
+def pressures(measurements: Sequence[Measured], spec: config.Windows) -> Figure:
+  """Draws the measured pressure of each left-out record and the pressures that some methods predict from the PPG.
+
+  Args:
+    measurements: a record and method each.
+    spec: of the windows.
+
+  Returns:
+    The figure.
+  """
   measured, drawn = {}, dict[str, dict[str, np.ndarray]]()
-  for made in found:
-    middle = len(made.true_bt) // 2
-    measured[made.record] = made.true_bt[middle]
-    if made.method in _DRAWN or made.method.startswith("domain_adaptation"):
-      drawn.setdefault(made.record, {})[made.method] = made.predicted_bt[middle]
+  for measurement in measurements:
+    middle = len(measurement.true_bt) // 2
+    measured[measurement.record] = measurement.true_bt[middle]
+    if measurement.method in _DRAWN or measurement.method.startswith("domain_adaptation"):
+      drawn.setdefault(measurement.record, {})[measurement.method] = measurement.predicted_bt[middle]
   return _sheet(measured, "radial, measured", drawn, spec)

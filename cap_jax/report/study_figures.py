@@ -1,4 +1,4 @@
-"""The figures of a study."""
+"""Draws the figures of a study."""
 
 import collections
 from collections.abc import Mapping, Sequence
@@ -18,33 +18,46 @@ from cap_jax.study.study_results import Cell
 _LEVELS = ("--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (6, 2)), (0, (1, 2)), (0, (5, 1, 1, 1)), (0, (8, 2, 2, 2)))
 _MARKERS = "o^vDPX<>*hpds"
 _FEATURES = ("features_source", "features_target")
-_UNCHANGED = ("source", "source_affine")  # drawn beside the strategies, which begin there
-_MEASURE = "fine_tuning"  # drawn beside the baselines too
+_UNCHANGED = ("source", "source_affine")  # drawn with the strategies, which start from it
+_MEASURE = "fine_tuning"  # drawn with the baselines too
 
 
 def _by_subject(rows: pandas.DataFrame, names: Sequence[str]) -> dict[str, pandas.DataFrame]:
+  """Returns method → means over the rows of each subject."""
   return {name: summary.of_subjects(rows[rows["method"] == name]) for name in names}
 
 
 def ranked(rows: pandas.DataFrame, ranked_by: str) -> dict[str, str]:
-  """The best, the median and the worst subject of a method by RMSE."""
+  """Returns the best, the median and the worst subject of a method by RMSE.
+
+  Args:
+    rows: of one clinic.
+    ranked_by: the method.
+
+  Returns:
+    "best", "median" and "worst" → the subject.
+  """
   order = summary.of_subjects(rows[rows["method"] == ranked_by])["rmse_mmhg"].sort_values().index
   return {"best": str(order[0]), "median": str(order[len(order) // 2]), "worst": str(order[-1])}
 
 
 def waves(
-  rows: pandas.DataFrame, shown: Mapping[str, Mapping[str, np.ndarray]], ranked_by: str, site: str, fs_hz: float
+  rows: pandas.DataFrame, outputs: Mapping[str, Mapping[str, np.ndarray]], ranked_by: str, site: str, fs_hz: float
 ) -> Figure:
-  """Reconstructed waves over true ones for the best, the median and the worst test subject of a method.
+  """Draws reconstructed waves over true ones for the best, the median and the worst test subject of a method.
 
   Args:
     rows: of one clinic at the first seed.
-    shown: method → its stored waves, drawn in this order; "peripheral" has the measured and the true one.
-    ranked_by: the method by whose RMSE the subjects are chosen.
+    outputs: method → its stored waves (window, time) [mmHg], drawn in this order; "peripheral" has the measured and the
+      true wave.
+    ranked_by: the method whose RMSE selects the subjects.
     site: of the peripheral wave.
     fs_hz: sampling rate.
+
+  Returns:
+    The figure, a panel a subject.
   """
-  truth = shown["peripheral"]
+  truth = outputs["peripheral"]
   rmse = summary.of_subjects(rows[rows["method"] == ranked_by])["rmse_mmhg"]
   with matplotlib.rc_context(figures.STYLE):
     figure = Figure(figsize=(10, 3.4), layout="constrained")
@@ -56,10 +69,10 @@ def waves(
         time_s, truth["predicted_bt"][row, part], color=figures.COLOURS["peripheral"], lw=1, label=f"{site}, measured"
       )
       axes.plot(time_s, truth["true_bt"][row, part], color="#000000", lw=2.2, label="aortic root, true")
-      for method, made in shown.items():
+      for method, output in outputs.items():
         if method != "peripheral":
           shade, label = figures.colour(method), tables.label(method)
-          axes.plot(time_s, made["predicted_bt"][row, part], color=shade, lw=1.3, label=label)
+          axes.plot(time_s, output["predicted_bt"][row, part], color=shade, lw=1.3, label=label)
       axes.set_title(f"{word} subject: {rmse[subject]:.2f} mmHg")
       axes.set_xlabel("time [s]")
     figure.axes[0].set_ylabel("pressure [mmHg]")
@@ -69,18 +82,27 @@ def waves(
 
 
 def few_shot(lines: Sequence[summary.Line], place: str) -> Figure:
-  """Waveform RMSE against the number of labelled subjects with bootstrap intervals, of the strategies and of the baselines; methods
-  without labels as level lines, their intervals at the right edge."""
+  """Draws the waveform RMSE against the number of labelled subjects, strategies and baselines in a panel each.
+
+  Methods without labels are level lines, with their intervals at the right edge.
+
+  Args:
+    lines: a method at a number of labels each, of one clinic.
+    place: where the errors come from, such as "in silico".
+
+  Returns:
+    The figure, with bootstrap intervals.
+  """
   lines = [line for line in lines if np.isfinite(line.rmse.mean)]
   strategies = [line for line in lines if line.method not in BASELINES or line.method in _UNCHANGED]
   others = [line for line in lines if line.method in BASELINES and line.method not in _UNCHANGED]
   if others:
     others += [line for line in strategies if line.method == _MEASURE]
-  parts = {title: part for title, part in (("strategies", strategies), ("baselines", others)) if part}
+  panel_lines = {title: part for title, part in (("strategies", strategies), ("baselines", others)) if part}
   with matplotlib.rc_context(figures.STYLE):
-    figure = Figure(figsize=(5.6 * max(len(parts), 1), 6.2), layout="constrained")
-    panels = figure.subplots(1, max(len(parts), 1), sharey=True, squeeze=False).ravel()
-    for axes, (title, part) in zip(panels, parts.items(), strict=False):
+    figure = Figure(figsize=(5.6 * max(len(panel_lines), 1), 6.2), layout="constrained")
+    panels = figure.subplots(1, max(len(panel_lines), 1), sharey=True, squeeze=False).ravel()
+    for axes, (title, part) in zip(panels, panel_lines.items(), strict=False):
       _shots(axes, part)
       axes.set(title=title, xlabel="labelled target subjects")
       axes.legend(frameon=False, fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
@@ -90,7 +112,16 @@ def few_shot(lines: Sequence[summary.Line], place: str) -> Figure:
 
 
 def clinics(lines: Sequence[summary.Line], names: Sequence[str], place: str) -> Figure:
-  """Waveform RMSE against the number of labelled subjects, of some methods, a panel a clinic."""
+  """Draws the waveform RMSE against the number of labelled subjects, a panel a clinic.
+
+  Args:
+    lines: of all clinics.
+    names: methods to draw, in this order.
+    place: where the errors come from, such as "in silico".
+
+  Returns:
+    The figure.
+  """
   lines = [line for line in lines if line.method in names and np.isfinite(line.rmse.mean)]
   scenarios = list(dict.fromkeys(line.scenario for line in lines))
   with matplotlib.rc_context(figures.STYLE):
@@ -114,7 +145,7 @@ def clinics(lines: Sequence[summary.Line], names: Sequence[str], place: str) -> 
 
 
 def _shots(axes: Axes, lines: Sequence[summary.Line]) -> None:
-  """One panel of the curves."""
+  """Draws the curves of one panel."""
   names = list(dict.fromkeys(line.method for line in lines))
   ends = sorted({line.n_target for line in lines if line.n_target > 0}) or [1]
   edge = ends[-1] * 1.15
@@ -132,7 +163,7 @@ def _shots(axes: Axes, lines: Sequence[summary.Line]) -> None:
       edge *= 1.06
       axes.vlines(edge, rmse.low, rmse.high, color=shade, lw=2.5, alpha=0.8)
       continue
-    shift = 1.02 ** (number - len(names) / 2)  # so that the intervals lie beside each other
+    shift = 1.02 ** (number - len(names) / 2)  # draws the intervals side by side
     labels, means = np.array([p.n_target for p in points]) * shift, [p.rmse.mean for p in points]
     marker, style = _MARKERS[which % len(_MARKERS)], ":" if method in BASELINES else "-"
     axes.plot(labels, means, ls=style, marker=marker, color=shade, label=label)
@@ -143,19 +174,30 @@ def _shots(axes: Axes, lines: Sequence[summary.Line]) -> None:
 
 
 def bland_altman(rows: pandas.DataFrame, names: Sequence[str], quantity: str, place: str) -> Figure | None:
-  """Differences on means of each subject and seed with bias and limits of agreement, a panel a method; None of fewer than three
-  subjects."""
-  parts = {name: rows[rows["method"] == name] for name in names}
-  found = {name: limits for name, part in parts.items() if (limits := summary.limits(part, quantity)) is not None}
-  if not found:
+  """Draws differences against means for each subject and seed, with bias and limits of agreement, a panel a method.
+
+  Args:
+    rows: of one clinic.
+    names: methods to draw.
+    quantity: such as "csbp".
+    place: where the errors come from, such as "in silico".
+
+  Returns:
+    The figure; None if every method has fewer than three subjects.
+  """
+  rows_of = {name: rows[rows["method"] == name] for name in names}
+  agreements = {
+    name: limits for name, part in rows_of.items() if (limits := summary.limits(part, quantity)) is not None
+  }
+  if not agreements:
     return None
   with matplotlib.rc_context(figures.STYLE):
-    across = min(3, len(found))
-    down = -(-len(found) // across)
+    across = min(3, len(agreements))
+    down = -(-len(agreements) // across)
     figure = Figure(figsize=(3.4 * across, 2.9 * down), layout="constrained")
     panels = figure.subplots(down, across, squeeze=False, sharey=True).ravel()
-    for axes, (name, agreed) in zip(panels, found.items(), strict=False):
-      for people in summary.of_seeds(parts[name]):
+    for axes, (name, agreed) in zip(panels, agreements.items(), strict=False):
+      for people in summary.of_seeds(rows_of[name]):
         true, error = (people[f"{quantity}{end}_mmhg"].to_numpy(float) for end in ("_true", "_error"))
         axes.scatter(true + error / 2, error, s=8, color=figures.colour(name), alpha=0.6)
       low, high = agreed.limits
@@ -164,7 +206,7 @@ def bland_altman(rows: pandas.DataFrame, names: Sequence[str], quantity: str, pl
         axes.axhline(limit, color="#000000", lw=1, ls="--")
       axes.set_title(f"{tables.label(name)}\n{agreed.bias:+.1f}, limits {low:+.1f} to {high:+.1f}", fontsize=8)
       axes.set_xlabel(f"mean of both [mmHg], {place}")
-    for axes in panels[len(found) :]:
+    for axes in panels[len(agreements) :]:
       axes.set_axis_off()
     for axes in panels[::across]:
       axes.set_ylabel("estimated − true [mmHg]")
@@ -172,20 +214,29 @@ def bland_altman(rows: pandas.DataFrame, names: Sequence[str], quantity: str, pl
 
 
 def strata(rows: pandas.DataFrame, names: Sequence[str], place: str) -> Figure:
-  """RMSE by age, heart rate and amplification, with bootstrap intervals."""
+  """Draws the RMSE by age, heart rate and amplification, with bootstrap intervals.
+
+  Args:
+    rows: of one clinic.
+    names: methods to draw.
+    place: where the errors come from, such as "in silico".
+
+  Returns:
+    The figure, a panel a covariate.
+  """
   titles = {"age": "age [years]", "hr_bpm": "heart rate [bpm]", "amplification": "amplification"}
   with matplotlib.rc_context(figures.STYLE):
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     everybody = summary.of_subjects(rows)
     for axes, (covariate, title) in zip(figure.subplots(1, 3, sharey=True), titles.items(), strict=True):
-      found = agreement.strata(covariate, everybody[covariate].to_numpy(float))
+      groups = agreement.strata(covariate, everybody[covariate].to_numpy(float))
       for number, (name, people) in enumerate(_by_subject(rows, names).items()):
         values = people[covariate].to_numpy(float)
-        rmse = [agreement.interval(people["rmse_mmhg"].to_numpy(float)[s.holds(values)]) for s in found]
-        at = np.arange(len(found)) + 0.12 * (number - (len(names) - 1) / 2)
+        rmse = [agreement.interval(people["rmse_mmhg"].to_numpy(float)[s.holds(values)]) for s in groups]
+        at = np.arange(len(groups)) + 0.12 * (number - (len(names) - 1) / 2)
         axes.vlines(at, [r.low for r in rmse], [r.high for r in rmse], color=figures.colour(name), lw=1)
         axes.plot(at, [r.mean for r in rmse], "o", ms=4, color=figures.colour(name), label=tables.label(name))
-      axes.set_xticks(range(len(found)), [s.label for s in found], fontsize=7)
+      axes.set_xticks(range(len(groups)), [s.label for s in groups], fontsize=7)
       axes.set_xlabel(title)
     figure.axes[0].set_ylabel(f"waveform RMSE [mmHg], {place}")
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -194,8 +245,17 @@ def strata(rows: pandas.DataFrame, names: Sequence[str], place: str) -> Figure:
 
 
 def training(source: Sequence[float], per_point: int, cells: Sequence[Cell]) -> Figure:
-  """The source network's training loss, where the study trained it, and the RMSE on validation subjects along the training of each
-  strategy."""
+  """Draws the training loss of the source network, and the RMSE on validation subjects along the training of each
+  strategy.
+
+  Args:
+    source: the training loss; empty if the study did not train the source network.
+    per_point: steps of training that each value of `source` is the mean of.
+    cells: of the strategies.
+
+  Returns:
+    The figure.
+  """
   with matplotlib.rc_context(figures.STYLE):
     figure = Figure(figsize=(10 if len(source) else 6.5, 3.4), layout="constrained")
     *before, right = figure.subplots(1, 1 + (len(source) > 0), squeeze=False).ravel()
@@ -208,7 +268,7 @@ def training(source: Sequence[float], per_point: int, cells: Sequence[Cell]) -> 
       shade = figures.colour(cell.key.method)
       style = ("-", *_LEVELS)[used[shade] % (1 + len(_LEVELS))]
       used[shade] += 1
-      steps, rmse = [seen.steps for seen in cell.validation], [seen.rmse_mmhg for seen in cell.validation]
+      steps, rmse = [point.steps for point in cell.validation], [point.rmse_mmhg for point in cell.validation]
       right.semilogy(steps, rmse, color=shade, ls=style, label=tables.label(cell.key.method))
     right.set(xlabel="step", ylabel="RMSE on validation subjects [mmHg]", title="target networks")
     figures.plain_numbers(right)
@@ -217,37 +277,57 @@ def training(source: Sequence[float], per_point: int, cells: Sequence[Cell]) -> 
   return figure
 
 
-def distances(shown: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, float]:
-  """Method → distance of the means of its pooled features on source and target, in root mean squares of the source's about their own
-  mean."""
-  found = {}
-  for name, made in shown.items():
-    if _FEATURES[0] in made:
-      source, target = (made[part] for part in _FEATURES)
+def distances(outputs: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, float]:
+  """Returns the distance between the mean features of source and target for each method.
+
+  The unit is the root mean square distance of the source's features from their mean.
+
+  Args:
+    outputs: method → stored arrays, with pooled features (window, feature) of source and target where it has any.
+
+  Returns:
+    Method → distance.
+  """
+  distance_of = {}
+  for name, output in outputs.items():
+    if _FEATURES[0] in output:
+      source, target = (output[part] for part in _FEATURES)
       spread = np.sqrt(np.square(source - source.mean(0)).sum(1).mean())
-      found[name] = float(np.linalg.norm(source.mean(0) - target.mean(0)) / max(spread, 1e-9))
-  return found
+      distance_of[name] = float(np.linalg.norm(source.mean(0) - target.mean(0)) / max(spread, 1e-9))
+  return distance_of
 
 
-def feature_map(shown: Mapping[str, Mapping[str, np.ndarray]]) -> Figure | None:
-  """Pooled features of source and target windows in the two directions of the unadapted network's largest variance, before and after
-  each adaptation; None without features."""
-  found = {name: tuple(made[part] for part in _FEATURES) for name, made in shown.items() if _FEATURES[0] in made}
-  if "source" not in found or len(found) < 2:
+def feature_map(outputs: Mapping[str, Mapping[str, np.ndarray]]) -> Figure | None:
+  """Draws pooled features of source and target windows before and after each adaptation.
+
+  The axes are the two directions of largest variance of the unadapted network.
+
+  Args:
+    outputs: method → stored arrays, with pooled features (window, feature) of source and target where it has any.
+
+  Returns:
+    The figure; None without features.
+  """
+  features = {
+    name: tuple(output[part] for part in _FEATURES) for name, output in outputs.items() if _FEATURES[0] in output
+  }
+  if "source" not in features or len(features) < 2:
     return None
-  before = np.concatenate(found["source"])
+  before = np.concatenate(features["source"])
   mean = before.mean(0)
   axes_2d = np.linalg.svd(before - mean, full_matrices=False)[2][:2].T
   with matplotlib.rc_context(figures.STYLE):
-    figure = Figure(figsize=(3.3 * min(len(found), 4), 3.2 * -(-len(found) // 4)), layout="constrained")
-    panels = figure.subplots(-(-len(found) // 4), min(len(found), 4), squeeze=False, sharex=True, sharey=True).ravel()
-    for axes, (name, parts) in zip(panels, found.items(), strict=False):
-      for part, shade, marker, label in zip(parts, ("#0072B2", "#D55E00"), "o^", ("source", "target"), strict=True):
+    figure = Figure(figsize=(3.3 * min(len(features), 4), 3.2 * -(-len(features) // 4)), layout="constrained")
+    panels = figure.subplots(
+      -(-len(features) // 4), min(len(features), 4), squeeze=False, sharex=True, sharey=True
+    ).ravel()
+    for axes, (name, domains) in zip(panels, features.items(), strict=False):
+      for part, shade, marker, label in zip(domains, ("#0072B2", "#D55E00"), "o^", ("source", "target"), strict=True):
         at = (part - mean) @ axes_2d
         axes.scatter(*at.T, s=7, color=shade, marker=marker, alpha=0.5, label=label, linewidths=0)
       axes.set_title("before" if name == "source" else f"after {tables.label(name)}", fontsize=8)
       axes.set_xlabel("first component")
-    for axes in panels[len(found) :]:
+    for axes in panels[len(features) :]:
       axes.set_axis_off()
     panels[0].set_ylabel("second component")
     panels[0].legend(frameon=False, fontsize=8)

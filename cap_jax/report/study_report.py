@@ -1,4 +1,4 @@
-"""The report of a study from what lies in its folder: figures, tables, the page."""
+"""Makes the report of a study from the files in its folder: figures, tables, the page."""
 
 import dataclasses
 import itertools
@@ -10,18 +10,10 @@ from typing import Any
 import numpy as np
 import pandas
 
-from cap_jax.metrics import standards
+from cap_jax.metrics import label_efficiency, standards
 from cap_jax.report import figures, gain_tables, page, study_figures, study_tables, tables
 from cap_jax.signals import beats
-from cap_jax.study import (
-  label_efficiency,
-  study_config,
-  study_datasets,
-  study_grid,
-  study_results,
-  study_runner,
-  summary,
-)
+from cap_jax.study import study_config, study_datasets, study_grid, study_results, study_runner, summary
 from cap_jax.study.methods import BASELINES
 from cap_jax.study.study_results import Cell
 from cap_jax.train import strategy_selection
@@ -39,13 +31,13 @@ _STRATIFIED = ("gtf_target", "source", "scratch", JUDGE, "domain_adaptation/sect
 
 @dataclasses.dataclass(frozen=True)
 class ClinicResults:
-  """What a study found in one clinic.
+  """The results of a study in one clinic.
 
   Attributes:
     study: in this clinic.
-    rows: of it.
-    lines: of it.
-    shown: method → stored waves and features of the first fold and seed, at 0 labels and at the shown number.
+    rows: a row a subject and cell.
+    lines: a method at a number of labels each.
+    shown: method → stored waves and features of the first fold and seed, at 0 labels and at `focus`.
     first: the cells of those.
   """
 
@@ -68,17 +60,20 @@ class ClinicResults:
 
   @property
   def everything(self) -> dict[str, pandas.DataFrame]:
-    """Method → its rows at the shown number of labels, or without labels where it has none there."""
-    found = {}
+    """Returns method → its rows at `focus` labels, or without labels where it has none there."""
+    by_method = {}
     for name, part in self.rows.groupby("method", sort=False):
-      shown = part[part["n_target"] == self.focus]
-      found[str(name)] = shown if len(shown) else part[part["n_target"] == 0]
-    return {name: part for name, part in found.items() if len(part)}
+      focused = part[part["n_target"] == self.focus]
+      by_method[str(name)] = focused if len(focused) else part[part["n_target"] == 0]
+    return {name: part for name, part in by_method.items() if len(part)}
 
   @property
   def drawn(self) -> dict[str, pandas.DataFrame]:
-    """Those of `everything` that figures set side by side: of few methods all, of few strategies all of them beside baselines that a
-    reader looks for, of many one a family."""
+    """Returns the methods of `everything` that figures show side by side.
+
+    Few methods are all shown. Of more, figures show the strategies and common baselines; of many strategies, the
+    common ones and all of domain adaptation.
+    """
     there, strategies = self.everything, self.study.strategies
     if len(there) <= _FEW:
       return there
@@ -89,13 +84,21 @@ class ClinicResults:
 
 
 def open_clinics(study: study_config.Study, folder: str, rows: pandas.DataFrame) -> list[ClinicResults]:
-  """What was found in each clinic.
+  """Loads the results of each clinic.
+
+  Args:
+    study: of all clinics.
+    folder: of the study.
+    rows: of all clinics, a row a subject and cell.
+
+  Returns:
+    The results, a clinic each.
 
   Raises:
     DataError: a file of the study is damaged.
   """
   lines = summary.summarise(rows)
-  found = []
+  results = []
   for clinic in study_grid.clinics_of(study):
     name, focused = clinic.target_name, study_grid.focused(clinic)
     keys = [
@@ -104,26 +107,26 @@ def open_clinics(study: study_config.Study, folder: str, rows: pandas.DataFrame)
       if key.fold == 0 and key.seed == study.seeds[0] and key.n_target == focused.get(key.method)
     ]
     first = [cell for key in keys if (cell := study_results.load(folder, key)) is not None]
-    shown = {cell.key.method: stored for cell in first if (stored := study_results.load_shown(folder, cell.key))}
+    outputs = {cell.key.method: stored for cell in first if (stored := study_results.load_shown(folder, cell.key))}
     own = [line for line in lines if line.scenario == name]
-    found.append(ClinicResults(clinic, rows[rows["scenario"] == name], own, shown, first))
-  return found
+    results.append(ClinicResults(clinic, rows[rows["scenario"] == name], own, outputs, first))
+  return results
 
 
 def _first(clinic: ClinicResults) -> pandas.DataFrame:
-  """Rows of what is shown: the first seed and fold, without labels and at the shown number of them."""
+  """Returns the rows of the first seed and fold, without labels and at `focus` labels."""
   rows = clinic.rows
-  kept = (rows["seed"] == clinic.study.seeds[0]) & (rows["fold"] == 0) & rows["n_target"].isin([0, clinic.focus])
-  return rows[kept]
+  mask = (rows["seed"] == clinic.study.seeds[0]) & (rows["fold"] == 0) & rows["n_target"].isin([0, clinic.focus])
+  return rows[mask]
 
 
 def _waves(clinic: ClinicResults) -> list[page.Drawn]:
   ranked_by = _ranking_method(clinic)
   if not ranked_by or "peripheral" not in clinic.shown:
     return []
-  wanted = ["peripheral", *(m for m in _WAVES if m in clinic.shown and m != ranked_by), ranked_by]
+  methods = ["peripheral", *(m for m in _WAVES if m in clinic.shown and m != ranked_by), ranked_by]
   site, fs_hz, first = study_datasets.target_site(clinic.study), clinic.study.windows.fs_hz, _first(clinic)
-  figure = study_figures.waves(first, {m: clinic.shown[m] for m in wanted}, ranked_by, site, fs_hz)
+  figure = study_figures.waves(first, {m: clinic.shown[m] for m in methods}, ranked_by, site, fs_hz)
   caption = (
     f"Reconstructed aortic waves over the true ones: best, median and worst test subject of {tables.label(ranked_by)}"
   )
@@ -134,18 +137,18 @@ def _waves(clinic: ClinicResults) -> list[page.Drawn]:
 
 
 def _few_shot(clinic: ClinicResults, place: str) -> page.Drawn:
-  known = [line for line in clinic.lines if np.isfinite(line.rmse.mean)]
-  words = ", ".join(f"{tables.label(line.method)} with {line.n_target}: {line.rmse.mean:.2f}" for line in known)
+  finite = [line for line in clinic.lines if np.isfinite(line.rmse.mean)]
+  description = ", ".join(f"{tables.label(line.method)} with {line.n_target}: {line.rmse.mean:.2f}" for line in finite)
   caption = "Waveform RMSE by labelled subjects, with 95 % intervals over subjects"
-  return page.Drawn(f"few_shot_{clinic.name}", study_figures.few_shot(clinic.lines, place), caption, words)
+  return page.Drawn(f"few_shot_{clinic.name}", study_figures.few_shot(clinic.lines, place), caption, description)
 
 
 def _agreement(clinic: ClinicResults, place: str) -> list[page.Drawn]:
   both = pandas.concat(clinic.drawn.values()) if clinic.drawn else clinic.rows[:0]
   figure = study_figures.bland_altman(both, list(clinic.drawn), "csbp", place)
   caption = "Bland–Altman of cSBP: each point a subject and seed, bias, and limits of agreement with repeated measures"
-  words = f"{caption}. The table of agreement has the figures."
-  return [page.Drawn(f"bland_altman_{clinic.name}", figure, caption, words)] if figure is not None else []
+  description = f"{caption}. The table of agreement has the figures."
+  return [page.Drawn(f"bland_altman_{clinic.name}", figure, caption, description)] if figure is not None else []
 
 
 def _strata(clinic: ClinicResults, place: str) -> list[page.Drawn]:
@@ -156,8 +159,8 @@ def _strata(clinic: ClinicResults, place: str) -> list[page.Drawn]:
     return []
   figure = study_figures.strata(pandas.concat(few.values()), list(few), place)
   caption = "Waveform RMSE by age, heart rate and amplification, with 95 % intervals over subjects"
-  words = f"{caption}. The table of strata has the figures."
-  return [page.Drawn(f"strata_{clinic.name}", figure, caption, words)]
+  description = f"{caption}. The table of strata has the figures."
+  return [page.Drawn(f"strata_{clinic.name}", figure, caption, description)]
 
 
 def _learning(clinic: ClinicResults, source_loss: Sequence[float]) -> list[page.Drawn]:
@@ -166,42 +169,42 @@ def _learning(clinic: ClinicResults, source_loss: Sequence[float]) -> list[page.
   caption = f"Training: {source}RMSE on validation subjects of what is trained on the target"
   figure = study_figures.training(source_loss, study_runner.MEAN_OF, trained)
   last = "; ".join(f"{tables.label(cell.key.method)} {cell.validation[-1].rmse_mmhg:.2f}" for cell in trained)
-  found = [page.Drawn(f"training_{clinic.name}", figure, caption, f"{caption}. At the end: {last} mmHg.")]
+  drawn = [page.Drawn(f"training_{clinic.name}", figure, caption, f"{caption}. At the end: {last} mmHg.")]
   mapped = study_figures.feature_map(clinic.shown)
   if mapped is not None:
     caption = "Pooled features of source and target windows, before and after adaptation"
     apart = study_figures.distances(clinic.shown)
-    words = ", ".join(f"{tables.label(name)} {value:.2f}" for name, value in apart.items())
-    words = f"{caption}. Distance of the domains' means over the spread of the source: {words}."
-    found.append(page.Drawn(f"features_{clinic.name}", mapped, caption, words))
-  return found
+    description = ", ".join(f"{tables.label(name)} {value:.2f}" for name, value in apart.items())
+    description = f"{caption}. Distance of the domains' means over the spread of the source: {description}."
+    drawn.append(page.Drawn(f"features_{clinic.name}", mapped, caption, description))
+  return drawn
 
 
 def _ranking_method(clinic: ClinicResults) -> str:
-  """The method by whom best, median and worst are chosen: `auto`, else fine-tuning, or another that is shown."""
-  wanted = (
+  """Returns the method that ranks the subjects: `auto`, else fine-tuning, else another with stored waves."""
+  candidates = (
     AUTO,
     JUDGE,
     *(cell.key.method for cell in reversed(clinic.first) if cell.validation),
     *reversed(list(clinic.shown)),
   )
-  return next((name for name in wanted if name in clinic.shown and name != "peripheral"), "")
+  return next((name for name in candidates if name in clinic.shown and name != "peripheral"), "")
 
 
 def _browser(clinic: ClinicResults) -> page.Browser | None:
-  """Best, median and worst subject, beat by beat."""
+  """Returns a browser of the beats of the best, the median and the worst subject."""
   ranked_by = _ranking_method(clinic)
   if not ranked_by or "peripheral" not in clinic.shown:
     return None
   people = study_figures.ranked(_first(clinic), ranked_by)
   truth = clinic.shown["peripheral"]
-  made = {
+  predictions = {
     name: clinic.shown[name]["predicted_bt"] for name in dict.fromkeys((*_BROWSED, ranked_by)) if name in clinic.shown
   }
   records = []
   for word, subject in people.items():
     rows = np.flatnonzero(truth["subject_b"] == subject)
-    waves = {"true": truth["true_bt"][rows], **{name: wave_bt[rows] for name, wave_bt in made.items()}}
+    waves = {"true": truth["true_bt"][rows], **{name: wave_bt[rows] for name, wave_bt in predictions.items()}}
     records.append(record(f"{word}: {subject}", waves, truth["predicted_bt"][rows], clinic.study))
   caption = (
     f"Look through the records of the best, the median and the worst subject of {tables.label(ranked_by)} beat by beat: drag to zoom, "
@@ -213,11 +216,16 @@ def _browser(clinic: ClinicResults) -> page.Browser | None:
 def record(
   name: str, waves: Mapping[str, np.ndarray], peripheral_bt: np.ndarray, study: study_config.Study
 ) -> dict[str, Any]:
-  """One record for a browser of beats.
+  """Makes one record for a browser of beats.
 
   Args:
-    waves: "true" if known, and method → (window, time) [mmHg].
-    peripheral_bt: (window, time).
+    name: of the record.
+    waves: "true" if it was measured, and method → (window, time) [mmHg].
+    peripheral_bt: (window, time) [mmHg].
+    study: whose windows these are.
+
+  Returns:
+    The record, see `page.Browser`.
   """
   spec, inner = study.windows, slice(study.windows.margin, study.windows.samples - study.windows.margin)
   count = len(peripheral_bt)
@@ -230,27 +238,27 @@ def record(
   series = []
   for key, wave_bt in {"peripheral": peripheral_bt, **waves}.items():
     label, shade, width = looks.get(key, (tables.label(key), figures.colour(key), 1.6))
-    seen = np.full(wave_bt.shape, np.nan)
-    seen[:, inner] = wave_bt[:, inner]
-    values = [None if np.isnan(value) else round(float(value), 2) for value in seen.ravel()]
-    dash = "dash" if key.endswith("_source") else "solid"  # beside one of the same colour that was fitted on the target
+    inner_bt = np.full(wave_bt.shape, np.nan)
+    inner_bt[:, inner] = wave_bt[:, inner]
+    values = [None if np.isnan(value) else round(float(value), 2) for value in inner_bt.ravel()]
+    dash = "dash" if key.endswith("_source") else "solid"  # its colour is that of the one fitted on the target
     series.append({"name": label, "colour": shade, "width": width, "dash": dash, "values": values})
   leader = waves["true"] if "true" in waves else next(iter(waves.values()))
-  found = []
+  entries = []
   for k in range(count):
     feet = beats.find_feet(leader[k, inner], spec.fs_hz) + spec.margin
     for a, b in itertools.pairwise(feet.tolist()):
       pressures = {key: wave_bt[k, a:b] for key, wave_bt in waves.items()}
-      said = "; ".join(
+      pressures_text = "; ".join(
         f"{looks.get(key, (tables.label(key),))[0]} cSBP {p.max():.1f}, cDBP {p.min():.1f}"
         for key, p in pressures.items()
       )
-      found.append({"start_s": float(time_s[k, a]), "end_s": float(time_s[k, b]), "text": said + " mmHg"})
-  return {"name": name, "time_s": time_s.ravel().tolist(), "series": series, "beats": found}
+      entries.append({"start_s": float(time_s[k, a]), "end_s": float(time_s[k, b]), "text": pressures_text + " mmHg"})
+  return {"name": name, "time_s": time_s.ravel().tolist(), "series": series, "beats": entries}
 
 
 def _merge_table(clinic: ClinicResults) -> tables.Table | None:
-  """What became of each leaf of the target's network, for the strategies that took any."""
+  """Returns the fate of each leaf of the target network, for the strategies that transferred any."""
   rows = [
     (tables.label(cell.key.method), *leaf)
     for cell in clinic.first
@@ -268,7 +276,17 @@ def _merge_table(clinic: ClinicResults) -> tables.Table | None:
 def sections(
   clinic: ClinicResults, source_loss: Sequence[float], place: str, reference: standards.Reference
 ) -> list[page.Section]:
-  """The part of a study's report that one clinic has."""
+  """Makes the part of a study's report about one clinic.
+
+  Args:
+    clinic: its results.
+    source_loss: training curve of the source network, empty if the study did not train it.
+    place: where the errors come from, such as "in silico".
+    reference: of the validation standards.
+
+  Returns:
+    The sections in order.
+  """
   merged = _merge_table(clinic)
   learning = {f"budget_{clinic.name}": study_tables.budgets(clinic.study, clinic.lines)}
   if merged is not None:
@@ -280,52 +298,72 @@ def sections(
 
 
 def clinics_section(clinics: Sequence[ClinicResults], place: str) -> list[page.Section]:
-  """What stands first where there are several clinics: all of them side by side."""
+  """Makes the first section of a report about several clinics, which compares them.
+
+  Args:
+    clinics: the results of all.
+    place: where the errors come from, such as "in silico".
+
+  Returns:
+    The section; an empty list for one clinic.
+  """
   lines = [line for clinic in clinics for line in clinic.lines]
   if len({line.scenario for line in lines}) < 2:
     return []
   methods, focus = list(clinics[0].drawn), clinics[0].focus
   caption = "Waveform RMSE by labelled subjects in each target clinic, with 95 % intervals over subjects"
-  words = f"{caption}. The table of clinics has the figures."
-  figure = page.Drawn("clinics", study_figures.clinics(lines, methods, place), caption, words)
+  description = f"{caption}. The table of clinics has the figures."
+  figure = page.Drawn("clinics", study_figures.clinics(lines, methods, place), caption, description)
   return [page.Section("All target clinics", "", [figure], sheets={"clinics": study_tables.clinics(lines, focus)})]
 
 
 def gain_tables_of(clinics: Sequence[ClinicResults]) -> dict[str, tables.Table]:
-  """What transfer gained, by name; of what was not compared there is no table."""
+  """Returns name → table of label efficiency, without the tables that have no data."""
   rows = {clinic.name: clinic.rows for clinic in clinics}
-  found = {name: [g for g in label_efficiency.gains(part) if g.known] for name, part in rows.items()}
-  chosen = {name: choices for name, part in rows.items() if (choices := label_efficiency.choices(part)) is not None}
+  gains = {name: [g for g in label_efficiency.summarise(part, BASELINES) if g.known] for name, part in rows.items()}
+  chosen = {
+    name: choices for name, part in rows.items() if (choices := label_efficiency.choices(part, BASELINES)) is not None
+  }
   sheets = {"by_labels": gain_tables.by_labels([line for clinic in clinics for line in clinic.lines])}
-  if any(found.values()):
-    sheets["gains"] = gain_tables.gained(found, clinics[0].study.n_target)
+  if any(gains.values()):
+    sheets["gains"] = gain_tables.gained(gains, clinics[0].study.n_target)
   if chosen:
     sheets["choices"] = gain_tables.chosen(chosen)
   return sheets
 
 
 def error_sections(clinic: ClinicResults, text: str, place: str, reference: standards.Reference) -> list[page.Section]:
-  """Errors of all methods in one clinic: waves, tables, beats, agreement, strata."""
-  found, name = clinic.everything, clinic.name
+  """Makes the sections on the errors of all methods in one clinic: waves, tables, beats, agreement, strata.
+
+  Args:
+    clinic: its results.
+    text: of the first section.
+    place: where the errors come from, such as "in silico".
+    reference: of the validation standards.
+
+  Returns:
+    The sections in order.
+  """
+  by_method, name = clinic.everything, clinic.name
   main = {f"methods_{name}": study_tables.main(clinic.lines), f"shape_{name}": study_tables.shapes(clinic.lines)}
-  contrasts = study_tables.contrasts(found)
+  contrasts = study_tables.contrasts(by_method)
   if contrasts.rows:
     main[f"contrasts_{name}"] = contrasts
   agreement = {
-    f"agreement_{name}": study_tables.agreements(found),
+    f"agreement_{name}": study_tables.agreements(by_method),
     f"intervals_{name}": study_tables.intervals(clinic.lines),
-    f"standards_{name}": study_tables.verdicts(found, reference),
+    f"standards_{name}": study_tables.verdicts(by_method, reference),
   }
-  verdicts = study_tables.all_verdicts(found, reference)
+  verdicts = study_tables.all_verdicts(by_method, reference)
   unmet = "; ".join(dict.fromkeys(why for verdict in verdicts for why in verdict.unmet))
-  said = f"No standard is claimed to be met: {unmet}." if all(verdict.unmet for verdict in verdicts) and unmet else ""
+  note = f"No standard is claimed to be met: {unmet}." if all(verdict.unmet for verdict in verdicts) and unmet else ""
   if clinic.focus:
-    said = f"All methods, with {clinic.focus} labelled subjects or without any; figures show some of them.\n{said}"
-  strata = {f"strata_{name}": study_tables.strata(found)}
+    note = f"All methods, with {clinic.focus} labelled subjects or without any; figures show some of them.\n{note}"
+  strata = {f"strata_{name}": study_tables.strata(by_method)}
   return [
     page.Section(f"Target clinic: {name}", text, _waves(clinic), sheets=main),
     page.Section(f"{name}: beat by beat", browser=_browser(clinic)),
-    page.Section(f"{name}: agreement and standards", said, _agreement(clinic, place), sheets=agreement),
+    page.Section(f"{name}: agreement and standards", note, _agreement(clinic, place), sheets=agreement),
     page.Section(f"{name}: who is reconstructed how well", "", _strata(clinic, place), sheets=strata),
   ]
 
@@ -334,36 +372,43 @@ _BESIDE = {"scratch": "the same network from scratch", "gtf_target": "FIR transf
 
 
 def headline(clinic: ClinicResults, place: str) -> str:
-  """The result in one sentence: the waveform RMSE of `auto`, or else of the method by whom subjects are ranked, beside the network from
-  scratch and the transfer function with the same labels, at the number of labels next to five.
+  """Returns the result in one sentence.
+
+  It has the waveform RMSE of `auto`, or else of the method that ranks the subjects, at `focus` labels. The network from
+  scratch and the transfer function with the same labels follow.
 
   Args:
-    clinic: what was found in it.
-    place: where the errors come from, "in silico" for example.
+    clinic: its results.
+    place: where the errors come from, such as "in silico".
+
+  Returns:
+    The sentence.
   """
-  found = {line.method: line for line in clinic.lines if line.n_target == clinic.focus and np.isfinite(line.rmse.mean)}
+  line_of = {
+    line.method: line for line in clinic.lines if line.n_target == clinic.focus and np.isfinite(line.rmse.mean)
+  }
   name = _ranking_method(clinic)
-  if name not in found:
+  if name not in line_of:
     return f"{clinic.name}: no network was trained on the target ({place})"
-  rmse = found[name].rmse
+  rmse = line_of[name].rmse
   who = f"{clinic.focus} labelled subject{'s' * (clinic.focus > 1)}" if clinic.focus else "No labelled subject"
   by = "" if name == AUTO else f", {tables.label(name)}"
   interval = "" if np.isnan(rmse.low) else f" (95 % CI {rmse.low:.2f} to {rmse.high:.2f})"
   beside = [
-    f"{said} {found[other].rmse.mean:.2f}" for other, said in _BESIDE.items() if other in found and other != name
+    f"{title} {line_of[other].rmse.mean:.2f}" for other, title in _BESIDE.items() if other in line_of and other != name
   ]
   return "; ".join([f"{who}{by}: {rmse.mean:.2f} mmHg{interval}", *beside]) + f" ({place})"
 
 
 def describe_clinic(clinic: ClinicResults) -> str:
-  """Size of the test, and reasons of what was chosen, in a line."""
+  """Returns the number of test subjects, the steps, and the reasons of choices, in one line."""
   reasons = "; ".join(dict.fromkeys(cell.reason for cell in clinic.first if cell.reason))
   people = clinic.rows["subject"].nunique()
   return f"{people} test subjects; {clinic.study.steps} steps for each strategy. {reasons}".strip()
 
 
 def source_loss(folder: str) -> list[float]:
-  """The training curve of the source network, [] if it was not kept."""
+  """Returns the training curve of the source network, [] if it was not saved."""
   try:
     with open(os.path.join(folder, "checkpoint.json"), encoding="utf-8") as file:
       return [float(value) for value in json.load(file)["loss"]]

@@ -1,4 +1,4 @@
-"""The tables of a study."""
+"""Makes the tables of a study."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,25 +29,33 @@ EXPLAINED = (
 
 
 def number(value: float, digits: int = 2) -> str:
-  """A number for readers, nothing for NaN."""
+  """Formats a number for readers.
+
+  Args:
+    value: the number.
+    digits: after the point.
+
+  Returns:
+    The text, empty for NaN.
+  """
   return "" if np.isnan(value) else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def width(half_mmhg: float) -> str:
-  """Half the width of an interval; "none" of one without end, nothing of what was never calibrated."""
+  """Formats half the width of an interval [mmHg]: "none" if it is infinite, empty if it was never calibrated."""
   return "none" if np.isinf(half_mmhg) else number(half_mmhg)
 
 
 def _spread(pair: tuple[float, float], digits: int = 1) -> str:
   mean, sd = pair
-  said = "" if np.isnan(mean) else f"{round(mean, digits) + 0.0:+.{digits}f}"
-  return said if np.isnan(sd) else f"{said} ± {sd:.{digits}f}"
+  mean_text = "" if np.isnan(mean) else f"{round(mean, digits) + 0.0:+.{digits}f}"
+  return mean_text if np.isnan(sd) else f"{mean_text} ± {sd:.{digits}f}"
 
 
-def _between(found: agreement.Interval, sign: str = "") -> str:
-  if np.isnan(found.low):
+def _between(interval: agreement.Interval, sign: str = "") -> str:
+  if np.isnan(interval.low):
     return ""
-  return f"{round(found.low, 2) + 0.0:{sign}.2f} to {round(found.high, 2) + 0.0:{sign}.2f}"
+  return f"{round(interval.low, 2) + 0.0:{sign}.2f} to {round(interval.high, 2) + 0.0:{sign}.2f}"
 
 
 def _p(value: float) -> str:
@@ -55,12 +63,12 @@ def _p(value: float) -> str:
 
 
 def budget(line: Line) -> str:
-  """Settings tried × steps."""
+  """Returns the number of settings tried × steps."""
   return f"{line.settings} × {line.steps}" if line.steps else (f"{line.settings}" if line.settings > 1 else "")
 
 
 def main(lines: Sequence[Line]) -> Table:
-  """All methods of one clinic."""
+  """Returns the table of all methods of one clinic."""
   header = (
     "method", "labels", "seeds", "RMSE", "95 %", "lag-free", "cSBP error", "cDBP error", "cPP error", "MAP error", "less",
     "95 % of it", "p", "budget", "train s", "as scratch after", "s",
@@ -88,28 +96,36 @@ def main(lines: Sequence[Line]) -> Table:
 
 
 def short(lines: Sequence[Line]) -> Table:
-  """What fits a terminal."""
+  """Returns the columns of `main` that fit a terminal."""
   whole = main(lines)
-  kept = (
+  header = (
     "method", "labels", "RMSE", "95 %", "cSBP error", "cDBP error", "cPP error", "less", "budget", "train s",
     "as scratch after", "s",
   )  # fmt: skip
-  columns = [whole.header.index(name) for name in kept]
-  return Table(kept, [tuple(row[k] for k in columns) for row in whole.rows], 1, whole.marks, whole.caption)
+  columns = [whole.header.index(name) for name in header]
+  return Table(header, [tuple(row[k] for k in columns) for row in whole.rows], 1, whole.marks, whole.caption)
 
 
 def _marked(line: Line) -> str:
-  """RMSE with the sign of a negative transfer."""
+  """Returns the RMSE with the mark of a negative transfer."""
   return (number(line.rmse.mean) or "diverged") + _MARK[line.harm]
 
 
 def clinics(lines: Sequence[Line], focus: int) -> Table:
-  """The waveform RMSE of every method in every clinic, without labels or with `focus` labelled subjects."""
+  """Returns the waveform RMSE of every method in every clinic.
+
+  Args:
+    lines: of all clinics.
+    focus: number of labelled subjects that is shown beside 0.
+
+  Returns:
+    The table.
+  """
   scenarios = list(dict.fromkeys(line.scenario for line in lines))
-  found = {(x.method, x.n_target, x.scenario): x for x in lines if np.isfinite(x.rmse.mean) or x.diverged}
+  line_of = {(x.method, x.n_target, x.scenario): x for x in lines if np.isfinite(x.rmse.mean) or x.diverged}
   rows = []
-  for method, n_target in dict.fromkeys((method, n) for method, n, _ in found if n in (0, focus)):
-    own = [found.get((method, n_target, scenario)) for scenario in scenarios]
+  for method, n_target in dict.fromkeys((method, n) for method, n, _ in line_of if n in (0, focus)):
+    own = [line_of.get((method, n_target, scenario)) for scenario in scenarios]
     rows.append((label(method), str(n_target), *("" if line is None else _marked(line) for line in own)))
   rows.sort(key=lambda row: int(row[1]))
   labels = f"without labels or with {focus}" if focus else "without labels"
@@ -118,7 +134,7 @@ def clinics(lines: Sequence[Line], focus: int) -> Table:
 
 
 def shapes(lines: Sequence[Line]) -> Table:
-  """Errors of the wave's shape, of the mean beat of each subject."""
+  """Returns the errors of the wave's shape, from the mean beat of each subject."""
   named = (f"{name} [{unit}]" if unit else name for name, unit, _ in _SHAPES.values())
   header = ("method", "labels", "NRMSE/PP [%]", "r", *named)
   rows = [
@@ -138,7 +154,7 @@ def shapes(lines: Sequence[Line]) -> Table:
 
 
 def intervals(lines: Sequence[Line]) -> Table:
-  """What the prediction intervals hold."""
+  """Returns the coverage and width of the prediction intervals."""
   header = (
     "method",
     "labels",
@@ -150,12 +166,12 @@ def intervals(lines: Sequence[Line]) -> Table:
   )
   rows = []
   for line in lines:
-    held = line.held
-    if not np.isnan(held.half_width_mmhg):
-      wave, csbp = (number(100 * share, 1) for share in (held.wave, held.csbp))
-      widths = (width(half) for half in (held.half_width_mmhg, held.csbp_half_width_mmhg))
+    coverage = line.held
+    if not np.isnan(coverage.half_width_mmhg):
+      wave, csbp = (number(100 * share, 1) for share in (coverage.wave, coverage.csbp))
+      widths = (width(half) for half in (coverage.half_width_mmhg, coverage.csbp_half_width_mmhg))
       shares = itertools.chain(*zip((wave, csbp), widths, strict=True))
-      rows.append((label(line.method), str(line.n_target), *shares, number(100 * held.ood_fraction, 0)))
+      rows.append((label(line.method), str(line.n_target), *shares, number(100 * coverage.ood_fraction, 0)))
   caption = (
     "Prediction intervals of 90 %, split-conformal over subjects: calibrated on validation subjects of the target, of the source "
     "where no target label is used; none: they need nine such subjects"
@@ -167,8 +183,8 @@ Shown = Mapping[str, pandas.DataFrame]
 """Method → rows of one clinic at one number of labels."""
 
 
-def agreements(shown: Shown) -> Table:
-  """Limits of agreement with repeated measures, proportional bias, ICC and r."""
+def agreements(by_method: Shown) -> Table:
+  """Returns limits of agreement with repeated measures, proportional bias, ICC and r."""
   header = (
     "method",
     "pressure",
@@ -183,12 +199,12 @@ def agreements(shown: Shown) -> Table:
     "r",
   )
   rows = []
-  for method, part in shown.items():
+  for method, part in by_method.items():
     for name in ("csbp", "cdbp", "cpp"):
-      found = summary.limits(part, name)
-      if found is None:
+      limits = summary.limits(part, name)
+      if limits is None:
         continue
-      low, high = found.limits
+      low, high = limits.limits
       drawn = [
         (p[f"{name}_true_mmhg"].to_numpy(float), p[f"{name}_error_mmhg"].to_numpy(float))
         for p in summary.of_seeds(part)
@@ -198,13 +214,13 @@ def agreements(shown: Shown) -> Table:
         (
           label(method),
           _NAMES[name],
-          f"{found.bias:+.2f}",
+          f"{limits.bias:+.2f}",
           _between(agreement.interval(error), "+"),
           f"{low:+.1f} to {high:+.1f}",
-          f"{found.between:.2f}",
-          f"{found.within:.2f}",
-          f"{found.slope:+.3f}" if np.isfinite(found.slope) else "",
-          _p(found.slope_p),
+          f"{limits.between:.2f}",
+          f"{limits.within:.2f}",
+          f"{limits.slope:+.3f}" if np.isfinite(limits.slope) else "",
+          _p(limits.slope_p),
           number(float(np.mean([agreement.icc(true + d, true) for true, d in drawn])), 3),
           number(float(np.mean([agreement.pearson(true + d, true) for true, d in drawn])), 3),
         )
@@ -216,23 +232,39 @@ def agreements(shown: Shown) -> Table:
   return Table(header, rows, 0, caption=caption)
 
 
-def _verdicts(shown: Shown, reference: standards.Reference) -> Iterator[tuple[str, str, standards.Verdict]]:
-  """Method, pressure and verdict."""
-  for method, part in shown.items():
+def _verdicts(by_method: Shown, reference: standards.Reference) -> Iterator[tuple[str, str, standards.Verdict]]:
+  """Yields method, pressure and verdict."""
+  for method, part in by_method.items():
     for name in waveform_metrics.STANDARDISED:
       readings = summary.readings(part, name)
       knows = methods.BASELINES[method].knows if method in methods.BASELINES else ""
-      for found in standards.evaluate(name, readings, reference, knows) if readings else ():
-        yield method, name, found
+      for verdict in standards.evaluate(name, readings, reference, knows) if readings else ():
+        yield method, name, verdict
 
 
-def all_verdicts(shown: Shown, reference: standards.Reference) -> list[standards.Verdict]:
-  """What each standard says of each method."""
-  return [verdict for _, _, verdict in _verdicts(shown, reference)]
+def all_verdicts(by_method: Shown, reference: standards.Reference) -> list[standards.Verdict]:
+  """Returns the verdict of each standard on each method.
+
+  Args:
+    by_method: method → rows.
+    reference: of the standards.
+
+  Returns:
+    The verdicts.
+  """
+  return [verdict for _, _, verdict in _verdicts(by_method, reference)]
 
 
-def verdicts(shown: Shown, reference: standards.Reference) -> Table:
-  """The standards, with the preconditions that are not met."""
+def verdicts(by_method: Shown, reference: standards.Reference) -> Table:
+  """Returns the validation standards, with the preconditions that are not met.
+
+  Args:
+    by_method: method → rows.
+    reference: of the standards.
+
+  Returns:
+    The table.
+  """
   header = (
     "method", "pressure", "standard", "claim type", "calibration", "figures", "the figures alone", "what may be said",
   )  # fmt: skip
@@ -240,14 +272,14 @@ def verdicts(shown: Shown, reference: standards.Reference) -> Table:
     (
       label(method),
       _NAMES[name],
-      found.standard,
+      verdict.standard,
       reference.claim_type,
       reference.calibration,
-      found.figures,
-      found.alone,
-      found.claim,
+      verdict.figures,
+      verdict.alone,
+      verdict.claim,
     )
-    for method, name, found in _verdicts(shown, reference)
+    for method, name, verdict in _verdicts(by_method, reference)
   ]
   caption = (
     "Validation standards: what they ask for, and what may be said. Type II: of the absolute central pressure; calibration: of the "
@@ -256,14 +288,14 @@ def verdicts(shown: Shown, reference: standards.Reference) -> Table:
   return Table(header, rows, 1, caption=caption)
 
 
-def contrasts(shown: Shown) -> Table:
-  """Each strategy less each baseline."""
-  found = summary.contrasts(pandas.concat(shown.values())) if shown else []
-  pairs = {(one.against, one.method): one for one in found}
-  strategies = list(dict.fromkeys(one.method for one in found))
+def contrasts(by_method: Shown) -> Table:
+  """Returns the RMSE of each strategy minus that of each baseline."""
+  comparisons = summary.contrasts(pandas.concat(by_method.values())) if by_method else []
+  pairs = {(one.against, one.method): one for one in comparisons}
+  strategies = list(dict.fromkeys(one.method for one in comparisons))
   rows = [
     (label(against), *(_contrast(pairs[against, name]) for name in strategies))
-    for against in dict.fromkeys(one.against for one in found)
+    for against in dict.fromkeys(one.against for one in comparisons)
   ]
   caption = (
     "Each strategy's RMSE less that of each baseline, subject by subject [mmHg]; * p < 0.05 by Wilcoxon's test, adjusted by Holm over "
@@ -272,25 +304,25 @@ def contrasts(shown: Shown) -> Table:
   return Table(("baseline", *map(label, strategies)), rows, caption=caption)
 
 
-def _contrast(found: summary.Contrast) -> str:
-  mean = found.difference.mean
+def _contrast(contrast: summary.Contrast) -> str:
+  mean = contrast.difference.mean
   if np.isnan(mean):
     return ""
-  worse = " ▲" if found.difference.low > 0 else (" △" if mean > 0 else "")
-  return f"{round(mean, 2) + 0.0:+.2f}{'*' if found.p < 0.05 else ''}{worse}"
+  worse = " ▲" if contrast.difference.low > 0 else (" △" if mean > 0 else "")
+  return f"{round(mean, 2) + 0.0:+.2f}{'*' if contrast.p < 0.05 else ''}{worse}"
 
 
-def strata(shown: Shown) -> Table:
-  """RMSE and cSBP error by age, heart rate and amplification."""
+def strata(by_method: Shown) -> Table:
+  """Returns RMSE and cSBP error by age, heart rate and amplification."""
   header = ("method", "stratum", "subjects", "RMSE", "95 %", "cSBP error")
   rows = []
-  everybody = summary.of_subjects(pandas.concat(shown.values())) if shown else pandas.DataFrame()
-  for covariate, title in _STRATIFIED.items() if shown else ():
-    found = agreement.strata(covariate, everybody[covariate].to_numpy(float))
-    for method, part in shown.items():
+  everybody = summary.of_subjects(pandas.concat(by_method.values())) if by_method else pandas.DataFrame()
+  for covariate, title in _STRATIFIED.items() if by_method else ():
+    groups = agreement.strata(covariate, everybody[covariate].to_numpy(float))
+    for method, part in by_method.items():
       people = summary.of_subjects(part)
       values = people[covariate].to_numpy(float)
-      for stratum in found:
+      for stratum in groups:
         own = people[stratum.holds(values)]
         rmse = agreement.interval(own["rmse_mmhg"].to_numpy(float))
         csbp = agreement.spread(part[part["subject"].isin(own.index)]["csbp_error_mmhg"].to_numpy(float))
@@ -301,7 +333,15 @@ def strata(shown: Shown) -> Table:
 
 
 def budgets(study: study_config.Study, lines: Sequence[Line]) -> Table:
-  """What each method was given."""
+  """Returns the budget of each method.
+
+  Args:
+    study: that defines the methods.
+    lines: of one clinic.
+
+  Returns:
+    The table.
+  """
   rows = []
   for name in dict.fromkeys(line.method for line in lines):
     own = [line for line in lines if line.method == name]

@@ -1,4 +1,4 @@
-"""Tables of text: for a terminal, as CSV and as LaTeX."""
+"""Formats tables as text: for a terminal, as Markdown, as CSV and as LaTeX."""
 
 import csv
 import dataclasses
@@ -50,10 +50,14 @@ _VARIANTS = {
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-  """Cells as text. Rows that differ in the column `group` are set apart in a terminal.
+  """A table of text.
 
-  marks: for each row "", "likely" or "certain": whether it is a negative transfer, shown in red; none for a table without.
-  caption: what it tells.
+  Attributes:
+    header: names of the columns.
+    rows: of cells.
+    group: column; a terminal shows a gap between rows that differ in it.
+    marks: for each row "", "likely" or "certain", whether it is a negative transfer, shown in red; empty without marks.
+    caption: what the table shows.
   """
 
   header: tuple[str, ...]
@@ -64,14 +68,14 @@ class Table:
 
 
 def label(method: str) -> str:
-  """A method's name for readers."""
+  """Returns the name of a method for readers."""
   kind, _, variant = method.partition("/")
   name = LABELS.get(kind, kind.replace("_", " "))
   return f"{name}: {_VARIANTS.get(variant, variant.replace('_', ' '))}" if variant else name
 
 
 def merge_report(report: Sequence[surgery.Leaf]) -> str:
-  """What became of each leaf in a merge, for a terminal."""
+  """Returns the fate of each leaf in a merge, for a terminal."""
   width = max(len(leaf.path) for leaf in report)
   return "\n".join(
     f"{leaf.path.ljust(width)}  {leaf.fate.ljust(11)}  {leaf.shape} {leaf.note}".rstrip() for leaf in report
@@ -79,7 +83,7 @@ def merge_report(report: Sequence[surgery.Leaf]) -> str:
 
 
 def text(table: Table) -> str:
-  """The table for a terminal."""
+  """Formats a table for a terminal."""
   widths = [max(len(row[k]) for row in (table.header, *table.rows)) for k in range(len(table.header))]
 
   def line(row: Sequence[str]) -> str:
@@ -88,22 +92,22 @@ def text(table: Table) -> str:
       for k, (cell, width) in enumerate(zip(row, widths, strict=True))
     )
 
-  parts = [line(table.header), "  ".join("-" * width for width in widths)]
+  lines = [line(table.header), "  ".join("-" * width for width in widths)]
   for k, row in enumerate(table.rows):
     if table.group is not None and k and table.rows[k - 1][table.group] != row[table.group]:
-      parts.append("")
-    parts.append(line(row))
-  return "\n".join(parts)
+      lines.append("")
+    lines.append(line(row))
+  return "\n".join(lines)
 
 
 def to_markdown(table: Table) -> str:
-  """A table of GitHub's Markdown."""
+  """Formats a table as GitHub's Markdown."""
   lines = [table.header, ("---",) * len(table.header), *table.rows]
   return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
 def to_csv(table: Table) -> str:
-  """The table as CSV."""
+  """Formats a table as CSV."""
   buffer = io.StringIO()
   csv.writer(buffer, lineterminator="\n").writerows((table.header, *table.rows))
   return buffer.getvalue()
@@ -131,13 +135,13 @@ _LATEX |= {"²": "$^2$", "▲": r"$\blacktriangle$", "△": r"$\triangle$", "–
 
 
 def latex(text: str) -> str:
-  """Text with what LaTeX would read as commands escaped."""
-  text = re.sub(r"(?<![^\s(])-(?=\d)", "−", text)  # a sign, no hyphen
-  return re.sub("|".join(map(re.escape, _LATEX)), lambda found: _LATEX[found.group()], text)
+  """Escapes the characters that LaTeX reads as commands."""
+  text = re.sub(r"(?<![^\s(])-(?=\d)", "−", text)  # a minus sign, not a hyphen
+  return re.sub("|".join(map(re.escape, _LATEX)), lambda match: _LATEX[match.group()], text)
 
 
 def to_latex(table: Table) -> str:
-  """The table as a `tabular` with booktabs' rules; rows that are marked in red, which needs the package xcolor."""
+  """Formats a table as a `tabular` with the rules of booktabs; red rows need the package xcolor."""
   lines = [" & ".join(map(latex, table.header)) + r" \\", r"\midrule"]
   for k, row in enumerate(table.rows):
     if table.group is not None and k and table.rows[k - 1][table.group] != row[table.group]:

@@ -1,12 +1,14 @@
-"""What is wrong with a beat, with the reason kept. Pressure and PPG alike; written by hand, since the quality indices of
-libraries give one number for a beat, of a PPG, and none of the faults of a pressure line.
+"""Fault detection for the beats of a pressure or a PPG; each rejected beat keeps its reason.
 
     flat      no pulse: a small part of its neighbours' amplitude, or below 8 mmHg
     clipped   cut off at the highest or the lowest value of the record, or wrapped around from one to the other
     damped    a pressure whose upstroke is slow for its height, or slower and blunter at its top than its neighbours'
-    flush     a pressure far above its neighbours', as when the line is flushed
+    flush     a pressure far above its neighbours', as when a catheter line is flushed
     motion    unlike the median beat about it, or its two feet far apart in height
     ectopic   an interval that differs by more than a fifth from its neighbours' (Malik 1996 has this fifth)
+
+Published libraries score a PPG beat with one quality index. They do not detect the faults of a pressure transducer, so
+this module does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,20 +23,26 @@ FAULTS = ("flat", "clipped", "damped", "flush", "motion", "ectopic")
 _NEIGHBOURS = 31  # beats of a running median
 _FLAT_SHARE, _FLAT_MMHG = 0.2, 8.0
 _CLIPPED_S = 0.04
-# how far from a rail a wave that is cut off there lies so long before and after: in its smallest steps, and of its range
+# A wave that is cut off lies this far from the rail `_ENTRY_S` before and after: in its smallest steps, or as a part of
+# its range.
 _ENTRY_S, _STEPS, _ENTRY = 0.008, 1.5, 0.002
 _WRAPPED_PER_S = 40.0  # slope over height that no pulse has
-_SLOPE_PER_S = 4.0  # steepest slope over height; a free line shows 9 and more
-# Beside the upper quartile of the beats about, of which less than half may be damped themselves. A line damped for 10 s (pole at 2 Hz)
-# leaves 0.7 of the slope and 0.4 of the curvature at the top (median of 687 beats, in silico); of 1,840 others none lies below 0.91, 0.92.
+_SLOPE_PER_S = 4.0  # steepest slope over height; an undamped transducer shows 9 and more
+# Relative to the upper quartile of the neighbours, of which less than half may be damped themselves. A transducer
+# damped for 10 s (pole at 2 Hz) leaves 0.7 of the slope and 0.4 of the curvature at the top (median of 687 beats, in
+# silico). Of 1,840 other beats none lies below 0.91 and 0.92.
 _DAMPED_STEEPNESS, _DAMPED_SHARPNESS = 0.85, 0.6
 _BLUR_S = 0.016
 _FLUSH_MMHG = 60.0
-_LIKENESS = {True: 0.8, False: 0.86}  # of a PPG: Orphanidou 2015, IEEE JBHI 19, 832; of a pressure a choice
+_LEAST_CORRELATION = {True: 0.8, False: 0.86}  # PPG: Orphanidou 2015, IEEE JBHI 19, 832; pressure: a choice
 _STEP_SHARE = 0.6
 _ECTOPIC_SHARE = 0.2
 _PHASES = 48
-_RISE, _BEFORE, _AFTER = 0.35, 0.15, 0.7  # shares of a beat: where its rise lies, what is compared about it
+_RISE, _BEFORE, _AFTER = (
+  0.35,
+  0.15,
+  0.7,
+)  # parts of a beat: where its rise lies, and what is compared before and after it
 
 
 def _running_median(value_k: np.ndarray) -> np.ndarray:
@@ -42,48 +50,61 @@ def _running_median(value_k: np.ndarray) -> np.ndarray:
 
 
 def _upper_quartile(value_k: np.ndarray, sound_k: np.ndarray) -> np.ndarray:
-  """(beat,) running, of sound beats, over four times as many as a median; mirrored at the ends, as the last beats may be those that
-  differ. NaN where none is sound."""
+  """Returns the (beat,) running upper quartile of the sound beats, NaN where none is sound.
+
+  The window is four times that of the running median. It is mirrored at the ends, because a fault may affect the last
+  beats.
+  """
   at = np.flatnonzero(sound_k)
   if not at.size:
     return np.full(len(value_k), np.nan)
-  found = scipy.ndimage.percentile_filter(value_k[at], 75, min(4 * _NEIGHBOURS, at.size), mode="reflect")
-  return np.interp(np.arange(len(value_k)), at, found)
+  quartile = scipy.ndimage.percentile_filter(value_k[at], 75, min(4 * _NEIGHBOURS, at.size), mode="reflect")
+  return np.interp(np.arange(len(value_k)), at, quartile)
 
 
 def _sharpness(x_t: np.ndarray, fs_hz: float, start_k: np.ndarray, stop_k: np.ndarray) -> np.ndarray:
-  """(beat,) the strongest downward curvature in the first half of each beat, that of its top, in a wave that is blurred a little."""
+  """Returns the (beat,) strongest downward curvature of the slightly blurred wave in the first half of each beat."""
   curvature = scipy.ndimage.gaussian_filter1d(x_t, _BLUR_S * fs_hz, order=2) * fs_hz**2
   return -_in_each(np.minimum, curvature, start_k, (start_k + stop_k) // 2)
 
 
 def _in_each(function: np.ufunc, x_t: np.ndarray, start_k: np.ndarray, stop_k: np.ndarray) -> np.ndarray:
-  """(beat,) a ufunc over the samples of each beat; beats need not follow one another."""
+  """Reduces the samples of each beat with a ufunc, (beat,); beats need not be contiguous."""
   return function.reduceat(x_t, np.stack([start_k, stop_k], axis=1).ravel())[::2]
 
 
 def at_rails(x_t: np.ndarray, fs_hz: float) -> np.ndarray:
-  """(time,) where a signal stays at its highest or lowest value for 40 ms: cut off there. To be asked of the samples as they
-  were recorded; a resampled wave rings where it was cut. A wave in whole mmHg rests on its peaks too, but comes to them by single steps."""
+  """Marks the samples where a signal stays at its highest or lowest value for 40 ms, because it was cut off there.
+
+  Pass the samples as they were recorded: a resampled wave rings where it was cut. A wave in whole mmHg also rests on
+  its peaks, but it reaches them by single steps.
+
+  Args:
+    x_t: (time,) the wave as recorded, NaN in its gaps.
+    fs_hz: sampling rate.
+
+  Returns:
+    (time,) bool.
+  """
   finite = x_t[np.isfinite(x_t)]
   steps = np.abs(np.diff(finite))
   step = steps[steps > 0].min() if (steps > 0).any() else 0.0
-  found = np.zeros(x_t.shape, dtype=bool)
+  cut_off_t = np.zeros(x_t.shape, dtype=bool)
   longest, reach = max(int(_CLIPPED_S * fs_hz), 3), max(round(_ENTRY_S * fs_hz), 1)
   for level in (finite.max(), finite.min()) if finite.size and np.ptp(finite) > 0 else ():
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (x_t == level).astype(np.int8), [0]])))
     for start, stop in edges.reshape(-1, 2):
       beside = x_t[[k for k in (start - reach, stop - 1 + reach) if 0 <= k < x_t.size]]
       if stop - start >= longest and np.any(np.abs(beside - level) > max(_STEPS * step, _ENTRY * np.ptp(finite))):
-        found[start:stop] = True
-  return found
+        cut_off_t[start:stop] = True
+  return cut_off_t
 
 
-def _likeness(x_t: np.ndarray, start_k: np.ndarray, stop_k: np.ndarray) -> np.ndarray:
-  """(beat,) correlation of each beat with the median of its neighbours.
+def _correlation_with_neighbours(x_t: np.ndarray, start_k: np.ndarray, stop_k: np.ndarray) -> np.ndarray:
+  """Returns the (beat,) correlation of each beat with the median of its neighbours.
 
-  Beats are laid over each other at their steepest rise, which noise in a flat diastole does not move, and without the end of
-  long ones: systole keeps its length when diastole does not.
+  Beats are aligned at their steepest rise, which noise in a flat diastole does not move. The end of long beats is left
+  out, because systole keeps its length when diastole does not.
   """
   slope, length = np.gradient(x_t), stop_k - start_k
   steepest = np.array(
@@ -108,15 +129,18 @@ def assess(
   rails_t: np.ndarray | None = None,
   joins: Sequence[int] = (),
 ) -> Mapping[str, np.ndarray]:
-  """Fault → (beat,) which beats have it.
+  """Finds the faults of each beat.
 
   Args:
-    x_t: (time,) a wave without gaps, or pieces of one in a row.
+    x_t: (time,) a wave without gaps, or the concatenated pieces of one.
     fs_hz: sampling rate.
     feet: (beat + 1,) increasing indices of the beats' feet.
-    pressure: whether it is in mmHg; a wave of another unit has no damped and no flushed beats.
-    rails_t: (time,) where the record was cut off, of `at_rails`.
-    joins: which are no beats, but reach from one piece into the next; they have no fault and are no neighbours.
+    pressure: whether the wave is in mmHg; only then are damped and flushed beats detected.
+    rails_t: (time,) where the record was cut off, from `at_rails`.
+    joins: beats that reach from one piece into the next. They are not real: they have no fault and are no neighbours.
+
+  Returns:
+    fault → (beat,) which beats have it.
   """
   beat_k = np.ones(max(len(feet) - 1, 0), dtype=bool)
   beat_k[list(joins)] = False
@@ -145,7 +169,9 @@ def _assess(
   if rails_t is not None:
     clipped |= _in_each(np.logical_or, rails_t, start_k, stop_k)
   step = np.abs(x_t[stop_k] - x_t[start_k])
-  motion = (_likeness(x_t, start_k, stop_k) < _LIKENESS[pressure]) | (step > _STEP_SHARE * usual)
+  motion = (_correlation_with_neighbours(x_t, start_k, stop_k) < _LEAST_CORRELATION[pressure]) | (
+    step > _STEP_SHARE * usual
+  )
   if pressure:
     sound = ~(flat | clipped | motion | flush)
     sharpness = _sharpness(x_t, fs_hz, start_k, stop_k) / least
@@ -157,7 +183,7 @@ def _assess(
 
 
 class Assessed(NamedTuple):
-  """Beats of a piece: (beat + 1,) their feet in it, and fault → (beat,)."""
+  """Beats of a piece: (beat + 1,) feet in it, and fault → (beat,) which beats have it."""
 
   feet: np.ndarray
   faults: Mapping[str, np.ndarray]
@@ -166,20 +192,32 @@ class Assessed(NamedTuple):
 def assess_pieces(
   pieces: Sequence[np.ndarray], fs_hz: float, pressure: bool, rails: Sequence[np.ndarray]
 ) -> list[Assessed]:
-  """Beats of the pieces of one record, each (time,), assessed beside those of all: between gaps there may be few, and all of them bad."""
+  """Finds the faults of the beats in the pieces of one record.
+
+  Each beat is compared with those of all pieces: one piece between gaps may hold only a few beats, all of them faulty.
+
+  Args:
+    pieces: waves without gaps, each (time,).
+    fs_hz: sampling rate.
+    pressure: whether the wave is in mmHg.
+    rails: for each piece, (time,) where it was cut off.
+  """
   feet = [beats.find_feet(x_t, fs_hz) for x_t in pieces]
-  ends = np.cumsum([len(own) for own in feet])
+  ends = np.cumsum([len(piece_feet) for piece_feet in feet])
   starts = np.cumsum([0, *(x_t.size for x_t in pieces)])
-  whole = np.concatenate([np.zeros(0, dtype=int), *(own + start for own, start in zip(feet, starts, strict=False))])
-  joins = sorted({int(end) - 1 for end in ends if 0 < end < len(whole)})
+  all_feet = np.concatenate(
+    [np.zeros(0, dtype=int), *(piece_feet + start for piece_feet, start in zip(feet, starts, strict=False))]
+  )
+  joins = sorted({int(end) - 1 for end in ends if 0 < end < len(all_feet)})
   faults: Mapping[str, np.ndarray] = {}
-  if len(whole):
-    faults = assess(np.concatenate(pieces), fs_hz, whole, pressure, np.concatenate(rails), joins)
-  parts = [
-    slice(int(end) - len(own), max(int(end) - 1, int(end) - len(own))) for own, end in zip(feet, ends, strict=True)
+  if len(all_feet):
+    faults = assess(np.concatenate(pieces), fs_hz, all_feet, pressure, np.concatenate(rails), joins)
+  beat_slices = [
+    slice(int(end) - len(piece_feet), max(int(end) - 1, int(end) - len(piece_feet)))
+    for piece_feet, end in zip(feet, ends, strict=True)
   ]
-  nothing = {name: np.zeros(0, dtype=bool) for name in FAULTS}
+  no_faults = {name: np.zeros(0, dtype=bool) for name in FAULTS}
   return [
-    Assessed(own, {name: bad_k[part] for name, bad_k in faults.items()} or nothing)
-    for own, part in zip(feet, parts, strict=True)
+    Assessed(piece_feet, {name: bad_k[own_beats] for name, bad_k in faults.items()} or no_faults)
+    for piece_feet, own_beats in zip(feet, beat_slices, strict=True)
   ]

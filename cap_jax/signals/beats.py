@@ -1,10 +1,10 @@
 """Beats of an arterial pressure wave: feet and the pressures between them.
 
 The upstroke is where the slope sum, the sum of positive slopes over 128 ms, is large (Zong et al., Computers in
-Cardiology 2003); the foot is the lowest pressure shortly before it.
+Cardiology 2003). The foot is the lowest pressure shortly before it.
 
-Written by hand: libraries find the peaks of a PPG of ten seconds or more, here are wanted the feet of a pressure or a PPG, of one
-beat as of hours. Tests set it beside `neurokit2`.
+Libraries find the peaks of PPG records of ten seconds or more. This module finds the feet of a pressure or a PPG, from
+one beat to hours. The tests compare it with `neurokit2`.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ _BLOCK_S = 10.0
 
 
 def _threshold(slope_t: np.ndarray, fs_hz: float) -> np.ndarray:
-  """0.45 of the strong slopes of each 10 s, so that the threshold follows a record of hours."""
+  """Returns 0.45 of the strong slopes of each 10 s, (time,), so that the threshold follows a record of hours."""
   size: int = max(int(_BLOCK_S * fs_hz), 1)
   starts = range(0, max(len(slope_t) - size // 2, 1), size)
   centres = [start + min(size, len(slope_t) - start) / 2 for start in starts]
@@ -32,11 +32,14 @@ def _threshold(slope_t: np.ndarray, fs_hz: float) -> np.ndarray:
 
 
 def find_feet(p_t: np.ndarray, fs_hz: float) -> np.ndarray:
-  """Indices of the feet of all beats, increasing.
+  """Finds the feet of all beats.
 
   Args:
-    p_t: pressure without gaps, (time,).
+    p_t: (time,) pressure without gaps.
     fs_hz: sampling rate.
+
+  Returns:
+    (beat,) increasing indices.
   """
   if p_t.size < int(0.3 * fs_hz) or np.ptp(p_t) == 0:
     return np.zeros(0, dtype=int)
@@ -49,7 +52,7 @@ def find_feet(p_t: np.ndarray, fs_hz: float) -> np.ndarray:
   )
   feet: list[int] = []
   for peak in peaks.tolist():
-    # the upstroke lies within the window that the slope sum looked back on
+    # the upstroke lies within the window of the slope sum
     first = max(peak - width, 0)
     steepest = first + int(np.argmax(slope[first : peak + 1]))
     start = max(steepest - int(_FOOT_SEARCH_S * fs_hz), feet[-1] + 1 if feet else 0)
@@ -60,10 +63,17 @@ def find_feet(p_t: np.ndarray, fs_hz: float) -> np.ndarray:
 
 
 def whole_beats(p_t: np.ndarray, fs_hz: float) -> np.ndarray:
-  """Feet from the first to the last, of a record that may be as short as one beat.
+  """Finds the feet of a record that may be as short as one beat.
 
-  A record with fewer than two feet is taken as whole beats that repeat: the feet are then those of its second round, which
-  lie beyond its end. None if there is no beat in it.
+  A record with fewer than two feet is treated as one period that repeats. Its feet are then those of the second
+  repetition and lie beyond its end.
+
+  Args:
+    p_t: (time,) pressure without gaps.
+    fs_hz: sampling rate.
+
+  Returns:
+    (beat + 1,) increasing indices; empty if the record has no beat.
   """
   feet = find_feet(p_t, fs_hz)
   if len(feet) >= 2:
@@ -74,7 +84,12 @@ def whole_beats(p_t: np.ndarray, fs_hz: float) -> np.ndarray:
 
 
 def phase(x_t: np.ndarray, feet: np.ndarray) -> np.ndarray:
-  """(time,) beats since the first foot, linear between feet and beyond them; NaN with under two feet."""
+  """Returns the (time,) number of beats since the first foot, linear between feet and beyond them.
+
+  Args:
+    x_t: (time,) a wave, of which only the length counts.
+    feet: (beat + 1,) increasing indices; with fewer than two the result is NaN.
+  """
   if len(feet) < 2:
     return np.full(x_t.shape, np.nan)
   time = np.arange(len(x_t))
@@ -85,12 +100,15 @@ def phase(x_t: np.ndarray, feet: np.ndarray) -> np.ndarray:
 
 
 def ensemble(x_t: np.ndarray, feet: np.ndarray, samples: int) -> np.ndarray:
-  """(samples,) mean beat: the beats between successive feet, each stretched to one period.
+  """Averages the beats between successive feet, each stretched to one period.
 
   Args:
-    x_t: (time,) any wave on the clock of the feet.
-    feet: (beat + 1,) increasing indices, of `whole_beats`; beyond its end the wave repeats.
-    samples: of the result.
+    x_t: (time,) any wave on the clock of the feet; it repeats beyond its end.
+    feet: (beat + 1,) increasing indices, from `whole_beats`.
+    samples: number of samples of the result.
+
+  Returns:
+    (samples,) mean beat.
   """
   turn = np.arange(samples) / samples
   around = np.tile(x_t, 3)
@@ -100,7 +118,7 @@ def ensemble(x_t: np.ndarray, feet: np.ndarray, samples: int) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class BeatPressures:
-  """Per beat, each (beat,): systolic, diastolic, pulse and mean pressure [mmHg]."""
+  """Systolic, diastolic, pulse and mean pressure of each beat, each (beat,) [mmHg]."""
 
   systolic: np.ndarray
   diastolic: np.ndarray
@@ -109,11 +127,11 @@ class BeatPressures:
 
 
 def pressures(p_t: np.ndarray, feet: np.ndarray) -> BeatPressures:
-  """Pressures of the beats between successive feet.
+  """Returns the pressures of the beats between successive feet.
 
   Args:
     p_t: (time,) pressure [mmHg].
-    feet: (beat + 1,) increasing indices; fewer than two give empty arrays.
+    feet: (beat + 1,) increasing indices; fewer than two return empty arrays.
   """
   if len(feet) < 2:
     empty = np.zeros(0)

@@ -1,9 +1,9 @@
-"""Pressure from a cuff: a wave of unknown scale and zero → mmHg, by an affine map.
+"""Calibration of a wave of unknown scale and zero to mmHg, by an affine map from a cuff's reading.
 
     sbp_dbp            systole ↦ SBP, diastole ↦ DBP
     map_dbp, invasive  mean ↦ MAP, diastole ↦ DBP
 
-with the wave's own systole, diastole and mean over its beats. Where a cuff gives no MAP it is estimated: DBP + PP/3,
+Systole, diastole and mean are those of the wave's own beats. Where a cuff has no MAP it is estimated: DBP + PP/3,
 DBP + 0.4 PP (Bos 2007), DBP + 0.412 PP (Meaney 2000), √(SBP · DBP).
 """
 
@@ -32,7 +32,7 @@ _LEAST_PULSE_MMHG = 10.0
 
 @dataclasses.dataclass(frozen=True)
 class Levels:
-  """Of a wave, in its own unit: median systole and diastole of its beats, and their mean."""
+  """Median systole and diastole of a wave's beats and the median of their means, in its own unit."""
 
   systolic: float
   diastolic: float
@@ -40,29 +40,33 @@ class Levels:
 
 
 def levels(x_t: np.ndarray, fs_hz: float) -> Levels | None:
-  """Levels of a wave with gaps; None where it has no whole beat.
+  """Returns the levels of a wave with gaps; None where it has no whole beat.
 
   Args:
     x_t: (time,) any wave with a pulse, NaN in its gaps.
     fs_hz: sampling rate.
   """
-  parts = np.ma.clump_unmasked(np.ma.masked_invalid(x_t))
-  found = [beats.pressures(x_t[part], beats.find_feet(x_t[part], fs_hz)) for part in parts]
-  found = [pressures for pressures in found if pressures.mean.size]
-  if not found and len(parts) == 1:  # it may be one beat: its feet lie in its second round
-    feet = beats.whole_beats(x_t[parts[0]], fs_hz)
-    found = [beats.pressures(np.tile(x_t[parts[0]], 3), feet)] if len(feet) >= 2 else []
-  if not found:
+  pieces = np.ma.clump_unmasked(np.ma.masked_invalid(x_t))
+  beat_pressures = [beats.pressures(x_t[part], beats.find_feet(x_t[part], fs_hz)) for part in pieces]
+  beat_pressures = [pressures for pressures in beat_pressures if pressures.mean.size]
+  if not beat_pressures and len(pieces) == 1:  # it may be a single beat, whose feet lie in its second repetition
+    feet = beats.whole_beats(x_t[pieces[0]], fs_hz)
+    beat_pressures = [beats.pressures(np.tile(x_t[pieces[0]], 3), feet)] if len(feet) >= 2 else []
+  if not beat_pressures:
     return None
   systolic, diastolic, mean = (
-    np.concatenate([getattr(part, name) for part in found]) for name in ("systolic", "diastolic", "mean")
+    np.concatenate([getattr(pressures, name) for pressures in beat_pressures])
+    for name in ("systolic", "diastolic", "mean")
   )
   return Levels(float(np.median(systolic)), float(np.median(diastolic)), float(np.median(mean)))
 
 
 def check(calibration: config.Calibration) -> None:
-  """Raises:
-  InputError: its kind or its form is unknown."""
+  """Checks the kind and the form.
+
+  Raises:
+    InputError: the kind or the form is unknown.
+  """
   if calibration.kind not in KINDS:
     raise InputError(f"calibration.kind={calibration.kind}: unknown; choose one of {', '.join(KINDS)}")
   if calibration.form not in FORMS:
@@ -70,38 +74,43 @@ def check(calibration: config.Calibration) -> None:
 
 
 def without_errors(calibration: config.Calibration) -> config.Calibration:
-  """The same calibration for a reading that is what it is: errors are injected into training and test alone."""
+  """Returns the same calibration without injected errors, which are for training and test only."""
   return config.Calibration(kind=calibration.kind, form=calibration.form)
 
 
 def may_have(calibration: config.Calibration) -> tuple[str, ...]:
-  """Covariates that are used where they are known."""
+  """Returns the covariates that the calibration uses if they are present."""
   return CUFF[2:] if calibration.kind == "map_dbp" else ()
 
 
 def needs(calibration: config.Calibration) -> tuple[str, ...]:
-  """Covariates that must be known: a cuff's MAP need not be."""
+  """Returns the covariates that the calibration requires; the MAP of a cuff is optional."""
   return {"none": (), "invasive": CATHETER}.get(calibration.kind, CUFF[:2])
 
 
 def reading(
   calibration: config.Calibration, covariates: Mapping[str, float], subject: str
 ) -> tuple[float, float, float]:
-  """(SBP, DBP, MAP) [mmHg] that the wave is scaled to, with the error that the calibration injects.
+  """Returns the pressures (SBP, DBP, MAP) [mmHg] to which the wave is scaled, with the injected error.
+
+  Args:
+    calibration: kind, form and errors.
+    covariates: covariate → value of the subject.
+    subject: name, which also seeds the error.
 
   Raises:
-    InputError: a covariate is not known, or the pulse pressure is below 10 mmHg.
+    InputError: a required covariate is missing, or the pulse pressure is below 10 mmHg.
   """
   missing = [name for name in needs(calibration) if not np.isfinite(covariates.get(name, np.nan))]
   if missing:
-    known = ", ".join(sorted(covariates)) or "nothing"
-    raise InputError(f"{subject}: calibration {calibration.kind} needs {', '.join(missing)}; known are {known}")
+    available = ", ".join(sorted(covariates)) or "nothing"
+    raise InputError(f"{subject}: calibration {calibration.kind} needs {', '.join(missing)}; known are {available}")
   if calibration.kind == "invasive":
     mean, dbp = (covariates[name] for name in CATHETER)
     return float("nan"), dbp, mean
   sbp, dbp = covariates[CUFF[0]], covariates[CUFF[1]]
-  told = covariates.get(CUFF[2], float("nan"))
-  share = (told - dbp) / (sbp - dbp) if np.isfinite(told) and sbp > dbp else None
+  cuff_map = covariates.get(CUFF[2], float("nan"))
+  share = (cuff_map - dbp) / (sbp - dbp) if np.isfinite(cuff_map) and sbp > dbp else None
   rng = np.random.default_rng([calibration.seed, zlib.crc32(subject.encode())])
   sbp += calibration.sbp_bias_mmhg + calibration.sbp_sd_mmhg * rng.normal()
   dbp += calibration.dbp_bias_mmhg + calibration.dbp_sd_mmhg * rng.normal()
@@ -111,20 +120,26 @@ def reading(
 
 
 def affine(
-  calibration: config.Calibration, found: Levels | None, covariates: Mapping[str, float], subject: str
+  calibration: config.Calibration, wave_levels: Levels | None, covariates: Mapping[str, float], subject: str
 ) -> tuple[float, float]:
-  """(gain, offset) of x ↦ gain · x + offset.
+  """Returns (gain, offset) of the map x ↦ gain · x + offset.
+
+  Args:
+    calibration: kind, form and errors.
+    wave_levels: levels of the subject's wave, from `levels`.
+    covariates: covariate → value of the subject.
+    subject: name.
 
   Raises:
-    InputError: no reading, or no beat that could be scaled to it.
+    InputError: there is no reading, or no beat that could be scaled to it.
   """
   if calibration.kind == "none":
     return 1.0, 0.0
   sbp, dbp, mean = reading(calibration, covariates, subject)
-  if found is None:
+  if wave_levels is None:
     raise InputError(f"{subject}: no whole beat that could be calibrated; give a longer record")
-  high, level = (sbp, found.systolic) if calibration.kind == "sbp_dbp" else (mean, found.mean)
-  if level - found.diastolic <= 0:
+  high, level = (sbp, wave_levels.systolic) if calibration.kind == "sbp_dbp" else (mean, wave_levels.mean)
+  if level - wave_levels.diastolic <= 0:
     raise InputError(f"{subject}: the wave has no pulse that could be calibrated; leave the record out")
-  gain = (high - dbp) / (level - found.diastolic)
-  return gain, dbp - gain * found.diastolic
+  gain = (high - dbp) / (level - wave_levels.diastolic)
+  return gain, dbp - gain * wave_levels.diastolic

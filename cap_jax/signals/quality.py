@@ -1,4 +1,4 @@
-"""Where a pressure record can be used, and why not elsewhere."""
+"""Usable spans of a pressure record, and the reasons why its gaps are not usable."""
 
 import dataclasses
 import itertools
@@ -27,7 +27,16 @@ def _runs(mask_t: np.ndarray) -> list[tuple[int, int]]:
 
 
 def flat(p_t: np.ndarray, fs_hz: float, least: float = FLAT_RANGE_MMHG) -> np.ndarray:
-  """Samples that belong to a stretch of `FLAT_S` seconds whose range stays below `least`: no pulse."""
+  """Marks the samples of stretches of `FLAT_S` seconds whose range stays below `least`: no pulse.
+
+  Args:
+    p_t: (time,) the wave; NaN count as 0.
+    fs_hz: sampling rate.
+    least: smallest range of a pulse, in the unit of the wave.
+
+  Returns:
+    (time,) bool.
+  """
   size = max(int(FLAT_S * fs_hz), 3)
   if p_t.size < size:
     return np.full(p_t.shape, np.ptp(p_t) < least if p_t.size else True)
@@ -35,12 +44,12 @@ def flat(p_t: np.ndarray, fs_hz: float, least: float = FLAT_RANGE_MMHG) -> np.nd
   span_t = scipy.ndimage.maximum_filter1d(filled, size) - scipy.ndimage.minimum_filter1d(filled, size)
   centre = span_t < least
   half = size // 2
-  centre[:half] = centre[-half:] = False  # a window that reaches over the end is no evidence
+  centre[:half] = centre[-half:] = False  # a window that reaches over the end does not count
   return scipy.ndimage.binary_dilation(centre, iterations=half) if centre.any() else centre
 
 
 def _cut(time_s: np.ndarray, lost_t: np.ndarray, gaps: list[Span], step_s: float) -> tuple[list[Span], list[Span]]:
-  """Spans between lost samples and pauses of the clock, and all gaps in order."""
+  """Returns the spans between lost samples and pauses of the clock, and all gaps in order."""
   pauses = np.flatnonzero(np.diff(time_s) > PAUSE * step_s) + 1
   gaps = gaps + [Span(int(k), int(k), f"pause of {time_s[k] - time_s[k - 1]:.2f} s in the clock") for k in pauses]
   good = []
@@ -51,8 +60,15 @@ def _cut(time_s: np.ndarray, lost_t: np.ndarray, gaps: list[Span], step_s: float
 
 
 def find_finite(time_s: np.ndarray, x_t: np.ndarray) -> tuple[list[Span], list[Span]]:
-  """Spans and gaps of a wave of any unit: a gap is a run of NaN, or without a pulse for 1.5 s, beside the wave's own range; a
-  pause of the clock is an empty one."""
+  """Finds the spans and gaps of a wave of any unit.
+
+  A gap is a run of NaN, or 1.5 s without a pulse relative to the wave's own range. A pause of the clock is an empty
+  gap.
+
+  Args:
+    time_s: (time,) strictly increasing [s].
+    x_t: (time,) the wave.
+  """
   step_s = float(np.median(np.diff(time_s))) if time_s.size > 1 else 1.0
   missing = ~np.isfinite(x_t)
   usual = float(np.subtract(*np.percentile(x_t[~missing], [95, 5]))) if not missing.all() else 0.0
@@ -62,14 +78,14 @@ def find_finite(time_s: np.ndarray, x_t: np.ndarray) -> tuple[list[Span], list[S
 
 
 def find_spans(time_s: np.ndarray, p_mmhg: np.ndarray) -> tuple[list[Span], list[Span]]:
-  """Usable spans and gaps of a record, in order.
+  """Finds the usable spans and the gaps of a pressure record, in order.
 
   A gap is a run of NaN, of pressures outside 15–320 mmHg or without a pulse for 1.5 s. A pause of the clock ends a span
   and is reported as an empty gap.
 
   Args:
-    time_s: strictly increasing [s].
-    p_mmhg: pressure of the same shape.
+    time_s: (time,) strictly increasing [s].
+    p_mmhg: (time,) pressure.
   """
   step_s = float(np.median(np.diff(time_s))) if time_s.size > 1 else 1.0
   missing = ~np.isfinite(p_mmhg)

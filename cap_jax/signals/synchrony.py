@@ -1,9 +1,10 @@
-"""How late one signal is behind another, beat by beat: transit of the pulse and the delay of a monitor together.
+"""Lag of one signal behind another, beat by beat: transit of the pulse plus the delay of a monitor.
 
-The lag is first sought where the upstrokes of both signals correlate best, over ± 2 s: heart rate variability tells the right
-beat from its neighbours. Then it is the median difference of their feet, by intersecting tangents: a foot is where the steepest
-tangent of the upstroke meets the level of diastole, which a flat diastole does not move. Written by hand: the cross-correlation of a library
-(`scipy.signal`, used here) knows neither beats nor gaps.
+The coarse lag is where the upstrokes of both signals correlate best, within ± 2 s: heart rate variability distinguishes
+the right beat from its neighbours. The fine lag is the median difference of their feet by intersecting tangents. A foot
+is where the steepest tangent of the upstroke meets the level of diastole, which a flat diastole does not move.
+
+A plain cross-correlation (`scipy.signal`, used here for the coarse lag) knows neither beats nor gaps.
 """
 
 import dataclasses
@@ -17,13 +18,19 @@ REACH_S = 2.0
 _MATCH_S = 0.15
 _UPSTROKE_S = 0.3
 _LEAST_BEATS = _FIFTHS = 5
-CONSTANT_S = 0.03  # a lag that scatters more is no constant delay
+CONSTANT_S = 0.03  # a lag with more scatter is not a constant delay
 
 
 @dataclasses.dataclass(frozen=True)
 class Lag:
-  """Of a signal behind another: median and robust SD over beats [s], how many beats agree on it, and how far the median of a
-  fifth of the record lies from that of all."""
+  """Lag of a signal behind another.
+
+  Attributes:
+    lag_s: median over beats [s].
+    spread_s: robust SD over beats [s].
+    beats: number of beats that agree on the lag.
+    drift_s: largest distance between the median of a fifth of the record and that of all [s].
+  """
 
   lag_s: float
   spread_s: float
@@ -36,7 +43,7 @@ class Lag:
 
 
 def _upstrokes(x_t: np.ndarray, fs_hz: float) -> np.ndarray:
-  """Positive slopes, 0 in gaps, each beat of about the same weight."""
+  """Returns the positive slopes, 0 in gaps and clipped so that all beats have about the same weight."""
   filled = np.where(np.isfinite(x_t), x_t, np.nanmedian(x_t))
   slope = np.maximum(np.diff(filters.lowpass(filled, fs_hz, 10.0), prepend=filled[0]), 0)
   slope = np.minimum(slope, np.percentile(slope, 99))
@@ -44,20 +51,25 @@ def _upstrokes(x_t: np.ndarray, fs_hz: float) -> np.ndarray:
 
 
 def tangent_feet(x_t: np.ndarray, fs_hz: float) -> np.ndarray:
-  """(beat,) times of the feet [samples] of a signal with gaps, between samples."""
-  found = []
+  """Returns the (beat,) times of the feet of a signal with gaps [samples], between samples.
+
+  Args:
+    x_t: (time,) the signal, NaN in its gaps.
+    fs_hz: sampling rate.
+  """
+  feet = []
   for part in np.ma.clump_unmasked(np.ma.masked_invalid(x_t)):
     smooth = filters.lowpass(x_t[part], fs_hz, 16.0)
     slope = np.gradient(smooth)
     for foot in beats.find_feet(x_t[part], fs_hz).tolist():
       steepest = foot + int(np.argmax(slope[foot : foot + int(_UPSTROKE_S * fs_hz)]))
       if slope[steepest] > 0:
-        found.append(part.start + steepest - (smooth[steepest] - smooth[foot]) / slope[steepest])
-  return np.array(found)
+        feet.append(part.start + steepest - (smooth[steepest] - smooth[foot]) / slope[steepest])
+  return np.array(feet)
 
 
 def find_lag(first_t: np.ndarray, second_t: np.ndarray, fs_hz: float) -> Lag | None:
-  """Lag of the second signal behind the first, negative if it is ahead; None where too few beats agree.
+  """Returns the lag of the second signal behind the first, negative if it is ahead; None where too few beats agree.
 
   Args:
     first_t, second_t: (time,) two signals on one clock, NaN in their gaps.
@@ -66,10 +78,10 @@ def find_lag(first_t: np.ndarray, second_t: np.ndarray, fs_hz: float) -> Lag | N
   if not (np.isfinite(first_t).any() and np.isfinite(second_t).any()):
     return None
   a, b = _upstrokes(first_t, fs_hz), _upstrokes(second_t, fs_hz)
-  found = scipy.signal.correlate(b, a, mode="full", method="fft")
+  correlation = scipy.signal.correlate(b, a, mode="full", method="fft")
   lags = scipy.signal.correlation_lags(b.size, a.size, mode="full")
   near = np.abs(lags) <= REACH_S * fs_hz
-  coarse = int(lags[near][np.argmax(found[near])])
+  coarse = int(lags[near][np.argmax(correlation[near])])
   feet, others = tangent_feet(first_t, fs_hz), tangent_feet(second_t, fs_hz)
   if not feet.size or not others.size:
     return None

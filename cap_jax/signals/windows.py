@@ -1,4 +1,4 @@
-"""Windows of a record, and a record from overlapping windows."""
+"""Windows of a record, and the reconstruction of a record from overlapping windows."""
 
 import numpy as np
 
@@ -6,7 +6,15 @@ from cap_jax.signals import beats
 
 
 def frame(x_t: np.ndarray, length: int, hop: int) -> np.ndarray:
-  """(window, length) windows at multiples of `hop` that lie wholly within the record; a copy.
+  """Returns a copy of the windows at multiples of `hop` that lie wholly within the record.
+
+  Args:
+    x_t: (…, time) the record.
+    length: samples of a window.
+    hop: samples between the starts of successive windows.
+
+  Returns:
+    (…, window, length).
 
   Raises:
     ValueError: the record is shorter than a window.
@@ -17,19 +25,34 @@ def frame(x_t: np.ndarray, length: int, hop: int) -> np.ndarray:
 
 
 def starts_covering(size: int, length: int, hop: int) -> np.ndarray:
-  """Starts of windows that cover a record of `size` ≥ `length` samples to its last one."""
+  """Returns the starts of windows that cover a record to its last sample.
+
+  Args:
+    size: samples of the record, at least `length`.
+    length: samples of a window.
+    hop: samples between the starts of successive windows.
+  """
   return np.unique(np.append(np.arange(0, size - length + 1, hop), size - length))
 
 
 def blend(windows_nt: np.ndarray, starts: np.ndarray, size: int, margin: int) -> np.ndarray:
-  """One record from overlapping windows, weighted by a raised cosine that leaves out the margin at each end.
+  """Combines overlapping windows into one record, weighted by a raised cosine that leaves out the margin at each end.
 
-  Only the first and last `margin` samples of the record, which no window sees inside its margins, come from a window's
-  edge.
+  Only the first and last `margin` samples of the record come from a window's margin, because no other window covers
+  them.
+
+  Args:
+    windows_nt: (window, length).
+    starts: (window,) first sample of each window in the record.
+    size: samples of the record.
+    margin: samples at each end of a window.
+
+  Returns:
+    (size,).
   """
   length = windows_nt.shape[1]
   inner = np.sin(np.pi * (np.arange(length - 2 * margin) + 0.5) / (length - 2 * margin)) ** 2
-  weight = np.full(length, 1e-6)  # where nothing better is at hand
+  weight = np.full(length, 1e-6)  # margins count only where no other window covers the sample
   weight[margin : length - margin] += inner
   total, norm = np.zeros(size), np.zeros(size)
   for window, start in zip(windows_nt, starts, strict=True):
@@ -39,15 +62,15 @@ def blend(windows_nt: np.ndarray, starts: np.ndarray, size: int, margin: int) ->
 
 
 def repeat(x_t: np.ndarray, size: int) -> np.ndarray:
-  """A record of one period, repeated to `size` samples; the drift between its ends is shared out over it."""
+  """Repeats a record of one period to `size` samples; the drift between its ends is spread over the period."""
   return np.resize(closed(x_t), size)
 
 
 def extend_periodically(x_t: np.ndarray, fs_hz: float, before: int, after: int) -> np.ndarray:
-  """A record lengthened at both ends by its own beats.
+  """Extends a record at both ends by its own beats.
 
-  With two feet or more, the first and the last whole beat are repeated outwards. With fewer, the record is taken as one
-  beat of a periodic wave. The drift between the ends of a beat is shared out over it, so that repeats join.
+  With two feet or more, the first and the last whole beat are repeated outwards. With fewer, the record is treated as
+  one beat of a periodic wave. The drift between the ends of a beat is spread over it, so that repetitions join.
 
   Args:
     x_t: (time,) at least one beat.
@@ -68,7 +91,7 @@ def extend_periodically(x_t: np.ndarray, fs_hz: float, before: int, after: int) 
 
 
 def closed(beat_t: np.ndarray) -> np.ndarray:
-  """A beat without the drift between its ends."""
+  """Returns a beat without the drift between its ends."""
   if len(beat_t) < 3:
     return beat_t
   step = beat_t[-1] + (beat_t[-1] - beat_t[-2]) - beat_t[0]

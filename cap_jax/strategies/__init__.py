@@ -1,4 +1,4 @@
-"""Transfer strategies by name: the project at a glance."""
+"""The registry of transfer strategies by name."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -34,17 +34,24 @@ STRATEGIES: dict[str, Strategy] = {
 
 
 def changes_of(strategy: Strategy) -> dict[str, Any]:
-  """Fields of a strategy that differ from those of the one that is known by its name; from the defaults, where none is."""
-  known = STRATEGIES.get(strategy.name, Strategy(equation=strategy.equation))
+  """Returns the fields of a strategy that differ from the registered strategy of its name.
+
+  A strategy without a registered name is compared with the defaults.
+  """
+  registered = STRATEGIES.get(strategy.name, Strategy(equation=strategy.equation))
   names = [field.name for field in dataclasses.fields(Strategy) if field.name != "name"]
-  return {name: getattr(strategy, name) for name in names if getattr(strategy, name) != getattr(known, name)}
+  return {name: getattr(strategy, name) for name in names if getattr(strategy, name) != getattr(registered, name)}
 
 
 def find(name: str, changes: Mapping[str, Any] | None = None) -> Strategy:
-  """A strategy by name, with some of its fields changed, as a config or a flag gives them.
+  """Returns a strategy by name, with some of its fields changed.
+
+  Args:
+    name: name in `STRATEGIES`.
+    changes: field → value, as in a config or a flag.
 
   Raises:
-    InputError: the name or a field is unknown, or a value cannot be.
+    InputError: the name or a field is unknown, or a value is invalid.
   """
   if name not in STRATEGIES:
     raise InputError(f"strategy {name!r} is unknown; choose one of {', '.join(STRATEGIES)}")

@@ -1,4 +1,4 @@
-"""Strategies combine: parameter transfer, partial freezing, domain adaptation and multi-task learning in one value,
+"""Combines strategies: parameter transfer, partial freezing, domain adaptation and multi-task learning in one value,
 
 θ⁰ = θ_p^S ⊕ θ_s^S ⊕ θ_r^new,     θ_p frozen,     L = L_t + λ L_s + μ(t) MMD²(f(x_s), f(x_t))
 """

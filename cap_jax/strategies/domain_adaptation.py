@@ -5,13 +5,14 @@
     θ⁰ = θ^S,     min L_s(θ) + μ(t) D(P_s(f(x; θ_s)), P_t(f(x; θ_t)))
 
 with one extractor for both domains (θ_s = θ_t, all trained), or separate ones (θ_s and the head frozen, θ_t trained by D alone).
-D is a discrepancy of features (`discrepancy`), an adversary (`adversarial`), their shape without the pressure level
-(`alignment`), or the spectrum of the input, met by an adaptor ahead of a frozen network:
+D is a discrepancy of features (`discrepancy`), an adversary (`adversarial`), a discrepancy of their shape without the
+pressure level (`alignment`), or one of the spectra of the input. An adaptor ahead of a frozen network minimises the last:
 
     θ⁰ = θ^S ⊕ θ_a^new,     train θ_a,     min ‖S(x_s) − S(a(x_t; θ_a))‖²
 
-In silico, waveform RMSE [mmHg] on validation subjects, from a source of healthy subjects; w: source windows weighed by pressure
-(`experiments.tune --strategy=domain_adaptation/section --rates=5e-2 --decays=0 --config.scenario=device`, and so on).
+Waveform RMSE [mmHg] in silico, on validation subjects, from a source of healthy subjects; w: source windows weighted by
+pressure (`experiments.tune --strategy=domain_adaptation/section --rates=5e-2 --decays=0 --config.scenario=device`, and
+so on).
 
 | | population | device | device_population | subject_device | site | clinic |
 |---|---|---|---|---|---|---|
@@ -21,9 +22,10 @@ In silico, waveform RMSE [mmHg] on validation subjects, from a source of healthy
 | mmd | 1.89 | 1.99 | 1.90 | 2.37 | | 9.24 |
 | mmd, w | 1.68 | 2.01 | 1.93 | 2.38 | | 9.18 |
 
-So the section is the choice where one line is known to stand before all of the target's waves. None of these helps against people
-alone or a line for each; `lines` does where there are lines (docs/experiments.md). `fir` with weights, the default, gains with a
-line and loses little elsewhere. MMD, CORAL (whatever its weight) and DANN gain little here.
+The section is therefore the choice if all of the target's waves are known to come through one transducer. None of these
+variants helps if only the people differ or if each subject has another transducer; the variant `transducer` helps where
+there are transducers (docs/experiments.md). `fir` with weights, the default, gains with one and loses little elsewhere.
+MMD, CORAL (whatever its weight) and DANN gain little here.
 """
 
 import dataclasses

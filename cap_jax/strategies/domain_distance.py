@@ -1,9 +1,9 @@
-"""How alike two domains are, without labels: the proxy A-distance (Ben-David et al. 2007, NeurIPS 19),
+"""The distance between two domains, without labels: the proxy A-distance (Ben-David et al. 2007, NeurIPS 19),
 
     d_A = 2 (1 − 2 ε)
 
-with ε the error of a linear classifier that tells source from target features, on subjects that it has not seen: 0 for
-domains that nobody can tell apart, 2 for those told apart without error.
+with ε the error of a linear classifier between source and target features, on subjects outside its training. d_A is 0
+for indistinguishable domains and 2 for domains that the classifier separates without error.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ _RIDGE = 1e-2
 
 
 def _classifier(h_bd: np.ndarray, domain_b: np.ndarray) -> np.ndarray:
-  """Ridge regression of ±1 on standardised features with an intercept, both domains weighing alike: (feature + 1,)."""
+  """Fits ±1 to standardised features by ridge regression, with equal weights of both domains, (feature + 1,)."""
   weight_b = np.where(domain_b > 0, 0.5 / (domain_b > 0).sum(), 0.5 / (domain_b < 0).sum())
   f_bd = np.concatenate([np.ones((len(h_bd), 1)), h_bd], axis=1)
   gram = (weight_b[:, None] * f_bd).T @ f_bd
@@ -23,7 +23,11 @@ def _classifier(h_bd: np.ndarray, domain_b: np.ndarray) -> np.ndarray:
 def proxy_a_distance(
   source_bd: np.ndarray, target_bd: np.ndarray, source_subject_b: np.ndarray, target_subject_b: np.ndarray
 ) -> float:
-  """d_A of pooled features (window, feature), by two folds of subjects.
+  """Returns d_A of pooled features, by two folds of subjects.
+
+  Args:
+    source_bd, target_bd: (window, feature) pooled features.
+    source_subject_b, target_subject_b: (window,) subject names.
 
   Raises:
     ValueError: a domain has fewer than two subjects.
@@ -42,7 +46,7 @@ def proxy_a_distance(
   for fold in (0, 1):
     train, test = fold_b != fold, fold_b == fold
     w_d = _classifier(h_bd[train], domain_b[train])
-    said_b = np.sign(h_bd[test] @ w_d[1:] + w_d[0])
-    wrong_b = said_b != domain_b[test]
+    predicted_b = np.sign(h_bd[test] @ w_d[1:] + w_d[0])
+    wrong_b = predicted_b != domain_b[test]
     errors.append(0.5 * (wrong_b[domain_b[test] > 0].mean() + wrong_b[domain_b[test] < 0].mean()))
   return float(2 * (1 - 2 * min(np.mean(errors), 0.5)))

@@ -2,8 +2,8 @@
 
     θ_t = {θ_f, θ_r},     θ⁰ = θ_f^S ⊕ θ_r^new,     train θ_r,     L_t(θ) = mean (r(f(x_t; θ_f), x_t; θ_r) − y_t)²
 
-The extractor of the source sees the target's waves as they are; a fresh reconstruction part learns from the few labelled
-ones. f is frozen, so f(x_t; θ_f) is computed once (Yosinski et al. 2014, NeurIPS 27).
+The source extractor reads the target's waves unchanged; a fresh head learns from the few labelled ones. f is frozen, so
+f(x_t; θ_f) is computed once (Yosinski et al. 2014, NeurIPS 27).
 """
 
 import dataclasses

@@ -2,12 +2,12 @@
 
     θ_t = {θ_f, θ_ft},     θ⁰ = θ_f^S ⊕ θ_ft^S,     train θ_ft,     L_t(θ) = mean (r(f(x_t; θ_f), x_t; θ_r) − y_t)²
 
-All parameters come from the source; which of them are θ_f, frozen, follows from how much target data there are and how alike
-the domains are (`freezing.decide`).
+All parameters come from the source. The amount of target data and the distance between the domains decide which of them
+are frozen, θ_f (`freezing.decide`).
 
     lp_ft      the head first, then all (Kumar et al. 2022, ICLR)
     rates      η_l = η · d^(L − l) for layer l of L, slower towards the input (Howard & Ruder 2018, ACL)
-    gradual    one third of f released after the other, from the output (same)
+    gradual    f unfrozen in thirds, from the output (same)
     l2_sp      L_t + λ ½‖θ − θ^S‖² (Li et al. 2018, ICML)
     surgical   only the early layers trained, for a shift of the input (Lee et al. 2023, ICLR)
     low_rank   W = W^S + A B (Hu et al. 2022, ICLR)

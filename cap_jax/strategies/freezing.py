@@ -1,11 +1,11 @@
-"""Which layers are frozen: by name, by depth, or decided from the amount and the likeness of the target's data.
+"""Which layers are frozen: by name, by depth, or by the amount of target data and the distance between the domains.
 
-| word in `freeze` | holds |
+| rule in `freeze` | freezes |
 |---|---|
-| a path, as `f` or `f/layer_0` | what lies below it |
+| a path, as `f` or `f/layer_0` | all parameters below it |
 | `first:3`, `first:50%` | the first layers from the input |
 | `last:3`, `last:50%` | the last layers before the output: surgical tuning of the early ones (Lee et al. 2023, ICLR) |
-| `auto` | as `decide` says |
+| `auto` | the layers that `decide` returns |
 """
 
 import math
@@ -19,9 +19,9 @@ _LATE = "last:65%"
 
 
 def decide(n_target: int, distance: float, layers: Sequence[str]) -> tuple[tuple[str, ...], str]:
-  """The layers that `auto` holds, and why: the late ones where labels are few and the domains near, none elsewhere.
+  """Returns the layers that `auto` freezes, and why: the late ones if labels are few and the domains near, otherwise none.
 
-  Measured on validation subjects, in silico, waveform RMSE [mmHg] by layers that are tuned, means over two seeds:
+  Waveform RMSE [mmHg] on validation subjects in silico, by tuned layers, means over two seeds:
 
   | scenario | d | labels | all | early third | late half | head |
   |---|---|---|---|---|---|---|
@@ -35,57 +35,67 @@ def decide(n_target: int, distance: float, layers: Sequence[str]) -> tuple[tuple
   | | | 5 | **1.01** | 1.02 | 1.02 | |
 
   Args:
-    n_target: labelled target subjects.
-    distance: between the domains, 0 (alike) to 2 (told apart without error), see `likeness`; NaN where it is not known.
+    n_target: number of labelled target subjects.
+    distance: distance between the domains, 0 (indistinguishable) to 2 (separable without error), see `domain_distance`;
+      NaN if unknown.
     layers: paths from the input to the output.
+
+  Returns:
+    The paths to freeze, and the reason.
   """
   if math.isnan(distance):
     return (), (
       f"freeze=auto: {n_target} labelled subjects, distance unknown without windows of both domains: all {len(layers)} layers are tuned"
     )
-  said = f"freeze=auto: {n_target} labelled subjects, distance {distance:.2f}"
+  facts = f"freeze=auto: {n_target} labelled subjects, distance {distance:.2f}"
   if n_target >= ENOUGH:
-    return (), f"{said}: {ENOUGH} or more are enough to tune all {len(layers)} layers"
+    return (), f"{facts}: {ENOUGH} or more are enough to tune all {len(layers)} layers"
   if distance >= FAR:
-    return (), f"{said}: at {FAR} or more the domains are far apart, so all {len(layers)} layers are tuned"
+    return (), f"{facts}: at {FAR} or more the domains are far apart, so all {len(layers)} layers are tuned"
   late = tuple(layers[len(layers) - _number(_LATE, len(layers)) :])
-  return late, f"{said}: few labels and near domains, so only the first {len(layers) - len(late)} layers are tuned"
+  return late, f"{facts}: few labels and near domains, so only the first {len(layers) - len(late)} layers are tuned"
 
 
-def _number(word: str, total: int) -> int:
-  """`3` or `50%` of a total.
+def _number(rule: str, total: int) -> int:
+  """Returns the number of layers of a rule, `3` or `50%` of a total.
 
   Raises:
     MergeError: it is neither, or more than the total.
   """
-  text = word.partition(":")[2]
+  text = rule.partition(":")[2]
   try:
     number = round(total * float(text[:-1]) / 100) if text.endswith("%") else int(text)
   except ValueError:
     number = -1
   if not 0 <= number <= total:
-    raise surgery.MergeError(f"rule {word!r} names no number of layers; give 0 to {total}, or a share as in first:50%")
+    raise surgery.MergeError(f"rule {rule!r} names no number of layers; give 0 to {total}, or a share as in first:50%")
   return number
 
 
 def resolve(
   freeze: Sequence[str], layers: Sequence[str], n_target: int, distance: float
 ) -> tuple[tuple[str, ...], str]:
-  """Paths that are frozen, and the reason where `auto` chose them ("" else).
+  """Returns the frozen paths, and the reason if `auto` chose them ("" otherwise).
+
+  Args:
+    freeze: rules, see the module.
+    layers: paths from the input to the output.
+    n_target: number of labelled target subjects.
+    distance: distance between the domains, see `decide`.
 
   Raises:
-    MergeError: a word names no number of layers.
+    MergeError: a rule does not specify a valid number of layers.
   """
   paths: list[str] = []
   reason = ""
-  for word in freeze:
-    if word == "auto":
+  for rule in freeze:
+    if rule == "auto":
       chosen, reason = decide(n_target, distance, layers)
       paths += chosen
-    elif word.startswith("first:"):
-      paths += layers[: _number(word, len(layers))]
-    elif word.startswith("last:"):
-      paths += layers[len(layers) - _number(word, len(layers)) :]
+    elif rule.startswith("first:"):
+      paths += layers[: _number(rule, len(layers))]
+    elif rule.startswith("last:"):
+      paths += layers[len(layers) - _number(rule, len(layers)) :]
     else:
-      paths.append(word)
+      paths.append(rule)
   return tuple(paths), reason

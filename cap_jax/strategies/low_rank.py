@@ -1,9 +1,11 @@
-"""Low-rank adaptation (Hu et al. 2022, ICLR): every kernel of the network stays as it came and a product is trained beside it,
+"""Low-rank adaptation (Hu et al. 2022, ICLR): every kernel of the network is frozen, and a product beside it is
+trained,
 
     W = W^S + A B,     A (m × k) small random, B (k × n) zero at the start
 
-so θ⁰ is the source. A kernel of more axes, as those of attention, is folded where its matrix is nearest to square; kernels with a
-side of k or less stay. `view` gives the network its parameters; after the training they are plain ones.
+so θ⁰ is the source. A kernel with more than two axes, as in attention, is reshaped to the matrix nearest to square.
+Kernels with a side of k or less have no product. `view` adds the products to the kernels; after the training the
+parameters are plain ones.
 """
 
 import math
@@ -18,13 +20,19 @@ BLOCK = "delta"
 
 
 def _folded(shape: tuple[int, ...]) -> tuple[int, int]:
-  """Rows and columns of the matrix."""
+  """Returns the rows and columns of the matrix."""
   folds = [(math.prod(shape[:k]), math.prod(shape[k:])) for k in range(1, len(shape))]
   return max(folds, key=min)
 
 
 def start(key: jax.Array, params: Params, blocks: tuple[str, ...], rank: int) -> Params:
-  """{path: {"a", "b"}} of every kernel in some blocks, the paths with dots for slashes.
+  """Returns {path: {"a", "b"}} of every kernel in some blocks, with dots for slashes in the paths.
+
+  Args:
+    key: of the random A.
+    params: parameters of the network.
+    blocks: their blocks with low-rank changes.
+    rank: k.
 
   Raises:
     InputError: no kernel is large enough for the rank.
@@ -42,7 +50,7 @@ def start(key: jax.Array, params: Params, blocks: tuple[str, ...], rank: int) ->
 
 
 def view(params: Params) -> Params:
-  """The network's parameters W^S + A B; params as they are where there are no changes."""
+  """Returns the network's parameters W^S + A B, or the parameters themselves without low-rank changes."""
   if BLOCK not in params:
     return params
   rest = {block: theta for block, theta in params.items() if block != BLOCK}

@@ -4,18 +4,19 @@
 
     θ⁰ = θ_f^S ⊕ θ_s^S ⊕ θ_r^new,     train all
 
-The source's task may be another than the target's: blood pressure and the aortic wave together (Caruana 1997). λ is fixed,
-rises over the training, is learned as an uncertainty, or conflicts of the gradients are projected away (`losses.multi_task`).
+The tasks of source and target may differ: blood pressure and the aortic wave together (Caruana 1997). λ is fixed, rises
+over the training or is learned as an uncertainty; or conflicting gradients are projected (`losses.multi_task`).
 
-Where both tasks are the wave, the source can be rehearsed while the target is learnt (Robins 1995), which keeps few labels from
-pulling a network away from what it knew:
+If both tasks are the wave, the source can be rehearsed while the target is learnt (Robins 1995). Few labels then do not
+overwrite what the network has learnt:
 
-    rehearsal      θ⁰ = θ_f^S ⊕ θ_r^S                 one head for both
-    heads          θ⁰ = θ_f^S ⊕ θ_s^S ⊕ θ_r^S         a head each
-    lines          one head, or where the target measures at another site a head each; the source's windows are sent through the
-                   lines that the target's waves show (`lines`)
-    lines_first    the lines are learnt before any label is looked at, and the labels briefly: few people are soon learnt by heart
-    lines_heads    as `lines`, with a head each everywhere
+    rehearsal           θ⁰ = θ_f^S ⊕ θ_r^S                 one head for both
+    heads               θ⁰ = θ_f^S ⊕ θ_s^S ⊕ θ_r^S         a head each
+    transducer          one head, or a head each if the target measures at another site; the source's windows are simulated
+                        through the transducers estimated from the target's waves (`transducer_response`)
+    transducer_first    as `transducer`, but first without any label and then briefly with labels: a network soon memorises
+                        a few subjects
+    transducer_heads    as `transducer`, always with a head each
 """
 
 import dataclasses
@@ -38,20 +39,22 @@ _HEADS = dataclasses.replace(
   _REHEARSAL, equation="L_total = L_s(θ_f, θ_s) + λ·L_t(θ_f, θ_r), all from the source and trained",
   init_from_source=("f", "s=r", "r"), loss=STRATEGY.loss,
 )  # fmt: skip
-_THROUGH_LINES = ", source windows sent through the target's lines"
-_LINES = dataclasses.replace(_REHEARSAL, equation=_REHEARSAL.equation + _THROUGH_LINES, transducer=True, by_site=True)
+_THROUGH_TRANSDUCERS = ", source windows sent through the target's lines"
+_TRANSDUCER = dataclasses.replace(
+  _REHEARSAL, equation=_REHEARSAL.equation + _THROUGH_TRANSDUCERS, transducer=True, by_site=True
+)
 VARIANTS = {
   "multi_task/rehearsal": _REHEARSAL,
   "multi_task/heads": _HEADS,
-  "multi_task/transducer": _LINES,
+  "multi_task/transducer": _TRANSDUCER,
   "multi_task/transducer_first": dataclasses.replace(
-    _LINES,
-    equation="L_s(θ) + λ·L_t(θ), briefly, after L_s(θ)" + _THROUGH_LINES,
+    _TRANSDUCER,
+    equation="L_s(θ) + λ·L_t(θ), briefly, after L_s(θ)" + _THROUGH_TRANSDUCERS,
     learning_rate=1e-3,
     stages=(Stage(share=0.5, rate=3.0, without=("target",)), Stage(share=0.5, per_label=6)),
   ),
   "multi_task/transducer_heads": dataclasses.replace(
-    _HEADS, equation=_HEADS.equation + _THROUGH_LINES, transducer=True
+    _HEADS, equation=_HEADS.equation + _THROUGH_TRANSDUCERS, transducer=True
   ),
   "multi_task/fresh": dataclasses.replace(STRATEGY, init_from_source=()),
   "multi_task/rising": dataclasses.replace(

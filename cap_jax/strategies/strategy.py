@@ -1,8 +1,8 @@
-"""A strategy is a value: what is taken from the source, what is frozen, and the loss.
+"""A strategy as a value: what comes from the source, what is frozen, and the loss.
 
-    θ⁰ = θ_take^S ⊕ θ_rest^new,     θ_hold stays,     the rest minimises L = Σ λ_i(t) L_i
+    θ⁰ = θ_take^S ⊕ θ_rest^new,     θ_hold frozen,     the rest minimises L = Σ λ_i(t) L_i
 
-The training never asks for a strategy's name; a new one, or a combination of old ones, is a new value.
+The training never depends on the name of a strategy. A new strategy, or a combination of old ones, is a new value.
 """
 
 import dataclasses
@@ -22,24 +22,24 @@ from cap_jax.types import InputError, Params
 
 LEAST_STEPS = 150
 FROZEN = ("f_s", "anchor", "teacher")
-# ln σ² has to come from 0 to the logarithm of a loss, some −6, in some hundred steps
+# ln σ² must move from 0 to the logarithm of a loss, some −6, in some hundred steps
 _BALANCE_RATE = 20.0
 
 
-def _check(kind: str, name: str, known: Collection[str]) -> None:
-  if name not in known:
-    raise InputError(f"{kind} {name!r} is unknown; choose one of {', '.join(known)}")
+def _check(kind: str, name: str, registered: Collection[str]) -> None:
+  if name not in registered:
+    raise InputError(f"{kind} {name!r} is unknown; choose one of {', '.join(registered)}")
 
 
 class Stage(NamedTuple):
   """A part of the training.
 
   Attributes:
-    freeze: what is frozen in it, words of `freezing`.
-    share: of the steps.
-    rate: relative to the strategy's.
+    freeze: what is frozen in it, rules of `freezing`.
+    share: share of the steps.
+    rate: learning rate relative to the strategy's.
     without: names of the losses that it leaves out.
-    per_label: steps for each labelled subject, `LEAST_STEPS` at least and no more than its share; 0 for all of its share.
+    per_label: steps for each labelled subject, at least `LEAST_STEPS` and at most its share; 0 for its whole share.
   """
 
   freeze: tuple[str, ...] = ()
@@ -49,7 +49,12 @@ class Stage(NamedTuple):
   per_label: int = 0
 
   def steps(self, most: int, n_target: int) -> int:
-    """Steps with `n_target` labelled subjects, of `most` that its share gives it."""
+    """Returns the number of steps.
+
+    Args:
+      most: steps of its share.
+      n_target: number of labelled subjects.
+    """
     return min(most, max(self.per_label * n_target, LEAST_STEPS)) if self.per_label else most
 
 
@@ -60,16 +65,17 @@ class Strategy:
   Attributes:
     equation: θ_t in the notation of the method.
     init_from_source: path prefixes that come from the source, "s=r" where the name differs.
-    stages: what is frozen, one after the other. A frozen f computes its features once.
+    stages: what is frozen, stage by stage. A frozen f computes its features once.
     loss: terms, weights, schedules.
     combine: how the terms are balanced, name in `multi_task.MAKERS`.
-    adaptor: ahead of the target's extractor, name in `net.ADAPTORS`.
+    adaptor: adaptor ahead of the target's extractor, name in `net.ADAPTORS`.
     separate: whether the source keeps an extractor of its own, θ_s, frozen.
     reweigh: whether source windows count by importance weights.
-    transducer: whether source windows go through the transducers that the target's waves show (`strategies.transducer_response`).
-    by_site: whether the source keeps a head of its own, s, where the target measures at another site (`at`).
+    transducer: whether source windows are simulated through the target's transducers
+      (`strategies.transducer_response`).
+    by_site: whether the source keeps a head of its own, s, if the target measures at another site (`at`).
     low_rank: rank of the change of each matrix, 0 for none.
-    rate_decay: of the learning rate from one layer to the one before it.
+    rate_decay: factor on the learning rate from one layer to the one before it.
     learning_rate, weight_decay, optimizer: chosen on validation subjects.
     name: for messages, logs and the checkpoint.
   """
@@ -92,8 +98,11 @@ class Strategy:
   name: str = "custom"
 
   def __post_init__(self) -> None:
-    """Raises:
-    InputError: a name is unknown, a number cannot be, or parts that exclude each other stand together."""
+    """Checks the values.
+
+    Raises:
+      InputError: a name is unknown, a number is out of range, or options exclude each other.
+    """
     for term in self.loss:
       _check("loss", term.name, terms.TERMS)
       _check("schedule", term.schedule, multi_task.SCHEDULES)
@@ -143,33 +152,39 @@ class Strategy:
 
   @property
   def streams(self) -> tuple[str, ...]:
-    """What its loss reads."""
+    """The streams that its loss reads."""
     return terms.streams(self.loss)
 
   def in_stage(self, stage: Stage) -> tuple[Term, ...]:
-    """The loss of a stage."""
+    """Returns the loss of a stage."""
     return tuple(term for term in self.loss if term.name not in stage.without)
 
   @property
   def needs_labels(self) -> bool:
-    """Whether it cannot do without labelled target subjects."""
+    """Whether it requires labelled target subjects."""
     return "target" in self.streams
 
   @property
   def alone(self) -> bool:
-    """Whether it begins with nothing of the source and learns on labelled target subjects alone."""
+    """Whether it starts without the source and trains on labelled target subjects alone."""
     return not self.init_from_source and self.streams == ("target",)
 
   @property
   def blocks(self) -> tuple[str, ...]:
-    """Blocks of its parameters besides the network's."""
-    found = [block for term in self.loss for block in terms.TERMS[term.name].blocks]
-    found += ["f_s"] * self.separate + ["u"] * (self.combine == "uncertainty") + [low_rank.BLOCK] * (self.low_rank > 0)
-    return tuple(dict.fromkeys(found))
+    """The blocks of its parameters besides the network's."""
+    blocks = [block for term in self.loss for block in terms.TERMS[term.name].blocks]
+    blocks += ["f_s"] * self.separate + ["u"] * (self.combine == "uncertainty") + [low_rank.BLOCK] * (self.low_rank > 0)
+    return tuple(dict.fromkeys(blocks))
 
   def at(self, source_site: str, target_site: str) -> "Strategy":
-    """The strategy between two sites: one head cannot write the same aortic wave from two peripheral ones, which one network
-    tells apart by nothing."""
+    """Returns the strategy between two sites.
+
+    One head cannot map two peripheral waves to the same aortic wave, because nothing tells the network which site it
+    reads. With `by_site`, different sites therefore get a head each.
+
+    Args:
+      source_site, target_site: where source and target measure.
+    """
     if not self.by_site or source_site == target_site:
       return self
     apart = tuple(term._replace(name="source_task") if term.name == "source" else term for term in self.loss)
@@ -178,16 +193,16 @@ class Strategy:
   def start(
     self, source: Params, net: Net, source_net: Net, samples: int, key: jax.Array
   ) -> tuple[Params, list[surgery.Leaf]]:
-    """θ⁰ and the report of the merge.
+    """Returns θ⁰ and the report of the merge.
 
     Args:
       source: θ^S.
       net, source_net: networks of target and source.
-      samples: of a window.
-      key: of all that is fresh.
+      samples: length of a window.
+      key: random key of all fresh parameters.
 
     Raises:
-      surgery.MergeError: the trees do not fit together as asked.
+      surgery.MergeError: the trees do not fit together as required.
     """
     net_key, head_key, d_key, rank_key = jax.random.split(key, 4)
     fresh = net.init(net_key, samples)
@@ -200,7 +215,7 @@ class Strategy:
       fresh["d"] = Discriminator().init(d_key, jnp.zeros((1, shape[-1])))["params"]
     if "u" in self.blocks:
       fresh["u"] = {"log_variance": jnp.zeros(len(self.loss))}
-    # an extractor comes with the adaptor that it was given
+    # an extractor is transferred together with its adaptor
     adapted = net.a is not None and net.a == source_net.a and "f" in self.init_from_source
     params, report = surgery.merge(source, fresh, (*self.init_from_source, "a") if adapted else self.init_from_source)
     if "f_s" in self.blocks:
@@ -214,16 +229,24 @@ class Strategy:
     return params, report
 
   def frozen(self, freeze: tuple[str, ...]) -> tuple[str, ...]:
-    """A stage's paths with those that are never trained."""
+    """Returns a stage's frozen paths, with those that are never trained."""
     always = tuple(block for block in FROZEN if block in self.blocks)
     return tuple(dict.fromkeys((*freeze, *(("f", "r") if self.low_rank else ()), *always)))
 
   def rates(self, layers: tuple[str, ...]) -> tuple[tuple[str, float], ...]:
-    """Paths with the factors of their learning rates: η_l/η = d^(L − l) for layer l of L, and a faster one for ln σ²."""
+    """Returns paths with the factors of their learning rates.
+
+    They are η_l/η = d^(L − l) for layer l of L, and a larger one for ln σ².
+    """
     decayed = [(path, self.rate_decay ** (len(layers) - 1 - k)) for k, path in enumerate(layers)]
     return (*(decayed if self.rate_decay < 1 else ()), *([("u", _BALANCE_RATE)] if "u" in self.blocks else ()))
 
   def finish(self, params: Params, net: Net) -> Params:
-    """θ_t: the network's blocks of what was trained."""
+    """Returns θ_t: the network's blocks of the trained parameters.
+
+    Args:
+      params: trained parameters.
+      net: the target network.
+    """
     whole = low_rank.view(params)
     return {block: whole[block] for block in net.blocks}

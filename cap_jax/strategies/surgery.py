@@ -1,9 +1,9 @@
-"""The only surgery on parameter trees: merging a source with a fresh tree, labelling what is frozen, cutting parts out.
+"""The only surgery on parameter trees: merges a source with a fresh tree, labels frozen parameters, cuts parts out.
 
     θ⁰ = θ_take^source ⊕ θ_rest^fresh
 
-Paths are keys joined by "/", as in `f/layer_0/conv`; a rule is a path prefix on whole keys. A rule of a merge may rename:
-"s=r" takes the source's r for the target's s.
+Paths are keys joined by "/", as in `f/layer_0/conv`; a rule is a path prefix of whole keys. A rule of a merge may
+rename: "s=r" initialises the target's s from the source's r.
 """
 
 import dataclasses
@@ -20,12 +20,12 @@ Fate = Literal["transferred", "fresh", "left behind", "wrong shape", "missing"]
 
 
 class MergeError(InputError):
-  """Two parameter trees do not fit together as asked. The message names both sides."""
+  """Two parameter trees do not fit together as required. The message names both sides."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Leaf:
-  """One line of a merge report. `note` says what is wrong with a leaf that cannot be taken."""
+  """One line of a merge report. `note` says why a leaf cannot be transferred."""
 
   path: str
   fate: Fate
@@ -34,18 +34,28 @@ class Leaf:
 
 
 def leaf_paths(params: Params) -> dict[str, Any]:
-  """Path → leaf, in the order of the tree."""
+  """Returns path → leaf, in the order of the tree."""
   flat, _ = jax.tree_util.tree_flatten_with_path(params)
   return {"/".join(str(key.key) for key in path): leaf for path, leaf in flat}
 
 
 def matches(path: str, rule: str) -> bool:
-  """Whether a rule, a prefix of whole keys, covers a path."""
+  """Returns whether a rule covers a path.
+
+  Args:
+    path: keys joined by "/".
+    rule: prefix of whole keys.
+  """
   return path == rule or path.startswith(rule + "/")
 
 
 def covered(params: Params, rules: Sequence[str], owner: str) -> dict[str, bool]:
-  """Path → whether a rule covers it.
+  """Returns path → whether a rule covers it.
+
+  Args:
+    params: parameter tree.
+    rules: path prefixes.
+    owner: whose parameters these are, for the error.
 
   Raises:
     MergeError: a rule matches nothing.
@@ -59,23 +69,30 @@ def covered(params: Params, rules: Sequence[str], owner: str) -> dict[str, bool]
 
 
 def _split(rule: str) -> tuple[str, str]:
-  """The rule for the target's paths and that for the source's."""
+  """Returns the rule for the target's paths and that for the source's."""
   target, _, source = rule.partition("=")
   return target, source or target
 
 
-def _fate_of(path: str, given: Any, leaf: Any) -> Leaf:
-  """A leaf that is to be taken."""
-  if given is None:
+def _fate_of(path: str, source_leaf: Any, leaf: Any) -> Leaf:
+  """Returns the report of a leaf that should be transferred."""
+  if source_leaf is None:
     return Leaf(path, "missing", leaf.shape, f"in the target {leaf.shape}, missing in the source")
-  if given.shape != leaf.shape or given.dtype != leaf.dtype:
-    note = f"source {given.shape} {given.dtype}, target {leaf.shape} {leaf.dtype}"
+  if source_leaf.shape != leaf.shape or source_leaf.dtype != leaf.dtype:
+    note = f"source {source_leaf.shape} {source_leaf.dtype}, target {leaf.shape} {leaf.dtype}"
     return Leaf(path, "wrong shape", leaf.shape, note)
   return Leaf(path, "transferred", leaf.shape)
 
 
 def compare(source: Params, fresh: Params, init_from_source: Sequence[str]) -> list[Leaf]:
-  """What a merge would do with each leaf, target's first: the report of `merge`, without stopping at what does not fit.
+  """Returns what a merge would do with each leaf, target leaves first.
+
+  This is the report of `merge`, but leaves that do not fit are reported, not raised.
+
+  Args:
+    source: parameters of the source network.
+    fresh: parameters of the target network.
+    init_from_source: path prefixes that come from the source, see `merge`.
 
   Raises:
     MergeError: a rule matches nothing on either side.
@@ -88,24 +105,24 @@ def compare(source: Params, fresh: Params, init_from_source: Sequence[str]) -> l
   rules = [_split(rule) for rule in init_from_source]
   from_source, in_fresh = leaf_paths(source), leaf_paths(fresh)
   used = covered(source, [rule for _, rule in rules], "source")
-  wanted = covered(fresh, [rule for rule, _ in rules], "target")
+  requested = covered(fresh, [rule for rule, _ in rules], "target")
   report = []
   for path, leaf in in_fresh.items():
     origin = _origin(path, rules)
     report.append(
       _fate_of(path, from_source.get(origin), leaf) if origin is not None else Leaf(path, "fresh", leaf.shape)
     )
-  taken = {_origin(path, rules) for path, is_wanted in wanted.items() if is_wanted}
+  transferred = {_origin(path, rules) for path, is_requested in requested.items() if is_requested}
   for path, leaf in from_source.items():
-    if path in taken:
+    if path in transferred:
       continue
-    lost = Leaf(path, "missing", leaf.shape, f"in the source {leaf.shape}, missing in the target")
-    report.append(lost if used[path] else Leaf(path, "left behind", leaf.shape))
+    missing = Leaf(path, "missing", leaf.shape, f"in the source {leaf.shape}, missing in the target")
+    report.append(missing if used[path] else Leaf(path, "left behind", leaf.shape))
   return report
 
 
 def _origin(path: str, rules: Sequence[tuple[str, str]]) -> str | None:
-  """The source's path of a target's path, None if no rule covers it."""
+  """Returns the source's path for a target's path, None if no rule covers it."""
   for target, source in rules:
     if matches(path, target):
       return source + path[len(target) :]
@@ -113,19 +130,20 @@ def _origin(path: str, rules: Sequence[tuple[str, str]]) -> str | None:
 
 
 def merge(source: Params, fresh: Params, init_from_source: Sequence[str]) -> tuple[Params, list[Leaf]]:
-  """θ_take from the source, the rest fresh, both copied.
+  """Returns θ_take from the source and the rest fresh, both copied.
 
   Args:
     source: parameters of the source network.
-    fresh: parameters of the target network; its structure is the result's.
-    init_from_source: path prefixes that come from the source, "target=source" where they are named differently; () takes nothing.
+    fresh: parameters of the target network; the result has its structure.
+    init_from_source: path prefixes that come from the source, "target=source" where the names differ; () transfers
+      nothing.
 
   Returns:
-    The merged parameters, and a report that says of every leaf whether it was taken, is fresh or was left behind.
+    The merged parameters, and a report that says of every leaf whether it was transferred, is fresh or was left behind.
 
   Raises:
-    MergeError: a rule matches nothing on either side; leaves to be taken are missing on one side, or differ in shape or
-      dtype. All of them are named.
+    MergeError: a rule matches nothing on either side; or leaves to transfer are missing on one side or differ in shape
+      or dtype. The message names all of them.
   """
   report = compare(source, fresh, init_from_source)
   wrong = [f"{leaf.path}: {leaf.note}" for leaf in report if leaf.note]
@@ -140,7 +158,11 @@ def merge(source: Params, fresh: Params, init_from_source: Sequence[str]) -> tup
 
 
 def label(params: Params, freeze: Sequence[str]) -> Params:
-  """The tree of "freeze" and "train" for `optax.multi_transform`.
+  """Returns the tree of "freeze" and "train" for `optax.multi_transform`.
+
+  Args:
+    params: parameter tree.
+    freeze: path prefixes.
 
   Raises:
     MergeError: a rule matches nothing.
@@ -150,7 +172,7 @@ def label(params: Params, freeze: Sequence[str]) -> Params:
 
 
 def nest(leaves: Mapping[str, Any]) -> Params:
-  """Path → leaf as a tree again."""
+  """Returns the tree of a mapping path → leaf."""
   tree: Params = {}
   for path, leaf in leaves.items():
     *above, last = path.split("/")
@@ -162,15 +184,19 @@ def nest(leaves: Mapping[str, Any]) -> Params:
 
 
 def cut(params: Params, rules: Sequence[str]) -> Params:
-  """A copy of the part of a tree that the rules cover.
+  """Returns a copy of the part of a tree that the rules cover.
+
+  Args:
+    params: parameter tree.
+    rules: path prefixes.
 
   Raises:
     MergeError: a rule matches nothing.
   """
-  kept = covered(params, rules, "cut")
-  return nest({path: jnp.array(leaf) for path, leaf in leaf_paths(params).items() if kept[path]})
+  is_covered = covered(params, rules, "cut")
+  return nest({path: jnp.array(leaf) for path, leaf in leaf_paths(params).items() if is_covered[path]})
 
 
 def count(params: Params) -> int:
-  """Number of scalars."""
+  """Returns the number of scalars."""
   return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))

@@ -1,20 +1,25 @@
-"""The fluid-filled lines of a clinic, learned from its unlabelled waves, and the source's waves sent through them.
+"""The fluid-filled transducers of a clinic, estimated from its unlabelled waves, and a simulation of them on the
+source's waves.
 
-A line of natural frequency f₀ and damping ζ multiplies a spectrum by 1/|1 − r² + 2jζr|², r = f/f₀. Other people have other spectra
-too, but they differ in ways in which the people of the source differ among themselves. With the mean log spectrum S_i of a subject,
-μ and Σ the mean and the covariance of the source's subjects, and Δ(c) what line c does to the source's spectra,
+A transducer of natural frequency f₀ and damping ζ multiplies a spectrum by 1/|1 − r² + 2jζr|², r = f/f₀. Other people
+have other spectra too, but these differ in the ways in which the people of the source differ among themselves. With the
+mean log spectrum S_i of a subject, μ and Σ the mean and the covariance of the source's subjects, and Δ(c) the effect of
+transducer c on the source's spectra,
 
     d²(c) = (S̄_t − μ − Δ(c))ᵀ (Σ + εI)⁻¹ (S̄_t − μ − Δ(c))
 
-and the clinic has lines where h (d²(none) − min d²(c)) is beyond what two free parameters gain by chance, χ²₂. The inverse of a covariance
-of n subjects at k frequencies is too large by 1/h, h = (n − k − 2)/(n − 1) (Hartlap et al. 2007, Astron. Astrophys. 464, 399); a source of
-fewer than 1.25 k subjects cannot tell a line from people, so none is believed. Which lines follows from
+and the clinic has transducers if h (d²(none) − min d²(c)) is beyond the chance gain of two free parameters, χ²₂. The
+inverse of a covariance of n subjects at k frequencies is too large by 1/h, h = (n − k − 2)/(n − 1) (Hartlap et al.
+2007, Astron. Astrophys. 464, 399). A source of fewer than 1.25 k subjects cannot distinguish a transducer from people,
+so none is accepted. The transducers follow from
 
     S_i = μ + m + Δ(c_i) + e_i,     e_i ~ N(0, Σ + ρI),     m ~ N(0, Σ + εI),     c_i ~ π
 
-m being what sets the clinic's people apart, π how often each line is met: the nonparametric maximum likelihood of a mixing
-distribution (Laird 1978, J. Am. Stat. Assoc. 73, 805) by EM. It is one line where a clinic has one, and a spread where each subject
-has another.
+where m is the difference of the clinic's people and π the frequency of each transducer. EM computes π as the
+nonparametric maximum likelihood of a mixing distribution (Laird 1978, J. Am. Stat. Assoc. 73, 805). It is one
+transducer if the clinic has one, and a spread if each subject has another.
+
+In this file the axis l is a transducer and the axis q a second frequency.
 """
 
 import dataclasses
@@ -27,7 +32,7 @@ NATURAL_HZ = tuple(np.geomspace(5.0, 40.0, 25).round(2).tolist())
 DAMPING = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8)
 CHANCE = 9.21  # 99th percentile of χ²₂
 _HIGHEST_HZ = 20.0
-_NOISE = (0.36, 0.48)  # of the sampling rate: 45 to 60 Hz at 125, where waves freeze nothing
+_NOISE = (0.36, 0.48)  # of the sampling rate: 45 to 60 Hz at 125, where waves have no power
 _FLOOR = 1e-3
 _JITTER = 0.01  # ε
 _RIDGE = 1.0  # ρ
@@ -42,13 +47,14 @@ _ALIKE_S = 0.25
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class TransducerMixture:
-  """TransducerMixture of a clinic.
+  """The transducers of a clinic.
 
-  natural_hz, damping: (line,); infinite and 1 where there is none.
-  share: (line,) of the subjects, adding up to one.
-  noise: SD of what is added behind the line, in the unit of the windows.
-  gain: h (d²(none) − min d²(c)), whether believed or not; NaN where no line was looked for.
-  unasked: why none was looked for.
+  Attributes:
+    natural_hz, damping: (transducer,); infinite and 1 for no transducer.
+    share: (transducer,) share of the subjects; sums to one.
+    noise: SD of the noise added after the transducer, in the unit of the windows.
+    gain: h (d²(none) − min d²(c)), whether significant or not; NaN if no test was made.
+    unasked: why no test was made.
   """
 
   natural_hz: np.ndarray
@@ -60,6 +66,7 @@ class TransducerMixture:
 
   @property
   def found(self) -> bool:
+    """Whether the clinic has transducers."""
     return bool(np.isfinite(self.natural_hz).any())
 
   def __str__(self) -> str:
@@ -76,26 +83,36 @@ class TransducerMixture:
 
 
 def none(gain: float = float("nan"), unasked: str = "") -> TransducerMixture:
-  """No line: `gain` was too little for one, or none was looked for."""
+  """Returns no transducer.
+
+  Args:
+    gain: the gain, which was not significant.
+    unasked: why no test was made.
+  """
   return TransducerMixture(
     natural_hz=np.array([np.inf]), damping=np.ones(1), share=np.ones(1), noise=0.0, gain=gain, unasked=unasked
   )
 
 
 def response(frequency_hz: np.ndarray, natural_hz: np.ndarray, damping: np.ndarray) -> np.ndarray:
-  """(line, frequency) complex response 1/(1 − r² + 2jζr)."""
+  """Returns the complex response 1/(1 − r² + 2jζr), (transducer, frequency).
+
+  Args:
+    frequency_hz: (frequency,).
+    natural_hz, damping: (transducer,).
+  """
   r = frequency_hz[None, :] / natural_hz[:, None]
   return 1 / (1 - np.square(r) + 2j * damping[:, None] * r)
 
 
 def _power(x_bt: np.ndarray) -> np.ndarray:
-  """(window, frequency) power under Hann's window; white noise has its variance at all frequencies."""
+  """Returns the power under a Hann window, (window, frequency); white noise has its variance at all frequencies."""
   hann = np.hanning(x_bt.shape[1]).astype(np.float32)
   return np.square(np.abs(np.fft.rfft((x_bt - x_bt.mean(1, keepdims=True)) * hann, axis=1))) / np.square(hann).sum()
 
 
 def _by_subject(s_bk: np.ndarray, subject_b: np.ndarray) -> np.ndarray:
-  """(subject, frequency) means over windows."""
+  """Returns means over the windows of each subject, (subject, frequency)."""
   _, number_b = np.unique(subject_b, return_inverse=True)
   sums = np.zeros((number_b.max() + 1, s_bk.shape[1]))
   np.add.at(sums, number_b, s_bk)
@@ -103,12 +120,12 @@ def _by_subject(s_bk: np.ndarray, subject_b: np.ndarray) -> np.ndarray:
 
 
 def _quadratic(r_lk: np.ndarray, precision: np.ndarray) -> np.ndarray:
-  """(line,) rᵀ P r."""
+  """Returns rᵀ P r, (transducer,)."""
   return np.einsum("lk,kq,lq->l", r_lk, precision, r_lk)
 
 
 def _shares(s_sk: np.ndarray, delta_lk: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-  """π (line,) of subjects' spectra less the source's mean."""
+  """Returns π (transducer,) for subjects' spectra less the source's mean."""
   count, size = s_sk.shape
   precision = np.linalg.inv(covariance + _RIDGE * np.eye(size))
   prior = np.linalg.inv(covariance + _JITTER * np.eye(size))
@@ -124,7 +141,7 @@ def _shares(s_sk: np.ndarray, delta_lk: np.ndarray, covariance: np.ndarray) -> n
 
 
 def _changes(power_bk: np.ndarray, gain_lk: np.ndarray, noise: float) -> np.ndarray:
-  """Δ (line, frequency) of the mean log spectrum of windows of this power."""
+  """Returns Δ (transducer, frequency) of the mean log spectrum of windows of this power."""
   before = np.log(power_bk + _FLOOR)
   return np.stack([(np.log(gain * power_bk + noise + _FLOOR) - before).mean(0) for gain in gain_lk])
 
@@ -132,20 +149,21 @@ def _changes(power_bk: np.ndarray, gain_lk: np.ndarray, noise: float) -> np.ndar
 def fit(
   source_bt: np.ndarray, source_b: np.ndarray, target_bt: np.ndarray, target_b: np.ndarray, fs_hz: float, site: str
 ) -> TransducerMixture:
-  """TransducerMixture of a clinic.
+  """Fits the transducers of a clinic.
 
   Args:
     source_bt, target_bt: (window, time) scaled windows.
-    source_b, target_b: (window,) whose they are.
+    source_b, target_b: (window,) subject names.
     fs_hz: sampling rate.
-    site: where the target measures; light comes through no line, and the slowness of an oximeter would be taken for one.
+    site: where the target measures. A PPG has no fluid-filled transducer, and its slow response would be mistaken for
+      one.
   """
   if site == recordings.PPG:
     return none(unasked="light comes through no fluid-filled line")
   frequency_hz = np.fft.rfftfreq(source_bt.shape[1], 1 / fs_hz)
   low = slice(2, int(np.searchsorted(frequency_hz, _HIGHEST_HZ)) + 1)
   power_s, power_t = _power(source_bt), _power(target_bt)
-  # of exponentially distributed powers the median is ln 2 of the mean
+  # the median of exponentially distributed powers is ln 2 of the mean
   high = slice(*(round(share * source_bt.shape[1]) for share in _NOISE))
   noise = float(np.median(power_t[:, high])) / np.log(2)
   natural, damping = (a.ravel() for a in np.meshgrid(NATURAL_HZ, DAMPING, indexing="ij"))
@@ -160,20 +178,24 @@ def fit(
   covariance = np.cov(s_sk.T)
   precision = np.linalg.inv((1 + 1 / len(t_sk)) * covariance + _JITTER * np.eye(len(covariance)))
   apart = t_sk.mean(0)[None]
-  fair = (subjects - size - 2) / (subjects - 1)
-  gain = fair * float(_quadratic(apart, precision)[0] - _quadratic(apart - delta_lk, precision).min())
+  correction = (subjects - size - 2) / (subjects - 1)
+  gain = correction * float(_quadratic(apart, precision)[0] - _quadratic(apart - delta_lk, precision).min())
   if gain < CHANCE:
     return none(gain)
   share = _shares(t_sk, np.concatenate([np.zeros_like(delta_lk[:1]), delta_lk]), covariance)
-  kept = share > _LEAST_SHARE
-  natural, damping = np.append(np.inf, natural)[kept], np.append(1.0, damping)[kept]
+  likely = share > _LEAST_SHARE
+  natural, damping = np.append(np.inf, natural)[likely], np.append(1.0, damping)[likely]
   return TransducerMixture(
-    natural_hz=natural, damping=damping, share=share[kept] / share[kept].sum(), noise=float(np.sqrt(noise)), gain=gain
+    natural_hz=natural,
+    damping=damping,
+    share=share[likely] / share[likely].sum(),
+    noise=float(np.sqrt(noise)),
+    gain=gain,
   )
 
 
 def _beat(x_bt: np.ndarray, fs_hz: float) -> np.ndarray:
-  """(window,) samples after which a window is most like its beginning."""
+  """Returns the lag in samples at which a window is most like its beginning, (window,)."""
   width = round(_ALIKE_S * fs_hz)
   first, last = (round(s * fs_hz) for s in _BEAT_S)
   lags = np.arange(first, last)
@@ -181,23 +203,30 @@ def _beat(x_bt: np.ndarray, fs_hz: float) -> np.ndarray:
   return np.asarray(lags[np.stack(misfit).argmin(0)])
 
 
-def apply(lines: TransducerMixture, x_bt: np.ndarray, fs_hz: float, seed: int) -> np.ndarray:
-  """Windows (window, time) as the clinic would have recorded them, each through one of its lines.
+def apply(transducers: TransducerMixture, x_bt: np.ndarray, fs_hz: float, seed: int) -> np.ndarray:
+  """Simulates windows as the clinic would have recorded them, each through one of its transducers.
 
-  What came before a window is taken to be as it was one beat later, so that the line does not start from rest.
+  The signal before a window is assumed to equal that of one beat later, so that the transducer does not start from
+  rest.
+
+  Args:
+    transducers: those of the clinic.
+    x_bt: (window, time) windows.
+    fs_hz: sampling rate.
+    seed: draws a transducer for each window, and the noise.
   """
-  if not lines.found:
+  if not transducers.found:
     return x_bt
   rng = np.random.default_rng(seed)
   count, time = x_bt.shape
   lead = round(_LEAD_S * fs_hz)
-  chosen = np.asarray(rng.choice(len(lines.share), count, p=lines.share))
+  chosen = np.asarray(rng.choice(len(transducers.share), count, p=transducers.share))
   frequency_hz = np.fft.rfftfreq(lead + time, 1 / fs_hz)
-  response_lk = response(frequency_hz, lines.natural_hz, lines.damping).astype(np.complex64)
+  response_lk = response(frequency_hz, transducers.natural_hz, transducers.damping).astype(np.complex64)
   before = np.arange(-lead, 0)[None] % _beat(x_bt, fs_hz)[:, None]
   out = np.empty_like(x_bt)
   for rows in np.array_split(np.arange(count), max(count // _MOST, 1)):
     longer = np.concatenate([np.take_along_axis(x_bt[rows], before[rows], 1), x_bt[rows]], axis=1)
-    seen = np.fft.irfft(np.fft.rfft(longer, axis=1) * response_lk[chosen[rows]], lead + time, axis=1)
-    out[rows] = seen[:, lead:] + lines.noise * rng.standard_normal((len(rows), time))
+    recorded = np.fft.irfft(np.fft.rfft(longer, axis=1) * response_lk[chosen[rows]], lead + time, axis=1)
+    out[rows] = recorded[:, lead:] + transducers.noise * rng.standard_normal((len(rows), time))
   return out

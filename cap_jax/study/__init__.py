@@ -1,1 +1,1 @@
-"""Studies: methods compared in target clinics on the same subjects."""
+"""Studies that compare methods in target clinics on the same subjects."""

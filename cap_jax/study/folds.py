@@ -1,4 +1,4 @@
-"""Folds of the target's subjects: who is labelled, validated on and tested in which."""
+"""Folds of the target's subjects into labelled, validation and test subjects."""
 
 from collections.abc import Mapping
 
@@ -9,100 +9,122 @@ from cap_jax.types import InputError
 
 
 def target_parts(study: study_config.Study, opened: store.Store) -> Mapping[str, tuple[str, ...]]:
-  """Part → subjects of the target's store, by the split that the study names or its own."""
+  """Returns part → subjects of the target's store, by the study's split if it names one.
+
+  Args:
+    study: of the target.
+    opened: its store, whose own split is used otherwise.
+  """
   return splits.load(study.target_split).parts if study.target_split else opened.split.parts
 
 
-def _unfit(study: study_config.Study, opened: store.Store) -> dict[str, str]:
-  """Who of a store cannot be tested, and why: without a whole window of both waves, or without the reading that the calibration
-  needs."""
+def _untestable(study: study_config.Study, opened: store.Store) -> dict[str, str]:
+  """Returns subject → reason, for the subjects of a store that cannot be tested.
+
+  They have no whole window of both waves, or lack the reading that the calibration needs.
+  """
   whole = opened.usable((study.site, study.reference), study.windows.samples)
-  found = {}
+  reason_of = {}
   for record in (record for shard in opened.shards for record in shard.records):
     if record.subject not in whole:
-      found[record.subject] = f"no {study.windows.seconds:g} s of {study.site} and {study.reference} without a gap"
+      reason_of[record.subject] = f"no {study.windows.seconds:g} s of {study.site} and {study.reference} without a gap"
     elif study.calibration.kind != "none":
       try:
         scales.reading(study.calibration, record.covariates, record.subject)
       except InputError as error:
-        found[record.subject] = str(error)
-  return found
+        reason_of[record.subject] = str(error)
+  return reason_of
 
 
 def candidates(
   study: study_config.Study, opened: store.Store
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-  """Labelled, validation and test subjects of a store; for folds, in which each is tested, only those who can be."""
-  found = target_parts(study, opened)
-  unfit = _unfit(study, opened) if study.folds != 1 else {}
+  """Returns the labelled, validation and test subjects of a store.
+
+  With folds, every subject is tested once, so subjects that cannot be tested are left out.
+
+  Args:
+    study: of the target.
+    opened: its store.
+  """
+  subjects_of = target_parts(study, opened)
+  untestable = _untestable(study, opened) if study.folds != 1 else {}
   labelled, validation, test = (
-    tuple(name for name in found.get(part, ()) if name not in unfit)
+    tuple(name for name in subjects_of.get(part, ()) if name not in untestable)
     for part in (subject_partition.TRAINING, subject_partition.VALIDATION, study.test_part)
   )
   return labelled, validation, test
 
 
 def left_out(study: study_config.Study) -> list[str]:
-  """Subjects of the target's store whom no fold tests, with the reason."""
+  """Returns the subjects of the target's store that no fold tests, each with the reason."""
   if not study.target_data or study.folds == 1:
     return []
   opened = store.open_store(study.target_data)
-  found, unfit = target_parts(study, opened), _unfit(study, opened)
-  asked = [
+  subjects_of, reason_of = target_parts(study, opened), _untestable(study, opened)
+  names = [
     name
     for part in (subject_partition.TRAINING, subject_partition.VALIDATION, study.test_part)
-    for name in found.get(part, ())
+    for name in subjects_of.get(part, ())
   ]
-  return [f"{name}: {unfit[name]}" for name in asked if name in unfit]
+  return [f"{name}: {reason_of[name]}" for name in names if name in reason_of]
 
 
-def _paired(study: study_config.Study) -> list[int]:
-  """How many subjects with a reference can be labelled, validated on and tested."""
+def _group_sizes(study: study_config.Study) -> list[int]:
+  """Returns the numbers of labelled, validation and test subjects with a reference."""
   if study.target_data:
     return [len(names) for names in candidates(study, store.open_store(study.target_data))]
   return [study.labelled_subjects, study.validation_subjects, study.test_subjects]
 
 
 def count(study: study_config.Study) -> int:
-  """Number of folds of the target's subjects.
+  """Returns the number of folds of the target's subjects.
 
   Raises:
     InputError: there are fewer subjects than folds.
   """
   if study.folds == 1:
     return 1
-  paired = sum(_paired(study))
-  if study.folds > paired:
-    raise InputError(f"folds={study.folds}: {study.target_name} has {paired} subjects with a reference")
-  return study.folds or paired
+  subjects = sum(_group_sizes(study))
+  if study.folds > subjects:
+    raise InputError(f"folds={study.folds}: {study.target_name} has {subjects} subjects with a reference")
+  return study.folds or subjects
 
 
 def check(study: study_config.Study) -> None:
-  """Before long work: that a fold leaves as many subjects to label as the study asks for.
+  """Checks that a fold leaves as many subjects to label as the study needs.
 
   Raises:
-    InputError: it does not.
+    InputError: it leaves fewer.
   """
   number = count(study)
   if number == 1:
     return
-  paired = _paired(study)
-  left = sum(paired) - -(-sum(paired) // number) - paired[1]
+  sizes = _group_sizes(study)
+  left = sum(sizes) - -(-sum(sizes) // number) - sizes[1]
   if left < max(study.n_target):
     raise InputError(
-      f"folds={study.folds}, n_target={study.n_target}: of the {sum(paired)} subjects of {study.target_name} with a reference, "
-      f"a fold leaves {max(left, 0)} to label beside its test and {paired[1]} validation subjects; ask for fewer labels or more folds"
+      f"folds={study.folds}, n_target={study.n_target}: of the {sum(sizes)} subjects of {study.target_name} with a reference, "
+      f"a fold leaves {max(left, 0)} to label beside its test and {sizes[1]} validation subjects; ask for fewer labels or more folds"
     )
 
 
 def of_fold(
-  found: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], study: study_config.Study, fold: int
+  groups: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], study: study_config.Study, fold: int
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-  """Who is labelled, validated on and tested in a fold: as many validation subjects as before, and all others to label."""
+  """Returns the labelled, validation and test subjects of a fold.
+
+  The number of validation subjects stays. All others that are not tested can be labelled.
+
+  Args:
+    groups: labelled, validation and test subjects of the whole target.
+    study: whose folds are drawn.
+    fold: 0 to `count(study)` − 1.
+  """
   if study.folds == 1:
-    return found
-  labelled, validation, test = found
+    return groups
+  labelled, validation, test = groups
   everyone = (*labelled, *validation, *test)
-  made = splits.k_fold(everyone, count(study), study.cohort_seed)[fold].parts
-  rest = made["training"]
-  return rest[len(validation) :], rest[: len(validation)], made["test"]
+  parts = splits.k_fold(everyone, count(study), study.cohort_seed)[fold].parts
+  rest = parts["training"]
+  return rest[len(validation) :], rest[: len(validation)], parts["test"]

@@ -1,4 +1,4 @@
-"""What a study compares, by name: baselines and strategies behind one interface, on the same data."""
+"""Baselines and strategies that a study compares, by name, behind one interface."""
 
 import dataclasses
 import functools
@@ -22,8 +22,10 @@ LEVELS = "the true MAP and DBP"
 
 
 class PublishedNetwork(NamedTuple):
-  """A published architecture, its learning rate, chosen on validation subjects of the default clinic at five labels, and its
-  optimiser."""
+  """A published architecture with its learning rate and optimiser.
+
+  The rate was chosen on validation subjects of the default clinic at five labels.
+  """
 
   model: config.Model
   learning_rate: float
@@ -38,7 +40,7 @@ NETWORKS: dict[str, PublishedNetwork] = {
 
 
 class Setting(NamedTuple):
-  """Factors on the learning rate and on the steps of a training."""
+  """Factors on the learning rate and on the number of steps of a training."""
 
   rate: float = 1.0
   steps: float = 1.0
@@ -55,9 +57,11 @@ class MethodInputs:
     study: of one target clinic.
     trained: the source network.
     published: name in `NETWORKS` → that network, trained on the source.
-    n_target, seed: labelled subjects, and what draws them.
-    setting: of what is trained.
-    train: name of a strategy → its training here, not repeated where the study has it already; for a method that chooses one.
+    n_target, seed: number of labelled subjects, and the seed that draws them.
+    setting: of the training.
+    train: name of a strategy → its training on these inputs, for a method that chooses one. A training that the study has done is
+      not repeated.
+    recorder: where training states and metrics go.
   """
 
   study: study_config.Study
@@ -73,10 +77,10 @@ class MethodInputs:
 
   @functools.cached_property
   def labelled(self) -> batches.Pairs:
-    """The labelled windows of a method that stands at n_target > 0 only."""
-    found = self.target.draw(self.n_target, self.seed)
-    assert found is not None
-    return found
+    """The labelled windows, for methods that run at n_target > 0 only."""
+    pairs = self.target.draw(self.n_target, self.seed)
+    assert pairs is not None
+    return pairs
 
   @property
   def site(self) -> str:
@@ -85,18 +89,19 @@ class MethodInputs:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Output:
-  """What a method makes of the test windows.
+  """Output of a method on the test windows.
 
   Attributes:
-    predicted_bt: waves, or where `only_systolic` arrays whose highest value in a beat is cSBP [mmHg].
+    predicted_bt: (window, time) waves [mmHg]. With `only_systolic`, arrays whose highest value in a beat is cSBP.
+    only_systolic: whether the method estimates cSBP alone.
     train_s: seconds of training.
-    steps: of training, 0 for what is not trained in steps.
-    validation: looks at validation subjects along the training.
+    steps: of training, 0 for a method that is not trained in steps.
+    validation: scores on validation subjects during the training.
     loss: of the training, every step, in the network's scale.
-    reason: why it held what it held, where it chose.
-    network: the network, where it is one, with its intervals.
-    made: what it read of the test windows.
-    merge: what became of each leaf of its parameters.
+    reason: why the method froze or chose what it did, "" if it does not choose.
+    network: the network with its intervals, None for a method without one.
+    made: waves, σ and features of the test windows.
+    merge: origin of each leaf of the parameters.
   """
 
   predicted_bt: np.ndarray
@@ -116,15 +121,15 @@ class Method:
   """How a method runs.
 
   Attributes:
-    run: on a ground.
-    labels: whether it stands at n_target > 0, or at 0; at both if None.
-    settings: tried on validation subjects.
-    knows: what it knows of the test subject's own aortic wave: a bound then, no method.
-    from_source: whether it needs a source whose task is the wave.
-    drawn: whether a seed changes it at n_target = 0.
+    run: inputs → output.
+    labels: whether it runs at n_target > 0 (True), at 0 (False) or at both (None).
+    settings: number of settings that are tried on validation subjects.
+    knows: what it uses of the test subject's own aortic wave, "" for nothing. A method that uses any of it is a bound.
+    from_source: whether it needs a source network whose task is the wave.
+    drawn: whether the seed changes it at n_target = 0.
     sites: where it is defined; everywhere if empty.
-    train: of what is trained on the target in steps, the training alone: all that a choice of the setting needs.
-    alone: whether that begins with nothing and learns on labelled subjects alone.
+    train: the training alone, for a method that is trained on the target in steps. A choice of the setting needs no more.
+    alone: whether that training starts without a source network and uses labelled subjects only.
   """
 
   run: Callable[[MethodInputs], Output]
@@ -138,94 +143,108 @@ class Method:
   alone: bool = False
 
   def stands(self, n_target: int) -> bool:
-    """Whether it can be compared at so many labelled subjects."""
+    """Returns whether the method runs at `n_target` labelled subjects."""
     return self.labels is None or self.labels == (n_target > 0)
 
 
-def _timed(
+def _time(
   predict: Callable[[MethodInputs], np.ndarray], only_systolic: bool = False
 ) -> Callable[[MethodInputs], Output]:
-  def run(ground: MethodInputs) -> Output:
+  """Wraps a prediction so that it returns an output with its seconds."""
+
+  def run(inputs: MethodInputs) -> Output:
     began = time.perf_counter()
-    found = predict(ground)
-    return Output(predicted_bt=found, only_systolic=only_systolic, train_s=time.perf_counter() - began)
+    predicted_bt = predict(inputs)
+    return Output(predicted_bt=predicted_bt, only_systolic=only_systolic, train_s=time.perf_counter() - began)
 
   return run
 
 
-def _fitted(kind: str, on_target: bool) -> Method:
+def _classical(kind: str, on_target: bool) -> Method:
+  """Makes the method that fits a classical baseline on the target's labels, or on the source."""
   fit, settings = baselines.FITTED[kind]
 
-  def predict(ground: MethodInputs) -> np.ndarray:
+  def predict(inputs: MethodInputs) -> np.ndarray:
     if on_target:
-      found = fit(ground.labelled, ground.target.validation, ground.study.windows)
+      baseline = fit(inputs.labelled, inputs.target.validation, inputs.study.windows)
     else:
-      found = fit(ground.source.held, ground.source.validation, ground.study.windows)
-    return found(ground.target.test)
+      baseline = fit(inputs.source.held, inputs.source.validation, inputs.study.windows)
+    return baseline(inputs.target.test)
 
-  return Method(run=_timed(predict), labels=on_target, settings=settings, from_source=not on_target)
+  return Method(run=_time(predict), labels=on_target, settings=settings, from_source=not on_target)
 
 
 def _network_on_target(name: str) -> Method:
-  """A published architecture from scratch on the labelled subjects, with the steps of the strategies."""
+  """Makes the method that trains a published architecture from scratch on the labelled subjects, with the steps of the strategies."""
   network = NETWORKS[name]
 
-  def train(ground: MethodInputs) -> runs.Adapted:
-    changes = {"learning_rate": ground.setting.rate * network.learning_rate, "optimizer": network.optimizer}
-    study = dataclasses.replace(ground.study, target_model=network.model, custom={"scratch": changes})
-    return _adapted(study, "scratch", ground)
+  def train(inputs: MethodInputs) -> runs.Adapted:
+    changes = {"learning_rate": inputs.setting.rate * network.learning_rate, "optimizer": network.optimizer}
+    study = dataclasses.replace(inputs.study, target_model=network.model, custom={"scratch": changes})
+    return _adapt(study, "scratch", inputs)
 
-  return Method(run=lambda ground: finish(ground, train(ground)), labels=True, train=train, alone=True)
+  return Method(run=lambda inputs: finish(inputs, train(inputs)), labels=True, train=train, alone=True)
 
 
-def _adapted(study: study_config.Study, strategy: str, ground: MethodInputs) -> runs.Adapted:
-  study = dataclasses.replace(study, steps=loop.whole(ground.setting.steps * study.steps))
+def _adapt(study: study_config.Study, strategy: str, inputs: MethodInputs) -> runs.Adapted:
+  """Trains a strategy of the study on the inputs, in their setting."""
+  study = dataclasses.replace(study, steps=loop.whole(inputs.setting.steps * study.steps))
   return training.adapted(
-    study, strategy, ground.trained, ground.source, ground.target, ground.n_target, ground.seed, ground.recorder
+    study, strategy, inputs.trained, inputs.source, inputs.target, inputs.n_target, inputs.seed, inputs.recorder
   )
 
 
-def finish(ground: MethodInputs, made: runs.Adapted) -> Output:
-  """What a method's training makes of the test windows, with its intervals."""
-  made = training.with_intervals(made, ground.trained, ground.source, ground.target, ground.n_target)
-  fitted, read = made.fitted, _read(made.checkpoint, ground)
+def finish(inputs: MethodInputs, adaptation: runs.Adapted) -> Output:
+  """Calibrates the intervals of a training and reconstructs the test windows.
+
+  Args:
+    inputs: of the training.
+    adaptation: the trained strategy.
+  """
+  adaptation = training.with_intervals(adaptation, inputs.trained, inputs.source, inputs.target, inputs.n_target)
+  fitted, reading = adaptation.fitted, _read_test_windows(adaptation.checkpoint, inputs)
   return Output(
-    predicted_bt=read.y_bt,
+    predicted_bt=reading.y_bt,
     train_s=fitted.train_s,
     steps=len(fitted.loss),
     validation=fitted.validation,
     loss=fitted.loss,
-    reason=made.reason,
-    network=made.checkpoint,
-    made=read,
-    merge=tuple(made.report),
+    reason=adaptation.reason,
+    network=adaptation.checkpoint,
+    made=reading,
+    merge=tuple(adaptation.report),
   )
 
 
-def _read(network: checkpoint.Checkpoint, ground: MethodInputs) -> uncertainty.Reading:
-  """What a network makes of the test windows.
+def _read_test_windows(network: checkpoint.Checkpoint, inputs: MethodInputs) -> uncertainty.Reading:
+  """Reconstructs the test windows with a network.
 
   Raises:
-    splits.LeakError: it has met a test subject.
+    splits.LeakError: the network has seen a test subject.
   """
-  network.check_unseen(ground.target.test.subjects)
+  network.check_unseen(inputs.target.test.subjects)
   return uncertainty.read(
-    network, network.uncertainty_calibration.head if network.uncertainty_calibration else None, ground.target.test
+    network, network.uncertainty_calibration.head if network.uncertainty_calibration else None, inputs.target.test
   )
 
 
 def strategy(study: study_config.Study, name: str) -> Method:
-  """A strategy of `transfer.STRATEGIES`, with the study's changes."""
+  """Returns the method of a strategy.
+
+  Args:
+    study: whose `custom` changes the strategy's fields.
+    name: in `strategies.STRATEGIES`.
+  """
   changes = dict(study.custom.get(name) or {})
   chosen = find(name, changes)
 
-  def train(ground: MethodInputs) -> runs.Adapted:
-    rate = chosen.learning_rate * ground.setting.rate
-    custom = {**ground.study.custom, name: {**changes, "learning_rate": rate}}
-    return _adapted(dataclasses.replace(ground.study, custom=custom), name, ground)
+  def train(inputs: MethodInputs) -> runs.Adapted:
+    rate = chosen.learning_rate * inputs.setting.rate
+    custom = {**inputs.study.custom, name: {**changes, "learning_rate": rate}}
+    return _adapt(dataclasses.replace(inputs.study, custom=custom), name, inputs)
 
   return Method(
-    run=lambda ground: finish(ground, train(ground)),
+    run=lambda inputs: finish(inputs, train(inputs)),
     labels=chosen.needs_labels,
     drawn=True,
     train=train,
@@ -233,79 +252,87 @@ def strategy(study: study_config.Study, name: str) -> Method:
   )
 
 
-def _affine(ground: MethodInputs) -> np.ndarray:
-  labelled = ground.labelled
-  ground.trained.check_unseen(ground.target.test.subjects)
-  found = rescaling.fit_affine(prediction.predict(ground.trained, labelled), labelled.y_bt, ground.study.windows.margin)
-  return found.predict(prediction.predict(ground.trained, ground.target.test))
+def _affine(inputs: MethodInputs) -> np.ndarray:
+  labelled = inputs.labelled
+  inputs.trained.check_unseen(inputs.target.test.subjects)
+  affine = rescaling.fit_affine(
+    prediction.predict(inputs.trained, labelled), labelled.y_bt, inputs.study.windows.margin
+  )
+  return affine.predict(prediction.predict(inputs.trained, inputs.target.test))
 
 
-def _mean_wave_scaled(ground: MethodInputs) -> np.ndarray:
-  wave = baselines.FITTED["mean_wave"].fit(ground.source.held, ground.source.validation, ground.study.windows)
-  return rescaling.to_true_levels(wave(ground.target.test), ground.target.test)
+def _mean_wave_scaled(inputs: MethodInputs) -> np.ndarray:
+  wave = baselines.FITTED["mean_wave"].fit(inputs.source.held, inputs.source.validation, inputs.study.windows)
+  return rescaling.to_true_levels(wave(inputs.target.test), inputs.target.test)
 
 
-def _npma(ground: MethodInputs) -> np.ndarray:
-  return systolic.moving_average(ground.target.test.x_bt, ground.site, ground.study.windows)
+def _npma(inputs: MethodInputs) -> np.ndarray:
+  return systolic.moving_average(inputs.target.test.x_bt, inputs.site, inputs.study.windows)
 
 
-def _map_dbp(ground: MethodInputs) -> np.ndarray:
-  return systolic.mean_squared_over_diastolic(ground.target.test.x_bt, ground.study.windows)
+def _map_dbp(inputs: MethodInputs) -> np.ndarray:
+  return systolic.mean_squared_over_diastolic(inputs.target.test.x_bt, inputs.study.windows)
 
 
-def _unchanged(network: Callable[[MethodInputs], checkpoint.Checkpoint]) -> Method:
-  """A network of the source as it is."""
+def _source_as_it_is(network: Callable[[MethodInputs], checkpoint.Checkpoint]) -> Method:
+  """Makes the method that uses a network of the source without adaptation."""
 
-  def run(ground: MethodInputs) -> Output:
-    trained = network(ground)
-    read = _read(trained, ground)
-    return Output(predicted_bt=read.y_bt, network=trained, made=read)
+  def run(inputs: MethodInputs) -> Output:
+    trained = network(inputs)
+    reading = _read_test_windows(trained, inputs)
+    return Output(predicted_bt=reading.y_bt, network=trained, made=reading)
 
   return Method(run=run, labels=False, from_source=True)
 
 
 BASELINES: dict[str, Method] = {
-  "peripheral": Method(run=lambda ground: Output(predicted_bt=ground.target.test.x_bt), labels=False),
+  "peripheral": Method(run=lambda inputs: Output(predicted_bt=inputs.target.test.x_bt), labels=False),
   "rescaled": Method(
-    run=lambda ground: Output(predicted_bt=rescaling.to_true_levels(ground.target.test.x_bt, ground.target.test)),
+    run=lambda inputs: Output(predicted_bt=rescaling.to_true_levels(inputs.target.test.x_bt, inputs.target.test)),
     labels=False,
     knows=LEVELS,
   ),
-  "npma": Method(run=_timed(_npma, only_systolic=True), labels=False, sites=tuple(systolic.FRACTIONS)),
-  "map_dbp": Method(run=_timed(_map_dbp, only_systolic=True), labels=False),
-  "mean_wave_scaled": Method(run=_timed(_mean_wave_scaled), labels=False, knows=LEVELS, from_source=True),
-  **{f"{kind}_source": _fitted(kind, on_target=False) for kind in baselines.FITTED},
-  **{f"{kind}_target": _fitted(kind, on_target=True) for kind in baselines.FITTED if kind != "adaptive_tf"},
-  "source": _unchanged(lambda ground: ground.trained),
-  "source_affine": Method(run=_timed(_affine), labels=True, from_source=True),
-  **{f"{name}_source": _unchanged(lambda ground, name=name: ground.published(name)) for name in NETWORKS},  # type: ignore[misc]
+  "npma": Method(run=_time(_npma, only_systolic=True), labels=False, sites=tuple(systolic.FRACTIONS)),
+  "map_dbp": Method(run=_time(_map_dbp, only_systolic=True), labels=False),
+  "mean_wave_scaled": Method(run=_time(_mean_wave_scaled), labels=False, knows=LEVELS, from_source=True),
+  **{f"{kind}_source": _classical(kind, on_target=False) for kind in baselines.FITTED},
+  **{f"{kind}_target": _classical(kind, on_target=True) for kind in baselines.FITTED if kind != "adaptive_tf"},
+  "source": _source_as_it_is(lambda inputs: inputs.trained),
+  "source_affine": Method(run=_time(_affine), labels=True, from_source=True),
+  **{f"{name}_source": _source_as_it_is(lambda inputs, name=name: inputs.published(name)) for name in NETWORKS},  # type: ignore[misc]
   **{f"{name}_target": _network_on_target(name) for name in NETWORKS},
 }
 
 
 def _auto() -> Method:
-  """The strategy that `selection` chooses in each cell."""
+  """Makes the method that uses the strategy which `strategy_selection` chooses in each cell."""
 
-  def train(ground: MethodInputs) -> runs.Adapted:
+  def train(inputs: MethodInputs) -> runs.Adapted:
     choice = training.choose(
-      ground.study, ground.trained, ground.source, ground.target, ground.n_target, ground.seed, ground.recorder
+      inputs.study, inputs.trained, inputs.source, inputs.target, inputs.n_target, inputs.seed, inputs.recorder
     )
-    made = ground.train(choice.name) if ground.train else _adapted(ground.study, choice.name, ground)
-    reason = "; ".join(text for text in (strategy_selection.format_ranking(choice), made.reason) if text)
-    looks = tuple(one._replace(train_s=one.train_s + choice.train_s) for one in made.fitted.validation)
-    fitted = dataclasses.replace(made.fitted, train_s=made.fitted.train_s + choice.train_s, validation=looks)
-    return dataclasses.replace(made, fitted=fitted, reason=reason)
+    adaptation = inputs.train(choice.name) if inputs.train else _adapt(inputs.study, choice.name, inputs)
+    reason = "; ".join(text for text in (strategy_selection.format_ranking(choice), adaptation.reason) if text)
+    scores = tuple(score._replace(train_s=score.train_s + choice.train_s) for score in adaptation.fitted.validation)
+    fitted = dataclasses.replace(
+      adaptation.fitted, train_s=adaptation.fitted.train_s + choice.train_s, validation=scores
+    )
+    return dataclasses.replace(adaptation, fitted=fitted, reason=reason)
 
   return Method(
-    run=lambda ground: finish(ground, train(ground)), labels=None, from_source=True, drawn=True, train=train
+    run=lambda inputs: finish(inputs, train(inputs)), labels=None, from_source=True, drawn=True, train=train
   )
 
 
 def method(study: study_config.Study, name: str) -> Method:
-  """A baseline or a strategy by name.
+  """Returns a baseline or a strategy by name.
+
+  Args:
+    study: that names it.
+    name: in `BASELINES` or `strategies.STRATEGIES`, or that of the strategy selection.
 
   Raises:
-    InputError: the study names a baseline that there is not.
+    InputError: the study names an unknown baseline.
   """
   if name in study.baselines and name not in BASELINES:
     raise InputError(f"baselines={name}: unknown; choose of {', '.join(BASELINES)}")
@@ -315,10 +342,15 @@ def method(study: study_config.Study, name: str) -> Method:
 
 
 def unavailable(study: study_config.Study, name: str) -> str:
-  """Why a method cannot be in a study, or nothing."""
-  found, site = method(study, name), study_datasets.target_site(study)
-  if found.from_source and study.task != "waveform":
+  """Returns why a method cannot be part of a study, "" if it can.
+
+  Args:
+    study: of one target clinic.
+    name: of the method.
+  """
+  entry, site = method(study, name), study_datasets.target_site(study)
+  if entry.from_source and study.task != "waveform":
     return f"the source was trained for {study.task}"
-  if found.sites and site not in found.sites:
-    return f"is defined for {', '.join(found.sites)}, not for {site}"
+  if entry.sites and site not in entry.sites:
+    return f"is defined for {', '.join(entry.sites)}, not for {site}"
   return ""

@@ -1,4 +1,7 @@
-"""A trained network on a data set of one's own: errors where an aortic wave was measured, what it reconstructs of everybody."""
+"""Evaluation of a trained network on a user's data set.
+
+Errors are computed where an aortic wave was measured; waves and indices are reconstructed for every subject.
+"""
 
 import dataclasses
 from collections.abc import Iterable
@@ -23,32 +26,38 @@ SHOWN = ("csbp", "cdbp", "cpp", "map", "aix", "form_factor", "ejection", "sevr",
 
 @dataclasses.dataclass(frozen=True)
 class Own:
-  """Windows of a data set that do not overlap: with the reference, of those who have it, and of everybody; and what was left out."""
+  """Windows of a data set, without overlap.
+
+  Attributes:
+    paired: windows with the reference, of the subjects that have it; None if nobody has.
+    everybody: windows of all subjects.
+    lost: why records were left out.
+  """
 
   paired: batches.Pairs | None
   everybody: batches.Waves
   lost: tuple[DataError, ...]
 
 
-def _usable(
+def _read_entry(
   entry: datasets.Entry, trained: checkpoint.Checkpoint, site: str, synchronise: bool
 ) -> recordings.Recording:
-  """The conditioned, calibrated recording of an entry.
+  """Reads the recording of an entry, conditioned and calibrated.
 
   Raises:
-    DataError: it cannot be read, has no wave of the site, or lacks what the network or its calibration needs.
+    DataError: the entry cannot be read, has no wave of the site, or lacks what the network or its calibration needs.
   """
   spec = config.Conditioning(fs_hz=trained.windows.fs_hz, synchronise=synchronise)
-  _, found, _ = conditioning.read(entry, spec)
-  if site not in found.signals:
+  _, recording, _ = conditioning.read(entry, spec)
+  if site not in recording.signals:
     raise DataError(
-      entry.where, f"has no {site}; it has {', '.join(found.sites)}", "name it by --channels", entry.subject
+      entry.where, f"has no {site}; it has {', '.join(recording.sites)}", "name it by --channels", entry.subject
     )
-  lacking = [name for name in trained.model.covariates if not np.isfinite(found.covariates.get(name, np.nan))]
+  lacking = [name for name in trained.model.covariates if not np.isfinite(recording.covariates.get(name, np.nan))]
   if lacking:
     raise DataError(entry.where, f"the network takes {', '.join(lacking)}", "add it to the covariates", entry.subject)
   try:
-    return calibrate.calibrate(found, site, scales.without_errors(trained.calibration))
+    return calibrate.calibrate(recording, site, scales.without_errors(trained.calibration))
   except DataError:
     raise
   except InputError as error:
@@ -64,39 +73,45 @@ def gather(
 
   Args:
     entries: of the data set.
-    trained: the network; its site and calibration are the data's.
-    synchronise: whether a monitor's constant delay is taken out.
-    strict: whether the first bad record ends it.
+    trained: the network, whose site and calibration the data must have.
+    synchronise: whether a monitor's constant delay is removed.
+    strict: whether the first bad record raises; otherwise it is left out.
+
+  Returns:
+    The windows.
 
   Raises:
-    InputError: nobody has a whole window.
-    DataError: a record cannot be used, where that ends it.
+    InputError: the data set has no record.
+    DataError: a record cannot be used, with `strict` or if none can.
   """
-  found, measured, lost = [], [], []
-  apart = dataclasses.replace(trained.windows, hop_s=trained.windows.seconds)
+  usable, measured, lost = [], [], []
+  spec = dataclasses.replace(trained.windows, hop_s=trained.windows.seconds)
   for entry in entries:
     try:
-      recording = _usable(entry, trained, trained.site, synchronise)
-      _check_windows(entry, recording, trained.site, trained.site, apart)
-      found.append(recording)
+      recording = _read_entry(entry, trained, trained.site, synchronise)
+      _check_windows(entry, recording, trained.site, trained.site, spec)
+      usable.append(recording)
       if trained.reference in recording.signals:
-        _check_new(entry, trained)
-        _check_windows(entry, recording, trained.site, trained.reference, apart)
+        _check_unseen(entry, trained)
+        _check_windows(entry, recording, trained.site, trained.reference, spec)
         measured.append(recording)
     except DataError as error:
       if strict:
         raise
       lost.append(error)
-  if not found:
+  if not usable:
     raise lost[0] if lost else InputError("--path: holds no record")
-  everybody = batches.make_pairs(found, trained.site, apart, trained.site, gaps=True).unlabelled()
-  paired = batches.make_pairs(measured, trained.site, apart, trained.reference, gaps=True) if measured else None
+  everybody = batches.make_pairs(usable, trained.site, spec, trained.site, gaps=True).unlabelled()
+  paired = batches.make_pairs(measured, trained.site, spec, trained.reference, gaps=True) if measured else None
   return Own(paired, everybody, tuple(lost))
 
 
-def _check_new(entry: datasets.Entry, trained: checkpoint.Checkpoint) -> None:
-  """Raises:
-  DataError: the network was trained or calibrated on somebody of this name."""
+def _check_unseen(entry: datasets.Entry, trained: checkpoint.Checkpoint) -> None:
+  """Checks that the network has not seen a subject of this name.
+
+  Raises:
+    DataError: the network was trained or calibrated on it.
+  """
   if trained.has_seen(entry.subject):
     problem = (
       "the network has seen this subject in its training or calibration: reconstructed, but excluded from the errors"
@@ -109,8 +124,11 @@ def _check_new(entry: datasets.Entry, trained: checkpoint.Checkpoint) -> None:
 def _check_windows(
   entry: datasets.Entry, recording: recordings.Recording, site: str, reference: str, spec: config.Windows
 ) -> None:
-  """Raises:
-  DataError: there is no whole window of the site, or of it beside the reference."""
+  """Checks that a recording has a whole window of the site and of the reference.
+
+  Raises:
+    DataError: it has none.
+  """
   try:
     batches.make_pairs([recording], site, spec, reference, gaps=True)
   except batches.NoWindowError as error:
@@ -124,51 +142,69 @@ def _check_windows(
 
 @dataclasses.dataclass(frozen=True)
 class Evaluated:
-  """Errors on paired data: `rows` of the network and of what needs no training, as in `study.csv`; `shown`: method → some waves of
-  each subject."""
+  """Errors on paired data.
+
+  Attributes:
+    rows: of the network and of the methods without training, with the columns of `study.csv`.
+    shown: method → array name → some waves of each subject.
+  """
 
   rows: list[dict[str, object]]
   shown: dict[str, dict[str, np.ndarray]]
 
 
 def method_of(trained: checkpoint.Checkpoint) -> tuple[str, int, int]:
-  """The network's method, number of labels and seed."""
+  """Returns the network's method, number of labels and seed."""
   about = trained.about
   return str(about.get("strategy", "source")), int(about.get("n_target", 0)), int(about.get("seed", 0))
 
 
 def evaluate(trained: checkpoint.Checkpoint, paired: batches.Pairs, place: str) -> Evaluated:
-  """Errors of the network, of the peripheral wave as it is and of the moving average."""
+  """Computes the errors of the network, of the unchanged peripheral wave and of the moving average.
+
+  Args:
+    trained: the network.
+    paired: windows with the reference.
+    place: name of the data set, for the rows.
+  """
   spec, (name, n_target, seed) = trained.windows, method_of(trained)
   evaluator = waveform_metrics.Evaluator(paired, spec)
-  made = uncertainty.read(
+  reading = uncertainty.read(
     trained, trained.uncertainty_calibration.head if trained.uncertainty_calibration else None, paired
   )
-  found = {("peripheral", 0): evaluator.errors(paired.x_bt)}
+  errors_of = {("peripheral", 0): evaluator.errors(paired.x_bt)}
   if trained.site in systolic.FRACTIONS:
     average = systolic.moving_average(paired.x_bt, trained.site, spec)
-    found["npma", 0] = evaluator.errors(average, only_systolic=True)
-  own = evaluator.errors(made.y_bt)
+    errors_of["npma", 0] = evaluator.errors(average, only_systolic=True)
+  own_errors = evaluator.errors(reading.y_bt)
   if trained.uncertainty_calibration is not None:
-    own = [
-      waveform_metrics.covered(one, c) for one, c in zip(own, uncertainty.coverage(trained, paired, made), strict=True)
+    own_errors = [
+      waveform_metrics.covered(one, c)
+      for one, c in zip(own_errors, uncertainty.coverage(trained, paired, reading), strict=True)
     ]
-  found[name, n_target] = own
+  errors_of[name, n_target] = own_errors
   rows = [
     run_study.row(Key(place, 0, method, labels, seed), one, {})
-    for (method, labels), part in found.items()
-    for one in part
+    for (method, labels), errors in errors_of.items()
+    for one in errors
   ]
-  few = study_runner.shown_rows(paired)
-  truth = {"predicted_bt": paired.x_bt[few], "true_bt": paired.y_bt[few]}
-  truth["subject_b"] = paired.subject_b[few].astype(str)
-  return Evaluated(rows, {"peripheral": truth, name: {"predicted_bt": made.y_bt[few]}})
+  rows_to_show = study_runner.shown_rows(paired)
+  truth = {"predicted_bt": paired.x_bt[rows_to_show], "true_bt": paired.y_bt[rows_to_show]}
+  truth["subject_b"] = paired.subject_b[rows_to_show].astype(str)
+  return Evaluated(rows, {"peripheral": truth, name: {"predicted_bt": reading.y_bt[rows_to_show]}})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reconstructed:
-  """What a network makes of one subject: windows, beats, indices of the mean beat by `SHOWN`; half the mean widths of the wave's interval
-  and of cSBP's, and the share of windows out of distribution, NaN of a network that was never calibrated; why indices are missing."""
+  """Reconstruction of one subject.
+
+  Attributes:
+    windows, beats: their numbers.
+    values: name in `SHOWN` → index of the mean beat.
+    half_width_mmhg, csbp_half_width_mmhg: half the mean widths of the wave's and of cSBP's interval.
+    ood_fraction: share of windows out of distribution. It and the widths are NaN without a calibration.
+    missing: why indices are missing, "" if none is.
+  """
 
   subject: str
   windows: int
@@ -181,36 +217,46 @@ class Reconstructed:
 
 
 def reconstruct(trained: checkpoint.Checkpoint, waves: batches.Waves) -> tuple[list[Reconstructed], np.ndarray]:
-  """Every subject's indices, and the waves (window, time) [mmHg]."""
+  """Reconstructs the waves of all subjects and computes their indices.
+
+  Args:
+    trained: the network.
+    waves: windows of all subjects.
+
+  Returns:
+    The indices of each subject, and the waves (window, time) [mmHg].
+  """
   intervals, spec = trained.uncertainty_calibration, trained.windows
-  made = uncertainty.read(trained, intervals.head if intervals else None, waves)
+  reading = uncertainty.read(trained, intervals.head if intervals else None, waves)
   inner = slice(spec.margin, spec.samples - spec.margin)
-  apart = uncertainty.out_of_distribution(intervals, made.h_bd) if intervals else np.full(len(made.h_bd), np.nan)
-  found = []
+  outside_b = (
+    uncertainty.out_of_distribution(intervals, reading.h_bd) if intervals else np.full(len(reading.h_bd), np.nan)
+  )
+  results = []
   for subject in waves.subjects:
     rows = np.flatnonzero(waves.subject_b == subject)
-    feet = [beats.find_feet(made.y_bt[k, inner], spec.fs_hz) for k in rows]
-    cut = np.concatenate([indices.cut(made.y_bt[k, inner], f) for k, f in zip(rows, feet, strict=True)])
+    feet = [beats.find_feet(reading.y_bt[k, inner], spec.fs_hz) for k in rows]
+    beats_kt = np.concatenate([indices.cut(reading.y_bt[k, inner], f) for k, f in zip(rows, feet, strict=True)])
     values, missing = dict.fromkeys(SHOWN, float("nan")), "no whole beat"
-    if len(cut):
+    if len(beats_kt):
       period = np.concatenate([np.diff(f) for f in feet]).mean() / spec.fs_hz
-      mean_beat = indices.of_beats(cut.mean(0)[None], np.array([period]))
+      mean_beat = indices.of_beats(beats_kt.mean(0)[None], np.array([period]))
       values = {name: float(mean_beat.values[name][0]) for name in SHOWN}
       missing = "; ".join(f"{name}: {why[0]}" for name in SHOWN if (why := mean_beat.reasons[name])[0])
-      values |= {"csbp": float(cut.max(1).mean()), "cdbp": float(cut.min(1).mean())}
+      values |= {"csbp": float(beats_kt.max(1).mean()), "cdbp": float(beats_kt.min(1).mean())}
       values["cpp"] = values["csbp"] - values["cdbp"]
-    width = intervals.wave * float(made.sigma_bt[rows, inner].mean()) if intervals else float("nan")
-    systolic = uncertainty.csbp_half_width(intervals, made, rows, inner, feet) if intervals else float("nan")
-    found.append(
+    half_width = intervals.wave * float(reading.sigma_bt[rows, inner].mean()) if intervals else float("nan")
+    csbp_half_width = uncertainty.csbp_half_width(intervals, reading, rows, inner, feet) if intervals else float("nan")
+    results.append(
       Reconstructed(
         subject=subject,
         windows=len(rows),
-        beats=len(cut),
+        beats=len(beats_kt),
         values=values,
-        half_width_mmhg=width,
-        csbp_half_width_mmhg=systolic,
-        ood_fraction=float(apart[rows].mean()),
+        half_width_mmhg=half_width,
+        csbp_half_width_mmhg=csbp_half_width,
+        ood_fraction=float(outside_b[rows].mean()),
         missing=missing,
       )
     )
-  return found, made.y_bt
+  return results, reading.y_bt

@@ -1,7 +1,7 @@
-"""The study: every method in every target clinic, on the same labelled and the same test subjects.
+"""Runs a study: every method in every target clinic, on the same labelled and the same test subjects.
 
-Its cells are (clinic, fold, method, n_target, seed). What needs no target label stands at n_target = 0. Each cell is written as it
-is done (`cells`), and a study that is started again in its folder goes on.
+A cell of a study is (clinic, fold, method, n_target, seed). Methods without target labels run at n_target = 0. Each cell is saved when it
+is done (`study_results`), and a study that is started again in its folder resumes.
 """
 
 import concurrent.futures
@@ -36,10 +36,13 @@ COLUMNS = (
 )
 
 
-def _open(shares: "multiprocessing.Queue[set[int]]") -> None:
-  """In a new process, before jax counts the cores: its own share of them. With all of them each process would start as many threads
-  as there are cores, and all would wait for one another: small networks train 1.3 times faster on a core of their own."""
-  cores = shares.get()
+def _initialise_worker(core_sets: "multiprocessing.Queue[set[int]]") -> None:
+  """Restricts a new process to its own cores, before jax counts them.
+
+  Otherwise each process starts as many threads as there are cores, and they wait for one another. Small networks train 1.3 times
+  faster on a core of their own.
+  """
+  cores = core_sets.get()
   if cores and hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, cores)
   worker_processes.exit_with_parent()
@@ -47,64 +50,68 @@ def _open(shares: "multiprocessing.Queue[set[int]]") -> None:
 
 @functools.lru_cache(1)
 def _runner(study: bytes, folder: str, metrics: tuple[str, ...]) -> StudyRunner:
-  """The runner of a process, which shares what it drew and compiled among its cells."""
+  """Returns the runner of a process, which its cells share with the data and the compiled functions."""
   return StudyRunner(pickle.loads(study), folder, metrics)
 
 
-def _work(study: bytes, folder: str, metrics: tuple[str, ...], key: Key) -> Cell:
+def _run_in_worker(study: bytes, folder: str, metrics: tuple[str, ...], key: Key) -> Cell:
+  """Runs a cell in a worker process."""
   return _runner(study, folder, metrics).run(key)
 
 
 def run(
   study: study_config.Study, folder: str, processes: int = 1, metrics: Sequence[str] = (), threads: int = 1
 ) -> Iterator[Cell]:
-  """Runs all cells, and gives each as it is done.
+  """Runs all cells, and yields each when it is done.
 
   Args:
     study: whose cells are run.
     folder: of the study.
-    processes: that run cells side by side on this machine.
-    metrics: kinds of the trainings' journals.
-    threads: that run cells side by side in a single process, which shares what is compiled and drawn.
+    processes: number of worker processes on this machine.
+    metrics: kinds of metrics files that the trainings write.
+    threads: number of threads in a single process, which share compiled functions and data.
+
+  Yields:
+    Each cell, in the order in which they end.
 
   Raises:
-    splits.LeakError: a subject stands in two parts of the data.
-    InputError: the folder holds another study, or one is running in it.
+    splits.LeakError: a subject is in two parts of the data.
+    InputError: the folder has another study, or a study is running in it.
   """
   with study_manifest.alone(folder):
     study_manifest.remember(study, folder)
-    yield from _run(study, folder, processes, metrics, threads)
+    yield from _run_cells(study, folder, processes, metrics, threads)
 
 
-def _run(
+def _run_cells(
   study: study_config.Study, folder: str, processes: int, metrics: Sequence[str], threads: int
 ) -> Iterator[Cell]:
   keys = study_grid.keys(study)
-  bench = StudyRunner(study, folder, metrics)
+  runner = StudyRunner(study, folder, metrics)
   if any(study_results.load(folder, key) is None for key in keys):
-    _ = bench.trained  # before the processes start, so that it is trained once
+    _ = runner.trained  # before the workers start, so that it is trained once
     for name in methods.NETWORKS:
       if f"{name}_source" in {key.method for key in keys}:
-        bench.published(name)
+        runner.published(name)
   if processes == 1:
-    yield from map(bench.run, keys) if threads == 1 else _in_threads(bench, keys, threads)
+    yield from map(runner.run, keys) if threads == 1 else _in_threads(runner, keys, threads)
     return
   quiet = os.environ.get("TQDM_DISABLE")
-  os.environ["TQDM_DISABLE"] = "1"  # bars of several processes would write over each other
+  os.environ["TQDM_DISABLE"] = "1"  # the progress bars of several processes would overwrite each other
   try:
     context = multiprocessing.get_context("spawn")
-    shares = context.Queue()
+    core_sets = context.Queue()
     for cores in _shares(processes):
-      shares.put(cores)
-    with concurrent.futures.ProcessPoolExecutor(processes, context, _open, (shares,)) as pool:
-      waiting = [pool.submit(_work, pickle.dumps(study), folder, tuple(metrics), key) for key in keys]
+      core_sets.put(cores)
+    with concurrent.futures.ProcessPoolExecutor(processes, context, _initialise_worker, (core_sets,)) as pool:
+      futures = [pool.submit(_run_in_worker, pickle.dumps(study), folder, tuple(metrics), key) for key in keys]
       try:
-        for done in concurrent.futures.as_completed(waiting):
-          yield done.result()
-      except BaseException as stopped:
-        if isinstance(stopped, training_state.StopRequested):  # cells in the making are made again
+        for future in concurrent.futures.as_completed(futures):
+          yield future.result()
+      except BaseException as error:
+        if isinstance(error, training_state.StopRequested):  # unfinished cells run again later
           worker_processes.kill_workers()
-        pool.shutdown(cancel_futures=True)  # otherwise all that waits is run first
+        pool.shutdown(cancel_futures=True)  # otherwise all waiting cells run first
         raise
   finally:
     os.environ.pop("TQDM_DISABLE")
@@ -112,18 +119,18 @@ def _run(
       os.environ["TQDM_DISABLE"] = quiet
 
 
-def _in_threads(bench: StudyRunner, keys: Sequence[Key], threads: int) -> Iterator[Cell]:
+def _in_threads(runner: StudyRunner, keys: Sequence[Key], threads: int) -> Iterator[Cell]:
   pool = concurrent.futures.ThreadPoolExecutor(threads)
   try:
-    waiting = [pool.submit(bench.run, key) for key in study_grid.longest_first(bench.study, keys)]
-    for done in concurrent.futures.as_completed(waiting):
-      yield done.result()
+    futures = [pool.submit(runner.run, key) for key in study_grid.longest_first(runner.study, keys)]
+    for future in concurrent.futures.as_completed(futures):
+      yield future.result()
   finally:
-    pool.shutdown(wait=False, cancel_futures=True)  # cells that are being run end; the others are not begun
+    pool.shutdown(wait=False, cancel_futures=True)  # running cells finish; the others do not start
 
 
 def _shares(processes: int) -> list[set[int]]:
-  """The cores that each process may use; none where the system does not tell, or there are fewer cores than processes."""
+  """Returns the cores of each process, empty sets if they are unknown or fewer than the processes."""
   cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
   if len(cores) < processes:
     return [set() for _ in range(processes)]
@@ -131,37 +138,56 @@ def _shares(processes: int) -> list[set[int]]:
 
 
 def rows(study: study_config.Study, folder: str) -> list[dict[str, object]]:
-  """A row per clinic, method, n_target, seed, fold and subject, with the columns `COLUMNS`, of all cells that are done."""
-  found = [cell for key in study_grid.keys(study) if (cell := study_results.load(folder, key)) is not None]
-  best = {
-    (c.key.scenario, c.key.fold, c.key.n_target, c.key.seed): min(seen.rmse_mmhg for seen in c.validation)
-    for c in found
+  """Returns the rows of all cells that are done, one per clinic, method, n_target, seed, fold and subject.
+
+  Args:
+    study: whose cells are read.
+    folder: of the study.
+
+  Returns:
+    Rows with the keys `COLUMNS`.
+  """
+  done = [cell for key in study_grid.keys(study) if (cell := study_results.load(folder, key)) is not None]
+  scratch_best = {
+    (c.key.scenario, c.key.fold, c.key.n_target, c.key.seed): min(score.rmse_mmhg for score in c.validation)
+    for c in done
     if c.key.method == "scratch" and c.validation
   }
   out: list[dict[str, object]] = []
-  for cell in found:
+  for cell in done:
     key = cell.key
-    steps, seconds = cell.reached(best.get((key.scenario, key.fold, key.n_target, key.seed), float("nan")))
+    steps, seconds = cell.reached(scratch_best.get((key.scenario, key.fold, key.n_target, key.seed), float("nan")))
     spent = {"train_s": cell.train_s, "steps": cell.steps, "settings": cell.settings, "diverged": int(cell.diverged)}
     spent |= {"steps_to_scratch": steps, "s_to_scratch": seconds}
-    out += [row(key, one, spent) for one in cell.errors]
+    out += [row(key, errors, spent) for errors in cell.errors]
   return out
 
 
-def row(key: Key, found: waveform_metrics.SubjectErrors, spent: Mapping[str, float]) -> dict[str, object]:
-  """One row of `study.csv`; what was not spent is NaN."""
+def row(key: Key, errors: waveform_metrics.SubjectErrors, spent: Mapping[str, float]) -> dict[str, object]:
+  """Returns one row of `study.csv`.
+
+  Args:
+    key: of the cell.
+    errors: of one subject.
+    spent: column → cost of the training. Times that are missing are NaN.
+  """
   nothing = dict.fromkeys(("train_s", "steps_to_scratch", "s_to_scratch"), float("nan")) | {
     "steps": 0,
     "settings": 1,
     "diverged": 0,
   }
-  return {**dataclasses.asdict(key), **dataclasses.asdict(found), **nothing, **spent}
+  return {**dataclasses.asdict(key), **dataclasses.asdict(errors), **nothing, **spent}
 
 
-def write_rows(path: str | os.PathLike[str], found: Sequence[dict[str, object]]) -> None:
-  """`study.csv`, in the order of `COLUMNS`."""
+def write_rows(path: str | os.PathLike[str], records: Sequence[dict[str, object]]) -> None:
+  """Writes `study.csv`.
+
+  Args:
+    path: of the file.
+    records: rows with the keys `COLUMNS`.
+  """
   with files.write_atomically(path) as (partial,), open(partial, "w", newline="", encoding="utf-8") as file:
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
-    for row in found:
-      writer.writerow([f"{v:.5f}" if isinstance(v := row[name], float) else v for name in COLUMNS])
+    for record in records:
+      writer.writerow([f"{v:.5f}" if isinstance(v := record[name], float) else v for name in COLUMNS])

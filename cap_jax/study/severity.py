@@ -1,7 +1,7 @@
-"""What each artefact of a measuring chain does to a reconstruction as it gets worse: errors, gaps, and what is given though it is wrong.
+"""Effect of measurement artefacts of rising severity on a reconstruction: errors, gaps, and wrong samples that are not flagged.
 
-A record of a virtual subject, measured without any fault, gets one artefact of one severity; the network's wave is compared with the
-subject's aortic pressure wherever it gives one.
+One artefact of one severity is added to the exact record of a virtual subject. The reconstructed wave is compared with the subject's
+aortic pressure wherever it is not a gap.
 """
 
 import dataclasses
@@ -26,7 +26,13 @@ _CLIP_SHARES = (0.05, 0.1, 0.2, 0.4)
 
 @dataclasses.dataclass(frozen=True)
 class Artefact:
-  """`make`: (key, (time,) pressure [mmHg], rate [Hz], severity) → the pressure as it is reported; `unit` and rising `severities`."""
+  """An artefact of a measuring chain.
+
+  Attributes:
+    make: (key, (time,) pressure [mmHg], rate [Hz], severity) → the pressure with the artefact.
+    unit: of the severities.
+    severities: from mild to severe.
+  """
 
   make: Callable[[jax.Array, jax.Array, float, float], jax.Array]
   unit: str
@@ -34,7 +40,7 @@ class Artefact:
 
 
 def _clip(key: jax.Array, p_t: jax.Array, fs_hz: float, share: float) -> jax.Array:
-  """The top of each pulse cut off, such a share of the record's range."""
+  """Clips the top of each pulse by a share of the record's range."""
   del key, fs_hz
   return jnp.minimum(p_t, p_t.max() - share * jnp.ptp(p_t))
 
@@ -64,8 +70,15 @@ NONE = "none"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Point:
-  """An artefact at a severity, means over subjects: RMSE of what is given [mmHg]; shares of the record that are given, and given though
-  it is wrong by more than `WRONG_MMHG`; share of windows out of distribution; reason → seconds of gaps a subject."""
+  """Reconstruction with an artefact of one severity, as means over subjects.
+
+  Attributes:
+    rmse_mmhg: of the samples that are reconstructed [mmHg].
+    given: share of the record that is reconstructed.
+    wrong: share of the record that is reconstructed with an error above `WRONG_MMHG`.
+    ood_fraction: share of windows out of distribution.
+    reasons: reason of a gap → seconds per subject.
+  """
 
   artefact: str
   severity: float
@@ -78,10 +91,19 @@ class Point:
 
 
 def curve(trained: checkpoint.Checkpoint, subjects: int, seconds: float, seed: int) -> Iterator[Point]:
-  """All artefacts at all severities, and none, on the same virtual subjects.
+  """Evaluates all artefacts at all severities, and no artefact, on the same virtual subjects.
+
+  Args:
+    trained: the network.
+    subjects: number of them.
+    seconds: of record for each.
+    seed: of the cohort and of the artefacts.
+
+  Yields:
+    A point for each artefact and severity.
 
   Raises:
-    InputError: the network reads no pressure that the cohort has, or numbers that a record here has not.
+    InputError: the network reads a wave that the cohort does not have, or covariates.
   """
   if trained.site not in virtual.SITES or trained.site == recordings.PPG or trained.model.covariates:
     raise InputError(
@@ -99,48 +121,54 @@ def curve(trained: checkpoint.Checkpoint, subjects: int, seconds: float, seed: i
     fs_hz=125.0,
     seed=seed,
   )
-  people = virtual.draw(clinic, (trained.site,))
+  cohort = virtual.draw(clinic, (trained.site,))
   cases = [(NONE, 0.0), *((name, s) for name, one in ARTEFACTS.items() for s in one.severities)]
   for name, severity in tqdm.tqdm(cases, desc="artefacts", unit="", leave=False):
-    yield _point(trained, people, name, severity, seed)
+    yield _point(trained, cohort, name, severity, seed)
 
 
 def _point(
-  trained: checkpoint.Checkpoint, people: list[recordings.Recording], name: str, severity: float, seed: int
+  trained: checkpoint.Checkpoint, subjects: list[recordings.Recording], name: str, severity: float, seed: int
 ) -> Point:
+  """Evaluates one artefact at one severity."""
   rows: list[tuple[float, float, float, float]] = []
   reasons: dict[str, float] = {}
-  for number, whole in enumerate(people):
-    p_t = np.asarray(whole.signals[trained.site])
+  for index, clean in enumerate(subjects):
+    p_t = np.asarray(clean.signals[trained.site])
     if name != NONE:
-      key = jax.random.fold_in(jax.random.key(seed), number)
-      p_t = np.asarray(ARTEFACTS[name].make(key, jnp.asarray(p_t), whole.fs_hz, severity))
-    record = dataclasses.replace(whole, signals={trained.site: p_t}, units={trained.site: "mmHg"})
+      key = jax.random.fold_in(jax.random.key(seed), index)
+      p_t = np.asarray(ARTEFACTS[name].make(key, jnp.asarray(p_t), clean.fs_hz, severity))
+    record = dataclasses.replace(clean, signals={trained.site: p_t}, units={trained.site: "mmHg"})
     try:
-      made = reconstruct.reconstruct(trained, record)
-    except InputError:  # nothing of it can be used, and that is said
+      reconstruction = reconstruct.reconstruct(trained, record)
+    except InputError:  # the record is rejected as a whole
       rows.append((float("nan"), 0.0, 0.0, float("nan")))
       continue
-    off_t = made.aortic_mmhg - whole.signals["aortic_root"]
-    there = np.isfinite(off_t)
-    rmse = float(np.sqrt(np.square(off_t[there]).mean())) if there.any() else float("nan")
+    off_t = reconstruction.aortic_mmhg - clean.signals["aortic_root"]
+    available = np.isfinite(off_t)
+    rmse = float(np.sqrt(np.square(off_t[available]).mean())) if available.any() else float("nan")
     rows.append(
-      (rmse, float(there.mean()), float((np.abs(off_t[there]) > WRONG_MMHG).sum() / off_t.size), made.ood_fraction)
+      (
+        rmse,
+        float(available.mean()),
+        float((np.abs(off_t[available]) > WRONG_MMHG).sum() / off_t.size),
+        reconstruction.ood_fraction,
+      )
     )
-    for gap in made.gaps:
-      reasons[gap.reason] = reasons.get(gap.reason, 0.0) + (gap.end_s - gap.start_s) / len(people)
+    for gap in reconstruction.gaps:
+      reasons[gap.reason] = reasons.get(gap.reason, 0.0) + (gap.end_s - gap.start_s) / len(subjects)
   table = np.array(rows)
-  known = table[np.isfinite(table[:, 0])]
-  rmse, ood_fraction = known[:, [0, 3]].mean(0).tolist() if len(known) else (float("nan"),) * 2
-  given, wrong = float(table[:, 1].mean()), float(table[:, 2].mean())
+  measured = table[np.isfinite(table[:, 0])]
+  rmse, ood_fraction = measured[:, [0, 3]].mean(0).tolist() if len(measured) else (float("nan"),) * 2
+  given_frac, wrong_frac = float(table[:, 1].mean()), float(table[:, 2].mean())
   unit = ARTEFACTS[name].unit if name != NONE else ""
   return Point(
     artefact=name,
     severity=severity,
     unit=unit,
     rmse_mmhg=rmse,
-    given=given,
-    wrong=wrong,
+    given=given_frac,
+    wrong=wrong_frac,
     ood_fraction=ood_fraction,
     reasons=reasons,
   )

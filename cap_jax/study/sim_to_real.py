@@ -1,7 +1,7 @@
-"""Two questions to networks of virtual subjects on real records, one record left out at a time (`real` tells what can be said).
+"""Two experiments with networks of virtual subjects on real records, one record left out at a time (see `real`).
 
-radial → aortic        adapted without labels: feature distance, plausibility; no error, as nobody measured the answer
-finger PPG → radial    both measured: the error, each record calibrated by its own first seconds
+radial → aortic        adapted without labels: feature distance and plausibility, no error, since the aortic wave was not measured
+finger PPG → radial    both measured: the error, with each record calibrated by its own first seconds
 """
 
 import dataclasses
@@ -20,17 +20,19 @@ from cap_jax.train import checkpoint, prediction, runs
 from cap_jax.types import InputError
 
 RADIAL, PPG = "radial", recordings.PPG
-_MOST = 200  # windows of a record that a training sees
+_MOST = 200  # windows of a record in a training
 _PPG_LABELLED = ("scratch", "fine_tuning")
-_CONDITIONING = config.Conditioning(synchronise=False)  # a lag is known from the first seconds alone
+_CONDITIONING = config.Conditioning(synchronise=False)  # the lag may be estimated from the first seconds only
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReconstructedRecord:
   """A method's aortic waves of the record left out.
 
-  distance: of the features, where the method has a network.
-  aortic_bt: (window, time), windows one behind the other.
+  Attributes:
+    distance: of the features, None of a method without a network.
+    peripheral_bt: (window, time) measured waves [mmHg], consecutive windows.
+    aortic_bt: (window, time) reconstructed waves [mmHg].
   """
 
   record: str
@@ -43,7 +45,7 @@ class ReconstructedRecord:
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-  """A method's error against the measured pressure of the record left out."""
+  """A method's errors against the measured pressure of the record left out, with both waves (window, time) [mmHg]."""
 
   record: str
   method: str
@@ -53,14 +55,21 @@ class Measured:
 
 
 def windows_of(
-  found: Sequence[recordings.Recording], site: str, reference: str, spec: config.Windows
+  records: Sequence[recordings.Recording], site: str, reference: str, spec: config.Windows
 ) -> dict[str, batches.Pairs]:
-  """Subject → windows; a subject without a whole one is left out."""
+  """Returns subject → windows, without the subjects that have no whole window.
+
+  Args:
+    records: of several subjects.
+    site: of the network's input.
+    reference: the wave that it reconstructs.
+    spec: of the windows.
+  """
   pairs = {}
-  for subject in dict.fromkeys(recording.subject for recording in found):
-    own = [r for r in found if r.subject == subject and {site, reference} <= set(r.signals)]
+  for subject in dict.fromkeys(recording.subject for recording in records):
+    own_records = [r for r in records if r.subject == subject and {site, reference} <= set(r.signals)]
     try:
-      pairs[subject] = batches.make_pairs(own, site, spec, reference, gaps=True)
+      pairs[subject] = batches.make_pairs(own_records, site, spec, reference, gaps=True)
     except batches.NoWindowError:
       continue
   return pairs
@@ -71,33 +80,36 @@ def _apart(spec: config.Windows) -> config.Windows:
 
 
 def _mean_at_its_level(mean: mean_wave.MeanWave, x_bt: np.ndarray) -> np.ndarray:
-  """The mean wave with the mean and the diastole of each peripheral window, which hardly change on the way."""
-  made = []
+  """Scales the mean wave to the mean and diastole of each peripheral window, which hardly change along arteries."""
+  waves = []
   for x_t in x_bt:
-    found = scales.levels(x_t, mean.fs_hz)
-    own = mean if found is None else mean.scaled(found.mean, found.diastolic, by_mean=True)
-    made.append(own.predict(x_t[None])[0])
-  return np.stack(made)
+    levels = scales.levels(x_t, mean.fs_hz)
+    own = mean if levels is None else mean.scaled(levels.mean, levels.diastolic, by_mean=True)
+    waves.append(own.predict(x_t[None])[0])
+  return np.stack(waves)
 
 
 def aortic(
   study: study_config.Study, trained: checkpoint.Checkpoint, source: batches.Pairs, validation: batches.Pairs,
-  found: Sequence[recordings.Recording],
+  records: Sequence[recordings.Recording],
 ) -> Iterator[ReconstructedRecord]:  # fmt: skip
-  """Part one, record by record and method by method.
+  """Reconstructs the aortic waves of each record with every method, for the experiment radial → aortic.
 
   Args:
-    study: its strategies must need no labels.
+    study: whose strategies need no labels.
     trained: the source network, radial → aortic.
     source, validation: windows of its virtual subjects.
-    found: real recordings with a radial pressure, conditioned.
+    records: real recordings with a radial pressure, conditioned.
+
+  Yields:
+    The waves of each record and method.
 
   Raises:
     InputError: fewer than three records have a whole window, so that one can be left out.
   """
   spec = study.windows
-  overlapping = windows_of(found, RADIAL, RADIAL, spec)
-  sparse = windows_of(found, RADIAL, RADIAL, _apart(spec))
+  overlapping = windows_of(records, RADIAL, RADIAL, spec)
+  sparse = windows_of(records, RADIAL, RADIAL, _apart(spec))
   if len(overlapping) < 3:
     raise InputError(
       f"{len(overlapping)} record(s) with a whole window of radial pressure; three are needed to leave one out"
@@ -105,46 +117,56 @@ def aortic(
   gtf = transfer_function.fit(source, validation, spec)
   mean = mean_wave.fit(source, spec.fs_hz)
   for name, others in real.leave_one_out(overlapping):
-    waves, shown = real.balanced(others, _MOST).unlabelled(), sparse[name].unlabelled()
+    waves, test = real.balanced(others, _MOST).unlabelled(), sparse[name].unlabelled()
     for method, predict in (("mean_wave", lambda x_bt: _mean_at_its_level(mean, x_bt)), ("gtf_source", gtf.predict)):
-      made = predict(shown.x_bt)
+      aortic_bt = predict(test.x_bt)
       yield ReconstructedRecord(
         record=name,
         method=method,
         distance=None,
-        plausibility=real.plausibility(shown.x_bt, made, spec),
-        peripheral_bt=shown.x_bt,
-        aortic_bt=made,
+        plausibility=real.plausibility(test.x_bt, aortic_bt, spec),
+        peripheral_bt=test.x_bt,
+        aortic_bt=aortic_bt,
       )
     networks = {"source": trained}
     for strategy in study.strategies:
       data = runs.Data(source, waves, site=RADIAL)
       networks[strategy] = training.adapt(study, strategy, trained, data, study.seeds[0]).checkpoint
     for method, network in networks.items():
-      made = prediction.predict(network, shown)
-      apart = real.distance(network, source, waves, shown)
+      aortic_bt = prediction.predict(network, test)
+      distance = real.distance(network, source, waves, test)
       yield ReconstructedRecord(
         record=name,
         method=method,
-        distance=apart,
-        plausibility=real.plausibility(shown.x_bt, made, spec),
-        peripheral_bt=shown.x_bt,
-        aortic_bt=made,
+        distance=distance,
+        plausibility=real.plausibility(test.x_bt, aortic_bt, spec),
+        peripheral_bt=test.x_bt,
+        aortic_bt=aortic_bt,
       )
 
 
 def ppg_source(study: study_config.Study, subjects: int, seconds: float) -> tuple[batches.Pairs, batches.Pairs]:
-  """Training and validation windows of virtual subjects, finger PPG and radial pressure, conditioned and calibrated as real
-  records are."""
+  """Draws virtual subjects with finger PPG and radial pressure, conditioned and calibrated like real records.
+
+  Args:
+    study: whose source, windows and cohort seed are used.
+    subjects: number of them.
+    seconds: of record for each.
+
+  Returns:
+    Training and validation windows.
+  """
   scenario = clinics.SOURCES[study.source]
   clinic = clinics.Clinic(
     name="ppg", subjects=subjects, seconds=seconds, population=scenario.population, device=scenario.device, oximeter=clinics.OXIMETER, rhythm=scenario.rhythm,
     fs_hz=study.windows.fs_hz, seed=2 * study.cohort_seed,
   )  # fmt: skip
-  drawn = virtual.draw(clinic, (PPG,), RADIAL)
-  kept = [conditioning.condition(recording, _CONDITIONING)[0] for recording in drawn]
-  read = [rest for r in kept if (rest := real.calibrated_at_first(r, PPG, RADIAL, seconds / 4)) is not None]
-  pairs = windows_of(read, PPG, RADIAL, study.windows)
+  cohort = virtual.draw(clinic, (PPG,), RADIAL)
+  conditioned = [conditioning.condition(recording, _CONDITIONING)[0] for recording in cohort]
+  calibrated = [
+    rest for r in conditioned if (rest := real.calibrated_at_first(r, PPG, RADIAL, seconds / 4)) is not None
+  ]
+  pairs = windows_of(calibrated, PPG, RADIAL, study.windows)
   names = list(pairs)
   first = max(len(names) // 20, 1)
   return real.join([pairs[name] for name in names[first:]]), real.join([pairs[name] for name in names[:first]])
@@ -152,26 +174,29 @@ def ppg_source(study: study_config.Study, subjects: int, seconds: float) -> tupl
 
 def arterial(
   study: study_config.Study, trained: checkpoint.Checkpoint, source: batches.Pairs, validation: batches.Pairs,
-  found: Sequence[recordings.Recording],
+  records: Sequence[recordings.Recording],
 ) -> Iterator[Measured]:  # fmt: skip
-  """Part two, record by record and method by method.
+  """Computes the errors of every method on each record, for the experiment finger PPG → radial.
 
   Args:
-    study: of finger PPG and radial pressure; its strategies need no labels.
+    study: of finger PPG and radial pressure, whose strategies need no labels.
     trained: the source network, PPG → radial.
     source, validation: windows of its virtual subjects.
-    found: real recordings, conditioned; those with both waves count.
+    records: real recordings, conditioned. Those without both waves are skipped.
+
+  Yields:
+    The errors of each record and method.
 
   Raises:
     InputError: fewer than three records have both waves.
   """
   spec = study.windows
-  read = [
+  calibrated = [
     rest
-    for r in found
+    for r in records
     if {PPG, RADIAL} <= set(r.signals) and (rest := real.calibrated_at_first(r, PPG, RADIAL)) is not None
   ]
-  overlapping, sparse = windows_of(read, PPG, RADIAL, spec), windows_of(read, PPG, RADIAL, _apart(spec))
+  overlapping, sparse = windows_of(calibrated, PPG, RADIAL, spec), windows_of(calibrated, PPG, RADIAL, _apart(spec))
   if len(overlapping) < 3:
     raise InputError(
       f"{len(overlapping)} record(s) with finger PPG and radial pressure; three are needed to leave one out"
@@ -179,9 +204,9 @@ def arterial(
   gtf = transfer_function.fit(source, validation, spec)
   for name, others in real.leave_one_out(overlapping):
     labelled, test = real.balanced(others, _MOST), sparse[name]
-    # each method knows the record's reading: the PPG is scaled to it, and so is the mean wave
+    # each method may use the record's reading, to which the PPG and the mean wave are scaled
     sbp, dbp = (float(test.covariates[covariate][0]) for covariate in scales.CUFF[:2])
-    plain: Mapping[str, np.ndarray] = {
+    predictions: Mapping[str, np.ndarray] = {
       "peripheral": test.x_bt,
       "mean_wave": mean_wave.fit(labelled, spec.fs_hz).scaled(sbp, dbp).predict(test.x_bt),
       "gtf_source": gtf.predict(test.x_bt),
@@ -189,11 +214,11 @@ def arterial(
       "source": prediction.predict(trained, test),
     }
     evaluator = waveform_metrics.Evaluator(test, spec)
-    for method, made in plain.items():
-      yield Measured(name, method, evaluator.errors(made)[0], test.y_bt, made)
-    free = runs.Data(source, labelled.unlabelled(), site=PPG)
-    taught = dataclasses.replace(free, labelled=labelled)
+    for method, predicted_bt in predictions.items():
+      yield Measured(name, method, evaluator.errors(predicted_bt)[0], test.y_bt, predicted_bt)
+    without_labels = runs.Data(source, labelled.unlabelled(), site=PPG)
+    with_labels = dataclasses.replace(without_labels, labelled=labelled)
     for method in (*study.strategies, *_PPG_LABELLED):
-      data = taught if method in _PPG_LABELLED else free
-      made = prediction.predict(training.adapt(study, method, trained, data, study.seeds[0]).checkpoint, test)
-      yield Measured(name, method, evaluator.errors(made)[0], test.y_bt, made)
+      data = with_labels if method in _PPG_LABELLED else without_labels
+      predicted_bt = prediction.predict(training.adapt(study, method, trained, data, study.seeds[0]).checkpoint, test)
+      yield Measured(name, method, evaluator.errors(predicted_bt)[0], test.y_bt, predicted_bt)

@@ -1,4 +1,4 @@
-"""What a study compares, in one value that checks itself."""
+"""Configuration of a study, validated when it is constructed."""
 
 import dataclasses
 import os
@@ -18,41 +18,43 @@ from cap_jax.types import InputError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Study:
-  """A comparison of methods: a source task on a large clinic, a target clinic, few labelled target subjects.
+  """A comparison of transfer methods from a large source clinic to a target clinic with few labelled subjects.
 
   Attributes:
-    source: the source clinic, name in `clinics.SOURCES`.
-    source_network: the network of the source: "train" trains one, "pretrained" is that of the package, anything else is the folder of
-      a checkpoint.
-    source_data, target_data: folders of prepared stores that stand in for the source's or the target's clinic.
-    task: what the source network learns, name in `tasks.TASKS`.
-    scenario: the target clinic, name in `clinics.SCENARIOS`.
-    scenarios: the target clinics of a whole study, one after the other; `scenario` alone if empty.
+    source: source clinic, name in `clinics.SOURCES`.
+    source_network: "train" trains the source network, "pretrained" is that of the package, anything else is the folder of a
+      checkpoint.
+    source_data, target_data: folders of prepared stores that replace the source or target clinic.
+    task: of the source network, name in `tasks.TASKS`.
+    scenario: target clinic, name in `clinics.SCENARIOS`.
+    scenarios: target clinics of a whole study; `scenario` alone if empty.
     target_split: file of a split of the target's store, instead of its own.
     test_part: part of that split that is tested.
-    site: the peripheral site.
-    reference: the wave that is sought, the aortic root's but where another can be measured.
-    n_target: numbers of labelled target subjects; 0 is without labels.
+    site: peripheral site.
+    reference: wave that is reconstructed, by default that of the aortic root.
+    n_target: numbers of labelled target subjects; 0 means no labels.
     seeds: each draws its own labelled subjects and initial parameters.
-    strategies: names in `transfer.STRATEGIES`, compared at every n_target that they can use.
-    baselines: names in `methods.BASELINES`, compared with them.
+    strategies: names in `strategies.STRATEGIES`, compared at every n_target that they can use.
+    baselines: names in `methods.BASELINES`, compared with the strategies.
     folds: 1: one draw of test subjects. 2 or more: each labelled, validation or test subject is tested in one of so many folds.
-      0: one fold a subject, who is left out.
-    rate_factors: on the learning rate of whatever is trained on the target; with more than one, validation subjects choose, at the
-      first seed, for each method, clinic and n_target alike.
-    step_factors: on the steps of what begins with nothing and learns on labelled subjects alone, chosen likewise: its best length is
-      not that of what begins with a source network.
-    source_subjects, source_seconds: size of the source cohort, without `validation_subjects`.
-    labelled_subjects: pool from which the labelled ones are drawn; the largest `n_target` at least.
-    unlabelled_subjects: of the target, whose peripheral waves alone are used; of a store at most so many.
-    validation_subjects: of source and of target, for the choice of hyper-parameters; a store has its own.
+      0: leave one subject out.
+    rate_factors: factors on the learning rate of methods that are trained on the target. If there are several, validation subjects
+      choose one at the first seed, for each method, clinic and n_target.
+    step_factors: factors on the steps of methods that train from scratch on labelled subjects only, chosen in the same way. Such
+      trainings need other lengths than those from a source network.
+    source_subjects: size of the source cohort, without `validation_subjects`.
+    labelled_subjects: size of the pool from which labelled subjects are drawn, at least the largest `n_target`.
+    unlabelled_subjects: target subjects whose peripheral waves alone are used; of a store, the largest number of them.
+    validation_subjects: of source and of target, for the choice of hyperparameters; a store has its own.
     test_subjects: of the target; a store has its own.
-    target_seconds: of record per target subject; a store has its own.
-    model, target_model: networks of source and target. An empty extractor of the target's is the source's whole model.
+    source_seconds, target_seconds: seconds of record per subject; a store has its own.
+    model, target_model: networks of source and target. If the target's extractor is empty, it is the source's model.
+    windows: of source and target.
     pretrain: training of the source network.
-    steps, batch: of every strategy alike. Rates belong to the strategy.
-    calibration: of the peripheral waves of both.
-    custom: strategy → field → value, fields of `transfer.strategy.Strategy` changed for this study.
+    steps, batch: of every strategy. Learning rates belong to the strategy.
+    cohort_seed: of the virtual cohorts, the splits and the folds.
+    calibration: of the peripheral waves of source and target.
+    custom: strategy → field → value, fields of `strategies.strategy.Strategy` that this study changes.
   """
 
   source: str = "healthy"
@@ -109,25 +111,28 @@ class Study:
 
   @property
   def signals(self) -> config.Signals:
-    """What its source network reads and gives."""
+    """Input and output of the source network."""
     return config.Signals(self.site, self.reference, self.windows, self.calibration)
 
   @property
   def target_name(self) -> str:
-    """What the target is called in tables and files: its scenario, or the name of its store."""
+    """Name of the target in tables and files: its scenario, or the name of its store."""
     return os.path.basename(os.path.normpath(self.target_data)) if self.target_data else self.scenario
 
   @property
   def model_of_target(self) -> config.Model:
-    """The target's network: its own, or the source's with a head for the wave."""
+    """Model of the target: its own, or the source's with a head for the wave."""
     return self.target_model if self.target_model.extractor else checks.wave_model(self.model)
 
   def __post_init__(self) -> None:
-    """Raises:
-    InputError: a value cannot be, or values do not go together."""
-    for field, known in (("scenario", clinics.SCENARIOS), ("source", clinics.SOURCES), ("task", tasks.TASKS)):
-      if getattr(self, field) not in known:
-        raise InputError(f"{field}={getattr(self, field)}: unknown; choose one of {', '.join(known)}")
+    """Validates all fields.
+
+    Raises:
+      InputError: a value is invalid, or values contradict each other.
+    """
+    for field, registry in (("scenario", clinics.SCENARIOS), ("source", clinics.SOURCES), ("task", tasks.TASKS)):
+      if getattr(self, field) not in registry:
+        raise InputError(f"{field}={getattr(self, field)}: unknown; choose one of {', '.join(registry)}")
     _check_sites(self)
     _check_sizes(self)
     _check_grid(self)
@@ -146,7 +151,7 @@ def _check_sites(study: Study) -> None:
 
 def _check_sizes(study: Study) -> None:
   for name in ("source_subjects", "labelled_subjects", "unlabelled_subjects", "validation_subjects", "test_subjects"):
-    least = 2 if name in ("source_subjects", "unlabelled_subjects") else 1  # two, so that domains can be told apart
+    least = 2 if name in ("source_subjects", "unlabelled_subjects") else 1  # two, so that domains can be discriminated
     if getattr(study, name) < least:
       raise InputError(f"{name}={getattr(study, name)}: must be {least} or more")
   spec = study.windows
@@ -181,7 +186,7 @@ def _check_grid(study: Study) -> None:
     raise InputError(
       f"seeds={study.seeds}, cohort_seed={study.cohort_seed}: must be 0 or more, the latter less than {2**31}"
     )
-  drawn = not study.target_data and study.folds == 1  # a store has its own pool of labelled subjects, and so has a fold
+  drawn = not study.target_data and study.folds == 1  # stores and folds have their own pools of labelled subjects
   if min(study.n_target) < 0 or (drawn and max(study.n_target) > study.labelled_subjects):
     raise InputError(f"n_target={study.n_target}: must be 0 to {study.labelled_subjects} labelled subjects")
 

@@ -1,4 +1,4 @@
-"""The cells of a study: which there are, in which order, and how long they will take."""
+"""The cells of a study, their order and the estimate of their duration."""
 
 import dataclasses
 import os
@@ -12,16 +12,16 @@ from cap_jax.study.study_results import Key
 from cap_jax.train import loop, strategy_selection
 from cap_jax.types import InputError
 
-# seconds a cell on two cores, for the estimate before anything was measured; of what is trained, per 600 steps
+# seconds per cell on two cores, before any is measured; of methods that are trained, per 600 steps
 _CLOSED_S, _TRAINED_S = 2.0, 9.0
-_SIDE_BY_SIDE = 1.3  # times as many in two processes on two cores
+_SIDE_BY_SIDE = 1.3  # speed-up of two processes on two cores
 _SLOW = {"adaptive_tf_source": 20.0, "tcn_target": 57.0, "cnn_bilstm_target": 14.0, "multi_task": 14.0, "scratch": 9.0}
-_SLOW |= {"auto": 42.0}  # the cross-validation is as much as two trainings
+_SLOW |= {"auto": 42.0}  # the cross-validation costs as much as two trainings
 _SLOW_SOURCE = {"tcn_source": 290.0, "cnn_bilstm_source": 60.0}
 
 
 def clinics_of(study: study_config.Study) -> tuple[study_config.Study, ...]:
-  """The study in each of its target clinics.
+  """Returns the study in each of its target clinics.
 
   Raises:
     InputError: a clinic is named twice.
@@ -33,29 +33,31 @@ def clinics_of(study: study_config.Study) -> tuple[study_config.Study, ...]:
 
 
 def focus(study: study_config.Study) -> int:
-  """The number of labels at which waves are shown: that next to five."""
+  """Returns the number of labels at which waves are shown: the one nearest to five, 0 without labels."""
   return min((n for n in study.n_target if n), key=lambda n: abs(n - 5), default=0)
 
 
 def focused(study: study_config.Study) -> dict[str, int]:
-  """Method → the number of labels at which a report looks at it: the focus, or none where it does not stand there."""
-  found: dict[str, int] = {}
+  """Returns method → number of labels in a report's main tables: the focus, or 0 for a method that does not run there."""
+  label_counts: dict[str, int] = {}
   for key in keys(study):
-    if key.n_target == focus(study) or (key.n_target == 0 and key.method not in found):
-      found[key.method] = key.n_target
-  return found
+    if key.n_target == focus(study) or (key.n_target == 0 and key.method not in label_counts):
+      label_counts[key.method] = key.n_target
+  return label_counts
 
 
 def names(study: study_config.Study) -> tuple[str, ...]:
-  """Methods of one clinic in their order: baselines, then strategies, scratch first, by which the others are measured."""
+  """Returns the methods of one clinic in order: baselines, then strategies, with scratch first as the measure of the others."""
   strategies = sorted(study.strategies, key=lambda name: name != "scratch")
   return tuple(name for name in (*study.baselines, *strategies) if not methods.unavailable(study, name))
 
 
 def keys(study: study_config.Study) -> list[Key]:
-  """All cells, in the order in which they run: the first seed, which makes the choices of all the others, ahead of them, so that
-  few wait for a choice in the making."""
-  found = []
+  """Returns the keys of all cells, in the order in which they run.
+
+  The first seed is ahead, since it chooses the settings of the others, which would have to wait.
+  """
+  cells = []
   for clinic in clinics_of(study):
     scenario = clinic.target_name
     for fold in range(folds.count(clinic)):
@@ -65,29 +67,41 @@ def keys(study: study_config.Study) -> list[Key]:
             method = methods.method(clinic, name)
             repeated = not n_target and not method.drawn and seed != study.seeds[0]
             if method.stands(n_target) and not repeated:
-              found.append(Key(scenario, fold, name, n_target, seed))
-  return found
+              cells.append(Key(scenario, fold, name, n_target, seed))
+  return cells
 
 
 def unused(study: study_config.Study) -> list[str]:
-  """Methods that no cell holds, with the reason."""
+  """Returns the methods of a study that are in no cell, each with the reason."""
   used = {key.method for key in keys(study)}
-  found = []
+  reasons = []
   for name in dict.fromkeys((*study.baselines, *study.strategies)):
     if name not in used:
       why = methods.unavailable(clinics_of(study)[0], name)
-      asks = "needs labelled subjects" if methods.method(study, name).labels else "uses no labels"
-      found.append(f"{name}: {why or f'{asks}, and n_target is {study.n_target}'}")
-  return found
+      need = "needs labelled subjects" if methods.method(study, name).labels else "uses no labels"
+      reasons.append(f"{name}: {why or f'{need}, and n_target is {study.n_target}'}")
+  return reasons
 
 
 def trained(study: study_config.Study, name: str) -> bool:
-  """Whether a method is trained on the target in steps."""
+  """Returns whether a method is trained on the target in steps.
+
+  Args:
+    study: of the method.
+    name: of the method.
+  """
   return methods.method(study, name).train is not None
 
 
 def settings(study: study_config.Study, name: str) -> tuple[methods.Setting, ...]:
-  """Of a method's training, for the labelled validation subjects to choose from: what uses no labels may not ask them."""
+  """Returns the settings of a method's training from which labelled validation subjects choose.
+
+  A method without labels may not use them, so it has one setting.
+
+  Args:
+    study: of the method.
+    name: of the method.
+  """
   method = methods.method(study, name)
   if not (trained(study, name) and method.labels):
     return (methods.AS_IT_IS,)
@@ -96,62 +110,84 @@ def settings(study: study_config.Study, name: str) -> tuple[methods.Setting, ...
 
 
 def tried(study: study_config.Study, name: str) -> int:
-  """Settings of a method that validation subjects choose from."""
+  """Returns the number of settings of a method from which validation subjects choose.
+
+  Args:
+    study: of the method.
+    name: of the method.
+  """
   return len(settings(study, name)) if trained(study, name) else methods.method(study, name).settings
 
 
 def budgets(study: study_config.Study) -> dict[str, list[str]]:
-  """What validation subjects choose from × steps, of what is trained on the target → the methods that get it."""
-  found: dict[str, list[str]] = {}
+  """Returns training budget (number of settings × steps) → the methods that have it."""
+  methods_of: dict[str, list[str]] = {}
   for name in dict.fromkeys(key.method for key in keys(study)):
     if trained(study, name):
       lengths = sorted({loop.whole(setting.steps * study.steps) for setting in settings(study, name)})
-      said = f"{tried(study, name)} × {' or '.join(map(str, lengths))} steps"
+      budget = f"{tried(study, name)} × {' or '.join(map(str, lengths))} steps"
       if name == strategy_selection.NAME:
-        said += (
+        budget += (
           f", after {len(strategy_selection.CANDIDATES)} candidates a third as long, trained in each fold of the labels"
         )
-      found.setdefault(said, []).append(name)
-  return found
+      methods_of.setdefault(budget, []).append(name)
+  return methods_of
 
 
-def estimate_s(study: study_config.Study, folder: str, wanted: Sequence[Key], processes: int = 1) -> float:
-  """Seconds that the cells which are not done will take: as long as those of the same method took in this folder, so many side by
-  side, or as long as on two cores elsewhere."""
-  known: dict[str, list[float]] = {}
-  left = []
-  for key in wanted:
+def estimate_s(study: study_config.Study, folder: str, cells: Sequence[Key], processes: int = 1) -> float:
+  """Estimates the seconds until all cells are done.
+
+  Cells take as long as those of the same method did in this folder. Without any, they take as long as on a machine of two cores.
+
+  Args:
+    study: of the cells.
+    folder: of the study.
+    cells: done or not.
+    processes: number of workers.
+  """
+  measured_s: dict[str, list[float]] = {}
+  remaining = []
+  for key in cells:
     done = study_results.load(folder, key)
     if done is None:
-      left.append(key)
+      remaining.append(key)
     else:
-      known.setdefault(key.method, []).append(done.wall_s / _lengths(study, key))
-  gain = {key.method: processes if key.method in known else _SIDE_BY_SIDE ** (processes > 1) for key in left}
-  total = sum(_cell_s(study, key, known.get(key.method)) / gain[key.method] for key in left)
-  sources = {key.method for key in left} & set(_SLOW_SOURCE)
+      measured_s.setdefault(key.method, []).append(done.wall_s / _lengths(study, key))
+  speedup = {
+    key.method: processes if key.method in measured_s else _SIDE_BY_SIDE ** (processes > 1) for key in remaining
+  }
+  total = sum(_cell_s(study, key, measured_s.get(key.method)) / speedup[key.method] for key in remaining)
+  sources = {key.method for key in remaining} & set(_SLOW_SOURCE)
   total += sum(_SLOW_SOURCE[name] * study.pretrain.steps / 3000 for name in sources)
-  there = study.source_network != pretrained.TRAIN or os.path.isdir(os.path.join(folder, "checkpoint"))
-  return total + (0 if there else 60.0 * study.pretrain.steps / 3000)
+  source_is_trained = study.source_network != pretrained.TRAIN or os.path.isdir(os.path.join(folder, "checkpoint"))
+  return total + (0 if source_is_trained else 60.0 * study.pretrain.steps / 3000)
 
 
-def longest_first(study: study_config.Study, wanted: Sequence[Key]) -> list[Key]:
-  """The order in which cells that run side by side end together: short ones fill what is left at the end."""
-  return sorted(wanted, key=lambda key: -_cell_s(study, key, None))
+def longest_first(study: study_config.Study, cells: Sequence[Key]) -> list[Key]:
+  """Sorts cells by decreasing duration, so that workers end at about the same time.
+
+  Args:
+    study: of the cells.
+    cells: that run side by side.
+  """
+  return sorted(cells, key=lambda key: -_cell_s(study, key, None))
 
 
-def _cell_s(study: study_config.Study, key: Key, known: list[float] | None) -> float:
-  return _lengths(study, key) * _run_s(study, key.method, known)
+def _cell_s(study: study_config.Study, key: Key, measured_s: list[float] | None) -> float:
+  """Estimates the seconds of a cell."""
+  return _lengths(study, key) * _run_s(study, key.method, measured_s)
 
 
 def _lengths(study: study_config.Study, key: Key) -> float:
-  """How many times the study's steps a cell takes: all settings at the first seed, where one is chosen; later the middle one."""
+  """Returns a cell's length in units of the study's steps: of all settings at the first seed, which chooses; later their median."""
   lengths = [setting.steps for setting in settings(study, key.method)]
   return sum(lengths) if key.seed == study.seeds[0] else float(np.median(lengths))
 
 
-def _run_s(study: study_config.Study, name: str, known: list[float] | None) -> float:
-  if known:
-    return float(np.median(known))
+def _run_s(study: study_config.Study, name: str, measured_s: list[float] | None) -> float:
+  """Estimates the seconds of a method with the study's steps."""
+  if measured_s:
+    return float(np.median(measured_s))
   if not trained(study, name):
     return _SLOW.get(name, _CLOSED_S)
   return _SLOW.get(name.partition("/")[0], _TRAINED_S) * study.steps / 600

@@ -1,7 +1,7 @@
-"""Which study a folder holds: its configuration, its splits and the waves themselves, so that no other is mixed into it.
+"""Manifest of a study's folder: configuration, splits and digests of the data, so that no other study is mixed into it.
 
 DIR/study.json           configuration
-DIR/split_CLINIC.json    who is in which part, with the SHA-256 of it
+DIR/split_CLINIC.json    part → subjects, with the SHA-256 of the split
 DIR/data_CLINIC.json     part → SHA-256 of its waves, names and covariates
 """
 
@@ -19,31 +19,37 @@ from cap_jax.data import splits
 from cap_jax.study import study_config
 from cap_jax.types import DataError, InputError
 
-# what may change when a study goes on in its folder: more of the same
+# fields that may grow when a study resumes
 _GROWS = ("scenarios", "strategies", "baselines", "seeds")
-_NAME, _REPORT = "study.json", "report.html"  # of the study; of its end
+_NAME, _REPORT = "study.json", "report.html"  # of the study; of a finished study
 _REMEDY = "choose another --workdir"
 
 
 @contextlib.contextmanager
 def alone(folder: str) -> Iterator[None]:
-  """Keeps other studies out of the folder while this one runs; a process that dies lets go of it. What a killed one left
-  half-written is removed.
+  """Locks the folder while a study runs, and removes partial files of a process that was killed.
+
+  The lock ends with its process.
 
   Raises:
-    InputError: another one is running in it.
+    InputError: another study is running in the folder.
   """
   try:
     with files.lock_folder(folder, wait=False):
-      for left in pathlib.Path(folder).rglob("*.partial-*"):
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
+      for partial in pathlib.Path(folder).rglob("*.partial-*"):
+        shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
       yield
   except BlockingIOError as error:
     raise InputError(f"{folder}: a study is running in it; let it end, or {_REMEDY}") from error
 
 
 def next_folder(study: study_config.Study, stem: str) -> str:
-  """`stem`, or the first of `stem`-2, `stem`-3 … that does not exist yet, or in which the same study was stopped."""
+  """Returns the first of `stem`, `stem`-2, `stem`-3 … that does not exist, or in which the same study was stopped.
+
+  Args:
+    study: that will run.
+    stem: path of the folder.
+  """
   number, path = 1, stem
   while os.path.exists(path) and not _stopped(study, path):
     number += 1
@@ -52,7 +58,7 @@ def next_folder(study: study_config.Study, stem: str) -> str:
 
 
 def _stopped(study: study_config.Study, folder: str) -> bool:
-  """Whether a folder holds this very study, unfinished, and none runs in it."""
+  """Returns whether a folder has this very study, unfinished, and none runs in it."""
   path = os.path.join(folder, _NAME)
   if not os.path.isfile(path) or os.path.exists(os.path.join(folder, _REPORT)):
     return False
@@ -64,29 +70,39 @@ def _stopped(study: study_config.Study, folder: str) -> bool:
 
 
 def remember(study: study_config.Study, folder: str) -> None:
-  """Writes what the study is, or compares: a folder holds one study, which may have grown.
+  """Writes the study's configuration, or compares it with the stored one, from which it may have grown.
+
+  Args:
+    study: that will run.
+    folder: of the study.
 
   Raises:
-    InputError: the folder holds another study; names the fields.
+    InputError: the folder has another study; the message names the fields.
     DataError: its file is damaged.
   """
   path = os.path.join(folder, _NAME)
-  now = json.loads(json.dumps(dataclasses.asdict(study)))
+  current = json.loads(json.dumps(dataclasses.asdict(study)))
   if os.path.exists(path):
-    before = _read(path)
-    other = [name for name in now if name not in _GROWS and now[name] != before.get(name)]
-    if list(before.get("seeds", ()))[:1] != now["seeds"][:1]:
-      other.append("the first of seeds")
-    if other:
-      raise InputError(f"{folder}: holds a study with another {', '.join(other)}; {_REMEDY}")
-  _write(path, now)
+    stored = _read(path)
+    changed = [name for name in current if name not in _GROWS and current[name] != stored.get(name)]
+    if list(stored.get("seeds", ()))[:1] != current["seeds"][:1]:
+      changed.append("the first of seeds")
+    if changed:
+      raise InputError(f"{folder}: holds a study with another {', '.join(changed)}; {_REMEDY}")
+  _write(path, current)
 
 
 def settle(folder: str, clinic: str, split: splits.Split, data: Mapping[str, str]) -> None:
-  """Writes who is in which part of a clinic, and the digests of their waves, or compares.
+  """Writes the split of a clinic and the digests of its waves, or compares them with the stored ones.
+
+  Args:
+    folder: of the study.
+    clinic: name of the clinic, with its fold.
+    split: of its subjects.
+    data: part → SHA-256 of its waves.
 
   Raises:
-    InputError: the folder holds cells of other people or waves, as of a store that was prepared anew.
+    InputError: the folder has cells of other subjects or waves, for example of a store that was prepared again.
     DataError: a file is damaged.
   """
   path = os.path.join(folder, f"split_{clinic}.json")
@@ -98,14 +114,14 @@ def settle(folder: str, clinic: str, split: splits.Split, data: Mapping[str, str
   if not os.path.exists(path):
     _write(path, dict(data))
     return
-  before = _read(path)
-  other = [name for name in data if before.get(name) != data[name]]
-  if other:
-    raise InputError(f"{path}: the waves of {', '.join(other)} are not those that the study began with; {_REMEDY}")
+  stored = _read(path)
+  changed = [name for name in data if stored.get(name) != data[name]]
+  if changed:
+    raise InputError(f"{path}: the waves of {', '.join(changed)} are not those that the study began with; {_REMEDY}")
 
 
 def digests(folder: str) -> tuple[dict[str, str], dict[str, str]]:
-  """SHA-256 of each split that the study used, and of each part of each clinic's data, by their names."""
+  """Returns name → SHA-256 of each split of a study, and of each part of each clinic's data."""
   names = sorted(name for name in os.listdir(folder) if name.endswith(".json"))
   split = {
     name.removesuffix(".json"): splits.load(os.path.join(folder, name)).digest
@@ -122,14 +138,19 @@ def digests(folder: str) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _read(path: str) -> dict[str, Any]:
+  """Reads a JSON object.
+
+  Raises:
+    DataError: the file is damaged.
+  """
   try:
     with open(path, encoding="utf-8") as file:
-      found = json.load(file)
-    if not isinstance(found, dict):
+      content = json.load(file)
+    if not isinstance(content, dict):
       raise TypeError("no object")
   except (ValueError, TypeError, RecursionError) as error:
     raise DataError(path, f"is damaged ({error})", _REMEDY) from error
-  return found
+  return content
 
 
 def _write(path: str, content: Mapping[str, Any]) -> None:

@@ -1,8 +1,7 @@
-"""The cells of a study on disk: one small file each, so that a study that was stopped goes on where it was, and its processes can
-share the work.
+"""Files of a study's cells, one small file each, so that a stopped study resumes and worker processes share the work.
 
-    DIR/cells/SCENARIO/fold_K/METHOD/n5_seed0.json     errors per subject, training, choice
-    DIR/cells/SCENARIO/fold_K/METHOD/n5_seed0.npz      waves and features, of the few cells that are shown
+DIR/cells/SCENARIO/fold_K/METHOD/n5_seed0.json     errors per subject, training, choice
+DIR/cells/SCENARIO/fold_K/METHOD/n5_seed0.npz      waves and features, of the few cells with figures
 """
 
 import dataclasses
@@ -20,8 +19,8 @@ from cap_jax.metrics import waveform_metrics
 from cap_jax.train import loop
 from cap_jax.types import DataError
 
-_UNIT = 0.01  # mmHg a step of a stored wave
-_WAVE, _SUM = "_bt", "sha256"
+_UNIT = 0.01  # mmHg per step of a stored wave
+_WAVE, _CHECKSUM = "_bt", "sha256"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +34,12 @@ class Key:
   seed: int
 
   def stem(self, folder: str, kind: str = "cells") -> str:
-    """Its files of a kind, without their endings."""
+    """Returns the path of its files, without their extension.
+
+    Args:
+      folder: of the study.
+      kind: of the files, a subfolder.
+    """
     # a strategy's variant has a slash in its name
     method = self.method.replace("/", "~")
     return os.path.join(folder, kind, self.scenario, f"fold_{self.fold}", method, f"n{self.n_target}_seed{self.seed}")
@@ -43,19 +47,19 @@ class Key:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cell:
-  """What was found.
+  """Results of a cell.
 
   Attributes:
     errors: per test subject.
-    train_s, steps: of training, 0 for what is not trained in steps.
-    wall_s: seconds of everything, compiling too.
-    settings: tried on validation subjects.
-    rate_factor, step_factor: on the learning rate, on the steps.
-    validation: looks at validation subjects along the training.
+    train_s, steps: seconds and steps of training, 0 steps for a method that is not trained in steps.
+    wall_s: seconds of everything, with compilation.
+    settings: number of settings that were tried on validation subjects.
+    rate_factor, step_factor: factors on the learning rate and on the steps.
+    validation: scores on validation subjects during the training.
     loss: root of the training loss [mmHg], means over 25 steps.
-    reason: why it held what it held, or that it diverged.
+    reason: why the method froze or chose what it did, or how it diverged.
     merge: (path, fate, shape, note) of each leaf of a network.
-    diverged: whether its training came to no end; its errors are NaN then.
+    diverged: whether its training diverged or could not be fitted. Its errors are NaN then.
   """
 
   key: Key
@@ -73,35 +77,50 @@ class Cell:
   diverged: bool = False
 
   def reached(self, rmse_mmhg: float) -> tuple[float, float]:
-    """Steps and seconds of training until the validation RMSE was as good as a given one; NaN if it never was."""
-    found = next((seen for seen in self.validation if seen.rmse_mmhg <= rmse_mmhg), None)
-    return (float("nan"),) * 2 if found is None else (float(found.steps), found.train_s)
+    """Returns the steps and seconds of training until the validation RMSE was at most `rmse_mmhg`, NaN if it never was."""
+    first = next((score for score in self.validation if score.rmse_mmhg <= rmse_mmhg), None)
+    return (float("nan"),) * 2 if first is None else (float(first.steps), first.train_s)
 
 
-def save(folder: str, cell: Cell, shown: Mapping[str, np.ndarray] | None = None) -> None:
-  """Writes a cell, whole or not at all; its waves first, as the JSON says that it is done."""
+def save(folder: str, cell: Cell, waves: Mapping[str, np.ndarray] | None = None) -> None:
+  """Saves a cell atomically.
+
+  The waves are written first, since a cell with a JSON file counts as done.
+
+  Args:
+    folder: of the study.
+    cell: to save.
+    waves: name → array for the figures, None for a cell without.
+  """
   stem = cell.key.stem(folder)
   os.makedirs(os.path.dirname(stem), exist_ok=True)
-  if shown is not None:
+  if waves is not None:
     with files.write_atomically(f"{stem}.npz") as (partial,), open(partial, "wb") as file:
-      np.savez_compressed(file, **{name: _packed(name, value) for name, value in shown.items()})  # type: ignore[arg-type]
+      np.savez_compressed(file, **{name: _pack(name, value) for name, value in waves.items()})  # type: ignore[arg-type]
   with files.write_atomically(f"{stem}.json") as (partial,), open(partial, "w", encoding="utf-8") as file:
     content = dataclasses.asdict(cell)
-    json.dump({**content, _SUM: _digest(content)}, file)
+    json.dump({**content, _CHECKSUM: _digest(content)}, file)
 
 
 def _digest(content: Mapping[str, Any]) -> str:
-  """SHA-256 of a cell."""
+  """Returns the SHA-256 of a cell."""
   return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _packed(name: str, value: np.ndarray) -> np.ndarray:
-  """Waves as whole steps of 0.01 mmHg; everything else as it is."""
+def _pack(name: str, value: np.ndarray) -> np.ndarray:
+  """Converts waves to integer steps of 0.01 mmHg, and returns other arrays unchanged."""
   return np.round(value / _UNIT).astype(np.int32) if name.endswith(_WAVE) else value
 
 
 def load(folder: str, key: Key) -> Cell | None:
-  """A cell that is done, None of one that is not.
+  """Loads a cell.
+
+  Args:
+    folder: of the study.
+    key: of the cell.
+
+  Returns:
+    The cell, None if it is not done.
 
   Raises:
     DataError: its file is damaged.
@@ -109,15 +128,15 @@ def load(folder: str, key: Key) -> Cell | None:
   path = f"{key.stem(folder)}.json"
   try:
     with open(path, encoding="utf-8") as file:
-      found: dict[str, Any] = json.load(file)
-    said = found.pop(_SUM, None)  # the first studies have none
-    if said is not None and said != _digest(found):
+      content: dict[str, Any] = json.load(file)
+    checksum = content.pop(_CHECKSUM, None)  # early studies have none
+    if checksum is not None and checksum != _digest(content):
       raise ValueError("it was changed since it was written")
-    found["key"] = Key(**found["key"])
-    found["errors"] = tuple(waveform_metrics.SubjectErrors(**row) for row in found["errors"])
-    found["validation"] = tuple(loop.ValidationScore(*seen) for seen in found["validation"])
-    found["merge"] = tuple(tuple(leaf) for leaf in found["merge"])
-    return Cell(**{**found, "loss": tuple(found["loss"])})
+    content["key"] = Key(**content["key"])
+    content["errors"] = tuple(waveform_metrics.SubjectErrors(**row) for row in content["errors"])
+    content["validation"] = tuple(loop.ValidationScore(*score) for score in content["validation"])
+    content["merge"] = tuple(tuple(leaf) for leaf in content["merge"])
+    return Cell(**{**content, "loss": tuple(content["loss"])})
   except FileNotFoundError:
     return None
   except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -125,15 +144,22 @@ def load(folder: str, key: Key) -> Cell | None:
 
 
 def load_shown(folder: str, key: Key) -> dict[str, np.ndarray]:
-  """Waves [mmHg] and features of a cell; empty of one that is not shown.
+  """Loads the waves [mmHg] and features of a cell.
+
+  Args:
+    folder: of the study.
+    key: of the cell.
+
+  Returns:
+    Name → array, empty for a cell without figures.
 
   Raises:
     DataError: its file is damaged.
   """
   path = f"{key.stem(folder)}.npz"
   try:
-    with np.load(path, allow_pickle=False) as found:
-      values = {name: found[name] for name in found.files}
+    with np.load(path, allow_pickle=False) as arrays:
+      values = {name: arrays[name] for name in arrays.files}
   except FileNotFoundError:
     return {}
   except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:

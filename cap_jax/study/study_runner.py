@@ -1,4 +1,4 @@
-"""One process's share of a study: its data and source networks, each made once, and its cells."""
+"""Runs the cells of a study in one process, with its data and source networks loaded once."""
 
 import concurrent.futures
 import contextlib
@@ -41,24 +41,26 @@ from cap_jax.train import (
 )
 from cap_jax.types import DataError, InputError, UnfitError
 
-SHOWN_WINDOWS = 4  # of each test subject, in the pictures
-MEAN_OF = 25  # steps a point of a training curve
+SHOWN_WINDOWS = 4  # of each test subject, in the figures
+MEAN_OF = 25  # steps per point of a training curve
 _FEATURES = 300
 
 
 class StudyRunner:
-  """Data and source networks of a study, each made once; in a process of its own if need be."""
+  """Runs cells of a study and shares its data and source networks among them."""
 
   def __init__(self, study: study_config.Study, folder: str, metrics: Sequence[str] = ()):
-    """Args:
-    study: whose cells are run.
-    folder: of the study.
-    metrics: kinds of the journals of its trainings, in `folder`/logs.
+    """Creates a runner.
+
+    Args:
+      study: whose cells are run.
+      folder: of the study.
+      metrics: kinds of metrics files of its trainings, in `folder`/logs.
     """
     self.study, self.folder, self._metrics = study, folder, tuple(metrics)
     self._clinics = {clinic.target_name: clinic for clinic in study_grid.clinics_of(study)}
     self._targets = functools.lru_cache(2)(self._target)
-    self._lock = threading.Lock()  # of the targets and of the locks of the trainings
+    self._lock = threading.Lock()  # for the targets and for the locks of the trainings
     self._training_locks: dict[tuple[Key, methods.Setting], threading.Lock] = {}
     self.published = functools.cache(self._published)
     self._trainings: dict[tuple[Key, methods.Setting], runs.Adapted] = {}
@@ -74,13 +76,14 @@ class StudyRunner:
 
   @functools.cached_property
   def trained(self) -> checkpoint.Checkpoint:
-    """The source network; trained or copied into the folder the first time."""
-    place = os.path.join(self.folder, "checkpoint")
-    if self.study.source_network != pretrained.TRAIN and not os.path.isdir(place):
-      checkpoint.save(place, checkpoint.load(pretrained.place(self.study.source_network)))
+    """The source network, trained or copied into the folder at the first access."""
+    path = os.path.join(self.folder, "checkpoint")
+    if self.study.source_network != pretrained.TRAIN and not os.path.isdir(path):
+      checkpoint.save(path, checkpoint.load(pretrained.place(self.study.source_network)))
     return self._source_network("checkpoint", self.study)
 
   def _published(self, name: str) -> checkpoint.Checkpoint:
+    """Loads or trains a network of `methods.NETWORKS` on the source."""
     network = methods.NETWORKS[name]
     spec = dataclasses.replace(self.study.pretrain, learning_rate=network.learning_rate, optimizer=network.optimizer)
     return self._source_network(
@@ -88,9 +91,10 @@ class StudyRunner:
     )
 
   def _source_network(self, name: str, study: study_config.Study) -> checkpoint.Checkpoint:
+    """Loads a network from its folder, or trains it on the source and saves it there."""
     path, states = os.path.join(self.folder, name), os.path.join(self.folder, "savepoints", name)
     if os.path.isdir(path):
-      self._forget(states)  # of a process that was killed before it could
+      self._remove_states(states)  # of a process that was killed before it removed them
       try:
         return checkpoint.load(path)
       except checksummed.DamagedError as error:
@@ -104,27 +108,33 @@ class StudyRunner:
     with files.write_atomically(f"{path}.json") as (partial,), open(partial, "w", encoding="utf-8") as file:
       json.dump(curve, file)
     checkpoint.save(path, trained)
-    self._forget(states)
+    self._remove_states(states)
     return trained
 
-  def _forget(self, states: str) -> None:
-    """Removes the states of a training that is done, and what held them."""
+  def _remove_states(self, states: str) -> None:
+    """Removes the training states of a training that is done, and the empty folders above them."""
     shutil.rmtree(states, ignore_errors=True)
-    with contextlib.suppress(OSError):  # others stand there, or nothing
+    with contextlib.suppress(OSError):  # not empty, or already removed
       os.removedirs(os.path.dirname(states))
 
   def target(
     self, scenario: str, fold: int
   ) -> tuple[study_config.Study, study_datasets.Target, waveform_metrics.Evaluator]:
-    """The study in a clinic, the clinic's data in a fold, and what finds errors on its test subjects."""
+    """Returns the study in a clinic, the clinic's data in a fold, and the evaluator of its test subjects.
+
+    Args:
+      scenario: name of the clinic.
+      fold: of its subjects.
+    """
     with self._lock:
       return self._targets(scenario, fold)
 
   def _target(
     self, scenario: str, fold: int
   ) -> tuple[study_config.Study, study_datasets.Target, waveform_metrics.Evaluator]:
+    """Loads what `target` returns."""
     study = self._clinics[scenario]
-    with concurrent.futures.ThreadPoolExecutor() as pool:  # both compile, which leaves the interpreter free
+    with concurrent.futures.ThreadPoolExecutor() as pool:  # both compile, which releases the interpreter
       source = pool.submit(lambda: self.source)
       target = study_datasets.load_target(study, fold)
       source.result()
@@ -133,7 +143,8 @@ class StudyRunner:
     study_manifest.settle(self.folder, name, split, study_datasets.digests(self.source, target))
     return study, target, waveform_metrics.Evaluator(target.test, study.windows)
 
-  def _ground(self, key: Key, setting: methods.Setting) -> methods.MethodInputs:
+  def _inputs(self, key: Key, setting: methods.Setting) -> methods.MethodInputs:
+    """Returns the inputs of a method in one of its settings."""
     study, target, _ = self.target(key.scenario, key.fold)
 
     def train(name: str) -> runs.Adapted:
@@ -153,9 +164,9 @@ class StudyRunner:
     )
 
   def _trial(self, key: Key, setting: methods.Setting, logs: str) -> runs.Adapted:
-    """The training of a method in one of its settings."""
-    ground = self._ground(key, setting)
-    train = methods.method(ground.study, key.method).train
+    """Trains a method in one of its settings, or returns a stored training of it."""
+    inputs = self._inputs(key, setting)
+    train = methods.method(inputs.study, key.method).train
     assert train is not None
     with self._lock:
       lock = self._training_locks.setdefault((key, setting), threading.Lock())
@@ -163,123 +174,129 @@ class StudyRunner:
       if (key, setting) in self._trainings:
         return self._trainings[key, setting]
       with metrics_writer.writing(logs, self._metrics) as metrics:
-        made = train(dataclasses.replace(ground, recorder=loop.Recorder(metrics=metrics)))
-      if key.method in self._candidates:  # `auto` may choose it, and then it need not be trained again
-        self._trainings[key, setting] = made
-    return made
+        adaptation = train(dataclasses.replace(inputs, recorder=loop.Recorder(metrics=metrics)))
+      if key.method in self._candidates:  # `auto` may choose it, and need not train it again
+        self._trainings[key, setting] = adaptation
+    return adaptation
 
-  def _made(self, key: Key, setting: methods.Setting, chosen: runs.Adapted | None) -> methods.Output:
-    """What a method makes of the test windows; `chosen`: its training, if that is done already."""
-    ground = self._ground(key, setting)
-    if not study_grid.trained(ground.study, key.method):
-      return methods.method(ground.study, key.method).run(ground)
-    return methods.finish(ground, chosen or self._trial(key, setting, key.stem(self.folder, "logs")))
+  def _run_method(self, key: Key, setting: methods.Setting, adaptation: runs.Adapted | None) -> methods.Output:
+    """Runs a method on the test windows, with its training if that is done already."""
+    inputs = self._inputs(key, setting)
+    if not study_grid.trained(inputs.study, key.method):
+      return methods.method(inputs.study, key.method).run(inputs)
+    return methods.finish(inputs, adaptation or self._trial(key, setting, key.stem(self.folder, "logs")))
 
   def _choose(self, key: Key) -> tuple[methods.Setting, runs.Adapted | None]:
-    """The setting with the least last RMSE on validation subjects, at the first seed; with its training there, if it was found out
-    just now."""
+    """Returns the setting with the least final RMSE on validation subjects, at the first seed.
+
+    The second value is its training, if this call trained it for the same cell.
+    """
     choices, first = study_grid.settings(self.study, key.method), dataclasses.replace(key, seed=self.study.seeds[0])
     if len(choices) == 1:
       return choices[0], None
     path = first.stem(self.folder, "choices") + ".json"
-    made: dict[methods.Setting, runs.Adapted] = {}
+    trials: dict[methods.Setting, runs.Adapted] = {}
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    with files.lock_folder(
-      os.path.dirname(path)
-    ):  # another process may be choosing just this: its choice is waited for
+    with files.lock_folder(os.path.dirname(path)):  # waits for a process that is choosing the same
       if not os.path.exists(path):
-        for one in choices:
+        for setting in choices:
           with contextlib.suppress(clock.DivergedError):
-            logs = f"{first.stem(self.folder, 'logs')}_rate_{one.rate:g}_steps_{one.steps:g}"
-            made[one] = self._trial(first, one, logs)
-        last = {one: trial.fitted.validation[-1].rmse_mmhg for one, trial in made.items()}
-        found = [{**one._asdict(), "rmse_mmhg": last.get(one, float("inf"))} for one in choices]
+            logs = f"{first.stem(self.folder, 'logs')}_rate_{setting.rate:g}_steps_{setting.steps:g}"
+            trials[setting] = self._trial(first, setting, logs)
+        last_rmse = {setting: trial.fitted.validation[-1].rmse_mmhg for setting, trial in trials.items()}
+        scores = [{**setting._asdict(), "rmse_mmhg": last_rmse.get(setting, float("inf"))} for setting in choices]
         with files.write_atomically(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
-          json.dump(found, file)
+          json.dump(scores, file)
     try:
       with open(path, encoding="utf-8") as file:
-        tried = {methods.Setting(one["rate"], one["steps"]): float(one["rmse_mmhg"]) for one in json.load(file)}
-      best = min(tried, key=lambda one: tried[one])
+        rmse_of = {
+          methods.Setting(setting["rate"], setting["steps"]): float(setting["rmse_mmhg"]) for setting in json.load(file)
+        }
+      best = min(rmse_of, key=lambda setting: rmse_of[setting])
     except (ValueError, TypeError, KeyError) as error:
       raise DataError(path, f"holds no choice ({error})", "remove the file; it is made again") from error
-    return best, made.get(best) if key == first else None
+    return best, trials.get(best) if key == first else None
 
   def run(self, key: Key) -> Cell:
-    """Runs a cell and writes it; one that is done already is read.
+    """Runs a cell and saves it, or loads it if it is done.
 
     Raises:
-      splits.LeakError: a subject stands in two parts of the data.
+      splits.LeakError: a subject is in two parts of the data.
     """
     done = study_results.load(self.folder, key)
     if done is not None:
       return done
     began = time.perf_counter()
     study, target, evaluator = self.target(key.scenario, key.fold)
-    settings, shown = study_grid.tried(study, key.method), None
-    setting, chosen = self._choose(key)
+    settings, waves = study_grid.tried(study, key.method), None
+    setting, adaptation = self._choose(key)
     try:
-      made = self._made(key, setting, chosen)
+      output = self._run_method(key, setting, adaptation)
     except (clock.DivergedError, UnfitError) as error:
-      nothing = tuple(waveform_metrics.SubjectErrors(subject=subject) for subject in target.test.subjects)
+      errors = tuple(waveform_metrics.SubjectErrors(subject=subject) for subject in target.test.subjects)
       wall = time.perf_counter() - began
       cell = Cell(
-        key=key, errors=nothing, wall_s=wall, settings=settings, rate_factor=setting.rate, step_factor=setting.steps,
+        key=key, errors=errors, wall_s=wall, settings=settings, rate_factor=setting.rate, step_factor=setting.steps,
         reason=str(error), diverged=True,
       )  # fmt: skip
     else:
       cell = Cell(
         key=key,
-        errors=self._errors(made, evaluator),
-        train_s=made.train_s,
-        steps=made.steps,
+        errors=self._errors(output, evaluator),
+        train_s=output.train_s,
+        steps=output.steps,
         wall_s=time.perf_counter() - began,
         settings=settings,
         rate_factor=setting.rate,
         step_factor=setting.steps,
-        validation=made.validation,
-        loss=tuple(_curve(made.loss, made.network.scaling.sd_mmhg)) if made.network and made.steps else (),
-        reason=made.reason,
-        merge=tuple((leaf.path, leaf.fate, str(leaf.shape), leaf.note) for leaf in made.merge),
+        validation=output.validation,
+        loss=tuple(_curve(output.loss, output.network.scaling.sd_mmhg)) if output.network and output.steps else (),
+        reason=output.reason,
+        merge=tuple((leaf.path, leaf.fate, str(leaf.shape), leaf.note) for leaf in output.merge),
       )
-      shown = self._shown(key, made, target)
-    study_results.save(self.folder, cell, shown)
+      waves = self._waves_to_show(key, output, target)
+    study_results.save(self.folder, cell, waves)
     return cell
 
   def _errors(
-    self, made: methods.Output, evaluator: waveform_metrics.Evaluator
+    self, output: methods.Output, evaluator: waveform_metrics.Evaluator
   ) -> tuple[waveform_metrics.SubjectErrors, ...]:
-    """Errors of each test subject, and what its intervals held."""
-    found = evaluator.errors(made.predicted_bt, made.only_systolic)
-    if made.network is None or made.network.uncertainty_calibration is None:
-      return tuple(found)
-    seen = uncertainty.coverage(made.network, evaluator.test, made.made)
-    return tuple(waveform_metrics.covered(one, c) for one, c in zip(found, seen, strict=True))
+    """Computes the errors of each test subject, with its interval coverage."""
+    errors = evaluator.errors(output.predicted_bt, output.only_systolic)
+    if output.network is None or output.network.uncertainty_calibration is None:
+      return tuple(errors)
+    coverages = uncertainty.coverage(output.network, evaluator.test, output.made)
+    return tuple(
+      waveform_metrics.covered(of_subject, coverage) for of_subject, coverage in zip(errors, coverages, strict=True)
+    )
 
-  def _shown(self, key: Key, made: methods.Output, target: study_datasets.Target) -> dict[str, np.ndarray] | None:
-    """Waves and features of a cell for the pictures: of the first fold and seed, at the shown number of labels."""
+  def _waves_to_show(
+    self, key: Key, output: methods.Output, target: study_datasets.Target
+  ) -> dict[str, np.ndarray] | None:
+    """Returns the waves and features of a cell for the figures, None unless it has the first fold and seed and a shown n_target."""
     first = key.fold == 0 and key.seed == self.study.seeds[0] and key.n_target in (0, study_grid.focus(self.study))
-    if not first or made.only_systolic:
+    if not first or output.only_systolic:
       return None
     rows = shown_rows(target.test)
-    found = {"predicted_bt": made.predicted_bt[rows].astype(np.float32)}
-    if key.method == "peripheral":  # the truth lies beside it, once
-      found |= {"true_bt": target.test.y_bt[rows], "subject_b": target.test.subject_b[rows].astype(str)}
-    network = made.network
+    arrays = {"predicted_bt": output.predicted_bt[rows].astype(np.float32)}
+    if key.method == "peripheral":  # the reference is stored once, with this method
+      arrays |= {"true_bt": target.test.y_bt[rows], "subject_b": target.test.subject_b[rows].astype(str)}
+    network = output.network
     if network is not None and not key.n_target and network.net.f == self.trained.net.f:
       h_s, h_t = (
         prediction.pooled(network, windows, adapted)[0][:_FEATURES]
         for windows, adapted in ((self.source.held, False), (target.unlabelled, True))
       )
-      found |= {"features_source": h_s.astype(np.float32), "features_target": h_t.astype(np.float32)}
-    return found
+      arrays |= {"features_source": h_s.astype(np.float32), "features_target": h_t.astype(np.float32)}
+    return arrays
 
 
 def shown_rows(test: batches.Pairs) -> np.ndarray:
-  """The windows of the test subjects that are shown."""
+  """Returns the indices of the test windows that are shown."""
   return np.concatenate([np.flatnonzero(test.subject_b == name)[:SHOWN_WINDOWS] for name in test.subjects])
 
 
 def _curve(loss: np.ndarray, sd_mmhg: float) -> list[float]:
-  """Root of the loss [mmHg], means over 25 steps."""
+  """Returns the root of the loss [mmHg], averaged over 25 steps."""
   blocks = np.asarray(loss[: len(loss) // MEAN_OF * MEAN_OF], dtype=float).reshape(-1, MEAN_OF).mean(1)
   return [round(float(value), 5) for value in np.sqrt(np.maximum(blocks, 0)) * sd_mmhg]

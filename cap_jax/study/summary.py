@@ -1,7 +1,7 @@
-"""A study's rows as a table: a line per clinic, method and number of labels.
+"""Summary of a study's rows: one line per clinic, method and number of labels.
 
-What is never negative, as an RMSE, is the mean over seeds for each subject, who counts once. Signed errors are not averaged over seeds
-before their spread is taken: that would evaluate an ensemble of networks, which nobody ran.
+Non-negative quantities such as the RMSE are averaged over seeds for each subject, so that a subject counts once. Signed errors are not
+averaged over seeds before their spread is computed, since that would evaluate an ensemble of networks.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from cap_jax.inference import uncertainty
 from cap_jax.metrics import agreement, standards, waveform_metrics
 from cap_jax.study.methods import BASELINES
 
-_NOTHING = 1e-6  # mmHg: what rounding leaves of no difference when seeds are averaged
+_ROUNDING_MMHG = 1e-6  # rounding error of a zero difference when seeds are averaged
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,17 +23,18 @@ class Line:
   """One method at one number of labels in one clinic.
 
   Attributes:
-    subjects, seeds: how many.
-    rmse: of the waveform, mean over subjects with its bootstrap interval [mmHg]; NaN of a method without a wave.
+    subjects, seeds: their numbers.
+    rmse: of the waveform, mean over subjects with its bootstrap interval [mmHg]; NaN for a method without a wave.
     lag_free_mmhg, nrmse_percent, r: means over subjects.
-    error: quantity of `errors.PRESSURES` and `errors.SHAPES` → mean and SD over subjects and seeds.
-    against: the method that it is compared with: scratch at the same labels, the unchanged source without; "" for none.
-    difference: RMSE less that of `against`, subject by subject, at the seeds where both came to an end; p of it, adjusted by Holm
-      over the clinic's comparisons.
-    steps_to_scratch, s_to_scratch: training until the validation RMSE was as good as the best of scratch, NaN where it was not
-      with every seed.
-    held: what prediction intervals held, means over subjects; NaN without intervals.
-    cells, diverged: how many, and of how many the training came to no end.
+    error: quantity of `waveform_metrics.PRESSURES` and `SHAPES` → mean and SD over subjects and seeds.
+    train_s, steps, settings: mean seconds of training, its steps, and the number of settings that were tried.
+    steps_to_scratch, s_to_scratch: mean steps and seconds of training until the validation RMSE was as good as the best of scratch.
+      They are NaN if a seed never was.
+    held: interval coverage, means over subjects; NaN without intervals.
+    cells, diverged: numbers of cells, and of those whose training diverged.
+    against: the method of the comparison: scratch at the same labels, or the unchanged source without labels; "" for none.
+    difference: RMSE minus that of `against`, paired by subject, over the seeds where neither diverged.
+    p: of the difference, adjusted by Holm over the clinic's comparisons.
   """
 
   scenario: str
@@ -60,45 +61,64 @@ class Line:
 
   @property
   def harm(self) -> str:
-    """Negative transfer: "certain" where the interval of the difference lies above zero, or no training came to an end; "likely"
-    where only its mean does, or a training diverged. Of strategies alone."""
+    """Negative transfer of a strategy, "" for none or for a baseline.
+
+    It is "certain" if the interval of the difference lies above zero or all trainings diverged. It is "likely" if only the mean
+    lies above zero or a training diverged.
+    """
     if not self.against or self.method in BASELINES:
       return ""
-    if self.difference.low > _NOTHING or self.diverged == self.cells:
+    if self.difference.low > _ROUNDING_MMHG or self.diverged == self.cells:
       return "certain"
-    return "likely" if self.difference.mean > _NOTHING or self.diverged else ""
+    return "likely" if self.difference.mean > _ROUNDING_MMHG or self.diverged else ""
 
 
 def frame(rows: Sequence[Mapping[str, object]]) -> pandas.DataFrame:
-  """Rows of a study as a frame."""
+  """Converts rows of a study to a frame."""
   return pandas.DataFrame.from_records(list(rows))
 
 
 def of_subjects(part: pandas.DataFrame) -> pandas.DataFrame:
-  """One row a subject: means over seeds and folds."""
+  """Returns one row per subject, as means over seeds and folds."""
   return part.drop(columns=["scenario", "method"]).groupby("subject", sort=False).mean(numeric_only=True)
 
 
 def of_seeds(part: pandas.DataFrame) -> list[pandas.DataFrame]:
-  """The subjects of each seed whose training came to an end."""
+  """Returns the subjects of each seed, without diverged trainings."""
   ended = part[part["diverged"] == 0]
   return [of_subjects(drawn) for _, drawn in ended.groupby("seed", sort=False)]
 
 
 def limits(part: pandas.DataFrame, quantity: str) -> agreement.BlandAltman | None:
-  """Bland and Altman's agreement of a method's pressure; None of fewer than three subjects."""
-  found = []
+  """Computes the Bland-Altman agreement of a method's pressure.
+
+  Args:
+    part: rows of one method and number of labels.
+    quantity: one of `waveform_metrics.PRESSURES`.
+
+  Returns:
+    The agreement, None for fewer than three subjects.
+  """
+  agreements = []
   for people in of_seeds(part):
     true, error, within = (people[f"{quantity}{end}_mmhg"].to_numpy(float) for end in ("_true", "_error", "_error_sd"))
     if (np.isfinite(error) & np.isfinite(true)).sum() >= 3:
-      found.append(agreement.bland_altman(true, error, within, people["beats"].to_numpy(float)))
-  return agreement.over_draws(found) if found else None
+      agreements.append(agreement.bland_altman(true, error, within, people["beats"].to_numpy(float)))
+  return agreement.over_draws(agreements) if agreements else None
 
 
 def readings(part: pandas.DataFrame, quantity: str) -> standards.Readings | None:
-  """The errors of a method's pressure as validation standards ask for them; None of fewer than three subjects."""
-  found, people = limits(part, quantity), of_subjects(part)
-  if found is None:
+  """Returns the errors of a method's pressure in the form that validation standards need.
+
+  Args:
+    part: rows of one method and number of labels.
+    quantity: one of `waveform_metrics.STANDARDISED`.
+
+  Returns:
+    The errors, None for fewer than three subjects.
+  """
+  agreement_limits, people = limits(part, quantity), of_subjects(part)
+  if agreement_limits is None:
     return None
   errors_of = part[f"{quantity}_error_mmhg"].to_numpy(float)
   shares = tuple(
@@ -107,11 +127,17 @@ def readings(part: pandas.DataFrame, quantity: str) -> standards.Readings | None
   true = people[f"{quantity}_true_mmhg"][people[f"{quantity}_error_mmhg"].notna()].to_numpy(float)
   mad = float(people[f"{quantity}_mae_mmhg"].mean())
   return standards.Readings(
-    true_s=true, bias=found.bias, sd=found.sd, sd_of_subjects=agreement.spread(errors_of)[1], shares=shares, mad=mad
+    true_s=true,
+    bias=agreement_limits.bias,
+    sd=agreement_limits.sd,
+    sd_of_subjects=agreement.spread(errors_of)[1],
+    shares=shares,
+    mad=mad,
   )
 
 
 def _line(part: pandas.DataFrame, scenario: str, n_target: int, method: str) -> Line:
+  """Summarises one method at one number of labels, without its comparison."""
   people = of_subjects(part)
   cells = part.drop_duplicates(["seed", "fold"])
 
@@ -151,7 +177,7 @@ def _line(part: pandas.DataFrame, scenario: str, n_target: int, method: str) -> 
 
 
 def summarise(rows: pandas.DataFrame) -> list[Line]:
-  """Lines by clinic, number of labels and method, in the order in which they first appear."""
+  """Returns the lines by clinic, number of labels and method, with clinics and methods in the order of the rows."""
   if rows.empty:
     return []
   order = {name: list(dict.fromkeys(rows[name])) for name in ("scenario", "method")}
@@ -163,19 +189,21 @@ def summarise(rows: pandas.DataFrame) -> list[Line]:
     if len(part := rows[(rows["scenario"] == scenario) & (rows["n_target"] == n_target) & (rows["method"] == method)])
   }
   lines = {key: _line(part, *key) for key, part in parts.items()}
-  return [line for scenario in order["scenario"] for line in _compared(scenario, lines, parts)]
+  return [line for scenario in order["scenario"] for line in _compare(scenario, lines, parts)]
 
 
-def _compared(
+def _compare(
   scenario: str, lines: Mapping[tuple[str, int, str], Line], parts: Mapping[tuple[str, int, str], pandas.DataFrame]
 ) -> list[Line]:
-  """The lines of one clinic, each compared with what it has to beat."""
+  """Compares each line of one clinic with scratch, or with the source network without labels."""
   own = {key: line for key, line in lines.items() if key[0] == scenario}
   pairs = {}
   for key in own:
     other = (scenario, key[1], "scratch" if key[1] else "source")
-    if other in own and other != key and not _bound(key[2]) and (np.isfinite(own[key].rmse.mean) or own[key].diverged):
-      pairs[key] = agreement.paired(*_both(parts[key], parts[other]))
+    if (
+      other in own and other != key and not _is_bound(key[2]) and (np.isfinite(own[key].rmse.mean) or own[key].diverged)
+    ):
+      pairs[key] = agreement.paired(*_paired_rmse(parts[key], parts[other]))
   p = dict(zip(pairs, agreement.holm([pair.p for pair in pairs.values()]).tolist(), strict=True))
   return [
     dataclasses.replace(line, against="scratch" if key[1] else "source", difference=pairs[key].difference, p=p[key])
@@ -187,8 +215,13 @@ def _compared(
 
 @dataclasses.dataclass(frozen=True)
 class Contrast:
-  """A strategy against a baseline in one clinic: RMSE less that of the baseline, subject by subject, and p adjusted by Holm over all
-  such pairs of the clinic."""
+  """Comparison of a strategy with a baseline in one clinic.
+
+  Attributes:
+    method, against: the strategy and the baseline.
+    difference: RMSE minus that of the baseline, paired by subject.
+    p: of the difference, adjusted by Holm over all such pairs of the clinic.
+  """
 
   method: str
   against: str
@@ -197,15 +230,18 @@ class Contrast:
 
 
 def contrasts(rows: pandas.DataFrame) -> list[Contrast]:
-  """Every strategy against every baseline that gives a wave and is no bound, both at the number of labels that they have in the rows
-  of one clinic."""
+  """Compares every strategy with every baseline that reconstructs a wave and is no bound.
+
+  Args:
+    rows: of one clinic, with one number of labels for each method.
+  """
   parts = {
     str(name): part
     for name, part in rows.groupby("method", sort=False)
-    if part["rmse_mmhg"].notna().any() and not _bound(str(name))
+    if part["rmse_mmhg"].notna().any() and not _is_bound(str(name))
   }
   pairs = {
-    (name, other): agreement.paired(*_both(parts[name], parts[other]))
+    (name, other): agreement.paired(*_paired_rmse(parts[name], parts[other]))
     for name in parts
     for other in parts
     if name not in BASELINES and other in BASELINES
@@ -214,14 +250,16 @@ def contrasts(rows: pandas.DataFrame) -> list[Contrast]:
   return [Contrast(*key, pair.difference, one) for (key, pair), one in zip(pairs.items(), p, strict=True)]
 
 
-def _bound(method: str) -> bool:
-  """Whether it knows something of the test subjects' own aortic waves."""
+def _is_bound(method: str) -> bool:
+  """Returns whether a method uses the test subjects' own aortic waves."""
   return method in BASELINES and bool(BASELINES[method].knows)
 
 
-def _both(mine: pandas.DataFrame, theirs: pandas.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-  """(subject,) RMSE of two methods, at the folds, and where both use labels at the seeds, where both came to an end; what no seed
-  changes stands for all of them."""
+def _paired_rmse(mine: pandas.DataFrame, theirs: pandas.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the RMSE (subject,) of two methods over the cells in which neither diverged.
+
+  Cells are matched by fold, and by seed if both methods use labels. Otherwise one method is the same for all seeds.
+  """
   a, b = (part[part["rmse_mmhg"].notna()] for part in (mine, theirs))
   drawn = (mine["n_target"] > 0).all() and (theirs["n_target"] > 0).all()
   cells = ["fold", "seed"] if drawn else ["fold"]

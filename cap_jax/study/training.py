@@ -1,4 +1,4 @@
-"""Networks of source and target with what they know of their own errors: a training, then its calibration."""
+"""Trains networks of source and target, then calibrates their prediction intervals."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -16,11 +16,16 @@ OF_SOURCE, OF_TARGET = "validation subjects of the source", "validation subjects
 
 
 def check(study: study_config.Study, name: str, source_model: config.Model) -> None:
-  """Checks, before long work, that a strategy of the study fits a source network.
+  """Checks that a strategy of the study fits a source network.
+
+  Args:
+    study: of the strategy.
+    name: of the strategy.
+    source_model: model of the source network.
 
   Raises:
-    InputError: it cannot follow a source of the study's task.
-    surgery.MergeError: the networks do not fit together as it asks, or it holds what there is not.
+    InputError: it cannot start from a source network of the study's task.
+    surgery.MergeError: the networks do not merge as it needs, or it freezes parameters that do not exist.
   """
   strategy = find(name, study.custom.get(name))
   checks.check(strategy, study.model_of_target, source_model, study.task, study.windows.samples)
@@ -33,7 +38,17 @@ def pretrained(
   origin: Mapping[str, Any],
   recorder: loop.Recorder = loop.NOWHERE,
 ) -> tuple[checkpoint.Checkpoint, loop.FitResult]:
-  """`runs.pretrain` as the study says."""
+  """Trains a source network with the study's configuration, see `runs.pretrain`.
+
+  Args:
+    study: of the network.
+    training, validation: windows of the source.
+    origin: where the data are from.
+    recorder: where training states and metrics go.
+
+  Returns:
+    The network and its training.
+  """
   return runs.pretrain(training, validation, study.task, study.model, study.pretrain, study.signals, origin, recorder)
 
 
@@ -45,7 +60,16 @@ def adapt(
   seed: int,
   recorder: loop.Recorder = loop.NOWHERE,
 ) -> runs.Adapted:
-  """`runs.adapt` with a strategy, the steps and the networks of the study."""
+  """Adapts a network with a strategy, the steps and the models of the study, see `runs.adapt`.
+
+  Args:
+    study: of the strategy.
+    name: of the strategy.
+    trained: the source network.
+    data: that the strategy may use.
+    seed: of the training.
+    recorder: where training states and metrics go.
+  """
   budget = runs.Budget(study.steps, study.batch, seed)
   facts = {"target_data": study.target_data} if study.target_data else {}
   return runs.adapt(find(name, study.custom.get(name)), trained, data, budget, study.model_of_target, facts, recorder)
@@ -54,11 +78,20 @@ def adapt(
 def source_network(
   study: study_config.Study, source: study_datasets.Source, recorder: loop.Recorder = loop.NOWHERE
 ) -> tuple[checkpoint.Checkpoint, loop.FitResult]:
-  """The source network on its task; where that is the wave, with σ fitted on its training and intervals calibrated on its validation
-  subjects.
+  """Trains the source network on its task.
+
+  If the task is the wave, it fits σ on the training subjects and calibrates intervals on the validation subjects.
+
+  Args:
+    study: of the network.
+    source: its data.
+    recorder: where training states and metrics go.
+
+  Returns:
+    The network and its training.
 
   Raises:
-    splits.LeakError: a subject stands in both.
+    splits.LeakError: a subject is in both parts.
   """
   trained, fitted = pretrained(study, source.training, source.validation, source.origin, recorder)
   if trained.task != "waveform":
@@ -73,8 +106,14 @@ def calibrated(
   source: study_datasets.Source,
   target: study_datasets.Target | None,
 ) -> checkpoint.Checkpoint:
-  """A network with its intervals: calibrated on validation subjects of the target, or where it may see no target label on those of
-  the source."""
+  """Calibrates the intervals of a network on validation subjects.
+
+  Args:
+    network: to calibrate.
+    head: θ_v of σ, None for a constant σ.
+    source: of the study, whose validation subjects are used if `target` is None.
+    target: of the study, None for a network that may see no target label.
+  """
   if target is None:
     return uncertainty.equip(network, head, source.held, source.validation, OF_SOURCE, adapted=False)
   return uncertainty.equip(network, head, target.unlabelled, target.validation, OF_TARGET)
@@ -84,7 +123,15 @@ def choose(
   study: study_config.Study, trained: checkpoint.Checkpoint, source: study_datasets.Source, target: study_datasets.Target,
   n_target: int, seed: int, recorder: loop.Recorder = loop.NOWHERE,
 ) -> strategy_selection.Choice:  # fmt: skip
-  """`strategy_selection.choose` with the strategies, the steps and the networks of the study."""
+  """Chooses a strategy with the strategies, the steps and the models of the study, see `strategy_selection.choose`.
+
+  Args:
+    study: of one target clinic.
+    trained: the source network.
+    source, target: data of the study.
+    n_target, seed: number of labelled subjects, and the seed that draws them.
+    recorder: where training states and metrics go.
+  """
 
   def train(name: str, data: runs.Data, budget: runs.Budget) -> runs.Adapted:
     return adapt(dataclasses.replace(study, steps=budget.steps), name, trained, data, budget.seed, recorder)
@@ -98,28 +145,43 @@ def adapted(
   target: study_datasets.Target, n_target: int, seed: int,
   recorder: loop.Recorder = loop.NOWHERE,
 ) -> runs.Adapted:  # fmt: skip
-  """The training of a strategy with `n_target` labelled subjects; its network knows nothing of its own errors.
+  """Trains a strategy with `n_target` labelled subjects, without intervals.
+
+  Args:
+    study: of one target clinic.
+    name: of the strategy.
+    trained: the source network.
+    source, target: data of the study.
+    n_target, seed: number of labelled subjects, and the seed that draws them.
+    recorder: where training states and metrics go.
 
   Raises:
-    surgery.MergeError: the networks do not fit together as the strategy asks.
-    splits.LeakError: a subject stands in two parts of the data.
+    surgery.MergeError: the networks do not merge as the strategy needs.
+    splits.LeakError: a subject is in two parts of the data.
   """
   data = dataclasses.replace(target.data(source, n_target, seed), validation=target.validation)
   return adapt(study, name, trained, data, seed, recorder)
 
 
 def with_intervals(
-  made: runs.Adapted, trained: checkpoint.Checkpoint, source: study_datasets.Source, target: study_datasets.Target,
+  adaptation: runs.Adapted, trained: checkpoint.Checkpoint, source: study_datasets.Source, target: study_datasets.Target,
   n_target: int,
 ) -> runs.Adapted:  # fmt: skip
-  """What a strategy made of the source network `trained`, its network with intervals."""
-  head = uncertainty.transferred_head(made, trained)
-  if made.transducers is not None and made.transducers.found:
-    network, fs_hz = made.checkpoint, made.checkpoint.windows.fs_hz
-    sent = [
-      runs.simulate_recording(made.transducers, part, network.scaling, fs_hz, 0)
-      for part in (source.held, source.validation)
+  """Returns an adaptation whose network has intervals.
+
+  Args:
+    adaptation: of the source network.
+    trained: the source network.
+    source, target: data of the study.
+    n_target: number of labelled subjects. With 0, the source's validation subjects calibrate the intervals.
+  """
+  head = uncertainty.transferred_head(adaptation, trained)
+  if adaptation.transducers is not None and adaptation.transducers.found:
+    network, fs_hz = adaptation.checkpoint, adaptation.checkpoint.windows.fs_hz
+    simulated = [
+      runs.simulate_recording(adaptation.transducers, windows, network.scaling, fs_hz, 0)
+      for windows in (source.held, source.validation)
     ]
-    source = dataclasses.replace(source, training=sent[0], validation=sent[1])
-  network = calibrated(made.checkpoint, head, source, target if n_target else None)
-  return dataclasses.replace(made, checkpoint=network)
+    source = dataclasses.replace(source, training=simulated[0], validation=simulated[1])
+  network = calibrated(adaptation.checkpoint, head, source, target if n_target else None)
+  return dataclasses.replace(adaptation, checkpoint=network)

@@ -1,7 +1,7 @@
-"""Checkpoints: parameters, model config and scaling together, in a sealed folder.
+"""Checkpoints: parameters, model config and scaling together, in a checksummed folder.
 
-Its header says what the parameters belong to; they are restored against the structure that it implies, and refused where a number among
-them is none.
+The header describes the network that the parameters belong to. `load` restores them against the structure that the
+header implies, and refuses parameters that are NaN or infinite.
 """
 
 import dataclasses
@@ -26,27 +26,28 @@ from cap_jax.types import InputError, Params
 FORMAT = 3
 HEADER = checksummed.HEADER
 digest = checksummed.digest
-_DOUBT = "doubt"  # beside the blocks of the network
+_UNCERTAINTY = "doubt"  # beside the blocks of the network
 _SCALES = ("mean_mmhg", "sd_mmhg", "numbers")
 REMEDY = "make one with: python -m cap_jax pretrain --workdir=DIR, and give DIR/checkpoint"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-  """A trained network with all that its use needs.
+  """A trained network with everything that its use needs.
 
   Attributes:
     params: {"f": θ_f, "r": θ_r}, and {"a": θ_a} of an adaptor.
     model: its architecture.
     windows: rate, length and margin of its windows.
-    scaling: of its input and output, from the training subjects.
-    site: the peripheral site it reads.
-    task: what it was trained for, name in `tasks.TASKS`.
-    about: plain facts for the reader: training, figures, seeds.
-    calibration: of the waves that it reads.
-    reference: site of the wave that it gives, where its task is a wave.
-    intervals: what it knows of its own errors; None of one that was never calibrated.
-    seen_subject_hashes: digests of the names of all subjects that its training, its choices or its calibration saw, see `digests_of`.
+    scaling: scaling of input and output, fitted on the training subjects.
+    site: the peripheral site that the network reads.
+    task: what the network was trained for, a name in `tasks.TASKS`.
+    about: provenance for the reader: training, errors, seeds.
+    calibration: calibration of the input waves.
+    reference: site of the output wave, where the task is a wave.
+    uncertainty_calibration: calibration of the prediction intervals; None if the network was never calibrated.
+    seen_subject_hashes: digests of the names of all subjects used for training, selection or calibration, see
+      `digests_of`.
   """
 
   params: Params
@@ -63,37 +64,48 @@ class Checkpoint:
 
   @property
   def net(self) -> nets.Net:
+    """The network of its model config."""
     return nets.make_net(self.model)
 
   def has_seen(self, subject: str) -> bool:
-    """Whether a subject of this name was among those, or among those on whom its scaling was fitted."""
+    """Returns whether a subject of this name was used for training, selection, calibration or the fit of the scaling."""
     return digests_of([subject])[0] in self.seen_subject_hashes or subject in self.scaling.fitted_on
 
   def check_unseen(self, subjects: Iterable[str]) -> None:
-    """Checks that it may be evaluated on subjects.
+    """Checks that the network may be evaluated on subjects.
 
     Raises:
-      splits.LeakError: it has met one of them.
+      splits.LeakError: the network has seen one of them.
     """
-    known = [subject for subject in subjects if self.has_seen(subject)]
-    if known:
+    seen_subjects = [subject for subject in subjects if self.has_seen(subject)]
+    if seen_subjects:
       raise splits.LeakError(
-        f"the network or its scaling was fitted on subjects {known[:5]}, on whom it is to be evaluated; evaluate it on others"
+        f"the network or its scaling was fitted on subjects {seen_subjects[:5]}, on whom it is to be evaluated; evaluate it on others"
       )
 
 
 def digests_of(*subjects: Iterable[str]) -> tuple[str, ...]:
-  """The first 12 digits of the SHA-256 of each name, sorted: enough to know somebody again, without a list of patients."""
-  names = {name for part in subjects for name in part}
+  """Returns the sorted first 12 digits of the SHA-256 of each name.
+
+  They suffice to recognise a subject without a list of patients.
+
+  Args:
+    *subjects: groups of names.
+  """
+  names = {name for group in subjects for name in group}
   return tuple(sorted(hashlib.sha256(str(name).encode()).hexdigest()[:12] for name in names))
 
 
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
   """Writes a checkpoint to a folder that does not exist yet.
 
+  Args:
+    path: the new folder.
+    checkpoint: what to write.
+
   Raises:
     InputError: the folder exists, or a parameter is NaN or infinite.
-    OSError: the disk is full, or may not be written to.
+    OSError: the disk is full or write-protected.
   """
   lost = [leaf for leaf, value in surgery.leaf_paths(checkpoint.params).items() if not np.all(np.isfinite(value))]
   if lost:
@@ -108,13 +120,13 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     "about": checkpoint.about,
     "calibration": dataclasses.asdict(checkpoint.calibration),
     "reference": checkpoint.reference,
-    # names of patients stay here, but for their digests
+    # only digests leave this machine, never the names of patients
     "met": tuple(sorted({*checkpoint.seen_subject_hashes, *digests_of(checkpoint.scaling.fitted_on)})),
   }
   stored = dict(checkpoint.params)
   if checkpoint.uncertainty_calibration is not None:
     content["doubt"] = checkpoint.uncertainty_calibration.numbers
-    stored[_DOUBT] = checkpoint.uncertainty_calibration.arrays
+    stored[_UNCERTAINTY] = checkpoint.uncertainty_calibration.arrays
   checksummed.write(path, content, stored)
 
 
@@ -122,7 +134,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   """Reads a checkpoint.
 
   Raises:
-    InputError: there is none, it is of another format, or its parameters are not those that its config implies.
+    InputError: there is none, it has another format, or its parameters do not match its config.
   """
   content = checksummed.read(path, FORMAT, REMEDY)
   header = os.path.join(os.path.abspath(path), HEADER)
@@ -136,15 +148,15 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     site, task, about = str(content["site"]), str(content["task"]), dict(content["about"])
     if task not in tasks.TASKS:
       raise ValueError(f"task {task}")
-    hashes = tuple(content.get("met", ()))  # the first checkpoints of this format do not say
+    hashes = tuple(content.get("met", ()))  # missing in the first checkpoints of this format
     calibration = config.Calibration(**content["calibration"])
     scales.check(calibration)
     nets.check(model, spec)
     net = nets.make_net(model)
     expected = jax.eval_shape(lambda: net.init(jax.random.key(0), spec.samples))
-    known = dict(content["doubt"]) if "doubt" in content else None
-    if known is not None:
-      expected = {**expected, _DOUBT: expected_shapes(net, spec.samples, known.pop("head"))}
+    uncertainty_header = dict(content["doubt"]) if "doubt" in content else None
+    if uncertainty_header is not None:
+      expected = {**expected, _UNCERTAINTY: expected_shapes(net, spec.samples, uncertainty_header.pop("head"))}
   except InputError as error:
     raise InputError(f"{header}: {error}") from error
   except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
@@ -153,8 +165,8 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   lost = [leaf for leaf, value in surgery.leaf_paths(params).items() if not np.all(np.isfinite(value))]
   if lost:
     raise InputError(f"{path}: parameter {lost[0]} is no number; {REMEDY}")
-  arrays = params.pop(_DOUBT, None)
-  intervals = _intervals(known, arrays) if known is not None and arrays is not None else None
+  arrays = params.pop(_UNCERTAINTY, None)
+  intervals = _intervals(uncertainty_header, arrays) if uncertainty_header is not None and arrays is not None else None
   return Checkpoint(
     params=params,
     model=model,
@@ -170,14 +182,14 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   )
 
 
-def _intervals(known: dict[str, Any], arrays: Params) -> UncertaintyCalibration:
-  """What the header and the arrays of a checkpoint say of its network's errors."""
-  levels = {field: known[name] for name, field in LEVELS.items()}
+def _intervals(header: dict[str, Any], arrays: Params) -> UncertaintyCalibration:
+  """Restores the uncertainty calibration from the header and the arrays of a checkpoint."""
+  levels = {field: header[name] for name, field in LEVELS.items()}
   return UncertaintyCalibration(
     head=arrays.get("head"),
     mean_d=np.asarray(arrays["seen"]["mean"]),
     precision_dd=np.asarray(arrays["seen"]["precision"]),
-    subjects=int(known["subjects"]),
-    where=str(known["where"]),
+    subjects=int(header["subjects"]),
+    where=str(header["where"]),
     **{field: float("inf") if value is None else float(value) for field, value in levels.items()},
   )

@@ -1,4 +1,4 @@
-"""Before long work: whether a strategy fits a source network and the target's."""
+"""Checks before a long training: whether a strategy fits the source network and the target network."""
 
 import dataclasses
 
@@ -13,50 +13,56 @@ from cap_jax.types import InputError, Params
 
 
 def wave_model(source: config.Model) -> config.Model:
-  """The source's network with a head for the wave."""
+  """Returns the config of the source network with a head for the wave."""
   head = nets.WAVE_HEADS.get(source.extractor, "waveform")
   return dataclasses.replace(source, head=head) if source.head == "numbers" else source
 
 
 def with_adaptor(strategy: Strategy, model: config.Model) -> config.Model:
-  """The target's network with the adaptor that the strategy asks for."""
+  """Returns the config of the target network with the adaptor of the strategy.
+
+  Args:
+    strategy: how to transfer.
+    model: the target network.
+  """
   return dataclasses.replace(model, adaptor=strategy.adaptor) if strategy.adaptor != "none" else model
 
 
 def source_scales(strategy: Strategy) -> bool:
-  """Whether scaling comes with the source: where its parameters or its windows are used."""
+  """Returns whether the scaling comes from the source: where its parameters or its windows are used."""
   return bool(strategy.init_from_source) or "source" in strategy.streams or not strategy.needs_labels
 
 
 def check(strategy: Strategy, model: config.Model, source_model: config.Model, task: str, samples: int) -> None:
-  """Checks, before long work, that a strategy fits a source network.
+  """Checks that a strategy fits a source network, before a long training.
 
   Args:
     strategy: how to transfer.
-    model: the target's network.
-    source_model: the source's.
-    task: what the source was trained for.
-    samples: of a window.
+    model: the target network.
+    source_model: the source network.
+    task: what the source network was trained for.
+    samples: length of a window.
 
   Raises:
-    InputError: it cannot follow a source of this task.
-    surgery.MergeError: the networks do not fit together as it asks, or it holds what there is not.
+    InputError: the strategy cannot follow a source of this task.
+    surgery.MergeError: the networks do not fit together as the strategy requires, or it freezes a layer that does not
+      exist.
   """
   check_task(strategy, task)
   model = with_adaptor(strategy, model)
   net, source_net = nets.make_net(model), nets.make_net(source_model)
-  unknown = [word for word in model.covariates if word not in source_model.covariates]
+  unknown = [name for name in model.covariates if name not in source_model.covariates]
   if unknown and source_scales(strategy):
     raise InputError(
       f"strategy {strategy.name}: the source network takes no {', '.join(unknown)}, so the target's cannot either"
     )
   try:
-    _check_parts(strategy, net, source_net, samples, task)
+    _check_blocks(strategy, net, source_net, samples, task)
   except surgery.MergeError as error:
     raise surgery.MergeError(f"strategy {strategy.name}: {error}") from error
 
 
-def _check_parts(strategy: Strategy, net: nets.Net, source_net: nets.Net, samples: int, task: str) -> None:
+def _check_blocks(strategy: Strategy, net: nets.Net, source_net: nets.Net, samples: int, task: str) -> None:
   if not {"target", "source"} & {term.name for term in strategy.loss} and "r" not in strategy.init_from_source:
     raise surgery.MergeError("nothing trains its fresh head; take r, or add the loss target")
 
@@ -64,7 +70,7 @@ def _check_parts(strategy: Strategy, net: nets.Net, source_net: nets.Net, sample
     source = source_net.init(jax.random.key(0), samples)
     return strategy.start(source, net, source_net, samples, jax.random.key(1))[0]
 
-  start = jax.eval_shape(begin)  # shapes tell it all: nothing is drawn or compiled
+  start = jax.eval_shape(begin)  # the shapes suffice: nothing is drawn or compiled
   for stage in strategy.stages:
     paths, _ = freezing.resolve(stage.freeze, net.layers(samples), 1, 0.0)
     labels = surgery.label(start, strategy.frozen(paths))
@@ -79,8 +85,12 @@ def _check_parts(strategy: Strategy, net: nets.Net, source_net: nets.Net, sample
 def check_task(strategy: Strategy, task: str) -> None:
   """Checks that a strategy can follow a source of a task.
 
+  Args:
+    strategy: how to transfer.
+    task: what the source network was trained for.
+
   Raises:
-    InputError: it trains, takes or keeps the head of another task than the target's.
+    InputError: the strategy trains, transfers or keeps the head of a task other than the target's.
   """
   if task == "waveform":
     return

@@ -1,9 +1,10 @@
-"""Folders with a header and a tree of arrays, written and read whole. The only place with orbax.
+"""Folders with a header and a tree of arrays, written and read as a whole. No other module uses orbax.
 
-`config.json` is the header, with a format number and the SHA-256 of itself and of every file; `params` holds the tree (orbax). A folder is
-written beside its place, brought to the disk and moved there when complete, so that nobody meets half of one. It is restored against the
-structure that the reader expects, after all files were held against their sums: a damaged, missing or additional file and a
-missing, foreign or misshapen leaf are errors, never warnings.
+`config.json` is the header, with a format number and the SHA-256 of itself and of every file; `params` holds the tree
+(orbax). A folder is written under a temporary name, synced to disk and renamed when complete, so a reader never sees
+half of one. `read` first compares all files with their checksums; `restore` then checks the tree against the structure
+that the reader expects. A damaged, missing or additional file and a missing, foreign or misshapen leaf are errors,
+never warnings.
 """
 
 import contextlib
@@ -32,15 +33,20 @@ _SPARE = 1 << 18
 
 
 class DamagedError(InputError):
-  """A folder that is not as it was written: cut, changed, or with files that it should not have or lacks."""
+  """A folder that differs from what was written: truncated, changed, or with missing or additional files."""
 
 
 def write(path: str | os.PathLike[str], header: Mapping[str, Any], tree: Any) -> None:
   """Writes a folder that does not exist yet.
 
+  Args:
+    path: the new folder.
+    header: plain values, with the key "format".
+    tree: tree of arrays.
+
   Raises:
-    InputError: it exists.
-    OSError: the disk is full, or may not be written to; nothing is left.
+    InputError: the folder exists.
+    OSError: the disk is full or write-protected; nothing is left behind.
   """
   path = os.path.abspath(path)
   if os.path.exists(path):
@@ -51,7 +57,7 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], tree: Any) ->
   try:
     arrays = jax.tree.map(np.asarray, tree)
     with files.translate_os_errors(path), _quiet(), _checkpointer() as checkpointer:
-      # orbax writes more than the arrays, of small ones far more
+      # orbax writes more than the arrays, for small ones far more
       files.check_room(partial, 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)) + _SPARE)
       checkpointer.save(os.path.join(partial, ARRAYS), arrays)
     content = dict(header)
@@ -66,16 +72,16 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], tree: Any) ->
 
 
 def read(path: str | os.PathLike[str], form: int, remedy: str) -> dict[str, Any]:
-  """The header of a folder whose files are all whole.
+  """Returns the header of a folder after checking all its files.
 
   Args:
     path: the folder.
-    form: the format number that is understood.
-    remedy: what the reader of an error should do.
+    form: the supported format number.
+    remedy: what an error advises the user to do.
 
   Raises:
-    DamagedError: there is none, or a file is damaged, missing or too much.
-    InputError: it is of another format, or the system does not let it be read.
+    DamagedError: there is no such folder, or a file is damaged, missing or unexpected.
+    InputError: the folder has another format, or the system refuses to read it.
   """
   path = os.path.abspath(path)
   header = os.path.join(path, HEADER)
@@ -99,17 +105,22 @@ def read(path: str | os.PathLike[str], form: int, remedy: str) -> dict[str, Any]
 
 
 def restore(path: str | os.PathLike[str], expected: Any, remedy: str) -> Any:
-  """The tree of a folder that was read, in the structure, shapes and types that are expected.
+  """Restores the tree of a folder that `read` has checked.
+
+  Args:
+    path: the folder.
+    expected: tree of the expected shapes and types.
+    remedy: what an error advises the user to do.
 
   Raises:
-    InputError: it holds other leaves, or they cannot be read.
+    InputError: the folder contains other leaves, or they are unreadable.
   """
   place = os.path.join(os.path.abspath(path), ARRAYS)
-  wanted = surgery.leaf_paths(expected)
+  expected_leaves = surgery.leaf_paths(expected)
   try:
     with _quiet(), _checkpointer() as checkpointer:
       stored = surgery.leaf_paths(checkpointer.metadata(place).item_metadata.tree)
-      _check_leaves(place, stored, wanted)
+      _check_leaves(place, stored, expected_leaves)
       return checkpointer.restore(place, expected)
   except InputError:
     raise
@@ -118,11 +129,11 @@ def restore(path: str | os.PathLike[str], expected: Any, remedy: str) -> Any:
     raise InputError(f"{place}: the parameters cannot be read ({line}); {remedy}") from error
 
 
-def _check_leaves(place: str, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-  for leaf in sorted(set(stored) ^ set(wanted)):
-    side = "is not stored" if leaf in wanted else "is stored but belongs to no such network"
+def _check_leaves(place: str, stored: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+  for leaf in sorted(set(stored) ^ set(expected)):
+    side = "is not stored" if leaf in expected else "is stored but belongs to no such network"
     raise InputError(f"{place}: parameter {leaf} {side}; config.json and params do not belong together")
-  for leaf, shape in wanted.items():
+  for leaf, shape in expected.items():
     if tuple(stored[leaf].shape) != shape.shape:
       raise InputError(
         f"{place}: parameter {leaf} has shape {tuple(stored[leaf].shape)}, config.json implies {shape.shape}; "
@@ -131,7 +142,7 @@ def _check_leaves(place: str, stored: Mapping[str, Any], wanted: Mapping[str, An
 
 
 def _checkpointer() -> ocp.StandardCheckpointer:
-  """Orbax for this process alone: of several hosts each reads and writes for itself, and waits for none."""
+  """Returns an orbax checkpointer for this process alone: each host reads and writes by itself and waits for no other."""
   if jax.process_count() == 1:
     return ocp.StandardCheckpointer()
   process = jax.process_index()
@@ -141,7 +152,7 @@ def _checkpointer() -> ocp.StandardCheckpointer:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-  """Orbax tells the log of the errors that it raises, at length."""
+  """Silences the log of orbax, which repeats the errors that it raises at length."""
   log = logging.getLogger("absl")
   before, log.disabled = log.disabled, True
   try:
@@ -151,18 +162,18 @@ def _quiet() -> Iterator[None]:
 
 
 def digest(path: str | os.PathLike[str]) -> str:
-  """SHA-256 of a folder's header, which holds those of all its files."""
+  """Returns the SHA-256 of a folder's header, which includes those of all its files."""
   return hashlib.sha256((pathlib.Path(path) / HEADER).read_bytes()).hexdigest()
 
 
 def _digests(folder: str) -> dict[str, str]:
-  """SHA-256 of every file below a folder, by its path from there."""
-  found = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
-  return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+  """Returns the SHA-256 of every file below a folder, by relative path."""
+  paths = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
+  return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def _digest_of(content: Mapping[str, Any]) -> str:
-  """SHA-256 of a header without its sums."""
+  """Returns the SHA-256 of a header without its checksums."""
   plain = json.dumps({key: value for key, value in content.items() if key != _SUMS}, sort_keys=True)
   return hashlib.sha256(plain.encode()).hexdigest()
 
@@ -171,8 +182,8 @@ def _check_files(folder: str, content: Mapping[str, Any], remedy: str) -> None:
   expected = dict(content[_SUMS])
   if expected.pop(HEADER, None) != _digest_of(content):
     raise DamagedError(f"{os.path.dirname(folder)}/{HEADER}: changed since it was written; {remedy}")
-  found = _digests(folder)
-  for name in sorted(expected.keys() | found.keys()):
-    if found.get(name) != expected.get(name):
-      fate = "is missing" if name not in found else "is damaged" if name in expected else "does not belong there"
+  digests = _digests(folder)
+  for name in sorted(expected.keys() | digests.keys()):
+    if digests.get(name) != expected.get(name):
+      fate = "is missing" if name not in digests else "is damaged" if name in expected else "does not belong there"
       raise DamagedError(f"{folder}/{name}: the file {fate}; copy the checkpoint again, or {remedy}")

@@ -1,4 +1,4 @@
-"""Waiting for the chunks of a training, with a look at their losses and at the time that they take."""
+"""Waits for the chunks of a training, checks their losses and measures their time."""
 
 import time
 
@@ -9,36 +9,44 @@ from cap_jax.types import Metrics
 
 
 class DivergedError(RuntimeError):
-  """The loss is no longer a number.
+  """The loss is NaN or infinite.
 
   Attributes:
-    step: at which; what: the loss, and of whom where several are trained.
+    what: the loss, and its training where several run.
+    step: the step at which it happened.
   """
 
   def __init__(self, what: str, step: int, place: str = ""):
-    """`place`: whose windows the batch had, and where the last good state lies."""
+    """Initialises the error.
+
+    Args:
+      what: the loss, and its training where several run.
+      step: the step at which it happened.
+      place: subjects of the batch, and the path of the last good state.
+    """
     self.what, self.step = what, step
     super().__init__(f"{what} at step {step}{place}; lower the learning rate or look at the data")
 
   def __reduce__(self) -> tuple:
-    return _again, (str(self), self.what, self.step)
+    return _unpickle, (str(self), self.what, self.step)
 
 
-def _again(said: str, what: str, step: int) -> DivergedError:
+def _unpickle(message: str, what: str, step: int) -> DivergedError:
   error = DivergedError(what, step)
-  error.args = (said,)
+  error.args = (message,)
   return error
 
 
 class Clock:
-  """Waits for chunks in their order, checks their losses, and takes the time of each."""
+  """Waits for chunks in their order, checks their losses and times each."""
 
   def __init__(self, first: int, name: str, writer: metrics_writer.MetricsWriter | None = None):
-    """
+    """Starts the clock.
+
     Args:
       first: steps done before.
-      name: of the run, for the writer.
-      writer: where the metrics of each chunk go, nowhere without one.
+      name: name of the run, for the writer.
+      writer: where the metrics of each chunk go; nowhere without one.
     """
     self.metrics: list[Metrics] = []
     self.times: list[float] = []
@@ -46,17 +54,25 @@ class Clock:
     self.resume()
 
   def go_on(self, done: int, metrics: list[Metrics], times: list[float]) -> None:
-    """From chunks that were waited for before the training was stopped."""
+    """Continues from chunks that were waited for before the training was stopped.
+
+    Args:
+      done: steps done.
+      metrics: metrics of these chunks.
+      times: seconds of each chunk.
+    """
     self.metrics, self.times, self._done = metrics, times, done
 
   def resume(self) -> None:
+    """Restarts the time of the current chunk."""
     self._began = time.perf_counter()
 
   def launched(self, metrics: Metrics) -> None:
+    """Adds a chunk that was dispatched to the device."""
     self.metrics.append(metrics)
 
   def wait(self, behind: int = 0) -> None:
-    """For all chunks but the last `behind`."""
+    """Waits for all chunks but the last `behind`."""
     while len(self.times) < len(self.metrics) - behind:
       chunk = {key: np.asarray(value) for key, value in self.metrics[len(self.times)].items()}
       _check(chunk["loss"], self._done)
@@ -68,15 +84,18 @@ class Clock:
 
   @property
   def seconds(self) -> float:
-    """Without compiling, which the first chunk may hold and the median chunk does not."""
+    """The time of all chunks, estimated from the median chunk: the first one may include the compilation."""
     return float(np.median(self.times)) * len(self.times)
 
 
 def _check(loss: np.ndarray, first: int) -> None:
-  """Raises:
-  DivergedError: a loss, (step,) or (training, step), is no number."""
-  lost = np.argwhere(~np.isfinite(loss))
-  if lost.size:
-    *which, at = lost[0].tolist()
+  """Checks the losses of a chunk, (step,) or (training, step).
+
+  Raises:
+    DivergedError: a loss is NaN or infinite.
+  """
+  non_finite = np.argwhere(~np.isfinite(loss))
+  if non_finite.size:
+    *which, at = non_finite[0].tolist()
     who = f" of training {which[0]}" if which else ""
-    raise DivergedError(f"the loss{who} is {loss[tuple(lost[0])]}", first + at)
+    raise DivergedError(f"the loss{who} is {loss[tuple(non_finite[0])]}", first + at)

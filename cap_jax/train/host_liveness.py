@@ -1,16 +1,19 @@
-"""Hosts of one training meet, watch one another, and end together.
+"""Hosts of one training find one another, watch one another and end together.
 
 Every host writes to the key-value store of `jax.distributed`, under `cap_jax/hosts/`:
 
-  alive/HOST    a counter that a thread raises every `BEAT_S`      left/HOST    it has read why the training ends
-  end           why the training ends before its end, by the host that knew first
+    alive/HOST    a counter that a thread increments every `BEAT_S`
+    left/HOST     this host has read why the training ends
+    end           why the training ends early, written by the first host that knows
 
-A host is lost when its counter has stood still for `Limits.host_s`, or for `BROKEN_S` once a collective has failed. A host that waits,
-compiles or reads is not lost, however long it takes: its thread goes on counting. Time in which the watching host itself stood still does
-not count. Whoever loses a host, or fails, says so in `end`; all others read it, print one line, and end with a status other than 0.
+A host is lost when its counter has stood still for `Limits.host_s`, or for `BROKEN_S` after a collective has failed. A
+host that waits, compiles or reads is not lost, however long it takes: its thread continues to count. Time in which the
+watching host itself was suspended does not count. A host that fails, or that detects a lost host, writes the reason to
+`end`. All others read it, print one line and end with a non-zero status.
 
-The store lives in host 0. Without it nobody can be heard, so host 0 is named; jax then aborts the process (SIGABRT), which a handler turns
-into the same line. A host never waits for a lost one: neither in jax's shutdown, nor in a collective.
+The store runs in host 0. Without it no host can be reached, so host 0 is reported as lost. jax then aborts the process
+(SIGABRT), and a handler turns the abort into the same line. A host never waits for a lost one, neither in jax's
+shutdown nor in a collective.
 """
 
 import contextlib
@@ -36,9 +39,9 @@ from cap_jax.types import InputError
 
 BEAT_S = 1.0
 BROKEN_S = 10.0
-PARTING_S = 30.0  # host 0 stays so long for the others to read why it ends
-_STORE_S = 5.0  # the store answers in less
-_MOST_AWAKE_S = 2.0  # a longer time between two looks was a pause of this host
+PARTING_S = 30.0  # host 0 waits at most this long for the others to read why it ends
+_STORE_S = 5.0  # the store normally answers sooner
+_MOST_AWAKE_S = 2.0  # a longer time between two checks means that this host was suspended
 _FOLDER = "cap_jax/hosts/"
 _COLLECTIVE_FLAG = "--xla_cpu_collective_timeout_seconds"
 _BROKEN = re.compile(r"gloo|nccl|collective|barrier|connection|DEADLINE_EXCEEDED|UNAVAILABLE", re.IGNORECASE)
@@ -50,8 +53,8 @@ class Limits:
   """How long hosts wait for one another [s].
 
   Attributes:
-    join_s: for all to be there, at the start.
-    host_s: without a sign of life, until a host is lost.
+    join_s: until all hosts are present at the start.
+    host_s: without a sign of life until a host is lost.
     collective_s: for hosts that are alive, in a collective and at the end.
   """
 
@@ -61,7 +64,7 @@ class Limits:
 
 
 class KeyValueStore(Protocol):
-  """The key-value store, as the client of `jax.distributed` has it."""
+  """The key-value store, as the client of `jax.distributed` provides it."""
 
   def key_value_set(self, key: str, value: str, allow_overwrite: bool = False) -> None: ...
   def key_value_dir_get(self, key: str) -> list[tuple[str, str]]: ...
@@ -69,7 +72,7 @@ class KeyValueStore(Protocol):
 
 
 class SignsOfLife:
-  """How long each of the other hosts has been silent, in seconds that this host was awake."""
+  """How long each other host has been silent, in seconds that this host was awake."""
 
   def __init__(self, host: int, hosts: int):
     self._silent_s = {other: 0.0 for other in range(hosts) if other != host}
@@ -78,14 +81,14 @@ class SignsOfLife:
     self.awake_s = 0.0
 
   def update(self, counters: Mapping[int, str]) -> None:
-    """Takes in the counters that were read, host → counter."""
+    """Records the counters that were read, host → counter."""
     for host in self._silent_s:
       if counters.get(host) != self._counters.get(host):
         self._silent_s[host] = 0.0
     self._counters, self._store_silent_s = dict(counters), 0.0
 
   def elapse(self, seconds: float) -> None:
-    """Lets time pass, of a pause of this host only a little."""
+    """Advances the time; a pause of this host counts only a little."""
     awake_s = min(seconds, _MOST_AWAKE_S)
     self.awake_s += awake_s
     self._store_silent_s += awake_s
@@ -93,7 +96,10 @@ class SignsOfLife:
       self._silent_s[host] += awake_s
 
   def lost(self, limit_s: float) -> list[int]:
-    """The hosts that have been silent for longer. While the store does not answer, host 0 alone can be: no other is heard."""
+    """Returns the hosts that have been silent for longer than a limit.
+
+    While the store does not answer, only host 0 can be reported: no other host is heard.
+    """
     if self._store_silent_s > _STORE_S:
       return [0] if self._store_silent_s > limit_s else []
     return [host for host, seconds in self._silent_s.items() if seconds > limit_s]
@@ -101,12 +107,12 @@ class SignsOfLife:
 
 @dataclasses.dataclass(frozen=True)
 class End:
-  """Why a training ends before its end.
+  """Why a training ends early.
 
   Attributes:
-    hosts: who was lost or failed.
+    hosts: hosts that were lost or failed.
     reason: what happened to them, as in "was stopped".
-    status: with which the others end.
+    status: exit status of the other hosts.
     remedy: what to do before the training is started again.
   """
 
@@ -116,7 +122,7 @@ class End:
   remedy: str = ""
 
   def describe(self, count: int) -> str:
-    """One line for the user; `count`: of all hosts."""
+    """Returns one line for the user; `count` is the number of all hosts."""
     names, reason = ", ".join(map(str, self.hosts)), self.reason
     if len(self.hosts) > 1:
       return f"error: hosts {names} of {count} {re.sub('^was ', 'were ', reason)}; {self.remedy}{_AGAIN}"
@@ -124,7 +130,10 @@ class End:
 
 
 class HostMonitor:
-  """Two threads: one counts and reads the store, the other decides by what was read, also while reading takes long."""
+  """Two threads that watch the other hosts.
+
+  One counts and reads the store. The other decides by what was read, even while a read takes long.
+  """
 
   def __init__(
     self,
@@ -135,14 +144,15 @@ class HostMonitor:
     address: str = "",
     on_leave: Callable[[], None] = lambda: None,
   ):
-    """
+    """Initialises the monitor; `start` starts its threads.
+
     Args:
-      store: of all hosts.
-      host: which of them this is.
-      hosts: how many there are.
+      store: key-value store of all hosts.
+      host: index of this host.
+      hosts: number of hosts.
       limits: how long to wait.
       address: HOST:PORT of the store.
-      on_leave: is called before the process ends from a thread, where nothing else is cleared up.
+      on_leave: is called before a thread ends the process, where no other clean-up runs.
     """
     self._store, self._host, self._hosts, self._limits = store, host, hosts, limits
     self._address, self._on_leave = address, on_leave
@@ -154,27 +164,31 @@ class HostMonitor:
     self._finished = False
 
   def start(self) -> None:
-    """Begins to count and to decide."""
+    """Starts both threads."""
     _on_abort(self._aborted)
     for task in (self._count, self._decide):
       threading.Thread(target=task, daemon=True).start()
 
   def check_same(self, name: str, settings: Mapping[str, str]) -> None:
-    """Checks that all hosts were started with the same settings: they would train something else together, or break a collective.
+    """Checks that all hosts were started with the same settings.
+
+    Hosts with different settings would train different networks or break a collective.
 
     Args:
-      name: of the settings.
+      name: name of the settings.
       settings: field → value, as text.
 
     Raises:
-      InputError: they were not; names the hosts and the fields.
+      InputError: the settings differ; names the hosts and the fields.
     """
     place = f"{_FOLDER}settings/{name}/"
     self._store.key_value_set(f"{place}{self._host}", json.dumps(dict(settings)))
     self._store.wait_at_barrier(f"{_FOLDER}settings/{name}", self._limits.collective_s * 1000)
-    found = {int(key.rpartition("/")[2]): json.loads(text) for key, text in self._store.key_value_dir_get(place)}
-    for host, own in sorted(found.items()):
-      other = [field for field in found[0] if own.get(field) != found[0][field]]
+    settings_of_hosts = {
+      int(key.rpartition("/")[2]): json.loads(text) for key, text in self._store.key_value_dir_get(place)
+    }
+    for host, own in sorted(settings_of_hosts.items()):
+      other = [field for field in settings_of_hosts[0] if own.get(field) != settings_of_hosts[0][field]]
       if other:
         raise InputError(
           f"--host={host}: was started with another {', '.join(other)} than host 0; start the same command on all hosts"
@@ -184,7 +198,7 @@ class HostMonitor:
     """Waits for all hosts at the end of the training.
 
     Raises:
-      RuntimeError: they did not come in `Limits.collective_s`.
+      RuntimeError: they did not arrive within `Limits.collective_s`.
     """
     self._store.wait_at_barrier(f"{_FOLDER}finished", self._limits.collective_s * 1000)
     if not self._leaving.acquire(blocking=False):
@@ -193,13 +207,16 @@ class HostMonitor:
     self._part()
 
   def fail(self, error: BaseException) -> None:
-    """Tells the others that this host fails with an error. Where a collective broke, it names the host that broke it, and ends here."""
+    """Reports to the other hosts that this host fails with an error.
+
+    After a broken collective it names the host that broke it and ends this process.
+    """
     broken = isinstance(error, RuntimeError | ValueError) and not isinstance(error, InputError)
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if broken and _BROKEN.search(str(error)):
       self._limit_s = min(self._limit_s, BROKEN_S)
       until = self._signs.awake_s + 3 * BROKEN_S
-      while self._signs.awake_s < until:  # the other thread finds who it was, and ends this process
+      while self._signs.awake_s < until:  # the other thread finds the lost host and ends this process
         time.sleep(BEAT_S / 2)
       self._leave(End((self._host,), f"lost its connection to the others, which all answer ({line})"))
     if not self._leaving.acquire(blocking=False):
@@ -214,17 +231,17 @@ class HostMonitor:
     beats = 0
     while not self._over.is_set():
       beats += 1
-      with contextlib.suppress(RuntimeError, ValueError):  # host 0 does not answer, which the other thread sees
+      with contextlib.suppress(RuntimeError, ValueError):  # host 0 does not answer, which the other thread detects
         self._store.key_value_set(f"{_FOLDER}alive/{self._host}", str(beats), allow_overwrite=True)
         self._read()
       self._over.wait(BEAT_S)
 
   def _read(self) -> None:
-    found = {key.rpartition(_FOLDER)[2]: value for key, value in self._store.key_value_dir_get(_FOLDER)}
-    counters = {int(key.partition("/")[2]): value for key, value in found.items() if key.startswith("alive/")}
-    self._left = {int(key.partition("/")[2]) for key in found if key.startswith("left/")}
-    if "end" in found:
-      end = json.loads(found["end"])
+    values = {key.rpartition(_FOLDER)[2]: value for key, value in self._store.key_value_dir_get(_FOLDER)}
+    counters = {int(key.partition("/")[2]): value for key, value in values.items() if key.startswith("alive/")}
+    self._left = {int(key.partition("/")[2]) for key in values if key.startswith("left/")}
+    if "end" in values:
+      end = json.loads(values["end"])
       self._end = End(**{**end, "hosts": tuple(end["hosts"])})
     self._signs.update(counters)
 
@@ -242,7 +259,7 @@ class HostMonitor:
         self._leave(end)
 
   def _leave(self, end: End) -> None:
-    """Prints why, and ends the process; from whichever thread comes first."""
+    """Prints the reason and ends the process; only the first thread that calls it does so."""
     if not self._leaving.acquire(blocking=False):
       return
     if self._host in end.hosts and self._end is not None:
@@ -264,30 +281,30 @@ class HostMonitor:
       time.sleep(BEAT_S)
 
   def _part(self, end: End | None = None) -> None:
-    """Tells the others that this host goes. Host 0 goes last, with the store."""
+    """Reports to the other hosts that this host leaves. Host 0 leaves last, with the store."""
 
-    def tell() -> None:
+    def report() -> None:
       if end is not None:
-        with contextlib.suppress(RuntimeError, ValueError):  # another host was faster, or the store is lost
+        with contextlib.suppress(RuntimeError, ValueError):  # another host was first, or the store is lost
           self._store.key_value_set(f"{_FOLDER}end", json.dumps(dataclasses.asdict(end)))
       with contextlib.suppress(RuntimeError, ValueError):
         self._store.key_value_set(f"{_FOLDER}left/{self._host}", "", allow_overwrite=True)
 
-    telling = threading.Thread(target=tell, daemon=True)  # a frozen host 0 does not answer
-    telling.start()
-    telling.join(PARTING_S / 3)
+    reporter = threading.Thread(target=report, daemon=True)  # a frozen host 0 does not answer
+    reporter.start()
+    reporter.join(PARTING_S / 3)
     if self._host == 0:
       lost = end.hosts if end is not None else ()
       others = {host for host in range(1, self._hosts) if host not in lost}
       until = time.monotonic() + PARTING_S
       while not others <= self._left and time.monotonic() < until:
         time.sleep(BEAT_S / 10)
-      time.sleep(BEAT_S)  # for them to take their leave of the store
+      time.sleep(BEAT_S)  # for them to disconnect from the store
     self._over.set()
 
   def _aborted(self) -> None:
-    """Turns the abort by which jax ends all hosts without host 0 into a line and a status. Any other abort stays one."""
-    if self._finished:  # host 0 has left before this host took its leave
+    """Turns the abort by which jax ends all hosts without host 0 into a line and a status; ignores other aborts."""
+    if self._finished:  # host 0 left before this host disconnected
       self._exit(0)
     if self._host == 0:
       return
@@ -299,15 +316,18 @@ class HostMonitor:
 
 
 _HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_int)
-_kept: list[Any] = []  # handlers live as long as the process
+_handlers: list[Any] = []  # must live as long as the process
 
 
 def _on_abort(act: Callable[[], None]) -> None:
-  """Calls a function at SIGABRT, in the thread that aborts. Python's own handlers would run in the main thread, which may wait."""
-  _kept.append(_HANDLER(lambda number: act()))
+  """Calls a function at SIGABRT, in the thread that aborts.
+
+  Python's own handlers would run in the main thread, which may be waiting.
+  """
+  _handlers.append(_HANDLER(lambda number: act()))
   install = ctypes.CDLL(None).signal
   install.argtypes, install.restype = [ctypes.c_int, _HANDLER], ctypes.c_void_p
-  install(signal.SIGABRT, _kept[-1])
+  install(signal.SIGABRT, _handlers[-1])
 
 
 def _answers(address: str) -> bool:
@@ -320,24 +340,24 @@ def _answers(address: str) -> bool:
 
 
 def join(limits: Limits, on_leave: Callable[[], None] = lambda: None, **who: Any) -> HostMonitor:
-  """Meets the other hosts, before anything is computed, and watches them from then on.
+  """Connects to the other hosts before any computation, and watches them from then on.
 
   Args:
     limits: how long to wait.
     on_leave: is called before a process ends that lost another host.
-    **who: arguments of `jax.distributed.initialize` that say who this is; none where the cluster tells.
+    **who: arguments of `jax.distributed.initialize` that identify this host; none where the cluster provides them.
 
   Returns:
-    The watch, of which `finish` or `fail` is called at the end.
+    The monitor; call its `finish` or `fail` at the end.
 
   Raises:
-    InputError: the others do not come.
+    InputError: the other hosts do not arrive.
   """
-  given = os.environ.get("XLA_FLAGS", "")
-  if _COLLECTIVE_FLAG not in given:
-    os.environ["XLA_FLAGS"] = f"{given} {_COLLECTIVE_FLAG}={limits.collective_s}".strip()
-  jax.config.update("jax_enable_recoverability", True)  # jax would abort the others, and name nobody
-  jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself, and nothing would stop
+  flags = os.environ.get("XLA_FLAGS", "")
+  if _COLLECTIVE_FLAG not in flags:
+    os.environ["XLA_FLAGS"] = f"{flags} {_COLLECTIVE_FLAG}={limits.collective_s}".strip()
+  jax.config.update("jax_enable_recoverability", True)  # jax would abort the others without naming the lost host
+  jax.config.update("jax_enable_preemption_service", False)  # it would intercept SIGTERM, and nothing would stop
   _on_abort(lambda: _alone(limits))
   try:
     jax.distributed.initialize(
@@ -346,31 +366,34 @@ def join(limits: Limits, on_leave: Callable[[], None] = lambda: None, **who: Any
   except (RuntimeError, ValueError) as error:
     line = str(error).strip().splitlines()[0]
     raise InputError(f"--coordinator: the hosts did not meet ({line}); are all started?") from error
-  from jax._src import distributed  # the store has no public name; orbax takes it from there too
+  from jax._src import distributed  # the store has no public name; orbax imports it from there too
 
   state: Any = distributed.global_state
-  watch = HostMonitor(
+  monitor = HostMonitor(
     state.client, state.process_id, state.num_processes, limits, state.coordinator_address or "", on_leave
   )
-  watch.start()
+  monitor.start()
   try:
-    watch.check_same("join", {"number of --hosts": str(state.num_processes)})
+    monitor.check_same("join", {"number of --hosts": str(state.num_processes)})
     _connect_devices(state.client, limits.join_s)
   except BaseException as error:
-    watch.fail(error)
+    monitor.fail(error)
     raise
-  return watch
+  return monitor
 
 
 def _alone(limits: Limits) -> None:
-  """Ends a host that did not meet the others, where jax would abort it."""
+  """Ends a host that did not reach the others, where jax would abort it."""
   line = f"error: --coordinator: the hosts did not meet in {limits.join_s} s; are all started?"
   os.write(2, f"\n{line}\n".encode())
   os._exit(2)
 
 
 def _connect_devices(store: KeyValueStore, limit_s: int) -> None:
-  """Connects the devices of all hosts while these are in step: Gloo gives the first collective 30 s, and no setting changes that."""
+  """Connects the devices of all hosts while the hosts are in step.
+
+  Gloo limits the first collective to 30 s, and no setting changes that.
+  """
   devices = np.array(jax.devices())
   mesh = Mesh(devices, ("data",))
   ones = jax.make_array_from_callback(

@@ -1,10 +1,11 @@
-"""How well a network would do in a clinic nobody of whom is labelled: importance-weighted validation (Sugiyama et al. 2007, J. Mach.
-Learn. Res. 8, 985),
+"""Estimates the error of a network in a clinic without labels, by importance-weighted validation (Sugiyama et al. 2007,
+J. Mach. Learn. Res. 8, 985),
 
     R_t(θ) = E_s[w(ℓ) e(θ)],     w(ℓ) = p_t(ℓ)/p_s(ℓ),     ℓ = (mean, SD) of a window
 
-over validation subjects of the source, whose aortic wave is known, seen as the target's clinic would have recorded them
-(`strategies.transducer_response`): weights alone cannot make up for waves that the source does not have.
+The validation subjects are those of the source, whose aortic wave is known. Their windows are first simulated as the
+target clinic would have recorded them (`strategies.transducer_response`): weights alone cannot make up for waves that
+the source does not contain.
 """
 
 from typing import NamedTuple
@@ -18,18 +19,24 @@ from cap_jax.train import checkpoint, prediction
 
 
 class Weighted(NamedTuple):
-  """Mean over subjects of their waveform RMSE [mmHg], each window and subject counting by its weight, and the number of subjects
-  that these weights leave, (Σ w)²/Σ w² (Kish 1965)."""
+  """An importance-weighted error.
+
+  Attributes:
+    rmse_mmhg: mean over subjects of their waveform RMSE [mmHg], with windows and subjects weighted.
+    subjects: effective number of subjects, (Σ w)²/Σ w² (Kish 1965).
+  """
 
   rmse_mmhg: float
   subjects: float
 
 
 def weighted_rmse(square_b: np.ndarray, subject_b: np.ndarray, weight_b: np.ndarray) -> Weighted:
-  """Args:
-  square_b: (window,) mean square error [mmHg²].
-  subject_b: (window,) whose it is.
-  weight_b: (window,) importance, positive.
+  """Returns the weighted mean over subjects of their RMSE.
+
+  Args:
+    square_b: (window,) mean square error [mmHg²].
+    subject_b: (window,) subject names.
+    weight_b: (window,) importance, positive.
   """
   _, number_b = np.unique(subject_b, return_inverse=True)
   weight_s = np.bincount(number_b, weight_b)
@@ -40,7 +47,13 @@ def weighted_rmse(square_b: np.ndarray, subject_b: np.ndarray, weight_b: np.ndar
 
 
 def rmse_of_each(network: checkpoint.Checkpoint, people: batches.Pairs, spec: config.Windows) -> dict[str, float]:
-  """Subject → waveform RMSE [mmHg] on labelled windows, less their margins."""
+  """Returns subject → waveform RMSE [mmHg] on labelled windows without their margins.
+
+  Args:
+    network: the network.
+    people: labelled windows.
+    spec: margin of the windows.
+  """
   return prediction.rmse_of_each(
     prediction.square_error(prediction.predict(network, people), people, spec), people.subject_b
   )
@@ -49,10 +62,11 @@ def rmse_of_each(network: checkpoint.Checkpoint, people: batches.Pairs, spec: co
 def importance_weighted(
   network: checkpoint.Checkpoint, people: batches.Pairs, target: batches.Waves, spec: config.Windows
 ) -> Weighted:
-  """R_t of a network.
+  """Returns R_t of a network.
 
   Args:
-    people: validation subjects of the source, as the target's clinic would have recorded them.
+    network: the network.
+    people: validation subjects of the source, as the target clinic would have recorded them.
     target: unlabelled windows of the target.
     spec: margin of the windows.
   """

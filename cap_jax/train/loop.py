@@ -1,4 +1,4 @@
-"""Training from windows to parameters: chunks of steps inside one program, the host only feeding it."""
+"""The training loop, from windows to parameters. Each chunk of steps is one program; the host only feeds it."""
 
 import dataclasses
 import functools
@@ -25,12 +25,18 @@ _NAMED = 6  # subjects in an error
 
 
 def whole(steps: float) -> int:
-  """The number of steps that can be trained next to a wished one."""
+  """Returns the number of steps in whole chunks that is nearest to the requested one."""
   return max(round(steps / config.CHUNK), 1) * config.CHUNK
 
 
 class ValidationScore(NamedTuple):
-  """A look at validation windows: steps done, seconds of training until then, waveform RMSE [mmHg]."""
+  """A validation during a training.
+
+  Attributes:
+    steps: steps done.
+    train_s: seconds of training until then.
+    rmse_mmhg: waveform RMSE [mmHg] on the validation windows.
+  """
 
   steps: int
   train_s: float
@@ -39,14 +45,15 @@ class ValidationScore(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class FitResult:
-  """What training gives.
+  """The result of a training.
 
   Attributes:
-    params: all that was trained or frozen, extra blocks included.
-    metrics: name → value at every step; "loss" is the whole loss. Stages of other losses than the last have none.
-    train_s: seconds without compiling and validating.
-    validation: at intervals, empty without a validator.
-    best: of the states that are kept the look with the least error and its parameters, where that is not the end.
+    params: all trained and frozen parameters, extra blocks included.
+    metrics: name → value at every step; "loss" is the total loss. Metrics that only some stages have are left out.
+    train_s: seconds without compilation and validation.
+    validation: scores at intervals, empty without a validator.
+    best: score and parameters of the saved state with the least error; None if that is the end of the training or no
+      state was saved.
   """
 
   params: Params
@@ -57,17 +64,26 @@ class FitResult:
 
   @property
   def loss(self) -> np.ndarray:
+    """The total loss at every step."""
     return self.metrics["loss"]
 
 
 Streams = Mapping[str, batches.Stream]
-"""Stream → arrays of its windows, scaled: "x", "c", and "y", "m", "w" where it has them; or a feed of such."""
+"""Stream → arrays of its windows, scaled: "x", "c", and optionally "y", "m", "w"; or an iterable stream of them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-  """A stage of the training, with everything decided: steps, rate, what is frozen, factors of the rates, and what is minimised over
-  which streams where it is not the training's loss over all."""
+  """A stage of the training with everything decided.
+
+  Attributes:
+    steps: number of steps.
+    rate: peak of the learning rate.
+    freeze: path prefixes of the frozen parameters.
+    rates: path prefixes with the factors of their learning rates.
+    loss: loss of this stage; None for the loss of the training.
+    reads: streams that the loss reads; None for all.
+  """
 
   steps: int
   rate: float
@@ -77,14 +93,22 @@ class Plan:
   reads: tuple[str, ...] | None = None
 
   def of(self, streams: Mapping[str, Any]) -> dict[str, Any]:
-    """The streams that it reads."""
+    """Returns the streams that this stage reads."""
     return {name: part for name, part in streams.items() if self.reads is None or name in self.reads}
 
 
 def plan(
-  strategy: Strategy, steps: int, rate: float, holds: Sequence[tuple[str, ...]], rates: step.Rates, n_target: int = 0
+  strategy: Strategy, steps: int, rate: float, frozen: Sequence[tuple[str, ...]], rates: step.Rates, n_target: int = 0
 ) -> list[Plan]:
-  """The stages of a strategy in whole chunks, of which each gets one at least; `n_target` labelled subjects.
+  """Plans the stages of a strategy in whole chunks, at least one chunk each.
+
+  Args:
+    strategy: how to transfer.
+    steps: steps of all stages together.
+    rate: learning rate of the strategy.
+    frozen: path prefixes that each stage freezes.
+    rates: path prefixes with the factors of their learning rates.
+    n_target: number of labelled target subjects.
 
   Raises:
     InputError: there are more stages than chunks.
@@ -100,12 +124,12 @@ def plan(
     Plan(
       steps=whole(stage.steps(int(size), n_target)), rate=rate * stage.rate, freeze=strategy.frozen(freeze), rates=rates
     )
-    for stage, freeze, size in zip(strategy.stages, holds, sizes, strict=True)
+    for stage, freeze, size in zip(strategy.stages, frozen, sizes, strict=True)
   ]
 
 
 class Recorder(NamedTuple):
-  """Where a training leaves its states, to go on from when it is stopped, and its metrics along the way. Neither by default."""
+  """Where a training writes its states, from which it can resume, and its metrics. Neither by default."""
 
   states: training_state.StateKeeper | None = None
   metrics: metrics_writer.MetricsWriter | None = None
@@ -116,12 +140,12 @@ NOWHERE = Recorder()
 
 @dataclasses.dataclass(frozen=True)
 class Watch:
-  """How a training is followed.
+  """How a training is monitored.
 
   Attributes:
     name: label of the progress bar, of its metrics and of its errors.
     validate: parameters → score, called every `VALIDATE` steps and at the end.
-    subjects: stream → (window,) whose windows they are, for the error of a training that fails.
+    subjects: stream → (window,) subject names, for the error of a training that fails.
     recorder: where its states and metrics go.
   """
 
@@ -143,66 +167,65 @@ def fit(
   """Trains θ⁰ in stages.
 
   Args:
-    net: the target's network.
-    loss: of the strategy, over batches of the streams.
-    plans: stages; without one θ⁰ stays as it is.
-    params: θ⁰, from `Strategy.start`; not changed.
+    net: the target network.
+    loss: loss of the strategy, over batches of the streams.
+    plans: stages; without any, θ⁰ is returned unchanged.
+    params: θ⁰, from `Strategy.start`; not modified.
     streams: windows that the loss reads.
-    spec: batch, decay, clip, warm-up and seed; steps and rates are the plans'.
-    watch: how it is followed.
+    spec: batch, decay, clip, warm-up and seed; steps and rates are those of the plans.
+    watch: how the training is monitored.
 
   Raises:
     clock.DivergedError: the loss is NaN or infinite; names the step, the subjects of its batch and the last good state.
-    splits.LeakError: the unlabelled stream holds references.
+    splits.LeakError: the unlabelled stream contains references.
   """
   unlabelled = streams.get("unlabelled", {})
   if isinstance(unlabelled, Mapping) and "y" in unlabelled:
     raise splits.LeakError(f"{watch.name}: the stream of unlabelled windows holds their references; take them out")
   total = sum(stage.steps for stage in plans)
-  begins = [(one.steps, one.rate, one.freeze, one.rates, one.reads) for one in plans]
+  plan_facts = [(one.steps, one.rate, one.freeze, one.rates, one.reads) for one in plans]
   in_memory = {axis: part if isinstance(part, Mapping) else None for axis, part in streams.items()}
-  print_of = training_state.fingerprint(params, begins, dataclasses.asdict(spec), in_memory)
-  keep = training_state.TrainingStates(watch.name, print_of, watch.recorder.states)
-  with keep.running(), tqdm.tqdm(total=total, desc=watch.name, unit="step", leave=False) as progress:
-    course = _Course(
+  fingerprint = training_state.fingerprint(params, plan_facts, dataclasses.asdict(spec), in_memory)
+  states = training_state.TrainingStates(watch.name, fingerprint, watch.recorder.states)
+  with states.running(), tqdm.tqdm(total=total, desc=watch.name, unit="step", leave=False) as progress:
+    training = _TrainingRun(
       net=net,
       loss=loss,
       streams=streams,
       spec=spec,
       watch=watch,
-      keep=keep,
+      states=states,
       progress=progress,
       total=total,
       params=params,
     )
-    course.run(plans)
-  if watch.validate is not None and (not course.seen or course.seen[-1].steps != total):
-    course.seen.append(ValidationScore(total, course.train_s, watch.validate(course.params)))
-  return course.fitted()
+    training.run(plans)
+  if watch.validate is not None and (not training.validation or training.validation[-1].steps != total):
+    training.validation.append(ValidationScore(total, training.train_s, watch.validate(training.params)))
+  return training.fitted()
 
 
 @dataclasses.dataclass(kw_only=True)
-class _Course:
-  """A training on its way: what it needs, and what it has given so far: θ, the metrics of all chunks, looks at validation windows, the
-  seconds and the steps."""
+class _TrainingRun:
+  """A training in progress: its inputs, and so far θ, the metrics of all chunks, validation scores, seconds and steps."""
 
   net: Net
   loss: LossFn
   streams: Streams
   spec: config.Training
   watch: Watch
-  keep: training_state.TrainingStates
+  states: training_state.TrainingStates
   progress: tqdm.tqdm
   total: int
   params: Params
   curves: list[Metrics] = dataclasses.field(default_factory=list)
-  seen: list[ValidationScore] = dataclasses.field(default_factory=list)
+  validation: list[ValidationScore] = dataclasses.field(default_factory=list)
   train_s: float = 0.0
   done: int = 0
 
   def run(self, plans: Sequence[Plan]) -> None:
-    """All stages from where the training was stopped, or from the first."""
-    stopped = self.keep.latest()
+    """Runs all stages from where the training was stopped, or from the first."""
+    stopped = self.states.latest()
     for number, stage in enumerate(plans):
       if stopped is not None and number < stopped["stage"]:
         self.done += stage.steps
@@ -210,15 +233,15 @@ class _Course:
         self._stage(number, stage, stopped)
 
   def fitted(self) -> FitResult:
-    """What the training gave."""
+    """Returns the result of the training."""
     if not self.curves:
-      return FitResult(self.params, {"loss": np.zeros(0)}, 0.0, tuple(self.seen))
+      return FitResult(self.params, {"loss": np.zeros(0)}, 0.0, tuple(self.validation))
     names = set.intersection(*(set(metrics) for metrics in self.curves))
-    found = {name: np.concatenate([np.asarray(metrics[name]) for metrics in self.curves]) for name in sorted(names)}
-    looks = {one.steps: one for one in self.seen}
-    least = self.keep.best(self.params, {steps: one.rmse_mmhg for steps, one in looks.items()})
-    best = (looks[least[0]], least[1]) if least is not None and least[0] != self.total else None
-    return FitResult(self.params, found, self.train_s, tuple(self.seen), best)
+    curves = {name: np.concatenate([np.asarray(metrics[name]) for metrics in self.curves]) for name in sorted(names)}
+    scores = {one.steps: one for one in self.validation}
+    best_state = self.states.best(self.params, {steps: one.rmse_mmhg for steps, one in scores.items()})
+    best = (scores[best_state[0]], best_state[1]) if best_state is not None and best_state[0] != self.total else None
+    return FitResult(self.params, curves, self.train_s, tuple(self.validation), best)
 
   def _stage(self, number: int, stage: Plan, stopped: Mapping[str, Any] | None) -> None:
     spec = self.spec
@@ -232,14 +255,19 @@ class _Course:
     )
     state = trainer.init(self.params, stage.steps, stage.rate, self.done, self.total)
     if stopped is not None and number == stopped["stage"]:
-      was = self.keep.restore(stopped, state)
-      state = state._replace(params=was.state.params, opt_state=was.state.opt_state, step=was.state.step)
-      self.params, self.done, scores, self.train_s = was.state.params, was.done, was.scores, was.train_s
-      self.seen, self.curves = (
-        [ValidationScore(*one) for one in was.seen],
-        was.metrics[: len(was.metrics) - len(was.times)],
+      restored = self.states.restore(stopped, state)
+      state = state._replace(params=restored.state.params, opt_state=restored.state.opt_state, step=restored.state.step)
+      self.params, self.done, scores, self.train_s = (
+        restored.state.params,
+        restored.done,
+        restored.scores,
+        restored.train_s,
       )
-      timer.go_on(self.done, was.metrics[len(self.curves) :], was.times)
+      self.validation, self.curves = (
+        [ValidationScore(*one) for one in restored.seen],
+        restored.metrics[: len(restored.metrics) - len(restored.times)],
+      )
+      timer.go_on(self.done, restored.metrics[len(self.curves) :], restored.times)
     self.progress.update(self.done - self.progress.n)
     arrays, seconds = with_features(self.net, stage.freeze, self.params, stage.of(self.streams))
     state = sharding.replicated(state, spec.batch)
@@ -254,9 +282,9 @@ class _Course:
     except clock.DivergedError as error:
       of = {stream: names for stream, names in self.watch.subjects.items() if stream in arrays}
       raise clock.DivergedError(
-        error.what, error.step, _batch_of(of, spec.batch, seed, error.step - first, self.keep)
+        error.what, error.step, _batch_of(of, spec.batch, seed, error.step - first, self.states)
       ) from error
-    self.seen += [
+    self.validation += [
       ValidationScore(at, self.train_s + seconds + timer.seconds * (at - first) / stage.steps, rmse)
       for at, rmse in scores
     ]
@@ -268,25 +296,25 @@ class _Course:
     self, number: int, run: Callable[..., tuple[step.TrainState, Metrics]], state: step.TrainState,
     stacks: Iterable[Any], timer: clock.Clock, scores: list[tuple[int, float]],
   ) -> step.TrainState:  # fmt: skip
-    """The chunks of a stage, with validation and states at their times."""
+    """Runs the chunks of a stage, with validation and saved states when due."""
     for stack in stacks:
       state, metrics = run(state, sharding.spread(stack, self.spec.batch))
       timer.launched(metrics)
       self.done += config.CHUNK
       self.progress.update(config.CHUNK)
       if self.watch.validate is None or self.done % VALIDATE:
-        timer.wait(behind=1)  # for the chunk before only: the device stays busy with this one
+        timer.wait(behind=1)  # only for the previous chunk: the device stays busy with this one
       else:
         timer.wait()
         scores.append((self.done, self.watch.validate(sharding.own(state.params))))
         if self.watch.recorder.metrics is not None:
           self.watch.recorder.metrics.write(self.watch.name, self.done, {"validation_rmse_mmhg": scores[-1][1]})
         timer.resume()
-      if self.keep.due(self.done) or self.done == self.total:
+      if self.states.due(self.done) or self.done == self.total:
         timer.wait()
-        self.keep.save(
+        self.states.save(
           training_state.Progress(
-            stage=number, done=self.done, state=sharding.own(state), metrics=self.curves + timer.metrics, times=timer.times, scores=scores, seen=self.seen,
+            stage=number, done=self.done, state=sharding.own(state), metrics=self.curves + timer.metrics, times=timer.times, scores=scores, seen=self.validation,
             train_s=self.train_s,
           )
         )  # fmt: skip
@@ -296,22 +324,33 @@ class _Course:
 
 
 def _batch_of(
-  who: Mapping[str, np.ndarray], batch: int, seed: int, step: int, keep: training_state.TrainingStates
+  subjects: Mapping[str, np.ndarray], batch: int, seed: int, step: int, states: training_state.TrainingStates
 ) -> str:
-  """Whose windows a step of a stage read, and where the last good state is, for an error."""
-  parts = []
-  for stream, name_b in who.items():
+  """Returns whose windows a step of a stage read, and where the last good state is, for an error."""
+  groups = []
+  for stream, name_b in subjects.items():
     names = sorted(set(name_b[batches.rows_of_step(len(name_b), batch, config.CHUNK, seed, stream, step)].tolist()))
-    parts.append(f"{', '.join(map(str, names[:_NAMED]))}{', …' if len(names) > _NAMED else ''} ({stream})")
-  said = f", in windows of {'; '.join(parts)}" if parts else ""
-  return said + (f"; the last good state is {keep.place}" if keep.place else "")
+    groups.append(f"{', '.join(map(str, names[:_NAMED]))}{', …' if len(names) > _NAMED else ''} ({stream})")
+  message = f", in windows of {'; '.join(groups)}" if groups else ""
+  return message + (f"; the last good state is {states.place}" if states.place else "")
 
 
 def with_features(
   net: Net, freeze: tuple[str, ...], params: Params, streams: Streams
 ) -> tuple[dict[str, batches.Stream], float]:
-  """The streams with "h", the features of their windows, where all that makes them is frozen and they lie in memory; and the
-  seconds it took."""
+  """Adds the features "h" of their windows to the streams, where frozen parameters compute them.
+
+  Only streams in memory get features.
+
+  Args:
+    net: the target network.
+    freeze: path prefixes of the frozen parameters.
+    params: parameters of the network.
+    streams: windows that the loss reads.
+
+  Returns:
+    The streams, and the seconds that the features took.
+  """
   arrays: dict[str, batches.Stream] = {
     name: dict(part) if isinstance(part, Mapping) else part for name, part in streams.items()
   }
@@ -325,7 +364,7 @@ def with_features(
     if block not in freeze or block in moving or not isinstance(part, dict):
       continue
     read = functools.partial(prediction.features, net, params, block=block, adapted=adapted)
-    read(part["x"][:1], part["c"][:1])  # compiles, which is no part of the training time
+    read(part["x"][:1], part["c"][:1])  # compilation does not count as training time
     began = time.perf_counter()
     part["h"] = read(part["x"], part["c"])
     seconds += time.perf_counter() - began

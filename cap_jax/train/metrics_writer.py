@@ -1,7 +1,9 @@
-"""Metrics along a training, for those who watch it: JSON lines, TensorBoard's event files, or both.
+"""Writes metrics during a training: as JSON lines, TensorBoard event files, or both.
 
-with metrics_writer.writing("runs/mine/logs", ("jsonl", "tensorboard")) as metrics:
-  runs.pretrain(…, recorder=loop.Recorder(metrics=metrics))
+    with metrics_writer.writing("runs/mine/logs", ("jsonl", "tensorboard")) as metrics:
+      runs.pretrain(…, recorder=loop.Recorder(metrics=metrics))
+
+Both formats can be read while the training runs.
 """
 
 import contextlib
@@ -24,50 +26,70 @@ _FRAME = 16  # bytes around a record of an event file
 
 
 def check(kinds: Sequence[str]) -> None:
-  """Raises:
-  InputError: a kind is unknown."""
+  """Checks that all kinds of metrics files are known.
+
+  Raises:
+    InputError: a kind is unknown.
+  """
   for kind in kinds:
     if kind not in KINDS:
       raise InputError(f"--metrics={kind}: unknown; choose of {', '.join(KINDS)}")
 
 
 class MetricsWriter:
-  """Where metrics go. Rows are flushed as they are written. Those that stand there already, from before a training was stopped, are not
-  written a second time."""
+  """Writes metrics to a folder and flushes every row.
+
+  Rows that a stopped training has already written are not written a second time.
+  """
 
   def __init__(self, folder: str, kinds: Sequence[str]):
+    """Opens the files.
+
+    Args:
+      folder: where the files go.
+      kinds: names in `KINDS`.
+
+    Raises:
+      InputError: a kind is unknown.
+    """
     check(kinds)
     self._folder = folder
     os.makedirs(folder, exist_ok=True)
     self._began = time.time()
     self._lines: IO[str] | None = None
     self._events: Any = None
-    self._there: set[tuple[str, int, tuple[str, ...]]] = set()
+    self._written: set[tuple[str, int, tuple[str, ...]]] = set()
     self._drawn: set[tuple[str, int]] = set()
     if "jsonl" in kinds:
       path = os.path.join(folder, NAME)
-      self._there = _whole_lines(path)
+      self._written = _whole_lines(path)
       self._lines = open(path, "a", encoding="utf-8")  # noqa: SIM115
     if "tensorboard" in kinds:
-      # slow to import, and asked for by few; its SummaryWriter hands rows to a thread, where a kill loses them
+      # slow to import and rarely used; its SummaryWriter passes rows to a thread, where a kill loses them
       from tensorboardX.event_file_writer import EventsWriter
 
       before = list(pathlib.Path(folder).glob(_EVENTS))
       self._drawn = {drawn for path in before for drawn in _scalars(path)}
-      # names differ by the second only, and a file of the same name is written over
+      # names differ only by the second, and a file of the same name is overwritten
       self._events = EventsWriter(os.path.join(folder, "events"), f".{len(before):06d}")
 
   def write(self, name: str, step: int, values: Mapping[str, float]) -> None:
-    """The values of a run called `name` at a step."""
+    """Writes the values of a run at a step.
+
+    Args:
+      name: name of the run.
+      step: the step.
+      values: metric → value.
+    """
     with files.translate_os_errors(self._folder):
       self._write(name, step, values)
 
   def _write(self, name: str, step: int, values: Mapping[str, float]) -> None:
     row = (name, step, tuple(sorted(values)))
-    if self._lines is not None and row not in self._there:
-      # what is no number has no place in JSON
-      known = {key: value if math.isfinite(value) else None for key, value in values.items()}
-      line = {"run": name, "step": step, "time_s": round(time.time() - self._began, 3), **known}
+    if self._lines is not None and row not in self._written:
+      # JSON has neither NaN nor infinity
+      finite = {key: value if math.isfinite(value) else None for key, value in values.items()}
+      line = {"run": name, "step": step, "time_s": round(time.time() - self._began, 3), **finite}
       self._lines.write(json.dumps(line) + "\n")
       self._lines.flush()
     if self._events is not None:
@@ -82,6 +104,7 @@ class MetricsWriter:
         self._events.flush()
 
   def close(self) -> None:
+    """Closes the files."""
     if self._lines is not None:
       self._lines.close()
     if self._events is not None:
@@ -89,8 +112,8 @@ class MetricsWriter:
 
 
 def _whole_lines(path: str) -> set[tuple[str, int, tuple[str, ...]]]:
-  """Run, step and names of the values of each line of a file; what follows the last whole one is cut off."""
-  found, whole = set(), 0
+  """Returns run, step and value names of each line of a file, and cuts off what follows the last complete line."""
+  rows, whole = set(), 0
   if not os.path.exists(path):
     return set()
   with open(path, "rb+") as file:
@@ -100,24 +123,24 @@ def _whole_lines(path: str) -> set[tuple[str, int, tuple[str, ...]]]:
       try:
         row = json.loads(line)
         names = tuple(sorted(row.keys() - {"run", "step", "time_s"}))
-        found.add((str(row["run"]), int(row["step"]), names))
+        rows.add((str(row["run"]), int(row["step"]), names))
       except (ValueError, KeyError, TypeError, AttributeError):
         break
       whole += len(line)
     file.truncate(whole)
-  return found
+  return rows
 
 
 def _scalars(path: pathlib.Path) -> Iterator[tuple[str, int]]:
-  """Tag and step of the values in an event file, up to its last whole record."""
+  """Yields tag and step of the values in an event file, up to its last complete record."""
   from tensorboardX.proto.event_pb2 import Event
   from tensorboardX.record_writer import masked_crc32c
 
   content, at = path.read_bytes(), 0
-  while at + _FRAME <= len(content):  # length of the record, its checksum; the record, its checksum
+  while at + _FRAME <= len(content):  # record length, its checksum, record, its checksum
     end = at + _FRAME + int.from_bytes(content[at : at + 8], "little")
-    record, told = content[at + 12 : end - 4], int.from_bytes(content[end - 4 : end], "little")
-    if end > len(content) or masked_crc32c(record) != told:
+    record, checksum = content[at + 12 : end - 4], int.from_bytes(content[end - 4 : end], "little")
+    if end > len(content) or masked_crc32c(record) != checksum:
       return
     event = Event.FromString(record)
     yield from ((value.tag, int(event.step)) for value in event.summary.value)
@@ -126,7 +149,11 @@ def _scalars(path: pathlib.Path) -> Iterator[tuple[str, int]]:
 
 @contextlib.contextmanager
 def writing(folder: str, kinds: Sequence[str]) -> Iterator[MetricsWriter | None]:
-  """A writer to `folder`, closed at the end; of no kind there is none.
+  """Opens a metrics writer and closes it at the end; yields None without any kind.
+
+  Args:
+    folder: where the files go.
+    kinds: names in `KINDS`.
 
   Raises:
     InputError: a kind is unknown.

@@ -1,4 +1,4 @@
-"""Whole trainings: of the source network on its task, and of a target network by a strategy."""
+"""Complete trainings: of a source network on its task, and of a target network by a strategy."""
 
 import dataclasses
 import functools
@@ -30,7 +30,7 @@ from cap_jax.train import checkpoint, checks, collapse, loop, prediction
 from cap_jax.types import InputError, LossFn, Params
 
 _MODEL, _SPEC, _SIGNALS = config.Model(), config.Training(learning_rate=2e-2), config.Signals()
-_PARTS = {
+_DESCRIPTIONS = {
   "source": "windows of the source",
   "unlabelled": "unlabelled windows of the target",
   "labelled": "windows of labelled target subjects",
@@ -39,13 +39,13 @@ _PARTS = {
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-  """What a strategy may use.
+  """The windows that a strategy may use.
 
   Attributes:
     source: windows of the source, for strategies that read them.
-    unlabelled: peripheral windows of the target, likewise.
-    labelled: windows of the labelled target subjects, likewise.
-    validation: target windows on which the training is followed; nothing is chosen by them.
+    unlabelled: peripheral windows of the target, for strategies that read them.
+    labelled: windows of the labelled target subjects, for strategies that read them.
+    validation: target windows on which the training is monitored; they choose nothing but `Adapted.best`.
     site: where the target measures.
   """
 
@@ -57,24 +57,37 @@ class Data:
 
   @property
   def n_target(self) -> int:
+    """The number of labelled target subjects."""
     return len(self.labelled.subjects) if self.labelled is not None else 0
 
   def needed(self, part: str, by: str) -> Any:
-    """A part that somebody reads.
+    """Returns windows that must be present.
+
+    Args:
+      part: name of the field.
+      by: what reads the windows, for the error.
 
     Raises:
-      InputError: it was not given.
+      InputError: there are none.
     """
-    found = getattr(self, part)
-    if found is None:
-      raise InputError(f"{by}: reads {_PARTS[part]}, and none were given; pass {part}=")
-    return found
+    windows = getattr(self, part)
+    if windows is None:
+      raise InputError(f"{by}: reads {_DESCRIPTIONS[part]}, and none were given; pass {part}=")
+    return windows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Adapted:
-  """A trained target network, how it was trained, the report of the merge, the reason of a choice, if one was made, the lines
-  of the target's waves, if they were asked for, and the network as it was when validation subjects liked it best, if that was kept."""
+  """A trained target network, and how it was trained.
+
+  Attributes:
+    best: the network at its least validation error, if that state was saved; None if it is the last one.
+    checkpoint: the network at the end of the training.
+    fitted: result of the training.
+    report: report of the merge.
+    reason: why something was chosen, "" for nothing.
+    transducers: transducers estimated from the target's waves, where the strategy requires them.
+  """
 
   best: checkpoint.Checkpoint | None = None
   checkpoint: checkpoint.Checkpoint
@@ -87,7 +100,14 @@ class Adapted:
 def arrays(
   scaling: batches.Scaling, windows: batches.Pairs | batches.Waves, model: config.Model, numerics: Sequence[str] = ()
 ) -> dict[str, np.ndarray]:
-  """A stream of a batch: "x", "c", "m", and "y" where there is a reference, all scaled."""
+  """Returns a stream of a batch: "x", "c", and "y", "m" where there is a reference, all scaled.
+
+  Args:
+    scaling: scaling of the windows.
+    windows: the windows.
+    model: network whose covariates are read.
+    numerics: names of the numbers that the task learns.
+  """
   count = len(windows.x_bt)
   stream = {
     "x": scaling.scale(windows.x_bt),
@@ -109,7 +129,7 @@ def pretrain(
   origin: Mapping[str, Any] = MappingProxyType({}),
   recorder: loop.Recorder = loop.NOWHERE,
 ) -> tuple[checkpoint.Checkpoint, loop.FitResult]:
-  """Trains a source network on its task. The checkpoint tells its validation error.
+  """Trains a source network on its task. The checkpoint records its validation error.
 
   Args:
     training: windows in memory, or streamed from a store.
@@ -117,15 +137,15 @@ def pretrain(
     task: name in `tasks.TASKS`.
     model: the network; the task chooses its head.
     spec: steps, batch, rates and seed.
-    signals: what the windows are.
-    origin: where the data are from, for the checkpoint.
+    signals: kind of the windows.
+    origin: provenance of the data, for the checkpoint.
     recorder: where its states and metrics go.
 
   Returns:
-    The checkpoint, and what the training gave.
+    The checkpoint, and the result of the training.
 
   Raises:
-    splits.LeakError: a subject stands in both parts.
+    splits.LeakError: a subject is in both training and validation.
   """
   splits.Split({"training": training.subjects, "validation": validation.subjects})
   of_task = tasks.TASKS[task]
@@ -143,27 +163,27 @@ def pretrain(
     stream = arrays(scaling, training, model, numerics)
   else:
     stream = streaming.Scaled(training, scaling, model.covariates, numerics)
-  who = {"source": training.subject_b} if isinstance(training, batches.Pairs) else {}
+  subjects = {"source": training.subject_b} if isinstance(training, batches.Pairs) else {}
   fitted = loop.fit(
-    net, loss, plans, fresh, {"source": stream}, spec, loop.Watch("pre-training", subjects=who, recorder=recorder)
+    net, loss, plans, fresh, {"source": stream}, spec, loop.Watch("pre-training", subjects=subjects, recorder=recorder)
   )
-  seen = arrays(scaling, validation, model, numerics)
-  error = prediction.evaluate(source_loss, fitted.params, seen)
-  flat = collapse.warning(net, fitted.params, seen) if of_task.numerics is None else ""
+  validation_arrays = arrays(scaling, validation, model, numerics)
+  error = prediction.evaluate(source_loss, fitted.params, validation_arrays)
+  flat = collapse.warning(net, fitted.params, validation_arrays) if of_task.numerics is None else ""
   about = {
     **origin,
     "source_subjects": len(training.subjects),
     "steps": spec.steps,
-    # of standardised numerics too, where the task has them
+    # includes standardised numerics, where the task has them
     "validation_rmse_mmhg": round(scaling.sd_mmhg * error, 3),
     "train_s": round(fitted.train_s, 1),
     **({"warning": flat} if flat else {}),
   }
-  made = checkpoint.Checkpoint(
+  source = checkpoint.Checkpoint(
     params=fitted.params, model=model, windows=signals.windows, scaling=scaling, site=signals.site, task=task, about=about, calibration=signals.calibration, reference=signals.reference,
     seen_subject_hashes=checkpoint.digests_of(training.subjects, validation.subjects),
   )  # fmt: skip
-  return made, fitted
+  return source, fitted
 
 
 def streams(
@@ -174,44 +194,60 @@ def streams(
   source: checkpoint.Checkpoint,
   seed: int,
 ) -> tuple[dict[str, dict[str, np.ndarray]], transducer_response.TransducerMixture | None]:
-  """The streams that a strategy reads, and no other; and the lines of the target's waves, where it asks for them.
+  """Returns exactly the streams that a strategy reads, and the target's transducers where it requires them.
+
+  Args:
+    strategy: how to transfer.
+    data: windows of both domains.
+    scaling: scaling of the target network.
+    model: config of the target network.
+    source: the source network.
+    seed: seed of the simulated transducers.
 
   Raises:
-    InputError: it reads windows that were not given.
+    InputError: the strategy reads windows that are missing.
   """
   by = f"strategy {strategy.name}"
-  found: dict[str, dict[str, np.ndarray]] = {}
+  scaled: dict[str, dict[str, np.ndarray]] = {}
   transducers = None
   if "target" in strategy.streams:
-    found["target"] = arrays(scaling, data.needed("labelled", by), model)
+    scaled["target"] = arrays(scaling, data.needed("labelled", by), model)
   if "unlabelled" in strategy.streams:
-    found["unlabelled"] = arrays(scaling, data.needed("unlabelled", by), model)
+    scaled["unlabelled"] = arrays(scaling, data.needed("unlabelled", by), model)
   if "source" in strategy.streams:
     numerics = tasks.TASKS[source.task].numerics or ()
     people = data.needed("source", by)
-    found["source"] = arrays(scaling, people, model, numerics)
+    scaled["source"] = arrays(scaling, people, model, numerics)
     if strategy.reweigh:
-      found["source"]["w"] = importance.weights(found["source"]["x"], scaling.scale(data.needed("unlabelled", by).x_bt))
+      scaled["source"]["w"] = importance.weights(
+        scaled["source"]["x"], scaling.scale(data.needed("unlabelled", by).x_bt)
+      )
     if strategy.transducer:
       transducers = transducers_of(data, scaling, source.windows.fs_hz, by)
-      found["source"]["x"] = _sent(transducers, people, scaling, source.windows.fs_hz, seed)
-  return found, transducers
+      scaled["source"]["x"] = _simulate_scaled(transducers, people, scaling, source.windows.fs_hz, seed)
+  return scaled, transducers
 
 
 def transducers_of(
   data: Data, scaling: batches.Scaling, fs_hz: float, by: str
 ) -> transducer_response.TransducerMixture:
-  """The lines that the target's unlabelled waves show beside the source's; `by` asks for them.
+  """Estimates the transducers of the target from its unlabelled waves and those of the source.
+
+  Args:
+    data: windows of both domains.
+    scaling: scaling of the windows.
+    fs_hz: sampling rate of the windows.
+    by: what requires the transducers, for the error.
 
   Raises:
-    InputError: there are no windows of one of the two.
+    InputError: one of the two domains has no windows.
   """
-  return _lines_between(data.needed("source", by), data.needed("unlabelled", by), scaling, fs_hz, data.site)
+  return _fit_transducers(data.needed("source", by), data.needed("unlabelled", by), scaling, fs_hz, data.site)
 
 
-# the same clinic is looked at for each number of labels, strategy and fold
+# cached: the clinic is the same for each number of labels, strategy and fold
 @functools.lru_cache(4)
-def _lines_between(
+def _fit_transducers(
   source: batches.Pairs, unlabelled: batches.Waves, scaling: batches.Scaling, fs_hz: float, site: str
 ) -> transducer_response.TransducerMixture:
   source_bt, target_bt = scaling.scale(source.x_bt), scaling.scale(unlabelled.x_bt)
@@ -219,14 +255,14 @@ def _lines_between(
 
 
 @functools.lru_cache(4)
-def _sent(
+def _simulate_scaled(
   transducers: transducer_response.TransducerMixture,
   windows: batches.Pairs,
   scaling: batches.Scaling,
   fs_hz: float,
   seed: int,
 ) -> np.ndarray:
-  """Scaled windows (window, time) sent through a clinic's lines."""
+  """Simulates scaled windows (window, time) as recorded through a clinic's transducers."""
   return transducer_response.apply(transducers, scaling.scale(windows.x_bt), fs_hz, seed)
 
 
@@ -237,15 +273,29 @@ def simulate_recording(
   fs_hz: float,
   seed: int,
 ) -> batches.Pairs:
-  """Windows of the source as the target's clinic would have recorded them."""
-  return dataclasses.replace(windows, x_bt=scaling.unscale(_sent(transducers, windows, scaling, fs_hz, seed)))
+  """Returns windows of the source as the target clinic would have recorded them.
+
+  Args:
+    transducers: those of the clinic.
+    windows: windows of the source.
+    scaling: scaling of the windows.
+    fs_hz: sampling rate of the windows.
+    seed: draws a transducer for each window, and the noise.
+  """
+  return dataclasses.replace(
+    windows, x_bt=scaling.unscale(_simulate_scaled(transducers, windows, scaling, fs_hz, seed))
+  )
 
 
 def distance(trained: checkpoint.Checkpoint, data: Data) -> float:
-  """Proxy A-distance of a network's pooled features on source and target, without labels.
+  """Returns the proxy A-distance between pooled features of source and target, without labels.
+
+  Args:
+    trained: the network.
+    data: windows of both domains.
 
   Raises:
-    InputError: there are no windows of one of the two.
+    InputError: one of the two domains has no windows.
   """
   (h_s, subject_s), (h_t, subject_t) = (
     prediction.pooled(trained, data.needed("source", "the distance of the domains"), False),
@@ -255,7 +305,7 @@ def distance(trained: checkpoint.Checkpoint, data: Data) -> float:
 
 
 def _distance_if_known(trained: checkpoint.Checkpoint, data: Data) -> float:
-  """`distance`, by the labelled subjects' waves where there are no others; NaN where a domain has fewer than two subjects."""
+  """Returns `distance`, from the labelled subjects' waves without others; NaN if a domain has fewer than two subjects."""
   if data.unlabelled is None and data.labelled is not None:
     data = dataclasses.replace(data, unlabelled=data.labelled.unlabelled())
   domains = (data.source, data.unlabelled)
@@ -263,14 +313,14 @@ def _distance_if_known(trained: checkpoint.Checkpoint, data: Data) -> float:
   return distance(trained, data) if enough else math.nan
 
 
-def _holds(
+def _frozen_paths(
   strategy: Strategy, layers: tuple[str, ...], source: checkpoint.Checkpoint, data: Data
 ) -> tuple[list[tuple[str, ...]], str]:
-  """The paths that each stage holds, and the reason where they were chosen."""
+  """Returns the paths that each stage freezes, and the reason where they were chosen."""
   choosing = any("auto" in stage.freeze for stage in strategy.stages)
-  apart = _distance_if_known(source, data) if choosing else 0.0
-  found = [freezing.resolve(stage.freeze, layers, data.n_target, apart) for stage in strategy.stages]
-  return [paths for paths, _ in found], "; ".join(reason for _, reason in found if reason)
+  d_a = _distance_if_known(source, data) if choosing else 0.0
+  resolved = [freezing.resolve(stage.freeze, layers, data.n_target, d_a) for stage in strategy.stages]
+  return [paths for paths, _ in resolved], "; ".join(reason for _, reason in resolved if reason)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -278,10 +328,15 @@ class Prepared:
   """A training by a strategy with everything decided.
 
   Attributes:
-    params: θ⁰; report: of the merge.
+    strategy: how to transfer.
+    model: config of the target network.
+    scaling: scaling of the target network.
+    params: θ⁰.
+    report: report of the merge.
     loss, plans, spec: see `loop.fit`.
     fed: stream → arrays of its windows.
-    reason: of what was chosen; transducers: the lines of the target's waves, where the strategy asks for them.
+    reason: why something was chosen.
+    transducers: transducers estimated from the target's waves, where the strategy requires them.
   """
 
   strategy: Strategy
@@ -298,21 +353,30 @@ class Prepared:
 
   @property
   def net(self) -> nets.Net:
+    """The target network."""
     return nets.make_net(self.model)
 
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-  """Steps of a strategy, all stages together, windows of each stream in a step, and the seed of fresh parameters and of the order of
-  windows. Rates belong to the strategy."""
+  """The budget of a strategy. Learning rates belong to the strategy.
+
+  Attributes:
+    steps: steps of all stages together.
+    batch: windows of each stream in a step.
+    seed: seed of fresh parameters and of the order of windows.
+  """
 
   steps: int = 600
   batch: int = 32
   seed: int = 0
 
   def __post_init__(self) -> None:
-    """Raises:
-    InputError: a number cannot be."""
+    """Checks the values.
+
+    Raises:
+      InputError: a number is out of range.
+    """
     config.check_steps("Budget.steps", self.steps)
     for name, least in (("batch", 1), ("seed", 0)):
       value = getattr(self, name)
@@ -328,7 +392,12 @@ def prepare(
   model: config.Model | None = None,
   streamed: tuple[dict[str, dict[str, np.ndarray]], transducer_response.TransducerMixture | None] | None = None,
 ) -> Prepared:
-  """Decides all that `adapt` trains; see there. `streamed`: its streams and lines, where they are made already."""
+  """Decides everything that `adapt` trains.
+
+  Args:
+    strategy, source, data, budget, model: see `adapt`.
+    streamed: streams and transducers, if they were computed already.
+  """
   checks.check_task(strategy, source.task)
   model = checks.with_adaptor(strategy, model or checks.wave_model(source.model))
   strategy = strategy.at(source.site, data.site)
@@ -339,7 +408,7 @@ def prepare(
   else:
     scaling = batches.fit_scaling(data.labelled, model.covariates)
   layers = net.layers(samples)
-  holds, reason = _holds(strategy, layers, source, data)
+  frozen, reason = _frozen_paths(strategy, layers, source, data)
   context = terms.Context(
     net,
     tasks.TASKS["waveform"].make_loss(net, margin),
@@ -347,7 +416,7 @@ def prepare(
   )
   loss = terms.make_total(strategy.loss, strategy.combine, context, low_rank.view)
   rates = strategy.rates(layers)
-  plans = loop.plan(strategy, budget.steps, strategy.learning_rate, holds, rates, data.n_target)
+  plans = loop.plan(strategy, budget.steps, strategy.learning_rate, frozen, rates, data.n_target)
   losses = [strategy.in_stage(stage) for stage in strategy.stages]
   for k, part in enumerate(losses):
     if part != strategy.loss:
@@ -357,9 +426,7 @@ def prepare(
     batch=budget.batch, weight_decay=strategy.weight_decay, seed=budget.seed, optimizer=strategy.optimizer
   )
   fed, transducers = streamed or streams(strategy, data, scaling, model, source, budget.seed)
-  if (
-    transducers is not None and not transducers.found
-  ):  # without line and label there is nothing to learn, and nothing is risked
+  if transducers is not None and not transducers.found:  # without a transducer and a label there is nothing to learn
     plans = [one for one, part in zip(plans, losses, strict=True) if "target" in terms.streams(part)]
   return Prepared(
     strategy=strategy,
@@ -379,29 +446,39 @@ def prepare(
 def finished(
   source: checkpoint.Checkpoint,
   data: Data,
-  begun: Prepared,
+  prepared: Prepared,
   fitted: loop.FitResult,
   facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> Adapted:
-  """The network of a training, with all that its use needs."""
+  """Returns the trained target network with everything that its use needs.
+
+  Args:
+    source: the source network.
+    data: windows of both domains.
+    prepared: the training.
+    fitted: its result.
+    facts: provenance of the target's data, for the checkpoint.
+  """
   of_source = {name: source.about[name] for name in ("source", "source_data") if source.about.get(name)}
   about: dict[str, Any] = {
     **of_source,
     **facts,
-    "strategy": begun.strategy.name,
-    "changes": changes_of(begun.strategy),
-    "n_target": data.n_target if begun.strategy.needs_labels else 0,
-    "seed": begun.spec.seed,
+    "strategy": prepared.strategy.name,
+    "changes": changes_of(prepared.strategy),
+    "n_target": data.n_target if prepared.strategy.needs_labels else 0,
+    "seed": prepared.spec.seed,
     "history": source.about,
   }
-  made = checkpoint.Checkpoint(
-    params=begun.strategy.finish(fitted.params, begun.net), model=begun.model, windows=source.windows, scaling=begun.scaling, site=data.site, task="waveform", about=about,
-    calibration=source.calibration, reference=source.reference, seen_subject_hashes=tuple(sorted({*source.seen_subject_hashes, *_subjects_seen(data)})),
+  target = checkpoint.Checkpoint(
+    params=prepared.strategy.finish(fitted.params, prepared.net), model=prepared.model, windows=source.windows, scaling=prepared.scaling, site=data.site, task="waveform", about=about,
+    calibration=source.calibration, reference=source.reference, seen_subject_hashes=tuple(sorted({*source.seen_subject_hashes, *_hash_seen_subjects(data)})),
   )  # fmt: skip
-  labelled = next((part for part in begun.fed.values() if "y" in part), None)
-  flat = collapse.warning(begun.net, made.params, labelled) if labelled is not None else ""
-  reason = "; ".join(text for text in (flat, begun.reason, str(begun.transducers or "")) if text)
-  return Adapted(checkpoint=made, fitted=fitted, report=begun.report, reason=reason, transducers=begun.transducers)
+  labelled = next((part for part in prepared.fed.values() if "y" in part), None)
+  collapse_warning = collapse.warning(prepared.net, target.params, labelled) if labelled is not None else ""
+  reason = "; ".join(text for text in (collapse_warning, prepared.reason, str(prepared.transducers or "")) if text)
+  return Adapted(
+    checkpoint=target, fitted=fitted, report=prepared.report, reason=reason, transducers=prepared.transducers
+  )
 
 
 def adapt(
@@ -415,65 +492,65 @@ def adapt(
 ) -> Adapted:
   """Trains θ_t by a strategy: θ⁰ by merge, then its loss over the streams that it reads.
 
-  Scaling comes with the source where its parameters or its windows are used; from the labelled subjects elsewhere.
+  The scaling comes with the source if its parameters or its windows are used, otherwise from the labelled subjects.
 
   Args:
     strategy: how to transfer.
     source: the trained source network.
-    data: of both domains, as far as the strategy reads them.
+    data: windows of both domains, as far as the strategy reads them.
     budget: steps, batch and seed.
-    model: the target's network; without it that of the source, with a head for the wave.
-    facts: where the target's data are from, for the checkpoint.
+    model: config of the target network; by default that of the source, with a head for the wave.
+    facts: provenance of the target's data, for the checkpoint.
     recorder: where its states and metrics go.
 
   Returns:
     The trained target network, and how it was trained.
 
   Raises:
-    InputError: the strategy reads windows that were not given, or cannot follow a source of this task.
-    surgery.MergeError: the networks do not fit together as the strategy asks.
-    splits.LeakError: a subject stands in two parts of the data.
+    InputError: the strategy reads windows that are missing, or cannot follow a source of this task.
+    surgery.MergeError: the networks do not fit together as the strategy requires.
+    splits.LeakError: a subject is in two parts of the data.
   """
   check_apart(data)
-  begun = prepare(strategy, source, data, budget, model)
-  net, validate = begun.net, None
+  prepared = prepare(strategy, source, data, budget, model)
+  net, validate = prepared.net, None
   if data.validation is not None:
     validate = prediction.make_validator(
-      net, lambda p: begun.strategy.finish(p, net), begun.scaling, begun.model, data.validation, source.windows
+      net, lambda p: prepared.strategy.finish(p, net), prepared.scaling, prepared.model, data.validation, source.windows
     )
   label = f"{strategy.name}, n={data.n_target}, seed {budget.seed}"
-  parts = {"target": data.labelled, "source": data.source, "unlabelled": data.unlabelled}
-  who = {stream: part.subject_b for stream, part in parts.items() if stream in begun.fed and part is not None}
-  watch = loop.Watch(label, validate, who, recorder)
-  fitted = loop.fit(net, begun.loss, begun.plans, begun.params, begun.fed, begun.spec, watch)
-  made = finished(source, data, begun, fitted, facts)
+  windows = {"target": data.labelled, "source": data.source, "unlabelled": data.unlabelled}
+  subjects = {stream: part.subject_b for stream, part in windows.items() if stream in prepared.fed and part is not None}
+  watch = loop.Watch(label, validate, subjects, recorder)
+  fitted = loop.fit(net, prepared.loss, prepared.plans, prepared.params, prepared.fed, prepared.spec, watch)
+  adapted = finished(source, data, prepared, fitted, facts)
   if fitted.best is None:
-    return made
-  seen, params = fitted.best
-  about = {**made.checkpoint.about, "steps": seen.steps, "validation_rmse_mmhg": round(seen.rmse_mmhg, 3)}
-  best = dataclasses.replace(made.checkpoint, params=begun.strategy.finish(params, net), about=about)
-  return dataclasses.replace(made, best=best)
+    return adapted
+  score, params = fitted.best
+  about = {**adapted.checkpoint.about, "steps": score.steps, "validation_rmse_mmhg": round(score.rmse_mmhg, 3)}
+  best = dataclasses.replace(adapted.checkpoint, params=prepared.strategy.finish(params, net), about=about)
+  return dataclasses.replace(adapted, best=best)
 
 
-def _subjects_seen(data: Data) -> tuple[str, ...]:
-  """Whom a target network meets: labelled, unlabelled and validation subjects of the target."""
-  parts = (data.unlabelled, data.labelled, data.validation)
-  return checkpoint.digests_of(*(part.subjects for part in parts if part is not None))
+def _hash_seen_subjects(data: Data) -> tuple[str, ...]:
+  """Returns the hashes of the labelled, unlabelled and validation subjects of the target."""
+  windows = (data.unlabelled, data.labelled, data.validation)
+  return checkpoint.digests_of(*(part.subjects for part in windows if part is not None))
 
 
 def check_apart(data: Data) -> None:
-  """Checks that no subject stands in two parts. A labelled subject's waves may serve as unlabelled ones too.
+  """Checks that no subject is in two parts. A labelled subject's waves may also serve as unlabelled ones.
 
   Raises:
-    splits.LeakError: somebody of the source is of the target too, or somebody whom the training sees is validated on.
+    splits.LeakError: a subject is both of the source and of the target, or both used for training and validated on.
   """
   target = [name for part in (data.unlabelled, data.labelled) if part is not None for name in part.subjects]
-  parts = {"source": data.source.subjects if data.source is not None else (), "target": tuple(dict.fromkeys(target))}
+  subjects = {"source": data.source.subjects if data.source is not None else (), "target": tuple(dict.fromkeys(target))}
   if data.validation is not None:
-    parts["validation"] = data.validation.subjects
-  splits.Split(parts)
+    subjects["validation"] = data.validation.subjects
+  splits.Split(subjects)
 
 
 def _source_reader(net: nets.Net, source_net: nets.Net, strategy: Strategy) -> nets.Net:
-  """The network that reads the source's windows: the target's extractor with the source task's head."""
+  """Returns the network that reads the source's windows: the target's extractor with the source task's head."""
   return dataclasses.replace(net, r=source_net.r if "s" in strategy.blocks else net.r)

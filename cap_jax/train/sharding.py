@@ -1,8 +1,10 @@
-"""Many devices: one mesh with an axis `data`. The windows of a batch are shared among the devices, the parameters lie on all of them, and
-`jit` puts the sums over the batch together. Nothing else knows how many devices there are.
+"""Distributes a training over many devices: one mesh with the axis `data`.
 
-With several processes (`jax.distributed`) the devices are those of all of them. Each process hands over its own rows of a batch; whatever is
-no training, each does for itself and alike.
+The windows of a batch are sharded over the devices, the parameters are replicated, and `jit` reduces the sums over the
+batch. No other module knows the number of devices.
+
+With several processes (`jax.distributed`) the mesh spans the devices of all of them. Each process provides its own rows
+of a batch. Everything besides training runs identically in each process.
 """
 
 import functools
@@ -22,10 +24,12 @@ _DATA = "data"
 
 @functools.cache
 def mesh(batch: int) -> Mesh:
-  """The devices that share batches of so many windows: all; in a single process the most that the batch can be shared among.
+  """Returns the devices that share batches of a size.
+
+  With several processes these are all devices, in a single process as many as divide the batch.
 
   Raises:
-    InputError: several processes, and a batch that cannot be shared among their devices.
+    InputError: there are several processes, and the batch is not a multiple of the number of devices.
   """
   devices = np.array(jax.devices())
   if jax.process_count() > 1:
@@ -40,7 +44,12 @@ def mesh(batch: int) -> Mesh:
 
 
 def replicated(tree: Tree, batch: int) -> Tree:
-  """A tree of arrays, alike in all processes, on all devices of the mesh."""
+  """Replicates a tree of arrays, the same in all processes, on all devices of the mesh.
+
+  Args:
+    tree: the arrays.
+    batch: windows of a whole batch.
+  """
   if jax.device_count() == 1:
     return jax.device_put(tree)
   sharding = NamedSharding(mesh(batch), PartitionSpec())
@@ -55,10 +64,10 @@ def replicated(tree: Tree, batch: int) -> Tree:
 
 
 def spread(stack: Mapping[str, Mapping[str, np.ndarray]], batch: int) -> dict[str, dict[str, jax.Array]]:
-  """Batches stacked by steps, stream → axis → (chunk, window, …), their windows shared among the devices.
+  """Shards stacked batches over the devices: stream → axis → (chunk, window, …).
 
   Args:
-    stack: of this process: all windows of a batch, the same in all processes, or its own share of them.
+    stack: batches of this process: all windows of a batch, the same in all processes, or its own share of them.
     batch: windows of a whole batch.
   """
   if jax.device_count() == 1:
@@ -75,7 +84,7 @@ def spread(stack: Mapping[str, Mapping[str, np.ndarray]], batch: int) -> dict[st
 
 
 def own(tree: Tree) -> Tree:
-  """A tree of arrays that lie alike on all devices, on this process's first one."""
+  """Returns a tree of replicated arrays on the first device of this process."""
   if jax.device_count() == 1:
     return tree
   return jax.tree.map(lambda x: jax.device_put(x.addressable_data(0), jax.local_devices()[0]), tree)

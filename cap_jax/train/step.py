@@ -1,4 +1,4 @@
-"""One step of training, and many of them in one program."""
+"""A training step, and a program of many steps."""
 
 import functools
 from collections.abc import Callable
@@ -17,8 +17,17 @@ Rates = tuple[tuple[str, float], ...]
 
 
 class TrainState(NamedTuple):
-  """What training carries. `steps` are those of this stage, `before` and `total` those of earlier stages and of all, `peak`
-  is the learning rate: data, not code."""
+  """The state that training carries from step to step. All of it is data, not code.
+
+  Attributes:
+    params: θ.
+    opt_state: state of the optimiser.
+    step: steps done of this stage.
+    steps: steps of this stage.
+    peak: largest learning rate.
+    before: steps of earlier stages.
+    total: steps of all stages.
+  """
 
   params: Params
   opt_state: optax.OptState
@@ -30,8 +39,13 @@ class TrainState(NamedTuple):
 
 
 class Trainer(NamedTuple):
-  """init(params, steps, peak[, before, total]) -> state; run(state, batches, key) -> (state, metrics), batches stacked by
-  step; `step` is one of them."""
+  """The functions of a training.
+
+  Attributes:
+    init: (params, steps, peak[, before, total]) → state.
+    run: (state, batches stacked by step, key) → (state, metrics).
+    step: (state, batch, key) → (state, metrics), a single step.
+  """
 
   init: Callable[..., TrainState]
   run: Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
@@ -39,13 +53,13 @@ class Trainer(NamedTuple):
 
 
 def _factors(params: Params, rates: Rates) -> Params:
-  """The factor of each leaf's learning rate: that of the longest rule that covers it, 1 without one."""
+  """Returns the factor of each leaf's learning rate: that of the longest matching rule, 1 without one."""
   surgery.covered(params, [rule for rule, _ in rates], "rated")
-  found = {}
+  factors = {}
   for path in surgery.leaf_paths(params):
     rules = [(len(rule), factor) for rule, factor in rates if surgery.matches(path, rule)]
-    found[path] = max(rules)[1] if rules else 1.0
-  return jax.tree.unflatten(jax.tree.structure(params), list(found.values()))
+    factors[path] = max(rules)[1] if rules else 1.0
+  return jax.tree.unflatten(jax.tree.structure(params), list(factors.values()))
 
 
 @functools.cache
@@ -58,12 +72,15 @@ def make_trainer(
   rates: Rates = (),
   optimizer_kind: str = "adam",
 ) -> Trainer:
-  """Training of a loss with some parameters frozen. One trainer, and so one program, per set of arguments.
+  """Makes the training of a loss with some parameters frozen.
+
+  The result is cached: one trainer, and so one program, per set of arguments.
 
   Args:
-    loss: pure loss; its batches get "progress", the share of the whole training done, over all stages.
-    freeze: path prefixes of the parameters that stay as they are.
-    weight_decay, clip, warmup: see `optimizer`.
+    loss: pure loss; its batches contain "progress", the share of the whole training done, over all stages.
+    freeze: path prefixes of the frozen parameters.
+    weight_decay, clip: see `optimizer.make_optimizer`.
+    warmup: see `optimizer.learning_rate`.
     rates: path prefixes with the factors of their learning rates.
     optimizer_kind: name in `optimizer.OPTIMIZERS`.
   """

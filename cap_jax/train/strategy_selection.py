@@ -1,15 +1,16 @@
-"""`auto`: which strategy to take and how deep to tune, chosen without a test label.
+"""`auto`: which strategy to use and how deep to tune, chosen without a test label.
 
     n ≥ 2 labelled subjects    cross-validation over subjects: trained on some of them, scored on the others
     n = 1                      trained on the one, scored by importance-weighted validation (`label_free_validation`)
-    n = 1, at another site     nobody is left to score on, the source's people least of all: `ALONE`
-    n = 0                      the lines that the unlabelled waves show, or the source network as it is where they show none;
-                               importance-weighted validation tells what either is worth
+    n = 1, at another site     nobody is left to score on, least of all the source's subjects: `ALONE`
+    n = 0                      `FREE`, or the source network unchanged where no transducer is found; scored by
+                               importance-weighted validation
 
-Candidates are trained a third as long as the one that is taken. Where each site measures decides between one head and two
-(`Strategy.at`), the spectra whether there is a line. Few subjects say little about who is best among much alike, so the candidates
-stand in an order, and one has to beat those before it by `MARGIN` of its error, in cross-validation also by a standard error of the
-paired differences of the subjects (the rule of one standard error, Breiman et al. 1984, for pairs).
+Candidates are trained for a third of the steps of the chosen strategy. The sites decide between one head and two
+(`Strategy.at`), the spectra whether there is a transducer. Few subjects hardly distinguish similar candidates, so the
+candidates have an order. A candidate must beat those before it by `MARGIN` of its error. In cross-validation it must
+also beat them by a standard error of the paired differences of the subjects (the rule of one standard error, Breiman et
+al. 1984, for pairs).
 """
 
 import dataclasses
@@ -39,15 +40,20 @@ _SHARE = 1 / 3
 
 
 class Ranked(NamedTuple):
-  """A candidate, and what speaks for it: RMSE [mmHg] on subjects that it was not trained on, NaN where there is none; and of each of
-  them, where all candidates were scored on the same."""
+  """A candidate and its score.
+
+  Attributes:
+    name: name of the strategy.
+    rmse_mmhg: RMSE [mmHg] on subjects that it was not trained on, NaN if there are none.
+    each_mmhg: RMSE [mmHg] of each of these subjects, where all candidates were scored on the same.
+  """
 
   name: str
   rmse_mmhg: float
   each_mmhg: tuple[float, ...] = ()
 
   def beats(self, other: "Ranked") -> bool:
-    """By the margin, and by a standard error of the paired differences."""
+    """Returns whether it is better by the margin and by a standard error of the paired differences."""
     if not self.rmse_mmhg < (1 - MARGIN) * other.rmse_mmhg:
       return False
     gain_s = np.subtract(other.each_mmhg, self.each_mmhg)
@@ -56,7 +62,13 @@ class Ranked(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-  """Candidates in the order of their evidence, best first, the reason in words, and the seconds that their trainings took."""
+  """The candidates, best first.
+
+  Attributes:
+    ranking: candidates with their scores.
+    reason: how they were compared.
+    train_s: seconds that their trainings took.
+  """
 
   ranking: tuple[Ranked, ...]
   reason: str
@@ -64,16 +76,22 @@ class Choice:
 
   @property
   def name(self) -> str:
+    """The name of the best candidate."""
     return self.ranking[0].name
 
 
 def expanded(names: Iterable[str]) -> tuple[str, ...]:
-  """Names of strategies, `auto` being all that it chooses from."""
+  """Returns names of strategies, with `auto` replaced by all its candidates."""
   return tuple(dict.fromkeys(one for name in names for one in ((*CANDIDATES, FREE) if name == NAME else (name,))))
 
 
 def needs_labels(name: str, changes: Mapping[str, Any] | None = None) -> bool | None:
-  """Whether a strategy can only be with labels, or only without; None if it can be both."""
+  """Returns whether a strategy works only with labels (True), only without (False) or with both (None).
+
+  Args:
+    name: name of the strategy.
+    changes: fields that differ.
+  """
   return None if name == NAME else find(name, changes).needs_labels
 
 
@@ -89,7 +107,7 @@ def choose(
     trained: the source network.
     data: windows of source and target; the number of labelled subjects decides how candidates are compared.
     people: validation subjects of the source, for 0 or 1 labelled subjects.
-    budget: of the strategy that is chosen; candidates get a third of its steps.
+    budget: budget of the chosen strategy; candidates get a third of its steps.
     adapt: trains a candidate.
 
   Returns:
@@ -97,7 +115,7 @@ def choose(
 
   Raises:
     surgery.MergeError: a candidate cannot follow this source.
-    InputError: likewise, or windows are missing.
+    InputError: a candidate cannot follow this source, or windows are missing.
   """
   stages = max(len(find(name).stages) for name in (*CANDIDATES, FREE))
   short = dataclasses.replace(budget, steps=max(loop.whole(_SHARE * budget.steps), config.CHUNK * stages))
@@ -114,18 +132,18 @@ def choose(
 def _cross_validated(trained: checkpoint.Checkpoint, data: runs.Data, budget: runs.Budget, adapt: Adapt) -> Choice:
   assert data.labelled is not None
   folds = splits.k_fold(data.labelled.subjects, min(_FOLDS, data.n_target), budget.seed)
-  found, train_s = [], 0.0
+  candidates, train_s = [], 0.0
   for name in CANDIDATES:
     scores: dict[str, float] = {}
     for fold in folds:
-      taught = dataclasses.replace(data, labelled=data.labelled.of(fold.parts["training"]))
-      made = adapt(name, taught, budget)
-      train_s += made.fitted.train_s
+      training_data = dataclasses.replace(data, labelled=data.labelled.of(fold.parts["training"]))
+      adapted = adapt(name, training_data, budget)
+      train_s += adapted.fitted.train_s
       scored = data.labelled.of(fold.parts["test"])
-      scores |= label_free_validation.rmse_of_each(made.checkpoint, scored, trained.windows)
-    found.append(_scored(name, scores))
+      scores |= label_free_validation.rmse_of_each(adapted.checkpoint, scored, trained.windows)
+    candidates.append(_scored(name, scores))
   reason = f"cross-validation over {data.n_target} labelled subjects in {len(folds)} folds"
-  return Choice(tuple(ranked(found)), reason, train_s)
+  return Choice(tuple(ranked(candidates)), reason, train_s)
 
 
 def _scored(name: str, scores: Mapping[str, float]) -> Ranked:
@@ -136,35 +154,35 @@ def _scored(name: str, scores: Mapping[str, float]) -> Ranked:
 def _importance_weighted(
   trained: checkpoint.Checkpoint, data: runs.Data, people: batches.Pairs, budget: runs.Budget, adapt: Adapt
 ) -> Choice:
-  """`people`: validation subjects of the source."""
+  """Compares candidates on validation subjects of the source."""
   spec, by = trained.windows, "the choice of a strategy"
-  clinic = runs.transducers_of(data, trained.scaling, spec.fs_hz, by)
-  people = runs.simulate_recording(clinic, people, trained.scaling, spec.fs_hz, budget.seed)
+  transducers = runs.transducers_of(data, trained.scaling, spec.fs_hz, by)
+  people = runs.simulate_recording(transducers, people, trained.scaling, spec.fs_hz, budget.seed)
   waves = data.needed("unlabelled", by)
   unchanged = label_free_validation.importance_weighted(trained, people, waves, spec)
-  found, train_s = [], 0.0
+  candidates, train_s = [], 0.0
   for name in CANDIDATES if data.n_target else (FREE,):
-    made = adapt(name, data, budget)
-    train_s += made.fitted.train_s
-    score = label_free_validation.importance_weighted(made.checkpoint, people, waves, spec)
-    found.append(Ranked(name, score.rmse_mmhg))
+    adapted = adapt(name, data, budget)
+    train_s += adapted.fitted.train_s
+    score = label_free_validation.importance_weighted(adapted.checkpoint, people, waves, spec)
+    candidates.append(Ranked(name, score.rmse_mmhg))
   reason = (
     f"validation on {len(people.subjects)} subjects of the source as this clinic would record them, weighted like its "
     f"pressures (worth {unchanged.subjects:.1f} subjects; source network unchanged {unchanged.rmse_mmhg:.2f})"
   )
-  return Choice(tuple(ranked(found)), reason, train_s)
+  return Choice(tuple(ranked(candidates)), reason, train_s)
 
 
-def ranked(found: list[Ranked]) -> list[Ranked]:
-  """By error, but an earlier candidate stays ahead of a later one that does not beat it."""
-  best = found[0]
-  for other in found[1:]:
+def ranked(candidates: list[Ranked]) -> list[Ranked]:
+  """Sorts candidates by error, but keeps an earlier one ahead of a later one that does not beat it."""
+  best = candidates[0]
+  for other in candidates[1:]:
     if other.beats(best):
       best = other
-  return [best, *sorted((one for one in found if one is not best), key=lambda one: one.rmse_mmhg)]
+  return [best, *sorted((one for one in candidates if one is not best), key=lambda one: one.rmse_mmhg)]
 
 
 def format_ranking(choice: Choice) -> str:
-  """The ranking with its evidence, for a reader."""
-  shown = [f"{one.name}" + (f" {one.rmse_mmhg:.2f}" if np.isfinite(one.rmse_mmhg) else "") for one in choice.ranking]
-  return f"{choice.reason}: {', '.join(shown)}"
+  """Returns the ranking with its scores as text."""
+  entries = [f"{one.name}" + (f" {one.rmse_mmhg:.2f}" if np.isfinite(one.rmse_mmhg) else "") for one in choice.ranking]
+  return f"{choice.reason}: {', '.join(entries)}"

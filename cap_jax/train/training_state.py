@@ -1,11 +1,17 @@
-"""Trainings that go on where they were stopped, to the last bit.
+"""Saved states of trainings, which resume bit for bit where they were stopped.
 
     runs.pretrain(…, recorder=loop.Recorder(training_state.StateKeeper("runs/mine/savepoints")))
 
-Every training that gets the keeper has a folder `NNN`, by the order in which they begin, and in it sealed states `STEPS`: of every `EVERY` steps the
-last `KEPT` and, where validation subjects follow it, that with their least error; and that of its end. A program that is started again takes the same way, finds each training's last whole state and goes on
-from there; a damaged state is named, and the one before it taken. The state is all that the rest depends on: parameters, optimiser,
-schedule, the metrics so far; the order of the windows and the keys follow from the seed and the step.
+Every training that gets the keeper has a folder `NNN`, numbered in the order in which the trainings start. It contains
+checksummed states `STEPS`: of those saved every `EVERY` steps the last `KEPT` and, with validation, the one with the
+least error; and the final state. A program that is started again repeats the same sequence of trainings, finds each
+training's last intact state and resumes from there. A damaged state is reported, and the one before it is used. The
+state contains everything that the rest depends on: parameters, optimiser, schedule and the metrics so far. The order of
+the windows and the random keys follow from the seed and the step.
+
+Orbax writes the arrays. Its `CheckpointManager` (0.12) would choose which steps stay, some 20 lines here, but not the rest: it has no
+checksums, so a flipped bit is restored unnoticed; a damaged step raises an error instead of giving way to the one before; and with
+several hosts all of them wait for each save, so that a lost host holds up the others.
 """
 
 import contextlib
@@ -28,28 +34,28 @@ from cap_jax.types import InputError, Metrics, Params
 
 EVERY = 500
 KEPT = 2
-STOPPED = 75  # exit status of what was asked to stop and saved: EX_TEMPFAIL, "try again"
+STOPPED = 75  # exit status after a requested stop with a saved state: EX_TEMPFAIL, "try again"
 _FORMAT = 2
 _FACTS = ("stage", "done", "times", "scores", "seen", "train_s")
 _REMEDY = "a damaged state is set aside; a run of another release is finished with that, or its folder removed"
 
 
 class StopRequested(BaseException):
-  """The system asked the program to stop (SIGTERM). No error, so nothing that handles errors may keep it."""
+  """The system requested a stop (SIGTERM). Not an `Exception`, so no error handler catches it."""
 
 
-# A signal is sent to the process, so what it asked for is the process's too.
+# A signal is sent to the whole process, so its state is global too.
 _busy = False  # a training is running that can save its state
-_asked = False
+_stop_requested = False
 
 
 def install_sigterm_handler() -> None:
-  """From now on SIGTERM raises `StopRequested`: at once, or where a training is saving its states, after its next one."""
+  """Makes SIGTERM raise `StopRequested`: at once, or if a training saves states, after its next one."""
 
   def on_sigterm(number: int, frame: FrameType | None) -> None:
-    global _asked
+    global _stop_requested
     del number, frame
-    _asked = True
+    _stop_requested = True
     if not _busy:
       raise StopRequested
 
@@ -57,28 +63,31 @@ def install_sigterm_handler() -> None:
 
 
 class StateKeeper:
-  """Where the trainings of a run, one after the other, keep their states. Of several hosts none does."""
+  """Where the trainings of a run, one after the other, save their states. With several hosts no states are saved."""
 
   def __init__(self, folder: str):
-    self._folder, self._begun = folder, 0
+    self._folder, self._count = folder, 0
 
   def new_folder(self) -> str | None:
-    """The folder of the next training."""
+    """Returns the folder of the next training, None with several hosts."""
     if jax.process_count() > 1:
       return None
-    self._begun += 1
-    return os.path.join(self._folder, f"{self._begun - 1:03d}")
+    self._count += 1
+    return os.path.join(self._folder, f"{self._count - 1:03d}")
 
 
-def fingerprint(*parts: Any) -> str:
-  """SHA-256 of trees of arrays and plain values, of which a state is one step of the way. Of long arrays some 64 rows count."""
-  found = hashlib.sha256()
-  for path, leaf in jax.tree_util.tree_flatten_with_path(parts)[0]:
+def fingerprint(*trees: Any) -> str:
+  """Returns the SHA-256 of trees of arrays and plain values; of long arrays only some 64 rows count.
+
+  A state of a training is valid only for the inputs with the same fingerprint.
+  """
+  digest = hashlib.sha256()
+  for path, leaf in jax.tree_util.tree_flatten_with_path(trees)[0]:
     array = np.asarray(leaf) if hasattr(leaf, "dtype") else None
-    found.update(f"{path}{leaf!r}".encode() if array is None else f"{path}{array.shape}{array.dtype}".encode())
+    digest.update(f"{path}{leaf!r}".encode() if array is None else f"{path}{array.shape}{array.dtype}".encode())
     if array is not None:
-      found.update(np.ascontiguousarray(array[:: max(len(array) // 64, 1)] if array.ndim else array).tobytes())
-  return found.hexdigest()
+      digest.update(np.ascontiguousarray(array[:: max(len(array) // 64, 1)] if array.ndim else array).tobytes())
+  return digest.hexdigest()
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -86,9 +95,14 @@ class Progress:
   """How far a training is.
 
   Attributes:
-    stage: number; done: steps of all stages; state: of the trainer.
-    metrics: of each chunk of all stages; times: seconds of each chunk of this one.
-    scores: (steps, score) of this stage; seen: (steps, seconds, score) of those before, which took `train_s`.
+    stage: number of the current stage.
+    done: steps of all stages.
+    state: state of the trainer.
+    metrics: metrics of each chunk of all stages.
+    times: seconds of each chunk of this stage.
+    scores: (steps, score) of this stage.
+    seen: (steps, seconds, score) of earlier stages.
+    train_s: seconds that earlier stages took.
   """
 
   stage: int
@@ -102,24 +116,25 @@ class Progress:
 
 
 class TrainingStates:
-  """States of one training; without a keeper none are kept, and none found."""
+  """The saved states of one training. Without a keeper it saves none and finds none."""
 
   def __init__(self, name: str, of: str, keeper: StateKeeper | None = None):
-    """
+    """Opens the states of a training.
+
     Args:
-      name: for the reader.
-      of: the fingerprint of what it begins with.
-      keeper: of the run.
+      name: name of the training, for messages.
+      of: fingerprint of its inputs.
+      keeper: keeper of the run.
     """
     self._name, self._of = name, of
     self._folder = keeper.new_folder() if keeper is not None else None
 
   @contextlib.contextmanager
   def running(self) -> Iterator[None]:
-    """A SIGTERM in this block waits for the next state.
+    """Delays a SIGTERM in this block until the next state is saved.
 
     Raises:
-      StopRequested: one came.
+      StopRequested: a SIGTERM arrived.
     """
     global _busy
     if self._folder is None:
@@ -130,22 +145,23 @@ class TrainingStates:
       yield
     finally:
       _busy = False
-    if _asked:  # after the last state
+    if _stop_requested:  # after the last state
       raise StopRequested
 
   def due(self, steps: int) -> bool:
-    """Whether to save now, after so many steps."""
-    return self._folder is not None and (_asked or steps % EVERY == 0)
+    """Returns whether a state should be saved after so many steps."""
+    return self._folder is not None and (_stop_requested or steps % EVERY == 0)
 
   def save(self, progress: Progress) -> None:
-    """
+    """Saves a state, and removes old ones. A state that contains NaN or infinity is not saved.
+
     Raises:
-      StopRequested: the program was asked to stop, and has saved.
+      StopRequested: the system requested a stop, and the state is saved.
     """
     if self._folder is None:
       return
     if not all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(progress.state)):
-      return  # no good state; the next loss, or the checkpoint, says so
+      return  # the next loss, or the checkpoint, reports it
     os.makedirs(self._folder, exist_ok=True)
     place = os.path.join(self._folder, f"{progress.done:09d}")
     if not os.path.exists(place):
@@ -164,21 +180,21 @@ class TrainingStates:
     for old in self._steps()[KEPT:]:
       if old != best:
         shutil.rmtree(os.path.join(self._folder, f"{old:09d}"))
-    if _asked:
+    if _stop_requested:
       raise StopRequested
 
   def latest(self) -> dict[str, Any] | None:
-    """The header of the last state that is whole, None without one; a damaged one is named, and set aside.
+    """Returns the header of the last intact state, None without one; a damaged state is reported and set aside.
 
     Raises:
-      InputError: the states are of another training or format, or the system does not let them be read.
+      InputError: the states are of another training or format, or the system refuses to read them.
     """
-    for steps in (there := self._steps()):
+    for steps in (saved := self._steps()):
       place = os.path.join(str(self._folder), f"{steps:09d}")
       header = self._whole(steps)
       if header is None:
         continue
-      if steps != there[0]:
+      if steps != saved[0]:
         print(f"{place}: goes on from here", file=sys.stderr)
       if header["of"] != self._of:
         raise InputError(
@@ -190,15 +206,19 @@ class TrainingStates:
 
   @property
   def place(self) -> str:
-    """Of the last state, "" without one."""
+    """The folder of the last state, "" without one."""
     steps = self._steps()
     return os.path.join(str(self._folder), f"{steps[0]:09d}") if steps else ""
 
   def restore(self, header: Mapping[str, Any], state: Any) -> Progress:
-    """What `latest` found, its trainer's state in the structure of `state`.
+    """Restores the state that `latest` returned.
+
+    Args:
+      header: header of the state.
+      state: state of a trainer with the same structure.
 
     Raises:
-      InputError: it has another structure.
+      InputError: the saved state has another structure.
     """
     leaves, values = self._arrays(header, jax.tree.leaves(state))
     metrics = [{name: next(values) for name, _, _ in chunk} for chunk in header["metrics"]]
@@ -207,10 +227,14 @@ class TrainingStates:
     return Progress(state=jax.tree.unflatten(jax.tree.structure(state), leaves), metrics=metrics, **facts)
 
   def best(self, params: Params, scores: Mapping[int, float]) -> tuple[int, Params] | None:
-    """Steps and parameters, of the structure of `params`, of the state with the least of some scores, steps → score; None without states.
+    """Returns steps and parameters of the state with the least score; None without states.
+
+    Args:
+      params: parameters of the same structure.
+      scores: steps → score.
 
     Raises:
-      InputError: it has another structure or format, or the system does not let it be read.
+      InputError: the state has another structure or format, or the system refuses to read it.
     """
     while True:
       steps = self._best(scores)
@@ -219,13 +243,13 @@ class TrainingStates:
       header = self._whole(steps)
       if header is not None:
         break
-    first = jax.tree.leaves(params)  # of a trainer's state they come first
+    first = jax.tree.leaves(params)  # they come first in a trainer's state
     rest = [jax.ShapeDtypeStruct(tuple(shape), kind) for kind, shape in header["leaves"][len(first) :]]
     leaves, _ = self._arrays(header, [*first, *rest])
     return steps, jax.tree.unflatten(jax.tree.structure(params), leaves[: len(first)])
 
   def _whole(self, steps: int) -> dict[str, Any] | None:
-    """The header of a state; of a damaged one None, which is named and set aside."""
+    """Returns the header of a state, None for a damaged one, which is reported and set aside."""
     place = os.path.join(str(self._folder), f"{steps:09d}")
     try:
       return checksummed.read(place, _FORMAT, _REMEDY)
@@ -235,28 +259,28 @@ class TrainingStates:
       return None
 
   def _best(self, scores: Mapping[int, float]) -> int | None:
-    """Steps of the state with the least score."""
+    """Returns the steps of the state with the least score."""
     return min((steps for steps in self._steps() if steps in scores), key=lambda steps: scores[steps], default=None)
 
   def _arrays(self, header: Mapping[str, Any], expected: Sequence[Any]) -> tuple[list[Any], Iterator[Any]]:
-    """Leaves of a trainer's state, of the shapes and types that are expected, and of its metrics.
+    """Returns the leaves of a trainer's state, with the expected shapes and types, and those of its metrics.
 
     Raises:
-      InputError: the state has others.
+      InputError: the state has other leaves.
     """
     shapes = [[jax.ShapeDtypeStruct(tuple(shape), kind) for _, kind, shape in chunk] for chunk in header["metrics"]]
-    wanted = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in expected]
+    leaves = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in expected]
     place = os.path.join(str(self._folder), f"{header['done']:09d}")
-    found = checksummed.restore(place, {"state": _numbered(wanted), "metrics": _numbered(shapes)}, _REMEDY)
-    return [found["state"][f"{number:06d}"] for number in range(len(wanted))], iter(found["metrics"].values())
+    tree = checksummed.restore(place, {"state": _numbered(leaves), "metrics": _numbered(shapes)}, _REMEDY)
+    return [tree["state"][f"{number:06d}"] for number in range(len(leaves))], iter(tree["metrics"].values())
 
   def _steps(self) -> list[int]:
-    """Steps of the states that there are, last first."""
+    """Returns the steps of the saved states, last first."""
     if self._folder is None or not os.path.isdir(self._folder):
       return []
     return sorted((int(name) for name in os.listdir(self._folder) if re.fullmatch(r"\d{9}", name)), reverse=True)
 
 
 def _numbered(tree: Any) -> dict[str, Any]:
-  """The leaves of a tree by their numbers, which sort as they stand."""
+  """Returns the leaves of a tree by their numbers, zero-padded so that they sort."""
   return {f"{number:06d}": leaf for number, leaf in enumerate(jax.tree.leaves(tree))}

@@ -1,4 +1,6 @@
-"""What a network knows of its own errors, beside its parameters: where they are large, how large at a level, and what it has seen."""
+"""The calibrated uncertainty of a network, stored beside its parameters: where errors are large, how large they are,
+and which windows it has seen.
+"""
 
 import dataclasses
 import math
@@ -17,16 +19,17 @@ LEVELS = {"unseen": "ood_threshold", "level": "level", "wave": "wave", "csbp": "
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UncertaintyCalibration:
-  """Split-conformal intervals about a network's waves, and a border of what is like its training.
+  """Split-conformal intervals for the waves of a network, and a threshold for windows out of distribution.
 
   Attributes:
-    head: θ_v, whose σ says where in a beat errors are large; None: everywhere alike.
-    mean_d, precision_dd: of the pooled features of windows seen in training.
+    head: θ_v, whose σ says where in a beat errors are large; None for the same σ everywhere.
+    mean_d, precision_dd: mean and precision of the pooled features of training windows.
     ood_threshold: squared Mahalanobis distance beyond which a window is out of distribution.
-    level: of the intervals, such as 0.9.
-    wave, csbp: factors on σ for the wave at one instant, and for the systolic pressure of a beat; infinite of too few subjects.
-    subjects: on whom they were calibrated.
-    where: who these were.
+    level: level of the intervals, such as 0.9.
+    wave, csbp: factors on σ for the wave at one instant and for the systolic pressure of a beat; infinite if there were
+      too few subjects.
+    subjects: number of calibration subjects.
+    where: who the calibration subjects were.
   """
 
   head: Params | None
@@ -41,7 +44,7 @@ class UncertaintyCalibration:
 
   @property
   def lacking(self) -> str:
-    """Why there are no intervals, "" where there are: K subjects reach the level K/(K + 1) at most."""
+    """Returns why there are no intervals, "" if there are: K subjects reach the level K/(K + 1) at most."""
     needed = math.ceil(self.level / (1 - self.level) - 1e-9)
     if self.subjects >= needed:
       return ""
@@ -49,26 +52,32 @@ class UncertaintyCalibration:
 
   @property
   def arrays(self) -> Params:
-    """What is stored as arrays."""
-    seen = {"mean": self.mean_d, "precision": self.precision_dd}
-    return {"seen": seen} if self.head is None else {"seen": seen, "head": self.head}
+    """Returns what a checkpoint stores as arrays."""
+    features = {"mean": self.mean_d, "precision": self.precision_dd}
+    return {"seen": features} if self.head is None else {"seen": features, "head": self.head}
 
   @property
   def numbers(self) -> dict[str, float | int | str | bool | None]:
-    """What is stored as numbers; None of what is infinite."""
+    """Returns what a checkpoint stores in its header; None for infinite values."""
     levels = {name: getattr(self, field) for name, field in LEVELS.items()}
     finite = {name: value if math.isfinite(value) else None for name, value in levels.items()}
     return {**finite, "subjects": self.subjects, "where": self.where, "head": self.head is not None}
 
 
 def expected_shapes(net: Net, samples: int, head: bool) -> Params:
-  """Shapes of `UncertaintyCalibration.arrays` of a network."""
+  """Returns the shapes of `UncertaintyCalibration.arrays` for a network.
+
+  Args:
+    net: the network.
+    samples: length of a window.
+    head: whether the calibration has a head θ_v.
+  """
 
   def shapes() -> Params:
     params = net.init(jax.random.key(0), samples)
     h_bnd = net.features(params["f"], jnp.zeros((1, samples)), jnp.zeros((1, net.covariates)))
-    features = h_bnd.shape[-1]
-    seen = {"mean": jnp.zeros(features), "precision": jnp.zeros((features, features))}
-    return {"seen": seen, "head": params["r"]} if head else {"seen": seen}
+    width = h_bnd.shape[-1]
+    feature_shapes = {"mean": jnp.zeros(width), "precision": jnp.zeros((width, width))}
+    return {"seen": feature_shapes, "head": params["r"]} if head else {"seen": feature_shapes}
 
   return cast(Params, jax.eval_shape(shapes))

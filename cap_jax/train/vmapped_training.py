@@ -2,9 +2,10 @@
 
     θ_m ← θ_m − η ∇L(θ_m; windows of m),     m = 1 … M
 
-as leave-one-subject-out, a network for each patient, or seeds. All windows lie on the device once; a training has the numbers of its own. Each
-goes through the same batches as alone (`runs.adapt`) and ends with the same network but for rounding. `together` of them run side by side,
-which bounds the memory; the others wait in the same program, so that it is compiled once.
+as in leave-one-subject-out, a network for each patient, or several seeds. All windows are on the device once; each
+training has the row numbers of its own. Each training reads the same batches as alone (`runs.adapt`) and ends with the
+same network up to rounding. `together` of them run side by side, which bounds the memory. The others wait in the same
+program, so it compiles once.
 """
 
 import dataclasses
@@ -25,18 +26,24 @@ from cap_jax.strategies.strategy import Strategy
 from cap_jax.train import checkpoint, clock, loop, runs, step
 from cap_jax.types import InputError, LossFn, Metrics, Params
 
-_READERS = ("a", "f", "f_s")  # blocks that features are made by
+_READERS = ("a", "f", "f_s")  # blocks that compute features
 
 
 class Draw(NamedTuple):
-  """One of the trainings: whose labels it learns from, and its seed."""
+  """One of the trainings: its labelled subjects and its seed."""
 
   subjects: tuple[str, ...]
   seed: int
 
 
 class Member(NamedTuple):
-  """θ⁰, stream → the windows of its own, and the seed of their order."""
+  """The inputs of one of the trainings.
+
+  Attributes:
+    params: θ⁰.
+    rows: stream → rows of its windows.
+    seed: seed of their order.
+  """
 
   params: Params
   rows: Mapping[str, np.ndarray]
@@ -44,19 +51,27 @@ class Member(NamedTuple):
 
 
 def leave_one_out(subjects: Sequence[str], seed: int = 0) -> list[Draw]:
-  """A training for each subject, on all others."""
+  """Returns a training for each subject, on all other subjects.
+
+  Args:
+    subjects: their names.
+    seed: seed of all trainings.
+  """
   return [Draw(tuple(other for other in subjects if other != one), seed) for one in subjects]
 
 
 def side_by_side() -> int:
-  """How many run together where nothing is said: many on an accelerator, which one small network does not fill; one on a CPU, which
-  one does, and where more leave its caches."""
+  """Returns how many trainings run together by default.
+
+  These are many on an accelerator, which one small network does not fill. On a CPU it is one, because more would not
+  fit its caches.
+  """
   return 1 if jax.default_backend() == "cpu" else 64
 
 
 @functools.cache
 def _program(trainer: step.Trainer, together: int) -> Callable[..., tuple[step.TrainState, Metrics]]:
-  """A chunk of steps of all trainings."""
+  """Returns the program for a chunk of steps of all trainings."""
 
   @functools.partial(jax.jit, donate_argnums=0)
   def run(states: step.TrainState, windows: Any, rows: Any, keys: jax.Array) -> tuple[step.TrainState, Metrics]:
@@ -65,7 +80,7 @@ def _program(trainer: step.Trainer, together: int) -> Callable[..., tuple[step.T
 
       def turn(state: step.TrainState, at: Mapping[str, jax.Array]) -> tuple[step.TrainState, Metrics]:
         batch = {
-          # numbers of windows that there are: nothing to check
+          # the rows are valid: no bounds check
           stream: {axis: x.at[at[stream]].get(mode="promise_in_bounds") for axis, x in part.items()}
           for stream, part in windows.items()
         }
@@ -79,7 +94,7 @@ def _program(trainer: step.Trainer, together: int) -> Callable[..., tuple[step.T
 
 
 def _same(params: Sequence[Params], blocks: Sequence[str]) -> bool:
-  """Whether all have the same parameters in some blocks."""
+  """Returns whether all have the same parameters in some blocks."""
   first, *others = (jax.tree.leaves([theta.get(block) for block in blocks]) for theta in params)
   return all(
     len(first) == len(other) and all(a is b or np.array_equal(a, b) for a, b in zip(first, other, strict=True))
@@ -88,7 +103,7 @@ def _same(params: Sequence[Params], blocks: Sequence[str]) -> bool:
 
 
 def _rows(stage: loop.Plan, members: Sequence[Member], batch: int, number: int) -> Iterator[dict[str, np.ndarray]]:
-  """The rows (member, chunk, batch) of each stream in each chunk of a stage, in the order in which each member would go alone."""
+  """Yields the rows (member, chunk, batch) of each stream for each chunk of a stage, in each member's own order."""
   orders = [
     batches.stacks(
       {stream: {"x": own} for stream, own in stage.of(member.rows).items()},
@@ -110,13 +125,13 @@ def fit(
   name: str,
   together: int | None = None,
 ) -> list[loop.FitResult]:
-  """`loop.fit` for many members.
+  """Runs `loop.fit` for many members.
 
   Args:
-    net, loss, plans, spec, name: see there; the seeds are the members'.
-    members: θ⁰ and windows of each.
-    windows: stream → arrays of all windows, scaled, of which each member has its rows.
-    together: how many run side by side; `side_by_side` without it.
+    net, loss, plans, spec, name: see `loop.fit`; the seeds are those of the members.
+    members: θ⁰ and rows of each.
+    windows: stream → arrays of all windows, scaled.
+    together: how many run side by side, `side_by_side` by default.
 
   Raises:
     clock.DivergedError: a loss is NaN or infinite; names the member and the step.
@@ -138,23 +153,23 @@ def fit(
       states = jax.vmap(begin)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *params))
       keys = jnp.stack([jax.random.fold_in(jax.random.key(member.seed), number) for member in members])
       on_device = jax.device_put({stream: dict(part) for stream, part in fed.items()})
-      run, watch = _program(trainer, together), clock.Clock(done, name)
+      run, timer = _program(trainer, together), clock.Clock(done, name)
       for rows in _rows(stage, members, spec.batch, number):
         states, metrics = run(states, on_device, rows, keys)
-        watch.launched(metrics)
-        watch.wait(behind=1)
+        timer.launched(metrics)
+        timer.wait(behind=1)
         done += config.CHUNK
         progress.update(config.CHUNK * len(members))
-      watch.wait()
-      train_s += seconds + watch.seconds
-      curves += watch.metrics
+      timer.wait()
+      train_s += seconds + timer.seconds
+      curves += timer.metrics
       params = [jax.tree.map(lambda x, m=m: x[m], states.params) for m in range(len(members))]
   if not curves:
     return [loop.FitResult(theta, {"loss": np.zeros(0)}, 0.0) for theta in params]
   names = set.intersection(*(set(metrics) for metrics in curves))
-  found = {key: np.concatenate([np.asarray(metrics[key]) for metrics in curves], axis=1) for key in sorted(names)}
+  histories = {key: np.concatenate([np.asarray(metrics[key]) for metrics in curves], axis=1) for key in sorted(names)}
   return [
-    loop.FitResult(theta, {key: values[m] for key, values in found.items()}, train_s / len(members))
+    loop.FitResult(theta, {key: values[m] for key, values in histories.items()}, train_s / len(members))
     for m, theta in enumerate(params)
   ]
 
@@ -169,17 +184,17 @@ def adapt(
   facts: Mapping[str, Any] = MappingProxyType({}),
   together: int | None = None,
 ) -> list[runs.Adapted]:
-  """`runs.adapt` for many draws of the labelled subjects.
+  """Runs `runs.adapt` for many draws of the labelled subjects.
 
   Args:
-    strategy, source, budget, model, facts: see there; the seeds are the draws'.
-    data: of both domains; its labelled subjects are all of whom somebody learns. Nothing is validated.
-    draws: of each training.
+    strategy, source, budget, model, facts: see `runs.adapt`; the seeds are those of the draws.
+    data: windows of both domains; its labelled subjects are those of all draws. Nothing is validated.
+    draws: subjects and seed of each training.
     together: see `fit`.
 
   Raises:
-    InputError: the strategy would not do the same for all: it scales by the labelled subjects, goes through lines that depend on the
-      seed, or holds more with more subjects.
+    InputError: the strategy differs between draws: it fits its scaling on the labelled subjects, draws transducers by
+      the seed, or freezes more with more subjects.
     surgery.MergeError, splits.LeakError: see `runs.adapt`.
   """
   data = dataclasses.replace(data, validation=None)
@@ -189,10 +204,10 @@ def adapt(
   own = [dataclasses.replace(data, labelled=data.labelled.of(draw.subjects)) for draw in draws]
   budgets = [dataclasses.replace(budget, seed=draw.seed) for draw in draws]
   first = runs.prepare(strategy, source, own[0], budgets[0], model)
-  begun = [first]
+  prepared = [first]
   for part, each in zip(own[1:], budgets[1:], strict=True):
-    begun.append(runs.prepare(strategy, source, part, each, model, (first.fed, first.transducers)))
-  for one in begun:
+    prepared.append(runs.prepare(strategy, source, part, each, model, (first.fed, first.transducers)))
+  for one in prepared:
     if (one.scaling, one.plans) != (first.scaling, first.plans):
       raise InputError(
         f"strategy {strategy.name}: scales or holds differently for other labelled subjects; train them one after another"
@@ -205,7 +220,9 @@ def adapt(
     windows["target"] = runs.arrays(first.scaling, data.labelled, first.model)
     for at, draw in zip(rows, draws, strict=True):
       at["target"] = np.flatnonzero(np.isin(data.labelled.subject_b, draw.subjects))
-  members = [Member(one.params, at, draw.seed) for one, at, draw in zip(begun, rows, draws, strict=True)]
+  members = [Member(one.params, at, draw.seed) for one, at, draw in zip(prepared, rows, draws, strict=True)]
   label = f"{strategy.name}, {len(draws)} trainings"
   fitted = fit(first.net, first.loss, first.plans, members, windows, first.spec, label, together)
-  return [runs.finished(source, part, one, found, facts) for part, one, found in zip(own, begun, fitted, strict=True)]
+  return [
+    runs.finished(source, part, one, result, facts) for part, one, result in zip(own, prepared, fitted, strict=True)
+  ]

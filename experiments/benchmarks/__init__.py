@@ -1,1 +1,1 @@
-"""What `experiments.benchmark` measures, a file a subject."""
+"""Contains the sections of `experiments.benchmark`, a file a subject."""

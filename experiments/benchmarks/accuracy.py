@@ -1,7 +1,9 @@
-"""Seconds of training until a network reconstructs the aortic waves of unseen virtual subjects to 0.5 mmHg, compiling included, against PyTorch.
+"""Measures the time until a network reconstructs the aortic waves of unseen virtual subjects to 0.5 mmHg, against
+PyTorch.
 
-A training's rate falls to zero at its end, so the length is part of the method: each is trained for the lengths of one ladder, and the
-shortest that reaches the accuracy counts. All read the same windows in the same order.
+The time includes compilation. The learning rate falls to zero at the end of a training, so the length is part of the
+method: each method is trained for several lengths, and the shortest that reaches the accuracy counts. All methods
+read the same windows in the same order.
 """
 
 import bisect
@@ -25,7 +27,17 @@ LADDER = (300, 600, 900, 1200, 1800, 2400, 3600)
 
 
 def in_torch(there: unseen.Ground, model: config.Model, spec: config.Training, threads: int) -> unseen.Trained:
-  """The same in PyTorch: AdamW, clipped gradients, warm-up and cosine."""
+  """Trains the same network in PyTorch: AdamW, clipped gradients, warm-up and cosine decay.
+
+  Args:
+    there: training windows and unseen subjects.
+    model: of the network.
+    spec: of the training.
+    threads: of PyTorch.
+
+  Returns:
+    Seconds and error.
+  """
   torch.set_num_threads(threads)
   net, samples = nets.make_net(model), there.windows.samples
   network = torch_networks.TorchNetwork(net.init(jax.random.key(spec.seed), samples), model, samples)
@@ -47,8 +59,8 @@ def in_torch(there: unseen.Ground, model: config.Model, spec: config.Training, t
     part = {axis: torch_networks.moved(array) for axis, array in stack["source"].items()}
     for k in range(config.CHUNK):
       optimizer.zero_grad(set_to_none=True)
-      said = network(part["x"][k], part["c"][k])
-      (said[:, inner] - part["y"][k][:, inner]).square().mean().backward()
+      output = network(part["x"][k], part["c"][k])
+      (output[:, inner] - part["y"][k][:, inner]).square().mean().backward()
       nn.utils.clip_grad_norm_(trained, spec.clip)
       optimizer.step()
       schedule.step()
@@ -64,8 +76,16 @@ def in_torch(there: unseen.Ground, model: config.Model, spec: config.Training, t
 
 
 def shortest_good(train: Callable[[int], unseen.Trained]) -> tuple[int, unseen.Trained]:
-  """The shortest length of the ladder that reaches the accuracy, by bisection: a longer training is taken to be a better one. Where
-  none does, the longest, with its error."""
+  """Finds by bisection the shortest length of the ladder that reaches the accuracy.
+
+  The bisection assumes that a longer training is a better one.
+
+  Args:
+    train: number of steps → training.
+
+  Returns:
+    The number of steps and the training; the longest if none reaches the accuracy.
+  """
   reached: dict[int, unseen.Trained] = {}
 
   def good(count: int) -> bool:
@@ -81,31 +101,32 @@ def _detail(count: int, one: unseen.Trained) -> str:
 
 
 def rows(options: Options) -> list[Row]:
-  """Time to the accuracy: this project with its own optimiser and with Adam; PyTorch's same network and TCN with Adam."""
+  """Measures the time to the accuracy: this project with Muon and Adam, the same network and a TCN in PyTorch with
+  Adam."""
   there = unseen.ground(options)
   token, tcn = steps.NETWORKS["token_cnn"], steps.NETWORKS["tcn"]
   adam, muon = config.Training(), config.Training(optimizer="muon")
-  slow = dataclasses.replace(adam, learning_rate=3e-3)  # the TCN's, chosen on validation subjects
+  slow = dataclasses.replace(adam, learning_rate=3e-3)  # of the TCN, selected on validation subjects
 
   def of(spec: config.Training, count: int) -> config.Training:
     return dataclasses.replace(spec, steps=count)
 
   threads = max(options.threads)
-  found = {
+  shortest = {
     "this project, Muon": shortest_good(lambda count: unseen.here(there, token, of(muon, count))),
     "this project, Adam": shortest_good(lambda count: unseen.here(there, token, of(adam, count))),
     "the same network in PyTorch, Adam": shortest_good(lambda count: in_torch(there, token, of(adam, count), threads)),
     "TCN in PyTorch, Adam": shortest_good(lambda count: in_torch(there, tcn, of(slow, count), threads)),
   }
   section = f"time to {GOAL_MMHG:g} mmHg"
-  made = [
+  table_rows = [
     Row(section=section, name=name, value=one.seconds, unit="s", detail=_detail(count, one))
-    for name, (count, one) in found.items()
+    for name, (count, one) in shortest.items()
   ]
-  own, same, other = (found[name][1].seconds for name in ("this project, Muon", *list(found)[2:]))
-  adam_s = found["this project, Adam"][1].seconds
+  own, same, other = (shortest[name][1].seconds for name in ("this project, Muon", *list(shortest)[2:]))
+  adam_s = shortest["this project, Adam"][1].seconds
   return [
-    *made,
+    *table_rows,
     Row(section=section, name="TCN in PyTorch over this project", value=other / own, unit="×", target=5.0),
     Row(
       section=section,

@@ -1,4 +1,5 @@
-"""Whether training waits for its input: the step rate of a stream from a store beside that of batches already on the device."""
+"""Measures whether training waits for its input: steps on a stream from a store against steps on batches on the
+device."""
 
 import os
 import resource
@@ -27,7 +28,7 @@ _SHARES = {"training": 0.9, "validation": 0.05, "test": 0.05}
 
 
 def _store(folder: str, site: str, subjects: int) -> str:
-  """A store of virtual people, a minute each."""
+  """Writes a store of virtual subjects, a minute each, and returns its path."""
   people = virtual.load(f"healthy,subjects={subjects},seconds={_SECONDS}", {site: site})
   path = os.path.join(folder, "store")
   preparation.prepare(people, path, config.Conditioning(), subject_partition.Parts(_SHARES))
@@ -35,13 +36,15 @@ def _store(folder: str, site: str, subjects: int) -> str:
 
 
 def _peak_gb() -> float:
-  """Largest resident memory of this process so far."""
+  """Returns the largest resident memory of this process so far [GB]."""
   scale = 1 if sys.platform == "darwin" else 1024
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 1e9
 
 
 def _turns(path: str, site: str, turns: int) -> tuple[stream.Stream, timing.Times, int]:
-  """The store's stream, seconds of turns, and the steps of one; so many that all turns read three pools of blocks.
+  """Returns the stream of a store, the times of turns, and the steps of a turn.
+
+  All turns together read three pools of blocks.
 
   Raises:
     InputError: the path is no store.
@@ -57,12 +60,12 @@ def _turns(path: str, site: str, turns: int) -> tuple[stream.Stream, timing.Time
   scaled = stream.Scaled(training, batches.fit_scaling(training), ())
   state = trainer.init(net.init(jax.random.key(0), study.windows.samples), spec.steps, spec.learning_rate)
   key, stacks = jax.random.key(1), ({"source": stack} for stack in scaled.stacks(config.CHUNK, spec.batch, 0))
-  held = jax.device_put(next(stacks))
-  taken = config.CHUNK * spec.batch
-  chunks = -(-_POOLS * min(training.pool, training.count) // (taken * turns))
+  on_device = jax.device_put(next(stacks))
+  chunk_windows = config.CHUNK * spec.batch
+  chunks = -(-_POOLS * min(training.pool, training.count) // (chunk_windows * turns))
 
   def turn(feed: Callable[[], Any]) -> jax.Array:
-    """As in training, the device works on a chunk while the host makes the next."""
+    """Runs chunks as in training: the host prepares the next chunk while the device computes."""
     nonlocal state
     before = None
     for _ in range(chunks):
@@ -72,12 +75,12 @@ def _turns(path: str, site: str, turns: int) -> tuple[stream.Stream, timing.Time
       before = metrics
     return state.step
 
-  feeds = {"streamed": lambda: turn(lambda: jax.device_put(next(stacks))), "held": lambda: turn(lambda: held)}
+  feeds = {"streamed": lambda: turn(lambda: jax.device_put(next(stacks))), "held": lambda: turn(lambda: on_device)}
   return training, timing.in_turns(feeds, turns, "data input"), config.CHUNK * chunks
 
 
 def rows(options: Options) -> list[Row]:
-  """Of the user's store, or of one of virtual people made for it."""
+  """Measures the user's store, or a temporary one of virtual subjects."""
   folder = tempfile.mkdtemp(prefix="cap_jax-benchmark-")
   try:
     training, times, steps = _turns(
@@ -86,8 +89,8 @@ def rows(options: Options) -> list[Row]:
   finally:
     shutil.rmtree(folder, ignore_errors=True)
   section = "data input"
-  streamed, held = (1e3 * timing.median(times[name]) / steps for name in ("streamed", "held"))
-  detail = f"{streamed:.2f} ms a step from the store, {held:.2f} ms on batches that lie on the device"
+  streamed, on_device = (1e3 * timing.median(times[name]) / steps for name in ("streamed", "held"))
+  detail = f"{streamed:.2f} ms a step from the store, {on_device:.2f} ms on batches that lie on the device"
   return [
     Row(
       section=section, name="share of the step rate without input", value=timing.ratio(times["held"], times["streamed"]), unit="×", target=0.9,

@@ -1,4 +1,5 @@
-"""How a step of training grows with width, window, batch and devices, and the cohort with its subjects."""
+"""Measures how the time of a training step grows with width, window, batch and devices, and that of the cohort with
+subjects."""
 
 import dataclasses
 import functools
@@ -19,12 +20,12 @@ from experiments.benchmarks.timing import Options, Row
 
 _SHOWN = ("token_cnn", "tcn", "cnn_bilstm")
 _WIDTHS, _SAMPLES, _BATCHES = (32, 64, 128, 256), (250, 500, 1000, 2000), (8, 32, 128)
-_LARGER_WIDTHS, _LARGER_BATCHES = (512, 1024), (512, 2048)  # of an accelerator
+_LARGER_WIDTHS, _LARGER_BATCHES = (512, 1024), (512, 2048)  # on an accelerator
 _DEVICES = (1, 2)
-_CHUNK = 5  # steps of a turn: large networks are slow
+_CHUNK = 5  # steps of a turn, few because large networks are slow
 _SECTION = "growth"
 DEVICES = "devices (virtual, on one processor)"
-# one network in a process with so many virtual devices
+# measures one network in a process with virtual devices
 _ALONE = """
 import json, sys
 from experiments.benchmarks import growth
@@ -43,17 +44,25 @@ def _ms(sizes: Mapping[int, steps.Case], options: Options, label: str) -> dict[i
 
 
 def shared_ms(name: str, turns: int) -> float:
-  """Milliseconds of a step whose batch is shared among all devices of this process."""
+  """Measures a step whose batch is shared among all devices of this process.
+
+  Args:
+    name: of the network.
+    turns: number of timed calls.
+
+  Returns:
+    Time of a step [ms].
+  """
   training = steps.ours(steps.Case(steps.NETWORKS[name]), _CHUNK, shared=True)
   times = timing.in_turns({name: steps.our_call(training)}, turns, f"{name}, {jax.device_count()} devices")
   return 1e3 * timing.median(times[name]) / _CHUNK
 
 
 def _on_devices(name: str, devices: int, options: Options) -> float:
-  """The same in a process with so many virtual devices.
+  """Returns `shared_ms` of a process with this number of virtual devices.
 
   Raises:
-    InputError: it failed.
+    InputError: the process failed.
   """
   flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
   environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
@@ -65,8 +74,8 @@ def _on_devices(name: str, devices: int, options: Options) -> float:
 
 
 def rows(options: Options) -> list[Row]:
-  """A row a point: `against` says what grows, `size` how large it is."""
-  found: list[Row] = []
+  """Measures a row a point: `against` names the quantity, `size` its value."""
+  table_rows: list[Row] = []
 
   def add(against: str, name: str, points: dict[Any, float]) -> None:
     for size, ms in points.items():
@@ -79,7 +88,7 @@ def rows(options: Options) -> list[Row]:
         curve=name,
         size=float(size),
       )
-      found.append(row)
+      table_rows.append(row)
 
   on_cpu = jax.default_backend() == "cpu"
   widths, batches = (_WIDTHS, _BATCHES) if on_cpu else (_WIDTHS + _LARGER_WIDTHS, _BATCHES + _LARGER_BATCHES)
@@ -102,4 +111,4 @@ def rows(options: Options) -> list[Row]:
     "cohort",
   )
   add("subjects of the cohort", "beats at 6 sites", {count: 1e3 * timing.median(times[str(count)]) for count in people})
-  return found
+  return table_rows

@@ -1,4 +1,4 @@
-"""What a benchmark ran on."""
+"""Describes the machine of a benchmark."""
 
 import os
 import platform
@@ -7,7 +7,7 @@ import jax
 
 
 def facts() -> dict[str, str]:
-  """The processor with the cores that this process may use, and the devices of jax."""
+  """Returns the processor with the cores available to this process, and the devices of jax."""
   processor = platform.processor() or platform.machine()
   try:
     with open("/proc/cpuinfo", encoding="utf-8") as file:

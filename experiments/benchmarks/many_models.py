@@ -1,5 +1,7 @@
-"""Many small models at once: leave-one-subject-out, personal fine-tunings and seeds, each as one program, against the same one after another
-and against a loop in PyTorch."""
+"""Measures many small trainings in one program: leave-one-subject-out, personal fine-tuning and seeds.
+
+Each is compared with the same trainings one after another, and personal fine-tuning also with a loop in PyTorch.
+"""
 
 import dataclasses
 import functools
@@ -20,10 +22,11 @@ from experiments.benchmarks.timing import Options, Row
 _PEOPLE, _SEEDS, _STEPS = 64, 16, 100
 _NAME = "fine_tuning/head"
 _BUDGET = runs.Budget(_STEPS)
+_SECTION = "many models at once"
 
 
 def ground() -> tuple[study_config.Study, checkpoint.Checkpoint, runs.Data]:
-  """The package's network as the source, and 64 labelled people of `population`, a minute each."""
+  """Returns the study, the packaged network as the source, and 64 labelled subjects of `population`, a minute each."""
   study = study_config.Study(
     scenario="population", source_subjects=40, labelled_subjects=_PEOPLE, unlabelled_subjects=2, validation_subjects=2,
     test_subjects=2, steps=_STEPS, n_target=(_PEOPLE,), seeds=(0,),
@@ -32,8 +35,8 @@ def ground() -> tuple[study_config.Study, checkpoint.Checkpoint, runs.Data]:
   return study, checkpoint.load(pretrained.FOLDER), target.data(source, _PEOPLE, 0)
 
 
-def _rmse(made: runs.Adapted, windows: batches.Pairs) -> float:
-  return float(np.sqrt(np.square(prediction.predict(made.checkpoint, windows) - windows.y_bt).mean()))
+def _rmse(adapted: runs.Adapted, windows: batches.Pairs) -> float:
+  return float(np.sqrt(np.square(prediction.predict(adapted.checkpoint, windows) - windows.y_bt).mean()))
 
 
 def _alone(
@@ -53,7 +56,7 @@ def _one_by_one(
 def _torch_loop(
   study: study_config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draws: list[vmapped_training.Draw]
 ) -> Callable[[], Any]:
-  """The same head fine-tunings in PyTorch, one after another, features computed once for each."""
+  """Returns a call of the same head fine-tunings in PyTorch, one after another, each computing its features once."""
   import torch
   from torch import nn
 
@@ -79,8 +82,8 @@ def _torch_loop(
       for stack in order:
         for at in torch_networks.moved(stack["target"]["x"]):
           optimizer.zero_grad(set_to_none=True)
-          said = network.r(part["h"][at], part["x"][at])
-          (said[:, inner] - part["y"][at][:, inner]).square().mean().backward()
+          output = network.r(part["h"][at], part["x"][at])
+          (output[:, inner] - part["y"][at][:, inner]).square().mean().backward()
           nn.utils.clip_grad_norm_(head, 1.0)
           optimizer.step()
     torch_networks.finish()
@@ -88,8 +91,53 @@ def _torch_loop(
   return run
 
 
+def _time(
+  options: Options,
+  label: str,
+  study: study_config.Study,
+  trained: checkpoint.Checkpoint,
+  data: runs.Data,
+  draws: list[vmapped_training.Draw],
+) -> timing.Times:
+  """Times trainings in one program and one after another, personal ones in PyTorch too."""
+  calls: dict[str, Callable[[], Any]] = {
+    "together": functools.partial(vmapped_training.adapt, find(_NAME), trained, data, draws, _BUDGET),
+    "one after another": functools.partial(_one_by_one, study, trained, data, draws),
+  }
+  if "patients" in label:
+    import torch
+
+    torch.set_num_threads(max(options.threads))
+    calls["PyTorch"] = _torch_loop(study, trained, data, draws)
+  return timing.in_turns(calls, max(options.turns // 2, 1), label)
+
+
+def _furthest_apart(
+  study: study_config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draws: list[vmapped_training.Draw]
+) -> float:
+  """Returns the largest difference in RMSE between a training in one program and the same alone [mmHg]."""
+  assert data.labelled is not None
+  together = vmapped_training.adapt(find(_NAME), trained, data, draws[:4], _BUDGET)
+  return max(
+    abs(_rmse(one, data.labelled) - _rmse(_alone(study, trained, data, draw), data.labelled))
+    for one, draw in zip(together, draws, strict=False)
+  )
+
+
+def _ratio_row(label: str, slow: str, target: float, times: timing.Times, detail: str = "") -> Row:
+  return Row(
+    section=_SECTION,
+    name=f"{label}: {slow} over together",
+    value=timing.ratio(times[slow], times["together"]),
+    unit="×",
+    target=target,
+    at_least=True,
+    detail=detail,
+  )
+
+
 def rows(options: Options) -> list[Row]:
-  """Each kind, against the same trainings one after another; personal ones against PyTorch too; and how far they end apart."""
+  """Measures each kind of trainings against the same one after another, and how far the results differ."""
   study, trained, data = ground()
   assert data.labelled is not None
   people = data.labelled.subjects
@@ -98,55 +146,21 @@ def rows(options: Options) -> list[Row]:
     f"{_PEOPLE} patients, a network each": [vmapped_training.Draw((name,), 0) for name in people],
     f"{_SEEDS} seeds": [vmapped_training.Draw(people, seed) for seed in range(_SEEDS)],
   }
-  section, found = "many models at once", []
+  table_rows = []
   for label, draws in kinds.items():
-    calls: dict[str, Callable[[], Any]] = {
-      "together": functools.partial(vmapped_training.adapt, find(_NAME), trained, data, draws, _BUDGET),
-      "one after another": functools.partial(_one_by_one, study, trained, data, draws),
-    }
-    personal = "patients" in label
-    if personal:
-      import torch
-
-      torch.set_num_threads(max(options.threads))
-      calls["PyTorch"] = _torch_loop(study, trained, data, draws)
-    times = timing.in_turns(calls, max(options.turns // 2, 1), label)
-    own = timing.median(times["together"])
-    detail = f"{own:.1f} s for {len(draws)} trainings of {_STEPS} steps of the head"
-    found.append(
-      Row(
-        section=section,
-        name=f"{label}: one after another over together",
-        value=timing.ratio(times["one after another"], times["together"]),
-        unit="×",
-        target=1.0,
-        at_least=True,
-        detail=detail,
-      )
-    )
-    if personal:
-      found.append(
+    times = _time(options, label, study, trained, data, draws)
+    detail = f"{timing.median(times['together']):.1f} s for {len(draws)} trainings of {_STEPS} steps of the head"
+    table_rows.append(_ratio_row(label, "one after another", 1.0, times, detail))
+    if "PyTorch" in times:
+      table_rows.append(_ratio_row(label, "PyTorch", 10.0, times))
+      table_rows.append(
         Row(
-          section=section,
-          name=f"{label}: PyTorch over together",
-          value=timing.ratio(times["PyTorch"], times["together"]),
-          unit="×",
-          target=10.0,
-        )
-      )
-      made = vmapped_training.adapt(find(_NAME), trained, data, draws[:4], _BUDGET)
-      apart = max(
-        abs(_rmse(one, data.labelled) - _rmse(_alone(study, trained, data, draw), data.labelled))
-        for one, draw in zip(made, draws, strict=False)
-      )
-      found.append(
-        Row(
-          section=section,
+          section=_SECTION,
           name=f"{label}: furthest from a training alone",
-          value=apart,
+          value=_furthest_apart(study, trained, data, draws),
           unit="mmHg",
           target=1e-3,
           at_least=False,
         )
       )
-  return found
+  return table_rows

@@ -1,4 +1,4 @@
-"""What computing in bfloat16 costs in accuracy, and what it gains in time, on this device."""
+"""Measures what bfloat16 costs in accuracy and saves in time on this device."""
 
 import dataclasses
 import statistics
@@ -16,7 +16,8 @@ _STEPS, _SEEDS = 1200, (0, 1, 2)
 
 
 def _rounding(there: unseen.Ground) -> Row:
-  """What a device rounds in products of float32: hardly anything on a CPU, factors to TF32 on a GPU unless it is told not to."""
+  """Measures the error from rounding in float32 products: small on a CPU, larger on a GPU, which rounds factors to
+  TF32."""
   trained = checkpoint.load(pretrained.FOLDER)
   inner = slice(there.windows.margin, there.windows.samples - there.windows.margin)
 
@@ -38,7 +39,7 @@ def _rounding(there: unseen.Ground) -> Row:
 
 
 def rows(options: Options) -> list[Row]:
-  """The same training in both precisions, and a step of each in turns."""
+  """Compares the same training in both precisions, and the time of a step."""
   there = unseen.ground(options)
   whole, section = steps.NETWORKS["token_cnn"], "bfloat16 with parameters in float32"
   half = dataclasses.replace(whole, precision="bfloat16")
@@ -51,16 +52,16 @@ def rows(options: Options) -> list[Row]:
   added = [b - a for a, b in zip(error["float32"], error["bfloat16"], strict=True)]
   calls = {model.precision: steps.our_call(steps.ours(steps.Case(model), options.steps)) for model in (whole, half)}
   times = timing.in_turns(calls, options.turns, "precision")
-  said = ", ".join(f"{name} {statistics.mean(found):.3f}" for name, found in error.items())
+  errors_text = ", ".join(f"{name} {statistics.mean(values):.3f}" for name, values in error.items())
   spread = f"{min(added):+.3f} to {max(added):+.3f} over {len(_SEEDS)} seeds"
-  ms = ", ".join(f"{name} {1e3 * timing.median(found) / options.steps:.2f} ms" for name, found in times.items())
+  ms = ", ".join(f"{name} {1e3 * timing.median(values) / options.steps:.2f} ms" for name, values in times.items())
   return [
     Row(
       section=section,
       name=f"waveform RMSE added after {_STEPS} steps",
       value=statistics.mean(added),
       unit="mmHg",
-      detail=f"{said} mmHg; {spread}",
+      detail=f"{errors_text} mmHg; {spread}",
     ),
     Row(
       section=section,

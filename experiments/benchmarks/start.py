@@ -1,4 +1,4 @@
-"""The main job from its start: how long all compiling takes, with nothing compiled before and with the cache that jax keeps on disk."""
+"""Measures how long the main job compiles from a cold start, and with jax's cache on disk."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from cap_jax.types import InputError
 from experiments.benchmarks.timing import Options, Row
 
 _JOB = "experiments.compare"
-# counts what jax says of itself: tracing, lowering, compiling, reading of the cache
+# sums the durations that jax reports: tracing, lowering, compiling, reading the cache
 _LISTEN = """
 import atexit, json, runpy, sys
 import jax
@@ -33,12 +33,19 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def listened(folder: str, flags: tuple[str, ...]) -> tuple[float, dict[str, Any]]:
-  """Seconds of the main job in a process of its own, and what jax said of its compiling.
+  """Runs the main job in its own process and records its compilation.
+
+  Args:
+    folder: for the work folder and the cache.
+    flags: of the job.
+
+  Returns:
+    Seconds of the job, and jax's report on the compilation.
 
   Raises:
     InputError: the job failed.
   """
-  said = os.path.join(folder, "compiled.json")
+  report_path = os.path.join(folder, "compiled.json")
   workdir = tempfile.mkdtemp(dir=folder)
   cached = {
     "JAX_COMPILATION_CACHE_DIR": os.path.join(folder, "cache"),
@@ -46,31 +53,39 @@ def listened(folder: str, flags: tuple[str, ...]) -> tuple[float, dict[str, Any]
   }
   began = time.perf_counter()
   done = subprocess.run(
-    [sys.executable, "-c", _LISTEN, said, _JOB, f"--workdir={workdir}", *flags],
+    [sys.executable, "-c", _LISTEN, report_path, _JOB, f"--workdir={workdir}", *flags],
     env={**os.environ, **cached}, capture_output=True, text=True, check=False,
   )  # fmt: skip
   if done.returncode:
     raise InputError(f"{_JOB} failed: {(done.stderr.strip().splitlines() or ['without a word'])[-1]}")
   seconds = time.perf_counter() - began
-  with open(said, encoding="utf-8") as file:
+  with open(report_path, encoding="utf-8") as file:
     return seconds, json.load(file)
 
 
 def rows(options: Options, flags: tuple[str, ...] = ()) -> list[Row]:
-  """Cold and warm start of the main job; `flags` change it."""
+  """Measures a cold and a warm start of the main job.
+
+  Args:
+    options: not used.
+    flags: of the job.
+
+  Returns:
+    The rows.
+  """
   del options
   folder = tempfile.mkdtemp(prefix="cap_jax-benchmark-")
-  found = []
+  table_rows = []
   try:
     for name, target in (("cold", 60.0), ("warm, from the cache on disk", 10.0)):
-      seconds, said = listened(folder, flags)
-      parts = said["seconds"]
-      # "backend_compile_duration" holds reading the cache
-      compiling = sum(parts.values())
+      seconds, report = listened(folder, flags)
+      phases_s = report["seconds"]
+      # "backend_compile_duration" includes reading the cache
+      compiling = sum(phases_s.values())
       detail = (
-        f"{said['programs']} programs; tracing and lowering {compiling - parts['backend_compile_duration']:.1f} s"
+        f"{report['programs']} programs; tracing and lowering {compiling - phases_s['backend_compile_duration']:.1f} s"
       )
-      found += [
+      table_rows += [
         Row(
           section="main job",
           name=f"compiling, {name}",
@@ -84,4 +99,4 @@ def rows(options: Options, flags: tuple[str, ...] = ()) -> list[Row]:
       ]
   finally:
     shutil.rmtree(folder, ignore_errors=True)
-  return found
+  return table_rows

@@ -1,5 +1,5 @@
-"""A step of training: each network against the same in PyTorch; full, frozen and from features computed once; with a discrepancy or an
-adversary between the domains."""
+"""Measures a training step: networks against PyTorch, frozen and cached extractors, alignment of domains, machine
+rates."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -27,15 +27,24 @@ NETWORKS = {
   "lstm": config.Model(extractor="lstm", layers=2),
   "cnn_bilstm": config.Model(extractor="cnn_bilstm", layers=2),
 }
-# a network of a few numbers, as in the examples of libraries of domain adaptation
+# a small network, as in the examples of domain adaptation libraries
 SMALL = config.Model(extractor="mlp", head="numbers", channels=100, layers=2, head_channels=32, outputs=1)
 _AGREE = 1e-4
 _SQUARES = ((512, 512, 512), (1024, 1024, 1024), (2048, 2048, 2048))
-_LARGER_SQUARES = ((4096, 4096, 4096), (8192, 8192, 8192))  # of an accelerator
+_LARGER_SQUARES = ((4096, 4096, 4096), (8192, 8192, 8192))  # on an accelerator
 
 
 class Case(NamedTuple):
-  """A training: network, strategy, what is frozen, and whether features are given instead of made."""
+  """A training to measure.
+
+  Attributes:
+    model: of the network.
+    strategy: name.
+    freeze: paths of frozen parameters.
+    cached: whether the features are computed once, before the steps.
+    samples: of a window.
+    batch: windows of a batch.
+  """
 
   model: config.Model
   strategy: str = "scratch"
@@ -46,7 +55,15 @@ class Case(NamedTuple):
 
 
 def batch_of(case: Case, count: int) -> dict[str, dict[str, np.ndarray]]:
-  """`count` batches of white noise for all streams that the strategy reads."""
+  """Draws batches of white noise for all streams that the strategy reads.
+
+  Args:
+    case: the training.
+    count: number of batches.
+
+  Returns:
+    Stream → array name → (batch, window, value).
+  """
   rng = np.random.default_rng(0)
   coordinates = 2 if case.model.extractor == "mlp" else case.samples
   outputs = case.model.outputs if case.model.head == "numbers" else coordinates
@@ -79,7 +96,16 @@ class Ours(NamedTuple):
 
 
 def ours(case: Case, steps: int, shared: bool = False) -> Ours:
-  """Chunks of `steps` on batches that lie on the device, or are shared among all devices."""
+  """Prepares a training of this project.
+
+  Args:
+    case: the training.
+    steps: of a chunk.
+    shared: whether batches are shared among all devices instead of placed on one.
+
+  Returns:
+    The training.
+  """
   net, strategy = nets.make_net(case.model), find(case.strategy)
   loss = _loss_of(net, case.model)
   context = terms.Context(net, loss, loss)
@@ -101,7 +127,7 @@ def ours(case: Case, steps: int, shared: bool = False) -> Ours:
 
 
 def our_call(training: Ours) -> Callable[[], Any]:
-  """Runs one chunk, going on from the last."""
+  """Returns a function that runs one chunk, each from the state of the last."""
   state, key = training.state, jax.random.key(0)
 
   def call() -> Any:
@@ -113,15 +139,23 @@ def our_call(training: Ours) -> Callable[[], Any]:
 
 
 def against_torch(options: Options, name: str, cases: Mapping[str, Case]) -> dict[str, timing.Times]:
-  """Case → times of a chunk, ours and PyTorch's at each number of threads.
+  """Measures chunks of this project and of PyTorch in turns.
+
+  Args:
+    options: of the measurement.
+    name: of the progress bar.
+    cases: label → training.
+
+  Returns:
+    Label → times of a chunk, ours and PyTorch's at each number of threads.
 
   Raises:
     ModuleNotFoundError: PyTorch is not installed.
-    InputError: a network does not give the same there as here.
+    InputError: the outputs of a network differ between PyTorch and this project.
   """
-  from experiments.benchmarks import torch_networks, torch_steps  # of these sections alone: not everybody has PyTorch
+  from experiments.benchmarks import torch_networks, torch_steps  # only these sections need PyTorch
 
-  found = {}
+  times_of = {}
   for label, case in cases.items():
     training, stack = ours(case, options.steps), batch_of(case, options.steps)
     samples = next(iter(stack.values()))["x"].shape[-1]
@@ -133,8 +167,8 @@ def against_torch(options: Options, name: str, cases: Mapping[str, Case]) -> dic
     calls = {"ours": our_call(training)}
     for threads in options.threads:
       calls[f"PyTorch, {threads}"] = torch_steps.make(case, training.params, stack, samples, threads)
-    found[label] = timing.in_turns(calls, options.turns, f"{name}: {label}")
-  return found
+    times_of[label] = timing.in_turns(calls, options.turns, f"{name}: {label}")
+  return times_of
 
 
 def _row(section: str, label: str, times: timing.Times, steps: int, target: float | None) -> Row:
@@ -153,29 +187,29 @@ def _row(section: str, label: str, times: timing.Times, steps: int, target: floa
 
 
 def networks(options: Options) -> list[Row]:
-  """Train step against PyTorch's, of every network."""
+  """Measures a training step of every network against PyTorch."""
   section = "train step, PyTorch's time over ours"
   cases = {name: Case(model) for name, model in NETWORKS.items()} | {"small (two dense layers)": Case(SMALL)}
-  found = against_torch(options, "steps", cases)
+  times_of = against_torch(options, "steps", cases)
   return [
     _row(section, name, times, options.steps, 10.0 if cases[name].model is SMALL else 1.0)
-    for name, times in found.items()
+    for name, times in times_of.items()
   ]
 
 
 def alignment(options: Options) -> list[Row]:
-  """Steps with MMD and DANN between the domains against the formulas of TLlib in PyTorch."""
+  """Measures steps with MMD and DANN between the domains against TLlib's formulas in PyTorch."""
   cases = {
     "MMD": Case(NETWORKS["token_cnn"], "domain_adaptation/mmd"),
     "DANN": Case(NETWORKS["token_cnn"], "domain_adaptation/dann"),
   }
-  found = against_torch(options, "alignment", cases)
+  times_of = against_torch(options, "alignment", cases)
   section = "step of domain adaptation, PyTorch's time over ours"
-  return [_row(section, name, times, options.steps, None) for name, times in found.items()]
+  return [_row(section, name, times, options.steps, None) for name, times in times_of.items()]
 
 
 def frozen(options: Options) -> list[Row]:
-  """A step with a frozen extractor, and one on features computed once, over a full step."""
+  """Measures a step with a frozen extractor, and one on features computed once, against a full step."""
   rows: list[Row] = []
   for name in ("token_cnn", "tcn", "cnn_bilstm"):
     model = NETWORKS[name]
@@ -206,7 +240,7 @@ def frozen(options: Options) -> list[Row]:
 
 
 def flops(case: Case) -> tuple[float, float]:
-  """Operations and bytes of a step, as XLA counts them in the compiled program."""
+  """Returns operations and bytes of a step, as XLA counts them in the compiled program."""
   training = ours(case, 1)
   one = jax.tree.map(lambda array: array[0], training.stack)
   compiled = jax.jit(training.trainer.step).lower(training.state, one, jax.random.key(0)).compile()
@@ -216,7 +250,15 @@ def flops(case: Case) -> tuple[float, float]:
 
 
 def matmul_rate(options: Options, sizes: Sequence[tuple[int, int, int]]) -> float:
-  """The machine's best measured rate of a product of (m, k) and (k, n) matrices [operations a second]."""
+  """Measures the machine's best rate of matrix products.
+
+  Args:
+    options: of the measurement.
+    sizes: (m, k, n) of products of (m, k) and (k, n) matrices.
+
+  Returns:
+    The rate [operations/s].
+  """
   rates = []
   for m, k, n in sizes:
     a, b = (jax.random.normal(jax.random.key(0), shape) for shape in ((m, k), (k, n)))
@@ -229,13 +271,22 @@ def matmul_rate(options: Options, sizes: Sequence[tuple[int, int, int]]) -> floa
 
 
 def memory_rate(options: Options, count: int = 1 << 26, repeats: int = 8) -> float:
-  """Bytes a second that `x + 1` reads and writes of an array larger than any cache."""
+  """Measures the rate at which `x + 1` reads and writes an array larger than any cache.
+
+  Args:
+    options: of the measurement.
+    count: number of float32 values.
+    repeats: of the sum in one call.
+
+  Returns:
+    The rate [bytes/s].
+  """
   add = jax.jit(lambda x: jax.lax.fori_loop(0, repeats, lambda _, x: x + 1, x), donate_argnums=0)
   x = jnp.zeros(count)
 
   def call() -> jax.Array:
     nonlocal x
-    x = add(x)  # in place: new pages would be timed too
+    x = add(x)  # in place, since new pages would take time too
     return x
 
   times = timing.in_turns({"sum": call}, max(options.turns, 5), "memory")
@@ -243,7 +294,7 @@ def memory_rate(options: Options, count: int = 1 << 26, repeats: int = 8) -> flo
 
 
 def rate(options: Options) -> list[Row]:
-  """Shares of the machine's matrix-product rate that training steps reach, and what they read and write of memory."""
+  """Measures the share of the matrix-product rate that training steps reach, and their memory traffic."""
   on_cpu = jax.default_backend() == "cpu"
   squares = _SQUARES if on_cpu else _SQUARES + _LARGER_SQUARES
   peak, memory = matmul_rate(options, squares), memory_rate(options)
@@ -259,7 +310,7 @@ def rate(options: Options) -> list[Row]:
     ),
   ]
   cases = {name: Case(model) for name, model in NETWORKS.items()}
-  if not on_cpu:  # an accelerator waits for work in batches of 32
+  if not on_cpu:  # batches of 32 leave an accelerator idle
     cases |= {f"{name}, {_LARGE} windows": Case(model, batch=_LARGE) for name, model in NETWORKS.items()}
   for name, case in cases.items():
     count = max(options.steps * BATCH // case.batch, 1)

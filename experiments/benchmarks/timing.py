@@ -1,7 +1,7 @@
-"""Times of calls in turns, and rows of the table that they make.
+"""Times calls in turns, and defines the rows of the table.
 
-Other work on a machine slows whatever runs beside it, so what is compared is called alternately, and a ratio is the median of the turns'
-ratios, not the ratio of two medians of different minutes.
+Other work on a machine slows whatever runs beside it. Calls to compare therefore alternate, and a ratio is the
+median of the ratios of turns, not the ratio of two medians.
 """
 
 import dataclasses
@@ -18,12 +18,13 @@ import tqdm
 class Options:
   """How much is measured.
 
-  turns: of what is compared.
-  subjects: virtual ones, of the cohort's own figures.
-  steps: of training, in a turn.
-  threads: of PyTorch, each tried; the best counts.
-  store: a prepared store, for the input of data; "" for one of virtual people.
-  site: of the store's waves that are read.
+  Attributes:
+    turns: timed calls of each.
+    subjects: virtual subjects of the cohort.
+    steps: training steps of a turn.
+    threads: numbers of PyTorch's threads to try; the best counts.
+    store: a prepared store, for the input of data; "" for one of virtual subjects.
+    site: of the store's waves.
   """
 
   turns: int = 5
@@ -36,15 +37,19 @@ class Options:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-  """One figure.
+  """One result.
 
   Attributes:
-    section, name: what was measured.
-    value, unit: of it; "×" is a ratio.
-    target: that it should reach, None without one.
+    section: of the table.
+    name: of the result.
+    value: the result.
+    unit: of the value; "×" is a ratio.
+    target: to reach, None without one.
     at_least: whether more is better.
     detail: what else a reader needs, such as both times of a ratio.
-    against, curve, size: of a point of a curve, what it grows with, whose it is, and how large that is.
+    against: quantity on the horizontal axis, for a point of a curve.
+    curve: name of the curve.
+    size: value of the quantity.
   """
 
   section: str
@@ -60,7 +65,7 @@ class Row:
 
   @property
   def met(self) -> bool | None:
-    """Whether the target is reached; None without one."""
+    """Returns whether the target is reached; None without a target."""
     if self.target is None:
       return None
     return self.value >= self.target if self.at_least else self.value <= self.target
@@ -70,19 +75,29 @@ Times = dict[str, list[float]]
 
 
 def in_turns(calls: Mapping[str, Callable[[], Any]], turns: int, label: str) -> Times:
-  """Seconds of each call in each turn; every other turn goes backwards. Each is called once before, to compile; arrays of jax that a
-  call returns are waited for."""
+  """Times each call in each turn, every other turn in reverse order.
+
+  Each call runs once before, to compile. The time includes waiting for the jax arrays that a call returns.
+
+  Args:
+    calls: name → function.
+    turns: number of turns.
+    label: of the progress bar.
+
+  Returns:
+    Name → seconds of each turn.
+  """
   for call in calls.values():
     jax.block_until_ready(call())
-  found: Times = {name: [] for name in calls}
+  times: Times = {name: [] for name in calls}
   with tqdm.tqdm(total=turns * len(calls), desc=label, unit="", leave=False) as bar:
     for turn in range(turns):
       for name in list(calls)[:: -1 if turn % 2 else 1]:
         began = time.perf_counter()
         jax.block_until_ready(calls[name]())
-        found[name].append(time.perf_counter() - began)
+        times[name].append(time.perf_counter() - began)
         bar.update()
-  return found
+  return times
 
 
 def median(seconds: list[float]) -> float:
@@ -90,10 +105,26 @@ def median(seconds: list[float]) -> float:
 
 
 def ratio(over: list[float], under: list[float]) -> float:
-  """Median of the turns' ratios."""
+  """Returns the median of the ratios of turns.
+
+  Args:
+    over: seconds of each turn.
+    under: seconds of each turn.
+
+  Returns:
+    The ratio.
+  """
   return statistics.median(a / b for a, b in zip(over, under, strict=True))
 
 
 def fastest(times: Times, names: list[str]) -> str:
-  """Which of some calls has the least median."""
+  """Returns the call with the least median.
+
+  Args:
+    times: of all calls.
+    names: calls to choose from.
+
+  Returns:
+    The name.
+  """
   return min(names, key=lambda name: median(times[name]))

@@ -1,6 +1,7 @@
-"""The networks of this project in PyTorch, as somebody who knows PyTorch would write them: `Conv1d`, `LSTM`, fused attention.
+"""Builds the networks of this project in PyTorch, with its own layers: `Conv1d`, `LSTM`, fused attention.
 
-`TorchNetwork` takes over the parameters, so that both give the same wave; `agree` says how nearly. Arrays keep the names of `cap_jax.types`.
+`TorchNetwork` copies the parameters, so that both networks compute the same wave; `agree` measures the difference.
+Array names follow `cap_jax.types`.
 """
 
 import math
@@ -31,7 +32,7 @@ def _gelu(x: torch.Tensor) -> torch.Tensor:
 
 
 def _dense(theta: Params) -> nn.Linear:
-  """W of flax is (in, out)."""
+  """Returns a linear layer; W of flax is (in, out)."""
   kernel = np.asarray(theta["kernel"])
   layer = nn.Linear(*kernel.shape, bias="bias" in theta)
   layer.weight = _tensor(kernel.T)
@@ -61,7 +62,7 @@ class _Conv(nn.Module):
     return self.conv(h_bnd.transpose(1, 2)).transpose(1, 2)
 
 
-class _Told(nn.Module):
+class _LevelContext(nn.Module):
   """h + W context."""
 
   def __init__(self, theta: Params):
@@ -69,8 +70,8 @@ class _Told(nn.Module):
     self.level = _dense(theta)
 
   def forward(self, h_bnd: torch.Tensor, x_bt: torch.Tensor, c_bq: torch.Tensor) -> torch.Tensor:
-    known = torch.cat([x_bt.mean(1, keepdim=True), c_bq], 1)
-    return h_bnd + self.level(context.LEVEL_LIMIT * torch.tanh(known / context.LEVEL_LIMIT))[:, None]
+    values_bq = torch.cat([x_bt.mean(1, keepdim=True), c_bq], 1)
+    return h_bnd + self.level(context.LEVEL_LIMIT * torch.tanh(values_bq / context.LEVEL_LIMIT))[:, None]
 
 
 def _patches(x_bt: torch.Tensor, patch: int) -> torch.Tensor:
@@ -96,11 +97,11 @@ class _TokenCNN(nn.Module):
   def __init__(self, theta: Params, model: config.Model):
     super().__init__()
     self.patch = model.patch
-    self.embed, self.told, self.norm = _Conv(theta["embed"], 3), _Told(theta["level"]), _norm(theta["norm"])
+    self.embed, self.level, self.norm = _Conv(theta["embed"], 3), _LevelContext(theta["level"]), _norm(theta["norm"])
     self.layers = nn.Sequential(*(_Residual(theta[n], model, k) for k, n in enumerate(_layers(theta, "layer_"))))
 
   def forward(self, x_bt: torch.Tensor, c_bq: torch.Tensor) -> torch.Tensor:
-    return self.norm(self.layers(self.told(self.embed(_patches(x_bt, self.patch)), x_bt, c_bq)))
+    return self.norm(self.layers(self.level(self.embed(_patches(x_bt, self.patch)), x_bt, c_bq)))
 
 
 class _CNN(nn.Module):
@@ -115,7 +116,7 @@ class _CNN(nn.Module):
       layer.weight, layer.bias = _tensor(scale), _tensor(theta[f"norm_{k}"]["bias"])
       self.norms.append(layer)
     self.factors = cnn.prime_factors(model.patch)
-    self.told, self.mix, self.norm = _Told(theta["level"]), _Conv(theta["mix"], 3), _norm(theta["norm"])
+    self.level, self.mix, self.norm = _LevelContext(theta["level"]), _Conv(theta["mix"], 3), _norm(theta["norm"])
 
   def forward(self, x_bt: torch.Tensor, c_bq: torch.Tensor) -> torch.Tensor:
     h_bdn = (x_bt - x_bt.mean(1, keepdim=True))[:, None]
@@ -123,7 +124,7 @@ class _CNN(nn.Module):
       h_bdn = _gelu(norm(conv.conv(h_bdn)))
       if k < len(self.factors):
         h_bdn = F.avg_pool1d(h_bdn, self.factors[k])
-    return self.norm(self.mix(self.told(h_bdn.transpose(1, 2), x_bt, c_bq)))
+    return self.norm(self.mix(self.level(h_bdn.transpose(1, 2), x_bt, c_bq)))
 
 
 class _DilatedBlock(nn.Module):
@@ -139,16 +140,20 @@ class _DilatedBlock(nn.Module):
 class _TCN(nn.Module):
   def __init__(self, theta: Params, model: config.Model):
     super().__init__()
-    self.embed, self.told, self.norm = _Conv(theta["embed"], model.kernel), _Told(theta["level"]), _norm(theta["norm"])
+    self.embed, self.level, self.norm = (
+      _Conv(theta["embed"], model.kernel),
+      _LevelContext(theta["level"]),
+      _norm(theta["norm"]),
+    )
     names = _layers(theta, "layer_")
     self.layers = nn.Sequential(*(_DilatedBlock(theta[n], model.kernel, 2**k) for k, n in enumerate(names)))
 
   def forward(self, x_bt: torch.Tensor, c_bq: torch.Tensor) -> torch.Tensor:
-    return self.norm(self.layers(self.told(self.embed((x_bt - x_bt.mean(1, keepdim=True))[..., None]), x_bt, c_bq)))
+    return self.norm(self.layers(self.level(self.embed((x_bt - x_bt.mean(1, keepdim=True))[..., None]), x_bt, c_bq)))
 
 
 class _BiLSTM(nn.Module):
-  """`nn.LSTM` in both directions. It has two biases where one is enough: the other begins at zero."""
+  """`nn.LSTM` in both directions. It has two biases where one is enough; the other starts at zero."""
 
   def __init__(self, theta: Params):
     super().__init__()
@@ -156,13 +161,13 @@ class _BiLSTM(nn.Module):
     self.lstm = nn.LSTM(features, half, batch_first=True, bidirectional=True)
     for name, end in (("forward", ""), ("backward", "_reverse")):
       cell = theta[name]
-      taken = {
+      arrays = {
         "weight_ih_l0": np.asarray(cell["input"]["kernel"]).T,
         "weight_hh_l0": np.asarray(cell["state"]).T,
         "bias_hh_l0": np.asarray(cell["input"]["bias"]),
         "bias_ih_l0": np.zeros(4 * half),
       }
-      for key, array in taken.items():
+      for key, array in arrays.items():
         setattr(self.lstm, key + end, _tensor(array))
     self.norm = _norm(theta["norm"])
 
@@ -173,11 +178,11 @@ class _BiLSTM(nn.Module):
 class _LSTM(nn.Module):
   def __init__(self, theta: Params, model: config.Model):
     super().__init__()
-    self.patch, self.embed, self.told = model.patch, _dense(theta["embed"]), _Told(theta["level"])
+    self.patch, self.embed, self.level = model.patch, _dense(theta["embed"]), _LevelContext(theta["level"])
     self.layers = nn.Sequential(*(_BiLSTM(theta[name]) for name in _layers(theta, "lstm_")))
 
   def forward(self, x_bt: torch.Tensor, c_bq: torch.Tensor) -> torch.Tensor:
-    return self.layers(self.told(self.embed(_patches(x_bt, self.patch)), x_bt, c_bq))
+    return self.layers(self.level(self.embed(_patches(x_bt, self.patch)), x_bt, c_bq))
 
 
 class _Attention(nn.Module):
@@ -200,7 +205,7 @@ class _Attention(nn.Module):
 class _CNNBiLSTM(nn.Module):
   def __init__(self, theta: Params, model: config.Model):
     super().__init__()
-    self.patch, self.embed, self.told = model.patch, _dense(theta["embed"]), _Told(theta["level"])
+    self.patch, self.embed, self.level = model.patch, _dense(theta["embed"]), _LevelContext(theta["level"])
     names = _layers(theta, "layer_")
     self.layers = nn.Sequential(*(_Residual(theta[n], model, k) for k, n in enumerate(names)))
     self.lstm, self.attention, self.norm = (
@@ -210,7 +215,7 @@ class _CNNBiLSTM(nn.Module):
     )
 
   def forward(self, x_bt: torch.Tensor, c_bq: torch.Tensor) -> torch.Tensor:
-    h = self.lstm(self.layers(self.told(self.embed(_patches(x_bt, self.patch)), x_bt, c_bq)))
+    h = self.lstm(self.layers(self.level(self.embed(_patches(x_bt, self.patch)), x_bt, c_bq)))
     return self.norm(h + self.attention(h))
 
 
@@ -299,23 +304,23 @@ class TorchNetwork(nn.Module):
 
 
 def device() -> str:
-  """Where PyTorch computes: on the GPU where jax has one."""
+  """Returns the device of PyTorch: the GPU if jax has one."""
   return "cuda" if jax.default_backend() == "gpu" else "cpu"
 
 
 def moved(array: np.ndarray) -> torch.Tensor:
-  """An array as a tensor there."""
+  """Returns an array as a tensor on the device."""
   return torch.from_numpy(array).to(device())
 
 
 def finish() -> None:
-  """Waits for a GPU."""
+  """Waits for the GPU."""
   if device() == "cuda":
     torch.cuda.synchronize()
 
 
 def round_products(like_jax: bool) -> None:
-  """Lets a GPU round the factors of products to TF32, as jax does by default, or not."""
+  """Sets whether a GPU rounds the factors of products to TF32, as jax does by default."""
   torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = like_jax
 
 
@@ -323,7 +328,16 @@ round_products(True)
 
 
 def agree(model: config.Model, theta: Params, samples: int) -> float:
-  """Largest difference between the two networks' outputs on white noise, relative to their root mean square; without rounding."""
+  """Compares the outputs of the two networks on white noise, without TF32 rounding.
+
+  Args:
+    model: of the network.
+    theta: parameters.
+    samples: of a window.
+
+  Returns:
+    The largest difference, relative to the root mean square of the outputs.
+  """
   rng = np.random.default_rng(0)
   x_bt = rng.normal(size=(4, samples)).astype(np.float32)
   c_bq = rng.normal(size=(4, len(model.covariates))).astype(np.float32)

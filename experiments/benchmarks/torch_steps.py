@@ -1,8 +1,9 @@
-"""A chunk of training steps in PyTorch: AdamW in one fused call, clipped gradients; MMD and DANN by the formulas of TLlib
-(https://github.com/thuml/Transfer-Learning-Library), written anew.
+"""Runs a chunk of training steps in PyTorch: fused AdamW, clipped gradients; MMD and DANN by the formulas of TLlib
+(https://github.com/thuml/Transfer-Learning-Library), reimplemented.
 
-MMD there: MMD² = Σ K ∘ L with K the sum of Gaussian kernels of σ² = ½, 1, 2 times the mean squared distance of the batch, and L of
-1/(n(n−1)) within a domain, −1/n² across. DANN there: one discriminator behind a reversal of the gradient, binary cross-entropy.
+MMD of TLlib: MMD² = Σ K ∘ L with K the sum of Gaussian kernels of σ² = ½, 1, 2 times the mean squared distance of
+the batch, and L of 1/(n(n−1)) within a domain, −1/n² across. DANN of TLlib: one discriminator behind a gradient
+reversal, binary cross-entropy.
 """
 
 from collections.abc import Callable
@@ -32,7 +33,15 @@ class _Reverse(torch.autograd.Function):
 
 
 def mmd(a_bd: torch.Tensor, b_bd: torch.Tensor) -> torch.Tensor:
-  """MMD² of as many source as target features."""
+  """Returns MMD² of equally many source and target features.
+
+  Args:
+    a_bd: (window, feature) of the source.
+    b_bd: (window, feature) of the target.
+
+  Returns:
+    MMD².
+  """
   n = len(a_bd)
   both = torch.cat([a_bd, b_bd])
   square = torch.cdist(both, both, compute_mode="use_mm_for_euclid_dist").square()
@@ -47,7 +56,18 @@ def mmd(a_bd: torch.Tensor, b_bd: torch.Tensor) -> torch.Tensor:
 def make(
   case: steps.Case, theta: Params, stack: dict[str, dict[str, np.ndarray]], samples: int, threads: int
 ) -> Callable[[], Any]:
-  """The chunk, to be called again and again. Threads are set with each call."""
+  """Returns a function that runs a chunk and sets the number of threads.
+
+  Args:
+    case: the training.
+    theta: initial parameters.
+    stack: stream → array name → (step, window, value).
+    samples: of a window.
+    threads: of PyTorch.
+
+  Returns:
+    The function, which continues from the last call.
+  """
   network = torch_networks.TorchNetwork(theta, case.model, samples)
   discriminator = nn.Sequential(
     nn.Linear(case.model.channels, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, 1)
@@ -63,12 +83,12 @@ def make(
 
   def loss_of(k: int) -> torch.Tensor:
     streams = list(tensors)
-    parts = {stream: {axis: x[k] for axis, x in tensors[stream].items()} for stream in streams}
-    h = network.f(*(torch.cat([parts[stream][axis] for stream in streams]) for axis in ("x", "c")))
+    windows = {stream: {axis: x[k] for axis, x in tensors[stream].items()} for stream in streams}
+    h = network.f(*(torch.cat([windows[stream][axis] for stream in streams]) for axis in ("x", "c")))
     h_of = dict(zip(streams, h.chunk(len(streams)), strict=True))
-    labelled = "target" if "target" in parts else "source"
-    said = network.r(h_of[labelled], parts[labelled]["x"])
-    loss = (said[:, inner] - parts[labelled]["y"][:, inner]).square().mean()
+    labelled = "target" if "target" in windows else "source"
+    output = network.r(h_of[labelled], windows[labelled]["x"])
+    loss = (output[:, inner] - windows[labelled]["y"][:, inner]).square().mean()
     if case.strategy.endswith(("mmd", "dann")):
       a, b = h_of["source"].mean(1), h_of["unlabelled"].mean(1)
       if case.strategy.endswith("mmd"):

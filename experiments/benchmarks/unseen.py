@@ -1,4 +1,4 @@
-"""Trainings on exactly measured virtual subjects of 25 to 80 years, and their errors on unseen ones."""
+"""Trains on exactly measured virtual subjects of 25 to 80 years, and evaluates on unseen ones."""
 
 import time
 from collections.abc import Callable
@@ -18,14 +18,26 @@ from experiments.benchmarks.timing import Options
 
 
 class Trained(NamedTuple):
-  """Seconds of a training, and the error [mmHg] of its network."""
+  """A finished training.
+
+  Attributes:
+    seconds: of the training.
+    rmse_mmhg: error of the network on unseen subjects.
+  """
 
   seconds: float
   rmse_mmhg: float
 
 
 class Ground(NamedTuple):
-  """Training windows of a scaling, and who is reconstructed."""
+  """The data of the trainings.
+
+  Attributes:
+    study: whose clinic this is.
+    scaling: of the windows.
+    training: array name → scaled training windows.
+    unseen: subjects for the evaluation.
+  """
 
   study: study_config.Study
   scaling: batches.Scaling
@@ -38,7 +50,7 @@ class Ground(NamedTuple):
 
 
 def ground(options: Options) -> Ground:
-  """The subjects."""
+  """Returns the data."""
   study = study_config.Study(source="exact", source_subjects=options.subjects, validation_subjects=100)
   source = study_datasets.load_source(study)
   assert isinstance(source.training, batches.Pairs)
@@ -47,7 +59,15 @@ def ground(options: Options) -> Ground:
 
 
 def error(there: Ground, apply: Callable[[np.ndarray], np.ndarray]) -> float:
-  """Mean over the unseen subjects of the RMSE of their windows, less the margins."""
+  """Returns the error on the unseen subjects.
+
+  Args:
+    there: the data.
+    apply: scaled peripheral windows (window, time) → scaled aortic windows.
+
+  Returns:
+    Mean over subjects of the RMSE of their windows without margins [mmHg].
+  """
   inner = slice(there.windows.margin, there.windows.samples - there.windows.margin)
   reconstructed_bt = there.scaling.unscale(apply(there.scaling.scale(there.unseen.x_bt)))
   square_b = np.square(reconstructed_bt - there.unseen.y_bt)[:, inner].mean(1)
@@ -56,12 +76,30 @@ def error(there: Ground, apply: Callable[[np.ndarray], np.ndarray]) -> float:
 
 
 def stacks(there: Ground, batch: int, count: int) -> Any:
-  """The batches of a training, `config.CHUNK` of them stacked."""
+  """Returns the batches of a training, `config.CHUNK` of them stacked.
+
+  Args:
+    there: the data.
+    batch: windows of a batch.
+    count: number of batches.
+
+  Returns:
+    An iterator of stacks.
+  """
   return batches.stacks({"source": there.training}, batch, count, config.CHUNK, 0)
 
 
 def here(there: Ground, model: config.Model, spec: config.Training) -> Trained:
-  """A training of this project, with nothing compiled before."""
+  """Trains with this project, compilation included.
+
+  Args:
+    there: the data.
+    model: of the network.
+    spec: of the training.
+
+  Returns:
+    Seconds and error.
+  """
   jax.clear_caches()
   step.make_trainer.cache_clear()
   net = nets.make_net(model)

@@ -1,4 +1,4 @@
-"""A trained network in use: an hour of a record reconstructed, checkpoints written and read."""
+"""Measures a trained network in use: reconstruction of an hour, a stream of beats, checkpoints."""
 
 import itertools
 import os
@@ -23,23 +23,23 @@ _STREAMED_S = 300.0
 
 
 def hour() -> recordings.Recording:
-  """An hour of radial pressure at 125 Hz: sixty virtual people, a minute each."""
-  parts = round(_HOUR_S / _PART_S)
-  people = plausibility.draw(jax.random.key(0), clinics.POPULATIONS["reference"], parts)
-  made = cohort.records(jax.random.key(1), people, _PART_S, _FS_HZ, clinics.Rhythm())
-  wave = np.asarray(made["radial"], dtype=np.float64).reshape(-1)
+  """Returns an hour of radial pressure at 125 Hz: sixty virtual subjects, a minute each."""
+  minutes = round(_HOUR_S / _PART_S)
+  people = plausibility.draw(jax.random.key(0), clinics.POPULATIONS["reference"], minutes)
+  waves = cohort.records(jax.random.key(1), people, _PART_S, _FS_HZ, clinics.Rhythm())
+  wave = np.asarray(waves["radial"], dtype=np.float64).reshape(-1)
   return recordings.make("hour", "", "virtual people", np.arange(len(wave)) / _FS_HZ, {"radial": wave})
 
 
 def _streamed_ms(trained: checkpoint.Checkpoint, record: recordings.Recording) -> float:
-  """Median time of a call of a stream, over the beats of five minutes."""
+  """Returns the median time of a call of a stream over the beats of five minutes [ms]."""
   wave = record.signals["radial"][: round(_STREAMED_S * _FS_HZ)]
   feet = beats.find_feet(wave, _FS_HZ)
   stream, took = streaming.StreamingNetwork(trained, _FS_HZ), []
   state = stream.begin()
   for first, last in itertools.pairwise(feet):
     if not beats.SHORTEST_S <= (last - first) / _FS_HZ <= streaming.LONGEST_S:
-      state = stream.begin()  # where one virtual person follows on another
+      state = stream.begin()  # the next virtual subject begins here
       continue
     began = time.perf_counter()
     state, _ = stream(state, wave[first:last])
@@ -48,11 +48,11 @@ def _streamed_ms(trained: checkpoint.Checkpoint, record: recordings.Recording) -
 
 
 def inference(options: Options) -> list[Row]:
-  """An hour reconstructed, features, intervals and beats included; and a stream of beats."""
+  """Measures the reconstruction of an hour, including features, intervals and beats, and a stream of beats."""
   trained, record = checkpoint.load(pretrained.FOLDER), hour()
   times = timing.in_turns({"hour": lambda: reconstruct.reconstruct(trained, record)}, options.turns, "inference")
-  found = len(reconstruct.reconstruct(trained, record).beats)
-  detail = f"{found} beats with their pressures and intervals"
+  beat_count = len(reconstruct.reconstruct(trained, record).beats)
+  detail = f"{beat_count} beats with their pressures and intervals"
   return [
     Row(
       section="inference",
@@ -75,7 +75,7 @@ def inference(options: Options) -> list[Row]:
 
 
 def checkpoints(options: Options) -> list[Row]:
-  """The package's network written, and read with all its checks."""
+  """Measures saving the packaged network, and loading it with all checks."""
   trained = checkpoint.load(pretrained.FOLDER)
   folder = tempfile.mkdtemp(prefix="cap_jax-benchmark-")
   count = 0

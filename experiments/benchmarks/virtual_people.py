@@ -1,4 +1,4 @@
-"""The virtual cohort: compiling, beats, aperiodic records, growth with the number of subjects."""
+"""Measures the virtual cohort: compilation, beats, aperiodic records, growth with the number of subjects."""
 
 import time
 
@@ -14,23 +14,23 @@ _SAMPLES, _HARMONICS, _CHUNK = 256, 40, 32
 
 
 def draw(count: int) -> population.Subject:
-  """So many subjects of the reference population."""
+  """Draws `count` subjects of the reference population."""
   return jax.block_until_ready(population.draw(jax.random.key(0), clinics.Population(), count))
 
 
 def _compile(count: int) -> tuple[float, float]:
-  """Seconds to compile the beats of so many subjects, and its scratch memory [MB]."""
+  """Returns the time to compile the beats of `count` subjects [s], and its scratch memory [MB]."""
   subjects = draw(count)
   began = time.perf_counter()
   compiled = cohort._beats.lower(subjects, _SAMPLES, _HARMONICS, _CHUNK).compile()
   seconds = time.perf_counter() - began
   memory = compiled.memory_analysis()
-  assert memory is not None  # every backend of this project tells
+  assert memory is not None  # every backend of this project reports it
   return seconds, memory.temp_size_in_bytes / 1e6
 
 
 def rows(options: Options) -> list[Row]:
-  """All figures of the cohort."""
+  """Measures all figures of the cohort."""
   section, count = "virtual cohort", options.subjects
   seconds, scratch = _compile(count)
   few = _compile(count // 4)[1]
@@ -46,7 +46,7 @@ def rows(options: Options) -> list[Row]:
     section,
   )
   whole = timing.median(times["whole"])
-  made = min(_RECORDS, count) / timing.median(times["records"])
+  records_per_s = min(_RECORDS, count) / timing.median(times["records"])
   return [
     Row(section=section, name="compiling the beats", value=seconds, unit="s"),
     Row(
@@ -64,5 +64,10 @@ def rows(options: Options) -> list[Row]:
       value=timing.ratio(times["whole"], times["quarter"]),
       unit="×",
     ),
-    Row(section=section, name=f"aperiodic records of {_RECORD_S:g} s at {_RECORD_HZ:g} Hz", value=made, unit="1/s"),
+    Row(
+      section=section,
+      name=f"aperiodic records of {_RECORD_S:g} s at {_RECORD_HZ:g} Hz",
+      value=records_per_s,
+      unit="1/s",
+    ),
   ]

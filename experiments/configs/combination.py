@@ -7,16 +7,16 @@ Time: about 80 seconds on 2 cores.
 
 from ml_collections import ConfigDict
 
-from cap_jax.cli import launcher
+from cap_jax.cli import study_flags
 from cap_jax.study import study_config
 
 
 def get_config() -> ConfigDict:
-  """What `transfer/combination.py` holds, spelled out."""
+  """Returns a study that spells out the combination of `strategies/combination.py`."""
   combination = {
     "init_from_source": ("f", "s=r"),
     "stages": ((("f/embed", "f/layer_0"),),),
     "loss": (("target", 1.0), ("source_task", 0.3), ("mmd", 0.1, "ramp")),
   }
   study = study_config.Study(strategies=("combination",), n_target=(5,), custom={"combination": combination})
-  return launcher.to_config_dict(study)
+  return study_flags.to_config_dict(study)

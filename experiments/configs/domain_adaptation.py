@@ -1,25 +1,25 @@
-"""Domain adaptation: a model of intensive-care waves meets a small clinic without labels, by an adversary.
+"""Domain adaptation: a network of intensive-care waves is adapted adversarially to a small clinic without labels.
 
 The source: 1,200 virtual patients of an intensive care unit behind catheters that differ, with age, heart rate and cuff pressures as
-covariates. The target: 100 unlabelled subjects, elderly and hypertensive, behind one under-damped line. Source windows are weighed
-to the target's pressures, so that the adversary does not have to take them for a domain.
+covariates. The target: 100 unlabelled subjects, elderly and hypertensive, behind one under-damped transducer. Source windows are
+weighted to the pressures of the target, so that the adversary cannot tell the domains apart by pressure.
 
 Command: python -m experiments.transfer --config=experiments/configs/domain_adaptation.py --workdir=runs/domain_adaptation
 Expected: waveform RMSE 1.70 mmHg on 60 test subjects; the source network unchanged 2.05, and 1.99 after as many more steps on
-the weighed source alone (`--loss=source:1`), so the adversary makes the difference (in silico).
+the weighted source alone (`--loss=source:1`), so the gain comes from the adversary (in silico).
 Time: about 1 minute on 2 cores.
 """
 
 from ml_collections import ConfigDict
 
 from cap_jax import config
-from cap_jax.cli import launcher
+from cap_jax.cli import study_flags
 from cap_jax.study import study_config
 
 
 def get_config() -> ConfigDict:
-  """Source: ICU with covariates; target: no labels, DANN."""
-  return launcher.to_config_dict(
+  """Returns a study of an intensive care source with covariates and a target without labels, adapted by DANN."""
+  return study_flags.to_config_dict(
     study_config.Study(
       source="icu",
       strategies=("domain_adaptation/dann",),

@@ -1,6 +1,6 @@
 """Fine-tuning: a network that predicts blood pressure (SBP, DBP, MAP) on a large set learns to reconstruct the aortic wave.
 
-The source's head gives three numbers, so the head for the wave is new, and both are tuned.
+The head of the source predicts three numbers, so the head for the wave is new; extractor and head are trained.
 
 Command: python -m experiments.transfer --config=experiments/configs/fine_tuning.py --workdir=runs/fine_tuning
 Expected: waveform RMSE 1.88 mmHg on 60 test subjects; the same network from scratch 1.97 (in silico).
@@ -10,13 +10,13 @@ Time: about 1 minute on 2 cores.
 from ml_collections import ConfigDict
 
 from cap_jax import config
-from cap_jax.cli import launcher
+from cap_jax.cli import study_flags
 from cap_jax.study import study_config
 
 
 def get_config() -> ConfigDict:
-  """Source: blood pressure at the arm from the radial wave; target: five labelled subjects."""
-  return launcher.to_config_dict(
+  """Returns a study of blood pressure at the arm from the radial wave, and a target of five labelled subjects."""
+  return study_flags.to_config_dict(
     study_config.Study(
       task="bp",
       strategies=("fine_tuning/all",),

@@ -1,4 +1,4 @@
-"""How well the wave can be reconstructed at all: unseen subjects of the source's own clinic, ages 25 to 80, measured exactly.
+"""Reconstruction within the training distribution: unseen subjects of the source's own clinic, ages 25 to 80, measured exactly.
 
 Command: python -m experiments.study --config=experiments/configs/in_distribution.py --workdir=runs/in_distribution
 Expected: in silico 0.19 mmHg of the source network (95 %: 0.17 to 0.21; 0.18 to 0.19 with --config.pretrain.seed=1 to 4), 0.31 of the
@@ -10,13 +10,13 @@ Time: 40 minutes on 2 cores that had other work too, most of it the two publishe
 from ml_collections import ConfigDict
 
 from cap_jax import config
-from cap_jax.cli import launcher
+from cap_jax.cli import study_flags
 from cap_jax.study import study_config
 
 
 def get_config() -> ConfigDict:
-  """Our own TCN and CNN-BiLSTM are trained as long, on the same subjects."""
-  return launcher.to_config_dict(
+  """Returns the study; our TCN and CNN-BiLSTM are trained as long, on the same subjects."""
+  return study_flags.to_config_dict(
     study_config.Study(
       source="exact",
       scenario="exact",

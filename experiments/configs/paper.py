@@ -1,5 +1,5 @@
 """All strategies against all baselines in three virtual clinics, three draws of the labelled subjects: other people; other people behind one
-line; a line for each of them.
+transducer; a transducer for each of them.
 
 Command: python -m experiments.study --config=experiments/configs/paper.py --workdir=runs/paper --processes=2
 Expected: the table in docs/comparison.md, of the first two draws (--config.seeds=0,1, about 2 hours on 2 cores).
@@ -8,13 +8,13 @@ Time: some 2.5 hours; the command says how many before it starts.
 
 from ml_collections import ConfigDict
 
-from cap_jax.cli import launcher
+from cap_jax.cli import study_flags
 from cap_jax.study import methods, study_config
 
 
 def get_config() -> ConfigDict:
-  """Three learning rates each, chosen on validation subjects; what uses no label has one."""
-  return launcher.to_config_dict(
+  """Returns the study: three learning rates each, selected on validation subjects; one where labels are not used."""
+  return study_flags.to_config_dict(
     study_config.Study(
       scenarios=("population", "device_population", "subject_device"),
       n_target=(0, 1, 5, 20),

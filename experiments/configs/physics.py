@@ -1,22 +1,22 @@
-"""Another physics: a network that only saw the linear cohort, on the subjects of a nonlinear solver.
+"""Another physics: a network trained on the linear cohort only, on the subjects of a nonlinear solver.
 
 Command: python -m experiments.prepare --format=nonlinear --path=dev --out_of_distribution=reported:1:1 --split=training:0.75,validation:0.25 --output=runs/nonlinear
          python -m experiments.study --config=experiments/configs/physics.py --config.target_data=runs/nonlinear --workdir=runs/physics
-Expected: in silico 0.71 mmHg of the source network, 0.59 with 5 labels (rehearsal), 0.46 with 20 (fine-tuning); docs/experiments.md. Tested are the
-64 subjects with an odd number; whatever was chosen was chosen on the others.
+Expected: in silico 0.71 mmHg of the source network, 0.59 with 5 labels (rehearsal), 0.46 with 20 (fine-tuning); docs/experiments.md. The test
+subjects are the 64 with an odd number; all settings were selected on the others.
 Time: some 15 minutes on 2 cores with --processes=2.
 """
 
 from ml_collections import ConfigDict
 
 from cap_jax import config
-from cap_jax.cli import launcher
+from cap_jax.cli import study_flags
 from cap_jax.study import study_config
 
 
 def get_config() -> ConfigDict:
-  """The source has other wall viscosities, frictions, tapers, operating points and steepening than the cohort of its own, and noise."""
-  return launcher.to_config_dict(
+  """Returns the study; its source `wide` has other arteries than the linear cohort of the package, and noise."""
+  return study_flags.to_config_dict(
     study_config.Study(
       source="wide",
       test_part="out_of_distribution",

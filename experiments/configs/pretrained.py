@@ -1,4 +1,4 @@
-"""The source network in the package: a radial pressure in, the aortic one out, taught by arteries of many kinds.
+"""The source network of the package: from radial to aortic pressure, trained on arteries of many kinds.
 
 Command: python -m experiments.pretrain --config=experiments/configs/pretrained.py --workdir=runs/pretrained
 Expected: the figures in cap_jax/pretrained/README.md.
@@ -8,13 +8,13 @@ Time: 12 minutes of training on 2 cores that had other work too, 5 without.
 from ml_collections import ConfigDict
 
 from cap_jax import config
-from cap_jax.cli import launcher
+from cap_jax.cli import study_flags
 from cap_jax.study import study_config
 
 
 def get_config() -> ConfigDict:
-  """`wide`: walls, frictions, tapers, operating points and steepening differ, waves carry noise, nobody is filtered out."""
-  return launcher.to_config_dict(
+  """Returns the study; `wide` varies the arteries and their operating points, adds noise and keeps all subjects."""
+  return study_flags.to_config_dict(
     study_config.Study(
       source="wide",
       source_subjects=8000,

@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from cap_jax.cli import launcher
+from cap_jax.cli import study_flags
 from cap_jax.strategies import STRATEGIES, find
 from cap_jax.study import methods, study_config, study_grid
 from tests.experiments.commands import ROOT, run
@@ -24,7 +24,7 @@ CASES = [name for name in NAMES if name not in STUDIES]
 
 def study_of(name):
   made = importlib.import_module(MODULES[name]).get_config()
-  return launcher.from_config_dict(study_config.Study, made)
+  return study_flags.from_config_dict(study_config.Study, made)
 
 
 @pytest.mark.quick

@@ -7,7 +7,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from cap_jax import config
-from cap_jax.cli import launcher, reconstruct
+from cap_jax.cli import reconstruct, study_flags
 from cap_jax.data import batches
 from cap_jax.study import study_config
 from cap_jax.train import checkpoint
@@ -18,12 +18,12 @@ pytestmark = pytest.mark.quick
 
 def test_a_study_goes_through_a_config_dict_unchanged():
   study = study_config.Study(n_target=(0, 3), custom={"scratch": {"learning_rate": 1e-3}})
-  assert launcher.from_config_dict(study_config.Study, launcher.to_config_dict(study)) == study
+  assert study_flags.from_config_dict(study_config.Study, study_flags.to_config_dict(study)) == study
 
 
 @pytest.mark.parametrize("given", ["scratch,fine_tuning", ("scratch,fine_tuning",), ("scratch", "fine_tuning")])
 def test_names_of_one_flag_are_parted_at_commas(given):
-  found = launcher.from_config_dict(study_config.Study, ConfigDict({"strategies": given, "seeds": (0, 1)}))
+  found = study_flags.from_config_dict(study_config.Study, ConfigDict({"strategies": given, "seeds": (0, 1)}))
   assert found.strategies == ("scratch", "fine_tuning")
   assert found.seeds == (0, 1)
 
@@ -42,7 +42,7 @@ def trained(**about):
 
 
 def test_a_study_follows_its_source_network():
-  study = launcher.follow(study_config.Study(), trained(source="icu", history={"source": "healthy"}))
+  study = study_flags.follow(study_config.Study(), trained(source="icu", history={"source": "healthy"}))
   assert (study.source, study.site, study.model.channels) == ("icu", "brachial", 8)
   assert dataclasses.replace(study, source="healthy", site="radial", model=config.Model()) == study_config.Study()
 
@@ -50,7 +50,7 @@ def test_a_study_follows_its_source_network():
 @pytest.mark.parametrize("about", [{}, {"source": {"source": "healthy"}}, {"source": "mars"}])
 def test_a_source_of_an_unknown_clinic_is_refused(about):
   with pytest.raises(InputError, match=r"names the source .*; pre-train one again .* healthy"):
-    launcher.follow(study_config.Study(), trained(**about))
+    study_flags.follow(study_config.Study(), trained(**about))
 
 
 @pytest.mark.parametrize(

@@ -16,18 +16,19 @@ import jax
 import numpy as np
 import pytest
 
-from cap_jax.cli import launcher
+from cap_jax.cli import output_folders
 from cap_jax.study import study_grid, study_results
 from cap_jax.train import checkpoint, metrics_writer, training_state
 from tests.experiments.commands import ROOT, run, run_here, wave, write_csv
 from tests.experiments.test_hosts import Hosts
 
-CONFIG = """from cap_jax.config import Calibration, Model, Study, Training, Windows
-from cap_jax.cli import launcher
+CONFIG = """from cap_jax.config import Calibration, Model, Training, Windows
+from cap_jax.study.study_config import Study
+from cap_jax.cli import study_flags
 
 
 def get_config():
-  return launcher.to_config_dict({study!r})
+  return study_flags.to_config_dict({study!r})
 """
 
 
@@ -157,7 +158,7 @@ def test_what_others_put_there_stays_and_a_note_that_was_cut_is_no_matter(tmp_pa
   assert (folder / "mine" / "notes.txt").read_text() == "mine"
   (tmp_path / "study").mkdir()
   (tmp_path / "study" / "study.json.partial-1").write_text('{"sour')
-  launcher.open_folder(str(tmp_path / "study"))
+  output_folders.open_folder(str(tmp_path / "study"))
   late = run_here("transfer", *SMALL[:-1], "--metrics=csv", f"--workdir={tmp_path / 'none'}")
   assert late.returncode == 2
   assert not (tmp_path / "none").exists()  # refused before anything is begun

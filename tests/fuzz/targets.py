@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.io
 
-from cap_jax.cli import launcher
+from cap_jax.cli import study_flags
 from cap_jax.data import datasets, recordings
 from cap_jax.data.sources import DATASETS, arrays, folders, pwdb
 from cap_jax.inference import pretrained, reconstruct
@@ -160,7 +160,7 @@ def _config() -> Target:
   seeds = [line.encode() for line in lines] + ["\n".join(lines).encode()]
 
   def call(data: bytes) -> None:
-    values = launcher.to_config_dict(study_config.Study())
+    values = study_flags.to_config_dict(study_config.Study())
     for line in data.decode("utf-8", "replace").splitlines()[:8]:
       field, _, text = line.partition("=")
       try:
@@ -169,7 +169,7 @@ def _config() -> Target:
         value = text
       with contextlib.suppress(KeyError, TypeError, AttributeError, ValueError):  # as the flags refuse it
         values.update_from_flattened_dict({field.strip(): value})
-    launcher.study_of(values)
+    study_flags.study_of(values)
 
   return Target(seeds, call)
 

@@ -86,11 +86,11 @@ def save(path, made):
 
 def study(folder):
   """All cells of a small study in one process."""
-  from cap_jax.cli import launcher
+  from cap_jax.cli import output_folders
   from cap_jax.study import run_study as studies
   from cap_jax.train import metrics_writer
 
-  launcher.open_folder(str(folder))
+  output_folders.open_folder(str(folder))
   for cell in studies.run(STUDY, str(folder), metrics=metrics_writer.KINDS):
     assert not cell.diverged
 

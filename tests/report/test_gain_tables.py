@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cap_jax.metrics import agreement
+from cap_jax.metrics import agreement, label_efficiency
 from cap_jax.report import gain_tables, study_report, tables
-from cap_jax.study import label_efficiency, summary
 from cap_jax.study import run_study as studies
+from cap_jax.study import summary
 
 ONE, MANY = agreement.Interval(37.4, 5.0, float("inf")), agreement.Interval(float("inf"), 61.0, float("inf"))
 SHARE = agreement.Interval(0.62, 0.47, 0.777)

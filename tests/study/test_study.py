@@ -316,7 +316,7 @@ def test_rates_and_lengths_are_chosen_on_validation_subjects_at_the_first_seed(
   study = dataclasses.replace(study, strategies=("scratch", "domain_adaptation"))
   working = study_runner.StudyRunner(study, str(folder))
   finished, finish = [], methods.finish
-  monkeypatch.setattr(methods, "finish", lambda ground, made: finished.append(ground.setting) or finish(ground, made))
+  monkeypatch.setattr(methods, "finish", lambda inputs, run: finished.append(inputs.setting) or finish(inputs, run))
   first, second = (working.run(Key("device", 0, "scratch", 2, seed)) for seed in (0, 1))
   assert (
     finished == [(first.rate_factor, first.step_factor)] * 2
@@ -479,7 +479,7 @@ def test_no_fold_is_of_somebody_who_cannot_be_tested(small_study, clinic_store):
 def test_a_large_store_is_thinned_and_nobody_left_out(small_study, clinic_store, monkeypatch):
   study = dataclasses.replace(small_study, scenarios=(), target_data=str(clinic_store.path), folds=2, n_target=(1,))
   whole = study_datasets.load_target(study)
-  monkeypatch.setattr(study_datasets, "_MOST", 5)
+  monkeypatch.setattr(study_datasets, "_MAX_TARGET_WINDOWS", 5)
   few = study_datasets.load_target(study)
   for part in ("labelled", "validation", "test"):
     assert getattr(few, part).subjects == getattr(whole, part).subjects
@@ -518,7 +518,7 @@ def test_an_error_ends_a_study_at_once(small_study, done_study, tmp_path, monkey
     raise DataError("a file", "is damaged", "remove it")
 
   monkeypatch.setattr(studies.concurrent.futures, "ProcessPoolExecutor", Pool)
-  monkeypatch.setattr(studies, "_work", work)
+  monkeypatch.setattr(studies, "_run_in_worker", work)
   with pytest.raises(DataError, match="is damaged"):
     list(studies.run(small_study, str(folder), processes=2))
   assert len(begun) <= 2 < len(study_grid.keys(small_study))

@@ -1,24 +1,25 @@
-"""The main job: the five strategies in their best form, `auto`, and what they have to beat, in one target clinic.
+"""The main job: the five strategies in their best form, `auto`, and the baselines, in one target clinic.
 
 Command: python -m experiments.compare
 Time: 80 to 90 seconds on 2 idle cores, a quarter of the work compiling.
 Expected: with 5 labelled subjects `auto` errs by at most 0.65 mmHg, and every strategy by less than the FIR transfer function, in silico.
 
-Chosen on the validation subjects of this clinic at 1, 5 and 20 labels: Muon, the learning rates, and θ_p, which was all of the extractor
-but its last normalisation. The network from scratch had the same optimisers to choose from.
+The validation subjects of this clinic selected, at 1, 5 and 20 labels, Muon, the learning rates, and θ_p, which is all of the
+extractor except its last normalisation. The network from scratch had the same choice of optimisers.
 """
 
 from ml_collections import ConfigDict
 
-from cap_jax.cli import launcher
+from cap_jax.cli import study_flags
 from cap_jax.study import study_config
 
 _LAYERS = ("f/embed", "f/level", "f/layer_0", "f/layer_1", "f/layer_2", "f/layer_3")
 
 
 def get_config() -> ConfigDict:
-  """From the network of the package to hypertensive people of 60 to 80 years behind one under-damped fluid-filled line."""
-  return launcher.to_config_dict(
+  """Returns the study of the packaged network and hypertensive subjects of 60 to 80 years behind an under-damped
+  transducer."""
+  return study_flags.to_config_dict(
     study_config.Study(
       source_network="pretrained",
       scenario="device_population",

@@ -1,4 +1,4 @@
-"""Data sets by name, each a file whose `load(path, channels)` lists records of the one schema and reads none of them yet."""
+"""Data sets by name. Each is a module whose `load(path, channels)` lists records without reading them."""
 
 import functools
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from cap_jax.data.datasets import DataSet
 
 
 def _load(module: str, *args: Any, **options: Any) -> DataSet:
-  """Imports a reader only where its data set is read: some need packages of their own.
+  """Imports a reader when its data set is read; some readers need packages of their own.
 
   Raises:
     InputError: such a package is not installed; or see the reader.

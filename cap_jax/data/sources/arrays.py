@@ -1,7 +1,8 @@
 """The user's own arrays in `.npz` or MATLAB files up to version 7.2: a file a subject, or a folder of them.
 
-An array is named like a column of `csv_file` (`time_s`, `radial_pressure_mmhg`, …); others by `channels`, where `signal[2]`
-is the third column of a matrix. Without a clock, `fs_hz` is the rate. Single numbers are what is known of the subject.
+The name of an array is that of a column of `csv_file` (`time_s`, `radial_pressure_mmhg`, …). `channels` assigns other
+names; `signal[2]` is the third column of a matrix. Without a clock, `fs_hz` is the rate. Single numbers are covariates
+of the subject.
 """
 
 import functools
@@ -22,8 +23,8 @@ from cap_jax.types import DataError
 
 _COLUMN = re.compile(r"(.+)\[(\d+)\]")
 _RATE = "fs_hz"
-_PATIENCE_S, _SLOWEST = 8, 1e7  # of MATLAB's reader, and bytes that it reads in a second at least
-# its memory is bounded beyond what it takes by itself, where the system tells
+_PATIENCE_S, _SLOWEST = 8, 1e7  # time limit for MATLAB's reader [s], and the lowest speed that extends it [bytes/s]
+# limits the memory of the reader beyond what it uses at first, where the system reports its use
 _READER = """
 import resource, sys, scipy.io
 try:
@@ -39,7 +40,7 @@ _REMEDY = "save plain numeric arrays, without objects: they could run code"
 
 
 def check_matlab(path: pathlib.Path) -> None:
-  """Reads a MATLAB file in a process of its own: a damaged one can kill the reader, keep it for ever or take all memory.
+  """Reads a MATLAB file in a process of its own: a damaged file can kill the reader, block it, or take all memory.
 
   Raises:
     DataError: it cannot be read.
@@ -53,25 +54,28 @@ def check_matlab(path: pathlib.Path) -> None:
   except subprocess.TimeoutExpired as error:
     raise DataError(str(path), f"is not read in {patience_s:.0f} s", _DAMAGED, path.stem) from error
   if done.returncode:
-    said = (done.stderr.strip().splitlines() or [f"the reader ended with {done.returncode}"])[-1]
-    raise DataError(str(path), f"cannot be read ({said})", _DAMAGED, path.stem)
+    message = (done.stderr.strip().splitlines() or [f"the reader ended with {done.returncode}"])[-1]
+    raise DataError(str(path), f"cannot be read ({message})", _DAMAGED, path.stem)
 
 
 def _check_zip(path: pathlib.Path) -> None:
-  """Raises:
-  DataError: the archive swells."""
+  """Checks the size of an archive's content.
+
+  Raises:
+    DataError: the content is far too large for the archive.
+  """
   with zipfile.ZipFile(path) as archive:
     folders.check_size(str(path), sum(item.file_size for item in archive.infolist()), path)
 
 
 def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
-  """All arrays of a file. Objects, which are pickled, are refused."""
+  """Loads all arrays of a file. Refuses objects, which are pickled."""
   with datasets.reading(str(path), _DAMAGED):
     if path.suffix == ".npz":
       _check_zip(path)
       with np.load(path, allow_pickle=False) as file:
         try:
-          found = {name: file[name] for name in file.files}
+          contents = {name: file[name] for name in file.files}
         except ValueError as error:
           if "pickle" in str(error):
             raise DataError(str(path), "holds objects", _REMEDY, path.stem) from error
@@ -82,20 +86,20 @@ def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
           raise DataError(str(path), "is a MATLAB 7.3 file", "save it with -v7, or read it as pulsedb or uci")
       folders.check_size(str(path), _declared(path), path)
       check_matlab(path)
-      found = {name: value for name, value in scipy.io.loadmat(path).items() if not name.startswith("__")}
-  for name, value in found.items():
+      contents = {name: value for name, value in scipy.io.loadmat(path).items() if not name.startswith("__")}
+  for name, value in contents.items():
     if not isinstance(value, np.ndarray) or value.dtype.hasobject or value.dtype.fields:
       raise DataError(str(path), f"array {name} holds objects", _REMEDY)
-  return found
+  return contents
 
 
 def _declared(path: pathlib.Path) -> float:
-  """Bytes that the arrays of a MATLAB file take in memory, by its table of contents."""
+  """Returns the bytes that the arrays of a MATLAB file take in memory, by its table of contents."""
   return 8.0 * sum(float(np.prod(shape, dtype=float)) for _, shape, _ in scipy.io.whosmat(path))
 
 
-def _take(path: pathlib.Path, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-  """(time,) the array of a name, or a column of a matrix."""
+def _extract_wave(path: pathlib.Path, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+  """Returns (time,) the array of a name, or a column of a matrix."""
   match = _COLUMN.fullmatch(name)
   stem, column = (match.group(1), int(match.group(2))) if match else (name, None)
   if stem not in arrays:
@@ -114,37 +118,43 @@ def _take(path: pathlib.Path, arrays: Mapping[str, np.ndarray], name: str) -> np
 def _read(path: pathlib.Path, channels: Mapping[str, str]) -> recordings.Recording:
   arrays = _arrays(path)
   named = {name: recordings.COLUMNS[name] for name in arrays if name in recordings.COLUMNS}
-  wanted = {**named, **channels}
-  given = [signal for signal in wanted.values() if signal != recordings.TIME]
-  twice = [signal for signal in given if given.count(signal) > 1]
+  signal_by_array = {**named, **channels}
+  signal_names = [signal for signal in signal_by_array.values() if signal != recordings.TIME]
+  twice = [signal for signal in signal_names if signal_names.count(signal) > 1]
   if twice:
     raise DataError(str(path), f"two arrays are {twice[0]}", "change --channels", path.stem)
-  signals = {signal: _take(path, arrays, name) for name, signal in wanted.items() if signal != recordings.TIME}
-  clocks = [name for name, signal in wanted.items() if signal == recordings.TIME] or [recordings.TIME]
-  numbers = {
+  signals = {
+    signal: _extract_wave(path, arrays, name) for name, signal in signal_by_array.items() if signal != recordings.TIME
+  }
+  clocks = [name for name, signal in signal_by_array.items() if signal == recordings.TIME] or [recordings.TIME]
+  scalars = {
     name: float(value.reshape(-1)[0]) for name, value in arrays.items() if value.size == 1 and value.dtype.kind in "fiu"
   }
   if clocks[0] in arrays or clocks[0] in channels:
-    time_s = _take(path, arrays, clocks[0])
-  elif _RATE in numbers and signals:
-    rate_hz = numbers.pop(_RATE)
+    time_s = _extract_wave(path, arrays, clocks[0])
+  elif _RATE in scalars and signals:
+    rate_hz = scalars.pop(_RATE)
     if not rate_hz > 0:
       raise DataError(str(path), f"{_RATE} is {rate_hz:g}", "give the sampling rate in Hz", path.stem)
     time_s = np.arange(len(next(iter(signals.values())))) / rate_hz
   else:
     remedy = f"add {recordings.TIME} or {_RATE}, or name the clock: --channels=NAME:{recordings.TIME}"
     raise DataError(str(path), "has no clock", remedy, path.stem)
-  return recordings.make(path.stem, path.stem, str(path), time_s, signals, covariates=numbers)
+  return recordings.make(path.stem, path.stem, str(path), time_s, signals, covariates=scalars)
 
 
 def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None) -> datasets.DataSet:
-  """An `.npz` or `.mat` file, whose name is the subject, or a folder of them.
+  """Lists an `.npz` or `.mat` file, whose name is the subject, or a folder of them.
 
   Args:
+    path: the file or folder.
     channels: array, or `array[column]` → signal, or `time_s`.
 
+  Returns:
+    The data set.
+
   Raises:
-    DataError: there is nothing of the kind at `path`.
+    DataError: `path` contains no such data.
   """
   listed: list[datasets.Entry | DataError] = []
   for file in folders.find(path, "*.npz", "*.mat"):

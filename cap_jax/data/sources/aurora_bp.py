@@ -1,8 +1,8 @@
-"""Aurora-BP (Mieloszyk et al. 2022, IEEE JBHI 26, 2864): wrist tonometry and PPG at 500 Hz beside a cuff's reading.
+"""Aurora-BP (Mieloszyk et al. 2022, IEEE JBHI 26, 2864): wrist tonometry and PPG at 500 Hz with the readings of a cuff.
 
-`measurements_<protocol>.tsv` lists the measurements with `sbp`, `dbp` and the path of each one's waves, a table with the columns
-`t`, `ekg`, `optical`, `pressure`; `participants.tsv` holds the ages. The tonometer is not calibrated: its millibars are no
-arterial pressure until a cuff scales them. The optical signal rises with the pulse, as a PPG is drawn.
+`measurements_<protocol>.tsv` lists the measurements with `sbp`, `dbp` and the path of their waves, a table with the
+columns `t`, `ekg`, `optical`, `pressure`. `participants.tsv` contains the ages. The tonometer is not calibrated: its
+millibars are no arterial pressure until a cuff reading scales them. The optical signal rises with the pulse, as a PPG.
 """
 
 import functools
@@ -64,7 +64,7 @@ def _measurements(
   listed: list[datasets.Entry | DataError] = []
   for row in rows.to_dict("records"):
     if not isinstance(row["waveform_file_path"], str):
-      continue  # a measurement of which no waves were made
+      continue  # a measurement without waves
     path, subject = table.parent / row["waveform_file_path"], str(row["pid"])
     record = f"{row['phase']}.{row['measurement']}".replace(" ", "_")
     cuff = {"cuff_sbp_mmhg": float(row["sbp"]), "cuff_dbp_mmhg": float(row["dbp"])}
@@ -83,13 +83,17 @@ def _measurements(
 
 
 def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None) -> datasets.DataSet:
-  """A folder with the tables of measurements and their waves.
+  """Lists the measurements of a folder.
 
   Args:
+    path: folder with the tables of measurements and their waves.
     channels: column → signal.
 
+  Returns:
+    The data set.
+
   Raises:
-    DataError: there is nothing of the kind at `path`.
+    DataError: `path` contains no such data.
   """
   root = pathlib.Path(path)
   listed: list[datasets.Entry | DataError] = []

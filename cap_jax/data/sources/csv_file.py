@@ -1,8 +1,8 @@
 """The user's own tables in CSV: one file, or a folder of them.
 
 A file has `time_s` and a column for each signal: `radial_pressure_mmhg`, `aortic_root_pressure_mmhg`, `digital_ppg`,
-`femoral_velocity_m_s`, `aortic_root_flow_ml_s`. Other columns are left alone. A folder has `subjects.csv`, with `subject`
-and what is known of each (`age`, `cuff_sbp_mmhg`, …), and `<subject>.csv` a subject:
+`femoral_velocity_m_s`, `aortic_root_flow_ml_s`. Other columns are ignored. A folder has `subjects.csv`, with `subject`
+and the covariates of each (`age`, `cuff_sbp_mmhg`, …), and one `<subject>.csv` for each subject:
 
     subjects.csv            P01.csv
     subject,age             time_s,radial_pressure_mmhg,aortic_root_pressure_mmhg
@@ -30,10 +30,10 @@ _REMEDY = "save it as a comma-separated UTF-8 table"
 
 
 def _names(path: pathlib.Path) -> list[str]:
-  """The header.
+  """Reads the header.
 
   Raises:
-    DataError: no table, or a name that stands twice.
+    DataError: the file is no comma-separated table.
   """
   with datasets.reading(str(path), _REMEDY):
     if path.is_dir():
@@ -50,8 +50,11 @@ def _names(path: pathlib.Path) -> list[str]:
 
 
 def _check_text(path: pathlib.Path) -> None:
-  """Raises:
-  DataError: the file has a byte that no text has, at which numbers would be cut off, or a header without end."""
+  """Checks that a file is text.
+
+  Raises:
+    DataError: the file contains NUL bytes, at which numbers would be cut off, or has too many columns.
+  """
   with open(path, "rb") as file:
     if file.readline(1 << 20).count(b",") >= _MOST_COLUMNS:
       raise DataError(str(path), f"has more than {_MOST_COLUMNS} columns", "keep the clock and the signals")
@@ -62,10 +65,10 @@ def _check_text(path: pathlib.Path) -> None:
 
 
 def _column(path: pathlib.Path, names: Sequence[str], name: str) -> int:
-  """Position of a column.
+  """Returns the position of a column.
 
   Raises:
-    DataError: it is missing, or there twice.
+    DataError: the column is missing or occurs twice.
   """
   if names.count(name) > 1:
     raise DataError(str(path), f"column {name} stands twice in the header", "keep one")
@@ -74,28 +77,32 @@ def _column(path: pathlib.Path, names: Sequence[str], name: str) -> int:
   return names.index(name)
 
 
-def table(path: pathlib.Path, names: Sequence[str], wanted: Sequence[str], texts: bool = False) -> pandas.DataFrame:
-  """Some columns of a file, those alone.
+def table(path: pathlib.Path, names: Sequence[str], columns: Sequence[str], texts: bool = False) -> pandas.DataFrame:
+  """Reads some columns of a file.
 
   Args:
+    path: the file.
     names: its header.
-    wanted: the columns.
-    texts: whether they may hold other than numbers.
+    columns: names of the columns to read.
+    texts: whether to read cells as text instead of numbers.
+
+  Returns:
+    The columns, by name.
 
   Raises:
-    DataError: a column is missing, doubled or holds a word, or there are no rows.
+    DataError: a column is missing, occurs twice or contains a word, or there are no rows.
   """
-  places = {_column(path, names, name): name for name in wanted}
+  places = {_column(path, names, name): name for name in columns}
   with datasets.reading(str(path), _REMEDY), warnings.catch_warnings():
-    warnings.simplefilter("ignore", pandas.errors.ParserWarning)  # commas behind the last column
-    found = pandas.read_csv(
+    warnings.simplefilter("ignore", pandas.errors.ParserWarning)  # trailing commas
+    frame = pandas.read_csv(
       path, header=None, skiprows=1, names=range(len(names)), usecols=sorted(places), index_col=False,
       dtype=str if texts else None, low_memory=False, skipinitialspace=True, **number_parsing.PRECISION,
     )  # fmt: skip
-  if found.empty:
+  if frame.empty:
     raise DataError(str(path), "the file holds a header but no rows", "add a row for each sample")
-  found = found.rename(columns=places)
-  return found if texts else found.apply(lambda column: _numbers(path, column))
+  frame = frame.rename(columns=places)
+  return frame if texts else frame.apply(lambda column: _numbers(path, column))
 
 
 def _numbers(path: pathlib.Path, column: pandas.Series) -> pandas.Series:
@@ -111,8 +118,11 @@ def _numbers(path: pathlib.Path, column: pandas.Series) -> pandas.Series:
 
 
 def _check_end(path: pathlib.Path, names: Sequence[str]) -> None:
-  """Raises:
-  DataError: the file ends in the middle of a row, as one that was not fetched whole."""
+  """Checks that the last row is complete.
+
+  Raises:
+    DataError: the file ends in the middle of a row, as after an incomplete download.
+  """
   with datasets.reading(str(path), _REMEDY), open(path, "rb") as file:
     file.seek(max(path.stat().st_size - _TAIL, 0))
     end = file.read()
@@ -125,25 +135,27 @@ def _read(
 ) -> recordings.Recording:
   names = _names(path)
   clock = next((name for name, signal in channels.items() if signal == recordings.TIME), recordings.TIME)
-  known = {**recordings.COLUMNS, **{name: signal for name, signal in channels.items() if name != clock}}
-  wanted = [name for name in dict.fromkeys(names) if name in known]
+  signal_by_column = {**recordings.COLUMNS, **{name: signal for name, signal in channels.items() if name != clock}}
+  columns = [name for name in dict.fromkeys(names) if name in signal_by_column]
   for name in (clock, *channels):
     _column(path, names, name)
   _check_end(path, names)
-  if not wanted:
+  if not columns:
     raise DataError(
       str(path),
       f"no column is a signal (found: {', '.join(names[:8])})",
       "rename one to SITE_pressure_mmhg or SITE_ppg, such as radial_pressure_mmhg",
     )
-  given = [known[name] for name in wanted]
-  twice = [name for name in wanted if given.count(known[name]) > 1]
+  signal_names = [signal_by_column[name] for name in columns]
+  twice = [name for name in columns if signal_names.count(signal_by_column[name]) > 1]
   if twice:
-    raise DataError(str(path), f"columns {' and '.join(twice)} are both {known[twice[0]]}", "change --channels")
-  found = table(path, names, [clock, *wanted])
-  recordings.check_clock(found[clock].to_numpy(), f"{path}: column {clock}")
-  signals = {known[name]: found[name].to_numpy() for name in wanted}
-  return recordings.make(subject, path.stem, str(path), found[clock].to_numpy(), signals, covariates=covariates)
+    raise DataError(
+      str(path), f"columns {' and '.join(twice)} are both {signal_by_column[twice[0]]}", "change --channels"
+    )
+  frame = table(path, names, [clock, *columns])
+  recordings.check_clock(frame[clock].to_numpy(), f"{path}: column {clock}")
+  signals = {signal_by_column[name]: frame[name].to_numpy() for name in columns}
+  return recordings.make(subject, path.stem, str(path), frame[clock].to_numpy(), signals, covariates=covariates)
 
 
 def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.Entry | DataError]:
@@ -152,25 +164,25 @@ def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.En
     raise DataError(str(path), "no such file", "a folder of CSV files needs it: a column subject, and a row a subject")
   folders.check_within(root, path)
   names = _names(path)
-  known = table(path, names, list(dict.fromkeys(names)), texts=True)
+  subjects = table(path, names, list(dict.fromkeys(names)), texts=True)
   _column(path, names, SUBJECT)
   listed: list[datasets.Entry | DataError] = []
-  seen: dict[str, int] = {}
-  for row, (_, values) in enumerate(known.iterrows(), start=1):
+  row_of_subject: dict[str, int] = {}
+  for row, (_, values) in enumerate(subjects.iterrows(), start=1):
     subject, where = str(values[SUBJECT]).strip(), f"{path}: data row {row}"
     file = root / f"{subject}.csv"
     try:
       if subject in ("", "nan"):
         raise DataError(where, "the subject has no name", "name it")
-      if subject in seen:
-        problem = f"the subject stands in data row {seen[subject]} already"
+      if subject in row_of_subject:
+        problem = f"the subject stands in data row {row_of_subject[subject]} already"
         raise DataError(where, problem, "give each subject one row", subject)
-      seen[subject] = row
+      row_of_subject[subject] = row
       folders.check_within(root, file)
       if not folders.is_file(file):
         raise DataError(str(file), "no such file", f"add it, or take the subject out of {SUBJECTS}", subject)
-      known_of = {str(name): number_parsing.number(value) for name, value in values.drop(SUBJECT).items()}
-      covariates = {name: value for name, value in known_of.items() if value == value}
+      parsed = {str(name): number_parsing.number(value) for name, value in values.drop(SUBJECT).items()}
+      covariates = {name: value for name, value in parsed.items() if value == value}
       read = functools.partial(_read, file, subject, covariates, channels)
       listed.append(datasets.Entry(subject, subject, str(file), read))
     except DataError as error:
@@ -179,13 +191,17 @@ def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.En
 
 
 def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None) -> datasets.DataSet:
-  """A CSV file, whose name is the subject, or a folder with `subjects.csv`.
+  """Lists a CSV file, whose name is the subject, or a folder with `subjects.csv`.
 
   Args:
+    path: the file or folder.
     channels: column → signal, for columns of other names.
 
+  Returns:
+    The data set.
+
   Raises:
-    DataError: there is nothing of the kind at `path`.
+    DataError: `path` contains no such data.
   """
   root = pathlib.Path(path)
   if root.is_dir():

@@ -1,4 +1,4 @@
-"""Files of a folder, none from outside it, none that swells."""
+"""Finds files in a folder, and refuses those outside it and those that expand far beyond their size."""
 
 import contextlib
 import os
@@ -8,38 +8,42 @@ from collections.abc import Iterator
 
 from cap_jax.types import DataError
 
-_LARGE = 1 << 28  # bytes in memory that nobody minds
+_LARGE = 1 << 28  # bytes in memory that are always allowed
 _SPARE = 1 << 29
-_SWELL = 256  # times its size on disk that a file may take in memory: waves are packed 10 to 20 times, bombs a thousand
+_SWELL = 256  # ratio of memory to size on disk that is allowed: waves compress 10 to 20 times, bombs a thousand
 
 
 def check_size(where: str, declared: float, *paths: pathlib.Path) -> None:
-  """
+  """Checks that files are large enough for the samples that they declare.
+
   Args:
-    where: what is read, for the reader.
+    where: what is read, for messages.
     declared: bytes that it would take in memory.
-    paths: the files in which it lies.
+    paths: files that contain it.
 
   Raises:
-    DataError: they are far too small to hold it.
+    DataError: the files are far too small.
   """
   if declared <= _LARGE:
     return
-  held = sum(path.stat().st_size for path in paths if path.is_file())
-  if declared > largest(held):
-    problem = f"declares {declared / 1e9:.1f} GB of samples, and its files have {held / 1e6:.3g} MB"
+  stored_bytes = sum(path.stat().st_size for path in paths if path.is_file())
+  if declared > largest(stored_bytes):
+    problem = f"declares {declared / 1e9:.1f} GB of samples, and its files have {stored_bytes / 1e6:.3g} MB"
     raise DataError(where, problem, "fetch the file again, or leave the record out")
 
 
-def largest(held: int) -> int:
-  """Bytes that files of so many may take in memory."""
-  return max(_SWELL * held, _LARGE)
+def largest(stored_bytes: int) -> int:
+  """Returns the bytes of memory that files of `stored_bytes` may take."""
+  return max(_SWELL * stored_bytes, _LARGE)
 
 
 @contextlib.contextmanager
 def bounded() -> Iterator[None]:
-  """What is asked of the system's memory in this block ends in an error beyond `_SPARE` more than there is in use: for readers of other
-  languages, which believe what a damaged file says of its size. Where the system cannot tell (no Linux), nothing is bounded."""
+  """Limits memory within the block to `_SPARE` bytes more than is in use; allocations beyond it fail.
+
+  Readers in other languages believe what a damaged file says of its size. Nothing is limited where the system does not
+  report its use (no Linux).
+  """
   soft, hard = resource.getrlimit(resource.RLIMIT_AS)
   try:
     pages = int(pathlib.Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
@@ -57,7 +61,7 @@ def bounded() -> Iterator[None]:
 
 
 def is_file(path: pathlib.Path) -> bool:
-  """Whether there is a file of this name, which may be one that no file can have."""
+  """Returns whether there is a file of this name; invalid names are allowed."""
   try:
     return path.is_file()
   except (OSError, ValueError):
@@ -65,21 +69,32 @@ def is_file(path: pathlib.Path) -> bool:
 
 
 def check_within(root: pathlib.Path, path: pathlib.Path) -> None:
-  """Raises:
-  DataError: the path leads out of the folder, by a link or by `..`."""
+  """Checks that a path stays in a folder.
+
+  Args:
+    root: the folder.
+    path: the path.
+
+  Raises:
+    DataError: the path leads out of the folder, by a link or by `..`.
+  """
   try:
     inside = path.resolve().is_relative_to(root.resolve())
-  except (OSError, ValueError, RuntimeError) as error:  # too long, with a NUL, or a circle of links
+  except (OSError, ValueError, RuntimeError) as error:  # too long, contains NUL, or a circle of links
     raise DataError(str(path)[:200], f"is no file's name ({type(error).__name__})", "rename the file") from error
   if not inside:
     raise DataError(str(path), "leads out of the folder", f"copy the file into {root}")
 
 
 def find(root: str | os.PathLike[str], *patterns: str) -> Iterator[pathlib.Path | DataError]:
-  """Files below a folder by patterns, in order of their names; the file itself if `root` is one.
+  """Finds the files below a folder that match patterns, in order of their names. If `root` is a file, yields that file.
+
+  Args:
+    root: folder or file.
+    patterns: glob patterns of the names.
 
   Yields:
-    A path, or the error of one that leads out of the folder.
+    A path, or the error of a path that leads out of the folder.
 
   Raises:
     DataError: there is nothing at `root`.
@@ -102,10 +117,17 @@ def find(root: str | os.PathLike[str], *patterns: str) -> Iterator[pathlib.Path 
 
 
 def one(root: str | os.PathLike[str], *patterns: str) -> pathlib.Path | None:
-  """The first file of these names in a folder or beside a file, None without one.
+  """Finds the first file that matches patterns in a folder or beside a file.
+
+  Args:
+    root: folder or file.
+    patterns: glob patterns, the preferred one first.
+
+  Returns:
+    The path, or None if nothing matches.
 
   Raises:
-    DataError: it leads out of the folder.
+    DataError: the path leads out of the folder.
   """
   base = pathlib.Path(root)
   base = base if base.is_dir() else base.parent

@@ -17,20 +17,20 @@ REMEDY = "fetch the file again; it must be a MATLAB 7.3 file"
 
 @contextlib.contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
-  """The file, open for reading.
+  """Opens a file for reading, within a limit of memory.
 
   Raises:
-    DataError: it is no HDF5 file, or damaged.
+    DataError: it is no HDF5 file, or it is damaged.
   """
   with datasets.reading(str(path), REMEDY), folders.bounded(), h5py.File(path, "r") as file:
     yield file
 
 
 def _own(data: h5py.Group | h5py.Dataset, file: h5py.File) -> h5py.Group | h5py.Dataset:
-  """An object that lies in the file itself, and is not larger than the file can hold.
+  """Checks that an object lies in the file itself and fits the file's size, and returns it.
 
   Raises:
-    DataError: it lies in another file, by a link, as external storage or as a virtual data set; or it swells.
+    DataError: the object is in another file, by a link, as external storage or as a virtual data set, or is too large.
   """
   path = file.filename
   outside = data.file.filename != path
@@ -44,22 +44,40 @@ def _own(data: h5py.Group | h5py.Dataset, file: h5py.File) -> h5py.Group | h5py.
 
 
 def group(file: h5py.File, name: str, where: str) -> h5py.Group:
-  """A struct.
+  """Returns a struct.
+
+  Args:
+    file: open file.
+    name: name of the struct.
+    where: file, for messages.
+
+  Returns:
+    The group.
 
   Raises:
     DataError: there is none of this name.
   """
   if name not in file or not isinstance(file[name], h5py.Group):
-    found = [key for key in file if not key.startswith("#")]
-    raise DataError(where, f"no struct {name} (found: {', '.join(found) or 'nothing'})", "choose another data set")
+    struct_names = [key for key in file if not key.startswith("#")]
+    raise DataError(
+      where, f"no struct {name} (found: {', '.join(struct_names) or 'nothing'})", "choose another data set"
+    )
   return _own(file[name], file)
 
 
 def field(struct: h5py.Group, name: str, where: str) -> h5py.Dataset:
-  """A field of a struct.
+  """Returns a field of a struct.
+
+  Args:
+    struct: the struct.
+    name: name of the field.
+    where: file, and position in it, for messages.
+
+  Returns:
+    The data set of the field.
 
   Raises:
-    DataError: it is missing.
+    DataError: the field is missing.
   """
   if name not in struct:
     raise DataError(where, f"no field {name} (found: {', '.join(list(struct)[:12])})", REMEDY)
@@ -67,7 +85,15 @@ def field(struct: h5py.Group, name: str, where: str) -> h5py.Dataset:
 
 
 def cell(data: h5py.Dataset, number: int) -> np.ndarray:
-  """An element of a cell or of a field of a struct array, its axes as they lie in the file."""
+  """Reads an element of a cell or of a field of a struct array.
+
+  Args:
+    data: the cell or field.
+    number: index of the element.
+
+  Returns:
+    The element, with its axes in the order of the file.
+  """
   _own(data, data.file)
   if data.dtype.kind != "O":  # a struct of one element has no references
     return np.asarray(data[()])
@@ -76,7 +102,7 @@ def cell(data: h5py.Dataset, number: int) -> np.ndarray:
 
 
 def cells(data: h5py.Dataset) -> Iterator[np.ndarray]:
-  """All elements of a cell, its references read once."""
+  """Yields all elements of a cell; reads its references once."""
   count(data)
   if data.dtype.kind != "O":
     yield np.asarray(data[()])
@@ -86,10 +112,10 @@ def cells(data: h5py.Dataset) -> Iterator[np.ndarray]:
 
 
 def count(data: h5py.Dataset) -> int:
-  """Elements of a cell or of a field of a struct array.
+  """Counts the elements of a cell or of a field of a struct array.
 
   Raises:
-    DataError: there are more than the file has bytes.
+    DataError: there are more elements than the file has bytes.
   """
   _own(data, data.file)
   path = data.file.filename
@@ -101,11 +127,11 @@ def count(data: h5py.Dataset) -> int:
 
 
 def text(codes: np.ndarray) -> str:
-  """A string: MATLAB stores its UTF-16 codes."""
+  """Decodes a string, which MATLAB stores as UTF-16 codes."""
   return "".join(chr(int(code)) for code in np.asarray(codes).reshape(-1) if int(code))
 
 
 def number(value: np.ndarray) -> float:
-  """A single number; NaN of none."""
+  """Returns a single number, NaN if there is not exactly one."""
   flat = np.asarray(value, dtype=float).reshape(-1)
   return float(flat[0]) if flat.size == 1 else float("nan")

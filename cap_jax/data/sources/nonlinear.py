@@ -1,8 +1,9 @@
-"""128 virtual subjects of a nonlinear one-dimensional solver, which ship with the package: another physics than the cohort's.
+"""128 virtual subjects of a nonlinear one-dimensional solver, which ship with the package.
 
-The same 116 arteries as (A, Q) equations with an elastic wall, Poiseuille's friction and R–C–R terminals without reflection; one
-periodic beat of 200 samples a subject and site. The covariate `reported` is 1 for every other subject: choose on the rest, report
-these (`prepare --out_of_distribution=reported:1:1`, then `--config.test_part=out_of_distribution`).
+Their physics is not the cohort's. The model has the same 116 arteries as (A, Q) equations, with an elastic wall,
+Poiseuille's friction and R–C–R terminals without reflection. There is one periodic beat of 200 samples a subject and
+site. The covariate `reported` is 1 for every other subject: choose on the rest, report these
+(`prepare --out_of_distribution=reported:1:1`, then `--config.test_part=out_of_distribution`).
 """
 
 import functools
@@ -27,7 +28,16 @@ def _file() -> dict[str, np.ndarray]:
 
 
 def at_times(beat_t: np.ndarray, period_s: float, time_s: np.ndarray) -> np.ndarray:
-  """A periodic wave, given by one beat, at other times: its Fourier series."""
+  """Evaluates a periodic wave at other times, by its Fourier series.
+
+  Args:
+    beat_t: (time,) one period.
+    period_s: length of the period [s].
+    time_s: (sample,) times [s].
+
+  Returns:
+    (sample,) wave.
+  """
   count = len(beat_t)
   c_k = np.fft.rfft(beat_t)[: count // 2] / count
   turns = np.exp(2j * np.pi * np.outer(time_s / period_s, np.arange(len(c_k))))
@@ -39,9 +49,9 @@ def _read(number: int, sites: tuple[str, ...]) -> recordings.Recording:
   period_s = 60 / float(data["hr"][number])
   time_s = np.arange(round(period_s * _FS_HZ)) * (period_s / round(period_s * _FS_HZ))
   signals = {site: at_times(data[site][number].astype(float), period_s, time_s) for site in sites}
-  known = {"age": float(data["age"][number]), "hr_bpm": float(data["hr"][number]), "reported": float(number % 2)}
+  covariates = {"age": float(data["age"][number]), "hr_bpm": float(data["hr"][number]), "reported": float(number % 2)}
   return recordings.make(
-    _name(number), "beat", f"nonlinear: {_name(number)}", time_s, signals, covariates=known, periodic=True
+    _name(number), "beat", f"nonlinear: {_name(number)}", time_s, signals, covariates=covariates, periodic=True
   )
 
 
@@ -50,14 +60,17 @@ def _name(number: int) -> str:
 
 
 def load(path: str = PATH, channels: Mapping[str, str] | None = None) -> datasets.DataSet:
-  """All subjects.
+  """Lists all subjects.
 
   Args:
     path: "dev", the only set there is.
-    channels: site → itself, of those asked for; the aortic root and the radial artery without them.
+    channels: site → itself, for the requested sites; the aortic root and the radial artery if None.
+
+  Returns:
+    The data set.
 
   Raises:
-    InputError: no such set, or no such site.
+    InputError: there is no such set, or no such site.
   """
   if path != PATH:
     raise InputError(f"--path={path}: the only set of the nonlinear solver is {PATH}")

@@ -1,5 +1,8 @@
-"""The user's own table in Parquet, in long form: `subject`, `time_s`, a column for each signal as in `csv_file`, and columns
-of what is known of a subject, the same in each of its rows. A file, or a folder of them."""
+"""The user's own table in Parquet, in long form: one file, or a folder of them.
+
+The columns are `subject`, `time_s`, one for each signal as in `csv_file`, and covariates, which are constant over the
+rows of a subject.
+"""
 
 import functools
 import os
@@ -24,41 +27,46 @@ def _read(path: pathlib.Path, subject: Any, name: str, channels: Mapping[str, st
   with datasets.reading(where, _REMEDY, name):
     schema = pyarrow.parquet.read_schema(path)
     _check_size(path)
-    wanted = [column for column in schema.names if _is_number(schema.field(column).type) and column != SUBJECT]
-    table = pyarrow.parquet.read_table(path, columns=wanted, filters=pyarrow.compute.field(SUBJECT) == subject)
-    numbers = {column: table[column].cast("float64", safe=False).to_numpy() for column in wanted}
+    columns = [column for column in schema.names if _is_number(schema.field(column).type) and column != SUBJECT]
+    table = pyarrow.parquet.read_table(path, columns=columns, filters=pyarrow.compute.field(SUBJECT) == subject)
+    numbers = {column: table[column].cast("float64", safe=False).to_numpy() for column in columns}
   if recordings.TIME in schema.names and recordings.TIME not in numbers:
     kind = schema.field(recordings.TIME).type
     raise DataError(str(path), f"column {recordings.TIME} holds {kind}", "write it as seconds", name)
   if recordings.TIME not in numbers:
-    found = ", ".join(schema.names[:8])
-    raise DataError(str(path), f"column {recordings.TIME} is missing (found: {found})", "rename the column", name)
-  known = {**recordings.COLUMNS, **channels}
-  words = [column for column in schema.names if column in known and column not in numbers]
-  if words:
-    kind = schema.field(words[0]).type
-    raise DataError(str(path), f"column {words[0]} holds {kind}, no numbers", "write it as numbers", name)
+    present = ", ".join(schema.names[:8])
+    raise DataError(str(path), f"column {recordings.TIME} is missing (found: {present})", "rename the column", name)
+  signal_by_column = {**recordings.COLUMNS, **channels}
+  text_columns = [column for column in schema.names if column in signal_by_column and column not in numbers]
+  if text_columns:
+    kind = schema.field(text_columns[0]).type
+    raise DataError(str(path), f"column {text_columns[0]} holds {kind}, no numbers", "write it as numbers", name)
   signals: dict[str, np.ndarray] = {}
   for column in numbers:
-    if column in known and known[column] in signals:
-      raise DataError(where, f"column {column} is {known[column]} as well", "change --channels", name)
-    if column in known:
-      signals[known[column]] = numbers[column]
-  rest = {column: wave for column, wave in numbers.items() if column not in known and column != recordings.TIME}
-  # what is the same in all rows is a property of the subject
+    if column in signal_by_column and signal_by_column[column] in signals:
+      raise DataError(where, f"column {column} is {signal_by_column[column]} as well", "change --channels", name)
+    if column in signal_by_column:
+      signals[signal_by_column[column]] = numbers[column]
+  rest = {
+    column: wave for column, wave in numbers.items() if column not in signal_by_column and column != recordings.TIME
+  }
+  # a column that is constant over all rows is a covariate of the subject
   covariates = {column: float(value_t[0]) for column, value_t in rest.items() if value_t.size and np.ptp(value_t) == 0}
   return recordings.make(name, path.stem, where, numbers[recordings.TIME], signals, covariates=covariates)
 
 
 def _check_size(path: pathlib.Path) -> None:
-  """Raises:
-  DataError: the table swells."""
-  told = pyarrow.parquet.read_metadata(path)
-  folders.check_size(str(path), 8.0 * told.num_rows * told.num_columns, path)
+  """Checks the size of a table's content.
+
+  Raises:
+    DataError: the content is far too large for the file.
+  """
+  metadata = pyarrow.parquet.read_metadata(path)
+  folders.check_size(str(path), 8.0 * metadata.num_rows * metadata.num_columns, path)
 
 
 def _name(subject: Any) -> str:
-  """A subject's name; a number that pandas made a float of is a whole one again."""
+  """Returns the name of a subject; whole numbers that pandas converted to floats become whole again."""
   return f"{subject:.0f}" if isinstance(subject, float) and subject.is_integer() else str(subject)
 
 
@@ -67,13 +75,17 @@ def _is_number(kind: pyarrow.DataType) -> bool:
 
 
 def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None) -> datasets.DataSet:
-  """A Parquet file, or a folder of them.
+  """Lists the subjects of a Parquet file, or of a folder of them.
 
   Args:
+    path: the file or folder.
     channels: column → signal, for columns of other names.
 
+  Returns:
+    The data set.
+
   Raises:
-    DataError: there is nothing of the kind at `path`.
+    DataError: `path` contains no such data.
   """
   listed: list[datasets.Entry | DataError] = []
   for file in folders.find(path, "*.parquet"):

@@ -1,8 +1,8 @@
-"""PulseDB (Wang et al. 2023, Front. Digit. Health 4, 1090854): 10 s segments at 125 Hz, of MIMIC-III and VitalDB.
+"""PulseDB (Wang et al. 2023, Front. Digit. Health 4, 1090854): 10 s segments at 125 Hz from MIMIC-III and VitalDB.
 
-A file a subject holds the struct array `Subj_Wins`; a subset holds the struct `Subset` with all segments in one array, which
-`h5py` shows as (1250, 3, segment): ECG_F, PPG_F, ABP_Raw. ABP_F is band-passed and without its mean: ABP_Raw is read. Where
-the pressure was measured is not recorded.
+The file of a subject contains the struct array `Subj_Wins`. A subset contains the struct `Subset` with all segments in
+one array, which `h5py` shows as (1250, 3, segment): ECG_F, PPG_F, ABP_Raw. ABP_Raw is read, because ABP_F is
+band-passed and has no mean. The site of the pressure is not recorded.
 """
 
 import collections
@@ -67,7 +67,7 @@ def _read_row(
   with hdf5.opened(path) as file:
     subset = hdf5.group(file, _SUBSETS, str(path))
     signals = hdf5.field(subset, "Signals", where)
-    reversed_axes = signals.shape[-1] == _rows(subset, path)  # as MATLAB writes them
+    reversed_axes = signals.shape[-1] == _rows(subset, path)  # the order in which MATLAB writes
     segment = signals[..., row].T if reversed_axes else signals[row]
     waves = {
       channels[name]: np.asarray(segment[number], dtype=float)
@@ -82,46 +82,52 @@ def _rows(subset: h5py.Group, path: pathlib.Path) -> int:
 
 
 def _entries(path: pathlib.Path, subject: str, channels: Mapping[str, str] | None) -> list[datasets.Entry]:
-  """Entries of a file; `subject` is whose it is, if it is one subject's."""
+  """Lists the segments of a file; `subject` is the subject of a file that has only one."""
   listed = []
   with hdf5.opened(path) as file:
     if _SUBSETS in file:
-      wanted = dict(channels or {"ABP_Raw": CHANNELS["ABP_Raw"], "PPG_F": recordings.PPG})
+      signal_by_field = dict(channels or {"ABP_Raw": CHANNELS["ABP_Raw"], "PPG_F": recordings.PPG})
       subset = hdf5.group(file, _SUBSETS, str(path))
-      known = {
+      covariates_r = {
         covariate: np.asarray(hdf5.field(subset, name, str(path)), dtype=float).reshape(-1)
         for name, covariate in _NUMBERS.items()
         if name in subset
       }
       for row, name in enumerate(hdf5.cells(hdf5.field(subset, "Subject", str(path)))):
         whose = hdf5.text(name) or f"{path.stem}-unnamed"
-        numbers = {covariate: float(value_r[row]) for covariate, value_r in known.items()}
-        read = functools.partial(_read_row, path, whose, row, wanted, numbers)
+        numbers = {covariate: float(value_r[row]) for covariate, value_r in covariates_r.items()}
+        read = functools.partial(_read_row, path, whose, row, signal_by_field, numbers)
         listed.append(datasets.Entry(whose, f"{path.stem}-{row + 1:06d}", f"{path}: segment {row + 1}", read))
       return listed
     wins = hdf5.group(file, _WINS, str(path))
-    wanted = dict(channels or CHANNELS)
-    missing = [name for name in wanted if name not in wins]
+    signal_by_field = dict(channels or CHANNELS)
+    missing = [name for name in signal_by_field if name not in wins]
     if missing:
       raise DataError(str(path), f"no field {', '.join(missing)}", f"choose --channels of {', '.join(list(wins)[:20])}")
-    first = next(iter(wanted))
+    first = next(iter(signal_by_field))
     included = hdf5.field(wins, "IncludeFlag", str(path)) if "IncludeFlag" in wins else None
     for segment in range(hdf5.count(hdf5.field(wins, first, str(path)))):
       if included is not None and hdf5.number(hdf5.cell(included, segment)) == 0:
         continue
-      read = functools.partial(_read_segment, path, subject, segment, wanted)
+      read = functools.partial(_read_segment, path, subject, segment, signal_by_field)
       listed.append(datasets.Entry(subject, f"{segment + 1:05d}", f"{path}: segment {segment + 1}", read))
   return listed
 
 
 def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None) -> datasets.DataSet:
-  """A file of a subject or of a subset, or a folder of them. Segments that PulseDB excluded (`IncludeFlag` 0) are left out.
+  """Lists the segments of a subject, of a subset, or of a folder of such files.
+
+  Leaves out segments that PulseDB excluded (`IncludeFlag` 0).
 
   Args:
+    path: the file or folder.
     channels: field → signal, such as {"ABP_Raw": "radial"}.
 
+  Returns:
+    The data set.
+
   Raises:
-    DataError: there is nothing of the kind at `path`.
+    DataError: `path` contains no such data.
   """
   listed: list[datasets.Entry | DataError] = []
   files = list(folders.find(path, "*.mat"))
@@ -130,7 +136,7 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     if isinstance(file, DataError):
       listed.append(file)
       continue
-    # numbers of its MIMIC and of its VitalDB part are of different people
+    # one number denotes different people in the MIMIC and the VitalDB part
     subject = file.stem if stems[file.stem] == 1 else f"{file.parent.name}-{file.stem}"
     try:
       listed += _entries(file, subject, channels)

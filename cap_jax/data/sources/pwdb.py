@@ -1,13 +1,15 @@
-"""The Pulse Wave Database (Charlton et al. 2019, Am. J. Physiol. 317, H1062; Zenodo 3275625), read lazily in its three
-flavours.
+"""The Pulse Wave Database (Charlton et al. 2019, Am. J. Physiol. 317, H1062; Zenodo 3275625), read lazily.
+
+There are three formats:
 
     CSV    PWs_<Site>_<Signal>.csv, a row a subject          } with pwdb_onset_times.csv and, for the covariates,
     WFDB   pwdb0001.hea …, channels such as `AorticRoot_P,`  } pwdb_haemod_params.csv and pwdb_model_variations.csv
     MAT    pwdb_data.mat (MATLAB 5): data.waves, data.haemods, data.plausibility
 
-Each wave is one beat at 500 Hz from its own foot; the onset times, after that of the pressure at the aortic root, put all on
-one clock, on which the beat repeats. The design is factorial, 729 variations of each age: a random split puts near twins on
-both sides, so hold out by `age` or by a variation (covariates `variation_pwv`, …, in SDs).
+Each wave is one beat at 500 Hz from its own foot. Onset times, relative to that of the pressure at the aortic root, put
+all waves on one clock, on which the beat repeats. The design is factorial, with 729 variations of each age. A random
+split therefore puts near twins on both sides: hold out by `age` or by a variation (covariates `variation_pwv`, …,
+in SDs).
 """
 
 import csv
@@ -59,19 +61,19 @@ Row = dict[str, float]
 
 
 class SubjectTable:
-  """A CSV file of a row a subject, of which single rows are read: name → value, an empty cell is NaN."""
+  """A CSV file with one row a subject, from which single rows are read: name → value; an empty cell is NaN."""
 
   def __init__(self, path: pathlib.Path):
-    """Notes where each line begins.
+    """Indexes where each row begins.
 
     Raises:
-      DataError: no such file, no header, or a subject that stands twice.
+      DataError: no such file, no header, or a subject that occurs twice.
     """
     self.path = path
     with datasets.reading(str(path), _REMEDY), open(path, "rb") as file:
       header = file.readline().decode("utf-8-sig")
       self.names = [name.strip() for name in next(csv.reader([header]))]
-      self.names = [name for name in self.names if name]  # a comma behind the last
+      self.names = [name for name in self.names if name]  # a trailing comma
       self._at: dict[int, int] = {}
       place = file.tell()
       for line in file:
@@ -89,10 +91,13 @@ class SubjectTable:
     return tuple(self._at)
 
   def values(self, subject: int) -> np.ndarray:
-    """(column,) after the subject's number.
+    """Reads the row of a subject.
+
+    Returns:
+      (column,) values behind the subject's number.
 
     Raises:
-      DataError: the subject is not in it, or a cell is no number.
+      DataError: the subject is not in the file, or a cell is no number.
     """
     if subject not in self._at:
       raise DataError(str(self.path), "has no such row", _REMEDY, _name(subject))
@@ -102,7 +107,7 @@ class SubjectTable:
       return np.array([float(cell) if cell.strip() else np.nan for cell in cells])
 
   def row(self, subject: int) -> Row:
-    """Name of a column → value."""
+    """Returns column → value of a subject."""
     return dict(zip(self.names[1:], self.values(subject).tolist(), strict=False))
 
 
@@ -112,12 +117,15 @@ def _table(path: pathlib.Path) -> SubjectTable:
 
 
 def on_common_clock(wave_t: np.ndarray, onset_s: float, samples: int) -> np.ndarray:
-  """A beat from its own foot → the periodic wave on the clock of the aortic root.
+  """Puts a beat that starts at its own foot on the clock of the aortic root, as a periodic wave.
 
   Args:
     wave_t: (time,) one beat at 500 Hz; its length may differ from `samples` by rounding.
-    onset_s: its foot's time after the foot at the aortic root.
-    samples: of the beat at the aortic root.
+    onset_s: time of its foot after the foot at the aortic root [s].
+    samples: length of the beat at the aortic root.
+
+  Returns:
+    (samples,) wave.
   """
   turn = (np.arange(samples) / samples - onset_s * FS_HZ / samples) % 1
   around = np.append(wave_t, wave_t[0])
@@ -127,7 +135,7 @@ def on_common_clock(wave_t: np.ndarray, onset_s: float, samples: int) -> np.ndar
 def _make(
   where: str, subject: int, waves: Mapping[str, np.ndarray], onsets: Mapping[str, float], covariates: Row
 ) -> recordings.Recording:
-  """One subject: channel → a beat, put on one clock."""
+  """Makes the recording of one subject from channel → beat, all put on one clock."""
   beats = {}
   for name, wave_t in waves.items():
     beat = wave_t[np.isfinite(wave_t)]
@@ -151,21 +159,21 @@ def _name(subject: int) -> str:
 
 
 def _covariates(parameters: Mapping[str, float], variations: Mapping[str, float]) -> Row:
-  """What is known of a subject; `plausible` recomputed from its pressures."""
+  """Returns the known properties of a subject, with `plausible` recomputed from its pressures."""
   plain = {name.split("[")[0].strip(): value for name, value in parameters.items()}
-  found = {"age": plain.get("age", np.nan), "hr_bpm": plain.get("HR", np.nan)}
-  found |= {"cuff_sbp_mmhg": plain.get("SBP_b", np.nan), "cuff_dbp_mmhg": plain.get("DBP_b", np.nan)}
-  verdict = pwdb_plausibility.plausible(found["age"], plain)
+  covariates = {"age": plain.get("age", np.nan), "hr_bpm": plain.get("HR", np.nan)}
+  covariates |= {"cuff_sbp_mmhg": plain.get("SBP_b", np.nan), "cuff_dbp_mmhg": plain.get("DBP_b", np.nan)}
+  verdict = pwdb_plausibility.plausible(covariates["age"], plain)
   if verdict is not None:
-    found["plausible"] = float(verdict)
+    covariates["plausible"] = float(verdict)
   for name, value in variations.items():
     if name.upper() not in ("SUBJECT NUMBER", "AGE"):
-      found[f"variation_{name.lower()}"] = value
-  return {name: value for name, value in found.items() if np.isfinite(value)}
+      covariates[f"variation_{name.lower()}"] = value
+  return {name: value for name, value in covariates.items() if np.isfinite(value)}
 
 
 def _tables(root: pathlib.Path) -> tuple[pathlib.Path | None, pathlib.Path | None, pathlib.Path | None]:
-  """Files of onsets, parameters and variations."""
+  """Finds the files of onsets, parameters and variations."""
   return folders.one(root, _ONSETS), folders.one(root, _PARAMETERS), folders.one(root, _VARIATIONS)
 
 
@@ -187,35 +195,35 @@ def _read_csv(
 
 
 def _read_wfdb(
-  record: str, root: str, tables: Sequence[pathlib.Path | None], subject: int, wanted: Iterable[str]
+  record: str, root: str, tables: Sequence[pathlib.Path | None], subject: int, names: Iterable[str]
 ) -> recordings.Recording:
-  found = wfdb_files.channels_of(record, root, list(wanted))
-  waves = {name: found[name][1] for name in wanted if name in found}
+  tracks = wfdb_files.channels_of(record, root, list(names))
+  waves = {name: tracks[name][1] for name in names if name in tracks}
   if not waves:
-    raise DataError(record, f"none of its channels is asked for (found: {', '.join(found)})", "change --channels")
+    raise DataError(record, f"none of its channels is asked for (found: {', '.join(tracks)})", "change --channels")
   return _make(record, subject, waves, *_facts(tables, subject))
 
 
 @functools.lru_cache(1)
 def _mat(path: pathlib.Path) -> Any:
-  """`data` of pwdb_data.mat, as nested records."""
+  """Loads `data` of pwdb_data.mat as nested records."""
   arrays.check_matlab(path)
   with datasets.reading(str(path), _REMEDY):
     return scipy.io.loadmat(path, squeeze_me=True, struct_as_record=False, variable_names=["data"])["data"]
 
 
-def _read_mat(path: pathlib.Path, subject: int, wanted: Iterable[str]) -> recordings.Recording:
+def _read_mat(path: pathlib.Path, subject: int, names: Iterable[str]) -> recordings.Recording:
   with datasets.reading(str(path), _REMEDY, _name(subject)):
     data, row = _mat(path), subject - 1
     waves, onsets = {}, {}
-    for name in wanted:
+    for name in names:
       site, kind = name.split("_")
       field = f"{kind}_{site}"
       if hasattr(data.waves, field):
         cell = np.asarray(getattr(data.waves, field))
         waves[name] = np.asarray(
           cell[row] if cell.dtype == object else cell, dtype=float
-        )  # of one subject no cell is left
+        )  # with one subject there is no cell
         onsets[name] = float(np.atleast_1d(getattr(data.waves.onset_times, field))[row])
     haemods = np.atleast_1d(data.haemods)[row]
     parameters = {name: _number(getattr(haemods, name)) for name in haemods._fieldnames}
@@ -226,12 +234,12 @@ def _read_mat(path: pathlib.Path, subject: int, wanted: Iterable[str]) -> record
 
 
 def _variations(data: Any, row: int) -> Row:
-  """Prescribed deviations of a subject [SD], where the file tells them."""
-  told = getattr(getattr(data, "config", None), "variations", None)
-  if told is None:
+  """Returns the prescribed deviations of a subject [SD], or none if the file lacks them."""
+  variations = getattr(getattr(data, "config", None), "variations", None)
+  if variations is None:
     return {}
-  values = np.atleast_2d(np.asarray(told.params, dtype=float))[row]
-  return {str(name): float(value) for name, value in zip(np.atleast_1d(told.param_names), values, strict=True)}
+  values = np.atleast_2d(np.asarray(variations.params, dtype=float))[row]
+  return {str(name): float(value) for name, value in zip(np.atleast_1d(variations.param_names), values, strict=True)}
 
 
 def _number(value: Any) -> float:
@@ -239,30 +247,30 @@ def _number(value: Any) -> float:
   return float(flat[0]) if flat.size == 1 and flat.dtype.kind in "fiub" else float("nan")
 
 
-def _wanted(channels: Mapping[str, str] | None) -> list[str]:
-  """PWDB's names of the signals asked for."""
+def _requested_names(channels: Mapping[str, str] | None) -> list[str]:
+  """Returns the PWDB names of the requested signals."""
   if channels is None:
     return [name for name, signal in CHANNELS.items() if signal in _DEFAULT]
   for name in channels:
     if name not in CHANNELS or channels[name] != CHANNELS[name]:
-      known = f"{name}:{CHANNELS[name]}" if name in CHANNELS else "Radial_P:radial, Digital_PPG:digital_ppg, …"
-      raise DataError(f"--channels={name}:{channels[name]}", "is no channel of PWDB", f"its names are {known}")
+      choices = f"{name}:{CHANNELS[name]}" if name in CHANNELS else "Radial_P:radial, Digital_PPG:digital_ppg, …"
+      raise DataError(f"--channels={name}:{channels[name]}", "is no channel of PWDB", f"its names are {choices}")
   return list(channels)
 
 
-def _list(root: pathlib.Path, wanted: list[str]) -> list[datasets.Entry | DataError]:
-  """The first flavour that is there."""
-  found = list(folders.find(root, "*.csv", "*.hea", "pwdb_data.mat"))
-  lost: list[datasets.Entry | DataError] = [path for path in found if isinstance(path, DataError)]
-  paths = [path for path in found if isinstance(path, pathlib.Path)]
+def _list(root: pathlib.Path, names: list[str]) -> list[datasets.Entry | DataError]:
+  """Lists the subjects in the first of the three formats that is there."""
+  paths_or_errors = list(folders.find(root, "*.csv", "*.hea", "pwdb_data.mat"))
+  lost: list[datasets.Entry | DataError] = [path for path in paths_or_errors if isinstance(path, DataError)]
+  paths = [path for path in paths_or_errors if isinstance(path, pathlib.Path)]
   tables = _tables(root)
   files = {}
   for path in paths:
     match = _WAVES.fullmatch(path.name)
-    if match and "_".join(match.groups()) in wanted:
+    if match and "_".join(match.groups()) in names:
       files["_".join(match.groups())] = path
   if files:
-    files = {name: files[name] for name in wanted if name in files}
+    files = {name: files[name] for name in names if name in files}
     subjects = sorted(set().union(*(_table(path).subjects for path in files.values())))
     place = next(iter(files.values())).parent
     return lost + [
@@ -274,7 +282,7 @@ def _list(root: pathlib.Path, wanted: list[str]) -> list[datasets.Entry | DataEr
   }
   if records:
     return lost + [
-      _entry(subject, record, functools.partial(_read_wfdb, record, str(root), tables, subject, wanted))
+      _entry(subject, record, functools.partial(_read_wfdb, record, str(root), tables, subject, names))
       for subject, record in sorted(records.items())
     ]
   mats = [path for path in paths if path.suffix == ".mat"]
@@ -285,7 +293,7 @@ def _list(root: pathlib.Path, wanted: list[str]) -> list[datasets.Entry | DataEr
   with datasets.reading(str(mats[0]), _REMEDY):
     count = len(np.atleast_1d(_mat(mats[0]).haemods))
   return lost + [
-    _entry(subject, f"{mats[0]}: subject {subject}", functools.partial(_read_mat, mats[0], subject, wanted))
+    _entry(subject, f"{mats[0]}: subject {subject}", functools.partial(_read_mat, mats[0], subject, names))
     for subject in range(1, count + 1)
   ]
 
@@ -295,16 +303,20 @@ def _entry(subject: int, where: str, read: Callable[[], recordings.Recording]) -
 
 
 def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None) -> datasets.DataSet:
-  """A folder of any of the three flavours, or `pwdb_data.mat` itself.
+  """Lists the subjects of a folder in any of the three formats, or of `pwdb_data.mat` itself.
 
   Args:
-    channels: PWDB's name → signal, such as {"Radial_P": "radial"}; without them the pressures at root, neck, arm, finger and
-      groin and the finger's PPG.
+    path: the folder or file.
+    channels: PWDB's name → signal, such as {"Radial_P": "radial"}; by default the pressures at root, neck, arm,
+      finger and groin and the finger's PPG.
+
+  Returns:
+    The data set.
 
   Raises:
-    DataError: there is nothing of the kind at `path`.
+    DataError: `path` contains no such data.
   """
-  entries, lost = datasets.gather(_list(pathlib.Path(path), _wanted(channels)))
+  entries, lost = datasets.gather(_list(pathlib.Path(path), _requested_names(channels)))
   return datasets.DataSet(
     name="pwdb", entries=entries, path=str(path), channels=channels, lost=lost, notes=(_TWINS,), **_ABOUT
   )

@@ -1,11 +1,11 @@
 """Writes the CSV layout of the Pulse Wave Database (Charlton et al. 2019; Zenodo 3275625).
 
-    PWs/csv/PWs_<Site>_<Signal>.csv   a row a subject: one beat at 500 Hz from its own foot, filled up with NaN
-    pwdb_onset_times.csv              these feet, in seconds after that of the pressure at the aortic root
+    PWs/csv/PWs_<Site>_<Signal>.csv   a row a subject: one beat at 500 Hz from its own foot, padded with NaN
+    pwdb_onset_times.csv              times of these feet, in seconds after that of the pressure at the aortic root
     pwdb_haemod_params.csv            haemodynamic parameters
 
 Signals are P [mmHg], U [m/s], A [m²] and PPG [-]. P, U and A of a site share one clock, which starts at the foot of P,
-so that U·A is the flow; a PPG starts at its own minimum. Column names begin with a space, as there.
+so that U·A is the flow; a PPG starts at its own minimum. Column names begin with a space, as in the original files.
 """
 
 import contextlib
@@ -21,39 +21,39 @@ SIGNALS = tuple(pwdb.KINDS)
 
 
 def beat_samples(period_s: float) -> int:
-  """Samples of a beat at 500 Hz."""
+  """Returns the number of samples of a beat at 500 Hz."""
   return int(np.ceil(period_s * pwdb.FS_HZ - 1e-9))
 
 
 def resample(waves: np.ndarray, foot_s: np.ndarray, period_s: float, columns: int) -> np.ndarray:
-  """Periodic waves of one subject from their feet on at 500 Hz, by their Fourier series.
+  """Resamples the periodic waves of one subject to 500 Hz from their feet on, by their Fourier series.
 
   Args:
     waves: (wave, time) one period.
-    foot_s: (wave,) time of the foot in it.
-    period_s: scalar.
-    columns: of the result; at least the period takes.
+    foot_s: (wave,) time of the foot within the period [s].
+    period_s: length of the period [s].
+    columns: number of columns of the result; at least the samples of the period.
 
   Returns:
     (wave, column), NaN after the end of the beat.
   """
   samples = waves.shape[1]
-  k = np.arange((samples - 1) // 2 + 1)  # without the Nyquist line, whose phase is lost
+  k = np.arange((samples - 1) // 2 + 1)  # without the Nyquist frequency, whose phase is lost
   c_wk = np.fft.rfft(waves, axis=1)[:, : k.size] / samples
   c_wk[:, 1:] *= 2
   c_wk = c_wk * np.exp(2j * np.pi * np.outer(foot_s / period_s, k))
   time_s = np.arange(beat_samples(period_s)) / pwdb.FS_HZ
   turns_kt = np.exp(2j * np.pi * np.outer(k, time_s / period_s))
-  found = np.full((waves.shape[0], columns), np.nan)
-  found[:, : time_s.size] = c_wk.real @ turns_kt.real - c_wk.imag @ turns_kt.imag
-  return found
+  beats_wt = np.full((waves.shape[0], columns), np.nan)
+  beats_wt[:, : time_s.size] = c_wk.real @ turns_kt.real - c_wk.imag @ turns_kt.imag
+  return beats_wt
 
 
 class Writer:
-  """Writes subjects block by block into a folder, which must exist; use it in a `with`.
+  """Writes subjects block by block into a folder, which must exist. Use it in a `with` statement.
 
   Args:
-    folder: where to.
+    folder: the folder.
     sites: names of the sites in order.
     columns: samples of the longest beat.
   """
@@ -96,8 +96,8 @@ class Writer:
     Args:
       waves: signal → (subject, site, time), one period each.
       foot_s: (subject, site) time of the foot of the pressure within the period [s].
-      period_s: (subject,).
-      parameters: name → (subject,), the same names each time.
+      period_s: (subject,) length of the period [s].
+      parameters: name → (subject,), the same names in each call.
     """
     if self._parameters is None:
       self._parameters = self._open(os.path.join(self._folder, "pwdb_haemod_params.csv"), list(parameters))

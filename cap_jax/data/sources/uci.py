@@ -1,7 +1,8 @@
-"""UCI's cuff-less blood pressure data (Kachuee et al. 2015; doi 10.24432/C5B602): `Part_1.mat` … `Part_4.mat`, MATLAB 7.3.
+"""UCI's cuff-less blood pressure data (Kachuee et al. 2015, doi 10.24432/C5B602): MATLAB 7.3 files `Part_1.mat` to
+`Part_4.mat`.
 
-Each holds a cell of matrices with the rows PPG, ABP and ECG at 125 Hz, which `h5py` shows as columns. Nobody knows whose a
-record is: a split by record may put one person on both sides.
+Each file contains a cell of matrices with the rows PPG, ABP and ECG at 125 Hz, which `h5py` shows as columns. The
+subject of a record is unknown: a split by record may put one person on both sides.
 """
 
 import functools
@@ -37,16 +38,20 @@ def _read(
 
 
 def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None) -> datasets.DataSet:
-  """A part, or a folder of them.
+  """Lists the records of a part, or of a folder of parts.
 
   Args:
+    path: a `.mat` file or a folder.
     channels: PPG, ABP → signal, such as {"ABP": "radial"}.
 
+  Returns:
+    The data set.
+
   Raises:
-    DataError: there is nothing of the kind at `path`.
+    DataError: `path` contains no such data.
   """
   listed: list[datasets.Entry | DataError] = []
-  wanted = dict(channels or CHANNELS)
+  signal_by_channel = dict(channels or CHANNELS)
   for file in folders.find(path, "*.mat"):
     if isinstance(file, DataError):
       listed.append(file)
@@ -62,7 +67,7 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
       continue
     for number in range(count):
       subject = f"{name}-{number + 1:05d}"
-      read = functools.partial(_read, file, name, number, subject, wanted)
+      read = functools.partial(_read, file, name, number, subject, signal_by_channel)
       listed.append(datasets.Entry(subject, subject, f"{file}: record {number + 1}", read))
   entries, lost = datasets.gather(listed)
   if not entries and not lost:

@@ -1,6 +1,6 @@
-"""A virtual clinic → recordings: the cohort of `arteries` seen through the clinic's device.
+"""Draws recordings of a virtual clinic: the cohort of `arteries`, measured with the clinic's devices.
 
-As a data set its path says which clinic and how large: `healthy,subjects=1200,seconds=60,seed=1`, with the name of a source or
+As a data set its path names the clinic and its size: `healthy,subjects=1200,seconds=60,seed=1`. The name is a source or
 a scenario of `clinics`.
 """
 
@@ -18,13 +18,13 @@ from cap_jax.data import datasets, recordings
 from cap_jax.types import InputError
 
 CHUNK = 64
-_CUFF_KEY = len(network.SITES) + 1  # the keys before it are the measured signals'
+_CUFF_KEY = len(network.SITES) + 1  # the keys before it belong to the measured signals
 SITES = (*network.SITES, recordings.PPG)
 _CUFF_SITE, _CUFF = "brachial", ("cuff_dbp_mmhg", "cuff_sbp_mmhg")
 
 
 def _waves(key, subjects, chains, clinic: clinics.Clinic, sites: tuple[str, ...], reference: str):
-  """Waves of the sites as the clinic's devices measure them, and what its cuff reads."""
+  """Returns the waves of the sites as the clinic's devices measure them, and its cuff's readings."""
   wave_key, noise_key = jax.random.split(key)
   waves = cohort.records(wave_key, subjects, clinic.seconds, clinic.fs_hz, clinic.rhythm)
   return _measured(noise_key, waves, chains, _nameless(clinic), sites, reference)
@@ -41,10 +41,10 @@ def _measured(noise_key, waves, chains, clinic: clinics.Clinic, sites: tuple[str
     device = clinic.oximeter if optical else clinic.device
     cuff_site = device.cuff.site if device.cuff and device.cuff.site else site
     keys = jax.random.split(jax.random.fold_in(noise_key, number), count)
-    seen = jax.vmap(lambda k, x_t, cuff_t, chain: sensors.measure(k, x_t, cuff_t, clinic.fs_hz, device, chain))(
+    device_bt = jax.vmap(lambda k, x_t, cuff_t, chain: sensors.measure(k, x_t, cuff_t, clinic.fs_hz, device, chain))(
       keys, waves[site], waves[cuff_site], chains[optical]
     )
-    return jax.vmap(sensors.min_max)(seen) if optical and device.cuff is None else seen
+    return jax.vmap(sensors.min_max)(device_bt) if optical and device.cuff is None else device_bt
 
   keys = jax.random.split(jax.random.fold_in(noise_key, _CUFF_KEY), count)
   cuff = jax.vmap(lambda k, p_t: sensors.read_cuff(k, p_t, clinic.fs_hz, clinics.Cuff()))(keys, waves[_CUFF_SITE])
@@ -52,21 +52,21 @@ def _measured(noise_key, waves, chains, clinic: clinics.Clinic, sites: tuple[str
 
 
 def _chains(key: jax.Array, device: clinics.Device, count: int) -> sensors.Chain:
-  """(subject,) devices: one for all, or each subject's own."""
+  """Draws (subject,) devices: one for all, or one for each subject."""
   if device.scope == "device":
     return jax.tree.map(lambda x: np.full(count, x), sensors.draw_chain(key, device))
-  # a key a subject, whatever their number
+  # one key for each subject, independent of their number
   keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(np.arange(count))
   return jax.tree.map(np.asarray, jax.vmap(lambda k: sensors.draw_chain(k, device))(keys))
 
 
-# what a clinic knows of a virtual subject; the other parameters of the model are no input of a network
+# properties of a virtual subject that a clinic knows; a network never reads the other parameters of the model
 COVARIATES = ("age", "hr_bpm", "cuff_sbp_mmhg", "cuff_dbp_mmhg")
 
 
 @functools.lru_cache(2)
 def _subjects(clinic: clinics.Clinic) -> tuple[population.Subject, tuple[sensors.Chain, sensors.Chain], jax.Array]:
-  """All the clinic's subjects, the devices of each (for pressures, for the PPG), and the key of their waves."""
+  """Draws the clinic's subjects, the devices of each (for pressures, for the PPG), and the key of their waves."""
   subject_key, wave_key, device_key, oximeter_key = jax.random.split(jax.random.key(clinic.seed), 4)
   subjects = plausibility.draw(subject_key, clinic.population, clinic.subjects)
   chains = (
@@ -80,25 +80,27 @@ def _subjects(clinic: clinics.Clinic) -> tuple[population.Subject, tuple[sensors
 def _chunk(
   clinic: clinics.Clinic, sites: tuple[str, ...], reference: str, start: int
 ) -> tuple[recordings.Recording, ...]:
-  """Recordings of up to `CHUNK` subjects from `start` on. Every chunk has the same shape, and every clinic of these settings
-  shares the program."""
+  """Draws recordings of up to `CHUNK` subjects from `start` on.
+
+  Every chunk has the same shape, and all clinics with these settings share the compiled program.
+  """
   subjects, chains, wave_key = _subjects(clinic)
-  wanted = tuple(dict.fromkeys((*sites, reference)))
+  all_sites = tuple(dict.fromkeys((*sites, reference)))
   time_s = np.arange(round(clinic.seconds * clinic.fs_hz)) / clinic.fs_hz
-  bare = clinic.oximeter.cuff is None
-  units = {site: "1" if site == recordings.PPG and bare else "mmHg" for site in wanted}
+  unscaled_ppg = clinic.oximeter.cuff is None
+  units = {site: "1" if site == recordings.PPG and unscaled_ppg else "mmHg" for site in all_sites}
   rows = np.arange(start, start + CHUNK) % clinic.subjects
-  part, devices = jax.tree.map(lambda x: x[rows], (subjects, chains))
+  chunk_subjects, devices = jax.tree.map(lambda x: x[rows], (subjects, chains))
   key = jax.random.fold_in(wave_key, start)
-  waves, cuff = jax.tree.map(np.asarray, _waves(key, part, devices, clinic, wanted, reference))
-  known = {**part._asdict(), **cuff}
+  waves, cuff = jax.tree.map(np.asarray, _waves(key, chunk_subjects, devices, clinic, all_sites, reference))
+  covariates = {**chunk_subjects._asdict(), **cuff}
   return tuple(
     recordings.Recording(
       subject=f"{clinic.name}-{clinic.seed}-{start + k:05d}",
       time_s=time_s,
-      signals={site: waves[site][k] for site in wanted},
+      signals={site: waves[site][k] for site in all_sites},
       units=units,
-      covariates={name: float(value[k]) for name, value in known.items()},
+      covariates={name: float(value[k]) for name, value in covariates.items()},
     )
     for k in range(min(CHUNK, clinic.subjects - start))
   )
@@ -107,66 +109,72 @@ def _chunk(
 def draw(
   clinic: clinics.Clinic, sites: tuple[str, ...] = ("radial",), reference: str = "aortic_root"
 ) -> list[recordings.Recording]:
-  """Records of all the clinic's subjects, with their parameters and what a cuff at the arm reads of them as covariates.
+  """Draws records of all the clinic's subjects. Covariates are their parameters and the readings of a cuff at the arm.
 
   Args:
-    clinic: whom it sees, with what devices, and the seed.
-    sites: peripheral sites, measured with the clinic's device, a PPG with its oximeter.
-    reference: the site of the true wave, which no device touches.
+    clinic: population, devices and seed.
+    sites: peripheral sites, measured with the clinic's device; a PPG is measured with its oximeter.
+    reference: site of the true wave, which no device alters.
+
+  Returns:
+    One recording a subject.
 
   Raises:
-    InputError: the cohort has no such site, or hardly anyone of the population is plausible.
+    InputError: the cohort has no such site, or hardly any subject of the population is plausible.
   """
   unknown = [site for site in (*sites, reference) if site not in SITES]
   if unknown:
     raise InputError(f"{', '.join(unknown)}: no site of the virtual cohort; it has {', '.join(SITES)}")
-  _subjects(clinic)  # that draws with a bar of its own
-  found: list[recordings.Recording] = []
+  _subjects(clinic)  # draws them, with a progress bar of its own
+  drawn: list[recordings.Recording] = []
   with tqdm.tqdm(total=clinic.subjects, desc=f"{clinic.name}: subjects", unit="", leave=False) as progress:
     for start in range(0, clinic.subjects, CHUNK):
-      found += _chunk(clinic, sites, reference, start)
+      drawn += _chunk(clinic, sites, reference, start)
       progress.update(min(CHUNK, clinic.subjects - start))
-  return found
+  return drawn
 
 
 def _read(clinic: clinics.Clinic, sites: tuple[str, ...], reference: str, number: int) -> recordings.Recording:
-  found = _chunk(clinic, sites, reference, number - number % CHUNK)[number % CHUNK]
-  return dataclasses.replace(found, record="virtual")
+  recording = _chunk(clinic, sites, reference, number - number % CHUNK)[number % CHUNK]
+  return dataclasses.replace(recording, record="virtual")
 
 
 def _clinic(path: str) -> clinics.Clinic:
-  """The clinic that a path names.
+  """Returns the clinic that a path names.
 
   Raises:
     InputError: the name or a size is unknown.
   """
   name, *sizes = path.split(",")
-  known = {**clinics.SOURCES, **clinics.SCENARIOS}
-  if name not in known:
-    raise InputError(f"--path={path}: no clinic {name!r}; choose one of {', '.join(known)}")
+  templates = {**clinics.SOURCES, **clinics.SCENARIOS}
+  if name not in templates:
+    raise InputError(f"--path={path}: no clinic {name!r}; choose one of {', '.join(templates)}")
   values: dict[str, float] = {"subjects": 100, "seconds": 60.0, "fs_hz": 125.0, "seed": 0}
-  for word in sizes:
-    key, _, value = word.partition("=")
+  for setting in sizes:
+    key, _, value = setting.partition("=")
     try:
       values[key] = type(values[key])(value)
     except (KeyError, ValueError) as error:
-      raise InputError(f"--path={path}: {word!r} must be one of {', '.join(values)} and a number") from error
-  found = known[name]
+      raise InputError(f"--path={path}: {setting!r} must be one of {', '.join(values)} and a number") from error
+  template = templates[name]
   return clinics.Clinic(
-    name=name, subjects=int(values["subjects"]), seconds=values["seconds"], population=found.population, device=found.device, oximeter=found.oximeter, rhythm=found.rhythm,
+    name=name, subjects=int(values["subjects"]), seconds=values["seconds"], population=template.population, device=template.device, oximeter=template.oximeter, rhythm=template.rhythm,
     fs_hz=values["fs_hz"], seed=int(values["seed"]),
   )  # fmt: skip
 
 
 def load(path: str, channels: Mapping[str, str] | None = None) -> datasets.DataSet:
-  """A clinic by name, drawn chunk by chunk as its records are read.
+  """Lists the records of a clinic, which are drawn chunk by chunk when they are read.
 
   Args:
     path: `NAME[,subjects=N][,seconds=S][,fs_hz=F][,seed=K]`.
-    channels: signal → itself, of those asked for beside the aortic root; radial pressure and finger PPG without them.
+    channels: signal → itself, for the signals beside the aortic root; radial pressure and finger PPG if None.
+
+  Returns:
+    The data set.
 
   Raises:
-    InputError: no such clinic, or a value of it cannot be.
+    InputError: there is no such clinic, or a value is invalid.
   """
   clinic = _clinic(path)
   sites = tuple(
@@ -188,5 +196,5 @@ def load(path: str, channels: Mapping[str, str] | None = None) -> datasets.DataS
 
 
 def _nameless(clinic: clinics.Clinic) -> clinics.Clinic:
-  """The clinic without what the compiled program does not depend on."""
+  """Returns the clinic without the fields that the compiled program does not depend on."""
   return dataclasses.replace(clinic, name="", subjects=1, seed=0, population=clinics.Population())

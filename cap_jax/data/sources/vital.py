@@ -1,9 +1,8 @@
-"""VitalDB (Lee et al. 2022, Sci. Data 9, 279): `.vital` files through the package `vitaldb`, or the tracks of the open data
-set as CSV.
+"""VitalDB (Lee et al. 2022, Sci. Data 9, 279): `.vital` files through the package `vitaldb`, or CSV tracks.
 
-Beside the files may lie its table of cases (`clinical_data.csv`: `caseid`, `subjectid`, `age`, `aline1`, …) and, for CSV tracks,
-`trks.csv` (`caseid`, `tname`, `tid`) with `<tid>.csv`. Two cases may be of one subject: without the table of cases nobody can
-tell. ART need not be radial: `aline1` says where the line lay.
+Beside the files may be the table of cases (`clinical_data.csv`: `caseid`, `subjectid`, `age`, `aline1`, …) and, for CSV
+tracks, `trks.csv` (`caseid`, `tname`, `tid`) with `<tid>.csv`. Two cases may be of one subject, which only the table of
+cases reveals. ART need not be radial: `aline1` is the site of the arterial line.
 """
 
 import contextlib
@@ -42,7 +41,7 @@ _LINES = ("radial", "brachial", "femoral")
 
 
 def _cases(path: str | os.PathLike[str]) -> pandas.DataFrame | None:
-  """The table of cases by `caseid`."""
+  """Reads the table of cases, indexed by `caseid`."""
   file = folders.one(path, *_CASES)
   if file is None:
     return None
@@ -50,15 +49,15 @@ def _cases(path: str | os.PathLike[str]) -> pandas.DataFrame | None:
     return pandas.read_csv(file, encoding="utf-8-sig", **number_parsing.PRECISION).set_index("caseid")
 
 
-def _known(cases: pandas.DataFrame | None, case: str) -> tuple[str, dict[str, float], str]:
-  """(subject, covariates, site of the arterial line) of a case."""
+def _describe_case(cases: pandas.DataFrame | None, case: str) -> tuple[str, dict[str, float], str]:
+  """Returns (subject, covariates, site of the arterial line) of a case."""
   if cases is None or not case.isdigit() or int(case) not in cases.index:
     return case, {}, CHANNELS[_ART]
   row = cases.loc[int(case)]
   if isinstance(row, pandas.DataFrame):
     raise DataError(f"case {case}", "stands twice in the table of cases", "fetch the table again")
-  told = row.get("subjectid")
-  subject = case if told is None or told != told else f"{told:.0f}" if isinstance(told, float) else str(told)
+  pid = row.get("subjectid")
+  subject = case if pid is None or pid != pid else f"{pid:.0f}" if isinstance(pid, float) else str(pid)
   numbers = {name: number_parsing.number(row.get(name)) for name in ("age", "height", "weight", "bmi")}
   line = str(row.get("aline1", "")).lower()
   return (
@@ -72,8 +71,8 @@ def _channels(channels: Mapping[str, str] | None, line: str) -> dict[str, str]:
   return dict(channels) if channels else {**CHANNELS, _ART: line}
 
 
-def _all_known(cases: pandas.DataFrame | None, entries: Sequence[datasets.Entry]) -> bool:
-  """Whether the table of cases names the subject of every case."""
+def _names_all_subjects(cases: pandas.DataFrame | None, entries: Sequence[datasets.Entry]) -> bool:
+  """Returns whether the table of cases names the subject of every case."""
   if cases is None or "subjectid" not in cases.columns:
     return False
   named = {str(case) for case, subject in cases["subjectid"].items() if subject == subject}
@@ -94,33 +93,35 @@ def _make(
   units: Mapping[str, str],
   covariates: Mapping[str, float],
 ) -> recordings.Recording:
-  """A recording of the tracks that are waves."""
+  """Makes a recording of the tracks that are waves."""
   if not tracks:
     problem = f"has none of the tracks {', '.join(channels)}"
     raise DataError(where, problem, "change --channels", subject)
   for name, (time_s, _) in tracks.items():
     recordings.check_clock(time_s, f"{where}: {name}")
   if set(tracks) >= {_ART, _FEM} and channels[_ART] == channels[_FEM]:
-    channels = {**channels, _ART: CHANNELS[_ART]}  # the line in the groin has a track of its own
-  given = [channels[name] for name in tracks]
-  twice = [signal for signal in given if given.count(signal) > 1]
+    channels = {**channels, _ART: CHANNELS[_ART]}  # a femoral line has a track of its own
+  signal_names = [channels[name] for name in tracks]
+  twice = [signal for signal in signal_names if signal_names.count(signal) > 1]
   if twice:
     raise DataError(where, f"two tracks are {twice[0]}", "change --channels", subject)
   time_s, signals = recordings.on_one_clock({channels[name]: track for name, track in tracks.items()})
-  found = {channels[name]: unit for name, unit in units.items() if unit and recordings.is_pressure(channels[name])}
-  return recordings.make(subject, case, where, time_s, signals, found, covariates)
+  pressure_units = {
+    channels[name]: unit for name, unit in units.items() if unit and recordings.is_pressure(channels[name])
+  }
+  return recordings.make(subject, case, where, time_s, signals, pressure_units, covariates)
 
 
 def _read_vital(
   path: pathlib.Path, subject: str, channels: Mapping[str, str], covariates: Mapping[str, float]
 ) -> recordings.Recording:
-  # the package prints what goes wrong and gives what it has
-  with datasets.reading(str(path), _REMEDY, subject), contextlib.redirect_stdout(io.StringIO()) as said:
+  # the package prints errors and returns what it could read
+  with datasets.reading(str(path), _REMEDY, subject), contextlib.redirect_stdout(io.StringIO()) as reader_output:
     file = vitaldb.VitalFile(str(path), [*channels, *NUMERICS])
-    tracks, units, known = {}, {}, dict(covariates)
+    tracks, units, values = {}, {}, dict(covariates)
     rates = [track.srate for name in channels if (track := file.find_track(name)) is not None]
     seconds = max(float(file.dtend) - float(file.dtstart), 0.0)
-    # each number is asked for once a second
+    # each numeric is read once a second
     folders.check_size(str(path), 8 * seconds * (sum(rates) + len(NUMERICS)), path)
     for name in channels:
       track = file.find_track(name)
@@ -130,24 +131,24 @@ def _read_vital(
         units[name] = track.unit
     for name, covariate in NUMERICS.items():
       if file.find_track(name) is not None:
-        known[covariate] = _median(np.asarray(file.to_numpy([name], 1.0), dtype=float))
-  if said.getvalue().strip():
-    raise DataError(str(path), f"is damaged ({said.getvalue().strip().splitlines()[0]})", _REMEDY, subject)
-  return _make(str(path), subject, path.stem, channels, tracks, units, known)
+        values[covariate] = _median(np.asarray(file.to_numpy([name], 1.0), dtype=float))
+  if reader_output.getvalue().strip():
+    raise DataError(str(path), f"is damaged ({reader_output.getvalue().strip().splitlines()[0]})", _REMEDY, subject)
+  return _make(str(path), subject, path.stem, channels, tracks, units, values)
 
 
 def _read_track(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
-  """(time_s, value) of a track in CSV. Of a wave, the times are given in the first two rows and the last alone."""
+  """Reads (time_s, value) of a track in CSV. A wave has times in its first two rows and the last only."""
   with datasets.reading(str(path), _REMEDY):
     table = (
       pandas.read_csv(path, na_values="-nan(ind)", **number_parsing.PRECISION).iloc[:, :2].astype(float).to_numpy()
     )
   time_s, value = table[:, 0], table[:, 1]
-  given = np.flatnonzero(np.isfinite(time_s))
-  if given.size < time_s.size:
-    if given.size < 2:
+  timed_rows = np.flatnonzero(np.isfinite(time_s))
+  if timed_rows.size < time_s.size:
+    if timed_rows.size < 2:
       raise DataError(str(path), "has no times", _REMEDY)
-    first, last = given[0], given[-1]
+    first, last = timed_rows[0], timed_rows[-1]
     step_s = (time_s[last] - time_s[first]) / (last - first)
     time_s = time_s[first] + step_s * (np.arange(time_s.size) - first)
   return time_s, value
@@ -161,10 +162,10 @@ def _read_csv(
   covariates: Mapping[str, float],
 ) -> recordings.Recording:
   where = f"{next(iter(files.values())).parent}: case {case}"
-  found = {name: _read_track(path) for name, path in files.items()}
-  waves = {name: track for name, track in found.items() if name in channels}
-  known = {NUMERICS[name]: _median(value) for name, (_, value) in found.items() if name in NUMERICS}
-  return _make(where, subject, case, channels, waves, {}, {**covariates, **known})
+  tracks = {name: _read_track(path) for name, path in files.items()}
+  waves = {name: track for name, track in tracks.items() if name in channels}
+  numerics = {NUMERICS[name]: _median(value) for name, (_, value) in tracks.items() if name in NUMERICS}
+  return _make(where, subject, case, channels, waves, {}, {**covariates, **numerics})
 
 
 def _csv_entries(
@@ -178,18 +179,18 @@ def _csv_entries(
   listed: list[datasets.Entry | DataError] = []
   for case, rows in groups:
     try:
-      subject, covariates, line = _known(cases, str(case))
-      wanted = _channels(channels, line)
+      subject, covariates, line = _describe_case(cases, str(case))
+      signal_by_channel = _channels(channels, line)
       files: dict[str, pathlib.Path] = {}
       for name, track in zip(rows["tname"], rows["tid"], strict=True):
-        if name in wanted or name in NUMERICS:
+        if name in signal_by_channel or name in NUMERICS:
           paths = [table.parent / f"{track}{ending}" for ending in (".csv", ".csv.gz")]
-          there = [path for path in paths if folders.is_file(path)]
-          files |= {name: there[0]} if there else {}
+          existing = [path for path in paths if folders.is_file(path)]
+          files |= {name: existing[0]} if existing else {}
       for path in files.values():
         folders.check_within(table.parent, path)
-      if set(files) & set(wanted):
-        read = functools.partial(_read_csv, files, str(case), subject, wanted, covariates)
+      if set(files) & set(signal_by_channel):
+        read = functools.partial(_read_csv, files, str(case), subject, signal_by_channel, covariates)
         listed.append(datasets.Entry(subject, str(case), f"{table.parent}: case {case}", read))
     except DataError as error:
       listed.append(error)
@@ -197,13 +198,17 @@ def _csv_entries(
 
 
 def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None) -> datasets.DataSet:
-  """A `.vital` file or a folder with `.vital` files or CSV tracks.
+  """Lists the cases of a `.vital` file, or of a folder with `.vital` files or CSV tracks.
 
   Args:
-    channels: track → signal, such as {"SNUADC/ART": "radial"}; without them ART (where its line lay), FEM and PLETH.
+    path: the file or folder.
+    channels: track → signal, such as {"SNUADC/ART": "radial"}; by default ART (at the site of its line), FEM and PLETH.
+
+  Returns:
+    The data set.
 
   Raises:
-    DataError: there is nothing of the kind at `path`.
+    DataError: `path` contains no such data.
   """
   cases = _cases(path)
   listed: list[datasets.Entry | DataError] = []
@@ -213,7 +218,7 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
       continue
     try:
       case = file.stem.lstrip("0") or file.stem
-      subject, covariates, line = _known(cases, case)
+      subject, covariates, line = _describe_case(cases, case)
       read = functools.partial(_read_vital, file, subject, _channels(channels, line), covariates)
       listed.append(datasets.Entry(subject, case, str(file), read))
     except DataError as error:
@@ -232,6 +237,6 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     licence=licence,
     path=str(path),
     channels=channels,
-    subjects_known=_all_known(cases, entries),
+    subjects_known=_names_all_subjects(cases, entries),
     lost=lost,
   )

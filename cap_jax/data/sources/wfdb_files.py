@@ -1,7 +1,7 @@
 """PhysioNet WFDB records, one or a folder of them, read by the library `wfdb`.
 
-Segments are joined, and each signal is read at its own rate: `wfdb` would average all to that of a frame. Names of channels
-vary and do not tell a site, so the user says which is what.
+Segments are joined. Each signal is read at its own rate; `wfdb` would average all signals to the rate of a frame. Names
+of channels vary and do not identify a site, so the user assigns them to signals.
 """
 
 import functools
@@ -19,11 +19,11 @@ from cap_jax.types import DataError
 
 _REMEDY = "fetch all files of the record again"
 _MOST_HEADER = 1 << 20  # bytes
-_PATIENT = re.compile(r"p\d{5,}")  # of MIMIC-III and IV, in the name of the record or of its folder
+_PATIENT = re.compile(r"p\d{5,}")  # MIMIC-III and IV: in the name of the record or of its folder
 
 
 def record_name(path: str | os.PathLike[str]) -> str:
-  """The record's path without the ending of its header."""
+  """Returns the record's path without the suffix of its header."""
   name = os.fspath(path)
   return name[: -len(".hea")] if name.endswith(".hea") else name
 
@@ -37,97 +37,102 @@ def _header(name: str) -> wfdb.Record | wfdb.MultiRecord:
 
 
 def channel_names(record: wfdb.Record) -> list[str]:
-  """Names of a record's channels; some writers leave a comma behind them."""
-  return [str(found).strip().rstrip(",") for found in record.sig_name or ()]
+  """Returns the names of a record's channels, without the comma that some writers append."""
+  return [str(name).strip().rstrip(",") for name in record.sig_name or ()]
 
 
-def _waves(name: str, header: wfdb.Record, wanted: Container[str]) -> Iterator[tuple[str, np.ndarray, int, str]]:
-  """(channel, wave, samples per frame, unit) of a record without segments; of two channels of a name the first.
+def _waves(name: str, header: wfdb.Record, channels: Container[str]) -> Iterator[tuple[str, np.ndarray, int, str]]:
+  """Yields (channel, wave, samples per frame, unit) of a record without segments; of channels of one name, the first.
 
   Raises:
-    DataError: a signal's sum is not that of its header.
+    DataError: the checksum of a signal differs from that in the header.
   """
   names = channel_names(header)
-  numbers = [k for k, channel in enumerate(names) if channel in wanted and names.index(channel) == k]
-  if not numbers or not header.sig_len:  # nothing of it, or the layout of the segments
+  channel_numbers = [k for k, channel in enumerate(names) if channel in channels and names.index(channel) == k]
+  if not channel_numbers or not header.sig_len:  # no such channel, or the layout of the segments
     return
-  record = wfdb.rdrecord(name, channels=numbers, smooth_frames=False, physical=False)
+  record = wfdb.rdrecord(name, channels=channel_numbers, smooth_frames=False, physical=False)
   sums = record.calc_checksum(expanded=True)
   waves = record.dac(expanded=True)
-  for place, number in enumerate(numbers):
-    told = (header.checksum or [None] * len(names))[number]
-    if told is not None and (sums[place] - told) % 65536:
+  for place, number in enumerate(channel_numbers):
+    expected_sum = (header.checksum or [None] * len(names))[number]
+    if expected_sum is not None and (sums[place] - expected_sum) % 65536:
       raise DataError(name, f"signal {names[number]} does not have the sum that its header tells", _REMEDY)
     yield names[number], waves[place], header.samps_per_frame[number], str(header.units[number])
 
 
 def _files(name: str, root: str) -> list[pathlib.Path]:
-  """The files of a record and of its segments.
+  """Returns the files of a record and of its segments.
 
   Raises:
-    DataError: one leads out of a folder, or a segment has segments itself, which the format does not know.
+    DataError: a file leads out of the folder, or a segment has segments itself, which the format does not allow.
   """
   header, folder = _header(name), pathlib.Path(name).parent
-  parts = {name: header}
+  headers = {name: header}
   if isinstance(header, wfdb.MultiRecord):
-    parts = {str(folder / part): _header(str(folder / part)) for part in dict.fromkeys(header.seg_name) if part != "~"}
-  found = {folder / f"{pathlib.Path(name).name}.hea": None}
-  for part, own in parts.items():
-    if isinstance(own, wfdb.MultiRecord):
+    headers = {
+      str(folder / part): _header(str(folder / part)) for part in dict.fromkeys(header.seg_name) if part != "~"
+    }
+  paths = {folder / f"{pathlib.Path(name).name}.hea": None}
+  for part, own_header in headers.items():
+    if isinstance(own_header, wfdb.MultiRecord):
       raise DataError(part, "is a segment and has segments", _REMEDY)
-    names = (f"{pathlib.Path(part).name}.hea", *(own.file_name or ()))
-    found |= dict.fromkeys(pathlib.Path(part).parent / file for file in names)
-  for path in found:
+    names = (f"{pathlib.Path(part).name}.hea", *(own_header.file_name or ()))
+    paths |= dict.fromkeys(pathlib.Path(part).parent / file for file in names)
+  for path in paths:
     folders.check_within(pathlib.Path(root), path)
-  return list(found)
+  return list(paths)
 
 
-def channels_of(name: str, root: str, wanted: Container[str]) -> dict[str, tuple[np.ndarray, np.ndarray, str]]:
-  """Channel → (clock [s], wave, unit) of a record, its segments joined.
+def channels_of(name: str, root: str, channels: Container[str]) -> dict[str, tuple[np.ndarray, np.ndarray, str]]:
+  """Reads channels of a record and joins its segments.
 
   Args:
-    name: of the record.
-    root: folder that none of its files may lie outside of.
-    wanted: channels to read; the others are not decoded.
+    name: path of the record without a suffix.
+    root: folder that must contain all of its files.
+    channels: channels to read; others are not decoded.
+
+  Returns:
+    Channel → (clock [s], wave, unit), each (time,) at the channel's own rate, NaN between segments.
 
   Raises:
     DataError: the record cannot be read, is damaged, or has a file elsewhere.
   """
   files = _files(name, root)
-  found: dict[str, tuple[np.ndarray, np.ndarray, str]] = {}
+  tracks: dict[str, tuple[np.ndarray, np.ndarray, str]] = {}
   with datasets.reading(name, _REMEDY):
     record = wfdb.rdheader(name)
     segments = [(name, 0)]
     frames = max(record.samps_per_frame or [1]) if isinstance(record, wfdb.Record) else 1
-    folders.check_size(name, 16.0 * (record.sig_len or 0) * frames, *files)  # a clock and a wave at least
-    if isinstance(record, wfdb.MultiRecord):  # wfdb joins no segments of which one is lost
+    folders.check_size(name, 16.0 * (record.sig_len or 0) * frames, *files)  # at least a clock and a wave
+    if isinstance(record, wfdb.MultiRecord):  # wfdb does not join segments if one is missing
       starts = np.cumsum([0, *record.seg_len])[:-1].tolist()
       folder = os.path.dirname(name)
       segments = [
         (os.path.join(folder, part), at) for part, at in zip(record.seg_name, starts, strict=True) if part != "~"
       ]
     for part, start in segments:
-      for channel, wave, per_frame, unit in _waves(part, wfdb.rdheader(part), wanted):
+      for channel, wave, per_frame, unit in _waves(part, wfdb.rdheader(part), channels):
         size = record.sig_len * per_frame
-        if channel not in found:
-          found[channel] = np.arange(size) / (record.fs * per_frame), np.full(size, np.nan), unit
-        elif found[channel][1].size != size or found[channel][2] != unit:
+        if channel not in tracks:
+          tracks[channel] = np.arange(size) / (record.fs * per_frame), np.full(size, np.nan), unit
+        elif tracks[channel][1].size != size or tracks[channel][2] != unit:
           raise DataError(name, f"signal {channel} has another rate or unit in {part}", "cut the record there")
-        found[channel][1][start * per_frame : start * per_frame + wave.size] = wave
-  return found
+        tracks[channel][1][start * per_frame : start * per_frame + wave.size] = wave
+  return tracks
 
 
 def _read(name: str, root: str, subject: str, channels: Mapping[str, str]) -> recordings.Recording:
-  found = channels_of(name, root, channels)
-  if not found:
-    there = ", ".join(_listed_channels([name]))
-    raise DataError(name, f"no signal {' or '.join(map(repr, channels))}", f"choose of {there}", subject)
+  tracks = channels_of(name, root, channels)
+  if not tracks:
+    available = ", ".join(_listed_channels([name]))
+    raise DataError(name, f"no signal {' or '.join(map(repr, channels))}", f"choose of {available}", subject)
   waves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
   units: dict[str, str] = {}
   for channel in channels:
-    if channel not in found:
+    if channel not in tracks:
       continue
-    time_s, wave, unit = found[channel]
+    time_s, wave, unit = tracks[channel]
     signal = channels[channel]
     if signal not in waves:
       waves[signal] = time_s, wave
@@ -135,7 +140,7 @@ def _read(name: str, root: str, subject: str, channels: Mapping[str, str]) -> re
         units[signal] = unit
     elif wave.size != waves[signal][1].size or units.get(signal, unit) != unit:
       raise DataError(name, f"{channel} is {signal} too, at another rate or unit", "change --channels", subject)
-    else:  # one line under two names: what the first has not
+    else:  # the same signal under two names: fills the gaps of the first
       waves[signal] = time_s, np.where(np.isfinite(waves[signal][1]), waves[signal][1], wave)
   for signal, (time_s, _) in waves.items():
     recordings.check_clock(time_s, f"{name}: {signal}")
@@ -144,7 +149,7 @@ def _read(name: str, root: str, subject: str, channels: Mapping[str, str]) -> re
 
 
 def _subject(path: pathlib.Path, root: pathlib.Path) -> str | None:
-  """The patient whose number stands in the record's name or in that of a folder between it and the root."""
+  """Returns the patient number in the name of the record, or in that of a folder between it and the root."""
   for part in reversed(path.absolute().relative_to(root.absolute()).parts):
     match = _PATIENT.match(part)
     if match:
@@ -153,10 +158,14 @@ def _subject(path: pathlib.Path, root: pathlib.Path) -> str | None:
 
 
 def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None) -> datasets.DataSet:
-  """A record, with or without `.hea`, or all records of a folder but segments of others.
+  """Lists a record, or all records of a folder except segments of others.
 
   Args:
-    channels: channel → signal, such as {"ABP": "radial", "PLETH": "digital_ppg"}; a record keeps those that it has.
+    path: a record, with or without `.hea`, or a folder.
+    channels: channel → signal, such as {"ABP": "radial", "PLETH": "digital_ppg"}; records may lack some of them.
+
+  Returns:
+    The data set.
 
   Raises:
     DataError: there is no record, or no channel is named.
@@ -182,30 +191,34 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
   if not whole and not listed:
     raise DataError(str(path), "no WFDB header (.hea) there", "look at --path")
   if not channels:
-    found = _listed_channels(whole)
+    available = _listed_channels(whole)
     remedy = f"say which is what, as in --channels=ABP:radial,PLETH:{recordings.PPG}"
-    raise DataError(str(path), f"has the channels {', '.join(found) or 'none'}", remedy)
-  known = True
+    raise DataError(str(path), f"has the channels {', '.join(available) or 'none'}", remedy)
+  subjects_known = True
   for name in whole:
     subject = _subject(pathlib.Path(name), pathlib.Path(root))
-    known &= subject is not None or alone
+    subjects_known &= subject is not None or alone
     subject = subject or os.path.basename(name)
     read = functools.partial(_read, name, root, subject, dict(channels))
     listed.append(datasets.Entry(subject, os.path.relpath(name, os.path.dirname(name)), name, read))
   entries, lost = datasets.gather(listed)
   return datasets.DataSet(
     name="wfdb", entries=entries, source="PhysioNet (Goldberger et al. 2000, Circulation 101, e215) or another", licence="that of the records",
-    path=str(path), channels=channels, subjects_known=known, lost=lost,
+    path=str(path), channels=channels, subjects_known=subjects_known, lost=lost,
   )  # fmt: skip
 
 
 def _listed_channels(names: list[str]) -> list[str]:
-  """Channels of the first records; a multi-segment record tells them in its segments."""
-  found: dict[str, None] = {}
+  """Returns the channels of the first records; the channels of a multi-segment record are those of its segments."""
+  channels: dict[str, None] = {}
   for name in names[:20]:
     with datasets.reading(name, _REMEDY):
       record = wfdb.rdheader(name, rd_segments=True)
-    parts = [part for part in record.segments if part is not None] if isinstance(record, wfdb.MultiRecord) else [record]
-    for part in parts:
-      found |= dict.fromkeys(channel_names(part))
-  return list(found)
+    segments = (
+      [segment for segment in record.segments if segment is not None]
+      if isinstance(record, wfdb.MultiRecord)
+      else [record]
+    )
+    for segment in segments:
+      channels |= dict.fromkeys(channel_names(segment))
+  return list(channels)

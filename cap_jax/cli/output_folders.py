@@ -1,0 +1,97 @@
+"""Folders and files that a command writes to, checked before long work."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+
+from cap_jax import files
+from cap_jax.types import InputError
+
+
+def new_folder(path: str, flag: str = "--workdir") -> str:
+  """Makes a folder.
+
+  Args:
+    path: of the folder; it may exist if it is empty.
+    flag: names the folder in an error.
+
+  Returns:
+    The path.
+
+  Raises:
+    InputError: the folder is not empty, or cannot be made.
+  """
+  try:
+    os.makedirs(path, exist_ok=True)
+    if set(os.listdir(path)) - {files.LOCK}:
+      raise InputError(f"{flag}={path}: holds files already; choose another folder or remove it")
+  except OSError as error:
+    raise InputError(f"{flag}={path}: cannot be used ({error.strerror})") from error
+  return path
+
+
+def open_folder(path: str) -> None:
+  """Makes a work folder, or opens that of a study to resume.
+
+  Raises:
+    InputError: the folder has files but no study, or cannot be made.
+  """
+  try:
+    os.makedirs(path, exist_ok=True)
+    # a process that was killed at its start leaves such files
+    others = [name for name in os.listdir(path) if not name.startswith(("study.json.partial-", files.LOCK))]
+    if others and not os.path.exists(os.path.join(path, "study.json")):
+      raise InputError(f"--workdir={path}: holds files already, and no study to go on with; choose another folder")
+  except OSError as error:
+    raise InputError(f"--workdir={path}: cannot be used ({error.strerror})") from error
+
+
+@contextlib.contextmanager
+def whole_folder(path: str, flag: str) -> Iterator[str]:
+  """Yields a temporary folder, which is renamed to `path` if the block succeeds and removed otherwise.
+
+  Args:
+    path: of the folder to write.
+    flag: names the folder in an error.
+
+  Yields:
+    The path of the temporary folder.
+
+  Raises:
+    InputError: `path` exists already, or cannot be made.
+  """
+  final = os.path.abspath(path)
+  if os.path.lexists(final):
+    raise InputError(f"{flag}={path}: exists already; choose another folder or remove it")
+  try:
+    os.makedirs(os.path.dirname(final), exist_ok=True)
+    partial = tempfile.mkdtemp(prefix=f"{os.path.basename(final)}.", dir=os.path.dirname(final))
+  except OSError as error:
+    raise InputError(f"{flag}={path}: cannot be made ({error.strerror})") from error
+  try:
+    yield partial
+    os.chmod(partial, 0o755)  # mkdtemp makes it readable by the owner only
+    os.rename(partial, final)
+  finally:
+    shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_file(path: str | None, flag: str) -> None:
+  """Checks before long work that its result can be written.
+
+  Args:
+    path: of the file; None passes.
+    flag: names the file in an error.
+
+  Raises:
+    InputError: the path is a folder, or its folder is missing or not writable.
+  """
+  if path is None:
+    return
+  folder = os.path.dirname(os.path.abspath(path))
+  if os.path.isdir(path) or path.endswith(os.sep):
+    raise InputError(f"{flag}={path}: is a folder; give the name of a file")
+  if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+    raise InputError(f"{flag}={path}: {folder} is no folder that can be written to; make it or choose another")

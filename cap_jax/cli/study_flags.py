@@ -1,0 +1,191 @@
+"""The flag `--config`, and studies from its values: conversion, overrides, source networks, terms of a loss."""
+
+import dataclasses
+import os
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from cap_jax import clinics
+from cap_jax.cli import launcher
+from cap_jax.inference import pretrained
+from cap_jax.study import study_config, study_datasets
+from cap_jax.train import checkpoint
+from cap_jax.types import InputError
+
+T = TypeVar("T")
+_CONFIGS = os.path.join(os.path.dirname(__file__), "configs")
+_FOLLOWED = ("source", "site", "model", "windows", "task", "calibration", "reference")
+
+
+def to_config_dict(value: Any) -> ConfigDict:
+  """Converts a frozen config into a `ConfigDict`, whose fields `--config.field=value` overrides."""
+  return ConfigDict(dataclasses.asdict(value), convert_dict=True)
+
+
+def from_config_dict(kind: type[T], mapping: Mapping[str, Any]) -> T:
+  """Converts a `ConfigDict` back into a frozen config, nested ones included.
+
+  Args:
+    kind: the dataclass.
+    mapping: field → value.
+
+  Returns:
+    The config.
+
+  Raises:
+    InputError: a value is invalid; the message names the field of the nested config.
+  """
+  hints = typing.get_type_hints(kind)
+  values = {}
+  for name, value in mapping.items():
+    if dataclasses.is_dataclass(hints[name]):
+      try:
+        value = from_config_dict(typing.cast(type, hints[name]), value)
+      except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+    elif typing.get_origin(hints[name]) is tuple:
+      value = _split_names(value)
+    elif isinstance(value, ConfigDict):
+      value = value.to_dict()
+    values[name] = value
+  return kind(**values)
+
+
+def _split_names(values: Any) -> tuple:
+  """Returns the tuple of a config; splits names that came as one flag, `--config.strategies=a,b`."""
+  values = (values,) if isinstance(values, str) else values
+  return tuple(
+    part for value in values for part in ([w for w in value.split(",") if w] if isinstance(value, str) else [value])
+  )
+
+
+def follow(study: study_config.Study, source: checkpoint.Checkpoint) -> study_config.Study:
+  """Returns the study with the settings of its source network.
+
+  Args:
+    study: as its config says.
+    source: the source network. The study takes over its site, reference, calibration, model, windows, task, and clinic or
+      store.
+
+  Returns:
+    The changed study.
+
+  Raises:
+    InputError: the checkpoint does not name the clinic of its source.
+  """
+  clinic, data = source.about.get("source"), source.about.get("source_data", "")
+  if not isinstance(clinic, str) or clinic not in clinics.SOURCES:
+    choices = ", ".join(clinics.SOURCES)
+    raise InputError(f"--source: its header names the source {clinic!r}; pre-train one again on one of {choices}")
+  same: dict[str, Any] = {"site": source.site, "model": source.model, "windows": source.windows, "task": source.task}
+  same |= {"calibration": source.calibration, "reference": source.reference}
+  return dataclasses.replace(study, source=clinic, source_data=study.source_data or data, **same)
+
+
+def with_source(study: study_config.Study, source: str, overrides: Mapping[str, Any]) -> study_config.Study:
+  """Returns the study with its source network, whose site, model and windows it takes over.
+
+  Args:
+    study: as its config says.
+    source: "train", "pretrained", or the folder of a checkpoint.
+    overrides: fields that the command line changed → values, see `read_overrides`.
+
+  Returns:
+    The changed study.
+
+  Raises:
+    InputError: there is no such checkpoint, or an override contradicts it.
+  """
+  study = dataclasses.replace(study, source_network=source)
+  if source == pretrained.TRAIN:
+    return study
+  followed = follow(study, checkpoint.load(pretrained.place(source)))
+  for name in overrides:
+    field = name.partition(".")[0]
+    if field in _FOLLOWED and getattr(study, field) != getattr(followed, field):
+      raise InputError(
+        f"--config.{name}: the source network {source!r} was trained with {field}={getattr(followed, field)}; leave the flag out, or add "
+        f"--source={pretrained.TRAIN} to train a source network of your own"
+      )
+  return followed
+
+
+def read_overrides(holder: flags.FlagHolder) -> dict[str, Any]:
+  """Returns the fields that the command line changed, as `model.channels`, with their values."""
+  return config_flags.get_override_values(flags.FLAGS[holder.name])
+
+
+def define_study(text: str, default: str = "default") -> flags.FlagHolder:
+  """Defines the flag `--config`, a config file whose fields `--config.field=value` overrides.
+
+  The command line is read at once.
+
+  Args:
+    text: the help of the flag.
+    default: name of a file in `cap_jax/cli/configs`.
+
+  Returns:
+    The holder of the flag.
+  """
+  try:
+    return config_flags.DEFINE_config_file("config", os.path.join(_CONFIGS, f"{default}.py"), text)
+  except Exception as error:  # a config file is a program, which may raise anything
+    launcher.fail(
+      f"--config.FIELD=VALUE: {launcher.last_line(error)} is no field or value of the study; see cap_jax/study/study_config.py"
+    )
+    raise AssertionError from error
+
+
+def read_study(holder: flags.FlagHolder) -> study_config.Study:
+  """Returns the study that `--config` and its overrides name.
+
+  Raises:
+    InputError: the file cannot be loaded, or a value of the study is invalid.
+  """
+  study = study_of(holder.value)
+  study_datasets.check_stores(study)
+  return study
+
+
+def study_of(values: Mapping[str, Any]) -> study_config.Study:
+  """Returns the study of a `ConfigDict`.
+
+  Raises:
+    InputError: a value is invalid.
+  """
+  try:
+    study = from_config_dict(study_config.Study, values)
+  except InputError:
+    raise
+  except Exception as error:  # a config file is a program, which may raise anything
+    raise InputError(f"--config: no study can be made of it: {launcher.last_line(error)}") from error
+  return study
+
+
+def changed(study: study_config.Study) -> dict[str, Any]:
+  """Returns the fields of a study that differ from the defaults."""
+  default = study_config.Study()
+  names = [field.name for field in dataclasses.fields(study)]
+  return {name: getattr(study, name) for name in names if getattr(study, name) != getattr(default, name)}
+
+
+def read_terms(texts: list[str]) -> tuple[tuple, ...]:
+  """Parses terms of a loss, each NAME:WEIGHT[:SCHEDULE] as in the flag `--loss`.
+
+  Raises:
+    InputError: a term has too many parts, or its weight is no number.
+  """
+  terms = []
+  for text in texts:
+    name, *rest = text.split(":")
+    if len(rest) > 2:
+      raise InputError(f"--loss={text}: has {len(rest) + 1} parts; a term is NAME:WEIGHT or NAME:WEIGHT:SCHEDULE")
+    try:
+      terms.append((name, float(rest[0]) if rest else 1.0, *rest[1:]))
+    except ValueError as error:
+      raise InputError(f"--loss={text}: the weight must be a number, as in mmd:0.1:ramp") from error
+  return tuple(terms)
