@@ -122,6 +122,20 @@ class Pairs:
     return Waves(self.x_bt, self.subject_b, self.covariates, self.site)
 
 
+def _signals(recording: recordings.Recording, sites: tuple[str, str], fs_hz: float) -> dict[str, np.ndarray]:
+  """Returns the waves of a recording at some sites.
+
+  Raises:
+    InputError: it has no wave at one of them, or another rate.
+  """
+  for site in sites:
+    if site not in recording.signals:
+      raise InputError(f"{recording.subject}: no signal at {site}; it has {', '.join(recording.sites)}")
+  if abs(recording.fs_hz / fs_hz - 1) > 1e-3:
+    raise InputError(f"{recording.subject}: {recording.fs_hz:g} Hz; resample to {fs_hz:g} Hz first")
+  return {site: recording.signals[site] for site in sites}
+
+
 def make_pairs(
   cohort: Sequence[recordings.Recording],
   site: str,
@@ -152,12 +166,7 @@ def make_pairs(
   names = {name for recording in cohort for name in recording.covariates}
   columns: dict[str, list[float]] = {name: [] for name in sorted(names)}
   for recording in cohort:
-    for signal in (site, reference):
-      if signal not in recording.signals:
-        raise InputError(f"{recording.subject}: no signal at {signal}; it has {', '.join(recording.sites)}")
-    if abs(recording.fs_hz / spec.fs_hz - 1) > 1e-3:
-      raise InputError(f"{recording.subject}: {recording.fs_hz:g} Hz; resample to {spec.fs_hz:g} Hz first")
-    waves = {signal: recording.signals[signal] for signal in (site, reference)}
+    waves = _signals(recording, (site, reference), spec.fs_hz)
     if gaps and recording.time_s.size < spec.samples:
       continue
     if recording.time_s.size < spec.samples:

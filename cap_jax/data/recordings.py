@@ -196,6 +196,22 @@ def check_pressure(p_mmhg: np.ndarray, where: str) -> None:
   raise DataError(where, f"median {median:g} is no arterial pressure in mmHg", remedy)
 
 
+def _in_mmhg(name: str, wave: np.ndarray, unit: str, where: str) -> tuple[np.ndarray, str]:
+  """Returns a wave with NaN for infinite samples, and its unit; a pressure in mmHg, checked.
+
+  Raises:
+    DataError: a pressure has another unit than `TO_MMHG`, or values that no artery has.
+  """
+  wave_t = np.where(np.isfinite(wave), wave, np.nan).astype(np.float64)
+  if not is_pressure(name) or unit == UNCALIBRATED:
+    return wave_t, unit
+  if unit.lower() not in TO_MMHG:
+    raise DataError(where, f"{name} is in {unit}", f"a pressure is in {', '.join(TO_MMHG)}; choose another channel")
+  wave_t = wave_t * TO_MMHG[unit.lower()]
+  check_pressure(wave_t, f"{where}: {name}")
+  return wave_t, "mmHg"
+
+
 def make(
   subject: str,
   record: str,
@@ -235,18 +251,10 @@ def make(
     for name, wave in signals.items():
       if name in empty:  # a column that nobody filled in is no signal
         continue
+      if np.shape(wave) != time_s.shape:
+        raise DataError(where, f"{name} has {np.size(wave)} samples, the clock {time_s.size}", "cut them to one length")
       unit = (units or {}).get(name) or KINDS[parts(name)[1]]
-      wave_t = np.where(np.isfinite(wave), wave, np.nan).astype(np.float64)
-      if wave_t.shape != time_s.shape:
-        raise DataError(where, f"{name} has {wave_t.size} samples, the clock {time_s.size}", "cut them to one length")
-      if is_pressure(name) and unit != UNCALIBRATED:
-        if unit.lower() not in TO_MMHG:
-          raise DataError(
-            where, f"{name} is in {unit}", f"a pressure is in {', '.join(TO_MMHG)}; choose another channel"
-          )
-        wave_t, unit = wave_t * TO_MMHG[unit.lower()], "mmHg"
-        check_pressure(wave_t, f"{where}: {name}")
-      waves[name], wave_units[name] = wave_t, unit
+      waves[name], wave_units[name] = _in_mmhg(name, wave, unit, where)
   except DataError as error:
     raise DataError(error.where, error.problem, error.remedy, subject) from error
   finite_covariates = {name: float(value) for name, value in (covariates or {}).items() if np.isfinite(value)}

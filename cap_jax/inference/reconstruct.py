@@ -210,6 +210,15 @@ def _pieces(trained: checkpoint.Checkpoint, time_s: np.ndarray, p_t: np.ndarray)
   return [_prepare(time_s, p_t, span, trained) for span in good if span not in short], gaps
 
 
+def _read(trained: checkpoint.Checkpoint, recording: recordings.Recording, pieces: list[_Piece]) -> uncertainty.Reading:
+  """Returns the network's reading of all windows of the pieces, in their order."""
+  samples, intervals = trained.windows.samples, trained.uncertainty_calibration
+  x_bt = np.concatenate([piece.wave_t[start : start + samples][None] for piece in pieces for start in piece.starts])
+  covariates = {name: np.full(len(x_bt), value, np.float32) for name, value in recording.covariates.items()}
+  waves = batches.Waves(x_bt, np.full(len(x_bt), recording.subject), covariates)
+  return uncertainty.read(trained, intervals.head if intervals else None, waves)
+
+
 def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording) -> ReconstructedWave:
   """Reconstructs the aortic pressure wave.
 
@@ -232,17 +241,7 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
   if not pieces:
     reasons = ", ".join(dict.fromkeys(gap.reason for gap in gaps)) or "too short"
     raise InputError(f"{recording.subject}: no usable stretch of one beat or more ({reasons})")
-
-  x_bt = np.concatenate(
-    [piece.wave_t[start : start + spec.samples][None] for piece in pieces for start in piece.starts]
-  )
-  covariates = {name: np.full(len(x_bt), value, np.float32) for name, value in recording.covariates.items()}
-  intervals = trained.uncertainty_calibration
-  reading = uncertainty.read(
-    trained,
-    intervals.head if intervals else None,
-    batches.Waves(x_bt, np.full(len(x_bt), recording.subject), covariates),
-  )
+  reading, intervals = _read(trained, recording, pieces), trained.uncertainty_calibration
   aortic, half_width = np.full(p_t.shape, np.nan), np.full(p_t.shape, np.nan)
   wave_factor, csbp_factor = (intervals.wave, intervals.csbp) if intervals else (float("nan"),) * 2
   estimates: list[Beat] = []

@@ -119,6 +119,15 @@ def arrays(
   return stream
 
 
+def _source_stream(
+  training: batches.Pairs | streaming.Stream, scaling: batches.Scaling, model: config.Model, numerics: Sequence[str]
+) -> tuple[batches.Stream, dict[str, np.ndarray]]:
+  """Returns the scaled windows of the source, and whose they are where they lie in memory."""
+  if isinstance(training, batches.Pairs):
+    return arrays(scaling, training, model, numerics), {"source": training.subject_b}
+  return streaming.Scaled(training, scaling, model.covariates, numerics), {}
+
+
 def pretrain(
   training: batches.Pairs | streaming.Stream,
   validation: batches.Pairs,
@@ -158,15 +167,9 @@ def pretrain(
   loss = terms.make_total(pretraining.STRATEGY.loss, "sum", terms.Context(net, source_loss, source_loss))
   fresh = net.init(jax.random.key(spec.seed), signals.windows.samples)
   plans = loop.plan(pretraining.STRATEGY, spec.steps, spec.learning_rate, [()], ())
-  stream: batches.Stream
-  if isinstance(training, batches.Pairs):
-    stream = arrays(scaling, training, model, numerics)
-  else:
-    stream = streaming.Scaled(training, scaling, model.covariates, numerics)
-  subjects = {"source": training.subject_b} if isinstance(training, batches.Pairs) else {}
-  fitted = loop.fit(
-    net, loss, plans, fresh, {"source": stream}, spec, loop.Watch("pre-training", subjects=subjects, recorder=recorder)
-  )
+  stream, subjects = _source_stream(training, scaling, model, numerics)
+  watch = loop.Watch("pre-training", subjects=subjects, recorder=recorder)
+  fitted = loop.fit(net, loss, plans, fresh, {"source": stream}, spec, watch)
   validation_arrays = arrays(scaling, validation, model, numerics)
   error = prediction.evaluate(source_loss, fitted.params, validation_arrays)
   flat = collapse.warning(net, fitted.params, validation_arrays) if of_task.numerics is None else ""
