@@ -57,5 +57,5 @@ class DataError(InputError):
     who = f", subject {subject}" if subject and subject not in where else ""
     super().__init__(" ".join(f"{where}{who}: {problem}; {remedy}".split()))
 
-  def __reduce__(self):
+  def __reduce__(self) -> tuple[Any, ...]:
     return DataError, (self.where, self.problem, self.remedy, self.subject)

@@ -7,7 +7,8 @@ hundred nodes and interpolated: a minute of record costs little more than a beat
 """
 
 import functools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -149,7 +150,7 @@ def respond(subject: population.Subject, omega_k: jax.Array) -> Transfer:
   return Transfer(z_pk, z_pk[net.sites.index("digital")] * volume, early_p)
 
 
-def _over_subjects(function, arguments, chunk: int):
+def _over_subjects(function: Callable[..., Any], arguments: Any, chunk: int) -> Any:
   """Maps `function` over the leading axis, `chunk` at a time, with the chunks distributed over all devices.
 
   The last chunk is padded with the first subjects, because a smaller one would be compiled a second time.
@@ -160,7 +161,7 @@ def _over_subjects(function, arguments, chunk: int):
   size = -(-count // (chunk * devices)) * chunk * devices
   filled = jax.tree.map(lambda x: x[np.arange(size) % count], arguments)
 
-  def part(args):
+  def part(args: Any) -> Any:
     return jax.lax.map(lambda one: function(*one), args, batch_size=chunk)
 
   if devices > 1:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -58,16 +58,18 @@ def _root(subject: population.Subject, flow_k: jax.Array | None, samples: int) -
 
 
 @functools.partial(jax.jit, static_argnames=("free", "steps", "rate"))
-def _descend(start, p_t, flow_k, free: tuple[str, ...], steps: int, rate: float):
+def _descend(
+  start: population.Subject, p_t: jax.Array, flow_k: jax.Array, free: tuple[str, ...], steps: int, rate: float
+) -> Any:
   def subject_of(unbounded: Mapping[str, jax.Array]) -> population.Subject:
     return start._replace(**{name: _from_unbounded(name, x) for name, x in unbounded.items()})
 
-  def loss(unbounded):
+  def loss(unbounded: Mapping[str, jax.Array]) -> jax.Array:
     return jnp.mean((_root(subject_of(unbounded), flow_k, p_t.shape[0]) - p_t) ** 2)
 
   tx = optax.adam(optax.cosine_decay_schedule(rate, steps))
 
-  def step(carry, _):
+  def step(carry: Any, _: None) -> Any:
     unbounded, state = carry
     value, gradient = jax.value_and_grad(loss)(unbounded)
     update, state = tx.update(gradient, state)

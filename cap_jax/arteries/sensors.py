@@ -9,6 +9,7 @@ Filters treat the record as one period, as the cohort generates it. A `Chain` ha
 for a clinic or once for each subject. Events (noise, flushes, motion) are drawn for each record.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -50,7 +51,7 @@ def draw_chain(key: jax.Array, device: clinics.Device) -> Chain:
   return Chain(*(within(getattr(device, name)) for name in Chain._fields))
 
 
-def _filtered(x_t: jax.Array, response) -> jax.Array:
+def _filtered(x_t: jax.Array, response: Callable[[jax.Array], jax.Array]) -> jax.Array:
   """Filters a wave with a response, a function of the frequency in cycles per sample."""
   spectrum = jnp.fft.rfft(x_t)
   return jnp.fft.irfft(spectrum * response(jnp.fft.rfftfreq(x_t.shape[-1])), n=x_t.shape[-1])

@@ -11,7 +11,8 @@ h = √(Z'Y') l/2: exact, and entire in h², so that no complex root is needed.
 """
 
 import functools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -167,7 +168,7 @@ def characteristic_impedance(radius_m: jax.Array, eh_over_r_pa: jax.Array, rho: 
   return jnp.sqrt(2 / 3 * eh_over_r_pa * rho) / (jnp.pi * radius_m**2)
 
 
-def _in_halves(function, tree):
+def _in_halves(function: Callable[[Any], Any], tree: Any) -> Any:
   """Maps `function` over the leading axis in a loop of two iterations.
 
   Without the loop, XLA fuses the π-sections into every gather that reads them and computes them some twenty times.

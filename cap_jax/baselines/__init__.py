@@ -1,7 +1,7 @@
 """Methods without a network, by name, fitted to pairs of source windows or of labelled target windows."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ class Baseline(NamedTuple):
   settings: int = 1
 
 
-def _by_window(fit: Callable) -> Callable[[batches.Pairs, batches.Pairs, config.Windows], Predict]:
+def _by_window(fit: Callable[..., Any]) -> Callable[[batches.Pairs, batches.Pairs, config.Windows], Predict]:
   """Wraps a fit whose result predicts from arrays of windows, irrespective of their subjects."""
 
   def fitted(training: batches.Pairs, validation: batches.Pairs, spec: config.Windows) -> Predict:
@@ -34,7 +34,7 @@ def _by_window(fit: Callable) -> Callable[[batches.Pairs, batches.Pairs, config.
   return fitted
 
 
-def _by_subject(fit: Callable) -> Callable[[batches.Pairs, batches.Pairs, config.Windows], Predict]:
+def _by_subject(fit: Callable[..., Any]) -> Callable[[batches.Pairs, batches.Pairs, config.Windows], Predict]:
   """Wraps a fit whose result reads the windows of each subject together."""
   return lambda training, validation, spec: fit(training, validation, spec).predict
 

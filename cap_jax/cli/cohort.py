@@ -5,6 +5,7 @@ python -m experiments.cohort --subjects=4374 --output=DIR [--format=pwdb] [--pop
 
 import json
 import os
+from collections.abc import Iterator
 
 import jax
 import numpy as np
@@ -30,7 +31,7 @@ _BLOCK = 128
 _DRAWN = 40  # number of waves of a decade
 
 
-def _blocks(subjects: population.Subject):
+def _blocks(subjects: population.Subject) -> Iterator[tuple[int, population.Subject]]:
   """Yields blocks of one size, which all use one compiled program: (rows to keep, subjects), with a progress bar."""
   count = len(subjects.age)
   with tqdm.tqdm(total=count, desc="subjects", unit="") as bar:

@@ -8,6 +8,7 @@ import platform
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 from absl import app, flags, logging
@@ -36,7 +37,7 @@ def metrics() -> tuple[str, ...]:
   return tuple(_METRICS.value)
 
 
-def required(holder: flags.FlagHolder, example: str) -> str:
+def required(holder: flags.FlagHolder[Any], example: str) -> str:
   """Returns the value of a flag that must be given.
 
   Args:

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas
 import tqdm
@@ -29,10 +29,10 @@ class Flags(NamedTuple):
     processes: number of processes that run cells.
   """
 
-  config: flags.FlagHolder
-  workdir: flags.FlagHolder
-  source: flags.FlagHolder
-  processes: flags.FlagHolder
+  config: flags.FlagHolder[Any]
+  workdir: flags.FlagHolder[Any]
+  source: flags.FlagHolder[Any]
+  processes: flags.FlagHolder[Any]
 
 
 def define_flags(default: str) -> Flags:

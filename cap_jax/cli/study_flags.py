@@ -55,7 +55,7 @@ def from_config_dict(kind: type[T], mapping: Mapping[str, Any]) -> T:
   return kind(**values)
 
 
-def _split_names(values: Any) -> tuple:
+def _split_names(values: Any) -> tuple[Any, ...]:
   """Returns the tuple of a config; splits names that came as one flag, `--config.strategies=a,b`."""
   values = (values,) if isinstance(values, str) else values
   return tuple(
@@ -114,12 +114,12 @@ def with_source(study: study_config.Study, source: str, overrides: Mapping[str, 
   return followed
 
 
-def read_overrides(holder: flags.FlagHolder) -> dict[str, Any]:
+def read_overrides(holder: flags.FlagHolder[Any]) -> dict[str, Any]:
   """Returns the fields that the command line changed, as `model.channels`, with their values."""
   return config_flags.get_override_values(flags.FLAGS[holder.name])
 
 
-def define_study(text: str, default: str = "default") -> flags.FlagHolder:
+def define_study(text: str, default: str = "default") -> flags.FlagHolder[Any]:
   """Defines the flag `--config`, a config file whose fields `--config.field=value` overrides.
 
   The command line is read at once.
@@ -140,7 +140,7 @@ def define_study(text: str, default: str = "default") -> flags.FlagHolder:
     raise AssertionError from error
 
 
-def read_study(holder: flags.FlagHolder) -> study_config.Study:
+def read_study(holder: flags.FlagHolder[Any]) -> study_config.Study:
   """Returns the study that `--config` and its overrides name.
 
   Raises:
@@ -173,7 +173,7 @@ def changed(study: study_config.Study) -> dict[str, Any]:
   return {name: getattr(study, name) for name in names if getattr(study, name) != getattr(default, name)}
 
 
-def read_terms(texts: list[str]) -> tuple[tuple, ...]:
+def read_terms(texts: list[str]) -> tuple[tuple[Any, ...], ...]:
   """Parses terms of a loss, each NAME:WEIGHT[:SCHEDULE] as in the flag `--loss`.
 
   Raises:

@@ -29,7 +29,7 @@ _RATES = flags.DEFINE_list("rates", ["2e-3", "5e-3", "1e-2", "2e-2"], "learning 
 _DECAYS = flags.DEFINE_list("decays", ["0", "1e-2", "1e-1"], "weight decays")
 
 
-def _parse_numbers(holder: flags.FlagHolder) -> list[float]:
+def _parse_numbers(holder: flags.FlagHolder[Any]) -> list[float]:
   try:
     return [float(word) for word in holder.value]
   except ValueError as error:

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ from cap_jax.types import DType, InputError, Params
 
 # Precision of the computation. Parameters, the head's last layer and the loss are always float32.
 PRECISIONS: dict[str, DType] = {"float32": None, "bfloat16": jnp.bfloat16}
-EXTRACTORS = {
+EXTRACTORS: Mapping[str, Callable[[config.Model, DType], nn.Module]] = {
   "token_cnn": lambda m, dtype: token_cnn.TokenCNN(m.patch, m.channels, m.layers, m.kernel, dtype),
   "cnn": lambda m, dtype: cnn.CNN(m.patch, m.channels, m.layers, m.kernel, dtype),
   "tcn": lambda m, dtype: tcn.TCN(m.channels, m.layers, m.kernel, dtype),
@@ -35,14 +35,14 @@ EXTRACTORS = {
   "cnn_bilstm": lambda m, dtype: cnn_bilstm.CNNBiLSTM(m.patch, m.channels, m.layers, m.kernel, dtype),
   "mlp": lambda m, dtype: mlp.MLP(m.channels, m.layers),
 }
-HEADS = {
+HEADS: Mapping[str, Callable[[config.Model, DType], nn.Module]] = {
   "waveform": lambda m, dtype: waveform_head.WaveformHead(m.patch, m.head_channels, m.cosines, dtype),
   "sample": lambda m, dtype: sample_head.SampleHead(m.head_channels, dtype),
   "numbers": lambda m, dtype: number_head.NumberHead(m.head_channels, m.outputs),
 }
 # The wave head of extractors that do not use "waveform": one feature per sample needs no patches.
 WAVE_HEADS = {"tcn": "sample"}
-ADAPTORS = {
+ADAPTORS: Mapping[str, Callable[[config.Model], nn.Module | None]] = {
   "none": lambda m: None,
   "fir": lambda m: adaptor.FIR(m.taps),
   "section": lambda m: adaptor.SecondOrderSection(),
@@ -147,7 +147,7 @@ def _layers(net: Net, samples: int) -> tuple[str, ...]:
   def init() -> Params:
     params = net._fresh(jax.random.key(0), samples, _init_block)
     # flax keeps the order of use, which the trees of jax do not
-    paths.extend(f"{block}/{layer}" for block in net.blocks for layer in cast(Mapping, params[block]))
+    paths.extend(f"{block}/{layer}" for block in net.blocks for layer in cast(Mapping[str, Any], params[block]))
     return params
 
   jax.eval_shape(init)

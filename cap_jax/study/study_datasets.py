@@ -80,7 +80,9 @@ class Target:
     return runs.Data(source.held, self.unlabelled, self.draw(n_target, seed), site=self.site)
 
 
-def _make_clinic(name: str, scenario: clinics.Scenario, subjects: int, seconds: float, fs_hz: float, seed: int):
+def _make_clinic(
+  name: str, scenario: clinics.Scenario, subjects: int, seconds: float, fs_hz: float, seed: int
+) -> clinics.Clinic:
   return clinics.Clinic(
     name=name,
     subjects=subjects,

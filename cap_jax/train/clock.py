@@ -1,6 +1,7 @@
 """Waits for the chunks of a training, checks their losses and measures their time."""
 
 import time
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class DivergedError(RuntimeError):
     self.what, self.step = what, step
     super().__init__(f"{what} at step {step}{place}; lower the learning rate or look at the data")
 
-  def __reduce__(self) -> tuple:
+  def __reduce__(self) -> tuple[Any, ...]:
     return _unpickle, (str(self), self.what, self.step)
 
 

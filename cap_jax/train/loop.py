@@ -215,7 +215,7 @@ class _TrainingRun:
   spec: config.Training
   watch: Watch
   states: training_state.TrainingStates
-  progress: tqdm.tqdm
+  progress: "tqdm.tqdm[Any]"
   total: int
   params: Params
   curves: list[Metrics] = dataclasses.field(default_factory=list)

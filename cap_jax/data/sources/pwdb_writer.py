@@ -81,7 +81,7 @@ class Writer:
   def __enter__(self) -> "Writer":
     return self
 
-  def __exit__(self, *error) -> None:
+  def __exit__(self, *error: object) -> None:
     self._stack.close()
 
   def write(

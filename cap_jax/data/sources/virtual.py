@@ -7,6 +7,7 @@ a scenario of `clinics`.
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -23,7 +24,14 @@ SITES = (*network.SITES, recordings.PPG)
 _CUFF_SITE, _CUFF = "brachial", ("cuff_dbp_mmhg", "cuff_sbp_mmhg")
 
 
-def _waves(key, subjects, chains, clinic: clinics.Clinic, sites: tuple[str, ...], reference: str):
+def _waves(
+  key: jax.Array,
+  subjects: population.Subject,
+  chains: Any,
+  clinic: clinics.Clinic,
+  sites: tuple[str, ...],
+  reference: str,
+) -> Any:
   """Returns the waves of the sites as the clinic's devices measure them, and its cuff's readings."""
   wave_key, noise_key = jax.random.split(key)
   waves = cohort.records(wave_key, subjects, clinic.seconds, clinic.fs_hz, clinic.rhythm)
@@ -31,10 +39,12 @@ def _waves(key, subjects, chains, clinic: clinics.Clinic, sites: tuple[str, ...]
 
 
 @functools.partial(jax.jit, static_argnames=("clinic", "sites", "reference"))
-def _measured(noise_key, waves, chains, clinic: clinics.Clinic, sites: tuple[str, ...], reference: str):
+def _measured(
+  noise_key: jax.Array, waves: Any, chains: Any, clinic: clinics.Clinic, sites: tuple[str, ...], reference: str
+) -> Any:
   count = len(waves[reference])
 
-  def measured(number: int, site: str):
+  def measured(number: int, site: str) -> jax.Array:
     if site == reference:
       return waves[site]
     optical = site == recordings.PPG
