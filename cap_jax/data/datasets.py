@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import dataclasses
+import pathlib
 import pickle
 import struct
 import tokenize
@@ -92,6 +93,17 @@ class DataSet:
     return tuple(dict.fromkeys(entry.subject for entry in self.entries))
 
 
+# Raised by a reader these are of its file; raised by code of this package they are mistakes of its own.
+_MISTAKES = (TypeError, AttributeError, NameError, NotImplementedError, MemoryError)
+_PACKAGE = str(pathlib.Path(__file__).parents[1])
+
+
+def _is_own_mistake(error: Exception) -> bool:
+  """Returns whether code of this package, not a reader that it calls, raised an error that no file explains."""
+  *_, (innermost, _) = traceback.walk_tb(error.__traceback__)
+  return isinstance(error, _MISTAKES) and innermost.f_code.co_filename.startswith(_PACKAGE)
+
+
 @contextlib.contextmanager
 def reading(where: str, remedy: str, subject: str = "") -> Iterator[None]:
   """Translates the exceptions that a reader raises on a bad file into one typed error.
@@ -102,7 +114,7 @@ def reading(where: str, remedy: str, subject: str = "") -> Iterator[None]:
     subject: name of the subject, "" if there is none.
 
   Raises:
-    DataError: names file, subject and remedy.
+    DataError: names file, subject and remedy. A mistake in the code of this package is raised as it is.
   """
   with warnings.catch_warnings():
     warnings.simplefilter("ignore", ResourceWarning)  # some readers leave their files open
@@ -111,6 +123,8 @@ def reading(where: str, remedy: str, subject: str = "") -> Iterator[None]:
     except InputError:
       raise
     except DAMAGE as error:
+      if _is_own_mistake(error):
+        raise
       message = (str(error).strip() or type(error).__name__).splitlines()[0][:_LONGEST]
       missing = isinstance(error, FileNotFoundError)
       problem = (

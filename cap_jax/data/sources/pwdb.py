@@ -212,6 +212,19 @@ def _mat(path: pathlib.Path) -> Any:
     return scipy.io.loadmat(path, squeeze_me=True, struct_as_record=False, variable_names=["data"])["data"]
 
 
+def _field(struct: Any, *names: str) -> Any:
+  """Returns a field of nested MATLAB structs.
+
+  Raises:
+    LookupError: a struct has no such field.
+  """
+  for name in names:
+    if not hasattr(struct, name):
+      raise LookupError(f"no field {name}")
+    struct = getattr(struct, name)
+  return struct
+
+
 def _read_mat(path: pathlib.Path, subject: int, names: Iterable[str]) -> recordings.Recording:
   with datasets.reading(str(path), _REMEDY, _name(subject)):
     data, row = _mat(path), subject - 1
@@ -219,17 +232,17 @@ def _read_mat(path: pathlib.Path, subject: int, names: Iterable[str]) -> recordi
     for name in names:
       site, kind = name.split("_")
       field = f"{kind}_{site}"
-      if hasattr(data.waves, field):
-        cell = np.asarray(getattr(data.waves, field))
+      if hasattr(_field(data, "waves"), field):
+        cell = np.asarray(_field(data, "waves", field))
         waves[name] = np.asarray(
           cell[row] if cell.dtype == object else cell, dtype=float
         )  # with one subject there is no cell
-        onsets[name] = float(np.atleast_1d(getattr(data.waves.onset_times, field))[row])
-    haemods = np.atleast_1d(data.haemods)[row]
-    parameters = {name: _number(getattr(haemods, name)) for name in haemods._fieldnames}
+        onsets[name] = float(np.atleast_1d(_field(data, "waves", "onset_times", field))[row])
+    haemods = np.atleast_1d(_field(data, "haemods"))[row]
+    parameters = {name: _number(_field(haemods, name)) for name in _field(haemods, "_fieldnames")}
     covariates = _covariates(parameters, _variations(data, row))
     if hasattr(data, "plausibility"):
-      covariates.setdefault("plausible", float(np.atleast_1d(data.plausibility.plausibility_log)[row]))
+      covariates.setdefault("plausible", float(np.atleast_1d(_field(data, "plausibility", "plausibility_log"))[row]))
   return _make(f"{path}: subject {subject}", subject, waves, onsets, covariates)
 
 
@@ -238,8 +251,11 @@ def _variations(data: Any, row: int) -> Row:
   variations = getattr(getattr(data, "config", None), "variations", None)
   if variations is None:
     return {}
-  values = np.atleast_2d(np.asarray(variations.params, dtype=float))[row]
-  return {str(name): float(value) for name, value in zip(np.atleast_1d(variations.param_names), values, strict=True)}
+  values = np.atleast_2d(np.asarray(_field(variations, "params"), dtype=float))[row]
+  return {
+    str(name): float(value)
+    for name, value in zip(np.atleast_1d(_field(variations, "param_names")), values, strict=True)
+  }
 
 
 def _number(value: Any) -> float:
@@ -291,7 +307,7 @@ def _list(root: pathlib.Path, names: list[str]) -> list[datasets.Entry | DataErr
   if not mats:
     raise DataError(str(root), "no PWs_<Site>_<Signal>.csv, pwdb0001.hea … or pwdb_data.mat there", "look at --path")
   with datasets.reading(str(mats[0]), _REMEDY):
-    count = len(np.atleast_1d(_mat(mats[0]).haemods))
+    count = len(np.atleast_1d(_field(_mat(mats[0]), "haemods")))
   return lost + [
     _entry(subject, f"{mats[0]}: subject {subject}", functools.partial(_read_mat, mats[0], subject, names))
     for subject in range(1, count + 1)

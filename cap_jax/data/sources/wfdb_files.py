@@ -113,6 +113,8 @@ def channels_of(name: str, root: str, channels: Container[str]) -> dict[str, tup
       ]
     for part, start in segments:
       for channel, wave, per_frame, unit in _waves(part, wfdb.rdheader(part), channels):
+        if record.sig_len is None:
+          raise ValueError("the header has no number of samples")
         size = record.sig_len * per_frame
         if channel not in tracks:
           tracks[channel] = np.arange(size) / (record.fs * per_frame), np.full(size, np.nan), unit
