@@ -402,7 +402,11 @@ def headline(clinic: ClinicResults, place: str) -> str:
 
 def describe_clinic(clinic: ClinicResults) -> str:
   """Returns the number of test subjects, the steps, and the reasons of choices, in one line."""
-  reasons = "; ".join(dict.fromkeys(cell.reason for cell in clinic.first if cell.reason))
+  reasons = " ".join(
+    f"{tables.label(cell.key.method)}, {cell.key.n_target} labels: {cell.reason}."
+    for cell in clinic.first
+    if cell.reason
+  )
   people = clinic.rows["subject"].nunique()
   return f"{people} test subjects; {clinic.study.steps} steps for each strategy. {reasons}".strip()
 

@@ -71,15 +71,15 @@ class TransducerMixture:
 
   def __str__(self) -> str:
     if self.unasked:
-      return f"no line looked for: {self.unasked}"
+      return f"no transducer looked for: {self.unasked}"
     if not self.found:
-      return f"no line in the target's spectra (χ² gain {self.gain:.1f}, less than {CHANCE})"
+      return f"no transducer in the target's spectra (χ² gain {self.gain:.1f}, less than {CHANCE})"
     there = np.isfinite(self.natural_hz)
     share = self.share[there] / self.share[there].sum()
     f, z = (float(share @ value[there]) for value in (self.natural_hz, self.damping))
     sd = float(np.sqrt(share @ np.square(self.natural_hz[there] - f)))
     some = "" if there.all() else f", of {100 * self.share[there].sum():.0f} % of the subjects"
-    return f"lines of {f:.1f} Hz (SD {sd:.1f}), damping {z:.2f}{some} (χ² gain {self.gain:.1f})"
+    return f"transducers of {f:.1f} Hz (SD {sd:.1f}), damping {z:.2f}{some} (χ² gain {self.gain:.1f})"
 
 
 def none(gain: float = float("nan"), unasked: str = "") -> TransducerMixture:

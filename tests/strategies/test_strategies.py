@@ -480,5 +480,5 @@ def test_no_line_is_looked_for_before_a_ppg():
   )
   data = runs.Data(source, other.unlabelled(), site="digital_ppg")
   made = runs.adapt(find("domain_adaptation/transducer"), trained, data, runs.Budget(50, 4))
-  assert made.reason == "no line looked for: light comes through no fluid-filled line"
+  assert made.reason == "no transducer looked for: light comes through no fluid-filled line"
   jax.tree.map(np.testing.assert_array_equal, made.checkpoint.params, trained.params)

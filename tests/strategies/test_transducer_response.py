@@ -46,7 +46,7 @@ def test_one_line_is_found_whoever_lies_behind_it(population):
 def test_other_people_are_no_line(population):
   fitted = found(population, clinics.TRANSDUCER)
   assert not fitted.found
-  assert "no line" in str(fitted)
+  assert "no transducer" in str(fitted)
   x_bt, _ = windows(clinics.HEALTHY, clinics.TRANSDUCER, 256, 4, "source")
   assert transducer_response.apply(fitted, x_bt, FS, 0) is x_bt
 
@@ -99,7 +99,7 @@ def test_lines_are_told_without_those_who_have_none():
     noise=0.0,
     gain=20.0,
   )
-  assert str(mixed) == "lines of 10.0 Hz (SD 2.0), damping 0.30, of 50 % of the subjects (χ² gain 20.0)"
+  assert str(mixed) == "transducers of 10.0 Hz (SD 2.0), damping 0.30, of 50 % of the subjects (χ² gain 20.0)"
 
 
 @pytest.mark.quick

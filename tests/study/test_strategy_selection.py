@@ -155,4 +155,4 @@ def test_it_is_a_method_of_a_study_with_and_without_labels(small_study, ground):
     assert chosen == (strategy_selection.FREE if n_target == 0 else chosen)
     assert chosen in strategy_selection.expanded(("auto",))
     assert chosen in found.reason
-  assert "line" in found.reason
+  assert "transducer" in found.reason
