@@ -15,6 +15,7 @@ import time
 import tqdm
 from absl import flags
 
+from cap_jax import config
 from cap_jax.cli import launcher, output_folders, study_flags
 from cap_jax.data import recordings, splits, store
 from cap_jax.report import page, tables
@@ -76,7 +77,8 @@ def main() -> None:
   )
   print(f"\n{sheets.EXPLAINED}\n\n{tables.text(sheets.aortic_table(reconstructed))}\n")
 
-  other = dataclasses.replace(study, site=sim_to_real.PPG, reference="radial")
+  by_catheter = config.Calibration(kind="invasive")  # of the radial pressure in the first seconds of each record
+  other = dataclasses.replace(study, site=sim_to_real.PPG, reference="radial", calibration=by_catheter)
   people, validation = sim_to_real.ppg_source(other, study.source_subjects, _PPG_S)
   origin = {"data": "in silico: virtual cohort", "source": other.source}
   reader, _ = training.pretrained(other, people, validation, origin)

@@ -78,6 +78,7 @@ def _study(trained: checkpoint.Checkpoint, path: str) -> study_config.Study:
   return study_config.Study(
     target_data=path,
     site=trained.site,
+    calibration=trained.calibration,
     windows=trained.windows,
     strategies=(name,) if name != "source" else (),
     n_target=tuple(sorted({0, n_target})),
