@@ -90,18 +90,18 @@ def measure(name: str, options: Options) -> list[Row]:
     ) from error
 
 
-def told(row: Row) -> tuple[str, ...]:
+def cells_of(row: Row) -> tuple[str, ...]:
   """Returns the cells of a row of the table."""
   target = "" if row.target is None else f"{'≥' if row.at_least else '≤'} {row.target:g}"
-  met = {None: "", True: "met", False: "**missed**"}[row.met]
+  verdict = {None: "", True: "met", False: "**missed**"}[row.reached]
   value = f"{row.value:.{_SIGNIFICANT}g}" if row.value < 1000 else f"{row.value:.0f}"
-  return row.section, row.name, f"{value} {row.unit}".strip(), target, met, row.detail
+  return row.section, row.name, f"{value} {row.unit}".strip(), target, verdict, row.detail
 
 
 def table(rows: list[Row]) -> str:
   """Formats rows as a Markdown table."""
   head = ("section", "what", "measured", "target", "", "detail")
-  lines = [head, tuple("---" for _ in head), *(told(row) for row in rows)]
+  lines = [head, tuple("---" for _ in head), *(cells_of(row) for row in rows)]
   return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -116,7 +116,7 @@ def _curves(rows: list[Row]) -> dict[str, dict[str, list[tuple[float, float]]]]:
 def _write(output: str, rows: list[Row], facts: dict[str, str], text: str) -> None:
   contents = {
     ".json": json.dumps(
-      {"rows": [{**dataclasses.asdict(row), "met": row.met} for row in rows], **facts}, indent=2
+      {"rows": [{**dataclasses.asdict(row), "met": row.reached} for row in rows], **facts}, indent=2
     ).encode(),
     ".md": f"{text}\n".encode(),
   }

@@ -71,7 +71,7 @@ def main() -> None:
   trained, _ = training.pretrained(study, source.training, source.validation, source.origin)
   checkpoint.save(os.path.join(workdir, "checkpoint"), trained)
   count = len({recording.subject for recording in records})
-  reconstructions = sim_to_real.aortic(study, trained, source.held, source.validation, records)
+  reconstructions = sim_to_real.aortic(study, trained, source.in_memory, source.validation, records)
   reconstructed = list(
     tqdm.tqdm(reconstructions, total=count * (3 + len(study.strategies)), desc="radial to aortic", unit="")
   )

@@ -86,7 +86,7 @@ for module in pkgutil.walk_packages(cap_jax.__path__, "cap_jax."):
 from cap_jax import files
 from cap_jax.study import run_study
 folder, wave, out = sys.argv[1:]
-assert run_study._shares(2) == [set(), set()]
+assert run_study._divide_cores(2) == [set(), set()]
 with files.lock_folder(folder):
   try:
     with files.lock_folder(folder, wait=False):

@@ -69,14 +69,12 @@ def test_another_python(python, tmp_path):
 @pytest.mark.slow
 def test_the_least_versions(tmp_path):
   """Their deprecations are no matter."""
-  uv = shutil.which("uv")
-  if uv is None:
-    pytest.skip("needs uv, which resolves to the least versions: pip install uv")
+  uv = [sys.executable, "-m", "uv"]
   checked([sys.executable, "-m", "venv", tmp_path / "venv"])
   own = tmp_path / "venv" / "bin" / "python"
-  install = [uv, "pip", "install", "-q", f"--python={own}"]
+  install = [*uv, "pip", "install", "-q", f"--python={own}"]
   checked([*install, "--resolution=lowest-direct", "-r", "requirements.txt"])
-  least = [f"{line}\n" for line in checked([uv, "pip", "freeze", f"--python={own}"]).split()]
+  least = [f"{line}\n" for line in checked([*uv, "pip", "freeze", f"--python={own}"]).split()]
   (tmp_path / "least.txt").write_text("".join(least))
   bounds = re.findall(r"^(jax|flax|numpy|scipy)>=([\d.]+),", (ROOT / "requirements.txt").read_text(), re.M)
   assert len(bounds) == 4

@@ -30,7 +30,7 @@ def _channels() -> dict[str, str]:
     if not colon or not name:
       raise InputError(f"--channels={word}: must be NAME:SIGNAL, such as ABP:radial")
     if signal != recordings.TIME:
-      recordings.parts(signal)
+      recordings.split_signal(signal)
     if name in channels:
       raise InputError(f"--channels: {name} stands twice")
     channels[name] = signal

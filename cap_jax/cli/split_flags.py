@@ -13,7 +13,7 @@ _OUT = flags.DEFINE_string("out_of_distribution", None, "a part of its own: COVA
 _SEED = flags.DEFINE_integer("seed", 0, "of the split", lower_bound=0)
 
 
-def parts_of_flags() -> subject_partition.Parts:
+def parts_of_flags() -> subject_partition.Partition:
   """Returns how to divide the subjects, from the flags.
 
   Raises:
@@ -33,4 +33,4 @@ def parts_of_flags() -> subject_partition.Parts:
       ood_range = subject_partition.Range(covariate, float(low), float(high))
     except ValueError as error:
       raise InputError(f"--out_of_distribution={_OUT.value}: must be COVARIATE:FROM:TO, such as age:60:80") from error
-  return subject_partition.Parts(shares, _REFERENCE.value, ood_range, _SEED.value)
+  return subject_partition.Partition(shares, _REFERENCE.value, ood_range, _SEED.value)

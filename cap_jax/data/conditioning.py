@@ -197,7 +197,7 @@ def condition(recording: recordings.Recording, spec: config.Conditioning) -> tup
     spans, lost = _spans(time_s, bridged, pressure)
     own_s = time_s - (sync[name].removed_s if name in sync else 0.0)
     x_t = _resampled(own_s, bridged, spans, at_s)
-    if recordings.parts(name)[1] in ("", "ppg"):
+    if recordings.split_signal(name)[1] in ("", "ppg"):
       rails_t = np.interp(at_s, own_s, beat_quality.at_rails(wave, recording.fs_hz).astype(float)) > 0
       x_t, beat_counts[name], fault_counts = _mask_faults(x_t, rails_t, spec.fs_hz, pressure, spec.drop)
       lost |= fault_counts

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import dataclasses
+import os
 import pathlib
 import pickle
 import struct
@@ -185,3 +186,22 @@ def gather(
       entries[item.subject, item.record] = item
   ordered = sorted(entries.values(), key=lambda entry: (entry.subject, entry.record))
   return tuple(ordered), tuple(lost)
+
+
+def of_the_user(
+  name: str,
+  listed: Sequence[Entry | DataError],
+  path: str | os.PathLike[str],
+  channels: Mapping[str, str] | None,
+) -> DataSet:
+  """Returns a data set of the user's own files.
+
+  Args:
+    name: key in `DATASETS`.
+    listed: records, and errors of those that could not be listed.
+    path: path that the data set was listed from.
+    channels: requested channel → signal, or None.
+  """
+  entries, lost = gather(listed)
+  own = "the user's own"
+  return DataSet(name=name, entries=entries, source=own, licence=own, path=str(path), channels=channels, lost=lost)

@@ -47,7 +47,7 @@ def _inputs(path: str) -> list[tuple[str, int, int]]:
 
 
 def _plan(
-  root: pathlib.Path, dataset: datasets.DataSet, spec: config.Conditioning, how: subject_partition.Parts, size: int
+  root: pathlib.Path, dataset: datasets.DataSet, spec: config.Conditioning, how: subject_partition.Partition, size: int
 ) -> None:
   """Writes the plan of a new preparation, or checks that it matches the plan already there.
 
@@ -102,7 +102,7 @@ def prepare(
   dataset: datasets.DataSet,
   output: str | os.PathLike[str],
   spec: config.Conditioning,
-  how: subject_partition.Parts,
+  how: subject_partition.Partition,
   workers: int = 1,
   shard_records: int = 64,
   strict: bool = False,
@@ -194,7 +194,7 @@ def _finish(
   root: pathlib.Path,
   dataset: datasets.DataSet,
   spec: config.Conditioning,
-  how: subject_partition.Parts,
+  how: subject_partition.Partition,
   summaries: Sequence[Mapping[str, Any]],
 ) -> store.Store:
   """Writes the split and the manifest, removes empty shards, and opens the store."""

@@ -70,7 +70,7 @@ class Recording:
     return float(1 / np.median(np.diff(self.time_s)))
 
 
-def parts(signal: str) -> tuple[str, str]:
+def split_signal(signal: str) -> tuple[str, str]:
   """Splits the name of a signal into (site, kind); the kind of a pressure is "".
 
   Raises:
@@ -85,7 +85,7 @@ def parts(signal: str) -> tuple[str, str]:
   raise InputError(f"{signal!r} is no signal; name a pressure by its site ({', '.join(SITES)}), another as {kinds}")
 
 
-def parts_joined(site: str, kind: str) -> str:
+def signal_of(site: str, kind: str) -> str:
   """Returns the name of a signal; inverse of `parts`.
 
   Args:
@@ -100,18 +100,18 @@ def parts_joined(site: str, kind: str) -> str:
 
 def is_pressure(signal: str) -> bool:
   """Returns whether a signal is a pressure, by its name."""
-  return parts(signal)[1] == ""
+  return split_signal(signal)[1] == ""
 
 
 def column_of(signal: str) -> str:
   """Returns the column of a signal in a user's table: `radial_pressure_mmhg`, `digital_ppg`, `femoral_flow_ml_s`."""
-  site, kind = parts(signal)
+  site, kind = split_signal(signal)
   unit = KINDS[kind].lower().replace("/", "_")
   return f"{site}_pressure_mmhg" if not kind else signal if kind == "ppg" else f"{signal}_{unit}"
 
 
 COLUMNS: Mapping[str, str] = {
-  column_of(signal): signal for site in SITES for signal in (parts_joined(site, kind) for kind in KINDS)
+  column_of(signal): signal for site in SITES for signal in (signal_of(site, kind) for kind in KINDS)
 }
 
 
@@ -253,7 +253,7 @@ def make(
         continue
       if np.shape(wave) != time_s.shape:
         raise DataError(where, f"{name} has {np.size(wave)} samples, the clock {time_s.size}", "cut them to one length")
-      unit = (units or {}).get(name) or KINDS[parts(name)[1]]
+      unit = (units or {}).get(name) or KINDS[split_signal(name)[1]]
       waves[name], wave_units[name] = _in_mmhg(name, wave, unit, where)
   except DataError as error:
     raise DataError(error.where, error.problem, error.remedy, subject) from error

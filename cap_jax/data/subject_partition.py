@@ -25,19 +25,19 @@ class Range:
 
 
 @dataclasses.dataclass(frozen=True)
-class Parts:
+class Partition:
   """How subjects are divided.
 
   Attributes:
     shares: part → share of the subjects that remain for the draw.
     reference: signal without which a subject can only be unlabelled; ignored where no subject has it.
-    held: covariate range whose subjects make a part of their own.
+    held_out: covariate range whose subjects make a part of their own.
     seed: seed of the draw.
   """
 
   shares: Mapping[str, float]
   reference: str = "aortic_root"
-  held: Range | None = None
+  held_out: Range | None = None
   seed: int = 0
 
   def __post_init__(self) -> None:
@@ -52,10 +52,10 @@ class Parts:
     for name in self.shares:
       if name not in NAMES:
         raise InputError(f"{name!r} is no part of a store; choose of {', '.join(NAMES)}")
-    recordings.parts(self.reference)
+    recordings.split_signal(self.reference)
 
 
-def divide(records: Sequence[store.Record], how: Parts) -> splits.Split:
+def divide(records: Sequence[store.Record], how: Partition) -> splits.Split:
   """Divides the subjects of some records into parts.
 
   Args:
@@ -75,8 +75,8 @@ def divide(records: Sequence[store.Record], how: Parts) -> splits.Split:
     covariates.setdefault(record.subject, {}).update(record.covariates)
   names = tuple(signals)
   set_apart: dict[str, tuple[str, ...]] = {}
-  if how.held is not None:
-    held_out = how.held
+  if how.held_out is not None:
+    held_out = how.held_out
     values = {name: covariates[name].get(held_out.covariate, np.nan) for name in names}
     names, out, unknown = splits.by_covariate(values, lambda value: not held_out.low <= value <= held_out.high)
     if not out:
@@ -93,7 +93,7 @@ def divide(records: Sequence[store.Record], how: Parts) -> splits.Split:
   return splits.Split({**drawn, UNLABELLED: (*drawn.get(UNLABELLED, ()), *without_reference), **set_apart})
 
 
-def folds(records: Sequence[store.Record], how: Parts, count: int | None) -> list[splits.Split]:
+def folds(records: Sequence[store.Record], how: Partition, count: int | None) -> list[splits.Split]:
   """Draws splits in which each subject is tested once. The shares of the other parts divide the other subjects.
 
   Args:
@@ -116,7 +116,7 @@ def folds(records: Sequence[store.Record], how: Parts, count: int | None) -> lis
   total = sum(shares.values())
   if not shares.get(TRAINING):
     raise InputError(f"shares {dict(how.shares)}: give {TRAINING} one")
-  rest = dataclasses.replace(how, shares={name: share / total for name, share in shares.items()}, held=None)
+  rest = dataclasses.replace(how, shares={name: share / total for name, share in shares.items()}, held_out=None)
   fold_splits = []
   for fold in splits.k_fold(names, count, how.seed) if count else splits.leave_one_out(names):
     test = set(fold.parts[TEST])

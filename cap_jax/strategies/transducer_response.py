@@ -124,7 +124,7 @@ def _quadratic(r_lk: np.ndarray, precision: np.ndarray) -> np.ndarray:
   return np.einsum("lk,kq,lq->l", r_lk, precision, r_lk)
 
 
-def _shares(s_sk: np.ndarray, delta_lk: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+def _mixture_weights(s_sk: np.ndarray, delta_lk: np.ndarray, covariance: np.ndarray) -> np.ndarray:
   """Returns π (transducer,) for subjects' spectra less the source's mean."""
   count, size = s_sk.shape
   precision = np.linalg.inv(covariance + _RIDGE * np.eye(size))
@@ -182,7 +182,7 @@ def fit(
   gain = correction * float(_quadratic(apart, precision)[0] - _quadratic(apart - delta_lk, precision).min())
   if gain < CHANCE:
     return none(gain)
-  share = _shares(t_sk, np.concatenate([np.zeros_like(delta_lk[:1]), delta_lk]), covariance)
+  share = _mixture_weights(t_sk, np.concatenate([np.zeros_like(delta_lk[:1]), delta_lk]), covariance)
   likely = share > _LEAST_SHARE
   natural, damping = np.append(np.inf, natural)[likely], np.append(1.0, damping)[likely]
   return TransducerMixture(

@@ -168,7 +168,7 @@ def _classical(kind: str, on_target: bool) -> Method:
     if on_target:
       baseline = fit(inputs.labelled, inputs.target.validation, inputs.study.windows)
     else:
-      baseline = fit(inputs.source.held, inputs.source.validation, inputs.study.windows)
+      baseline = fit(inputs.source.in_memory, inputs.source.validation, inputs.study.windows)
     return baseline(inputs.target.test)
 
   return Method(run=_time(predict), labels=on_target, settings=settings, from_source=not on_target)
@@ -262,7 +262,7 @@ def _affine(inputs: MethodInputs) -> np.ndarray:
 
 
 def _mean_wave_scaled(inputs: MethodInputs) -> np.ndarray:
-  wave = baselines.FITTED["mean_wave"].fit(inputs.source.held, inputs.source.validation, inputs.study.windows)
+  wave = baselines.FITTED["mean_wave"].fit(inputs.source.in_memory, inputs.source.validation, inputs.study.windows)
   return rescaling.to_true_levels(wave(inputs.target.test), inputs.target.test)
 
 

@@ -101,7 +101,7 @@ def _run_cells(
   try:
     context = multiprocessing.get_context("spawn")
     core_sets = context.Queue()
-    for cores in _shares(processes):
+    for cores in _divide_cores(processes):
       core_sets.put(cores)
     with concurrent.futures.ProcessPoolExecutor(processes, context, _initialise_worker, (core_sets,)) as pool:
       futures = [pool.submit(_run_in_worker, pickle.dumps(study), folder, tuple(metrics), key) for key in keys]
@@ -129,7 +129,7 @@ def _in_threads(runner: StudyRunner, keys: Sequence[Key], threads: int) -> Itera
     pool.shutdown(wait=False, cancel_futures=True)  # running cells finish; the others do not start
 
 
-def _shares(processes: int) -> list[set[int]]:
+def _divide_cores(processes: int) -> list[set[int]]:
   """Returns the cores of each process, empty sets if they are unknown or fewer than the processes."""
   cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
   if len(cores) < processes:

@@ -40,7 +40,7 @@ class Source:
   left_out: tuple[str, ...] = ()
 
   @functools.cached_property
-  def held(self) -> batches.Pairs:
+  def in_memory(self) -> batches.Pairs:
     """Training windows in memory, for strategies that need all of them at once; of a store a sample."""
     return self.training if isinstance(self.training, batches.Pairs) else self.training.sample(_MAX_SOURCE_WINDOWS)
 
@@ -77,7 +77,7 @@ class Target:
       n_target: number of labelled subjects.
       seed: that draws them.
     """
-    return runs.Data(source.held, self.unlabelled, self.draw(n_target, seed), site=self.site)
+    return runs.Data(source.in_memory, self.unlabelled, self.draw(n_target, seed), site=self.site)
 
 
 def _make_clinic(

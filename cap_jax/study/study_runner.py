@@ -285,7 +285,7 @@ class StudyRunner:
     if network is not None and not key.n_target and network.net.f == self.trained.net.f:
       h_s, h_t = (
         prediction.pooled(network, windows, adapted)[0][:_FEATURES]
-        for windows, adapted in ((self.source.held, False), (target.unlabelled, True))
+        for windows, adapted in ((self.source.in_memory, False), (target.unlabelled, True))
       )
       arrays |= {"features_source": h_s.astype(np.float32), "features_target": h_t.astype(np.float32)}
     return arrays

@@ -96,7 +96,7 @@ def source_network(
   trained, fitted = pretrained(study, source.training, source.validation, source.origin, recorder)
   if trained.task != "waveform":
     return trained, fitted
-  head = uncertainty.fit_head(trained, source.held, recorder=recorder)
+  head = uncertainty.fit_head(trained, source.in_memory, recorder=recorder)
   return calibrated(trained, head, source, None), fitted
 
 
@@ -115,7 +115,7 @@ def calibrated(
     target: of the study, None for a network that may see no target label.
   """
   if target is None:
-    return uncertainty.equip(network, head, source.held, source.validation, OF_SOURCE, adapted=False)
+    return uncertainty.equip(network, head, source.in_memory, source.validation, OF_SOURCE, adapted=False)
   return uncertainty.equip(network, head, target.unlabelled, target.validation, OF_TARGET)
 
 
@@ -180,7 +180,7 @@ def with_intervals(
     network, fs_hz = adaptation.checkpoint, adaptation.checkpoint.windows.fs_hz
     simulated = [
       runs.simulate_recording(adaptation.transducers, windows, network.scaling, fs_hz, 0)
-      for windows in (source.held, source.validation)
+      for windows in (source.in_memory, source.validation)
     ]
     source = dataclasses.replace(source, training=simulated[0], validation=simulated[1])
   network = calibrated(adaptation.checkpoint, head, source, target if n_target else None)

@@ -31,7 +31,7 @@ def _store(folder: str, site: str, subjects: int) -> str:
   """Writes a store of virtual subjects, a minute each, and returns its path."""
   people = virtual.load(f"healthy,subjects={subjects},seconds={_SECONDS}", {site: site})
   path = os.path.join(folder, "store")
-  preparation.prepare(people, path, config.Conditioning(), subject_partition.Parts(_SHARES))
+  preparation.prepare(people, path, config.Conditioning(), subject_partition.Partition(_SHARES))
   return path
 
 

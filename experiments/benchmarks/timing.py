@@ -64,7 +64,7 @@ class Row:
   size: float = 0.0
 
   @property
-  def met(self) -> bool | None:
+  def reached(self) -> bool | None:
     """Returns whether the target is reached; None without a target."""
     if self.target is None:
       return None

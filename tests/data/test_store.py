@@ -27,7 +27,7 @@ from tests.signals.test_synchrony import pulses
 SPEC = config.Conditioning()
 WINDOWS = config.Windows()
 PAIR = ("radial", "aortic_root")
-HOW = subject_partition.Parts({"training": 0.5, "test": 0.5})
+HOW = subject_partition.Partition({"training": 0.5, "test": 0.5})
 
 
 def _recording(number):
@@ -130,7 +130,9 @@ def test_a_shard_that_was_changed_is_written_again(prepared, tmp_path, monkeypat
   content[len(content) // 2] ^= 1
   chunk.write_bytes(bytes(content))
   with pytest.raises(InputError, match="other data or settings"):
-    preparation.prepare(dataset(), path, SPEC, subject_partition.Parts({"training": 0.9, "test": 0.1}), shard_records=3)
+    preparation.prepare(
+      dataset(), path, SPEC, subject_partition.Partition({"training": 0.9, "test": 0.1}), shard_records=3
+    )
   made = preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
   assert "shard-00000: was changed since it was written" in capsys.readouterr().err
   assert made.manifest["sha256"] == prepared.manifest["sha256"]
@@ -321,7 +323,7 @@ def test_nothing_is_left_of_a_store_without_a_good_record(tmp_path):
 
 def test_folds_of_a_store(prepared):
   records = [record for shard in prepared.shards for record in shard.records]
-  how = subject_partition.Parts({"training": 0.5, "validation": 0.3, "test": 0.2})
+  how = subject_partition.Partition({"training": 0.5, "validation": 0.3, "test": 0.2})
   found = subject_partition.folds(records, how, 3)
   tested = sorted(name for split in found for name in split.parts["test"])
   assert tested == ["s00", "s01", "s02", "s03", "s04", "s07"]
@@ -381,16 +383,18 @@ def test_parts_of_a_store(prepared, tmp_path):
   assert prepared.split.parts["unlabelled"] == ("s05",)  # without a reference
   assert sorted(len(prepared.split.parts[name]) for name in ("training", "test")) == [3, 3]
   records = [record for shard in prepared.shards for record in shard.records]
-  held = subject_partition.divide(records, dataclasses.replace(HOW, held=subject_partition.Range("age", 41.0, 43.0)))
+  held = subject_partition.divide(
+    records, dataclasses.replace(HOW, held_out=subject_partition.Range("age", 41.0, 43.0))
+  )
   assert held.parts["out_of_distribution"] == ("s01", "s02", "s03")
   unknown = [dataclasses.replace(record, covariates={}) if record.subject == "s00" else record for record in records]
   assert subject_partition.divide(
-    unknown, dataclasses.replace(HOW, held=subject_partition.Range("age", 41.0, 43.0))
+    unknown, dataclasses.replace(HOW, held_out=subject_partition.Range("age", 41.0, 43.0))
   ).parts["unknown"] == ("s00",)
   with pytest.raises(InputError, match="nobody's age lies within 90 and 99"):
-    subject_partition.divide(records, dataclasses.replace(HOW, held=subject_partition.Range("age", 90.0, 99.0)))
+    subject_partition.divide(records, dataclasses.replace(HOW, held_out=subject_partition.Range("age", 90.0, 99.0)))
   with pytest.raises(InputError, match="sum to 1"):
-    subject_partition.Parts({"training": 0.5})
+    subject_partition.Partition({"training": 0.5})
   shutil.copytree(prepared.path, tmp_path / "f")
   splits.Split({"training": ("s00",)}).save(tmp_path / "f" / "split.json")
   with pytest.raises(DataError, match="is not the split that the manifest names"):

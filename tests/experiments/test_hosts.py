@@ -1,5 +1,6 @@
 """Several hosts in one training, each a process of its own on this machine, of which one is slow, frozen, stopped or killed."""
 
+import dataclasses
 import multiprocessing
 import os
 import pathlib
@@ -60,16 +61,31 @@ def wait_for(path):
     time.sleep(0.1)
 
 
-def host(port, number, count, workdir, out, err, trouble, extra, whole):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Orders:
+  """What a host is started with."""
+
+  port: int
+  number: int
+  count: int
+  workdir: str
+  out: str
+  err: str
+  trouble: str
+  extra: tuple
+  whole: bool
+
+
+def host(orders):
   """The command on one host. Its trouble: `flag:FLAG`, one that the others have not; `sleep:SECONDS` before the data are loaded; or at its first chunk of steps `slow:SECONDS`,
   `kill`, `freeze`, `term` or `error`. If not `whole`, it trains on made-up people and calibrates nothing."""
-  tempfile.tempdir = os.path.dirname(out)  # a killed host leaves its scratch folder
-  if not whole:
+  tempfile.tempdir = os.path.dirname(orders.out)  # a killed host leaves its scratch folder
+  if not orders.whole:
     study_datasets.load_source = people_as_source
     training.source_network = lambda study, source, recorder: training.pretrained(
       study, source.training, source.validation, source.origin, recorder
     )
-  what, _, seconds = trouble.partition(":")
+  what, _, seconds = orders.trouble.partition(":")
   at_chunk = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "term": lambda: os.kill(os.getpid(), signal.SIGTERM),
@@ -81,11 +97,11 @@ def host(port, number, count, workdir, out, err, trouble, extra, whole):
     before(clock.Clock, "launched", at_chunk[what])
   if what == "sleep":
     before(study_datasets, "load_source", lambda: time.sleep(float(seconds)))
-    before(checkpoint, "save", lambda: wait_for(pathlib.Path(workdir, "checkpoint")))
-  words = [*SMALL, f"--workdir={workdir}", *extra, *([seconds] if what == "flag" else [])]
-  if count > 1:
-    words += [f"--coordinator=localhost:{port}", f"--hosts={count}", f"--host={number}"]
-  commands._main("pretrain", words, out, err, read=True)
+    before(checkpoint, "save", lambda: wait_for(pathlib.Path(orders.workdir, "checkpoint")))
+  words = [*SMALL, f"--workdir={orders.workdir}", *orders.extra, *([seconds] if what == "flag" else [])]
+  if orders.count > 1:
+    words += [f"--coordinator=localhost:{orders.port}", f"--hosts={orders.count}", f"--host={orders.number}"]
+  commands._main("pretrain", words, orders.out, orders.err, read=True)
 
 
 class Hosts:
@@ -96,9 +112,11 @@ class Hosts:
     for number in range(count):
       out, err = (str(folder / f"{stream}{number}") for stream in ("out", "err"))
       of = dict(troubles).get(number, "")
-      self.processes.append(
-        _PROCESSES.Process(target=host, args=(port, number, count, str(workdir), out, err, of, extra, whole))
-      )
+      orders = Orders(
+        port=port, number=number, count=count, workdir=str(workdir), out=out, err=err, trouble=of, extra=tuple(extra),
+        whole=whole,
+      )  # fmt: skip
+      self.processes.append(_PROCESSES.Process(target=host, args=(orders,)))
       self.processes[-1].start()
 
   def end(self):

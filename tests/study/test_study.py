@@ -457,7 +457,7 @@ def clinic_store(tmp_path_factory):
 
   entries = tuple(datasets.Entry(f"p{k}", "r", f"file {k}", functools.partial(read, k)) for k in range(6))
   made = datasets.DataSet(name="csv", entries=entries, source="nobody", licence="none", path="/nowhere", channels=None)
-  how = subject_partition.Parts({"training": 0.5, "validation": 0.17, "test": 0.33})
+  how = subject_partition.Partition({"training": 0.5, "validation": 0.17, "test": 0.33})
   path = tmp_path_factory.mktemp("stores") / "clinic"
   return preparation.prepare(made, path, config.Conditioning(synchronise=False), how)
 

@@ -15,7 +15,7 @@ class Shelf:
   """A store of one process."""
 
   def __init__(self):
-    self.kept = {}
+    self.kept, self.barriers = {}, []
 
   def key_value_set(self, key, value, allow_overwrite=False):
     if key in self.kept and not allow_overwrite:
@@ -26,7 +26,7 @@ class Shelf:
     return [(name, value) for name, value in self.kept.items() if name.startswith(key)]
 
   def wait_at_barrier(self, barrier_id, timeout_in_ms):
-    pass
+    self.barriers.append((barrier_id, timeout_in_ms))
 
 
 def seconds(signs, count):
@@ -40,7 +40,8 @@ def test_hosts_with_other_settings_are_named():
     key = f"cap_jax/hosts/settings/run/{host}"
     shelf.key_value_set(key, json.dumps({"seed": str(host // 2), "steps": "50"}))
   with pytest.raises(InputError, match="--host=2: was started with another seed than host 0; start the same command"):
-    HostMonitor(shelf, 0, 3, Limits()).check_same("run", {"seed": "0", "steps": "50"})
+    HostMonitor(shelf, 0, 3, Limits(collective_s=7)).check_same("run", {"seed": "0", "steps": "50"})
+  assert shelf.barriers == [("cap_jax/hosts/settings/run", 7000)]  # all have written before any reads
 
 
 def test_a_host_whose_counter_moves_is_not_lost():

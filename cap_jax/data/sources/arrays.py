@@ -162,15 +162,6 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
       listed.append(file)
     else:
       listed.append(datasets.Entry(file.stem, file.stem, str(file), functools.partial(_read, file, channels or {})))
-  entries, lost = datasets.gather(listed)
-  if not entries and not lost:
+  if not listed:
     raise DataError(str(path), "no .npz or .mat file there", "look at --path")
-  return datasets.DataSet(
-    name="npz",
-    entries=entries,
-    source="the user's own",
-    licence="the user's own",
-    path=str(path),
-    channels=channels,
-    lost=lost,
-  )
+  return datasets.of_the_user("npz", listed, path, channels)

@@ -211,13 +211,4 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     listed = [datasets.Entry(root.stem, root.stem, str(root), read)]
   else:
     raise DataError(str(path), "no such file or folder", "give a CSV file, or a folder with subjects.csv")
-  entries, lost = datasets.gather(listed)
-  return datasets.DataSet(
-    name="csv",
-    entries=entries,
-    source="the user's own",
-    licence="the user's own",
-    path=str(path),
-    channels=channels,
-    lost=lost,
-  )
+  return datasets.of_the_user("csv", listed, path, channels)

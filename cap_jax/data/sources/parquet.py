@@ -109,15 +109,6 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     for name, value in sorted(subjects.items()):
       read = functools.partial(_read, file, value, name, channels or {})
       listed.append(datasets.Entry(name, file.stem, f"{file}: subject {name}", read))
-  entries, lost = datasets.gather(listed)
-  if not entries and not lost:
+  if not listed:
     raise DataError(str(path), "no .parquet file there", "look at --path")
-  return datasets.DataSet(
-    name="parquet",
-    entries=entries,
-    source="the user's own",
-    licence="the user's own",
-    path=str(path),
-    channels=channels,
-    lost=lost,
-  )
+  return datasets.of_the_user("parquet", listed, path, channels)

@@ -45,7 +45,7 @@ SITES: Mapping[str, str] = {
 }
 KINDS: Mapping[str, str] = {"P": "", "U": "velocity", "A": "area", "PPG": "ppg"}
 CHANNELS: Mapping[str, str] = {
-  f"{site}_{kind}": recordings.parts_joined(SITES[site], KINDS[kind]) for site in SITES for kind in KINDS
+  f"{site}_{kind}": recordings.signal_of(SITES[site], KINDS[kind]) for site in SITES for kind in KINDS
 }
 _DEFAULT = ("aortic_root", "brachial", "radial", "digital", "femoral", "carotid", recordings.PPG)
 _ONSETS, _PARAMETERS, _VARIATIONS = "pwdb_onset_times.csv", "pwdb_haemod_params.csv", "pwdb_model_variations.csv"
