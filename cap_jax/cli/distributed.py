@@ -100,7 +100,8 @@ def _fields(name: str, value: Any) -> Iterator[tuple[str, str]]:
 def _begin(path: str, *settings: Any) -> None:
   """Makes a work folder, or opens one in which a run with the same settings was stopped, see `work_folder`.
 
-  Results of the stopped run are removed; its training states, metrics and other files stay.
+  Results of the stopped run and files whose names contain `.partial-` are removed; training states, metrics and other
+  files stay.
 
   Raises:
     InputError: the folder has other content, or cannot be made.
