@@ -79,7 +79,7 @@ def scores(problem: Problem, seed: int) -> dict[str, float]:
 
   def trained(strategy: Strategy, start: Params, streams: dict[str, toy_problems.Points]) -> Params:
     loss = terms.make_total(strategy.loss, strategy.combine, context, low_rank.view)
-    plans = loop.plan(strategy, _STEPS, strategy.learning_rate, [stage.freeze for stage in strategy.stages], ())
+    plans = loop.plan_stages(strategy, _STEPS, strategy.learning_rate, [stage.freeze for stage in strategy.stages], ())
     spec = config.Training(batch=_BATCH, weight_decay=strategy.weight_decay, seed=seed)
     fitted = loop.fit(net, loss, plans, start, streams, spec, loop.Watch(problem.title))
     return strategy.finish(fitted.params, net)

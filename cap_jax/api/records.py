@@ -16,7 +16,7 @@ SUBJECT = "subject"
 Windows = batches.Pairs | batches.Waves
 
 
-def numbers(values: Any, name: str) -> np.ndarray:
+def read_array(values: Any, name: str) -> np.ndarray:
   """Reads an array of real numbers; masked values become NaN.
 
   Args:
@@ -46,7 +46,7 @@ def real(value: Any, name: str) -> float:
   Raises:
     InputError: it is not a finite number.
   """
-  array = numbers(value, name)
+  array = read_array(value, name)
   if array.ndim or not np.isfinite(array):
     raise InputError(f"{name}={value}: must be a number")
   return float(array)
@@ -71,7 +71,7 @@ def recording(
   Raises:
     InputError: it has neither a rate nor a clock, or both; or a wave contains no number, or is not (time,).
   """
-  waves = {name: numbers(wave, f"{subject}: {name}") for name, wave in signals.items()}
+  waves = {name: read_array(wave, f"{subject}: {name}") for name, wave in signals.items()}
   for name, wave in waves.items():
     if wave.ndim != 1:
       raise InputError(f"{subject}: {name} has the shape {wave.shape}; give one record, an array (time,)")
@@ -87,7 +87,7 @@ def recording(
       raise InputError(f"fs_hz={fs_hz}: must be positive")
     clock = np.arange(next(iter(waves.values())).size) / rate
   else:
-    clock = numbers(time_s, f"{subject}: time_s")
+    clock = read_array(time_s, f"{subject}: time_s")
   if covariates is not None and not isinstance(covariates, Mapping):
     raise InputError(f"covariates={covariates}: must be names with numbers, as {{'age': 70}}")
   values = {str(name): real(value, f"covariate {name}") for name, value in (covariates or {}).items()}
@@ -156,7 +156,7 @@ def _of_arrays(
 ) -> list[recordings.Recording]:
   outside, inside = _records(x, "x"), None if y is None else _records(y, "y")
   if subject is None:
-    names = [f"record-{hashlib.sha256(numbers(wave, 'x').tobytes()).hexdigest()[:8]}" for wave in outside]
+    names = [f"record-{hashlib.sha256(read_array(wave, 'x').tobytes()).hexdigest()[:8]}" for wave in outside]
   else:
     names = _names([subject] * len(outside) if isinstance(subject, str | int) else subject)
   if len(names) != len(outside) or (inside is not None and len(inside) != len(outside)):

@@ -110,7 +110,7 @@ def _held_out(pairs: batches.Pairs, seed: int, name: str) -> tuple[batches.Pairs
   count = max(round(_HELD_OUT * len(names)), 1)
   if len(names) < 2:
     raise InputError(f"{name}: one subject, and some are held out; give two or more")
-  subjects = splits.draw(names, {"validation": count, "training": len(names) - count}, seed).parts
+  subjects = splits.draw(names, {"validation": count, "training": len(names) - count}, seed).subjects
   return pairs.of(subjects["training"]), pairs.of(subjects["validation"])
 
 

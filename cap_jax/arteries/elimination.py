@@ -34,14 +34,14 @@ class Round:
     ends: (m, d) positions of the neighbours in the list of known voltages at back substitution.
     pairs: (p, 2) columns of `spokes` that are joined.
     gather: (e, g) slots of [edges, zero, fills] that add up to the edges of the next round.
-    wanted: (w,) rows whose voltage is needed at back substitution.
+    rows_at_back_substitution: (w,) rows whose voltage is needed at back substitution.
   """
 
   spokes: np.ndarray
   ends: np.ndarray
   pairs: np.ndarray
   gather: np.ndarray
-  wanted: np.ndarray
+  rows_at_back_substitution: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +173,7 @@ def solve(schedule: Schedule, y_ek: jax.Array) -> tuple[jax.Array, jax.Array]:
     weights.append(w_mdk)
   v_nk = jnp.concatenate([zero, jnp.ones_like(zero)])
   for r, w_mdk in zip(reversed(schedule.rounds), reversed(weights), strict=True):
-    if r.wanted.size:
-      v_wk = (w_mdk[r.wanted] * v_nk[r.ends[r.wanted]]).sum(1)
+    if r.rows_at_back_substitution.size:
+      v_wk = (w_mdk[r.rows_at_back_substitution] * v_nk[r.ends[r.rows_at_back_substitution]]).sum(1)
       v_nk = jnp.concatenate([v_nk, v_wk])
   return y_ek[0], v_nk[schedule.probes]

@@ -37,20 +37,20 @@ class ArteryTable:
   radius_in_m: np.ndarray
   radius_out_m: np.ndarray
 
-  def rows(self, numbers: Sequence[int]) -> np.ndarray:
+  def rows(self, arteries: Sequence[int]) -> np.ndarray:
     """Returns the rows of arteries in the table.
 
     Args:
-      numbers: numbers of the arteries.
+      arteries: numbers of the arteries.
 
     Raises:
       ValueError: an artery is not in the table.
     """
     row_by_number = {int(n): row for row, n in enumerate(self.number)}
-    missing = [n for n in numbers if n not in row_by_number]
+    missing = [n for n in arteries if n not in row_by_number]
     if missing:
       raise ValueError(f"arteries {missing} are not in the table of {len(row_by_number)} arteries")
-    return np.array([row_by_number[n] for n in numbers], dtype=np.int32)
+    return np.array([row_by_number[n] for n in arteries], dtype=np.int32)
 
 
 @functools.cache

@@ -56,5 +56,5 @@ def main() -> None:
     print(f"  {name}: delay of {sync['median_removed_s']:.3f} s taken out of {sync['records']} records")
   if not dataset.subjects_known:
     print("  whose records these are is not known: they are split by record, and one person may be in two parts")
-  print("  split: " + ", ".join(f"{part} {len(names)}" for part, names in prepared.split.parts.items()))
+  print("  split: " + ", ".join(f"{part} {len(names)}" for part, names in prepared.split.subjects.items()))
   print("\n".join(dataset_flags.spoken([DataError(**lost) for lost in manifest["lost"]], total)))

@@ -1,4 +1,4 @@
-"""What artefacts do to a reconstruction as they get worse: errors of what is given, and what is left out with a reason.
+"""What artefacts do to a reconstruction as they get worse: errors of the reconstructed part, and what is left out with a reason.
 
 python -m experiments.severity [--source=DIR/checkpoint] [--subjects=24] [--seed=0] [--workdir=DIR]
 

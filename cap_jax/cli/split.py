@@ -25,5 +25,5 @@ def main() -> None:
   with output_folders.whole_folder(output, "--output") as folder:
     for number, split in enumerate(splits):
       split.save(os.path.join(folder, f"fold-{number:03d}.json"))
-  sizes = ", ".join(f"{part} {len(names)}" for part, names in splits[0].parts.items())
+  sizes = ", ".join(f"{part} {len(names)}" for part, names in splits[0].subjects.items())
   print(f"{output}: {len(splits)} splits, fold-000.json …; the first has {sizes}")

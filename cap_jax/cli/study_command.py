@@ -151,7 +151,7 @@ def report(study: study_config.Study, folder: str, rows: pandas.DataFrame, began
   for clinic in clinics:
     clinic_sections = study_report.sections(clinic, loss, place, reference)
     print(
-      f"\n{setting} {clinic.name}: {study_report.describe_clinic(clinic)}\n\n{tables.text(study_tables.short(clinic.lines))}\n"
+      f"\n{setting} {clinic.name}: {study_report.describe_clinic(clinic)}\n\n{tables.text(study_tables.short(clinic.summaries))}\n"
     )
     sections += clinic_sections
   for name in ("gains", "choices"):

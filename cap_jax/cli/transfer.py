@@ -120,7 +120,7 @@ def _transfer(
     print(f"source, task {study.task}: {source.about}")
   drawn = target.draw(labels, _SEED.value)
   used = {} if drawn is None else {"labelled": drawn.subjects}
-  splits.Split({**split.parts, "target_labelled": (), **used}).save(os.path.join(workdir, "split.json"))
+  splits.Split({**split.subjects, "target_labelled": (), **used}).save(os.path.join(workdir, "split.json"))
   if name == strategy_selection.NAME:
     choice = training.choose(study, source, large, target, labels, _SEED.value, loop.Recorder(states))
     print(f"{strategy_selection.format_ranking(choice)}\n")

@@ -230,13 +230,13 @@ class Scaling:
   Attributes:
     mean_mmhg: mean of the peripheral wave.
     sd_mmhg: SD of the peripheral wave.
-    numbers: (name, mean, sd) of covariates and numerics.
+    scalars: (name, mean, sd) of covariates and numerics.
     fitted_on: names of the subjects whose windows the scaling was fitted on.
   """
 
   mean_mmhg: float
   sd_mmhg: float
-  numbers: tuple[tuple[str, float, float], ...] = ()
+  scalars: tuple[tuple[str, float, float], ...] = ()
   fitted_on: tuple[str, ...] = dataclasses.field(default=(), compare=False, repr=False)
 
   def scale(self, p_mmhg: np.ndarray) -> np.ndarray:
@@ -259,7 +259,7 @@ class Scaling:
     Raises:
       InputError: a name is unknown for some windows, or was unknown when the scaling was fitted.
     """
-    fitted = {name: (mean, sd) for name, mean, sd in self.numbers}
+    fitted = {name: (mean, sd) for name, mean, sd in self.scalars}
     for name in names:
       if name not in covariates or name not in fitted:
         shared_names = sorted(set(covariates) & set(fitted))
@@ -300,15 +300,15 @@ def fit_scaling(training: Fittable, names: Sequence[str] = ()) -> Scaling:
   Raises:
     InputError: a covariate is unknown for some windows.
   """
-  numbers = []
+  scalars = []
   for name in names:
     if name not in training.covariates:
       raise InputError(f"covariate {name!r}: unknown; choose of {', '.join(sorted(training.covariates)) or 'none'}")
     _check_filled(name, training.covariates[name])
     value_b = training.covariates[name].astype(np.float64)
     mean = float(value_b.mean())
-    numbers.append((name, mean, max(float(value_b.std()), _LEAST_SPREAD * abs(mean), 1e-6)))
-  return Scaling(*training.moments(), tuple(numbers), training.subjects)
+    scalars.append((name, mean, max(float(value_b.std()), _LEAST_SPREAD * abs(mean), 1e-6)))
+  return Scaling(*training.moments(), tuple(scalars), training.subjects)
 
 
 class Feed(Protocol):

@@ -46,7 +46,7 @@ def _inputs(path: str) -> list[tuple[str, int, int]]:
   return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
 
 
-def _plan(
+def _write_plan(
   root: pathlib.Path, dataset: datasets.DataSet, spec: config.Conditioning, how: subject_partition.Partition, size: int
 ) -> None:
   """Writes the plan of a new preparation, or checks that it matches the plan already there.
@@ -138,7 +138,7 @@ def prepare(
   groups = _groups(dataset, shard_records)
   try:
     with files.lock_folder(root, wait=False):
-      _plan(root, dataset, spec, how, shard_records)
+      _write_plan(root, dataset, spec, how, shard_records)
       if store.exists(root):  # interrupted after its manifest was written
         return _tidied(root)
       try:

@@ -25,13 +25,13 @@ class Split:
     LeakError: a subject is in two parts, or twice in one.
   """
 
-  parts: Mapping[str, tuple[str, ...]]
+  subjects: Mapping[str, tuple[str, ...]]
 
   def __post_init__(self) -> None:
-    for name, subjects in self.parts.items():
+    for name, subjects in self.subjects.items():
       if len(set(subjects)) != len(subjects):
         raise LeakError(f"part {name!r} of the split names a subject twice")
-    for (a, in_a), (b, in_b) in itertools.combinations(self.parts.items(), 2):
+    for (a, in_a), (b, in_b) in itertools.combinations(self.subjects.items(), 2):
       shared = sorted(set(in_a) & set(in_b))
       if shared:
         raise LeakError(
@@ -41,12 +41,12 @@ class Split:
   @property
   def digest(self) -> str:
     """Returns the SHA-256 of the parts, independent of the order of subjects."""
-    plain = json.dumps({name: sorted(subjects) for name, subjects in self.parts.items()}, sort_keys=True)
+    plain = json.dumps({name: sorted(subjects) for name, subjects in self.subjects.items()}, sort_keys=True)
     return hashlib.sha256(plain.encode()).hexdigest()
 
   def save(self, path: str | os.PathLike[str]) -> None:
     """Writes parts and digest as JSON, atomically."""
-    content = {"sha256": self.digest, "parts": {name: list(subjects) for name, subjects in self.parts.items()}}
+    content = {"sha256": self.digest, "parts": {name: list(subjects) for name, subjects in self.subjects.items()}}
     with files.write_atomically(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
       json.dump(content, file, indent=1)
 
@@ -93,7 +93,7 @@ def k_fold(subjects: Sequence[str], folds: int, seed: int) -> list[Split]:
   """
   if not 2 <= folds <= len(subjects):
     raise ValueError(f"{folds} folds of {len(subjects)} subjects: must be 2 to the number of subjects")
-  order = draw(subjects, {"all": len(subjects)}, seed).parts["all"]
+  order = draw(subjects, {"all": len(subjects)}, seed).subjects["all"]
   fold_splits = []
   for fold in range(folds):
     test = order[fold::folds]

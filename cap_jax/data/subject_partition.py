@@ -29,13 +29,13 @@ class Partition:
   """How subjects are divided.
 
   Attributes:
-    shares: part → share of the subjects that remain for the draw.
+    fractions: part → share of the subjects that remain for the draw.
     reference: signal without which a subject can only be unlabelled; ignored where no subject has it.
     held_out: covariate range whose subjects make a part of their own.
     seed: seed of the draw.
   """
 
-  shares: Mapping[str, float]
+  fractions: Mapping[str, float]
   reference: str = "aortic_root"
   held_out: Range | None = None
   seed: int = 0
@@ -46,10 +46,10 @@ class Partition:
     Raises:
       InputError: the shares are negative or do not sum to one, a part has another name, or the reference is no signal.
     """
-    values = list(self.shares.values())
+    values = list(self.fractions.values())
     if not values or not all(0 <= value <= 1 for value in values) or abs(sum(values) - 1) > 1e-3:
-      raise InputError(f"shares {dict(self.shares)}: must be 0 or more and sum to 1")
-    for name in self.shares:
+      raise InputError(f"shares {dict(self.fractions)}: must be 0 or more and sum to 1")
+    for name in self.fractions:
       if name not in NAMES:
         raise InputError(f"{name!r} is no part of a store; choose of {', '.join(NAMES)}")
     recordings.split_signal(self.reference)
@@ -88,8 +88,8 @@ def divide(records: Sequence[store.Record], how: Partition) -> splits.Split:
   if any(how.reference in own_signals for own_signals in signals.values()):
     without_reference = tuple(name for name in names if how.reference not in signals[name])
     names = tuple(name for name in names if name not in set(without_reference))
-  edges = np.round(np.cumsum([0.0, *how.shares.values()]) * len(names)).astype(int)
-  drawn = splits.draw(names, dict(zip(how.shares, np.diff(edges).tolist(), strict=True)), how.seed).parts
+  edges = np.round(np.cumsum([0.0, *how.fractions.values()]) * len(names)).astype(int)
+  drawn = splits.draw(names, dict(zip(how.fractions, np.diff(edges).tolist(), strict=True)), how.seed).subjects
   return splits.Split({**drawn, UNLABELLED: (*drawn.get(UNLABELLED, ()), *without_reference), **set_apart})
 
 
@@ -112,14 +112,14 @@ def folds(records: Sequence[store.Record], how: Partition, count: int | None) ->
     raise InputError(
       f"{count or len(names)} folds of {len(names)} subjects with {how.reference}; choose 2 to {len(names)}"
     )
-  shares = {name: share for name, share in how.shares.items() if name != TEST}
+  shares = {name: share for name, share in how.fractions.items() if name != TEST}
   total = sum(shares.values())
   if not shares.get(TRAINING):
-    raise InputError(f"shares {dict(how.shares)}: give {TRAINING} one")
-  rest = dataclasses.replace(how, shares={name: share / total for name, share in shares.items()}, held_out=None)
+    raise InputError(f"shares {dict(how.fractions)}: give {TRAINING} one")
+  rest = dataclasses.replace(how, fractions={name: share / total for name, share in shares.items()}, held_out=None)
   fold_splits = []
   for fold in splits.k_fold(names, count, how.seed) if count else splits.leave_one_out(names):
-    test = set(fold.parts[TEST])
+    test = set(fold.subjects[TEST])
     others = divide([record for record in records if record.subject not in test], rest)
-    fold_splits.append(splits.Split({**others.parts, TEST: fold.parts[TEST]}))
+    fold_splits.append(splits.Split({**others.subjects, TEST: fold.subjects[TEST]}))
   return fold_splits

@@ -83,7 +83,7 @@ def cut(p_t: np.ndarray, feet: np.ndarray, samples: int = SAMPLES) -> np.ndarray
     (beat, samples).
   """
   turn = np.arange(samples) / samples
-  beats_without_drift = [windows.closed(p_t[a:b]) for a, b in itertools.pairwise(feet)]
+  beats_without_drift = [windows.without_drift(p_t[a:b]) for a, b in itertools.pairwise(feet)]
   rows = [
     np.interp(turn * len(beat), np.arange(len(beat) + 1), np.append(beat, beat[0])) for beat in beats_without_drift
   ]

@@ -32,15 +32,15 @@ def reverse(h: jax.Array, alpha: jax.Array) -> jax.Array:
   return h
 
 
-def _forward(h: jax.Array, alpha: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _reverse_fwd(h: jax.Array, alpha: jax.Array) -> tuple[jax.Array, jax.Array]:
   return h, alpha
 
 
-def _backward(alpha: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _reverse_bwd(alpha: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
   return -alpha * gradient, jnp.zeros_like(alpha)
 
 
-reverse.defvjp(_forward, _backward)
+reverse.defvjp(_reverse_fwd, _reverse_bwd)
 
 
 def cross_entropy(logit_b: jax.Array, label: float, w_b: jax.Array) -> jax.Array:

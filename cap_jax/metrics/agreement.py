@@ -234,7 +234,7 @@ class Stratum:
       return f"under {self.high:g}"
     return f"{self.low:g} and over" if not np.isfinite(self.high) else f"{self.low:g} to {self.high:g}"
 
-  def holds(self, values_s: np.ndarray) -> np.ndarray:
+  def contains(self, values_s: np.ndarray) -> np.ndarray:
     """Returns (subject,) whether each is in the stratum, False for NaN."""
     return (values_s >= self.low) & (values_s < self.high)
 
@@ -256,7 +256,7 @@ def strata(covariate: str, values_s: np.ndarray) -> list[Stratum]:
     return []
   edges = _EDGES.get(covariate) or tuple(np.round(np.quantile(finite, (1 / 3, 2 / 3)), 2).tolist())
   candidates = [Stratum(covariate, a, b) for a, b in zip((-np.inf, *edges), (*edges, np.inf), strict=True)]
-  return [stratum for stratum in candidates if stratum.holds(values_s).any()]
+  return [stratum for stratum in candidates if stratum.contains(values_s).any()]
 
 
 def spread(values: np.ndarray) -> tuple[float, float]:

@@ -53,12 +53,12 @@ class Choices:
   """Choices of a method, compared with the best strategy of each (n_target, seed) of one clinic.
 
   Attributes:
-    cells, near: number of cells, and of those in which its RMSE is at most 1.1 times the least.
+    cell_count, near: number of cells, and of those in which its RMSE is at most 1.1 times the least.
     regret: mean over cells of its RMSE over the least, minus one.
     worst: the largest of these.
   """
 
-  cells: int
+  cell_count: int
   near: int
   regret: float
   worst: float

@@ -55,7 +55,7 @@ class Readings:
     true_s: (subject,) mean reference [mmHg].
     bias: mean of all errors [mmHg].
     sd, sd_of_subjects: SD of single errors and of the subjects' mean errors [mmHg].
-    shares: [%] of readings with an error within 5, 10 and 15 mmHg.
+    percent_within: [%] of readings with an error within 5, 10 and 15 mmHg.
     mad: mean absolute error of the readings [mmHg].
   """
 
@@ -63,7 +63,7 @@ class Readings:
   bias: float
   sd: float
   sd_of_subjects: float
-  shares: tuple[float, ...]
+  percent_within: tuple[float, ...]
   mad: float
 
 
@@ -75,25 +75,25 @@ class Verdict:
     figures: the values that it needs, as text.
     within: whether they are within its limits.
     grade: "" for a standard without grades.
-    unmet: preconditions that do not hold.
+    unmet_preconditions: preconditions that do not hold.
   """
 
   standard: str
   figures: str
   within: bool
   grade: str
-  unmet: tuple[str, ...]
+  unmet_preconditions: tuple[str, ...]
 
   @property
-  def alone(self) -> str:
+  def position(self) -> str:
     """The grade or position of the figures, without a claim."""
     return f"grade {self.grade}" if self.grade else ("within" if self.within else "outside")
 
   @property
   def claim(self) -> str:
     """The claim that is allowed. It says that the standard is met only if all preconditions hold."""
-    if self.unmet:
-      return f"nothing is claimed: {'; '.join(self.unmet)}"
+    if self.unmet_preconditions:
+      return f"nothing is claimed: {'; '.join(self.unmet_preconditions)}"
     return f"all preconditions hold: this pressure {'meets' if self.within else 'does not meet'} it"
 
 
@@ -139,10 +139,10 @@ def _unmet_preconditions(reference: Reference, subjects: int) -> tuple[str, ...]
   return tuple(reasons)
 
 
-def bhs_grade(shares: Sequence[float]) -> str:
-  """Returns the grade for the shares [%] of errors within 5, 10 and 15 mmHg."""
+def bhs_grade(percent_within: Sequence[float]) -> str:
+  """Returns the grade for the percent_within [%] of errors within 5, 10 and 15 mmHg."""
   for grade, least in (("A", (60, 85, 95)), ("B", (50, 75, 90)), ("C", (40, 65, 85))):
-    if all(share >= limit for share, limit in zip(shares, least, strict=True)):
+    if all(share >= limit for share, limit in zip(percent_within, least, strict=True)):
       return grade
   return "D"
 
@@ -163,7 +163,7 @@ def evaluate(quantity: str, readings: Readings, reference: Reference, knows: str
   """
   limit = largest_sd(readings.bias)
   first = abs(readings.bias) <= 5 and readings.sd <= 8
-  by_bhs, by_ieee = bhs_grade(readings.shares), ieee_grade(readings.mad)
+  by_bhs, by_ieee = bhs_grade(readings.percent_within), ieee_grade(readings.mad)
   unmet = (*_unmet_preconditions(reference, len(readings.true_s)), *_missing_pressures(quantity, readings.true_s))
   if not 0.3 <= reference.male_share <= 0.7:
     unmet = (*unmet, "30 % of each sex are asked")
@@ -180,7 +180,9 @@ def evaluate(quantity: str, readings: Readings, reference: Reference, knows: str
       "",
       unmet,
     ),
-    Verdict("BHS", " / ".join(f"{share:.0f} %" for share in readings.shares), by_bhs in "AB", by_bhs, (*unmet, _BHS)),
+    Verdict(
+      "BHS", " / ".join(f"{share:.0f} %" for share in readings.percent_within), by_bhs in "AB", by_bhs, (*unmet, _BHS)
+    ),
     Verdict("IEEE 1708", f"mean absolute difference {readings.mad:.1f} mmHg", by_ieee != "D", by_ieee, (*unmet, _IEEE)),
     Verdict("ARTERY 2017", spread, first, "", unmet),
   ]

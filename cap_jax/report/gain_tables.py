@@ -7,12 +7,16 @@ import numpy as np
 from cap_jax.metrics import agreement, label_efficiency
 from cap_jax.report.study_tables import number
 from cap_jax.report.tables import Table, label
-from cap_jax.study.summary import Line
+from cap_jax.study.summary import MethodSummary
 
 
-def by_labels(lines: Sequence[Line]) -> Table:
+def by_labels(summaries: Sequence[MethodSummary]) -> Table:
   """Returns the waveform RMSE of every method at every number of labels."""
-  rmse_of = {(line.scenario, line.method, line.n_target): line.rmse for line in lines if np.isfinite(line.rmse.mean)}
+  rmse_of = {
+    (result.scenario, result.method, result.n_target): result.rmse
+    for result in summaries
+    if np.isfinite(result.rmse.mean)
+  }
   label_counts = sorted({n for _, _, n in rmse_of})
   rows = [
     (
@@ -39,11 +43,11 @@ def _percent(interval: agreement.Interval) -> str:
   return " to ".join(f"{100 * x:.0f}" if np.isfinite(x) else "−∞" for x in (interval.low, interval.high))
 
 
-def gained(gains: Mapping[str, Sequence[label_efficiency.Gain]], label_counts: Sequence[int]) -> Table:
+def gained(gains_of_clinic: Mapping[str, Sequence[label_efficiency.Gain]], label_counts: Sequence[int]) -> Table:
   """Returns the labels that transfer saves and the gap that it closes.
 
   Args:
-    gains: clinic → gains.
+    gains_of_clinic: clinic → gains.
     label_counts: numbers of labels at which the network from scratch was trained.
 
   Returns:
@@ -51,7 +55,7 @@ def gained(gains: Mapping[str, Sequence[label_efficiency.Gain]], label_counts: S
   """
   label_counts = sorted(n for n in label_counts if n)
   rows = []
-  for clinic, own in gains.items():
+  for clinic, own in gains_of_clinic.items():
     for gain in own:
       n, closed = gain.equivalent_labels, gain.gap_closed
       labels = [
@@ -79,12 +83,12 @@ def chosen(choices: Mapping[str, label_efficiency.Choices]) -> Table:
     The table.
   """
   rows = [
-    (clinic, str(one.cells), str(one.near), number(100 * one.regret, 1), number(100 * one.worst, 1))
+    (clinic, str(one.cell_count), str(one.near), number(100 * one.regret, 1), number(100 * one.worst, 1))
     for clinic, one in choices.items()
   ]
   if len(rows) > 1:
     cells, near = (sum(getattr(one, name) for one in choices.values()) for name in ("cells", "near"))
-    regret = sum(one.cells * one.regret for one in choices.values()) / cells
+    regret = sum(one.cell_count * one.regret for one in choices.values()) / cells
     worst = max(one.worst for one in choices.values())
     rows.append(("all", str(cells), str(near), number(100 * regret, 1), number(100 * worst, 1)))
   header = ("clinic", "cells", "within 10 % of the best", "mean excess [%]", "largest [%]")

@@ -103,7 +103,7 @@ def errors(
   """
   rows = summary.frame(evaluated.rows)
   what = _study(trained, path)
-  clinic = study_report.ClinicResults(what, rows, summary.summarise(rows), evaluated.shown, [])
+  clinic = study_report.ClinicResults(what, rows, summary.summarise(rows), evaluated.waves, [])
   text = f"{rows['subject'].nunique()} subjects with a measured aortic wave."
   return study_report.error_sections(clinic, text, place, reference)
 

@@ -31,13 +31,13 @@ class Drawn:
     name: of its files.
     figure: the figure.
     caption: below it.
-    words: what it shows, for a screen reader.
+    description: what it shows, for a screen reader.
   """
 
   name: str
   figure: Figure
   caption: str
-  words: str = ""
+  description: str = ""
 
   @functools.cached_property
   def svg(self) -> bytes:
@@ -82,7 +82,7 @@ class Section:
 
 
 def _figure(drawn: Drawn) -> str:
-  caption, description = html.escape(drawn.caption), html.escape(drawn.words or drawn.caption, quote=True)
+  caption, description = html.escape(drawn.caption), html.escape(drawn.description or drawn.caption, quote=True)
   svg = figures.inline(drawn.svg, drawn.name).replace("<svg ", f'<svg role="img" aria-label="{description}" ', 1)
   name = html.escape(drawn.caption, quote=True)
   framed = f'<div class="scroll" tabindex="0" role="region" aria-label="{name}">{svg}</div>'

@@ -81,23 +81,23 @@ def waves(
   return figure
 
 
-def few_shot(lines: Sequence[summary.Line], place: str) -> Figure:
+def few_shot(summaries: Sequence[summary.MethodSummary], place: str) -> Figure:
   """Draws the waveform RMSE against the number of labelled subjects, strategies and baselines in a panel each.
 
   Methods without labels are level lines, with their intervals at the right edge.
 
   Args:
-    lines: a method at a number of labels each, of one clinic.
+    summaries: a method at a number of labels each, of one clinic.
     place: where the errors come from, such as "in silico".
 
   Returns:
     The figure, with bootstrap intervals.
   """
-  lines = [line for line in lines if np.isfinite(line.rmse.mean)]
-  strategies = [line for line in lines if line.method not in BASELINES or line.method in _UNCHANGED]
-  others = [line for line in lines if line.method in BASELINES and line.method not in _UNCHANGED]
+  summaries = [result for result in summaries if np.isfinite(result.rmse.mean)]
+  strategies = [result for result in summaries if result.method not in BASELINES or result.method in _UNCHANGED]
+  others = [result for result in summaries if result.method in BASELINES and result.method not in _UNCHANGED]
   if others:
-    others += [line for line in strategies if line.method == _MEASURE]
+    others += [result for result in strategies if result.method == _MEASURE]
   panel_lines = {title: part for title, part in (("strategies", strategies), ("baselines", others)) if part}
   with matplotlib.rc_context(figures.STYLE):
     figure = Figure(figsize=(5.6 * max(len(panel_lines), 1), 6.2), layout="constrained")
@@ -111,26 +111,29 @@ def few_shot(lines: Sequence[summary.Line], place: str) -> Figure:
   return figure
 
 
-def clinics(lines: Sequence[summary.Line], names: Sequence[str], place: str) -> Figure:
+def clinics(summaries: Sequence[summary.MethodSummary], names: Sequence[str], place: str) -> Figure:
   """Draws the waveform RMSE against the number of labelled subjects, a panel a clinic.
 
   Args:
-    lines: of all clinics.
+    summaries: of all clinics.
     names: methods to draw, in this order.
     place: where the errors come from, such as "in silico".
 
   Returns:
     The figure.
   """
-  lines = [line for line in lines if line.method in names and np.isfinite(line.rmse.mean)]
-  scenarios = list(dict.fromkeys(line.scenario for line in lines))
+  summaries = [result for result in summaries if result.method in names and np.isfinite(result.rmse.mean)]
+  scenarios = list(dict.fromkeys(result.scenario for result in summaries))
   with matplotlib.rc_context(figures.STYLE):
     across = len(scenarios) if len(scenarios) <= 3 else 2
     down = -(-len(scenarios) // across)
     figure = Figure(figsize=((5.0 if across < 3 else 3.9) * across, 3.3 * down + 0.6), layout="constrained")
     panels = figure.subplots(down, across, squeeze=False, sharey=True).ravel()
     for axes, scenario in zip(panels, scenarios, strict=False):
-      _shots(axes, sorted((line for line in lines if line.scenario == scenario), key=lambda x: names.index(x.method)))
+      _shots(
+        axes,
+        sorted((result for result in summaries if result.scenario == scenario), key=lambda x: names.index(x.method)),
+      )
       axes.set_title(scenario)
     for axes in panels[len(scenarios) :]:
       axes.set_axis_off()
@@ -144,14 +147,14 @@ def clinics(lines: Sequence[summary.Line], names: Sequence[str], place: str) -> 
   return figure
 
 
-def _shots(axes: Axes, lines: Sequence[summary.Line]) -> None:
+def _shots(axes: Axes, summaries: Sequence[summary.MethodSummary]) -> None:
   """Draws the curves of one panel."""
-  names = list(dict.fromkeys(line.method for line in lines))
-  ends = sorted({line.n_target for line in lines if line.n_target > 0}) or [1]
+  names = list(dict.fromkeys(result.method for result in summaries))
+  ends = sorted({result.n_target for result in summaries if result.n_target > 0}) or [1]
   edge = ends[-1] * 1.15
   drawn = collections.Counter[tuple[str, bool]]()
   for number, method in enumerate(names):
-    points = [line for line in lines if line.method == method]
+    points = [result for result in summaries if result.method == method]
     shade, label, level = figures.colour(method), tables.label(method), points[0].n_target == 0
     which = drawn[shade, level]
     drawn[shade, level] += 1
@@ -232,7 +235,7 @@ def strata(rows: pandas.DataFrame, names: Sequence[str], place: str) -> Figure:
       groups = agreement.strata(covariate, everybody[covariate].to_numpy(float))
       for number, (name, people) in enumerate(_by_subject(rows, names).items()):
         values = people[covariate].to_numpy(float)
-        rmse = [agreement.interval(people["rmse_mmhg"].to_numpy(float)[s.holds(values)]) for s in groups]
+        rmse = [agreement.interval(people["rmse_mmhg"].to_numpy(float)[s.contains(values)]) for s in groups]
         at = np.arange(len(groups)) + 0.12 * (number - (len(names) - 1) / 2)
         axes.vlines(at, [r.low for r in rmse], [r.high for r in rmse], color=figures.colour(name), lw=1)
         axes.plot(at, [r.mean for r in rmse], "o", ms=4, color=figures.colour(name), label=tables.label(name))
@@ -244,14 +247,14 @@ def strata(rows: pandas.DataFrame, names: Sequence[str], place: str) -> Figure:
   return figure
 
 
-def training(source: Sequence[float], per_point: int, cells: Sequence[Cell]) -> Figure:
+def training(source: Sequence[float], per_point: int, trained: Sequence[Cell]) -> Figure:
   """Draws the training loss of the source network, and the RMSE on validation subjects along the training of each
   strategy.
 
   Args:
     source: the training loss; empty if the study did not train the source network.
     per_point: steps of training that each value of `source` is the mean of.
-    cells: of the strategies.
+    trained: cells of the strategies.
 
   Returns:
     The figure.
@@ -264,7 +267,7 @@ def training(source: Sequence[float], per_point: int, cells: Sequence[Cell]) -> 
       left.set(xlabel="step", ylabel="training RMSE [mmHg]", title="source network")
       figures.plain_numbers(left)
     used = collections.Counter[str]()
-    for cell in cells:
+    for cell in trained:
       shade = figures.colour(cell.key.method)
       style = ("-", *_LEVELS)[used[shade] % (1 + len(_LEVELS))]
       used[shade] += 1
@@ -272,7 +275,7 @@ def training(source: Sequence[float], per_point: int, cells: Sequence[Cell]) -> 
       right.semilogy(steps, rmse, color=shade, ls=style, label=tables.label(cell.key.method))
     right.set(xlabel="step", ylabel="RMSE on validation subjects [mmHg]", title="target networks")
     figures.plain_numbers(right)
-    if cells:
+    if trained:
       right.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
   return figure
 

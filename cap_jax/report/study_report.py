@@ -36,15 +36,15 @@ class ClinicResults:
   Attributes:
     study: in this clinic.
     rows: a row a subject and cell.
-    lines: a method at a number of labels each.
-    shown: method → stored waves and features of the first fold and seed, at 0 labels and at `focus`.
+    summaries: a method at a number of labels each.
+    waves: method → stored waves and features of the first fold and seed, at 0 labels and at `focus`.
     first: the cells of those.
   """
 
   study: study_config.Study
   rows: pandas.DataFrame
-  lines: Sequence[summary.Line]
-  shown: Mapping[str, Mapping[str, np.ndarray]]
+  summaries: Sequence[summary.MethodSummary]
+  waves: Mapping[str, Mapping[str, np.ndarray]]
   first: Sequence[Cell]
 
   @property
@@ -97,7 +97,7 @@ def open_clinics(study: study_config.Study, folder: str, rows: pandas.DataFrame)
   Raises:
     DataError: a file of the study is damaged.
   """
-  lines = summary.summarise(rows)
+  summaries = summary.summarise(rows)
   results = []
   for clinic in study_grid.clinics_of(study):
     name, focused = clinic.target_name, study_grid.focused(clinic)
@@ -108,7 +108,7 @@ def open_clinics(study: study_config.Study, folder: str, rows: pandas.DataFrame)
     ]
     first = [cell for key in keys if (cell := study_results.load(folder, key)) is not None]
     outputs = {cell.key.method: stored for cell in first if (stored := study_results.load_shown(folder, cell.key))}
-    own = [line for line in lines if line.scenario == name]
+    own = [result for result in summaries if result.scenario == name]
     results.append(ClinicResults(clinic, rows[rows["scenario"] == name], own, outputs, first))
   return results
 
@@ -122,11 +122,11 @@ def _first(clinic: ClinicResults) -> pandas.DataFrame:
 
 def _waves(clinic: ClinicResults) -> list[page.Drawn]:
   ranked_by = _ranking_method(clinic)
-  if not ranked_by or "peripheral" not in clinic.shown:
+  if not ranked_by or "peripheral" not in clinic.waves:
     return []
-  methods = ["peripheral", *(m for m in _WAVES if m in clinic.shown and m != ranked_by), ranked_by]
+  methods = ["peripheral", *(m for m in _WAVES if m in clinic.waves and m != ranked_by), ranked_by]
   site, fs_hz, first = study_datasets.target_site(clinic.study), clinic.study.windows.fs_hz, _first(clinic)
-  figure = study_figures.waves(first, {m: clinic.shown[m] for m in methods}, ranked_by, site, fs_hz)
+  figure = study_figures.waves(first, {m: clinic.waves[m] for m in methods}, ranked_by, site, fs_hz)
   caption = (
     f"Reconstructed aortic waves over the true ones: best, median and worst test subject of {tables.label(ranked_by)}"
   )
@@ -137,10 +137,12 @@ def _waves(clinic: ClinicResults) -> list[page.Drawn]:
 
 
 def _few_shot(clinic: ClinicResults, place: str) -> page.Drawn:
-  finite = [line for line in clinic.lines if np.isfinite(line.rmse.mean)]
-  description = ", ".join(f"{tables.label(line.method)} with {line.n_target}: {line.rmse.mean:.2f}" for line in finite)
+  finite = [result for result in clinic.summaries if np.isfinite(result.rmse.mean)]
+  description = ", ".join(
+    f"{tables.label(result.method)} with {result.n_target}: {result.rmse.mean:.2f}" for result in finite
+  )
   caption = "Waveform RMSE by labelled subjects, with 95 % intervals over subjects"
-  return page.Drawn(f"few_shot_{clinic.name}", study_figures.few_shot(clinic.lines, place), caption, description)
+  return page.Drawn(f"few_shot_{clinic.name}", study_figures.few_shot(clinic.summaries, place), caption, description)
 
 
 def _agreement(clinic: ClinicResults, place: str) -> list[page.Drawn]:
@@ -170,10 +172,10 @@ def _learning(clinic: ClinicResults, source_loss: Sequence[float]) -> list[page.
   figure = study_figures.training(source_loss, study_runner.MEAN_OF, trained)
   last = "; ".join(f"{tables.label(cell.key.method)} {cell.validation[-1].rmse_mmhg:.2f}" for cell in trained)
   drawn = [page.Drawn(f"training_{clinic.name}", figure, caption, f"{caption}. At the end: {last} mmHg.")]
-  mapped = study_figures.feature_map(clinic.shown)
+  mapped = study_figures.feature_map(clinic.waves)
   if mapped is not None:
     caption = "Pooled features of source and target windows, before and after adaptation"
-    apart = study_figures.distances(clinic.shown)
+    apart = study_figures.distances(clinic.waves)
     description = ", ".join(f"{tables.label(name)} {value:.2f}" for name, value in apart.items())
     description = f"{caption}. Distance of the domains' means over the spread of the source: {description}."
     drawn.append(page.Drawn(f"features_{clinic.name}", mapped, caption, description))
@@ -186,20 +188,20 @@ def _ranking_method(clinic: ClinicResults) -> str:
     AUTO,
     JUDGE,
     *(cell.key.method for cell in reversed(clinic.first) if cell.validation),
-    *reversed(list(clinic.shown)),
+    *reversed(list(clinic.waves)),
   )
-  return next((name for name in candidates if name in clinic.shown and name != "peripheral"), "")
+  return next((name for name in candidates if name in clinic.waves and name != "peripheral"), "")
 
 
 def _browser(clinic: ClinicResults) -> page.Browser | None:
   """Returns a browser of the beats of the best, the median and the worst subject."""
   ranked_by = _ranking_method(clinic)
-  if not ranked_by or "peripheral" not in clinic.shown:
+  if not ranked_by or "peripheral" not in clinic.waves:
     return None
   people = study_figures.ranked(_first(clinic), ranked_by)
-  truth = clinic.shown["peripheral"]
+  truth = clinic.waves["peripheral"]
   predictions = {
-    name: clinic.shown[name]["predicted_bt"] for name in dict.fromkeys((*_BROWSED, ranked_by)) if name in clinic.shown
+    name: clinic.waves[name]["predicted_bt"] for name in dict.fromkeys((*_BROWSED, ranked_by)) if name in clinic.waves
   }
   records = []
   for word, subject in people.items():
@@ -288,7 +290,7 @@ def sections(
     The sections in order.
   """
   merged = _merge_table(clinic)
-  learning = {f"budget_{clinic.name}": study_tables.budgets(clinic.study, clinic.lines)}
+  learning = {f"budget_{clinic.name}": study_tables.budgets(clinic.study, clinic.summaries)}
   if merged is not None:
     learning[f"merge_{clinic.name}"] = merged
   first, *others = error_sections(clinic, describe_clinic(clinic), place, reference)
@@ -307,14 +309,14 @@ def clinics_section(clinics: Sequence[ClinicResults], place: str) -> list[page.S
   Returns:
     The section; an empty list for one clinic.
   """
-  lines = [line for clinic in clinics for line in clinic.lines]
-  if len({line.scenario for line in lines}) < 2:
+  summaries = [result for clinic in clinics for result in clinic.summaries]
+  if len({result.scenario for result in summaries}) < 2:
     return []
   methods, focus = list(clinics[0].drawn), clinics[0].focus
   caption = "Waveform RMSE by labelled subjects in each target clinic, with 95 % intervals over subjects"
   description = f"{caption}. The table of clinics has the figures."
-  figure = page.Drawn("clinics", study_figures.clinics(lines, methods, place), caption, description)
-  return [page.Section("All target clinics", "", [figure], sheets={"clinics": study_tables.clinics(lines, focus)})]
+  figure = page.Drawn("clinics", study_figures.clinics(summaries, methods, place), caption, description)
+  return [page.Section("All target clinics", "", [figure], sheets={"clinics": study_tables.clinics(summaries, focus)})]
 
 
 def gain_tables_of(clinics: Sequence[ClinicResults]) -> dict[str, tables.Table]:
@@ -324,7 +326,7 @@ def gain_tables_of(clinics: Sequence[ClinicResults]) -> dict[str, tables.Table]:
   chosen = {
     name: choices for name, part in rows.items() if (choices := label_efficiency.choices(part, BASELINES)) is not None
   }
-  sheets = {"by_labels": gain_tables.by_labels([line for clinic in clinics for line in clinic.lines])}
+  sheets = {"by_labels": gain_tables.by_labels([result for clinic in clinics for result in clinic.summaries])}
   if any(gains.values()):
     sheets["gains"] = gain_tables.gained(gains, clinics[0].study.n_target)
   if chosen:
@@ -345,18 +347,25 @@ def error_sections(clinic: ClinicResults, text: str, place: str, reference: stan
     The sections in order.
   """
   by_method, name = clinic.everything, clinic.name
-  main = {f"methods_{name}": study_tables.main(clinic.lines), f"shape_{name}": study_tables.shapes(clinic.lines)}
+  main = {
+    f"methods_{name}": study_tables.main(clinic.summaries),
+    f"shape_{name}": study_tables.shapes(clinic.summaries),
+  }
   contrasts = study_tables.contrasts(by_method)
   if contrasts.rows:
     main[f"contrasts_{name}"] = contrasts
   agreement = {
     f"agreement_{name}": study_tables.agreements(by_method),
-    f"intervals_{name}": study_tables.intervals(clinic.lines),
+    f"intervals_{name}": study_tables.intervals(clinic.summaries),
     f"standards_{name}": study_tables.verdicts(by_method, reference),
   }
   verdicts = study_tables.all_verdicts(by_method, reference)
-  unmet = "; ".join(dict.fromkeys(why for verdict in verdicts for why in verdict.unmet))
-  note = f"No standard is claimed to be met: {unmet}." if all(verdict.unmet for verdict in verdicts) and unmet else ""
+  unmet = "; ".join(dict.fromkeys(why for verdict in verdicts for why in verdict.unmet_preconditions))
+  note = (
+    f"No standard is claimed to be met: {unmet}."
+    if all(verdict.unmet_preconditions for verdict in verdicts) and unmet
+    else ""
+  )
   if clinic.focus:
     note = f"All methods, with {clinic.focus} labelled subjects or without any; figures show some of them.\n{note}"
   strata = {f"strata_{name}": study_tables.strata(by_method)}
@@ -384,18 +393,22 @@ def headline(clinic: ClinicResults, place: str) -> str:
   Returns:
     The sentence.
   """
-  line_of = {
-    line.method: line for line in clinic.lines if line.n_target == clinic.focus and np.isfinite(line.rmse.mean)
+  result_of = {
+    result.method: result
+    for result in clinic.summaries
+    if result.n_target == clinic.focus and np.isfinite(result.rmse.mean)
   }
   name = _ranking_method(clinic)
-  if name not in line_of:
+  if name not in result_of:
     return f"{clinic.name}: no network was trained on the target ({place})"
-  rmse = line_of[name].rmse
+  rmse = result_of[name].rmse
   who = f"{clinic.focus} labelled subject{'s' * (clinic.focus > 1)}" if clinic.focus else "No labelled subject"
   by = "" if name == AUTO else f", {tables.label(name)}"
   interval = "" if np.isnan(rmse.low) else f" (95 % CI {rmse.low:.2f} to {rmse.high:.2f})"
   beside = [
-    f"{title} {line_of[other].rmse.mean:.2f}" for other, title in _BESIDE.items() if other in line_of and other != name
+    f"{title} {result_of[other].rmse.mean:.2f}"
+    for other, title in _BESIDE.items()
+    if other in result_of and other != name
   ]
   return "; ".join([f"{who}{by}: {rmse.mean:.2f} mmHg{interval}", *beside]) + f" ({place})"
 

@@ -9,7 +9,7 @@ import pandas
 from cap_jax.metrics import agreement, standards, waveform_metrics
 from cap_jax.report.tables import Table, label
 from cap_jax.study import methods, study_config, summary
-from cap_jax.study.summary import Line
+from cap_jax.study.summary import MethodSummary
 
 _MARK = {"": "", "likely": " △", "certain": " ▲"}
 _NAMES = {"csbp": "cSBP", "cdbp": "cDBP", "cpp": "cPP", "map": "MAP"}
@@ -62,12 +62,14 @@ def _p(value: float) -> str:
   return "" if np.isnan(value) else ("< 0.001" if value < 0.001 else f"{value:.3f}")
 
 
-def budget(line: Line) -> str:
+def budget(result: MethodSummary) -> str:
   """Returns the number of settings tried × steps."""
-  return f"{line.settings} × {line.steps}" if line.steps else (f"{line.settings}" if line.settings > 1 else "")
+  return (
+    f"{result.settings} × {result.steps}" if result.steps else (f"{result.settings}" if result.settings > 1 else "")
+  )
 
 
-def main(lines: Sequence[Line]) -> Table:
+def main(summaries: Sequence[MethodSummary]) -> Table:
   """Returns the table of all methods of one clinic."""
   header = (
     "method", "labels", "seeds", "RMSE", "95 %", "lag-free", "cSBP error", "cDBP error", "cPP error", "MAP error", "less",
@@ -75,29 +77,29 @@ def main(lines: Sequence[Line]) -> Table:
   )  # fmt: skip
   rows = [
     (
-      label(line.method) + _MARK[line.harm] + (f" ({line.diverged} diverged)" if line.diverged else ""),
-      str(line.n_target),
-      str(line.seeds),
-      number(line.rmse.mean),
-      _between(line.rmse),
-      number(line.lag_free_mmhg),
-      *(_spread(line.error[name]) for name in waveform_metrics.PRESSURES),
-      "" if np.isnan(line.difference.mean) else f"{round(line.difference.mean, 2) + 0.0:+.2f}",
-      _between(line.difference, "+"),
-      _p(line.p),
-      budget(line),
-      number(line.train_s, 1),
-      number(line.steps_to_scratch, 0),
-      number(line.s_to_scratch, 1),
+      label(result.method) + _MARK[result.harm] + (f" ({result.diverged} diverged)" if result.diverged else ""),
+      str(result.n_target),
+      str(result.seeds),
+      number(result.rmse.mean),
+      _between(result.rmse),
+      number(result.lag_free_mmhg),
+      *(_spread(result.error[name]) for name in waveform_metrics.PRESSURES),
+      "" if np.isnan(result.difference.mean) else f"{round(result.difference.mean, 2) + 0.0:+.2f}",
+      _between(result.difference, "+"),
+      _p(result.p),
+      budget(result),
+      number(result.train_s, 1),
+      number(result.steps_to_scratch, 0),
+      number(result.s_to_scratch, 1),
     )
-    for line in lines
+    for result in summaries
   ]
-  return Table(header, rows, 1, [line.harm for line in lines], "All methods; errors in mmHg")
+  return Table(header, rows, 1, [result.harm for result in summaries], "All methods; errors in mmHg")
 
 
-def short(lines: Sequence[Line]) -> Table:
+def short(summaries: Sequence[MethodSummary]) -> Table:
   """Returns the columns of `main` that fit a terminal."""
-  whole = main(lines)
+  whole = main(summaries)
   header = (
     "method", "labels", "RMSE", "95 %", "cSBP error", "cDBP error", "cPP error", "less", "budget", "train s",
     "as scratch after", "s",
@@ -106,54 +108,54 @@ def short(lines: Sequence[Line]) -> Table:
   return Table(header, [tuple(row[k] for k in columns) for row in whole.rows], 1, whole.marks, whole.caption)
 
 
-def _marked(line: Line) -> str:
+def _marked(result: MethodSummary) -> str:
   """Returns the RMSE with the mark of a negative transfer."""
-  return (number(line.rmse.mean) or "diverged") + _MARK[line.harm]
+  return (number(result.rmse.mean) or "diverged") + _MARK[result.harm]
 
 
-def clinics(lines: Sequence[Line], focus: int) -> Table:
+def clinics(summaries: Sequence[MethodSummary], focus: int) -> Table:
   """Returns the waveform RMSE of every method in every clinic.
 
   Args:
-    lines: of all clinics.
+    summaries: of all clinics.
     focus: number of labelled subjects that is shown beside 0.
 
   Returns:
     The table.
   """
-  scenarios = list(dict.fromkeys(line.scenario for line in lines))
-  line_of = {(x.method, x.n_target, x.scenario): x for x in lines if np.isfinite(x.rmse.mean) or x.diverged}
+  scenarios = list(dict.fromkeys(result.scenario for result in summaries))
+  result_of = {(x.method, x.n_target, x.scenario): x for x in summaries if np.isfinite(x.rmse.mean) or x.diverged}
   rows = []
-  for method, n_target in dict.fromkeys((method, n) for method, n, _ in line_of if n in (0, focus)):
-    own = [line_of.get((method, n_target, scenario)) for scenario in scenarios]
-    rows.append((label(method), str(n_target), *("" if line is None else _marked(line) for line in own)))
+  for method, n_target in dict.fromkeys((method, n) for method, n, _ in result_of if n in (0, focus)):
+    own = [result_of.get((method, n_target, scenario)) for scenario in scenarios]
+    rows.append((label(method), str(n_target), *("" if result is None else _marked(result) for result in own)))
   rows.sort(key=lambda row: int(row[1]))
   labels = f"without labels or with {focus}" if focus else "without labels"
   caption = f"Waveform RMSE [mmHg] in each target clinic, {labels}; ▲ △: negative transfer"
   return Table(("method", "labels", *scenarios), rows, 1, caption=caption)
 
 
-def shapes(lines: Sequence[Line]) -> Table:
+def shapes(summaries: Sequence[MethodSummary]) -> Table:
   """Returns the errors of the wave's shape, from the mean beat of each subject."""
   named = (f"{name} [{unit}]" if unit else name for name, unit, _ in _SHAPES.values())
   header = ("method", "labels", "NRMSE/PP [%]", "r", *named)
   rows = [
     (
-      label(line.method),
-      str(line.n_target),
-      number(line.nrmse_percent, 1),
-      number(line.r, 4),
-      *(_spread(line.error[name], digits) for name, (_, _, digits) in _SHAPES.items()),
+      label(result.method),
+      str(result.n_target),
+      number(result.nrmse_percent, 1),
+      number(result.r, 4),
+      *(_spread(result.error[name], digits) for name, (_, _, digits) in _SHAPES.items()),
     )
-    for line in lines
-    if np.isfinite(line.rmse.mean)
+    for result in summaries
+    if np.isfinite(result.rmse.mean)
   ]
   return Table(
     header, rows, 1, caption="Errors of indices of the mean beat, estimated minus true, mean ± SD over subjects"
   )
 
 
-def intervals(lines: Sequence[Line]) -> Table:
+def intervals(summaries: Sequence[MethodSummary]) -> Table:
   """Returns the coverage and width of the prediction intervals."""
   header = (
     "method",
@@ -165,13 +167,13 @@ def intervals(lines: Sequence[Line]) -> Table:
     "windows out of distribution [%]",
   )
   rows = []
-  for line in lines:
-    coverage = line.held
+  for result in summaries:
+    coverage = result.coverage
     if not np.isnan(coverage.half_width_mmhg):
       wave, csbp = (number(100 * share, 1) for share in (coverage.wave, coverage.csbp))
       widths = (width(half) for half in (coverage.half_width_mmhg, coverage.csbp_half_width_mmhg))
       shares = itertools.chain(*zip((wave, csbp), widths, strict=True))
-      rows.append((label(line.method), str(line.n_target), *shares, number(100 * coverage.ood_fraction, 0)))
+      rows.append((label(result.method), str(result.n_target), *shares, number(100 * coverage.ood_fraction, 0)))
   caption = (
     "Prediction intervals of 90 %, split-conformal over subjects: calibrated on validation subjects of the target, of the source "
     "where no target label is used; none: they need nine such subjects"
@@ -276,7 +278,7 @@ def verdicts(by_method: Shown, reference: standards.Reference) -> Table:
       reference.claim_type,
       reference.calibration,
       verdict.figures,
-      verdict.alone,
+      verdict.position,
       verdict.claim,
     )
     for method, name, verdict in _verdicts(by_method, reference)
@@ -323,7 +325,7 @@ def strata(by_method: Shown) -> Table:
       people = summary.of_subjects(part)
       values = people[covariate].to_numpy(float)
       for stratum in groups:
-        own = people[stratum.holds(values)]
+        own = people[stratum.contains(values)]
         rmse = agreement.interval(own["rmse_mmhg"].to_numpy(float))
         csbp = agreement.spread(part[part["subject"].isin(own.index)]["csbp_error_mmhg"].to_numpy(float))
         rows.append(
@@ -332,26 +334,26 @@ def strata(by_method: Shown) -> Table:
   return Table(header, rows, 0, caption="Errors by stratum [mmHg]")
 
 
-def budgets(study: study_config.Study, lines: Sequence[Line]) -> Table:
+def budgets(study: study_config.Study, summaries: Sequence[MethodSummary]) -> Table:
   """Returns the budget of each method.
 
   Args:
     study: that defines the methods.
-    lines: of one clinic.
+    summaries: of one clinic.
 
   Returns:
     The table.
   """
   rows = []
-  for name in dict.fromkeys(line.method for line in lines):
-    own = [line for line in lines if line.method == name]
+  for name in dict.fromkeys(result.method for result in summaries):
+    own = [result for result in summaries if result.method == name]
     knows = methods.method(study, name).knows
     rows.append(
       (
         label(name),
         str(own[0].settings),
         str(own[0].steps) if own[0].steps else "",
-        f"{np.mean([line.train_s for line in own]):.1f}",
+        f"{np.mean([result.train_s for result in own]):.1f}",
         knows,
       )
     )

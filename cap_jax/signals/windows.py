@@ -63,7 +63,7 @@ def blend(windows_nt: np.ndarray, starts: np.ndarray, size: int, margin: int) ->
 
 def repeat(x_t: np.ndarray, size: int) -> np.ndarray:
   """Repeats a record of one period to `size` samples; the drift between its ends is spread over the period."""
-  return np.resize(closed(x_t), size)
+  return np.resize(without_drift(x_t), size)
 
 
 def extend_periodically(x_t: np.ndarray, fs_hz: float, before: int, after: int) -> np.ndarray:
@@ -83,14 +83,14 @@ def extend_periodically(x_t: np.ndarray, fs_hz: float, before: int, after: int) 
   feet = beats.find_feet(x_t, fs_hz)
   if len(feet) < 2:
     feet = np.array([0, len(x_t)])
-  first, last = closed(x_t[feet[0] : feet[1]]), closed(x_t[feet[-2] : feet[-1]])
+  first, last = without_drift(x_t[feet[0] : feet[1]]), without_drift(x_t[feet[-2] : feet[-1]])
   # phases are counted from the feet, so that the repeats continue the wave that they touch
   left = first[np.arange(-before - feet[0], -feet[0]) % len(first)]
   right = last[(np.arange(len(x_t), len(x_t) + after) - feet[-1]) % len(last)]
   return np.concatenate([left, x_t, right])
 
 
-def closed(beat_t: np.ndarray) -> np.ndarray:
+def without_drift(beat_t: np.ndarray) -> np.ndarray:
   """Returns a beat without the drift between its ends."""
   if len(beat_t) < 3:
     return beat_t

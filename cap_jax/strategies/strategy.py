@@ -165,7 +165,7 @@ class Strategy:
     return "target" in self.streams
 
   @property
-  def alone(self) -> bool:
+  def needs_no_source(self) -> bool:
     """Whether it starts without the source and trains on labelled target subjects alone."""
     return not self.init_from_source and self.streams == ("target",)
 

@@ -54,7 +54,7 @@ class TransducerMixture:
     share: (transducer,) share of the subjects; sums to one.
     noise: SD of the noise added after the transducer, in the unit of the windows.
     gain: h (d²(none) − min d²(c)), whether significant or not; NaN if no test was made.
-    unasked: why no test was made.
+    no_test_because: why no test was made.
   """
 
   natural_hz: np.ndarray
@@ -62,17 +62,17 @@ class TransducerMixture:
   share: np.ndarray
   noise: float
   gain: float
-  unasked: str = ""
+  no_test_because: str = ""
 
   @property
-  def found(self) -> bool:
+  def has_transducers(self) -> bool:
     """Whether the clinic has transducers."""
     return bool(np.isfinite(self.natural_hz).any())
 
   def __str__(self) -> str:
-    if self.unasked:
-      return f"no transducer looked for: {self.unasked}"
-    if not self.found:
+    if self.no_test_because:
+      return f"no transducer looked for: {self.no_test_because}"
+    if not self.has_transducers:
       return f"no transducer in the target's spectra (χ² gain {self.gain:.1f}, less than {CHANCE})"
     there = np.isfinite(self.natural_hz)
     share = self.share[there] / self.share[there].sum()
@@ -82,15 +82,20 @@ class TransducerMixture:
     return f"transducers of {f:.1f} Hz (SD {sd:.1f}), damping {z:.2f}{some} (χ² gain {self.gain:.1f})"
 
 
-def none(gain: float = float("nan"), unasked: str = "") -> TransducerMixture:
+def none(gain: float = float("nan"), no_test_because: str = "") -> TransducerMixture:
   """Returns no transducer.
 
   Args:
     gain: the gain, which was not significant.
-    unasked: why no test was made.
+    no_test_because: why no test was made.
   """
   return TransducerMixture(
-    natural_hz=np.array([np.inf]), damping=np.ones(1), share=np.ones(1), noise=0.0, gain=gain, unasked=unasked
+    natural_hz=np.array([np.inf]),
+    damping=np.ones(1),
+    share=np.ones(1),
+    noise=0.0,
+    gain=gain,
+    no_test_because=no_test_because,
   )
 
 
@@ -159,7 +164,7 @@ def fit(
       one.
   """
   if site == recordings.PPG:
-    return none(unasked="light comes through no fluid-filled line")
+    return none(no_test_because="light comes through no fluid-filled line")
   frequency_hz = np.fft.rfftfreq(source_bt.shape[1], 1 / fs_hz)
   low = slice(2, int(np.searchsorted(frequency_hz, _HIGHEST_HZ)) + 1)
   power_s, power_t = _power(source_bt), _power(target_bt)
@@ -174,7 +179,7 @@ def fit(
   t_sk = _by_subject(np.log(power_t[:, low] + _FLOOR), target_b) - s_sk.mean(0)
   subjects, size = s_sk.shape
   if subjects < _LEAST * size:
-    return none(unasked="the source has too few subjects to tell a line from people")
+    return none(no_test_because="the source has too few subjects to tell a line from people")
   covariance = np.cov(s_sk.T)
   precision = np.linalg.inv((1 + 1 / len(t_sk)) * covariance + _JITTER * np.eye(len(covariance)))
   apart = t_sk.mean(0)[None]
@@ -215,7 +220,7 @@ def apply(transducers: TransducerMixture, x_bt: np.ndarray, fs_hz: float, seed: 
     fs_hz: sampling rate.
     seed: draws a transducer for each window, and the noise.
   """
-  if not transducers.found:
+  if not transducers.has_transducers:
     return x_bt
   rng = np.random.default_rng(seed)
   count, time = x_bt.shape

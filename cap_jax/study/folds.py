@@ -15,7 +15,7 @@ def target_parts(study: study_config.Study, opened: store.Store) -> Mapping[str,
     study: of the target.
     opened: its store, whose own split is used otherwise.
   """
-  return splits.load(study.target_split).parts if study.target_split else opened.split.parts
+  return splits.load(study.target_split).subjects if study.target_split else opened.split.subjects
 
 
 def _untestable(study: study_config.Study, opened: store.Store) -> dict[str, str]:
@@ -125,6 +125,6 @@ def of_fold(
     return groups
   labelled, validation, test = groups
   everyone = (*labelled, *validation, *test)
-  parts = splits.k_fold(everyone, count(study), study.cohort_seed)[fold].parts
+  parts = splits.k_fold(everyone, count(study), study.cohort_seed)[fold].subjects
   rest = parts["training"]
   return rest[len(validation) :], rest[: len(validation)], parts["test"]

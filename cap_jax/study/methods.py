@@ -100,7 +100,7 @@ class Output:
     loss: of the training, every step, in the network's scale.
     reason: why the method froze or chose what it did, "" if it does not choose.
     network: the network with its intervals, None for a method without one.
-    made: waves, σ and features of the test windows.
+    reading: waves, σ and features of the test windows.
     merge: origin of each leaf of the parameters.
   """
 
@@ -112,7 +112,7 @@ class Output:
   loss: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
   reason: str = ""
   network: checkpoint.Checkpoint | None = None
-  made: uncertainty.Reading | None = None
+  reading: uncertainty.Reading | None = None
   merge: tuple[surgery.Leaf, ...] = ()
 
 
@@ -129,7 +129,7 @@ class Method:
     drawn: whether the seed changes it at n_target = 0.
     sites: where it is defined; everywhere if empty.
     train: the training alone, for a method that is trained on the target in steps. A choice of the setting needs no more.
-    alone: whether that training starts without a source network and uses labelled subjects only.
+    needs_no_source: whether that training starts without a source network and uses labelled subjects only.
   """
 
   run: Callable[[MethodInputs], Output]
@@ -140,9 +140,9 @@ class Method:
   drawn: bool = False
   sites: tuple[str, ...] = ()
   train: Callable[[MethodInputs], runs.Adapted] | None = None
-  alone: bool = False
+  needs_no_source: bool = False
 
-  def stands(self, n_target: int) -> bool:
+  def runs_at(self, n_target: int) -> bool:
     """Returns whether the method runs at `n_target` labelled subjects."""
     return self.labels is None or self.labels == (n_target > 0)
 
@@ -183,7 +183,7 @@ def _network_on_target(name: str) -> Method:
     study = dataclasses.replace(inputs.study, target_model=network.model, custom={"scratch": changes})
     return _adapt(study, "scratch", inputs)
 
-  return Method(run=lambda inputs: finish(inputs, train(inputs)), labels=True, train=train, alone=True)
+  return Method(run=lambda inputs: finish(inputs, train(inputs)), labels=True, train=train, needs_no_source=True)
 
 
 def _adapt(study: study_config.Study, strategy: str, inputs: MethodInputs) -> runs.Adapted:
@@ -211,7 +211,7 @@ def finish(inputs: MethodInputs, adaptation: runs.Adapted) -> Output:
     loss=fitted.loss,
     reason=adaptation.reason,
     network=adaptation.checkpoint,
-    made=reading,
+    reading=reading,
     merge=tuple(adaptation.report),
   )
 
@@ -248,7 +248,7 @@ def strategy(study: study_config.Study, name: str) -> Method:
     labels=chosen.needs_labels,
     drawn=True,
     train=train,
-    alone=chosen.alone,
+    needs_no_source=chosen.needs_no_source,
   )
 
 
@@ -280,7 +280,7 @@ def _source_as_it_is(network: Callable[[MethodInputs], checkpoint.Checkpoint]) -
   def run(inputs: MethodInputs) -> Output:
     trained = network(inputs)
     reading = _read_test_windows(trained, inputs)
-    return Output(predicted_bt=reading.y_bt, network=trained, made=reading)
+    return Output(predicted_bt=reading.y_bt, network=trained, reading=reading)
 
   return Method(run=run, labels=False, from_source=True)
 

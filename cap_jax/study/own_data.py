@@ -146,11 +146,11 @@ class Evaluated:
 
   Attributes:
     rows: of the network and of the methods without training, with the columns of `study.csv`.
-    shown: method → array name → some waves of each subject.
+    waves: method → array name → some waves of each subject.
   """
 
   rows: list[dict[str, object]]
-  shown: dict[str, dict[str, np.ndarray]]
+  waves: dict[str, dict[str, np.ndarray]]
 
 
 def method_of(trained: checkpoint.Checkpoint) -> tuple[str, int, int]:

@@ -78,7 +78,7 @@ def run(
     splits.LeakError: a subject is in two parts of the data.
     InputError: the folder has another study, or a study is running in it.
   """
-  with study_manifest.alone(folder):
+  with study_manifest.lock_folder(folder):
     study_manifest.remember(study, folder)
     yield from _run_cells(study, folder, processes, metrics, threads)
 

@@ -74,7 +74,7 @@ class Point:
 
   Attributes:
     rmse_mmhg: of the samples that are reconstructed [mmHg].
-    given: share of the record that is reconstructed.
+    reconstructed: share of the record that is reconstructed.
     wrong: share of the record that is reconstructed with an error above `WRONG_MMHG`.
     ood_fraction: share of windows out of distribution.
     reasons: reason of a gap → seconds per subject.
@@ -84,7 +84,7 @@ class Point:
   severity: float
   unit: str
   rmse_mmhg: float
-  given: float
+  reconstructed: float
   wrong: float
   ood_fraction: float
   reasons: Mapping[str, float]
@@ -167,7 +167,7 @@ def _point(
     severity=severity,
     unit=unit,
     rmse_mmhg=rmse,
-    given=given_frac,
+    reconstructed=given_frac,
     wrong=wrong_frac,
     ood_fraction=ood_fraction,
     reasons=reasons,

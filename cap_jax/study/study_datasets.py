@@ -187,17 +187,17 @@ def load_source(study: study_config.Study) -> Source:
   cohort = [calibrate.calibrate(recording, study.site, study.calibration) for recording in cohort]
   pairs = batches.make_pairs(cohort, study.site, study.windows, reference)
   origin = {"data": "in silico: virtual cohort", "source": study.source}
-  return Source(pairs.of(split.parts["training"]), pairs.of(split.parts["validation"]), origin)
+  return Source(pairs.of(split.subjects["training"]), pairs.of(split.subjects["validation"]), origin)
 
 
 def _load_stored_source(study: study_config.Study) -> Source:
   opened = store.open_store(study.source_data)
   signals = (study.site, reference_of(study))
   training = stream.Stream(
-    opened, opened.split.parts.get(subject_partition.TRAINING, ()), signals, study.windows, study.calibration,
+    opened, opened.split.subjects.get(subject_partition.TRAINING, ()), signals, study.windows, study.calibration,
     jax.process_index(), jax.process_count(),
   )  # fmt: skip
-  names = opened.split.parts.get(subject_partition.VALIDATION, ())
+  names = opened.split.subjects.get(subject_partition.VALIDATION, ())
   validation = _load_pairs(
     opened, names, signals, study, _without_overlap(study), subject_partition.VALIDATION, _MAX_SOURCE_WINDOWS
   )
@@ -271,14 +271,14 @@ def load_target(study: study_config.Study, fold: int = 0) -> Target:
   }
   split = splits.draw([r.subject for r in cohort], sizes, study.cohort_seed)
   labelled, validation, test = folds.of_fold(
-    (split.parts["labelled"], split.parts["validation"], split.parts["test"]), study, fold
+    (split.subjects["labelled"], split.subjects["validation"], split.subjects["test"]), study, fold
   )
   _check_labelled(study, len(labelled), "a fold" if study.folds != 1 else "the clinic")
   whole = batches.make_pairs(cohort, site, study.windows, study.reference)
   sparse = batches.make_pairs(cohort, site, _without_overlap(study), study.reference)
   return Target(
     whole.of(labelled),
-    whole.of(split.parts["unlabelled"]).unlabelled(),
+    whole.of(split.subjects["unlabelled"]).unlabelled(),
     sparse.of(validation),
     sparse.of(test),
     site,

@@ -66,7 +66,7 @@ def keys(study: study_config.Study) -> list[Key]:
           for name in names(clinic):
             method = methods.method(clinic, name)
             repeated = not n_target and not method.drawn and seed != study.seeds[0]
-            if method.stands(n_target) and not repeated:
+            if method.runs_at(n_target) and not repeated:
               cells.append(Key(scenario, fold, name, n_target, seed))
   return cells
 
@@ -105,7 +105,7 @@ def settings(study: study_config.Study, name: str) -> tuple[methods.Setting, ...
   method = methods.method(study, name)
   if not (trained(study, name) and method.labels):
     return (methods.AS_IT_IS,)
-  lengths = study.step_factors if method.alone else (1.0,)
+  lengths = study.step_factors if method.needs_no_source else (1.0,)
   return tuple(methods.Setting(rate, length) for length in lengths for rate in study.rate_factors)
 
 
@@ -134,7 +134,7 @@ def budgets(study: study_config.Study) -> dict[str, list[str]]:
   return methods_of
 
 
-def estimate_s(study: study_config.Study, folder: str, cells: Sequence[Key], processes: int = 1) -> float:
+def estimate_s(study: study_config.Study, folder: str, keys: Sequence[Key], processes: int = 1) -> float:
   """Estimates the seconds until all cells are done.
 
   Cells take as long as those of the same method did in this folder. Without any, they take as long as on a machine of two cores.
@@ -142,12 +142,12 @@ def estimate_s(study: study_config.Study, folder: str, cells: Sequence[Key], pro
   Args:
     study: of the cells.
     folder: of the study.
-    cells: done or not.
+    keys: done or not.
     processes: number of workers.
   """
   measured_s: dict[str, list[float]] = {}
   remaining = []
-  for key in cells:
+  for key in keys:
     done = study_results.load(folder, key)
     if done is None:
       remaining.append(key)
@@ -163,14 +163,14 @@ def estimate_s(study: study_config.Study, folder: str, cells: Sequence[Key], pro
   return total + (0 if source_is_trained else 60.0 * study.pretrain.steps / 3000)
 
 
-def longest_first(study: study_config.Study, cells: Sequence[Key]) -> list[Key]:
+def longest_first(study: study_config.Study, keys: Sequence[Key]) -> list[Key]:
   """Sorts cells by decreasing duration, so that workers end at about the same time.
 
   Args:
     study: of the cells.
-    cells: that run side by side.
+    keys: that run side by side.
   """
-  return sorted(cells, key=lambda key: -_cell_s(study, key, None))
+  return sorted(keys, key=lambda key: -_cell_s(study, key, None))
 
 
 def _cell_s(study: study_config.Study, key: Key, measured_s: list[float] | None) -> float:

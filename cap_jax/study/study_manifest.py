@@ -26,7 +26,7 @@ _REMEDY = "choose another --workdir"
 
 
 @contextlib.contextmanager
-def alone(folder: str) -> Iterator[None]:
+def lock_folder(folder: str) -> Iterator[None]:
   """Locks the folder while a study runs, and removes partial files of a process that was killed.
 
   The lock ends with its process.

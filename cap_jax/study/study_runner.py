@@ -265,7 +265,7 @@ class StudyRunner:
     errors = evaluator.errors(output.predicted_bt, output.only_systolic)
     if output.network is None or output.network.uncertainty_calibration is None:
       return tuple(errors)
-    coverages = uncertainty.coverage(output.network, evaluator.test, output.made)
+    coverages = uncertainty.coverage(output.network, evaluator.test, output.reading)
     return tuple(
       waveform_metrics.covered(of_subject, coverage) for of_subject, coverage in zip(errors, coverages, strict=True)
     )

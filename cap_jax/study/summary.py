@@ -19,7 +19,7 @@ _ROUNDING_MMHG = 1e-6  # rounding error of a zero difference when seeds are aver
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Line:
+class MethodSummary:
   """One method at one number of labels in one clinic.
 
   Attributes:
@@ -30,8 +30,8 @@ class Line:
     train_s, steps, settings: mean seconds of training, its steps, and the number of settings that were tried.
     steps_to_scratch, s_to_scratch: mean steps and seconds of training until the validation RMSE was as good as the best of scratch.
       They are NaN if a seed never was.
-    held: interval coverage, means over subjects; NaN without intervals.
-    cells, diverged: numbers of cells, and of those whose training diverged.
+    coverage: interval coverage, means over subjects; NaN without intervals.
+    cell_count, diverged: numbers of cells, and of those whose training diverged.
     against: the method of the comparison: scratch at the same labels, or the unchanged source without labels; "" for none.
     difference: RMSE minus that of `against`, paired by subject, over the seeds where neither diverged.
     p: of the difference, adjusted by Holm over the clinic's comparisons.
@@ -52,8 +52,8 @@ class Line:
   settings: int
   steps_to_scratch: float
   s_to_scratch: float
-  held: uncertainty.Coverage
-  cells: int
+  coverage: uncertainty.Coverage
+  cell_count: int
   diverged: int
   against: str = ""
   difference: agreement.Interval = agreement.NONE
@@ -68,7 +68,7 @@ class Line:
     """
     if not self.against or self.method in BASELINES:
       return ""
-    if self.difference.low > _ROUNDING_MMHG or self.diverged == self.cells:
+    if self.difference.low > _ROUNDING_MMHG or self.diverged == self.cell_count:
       return "certain"
     return "likely" if self.difference.mean > _ROUNDING_MMHG or self.diverged else ""
 
@@ -121,7 +121,7 @@ def readings(part: pandas.DataFrame, quantity: str) -> standards.Readings | None
   if agreement_limits is None:
     return None
   errors_of = part[f"{quantity}_error_mmhg"].to_numpy(float)
-  shares = tuple(
+  percent_within = tuple(
     100 * float(people[f"{quantity}_frac_within_{limit}mmhg"].mean()) for limit in waveform_metrics.SHARES_MMHG
   )
   true = people[f"{quantity}_true_mmhg"][people[f"{quantity}_error_mmhg"].notna()].to_numpy(float)
@@ -131,12 +131,12 @@ def readings(part: pandas.DataFrame, quantity: str) -> standards.Readings | None
     bias=agreement_limits.bias,
     sd=agreement_limits.sd,
     sd_of_subjects=agreement.spread(errors_of)[1],
-    shares=shares,
+    percent_within=percent_within,
     mad=mad,
   )
 
 
-def _line(part: pandas.DataFrame, scenario: str, n_target: int, method: str) -> Line:
+def _summarise_cell(part: pandas.DataFrame, scenario: str, n_target: int, method: str) -> MethodSummary:
   """Summarises one method at one number of labels, without its comparison."""
   people = of_subjects(part)
   cells = part.drop_duplicates(["seed", "fold"])
@@ -148,7 +148,7 @@ def _line(part: pandas.DataFrame, scenario: str, n_target: int, method: str) -> 
     name: agreement.spread(part[f"{name}_error{indices.ending(name)}"].to_numpy(float))
     for name in (*waveform_metrics.PRESSURES, *waveform_metrics.SHAPES)
   }
-  return Line(
+  return MethodSummary(
     scenario=scenario,
     method=method,
     n_target=n_target,
@@ -164,52 +164,54 @@ def _line(part: pandas.DataFrame, scenario: str, n_target: int, method: str) -> 
     settings=int(cells["settings"].iloc[0]),
     steps_to_scratch=float(cells["steps_to_scratch"].mean(skipna=False)),
     s_to_scratch=float(cells["s_to_scratch"].mean(skipna=False)),
-    held=uncertainty.Coverage(
+    coverage=uncertainty.Coverage(
       mean("wave_covered"),
       mean("csbp_covered"),
       mean("half_width_mmhg"),
       mean("csbp_half_width_mmhg"),
       mean("ood_fraction"),
     ),
-    cells=len(cells),
+    cell_count=len(cells),
     diverged=int(cells["diverged"].sum()),
   )
 
 
-def summarise(rows: pandas.DataFrame) -> list[Line]:
+def summarise(rows: pandas.DataFrame) -> list[MethodSummary]:
   """Returns the lines by clinic, number of labels and method, with clinics and methods in the order of the rows."""
   if rows.empty:
     return []
   order = {name: list(dict.fromkeys(rows[name])) for name in ("scenario", "method")}
-  parts = {
+  rows_by_key = {
     (scenario, n_target, method): part
     for scenario in order["scenario"]
     for n_target in sorted(set(rows["n_target"]))
     for method in order["method"]
     if len(part := rows[(rows["scenario"] == scenario) & (rows["n_target"] == n_target) & (rows["method"] == method)])
   }
-  lines = {key: _line(part, *key) for key, part in parts.items()}
-  return [line for scenario in order["scenario"] for line in _compare(scenario, lines, parts)]
+  summaries = {key: _summarise_cell(part, *key) for key, part in rows_by_key.items()}
+  return [result for scenario in order["scenario"] for result in _compare(scenario, summaries, rows_by_key)]
 
 
 def _compare(
-  scenario: str, lines: Mapping[tuple[str, int, str], Line], parts: Mapping[tuple[str, int, str], pandas.DataFrame]
-) -> list[Line]:
+  scenario: str,
+  summaries: Mapping[tuple[str, int, str], MethodSummary],
+  rows_by_key: Mapping[tuple[str, int, str], pandas.DataFrame],
+) -> list[MethodSummary]:
   """Compares each line of one clinic with scratch, or with the source network without labels."""
-  own = {key: line for key, line in lines.items() if key[0] == scenario}
+  own = {key: result for key, result in summaries.items() if key[0] == scenario}
   pairs = {}
   for key in own:
     other = (scenario, key[1], "scratch" if key[1] else "source")
     if (
       other in own and other != key and not _is_bound(key[2]) and (np.isfinite(own[key].rmse.mean) or own[key].diverged)
     ):
-      pairs[key] = agreement.paired(*_paired_rmse(parts[key], parts[other]))
+      pairs[key] = agreement.paired(*_paired_rmse(rows_by_key[key], rows_by_key[other]))
   p = dict(zip(pairs, agreement.holm([pair.p for pair in pairs.values()]).tolist(), strict=True))
   return [
-    dataclasses.replace(line, against="scratch" if key[1] else "source", difference=pairs[key].difference, p=p[key])
+    dataclasses.replace(result, against="scratch" if key[1] else "source", difference=pairs[key].difference, p=p[key])
     if key in pairs
-    else line
-    for key, line in own.items()
+    else result
+    for key, result in own.items()
   ]
 
 
@@ -235,15 +237,15 @@ def contrasts(rows: pandas.DataFrame) -> list[Contrast]:
   Args:
     rows: of one clinic, with one number of labels for each method.
   """
-  parts = {
+  rows_by_key = {
     str(name): part
     for name, part in rows.groupby("method", sort=False)
     if part["rmse_mmhg"].notna().any() and not _is_bound(str(name))
   }
   pairs = {
-    (name, other): agreement.paired(*_paired_rmse(parts[name], parts[other]))
-    for name in parts
-    for other in parts
+    (name, other): agreement.paired(*_paired_rmse(rows_by_key[name], rows_by_key[other]))
+    for name in rows_by_key
+    for other in rows_by_key
     if name not in BASELINES and other in BASELINES
   }
   p = agreement.holm([pair.p for pair in pairs.values()]).tolist()

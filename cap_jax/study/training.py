@@ -176,7 +176,7 @@ def with_intervals(
     n_target: number of labelled subjects. With 0, the source's validation subjects calibrate the intervals.
   """
   head = uncertainty.transferred_head(adaptation, trained)
-  if adaptation.transducers is not None and adaptation.transducers.found:
+  if adaptation.transducers is not None and adaptation.transducers.has_transducers:
     network, fs_hz = adaptation.checkpoint, adaptation.checkpoint.windows.fs_hz
     simulated = [
       runs.simulate_recording(adaptation.transducers, windows, network.scaling, fs_hz, 0)

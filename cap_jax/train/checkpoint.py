@@ -27,7 +27,6 @@ FORMAT = 3
 HEADER = checksummed.HEADER
 digest = checksummed.digest
 _UNCERTAINTY = "doubt"  # beside the blocks of the network
-_SCALES = ("mean_mmhg", "sd_mmhg", "numbers")
 REMEDY = "make one with: python -m cap_jax pretrain --workdir=DIR, and give DIR/checkpoint"
 
 
@@ -116,7 +115,11 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     "task": checkpoint.task,
     "model": dataclasses.asdict(checkpoint.model),
     "windows": dataclasses.asdict(checkpoint.windows),
-    "scaling": {name: getattr(checkpoint.scaling, name) for name in _SCALES},
+    "scaling": {
+      "mean_mmhg": checkpoint.scaling.mean_mmhg,
+      "sd_mmhg": checkpoint.scaling.sd_mmhg,
+      "numbers": checkpoint.scaling.scalars,
+    },
     "about": checkpoint.about,
     "calibration": dataclasses.asdict(checkpoint.calibration),
     "reference": checkpoint.reference,
@@ -125,7 +128,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
   }
   stored = dict(checkpoint.params)
   if checkpoint.uncertainty_calibration is not None:
-    content["doubt"] = checkpoint.uncertainty_calibration.numbers
+    content["doubt"] = checkpoint.uncertainty_calibration.header
     stored[_UNCERTAINTY] = checkpoint.uncertainty_calibration.arrays
   checksummed.write(path, content, stored)
 
@@ -141,8 +144,9 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   try:
     model = config.Model(**{**content["model"], "covariates": tuple(content["model"]["covariates"])})
     spec = config.Windows(**content["windows"])
-    numbers = tuple((str(name), float(mean), float(sd)) for name, mean, sd in content["scaling"]["numbers"])
-    scaling = batches.Scaling(**{**content["scaling"], "numbers": numbers})
+    of = content["scaling"]
+    scalars = tuple((str(name), float(mean), float(sd)) for name, mean, sd in of["numbers"])
+    scaling = batches.Scaling(of["mean_mmhg"], of["sd_mmhg"], scalars)
     if not all(np.isfinite([scaling.mean_mmhg, scaling.sd_mmhg])) or scaling.sd_mmhg <= 0:
       raise ValueError(f"scaling {scaling.mean_mmhg}, {scaling.sd_mmhg}")
     site, task, about = str(content["site"]), str(content["task"]), dict(content["about"])

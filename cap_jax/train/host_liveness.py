@@ -74,8 +74,8 @@ class KeyValueStore(Protocol):
 class SignsOfLife:
   """How long each other host has been silent, in seconds that this host was awake."""
 
-  def __init__(self, host: int, hosts: int):
-    self._silent_s = {other: 0.0 for other in range(hosts) if other != host}
+  def __init__(self, host: int, host_count: int):
+    self._silent_s = {other: 0.0 for other in range(host_count) if other != host}
     self._counters: dict[int, str] = {}
     self._store_silent_s = 0.0
     self.awake_s = 0.0
@@ -110,21 +110,21 @@ class End:
   """Why a training ends early.
 
   Attributes:
-    hosts: hosts that were lost or failed.
+    culprits: hosts that were lost or failed.
     reason: what happened to them, as in "was stopped".
     status: exit status of the other hosts.
     remedy: what to do before the training is started again.
   """
 
-  hosts: tuple[int, ...]
+  culprits: tuple[int, ...]
   reason: str
   status: int = 1
   remedy: str = ""
 
   def describe(self, count: int) -> str:
     """Returns one line for the user; `count` is the number of all hosts."""
-    names, reason = ", ".join(map(str, self.hosts)), self.reason
-    if len(self.hosts) > 1:
+    names, reason = ", ".join(map(str, self.culprits)), self.reason
+    if len(self.culprits) > 1:
       return f"error: hosts {names} of {count} {re.sub('^was ', 'were ', reason)}; {self.remedy}{_AGAIN}"
     return f"error: host {names} of {count} {reason}; {self.remedy}{_AGAIN}"
 
@@ -139,7 +139,7 @@ class HostMonitor:
     self,
     store: KeyValueStore,
     host: int,
-    hosts: int,
+    host_count: int,
     limits: Limits,
     address: str = "",
     on_leave: Callable[[], None] = lambda: None,
@@ -149,15 +149,15 @@ class HostMonitor:
     Args:
       store: key-value store of all hosts.
       host: index of this host.
-      hosts: number of hosts.
+      host_count: number of hosts.
       limits: how long to wait.
       address: HOST:PORT of the store.
       on_leave: is called before a thread ends the process, where no other clean-up runs.
     """
-    self._store, self._host, self._hosts, self._limits = store, host, hosts, limits
+    self._store, self._host, self._hosts, self._limits = store, host, host_count, limits
     self._address, self._on_leave = address, on_leave
     self._limit_s: float = limits.host_s
-    self._signs = SignsOfLife(host, hosts)
+    self._signs = SignsOfLife(host, host_count)
     self._end: End | None = None
     self._left: set[int] = set()
     self._over, self._leaving = threading.Event(), threading.Lock()
@@ -242,7 +242,7 @@ class HostMonitor:
     self._left = {int(key.partition("/")[2]) for key in values if key.startswith("left/")}
     if "end" in values:
       end = json.loads(values["end"])
-      self._end = End(**{**end, "hosts": tuple(end["hosts"])})
+      self._end = End(**{**end, "culprits": tuple(end["culprits"])})
     self._signs.update(counters)
 
   def _decide(self) -> None:
@@ -262,7 +262,7 @@ class HostMonitor:
     """Prints the reason and ends the process; only the first thread that calls it does so."""
     if not self._leaving.acquire(blocking=False):
       return
-    if self._host in end.hosts and self._end is not None:
+    if self._host in end.culprits and self._end is not None:
       end = dataclasses.replace(end, reason=f"{end.reason}: this host itself, which goes on too late")
     self._print(end)
     self._part(end)
@@ -294,7 +294,7 @@ class HostMonitor:
     reporter.start()
     reporter.join(PARTING_S / 3)
     if self._host == 0:
-      lost = end.hosts if end is not None else ()
+      lost = end.culprits if end is not None else ()
       others = {host for host in range(1, self._hosts) if host not in lost}
       until = time.monotonic() + PARTING_S
       while not others <= self._left and time.monotonic() < until:
@@ -358,7 +358,7 @@ def join(limits: Limits, on_leave: Callable[[], None] = lambda: None, **who: Any
     os.environ["XLA_FLAGS"] = f"{flags} {_COLLECTIVE_FLAG}={limits.collective_s}".strip()
   jax.config.update("jax_enable_recoverability", True)  # jax would abort the others without naming the lost host
   jax.config.update("jax_enable_preemption_service", False)  # it would intercept SIGTERM, and nothing would stop
-  _on_abort(lambda: _alone(limits))
+  _on_abort(lambda: _exit_unjoined(limits))
   try:
     jax.distributed.initialize(
       initialization_timeout=limits.join_s, heartbeat_timeout_seconds=limits.host_s + 2 * int(PARTING_S), **who
@@ -382,7 +382,7 @@ def join(limits: Limits, on_leave: Callable[[], None] = lambda: None, **who: Any
   return monitor
 
 
-def _alone(limits: Limits) -> None:
+def _exit_unjoined(limits: Limits) -> None:
   """Ends a host that did not reach the others, where jax would abort it."""
   line = f"error: --coordinator: the hosts did not meet in {limits.join_s} s; are all started?"
   os.write(2, f"\n{line}\n".encode())

@@ -97,7 +97,7 @@ class Plan:
     return {name: part for name, part in streams.items() if self.reads is None or name in self.reads}
 
 
-def plan(
+def plan_stages(
   strategy: Strategy, steps: int, rate: float, frozen: Sequence[tuple[str, ...]], rates: step.Rates, n_target: int = 0
 ) -> list[Plan]:
   """Plans the stages of a strategy in whole chunks, at least one chunk each.
@@ -264,7 +264,7 @@ class _TrainingRun:
         restored.train_s,
       )
       self.validation, self.curves = (
-        [ValidationScore(*one) for one in restored.seen],
+        [ValidationScore(*one) for one in restored.history],
         restored.metrics[: len(restored.metrics) - len(restored.times)],
       )
       timer.go_on(self.done, restored.metrics[len(self.curves) :], restored.times)
@@ -314,7 +314,7 @@ class _TrainingRun:
         timer.wait()
         self.states.save(
           training_state.Progress(
-            stage=number, done=self.done, state=sharding.own(state), metrics=self.curves + timer.metrics, times=timer.times, scores=scores, seen=self.validation,
+            stage=number, done=self.done, state=sharding.own(state), metrics=self.curves + timer.metrics, times=timer.times, scores=scores, history=self.validation,
             train_s=self.train_s,
           )
         )  # fmt: skip

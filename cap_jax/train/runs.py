@@ -166,7 +166,7 @@ def pretrain(
   source_loss = of_task.make_loss(net, signals.windows.margin)
   loss = terms.make_total(pretraining.STRATEGY.loss, "sum", terms.Context(net, source_loss, source_loss))
   fresh = net.init(jax.random.key(spec.seed), signals.windows.samples)
-  plans = loop.plan(pretraining.STRATEGY, spec.steps, spec.learning_rate, [()], ())
+  plans = loop.plan_stages(pretraining.STRATEGY, spec.steps, spec.learning_rate, [()], ())
   stream, subjects = _source_stream(training, scaling, model, numerics)
   watch = loop.Watch("pre-training", subjects=subjects, recorder=recorder)
   fitted = loop.fit(net, loss, plans, fresh, {"source": stream}, spec, watch)
@@ -419,7 +419,7 @@ def prepare(
   )
   loss = terms.make_total(strategy.loss, strategy.combine, context, low_rank.view)
   rates = strategy.rates(layers)
-  plans = loop.plan(strategy, budget.steps, strategy.learning_rate, frozen, rates, data.n_target)
+  plans = loop.plan_stages(strategy, budget.steps, strategy.learning_rate, frozen, rates, data.n_target)
   losses = [strategy.in_stage(stage) for stage in strategy.stages]
   for k, part in enumerate(losses):
     if part != strategy.loss:
@@ -429,7 +429,9 @@ def prepare(
     batch=budget.batch, weight_decay=strategy.weight_decay, seed=budget.seed, optimizer=strategy.optimizer
   )
   fed, transducers = streamed or streams(strategy, data, scaling, model, source, budget.seed)
-  if transducers is not None and not transducers.found:  # without a transducer and a label there is nothing to learn
+  if (
+    transducers is not None and not transducers.has_transducers
+  ):  # without a transducer and a label there is nothing to learn
     plans = [one for one, part in zip(plans, losses, strict=True) if "target" in terms.streams(part)]
   return Prepared(
     strategy=strategy,

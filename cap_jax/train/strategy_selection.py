@@ -52,7 +52,7 @@ class Ranked(NamedTuple):
   rmse_mmhg: float
   each_mmhg: tuple[float, ...] = ()
 
-  def beats(self, other: "Ranked") -> bool:
+  def is_better_than(self, other: "Ranked") -> bool:
     """Returns whether it is better by the margin and by a standard error of the paired differences."""
     if not self.rmse_mmhg < (1 - MARGIN) * other.rmse_mmhg:
       return False
@@ -136,10 +136,10 @@ def _cross_validated(trained: checkpoint.Checkpoint, data: runs.Data, budget: ru
   for name in CANDIDATES:
     scores: dict[str, float] = {}
     for fold in folds:
-      training_data = dataclasses.replace(data, labelled=data.labelled.of(fold.parts["training"]))
+      training_data = dataclasses.replace(data, labelled=data.labelled.of(fold.subjects["training"]))
       adapted = adapt(name, training_data, budget)
       train_s += adapted.fitted.train_s
-      scored = data.labelled.of(fold.parts["test"])
+      scored = data.labelled.of(fold.subjects["test"])
       scores |= label_free_validation.rmse_of_each(adapted.checkpoint, scored, trained.windows)
     candidates.append(_scored(name, scores))
   reason = f"cross-validation over {data.n_target} labelled subjects in {len(folds)} folds"
@@ -177,7 +177,7 @@ def ranked(candidates: list[Ranked]) -> list[Ranked]:
   """Sorts candidates by error, but keeps an earlier one ahead of a later one that does not beat it."""
   best = candidates[0]
   for other in candidates[1:]:
-    if other.beats(best):
+    if other.is_better_than(best):
       best = other
   return [best, *sorted((one for one in candidates if one is not best), key=lambda one: one.rmse_mmhg)]
 

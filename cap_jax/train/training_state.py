@@ -101,7 +101,7 @@ class Progress:
     metrics: metrics of each chunk of all stages.
     times: seconds of each chunk of this stage.
     scores: (steps, score) of this stage.
-    seen: (steps, seconds, score) of earlier stages.
+    history: (steps, seconds, score) of earlier stages.
     train_s: seconds that earlier stages took.
   """
 
@@ -111,7 +111,7 @@ class Progress:
   metrics: list[Metrics]
   times: list[float]
   scores: list[tuple[int, float]]
-  seen: Sequence[tuple[int, float, float]]
+  history: Sequence[tuple[int, float, float]]
   train_s: float
 
 
@@ -176,7 +176,7 @@ class TrainingStates:
       leaves = [(str(leaf.dtype), leaf.shape) for leaf in jax.tree.leaves(progress.state)]
       header = {"format": _FORMAT, "name": self._name, "of": self._of, "metrics": kinds, "leaves": leaves, **facts}
       checksummed.write(place, header, tree)
-    best = self._best({**{at: score for at, _, score in progress.seen}, **dict(progress.scores)})
+    best = self._best({**{at: score for at, _, score in progress.history}, **dict(progress.scores)})
     for old in self._steps()[KEPT:]:
       if old != best:
         shutil.rmtree(os.path.join(self._folder, f"{old:09d}"))

@@ -57,7 +57,7 @@ class UncertaintyCalibration:
     return {"seen": features} if self.head is None else {"seen": features, "head": self.head}
 
   @property
-  def numbers(self) -> dict[str, float | int | str | bool | None]:
+  def header(self) -> dict[str, float | int | str | bool | None]:
     """Returns what a checkpoint stores in its header; None for infinite values."""
     levels = {name: getattr(self, field) for name, field in LEVELS.items()}
     finite = {name: value if math.isfinite(value) else None for name, value in levels.items()}

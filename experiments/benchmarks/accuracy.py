@@ -19,14 +19,14 @@ from torch import nn
 
 from cap_jax import config
 from cap_jax.models import net as nets
-from experiments.benchmarks import steps, torch_networks, unseen
+from experiments.benchmarks import held_out, steps, torch_networks
 from experiments.benchmarks.timing import Options, Row
 
 GOAL_MMHG = 0.5
 LADDER = (300, 600, 900, 1200, 1800, 2400, 3600)
 
 
-def in_torch(there: unseen.Ground, model: config.Model, spec: config.Training, threads: int) -> unseen.Trained:
+def in_torch(there: held_out.HeldOut, model: config.Model, spec: config.Training, threads: int) -> held_out.Trained:
   """Trains the same network in PyTorch: AdamW, clipped gradients, warm-up and cosine decay.
 
   Args:
@@ -54,7 +54,7 @@ def in_torch(there: unseen.Ground, model: config.Model, spec: config.Training, t
   schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
   inner = slice(there.windows.margin, samples - there.windows.margin)
   for stack in tqdm.tqdm(
-    unseen.stacks(there, spec.batch, spec.steps), total=spec.steps // config.CHUNK, desc="PyTorch", leave=False
+    held_out.stacks(there, spec.batch, spec.steps), total=spec.steps // config.CHUNK, desc="PyTorch", leave=False
   ):
     part = {axis: torch_networks.moved(array) for axis, array in stack["source"].items()}
     for k in range(config.CHUNK):
@@ -72,10 +72,10 @@ def in_torch(there: unseen.Ground, model: config.Model, spec: config.Training, t
       blocks = torch_networks.moved(x_bt).split(256)
       return torch.cat([network(x, x[:, :0]) for x in blocks]).cpu().numpy()
 
-  return unseen.Trained(seconds, unseen.error(there, apply))
+  return held_out.Trained(seconds, held_out.error(there, apply))
 
 
-def shortest_good(train: Callable[[int], unseen.Trained]) -> tuple[int, unseen.Trained]:
+def shortest_good(train: Callable[[int], held_out.Trained]) -> tuple[int, held_out.Trained]:
   """Finds by bisection the shortest length of the ladder that reaches the accuracy.
 
   The bisection assumes that a longer training is a better one.
@@ -86,7 +86,7 @@ def shortest_good(train: Callable[[int], unseen.Trained]) -> tuple[int, unseen.T
   Returns:
     The number of steps and the training; the longest if none reaches the accuracy.
   """
-  reached: dict[int, unseen.Trained] = {}
+  reached: dict[int, held_out.Trained] = {}
 
   def good(count: int) -> bool:
     reached[count] = train(count)
@@ -96,14 +96,14 @@ def shortest_good(train: Callable[[int], unseen.Trained]) -> tuple[int, unseen.T
   return LADDER[place], reached[LADDER[place]]
 
 
-def _detail(count: int, one: unseen.Trained) -> str:
+def _detail(count: int, one: held_out.Trained) -> str:
   return f"{one.rmse_mmhg:.2f} mmHg after {count} steps" + (", not reached" if one.rmse_mmhg > GOAL_MMHG else "")
 
 
 def rows(options: Options) -> list[Row]:
   """Measures the time to the accuracy: this project with Muon and Adam, the same network and a TCN in PyTorch with
   Adam."""
-  there = unseen.ground(options)
+  there = held_out.load(options)
   token, tcn = steps.NETWORKS["token_cnn"], steps.NETWORKS["tcn"]
   adam, muon = config.Training(), config.Training(optimizer="muon")
   slow = dataclasses.replace(adam, learning_rate=3e-3)  # of the TCN, selected on validation subjects
@@ -113,8 +113,8 @@ def rows(options: Options) -> list[Row]:
 
   threads = max(options.threads)
   shortest = {
-    "this project, Muon": shortest_good(lambda count: unseen.here(there, token, of(muon, count))),
-    "this project, Adam": shortest_good(lambda count: unseen.here(there, token, of(adam, count))),
+    "this project, Muon": shortest_good(lambda count: held_out.here(there, token, of(muon, count))),
+    "this project, Adam": shortest_good(lambda count: held_out.here(there, token, of(adam, count))),
     "the same network in PyTorch, Adam": shortest_good(lambda count: in_torch(there, token, of(adam, count), threads)),
     "TCN in PyTorch, Adam": shortest_good(lambda count: in_torch(there, tcn, of(slow, count), threads)),
   }

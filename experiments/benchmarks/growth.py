@@ -77,8 +77,8 @@ def rows(options: Options) -> list[Row]:
   """Measures a row a point: `against` names the quantity, `size` its value."""
   table_rows: list[Row] = []
 
-  def add(against: str, name: str, points: dict[Any, float]) -> None:
-    for size, ms in points.items():
+  def add(against: str, name: str, ms_of_size: dict[Any, float]) -> None:
+    for size, ms in ms_of_size.items():
       row = Row(
         section=_SECTION,
         name=f"{name}, {against} {size}",

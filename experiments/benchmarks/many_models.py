@@ -25,7 +25,7 @@ _BUDGET = runs.Budget(_STEPS)
 _SECTION = "many models at once"
 
 
-def ground() -> tuple[study_config.Study, checkpoint.Checkpoint, runs.Data]:
+def load() -> tuple[study_config.Study, checkpoint.Checkpoint, runs.Data]:
   """Returns the study, the packaged network as the source, and 64 labelled subjects of `population`, a minute each."""
   study = study_config.Study(
     scenario="population", source_subjects=40, labelled_subjects=_PEOPLE, unlabelled_subjects=2, validation_subjects=2,
@@ -39,7 +39,7 @@ def _rmse(adapted: runs.Adapted, windows: batches.Pairs) -> float:
   return float(np.sqrt(np.square(prediction.predict(adapted.checkpoint, windows) - windows.y_bt).mean()))
 
 
-def _alone(
+def _train_one_by_one(
   study: study_config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draw: vmapped_training.Draw
 ) -> runs.Adapted:
   assert data.labelled is not None
@@ -50,7 +50,7 @@ def _alone(
 def _one_by_one(
   study: study_config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draws: list[vmapped_training.Draw]
 ) -> list[runs.Adapted]:
-  return [_alone(study, trained, data, draw) for draw in draws]
+  return [_train_one_by_one(study, trained, data, draw) for draw in draws]
 
 
 def _torch_loop(
@@ -119,7 +119,7 @@ def _furthest_apart(
   assert data.labelled is not None
   together = vmapped_training.adapt(find(_NAME), trained, data, draws[:4], _BUDGET)
   return max(
-    abs(_rmse(one, data.labelled) - _rmse(_alone(study, trained, data, draw), data.labelled))
+    abs(_rmse(one, data.labelled) - _rmse(_train_one_by_one(study, trained, data, draw), data.labelled))
     for one, draw in zip(together, draws, strict=False)
   )
 
@@ -138,7 +138,7 @@ def _ratio_row(label: str, slow: str, target: float, times: timing.Times, detail
 
 def rows(options: Options) -> list[Row]:
   """Measures each kind of trainings against the same one after another, and how far the results differ."""
-  study, trained, data = ground()
+  study, trained, data = load()
   assert data.labelled is not None
   people = data.labelled.subjects
   kinds = {

@@ -9,13 +9,13 @@ import numpy as np
 from cap_jax import config
 from cap_jax.inference import pretrained
 from cap_jax.train import checkpoint, prediction
-from experiments.benchmarks import steps, timing, unseen
+from experiments.benchmarks import held_out, steps, timing
 from experiments.benchmarks.timing import Options, Row
 
 _STEPS, _SEEDS = 1200, (0, 1, 2)
 
 
-def _rounding(there: unseen.Ground) -> Row:
+def _rounding(there: held_out.HeldOut) -> Row:
   """Measures the error from rounding in float32 products: small on a CPU, larger on a GPU, which rounds factors to
   TF32."""
   trained = checkpoint.load(pretrained.FOLDER)
@@ -24,8 +24,8 @@ def _rounding(there: unseen.Ground) -> Row:
   def rmse(precision: str) -> float:
     jax.clear_caches()
     with jax.default_matmul_precision(precision):
-      reconstructed_bt = prediction.predict(trained, there.unseen)
-    return float(np.sqrt(np.square(reconstructed_bt - there.unseen.y_bt)[:, inner].mean()))
+      reconstructed_bt = prediction.predict(trained, there.pairs)
+    return float(np.sqrt(np.square(reconstructed_bt - there.pairs.y_bt)[:, inner].mean()))
 
   as_is, exact = rmse("default"), rmse("highest")
   detail = f"{as_is:.5f} mmHg as the device multiplies by itself, {exact:.5f} at jax's highest precision"
@@ -40,12 +40,13 @@ def _rounding(there: unseen.Ground) -> Row:
 
 def rows(options: Options) -> list[Row]:
   """Compares the same training in both precisions, and the time of a step."""
-  there = unseen.ground(options)
+  there = held_out.load(options)
   whole, section = steps.NETWORKS["token_cnn"], "bfloat16 with parameters in float32"
   half = dataclasses.replace(whole, precision="bfloat16")
   error = {
     name: [
-      unseen.here(there, model, config.Training(optimizer="muon", steps=_STEPS, seed=seed)).rmse_mmhg for seed in _SEEDS
+      held_out.here(there, model, config.Training(optimizer="muon", steps=_STEPS, seed=seed)).rmse_mmhg
+      for seed in _SEEDS
     ]
     for name, model in (("float32", whole), ("bfloat16", half))
   }

@@ -22,4 +22,4 @@ def test_what_a_reader_raises_is_of_its_file(kind):
 
 def test_a_mistake_of_the_package_is_raised_as_it_is():
   with pytest.raises(TypeError), datasets.reading("a.csv", "fetch it again"):
-    number_parsing.numbers(3)
+    number_parsing.parse_cells(3)

@@ -147,7 +147,7 @@ def test_covariates_go_with_their_windows_and_are_standardised_by_the_training_s
   with pytest.raises(InputError, match="covariate 'weight': unknown; choose of age, hr_bpm"):
     batches.fit_scaling(pairs, ("weight",))
   one = batches.fit_scaling(only, ("age",))  # one subject has no spread: a share of the mean stands for it
-  assert {name: sd for name, _, sd in one.numbers}["age"] == pytest.approx(2.5)
+  assert {name: sd for name, _, sd in one.scalars}["age"] == pytest.approx(2.5)
 
 
 def test_unlabelled_windows_hold_no_reference():

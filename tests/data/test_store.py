@@ -254,7 +254,7 @@ def test_processes_share_the_windows(prepared, monkeypatch):
 def test_scaling_is_fitted_without_reading_and_calibrated(prepared):
   subjects = ["s00", "s01", "s02"]
   held = batches.make_pairs(prepared.recordings(subjects), "radial", dataclasses.replace(WINDOWS, hop_s=4.0))
-  assert batches.fit_scaling(streamed(prepared, subjects), ["age"]).numbers[0][1] == pytest.approx(41.0)
+  assert batches.fit_scaling(streamed(prepared, subjects), ["age"]).scalars[0][1] == pytest.approx(41.0)
   mean, sd = streamed(prepared, subjects).moments()
   assert mean == pytest.approx(held.moments()[0], abs=0.2)
   assert sd == pytest.approx(held.moments()[1], abs=0.2)
@@ -325,9 +325,9 @@ def test_folds_of_a_store(prepared):
   records = [record for shard in prepared.shards for record in shard.records]
   how = subject_partition.Partition({"training": 0.5, "validation": 0.3, "test": 0.2})
   found = subject_partition.folds(records, how, 3)
-  tested = sorted(name for split in found for name in split.parts["test"])
+  tested = sorted(name for split in found for name in split.subjects["test"])
   assert tested == ["s00", "s01", "s02", "s03", "s04", "s07"]
-  assert all(split.parts["unlabelled"] == ("s05",) for split in found)
+  assert all(split.subjects["unlabelled"] == ("s05",) for split in found)
   assert len(subject_partition.folds(records, how, None)) == 6
   with pytest.raises(InputError, match="9 folds of 6 subjects with aortic_root; choose 2 to 6"):
     subject_partition.folds(records, how, 9)
@@ -380,17 +380,17 @@ def test_splits_are_saved_and_checked(prepared, tmp_path):
 
 def test_parts_of_a_store(prepared, tmp_path):
   assert prepared.split.digest == prepared.manifest["split"]
-  assert prepared.split.parts["unlabelled"] == ("s05",)  # without a reference
-  assert sorted(len(prepared.split.parts[name]) for name in ("training", "test")) == [3, 3]
+  assert prepared.split.subjects["unlabelled"] == ("s05",)  # without a reference
+  assert sorted(len(prepared.split.subjects[name]) for name in ("training", "test")) == [3, 3]
   records = [record for shard in prepared.shards for record in shard.records]
   held = subject_partition.divide(
     records, dataclasses.replace(HOW, held_out=subject_partition.Range("age", 41.0, 43.0))
   )
-  assert held.parts["out_of_distribution"] == ("s01", "s02", "s03")
+  assert held.subjects["out_of_distribution"] == ("s01", "s02", "s03")
   unknown = [dataclasses.replace(record, covariates={}) if record.subject == "s00" else record for record in records]
   assert subject_partition.divide(
     unknown, dataclasses.replace(HOW, held_out=subject_partition.Range("age", 41.0, 43.0))
-  ).parts["unknown"] == ("s00",)
+  ).subjects["unknown"] == ("s00",)
   with pytest.raises(InputError, match="nobody's age lies within 90 and 99"):
     subject_partition.divide(records, dataclasses.replace(HOW, held_out=subject_partition.Range("age", 90.0, 99.0)))
   with pytest.raises(InputError, match="sum to 1"):
@@ -405,12 +405,12 @@ def test_parts_of_a_store(prepared, tmp_path):
 def test_folds_leave_one_out_few_shot_and_covariates():
   names = [f"s{k}" for k in range(10)]
   folds = splits.k_fold(names, 3, 0)
-  assert sorted(name for fold in folds for name in fold.parts["test"]) == names
-  assert all(sorted((*fold.parts["training"], *fold.parts["test"])) == names for fold in folds)
-  assert {len(fold.parts["test"]) for fold in folds} == {3, 4}
+  assert sorted(name for fold in folds for name in fold.subjects["test"]) == names
+  assert all(sorted((*fold.subjects["training"], *fold.subjects["test"])) == names for fold in folds)
+  assert {len(fold.subjects["test"]) for fold in folds} == {3, 4}
   alone = splits.leave_one_out([*names, "s3"])
-  assert [fold.parts["test"] for fold in alone] == [(name,) for name in names]
-  assert all(len(fold.parts["training"]) == 9 for fold in alone)
+  assert [fold.subjects["test"] for fold in alone] == [(name,) for name in names]
+  assert all(len(fold.subjects["training"]) == 9 for fold in alone)
   assert set(splits.few_shot(names, 2, 1)) < set(splits.few_shot(names, 5, 1))
   values = {"a": 30.0, "b": 70.0, "c": float("nan")}
   assert splits.by_covariate(values, lambda age: age < 60) == (("a",), ("b",), ("c",))

@@ -78,7 +78,7 @@ def test_prepare_skips_counts_and_lists_bad_records(prepared):
   assert "left out: 3 of 15" in done.stdout
   assert "100%" in done.stderr
   split = splits.load(output / "split.json")
-  assert {name: len(subjects) for name, subjects in split.parts.items()} == {
+  assert {name: len(subjects) for name, subjects in split.subjects.items()} == {
     "training": 4, "unlabelled": 3, "validation": 2, "test": 3,
   }  # fmt: skip
   opened = store.open_store(output, verify=True)
@@ -117,7 +117,7 @@ def test_a_network_is_trained_on_virtual_people_and_transferred_to_the_patients(
   )
   assert folds.returncode == 0, folds.stderr
   assert "2 splits" in folds.stdout
-  assert splits.load(tmp_path / "folds" / "fold-001.json").parts["test"]
+  assert splits.load(tmp_path / "folds" / "fold-001.json").subjects["test"]
   many = run(
     "transfer", "--strategy=fine_tuning", "--n_target=9", f"--config.target_split={tmp_path / 'folds' / 'fold-000.json'}", *[flag for flag in SMALL if "n_target" not in flag], "--config.n_target=9,", few[1],
     f"--workdir={tmp_path / 'many'}",

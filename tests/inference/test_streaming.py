@@ -72,7 +72,7 @@ def test_a_stream_is_nearly_as_good_as_the_whole_record(trained, wave):
 
 def test_a_periodic_wave_is_reconstructed_alike_in_every_beat_and_at_every_rate(trained, wave):
   radial, _, feet = wave
-  one = windows.closed(radial[feet[3] : feet[4]])
+  one = windows.without_drift(radial[feet[3] : feet[4]])
   first, *later = streamed(streaming.StreamingNetwork(trained, FS_HZ), np.tile(one, 8), np.arange(9) * len(one))
   for beat in later:
     np.testing.assert_allclose(beat.aortic_mmhg, first.aortic_mmhg, atol=0.05)

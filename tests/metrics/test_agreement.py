@@ -139,7 +139,7 @@ def test_strata_divide_those_who_are_known():
   age = np.array([25.0, 45, 65, 75, np.nan])
   found = agreement.strata("age", age)
   assert [stratum.label for stratum in found] == ["under 40", "40 to 60", "60 to 70", "70 and over"]
-  np.testing.assert_array_equal(sum(stratum.holds(age).astype(int) for stratum in found), [1, 1, 1, 1, 0])
+  np.testing.assert_array_equal(sum(stratum.contains(age).astype(int) for stratum in found), [1, 1, 1, 1, 0])
   thirds = agreement.strata("amplification", np.arange(1.0, 10.0))
-  assert [int(stratum.holds(np.arange(1.0, 10.0)).sum()) for stratum in thirds] == [3, 3, 3]
+  assert [int(stratum.contains(np.arange(1.0, 10.0)).sum()) for stratum in thirds] == [3, 3, 3]
   assert agreement.strata("age", np.full(3, np.nan)) == []

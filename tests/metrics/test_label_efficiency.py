@@ -97,7 +97,7 @@ def test_choices_beside_the_best_of_each_cell():
   parts += rows("fine_tuning", 5, 1.5)
   parts += rows("gtf_target", 20, 0.1)  # a baseline is no strategy to choose
   made = label_efficiency.choices(summary.frame(parts), BASELINES)
-  assert (made.cells, made.near) == (8, 6)  # 30 % off with 20 labels, at both seeds
+  assert (made.cell_count, made.near) == (8, 6)  # 30 % off with 20 labels, at both seeds
   assert made.worst == pytest.approx(0.3 / 0.9)
   assert made.regret == pytest.approx(((1.15 + 0.95) / 1.1 + 2 + 1.4 / 1.1 + 1.2 / 0.9 + 2) / 8 - 1, abs=1e-6)
 

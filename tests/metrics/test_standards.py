@@ -30,10 +30,15 @@ def test_near_the_tolerable_error_no_sd_is_small_enough():
 
 def of(true, error):
   """Readings of subjects with one each."""
-  shares = tuple(float(100 * (np.abs(error) <= limit).mean()) for limit in (5, 10, 15))
+  percent_within = tuple(float(100 * (np.abs(error) <= limit).mean()) for limit in (5, 10, 15))
   sd = float(error.std(ddof=1))
   return standards.Readings(
-    true_s=true, bias=float(error.mean()), sd=sd, sd_of_subjects=sd, shares=shares, mad=float(np.abs(error).mean())
+    true_s=true,
+    bias=float(error.mean()),
+    sd=sd,
+    sd_of_subjects=sd,
+    percent_within=percent_within,
+    mad=float(np.abs(error).mean()),
   )
 
 
@@ -60,10 +65,10 @@ def test_nothing_is_claimed_of_virtual_subjects_few_subjects_or_no_catheter():
     (PRESSURES, error, standards.Reference(True, False, 0.5), "no invasive reference"),
   ):
     found = standards.evaluate("csbp", of(true, errors), reference)
-    said = [v for v in found if any(missing in why for why in v.unmet)]
+    said = [v for v in found if any(missing in why for why in v.unmet_preconditions)]
     assert said, missing
     assert not claims(said)
-    assert all(v.alone in ("within", "grade A") and v.claim.startswith("nothing is claimed: ") for v in said)
+    assert all(v.position in ("within", "grade A") and v.claim.startswith("nothing is claimed: ") for v in said)
 
 
 def test_a_claim_needs_all_of_it():
@@ -71,7 +76,7 @@ def test_a_claim_needs_all_of_it():
   iso, artery = ["AAMI/ISO 81060-2 criterion 1", "AAMI/ISO 81060-2 criterion 2"], ["ARTERY 2017"]
   assert [v.standard for v in claims(found)] == iso + artery
   # what recordings cannot show is never claimed
-  assert {v.standard: v.unmet for v in found if v.unmet} == {
+  assert {v.standard: v.unmet_preconditions for v in found if v.unmet_preconditions} == {
     "BHS": ("no sequence of readings by two observers",),
     "IEEE 1708": ("no induced change of pressure and no repeat was measured",),
   }
@@ -84,11 +89,14 @@ def test_every_standard_of_central_pressure_needs_a_catheter():
   for true in (PRESSURES, PRESSURES[:30]):
     found = standards.evaluate("csbp", of(true, RNG.normal(0, 1, true.size)), VIRTUAL)
     assert len(found) == 5
-    assert all("no invasive reference" in v.unmet and "the subjects are virtual" in v.unmet for v in found)
-    assert all((f"n = {true.size} < 85" in v.unmet) == (true.size < 85) for v in found)
+    assert all(
+      "no invasive reference" in v.unmet_preconditions and "the subjects are virtual" in v.unmet_preconditions
+      for v in found
+    )
+    assert all((f"n = {true.size} < 85" in v.unmet_preconditions) == (true.size < 85) for v in found)
 
 
 def test_what_knows_the_truth_claims_nothing():
   found = standards.evaluate("cdbp", of(PRESSURES - 45, RNG.normal(0, 0.1, 100)), CATHETER, "the true MAP and DBP")
-  assert all("it knows the true MAP and DBP of each subject" in verdict.unmet for verdict in found)
+  assert all("it knows the true MAP and DBP of each subject" in verdict.unmet_preconditions for verdict in found)
   assert not claims(found)

@@ -38,7 +38,7 @@ def test_no_line_is_drawn_across_a_pause():
 def line(name, n_target):
   nan, one = float("nan"), agreement.Interval(1.0, 0.9, 1.1)
   held = uncertainty.Coverage(*[nan] * 5)
-  return summary.Line(
+  return summary.MethodSummary(
     scenario="device",
     method=name,
     n_target=n_target,
@@ -54,8 +54,8 @@ def line(name, n_target):
     settings=1,
     steps_to_scratch=nan,
     s_to_scratch=nan,
-    held=held,
-    cells=1,
+    coverage=held,
+    cell_count=1,
     diverged=0,
   )
 

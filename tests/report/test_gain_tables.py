@@ -49,7 +49,7 @@ def test_a_study_tells_every_number_of_labels_and_what_was_gained(small_study, d
   by_labels = sheets["by_labels"]
   assert by_labels.header == ("clinic", "method", "0", "1", "2")
   cells = {row[1]: row[2:] for row in by_labels.rows}
-  for line in found[0].lines:
+  for line in found[0].summaries:
     if np.isfinite(line.rmse.mean):
       assert cells[tables.label(line.method)][line.n_target].startswith(f"{line.rmse.mean:.2f} (")
   told = {(row[1], row[2]) for row in sheets["gains"].rows}

@@ -41,7 +41,7 @@ def clinic(small_study, done_study):
 
 
 def test_the_table_says_what_was_measured(clinic):
-  lines = clinic.lines
+  lines = clinic.summaries
   for table in (study_tables.main(lines), study_tables.short(lines)):
     text = tables.text(table).splitlines()
     for line in lines:
@@ -56,7 +56,7 @@ def test_no_standard_is_claimed(clinic):
   found = clinic
   table = study_tables.verdicts(found.everything, standards.Reference(real=False, invasive=False))
   assert {row[0] for row in table.rows} == {
-    tables.label(line.method) for line in found.lines if line.n_target in (0, found.focus)
+    tables.label(line.method) for line in found.summaries if line.n_target in (0, found.focus)
   }
   assert {row[3:5] for row in table.rows} == {("II", "none")}
   assert {row[2] for row in table.rows} >= {"AAMI/ISO 81060-2 criterion 1", "BHS", "IEEE 1708", "ARTERY 2017"}
@@ -71,7 +71,7 @@ def test_every_table_is_ascii_in_latex(clinic):
   found = clinic
   reference = standards.Reference(real=False, invasive=False)
   for table in (
-    study_tables.main(found.lines),
+    study_tables.main(found.summaries),
     study_tables.verdicts(found.everything, reference),
     study_tables.contrasts(found.everything),
     study_tables.agreements(found.everything),
@@ -89,7 +89,7 @@ def test_each_strategy_stands_against_each_baseline(clinic, small_study):
   assert set(table.header[1:]) == {tables.label(name) for name in small_study.strategies}
   assert len(table.rows) == 6  # all but the moving average, which gives no wave
   assert all(re.fullmatch(r"[+-]\d+\.\d\d\*?( [▲△])?", cell) for row in table.rows for cell in row[1:])
-  rmse = {line.method: line.rmse.mean for line in found.lines if line.n_target in (0, found.focus)}
+  rmse = {line.method: line.rmse.mean for line in found.summaries if line.n_target in (0, found.focus)}
   own = {row[0]: dict(zip(table.header, row, strict=True)) for row in table.rows}
   shown = own["peripheral wave as it is"]["fine-tuning"]
   assert float(shown.rstrip(" ▲△*")) == pytest.approx(rmse["fine_tuning"] - rmse["peripheral"], abs=0.006)
@@ -100,25 +100,25 @@ def test_clinics_stand_side_by_side(clinic):
   here = clinic
   worse = agreement.Interval(1.0, 0.5, 1.5)
   there = [
-    dataclasses.replace(line, scenario="there", difference=worse) for line in here.lines if line.method != "scratch"
+    dataclasses.replace(line, scenario="there", difference=worse) for line in here.summaries if line.method != "scratch"
   ]
-  table = study_tables.clinics([*here.lines, *there], here.focus)
+  table = study_tables.clinics([*here.summaries, *there], here.focus)
   assert table.header == ("method", "labels", "device", "there")
   rows = {row[:2]: row[2:] for row in table.rows}
-  known = [line for line in here.lines if line.n_target in (0, here.focus) and np.isfinite(line.rmse.mean)]
+  known = [line for line in here.summaries if line.n_target in (0, here.focus) and np.isfinite(line.rmse.mean)]
   assert set(rows) == {(tables.label(line.method), str(line.n_target)) for line in known}
   for line in known:
     own, other = rows[tables.label(line.method), str(line.n_target)]
     assert own.rstrip(" ▲△") == study_tables.number(line.rmse.mean)
     assert other == ("" if line.method == "scratch" else own.rstrip(" ▲△") + " ▲" * line.method.startswith(STRATEGIES))
-  (section,) = study_report.clinics_section([here, dataclasses.replace(here, lines=there)], "in silico")
+  (section,) = study_report.clinics_section([here, dataclasses.replace(here, summaries=there)], "in silico")
   assert [axes.get_title() for axes in section.drawn[0].figure.axes] == ["device", "there"]
   assert study_report.clinics_section([here], "in silico") == []
 
 
 def test_the_budget_is_the_same_for_all_that_is_trained(clinic, small_study):
   found = clinic
-  table = study_tables.budgets(small_study, found.lines)
+  table = study_tables.budgets(small_study, found.summaries)
   trained = {row[0]: row[1:3] for row in table.rows if row[2]}
   assert set(trained.values()) == {("1", "50")}
   assert set(trained) == {tables.label(name) for name in small_study.strategies}
@@ -128,10 +128,12 @@ def test_a_strategy_that_never_ended_is_marked_and_not_dropped(clinic):
   here = clinic
   nothing = agreement.NONE
   lost = [
-    dataclasses.replace(line, scenario="there", rmse=nothing, diverged=line.cells) if line.method == "scratch" else line
-    for line in here.lines
+    dataclasses.replace(line, scenario="there", rmse=nothing, diverged=line.cell_count)
+    if line.method == "scratch"
+    else line
+    for line in here.summaries
   ]
-  table = study_tables.clinics([*here.lines, *lost], here.focus)
+  table = study_tables.clinics([*here.summaries, *lost], here.focus)
   (row,) = (row for row in table.rows if row[0] == "network from scratch" and row[1] == str(here.focus))
   assert row[3].startswith("diverged")
 

@@ -72,10 +72,10 @@ def test_blending_what_was_cut_gives_the_record(x_t, length, hop, margin):
 def test_folds_test_everybody_once_and_never_whom_they_train_on(names, folds, seed):
   folds = min(folds, len(names))
   found = splits.k_fold(names, folds, seed)
-  assert sorted(name for fold in found for name in fold.parts["test"]) == sorted(names)
+  assert sorted(name for fold in found for name in fold.subjects["test"]) == sorted(names)
   for fold in found:
-    assert not set(fold.parts["test"]) & set(fold.parts["training"])
-    assert len(fold.parts["test"]) + len(fold.parts["training"]) == len(names)
+    assert not set(fold.subjects["test"]) & set(fold.subjects["training"])
+    assert len(fold.subjects["test"]) + len(fold.subjects["training"]) == len(names)
 
 
 @EVERY

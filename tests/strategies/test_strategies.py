@@ -383,11 +383,11 @@ def test_every_loss_is_used_by_a_strategy():
 @pytest.mark.quick
 def test_stages_share_the_steps_in_whole_chunks():
   strategy = Strategy(equation="", stages=(Stage(("f",), 0.01), Stage((), 0.98), Stage((), 0.01, 0.5)))
-  plans = loop.plan(strategy, 500, 1e-2, [("f",), (), ()], ())
+  plans = loop.plan_stages(strategy, 500, 1e-2, [("f",), (), ()], ())
   assert [plan.steps for plan in plans] == [50, 400, 50]
   assert [plan.rate for plan in plans] == [1e-2, 1e-2, 5e-3]
   with pytest.raises(ValueError, match="too few for 3 stages"):
-    loop.plan(strategy, 100, 1e-2, [("f",), (), ()], ())
+    loop.plan_stages(strategy, 100, 1e-2, [("f",), (), ()], ())
 
 
 @pytest.mark.quick
@@ -396,7 +396,7 @@ def test_stages_share_the_steps_in_whole_chunks():
 )
 def test_few_labels_are_learnt_briefly(n_target, steps):
   strategy = Strategy(equation="", stages=(Stage(share=0.5), Stage(share=0.5, per_label=6)))
-  plans = loop.plan(strategy, 1200, 1e-2, [(), ()], (), n_target)
+  plans = loop.plan_stages(strategy, 1200, 1e-2, [(), ()], (), n_target)
   assert [plan.steps for plan in plans] == steps  # 6 for each label, in whole chunks, 150 at least
 
 

@@ -34,7 +34,7 @@ def found(population, device, subjects=48):
 )
 def test_one_line_is_found_whoever_lies_behind_it(population):
   fitted = found(population, clinics.FLUID_LINE)  # 9 Hz, damping 0.2
-  assert fitted.found
+  assert fitted.has_transducers
   assert abs(fitted.share @ fitted.natural_hz - 9.0) < 0.8
   assert abs(fitted.share @ fitted.damping - 0.2) < 0.1
   assert abs(fitted.noise * SD - 0.5) < 0.05
@@ -45,7 +45,7 @@ def test_one_line_is_found_whoever_lies_behind_it(population):
 @pytest.mark.parametrize("population", [clinics.HEALTHY, clinics.ELDERLY_HYPERTENSIVE, clinics.ELDERLY])
 def test_other_people_are_no_line(population):
   fitted = found(population, clinics.TRANSDUCER)
-  assert not fitted.found
+  assert not fitted.has_transducers
   assert "no transducer" in str(fitted)
   x_bt, _ = windows(clinics.HEALTHY, clinics.TRANSDUCER, 256, 4, "source")
   assert transducer_response.apply(fitted, x_bt, FS, 0) is x_bt
@@ -116,6 +116,6 @@ def test_a_small_source_cannot_tell_a_line_from_people():
   few = np.isin(subject_b, np.unique(subject_b)[:60])
   target = windows(clinics.ELDERLY_HYPERTENSIVE, clinics.FLUID_LINE, 48, 5)
   fitted = transducer_response.fit(x_bt[few], subject_b[few], *target, FS, "radial")
-  assert not fitted.found
+  assert not fitted.has_transducers
   assert np.isnan(fitted.gain)
   assert "too few subjects" in str(fitted)

@@ -1,4 +1,4 @@
-"""Artefacts get worse, and what is given stays right or becomes a gap."""
+"""Artefacts get worse, and what is reconstructed stays right or becomes a gap."""
 
 import dataclasses
 import functools
@@ -53,7 +53,7 @@ def test_every_artefact_at_every_severity():
 
 def test_without_an_artefact_all_is_given(points):
   (none,) = points(severity.NONE)
-  assert none.given == 1.0
+  assert none.reconstructed == 1.0
   assert none.rmse_mmhg < 1.5
   assert none.wrong == 0.0
 
@@ -74,13 +74,13 @@ def test_without_an_artefact_all_is_given(points):
   ),
 )
 def test_what_cannot_be_right_is_left_out_with_its_reason(points, name, reason):
-  assert points(name)[-1].given < 0.98
-  assert any(one.given < 0.99 and any(reason in text for text in one.reasons) for one in points(name))
+  assert points(name)[-1].reconstructed < 0.98
+  assert any(one.reconstructed < 0.99 and any(reason in text for text in one.reasons) for one in points(name))
 
 
 def test_an_offset_cannot_be_seen_and_is_no_gap(points):
   for one in points("zero"):
-    assert one.given == 1.0
+    assert one.reconstructed == 1.0
     assert one.rmse_mmhg == pytest.approx(one.severity, rel=0.4)
 
 
@@ -97,7 +97,7 @@ def known(wrong):
   """Points of every artefact, given so often though they are wrong."""
   return [
     severity.Point(
-      artefact=name, severity=s, unit=one.unit, rmse_mmhg=1.0, given=0.9, wrong=w, ood_fraction=0.0, reasons={}
+      artefact=name, severity=s, unit=one.unit, rmse_mmhg=1.0, reconstructed=0.9, wrong=w, ood_fraction=0.0, reasons={}
     )
     for name, one in severity.ARTEFACTS.items()
     for s, w in zip(one.severities, wrong, strict=False)

@@ -49,8 +49,8 @@ def test_a_later_candidate_must_be_better_by_the_margin():
 @pytest.mark.quick
 def test_a_later_candidate_must_be_better_by_a_standard_error_of_the_pairs():
   first = Ranked("a", 2.0, (1.0, 2.0, 3.0))
-  assert Ranked("b", 1.5, (0.6, 1.4, 2.5)).beats(first)  # better in each: 0.5, SE 0.06
-  assert not Ranked("b", 1.5, (1.8, 2.3, 0.4)).beats(first)  # by one subject alone: 0.5, SE 1.06
+  assert Ranked("b", 1.5, (0.6, 1.4, 2.5)).is_better_than(first)  # better in each: 0.5, SE 0.06
+  assert not Ranked("b", 1.5, (1.8, 2.3, 0.4)).is_better_than(first)  # by one subject alone: 0.5, SE 1.06
 
 
 @pytest.mark.parametrize("n_target", [0, 1])

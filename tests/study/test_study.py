@@ -268,7 +268,7 @@ def test_two_studies_in_one_folder_are_refused(small_study, done_study, tmp_path
   folder = copied(done_study, tmp_path)
   half = folder / "cells" / "some.json.partial-1"
   half.write_text("{")
-  with study_manifest.alone(str(folder)):
+  with study_manifest.lock_folder(str(folder)):
     assert not half.exists()
     with pytest.raises(InputError, match="work: a study is running in it; let it end, or choose another --workdir"):
       next(studies.run(small_study, str(folder)))

@@ -62,7 +62,7 @@ def test_signed_errors_of_several_trainings_are_no_ensembles():
   found = summary.limits(part, "csbp")
   assert found.between == pytest.approx(4, rel=0.01)
   readings = summary.readings(part, "csbp")
-  assert readings.shares == (50.0, 100.0, 100.0)
+  assert readings.percent_within == (50.0, 100.0, 100.0)
   assert readings.mad == pytest.approx(4.0)
   assert readings.sd_of_subjects == pytest.approx(line.error["csbp"][1])
   assert len(readings.true_s) == 30
@@ -131,7 +131,7 @@ def test_a_diverged_training_is_counted_and_compared_at_the_seeds_that_both_have
     diverged("multi_task", 5, (0, 10)),
   )
   line = found["device", "fine_tuning", 5]
-  assert (line.cells, line.diverged) == (2, 1)
+  assert (line.cell_count, line.diverged) == (2, 1)
   assert line.train_s == pytest.approx(1.0)  # of the training that ended
   assert np.isnan(found["device", "multi_task", 5].train_s)
   assert line.rmse.mean == pytest.approx((BASE - 0.5 + noise).mean())

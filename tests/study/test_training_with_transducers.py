@@ -83,7 +83,7 @@ def test_labels_are_not_read_before_the_lines_are_learnt(ground, monkeypatch):
 
 def test_without_a_line_only_the_labels_are_learnt(ground):
   _, begun = lines_first(ground)
-  assert not begun.transducers.found
+  assert not begun.transducers.has_transducers
   assert [sorted(plan.of(begun.fed)) for plan in begun.plans] == [["source", "target"]]
 
 

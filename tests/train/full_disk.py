@@ -35,7 +35,7 @@ def shut(folder: pathlib.Path, how: str) -> None:
 def progress(done: int) -> training_state.Progress:
   state = (jnp.asarray(np.random.default_rng(1).normal(size=9999), jnp.float32),)
   return training_state.Progress(
-    stage=0, done=done, state=state, metrics=[{"loss": jnp.ones(50)}], times=[0.5], scores=[], seen=[], train_s=0.5
+    stage=0, done=done, state=state, metrics=[{"loss": jnp.ones(50)}], times=[0.5], scores=[], history=[], train_s=0.5
   )
 
 

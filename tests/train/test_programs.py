@@ -1,4 +1,4 @@
-"""One program a network, strategy and shape, whatever the labels and the seed; and nothing goes to the device unasked while it runs."""
+"""One program a network, strategy and shape, whatever the labels and the seed; and nothing goes to the device no_test_because while it runs."""
 
 import dataclasses
 

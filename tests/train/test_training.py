@@ -130,7 +130,7 @@ def begin(tiny_model, pairs, freeze=()):
   wave = waveform.make_waveform(network, 31)
   loss = terms.make_total((terms.Term("target"),), "sum", terms.Context(network, wave, wave))
   strategy = Strategy(equation="", stages=(Stage(freeze),))
-  plans = loop.plan(strategy, 200, 1e-2, [freeze], ())
+  plans = loop.plan_stages(strategy, 200, 1e-2, [freeze], ())
   scaling = batches.fit_scaling(pairs)
   streams = {"target": runs.arrays(scaling, pairs, tiny_model)}
   return network, loss, plans, network.init(jax.random.key(0), 500), streams, scaling
@@ -232,7 +232,7 @@ def test_progress_and_seconds_run_on_from_stage_to_stage(tiny_model, pairs):
     return value, {"loss": value, "progress": batch["progress"]}
 
   strategy = Strategy(equation="", stages=(Stage(("f",), 0.5), Stage((), 0.5)))
-  plans = loop.plan(strategy, 200, 1e-3, [("f",), ()], ())
+  plans = loop.plan_stages(strategy, 200, 1e-3, [("f",), ()], ())
   validate = prediction.make_validator(network, lambda p: p, scaling, tiny_model, pairs, config.Windows())
   fitted = loop.fit(network, loss, plans, start, streams, config.Training(batch=16), loop.Watch("test", validate))
   np.testing.assert_allclose(fitted.metrics["progress"], np.arange(200) / 200, atol=1e-6)

@@ -23,7 +23,7 @@ def progress(done, value=1.0):
     metrics=metrics,
     times=[0.5],
     scores=[(done, 2.5)],
-    seen=[(1, 0.5, 3.0)],
+    history=[(1, 0.5, 3.0)],
     train_s=0.25,
   )
 
@@ -37,7 +37,7 @@ def test_a_state_comes_back_whole(tmp_path):
   assert int(found.state[1]) == found.done == 500
   assert [sorted(chunk) for chunk in found.metrics] == [["loss"], ["loss", "other"]]
   np.testing.assert_array_equal(found.metrics[0]["loss"], [0, 1])
-  assert (found.times, found.scores, found.seen, found.train_s) == ([0.5], [(500, 2.5)], [(1, 0.5, 3.0)], 0.25)
+  assert (found.times, found.scores, found.history, found.train_s) == ([0.5], [(500, 2.5)], [(1, 0.5, 3.0)], 0.25)
 
 
 @pytest.mark.quick
@@ -65,7 +65,7 @@ def test_the_best_stays_beside_the_last_two(tmp_path):
   keep = training_state.TrainingStates("a", "x", training_state.StateKeeper(str(tmp_path)))
   for done in errors:
     scores = [(at, error) for at, error in errors.items() if at <= done]
-    keep.save(dataclasses.replace(progress(done, float(done)), scores=scores, seen=[]))
+    keep.save(dataclasses.replace(progress(done, float(done)), scores=scores, history=[]))
   steps, params = keep.best(jnp.zeros(3), errors)
   assert keep.best(jnp.zeros(3), {}) is None
   with pytest.raises(InputError, match="has shape"):
@@ -110,7 +110,7 @@ def test_only_a_damaged_state_gives_way(tmp_path, monkeypatch):
 @pytest.mark.quick
 def test_a_damaged_best_gives_way_to_the_next(tmp_path, capsys):
   errors = {500: 2.0, 1000: 3.0, 1500: 4.0}
-  keep = kept(tmp_path, 500, 1000, 1500, scores=list(errors.items()), seen=[])
+  keep = kept(tmp_path, 500, 1000, 1500, scores=list(errors.items()), history=[])
   with open(tmp_path / "000" / "000000500" / "config.json", "a") as file:
     file.write("}")
   assert keep.best(jnp.zeros(3), errors)[0] == 1000

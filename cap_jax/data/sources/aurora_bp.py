@@ -48,7 +48,7 @@ def _ages(root: pathlib.Path) -> dict[str, float]:
   table = _table(file)
   if not {"pid", "age"} <= set(table.columns):
     raise DataError(str(file), "no columns pid and age", _REMEDY)
-  ages = number_parsing.numbers(table["age"])
+  ages = number_parsing.parse_cells(table["age"])
   return {str(pid): float(age) for pid, age in zip(table["pid"], ages, strict=True) if np.isfinite(age)}
 
 
@@ -60,7 +60,7 @@ def _measurements(
   if not needed <= set(rows.columns):
     raise DataError(str(table), f"no columns {', '.join(sorted(needed - set(rows.columns)))}", _REMEDY)
   for name in ("sbp", "dbp"):
-    rows[name] = number_parsing.numbers(rows[name])
+    rows[name] = number_parsing.parse_cells(rows[name])
   listed: list[datasets.Entry | DataError] = []
   for row in rows.to_dict("records"):
     if not isinstance(row["waveform_file_path"], str):

@@ -102,13 +102,13 @@ def table(path: pathlib.Path, names: Sequence[str], columns: Sequence[str], text
   if frame.empty:
     raise DataError(str(path), "the file holds a header but no rows", "add a row for each sample")
   frame = frame.rename(columns=places)
-  return frame if texts else frame.apply(lambda column: _numbers(path, column))
+  return frame if texts else frame.apply(lambda column: _parse_column(path, column))
 
 
-def _numbers(path: pathlib.Path, column: pandas.Series) -> pandas.Series:
+def _parse_column(path: pathlib.Path, column: pandas.Series) -> pandas.Series:
   if column.dtype.kind in "fiub":
     return column.astype(float)
-  numbers = pandas.Series(number_parsing.numbers(column), index=column.index, name=column.name)
+  numbers = pandas.Series(number_parsing.parse_cells(column), index=column.index, name=column.name)
   lost = column.notna() & numbers.isna()
   if lost.any():
     row = int(np.flatnonzero(lost.to_numpy())[0])

@@ -101,7 +101,7 @@ def cell(data: h5py.Dataset, number: int) -> np.ndarray:
   return np.asarray(_own(data.file[data[tuple(int(k) for k in place)]], data.file)[()])
 
 
-def cells(data: h5py.Dataset) -> Iterator[np.ndarray]:
+def elements(data: h5py.Dataset) -> Iterator[np.ndarray]:
   """Yields all elements of a cell; reads its references once."""
   count(data)
   if data.dtype.kind != "O":

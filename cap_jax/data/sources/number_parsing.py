@@ -24,6 +24,6 @@ def number(cell: object) -> float:
     return float("nan")
 
 
-def numbers(cells: Iterable[object]) -> np.ndarray:
-  """Returns (cell,) numbers, NaN where a cell is none."""
-  return np.array([number(cell) for cell in cells], dtype=float)
+def parse_cells(values: Iterable[object]) -> np.ndarray:
+  """Returns (value,) numbers, NaN where a cell is none."""
+  return np.array([number(cell) for cell in values], dtype=float)

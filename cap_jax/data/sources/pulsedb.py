@@ -35,13 +35,13 @@ _WINS, _SUBSETS = "Subj_Wins", "Subset"
 
 
 def _make(
-  where: str, subject: str, record: str, waves: Mapping[str, np.ndarray], numbers: Mapping[str, float]
+  where: str, subject: str, record: str, waves: Mapping[str, np.ndarray], covariates: Mapping[str, float]
 ) -> recordings.Recording:
   samples = {wave.size for wave in waves.values()}
   if len(samples) > 1:
     raise DataError(where, f"signals of {sorted(samples)} samples", hdf5.REMEDY, subject)
   time_s = np.arange(samples.pop() if samples else 0) / FS_HZ
-  return recordings.make(subject, record, where, time_s, waves, covariates=numbers)
+  return recordings.make(subject, record, where, time_s, waves, covariates=covariates)
 
 
 def _read_segment(path: pathlib.Path, subject: str, segment: int, channels: Mapping[str, str]) -> recordings.Recording:
@@ -52,16 +52,16 @@ def _read_segment(path: pathlib.Path, subject: str, segment: int, channels: Mapp
       signal: hdf5.cell(hdf5.field(wins, name, where), segment).reshape(-1).astype(float)
       for name, signal in channels.items()
     }
-    numbers = {
+    covariates = {
       covariate: hdf5.number(hdf5.cell(hdf5.field(wins, name, where), segment))
       for name, covariate in _NUMBERS.items()
       if name in wins
     }
-  return _make(where, subject, f"{segment + 1:05d}", waves, numbers)
+  return _make(where, subject, f"{segment + 1:05d}", waves, covariates)
 
 
 def _read_row(
-  path: pathlib.Path, subject: str, row: int, channels: Mapping[str, str], numbers: Mapping[str, float]
+  path: pathlib.Path, subject: str, row: int, channels: Mapping[str, str], covariates: Mapping[str, float]
 ) -> recordings.Recording:
   where = f"{path}: segment {row + 1}"
   with hdf5.opened(path) as file:
@@ -74,7 +74,7 @@ def _read_row(
       for number, name in enumerate(_SUBSET)
       if name in channels
     }
-  return _make(where, subject, f"{path.stem}-{row + 1:06d}", waves, numbers)
+  return _make(where, subject, f"{path.stem}-{row + 1:06d}", waves, covariates)
 
 
 def _rows(subset: h5py.Group, path: pathlib.Path) -> int:
@@ -93,10 +93,10 @@ def _entries(path: pathlib.Path, subject: str, channels: Mapping[str, str] | Non
         for name, covariate in _NUMBERS.items()
         if name in subset
       }
-      for row, name in enumerate(hdf5.cells(hdf5.field(subset, "Subject", str(path)))):
+      for row, name in enumerate(hdf5.elements(hdf5.field(subset, "Subject", str(path)))):
         whose = hdf5.text(name) or f"{path.stem}-unnamed"
-        numbers = {covariate: float(value_r[row]) for covariate, value_r in covariates_r.items()}
-        read = functools.partial(_read_row, path, whose, row, signal_by_field, numbers)
+        covariates = {covariate: float(value_r[row]) for covariate, value_r in covariates_r.items()}
+        read = functools.partial(_read_row, path, whose, row, signal_by_field, covariates)
         listed.append(datasets.Entry(whose, f"{path.stem}-{row + 1:06d}", f"{path}: segment {row + 1}", read))
       return listed
     wins = hdf5.group(file, _WINS, str(path))

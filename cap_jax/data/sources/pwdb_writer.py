@@ -128,5 +128,5 @@ def _line(number: int, row: Sequence[float]) -> str:
   return f"{number}," + (",".join(["%.6g"] * len(row)) % tuple(row)).replace("nan", "NaN") + "\n"
 
 
-def _append(file: TextIO, numbers: range, rows: np.ndarray) -> None:
-  file.writelines(_line(number, row) for number, row in zip(numbers, rows.tolist(), strict=True))
+def _append(file: TextIO, subject_numbers: range, rows: np.ndarray) -> None:
+  file.writelines(_line(number, row) for number, row in zip(subject_numbers, rows.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Trains on exactly measured virtual subjects of 25 to 80 years, and evaluates on unseen ones."""
+"""Trains on exactly measured virtual subjects of 25 to 80 years, and evaluates on held-out ones."""
 
 import time
 from collections.abc import Callable
@@ -22,44 +22,44 @@ class Trained(NamedTuple):
 
   Attributes:
     seconds: of the training.
-    rmse_mmhg: error of the network on unseen subjects.
+    rmse_mmhg: error of the network on held-out subjects.
   """
 
   seconds: float
   rmse_mmhg: float
 
 
-class Ground(NamedTuple):
+class HeldOut(NamedTuple):
   """The data of the trainings.
 
   Attributes:
     study: whose clinic this is.
     scaling: of the windows.
     training: array name → scaled training windows.
-    unseen: subjects for the evaluation.
+    pairs: held-out subjects for the evaluation.
   """
 
   study: study_config.Study
   scaling: batches.Scaling
   training: dict[str, np.ndarray]
-  unseen: batches.Pairs
+  pairs: batches.Pairs
 
   @property
   def windows(self) -> config.Windows:
     return self.study.windows
 
 
-def ground(options: Options) -> Ground:
+def load(options: Options) -> HeldOut:
   """Returns the data."""
   study = study_config.Study(source="exact", source_subjects=options.subjects, validation_subjects=100)
   source = study_datasets.load_source(study)
   assert isinstance(source.training, batches.Pairs)
   scaling = batches.fit_scaling(source.training)
-  return Ground(study, scaling, runs.arrays(scaling, source.training, study.model), source.validation)
+  return HeldOut(study, scaling, runs.arrays(scaling, source.training, study.model), source.validation)
 
 
-def error(there: Ground, apply: Callable[[np.ndarray], np.ndarray]) -> float:
-  """Returns the error on the unseen subjects.
+def error(there: HeldOut, apply: Callable[[np.ndarray], np.ndarray]) -> float:
+  """Returns the error on the held-out subjects.
 
   Args:
     there: the data.
@@ -69,13 +69,13 @@ def error(there: Ground, apply: Callable[[np.ndarray], np.ndarray]) -> float:
     Mean over subjects of the RMSE of their windows without margins [mmHg].
   """
   inner = slice(there.windows.margin, there.windows.samples - there.windows.margin)
-  reconstructed_bt = there.scaling.unscale(apply(there.scaling.scale(there.unseen.x_bt)))
-  square_b = np.square(reconstructed_bt - there.unseen.y_bt)[:, inner].mean(1)
-  names, subject_b = np.unique(there.unseen.subject_b, return_inverse=True)
+  reconstructed_bt = there.scaling.unscale(apply(there.scaling.scale(there.pairs.x_bt)))
+  square_b = np.square(reconstructed_bt - there.pairs.y_bt)[:, inner].mean(1)
+  names, subject_b = np.unique(there.pairs.subject_b, return_inverse=True)
   return float(np.sqrt(np.bincount(subject_b, square_b) / np.bincount(subject_b)).sum() / len(names))
 
 
-def stacks(there: Ground, batch: int, count: int) -> Any:
+def stacks(there: HeldOut, batch: int, count: int) -> Any:
   """Returns the batches of a training, `config.CHUNK` of them stacked.
 
   Args:
@@ -89,7 +89,7 @@ def stacks(there: Ground, batch: int, count: int) -> Any:
   return batches.stacks({"source": there.training}, batch, count, config.CHUNK, 0)
 
 
-def here(there: Ground, model: config.Model, spec: config.Training) -> Trained:
+def here(there: HeldOut, model: config.Model, spec: config.Training) -> Trained:
   """Trains with this project, compilation included.
 
   Args:
@@ -107,8 +107,8 @@ def here(there: Ground, model: config.Model, spec: config.Training) -> Trained:
   loss = tasks.TASKS["waveform"].make_loss(net, there.windows.margin)
   total = terms.make_total(pretraining.STRATEGY.loss, "sum", terms.Context(net, loss, loss))
   fresh = net.init(jax.random.key(spec.seed), there.windows.samples)
-  plans = loop.plan(pretraining.STRATEGY, spec.steps, spec.learning_rate, [()], ())
+  plans = loop.plan_stages(pretraining.STRATEGY, spec.steps, spec.learning_rate, [()], ())
   fitted = loop.fit(net, total, plans, fresh, {"source": there.training}, spec, loop.Watch("accuracy"))
   seconds = time.perf_counter() - began
-  no_covariate = np.zeros((len(there.unseen.x_bt), 0), np.float32)
+  no_covariate = np.zeros((len(there.pairs.x_bt), 0), np.float32)
   return Trained(seconds, error(there, lambda x_bt: prediction.apply(net, fitted.params, x_bt, no_covariate)))
