@@ -63,9 +63,9 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(config, items):
   """Puts the files in the order in which workers should take them: the long ones, then those of most tests."""
-  many = collections.Counter(item.path for item in items)
+  several = collections.Counter(item.path for item in items)
   items.sort(
-    key=lambda item: (_LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG), -many[item.path])
+    key=lambda item: (_LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG), -several[item.path])
   )
 
 

@@ -57,9 +57,9 @@ def test_a_record_comes_back_on_its_own_clock(net):
   assert 0 <= out.ood_fraction <= 1
   assert out.gaps.empty
   np.testing.assert_allclose(net.reconstruct(p, time_s=t).aortic_mmhg, out.aortic_mmhg, atol=1e-6)
-  found = out.indices()
-  assert found["hr_bpm"].median() == pytest.approx(75, abs=0.5)
-  assert found["csbp_mmhg"].mean() == pytest.approx(out.beats["csbp_est_mmhg"].mean(), abs=1.0)
+  result = out.indices()
+  assert result["hr_bpm"].median() == pytest.approx(75, abs=0.5)
+  assert result["csbp_mmhg"].mean() == pytest.approx(out.beats["csbp_est_mmhg"].mean(), abs=1.0)
   assert len(out.plot().axes) >= 2
 
 
@@ -82,9 +82,9 @@ def test_arrays_lists_and_tables_give_the_same_windows():
   np.testing.assert_allclose(table.y_bt, pairs.y_bt, atol=1e-3)
   square = cj.windows(np.stack([p[:1500] for p in x]), np.stack([q[:1500] for q in y]), fs_hz=FS, subject=names)
   assert square.subjects == pairs.subjects
-  alone = cj.windows(x[0], fs_hz=FS, subject="a")
-  assert isinstance(alone, batches.Waves)
-  np.testing.assert_allclose(alone.x_bt, pairs.of(["a"]).x_bt, atol=1e-5)
+  single = cj.windows(x[0], fs_hz=FS, subject="a")
+  assert isinstance(single, batches.Waves)
+  np.testing.assert_allclose(single.x_bt, pairs.of(["a"]).x_bt, atol=1e-5)
 
 
 X = [np.full(1500, 90.0) + 20 * np.sin(np.arange(1500) / 20)]
@@ -230,11 +230,11 @@ def test_parameters_of_another_network_bring_whom_it_has_seen(net):
 )
 @pytest.mark.quick
 def test_what_a_strategy_needs_and_was_not_given_is_named(net, name, lacking):
-  parts = {"labelled": people.pairs(["a"], 2, 0), "source": people.pairs(["s"], 2, 1)}
-  parts["unlabelled"] = people.pairs(["u"], 2, 2)
-  del parts[lacking]
+  pieces = {"labelled": people.pairs(["a"], 2, 0), "source": people.pairs(["s"], 2, 1)}
+  pieces["unlabelled"] = people.pairs(["u"], 2, 2)
+  del pieces[lacking]
   with pytest.raises(cj.InputError, match=rf"strategy {name}: reads .* and none were given; pass {lacking}="):
-    cj.transfer(net, name, **parts, budget=cj.Budget(steps=100))
+    cj.transfer(net, name, **pieces, budget=cj.Budget(steps=100))
 
 
 def test_a_network_that_was_tuned_tells_its_source_and_is_not_tested_on_whom_it_has_seen(net, tmp_path):

@@ -13,23 +13,23 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 def locked():
   """Name → (requirement, number of sums) of each entry."""
-  found = {}
+  result = {}
   for entry in re.split(r"\n(?=[A-Za-z0-9])", (ROOT / "requirements.lock").read_text(encoding="utf-8")):
     requirement = Requirement(entry.split("\\")[0].strip())
-    found.setdefault(canonicalize_name(requirement.name), []).append((requirement, entry.count("--hash=sha256:")))
-  return found
+    result.setdefault(canonicalize_name(requirement.name), []).append((requirement, entry.count("--hash=sha256:")))
+  return result
 
 
 def test_the_lock_keeps_the_bounds():
   entries = locked()
   for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines():
     if line and not line.startswith("#"):
-      asked = Requirement(line)
-      for given, _ in entries[canonicalize_name(asked.name)]:
+      requested = Requirement(line)
+      for given, _ in entries[canonicalize_name(requested.name)]:
         (pin,) = given.specifier
         assert pin.operator == "==", given
-        assert asked.specifier.contains(pin.version), (line, pin)
-  assert all(sums for found in entries.values() for _, sums in found)
+        assert requested.specifier.contains(pin.version), (line, pin)
+  assert all(sums for result in entries.values() for _, sums in result)
 
 
 def test_every_licence_is_listed():
@@ -37,8 +37,8 @@ def test_every_licence_is_listed():
   rows = {canonicalize_name(name): licence for name, licence in re.findall(r"^\| (\S+) \| (.+) \|$", text, re.M)}
   everywhere = {
     name
-    for name, found in locked().items()
-    if any("win32" not in str(one.marker) or "!=" in str(one.marker) for one, _ in found)
+    for name, result in locked().items()
+    if any("win32" not in str(one.marker) or "!=" in str(one.marker) for one, _ in result)
   }
   assert everywhere <= rows.keys()
   assert all(licence.strip() and licence != "UNKNOWN" for licence in rows.values())

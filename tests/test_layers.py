@@ -35,22 +35,22 @@ def imports(path):
 
 
 def test_imports_go_down_only():
-  seen = set()
+  observed = set()
   for path in sorted((ROOT / "cap_jax").rglob("*.py")):
     room = path.relative_to(ROOT / "cap_jax").parts[0].removesuffix(".py")
     if room == "__init__":
       continue
     for name in imports(path):
-      parts = name.split(".")
-      assert parts[0] not in ONLY_IN or room in ONLY_IN[parts[0]], f"{path}: {parts[0]} does not belong in {room}"
-      assert parts[0] != "experiments", f"{path} imports {name}"
-      if parts[0] == "cap_jax" and len(parts) > 1 and parts[1] != room:
-        other = parts[1]
-        seen.add((room, other))
+      pieces = name.split(".")
+      assert pieces[0] not in ONLY_IN or room in ONLY_IN[pieces[0]], f"{path}: {pieces[0]} does not belong in {room}"
+      assert pieces[0] != "experiments", f"{path} imports {name}"
+      if pieces[0] == "cap_jax" and len(pieces) > 1 and pieces[1] != room:
+        other = pieces[1]
+        observed.add((room, other))
         assert RANK[other] <= RANK[room], f"{path}: {room} imports {other}, which lies above it"
         assert (room, other) not in SEPARATE, f"{path}: {room} and {other} do not know each other"
-  assert ("train", "strategies") in seen
-  assert ("study", "train") in seen
+  assert ("train", "strategies") in observed
+  assert ("study", "train") in observed
 
 
 MOST_ARGUMENTS, MOST_LINES, MOST_FIELDS = 8, 60, 5
@@ -84,5 +84,5 @@ def test_a_class_name_stands_once_and_large_dataclasses_take_keywords():
         ]
         if "dataclass" in decorators and len(fields) > MOST_FIELDS and "kw_only=True" not in decorators:
           positional.append(node.name)
-  assert {name: found for name, found in places.items() if len(found) > 1} == {}
+  assert {name: result for name, result in places.items() if len(result) > 1} == {}
   assert positional == []

@@ -24,11 +24,11 @@ def test_requirements_are_those_of_the_package_with_its_extras():
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     return {line for line in lines if line and not line.startswith(("#", "-r"))}
 
-  parts = dict(PROJECT["optional-dependencies"])
-  assert listed("requirements-dev.txt") == set(parts.pop("dev"))
-  assert listed("requirements-bench.txt") == set(parts.pop("bench"))
-  assert listed("requirements.txt") == {*PROJECT["dependencies"], *(one for extra in parts.values() for one in extra)}
-  named = {name: extra for extra, found in parts.items() for one in found for name in re.findall(r"^[\w-]+", one)}
+  pieces = dict(PROJECT["optional-dependencies"])
+  assert listed("requirements-dev.txt") == set(pieces.pop("dev"))
+  assert listed("requirements-bench.txt") == set(pieces.pop("bench"))
+  assert listed("requirements.txt") == {*PROJECT["dependencies"], *(one for extra in pieces.values() for one in extra)}
+  named = {name: extra for extra, result in pieces.items() for one in result for name in re.findall(r"^[\w-]+", one)}
   assert named == extras.EXTRAS
 
 
@@ -104,16 +104,16 @@ importlib.import_module("cap_jax.__main__").main()
 @pytest.mark.slow
 def test_everything_is_imported_and_used_without_what_windows_lacks(tmp_path):
   write_csv(tmp_path / "wave.csv", *wave(20, 100.0))
-  words = [sys.executable, "-c", ELSEWHERE, *map(str, (tmp_path, tmp_path / "wave.csv", tmp_path / "out.csv"))]
-  done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+  argv = [sys.executable, "-c", ELSEWHERE, *map(str, (tmp_path, tmp_path / "wave.csv", tmp_path / "out.csv"))]
+  done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
   assert done.returncode == 0, done.stderr[-3000:]
   assert (tmp_path / "out.csv").is_file()
 
 
 @pytest.mark.slow
 def test_the_wheel_reconstructs_a_file_in_an_empty_environment(tmp_path):
-  def checked(*words):
-    done = subprocess.run([*map(str, words)], cwd=tmp_path, capture_output=True, text=True, check=False)
+  def checked(*argv):
+    done = subprocess.run([*map(str, argv)], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 

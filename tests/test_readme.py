@@ -42,11 +42,11 @@ def test_two_checkpoints_merge_in_five_lines(tmp_path, monkeypatch, tiny_model):
   monkeypatch.chdir(tmp_path)
   for seed, name in enumerate(("source", "target")):
     params = net.make_net(tiny_model).init(jax.random.key(seed), 500)
-    made = checkpoint.Checkpoint(
+    output = checkpoint.Checkpoint(
       params=params, model=tiny_model, windows=config.Windows(), scaling=batches.Scaling(92.0, 17.0), site="radial"
     )
     (tmp_path / "runs" / name).mkdir(parents=True)
-    checkpoint.save(tmp_path / "runs" / name / "checkpoint", made)
+    checkpoint.save(tmp_path / "runs" / name / "checkpoint", output)
   code = block("merge")
   assert len([line for line in code.splitlines() if line.strip() and "import" not in line]) <= 5
   exec(compile(code, "README.md", "exec"), {})

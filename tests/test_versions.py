@@ -31,8 +31,8 @@ PARTS = (
 
 def pythons():
   named = [path for path in os.environ.get("CAP_JAX_PYTHONS", "").split(":") if path]
-  found = [path for name in KNOWN if (path := shutil.which(name)) is not None and _starts(path)]
-  return named or found
+  result = [path for name in KNOWN if (path := shutil.which(name)) is not None and _starts(path)]
+  return named or result
 
 
 def _starts(python):
@@ -47,9 +47,9 @@ def checked(command, **options):
 
 
 def run(python, folder, *extra):
-  parts = [f"tests/{part}" for part in PARTS]
+  pieces = [f"tests/{part}" for part in PARTS]
   environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "CAP_JAX_"))}
-  return checked([python, "-m", "pytest", "-q", f"--basetemp={folder}", *parts, *extra], env=environment)
+  return checked([python, "-m", "pytest", "-q", f"--basetemp={folder}", *pieces, *extra], env=environment)
 
 
 @pytest.mark.slow

@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 
-def sample(cases: Iterable[Any], *kept: Any) -> list[Any]:
+def sample(cases: Iterable[Any], *saved: Any) -> list[Any]:
   """The cases for `pytest.mark.parametrize`, those that are not kept marked slow.
 
   Raises:
     ValueError: a case that is to be kept is none of them.
   """
   cases = list(cases)
-  strangers = [case for case in kept if case not in cases]
+  strangers = [case for case in saved if case not in cases]
   if strangers:
     raise ValueError(f"{strangers} are none of the cases {cases}")
   return [
-    case if case in kept else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow)
+    case if case in saved else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow)
     for case in cases
   ]

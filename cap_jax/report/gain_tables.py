@@ -87,7 +87,7 @@ def chosen(choices: Mapping[str, label_efficiency.Choices]) -> Table:
     for clinic, one in choices.items()
   ]
   if len(rows) > 1:
-    cells, near = (sum(getattr(one, name) for one in choices.values()) for name in ("cells", "near"))
+    cells, near = (sum(getattr(one, name) for one in choices.values()) for name in ("cell_count", "near"))
     regret = sum(one.cell_count * one.regret for one in choices.values()) / cells
     worst = max(one.worst for one in choices.values())
     rows.append(("all", str(cells), str(near), number(100 * regret, 1), number(100 * worst, 1)))

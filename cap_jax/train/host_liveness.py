@@ -14,6 +14,9 @@ watching host itself was suspended does not count. A host that fails, or that de
 The store runs in host 0. Without it no host can be reached, so host 0 is reported as lost. jax then aborts the process
 (SIGABRT), and a handler turns the abort into the same line. A host never waits for a lost one, neither in jax's
 shutdown nor in a collective.
+
+A host that was suspended goes on, unless it was suspended for more than a minute while a ping of gRPC was under way.
+gRPC then closes the connection, for which jax has no setting, and jax aborts the process. The handler says so.
 """
 
 import contextlib
@@ -42,6 +45,7 @@ BROKEN_S = 10.0
 PARTING_S = 30.0  # host 0 waits at most this long for the others to read why it ends
 _STORE_S = 5.0  # the store normally answers sooner
 _MOST_AWAKE_S = 2.0  # a longer time between two checks means that this host was suspended
+_PING_S = 60.0  # gRPC closes a connection with a ping that was under way for so long
 _FOLDER = "cap_jax/hosts/"
 _COLLECTIVE_FLAG = "--xla_cpu_collective_timeout_seconds"
 _BROKEN = re.compile(r"gloo|nccl|collective|barrier|connection|DEADLINE_EXCEEDED|UNAVAILABLE", re.IGNORECASE)
@@ -77,7 +81,7 @@ class SignsOfLife:
   def __init__(self, host: int, host_count: int):
     self._silent_s = {other: 0.0 for other in range(host_count) if other != host}
     self._counters: dict[int, str] = {}
-    self._store_silent_s = 0.0
+    self.store_silent_s = 0.0
     self.awake_s = 0.0
 
   def update(self, counters: Mapping[int, str]) -> None:
@@ -85,13 +89,13 @@ class SignsOfLife:
     for host in self._silent_s:
       if counters.get(host) != self._counters.get(host):
         self._silent_s[host] = 0.0
-    self._counters, self._store_silent_s = dict(counters), 0.0
+    self._counters, self.store_silent_s = dict(counters), 0.0
 
   def elapse(self, seconds: float) -> None:
     """Advances the time; a pause of this host counts only a little."""
     awake_s = min(seconds, _MOST_AWAKE_S)
     self.awake_s += awake_s
-    self._store_silent_s += awake_s
+    self.store_silent_s += awake_s
     for host in self._silent_s:
       self._silent_s[host] += awake_s
 
@@ -100,8 +104,8 @@ class SignsOfLife:
 
     While the store does not answer, only host 0 can be reported: no other host is heard.
     """
-    if self._store_silent_s > _STORE_S:
-      return [0] if self._store_silent_s > limit_s else []
+    if self.store_silent_s > _STORE_S:
+      return [0] if self.store_silent_s > limit_s else []
     return [host for host, seconds in self._silent_s.items() if seconds > limit_s]
 
 
@@ -162,6 +166,8 @@ class HostMonitor:
     self._left: set[int] = set()
     self._over, self._leaving = threading.Event(), threading.Lock()
     self._finished = False
+    self._checked_s = time.monotonic()  # the last check of the second thread
+    self._suspended_s = 0.0  # how long this host was suspended most recently
 
   def start(self) -> None:
     """Starts both threads."""
@@ -246,11 +252,13 @@ class HostMonitor:
     self._signs.update(counters)
 
   def _decide(self) -> None:
-    before = time.monotonic()
+    self._checked_s = time.monotonic()
     while not self._over.wait(BEAT_S / 2):
       now = time.monotonic()
-      self._signs.elapse(now - before)
-      before = now
+      seconds, self._checked_s = now - self._checked_s, now
+      self._signs.elapse(seconds)
+      if seconds > _MOST_AWAKE_S:
+        self._suspended_s = seconds
       end = self._end
       lost = self._signs.lost(self._limit_s)
       if end is None and lost:
@@ -303,16 +311,28 @@ class HostMonitor:
     self._over.set()
 
   def _aborted(self) -> None:
-    """Turns the abort by which jax ends all hosts without host 0 into a line and a status; ignores other aborts."""
+    """Turns the abort by which jax ends a host without a connection into a line and a status; ignores other aborts."""
     if self._finished:  # host 0 left before this host disconnected
       self._exit(0)
-    if self._host == 0:
-      return
     if self._leaving.acquire(blocking=False):
-      if _answers(self._address):
+      end = self.reason_of_abort()
+      if end is None:
         return
-      self._print(End((0,), "was lost (it closed the connection)"))
+      self._print(end)
+    elif self._host == 0:
+      return
     self._exit(1)
+
+  def reason_of_abort(self) -> End | None:
+    """Returns why jax aborts this host; None if not for a closed connection."""
+    suspended_s = max(self._suspended_s, time.monotonic() - self._checked_s)
+    if suspended_s > _PING_S:
+      return End((self._host,), f"was suspended for {suspended_s:.0f} s, and its connection was closed")
+    if self._host == 0:
+      return None
+    if self._signs.store_silent_s > _STORE_S:
+      return End((0,), f"was lost (nothing heard for {self._signs.store_silent_s:.0f} s)")
+    return None if _answers(self._address) else End((0,), "was lost (it closed the connection)")
 
 
 _HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_int)

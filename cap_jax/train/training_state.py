@@ -35,8 +35,8 @@ from cap_jax.types import InputError, Metrics, Params
 EVERY = 500
 KEPT = 2
 STOPPED = 75  # exit status after a requested stop with a saved state: EX_TEMPFAIL, "try again"
-_FORMAT = 2
-_FACTS = ("stage", "done", "times", "scores", "seen", "train_s")
+_FORMAT = 3
+_FACTS = ("stage", "done", "times", "scores", "history", "train_s")
 _REMEDY = "a damaged state is set aside; a run of another release is finished with that, or its folder removed"
 
 
@@ -223,7 +223,7 @@ class TrainingStates:
     leaves, values = self._arrays(header, jax.tree.leaves(state))
     metrics = [{name: next(values) for name, _, _ in chunk} for chunk in header["metrics"]]
     facts = {name: header[name] for name in _FACTS}
-    facts |= {name: [tuple(one) for one in header[name]] for name in ("scores", "seen")}
+    facts |= {name: [tuple(one) for one in header[name]] for name in ("scores", "history")}
     return Progress(state=jax.tree.unflatten(jax.tree.structure(state), leaves), metrics=metrics, **facts)
 
   def best(self, params: Params, scores: Mapping[int, float]) -> tuple[int, Params] | None:

@@ -25,6 +25,6 @@ def beats(subjects: population.Subject) -> dict[str, np.ndarray]:
   return jax.tree.map(lambda x: np.asarray(x)[:count], cohort.beats(filled))
 
 
-def alone(subject: population.Subject) -> population.Subject:
+def single(subject: population.Subject) -> population.Subject:
   """One subject as a cohort of one."""
   return jax.tree.map(lambda x: np.asarray(x, np.float32)[None], subject)

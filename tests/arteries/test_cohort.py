@@ -93,17 +93,17 @@ def test_chunks_do_not_change_the_waves(subjects):
 
 
 def test_derived_quantities_follow_from_the_parameters(subjects, beats):
-  found = jax.tree.map(np.asarray, cohort.derived(subjects))
-  np.testing.assert_allclose(found["co_l_min"], np.asarray(subjects.sv_ml * subjects.hr_bpm) / 1000, rtol=1e-6)
+  result = jax.tree.map(np.asarray, cohort.derived(subjects))
+  np.testing.assert_allclose(result["co_l_min"], np.asarray(subjects.sv_ml * subjects.hr_bpm) / 1000, rtol=1e-6)
   # Bramwell–Hill of the whole tree: what the pulse stores is about C·PP, a good half of the stroke volume
   pulse = np.ptp(beats["aortic_root"], axis=1)
-  share = found["compliance_ml_mmhg"] * pulse / np.asarray(subjects.sv_ml)
+  share = result["compliance_ml_mmhg"] * pulse / np.asarray(subjects.sv_ml)
   assert ((share > 0.4) & (share < 1.0)).all(), share
   stiff = cohort.derived(subjects._replace(pwv_m_s=1.3 * subjects.pwv_m_s))
-  assert (np.asarray(stiff["compliance_ml_mmhg"]) < 0.9 * found["compliance_ml_mmhg"]).all()
-  assert (np.asarray(stiff["k3_pa"]) > found["k3_pa"]).all()
-  assert ((found["diameter_ascending_aorta_mm"] > 28) & (found["diameter_ascending_aorta_mm"] < 60)).all()
-  assert (found["diameter_radial_mm"] < found["diameter_brachial_mm"]).all()
+  assert (np.asarray(stiff["compliance_ml_mmhg"]) < 0.9 * result["compliance_ml_mmhg"]).all()
+  assert (np.asarray(stiff["k3_pa"]) > result["k3_pa"]).all()
+  assert ((result["diameter_ascending_aorta_mm"] > 28) & (result["diameter_ascending_aorta_mm"] < 60)).all()
+  assert (result["diameter_radial_mm"] < result["diameter_brachial_mm"]).all()
 
 
 @pytest.mark.slow
@@ -112,11 +112,11 @@ def test_records_at_any_rate_are_one_wave(subjects, fs_hz):
   few = jax.tree.map(lambda x: x[:4], subjects)
   key = jax.random.key(3)
   fine = np.asarray(cohort.records(key, few, 8.0, 1000.0, clinics.Rhythm())["aortic_root"])
-  found = np.asarray(cohort.records(key, few, 8.0, fs_hz, clinics.Rhythm())["aortic_root"])
-  assert found.shape == (4, round(8 * fs_hz))
-  same = np.stack([np.interp(np.arange(found.shape[1]) / fs_hz, np.arange(8000) / 1000, wave) for wave in fine])
+  result = np.asarray(cohort.records(key, few, 8.0, fs_hz, clinics.Rhythm())["aortic_root"])
+  assert result.shape == (4, round(8 * fs_hz))
+  same = np.stack([np.interp(np.arange(result.shape[1]) / fs_hz, np.arange(8000) / 1000, wave) for wave in fine])
   # a low rate has room for fewer frequencies: the corners of the wave are rounded
-  assert np.sqrt(np.mean((found - same) ** 2)) < {500.0: 0.01, 60.0: 0.15, 25.0: 0.6}[fs_hz]
+  assert np.sqrt(np.mean((result - same) ** 2)) < {500.0: 0.01, 60.0: 0.15, 25.0: 0.6}[fs_hz]
 
 
 @pytest.mark.parametrize(
@@ -167,13 +167,13 @@ np.savez({path!r}, beats=waves["radial"], records=records["digital"], spread=len
 
 @pytest.mark.slow
 def test_eight_devices_give_what_one_gives(tmp_path):
-  found = {}
+  result = {}
   for devices in (1, 8):
     path = str(tmp_path / f"{devices}.npz")
     flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "JAX_PLATFORMS": "cpu"}
     script = SHARDED.format(devices=devices, path=path)
     subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, **flags}, timeout=1200)
-    found[devices] = np.load(path)
-    assert found[devices]["spread"] == devices
-  np.testing.assert_allclose(found[1]["beats"], found[8]["beats"], atol=2e-3)
-  np.testing.assert_allclose(found[1]["records"], found[8]["records"], atol=5e-3)
+    result[devices] = np.load(path)
+    assert result[devices]["spread"] == devices
+  np.testing.assert_allclose(result[1]["beats"], result[8]["beats"], atol=2e-3)
+  np.testing.assert_allclose(result[1]["records"], result[8]["records"], atol=5e-3)

@@ -21,14 +21,14 @@ def test_known_parameters_are_found_again(subject):
   period = 60 / float(subject.hr_bpm)
   q_k = np.asarray(heart.periodic_spectrum(period, cohort.inflow_shape(subject, subject.sv_ml), 40), dtype=complex)
   flow = np.fft.irfft(q_k * 256, 256)
-  true = people.beats(people.alone(subject))["aortic_root"][0]
+  true = people.beats(people.single(subject))["aortic_root"][0]
   start = subject._replace(compliance_scale=jnp.array(1.5), pwv_m_s=jnp.array(6.0), body_scale=jnp.array(0.9))
-  found = fit.fit(true, flow, period, start, steps=600)
-  assert found.rms_mmhg < 0.25
+  result = fit.fit(true, flow, period, start, steps=600)
+  assert result.rms_mmhg < 0.25
   # the reference pressure of the radii is set to diastole, so the velocity compensates a little
-  assert found.subject.pwv_m_s == pytest.approx(float(subject.pwv_m_s), rel=0.12)
-  assert found.subject.map_mmhg == pytest.approx(float(true.mean()), abs=0.3)
-  assert found.loss[-1] < 0.01 * found.loss[0]
+  assert result.subject.pwv_m_s == pytest.approx(float(subject.pwv_m_s), rel=0.12)
+  assert result.subject.map_mmhg == pytest.approx(float(true.mean()), abs=0.3)
+  assert result.loss[-1] < 0.01 * result.loss[0]
 
 
 def test_bad_beats_are_refused(subject):

@@ -99,8 +99,8 @@ def test_gradients_along_random_directions(subject):
 @pytest.fixture(scope="module")
 def differences(subject):
   """Parameter → central differences of the outputs, all from one cohort."""
-  found = np.stack(functionals(people.beats(moved(subject, STEPS)))).reshape(-1, 2, len(STEPS))
-  return {name: (found[:, 0, k] - found[:, 1, k]) / (2 * step) for k, (name, step) in enumerate(STEPS.items())}
+  result = np.stack(functionals(people.beats(moved(subject, STEPS)))).reshape(-1, 2, len(STEPS))
+  return {name: (result[:, 0, k] - result[:, 1, k]) / (2 * step) for k, (name, step) in enumerate(STEPS.items())}
 
 
 @pytest.mark.slow
@@ -130,15 +130,15 @@ def test_velocity_target_moves_the_waves_through_k3(subject, jacobian):
 @pytest.mark.parametrize("name", ["sv_ml", "pwv_m_s", "radius_scale"])
 def test_flow_and_area_have_gradients_too(subject, name):
   def means(subjects):
-    found = profiles.profiles(subjects, samples=512)
+    result = profiles.profiles(subjects, samples=512)
     weight = np.cos(2 * np.pi * np.arange(512) / 512).astype(np.float32)
-    return [(x * (1 + weight)[None, None]).mean(2) for x in (found.u_m_s, 1e4 * found.a_m2, found.ppg)]
+    return [(x * (1 + weight)[None, None]).mean(2) for x in (result.u_m_s, 1e4 * result.a_m2, result.ppg)]
 
   # six subjects, as in the tests of the profiles: up, down, and the subject itself
   pair = moved(subject, [name])
   six = jax.tree.map(lambda two, one: np.array([*two, *([one] * 4)]), pair, subject)
   along = jax.tree.map(np.zeros_like, six)._replace(**{name: np.ones(6, np.float32)})
-  found, slope = jax.jit(lambda s, t: jax.jvp(means, (s,), (t,)))(six, along)
-  found, got = np.asarray(found), np.asarray(slope)[:, 2]
-  expected = (found[:, 0] - found[:, 1]) / (2 * STEPS[name])
+  result, slope = jax.jit(lambda s, t: jax.jvp(means, (s,), (t,)))(six, along)
+  result, got = np.asarray(result), np.asarray(slope)[:, 2]
+  expected = (result[:, 0] - result[:, 1]) / (2 * STEPS[name])
   np.testing.assert_allclose(got, expected, rtol=0.05, atol=0.02 * np.abs(expected).max())

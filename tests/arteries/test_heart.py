@@ -42,6 +42,6 @@ def test_a_human_beat_falls_nearly_straight(reference_data):
     shape = (jnp.array(x) for x in (volume, 0.0, end, peak, exponent))
     return np.asarray(ejection(jnp.asarray(time[part] - start), *shape)) - flow[part]
 
-  found = scipy.optimize.least_squares(residual, [99.0, 0.006, 0.12, 0.305, 1.3], diff_step=1e-3)
-  assert found.x[4] == pytest.approx(0.97, abs=0.06), found.x
-  assert np.sqrt(np.mean(found.fun**2)) < 0.06 * flow.max()
+  result = scipy.optimize.least_squares(residual, [99.0, 0.006, 0.12, 0.305, 1.3], diff_step=1e-3)
+  assert result.x[4] == pytest.approx(0.97, abs=0.06), result.x
+  assert np.sqrt(np.mean(result.fun**2)) < 0.06 * flow.max()

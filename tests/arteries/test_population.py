@@ -106,12 +106,12 @@ def test_a_faster_heart_ejects_for_a_shorter_time():
 
 
 @pytest.fixture(scope="module")
-def kept():
+def saved():
   return plausibility.draw(jax.random.key(2), clinics.Population(), 150)
 
 
-def test_kept_subjects_are_plausible_and_some_are_not(kept):
-  assert plausibility.plausible(kept.age, people.beats(kept)).all()
+def test_kept_subjects_are_plausible_and_some_are_not(saved):
+  assert plausibility.plausible(saved.age, people.beats(saved)).all()
   drawn = population.draw(jax.random.fold_in(jax.random.key(2), 0), clinics.Population(), 256)
   share = plausibility.plausible(np.asarray(drawn.age), jax.tree.map(np.asarray, cohort.beats(drawn))).mean()
   assert 0.6 < share < 0.9
@@ -126,9 +126,9 @@ def test_filter_uses_the_decade_of_the_age():
   assert plausibility.plausible(np.array([75.0]), beat).tolist() == [False]
 
 
-def test_a_larger_draw_begins_with_the_smaller_one(kept):
+def test_a_larger_draw_begins_with_the_smaller_one(saved):
   more = plausibility.draw(jax.random.key(2), clinics.Population(), 250)
-  np.testing.assert_array_equal(more.sv_ml[:150], kept.sv_ml)
+  np.testing.assert_array_equal(more.sv_ml[:150], saved.sv_ml)
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,6 @@ def test_ectopic_beats_come_early_and_are_made_up_for():
 @pytest.mark.parametrize("share", tiers.sample([0.02, 0.1, 0.14], 0.1))
 def test_ectopic_beats_have_their_share(share):
   spec = clinics.Rhythm(sv_breathing=0, sv_noise=0, ectopic_share=share)
-  found = [np.isclose(intervals(key, 75.0, 300.0, spec)[1], 0.45).mean() for key in range(12)]
+  result = [np.isclose(intervals(key, 75.0, 300.0, spec)[1], 0.45).mean() for key in range(12)]
   # 4,500 beats: the standard error is at most 0.005
-  assert np.mean(found) == pytest.approx(share, abs=0.012)
+  assert np.mean(result) == pytest.approx(share, abs=0.012)

@@ -84,9 +84,9 @@ def test_damped_line_loses_its_pulse_while_it_lasts():
 
 def test_pause_holds_the_last_value():
   out = np.asarray(sensors.pause(KEY, tone(1.2), FS, 3.0))
-  held = np.flatnonzero(np.diff(out) == 0)
-  assert held.size >= 399
-  free = np.setdiff1d(np.arange(out.size), np.append(held, held + 1))
+  frozen = np.flatnonzero(np.diff(out) == 0)
+  assert frozen.size >= 399
+  free = np.setdiff1d(np.arange(out.size), np.append(frozen, frozen + 1))
   np.testing.assert_array_equal(out[free], np.asarray(tone(1.2))[free])
 
 
@@ -148,8 +148,8 @@ def test_an_ideal_transducer_changes_nothing_and_each_stage_something():
   }
   for name, value in stages.items():
     device = dataclasses.replace(ideal, **{name: value})
-    found = sensors.measure(KEY, wave, wave, FS, device, sensors.draw_chain(KEY, device))
-    assert float(jnp.nanmax(jnp.abs(found - wave))) > 0.05 or bool(jnp.isnan(found).any()), name
+    result = sensors.measure(KEY, wave, wave, FS, device, sensors.draw_chain(KEY, device))
+    assert float(jnp.nanmax(jnp.abs(result - wave))) > 0.05 or bool(jnp.isnan(result).any()), name
   moved = dataclasses.replace(ideal, motion=5.0, motion_per_min=3.0)
   assert float(jnp.abs(sensors.measure(KEY, wave, wave, FS, moved, chain) - wave).max()) > 1.0
 

@@ -19,13 +19,13 @@ def test_a_level_arrives_early_by_its_height():
   time = np.arange(500) / fs
   p_pt = (20 * np.exp(-0.5 * ((time - 0.5) / 0.05) ** 2)[None]).astype(np.float32)
   early = 4e-4
-  seen = np.asarray(steepen(p_pt, np.array([early], np.float32), fs))[0]
+  observed = np.asarray(steepen(p_pt, np.array([early], np.float32), fs))[0]
   before = p_pt[0]
   for p in (5.0, 10.0, 15.0):
-    up = [np.interp(p, wave[150:250], time[150:250]) for wave in (before, seen)]
+    up = [np.interp(p, wave[150:250], time[150:250]) for wave in (before, observed)]
     # on the new wave the level p stands where p(t + κ(p' − mean)) = p with p' of the old one there: to first order κ(p − mean)
     assert abs((up[0] - up[1]) - early * (p - before.mean())) < 0.25 * early * p
-  assert abs(seen.max() - 20) < 0.05
+  assert abs(observed.max() - 20) < 0.05
 
 
 @pytest.mark.quick
@@ -42,11 +42,11 @@ def test_earliness_of_a_uniform_way_by_hand():
   length = waves.piece_lengths(net, jnp.asarray(table.length_m))
   stiff = jnp.full(len(net.artery), 1.5 * rho * c**2)
   pieces = waves.Pieces(jnp.full(len(net.artery), 2e-3), length, stiff)
-  found = steepening.earliness(net, waves.Physics(), pieces, jnp.array(0.0))
+  result = steepening.earliness(net, waves.Physics(), pieces, jnp.array(0.0))
   # ascending aorta, arch, brachiocephalic, subclavian, brachial, radial
   way = table.length_m[table.rows(list(_way(table, 22)))].sum()
-  np.testing.assert_allclose(found[net.sites.index("radial")], 5 * way / (4 * rho * c**3), rtol=1e-4)
-  assert found[net.sites.index("aortic_root")] == 0
+  np.testing.assert_allclose(result[net.sites.index("radial")], 5 * way / (4 * rho * c**3), rtol=1e-4)
+  assert result[net.sites.index("aortic_root")] == 0
   np.testing.assert_allclose(
     wall.compliance(pieces.radius_m, stiff, jnp.pi * 4e-6) * rho * c**2, jnp.pi * 4e-6, rtol=1e-4
   )
@@ -83,8 +83,8 @@ def test_it_brings_far_sites_closer_to_the_nonlinear_solver():
   steepen_all = jax.jit(jax.vmap(steepening.steepen))
 
   def rms(share):
-    seen = np.asarray(steepen_all(p_spt, np.float32(share) * early_sp, fs_s))
-    off = [np.sqrt(np.square(seen[:, k] - data[site]).mean(1)).mean() for k, site in enumerate(test_waves.SITES)]
+    observed = np.asarray(steepen_all(p_spt, np.float32(share) * early_sp, fs_s))
+    off = [np.sqrt(np.square(observed[:, k] - data[site]).mean(1)).mean() for k, site in enumerate(test_waves.SITES)]
     return dict(zip(test_waves.SITES, off, strict=True))
 
   none, most = rms(0.0), rms(0.6)

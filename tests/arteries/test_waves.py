@@ -174,10 +174,10 @@ def linear(above_diastole: float, above_mean_mmhg: float = 0.0) -> dict[str, np.
   return {site: p_spt[:, k] for k, site in enumerate(SITES)}
 
 
-def relative_rms(found: dict[str, np.ndarray]) -> dict[str, float]:
+def relative_rms(results: dict[str, np.ndarray]) -> dict[str, float]:
   """Mean over 128 subjects of √mean((Δp/p)²) [%]."""
   true = nonlinear()
-  return {site: 100 * np.sqrt(np.square(p / true[site] - 1).mean(1)).mean() for site, p in found.items()}
+  return {site: 100 * np.sqrt(np.square(p / true[site] - 1).mean(1)).mean() for site, p in results.items()}
 
 
 def test_waves_meet_nonlinear_solutions_of_the_same_network():
@@ -189,22 +189,22 @@ def test_waves_meet_nonlinear_solutions_of_the_same_network():
 
 
 def test_delays_form_factors_and_amplification_meet_the_nonlinear_ones():
-  true, found = nonlinear(), linear(1.0)
+  true, results = nonlinear(), linear(1.0)
   period = 60 / true["hr"]
 
   def delays(p):
     feet = {site: timing.foot_times(p[site].astype(float), period) for site in SITES}
     return {site: (feet[site] - feet["aortic_root"]) % period for site in ("brachial", "radial")}
 
-  for site, late_s in delays(found).items():
+  for site, late_s in delays(results).items():
     off_ms = 1000 * (late_s - delays(true)[site])
     assert abs(off_ms.mean()) < 6, (site, off_ms.mean())
     assert off_ms.std() < 3, (site, off_ms.std())
   for site in SITES:
-    off = indices.form_factor(found[site]) - indices.form_factor(true[site])
+    off = indices.form_factor(results[site]) - indices.form_factor(true[site])
     assert np.abs(off).mean() < 0.012, (site, np.abs(off).mean())
   for site in ("brachial", "radial"):
-    ours, theirs = (np.ptp(p[site], axis=1) / np.ptp(p["aortic_root"], axis=1) for p in (found, true))
+    ours, theirs = (np.ptp(p[site], axis=1) / np.ptp(p["aortic_root"], axis=1) for p in (results, true))
     assert np.abs(ours / theirs - 1).mean() < 0.03, site
 
 
@@ -228,9 +228,9 @@ def test_friction_equals_bessel_functions_and_its_limits():
   z = alpha * np.exp(0.75j * np.pi)
   f10 = 2 * scipy.special.jve(1, z) / (z * scipy.special.jve(0, z))
   exact = 1j * alpha**2 * f10 / (1 - f10)
-  found = jax.jit(waves.womersley_friction)(np.append(alpha, 0.0))
-  np.testing.assert_allclose(found[:-1], exact, rtol=2e-3)
-  np.testing.assert_allclose(found[-1], 8.0, rtol=1e-3)
+  results = jax.jit(waves.womersley_friction)(np.append(alpha, 0.0))
+  np.testing.assert_allclose(results[:-1], exact, rtol=2e-3)
+  np.testing.assert_allclose(results[-1], 8.0, rtol=1e-3)
 
 
 @pytest.mark.quick

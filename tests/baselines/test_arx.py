@@ -15,7 +15,7 @@ RNG = np.random.default_rng(1)
 A, B, C, LEAD = [1.2, -0.5], [0.1, 0.15, 0.05], 3.0, 10
 
 
-def made(count, noise=0.0):
+def output(count, noise=0.0):
   """Windows of a wave that repeats, and what the system makes of it, 10 samples ahead."""
   xs, ys = [], []
   for _ in range(count):
@@ -36,8 +36,8 @@ def made(count, noise=0.0):
 
 
 def test_the_system_itself_is_found():
-  found = made(30)
-  fitted = arx._solve(found.x_bt, found.y_bt, 2, LEAD, SPEC.fs_hz)
+  result = output(30)
+  fitted = arx._solve(result.x_bt, result.y_bt, 2, LEAD, SPEC.fs_hz)
   np.testing.assert_allclose(fitted.a, A, atol=5e-3)
   np.testing.assert_allclose(fitted.b, B, atol=5e-3)
   assert fitted.c == pytest.approx(C, abs=0.1)
@@ -45,16 +45,16 @@ def test_the_system_itself_is_found():
 
 
 def test_its_run_reconstructs_the_wave_of_new_subjects():
-  fitted = arx.fit(made(40), made(8), SPEC)
-  fresh = made(6)
+  fitted = arx.fit(output(40), output(8), SPEC)
+  fresh = output(6)
   assert fitted.lead >= LEAD - 3
   assert rms(fitted.predict(fresh.x_bt), fresh.y_bt) < 1.0
   assert rms(fresh.x_bt, fresh.y_bt) > 5
 
 
 def test_a_run_settles_at_the_gain_of_the_system():
-  found = arx.Arx(np.array(A), np.array(B), C, LEAD, SPEC.fs_hz)
-  flat = found.predict(np.full((2, SPEC.samples), 90.0, np.float32))
+  result = arx.Arx(np.array(A), np.array(B), C, LEAD, SPEC.fs_hz)
+  flat = result.predict(np.full((2, SPEC.samples), 90.0, np.float32))
   np.testing.assert_allclose(flat, (C + 90 * sum(B)) / (1 - sum(A)), rtol=1e-4)
 
 
@@ -62,11 +62,11 @@ def test_an_unstable_model_is_no_candidate(monkeypatch):
   assert not arx.Arx(np.array([1.01]), np.array([0.1, 0.1]), 0.0, 5, SPEC.fs_hz).stable
   monkeypatch.setattr(arx, "_solve", lambda *_: arx.Arx(np.array([1.01]), np.array([0.1, 0.1]), 0.0, 5, SPEC.fs_hz))
   with pytest.raises(UnfitError, match="no ARX model is stable"):
-    arx.fit(made(4), made(2), SPEC)
+    arx.fit(output(4), output(2), SPEC)
 
 
 def test_the_order_is_chosen_by_the_run_on_validation_subjects():
-  training, validation = made(20, noise=0.5), made(8, noise=0.5)
+  training, validation = output(20, noise=0.5), output(8, noise=0.5)
   chosen = arx.fit(training, validation, SPEC)
   best = rms(chosen.predict(validation.x_bt), validation.y_bt)
   for order in arx.ORDERS:

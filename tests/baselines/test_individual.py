@@ -14,11 +14,11 @@ RNG = np.random.default_rng(3)
 def test_scaling_moves_a_resonance_and_keeps_the_gain_at_rest():
   lag = np.arange(-31, 32)
   taps = np.exp(-np.abs(lag) / 12) * np.cos(2 * np.pi * 5 * lag / SPEC.fs_hz)
-  found = transfer_function.TransferFunction(taps / taps.sum(), 2.0)
+  result = transfer_function.TransferFunction(taps / taps.sum(), 2.0)
   f = np.fft.rfftfreq(4096, 1 / SPEC.fs_hz)
-  peak = f[np.abs(np.fft.rfft(found.taps, 4096)).argmax()]
+  peak = f[np.abs(np.fft.rfft(result.taps, 4096)).argmax()]
   for scale in (0.8, 1.3):
-    moved = individual.scaled(found, scale)
+    moved = individual.scaled(result, scale)
     assert moved.taps.sum() == pytest.approx(1.0)
     assert moved.bias == 2.0
     assert f[np.abs(np.fft.rfft(moved.taps, 4096)).argmax()] == pytest.approx(scale * peak, abs=0.25)
@@ -31,7 +31,7 @@ def resonant(scale):
   return taps / taps.sum()
 
 
-def made(subjects, beta):
+def output(subjects, beta):
   xs, ys = [], []
   for _ in range(subjects):
     dbp, pp = RNG.uniform(65, 85), RNG.uniform(35, 70)
@@ -44,16 +44,16 @@ def made(subjects, beta):
 
 
 def test_the_line_over_subjects_is_found():
-  training, validation, fresh = made(60, 0.008), made(10, 0.008), made(12, 0.008)
-  found = individual.fit(training, validation, SPEC)
-  assert found.beta == pytest.approx(0.008, rel=0.35)
-  own = rms(found.predict(fresh), fresh.y_bt)
-  assert own < 0.7 * rms(found.general.predict(fresh.x_bt), fresh.y_bt)
+  training, validation, fresh = output(60, 0.008), output(10, 0.008), output(12, 0.008)
+  result = individual.fit(training, validation, SPEC)
+  assert result.beta == pytest.approx(0.008, rel=0.35)
+  own = rms(result.predict(fresh), fresh.y_bt)
+  assert own < 0.7 * rms(result.general.predict(fresh.x_bt), fresh.y_bt)
 
 
 def test_of_two_subjects_no_line_is_drawn():
-  found = individual.fit(made(2, 0.008), made(2, 0.008), SPEC)
-  assert found.beta == 0.0
+  result = individual.fit(output(2, 0.008), output(2, 0.008), SPEC)
+  assert result.beta == 0.0
 
 
 def test_no_beat_no_systole_but_the_highest_sample():

@@ -75,9 +75,9 @@ def test_the_mean_wave_is_not_early():
   pairs = batches.Pairs(x.astype(np.float32), x.astype(np.float32), np.array(["a"] * 40))
   fitted = mean_wave.fit(pairs, 125.0)
   rows = slice(31, -31)
-  made, true = fitted.predict(x)[:, rows], x[:, rows]
+  output, true = fitted.predict(x)[:, rows], x[:, rows]
   slope = np.gradient(true, axis=1) * 125
-  early_s = ((made - true) * slope).sum() / np.square(slope).sum()
+  early_s = ((output - true) * slope).sum() / np.square(slope).sum()
   assert abs(early_s) < 0.1 * period / mean_wave.PHASES
 
 

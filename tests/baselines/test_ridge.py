@@ -13,7 +13,7 @@ pytestmark = pytest.mark.quick
 RNG = np.random.default_rng(4)
 
 
-def made(subjects):
+def output(subjects):
   """An aortic beat that is linear in the peripheral one: the average of it with itself a tenth of a beat earlier and later."""
   xs, ys = [], []
   for _ in range(subjects):
@@ -26,15 +26,15 @@ def made(subjects):
 
 
 def test_a_linear_map_of_beats_is_found():
-  training, validation, fresh = made(30), made(6), made(6)
-  found = ridge.fit(training, validation, SPEC)
-  assert rms(found.predict(fresh.x_bt), fresh.y_bt) < 0.5
+  training, validation, fresh = output(30), output(6), output(6)
+  result = ridge.fit(training, validation, SPEC)
+  assert rms(result.predict(fresh.x_bt), fresh.y_bt) < 0.5
   assert rms(fresh.x_bt, fresh.y_bt) > 5
 
 
 def test_more_noise_asks_for_more_ridge(monkeypatch):
   """With few beats and noise the least penalty is not the best on validation subjects."""
-  training, validation = made(4), made(10)
+  training, validation = output(4), output(10)
   noise = RNG.normal(0, 2, training.x_bt.shape).astype(np.float32)
   noisy = dataclasses.replace(training, x_bt=training.x_bt + noise)
   chosen = ridge.fit(noisy, validation, SPEC)
@@ -45,15 +45,15 @@ def test_more_noise_asks_for_more_ridge(monkeypatch):
 
 def test_windows_without_beats_get_the_mean():
   flat = np.full((2, SPEC.samples), 88.0, np.float32)
-  found = ridge.fit(made(4), made(2), SPEC)
-  np.testing.assert_allclose(found.predict(flat), found.mean.mean(), rtol=1e-6)
-  nothing = ridge.fit(pairs(list(flat), list(flat + 2)), made(2), SPEC)
+  result = ridge.fit(output(4), output(2), SPEC)
+  np.testing.assert_allclose(result.predict(flat), result.mean.mean(), rtol=1e-6)
+  nothing = ridge.fit(pairs(list(flat), list(flat + 2)), output(2), SPEC)
   np.testing.assert_allclose(nothing.predict(flat), 90.0, rtol=1e-6)
 
 
 def test_the_wave_is_continuous_from_beat_to_beat():
-  found = ridge.fit(made(20), made(4), SPEC)
-  steps = np.abs(np.diff(found.predict(made(4).x_bt), axis=1))
+  result = ridge.fit(output(20), output(4), SPEC)
+  steps = np.abs(np.diff(result.predict(output(4).x_bt), axis=1))
   assert steps.max() < 6  # the steepest rise itself makes 4 mmHg a sample
 
 
@@ -61,5 +61,5 @@ def test_the_wave_is_continuous_from_beat_to_beat():
 def test_beats_that_are_all_the_same_give_their_mean(subjects):
   x, y = pulse(4, 0.8), pulse(4, 0.8, 0.05, 78.0, 30.0)
   same = pairs([x] * subjects, [y] * subjects, 1)
-  found = ridge.fit(same, same, SPEC)
-  assert rms(found.predict(same.x_bt), same.y_bt) < 0.5
+  result = ridge.fit(same, same, SPEC)
+  assert rms(result.predict(same.x_bt), same.y_bt) < 0.5

@@ -20,11 +20,11 @@ def test_the_inlet_of_a_known_tube():
   load = np.cos(omega * t)
   gain = (np.exp(1j * omega * delay) + gamma * np.exp(-1j * omega * delay)) / (1 + gamma)
   expected = np.real(gain * np.exp(1j * omega * t))
-  found = tube_load.central(load[None], delay, gamma, SPEC.fs_hz)[0]
-  assert np.abs(found - expected)[20:-20].max() < 5e-3
+  result = tube_load.central(load[None], delay, gamma, SPEC.fs_hz)[0]
+  assert np.abs(result - expected)[20:-20].max() < 5e-3
 
 
-def made(count, time_s, reflection, per_subject=2):
+def output(count, time_s, reflection, per_subject=2):
   xs = [pulse(4, RNG.uniform(0.7, 1.0), RNG.uniform(), RNG.uniform(65, 90), RNG.uniform(30, 60)) for _ in range(count)]
   y = tube_load.central(np.stack(xs), time_s, reflection, SPEC.fs_hz)
   return pairs(xs, list(y), per_subject)
@@ -32,27 +32,27 @@ def made(count, time_s, reflection, per_subject=2):
 
 @pytest.mark.parametrize(("time_s", "reflection"), [(0.05, 0.3), (0.09, 0.7)])
 def test_least_squares_finds_time_and_reflection(time_s, reflection):
-  training = made(20, time_s, reflection)
-  found = tube_load.fit(training, training, SPEC)
-  assert found.time_s == pytest.approx(time_s, abs=1e-9)
-  assert found.reflection == pytest.approx(reflection, abs=0.02)
-  fresh = made(4, time_s, reflection)
-  assert rms(found.predict(fresh.x_bt), fresh.y_bt) < 0.2
+  training = output(20, time_s, reflection)
+  result = tube_load.fit(training, training, SPEC)
+  assert result.time_s == pytest.approx(time_s, abs=1e-9)
+  assert result.reflection == pytest.approx(reflection, abs=0.02)
+  fresh = output(4, time_s, reflection)
+  assert rms(result.predict(fresh.x_bt), fresh.y_bt) < 0.2
 
 
 def test_it_is_least_squares_of_the_pressure():
   """Of noisy pairs too: no reflection near the one found has a smaller error."""
-  training = made(20, 0.05, 0.55)
+  training = output(20, 0.05, 0.55)
   noisy = dataclasses.replace(training, y_bt=training.y_bt + RNG.normal(0, 6, training.y_bt.shape).astype(np.float32))
-  found = tube_load.fit(noisy, noisy, SPEC)
+  result = tube_load.fit(noisy, noisy, SPEC)
   inner = slice(SPEC.margin, SPEC.samples - SPEC.margin)
 
   def error(reflection):
-    reconstructed = tube_load.central(noisy.x_bt, found.time_s, reflection, SPEC.fs_hz)
+    reconstructed = tube_load.central(noisy.x_bt, result.time_s, reflection, SPEC.fs_hz)
     return np.square(reconstructed - noisy.y_bt)[:, inner].mean()
 
-  assert 0.1 < found.reflection < 0.9
-  assert error(found.reflection) < min(error(found.reflection - 0.03), error(found.reflection + 0.03))
+  assert 0.1 < result.reflection < 0.9
+  assert error(result.reflection) < min(error(result.reflection - 0.03), error(result.reflection + 0.03))
 
 
 def of_exponential(time_s, reflection, period_s, phase):

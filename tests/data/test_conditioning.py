@@ -23,10 +23,10 @@ def record(fs_hz=250.0, seconds=60, **signals):
 
 
 def test_resampling_keeps_the_wave():
-  kept, report = conditioning.condition(record(250.0), SPEC)
-  assert kept.fs_hz == pytest.approx(125.0)
+  saved, report = conditioning.condition(record(250.0), SPEC)
+  assert saved.fs_hz == pytest.approx(125.0)
   inner = slice(125, -125)
-  difference = kept.signals["radial"] - pulses(250.0, 60)[::2]
+  difference = saved.signals["radial"] - pulses(250.0, 60)[::2]
   assert np.nanmax(np.abs(difference[inner])) < 0.5
   assert report.good_s["radial"] == pytest.approx(60.0, abs=0.02)
   assert report.faults == {"radial": {}}
@@ -34,18 +34,18 @@ def test_resampling_keeps_the_wave():
 
 def test_a_record_at_the_rate_stays_as_it_is_to_the_bit():
   raw = record(125.0)
-  kept, _ = conditioning.condition(raw, SPEC)
-  np.testing.assert_array_equal(kept.signals["radial"], raw.signals["radial"])
+  saved, _ = conditioning.condition(raw, SPEC)
+  np.testing.assert_array_equal(saved.signals["radial"], raw.signals["radial"])
 
 
 def test_short_gaps_are_bridged_long_ones_stay():
   raw = record(250.0)
   raw.signals["radial"][2000:2010] = np.nan
   raw.signals["radial"][5000:5500] = np.nan
-  kept, report = conditioning.condition(raw, SPEC)
+  saved, report = conditioning.condition(raw, SPEC)
   assert report.filled == 10
-  assert np.isfinite(kept.signals["radial"][1000:1005]).all()
-  assert np.isnan(kept.signals["radial"][2505:2745]).all()
+  assert np.isfinite(saved.signals["radial"][1000:1005]).all()
+  assert np.isnan(saved.signals["radial"][2505:2745]).all()
   assert report.faults["radial"] == {"no data": 1}
 
 
@@ -53,22 +53,22 @@ def test_a_pause_of_the_clock_is_no_wave():
   raw = record(125.0)
   time_s = raw.time_s.copy()
   time_s[3000:] += 2.0
-  kept, report = conditioning.condition(dataclasses.replace(raw, time_s=time_s), SPEC)
-  gap = (kept.time_s > 24.01) & (kept.time_s < 25.99)
+  saved, report = conditioning.condition(dataclasses.replace(raw, time_s=time_s), SPEC)
+  gap = (saved.time_s > 24.01) & (saved.time_s < 25.99)
   assert gap.sum() > 240
-  assert np.isnan(kept.signals["radial"][gap]).all()
+  assert np.isnan(saved.signals["radial"][gap]).all()
   assert report.faults["radial"]["pause of the clock"] == 1
 
 
 @pytest.mark.parametrize(("delay_s", "removed"), [(0.34, True), (0.15, False)])
 def test_only_what_no_pulse_takes_is_a_monitors_delay(delay_s, removed):
   raw = record(125.0, digital_ppg=pulses(125.0, 60, delay_s) / 100)
-  kept, report = conditioning.condition(raw, SPEC)
+  saved, report = conditioning.condition(raw, SPEC)
   sync = report.sync["digital_ppg"]
   assert sync.lag_s == pytest.approx(delay_s, abs=0.004)
   assert sync.removed_s == (sync.lag_s if removed else 0.0)
-  wanted = pulses(125.0, 60, 0.0 if removed else delay_s) / 100
-  difference = (kept.signals["digital_ppg"] - wanted)[200:-200]
+  target = pulses(125.0, 60, 0.0 if removed else delay_s) / 100
+  difference = (saved.signals["digital_ppg"] - target)[200:-200]
   assert np.nanmax(np.abs(difference)) < 0.03
   untouched, _ = conditioning.condition(raw, dataclasses.replace(SPEC, synchronise=False))
   np.testing.assert_array_equal(untouched.signals["digital_ppg"], raw.signals["digital_ppg"])
@@ -80,11 +80,11 @@ def test_one_beat_is_repeated():
   raw = recordings.Recording(
     subject="s", time_s=np.arange(415) / 500, signals={"radial": beat}, units={"radial": "mmHg"}, periodic=True
   )
-  kept, report = conditioning.condition(raw, SPEC)
+  saved, report = conditioning.condition(raw, SPEC)
   assert report.seconds >= 12
   assert report.good_s["radial"] == pytest.approx(report.seconds, abs=0.05)
-  expected = np.interp(kept.time_s[100] % 0.83, np.arange(415) / 500, beat)
-  assert kept.signals["radial"][100] == pytest.approx(expected, abs=0.1)
+  expected = np.interp(saved.time_s[100] % 0.83, np.arange(415) / 500, beat)
+  assert saved.signals["radial"][100] == pytest.approx(expected, abs=0.1)
 
 
 def test_nothing_left_is_an_error():
@@ -152,5 +152,7 @@ def test_a_clock_full_of_pauses_is_refused():
 
 def test_an_empty_column_is_no_signal():
   time_s = np.arange(500) / 125
-  made = recordings.make("s", "r", "file", time_s, {"radial": np.full(500, 90.0), "digital_ppg": np.full(500, np.nan)})
-  assert made.sites == ("radial",)
+  output = recordings.make(
+    "s", "r", "file", time_s, {"radial": np.full(500, 90.0), "digital_ppg": np.full(500, np.nan)}
+  )
+  assert output.sites == ("radial",)

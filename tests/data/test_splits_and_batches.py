@@ -26,10 +26,10 @@ def test_splits_are_disjoint_repeatable_and_hashed(tmp_path):
   one = splits.draw(names, {"a": 10, "b": 5}, seed=1)
   assert one == splits.draw(names, {"a": 10, "b": 5}, seed=1)
   assert one != splits.draw(names, {"a": 10, "b": 5}, seed=2)
-  assert not set(one.parts["a"]) & set(one.parts["b"])
+  assert not set(one.subjects["a"]) & set(one.subjects["b"])
   one.save(tmp_path / "split.json")
   saved = json.loads((tmp_path / "split.json").read_text())
-  assert saved["sha256"] == one.digest == splits.Split({k: tuple(reversed(v)) for k, v in one.parts.items()}).digest
+  assert saved["sha256"] == one.digest == splits.Split({k: tuple(reversed(v)) for k, v in one.subjects.items()}).digest
 
 
 def test_a_split_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -115,23 +115,23 @@ def test_batches_visit_every_window_equally():
   arrays = {"target": {"x": np.arange(10), "y": np.arange(10) * 2}, "source": {"x": np.arange(100)}}
   stacks = list(batches.stacks(arrays, batch=4, steps=10, chunk=5, seed=0))
   assert [stack["target"]["x"].shape for stack in stacks] == [(5, 4), (5, 4)]
-  seen = np.concatenate([stack["target"]["x"].ravel() for stack in stacks])
-  np.testing.assert_array_equal(np.bincount(seen), np.full(10, 4))
+  observed = np.concatenate([stack["target"]["x"].ravel() for stack in stacks])
+  np.testing.assert_array_equal(np.bincount(observed), np.full(10, 4))
   assert all((stack["target"]["y"] == 2 * stack["target"]["x"]).all() for stack in stacks)
-  alone = batches.stacks({"target": arrays["target"]}, batch=4, steps=10, chunk=5, seed=0)
-  for mine, whole in zip(alone, stacks, strict=True):  # the order of one stream does not depend on the others
+  single = batches.stacks({"target": arrays["target"]}, batch=4, steps=10, chunk=5, seed=0)
+  for mine, whole in zip(single, stacks, strict=True):  # the order of one stream does not depend on the others
     np.testing.assert_array_equal(mine["target"]["x"], whole["target"]["x"])
   with pytest.raises(ValueError, match="not a multiple"):
     list(batches.stacks(arrays, batch=4, steps=7, chunk=5, seed=0))
 
 
 def test_covariates_go_with_their_windows_and_are_standardised_by_the_training_subjects():
-  found = [
+  result = [
     dataclasses.replace(recording(name), covariates={"age": age, "hr_bpm": 60.0})
     for name, age in (("a", 30.0), ("b", 50.0))
   ]
-  found[1] = dataclasses.replace(found[1], covariates={"age": 50.0})
-  pairs = batches.make_pairs(found, "radial", config.Windows())
+  result[1] = dataclasses.replace(result[1], covariates={"age": 50.0})
+  pairs = batches.make_pairs(result, "radial", config.Windows())
   assert set(pairs.covariates) == {"age", "hr_bpm"}
   known = np.isfinite(pairs.covariates["hr_bpm"])
   np.testing.assert_array_equal(known, pairs.subject_b == "a")  # what one lacks is known of the others

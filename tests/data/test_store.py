@@ -73,14 +73,14 @@ def prepared(tmp_path_factory):
 
 @pytest.mark.quick
 def test_signals_come_back_as_they_were_conditioned(prepared):
-  found = {recording.subject: recording for recording in prepared.recordings()}
-  assert sorted(found) == [f"s{k:02d}" for k in range(8) if k != 6]
+  result = {recording.subject: recording for recording in prepared.recordings()}
+  assert sorted(result) == [f"s{k:02d}" for k in range(8) if k != 6]
   for number in (0, 3, 5):
-    kept, _ = conditioning.condition(_recording(number), SPEC)
-    recording = found[kept.subject]
-    assert recording.covariates == kept.covariates
-    assert set(recording.signals) == set(kept.signals)
-    for name, wave in kept.signals.items():
+    saved, _ = conditioning.condition(_recording(number), SPEC)
+    recording = result[saved.subject]
+    assert recording.covariates == saved.covariates
+    assert set(recording.signals) == set(saved.signals)
+    for name, wave in saved.signals.items():
       np.testing.assert_array_equal(recording.signals[name], wave.astype(np.float32))
 
 
@@ -110,8 +110,8 @@ def test_stopped_after_its_manifest_a_preparation_tidies_up(prepared, tmp_path, 
     with pytest.raises(KeyboardInterrupt):
       preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
   assert (path / "plan.json").is_file()
-  made = preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
-  assert made.manifest["sha256"] == prepared.manifest["sha256"]
+  output = preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
+  assert output.manifest["sha256"] == prepared.manifest["sha256"]
   assert not [p.name for p in path.iterdir() if p.name.endswith(".shard.json") or p.name == "plan.json"]
 
 
@@ -133,9 +133,9 @@ def test_a_shard_that_was_changed_is_written_again(prepared, tmp_path, monkeypat
     preparation.prepare(
       dataset(), path, SPEC, subject_partition.Partition({"training": 0.9, "test": 0.1}), shard_records=3
     )
-  made = preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
+  output = preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
   assert "shard-00000: was changed since it was written" in capsys.readouterr().err
-  assert made.manifest["sha256"] == prepared.manifest["sha256"]
+  assert output.manifest["sha256"] == prepared.manifest["sha256"]
   (tmp_path / "file").write_text("")
   with pytest.raises(InputError, match="is a file; choose a folder"):
     preparation.prepare(dataset(), tmp_path / "file", SPEC, HOW)
@@ -170,9 +170,9 @@ def test_a_stopped_preparation_goes_on(prepared, tmp_path, monkeypatch):
     store.open_store(path)
   with pytest.raises(InputError, match="was begun with other data or settings"):
     preparation.prepare(dataset(5), path, SPEC, HOW, shard_records=3)
-  made = preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
+  output = preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
   assert written == ["shard-00000", "shard-00001", "shard-00001", "shard-00002"]  # the first is not written again
-  assert made.manifest["sha256"] == prepared.manifest["sha256"]
+  assert output.manifest["sha256"] == prepared.manifest["sha256"]
   assert sorted(p.name for p in path.iterdir()) == [
     "manifest.json",
     "shard-00000",
@@ -193,9 +193,9 @@ def test_a_bad_record_in_the_end_does_not_cost_the_good_ones(tmp_path):
   with pytest.raises(DataError, match="is bad"):
     preparation.prepare(dataset(), tmp_path / "j", SPEC, HOW, shard_records=3, strict=True)
   assert (tmp_path / "j" / "shard-00001").is_dir()
-  made = preparation.prepare(dataset(), tmp_path / "j", SPEC, HOW, shard_records=3)  # not strict: it goes on
-  assert len(made.shards) == 3
-  assert made.manifest["totals"]["beats"]["radial"] == sum(
+  output = preparation.prepare(dataset(), tmp_path / "j", SPEC, HOW, shard_records=3)  # not strict: it goes on
+  assert len(output.shards) == 3
+  assert output.manifest["totals"]["beats"]["radial"] == sum(
     conditioning.condition(_recording(k), SPEC)[1].beats["radial"] for k in range(8) if k != 6
   )
 
@@ -224,40 +224,40 @@ def streamed(prepared, subjects=None, calibration=None, **share):
 
 @pytest.mark.quick
 def test_an_epoch_shows_each_window_once(prepared):
-  found = streamed(prepared)
+  result = streamed(prepared)
   usable = sorted(prepared.usable(PAIR, WINDOWS.samples))
   assert usable == ["s00", "s01", "s02", "s03", "s04", "s07"]
-  held = batches.make_pairs(prepared.recordings(usable), "radial", WINDOWS, gaps=True)
-  assert found.count == len(held.x_bt)
-  assert found.subjects == tuple(usable)
-  x_bt, y_bt, _ = next(found.draws(found.count, 0))
-  order, other = (np.lexsort(x[:, :3].T) for x in (x_bt, held.x_bt))
-  np.testing.assert_array_equal(x_bt[order], held.x_bt[other])
-  np.testing.assert_array_equal(y_bt[order], held.y_bt[other])
-  assert not np.array_equal(x_bt, held.x_bt)  # in another order
-  again, _, _ = next(streamed(prepared).draws(found.count, 0))
+  frozen = batches.make_pairs(prepared.recordings(usable), "radial", WINDOWS, gaps=True)
+  assert result.count == len(frozen.x_bt)
+  assert result.subjects == tuple(usable)
+  x_bt, y_bt, _ = next(result.draws(result.count, 0))
+  order, other = (np.lexsort(x[:, :3].T) for x in (x_bt, frozen.x_bt))
+  np.testing.assert_array_equal(x_bt[order], frozen.x_bt[other])
+  np.testing.assert_array_equal(y_bt[order], frozen.y_bt[other])
+  assert not np.array_equal(x_bt, frozen.x_bt)  # in another order
+  again, _, _ = next(streamed(prepared).draws(result.count, 0))
   np.testing.assert_array_equal(again, x_bt)
 
 
 def test_processes_share_the_windows(prepared, monkeypatch):
   monkeypatch.setattr(stream, "BLOCK", 2000)
   whole = streamed(prepared)
-  parts = [streamed(prepared, process=k, processes=3) for k in range(3)]
-  assert sum(part.count for part in parts) == whole.count
-  seen = [next(part.draws(part.count, 1))[0][:, :4] for part in parts]
-  together = {tuple(row) for rows in seen for row in rows.tolist()}
+  pieces = [streamed(prepared, process=k, processes=3) for k in range(3)]
+  assert sum(part.count for part in pieces) == whole.count
+  observed = [next(part.draws(part.count, 1))[0][:, :4] for part in pieces]
+  together = {tuple(row) for rows in observed for row in rows.tolist()}
   assert len(together) == len({tuple(r) for r in next(whole.draws(whole.count, 1))[0][:, :4].tolist()})
-  assert sum(len({tuple(r) for r in rows.tolist()}) for rows in seen) == len(together)
-  assert len({part.moments() for part in parts}) == 1  # one scaling for all
+  assert sum(len({tuple(r) for r in rows.tolist()}) for rows in observed) == len(together)
+  assert len({part.moments() for part in pieces}) == 1  # one scaling for all
 
 
 def test_scaling_is_fitted_without_reading_and_calibrated(prepared):
   subjects = ["s00", "s01", "s02"]
-  held = batches.make_pairs(prepared.recordings(subjects), "radial", dataclasses.replace(WINDOWS, hop_s=4.0))
+  frozen = batches.make_pairs(prepared.recordings(subjects), "radial", dataclasses.replace(WINDOWS, hop_s=4.0))
   assert batches.fit_scaling(streamed(prepared, subjects), ["age"]).scalars[0][1] == pytest.approx(41.0)
   mean, sd = streamed(prepared, subjects).moments()
-  assert mean == pytest.approx(held.moments()[0], abs=0.2)
-  assert sd == pytest.approx(held.moments()[1], abs=0.2)
+  assert mean == pytest.approx(frozen.moments()[0], abs=0.2)
+  assert sd == pytest.approx(frozen.moments()[1], abs=0.2)
   cuff = config.Calibration(kind="sbp_dbp")
   calibrated = streamed(prepared, ["s02"], cuff)
   x_bt, _, _ = next(calibrated.draws(calibrated.count, 0))
@@ -268,13 +268,13 @@ def test_scaling_is_fitted_without_reading_and_calibrated(prepared):
 
 def test_each_window_has_the_calibration_and_the_covariates_of_its_record(prepared, monkeypatch):
   monkeypatch.setattr(stream, "BLOCK", 3000)
-  found = streamed(prepared, calibration=config.Calibration(kind="sbp_dbp"))
-  x_bt, _, row_b = next(found.draws(found.count, 2))
+  result = streamed(prepared, calibration=config.Calibration(kind="sbp_dbp"))
+  x_bt, _, row_b = next(result.draws(result.count, 2))
   for row in np.unique(row_b):
     own = x_bt[row_b == row]
-    sbp = found.covariates["cuff_sbp_mmhg"][row]
+    sbp = result.covariates["cuff_sbp_mmhg"][row]
     assert np.median(own.max(1)) == pytest.approx(sbp, abs=1.0)
-    assert found.covariates["age"][row] == sbp - 80.0
+    assert result.covariates["age"][row] == sbp - 80.0
 
 
 def test_records_without_a_reading_are_left_out(prepared):
@@ -285,9 +285,9 @@ def test_records_without_a_reading_are_left_out(prepared):
     )
     for shard in prepared.shards
   )
-  found = streamed(dataclasses.replace(prepared, shards=shards), calibration=config.Calibration(kind="sbp_dbp"))
-  assert "s02" not in found.subjects
-  assert found.left_out == ("s02: calibration sbp_dbp needs cuff_sbp_mmhg, cuff_dbp_mmhg; known are nothing",)
+  result = streamed(dataclasses.replace(prepared, shards=shards), calibration=config.Calibration(kind="sbp_dbp"))
+  assert "s02" not in result.subjects
+  assert result.left_out == ("s02: calibration sbp_dbp needs cuff_sbp_mmhg, cuff_dbp_mmhg; known are nothing",)
 
 
 def test_a_lost_chunk_is_an_error_and_no_gap(prepared, tmp_path):
@@ -303,12 +303,12 @@ def test_a_lost_chunk_is_an_error_and_no_gap(prepared, tmp_path):
 def test_a_plan_knows_its_files_and_channels(tmp_path, monkeypatch):
   given = tmp_path / "a.csv"
   given.write_text("x")
-  made = dataclasses.replace(dataset(), path=str(given))
+  output = dataclasses.replace(dataset(), path=str(given))
   monkeypatch.setattr(shards, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
   for _ in range(2):
     with pytest.raises(KeyboardInterrupt):
-      preparation.prepare(made, tmp_path / "h", SPEC, HOW)
-  for other in (dataclasses.replace(made, channels={"a": "radial"}), made):
+      preparation.prepare(output, tmp_path / "h", SPEC, HOW)
+  for other in (dataclasses.replace(output, channels={"a": "radial"}), output):
     given.write_text("longer")
     with pytest.raises(InputError, match="was begun with other data or settings"):
       preparation.prepare(other, tmp_path / "h", SPEC, HOW)
@@ -324,19 +324,19 @@ def test_nothing_is_left_of_a_store_without_a_good_record(tmp_path):
 def test_folds_of_a_store(prepared):
   records = [record for shard in prepared.shards for record in shard.records]
   how = subject_partition.Partition({"training": 0.5, "validation": 0.3, "test": 0.2})
-  found = subject_partition.folds(records, how, 3)
-  tested = sorted(name for split in found for name in split.subjects["test"])
+  result = subject_partition.folds(records, how, 3)
+  tested = sorted(name for split in result for name in split.subjects["test"])
   assert tested == ["s00", "s01", "s02", "s03", "s04", "s07"]
-  assert all(split.subjects["unlabelled"] == ("s05",) for split in found)
+  assert all(split.subjects["unlabelled"] == ("s05",) for split in result)
   assert len(subject_partition.folds(records, how, None)) == 6
   with pytest.raises(InputError, match="9 folds of 6 subjects with aortic_root; choose 2 to 6"):
     subject_partition.folds(records, how, 9)
 
 
 def test_scaled_stacks_have_the_shape_of_a_training(prepared):
-  found = streamed(prepared)
-  scaling = batches.fit_scaling(found, ["age"])
-  stack = next(stream.Scaled(found, scaling, ["age"]).stacks(5, 8, 0))
+  result = streamed(prepared)
+  scaling = batches.fit_scaling(result, ["age"])
+  stack = next(stream.Scaled(result, scaling, ["age"]).stacks(5, 8, 0))
   assert {name: array.shape for name, array in stack.items()} == {
     "x": (5, 8, 500), "y": (5, 8, 500), "c": (5, 8, 1), "m": (5, 8, 0),
   }  # fmt: skip
@@ -354,11 +354,11 @@ def test_what_cannot_be_streamed(prepared):
 
 @pytest.mark.slow
 def test_virtual_subjects_are_drawn_as_they_are_read(tmp_path):
-  found = DATASETS["virtual"]("healthy,subjects=3,seconds=16", {"radial": "radial"})
-  made = preparation.prepare(found, tmp_path / "v", SPEC, HOW)
-  assert made.in_silico
-  direct = datasets.read(found.entries[1])
-  recording = made.recordings([direct.subject])[0]
+  result = DATASETS["virtual"]("healthy,subjects=3,seconds=16", {"radial": "radial"})
+  output = preparation.prepare(result, tmp_path / "v", SPEC, HOW)
+  assert output.in_silico
+  direct = datasets.read(result.entries[1])
+  recording = output.recordings([direct.subject])[0]
   np.testing.assert_array_equal(recording.signals["radial"], direct.signals["radial"].astype(np.float32))
   with pytest.raises(InputError, match="no clinic 'nowhere'"):
     DATASETS["virtual"]("nowhere")
@@ -383,10 +383,10 @@ def test_parts_of_a_store(prepared, tmp_path):
   assert prepared.split.subjects["unlabelled"] == ("s05",)  # without a reference
   assert sorted(len(prepared.split.subjects[name]) for name in ("training", "test")) == [3, 3]
   records = [record for shard in prepared.shards for record in shard.records]
-  held = subject_partition.divide(
+  frozen = subject_partition.divide(
     records, dataclasses.replace(HOW, held_out=subject_partition.Range("age", 41.0, 43.0))
   )
-  assert held.subjects["out_of_distribution"] == ("s01", "s02", "s03")
+  assert frozen.subjects["out_of_distribution"] == ("s01", "s02", "s03")
   unknown = [dataclasses.replace(record, covariates={}) if record.subject == "s00" else record for record in records]
   assert subject_partition.divide(
     unknown, dataclasses.replace(HOW, held_out=subject_partition.Range("age", 41.0, 43.0))
@@ -408,9 +408,9 @@ def test_folds_leave_one_out_few_shot_and_covariates():
   assert sorted(name for fold in folds for name in fold.subjects["test"]) == names
   assert all(sorted((*fold.subjects["training"], *fold.subjects["test"])) == names for fold in folds)
   assert {len(fold.subjects["test"]) for fold in folds} == {3, 4}
-  alone = splits.leave_one_out([*names, "s3"])
-  assert [fold.subjects["test"] for fold in alone] == [(name,) for name in names]
-  assert all(len(fold.subjects["training"]) == 9 for fold in alone)
+  single = splits.leave_one_out([*names, "s3"])
+  assert [fold.subjects["test"] for fold in single] == [(name,) for name in names]
+  assert all(len(fold.subjects["training"]) == 9 for fold in single)
   assert set(splits.few_shot(names, 2, 1)) < set(splits.few_shot(names, 5, 1))
   values = {"a": 30.0, "b": 70.0, "c": float("nan")}
   assert splits.by_covariate(values, lambda age: age < 60) == (("a",), ("b",), ("c",))

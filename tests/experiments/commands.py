@@ -62,17 +62,17 @@ def _main(name, arguments, out, err, read):
 def run(name, *arguments, timeout=1800, read=True):
   """`python -m experiments.NAME ARGUMENTS` in the project's root: its status and what it printed. Not `read`: its output goes to a pipe
   that nobody reads."""
-  words = list(map(str, arguments))
+  text = list(map(str, arguments))
   with tempfile.TemporaryDirectory() as folder:
     out, err = (pathlib.Path(folder, stream) for stream in ("out", "err"))
-    started = _SERVER.Process(target=_main, args=(name, words, str(out), str(err), read))
+    started = _SERVER.Process(target=_main, args=(name, text, str(out), str(err), read))
     started.start()
     started.join(timeout)
     if started.is_alive():
       started.kill()
-      raise subprocess.TimeoutExpired([name, *words], timeout)
+      raise subprocess.TimeoutExpired([name, *text], timeout)
     said = (path.read_text(encoding="utf-8") for path in (out, err))
-    return subprocess.CompletedProcess([name, *words], started.exitcode, *said)
+    return subprocess.CompletedProcess([name, *text], started.exitcode, *said)
 
 
 @contextlib.contextmanager
@@ -85,8 +85,8 @@ def _fresh():
   def theirs():
     # absl calls a module that runs as __main__ by its file; the last own the overrides of a config
     owners = ("cap_jax.cli", "experiments.", str(ROOT / "experiments"), "ml_collections", "absl.flags._flag")
-    found = flags.FLAGS.flags_by_module_dict()
-    return [(module, flag) for module in found if module.startswith(owners) for flag in found[module]]
+    result = flags.FLAGS.flags_by_module_dict()
+    return [(module, flag) for module in result if module.startswith(owners) for flag in result[module]]
 
   def drop():
     for name in commands():
@@ -118,21 +118,21 @@ def _fresh():
 
 def run_here(name, *arguments):
   """As `run`, but in the process of the test, where the programs of other tests are compiled already."""
-  words = list(map(str, arguments))
+  text = list(map(str, arguments))
   out, err = io.StringIO(), io.StringIO()
   with (
     _fresh(), pytest.MonkeyPatch.context() as patched, contextlib.chdir(ROOT), warnings.catch_warnings(),
     contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
   ):  # fmt: skip
     warnings.simplefilter("ignore")
-    patched.setattr(sys, "argv", [name, *words])
+    patched.setattr(sys, "argv", [name, *text])
     patched.setattr(app, "run", lambda main, flags_parser: main(flags_parser(sys.argv)))  # which sets up absl for good
     try:
       runpy.run_module(f"experiments.{name}", run_name="__main__", alter_sys=True)
       status = 0
     except SystemExit as end:
       status = end.code or 0
-  return subprocess.CompletedProcess([name, *words], status, out.getvalue(), err.getvalue())
+  return subprocess.CompletedProcess([name, *text], status, out.getvalue(), err.getvalue())
 
 
 def wave(seconds, fs):

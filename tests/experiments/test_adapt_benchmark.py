@@ -8,8 +8,8 @@ from experiments import adapt_benchmark
 
 
 def run(name, seeds, middle=np.mean):
-  found = [adapt_benchmark.scores(adapt_benchmark.PROBLEMS[name], seed) for seed in range(seeds)]
-  return {method: middle([each[method] for each in found]) for method in found[0]}
+  result = [adapt_benchmark.scores(adapt_benchmark.PROBLEMS[name], seed) for seed in range(seeds)]
+  return {method: middle([each[method] for each in result]) for method in result[0]}
 
 
 def check_fidelity(error):
@@ -42,10 +42,10 @@ def test_ten_seeds_of_each():
 
 @pytest.mark.quick
 def test_the_problems_are_those_that_were_published():
-  low, high, asked = toy_problems.draw_fidelity(0)
-  assert [len(points["x"]) for points in (low, high, asked)] == [200, 100, 200]
-  np.testing.assert_allclose(asked["y"][:100], high["y"], atol=1e-6)
-  assert np.std(low["y"] - asked["y"] - 1.5) == pytest.approx(0.1, abs=0.02)
+  low, high, requested = toy_problems.draw_fidelity(0)
+  assert [len(points["x"]) for points in (low, high, requested)] == [200, 100, 200]
+  np.testing.assert_allclose(requested["y"][:100], high["y"], atol=1e-6)
+  assert np.std(low["y"] - requested["y"] - 1.5) == pytest.approx(0.1, abs=0.02)
   source, target, _ = toy_problems.draw_moons(0)
   assert source["x"].shape == (100, 2)
   np.testing.assert_allclose(np.linalg.norm(source["x"], axis=1), np.linalg.norm(target["x"], axis=1), rtol=1e-5)

@@ -23,9 +23,14 @@ def test_pretrain_trains_the_source_network_of_a_study(source, tmp_path):
   done = run_here("pretrain", f"--workdir={tmp_path / 'w'}", *SMALL)
   assert done.returncode == 0, done.stderr
   assert "In silico" in done.stdout
-  made, there = (checkpoint.load(folder) for folder in (tmp_path / "w" / "checkpoint", source))
-  assert (made.model, made.windows, made.site, made.task) == (there.model, there.windows, there.site, there.task)
-  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-3), made.params, there.params)
+  output, there = (checkpoint.load(folder) for folder in (tmp_path / "w" / "checkpoint", source))
+  assert (output.model, output.windows, output.site, output.task) == (
+    there.model,
+    there.windows,
+    there.site,
+    there.task,
+  )
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-3), output.params, there.params)
 
 
 def test_transfer_reports_its_merge_and_saves(source, tmp_path):
@@ -176,12 +181,12 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
   place = tmp_path / "checkpoint"
   place.mkdir()
   (place / "config.json").write_text("{")
-  words = ["--input=a.csv", f"--output={tmp_path / 'b.csv'}", f"--checkpoint={place}"]
-  plain, shown = run("reconstruct", *words), run("reconstruct", *words, "--debug")
-  assert (plain.returncode, shown.returncode) == (2, 2)
+  argv = ["--input=a.csv", f"--output={tmp_path / 'b.csv'}", f"--checkpoint={place}"]
+  plain, displayed = run("reconstruct", *argv), run("reconstruct", *argv, "--debug")
+  assert (plain.returncode, displayed.returncode) == (2, 2)
   assert plain.stderr.count("\n") == 1
-  assert shown.stderr.splitlines()[-1] == plain.stderr.strip()
-  assert "JSONDecodeError" in shown.stderr  # the cause, not the line alone
+  assert displayed.stderr.splitlines()[-1] == plain.stderr.strip()
+  assert "JSONDecodeError" in displayed.stderr  # the cause, not the line alone
 
 
 @pytest.mark.parametrize(
@@ -295,13 +300,13 @@ def test_fit_reproduces_real_beats(reference_data, tmp_path, name, limit):
   given.write_text("time_s,aortic_root_pressure_mmhg,aortic_root_flow_ml_s\n" + "\n".join(rows) + "\n")
   done = run("fit", f"--input={given}", f"--output={tmp_path / 'fitted'}")
   assert done.returncode == 0, done.stderr
-  found = json.loads((tmp_path / "fitted" / "fit.json").read_text())
-  print(name, found)
-  assert found["rms_mmhg"] <= limit
-  assert found["beats"] == (1 if name == "human" else pytest.approx(3.5, abs=1))
+  result = json.loads((tmp_path / "fitted" / "fit.json").read_text())
+  print(name, result)
+  assert result["rms_mmhg"] <= limit
+  assert result["beats"] == (1 if name == "human" else pytest.approx(3.5, abs=1))
   table = np.genfromtxt(tmp_path / "fitted" / "fit.csv", delimiter=",", names=True)
   rms = np.sqrt(np.mean((table["measured_mmhg"] - table["model_mmhg"]) ** 2))
-  assert rms == pytest.approx(found["rms_mmhg"], abs=1e-3)
+  assert rms == pytest.approx(result["rms_mmhg"], abs=1e-3)
   assert (tmp_path / "fitted" / "fit.png").stat().st_size > 5000
 
 
@@ -335,9 +340,9 @@ def test_cohort_in_the_layout_of_pwdb(tmp_path):
   "second", [run_here, pytest.param(run, marks=pytest.mark.slow)], ids=["here", "another_process"]
 )
 def test_cohort_as_arrays_repeats_itself(tmp_path, second):
-  words = ["--subjects=5", "--seed=3", "--population=elderly_hypertensive"]
+  argv = ["--subjects=5", "--seed=3", "--population=elderly_hypertensive"]
   for name, way in (("a", run_here), ("b", second)):
-    done = way("cohort", *words, f"--output={tmp_path / name}")
+    done = way("cohort", *argv, f"--output={tmp_path / name}")
     assert done.returncode == 0, done.stderr
   a, b = (np.load(tmp_path / name / "cohort.npz") for name in ("a", "b"))
   assert set(a) >= {"aortic_root", "radial", "digital_ppg", "age", "sv_ml"}
@@ -378,16 +383,16 @@ def test_benchmark_prints_what_it_measured_beside_its_targets(tmp_path):
   only = "--only=cohort,checkpoints,frozen"
   done = run("benchmark", only, "--subjects=64", "--turns=1", "--steps=2", f"--output={tmp_path / 'b'}")
   assert done.returncode == 0, done.stderr
-  found = json.loads((tmp_path / "b.json").read_text())
-  rows = {row["name"]: row for row in found["rows"]}
+  result = json.loads((tmp_path / "b.json").read_text())
+  rows = {row["name"]: row for row in result["rows"]}
   assert 0.5 < rows["compiling the beats"]["value"] < 60
   assert rows["subjects a second"]["value"] > 50
   assert rows["subjects a second"]["met"] is None
   frozen = rows["tcn, extractor computed, not trained"]
   assert 0 < frozen["value"] < 1  # less work cannot take longer
   assert frozen["met"] == (frozen["value"] <= frozen["target"])
-  assert "jax" in found["versions"]
-  assert "cores to use" in found["processor"]
+  assert "jax" in result["versions"]
+  assert "cores to use" in result["processor"]
   assert done.stdout == (tmp_path / "b.md").read_text(encoding="utf-8")
   assert "subjects a second" in done.stdout
 

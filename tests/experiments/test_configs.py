@@ -23,8 +23,8 @@ CASES = [name for name in NAMES if name not in STUDIES]
 
 
 def study_of(name):
-  made = importlib.import_module(MODULES[name]).get_config()
-  return study_flags.from_config_dict(study_config.Study, made)
+  output = importlib.import_module(MODULES[name]).get_config()
+  return study_flags.from_config_dict(study_config.Study, output)
 
 
 @pytest.mark.quick
@@ -87,6 +87,6 @@ def test_the_command_gives_what_the_docstring_says(name, tmp_path):
   assert done.returncode == 0, done.stderr
   print(done.stdout)
   strategy = study_of(name).strategies[0]
-  found = float(re.search(rf"^  {re.escape(strategy)} +(\d+\.\d+)$", done.stdout, re.MULTILINE).group(1))
-  assert found == pytest.approx(expected, rel=0.1)
+  result = float(re.search(rf"^  {re.escape(strategy)} +(\d+\.\d+)$", done.stdout, re.MULTILINE).group(1))
+  assert result == pytest.approx(expected, rel=0.1)
   assert pathlib.Path(tmp_path, "w", "checkpoint", "config.json").is_file()

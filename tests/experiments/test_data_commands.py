@@ -174,9 +174,9 @@ def test_a_network_of_ppg_is_none_of_the_aorta_and_one_with_a_cuff_asks_for_its_
   given = tmp_path / "in.csv"
   pandas.DataFrame({"time_s": t, "digital_ppg": p / 100}).to_csv(given, index=False)
   flags = [f"--checkpoint={tmp_path / 'ppg' / 'checkpoint'}", f"--input={given}", f"--output={tmp_path / 'out.csv'}"]
-  bare = run("reconstruct", *flags)
-  assert bare.returncode == 2
-  assert "the checkpoint takes cuff_sbp_mmhg, cuff_dbp_mmhg, cuff_map_mmhg if known; given: none" in bare.stderr
+  stripped = run("reconstruct", *flags)
+  assert stripped.returncode == 2
+  assert "the checkpoint takes cuff_sbp_mmhg, cuff_dbp_mmhg, cuff_map_mmhg if known; given: none" in stripped.stderr
   done = run("reconstruct", *flags, "--covariates=cuff_sbp_mmhg=150,cuff_dbp_mmhg=80,cuff_map_mmhg=101")
   assert done.returncode == 2
   assert "gives the radial wave, not the aortic one" in done.stderr

@@ -39,10 +39,10 @@ def test_paired_data_have_errors_a_row_a_subject(done_study, patients, tmp_path)
     "--invasive", "--male_share=0.5", f"--workdir={tmp_path / 'work'}",
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
-  found = rows(tmp_path / "work" / "errors.csv")
-  assert tuple(found[0]) == run_study.COLUMNS
-  assert [row["subject"] for row in found] == [f"P{k:02d}" for k in range(5)]
-  assert all(np.isfinite(float(row["rmse_mmhg"])) and float(row["beats"]) > 3 for row in found)
+  result = rows(tmp_path / "work" / "errors.csv")
+  assert tuple(result[0]) == run_study.COLUMNS
+  assert [row["subject"] for row in result] == [f"P{k:02d}" for k in range(5)]
+  assert all(np.isfinite(float(row["rmse_mmhg"])) and float(row["beats"]) > 3 for row in result)
   page = (tmp_path / "work" / "report.html").read_text(encoding="utf-8")
   assert "n = 5 &lt; 85" in page
   assert "the subjects are virtual" not in page  # they are the user's own
@@ -66,9 +66,9 @@ def test_peripheral_waves_alone_have_a_report_without_errors(done_study, patient
   page = (work / "report.html").read_text(encoding="utf-8")
   assert html.escape(own_report.WITHOUT_TRUTH) in page
   assert "RMSE" not in page.partition("<script>")[0]
-  found = rows(work / "reconstructed.csv")
-  assert [row["subject"] for row in found] == [f"P{k:02d}" for k in range(5)]
-  assert all(60 < float(row["csbp_est_mmhg"]) < 220 for row in found)
+  result = rows(work / "reconstructed.csv")
+  assert [row["subject"] for row in result] == [f"P{k:02d}" for k in range(5)]
+  assert all(60 < float(row["csbp_est_mmhg"]) < 220 for row in result)
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,10 @@ def test_nobody_is_evaluated_whom_the_network_has_seen(done_study, patients, tmp
   network = checkpoint.load(done_study / "checkpoint")
   everybody = [f"P{k:02d}" for k in range(5)]
   evaluated = {}
-  for name, met in (("some", everybody[:2]), ("all", everybody)):
-    checkpoint.save(tmp_path / name, dataclasses.replace(network, seen_subject_hashes=checkpoint.digests_of(met)))
+  for name, known_subjects in (("some", everybody[:2]), ("all", everybody)):
+    checkpoint.save(
+      tmp_path / name, dataclasses.replace(network, seen_subject_hashes=checkpoint.digests_of(known_subjects))
+    )
     work = tmp_path / f"work_{name}"
     done = run_here(
       "evaluate", f"--checkpoint={tmp_path / name}", "--format=csv", f"--path={patients}", f"--workdir={work}"
@@ -139,7 +141,7 @@ def test_nobody_is_evaluated_whom_the_network_has_seen(done_study, patients, tmp
     evaluated[name] = [row["subject"] for row in rows(work / "errors.csv")] if (work / "errors.csv").exists() else []
     assert [row["subject"] for row in rows(work / "reconstructed.csv")] == everybody
     page = (work / "report.html").read_text(encoding="utf-8")
-    assert page.count("the network has seen this subject in its training or calibration") == len(met)
+    assert page.count("the network has seen this subject in its training or calibration") == len(known_subjects)
   assert evaluated == {"some": everybody[2:], "all": []}
   assert html.escape(own_report.WITHOUT_TRUTH) in page
 
@@ -189,20 +191,20 @@ def test_intervals_and_the_flag_are_written_beside_the_wave(done_study, tmp_path
       ),
     ),
   )
-  found = {}
+  result = {}
   for name, network in (("few", done_study / "checkpoint"), ("enough", tmp_path / "enough")):
     done = run_here(
       "reconstruct", f"--checkpoint={network}", f"--input={given}", f"--output={tmp_path / f'{name}.csv'}"
     )
     assert done.returncode == 0, done.stderr
     content = json.loads((tmp_path / f"{name}.json").read_text(), parse_constant=lambda name: pytest.fail(name))
-    found[name] = done.stdout, content["intervals"], pandas.read_csv(tmp_path / f"{name}.csv")
+    result[name] = done.stdout, content["intervals"], pandas.read_csv(tmp_path / f"{name}.csv")
   why = "intervals of 90 % need 9 calibration subjects, it has 2"
-  said, intervals, table = found["few"]
+  said, intervals, table = result["few"]
   assert f"no intervals: {why}" in said
   assert intervals == {"lacking": why}
   assert "low_mmhg" not in table
-  said, intervals, table = found["enough"]
+  said, intervals, table = result["enough"]
   assert intervals == {"ood_fraction": 1.0, "out_of_distribution": True}
   assert "WARNING: 100 % of the record is out of distribution" in said
   assert (table["high_mmhg"] - table["low_mmhg"]).min() > 0

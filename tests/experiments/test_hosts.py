@@ -1,13 +1,16 @@
 """Several hosts in one training, each a process of its own on this machine, of which one is slow, frozen, stopped or killed."""
 
+import contextlib
 import dataclasses
 import multiprocessing
 import os
 import pathlib
 import re
 import signal
+import socket
 import sys
 import tempfile
+import threading
 import time
 
 import numpy as np
@@ -98,22 +101,23 @@ def host(orders):
   if what == "sleep":
     before(study_datasets, "load_source", lambda: time.sleep(float(seconds)))
     before(checkpoint, "save", lambda: wait_for(pathlib.Path(orders.workdir, "checkpoint")))
-  words = [*SMALL, f"--workdir={orders.workdir}", *orders.extra, *([seconds] if what == "flag" else [])]
+  arguments = [*SMALL, f"--workdir={orders.workdir}", *orders.extra, *([seconds] if what == "flag" else [])]
   if orders.count > 1:
-    words += [f"--coordinator=localhost:{orders.port}", f"--hosts={orders.count}", f"--host={orders.number}"]
-  commands._main("pretrain", words, orders.out, orders.err, read=True)
+    arguments += [f"--coordinator=localhost:{orders.port}", f"--hosts={orders.count}", f"--host={orders.number}"]
+  commands._main("pretrain", arguments, orders.out, orders.err, read=True)
 
 
 class Hosts:
   """The same command on several hosts, with the trouble of some: number → trouble."""
 
-  def __init__(self, folder, workdir, count, troubles=(), extra=(), whole=False):
-    port, self.folder, self.processes = free_port(), folder, []
+  def __init__(self, folder, workdir, count, troubles=(), extra=(), whole=False, port=None, through=None):
+    """`through`: number of a host → another port by which it reaches the first."""
+    port, self.folder, self.processes = port or free_port(), folder, []
     for number in range(count):
       out, err = (str(folder / f"{stream}{number}") for stream in ("out", "err"))
       of = dict(troubles).get(number, "")
       orders = Orders(
-        port=port, number=number, count=count, workdir=str(workdir), out=out, err=err, trouble=of, extra=tuple(extra),
+        port=(through or {}).get(number, port), number=number, count=count, workdir=str(workdir), out=out, err=err, trouble=of, extra=tuple(extra),
         whole=whole,
       )  # fmt: skip
       self.processes.append(_PROCESSES.Process(target=host, args=(orders,)))
@@ -131,6 +135,46 @@ class Hosts:
   def said(self, stream, number):
     """What a host printed."""
     return (self.folder / f"{stream}{number}").read_text(encoding="utf-8")
+
+
+class Relay:
+  """Forwards connections to a port of this machine, and can close them."""
+
+  def __init__(self, target):
+    self._target, self._sockets = target, []
+    self._server = socket.create_server(("localhost", 0))
+    self.port = self._server.getsockname()[1]
+
+  def __enter__(self):
+    threading.Thread(target=self._accept, daemon=True).start()
+    return self
+
+  def __exit__(self, *error):
+    self._server.close()
+    self.close_connections()
+
+  def close_connections(self):
+    for end in self._sockets:
+      with contextlib.suppress(OSError):  # closed already
+        end.shutdown(socket.SHUT_RDWR)
+
+  def _accept(self):
+    with contextlib.suppress(OSError):  # the server is closed
+      while True:
+        near = self._server.accept()[0]
+        with contextlib.suppress(OSError):  # the first host is not there yet
+          far = socket.create_connection(("localhost", self._target))
+          self._sockets += [near, far]
+          for source, sink in ((near, far), (far, near)):
+            threading.Thread(target=self._forward, args=(source, sink), daemon=True).start()
+
+  def _forward(self, source, sink):
+    with contextlib.suppress(OSError):
+      while data := source.recv(65536):
+        sink.sendall(data)
+    for end in (source, sink):
+      with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture(scope="module")
@@ -152,9 +196,9 @@ def check_alike(started, work, alone):
   for number in range(1, len(statuses)):
     assert [line for line in started.said("out", number).splitlines() if "Gloo" not in line] == []
   network, printed = alone
-  made = checkpoint.load(work / "checkpoint")
+  output = checkpoint.load(work / "checkpoint")
   for block, layer in (("f", "embed"), ("r", "conv")):
-    kernels = [np.asarray(one.params[block][layer]["matrix"]["kernel"]) for one in (network, made)]
+    kernels = [np.asarray(one.params[block][layer]["matrix"]["kernel"]) for one in (network, output)]
     np.testing.assert_allclose(*kernels, atol=2e-3)
   errors = [float(re.search(r"RMSE ([\d.]+) mmHg", text).group(1)) for text in (printed, started.said("out", 0))]
   assert abs(errors[0] - errors[1]) < 0.02
@@ -184,18 +228,56 @@ def test_a_host_that_is_two_minutes_late_is_waited_for(tmp_path):
   check_alike(Hosts(tmp_path, work, 2, {1: "sleep:120"}, whole=True), work, alone)
 
 
-# at 100 s jax gives up a host by default
+def freeze(process, seconds):
+  os.kill(process.pid, signal.SIGSTOP)
+  time.sleep(seconds)
+  os.kill(process.pid, signal.SIGCONT)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("frozen", [0, 1])
-def test_a_host_that_is_frozen_for_two_minutes_goes_on(tmp_path, alone, frozen):
+def test_a_host_that_is_frozen_for_less_than_a_minute_goes_on(tmp_path, alone, frozen):
   work = tmp_path / "work"
   started = Hosts(tmp_path, work, 2)
-  process = started.processes[frozen]
   wait_for(work / "begun.json")
-  os.kill(process.pid, signal.SIGSTOP)
-  time.sleep(120)
-  os.kill(process.pid, signal.SIGCONT)
+  freeze(started.processes[frozen], 45)
   check_alike(started, work, alone)
+
+
+# at 100 s jax gives up a host by default; after 60 s gRPC closes a connection if a ping happened to be under way
+@pytest.mark.slow
+@pytest.mark.parametrize("frozen", [0, 1])
+def test_a_host_that_is_frozen_for_two_minutes_goes_on_or_says_why_not(tmp_path, alone, frozen):
+  work = tmp_path / "work"
+  started = Hosts(tmp_path, work, 2)
+  wait_for(work / "begun.json")
+  freeze(started.processes[frozen], 120)
+  if started.end() == [0, 0]:
+    check_alike(started, work, alone)
+  else:
+    said = [started.said("err", number) for number in range(2)]
+    assert [process.exitcode for process in started.processes] == [1, 1], said
+    for number in range(2):
+      assert re.search(rf"error: host {frozen} of 2 was (lost|suspended for \d+ s)", said[number]), said[number]
+
+
+@pytest.mark.slow
+def test_a_host_whose_connection_is_closed_while_it_is_frozen_says_so(tmp_path):
+  work = tmp_path / "work"
+  port = free_port()
+  with Relay(port) as relay:
+    started = Hosts(tmp_path, work, 2, port=port, through={1: relay.port})
+    wait_for(work / "begun.json")
+    os.kill(started.processes[1].pid, signal.SIGSTOP)
+    relay.close_connections()
+    time.sleep(65)
+    os.kill(started.processes[1].pid, signal.SIGCONT)
+    assert started.end() == [1, 1], [started.said("err", number) for number in range(2)]
+  said = started.said("err", 1)
+  assert re.search(
+    r"error: host 1 of 2 was suspended for \d+ s, and its connection was closed; start the same", said
+  ), said
+  assert re.search(lost_line(1, 2, r"nothing heard for \d+ s"), started.said("err", 0))
 
 
 def lost_line(number, count, why):
@@ -284,8 +366,8 @@ def test_a_collective_has_the_limit_of_its_flag(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 1])
 def test_hosts_that_do_not_meet_are_named(tmp_path, number):
-  words = [*SMALL, f"--coordinator=localhost:{free_port()}", "--hosts=2", f"--host={number}", "--join_timeout_s=5"]
-  done = commands.run("pretrain", *words, f"--workdir={tmp_path / 'x'}", timeout=_NET_S)
+  arguments = [*SMALL, f"--coordinator=localhost:{free_port()}", "--hosts=2", f"--host={number}", "--join_timeout_s=5"]
+  done = commands.run("pretrain", *arguments, f"--workdir={tmp_path / 'x'}", timeout=_NET_S)
   assert done.returncode == 2, done.stderr
   assert "the hosts did not meet" in done.stderr
   assert not (tmp_path / "x").exists()

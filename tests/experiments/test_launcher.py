@@ -23,9 +23,9 @@ def test_a_study_goes_through_a_config_dict_unchanged():
 
 @pytest.mark.parametrize("given", ["scratch,fine_tuning", ("scratch,fine_tuning",), ("scratch", "fine_tuning")])
 def test_names_of_one_flag_are_parted_at_commas(given):
-  found = study_flags.from_config_dict(study_config.Study, ConfigDict({"strategies": given, "seeds": (0, 1)}))
-  assert found.strategies == ("scratch", "fine_tuning")
-  assert found.seeds == (0, 1)
+  result = study_flags.from_config_dict(study_config.Study, ConfigDict({"strategies": given, "seeds": (0, 1)}))
+  assert result.strategies == ("scratch", "fine_tuning")
+  assert result.seeds == (0, 1)
 
 
 def trained(**about):

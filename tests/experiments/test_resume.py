@@ -47,11 +47,11 @@ def alive(group):
   return True
 
 
-def stop_when(ready, words, sent, log):
+def stop_when(ready, arguments, sent, log):
   """Starts a command, sends it a signal once it is so far, and waits until no process of it is left."""
   # at the precision of the tests, whose compiled programs it then finds
   environment = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_DEFAULT_MATMUL_PRECISION": "highest"}
-  command = [sys.executable, "-m", *words]
+  command = [sys.executable, "-m", *arguments]
   with open(log, "w") as said:
     started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True)
     wait_for(lambda: ready() or started.poll() is not None)
@@ -68,23 +68,23 @@ def test_a_stopped_study_goes_on_and_leaves_nobody_behind(small_study, done_stud
   folder = pathlib.Path(shutil.copytree(done_study, tmp_path / "work"))
   shutil.rmtree(folder / "cells")
   (tmp_path / "small.py").write_text(CONFIG.format(study=small))
-  words = [f"--config={tmp_path / 'small.py'}", f"--workdir={folder}", "--processes=2"]
+  arguments = [f"--config={tmp_path / 'small.py'}", f"--workdir={folder}", "--processes=2"]
   keys = study_grid.keys(small)
   for sent, least in ((signal.SIGTERM, 1), (signal.SIGKILL, 4)):
     ready = functools.partial(lambda least: len(list(folder.glob("cells/**/*.json"))) >= least, least)
-    stop_when(ready, ("experiments.study", *words), sent, tmp_path / "said")
+    stop_when(ready, ("experiments.study", *arguments), sent, tmp_path / "said")
     there = [key for key in keys if study_results.load(str(folder), key) is not None]
     assert least <= len(there) < len(keys)
     assert not (folder / "report.html").exists()
 
-  done = run("study", *words)
+  done = run("study", *arguments)
   assert done.returncode == 0, done.stderr
   for key in keys:
     resumed, whole = (study_results.load(str(where), key).errors for where in (folder, done_study))
     assert [one.subject for one in resumed] == [one.subject for one in whole]
     # other cores add in another order
     np.testing.assert_allclose(
-      *([dataclasses.astuple(one)[1:] for one in found] for found in (resumed, whole)), atol=2e-3
+      *([dataclasses.astuple(one)[1:] for one in result] for result in (resumed, whole)), atol=2e-3
     )
   assert (folder / "report.html").is_file()
   assert not [path for path in folder.rglob("*") if ".partial" in path.name]
@@ -104,10 +104,10 @@ def test_a_stopped_transfer_goes_on_to_the_same_bits(tmp_path):
   whole, folder = tmp_path / "whole", tmp_path / "stopped"
   done = run("transfer", *SMALL, f"--workdir={whole}")
   assert done.returncode == 0, done.stderr
-  words = ("experiments.transfer", *SMALL, f"--workdir={folder}")
+  arguments = ("experiments.transfer", *SMALL, f"--workdir={folder}")
   states = folder / "savepoints"
   with subprocess.Popen(
-    [sys.executable, "-m", *words], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    [sys.executable, "-m", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
   ) as first:
     wait_for(lambda: any(states.glob("000/0*")) or first.poll() is not None)
     first.send_signal(signal.SIGSTOP)
@@ -116,12 +116,12 @@ def test_a_stopped_transfer_goes_on_to_the_same_bits(tmp_path):
     assert "the same command runs there already" in second.stderr
     first.kill()
   said = tmp_path / "said"
-  stop_when(lambda: "goes on where it was stopped" in said.read_text(), words, signal.SIGTERM, said)
+  stop_when(lambda: "goes on where it was stopped" in said.read_text(), arguments, signal.SIGTERM, said)
   assert (tmp_path / "said").read_text().splitlines()[-1] == "stopped; give the same command again"
   other = run("transfer", *SMALL, "--n_target=1", f"--workdir={folder}")
   assert other.returncode == 2
   assert "a run with other settings was stopped there" in other.stderr
-  stop_when(lambda: any(states.glob("002/0*")), words, signal.SIGKILL, tmp_path / "said")
+  stop_when(lambda: any(states.glob("002/0*")), arguments, signal.SIGKILL, tmp_path / "said")
   last = run("transfer", *SMALL, f"--workdir={folder}")
   assert last.returncode == 0, last.stderr
   assert "goes on where it was stopped" in last.stderr

@@ -38,51 +38,51 @@ def main() -> None:
   parser.add_argument("--runs", type=int, default=10_000)
   parser.add_argument("--seed", type=int, default=0)
   parser.add_argument("--keep", type=pathlib.Path, default=pathlib.Path("fuzz"))
-  told = parser.parse_args()
+  report = parser.parse_args()
   if atheris is not None:
     with atheris.instrument_imports(include=["cap_jax"]):
       from tests.fuzz import targets
   else:
     from tests.fuzz import targets
-  target = targets.TARGETS[told.target]()
+  target = targets.TARGETS[report.target]()
   for data in target.seeds:
     targets.quietly(target.call, data)  # imports and compiles what is needed
-  found = {"read": 0, "refused": 0}
+  result = {"read": 0, "refused": 0}
   before, began, slowest = _memory_mb(), time.monotonic(), 0.0
   signal.signal(signal.SIGALRM, _too_long)
 
   def one(data: bytes) -> None:
     nonlocal slowest
-    start, held = time.monotonic(), _memory_mb()
+    start, frozen = time.monotonic(), _memory_mb()
     signal.alarm(_LONGEST_S)
     try:
-      found[targets.quietly(target.call, data)] += 1
+      result[targets.quietly(target.call, data)] += 1
       signal.alarm(0)
-      assert _memory_mb() - held < _MOST_MB, f"the memory grew by {_memory_mb() - held:.0f} MB"
+      assert _memory_mb() - frozen < _MOST_MB, f"the memory grew by {_memory_mb() - frozen:.0f} MB"
     except BaseException:
       signal.alarm(0)
-      told.keep.mkdir(parents=True, exist_ok=True)
-      (told.keep / f"{told.target}-{targets.name_of(data)}").write_bytes(data)
+      report.keep.mkdir(parents=True, exist_ok=True)
+      (report.keep / f"{report.target}-{targets.name_of(data)}").write_bytes(data)
       raise
     slowest = max(slowest, time.monotonic() - start)
-    if sum(found.values()) == told.runs:
+    if sum(result.values()) == report.runs:
       grown = _memory_mb() - before
       print(
-        f"{told.target}: {told.runs} inputs, {found['refused']} refused, {found['read']} read; {time.monotonic() - began:.0f} s, "
+        f"{report.target}: {report.runs} inputs, {result['refused']} refused, {result['read']} read; {time.monotonic() - began:.0f} s, "
         f"the slowest {slowest:.2f} s, memory +{grown:.0f} MB",
         flush=True,
       )
 
   if atheris is None:
-    rng = np.random.default_rng(told.seed)
-    for _ in range(told.runs):
+    rng = np.random.default_rng(report.seed)
+    for _ in range(report.runs):
       one(targets.mutated(target.seeds, rng))
     return
-  corpus = told.keep / f"corpus-{told.target}"
+  corpus = report.keep / f"corpus-{report.target}"
   corpus.mkdir(parents=True, exist_ok=True)
   for data in target.seeds:
     (corpus / targets.name_of(data)).write_bytes(data)
-  rng = np.random.default_rng(told.seed)
+  rng = np.random.default_rng(report.seed)
 
   def mutate(data: bytes, most: int, seed: int) -> bytes:
     if seed % 2:
@@ -90,13 +90,13 @@ def main() -> None:
     return targets.mutated([data or b"\0", *target.seeds], np.random.default_rng(seed))[:most]
 
   options = [
-    f"-runs={told.runs}",
-    f"-seed={told.seed + 1}",
+    f"-runs={report.runs}",
+    f"-seed={report.seed + 1}",
     "-max_len=600000",
     "-rss_limit_mb=6000",
     "-timeout=60",
     "-verbosity=0",
-    f"-artifact_prefix={told.keep}/{told.target}-",
+    f"-artifact_prefix={report.keep}/{report.target}-",
   ]
   atheris.Setup([sys.argv[0], *options, str(corpus)], one, custom_mutator=mutate)
   atheris.Fuzz()

@@ -85,9 +85,9 @@ def _scratch() -> pathlib.Path:
 def _read_all(name: str, channels: Mapping[str, str] | None, path: pathlib.Path) -> None:
   """Raises:
   InputError: anything of it was refused."""
-  found = DATASETS[name](path, channels)
-  refused: list[InputError] = list(found.lost)
-  for entry in found.entries[:4]:
+  result = DATASETS[name](path, channels)
+  refused: list[InputError] = list(result.lost)
+  for entry in result.entries[:4]:
     try:
       datasets.read(entry)
     except InputError as error:
@@ -239,8 +239,8 @@ def mutated(seeds: list[bytes], rng: np.random.Generator) -> bytes:
       start = int(rng.integers(len(other)))
       data[a:b] = other[start : start + b - a]
     else:
-      words = (b"nan", b"-1", b"1e309", b"\0", b"\xff\xff\xff\xff", b"../", b"99999999999", b"", b"[" * 50, b'"')
-      data[a:b] = words[rng.integers(len(words))]
+      arguments = (b"nan", b"-1", b"1e309", b"\0", b"\xff\xff\xff\xff", b"../", b"99999999999", b"", b"[" * 50, b'"')
+      data[a:b] = arguments[rng.integers(len(arguments))]
   return bytes(data)
 
 

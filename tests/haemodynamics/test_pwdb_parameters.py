@@ -36,19 +36,19 @@ def test_columns_are_those_of_pwdb(both):
 
 
 def test_values_agree_with_each_other_and_with_what_was_drawn(both):
-  subjects, found = both
-  np.testing.assert_allclose(found["MAP_a [mmHg]"], subjects.map_mmhg, atol=0.15)
-  np.testing.assert_allclose(found["PP_a [mmHg]"], found["SBP_a [mmHg]"] - found["DBP_a [mmHg]"], atol=1e-6)
-  np.testing.assert_allclose(found["CO [l/min]"], found["SV [ml]"] * found["HR [bpm]"] / 1000, rtol=1e-6)
+  subjects, result = both
+  np.testing.assert_allclose(result["MAP_a [mmHg]"], subjects.map_mmhg, atol=0.15)
+  np.testing.assert_allclose(result["PP_a [mmHg]"], result["SBP_a [mmHg]"] - result["DBP_a [mmHg]"], atol=1e-6)
+  np.testing.assert_allclose(result["CO [l/min]"], result["SV [ml]"] * result["HR [bpm]"] / 1000, rtol=1e-6)
   # Ohm: pressure above the outflow's over the output, in 10⁶ Pa·s/m³
   ohm = (subjects.map_mmhg - 33.2) * 133.322 / (subjects.sv_ml * subjects.hr_bpm / 60 * 1e-6) / 1e6
-  np.testing.assert_allclose(found["SVR [10^6 Pa s / m3]"], ohm, rtol=5e-3)
+  np.testing.assert_allclose(result["SVR [10^6 Pa s / m3]"], ohm, rtol=5e-3)
   # the measured foot-to-foot velocity is the theoretical one that was asked for, within what MAP and reflections do
-  ratio = found["PWV_cf [m/s]"] / np.asarray(subjects.pwv_m_s)
+  ratio = result["PWV_cf [m/s]"] / np.asarray(subjects.pwv_m_s)
   assert abs(np.median(ratio) - 1) < 0.08
   assert (np.abs(ratio - 1) < 0.25).all()
-  assert (found["drop fin [mmHg]"] > 0).all()
-  assert (found["PWV_br [m/s]"] > 3).all()
+  assert (result["drop fin [mmHg]"] > 0).all()
+  assert (result["PWV_br [m/s]"] > 3).all()
 
 
 def test_onsets_grow_along_the_way(drawn):

@@ -41,8 +41,8 @@ def rmse_of(recordings):
   """RMSE of each record [mmHg]."""
   trained, rmse = checkpoint.load(pretrained.FOLDER), []
   for recording in recordings:
-    made = reconstruct.reconstruct(trained, recording)
-    off = made.aortic_mmhg - recording.signals["aortic_root"]
+    output = reconstruct.reconstruct(trained, recording)
+    off = output.aortic_mmhg - recording.signals["aortic_root"]
     rmse.append(np.sqrt(np.nanmean(np.square(off))))
   return rmse
 
@@ -56,9 +56,9 @@ def test_it_reconstructs_waves_of_the_other_solver():
 
 @pytest.mark.slow
 def test_it_meets_the_other_solver_as_its_card_says():
-  found = reported()
-  assert len(found) == 64
-  rmse = rmse_of(found)
+  result = reported()
+  assert len(result) == 64
+  rmse = rmse_of(result)
   said = float(re.search(r"64 subjects of the nonlinear solver[^|]*\| ([\d.]+) ", CARD).group(1))
   assert abs(np.mean(rmse) - said) < 0.02
   assert np.mean(rmse) < 1.0  # mmHg; the FIR transfer function has 2

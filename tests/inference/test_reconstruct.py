@@ -18,7 +18,7 @@ pytestmark = pytest.mark.quick
 
 
 @pytest.fixture(scope="module")
-def identity(tiny_model):
+def identity_network(tiny_model):
   """A network whose answer is its input: what comes out shows windowing, blending and clocks alone."""
   params = people.drawn(tiny_model)
   params["r"]["wave"] = jax.tree.map(np.zeros_like, params["r"]["wave"])
@@ -39,49 +39,49 @@ def record(t, p):
 @pytest.mark.parametrize(
   ("fs", "seconds"), [(125.0, 30), (60.0, 12), (500.0, 9), (124.945, 7.3), (100.0, 3.1), (250.0, 1.7), (125.0, 0.8)]
 )
-def test_the_input_comes_back_on_its_own_clock(identity, fs, seconds):
+def test_the_input_comes_back_on_its_own_clock(identity_network, fs, seconds):
   t = 5 + np.arange(int(seconds * fs)) / fs
-  made = reconstruct.reconstruct(identity, record(t, wave(t)))
-  np.testing.assert_array_equal(made.time_s, t)
-  assert np.abs(made.aortic_mmhg - wave(t)).max() < (1.5 if fs == 60 else 0.4)
-  assert made.gaps == []
+  output = reconstruct.reconstruct(identity_network, record(t, wave(t)))
+  np.testing.assert_array_equal(output.time_s, t)
+  assert np.abs(output.aortic_mmhg - wave(t)).max() < (1.5 if fs == 60 else 0.4)
+  assert output.gaps == []
 
 
-def test_an_irregular_clock_is_kept(identity):
+def test_an_irregular_clock_is_kept(identity_network):
   t = np.cumsum(np.random.default_rng(0).uniform(0.005, 0.011, 1500))
-  made = reconstruct.reconstruct(identity, record(t, wave(t)))
-  assert np.abs(made.aortic_mmhg - wave(t)).max() < 0.4
+  output = reconstruct.reconstruct(identity_network, record(t, wave(t)))
+  assert np.abs(output.aortic_mmhg - wave(t)).max() < 0.4
 
 
-def test_gaps_stay_gaps_and_what_lies_between_is_reconstructed(identity):
+def test_gaps_stay_gaps_and_what_lies_between_is_reconstructed(identity_network):
   t = np.arange(3000) / 100
   p = wave(t)
   p[500:600] = np.nan
   p[1500] = 999.0
   p[2000:2400] = p[2000]
-  made = reconstruct.reconstruct(identity, record(t, p))
-  lost = np.isnan(made.aortic_mmhg)
+  output = reconstruct.reconstruct(identity_network, record(t, p))
+  lost = np.isnan(output.aortic_mmhg)
   assert lost[500:600].all()
   assert lost[1500]
   assert lost[2050:2350].all()
   assert not lost[:500].any()
   assert not lost[600:1500].any()
   assert not lost[1501:1975].any()  # the diastole before the flat line has hardly a pulse either
-  assert [gap.reason for gap in made.gaps] == ["no data", "outside 15–320 mmHg", "flat line"]
-  assert made.gaps[0].start_s == pytest.approx(5.0)
-  assert made.gaps[0].end_s == pytest.approx(5.99)
+  assert [gap.reason for gap in output.gaps] == ["no data", "outside 15–320 mmHg", "flat line"]
+  assert output.gaps[0].start_s == pytest.approx(5.0)
+  assert output.gaps[0].end_s == pytest.approx(5.99)
   inner = ~lost
   inner[1975:2410] = False
-  assert np.abs(made.aortic_mmhg - wave(t))[inner].max() < 0.5
+  assert np.abs(output.aortic_mmhg - wave(t))[inner].max() < 0.5
 
 
-def test_less_than_a_beat_between_two_gaps_is_none(identity):
+def test_less_than_a_beat_between_two_gaps_is_none(identity_network):
   t = np.arange(3000) / 100
   p = wave(t)
   p[1000:1040], p[1090:1200] = 400.0, 400.0
-  made = reconstruct.reconstruct(identity, record(t, p))
-  assert [gap.reason for gap in made.gaps] == ["outside 15–320 mmHg", "no whole beat", "outside 15–320 mmHg"]
-  assert np.isnan(made.aortic_mmhg[1000:1200]).all()
+  output = reconstruct.reconstruct(identity_network, record(t, p))
+  assert [gap.reason for gap in output.gaps] == ["outside 15–320 mmHg", "no whole beat", "outside 15–320 mmHg"]
+  assert np.isnan(output.aortic_mmhg[1000:1200]).all()
 
 
 def faulty(fault, t):
@@ -100,23 +100,23 @@ def faulty(fault, t):
 
 
 @pytest.mark.parametrize("fault", ["damped", "clipped", "moved", "flushed"])
-def test_faulty_beats_are_gaps_with_their_reason(identity, fault):
+def test_faulty_beats_are_gaps_with_their_reason(identity_network, fault):
   t = np.arange(7500) / 125
-  made = reconstruct.reconstruct(identity, record(t, faulty(fault, t)))
-  lost = np.isnan(made.aortic_mmhg)
-  assert any(fault in gap.reason for gap in made.gaps)
-  wrong = np.abs(made.aortic_mmhg - (wave(t) - 10 * (fault == "clipped"))) > 10
+  output = reconstruct.reconstruct(identity_network, record(t, faulty(fault, t)))
+  lost = np.isnan(output.aortic_mmhg)
+  assert any(fault in gap.reason for gap in output.gaps)
+  wrong = np.abs(output.aortic_mmhg - (wave(t) - 10 * (fault == "clipped"))) > 10
   assert wrong.mean() < 0.01
   assert not lost[: 125 * 17].any()
   assert not lost[125 * 33 :].any()
   assert lost[125 * 21 : 125 * 29].mean() > (0.3 if fault in ("flushed", "moved") else 0.95)
 
 
-def test_beats_have_their_pressures_and_rate(identity):
+def test_beats_have_their_pressures_and_rate(identity_network):
   t = np.arange(2500) / 125
-  made = reconstruct.reconstruct(identity, record(t, wave(t)))
-  assert 23 <= len(made.beats) <= 25
-  numbers = reconstruct.summary(made.beats)
+  output = reconstruct.reconstruct(identity_network, record(t, wave(t)))
+  assert 23 <= len(output.beats) <= 25
+  numbers = reconstruct.summary(output.beats)
   assert numbers["hr_bpm"]["mean"] == pytest.approx(75, abs=0.5)
   assert numbers["csbp_est_mmhg"]["mean"] == pytest.approx(wave(t).max(), abs=0.5)
   assert numbers["cdbp_est_mmhg"]["mean"] == pytest.approx(wave(t).min(), abs=0.5)
@@ -125,13 +125,13 @@ def test_beats_have_their_pressures_and_rate(identity):
   assert reconstruct.summary([]) == {}
 
 
-def test_useless_records_are_refused(identity):
+def test_useless_records_are_refused(identity_network):
   t = np.arange(1000) / 125
   with pytest.raises(InputError, match=r"no usable stretch of one beat or more \(flat line\)"):
-    reconstruct.reconstruct(identity, record(t, np.full(1000, 80.0)))
+    reconstruct.reconstruct(identity_network, record(t, np.full(1000, 80.0)))
   with pytest.raises(InputError, match="shorter than one beat"):
-    reconstruct.reconstruct(identity, record(t[:20], wave(t[:20])))
-  other = dataclasses.replace(identity, site="brachial")
+    reconstruct.reconstruct(identity_network, record(t[:20], wave(t[:20])))
+  other = dataclasses.replace(identity_network, site="brachial")
   with pytest.raises(InputError, match=r"has radial, the checkpoint reads brachial; make one with"):
     reconstruct.reconstruct(other, record(t, wave(t)))
 
@@ -162,30 +162,32 @@ def test_a_network_of_another_task_is_refused(tiny_model):
     reconstruct.reconstruct(trained, record(t, wave(t)))
 
 
-def test_a_network_of_another_wave_reconstructs_no_aortic_one(identity):
+def test_a_network_of_another_wave_reconstructs_no_aortic_one(identity_network):
   t = np.arange(3000) / 125
-  other = dataclasses.replace(identity, reference="radial")
+  other = dataclasses.replace(identity_network, reference="radial")
   with pytest.raises(InputError, match="gives the radial wave, not the aortic one"):
     reconstruct.reconstruct(other, record(t, wave(t)))
 
 
 @pytest.mark.parametrize("subject", ["P01", "P02"])
-def test_a_reading_is_taken_as_it_is(identity, subject):
+def test_a_reading_is_taken_as_it_is(identity_network, subject):
   """Errors of a cuff are injected into training; the name of the file must not change what comes out."""
   t = np.arange(3000) / 125
   spec = config.Calibration(kind="sbp_dbp", sbp_bias_mmhg=5.0, sbp_sd_mmhg=10.0, dbp_sd_mmhg=8.0)
   given = dataclasses.replace(
     record(t, 0.5 * wave(t)), subject=subject, covariates={"cuff_sbp_mmhg": 150.0, "cuff_dbp_mmhg": 80.0}
   )
-  made = reconstruct.reconstruct(dataclasses.replace(identity, calibration=spec), given)
-  found = reconstruct.summary(made.beats)
-  assert found["peripheral_sbp_mmhg"]["mean"] == pytest.approx(150.0, abs=0.5)
-  assert found["peripheral_dbp_mmhg"]["mean"] == pytest.approx(80.0, abs=0.5)
+  output = reconstruct.reconstruct(dataclasses.replace(identity_network, calibration=spec), given)
+  result = reconstruct.summary(output.beats)
+  assert result["peripheral_sbp_mmhg"]["mean"] == pytest.approx(150.0, abs=0.5)
+  assert result["peripheral_dbp_mmhg"]["mean"] == pytest.approx(80.0, abs=0.5)
 
 
-def test_a_cuffs_own_map_counts_at_inference_too(identity):
+def test_a_cuffs_own_map_counts_at_inference_too(identity_network):
   t = np.arange(3000) / 125
   known = {"cuff_sbp_mmhg": 150.0, "cuff_dbp_mmhg": 80.0, "cuff_map_mmhg": 100.0}
   given = dataclasses.replace(record(t, 0.5 * wave(t)), covariates=known)
-  made = reconstruct.reconstruct(dataclasses.replace(identity, calibration=config.Calibration(kind="map_dbp")), given)
-  assert reconstruct.summary(made.beats)["peripheral_map_mmhg"]["mean"] == pytest.approx(100.0, abs=1.0)
+  output = reconstruct.reconstruct(
+    dataclasses.replace(identity_network, calibration=config.Calibration(kind="map_dbp")), given
+  )
+  assert reconstruct.summary(output.beats)["peripheral_map_mmhg"]["mean"] == pytest.approx(100.0, abs=1.0)

@@ -35,17 +35,17 @@ def wave():
     rhythm=exact.rhythm,
     fs_hz=FS_HZ,
   )
-  made = virtual.draw(clinic)[1]
-  radial, aortic = (np.asarray(made.signals[site], dtype=float) for site in ("radial", "aortic_root"))
+  output = virtual.draw(clinic)[1]
+  radial, aortic = (np.asarray(output.signals[site], dtype=float) for site in ("radial", "aortic_root"))
   return radial, aortic, beats.find_feet(radial, FS_HZ)
 
 
 def streamed(stream, radial, feet):
-  state, found = stream.begin(), []
+  state, result = stream.begin(), []
   for first, last in itertools.pairwise(feet):
     state, beat = stream(state, radial[first:last])
-    found.append(beat)
-  return found
+    result.append(beat)
+  return result
 
 
 def rms(x):
@@ -55,19 +55,19 @@ def rms(x):
 @pytest.mark.slow
 def test_a_stream_is_nearly_as_good_as_the_whole_record(trained, wave):
   radial, aortic, feet = wave
-  found = streamed(streaming.StreamingNetwork(trained, FS_HZ), radial, feet)
-  assert [len(beat.aortic_mmhg) for beat in found] == np.diff(feet).tolist()
+  result = streamed(streaming.StreamingNetwork(trained, FS_HZ), radial, feet)
+  assert [len(beat.aortic_mmhg) for beat in result] == np.diff(feet).tolist()
   time_s = np.arange(len(radial)) / FS_HZ
   whole = reconstruct.reconstruct(trained, recordings.make("a", "", "here", time_s, {"radial": radial})).aortic_mmhg
   own = slice(feet[0], feet[-1])
-  made = np.concatenate([beat.aortic_mmhg for beat in found])
-  error, usual, before = rms(made - aortic[own]), rms(whole[own] - aortic[own]), rms((radial - aortic)[own])
+  output = np.concatenate([beat.aortic_mmhg for beat in result])
+  error, usual, before = rms(output - aortic[own]), rms(whole[own] - aortic[own]), rms((radial - aortic)[own])
   assert error < 1.4 * usual
   assert error < 0.1 * before
-  assert rms(made - whole[own]) < 0.7  # the future is guessed
-  width = np.concatenate([beat.half_width_mmhg for beat in found])
-  assert (np.abs(made - aortic[own]) < width).mean() > 0.5
-  assert not any(beat.out_of_distribution for beat in found)
+  assert rms(output - whole[own]) < 0.7  # the future is guessed
+  width = np.concatenate([beat.half_width_mmhg for beat in result])
+  assert (np.abs(output - aortic[own]) < width).mean() > 0.5
+  assert not any(beat.out_of_distribution for beat in result)
 
 
 def test_a_periodic_wave_is_reconstructed_alike_in_every_beat_and_at_every_rate(trained, wave):

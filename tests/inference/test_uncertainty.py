@@ -26,8 +26,8 @@ def test_the_quantile_by_hand():
   assert uncertainty.conformal(scores, 0.76) == math.inf
   assert uncertainty.conformal([np.arange(1.0, 10.0)[k : k + 1] for k in range(9)], 0.9) == 9.0  # ⌈10 · 0.9⌉-th of nine
   # nine subjects of minutes each reach 0.9 with their last score, whatever their many weights sum to
-  many = [np.linspace(k, k + 1, 90 * 88) for k in range(9)]
-  assert uncertainty.conformal(many, 0.9) == 9.0
+  several = [np.linspace(k, k + 1, 90 * 88) for k in range(9)]
+  assert uncertainty.conformal(several, 0.9) == 9.0
   with pytest.raises(ValueError, match="every subject needs a score"):
     uncertainty.conformal([np.zeros(0)], 0.5)
 
@@ -35,11 +35,11 @@ def test_the_quantile_by_hand():
 @pytest.mark.quick
 def test_it_covers_a_beat_of_a_new_subject_however_alike_its_beats_are():
   """Plain pooling of correlated beats covers less than it says when subjects are few; weights by subject do not."""
-  held = []
+  frozen = []
   for _ in range(400):
     people = [abs(RNG.normal() * RNG.uniform(0.5, 2)) + 0.05 * RNG.random(RNG.integers(2, 60)) for _ in range(13)]
-    held.append((people[-1] <= uncertainty.conformal(people[:-1], 0.9)).mean())
-  assert 0.88 < np.mean(held) < 0.97  # 0.9 to 0.9 + 1/13
+    frozen.append((people[-1] <= uncertainty.conformal(people[:-1], 0.9)).mean())
+  assert 0.88 < np.mean(frozen) < 0.97  # 0.9 to 0.9 + 1/13
 
 
 @pytest.fixture(scope="module")
@@ -68,61 +68,61 @@ def people(first, count, sd, hop=0.0):
 def test_intervals_cover_new_subjects_of_the_same_kind_and_widen_where_errors_are(network):
   training, calibration, fresh = people(0, 60, 2.0), people(100, 40, 2.0), people(200, 60, 2.0)
   head = uncertainty.fit_head(network, training)
-  found = uncertainty.equip(network, head, training, calibration, "made")
-  seen = uncertainty.coverage(found, fresh)
-  assert np.mean([one.wave for one in seen]) == pytest.approx(0.9, abs=0.03)
-  assert np.mean([one.csbp for one in seen]) == pytest.approx(0.9, abs=0.06)
-  made = uncertainty.read(found, head, fresh)
+  result = uncertainty.equip(network, head, training, calibration, "made")
+  observed = uncertainty.coverage(result, fresh)
+  assert np.mean([one.wave for one in observed]) == pytest.approx(0.9, abs=0.03)
+  assert np.mean([one.csbp for one in observed]) == pytest.approx(0.9, abs=0.06)
+  made = uncertainty.read(result, head, fresh)
   systole = fresh.x_bt > 100
   assert made.sigma_bt[systole].mean() > 2 * made.sigma_bt[fresh.x_bt < 80].mean()
   # a level width covers as much and is wider
   level = uncertainty.equip(network, None, training, calibration, "made")
   plain = uncertainty.coverage(level, fresh)
   assert np.mean([one.wave for one in plain]) == pytest.approx(0.9, abs=0.03)
-  assert np.mean([one.half_width_mmhg for one in seen]) < np.mean([one.half_width_mmhg for one in plain])
+  assert np.mean([one.half_width_mmhg for one in observed]) < np.mean([one.half_width_mmhg for one in plain])
   assert all(one.csbp_half_width_mmhg == pytest.approx(level.uncertainty_calibration.csbp) for one in plain)
   # errors are large at the peak, and so is the interval there
-  assert all(one.csbp_half_width_mmhg > one.half_width_mmhg for one in seen)
+  assert all(one.csbp_half_width_mmhg > one.half_width_mmhg for one in observed)
 
 
 def test_the_head_leaves_the_wave_as_it_is(network):
   training = people(0, 20, 2.0)
-  found = uncertainty.equip(network, uncertainty.fit_head(network, training), training, people(50, 20, 2.0), "made")
-  for a, b in zip(jax.tree.leaves(network.params), jax.tree.leaves(found.params), strict=True):
+  result = uncertainty.equip(network, uncertainty.fit_head(network, training), training, people(50, 20, 2.0), "made")
+  for a, b in zip(jax.tree.leaves(network.params), jax.tree.leaves(result.params), strict=True):
     np.testing.assert_array_equal(a, b)
 
 
 def test_out_of_distribution_it_covers_less_and_flags(network):
   training, calibration = people(0, 40, 2.0), people(100, 30, 2.0)
-  found = uncertainty.equip(network, None, training, calibration, "made")
+  result = uncertainty.equip(network, None, training, calibration, "made")
   shifted = people(200, 20, 2.0, hop=9.0)
-  assert np.mean([one.wave for one in uncertainty.coverage(found, shifted)]) < 0.5
-  same = uncertainty.coverage(found, people(300, 30, 2.0))
+  assert np.mean([one.wave for one in uncertainty.coverage(result, shifted)]) < 0.5
+  same = uncertainty.coverage(result, people(300, 30, 2.0))
   assert np.mean([one.ood_fraction for one in same]) < 0.25
   other = people(400, 20, 2.0)
   strange = dataclasses.replace(other, x_bt=other.x_bt[:, ::-1] * 1.4)
-  assert np.mean([one.ood_fraction for one in uncertainty.coverage(found, strange)]) > 0.9
+  assert np.mean([one.ood_fraction for one in uncertainty.coverage(result, strange)]) > 0.9
 
 
 def test_too_few_subjects_make_the_interval_infinite_and_it_is_stored(network, tmp_path):
   training = people(0, 20, 2.0)
-  found = uncertainty.equip(network, uncertainty.fit_head(network, training), training, people(50, 5, 2.0), "made")
-  assert found.uncertainty_calibration.wave == math.inf
-  assert found.uncertainty_calibration.lacking == "intervals of 90 % need 9 calibration subjects, it has 5"
-  seen = uncertainty.coverage(found, people(80, 3, 2.0))
+  result = uncertainty.equip(network, uncertainty.fit_head(network, training), training, people(50, 5, 2.0), "made")
+  assert result.uncertainty_calibration.wave == math.inf
+  assert result.uncertainty_calibration.lacking == "intervals of 90 % need 9 calibration subjects, it has 5"
+  observed = uncertainty.coverage(result, people(80, 3, 2.0))
   assert all(
-    np.isnan([one.wave, one.csbp, one.ood_fraction]).all() for one in seen
+    np.isnan([one.wave, one.csbp, one.ood_fraction]).all() for one in observed
   )  # what holds everything says nothing
-  assert all(one.half_width_mmhg == one.csbp_half_width_mmhg == math.inf for one in seen)
+  assert all(one.half_width_mmhg == one.csbp_half_width_mmhg == math.inf for one in observed)
   assert uncertainty.equip(network, None, training, people(50, 9, 2.0), "made").uncertainty_calibration.lacking == ""
-  checkpoint.save(tmp_path / "checkpoint", found)
+  checkpoint.save(tmp_path / "checkpoint", result)
   again = checkpoint.load(tmp_path / "checkpoint").uncertainty_calibration
   assert dataclasses.replace(again, head=None, mean_d=0, precision_dd=0) == dataclasses.replace(
-    found.uncertainty_calibration, head=None, mean_d=0, precision_dd=0
+    result.uncertainty_calibration, head=None, mean_d=0, precision_dd=0
   )
-  np.testing.assert_array_equal(again.mean_d, found.uncertainty_calibration.mean_d)
-  np.testing.assert_array_equal(again.precision_dd, found.uncertainty_calibration.precision_dd)
-  for a, b in zip(jax.tree.leaves(again.head), jax.tree.leaves(found.uncertainty_calibration.head), strict=True):
+  np.testing.assert_array_equal(again.mean_d, result.uncertainty_calibration.mean_d)
+  np.testing.assert_array_equal(again.precision_dd, result.uncertainty_calibration.precision_dd)
+  for a, b in zip(jax.tree.leaves(again.head), jax.tree.leaves(result.uncertainty_calibration.head), strict=True):
     np.testing.assert_array_equal(a, b)
 
 
@@ -136,22 +136,22 @@ def test_who_was_trained_on_cannot_calibrate(network):
 
 def test_a_record_carries_its_interval_and_its_flag(network):
   training, calibration = people(0, 40, 2.0), people(100, 30, 2.0)
-  found = uncertainty.equip(network, None, training, calibration, "made")
+  result = uncertainty.equip(network, None, training, calibration, "made")
   t = np.arange(2500) / 125
   wave = 70 + 45 * np.exp(-(((t % 0.8) - 0.25) ** 2) / 0.006)
   record = recordings.Recording(subject="r", time_s=t, signals={"radial": wave}, units={"radial": "mmHg"})
-  made = reconstruct.reconstruct(found, record)
-  np.testing.assert_allclose(made.half_width_mmhg, found.uncertainty_calibration.wave, rtol=1e-4)
+  made = reconstruct.reconstruct(result, record)
+  np.testing.assert_allclose(made.half_width_mmhg, result.uncertainty_calibration.wave, rtol=1e-4)
   assert all(
-    beat.csbp_half_width_mmhg == pytest.approx(found.uncertainty_calibration.csbp, rel=1e-4) for beat in made.beats
+    beat.csbp_half_width_mmhg == pytest.approx(result.uncertainty_calibration.csbp, rel=1e-4) for beat in made.beats
   )
   assert made.ood_fraction < 0.3
   loud = dataclasses.replace(record, signals={"radial": 1.8 * wave[::-1]})
-  assert reconstruct.reconstruct(found, loud).ood_fraction == 1.0
-  bare = reconstruct.reconstruct(network, record)
-  assert np.isnan(bare.ood_fraction)
-  assert np.isnan(bare.half_width_mmhg).all()
-  assert "csbp_half_width_mmhg" not in reconstruct.summary(bare.beats)
+  assert reconstruct.reconstruct(result, loud).ood_fraction == 1.0
+  stripped = reconstruct.reconstruct(network, record)
+  assert np.isnan(stripped.ood_fraction)
+  assert np.isnan(stripped.half_width_mmhg).all()
+  assert "csbp_half_width_mmhg" not in reconstruct.summary(stripped.beats)
 
 
 def test_the_study_calibrates_on_who_it_may_see(small_study, done_study):

@@ -50,8 +50,8 @@ def whole(tmp_path_factory):
 
 def names(folder):
   """All files, those of TensorBoard but once, as each start has its own."""
-  found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-  return {name.split("events.out")[0] for name in found if "/d/" not in name and "/ocdbt.process" not in name}
+  result = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+  return {name.split("events.out")[0] for name in result if "/d/" not in name and "/ocdbt.process" not in name}
 
 
 def same_arrays(path, other):

@@ -66,22 +66,22 @@ def training(folder):
     trained, _ = runs.pretrain(
       source, validation, model=MODEL, spec=config.Training(steps=300, batch=8), recorder=recorder
     )
-    made = runs.adapt(find("fine_tuning/lp_ft"), trained, data, runs.Budget(200, 8), recorder=recorder)
-    save(folder / "made.npz", made)
+    output = runs.adapt(find("fine_tuning/lp_ft"), trained, data, runs.Budget(200, 8), recorder=recorder)
+    save(folder / "made.npz", output)
 
 
-def save(path, made):
+def save(path, output):
   """All that a training gives."""
   import jax
 
-  found = {f"metric_{name}": value for name, value in made.fitted.metrics.items()}
-  seen = np.array([(one.steps, one.rmse_mmhg) for one in made.fitted.validation])
-  leaves = {f"leaf_{k:03d}": np.asarray(x) for k, x in enumerate(jax.tree.leaves(made.checkpoint.params))}
-  best = made.best or made.checkpoint
+  result = {f"metric_{name}": value for name, value in output.fitted.metrics.items()}
+  observed = np.array([(one.steps, one.rmse_mmhg) for one in output.fitted.validation])
+  leaves = {f"leaf_{k:03d}": np.asarray(x) for k, x in enumerate(jax.tree.leaves(output.checkpoint.params))}
+  best = output.best or output.checkpoint
   leaves |= {f"best_{k:03d}": np.asarray(x) for k, x in enumerate(jax.tree.leaves(best.params))}
-  steps = made.best.about["steps"] if made.best else 0
+  steps = output.best.about["steps"] if output.best else 0
   with files.write_atomically(path) as (partial,), open(partial, "wb") as file:
-    np.savez(file, seen=seen, best=steps, **found, **leaves)
+    np.savez(file, seen=observed, best=steps, **result, **leaves)
 
 
 def study(folder):

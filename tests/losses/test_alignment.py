@@ -65,14 +65,14 @@ def test_l2_sp_is_half_the_square_of_the_change_of_what_was_taken():
 def test_a_disturbed_window_keeps_its_level_and_its_shape():
   x = windows(jax.random.key(0), 200, level=3.0)
   disturb = jax.jit(self_training.disturb)
-  seen, gain = disturb(jax.random.key(1), x)
+  observed, gain = disturb(jax.random.key(1), x)
   # a network that hands the wave on is asked for nothing but to ignore the noise: the gain is in the answer too
-  asked = jax.jit(self_training.amplify)(x, x, gain)
-  x, seen, gain, asked = (np.asarray(value) for value in (x, seen, gain, asked))
-  np.testing.assert_allclose((seen - x).mean(), 0.0, atol=1e-3)
-  assert 0.05 < float((seen - x).std()) < 0.2
-  assert (seen != np.asarray(disturb(jax.random.key(2), x)[0])).all()
+  requested = jax.jit(self_training.amplify)(x, x, gain)
+  x, observed, gain, requested = (np.asarray(value) for value in (x, observed, gain, requested))
+  np.testing.assert_allclose((observed - x).mean(), 0.0, atol=1e-3)
+  assert 0.05 < float((observed - x).std()) < 0.2
+  assert (observed != np.asarray(disturb(jax.random.key(2), x)[0])).all()
   assert 0.02 < float(gain.std()) < 0.1
-  np.testing.assert_allclose((seen - asked).mean(), 0.0, atol=1e-3)
-  slope = ((seen - asked) * (x - x.mean(1, keepdims=True))).mean(1) / x.var(1)
+  np.testing.assert_allclose((observed - requested).mean(), 0.0, atol=1e-3)
+  slope = ((observed - requested) * (x - x.mean(1, keepdims=True))).mean(1) / x.var(1)
   assert abs(float(np.corrcoef(slope, gain)[0, 1])) < 0.2

@@ -43,8 +43,8 @@ def test_mmd_is_the_sum_over_different_pairs():
   within_a = np.mean([k[i, j] for i in range(5) for j in range(5) if i != j])
   within_b = np.mean([k[5 + i, 5 + j] for i in range(7) for j in range(7) if i != j])
   expected = within_a + within_b - 2 * k[:5, 5:].mean()
-  found = ALL["mmd"](a.astype(np.float32), b.astype(np.float32), ones(5))
-  np.testing.assert_allclose(found, expected, rtol=1e-4)
+  result = ALL["mmd"](a.astype(np.float32), b.astype(np.float32), ones(5))
+  np.testing.assert_allclose(result, expected, rtol=1e-4)
 
 
 def test_the_median_is_not_differentiated_through():
@@ -81,8 +81,8 @@ def test_mmd_under_weights_is_the_sum_over_different_pairs():
   within_a = sum(w[i] * w[j] * k[i, j] for i, j in pairs) / sum(w[i] * w[j] for i, j in pairs)
   within_b = np.mean([k[5 + i, 5 + j] for i in range(7) for j in range(7) if i != j])
   expected = within_a + within_b - 2 * (w @ k[:5, 5:]).sum() / (w.sum() * 7)
-  found = ALL["mmd"](*(x.astype(np.float32) for x in (a, b, w)))
-  np.testing.assert_allclose(found, expected, rtol=1e-4)
+  result = ALL["mmd"](*(x.astype(np.float32) for x in (a, b, w)))
+  np.testing.assert_allclose(result, expected, rtol=1e-4)
 
 
 @pytest.mark.quick
@@ -118,8 +118,8 @@ def test_dare_gram_of_a_turned_sample():
     mean / size,
   ]  # columns (0, p, 0) and (0, 0, q) against (0, mean, ∓half) and (0, ∓half, mean)
   expected = 1 - np.mean(cosines)  # the traces are equal
-  found = ALL["dare_gram"](a.astype(np.float32), (a @ turn).astype(np.float32), ones(2))
-  np.testing.assert_allclose(found, expected, rtol=1e-4)
+  result = ALL["dare_gram"](a.astype(np.float32), (a @ turn).astype(np.float32), ones(2))
+  np.testing.assert_allclose(result, expected, rtol=1e-4)
 
 
 def test_dare_gram_feels_angle_and_scale():

@@ -68,8 +68,8 @@ CASES |= {"spectrum": of_spectrum, "l2_sp": of_l2_sp, "waveform": of_waveform}
 
 def evaluated(value, arguments, kind):
   given = jax.tree.map(lambda x: jnp.asarray(x, kind), arguments)
-  found, gradient = jax.jit(jax.value_and_grad(value, argnums=tuple(range(len(given)))))(*given)
-  return np.asarray(found, np.float64), np.concatenate(
+  result, gradient = jax.jit(jax.value_and_grad(value, argnums=tuple(range(len(given)))))(*given)
+  return np.asarray(result, np.float64), np.concatenate(
     [np.asarray(g, np.float64).ravel() for g in jax.tree.leaves(gradient)]
   )
 

@@ -39,8 +39,8 @@ def test_a_number_loss_is_the_mean_square_over_quantities():
   network = nets.make_net(model)
   params = network.init(jax.random.key(0), 500)
   fed = part(jax.random.key(1), 4, 3)
-  wanted = jnp.concatenate([numeric_losses.pressures(fed["y"]), fed["m"]], axis=1)
-  expected = np.square(np.asarray(network.apply(params, fed["x"], fed["c"])) - np.asarray(wanted)).mean()
+  target = jnp.concatenate([numeric_losses.pressures(fed["y"]), fed["m"]], axis=1)
+  expected = np.square(np.asarray(network.apply(params, fed["x"], fed["c"])) - np.asarray(target)).mean()
   loss, _ = jax.jit(tasks.TASKS["monitoring"].make_loss(network, 31))(params, fed, jax.random.key(0))
   np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
@@ -55,8 +55,8 @@ def test_a_mask_hides_its_share_in_stretches_and_only_the_hidden_counts():
   params, fed = network.init(jax.random.key(0), 500), part(jax.random.key(1))
   loss, _ = jax.jit(masked.make_masked(network, 31))(params, fed, jax.random.key(2))
   mask, x = np.asarray(draw_mask(jax.random.key(2), 8, 500)), np.asarray(fed["x"])
-  seen = np.where(mask > 0, x.mean(1, keepdims=True), x)
-  error = (network.apply(params, seen, fed["c"]) - x)[:, 31:469]
+  observed = np.where(mask > 0, x.mean(1, keepdims=True), x)
+  error = (network.apply(params, observed, fed["c"]) - x)[:, 31:469]
   hidden = mask[:, 31:469] > 0
   np.testing.assert_allclose(loss, np.square(np.asarray(error)[hidden]).mean(), rtol=1e-4)
 

@@ -18,14 +18,14 @@ def test_limits_of_agreement_hold_both_variances():
   beats = [rng.normal(mean, 2.0, n) for mean, n in zip(own, count, strict=True)]
   mean, sd = np.array([b.mean() for b in beats]), np.array([b.std(ddof=1) for b in beats])
   true = rng.normal(120, 15, subjects)
-  found = agreement.bland_altman(true, mean, sd, count)
-  assert found.bias == pytest.approx(1.5, abs=0.15)
-  assert found.between == pytest.approx(3.0, rel=0.04)
-  assert found.within == pytest.approx(2.0, rel=0.02)
-  assert found.bias == pytest.approx(mean.mean())  # each subject counts alike
-  assert found.limits[1] - found.bias == pytest.approx(1.96 * np.sqrt(13), rel=0.03)
+  result = agreement.bland_altman(true, mean, sd, count)
+  assert result.bias == pytest.approx(1.5, abs=0.15)
+  assert result.between == pytest.approx(3.0, rel=0.04)
+  assert result.within == pytest.approx(2.0, rel=0.02)
+  assert result.bias == pytest.approx(mean.mean())  # each subject counts alike
+  assert result.limits[1] - result.bias == pytest.approx(1.96 * np.sqrt(13), rel=0.03)
   # differences scatter on means that hold half of them: cov/var = (σ²/2)/(15² + σ²/4)
-  assert found.slope == pytest.approx(4.5 / (225 + 9 / 4), abs=4 * found.slope_error)
+  assert result.slope == pytest.approx(4.5 / (225 + 9 / 4), abs=4 * result.slope_error)
 
 
 def test_unequal_numbers_by_hand():
@@ -34,17 +34,17 @@ def test_unequal_numbers_by_hand():
   grand = (2 - 4 + 8) / 56
   ms_between = (2 * (1 - grand) ** 2 + 2 * (-2 - grand) ** 2 + 2 * (4 - grand) ** 2 + 50 * grand**2) / 3
   ms_within = (1 + 4 + 1 + 49 * 0.25) / 52
-  found = agreement.bland_altman(np.full(4, 120.0), mean, sd, count)
-  assert found.within == pytest.approx(np.sqrt(ms_within))
-  assert found.between == pytest.approx(np.sqrt((ms_between - ms_within) / (26 / 7)))
+  result = agreement.bland_altman(np.full(4, 120.0), mean, sd, count)
+  assert result.within == pytest.approx(np.sqrt(ms_within))
+  assert result.between == pytest.approx(np.sqrt((ms_between - ms_within) / (26 / 7)))
 
 
 def test_limits_without_repeats_are_the_usual_ones():
   error = np.array([1.0, -2.0, 3.0, 0.5, -1.5, 2.0])
-  found = agreement.bland_altman(np.full(6, 120.0), error)
-  assert found.bias == pytest.approx(error.mean())
-  assert found.limits[1] == pytest.approx(error.mean() + 1.96 * error.std(ddof=1))
-  assert found.within == 0
+  result = agreement.bland_altman(np.full(6, 120.0), error)
+  assert result.bias == pytest.approx(error.mean())
+  assert result.limits[1] == pytest.approx(error.mean() + 1.96 * error.std(ddof=1))
+  assert result.within == 0
   with pytest.raises(ValueError, match="three or more"):
     agreement.bland_altman(np.full(2, 120.0), error[:2])
 
@@ -54,10 +54,10 @@ def test_draws_add_their_variance_and_no_certainty():
   rng = np.random.default_rng(2)
   true, own = rng.normal(120, 15, 400), rng.normal(0, 3, 400)
   draws = [agreement.bland_altman(true, own + bias) for bias in rng.normal(0, 2, 50)]
-  found = agreement.over_draws(draws)
-  assert found.sd == pytest.approx(np.sqrt(13), rel=0.1)
-  assert found.bias == pytest.approx(np.mean([one.bias for one in draws]))
-  assert found.slope_error == pytest.approx(draws[0].slope_error, rel=0.05)
+  result = agreement.over_draws(draws)
+  assert result.sd == pytest.approx(np.sqrt(13), rel=0.1)
+  assert result.bias == pytest.approx(np.mean([one.bias for one in draws]))
+  assert result.slope_error == pytest.approx(draws[0].slope_error, rel=0.05)
   assert agreement.over_draws(draws[:1]) == draws[0]
 
 
@@ -71,10 +71,10 @@ def test_the_spread_of_one_value_is_unknown():
 def test_proportional_bias_shows_as_a_slope():
   true = np.linspace(90, 170, 40)
   noise = np.random.default_rng(1).normal(0, 0.5, 40)
-  found = agreement.bland_altman(true, -0.1 * (true - 130) + noise)
+  result = agreement.bland_altman(true, -0.1 * (true - 130) + noise)
   # differences of −0.1·(t − 130) on means t − 0.05·(t − 130)
-  assert found.slope == pytest.approx(-0.1 / 0.95, abs=0.01)
-  assert found.slope_p < 1e-10
+  assert result.slope == pytest.approx(-0.1 / 0.95, abs=0.01)
+  assert result.slope_p < 1e-10
 
 
 def test_icc_of_shrout_and_fleiss():
@@ -93,9 +93,9 @@ def test_icc_of_shrout_and_fleiss():
 
 
 def test_holm_by_hand():
-  found = agreement.holm([0.01, 0.04, 0.03, np.nan, 0.005])
-  np.testing.assert_allclose(found[[0, 1, 2, 4]], [0.03, 0.06, 0.06, 0.02])
-  assert np.isnan(found[3])
+  result = agreement.holm([0.01, 0.04, 0.03, np.nan, 0.005])
+  np.testing.assert_allclose(result[[0, 1, 2, 4]], [0.03, 0.06, 0.06, 0.02])
+  assert np.isnan(result[3])
   np.testing.assert_allclose(agreement.holm([0.5, 0.9]), [1.0, 1.0])
 
 
@@ -104,9 +104,9 @@ def test_bootstrap_covers_the_mean():
   rng = np.random.default_rng(3)
   hits = 0
   for seed in range(200):
-    found = agreement.interval(rng.exponential(2.0, 25), level=0.9, seed=seed)
-    assert found.low <= found.mean <= found.high
-    hits += found.low <= 2.0 <= found.high
+    result = agreement.interval(rng.exponential(2.0, 25), level=0.9, seed=seed)
+    assert result.low <= result.mean <= result.high
+    hits += result.low <= 2.0 <= result.high
   assert 0.80 <= hits / 200 <= 0.96
   assert np.isnan(agreement.interval(np.array([1.0, 2.0])).low)
   assert agreement.interval(np.array([1.0, np.nan, 2.0, 4.0])).mean == pytest.approx(7 / 3)
@@ -115,12 +115,12 @@ def test_bootstrap_covers_the_mean():
 def test_the_interval_of_a_skewed_sample_is_no_plain_one():
   """Quantiles of an exponential: BCa reaches farther up than the percentile interval, and starts higher."""
   values = -np.log(1 - (np.arange(20) + 0.5) / 20)
-  found = agreement.interval(values)
+  result = agreement.interval(values)
   drawn = np.random.default_rng(1).choice(values, (20_000, 20)).mean(1)
   low, high = np.quantile(drawn, (0.025, 0.975))
-  assert found.low > low + 0.02
-  assert found.high > high + 0.03
-  assert found.high - found.mean > 1.2 * (found.mean - found.low)
+  assert result.low > low + 0.02
+  assert result.high > high + 0.03
+  assert result.high - result.mean > 1.2 * (result.mean - result.low)
 
 
 def test_pairs_are_tested_subject_by_subject():
@@ -137,9 +137,9 @@ def test_pairs_are_tested_subject_by_subject():
 
 def test_strata_divide_those_who_are_known():
   age = np.array([25.0, 45, 65, 75, np.nan])
-  found = agreement.strata("age", age)
-  assert [stratum.label for stratum in found] == ["under 40", "40 to 60", "60 to 70", "70 and over"]
-  np.testing.assert_array_equal(sum(stratum.contains(age).astype(int) for stratum in found), [1, 1, 1, 1, 0])
+  result = agreement.strata("age", age)
+  assert [stratum.label for stratum in result] == ["under 40", "40 to 60", "60 to 70", "70 and over"]
+  np.testing.assert_array_equal(sum(stratum.contains(age).astype(int) for stratum in result), [1, 1, 1, 1, 0])
   thirds = agreement.strata("amplification", np.arange(1.0, 10.0))
   assert [int(stratum.contains(np.arange(1.0, 10.0)).sum()) for stratum in thirds] == [3, 3, 3]
   assert agreement.strata("age", np.full(3, np.nan)) == []

@@ -26,9 +26,9 @@ def rows(method, n_target, rmse, seeds=(0, 1)):
   ]
 
 
-def found(*parts):
-  made = label_efficiency.summarise(summary.frame([row for part in parts for row in part]), BASELINES)
-  return {(gain.method, gain.n_target): gain for gain in made}
+def result(*pieces):
+  output = label_efficiency.summarise(summary.frame([row for part in pieces for row in part]), BASELINES)
+  return {(gain.method, gain.n_target): gain for gain in output}
 
 
 SCRATCH = [*rows("scratch", 5, 2.0), *rows("scratch", 20, 1.0), *rows("scratch", 80, 0.5)]
@@ -50,15 +50,15 @@ def test_more_labels_that_harm_count_as_no_better():
 
 
 def test_a_method_is_as_good_as_scratch_with_more_labels():
-  made = found(SCRATCH, rows("fine_tuning", 5, 1.0), rows("multi_task", 5, 0.4), rows("gtf_target", 5, 1.5))
-  assert set(made) == {("fine_tuning", 5), ("multi_task", 5)}
-  gain = made["fine_tuning", 5].equivalent_labels
+  output = result(SCRATCH, rows("fine_tuning", 5, 1.0), rows("multi_task", 5, 0.4), rows("gtf_target", 5, 1.5))
+  assert set(output) == {("fine_tuning", 5), ("multi_task", 5)}
+  gain = output["fine_tuning", 5].equivalent_labels
   assert gain.mean == pytest.approx(20)
   # errors of the same people in proportion: whoever is drawn, the ratio stays
   assert gain.low == pytest.approx(20)
   assert gain.high == pytest.approx(20)
-  assert np.isinf(made["multi_task", 5].equivalent_labels.mean)
-  assert np.isnan(made["fine_tuning", 5].gap_closed.mean)  # no source network
+  assert np.isinf(output["multi_task", 5].equivalent_labels.mean)
+  assert np.isnan(output["fine_tuning", 5].gap_closed.mean)  # no source network
 
 
 def test_an_interval_is_wide_where_people_differ():
@@ -70,36 +70,36 @@ def test_an_interval_is_wide_where_people_differ():
     )
     for k, value in enumerate(np.random.default_rng(2).permutation(np.linspace(0.2, 1.8, 40)))
   ]
-  gain = found(SCRATCH, other)["fine_tuning", 5].equivalent_labels
+  gain = result(SCRATCH, other)["fine_tuning", 5].equivalent_labels
   assert gain.low < 0.8 * gain.mean < gain.mean < 1.2 * gain.mean < gain.high
 
 
 def test_the_gap_is_that_to_the_best_with_most_labels():
-  made = found(
+  output = result(
     SCRATCH, rows("source", 0, 1.5, seeds=(0,)), rows("domain_adaptation", 0, 1.1), rows("fine_tuning", 5, 0.9),
     rows("fine_tuning", 80, 0.6),
   )  # fmt: skip
   # seed 0 alone adds a tenth to the source's
-  assert made["source", 0].gap_closed.mean == 0
-  assert made["domain_adaptation", 0].gap_closed.mean == pytest.approx((1.6 - 1.1) / (1.6 - 0.5))
-  assert made["fine_tuning", 5].gap_closed.mean == pytest.approx((1.6 - 0.9) / (1.6 - 0.5))
-  assert made["domain_adaptation", 0].gap_closed.low <= made["domain_adaptation", 0].gap_closed.mean
+  assert output["source", 0].gap_closed.mean == 0
+  assert output["domain_adaptation", 0].gap_closed.mean == pytest.approx((1.6 - 1.1) / (1.6 - 0.5))
+  assert output["fine_tuning", 5].gap_closed.mean == pytest.approx((1.6 - 0.9) / (1.6 - 0.5))
+  assert output["domain_adaptation", 0].gap_closed.low <= output["domain_adaptation", 0].gap_closed.mean
 
 
 def test_no_gap_where_the_source_is_best():
-  made = found(SCRATCH, rows("source", 0, 0.3, seeds=(0,)), rows("domain_adaptation", 0, 0.4))
-  assert np.isnan(made["domain_adaptation", 0].gap_closed.mean)
+  output = result(SCRATCH, rows("source", 0, 0.3, seeds=(0,)), rows("domain_adaptation", 0, 0.4))
+  assert np.isnan(output["domain_adaptation", 0].gap_closed.mean)
 
 
 def test_choices_beside_the_best_of_each_cell():
-  parts = [*SCRATCH, *rows("source", 0, 1.0, seeds=(0,)), *rows("domain_adaptation", 0, 1.3)]
-  parts += [*rows("auto", 0, 1.05), *rows("auto", 5, 1.5), *rows("auto", 20, 1.3), *rows("auto", 80, 0.5)]
-  parts += rows("fine_tuning", 5, 1.5)
-  parts += rows("gtf_target", 20, 0.1)  # a baseline is no strategy to choose
-  made = label_efficiency.choices(summary.frame(parts), BASELINES)
-  assert (made.cell_count, made.near) == (8, 6)  # 30 % off with 20 labels, at both seeds
-  assert made.worst == pytest.approx(0.3 / 0.9)
-  assert made.regret == pytest.approx(((1.15 + 0.95) / 1.1 + 2 + 1.4 / 1.1 + 1.2 / 0.9 + 2) / 8 - 1, abs=1e-6)
+  pieces = [*SCRATCH, *rows("source", 0, 1.0, seeds=(0,)), *rows("domain_adaptation", 0, 1.3)]
+  pieces += [*rows("auto", 0, 1.05), *rows("auto", 5, 1.5), *rows("auto", 20, 1.3), *rows("auto", 80, 0.5)]
+  pieces += rows("fine_tuning", 5, 1.5)
+  pieces += rows("gtf_target", 20, 0.1)  # a baseline is no strategy to choose
+  output = label_efficiency.choices(summary.frame(pieces), BASELINES)
+  assert (output.cell_count, output.near) == (8, 6)  # 30 % off with 20 labels, at both seeds
+  assert output.worst == pytest.approx(0.3 / 0.9)
+  assert output.regret == pytest.approx(((1.15 + 0.95) / 1.1 + 2 + 1.4 / 1.1 + 1.2 / 0.9 + 2) / 8 - 1, abs=1e-6)
 
 
 def test_no_choices_without_auto():

@@ -23,9 +23,9 @@ def test_near_the_tolerable_error_no_sd_is_small_enough():
   assert standards.largest_sd(9.9) == pytest.approx(0.0965, abs=1e-3)
   for bias in (9.9995, 10.0, 12.0, -9.9995):
     assert np.isnan(standards.largest_sd(bias))
-  found = standards.evaluate("csbp", of(PRESSURES, np.full(100, 9.9995) + RNG.normal(0, 1e-9, 100)), CATHETER)[1]
-  assert found.figures.endswith("no SD suffices at this bias")
-  assert not found.within
+  result = standards.evaluate("csbp", of(PRESSURES, np.full(100, 9.9995) + RNG.normal(0, 1e-9, 100)), CATHETER)[1]
+  assert result.figures.endswith("no SD suffices at this bias")
+  assert not result.within
 
 
 def of(true, error):
@@ -64,19 +64,19 @@ def test_nothing_is_claimed_of_virtual_subjects_few_subjects_or_no_catheter():
     (PRESSURES, error, standards.Reference(True, True), "30 % of each sex"),
     (PRESSURES, error, standards.Reference(True, False, 0.5), "no invasive reference"),
   ):
-    found = standards.evaluate("csbp", of(true, errors), reference)
-    said = [v for v in found if any(missing in why for why in v.unmet_preconditions)]
+    result = standards.evaluate("csbp", of(true, errors), reference)
+    said = [v for v in result if any(missing in why for why in v.unmet_preconditions)]
     assert said, missing
     assert not claims(said)
     assert all(v.position in ("within", "grade A") and v.claim.startswith("nothing is claimed: ") for v in said)
 
 
 def test_a_claim_needs_all_of_it():
-  found = standards.evaluate("csbp", of(PRESSURES, RNG.normal(0, 1, 100)), CATHETER)
+  result = standards.evaluate("csbp", of(PRESSURES, RNG.normal(0, 1, 100)), CATHETER)
   iso, artery = ["AAMI/ISO 81060-2 criterion 1", "AAMI/ISO 81060-2 criterion 2"], ["ARTERY 2017"]
-  assert [v.standard for v in claims(found)] == iso + artery
+  assert [v.standard for v in claims(result)] == iso + artery
   # what recordings cannot show is never claimed
-  assert {v.standard: v.unmet_preconditions for v in found if v.unmet_preconditions} == {
+  assert {v.standard: v.unmet_preconditions for v in result if v.unmet_preconditions} == {
     "BHS": ("no sequence of readings by two observers",),
     "IEEE 1708": ("no induced change of pressure and no repeat was measured",),
   }
@@ -87,16 +87,16 @@ def test_a_claim_needs_all_of_it():
 
 def test_every_standard_of_central_pressure_needs_a_catheter():
   for true in (PRESSURES, PRESSURES[:30]):
-    found = standards.evaluate("csbp", of(true, RNG.normal(0, 1, true.size)), VIRTUAL)
-    assert len(found) == 5
+    result = standards.evaluate("csbp", of(true, RNG.normal(0, 1, true.size)), VIRTUAL)
+    assert len(result) == 5
     assert all(
       "no invasive reference" in v.unmet_preconditions and "the subjects are virtual" in v.unmet_preconditions
-      for v in found
+      for v in result
     )
-    assert all((f"n = {true.size} < 85" in v.unmet_preconditions) == (true.size < 85) for v in found)
+    assert all((f"n = {true.size} < 85" in v.unmet_preconditions) == (true.size < 85) for v in result)
 
 
 def test_what_knows_the_truth_claims_nothing():
-  found = standards.evaluate("cdbp", of(PRESSURES - 45, RNG.normal(0, 0.1, 100)), CATHETER, "the true MAP and DBP")
-  assert all("it knows the true MAP and DBP of each subject" in verdict.unmet_preconditions for verdict in found)
-  assert not claims(found)
+  result = standards.evaluate("cdbp", of(PRESSURES - 45, RNG.normal(0, 0.1, 100)), CATHETER, "the true MAP and DBP")
+  assert all("it knows the true MAP and DBP of each subject" in verdict.unmet_preconditions for verdict in result)
+  assert not claims(result)

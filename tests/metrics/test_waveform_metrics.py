@@ -19,58 +19,58 @@ def held_out():
 
 def test_a_constant_error_is_itself_everywhere_but_in_pulse_pressure(held_out):
   evaluator = waveform_metrics.Evaluator(held_out, config.Windows())
-  for found in evaluator.errors(held_out.y_bt + 3):
-    assert found.rmse_mmhg == pytest.approx(3, abs=1e-4)
-    assert found.csbp_error_mmhg == found.cdbp_error_mmhg == pytest.approx(3, abs=1e-3)
-    assert found.map_error_mmhg == pytest.approx(3, abs=1e-3)
-    assert found.cpp_error_mmhg == pytest.approx(0, abs=1e-3)
+  for result in evaluator.errors(held_out.y_bt + 3):
+    assert result.rmse_mmhg == pytest.approx(3, abs=1e-4)
+    assert result.csbp_error_mmhg == result.cdbp_error_mmhg == pytest.approx(3, abs=1e-3)
+    assert result.map_error_mmhg == pytest.approx(3, abs=1e-3)
+    assert result.cpp_error_mmhg == pytest.approx(0, abs=1e-3)
 
 
 def test_a_delay_is_free_of_lag(held_out):
   evaluator = waveform_metrics.Evaluator(held_out, config.Windows())
   late = np.roll(held_out.y_bt, 8, axis=1)
-  for found in evaluator.errors(late):
-    assert found.rmse_mmhg > 3
-    assert found.rmse_lag_free_mmhg < 1e-3
-  for found in evaluator.errors(held_out.y_bt + np.random.default_rng(0).normal(size=held_out.y_bt.shape)):
-    assert found.rmse_lag_free_mmhg <= found.rmse_mmhg
+  for result in evaluator.errors(late):
+    assert result.rmse_mmhg > 3
+    assert result.rmse_lag_free_mmhg < 1e-3
+  for result in evaluator.errors(held_out.y_bt + np.random.default_rng(0).normal(size=held_out.y_bt.shape)):
+    assert result.rmse_lag_free_mmhg <= result.rmse_mmhg
 
 
 def test_the_margins_count_in_no_error(held_out):
   evaluator = waveform_metrics.Evaluator(held_out, config.Windows())
   wrong = held_out.y_bt.copy()
   wrong[:, :31] = wrong[:, -31:] = 0
-  found = evaluator.errors(wrong)
-  assert [f.subject for f in found] == ["a", "b"]
-  assert waveform_metrics.mean_rmse(found) == 0
+  result = evaluator.errors(wrong)
+  assert [f.subject for f in result] == ["a", "b"]
+  assert waveform_metrics.mean_rmse(result) == 0
 
 
 def test_rmse_is_per_subject_then_mean(held_out):
   evaluator = waveform_metrics.Evaluator(held_out, config.Windows())
   offset = np.array([1, 7, 2, 2.0])[:, None]  # √((1 + 49)/2) = 5 and 2
-  found = evaluator.errors(held_out.y_bt + offset)
-  np.testing.assert_allclose([f.rmse_mmhg for f in found], [5, 2], rtol=1e-4)
-  assert waveform_metrics.mean_rmse(found) == pytest.approx(3.5, rel=1e-4)
+  result = evaluator.errors(held_out.y_bt + offset)
+  np.testing.assert_allclose([f.rmse_mmhg for f in result], [5, 2], rtol=1e-4)
+  assert waveform_metrics.mean_rmse(result) == pytest.approx(3.5, rel=1e-4)
 
 
 def test_relative_errors_and_readings_by_hand(held_out):
   evaluator = waveform_metrics.Evaluator(held_out, config.Windows())
   pulse, gain = evaluator.errors(held_out.y_bt)[0].cpp_true_mmhg, 1.5
   mean = held_out.y_bt.mean()
-  for found in evaluator.errors(mean + gain * (held_out.y_bt - mean)):
-    assert found.r == pytest.approx(1, abs=1e-4)
-    assert found.nrmse_percent == pytest.approx(100 * found.rmse_mmhg / pulse, rel=1e-4)
-    assert found.cpp_error_mmhg == pytest.approx(0.5 * pulse, rel=1e-3)
-    assert found.form_factor_error == pytest.approx(0, abs=1e-3)
-    assert found.aix_error_percent == pytest.approx(0, abs=0.1) or np.isnan(found.aix_true_percent)
-  assert all(found.r == pytest.approx(-1, abs=1e-4) for found in evaluator.errors(2 * mean - held_out.y_bt))
+  for result in evaluator.errors(mean + gain * (held_out.y_bt - mean)):
+    assert result.r == pytest.approx(1, abs=1e-4)
+    assert result.nrmse_percent == pytest.approx(100 * result.rmse_mmhg / pulse, rel=1e-4)
+    assert result.cpp_error_mmhg == pytest.approx(0.5 * pulse, rel=1e-3)
+    assert result.form_factor_error == pytest.approx(0, abs=1e-3)
+    assert result.aix_error_percent == pytest.approx(0, abs=0.1) or np.isnan(result.aix_true_percent)
+  assert all(result.r == pytest.approx(-1, abs=1e-4) for result in evaluator.errors(2 * mean - held_out.y_bt))
   # one window of each subject is 7 mmHg off, the other 12
-  for found in evaluator.errors(held_out.y_bt + np.array([7, 12, 12, 7.0])[:, None]):
-    assert found.csbp_frac_within_5mmhg == 0
-    assert 0.3 < found.csbp_frac_within_10mmhg < 0.7
-    assert (found.csbp_frac_within_15mmhg, found.cdbp_frac_within_15mmhg) == (1, 1)
-    assert found.csbp_mae_mmhg == pytest.approx(
-      7 * found.csbp_frac_within_10mmhg + 12 * (1 - found.csbp_frac_within_10mmhg), rel=1e-4
+  for result in evaluator.errors(held_out.y_bt + np.array([7, 12, 12, 7.0])[:, None]):
+    assert result.csbp_frac_within_5mmhg == 0
+    assert 0.3 < result.csbp_frac_within_10mmhg < 0.7
+    assert (result.csbp_frac_within_15mmhg, result.cdbp_frac_within_15mmhg) == (1, 1)
+    assert result.csbp_mae_mmhg == pytest.approx(
+      7 * result.csbp_frac_within_10mmhg + 12 * (1 - result.csbp_frac_within_10mmhg), rel=1e-4
     )
 
 

@@ -186,7 +186,7 @@ def test_the_two_directions_are_the_equations_of_an_lstm():
   h = jax.random.normal(jax.random.key(0), (3, 12, 6))
   layer = lstm.BiLSTM(8)
   params = jax.jit(layer.init)(jax.random.key(1), h)["params"]
-  found = jax.jit(layer.apply)({"params": params}, h)
+  result = jax.jit(layer.apply)({"params": params}, h)
   run = jax.jit(lambda cell, tokens: nn.RNN(nn.OptimizedLSTMCell(4)).apply({"params": {"cell": cell}}, tokens))
   params, h = jax.tree.map(np.asarray, (params, h))
   sides = []
@@ -205,7 +205,7 @@ def test_the_two_directions_are_the_equations_of_an_lstm():
     cell = {side + gate: gates[gate][side] for gate in gates for side in "ih"}
     sides.append(np.asarray(run(cell, tokens)))
   both = np.concatenate([sides[0], sides[1][:, ::-1]], -1)
-  np.testing.assert_allclose(found, nn.LayerNorm().apply({"params": params["norm"]}, both), atol=1e-5)
+  np.testing.assert_allclose(result, nn.LayerNorm().apply({"params": params["norm"]}, both), atol=1e-5)
 
 
 @pytest.mark.quick
@@ -224,13 +224,13 @@ def test_the_section_undoes_a_second_order_line():
   line = 1 / (1 - (f / natural_hz) ** 2 + 2j * damping * f / natural_hz)
   size = np.array([1, 0.6, 0.3, 0.1, 0.05])
   true = (size * np.exp(2j * np.pi * f * t[:, None])).real.sum(1)
-  shown = (line * size * np.exp(2j * np.pi * f * t[:, None])).real.sum(1)
+  displayed = (line * size * np.exp(2j * np.pi * f * t[:, None])).real.sum(1)
   omega = 2 * np.pi * natural_hz / fs_hz  # per sample
   c = jnp.array([2 * damping / omega / adaptor._UNIT_1, 1 / omega**2 / adaptor._UNIT_2])
   section = adaptor.SecondOrderSection()
-  back = section.apply({"params": {"response": c}}, jnp.asarray(shown, jnp.float32)[None])[0]
+  back = section.apply({"params": {"response": c}}, jnp.asarray(displayed, jnp.float32)[None])[0]
   inner = slice(20, -20)
-  assert np.abs(shown[inner] - true[inner]).max() > 0.3
+  assert np.abs(displayed[inner] - true[inner]).max() > 0.3
   assert np.abs(back[inner] - true[inner]).max() < 0.06
 
 
@@ -238,8 +238,8 @@ def test_the_section_undoes_a_second_order_line():
 def test_the_filter_convolves_and_keeps_the_mean():
   x = np.random.default_rng(0).normal(size=100)
   taps = np.array([0.1, 0.5, -0.2, 0.3, 0.3])
-  found = adaptor.filtered(jnp.asarray(x, jnp.float32)[None], jnp.asarray(taps, jnp.float32))[0]
-  np.testing.assert_allclose(found[2:-2], np.convolve(x, taps, mode="valid"), atol=1e-5)
+  result = adaptor.filtered(jnp.asarray(x, jnp.float32)[None], jnp.asarray(taps, jnp.float32))[0]
+  np.testing.assert_allclose(result[2:-2], np.convolve(x, taps, mode="valid"), atol=1e-5)
   fir = adaptor.FIR(5)
   params = {"params": {"taps": jnp.array([0.3, -0.1, 0.0, 0.2, 0.5])}}
   np.testing.assert_allclose(fir.apply(params, jnp.full((1, 50), 2.0)), 2.0, atol=1e-5)
@@ -260,9 +260,9 @@ def test_the_section_begins_near_the_identity_and_undoes_a_delay_only():
 
 @pytest.mark.quick
 def test_a_network_of_samples_gets_a_head_for_samples():
-  made = checks.wave_model(dataclasses.replace(ARCHITECTURES["tcn"], head="numbers"))
-  assert made.head == "sample"
-  network = net.make_net(made)
+  output = checks.wave_model(dataclasses.replace(ARCHITECTURES["tcn"], head="numbers"))
+  assert output.head == "sample"
+  network = net.make_net(output)
   x, c = jnp.zeros((2, 100)), jnp.zeros((2, 0))
   wave = jax.eval_shape(lambda: network.apply(network.init(jax.random.key(0), 100), x, c))
   assert wave.shape == (2, 100)

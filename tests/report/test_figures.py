@@ -37,7 +37,7 @@ def test_no_line_is_drawn_across_a_pause():
 
 def line(name, n_target):
   nan, one = float("nan"), agreement.Interval(1.0, 0.9, 1.1)
-  held = uncertainty.Coverage(*[nan] * 5)
+  frozen = uncertainty.Coverage(*[nan] * 5)
   return summary.MethodSummary(
     scenario="device",
     method=name,
@@ -54,7 +54,7 @@ def line(name, n_target):
     settings=1,
     steps_to_scratch=nan,
     s_to_scratch=nan,
-    coverage=held,
+    coverage=frozen,
     cell_count=1,
     diverged=0,
   )

@@ -16,7 +16,7 @@ SHARE = agreement.Interval(0.62, 0.47, 0.777)
 
 @pytest.mark.quick
 def test_labels_saved_and_gaps_closed_as_text():
-  found = {
+  result = {
     "device": [
       label_efficiency.Gain("fine_tuning", 5, ONE, agreement.NONE),
       label_efficiency.Gain("multi_task/transducer", 5, MANY, SHARE),
@@ -27,7 +27,7 @@ def test_labels_saved_and_gaps_closed_as_text():
       )
     ],
   }
-  assert gain_tables.gained(found, (0, 100, 5)).rows == [
+  assert gain_tables.gained(result, (0, 100, 5)).rows == [
     ("device", "fine-tuning", "5", "37", "≤ 5 to > 100", "", ""),
     ("device", "multi-task learning: transducer", "5", "> 100", "61 to > 100", "62", "47 to 78"),
     ("site", "domain adaptation: transducer", "0", "", "", "-10", "−∞ to 20"),
@@ -43,24 +43,26 @@ def test_choices_of_all_clinics_add_up():
 
 def test_a_study_tells_every_number_of_labels_and_what_was_gained(small_study, done_study):
   rows = summary.frame(studies.rows(small_study, str(done_study)))
-  found = study_report.open_clinics(small_study, str(done_study), rows)
-  sheets = study_report.gain_tables_of(found)
+  result = study_report.open_clinics(small_study, str(done_study), rows)
+  sheets = study_report.gain_tables_of(result)
   assert set(sheets) == {"by_labels", "gains"}  # nothing chose
   by_labels = sheets["by_labels"]
   assert by_labels.header == ("clinic", "method", "0", "1", "2")
   cells = {row[1]: row[2:] for row in by_labels.rows}
-  for line in found[0].summaries:
+  for line in result[0].summaries:
     if np.isfinite(line.rmse.mean):
       assert cells[tables.label(line.method)][line.n_target].startswith(f"{line.rmse.mean:.2f} (")
-  told = {(row[1], row[2]) for row in sheets["gains"].rows}
-  assert ("fine-tuning", "1") in told
-  assert ("network from scratch", "1") not in told
-  assert ("source network unchanged", "0") in told
+  reported = {(row[1], row[2]) for row in sheets["gains"].rows}
+  assert ("fine-tuning", "1") in reported
+  assert ("network from scratch", "1") not in reported
+  assert ("source network unchanged", "0") in reported
 
 
 def test_figures_of_few_strategies_show_all_of_them(small_study, done_study):
   rows = summary.frame(studies.rows(small_study, str(done_study)))
-  (found,) = study_report.open_clinics(small_study, str(done_study), rows)
-  assert set(found.drawn) == {*small_study.strategies, "gtf_target", "source"}
-  many = dataclasses.replace(found.study, strategies=(*small_study.strategies, "combination", "multi_task/transducer"))
-  assert "multi_task/transducer" not in dataclasses.replace(found, study=many).drawn
+  (result,) = study_report.open_clinics(small_study, str(done_study), rows)
+  assert set(result.drawn) == {*small_study.strategies, "gtf_target", "source"}
+  several = dataclasses.replace(
+    result.study, strategies=(*small_study.strategies, "combination", "multi_task/transducer")
+  )
+  assert "multi_task/transducer" not in dataclasses.replace(result, study=several).drawn

@@ -124,15 +124,15 @@ def test_a_record_of_beats(small_study):
   study = study_config.Study(windows=small_study.windows)
   t = np.arange(500) / 125
   wave = (75 + 40 * np.exp(-(((t % 0.8) - 0.25) ** 2) / 0.006))[None].repeat(2, 0)
-  made = study_report.record("best: p1", {"true": wave, "scratch": wave + 2}, wave + 5, study)
-  assert json.loads(json.dumps(made)) == made
-  values = made["series"][1]["values"]
+  output = study_report.record("best: p1", {"true": wave, "scratch": wave + 2}, wave + 5, study)
+  assert json.loads(json.dumps(output)) == output
+  values = output["series"][1]["values"]
   margin = study.windows.margin
   assert values[:margin] == [None] * margin == values[500 - margin : 500]
-  assert made["time_s"][500] == 4.0
-  assert made["beats"][0]["text"].startswith("aortic root, true cSBP 115.0, cDBP ")
-  assert "network from scratch cSBP 117.0" in made["beats"][0]["text"]
-  assert all(a["end_s"] > a["start_s"] for a in made["beats"])
+  assert output["time_s"][500] == 4.0
+  assert output["beats"][0]["text"].startswith("aortic root, true cSBP 115.0, cDBP ")
+  assert "network from scratch cSBP 117.0" in output["beats"][0]["text"]
+  assert all(a["end_s"] > a["start_s"] for a in output["beats"])
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,10 @@ def opened(chromium, request):
   tab.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
   tab.on("pageerror", lambda error: wrong.append(str(error)))
   tab.on(
-    "request", lambda asked: wrong.append(asked.url) if not asked.url.startswith(("file:", "data:", "blob:")) else None
+    "request",
+    lambda requested: (
+      wrong.append(requested.url) if not requested.url.startswith(("file:", "data:", "blob:")) else None
+    ),
   )
   tab.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
   yield tab, wrong

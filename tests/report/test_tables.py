@@ -45,18 +45,18 @@ def test_the_table_says_what_was_measured(clinic):
   for table in (study_tables.main(lines), study_tables.short(lines)):
     text = tables.text(table).splitlines()
     for line in lines:
-      shown = study_tables.number(line.rmse.mean)
-      assert any(row.startswith(tables.label(line.method)) and shown in row for row in text)
+      displayed = study_tables.number(line.rmse.mean)
+      assert any(row.startswith(tables.label(line.method)) and displayed in row for row in text)
   by_name = {row[0]: row for row in study_tables.main(lines).rows}
   assert by_name["network from scratch"][study_tables.main(lines).header.index("budget")] == "1 × 50"
 
 
 def test_no_standard_is_claimed(clinic):
   """Virtual subjects, fewer than 85, no catheter: each verdict names what is not met, and no word claims more."""
-  found = clinic
-  table = study_tables.verdicts(found.everything, standards.Reference(real=False, invasive=False))
+  result = clinic
+  table = study_tables.verdicts(result.everything, standards.Reference(real=False, invasive=False))
   assert {row[0] for row in table.rows} == {
-    tables.label(line.method) for line in found.summaries if line.n_target in (0, found.focus)
+    tables.label(line.method) for line in result.summaries if line.n_target in (0, result.focus)
   }
   assert {row[3:5] for row in table.rows} == {("II", "none")}
   assert {row[2] for row in table.rows} >= {"AAMI/ISO 81060-2 criterion 1", "BHS", "IEEE 1708", "ARTERY 2017"}
@@ -68,13 +68,13 @@ def test_no_standard_is_claimed(clinic):
 
 def test_every_table_is_ascii_in_latex(clinic):
   """What LaTeX cannot read, and "<" and ">", which it prints as other signs."""
-  found = clinic
+  result = clinic
   reference = standards.Reference(real=False, invasive=False)
   for table in (
-    study_tables.main(found.summaries),
-    study_tables.verdicts(found.everything, reference),
-    study_tables.contrasts(found.everything),
-    study_tables.agreements(found.everything),
+    study_tables.main(result.summaries),
+    study_tables.verdicts(result.everything, reference),
+    study_tables.contrasts(result.everything),
+    study_tables.agreements(result.everything),
   ):
     body = tables.to_latex(table).partition("\\begin")[2]
     assert body.isascii(), set(re.findall(r"[^\x00-\x7f]", body))
@@ -84,15 +84,15 @@ def test_every_table_is_ascii_in_latex(clinic):
 
 
 def test_each_strategy_stands_against_each_baseline(clinic, small_study):
-  found = clinic
-  table = study_tables.contrasts(found.everything)
+  result = clinic
+  table = study_tables.contrasts(result.everything)
   assert set(table.header[1:]) == {tables.label(name) for name in small_study.strategies}
   assert len(table.rows) == 6  # all but the moving average, which gives no wave
   assert all(re.fullmatch(r"[+-]\d+\.\d\d\*?( [▲△])?", cell) for row in table.rows for cell in row[1:])
-  rmse = {line.method: line.rmse.mean for line in found.summaries if line.n_target in (0, found.focus)}
+  rmse = {line.method: line.rmse.mean for line in result.summaries if line.n_target in (0, result.focus)}
   own = {row[0]: dict(zip(table.header, row, strict=True)) for row in table.rows}
-  shown = own["peripheral wave as it is"]["fine-tuning"]
-  assert float(shown.rstrip(" ▲△*")) == pytest.approx(rmse["fine_tuning"] - rmse["peripheral"], abs=0.006)
+  displayed = own["peripheral wave as it is"]["fine-tuning"]
+  assert float(displayed.rstrip(" ▲△*")) == pytest.approx(rmse["fine_tuning"] - rmse["peripheral"], abs=0.006)
 
 
 def test_clinics_stand_side_by_side(clinic):
@@ -117,8 +117,8 @@ def test_clinics_stand_side_by_side(clinic):
 
 
 def test_the_budget_is_the_same_for_all_that_is_trained(clinic, small_study):
-  found = clinic
-  table = study_tables.budgets(small_study, found.summaries)
+  result = clinic
+  table = study_tables.budgets(small_study, result.summaries)
   trained = {row[0]: row[1:3] for row in table.rows if row[2]}
   assert set(trained.values()) == {("1", "50")}
   assert set(trained) == {tables.label(name) for name in small_study.strategies}
@@ -140,10 +140,10 @@ def test_a_strategy_that_never_ended_is_marked_and_not_dropped(clinic):
 
 def test_strata_are_those_of_everybody(clinic):
   """A method without the youngest subject has its figures under the same heads as the others."""
-  found = clinic.everything
-  young = found["scratch"].sort_values("age")["subject"].iloc[0]
-  lacking = found["fine_tuning"].copy()
+  result = clinic.everything
+  young = result["scratch"].sort_values("age")["subject"].iloc[0]
+  lacking = result["fine_tuning"].copy()
   lacking.loc[lacking["subject"] == young, ["age", "hr_bpm", "amplification"]] = np.nan
-  rows = study_tables.strata({"scratch": found["scratch"], "fine_tuning": lacking}).rows
+  rows = study_tables.strata({"scratch": result["scratch"], "fine_tuning": lacking}).rows
   heads = {name: [row[1] for row in rows if row[0] == tables.label(name)] for name in ("scratch", "fine_tuning")}
   assert heads["scratch"] == heads["fine_tuning"]

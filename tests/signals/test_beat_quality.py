@@ -49,20 +49,20 @@ def spoilt(fault):
 def test_each_fault_is_found_where_it_is(fault):
   p_t, name, part = spoilt(fault)
   feet = beats.find_feet(p_t, FS_HZ)
-  found = beat_quality.assess(p_t, FS_HZ, feet, True, beat_quality.at_rails(p_t, FS_HZ))
+  result = beat_quality.assess(p_t, FS_HZ, feet, True, beat_quality.at_rails(p_t, FS_HZ))
   middles = (feet[:-1] + feet[1:]) / 2
   # the beats next to a fault may lose a foot to it
   within = (middles >= part.start - 130) & (middles < part.stop + 130)
-  assert found[name].any()
-  assert not found[name][~within].any()
+  assert result[name].any()
+  assert not result[name][~within].any()
   for other in beat_quality.FAULTS:
-    assert not found[other][~within].any(), other
+    assert not result[other][~within].any(), other
 
 
 def test_clean_waves_have_no_faults():
   p_t = pulses(FS_HZ, 120, seed=4) + 0.3 * np.random.default_rng(2).standard_normal(120 * 125)
-  found = beat_quality.assess(p_t, FS_HZ, beats.find_feet(p_t, FS_HZ), pressure=True)
-  assert {name: int(bad.sum()) for name, bad in found.items()} == dict.fromkeys(beat_quality.FAULTS, 0)
+  result = beat_quality.assess(p_t, FS_HZ, beats.find_feet(p_t, FS_HZ), pressure=True)
+  assert {name: int(bad.sum()) for name, bad in result.items()} == dict.fromkeys(beat_quality.FAULTS, 0)
   assert all(bad.size == 0 for bad in beat_quality.assess(p_t, FS_HZ, np.zeros(1, dtype=int), True).values())
 
 

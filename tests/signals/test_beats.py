@@ -32,11 +32,11 @@ def test_every_beat_is_found_once(waves, site):
 def test_feet_are_low_and_before_the_peak(waves):
   p_t = waves[1]["radial"][0]
   feet = beats.find_feet(p_t, 125.0)
-  found = beats.pressures(p_t, feet)
+  result = beats.pressures(p_t, feet)
   # a beat is lowest at its own foot or just before the next one, whichever breathing made the lower
-  assert np.allclose(np.minimum(p_t[feet[:-1]], p_t[feet[1:]]), found.diastolic, atol=1)
-  assert (found.systolic > found.mean).all()
-  assert (found.mean > found.diastolic).all()
+  assert np.allclose(np.minimum(p_t[feet[:-1]], p_t[feet[1:]]), result.diastolic, atol=1)
+  assert (result.systolic > result.mean).all()
+  assert (result.mean > result.diastolic).all()
 
 
 def test_rate_does_not_matter(waves):
@@ -55,11 +55,11 @@ def test_no_pulse_no_feet():
 
 @pytest.mark.quick
 def test_pressures_by_hand():
-  found = beats.pressures(np.array([70.0, 120, 80, 60, 100, 90]), np.array([0, 3, 6]))
-  np.testing.assert_allclose(found.systolic, [120, 100])
-  np.testing.assert_allclose(found.diastolic, [70, 60])
-  np.testing.assert_allclose(found.pulse, [50, 40])
-  np.testing.assert_allclose(found.mean, [90, 250 / 3])
+  result = beats.pressures(np.array([70.0, 120, 80, 60, 100, 90]), np.array([0, 3, 6]))
+  np.testing.assert_allclose(result.systolic, [120, 100])
+  np.testing.assert_allclose(result.diastolic, [70, 60])
+  np.testing.assert_allclose(result.pulse, [50, 40])
+  np.testing.assert_allclose(result.mean, [90, 250 / 3])
 
 
 @pytest.mark.parametrize(("beats_in_it", "turned"), [(1, 0.0), (1, 0.4), (2, 0.0), (2, 0.3), (5, 0.1)])
@@ -68,9 +68,9 @@ def test_whole_beats_of_short_records(waves, beats_in_it, turned):
   feet = beats.find_feet(p_t, 125.0)
   one = p_t[feet[3] : feet[4]]
   short = np.roll(np.tile(one, beats_in_it), round(turned * one.size))
-  found = beats.whole_beats(short, 125.0)
-  np.testing.assert_allclose(np.diff(found), one.size, atol=1)
-  mean = beats.ensemble(short, found, 100)
+  result = beats.whole_beats(short, 125.0)
+  np.testing.assert_allclose(np.diff(result), one.size, atol=1)
+  mean = beats.ensemble(short, result, 100)
   assert mean.argmin() in (0, 99, 98, 1)
   assert mean.max() == pytest.approx(one.max(), abs=1.0)
 

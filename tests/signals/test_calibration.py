@@ -42,19 +42,19 @@ def recording(wave_t, **known):
 @pytest.mark.parametrize(("gain", "zero"), [(0.01, -3.0), (2.0, 100.0)])
 def test_levels_become_those_of_the_reading(kind, form, expected, gain, zero):
   wave = gain * pulses(FS_HZ, 30) + zero
-  made = calibrate.calibrate(recording(wave), "digital_ppg", config.Calibration(kind=kind, form=form))
-  found = calibration.levels(made.signals["digital_ppg"], FS_HZ)
-  for value, wanted in zip((found.systolic, found.diastolic, found.mean), expected, strict=True):
-    if wanted is not None:
-      assert value == pytest.approx(wanted, abs=1e-6)
-  assert made.units["digital_ppg"] == "mmHg"
+  output = calibrate.calibrate(recording(wave), "digital_ppg", config.Calibration(kind=kind, form=form))
+  result = calibration.levels(output.signals["digital_ppg"], FS_HZ)
+  for value, target in zip((result.systolic, result.diastolic, result.mean), expected, strict=True):
+    if target is not None:
+      assert value == pytest.approx(target, abs=1e-6)
+  assert output.units["digital_ppg"] == "mmHg"
 
 
 def test_a_cuffs_own_map_is_taken():
-  made = calibrate.calibrate(
+  output = calibrate.calibrate(
     recording(pulses(FS_HZ, 30), cuff_map_mmhg=90.0), "digital_ppg", config.Calibration(kind="map_dbp")
   )
-  assert calibration.levels(made.signals["digital_ppg"], FS_HZ).mean == pytest.approx(90.0)
+  assert calibration.levels(output.signals["digital_ppg"], FS_HZ).mean == pytest.approx(90.0)
 
 
 def test_injected_errors_have_their_bias_and_spread_and_stay_with_the_subject():

@@ -28,5 +28,5 @@ def test_an_irregular_clock_is_met():
 def test_slower_clocks_do_not_alias():
   t = np.arange(0, 8, 0.002)
   at = np.arange(1, 7, 1 / 60)
-  heard = filters.resample(t, 90 + 10 * np.sin(2 * np.pi * 55 * t), at)
-  assert np.abs(heard - 90).max() < 0.5
+  signals_received = filters.resample(t, 90 + 10 * np.sin(2 * np.pi * 55 * t), at)
+  assert np.abs(signals_received - 90).max() < 0.5

@@ -41,8 +41,8 @@ def test_feet_rise_and_lie_in_the_record(x_t, fs_hz):
   feet = beats.find_feet(x_t, fs_hz)
   assert (np.diff(feet) > 0).all()
   assert len(feet) == 0 or (feet[0] >= 0 and feet[-1] < x_t.size)
-  found = beat_quality.assess(x_t, fs_hz, feet, True, beat_quality.at_rails(x_t, fs_hz))
-  assert all(len(bad_k) == max(len(feet) - 1, 0) for bad_k in found.values())
+  result = beat_quality.assess(x_t, fs_hz, feet, True, beat_quality.at_rails(x_t, fs_hz))
+  assert all(len(bad_k) == max(len(feet) - 1, 0) for bad_k in result.values())
 
 
 @EVERY
@@ -71,9 +71,9 @@ def test_blending_what_was_cut_gives_the_record(x_t, length, hop, margin):
 @given(NAMES, st.integers(2, 8), st.integers(0, 2**31))
 def test_folds_test_everybody_once_and_never_whom_they_train_on(names, folds, seed):
   folds = min(folds, len(names))
-  found = splits.k_fold(names, folds, seed)
-  assert sorted(name for fold in found for name in fold.subjects["test"]) == sorted(names)
-  for fold in found:
+  result = splits.k_fold(names, folds, seed)
+  assert sorted(name for fold in result for name in fold.subjects["test"]) == sorted(names)
+  for fold in result:
     assert not set(fold.subjects["test"]) & set(fold.subjects["training"])
     assert len(fold.subjects["test"]) + len(fold.subjects["training"]) == len(names)
 

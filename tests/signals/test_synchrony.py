@@ -23,22 +23,22 @@ def pulses(fs_hz, seconds, delay_s=0.0, seed=0, smooth=1.0):
 @pytest.mark.parametrize("delay_s", [-0.4, -0.05, 0.0, 0.0313, 0.34, 1.2])
 def test_a_constant_delay_is_found_within_half_a_sample(delay_s):
   fs_hz = 125.0
-  found = synchrony.find_lag(pulses(fs_hz, 60), pulses(fs_hz, 60, delay_s), fs_hz)
-  assert found.lag_s == pytest.approx(delay_s, abs=0.5 / fs_hz)
-  assert found.constant
-  assert found.beats > 50
+  result = synchrony.find_lag(pulses(fs_hz, 60), pulses(fs_hz, 60, delay_s), fs_hz)
+  assert result.lag_s == pytest.approx(delay_s, abs=0.5 / fs_hz)
+  assert result.constant
+  assert result.beats > 50
 
 
 def test_a_slower_upstroke_is_no_delay():
-  found = synchrony.find_lag(pulses(125.0, 60), pulses(125.0, 60, smooth=1.6), 125.0)
-  assert abs(found.lag_s) < 0.015
+  result = synchrony.find_lag(pulses(125.0, 60), pulses(125.0, 60, smooth=1.6), 125.0)
+  assert abs(result.lag_s) < 0.015
 
 
 def test_a_drifting_delay_is_not_constant():
   time_s = np.arange(60 * 125) / 125
   drifting = np.interp(time_s - 0.2 * time_s / 60, time_s, pulses(125.0, 60))
-  found = synchrony.find_lag(pulses(125.0, 60), drifting, 125.0)
-  assert not found.constant
+  result = synchrony.find_lag(pulses(125.0, 60), drifting, 125.0)
+  assert not result.constant
 
 
 def test_gaps_and_signals_without_beats():

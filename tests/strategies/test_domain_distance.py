@@ -28,13 +28,13 @@ def test_the_distance_is_nought_for_one_population_and_two_for_strangers():
 def test_the_distance_is_judged_on_unseen_subjects():
   """Few subjects of one population, each alike to itself only: a classifier that has seen them would tell all apart."""
   rng = np.random.default_rng(1)
-  found = [
+  result = [
     domain_distance.proxy_a_distance(
       *(x for pair in zip(domain(rng, 4, 0.0), domain(rng, 4, 0.0), strict=True) for x in pair)
     )
     for _ in range(20)
   ]
-  assert np.mean(found) < 1.0
+  assert np.mean(result) < 1.0
 
 
 def test_weights_bring_the_source_to_the_pressures_of_the_target():

@@ -249,8 +249,8 @@ def test_a_loss_of_cached_features_is_the_loss(name):
   fed = numpy_streams(strategy)
   cached, _ = loop.with_features(net, frozen, params, fed)
   loss, progress, key = total_loss(strategy), {"progress": jnp.array(0.5)}, jax.random.key(0)
-  expected, found = (loss(params, {**streams, **progress}, key)[0] for streams in (fed, cached))
-  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+  expected, result = (loss(params, {**streams, **progress}, key)[0] for streams in (fed, cached))
+  np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
   reads = {stream for stream, part in cached.items() if "h" in part}
   still = not strategy.low_rank and (strategy.adaptor == "none" or "a" in freeze)
   assert reads == (set(strategy.streams) if still else set())
@@ -289,8 +289,8 @@ def test_early_layers_learn_more_slowly_and_the_balance_faster():
   [(1, 1.0, ("f/c", "r/w")), (9, 1.79, ("f/c", "r/w")), (10, 1.0, ()), (1, 1.8, ()), (20, 2.0, ())],
 )
 def test_auto_freezes_the_late_layers_where_labels_are_few_and_domains_near(n_target, distance, frozen):
-  found, reason = freezing.resolve(("auto",), ("f/a", "f/b", "f/c", "r/w"), n_target, distance)
-  assert found == (("f/b", *frozen) if frozen else ())
+  result, reason = freezing.resolve(("auto",), ("f/a", "f/b", "f/c", "r/w"), n_target, distance)
+  assert result == (("f/b", *frozen) if frozen else ())
   assert reason.startswith(f"freeze=auto: {n_target} labelled subjects, distance {distance:.2f}: ")
   assert ("near domains" in reason) == bool(frozen)
 
@@ -459,12 +459,12 @@ def test_a_target_of_another_site_is_learnt_with_two_heads(site, heads):
     site="radial",
   )
   data = runs.Data(source, other.unlabelled(), labelled, site=site)
-  made = runs.adapt(find("multi_task/transducer"), trained, data, runs.Budget(50, 4))
-  assert sum(leaf.path.startswith("s/") for leaf in made.report) == (heads - 1) * sum(
-    leaf.path.startswith("r/") for leaf in made.report
+  output = runs.adapt(find("multi_task/transducer"), trained, data, runs.Budget(50, 4))
+  assert sum(leaf.path.startswith("s/") for leaf in output.report) == (heads - 1) * sum(
+    leaf.path.startswith("r/") for leaf in output.report
   )
-  assert set(made.checkpoint.params) == {"f", "r"}
-  assert made.checkpoint.site == site
+  assert set(output.checkpoint.params) == {"f", "r"}
+  assert output.checkpoint.site == site
 
 
 def test_no_line_is_looked_for_before_a_ppg():
@@ -479,6 +479,6 @@ def test_no_line_is_looked_for_before_a_ppg():
     site="radial",
   )
   data = runs.Data(source, other.unlabelled(), site="digital_ppg")
-  made = runs.adapt(find("domain_adaptation/transducer"), trained, data, runs.Budget(50, 4))
-  assert made.reason == "no transducer looked for: light comes through no fluid-filled line"
-  jax.tree.map(np.testing.assert_array_equal, made.checkpoint.params, trained.params)
+  output = runs.adapt(find("domain_adaptation/transducer"), trained, data, runs.Budget(50, 4))
+  assert output.reason == "no transducer looked for: light comes through no fluid-filled line"
+  jax.tree.map(np.testing.assert_array_equal, output.checkpoint.params, trained.params)

@@ -24,7 +24,7 @@ def windows(population, device, subjects, seed, name="target", noise=0.5):
   return ((pairs.x_bt - MEAN) / SD).astype(np.float32), pairs.subject_b
 
 
-def found(population, device, subjects=48):
+def result(population, device, subjects=48):
   source = windows(clinics.HEALTHY, clinics.TRANSDUCER, 256, 4, "source")
   return transducer_response.fit(*source, *windows(population, device, subjects, 5), FS, "radial")
 
@@ -33,7 +33,7 @@ def found(population, device, subjects=48):
   "population", tiers.sample([clinics.HEALTHY, clinics.ELDERLY_HYPERTENSIVE], clinics.ELDERLY_HYPERTENSIVE)
 )
 def test_one_line_is_found_whoever_lies_behind_it(population):
-  fitted = found(population, clinics.FLUID_LINE)  # 9 Hz, damping 0.2
+  fitted = result(population, clinics.FLUID_LINE)  # 9 Hz, damping 0.2
   assert fitted.has_transducers
   assert abs(fitted.share @ fitted.natural_hz - 9.0) < 0.8
   assert abs(fitted.share @ fitted.damping - 0.2) < 0.1
@@ -44,7 +44,7 @@ def test_one_line_is_found_whoever_lies_behind_it(population):
 
 @pytest.mark.parametrize("population", [clinics.HEALTHY, clinics.ELDERLY_HYPERTENSIVE, clinics.ELDERLY])
 def test_other_people_are_no_line(population):
-  fitted = found(population, clinics.TRANSDUCER)
+  fitted = result(population, clinics.TRANSDUCER)
   assert not fitted.has_transducers
   assert "no transducer" in str(fitted)
   x_bt, _ = windows(clinics.HEALTHY, clinics.TRANSDUCER, 256, 4, "source")
@@ -53,7 +53,7 @@ def test_other_people_are_no_line(population):
 
 def test_a_line_a_subject_is_a_spread_of_lines():
   # natural frequencies U(8, 25) Hz, mean 16.5 and SD 4.9; damping U(0.1, 0.4)
-  fitted = found(clinics.ELDERLY_HYPERTENSIVE, clinics.CATHETER, 96)
+  fitted = result(clinics.ELDERLY_HYPERTENSIVE, clinics.CATHETER, 96)
   mean = fitted.share @ fitted.natural_hz
   assert 13 < mean < 19
   assert 3 < np.sqrt(fitted.share @ np.square(fitted.natural_hz - mean)) < 6.5
@@ -81,13 +81,13 @@ def test_each_window_goes_through_one_line_drawn_by_share():
   two = transducer_response.TransducerMixture(
     natural_hz=np.array([np.inf, 2.5]), damping=np.array([1.0, 0.5]), share=np.array([0.75, 0.25]), noise=0.0, gain=50.0
   )
-  seen = transducer_response.apply(two, x_bt, FS, 3)
-  same = np.abs(seen - x_bt).max(1) < 1e-4
+  observed = transducer_response.apply(two, x_bt, FS, 3)
+  same = np.abs(observed - x_bt).max(1) < 1e-4
   assert abs(same.mean() - 0.75) < 0.03
   # 1.25 Hz is half the natural frequency: 1/|1 − 1/4 + j/2| = 1.109
-  np.testing.assert_allclose(np.abs(seen[~same, 200:]).max(1), 1.109, atol=2e-3)
-  np.testing.assert_array_equal(transducer_response.apply(two, x_bt, FS, 3), seen)
-  assert (transducer_response.apply(two, x_bt, FS, 4) != seen).any()
+  np.testing.assert_allclose(np.abs(observed[~same, 200:]).max(1), 1.109, atol=2e-3)
+  np.testing.assert_array_equal(transducer_response.apply(two, x_bt, FS, 3), observed)
+  assert (transducer_response.apply(two, x_bt, FS, 4) != observed).any()
 
 
 @pytest.mark.quick

@@ -20,20 +20,20 @@ TOLERANCE = 0.02  # of a closed form's error last digits change nothing, of a tr
 
 def errors(rows):
   """Method, n_target → mean waveform RMSE over the test subjects [mmHg], of methods that give a wave."""
-  found = {}
+  result = {}
   for row in rows:
-    found.setdefault(f"{row['method']}, n_target={row['n_target']}", []).append(float(row["rmse_mmhg"]))
-  means = {key: round(float(np.mean(values)), 4) for key, values in sorted(found.items())}
+    result.setdefault(f"{row['method']}, n_target={row['n_target']}", []).append(float(row["rmse_mmhg"]))
+  means = {key: round(float(np.mean(values)), 4) for key, values in sorted(result.items())}
   return {key: value for key, value in means.items() if np.isfinite(value)}
 
 
 def test_the_small_study_finds_what_it_found(small_study, done_study):
-  found = errors(run_study.rows(small_study, str(done_study)))
+  result = errors(run_study.rows(small_study, str(done_study)))
   if os.environ.get("CAP_JAX_GOLDEN") == "write":
-    GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
+    GOLDEN.write_text(json.dumps(result, indent=1) + "\n")
   golden = json.loads(GOLDEN.read_text())
-  assert found.keys() == golden.keys()
+  assert result.keys() == golden.keys()
   off = {
-    key: (golden[key], value) for key, value in found.items() if value != pytest.approx(golden[key], rel=TOLERANCE)
+    key: (golden[key], value) for key, value in result.items() if value != pytest.approx(golden[key], rel=TOLERANCE)
   }
   assert not off, f"RMSE before and now: {off}. {' '.join(__doc__.split())}"

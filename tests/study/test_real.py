@@ -27,12 +27,12 @@ def with_notch(p_t, depth):
 
 def test_plausibility_of_known_waves():
   radial = windows(pulses(125.0, 60, seed=2))
-  found = real.plausibility(radial, 0.7 * (radial - radial.mean()) + radial.mean() + 1.0, SPEC)
-  assert found.beats > 40
-  assert found.pulse_share == 1.0
-  assert found.amplification == pytest.approx(1 / 0.7, abs=0.01)
-  assert found.map_offset_mmhg == pytest.approx(1.0, abs=0.3)
-  assert found.map_share == 1.0
+  result = real.plausibility(radial, 0.7 * (radial - radial.mean()) + radial.mean() + 1.0, SPEC)
+  assert result.beats > 40
+  assert result.pulse_share == 1.0
+  assert result.amplification == pytest.approx(1 / 0.7, abs=0.01)
+  assert result.map_offset_mmhg == pytest.approx(1.0, abs=0.3)
+  assert result.map_share == 1.0
   too_big = real.plausibility(radial, 1.3 * radial + 10, SPEC)
   assert too_big.pulse_share == 0.0
   assert too_big.map_share == 0.0
@@ -57,9 +57,9 @@ def record(drift=0.0):
 def test_a_reading_sees_the_first_seconds_alone():
   calm, risen = (real.calibrated_at_first(record(drift), "digital_ppg", "radial") for drift in (0.0, 60.0))
   assert calm.time_s[0] == pytest.approx(30.0)
-  found = calibration.levels(calm.signals["digital_ppg"], 125.0)
-  assert found.systolic == pytest.approx(120.0, abs=1.0)
-  assert found.diastolic == pytest.approx(80.0, abs=1.0)
+  result = calibration.levels(calm.signals["digital_ppg"], 125.0)
+  assert result.systolic == pytest.approx(120.0, abs=1.0)
+  assert result.diastolic == pytest.approx(80.0, abs=1.0)
   # a pressure that rises later must not be known: of the rise of 60 mmHg in 120 s the reading sees 7.5 on the mean
   later = calibration.levels(risen.signals["digital_ppg"], 125.0)
   assert later.systolic == pytest.approx(127.5, abs=1.5)
@@ -73,11 +73,11 @@ def test_each_record_is_left_out_once_and_none_outweighs():
     x = np.arange(count * 3, dtype=float).reshape(count, 3)
     return batches.Pairs(x, x, np.array([name] * count))
 
-  found = {"a": some("a", 50), "b": some("b", 4), "c": some("c", 9)}
-  for name, others in real.leave_one_out(found):
+  result = {"a": some("a", 50), "b": some("b", 4), "c": some("c", 9)}
+  for name, others in real.leave_one_out(result):
     assert name not in others.subjects
-    assert len(others.x_bt) == 63 - len(found[name].x_bt)
-  few = real.balanced(real.join(list(found.values())), 6)
+    assert len(others.x_bt) == 63 - len(result[name].x_bt)
+  few = real.balanced(real.join(list(result.values())), 6)
   assert [(few.subject_b == name).sum() for name in "abc"] == [6, 4, 6]
 
 

@@ -42,13 +42,13 @@ def points():
 @pytest.mark.slow
 def test_every_artefact_at_every_severity():
   points = curve()
-  told = {(one.artefact, one.severity) for one in points}
-  assert told == {
+  reported = {(one.artefact, one.severity) for one in points}
+  assert reported == {
     (severity.NONE, 0.0),
     *((name, s) for name, one in severity.ARTEFACTS.items() for s in one.severities),
   }
-  made = sheets.section(points)
-  assert len(made.sheets["severity"].rows) == len(points)
+  output = sheets.section(points)
+  assert len(output.sheets["severity"].rows) == len(points)
 
 
 def test_without_an_artefact_all_is_given(points):
@@ -106,10 +106,10 @@ def known(wrong):
 
 def test_the_part_of_a_report_has_a_row_a_point_and_a_panel_an_artefact(points):
   points = [*points(severity.NONE), *known((0.0, 0.01, 0.02, 0.0, 0.5))]
-  made = sheets.section(points)
-  assert len(made.sheets["severity"].rows) == len(points)
-  assert {axes.get_title() for axes in made.drawn[0].figure.axes} - {""} == set(severity.ARTEFACTS)
-  assert [row[0] for row in made.sheets["limits"].rows] == list(severity.ARTEFACTS)
+  output = sheets.section(points)
+  assert len(output.sheets["severity"].rows) == len(points)
+  assert {axes.get_title() for axes in output.drawn[0].figure.axes} - {""} == set(severity.ARTEFACTS)
+  assert [row[0] for row in output.sheets["limits"].rows] == list(severity.ARTEFACTS)
 
 
 @pytest.mark.quick

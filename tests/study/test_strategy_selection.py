@@ -38,8 +38,8 @@ def test_candidates_are_strategies_and_the_free_one_uses_no_label():
 @pytest.mark.quick
 def test_a_later_candidate_must_be_better_by_the_margin():
   def names(*errors):
-    found = [Ranked(name, error) for name, error in zip("abc", errors, strict=True)]
-    return [one.name for one in strategy_selection.ranked(found)]
+    result = [Ranked(name, error) for name, error in zip("abc", errors, strict=True)]
+    return [one.name for one in strategy_selection.ranked(result)]
 
   assert names(1.0, 0.95, 0.92) == ["a", "c", "b"]
   assert names(1.0, 0.89, 0.85) == ["b", "c", "a"]  # c is not a tenth better than b
@@ -61,12 +61,12 @@ def test_without_two_labels_the_people_of_the_source_are_scored_on(ground, monke
     strategy_selection.CANDIDATES[1]: 2.0,
     strategy_selection.CANDIDATES[2]: 0.5,
   }
-  seen = []
+  observed = []
 
   def adapt(short, name, trained, data, seed, recorder):
     assert data.validation is None
     assert data.n_target == n_target
-    seen.append(name)
+    observed.append(name)
     about = {"offset": error.get(name, 3.0)}
     return runs.Adapted(
       checkpoint=dataclasses.replace(trained, about=about), fitted=loop.FitResult({}, {}, 0.0), report=[], reason=""
@@ -75,7 +75,7 @@ def test_without_two_labels_the_people_of_the_source_are_scored_on(ground, monke
   monkeypatch.setattr(training, "adapt", adapt)
   monkeypatch.setattr(prediction, "predict", lambda network, windows: windows.y_bt + network.about.get("offset", 4.0))
   choice = choose(ground, n_target)
-  assert seen == list(strategy_selection.CANDIDATES if n_target else (strategy_selection.FREE,))
+  assert observed == list(strategy_selection.CANDIDATES if n_target else (strategy_selection.FREE,))
   expected = [
     (strategy_selection.CANDIDATES[2], 0.5),
     (strategy_selection.CANDIDATES[0], 1.0),
@@ -123,8 +123,8 @@ def test_subjects_are_held_out_of_the_training_that_they_score(ground, monkeypat
   np.testing.assert_allclose([ranked.rmse_mmhg for ranked in choice.ranking], [0.5, 1.0, 2.0, 3.0, 4.0], rtol=1e-5)
   drawn = set(splits.few_shot(target.labelled.subjects, 3, 0))
   for name in strategy_selection.CANDIDATES:
-    assert [held for one, held in scored if one == name] == [drawn - whose for one, whose in taught if one == name]
-    assert set.union(*(held for one, held in scored if one == name)) == drawn
+    assert [frozen for one, frozen in scored if one == name] == [drawn - whose for one, whose in taught if one == name]
+    assert set.union(*(frozen for one, frozen in scored if one == name)) == drawn
   assert (
     "cross-validation over 3 labelled subjects in 3 folds: multi_task/transducer_first 0.50"
     in strategy_selection.format_ranking(choice)
@@ -138,7 +138,7 @@ def test_it_is_a_method_of_a_study_with_and_without_labels(small_study, ground):
   clinic, target, _ = ground.target("device", 0)
   clinic = dataclasses.replace(clinic, steps=100)
   for n_target in (0, 2):
-    found = methods.method(clinic, "auto").run(
+    result = methods.method(clinic, "auto").run(
       methods.MethodInputs(
         study=clinic,
         source=ground.source,
@@ -149,10 +149,10 @@ def test_it_is_a_method_of_a_study_with_and_without_labels(small_study, ground):
         seed=0,
       )
     )
-    assert found.predicted_bt.shape == target.test.y_bt.shape
-    assert np.isfinite(found.predicted_bt).all()
-    chosen = found.network.about["strategy"]
+    assert result.predicted_bt.shape == target.test.y_bt.shape
+    assert np.isfinite(result.predicted_bt).all()
+    chosen = result.network.about["strategy"]
     assert chosen == (strategy_selection.FREE if n_target == 0 else chosen)
     assert chosen in strategy_selection.expanded(("auto",))
-    assert chosen in found.reason
-  assert "transducer" in found.reason
+    assert chosen in result.reason
+  assert "transducer" in result.reason

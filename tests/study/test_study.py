@@ -47,7 +47,7 @@ LABELLED = (
 
 
 @pytest.fixture(scope="module")
-def found(small_study, done_study):
+def result(small_study, done_study):
   return {key: study_results.load(str(done_study), key) for key in study_grid.keys(small_study)}
 
 
@@ -57,12 +57,12 @@ def ground(small_study, done_study):
   return study_runner.StudyRunner(small_study, str(done_study))
 
 
-def test_every_method_meets_the_same_test_subjects(found, ground):
+def test_every_method_meets_the_same_test_subjects(result, ground):
   target = ground.target("device", 0)[1]
-  assert {(key.method, key.n_target) for key in found} == {(m, 0) for m in FREE} | {
+  assert {(key.method, key.n_target) for key in result} == {(m, 0) for m in FREE} | {
     (m, n) for m in LABELLED for n in (1, 2)
   }
-  for key, cell in found.items():
+  for key, cell in result.items():
     assert tuple(one.subject for one in cell.errors) == target.test.subjects
     assert all(np.isfinite(one.csbp_error_mmhg) for one in cell.errors)
     assert all(np.isfinite(one.rmse_mmhg) for one in cell.errors) == (key.method != "npma")
@@ -83,8 +83,8 @@ def test_what_no_seed_changes_runs_once(small_study):
   assert {name for name, drawn in seeds.items() if drawn == {0}} == set(FREE) - {"domain_adaptation"}
 
 
-def test_a_linear_filter_beats_the_raw_wave_and_the_mean(found):
-  rmse = {(key.method, key.n_target): np.mean([e.rmse_mmhg for e in cell.errors]) for key, cell in found.items()}
+def test_a_linear_filter_beats_the_raw_wave_and_the_mean(result):
+  rmse = {(key.method, key.n_target): np.mean([e.rmse_mmhg for e in cell.errors]) for key, cell in result.items()}
   assert rmse["gtf_target", 2] < rmse["peripheral", 0]
   assert rmse["gtf_target", 2] < rmse["mean_wave_target", 2]
 
@@ -100,9 +100,11 @@ def test_a_leak_between_source_and_target_raises(small_study, ground, tmp_path):
 
 def test_a_network_or_a_scaling_that_saw_test_subjects_raises(small_study, ground):
   study, target, _ = ground.target("device", 0)
-  met = (dataclasses.replace(ground.trained, seen_subject_hashes=checkpoint.digests_of(target.test.subjects[-1:])),)
-  seen = dataclasses.replace(ground.trained.scaling, fitted_on=target.test.subjects[-1:])
-  for leaking in (*met, dataclasses.replace(ground.trained, scaling=seen)):
+  known_subjects = (
+    dataclasses.replace(ground.trained, seen_subject_hashes=checkpoint.digests_of(target.test.subjects[-1:])),
+  )
+  observed = dataclasses.replace(ground.trained.scaling, fitted_on=target.test.subjects[-1:])
+  for leaking in (*known_subjects, dataclasses.replace(ground.trained, scaling=observed)):
     evaluated = methods.MethodInputs(
       study=study, source=ground.source, target=target, trained=leaking, published=ground.published, n_target=0, seed=0
     )
@@ -117,12 +119,12 @@ def test_larger_draws_hold_the_smaller_and_seeds_differ(ground):
   assert not set(target.labelled.subjects) & set(target.test.subjects)
 
 
-def test_the_same_seeds_give_the_same_numbers(small_study, ground, found):
+def test_the_same_seeds_give_the_same_numbers(small_study, ground, result):
   source, target = ground.source, ground.target("device", 0)[1]
   study = study_grid.clinics_of(small_study)[0]
-  made = training.adapt(study, "feature_transfer", ground.trained, target.data(source, 2, 0), 0)
-  again = ground.target("device", 0)[2].errors(prediction.predict(made.checkpoint, target.test))
-  first = found[Key("device", 0, "feature_transfer", 2, 0)]
+  output = training.adapt(study, "feature_transfer", ground.trained, target.data(source, 2, 0), 0)
+  again = ground.target("device", 0)[2].errors(prediction.predict(output.checkpoint, target.test))
+  first = result[Key("device", 0, "feature_transfer", 2, 0)]
   assert [e.rmse_mmhg for e in again] == [e.rmse_mmhg for e in first.errors]
   assert [e.csbp_error_mmhg for e in again] == [e.csbp_error_mmhg for e in first.errors]
 
@@ -139,35 +141,35 @@ def test_what_training_it_takes_to_be_as_good_as_scratch():
   assert np.isnan(cell.reached(1.9)).all()
 
 
-def test_strategies_are_compared_with_the_best_of_scratch(small_study, done_study, found):
+def test_strategies_are_compared_with_the_best_of_scratch(small_study, done_study, result):
   rows = studies.rows(small_study, str(done_study))
   for n_target in (1, 2):
-    best = min(seen.rmse_mmhg for seen in found[Key("device", 0, "scratch", n_target, 0)].validation)
+    best = min(observed.rmse_mmhg for observed in result[Key("device", 0, "scratch", n_target, 0)].validation)
     for row in rows:
       if row["n_target"] == n_target and row["steps"]:
-        cell = found[Key("device", 0, row["method"], n_target, 0)]
+        cell = result[Key("device", 0, row["method"], n_target, 0)]
         np.testing.assert_equal(row["steps_to_scratch"], cell.reached(best)[0])
     assert not any(
       np.isnan(r["steps_to_scratch"]) for r in rows if (r["method"], r["n_target"]) == ("scratch", n_target)
     )
 
 
-def test_auto_says_why_it_holds_what_it_holds(found):
-  assert found[Key("device", 0, "fine_tuning", 2, 0)].reason.startswith("freeze=auto: 2 labelled subjects, distance ")
-  assert found[Key("device", 0, "scratch", 2, 0)].reason == ""
+def test_auto_says_why_it_holds_what_it_holds(result):
+  assert result[Key("device", 0, "fine_tuning", 2, 0)].reason.startswith("freeze=auto: 2 labelled subjects, distance ")
+  assert result[Key("device", 0, "scratch", 2, 0)].reason == ""
 
 
 def test_rows_are_one_per_cell_and_subject(small_study, done_study, tmp_path):
   path = tmp_path / "study.csv"
-  made = studies.rows(small_study, str(done_study))
-  studies.write_rows(path, made)
+  output = studies.rows(small_study, str(done_study))
+  studies.write_rows(path, output)
   with open(path, encoding="utf-8") as file:
     rows = list(csv.DictReader(file))
   assert tuple(rows[0]) == studies.COLUMNS
   keys = [(r["scenario"], r["fold"], r["method"], r["n_target"], r["seed"], r["subject"]) for r in rows]
   assert len(keys) == len(set(keys)) == 4 * len(study_grid.keys(small_study))
   assert [float(row["rmse_mmhg"]) for row in rows if row["method"] == "source"] == pytest.approx(
-    [row["rmse_mmhg"] for row in made if row["method"] == "source"], abs=1e-5
+    [row["rmse_mmhg"] for row in output if row["method"] == "source"], abs=1e-5
   )
 
 
@@ -186,10 +188,10 @@ def test_a_study_goes_on_where_it_was(small_study, done_study, tmp_path):
   assert len(list(studies.run(small_study, str(folder)))) == len(study_grid.keys(small_study))
   assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
   for key in lost:
-    made = [
-      list(map(dataclasses.astuple, found.errors)) for found in (study_results.load(str(folder), key), before[key])
+    output = [
+      list(map(dataclasses.astuple, result.errors)) for result in (study_results.load(str(folder), key), before[key])
     ]
-    np.testing.assert_equal(*made)
+    np.testing.assert_equal(*output)
 
 
 def test_a_damaged_cell_is_named(small_study, done_study, tmp_path):
@@ -243,7 +245,7 @@ def test_a_folder_holds_one_split_and_the_same_waves(small_study, done_study, tm
   ground = study_runner.StudyRunner(small_study, str(folder))
   ground.target("device", 0)
   split, data = study_manifest.digests(str(folder))
-  parts = (
+  pieces = (
     "source_training",
     "source_validation",
     "target_labelled",
@@ -251,13 +253,13 @@ def test_a_folder_holds_one_split_and_the_same_waves(small_study, done_study, tm
     "target_unlabelled",
     "target_validation",
   )
-  assert sorted(data) == [f"device {part}" for part in parts]
-  assert len(set(data.values())) == len(parts)
+  assert sorted(data) == [f"device {part}" for part in pieces]
+  assert len(set(data.values())) == len(pieces)
   path = folder / "data_device.json"
   path.write_text(path.read_text().replace(data["device target_test"], "0" * 64))
   with pytest.raises(InputError, match=r"data_device.json: the waves of target_test are not those .* began with"):
     study_runner.StudyRunner(small_study, str(folder)).target("device", 0)
-  other = splits.load(folder / "split_device.json").parts
+  other = splits.load(folder / "split_device.json").subjects
   splits.Split({**other, "target_test": other["target_test"][1:]}).save(folder / "split_device.json")
   with pytest.raises(InputError, match=r"split_device.json: holds another split of the subjects"):
     study_runner.StudyRunner(small_study, str(folder)).target("device", 0)
@@ -364,10 +366,10 @@ def test_a_baseline_that_cannot_be_fitted_is_a_cell_with_its_reason(small_study,
 
 def test_shown_waves_come_back(done_study, ground):
   target = ground.target("device", 0)[1]
-  shown = study_results.load_shown(str(done_study), Key("device", 0, "peripheral", 0, 0))
+  displayed = study_results.load_shown(str(done_study), Key("device", 0, "peripheral", 0, 0))
   rows = study_runner.shown_rows(target.test)
-  np.testing.assert_allclose(shown["true_bt"], target.test.y_bt[rows], atol=0.0051)
-  np.testing.assert_allclose(shown["predicted_bt"], target.test.x_bt[rows], atol=0.0051)
+  np.testing.assert_allclose(displayed["true_bt"], target.test.y_bt[rows], atol=0.0051)
+  np.testing.assert_allclose(displayed["predicted_bt"], target.test.x_bt[rows], atol=0.0051)
   assert study_results.load_shown(str(done_study), Key("device", 0, "peripheral", 0, 5)) == {}
   adapted = study_results.load_shown(str(done_study), Key("device", 0, "domain_adaptation", 0, 0))
   assert adapted["features_source"].shape[1] == adapted["features_target"].shape[1] == 8
@@ -378,7 +380,7 @@ def test_the_published_networks_train_as_the_strategies_do(ground):
   """The same draw, steps and validation subjects; their own architecture."""
   study, target, _ = ground.target("device", 0)
   for name in ("cnn_bilstm", "tcn"):
-    made = methods.method(study, f"{name}_target").run(
+    output = methods.method(study, f"{name}_target").run(
       methods.MethodInputs(
         study=study,
         source=ground.source,
@@ -389,11 +391,11 @@ def test_the_published_networks_train_as_the_strategies_do(ground):
         seed=0,
       )
     )
-    assert made.network.model == methods.NETWORKS[name].model
-    assert made.steps == study.steps
-    assert made.predicted_bt.shape == target.test.y_bt.shape
-    assert {leaf.fate for leaf in made.merge} == {"fresh", "left behind"}
-    assert made.network.about["n_target"] == 2
+    assert output.network.model == methods.NETWORKS[name].model
+    assert output.steps == study.steps
+    assert output.predicted_bt.shape == target.test.y_bt.shape
+    assert {leaf.fate for leaf in output.merge} == {"fresh", "left behind"}
+    assert output.network.about["n_target"] == 2
 
 
 def test_an_estimate_shrinks_as_cells_are_done(small_study, done_study, tmp_path):
@@ -427,11 +429,11 @@ def test_a_source_of_another_task_gives_its_features(small_study, task):
   source, target = study_datasets.load_source(study), study_datasets.load_target(study)
   trained, fitted = training.pretrained(study, source.training, source.validation, source.origin)
   assert np.isfinite(fitted.loss).all()
-  made = training.adapt(study, "feature_transfer", trained, target.data(source, 2, 0), 0)
-  assert prediction.predict(made.checkpoint, target.test).shape == target.test.y_bt.shape
+  output = training.adapt(study, "feature_transfer", trained, target.data(source, 2, 0), 0)
+  assert prediction.predict(output.checkpoint, target.test).shape == target.test.y_bt.shape
   both = training.adapt(study, "multi_task", trained, target.data(source, 2, 0), 0)
   assert np.isfinite(both.fitted.metrics["source_task"]).all()
-  assert made.checkpoint.about["source"] == study.source
+  assert output.checkpoint.about["source"] == study.source
   assert "gtf_source" not in study_grid.names(study)
   # a head of numbers gives no wave, and a head of another wave is one only after training on labels
   refused = ["domain_adaptation", "domain_adaptation/mmd", *(["fine_tuning"] if task in ("bp", "monitoring") else [])]
@@ -456,10 +458,12 @@ def clinic_store(tmp_path_factory):
     )
 
   entries = tuple(datasets.Entry(f"p{k}", "r", f"file {k}", functools.partial(read, k)) for k in range(6))
-  made = datasets.DataSet(name="csv", entries=entries, source="nobody", licence="none", path="/nowhere", channels=None)
+  output = datasets.DataSet(
+    name="csv", entries=entries, source="nobody", licence="none", path="/nowhere", channels=None
+  )
   how = subject_partition.Partition({"training": 0.5, "validation": 0.17, "test": 0.33})
   path = tmp_path_factory.mktemp("stores") / "clinic"
-  return preparation.prepare(made, path, config.Conditioning(synchronise=False), how)
+  return preparation.prepare(output, path, config.Conditioning(synchronise=False), how)
 
 
 def test_no_fold_is_of_somebody_who_cannot_be_tested(small_study, clinic_store):
@@ -500,7 +504,7 @@ def test_where_errors_come_from_is_the_target(small_study, clinic_store):
 def test_an_error_ends_a_study_at_once(small_study, done_study, tmp_path, monkeypatch):
   """What waits for a process is not begun any more."""
   folder = copied(done_study, tmp_path)
-  begun, cancelled = [], threading.Event()
+  started, cancelled = [], threading.Event()
 
   class Pool(concurrent.futures.ThreadPoolExecutor):
     def __init__(self, processes, context, initializer, initargs):
@@ -512,8 +516,8 @@ def test_an_error_ends_a_study_at_once(small_study, done_study, tmp_path, monkey
       super().shutdown(wait=wait)
 
   def work(study, folder, metrics, key):
-    begun.append(key)
-    if len(begun) > 1:
+    started.append(key)
+    if len(started) > 1:
       cancelled.wait(600)
     raise DataError("a file", "is damaged", "remove it")
 
@@ -521,7 +525,7 @@ def test_an_error_ends_a_study_at_once(small_study, done_study, tmp_path, monkey
   monkeypatch.setattr(studies, "_run_in_worker", work)
   with pytest.raises(DataError, match="is damaged"):
     list(studies.run(small_study, str(folder), processes=2))
-  assert len(begun) <= 2 < len(study_grid.keys(small_study))
+  assert len(started) <= 2 < len(study_grid.keys(small_study))
 
 
 @pytest.mark.quick
@@ -539,8 +543,8 @@ def test_a_method_is_looked_at_at_one_number_of_labels(small_study):
   study = dataclasses.replace(
     small_study, n_target=(0, 2), strategies=("auto", "scratch"), baselines=("source",), steps=100
   )
-  found = study_report.ClinicResults(study, rows, [], {}, []).everything
-  assert {name: list(part["n_target"]) for name, part in found.items()} == {"auto": [2], "source": [0]}
+  result = study_report.ClinicResults(study, rows, [], {}, []).everything
+  assert {name: list(part["n_target"]) for name, part in result.items()} == {"auto": [2], "source": [0]}
   clinic = study_grid.clinics_of(study)[0]
   assert study_grid.focused(clinic) == {"source": 0, "auto": 2, "scratch": 2}
 

@@ -39,9 +39,9 @@ def rows(method, n_target, rmse, seeds=(0,), scenario="device", shift=0.0):
 BASE = RNG.uniform(1, 3, 30)
 
 
-def lines(*parts):
-  found = summary.summarise(summary.frame([row for part in parts for row in part]))
-  return {(line.scenario, line.method, line.n_target): line for line in found}
+def lines(*pieces):
+  result = summary.summarise(summary.frame([row for part in pieces for row in part]))
+  return {(line.scenario, line.method, line.n_target): line for line in result}
 
 
 def test_a_subject_counts_once_over_seeds():
@@ -59,8 +59,8 @@ def test_signed_errors_of_several_trainings_are_no_ensembles():
   line = summary.summarise(part)[0]
   assert line.error["csbp"][0] == pytest.approx(0, abs=0.01)
   assert line.error["csbp"][1] == pytest.approx(4 * np.sqrt(60 / 89), rel=0.01)
-  found = summary.limits(part, "csbp")
-  assert found.between == pytest.approx(4, rel=0.01)
+  result = summary.limits(part, "csbp")
+  assert result.between == pytest.approx(4, rel=0.01)
   readings = summary.readings(part, "csbp")
   assert readings.percent_within == (50.0, 100.0, 100.0)
   assert readings.mad == pytest.approx(4.0)
@@ -71,46 +71,46 @@ def test_signed_errors_of_several_trainings_are_no_ensembles():
 
 def test_negative_transfer_is_certain_likely_or_none():
   noise = RNG.normal(0, 0.05, 30)
-  found = lines(
+  result = lines(
     rows("scratch", 5, BASE),
     rows("fine_tuning", 5, BASE + 0.5 + noise),
     rows("feature_transfer", 5, BASE - 0.5 + noise),
     rows("multi_task", 5, BASE + np.where(np.arange(30) % 2, 1.0, -0.9)),
     rows("gtf_target", 5, BASE + 2 + noise),
   )
-  assert {name: line.harm for (_, name, _), line in found.items()} == {
+  assert {name: line.harm for (_, name, _), line in result.items()} == {
     "scratch": "", "fine_tuning": "certain", "feature_transfer": "", "multi_task": "likely", "gtf_target": "",
   }  # fmt: skip
-  assert found["device", "fine_tuning", 5].against == "scratch"
-  assert found["device", "fine_tuning", 5].difference.mean == pytest.approx(0.5, abs=0.05)
+  assert result["device", "fine_tuning", 5].against == "scratch"
+  assert result["device", "fine_tuning", 5].difference.mean == pytest.approx(0.5, abs=0.05)
 
 
 def test_without_labels_the_unchanged_source_is_the_measure():
-  found = lines(rows("source", 0, BASE), rows("domain_adaptation", 0, BASE + 0.3 + RNG.normal(0, 0.02, 30)))
-  line = found["device", "domain_adaptation", 0]
+  result = lines(rows("source", 0, BASE), rows("domain_adaptation", 0, BASE + 0.3 + RNG.normal(0, 0.02, 30)))
+  line = result["device", "domain_adaptation", 0]
   assert (line.against, line.harm) == ("source", "certain")
-  assert found["device", "source", 0].against == ""
+  assert result["device", "source", 0].against == ""
 
 
 def test_p_values_are_adjusted_over_the_clinics_comparisons():
-  parts = [
+  pieces = [
     rows("scratch", 5, BASE),
     *(rows(name, 5, BASE + RNG.normal(0.05, 0.1, 30)) for name in ("fine_tuning", "feature_transfer", "multi_task")),
   ]
-  found = lines(*parts)
-  alone = {
-    name: lines(parts[0], part)["device", name, 5].p
-    for name, part in zip(("fine_tuning", "feature_transfer", "multi_task"), parts[1:], strict=True)
+  result = lines(*pieces)
+  single = {
+    name: lines(pieces[0], part)["device", name, 5].p
+    for name, part in zip(("fine_tuning", "feature_transfer", "multi_task"), pieces[1:], strict=True)
   }
-  together = [found["device", name, 5].p for name in alone]
-  np.testing.assert_allclose(together, agreement.holm(list(alone.values())))
-  assert max(together) > max(alone.values()) - 1e-12
+  together = [result["device", name, 5].p for name in single]
+  np.testing.assert_allclose(together, agreement.holm(list(single.values())))
+  assert max(together) > max(single.values()) - 1e-12
 
 
 def test_clinics_stay_apart():
-  found = lines(rows("scratch", 5, BASE), rows("scratch", 5, BASE + 1, scenario="population"))
-  assert found["population", "scratch", 5].rmse.mean == pytest.approx(BASE.mean() + 1)
-  assert found["device", "scratch", 5].rmse.mean == pytest.approx(BASE.mean())
+  result = lines(rows("scratch", 5, BASE), rows("scratch", 5, BASE + 1, scenario="population"))
+  assert result["population", "scratch", 5].rmse.mean == pytest.approx(BASE.mean() + 1)
+  assert result["device", "scratch", 5].rmse.mean == pytest.approx(BASE.mean())
 
 
 def diverged(method, n_target, seeds):
@@ -125,21 +125,21 @@ def diverged(method, n_target, seeds):
 
 def test_a_diverged_training_is_counted_and_compared_at_the_seeds_that_both_have():
   noise = RNG.normal(0, 0.05, 30)
-  found = lines(
+  result = lines(
     rows("scratch", 5, BASE, seeds=(0, 10)),  # 1 mmHg worse at the second seed
     [*rows("fine_tuning", 5, BASE - 0.5 + noise), *diverged("fine_tuning", 5, (10,))],
     diverged("multi_task", 5, (0, 10)),
   )
-  line = found["device", "fine_tuning", 5]
+  line = result["device", "fine_tuning", 5]
   assert (line.cell_count, line.diverged) == (2, 1)
   assert line.train_s == pytest.approx(1.0)  # of the training that ended
-  assert np.isnan(found["device", "multi_task", 5].train_s)
+  assert np.isnan(result["device", "multi_task", 5].train_s)
   assert line.rmse.mean == pytest.approx((BASE - 0.5 + noise).mean())
   assert line.difference.mean == pytest.approx((noise - 0.5).mean())
   assert line.harm == "likely"  # better where it ended; but it did not always
-  assert found["device", "multi_task", 5].harm == "certain"
-  assert np.isnan(found["device", "multi_task", 5].rmse.mean)
-  assert found["device", "multi_task", 5].against == "scratch"
+  assert result["device", "multi_task", 5].harm == "certain"
+  assert np.isnan(result["device", "multi_task", 5].rmse.mean)
+  assert result["device", "multi_task", 5].against == "scratch"
 
 
 def test_folds_are_compared_where_both_came_to_an_end():
@@ -151,8 +151,8 @@ def test_folds_are_compared_where_both_came_to_an_end():
   mine = theirs.assign(method="fine_tuning", rmse_mmhg=theirs["rmse_mmhg"] - 0.5 + np.tile(noise, 4))
   lost = (mine["fold"] == 1) & (mine["seed"] == 10)
   mine = mine.assign(rmse_mmhg=mine["rmse_mmhg"].where(~lost), diverged=lost.astype(int))
-  found = {line.method: line for line in summary.summarise(pandas.concat([theirs, mine]))}
-  assert found["fine_tuning"].difference.mean == pytest.approx((noise - 0.5).mean())
+  result = {line.method: line for line in summary.summarise(pandas.concat([theirs, mine]))}
+  assert result["fine_tuning"].difference.mean == pytest.approx((noise - 0.5).mean())
 
 
 def test_every_strategy_is_set_against_every_baseline():
@@ -162,20 +162,20 @@ def test_every_strategy_is_set_against_every_baseline():
     *rows("npma", 0, np.full(30, np.nan)),
     *rows("fine_tuning", 5, BASE - 0.5 + noise[1], seeds=(0, 1)), *rows("domain_adaptation", 0, BASE + 0.3 + noise[2]),
   ])  # fmt: skip
-  found = {(one.method, one.against): one for one in summary.contrasts(part)}
-  assert set(found) == {(a, b) for a in ("fine_tuning", "domain_adaptation") for b in ("source", "gtf_target")}
+  result = {(one.method, one.against): one for one in summary.contrasts(part)}
+  assert set(result) == {(a, b) for a in ("fine_tuning", "domain_adaptation") for b in ("source", "gtf_target")}
   # the source has no seeds: it stands beside both of fine-tuning's, of which the second is 0.1 worse
-  assert found["fine_tuning", "source"].difference.mean == pytest.approx((noise[1] - 0.45).mean())
-  assert found["fine_tuning", "gtf_target"].difference.mean == pytest.approx((noise[1] - noise[0] - 1.5).mean())
-  assert found["domain_adaptation", "source"].difference.low > 0
-  alone = [agreement.paired(BASE + 0.3 + noise[2], BASE).p, found["domain_adaptation", "source"].p]
-  assert alone[1] >= alone[0]
+  assert result["fine_tuning", "source"].difference.mean == pytest.approx((noise[1] - 0.45).mean())
+  assert result["fine_tuning", "gtf_target"].difference.mean == pytest.approx((noise[1] - noise[0] - 1.5).mean())
+  assert result["domain_adaptation", "source"].difference.low > 0
+  single = [agreement.paired(BASE + 0.3 + noise[2], BASE).p, result["domain_adaptation", "source"].p]
+  assert single[1] >= single[0]
 
 
 def test_bounds_are_compared_with_nothing():
-  found = lines(rows("source", 0, BASE), rows("rescaled", 0, BASE + 1), rows("peripheral", 0, BASE + 2))
-  assert found["device", "rescaled", 0].against == ""
-  assert found["device", "peripheral", 0].against == "source"
+  result = lines(rows("source", 0, BASE), rows("rescaled", 0, BASE + 1), rows("peripheral", 0, BASE + 2))
+  assert result["device", "rescaled", 0].against == ""
+  assert result["device", "peripheral", 0].against == "source"
 
 
 def test_one_without_beats_has_not_diverged():
@@ -191,8 +191,8 @@ def test_of_nothing_there_is_nothing():
 
 def test_a_method_that_changes_nothing_harms_nobody():
   """What seeds leave alone differs from itself by the rounding of their mean."""
-  found = lines(
+  result = lines(
     rows("source", 0, BASE), [{**row, "seed": seed} for seed in range(3) for row in rows("domain_adaptation", 0, BASE)]
   )
-  assert found["device", "domain_adaptation", 0].difference.mean == pytest.approx(0, abs=1e-12)
-  assert found["device", "domain_adaptation", 0].harm == ""
+  assert result["device", "domain_adaptation", 0].difference.mean == pytest.approx(0, abs=1e-12)
+  assert result["device", "domain_adaptation", 0].harm == ""

@@ -27,11 +27,11 @@ def adapted(ground, name, n_target):
 
 
 def test_without_line_and_label_the_source_stays_as_it_is(ground):
-  made = adapted(ground, "domain_adaptation/transducer", 0)  # 24 subjects of the source: too few to find one
-  assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), made.checkpoint.params, ground.trained.params))
-  assert "too few subjects" in made.reason
-  assert made.fitted.loss.size == 0
-  assert made.fitted.validation[-1].steps == 0
+  output = adapted(ground, "domain_adaptation/transducer", 0)  # 24 subjects of the source: too few to find one
+  assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), output.checkpoint.params, ground.trained.params))
+  assert "too few subjects" in output.reason
+  assert output.fitted.loss.size == 0
+  assert output.fitted.validation[-1].steps == 0
   # with labels there is something to learn all the same
   assert adapted(ground, "multi_task/transducer", 2).fitted.loss.size == ground.study.steps
 
@@ -48,7 +48,7 @@ def test_with_a_line_the_source_is_seen_through_it(ground, monkeypatch):
   assert adapted(ground, "domain_adaptation/transducer", 0).fitted.loss.size == ground.study.steps
 
 
-def lines_first(ground):
+def transducer_first(ground):
   """A training whose first half is of the lines alone."""
   study, target, _ = ground.target("device", 0)
   study, data = dataclasses.replace(study, steps=100), target.data(ground.source, 2, 0)
@@ -58,20 +58,20 @@ def lines_first(ground):
 
 def test_labels_are_not_given_to_a_training_of_the_lines(ground, monkeypatch):
   monkeypatch.setattr(runs, "transducers_of", lambda *_: FOUND)
-  study, begun = lines_first(ground)
-  before, after = begun.plans
+  study, started = transducer_first(ground)
+  before, after = started.plans
   assert before.steps == after.steps == study.steps // 2
-  assert (set(before.of(begun.fed)), set(after.of(begun.fed))) == ({"source"}, {"source", "target"})
+  assert (set(before.of(started.fed)), set(after.of(started.fed))) == ({"source"}, {"source", "target"})
 
 
 @pytest.mark.slow
 def test_labels_are_not_read_before_the_lines_are_learnt(ground, monkeypatch):
   monkeypatch.setattr(runs, "transducers_of", lambda *_: FOUND)
-  study, begun = lines_first(ground)
-  before, after = begun.plans
-  broken = {**begun.fed, "target": {**begun.fed["target"], "y": begun.fed["target"]["y"] * np.nan}}
+  study, started = transducer_first(ground)
+  before, after = started.plans
+  broken = {**started.fed, "target": {**started.fed["target"], "y": started.fed["target"]["y"] * np.nan}}
   fit = functools.partial(
-    loop.fit, begun.net, begun.loss, params=begun.params, spec=begun.spec, watch=loop.Watch("test")
+    loop.fit, started.net, started.loss, params=started.params, spec=started.spec, watch=loop.Watch("test")
   )
   one = fit(plans=[before], streams=broken)
   free = adapted(ground, "domain_adaptation/transducer", 0)
@@ -82,18 +82,18 @@ def test_labels_are_not_read_before_the_lines_are_learnt(ground, monkeypatch):
 
 
 def test_without_a_line_only_the_labels_are_learnt(ground):
-  _, begun = lines_first(ground)
-  assert not begun.transducers.has_transducers
-  assert [sorted(plan.of(begun.fed)) for plan in begun.plans] == [["source", "target"]]
+  _, started = transducer_first(ground)
+  assert not started.transducers.has_transducers
+  assert [sorted(plan.of(started.fed)) for plan in started.plans] == [["source", "target"]]
 
 
 def test_intervals_without_labels_are_calibrated_behind_the_line(ground, monkeypatch):
   monkeypatch.setattr(runs, "transducers_of", lambda *_: FOUND)
   _, target, _ = ground.target("device", 0)
-  made = adapted(ground, "domain_adaptation/transducer", 0)
-  behind = training.with_intervals(made, ground.trained, ground.source, target, 0).checkpoint.uncertainty_calibration
+  output = adapted(ground, "domain_adaptation/transducer", 0)
+  behind = training.with_intervals(output, ground.trained, ground.source, target, 0).checkpoint.uncertainty_calibration
   ahead = training.with_intervals(
-    dataclasses.replace(made, transducers=None), ground.trained, ground.source, target, 0
+    dataclasses.replace(output, transducers=None), ground.trained, ground.source, target, 0
   ).checkpoint.uncertainty_calibration
   assert behind.where == ahead.where == training.OF_SOURCE
   assert (behind.mean_d != ahead.mean_d).any()

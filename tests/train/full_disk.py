@@ -42,21 +42,21 @@ def progress(done: int) -> training_state.Progress:
 def work(folder: pathlib.Path, how: str) -> None:
   model = config.Model(channels=16, layers=1, head_channels=16)
   params = people.drawn(model)
-  made = checkpoint.Checkpoint(
+  output = checkpoint.Checkpoint(
     params=params, model=model, windows=config.Windows(), scaling=batches.Scaling(92.0, 17.0), site="radial"
   )
   keep = training_state.TrainingStates("a", "x", training_state.StateKeeper(str(folder / "savepoints")))
-  checkpoint.save(folder / "first", made)
+  checkpoint.save(folder / "first", output)
   keep.save(progress(500))
   shut(folder, how)
-  for write in (lambda: checkpoint.save(folder / "second", made), lambda: keep.save(progress(1000))):
+  for write in (lambda: checkpoint.save(folder / "second", output), lambda: keep.save(progress(1000))):
     try:
       write()
     except (OSError, InputError) as error:
       print(f"{type(error).__name__}: {error}")
-  kept = keep.latest()
-  assert kept is not None
-  assert kept["done"] == 500
+  saved = keep.latest()
+  assert saved is not None
+  assert saved["done"] == 500
   again = checkpoint.load(folder / "first")
   jax.tree.map(np.testing.assert_array_equal, again.params, params)
   print(*sorted(path.name for path in (*folder.iterdir(), *(folder / "savepoints" / "000").iterdir())), flush=True)

@@ -22,7 +22,7 @@ def saved(tmp_path, tiny_model):
   model = dataclasses.replace(tiny_model, adaptor="fir", covariates=("age",))
   params = people.drawn(model)
   scaling = batches.Scaling(92.0, 17.0, (("age", 50.0, 12.0),))
-  made = checkpoint.Checkpoint(
+  output = checkpoint.Checkpoint(
     params=params,
     model=model,
     windows=config.Windows(),
@@ -31,20 +31,20 @@ def saved(tmp_path, tiny_model):
     task="waveform",
     about={"n": 1},
   )
-  made = dataclasses.replace(made, seen_subject_hashes=checkpoint.digests_of(["Ann", "Bob"], ["Bob"]))
-  checkpoint.save(tmp_path / "checkpoint", made)
-  return made, tmp_path / "checkpoint"
+  output = dataclasses.replace(output, seen_subject_hashes=checkpoint.digests_of(["Ann", "Bob"], ["Bob"]))
+  checkpoint.save(tmp_path / "checkpoint", output)
+  return output, tmp_path / "checkpoint"
 
 
 def test_comes_back_whole_in_one_call(saved):
-  made, path = saved
+  output, path = saved
   loaded = checkpoint.load(path)
-  assert dataclasses.replace(loaded, params={}) == dataclasses.replace(made, params={})
-  for a, b in zip(jax.tree.leaves(made.params), jax.tree.leaves(loaded.params), strict=True):
+  assert dataclasses.replace(loaded, params={}) == dataclasses.replace(output, params={})
+  for a, b in zip(jax.tree.leaves(output.params), jax.tree.leaves(loaded.params), strict=True):
     np.testing.assert_array_equal(a, b)
   x = np.ones((1, 500), np.float32)
-  c = np.zeros((1, len(made.model.covariates)), np.float32)
-  np.testing.assert_array_equal(made.net.apply(made.params, x, c), loaded.net.apply(loaded.params, x, c))
+  c = np.zeros((1, len(output.model.covariates)), np.float32)
+  np.testing.assert_array_equal(output.net.apply(output.params, x, c), loaded.net.apply(loaded.params, x, c))
 
 
 def test_it_knows_whom_it_has_met(saved):
@@ -55,21 +55,21 @@ def test_it_knows_whom_it_has_met(saved):
 
 
 def test_never_overwrites_and_leaves_no_part(saved):
-  made, path = saved
+  output, path = saved
   with pytest.raises(InputError, match="exists already"):
-    checkpoint.save(path, made)
+    checkpoint.save(path, output)
   assert [p.name for p in path.parent.iterdir()] == ["checkpoint"]
 
 
 def test_a_failed_save_leaves_nothing(saved, monkeypatch):
-  made, path = saved
+  output, path = saved
 
   def fail(*args):
     raise OSError("disk full")
 
   monkeypatch.setattr(checksummed.os, "rename", fail)
   with pytest.raises(OSError, match="disk full"):
-    checkpoint.save(path.parent / "other", made)
+    checkpoint.save(path.parent / "other", output)
   assert [p.name for p in path.parent.iterdir()] == ["checkpoint"]
 
 
@@ -134,11 +134,11 @@ def test_an_additional_file_is_refused(saved):
 
 
 def test_parameters_that_are_no_number_are_not_saved(saved):
-  made, path = saved
-  lost = jax.tree.map(np.asarray, made.params)
+  output, path = saved
+  lost = jax.tree.map(np.asarray, output.params)
   lost["f"] = jax.tree.map(lambda x: x * np.nan, lost["f"])
   with pytest.raises(InputError, match=r"parameter f/.* is no number any more"):
-    checkpoint.save(path.parent / "other", dataclasses.replace(made, params=lost))
+    checkpoint.save(path.parent / "other", dataclasses.replace(output, params=lost))
   assert [p.name for p in path.parent.iterdir()] == ["checkpoint"]
 
 
@@ -172,11 +172,11 @@ def test_a_header_of_brackets_is_refused(saved):
 
 def test_a_scaling_that_saw_the_judged_subjects_raises(saved):
   """Whoever fits it on everybody, and says nothing of it in `met`."""
-  made, _ = saved
+  output, _ = saved
   rng = np.random.default_rng(0)
   wave_bt = rng.normal(92, 17, (2, 500)).astype(np.float32)
   everybody = batches.Pairs(wave_bt, wave_bt, np.array(["Dan", "Eve"]))
-  leaking = dataclasses.replace(made, scaling=batches.fit_scaling(everybody))
+  leaking = dataclasses.replace(output, scaling=batches.fit_scaling(everybody))
   with pytest.raises(splits.LeakError, match=r"\['Eve'\], on whom it is to be evaluated"):
     leaking.check_unseen(["Eve", "Zoe"])
   leaking.check_unseen(["Zoe"])

@@ -100,7 +100,7 @@ def test_the_first_reason_stays():
   HostMonitor(shelf, 1, 3, Limits()).fail(OSError("disk full"))
   HostMonitor(shelf, 2, 3, Limits()).fail(OSError("no route"))
   end = json.loads(shelf.kept["cap_jax/hosts/end"])
-  assert (end["hosts"], end["reason"]) == ([1], "ended with an error (disk full)")
+  assert (end["culprits"], end["reason"]) == ([1], "ended with an error (disk full)")
   assert {"cap_jax/hosts/left/1", "cap_jax/hosts/left/2"} <= set(shelf.kept)
 
 
@@ -117,3 +117,20 @@ def test_limits_are_in_order():
   limits = Limits()
   assert host_liveness.BROKEN_S < limits.host_s < limits.collective_s
   assert limits.host_s > 2 * 120  # two minutes of a frozen host, with room
+
+
+def test_an_abort_names_the_host_that_was_suspended():
+  monitor = HostMonitor(Shelf(), 1, 2, Limits())
+  monitor._checked_s -= 90.0
+  assert monitor.reason_of_abort() == End((1,), "was suspended for 90 s, and its connection was closed")
+  first = HostMonitor(Shelf(), 0, 2, Limits())
+  assert first.reason_of_abort() is None  # an abort of another kind keeps its trace
+  first._suspended_s = 61.0
+  assert first.reason_of_abort() == End((0,), "was suspended for 61 s, and its connection was closed")
+
+
+def test_an_abort_names_a_host_0_that_does_not_answer():
+  monitor = HostMonitor(Shelf(), 1, 2, Limits(), address="localhost:1")  # nobody listens there
+  assert monitor.reason_of_abort() == End((0,), "was lost (it closed the connection)")
+  seconds(monitor._signs, 61)
+  assert monitor.reason_of_abort() == End((0,), "was lost (nothing heard for 61 s)")

@@ -11,18 +11,18 @@ pytestmark = pytest.mark.quick
 
 def test_weights_count_windows_and_subjects():
   """By hand: subject a has RMSE √(3·1 + 1·5)/4 = √2 with weight 4, b has 3 with weight 1."""
-  found = label_free_validation.weighted_rmse(
+  result = label_free_validation.weighted_rmse(
     np.array([1.0, 9.0, 5.0]), np.array(["a", "b", "a"]), np.array([3.0, 1.0, 1.0])
   )
-  assert found.rmse_mmhg == pytest.approx((4 * np.sqrt(2.0) + 3.0) / 5)
-  assert found.subjects == pytest.approx(25 / 17)
+  assert result.rmse_mmhg == pytest.approx((4 * np.sqrt(2.0) + 3.0) / 5)
+  assert result.subjects == pytest.approx(25 / 17)
 
 
 def test_equal_weights_are_the_plain_mean_over_all_subjects():
   square, people = np.array([1.0, 4.0, 9.0]), np.array(["a", "b", "c"])
-  found = label_free_validation.weighted_rmse(square, people, np.ones(3))
-  assert found.rmse_mmhg == pytest.approx(2.0)
-  assert found.subjects == pytest.approx(3.0)
+  result = label_free_validation.weighted_rmse(square, people, np.ones(3))
+  assert result.rmse_mmhg == pytest.approx(2.0)
+  assert result.subjects == pytest.approx(3.0)
 
 
 def test_an_error_that_grows_with_the_pressure_is_foretold_where_pressures_are_higher():
@@ -36,7 +36,7 @@ def test_an_error_that_grows_with_the_pressure_is_foretold_where_pressures_are_h
   level_s, source = people(0.0, 4000)
   level_t, target = people(0.7, 4000)
   rmse_s, rmse_t = np.abs(2.0 + 0.5 * level_s), np.abs(2.0 + 0.5 * level_t)
-  found = label_free_validation.weighted_rmse(np.square(rmse_s), np.arange(4000), importance.weights(source, target))
-  assert found.rmse_mmhg == pytest.approx(rmse_t.mean(), abs=0.05)
+  result = label_free_validation.weighted_rmse(np.square(rmse_s), np.arange(4000), importance.weights(source, target))
+  assert result.rmse_mmhg == pytest.approx(rmse_t.mean(), abs=0.05)
   assert rmse_s.mean() < rmse_t.mean() - 0.25
-  assert 500 < found.subjects < 4000
+  assert 500 < result.subjects < 4000

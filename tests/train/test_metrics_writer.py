@@ -16,7 +16,7 @@ from cap_jax.types import InputError
 
 def events(folder):
   """(tag, step, value) of TensorBoard's files: records of a length, its checksum, the event, its checksum; a torn one ends a file."""
-  found = []
+  result = []
   for path in folder.glob("events.out.tfevents.*"):
     content, at = path.read_bytes(), 0
     while at + 16 <= len(content):
@@ -24,9 +24,9 @@ def events(folder):
       if at + 16 + size > len(content):
         break
       event = event_pb2.Event.FromString(content[at + 12 : at + 12 + size])
-      found += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
+      result += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
       at += 16 + size
-  return found
+  return result
 
 
 def lines(folder):
@@ -39,8 +39,8 @@ def test_both_kinds_hold_the_same(tmp_path):
     writer.write("scratch, n=2", 50, {"loss": 0.5, "rmse": 3.25})
     writer.write("scratch, n=2", 100, {"loss": 0.25})
     assert len(lines(tmp_path / "logs")) == 2  # while it runs
-  found = lines(tmp_path / "logs")
-  assert [(line["run"], line["step"], line["loss"]) for line in found] == [
+  result = lines(tmp_path / "logs")
+  assert [(line["run"], line["step"], line["loss"]) for line in result] == [
     ("scratch, n=2", 50, 0.5),
     ("scratch, n=2", 100, 0.25),
   ]
@@ -88,9 +88,11 @@ def test_a_cell_writes_its_training_as_it_goes(small_study, done_study, tmp_path
   working = study_runner.StudyRunner(study, str(folder), metrics_writer.KINDS)
   cell = working.run(Key("device", 0, "scratch", 2, 0))
   logs = folder / "logs" / "device" / "fold_0" / "scratch" / "n2_seed0"
-  found = lines(logs)
-  assert found[-1]["step"] == 100
-  seen = [line for line in found if "validation_rmse_mmhg" in line]
-  assert [line["step"] for line in seen] == [one.steps for one in cell.validation]
-  np.testing.assert_allclose([line["validation_rmse_mmhg"] for line in seen], [s.rmse_mmhg for s in cell.validation])
-  assert len(events(logs)) > len(found)
+  result = lines(logs)
+  assert result[-1]["step"] == 100
+  observed = [line for line in result if "validation_rmse_mmhg" in line]
+  assert [line["step"] for line in observed] == [one.steps for one in cell.validation]
+  np.testing.assert_allclose(
+    [line["validation_rmse_mmhg"] for line in observed], [s.rmse_mmhg for s in cell.validation]
+  )
+  assert len(events(logs)) > len(result)

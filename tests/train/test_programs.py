@@ -21,15 +21,15 @@ def ground(tiny_model):
 @pytest.fixture
 def trainers(monkeypatch):
   """The trainers that are asked for."""
-  found, real = set(), step.make_trainer
+  result, real = set(), step.make_trainer
 
   def make_trainer(*arguments):
     trainer = real(*arguments)
-    found.add(trainer.run)
+    result.add(trainer.run)
     return trainer
 
   monkeypatch.setattr(step, "make_trainer", make_trainer)
-  return found
+  return result
 
 
 @pytest.mark.parametrize(

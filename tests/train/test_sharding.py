@@ -72,12 +72,12 @@ def trained(folder, devices, processes=1, stages=2):
       (path, _PROCESSES.Process(target=train, args=(devices, process, processes, port, path, flags, stages)))
     )
     running[-1][1].start()
-  found = []
+  result = []
   for path, process in running:
     process.join(900)
     assert process.exitcode == 0, pathlib.Path(f"{path}.err").read_text(encoding="utf-8")[-2000:]
-    found.append(dict(np.load(path)))
-  return found
+    result.append(dict(np.load(path)))
+  return result
 
 
 @pytest.fixture(scope="module")
@@ -85,33 +85,33 @@ def alone(tmp_path_factory):
   return trained(tmp_path_factory.mktemp("alone"), 1)[0]
 
 
-def check_alike(found, alone):
-  np.testing.assert_allclose(found["loss"][0], alone["loss"][0], rtol=1e-5)
-  np.testing.assert_allclose(found["loss"], alone["loss"], rtol=2e-3, atol=1e-4)
-  np.testing.assert_allclose(found["params"], alone["params"], atol=5e-3)
-  np.testing.assert_allclose(found["seen"], alone["seen"], rtol=1e-3)
+def check_alike(result, alone):
+  np.testing.assert_allclose(result["loss"][0], alone["loss"][0], rtol=1e-5)
+  np.testing.assert_allclose(result["loss"], alone["loss"], rtol=2e-3, atol=1e-4)
+  np.testing.assert_allclose(result["params"], alone["params"], atol=5e-3)
+  np.testing.assert_allclose(result["seen"], alone["seen"], rtol=1e-3)
 
 
 @pytest.mark.parametrize("stages", tiers.sample([1, 2], 1))
 def test_eight_devices_have_the_loss_curve_of_one(tmp_path, stages):
-  alone, found = (trained(tmp_path, devices, stages=stages)[0] for devices in (1, 8))
-  assert found["spread"] == 8
+  alone, result = (trained(tmp_path, devices, stages=stages)[0] for devices in (1, 8))
+  assert result["spread"] == 8
   assert alone["loss"][-1] < 0.5 * alone["loss"][0]  # it has learnt something
-  check_alike(found, alone)
+  check_alike(result, alone)
 
 
 @pytest.mark.slow
 def test_three_devices_share_what_can_be_shared(tmp_path, alone):
-  found = trained(tmp_path, 3)[0]
-  assert found["spread"] == 2  # 16 windows cannot be shared among three
-  check_alike(found, alone)
+  result = trained(tmp_path, 3)[0]
+  assert result["spread"] == 2  # 16 windows cannot be shared among three
+  check_alike(result, alone)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [2, 4])
 def test_processes_learn_together_what_one_learns(tmp_path, alone, processes):
-  found = trained(tmp_path, processes, processes)
-  for one in found:
+  result = trained(tmp_path, processes, processes)
+  for one in result:
     assert one["spread"] == processes
     check_alike(one, alone)
-    np.testing.assert_array_equal(one["params"], found[0]["params"])  # they hold the same network, to the bit
+    np.testing.assert_array_equal(one["params"], result[0]["params"])  # they hold the same network, to the bit

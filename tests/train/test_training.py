@@ -100,10 +100,10 @@ def test_rates_of_layers_scale_their_steps():
 
 
 def test_a_loss_is_told_the_share_of_the_training_done():
-  def told(p, batch, key):
+  def report(p, batch, key):
     return jnp.sum(p["f"]["w"]), {"loss": jnp.sum(p["f"]["w"]), "progress": batch["progress"]}
 
-  trainer = step.make_trainer(told)
+  trainer = step.make_trainer(report)
   _, metrics = trainer.run(trainer.init(params(), 8, 0.1), stack(4), jax.random.key(0))
   np.testing.assert_allclose(metrics["progress"], [0, 0.125, 0.25, 0.375])
 
@@ -145,7 +145,7 @@ def test_fit_learns_repeats_itself_and_is_followed(tiny_model, pairs, freeze):
   assert fitted.loss.shape == (200,)
   assert fitted.loss[-20:].mean() < 0.3 * fitted.loss[0]
   assert fitted.train_s > 0
-  np.testing.assert_array_equal([seen.steps for seen in fitted.validation], [50, 100, 150, 200])
+  np.testing.assert_array_equal([observed.steps for observed in fitted.validation], [50, 100, 150, 200])
   trained = checkpoint.Checkpoint(
     params=fitted.params, model=tiny_model, windows=config.Windows(), scaling=scaling, site="radial"
   )
@@ -236,8 +236,8 @@ def test_progress_and_seconds_run_on_from_stage_to_stage(tiny_model, pairs):
   validate = prediction.make_validator(network, lambda p: p, scaling, tiny_model, pairs, config.Windows())
   fitted = loop.fit(network, loss, plans, start, streams, config.Training(batch=16), loop.Watch("test", validate))
   np.testing.assert_allclose(fitted.metrics["progress"], np.arange(200) / 200, atol=1e-6)
-  assert [seen.steps for seen in fitted.validation] == [50, 100, 150, 200]
-  seconds = [0.0, *(seen.train_s for seen in fitted.validation)]
+  assert [observed.steps for observed in fitted.validation] == [50, 100, 150, 200]
+  seconds = [0.0, *(observed.train_s for observed in fitted.validation)]
   assert (np.diff(seconds) > 0).all()
   assert fitted.validation[-1].train_s == pytest.approx(fitted.train_s)
 

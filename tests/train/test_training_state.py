@@ -32,12 +32,12 @@ def progress(done, value=1.0):
 def test_a_state_comes_back_whole(tmp_path):
   training_state.TrainingStates("a", "x", training_state.StateKeeper(str(tmp_path))).save(progress(500))
   keep = training_state.TrainingStates("a", "x", training_state.StateKeeper(str(tmp_path)))
-  found = keep.restore(keep.latest(), progress(0, 0.0).state)
-  np.testing.assert_array_equal(found.state[0], 1.0)
-  assert int(found.state[1]) == found.done == 500
-  assert [sorted(chunk) for chunk in found.metrics] == [["loss"], ["loss", "other"]]
-  np.testing.assert_array_equal(found.metrics[0]["loss"], [0, 1])
-  assert (found.times, found.scores, found.history, found.train_s) == ([0.5], [(500, 2.5)], [(1, 0.5, 3.0)], 0.25)
+  result = keep.restore(keep.latest(), progress(0, 0.0).state)
+  np.testing.assert_array_equal(result.state[0], 1.0)
+  assert int(result.state[1]) == result.done == 500
+  assert [sorted(chunk) for chunk in result.metrics] == [["loss"], ["loss", "other"]]
+  np.testing.assert_array_equal(result.metrics[0]["loss"], [0, 1])
+  assert (result.times, result.scores, result.history, result.train_s) == ([0.5], [(500, 2.5)], [(1, 0.5, 3.0)], 0.25)
 
 
 @pytest.mark.quick
@@ -52,8 +52,8 @@ def test_the_last_two_stay_and_a_damaged_one_gives_way(tmp_path, capsys):
   content = bytearray(largest.read_bytes())
   content[len(content) // 2] ^= 1
   largest.write_bytes(bytes(content))
-  found = training_state.TrainingStates("a", "x", training_state.StateKeeper(str(tmp_path))).latest()
-  assert found["done"] == 1000
+  result = training_state.TrainingStates("a", "x", training_state.StateKeeper(str(tmp_path))).latest()
+  assert result["done"] == 1000
   assert f"{largest.name}: the file is damaged" in capsys.readouterr().err
   assert not (tmp_path / "000" / "000001500").exists()
   assert len(list((tmp_path / "000").glob("000001500.damaged-*"))) == 1
@@ -78,7 +78,7 @@ def test_the_best_stays_beside_the_last_two(tmp_path):
   )  # the best is not where it goes on
 
 
-def kept(folder, *steps, **changes):
+def saved(folder, *steps, **changes):
   keep = training_state.TrainingStates("a", "x", training_state.StateKeeper(str(folder)))
   for done in steps:
     keep.save(dataclasses.replace(progress(done), **changes))
@@ -88,7 +88,7 @@ def kept(folder, *steps, **changes):
 @pytest.mark.quick
 def test_only_a_damaged_state_gives_way(tmp_path, monkeypatch):
   """One of another format, or on a disk that does not answer, stays and is told."""
-  keep = kept(tmp_path, 500, 1000)
+  keep = saved(tmp_path, 500, 1000)
   there = sorted((tmp_path / "000").rglob("*"))
 
   def unanswered(folder):
@@ -100,7 +100,7 @@ def test_only_a_damaged_state_gives_way(tmp_path, monkeypatch):
       keep.latest()
   with monkeypatch.context() as patch:
     patch.setattr(training_state, "_FORMAT", 99)
-    with pytest.raises(InputError, match="format 2, this version reads format 99"):
+    with pytest.raises(InputError, match="format 3, this version reads format 99"):
       keep.latest()
   assert sorted((tmp_path / "000").rglob("*")) == there
   (tmp_path / "000" / "000001500").write_text("no folder")
@@ -110,7 +110,7 @@ def test_only_a_damaged_state_gives_way(tmp_path, monkeypatch):
 @pytest.mark.quick
 def test_a_damaged_best_gives_way_to_the_next(tmp_path, capsys):
   errors = {500: 2.0, 1000: 3.0, 1500: 4.0}
-  keep = kept(tmp_path, 500, 1000, 1500, scores=list(errors.items()), history=[])
+  keep = saved(tmp_path, 500, 1000, 1500, scores=list(errors.items()), history=[])
   with open(tmp_path / "000" / "000000500" / "config.json", "a") as file:
     file.write("}")
   assert keep.best(jnp.zeros(3), errors)[0] == 1000
@@ -119,7 +119,7 @@ def test_a_damaged_best_gives_way_to_the_next(tmp_path, capsys):
 
 @pytest.mark.quick
 def test_what_is_no_number_is_no_good_state(tmp_path):
-  keep = kept(tmp_path, 500)
+  keep = saved(tmp_path, 500)
   keep.save(progress(1000, float("nan")))
   assert keep.latest()["done"] == 500
 
@@ -157,11 +157,11 @@ def test_a_target_network_comes_with_its_best_where_that_is_not_the_end(tiny_mod
   validation = people.pairs(["v0"], 4, 9)
   data = dataclasses.replace(data, validation=validation)
   recorder = loop.Recorder(training_state.StateKeeper(str(tmp_path)))
-  made = runs.adapt(find("scratch"), trained, data, budget, recorder=recorder)
-  seen = {one.steps: one.rmse_mmhg for one in made.fitted.validation}
-  least = min(seen, key=seen.get)
-  assert least < max(seen), "the last state is the best: nothing is tried here"
-  assert made.best.about["steps"] == least
-  found = prediction.square_error(prediction.predict(made.best, validation), validation, trained.windows)
-  np.testing.assert_allclose(np.sqrt(found.mean()), seen[least], rtol=1e-5)
+  output = runs.adapt(find("scratch"), trained, data, budget, recorder=recorder)
+  observed = {one.steps: one.rmse_mmhg for one in output.fitted.validation}
+  least = min(observed, key=observed.get)
+  assert least < max(observed), "the last state is the best: nothing is tried here"
+  assert output.best.about["steps"] == least
+  result = prediction.square_error(prediction.predict(output.best, validation), validation, trained.windows)
+  np.testing.assert_allclose(np.sqrt(result.mean()), observed[least], rtol=1e-5)
   assert runs.adapt(find("scratch"), trained, data, budget).best is None  # nothing was kept

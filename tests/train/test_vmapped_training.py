@@ -20,14 +20,14 @@ def ground(tiny_model):
   return people.ground(tiny_model, steps=50)
 
 
-def alone(ground, name, draw):
+def single_run(ground, name, draw):
   budget, trained, data = ground
   own = dataclasses.replace(data, labelled=data.labelled.of(draw.subjects))
   return runs.adapt(find(name), trained, own, dataclasses.replace(budget, seed=draw.seed))
 
 
-def rmse(made, windows):
-  return float(np.sqrt(np.square(prediction.predict(made.checkpoint, windows) - windows.y_bt).mean()))
+def rmse(output, windows):
+  return float(np.sqrt(np.square(prediction.predict(output.checkpoint, windows) - windows.y_bt).mean()))
 
 
 @pytest.mark.parametrize(
@@ -41,14 +41,14 @@ def test_left_out_subjects_have_the_networks_of_single_runs(ground, name, togeth
   budget, trained, data = ground
   draws = vmapped_training.leave_one_out(PEOPLE)
   assert [set(PEOPLE) - set(draw.subjects) for draw in draws] == [{one} for one in PEOPLE]
-  found = vmapped_training.adapt(find(name), trained, data, draws, budget, together=together)
-  for made, draw in list(zip(found, draws, strict=True))[:2]:
-    single = alone(ground, name, draw)
-    assert abs(made.fitted.loss[0] - single.fitted.loss[0]) < 1e-5 * max(abs(single.fitted.loss[0]), 1)
-    assert abs(rmse(made, data.labelled) - rmse(single, data.labelled)) < 1e-3  # mmHg
-    assert made.checkpoint.about == single.checkpoint.about
-    assert made.checkpoint.seen_subject_hashes == single.checkpoint.seen_subject_hashes
-    assert made.fitted.loss.shape == single.fitted.loss.shape
+  result = vmapped_training.adapt(find(name), trained, data, draws, budget, together=together)
+  for output, draw in list(zip(result, draws, strict=True))[:2]:
+    single = single_run(ground, name, draw)
+    assert abs(output.fitted.loss[0] - single.fitted.loss[0]) < 1e-5 * max(abs(single.fitted.loss[0]), 1)
+    assert abs(rmse(output, data.labelled) - rmse(single, data.labelled)) < 1e-3  # mmHg
+    assert output.checkpoint.about == single.checkpoint.about
+    assert output.checkpoint.seen_subject_hashes == single.checkpoint.seen_subject_hashes
+    assert output.fitted.loss.shape == single.fitted.loss.shape
 
 
 def test_a_step_is_that_of_a_single_run(ground):
@@ -56,22 +56,22 @@ def test_a_step_is_that_of_a_single_run(ground):
   budget, trained, data = ground
   draws = [vmapped_training.Draw((name,), seed) for seed, name in enumerate(PEOPLE)]
   own = [dataclasses.replace(data, labelled=data.labelled.of(draw.subjects)) for draw in draws]
-  begun = [
+  started = [
     runs.prepare(find("fine_tuning"), trained, part, dataclasses.replace(budget, seed=draw.seed))
     for part, draw in zip(own, draws, strict=True)
   ]
-  for one in begun:
+  for one in started:
     assert one.scaling == trained.scaling
-  plan = begun[0].plans[0]
-  trainer = step.make_trainer(begun[0].loss, plan.freeze, begun[0].spec.weight_decay)
-  stacks = [next(batches.stacks(one.fed, 8, 50, 50, 0)) for one in begun]
-  alone = jax.jit(trainer.step)
+  plan = started[0].plans[0]
+  trainer = step.make_trainer(started[0].loss, plan.freeze, started[0].spec.weight_decay)
+  stacks = [next(batches.stacks(one.fed, 8, 50, 50, 0)) for one in started]
+  single_run = jax.jit(trainer.step)
   singles = [
-    alone(trainer.init(one.params, 100, 1e-2), jax.tree.map(lambda x: x[0], stack), jax.random.key(0))[0]
-    for one, stack in zip(begun, stacks, strict=True)
+    single_run(trainer.init(one.params, 100, 1e-2), jax.tree.map(lambda x: x[0], stack), jax.random.key(0))[0]
+    for one, stack in zip(started, stacks, strict=True)
   ]
   states = jax.vmap(lambda theta: trainer.init(theta, 100, 1e-2))(
-    jax.tree.map(lambda *leaves: np.stack(leaves), *(one.params for one in begun))
+    jax.tree.map(lambda *leaves: np.stack(leaves), *(one.params for one in started))
   )
   first = jax.tree.map(lambda *leaves: np.stack([leaf[0] for leaf in leaves]), *stacks)
   together = jax.jit(jax.vmap(trainer.step, in_axes=(0, 0, None)))(states, first, jax.random.key(0))[0]
@@ -85,16 +85,16 @@ def test_seeds_begin_differently_and_are_compiled_once(ground, monkeypatch):
   programs, real = [], vmapped_training._program
 
   def program(*arguments):
-    found = real(*arguments)
-    programs.append((found, found._cache_size()))  # other tests have run it for other numbers of members
-    return found
+    result = real(*arguments)
+    programs.append((result, result._cache_size()))  # other tests have run it for other numbers of members
+    return result
 
   monkeypatch.setattr(vmapped_training, "_program", program)
   draws = [vmapped_training.Draw(PEOPLE[:2], seed) for seed in range(3)]
-  made = vmapped_training.adapt(find("feature_transfer"), trained, data, draws, budget)
-  kernels = [np.asarray(one.checkpoint.params["r"]["wave"]["kernel"]) for one in made]
+  output = vmapped_training.adapt(find("feature_transfer"), trained, data, draws, budget)
+  kernels = [np.asarray(one.checkpoint.params["r"]["wave"]["kernel"]) for one in output]
   assert not np.allclose(kernels[0], kernels[1], atol=1e-3)
-  assert [found._cache_size() - before for found, before in programs] == [1]  # two chunks, three trainings
+  assert [result._cache_size() - before for result, before in programs] == [1]  # two chunks, three trainings
 
 
 def test_features_of_a_frozen_extractor_are_computed_once_for_all(ground, monkeypatch):

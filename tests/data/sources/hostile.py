@@ -180,11 +180,11 @@ def a_virtual_data_set(folder):
 @case("parquet")
 def a_table_of_one_number(folder):
   rows = 50_000_000  # 1.2 GB
-  words = pyarrow.DictionaryArray.from_arrays(pyarrow.array(np.zeros(1000, np.int32)), ["a"])
+  arguments = pyarrow.DictionaryArray.from_arrays(pyarrow.array(np.zeros(1000, np.int32)), ["a"])
   schema = pyarrow.schema(
-    [("subject", words.type), ("time_s", pyarrow.float64()), ("radial_pressure_mmhg", pyarrow.float64())]
+    [("subject", arguments.type), ("time_s", pyarrow.float64()), ("radial_pressure_mmhg", pyarrow.float64())]
   )
-  part = pyarrow.table([words, np.zeros(1000), np.zeros(1000)], schema=schema)
+  part = pyarrow.table([arguments, np.zeros(1000), np.zeros(1000)], schema=schema)
   with pyarrow.parquet.ParquetWriter(folder / "a.parquet", schema, compression="zstd") as writer:
     writer.write_table(pyarrow.concat_tables([part] * (rows // 1000)), row_group_size=rows // 4)
   return folder
@@ -234,11 +234,11 @@ def a_name_that_is_no_text(folder):
 
 def _said(name, channels, path):
   try:
-    found = DATASETS[name](path, channels)
+    result = DATASETS[name](path, channels)
   except InputError as error:
     return f"refused: {error}"
-  said = [f"refused: {error}" for error in found.lost]
-  for entry in found.entries:
+  said = [f"refused: {error}" for error in result.lost]
+  for entry in result.entries:
     try:
       recording = datasets.read(entry)
       said.append(f"READ {recording.time_s.size} samples")

@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def result(tmp_path_factory):
   """Case → what came of it. In a process of its own, whose memory is looked at."""
   folder = tmp_path_factory.mktemp("hostile")
   command = [sys.executable, "-m", "tests.data.sources.hostile", str(folder)]
@@ -26,8 +26,8 @@ def found(tmp_path_factory):
 
 
 @pytest.mark.parametrize("case", hostile.CASES)
-def test_it_is_refused_at_once(case, found):
-  row = found[case]
+def test_it_is_refused_at_once(case, result):
+  row = result[case]
   assert row["said"].startswith("refused: "), row
   assert "\n" not in row["said"]
   assert row["seconds"] < hostile.LONGEST_S

@@ -13,11 +13,11 @@ pytestmark = pytest.mark.quick
 
 def test_beats_are_those_of_the_file():
   data = test_waves.nonlinear()
-  found = DATASETS["nonlinear"]("dev")
-  assert len(found.subjects) == 128
-  assert found.in_silico
+  result = DATASETS["nonlinear"]("dev")
+  assert len(result.subjects) == 128
+  assert result.in_silico
   for number in (0, 77):
-    recording = datasets.read(found.entries[number])
+    recording = datasets.read(result.entries[number])
     assert recording.periodic
     assert recording.covariates == {
       "age": data["age"][number],

@@ -34,10 +34,10 @@ def test_waves_come_back_on_one_clock(written):
     assert recording.subject == subject
     assert set(recording.signals) == set(signals)
     for signal, (time_s, wave) in signals.items():
-      found = np.interp(time_s, recording.time_s - recording.time_s[0], recording.signals[signal])
-      np.testing.assert_array_equal(np.isnan(found), np.isnan(wave))
+      result = np.interp(time_s, recording.time_s - recording.time_s[0], recording.signals[signal])
+      np.testing.assert_array_equal(np.isnan(result), np.isnan(wave))
       scale = np.nanmax(np.abs(wave - np.nanmean(wave)))
-      assert np.nanmax(np.abs(found - wave)) < 2e-2 * scale, signal
+      assert np.nanmax(np.abs(result - wave)) < 2e-2 * scale, signal
     assert np.all(np.diff(recording.time_s) > 0)
 
 
@@ -81,10 +81,10 @@ def test_what_is_known_of_a_subject(tmp_path):
 @pytest.mark.parametrize("writer", [write.pwdb_csv, write.pwdb_wfdb])
 def test_plausibility_is_recomputed_where_the_files_have_none(tmp_path, writer):
   path, channels, _ = writer(tmp_path)
-  found = [datasets.read(entry) for entry in DATASETS["pwdb"](path, channels).entries]
-  assert [recording.covariates["plausible"] for recording in found] == [1.0, 0.0]
-  assert [recording.covariates["variation_pwv"] for recording in found] == [-1.0, 1.0]
-  assert all(recording.periodic for recording in found)
+  result = [datasets.read(entry) for entry in DATASETS["pwdb"](path, channels).entries]
+  assert [recording.covariates["plausible"] for recording in result] == [1.0, 0.0]
+  assert [recording.covariates["variation_pwv"] for recording in result] == [-1.0, 1.0]
+  assert all(recording.periodic for recording in result)
 
 
 def test_plausible_ranges_are_those_of_pooled_men_and_women():
@@ -224,9 +224,9 @@ def test_real_records_go_through_the_same_loaders(reference_data):
   channels = {"ABP": "radial", "PLETH": "digital_ppg", "Pleth": "digital_ppg"}
   wfdb = DATASETS["wfdb"](reference_data / "wfdb", channels)
   assert [entry.record for entry in wfdb.entries] == ["041s", "mixedsignals", "v102s"]  # no segment for itself
-  found = {entry.record: datasets.read(entry) for entry in wfdb.entries}
-  assert found["mixedsignals"].fs_hz == pytest.approx(124.945, rel=1e-4)
-  assert found["v102s"].sites == ("digital_ppg",)
+  result = {entry.record: datasets.read(entry) for entry in wfdb.entries}
+  assert result["mixedsignals"].fs_hz == pytest.approx(124.945, rel=1e-4)
+  assert result["v102s"].sites == ("digital_ppg",)
   icu = {"signal[2]": "radial", "signal[4]": "digital_ppg", "time": "time_s"}
   assert datasets.read(DATASETS["npz"](reference_data / "icu_ecg_abp_ppg.mat", icu).entries[0]).time_s.size == 37500
   intraop = {"abp_mmhg": "radial", "pleth": "digital_ppg", "t_s": "time_s"}
@@ -239,9 +239,9 @@ def test_ids_of_vitaldb_may_be_words_or_missing(tmp_path):
   path, _, _ = write.vital(tmp_path)
   table = tmp_path / "clinical_data.csv"
   table.write_text("caseid,subjectid,age\n1,S77,63\n2,S77,63\n", encoding="utf-8")
-  found = DATASETS["vitaldb"](path)
-  assert found.subjects == ("S77",)
-  assert found.subjects_known
+  result = DATASETS["vitaldb"](path)
+  assert result.subjects == ("S77",)
+  assert result.subjects_known
   table.write_text("caseid,subjectid,age\n1,S77,63\n2,,63\n", encoding="utf-8")
   assert not DATASETS["vitaldb"](path).subjects_known
   table.write_text("caseid,age\n1,63\n2,63\n", encoding="utf-8")
@@ -254,9 +254,9 @@ def test_parquet_of_numbers_that_became_floats(tmp_path):
   frame["subject"] = frame["subject"].astype(float)
   frame["stamp"] = 2**62
   frame.to_parquet(path)
-  found = DATASETS["parquet"](path)
-  assert found.subjects == ("7", "8")
-  assert "subject" not in datasets.read(found.entries[0]).covariates
+  result = DATASETS["parquet"](path)
+  assert result.subjects == ("7", "8")
+  assert "subject" not in datasets.read(result.entries[0]).covariates
   frame["radial_pressure_mmhg"] = "high"
   frame.to_parquet(path)
   with pytest.raises(DataError, match=r"column radial_pressure_mmhg holds .*string, no numbers"):
@@ -269,8 +269,8 @@ def test_one_line_under_two_names(tmp_path):
   wfdb.wrsamp(
     "x", 125.0, ["mmHg", "mmHg"], ["ABP", "ART"], np.stack([half, p_t], 1), fmt=["16", "16"], write_dir=str(tmp_path)
   )
-  found = datasets.read(DATASETS["wfdb"](tmp_path / "x", {"ABP": "radial", "ART": "radial"}).entries[0])
-  np.testing.assert_allclose(found.signals["radial"], p_t, atol=0.01)
+  result = datasets.read(DATASETS["wfdb"](tmp_path / "x", {"ABP": "radial", "ART": "radial"}).entries[0])
+  np.testing.assert_allclose(result.signals["radial"], p_t, atol=0.01)
   frame = pandas.DataFrame({"time_s": time_s, "ABP": p_t, "radial_pressure_mmhg": p_t})
   frame.to_csv(tmp_path / "x.csv", index=False)
   with pytest.raises(DataError, match="columns ABP and radial_pressure_mmhg are both radial"):
@@ -290,5 +290,5 @@ def test_a_patients_number_above_the_folder_is_not_the_subject(tmp_path):
 
 def test_pwdb_of_one_subject(tmp_path):
   path, channels, true = write.pwdb_mat(tmp_path, subjects=1)
-  found = datasets.read(DATASETS["pwdb"](path, channels).entries[0])
-  np.testing.assert_allclose(found.signals["aortic_root"], true["pwdb0001"]["aortic_root"][1], atol=1e-6)
+  result = datasets.read(DATASETS["pwdb"](path, channels).entries[0])
+  np.testing.assert_allclose(result.signals["aortic_root"], true["pwdb0001"]["aortic_root"][1], atol=1e-6)

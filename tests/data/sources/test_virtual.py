@@ -18,13 +18,13 @@ QUIET = dataclasses.replace(clinics.CATHETER, noise=0.0, bits=0, zero=(0.0, 0.0)
 
 
 @functools.cache
-def seen(device, count=4):
+def observed(device, count=4):
   """The same subjects through a device."""
   return virtual.draw(clinics.Clinic(name="c", subjects=count, seconds=8.0, population=ANYBODY, device=device, seed=4))
 
 
 def test_virtual_clinic_sees_its_subjects_through_its_device():
-  plain, lined = seen(IDEAL), seen(clinics.Device(natural_hz=(9.0, 9.0), noise=0.0))
+  plain, lined = observed(IDEAL), observed(clinics.Device(natural_hz=(9.0, 9.0), noise=0.0))
   assert [r.subject for r in plain] == ["c-4-00000", "c-4-00001", "c-4-00002", "c-4-00003"]
   for a, b in zip(plain, lined, strict=True):
     np.testing.assert_array_equal(a.signals["aortic_root"], b.signals["aortic_root"])
@@ -33,18 +33,18 @@ def test_virtual_clinic_sees_its_subjects_through_its_device():
     assert abs(difference.mean()) < 0.05
     assert 25 <= a.covariates["age"] <= 75
     assert a.units["radial"] == "mmHg"
-  noisy = seen(clinics.Device(noise=0.5))
+  noisy = observed(clinics.Device(noise=0.5))
   noise = noisy[0].signals["radial"] - plain[0].signals["radial"]
   assert noise.std() == pytest.approx(0.5, rel=0.1)
 
 
 def subject_lines(device):
   """The frequency responses |Y/X| of each subject's device between 1 and 8 Hz."""
-  found = []
-  for a, b in zip(seen(IDEAL), seen(device), strict=True):
+  result = []
+  for a, b in zip(observed(IDEAL), observed(device), strict=True):
     x, y = (np.abs(np.fft.rfft(r.signals["radial"]))[8:64] for r in (a, b))
-    found.append((y / x)[x > 0.02 * x.max()].mean())
-  return np.array(found)
+    result.append((y / x)[x > 0.02 * x.max()].mean())
+  return np.array(result)
 
 
 def test_a_device_is_one_for_the_clinic_or_one_for_each_subject():
@@ -69,9 +69,9 @@ def test_scenarios_are_recorded_at_their_site(name):
     rhythm=scenario.rhythm,
     seed=11,
   )
-  found = virtual.draw(clinic, (site,))
-  assert len(found) == 6
-  for recording in found:
+  result = virtual.draw(clinic, (site,))
+  assert len(result) == 6
+  for recording in result:
     wave = recording.signals[site]
     assert recording.units[site] == "mmHg"
     assert np.isfinite(wave).mean() > 0.97
@@ -79,19 +79,19 @@ def test_scenarios_are_recorded_at_their_site(name):
     assert np.isfinite(recording.signals["aortic_root"]).all()
     assert recording.covariates["operating_mmhg"] == 0
   if name == "clinic":
-    assert np.isnan(np.concatenate([r.signals[site] for r in found])).any()  # lost samples
-    assert len({r.covariates["muscular_radius"] for r in found}) == 2  # some are vasodilated
+    assert np.isnan(np.concatenate([r.signals[site] for r in result])).any()  # lost samples
+    assert len({r.covariates["muscular_radius"] for r in result}) == 2  # some are vasodilated
 
 
 def test_plain_oximeter_gives_a_normalised_wave():
-  found = virtual.draw(clinics.Clinic(name="c", subjects=2, seconds=8.0, population=ANYBODY, seed=4), ("digital_ppg",))
-  assert found[0].units["digital_ppg"] == "1"
-  assert np.nanmin(found[0].signals["digital_ppg"]) == 0
-  assert np.nanmax(found[0].signals["digital_ppg"]) == 1
+  result = virtual.draw(clinics.Clinic(name="c", subjects=2, seconds=8.0, population=ANYBODY, seed=4), ("digital_ppg",))
+  assert result[0].units["digital_ppg"] == "1"
+  assert np.nanmin(result[0].signals["digital_ppg"]) == 0
+  assert np.nanmax(result[0].signals["digital_ppg"]) == 1
 
 
 def test_a_clinics_device_does_not_depend_on_its_size():
-  few, more = (seen(QUIET, count) for count in (2, 4))
+  few, more = (observed(QUIET, count) for count in (2, 4))
   np.testing.assert_allclose(few[1].signals["radial"], more[1].signals["radial"], atol=1e-3)
 
 

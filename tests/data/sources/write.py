@@ -140,12 +140,12 @@ def vital_tracks(root):
 def _cell(file, values):
   """(1, N) references, as MATLAB writes cells and the fields of struct arrays."""
   references = file.require_group("#refs#")
-  found = np.empty((1, len(values)), dtype=h5py.ref_dtype)
+  result = np.empty((1, len(values)), dtype=h5py.ref_dtype)
   for k, value in enumerate(values):
     if isinstance(value, str):
       value = np.array([[ord(letter)] for letter in value], dtype=np.uint16)
-    found[0, k] = references.create_dataset(f"r{len(references)}", data=np.asarray(value)).ref
-  return found
+    result[0, k] = references.create_dataset(f"r{len(references)}", data=np.asarray(value)).ref
+  return result
 
 
 def pulsedb(root):
