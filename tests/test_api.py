@@ -189,7 +189,10 @@ PAIRS = people.pairs(["a", "b"], 2, 0)
       lambda net: cj.evaluate(net, PAIRS.unlabelled()),
       "pairs: is a Waves; give what `cap_jax.windows` returns for x and y",
     ),
-    (lambda net: cj.evaluate(net, dataclasses.replace(PAIRS, site="brachial")), "pairs: measured at the brachial"),
+    (
+      lambda net: cj.evaluate(net, dataclasses.replace(PAIRS, site="brachial")),
+      "pairs: measured at the brachial",
+    ),
     (lambda net: cj.Budget(steps=4), "Budget.steps=4: must be a positive multiple of 50"),
     (lambda net: cj.Budget(batch=0), "Budget.batch=0: must be a whole number, 1 or more"),
     (lambda net: cj.Budget(seed=1.5), "Budget.seed=1.5: must be a whole number"),

@@ -86,3 +86,22 @@ def test_a_class_name_stands_once_and_large_dataclasses_take_keywords():
           positional.append(node.name)
   assert {name: result for name, result in places.items() if len(result) > 1} == {}
   assert positional == []
+
+
+def modules():
+  return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in sources()}
+
+
+def test_no_modules_import_one_another():
+  """Imports within functions count too."""
+  paths = modules()
+  imported = {}
+  for module, path in paths.items():
+    names = {name if name in paths else name.rpartition(".")[0] for name in imports(path)}
+    imported[module] = {name for name in names if name in paths and name != module and paths[name].stem != "__init__"}
+  assert imported["experiments.benchmarks.steps"] >= {"experiments.benchmarks.cases"}
+  remaining = dict(imported)
+  while ends := [module for module, names in remaining.items() if not names & remaining.keys()]:
+    for module in ends:
+      del remaining[module]
+  assert remaining == {}

@@ -10,7 +10,6 @@ import jax
 import numpy as np
 import pytest
 
-from cap_jax import config
 from cap_jax.data import batches
 from cap_jax.models import net
 from cap_jax.train import checkpoint
@@ -42,9 +41,7 @@ def test_two_checkpoints_merge_in_five_lines(tmp_path, monkeypatch, tiny_model):
   monkeypatch.chdir(tmp_path)
   for seed, name in enumerate(("source", "target")):
     params = net.make_net(tiny_model).init(jax.random.key(seed), 500)
-    output = checkpoint.Checkpoint(
-      params=params, model=tiny_model, windows=config.Windows(), scaling=batches.Scaling(92.0, 17.0), site="radial"
-    )
+    output = checkpoint.Checkpoint(params=params, model=tiny_model, scaling=batches.Scaling(92.0, 17.0))
     (tmp_path / "runs" / name).mkdir(parents=True)
     checkpoint.save(tmp_path / "runs" / name / "checkpoint", output)
   code = block("merge")

@@ -37,13 +37,10 @@ class Checkpoint:
   Attributes:
     params: {"f": θ_f, "r": θ_r}, and {"a": θ_a} of an adaptor.
     model: its architecture.
-    windows: rate, length and margin of its windows.
     scaling: scaling of input and output, fitted on the training subjects.
-    site: the peripheral site that the network reads.
+    signals: its input and output.
     task: what the network was trained for, a name in `tasks.TASKS`.
     about: provenance for the reader: training, errors, seeds.
-    calibration: calibration of the input waves.
-    reference: site of the output wave, where the task is a wave.
     uncertainty_calibration: calibration of the prediction intervals; None if the network was never calibrated.
     seen_subject_hashes: digests of the names of all subjects used for training, selection or calibration, see
       `digests_of`.
@@ -51,15 +48,32 @@ class Checkpoint:
 
   params: Params
   model: config.Model
-  windows: config.Windows
   scaling: batches.Scaling
-  site: str
+  signals: config.Signals = dataclasses.field(default_factory=config.Signals)
   task: str = "waveform"
   about: dict[str, Any] = dataclasses.field(default_factory=dict)
-  calibration: config.Calibration = dataclasses.field(default_factory=config.Calibration)
-  reference: str = "aortic_root"
   uncertainty_calibration: UncertaintyCalibration | None = None
   seen_subject_hashes: tuple[str, ...] = ()
+
+  @property
+  def site(self) -> str:
+    """The peripheral site that the network reads."""
+    return self.signals.site
+
+  @property
+  def reference(self) -> str:
+    """The site of the output wave, where the task is a wave."""
+    return self.signals.reference
+
+  @property
+  def windows(self) -> config.Windows:
+    """Rate, length and margin of its windows."""
+    return self.signals.windows
+
+  @property
+  def calibration(self) -> config.Calibration:
+    """Calibration of the input waves."""
+    return self.signals.calibration
 
   @property
   def net(self) -> nets.Net:
@@ -149,12 +163,13 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     scaling = batches.Scaling(of["mean_mmhg"], of["sd_mmhg"], scalars)
     if not all(np.isfinite([scaling.mean_mmhg, scaling.sd_mmhg])) or scaling.sd_mmhg <= 0:
       raise ValueError(f"scaling {scaling.mean_mmhg}, {scaling.sd_mmhg}")
-    site, task, about = str(content["site"]), str(content["task"]), dict(content["about"])
+    task, about = str(content["task"]), dict(content["about"])
     if task not in tasks.TASKS:
       raise ValueError(f"task {task}")
     hashes = tuple(content.get("met", ()))  # missing in the first checkpoints of this format
     calibration = config.Calibration(**content["calibration"])
     scales.check(calibration)
+    signals = config.Signals(str(content["site"]), str(content["reference"]), spec, calibration)
     nets.check(model, spec)
     net = nets.make_net(model)
     expected = jax.eval_shape(lambda: net.init(jax.random.key(0), spec.samples))
@@ -174,13 +189,10 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   return Checkpoint(
     params=params,
     model=model,
-    windows=spec,
     scaling=scaling,
-    site=site,
+    signals=signals,
     task=task,
     about=about,
-    calibration=calibration,
-    reference=str(content["reference"]),
     uncertainty_calibration=intervals,
     seen_subject_hashes=hashes,
   )

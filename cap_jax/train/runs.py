@@ -183,7 +183,7 @@ def pretrain(
     **({"warning": flat} if flat else {}),
   }
   source = checkpoint.Checkpoint(
-    params=fitted.params, model=model, windows=signals.windows, scaling=scaling, site=signals.site, task=task, about=about, calibration=signals.calibration, reference=signals.reference,
+    params=fitted.params, model=model, scaling=scaling, signals=signals, task=task, about=about,
     seen_subject_hashes=checkpoint.digests_of(training.subjects, validation.subjects),
   )  # fmt: skip
   return source, fitted
@@ -475,8 +475,8 @@ def finished(
     "history": source.about,
   }
   target = checkpoint.Checkpoint(
-    params=prepared.strategy.finish(fitted.params, prepared.net), model=prepared.model, windows=source.windows, scaling=prepared.scaling, site=data.site, task="waveform", about=about,
-    calibration=source.calibration, reference=source.reference, seen_subject_hashes=tuple(sorted({*source.seen_subject_hashes, *_hash_seen_subjects(data)})),
+    params=prepared.strategy.finish(fitted.params, prepared.net), model=prepared.model, scaling=prepared.scaling, signals=dataclasses.replace(source.signals, site=data.site), about=about,
+    seen_subject_hashes=tuple(sorted({*source.seen_subject_hashes, *_hash_seen_subjects(data)})),
   )  # fmt: skip
   labelled = next((part for part in prepared.fed.values() if "y" in part), None)
   collapse_warning = collapse.warning(prepared.net, target.params, labelled) if labelled is not None else ""

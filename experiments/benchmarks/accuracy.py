@@ -19,7 +19,7 @@ from torch import nn
 
 from cap_jax import config
 from cap_jax.models import net as nets
-from experiments.benchmarks import held_out, steps, torch_networks
+from experiments.benchmarks import cases, held_out, torch_networks
 from experiments.benchmarks.timing import Options, Row
 
 GOAL_MMHG = 0.5
@@ -104,7 +104,7 @@ def rows(options: Options) -> list[Row]:
   """Measures the time to the accuracy: this project with Muon and Adam, the same network and a TCN in PyTorch with
   Adam."""
   there = held_out.load(options)
-  token, tcn = steps.NETWORKS["token_cnn"], steps.NETWORKS["tcn"]
+  token, tcn = cases.NETWORKS["token_cnn"], cases.NETWORKS["tcn"]
   adam, muon = config.Training(), config.Training(optimizer="muon")
   slow = dataclasses.replace(adam, learning_rate=3e-3)  # of the TCN, selected on validation subjects
 

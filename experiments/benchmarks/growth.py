@@ -15,7 +15,7 @@ import jax
 from cap_jax import config
 from cap_jax.arteries import cohort
 from cap_jax.types import InputError
-from experiments.benchmarks import steps, timing, virtual_people
+from experiments.benchmarks import cases, timing, virtual_people
 from experiments.benchmarks.timing import Options, Row
 
 _SHOWN = ("token_cnn", "tcn", "cnn_bilstm")
@@ -37,8 +37,8 @@ def _wide(model: config.Model, channels: int) -> config.Model:
   return dataclasses.replace(model, channels=channels, head_channels=channels)
 
 
-def _ms(sizes: Mapping[int, steps.Case], options: Options, label: str) -> dict[int, float]:
-  calls = {str(size): steps.our_call(steps.ours(case, _CHUNK)) for size, case in sizes.items()}
+def _ms(sizes: Mapping[int, cases.Case], options: Options, label: str) -> dict[int, float]:
+  calls = {str(size): cases.our_call(cases.ours(case, _CHUNK)) for size, case in sizes.items()}
   times = timing.in_turns(calls, options.turns, label)
   return {size: 1e3 * timing.median(times[str(size)]) / _CHUNK for size in sizes}
 
@@ -53,8 +53,8 @@ def shared_ms(name: str, turns: int) -> float:
   Returns:
     Time of a step [ms].
   """
-  training = steps.ours(steps.Case(steps.NETWORKS[name]), _CHUNK, shared=True)
-  times = timing.in_turns({name: steps.our_call(training)}, turns, f"{name}, {jax.device_count()} devices")
+  training = cases.ours(cases.Case(cases.NETWORKS[name]), _CHUNK, shared=True)
+  times = timing.in_turns({name: cases.our_call(training)}, turns, f"{name}, {jax.device_count()} devices")
   return 1e3 * timing.median(times[name]) / _CHUNK
 
 
@@ -93,9 +93,9 @@ def rows(options: Options) -> list[Row]:
   on_cpu = jax.default_backend() == "cpu"
   widths, batches = (_WIDTHS, _BATCHES) if on_cpu else (_WIDTHS + _LARGER_WIDTHS, _BATCHES + _LARGER_BATCHES)
   for name in _SHOWN:
-    model = steps.NETWORKS[name]
-    case = steps.Case(model)
-    wide = {channels: steps.Case(_wide(model, channels)) for channels in widths}
+    model = cases.NETWORKS[name]
+    case = cases.Case(model)
+    wide = {channels: cases.Case(_wide(model, channels)) for channels in widths}
     add("channels", name, _ms(wide, options, f"width: {name}"))
     lengths = {samples: case._replace(samples=samples) for samples in _SAMPLES}
     add("samples of a window", name, _ms(lengths, options, f"length: {name}"))

@@ -9,7 +9,7 @@ import numpy as np
 from cap_jax import config
 from cap_jax.inference import pretrained
 from cap_jax.train import checkpoint, prediction
-from experiments.benchmarks import held_out, steps, timing
+from experiments.benchmarks import cases, held_out, timing
 from experiments.benchmarks.timing import Options, Row
 
 _STEPS, _SEEDS = 1200, (0, 1, 2)
@@ -41,7 +41,7 @@ def _rounding(there: held_out.HeldOut) -> Row:
 def rows(options: Options) -> list[Row]:
   """Compares the same training in both precisions, and the time of a step."""
   there = held_out.load(options)
-  whole, section = steps.NETWORKS["token_cnn"], "bfloat16 with parameters in float32"
+  whole, section = cases.NETWORKS["token_cnn"], "bfloat16 with parameters in float32"
   half = dataclasses.replace(whole, precision="bfloat16")
   error = {
     name: [
@@ -51,7 +51,7 @@ def rows(options: Options) -> list[Row]:
     for name, model in (("float32", whole), ("bfloat16", half))
   }
   added = [b - a for a, b in zip(error["float32"], error["bfloat16"], strict=True)]
-  calls = {model.precision: steps.our_call(steps.ours(steps.Case(model), options.steps)) for model in (whole, half)}
+  calls = {model.precision: cases.our_call(cases.ours(cases.Case(model), options.steps)) for model in (whole, half)}
   times = timing.in_turns(calls, options.turns, "precision")
   errors_text = ", ".join(f"{name} {statistics.mean(values):.3f}" for name, values in error.items())
   spread = f"{min(added):+.3f} to {max(added):+.3f} over {len(_SEEDS)} seeds"

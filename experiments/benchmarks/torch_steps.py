@@ -15,9 +15,9 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from cap_jax.types import Params
-from experiments.benchmarks import steps, torch_networks
+from experiments.benchmarks import cases, torch_networks
 
-_MARGIN = steps.MARGIN
+_MARGIN = cases.MARGIN
 _HIDDEN = 64
 _ALPHAS = (0.5, 1.0, 2.0)
 
@@ -54,7 +54,7 @@ def mmd(a_bd: torch.Tensor, b_bd: torch.Tensor) -> torch.Tensor:
 
 
 def make(
-  case: steps.Case, theta: Params, stack: dict[str, dict[str, np.ndarray]], samples: int, threads: int
+  case: cases.Case, theta: Params, stack: dict[str, dict[str, np.ndarray]], samples: int, threads: int
 ) -> Callable[[], Any]:
   """Returns a function that runs a chunk and sets the number of threads.
 

@@ -148,7 +148,9 @@ def test_nobody_is_evaluated_whom_the_network_has_seen(done_study, patients, tmp
 
 def test_a_network_of_another_wave_is_refused(done_study, patients, tmp_path):
   network = checkpoint.load(done_study / "checkpoint")
-  checkpoint.save(tmp_path / "other", dataclasses.replace(network, reference="carotid"))
+  checkpoint.save(
+    tmp_path / "other", dataclasses.replace(network, signals=dataclasses.replace(network.signals, reference="carotid"))
+  )
   work = tmp_path / "work"
   done = run_here(
     "evaluate", f"--checkpoint={tmp_path / 'other'}", "--format=csv", f"--path={patients}", f"--workdir={work}"

@@ -33,11 +33,10 @@ def trained(**about):
   return checkpoint.Checkpoint(
     params={},
     model=config.Model(channels=8),
-    windows=config.Windows(),
     scaling=scaling,
-    site="brachial",
     task="waveform",
     about=about,
+    signals=config.Signals(site="brachial"),
   )
 
 

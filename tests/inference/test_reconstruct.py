@@ -22,9 +22,7 @@ def identity_network(tiny_model):
   """A network whose answer is its input: what comes out shows windowing, blending and clocks alone."""
   params = people.drawn(tiny_model)
   params["r"]["wave"] = jax.tree.map(np.zeros_like, params["r"]["wave"])
-  return checkpoint.Checkpoint(
-    params=params, model=tiny_model, windows=config.Windows(), scaling=batches.Scaling(92.0, 17.0), site="radial"
-  )
+  return checkpoint.Checkpoint(params=params, model=tiny_model, scaling=batches.Scaling(92.0, 17.0))
 
 
 def wave(t, period=0.8):
@@ -131,7 +129,7 @@ def test_useless_records_are_refused(identity_network):
     reconstruct.reconstruct(identity_network, record(t, np.full(1000, 80.0)))
   with pytest.raises(InputError, match="shorter than one beat"):
     reconstruct.reconstruct(identity_network, record(t[:20], wave(t[:20])))
-  other = dataclasses.replace(identity_network, site="brachial")
+  other = dataclasses.replace(identity_network, signals=dataclasses.replace(identity_network.signals, site="brachial"))
   with pytest.raises(InputError, match=r"has radial, the checkpoint reads brachial; make one with"):
     reconstruct.reconstruct(other, record(t, wave(t)))
 
@@ -140,7 +138,7 @@ def test_covariates_are_needed_where_the_network_takes_them(tiny_model):
   model = dataclasses.replace(tiny_model, covariates=("age",))
   params = people.drawn(model)
   scaling = batches.Scaling(92.0, 17.0, (("age", 50.0, 12.0),))
-  trained = checkpoint.Checkpoint(params=params, model=model, windows=config.Windows(), scaling=scaling, site="radial")
+  trained = checkpoint.Checkpoint(params=params, model=model, scaling=scaling)
   t = np.arange(1000) / 125
   with pytest.raises(InputError, match="covariate 'age': not known of these windows"):
     reconstruct.reconstruct(trained, record(t, wave(t)))
@@ -154,9 +152,7 @@ def test_covariates_are_needed_where_the_network_takes_them(tiny_model):
 def test_a_network_of_another_task_is_refused(tiny_model):
   model = dataclasses.replace(tiny_model, head="numbers")
   params = people.drawn(model)
-  trained = checkpoint.Checkpoint(
-    params=params, model=model, windows=config.Windows(), scaling=batches.Scaling(92.0, 17.0), site="radial", task="bp"
-  )
+  trained = checkpoint.Checkpoint(params=params, model=model, scaling=batches.Scaling(92.0, 17.0), task="bp")
   t = np.arange(1000) / 125
   with pytest.raises(InputError, match="trained for bp, not for the aortic wave"):
     reconstruct.reconstruct(trained, record(t, wave(t)))
@@ -164,7 +160,9 @@ def test_a_network_of_another_task_is_refused(tiny_model):
 
 def test_a_network_of_another_wave_reconstructs_no_aortic_one(identity_network):
   t = np.arange(3000) / 125
-  other = dataclasses.replace(identity_network, reference="radial")
+  other = dataclasses.replace(
+    identity_network, signals=dataclasses.replace(identity_network.signals, reference="radial")
+  )
   with pytest.raises(InputError, match="gives the radial wave, not the aortic one"):
     reconstruct.reconstruct(other, record(t, wave(t)))
 
@@ -177,7 +175,10 @@ def test_a_reading_is_taken_as_it_is(identity_network, subject):
   given = dataclasses.replace(
     record(t, 0.5 * wave(t)), subject=subject, covariates={"cuff_sbp_mmhg": 150.0, "cuff_dbp_mmhg": 80.0}
   )
-  output = reconstruct.reconstruct(dataclasses.replace(identity_network, calibration=spec), given)
+  output = reconstruct.reconstruct(
+    dataclasses.replace(identity_network, signals=dataclasses.replace(identity_network.signals, calibration=spec)),
+    given,
+  )
   result = reconstruct.summary(output.beats)
   assert result["peripheral_sbp_mmhg"]["mean"] == pytest.approx(150.0, abs=0.5)
   assert result["peripheral_dbp_mmhg"]["mean"] == pytest.approx(80.0, abs=0.5)
@@ -188,6 +189,10 @@ def test_a_cuffs_own_map_counts_at_inference_too(identity_network):
   known = {"cuff_sbp_mmhg": 150.0, "cuff_dbp_mmhg": 80.0, "cuff_map_mmhg": 100.0}
   given = dataclasses.replace(record(t, 0.5 * wave(t)), covariates=known)
   output = reconstruct.reconstruct(
-    dataclasses.replace(identity_network, calibration=config.Calibration(kind="map_dbp")), given
+    dataclasses.replace(
+      identity_network,
+      signals=dataclasses.replace(identity_network.signals, calibration=config.Calibration(kind="map_dbp")),
+    ),
+    given,
   )
   assert reconstruct.summary(output.beats)["peripheral_map_mmhg"]["mean"] == pytest.approx(100.0, abs=1.0)

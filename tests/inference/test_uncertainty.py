@@ -7,7 +7,6 @@ import jax
 import numpy as np
 import pytest
 
-from cap_jax import config
 from cap_jax.data import batches, recordings, splits
 from cap_jax.inference import reconstruct, uncertainty
 from cap_jax.models import net
@@ -47,9 +46,7 @@ def network(tiny_model):
   """It answers its input; so errors are what the labels hold more."""
   params = net.make_net(tiny_model).init(jax.random.key(0), 500)
   params["r"]["wave"] = jax.tree.map(np.zeros_like, params["r"]["wave"])
-  return checkpoint.Checkpoint(
-    params=params, model=tiny_model, windows=config.Windows(), scaling=batches.Scaling(92.0, 17.0), site="radial"
-  )
+  return checkpoint.Checkpoint(params=params, model=tiny_model, scaling=batches.Scaling(92.0, 17.0))
 
 
 def beat_wave(count):

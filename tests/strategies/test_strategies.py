@@ -149,7 +149,7 @@ def test_no_label_of_the_target_reaches_what_says_it_needs_none(name):
   )
   scaling = batches.fit_scaling(source)
   params = networks(strategy)[0].init(jax.random.key(0), SAMPLES)
-  trained = checkpoint.Checkpoint(params=params, model=MODEL, windows=config.Windows(), scaling=scaling, site="radial")
+  trained = checkpoint.Checkpoint(params=params, model=MODEL, scaling=scaling)
   data = runs.Data(source, other.unlabelled(), labelled)
   fed, clinic = runs.streams(strategy, data, scaling, MODEL, trained, 0)
   assert (clinic is not None) == strategy.transducer
@@ -454,9 +454,8 @@ def test_a_target_of_another_site_is_learnt_with_two_heads(site, heads):
   trained = checkpoint.Checkpoint(
     params=net.init(jax.random.key(0), SAMPLES),
     model=MODEL,
-    windows=config.Windows(seconds=SAMPLES / 125),
     scaling=batches.fit_scaling(source),
-    site="radial",
+    signals=config.Signals(windows=config.Windows(seconds=SAMPLES / 125)),
   )
   data = runs.Data(source, other.unlabelled(), labelled, site=site)
   output = runs.adapt(find("multi_task/transducer"), trained, data, runs.Budget(50, 4))
@@ -472,11 +471,7 @@ def test_no_line_is_looked_for_before_a_ppg():
   waves = [(90 + 20 * rng.normal(size=(6, SAMPLES))).astype(np.float32) for _ in range(2)]
   source, other = (batches.Pairs(x, x, np.array([f"{k}-{i % 2}" for i in range(6)])) for k, x in enumerate(waves))
   trained = checkpoint.Checkpoint(
-    params=nets.make_net(MODEL).init(jax.random.key(0), SAMPLES),
-    model=MODEL,
-    windows=config.Windows(),
-    scaling=batches.fit_scaling(source),
-    site="radial",
+    params=nets.make_net(MODEL).init(jax.random.key(0), SAMPLES), model=MODEL, scaling=batches.fit_scaling(source)
   )
   data = runs.Data(source, other.unlabelled(), site="digital_ppg")
   output = runs.adapt(find("domain_adaptation/transducer"), trained, data, runs.Budget(50, 4))

@@ -91,7 +91,7 @@ def test_without_two_labels_the_people_of_the_source_are_scored_on(ground, monke
 def test_at_another_site_the_people_of_the_source_say_nothing_of_one_subject(ground, monkeypatch):
   monkeypatch.setattr(training, "adapt", lambda *_: pytest.fail("trained"))
   study, target, _ = ground.target("device", 0)
-  elsewhere = dataclasses.replace(ground.trained, site="brachial")
+  elsewhere = dataclasses.replace(ground.trained, signals=dataclasses.replace(ground.trained.signals, site="brachial"))
   one = training.choose(study, elsewhere, ground.source, target, 1, 0)
   assert one.name == strategy_selection.ALONE
   assert {ranked.name for ranked in one.ranking} == set(strategy_selection.CANDIDATES)

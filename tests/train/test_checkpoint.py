@@ -8,7 +8,6 @@ import jax
 import numpy as np
 import pytest
 
-from cap_jax import config
 from cap_jax.data import batches, splits
 from cap_jax.train import checkpoint, checksummed
 from cap_jax.types import InputError
@@ -22,15 +21,7 @@ def saved(tmp_path, tiny_model):
   model = dataclasses.replace(tiny_model, adaptor="fir", covariates=("age",))
   params = people.drawn(model)
   scaling = batches.Scaling(92.0, 17.0, (("age", 50.0, 12.0),))
-  output = checkpoint.Checkpoint(
-    params=params,
-    model=model,
-    windows=config.Windows(),
-    scaling=scaling,
-    site="radial",
-    task="waveform",
-    about={"n": 1},
-  )
+  output = checkpoint.Checkpoint(params=params, model=model, scaling=scaling, task="waveform", about={"n": 1})
   output = dataclasses.replace(output, seen_subject_hashes=checkpoint.digests_of(["Ann", "Bob"], ["Bob"]))
   checkpoint.save(tmp_path / "checkpoint", output)
   return output, tmp_path / "checkpoint"

@@ -146,9 +146,7 @@ def test_fit_learns_repeats_itself_and_is_followed(tiny_model, pairs, freeze):
   assert fitted.loss[-20:].mean() < 0.3 * fitted.loss[0]
   assert fitted.train_s > 0
   np.testing.assert_array_equal([observed.steps for observed in fitted.validation], [50, 100, 150, 200])
-  trained = checkpoint.Checkpoint(
-    params=fitted.params, model=tiny_model, windows=config.Windows(), scaling=scaling, site="radial"
-  )
+  trained = checkpoint.Checkpoint(params=fitted.params, model=tiny_model, scaling=scaling)
   error = prediction.predict(trained, pairs)[:, 31:469] - pairs.y_bt[:, 31:469]
   per_subject = np.sqrt(np.square(error).reshape(4, -1).mean(1))
   np.testing.assert_allclose(fitted.validation[-1].rmse_mmhg, per_subject.mean(), rtol=1e-4)
@@ -182,9 +180,7 @@ def test_stages_follow_each_other(tiny_model, pairs):
 
 def test_prediction_does_not_depend_on_the_block(tiny_model, pairs):
   _, _, _, start, _, scaling = begin(tiny_model, pairs)
-  trained = checkpoint.Checkpoint(
-    params=start, model=tiny_model, windows=config.Windows(), scaling=scaling, site="radial"
-  )
+  trained = checkpoint.Checkpoint(params=start, model=tiny_model, scaling=scaling)
   double = batches.Waves(np.concatenate([pairs.x_bt] * 2), np.concatenate([pairs.subject_b] * 2))
   whole = prediction.predict(trained, double)
   part = prediction.predict(trained, batches.Waves(pairs.x_bt[:3], pairs.subject_b[:3]))
