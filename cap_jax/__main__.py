@@ -41,7 +41,7 @@ def main() -> None:
     sys.argv = [f"cap-jax {name}", *sys.argv[2:]]
     importlib.import_module("cap_jax.cli.launcher").launch_command(name)
   else:
-    print(f"error: {name!r} is no command; choose one of {', '.join(COMMANDS)}", file=sys.stderr)
+    print(f"error: {name!r} is not a command; choose one of {', '.join(COMMANDS)}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -53,7 +53,7 @@ _SIGNIFICANT = 3
 def _options() -> Options:
   for name in _ONLY.value:
     if name not in SECTIONS:
-      raise InputError(f"--only={name}: there is no such section; choose of {', '.join(SECTIONS)}")
+      raise InputError(f"--only={name}: there is no such section; choose from {', '.join(SECTIONS)}")
   if not _ONLY.value or not all(number.isdigit() and int(number) > 0 for number in _THREADS.value):
     raise InputError(f"--only={','.join(_ONLY.value)}, --threads={','.join(_THREADS.value)}: give names and numbers")
   return Options(

@@ -114,7 +114,7 @@ TABLE = pandas.DataFrame({"radial_pressure_mmhg": X[0], "subject": "a"})
     ({"x": TABLE, "fs_hz": FS, "subject": ["a"]}, "leave y and subject out"),
     ({"x": TABLE.assign(time_s=np.arange(1500) / 125), "fs_hz": FS}, "has a clock, time_s; leave fs_hz out"),
     ({"x": TABLE.assign(subject=[None, *["a"] * 1499]), "fs_hz": FS}, "1 rows have no subject"),
-    ({"x": pandas.concat([TABLE, TABLE], axis=1), "fs_hz": FS}, "stands twice"),
+    ({"x": pandas.concat([TABLE, TABLE], axis=1), "fs_hz": FS}, "appears twice"),
     *(({"x": X, "fs_hz": FS, "hop_s": hop_s}, "Windows") for hop_s in (0, -1, 1e-9, float("nan"), float("inf"), "1")),
   ],
 )
@@ -163,7 +163,7 @@ PAIRS = people.pairs(["a", "b"], 2, 0)
       lambda net: net.with_params((net.params, []), of=()),
       "give a tree of parameters; `merge` returns it with a report",
     ),
-    (lambda net: net.with_params({"f": net.params["f"]}, of=()), "stand in one of both trees alone"),
+    (lambda net: net.with_params({"f": net.params["f"]}, of=()), "are in only one of the two trees"),
     (lambda net: net.with_params(jax.tree.map(lambda x: x[:1], net.params), of=()), r"has the shape \(1,"),
     (lambda net: net.with_params(jax.tree.map(lambda x: x * np.nan, net.params), of=()), "is NaN or infinite"),
     (lambda net: cj.merge(net, net, ("f",)), "source: is a Network, no tree of parameters; give params"),
@@ -236,7 +236,7 @@ def test_what_a_strategy_needs_and_was_not_given_is_named(net, name, lacking):
   pieces = {"labelled": people.pairs(["a"], 2, 0), "source": people.pairs(["s"], 2, 1)}
   pieces["unlabelled"] = people.pairs(["u"], 2, 2)
   del pieces[lacking]
-  with pytest.raises(cj.InputError, match=rf"strategy {name}: reads .* and none were given; pass {lacking}="):
+  with pytest.raises(cj.InputError, match=rf"strategy {name}: reads .* which were not passed; pass {lacking}="):
     cj.transfer(net, name, **pieces, budget=cj.Budget(steps=100))
 
 
@@ -262,7 +262,7 @@ def test_a_network_that_was_tuned_tells_its_source_and_is_not_tested_on_whom_it_
 @pytest.mark.parametrize(("labels", "lacking"), [(["a"], "source"), (["a", "b"], "source"), ([], "source")])
 def test_auto_names_the_windows_that_it_compares_on(net, labels, lacking):
   labelled = people.pairs(labels, 2, 0) if labels else None
-  with pytest.raises(cj.InputError, match=f"none were given; pass {lacking}="):
+  with pytest.raises(cj.InputError, match=f"which were not passed; pass {lacking}="):
     cj.transfer(net, "auto", labelled=labelled, unlabelled=people.pairs(["u"], 2, 2))
 
 

@@ -47,7 +47,7 @@ def test_every_command_has_a_line_a_module_and_a_launcher():
   [
     ([], 0, "usage: cap-jax COMMAND", ""),
     (["--version"], 0, cap_jax.__version__, ""),
-    (["rebuild"], 2, "", "error: 'rebuild' is no command; choose one of reconstruct, describe,"),
+    (["rebuild"], 2, "", "error: 'rebuild' is not a command; choose one of reconstruct, describe,"),
   ],
 )
 def test_the_command_says_what_there_is(arguments, status, out, err, monkeypatch, capsys):

@@ -152,7 +152,7 @@ class Network:
     records.check_kind(params, dict, "params", "give a tree of parameters; `merge` returns it with a report")
     own, new = surgery.leaf_paths(self.params), surgery.leaf_paths(params)
     if other := sorted(own.keys() ^ new.keys()):
-      raise InputError(f"params: {', '.join(other[:5])} stand in one of both trees alone")
+      raise InputError(f"params: {', '.join(other[:5])} are in only one of the two trees")
     for path, leaf in new.items():
       if np.shape(leaf) != np.shape(own[path]):
         raise InputError(f"params: {path} has the shape {np.shape(leaf)}, the network's own {np.shape(own[path])}")

@@ -189,7 +189,7 @@ def _of_table(table: pandas.DataFrame, fs_hz: float | None, site: str, reference
     raise InputError(f"x: no column {columns[site]}; it has {', '.join(map(str, table.columns))}")
   twice = table.columns[table.columns.duplicated()]
   if len(twice):
-    raise InputError(f"x: the column {twice[0]} stands twice")
+    raise InputError(f"x: the column {twice[0]} appears twice")
   if fs_hz is not None and recordings.TIME in table:
     raise InputError(f"x: has a clock, {recordings.TIME}; leave fs_hz out")
   if SUBJECT in table and table[SUBJECT].isna().any():

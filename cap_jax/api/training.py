@@ -109,7 +109,7 @@ def _held_out(pairs: batches.Pairs, seed: int, name: str) -> tuple[batches.Pairs
   names = pairs.subjects
   count = max(round(_HELD_OUT * len(names)), 1)
   if len(names) < 2:
-    raise InputError(f"{name}: one subject, and some are held out; give two or more")
+    raise InputError(f"{name}: one subject, and validation needs subjects of its own; pass two or more")
   subjects = splits.draw(names, {"validation": count, "training": len(names) - count}, seed).subjects
   return pairs.of(subjects["training"]), pairs.of(subjects["validation"])
 

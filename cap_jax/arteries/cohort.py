@@ -188,7 +188,7 @@ def check(subjects: population.Subject, samples: int = 256, harmonics: int = 40,
   if chunk < 1:
     raise InputError(f"chunk={chunk}: must be 1 or more")
   if not 1 <= harmonics < samples / 2:
-    raise InputError(f"samples={samples}: must be more than twice the harmonics, of which {harmonics} are asked for")
+    raise InputError(f"samples={samples}: must be more than twice the harmonics, of which {harmonics} are requested")
   shapes = {jnp.shape(leaf) for leaf in subjects}
   if len(shapes) > 1 or len(shape := shapes.pop()) != 1 or shape[0] < 1:
     raise InputError("subjects: every parameter must have the shape (subject,), one subject at least")

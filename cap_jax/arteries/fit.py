@@ -115,9 +115,11 @@ def fit(
   if p_t.size <= 2 * _HARMONICS + 1:
     raise InputError(f"{p_t.size} samples in the beat: must be more than {2 * _HARMONICS + 1}; resample it")
   if not np.isfinite(p_t).all() or (flow_t is not None and not np.isfinite(flow_t).all()):
-    raise InputError("the beat holds a value that is no number")
+    raise InputError("the beat contains a value that is not a number")
   if np.ptp(p_t) < _LEAST_PULSE_MMHG:
-    raise InputError(f"pulse pressure {np.ptp(p_t):.3g} mmHg: must be {_LEAST_PULSE_MMHG:g} or more; this is no beat")
+    raise InputError(
+      f"pulse pressure {np.ptp(p_t):.3g} mmHg: must be {_LEAST_PULSE_MMHG:g} or more; this is not a beat"
+    )
   hr = 60 / period_s
   measured = {"hr_bpm": hr, "p_ext_mmhg": p_t.min(), "map_mmhg": p_t.mean()}
   flow_k = None

@@ -1,11 +1,10 @@
-"""The main job: from the network of the package to a small clinic. Every strategy, `auto` and the baselines on the same subjects, and a
-report that begins with the result.
+"""Compares strategies, `auto` and baselines: transfers the network of the package to a small clinic, with 0, 1, 5 and 20
+labelled subjects, evaluates all methods on the same subjects, and writes a report.
 
   python -m experiments.compare [--workdir=DIR] [--config.n_target=1,5]
   python -m experiments.compare --source=train            with a source network of its own, trained first
 
-It writes to runs/compare, or runs/compare-2 and so on where that is done already, and goes on where it was stopped when the same
-command is given again.
+Writes to runs/compare, or to runs/compare-2 and so on if that is complete. The same command resumes a run that was stopped.
 """
 
 import time

@@ -9,11 +9,11 @@ from cap_jax.data import datasets, recordings
 from cap_jax.data.sources import DATASETS
 from cap_jax.types import DataError, InputError
 
-FORMAT = flags.DEFINE_enum("format", None, list(DATASETS), "how the records at --path are stored")
+FORMAT = flags.DEFINE_enum("format", None, list(DATASETS), "format of the records at --path")
 PATH = flags.DEFINE_string(
   "path", None, "file or folder; of virtual: NAME[,subjects=N][,seconds=S][,seed=K]; of nonlinear: dev"
 )
-CHANNELS = flags.DEFINE_list("channels", [], "what is what, as in ABP:radial,PLETH:digital_ppg")
+CHANNELS = flags.DEFINE_list("channels", [], "CHANNEL:SIGNAL pairs, as in ABP:radial,PLETH:digital_ppg")
 STRICT = flags.DEFINE_bool("strict", False, "stop at the first bad record instead of leaving it out")
 _SHOWN = 20
 
@@ -32,7 +32,7 @@ def _channels() -> dict[str, str]:
     if signal != recordings.TIME:
       recordings.split_signal(signal)
     if name in channels:
-      raise InputError(f"--channels: {name} stands twice")
+      raise InputError(f"--channels: {name} appears twice")
     channels[name] = signal
   return channels
 

@@ -1,4 +1,4 @@
-"""What is in a data set, and what would be left out and why: a look before `experiments.prepare`.
+"""Describes a data set before `experiments.prepare`: its records, what would be left out and why, and a picture.
 
 python -m experiments.describe --format=wfdb --path=FOLDER --channels=ABP:radial,PLETH:digital_ppg
 python -m experiments.describe --format=csv --path=FOLDER --output=look.png
@@ -16,7 +16,7 @@ from cap_jax.data import conditioning, recordings
 from cap_jax.report import figures, inspection
 from cap_jax.types import DataError, InputError
 
-_RECORDS = flags.DEFINE_integer("records", 50, "how many are read, spread over all; 0 for all", lower_bound=0)
+_RECORDS = flags.DEFINE_integer("records", 50, "number of records to read, evenly spread; 0 for all", lower_bound=0)
 _OUTPUT = flags.DEFINE_string("output", None, "picture to write, a .png (default: describe_FORMAT.png)")
 _DRAWN = 6
 

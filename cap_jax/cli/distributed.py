@@ -26,10 +26,10 @@ from cap_jax.train import host_liveness, training_state
 from cap_jax.types import InputError
 
 _COORDINATOR = flags.DEFINE_string(
-  "coordinator", None, "HOST:PORT of the first of several hosts, or auto where the cluster tells"
+  "coordinator", None, "HOST:PORT of the first of several hosts, or auto on a cluster that jax detects"
 )
-_HOSTS = flags.DEFINE_integer("hosts", None, "how many hosts train together", lower_bound=1)
-_HOST = flags.DEFINE_integer("host", None, "which of them this is, from 0", lower_bound=0)
+_HOSTS = flags.DEFINE_integer("hosts", None, "number of hosts that train together", lower_bound=1)
+_HOST = flags.DEFINE_integer("host", None, "index of this host, from 0", lower_bound=0)
 _LIMITS = host_liveness.Limits()
 _JOIN_S = flags.DEFINE_integer("join_timeout_s", _LIMITS.join_s, "how long hosts wait for all to join", lower_bound=1)
 _HOST_S = flags.DEFINE_integer("host_timeout_s", _LIMITS.host_s, "silence after which a host is lost", lower_bound=1)
@@ -61,8 +61,8 @@ def joined() -> Iterator[host_liveness.HostMonitor | None]:
   if coordinator != "auto":
     if coordinator is None or hosts is None or host is None or ":" not in coordinator or host >= hosts:
       raise InputError(
-        f"--coordinator={coordinator} --hosts={hosts} --host={host}: give HOST:PORT, how many hosts and which of them this "
-        "is, from 0; or --coordinator=auto on a cluster that tells"
+        f"--coordinator={coordinator} --hosts={hosts} --host={host}: pass HOST:PORT, the number of hosts and the "
+        "index of this one, from 0; or --coordinator=auto on a cluster that jax detects"
       )
     who = {"coordinator_address": coordinator, "num_processes": hosts, "process_id": host}
   limits = host_liveness.Limits(_JOIN_S.value, _HOST_S.value, _COLLECTIVE_S.value)
@@ -128,7 +128,7 @@ def _begin(path: str, *settings: Any) -> None:
   for left in pathlib.Path(path).rglob("*"):
     if left.exists() and (".partial-" in left.name or left.relative_to(path).as_posix() in _RESULTS):
       shutil.rmtree(left) if left.is_dir() else left.unlink()
-  print(f"{path}: goes on where it was stopped", file=sys.stderr)
+  print(f"{path}: resumes where it stopped", file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -1,9 +1,9 @@
-"""A trained network on your own data: the report, with errors where an aortic wave was measured beside the peripheral one.
+"""Evaluates a trained network on your own data and writes a report. Errors are reported for records with a measured aortic wave.
 
   python -m experiments.evaluate --checkpoint=DIR/checkpoint --format=csv --path=FOLDER --site=radial --workdir=DIR2
 
-Writes report.html, reconstructed.csv (indices of every subject's reconstructed wave), figures/ and tables/; of paired data errors.csv too, with the
-columns of study.csv, a row a subject.
+Writes report.html, reconstructed.csv (indices of each subject's reconstructed wave), figures/ and tables/. For paired data it
+also writes errors.csv, a row a subject, with the columns of study.csv.
 """
 
 import os
@@ -25,7 +25,9 @@ _CHECKPOINT = flags.DEFINE_string(
 )
 _SITE = flags.DEFINE_string("site", None, "where the wave was measured (default: what the checkpoint reads)")
 _WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the report")
-_SYNCHRONISE = flags.DEFINE_bool("synchronise", None, "take out a monitor's constant delay (default: of real records)")
+_SYNCHRONISE = flags.DEFINE_bool(
+  "synchronise", None, "remove the constant delay of a monitor (default: for real records)"
+)
 
 
 def _network() -> checkpoint.Checkpoint:

@@ -27,7 +27,7 @@ from cap_jax.types import InputError
 
 _INPUT = flags.DEFINE_string("input", None, "CSV file")
 _OUTPUT = flags.DEFINE_string("output", None, "new folder")
-_AGE = flags.DEFINE_float("age", 50.0, "years: what is not fitted is the mean of this age")
+_AGE = flags.DEFINE_float("age", 50.0, "age in years; parameters that are not fitted have their mean at this age")
 _STEPS = flags.DEFINE_integer("steps", 400, "of the descent", lower_bound=1)
 _PRESSURE, _FLOW = "aortic_root", "aortic_root_flow"
 _SAMPLES = 256

@@ -1,4 +1,4 @@
-"""How commands start and end: common flags, errors as one line, the trace of a run, provenance."""
+"""Launches commands: common flags, errors as one line, the profile of a run, provenance."""
 
 import contextlib
 import importlib.metadata
@@ -21,7 +21,10 @@ from cap_jax.types import InputError, UnfitError
 
 _PROFILE = flags.DEFINE_string("profile", None, "new folder for a trace of the whole run, for TensorBoard or Perfetto")
 _CPU_DEVICES = flags.DEFINE_integer(
-  "cpu_devices", None, "share each batch among so many parts of the CPU: faster steps, other last digits", lower_bound=1
+  "cpu_devices",
+  None,
+  "number of virtual CPU devices that share each batch; results differ in the last digits",
+  lower_bound=1,
 )
 _DEBUG = flags.DEFINE_bool("debug", False, "show where an error comes from, with its traceback")
 _METRICS = flags.DEFINE_list("metrics", [], f"write metrics along each training: {', '.join(metrics_writer.KINDS)}")
@@ -93,7 +96,7 @@ def launch(main: Callable[[], None]) -> None:
   def guarded(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # a user need not read the notes of libraries
     if len(argv) > 1:
-      fail(f"{argv[1]!r} is no flag; write --flag=value")
+      fail(f"{argv[1]!r} is not a flag; write --flag=value")
     training_state.install_sigterm_handler()
     if _CPU_DEVICES.value:
       jax.config.update("jax_num_cpu_devices", _CPU_DEVICES.value)

@@ -1,4 +1,4 @@
-"""Folders and files that a command writes to, checked before long work."""
+"""Checks and creates the folders and files that a command writes to, before long work."""
 
 import contextlib
 import os
@@ -43,7 +43,7 @@ def open_folder(path: str) -> None:
     # a process that was killed at its start leaves such files
     others = [name for name in os.listdir(path) if not name.startswith(("study.json.partial-", files.LOCK))]
     if others and not os.path.exists(os.path.join(path, "study.json")):
-      raise InputError(f"--workdir={path}: holds files already, and no study to go on with; choose another folder")
+      raise InputError(f"--workdir={path}: contains files, but no study to resume; choose another folder")
   except OSError as error:
     raise InputError(f"--workdir={path}: cannot be used ({error.strerror})") from error
 
@@ -69,7 +69,7 @@ def whole_folder(path: str, flag: str) -> Iterator[str]:
     os.makedirs(os.path.dirname(final), exist_ok=True)
     partial = tempfile.mkdtemp(prefix=f"{os.path.basename(final)}.", dir=os.path.dirname(final))
   except OSError as error:
-    raise InputError(f"{flag}={path}: cannot be made ({error.strerror})") from error
+    raise InputError(f"{flag}={path}: cannot be created ({error.strerror})") from error
   try:
     yield partial
     os.chmod(partial, 0o755)  # mkdtemp makes it readable by the owner only
@@ -94,4 +94,4 @@ def check_file(path: str | None, flag: str) -> None:
   if os.path.isdir(path) or path.endswith(os.sep):
     raise InputError(f"{flag}={path}: is a folder; give the name of a file")
   if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-    raise InputError(f"{flag}={path}: {folder} is no folder that can be written to; make it or choose another")
+    raise InputError(f"{flag}={path}: {folder} is not a writable folder; create it or choose another")

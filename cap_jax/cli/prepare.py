@@ -1,4 +1,5 @@
-"""Turns a data set into a store: conditioned, sharded, split by subject, with a manifest. Stopped, the same command goes on.
+"""Prepares a data set: conditions its records, shards them into a store with a manifest, and splits it by subject. The same
+command resumes a preparation that was stopped.
 
 python -m experiments.prepare --format=csv --path=FOLDER --output=STORE
 python -m experiments.prepare --format=pwdb --path=FOLDER --out_of_distribution=age:60:80 --output=STORE
@@ -15,18 +16,22 @@ from cap_jax.data import preparation
 from cap_jax.signals import beat_quality
 from cap_jax.types import DataError, InputError
 
-_OUTPUT = flags.DEFINE_string("output", None, "folder of the store: a new one, or one that was begun")
+_OUTPUT = flags.DEFINE_string("output", None, "folder of the store: new, or of a preparation that was stopped")
 _WORKERS = flags.DEFINE_integer(
-  "workers", None, "processes (default: one a core; one for virtual subjects)", lower_bound=1
+  "workers", None, "number of processes (default: one a core; one for virtual subjects)", lower_bound=1
 )
-_SHARD = flags.DEFINE_integer("shard_records", 64, "records of a shard", lower_bound=1)
-_FS_HZ = flags.DEFINE_float("fs_hz", config.Conditioning.fs_hz, "rate of the store")
-_DROP = flags.DEFINE_list("drop", list(config.Conditioning.drop), f"faults, of {', '.join(beat_quality.FAULTS)}")
-_SYNCHRONISE = flags.DEFINE_bool("synchronise", None, "take out a monitor's constant delay (default: of real records)")
+_SHARD = flags.DEFINE_integer("shard_records", 64, "records in a shard", lower_bound=1)
+_FS_HZ = flags.DEFINE_float("fs_hz", config.Conditioning.fs_hz, "sampling rate of the store")
+_DROP = flags.DEFINE_list(
+  "drop", list(config.Conditioning.drop), f"faults to remove, from {', '.join(beat_quality.FAULTS)}"
+)
+_SYNCHRONISE = flags.DEFINE_bool(
+  "synchronise", None, "remove the constant delay of a monitor (default: for real records)"
+)
 _TRANSIT = flags.DEFINE_list(
   "transit_s",
   [str(edge) for edge in config.Conditioning.transit_s],
-  "lags that a pulse may have; another is a monitor's",
+  "lags that a pulse wave may have; any other lag is a delay of the monitor",
 )
 
 
@@ -53,7 +58,7 @@ def main() -> None:
     faults = ", ".join(f"{reason} {count}" for reason, count in sorted(totals["faults"].get(name, {}).items()))
     print(f"  {name} [{unit}]: {good:.0f} s good" + (f"; {faults}" if faults else ""))
   for name, sync in totals["sync"].items():
-    print(f"  {name}: delay of {sync['median_removed_s']:.3f} s taken out of {sync['records']} records")
+    print(f"  {name}: delay of {sync['median_removed_s']:.3f} s removed from {sync['records']} records")
   if not dataset.subjects_known:
     print("  whose records these are is not known: they are split by record, and one person may be in two parts")
   print("  split: " + ", ".join(f"{part} {len(names)}" for part, names in prepared.split.subjects.items()))

@@ -1,6 +1,8 @@
 """Trains the source network on the virtual cohort and saves it.
 
-python -m experiments.pretrain --workdir=DIR        leaves DIR/checkpoint; stopped, it goes on
+python -m experiments.pretrain --workdir=DIR        writes DIR/checkpoint
+
+The same command resumes a training that was stopped.
 """
 
 import dataclasses
@@ -15,7 +17,7 @@ from cap_jax.study import study_datasets, training
 from cap_jax.train import checkpoint, host_liveness, loop, metrics_writer
 
 _CONFIG = study_flags.define_study("source cohort, model, training")
-_WORKDIR = flags.DEFINE_string("workdir", None, "folder for the checkpoint: new, or where the same command was stopped")
+_WORKDIR = flags.DEFINE_string("workdir", None, "folder for the checkpoint: new, or of a run to resume")
 _SITE = flags.DEFINE_string("site", None, "peripheral site that the network reads (default: the config's, radial)")
 
 

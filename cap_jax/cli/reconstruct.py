@@ -30,7 +30,7 @@ _INPUT = flags.DEFINE_string("input", None, "CSV file with time_s and <site>_pre
 _SITE = flags.DEFINE_string("site", None, "where the wave was measured (default: what the checkpoint reads)")
 _SIGNAL = flags.DEFINE_string("signal", "ABP", "name of the signal in a WFDB record")
 _COVARIATES = flags.DEFINE_list(
-  "covariates", [], "what the network and its calibration take besides the wave, as age=70,cuff_sbp_mmhg=141"
+  "covariates", [], "covariates that the network and its calibration read, as age=70,cuff_sbp_mmhg=141"
 )
 _OUTPUT = flags.DEFINE_string("output", None, "CSV file to write; .png and .json lie beside it")
 
@@ -48,7 +48,7 @@ def _paths() -> tuple[str, str]:
     raise InputError(f"--output={output}: is the input itself; choose another name")
   folder = os.path.dirname(os.path.abspath(output))
   if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-    raise InputError(f"--output={output}: {folder} is no folder that can be written to")
+    raise InputError(f"--output={output}: {folder} is not a writable folder")
   return input_path, output
 
 
@@ -70,7 +70,7 @@ def _covariates(needed: tuple[str, ...], optional: tuple[str, ...]) -> dict[str,
     covariates[name] = value
   if not set(needed) <= set(covariates) <= {*needed, *optional}:
     takes = ", ".join((*needed, *(f"{name} if known" for name in optional))) or "none"
-    raise InputError(f"--covariates: the checkpoint takes {takes}; given: {', '.join(covariates) or 'none'}")
+    raise InputError(f"--covariates: the checkpoint reads {takes}; given: {', '.join(covariates) or 'none'}")
   return covariates
 
 

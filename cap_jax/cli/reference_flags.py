@@ -5,7 +5,9 @@ from absl import flags
 from cap_jax.metrics import standards
 
 _INVASIVE = flags.DEFINE_bool("invasive", False, "real records: the reference was measured by a catheter in the aorta")
-_MALE = flags.DEFINE_float("male_share", None, "real records: of the subjects", lower_bound=0, upper_bound=1)
+_MALE = flags.DEFINE_float(
+  "male_share", None, "real records: share of men among the subjects", lower_bound=0, upper_bound=1
+)
 
 
 def reference(real: bool, calibration: str) -> standards.Reference:

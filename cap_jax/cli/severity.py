@@ -1,8 +1,9 @@
-"""What artefacts do to a reconstruction as they get worse: errors of the reconstructed part, and what is left out with a reason.
+"""Measures how artefacts of increasing severity affect a reconstruction: the error of the reconstructed part, and the share
+that is left out.
 
 python -m experiments.severity [--source=DIR/checkpoint] [--subjects=24] [--seed=0] [--workdir=DIR]
 
-Prints both tables as Markdown; a work folder gets report.html, figures/ and tables/.
+Prints both tables as Markdown. With --workdir it writes report.html, figures/ and tables/.
 """
 
 import os
@@ -37,7 +38,7 @@ def main() -> None:
       network=", ".join(f"{key}: {value}" for key, value in trained.about.items()),
       seconds=f"{time.perf_counter() - began:.0f}",
     )
-    explained = "A gap is no error: what cannot be right is left out, with its reason."
+    explained = "A gap is not an error: implausible parts are left out, with the reason."
     page.write(
       os.path.join(folder, "report.html"), "What artefacts do", _describe_subjects(), explained, [section], facts
     )

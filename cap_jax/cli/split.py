@@ -1,4 +1,4 @@
-"""Splits of a store beside its own: k folds, or each subject left out once. Each is a file for --config.target_split.
+"""Splits a store into k folds, or leaves out each subject once. Each split is a file for --config.target_split.
 
 python -m experiments.split --store=STORE --folds=5 --output=FOLDS
 python -m experiments.split --store=STORE --folds=0 --output=FOLDS       each subject is left out once
@@ -13,7 +13,7 @@ from cap_jax.cli import launcher, output_folders, split_flags
 from cap_jax.data import store, subject_partition
 
 _STORE = flags.DEFINE_string("store", None, "prepared store")
-_FOLDS = flags.DEFINE_integer("folds", 5, "how many; 0 leaves each subject out once", lower_bound=0)
+_FOLDS = flags.DEFINE_integer("folds", 5, "number of folds; 0 leaves out each subject once", lower_bound=0)
 _OUTPUT = flags.DEFINE_string("output", None, "new folder")
 
 

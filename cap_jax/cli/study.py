@@ -1,10 +1,10 @@
-"""A study: every method in every target clinic, on the same labelled and the same test subjects; its report.
+"""Runs a study: every method in every target clinic, on the same labelled and test subjects. Writes a report.
 
   python -m experiments.study --config=experiments/configs/paper.py --workdir=runs/paper [--processes=2]
   python -m experiments.study --config.scenarios=population,device --config.n_target=0,1,5,20 --config.seeds=0,1,2 --workdir=DIR
 
-It says how long it will take, and goes on where it was stopped when the same command is given again. Writes study.csv (a row a
-subject and cell), report.html, figures/, tables/ and a checkpoint.
+Prints an estimate of the duration first. The same command resumes a study that was stopped. Writes study.csv (a row a subject
+and cell), report.html, figures/, tables/ and a checkpoint.
 """
 
 import time

@@ -39,11 +39,11 @@ def define_flags(default: str) -> Flags:
   """Defines the flags of a study; `default` names its default config in `cap_jax/cli/configs`."""
   return Flags(
     study_flags.define_study("what to compare", default),
-    flags.DEFINE_string("workdir", None, "folder of the study, new or to go on in"),
+    flags.DEFINE_string("workdir", None, "folder of the study: new, or of a study to resume"),
     flags.DEFINE_string(
       "source", None, "the source network: pretrained, train, or the folder of a checkpoint (default: the config's)"
     ),
-    flags.DEFINE_integer("processes", 1, "how many run cells side by side", lower_bound=1),
+    flags.DEFINE_integer("processes", 1, "number of processes that run cells", lower_bound=1),
   )
 
 

@@ -1,4 +1,4 @@
-"""The flag `--config`, and studies from its values: conversion, overrides, source networks, terms of a loss."""
+"""Defines the flag `--config` and makes studies from its values: conversion, overrides, source networks, terms of a loss."""
 
 import dataclasses
 import os
@@ -135,7 +135,7 @@ def define_study(text: str, default: str = "default") -> flags.FlagHolder[Any]:
     return config_flags.DEFINE_config_file("config", os.path.join(_CONFIGS, f"{default}.py"), text)
   except Exception as error:  # a config file is a program, which may raise anything
     launcher.fail(
-      f"--config.FIELD=VALUE: {launcher.last_line(error)} is no field or value of the study; see cap_jax/study/study_config.py"
+      f"--config.FIELD=VALUE: {launcher.last_line(error)} is not a field or value of the study; see cap_jax/study/study_config.py"
     )
     raise AssertionError from error
 
@@ -162,7 +162,7 @@ def study_of(values: Mapping[str, Any]) -> study_config.Study:
   except InputError:
     raise
   except Exception as error:  # a config file is a program, which may raise anything
-    raise InputError(f"--config: no study can be made of it: {launcher.last_line(error)}") from error
+    raise InputError(f"--config: it does not define a study: {launcher.last_line(error)}") from error
   return study
 
 

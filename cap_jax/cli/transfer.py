@@ -6,7 +6,7 @@
   python -m experiments.transfer --strategy=auto --source=DIR/checkpoint --n_target=5 --workdir=DIR2
   python -m experiments.transfer --config=experiments/configs/NAME.py --workdir=DIR2
 
-Without --source the source network is trained first, as the config says, and saved too.
+Without --source it first trains the source network of the config, and saves it too.
 """
 
 import dataclasses
@@ -35,20 +35,22 @@ from cap_jax.types import InputError
 
 _CONFIG = study_flags.define_study("source, target and training")
 _STRATEGY = flags.DEFINE_enum(
-  "strategy", None, [*STRATEGIES, strategy_selection.NAME], "how to transfer (default: the config's first)"
+  "strategy", None, [*STRATEGIES, strategy_selection.NAME], "name of the strategy (default: the first of the config)"
 )
 _SOURCE = flags.DEFINE_string(
-  "source", None, "checkpoint of the source network, or pretrained; trained afresh if left out"
+  "source", None, "checkpoint of the source network, or pretrained; trained first if omitted"
 )
 _TARGET = flags.DEFINE_string("target", None, "scenario of the target clinic (default: the config's)")
 _N_TARGET = flags.DEFINE_integer("n_target", None, "labelled target subjects (default: the config's last)")
-_SEED = flags.DEFINE_integer("seed", 0, "draws the labelled subjects and the fresh parameters")
-_INIT = flags.DEFINE_list("init_from_source", None, "path prefixes taken from the source, instead of the strategy's")
+_SEED = flags.DEFINE_integer("seed", 0, "seed of the labelled subjects and of fresh parameters")
+_INIT = flags.DEFINE_list(
+  "init_from_source", None, "path prefixes to initialise from the source, instead of the strategy's"
+)
 _FREEZE = flags.DEFINE_list(
-  "freeze", None, "what is frozen: paths, first:N, last:N%, auto; instead of the strategy's stages"
+  "freeze", None, "what to freeze: paths, first:N, last:N%, auto; instead of the strategy's stages"
 )
 _LOSS = flags.DEFINE_list("loss", None, "terms NAME:WEIGHT[:SCHEDULE], instead of the strategy's loss")
-_WORKDIR = flags.DEFINE_string("workdir", None, "folder for the checkpoint: new, or where the same command was stopped")
+_WORKDIR = flags.DEFINE_string("workdir", None, "folder for the checkpoint: new, or of a run to resume")
 
 
 def _study(source: checkpoint.Checkpoint | None) -> tuple[study_config.Study, str]:

@@ -1,9 +1,9 @@
-"""Chooses a strategy's learning rate and weight decay on the target's validation subjects, never on its test subjects.
+"""Chooses the learning rate and weight decay of a strategy on validation subjects of the target, never on test subjects.
 
   python -m experiments.tune --strategy=scratch --n_target=5
 
-The rates and decays in `strategies/` were chosen so, most on the grid below, fine-tuning and domain adaptation from 1e-4 to 1e-1. A
-strategy without target labels is chosen here by labelled validation subjects too: 16 of them, whose labels it has thus seen once.
+The rates and decays in `strategies/` were chosen this way, most on the grid below, those of fine-tuning and domain adaptation
+from 1e-4 to 1e-1. Settings of strategies without target labels were also chosen on 16 labelled validation subjects.
 """
 
 import dataclasses
@@ -22,8 +22,8 @@ from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 
 _CONFIG = study_flags.define_study("the study")
-_STRATEGY = flags.DEFINE_enum("strategy", "feature_transfer", list(STRATEGIES), "what to tune")
-_SOURCE = flags.DEFINE_string("source", None, "checkpoint of the source, or pretrained; trained afresh if left out")
+_STRATEGY = flags.DEFINE_enum("strategy", "feature_transfer", list(STRATEGIES), "name of the strategy")
+_SOURCE = flags.DEFINE_string("source", None, "checkpoint of the source, or pretrained; trained first if omitted")
 _N_TARGET = flags.DEFINE_integer("n_target", 5, "labelled target subjects")
 _RATES = flags.DEFINE_list("rates", ["2e-3", "5e-3", "1e-2", "2e-2"], "learning rates")
 _DECAYS = flags.DEFINE_list("decays", ["0", "1e-2", "1e-1"], "weight decays")

@@ -303,7 +303,7 @@ def fit_scaling(training: Fittable, names: Sequence[str] = ()) -> Scaling:
   scalars = []
   for name in names:
     if name not in training.covariates:
-      raise InputError(f"covariate {name!r}: unknown; choose of {', '.join(sorted(training.covariates)) or 'none'}")
+      raise InputError(f"covariate {name!r}: unknown; choose from {', '.join(sorted(training.covariates)) or 'none'}")
     _check_filled(name, training.covariates[name])
     value_b = training.covariates[name].astype(np.float64)
     mean = float(value_b.mean())

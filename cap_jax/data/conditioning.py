@@ -60,7 +60,7 @@ def check(spec: config.Conditioning) -> None:
     raise InputError(f"conditioning.fs_hz={spec.fs_hz:g}: must be 60 to 2000 Hz")
   unknown = [name for name in spec.drop if name not in beat_quality.FAULTS]
   if unknown:
-    raise InputError(f"conditioning.drop: {unknown[0]!r} is no fault; choose of {', '.join(beat_quality.FAULTS)}")
+    raise InputError(f"conditioning.drop: {unknown[0]!r} is not a fault; choose from {', '.join(beat_quality.FAULTS)}")
   low, high = spec.transit_s
   if not -synchrony.REACH_S < low <= high < synchrony.REACH_S or spec.fill_s < 0 or not 4 <= spec.repeat_s <= 600:
     raise InputError(f"conditioning={spec}: transit_s must rise within ±2, fill_s be 0 or more, repeat_s 4 to 600")

@@ -177,7 +177,7 @@ def gather(
       lost.append(item)
     elif not _is_text(item.subject + item.record + item.where):
       where = item.where.encode("utf-8", "backslashreplace").decode()
-      lost.append(DataError(where, "the name is no UTF-8 text", "rename the file"))
+      lost.append(DataError(where, "the name is not UTF-8 text", "rename the file"))
     elif (item.subject, item.record) in entries:
       first = entries[item.subject, item.record].where
       problem = f"record {item.record!r} is there twice, first at {first}"

@@ -73,7 +73,7 @@ def _write_plan(
     with datasets.reading(str(file), "choose another folder or remove it"):
       recorded_plan = json.loads(file.read_text(encoding="utf-8"))
     if recorded_plan != plan:
-      raise InputError(f"--output={root}: was begun with other data or settings; choose another folder or remove it")
+      raise InputError(f"--output={root}: was started with other data or settings; choose another folder or remove it")
     return
   if any(
     not path.name.startswith((f"{store.PLAN}.partial-", files.LOCK)) for path in root.iterdir()

@@ -82,7 +82,7 @@ def split_signal(signal: str) -> tuple[str, str]:
   if site in SITES and kind in KINDS:
     return site, kind
   kinds = ", ".join(f"SITE_{kind}" for kind in KINDS if kind)
-  raise InputError(f"{signal!r} is no signal; name a pressure by its site ({', '.join(SITES)}), another as {kinds}")
+  raise InputError(f"{signal!r} is not a signal; name a pressure by its site ({', '.join(SITES)}), another as {kinds}")
 
 
 def signal_of(site: str, kind: str) -> str:
@@ -193,7 +193,7 @@ def check_pressure(p_mmhg: np.ndarray, where: str) -> None:
   remedy = f"arterial pressure in mmHg has a median of {low:g} to {high:g}"
   if low <= median * MMHG_PER_KPA <= high:
     remedy = f"it looks like kPa: multiply by {MMHG_PER_KPA}"
-  raise DataError(where, f"median {median:g} is no arterial pressure in mmHg", remedy)
+  raise DataError(where, f"median {median:g} is not an arterial pressure in mmHg", remedy)
 
 
 def _in_mmhg(name: str, wave: np.ndarray, unit: str, where: str) -> tuple[np.ndarray, str]:
@@ -241,7 +241,7 @@ def make(
     DataError: there is no signal, or the clock, a unit, a length or a pressure is invalid.
   """
   if not signals:
-    raise DataError(where, "none of the signals asked for is in it", "choose others", subject)
+    raise DataError(where, "it has none of the requested signals", "choose others", subject)
   try:
     check_clock(time_s, where)
     waves, wave_units = {}, {}

@@ -35,7 +35,7 @@ class Split:
       shared = sorted(set(in_a) & set(in_b))
       if shared:
         raise LeakError(
-          f"subjects {shared[:5]} stand both in {a!r} and in {b!r}; a subject belongs to one part; if two stores call different people alike, rename them"
+          f"subjects {shared[:5]} are in both {a!r} and in {b!r}; a subject belongs to one part; if two stores call different people alike, rename them"
         )
 
   @property

@@ -296,7 +296,7 @@ def open_store(path: str | pathlib.Path, verify: bool = False) -> Store:
   root = pathlib.Path(path)
   if not exists(root):
     unfinished = (root / PLAN).is_file()
-    remedy = "run the same command again: it goes on" if unfinished else "make one with: python -m cap_jax prepare"
+    remedy = "run the same command again to resume" if unfinished else "make one with: python -m cap_jax prepare"
     raise DataError(str(root), "preparation has not finished" if unfinished else "no prepared store there", remedy)
   with datasets.reading(str(root / MANIFEST), _REMEDY):
     with open(root / MANIFEST, encoding="utf-8") as file:

@@ -51,7 +51,7 @@ class Partition:
       raise InputError(f"shares {dict(self.fractions)}: must be 0 or more and sum to 1")
     for name in self.fractions:
       if name not in NAMES:
-        raise InputError(f"{name!r} is no part of a store; choose of {', '.join(NAMES)}")
+        raise InputError(f"{name!r} is not a part of a store; choose from {', '.join(NAMES)}")
     recordings.split_signal(self.reference)
 
 

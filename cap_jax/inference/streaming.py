@@ -59,9 +59,7 @@ class StreamingNetwork:
         f"the checkpoint gives {trained.task}, {trained.reference}; a stream needs one for the aortic wave"
       )
     if trained.calibration.kind != "none" or trained.model.covariates:
-      raise InputError(
-        "the checkpoint takes readings or covariates besides the wave; a stream has none, use reconstruct"
-      )
+      raise InputError("the checkpoint reads covariates or cuff readings, which a stream has not; use reconstruct")
     if not 20 <= fs_hz <= 10_000:
       raise InputError(f"fs_hz={fs_hz}: must lie between 20 and 10000")
     self._trained, self._fs_hz = trained, fs_hz

@@ -121,7 +121,7 @@ def _missing_pressures(quantity: str, true_s: np.ndarray) -> list[str]:
     (true_s >= high, 5, f"of {high:g} or more"),
   )
   return [
-    f"{100 * inside.mean():.0f} % of subjects with a {sign} {range_name} mmHg, {least} % are asked"
+    f"{100 * inside.mean():.0f} % of subjects with a {sign} {range_name} mmHg, {least} % are required"
     for inside, least, range_name in requirements
     if 100 * inside.mean() < least
   ]
@@ -166,7 +166,7 @@ def evaluate(quantity: str, readings: Readings, reference: Reference, knows: str
   by_bhs, by_ieee = bhs_grade(readings.percent_within), ieee_grade(readings.mad)
   unmet = (*_unmet_preconditions(reference, len(readings.true_s)), *_missing_pressures(quantity, readings.true_s))
   if not 0.3 <= reference.male_share <= 0.7:
-    unmet = (*unmet, "30 % of each sex are asked")
+    unmet = (*unmet, "at least 30 % of each sex are required")
   if knows:
     unmet = (*unmet, f"it knows {knows} of each subject")
   spread = f"{readings.bias:+.1f} ± {readings.sd:.1f} mmHg"

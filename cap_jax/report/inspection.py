@@ -65,7 +65,7 @@ def _lag(records: Sequence[InspectedRecord], name: str) -> str:
     return ""
   removed = [sync.removed_s for sync in syncs if sync.removed_s]
   lag = f"{np.median([sync.lag_s for sync in syncs]):.3f} s"
-  return f"{lag}; taken out of {len(removed)} as a monitor's delay, {np.median(removed):.3f} s" if removed else lag
+  return f"{lag}; removed from {len(removed)} as a monitor's delay, {np.median(removed):.3f} s" if removed else lag
 
 
 def rows(records: Sequence[InspectedRecord]) -> list[SignalSummary]:
@@ -132,7 +132,7 @@ def text(dataset: datasets.DataSet, records: Sequence[InspectedRecord]) -> list[
     if row.faults:
       lines.append("    " + ", ".join(f"{reason} {count}" for reason, count in sorted(row.faults.items())))
     if row.lag:
-      lines.append(f"    behind the first pressure: {row.lag}")
+      lines.append(f"    delay after the first pressure: {row.lag}")
   covariates = sorted({name for s in records for name in s.covariates})
   return lines + ([f"  known of subjects: {', '.join(covariates)}"] if covariates else [])
 

@@ -22,7 +22,7 @@ _NAMES = {
 _BROWSED = 3
 WITHOUT_TRUTH = (
   "No record here has a measured aortic wave to evaluate the network by, so no errors are given. An interval holds only "
-  "for people, sites and devices like those on whom it was calibrated."
+  "for people, sites and devices like those of the calibration."
 )
 
 

@@ -116,9 +116,7 @@ def _folded(table: tables.Table) -> str:
 def _browser(browser: Browser) -> str:
   # without "<" the data cannot end the script element that contains them
   data = json.dumps(browser.records, separators=(",", ":")).replace("<", "\\u003c")
-  name = html.escape(
-    "Waves over time; the line below the buttons tells the pressures of the beat that is shown", quote=True
-  )
+  name = html.escape("Waves over time; the text below the buttons gives the pressures of the selected beat", quote=True)
   options = "".join(f"<option>{html.escape(str(record['name']))}</option>" for record in browser.records)
   return f"""<figure class="browser"><div class="controls"><label>Record <select>{options}</select></label>
 <button type="button" data-go="before">Previous beat</button><button type="button" data-go="after">Next beat</button>

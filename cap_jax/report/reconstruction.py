@@ -96,7 +96,7 @@ def spoken(wave: ReconstructedWave) -> str:
     lines.append(f"… and {len(wave.gaps) - _MOST_GAPS} more gaps, all in the JSON file")
   if wave.ood_fraction > MOST_OOD:
     lines.append(
-      f"WARNING: {100 * wave.ood_fraction:.0f} % of the record is out of distribution, unlike what the network was trained on; its intervals do not hold here"
+      f"WARNING: {100 * wave.ood_fraction:.0f} % of the record is out of distribution; the intervals do not hold there"
     )
   if wave.lacking:
     lines.append(f"no intervals: {wave.lacking}")

@@ -160,9 +160,9 @@ def intervals(summaries: Sequence[MethodSummary]) -> Table:
   header = (
     "method",
     "labels",
-    "wave held [%]",
+    "wave coverage [%]",
     "wave ± [mmHg]",
-    "cSBP held [%]",
+    "cSBP coverage [%]",
     "cSBP ± [mmHg]",
     "windows out of distribution [%]",
   )
@@ -268,7 +268,7 @@ def verdicts(by_method: Shown, reference: standards.Reference) -> Table:
     The table.
   """
   header = (
-    "method", "pressure", "standard", "claim type", "calibration", "figures", "the figures alone", "what may be said",
+    "method", "pressure", "standard", "claim type", "calibration", "figures", "the figures alone", "allowed claim",
   )  # fmt: skip
   rows = [
     (
@@ -284,7 +284,7 @@ def verdicts(by_method: Shown, reference: standards.Reference) -> Table:
     for method, name, verdict in _verdicts(by_method, reference)
   ]
   caption = (
-    "Validation standards: what they ask for, and what may be said. Type II: of the absolute central pressure; calibration: of the "
+    "Validation standards: their requirements, and the claim that they allow. Type II: of the absolute central pressure; calibration: of the "
     "peripheral waves"
   )
   return Table(header, rows, 1, caption=caption)

@@ -81,7 +81,7 @@ VARIANTS = {
   ),
   "domain_adaptation/transducer": dataclasses.replace(
     _SHARED,
-    equation="min L_s(θ) over source windows sent through the target's lines, no target labels",
+    equation="min L_s(θ) over source windows with the target's transducers applied, no target labels",
     loss=(Term("source"),),
     transducer=True,
     learning_rate=3e-3,

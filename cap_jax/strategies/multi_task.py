@@ -39,7 +39,7 @@ _HEADS = dataclasses.replace(
   _REHEARSAL, equation="L_total = L_s(θ_f, θ_s) + λ·L_t(θ_f, θ_r), all from the source and trained",
   init_from_source=("f", "s=r", "r"), loss=STRATEGY.loss,
 )  # fmt: skip
-_THROUGH_TRANSDUCERS = ", source windows sent through the target's lines"
+_THROUGH_TRANSDUCERS = ", source windows with the target's transducers applied"
 _TRANSDUCER = dataclasses.replace(
   _REHEARSAL, equation=_REHEARSAL.equation + _THROUGH_TRANSDUCERS, transducer=True, by_site=True
 )

@@ -164,7 +164,7 @@ def fit(
       one.
   """
   if site == recordings.PPG:
-    return none(no_test_because="light comes through no fluid-filled line")
+    return none(no_test_because="a PPG has no fluid-filled line")
   frequency_hz = np.fft.rfftfreq(source_bt.shape[1], 1 / fs_hz)
   low = slice(2, int(np.searchsorted(frequency_hz, _HIGHEST_HZ)) + 1)
   power_s, power_t = _power(source_bt), _power(target_bt)
@@ -179,7 +179,7 @@ def fit(
   t_sk = _by_subject(np.log(power_t[:, low] + _FLOOR), target_b) - s_sk.mean(0)
   subjects, size = s_sk.shape
   if subjects < _LEAST * size:
-    return none(no_test_because="the source has too few subjects to tell a line from people")
+    return none(no_test_because="the source has too few subjects to tell transducers from differences between people")
   covariance = np.cov(s_sk.T)
   precision = np.linalg.inv((1 + 1 / len(t_sk)) * covariance + _JITTER * np.eye(len(covariance)))
   apart = t_sk.mean(0)[None]

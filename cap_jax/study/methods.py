@@ -335,7 +335,7 @@ def method(study: study_config.Study, name: str) -> Method:
     InputError: the study names an unknown baseline.
   """
   if name in study.baselines and name not in BASELINES:
-    raise InputError(f"baselines={name}: unknown; choose of {', '.join(BASELINES)}")
+    raise InputError(f"baselines={name}: unknown; choose from {', '.join(BASELINES)}")
   if name == strategy_selection.NAME:
     return _auto()
   return BASELINES[name] if name in BASELINES else strategy(study, name)

@@ -113,9 +113,7 @@ def _check_unseen(entry: datasets.Entry, trained: checkpoint.Checkpoint) -> None
     DataError: the network was trained or calibrated on it.
   """
   if trained.has_seen(entry.subject):
-    problem = (
-      "the network has seen this subject in its training or calibration: reconstructed, but excluded from the errors"
-    )
+    problem = "used for training, selection or calibration of the network: reconstructed, but excluded from the error statistics"
     raise DataError(
       entry.where, problem, "evaluate it on others; one of the same name by chance is renamed", entry.subject
     )

@@ -107,7 +107,7 @@ def curve(trained: checkpoint.Checkpoint, subjects: int, seconds: float, seed: i
   """
   if trained.site not in virtual.SITES or trained.site == recordings.PPG or trained.model.covariates:
     raise InputError(
-      f"the checkpoint reads {trained.site} with {trained.model.covariates}; take one of a pressure alone"
+      f"the checkpoint reads {trained.site} with {trained.model.covariates}; choose one that reads only a pressure"
     )
   exact = clinics.SOURCES["exact"]
   clinic = clinics.Clinic(

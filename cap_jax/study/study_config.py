@@ -174,7 +174,7 @@ def _check_grid(study: Study) -> None:
       raise InputError(f"{name}={values}: names a value twice")
   for value in study.scenarios:
     if value not in clinics.SCENARIOS:
-      raise InputError(f"scenarios={value}: unknown; choose of {', '.join(clinics.SCENARIOS)}")
+      raise InputError(f"scenarios={value}: unknown; choose from {', '.join(clinics.SCENARIOS)}")
   if study.scenarios and study.target_data:
     raise InputError(f"scenarios={study.scenarios}: are virtual; with target_data={study.target_data} leave them empty")
   if not isinstance(study.folds, int) or study.folds < 0:
@@ -215,7 +215,7 @@ def _check_models(study: Study) -> None:
     for name in model.covariates:
       if name not in virtual.COVARIATES:
         raise InputError(
-          f"{field}.covariates: {name!r} is not known of a subject; choose of {', '.join(virtual.COVARIATES)}"
+          f"{field}.covariates: {name!r} is not known of a subject; choose from {', '.join(virtual.COVARIATES)}"
         )
     try:
       nets.check(model, study.windows)

@@ -140,7 +140,7 @@ def load(folder: str, key: Key) -> Cell | None:
   except FileNotFoundError:
     return None
   except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-    raise DataError(path, f"holds no cell of a study ({error})", "remove the file; it is made again") from error
+    raise DataError(path, f"holds no cell of a study ({error})", "remove the file and run the command again") from error
 
 
 def load_shown(folder: str, key: Key) -> dict[str, np.ndarray]:
@@ -163,5 +163,7 @@ def load_shown(folder: str, key: Key) -> dict[str, np.ndarray]:
   except FileNotFoundError:
     return {}
   except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-    raise DataError(path, f"holds no waves ({error})", "remove the file and its .json; they are made again") from error
+    raise DataError(
+      path, f"holds no waves ({error})", "remove the file and its .json, and run the command again"
+    ) from error
   return {name: (_UNIT * value).astype(np.float32) if name.endswith(_WAVE) else value for name, value in values.items()}

@@ -214,7 +214,7 @@ class StudyRunner:
         }
       best = min(rmse_of, key=lambda setting: rmse_of[setting])
     except (ValueError, TypeError, KeyError) as error:
-      raise DataError(path, f"holds no choice ({error})", "remove the file; it is made again") from error
+      raise DataError(path, f"holds no choice ({error})", "remove the file and run the command again") from error
     return best, trials.get(best) if key == first else None
 
   def run(self, key: Key) -> Cell:

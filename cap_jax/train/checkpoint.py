@@ -93,7 +93,7 @@ class Checkpoint:
     seen_subjects = [subject for subject in subjects if self.has_seen(subject)]
     if seen_subjects:
       raise splits.LeakError(
-        f"the network or its scaling was fitted on subjects {seen_subjects[:5]}, on whom it is to be evaluated; evaluate it on others"
+        f"the network or its scaling was fitted on subjects {seen_subjects[:5]}; evaluate it on subjects that it has not seen"
       )
 
 
@@ -122,7 +122,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
   """
   lost = [leaf for leaf, value in surgery.leaf_paths(checkpoint.params).items() if not np.all(np.isfinite(value))]
   if lost:
-    raise InputError(f"{path}: parameter {lost[0]} is no number any more; lower the learning rate or look at the data")
+    raise InputError(f"{path}: parameter {lost[0]} is not finite; lower the learning rate or check the data")
   content = {
     "format": FORMAT,
     "site": checkpoint.site,
@@ -183,7 +183,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   params = checksummed.restore(path, expected, REMEDY)
   lost = [leaf for leaf, value in surgery.leaf_paths(params).items() if not np.all(np.isfinite(value))]
   if lost:
-    raise InputError(f"{path}: parameter {lost[0]} is no number; {REMEDY}")
+    raise InputError(f"{path}: parameter {lost[0]} is not finite; {REMEDY}")
   arrays = params.pop(_UNCERTAINTY, None)
   intervals = _intervals(uncertainty_header, arrays) if uncertainty_header is not None and arrays is not None else None
   return Checkpoint(

@@ -15,7 +15,7 @@ The store runs in host 0. Without it no host can be reached, so host 0 is report
 (SIGABRT), and a handler turns the abort into the same line. A host never waits for a lost one, neither in jax's
 shutdown nor in a collective.
 
-A host that was suspended goes on, unless it was suspended for more than a minute while a ping of gRPC was under way.
+A suspended host resumes, unless it was suspended for more than a minute while a ping of gRPC was under way.
 gRPC then closes the connection, for which jax has no setting, and jax aborts the process. The handler says so.
 """
 
@@ -271,7 +271,7 @@ class HostMonitor:
     if not self._leaving.acquire(blocking=False):
       return
     if self._host in end.culprits and self._end is not None:
-      end = dataclasses.replace(end, reason=f"{end.reason}: this host itself, which goes on too late")
+      end = dataclasses.replace(end, reason=f"{end.reason}: this host itself, which resumed too late")
     self._print(end)
     self._part(end)
     self._exit(end.status)

@@ -33,7 +33,7 @@ def check(kinds: Sequence[str]) -> None:
   """
   for kind in kinds:
     if kind not in KINDS:
-      raise InputError(f"--metrics={kind}: unknown; choose of {', '.join(KINDS)}")
+      raise InputError(f"--metrics={kind}: unknown; choose from {', '.join(KINDS)}")
 
 
 class MetricsWriter:

@@ -45,7 +45,7 @@ def check(kind: str) -> None:
     InputError: no optimiser has this name.
   """
   if kind not in OPTIMIZERS:
-    raise InputError(f"optimizer {kind!r} is unknown; choose of {', '.join(OPTIMIZERS)}")
+    raise InputError(f"optimizer {kind!r} is unknown; choose from {', '.join(OPTIMIZERS)}")
 
 
 def make_optimizer(

@@ -125,7 +125,7 @@ def choose(
     ranking = tuple(Ranked(name, float("nan")) for name in dict.fromkeys((ALONE, *CANDIDATES)))
     return Choice(ranking, f"one labelled subject, and a source measured at the {trained.site}: nobody to compare on")
   if people is None:
-    raise InputError(f"{NAME}: compares strategies on subjects of the source, and none were given; pass source=")
+    raise InputError(f"{NAME}: compares strategies on subjects of the source, which were not passed; pass source=")
   return _importance_weighted(trained, data, people, short, adapt)
 
 

@@ -195,7 +195,7 @@ class TrainingStates:
       if header is None:
         continue
       if steps != saved[0]:
-        print(f"{place}: goes on from here", file=sys.stderr)
+        print(f"{place}: resumes from here", file=sys.stderr)
       if header["of"] != self._of:
         raise InputError(
           f"{place}: the state of another training ({header['name']}); the data or the settings have changed since: choose "

@@ -213,7 +213,9 @@ def adapt(
         f"strategy {strategy.name}: scales or holds differently for other labelled subjects; train them one after another"
       )
   if first.strategy.transducer and len({draw.seed for draw in draws}) > 1:
-    raise InputError(f"strategy {strategy.name}: sends the source through lines by the seed; give all draws one seed")
+    raise InputError(
+      f"strategy {strategy.name}: simulates transducers on the source by the seed; give all draws the same seed"
+    )
   windows = dict(first.fed)
   rows = [{stream: np.arange(len(part["x"])) for stream, part in windows.items()} for _ in draws]
   if "target" in windows:

@@ -38,7 +38,7 @@ def test_bad_beats_are_refused(subject):
     fit.fit(np.full(256, 90.0), None, 0.8, subject, free=("wind",))
   with pytest.raises(InputError, match="pulse pressure 0 mmHg: must be 5 or more"):
     fit.fit(np.full(256, 90.0), None, 0.8, subject)
-  with pytest.raises(InputError, match="holds a value that is no number"):
+  with pytest.raises(InputError, match="contains a value that is not a number"):
     fit.fit(np.full(256, np.nan), None, 0.8, subject)
   with pytest.raises(InputError, match="hr_bpm=600 of subject 0: must be 25 to 220"):
     fit.fit(np.linspace(80, 120, 256), None, 0.1, subject)

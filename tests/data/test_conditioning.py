@@ -97,7 +97,7 @@ def test_nothing_left_is_an_error():
 def test_values_that_cannot_be():
   for change, said in (
     ({"fs_hz": 20.0}, "fs_hz=20"),
-    ({"drop": ("late",)}, "'late' is no fault"),
+    ({"drop": ("late",)}, "'late' is not a fault"),
     ({"repeat_s": 1.0}, "repeat_s"),
   ):
     with pytest.raises(InputError, match=said):

@@ -49,7 +49,7 @@ def test_a_split_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_leaks_raise():
-  with pytest.raises(splits.LeakError, match=r"\['x'\] stand both in 'a' and in 'b'"):
+  with pytest.raises(splits.LeakError, match=r"\['x'\] are in both 'a' and in 'b'"):
     splits.Split({"a": ("x", "y"), "b": ("x",)})
   with pytest.raises(splits.LeakError, match="named twice"):
     splits.draw(["x", "x"], {"a": 1}, seed=0)
@@ -144,7 +144,7 @@ def test_covariates_go_with_their_windows_and_are_standardised_by_the_training_s
   assert scaling.standardise({}, (), 3).shape == (3, 0)
   with pytest.raises(InputError, match="covariate 'weight': not known of these windows; known are age"):
     scaling.standardise(only.covariates, ("weight",), 3)
-  with pytest.raises(InputError, match="covariate 'weight': unknown; choose of age, hr_bpm"):
+  with pytest.raises(InputError, match="covariate 'weight': unknown; choose from age, hr_bpm"):
     batches.fit_scaling(pairs, ("weight",))
   one = batches.fit_scaling(only, ("age",))  # one subject has no spread: a share of the mean stands for it
   assert {name: sd for name, _, sd in one.scalars}["age"] == pytest.approx(2.5)

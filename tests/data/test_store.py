@@ -168,7 +168,7 @@ def test_a_stopped_preparation_goes_on(prepared, tmp_path, monkeypatch):
     preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
   with pytest.raises(DataError, match="preparation has not finished; run the same command again"):
     store.open_store(path)
-  with pytest.raises(InputError, match="was begun with other data or settings"):
+  with pytest.raises(InputError, match="was started with other data or settings"):
     preparation.prepare(dataset(5), path, SPEC, HOW, shard_records=3)
   output = preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
   assert written == ["shard-00000", "shard-00001", "shard-00001", "shard-00002"]  # the first is not written again
@@ -310,7 +310,7 @@ def test_a_plan_knows_its_files_and_channels(tmp_path, monkeypatch):
       preparation.prepare(output, tmp_path / "h", SPEC, HOW)
   for other in (dataclasses.replace(output, channels={"a": "radial"}), output):
     given.write_text("longer")
-    with pytest.raises(InputError, match="was begun with other data or settings"):
+    with pytest.raises(InputError, match="was started with other data or settings"):
       preparation.prepare(other, tmp_path / "h", SPEC, HOW)
 
 

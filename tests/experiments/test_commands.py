@@ -163,7 +163,7 @@ def bad(tmp_path, kind):
     ("kilopascal", "it looks like kPa: multiply by 7.50062"),
     ("empty", "in.csv: the file is empty"),
     ("other_site", "the checkpoint reads radial; make one with: python -m cap_jax pretrain --site=brachial"),
-    ("output", "is no folder that can be written to"),
+    ("output", "is not a writable folder"),
   ],
 )
 def test_bad_input_is_one_line_and_status_two(source, tmp_path, kind, message):
@@ -210,13 +210,13 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
     ("transfer", ["--workdir=w", "--loss=hope:1"], "loss 'hope' is unknown; choose one of target"),
     ("transfer", ["--workdir=w", "--n_target=0", "--strategy=fine_tuning"], "fine_tuning learns from labelled target"),
     ("pretrain", ["--workdir=w", "--site=digital_ppg"], "must be a peripheral pressure"),
-    ("compare", ["--workdir=w", "--config.scenarios=device,venus"], "scenarios=venus: unknown; choose of"),
+    ("compare", ["--workdir=w", "--config.scenarios=device,venus"], "scenarios=venus: unknown; choose from"),
     ("compare", ["--workdir=w", "--config.scenario=mars"], "scenario=mars: unknown; choose one of"),
     ("compare", ["--workdir=w", "--config.n_target=5,100"], "must be 0 to 40 labelled subjects"),
     ("compare", ["--config=absent.py"], "absent.py"),
     ("compare", ["--workdir=w", "--config.model.patch=7"], "not a whole number of patches of 7"),
     ("compare", ["--workdir=w", "--config.n_target=5,5"], "names a value twice"),
-    ("pretrain", ["--workdir=w", "--config.nope=3"], "'nope'\" is no field or value of the study"),
+    ("pretrain", ["--workdir=w", "--config.nope=3"], "'nope'\" is not a field or value of the study"),
     ("pretrain", ["--workdir=w", "--config=README.md"], "--config: the file cannot be loaded"),
     ("pretrain", [], "--workdir is missing; give --workdir=DIR"),
     ("tune", ["--rates=fast"], "--rates=fast: each must be a number"),
@@ -230,9 +230,9 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
     ),
     ("transfer", ["--workdir=w", "--loss=mmd:1:ramp:x"], "has 4 parts; a term is NAME:WEIGHT"),
     ("compare", ["--workdir=w", "--config.scenarios=device,device"], "names a value twice"),
-    ("compare", ["--workdir=w", "--metrics=csv"], "--metrics=csv: unknown; choose of jsonl, tensorboard"),
+    ("compare", ["--workdir=w", "--metrics=csv"], "--metrics=csv: unknown; choose from jsonl, tensorboard"),
     ("study", [], "--workdir is missing; give --workdir=DIR"),
-    ("study", ["--workdir=w", "--config.baselines=oracle"], "baselines=oracle: unknown; choose of peripheral"),
+    ("study", ["--workdir=w", "--config.baselines=oracle"], "baselines=oracle: unknown; choose from peripheral"),
     ("study", ["--workdir=w", "--config.folds=200"], "folds=200: device_population has 116 subjects"),
     (
       "study",
@@ -359,7 +359,7 @@ def test_cohort_as_arrays_repeats_itself(tmp_path, second):
     (["--format=mat", "--output=x"], "--format=mat"),
     (["--population=martians", "--output=x"], "--population=martians"),
     ([], "--output is missing"),
-    (["--subjects=2", "--output=/proc/x"], "--output=/proc/x: cannot be made"),
+    (["--subjects=2", "--output=/proc/x"], "--output=/proc/x: cannot be created"),
     (["--seed=18446744073709551616", "--output=x"], "--seed=18446744073709551616"),
   ],
 )
@@ -400,7 +400,7 @@ def test_benchmark_prints_what_it_measured_beside_its_targets(tmp_path):
 def test_benchmark_refuses_a_section_that_is_not_there():
   done = run("benchmark", "--only=step")
   assert done.returncode == 2
-  assert "--only=step: there is no such section; choose of steps," in done.stderr
+  assert "--only=step: there is no such section; choose from steps," in done.stderr
 
 
 @pytest.mark.parametrize(

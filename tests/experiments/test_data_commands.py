@@ -176,7 +176,7 @@ def test_a_network_of_ppg_is_none_of_the_aorta_and_one_with_a_cuff_asks_for_its_
   flags = [f"--checkpoint={tmp_path / 'ppg' / 'checkpoint'}", f"--input={given}", f"--output={tmp_path / 'out.csv'}"]
   stripped = run("reconstruct", *flags)
   assert stripped.returncode == 2
-  assert "the checkpoint takes cuff_sbp_mmhg, cuff_dbp_mmhg, cuff_map_mmhg if known; given: none" in stripped.stderr
+  assert "the checkpoint reads cuff_sbp_mmhg, cuff_dbp_mmhg, cuff_map_mmhg if known; given: none" in stripped.stderr
   done = run("reconstruct", *flags, "--covariates=cuff_sbp_mmhg=150,cuff_dbp_mmhg=80,cuff_map_mmhg=101")
   assert done.returncode == 2
   assert "gives the radial wave, not the aortic one" in done.stderr
@@ -190,14 +190,14 @@ def test_a_network_of_another_wave_or_with_a_cuff_asks_for_what_it_needs(done_st
   pandas.DataFrame({"time_s": t, "radial_pressure_mmhg": p}).to_csv(given, index=False)
   network = checkpoint.load(done_study / "checkpoint")
   changes = {
-    "cuff": {"calibration": config.Calibration(kind="map_dbp")},
-    "other": {"reference": "radial"},
+    "cuff": config.Signals(calibration=config.Calibration(kind="map_dbp")),
+    "other": config.Signals(reference="radial"),
   }
   for name, message in (
-    ("cuff", "the checkpoint takes cuff_sbp_mmhg, cuff_dbp_mmhg, cuff_map_mmhg if known; given: none"),
+    ("cuff", "the checkpoint reads cuff_sbp_mmhg, cuff_dbp_mmhg, cuff_map_mmhg if known; given: none"),
     ("other", "gives the radial wave, not the aortic one"),
   ):
-    checkpoint.save(tmp_path / name, dataclasses.replace(network, **changes[name]))
+    checkpoint.save(tmp_path / name, dataclasses.replace(network, signals=changes[name]))
     done = run("reconstruct", f"--checkpoint={tmp_path / name}", f"--input={given}", f"--output={tmp_path / 'out.csv'}")
     assert done.returncode == 2
     assert message in done.stderr

@@ -141,7 +141,7 @@ def test_nobody_is_evaluated_whom_the_network_has_seen(done_study, patients, tmp
     evaluated[name] = [row["subject"] for row in rows(work / "errors.csv")] if (work / "errors.csv").exists() else []
     assert [row["subject"] for row in rows(work / "reconstructed.csv")] == everybody
     page = (work / "report.html").read_text(encoding="utf-8")
-    assert page.count("the network has seen this subject in its training or calibration") == len(known_subjects)
+    assert page.count("used for training, selection or calibration of the network") == len(known_subjects)
   assert evaluated == {"some": everybody[2:], "all": []}
   assert html.escape(own_report.WITHOUT_TRUTH) in page
 

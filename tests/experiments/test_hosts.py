@@ -305,7 +305,7 @@ def test_any_host_may_be_killed_and_the_same_command_trains_again(tmp_path, alon
       assert re.search(lost_line(killed, 3, why), started.said("err", number)), started.said("err", number)
   again = Hosts(tmp_path, work, 3, extra=["--metrics=jsonl"])
   check_alike(again, work, alone)
-  assert "goes on where it was stopped" in again.said("err", 0)
+  assert "resumes where it stopped" in again.said("err", 0)
 
 
 @pytest.mark.slow
@@ -386,7 +386,7 @@ def test_hosts_that_do_not_meet_are_named(tmp_path, number):
 def test_a_host_that_is_not_told_who_it_is_is_refused(given):
   if not flags.FLAGS.is_parsed():
     flags.FLAGS(sys.argv[:1])
-  match = "give HOST:PORT, how many hosts and which of them this is"
+  match = "pass HOST:PORT, the number of hosts and the index of this one"
   with flagsaver.flagsaver(**given), pytest.raises(InputError, match=match), distributed.joined():
     raise AssertionError
 
@@ -395,5 +395,5 @@ def test_a_host_that_is_not_told_who_it_is_is_refused(given):
 def test_a_refused_host_makes_no_folder(tmp_path):
   done = commands.run("pretrain", *SMALL, "--hosts=2", "--host=0", f"--workdir={tmp_path / 'x'}", timeout=_NET_S)
   assert done.returncode == 2
-  assert "give HOST:PORT, how many hosts and which of them this is" in done.stderr
+  assert "pass HOST:PORT, the number of hosts and the index of this one" in done.stderr
   assert not (tmp_path / "x").exists()

@@ -55,7 +55,7 @@ def test_a_source_of_an_unknown_clinic_is_refused(about):
 @pytest.mark.parametrize(
   ("given", "message"),
   [
-    ([], "the checkpoint takes age, hr_bpm; given: none"),
+    ([], "the checkpoint reads age, hr_bpm; given: none"),
     (["age=70"], "given: age"),
     (["age=70", "hr_bpm=60", "height=1.8"], "given: age, hr_bpm, height"),
     (["age=old", "hr_bpm=60"], "--covariates=age=old: must be a name and a number"),

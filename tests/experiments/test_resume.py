@@ -116,7 +116,7 @@ def test_a_stopped_transfer_goes_on_to_the_same_bits(tmp_path):
     assert "the same command runs there already" in second.stderr
     first.kill()
   said = tmp_path / "said"
-  stop_when(lambda: "goes on where it was stopped" in said.read_text(), arguments, signal.SIGTERM, said)
+  stop_when(lambda: "resumes where it stopped" in said.read_text(), arguments, signal.SIGTERM, said)
   assert (tmp_path / "said").read_text().splitlines()[-1] == "stopped; give the same command again"
   other = run("transfer", *SMALL, "--n_target=1", f"--workdir={folder}")
   assert other.returncode == 2
@@ -124,7 +124,7 @@ def test_a_stopped_transfer_goes_on_to_the_same_bits(tmp_path):
   stop_when(lambda: any(states.glob("002/0*")), arguments, signal.SIGKILL, tmp_path / "said")
   last = run("transfer", *SMALL, f"--workdir={folder}")
   assert last.returncode == 0, last.stderr
-  assert "goes on where it was stopped" in last.stderr
+  assert "resumes where it stopped" in last.stderr
   for name in ("source", "checkpoint"):
     a, b = (checkpoint.load(where / name).params for where in (whole, folder))
     jax.tree.map(np.testing.assert_array_equal, a, b)
@@ -136,7 +136,7 @@ def test_a_stopped_transfer_goes_on_to_the_same_bits(tmp_path):
   assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in whole.iterdir())
   again = run("transfer", *SMALL, f"--workdir={folder}")
   assert again.returncode == 2
-  assert "holds files already" in again.stderr
+  assert "contains files, but" in again.stderr
 
 
 def test_what_others_put_there_stays_and_a_note_that_was_cut_is_no_matter(tmp_path):
@@ -153,7 +153,7 @@ def test_what_others_put_there_stays_and_a_note_that_was_cut_is_no_matter(tmp_pa
   (folder / "mine" / "notes.txt").write_text("mine")
   again = Hosts(tmp_path, folder, 1, extra=long)
   assert again.end() == [0], again.said("err", 0)
-  assert "goes on where it was stopped" in again.said("err", 0)
+  assert "resumes where it stopped" in again.said("err", 0)
   assert sorted(path.name for path in folder.iterdir()) == ["checkpoint", "mine", "split.json"]
   assert (folder / "mine" / "notes.txt").read_text() == "mine"
   (tmp_path / "study").mkdir()

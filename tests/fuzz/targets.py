@@ -113,7 +113,7 @@ def _format(title: str) -> Target:
       return
     number = data[0] % len(files)
     files[number].write_bytes(data[1:])
-    for read in (pwdb._mat, pwdb._table):  # they are asked for their files anew
+    for read in (pwdb._mat, pwdb._table):  # they are requested their files anew
       read.cache_clear()
     try:
       _read_all(name, channels, pathlib.Path(path))

@@ -86,7 +86,7 @@ def test_a_loss_in_single_precision_is_that_in_double(name):
 
 @pytest.mark.slow
 def test_the_cohort_in_single_precision_is_that_in_double():
-  """Pressures of 8 subjects at the root and the wrist within 0.02 mmHg: a tenth of what the networks are asked for."""
+  """Pressures of 8 subjects at the root and the wrist within 0.02 mmHg: a tenth of what the networks are requested."""
   drawn = population.draw(jax.random.key(0), clinics.SOURCES["healthy"].population, 8)
   drawn = jax.tree.map(np.asarray, drawn)
   single = jax.tree.map(np.asarray, cohort.beats(jax.tree.map(jnp.asarray, drawn)))

@@ -475,5 +475,5 @@ def test_no_line_is_looked_for_before_a_ppg():
   )
   data = runs.Data(source, other.unlabelled(), site="digital_ppg")
   output = runs.adapt(find("domain_adaptation/transducer"), trained, data, runs.Budget(50, 4))
-  assert output.reason == "no transducer looked for: light comes through no fluid-filled line"
+  assert output.reason == "no transducer looked for: a PPG has no fluid-filled line"
   jax.tree.map(np.testing.assert_array_equal, output.checkpoint.params, trained.params)

@@ -1,4 +1,4 @@
-"""A small study, whole: its cells, its rows, and how it goes on where it was stopped."""
+"""A small study, whole: its cells, its rows, and how it resumes where it stopped."""
 
 import concurrent.futures
 import csv
@@ -93,7 +93,7 @@ def test_a_leak_between_source_and_target_raises(small_study, ground, tmp_path):
   _, target, _ = ground.target("device", 0)
   leaky = study_runner.StudyRunner(small_study, str(tmp_path))
   leaky.source = study_datasets.Source(target.labelled, target.validation, {})
-  with pytest.raises(splits.LeakError, match="stand both in"):
+  with pytest.raises(splits.LeakError, match="are in both"):
     leaky.run(study_grid.keys(small_study)[0])
   assert not list(tmp_path.rglob("cells"))
 
@@ -108,7 +108,9 @@ def test_a_network_or_a_scaling_that_saw_test_subjects_raises(small_study, groun
     evaluated = methods.MethodInputs(
       study=study, source=ground.source, target=target, trained=leaking, published=ground.published, n_target=0, seed=0
     )
-    with pytest.raises(splits.LeakError, match=f"{target.test.subjects[-1]}.*on whom it is to be evaluated"):
+    with pytest.raises(
+      splits.LeakError, match=f"{target.test.subjects[-1]}.*evaluate it on subjects that it has not seen"
+    ):
       methods.method(study, "source").run(evaluated)
 
 
@@ -199,7 +201,9 @@ def test_a_damaged_cell_is_named(small_study, done_study, tmp_path):
   key = study_grid.keys(small_study)[0]
   path = pathlib.Path(f"{key.stem(str(folder))}.json")
   path.write_text(path.read_text()[:50])
-  with pytest.raises(DataError, match=r"n0_seed0.json: holds no cell of a study .* remove the file; it is made again"):
+  with pytest.raises(
+    DataError, match=r"n0_seed0.json: holds no cell of a study .* remove the file and run the command again"
+  ):
     list(studies.run(small_study, str(folder)))
 
 

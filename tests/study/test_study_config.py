@@ -36,14 +36,14 @@ pytestmark = pytest.mark.quick
     ({"site": "digital_ppg"}, "must be a peripheral pressure"),
     ({"steps": 70}, "steps=70: must be a positive multiple of 50"),
     ({"strategies": (), "baselines": ()}, "needs one value at least"),
-    ({"scenarios": ("mars",)}, "scenarios=mars: unknown; choose of population"),
+    ({"scenarios": ("mars",)}, "scenarios=mars: unknown; choose from population"),
     ({"scenarios": ("device", "device")}, "names a value twice"),
     ({"folds": -1}, "folds=-1: must be 1"),
     ({"rate_factors": (0.0, 1.0)}, "must be positive, one at least"),
     ({"step_factors": (-1.0,)}, "step_factors=.*must be positive, one at least"),
     (
       {"model": config.Model(covariates=("age", "reflection"))},
-      "'reflection' is not known of a subject; choose of age",
+      "'reflection' is not known of a subject; choose from age",
     ),
     ({"model": config.Model(extractor="cnn_bilstm", channels=10)}, "channels=10: must be a multiple of 4"),
   ],
@@ -73,7 +73,7 @@ def test_a_value_that_cannot_be_is_refused_where_it_is_made(kind, values, messag
 
 
 def test_an_unknown_baseline_is_refused(small_study):
-  with pytest.raises(InputError, match="baselines=oracle: unknown; choose of peripheral"):
+  with pytest.raises(InputError, match="baselines=oracle: unknown; choose from peripheral"):
     methods.method(dataclasses.replace(small_study, baselines=("oracle",)), "oracle")
 
 

@@ -77,7 +77,7 @@ def test_of_no_kind_nothing_is_written(tmp_path):
 
 @pytest.mark.quick
 def test_an_unknown_kind_is_refused():
-  with pytest.raises(InputError, match="--metrics=csv: unknown; choose of jsonl, tensorboard"):
+  with pytest.raises(InputError, match="--metrics=csv: unknown; choose from jsonl, tensorboard"):
     metrics_writer.check(["csv"])
 
 

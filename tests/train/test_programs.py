@@ -20,7 +20,7 @@ def ground(tiny_model):
 
 @pytest.fixture
 def trainers(monkeypatch):
-  """The trainers that are asked for."""
+  """The trainers that are requested."""
   result, real = set(), step.make_trainer
 
   def make_trainer(*arguments):

@@ -258,7 +258,7 @@ def test_muon_steps_by_the_orthogonal_factor_of_a_matrix_and_like_nesterovs_adam
 
 @pytest.mark.quick
 def test_an_unknown_optimizer_is_refused():
-  with pytest.raises(InputError, match="pretrain: optimizer 'sgd' is unknown; choose of adam, muon"):
+  with pytest.raises(InputError, match="pretrain: optimizer 'sgd' is unknown; choose from adam, muon"):
     study_config.Study(pretrain=config.Training(optimizer="sgd"))
   with pytest.raises(InputError, match="strategy scratch: optimizer 'sgd' is unknown"):
     study_config.Study(custom={"scratch": {"optimizer": "sgd"}})

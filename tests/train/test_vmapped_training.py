@@ -123,7 +123,7 @@ def test_features_of_a_frozen_extractor_are_computed_once_for_all(ground, monkey
     (
       "multi_task/transducer",
       [vmapped_training.Draw(PEOPLE, 0), vmapped_training.Draw(PEOPLE, 1)],
-      "give all draws one seed",
+      "give all draws the same seed",
     ),
     ("fine_tuning", [], "need labelled subjects, and a draw of them for each"),
   ],

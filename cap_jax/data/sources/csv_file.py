@@ -71,7 +71,7 @@ def _column(path: pathlib.Path, names: Sequence[str], name: str) -> int:
     DataError: the column is missing or occurs twice.
   """
   if names.count(name) > 1:
-    raise DataError(str(path), f"column {name} stands twice in the header", "keep one")
+    raise DataError(str(path), f"column {name} appears twice in the header", "keep one")
   if name not in names:
     raise DataError(str(path), f"column {name} is missing (found: {', '.join(names[:8])})", "rename the column")
   return names.index(name)
@@ -175,7 +175,7 @@ def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.En
       if subject in ("", "nan"):
         raise DataError(where, "the subject has no name", "name it")
       if subject in row_of_subject:
-        problem = f"the subject stands in data row {row_of_subject[subject]} already"
+        problem = f"the subject appears in data row {row_of_subject[subject]} already"
         raise DataError(where, problem, "give each subject one row", subject)
       row_of_subject[subject] = row
       folders.check_within(root, file)

@@ -81,7 +81,7 @@ def check_within(root: pathlib.Path, path: pathlib.Path) -> None:
   try:
     inside = path.resolve().is_relative_to(root.resolve())
   except (OSError, ValueError, RuntimeError) as error:  # too long, contains NUL, or a circle of links
-    raise DataError(str(path)[:200], f"is no file's name ({type(error).__name__})", "rename the file") from error
+    raise DataError(str(path)[:200], f"is not a file name ({type(error).__name__})", "rename the file") from error
   if not inside:
     raise DataError(str(path), "leads out of the folder", f"copy the file into {root}")
 

@@ -80,7 +80,7 @@ class SubjectTable:
         if line.strip(b", \r\n"):
           number = int(float(line.split(b",", 1)[0]))
           if number in self._at:
-            raise DataError(str(path), "the subject stands twice", _REMEDY, _name(number))
+            raise DataError(str(path), "the subject appears twice", _REMEDY, _name(number))
           self._at[number] = place
         place += len(line)
     if not self._at:
@@ -200,7 +200,7 @@ def _read_wfdb(
   tracks = wfdb_files.channels_of(record, root, list(names))
   waves = {name: tracks[name][1] for name in names if name in tracks}
   if not waves:
-    raise DataError(record, f"none of its channels is asked for (found: {', '.join(tracks)})", "change --channels")
+    raise DataError(record, f"it has none of the requested channels (found: {', '.join(tracks)})", "change --channels")
   return _make(record, subject, waves, *_facts(tables, subject))
 
 
@@ -270,7 +270,7 @@ def _requested_names(channels: Mapping[str, str] | None) -> list[str]:
   for name in channels:
     if name not in CHANNELS or channels[name] != CHANNELS[name]:
       choices = f"{name}:{CHANNELS[name]}" if name in CHANNELS else "Radial_P:radial, Digital_PPG:digital_ppg, …"
-      raise DataError(f"--channels={name}:{channels[name]}", "is no channel of PWDB", f"its names are {choices}")
+      raise DataError(f"--channels={name}:{channels[name]}", "is not a channel of PWDB", f"its names are {choices}")
   return list(channels)
 
 

@@ -55,7 +55,7 @@ def _describe_case(cases: pandas.DataFrame | None, case: str) -> tuple[str, dict
     return case, {}, CHANNELS[_ART]
   row = cases.loc[int(case)]
   if isinstance(row, pandas.DataFrame):
-    raise DataError(f"case {case}", "stands twice in the table of cases", "fetch the table again")
+    raise DataError(f"case {case}", "appears twice in the table of cases", "fetch the table again")
   pid = row.get("subjectid")
   subject = case if pid is None or pid != pid else f"{pid:.0f}" if isinstance(pid, float) else str(pid)
   numbers = {name: number_parsing.number(row.get(name)) for name in ("age", "height", "weight", "bmi")}

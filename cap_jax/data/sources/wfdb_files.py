@@ -128,7 +128,7 @@ def _read(name: str, root: str, subject: str, channels: Mapping[str, str]) -> re
   tracks = channels_of(name, root, channels)
   if not tracks:
     available = ", ".join(_listed_channels([name]))
-    raise DataError(name, f"no signal {' or '.join(map(repr, channels))}", f"choose of {available}", subject)
+    raise DataError(name, f"no signal {' or '.join(map(repr, channels))}", f"choose from {available}", subject)
   waves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
   units: dict[str, str] = {}
   for channel in channels:

@@ -39,7 +39,7 @@ def test_reads_the_column_of_the_site(tmp_path):
     (["0,80", "0.02,90", "0.01,85"], None, r"time does not increase at data row 3 \(0.02 s, then 0.01 s\)"),
     (["0,80", "0,90", "0.01,85"], None, "time does not increase at data row 2"),
     ([f"{k / 100},{12 + np.sin(k / 10)}" for k in range(99)], None, "looks like kPa: multiply by 7.50062"),
-    ([f"{k / 100},{900 + k}" for k in range(99)], None, "no arterial pressure in mmHg"),
+    ([f"{k / 100},{900 + k}" for k in range(99)], None, "not an arterial pressure in mmHg"),
     (["0,80", "0.01,high"], None, "column radial_pressure_mmhg, data row 2: 'high' is not a number"),
     (["0,80", ",90"], None, "time is not a number in data row 2"),
     (["0,", "0.01,"], None, "holds no number"),
@@ -64,7 +64,7 @@ def test_trailing_commas_and_a_byte_order_mark_are_no_matter(tmp_path):
 @pytest.mark.parametrize(
   ("header", "separator", "step", "message"),
   [
-    ("time_s,radial_pressure_mmhg,radial_pressure_mmhg ", ",", 0.01, "column radial_pressure_mmhg stands twice"),
+    ("time_s,radial_pressure_mmhg,radial_pressure_mmhg ", ",", 0.01, "column radial_pressure_mmhg appears twice"),
     ("time_s;radial_pressure_mmhg", ";", 0.01, "not separated by commas"),
     ("time_s,radial_pressure_mmhg", ",", 8.0, "0.125 samples a second; .* in milliseconds divide it by 1000"),
     ("time_s,radial_pressure_mmhg", ",", 0.1, "10 samples a second; a pulse wave needs 20 to 20000 Hz"),

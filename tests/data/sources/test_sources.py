@@ -212,7 +212,7 @@ def test_zero_length_and_all_nan_records(tmp_path):
   dataset = DATASETS["csv"](tmp_path)
   assert [str(error) for error in dataset.lost] == [
     f"{tmp_path}/subjects.csv: data row 2: the subject has no name; name it",
-    f"{tmp_path}/subjects.csv: data row 4, subject good: the subject stands in data row 3 already; give each subject one row",
+    f"{tmp_path}/subjects.csv: data row 4, subject good: the subject appears in data row 3 already; give each subject one row",
     f"{tmp_path}/absent.csv: no such file; add it, or take the subject out of subjects.csv",
   ]
   errors, good = _errors("csv", tmp_path, None)

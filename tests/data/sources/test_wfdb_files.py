@@ -25,7 +25,7 @@ def test_reads_what_was_written(tmp_path):
     recording = read(tmp_path / name, "ABP")
     assert recording.fs_hz == pytest.approx(125)
     assert np.abs(recording.signals["radial"] - wave).max() < 0.01
-  with pytest.raises(DataError, match=r"no signal 'ART'; choose of ABP, PLETH"):
+  with pytest.raises(DataError, match=r"no signal 'ART'; choose from ABP, PLETH"):
     read(tmp_path / "r1", "ART")
   (tmp_path / "r1.dat").unlink()
   with pytest.raises(DataError, match="no such file"):
@@ -50,5 +50,5 @@ def test_reads_real_records_at_the_signals_own_rate(reference_data, name, rate, 
 
 
 def test_refuses_a_record_without_the_signal(reference_data):
-  with pytest.raises(DataError, match="choose of II, V, PLETH, RESP"):
+  with pytest.raises(DataError, match="choose from II, V, PLETH, RESP"):
     read(reference_data / "wfdb" / "v102s", "ABP")
