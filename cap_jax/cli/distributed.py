@@ -36,7 +36,7 @@ _HOST_S = flags.DEFINE_integer("host_timeout_s", _LIMITS.host_s, "silence after 
 _COLLECTIVE_S = flags.DEFINE_integer(
   "collective_timeout_s", _LIMITS.collective_s, "how long hosts wait for one that is alive", lower_bound=1
 )
-_STATES, _SETTINGS = "savepoints", "begun.json"
+_STATES, _SETTINGS = "training_states", "run_settings.json"
 _RESULTS = ("source", "checkpoint", "best", "split.json")  # results that a resumed run writes again
 _scratch: list[str] = []  # folders of a host that is not the first
 
@@ -107,8 +107,10 @@ def _begin(path: str, *settings: Any) -> None:
     InputError: the folder has other content, or cannot be made.
   """
   now = json.loads(json.dumps([_plain(one) for one in settings]))
-  note = os.path.join(path, _SETTINGS)
+  note, states = os.path.join(path, _SETTINGS), os.path.join(path, _STATES)
   if not os.path.exists(note):
+    if os.path.exists(os.path.join(states, _SETTINGS)):  # of a run that was killed after its end
+      _remove_states(states)
     # a process that was killed at its start leaves such files
     for left in pathlib.Path(path).glob(f"{_SETTINGS}.partial-*"):
       left.unlink()
@@ -170,5 +172,14 @@ def work_folder(
       raise InputError(f"--workdir={path}: cannot be used ({error.strerror})") from error
     _begin(path, *settings)
     yield path, training_state.StateKeeper(states)
-    os.remove(os.path.join(path, _SETTINGS))
-  shutil.rmtree(states, ignore_errors=True)  # several hosts save none
+    os.makedirs(states, exist_ok=True)  # several hosts save none
+    os.replace(os.path.join(path, _SETTINGS), os.path.join(states, _SETTINGS))
+    _remove_states(states)
+
+
+def _remove_states(states: str) -> None:
+  """Removes the states of a complete run, the note on its settings last: until then they are known as such."""
+  for entry in os.scandir(states):
+    if entry.is_dir(follow_symlinks=False):
+      shutil.rmtree(entry.path)
+  shutil.rmtree(states)

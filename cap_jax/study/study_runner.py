@@ -92,7 +92,7 @@ class StudyRunner:
 
   def _source_network(self, name: str, study: study_config.Study) -> checkpoint.Checkpoint:
     """Loads a network from its folder, or trains it on the source and saves it there."""
-    path, states = os.path.join(self.folder, name), os.path.join(self.folder, "savepoints", name)
+    path, states = os.path.join(self.folder, name), os.path.join(self.folder, "training_states", name)
     if os.path.isdir(path):
       self._remove_states(states)  # of a process that was killed before it removed them
       try:

@@ -59,7 +59,7 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], tree: Any) ->
     with files.translate_os_errors(path), _quiet(), _checkpointer() as checkpointer:
       # orbax writes more than the arrays, for small ones far more
       files.check_room(partial, 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)) + _SPARE)
-      checkpointer.save(os.path.join(partial, ARRAYS), arrays)
+      checkpointer.save(os.path.join(partial, ARRAYS), args=ocp.args.StandardSave(arrays))
     content = dict(header)
     content[_SUMS] = {HEADER: _digest_of(content), **_digests(os.path.join(partial, ARRAYS))}
     with open(os.path.join(partial, HEADER), "w", encoding="utf-8") as file:
@@ -121,7 +121,7 @@ def restore(path: str | os.PathLike[str], expected: Any, remedy: str) -> Any:
     with _quiet(), _checkpointer() as checkpointer:
       stored = surgery.leaf_paths(checkpointer.metadata(place).item_metadata.tree)
       _check_leaves(place, stored, expected_leaves)
-      return checkpointer.restore(place, expected)
+      return checkpointer.restore(place, args=ocp.args.StandardRestore(expected))
   except InputError:
     raise
   except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
@@ -141,13 +141,17 @@ def _check_leaves(place: str, stored: Mapping[str, Any], expected: Mapping[str, 
       )
 
 
-def _checkpointer() -> ocp.StandardCheckpointer:
-  """Returns an orbax checkpointer for this process alone: each host reads and writes by itself and waits for no other."""
-  if jax.process_count() == 1:
-    return ocp.StandardCheckpointer()
+def _checkpointer() -> ocp.Checkpointer:
+  """Returns an orbax checkpointer for this process alone: each host reads and writes by itself and waits for no other.
+
+  It is the synchronous one. The asynchronous one tells all hosts by the same keys that its folder is there, so a host
+  could wait for the signal of another that had deleted it.
+  """
   process = jax.process_index()
-  alone = ocp.options.MultiprocessingOptions(process, {process}, f"process_{process}")
-  return ocp.StandardCheckpointer(multiprocessing_options=alone)
+  single = ocp.options.MultiprocessingOptions(process, {process}, f"process_{process}")
+  options = single if jax.process_count() > 1 else ocp.options.MultiprocessingOptions()
+  handler = ocp.StandardCheckpointHandler(multiprocessing_options=options)
+  return ocp.Checkpointer(handler, multiprocessing_options=options)
 
 
 @contextlib.contextmanager

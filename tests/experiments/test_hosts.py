@@ -239,7 +239,7 @@ def freeze(process, seconds):
 def test_a_host_that_is_frozen_for_less_than_a_minute_goes_on(tmp_path, alone, frozen):
   work = tmp_path / "work"
   started = Hosts(tmp_path, work, 2)
-  wait_for(work / "begun.json")
+  wait_for(work / "run_settings.json")
   freeze(started.processes[frozen], 45)
   check_alike(started, work, alone)
 
@@ -250,7 +250,7 @@ def test_a_host_that_is_frozen_for_less_than_a_minute_goes_on(tmp_path, alone, f
 def test_a_host_that_is_frozen_for_two_minutes_goes_on_or_says_why_not(tmp_path, alone, frozen):
   work = tmp_path / "work"
   started = Hosts(tmp_path, work, 2)
-  wait_for(work / "begun.json")
+  wait_for(work / "run_settings.json")
   freeze(started.processes[frozen], 120)
   if started.end() == [0, 0]:
     check_alike(started, work, alone)
@@ -267,7 +267,7 @@ def test_a_host_whose_connection_is_closed_while_it_is_frozen_says_so(tmp_path):
   port = free_port()
   with Relay(port) as relay:
     started = Hosts(tmp_path, work, 2, port=port, through={1: relay.port})
-    wait_for(work / "begun.json")
+    wait_for(work / "run_settings.json")
     os.kill(started.processes[1].pid, signal.SIGSTOP)
     relay.close_connections()
     time.sleep(65)

@@ -16,9 +16,10 @@ import jax
 import numpy as np
 import pytest
 
-from cap_jax.cli import output_folders
+from cap_jax.cli import distributed, output_folders
 from cap_jax.study import study_grid, study_results
 from cap_jax.train import checkpoint, metrics_writer, training_state
+from cap_jax.types import InputError
 from tests.experiments.commands import ROOT, run, run_here, wave, write_csv
 from tests.experiments.test_hosts import Hosts
 
@@ -105,7 +106,7 @@ def test_a_stopped_transfer_goes_on_to_the_same_bits(tmp_path):
   done = run("transfer", *SMALL, f"--workdir={whole}")
   assert done.returncode == 0, done.stderr
   arguments = ("experiments.transfer", *SMALL, f"--workdir={folder}")
-  states = folder / "savepoints"
+  states = folder / "training_states"
   with subprocess.Popen(
     [sys.executable, "-m", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
   ) as first:
@@ -136,17 +137,30 @@ def test_a_stopped_transfer_goes_on_to_the_same_bits(tmp_path):
   assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in whole.iterdir())
   again = run("transfer", *SMALL, f"--workdir={folder}")
   assert again.returncode == 2
-  assert "contains files, but" in again.stderr
+  assert "holds files already" in again.stderr
+
+
+def test_states_that_a_kill_after_the_end_left_are_removed_and_those_of_others_stay(tmp_path):
+  mine, ours = (tmp_path / name for name in ("mine", "ours"))
+  for folder in (mine, ours):
+    (folder / "training_states" / "000").mkdir(parents=True)
+    (folder / "checkpoint").mkdir()
+  (ours / "training_states" / "run_settings.json").write_text("[]")
+  for folder in (mine, ours):
+    with pytest.raises(InputError, match="files already"), distributed.work_folder(str(folder), {}):
+      raise AssertionError("the run is complete")
+  assert sorted(path.name for path in mine.iterdir()) == ["checkpoint", "training_states"]
+  assert sorted(path.name for path in ours.iterdir()) == ["checkpoint"]
 
 
 def test_what_others_put_there_stays_and_a_note_that_was_cut_is_no_matter(tmp_path):
   """A run that was killed while it wrote its first note, and one that was asked to stop."""
   folder = tmp_path / "run"
   folder.mkdir()
-  (folder / "begun.json.partial-1").write_text('{"sour')
+  (folder / "run_settings.json.partial-1").write_text('{"sour')
   long = ["--config.pretrain.steps=1000"]
   started = Hosts(tmp_path, folder, 1, extra=long)
-  wait_for(lambda: any((folder / "savepoints").glob("000/0*")) or not started.processes[0].is_alive())
+  wait_for(lambda: any((folder / "training_states").glob("000/0*")) or not started.processes[0].is_alive())
   started.processes[0].terminate()
   assert started.end() == [training_state.STOPPED], started.said("err", 0)
   (folder / "mine").mkdir()

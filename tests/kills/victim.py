@@ -5,6 +5,7 @@ Moves are all that leaves a trace: a chunk of steps, a row of the journal, a fil
 removed. A file that is killed holds its first half. Prints of each process how many moves there were, if it came to its end, and how it ended.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ import numpy as np
 from cap_jax import config, files
 from cap_jax.data import preparation
 from cap_jax.study import study_config
+from cap_jax.types import InputError
 from tests.data import test_store
 
 # what trains is imported by the kinds that train: a preparation begins in half the time without it
@@ -53,8 +55,10 @@ def training(folder):
   from cap_jax.train import loop, metrics_writer, runs
   from tests.train import people
 
-  if (folder / "made.npz").exists() and not (folder / "begun.json").exists():
-    return  # killed behind its end
+  if (folder / "made.npz").exists() and not (folder / "run_settings.json").exists():
+    with contextlib.suppress(InputError), distributed.work_folder(str(folder), MODEL):
+      raise AssertionError("a complete run is refused")
+    return
   source, validation = people.pairs([f"s{k}" for k in range(4)], 6, 0), people.pairs(["v0"], 3, 4)
   data = runs.Data(source, people.pairs(["u0", "u1"], 3, 1).unlabelled(), people.pairs(people.PEOPLE, 4, 2), validation)
   logs = str(folder / "logs")

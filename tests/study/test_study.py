@@ -218,7 +218,7 @@ def test_a_cell_that_was_changed_is_refused(small_study, done_study, tmp_path):
 
 
 def test_no_states_are_left(done_study):
-  assert not (done_study / "savepoints").exists()
+  assert not (done_study / "training_states").exists()
 
 
 def test_a_damaged_source_network_says_what_to_remove(small_study, done_study, tmp_path):

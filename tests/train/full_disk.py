@@ -26,7 +26,7 @@ def shut(folder: pathlib.Path, how: str) -> None:
   if how == "full":
     resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
     return
-  for place in (folder, folder / "savepoints" / "000"):
+  for place in (folder, folder / "training_states" / "000"):
     place.chmod(0o555)
   if os.geteuid() == 0:  # who may write everywhere
     os.seteuid(NOBODY)
@@ -43,7 +43,7 @@ def work(folder: pathlib.Path, how: str) -> None:
   model = config.Model(channels=16, layers=1, head_channels=16)
   params = people.drawn(model)
   output = checkpoint.Checkpoint(params=params, model=model, scaling=batches.Scaling(92.0, 17.0))
-  keep = training_state.TrainingStates("a", "x", training_state.StateKeeper(str(folder / "savepoints")))
+  keep = training_state.TrainingStates("a", "x", training_state.StateKeeper(str(folder / "training_states")))
   checkpoint.save(folder / "first", output)
   keep.save(progress(500))
   shut(folder, how)
@@ -57,7 +57,7 @@ def work(folder: pathlib.Path, how: str) -> None:
   assert saved["done"] == 500
   again = checkpoint.load(folder / "first")
   jax.tree.map(np.testing.assert_array_equal, again.params, params)
-  print(*sorted(path.name for path in (*folder.iterdir(), *(folder / "savepoints" / "000").iterdir())), flush=True)
+  print(*sorted(path.name for path in (*folder.iterdir(), *(folder / "training_states" / "000").iterdir())), flush=True)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import shutil
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from cap_jax.data import batches, splits
@@ -175,3 +176,8 @@ def test_a_scaling_that_saw_the_judged_subjects_raises(saved):
   again = checkpoint.load(saved[1].parent / "leaking")  # it stays known, the names do not
   assert [again.has_seen(name) for name in ("Ann", "Eve", "Zoe")] == [True, True, False]
   assert "Eve" not in (saved[1].parent / "leaking" / checkpoint.HEADER).read_text()
+
+
+def test_no_host_waits_for_the_signal_of_another():
+  """Orbax's asynchronous checkpointer has signals that all hosts share."""
+  assert not isinstance(checksummed._checkpointer(), ocp.AsyncCheckpointer)

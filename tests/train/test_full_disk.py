@@ -36,4 +36,4 @@ def test_an_error_and_the_old_one_intact(said, how, words):
   for line, place in zip(raised, ("second", "000001000"), strict=True):
     assert words in line
     assert place in line
-  assert there == "000000500 first savepoints"
+  assert there == "000000500 first training_states"
