@@ -38,7 +38,6 @@ _COLLECTIVE_S = flags.DEFINE_integer(
 )
 _STATES, _SETTINGS = "training_states", "run_settings.json"
 _RESULTS = ("source", "checkpoint", "best", "split.json")  # results that a resumed run writes again
-_scratch: list[str] = []  # folders of a host that is not the first
 
 
 @contextlib.contextmanager
@@ -66,7 +65,7 @@ def joined() -> Iterator[host_liveness.HostMonitor | None]:
       )
     who = {"coordinator_address": coordinator, "num_processes": hosts, "process_id": host}
   limits = host_liveness.Limits(_JOIN_S.value, _HOST_S.value, _COLLECTIVE_S.value)
-  watch = host_liveness.join(limits, _clear, **who)
+  watch = host_liveness.join(limits, **who)
   if jax.process_index():  # only the first host prints
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
   try:
@@ -75,11 +74,6 @@ def joined() -> Iterator[host_liveness.HostMonitor | None]:
   except BaseException as error:
     watch.fail(error)
     raise
-
-
-def _clear() -> None:
-  for scratch in _scratch:
-    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _plain(value: Any) -> Any:
@@ -154,13 +148,11 @@ def work_folder(
   """
   if watch is not None:
     watch.check_same("run", dict(_fields("", [_plain(one) for one in settings])))
-  if jax.process_index():
-    _scratch.append(tempfile.mkdtemp(prefix="cap_jax-host-"))
-    try:
-      yield _scratch[-1], training_state.StateKeeper(_scratch[-1])
-    finally:
-      _clear()
-    return
+    if jax.process_index():
+      with tempfile.TemporaryDirectory(prefix="cap_jax-host-") as scratch:
+        watch.before_leaving(lambda: shutil.rmtree(scratch, ignore_errors=True))
+        yield scratch, training_state.StateKeeper(scratch)
+      return
   states = os.path.join(path, _STATES)
   with contextlib.ExitStack() as stack:
     try:

@@ -146,7 +146,6 @@ class HostMonitor:
     host_count: int,
     limits: Limits,
     address: str = "",
-    on_leave: Callable[[], None] = lambda: None,
   ):
     """Initialises the monitor; `start` starts its threads.
 
@@ -156,10 +155,9 @@ class HostMonitor:
       host_count: number of hosts.
       limits: how long to wait.
       address: HOST:PORT of the store.
-      on_leave: is called before a thread ends the process, where no other clean-up runs.
     """
     self._store, self._host, self._hosts, self._limits = store, host, host_count, limits
-    self._address, self._on_leave = address, on_leave
+    self._address, self._clean_up = address, contextlib.ExitStack()
     self._limit_s: float = limits.host_s
     self._signs = SignsOfLife(host, host_count)
     self._end: End | None = None
@@ -174,6 +172,10 @@ class HostMonitor:
     _on_abort(self._aborted)
     for task in (self._count, self._decide):
       threading.Thread(target=task, daemon=True).start()
+
+  def before_leaving(self, act: Callable[[], None]) -> None:
+    """Calls a function before a thread ends the process, where no other clean-up runs."""
+    self._clean_up.callback(act)
 
   def check_same(self, name: str, settings: Mapping[str, str]) -> None:
     """Checks that all hosts were started with the same settings.
@@ -280,7 +282,7 @@ class HostMonitor:
     os.write(2, f"\n{end.describe(self._hosts)}\n".encode(errors="backslashreplace"))  # a progress bar may stand there
 
   def _exit(self, status: int) -> NoReturn:
-    self._on_leave()
+    self._clean_up.close()
     os._exit(status)  # the main thread may wait in a collective for ever
 
   def _stay(self) -> NoReturn:
@@ -359,12 +361,11 @@ def _answers(address: str) -> bool:
   return True
 
 
-def join(limits: Limits, on_leave: Callable[[], None] = lambda: None, **who: Any) -> HostMonitor:
+def join(limits: Limits, **who: Any) -> HostMonitor:
   """Connects to the other hosts before any computation, and watches them from then on.
 
   Args:
     limits: how long to wait.
-    on_leave: is called before a process ends that lost another host.
     **who: arguments of `jax.distributed.initialize` that identify this host; none where the cluster provides them.
 
   Returns:
@@ -389,9 +390,7 @@ def join(limits: Limits, on_leave: Callable[[], None] = lambda: None, **who: Any
   from jax._src import distributed  # the store has no public name; orbax imports it from there too
 
   state: Any = distributed.global_state
-  monitor = HostMonitor(
-    state.client, state.process_id, state.num_processes, limits, state.coordinator_address or "", on_leave
-  )
+  monitor = HostMonitor(state.client, state.process_id, state.num_processes, limits, state.coordinator_address or "")
   monitor.start()
   try:
     monitor.check_same("join", {"number of --hosts": str(state.num_processes)})
