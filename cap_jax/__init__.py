@@ -8,27 +8,31 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# name → module that holds it
+# name → module that defines it
 _PLACES = {
   **dict.fromkeys(("Network", "Reconstruction", "load"), "cap_jax.api.network"),
+  **dict.fromkeys(("Pairs", "Waves"), "cap_jax.data.batches"),
   "windows": "cap_jax.api.records",
   **dict.fromkeys(("Cohort", "Evaluation", "cohort", "evaluate", "pretrain", "transfer"), "cap_jax.api.training"),
   "Budget": "cap_jax.train.runs",
   "STRATEGIES": "cap_jax.strategies",
-  "Stage": "cap_jax.strategies.strategy",
-  "Strategy": "cap_jax.strategies.strategy",
+  **dict.fromkeys(("Stage", "Strategy"), "cap_jax.strategies.strategy"),
   "Term": "cap_jax.losses.terms",
-  "InputError": "cap_jax.types",
-  "merge": "cap_jax.strategies.surgery",
+  **dict.fromkeys(("MergeError", "merge"), "cap_jax.strategies.surgery"),
+  **dict.fromkeys(("DataError", "InputError"), "cap_jax.types"),
+  "LeakError": "cap_jax.data.splits",
 }
-__all__ = ["__version__", *_PLACES]
+_MODULES = ("clinics",)
+__all__ = ["__version__", *_PLACES, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
+  if name in _MODULES:
+    return importlib.import_module(f"cap_jax.{name}")
   if name not in _PLACES:
     raise AttributeError(f"module 'cap_jax' has no attribute {name!r}")
   return getattr(importlib.import_module(_PLACES[name]), name)
 
 
 def __dir__() -> list[str]:
-  return sorted({*globals(), *_PLACES})
+  return sorted(__all__)

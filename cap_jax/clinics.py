@@ -248,7 +248,7 @@ class Device(_Checked):
 # against arm; the rest are choices.
 EXACT = Device(noise=0.0)
 TRANSDUCER = Device()
-FLUID_LINE = Device(natural_hz=(9.0, 9.0), damping=(0.2, 0.2))  # one transducer, under-damped as usual
+FLUID_FILLED = Device(natural_hz=(9.0, 9.0), damping=(0.2, 0.2))  # one transducer, under-damped as usual
 CATHETER = Device(
   scope="subject", natural_hz=(8.0, 25.0), damping=(0.1, 0.4), gain=(0.98, 1.02), zero=(-2.0, 2.0), bits=12
 )
@@ -261,7 +261,7 @@ OXIMETER = Device(
   span=(-1.0, 2.0),
 )  # fmt: skip
 CALIBRATED_OXIMETER = dataclasses.replace(OXIMETER, cuff=Cuff(), noise=0.5, drift=1.0, bits=0)
-WARD_LINE = dataclasses.replace(
+WARD_TRANSDUCER = dataclasses.replace(
   CATHETER, drift=1.0, motion=8.0, motion_per_min=0.3, flush_per_min=0.1, damped_per_min=0.1, jitter_s=2e-4,
   dropped_per_min=0.3,
 )  # fmt: skip
@@ -313,15 +313,15 @@ class Scenario:
 
 SCENARIOS: dict[str, Scenario] = {
   "population": Scenario(ELDERLY_HYPERTENSIVE),
-  "device": Scenario(device=FLUID_LINE),
-  "device_population": Scenario(ELDERLY_HYPERTENSIVE, FLUID_LINE),
+  "device": Scenario(device=FLUID_FILLED),
+  "device_population": Scenario(ELDERLY_HYPERTENSIVE, FLUID_FILLED),
   "subject_device": Scenario(ELDERLY_HYPERTENSIVE, CATHETER),
   "cuff": Scenario(ELDERLY_HYPERTENSIVE, TONOMETER),
   "site": Scenario(site="brachial"),
   "site_finger": Scenario(device=FINGER_CLAMP, site="digital"),
   "site_ppg": Scenario(oximeter=CALIBRATED_OXIMETER, site="digital_ppg"),
   "clinic": Scenario(
-    dataclasses.replace(ELDERLY_HYPERTENSIVE, vasodilated_share=0.4), WARD_LINE, rhythm=Rhythm(ectopic_share=0.02)
+    dataclasses.replace(ELDERLY_HYPERTENSIVE, vasodilated_share=0.4), WARD_TRANSDUCER, rhythm=Rhythm(ectopic_share=0.02)
   ),
   "exact": Scenario(Population(), EXACT),
 }

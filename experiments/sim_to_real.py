@@ -100,7 +100,7 @@ def main() -> None:
   ):
     drawn = page.Drawn(name, figure, "Four seconds of each record that was left out")
     sections.append(page.Section(heading, "", [drawn], sheets={name: table}))
-  page.write_parts(workdir, sections)
+  page.write_figures_and_tables(workdir, sections)
   facts = launcher.provenance(
     stores=", ".join(f"{path}: {store.open_store(path).manifest['sha256']}" for path in _STORES.value),
     source=f"{study.source}, validation RMSE {trained.about['validation_rmse_mmhg']} mmHg (in silico)",

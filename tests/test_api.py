@@ -96,7 +96,7 @@ TABLE = pandas.DataFrame({"radial_pressure_mmhg": X[0], "subject": "a"})
   ("arguments", "message"),
   [
     ({"x": np.zeros((2, 3, 4)), "fs_hz": FS}, r"x: must be an array \(time,\) or \(record, time\)"),
-    ({"x": records(2)[0], "y": records(1)[1], "fs_hz": FS}, "x holds 2 records, y 1, subject 2 names"),
+    ({"x": records(2)[0], "y": records(1)[1], "fs_hz": FS}, "x has 2 records, y has 1; pass one of each per record"),
     ({"x": X}, "neither a rate nor a clock; give fs_hz="),
     ({"x": pandas.DataFrame({"p": [1.0]})}, "no column radial_pressure_mmhg; it has p"),
     ({"x": X, "fs_hz": FS, "site": "elbow"}, "site=elbow: unknown site"),
@@ -158,7 +158,7 @@ PAIRS = people.pairs(["a", "b"], 2, 0)
     (lambda net: net.reconstruct(X[0], fs_hz=125, time_s=X[0]), "has a rate and a clock; give one"),
     (lambda net: net.reconstruct(X[0], fs_hz=125, covariates={"age": "old"}), "covariate age"),
     (lambda net: net.reconstruct(X[0], fs_hz=125, covariates=[70]), "must be names with numbers"),
-    (lambda net: net.predict(X[0]), "pairs: is a ndarray; give what `cap_jax.windows` returns"),
+    (lambda net: net.predict(X[0]), "pairs: is of type ndarray; give what `cap_jax.windows` returns"),
     (
       lambda net: net.with_params((net.params, []), of=()),
       "give a tree of parameters; `merge` returns it with a report",
@@ -166,15 +166,15 @@ PAIRS = people.pairs(["a", "b"], 2, 0)
     (lambda net: net.with_params({"f": net.params["f"]}, of=()), "are in only one of the two trees"),
     (lambda net: net.with_params(jax.tree.map(lambda x: x[:1], net.params), of=()), r"has the shape \(1,"),
     (lambda net: net.with_params(jax.tree.map(lambda x: x * np.nan, net.params), of=()), "is NaN or infinite"),
-    (lambda net: cj.merge(net, net, ("f",)), "source: is a Network, no tree of parameters; give params"),
-    (lambda net: cj.transfer("radial", "fine_tuning", PAIRS), "net: is a str; give a network"),
-    (lambda net: cj.transfer(net, None, PAIRS), "strategy: is a NoneType; give a name or a Strategy"),
+    (lambda net: cj.merge(net, net, ("f",)), "source: is a Network, not a parameter tree; pass params"),
+    (lambda net: cj.transfer("radial", "fine_tuning", PAIRS), "net: is of type str; give a network"),
+    (lambda net: cj.transfer(net, None, PAIRS), "strategy: is of type NoneType; give a name or a Strategy"),
     (lambda net: cj.transfer(net, "magic", PAIRS), "strategy 'magic' is unknown"),
     (
       lambda net: cj.transfer(net, "fine_tuning", PAIRS.unlabelled()),
-      "labelled: is a Waves; give what `cap_jax.windows`",
+      "labelled: is of type Waves; give what `cap_jax.windows`",
     ),
-    (lambda net: cj.transfer(net, "fine_tuning", PAIRS, budget=60), "budget: is a int; give cap_jax.Budget"),
+    (lambda net: cj.transfer(net, "fine_tuning", PAIRS, budget=60), "budget: is of type int; give cap_jax.Budget"),
     (lambda net: cj.transfer(net, "fine_tuning", PAIRS, site="wrist"), "site=wrist: unknown site"),
     (
       lambda net: cj.transfer(net, "fine_tuning", dataclasses.replace(PAIRS, site="brachial")),
@@ -187,7 +187,7 @@ PAIRS = people.pairs(["a", "b"], 2, 0)
     ),
     (
       lambda net: cj.evaluate(net, PAIRS.unlabelled()),
-      "pairs: is a Waves; give what `cap_jax.windows` returns for x and y",
+      "pairs: is of type Waves; give what `cap_jax.windows` returns for x and y",
     ),
     (
       lambda net: cj.evaluate(net, dataclasses.replace(PAIRS, site="brachial")),
@@ -196,15 +196,15 @@ PAIRS = people.pairs(["a", "b"], 2, 0)
     (lambda net: cj.Budget(steps=4), "Budget.steps=4: must be a positive multiple of 50"),
     (lambda net: cj.Budget(batch=0), "Budget.batch=0: must be a whole number, 1 or more"),
     (lambda net: cj.Budget(seed=1.5), "Budget.seed=1.5: must be a whole number"),
-    (lambda net: cj.pretrain(PAIRS.unlabelled()), "people: is a Waves"),
+    (lambda net: cj.pretrain(PAIRS.unlabelled()), "people: is of type Waves"),
     (lambda net: cj.pretrain(PAIRS, steps=0), "Training.steps=0: must be a positive multiple of 50"),
     (lambda net: cj.pretrain(PAIRS, seed=-1), "a seed of 0 or more"),
-    (lambda net: cj.pretrain(PAIRS, model="lstm"), "model: is a str; give a cap_jax.config.Model"),
+    (lambda net: cj.pretrain(PAIRS, model="lstm"), "model: is of type str; give a cap_jax.config.Model"),
     (lambda net: cj.pretrain(PAIRS, model=config.Model(extractor="zz")), "extractor 'zz' is unknown"),
     (lambda net: cj.pretrain(PAIRS, model=config.Model(patch=7)), "not a whole number of patches of 7"),
     (lambda net: cj.cohort("mars"), "cohort 'mars' is unknown; choose one of healthy"),
     (lambda net: cj.cohort("wide", 1.5), r"Clinic.subjects=1.5: must be a whole number"),
-    (lambda net: cj.cohort("wide", 2, device="cuff"), "device: is a str; give a cap_jax.clinics.Device"),
+    (lambda net: cj.cohort("wide", 2, device="cuff"), "device: is of type str; give a cap_jax.clinics.Device"),
     (lambda net: cj.cohort("wide", 2, sites=("elbow",)), "elbow: no site of the virtual cohort"),
   ],
 )
@@ -221,9 +221,9 @@ def test_parameters_of_another_network_bring_whom_it_has_seen(net):
   theta, _ = cj.merge(tuned.params, net.params, init_from_source=("r",))
   merged = net.with_params(theta, of=tuned)
   assert merged.about["params_of"][0]["strategy"] == "fine_tuning/head"
-  with pytest.raises(cj.InputError, match="fitted on subjects"):
+  with pytest.raises(cj.InputError, match="trained, selected or calibrated on"):
     cj.evaluate(merged, labelled)
-  assert "Network(radial, waveform, source wide)" in repr(net)
+  assert "Network(radial, waveform, source wide, 12000 steps)" in repr(net)
   assert len(repr(labelled)) < 100
 
 
@@ -247,7 +247,7 @@ def test_a_network_that_was_tuned_tells_its_source_and_is_not_tested_on_whom_it_
   table = cj.evaluate(tuned, test)
   assert list(table.subjects.index) == ["c"]
   assert table.summary.loc["rmse_mmhg", "mean"] == pytest.approx(table.subjects["rmse_mmhg"].mean())
-  with pytest.raises(cj.InputError, match="fitted on subjects"):
+  with pytest.raises(cj.InputError, match="trained, selected or calibrated on"):
     cj.evaluate(tuned, labelled)
   validation = people.pairs([f"v{k}" for k in range(9)], 2, 7)
   calibrated = cj.transfer(

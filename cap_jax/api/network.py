@@ -12,6 +12,7 @@ import pandas
 from cap_jax.api import records
 from cap_jax.haemodynamics import indices
 from cap_jax.inference import pretrained, reconstruct
+from cap_jax.signals import beats
 from cap_jax.strategies import surgery
 from cap_jax.train import checkpoint, prediction
 from cap_jax.types import InputError, Params
@@ -25,7 +26,8 @@ class Reconstruction:
     time_s: (time,) clock of the input [s].
     peripheral_mmhg: (time,) the wave that was read; NaN in the gaps.
     aortic_mmhg: (time,) the reconstructed wave; NaN in the gaps.
-    interval: (time, 2) its 90 % prediction interval [mmHg]; NaN for a network without one.
+    interval: (time, 2) its 90 % prediction interval [mmHg]; NaN for a network without intervals, infinite if the
+      network was calibrated on too few subjects.
     beats: a row for each beat: time, heart rate, central and peripheral pressures, half the width of cSBP's interval.
     ood_fraction: share of the windows that are out of distribution; NaN if the network was never calibrated.
     gaps: a row for each stretch without a reconstruction: start, end and reason.
@@ -45,18 +47,26 @@ class Reconstruction:
 
   def __repr__(self) -> str:
     seconds = self.time_s[-1] - self.time_s[0]
-    return f"Reconstruction({seconds:.1f} s at {self.fs_hz:g} Hz, {len(self.beats)} beats, {len(self.gaps)} gaps)"
+    text = f"{seconds:.1f} s at {self.fs_hz:g} Hz, {len(self.beats)} beats, {len(self.gaps)} gaps"
+    return f"Reconstruction({text}{self._distribution()})"
+
+  def _distribution(self) -> str:
+    """Returns what share of the record is out of distribution, "" if none or unknown."""
+    return f", {100 * self.ood_fraction:.0f} % out of distribution" if self.ood_fraction > 0 else ""
 
   def indices(self) -> pandas.DataFrame:
     """Computes the haemodynamic indices of `cap_jax.haemodynamics.indices`.
 
     Returns:
-      A row for each beat and a column for each index with its unit; NaN where an index is undefined.
+      One row per whole beat of the reconstructed wave, with the time of its foot, and one column per index with its
+      unit; NaN where an index is undefined.
     """
     tables = []
     for part in np.ma.clump_unmasked(np.ma.masked_invalid(self.aortic_mmhg)):
-      beats = indices.of_wave(self.aortic_mmhg[part], self.fs_hz, self.peripheral_mmhg[part])
-      tables.append(pandas.DataFrame({f"{name}{_unit(name)}": value for name, value in beats.values.items()}))
+      values = indices.of_wave(self.aortic_mmhg[part], self.fs_hz, self.peripheral_mmhg[part]).values
+      feet = beats.find_feet(self.aortic_mmhg[part], self.fs_hz)[:-1]
+      columns = {f"{name}{_unit(name)}": value for name, value in values.items()}
+      tables.append(pandas.DataFrame({"time_s": self.time_s[part][feet], **columns}))
     return pandas.concat(tables, ignore_index=True) if tables else pandas.DataFrame()
 
   def plot(self) -> Any:
@@ -69,7 +79,10 @@ class Reconstruction:
 
     gaps = list(self.gaps[["start_s", "end_s"]].itertuples(index=False, name=None))
     half_t = (self.interval[:, 1] - self.interval[:, 0]) / 2
-    return figures.reconstruction(self.time_s, self.peripheral_mmhg, self.aortic_mmhg, self.site, gaps, half_t)
+    figure = figures.reconstruction(self.time_s, self.peripheral_mmhg, self.aortic_mmhg, self.site, gaps, half_t)
+    title = figure.axes[0].get_title()
+    figure.axes[0].set_title(f"{title}{self._distribution()}")
+    return figure
 
 
 def _unit(index: str) -> str:
@@ -90,7 +103,9 @@ class Network:
   reason: str = ""
 
   def __repr__(self) -> str:
-    provenance = [self.about.get("strategy"), f"source {self.about.get('source', 'unknown')}"]
+    merged = "merged" if "params_of" in self.about else ""
+    steps = f"{self.about['steps']} steps" if "steps" in self.about else ""
+    provenance = [self.about.get("strategy"), f"source {self.about.get('source', 'unknown')}", steps, merged]
     return f"Network({', '.join([self.checkpoint.site, self.checkpoint.task, *filter(None, provenance)])})"
 
   @property

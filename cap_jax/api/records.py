@@ -14,6 +14,7 @@ from cap_jax.types import InputError
 
 SUBJECT = "subject"
 Windows = batches.Pairs | batches.Waves
+_LARGEST_ASPECT = 10  # more records than that many times the samples are an array that is transposed
 
 
 def read_array(values: Any, name: str) -> np.ndarray:
@@ -77,6 +78,10 @@ def recording(
       raise InputError(f"{subject}: {name} has the shape {wave.shape}; give one record, an array (time,)")
     if not np.isfinite(wave).any():
       raise InputError(f"{subject}: {name} holds no number; leave the record out")
+  sizes = {name: wave.size for name, wave in waves.items()}
+  if len(set(sizes.values())) > 1:
+    lengths = ", ".join(f"{name} has {size} samples" for name, size in sizes.items())
+    raise InputError(f"{subject}: {lengths}; pass waves of one length")
   if fs_hz is None and time_s is None:
     raise InputError(f"{subject}: neither a rate nor a clock; give fs_hz=, or a clock in seconds as time_s")
   if fs_hz is not None and time_s is not None:
@@ -105,8 +110,8 @@ def windows(
 ) -> Windows:
   """Cuts records into windows of 4 s at 125 Hz.
 
-  Records are conditioned first: resampled, without faulty beats and without a monitor's delay. A record needs one
-  window, 4 s, without a gap.
+  Records are conditioned first: resampled, without faulty beats and without a monitor's delay. A record must contain
+  at least one stretch of 4 s without a gap.
 
   Args:
     x: peripheral pressure [mmHg]: an array (time,), an array (record, time), or a list of arrays of any length. Or a
@@ -147,6 +152,9 @@ def _records(waves: Any, name: str) -> list[Any]:
     array = waves if isinstance(waves, np.ma.MaskedArray) else np.asarray(waves)
     if array.ndim not in (1, 2):
       raise InputError(f"{name}: must be an array (time,) or (record, time), or a list of arrays (time,)")
+    if array.ndim == 2 and array.shape[0] > _LARGEST_ASPECT * array.shape[1]:
+      count, samples = array.shape
+      raise InputError(f"{name}: has {count} records of {samples} samples; pass an array (record, time)")
     return list(array) if array.ndim == 2 or array.dtype.kind == "O" else [array]
   return list(waves) if waves and np.ndim(waves[0]) else [np.asarray(waves)]
 
@@ -160,8 +168,9 @@ def _of_arrays(
   else:
     names = _names([subject] * len(outside) if isinstance(subject, str | int) else subject)
   if len(names) != len(outside) or (inside is not None and len(inside) != len(outside)):
-    y_count = "" if inside is None else f", y {len(inside)}"
-    raise InputError(f"x holds {len(outside)} records{y_count}, subject {len(names)} names; give one of each a record")
+    y_count = "" if inside is None else f", y has {len(inside)}"
+    name_count = "" if subject is None else f", subject has {len(names)} names"
+    raise InputError(f"x has {len(outside)} records{y_count}{name_count}; pass one of each per record")
   return [
     recording({site: wave} if inside is None else {site: wave, reference: inside[k]}, fs_hz, None, name)
     for k, (wave, name) in enumerate(zip(outside, names, strict=True))
@@ -216,7 +225,7 @@ def check_kind(value: Any, kind: type | tuple[type, ...], name: str, remedy: str
     InputError: it has another type.
   """
   if not isinstance(value, kind):
-    raise InputError(f"{name}: is a {type(value).__name__}; {remedy}")
+    raise InputError(f"{name}: is of type {type(value).__name__}; {remedy}")
 
 
 def check_site(windows: Windows | None, site: str, name: str) -> None:

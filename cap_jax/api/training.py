@@ -44,8 +44,8 @@ def transfer(
     source: windows of the source, for strategies that continue to train on it; `Cohort.windows` of the cohort that the
       network was trained on.
     validation: windows of other target subjects. They do not affect the training; they calibrate the prediction
-      intervals, which need 9 subjects.
-    budget: steps, 50 or more for each stage of the strategy, batch and seed.
+      intervals, which need 9 subjects. Without them the target network has no intervals.
+    budget: steps, a multiple of 50 and at least 50 for each stage of the strategy; batch and seed.
     site: where the target measures; by default where the source network reads.
 
   Returns:
@@ -54,7 +54,7 @@ def transfer(
   Raises:
     InputError: the strategy is unknown, reads windows that are missing, or cannot follow this source; or the windows
       are of another site.
-    LeakError: a subject is in two of the arguments.
+    LeakError: a target subject is also in `source`, or a subject in `validation` is also used for training.
   """
   records.check_kind(net, Network, "net", "give a network, as `cap_jax.load` returns")
   records.check_kind(strategy, (str, Strategy), "strategy", "give a name or a Strategy")
@@ -75,13 +75,23 @@ def transfer(
   strategy = find(strategy) if isinstance(strategy, str) else strategy
   checks.check(strategy, checks.wave_model(trained.model), trained.model, trained.task, trained.windows.samples)
   adapted = runs.adapt(strategy, trained, data, budget)
-  target = adapted.checkpoint
-  if validation is not None:
-    training = waves if waves is not None else labelled
-    assert training is not None  # a strategy reads one of the two
-    head = uncertainty.transferred_head(adapted, trained)
-    target = uncertainty.equip(target, head, training, validation, "validation subjects of the target")
-  return Network(target, "; ".join(text for text in (reason, adapted.reason) if text))
+  target, lacking = _with_intervals(adapted, trained, data)
+  return Network(target, "; ".join(text for text in (reason, adapted.reason, lacking) if text))
+
+
+def _with_intervals(
+  adapted: runs.Adapted, source: checkpoint.Checkpoint, data: runs.Data
+) -> tuple[checkpoint.Checkpoint, str]:
+  """Returns the target network with intervals that validation subjects calibrate, and why it has none, "" if it has."""
+  if data.validation is None:
+    return adapted.checkpoint, "no prediction intervals: pass validation= with 9 other target subjects"
+  training = data.unlabelled if data.unlabelled is not None else data.labelled
+  assert training is not None  # a strategy reads one of the two
+  head = uncertainty.transferred_head(adapted, source)
+  where = "validation subjects of the target"
+  target = uncertainty.equip(adapted.checkpoint, head, training, data.validation, where)
+  assert target.uncertainty_calibration is not None
+  return target, target.uncertainty_calibration.lacking
 
 
 def _choose(
@@ -266,7 +276,7 @@ def pretrain(
   records.check_kind(model, config.Model, "model", "give a cap_jax.config.Model")
   spec = config.Training(steps=steps, learning_rate=2e-2, seed=seed)
   task_reference = tasks.TASKS[task].reference or site
-  reference = "aortic_root" if task_reference == tasks.SOUGHT else task_reference
+  reference = "aortic_root" if task_reference == tasks.STUDY_REFERENCE else task_reference
   if isinstance(people, Cohort):
     pairs, origin = people.windows(site, reference), people.origin
   else:

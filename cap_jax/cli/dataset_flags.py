@@ -15,7 +15,7 @@ PATH = flags.DEFINE_string(
 )
 CHANNELS = flags.DEFINE_list("channels", [], "CHANNEL:SIGNAL pairs, as in ABP:radial,PLETH:digital_ppg")
 STRICT = flags.DEFINE_bool("strict", False, "stop at the first bad record instead of leaving it out")
-_SHOWN = 20
+_MOST_LISTED = 20
 
 
 def _channels() -> dict[str, str]:
@@ -50,7 +50,7 @@ def open_dataset() -> datasets.DataSet:
   return dataset
 
 
-def spoken(errors: Iterable[DataError], total: int) -> list[str]:
+def describe_lost(errors: Iterable[DataError], total: int) -> list[str]:
   """Returns lines about records that were left out.
 
   Args:
@@ -63,7 +63,9 @@ def spoken(errors: Iterable[DataError], total: int) -> list[str]:
   lost = list(errors)
   if not lost:
     return [f"none of {total} records left out"]
-  lines = [f"left out: {len(lost)} of {total}"] + [f"  {error}" for error in lost[:_SHOWN]]
+  lines = [f"left out: {len(lost)} of {total}"] + [f"  {error}" for error in lost[:_MOST_LISTED]]
   return lines + (
-    [f"  … and {len(lost) - _SHOWN} more; a store has all in its manifest.json"] if len(lost) > _SHOWN else []
+    [f"  … and {len(lost) - _MOST_LISTED} more; a store has all in its manifest.json"]
+    if len(lost) > _MOST_LISTED
+    else []
   )

@@ -44,7 +44,7 @@ def main() -> None:
         raise
       lost.append(error)
   print("\n".join(inspection.text(dataset, inspected)))
-  print("\n".join(dataset_flags.spoken(lost, len(chosen) + len(dataset.lost))))
+  print("\n".join(dataset_flags.describe_lost(lost, len(chosen) + len(dataset.lost))))
   if count < len(dataset.entries):
     print(f"looked at {count} of {total} records; --records=0 looks at all")
   if not inspected and lost:

@@ -30,11 +30,11 @@ _COORDINATOR = flags.DEFINE_string(
 )
 _HOSTS = flags.DEFINE_integer("hosts", None, "number of hosts that train together", lower_bound=1)
 _HOST = flags.DEFINE_integer("host", None, "index of this host, from 0", lower_bound=0)
-_LIMITS = host_liveness.Limits()
-_JOIN_S = flags.DEFINE_integer("join_timeout_s", _LIMITS.join_s, "how long hosts wait for all to join", lower_bound=1)
-_HOST_S = flags.DEFINE_integer("host_timeout_s", _LIMITS.host_s, "silence after which a host is lost", lower_bound=1)
+_TIMEOUTS = host_liveness.Timeouts()
+_JOIN_S = flags.DEFINE_integer("join_timeout_s", _TIMEOUTS.join_s, "how long hosts wait for all to join", lower_bound=1)
+_HOST_S = flags.DEFINE_integer("host_timeout_s", _TIMEOUTS.host_s, "silence after which a host is lost", lower_bound=1)
 _COLLECTIVE_S = flags.DEFINE_integer(
-  "collective_timeout_s", _LIMITS.collective_s, "how long hosts wait for one that is alive", lower_bound=1
+  "collective_timeout_s", _TIMEOUTS.collective_s, "how long hosts wait for one that is alive", lower_bound=1
 )
 _STATES, _SETTINGS = "training_states", "run_settings.json"
 _RESULTS = ("source", "checkpoint", "best", "split.json")  # results that a resumed run writes again
@@ -56,16 +56,16 @@ def joined() -> Iterator[host_liveness.HostMonitor | None]:
   if identity == (None, None, None):
     yield None
     return
-  who = {}
+  process = {}
   if coordinator != "auto":
     if coordinator is None or hosts is None or host is None or ":" not in coordinator or host >= hosts:
       raise InputError(
         f"--coordinator={coordinator} --hosts={hosts} --host={host}: pass HOST:PORT, the number of hosts and the "
         "index of this one, from 0; or --coordinator=auto on a cluster that jax detects"
       )
-    who = {"coordinator_address": coordinator, "num_processes": hosts, "process_id": host}
-  limits = host_liveness.Limits(_JOIN_S.value, _HOST_S.value, _COLLECTIVE_S.value)
-  watch = host_liveness.join(limits, **who)
+    process = {"coordinator_address": coordinator, "num_processes": hosts, "process_id": host}
+  limits = host_liveness.Timeouts(_JOIN_S.value, _HOST_S.value, _COLLECTIVE_S.value)
+  watch = host_liveness.join(limits, **process)
   if jax.process_index():  # only the first host prints
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
   try:

@@ -49,11 +49,11 @@ def _network() -> checkpoint.Checkpoint:
   return trained
 
 
-def _digests(own: own_data.Own) -> dict[str, str]:
+def _digests(own: own_data.UserWindows) -> dict[str, str]:
   """Returns the SHA-256 of the windows as the network reads them, and of the network."""
   paired = {"paired windows": own.paired.digest} if own.paired is not None else {}
   return {
-    "windows": own.everybody.digest,
+    "windows": own.all_windows.digest,
     **paired,
     "checkpoint": checkpoint.digest(pretrained.place(_CHECKPOINT.value)),
   }
@@ -69,9 +69,9 @@ def main() -> None:
   lost = [*dataset.lost, *own.lost]
   place = "in silico" if dataset.in_silico else "real records"
   path = dataset.path.split(",")[0]
-  subjects, y_bt = own_data.reconstruct(trained, own.everybody)
-  sections = [own_report.reconstructed(trained, subjects, y_bt, own.everybody, path)]
-  explanation = own_report.WITHOUT_TRUTH
+  subjects, y_bt = own_data.reconstruct(trained, own.all_windows)
+  sections = [own_report.reconstructed(trained, subjects, y_bt, own.all_windows, path)]
+  explanation = own_report.NO_REFERENCE_NOTE
   with output_folders.whole_folder(workdir, "--workdir") as folder:
     if own.paired is not None:
       name = os.path.basename(os.path.normpath(path))
@@ -86,7 +86,7 @@ def main() -> None:
     if lost:
       sections.append(own_report.left_out(lost))
     own_report.write_reconstructed(os.path.join(folder, "reconstructed.csv"), subjects)
-    page.write_parts(folder, sections)
+    page.write_figures_and_tables(folder, sections)
     facts = launcher.provenance(
       data=f"{dataset.name}: {dataset.source}; {len(dataset.entries)} records",
       licence=dataset.licence,
@@ -98,7 +98,7 @@ def main() -> None:
       else "never",
       seconds=f"{time.perf_counter() - began:.0f}",
     )
-    total = len(own.everybody.subjects)
+    total = len(own.all_windows.subjects)
     heading = f"{place[0].upper()}{place[1:]}: {total} subjects of {dataset.name}, read at {trained.site}."
     page.write(
       os.path.join(folder, "report.html"),
@@ -108,5 +108,5 @@ def main() -> None:
       sections,
       facts,
     )
-  print("\n".join(dataset_flags.spoken(lost, len(dataset.entries) + len(dataset.lost))))
+  print("\n".join(dataset_flags.describe_lost(lost, len(dataset.entries) + len(dataset.lost))))
   print(f"{workdir}/report.html: {total} subjects, {time.perf_counter() - began:.0f} s")

@@ -73,7 +73,7 @@ def launch(main: Callable[[], None]) -> None:
   """Runs a program.
 
   Invalid input and invalid flags are one line on standard error and exit status 2. On SIGTERM the program exits with status
-  `training_state.STOPPED`. The same command then resumes, or starts again where no training state was saved.
+  `training_state.EXIT_STOPPED`. The same command then resumes, or starts again where no training state was saved.
   """
 
   def parse(argv: list[str]) -> list[str]:
@@ -119,7 +119,7 @@ def launch(main: Callable[[], None]) -> None:
     except training_state.StopRequested:
       sys.stdout.flush()
       print("\nstopped; give the same command again", file=sys.stderr)
-      sys.exit(training_state.STOPPED)
+      sys.exit(training_state.EXIT_STOPPED)
     except BrokenPipeError:  # the reader of the output has closed it
       os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
       sys.exit(1)

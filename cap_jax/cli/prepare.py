@@ -37,7 +37,7 @@ _TRANSIT = flags.DEFINE_list(
 
 def main() -> None:
   output = launcher.required(_OUTPUT, "STORE")
-  how = split_flags.parts_of_flags()
+  how = split_flags.partition_from_flags()
   dataset = dataset_flags.open_dataset()
   synchronise = not dataset.in_silico if _SYNCHRONISE.value is None else _SYNCHRONISE.value
   try:
@@ -62,4 +62,4 @@ def main() -> None:
   if not dataset.subjects_known:
     print("  whose records these are is not known: they are split by record, and one person may be in two parts")
   print("  split: " + ", ".join(f"{part} {len(names)}" for part, names in prepared.split.subjects.items()))
-  print("\n".join(dataset_flags.spoken([DataError(**lost) for lost in manifest["lost"]], total)))
+  print("\n".join(dataset_flags.describe_lost([DataError(**lost) for lost in manifest["lost"]], total)))

@@ -111,4 +111,4 @@ def main() -> None:
     "training": trained.about,
   }
   paths = reconstruction.write(output, wave, site, facts)
-  print("\n".join([reconstruction.spoken(wave), *paths]))
+  print("\n".join([reconstruction.format_summary(wave), *paths]))

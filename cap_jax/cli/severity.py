@@ -33,7 +33,7 @@ def main() -> None:
     return
   with output_folders.whole_folder(_WORKDIR.value, "--workdir") as folder:
     section = _measure(trained)
-    page.write_parts(folder, [section])
+    page.write_figures_and_tables(folder, [section])
     facts = launcher.provenance(
       network=", ".join(f"{key}: {value}" for key, value in trained.about.items()),
       seconds=f"{time.perf_counter() - began:.0f}",

@@ -21,7 +21,7 @@ def main() -> None:
   opened = store.open_store(launcher.required(_STORE, "STORE"))
   output = launcher.required(_OUTPUT, "FOLDS")
   records = [record for shard in opened.shards for record in shard.records]
-  splits = subject_partition.folds(records, split_flags.parts_of_flags(), _FOLDS.value or None)
+  splits = subject_partition.folds(records, split_flags.partition_from_flags(), _FOLDS.value or None)
   with output_folders.whole_folder(output, "--output") as folder:
     for number, split in enumerate(splits):
       split.save(os.path.join(folder, f"fold-{number:03d}.json"))

@@ -13,7 +13,7 @@ _OUT = flags.DEFINE_string("out_of_distribution", None, "a part of its own: COVA
 _SEED = flags.DEFINE_integer("seed", 0, "of the split", lower_bound=0)
 
 
-def parts_of_flags() -> subject_partition.Partition:
+def partition_from_flags() -> subject_partition.Partition:
   """Returns how to divide the subjects, from the flags.
 
   Raises:

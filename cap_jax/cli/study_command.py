@@ -139,7 +139,7 @@ def report(study: study_config.Study, folder: str, rows: pandas.DataFrame, began
   loss = study_report.source_loss(folder)
   reference = reference_flags.reference(study_datasets.is_real(study), study.calibration.kind)
   clinics = study_report.open_clinics(study, folder, rows)
-  gained = study_report.gain_tables_of(clinics)
+  gained = study_report.efficiency_tables_of(clinics)
   sections = [
     *study_report.clinics_section(clinics, place),
     page.Section("What transfer gains", label_efficiency.EXPLAINED, sheets=gained),
@@ -165,7 +165,7 @@ def report(study: study_config.Study, folder: str, rows: pandas.DataFrame, began
     seconds=f"{time.perf_counter() - began:.0f}",
   )
   summary_line = "\n".join(headlines[1:]) + f"{setting} Source task: {study.task}, site: {study.site}. Errors in mmHg."
-  page.write_parts(folder, sections)
+  page.write_figures_and_tables(folder, sections)
   path = os.path.join(folder, "report.html")
   page.write(path, headlines[0], summary_line, study_tables.EXPLAINED, sections, facts)
   print(f"{path}, {folder}/study.csv, {folder}/checkpoint: {time.perf_counter() - began:.0f} s")

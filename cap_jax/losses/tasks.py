@@ -23,7 +23,7 @@ class Task:
   """A source task.
 
   Attributes:
-    reference: site of the reference wave y; None is the site of x, `SOUGHT` the reference site of the study.
+    reference: site of the reference wave y; None is the site of x, `STUDY_REFERENCE` the reference site of the study.
     make_loss: (net, margin) -> loss of a part of a batch.
     numerics: covariates that are outputs, besides the three pressures; None for a task whose output is a wave.
   """
@@ -39,9 +39,9 @@ class Task:
     return dataclasses.replace(model, head="numbers", outputs=3 + len(self.numerics))
 
 
-SOUGHT = "sought"
+STUDY_REFERENCE = "study"
 TASKS: dict[str, Task] = {
-  "waveform": Task(SOUGHT, waveform.make_waveform),
+  "waveform": Task(STUDY_REFERENCE, waveform.make_waveform),
   "site": Task("brachial", waveform.make_waveform),
   "masked": Task(None, masked.make_masked),
   "bp": Task("brachial", numeric_losses.make_blood_pressure, ()),

@@ -28,7 +28,7 @@ EXPLAINED = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Gain:
+class LabelEfficiency:
   """Label efficiency of one method with `n_target` labelled subjects in one clinic.
 
   Attributes:
@@ -43,7 +43,7 @@ class Gain:
   gap_closed: agreement.Interval
 
   @property
-  def known(self) -> bool:
+  def has_baseline(self) -> bool:
     """Whether there was a network to compare it with."""
     return not (np.isnan(self.equivalent_labels.mean) and np.isnan(self.gap_closed.mean))
 
@@ -127,7 +127,7 @@ def _gap_closed(curves: _Curves, key: tuple[str, int], baselines: Collection[str
   return _interval(np.where(source > oracle, share, -np.inf))
 
 
-def summarise(rows: pandas.DataFrame, baselines: Collection[str]) -> list[Gain]:
+def summarise(rows: pandas.DataFrame, baselines: Collection[str]) -> list[LabelEfficiency]:
   """Returns the equivalent labels and the gap closed of every strategy at every number of labels, and of the source network.
 
   Args:
@@ -137,7 +137,7 @@ def summarise(rows: pandas.DataFrame, baselines: Collection[str]) -> list[Gain]:
   curves = _curves(rows)
   keys = [key for key in curves if key[0] != SCRATCH and (key[0] not in baselines or key == (SOURCE, 0))]
   keys.sort(key=lambda key: key[1])
-  return [Gain(*key, _equivalent_labels(curves, key), _gap_closed(curves, key, baselines)) for key in keys]
+  return [LabelEfficiency(*key, _equivalent_labels(curves, key), _gap_closed(curves, key, baselines)) for key in keys]
 
 
 def choices(rows: pandas.DataFrame, baselines: Collection[str]) -> Choices | None:

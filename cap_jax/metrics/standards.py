@@ -152,14 +152,14 @@ def ieee_grade(mad_mmhg: float) -> str:
   return next((grade for grade, most in (("A", 5), ("B", 6), ("C", 7)) if mad_mmhg <= most), "D")
 
 
-def evaluate(quantity: str, readings: Readings, reference: Reference, knows: str = "") -> list[Verdict]:
+def evaluate(quantity: str, readings: Readings, reference: Reference, uses_of_reference: str = "") -> list[Verdict]:
   """Evaluates the errors of one pressure against all standards.
 
   Args:
     quantity: "csbp" or "cdbp".
     readings: its errors.
     reference: of the validation.
-    knows: what the method uses of the reference, "" if nothing.
+    uses_of_reference: what the method uses of the reference, "" if nothing.
   """
   limit = largest_sd(readings.bias)
   first = abs(readings.bias) <= 5 and readings.sd <= 8
@@ -167,8 +167,8 @@ def evaluate(quantity: str, readings: Readings, reference: Reference, knows: str
   unmet = (*_unmet_preconditions(reference, len(readings.true_s)), *_missing_pressures(quantity, readings.true_s))
   if not 0.3 <= reference.male_share <= 0.7:
     unmet = (*unmet, "at least 30 % of each sex are required")
-  if knows:
-    unmet = (*unmet, f"it knows {knows} of each subject")
+  if uses_of_reference:
+    unmet = (*unmet, f"it knows {uses_of_reference} of each subject")
   spread = f"{readings.bias:+.1f} ± {readings.sd:.1f} mmHg"
   return [
     Verdict("AAMI/ISO 81060-2 criterion 1", spread, first, "", unmet),

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from cap_jax.data import conditioning, datasets, recordings
 from cap_jax.report import figures
 
-_SHOWN_S = 10.0
+_FIGURE_S = 10.0
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 
 
@@ -146,7 +146,7 @@ def _start(raw: recordings.Recording, cleaned: recordings.Recording) -> float:
   for wave in cleaned.signals.values():
     lost = np.flatnonzero(~np.isfinite(wave))
     if lost.size:
-      return max(float(cleaned.time_s[lost[0]]) - 0.4 * _SHOWN_S, float(raw.time_s[0]))
+      return max(float(cleaned.time_s[lost[0]]) - 0.4 * _FIGURE_S, float(raw.time_s[0]))
   return float(raw.time_s[0])
 
 
@@ -163,7 +163,7 @@ def sheet(drawn: Sequence[Drawn]) -> Figure:
           place.set_axis_off()
           continue
         for recording, colour, width in ((raw, "#AAAAAA", 1.6), (cleaned, _COLOURS[columns.index(name) % 6], 1.0)):
-          visible = (recording.time_s >= first) & (recording.time_s <= first + _SHOWN_S)
+          visible = (recording.time_s >= first) & (recording.time_s <= first + _FIGURE_S)
           place.plot(recording.time_s[visible], recording.signals[name][visible], color=colour, lw=width)
         place.set_title(f"{raw.subject} {name.replace('_', ' ')} [{raw.units[name]}]", fontsize=8)
         place.margins(x=0)

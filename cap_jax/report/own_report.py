@@ -20,7 +20,7 @@ _NAMES = {
   "form_factor": ("form factor", 3), "ejection": ("ejection [ms]", 0), "sevr": ("SEVR [%]", 0), "hr": ("HR [bpm]", 0),
 }  # fmt: skip
 _BROWSED = 3
-WITHOUT_TRUTH = (
+NO_REFERENCE_NOTE = (
   "No record here has a measured aortic wave to evaluate the network by, so no errors are given. An interval holds only "
   "for people, sites and devices like those of the calibration."
 )
@@ -63,7 +63,7 @@ def write_reconstructed(path: str | os.PathLike[str], subjects: Sequence[own_dat
   """
   with files.write_atomically(path) as (partial,), open(partial, "w", newline="", encoding="utf-8") as file:
     writer = csv.writer(file)
-    names = (f"{name}_est{indices.ending(name)}" for name in own_data.SHOWN)
+    names = (f"{name}_est{indices.ending(name)}" for name in own_data.REPORTED_INDICES)
     writer.writerow(
       ("subject", "windows", "beats", *names, "half_width_mmhg", "csbp_half_width_mmhg", "ood_fraction", "missing")
     )

@@ -185,7 +185,7 @@ def write(
     file.write(page)
 
 
-def write_parts(folder: str, sections: Sequence[Section]) -> None:
+def write_figures_and_tables(folder: str, sections: Sequence[Section]) -> None:
   """Writes the figures as PDF, SVG and PNG, and the tables as CSV and LaTeX.
 
   Args:

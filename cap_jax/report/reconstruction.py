@@ -16,7 +16,7 @@ from cap_jax.inference.reconstruct import ReconstructedWave, summary
 NOTE = "research software, no medical device; the error of its network on waves of other people than it learnt from is unknown"
 _MOST_GAPS = 10
 MOST_OOD = 0.5  # share of windows beyond which a record is flagged
-_SHOWN = (
+_PRINTED_MEANS = (
   ("cSBP", "csbp_est_mmhg"),
   ("cDBP", "cdbp_est_mmhg"),
   ("cPP", "cpp_est_mmhg"),
@@ -89,7 +89,7 @@ def _intervals(wave: ReconstructedWave) -> dict[str, Any] | None:
   }
 
 
-def spoken(wave: ReconstructedWave) -> str:
+def format_summary(wave: ReconstructedWave) -> str:
   """Returns the gaps and the mean pressures as text for a terminal."""
   lines = [f"gap {gap.start_s:.2f}–{gap.end_s:.2f} s: {gap.reason}" for gap in wave.gaps[:_MOST_GAPS]]
   if len(wave.gaps) > _MOST_GAPS:
@@ -101,7 +101,7 @@ def spoken(wave: ReconstructedWave) -> str:
   if wave.lacking:
     lines.append(f"no intervals: {wave.lacking}")
   statistics = summary(wave.beats)
-  means = ", ".join(f"{label} {statistics[name]['mean']:.1f}" for label, name in _SHOWN if statistics)
+  means = ", ".join(f"{label} {statistics[name]['mean']:.1f}" for label, name in _PRINTED_MEANS if statistics)
   return "\n".join(
     [*lines, f"{len(wave.beats)} beat{'' if len(wave.beats) == 1 else 's'}" + (f"; means: {means}" if means else "")]
   )

@@ -230,9 +230,9 @@ def strata(rows: pandas.DataFrame, names: Sequence[str], place: str) -> Figure:
   titles = {"age": "age [years]", "hr_bpm": "heart rate [bpm]", "amplification": "amplification"}
   with matplotlib.rc_context(figures.STYLE):
     figure = Figure(figsize=(10, 3.2), layout="constrained")
-    everybody = summary.of_subjects(rows)
+    all_windows = summary.of_subjects(rows)
     for axes, (covariate, title) in zip(figure.subplots(1, 3, sharey=True), titles.items(), strict=True):
-      groups = agreement.strata(covariate, everybody[covariate].to_numpy(float))
+      groups = agreement.strata(covariate, all_windows[covariate].to_numpy(float))
       for number, (name, people) in enumerate(_by_subject(rows, names).items()):
         values = people[covariate].to_numpy(float)
         rmse = [agreement.interval(people["rmse_mmhg"].to_numpy(float)[s.contains(values)]) for s in groups]

@@ -11,22 +11,22 @@ import numpy as np
 import pandas
 
 from cap_jax.metrics import label_efficiency, standards
-from cap_jax.report import figures, gain_tables, page, study_figures, study_tables, tables
+from cap_jax.report import efficiency_tables, figures, page, study_figures, study_tables, tables
 from cap_jax.signals import beats
 from cap_jax.study import study_config, study_datasets, study_grid, study_results, study_runner, summary
 from cap_jax.study.methods import BASELINES
 from cap_jax.study.study_results import Cell
 from cap_jax.train import strategy_selection
 
-AUTO, JUDGE = strategy_selection.NAME, "fine_tuning"
+AUTO, RANKING_METHOD = strategy_selection.NAME, "fine_tuning"
 _WAVES = ("gtf_target", "scratch")
 _COMPARED = (
-  "gtf_target", "source", "scratch", "feature_transfer", JUDGE, "parameter_transfer", "multi_task", "multi_task/transducer", AUTO,
+  "gtf_target", "source", "scratch", "feature_transfer", RANKING_METHOD, "parameter_transfer", "multi_task", "multi_task/transducer", AUTO,
 )  # fmt: skip
-_BROWSED = ("source", "gtf_source", "domain_adaptation/section", *_WAVES, JUDGE)
+_BROWSED = ("source", "gtf_source", "domain_adaptation/section", *_WAVES, RANKING_METHOD)
 _FEW = 4
 _FEW_STRATEGIES = 6
-_STRATIFIED = ("gtf_target", "source", "scratch", JUDGE, "domain_adaptation/section")
+_STRATIFIED = ("gtf_target", "source", "scratch", RANKING_METHOD, "domain_adaptation/section")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +107,9 @@ def open_clinics(study: study_config.Study, folder: str, rows: pandas.DataFrame)
       if key.fold == 0 and key.seed == study.seeds[0] and key.n_target == focused.get(key.method)
     ]
     first = [cell for key in keys if (cell := study_results.load(folder, key)) is not None]
-    outputs = {cell.key.method: stored for cell in first if (stored := study_results.load_shown(folder, cell.key))}
+    outputs = {
+      cell.key.method: stored for cell in first if (stored := study_results.load_figure_data(folder, cell.key))
+    }
     own = [result for result in summaries if result.scenario == name]
     results.append(ClinicResults(clinic, rows[rows["scenario"] == name], own, outputs, first))
   return results
@@ -186,7 +188,7 @@ def _ranking_method(clinic: ClinicResults) -> str:
   """Returns the method that ranks the subjects: `auto`, else fine-tuning, else another with stored waves."""
   candidates = (
     AUTO,
-    JUDGE,
+    RANKING_METHOD,
     *(cell.key.method for cell in reversed(clinic.first) if cell.validation),
     *reversed(list(clinic.waves)),
   )
@@ -319,18 +321,20 @@ def clinics_section(clinics: Sequence[ClinicResults], place: str) -> list[page.S
   return [page.Section("All target clinics", "", [figure], sheets={"clinics": study_tables.clinics(summaries, focus)})]
 
 
-def gain_tables_of(clinics: Sequence[ClinicResults]) -> dict[str, tables.Table]:
+def efficiency_tables_of(clinics: Sequence[ClinicResults]) -> dict[str, tables.Table]:
   """Returns name → table of label efficiency, without the tables that have no data."""
   rows = {clinic.name: clinic.rows for clinic in clinics}
-  gains = {name: [g for g in label_efficiency.summarise(part, BASELINES) if g.known] for name, part in rows.items()}
+  gains = {
+    name: [g for g in label_efficiency.summarise(part, BASELINES) if g.has_baseline] for name, part in rows.items()
+  }
   chosen = {
     name: choices for name, part in rows.items() if (choices := label_efficiency.choices(part, BASELINES)) is not None
   }
-  sheets = {"by_labels": gain_tables.by_labels([result for clinic in clinics for result in clinic.summaries])}
+  sheets = {"by_labels": efficiency_tables.by_labels([result for clinic in clinics for result in clinic.summaries])}
   if any(gains.values()):
-    sheets["gains"] = gain_tables.gained(gains, clinics[0].study.n_target)
+    sheets["gains"] = efficiency_tables.efficiency(gains, clinics[0].study.n_target)
   if chosen:
-    sheets["choices"] = gain_tables.chosen(chosen)
+    sheets["choices"] = efficiency_tables.chosen(chosen)
   return sheets
 
 

@@ -181,11 +181,11 @@ def intervals(summaries: Sequence[MethodSummary]) -> Table:
   return Table(header, rows, 1, caption=caption)
 
 
-Shown = Mapping[str, pandas.DataFrame]
+RowsByMethod = Mapping[str, pandas.DataFrame]
 """Method → rows of one clinic at one number of labels."""
 
 
-def agreements(by_method: Shown) -> Table:
+def agreements(by_method: RowsByMethod) -> Table:
   """Returns limits of agreement with repeated measures, proportional bias, ICC and r."""
   header = (
     "method",
@@ -234,17 +234,17 @@ def agreements(by_method: Shown) -> Table:
   return Table(header, rows, 0, caption=caption)
 
 
-def _verdicts(by_method: Shown, reference: standards.Reference) -> Iterator[tuple[str, str, standards.Verdict]]:
+def _verdicts(by_method: RowsByMethod, reference: standards.Reference) -> Iterator[tuple[str, str, standards.Verdict]]:
   """Yields method, pressure and verdict."""
   for method, part in by_method.items():
     for name in waveform_metrics.STANDARDISED:
       readings = summary.readings(part, name)
-      knows = methods.BASELINES[method].knows if method in methods.BASELINES else ""
+      knows = methods.BASELINES[method].uses_of_reference if method in methods.BASELINES else ""
       for verdict in standards.evaluate(name, readings, reference, knows) if readings else ():
         yield method, name, verdict
 
 
-def all_verdicts(by_method: Shown, reference: standards.Reference) -> list[standards.Verdict]:
+def all_verdicts(by_method: RowsByMethod, reference: standards.Reference) -> list[standards.Verdict]:
   """Returns the verdict of each standard on each method.
 
   Args:
@@ -257,7 +257,7 @@ def all_verdicts(by_method: Shown, reference: standards.Reference) -> list[stand
   return [verdict for _, _, verdict in _verdicts(by_method, reference)]
 
 
-def verdicts(by_method: Shown, reference: standards.Reference) -> Table:
+def verdicts(by_method: RowsByMethod, reference: standards.Reference) -> Table:
   """Returns the validation standards, with the preconditions that are not met.
 
   Args:
@@ -290,7 +290,7 @@ def verdicts(by_method: Shown, reference: standards.Reference) -> Table:
   return Table(header, rows, 1, caption=caption)
 
 
-def contrasts(by_method: Shown) -> Table:
+def contrasts(by_method: RowsByMethod) -> Table:
   """Returns the RMSE of each strategy minus that of each baseline."""
   comparisons = summary.contrasts(pandas.concat(by_method.values())) if by_method else []
   pairs = {(one.against, one.method): one for one in comparisons}
@@ -314,13 +314,13 @@ def _contrast(contrast: summary.Contrast) -> str:
   return f"{round(mean, 2) + 0.0:+.2f}{'*' if contrast.p < 0.05 else ''}{worse}"
 
 
-def strata(by_method: Shown) -> Table:
+def strata(by_method: RowsByMethod) -> Table:
   """Returns RMSE and cSBP error by age, heart rate and amplification."""
   header = ("method", "stratum", "subjects", "RMSE", "95 %", "cSBP error")
   rows = []
-  everybody = summary.of_subjects(pandas.concat(by_method.values())) if by_method else pandas.DataFrame()
+  all_windows = summary.of_subjects(pandas.concat(by_method.values())) if by_method else pandas.DataFrame()
   for covariate, title in _STRATIFIED.items() if by_method else ():
-    groups = agreement.strata(covariate, everybody[covariate].to_numpy(float))
+    groups = agreement.strata(covariate, all_windows[covariate].to_numpy(float))
     for method, part in by_method.items():
       people = summary.of_subjects(part)
       values = people[covariate].to_numpy(float)
@@ -347,7 +347,7 @@ def budgets(study: study_config.Study, summaries: Sequence[MethodSummary]) -> Ta
   rows = []
   for name in dict.fromkeys(result.method for result in summaries):
     own = [result for result in summaries if result.method == name]
-    knows = methods.method(study, name).knows
+    knows = methods.method(study, name).uses_of_reference
     rows.append(
       (
         label(name),

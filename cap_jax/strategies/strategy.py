@@ -1,6 +1,6 @@
 """A strategy as a value: what comes from the source, what is frozen, and the loss.
 
-    θ⁰ = θ_take^S ⊕ θ_rest^new,     θ_hold frozen,     the rest minimises L = Σ λ_i(t) L_i
+    θ⁰ = θ_init^S ⊕ θ_rest^new,     θ_frozen frozen,     the rest minimises L = Σ λ_i(t) L_i
 
 The training never depends on the name of a strategy. A new strategy, or a combination of old ones, is a new value.
 """
@@ -18,6 +18,7 @@ from cap_jax.losses.terms import Term
 from cap_jax.models.discriminator import Discriminator
 from cap_jax.models.net import ADAPTORS, Net
 from cap_jax.strategies import low_rank, surgery
+from cap_jax.strategies.surgery import check_paths
 from cap_jax.types import InputError, Params
 
 LEAST_STEPS = 150
@@ -35,11 +36,11 @@ class Stage(NamedTuple):
   """A part of the training.
 
   Attributes:
-    freeze: what is frozen in it, rules of `freezing`.
+    freeze: what is frozen in it: path prefixes such as "f/embed", or "first:N", "last:N%", "auto".
     share: share of the steps.
     rate: learning rate relative to the strategy's.
-    without: names of the losses that it leaves out.
-    per_label: steps for each labelled subject, at least `LEAST_STEPS` and at most its share; 0 for its whole share.
+    without: names of the terms of the loss that it omits.
+    per_label: steps for each labelled subject, at least 150 and at most its share; 0 for its whole share.
   """
 
   freeze: tuple[str, ...] = ()
@@ -63,8 +64,9 @@ class Strategy:
   """One way to transfer.
 
   Attributes:
-    equation: θ_t in the notation of the method.
-    init_from_source: path prefixes that come from the source, "s=r" where the name differs.
+    equation: θ_t in the notation of the method, for readers.
+    init_from_source: path prefixes that come from the source. "s=r" initialises the block s, a head for the source's
+      own task, from the source's r.
     stages: what is frozen, stage by stage. A frozen f computes its features once.
     loss: terms, weights, schedules.
     combine: how the terms are balanced, name in `multi_task.MAKERS`.
@@ -80,7 +82,7 @@ class Strategy:
     name: for messages, logs and the checkpoint.
   """
 
-  equation: str
+  equation: str = ""
   init_from_source: tuple[str, ...] = ()
   stages: tuple[Stage, ...] = (Stage(),)
   loss: tuple[Term, ...] = (Term("target"),)
@@ -103,6 +105,11 @@ class Strategy:
     Raises:
       InputError: a name is unknown, a number is out of range, or options exclude each other.
     """
+    check_paths(self.init_from_source, "init_from_source")
+    for field, kind in (("stages", Stage), ("loss", Term)):
+      value = getattr(self, field)
+      if not isinstance(value, tuple) or isinstance(value, kind) or not all(isinstance(one, kind) for one in value):
+        raise InputError(f"{field}={value}: must be a tuple of {kind.__name__}, as ({kind.__name__}(…),)")
     for term in self.loss:
       _check("loss", term.name, terms.TERMS)
       _check("schedule", term.schedule, multi_task.SCHEDULES)
@@ -110,8 +117,11 @@ class Strategy:
         raise InputError(f"loss {term.name}: weight {term.weight} must be positive; leave the term out for none")
     _check("combine", self.combine, multi_task.MAKERS)
     _check("adaptor", self.adaptor, ADAPTORS)
-    if not self.loss or not self.stages or abs(sum(stage.share for stage in self.stages) - 1) > 1e-6:
-      raise InputError(f"stages={self.stages}, loss={self.loss}: one of each at least, and shares that add up to 1")
+    if not self.loss or not self.stages:
+      raise InputError(f"stages={self.stages}, loss={self.loss}: pass at least one stage and one term")
+    shares = sum(stage.share for stage in self.stages)
+    if abs(shares - 1) > 1e-6:
+      raise InputError(f"stages: their shares add up to {shares:g}; they must add up to 1")
     if not self.streams:
       raise InputError(f"loss={self.loss}: reads no windows; add a term that does, such as target")
     if self.transducer and "source" not in self.streams:

@@ -1,6 +1,6 @@
 """The only surgery on parameter trees: merges a source with a fresh tree, labels frozen parameters, cuts parts out.
 
-    θ⁰ = θ_take^source ⊕ θ_rest^fresh
+    θ⁰ = θ_init^source ⊕ θ_rest^fresh
 
 Paths are keys joined by "/", as in `f/layer_0/conv`; a rule is a path prefix of whole keys. A rule of a merge may
 rename: "s=r" initialises the target's s from the source's r.
@@ -99,9 +99,8 @@ def compare(source: Params, fresh: Params, init_from_source: Sequence[str]) -> l
   """
   for name, tree in (("source", source), ("fresh", fresh)):
     if not isinstance(tree, Mapping):
-      raise MergeError(
-        f"{name}: is a {type(tree).__name__}, no tree of parameters; give params, such as network.params"
-      )
+      raise MergeError(f"{name}: is a {type(tree).__name__}, not a parameter tree; pass params, such as network.params")
+  check_paths(init_from_source, "init_from_source")
   rules = [_split(rule) for rule in init_from_source]
   from_source, in_fresh = leaf_paths(source), leaf_paths(fresh)
   used = covered(source, [rule for _, rule in rules], "source")
@@ -129,17 +128,32 @@ def _origin(path: str, rules: Sequence[tuple[str, str]]) -> str | None:
   return None
 
 
+def check_paths(paths: Sequence[str], name: str) -> None:
+  """Checks that path prefixes are a sequence of names, not one name.
+
+  Args:
+    paths: the prefixes.
+    name: name of the argument, for messages.
+
+  Raises:
+    MergeError: they are something else.
+  """
+  if isinstance(paths, str) or not all(isinstance(path, str) for path in paths):
+    raise MergeError(f"{name}={paths!r}: must be a tuple of path prefixes, such as ('f',)")
+
+
 def merge(source: Params, fresh: Params, init_from_source: Sequence[str]) -> tuple[Params, list[Leaf]]:
-  """Returns θ_take from the source and the rest fresh, both copied.
+  """Merges two parameter trees: those under `init_from_source` come from the source, all others from `fresh`.
 
   Args:
     source: parameters of the source network.
-    fresh: parameters of the target network; the result has its structure.
+    fresh: parameters of the other network, new or trained; the result has its structure.
     init_from_source: path prefixes that come from the source, "target=source" where the names differ; () transfers
       nothing.
 
   Returns:
-    The merged parameters, and a report that says of every leaf whether it was transferred, is fresh or was left behind.
+    The merged parameters, as copies, and a report on every leaf: "transferred" from the source, "fresh", or "left
+    behind" in the source.
 
   Raises:
     MergeError: a rule matches nothing on either side; or leaves to transfer are missing on one side or differ in shape

@@ -8,7 +8,7 @@ from cap_jax.study import study_config
 from cap_jax.types import InputError
 
 
-def target_parts(study: study_config.Study, opened: store.Store) -> Mapping[str, tuple[str, ...]]:
+def target_subjects(study: study_config.Study, opened: store.Store) -> Mapping[str, tuple[str, ...]]:
   """Returns part → subjects of the target's store, by the study's split if it names one.
 
   Args:
@@ -47,7 +47,7 @@ def candidates(
     study: of the target.
     opened: its store.
   """
-  subjects_of = target_parts(study, opened)
+  subjects_of = target_subjects(study, opened)
   untestable = _untestable(study, opened) if study.folds != 1 else {}
   labelled, validation, test = (
     tuple(name for name in subjects_of.get(part, ()) if name not in untestable)
@@ -61,7 +61,7 @@ def left_out(study: study_config.Study) -> list[str]:
   if not study.target_data or study.folds == 1:
     return []
   opened = store.open_store(study.target_data)
-  subjects_of, reason_of = target_parts(study, opened), _untestable(study, opened)
+  subjects_of, reason_of = target_subjects(study, opened), _untestable(study, opened)
   names = [
     name
     for part in (subject_partition.TRAINING, subject_partition.VALIDATION, study.test_part)

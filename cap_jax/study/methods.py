@@ -17,7 +17,7 @@ from cap_jax.study import study_config, study_datasets, training
 from cap_jax.train import checkpoint, loop, prediction, runs, strategy_selection
 from cap_jax.types import InputError
 
-NO_TRUTH = ""
+NO_REFERENCE_USED = ""
 LEVELS = "the true MAP and DBP"
 
 
@@ -124,7 +124,7 @@ class Method:
     run: inputs → output.
     labels: whether it runs at n_target > 0 (True), at 0 (False) or at both (None).
     settings: number of settings that are tried on validation subjects.
-    knows: what it uses of the test subject's own aortic wave, "" for nothing. A method that uses any of it is a bound.
+    uses_of_reference: what it uses of the test subject's own aortic wave, "" for nothing. A method that uses any of it is a bound.
     from_source: whether it needs a source network whose task is the wave.
     drawn: whether the seed changes it at n_target = 0.
     sites: where it is defined; everywhere if empty.
@@ -135,7 +135,7 @@ class Method:
   run: Callable[[MethodInputs], Output]
   labels: bool | None
   settings: int = 1
-  knows: str = NO_TRUTH
+  uses_of_reference: str = NO_REFERENCE_USED
   from_source: bool = False
   drawn: bool = False
   sites: tuple[str, ...] = ()
@@ -290,11 +290,11 @@ BASELINES: dict[str, Method] = {
   "rescaled": Method(
     run=lambda inputs: Output(predicted_bt=rescaling.to_true_levels(inputs.target.test.x_bt, inputs.target.test)),
     labels=False,
-    knows=LEVELS,
+    uses_of_reference=LEVELS,
   ),
   "npma": Method(run=_time(_npma, only_systolic=True), labels=False, sites=tuple(systolic.FRACTIONS)),
   "map_dbp": Method(run=_time(_map_dbp, only_systolic=True), labels=False),
-  "mean_wave_scaled": Method(run=_time(_mean_wave_scaled), labels=False, knows=LEVELS, from_source=True),
+  "mean_wave_scaled": Method(run=_time(_mean_wave_scaled), labels=False, uses_of_reference=LEVELS, from_source=True),
   **{f"{kind}_source": _classical(kind, on_target=False) for kind in baselines.FITTED},
   **{f"{kind}_target": _classical(kind, on_target=True) for kind in baselines.FITTED if kind != "adaptive_tf"},
   "source": _source_as_it_is(lambda inputs: inputs.trained),

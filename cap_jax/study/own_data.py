@@ -21,21 +21,21 @@ from cap_jax.study.study_results import Key
 from cap_jax.train import checkpoint
 from cap_jax.types import DataError, InputError
 
-SHOWN = ("csbp", "cdbp", "cpp", "map", "aix", "form_factor", "ejection", "sevr", "hr")
+REPORTED_INDICES = ("csbp", "cdbp", "cpp", "map", "aix", "form_factor", "ejection", "sevr", "hr")
 
 
 @dataclasses.dataclass(frozen=True)
-class Own:
+class UserWindows:
   """Windows of a data set, without overlap.
 
   Attributes:
     paired: windows with the reference, of the subjects that have it; None if nobody has.
-    everybody: windows of all subjects.
+    all_windows: windows of all subjects.
     lost: why records were left out.
   """
 
   paired: batches.Pairs | None
-  everybody: batches.Waves
+  all_windows: batches.Waves
   lost: tuple[DataError, ...]
 
 
@@ -68,7 +68,7 @@ def _read_entry(
 
 def gather(
   entries: Iterable[datasets.Entry], trained: checkpoint.Checkpoint, synchronise: bool, strict: bool = False
-) -> Own:
+) -> UserWindows:
   """Reads and conditions all records of a data set.
 
   Args:
@@ -101,9 +101,9 @@ def gather(
       lost.append(error)
   if not usable:
     raise lost[0] if lost else InputError("--path: holds no record")
-  everybody = batches.make_pairs(usable, trained.site, spec, trained.site, gaps=True).unlabelled()
+  all_windows = batches.make_pairs(usable, trained.site, spec, trained.site, gaps=True).unlabelled()
   paired = batches.make_pairs(measured, trained.site, spec, trained.reference, gaps=True) if measured else None
-  return Own(paired, everybody, tuple(lost))
+  return UserWindows(paired, all_windows, tuple(lost))
 
 
 def _check_unseen(entry: datasets.Entry, trained: checkpoint.Checkpoint) -> None:
@@ -186,7 +186,7 @@ def evaluate(trained: checkpoint.Checkpoint, paired: batches.Pairs, place: str) 
     for (method, labels), errors in errors_of.items()
     for one in errors
   ]
-  rows_to_show = study_runner.shown_rows(paired)
+  rows_to_show = study_runner.figure_rows(paired)
   truth = {"predicted_bt": paired.x_bt[rows_to_show], "true_bt": paired.y_bt[rows_to_show]}
   truth["subject_b"] = paired.subject_b[rows_to_show].astype(str)
   return Evaluated(rows, {"peripheral": truth, name: {"predicted_bt": reading.y_bt[rows_to_show]}})
@@ -198,7 +198,7 @@ class Reconstructed:
 
   Attributes:
     windows, beats: their numbers.
-    values: name in `SHOWN` → index of the mean beat.
+    values: name in `REPORTED_INDICES` → index of the mean beat.
     half_width_mmhg, csbp_half_width_mmhg: half the mean widths of the wave's and of cSBP's interval.
     ood_fraction: share of windows out of distribution. It and the widths are NaN without a calibration.
     missing: why indices are missing, "" if none is.
@@ -235,12 +235,12 @@ def reconstruct(trained: checkpoint.Checkpoint, waves: batches.Waves) -> tuple[l
     rows = np.flatnonzero(waves.subject_b == subject)
     feet = [beats.find_feet(reading.y_bt[k, inner], spec.fs_hz) for k in rows]
     beats_kt = np.concatenate([indices.cut(reading.y_bt[k, inner], f) for k, f in zip(rows, feet, strict=True)])
-    values, missing = dict.fromkeys(SHOWN, float("nan")), "no whole beat"
+    values, missing = dict.fromkeys(REPORTED_INDICES, float("nan")), "no whole beat"
     if len(beats_kt):
       period = np.concatenate([np.diff(f) for f in feet]).mean() / spec.fs_hz
       mean_beat = indices.of_beats(beats_kt.mean(0)[None], np.array([period]))
-      values = {name: float(mean_beat.values[name][0]) for name in SHOWN}
-      missing = "; ".join(f"{name}: {why[0]}" for name in SHOWN if (why := mean_beat.reasons[name])[0])
+      values = {name: float(mean_beat.values[name][0]) for name in REPORTED_INDICES}
+      missing = "; ".join(f"{name}: {why[0]}" for name in REPORTED_INDICES if (why := mean_beat.reasons[name])[0])
       values |= {"csbp": float(beats_kt.max(1).mean()), "cdbp": float(beats_kt.min(1).mean())}
       values["cpp"] = values["csbp"] - values["cdbp"]
     half_width = intervals.wave * float(reading.sigma_bt[rows, inner].mean()) if intervals else float("nan")

@@ -160,14 +160,14 @@ def _point(
   table = np.array(rows)
   measured = table[np.isfinite(table[:, 0])]
   rmse, ood_fraction = measured[:, [0, 3]].mean(0).tolist() if len(measured) else (float("nan"),) * 2
-  given_frac, wrong_frac = float(table[:, 1].mean()), float(table[:, 2].mean())
+  reconstructed_frac, wrong_frac = float(table[:, 1].mean()), float(table[:, 2].mean())
   unit = ARTEFACTS[name].unit if name != NONE else ""
   return Point(
     artefact=name,
     severity=severity,
     unit=unit,
     rmse_mmhg=rmse,
-    reconstructed=given_frac,
+    reconstructed=reconstructed_frac,
     wrong=wrong_frac,
     ood_fraction=ood_fraction,
     reasons=reasons,

@@ -20,7 +20,7 @@ from cap_jax.train import runs
 from cap_jax.types import InputError
 
 _MAX_SOURCE_WINDOWS = 20_000  # in memory
-_TARGET_PARTS = ("labelled", "unlabelled", "validation", "test")
+_TARGET_FIELDS = ("labelled", "unlabelled", "validation", "test")
 _MAX_TARGET_WINDOWS = 100_000  # of a part in memory, evenly from its recordings
 
 
@@ -125,7 +125,7 @@ def target_site(study: study_config.Study) -> str:
 def reference_of(study: study_config.Study) -> str:
   """Returns the reference wave of the source's task."""
   reference = tasks.TASKS[study.task].reference or study.site
-  return study.reference if reference == tasks.SOUGHT else reference
+  return study.reference if reference == tasks.STUDY_REFERENCE else reference
 
 
 def _real_source(path: str) -> str:
@@ -292,7 +292,7 @@ def _without_overlap(study: study_config.Study) -> config.Windows:
 
 def _load_stored_target(study: study_config.Study, fold: int) -> Target:
   opened = store.open_store(study.target_data)
-  subjects_of = folds.target_parts(study, opened)
+  subjects_of = folds.target_subjects(study, opened)
   signals, peripheral_only = (study.site, study.reference), (study.site, study.site)
   pool, validation_names, test_names = folds.of_fold(folds.candidates(study, opened), study, fold)
   labelled_names = pool[: max(study.labelled_subjects, *study.n_target)]
@@ -328,7 +328,7 @@ def split_of(source: Source, target: Target | None = None) -> splits.Split:
   """
   subjects_of = {"source_training": source.training.subjects, "source_validation": source.validation.subjects}
   if target is not None:
-    subjects_of |= {f"target_{name}": getattr(target, name).subjects for name in _TARGET_PARTS}
+    subjects_of |= {f"target_{name}": getattr(target, name).subjects for name in _TARGET_FIELDS}
     if subjects_of["target_unlabelled"] == subjects_of["target_labelled"]:  # the same subjects, without their labels
       del subjects_of["target_unlabelled"]
   return splits.Split(subjects_of)
@@ -344,5 +344,5 @@ def digests(source: Source, target: Target) -> dict[str, str]:
   return {
     "source_training": source.training.digest,
     "source_validation": source.validation.digest,
-    **{f"target_{name}": getattr(target, name).digest for name in _TARGET_PARTS},
+    **{f"target_{name}": getattr(target, name).digest for name in _TARGET_FIELDS},
   }

@@ -143,7 +143,7 @@ def load(folder: str, key: Key) -> Cell | None:
     raise DataError(path, f"holds no cell of a study ({error})", "remove the file and run the command again") from error
 
 
-def load_shown(folder: str, key: Key) -> dict[str, np.ndarray]:
+def load_figure_data(folder: str, key: Key) -> dict[str, np.ndarray]:
   """Loads the waves [mmHg] and features of a cell.
 
   Args:

@@ -41,7 +41,7 @@ from cap_jax.train import (
 )
 from cap_jax.types import DataError, InputError, UnfitError
 
-SHOWN_WINDOWS = 4  # of each test subject, in the figures
+FIGURE_WINDOWS = 4  # of each test subject, in the figures
 MEAN_OF = 25  # steps per point of a training curve
 _FEATURES = 300
 
@@ -277,7 +277,7 @@ class StudyRunner:
     first = key.fold == 0 and key.seed == self.study.seeds[0] and key.n_target in (0, study_grid.focus(self.study))
     if not first or output.only_systolic:
       return None
-    rows = shown_rows(target.test)
+    rows = figure_rows(target.test)
     arrays = {"predicted_bt": output.predicted_bt[rows].astype(np.float32)}
     if key.method == "peripheral":  # the reference is stored once, with this method
       arrays |= {"true_bt": target.test.y_bt[rows], "subject_b": target.test.subject_b[rows].astype(str)}
@@ -291,9 +291,9 @@ class StudyRunner:
     return arrays
 
 
-def shown_rows(test: batches.Pairs) -> np.ndarray:
+def figure_rows(test: batches.Pairs) -> np.ndarray:
   """Returns the indices of the test windows that are shown."""
-  return np.concatenate([np.flatnonzero(test.subject_b == name)[:SHOWN_WINDOWS] for name in test.subjects])
+  return np.concatenate([np.flatnonzero(test.subject_b == name)[:FIGURE_WINDOWS] for name in test.subjects])
 
 
 def _curve(loss: np.ndarray, sd_mmhg: float) -> list[float]:

@@ -254,7 +254,7 @@ def contrasts(rows: pandas.DataFrame) -> list[Contrast]:
 
 def _is_bound(method: str) -> bool:
   """Returns whether a method uses the test subjects' own aortic waves."""
-  return method in BASELINES and bool(BASELINES[method].knows)
+  return method in BASELINES and bool(BASELINES[method].uses_of_reference)
 
 
 def _paired_rmse(mine: pandas.DataFrame, theirs: pandas.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -92,8 +92,10 @@ class Checkpoint:
     """
     seen_subjects = [subject for subject in subjects if self.has_seen(subject)]
     if seen_subjects:
+      names = ", ".join(seen_subjects[:5]) + (", …" if len(seen_subjects) > 5 else "")
       raise splits.LeakError(
-        f"the network or its scaling was fitted on subjects {seen_subjects[:5]}; evaluate it on subjects that it has not seen"
+        f"the network was trained, selected or calibrated on {len(seen_subjects)} of these subjects ({names}); "
+        "evaluate it on subjects that it has not seen"
       )
 
 

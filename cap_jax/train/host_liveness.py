@@ -6,7 +6,7 @@ Every host writes to the key-value store of `jax.distributed`, under `cap_jax/ho
     left/HOST     this host has read why the training ends
     end           why the training ends early, written by the first host that knows
 
-A host is lost when its counter has stood still for `Limits.host_s`, or for `BROKEN_S` after a collective has failed. A
+A host is lost when its counter has stood still for `Timeouts.host_s`, or for `BROKEN_S` after a collective has failed. A
 host that waits, compiles or reads is not lost, however long it takes: its thread continues to count. Time in which the
 watching host itself was suspended does not count. A host that fails, or that detects a lost host, writes the reason to
 `end`. All others read it, print one line and end with a non-zero status.
@@ -53,7 +53,7 @@ _AGAIN = "start the same command on all hosts again, which trains from the start
 
 
 @dataclasses.dataclass(frozen=True)
-class Limits:
+class Timeouts:
   """How long hosts wait for one another [s].
 
   Attributes:
@@ -144,7 +144,7 @@ class HostMonitor:
     store: KeyValueStore,
     host: int,
     host_count: int,
-    limits: Limits,
+    limits: Timeouts,
     address: str = "",
   ):
     """Initialises the monitor; `start` starts its threads.
@@ -206,7 +206,7 @@ class HostMonitor:
     """Waits for all hosts at the end of the training.
 
     Raises:
-      RuntimeError: they did not arrive within `Limits.collective_s`.
+      RuntimeError: they did not arrive within `Timeouts.collective_s`.
     """
     self._store.wait_at_barrier(f"{_FOLDER}finished", self._limits.collective_s * 1000)
     if not self._leaving.acquire(blocking=False):
@@ -230,7 +230,7 @@ class HostMonitor:
     if not self._leaving.acquire(blocking=False):
       self._stay()
     if isinstance(error, training_state.StopRequested):
-      end = End((self._host,), "was stopped", training_state.STOPPED)
+      end = End((self._host,), "was stopped", training_state.EXIT_STOPPED)
     else:
       end = End((self._host,), f"ended with an error ({line})", remedy="put that right, then ")
     self._part(end)
@@ -361,12 +361,12 @@ def _answers(address: str) -> bool:
   return True
 
 
-def join(limits: Limits, **who: Any) -> HostMonitor:
+def join(limits: Timeouts, **process: Any) -> HostMonitor:
   """Connects to the other hosts before any computation, and watches them from then on.
 
   Args:
     limits: how long to wait.
-    **who: arguments of `jax.distributed.initialize` that identify this host; none where the cluster provides them.
+    **process: arguments of `jax.distributed.initialize` that identify this host; none where the cluster provides them.
 
   Returns:
     The monitor; call its `finish` or `fail` at the end.
@@ -382,7 +382,7 @@ def join(limits: Limits, **who: Any) -> HostMonitor:
   _on_abort(lambda: _exit_unjoined(limits))
   try:
     jax.distributed.initialize(
-      initialization_timeout=limits.join_s, heartbeat_timeout_seconds=limits.host_s + 2 * int(PARTING_S), **who
+      initialization_timeout=limits.join_s, heartbeat_timeout_seconds=limits.host_s + 2 * int(PARTING_S), **process
     )
   except (RuntimeError, ValueError) as error:
     line = str(error).strip().splitlines()[0]
@@ -401,7 +401,7 @@ def join(limits: Limits, **who: Any) -> HostMonitor:
   return monitor
 
 
-def _exit_unjoined(limits: Limits) -> None:
+def _exit_unjoined(limits: Timeouts) -> None:
   """Ends a host that did not reach the others, where jax would abort it."""
   line = f"error: --coordinator: the hosts did not meet in {limits.join_s} s; are all started?"
   os.write(2, f"\n{line}\n".encode())

@@ -2,7 +2,7 @@
 
     n ≥ 2 labelled subjects    cross-validation over subjects: trained on some of them, scored on the others
     n = 1                      trained on the one, scored by importance-weighted validation (`label_free_validation`)
-    n = 1, at another site     nobody is left to score on, least of all the source's subjects: `ALONE`
+    n = 1, at another site     nobody is left to score on, least of all the source's subjects: `ONE_LABEL_STRATEGY`
     n = 0                      `FREE`, or the source network unchanged where no transducer is found; scored by
                                importance-weighted validation
 
@@ -32,7 +32,7 @@ CANDIDATES = (
   "multi_task/transducer_first",
   *(f"fine_tuning/{depth}" for depth in ("all", "surgical", "head")),
 )
-ALONE = "multi_task/transducer_first"
+ONE_LABEL_STRATEGY = "multi_task/transducer_first"
 FREE = "domain_adaptation/transducer"
 MARGIN = 0.1
 _FOLDS = 3
@@ -99,14 +99,18 @@ Adapt = Callable[[str, runs.Data, runs.Budget], runs.Adapted]  # trains a strate
 
 
 def choose(
-  trained: checkpoint.Checkpoint, data: runs.Data, people: batches.Pairs | None, budget: runs.Budget, adapt: Adapt
+  trained: checkpoint.Checkpoint,
+  data: runs.Data,
+  source_validation: batches.Pairs | None,
+  budget: runs.Budget,
+  adapt: Adapt,
 ) -> Choice:
   """Chooses the strategy for a source network and the windows of a target.
 
   Args:
     trained: the source network.
     data: windows of source and target; the number of labelled subjects decides how candidates are compared.
-    people: validation subjects of the source, for 0 or 1 labelled subjects.
+    source_validation: validation subjects of the source, for 0 or 1 labelled subjects.
     budget: budget of the chosen strategy; candidates get a third of its steps.
     adapt: trains a candidate.
 
@@ -122,11 +126,11 @@ def choose(
   if data.n_target > 1:
     return _cross_validated(trained, data, short, adapt)
   if data.n_target and data.site != trained.site:
-    ranking = tuple(Ranked(name, float("nan")) for name in dict.fromkeys((ALONE, *CANDIDATES)))
+    ranking = tuple(Ranked(name, float("nan")) for name in dict.fromkeys((ONE_LABEL_STRATEGY, *CANDIDATES)))
     return Choice(ranking, f"one labelled subject, and a source measured at the {trained.site}: nobody to compare on")
-  if people is None:
+  if source_validation is None:
     raise InputError(f"{NAME}: compares strategies on subjects of the source, which were not passed; pass source=")
-  return _importance_weighted(trained, data, people, short, adapt)
+  return _importance_weighted(trained, data, source_validation, short, adapt)
 
 
 def _cross_validated(trained: checkpoint.Checkpoint, data: runs.Data, budget: runs.Budget, adapt: Adapt) -> Choice:
@@ -152,22 +156,22 @@ def _scored(name: str, scores: Mapping[str, float]) -> Ranked:
 
 
 def _importance_weighted(
-  trained: checkpoint.Checkpoint, data: runs.Data, people: batches.Pairs, budget: runs.Budget, adapt: Adapt
+  trained: checkpoint.Checkpoint, data: runs.Data, source_validation: batches.Pairs, budget: runs.Budget, adapt: Adapt
 ) -> Choice:
   """Compares candidates on validation subjects of the source."""
   spec, by = trained.windows, "the choice of a strategy"
   transducers = runs.transducers_of(data, trained.scaling, spec.fs_hz, by)
-  people = runs.simulate_recording(transducers, people, trained.scaling, spec.fs_hz, budget.seed)
+  source_validation = runs.simulate_recording(transducers, source_validation, trained.scaling, spec.fs_hz, budget.seed)
   waves = data.needed("unlabelled", by)
-  unchanged = label_free_validation.importance_weighted(trained, people, waves, spec)
+  unchanged = label_free_validation.importance_weighted(trained, source_validation, waves, spec)
   candidates, train_s = [], 0.0
   for name in CANDIDATES if data.n_target else (FREE,):
     adapted = adapt(name, data, budget)
     train_s += adapted.fitted.train_s
-    score = label_free_validation.importance_weighted(adapted.checkpoint, people, waves, spec)
+    score = label_free_validation.importance_weighted(adapted.checkpoint, source_validation, waves, spec)
     candidates.append(Ranked(name, score.rmse_mmhg))
   reason = (
-    f"validation on {len(people.subjects)} subjects of the source as this clinic would record them, weighted like its "
+    f"validation on {len(source_validation.subjects)} subjects of the source as this clinic would record them, weighted like its "
     f"pressures (worth {unchanged.subjects:.1f} subjects; source network unchanged {unchanged.rmse_mmhg:.2f})"
   )
   return Choice(tuple(ranked(candidates)), reason, train_s)

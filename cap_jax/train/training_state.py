@@ -3,7 +3,7 @@
     runs.pretrain(…, recorder=loop.Recorder(training_state.StateKeeper("runs/mine/training_states")))
 
 Every training that gets the keeper has a folder `NNN`, numbered in the order in which the trainings start. It contains
-checksummed states `STEPS`: of those saved every `EVERY` steps the last `KEPT` and, with validation, the one with the
+checksummed states `STEPS`: of those saved every `EVERY` steps the last `MOST_STATES` and, with validation, the one with the
 least error; and the final state. A program that is started again repeats the same sequence of trainings, finds each
 training's last intact state and resumes from there. A damaged state is reported, and the one before it is used. The
 state contains everything that the rest depends on: parameters, optimiser, schedule and the metrics so far. The order of
@@ -33,8 +33,8 @@ from cap_jax.train import checksummed
 from cap_jax.types import InputError, Metrics, Params
 
 EVERY = 500
-KEPT = 2
-STOPPED = 75  # exit status after a requested stop with a saved state: EX_TEMPFAIL, "try again"
+MOST_STATES = 2
+EXIT_STOPPED = 75  # exit status after a requested stop with a saved state: EX_TEMPFAIL, "try again"
 _FORMAT = 3
 _FACTS = ("stage", "done", "times", "scores", "history", "train_s")
 _REMEDY = "a damaged state is set aside; a run of another release is finished with that, or its folder removed"
@@ -177,7 +177,7 @@ class TrainingStates:
       header = {"format": _FORMAT, "name": self._name, "of": self._of, "metrics": kinds, "leaves": leaves, **facts}
       checksummed.write(place, header, tree)
     best = self._best({**{at: score for at, _, score in progress.history}, **dict(progress.scores)})
-    for old in self._steps()[KEPT:]:
+    for old in self._steps()[MOST_STATES:]:
       if old != best:
         shutil.rmtree(os.path.join(self._folder, f"{old:09d}"))
     if _stop_requested:

@@ -1,4 +1,4 @@
-"""A tube with a load: its two parameters are found, for everybody and for each subject."""
+"""A tube with a load: its two parameters are found, for all_windows and for each subject."""
 
 import dataclasses
 
@@ -83,8 +83,8 @@ def test_the_adaptive_filter_finds_each_subject_its_own():
   fitted = tube_load.fit_adaptive(windows, windows, SPEC)
   assert fitted.diastole in tube_load.DIASTOLES
   own = rms(fitted.predict(windows), windows.y_bt)
-  everybody = tube_load.fit(windows, windows, SPEC)
-  assert own < rms(everybody.predict(windows.x_bt), windows.y_bt)
+  all_windows = tube_load.fit(windows, windows, SPEC)
+  assert own < rms(all_windows.predict(windows.x_bt), windows.y_bt)
   assert own < 0.5 * rms(windows.x_bt, windows.y_bt)
 
 

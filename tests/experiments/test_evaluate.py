@@ -64,7 +64,7 @@ def test_peripheral_waves_alone_have_a_report_without_errors(done_study, patient
   assert done.returncode == 0, done.stderr
   assert not (work / "errors.csv").exists()
   page = (work / "report.html").read_text(encoding="utf-8")
-  assert html.escape(own_report.WITHOUT_TRUTH) in page
+  assert html.escape(own_report.NO_REFERENCE_NOTE) in page
   assert "RMSE" not in page.partition("<script>")[0]
   result = rows(work / "reconstructed.csv")
   assert [row["subject"] for row in result] == [f"P{k:02d}" for k in range(5)]
@@ -127,9 +127,9 @@ def test_what_cannot_be_windowed_or_judged_is_listed(done_study, patients, tmp_p
 
 def test_nobody_is_evaluated_whom_the_network_has_seen(done_study, patients, tmp_path):
   network = checkpoint.load(done_study / "checkpoint")
-  everybody = [f"P{k:02d}" for k in range(5)]
+  all_windows = [f"P{k:02d}" for k in range(5)]
   evaluated = {}
-  for name, known_subjects in (("some", everybody[:2]), ("all", everybody)):
+  for name, known_subjects in (("some", all_windows[:2]), ("all", all_windows)):
     checkpoint.save(
       tmp_path / name, dataclasses.replace(network, seen_subject_hashes=checkpoint.digests_of(known_subjects))
     )
@@ -139,11 +139,11 @@ def test_nobody_is_evaluated_whom_the_network_has_seen(done_study, patients, tmp
     )
     assert done.returncode == 0, done.stderr
     evaluated[name] = [row["subject"] for row in rows(work / "errors.csv")] if (work / "errors.csv").exists() else []
-    assert [row["subject"] for row in rows(work / "reconstructed.csv")] == everybody
+    assert [row["subject"] for row in rows(work / "reconstructed.csv")] == all_windows
     page = (work / "report.html").read_text(encoding="utf-8")
     assert page.count("used for training, selection or calibration of the network") == len(known_subjects)
-  assert evaluated == {"some": everybody[2:], "all": []}
-  assert html.escape(own_report.WITHOUT_TRUTH) in page
+  assert evaluated == {"some": all_windows[2:], "all": []}
+  assert html.escape(own_report.NO_REFERENCE_NOTE) in page
 
 
 def test_a_network_of_another_wave_is_refused(done_study, patients, tmp_path):

@@ -58,7 +58,7 @@ def stop_when(ready, arguments, sent, log):
     wait_for(lambda: ready() or started.poll() is not None)
     assert started.poll() is None, log.read_text()
     started.send_signal(sent)
-    assert started.wait(600) == (training_state.STOPPED if sent == signal.SIGTERM else -sent)
+    assert started.wait(600) == (training_state.EXIT_STOPPED if sent == signal.SIGTERM else -sent)
   wait_for(lambda: not alive(started.pid), 600)
 
 
@@ -162,7 +162,7 @@ def test_what_others_put_there_stays_and_a_note_that_was_cut_is_no_matter(tmp_pa
   started = Hosts(tmp_path, folder, 1, extra=long)
   wait_for(lambda: any((folder / "training_states").glob("000/0*")) or not started.processes[0].is_alive())
   started.processes[0].terminate()
-  assert started.end() == [training_state.STOPPED], started.said("err", 0)
+  assert started.end() == [training_state.EXIT_STOPPED], started.said("err", 0)
   (folder / "mine").mkdir()
   (folder / "mine" / "notes.txt").write_text("mine")
   again = Hosts(tmp_path, folder, 1, extra=long)

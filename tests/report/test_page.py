@@ -75,7 +75,7 @@ def test_the_page_has_all_its_parts(sections, written):
 
 
 def test_figures_and_tables_for_a_paper(sections, tmp_path):
-  page.write_parts(str(tmp_path), sections)
+  page.write_figures_and_tables(str(tmp_path), sections)
   starts = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
   for name in ("waves", "few_shot", "bland_altman", "strata", "training", "features"):
     for ending, start in starts.items():

@@ -345,7 +345,7 @@ def test_a_combination_is_a_value():
     ("scratch", {"loss": [("nothing",)]}, "loss 'nothing' is unknown; choose one of target"),
     ("scratch", {"loss": [("target", 1.0, "later")]}, "schedule 'later' is unknown"),
     ("scratch", {"combine": "hope"}, "combine 'hope' is unknown"),
-    ("scratch", {"stages": [((), 0.5)]}, "shares that add up to 1"),
+    ("scratch", {"stages": [((), 0.5)]}, "their shares add up to"),
     ("scratch", {"stages": [((), 1.0, 1.0, 1.0)]}, "strategy scratch"),
     ("scratch", {"stages": [((), -1.0), ((), 2.0)]}, "shares and rates must be positive"),
     ("scratch", {"adaptor": "iir"}, "adaptor 'iir' is unknown; choose one of none, fir, section"),

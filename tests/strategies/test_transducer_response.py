@@ -33,7 +33,7 @@ def result(population, device, subjects=48):
   "population", tiers.sample([clinics.HEALTHY, clinics.ELDERLY_HYPERTENSIVE], clinics.ELDERLY_HYPERTENSIVE)
 )
 def test_one_line_is_found_whoever_lies_behind_it(population):
-  fitted = result(population, clinics.FLUID_LINE)  # 9 Hz, damping 0.2
+  fitted = result(population, clinics.FLUID_FILLED)  # 9 Hz, damping 0.2
   assert fitted.has_transducers
   assert abs(fitted.share @ fitted.natural_hz - 9.0) < 0.8
   assert abs(fitted.share @ fitted.damping - 0.2) < 0.1
@@ -64,7 +64,7 @@ def test_a_line_a_subject_is_a_spread_of_lines():
 def test_what_is_sent_is_what_the_line_records():
   # the same people and rhythms, with and without the line: windows of the record behind it
   x_bt, _ = windows(clinics.HEALTHY, clinics.TRANSDUCER, 16, 8, "source", 0.0)
-  behind, _ = windows(clinics.HEALTHY, clinics.FLUID_LINE, 16, 8, "source", 0.0)
+  behind, _ = windows(clinics.HEALTHY, clinics.FLUID_FILLED, 16, 8, "source", 0.0)
   line = transducer_response.TransducerMixture(
     natural_hz=np.array([9.0]), damping=np.array([0.2]), share=np.ones(1), noise=0.0, gain=50.0
   )
@@ -114,7 +114,7 @@ def test_noise_is_added_behind_the_line():
 def test_a_small_source_cannot_tell_a_line_from_people():
   x_bt, subject_b = windows(clinics.HEALTHY, clinics.TRANSDUCER, 256, 4, "source")
   few = np.isin(subject_b, np.unique(subject_b)[:60])
-  target = windows(clinics.ELDERLY_HYPERTENSIVE, clinics.FLUID_LINE, 48, 5)
+  target = windows(clinics.ELDERLY_HYPERTENSIVE, clinics.FLUID_FILLED, 48, 5)
   fitted = transducer_response.fit(x_bt[few], subject_b[few], *target, FS, "radial")
   assert not fitted.has_transducers
   assert np.isnan(fitted.gain)

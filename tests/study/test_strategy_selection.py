@@ -93,7 +93,7 @@ def test_at_another_site_the_people_of_the_source_say_nothing_of_one_subject(gro
   study, target, _ = ground.target("device", 0)
   elsewhere = dataclasses.replace(ground.trained, signals=dataclasses.replace(ground.trained.signals, site="brachial"))
   one = training.choose(study, elsewhere, ground.source, target, 1, 0)
-  assert one.name == strategy_selection.ALONE
+  assert one.name == strategy_selection.ONE_LABEL_STRATEGY
   assert {ranked.name for ranked in one.ranking} == set(strategy_selection.CANDIDATES)
   assert "nobody to compare on" in strategy_selection.format_ranking(one)
 

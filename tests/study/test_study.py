@@ -370,12 +370,12 @@ def test_a_baseline_that_cannot_be_fitted_is_a_cell_with_its_reason(small_study,
 
 def test_shown_waves_come_back(done_study, ground):
   target = ground.target("device", 0)[1]
-  displayed = study_results.load_shown(str(done_study), Key("device", 0, "peripheral", 0, 0))
-  rows = study_runner.shown_rows(target.test)
+  displayed = study_results.load_figure_data(str(done_study), Key("device", 0, "peripheral", 0, 0))
+  rows = study_runner.figure_rows(target.test)
   np.testing.assert_allclose(displayed["true_bt"], target.test.y_bt[rows], atol=0.0051)
   np.testing.assert_allclose(displayed["predicted_bt"], target.test.x_bt[rows], atol=0.0051)
-  assert study_results.load_shown(str(done_study), Key("device", 0, "peripheral", 0, 5)) == {}
-  adapted = study_results.load_shown(str(done_study), Key("device", 0, "domain_adaptation", 0, 0))
+  assert study_results.load_figure_data(str(done_study), Key("device", 0, "peripheral", 0, 5)) == {}
+  adapted = study_results.load_figure_data(str(done_study), Key("device", 0, "domain_adaptation", 0, 0))
   assert adapted["features_source"].shape[1] == adapted["features_target"].shape[1] == 8
 
 

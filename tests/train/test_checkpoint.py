@@ -163,13 +163,13 @@ def test_a_header_of_brackets_is_refused(saved):
 
 
 def test_a_scaling_that_saw_the_judged_subjects_raises(saved):
-  """Whoever fits it on everybody, and says nothing of it in `met`."""
+  """Whoever fits it on all_windows, and says nothing of it in `met`."""
   output, _ = saved
   rng = np.random.default_rng(0)
   wave_bt = rng.normal(92, 17, (2, 500)).astype(np.float32)
-  everybody = batches.Pairs(wave_bt, wave_bt, np.array(["Dan", "Eve"]))
-  leaking = dataclasses.replace(output, scaling=batches.fit_scaling(everybody))
-  with pytest.raises(splits.LeakError, match=r"\['Eve'\]; evaluate it on"):
+  all_windows = batches.Pairs(wave_bt, wave_bt, np.array(["Dan", "Eve"]))
+  leaking = dataclasses.replace(output, scaling=batches.fit_scaling(all_windows))
+  with pytest.raises(splits.LeakError, match=r"1 of these subjects \(Eve\); evaluate it on"):
     leaking.check_unseen(["Eve", "Zoe"])
   leaking.check_unseen(["Zoe"])
   checkpoint.save(saved[1].parent / "leaking", leaking)

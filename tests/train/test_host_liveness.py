@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cap_jax.train import host_liveness
-from cap_jax.train.host_liveness import End, HostMonitor, Limits, SignsOfLife
+from cap_jax.train.host_liveness import End, HostMonitor, SignsOfLife, Timeouts
 from cap_jax.types import InputError
 
 pytestmark = pytest.mark.quick
@@ -40,7 +40,7 @@ def test_hosts_with_other_settings_are_named():
     key = f"cap_jax/hosts/settings/run/{host}"
     shelf.key_value_set(key, json.dumps({"seed": str(host // 2), "steps": "50"}))
   with pytest.raises(InputError, match="--host=2: was started with another seed than host 0; start the same command"):
-    HostMonitor(shelf, 0, 3, Limits(collective_s=7)).check_same("run", {"seed": "0", "steps": "50"})
+    HostMonitor(shelf, 0, 3, Timeouts(collective_s=7)).check_same("run", {"seed": "0", "steps": "50"})
   assert shelf.barriers == [("cap_jax/hosts/settings/run", 7000)]  # all have written before any reads
 
 
@@ -97,8 +97,8 @@ def test_a_line_names_who_it_was_and_what_to_do():
 
 def test_the_first_reason_stays():
   shelf = Shelf()
-  HostMonitor(shelf, 1, 3, Limits()).fail(OSError("disk full"))
-  HostMonitor(shelf, 2, 3, Limits()).fail(OSError("no route"))
+  HostMonitor(shelf, 1, 3, Timeouts()).fail(OSError("disk full"))
+  HostMonitor(shelf, 2, 3, Timeouts()).fail(OSError("no route"))
   end = json.loads(shelf.kept["cap_jax/hosts/end"])
   assert (end["culprits"], end["reason"]) == ([1], "ended with an error (disk full)")
   assert {"cap_jax/hosts/left/1", "cap_jax/hosts/left/2"} <= set(shelf.kept)
@@ -106,31 +106,31 @@ def test_the_first_reason_stays():
 
 def test_what_a_host_reads_is_what_another_wrote():
   shelf = Shelf()
-  HostMonitor(shelf, 2, 3, Limits()).fail(ValueError("batch=5"))
-  reader = HostMonitor(shelf, 1, 3, Limits())
+  HostMonitor(shelf, 2, 3, Timeouts()).fail(ValueError("batch=5"))
+  reader = HostMonitor(shelf, 1, 3, Timeouts())
   reader._read()
   assert reader._end == End((2,), "ended with an error (batch=5)", 1, "put that right, then ")
   assert reader._left == {2}
 
 
 def test_limits_are_in_order():
-  limits = Limits()
+  limits = Timeouts()
   assert host_liveness.BROKEN_S < limits.host_s < limits.collective_s
   assert limits.host_s > 2 * 120  # two minutes of a frozen host, with room
 
 
 def test_an_abort_names_the_host_that_was_suspended():
-  monitor = HostMonitor(Shelf(), 1, 2, Limits())
+  monitor = HostMonitor(Shelf(), 1, 2, Timeouts())
   monitor._checked_s -= 90.0
   assert monitor.reason_of_abort() == End((1,), "was suspended for 90 s, and its connection was closed")
-  first = HostMonitor(Shelf(), 0, 2, Limits())
+  first = HostMonitor(Shelf(), 0, 2, Timeouts())
   assert first.reason_of_abort() is None  # an abort of another kind keeps its trace
   first._suspended_s = 61.0
   assert first.reason_of_abort() == End((0,), "was suspended for 61 s, and its connection was closed")
 
 
 def test_an_abort_names_a_host_0_that_does_not_answer():
-  monitor = HostMonitor(Shelf(), 1, 2, Limits(), address="localhost:1")  # nobody listens there
+  monitor = HostMonitor(Shelf(), 1, 2, Timeouts(), address="localhost:1")  # nobody listens there
   assert monitor.reason_of_abort() == End((0,), "was lost (it closed the connection)")
   seconds(monitor._signs, 61)
   assert monitor.reason_of_abort() == End((0,), "was lost (nothing heard for 61 s)")

@@ -28,8 +28,8 @@ _PATIENCE_S, _SLOWEST = 8, 1e7  # time limit for MATLAB's reader [s], and the lo
 _READER = """
 import resource, sys, scipy.io
 try:
-  with open("/proc/self/statm") as told:
-    most = int(told.read().split()[5]) * resource.getpagesize() + int(sys.argv[2])
+  with open("/proc/self/statm") as statm:
+    most = int(statm.read().split()[5]) * resource.getpagesize() + int(sys.argv[2])
   resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 except OSError:
   pass

@@ -37,7 +37,7 @@ NUMERICS: Mapping[str, str] = {
 _CASES = ("clinical_data.csv", "clinical_info.csv", "clinical_information.csv", "cases.csv")
 _TRACKS = "trks.csv"
 _REMEDY = "fetch the case again"
-_LINES = ("radial", "brachial", "femoral")
+_ARTERIAL_TRACKS = ("radial", "brachial", "femoral")
 
 
 def _cases(path: str | os.PathLike[str]) -> pandas.DataFrame | None:
@@ -63,7 +63,7 @@ def _describe_case(cases: pandas.DataFrame | None, case: str) -> tuple[str, dict
   return (
     subject,
     {name: value for name, value in numbers.items() if value == value},
-    next((s for s in _LINES if s in line), CHANNELS[_ART]),
+    next((s for s in _ARTERIAL_TRACKS if s in line), CHANNELS[_ART]),
   )
 
 

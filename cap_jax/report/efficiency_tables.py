@@ -43,11 +43,13 @@ def _percent(interval: agreement.Interval) -> str:
   return " to ".join(f"{100 * x:.0f}" if np.isfinite(x) else "−∞" for x in (interval.low, interval.high))
 
 
-def gained(gains_of_clinic: Mapping[str, Sequence[label_efficiency.Gain]], label_counts: Sequence[int]) -> Table:
+def efficiency(
+  efficiencies: Mapping[str, Sequence[label_efficiency.LabelEfficiency]], label_counts: Sequence[int]
+) -> Table:
   """Returns the labels that transfer saves and the gap that it closes.
 
   Args:
-    gains_of_clinic: clinic → gains.
+    efficiencies: clinic → gains.
     label_counts: numbers of labels at which the network from scratch was trained.
 
   Returns:
@@ -55,7 +57,7 @@ def gained(gains_of_clinic: Mapping[str, Sequence[label_efficiency.Gain]], label
   """
   label_counts = sorted(n for n in label_counts if n)
   rows = []
-  for clinic, own in gains_of_clinic.items():
+  for clinic, own in efficiencies.items():
     for gain in own:
       n, closed = gain.equivalent_labels, gain.gap_closed
       labels = [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cap_jax.metrics import agreement, label_efficiency
-from cap_jax.report import gain_tables, study_report, tables
+from cap_jax.report import efficiency_tables, study_report, tables
 from cap_jax.study import run_study as studies
 from cap_jax.study import summary
 
@@ -18,16 +18,16 @@ SHARE = agreement.Interval(0.62, 0.47, 0.777)
 def test_labels_saved_and_gaps_closed_as_text():
   result = {
     "device": [
-      label_efficiency.Gain("fine_tuning", 5, ONE, agreement.NONE),
-      label_efficiency.Gain("multi_task/transducer", 5, MANY, SHARE),
+      label_efficiency.LabelEfficiency("fine_tuning", 5, ONE, agreement.NONE),
+      label_efficiency.LabelEfficiency("multi_task/transducer", 5, MANY, SHARE),
     ],
     "site": [
-      label_efficiency.Gain(
+      label_efficiency.LabelEfficiency(
         "domain_adaptation/transducer", 0, agreement.NONE, agreement.Interval(-0.1, float("-inf"), 0.2)
       )
     ],
   }
-  assert gain_tables.gained(result, (0, 100, 5)).rows == [
+  assert efficiency_tables.efficiency(result, (0, 100, 5)).rows == [
     ("device", "fine-tuning", "5", "37", "≤ 5 to > 100", "", ""),
     ("device", "multi-task learning: transducer", "5", "> 100", "61 to > 100", "62", "47 to 78"),
     ("site", "domain adaptation: transducer", "0", "", "", "-10", "−∞ to 20"),
@@ -37,14 +37,14 @@ def test_labels_saved_and_gaps_closed_as_text():
 @pytest.mark.quick
 def test_choices_of_all_clinics_add_up():
   here, there = label_efficiency.Choices(10, 9, 0.02, 0.3), label_efficiency.Choices(30, 24, 0.1, 0.25)
-  assert gain_tables.chosen({"here": here}).rows == [("here", "10", "9", "2.0", "30.0")]
-  assert gain_tables.chosen({"here": here, "there": there}).rows[2] == ("all", "40", "33", "8.0", "30.0")
+  assert efficiency_tables.chosen({"here": here}).rows == [("here", "10", "9", "2.0", "30.0")]
+  assert efficiency_tables.chosen({"here": here, "there": there}).rows[2] == ("all", "40", "33", "8.0", "30.0")
 
 
 def test_a_study_tells_every_number_of_labels_and_what_was_gained(small_study, done_study):
   rows = summary.frame(studies.rows(small_study, str(done_study)))
   result = study_report.open_clinics(small_study, str(done_study), rows)
-  sheets = study_report.gain_tables_of(result)
+  sheets = study_report.efficiency_tables_of(result)
   assert set(sheets) == {"by_labels", "gains"}  # nothing chose
   by_labels = sheets["by_labels"]
   assert by_labels.header == ("clinic", "method", "0", "1", "2")
