@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import numbers
 
 from cap_jax.types import InputError
 
@@ -10,6 +11,16 @@ CHUNK = 50  # steps of training that a compiled program does at a time
 _MOST = {"layers": 512, "channels": 1 << 14, "head_channels": 1 << 14, "patch": 1 << 14, "kernel": 1 << 12}
 _MOST |= {"taps": 1 << 12, "outputs": 1 << 12}
 _MOST_SAMPLES = 1 << 20
+
+
+def is_whole(value: object) -> bool:
+  """Returns whether a value is a whole number, of Python or NumPy."""
+  return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_real(value: object) -> bool:
+  """Returns whether a value is a finite real number, of Python or NumPy."""
+  return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def check_steps(name: str, steps: int) -> None:
@@ -22,7 +33,7 @@ def check_steps(name: str, steps: int) -> None:
   Raises:
     InputError: `steps` is not a positive multiple of `CHUNK`.
   """
-  if not isinstance(steps, int) or steps < CHUNK or steps % CHUNK:
+  if not is_whole(steps) or steps < CHUNK or steps % CHUNK:
     raise InputError(f"{name}={steps}: must be a positive multiple of {CHUNK}")
 
 
@@ -42,7 +53,7 @@ class Windows:
       InputError: a length or the rate is impossible.
     """
     settings = (self.fs_hz, self.seconds, self.hop_s, self.margin_s)
-    finite = all(isinstance(value, int | float) and math.isfinite(value) for value in settings)
+    finite = all(is_real(value) for value in settings)
     if not finite or self.fs_hz < 60 or self.seconds * self.fs_hz > _MOST_SAMPLES:
       raise InputError(f"{self}: needs 60 Hz or more, and {_MOST_SAMPLES} samples at most")
     if self.hop < 1 or self.margin < 1 or self.samples <= 2 * self.margin + 1:

@@ -104,7 +104,7 @@ TABLE = pandas.DataFrame({"radial_pressure_mmhg": X[0], "subject": "a"})
     ({"x": "abc", "fs_hz": FS}, "x: must be an array"),
     ({"x": [["a", "b"]], "fs_hz": FS}, "radial: must be an array of real numbers|x: must be an array of real numbers"),
     ({"x": X[0] + 1j, "fs_hz": FS}, "must be an array of real numbers"),
-    ({"x": X, "fs_hz": "fast"}, "fs_hz: must be an array of real numbers|fs_hz=fast"),
+    ({"x": X, "fs_hz": "fast"}, "fs_hz='fast': must be a number"),
     ({"x": X, "fs_hz": -125}, "fs_hz=-125: must be positive"),
     ({"x": X * 2, "y": [X[0], X[0] * np.nan], "fs_hz": FS, "subject": ["a", "b"]}, "b: aortic_root holds no number"),
     ({"x": X * 2, "fs_hz": FS, "subject": ["a", None]}, "the name of record 1 is missing"),
@@ -115,7 +115,10 @@ TABLE = pandas.DataFrame({"radial_pressure_mmhg": X[0], "subject": "a"})
     ({"x": TABLE.assign(time_s=np.arange(1500) / 125), "fs_hz": FS}, "has a clock, time_s; leave fs_hz out"),
     ({"x": TABLE.assign(subject=[None, *["a"] * 1499]), "fs_hz": FS}, "1 rows have no subject"),
     ({"x": pandas.concat([TABLE, TABLE], axis=1), "fs_hz": FS}, "appears twice"),
-    *(({"x": X, "fs_hz": FS, "hop_s": hop_s}, "Windows") for hop_s in (0, -1, 1e-9, float("nan"), float("inf"), "1")),
+    *(({"x": X, "fs_hz": FS, "hop_s": hop_s}, "Windows") for hop_s in (0, -1, 1e-9)),
+    *(
+      ({"x": X, "fs_hz": FS, "hop_s": hop_s}, "hop_s=.*: must be") for hop_s in (float("nan"), float("inf"), "1", True)
+    ),
   ],
 )
 def test_what_does_not_fit_together_is_one_line(arguments, message):
@@ -161,7 +164,7 @@ PAIRS = people.pairs(["a", "b"], 2, 0)
     (lambda net: net.predict(X[0]), "pairs: is of type ndarray; give what `cap_jax.windows` returns"),
     (
       lambda net: net.with_params((net.params, []), of=()),
-      "give a tree of parameters; `merge` returns it with a report",
+      "pass a tree of parameters; `merge` returns it with a report",
     ),
     (lambda net: net.with_params({"f": net.params["f"]}, of=()), "are in only one of the two trees"),
     (lambda net: net.with_params(jax.tree.map(lambda x: x[:1], net.params), of=()), r"has the shape \(1,"),
@@ -177,7 +180,7 @@ PAIRS = people.pairs(["a", "b"], 2, 0)
     (lambda net: cj.transfer(net, "fine_tuning", PAIRS, budget=60), "budget: is of type int; give cap_jax.Budget"),
     (lambda net: cj.transfer(net, "fine_tuning", PAIRS, site="wrist"), "site=wrist: unknown site"),
     (
-      lambda net: cj.transfer(net, "fine_tuning", dataclasses.replace(PAIRS, site="brachial")),
+      lambda net: cj.transfer(net, "fine_tuning", dataclasses.replace(PAIRS, sites=("brachial", "aortic_root"))),
       "labelled: measured at the",
     ),
     (lambda net: cj.transfer(net, cj.Strategy(**FROZEN), PAIRS), "all of its network is frozen"),
@@ -190,11 +193,11 @@ PAIRS = people.pairs(["a", "b"], 2, 0)
       "pairs: is of type Waves; give what `cap_jax.windows` returns for x and y",
     ),
     (
-      lambda net: cj.evaluate(net, dataclasses.replace(PAIRS, site="brachial")),
+      lambda net: cj.evaluate(net, dataclasses.replace(PAIRS, sites=("brachial", "aortic_root"))),
       "pairs: measured at the brachial",
     ),
     (lambda net: cj.Budget(steps=4), "Budget.steps=4: must be a positive multiple of 50"),
-    (lambda net: cj.Budget(batch=0), "Budget.batch=0: must be a whole number, 1 or more"),
+    (lambda net: cj.Budget(batch=0), "Budget.batch=0: must be a whole number from 1 to 65536"),
     (lambda net: cj.Budget(seed=1.5), "Budget.seed=1.5: must be a whole number"),
     (lambda net: cj.pretrain(PAIRS.unlabelled()), "people: is of type Waves"),
     (lambda net: cj.pretrain(PAIRS, steps=0), "Training.steps=0: must be a positive multiple of 50"),
@@ -220,11 +223,103 @@ def test_parameters_of_another_network_bring_whom_it_has_seen(net):
   tuned = cj.transfer(net, "fine_tuning/head", labelled=labelled, budget=cj.Budget(steps=50))
   theta, _ = cj.merge(tuned.params, net.params, init_from_source=("r",))
   merged = net.with_params(theta, of=tuned)
-  assert merged.about["params_of"][0]["strategy"] == "fine_tuning/head"
+  assert [one.get("strategy") for one in merged.about["params_of"]] == [None, "fine_tuning/head"]
+  assert merged.about["source"] == "wide"
+  assert "merged" in repr(merged)
   with pytest.raises(cj.InputError, match="trained, selected or calibrated on"):
     cj.evaluate(merged, labelled)
   assert "Network(radial, waveform, source wide, 12000 steps)" in repr(net)
   assert len(repr(labelled)) < 100
+
+
+(P,), (A,) = records(1)
+
+
+def test_source_subjects_count_as_seen_and_scratch_has_no_source(net):
+  labelled, source = people.pairs(["a", "b"], 2, 0), people.pairs(["s", "t"], 2, 1)
+  shared = cj.transfer(net, "multi_task", labelled=labelled, source=source, budget=cj.Budget(steps=50))
+  with pytest.raises(cj.LeakError, match=r"2 of these subjects \(s, t\)"):
+    cj.evaluate(shared, source)
+  assert cj.transfer(net, "scratch", labelled=labelled, budget=cj.Budget(steps=50)).about["source"] == "none"
+  tuned = cj.transfer(net, "fine_tuning/head", labelled=labelled, budget=cj.Budget(steps=50))
+  with pytest.raises(cj.LeakError, match="a, b"):
+    cj.transfer(tuned, "fine_tuning/head", labelled=people.pairs(["c"], 2, 3), validation=labelled)
+
+
+@pytest.mark.quick
+def test_windows_know_what_they_are_the_reference_of(net):
+  brachial = cj.windows(P, A, fs_hz=FS, reference="brachial")
+  for call in (
+    lambda: cj.transfer(net, "fine_tuning", labelled=brachial),
+    lambda: cj.evaluate(net, brachial),
+    lambda: cj.pretrain(brachial, steps=50, validation=brachial),
+  ):
+    with pytest.raises(
+      cj.InputError, match="their reference is the brachial, but the network predicts the aortic_root"
+    ):
+      call()
+  with pytest.raises(cj.InputError, match="measured at the brachial, but the network reads the radial"):
+    net.predict(cj.windows(P, fs_hz=FS, site="brachial"))
+  for site, reference in (("radial", "radial"), ("aortic_root", "aortic_root"), ("aortic_root", "radial")):
+    with pytest.raises(cj.InputError, match="x must be a peripheral wave, and y another one"):
+      cj.windows(P, A, fs_hz=FS, site=site, reference=reference)
+
+
+@pytest.mark.quick
+def test_a_table_joins_no_records():
+  table = pandas.DataFrame({"radial_pressure_mmhg": P, "aortic_root_pressure_mmhg": A})
+  with pytest.raises(cj.InputError, match="its index repeats"):
+    cj.windows(pandas.concat([table, table]), fs_hz=FS)
+  with pytest.raises(cj.InputError, match="the column 'Subject' must be called 'subject'"):
+    cj.windows(table.assign(Subject="a"), fs_hz=FS)
+  half = len(table) // 2
+  mixed = ["a"] * half + ["b"] * (half // 2) + ["a"] * (len(table) - half - half // 2)
+  with pytest.raises(cj.InputError, match="the rows of a do not follow one another"):
+    cj.windows(table.assign(subject=mixed), fs_hz=FS)
+  numbered = cj.windows(table.assign(subject=1.0), fs_hz=FS)
+  assert numbered.subjects == cj.windows(P, A, fs_hz=FS, subject=1).subjects == ("1",)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+  "subject", [{"a", "b"}, {"a": 1, "b": 2}, b"ab", [["a"], ["b"]], [True, False], 1.5, [None, "b"]]
+)
+def test_names_of_subjects_are_text_or_whole_numbers(subject):
+  with pytest.raises(cj.InputError, match="subject"):
+    cj.windows([P, P], [A, A], fs_hz=FS, subject=subject)
+
+
+@pytest.mark.quick
+def test_a_record_that_is_too_short_is_named():
+  with pytest.warns(UserWarning, match="left out, without a stretch of 4 s without a gap: b"):
+    assert cj.windows([P, P[:300]], [A, A[:300]], fs_hz=FS, subject=["a", "b"]).subjects == ("a",)
+
+
+@pytest.mark.quick
+def test_parameters_are_finite_real_numbers_and_copied(net):
+  kernel = lambda tree: tree["f"]["embed"]["matrix"]["kernel"]  # noqa: E731
+  for change, message in (
+    (lambda leaf: leaf.astype(complex), "is of type complex128"),
+    (lambda leaf: leaf.astype(int), "is of type int"),
+    (lambda leaf: np.full(leaf.shape, 1e300), "NaN or infinite"),
+    (lambda leaf: np.full(leaf.shape, "x"), "is of type <U1"),
+    (lambda leaf: [leaf], "must be a tree of dicts"),
+  ):
+    params = net.params
+    params["f"] = {
+      **params["f"],
+      "embed": {"matrix": {**params["f"]["embed"]["matrix"], "kernel": change(kernel(params))}},
+    }
+    with pytest.raises(cj.InputError, match=message):
+      net.with_params(params, of=())
+  with pytest.raises(cj.InputError, match="of: is of type NoneType"):
+    net.with_params(net.params, of=None)
+  params = jax.tree.map(np.array, net.params)
+  copied = net.with_params(params, of=())
+  kernel(params)[...] = 0
+  assert np.abs(kernel(copied.params)).max() > 0
+  net.params["zz"] = 1
+  net.about["source"] if "zz" not in net.params else pytest.fail("the tree of a network was changed")
 
 
 @pytest.mark.parametrize(

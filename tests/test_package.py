@@ -142,3 +142,6 @@ def test_the_wheel_reconstructs_a_file_in_an_empty_environment(tmp_path):
     [own / "cap-jax", "describe", "--format=csv", "--path=."], cwd=tmp_path, capture_output=True, text=True
   )
   assert (done.returncode, "cap_jax[report]" in done.stderr) == (2, True)
+  usage = checked(own / "cap-jax", "reconstruct", "--help")
+  assert "cap-jax reconstruct --input=wave.csv" in usage
+  assert "experiments" not in usage

@@ -1,14 +1,18 @@
 """A trained network and what it reconstructs."""
 
+import copy
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas
 
+from cap_jax import extras
 from cap_jax.api import records
 from cap_jax.haemodynamics import indices
 from cap_jax.inference import pretrained, reconstruct
@@ -75,8 +79,7 @@ class Reconstruction:
     Returns:
       A `matplotlib.figure.Figure`; needs the extra `report`.
     """
-    from cap_jax.report import figures  # needs matplotlib, an optional dependency
-
+    figures = extras.load("cap_jax.report.figures")  # needs matplotlib, an optional dependency
     gaps = list(self.gaps[["start_s", "end_s"]].itertuples(index=False, name=None))
     half_t = (self.interval[:, 1] - self.interval[:, 0]) / 2
     figure = figures.reconstruction(self.time_s, self.peripheral_mmhg, self.aortic_mmhg, self.site, gaps, half_t)
@@ -111,12 +114,12 @@ class Network:
   @property
   def params(self) -> Params:
     """Parameters by block: {"f": θ_f, "r": θ_r}."""
-    return self.checkpoint.params
+    return jax.tree.map(lambda leaf: leaf, self.checkpoint.params)  # a tree of its own
 
   @property
   def about(self) -> Mapping[str, Any]:
     """Provenance: source, strategy, steps, seeds and validation error."""
-    return MappingProxyType(self.checkpoint.about)
+    return MappingProxyType(copy.deepcopy(self.checkpoint.about))
 
   def reconstruct(
     self, p_mmhg: Any, fs_hz: float | None = None, time_s: Any = None, covariates: Mapping[str, float] | None = None
@@ -155,42 +158,48 @@ class Network:
     )
 
   def with_params(self, params: Params, of: "Network | Sequence[Network]") -> "Network":
-    """Returns the network with other parameters, as `merge` makes them, and without its prediction intervals.
+    """Returns the network with a copy of other parameters, as `merge` makes them, and without its prediction intervals.
 
     Args:
       params: parameters of the same structure and shapes.
       of: the networks that the parameters come from, () for none. Subjects that these have seen count as seen.
 
+    Returns:
+      The network; its `reason` says if another network scales its windows differently.
+
     Raises:
-      InputError: a parameter is missing, has another shape, or is NaN or infinite.
+      InputError: a parameter is missing, has another shape, or is not a finite real number.
     """
-    records.check_kind(params, dict, "params", "give a tree of parameters; `merge` returns it with a report")
-    own, new = surgery.leaf_paths(self.params), surgery.leaf_paths(params)
-    if other := sorted(own.keys() ^ new.keys()):
-      raise InputError(f"params: {', '.join(other[:5])} are in only one of the two trees")
-    for path, leaf in new.items():
-      if np.shape(leaf) != np.shape(own[path]):
-        raise InputError(f"params: {path} has the shape {np.shape(leaf)}, the network's own {np.shape(own[path])}")
-      if not np.isfinite(leaf).all():
-        raise InputError(f"params: {path} is NaN or infinite")
-    others = [of] if isinstance(of, Network) else list(of)
+    copied = _checked_params(self.checkpoint.params, params)
+    others = [of] if isinstance(of, Network) else list(of) if isinstance(of, tuple | list) else [of]
     for one in others:
-      records.check_kind(one, Network, "of", "give the networks that the parameters come from, or ()")
+      records.check_kind(one, Network, "of", "pass the networks that the parameters come from, or ()")
     seen_subject_hashes = {hash_ for one in (self, *others) for hash_ in one.checkpoint.seen_subject_hashes}
-    about = {**self.about, "params_of": [dict(one.about) for one in others]}
-    return Network(
-      dataclasses.replace(
-        self.checkpoint,
-        params=params,
-        uncertainty_calibration=None,
-        seen_subject_hashes=tuple(sorted(seen_subject_hashes)),
-        about=about,
-      )
+    sources = dict.fromkeys(str(one.about.get("source", "unknown")) for one in (self, *others))
+    scalings = dict.fromkeys(
+      (one.checkpoint.scaling.mean_mmhg, one.checkpoint.scaling.sd_mmhg) for one in (self, *others)
     )
+    reason = ""
+    if len(scalings) > 1:
+      pairs = ", ".join(f"mean {mean:.1f}, SD {sd:.1f} mmHg" for mean, sd in scalings)
+      reason = f"the networks scale their windows differently ({pairs}); this one keeps the first: train it on"
+    merged = dataclasses.replace(
+      self.checkpoint,
+      params=copied,
+      uncertainty_calibration=None,
+      seen_subject_hashes=tuple(sorted(seen_subject_hashes)),
+      about={"source": " + ".join(sources), "params_of": [dict(one.about) for one in (self, *others)]},
+    )
+    return Network(merged, reason)
 
   def predict(self, pairs: records.Windows) -> np.ndarray:
-    """Predicts the reference windows [mmHg] of peripheral windows, both (window, time)."""
+    """Predicts the reference windows [mmHg] of peripheral windows, both (window, time).
+
+    Raises:
+      InputError: the windows were measured at another site than the network reads.
+    """
     records.check_windows(pairs, "pairs")
+    records.check_site(pairs, self.checkpoint.site, "pairs")
     return prediction.predict(self.checkpoint, pairs)
 
   def save(self, path: str | os.PathLike[str]) -> None:
@@ -204,6 +213,33 @@ class Network:
       checkpoint.save(name, self.checkpoint)
     except OSError as error:
       raise InputError(f"{name}: cannot be written ({error.strerror or error}); choose another folder") from error
+
+
+def _checked_params(own: Params, params: Any) -> Params:
+  """Returns a copy of parameters that fit a network.
+
+  Raises:
+    InputError: one is missing, has another shape, or is not a finite real number.
+  """
+  remedy = "pass a tree of parameters; `merge` returns it with a report"
+  records.check_kind(params, dict, "params", remedy)
+  expected = surgery.leaf_paths(own)
+  try:
+    leaves = surgery.leaf_paths(params)
+  except AttributeError as error:  # a list or a tuple in the tree
+    raise InputError(f"params: must be a tree of dicts; {remedy}") from error
+  if other := sorted(expected.keys() ^ leaves.keys()):
+    raise InputError(f"params: {', '.join(other[:5])} are in only one of the two trees")
+  for path, leaf in leaves.items():
+    array = np.asarray(leaf)
+    if array.dtype.kind != "f" and array.dtype != expected[path].dtype:
+      raise InputError(f"params: {path} is of type {array.dtype}, not of real numbers")
+    if array.shape != expected[path].shape:
+      raise InputError(f"params: {path} has the shape {array.shape}, the network's own {expected[path].shape}")
+    with np.errstate(over="ignore"):
+      if not np.isfinite(array.astype(np.float32)).all():
+        raise InputError(f"params: {path} is NaN or infinite")
+  return jax.tree.map(lambda leaf, like: jnp.array(leaf, like.dtype), params, own)
 
 
 def load(name: str | os.PathLike[str]) -> Network:

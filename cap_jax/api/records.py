@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,7 +34,7 @@ def read_array(values: Any, name: str) -> np.ndarray:
     if array.dtype.kind not in "biufO":
       raise TypeError(f"values of the type {array.dtype}")
     return array.astype(float)
-  except (TypeError, ValueError) as error:
+  except (TypeError, ValueError, OverflowError) as error:
     raise InputError(f"{name}: must be an array of real numbers ({error})") from error
 
 
@@ -47,9 +48,11 @@ def real(value: Any, name: str) -> float:
   Raises:
     InputError: it is not a finite number.
   """
+  if isinstance(value, bool | str | bytes):
+    raise InputError(f"{name}={value!r}: must be a number")
   array = read_array(value, name)
   if array.ndim or not np.isfinite(array):
-    raise InputError(f"{name}={value}: must be a number")
+    raise InputError(f"{name}={value}: must be one finite number")
   return float(array)
 
 
@@ -131,19 +134,40 @@ def windows(
   Raises:
     InputError: arrays do not fit together, a name is missing, or no record has a whole window.
   """
-  recordings.check_site(site, "site")
-  recordings.check_site(reference, "reference")
-  spec = config.Windows(hop_s=hop_s)
+  check_sites(site, reference)
+  spec = config.Windows(hop_s=real(hop_s, "hop_s"))
   if isinstance(x, pandas.DataFrame):
     if y is not None or subject is not None:
       raise InputError("x is a DataFrame, whose columns hold the reference and the subjects; leave y and subject out")
     records = _of_table(x, fs_hz, site, reference)
   else:
     records = _of_arrays(x, y, fs_hz, subject, site, reference)
+  if not records:
+    raise InputError("x: contains no record")
   conditioned = [conditioning.condition(one, config.Conditioning(fs_hz=spec.fs_hz))[0] for one in records]
   labelled = all(reference in one.signals for one in conditioned)
   pairs = batches.make_pairs(conditioned, site, spec, reference if labelled else site, gaps=True)
+  if short := sorted({one.subject for one in conditioned} - set(pairs.subjects)):
+    warnings.warn(f"left out, without a stretch of 4 s without a gap: {', '.join(short)}", stacklevel=2)
   return pairs if labelled else pairs.unlabelled()
+
+
+def check_sites(site: str, reference: str) -> None:
+  """Checks that a wave is peripheral and its reference another one.
+
+  Args:
+    site: where the wave was measured.
+    reference: where its reference was measured.
+
+  Raises:
+    InputError: a name is unknown, or the wave is its own reference.
+  """
+  for name, value in (("site", site), ("reference", reference)):
+    check_kind(value, str, name, "pass the name of an artery, such as radial")
+  recordings.check_site(site, "site")
+  recordings.check_site(reference, "reference")
+  if site == "aortic_root" or site == reference:
+    raise InputError(f"site={site}, reference={reference}: x must be a peripheral wave, and y another one")
 
 
 def _records(waves: Any, name: str) -> list[Any]:
@@ -156,7 +180,10 @@ def _records(waves: Any, name: str) -> list[Any]:
       count, samples = array.shape
       raise InputError(f"{name}: has {count} records of {samples} samples; pass an array (record, time)")
     return list(array) if array.ndim == 2 or array.dtype.kind == "O" else [array]
-  return list(waves) if waves and np.ndim(waves[0]) else [np.asarray(waves)]
+  try:
+    return list(waves) if waves and np.ndim(waves[0]) else [np.asarray(waves)] if waves else []
+  except ValueError as error:
+    raise InputError(f"{name}: must be a list of arrays (time,), one per record ({error})") from error
 
 
 def _of_arrays(
@@ -183,10 +210,19 @@ def _names(subjects: Any) -> list[str]:
   Raises:
     InputError: one is missing.
   """
-  try:
-    names = ["" if pandas.isna(name) else str(name).strip() for name in subjects]
-  except (TypeError, ValueError) as error:
-    raise InputError(f"subject={subjects}: must be a name, or a list of names, one a record") from error
+  remedy = "must be a name or a whole number, or a list of them, one per record"
+  if isinstance(subjects, set | frozenset | Mapping | str | bytes) or not hasattr(subjects, "__iter__"):
+    raise InputError(f"subject={subjects!r}: {remedy}")
+  names = []
+  for name in subjects:
+    if isinstance(name, np.ndarray) and not name.ndim:
+      name = name.item()
+    missing = name is None or name is pandas.NA or name is pandas.NaT or (isinstance(name, float) and np.isnan(name))
+    if isinstance(name, float | np.floating) and not missing and float(name).is_integer():
+      name = int(name)  # a column of whole numbers in which one was missing
+    if not missing and (isinstance(name, bool | np.bool_) or not isinstance(name, str | int | np.integer)):
+      raise InputError(f"subject={name!r}: {remedy}")
+    names.append("" if missing else str(name).strip())
   if "" in names:
     raise InputError(f"subject: the name of record {names.index('')} is missing; name each record")
   return names
@@ -203,13 +239,34 @@ def _of_table(table: pandas.DataFrame, fs_hz: float | None, site: str, reference
     raise InputError(f"x: has a clock, {recordings.TIME}; leave fs_hz out")
   if SUBJECT in table and table[SUBJECT].isna().any():
     raise InputError(f"x: {int(table[SUBJECT].isna().sum())} rows have no {SUBJECT}; fill them in or leave them out")
+  for name in (SUBJECT, recordings.TIME, *columns.values()):
+    if alike := [other for other in table if str(other).strip().lower() == name and other != name]:
+      raise InputError(f"x: the column {alike[0]!r} must be called {name!r}; rename it")
+  if recordings.TIME not in table:
+    _check_rows(table)
   present = [name for name in columns if columns[name] in table]
-  groups = list(table.groupby(SUBJECT, sort=False)) if SUBJECT in table else [("record", table)]
+  groups = list(table.groupby(SUBJECT, sort=False, observed=True)) if SUBJECT in table else [("record", table)]
   names = _names([name for name, _ in groups])
   return [
     recording({one: part[columns[one]] for one in present}, fs_hz, part.get(recordings.TIME), name)
     for name, (_, part) in zip(names, groups, strict=True)
   ]
+
+
+def _check_rows(table: pandas.DataFrame) -> None:
+  """Checks that the rows of each subject of a table without a clock follow one another.
+
+  Raises:
+    InputError: they do not.
+  """
+  remedy = "add a column time_s, or pass a list of arrays, one per record"
+  if not table.index.is_unique:
+    raise InputError(f"x: its index repeats, as after pandas.concat, so records would be joined; {remedy}")
+  if SUBJECT in table:
+    starts = table[SUBJECT] != table[SUBJECT].shift()
+    repeated = table[SUBJECT][starts][table[SUBJECT][starts].duplicated()]
+    if len(repeated):
+      raise InputError(f"x: the rows of {repeated.iloc[0]} do not follow one another; {remedy}")
 
 
 def check_kind(value: Any, kind: type | tuple[type, ...], name: str, remedy: str) -> None:
@@ -228,19 +285,22 @@ def check_kind(value: Any, kind: type | tuple[type, ...], name: str, remedy: str
     raise InputError(f"{name}: is of type {type(value).__name__}; {remedy}")
 
 
-def check_site(windows: Windows | None, site: str, name: str) -> None:
-  """Checks that windows were measured where the network reads, as far as they record it.
+def check_site(windows: Windows, site: str, name: str, reference: str = "") -> None:
+  """Checks that windows were measured where the network reads and predicts, as far as they record it.
 
   Args:
-    windows: the windows, None for none.
+    windows: the windows.
     site: where the network reads.
     name: name of the argument, for messages.
+    reference: where the wave that it predicts is measured; "" for windows whose reference is not used.
 
   Raises:
     InputError: they were measured elsewhere.
   """
-  if windows is not None and windows.site not in ("", site):
-    raise InputError(f"{name}: measured at the {windows.site}, and the network reads the {site}")
+  if windows.site not in ("", site):
+    raise InputError(f"{name}: measured at the {windows.site}, but the network reads the {site}")
+  if reference and isinstance(windows, batches.Pairs) and windows.reference not in ("", reference):
+    raise InputError(f"{name}: their reference is the {windows.reference}, but the network predicts the {reference}")
 
 
 def check_path(path: Any) -> str:
@@ -250,8 +310,10 @@ def check_path(path: Any) -> str:
     InputError: it is no path.
   """
   try:
-    return os.fsdecode(path)
-  except TypeError as error:
+    name = os.fsdecode(path)
+    os.path.exists(name)
+    return name
+  except (TypeError, ValueError) as error:
     raise InputError(f"{path!r}: must be a name or a path") from error
 
 

@@ -54,18 +54,17 @@ def transfer(
   Raises:
     InputError: the strategy is unknown, reads windows that are missing, or cannot follow this source; or the windows
       are of another site.
-    LeakError: a target subject is also in `source`, or a subject in `validation` is also used for training.
+    LeakError: a target subject is also in `source`, or a subject in `validation` is also used for training, or was used
+      for that of `net`.
   """
   records.check_kind(net, Network, "net", "give a network, as `cap_jax.load` returns")
   records.check_kind(strategy, (str, Strategy), "strategy", "give a name or a Strategy")
   records.check_kind(budget, runs.Budget, "budget", "give cap_jax.Budget(steps=…)")
   trained, place = net.checkpoint, site or net.checkpoint.site
-  recordings.check_site(place, "site")
-  windows = {"labelled": labelled, "unlabelled": unlabelled, "source": source, "validation": validation}
-  for name, part in windows.items():
-    if part is not None:
-      records.check_windows(part, name, labelled=name != "unlabelled")
-      records.check_site(part, trained.site if name == "source" else place, name)
+  records.check_sites(place, trained.reference)
+  _check_windows(
+    trained, place, {"labelled": labelled, "unlabelled": unlabelled, "source": source, "validation": validation}
+  )
   waves = unlabelled.unlabelled() if isinstance(unlabelled, batches.Pairs) else unlabelled
   data = runs.Data(source, waves, labelled, validation, place)
   reason = ""
@@ -76,7 +75,25 @@ def transfer(
   checks.check(strategy, checks.wave_model(trained.model), trained.model, trained.task, trained.windows.samples)
   adapted = runs.adapt(strategy, trained, data, budget)
   target, lacking = _with_intervals(adapted, trained, data)
+  seen_subject_hashes = {*target.seen_subject_hashes, *checkpoint.digests_of(source.subjects if source else ())}
+  target = dataclasses.replace(target, seen_subject_hashes=tuple(sorted(seen_subject_hashes)))
   return Network(target, "; ".join(text for text in (reason, adapted.reason, lacking) if text))
+
+
+def _check_windows(source: checkpoint.Checkpoint, site: str, windows: Mapping[str, records.Windows | None]) -> None:
+  """Checks the windows of a transfer, by the names of its arguments.
+
+  Raises:
+    InputError: they have no reference, or were measured elsewhere.
+    LeakError: the source network has seen validation subjects.
+  """
+  for name, part in windows.items():
+    if part is not None:
+      records.check_windows(part, name, labelled=name != "unlabelled")
+      reference = source.reference if name in ("labelled", "validation") else ""
+      records.check_site(part, source.site if name == "source" else site, name, reference)
+  if (validation := windows["validation"]) is not None:
+    source.check_unseen(validation.subjects)
 
 
 def _with_intervals(
@@ -158,7 +175,7 @@ def evaluate(net: Network, pairs: batches.Pairs) -> Evaluation:
   trained = net.checkpoint
   if trained.task != "waveform":
     raise InputError(f"net: gives {trained.task}, no wave; transfer it first")
-  records.check_site(pairs, trained.site, "pairs")
+  records.check_site(pairs, trained.site, "pairs", trained.reference)
   trained.check_unseen(pairs.subjects)
   errors = waveform_metrics.Evaluator(pairs, trained.windows).errors(net.predict(pairs))
   if trained.uncertainty_calibration is not None:
@@ -194,6 +211,7 @@ class Cohort:
     Raises:
       InputError: the cohort has no waves of the site.
     """
+    records.check_kind(site, str, "site", "pass the name of an artery, such as radial")
     return batches.make_pairs(self.recordings, site, config.Windows(), reference)
 
 
@@ -221,6 +239,9 @@ def cohort(
   Raises:
     InputError: the clinic or a site is unknown, or a number is out of range.
   """
+  records.check_kind(name, str, "name", "pass the name of a clinic")
+  if isinstance(sites, str) or not all(isinstance(site, str) for site in sites):
+    raise InputError(f"sites={sites!r}: must be a tuple of sites, such as ('radial',)")
   scenes = {**clinics.SOURCES, **clinics.SCENARIOS}
   if name not in scenes:
     raise InputError(f"cohort {name!r} is unknown; choose one of {', '.join(scenes)}")
@@ -229,7 +250,7 @@ def cohort(
   scene = scenes[name]
   clinic = clinics.Clinic(
     name=name,
-    subjects=subjects,
+    subjects=int(subjects) if config.is_whole(subjects) else subjects,
     seconds=seconds,
     population=scene.population,
     device=device or scene.device,
@@ -271,6 +292,7 @@ def pretrain(
     InputError: the task is unknown, the network cannot read such windows, or there are fewer than two subjects.
     LeakError: a subject is in both training and validation.
   """
+  records.check_kind(task, str, "task", "pass the name of a task")
   if task not in tasks.TASKS:
     raise InputError(f"task {task!r} is unknown; choose one of {', '.join(tasks.TASKS)}")
   records.check_kind(model, config.Model, "model", "give a cap_jax.config.Model")
@@ -281,11 +303,12 @@ def pretrain(
     pairs, origin = people.windows(site, reference), people.origin
   else:
     records.check_windows(people, "people", labelled=True)
-    records.check_site(people, site, "people")
+    records.check_site(people, site, "people", reference)
     pairs, origin = people, {}
   if validation is None:
     pairs, validation = _held_out(pairs, seed, "people")
   records.check_windows(validation, "validation", labelled=True)
+  records.check_site(validation, site, "validation", reference)
   trained, _ = runs.pretrain(pairs, validation, task, model, spec, config.Signals(site), origin)
   if task == "waveform":
     head = uncertainty.fit_head(trained, pairs)

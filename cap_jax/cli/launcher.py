@@ -1,9 +1,11 @@
 """Launches commands: common flags, errors as one line, the profile of a run, provenance."""
 
+import ast
 import contextlib
 import importlib.metadata
 import io
 import os
+import pathlib
 import platform
 import sys
 import traceback
@@ -63,10 +65,23 @@ def launch_command(name: str) -> None:
   try:
     command = extras.load(f"cap_jax.cli.{name}")
   except InputError as error:
+    if _asks_for_help(sys.argv):
+      print(_usage_of(name))
     fail(str(error))
     raise AssertionError from error
-  sys.modules["__main__"].__doc__ = command.__doc__  # what --help begins with
+  sys.modules["__main__"].__doc__ = _usage_of(name)  # what --help begins with
   launch(command.main)
+
+
+def _asks_for_help(argv: list[str]) -> bool:
+  return any(word in ("--help", "-help", "-h") for word in argv[1:])
+
+
+def _usage_of(name: str) -> str:
+  """Returns the docstring of a command, with the command line by which it was launched. Imports nothing optional."""
+  text = pathlib.Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+  usage = ast.get_docstring(ast.parse(text)) or ""
+  return usage.replace("python -m experiments.", "cap-jax ") if sys.argv[0].startswith("cap-jax") else usage
 
 
 def launch(main: Callable[[], None]) -> None:
@@ -81,7 +96,7 @@ def launch(main: Callable[[], None]) -> None:
       if module.startswith((__package__, "experiments.")):  # whichever module defines it, --help shows it
         for flag in module_flags:
           flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
-    if any(word in ("--help", "-help", "-h") for word in argv[1:]):  # absl ends it with status 1
+    if _asks_for_help(argv):  # absl ends it with status 1
       app.usage(shorthelp=True)
       sys.exit(0)
     try:

@@ -68,17 +68,27 @@ class Pairs:
     y_bt: (window, time) reference wave [mmHg].
     subject_b: (window,) names of the subjects.
     covariates: name → (window,), NaN where the value is unknown.
-    site: where the peripheral wave was measured, "" if unknown.
+    sites: where the peripheral wave and the reference were measured, "" if unknown.
   """
 
   x_bt: np.ndarray
   y_bt: np.ndarray
   subject_b: np.ndarray
   covariates: Covariates = dataclasses.field(default_factory=dict)
-  site: str = ""
+  sites: tuple[str, str] = ("", "")
 
   def __repr__(self) -> str:
     return f"Pairs({len(self.x_bt)} windows of {len(self.subjects)} subjects, {self.site or 'site unknown'})"
+
+  @property
+  def site(self) -> str:
+    """Where the peripheral wave was measured, "" if unknown."""
+    return self.sites[0]
+
+  @property
+  def reference(self) -> str:
+    """Where the reference was measured, "" if unknown."""
+    return self.sites[1]
 
   @property
   def subjects(self) -> tuple[str, ...]:
@@ -95,7 +105,7 @@ class Pairs:
       raise ValueError(f"subjects {missing[:5]} have no windows")
     rows = np.isin(self.subject_b, list(subjects))
     covariates = {name: value_b[rows] for name, value_b in self.covariates.items()}
-    return Pairs(self.x_bt[rows], self.y_bt[rows], self.subject_b[rows], covariates, self.site)
+    return Pairs(self.x_bt[rows], self.y_bt[rows], self.subject_b[rows], covariates, self.sites)
 
   @property
   def digest(self) -> str:
@@ -190,7 +200,11 @@ def make_pairs(
     )
   covariates = {name: np.array(values, dtype=np.float32) for name, values in columns.items()}
   return Pairs(
-    np.concatenate(x).astype(np.float32), np.concatenate(y).astype(np.float32), np.array(subject), covariates, site
+    np.concatenate(x).astype(np.float32),
+    np.concatenate(y).astype(np.float32),
+    np.array(subject),
+    covariates,
+    (site, reference),
   )
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from cap_jax import config
 from cap_jax.losses import multi_task, terms
 from cap_jax.losses.terms import Term
 from cap_jax.models.discriminator import Discriminator
@@ -110,6 +111,7 @@ class Strategy:
       value = getattr(self, field)
       if not isinstance(value, tuple) or isinstance(value, kind) or not all(isinstance(one, kind) for one in value):
         raise InputError(f"{field}={value}: must be a tuple of {kind.__name__}, as ({kind.__name__}(…),)")
+    self._check_numbers()
     for term in self.loss:
       _check("loss", term.name, terms.TERMS)
       _check("schedule", term.schedule, multi_task.SCHEDULES)
@@ -137,6 +139,23 @@ class Strategy:
       raise InputError(f"stages={self.stages}: shares and rates must be positive")
     self._check_stages()
     self._check_together()
+
+  def _check_numbers(self) -> None:
+    """Checks the types of numbers and paths."""
+    real = {name: getattr(self, name) for name in ("learning_rate", "weight_decay", "rate_decay")}
+    whole = {"low_rank": self.low_rank}
+    for number, stage in enumerate(self.stages):
+      check_paths(stage.freeze, f"stages[{number}].freeze")
+      check_paths(stage.without, f"stages[{number}].without")
+      real |= {f"stages[{number}].share": stage.share, f"stages[{number}].rate": stage.rate}
+      whole[f"stages[{number}].per_label"] = stage.per_label
+    real |= {f"loss[{number}].weight": term.weight for number, term in enumerate(self.loss)}
+    for name, value in real.items():
+      if not config.is_real(value):
+        raise InputError(f"{name}={value!r}: must be a finite number")
+    for name, value in whole.items():
+      if not config.is_whole(value):
+        raise InputError(f"{name}={value!r}: must be a whole number")
 
   def _check_stages(self) -> None:
     names = {term.name for term in self.loss}

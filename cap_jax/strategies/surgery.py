@@ -102,7 +102,10 @@ def compare(source: Params, fresh: Params, init_from_source: Sequence[str]) -> l
       raise MergeError(f"{name}: is a {type(tree).__name__}, not a parameter tree; pass params, such as network.params")
   check_paths(init_from_source, "init_from_source")
   rules = [_split(rule) for rule in init_from_source]
-  from_source, in_fresh = leaf_paths(source), leaf_paths(fresh)
+  try:
+    from_source, in_fresh = leaf_paths(source), leaf_paths(fresh)
+  except AttributeError as error:  # a list or a tuple in the tree
+    raise MergeError("source, fresh: must be trees of dicts; pass params, such as network.params") from error
   used = covered(source, [rule for _, rule in rules], "source")
   requested = covered(fresh, [rule for rule, _ in rules], "target")
   report = []
@@ -138,7 +141,7 @@ def check_paths(paths: Sequence[str], name: str) -> None:
   Raises:
     MergeError: they are something else.
   """
-  if isinstance(paths, str) or not all(isinstance(path, str) for path in paths):
+  if not isinstance(paths, tuple | list) or not all(isinstance(path, str) and path for path in paths):
     raise MergeError(f"{name}={paths!r}: must be a tuple of path prefixes, such as ('f',)")
 
 

@@ -381,10 +381,12 @@ class Budget:
       InputError: a number is out of range.
     """
     config.check_steps("Budget.steps", self.steps)
-    for name, least in (("batch", 1), ("seed", 0)):
+    object.__setattr__(self, "steps", int(self.steps))
+    for name, least, most in (("batch", 1, 1 << 16), ("seed", 0, (1 << 32) - 1)):
       value = getattr(self, name)
-      if not isinstance(value, int) or value < least:
-        raise InputError(f"Budget.{name}={value}: must be a whole number, {least} or more")
+      if not config.is_whole(value) or not least <= value <= most:
+        raise InputError(f"Budget.{name}={value}: must be a whole number from {least} to {most}")
+      object.__setattr__(self, name, int(value))
 
 
 def prepare(
@@ -465,6 +467,8 @@ def finished(
     facts: provenance of the target's data, for the checkpoint.
   """
   of_source = {name: source.about[name] for name in ("source", "source_data") if source.about.get(name)}
+  if prepared.strategy.needs_no_source:
+    of_source = {"source": "none"}
   about: dict[str, Any] = {
     **of_source,
     **facts,
@@ -538,8 +542,8 @@ def adapt(
 
 
 def _hash_seen_subjects(data: Data) -> tuple[str, ...]:
-  """Returns the hashes of the labelled, unlabelled and validation subjects of the target."""
-  windows = (data.unlabelled, data.labelled, data.validation)
+  """Returns the hashes of all subjects in the data."""
+  windows = (data.source, data.unlabelled, data.labelled, data.validation)
   return checkpoint.digests_of(*(part.subjects for part in windows if part is not None))
 
 
