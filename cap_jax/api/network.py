@@ -149,18 +149,20 @@ class Network:
     Raises:
       InputError: a parameter is missing, has another shape, or is NaN or infinite.
     """
-    records.check_kind(params, dict, "params", "give a tree of parameters; `merge` returns it with a report")
+    records.check_kind(params, dict, "params", "pass a parameter tree, the first value that `merge` returns")
     own, new = surgery.leaf_paths(self.params), surgery.leaf_paths(params)
     if other := sorted(own.keys() ^ new.keys()):
-      raise InputError(f"params: {', '.join(other[:5])} are in only one of the two trees")
+      raise InputError(
+        f"params: {', '.join(other[:5])} exist in only one of the two trees; pass a tree with the structure of network.params"
+      )
     for path, leaf in new.items():
       if np.shape(leaf) != np.shape(own[path]):
-        raise InputError(f"params: {path} has the shape {np.shape(leaf)}, the network's own {np.shape(own[path])}")
+        raise InputError(f"params: {path} has shape {np.shape(leaf)}, but the network expects {np.shape(own[path])}")
       if not np.isfinite(leaf).all():
-        raise InputError(f"params: {path} is NaN or infinite")
+        raise InputError(f"params: {path} contains NaN or infinite values; train again with a lower learning rate")
     others = [of] if isinstance(of, Network) else list(of)
     for one in others:
-      records.check_kind(one, Network, "of", "give the networks that the parameters come from, or ()")
+      records.check_kind(one, Network, "of", "pass the networks that the parameters come from, or ()")
     seen_subject_hashes = {hash_ for one in (self, *others) for hash_ in one.checkpoint.seen_subject_hashes}
     about = {**self.about, "params_of": [dict(one.about) for one in others]}
     return Network(
@@ -205,7 +207,9 @@ def load(name: str | os.PathLike[str]) -> Network:
   if place in own:
     return Network(checkpoint.load(pretrained.FOLDER.parent / place))
   if not os.path.isdir(place):
-    raise InputError(f"{place[:200]}: no such folder, and no network of the package; that has {', '.join(own)}")
+    raise InputError(
+      f"{place[:200]}: no such folder or packaged network; pass a checkpoint folder or one of {', '.join(own)}"
+    )
   if not os.path.isfile(os.path.join(place, checkpoint.HEADER)) and os.path.isdir(os.path.join(place, "checkpoint")):
-    raise InputError(f"{place}: the network lies in {os.path.join(place, 'checkpoint')}; give that")
+    raise InputError(f"{place}: this is a run folder; pass {os.path.join(place, 'checkpoint')}")
   return Network(checkpoint.load(place))

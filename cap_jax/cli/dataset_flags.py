@@ -11,10 +11,10 @@ from cap_jax.types import DataError, InputError
 
 FORMAT = flags.DEFINE_enum("format", None, list(DATASETS), "format of the records at --path")
 PATH = flags.DEFINE_string(
-  "path", None, "file or folder; of virtual: NAME[,subjects=N][,seconds=S][,seed=K]; of nonlinear: dev"
+  "path", None, "file or folder; for virtual: NAME[,subjects=N][,seconds=S][,seed=K]; for nonlinear: dev"
 )
-CHANNELS = flags.DEFINE_list("channels", [], "CHANNEL:SIGNAL pairs, as in ABP:radial,PLETH:digital_ppg")
-STRICT = flags.DEFINE_bool("strict", False, "stop at the first bad record instead of leaving it out")
+CHANNELS = flags.DEFINE_list("channels", [], "CHANNEL:SIGNAL pairs, such as ABP:radial,PLETH:digital_ppg")
+STRICT = flags.DEFINE_bool("strict", False, "stop at the first bad record instead of excluding it")
 _SHOWN = 20
 
 
@@ -32,7 +32,7 @@ def _channels() -> dict[str, str]:
     if signal != recordings.TIME:
       recordings.split_signal(signal)
     if name in channels:
-      raise InputError(f"--channels: {name} appears twice")
+      raise InputError(f"--channels: duplicate channel {name}; name each channel once")
     channels[name] = signal
   return channels
 
@@ -62,8 +62,8 @@ def spoken(errors: Iterable[DataError], total: int) -> list[str]:
   """
   lost = list(errors)
   if not lost:
-    return [f"none of {total} records left out"]
-  lines = [f"left out: {len(lost)} of {total}"] + [f"  {error}" for error in lost[:_SHOWN]]
+    return [f"all {total} records are usable"]
+  lines = [f"excluded: {len(lost)} of {total} records"] + [f"  {error}" for error in lost[:_SHOWN]]
   return lines + (
-    [f"  … and {len(lost) - _SHOWN} more; a store has all in its manifest.json"] if len(lost) > _SHOWN else []
+    [f"  … and {len(lost) - _SHOWN} more; the manifest.json of a store lists all"] if len(lost) > _SHOWN else []
   )

@@ -31,10 +31,14 @@ _COORDINATOR = flags.DEFINE_string(
 _HOSTS = flags.DEFINE_integer("hosts", None, "number of hosts that train together", lower_bound=1)
 _HOST = flags.DEFINE_integer("host", None, "index of this host, from 0", lower_bound=0)
 _LIMITS = host_liveness.Limits()
-_JOIN_S = flags.DEFINE_integer("join_timeout_s", _LIMITS.join_s, "how long hosts wait for all to join", lower_bound=1)
-_HOST_S = flags.DEFINE_integer("host_timeout_s", _LIMITS.host_s, "silence after which a host is lost", lower_bound=1)
+_JOIN_S = flags.DEFINE_integer(
+  "join_timeout_s", _LIMITS.join_s, "seconds that hosts wait for all to connect", lower_bound=1
+)
+_HOST_S = flags.DEFINE_integer(
+  "host_timeout_s", _LIMITS.host_s, "seconds without a heartbeat after which a host counts as lost", lower_bound=1
+)
 _COLLECTIVE_S = flags.DEFINE_integer(
-  "collective_timeout_s", _LIMITS.collective_s, "how long hosts wait for one that is alive", lower_bound=1
+  "collective_timeout_s", _LIMITS.collective_s, "seconds that hosts wait for one that is alive", lower_bound=1
 )
 _STATES, _SETTINGS = "training_states", "run_settings.json"
 _RESULTS = ("source", "checkpoint", "best", "split.json")  # results that a resumed run writes again
@@ -116,15 +120,15 @@ def _begin(path: str, *settings: Any) -> None:
     with open(note, encoding="utf-8") as file:
       before = json.load(file)
   except (OSError, ValueError) as error:
-    raise InputError(f"{note}: is damaged ({error}); choose another --workdir or remove it") from error
+    raise InputError(f"{note}: damaged ({error}); choose another --workdir or remove this one") from error
   if before != now:
     raise InputError(
-      f"--workdir={path}: a run with other settings was stopped there; choose another folder or remove it"
+      f"--workdir={path}: contains a stopped run with other settings; choose another folder or remove it"
     )
   for left in pathlib.Path(path).rglob("*"):
     if left.exists() and (".partial-" in left.name or left.relative_to(path).as_posix() in _RESULTS):
       shutil.rmtree(left) if left.is_dir() else left.unlink()
-  print(f"{path}: resumes where it stopped", file=sys.stderr)
+  print(f"{path}: resuming the stopped run", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -159,9 +163,9 @@ def work_folder(
       os.makedirs(path, exist_ok=True)
       stack.enter_context(files.lock_folder(path, wait=False))  # before reading anything in it
     except BlockingIOError as error:
-      raise InputError(f"--workdir={path}: the same command runs there already; let it end") from error
+      raise InputError(f"--workdir={path}: another process is running there; wait for it to finish") from error
     except OSError as error:
-      raise InputError(f"--workdir={path}: cannot be used ({error.strerror})") from error
+      raise InputError(f"--workdir={path}: cannot be used ({error.strerror}); choose another folder") from error
     _begin(path, *settings)
     yield path, training_state.StateKeeper(states)
     os.makedirs(states, exist_ok=True)  # several hosts save none
