@@ -96,8 +96,8 @@ TABLE = pandas.DataFrame({"radial_pressure_mmhg": X[0], "subject": "a"})
   ("arguments", "message"),
   [
     ({"x": np.zeros((2, 3, 4)), "fs_hz": FS}, r"x: must be an array \(time,\) or \(record, time\)"),
-    ({"x": records(2)[0], "y": records(1)[1], "fs_hz": FS}, "x holds 2 records, y 1, subject 2 names"),
-    ({"x": X}, "neither a rate nor a clock; give fs_hz="),
+    ({"x": records(2)[0], "y": records(1)[1], "fs_hz": FS}, "x has 2 records, y 1, subject 2 names"),
+    ({"x": X}, "neither a rate nor a clock; pass fs_hz="),
     ({"x": pandas.DataFrame({"p": [1.0]})}, "no column radial_pressure_mmhg; it has p"),
     ({"x": X, "fs_hz": FS, "site": "elbow"}, "site=elbow: unknown site"),
     ({"x": None, "fs_hz": FS}, "x: must be an array"),
@@ -106,15 +106,15 @@ TABLE = pandas.DataFrame({"radial_pressure_mmhg": X[0], "subject": "a"})
     ({"x": X[0] + 1j, "fs_hz": FS}, "must be an array of real numbers"),
     ({"x": X, "fs_hz": "fast"}, "fs_hz: must be an array of real numbers|fs_hz=fast"),
     ({"x": X, "fs_hz": -125}, "fs_hz=-125: must be positive"),
-    ({"x": X * 2, "y": [X[0], X[0] * np.nan], "fs_hz": FS, "subject": ["a", "b"]}, "b: aortic_root holds no number"),
-    ({"x": X * 2, "fs_hz": FS, "subject": ["a", None]}, "the name of record 1 is missing"),
-    ({"x": X * 2, "fs_hz": FS, "subject": ["a", " "]}, "the name of record 1 is missing"),
+    ({"x": X * 2, "y": [X[0], X[0] * np.nan], "fs_hz": FS, "subject": ["a", "b"]}, "b: aortic_root contains only NaN"),
+    ({"x": X * 2, "fs_hz": FS, "subject": ["a", None]}, "record 1 has no name"),
+    ({"x": X * 2, "fs_hz": FS, "subject": ["a", " "]}, "record 1 has no name"),
     ({"x": X, "fs_hz": FS, "subject": 3.5}, "subject=3.5: must be a name"),
-    ({"x": TABLE, "y": X, "fs_hz": FS}, "leave y and subject out"),
-    ({"x": TABLE, "fs_hz": FS, "subject": ["a"]}, "leave y and subject out"),
-    ({"x": TABLE.assign(time_s=np.arange(1500) / 125), "fs_hz": FS}, "has a clock, time_s; leave fs_hz out"),
+    ({"x": TABLE, "y": X, "fs_hz": FS}, "omit y and subject"),
+    ({"x": TABLE, "fs_hz": FS, "subject": ["a"]}, "omit y and subject"),
+    ({"x": TABLE.assign(time_s=np.arange(1500) / 125), "fs_hz": FS}, "has a clock, time_s; omit fs_hz"),
     ({"x": TABLE.assign(subject=[None, *["a"] * 1499]), "fs_hz": FS}, "1 rows have no subject"),
-    ({"x": pandas.concat([TABLE, TABLE], axis=1), "fs_hz": FS}, "appears twice"),
+    ({"x": pandas.concat([TABLE, TABLE], axis=1), "fs_hz": FS}, "duplicate column"),
     *(({"x": X, "fs_hz": FS, "hop_s": hop_s}, "Windows") for hop_s in (0, -1, 1e-9, float("nan"), float("inf"), "1")),
   ],
 )
@@ -150,62 +150,65 @@ PAIRS = people.pairs(["a", "b"], 2, 0)
   ("call", "message"),
   [
     (lambda net: cj.load(None), "must be a name or a path"),
-    (lambda net: cj.load("brachial"), "no such folder, and no network of the package; that has radial"),
+    (lambda net: cj.load("brachial"), "no such folder or packaged network; pass a checkpoint folder or one of radial"),
     (lambda net: cj.load("a" * 5000), "no such folder"),
     (lambda net: net.save(None), "must be a name or a path"),
     (lambda net: net.save("/proc/x"), "/proc/x: cannot be written"),
     (lambda net: net.reconstruct("hello", fs_hz=125), "must be an array of real numbers"),
-    (lambda net: net.reconstruct(X[0], fs_hz=125, time_s=X[0]), "has a rate and a clock; give one"),
+    (lambda net: net.reconstruct(X[0], fs_hz=125, time_s=X[0]), "has both a rate and a clock; pass either"),
     (lambda net: net.reconstruct(X[0], fs_hz=125, covariates={"age": "old"}), "covariate age"),
-    (lambda net: net.reconstruct(X[0], fs_hz=125, covariates=[70]), "must be names with numbers"),
-    (lambda net: net.predict(X[0]), "pairs: is a ndarray; give what `cap_jax.windows` returns"),
+    (lambda net: net.reconstruct(X[0], fs_hz=125, covariates=[70]), "must map names to numbers"),
+    (lambda net: net.predict(X[0]), "pairs: has type ndarray; pass what `cap_jax.windows` returns"),
     (
       lambda net: net.with_params((net.params, []), of=()),
-      "give a tree of parameters; `merge` returns it with a report",
+      "pass a parameter tree, the first value that `merge` returns",
     ),
-    (lambda net: net.with_params({"f": net.params["f"]}, of=()), "are in only one of the two trees"),
-    (lambda net: net.with_params(jax.tree.map(lambda x: x[:1], net.params), of=()), r"has the shape \(1,"),
-    (lambda net: net.with_params(jax.tree.map(lambda x: x * np.nan, net.params), of=()), "is NaN or infinite"),
-    (lambda net: cj.merge(net, net, ("f",)), "source: is a Network, no tree of parameters; give params"),
-    (lambda net: cj.transfer("radial", "fine_tuning", PAIRS), "net: is a str; give a network"),
-    (lambda net: cj.transfer(net, None, PAIRS), "strategy: is a NoneType; give a name or a Strategy"),
+    (lambda net: net.with_params({"f": net.params["f"]}, of=()), "exist in only one of the two trees"),
+    (lambda net: net.with_params(jax.tree.map(lambda x: x[:1], net.params), of=()), r"has shape \(1,"),
+    (
+      lambda net: net.with_params(jax.tree.map(lambda x: x * np.nan, net.params), of=()),
+      "contains NaN or infinite values",
+    ),
+    (lambda net: cj.merge(net, net, ("f",)), "source: has type Network; pass a parameter tree"),
+    (lambda net: cj.transfer("radial", "fine_tuning", PAIRS), "net: has type str; pass a network"),
+    (lambda net: cj.transfer(net, None, PAIRS), "strategy: has type NoneType; pass a name or a Strategy"),
     (lambda net: cj.transfer(net, "magic", PAIRS), "strategy 'magic' is unknown"),
     (
       lambda net: cj.transfer(net, "fine_tuning", PAIRS.unlabelled()),
-      "labelled: is a Waves; give what `cap_jax.windows`",
+      "labelled: has type Waves; pass what `cap_jax.windows`",
     ),
-    (lambda net: cj.transfer(net, "fine_tuning", PAIRS, budget=60), "budget: is a int; give cap_jax.Budget"),
+    (lambda net: cj.transfer(net, "fine_tuning", PAIRS, budget=60), "budget: has type int; pass cap_jax.Budget"),
     (lambda net: cj.transfer(net, "fine_tuning", PAIRS, site="wrist"), "site=wrist: unknown site"),
     (
       lambda net: cj.transfer(net, "fine_tuning", dataclasses.replace(PAIRS, site="brachial")),
-      "labelled: measured at the",
+      "labelled: measured at",
     ),
-    (lambda net: cj.transfer(net, cj.Strategy(**FROZEN), PAIRS), "all of its network is frozen"),
+    (lambda net: cj.transfer(net, cj.Strategy(**FROZEN), PAIRS), "the whole network is frozen"),
     (
       lambda net: cj.transfer(net, cj.Strategy(**{**FROZEN, "stages": (cj.Stage(),), "optimizer": "zz"}), PAIRS),
       "'zz'",
     ),
     (
       lambda net: cj.evaluate(net, PAIRS.unlabelled()),
-      "pairs: is a Waves; give what `cap_jax.windows` returns for x and y",
+      "pairs: has type Waves; pass what `cap_jax.windows` returns for x and y",
     ),
     (
       lambda net: cj.evaluate(net, dataclasses.replace(PAIRS, site="brachial")),
-      "pairs: measured at the brachial",
+      "pairs: measured at brachial",
     ),
     (lambda net: cj.Budget(steps=4), "Budget.steps=4: must be a positive multiple of 50"),
     (lambda net: cj.Budget(batch=0), "Budget.batch=0: must be a whole number, 1 or more"),
     (lambda net: cj.Budget(seed=1.5), "Budget.seed=1.5: must be a whole number"),
-    (lambda net: cj.pretrain(PAIRS.unlabelled()), "people: is a Waves"),
+    (lambda net: cj.pretrain(PAIRS.unlabelled()), "people: has type Waves"),
     (lambda net: cj.pretrain(PAIRS, steps=0), "Training.steps=0: must be a positive multiple of 50"),
-    (lambda net: cj.pretrain(PAIRS, seed=-1), "a seed of 0 or more"),
-    (lambda net: cj.pretrain(PAIRS, model="lstm"), "model: is a str; give a cap_jax.config.Model"),
+    (lambda net: cj.pretrain(PAIRS, seed=-1), "seed 0 or more"),
+    (lambda net: cj.pretrain(PAIRS, model="lstm"), "model: has type str; pass a cap_jax.config.Model"),
     (lambda net: cj.pretrain(PAIRS, model=config.Model(extractor="zz")), "extractor 'zz' is unknown"),
     (lambda net: cj.pretrain(PAIRS, model=config.Model(patch=7)), "not a whole number of patches of 7"),
     (lambda net: cj.cohort("mars"), "cohort 'mars' is unknown; choose one of healthy"),
     (lambda net: cj.cohort("wide", 1.5), r"Clinic.subjects=1.5: must be a whole number"),
-    (lambda net: cj.cohort("wide", 2, device="cuff"), "device: is a str; give a cap_jax.clinics.Device"),
-    (lambda net: cj.cohort("wide", 2, sites=("elbow",)), "elbow: no site of the virtual cohort"),
+    (lambda net: cj.cohort("wide", 2, device="cuff"), "device: has type str; pass a cap_jax.clinics.Device"),
+    (lambda net: cj.cohort("wide", 2, sites=("elbow",)), "elbow: not a site of the virtual cohort"),
   ],
 )
 def test_what_cannot_be_is_one_line_with_a_remedy(net, call, message):
@@ -236,7 +239,7 @@ def test_what_a_strategy_needs_and_was_not_given_is_named(net, name, lacking):
   pieces = {"labelled": people.pairs(["a"], 2, 0), "source": people.pairs(["s"], 2, 1)}
   pieces["unlabelled"] = people.pairs(["u"], 2, 2)
   del pieces[lacking]
-  with pytest.raises(cj.InputError, match=rf"strategy {name}: reads .* which were not passed; pass {lacking}="):
+  with pytest.raises(cj.InputError, match=rf"strategy {name}: needs .*; pass {lacking}="):
     cj.transfer(net, name, **pieces, budget=cj.Budget(steps=100))
 
 
@@ -262,7 +265,7 @@ def test_a_network_that_was_tuned_tells_its_source_and_is_not_tested_on_whom_it_
 @pytest.mark.parametrize(("labels", "lacking"), [(["a"], "source"), (["a", "b"], "source"), ([], "source")])
 def test_auto_names_the_windows_that_it_compares_on(net, labels, lacking):
   labelled = people.pairs(labels, 2, 0) if labels else None
-  with pytest.raises(cj.InputError, match=f"which were not passed; pass {lacking}="):
+  with pytest.raises(cj.InputError, match=f"; pass {lacking}="):
     cj.transfer(net, "auto", labelled=labelled, unlabelled=people.pairs(["u"], 2, 2))
 
 

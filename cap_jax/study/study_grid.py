@@ -79,7 +79,7 @@ def unused(study: study_config.Study) -> list[str]:
     if name not in used:
       why = methods.unavailable(clinics_of(study)[0], name)
       need = "needs labelled subjects" if methods.method(study, name).labels else "uses no labels"
-      reasons.append(f"{name}: {why or f'{need}, and n_target is {study.n_target}'}")
+      reasons.append(f"{name}: {why or f'{need}, but n_target is {study.n_target}'}")
   return reasons
 
 

@@ -88,7 +88,7 @@ def remember(study: study_config.Study, folder: str) -> None:
     if list(stored.get("seeds", ()))[:1] != current["seeds"][:1]:
       changed.append("first seed")
     if changed:
-      raise InputError(f"{folder}: contains a study with a different {', '.join(changed)}; {_REMEDY}")
+      raise InputError(f"{folder}: contains a study that differs in {', '.join(changed)}; {_REMEDY}")
   _write(path, current)
 
 

@@ -63,13 +63,13 @@ def test_describe_tells_what_is_there_and_what_would_be_left_out(patients, tmp_p
   assert "radial [mmHg]: 12 records, 125 Hz, 96 s" in done.stdout
   assert "left out: 3 of 15" in done.stdout
   assert "P12.csv: radial: median" in done.stdout
-  assert "looks like kPa: multiply by 7.50062" in done.stdout
+  assert "seems to be in kPa: multiply it by 7.50062" in done.stdout
   assert "P13.csv: cannot be read" in done.stdout
-  assert "P14.csv: no such file; add it, or take the subject out of subjects.csv" in done.stdout
+  assert "P14.csv: no such file; add the file, or remove the subject from subjects.csv" in done.stdout
   assert picture.stat().st_size > 20_000
   strict = run("describe", "--format=csv", f"--path={patients}", "--strict", f"--output={picture}")
   assert strict.returncode == 2
-  assert strict.stderr.strip().endswith("P14.csv: no such file; add it, or take the subject out of subjects.csv")
+  assert strict.stderr.strip().endswith("P14.csv: no such file; add the file, or remove the subject from subjects.csv")
 
 
 def test_prepare_skips_counts_and_lists_bad_records(prepared):
@@ -136,7 +136,7 @@ def test_a_study_of_real_records_calls_nobody_virtual(prepared, tmp_path):
   assert "With real records: the user's own." in done.stdout
   page = (tmp_path / "work" / "report.html").read_text(encoding="utf-8").partition("<script>")[0]
   assert "virtual" not in page.replace("The source is virtual.", "")
-  assert "no invasive reference" not in page
+  assert "the reference is not invasive" not in page
   assert "n = 3 &lt; 85" in page
   assert "in silico" not in page
 
@@ -176,7 +176,7 @@ def test_a_network_of_ppg_is_none_of_the_aorta_and_one_with_a_cuff_asks_for_its_
   flags = [f"--checkpoint={tmp_path / 'ppg' / 'checkpoint'}", f"--input={given}", f"--output={tmp_path / 'out.csv'}"]
   stripped = run("reconstruct", *flags)
   assert stripped.returncode == 2
-  assert "the checkpoint reads cuff_sbp_mmhg, cuff_dbp_mmhg, cuff_map_mmhg if known; given: none" in stripped.stderr
+  assert "the checkpoint reads cuff_sbp_mmhg, cuff_dbp_mmhg, cuff_map_mmhg (optional); passed: none" in stripped.stderr
   done = run("reconstruct", *flags, "--covariates=cuff_sbp_mmhg=150,cuff_dbp_mmhg=80,cuff_map_mmhg=101")
   assert done.returncode == 2
   assert "gives the radial wave, not the aortic one" in done.stderr
@@ -194,7 +194,7 @@ def test_a_network_of_another_wave_or_with_a_cuff_asks_for_what_it_needs(done_st
     "other": config.Signals(reference="radial"),
   }
   for name, message in (
-    ("cuff", "the checkpoint reads cuff_sbp_mmhg, cuff_dbp_mmhg, cuff_map_mmhg if known; given: none"),
+    ("cuff", "the checkpoint reads cuff_sbp_mmhg, cuff_dbp_mmhg, cuff_map_mmhg (optional); passed: none"),
     ("other", "gives the radial wave, not the aortic one"),
   ):
     checkpoint.save(tmp_path / name, dataclasses.replace(network, signals=changes[name]))
@@ -248,7 +248,7 @@ def test_pwdb_written_by_the_cohort_is_read_by_its_loader(tmp_path):
     ("prepare", ["--format=csv", "--path=/nowhere", "--output=x"], "/nowhere: no such file or folder"),
     ("describe", ["--format=wfdb", "--path=/", "--channels=ABP"], "--channels=ABP: must be NAME:SIGNAL"),
     ("sim_to_real", ["--workdir=x"], "--stores is missing"),
-    ("pretrain", ["--config.source_data=/nowhere", "--workdir=x"], "/nowhere: no prepared store there"),
+    ("pretrain", ["--config.source_data=/nowhere", "--workdir=x"], "/nowhere: no prepared store found"),
   ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_written(command, arguments, said, tmp_path, monkeypatch):

@@ -48,7 +48,7 @@ def test_a_study_follows_its_source_network():
 
 @pytest.mark.parametrize("about", [{}, {"source": {"source": "healthy"}}, {"source": "mars"}])
 def test_a_source_of_an_unknown_clinic_is_refused(about):
-  with pytest.raises(InputError, match=r"names the source .*; pre-train one again .* healthy"):
+  with pytest.raises(InputError, match=r"has the unknown source .*; pretrain a network on one of .* healthy"):
     study_flags.follow(study_config.Study(), trained(**about))
 
 
@@ -60,7 +60,7 @@ def test_a_source_of_an_unknown_clinic_is_refused(about):
     (["age=70", "hr_bpm=60", "height=1.8"], "given: age, hr_bpm, height"),
     (["age=old", "hr_bpm=60"], "--covariates=age=old: must be a name and a number"),
     (["age=nan", "hr_bpm=60"], "--covariates=age=nan: must be a name and a number"),
-    (["age=70", "age=30", "hr_bpm=60"], "--covariates=age=30: .* each once"),
+    (["age=70", "age=30", "hr_bpm=60"], "--covariates=age=30: .* each name once"),
   ],
 )
 def test_covariates_are_those_that_the_network_takes(monkeypatch, given, message):

@@ -125,12 +125,12 @@ def test_beats_have_their_pressures_and_rate(identity_network):
 
 def test_useless_records_are_refused(identity_network):
   t = np.arange(1000) / 125
-  with pytest.raises(InputError, match=r"no usable stretch of one beat or more \(flat line\)"):
+  with pytest.raises(InputError, match=r"no usable segment of one beat or more \(flat line\)"):
     reconstruct.reconstruct(identity_network, record(t, np.full(1000, 80.0)))
   with pytest.raises(InputError, match="shorter than one beat"):
     reconstruct.reconstruct(identity_network, record(t[:20], wave(t[:20])))
   other = dataclasses.replace(identity_network, signals=dataclasses.replace(identity_network.signals, site="brachial"))
-  with pytest.raises(InputError, match=r"has radial, the checkpoint reads brachial; make one with"):
+  with pytest.raises(InputError, match=r"contains radial, but the checkpoint reads brachial; train one with"):
     reconstruct.reconstruct(other, record(t, wave(t)))
 
 

@@ -91,5 +91,5 @@ def test_unusable_predictions_are_refused(held_out):
   evaluator = waveform_metrics.Evaluator(held_out, config.Windows())
   with pytest.raises(ValueError, match="the test windows are"):
     evaluator.errors(held_out.y_bt[:2])
-  with pytest.raises(ValueError, match="holds NaN"):
+  with pytest.raises(ValueError, match="contains NaN"):
     evaluator.errors(held_out.y_bt * np.nan)

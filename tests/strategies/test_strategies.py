@@ -291,8 +291,8 @@ def test_early_layers_learn_more_slowly_and_the_balance_faster():
 def test_auto_freezes_the_late_layers_where_labels_are_few_and_domains_near(n_target, distance, frozen):
   result, reason = freezing.resolve(("auto",), ("f/a", "f/b", "f/c", "r/w"), n_target, distance)
   assert result == (("f/b", *frozen) if frozen else ())
-  assert reason.startswith(f"freeze=auto: {n_target} labelled subjects, distance {distance:.2f}: ")
-  assert ("near domains" in reason) == bool(frozen)
+  assert reason.startswith(f"freeze=auto: {n_target} labelled subjects, domain distance {distance:.2f}: ")
+  assert ("similar domains" in reason) == bool(frozen)
 
 
 def flops(strategy, freeze, with_features):
@@ -345,27 +345,27 @@ def test_a_combination_is_a_value():
     ("scratch", {"loss": [("nothing",)]}, "loss 'nothing' is unknown; choose one of target"),
     ("scratch", {"loss": [("target", 1.0, "later")]}, "schedule 'later' is unknown"),
     ("scratch", {"combine": "hope"}, "combine 'hope' is unknown"),
-    ("scratch", {"stages": [((), 0.5)]}, "shares that add up to 1"),
+    ("scratch", {"stages": [((), 0.5)]}, "shares that sum to 1"),
     ("scratch", {"stages": [((), 1.0, 1.0, 1.0)]}, "strategy scratch"),
     ("scratch", {"stages": [((), -1.0), ((), 2.0)]}, "shares and rates must be positive"),
     ("scratch", {"adaptor": "iir"}, "adaptor 'iir' is unknown; choose one of none, fir, section"),
-    ("scratch", {"learning_rate": -1e-3}, "a positive rate"),
-    ("scratch", {"low_rank": -1}, "a rank of 0 or more"),
-    ("scratch", {"rate_decay": 0.0}, "a rate_decay in"),
+    ("scratch", {"learning_rate": -1e-3}, "learning_rate must be positive"),
+    ("scratch", {"low_rank": -1}, "low_rank 0 or more"),
+    ("scratch", {"rate_decay": 0.0}, "rate_decay in"),
     ("scratch", {"loss": [("l2_sp",)]}, "reads no windows"),
     ("scratch", {"loss": [("target", -1.0)]}, "weight -1.0 must be positive"),
     ("scratch", {"loss": [("target", float("nan"))]}, "weight nan must be positive"),
-    ("multi_task/pcgrad", {"stages": [(("f/embed",),)]}, "nothing can be frozen"),
-    ("multi_task/pcgrad", {"stages": [((), 1.0, 1.0, ("target",))]}, "a stage cannot leave any out"),
+    ("multi_task/pcgrad", {"stages": [(("f/embed",),)]}, "use no freeze and low_rank=0"),
+    ("multi_task/pcgrad", {"stages": [((), 1.0, 1.0, ("target",))]}, "balances all losses in every stage"),
     (
       "multi_task",
       {"stages": [((), 1.0, 1.0, ("mmd",))]},
-      r"leaves out losses that the strategy has \(source_task, target\)",
+      r"without must name some but not all losses of the strategy \(source_task, target\)",
     ),
-    ("scratch", {"stages": [((), 1.0, 1.0, ("target",))]}, "not all of them"),
-    ("scratch", {"stages": [((), 1.0, 1.0, (), -3)]}, "0 or more steps for a label"),
-    ("multi_task/uncertainty", {"loss": [("target",), ("mmd",)]}, "balances losses of tasks"),
-    ("fine_tuning/low_rank", {"loss": [("target",), ("mean_teacher",)]}, "leave one of the two out"),
+    ("scratch", {"stages": [((), 1.0, 1.0, ("target",))]}, "some but not all losses"),
+    ("scratch", {"stages": [((), 1.0, 1.0, (), -3)]}, "per_label must be 0 or more"),
+    ("multi_task/uncertainty", {"loss": [("target",), ("mmd",)]}, "balances only task losses"),
+    ("fine_tuning/low_rank", {"loss": [("target",), ("mean_teacher",)]}, "remove low_rank or the loss mean_teacher"),
   ],
 )
 def test_impossible_strategies_are_refused(name, changes, message):
@@ -475,5 +475,5 @@ def test_no_line_is_looked_for_before_a_ppg():
   )
   data = runs.Data(source, other.unlabelled(), site="digital_ppg")
   output = runs.adapt(find("domain_adaptation/transducer"), trained, data, runs.Budget(50, 4))
-  assert output.reason == "no transducer looked for: a PPG has no fluid-filled line"
+  assert output.reason == "no test for transducers: a PPG has no fluid-filled transducer"
   jax.tree.map(np.testing.assert_array_equal, output.checkpoint.params, trained.params)

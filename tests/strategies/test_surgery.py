@@ -40,8 +40,8 @@ def test_merge_copies_so_that_donation_spares_the_source():
   [
     (("r/w",), r"r/w: source \(4,\) float32, target \(5,\) float32"),
     (("r",), "r/b: in the target .* missing in the source"),
-    (("old",), "matches nothing in the target parameters"),
-    (("g",), r"rule 'g' matches nothing in the source parameters; its blocks are \['f', 'old', 'r'\]"),
+    (("old",), "matches no target parameter"),
+    (("g",), r"rule 'g' matches no source parameter; choose a path in one of the blocks \['f', 'old', 'r'\]"),
     (("f/layer",), "matches nothing"),
   ],
 )
@@ -71,7 +71,7 @@ def test_labels_cover_every_leaf():
     "f": {"a": "freeze", "ab": "train"},
     "r": {"w": "freeze", "b": "freeze"},
   }
-  with pytest.raises(surgery.MergeError, match="rule 'x' matches nothing in the frozen parameters"):
+  with pytest.raises(surgery.MergeError, match="rule 'x' matches no frozen parameter"):
     surgery.label(fresh, ("x",))
 
 
