@@ -179,7 +179,7 @@ def rate(options: Options) -> list[Row]:
   on_cpu = jax.default_backend() == "cpu"
   squares = _SQUARES if on_cpu else _SQUARES + _LARGER_SQUARES
   peak, memory = matmul_rate(options, squares), memory_rate(options)
-  section = "operations a second of a step over those of a matrix product"
+  section = "operations per second of a step over those of a matrix product"
   token = cases.NETWORKS["token_cnn"]
   own = (cases.BATCH * cases.SAMPLES // token.patch, token.kernel * token.channels, token.channels)
   small = matmul_rate(options, [own])

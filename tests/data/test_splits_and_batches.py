@@ -142,7 +142,7 @@ def test_covariates_go_with_their_windows_and_are_standardised_by_the_training_s
   scaling = batches.fit_scaling(pairs, ("age",))
   np.testing.assert_allclose(scaling.standardise(only.covariates, ("age",), len(only.x_bt)), 1.0, atol=1e-5)
   assert scaling.standardise({}, (), 3).shape == (3, 0)
-  with pytest.raises(InputError, match="covariate 'weight': missing in these windows (found: age"):
+  with pytest.raises(InputError, match=r"covariate 'weight': missing in these windows \(found: age"):
     scaling.standardise(only.covariates, ("weight",), 3)
   with pytest.raises(InputError, match="covariate 'weight': unknown; choose from age, hr_bpm"):
     batches.fit_scaling(pairs, ("weight",))

@@ -390,15 +390,15 @@ def test_benchmark_prints_what_it_measured_beside_its_targets(tmp_path):
   result = json.loads((tmp_path / "b.json").read_text())
   rows = {row["name"]: row for row in result["rows"]}
   assert 0.5 < rows["compiling the beats"]["value"] < 60
-  assert rows["subjects a second"]["value"] > 50
-  assert rows["subjects a second"]["met"] is None
+  assert rows["subjects per second"]["value"] > 50
+  assert rows["subjects per second"]["met"] is None
   frozen = rows["tcn, extractor computed, not trained"]
   assert 0 < frozen["value"] < 1  # less work cannot take longer
   assert frozen["met"] == (frozen["value"] <= frozen["target"])
   assert "jax" in result["versions"]
   assert "cores to use" in result["processor"]
   assert done.stdout == (tmp_path / "b.md").read_text(encoding="utf-8")
-  assert "subjects a second" in done.stdout
+  assert "subjects per second" in done.stdout
 
 
 def test_benchmark_refuses_a_section_that_is_not_there():

@@ -91,7 +91,7 @@ def test_each_strategy_stands_against_each_baseline(clinic, small_study):
   assert all(re.fullmatch(r"[+-]\d+\.\d\d\*?( [▲△])?", cell) for row in table.rows for cell in row[1:])
   rmse = {line.method: line.rmse.mean for line in result.summaries if line.n_target in (0, result.focus)}
   own = {row[0]: dict(zip(table.header, row, strict=True)) for row in table.rows}
-  displayed = own["peripheral wave as it is"]["fine-tuning"]
+  displayed = own["peripheral wave unchanged"]["fine-tuning"]
   assert float(displayed.rstrip(" ▲△*")) == pytest.approx(rmse["fine_tuning"] - rmse["peripheral"], abs=0.006)
 
 
