@@ -203,5 +203,12 @@ def of_the_user(
     channels: requested channel → signal, or None.
   """
   entries, lost = gather(listed)
-  own = "user-provided"
-  return DataSet(name=name, entries=entries, source=own, licence=own, path=str(path), channels=channels, lost=lost)
+  return DataSet(
+    name=name,
+    entries=entries,
+    source="user-provided data",
+    licence="user-provided",
+    path=str(path),
+    channels=channels,
+    lost=lost,
+  )

@@ -169,7 +169,7 @@ class Store:
 
   @property
   def fs_hz(self) -> float:
-    return float(self.manifest["conditioning"]["fs_hz"])
+    return float(self.manifest["conditioning"]["conditioning.fs_hz"])
 
   @property
   def units(self) -> Mapping[str, str]:
@@ -296,7 +296,9 @@ def open_store(path: str | pathlib.Path, verify: bool = False) -> Store:
   root = pathlib.Path(path)
   if not exists(root):
     unfinished = (root / PLAN).is_file()
-    remedy = "run the same command again to resume" if unfinished else "create one with: python -m cap_jax prepare"
+    remedy = (
+      "run the same prepare command again to resume" if unfinished else "create one with: python -m cap_jax prepare"
+    )
     raise DataError(str(root), "the preparation is incomplete" if unfinished else "no prepared store found", remedy)
   with datasets.reading(str(root / MANIFEST), _REMEDY):
     with open(root / MANIFEST, encoding="utf-8") as file:
@@ -305,7 +307,7 @@ def open_store(path: str | pathlib.Path, verify: bool = False) -> Store:
       raise DataError(str(root), f"has format {manifest['format']}, but this version reads format {FORMAT}", _REMEDY)
     missing = [name for name in _NEEDED if not isinstance(manifest.get(name), _NEEDED[name])]
     if missing or not isinstance(manifest["conditioning"].get("fs_hz"), int | float):
-      missing = missing or ["fs_hz"]
+      missing = missing or ["conditioning.fs_hz"]
       raise DataError(str(root / MANIFEST), f"lacks {', '.join(missing)}", _REMEDY)
     shards = []
     for entry in manifest["shards"]:

@@ -39,7 +39,10 @@ def table(curve: Sequence[Point]) -> tables.Table:
     shares = _percent(one.reconstructed), _percent(one.wrong, 1), _percent(one.ood_fraction)
     rows.append((one.artefact, _size(one), rmse, *shares, "; ".join(gaps)))
   return tables.Table(
-    (*header, "gap reasons, most frequent first"), rows, 0, caption="Percentages are relative to the whole record."
+    (*header, "gap reasons, most frequent first"),
+    rows,
+    0,
+    caption="Percentages: share of the record; out of distribution: share of its windows.",
   )
 
 

@@ -105,7 +105,7 @@ def reading(
   if missing:
     available = ", ".join(sorted(covariates)) or "nothing"
     raise InputError(
-      f"{subject}: calibration {calibration.kind} needs {', '.join(missing)} (found: {available}); add it to the covariates"
+      f"{subject}: calibration {calibration.kind} needs {', '.join(missing)} (found: {available}); add the missing covariates"
     )
   if calibration.kind == "invasive":
     mean, dbp = (covariates[name] for name in CATHETER)

@@ -166,7 +166,7 @@ def test_a_stopped_preparation_goes_on(prepared, tmp_path, monkeypatch):
   monkeypatch.setattr(shards, "write", stopping)
   with pytest.raises(KeyboardInterrupt):
     preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
-  with pytest.raises(DataError, match="the preparation is incomplete; run the same command again"):
+  with pytest.raises(DataError, match="the preparation is incomplete; run the same prepare command again"):
     store.open_store(path)
   with pytest.raises(InputError, match="contains a stopped preparation with other data or settings"):
     preparation.prepare(dataset(5), path, SPEC, HOW, shard_records=3)
@@ -287,7 +287,9 @@ def test_records_without_a_reading_are_left_out(prepared):
   )
   result = streamed(dataclasses.replace(prepared, shards=shards), calibration=config.Calibration(kind="sbp_dbp"))
   assert "s02" not in result.subjects
-  assert result.left_out == ("s02: calibration sbp_dbp needs cuff_sbp_mmhg, cuff_dbp_mmhg; (found: nothing",)
+  assert result.left_out == (
+    "s02: calibration sbp_dbp needs cuff_sbp_mmhg, cuff_dbp_mmhg (found: nothing); add the missing covariates",
+  )
 
 
 def test_a_lost_chunk_is_an_error_and_no_gap(prepared, tmp_path):
@@ -296,7 +298,7 @@ def test_a_lost_chunk_is_an_error_and_no_gap(prepared, tmp_path):
   opened = store.open_store(tmp_path / "g")
   with pytest.raises(DataError, match="radial: contains fewer samples than were written"):
     next(streamed(opened).draws(50, 0))
-  with pytest.raises(DataError, match=r"shard-00001/radial, subject s03: has lost samples"):
+  with pytest.raises(DataError, match=r"shard-00001/radial, subject s03: contains fewer samples"):
     opened.recordings()
 
 
@@ -346,7 +348,9 @@ def test_scaled_stacks_have_the_shape_of_a_training(prepared):
 def test_what_cannot_be_streamed(prepared):
   with pytest.raises(InputError, match="has no femoral; it holds aortic_root, radial"):
     stream.Stream(prepared, ["s00"], ("femoral", "aortic_root"), WINDOWS, config.Calibration())
-  with pytest.raises(InputError, match="125 Hz, the windows 250 Hz; prepare it again at that rate"):
+  with pytest.raises(
+    InputError, match="sampled at 125 Hz, but the windows need 250 Hz; prepare the data again at that rate"
+  ):
     stream.Stream(prepared, ["s00"], PAIR, config.Windows(fs_hz=250.0), config.Calibration())
   with pytest.raises(InputError, match=r"no window of 4 s with radial and aortic_root"):
     streamed(prepared, ["s05"])
@@ -362,7 +366,7 @@ def test_virtual_subjects_are_drawn_as_they_are_read(tmp_path):
   np.testing.assert_array_equal(recording.signals["radial"], direct.signals["radial"].astype(np.float32))
   with pytest.raises(InputError, match="unknown clinic 'nowhere'"):
     DATASETS["virtual"]("nowhere")
-  with pytest.raises(InputError, match="'people=3' must be one of subjects, seconds"):
+  with pytest.raises(InputError, match="'people=3' must be NAME=NUMBER with one of subjects, seconds"):
     DATASETS["virtual"]("healthy,people=3")
 
 

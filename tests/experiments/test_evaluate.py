@@ -48,7 +48,7 @@ def test_paired_data_have_errors_a_row_a_subject(done_study, patients, tmp_path)
   assert "the subjects are virtual" not in page  # they are the user's own
   assert "the reference is not invasive" not in page
   assert "P05.csv" in page
-  assert "left out: 1 of 6" in done.stdout
+  assert "excluded: 1 of 6" in done.stdout
   assert (tmp_path / "work" / "tables" / "standards_patients.tex").is_file()
   assert list((tmp_path / "work" / "figures").glob("*.pdf"))
 
@@ -118,7 +118,7 @@ def test_what_cannot_be_windowed_or_judged_is_listed(done_study, patients, tmp_p
   assert [row["subject"] for row in rows(work / "errors.csv")] == ["P02", "P03", "P04"]
   assert [row["subject"] for row in rows(work / "reconstructed.csv")] == ["P01", "P02", "P03", "P04"]
   assert "its radial wave has no 4 s without a gap; use a longer record" in done.stdout
-  assert "beside radial: reconstructed, but excluded from the errors" in done.stdout
+  assert "where radial has none: reconstructed, but excluded from the error statistics" in done.stdout
   page = (work / "report.html").read_text(encoding="utf-8")
   assert "intervals of 90 % need 9 calibration subjects, but there are 2" in page
   digests = re.search(r"windows ([0-9a-f]{64}); paired windows ([0-9a-f]{64}); checkpoint ([0-9a-f]{64})", page)
@@ -156,7 +156,7 @@ def test_a_network_of_another_wave_is_refused(done_study, patients, tmp_path):
     "evaluate", f"--checkpoint={tmp_path / 'other'}", "--format=csv", f"--path={patients}", f"--workdir={work}"
   )
   assert done.returncode == 2
-  assert "it was trained for the carotid wave, not for the aortic wave" in done.stderr
+  assert "trained for the carotid wave, not for the aortic wave" in done.stderr
   assert not work.exists()
 
 

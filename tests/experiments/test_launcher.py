@@ -57,9 +57,9 @@ def test_a_source_of_an_unknown_clinic_is_refused(about):
   [
     ([], "the checkpoint reads age, hr_bpm; given: none"),
     (["age=70"], "given: age"),
-    (["age=70", "hr_bpm=60", "height=1.8"], "given: age, hr_bpm, height"),
-    (["age=old", "hr_bpm=60"], "--covariates=age=old: must be a name and a number"),
-    (["age=nan", "hr_bpm=60"], "--covariates=age=nan: must be a name and a number"),
+    (["age=70", "hr_bpm=60", "height=1.8"], "passed: age, hr_bpm, height"),
+    (["age=old", "hr_bpm=60"], "--covariates=age=old: must be NAME=NUMBER"),
+    (["age=nan", "hr_bpm=60"], "--covariates=age=nan: must be NAME=NUMBER"),
     (["age=70", "age=30", "hr_bpm=60"], "--covariates=age=30: .* each name once"),
   ],
 )

@@ -60,7 +60,7 @@ def test_nothing_is_claimed_of_virtual_subjects_few_subjects_or_no_catheter():
   for true, errors, reference, missing in (
     (PRESSURES, error, VIRTUAL, "the subjects are virtual"),
     (PRESSURES[:60], few, CATHETER, "n = 60 < 85"),
-    (np.full(100, 120.0), error, CATHETER, "0 % of subjects with a SBP"),
+    (np.full(100, 120.0), error, CATHETER, "0 % of subjects have a SBP"),
     (PRESSURES, error, standards.Reference(True, True), "30 % of each sex"),
     (PRESSURES, error, standards.Reference(True, False, 0.5), "the reference is not invasive"),
   ):
@@ -68,7 +68,7 @@ def test_nothing_is_claimed_of_virtual_subjects_few_subjects_or_no_catheter():
     said = [v for v in result if any(missing in why for why in v.unmet_preconditions)]
     assert said, missing
     assert not claims(said)
-    assert all(v.position in ("within", "grade A") and v.claim.startswith("nothing is claimed: ") for v in said)
+    assert all(v.position in ("within", "grade A") and v.claim.startswith("no claim: ") for v in said)
 
 
 def test_a_claim_needs_all_of_it():

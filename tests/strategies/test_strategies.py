@@ -418,7 +418,7 @@ def test_words_of_freezing(freeze, expected):
 @pytest.mark.quick
 @pytest.mark.parametrize("word", ["first:x", "first:5", "last:200%", "first:-1"])
 def test_impossible_depths_are_refused(word):
-  with pytest.raises(surgery.MergeError, match="names no number of layers"):
+  with pytest.raises(surgery.MergeError, match="does not specify a valid number of layers"):
     freezing.resolve((word,), ("f/a", "f/b", "f/c", "r/w"), 5, 1.0)
 
 

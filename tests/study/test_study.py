@@ -108,9 +108,7 @@ def test_a_network_or_a_scaling_that_saw_test_subjects_raises(small_study, groun
     evaluated = methods.MethodInputs(
       study=study, source=ground.source, target=target, trained=leaking, published=ground.published, n_target=0, seed=0
     )
-    with pytest.raises(
-      splits.LeakError, match=f"{target.test.subjects[-1]}.*evaluate it on subjects that it has not seen"
-    ):
+    with pytest.raises(splits.LeakError, match=f"{target.test.subjects[-1]}.*evaluate it on unseen subjects"):
       methods.method(study, "source").run(evaluated)
 
 
@@ -215,7 +213,7 @@ def test_a_cell_that_was_changed_is_refused(small_study, done_study, tmp_path):
   content = json.loads(path.read_text())
   content["errors"][0]["rmse_mmhg"] -= 1.0
   path.write_text(json.dumps(content))
-  with pytest.raises(DataError, match="changed since it was written"):
+  with pytest.raises(DataError, match="modified after it was written"):
     list(studies.run(small_study, str(folder)))
 
 
