@@ -169,7 +169,7 @@ class Store:
 
   @property
   def fs_hz(self) -> float:
-    return float(self.manifest["conditioning"]["conditioning.fs_hz"])
+    return float(self.manifest["conditioning"]["fs_hz"])
 
   @property
   def units(self) -> Mapping[str, str]:

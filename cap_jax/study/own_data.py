@@ -64,9 +64,7 @@ def _read_entry(
   except DataError:
     raise
   except InputError as error:
-    raise DataError(
-      entry.where, str(error), "add the reading that the checkpoint's calibration needs", entry.subject
-    ) from error
+    raise DataError(entry.where, str(error), "correct the record, or omit it", entry.subject) from error
 
 
 def gather(

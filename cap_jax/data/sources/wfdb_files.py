@@ -32,7 +32,9 @@ def _header(name: str) -> wfdb.Record | wfdb.MultiRecord:
   with datasets.reading(f"{name}.hea", _REMEDY):
     size = os.path.getsize(f"{name}.hea")
     if size > _MOST_HEADER:
-      raise DataError(f"{name}.hea", f"the header has {size / 1e6:.1f} MB", "split the record into shorter ones")
+      raise DataError(
+        f"{name}.hea", f"the header is too large, {size / 1e6:.1f} MB", "split the record into shorter ones"
+      )
     return wfdb.rdheader(name)
 
 
