@@ -98,7 +98,7 @@ TABLE = pandas.DataFrame({"radial_pressure_mmhg": X[0], "subject": "a"})
     ({"x": np.zeros((2, 3, 4)), "fs_hz": FS}, r"x: must be an array \(time,\) or \(record, time\)"),
     ({"x": records(2)[0], "y": records(1)[1], "fs_hz": FS}, "x has 2 records, y 1, subject 2 names"),
     ({"x": X}, "neither a rate nor a clock; pass fs_hz="),
-    ({"x": pandas.DataFrame({"p": [1.0]})}, "no column radial_pressure_mmhg; it has p"),
+    ({"x": pandas.DataFrame({"p": [1.0]})}, "column radial_pressure_mmhg is missing \\(found: p"),
     ({"x": X, "fs_hz": FS, "site": "elbow"}, "site=elbow: unknown site"),
     ({"x": None, "fs_hz": FS}, "x: must be an array"),
     ({"x": "abc", "fs_hz": FS}, "x: must be an array"),

@@ -53,7 +53,7 @@ def test_leaks_raise():
     splits.Split({"a": ("x", "y"), "b": ("x",)})
   with pytest.raises(splits.LeakError, match="duplicate subject"):
     splits.draw(["x", "x"], {"a": 1}, seed=0)
-  with pytest.raises(ValueError, match="need 3, there are 2"):
+  with pytest.raises(ValueError, match="need 3 subjects, but there are only 2"):
     splits.draw(["x", "y"], {"a": 3}, seed=0)
 
 

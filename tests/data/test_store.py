@@ -213,7 +213,7 @@ def test_damage_is_seen(prepared, tmp_path):
     store.open_store(path).recordings()
   manifest = json.loads((path / "manifest.json").read_text())
   (path / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
-  with pytest.raises(DataError, match="format 99, this version reads format 1"):
+  with pytest.raises(DataError, match="format 99, but this version reads format 1"):
     store.open_store(path)
 
 
@@ -346,7 +346,7 @@ def test_scaled_stacks_have_the_shape_of_a_training(prepared):
 
 
 def test_what_cannot_be_streamed(prepared):
-  with pytest.raises(InputError, match="has no femoral; it holds aortic_root, radial"):
+  with pytest.raises(InputError, match=r"contains no femoral \(found: aortic_root, radial\)"):
     stream.Stream(prepared, ["s00"], ("femoral", "aortic_root"), WINDOWS, config.Calibration())
   with pytest.raises(
     InputError, match="sampled at 125 Hz, but the windows need 250 Hz; prepare the data again at that rate"
@@ -423,5 +423,5 @@ def test_folds_leave_one_out_few_shot_and_covariates():
     lambda: splits.leave_one_out(["a"]),
     lambda: splits.few_shot(names, 11, 0),
   ):
-    with pytest.raises(ValueError, match=r"must|cannot|remain"):
+    with pytest.raises(ValueError, match=r"must|cannot|at least"):
       bad()

@@ -66,7 +66,7 @@ def test_trailing_commas_and_a_byte_order_mark_are_no_matter(tmp_path):
   [
     ("time_s,radial_pressure_mmhg,radial_pressure_mmhg ", ",", 0.01, "duplicate column radial_pressure_mmhg"),
     ("time_s;radial_pressure_mmhg", ";", 0.01, "not separated by commas"),
-    ("time_s,radial_pressure_mmhg", ",", 8.0, "sampling rate is 0.125 Hz; .* in milliseconds divide it by 1000"),
+    ("time_s,radial_pressure_mmhg", ",", 8.0, "sampling rate is 0.125 Hz; .* in milliseconds, divide it by 1000"),
     ("time_s,radial_pressure_mmhg", ",", 0.1, "sampling rate is 10 Hz; use a record of 20 to 20000 Hz"),
   ],
 )
