@@ -19,8 +19,8 @@ _STRATIFIED = {"age": "age [years]", "hr_bpm": "heart rate [bpm]", "amplificatio
 EXPLAINED = (
   "Errors in mmHg, estimated minus true. RMSE: waveform RMSE per subject, averaged over subjects, with its 95 % bootstrap confidence "
   "interval over subjects. Pressures: per beat, mean ± SD over subjects and seeds. Lag-free: RMSE after the best common time shift. Labels: "
-  "labelled target subjects. ΔRMSE: RMSE minus that of the network from scratch with the same labels, or of the unchanged source network without labels, "
-  "paired by subject, with its interval and the p-value of Wilcoxon's test, adjusted by Holm. Negative transfer (a strategy with ΔRMSE > 0) is red: ▲ "
+  "labelled target subjects. Difference: RMSE minus that of the network from scratch with the same labels, or of the unchanged source network without labels, "
+  "paired by subject, with its interval and the p-value of Wilcoxon's test, adjusted by Holm. Negative transfer (a strategy with a difference > 0) is red: ▲ "
   "if the interval is above zero, △ if only the mean is. Budget: settings tried on validation subjects × training steps. "
   "Steps to scratch, s to scratch: training steps and seconds until the RMSE on validation subjects reached the best RMSE of the network "
   "from scratch with the same labels; empty if it never did. † uses the true MAP and DBP of each test subject: a bound, "
@@ -72,8 +72,8 @@ def budget(result: MethodSummary) -> str:
 def main(summaries: Sequence[MethodSummary]) -> Table:
   """Returns the table of all methods of one clinic."""
   header = (
-    "method", "labels", "seeds", "RMSE", "95 % CI", "lag-free", "cSBP error", "cDBP error", "cPP error", "MAP error", "ΔRMSE",
-    "95 % CI of ΔRMSE", "p", "budget", "train [s]", "steps to scratch", "s to scratch",
+    "method", "labels", "seeds", "RMSE", "95 % CI", "lag-free", "cSBP error", "cDBP error", "cPP error", "MAP error", "difference",
+    "95 % CI of difference", "p", "budget", "train [s]", "steps to scratch", "s to scratch",
   )  # fmt: skip
   rows = [
     (
@@ -101,7 +101,7 @@ def short(summaries: Sequence[MethodSummary]) -> Table:
   """Returns the columns of `main` that fit a terminal."""
   whole = main(summaries)
   header = (
-    "method", "labels", "RMSE", "95 % CI", "cSBP error", "cDBP error", "cPP error", "ΔRMSE", "budget", "train [s]",
+    "method", "labels", "RMSE", "95 % CI", "cSBP error", "cDBP error", "cPP error", "difference", "budget", "train [s]",
     "steps to scratch", "s to scratch",
   )  # fmt: skip
   columns = [whole.header.index(name) for name in header]

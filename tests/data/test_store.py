@@ -331,7 +331,7 @@ def test_folds_of_a_store(prepared):
   assert tested == ["s00", "s01", "s02", "s03", "s04", "s07"]
   assert all(split.subjects["unlabelled"] == ("s05",) for split in result)
   assert len(subject_partition.folds(records, how, None)) == 6
-  with pytest.raises(InputError, match="9 folds of 6 subjects with aortic_root; choose 2 to 6"):
+  with pytest.raises(InputError, match="9 folds are not possible with 6 subjects with aortic_root; choose 2 to 6"):
     subject_partition.folds(records, how, 9)
 
 

@@ -237,7 +237,7 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
     ("compare", ["--workdir=w", "--metrics=csv"], "--metrics=csv: unknown; choose from jsonl, tensorboard"),
     ("study", [], "--workdir is missing; pass --workdir=DIR"),
     ("study", ["--workdir=w", "--config.baselines=oracle"], "baselines=oracle: unknown; choose from peripheral"),
-    ("study", ["--workdir=w", "--config.folds=200"], "folds=200: device_population has 116 subjects"),
+    ("study", ["--workdir=w", "--config.folds=200"], "folds=200: device_population has only 116 subjects"),
     (
       "study",
       ["--workdir=w", "--config.n_target=0,", "--config.strategies=scratch", "--config.baselines="],

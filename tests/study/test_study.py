@@ -296,7 +296,7 @@ def test_each_subject_is_tested_in_one_fold(small_study, asked):
     tested += target.test.subjects
   assert len(tested) == len(set(tested)) == 9
   assert {key.fold for key in study_grid.keys(study)} == set(range(count))
-  with pytest.raises(InputError, match="has 9 subjects with a reference"):
+  with pytest.raises(InputError, match="has only 9 subjects with a reference"):
     folds.count(dataclasses.replace(study, folds=10))
 
 

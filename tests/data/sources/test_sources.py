@@ -101,7 +101,7 @@ def test_pwdb_without_onset_times_is_refused(tmp_path):
   path, channels, _ = write.pwdb_csv(tmp_path)
   (tmp_path / "pwdb_onset_times.csv").unlink()
   with pytest.raises(
-    DataError, match=r"row 1, subject pwdb0001: AorticRoot_P has no onset time; put pwdb_onset_times.csv beside"
+    DataError, match=r"row 1, subject pwdb0001: AorticRoot_P has no onset time; copy pwdb_onset_times.csv into"
   ):
     datasets.read(DATASETS["pwdb"](path, channels).entries[0])
 
