@@ -7,19 +7,19 @@ from cap_jax import __version__
 
 COMMANDS = {
   "reconstruct": "reconstruct the aortic wave of a record",
-  "describe": "show what a data set holds, and what would be left out and why",
-  "prepare": "turn a data set into a store: conditioned, split by subject, with a manifest",
-  "split": "write more splits of a store: folds, or each subject left out once",
+  "describe": "describe a data set: its records, which of them are unusable, and why",
+  "prepare": "convert a data set to a store: conditioned, split by subject, with a manifest",
+  "split": "write further splits of a store: k folds, or leave-one-subject-out",
   "pretrain": "train a source network",
   "transfer": "transfer a source network to a target clinic",
   "tune": "choose a strategy's learning rate and weight decay on validation subjects",
   "evaluate": "evaluate a trained network on your own data",
   "compare": "compare all strategies in one target clinic, with a report",
-  "study": "run a study: methods, clinics, numbers of labels, seeds; with a report",
-  "severity": "show what artefacts do to a reconstruction as they get worse",
-  "cohort": "write a virtual cohort",
-  "physiology": "compare the virtual cohort with published values",
-  "fit": "fit the model of the arteries to a beat measured at the aortic root",
+  "study": "run a study over methods, clinics, numbers of labels and seeds, with a report",
+  "severity": "measure how artefacts of increasing severity affect a reconstruction",
+  "cohort": "generate a virtual cohort",
+  "physiology": "compare the virtual cohort with published values by decade",
+  "fit": "fit the arterial model to a beat measured at the aortic root",
 }
 
 

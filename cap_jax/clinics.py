@@ -48,7 +48,7 @@ class _Checked:
         raise InputError(f"{type(self).__name__}.{name}={value!r}: must be a {'whole ' * self._whole[name]}number")
       rising = all(a <= b for a, b in itertools.pairwise(values))
       if not rising or not all(math.isfinite(v) and low <= v <= high for v in values):
-        kind = "must rise within" if len(values) > 1 else "must be"
+        kind = "must be increasing and within" if len(values) > 1 else "must be"
         raise InputError(f"{type(self).__name__}.{name}={value}: {kind} {low:g} to {high:g}")
 
 

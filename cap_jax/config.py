@@ -55,9 +55,9 @@ class Windows:
     settings = (self.fs_hz, self.seconds, self.hop_s, self.margin_s)
     finite = all(is_real(value) for value in settings)
     if not finite or self.fs_hz < 60 or self.seconds * self.fs_hz > _MOST_SAMPLES:
-      raise InputError(f"{self}: needs 60 Hz or more, and {_MOST_SAMPLES} samples at most")
+      raise InputError(f"{self}: needs at least 60 Hz and at most {_MOST_SAMPLES} samples")
     if self.hop < 1 or self.margin < 1 or self.samples <= 2 * self.margin + 1:
-      raise InputError(f"{self}: needs a hop and a margin, and more than its two margins")
+      raise InputError(f"{self}: hop and margin must be at least one sample, and the window longer than two margins")
 
   @property
   def samples(self) -> int:
@@ -121,7 +121,9 @@ class Calibration:
     for name in ("sbp_bias_mmhg", "sbp_sd_mmhg", "dbp_bias_mmhg", "dbp_sd_mmhg"):
       value = getattr(self, name)
       if not abs(value) <= 50 or (name.endswith("sd_mmhg") and value < 0):
-        raise InputError(f"Calibration.{name}={value}: must be a number of mmHg within 50, an SD 0 or more")
+        raise InputError(
+          f"Calibration.{name}={value}: must be at most 50 mmHg in magnitude, and an SD must be 0 or more"
+        )
     if self.seed < 0:
       raise InputError(f"Calibration.seed={self.seed}: must be 0 or more")
 
@@ -181,13 +183,13 @@ class Model:
     for name, most in _MOST.items():
       value = getattr(self, name)
       if not isinstance(value, int) or value > most:
-        raise InputError(f"Model.{name}={value}: must be a whole number of {most} at most")
+        raise InputError(f"Model.{name}={value}: must be a whole number, at most {most}")
     if min(self.patch, self.channels, self.head_channels) < 1 or self.layers < 0 or self.kernel % 2 == 0:
-      raise InputError(f"{self}: sizes must be positive and the kernel odd")
+      raise InputError(f"{self}: sizes must be positive and the kernel size odd")
     if self.taps % 2 == 0 or self.taps < 3 or self.outputs < 1:
-      raise InputError(f"Model: taps={self.taps} must be odd and 3 or more, outputs={self.outputs} positive")
+      raise InputError(f"Model: taps={self.taps} must be odd and 3 or more, outputs={self.outputs} must be positive")
     if self.head == "waveform" and not 1 <= self.cosines <= 2 * self.patch:
-      raise InputError(f"Model.cosines={self.cosines}: must be 1 to {2 * self.patch}, two patches")
+      raise InputError(f"Model.cosines={self.cosines}: must be 1 to {2 * self.patch}, twice the patch")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -224,6 +226,6 @@ class Training:
     are_integers = isinstance(self.batch, int) and isinstance(self.seed, int)
     if not are_integers or self.batch < 1 or not rates_valid or not 0 < self.warmup < 1 or self.seed < 0:
       raise InputError(
-        f"{self}: needs a batch of 1 or more, a positive rate and clip, a decay of 0 or more, a warmup between 0 and 1, a seed of 0 or "
+        f"{self}: batch must be 1 or more, learning_rate and clip positive, weight_decay 0 or more, warmup in (0, 1), seed 0 or "
         "more"
       )

@@ -1,10 +1,11 @@
-"""Two small problems that a published library solves in its documentation, with the strategies of this project:
+"""Applies the strategies of this project to two small problems from the documentation of a published library:
 
   python -m experiments.adapt_benchmark [--seeds=10] [--problem=moons]
 
 The problems of ADAPT (de Mathelin et al. 2021, arXiv 2107.03049): regression at two fidelities, and two moons, one turned by 30°.
-Its figures are of one seed; ours are means ± SD with one network, number of steps and (ADDA aside) rate. DANN's and CORAL's weights
-were chosen by accuracy on four other draws, the rate after a look at three. "Last bias alone" knows the form of the answer.
+The published values come from one seed. Ours are means ± SD with one network, one number of steps and, except for ADDA, one rate.
+The weights of DANN and CORAL were chosen by accuracy on four other draws, the rate on three. "Last bias alone" uses prior
+knowledge of the solution.
 """
 
 import dataclasses
@@ -26,8 +27,8 @@ from cap_jax.strategies.strategy import Stage, Strategy
 from cap_jax.train import loop, prediction
 from cap_jax.types import Batch, LossFn, Metrics, Params
 
-_SEEDS = flags.DEFINE_integer("seeds", 10, "runs of each", lower_bound=2)
-_PROBLEM = flags.DEFINE_enum("problem", None, ["fidelity", "moons"], "one problem only")
+_SEEDS = flags.DEFINE_integer("seeds", 10, "number of runs of each method", lower_bound=2)
+_PROBLEM = flags.DEFINE_enum("problem", None, ["fidelity", "moons"], "problem to run (default: both)")
 _MODEL = config.Model(extractor="mlp", head="numbers", channels=100, layers=2, head_channels=32, outputs=1)
 _STEPS, _BATCH, _RATE = 1000, 32, 1e-2
 

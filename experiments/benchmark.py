@@ -1,9 +1,10 @@
-"""Times this project on this machine, beside PyTorch where a target compares with it, and says which targets are met.
+"""Benchmarks this project on this machine, against PyTorch where a target requires it, and reports which targets are met.
 
 python -m experiments.benchmark [--only=steps,frozen] [--turns=5] [--output=benchmark]
 
-What is compared is called in turns in one run. The sections `steps`, `alignment`, `many` and `accuracy` take PyTorch
-(requirements-bench.txt); `start` runs the main job twice. Writes OUTPUT.json, OUTPUT.md, and OUTPUT.png of how costs grow.
+Calls to compare alternate in one run. The sections `steps`, `alignment`, `many` and `accuracy` need PyTorch
+(requirements-bench.txt); `start` runs the default comparison twice. Writes OUTPUT.json, OUTPUT.md, and OUTPUT.png, a figure
+of how costs grow.
 """
 
 import dataclasses
@@ -37,25 +38,29 @@ SECTIONS = {
   "accuracy": ("accuracy", "rows"),
   "start": ("start", "rows"),
 }
-_ONLY = flags.DEFINE_list("only", list(SECTIONS), f"what to measure: {', '.join(SECTIONS)}")
-_TURNS = flags.DEFINE_integer("turns", 5, "timed calls of each", lower_bound=1)
-_SUBJECTS = flags.DEFINE_integer("subjects", 4374, "virtual subjects", lower_bound=8)
-_STEPS = flags.DEFINE_integer("steps", 50, "steps of training in a turn", lower_bound=1)
-_THREADS = flags.DEFINE_list("threads", ["1", "2"], "threads of PyTorch; the best count")
+_ONLY = flags.DEFINE_list("only", list(SECTIONS), f"sections to run: {', '.join(SECTIONS)}")
+_TURNS = flags.DEFINE_integer("turns", 5, "number of timed calls of each case", lower_bound=1)
+_SUBJECTS = flags.DEFINE_integer("subjects", 4374, "number of virtual subjects", lower_bound=8)
+_STEPS = flags.DEFINE_integer("steps", 50, "training steps per timed call", lower_bound=1)
+_THREADS = flags.DEFINE_list("threads", ["1", "2"], "thread counts of PyTorch to try; the fastest is reported")
 _STORE = flags.DEFINE_string(
-  "store", "", "prepared store for the section `input`; without it one of virtual people is made"
+  "store", "", "prepared store for the section `input` (default: a temporary store of virtual subjects)"
 )
-_SITE = flags.DEFINE_enum("site", "radial", [*recordings.SITES, recordings.PPG], "wave that the section `input` reads")
-_OUTPUT = flags.DEFINE_string("output", None, "OUTPUT.json, .md and .png to write as well; replaced if they exist")
+_SITE = flags.DEFINE_enum(
+  "site", "radial", [*recordings.SITES, recordings.PPG], "signal that the section `input` reads"
+)
+_OUTPUT = flags.DEFINE_string("output", None, "write OUTPUT.json, .md and .png, replaced if they exist")
 _SIGNIFICANT = 3
 
 
 def _options() -> Options:
   for name in _ONLY.value:
     if name not in SECTIONS:
-      raise InputError(f"--only={name}: there is no such section; choose from {', '.join(SECTIONS)}")
+      raise InputError(f"--only={name}: unknown section; choose from {', '.join(SECTIONS)}")
   if not _ONLY.value or not all(number.isdigit() and int(number) > 0 for number in _THREADS.value):
-    raise InputError(f"--only={','.join(_ONLY.value)}, --threads={','.join(_THREADS.value)}: give names and numbers")
+    raise InputError(
+      f"--only={','.join(_ONLY.value)}, --threads={','.join(_THREADS.value)}: pass names of sections and numbers of threads"
+    )
   return Options(
     turns=_TURNS.value,
     subjects=_SUBJECTS.value,
@@ -86,7 +91,7 @@ def measure(name: str, options: Options) -> list[Row]:
     if error.name != "torch":
       raise
     raise InputError(
-      f"--only={name}: PyTorch is not installed; pip install -r requirements-bench.txt, or choose other sections"
+      f"--only={name}: PyTorch is not installed; run pip install -r requirements-bench.txt, or choose other sections"
     ) from error
 
 

@@ -1,11 +1,13 @@
-"""From virtual subjects to real records without aortic labels, one record left out at a time. No accuracy of aortic pressure.
+"""Adapts networks from virtual subjects to real records without aortic labels, holding out one record at a time.
+It measures no accuracy of aortic pressure, because these records have no aortic reference.
 
   python -m experiments.prepare --format=wfdb --path=FOLDER --channels=ABP:radial,PLETH:digital_ppg --nosynchronise --output=A
   python -m experiments.sim_to_real --stores=A,B,C --workdir=DIR
 
-Part one: radial → aortic. A source network is adapted to the unlabelled radial waves of all records but one; of that one the
-report tells feature distances and the plausibility of the reconstructed waves. Part two: finger PPG → radial pressure, which both were
-measured, each record calibrated and synchronised by its own first 30 s. The stores hold real `radial` and, for part two, `digital_ppg`.
+Part one: radial → aortic. A source network is adapted to the unlabelled radial waves of all records but one. For the held-out
+record, the report gives feature distances and the plausibility of the reconstructed waves. Part two: finger PPG → radial pressure,
+where both signals were measured. Each record is calibrated and synchronised on its own first 30 s. The stores contain real
+`radial` and, for part two, `digital_ppg` signals.
 """
 
 import dataclasses
@@ -27,7 +29,7 @@ from cap_jax.types import InputError
 
 _CONFIG = study_flags.define_study("source and training; strategies without target labels")
 _STORES = flags.DEFINE_list("stores", [], "prepared stores of real records")
-_WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the report")
+_WORKDIR = flags.DEFINE_string("workdir", None, "folder to create for the report")
 _STRATEGIES = ("domain_adaptation", "domain_adaptation/mmd", "domain_adaptation/coral")
 _PPG_S = 24.0  # length of the record of each virtual subject; its first quarter calibrates it
 
@@ -39,14 +41,14 @@ def _records() -> list[recordings.Recording]:
     InputError: there is no store, a store has virtual subjects, or two stores share a subject.
   """
   if not _STORES.value:
-    raise InputError("--stores is missing; give --stores=STORE,STORE, made by experiments.prepare")
+    raise InputError("--stores is missing; pass --stores=STORE,STORE, created with experiments.prepare")
   by_store: dict[str, list[recordings.Recording]] = {}
   for path in _STORES.value:
     opened = store.open_store(path)
     if opened.in_silico:
-      raise InputError(f"--stores: {path} holds virtual subjects; this run is about real records")
+      raise InputError(f"--stores: {path} contains virtual subjects; pass stores of real records")
     if opened.manifest["conditioning"]["synchronise"]:
-      raise InputError(f"--stores: {path} is synchronised by whole records; prepare it with --nosynchronise")
+      raise InputError(f"--stores: {path} was synchronised on whole records; prepare it with --nosynchronise")
     by_store[path] = opened.recordings()
   splits.Split({path: tuple(dict.fromkeys(r.subject for r in own)) for path, own in by_store.items()})
   return [recording for own in by_store.values() for recording in own]
@@ -58,7 +60,9 @@ def _study() -> study_config.Study:
     study = dataclasses.replace(study, strategies=_STRATEGIES)
   for name in study.strategies:
     if find(name, study.custom.get(name)).needs_labels:
-      raise InputError(f"--config.strategies: {name} needs target labels, which these records have not")
+      raise InputError(
+        f"--config.strategies: {name} needs target labels, which these records do not have; choose another strategy"
+      )
   study = dataclasses.replace(study, n_target=(0,), site="radial", reference="aortic_root")
   return study
 
@@ -98,7 +102,7 @@ def main() -> None:
     ),
     ("arterial", "Finger PPG to radial pressure", sheets.pressures(measured, spec), sheets.arterial_table(measured)),
   ):
-    drawn = page.Drawn(name, figure, "Four seconds of each record that was left out")
+    drawn = page.Drawn(name, figure, "Four seconds of each held-out record")
     sections.append(page.Section(heading, "", [drawn], sheets={name: table}))
   page.write_figures_and_tables(workdir, sections)
   facts = launcher.provenance(
@@ -106,7 +110,7 @@ def main() -> None:
     source=f"{study.source}, validation RMSE {trained.about['validation_rmse_mmhg']} mmHg (in silico)",
     seconds=f"{time.perf_counter() - began:.0f}",
   )
-  summary = f"{count} real records, each left out once; the networks come from virtual subjects. No accuracy of aortic pressure."
+  summary = f"{count} real records, each held out once; the networks were trained on virtual subjects. No accuracy of aortic pressure is measured."
   page.write(os.path.join(workdir, "report.html"), "Virtual to real", summary, sheets.EXPLAINED, sections, facts)
   print(f"{workdir}/report.html: {time.perf_counter() - began:.0f} s")
 

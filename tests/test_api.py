@@ -106,13 +106,13 @@ TABLE = pandas.DataFrame({"radial_pressure_mmhg": X[0], "subject": "a"})
     ({"x": X[0] + 1j, "fs_hz": FS}, "must be an array of real numbers"),
     ({"x": X, "fs_hz": "fast"}, "fs_hz='fast': must be a number"),
     ({"x": X, "fs_hz": -125}, "fs_hz=-125: must be positive"),
-    ({"x": X * 2, "y": [X[0], X[0] * np.nan], "fs_hz": FS, "subject": ["a", "b"]}, "b: aortic_root holds no number"),
-    ({"x": X * 2, "fs_hz": FS, "subject": ["a", None]}, "the name of record 1 is missing"),
-    ({"x": X * 2, "fs_hz": FS, "subject": ["a", " "]}, "the name of record 1 is missing"),
+    ({"x": X * 2, "y": [X[0], X[0] * np.nan], "fs_hz": FS, "subject": ["a", "b"]}, "b: aortic_root contains only NaN"),
+    ({"x": X * 2, "fs_hz": FS, "subject": ["a", None]}, "record 1 has no name"),
+    ({"x": X * 2, "fs_hz": FS, "subject": ["a", " "]}, "record 1 has no name"),
     ({"x": X, "fs_hz": FS, "subject": 3.5}, "subject=3.5: must be a name"),
-    ({"x": TABLE, "y": X, "fs_hz": FS}, "leave y and subject out"),
-    ({"x": TABLE, "fs_hz": FS, "subject": ["a"]}, "leave y and subject out"),
-    ({"x": TABLE.assign(time_s=np.arange(1500) / 125), "fs_hz": FS}, "has a clock, time_s; leave fs_hz out"),
+    ({"x": TABLE, "y": X, "fs_hz": FS}, "omit y and subject"),
+    ({"x": TABLE, "fs_hz": FS, "subject": ["a"]}, "omit y and subject"),
+    ({"x": TABLE.assign(time_s=np.arange(1500) / 125), "fs_hz": FS}, "has a clock, time_s; omit fs_hz"),
     ({"x": TABLE.assign(subject=[None, *["a"] * 1499]), "fs_hz": FS}, "1 rows have no subject"),
     ({"x": pandas.concat([TABLE, TABLE], axis=1), "fs_hz": FS}, "appears twice"),
     *(({"x": X, "fs_hz": FS, "hop_s": hop_s}, "Windows") for hop_s in (0, -1, 1e-9)),
@@ -153,12 +153,12 @@ PAIRS = people.pairs(["a", "b"], 2, 0)
   ("call", "message"),
   [
     (lambda net: cj.load(None), "must be a name or a path"),
-    (lambda net: cj.load("brachial"), "no such folder, and no network of the package; that has radial"),
+    (lambda net: cj.load("brachial"), "no such folder or packaged network; pass a checkpoint folder or one of radial"),
     (lambda net: cj.load("a" * 5000), "no such folder"),
     (lambda net: net.save(None), "must be a name or a path"),
     (lambda net: net.save("/proc/x"), "/proc/x: cannot be written"),
     (lambda net: net.reconstruct("hello", fs_hz=125), "must be an array of real numbers"),
-    (lambda net: net.reconstruct(X[0], fs_hz=125, time_s=X[0]), "has a rate and a clock; give one"),
+    (lambda net: net.reconstruct(X[0], fs_hz=125, time_s=X[0]), "has both a rate and a clock; pass either"),
     (lambda net: net.reconstruct(X[0], fs_hz=125, covariates={"age": "old"}), "covariate age"),
     (lambda net: net.reconstruct(X[0], fs_hz=125, covariates=[70]), "must be names with numbers"),
     (lambda net: net.predict(X[0]), "pairs: is of type ndarray; give what `cap_jax.windows` returns"),
@@ -183,7 +183,7 @@ PAIRS = people.pairs(["a", "b"], 2, 0)
       lambda net: cj.transfer(net, "fine_tuning", dataclasses.replace(PAIRS, sites=("brachial", "aortic_root"))),
       "labelled: measured at the",
     ),
-    (lambda net: cj.transfer(net, cj.Strategy(**FROZEN), PAIRS), "all of its network is frozen"),
+    (lambda net: cj.transfer(net, cj.Strategy(**FROZEN), PAIRS), "the whole network is frozen"),
     (
       lambda net: cj.transfer(net, cj.Strategy(**{**FROZEN, "stages": (cj.Stage(),), "optimizer": "zz"}), PAIRS),
       "'zz'",
@@ -331,7 +331,7 @@ def test_what_a_strategy_needs_and_was_not_given_is_named(net, name, lacking):
   pieces = {"labelled": people.pairs(["a"], 2, 0), "source": people.pairs(["s"], 2, 1)}
   pieces["unlabelled"] = people.pairs(["u"], 2, 2)
   del pieces[lacking]
-  with pytest.raises(cj.InputError, match=rf"strategy {name}: reads .* which were not passed; pass {lacking}="):
+  with pytest.raises(cj.InputError, match=rf"strategy {name}: needs .*; pass {lacking}="):
     cj.transfer(net, name, **pieces, budget=cj.Budget(steps=100))
 
 
@@ -357,7 +357,7 @@ def test_a_network_that_was_tuned_tells_its_source_and_is_not_tested_on_whom_it_
 @pytest.mark.parametrize(("labels", "lacking"), [(["a"], "source"), (["a", "b"], "source"), ([], "source")])
 def test_auto_names_the_windows_that_it_compares_on(net, labels, lacking):
   labelled = people.pairs(labels, 2, 0) if labels else None
-  with pytest.raises(cj.InputError, match=f"which were not passed; pass {lacking}="):
+  with pytest.raises(cj.InputError, match=f"; pass {lacking}="):
     cj.transfer(net, "auto", labelled=labelled, unlabelled=people.pairs(["u"], 2, 2))
 
 

@@ -256,7 +256,9 @@ def load(name: str | os.PathLike[str]) -> Network:
   if place in own:
     return Network(checkpoint.load(pretrained.FOLDER.parent / place))
   if not os.path.isdir(place):
-    raise InputError(f"{place[:200]}: no such folder, and no network of the package; that has {', '.join(own)}")
+    raise InputError(
+      f"{place[:200]}: no such folder or packaged network; pass a checkpoint folder or one of {', '.join(own)}"
+    )
   if not os.path.isfile(os.path.join(place, checkpoint.HEADER)) and os.path.isdir(os.path.join(place, "checkpoint")):
-    raise InputError(f"{place}: the network lies in {os.path.join(place, 'checkpoint')}; give that")
+    raise InputError(f"{place}: this is a run folder; pass {os.path.join(place, 'checkpoint')}")
   return Network(checkpoint.load(place))

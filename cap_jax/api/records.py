@@ -32,7 +32,7 @@ def read_array(values: Any, name: str) -> np.ndarray:
     masked = isinstance(values, np.ma.MaskedArray)
     array = values.astype(float).filled(np.nan) if masked else np.asarray(values)
     if array.dtype.kind not in "biufO":
-      raise TypeError(f"values of the type {array.dtype}")
+      raise TypeError(f"values of type {array.dtype}")
     return array.astype(float)
   except (TypeError, ValueError, OverflowError) as error:
     raise InputError(f"{name}: must be an array of real numbers ({error})") from error
@@ -78,7 +78,7 @@ def recording(
   waves = {name: read_array(wave, f"{subject}: {name}") for name, wave in signals.items()}
   for name, wave in waves.items():
     if wave.ndim != 1:
-      raise InputError(f"{subject}: {name} has the shape {wave.shape}; give one record, an array (time,)")
+      raise InputError(f"{subject}: {name} has shape {wave.shape}; pass one record, an array (time,)")
     if not np.isfinite(wave).any():
       raise InputError(f"{subject}: {name} holds no number; leave the record out")
   sizes = {name: wave.size for name, wave in waves.items()}
@@ -86,9 +86,9 @@ def recording(
     lengths = ", ".join(f"{name} has {size} samples" for name, size in sizes.items())
     raise InputError(f"{subject}: {lengths}; pass waves of one length")
   if fs_hz is None and time_s is None:
-    raise InputError(f"{subject}: neither a rate nor a clock; give fs_hz=, or a clock in seconds as time_s")
+    raise InputError(f"{subject}: neither a rate nor a clock; pass fs_hz=, or a clock in seconds as time_s=")
   if fs_hz is not None and time_s is not None:
-    raise InputError(f"{subject}: has a rate and a clock; give one of fs_hz and time_s")
+    raise InputError(f"{subject}: has both a rate and a clock; pass either fs_hz or time_s")
   if fs_hz is not None:
     rate = real(fs_hz, "fs_hz")
     if rate <= 0:
@@ -97,7 +97,7 @@ def recording(
   else:
     clock = read_array(time_s, f"{subject}: time_s")
   if covariates is not None and not isinstance(covariates, Mapping):
-    raise InputError(f"covariates={covariates}: must be names with numbers, as {{'age': 70}}")
+    raise InputError(f"covariates={covariates}: must map names to numbers, such as {{'age': 70}}")
   values = {str(name): real(value, f"covariate {name}") for name, value in (covariates or {}).items()}
   return recordings.make(subject, "", subject, clock, waves, covariates=values)
 
@@ -138,7 +138,7 @@ def windows(
   spec = config.Windows(hop_s=real(hop_s, "hop_s"))
   if isinstance(x, pandas.DataFrame):
     if y is not None or subject is not None:
-      raise InputError("x is a DataFrame, whose columns hold the reference and the subjects; leave y and subject out")
+      raise InputError("x is a DataFrame, whose columns contain the reference and the subjects; omit y and subject")
     records = _of_table(x, fs_hz, site, reference)
   else:
     records = _of_arrays(x, y, fs_hz, subject, site, reference)
@@ -224,19 +224,21 @@ def _names(subjects: Any) -> list[str]:
       raise InputError(f"subject={name!r}: {remedy}")
     names.append("" if missing else str(name).strip())
   if "" in names:
-    raise InputError(f"subject: the name of record {names.index('')} is missing; name each record")
+    raise InputError(f"subject: record {names.index('')} has no name; pass a name for each record")
   return names
 
 
 def _of_table(table: pandas.DataFrame, fs_hz: float | None, site: str, reference: str) -> list[recordings.Recording]:
   columns = {name: recordings.column_of(name) for name in (site, reference)}
   if columns[site] not in table:
-    raise InputError(f"x: no column {columns[site]}; it has {', '.join(map(str, table.columns))}")
+    raise InputError(
+      f"x: column {columns[site]} is missing (found: {', '.join(map(str, table.columns))}); rename the column"
+    )
   twice = table.columns[table.columns.duplicated()]
   if len(twice):
-    raise InputError(f"x: the column {twice[0]} appears twice")
+    raise InputError(f"x: duplicate column {twice[0]}; remove one")
   if fs_hz is not None and recordings.TIME in table:
-    raise InputError(f"x: has a clock, {recordings.TIME}; leave fs_hz out")
+    raise InputError(f"x: has a clock, {recordings.TIME}; omit fs_hz")
   if SUBJECT in table and table[SUBJECT].isna().any():
     raise InputError(f"x: {int(table[SUBJECT].isna().sum())} rows have no {SUBJECT}; fill them in or leave them out")
   for name in (SUBJECT, recordings.TIME, *columns.values()):
@@ -328,5 +330,5 @@ def check_windows(value: Any, name: str, labelled: bool = False) -> None:
   Raises:
     InputError: it contains no windows, or none with a reference where that is needed.
   """
-  remedy = "give what `cap_jax.windows` returns" + (" for x and y" if labelled else "")
+  remedy = "pass what `cap_jax.windows` returns" + (" for x and y" if labelled else "")
   check_kind(value, batches.Pairs if labelled else (batches.Pairs, batches.Waves), name, remedy)

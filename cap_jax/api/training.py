@@ -57,9 +57,9 @@ def transfer(
     LeakError: a target subject is also in `source`, or a subject in `validation` is also used for training, or was used
       for that of `net`.
   """
-  records.check_kind(net, Network, "net", "give a network, as `cap_jax.load` returns")
-  records.check_kind(strategy, (str, Strategy), "strategy", "give a name or a Strategy")
-  records.check_kind(budget, runs.Budget, "budget", "give cap_jax.Budget(steps=…)")
+  records.check_kind(net, Network, "net", "pass a network, as `cap_jax.load` returns")
+  records.check_kind(strategy, (str, Strategy), "strategy", "pass a name or a Strategy")
+  records.check_kind(budget, runs.Budget, "budget", "pass cap_jax.Budget(steps=…)")
   trained, place = net.checkpoint, site or net.checkpoint.site
   records.check_sites(place, trained.reference)
   _check_windows(
@@ -136,7 +136,7 @@ def _held_out(pairs: batches.Pairs, seed: int, name: str) -> tuple[batches.Pairs
   names = pairs.subjects
   count = max(round(_HELD_OUT * len(names)), 1)
   if len(names) < 2:
-    raise InputError(f"{name}: one subject, and validation needs subjects of its own; pass two or more")
+    raise InputError(f"{name}: contains only one subject, but validation needs separate subjects; pass two or more")
   subjects = splits.draw(names, {"validation": count, "training": len(names) - count}, seed).subjects
   return pairs.of(subjects["training"]), pairs.of(subjects["validation"])
 
@@ -170,7 +170,7 @@ def evaluate(net: Network, pairs: batches.Pairs) -> Evaluation:
     InputError: the network outputs no wave, or reads another site.
     LeakError: the network was trained, chosen or calibrated on one of the subjects.
   """
-  records.check_kind(net, Network, "net", "give a network, as `cap_jax.load` returns")
+  records.check_kind(net, Network, "net", "pass a network, as `cap_jax.load` returns")
   records.check_windows(pairs, "pairs", labelled=True)
   trained = net.checkpoint
   if trained.task != "waveform":
@@ -246,7 +246,7 @@ def cohort(
   if name not in scenes:
     raise InputError(f"cohort {name!r} is unknown; choose one of {', '.join(scenes)}")
   if device is not None:
-    records.check_kind(device, clinics.Device, "device", "give a cap_jax.clinics.Device, such as TONOMETER")
+    records.check_kind(device, clinics.Device, "device", "pass a cap_jax.clinics.Device, such as TONOMETER")
   scene = scenes[name]
   clinic = clinics.Clinic(
     name=name,
@@ -295,7 +295,7 @@ def pretrain(
   records.check_kind(task, str, "task", "pass the name of a task")
   if task not in tasks.TASKS:
     raise InputError(f"task {task!r} is unknown; choose one of {', '.join(tasks.TASKS)}")
-  records.check_kind(model, config.Model, "model", "give a cap_jax.config.Model")
+  records.check_kind(model, config.Model, "model", "pass a cap_jax.config.Model")
   spec = config.Training(steps=steps, learning_rate=2e-2, seed=seed)
   task_reference = tasks.TASKS[task].reference or site
   reference = "aortic_root" if task_reference == tasks.STUDY_REFERENCE else task_reference

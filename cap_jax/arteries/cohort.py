@@ -188,10 +188,10 @@ def check(subjects: population.Subject, samples: int = 256, harmonics: int = 40,
   if chunk < 1:
     raise InputError(f"chunk={chunk}: must be 1 or more")
   if not 1 <= harmonics < samples / 2:
-    raise InputError(f"samples={samples}: must be more than twice the harmonics, of which {harmonics} are requested")
+    raise InputError(f"samples={samples}: must be more than twice the number of harmonics, {harmonics}")
   shapes = {jnp.shape(leaf) for leaf in subjects}
   if len(shapes) > 1 or len(shape := shapes.pop()) != 1 or shape[0] < 1:
-    raise InputError("subjects: every parameter must have the shape (subject,), one subject at least")
+    raise InputError("subjects: every parameter must have shape (subject,), with at least one subject")
   if not any(isinstance(leaf, jax.core.Tracer) for leaf in subjects):  # values are unknown inside a transformation
     population.check(subjects)
 
@@ -322,8 +322,8 @@ def records(
   is_whole = np.isfinite(samples) and abs(samples - round(samples)) < 1e-6
   if not (is_whole and fs_hz >= _LOWEST_HZ and seconds >= _SHORTEST_S):
     raise InputError(
-      f"seconds={seconds}, fs_hz={fs_hz}: must be {_SHORTEST_S:g} s or more at {_LOWEST_HZ:g} Hz or more, "
-      "in a whole number of samples"
+      f"seconds={seconds}, fs_hz={fs_hz}: must be at least {_SHORTEST_S:g} s at {_LOWEST_HZ:g} Hz or more, "
+      "and a whole number of samples"
     )
   return _records(key, subjects, _at_nodes(subjects, chunk), float(seconds), float(fs_hz), rhythm_spec, chunk)
 

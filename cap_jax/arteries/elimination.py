@@ -80,7 +80,7 @@ def _as_neighbours(pairs: Sequence[tuple[int, int]]) -> Neighbours:
   neighbours: Neighbours = {}
   for slot, (a, b) in enumerate(pairs):
     if b in neighbours.get(a, {}):
-      raise ValueError(f"edge {(a, b)} appears twice: add parallel admittances before the elimination")
+      raise ValueError(f"edge {(a, b)} is duplicate; add parallel admittances before the elimination")
     neighbours.setdefault(a, {})[b] = slot
     neighbours.setdefault(b, {})[a] = slot
   return neighbours

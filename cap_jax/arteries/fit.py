@@ -111,14 +111,14 @@ def fit(
   names = tuple(free or (WITHOUT_FLOW if flow_t is None else WITH_FLOW))
   unknown = sorted(set(names) - set(population.LIMITS))
   if unknown:
-    raise InputError(f"free={unknown}: no parameters of a subject; choose from {', '.join(population.LIMITS)}")
+    raise InputError(f"free={unknown}: not subject parameters; choose from {', '.join(population.LIMITS)}")
   if p_t.size <= 2 * _HARMONICS + 1:
-    raise InputError(f"{p_t.size} samples in the beat: must be more than {2 * _HARMONICS + 1}; resample it")
+    raise InputError(f"the beat has {p_t.size} samples; more than {2 * _HARMONICS + 1} are needed: resample it")
   if not np.isfinite(p_t).all() or (flow_t is not None and not np.isfinite(flow_t).all()):
-    raise InputError("the beat contains a value that is not a number")
+    raise InputError("the beat contains NaN or infinite values; pass a beat without gaps")
   if np.ptp(p_t) < _LEAST_PULSE_MMHG:
     raise InputError(
-      f"pulse pressure {np.ptp(p_t):.3g} mmHg: must be {_LEAST_PULSE_MMHG:g} or more; this is not a beat"
+      f"pulse pressure {np.ptp(p_t):.3g} mmHg: must be {_LEAST_PULSE_MMHG:g} or more; pass a pressure beat in mmHg"
     )
   hr = 60 / period_s
   measured = {"hr_bpm": hr, "p_ext_mmhg": p_t.min(), "map_mmhg": p_t.mean()}

@@ -94,7 +94,7 @@ def draw(
       try:
         population.check(subjects)
       except InputError as error:
-        raise InputError(f"{spec}: draws subjects that cannot be ({error})") from error
+        raise InputError(f"{spec}: draws impossible subjects ({error}); change the population") from error
       if spec.plausible:
         waves = cohort.beats(subjects)
         # index NumPy arrays: JAX would compile a gather for each number of rows
@@ -106,4 +106,6 @@ def draw(
       progress.update(subjects.age.shape[0])
       if accepted >= count:
         return jax.tree.map(lambda *leaves: np.concatenate([np.asarray(p) for p in leaves])[:count], *blocks)
-  raise InputError(f"{spec}: fewer than {100 * _LEAST_SHARE:g} % of its subjects are plausible; set plausible=False")
+  raise InputError(
+    f"{spec}: fewer than {100 * _LEAST_SHARE:g} % of its subjects are plausible; change the population or set plausible=False"
+  )

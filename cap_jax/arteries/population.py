@@ -88,7 +88,7 @@ def check(subjects: Subject) -> None:
   lvet_share = np.atleast_1d(np.asarray(subjects.lvet_s) * np.asarray(subjects.hr_bpm) / 60)
   if (lvet_share > _MAX_LVET_SHARE + 1e-6).any():
     row = int(lvet_share.argmax())
-    raise InputError(f"lvet_s of subject {row}: must be at most {_MAX_LVET_SHARE} of its beat, 60 / hr_bpm")
+    raise InputError(f"lvet_s of subject {row}: must be at most {_MAX_LVET_SHARE} of its beat duration, 60 / hr_bpm")
 
 
 P_OUT_MMHG = 33.2  # Parazynski 1993

@@ -108,5 +108,5 @@ def fit(training: batches.Pairs, validation: batches.Pairs, spec: config.Windows
     for model in candidates
   ]
   if not np.isfinite(min(errors)):
-    raise UnfitError("no ARX model is stable: there are too few windows")
+    raise UnfitError("no stable ARX model was found: there are too few windows")
   return candidates[int(np.argmin(errors))]

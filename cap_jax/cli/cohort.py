@@ -21,12 +21,12 @@ from cap_jax.haemodynamics import pwdb_parameters, timing
 from cap_jax.report import cohort as sheets
 from cap_jax.report import figures
 
-_SUBJECTS = flags.DEFINE_integer("subjects", 4374, "virtual subjects", lower_bound=1)
-_OUTPUT = flags.DEFINE_string("output", None, "new folder")
+_SUBJECTS = flags.DEFINE_integer("subjects", 4374, "number of virtual subjects", lower_bound=1)
+_OUTPUT = flags.DEFINE_string("output", None, "folder to create")
 _FORMAT = flags.DEFINE_enum("format", "npz", ["npz", "pwdb"], "one file of arrays, or the CSV layout of PWDB")
 _POPULATION = flags.DEFINE_enum("population", "reference", list(clinics.POPULATIONS), "population of the subjects")
-_SEED = flags.DEFINE_integer("seed", 0, "of the draw", lower_bound=0, upper_bound=2**32 - 1)
-_PLOT = flags.DEFINE_bool("plot", False, "draw waves.png, the waves by decade and site")
+_SEED = flags.DEFINE_integer("seed", 0, "random seed", lower_bound=0, upper_bound=2**32 - 1)
+_PLOT = flags.DEFINE_bool("plot", False, "plot the waves by decade and site to waves.png")
 _BLOCK = 128
 _DRAWN = 40  # number of waves of a decade
 

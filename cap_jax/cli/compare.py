@@ -2,9 +2,9 @@
 labelled subjects, evaluates all methods on the same subjects, and writes a report.
 
   python -m experiments.compare [--workdir=DIR] [--config.n_target=1,5]
-  python -m experiments.compare --source=train            with a source network of its own, trained first
+  python -m experiments.compare --source=train            trains a source network first
 
-Writes to runs/compare, or to runs/compare-2 and so on if that is complete. The same command resumes a run that was stopped.
+Writes to runs/compare; if that run is complete, to runs/compare-2, and so on. Run the same command again to resume a stopped run.
 """
 
 import time

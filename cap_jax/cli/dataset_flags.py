@@ -11,7 +11,7 @@ from cap_jax.types import DataError, InputError
 
 FORMAT = flags.DEFINE_enum("format", None, list(DATASETS), "format of the records at --path")
 PATH = flags.DEFINE_string(
-  "path", None, "file or folder; of virtual: NAME[,subjects=N][,seconds=S][,seed=K]; of nonlinear: dev"
+  "path", None, "file or folder; for virtual: NAME[,subjects=N][,seconds=S][,seed=K]; for nonlinear: dev"
 )
 CHANNELS = flags.DEFINE_list("channels", [], "CHANNEL:SIGNAL pairs, as in ABP:radial,PLETH:digital_ppg")
 STRICT = flags.DEFINE_bool("strict", False, "stop at the first bad record instead of leaving it out")
@@ -32,7 +32,7 @@ def _channels() -> dict[str, str]:
     if signal != recordings.TIME:
       recordings.split_signal(signal)
     if name in channels:
-      raise InputError(f"--channels: {name} appears twice")
+      raise InputError(f"--channels: duplicate channel {name}; name each channel once")
     channels[name] = signal
   return channels
 

@@ -1,4 +1,4 @@
-"""Describes a data set before `experiments.prepare`: its records, what would be left out and why, and a picture.
+"""Describes a data set before `experiments.prepare`: its records, which of them are unusable and why, and a figure.
 
 python -m experiments.describe --format=wfdb --path=FOLDER --channels=ABP:radial,PLETH:digital_ppg
 python -m experiments.describe --format=csv --path=FOLDER --output=look.png
@@ -16,8 +16,8 @@ from cap_jax.data import conditioning, recordings
 from cap_jax.report import figures, inspection
 from cap_jax.types import DataError, InputError
 
-_RECORDS = flags.DEFINE_integer("records", 50, "number of records to read, evenly spread; 0 for all", lower_bound=0)
-_OUTPUT = flags.DEFINE_string("output", None, "picture to write, a .png (default: describe_FORMAT.png)")
+_RECORDS = flags.DEFINE_integer("records", 50, "number of records to read, evenly spaced; 0 reads all", lower_bound=0)
+_OUTPUT = flags.DEFINE_string("output", None, "PNG figure to write (default: describe_FORMAT.png)")
 _DRAWN = 6
 
 
@@ -46,7 +46,7 @@ def main() -> None:
   print("\n".join(inspection.text(dataset, inspected)))
   print("\n".join(dataset_flags.describe_lost(lost, len(chosen) + len(dataset.lost))))
   if count < len(dataset.entries):
-    print(f"looked at {count} of {total} records; --records=0 looks at all")
+    print(f"read {count} of {total} records; --records=0 reads all")
   if not inspected and lost:
     raise lost[0]
   if inspected:

@@ -116,15 +116,15 @@ def _begin(path: str, *settings: Any) -> None:
     with open(note, encoding="utf-8") as file:
       before = json.load(file)
   except (OSError, ValueError) as error:
-    raise InputError(f"{note}: is damaged ({error}); choose another --workdir or remove it") from error
+    raise InputError(f"{note}: damaged ({error}); choose another --workdir or remove this one") from error
   if before != now:
     raise InputError(
-      f"--workdir={path}: a run with other settings was stopped there; choose another folder or remove it"
+      f"--workdir={path}: contains a stopped run with other settings; choose another folder or remove it"
     )
   for left in pathlib.Path(path).rglob("*"):
     if left.exists() and (".partial-" in left.name or left.relative_to(path).as_posix() in _RESULTS):
       shutil.rmtree(left) if left.is_dir() else left.unlink()
-  print(f"{path}: resumes where it stopped", file=sys.stderr)
+  print(f"{path}: resuming the stopped run", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -159,9 +159,9 @@ def work_folder(
       os.makedirs(path, exist_ok=True)
       stack.enter_context(files.lock_folder(path, wait=False))  # before reading anything in it
     except BlockingIOError as error:
-      raise InputError(f"--workdir={path}: the same command runs there already; let it end") from error
+      raise InputError(f"--workdir={path}: another process is running there; wait for it to finish") from error
     except OSError as error:
-      raise InputError(f"--workdir={path}: cannot be used ({error.strerror})") from error
+      raise InputError(f"--workdir={path}: cannot be used ({error.strerror}); choose another folder") from error
     _begin(path, *settings)
     yield path, training_state.StateKeeper(states)
     os.makedirs(states, exist_ok=True)  # several hosts save none

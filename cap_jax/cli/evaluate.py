@@ -3,7 +3,7 @@
   python -m experiments.evaluate --checkpoint=DIR/checkpoint --format=csv --path=FOLDER --site=radial --workdir=DIR2
 
 Writes report.html, reconstructed.csv (indices of each subject's reconstructed wave), figures/ and tables/. For paired data it
-also writes errors.csv, a row a subject, with the columns of study.csv.
+also writes errors.csv, one row per subject, with the columns of study.csv.
 """
 
 import os
@@ -21,12 +21,12 @@ from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 
 _CHECKPOINT = flags.DEFINE_string(
-  "checkpoint", pretrained.NAME, "folder of the trained network; pretrained is that of the package"
+  "checkpoint", pretrained.NAME, "checkpoint folder; pretrained selects the packaged network"
 )
-_SITE = flags.DEFINE_string("site", None, "where the wave was measured (default: what the checkpoint reads)")
-_WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the report")
+_SITE = flags.DEFINE_string("site", None, "site where the wave was measured (default: the checkpoint's)")
+_WORKDIR = flags.DEFINE_string("workdir", None, "folder to create for the report")
 _SYNCHRONISE = flags.DEFINE_bool(
-  "synchronise", None, "remove the constant delay of a monitor (default: for real records)"
+  "synchronise", None, "remove the monitor's constant delay (default: only for real records)"
 )
 
 
@@ -41,11 +41,11 @@ def _network() -> checkpoint.Checkpoint:
   recordings.check_site(site)
   if site != trained.site:
     raise InputError(
-      f"--site={site}: the checkpoint reads {trained.site}; make one with: python -m cap_jax pretrain --site={site}"
+      f"--site={site}: the checkpoint reads {trained.site}; train one with: python -m cap_jax pretrain --site={site}"
     )
   if trained.task != "waveform" or trained.reference != "aortic_root":
     goal = trained.task if trained.task != "waveform" else f"the {trained.reference} wave"
-    raise InputError(f"--checkpoint: it was trained for {goal}, not for the aortic wave; transfer it first")
+    raise InputError(f"--checkpoint: trained for {goal}, not for the aortic wave; transfer it first")
   return trained
 
 

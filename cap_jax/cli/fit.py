@@ -1,9 +1,9 @@
-"""Fits the model of the arteries to a beat measured at the aortic root: wave speed, resistance, compliance, size.
+"""Fits the arterial model to a beat measured at the aortic root: wave speed, resistance, compliance, size.
 
 python -m experiments.fit --input=beat.csv --output=DIR
 
-The CSV file has `time_s`, `aortic_root_pressure_mmhg` and, if it was measured, `aortic_root_flow_ml_s`; without a flow the
-ejection is fitted too. All its beats are averaged. Writes fit.json, fit.csv and fit.png into DIR.
+The CSV file has the columns `time_s`, `aortic_root_pressure_mmhg` and, optionally, `aortic_root_flow_ml_s`. Without a flow
+the ejection is fitted too. All beats are averaged. Writes fit.json, fit.csv and fit.png to DIR.
 """
 
 import json
@@ -25,10 +25,10 @@ from cap_jax.report import figures
 from cap_jax.signals import beats
 from cap_jax.types import InputError
 
-_INPUT = flags.DEFINE_string("input", None, "CSV file")
-_OUTPUT = flags.DEFINE_string("output", None, "new folder")
-_AGE = flags.DEFINE_float("age", 50.0, "age in years; parameters that are not fitted have their mean at this age")
-_STEPS = flags.DEFINE_integer("steps", 400, "of the descent", lower_bound=1)
+_INPUT = flags.DEFINE_string("input", None, "CSV file with the measured beats")
+_OUTPUT = flags.DEFINE_string("output", None, "folder to create")
+_AGE = flags.DEFINE_float("age", 50.0, "age in years, which sets the parameters that are not fitted")
+_STEPS = flags.DEFINE_integer("steps", 400, "number of optimisation steps", lower_bound=1)
 _PRESSURE, _FLOW = "aortic_root", "aortic_root_flow"
 _SAMPLES = 256
 
@@ -57,16 +57,18 @@ def _aligned(p_t: np.ndarray, q_t: np.ndarray, period_s: float) -> tuple[np.ndar
 def main() -> None:
   path = launcher.required(_INPUT, "beat.csv")
   if os.path.isdir(path):
-    raise InputError(f"{path}: is a folder; give the CSV file itself")
+    raise InputError(f"{path}: is a folder; pass a CSV file")
   recording = datasets.read(DATASETS["csv"](path).entries[0])
   if _PRESSURE not in recording.signals:
     raise InputError(f"{path}: column {recordings.column_of(_PRESSURE)} is missing; rename the column")
   pressure, flow = recording.signals[_PRESSURE], recording.signals.get(_FLOW)
   if not np.isfinite(pressure).all() or (flow is not None and not np.isfinite(flow).all()):
-    raise InputError(f"{path}: has missing values; cut the record to beats without gaps")
+    raise InputError(f"{path}: contains missing values; cut the record to beats without gaps")
   feet = beats.whole_beats(pressure, recording.fs_hz)
   if len(feet) < 2:
-    raise InputError(f"{path}: no beat of {beats.SHORTEST_S:g} s or more found in {pressure.size} rows")
+    raise InputError(
+      f"{path}: no beat of {beats.SHORTEST_S:g} s or more in {pressure.size} rows; use a longer record, with time in s and pressure in mmHg"
+    )
   period_s = float(np.diff(feet).mean()) / recording.fs_hz
   p_t = beats.ensemble(pressure, feet, _SAMPLES)
   facts: dict[str, float | str] = {"input": os.path.basename(path), "beats": len(feet) - 1}
@@ -77,7 +79,7 @@ def main() -> None:
     low, high = population.LIMITS["sv_ml"]
     if not low <= stroke_ml <= high:
       raise InputError(
-        f"{path}: column {recordings.column_of(_FLOW)} gives {stroke_ml:.3g} ml a beat; must be {low:g} to {high:g}, in ml/s"
+        f"{path}: column {recordings.column_of(_FLOW)} implies a stroke volume of {stroke_ml:.3g} ml; must be {low:g} to {high:g}: convert the flow to ml/s"
       )
     q_t, late_s = _aligned(p_t, beats.ensemble(flow, feet, _SAMPLES), period_s)
     facts["flow_behind_pressure_s"] = round(late_s, 4)

@@ -1,4 +1,4 @@
-"""Launches commands: common flags, errors as one line, the profile of a run, provenance."""
+"""Launches commands: defines common flags, prints errors on one line, profiles a run, collects provenance."""
 
 import ast
 import contextlib
@@ -21,15 +21,19 @@ from cap_jax.train import metrics_writer, training_state
 from cap_jax.train.clock import DivergedError
 from cap_jax.types import InputError, UnfitError
 
-_PROFILE = flags.DEFINE_string("profile", None, "new folder for a trace of the whole run, for TensorBoard or Perfetto")
+_PROFILE = flags.DEFINE_string(
+  "profile", None, "folder to create for a trace of the whole run, for TensorBoard or Perfetto"
+)
 _CPU_DEVICES = flags.DEFINE_integer(
   "cpu_devices",
   None,
   "number of virtual CPU devices that share each batch; results differ in the last digits",
   lower_bound=1,
 )
-_DEBUG = flags.DEFINE_bool("debug", False, "show where an error comes from, with its traceback")
-_METRICS = flags.DEFINE_list("metrics", [], f"write metrics along each training: {', '.join(metrics_writer.KINDS)}")
+_DEBUG = flags.DEFINE_bool("debug", False, "print the traceback of an error")
+_METRICS = flags.DEFINE_list(
+  "metrics", [], f"write metrics during training, as any of: {', '.join(metrics_writer.KINDS)}"
+)
 
 
 def metrics() -> tuple[str, ...]:
@@ -56,7 +60,7 @@ def required(holder: flags.FlagHolder[Any], example: str) -> str:
     InputError: the flag is missing.
   """
   if not holder.value:
-    raise InputError(f"--{holder.name} is missing; give --{holder.name}={example}")
+    raise InputError(f"--{holder.name} is missing; pass --{holder.name}={example}")
   return holder.value
 
 
@@ -105,7 +109,7 @@ def launch(main: Callable[[], None]) -> None:
       fail(str(error).strip().splitlines()[0])
       raise AssertionError from error
     except Exception as error:  # a config file is a program, which may raise anything
-      fail(f"--config: the file cannot be loaded: {last_line(error)}")
+      fail(f"--config: cannot load the file: {last_line(error)}")
       raise AssertionError from error
 
   def guarded(argv: list[str]) -> None:
@@ -125,9 +129,9 @@ def launch(main: Callable[[], None]) -> None:
     except (InputError, DivergedError) as error:
       fail(str(error))
     except UnfitError as error:
-      fail(f"{error}; take other settings or more data")
+      fail(f"{error}; change the settings or add data")
     except MemoryError:
-      fail("the memory of this machine is too little for it; take fewer subjects, shorter windows or smaller batches")
+      fail("out of memory; use fewer subjects, shorter windows or smaller batches")
     except KeyboardInterrupt:
       print("\nstopped", file=sys.stderr)
       sys.exit(130)
@@ -139,8 +143,8 @@ def launch(main: Callable[[], None]) -> None:
       os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
       sys.exit(1)
     except OSError as error:  # a full disk, a folder that may not be written to, a name too long
-      place = error.filename or "a file of this run"
-      fail(f"{place}: {error.strerror or error}; free it or choose another place")
+      place = error.filename or "a file that this run writes"
+      fail(f"{place}: {error.strerror or error}; free disk space, check the permissions or choose another folder")
 
   app.run(guarded, flags_parser=parse)
 

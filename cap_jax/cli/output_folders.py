@@ -26,9 +26,9 @@ def new_folder(path: str, flag: str = "--workdir") -> str:
   try:
     os.makedirs(path, exist_ok=True)
     if set(os.listdir(path)) - {files.LOCK}:
-      raise InputError(f"{flag}={path}: holds files already; choose another folder or remove it")
+      raise InputError(f"{flag}={path}: is not empty; choose another folder or remove it")
   except OSError as error:
-    raise InputError(f"{flag}={path}: cannot be used ({error.strerror})") from error
+    raise InputError(f"{flag}={path}: cannot be used ({error.strerror}); choose another folder") from error
   return path
 
 
@@ -43,9 +43,9 @@ def open_folder(path: str) -> None:
     # a process that was killed at its start leaves such files
     others = [name for name in os.listdir(path) if not name.startswith(("study.json.partial-", files.LOCK))]
     if others and not os.path.exists(os.path.join(path, "study.json")):
-      raise InputError(f"--workdir={path}: contains files, but no study to resume; choose another folder")
+      raise InputError(f"--workdir={path}: contains files but no study to resume; choose another folder")
   except OSError as error:
-    raise InputError(f"--workdir={path}: cannot be used ({error.strerror})") from error
+    raise InputError(f"--workdir={path}: cannot be used ({error.strerror}); choose another folder") from error
 
 
 @contextlib.contextmanager
@@ -64,12 +64,12 @@ def whole_folder(path: str, flag: str) -> Iterator[str]:
   """
   final = os.path.abspath(path)
   if os.path.lexists(final):
-    raise InputError(f"{flag}={path}: exists already; choose another folder or remove it")
+    raise InputError(f"{flag}={path}: already exists; choose another folder or remove it")
   try:
     os.makedirs(os.path.dirname(final), exist_ok=True)
     partial = tempfile.mkdtemp(prefix=f"{os.path.basename(final)}.", dir=os.path.dirname(final))
   except OSError as error:
-    raise InputError(f"{flag}={path}: cannot be created ({error.strerror})") from error
+    raise InputError(f"{flag}={path}: cannot be created ({error.strerror}); choose another folder") from error
   try:
     yield partial
     os.chmod(partial, 0o755)  # mkdtemp makes it readable by the owner only
@@ -92,6 +92,6 @@ def check_file(path: str | None, flag: str) -> None:
     return
   folder = os.path.dirname(os.path.abspath(path))
   if os.path.isdir(path) or path.endswith(os.sep):
-    raise InputError(f"{flag}={path}: is a folder; give the name of a file")
+    raise InputError(f"{flag}={path}: is a folder; pass the name of a file")
   if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
     raise InputError(f"{flag}={path}: {folder} is not a writable folder; create it or choose another")

@@ -1,4 +1,4 @@
-"""Sets the virtual cohort beside published values by decade, and prints the page.
+"""Compares the virtual cohort with published values by decade, and prints the page.
 
 python -m experiments.physiology [--subjects=4374] [--seed=0] [--causes] [--output=docs/physiology.md]
 """
@@ -11,10 +11,10 @@ from cap_jax.cli import output_folders
 from cap_jax.haemodynamics import physiology
 from cap_jax.report import physiology as page
 
-_SUBJECTS = flags.DEFINE_integer("subjects", 4374, "virtual subjects", lower_bound=100)
-_SEED = flags.DEFINE_integer("seed", 0, "of the draw", lower_bound=0, upper_bound=2**32 - 1)
-_CAUSES = flags.DEFINE_bool("causes", False, "add a table of variants of the model, one thing changed at a time")
-_OUTPUT = flags.DEFINE_string("output", None, "Markdown file to write as well; replaced if it exists")
+_SUBJECTS = flags.DEFINE_integer("subjects", 4374, "number of virtual subjects", lower_bound=100)
+_SEED = flags.DEFINE_integer("seed", 0, "random seed", lower_bound=0, upper_bound=2**32 - 1)
+_CAUSES = flags.DEFINE_bool("causes", False, "add an ablation table, with one part of the model changed at a time")
+_OUTPUT = flags.DEFINE_string("output", None, "Markdown file to write, replaced if it exists")
 
 
 def main() -> None:

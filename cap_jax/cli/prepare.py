@@ -1,5 +1,5 @@
-"""Prepares a data set: conditions its records, shards them into a store with a manifest, and splits it by subject. The same
-command resumes a preparation that was stopped.
+"""Prepares a data set: conditions its records, writes them in shards to a store with a manifest, and splits it by subject.
+Run the same command again to resume a stopped preparation.
 
 python -m experiments.prepare --format=csv --path=FOLDER --output=STORE
 python -m experiments.prepare --format=pwdb --path=FOLDER --out_of_distribution=age:60:80 --output=STORE
@@ -16,22 +16,22 @@ from cap_jax.data import preparation
 from cap_jax.signals import beat_quality
 from cap_jax.types import DataError, InputError
 
-_OUTPUT = flags.DEFINE_string("output", None, "folder of the store: new, or of a preparation that was stopped")
+_OUTPUT = flags.DEFINE_string("output", None, "folder of the store: new, or of a stopped preparation")
 _WORKERS = flags.DEFINE_integer(
-  "workers", None, "number of processes (default: one a core; one for virtual subjects)", lower_bound=1
+  "workers", None, "number of processes (default: one per core; one for virtual subjects)", lower_bound=1
 )
-_SHARD = flags.DEFINE_integer("shard_records", 64, "records in a shard", lower_bound=1)
-_FS_HZ = flags.DEFINE_float("fs_hz", config.Conditioning.fs_hz, "sampling rate of the store")
+_SHARD = flags.DEFINE_integer("shard_records", 64, "records per shard", lower_bound=1)
+_FS_HZ = flags.DEFINE_float("fs_hz", config.Conditioning.fs_hz, "sampling rate of the store in Hz")
 _DROP = flags.DEFINE_list(
   "drop", list(config.Conditioning.drop), f"faults to remove, from {', '.join(beat_quality.FAULTS)}"
 )
 _SYNCHRONISE = flags.DEFINE_bool(
-  "synchronise", None, "remove the constant delay of a monitor (default: for real records)"
+  "synchronise", None, "remove the monitor's constant delay (default: only for real records)"
 )
 _TRANSIT = flags.DEFINE_list(
   "transit_s",
   [str(edge) for edge in config.Conditioning.transit_s],
-  "lags that a pulse wave may have; any other lag is a delay of the monitor",
+  "range of physiological lags in s; any other lag counts as a delay of the monitor",
 )
 
 
@@ -43,7 +43,7 @@ def main() -> None:
   try:
     low, high = (float(edge) for edge in _TRANSIT.value)
   except ValueError as error:
-    raise InputError(f"--transit_s={','.join(_TRANSIT.value)}: must be two numbers, such as -0.1,0.25") from error
+    raise InputError(f"--transit_s={','.join(_TRANSIT.value)}: must be two numbers in s, such as -0.1,0.25") from error
   spec = config.Conditioning(
     fs_hz=_FS_HZ.value, drop=tuple(_DROP.value), synchronise=synchronise, transit_s=(low, high)
   )
@@ -60,6 +60,6 @@ def main() -> None:
   for name, sync in totals["sync"].items():
     print(f"  {name}: delay of {sync['median_removed_s']:.3f} s removed from {sync['records']} records")
   if not dataset.subjects_known:
-    print("  whose records these are is not known: they are split by record, and one person may be in two parts")
+    print("  the subjects are unknown: the split is by record, so one person may be in two parts")
   print("  split: " + ", ".join(f"{part} {len(names)}" for part, names in prepared.split.subjects.items()))
   print("\n".join(dataset_flags.describe_lost([DataError(**lost) for lost in manifest["lost"]], total)))

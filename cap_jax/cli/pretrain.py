@@ -2,7 +2,7 @@
 
 python -m experiments.pretrain --workdir=DIR        writes DIR/checkpoint
 
-The same command resumes a training that was stopped.
+Run the same command again to resume a stopped training.
 """
 
 import dataclasses
@@ -17,8 +17,8 @@ from cap_jax.study import study_datasets, training
 from cap_jax.train import checkpoint, host_liveness, loop, metrics_writer
 
 _CONFIG = study_flags.define_study("source cohort, model, training")
-_WORKDIR = flags.DEFINE_string("workdir", None, "folder for the checkpoint: new, or of a run to resume")
-_SITE = flags.DEFINE_string("site", None, "peripheral site that the network reads (default: the config's, radial)")
+_WORKDIR = flags.DEFINE_string("workdir", None, "folder for the checkpoint: new, or of a stopped run")
+_SITE = flags.DEFINE_string("site", None, "peripheral site that the network reads (default: from the config, radial)")
 
 
 def main() -> None:
@@ -44,5 +44,5 @@ def _pretrain(watch: host_liveness.HostMonitor | None) -> None:
   if "warning" in trained.about:
     print(f"warning: {trained.about['warning']}", file=sys.stderr)
   if source.left_out:
-    print(f"left out: {len(source.left_out)} records, such as {source.left_out[0]}")
+    print(f"excluded: {len(source.left_out)} records, such as {source.left_out[0]}")
   print(f"{workdir}/checkpoint")

@@ -1,11 +1,11 @@
 """Reconstructs the aortic pressure wave of a record: a CSV file, or a WFDB record.
 
-  python -m experiments.reconstruct --input=wave.csv --output=out.csv                       with the network of the package, radial
+  python -m experiments.reconstruct --input=wave.csv --output=out.csv                       uses the packaged radial network
   python -m experiments.reconstruct --checkpoint=DIR/checkpoint --input=wave.csv --site=brachial --output=out.csv
   python -m experiments.reconstruct --input=DIR/041s --signal=ABP --site=radial --output=out.csv
 
-Writes out.csv (time_s, aortic_root_pressure_mmhg on the input's clock; empty in gaps), out.json (per beat) and, where matplotlib is
-installed, out.png.
+Writes out.csv (time_s, aortic_root_pressure_mmhg on the input's clock; empty in gaps), out.json (per beat) and, if matplotlib
+is installed, out.png.
 """
 
 import dataclasses
@@ -24,15 +24,15 @@ from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 
 _CHECKPOINT = flags.DEFINE_string(
-  "checkpoint", pretrained.NAME, "folder of the trained network; pretrained is that of the package"
+  "checkpoint", pretrained.NAME, "checkpoint folder; pretrained selects the packaged network"
 )
 _INPUT = flags.DEFINE_string("input", None, "CSV file with time_s and <site>_pressure_mmhg, or a WFDB record")
-_SITE = flags.DEFINE_string("site", None, "where the wave was measured (default: what the checkpoint reads)")
+_SITE = flags.DEFINE_string("site", None, "site where the wave was measured (default: the checkpoint's)")
 _SIGNAL = flags.DEFINE_string("signal", "ABP", "name of the signal in a WFDB record")
 _COVARIATES = flags.DEFINE_list(
-  "covariates", [], "covariates that the network and its calibration read, as age=70,cuff_sbp_mmhg=141"
+  "covariates", [], "covariates that the network and its calibration read, such as age=70,cuff_sbp_mmhg=141"
 )
-_OUTPUT = flags.DEFINE_string("output", None, "CSV file to write; .png and .json lie beside it")
+_OUTPUT = flags.DEFINE_string("output", None, "CSV file to write; .json and .png are written beside it")
 
 
 def _paths() -> tuple[str, str]:
@@ -43,12 +43,12 @@ def _paths() -> tuple[str, str]:
   """
   input_path, output = launcher.required(_INPUT, "FILE.csv"), launcher.required(_OUTPUT, "FILE.csv")
   if not output.endswith(".csv"):
-    raise InputError(f"--output={output}: must end in .csv; the picture and the JSON get its name")
+    raise InputError(f"--output={output}: must end in .csv; the figure and the JSON file get the same name")
   if os.path.abspath(output) == os.path.abspath(input_path):
-    raise InputError(f"--output={output}: is the input itself; choose another name")
+    raise InputError(f"--output={output}: is the input file; choose another name")
   folder = os.path.dirname(os.path.abspath(output))
   if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-    raise InputError(f"--output={output}: {folder} is not a writable folder")
+    raise InputError(f"--output={output}: {folder} is not a writable folder; create it or choose another")
   return input_path, output
 
 
@@ -66,11 +66,11 @@ def _covariates(needed: tuple[str, ...], optional: tuple[str, ...]) -> dict[str,
     except ValueError:
       value = float("nan")
     if not math.isfinite(value) or name in covariates:
-      raise InputError(f"--covariates={word}: must be a name and a number, as age=70, each once")
+      raise InputError(f"--covariates={word}: must be NAME=NUMBER, such as age=70, each name once")
     covariates[name] = value
   if not set(needed) <= set(covariates) <= {*needed, *optional}:
-    takes = ", ".join((*needed, *(f"{name} if known" for name in optional))) or "none"
-    raise InputError(f"--covariates: the checkpoint reads {takes}; given: {', '.join(covariates) or 'none'}")
+    takes = ", ".join((*needed, *(f"{name} (optional)" for name in optional))) or "none"
+    raise InputError(f"--covariates: the checkpoint reads {takes}; passed: {', '.join(covariates) or 'none'}")
   return covariates
 
 
@@ -83,11 +83,11 @@ def _recording(path: str, site: str) -> recordings.Recording:
   if os.path.isfile(path.removesuffix(".hea") + ".hea"):
     dataset = DATASETS["wfdb"](path, {str(_SIGNAL.value): site})
   elif os.path.isdir(path):
-    raise InputError(f"--input={path}: is a folder; give the CSV file itself, or a WFDB record's name")
+    raise InputError(f"--input={path}: is a folder; pass a CSV file or the name of a WFDB record")
   else:
     dataset = DATASETS["csv"](path)
   if dataset.lost or not dataset.entries:
-    raise dataset.lost[0] if dataset.lost else InputError(f"--input={path}: holds no record")
+    raise dataset.lost[0] if dataset.lost else InputError(f"--input={path}: contains no record; check the path")
   return datasets.read(dataset.entries[0])
 
 
@@ -100,7 +100,7 @@ def main() -> None:
   recordings.check_site(site)
   if site != trained.site:
     raise InputError(
-      f"--site={site}: the checkpoint reads {trained.site}; make one with: python -m cap_jax pretrain --site={site}"
+      f"--site={site}: the checkpoint reads {trained.site}; train one with: python -m cap_jax pretrain --site={site}"
     )
   recording = _recording(path, site)
   wave = reconstruct.reconstruct(trained, dataclasses.replace(recording, covariates=covariates))

@@ -1,12 +1,12 @@
-"""Defines flags on the reference of real records, for the validation standards."""
+"""Defines flags that describe the reference of real records, for the validation standards."""
 
 from absl import flags
 
 from cap_jax.metrics import standards
 
-_INVASIVE = flags.DEFINE_bool("invasive", False, "real records: the reference was measured by a catheter in the aorta")
+_INVASIVE = flags.DEFINE_bool("invasive", False, "real records: an aortic catheter measured the reference")
 _MALE = flags.DEFINE_float(
-  "male_share", None, "real records: share of men among the subjects", lower_bound=0, upper_bound=1
+  "male_share", None, "real records: fraction of men among the subjects", lower_bound=0, upper_bound=1
 )
 
 

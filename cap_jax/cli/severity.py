@@ -1,5 +1,5 @@
-"""Measures how artefacts of increasing severity affect a reconstruction: the error of the reconstructed part, and the share
-that is left out.
+"""Measures how artefacts of increasing severity affect a reconstruction: the error of the reconstructed part, and the fraction
+that is not reconstructed.
 
 python -m experiments.severity [--source=DIR/checkpoint] [--subjects=24] [--seed=0] [--workdir=DIR]
 
@@ -18,11 +18,11 @@ from cap_jax.report import severity as sheets
 from cap_jax.study import severity
 from cap_jax.train import checkpoint
 
-_SOURCE = flags.DEFINE_string("source", pretrained.NAME, "checkpoint of the network")
-_SUBJECTS = flags.DEFINE_integer("subjects", 24, "virtual subjects", lower_bound=1)
-_SECONDS = flags.DEFINE_float("seconds", 60.0, "of each record", lower_bound=8.0)
-_SEED = flags.DEFINE_integer("seed", 0, "of subjects and artefacts", lower_bound=0, upper_bound=2**31 - 1)
-_WORKDIR = flags.DEFINE_string("workdir", None, "new folder for the report; none is written without it")
+_SOURCE = flags.DEFINE_string("source", pretrained.NAME, "checkpoint folder; pretrained selects the packaged network")
+_SUBJECTS = flags.DEFINE_integer("subjects", 24, "number of virtual subjects", lower_bound=1)
+_SECONDS = flags.DEFINE_float("seconds", 60.0, "duration of each record in s", lower_bound=8.0)
+_SEED = flags.DEFINE_integer("seed", 0, "random seed of subjects and artefacts", lower_bound=0, upper_bound=2**31 - 1)
+_WORKDIR = flags.DEFINE_string("workdir", None, "folder to create for the report; without it, no report is written")
 
 
 def main() -> None:
@@ -38,9 +38,14 @@ def main() -> None:
       network=", ".join(f"{key}: {value}" for key, value in trained.about.items()),
       seconds=f"{time.perf_counter() - began:.0f}",
     )
-    explained = "A gap is not an error: implausible parts are left out, with the reason."
+    explained = "A gap does not count as an error: implausible parts are not reconstructed, and the reason is given."
     page.write(
-      os.path.join(folder, "report.html"), "What artefacts do", _describe_subjects(), explained, [section], facts
+      os.path.join(folder, "report.html"),
+      "Effect of artefact severity",
+      _describe_subjects(),
+      explained,
+      [section],
+      facts,
     )
   print(f"{_WORKDIR.value}/report.html: {time.perf_counter() - began:.0f} s")
 

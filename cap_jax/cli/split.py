@@ -1,7 +1,7 @@
-"""Splits a store into k folds, or leaves out each subject once. Each split is a file for --config.target_split.
+"""Splits a store into k folds, or by leave-one-subject-out. Each split is a file for --config.target_split.
 
 python -m experiments.split --store=STORE --folds=5 --output=FOLDS
-python -m experiments.split --store=STORE --folds=0 --output=FOLDS       each subject is left out once
+python -m experiments.split --store=STORE --folds=0 --output=FOLDS       leave-one-subject-out
 python -m experiments.transfer --config.target_data=STORE --config.target_split=FOLDS/fold-000.json …
 """
 
@@ -13,8 +13,8 @@ from cap_jax.cli import launcher, output_folders, split_flags
 from cap_jax.data import store, subject_partition
 
 _STORE = flags.DEFINE_string("store", None, "prepared store")
-_FOLDS = flags.DEFINE_integer("folds", 5, "number of folds; 0 leaves out each subject once", lower_bound=0)
-_OUTPUT = flags.DEFINE_string("output", None, "new folder")
+_FOLDS = flags.DEFINE_integer("folds", 5, "number of folds; 0 for leave-one-subject-out", lower_bound=0)
+_OUTPUT = flags.DEFINE_string("output", None, "folder to create")
 
 
 def main() -> None:
@@ -26,4 +26,4 @@ def main() -> None:
     for number, split in enumerate(splits):
       split.save(os.path.join(folder, f"fold-{number:03d}.json"))
   sizes = ", ".join(f"{part} {len(names)}" for part, names in splits[0].subjects.items())
-  print(f"{output}: {len(splits)} splits, fold-000.json …; the first has {sizes}")
+  print(f"{output}: {len(splits)} splits, fold-000.json …; the first contains {sizes}")

@@ -6,11 +6,15 @@ from cap_jax.data import subject_partition
 from cap_jax.types import InputError
 
 _SPLIT = flags.DEFINE_list(
-  "split", ["training:0.5", "unlabelled:0.15", "validation:0.15", "test:0.2"], "shares of subjects"
+  "split", ["training:0.5", "unlabelled:0.15", "validation:0.15", "test:0.2"], "fraction of the subjects in each part"
 )
-_REFERENCE = flags.DEFINE_string("reference", "aortic_root", "subjects without it can only be unlabelled")
-_OUT = flags.DEFINE_string("out_of_distribution", None, "a part of its own: COVARIATE:FROM:TO, as age:60:80")
-_SEED = flags.DEFINE_integer("seed", 0, "of the split", lower_bound=0)
+_REFERENCE = flags.DEFINE_string(
+  "reference", "aortic_root", "reference signal; subjects without it can only be unlabelled"
+)
+_OUT = flags.DEFINE_string(
+  "out_of_distribution", None, "subjects in this range form a separate part: COVARIATE:FROM:TO, such as age:60:80"
+)
+_SEED = flags.DEFINE_integer("seed", 0, "random seed of the split", lower_bound=0)
 
 
 def partition_from_flags() -> subject_partition.Partition:

@@ -3,8 +3,8 @@
   python -m experiments.study --config=experiments/configs/paper.py --workdir=runs/paper [--processes=2]
   python -m experiments.study --config.scenarios=population,device --config.n_target=0,1,5,20 --config.seeds=0,1,2 --workdir=DIR
 
-Prints an estimate of the duration first. The same command resumes a study that was stopped. Writes study.csv (a row a subject
-and cell), report.html, figures/, tables/ and a checkpoint.
+Prints an estimate of the duration first. Run the same command again to resume a stopped study. Writes study.csv (one row per
+subject and cell), report.html, figures/, tables/ and a checkpoint.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Defines what the commands that run studies share: flags, checks before long work, the run and its report."""
+"""Defines what the study commands share: flags, checks before long work, the run and its report."""
 
 import os
 import sys
@@ -38,10 +38,10 @@ class Flags(NamedTuple):
 def define_flags(default: str) -> Flags:
   """Defines the flags of a study; `default` names its default config in `cap_jax/cli/configs`."""
   return Flags(
-    study_flags.define_study("what to compare", default),
-    flags.DEFINE_string("workdir", None, "folder of the study: new, or of a study to resume"),
+    study_flags.define_study("what to compare: methods, clinics, labels, seeds", default),
+    flags.DEFINE_string("workdir", None, "folder of the study: new, or of a stopped study"),
     flags.DEFINE_string(
-      "source", None, "the source network: pretrained, train, or the folder of a checkpoint (default: the config's)"
+      "source", None, "the source network: pretrained, train, or a checkpoint folder (default: from the config)"
     ),
     flags.DEFINE_integer("processes", 1, "number of processes that run cells", lower_bound=1),
   )
@@ -77,7 +77,7 @@ def check(study: study_config.Study) -> None:
     training.check(study, name, tasks.TASKS[study.task].model(study.model))
   if not study_grid.keys(study):
     raise InputError(
-      f"n_target={study.n_target}: none of the methods can use it; {'; '.join(study_grid.unused(study))}"
+      f"n_target={study.n_target}: no method can use it; change n_target or the methods: {'; '.join(study_grid.unused(study))}"
     )
 
 
@@ -96,11 +96,11 @@ def announce(study: study_config.Study, folder: str, processes: int, threads: in
   keys = study_grid.keys(study)
   seconds = study_grid.estimate_s(study, folder, keys, processes * threads)
   unfit = [line for clinic in study_grid.clinics_of(study) for line in folds.left_out(clinic)]
-  left = "; ".join(f"left out: {line}" for line in (*study_grid.unused(study), *unfit))
+  left = "; ".join(f"omitted: {line}" for line in (*study_grid.unused(study), *unfit))
   length = f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{seconds / 60:.0f} minutes"
-  lines = [f"{len(keys)} cells; about {length} with --processes={processes}, without the cells that are done already"]
+  lines = [f"{len(keys)} cells; about {length} with --processes={processes}, excluding completed cells"]
   lines += [f"budget of {', '.join(names)}: {budget}" for budget, names in study_grid.budgets(study).items()]
-  lines.append("methods without labels cannot use labelled validation subjects, so they try one learning rate")
+  lines.append("methods without labels cannot use labelled validation subjects, so they use one learning rate")
   print("\n".join([*lines, left] if left else lines), file=sys.stderr, flush=True)
   return len(keys)
 
@@ -142,7 +142,7 @@ def report(study: study_config.Study, folder: str, rows: pandas.DataFrame, began
   gained = study_report.efficiency_tables_of(clinics)
   sections = [
     *study_report.clinics_section(clinics, place),
-    page.Section("What transfer gains", label_efficiency.EXPLAINED, sheets=gained),
+    page.Section("Gain from transfer", label_efficiency.EXPLAINED, sheets=gained),
   ]
   headlines = [study_report.headline(clinic, place) for clinic in clinics]
   if len(clinics) > 1:

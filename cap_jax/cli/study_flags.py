@@ -1,4 +1,4 @@
-"""Defines the flag `--config` and makes studies from its values: conversion, overrides, source networks, terms of a loss."""
+"""Defines the flag `--config` and creates studies from its values: conversion, overrides, source networks, loss terms."""
 
 import dataclasses
 import os
@@ -80,7 +80,7 @@ def follow(study: study_config.Study, source: checkpoint.Checkpoint) -> study_co
   clinic, data = source.about.get("source"), source.about.get("source_data", "")
   if not isinstance(clinic, str) or clinic not in clinics.SOURCES:
     choices = ", ".join(clinics.SOURCES)
-    raise InputError(f"--source: its header names the source {clinic!r}; pre-train one again on one of {choices}")
+    raise InputError(f"--source: its header has the unknown source {clinic!r}; pretrain a network on one of {choices}")
   same: dict[str, Any] = {"site": source.site, "model": source.model, "windows": source.windows, "task": source.task}
   same |= {"calibration": source.calibration, "reference": source.reference}
   return dataclasses.replace(study, source=clinic, source_data=study.source_data or data, **same)
@@ -108,8 +108,8 @@ def with_source(study: study_config.Study, source: str, overrides: Mapping[str, 
     field = name.partition(".")[0]
     if field in _FOLLOWED and getattr(study, field) != getattr(followed, field):
       raise InputError(
-        f"--config.{name}: the source network {source!r} was trained with {field}={getattr(followed, field)}; leave the flag out, or add "
-        f"--source={pretrained.TRAIN} to train a source network of your own"
+        f"--config.{name}: the source network {source!r} was trained with {field}={getattr(followed, field)}; omit the flag, or add "
+        f"--source={pretrained.TRAIN} to train a new source network"
       )
   return followed
 
@@ -135,7 +135,7 @@ def define_study(text: str, default: str = "default") -> flags.FlagHolder[Any]:
     return config_flags.DEFINE_config_file("config", os.path.join(_CONFIGS, f"{default}.py"), text)
   except Exception as error:  # a config file is a program, which may raise anything
     launcher.fail(
-      f"--config.FIELD=VALUE: {launcher.last_line(error)} is not a field or value of the study; see cap_jax/study/study_config.py"
+      f"--config.FIELD=VALUE: {launcher.last_line(error)} is not a field or value of a study; see cap_jax/study/study_config.py"
     )
     raise AssertionError from error
 
@@ -162,7 +162,7 @@ def study_of(values: Mapping[str, Any]) -> study_config.Study:
   except InputError:
     raise
   except Exception as error:  # a config file is a program, which may raise anything
-    raise InputError(f"--config: it does not define a study: {launcher.last_line(error)}") from error
+    raise InputError(f"--config: does not define a study: {launcher.last_line(error)}") from error
   return study
 
 
@@ -187,5 +187,5 @@ def read_terms(texts: list[str]) -> tuple[tuple[Any, ...], ...]:
     try:
       terms.append((name, float(rest[0]) if rest else 1.0, *rest[1:]))
     except ValueError as error:
-      raise InputError(f"--loss={text}: the weight must be a number, as in mmd:0.1:ramp") from error
+      raise InputError(f"--loss={text}: the weight must be a number, such as mmd:0.1:ramp") from error
   return tuple(terms)

@@ -6,7 +6,7 @@
   python -m experiments.transfer --strategy=auto --source=DIR/checkpoint --n_target=5 --workdir=DIR2
   python -m experiments.transfer --config=experiments/configs/NAME.py --workdir=DIR2
 
-Without --source it first trains the source network of the config, and saves it too.
+Without --source, the command first trains and saves the source network of the config.
 """
 
 import dataclasses
@@ -35,22 +35,24 @@ from cap_jax.types import InputError
 
 _CONFIG = study_flags.define_study("source, target and training")
 _STRATEGY = flags.DEFINE_enum(
-  "strategy", None, [*STRATEGIES, strategy_selection.NAME], "name of the strategy (default: the first of the config)"
+  "strategy", None, [*STRATEGIES, strategy_selection.NAME], "name of the strategy (default: the first in the config)"
 )
 _SOURCE = flags.DEFINE_string(
-  "source", None, "checkpoint of the source network, or pretrained; trained first if omitted"
+  "source", None, "checkpoint of the source network, or pretrained; if omitted, a source network is trained first"
 )
-_TARGET = flags.DEFINE_string("target", None, "scenario of the target clinic (default: the config's)")
-_N_TARGET = flags.DEFINE_integer("n_target", None, "labelled target subjects (default: the config's last)")
-_SEED = flags.DEFINE_integer("seed", 0, "seed of the labelled subjects and of fresh parameters")
+_TARGET = flags.DEFINE_string("target", None, "scenario of the target clinic (default: from the config)")
+_N_TARGET = flags.DEFINE_integer(
+  "n_target", None, "number of labelled target subjects (default: the last in the config)"
+)
+_SEED = flags.DEFINE_integer("seed", 0, "random seed of the labelled subjects and of fresh parameters")
 _INIT = flags.DEFINE_list(
-  "init_from_source", None, "path prefixes to initialise from the source, instead of the strategy's"
+  "init_from_source", None, "path prefixes to initialise from the source (default: from the strategy)"
 )
 _FREEZE = flags.DEFINE_list(
-  "freeze", None, "what to freeze: paths, first:N, last:N%, auto; instead of the strategy's stages"
+  "freeze", None, "what to freeze: paths, first:N, last:N%, auto (default: the stages of the strategy)"
 )
-_LOSS = flags.DEFINE_list("loss", None, "terms NAME:WEIGHT[:SCHEDULE], instead of the strategy's loss")
-_WORKDIR = flags.DEFINE_string("workdir", None, "folder for the checkpoint: new, or of a run to resume")
+_LOSS = flags.DEFINE_list("loss", None, "loss terms NAME:WEIGHT[:SCHEDULE] (default: from the strategy)")
+_WORKDIR = flags.DEFINE_string("workdir", None, "folder for the checkpoint: new, or of a stopped run")
 
 
 def _study(source: checkpoint.Checkpoint | None) -> tuple[study_config.Study, str]:
@@ -68,7 +70,7 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[study_config.Study, st
     changes["loss"] = study_flags.read_terms(_LOSS.value)
   if name == strategy_selection.NAME and changes:
     raise InputError(
-      "--strategy=auto: chooses by itself; leave out --init_from_source, --freeze and --loss, or name a strategy"
+      "--strategy=auto: sets these itself; omit --init_from_source, --freeze and --loss, or name a strategy"
     )
   n_target = _N_TARGET.value
   if n_target is None:
@@ -83,7 +85,7 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[study_config.Study, st
   )
   study_datasets.check_stores(study)
   if strategy_selection.needs_labels(name, changes) and not n_target:
-    raise InputError(f"--n_target=0: {name} learns from labelled target subjects; give 1 or more")
+    raise InputError(f"--n_target=0: {name} needs labelled target subjects; pass 1 or more")
   return study, name
 
 
@@ -147,9 +149,9 @@ def _transfer(
     print(f"  {label:30} {waveform_metrics.mean_rmse(errors):.2f}")
   for metric, values in adapted.fitted.metrics.items():  # aligned features may shrink, adversaries may win
     if metric.endswith(("feature_norm", "discriminator_accuracy")):
-      print(f"  {metric:30} {values[:50].mean():.2f} at first, {values[-50:].mean():.2f} at last")
+      print(f"  {metric:30} {values[:50].mean():.2f} at the start, {values[-50:].mean():.2f} at the end")
   checkpoint.save(os.path.join(workdir, "checkpoint"), adapted.checkpoint)
   if adapted.best is not None:
     checkpoint.save(os.path.join(workdir, "best"), adapted.best)
-    print(f"validation subjects liked it best after {adapted.best.about['steps']} steps: {workdir}/best")
+    print(f"lowest validation error after {adapted.best.about['steps']} steps: {workdir}/best")
   print(f"{labels} labelled subjects, {adapted.fitted.train_s:.1f} s\n{workdir}/checkpoint")

@@ -2,8 +2,8 @@
 
   python -m experiments.tune --strategy=scratch --n_target=5
 
-The rates and decays in `strategies/` were chosen this way, most on the grid below, those of fine-tuning and domain adaptation
-from 1e-4 to 1e-1. Settings of strategies without target labels were also chosen on 16 labelled validation subjects.
+The rates and decays in `strategies/` were chosen this way, most on the default grid. The grid of fine-tuning and domain
+adaptation was 1e-4 to 1e-1. Strategies without target labels were also tuned on 16 labelled validation subjects.
 """
 
 import dataclasses
@@ -21,12 +21,14 @@ from cap_jax.study import study_config, study_datasets, training
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 
-_CONFIG = study_flags.define_study("the study")
+_CONFIG = study_flags.define_study("study: clinic, model, training")
 _STRATEGY = flags.DEFINE_enum("strategy", "feature_transfer", list(STRATEGIES), "name of the strategy")
-_SOURCE = flags.DEFINE_string("source", None, "checkpoint of the source, or pretrained; trained first if omitted")
-_N_TARGET = flags.DEFINE_integer("n_target", 5, "labelled target subjects")
-_RATES = flags.DEFINE_list("rates", ["2e-3", "5e-3", "1e-2", "2e-2"], "learning rates")
-_DECAYS = flags.DEFINE_list("decays", ["0", "1e-2", "1e-1"], "weight decays")
+_SOURCE = flags.DEFINE_string(
+  "source", None, "checkpoint of the source network, or pretrained; if omitted, a source network is trained first"
+)
+_N_TARGET = flags.DEFINE_integer("n_target", 5, "number of labelled target subjects")
+_RATES = flags.DEFINE_list("rates", ["2e-3", "5e-3", "1e-2", "2e-2"], "learning rates to try")
+_DECAYS = flags.DEFINE_list("decays", ["0", "1e-2", "1e-1"], "weight decays to try")
 
 
 def _parse_numbers(holder: flags.FlagHolder[Any]) -> list[float]:
@@ -51,7 +53,7 @@ def main() -> None:
   study = study_flags.read_study(_CONFIG)
   n_target = _N_TARGET.value if find(name, study.custom.get(name)).needs_labels else 0
   if n_target == 0 and find(name, study.custom.get(name)).needs_labels:
-    raise InputError(f"--n_target=0: {name} learns from labelled target subjects; give 1 or more")
+    raise InputError(f"--n_target=0: {name} needs labelled target subjects; pass 1 or more")
   study = dataclasses.replace(study, n_target=(n_target,), strategies=(name,))
   source = checkpoint.load(pretrained.place(_SOURCE.value)) if _SOURCE.value else None
   if source:

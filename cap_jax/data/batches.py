@@ -140,9 +140,11 @@ def _signals(recording: recordings.Recording, sites: tuple[str, str], fs_hz: flo
   """
   for site in sites:
     if site not in recording.signals:
-      raise InputError(f"{recording.subject}: no signal at {site}; it has {', '.join(recording.sites)}")
+      raise InputError(
+        f"{recording.subject}: no signal at {site} (found: {', '.join(recording.sites)}); choose another site"
+      )
   if abs(recording.fs_hz / fs_hz - 1) > 1e-3:
-    raise InputError(f"{recording.subject}: {recording.fs_hz:g} Hz; resample to {fs_hz:g} Hz first")
+    raise InputError(f"{recording.subject}: sampled at {recording.fs_hz:g} Hz; resample to {fs_hz:g} Hz first")
   return {site: recording.signals[site] for site in sites}
 
 
@@ -186,7 +188,7 @@ def make_pairs(
     if not whole.size:
       if gaps:
         continue
-      raise InputError(f"{recording.subject}: every window of {spec.seconds:g} s has a gap")
+      raise InputError(f"{recording.subject}: every window of {spec.seconds:g} s contains a gap; use a longer record")
     if most is not None and whole.size > most:
       whole = whole[np.linspace(0, whole.size - 1, most).round().astype(int)]
     x.append(x_bt[whole])
@@ -217,7 +219,7 @@ def _repeated(
   itself counts as one beat.
   """
   if recording.time_s.size < beats.SHORTEST_S * spec.fs_hz:
-    raise InputError(f"{recording.subject}: shorter than one beat ({beats.SHORTEST_S:g} s)")
+    raise InputError(f"{recording.subject}: shorter than one beat ({beats.SHORTEST_S:g} s); use a longer record")
   feet = beats.find_feet(reference_t, spec.fs_hz)
   period = slice(feet[0], feet[-1]) if len(feet) >= 2 else slice(None)
   return {name: windows.repeat(wave_t[period], spec.samples) for name, wave_t in waves.items()}
@@ -232,8 +234,8 @@ def _check_filled(name: str, value_b: np.ndarray) -> None:
   blank = int(np.isnan(value_b).sum())
   if blank:
     raise InputError(
-      f"covariate {name!r}: blank for {blank} of {len(value_b)} windows or records; fill it in, leave those subjects "
-      "out, or train without it"
+      f"covariate {name!r}: missing in {blank} of {len(value_b)} windows or records; fill it in, omit those "
+      "subjects, or train without it"
     )
 
 
@@ -278,7 +280,7 @@ class Scaling:
       if name not in covariates or name not in fitted:
         shared_names = sorted(set(covariates) & set(fitted))
         raise InputError(
-          f"covariate {name!r}: not known of these windows; known are {', '.join(shared_names) or 'none'}"
+          f"covariate {name!r}: missing in these windows (found: {', '.join(shared_names) or 'none'}); pass it with the records, or train without it"
         )
       _check_filled(name, covariates[name])
     columns = [(covariates[name] - fitted[name][0]) / fitted[name][1] for name in names]
@@ -361,7 +363,7 @@ def stacks(
     ValueError: `steps` is not a multiple of `chunk`.
   """
   if steps % chunk:
-    raise ValueError(f"{steps} steps are not a multiple of the {chunk} that run in one program")
+    raise ValueError(f"{steps} steps are not a multiple of {chunk}, the steps per program")
   seeds = {name: seed + sum(name.encode()) for name in streams}
   iterators = {
     name: _stacks_in_memory(stream, chunk, batch, seeds[name])

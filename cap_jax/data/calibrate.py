@@ -26,7 +26,9 @@ def calibrate(recording: recordings.Recording, site: str, calibration: config.Ca
   if calibration.kind == "none":
     if recording.units[site] != "mmHg":
       unit = "has no unit" if recording.units[site] == "1" else f"is {recording.units[site]}"
-      raise InputError(f"{recording.subject}: {site} {unit}; calibrate it, as with --config.calibration.kind=sbp_dbp")
+      raise InputError(
+        f"{recording.subject}: {site} {unit}; calibrate it, for example with --config.calibration.kind=sbp_dbp"
+      )
     return recording
   levels = scales.levels(wave, recording.fs_hz)
   gain, offset = scales.affine(calibration, levels, recording.covariates, recording.subject)

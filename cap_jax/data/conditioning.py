@@ -63,7 +63,9 @@ def check(spec: config.Conditioning) -> None:
     raise InputError(f"conditioning.drop: {unknown[0]!r} is not a fault; choose from {', '.join(beat_quality.FAULTS)}")
   low, high = spec.transit_s
   if not -synchrony.REACH_S < low <= high < synchrony.REACH_S or spec.fill_s < 0 or not 4 <= spec.repeat_s <= 600:
-    raise InputError(f"conditioning={spec}: transit_s must rise within ±2, fill_s be 0 or more, repeat_s 4 to 600")
+    raise InputError(
+      f"conditioning={spec}: transit_s must be increasing and within ±2 s, fill_s 0 s or more, repeat_s 4 to 600 s"
+    )
 
 
 def _repeated(recording: recordings.Recording, least_s: float) -> recordings.Recording:
@@ -164,7 +166,7 @@ def read(entry: datasets.Entry, spec: config.Conditioning) -> tuple[recordings.R
     DataError: it cannot be read, or nothing usable is left.
   """
   raw = datasets.read(entry)
-  with datasets.reading(entry.where, "leave the record out", entry.subject):
+  with datasets.reading(entry.where, "omit the record", entry.subject):
     return raw, *condition(raw, spec)
 
 
@@ -211,6 +213,6 @@ def condition(recording: recordings.Recording, spec: config.Conditioning) -> tup
       ", ".join(dict.fromkeys(reason for fault_counts in faults.values() for reason in fault_counts)) or "too short"
     )
     raise DataError(
-      recording.record or recording.subject, f"no usable beat ({reasons})", "leave the record out", recording.subject
+      recording.record or recording.subject, f"no usable beat ({reasons})", "omit the record", recording.subject
     )
   return dataclasses.replace(recording, time_s=at_s, signals=waves), report

@@ -142,7 +142,7 @@ def read(entry: Entry) -> recordings.Recording:
     DataError: it cannot be read or used; names the file, the subject and the remedy.
   """
   try:
-    with reading(entry.where, "fetch the file again, or leave the record out", entry.subject):
+    with reading(entry.where, "download the file again, or omit the record", entry.subject):
       return entry.read()
   except DataError as error:
     if error.subject:
@@ -180,8 +180,8 @@ def gather(
       lost.append(DataError(where, "the name is not UTF-8 text", "rename the file"))
     elif (item.subject, item.record) in entries:
       first = entries[item.subject, item.record].where
-      problem = f"record {item.record!r} is there twice, first at {first}"
-      lost.append(DataError(item.where, problem, "give each subject and record one name", item.subject))
+      problem = f"duplicate record {item.record!r}, first at {first}"
+      lost.append(DataError(item.where, problem, "use a unique name for each record of a subject", item.subject))
     else:
       entries[item.subject, item.record] = item
   ordered = sorted(entries.values(), key=lambda entry: (entry.subject, entry.record))
@@ -203,5 +203,12 @@ def of_the_user(
     channels: requested channel → signal, or None.
   """
   entries, lost = gather(listed)
-  own = "the user's own"
-  return DataSet(name=name, entries=entries, source=own, licence=own, path=str(path), channels=channels, lost=lost)
+  return DataSet(
+    name=name,
+    entries=entries,
+    source="user-provided data",
+    licence="user-provided",
+    path=str(path),
+    channels=channels,
+    lost=lost,
+  )

@@ -67,18 +67,20 @@ def _write_plan(
   )
   plan = {"format": store.FORMAT, "sha256": hashlib.sha256(settings.encode()).hexdigest()}
   if store.exists(root) and not (root / store.PLAN).is_file():
-    raise InputError(f"--output={root}: holds a finished store already; choose another folder or remove it")
+    raise InputError(f"--output={root}: already contains a complete store; choose another folder or remove it")
   file = root / store.PLAN
   if file.is_file():
-    with datasets.reading(str(file), "choose another folder or remove it"):
+    with datasets.reading(str(file), "choose another folder or remove this one"):
       recorded_plan = json.loads(file.read_text(encoding="utf-8"))
     if recorded_plan != plan:
-      raise InputError(f"--output={root}: was started with other data or settings; choose another folder or remove it")
+      raise InputError(
+        f"--output={root}: contains a stopped preparation with other data or settings; choose another folder or remove it"
+      )
     return
   if any(
     not path.name.startswith((f"{store.PLAN}.partial-", files.LOCK)) for path in root.iterdir()
   ):  # left behind by a preparation that was killed at once
-    raise InputError(f"--output={root}: holds other files; choose another folder")
+    raise InputError(f"--output={root}: is not empty; choose another folder")
   with files.write_atomically(file) as (partial,), open(partial, "w", encoding="utf-8") as writing:
     json.dump(plan, writing)
 
@@ -88,11 +90,14 @@ def _finished(root: pathlib.Path, name: str) -> dict[str, Any] | None:
   file = root / f"{name}.{shards.SUMMARY}"
   if not ((root / name).is_dir() and file.is_file()):
     return None
-  with datasets.reading(str(file), "remove the shard and its .json, then run again"), open(file, encoding="utf-8") as f:
+  with (
+    datasets.reading(str(file), "remove the shard and its .json, then run the same command again"),
+    open(file, encoding="utf-8") as f,
+  ):
     summary = json.load(f)
     intact = summary["sha256"] == store.digest(root / name)
   if not intact:
-    print(f"{root / name}: was changed since it was written; it is written again", file=sys.stderr)
+    print(f"{root / name}: was modified after it was written; writing it again", file=sys.stderr)
     shutil.rmtree(root / name)
     return None
   return summary
@@ -149,7 +154,7 @@ def prepare(
           shutil.rmtree(root, ignore_errors=True)  # no good record: nothing to resume from
         raise
   except BlockingIOError as error:
-    raise InputError(f"--output={root}: the same preparation runs there already; let it end") from error
+    raise InputError(f"--output={root}: another process is running there; wait for it to finish") from error
 
 
 def _write(
@@ -181,8 +186,8 @@ def _write(
           bar.update(len(entries_by_future[future]))
       except concurrent.futures.process.BrokenProcessPool as error:
         pool.shutdown(cancel_futures=True)
-        problem = "a process died, of a damaged file or for want of memory"
-        raise InputError(f"{root}: {problem}; run it again with --workers=1 to see where") from error
+        problem = "a worker process died, because of a damaged file or lack of memory"
+        raise InputError(f"{root}: {problem}; run again with --workers=1 to find the record") from error
       except BaseException:
         worker_processes.kill_workers()
         pool.shutdown(cancel_futures=True)  # otherwise all queued shards run first
@@ -204,14 +209,18 @@ def _finish(
     details = (
       lost[0]
       if lost
-      else {"where": str(root), "problem": "the data set is empty", "remedy": "look at --path", "subject": ""}
+      else {"where": str(root), "problem": "the data set is empty", "remedy": "check --path", "subject": ""}
     )
     raise DataError(**details)
   units: dict[str, str] = {}
   for shard in nonempty:
     for name, unit in shard["units"].items():
       if units.setdefault(name, unit) != unit:
-        raise DataError(str(root / shard["name"]), f"{name} is in {unit}, before in {units[name]}", "keep units apart")
+        raise DataError(
+          str(root / shard["name"]),
+          f"{name} is in {unit}, but earlier records are in {units[name]}",
+          "prepare records of each unit separately",
+        )
   split = subject_partition.divide(
     [record for shard in nonempty for record in store.read_records(root / shard["name"])], how
   )

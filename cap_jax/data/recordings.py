@@ -82,7 +82,9 @@ def split_signal(signal: str) -> tuple[str, str]:
   if site in SITES and kind in KINDS:
     return site, kind
   kinds = ", ".join(f"SITE_{kind}" for kind in KINDS if kind)
-  raise InputError(f"{signal!r} is not a signal; name a pressure by its site ({', '.join(SITES)}), another as {kinds}")
+  raise InputError(
+    f"{signal!r} is not a signal; use a site for a pressure ({', '.join(SITES)}), or {kinds} for other signals"
+  )
 
 
 def signal_of(site: str, kind: str) -> str:
@@ -152,25 +154,27 @@ def check_clock(time_s: np.ndarray, where: str) -> None:
     DataError: fewer than two samples, a clock that is not finite and strictly increasing, or an impossible rate.
   """
   if time_s.size < 2:
-    raise DataError(where, f"{time_s.size} sample(s)", "a wave needs at least one heart beat")
+    raise DataError(where, f"{time_s.size} sample(s)", "use a record of at least one heartbeat")
   if not np.isfinite(time_s).all():
     row = int(np.flatnonzero(~np.isfinite(time_s))[0])
-    raise DataError(where, f"time is not a number in data row {row + 1}", "fill it in or drop the row")
+    raise DataError(where, f"time in data row {row + 1} is not a number", "fill it in or remove the row")
   back = np.flatnonzero(np.diff(time_s) <= 0)
   if back.size:
     row = int(back[0]) + 1
     times = f"({time_s[row - 1]:g} s, then {time_s[row]:g} s)"
-    raise DataError(where, f"time does not increase at data row {row + 1} {times}", "sort the rows and drop repeats")
+    raise DataError(
+      where, f"time does not increase at data row {row + 1} {times}", "sort the rows and remove duplicates"
+    )
   rate_hz = float(1 / np.median(np.diff(time_s)))
   low, high = _RATES_HZ
   if (time_s[-1] - time_s[0]) * rate_hz > _LARGEST_SHARE * time_s.size:
-    problem = f"{time_s.size} samples at {rate_hz:g} Hz spread over {time_s[-1] - time_s[0]:g} s"
-    raise DataError(where, problem, "correct the clock, or cut the record at its pauses")
+    problem = f"{time_s.size} samples at {rate_hz:g} Hz span {time_s[-1] - time_s[0]:g} s"
+    raise DataError(where, problem, "correct the clock, or split the record at its pauses")
   if not low <= rate_hz <= high:
-    remedy = f"a pulse wave needs {low:g} to {high:g} Hz"
+    remedy = f"use a record of {low:g} to {high:g} Hz"
     if low <= 1000 * rate_hz <= high:
-      remedy += "; if time is in milliseconds divide it by 1000"
-    raise DataError(where, f"{rate_hz:g} samples a second", remedy)
+      remedy += "; if time is in milliseconds, divide it by 1000"
+    raise DataError(where, f"sampling rate is {rate_hz:g} Hz", remedy)
 
 
 def check_pressure(p_mmhg: np.ndarray, where: str) -> None:
@@ -185,14 +189,14 @@ def check_pressure(p_mmhg: np.ndarray, where: str) -> None:
   """
   finite = p_mmhg[np.isfinite(p_mmhg)]
   if not finite.size:
-    raise DataError(where, "holds no number", "choose another column or signal")
+    raise DataError(where, "contains only NaN", "choose another column or signal")
   median = float(np.median(finite))
   low, high = _PLAUSIBLE_MMHG
   if low <= median <= high:
     return
-  remedy = f"arterial pressure in mmHg has a median of {low:g} to {high:g}"
+  remedy = f"convert it to mmHg, with a median of {low:g} to {high:g}"
   if low <= median * MMHG_PER_KPA <= high:
-    remedy = f"it looks like kPa: multiply by {MMHG_PER_KPA}"
+    remedy = f"it seems to be in kPa: multiply it by {MMHG_PER_KPA}"
   raise DataError(where, f"median {median:g} is not an arterial pressure in mmHg", remedy)
 
 
@@ -206,7 +210,9 @@ def _in_mmhg(name: str, wave: np.ndarray, unit: str, where: str) -> tuple[np.nda
   if not is_pressure(name) or unit == UNCALIBRATED:
     return wave_t, unit
   if unit.lower() not in TO_MMHG:
-    raise DataError(where, f"{name} is in {unit}", f"a pressure is in {', '.join(TO_MMHG)}; choose another channel")
+    raise DataError(
+      where, f"{name} is in {unit}", f"the unit of a pressure must be {', '.join(TO_MMHG)}; choose another channel"
+    )
   wave_t = wave_t * TO_MMHG[unit.lower()]
   check_pressure(wave_t, f"{where}: {name}")
   return wave_t, "mmHg"
@@ -241,18 +247,20 @@ def make(
     DataError: there is no signal, or the clock, a unit, a length or a pressure is invalid.
   """
   if not signals:
-    raise DataError(where, "it has none of the requested signals", "choose others", subject)
+    raise DataError(where, "contains none of the requested signals", "choose other signals", subject)
   try:
     check_clock(time_s, where)
     waves, wave_units = {}, {}
     empty = [name for name, wave in signals.items() if not np.isfinite(wave).any()]
     if len(empty) == len(signals):
-      raise DataError(f"{where}: {empty[0]}", "holds no number", "choose another column or signal")
+      raise DataError(f"{where}: {empty[0]}", "contains only NaN", "choose another column or signal")
     for name, wave in signals.items():
       if name in empty:  # a column that nobody filled in is no signal
         continue
       if np.shape(wave) != time_s.shape:
-        raise DataError(where, f"{name} has {np.size(wave)} samples, the clock {time_s.size}", "cut them to one length")
+        raise DataError(
+          where, f"{name} has {np.size(wave)} samples, but the clock has {time_s.size}", "cut them to the same length"
+        )
       unit = (units or {}).get(name) or KINDS[split_signal(name)[1]]
       waves[name], wave_units[name] = _in_mmhg(name, wave, unit, where)
   except DataError as error:

@@ -115,7 +115,10 @@ def write(
       for signal, unit in recording.units.items():
         if units.setdefault(signal, unit) != unit:
           raise DataError(
-            entry.where, f"{signal} is in {unit}, before in {units[signal]}", "keep units apart", entry.subject
+            entry.where,
+            f"{signal} is in {unit}, but earlier records are in {units[signal]}",
+            "prepare records of each unit separately",
+            entry.subject,
           )
     except DataError as error:
       if strict:

@@ -30,12 +30,12 @@ class Split:
   def __post_init__(self) -> None:
     for name, subjects in self.subjects.items():
       if len(set(subjects)) != len(subjects):
-        raise LeakError(f"part {name!r} of the split names a subject twice")
+        raise LeakError(f"part {name!r} of the split contains a duplicate subject; remove it")
     for (a, in_a), (b, in_b) in itertools.combinations(self.subjects.items(), 2):
       shared = sorted(set(in_a) & set(in_b))
       if shared:
         raise LeakError(
-          f"subjects {shared[:5]} are in both {a!r} and in {b!r}; a subject belongs to one part; if two stores call different people alike, rename them"
+          f"subjects {shared[:5]} are in both {a!r} and {b!r}; keep each subject in one part, or rename different people with the same name"
         )
 
   @property
@@ -67,9 +67,11 @@ def draw(subjects: Sequence[str], sizes: Mapping[str, int], seed: int) -> Split:
     LeakError: a subject is named twice.
   """
   if len(set(subjects)) != len(subjects):
-    raise LeakError("a subject is named twice; give each recording's subject its own name")
+    raise LeakError("duplicate subject; use a unique subject name for each recording")
   if sum(sizes.values()) > len(subjects):
-    raise ValueError(f"parts of {dict(sizes)} subjects need {sum(sizes.values())}, there are {len(subjects)}")
+    raise ValueError(
+      f"parts of {dict(sizes)} subjects need {sum(sizes.values())} subjects, but there are only {len(subjects)}"
+    )
   order = np.random.default_rng(seed).permutation(len(subjects))
   bounds = np.cumsum([0, *sizes.values()])
   names = [subjects[k] for k in order]
@@ -109,7 +111,7 @@ def leave_one_out(subjects: Sequence[str]) -> list[Split]:
   """
   names = tuple(dict.fromkeys(subjects))
   if len(names) < 2:
-    raise ValueError(f"{len(names)} subject(s): one must remain to train on")
+    raise ValueError(f"{len(names)} subject(s): leave-one-out needs at least two")
   return [Split({"training": tuple(other for other in names if other != name), "test": (name,)}) for name in names]
 
 
@@ -128,7 +130,7 @@ def few_shot(subjects: Sequence[str], count: int, seed: int) -> tuple[str, ...]:
     ValueError: there are fewer subjects than `count`.
   """
   if not 0 <= count <= len(subjects):
-    raise ValueError(f"{count} of {len(subjects)} subjects cannot be drawn")
+    raise ValueError(f"cannot draw {count} of {len(subjects)} subjects")
   order = np.random.default_rng(seed).permutation(len(subjects))
   return tuple(subjects[k] for k in order[:count])
 
@@ -161,7 +163,7 @@ def load(path: str | os.PathLike[str]) -> Split:
     DataError: there is none, or it was changed since it was written.
     LeakError: a subject is in two parts.
   """
-  remedy = "make the split again"
+  remedy = "write the split again"
   try:
     with open(path, encoding="utf-8") as file:
       content = json.load(file)
@@ -170,7 +172,7 @@ def load(path: str | os.PathLike[str]) -> Split:
   except LeakError:
     raise
   except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-    raise DataError(str(path), f"holds no split ({error})", remedy) from error
+    raise DataError(str(path), f"is not a valid split ({error})", remedy) from error
   if expected_digest != split.digest:
-    raise DataError(str(path), "was changed since it was written", remedy)
+    raise DataError(str(path), "was modified after it was written", remedy)
   return split

@@ -187,7 +187,7 @@ class Store:
     """
     for name in signals:
       if name not in self.units:
-        raise InputError(f"{self.path}: has no {name}; it holds {', '.join(self.units)}")
+        raise InputError(f"{self.path}: contains no {name} (found: {', '.join(self.units)}); choose another signal")
 
   def recordings(
     self, subjects: Iterable[str] | None = None, signals: Iterable[str] | None = None
@@ -215,7 +215,7 @@ class Store:
           for name, wave in waves.items():
             if np.isfinite(wave).sum() != sum(b - a for a, b in record.spans[name]):
               raise DataError(
-                str(shard.folder / name), "has lost samples since it was written", _REMEDY, record.subject
+                str(shard.folder / name), "contains fewer samples than were written", _REMEDY, record.subject
               )
           units = {name: self.units[name] for name in waves}
           time_s = np.arange(record.samples) / self.fs_hz
@@ -296,28 +296,30 @@ def open_store(path: str | pathlib.Path, verify: bool = False) -> Store:
   root = pathlib.Path(path)
   if not exists(root):
     unfinished = (root / PLAN).is_file()
-    remedy = "run the same command again to resume" if unfinished else "make one with: python -m cap_jax prepare"
-    raise DataError(str(root), "preparation has not finished" if unfinished else "no prepared store there", remedy)
+    remedy = (
+      "run the same prepare command again to resume" if unfinished else "create one with: python -m cap_jax prepare"
+    )
+    raise DataError(str(root), "the preparation is incomplete" if unfinished else "no prepared store found", remedy)
   with datasets.reading(str(root / MANIFEST), _REMEDY):
     with open(root / MANIFEST, encoding="utf-8") as file:
       manifest = json.load(file)
     if manifest["format"] != FORMAT:
-      raise DataError(str(root), f"format {manifest['format']}, this version reads format {FORMAT}", _REMEDY)
+      raise DataError(str(root), f"has format {manifest['format']}, but this version reads format {FORMAT}", _REMEDY)
     missing = [name for name in _NEEDED if not isinstance(manifest.get(name), _NEEDED[name])]
     if missing or not isinstance(manifest["conditioning"].get("fs_hz"), int | float):
-      missing = missing or ["the rate"]
-      raise DataError(str(root / MANIFEST), f"does not tell {', '.join(missing)}", _REMEDY)
+      missing = missing or ["conditioning.fs_hz"]
+      raise DataError(str(root / MANIFEST), f"lacks {', '.join(missing)}", _REMEDY)
     shards = []
     for entry in manifest["shards"]:
       folder = root / entry["name"]
       if folder.resolve().parent != root.resolve():
-        raise DataError(str(root / MANIFEST), f"names the shard {entry['name']!r}, which lies elsewhere", _REMEDY)
+        raise DataError(str(root / MANIFEST), f"lists the shard {entry['name']!r}, which is outside the store", _REMEDY)
       if verify and digest(folder) != entry["sha256"]:
-        raise DataError(str(folder), "was changed since it was written", _REMEDY)
+        raise DataError(str(folder), "was modified after it was written", _REMEDY)
       shards.append(Shard(folder, int(entry["samples"]), read_records(folder)))
     split = splits.load(root / SPLIT)
     if split.digest != manifest["split"]:
-      raise DataError(str(root / SPLIT), "is not the split that the manifest names", _REMEDY)
+      raise DataError(str(root / SPLIT), "does not match the split in the manifest", _REMEDY)
   return Store(root, manifest, tuple(shards), split)
 
 

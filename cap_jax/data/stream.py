@@ -118,11 +118,11 @@ class Stream:
     source.check_signals(signals)
     if abs(source.fs_hz / spec.fs_hz - 1) > 1e-6:
       raise InputError(
-        f"{source.path}: {source.fs_hz:g} Hz, the windows {spec.fs_hz:g} Hz; prepare it again at that rate"
+        f"{source.path}: sampled at {source.fs_hz:g} Hz, but the windows need {spec.fs_hz:g} Hz; prepare the data again at that rate"
       )
     if source.units[signals[0]] != "mmHg" and calibration.kind == "none":
       raise InputError(
-        f"{source.path}: {signals[0]} is not in mmHg; calibrate it, as with --config.calibration.kind=sbp_dbp"
+        f"{source.path}: {signals[0]} is not in mmHg; calibrate it, for example with --config.calibration.kind=sbp_dbp"
       )
     self._source, self._signals, self._spec = source, signals, spec
     self.processes = processes
@@ -181,7 +181,7 @@ class Stream:
       lost = np.concatenate([[0], np.cumsum(~np.isfinite(wave))])
       if np.any(lost[start_b + self._spec.samples] != lost[start_b]):
         raise DataError(
-          f"{self._source.path}: {name}", "has lost samples since it was written", "prepare the data again"
+          f"{self._source.path}: {name}", "contains fewer samples than were written", "prepare the data again"
         )
     return samples, start_b, np.concatenate([block.row_b for block in blocks])
 

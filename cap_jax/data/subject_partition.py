@@ -81,7 +81,7 @@ def divide(records: Sequence[store.Record], how: Partition) -> splits.Split:
     names, out, unknown = splits.by_covariate(values, lambda value: not held_out.low <= value <= held_out.high)
     if not out:
       raise InputError(
-        f"nobody's {held_out.covariate} lies within {held_out.low:g} and {held_out.high:g}; choose another range"
+        f"no subject has {held_out.covariate} between {held_out.low:g} and {held_out.high:g}; choose another range"
       )
     set_apart |= {OUT: out} | ({UNKNOWN: unknown} if unknown else {})
   without_reference: tuple[str, ...] = ()
@@ -110,12 +110,12 @@ def folds(records: Sequence[store.Record], how: Partition, count: int | None) ->
   names = sorted({record.subject for record in records if record.spans.get(how.reference)})
   if not 2 <= (count or len(names)) <= len(names):
     raise InputError(
-      f"{count or len(names)} folds of {len(names)} subjects with {how.reference}; choose 2 to {len(names)}"
+      f"{count or len(names)} folds are not possible with {len(names)} subjects with {how.reference}; choose 2 to {len(names)}"
     )
   shares = {name: share for name, share in how.fractions.items() if name != TEST}
   total = sum(shares.values())
   if not shares.get(TRAINING):
-    raise InputError(f"shares {dict(how.fractions)}: give {TRAINING} one")
+    raise InputError(f"shares {dict(how.fractions)}: {TRAINING} must have a positive share")
   rest = dataclasses.replace(how, fractions={name: share / total for name, share in shares.items()}, held_out=None)
   fold_splits = []
   for fold in splits.k_fold(names, count, how.seed) if count else splits.leave_one_out(names):

@@ -71,9 +71,9 @@ class DecadeStatistics:
     ):
       label = f"{LABELS[self.name]}, {decade}–{decade + 9} years"
       if abs(mean - true) > LIMITS[self.name]:
-        misses.append(f"{label}: mean {mean:.3g} against {true:.3g}")
+        misses.append(f"{label}: mean {mean:.3g}, published {true:.3g}")
       if abs(sd / true_sd - 1) > SD_LIMIT:  # never true of NaN
-        misses.append(f"{label}: SD {sd:.2g} against {true_sd:.2g}")
+        misses.append(f"{label}: SD {sd:.2g}, published {true_sd:.2g}")
     return misses
 
 

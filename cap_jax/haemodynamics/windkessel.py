@@ -46,7 +46,7 @@ def fit(p_bt: np.ndarray, q_bt: np.ndarray, period_b: np.ndarray, elements: int,
     ValueError: `elements` is not 2 or 3.
   """
   if elements not in (2, 3):
-    raise ValueError(f"elements={elements}: a Windkessel of 2 or 3")
+    raise ValueError(f"elements={elements}: must be 2 or 3")
   samples = p_bt.shape[1]
   harmonics = slice(1, min(_MOST_HARMONICS, samples // 2 - 1) + 1)
   p_bk, q_bk = (np.fft.rfft(x, axis=1)[:, harmonics] / samples for x in (p_bt, q_bt))

@@ -23,6 +23,6 @@ def place(checkpoint: str | os.PathLike[str]) -> str:
     return str(FOLDER)
   if not os.path.isdir(checkpoint):
     raise InputError(
-      f"{os.path.abspath(checkpoint)}: no checkpoint there; {REMEDY}; or give {NAME} for the network of the package"
+      f"{os.path.abspath(checkpoint)}: no checkpoint found; {REMEDY}; or pass {NAME} for the packaged network"
     )
   return str(checkpoint)

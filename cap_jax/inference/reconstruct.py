@@ -187,12 +187,12 @@ def _check(trained: checkpoint.Checkpoint, recording: recordings.Recording) -> N
     raise InputError(f"the checkpoint was trained for {trained.task}, not for the aortic wave; transfer it first")
   if trained.reference != "aortic_root":
     raise InputError(
-      f"the checkpoint gives the {trained.reference} wave, not the aortic one; train one for aortic_root"
+      f"the checkpoint predicts the {trained.reference} wave, not the aortic wave; train one for aortic_root"
     )
   if trained.site not in recording.signals:
     raise InputError(
-      f"{recording.subject}: has {', '.join(recording.sites)}, the checkpoint reads {trained.site}; "
-      f"make one with: python -m cap_jax pretrain --site={recording.sites[0]} --workdir=DIR"
+      f"{recording.subject}: contains {', '.join(recording.sites)}, but the checkpoint reads {trained.site}; "
+      f"train one with: python -m cap_jax pretrain --site={recording.sites[0]} --workdir=DIR"
     )
 
 
@@ -240,7 +240,7 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
   pieces, gaps = _pieces(trained, time_s, p_t)
   if not pieces:
     reasons = ", ".join(dict.fromkeys(gap.reason for gap in gaps)) or "too short"
-    raise InputError(f"{recording.subject}: no usable stretch of one beat or more ({reasons})")
+    raise InputError(f"{recording.subject}: no usable segment of one beat or more ({reasons}); use another record")
   reading, intervals = _read(trained, recording, pieces), trained.uncertainty_calibration
   aortic, half_width = np.full(p_t.shape, np.nan), np.full(p_t.shape, np.nan)
   wave_factor, csbp_factor = (intervals.wave, intervals.csbp) if intervals else (float("nan"),) * 2

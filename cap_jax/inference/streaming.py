@@ -56,12 +56,14 @@ class StreamingNetwork:
     """
     if trained.task != "waveform" or trained.reference != "aortic_root":
       raise InputError(
-        f"the checkpoint gives {trained.task}, {trained.reference}; a stream needs one for the aortic wave"
+        f"the checkpoint predicts {trained.task}, {trained.reference}; use a checkpoint for the aortic wave"
       )
     if trained.calibration.kind != "none" or trained.model.covariates:
-      raise InputError("the checkpoint reads covariates or cuff readings, which a stream has not; use reconstruct")
+      raise InputError(
+        "the checkpoint reads covariates or cuff readings, which a stream does not have; use reconstruct"
+      )
     if not 20 <= fs_hz <= 10_000:
-      raise InputError(f"fs_hz={fs_hz}: must lie between 20 and 10000")
+      raise InputError(f"fs_hz={fs_hz}: must be 20 to 10000")
     self._trained, self._fs_hz = trained, fs_hz
     self._keep = int(np.ceil((trained.windows.seconds + 1) * fs_hz))
     self._read(np.full(trained.windows.samples, 90.0))
@@ -99,13 +101,15 @@ class StreamingNetwork:
     seconds = beat_t.size / self._fs_hz
     if beat_t.ndim != 1 or not beats.SHORTEST_S <= seconds <= LONGEST_S:
       raise InputError(
-        f"a beat of shape {beat_t.shape}, {seconds:.2f} s: must be one wave of {beats.SHORTEST_S} to {LONGEST_S} s"
+        f"the beat has shape {beat_t.shape}, {seconds:.2f} s; it must be one wave of {beats.SHORTEST_S} to {LONGEST_S} s"
       )
     if not np.isfinite(beat_t).all():
-      raise InputError(f"a beat with {int((~np.isfinite(beat_t)).sum())} missing samples; leave it out and begin again")
+      raise InputError(
+        f"the beat contains {int((~np.isfinite(beat_t)).sum())} missing samples; omit it and continue with the state of begin()"
+      )
     if beat_t.min() < quality.LOW_MMHG or beat_t.max() > quality.HIGH_MMHG or np.ptp(beat_t) < quality.FLAT_RANGE_MMHG:
       raise InputError(
-        f"a beat from {beat_t.min():.0f} to {beat_t.max():.0f} mmHg: no arterial pulse; leave it out and begin again"
+        f"the beat is not an arterial pulse, {beat_t.min():.0f} to {beat_t.max():.0f} mmHg; omit it and continue with the state of begin()"
       )
 
   def _window(self, past_t: np.ndarray, own: int) -> tuple[np.ndarray, slice, np.ndarray]:

@@ -139,7 +139,7 @@ def conformal(scores: Sequence[np.ndarray], level: float) -> float:
     ValueError: there is no subject, or a subject has no score.
   """
   if not scores or any(score.size == 0 for score in scores):
-    raise ValueError("conformal: every subject needs a score, and there must be one subject")
+    raise ValueError("conformal: needs at least one subject, and at least one score for every subject")
   weight = np.concatenate([np.full(score.size, 1 / (len(scores) + 1) / score.size) for score in scores])
   value = np.concatenate(scores)
   order = np.argsort(value)
@@ -329,7 +329,7 @@ def coverage(trained: checkpoint.Checkpoint, windows: batches.Pairs, reading: Re
   """
   intervals = trained.uncertainty_calibration
   if intervals is None:
-    raise ValueError("the network was never calibrated")
+    raise ValueError("the network has no calibrated intervals")
   reading = read(trained, intervals.head, windows) if reading is None else reading
   scores = score(reading, windows, trained.windows)
   ood_b, feet = out_of_distribution(intervals, reading.h_bd), windows.reference_feet(trained.windows)

@@ -142,7 +142,7 @@ def bland_altman(
   d, m, n, s = error_s[usable], true_s[usable] + error_s[usable] / 2, count_s[usable], within_s[usable]
   k, total = d.size, n.sum()
   if k < 3:
-    raise ValueError(f"{k} subject(s): limits of agreement need three or more")
+    raise ValueError(f"{k} subject(s): limits of agreement need at least three")
   ms_between = float((n * np.square(d - (n * d).sum() / total)).sum() / (k - 1))
   ms_within = float(((n - 1) * np.square(s)).sum() / (total - k)) if total > k else 0.0
   typical = float((total - np.square(n).sum() / total) / (k - 1))
@@ -232,7 +232,7 @@ class Stratum:
   def label(self) -> str:
     if not np.isfinite(self.low):
       return f"under {self.high:g}"
-    return f"{self.low:g} and over" if not np.isfinite(self.high) else f"{self.low:g} to {self.high:g}"
+    return f"{self.low:g} or more" if not np.isfinite(self.high) else f"{self.low:g} to {self.high:g}"
 
   def contains(self, values_s: np.ndarray) -> np.ndarray:
     """Returns (subject,) whether each is in the stratum, False for NaN."""

@@ -22,8 +22,8 @@ from cap_jax.train import strategy_selection
 SCRATCH, SOURCE = "scratch", "source"
 NEAR = 1.1
 EXPLAINED = (
-  "As scratch with: the number of labelled subjects with which the network from scratch has the same RMSE, on straight lines between the "
-  "numbers that were tried. Gap closed: 100 % is the best strategy with most labels, 0 the source network unchanged."
+  "Equivalent labels: the number of labelled subjects with which the network from scratch has the same RMSE, interpolated linearly between the "
+  "numbers tried. Gap closed: 0 % is the source network unchanged, 100 % the best strategy with the most labels."
 )
 
 

@@ -24,8 +24,8 @@ LEAST_SUBJECTS = 85
 _TOLERABLE_MMHG, _SHARE, _LEAST_SD_MMHG = 10.0, 0.85, 1e-3
 # of the reference [mmHg]: low, raised, high
 _LEVELS = {"csbp": (100.0, 140.0, 160.0), "cdbp": (60.0, 85.0, 100.0)}
-_BHS = "no sequence of readings by two observers"
-_IEEE = "no induced change of pressure and no repeat was measured"
+_BHS = "two observers did not take sequential readings"
+_IEEE = "induced pressure changes and repeated measurements are missing"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,8 +93,8 @@ class Verdict:
   def claim(self) -> str:
     """The claim that is allowed. It says that the standard is met only if all preconditions hold."""
     if self.unmet_preconditions:
-      return f"nothing is claimed: {'; '.join(self.unmet_preconditions)}"
-    return f"all preconditions hold: this pressure {'meets' if self.within else 'does not meet'} it"
+      return f"no claim: {'; '.join(self.unmet_preconditions)}"
+    return f"all preconditions are met: this pressure {'meets' if self.within else 'does not meet'} the standard"
 
 
 def largest_sd(bias_mmhg: float) -> float:
@@ -121,7 +121,7 @@ def _missing_pressures(quantity: str, true_s: np.ndarray) -> list[str]:
     (true_s >= high, 5, f"of {high:g} or more"),
   )
   return [
-    f"{100 * inside.mean():.0f} % of subjects with a {sign} {range_name} mmHg, {least} % are required"
+    f"{100 * inside.mean():.0f} % of subjects have a {sign} {range_name} mmHg, but {least} % are required"
     for inside, least, range_name in requirements
     if 100 * inside.mean() < least
   ]
@@ -135,7 +135,7 @@ def _unmet_preconditions(reference: Reference, subjects: int) -> tuple[str, ...]
   if subjects < LEAST_SUBJECTS:
     reasons.append(f"n = {subjects} < {LEAST_SUBJECTS}")
   if not (reference.real and reference.invasive):
-    reasons.append("no invasive reference")
+    reasons.append("the reference is not invasive")
   return tuple(reasons)
 
 

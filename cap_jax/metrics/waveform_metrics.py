@@ -182,9 +182,11 @@ class Evaluator:
       ValueError: the prediction's shape differs from that of the test windows, or it has NaN.
     """
     if predicted_bt.shape != self.test.y_bt.shape:
-      raise ValueError(f"predicted {predicted_bt.shape}, the test windows are {self.test.y_bt.shape}")
+      raise ValueError(
+        f"the prediction has shape {predicted_bt.shape}, but the test windows have {self.test.y_bt.shape}"
+      )
     if not only_systolic and not np.isfinite(predicted_bt).all():
-      raise ValueError("the prediction holds NaN or infinite values")
+      raise ValueError("the prediction contains NaN or infinite values")
     shapes = None if only_systolic else self._mean_beat_shapes(predicted_bt[:, self._inner])
     errors = []
     for index, (subject, rows) in enumerate(self._rows.items()):

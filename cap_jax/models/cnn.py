@@ -51,7 +51,9 @@ class CNN(nn.Module):
     context.check_patches(x_bt.shape[1], self.patch)
     factors = prime_factors(self.patch)
     if len(factors) > self.layers:
-      raise ValueError(f"{self.layers} layers are too few for a patch of {self.patch}; it takes {len(factors)} pools")
+      raise ValueError(
+        f"{self.layers} layers are too few for a patch of {self.patch}, which needs {len(factors)} pooling layers"
+      )
     h = (x_bt - context.level(x_bt))[..., None]
     for k in range(self.layers):
       width = max(self.channels // 2 ** max(len(factors) - k, 0), 4)

@@ -28,7 +28,7 @@ class CNNBiLSTM(nn.Module):
   @nn.compact
   def __call__(self, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
     if self.channels % _HEADS:
-      raise ValueError(f"channels={self.channels}: must be a multiple of {_HEADS}, the heads of the attention")
+      raise ValueError(f"channels={self.channels}: must be a multiple of {_HEADS}, the number of attention heads")
     h = nn.Dense(self.channels, dtype=self.dtype, name="embed")(token_cnn.tokens(x_bt, self.patch))
     h = context.embed_context(h, x_bt, c_bq)
     for k in range(self.layers):

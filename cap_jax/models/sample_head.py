@@ -20,7 +20,7 @@ class SampleHead(nn.Module):
   def __call__(self, h_bnd: jax.Array, x_bt: jax.Array) -> jax.Array:
     if h_bnd.shape[1] != x_bt.shape[1]:
       raise ValueError(
-        f"{h_bnd.shape[1]} tokens for {x_bt.shape[1]} samples: the head `sample` needs one token a sample"
+        f"{h_bnd.shape[1]} tokens for {x_bt.shape[1]} samples: the head `sample` needs one token per sample"
       )
     u = nn.gelu(nn.Dense(self.channels, dtype=self.dtype, name="hidden")(h_bnd))
     return x_bt + nn.Dense(1, name="wave")(u)[..., 0]

@@ -40,7 +40,7 @@ def sheet(age_s: np.ndarray, period_s: np.ndarray, waves: Mapping[str, np.ndarra
       row[0].set_ylabel(f"{d}–{d + 9} years\n[mmHg]")
     for axes in panels[-1]:
       axes.set_xlabel("time [s]")
-    figure.suptitle("Virtual cohort (in silico): each beat, and the mean over the cycle")
+    figure.suptitle("Virtual cohort (in silico): individual beats, and their mean over the cycle")
   return figure
 
 

@@ -67,10 +67,18 @@ def efficiency(
       share = "" if np.isnan(closed.mean) else f"{100 * closed.mean:.0f}"
       between = f"{labels[1]} to {labels[2]}" if labels[1] else ""
       rows.append((clinic, label(gain.method), str(gain.n_target), labels[0], between, share, _percent(closed)))
-  header = ("clinic", "method", "labels", "as scratch with", "95 % of it", "gap closed [%]", "95 % of this")
+  header = (
+    "clinic",
+    "method",
+    "labels",
+    "equivalent labels",
+    "95 % CI of equivalent labels",
+    "gap closed [%]",
+    "95 % CI of gap closed [%]",
+  )
   caption = (
-    "What transfer gains: labelled subjects with which the network from scratch is as good; share of the gap between the unchanged source "
-    "network and the best strategy with most labels"
+    "Gain from transfer. Equivalent labels: labelled subjects that the network from scratch needs for the same RMSE. Gap closed: share of the gap between the unchanged source "
+    "network and the best strategy with the most labels"
   )
   return Table(header, rows, 0, caption=caption)
 
@@ -93,8 +101,8 @@ def chosen(choices: Mapping[str, label_efficiency.Choices]) -> Table:
     regret = sum(one.cell_count * one.regret for one in choices.values()) / cells
     worst = max(one.worst for one in choices.values())
     rows.append(("all", str(cells), str(near), number(100 * regret, 1), number(100 * worst, 1)))
-  header = ("clinic", "cells", "within 10 % of the best", "mean excess [%]", "largest [%]")
+  header = ("clinic", "cells", "within 10 % of the best", "mean regret [%]", "largest regret [%]")
   caption = (
-    "The strategy that was chosen without a test label, beside the best of the others in each cell of labels and seed"
+    "The strategy chosen without test labels, compared with the best other strategy in each cell of labels and seed"
   )
   return Table(header, rows, caption=caption)

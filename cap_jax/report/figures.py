@@ -167,7 +167,9 @@ def reconstruction(
       axes.set_ylabel("pressure [mmHg]")
     if half_width_mmhg is not None and np.isfinite(half_width_mmhg).any():
       low, high = (aortic_mmhg[near] + sign * half_width_mmhg[near] for sign in (-1, 1))
-      detail.fill_between(time_s[near], low, high, color=COLOURS["fine_tuning"], alpha=0.2, lw=0, label="its interval")
+      detail.fill_between(
+        time_s[near], low, high, color=COLOURS["fine_tuning"], alpha=0.2, lw=0, label="prediction interval"
+      )
     whole.margins(x=0.01)
     limits = detail.get_xlim()
     for start, end in gaps:
@@ -176,6 +178,6 @@ def reconstruction(
     detail.set_xlim(limits)
     detail.set_xlabel("time [s]")
     figure.legend(*detail.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
-    whole.set_title("the whole record" + (", gaps shaded" if gaps else ""))
-    detail.set_title("eight seconds of it" if time_s[-1] - time_s[0] > 8 else "the same")
+    whole.set_title("whole record" + (", gaps shaded" if gaps else ""))
+    detail.set_title("detail of eight seconds" if time_s[-1] - time_s[0] > 8 else "same record")
   return figure

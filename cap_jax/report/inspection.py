@@ -65,7 +65,9 @@ def _lag(records: Sequence[InspectedRecord], name: str) -> str:
     return ""
   removed = [sync.removed_s for sync in syncs if sync.removed_s]
   lag = f"{np.median([sync.lag_s for sync in syncs]):.3f} s"
-  return f"{lag}; removed from {len(removed)} as a monitor's delay, {np.median(removed):.3f} s" if removed else lag
+  return (
+    f"{lag}; removed from {len(removed)} records as the monitor's delay, {np.median(removed):.3f} s" if removed else lag
+  )
 
 
 def rows(records: Sequence[InspectedRecord]) -> list[SignalSummary]:
@@ -113,14 +115,14 @@ def text(dataset: datasets.DataSet, records: Sequence[InspectedRecord]) -> list[
   whose = (
     "subjects"
     if dataset.subjects_known
-    else "records whose subjects are not known (each counts as one; splits are by record)"
+    else "records with unknown subjects (each record counts as a subject; splits are by record)"
   )
   lines = [
     f"{dataset.name}: {len(dataset.subjects)} {whose}, {len(dataset.entries)} records"
     f"{', in silico' if dataset.in_silico else ''}",
     f"source: {dataset.source}; licence: {dataset.licence}",
     *(f"note: {note}" for note in dataset.notes),
-    f"{len(records)} records read:" if records else "no record could be read",
+    f"{len(records)} records read:" if records else "no readable record",
   ]
   for row in rows(records):
     low, high = row.fs_hz
@@ -132,9 +134,9 @@ def text(dataset: datasets.DataSet, records: Sequence[InspectedRecord]) -> list[
     if row.faults:
       lines.append("    " + ", ".join(f"{reason} {count}" for reason, count in sorted(row.faults.items())))
     if row.lag:
-      lines.append(f"    delay after the first pressure: {row.lag}")
+      lines.append(f"    delay relative to the first pressure: {row.lag}")
   covariates = sorted({name for s in records for name in s.covariates})
-  return lines + ([f"  known of subjects: {', '.join(covariates)}"] if covariates else [])
+  return lines + ([f"  covariates: {', '.join(covariates)}"] if covariates else [])
 
 
 Drawn = tuple[recordings.Recording, recordings.Recording]

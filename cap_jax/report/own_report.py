@@ -49,7 +49,7 @@ def reconstructed_table(subjects: Sequence[own_data.Reconstructed]) -> tables.Ta
     widths = (study_tables.width(value) for value in (one.half_width_mmhg, one.csbp_half_width_mmhg))
     rows.append((one.subject, str(one.windows), str(one.beats), *values, *widths, strange, one.missing))
   caption = (
-    "What was reconstructed: indices of each subject's mean beat; ! marks records that are mostly out of distribution"
+    "Reconstructed waves: indices of each subject's mean beat; ! marks records that are mostly out of distribution"
   )
   return tables.Table(header, rows, caption=caption)
 
@@ -133,7 +133,7 @@ def reconstructed(
     rows = np.flatnonzero(waves.subject_b == subject)[:4]
     records.append(study_report.record(subject, {name: y_bt[rows]}, waves.x_bt[rows], what))
   browser = page.Browser(
-    records, "The first records beat by beat: drag to zoom, double-click to see all, hover for values."
+    records, "The first records, beat by beat: drag to zoom, double-click to reset, hover for values."
   )
   why = (
     f"No intervals: {trained.uncertainty_calibration.lacking}."
@@ -141,16 +141,14 @@ def reconstructed(
     else ""
   )
   return page.Section(
-    "What was reconstructed", why, browser=browser, sheets={"reconstructed": reconstructed_table(subjects)}
+    "Reconstructed waves", why, browser=browser, sheets={"reconstructed": reconstructed_table(subjects)}
   )
 
 
 def left_out(lost: Sequence[DataError]) -> page.Section:
   """Returns the section on records that could not be used, with the remedies."""
   rows = [(error.subject or "?", error.where, error.problem, error.remedy) for error in lost]
-  return page.Section(
-    "Left out", sheets={"left_out": tables.Table(("subject", "where", "what is wrong", "remedy"), rows)}
-  )
+  return page.Section("Excluded", sheets={"left_out": tables.Table(("subject", "where", "problem", "remedy"), rows)})
 
 
 def write_errors(path: str | os.PathLike[str], evaluated: own_data.Evaluated, method: str) -> None:

@@ -13,7 +13,7 @@ import pandas
 from cap_jax import files
 from cap_jax.inference.reconstruct import ReconstructedWave, summary
 
-NOTE = "research software, no medical device; the error of its network on waves of other people than it learnt from is unknown"
+NOTE = "research software, not a medical device; the error on subjects unlike those of the training data is unknown"
 _MOST_GAPS = 10
 MOST_OOD = 0.5  # share of windows beyond which a record is flagged
 _PRINTED_MEANS = (
@@ -93,10 +93,10 @@ def format_summary(wave: ReconstructedWave) -> str:
   """Returns the gaps and the mean pressures as text for a terminal."""
   lines = [f"gap {gap.start_s:.2f}–{gap.end_s:.2f} s: {gap.reason}" for gap in wave.gaps[:_MOST_GAPS]]
   if len(wave.gaps) > _MOST_GAPS:
-    lines.append(f"… and {len(wave.gaps) - _MOST_GAPS} more gaps, all in the JSON file")
+    lines.append(f"… and {len(wave.gaps) - _MOST_GAPS} more gaps; the JSON file lists all")
   if wave.ood_fraction > MOST_OOD:
     lines.append(
-      f"WARNING: {100 * wave.ood_fraction:.0f} % of the record is out of distribution; the intervals do not hold there"
+      f"WARNING: {100 * wave.ood_fraction:.0f} % of the record is out of distribution; the intervals are not valid there"
     )
   if wave.lacking:
     lines.append(f"no intervals: {wave.lacking}")

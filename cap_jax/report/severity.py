@@ -11,6 +11,7 @@ from cap_jax.study.severity import ARTEFACTS, NONE, WRONG_MMHG, Point
 
 _COLUMNS = 4
 _SOUND = 0.01  # largest share of a record that may be reconstructed and wrong
+_WRONG = f"reconstructed with error > {WRONG_MMHG:g} mmHg [%]"
 
 
 def _size(one: Point) -> str:
@@ -28,7 +29,7 @@ def table(curve: Sequence[Point]) -> tables.Table:
     "severity",
     "RMSE of the reconstructed part [mmHg]",
     "reconstructed [%]",
-    "reconstructed and wrong [%]",
+    _WRONG,
     "out of distribution [%]",
   )
   rows = []
@@ -37,7 +38,12 @@ def table(curve: Sequence[Point]) -> tables.Table:
     rmse = "" if one.rmse_mmhg != one.rmse_mmhg else f"{one.rmse_mmhg:.2f}"
     shares = _percent(one.reconstructed), _percent(one.wrong, 1), _percent(one.ood_fraction)
     rows.append((one.artefact, _size(one), rmse, *shares, "; ".join(gaps)))
-  return tables.Table((*header, "gaps, most first"), rows, 0, caption=f"Wrong: more than {WRONG_MMHG:g} mmHg off.")
+  return tables.Table(
+    (*header, "gap reasons, most frequent first"),
+    rows,
+    0,
+    caption="Percentages: share of the record; out of distribution: share of its windows.",
+  )
 
 
 def limits(curve: Sequence[Point]) -> tables.Table:
@@ -56,20 +62,24 @@ def limits(curve: Sequence[Point]) -> tables.Table:
         _percent(beyond.wrong, 1) if beyond else "",
       )
     )
-  header = ("artefact", "sound up to", "no more at", "reconstructed there [%]", "and wrong [%]")
+  header = ("artefact", "acceptable up to", "exceeded at", "reconstructed at that severity [%]", _WRONG)
   return tables.Table(
-    header, rows, caption=f"Sound: at most {100 * _SOUND:g} % of the record are reconstructed and wrong."
+    header,
+    rows,
+    caption=f"Acceptable: at most {100 * _SOUND:g} % of the record is reconstructed with error > {WRONG_MMHG:g} mmHg.",
   )
 
 
 def section(curve: Sequence[Point]) -> page.Section:
   """Returns the figure and both tables."""
-  description = "; ".join(f"{row[0]} is sound up to {row[1] or 'none that was tried'}" for row in limits(curve).rows)
-  caption = "Blue: RMSE of the reconstructed part. Dotted grey: RMSE without artefact. Dotted red: errors above it are called wrong. Bars: share left out."
-  text = "Each artefact, by itself, on records of virtual subjects that are measured without any fault otherwise."
+  description = "; ".join(
+    f"{row[0]} is acceptable {f'up to {row[1]}' if row[1] else 'at no severity tried'}" for row in limits(curve).rows
+  )
+  caption = "Blue: RMSE of the reconstructed part. Dotted grey: RMSE without artefact. Dotted red: limit of acceptable errors. Bars: share not reconstructed."
+  text = "Each artefact is applied separately to records of virtual subjects that are otherwise measured without error."
   sheets = {"limits": limits(curve), "severity": table(curve)}
   return page.Section(
-    "Artefacts as they get worse", text, [page.Drawn("severity", figure(curve), caption, description)], sheets=sheets
+    "Effect of artefact severity", text, [page.Drawn("severity", figure(curve), caption, description)], sheets=sheets
   )
 
 
@@ -97,5 +107,5 @@ def figure(curve: Sequence[Point]) -> Figure:
       if place % _COLUMNS == 0:
         axes.set_ylabel("RMSE [mmHg]")
       if place % _COLUMNS == _COLUMNS - 1 or place == len(ARTEFACTS) - 1:
-        gaps.set_ylabel("left out [%]")
+        gaps.set_ylabel("not reconstructed [%]")
     return drawn

@@ -12,10 +12,10 @@ from cap_jax.report import figures, tables
 from cap_jax.study.sim_to_real import Measured, ReconstructedRecord
 
 EXPLAINED = (
-  "No aortic pressure was measured in these records, so no accuracy of it is claimed. A-distance: 0 if a linear classifier "
-  "cannot tell features of virtual and real windows apart, 2 if it always can; over all records. MMD²: between virtual windows and "
-  "the record that was left out, which the adaptation has not seen. Plausible waves have a pulse pressure not above the radial "
-  "one's, a mean within 3 mmHg of it and a notch. The mean wave is scaled: to mean and diastole of the radial wave, or to the reading. Reading and lag of a PPG are those of its first 30 s, or of the first third of a short record. PPG → pressure: errors of the waveform and of systole, diastole and mean, "
+  "These records contain no measured aortic pressure, so no accuracy is claimed. A-distance: 0 if a linear classifier "
+  "cannot distinguish features of virtual and real windows, 2 if it always can; over all records. MMD²: between virtual windows and "
+  "the held-out record, which the adaptation has not seen. Plausible waves have a pulse pressure not above the radial "
+  "one, a mean within 3 mmHg of the radial mean, and a dicrotic notch. The mean wave is scaled to mean and diastole of the radial wave, or to the reading. The reading and lag of a PPG come from its first 30 s, or from the first third of a short record. PPG → pressure: errors of the waveform and of systole, diastole and mean, "
   "estimated minus measured, in mmHg."
 )
 _STYLES = ("-", "--", ":", "-.")
@@ -25,7 +25,7 @@ _DRAWN = ("gtf_target", "source", "fine_tuning")
 def aortic_table(reconstructions: Sequence[ReconstructedRecord]) -> tables.Table:
   """Returns part one: a row for each left-out record and method, and the means over records."""
   header = (
-    "method", "record left out", "A-distance", "MMD²", "beats", "pulse not above", "amplification", "mean offset",
+    "method", "held-out record", "A-distance", "MMD²", "beats", "pulse not above radial", "amplification", "mean offset",
     "mean within 3", "notch",
   )  # fmt: skip
   rows = []
@@ -68,7 +68,7 @@ def aortic_table(reconstructions: Sequence[ReconstructedRecord]) -> tables.Table
 
 def arterial_table(measurements: Sequence[Measured]) -> tables.Table:
   """Returns part two: a row for each left-out record and method, and the means over records."""
-  header = ("method", "record left out", "RMSE", "lag-free", "SBP error", "DBP error", "PP error", "mean error")
+  header = ("method", "held-out record", "RMSE", "lag-free", "SBP error", "DBP error", "PP error", "mean error")
   fields = (
     "rmse_mmhg", "rmse_lag_free_mmhg", "csbp_error_mmhg", "cdbp_error_mmhg", "cpp_error_mmhg", "map_error_mmhg"
   )  # fmt: skip

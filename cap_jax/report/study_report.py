@@ -150,8 +150,8 @@ def _few_shot(clinic: ClinicResults, place: str) -> page.Drawn:
 def _agreement(clinic: ClinicResults, place: str) -> list[page.Drawn]:
   both = pandas.concat(clinic.drawn.values()) if clinic.drawn else clinic.rows[:0]
   figure = study_figures.bland_altman(both, list(clinic.drawn), "csbp", place)
-  caption = "Bland–Altman of cSBP: each point a subject and seed, bias, and limits of agreement with repeated measures"
-  description = f"{caption}. The table of agreement has the figures."
+  caption = "Bland–Altman plot of cSBP: one point per subject and seed, with the bias and the limits of agreement for repeated measures"
+  description = f"{caption}. The table of agreement contains the values."
   return [page.Drawn(f"bland_altman_{clinic.name}", figure, caption, description)] if figure is not None else []
 
 
@@ -163,14 +163,14 @@ def _strata(clinic: ClinicResults, place: str) -> list[page.Drawn]:
     return []
   figure = study_figures.strata(pandas.concat(few.values()), list(few), place)
   caption = "Waveform RMSE by age, heart rate and amplification, with 95 % intervals over subjects"
-  description = f"{caption}. The table of strata has the figures."
+  description = f"{caption}. The table of strata contains the values."
   return [page.Drawn(f"strata_{clinic.name}", figure, caption, description)]
 
 
 def _learning(clinic: ClinicResults, source_loss: Sequence[float]) -> list[page.Drawn]:
   trained = [cell for cell in clinic.first if cell.validation]
   source = "loss of the source network, and " if len(source_loss) else ""
-  caption = f"Training: {source}RMSE on validation subjects of what is trained on the target"
+  caption = f"Training: {source}RMSE of the networks trained on the target, on validation subjects"
   figure = study_figures.training(source_loss, study_runner.MEAN_OF, trained)
   last = "; ".join(f"{tables.label(cell.key.method)} {cell.validation[-1].rmse_mmhg:.2f}" for cell in trained)
   drawn = [page.Drawn(f"training_{clinic.name}", figure, caption, f"{caption}. At the end: {last} mmHg.")]
@@ -179,7 +179,7 @@ def _learning(clinic: ClinicResults, source_loss: Sequence[float]) -> list[page.
     caption = "Pooled features of source and target windows, before and after adaptation"
     apart = study_figures.distances(clinic.waves)
     description = ", ".join(f"{tables.label(name)} {value:.2f}" for name, value in apart.items())
-    description = f"{caption}. Distance of the domains' means over the spread of the source: {description}."
+    description = f"{caption}. Distance between the domain means, relative to the spread of the source: {description}."
     drawn.append(page.Drawn(f"features_{clinic.name}", mapped, caption, description))
   return drawn
 
@@ -211,8 +211,8 @@ def _browser(clinic: ClinicResults) -> page.Browser | None:
     waves = {"true": truth["true_bt"][rows], **{name: wave_bt[rows] for name, wave_bt in predictions.items()}}
     records.append(record(f"{word}: {subject}", waves, truth["predicted_bt"][rows], clinic.study))
   caption = (
-    f"Look through the records of the best, the median and the worst subject of {tables.label(ranked_by)} beat by beat: drag to zoom, "
-    "double-click to see all, hover for values. The outer 0.25 s of each window, which no error counts, are left out."
+    f"Records of the best, median and worst subject of {tables.label(ranked_by)}, beat by beat: drag to zoom, "
+    "double-click to reset, hover for values. The outer 0.25 s of each window, which do not count in the errors, are hidden."
   )
   return page.Browser(records, caption)
 
@@ -271,7 +271,7 @@ def _merge_table(clinic: ClinicResults) -> tables.Table | None:
   ]
   header = ("method", "leaf", "fate", "shape", "note")
   return (
-    tables.Table(header, rows, 0, caption="What became of each leaf in the merge of source and target")
+    tables.Table(header, rows, 0, caption="Result of merging source and target parameters, for each leaf")
     if rows
     else None
   )
@@ -316,7 +316,7 @@ def clinics_section(clinics: Sequence[ClinicResults], place: str) -> list[page.S
     return []
   methods, focus = list(clinics[0].drawn), clinics[0].focus
   caption = "Waveform RMSE by labelled subjects in each target clinic, with 95 % intervals over subjects"
-  description = f"{caption}. The table of clinics has the figures."
+  description = f"{caption}. The table of clinics contains the values."
   figure = page.Drawn("clinics", study_figures.clinics(summaries, methods, place), caption, description)
   return [page.Section("All target clinics", "", [figure], sheets={"clinics": study_tables.clinics(summaries, focus)})]
 
@@ -366,18 +366,20 @@ def error_sections(clinic: ClinicResults, text: str, place: str, reference: stan
   verdicts = study_tables.all_verdicts(by_method, reference)
   unmet = "; ".join(dict.fromkeys(why for verdict in verdicts for why in verdict.unmet_preconditions))
   note = (
-    f"No standard is claimed to be met: {unmet}."
+    f"No validation standard is claimed: {unmet}."
     if all(verdict.unmet_preconditions for verdict in verdicts) and unmet
     else ""
   )
   if clinic.focus:
-    note = f"All methods, with {clinic.focus} labelled subjects or without any; figures show some of them.\n{note}"
+    note = (
+      f"All methods, with {clinic.focus} labelled subjects or without labels; the figures show a selection.\n{note}"
+    )
   strata = {f"strata_{name}": study_tables.strata(by_method)}
   return [
     page.Section(f"Target clinic: {name}", text, _waves(clinic), sheets=main),
     page.Section(f"{name}: beat by beat", browser=_browser(clinic)),
     page.Section(f"{name}: agreement and standards", note, _agreement(clinic, place), sheets=agreement),
-    page.Section(f"{name}: who is reconstructed how well", "", _strata(clinic, place), sheets=strata),
+    page.Section(f"{name}: errors by subgroup", "", _strata(clinic, place), sheets=strata),
   ]
 
 

@@ -17,14 +17,14 @@ _SHAPES = {"aix": ("AIx", "% points", 1), "form_factor": ("form factor", "", 3),
 _SHAPES |= {"sevr": ("SEVR", "% points", 1)}
 _STRATIFIED = {"age": "age [years]", "hr_bpm": "heart rate [bpm]", "amplification": "amplification"}
 EXPLAINED = (
-  "Errors in mmHg, estimated minus true: RMSE of the waveform per subject, then the mean over subjects, with its 95 % bootstrap "
-  "interval over subjects; pressures per beat, mean ± SD over subjects and seeds. A lag-free RMSE is taken after the best common shift. Labels: "
-  "labelled target subjects. Less: RMSE less that of scratch with the same labels, or of the unchanged source network without labels, "
-  "subject by subject, with its interval and p of Wilcoxon's test by Holm. Negative transfer, a strategy worse than that, is red: ▲ "
-  "where the interval lies above zero, △ where only the mean does. Budget: settings tried on validation subjects × steps of training. "
-  "As scratch after: steps of training, and seconds, until the RMSE on validation subjects was as good as the best that the network "
-  "from scratch had there with the same labels; empty where it never was. † knows the true MAP and DBP of each test subject: a bound, "
-  "no method."
+  "Errors in mmHg, estimated minus true. RMSE: waveform RMSE per subject, averaged over subjects, with its 95 % bootstrap confidence "
+  "interval over subjects. Pressures: per beat, mean ± SD over subjects and seeds. Lag-free: RMSE after the best common time shift. Labels: "
+  "labelled target subjects. Difference: RMSE minus that of the network from scratch with the same labels, or of the unchanged source network without labels, "
+  "paired by subject, with its interval and the p-value of Wilcoxon's test, adjusted by Holm. Negative transfer (a strategy with a difference > 0) is red: ▲ "
+  "if the interval is above zero, △ if only the mean is. Budget: settings tried on validation subjects × training steps. "
+  "Steps to scratch, s to scratch: training steps and seconds until the RMSE on validation subjects reached the best RMSE of the network "
+  "from scratch with the same labels; empty if it never did. † uses the true MAP and DBP of each test subject: a bound, "
+  "not a method."
 )
 
 
@@ -72,8 +72,8 @@ def budget(result: MethodSummary) -> str:
 def main(summaries: Sequence[MethodSummary]) -> Table:
   """Returns the table of all methods of one clinic."""
   header = (
-    "method", "labels", "seeds", "RMSE", "95 %", "lag-free", "cSBP error", "cDBP error", "cPP error", "MAP error", "less",
-    "95 % of it", "p", "budget", "train s", "as scratch after", "s",
+    "method", "labels", "seeds", "RMSE", "95 % CI", "lag-free", "cSBP error", "cDBP error", "cPP error", "MAP error", "difference",
+    "95 % CI of difference", "p", "budget", "train [s]", "steps to scratch", "s to scratch",
   )  # fmt: skip
   rows = [
     (
@@ -101,8 +101,8 @@ def short(summaries: Sequence[MethodSummary]) -> Table:
   """Returns the columns of `main` that fit a terminal."""
   whole = main(summaries)
   header = (
-    "method", "labels", "RMSE", "95 %", "cSBP error", "cDBP error", "cPP error", "less", "budget", "train s",
-    "as scratch after", "s",
+    "method", "labels", "RMSE", "95 % CI", "cSBP error", "cDBP error", "cPP error", "difference", "budget", "train [s]",
+    "steps to scratch", "s to scratch",
   )  # fmt: skip
   columns = [whole.header.index(name) for name in header]
   return Table(header, [tuple(row[k] for k in columns) for row in whole.rows], 1, whole.marks, whole.caption)
@@ -175,8 +175,8 @@ def intervals(summaries: Sequence[MethodSummary]) -> Table:
       shares = itertools.chain(*zip((wave, csbp), widths, strict=True))
       rows.append((label(result.method), str(result.n_target), *shares, number(100 * coverage.ood_fraction, 0)))
   caption = (
-    "Prediction intervals of 90 %, split-conformal over subjects: calibrated on validation subjects of the target, of the source "
-    "where no target label is used; none: they need nine such subjects"
+    "Prediction intervals of 90 %, split-conformal over subjects: calibrated on validation subjects of the target, or of the source "
+    "if no target labels are used. none: fewer than nine such subjects"
   )
   return Table(header, rows, 1, caption=caption)
 
@@ -191,7 +191,7 @@ def agreements(by_method: RowsByMethod) -> Table:
     "method",
     "pressure",
     "bias",
-    "95 % of it",
+    "95 % CI of bias",
     "limits of agreement",
     "SD between",
     "SD within",
@@ -228,7 +228,7 @@ def agreements(by_method: RowsByMethod) -> Table:
         )
       )
   caption = (
-    "Bland–Altman with repeated measures [mmHg], of one training: seeds are a part of the SD between; slope of differences on means; "
+    "Bland–Altman analysis with repeated measures [mmHg] of one training; the SD between includes the seeds; slope of differences on means; "
     "ICC and r are means over seeds"
   )
   return Table(header, rows, 0, caption=caption)
@@ -268,7 +268,7 @@ def verdicts(by_method: RowsByMethod, reference: standards.Reference) -> Table:
     The table.
   """
   header = (
-    "method", "pressure", "standard", "claim type", "calibration", "figures", "the figures alone", "allowed claim",
+    "method", "pressure", "standard", "claim type", "calibration", "values", "result by values alone", "allowed claim",
   )  # fmt: skip
   rows = [
     (
@@ -284,7 +284,7 @@ def verdicts(by_method: RowsByMethod, reference: standards.Reference) -> Table:
     for method, name, verdict in _verdicts(by_method, reference)
   ]
   caption = (
-    "Validation standards: their requirements, and the claim that they allow. Type II: of the absolute central pressure; calibration: of the "
+    "Validation standards: their requirements and the claim that they allow. Type II: claims on absolute central pressure; calibration: of the "
     "peripheral waves"
   )
   return Table(header, rows, 1, caption=caption)
@@ -300,8 +300,8 @@ def contrasts(by_method: RowsByMethod) -> Table:
     for against in dict.fromkeys(one.against for one in comparisons)
   ]
   caption = (
-    "Each strategy's RMSE less that of each baseline, subject by subject [mmHg]; * p < 0.05 by Wilcoxon's test, adjusted by Holm over "
-    "the table; ▲ the baseline is better, and the 95 % interval of the difference lies above zero; △ only the mean does"
+    "RMSE of each strategy minus that of each baseline, paired by subject [mmHg]; * p < 0.05 in Wilcoxon's test, adjusted by Holm over "
+    "the table; ▲ the baseline is better, and the 95 % interval of the difference is above zero; △ only the mean is"
   )
   return Table(("baseline", *map(label, strategies)), rows, caption=caption)
 
@@ -316,7 +316,7 @@ def _contrast(contrast: summary.Contrast) -> str:
 
 def strata(by_method: RowsByMethod) -> Table:
   """Returns RMSE and cSBP error by age, heart rate and amplification."""
-  header = ("method", "stratum", "subjects", "RMSE", "95 %", "cSBP error")
+  header = ("method", "stratum", "subjects", "RMSE", "95 % CI", "cSBP error")
   rows = []
   all_windows = summary.of_subjects(pandas.concat(by_method.values())) if by_method else pandas.DataFrame()
   for covariate, title in _STRATIFIED.items() if by_method else ():
@@ -357,5 +357,5 @@ def budgets(study: study_config.Study, summaries: Sequence[MethodSummary]) -> Ta
         knows,
       )
     )
-  header = ("method", "settings tried on validation subjects", "steps", "train s", "knows of test subjects")
-  return Table(header, rows, caption="The budget of each method")
+  header = ("method", "settings tried on validation subjects", "steps", "train [s]", "uses of test subjects")
+  return Table(header, rows, caption="Budget of each method")

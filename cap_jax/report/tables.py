@@ -19,7 +19,7 @@ _KINDS = {
   "cnn_bilstm": "published network: CNN-BiLSTM",
 }
 LABELS = {
-  "peripheral": "peripheral wave as it is",
+  "peripheral": "peripheral wave unchanged",
   "rescaled": "peripheral wave at the true MAP and DBP †",
   "mean_wave_scaled": "mean wave at the true MAP and DBP †",
   "npma": "N-point moving average (cSBP only)",

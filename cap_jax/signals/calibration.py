@@ -104,7 +104,9 @@ def reading(
   missing = [name for name in needs(calibration) if not np.isfinite(covariates.get(name, np.nan))]
   if missing:
     available = ", ".join(sorted(covariates)) or "nothing"
-    raise InputError(f"{subject}: calibration {calibration.kind} needs {', '.join(missing)}; known are {available}")
+    raise InputError(
+      f"{subject}: calibration {calibration.kind} needs {', '.join(missing)} (found: {available}); add the missing covariates"
+    )
   if calibration.kind == "invasive":
     mean, dbp = (covariates[name] for name in CATHETER)
     return float("nan"), dbp, mean
@@ -115,7 +117,9 @@ def reading(
   sbp += calibration.sbp_bias_mmhg + calibration.sbp_sd_mmhg * rng.normal()
   dbp += calibration.dbp_bias_mmhg + calibration.dbp_sd_mmhg * rng.normal()
   if sbp - dbp < _LEAST_PULSE_MMHG or dbp <= 0:
-    raise InputError(f"{subject}: a cuff of {sbp:.0f}/{dbp:.0f} mmHg cannot be; correct it, or inject a smaller error")
+    raise InputError(
+      f"{subject}: impossible cuff reading {sbp:.0f}/{dbp:.0f} mmHg (SBP/DBP); correct it, or inject a smaller error"
+    )
   return sbp, dbp, dbp + share * (sbp - dbp) if share is not None else FORMS[calibration.form](sbp, dbp)
 
 
@@ -137,9 +141,9 @@ def affine(
     return 1.0, 0.0
   sbp, dbp, mean = reading(calibration, covariates, subject)
   if wave_levels is None:
-    raise InputError(f"{subject}: no whole beat that could be calibrated; give a longer record")
+    raise InputError(f"{subject}: no whole beat to calibrate; use a longer record")
   high, level = (sbp, wave_levels.systolic) if calibration.kind == "sbp_dbp" else (mean, wave_levels.mean)
   if level - wave_levels.diastolic <= 0:
-    raise InputError(f"{subject}: the wave has no pulse that could be calibrated; leave the record out")
+    raise InputError(f"{subject}: the wave has no pulse to calibrate; omit the record")
   gain = (high - dbp) / (level - wave_levels.diastolic)
   return gain, dbp - gain * wave_levels.diastolic

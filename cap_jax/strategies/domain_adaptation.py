@@ -47,7 +47,7 @@ def _shared(name: str, weight: float) -> Strategy:
 
 
 _ADAPTOR = Strategy(
-  equation="θ_t = {θ_f, θ_r from the source (frozen), θ_a: spectra meet}, no target labels",
+  equation="θ_t = {θ_f, θ_r from the source (frozen), θ_a: spectra aligned}, no target labels",
   init_from_source=("f", "r"),
   stages=(Stage(freeze=("f", "r")),),
   loss=(Term("spectrum"),),

@@ -20,7 +20,7 @@ STRATEGY = Strategy(
 VARIANTS = {
   "feature_transfer/released": dataclasses.replace(
     STRATEGY,
-    equation="θ_t = {θ_f from the source (frozen, at last released), θ_r fresh (trained)}",
+    equation="θ_t = {θ_f from the source (frozen, unfrozen at the end), θ_r fresh (trained)}",
     stages=(Stage(freeze=("f",), share=0.7), Stage(share=0.3, rate=0.1)),
   ),
 }

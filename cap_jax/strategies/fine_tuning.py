@@ -19,7 +19,7 @@ from cap_jax.losses.terms import Term
 from cap_jax.strategies.strategy import Stage, Strategy
 
 STRATEGY = Strategy(
-  equation="θ_t = {θ_f from the source (frozen), θ_ft from the source (tuned)}, depth by size and likeness",
+  equation="θ_t = {θ_f from the source (frozen), θ_ft from the source (tuned)}, depth by number of labels and domain distance",
   init_from_source=("f", "r"),
   stages=(Stage(freeze=("auto",)),),
   learning_rate=1e-3,
@@ -37,7 +37,7 @@ VARIANTS = {
   "fine_tuning/rates": dataclasses.replace(_ALL, equation="all tuned, η_l = η d^(L − l)", rate_decay=0.8),
   "fine_tuning/gradual": dataclasses.replace(
     _ALL,
-    equation="θ_r tuned, then f released from its end in thirds",
+    equation="θ_r tuned, then f unfrozen from its end in thirds",
     stages=(
       Stage(freeze=("f",), share=0.25),
       Stage(freeze=("first:60%",), share=0.25),

@@ -45,15 +45,18 @@ def decide(n_target: int, distance: float, layers: Sequence[str]) -> tuple[tuple
   """
   if math.isnan(distance):
     return (), (
-      f"freeze=auto: {n_target} labelled subjects, distance unknown without windows of both domains: all {len(layers)} layers are tuned"
+      f"freeze=auto: {n_target} labelled subjects, domain distance unknown without windows of both domains: all {len(layers)} layers are fine-tuned"
     )
-  facts = f"freeze=auto: {n_target} labelled subjects, distance {distance:.2f}"
+  facts = f"freeze=auto: {n_target} labelled subjects, domain distance {distance:.2f}"
   if n_target >= ENOUGH:
-    return (), f"{facts}: {ENOUGH} or more are enough to tune all {len(layers)} layers"
+    return (), f"{facts}: {ENOUGH} or more labelled subjects suffice to fine-tune all {len(layers)} layers"
   if distance >= FAR:
-    return (), f"{facts}: at {FAR} or more the domains are far apart, so all {len(layers)} layers are tuned"
+    return (), f"{facts}: a distance of {FAR} or more is large, so all {len(layers)} layers are fine-tuned"
   late = tuple(layers[len(layers) - _number(_LATE, len(layers)) :])
-  return late, f"{facts}: few labels and near domains, so only the first {len(layers) - len(late)} layers are tuned"
+  return (
+    late,
+    f"{facts}: few labels and similar domains, so only the first {len(layers) - len(late)} layers are fine-tuned",
+  )
 
 
 def _number(rule: str, total: int) -> int:
@@ -68,7 +71,9 @@ def _number(rule: str, total: int) -> int:
   except ValueError:
     number = -1
   if not 0 <= number <= total:
-    raise surgery.MergeError(f"rule {rule!r} names no number of layers; give 0 to {total}, or a share as in first:50%")
+    raise surgery.MergeError(
+      f"rule {rule!r} does not specify a valid number of layers; pass 0 to {total}, or a percentage such as first:50%"
+    )
   return number
 
 

@@ -45,7 +45,9 @@ def start(key: jax.Array, params: Params, blocks: tuple[str, ...], rank: int) ->
       a = jax.random.normal(now, (rows, rank)) / jnp.sqrt(rows)
       changes[path.replace("/", ".")] = {"a": a, "b": jnp.zeros((rank, columns))}
   if not changes:
-    raise InputError(f"low_rank={rank}: no kernel of the network is larger; choose a lower rank")
+    raise InputError(
+      f"low_rank={rank}: no kernel of the network has more rows and columns than that; choose a lower rank"
+    )
   return changes
 
 

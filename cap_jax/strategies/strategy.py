@@ -116,7 +116,7 @@ class Strategy:
       _check("loss", term.name, terms.TERMS)
       _check("schedule", term.schedule, multi_task.SCHEDULES)
       if not 0 < term.weight < math.inf:
-        raise InputError(f"loss {term.name}: weight {term.weight} must be positive; leave the term out for none")
+        raise InputError(f"loss {term.name}: weight {term.weight} must be positive; omit the term for no weight")
     _check("combine", self.combine, multi_task.MAKERS)
     _check("adaptor", self.adaptor, ADAPTORS)
     if not self.loss or not self.stages:
@@ -127,13 +127,11 @@ class Strategy:
     if not self.streams:
       raise InputError(f"loss={self.loss}: reads no windows; add a term that does, such as target")
     if self.transducer and "source" not in self.streams:
-      raise InputError(
-        f"transducer, loss={self.loss}: no source windows to send through them; add a term such as source"
-      )
+      raise InputError(f"transducer, loss={self.loss}: no term reads source windows; add a term such as source")
     if self.learning_rate <= 0 or self.weight_decay < 0 or self.low_rank < 0 or not 0 < self.rate_decay <= 1:
       raise InputError(
         f"learning_rate={self.learning_rate}, weight_decay={self.weight_decay}, low_rank={self.low_rank}, "
-        f"rate_decay={self.rate_decay}: a positive rate, a decay and a rank of 0 or more, a rate_decay in (0, 1]"
+        f"rate_decay={self.rate_decay}: learning_rate must be positive, weight_decay and low_rank 0 or more, rate_decay in (0, 1]"
       )
     if min(min(stage.share, stage.rate) for stage in self.stages) <= 0:
       raise InputError(f"stages={self.stages}: shares and rates must be positive")
@@ -162,22 +160,24 @@ class Strategy:
     for stage in self.stages:
       if stage.per_label < 0 or not set(stage.without) <= names or not self.in_stage(stage):
         raise InputError(
-          f"stage {tuple(stage)}: leaves out losses that the strategy has ({', '.join(sorted(names))}), not all of them, and takes "
-          "0 or more steps for a label"
+          f"stage {tuple(stage)}: without must name some but not all losses of the strategy ({', '.join(sorted(names))}), and per_label "
+          "must be 0 or more"
         )
       if stage.without and self.combine != "sum":
-        raise InputError(f"combine={self.combine}: balances all losses at all times; a stage cannot leave any out")
+        raise InputError(
+          f"combine={self.combine}: balances all losses in every stage; remove without from the stages, or use combine=sum"
+        )
 
   def _check_together(self) -> None:
     names = {term.name for term in self.loss}
     if self.combine == "uncertainty" and not names <= {"target", "source", "source_task"}:
-      raise InputError(
-        "combine=uncertainty: balances losses of tasks (target, source, source_task) only; use combine=sum"
-      )
+      raise InputError("combine=uncertainty: balances only task losses (target, source, source_task); use combine=sum")
     if self.combine == "pcgrad" and (self.low_rank or any(stage.freeze for stage in self.stages)):
-      raise InputError("combine=pcgrad: projects gradients of all of f, so nothing can be frozen and no rank be low")
+      raise InputError(
+        "combine=pcgrad: projects the gradients of all of f; use no freeze and low_rank=0, or combine=sum"
+      )
     if self.low_rank and "mean_teacher" in names:
-      raise InputError("low_rank: the mean teacher follows whole parameters; leave one of the two out")
+      raise InputError("low_rank: the mean teacher averages full parameters; remove low_rank or the loss mean_teacher")
 
   @property
   def streams(self) -> tuple[str, ...]:

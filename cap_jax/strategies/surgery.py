@@ -64,7 +64,7 @@ def covered(params: Params, rules: Sequence[str], owner: str) -> dict[str, bool]
   for rule in rules:
     if not any(matches(path, rule) for path in paths):
       blocks = sorted({path.split("/")[0] for path in paths})
-      raise MergeError(f"rule {rule!r} matches nothing in the {owner} parameters; its blocks are {blocks}")
+      raise MergeError(f"rule {rule!r} matches no {owner} parameter; choose a path in one of the blocks {blocks}")
   return {path: any(matches(path, rule) for rule in rules) for path in paths}
 
 
@@ -77,7 +77,7 @@ def _split(rule: str) -> tuple[str, str]:
 def _fate_of(path: str, source_leaf: Any, leaf: Any) -> Leaf:
   """Returns the report of a leaf that should be transferred."""
   if source_leaf is None:
-    return Leaf(path, "missing", leaf.shape, f"in the target {leaf.shape}, missing in the source")
+    return Leaf(path, "missing", leaf.shape, f"{leaf.shape} in the target, missing in the source")
   if source_leaf.shape != leaf.shape or source_leaf.dtype != leaf.dtype:
     note = f"source {source_leaf.shape} {source_leaf.dtype}, target {leaf.shape} {leaf.dtype}"
     return Leaf(path, "wrong shape", leaf.shape, note)
@@ -118,7 +118,7 @@ def compare(source: Params, fresh: Params, init_from_source: Sequence[str]) -> l
   for path, leaf in from_source.items():
     if path in transferred:
       continue
-    missing = Leaf(path, "missing", leaf.shape, f"in the source {leaf.shape}, missing in the target")
+    missing = Leaf(path, "missing", leaf.shape, f"{leaf.shape} in the source, missing in the target")
     report.append(missing if used[path] else Leaf(path, "left behind", leaf.shape))
   return report
 

@@ -71,15 +71,15 @@ class TransducerMixture:
 
   def __str__(self) -> str:
     if self.no_test_because:
-      return f"no transducer looked for: {self.no_test_because}"
+      return f"no test for transducers: {self.no_test_because}"
     if not self.has_transducers:
-      return f"no transducer in the target's spectra (χ² gain {self.gain:.1f}, less than {CHANCE})"
+      return f"no transducer detected in the target's spectra (χ² gain {self.gain:.1f}, less than {CHANCE})"
     there = np.isfinite(self.natural_hz)
     share = self.share[there] / self.share[there].sum()
     f, z = (float(share @ value[there]) for value in (self.natural_hz, self.damping))
     sd = float(np.sqrt(share @ np.square(self.natural_hz[there] - f)))
-    some = "" if there.all() else f", of {100 * self.share[there].sum():.0f} % of the subjects"
-    return f"transducers of {f:.1f} Hz (SD {sd:.1f}), damping {z:.2f}{some} (χ² gain {self.gain:.1f})"
+    some = "" if there.all() else f", in {100 * self.share[there].sum():.0f} % of the subjects"
+    return f"transducers at {f:.1f} Hz (SD {sd:.1f}), damping {z:.2f}{some} (χ² gain {self.gain:.1f})"
 
 
 def none(gain: float = float("nan"), no_test_because: str = "") -> TransducerMixture:
@@ -164,7 +164,7 @@ def fit(
       one.
   """
   if site == recordings.PPG:
-    return none(no_test_because="a PPG has no fluid-filled line")
+    return none(no_test_because="a PPG has no fluid-filled transducer")
   frequency_hz = np.fft.rfftfreq(source_bt.shape[1], 1 / fs_hz)
   low = slice(2, int(np.searchsorted(frequency_hz, _HIGHEST_HZ)) + 1)
   power_s, power_t = _power(source_bt), _power(target_bt)
@@ -179,7 +179,9 @@ def fit(
   t_sk = _by_subject(np.log(power_t[:, low] + _FLOOR), target_b) - s_sk.mean(0)
   subjects, size = s_sk.shape
   if subjects < _LEAST * size:
-    return none(no_test_because="the source has too few subjects to tell transducers from differences between people")
+    return none(
+      no_test_because="the source has too few subjects to distinguish transducers from differences between subjects"
+    )
   covariance = np.cov(s_sk.T)
   precision = np.linalg.inv((1 + 1 / len(t_sk)) * covariance + _JITTER * np.eye(len(covariance)))
   apart = t_sk.mean(0)[None]

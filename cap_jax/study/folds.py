@@ -87,7 +87,9 @@ def count(study: study_config.Study) -> int:
     return 1
   subjects = sum(_group_sizes(study))
   if study.folds > subjects:
-    raise InputError(f"folds={study.folds}: {study.target_name} has {subjects} subjects with a reference")
+    raise InputError(
+      f"folds={study.folds}: {study.target_name} has only {subjects} subjects with a reference; use fewer folds"
+    )
   return study.folds or subjects
 
 
@@ -105,7 +107,7 @@ def check(study: study_config.Study) -> None:
   if left < max(study.n_target):
     raise InputError(
       f"folds={study.folds}, n_target={study.n_target}: of the {sum(sizes)} subjects of {study.target_name} with a reference, "
-      f"a fold leaves {max(left, 0)} to label beside its test and {sizes[1]} validation subjects; ask for fewer labels or more folds"
+      f"a fold leaves {max(left, 0)} to label besides its test and {sizes[1]} validation subjects; use fewer labels or more folds"
     )
 
 

@@ -51,19 +51,20 @@ def _read_entry(
   _, recording, _ = conditioning.read(entry, spec)
   if site not in recording.signals:
     raise DataError(
-      entry.where, f"has no {site}; it has {', '.join(recording.sites)}", "name it by --channels", entry.subject
+      entry.where,
+      f"contains no {site} (found: {', '.join(recording.sites)})",
+      "map a channel to it with --channels",
+      entry.subject,
     )
   lacking = [name for name in trained.model.covariates if not np.isfinite(recording.covariates.get(name, np.nan))]
   if lacking:
-    raise DataError(entry.where, f"the network takes {', '.join(lacking)}", "add it to the covariates", entry.subject)
+    raise DataError(entry.where, f"the network needs {', '.join(lacking)}", "add it to the covariates", entry.subject)
   try:
     return calibrate.calibrate(recording, site, scales.without_errors(trained.calibration))
   except DataError:
     raise
   except InputError as error:
-    raise DataError(
-      entry.where, str(error), "give the reading that the checkpoint's calibration needs", entry.subject
-    ) from error
+    raise DataError(entry.where, str(error), "correct the record, or omit it", entry.subject) from error
 
 
 def gather(
@@ -115,7 +116,10 @@ def _check_unseen(entry: datasets.Entry, trained: checkpoint.Checkpoint) -> None
   if trained.has_seen(entry.subject):
     problem = "used for training, selection or calibration of the network: reconstructed, but excluded from the error statistics"
     raise DataError(
-      entry.where, problem, "evaluate it on others; one of the same name by chance is renamed", entry.subject
+      entry.where,
+      problem,
+      "evaluate on other subjects, or rename a different subject with the same name",
+      entry.subject,
     )
 
 
@@ -131,10 +135,10 @@ def _check_windows(
     batches.make_pairs([recording], site, spec, reference, gaps=True)
   except batches.NoWindowError as error:
     if reference == site:
-      problem, remedy = f"its {site} wave has no {spec.seconds:g} s without a gap", "give a longer record"
+      problem, remedy = f"its {site} wave has no {spec.seconds:g} s without a gap", "use a longer record"
     else:
-      problem = f"its {reference} wave has no {spec.seconds:g} s without a gap beside {site}: reconstructed, but excluded from the errors"
-      remedy = "look at the reference with: python -m cap_jax describe"
+      problem = f"its {reference} wave has no {spec.seconds:g} s without a gap where {site} has none: reconstructed, but excluded from the error statistics"
+      remedy = "check the reference with: python -m cap_jax describe"
     raise DataError(entry.where, problem, remedy, entry.subject) from error
 
 

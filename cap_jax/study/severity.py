@@ -47,10 +47,10 @@ def _clip(key: jax.Array, p_t: jax.Array, fs_hz: float, share: float) -> jax.Arr
 
 ARTEFACTS: Mapping[str, Artefact] = {
   "noise": Artefact(lambda k, p, fs, s: p + s * jax.random.normal(k, p.shape), "mmHg", (0.5, 1, 2, 4, 8)),
-  "motion": Artefact(lambda k, p, fs, s: sensors.move(k, p, fs, 6.0, s), "mmHg, 6 a minute", (2, 5, 10, 20, 40)),
+  "motion": Artefact(lambda k, p, fs, s: sensors.move(k, p, fs, 6.0, s), "mmHg, 6 per minute", (2, 5, 10, 20, 40)),
   "drift": Artefact(sensors.drift, "mmHg (SD)", (1, 2, 5, 10, 20)),
-  "flush": Artefact(sensors.flush, "a minute", (0.5, 1, 2, 4)),
-  "damped for 10 s": Artefact(sensors.damp, "a minute", (0.5, 1, 2)),
+  "flush": Artefact(sensors.flush, "per minute", (0.5, 1, 2, 4)),
+  "damped for 10 s": Artefact(sensors.damp, "per minute", (0.5, 1, 2)),
   "low-pass": Artefact(lambda k, p, fs, s: sensors.one_pole(p, fs, jnp.asarray(s)), "Hz", (20, 10, 5, 3, 2)),
   "resonance": Artefact(
     lambda k, p, fs, s: sensors.second_order(p, fs, jnp.asarray(s), jnp.asarray(0.2)),
@@ -58,12 +58,12 @@ ARTEFACTS: Mapping[str, Artefact] = {
     (40, 25, 15, 10, 7),
   ),
   "clipped": Artefact(_clip, "of the range", _CLIP_SHARES),
-  "pause": Artefact(sensors.pause, "of 2 s a minute", (1, 2, 4)),
-  "lost samples": Artefact(sensors.drop, "of 0.2 s a minute", (2, 6, 20)),
+  "pause": Artefact(sensors.pause, "of 2 s per minute", (1, 2, 4)),
+  "lost samples": Artefact(sensors.drop, "of 0.2 s per minute", (2, 6, 20)),
   "jitter": Artefact(sensors.jitter, "s (SD)", (0.001, 0.002, 0.004, 0.008)),
   "steps": Artefact(lambda k, p, fs, s: jnp.round(p / s) * s, "mmHg", (1, 2, 4, 8)),
-  "gain": Artefact(lambda k, p, fs, s: p * (1 + s), "too much", (0.02, 0.05, 0.1, 0.2)),
-  "zero": Artefact(lambda k, p, fs, s: p + s, "mmHg too much", (2, 5, 10, 20)),
+  "gain": Artefact(lambda k, p, fs, s: p * (1 + s), "relative error", (0.02, 0.05, 0.1, 0.2)),
+  "zero": Artefact(lambda k, p, fs, s: p + s, "mmHg offset", (2, 5, 10, 20)),
 }
 NONE = "none"
 
@@ -107,7 +107,7 @@ def curve(trained: checkpoint.Checkpoint, subjects: int, seconds: float, seed: i
   """
   if trained.site not in virtual.SITES or trained.site == recordings.PPG or trained.model.covariates:
     raise InputError(
-      f"the checkpoint reads {trained.site} with {trained.model.covariates}; choose one that reads only a pressure"
+      f"the checkpoint reads {trained.site} with covariates {trained.model.covariates}; use one that reads only a pressure"
     )
   exact = clinics.SOURCES["exact"]
   clinic = clinics.Clinic(

@@ -112,7 +112,7 @@ def aortic(
   sparse = windows_of(records, RADIAL, RADIAL, _apart(spec))
   if len(overlapping) < 3:
     raise InputError(
-      f"{len(overlapping)} record(s) with a whole window of radial pressure; three are needed to leave one out"
+      f"{len(overlapping)} record(s) with a whole window of radial pressure, but at least three are needed; add records"
     )
   gtf = transfer_function.fit(source, validation, spec)
   mean = mean_wave.fit(source, spec.fs_hz)
@@ -199,7 +199,7 @@ def arterial(
   overlapping, sparse = windows_of(calibrated, PPG, RADIAL, spec), windows_of(calibrated, PPG, RADIAL, _apart(spec))
   if len(overlapping) < 3:
     raise InputError(
-      f"{len(overlapping)} record(s) with finger PPG and radial pressure; three are needed to leave one out"
+      f"{len(overlapping)} record(s) with finger PPG and radial pressure, but at least three are needed; add records"
     )
   gtf = transfer_function.fit(source, validation, spec)
   for name, others in real.leave_one_out(overlapping):

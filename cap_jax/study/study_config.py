@@ -146,7 +146,7 @@ def _check_sites(study: Study) -> None:
     recordings.check_pressure_site(study.site)
   recordings.check_site(study.reference, "--config.reference")
   if study.reference in (study.site, recordings.PPG):
-    raise InputError(f"reference={study.reference}: must be a pressure at another site than {study.site}")
+    raise InputError(f"reference={study.reference}: must be a pressure at a site other than {study.site}")
 
 
 def _check_sizes(study: Study) -> None:
@@ -158,30 +158,34 @@ def _check_sizes(study: Study) -> None:
   for name in ("source_seconds", "target_seconds"):
     seconds = getattr(study, name)
     if seconds < spec.seconds:
-      raise InputError(f"{name}={seconds}: must be {spec.seconds:g} or more, one window")
+      raise InputError(f"{name}={seconds}: must be at least {spec.seconds:g} s, one window")
     if abs(seconds * spec.fs_hz - round(seconds * spec.fs_hz)) > 1e-6:
       raise InputError(f"{name}={seconds}: must be a whole number of samples at {spec.fs_hz:g} Hz")
 
 
 def _check_grid(study: Study) -> None:
   if not study.n_target or not study.seeds or not (study.strategies or study.baselines):
-    raise InputError("n_target, seeds and strategies or baselines: each needs one value at least, such as 5,")
+    raise InputError("n_target, seeds, and strategies or baselines: each needs at least one value, such as 5,")
   for name in ("n_target", "seeds", "strategies", "baselines", "scenarios", "rate_factors", "step_factors"):
     values = getattr(study, name)
     if name in ("n_target", "seeds") and not all(isinstance(value, int) for value in values):
       raise InputError(f"{name}={values}: must be whole numbers, such as 1,5,20")
     if len(set(values)) != len(values):
-      raise InputError(f"{name}={values}: names a value twice")
+      raise InputError(f"{name}={values}: contains a duplicate value; remove it")
   for value in study.scenarios:
     if value not in clinics.SCENARIOS:
       raise InputError(f"scenarios={value}: unknown; choose from {', '.join(clinics.SCENARIOS)}")
   if study.scenarios and study.target_data:
-    raise InputError(f"scenarios={study.scenarios}: are virtual; with target_data={study.target_data} leave them empty")
+    raise InputError(
+      f"scenarios={study.scenarios}: are virtual; leave scenarios empty with target_data={study.target_data}"
+    )
   if not isinstance(study.folds, int) or study.folds < 0:
-    raise InputError(f"folds={study.folds}: must be 1 (one draw), a number of folds, or 0 to leave one subject out")
+    raise InputError(
+      f"folds={study.folds}: must be 1 (a single split), a number of folds, or 0 (leave-one-subject-out)"
+    )
   for name in ("rate_factors", "step_factors"):
     if not getattr(study, name) or min(getattr(study, name)) <= 0:
-      raise InputError(f"{name}={getattr(study, name)}: must be positive, one at least")
+      raise InputError(f"{name}={getattr(study, name)}: must be positive, with at least one value")
   if min(study.seeds) < 0 or not 0 <= study.cohort_seed < 2**31:
     raise InputError(
       f"seeds={study.seeds}, cohort_seed={study.cohort_seed}: must be 0 or more, the latter less than {2**31}"
@@ -194,7 +198,7 @@ def _check_grid(study: Study) -> None:
 def _check_training(study: Study) -> None:
   config.check_steps("steps", study.steps)
   if min(study.batch, study.pretrain.batch) < 2:
-    raise InputError(f"batch={study.batch}, pretrain.batch={study.pretrain.batch}: each needs 2 or more")
+    raise InputError(f"batch={study.batch}, pretrain.batch={study.pretrain.batch}: each must be 2 or more")
   try:
     optimizer.check(study.pretrain.optimizer)
   except InputError as error:
@@ -207,7 +211,9 @@ def _check_training(study: Study) -> None:
       raise InputError(f"strategy {name}: {error}") from error
     needed = config.CHUNK * len(strategy.stages)
     if study.steps < needed:
-      raise InputError(f"steps={study.steps}: {name} has {len(strategy.stages)} stages and needs {needed} at least")
+      raise InputError(
+        f"steps={study.steps}: {name} has {len(strategy.stages)} stages and needs at least {needed} steps"
+      )
 
 
 def _check_models(study: Study) -> None:
@@ -215,7 +221,7 @@ def _check_models(study: Study) -> None:
     for name in model.covariates:
       if name not in virtual.COVARIATES:
         raise InputError(
-          f"{field}.covariates: {name!r} is not known of a subject; choose from {', '.join(virtual.COVARIATES)}"
+          f"{field}.covariates: {name!r} is not a covariate of the subjects; choose from {', '.join(virtual.COVARIATES)}"
         )
     try:
       nets.check(model, study.windows)

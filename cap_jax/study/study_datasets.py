@@ -154,9 +154,7 @@ def describe(study: study_config.Study) -> str:
   if target:
     return f"With real records: {target}." + ("" if source else " The source is virtual.")
   return (
-    f"In silico: all test subjects are virtual. The source: {source}."
-    if source
-    else "In silico: all subjects are virtual."
+    f"In silico: all test subjects are virtual. Source: {source}." if source else "In silico: all subjects are virtual."
   )
 
 
@@ -229,9 +227,11 @@ def _load_pairs(
       except InputError as error:
         problem = f" ({error})"
   if not calibrated:
-    who = f"{len(subjects)} subject(s), none with a usable window{problem}" if subjects else "nobody"
+    who = f"{len(subjects)} subject(s), none with a usable window{problem}" if subjects else "no subjects"
     waves = " and ".join(dict.fromkeys(signals))
-    raise InputError(f"{opened.path}: part {part!r} of its split has {who} of {waves}; choose another --split or site")
+    raise InputError(
+      f"{opened.path}: part {part!r} of its split contains {who} of {waves}; choose another --split or site"
+    )
   share = max(most // len(calibrated), 1) if count > most else None
   return batches.make_pairs(calibrated, signals[0], spec, signals[1], gaps=True, most=share)
 
@@ -243,7 +243,9 @@ def _check_labelled(study: study_config.Study, available: int, where: str) -> No
     InputError: there are fewer.
   """
   if available < max(study.n_target):
-    raise InputError(f"n_target={study.n_target}: {where} has {available} labelled subjects to train on")
+    raise InputError(
+      f"n_target={study.n_target}: {where} has only {available} labelled subjects for training; use fewer"
+    )
 
 
 def load_target(study: study_config.Study, fold: int = 0) -> Target:

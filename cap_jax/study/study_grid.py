@@ -28,7 +28,7 @@ def clinics_of(study: study_config.Study) -> tuple[study_config.Study, ...]:
   """
   names = study.scenarios or (study.scenario,)
   if len(set(names)) < len(names):
-    raise InputError(f"scenarios={names}: names a clinic twice")
+    raise InputError(f"scenarios={names}: contains a duplicate clinic; remove it")
   return tuple(dataclasses.replace(study, scenario=name, scenarios=()) for name in names)
 
 
@@ -79,7 +79,7 @@ def unused(study: study_config.Study) -> list[str]:
     if name not in used:
       why = methods.unavailable(clinics_of(study)[0], name)
       need = "needs labelled subjects" if methods.method(study, name).labels else "uses no labels"
-      reasons.append(f"{name}: {why or f'{need}, and n_target is {study.n_target}'}")
+      reasons.append(f"{name}: {why or f'{need}, but n_target is {study.n_target}'}")
   return reasons
 
 
@@ -127,9 +127,7 @@ def budgets(study: study_config.Study) -> dict[str, list[str]]:
       lengths = sorted({loop.whole(setting.steps * study.steps) for setting in settings(study, name)})
       budget = f"{tried(study, name)} × {' or '.join(map(str, lengths))} steps"
       if name == strategy_selection.NAME:
-        budget += (
-          f", after {len(strategy_selection.CANDIDATES)} candidates a third as long, trained in each fold of the labels"
-        )
+        budget += f", after {len(strategy_selection.CANDIDATES)} candidates with a third of the steps in each fold of the labels"
       methods_of.setdefault(budget, []).append(name)
   return methods_of
 

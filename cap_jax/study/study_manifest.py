@@ -40,7 +40,7 @@ def lock_folder(folder: str) -> Iterator[None]:
         shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
       yield
   except BlockingIOError as error:
-    raise InputError(f"{folder}: a study is running in it; let it end, or {_REMEDY}") from error
+    raise InputError(f"{folder}: another process is running there; wait for it to finish, or {_REMEDY}") from error
 
 
 def next_folder(study: study_config.Study, stem: str) -> str:
@@ -86,9 +86,9 @@ def remember(study: study_config.Study, folder: str) -> None:
     stored = _read(path)
     changed = [name for name in current if name not in _GROWS and current[name] != stored.get(name)]
     if list(stored.get("seeds", ()))[:1] != current["seeds"][:1]:
-      changed.append("the first of seeds")
+      changed.append("first seed")
     if changed:
-      raise InputError(f"{folder}: holds a study with another {', '.join(changed)}; {_REMEDY}")
+      raise InputError(f"{folder}: contains a study that differs in {', '.join(changed)}; {_REMEDY}")
   _write(path, current)
 
 
@@ -109,7 +109,7 @@ def settle(folder: str, clinic: str, split: splits.Split, data: Mapping[str, str
   if not os.path.exists(path):
     split.save(path)
   elif splits.load(path).digest != split.digest:
-    raise InputError(f"{path}: holds another split of the subjects than the data have now; {_REMEDY}")
+    raise InputError(f"{path}: does not match the current split of the data; {_REMEDY}")
   path = os.path.join(folder, f"data_{clinic}.json")
   if not os.path.exists(path):
     _write(path, dict(data))
@@ -117,7 +117,7 @@ def settle(folder: str, clinic: str, split: splits.Split, data: Mapping[str, str
   stored = _read(path)
   changed = [name for name in data if stored.get(name) != data[name]]
   if changed:
-    raise InputError(f"{path}: the waves of {', '.join(changed)} are not those that the study began with; {_REMEDY}")
+    raise InputError(f"{path}: the waves of {', '.join(changed)} changed after the study was started; {_REMEDY}")
 
 
 def digests(folder: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -147,9 +147,9 @@ def _read(path: str) -> dict[str, Any]:
     with open(path, encoding="utf-8") as file:
       content = json.load(file)
     if not isinstance(content, dict):
-      raise TypeError("no object")
+      raise TypeError("not a JSON object")
   except (ValueError, TypeError, RecursionError) as error:
-    raise DataError(path, f"is damaged ({error})", _REMEDY) from error
+    raise DataError(path, f"damaged file ({error})", _REMEDY) from error
   return content
 
 

@@ -131,7 +131,7 @@ def load(folder: str, key: Key) -> Cell | None:
       content: dict[str, Any] = json.load(file)
     checksum = content.pop(_CHECKSUM, None)  # early studies have none
     if checksum is not None and checksum != _digest(content):
-      raise ValueError("it was changed since it was written")
+      raise ValueError("it was modified after it was written")
     content["key"] = Key(**content["key"])
     content["errors"] = tuple(waveform_metrics.SubjectErrors(**row) for row in content["errors"])
     content["validation"] = tuple(loop.ValidationScore(*score) for score in content["validation"])
@@ -140,7 +140,9 @@ def load(folder: str, key: Key) -> Cell | None:
   except FileNotFoundError:
     return None
   except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-    raise DataError(path, f"holds no cell of a study ({error})", "remove the file and run the command again") from error
+    raise DataError(
+      path, f"does not contain a study cell ({error})", "remove the file and run the same command again"
+    ) from error
 
 
 def load_figure_data(folder: str, key: Key) -> dict[str, np.ndarray]:
@@ -164,6 +166,6 @@ def load_figure_data(folder: str, key: Key) -> dict[str, np.ndarray]:
     return {}
   except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
     raise DataError(
-      path, f"holds no waves ({error})", "remove the file and its .json, and run the command again"
+      path, f"contains no waves ({error})", "remove the file and its .json, and run the same command again"
     ) from error
   return {name: (_UNIT * value).astype(np.float32) if name.endswith(_WAVE) else value for name, value in values.items()}

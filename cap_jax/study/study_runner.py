@@ -98,7 +98,7 @@ class StudyRunner:
       try:
         return checkpoint.load(path)
       except checksummed.DamagedError as error:
-        raise InputError(f"{error}; or remove {path}, and the study trains it again") from error
+        raise InputError(f"{error}; or remove {path} to train it again") from error
     logs = os.path.join(self.folder, "logs", name)
     with metrics_writer.writing(logs, self._metrics) as metrics:
       recorder = loop.Recorder(training_state.StateKeeper(states), metrics)
@@ -214,7 +214,9 @@ class StudyRunner:
         }
       best = min(rmse_of, key=lambda setting: rmse_of[setting])
     except (ValueError, TypeError, KeyError) as error:
-      raise DataError(path, f"holds no choice ({error})", "remove the file and run the command again") from error
+      raise DataError(
+        path, f"does not contain a strategy selection ({error})", "remove the file and run the same command again"
+      ) from error
     return best, trials.get(best) if key == first else None
 
   def run(self, key: Key) -> Cell:

@@ -27,7 +27,7 @@ FORMAT = 3
 HEADER = checksummed.HEADER
 digest = checksummed.digest
 _UNCERTAINTY = "doubt"  # beside the blocks of the network
-REMEDY = "make one with: python -m cap_jax pretrain --workdir=DIR, and give DIR/checkpoint"
+REMEDY = "train one with: python -m cap_jax pretrain --workdir=DIR, and pass DIR/checkpoint"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,9 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
   """
   lost = [leaf for leaf, value in surgery.leaf_paths(checkpoint.params).items() if not np.all(np.isfinite(value))]
   if lost:
-    raise InputError(f"{path}: parameter {lost[0]} is not finite; lower the learning rate or check the data")
+    raise InputError(
+      f"{path}: parameter {lost[0]} contains NaN or infinite values; lower the learning rate or check the data"
+    )
   content = {
     "format": FORMAT,
     "site": checkpoint.site,
@@ -181,11 +183,11 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   except InputError as error:
     raise InputError(f"{header}: {error}") from error
   except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-    raise InputError(f"{header}: damaged or of another project ({error!r}); {REMEDY}") from error
+    raise InputError(f"{header}: damaged, or written by another project ({error!r}); {REMEDY}") from error
   params = checksummed.restore(path, expected, REMEDY)
   lost = [leaf for leaf, value in surgery.leaf_paths(params).items() if not np.all(np.isfinite(value))]
   if lost:
-    raise InputError(f"{path}: parameter {lost[0]} is not finite; {REMEDY}")
+    raise InputError(f"{path}: parameter {lost[0]} contains NaN or infinite values; {REMEDY}")
   arrays = params.pop(_UNCERTAINTY, None)
   intervals = _intervals(uncertainty_header, arrays) if uncertainty_header is not None and arrays is not None else None
   return Checkpoint(

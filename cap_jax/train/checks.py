@@ -54,7 +54,7 @@ def check(strategy: Strategy, model: config.Model, source_model: config.Model, t
   unknown = [name for name in model.covariates if name not in source_model.covariates]
   if unknown and source_scales(strategy):
     raise InputError(
-      f"strategy {strategy.name}: the source network takes no {', '.join(unknown)}, so the target's cannot either"
+      f"strategy {strategy.name}: it keeps the scaling of the source network, which does not read {', '.join(unknown)}; remove them from the target's covariates"
     )
   try:
     _check_blocks(strategy, net, source_net, samples, task)
@@ -64,7 +64,7 @@ def check(strategy: Strategy, model: config.Model, source_model: config.Model, t
 
 def _check_blocks(strategy: Strategy, net: nets.Net, source_net: nets.Net, samples: int, task: str) -> None:
   if not {"target", "source"} & {term.name for term in strategy.loss} and "r" not in strategy.init_from_source:
-    raise surgery.MergeError("nothing trains its fresh head; take r, or add the loss target")
+    raise surgery.MergeError("no loss trains the fresh head; add r to init_from_source, or add the loss target")
 
   def begin() -> Params:
     source = source_net.init(jax.random.key(0), samples)
@@ -76,10 +76,10 @@ def _check_blocks(strategy: Strategy, net: nets.Net, source_net: nets.Net, sampl
     labels = surgery.label(start, strategy.frozen(paths))
     own = {block: labels[block] for block in (*net.blocks, low_rank.BLOCK) if block in labels}
     if "train" not in jax.tree.leaves(own):
-      raise surgery.MergeError(f"all of its network is frozen ({', '.join(paths)}); leave something to train")
+      raise surgery.MergeError(f"the whole network is frozen ({', '.join(paths)}); freeze fewer paths")
   # `labels` are those of the last stage
   if task != "waveform" and "r" in strategy.init_from_source and "freeze" in jax.tree.leaves(labels["r"]):
-    raise surgery.MergeError(f"its head was trained for {task} and stays frozen; let the last stage train all of r")
+    raise surgery.MergeError(f"the head was trained for {task} and stays frozen; train all of r in the last stage")
 
 
 def check_task(strategy: Strategy, task: str) -> None:
@@ -99,6 +99,6 @@ def check_task(strategy: Strategy, task: str) -> None:
   gives_numbers = tasks.TASKS[task].numerics is not None
   if shares_head or (takes_head and (gives_numbers or not strategy.needs_labels)):
     raise InputError(
-      f"strategy {strategy.name}: its head comes from the source, which was trained for {task}; take other parts "
-      '(init_from_source=("f",)) or give the source\'s task a head of its own (the loss source_task)'
+      f"strategy {strategy.name}: its head comes from the source, which was trained for {task}; transfer only other parts "
+      '(init_from_source=("f",)) or train the source task on a separate head (the loss source_task)'
     )

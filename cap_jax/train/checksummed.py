@@ -50,7 +50,7 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], tree: Any) ->
   """
   path = os.path.abspath(path)
   if os.path.exists(path):
-    raise InputError(f"{path}: exists already; choose another folder or remove it")
+    raise InputError(f"{path}: already exists; choose another folder or remove it")
   partial = f"{path}.partial-{os.getpid()}"
   shutil.rmtree(partial, ignore_errors=True)
   os.makedirs(partial)
@@ -86,21 +86,23 @@ def read(path: str | os.PathLike[str], form: int, remedy: str) -> dict[str, Any]
   path = os.path.abspath(path)
   header = os.path.join(path, HEADER)
   if not os.path.isfile(header):
-    raise DamagedError(f"{path}: no checkpoint there; {remedy}")
+    raise DamagedError(f"{path}: no checkpoint found; {remedy}")
   try:
     if os.path.getsize(header) > _MOST_BYTES:
-      raise DamagedError(f"{header}: {os.path.getsize(header)} bytes, more than a header ever has; {remedy}")
+      raise DamagedError(f"{header}: {os.path.getsize(header)} bytes, too large for a header; {remedy}")
     with open(header, encoding="utf-8") as file:
       content = json.load(file)
     if content["format"] != form:
-      raise InputError(f"{header}: format {content['format']}, this version reads format {form}; {remedy}")
+      raise InputError(f"{header}: has format {content['format']}, but this version reads format {form}; {remedy}")
     _check_files(os.path.join(path, ARRAYS), content, remedy)
   except InputError:
     raise
   except OSError as error:
-    raise InputError(f"{error.filename or header}: cannot be read ({error.strerror or error})") from error
+    raise InputError(
+      f"{error.filename or header}: cannot be read ({error.strerror or error}); check the file and its permissions"
+    ) from error
   except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-    raise DamagedError(f"{header}: damaged or of another project ({error!r}); {remedy}") from error
+    raise DamagedError(f"{header}: damaged, or written by another project ({error!r}); {remedy}") from error
   return cast(dict[str, Any], content)
 
 
@@ -131,13 +133,15 @@ def restore(path: str | os.PathLike[str], expected: Any, remedy: str) -> Any:
 
 def _check_leaves(place: str, stored: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
   for leaf in sorted(set(stored) ^ set(expected)):
-    side = "is not stored" if leaf in expected else "is stored but belongs to no such network"
-    raise InputError(f"{place}: parameter {leaf} {side}; config.json and params do not belong together")
+    side = "is not stored" if leaf in expected else "is stored but not part of the network"
+    raise InputError(
+      f"{place}: parameter {leaf} {side}; config.json and params do not match: copy the checkpoint again"
+    )
   for leaf, shape in expected.items():
     if tuple(stored[leaf].shape) != shape.shape:
       raise InputError(
-        f"{place}: parameter {leaf} has shape {tuple(stored[leaf].shape)}, config.json implies {shape.shape}; "
-        "config.json and params do not belong together"
+        f"{place}: parameter {leaf} has shape {tuple(stored[leaf].shape)}, but config.json implies {shape.shape}; "
+        "config.json and params do not match: copy the checkpoint again"
       )
 
 
@@ -185,9 +189,9 @@ def _digest_of(content: Mapping[str, Any]) -> str:
 def _check_files(folder: str, content: Mapping[str, Any], remedy: str) -> None:
   expected = dict(content[_SUMS])
   if expected.pop(HEADER, None) != _digest_of(content):
-    raise DamagedError(f"{os.path.dirname(folder)}/{HEADER}: changed since it was written; {remedy}")
+    raise DamagedError(f"{os.path.dirname(folder)}/{HEADER}: modified after it was written; {remedy}")
   digests = _digests(folder)
   for name in sorted(expected.keys() | digests.keys()):
     if digests.get(name) != expected.get(name):
-      fate = "is missing" if name not in digests else "is damaged" if name in expected else "does not belong there"
+      fate = "is missing" if name not in digests else "is damaged" if name in expected else "is unexpected"
       raise DamagedError(f"{folder}/{name}: the file {fate}; copy the checkpoint again, or {remedy}")

@@ -26,7 +26,7 @@ class DivergedError(RuntimeError):
       place: subjects of the batch, and the path of the last good state.
     """
     self.what, self.step = what, step
-    super().__init__(f"{what} at step {step}{place}; lower the learning rate or look at the data")
+    super().__init__(f"{what} at step {step}{place}; lower the learning rate or check the data")
 
   def __reduce__(self) -> tuple[Any, ...]:
     return _unpickle, (str(self), self.what, self.step)

@@ -28,6 +28,6 @@ def warning(net: Net, params: Params, part: Mapping[str, np.ndarray]) -> str:
   if share >= _FLAT:
     return ""
   return (
-    f"collapsed: its waves differ {100 * share:.1f} % as much as the references, so it gives everyone about the mean; lower the learning "
-    "rate, train longer, or look at the data"
+    f"collapsed network: its waves vary only {100 * share:.1f} % as much as the references, so it predicts about the mean for all; lower the learning "
+    "rate, train longer, or check the data"
   )

@@ -49,7 +49,7 @@ _PING_S = 60.0  # gRPC closes a connection with a ping that was under way for so
 _FOLDER = "cap_jax/hosts/"
 _COLLECTIVE_FLAG = "--xla_cpu_collective_timeout_seconds"
 _BROKEN = re.compile(r"gloo|nccl|collective|barrier|connection|DEADLINE_EXCEEDED|UNAVAILABLE", re.IGNORECASE)
-_AGAIN = "start the same command on all hosts again, which trains from the start in the same --workdir"
+_AGAIN = "run the same command again on all hosts, which restarts the training in the same --workdir"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,9 +198,7 @@ class HostMonitor:
     for host, own in sorted(settings_of_hosts.items()):
       other = [field for field in settings_of_hosts[0] if own.get(field) != settings_of_hosts[0][field]]
       if other:
-        raise InputError(
-          f"--host={host}: was started with another {', '.join(other)} than host 0; start the same command on all hosts"
-        )
+        raise InputError(f"--host={host}: differs from host 0 in {', '.join(other)}; run the same command on all hosts")
 
   def finish(self) -> None:
     """Waits for all hosts at the end of the training.
@@ -226,13 +224,13 @@ class HostMonitor:
       until = self._signs.awake_s + 3 * BROKEN_S
       while self._signs.awake_s < until:  # the other thread finds the lost host and ends this process
         time.sleep(BEAT_S / 2)
-      self._leave(End((self._host,), f"lost its connection to the others, which all answer ({line})"))
+      self._leave(End((self._host,), f"lost its connection to the other hosts, which all respond ({line})"))
     if not self._leaving.acquire(blocking=False):
       self._stay()
     if isinstance(error, training_state.StopRequested):
       end = End((self._host,), "was stopped", training_state.EXIT_STOPPED)
     else:
-      end = End((self._host,), f"ended with an error ({line})", remedy="put that right, then ")
+      end = End((self._host,), f"ended with an error ({line})", remedy="fix the error, then ")
     self._part(end)
 
   def _count(self) -> None:
@@ -264,7 +262,7 @@ class HostMonitor:
       end = self._end
       lost = self._signs.lost(self._limit_s)
       if end is None and lost:
-        end = End(tuple(lost), f"was lost (nothing heard for {self._limit_s:.0f} s)")
+        end = End(tuple(lost), f"was lost (no heartbeat for {self._limit_s:.0f} s)")
       if end is not None:
         self._leave(end)
 
@@ -273,7 +271,7 @@ class HostMonitor:
     if not self._leaving.acquire(blocking=False):
       return
     if self._host in end.culprits and self._end is not None:
-      end = dataclasses.replace(end, reason=f"{end.reason}: this host itself, which resumed too late")
+      end = dataclasses.replace(end, reason=f"{end.reason}: this is the host itself, which resumed too late")
     self._print(end)
     self._part(end)
     self._exit(end.status)
@@ -333,7 +331,7 @@ class HostMonitor:
     if self._host == 0:
       return None
     if self._signs.store_silent_s > _STORE_S:
-      return End((0,), f"was lost (nothing heard for {self._signs.store_silent_s:.0f} s)")
+      return End((0,), f"was lost (no heartbeat for {self._signs.store_silent_s:.0f} s)")
     return None if _answers(self._address) else End((0,), "was lost (it closed the connection)")
 
 
@@ -386,7 +384,9 @@ def join(limits: Timeouts, **process: Any) -> HostMonitor:
     )
   except (RuntimeError, ValueError) as error:
     line = str(error).strip().splitlines()[0]
-    raise InputError(f"--coordinator: the hosts did not meet ({line}); are all started?") from error
+    raise InputError(
+      f"--coordinator: not all hosts connected ({line}); start the same command on every host"
+    ) from error
   from jax._src import distributed  # the store has no public name; orbax imports it from there too
 
   state: Any = distributed.global_state
@@ -403,7 +403,7 @@ def join(limits: Timeouts, **process: Any) -> HostMonitor:
 
 def _exit_unjoined(limits: Timeouts) -> None:
   """Ends a host that did not reach the others, where jax would abort it."""
-  line = f"error: --coordinator: the hosts did not meet in {limits.join_s} s; are all started?"
+  line = f"error: --coordinator: not all hosts connected within {limits.join_s} s; start the same command on every host"
   os.write(2, f"\n{line}\n".encode())
   os._exit(2)
 

@@ -115,7 +115,9 @@ def plan_stages(
   """
   chunks = steps // config.CHUNK
   if chunks < len(strategy.stages):
-    raise InputError(f"{steps} steps are too few for {len(strategy.stages)} stages of {config.CHUNK} or more")
+    raise InputError(
+      f"{steps} steps are too few for {len(strategy.stages)} stages of at least {config.CHUNK} steps; train longer"
+    )
   ends = np.round(np.cumsum([stage.share for stage in strategy.stages]) * chunks).astype(int)
   for k in range(len(ends)):
     ends[k] = min(max(ends[k], ends[k - 1] + 1 if k else 1), chunks - (len(ends) - 1 - k))
@@ -181,7 +183,7 @@ def fit(
   """
   unlabelled = streams.get("unlabelled", {})
   if isinstance(unlabelled, Mapping) and "y" in unlabelled:
-    raise splits.LeakError(f"{watch.name}: the stream of unlabelled windows holds their references; take them out")
+    raise splits.LeakError(f"{watch.name}: the stream of unlabelled windows contains their references; remove them")
   total = sum(stage.steps for stage in plans)
   plan_facts = [(one.steps, one.rate, one.freeze, one.rates, one.reads) for one in plans]
   in_memory = {axis: part if isinstance(part, Mapping) else None for axis, part in streams.items()}

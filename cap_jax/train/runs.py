@@ -72,7 +72,7 @@ class Data:
     """
     windows = getattr(self, part)
     if windows is None:
-      raise InputError(f"{by}: reads {_DESCRIPTIONS[part]}, which were not passed; pass {part}=")
+      raise InputError(f"{by}: needs {_DESCRIPTIONS[part]}; pass {part}=")
     return windows
 
 

@@ -35,7 +35,7 @@ def mesh(batch: int) -> Mesh:
   if jax.process_count() > 1:
     if batch % devices.size:
       raise InputError(
-        f"batch={batch}: cannot be shared among {devices.size} devices of {jax.process_count()} processes; "
+        f"batch={batch}: cannot be divided evenly among {devices.size} devices of {jax.process_count()} processes; "
         f"choose a multiple of {devices.size}"
       )
     return Mesh(devices, (_DATA,))

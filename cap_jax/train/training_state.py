@@ -37,7 +37,7 @@ MOST_STATES = 2
 EXIT_STOPPED = 75  # exit status after a requested stop with a saved state: EX_TEMPFAIL, "try again"
 _FORMAT = 3
 _FACTS = ("stage", "done", "times", "scores", "history", "train_s")
-_REMEDY = "a damaged state is set aside; a run of another release is finished with that, or its folder removed"
+_REMEDY = "damaged states are skipped; finish a run of another release with that release, or remove its folder"
 
 
 class StopRequested(BaseException):
@@ -195,10 +195,10 @@ class TrainingStates:
       if header is None:
         continue
       if steps != saved[0]:
-        print(f"{place}: resumes from here", file=sys.stderr)
+        print(f"{place}: resuming from this state", file=sys.stderr)
       if header["of"] != self._of:
         raise InputError(
-          f"{place}: the state of another training ({header['name']}); the data or the settings have changed since: choose "
+          f"{place}: contains the state of another training ({header['name']}), because the data or settings changed; choose "
           "another --workdir"
         )
       return header

@@ -48,7 +48,7 @@ class UncertaintyCalibration:
     needed = math.ceil(self.level / (1 - self.level) - 1e-9)
     if self.subjects >= needed:
       return ""
-    return f"intervals of {100 * self.level:g} % need {needed} calibration subjects, it has {self.subjects}"
+    return f"intervals of {100 * self.level:g} % need {needed} calibration subjects, but there are {self.subjects}"
 
   @property
   def arrays(self) -> Params:

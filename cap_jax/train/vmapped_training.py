@@ -200,7 +200,7 @@ def adapt(
   data = dataclasses.replace(data, validation=None)
   runs.check_apart(data)
   if data.labelled is None or not draws:
-    raise InputError("many trainings need labelled subjects, and a draw of them for each")
+    raise InputError("vmapped training needs labelled subjects and at least one draw; pass labelled= and draws=")
   own = [dataclasses.replace(data, labelled=data.labelled.of(draw.subjects)) for draw in draws]
   budgets = [dataclasses.replace(budget, seed=draw.seed) for draw in draws]
   first = runs.prepare(strategy, source, own[0], budgets[0], model)
@@ -210,11 +210,11 @@ def adapt(
   for one in prepared:
     if (one.scaling, one.plans) != (first.scaling, first.plans):
       raise InputError(
-        f"strategy {strategy.name}: scales or holds differently for other labelled subjects; train them one after another"
+        f"strategy {strategy.name}: its scaling or frozen layers depend on the labelled subjects; train the draws one after another"
       )
   if first.strategy.transducer and len({draw.seed for draw in draws}) > 1:
     raise InputError(
-      f"strategy {strategy.name}: simulates transducers on the source by the seed; give all draws the same seed"
+      f"strategy {strategy.name}: its simulated transducers depend on the seed; use the same seed for all draws"
     )
   windows = dict(first.fed)
   rows = [{stream: np.arange(len(part["x"])) for stream, part in windows.items()} for _ in draws]

@@ -1,1 +1,1 @@
-"""Contains the sections of `experiments.benchmark`, a file a subject."""
+"""Contains the sections of `experiments.benchmark`, one file per subject."""

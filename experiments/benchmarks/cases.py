@@ -1,4 +1,4 @@
-"""The trainings that are measured."""
+"""Defines the trainings that the benchmark measures."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -52,7 +52,7 @@ def _turns(path: str, site: str, turns: int) -> tuple[stream.Stream, timing.Time
   study = study_config.Study(source_data=path, site=site)
   training = study_datasets.load_source(study).training
   if not isinstance(training, stream.Stream):
-    raise InputError(f"--store={path}: is no store")
+    raise InputError(f"--store={path}: is not a store; prepare one with: python -m cap_jax prepare")
   spec, net = study.pretrain, nets.make_net(study.model)
   loss = tasks.TASKS[study.task].make_loss(net, study.windows.margin)
   total = terms.make_total(pretraining.STRATEGY.loss, "sum", terms.Context(net, loss, loss))
@@ -90,7 +90,7 @@ def rows(options: Options) -> list[Row]:
     shutil.rmtree(folder, ignore_errors=True)
   section = "data input"
   streamed, on_device = (1e3 * timing.median(times[name]) / steps for name in ("streamed", "held"))
-  detail = f"{streamed:.2f} ms a step from the store, {on_device:.2f} ms on batches that lie on the device"
+  detail = f"{streamed:.2f} ms per step from the store, {on_device:.2f} ms with batches on the device"
   return [
     Row(
       section=section, name="share of the step rate without input", value=timing.ratio(times["held"], times["streamed"]), unit="×", target=0.9,

@@ -24,7 +24,7 @@ _LARGER_WIDTHS, _LARGER_BATCHES = (512, 1024), (512, 2048)  # on an accelerator
 _DEVICES = (1, 2)
 _CHUNK = 5  # steps of a turn, few because large networks are slow
 _SECTION = "growth"
-DEVICES = "devices (virtual, on one processor)"
+DEVICES = "virtual devices on one processor"
 # measures one network in a process with virtual devices
 _ALONE = """
 import json, sys
@@ -98,9 +98,9 @@ def rows(options: Options) -> list[Row]:
     wide = {channels: cases.Case(_wide(model, channels)) for channels in widths}
     add("channels", name, _ms(wide, options, f"width: {name}"))
     lengths = {samples: case._replace(samples=samples) for samples in _SAMPLES}
-    add("samples of a window", name, _ms(lengths, options, f"length: {name}"))
+    add("samples per window", name, _ms(lengths, options, f"length: {name}"))
     large = {batch: case._replace(batch=batch) for batch in batches}
-    add("windows of a batch", name, _ms(large, options, f"batch: {name}"))
+    add("windows per batch", name, _ms(large, options, f"batch: {name}"))
     if on_cpu:
       add(DEVICES, name, {count: _on_devices(name, count, options) for count in _DEVICES})
   people = {max(options.subjects // part, 8): None for part in (16, 4, 1)}

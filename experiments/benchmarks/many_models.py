@@ -143,7 +143,7 @@ def rows(options: Options) -> list[Row]:
   people = data.labelled.subjects
   kinds = {
     f"leave one of {_PEOPLE} out": vmapped_training.leave_one_out(people),
-    f"{_PEOPLE} patients, a network each": [vmapped_training.Draw((name,), 0) for name in people],
+    f"{_PEOPLE} patients, one network each": [vmapped_training.Draw((name,), 0) for name in people],
     f"{_SEEDS} seeds": [vmapped_training.Draw(people, seed) for seed in range(_SEEDS)],
   }
   table_rows = []
@@ -156,7 +156,7 @@ def rows(options: Options) -> list[Row]:
       table_rows.append(
         Row(
           section=_SECTION,
-          name=f"{label}: furthest from a training alone",
+          name=f"{label}: largest difference from a separate training",
           value=_furthest_apart(study, trained, data, draws),
           unit="mmHg",
           target=1e-3,

@@ -28,10 +28,10 @@ def _rounding(there: held_out.HeldOut) -> Row:
     return float(np.sqrt(np.square(reconstructed_bt - there.pairs.y_bt)[:, inner].mean()))
 
   as_is, exact = rmse("default"), rmse("highest")
-  detail = f"{as_is:.5f} mmHg as the device multiplies by itself, {exact:.5f} at jax's highest precision"
+  detail = f"{as_is:.5f} mmHg with the default matmul precision, {exact:.5f} mmHg with the highest"
   return Row(
     section="float32 products",
-    name="waveform RMSE added by their rounding, package's network",
+    name="increase of waveform RMSE by default rounding, packaged network",
     value=as_is - exact,
     unit="mmHg",
     detail=detail,
@@ -59,7 +59,7 @@ def rows(options: Options) -> list[Row]:
   return [
     Row(
       section=section,
-      name=f"waveform RMSE added after {_STEPS} steps",
+      name=f"increase of waveform RMSE after {_STEPS} steps",
       value=statistics.mean(added),
       unit="mmHg",
       detail=f"{errors_text} mmHg; {spread}",

@@ -1,4 +1,4 @@
-"""Measures how long the main job compiles from a cold start, and with jax's cache on disk."""
+"""Measures how long the default comparison compiles from a cold start, and with the on-disk cache of JAX."""
 
 import json
 import os

@@ -41,7 +41,7 @@ def against_torch(options: Options, name: str, trainings: Mapping[str, cases.Cas
     apart = torch_networks.agree(case.model, training.params, samples)
     if not apart < _AGREE:
       raise InputError(
-        f"{label}: PyTorch's network differs by {apart:.2g} of its output from ours; they are not the same"
+        f"{label}: the output of the PyTorch network differs from ours by {apart:.2g}; the networks must be equal"
       )
     calls = {"ours": cases.our_call(training)}
     for threads in options.threads:
@@ -179,12 +179,12 @@ def rate(options: Options) -> list[Row]:
   on_cpu = jax.default_backend() == "cpu"
   squares = _SQUARES if on_cpu else _SQUARES + _LARGER_SQUARES
   peak, memory = matmul_rate(options, squares), memory_rate(options)
-  section = "operations a second of a step over those of a matrix product"
+  section = "operations per second of a step over those of a matrix product"
   token = cases.NETWORKS["token_cnn"]
   own = (cases.BATCH * cases.SAMPLES // token.patch, token.kernel * token.channels, token.channels)
   small = matmul_rate(options, [own])
   rows = [
-    Row(section=section, name=f"matrix product, the best of {len(squares)} sizes", value=peak / 1e9, unit="GFLOP/s"),
+    Row(section=section, name=f"matrix product, best of {len(squares)} sizes", value=peak / 1e9, unit="GFLOP/s"),
     Row(section=section, name="memory, read and written", value=memory / 1e9, unit="GB/s"),
     Row(
       section=section, name=f"product of token_cnn's own size, {'×'.join(map(str, own))}", value=small / peak, unit="×"

@@ -56,7 +56,7 @@ def inference(options: Options) -> list[Row]:
   return [
     Row(
       section="inference",
-      name="an hour at 125 Hz reconstructed",
+      name="reconstruction of one hour at 125 Hz",
       value=timing.median(times["hour"]),
       unit="s",
       target=1.0,
@@ -65,7 +65,7 @@ def inference(options: Options) -> list[Row]:
     ),
     Row(
       section="inference",
-      name="a stream, one beat in, one beat out",
+      name="stream, one beat in, one beat out",
       value=_streamed_ms(trained, record),
       unit="ms",
       target=5.0,

@@ -57,7 +57,7 @@ def rows(options: Options) -> list[Row]:
       detail=f"{few:.1f} MB for a quarter of them",
     ),
     Row(section=section, name=f"{count} subjects × 6 sites and PPG × {_SAMPLES} samples", value=whole, unit="s"),
-    Row(section=section, name="subjects a second", value=count / whole, unit="1/s"),
+    Row(section=section, name="subjects per second", value=count / whole, unit="1/s"),
     Row(
       section=section,
       name=f"time for {count} over time for {count // 4} subjects",

@@ -2,7 +2,7 @@
 
 The source: 1,200 virtual patients of an intensive care unit behind catheters that differ, with age, heart rate and cuff pressures as
 covariates. The target: 100 unlabelled subjects, elderly and hypertensive, behind one under-damped transducer. Source windows are
-weighted to the pressures of the target, so that the adversary cannot tell the domains apart by pressure.
+weighted to the pressures of the target, so that the adversary cannot distinguish the domains by pressure.
 
 Command: python -m experiments.transfer --config=experiments/configs/domain_adaptation.py --workdir=runs/domain_adaptation
 Expected: waveform RMSE 1.70 mmHg on 60 test subjects; the source network unchanged 2.05, and 1.99 after as many more steps on

@@ -3,8 +3,8 @@ subjects. It is compared with a network from scratch, plain fine-tuning and the 
 
 Command: python -m experiments.study --config=experiments/configs/headline.py --workdir=runs/headline --processes=2
 Expected: the tables in docs/experiments.md.
-Time: 92 minutes on 2 cores that had other work too. With `auto` besides
-(--config.strategies=scratch,fine_tuning,multi_task/transducer,auto,domain_adaptation/transducer,domain_adaptation/mmd) 107 more when it had two candidates; now it
+Time: 92 minutes on 2 cores under other load. Adding `auto`
+(--config.strategies=scratch,fine_tuning,multi_task/transducer,auto,domain_adaptation/transducer,domain_adaptation/mmd) took 107 more with two candidates; it now
 cross-validates five.
 """
 

@@ -3,7 +3,7 @@
 Command: python -m experiments.study --config=experiments/configs/in_distribution.py --workdir=runs/in_distribution
 Expected: in silico 0.19 mmHg of the source network (95 %: 0.17 to 0.21; 0.18 to 0.19 with --config.pretrain.seed=1 to 4), 0.31 of the
 CNN-BiLSTM, 0.38 of the TCN, 2.19 of the FIR transfer function.
-Time: 40 minutes on 2 cores that had other work too, most of it the two published networks; 6 to 8 without them
+Time: 40 minutes on 2 cores under other load, most of it for the two published networks; 6 to 8 minutes without them
 (--config.baselines=peripheral,gtf_source,source).
 """
 

@@ -1,9 +1,9 @@
-"""All strategies against all baselines in three virtual clinics, three draws of the labelled subjects: other people; other people behind one
-transducer; a transducer for each of them.
+"""All strategies against all baselines in three virtual clinics, with three draws of the labelled subjects: another population; another
+population with one transducer; another population with one transducer per subject.
 
 Command: python -m experiments.study --config=experiments/configs/paper.py --workdir=runs/paper --processes=2
 Expected: the table in docs/comparison.md, of the first two draws (--config.seeds=0,1, about 2 hours on 2 cores).
-Time: some 2.5 hours; the command says how many before it starts.
+Time: about 2.5 hours; the command prints an estimate before it starts.
 """
 
 from ml_collections import ConfigDict

@@ -1,8 +1,8 @@
-"""The source network of the package: from radial to aortic pressure, trained on arteries of many kinds.
+"""The packaged source network: radial to aortic pressure, trained on a wide range of arterial parameters.
 
 Command: python -m experiments.pretrain --config=experiments/configs/pretrained.py --workdir=runs/pretrained
 Expected: the figures in cap_jax/pretrained/README.md.
-Time: 12 minutes of training on 2 cores that had other work too, 5 without.
+Time: 12 minutes of training on 2 cores under other load, 5 minutes on idle cores.
 """
 
 from ml_collections import ConfigDict

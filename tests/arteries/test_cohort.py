@@ -140,15 +140,15 @@ def test_bad_parameters_name_themselves_and_their_range(subjects, field, value, 
 
 
 def test_bad_settings_are_refused(subjects):
-  with pytest.raises(InputError, match="samples=64: must be more than twice the harmonics, of which 40"):
+  with pytest.raises(InputError, match="samples=64: must be more than twice the number of harmonics, 40"):
     cohort.beats(subjects, samples=64)
   with pytest.raises(InputError, match="chunk=0: must be 1 or more"):
     cohort.beats(subjects, chunk=0)
-  with pytest.raises(InputError, match="must be 4 s or more at 10 Hz or more, in a whole number"):
+  with pytest.raises(InputError, match="must be at least 4 s at 10 Hz or more, and a whole number"):
     cohort.records(jax.random.key(0), subjects, 8.001, 125.0, QUIET)
-  with pytest.raises(InputError, match="fs_hz=inf: must be 4 s or more at 10 Hz"):
+  with pytest.raises(InputError, match="fs_hz=inf: must be at least 4 s at 10 Hz"):
     cohort.records(jax.random.key(0), subjects, 8.0, np.inf, QUIET)
-  with pytest.raises(InputError, match=r"must have the shape \(subject,\), one subject at least"):
+  with pytest.raises(InputError, match=r"must have shape \(subject,\), with at least one subject"):
     cohort.beats(jax.tree.map(lambda x: x[0], subjects))
 
 

@@ -140,7 +140,7 @@ def test_a_larger_draw_begins_with_the_smaller_one(saved):
     ({"map_shift_mmhg": float("nan")}, "Population.map_shift_mmhg=nan: must be -100 to 100"),
     ({"taper_sd": -0.1}, "Population.taper_sd=-0.1: must be 0 to 0.25"),
     ({"map_shift_mmhg": 90.0}, "fewer than 2 % of its subjects are plausible"),
-    ({"hr_shift_bpm": -70.0}, "draws subjects that cannot be"),
+    ({"hr_shift_bpm": -70.0}, "draws impossible subjects"),
   ],
 )
 def test_populations_that_cannot_be_are_refused(change, said):

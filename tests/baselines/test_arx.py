@@ -61,7 +61,7 @@ def test_a_run_settles_at_the_gain_of_the_system():
 def test_an_unstable_model_is_no_candidate(monkeypatch):
   assert not arx.Arx(np.array([1.01]), np.array([0.1, 0.1]), 0.0, 5, SPEC.fs_hz).stable
   monkeypatch.setattr(arx, "_solve", lambda *_: arx.Arx(np.array([1.01]), np.array([0.1, 0.1]), 0.0, 5, SPEC.fs_hz))
-  with pytest.raises(UnfitError, match="no ARX model is stable"):
+  with pytest.raises(UnfitError, match="no stable ARX model"):
     arx.fit(output(4), output(2), SPEC)
 
 

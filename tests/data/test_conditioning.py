@@ -90,7 +90,7 @@ def test_one_beat_is_repeated():
 def test_nothing_left_is_an_error():
   raw = record(125.0)
   raw.signals["radial"][:] = 90.0
-  with pytest.raises(DataError, match=r"r1, subject s1: no usable beat \(flat line\); leave the record out"):
+  with pytest.raises(DataError, match=r"r1, subject s1: no usable beat \(flat line\); omit the record"):
     conditioning.condition(raw, SPEC)
 
 
@@ -146,7 +146,7 @@ def test_a_slower_signal_keeps_its_upstroke():
 def test_a_clock_full_of_pauses_is_refused():
   time_s = np.arange(2000) / 125
   time_s[-1] = 1e9
-  with pytest.raises(DataError, match=r"2000 samples at 125 Hz spread over 1e.09 s; correct the clock"):
+  with pytest.raises(DataError, match=r"2000 samples at 125 Hz span 1e.09 s; correct the clock"):
     recordings.make("s", "r", "file", time_s, {"radial": np.full(2000, 90.0)})
 
 

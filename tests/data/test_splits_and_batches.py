@@ -49,11 +49,11 @@ def test_a_split_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_leaks_raise():
-  with pytest.raises(splits.LeakError, match=r"\['x'\] are in both 'a' and in 'b'"):
+  with pytest.raises(splits.LeakError, match=r"\['x'\] are in both 'a' and 'b'"):
     splits.Split({"a": ("x", "y"), "b": ("x",)})
-  with pytest.raises(splits.LeakError, match="named twice"):
+  with pytest.raises(splits.LeakError, match="duplicate subject"):
     splits.draw(["x", "x"], {"a": 1}, seed=0)
-  with pytest.raises(ValueError, match="need 3, there are 2"):
+  with pytest.raises(ValueError, match="need 3 subjects, but there are only 2"):
     splits.draw(["x", "y"], {"a": 3}, seed=0)
 
 
@@ -135,14 +135,14 @@ def test_covariates_go_with_their_windows_and_are_standardised_by_the_training_s
   assert set(pairs.covariates) == {"age", "hr_bpm"}
   known = np.isfinite(pairs.covariates["hr_bpm"])
   np.testing.assert_array_equal(known, pairs.subject_b == "a")  # what one lacks is known of the others
-  with pytest.raises(InputError, match=r"covariate 'hr_bpm': blank for \d+ of \d+ windows or records; fill it in"):
+  with pytest.raises(InputError, match=r"covariate 'hr_bpm': missing in \d+ of \d+ windows or records; fill it in"):
     batches.fit_scaling(pairs, ("hr_bpm",))
   only = pairs.of(["b"])
   np.testing.assert_array_equal(only.covariates["age"], 50.0)
   scaling = batches.fit_scaling(pairs, ("age",))
   np.testing.assert_allclose(scaling.standardise(only.covariates, ("age",), len(only.x_bt)), 1.0, atol=1e-5)
   assert scaling.standardise({}, (), 3).shape == (3, 0)
-  with pytest.raises(InputError, match="covariate 'weight': not known of these windows; known are age"):
+  with pytest.raises(InputError, match=r"covariate 'weight': missing in these windows \(found: age"):
     scaling.standardise(only.covariates, ("weight",), 3)
   with pytest.raises(InputError, match="covariate 'weight': unknown; choose from age, hr_bpm"):
     batches.fit_scaling(pairs, ("weight",))

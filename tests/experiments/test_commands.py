@@ -99,7 +99,7 @@ def test_reconstruct_a_csv(source, tmp_path, seconds, fs):
   assert abs(aortic.mean() - p.mean()) < 10  # a hundred steps of training: plausible, no more
   assert (tmp_path / "out.png").stat().st_size > 10_000
   content = json.loads((tmp_path / "out.json").read_text())
-  assert "no medical device" in content["note"]
+  assert "not a medical device" in content["note"]
   assert 20 <= len(content["beats"]) <= 26 if seconds > 1 else len(content["beats"]) == 1
   assert content["summary"]["hr_bpm"]["mean"] == pytest.approx(75, abs=2)
 
@@ -158,11 +158,11 @@ def bad(tmp_path, kind):
   ("kind", "message"),
   [
     ("site", "--site=wrist: unknown site; choose one of"),
-    ("column", "in.csv: no column is a signal (found: time_s, pressure)"),
+    ("column", "in.csv: no column is named after a signal (found: time_s, pressure)"),
     ("time", "in.csv: column time_s: time does not increase at data row 301"),
-    ("kilopascal", "it looks like kPa: multiply by 7.50062"),
+    ("kilopascal", "it seems to be in kPa: multiply it by 7.50062"),
     ("empty", "in.csv: the file is empty"),
-    ("other_site", "the checkpoint reads radial; make one with: python -m cap_jax pretrain --site=brachial"),
+    ("other_site", "the checkpoint reads radial; train one with: python -m cap_jax pretrain --site=brachial"),
     ("output", "is not a writable folder"),
   ],
 )
@@ -192,65 +192,69 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
 @pytest.mark.parametrize(
   ("name", "arguments", "message"),
   [
-    ("reconstruct", ["--input=a.csv", "--output=b.csv"], "a.csv: no such file or folder; give a CSV file"),
-    ("reconstruct", ["--input=a.csv", "--output=b.csv", "--checkpoint=x"], "x: no checkpoint there; make one with"),
-    ("reconstruct", ["--input=a.csv", "--output=b.csv", "--site=brachial"], "the checkpoint reads radial; make one"),
+    ("reconstruct", ["--input=a.csv", "--output=b.csv"], "a.csv: no such file or folder; pass a CSV file"),
+    ("reconstruct", ["--input=a.csv", "--output=b.csv", "--checkpoint=x"], "x: no checkpoint found; train one with"),
+    ("reconstruct", ["--input=a.csv", "--output=b.csv", "--site=brachial"], "the checkpoint reads radial; train one"),
     ("reconstruct", ["--bogus=1"], "Unknown command line flag 'bogus'"),
-    ("transfer", ["--source=nowhere", "--workdir=w"], "no checkpoint there; make one with"),
+    ("transfer", ["--source=nowhere", "--workdir=w"], "no checkpoint found; train one with"),
     ("transfer", ["--strategy=magic", "--source=x", "--workdir=w"], "flag --strategy=magic"),
     ("transfer", ["--workdir=w", "--loss=target:much"], "--loss=target:much: the weight must be a number"),
     (
       "transfer",
       ["--workdir=w", "--init_from_source=f/lstm_0"],
-      "rule 'f/lstm_0' matches nothing in the source parameters",
+      "rule 'f/lstm_0' matches no source parameter",
     ),
-    ("transfer", ["--workdir=w", "--freeze=first:99"], "rule 'first:99' names no number of layers"),
-    ("transfer", ["--workdir=w", "--freeze=g"], "rule 'g' matches nothing in the frozen parameters"),
-    ("transfer", ["--workdir=w", "--config.task=bp", "--strategy=fine_tuning"], "was trained for bp; take other parts"),
+    ("transfer", ["--workdir=w", "--freeze=first:99"], "rule 'first:99' does not specify a valid number of layers"),
+    ("transfer", ["--workdir=w", "--freeze=g"], "rule 'g' matches no frozen parameter"),
+    (
+      "transfer",
+      ["--workdir=w", "--config.task=bp", "--strategy=fine_tuning"],
+      "was trained for bp; transfer only other parts",
+    ),
     ("transfer", ["--workdir=w", "--loss=hope:1"], "loss 'hope' is unknown; choose one of target"),
-    ("transfer", ["--workdir=w", "--n_target=0", "--strategy=fine_tuning"], "fine_tuning learns from labelled target"),
+    ("transfer", ["--workdir=w", "--n_target=0", "--strategy=fine_tuning"], "fine_tuning needs labelled target"),
     ("pretrain", ["--workdir=w", "--site=digital_ppg"], "must be a peripheral pressure"),
     ("compare", ["--workdir=w", "--config.scenarios=device,venus"], "scenarios=venus: unknown; choose from"),
     ("compare", ["--workdir=w", "--config.scenario=mars"], "scenario=mars: unknown; choose one of"),
     ("compare", ["--workdir=w", "--config.n_target=5,100"], "must be 0 to 40 labelled subjects"),
     ("compare", ["--config=absent.py"], "absent.py"),
     ("compare", ["--workdir=w", "--config.model.patch=7"], "not a whole number of patches of 7"),
-    ("compare", ["--workdir=w", "--config.n_target=5,5"], "names a value twice"),
-    ("pretrain", ["--workdir=w", "--config.nope=3"], "'nope'\" is not a field or value of the study"),
-    ("pretrain", ["--workdir=w", "--config=README.md"], "--config: the file cannot be loaded"),
-    ("pretrain", [], "--workdir is missing; give --workdir=DIR"),
+    ("compare", ["--workdir=w", "--config.n_target=5,5"], "contains a duplicate value"),
+    ("pretrain", ["--workdir=w", "--config.nope=3"], "'nope'\" is not a field or value of a study"),
+    ("pretrain", ["--workdir=w", "--config=README.md"], "--config: cannot load the file"),
+    ("pretrain", [], "--workdir is missing; pass --workdir=DIR"),
     ("tune", ["--rates=fast"], "--rates=fast: each must be a number"),
     ("tune", ["--n_target=100"], "must be 0 to 40 labelled subjects"),
-    ("tune", ["--strategy=scratch", "--n_target=0"], "--n_target=0: scratch learns from labelled target subjects"),
-    ("transfer", ["--workdir=w", "--strategy=auto", "--freeze=f"], "--strategy=auto: chooses by itself"),
+    ("tune", ["--strategy=scratch", "--n_target=0"], "--n_target=0: scratch needs labelled target subjects"),
+    ("transfer", ["--workdir=w", "--strategy=auto", "--freeze=f"], "--strategy=auto: sets these itself"),
     (
       "transfer",
       ["--workdir=w", "--strategy=scratch", "--freeze=f,r"],
-      "strategy scratch: all of its network is frozen",
+      "strategy scratch: the whole network is frozen",
     ),
     ("transfer", ["--workdir=w", "--loss=mmd:1:ramp:x"], "has 4 parts; a term is NAME:WEIGHT"),
-    ("compare", ["--workdir=w", "--config.scenarios=device,device"], "names a value twice"),
+    ("compare", ["--workdir=w", "--config.scenarios=device,device"], "contains a duplicate value"),
     ("compare", ["--workdir=w", "--metrics=csv"], "--metrics=csv: unknown; choose from jsonl, tensorboard"),
-    ("study", [], "--workdir is missing; give --workdir=DIR"),
+    ("study", [], "--workdir is missing; pass --workdir=DIR"),
     ("study", ["--workdir=w", "--config.baselines=oracle"], "baselines=oracle: unknown; choose from peripheral"),
-    ("study", ["--workdir=w", "--config.folds=200"], "folds=200: device_population has 116 subjects"),
+    ("study", ["--workdir=w", "--config.folds=200"], "folds=200: device_population has only 116 subjects"),
     (
       "study",
       ["--workdir=w", "--config.n_target=0,", "--config.strategies=scratch", "--config.baselines="],
-      "none of the methods",
+      "no method can use it",
     ),
     (
       "evaluate",
       ["--workdir=w", "--checkpoint=nowhere", "--format=csv", "--path=x"],
-      "no checkpoint there; make one with",
+      "no checkpoint found; train one with",
     ),
     (
       "compare",
       ["--workdir=w", "--config.site=brachial"],
-      "was trained with site=radial; leave the flag out, or add --source=",
+      "was trained with site=radial; omit the flag, or add --source=",
     ),
-    ("compare", ["--workdir=w", "--source=nowhere"], "no checkpoint there; make one with"),
-    ("compare", ["--workdir=w", "--source=train", "--config.task=bp"], "was trained for bp; take other parts"),
+    ("compare", ["--workdir=w", "--source=nowhere"], "no checkpoint found; train one with"),
+    ("compare", ["--workdir=w", "--source=train", "--config.task=bp"], "was trained for bp; transfer only other parts"),
     (
       "compare",
       ["--workdir=w", "--source=train", "--config.model.extractor=cnn"],
@@ -333,7 +337,7 @@ def test_cohort_in_the_layout_of_pwdb(tmp_path):
   assert (folder / "waves.png").stat().st_size > 20_000
   again = run("cohort", "--subjects=3", f"--output={folder}")
   assert again.returncode == 2
-  assert "exists already; choose another folder" in again.stderr
+  assert "already exists; choose another folder" in again.stderr
 
 
 @pytest.mark.parametrize(
@@ -386,29 +390,29 @@ def test_benchmark_prints_what_it_measured_beside_its_targets(tmp_path):
   result = json.loads((tmp_path / "b.json").read_text())
   rows = {row["name"]: row for row in result["rows"]}
   assert 0.5 < rows["compiling the beats"]["value"] < 60
-  assert rows["subjects a second"]["value"] > 50
-  assert rows["subjects a second"]["met"] is None
+  assert rows["subjects per second"]["value"] > 50
+  assert rows["subjects per second"]["met"] is None
   frozen = rows["tcn, extractor computed, not trained"]
   assert 0 < frozen["value"] < 1  # less work cannot take longer
   assert frozen["met"] == (frozen["value"] <= frozen["target"])
   assert "jax" in result["versions"]
   assert "cores to use" in result["processor"]
   assert done.stdout == (tmp_path / "b.md").read_text(encoding="utf-8")
-  assert "subjects a second" in done.stdout
+  assert "subjects per second" in done.stdout
 
 
 def test_benchmark_refuses_a_section_that_is_not_there():
   done = run("benchmark", "--only=step")
   assert done.returncode == 2
-  assert "--only=step: there is no such section; choose from steps," in done.stderr
+  assert "--only=step: unknown section; choose from steps," in done.stderr
 
 
 @pytest.mark.parametrize(
   ("rows", "said"),
   [
-    ("".join(f"{k / 100},90\n" for k in range(200)), "no beat of 0.33 s or more found in 200 rows"),
-    ("0,90\n0.01,91\n0.02,92\n", "no beat of 0.33 s or more found in 3 rows"),
-    ("0,90\n0.01,\n0.02,92\n", "has missing values"),
+    ("".join(f"{k / 100},90\n" for k in range(200)), "no beat of 0.33 s or more in 200 rows"),
+    ("0,90\n0.01,91\n0.02,92\n", "no beat of 0.33 s or more in 3 rows"),
+    ("0,90\n0.01,\n0.02,92\n", "contains missing values"),
   ],
 )
 def test_fit_refuses_what_is_no_beat(tmp_path, rows, said):

@@ -61,21 +61,21 @@ def test_describe_tells_what_is_there_and_what_would_be_left_out(patients, tmp_p
   assert done.returncode == 0, done.stderr
   assert "csv: 14 subjects, 14 records" in done.stdout
   assert "radial [mmHg]: 12 records, 125 Hz, 96 s" in done.stdout
-  assert "left out: 3 of 15" in done.stdout
+  assert "excluded: 3 of 15" in done.stdout
   assert "P12.csv: radial: median" in done.stdout
-  assert "looks like kPa: multiply by 7.50062" in done.stdout
+  assert "seems to be in kPa: multiply it by 7.50062" in done.stdout
   assert "P13.csv: cannot be read" in done.stdout
-  assert "P14.csv: no such file; add it, or take the subject out of subjects.csv" in done.stdout
+  assert "P14.csv: no such file; add the file, or remove the subject from subjects.csv" in done.stdout
   assert picture.stat().st_size > 20_000
   strict = run("describe", "--format=csv", f"--path={patients}", "--strict", f"--output={picture}")
   assert strict.returncode == 2
-  assert strict.stderr.strip().endswith("P14.csv: no such file; add it, or take the subject out of subjects.csv")
+  assert strict.stderr.strip().endswith("P14.csv: no such file; add the file, or remove the subject from subjects.csv")
 
 
 def test_prepare_skips_counts_and_lists_bad_records(prepared):
   output, done = prepared
   assert "12 records, 96 s at 125 Hz" in done.stdout
-  assert "left out: 3 of 15" in done.stdout
+  assert "excluded: 3 of 15" in done.stdout
   assert "100%" in done.stderr
   split = splits.load(output / "split.json")
   assert {name: len(subjects) for name, subjects in split.subjects.items()} == {
@@ -93,7 +93,7 @@ def test_a_given_network_is_transferred_to_the_patients(prepared, done_study, tm
     f"--source={done_study / 'checkpoint'}", f"--workdir={tmp_path / 'work'}",
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
-  assert "With real records: the user's own." in done.stdout
+  assert "With real records: user-provided data." in done.stdout
   assert "waveform RMSE on 3 test subjects" in done.stdout
   header = json.loads((tmp_path / "work" / "checkpoint" / "config.json").read_text())
   assert header["about"]["target_data"] == str(prepared[0])
@@ -108,7 +108,7 @@ def test_a_network_is_trained_on_virtual_people_and_transferred_to_the_patients(
     f"--workdir={tmp_path / 'work'}",
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
-  assert "With real records: the user's own." in done.stdout
+  assert "With real records: user-provided data." in done.stdout
   assert "waveform RMSE on 3 test subjects" in done.stdout
   header = json.loads((tmp_path / "work" / "checkpoint" / "config.json").read_text())
   assert header["about"]["target_data"] == str(output)
@@ -123,7 +123,7 @@ def test_a_network_is_trained_on_virtual_people_and_transferred_to_the_patients(
     f"--workdir={tmp_path / 'many'}",
   )  # fmt: skip
   assert many.returncode == 2
-  assert "labelled subjects to train on" in many.stderr
+  assert "labelled subjects for training" in many.stderr
 
 
 @pytest.mark.slow
@@ -133,10 +133,10 @@ def test_a_study_of_real_records_calls_nobody_virtual(prepared, tmp_path):
     "--config.baselines=peripheral,source", "--invasive", "--male_share=0.5", f"--workdir={tmp_path / 'work'}",
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
-  assert "With real records: the user's own." in done.stdout
+  assert "With real records: user-provided data." in done.stdout
   page = (tmp_path / "work" / "report.html").read_text(encoding="utf-8").partition("<script>")[0]
   assert "virtual" not in page.replace("The source is virtual.", "")
-  assert "no invasive reference" not in page
+  assert "the reference is not invasive" not in page
   assert "n = 3 &lt; 85" in page
   assert "in silico" not in page
 
@@ -176,10 +176,10 @@ def test_a_network_of_ppg_is_none_of_the_aorta_and_one_with_a_cuff_asks_for_its_
   flags = [f"--checkpoint={tmp_path / 'ppg' / 'checkpoint'}", f"--input={given}", f"--output={tmp_path / 'out.csv'}"]
   stripped = run("reconstruct", *flags)
   assert stripped.returncode == 2
-  assert "the checkpoint reads cuff_sbp_mmhg, cuff_dbp_mmhg, cuff_map_mmhg if known; given: none" in stripped.stderr
+  assert "the checkpoint reads cuff_sbp_mmhg, cuff_dbp_mmhg, cuff_map_mmhg (optional); passed: none" in stripped.stderr
   done = run("reconstruct", *flags, "--covariates=cuff_sbp_mmhg=150,cuff_dbp_mmhg=80,cuff_map_mmhg=101")
   assert done.returncode == 2
-  assert "gives the radial wave, not the aortic one" in done.stderr
+  assert "predicts the radial wave, not the aortic wave" in done.stderr
   assert not (tmp_path / "out.csv").exists()
 
 
@@ -194,8 +194,8 @@ def test_a_network_of_another_wave_or_with_a_cuff_asks_for_what_it_needs(done_st
     "other": config.Signals(reference="radial"),
   }
   for name, message in (
-    ("cuff", "the checkpoint reads cuff_sbp_mmhg, cuff_dbp_mmhg, cuff_map_mmhg if known; given: none"),
-    ("other", "gives the radial wave, not the aortic one"),
+    ("cuff", "the checkpoint reads cuff_sbp_mmhg, cuff_dbp_mmhg, cuff_map_mmhg (optional); passed: none"),
+    ("other", "predicts the radial wave, not the aortic wave"),
   ):
     checkpoint.save(tmp_path / name, dataclasses.replace(network, signals=changes[name]))
     done = run("reconstruct", f"--checkpoint={tmp_path / name}", f"--input={given}", f"--output={tmp_path / 'out.csv'}")
@@ -215,7 +215,7 @@ def test_sim_to_real_reports_distances_plausibility_and_errors(tmp_path):
     f"--workdir={work}",
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
-  assert "no accuracy of it is claimed" in done.stdout
+  assert "no accuracy is claimed" in done.stdout
   for method in ("mean wave", "transfer function, FIR, source", "source network unchanged", "domain adaptation: CORAL"):
     assert done.stdout.count(method) >= 6, method
   page = (work / "report.html").read_text(encoding="utf-8")
@@ -248,7 +248,7 @@ def test_pwdb_written_by_the_cohort_is_read_by_its_loader(tmp_path):
     ("prepare", ["--format=csv", "--path=/nowhere", "--output=x"], "/nowhere: no such file or folder"),
     ("describe", ["--format=wfdb", "--path=/", "--channels=ABP"], "--channels=ABP: must be NAME:SIGNAL"),
     ("sim_to_real", ["--workdir=x"], "--stores is missing"),
-    ("pretrain", ["--config.source_data=/nowhere", "--workdir=x"], "/nowhere: no prepared store there"),
+    ("pretrain", ["--config.source_data=/nowhere", "--workdir=x"], "/nowhere: no prepared store found"),
   ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_written(command, arguments, said, tmp_path, monkeypatch):

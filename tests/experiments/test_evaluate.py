@@ -46,9 +46,9 @@ def test_paired_data_have_errors_a_row_a_subject(done_study, patients, tmp_path)
   page = (tmp_path / "work" / "report.html").read_text(encoding="utf-8")
   assert "n = 5 &lt; 85" in page
   assert "the subjects are virtual" not in page  # they are the user's own
-  assert "no invasive reference" not in page
+  assert "the reference is not invasive" not in page
   assert "P05.csv" in page
-  assert "left out: 1 of 6" in done.stdout
+  assert "excluded: 1 of 6" in done.stdout
   assert (tmp_path / "work" / "tables" / "standards_patients.tex").is_file()
   assert list((tmp_path / "work" / "figures").glob("*.pdf"))
 
@@ -74,11 +74,11 @@ def test_peripheral_waves_alone_have_a_report_without_errors(done_study, patient
 @pytest.mark.parametrize(
   ("kind", "message"),
   [
-    ("site", "--site=brachial: the checkpoint reads radial; make one with"),
+    ("site", "--site=brachial: the checkpoint reads radial; train one with"),
     ("nothing", "no such file or folder"),
-    ("other_wave", "has no radial; it has brachial"),
-    ("empty", "subjects.csv: the file holds a header but no rows"),
-    ("work", "exists already"),
+    ("other_wave", "contains no radial (found: brachial)"),
+    ("empty", "subjects.csv: the file contains a header but no rows"),
+    ("work", "already exists"),
   ],
 )
 def test_what_cannot_be_judged_is_one_line_and_nothing_is_written(done_study, tmp_path, kind, message):
@@ -117,10 +117,10 @@ def test_what_cannot_be_windowed_or_judged_is_listed(done_study, patients, tmp_p
   assert done.returncode == 0, done.stderr
   assert [row["subject"] for row in rows(work / "errors.csv")] == ["P02", "P03", "P04"]
   assert [row["subject"] for row in rows(work / "reconstructed.csv")] == ["P01", "P02", "P03", "P04"]
-  assert "its radial wave has no 4 s without a gap; give a longer record" in done.stdout
-  assert "beside radial: reconstructed, but excluded from the errors" in done.stdout
+  assert "its radial wave has no 4 s without a gap; use a longer record" in done.stdout
+  assert "where radial has none: reconstructed, but excluded from the error statistics" in done.stdout
   page = (work / "report.html").read_text(encoding="utf-8")
-  assert "intervals of 90 % need 9 calibration subjects, it has 2" in page
+  assert "intervals of 90 % need 9 calibration subjects, but there are 2" in page
   digests = re.search(r"windows ([0-9a-f]{64}); paired windows ([0-9a-f]{64}); checkpoint ([0-9a-f]{64})", page)
   assert len(set(digests.groups())) == 3
 
@@ -156,7 +156,7 @@ def test_a_network_of_another_wave_is_refused(done_study, patients, tmp_path):
     "evaluate", f"--checkpoint={tmp_path / 'other'}", "--format=csv", f"--path={patients}", f"--workdir={work}"
   )
   assert done.returncode == 2
-  assert "it was trained for the carotid wave, not for the aortic wave" in done.stderr
+  assert "trained for the carotid wave, not for the aortic wave" in done.stderr
   assert not work.exists()
 
 
@@ -201,7 +201,7 @@ def test_intervals_and_the_flag_are_written_beside_the_wave(done_study, tmp_path
     assert done.returncode == 0, done.stderr
     content = json.loads((tmp_path / f"{name}.json").read_text(), parse_constant=lambda name: pytest.fail(name))
     result[name] = done.stdout, content["intervals"], pandas.read_csv(tmp_path / f"{name}.csv")
-  why = "intervals of 90 % need 9 calibration subjects, it has 2"
+  why = "intervals of 90 % need 9 calibration subjects, but there are 2"
   said, intervals, table = result["few"]
   assert f"no intervals: {why}" in said
   assert intervals == {"lacking": why}

@@ -277,11 +277,11 @@ def test_a_host_whose_connection_is_closed_while_it_is_frozen_says_so(tmp_path):
   assert re.search(
     r"error: host 1 of 2 was suspended for \d+ s, and its connection was closed; start the same", said
   ), said
-  assert re.search(lost_line(1, 2, r"nothing heard for \d+ s"), started.said("err", 0))
+  assert re.search(lost_line(1, 2, r"no heartbeat for \d+ s"), started.said("err", 0))
 
 
 def lost_line(number, count, why):
-  return rf"error: host {number} of {count} was lost \({why}\); start the same command on all hosts again"
+  return rf"error: host {number} of {count} was lost \({why}\); run the same command again on all hosts"
 
 
 def test_a_killed_host_ends_the_others(tmp_path):
@@ -299,13 +299,13 @@ def test_any_host_may_be_killed_and_the_same_command_trains_again(tmp_path, alon
   work = tmp_path / "work"
   started = Hosts(tmp_path, work, 3, {killed: "kill"}, ["--metrics=jsonl"])
   assert started.end() == [-signal.SIGKILL if number == killed else 1 for number in range(3)]
-  why = "nothing heard for 10 s" if killed else "it closed the connection"
+  why = "no heartbeat for 10 s" if killed else "it closed the connection"
   for number in range(3):
     if number != killed:
       assert re.search(lost_line(killed, 3, why), started.said("err", number)), started.said("err", number)
   again = Hosts(tmp_path, work, 3, extra=["--metrics=jsonl"])
   check_alike(again, work, alone)
-  assert "resumes where it stopped" in again.said("err", 0)
+  assert "resuming the stopped run" in again.said("err", 0)
 
 
 @pytest.mark.slow
@@ -320,7 +320,7 @@ def test_a_host_that_stays_frozen_is_lost(tmp_path, frozen):
   assert [process.exitcode for process in others] == [1, 1]
   for number in range(3):
     if number != frozen:
-      assert re.search(lost_line(frozen, 3, "nothing heard for 20 s"), started.said("err", number))
+      assert re.search(lost_line(frozen, 3, "no heartbeat for 20 s"), started.said("err", number))
 
 
 @pytest.mark.slow
@@ -332,9 +332,9 @@ def test_a_host_that_stays_frozen_is_lost(tmp_path, frozen):
       "error",
       2,
       1,
-      r"ended with an error \(/data/store: block 7 cannot be read\); put that right, then start the same",
+      r"ended with an error \(/data/store: block 7 cannot be read\); fix the error, then run the same",
     ),
-    ("term", 75, 75, "was stopped; start the same command on all hosts again"),
+    ("term", 75, 75, "was stopped; run the same command again on all hosts"),
   ],
 )
 def test_a_host_that_ends_takes_the_others_with_it(tmp_path, host_with_it, trouble, own, others, line):
@@ -349,7 +349,7 @@ def test_a_host_that_ends_takes_the_others_with_it(tmp_path, host_with_it, troub
 def test_hosts_with_other_settings_do_not_train_together(tmp_path):
   started = Hosts(tmp_path, tmp_path / "work", 2, {1: "flag:--config.pretrain.seed=5"})
   assert started.end() == [2, 2], [started.said("err", number) for number in range(2)]
-  line = "error: --host=1: was started with another pretrain.seed than host 0; start the same command on all hosts"
+  line = "error: --host=1: differs from host 0 in pretrain.seed; run the same command on all hosts"
   assert line in started.said("err", 0)
   assert line in started.said("err", 1)
   assert not (tmp_path / "work" / "checkpoint").exists()
@@ -360,7 +360,9 @@ def test_a_collective_has_the_limit_of_its_flag(tmp_path):
   started = Hosts(tmp_path, tmp_path / "work", 2, {1: "slow:600"}, ["--collective_timeout_s=5"])
   assert started.end() == [1, 1]
   for number in range(2):
-    assert re.search("host 0 of 2 lost its connection to the others, which all answer", started.said("err", number))
+    assert re.search(
+      "host 0 of 2 lost its connection to the other hosts, which all respond", started.said("err", number)
+    )
 
 
 @pytest.mark.slow
@@ -369,7 +371,7 @@ def test_hosts_that_do_not_meet_are_named(tmp_path, number):
   arguments = [*SMALL, f"--coordinator=localhost:{free_port()}", "--hosts=2", f"--host={number}", "--join_timeout_s=5"]
   done = commands.run("pretrain", *arguments, f"--workdir={tmp_path / 'x'}", timeout=_NET_S)
   assert done.returncode == 2, done.stderr
-  assert "the hosts did not meet" in done.stderr
+  assert "not all hosts connected" in done.stderr
   assert not (tmp_path / "x").exists()
 
 

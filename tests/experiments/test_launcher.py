@@ -48,19 +48,19 @@ def test_a_study_follows_its_source_network():
 
 @pytest.mark.parametrize("about", [{}, {"source": {"source": "healthy"}}, {"source": "mars"}])
 def test_a_source_of_an_unknown_clinic_is_refused(about):
-  with pytest.raises(InputError, match=r"names the source .*; pre-train one again .* healthy"):
+  with pytest.raises(InputError, match=r"has the unknown source .*; pretrain a network on one of healthy"):
     study_flags.follow(study_config.Study(), trained(**about))
 
 
 @pytest.mark.parametrize(
   ("given", "message"),
   [
-    ([], "the checkpoint reads age, hr_bpm; given: none"),
-    (["age=70"], "given: age"),
-    (["age=70", "hr_bpm=60", "height=1.8"], "given: age, hr_bpm, height"),
-    (["age=old", "hr_bpm=60"], "--covariates=age=old: must be a name and a number"),
-    (["age=nan", "hr_bpm=60"], "--covariates=age=nan: must be a name and a number"),
-    (["age=70", "age=30", "hr_bpm=60"], "--covariates=age=30: .* each once"),
+    ([], "the checkpoint reads age, hr_bpm; passed: none"),
+    (["age=70"], "passed: age"),
+    (["age=70", "hr_bpm=60", "height=1.8"], "passed: age, hr_bpm, height"),
+    (["age=old", "hr_bpm=60"], "--covariates=age=old: must be NAME=NUMBER"),
+    (["age=nan", "hr_bpm=60"], "--covariates=age=nan: must be NAME=NUMBER"),
+    (["age=70", "age=30", "hr_bpm=60"], "--covariates=age=30: .* each name once"),
   ],
 )
 def test_covariates_are_those_that_the_network_takes(monkeypatch, given, message):

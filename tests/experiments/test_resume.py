@@ -114,18 +114,18 @@ def test_a_stopped_transfer_goes_on_to_the_same_bits(tmp_path):
     first.send_signal(signal.SIGSTOP)
     second = run("transfer", *SMALL, f"--workdir={folder}")  # while the first runs
     assert second.returncode == 2
-    assert "the same command runs there already" in second.stderr
+    assert "another process is running there" in second.stderr
     first.kill()
   said = tmp_path / "said"
-  stop_when(lambda: "resumes where it stopped" in said.read_text(), arguments, signal.SIGTERM, said)
-  assert (tmp_path / "said").read_text().splitlines()[-1] == "stopped; give the same command again"
+  stop_when(lambda: "resuming the stopped run" in said.read_text(), arguments, signal.SIGTERM, said)
+  assert (tmp_path / "said").read_text().splitlines()[-1] == "stopped; run the same command again to resume"
   other = run("transfer", *SMALL, "--n_target=1", f"--workdir={folder}")
   assert other.returncode == 2
-  assert "a run with other settings was stopped there" in other.stderr
+  assert "contains a stopped run with other settings" in other.stderr
   stop_when(lambda: any(states.glob("002/0*")), arguments, signal.SIGKILL, tmp_path / "said")
   last = run("transfer", *SMALL, f"--workdir={folder}")
   assert last.returncode == 0, last.stderr
-  assert "resumes where it stopped" in last.stderr
+  assert "resuming the stopped run" in last.stderr
   for name in ("source", "checkpoint"):
     a, b = (checkpoint.load(where / name).params for where in (whole, folder))
     jax.tree.map(np.testing.assert_array_equal, a, b)
@@ -137,7 +137,7 @@ def test_a_stopped_transfer_goes_on_to_the_same_bits(tmp_path):
   assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in whole.iterdir())
   again = run("transfer", *SMALL, f"--workdir={folder}")
   assert again.returncode == 2
-  assert "holds files already" in again.stderr
+  assert "is not empty" in again.stderr
 
 
 def test_states_that_a_kill_after_the_end_left_are_removed_and_those_of_others_stay(tmp_path):
@@ -147,7 +147,7 @@ def test_states_that_a_kill_after_the_end_left_are_removed_and_those_of_others_s
     (folder / "checkpoint").mkdir()
   (ours / "training_states" / "run_settings.json").write_text("[]")
   for folder in (mine, ours):
-    with pytest.raises(InputError, match="files already"), distributed.work_folder(str(folder), {}):
+    with pytest.raises(InputError, match="is not empty"), distributed.work_folder(str(folder), {}):
       raise AssertionError("the run is complete")
   assert sorted(path.name for path in mine.iterdir()) == ["checkpoint", "training_states"]
   assert sorted(path.name for path in ours.iterdir()) == ["checkpoint"]
@@ -167,7 +167,7 @@ def test_what_others_put_there_stays_and_a_note_that_was_cut_is_no_matter(tmp_pa
   (folder / "mine" / "notes.txt").write_text("mine")
   again = Hosts(tmp_path, folder, 1, extra=long)
   assert again.end() == [0], again.said("err", 0)
-  assert "resumes where it stopped" in again.said("err", 0)
+  assert "resuming the stopped run" in again.said("err", 0)
   assert sorted(path.name for path in folder.iterdir()) == ["checkpoint", "mine", "split.json"]
   assert (folder / "mine" / "notes.txt").read_text() == "mine"
   (tmp_path / "study").mkdir()

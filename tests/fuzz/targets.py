@@ -73,7 +73,7 @@ def _check_matlab_forked(path: pathlib.Path) -> None:
       os.kill(child, signal.SIGKILL)
     time.sleep(1e-3)
   if ended[1]:
-    raise DataError(str(path), "cannot be read", "save or fetch the file again")
+    raise DataError(str(path), "cannot be read", "save or download the file again")
 
 
 def _scratch() -> pathlib.Path:

@@ -43,9 +43,9 @@ def test_a_miss_is_found_and_said():
     "aix", 20 * five, 9 * five, np.array([20, 26, 20, 20, 20.0]), np.array([9, 9, 9, 4, 9.0])
   )
   assert row.misses() == [
-    "augmentation index [%], 40–49 years: mean 20 against 26",
-    "augmentation index [%], 60–69 years: SD 9 against 4",
+    "augmentation index [%], 40–49 years: mean 20, published 26",
+    "augmentation index [%], 60–69 years: SD 9, published 4",
   ]
   text = page.markdown([row], {"radial": 0.4}, 10, 0, "command")
-  assert "- augmentation index [%], 40–49 years: mean 20 against 26" in text
+  assert "- augmentation index [%], 40–49 years: mean 20, published 26" in text
   assert "20 (9) \\| 26 (9)" in text

@@ -25,9 +25,7 @@ def test_it_is_small_and_read_whole(tmp_path):
   assert trained.about["source"] == "wide"
   assert checkpoint.digest(pretrained.FOLDER) in CARD
   assert pretrained.place(tmp_path) == str(tmp_path)
-  with pytest.raises(
-    InputError, match=r"x: no checkpoint there; .*; or give pretrained for the network of the package"
-  ):
+  with pytest.raises(InputError, match=r"x: no checkpoint found; .*; or pass pretrained for the packaged network"):
     pretrained.place(tmp_path / "x")
 
 

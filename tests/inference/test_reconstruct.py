@@ -125,12 +125,12 @@ def test_beats_have_their_pressures_and_rate(identity_network):
 
 def test_useless_records_are_refused(identity_network):
   t = np.arange(1000) / 125
-  with pytest.raises(InputError, match=r"no usable stretch of one beat or more \(flat line\)"):
+  with pytest.raises(InputError, match=r"no usable segment of one beat or more \(flat line\)"):
     reconstruct.reconstruct(identity_network, record(t, np.full(1000, 80.0)))
   with pytest.raises(InputError, match="shorter than one beat"):
     reconstruct.reconstruct(identity_network, record(t[:20], wave(t[:20])))
   other = dataclasses.replace(identity_network, signals=dataclasses.replace(identity_network.signals, site="brachial"))
-  with pytest.raises(InputError, match=r"has radial, the checkpoint reads brachial; make one with"):
+  with pytest.raises(InputError, match=r"contains radial, but the checkpoint reads brachial; train one with"):
     reconstruct.reconstruct(other, record(t, wave(t)))
 
 
@@ -140,7 +140,7 @@ def test_covariates_are_needed_where_the_network_takes_them(tiny_model):
   scaling = batches.Scaling(92.0, 17.0, (("age", 50.0, 12.0),))
   trained = checkpoint.Checkpoint(params=params, model=model, scaling=scaling)
   t = np.arange(1000) / 125
-  with pytest.raises(InputError, match="covariate 'age': not known of these windows"):
+  with pytest.raises(InputError, match="covariate 'age': missing in these windows"):
     reconstruct.reconstruct(trained, record(t, wave(t)))
   young, old = (
     reconstruct.reconstruct(trained, dataclasses.replace(record(t, wave(t)), covariates={"age": age})).aortic_mmhg
@@ -163,7 +163,7 @@ def test_a_network_of_another_wave_reconstructs_no_aortic_one(identity_network):
   other = dataclasses.replace(
     identity_network, signals=dataclasses.replace(identity_network.signals, reference="radial")
   )
-  with pytest.raises(InputError, match="gives the radial wave, not the aortic one"):
+  with pytest.raises(InputError, match="predicts the radial wave, not the aortic wave"):
     reconstruct.reconstruct(other, record(t, wave(t)))
 
 

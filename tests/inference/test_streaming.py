@@ -98,12 +98,12 @@ def test_a_stream_keeps_no_more_than_it_needs_and_nothing_of_others(trained, wav
 @pytest.mark.parametrize(
   ("beat", "said"),
   [
-    (np.zeros(10), "0.08 s: must be one wave of 0.33 to 2.5 s"),
-    (np.zeros(1000), "8.00 s: must be one wave"),
-    (np.full((2, 100), 90.0), "a beat of shape (2, 100)"),
-    (np.append(np.linspace(70, 120, 99), np.nan), "with 1 missing samples"),
-    (np.linspace(-20, 120, 100), "from -20 to 120 mmHg: no arterial pulse"),
-    (np.full(100, 90.0), "from 90 to 90 mmHg: no arterial pulse"),
+    (np.zeros(10), "0.08 s; it must be one wave of 0.33 to 2.5 s"),
+    (np.zeros(1000), "8.00 s; it must be one wave"),
+    (np.full((2, 100), 90.0), "the beat has shape (2, 100)"),
+    (np.append(np.linspace(70, 120, 99), np.nan), "contains 1 missing samples"),
+    (np.linspace(-20, 120, 100), "not an arterial pulse, -20 to 120 mmHg"),
+    (np.full(100, 90.0), "not an arterial pulse, 90 to 90 mmHg"),
   ],
 )
 def test_what_is_no_beat_is_refused(trained, beat, said):

@@ -27,7 +27,7 @@ def test_the_quantile_by_hand():
   # nine subjects of minutes each reach 0.9 with their last score, whatever their many weights sum to
   several = [np.linspace(k, k + 1, 90 * 88) for k in range(9)]
   assert uncertainty.conformal(several, 0.9) == 9.0
-  with pytest.raises(ValueError, match="every subject needs a score"):
+  with pytest.raises(ValueError, match="at least one score for every subject"):
     uncertainty.conformal([np.zeros(0)], 0.5)
 
 
@@ -105,7 +105,7 @@ def test_too_few_subjects_make_the_interval_infinite_and_it_is_stored(network, t
   training = people(0, 20, 2.0)
   result = uncertainty.equip(network, uncertainty.fit_head(network, training), training, people(50, 5, 2.0), "made")
   assert result.uncertainty_calibration.wave == math.inf
-  assert result.uncertainty_calibration.lacking == "intervals of 90 % need 9 calibration subjects, it has 5"
+  assert result.uncertainty_calibration.lacking == "intervals of 90 % need 9 calibration subjects, but there are 5"
   observed = uncertainty.coverage(result, people(80, 3, 2.0))
   assert all(
     np.isnan([one.wave, one.csbp, one.ood_fraction]).all() for one in observed
@@ -127,7 +127,7 @@ def test_who_was_trained_on_cannot_calibrate(network):
   training = people(0, 20, 2.0)
   with pytest.raises(splits.LeakError):
     uncertainty.equip(network, None, training, people(19, 5, 2.0), "made")
-  with pytest.raises(ValueError, match="never calibrated"):
+  with pytest.raises(ValueError, match="no calibrated intervals"):
     uncertainty.coverage(network, training)
 
 

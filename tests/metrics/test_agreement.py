@@ -45,7 +45,7 @@ def test_limits_without_repeats_are_the_usual_ones():
   assert result.bias == pytest.approx(error.mean())
   assert result.limits[1] == pytest.approx(error.mean() + 1.96 * error.std(ddof=1))
   assert result.within == 0
-  with pytest.raises(ValueError, match="three or more"):
+  with pytest.raises(ValueError, match="at least three"):
     agreement.bland_altman(np.full(2, 120.0), error[:2])
 
 
@@ -138,7 +138,7 @@ def test_pairs_are_tested_subject_by_subject():
 def test_strata_divide_those_who_are_known():
   age = np.array([25.0, 45, 65, 75, np.nan])
   result = agreement.strata("age", age)
-  assert [stratum.label for stratum in result] == ["under 40", "40 to 60", "60 to 70", "70 and over"]
+  assert [stratum.label for stratum in result] == ["under 40", "40 to 60", "60 to 70", "70 or more"]
   np.testing.assert_array_equal(sum(stratum.contains(age).astype(int) for stratum in result), [1, 1, 1, 1, 0])
   thirds = agreement.strata("amplification", np.arange(1.0, 10.0))
   assert [int(stratum.contains(np.arange(1.0, 10.0)).sum()) for stratum in thirds] == [3, 3, 3]

@@ -60,15 +60,15 @@ def test_nothing_is_claimed_of_virtual_subjects_few_subjects_or_no_catheter():
   for true, errors, reference, missing in (
     (PRESSURES, error, VIRTUAL, "the subjects are virtual"),
     (PRESSURES[:60], few, CATHETER, "n = 60 < 85"),
-    (np.full(100, 120.0), error, CATHETER, "0 % of subjects with a SBP"),
+    (np.full(100, 120.0), error, CATHETER, "0 % of subjects have a SBP"),
     (PRESSURES, error, standards.Reference(True, True), "30 % of each sex"),
-    (PRESSURES, error, standards.Reference(True, False, 0.5), "no invasive reference"),
+    (PRESSURES, error, standards.Reference(True, False, 0.5), "the reference is not invasive"),
   ):
     result = standards.evaluate("csbp", of(true, errors), reference)
     said = [v for v in result if any(missing in why for why in v.unmet_preconditions)]
     assert said, missing
     assert not claims(said)
-    assert all(v.position in ("within", "grade A") and v.claim.startswith("nothing is claimed: ") for v in said)
+    assert all(v.position in ("within", "grade A") and v.claim.startswith("no claim: ") for v in said)
 
 
 def test_a_claim_needs_all_of_it():
@@ -77,8 +77,8 @@ def test_a_claim_needs_all_of_it():
   assert [v.standard for v in claims(result)] == iso + artery
   # what recordings cannot show is never claimed
   assert {v.standard: v.unmet_preconditions for v in result if v.unmet_preconditions} == {
-    "BHS": ("no sequence of readings by two observers",),
-    "IEEE 1708": ("no induced change of pressure and no repeat was measured",),
+    "BHS": ("two observers did not take sequential readings",),
+    "IEEE 1708": ("induced pressure changes and repeated measurements are missing",),
   }
   worse = standards.evaluate("csbp", of(PRESSURES, RNG.normal(7, 12, 100)), CATHETER)
   assert not claims(worse)
@@ -90,7 +90,7 @@ def test_every_standard_of_central_pressure_needs_a_catheter():
     result = standards.evaluate("csbp", of(true, RNG.normal(0, 1, true.size)), VIRTUAL)
     assert len(result) == 5
     assert all(
-      "no invasive reference" in v.unmet_preconditions and "the subjects are virtual" in v.unmet_preconditions
+      "the reference is not invasive" in v.unmet_preconditions and "the subjects are virtual" in v.unmet_preconditions
       for v in result
     )
     assert all((f"n = {true.size} < 85" in v.unmet_preconditions) == (true.size < 85) for v in result)
@@ -98,5 +98,7 @@ def test_every_standard_of_central_pressure_needs_a_catheter():
 
 def test_what_knows_the_truth_claims_nothing():
   result = standards.evaluate("cdbp", of(PRESSURES - 45, RNG.normal(0, 0.1, 100)), CATHETER, "the true MAP and DBP")
-  assert all("it knows the true MAP and DBP of each subject" in verdict.unmet_preconditions for verdict in result)
+  assert all(
+    "the method uses the true MAP and DBP of each subject" in verdict.unmet_preconditions for verdict in result
+  )
   assert not claims(result)

@@ -73,7 +73,7 @@ def test_bad_names_and_windows_are_refused(tiny_model):
     shapes(config.Model(extractor="tcn"))
   with pytest.raises(ValueError, match="50 tokens for 500 samples: the head `sample`"):
     shapes(config.Model(head="sample"))
-  with pytest.raises(ValueError, match="1 layers are too few for a patch of 10; it takes 2 pools"):
+  with pytest.raises(ValueError, match="1 layers are too few for a patch of 10, which needs 2 pooling layers"):
     shapes(config.Model(extractor="cnn", layers=1))
 
 

@@ -77,5 +77,5 @@ def test_low_rank_changes_reach_attention_and_refuse_a_rank_that_fits_nothing():
   changed = low_rank.view({**params, "delta": delta})["f"]["out"]["kernel"]
   assert changed.shape == (4, 2, 8)
   assert np.abs(np.asarray(changed) - 1).max() > 0
-  with pytest.raises(InputError, match="low_rank=64: no kernel of the network is larger"):
+  with pytest.raises(InputError, match="low_rank=64: no kernel of the network has more rows"):
     low_rank.start(jax.random.key(0), params, ("f",), 64)

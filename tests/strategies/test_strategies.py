@@ -291,8 +291,8 @@ def test_early_layers_learn_more_slowly_and_the_balance_faster():
 def test_auto_freezes_the_late_layers_where_labels_are_few_and_domains_near(n_target, distance, frozen):
   result, reason = freezing.resolve(("auto",), ("f/a", "f/b", "f/c", "r/w"), n_target, distance)
   assert result == (("f/b", *frozen) if frozen else ())
-  assert reason.startswith(f"freeze=auto: {n_target} labelled subjects, distance {distance:.2f}: ")
-  assert ("near domains" in reason) == bool(frozen)
+  assert reason.startswith(f"freeze=auto: {n_target} labelled subjects, domain distance {distance:.2f}: ")
+  assert ("similar domains" in reason) == bool(frozen)
 
 
 def flops(strategy, freeze, with_features):
@@ -349,9 +349,9 @@ def test_a_combination_is_a_value():
     ("scratch", {"stages": [((), 1.0, 1.0, 1.0)]}, "without=1.0: must be a tuple"),
     ("scratch", {"stages": [((), -1.0), ((), 2.0)]}, "shares and rates must be positive"),
     ("scratch", {"adaptor": "iir"}, "adaptor 'iir' is unknown; choose one of none, fir, section"),
-    ("scratch", {"learning_rate": -1e-3}, "a positive rate"),
-    ("scratch", {"low_rank": -1}, "a rank of 0 or more"),
-    ("scratch", {"rate_decay": 0.0}, "a rate_decay in"),
+    ("scratch", {"learning_rate": -1e-3}, "learning_rate must be positive"),
+    ("scratch", {"low_rank": -1}, "low_rank 0 or more"),
+    ("scratch", {"rate_decay": 0.0}, "rate_decay in"),
     ("scratch", {"loss": [("l2_sp",)]}, "reads no windows"),
     ("scratch", {"loss": [("target", -1.0)]}, "weight -1.0 must be positive"),
     ("scratch", {"loss": [("target", float("nan"))]}, "weight=nan: must be a finite number"),
@@ -360,12 +360,12 @@ def test_a_combination_is_a_value():
     (
       "multi_task",
       {"stages": [((), 1.0, 1.0, ("mmd",))]},
-      r"leaves out losses that the strategy has \(source_task, target\)",
+      r"without must name some but not all losses of the strategy \(source_task, target\)",
     ),
-    ("scratch", {"stages": [((), 1.0, 1.0, ("target",))]}, "not all of them"),
-    ("scratch", {"stages": [((), 1.0, 1.0, (), -3)]}, "0 or more steps for a label"),
-    ("multi_task/uncertainty", {"loss": [("target",), ("mmd",)]}, "balances losses of tasks"),
-    ("fine_tuning/low_rank", {"loss": [("target",), ("mean_teacher",)]}, "leave one of the two out"),
+    ("scratch", {"stages": [((), 1.0, 1.0, ("target",))]}, "some but not all losses"),
+    ("scratch", {"stages": [((), 1.0, 1.0, (), -3)]}, "per_label must be 0 or more"),
+    ("multi_task/uncertainty", {"loss": [("target",), ("mmd",)]}, "balances only task losses"),
+    ("fine_tuning/low_rank", {"loss": [("target",), ("mean_teacher",)]}, "remove low_rank or the loss mean_teacher"),
   ],
 )
 def test_impossible_strategies_are_refused(name, changes, message):
@@ -418,7 +418,7 @@ def test_words_of_freezing(freeze, expected):
 @pytest.mark.quick
 @pytest.mark.parametrize("word", ["first:x", "first:5", "last:200%", "first:-1"])
 def test_impossible_depths_are_refused(word):
-  with pytest.raises(surgery.MergeError, match="names no number of layers"):
+  with pytest.raises(surgery.MergeError, match="does not specify a valid number of layers"):
     freezing.resolve((word,), ("f/a", "f/b", "f/c", "r/w"), 5, 1.0)
 
 
@@ -475,5 +475,5 @@ def test_no_line_is_looked_for_before_a_ppg():
   )
   data = runs.Data(source, other.unlabelled(), site="digital_ppg")
   output = runs.adapt(find("domain_adaptation/transducer"), trained, data, runs.Budget(50, 4))
-  assert output.reason == "no transducer looked for: a PPG has no fluid-filled line"
+  assert output.reason == "no test for transducers: a PPG has no fluid-filled transducer"
   jax.tree.map(np.testing.assert_array_equal, output.checkpoint.params, trained.params)

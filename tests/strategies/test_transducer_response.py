@@ -99,7 +99,7 @@ def test_lines_are_told_without_those_who_have_none():
     noise=0.0,
     gain=20.0,
   )
-  assert str(mixed) == "transducers of 10.0 Hz (SD 2.0), damping 0.30, of 50 % of the subjects (χ² gain 20.0)"
+  assert str(mixed) == "transducers at 10.0 Hz (SD 2.0), damping 0.30, in 50 % of the subjects (χ² gain 20.0)"
 
 
 @pytest.mark.quick

@@ -95,7 +95,7 @@ def test_at_another_site_the_people_of_the_source_say_nothing_of_one_subject(gro
   one = training.choose(study, elsewhere, ground.source, target, 1, 0)
   assert one.name == strategy_selection.ONE_LABEL_STRATEGY
   assert {ranked.name for ranked in one.ranking} == set(strategy_selection.CANDIDATES)
-  assert "nobody to compare on" in strategy_selection.format_ranking(one)
+  assert "no subjects to compare" in strategy_selection.format_ranking(one)
 
 
 def test_subjects_are_held_out_of_the_training_that_they_score(ground, monkeypatch):

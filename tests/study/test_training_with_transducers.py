@@ -40,7 +40,7 @@ def test_with_a_line_the_source_is_seen_through_it(ground, monkeypatch):
   plain = adapted(ground, "multi_task/rehearsal", 2)
   monkeypatch.setattr(runs, "transducers_of", lambda *_: FOUND)
   through = adapted(ground, "multi_task/transducer", 2)
-  assert "transducers of 9.0 Hz" in through.reason
+  assert "transducers at 9.0 Hz" in through.reason
   assert through.fitted.loss.size == plain.fitted.loss.size
   # the same target windows, the same order: the source's alone differ
   np.testing.assert_array_equal(through.fitted.metrics["target"][0], plain.fitted.metrics["target"][0])

@@ -48,7 +48,7 @@ def test_it_knows_whom_it_has_met(saved):
 
 def test_never_overwrites_and_leaves_no_part(saved):
   output, path = saved
-  with pytest.raises(InputError, match="exists already"):
+  with pytest.raises(InputError, match="already exists"):
     checkpoint.save(path, output)
   assert [p.name for p in path.parent.iterdir()] == ["checkpoint"]
 
@@ -70,9 +70,9 @@ def test_a_failed_save_leaves_nothing(saved, monkeypatch):
   [
     ({"channels": 16}, r"parameter f/.* has shape .*config.json implies"),
     ({"layers": 2}, r"f/layer_1/.* is not stored"),
-    ({"layers": 0}, r"f/layer_0/.* is stored but belongs to no such network"),
+    ({"layers": 0}, r"f/layer_0/.* is stored but not part of the network"),
     ({"extractor": "other"}, "extractor 'other' is unknown"),
-    ({"depth": 3}, "damaged or of another project"),
+    ({"depth": 3}, "damaged, or written by another project"),
   ],
 )
 def test_a_checkpoint_of_other_shapes_is_refused(saved, change, message):
@@ -81,7 +81,7 @@ def test_a_checkpoint_of_other_shapes_is_refused(saved, change, message):
   content = json.loads(header.read_text())
   content["model"].update(change)
   header.write_text(json.dumps(content))
-  with pytest.raises(InputError, match=r"config\.json: changed since it was written"):
+  with pytest.raises(InputError, match=r"config\.json: modified after it was written"):
     checkpoint.load(path)
   content["sha256"]["config.json"] = checksummed._digest_of(content)  # as if written so
   header.write_text(json.dumps(content))
@@ -91,13 +91,13 @@ def test_a_checkpoint_of_other_shapes_is_refused(saved, change, message):
 
 def test_foreign_folders_are_refused(saved, tmp_path):
   _, path = saved
-  with pytest.raises(InputError, match=r"no checkpoint there; make one with: python -m cap_jax pretrain"):
+  with pytest.raises(InputError, match=r"no checkpoint found; train one with: python -m cap_jax pretrain"):
     checkpoint.load(tmp_path / "absent")
   (path / "config.json").write_text('{"format": 99}')
-  with pytest.raises(InputError, match="format 99, this version reads format 3"):
+  with pytest.raises(InputError, match="format 99, but this version reads format 3"):
     checkpoint.load(path)
   (path / "config.json").write_text("{")
-  with pytest.raises(InputError, match="damaged or of another project"):
+  with pytest.raises(InputError, match="damaged, or written by another project"):
     checkpoint.load(path)
 
 
@@ -121,7 +121,7 @@ def test_damaged_parameters_are_refused(saved):
 def test_an_additional_file_is_refused(saved):
   _, path = saved
   (path / "params" / "more").write_bytes(b"x")
-  with pytest.raises(InputError, match="more: the file does not belong there"):
+  with pytest.raises(InputError, match="more: the file is unexpected"):
     checkpoint.load(path)
 
 
@@ -129,7 +129,7 @@ def test_parameters_that_are_no_number_are_not_saved(saved):
   output, path = saved
   lost = jax.tree.map(np.asarray, output.params)
   lost["f"] = jax.tree.map(lambda x: x * np.nan, lost["f"])
-  with pytest.raises(InputError, match=r"parameter f/.* is not finite"):
+  with pytest.raises(InputError, match=r"parameter f/.* contains NaN or infinite values"):
     checkpoint.save(path.parent / "other", dataclasses.replace(output, params=lost))
   assert [p.name for p in path.parent.iterdir()] == ["checkpoint"]
 
@@ -158,7 +158,7 @@ def test_a_header_that_cannot_be_is_refused(saved, block, change):
 def test_a_header_of_brackets_is_refused(saved):
   _, path = saved
   (path / "config.json").write_text("[" * 200_000)
-  with pytest.raises(InputError, match="damaged or of another project"):
+  with pytest.raises(InputError, match="damaged, or written by another project"):
     checkpoint.load(path)
 
 

@@ -90,7 +90,7 @@ def test_a_pause_of_this_host_is_no_silence_of_the_others():
 
 
 def test_a_line_names_who_it_was_and_what_to_do():
-  again = "start the same command on all hosts again, which trains from the start in the same --workdir"
+  again = "run the same command again on all hosts, which restarts the training in the same --workdir"
   assert End((1,), "was stopped").describe(2) == f"error: host 1 of 2 was stopped; {again}"
   assert End((1, 3), "was lost").describe(4) == f"error: hosts 1, 3 of 4 were lost; {again}"
 
@@ -109,7 +109,7 @@ def test_what_a_host_reads_is_what_another_wrote():
   HostMonitor(shelf, 2, 3, Timeouts()).fail(ValueError("batch=5"))
   reader = HostMonitor(shelf, 1, 3, Timeouts())
   reader._read()
-  assert reader._end == End((2,), "ended with an error (batch=5)", 1, "put that right, then ")
+  assert reader._end == End((2,), "ended with an error (batch=5)", 1, "fix the error, then ")
   assert reader._left == {2}
 
 
@@ -133,4 +133,4 @@ def test_an_abort_names_a_host_0_that_does_not_answer():
   monitor = HostMonitor(Shelf(), 1, 2, Timeouts(), address="localhost:1")  # nobody listens there
   assert monitor.reason_of_abort() == End((0,), "was lost (it closed the connection)")
   seconds(monitor._signs, 61)
-  assert monitor.reason_of_abort() == End((0,), "was lost (nothing heard for 61 s)")
+  assert monitor.reason_of_abort() == End((0,), "was lost (no heartbeat for 61 s)")

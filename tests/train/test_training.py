@@ -93,7 +93,7 @@ def test_rates_of_layers_scale_their_steps():
   state, _ = trainer.run(trainer.init(params(), 4, 0.1), stack(2), jax.random.key(0))
   np.testing.assert_allclose(state.params["f"]["w"], 2 - 0.25 * 0.05, rtol=1e-5)
   np.testing.assert_allclose(state.params["r"]["w"], 0.05, rtol=1e-4)
-  with pytest.raises(surgery.MergeError, match="rule 'x' matches nothing in the rated parameters"):
+  with pytest.raises(surgery.MergeError, match="rule 'x' matches no rated parameter"):
     step.make_trainer(quadratic, (), rates=(("x", 0.5),)).run(
       trainer.init(params(), 4, 0.1), stack(2), jax.random.key(0)
     )
@@ -301,7 +301,7 @@ def test_a_diverged_training_names_whose_windows_and_the_last_good_state(tiny_mo
 
 def test_references_among_the_unlabelled_raise(tiny_model, pairs):
   network, loss, plans, start, streams, _ = begin(tiny_model, pairs)
-  with pytest.raises(splits.LeakError, match="the stream of unlabelled windows holds their references"):
+  with pytest.raises(splits.LeakError, match="the stream of unlabelled windows contains their references"):
     loop.fit(
       network,
       loss,
@@ -319,4 +319,4 @@ def test_a_collapse_to_the_mean_is_said(tiny_model, pairs):
   assert collapse.warning(network, start, part) == ""
   flat = jax.tree.map(jnp.zeros_like, start)
   part["x"] = np.repeat(part["x"][:1], len(part["x"]), axis=0)
-  assert collapse.warning(network, flat, part).startswith("collapsed: its waves differ 0.0 % as much")
+  assert collapse.warning(network, flat, part).startswith("collapsed network: its waves vary only 0.0 % as much")

@@ -118,14 +118,14 @@ def test_features_of_a_frozen_extractor_are_computed_once_for_all(ground, monkey
     (
       "scratch",
       vmapped_training.leave_one_out(PEOPLE),
-      "scratch: scales or holds differently for other labelled subjects",
+      "scratch: its scaling or frozen layers depend on the labelled subjects",
     ),
     (
       "multi_task/transducer",
       [vmapped_training.Draw(PEOPLE, 0), vmapped_training.Draw(PEOPLE, 1)],
-      "give all draws the same seed",
+      "use the same seed for all draws",
     ),
-    ("fine_tuning", [], "need labelled subjects, and a draw of them for each"),
+    ("fine_tuning", [], "needs labelled subjects and at least one draw"),
   ],
 )
 def test_what_would_not_be_the_same_is_refused(ground, name, draws, said):

@@ -1,4 +1,4 @@
-"""The main job: the five strategies in their best form, `auto`, and the baselines, in one target clinic.
+"""The default comparison: the five strategies in their best form, `auto`, and the baselines, in one target clinic.
 
 Command: python -m experiments.compare
 Time: 80 to 90 seconds on 2 idle cores, a quarter of the work compiling.

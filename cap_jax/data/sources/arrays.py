@@ -35,8 +35,8 @@ except OSError:
   pass
 scipy.io.loadmat(sys.argv[1])
 """
-_DAMAGED = "save or fetch the file again"
-_REMEDY = "save plain numeric arrays, without objects: they could run code"
+_DAMAGED = "save or download the file again"
+_REMEDY = "save plain numeric arrays, because objects can run code"
 
 
 def check_matlab(path: pathlib.Path) -> None:
@@ -52,9 +52,9 @@ def check_matlab(path: pathlib.Path) -> None:
   try:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience_s)
   except subprocess.TimeoutExpired as error:
-    raise DataError(str(path), f"is not read in {patience_s:.0f} s", _DAMAGED, path.stem) from error
+    raise DataError(str(path), f"cannot be read within {patience_s:.0f} s", _DAMAGED, path.stem) from error
   if done.returncode:
-    message = (done.stderr.strip().splitlines() or [f"the reader ended with {done.returncode}"])[-1]
+    message = (done.stderr.strip().splitlines() or [f"the reader exited with status {done.returncode}"])[-1]
     raise DataError(str(path), f"cannot be read ({message})", _DAMAGED, path.stem)
 
 
@@ -78,18 +78,20 @@ def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
           contents = {name: file[name] for name in file.files}
         except ValueError as error:
           if "pickle" in str(error):
-            raise DataError(str(path), "holds objects", _REMEDY, path.stem) from error
+            raise DataError(str(path), "contains objects", _REMEDY, path.stem) from error
           raise
     else:
       with open(path, "rb") as file:
         if b"MATLAB 7.3" in file.read(128):
-          raise DataError(str(path), "is a MATLAB 7.3 file", "save it with -v7, or read it as pulsedb or uci")
+          raise DataError(
+            str(path), "is a MATLAB 7.3 file", "save it with -v7, or use --format=pulsedb or --format=uci"
+          )
       folders.check_size(str(path), _declared(path), path)
       check_matlab(path)
       contents = {name: value for name, value in scipy.io.loadmat(path).items() if not name.startswith("__")}
   for name, value in contents.items():
     if not isinstance(value, np.ndarray) or value.dtype.hasobject or value.dtype.fields:
-      raise DataError(str(path), f"array {name} holds objects", _REMEDY)
+      raise DataError(str(path), f"array {name} contains objects", _REMEDY)
   return contents
 
 
@@ -111,7 +113,9 @@ def _extract_wave(path: pathlib.Path, arrays: Mapping[str, np.ndarray], name: st
     wave = wave[:, column]
   wave = np.squeeze(wave)
   if wave.ndim != 1 or wave.dtype.kind not in "fiu":
-    raise DataError(str(path), f"array {name} of shape {wave.shape} is no wave", f"name a column, as in {name}[0]")
+    raise DataError(
+      str(path), f"array {name} of shape {wave.shape} is not a wave", f"select a column, such as {name}[0]"
+    )
   return wave.astype(float)
 
 
@@ -122,7 +126,7 @@ def _read(path: pathlib.Path, channels: Mapping[str, str]) -> recordings.Recordi
   signal_names = [signal for signal in signal_by_array.values() if signal != recordings.TIME]
   twice = [signal for signal in signal_names if signal_names.count(signal) > 1]
   if twice:
-    raise DataError(str(path), f"two arrays are {twice[0]}", "change --channels", path.stem)
+    raise DataError(str(path), f"two arrays map to {twice[0]}", "change --channels", path.stem)
   signals = {
     signal: _extract_wave(path, arrays, name) for name, signal in signal_by_array.items() if signal != recordings.TIME
   }
@@ -135,7 +139,7 @@ def _read(path: pathlib.Path, channels: Mapping[str, str]) -> recordings.Recordi
   elif _RATE in scalars and signals:
     rate_hz = scalars.pop(_RATE)
     if not rate_hz > 0:
-      raise DataError(str(path), f"{_RATE} is {rate_hz:g}", "give the sampling rate in Hz", path.stem)
+      raise DataError(str(path), f"{_RATE} is {rate_hz:g}", "store the sampling rate in Hz", path.stem)
     time_s = np.arange(len(next(iter(signals.values())))) / rate_hz
   else:
     remedy = f"add {recordings.TIME} or {_RATE}, or name the clock: --channels=NAME:{recordings.TIME}"
@@ -163,5 +167,5 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     else:
       listed.append(datasets.Entry(file.stem, file.stem, str(file), functools.partial(_read, file, channels or {})))
   if not listed:
-    raise DataError(str(path), "no .npz or .mat file there", "look at --path")
+    raise DataError(str(path), "no .npz or .mat file found", "check --path")
   return datasets.of_the_user("npz", listed, path, channels)

@@ -18,7 +18,7 @@ from cap_jax.data.sources import folders, number_parsing
 from cap_jax.types import DataError
 
 CHANNELS: Mapping[str, str] = {"pressure": "radial", "optical": "radial_ppg"}
-_REMEDY = "fetch the table again"
+_REMEDY = "download the table again"
 
 
 def _table(path: pathlib.Path) -> pandas.DataFrame:
@@ -34,7 +34,7 @@ def _read(
   if missing:
     problem = f"no column {', '.join(missing)} (found: {', '.join(map(str, table.columns))})"
     raise DataError(str(path), problem, _REMEDY, subject)
-  with datasets.reading(str(path), "leave the record out", subject):
+  with datasets.reading(str(path), "omit the record", subject):
     columns = {name: table[name].to_numpy(dtype=float) for name in ("t", *channels)}
   waves = {signal: columns[name] for name, signal in channels.items()}
   units = {name: recordings.UNCALIBRATED for name in waves if recordings.is_pressure(name)}
@@ -47,7 +47,7 @@ def _ages(root: pathlib.Path) -> dict[str, float]:
     return {}
   table = _table(file)
   if not {"pid", "age"} <= set(table.columns):
-    raise DataError(str(file), "no columns pid and age", _REMEDY)
+    raise DataError(str(file), "columns pid and age are missing", _REMEDY)
   ages = number_parsing.parse_cells(table["age"])
   return {str(pid): float(age) for pid, age in zip(table["pid"], ages, strict=True) if np.isfinite(age)}
 
@@ -74,7 +74,7 @@ def _measurements(
     try:
       folders.check_within(table.parent, path)
       if not folders.is_file(path):
-        raise DataError(str(path), "no such file", "unpack the waves beside the table", subject)
+        raise DataError(str(path), "no such file", "unpack the waves into the folder of the table", subject)
       read = functools.partial(_read, path, subject, record, covariates, dict(channels))
       listed.append(datasets.Entry(subject, record, str(path), read))
     except DataError as error:
@@ -107,7 +107,7 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
       listed.append(error)
   entries, lost = datasets.gather(listed)
   if not entries and not lost:
-    raise DataError(str(path), "no measurements_*.tsv there", "look at --path")
+    raise DataError(str(path), "no measurements_*.tsv found", "check --path")
   return datasets.DataSet(
     name="aurora_bp", entries=entries, source="Aurora-BP (Mieloszyk et al. 2022, IEEE JBHI 26, 2864)", licence="Aurora-BP data use agreement", path=str(path), channels=channels,
     lost=lost,

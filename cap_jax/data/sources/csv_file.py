@@ -37,12 +37,12 @@ def _names(path: pathlib.Path) -> list[str]:
   """
   with datasets.reading(str(path), _REMEDY):
     if path.is_dir():
-      raise DataError(str(path), "is a folder", "give the CSV file itself")
+      raise DataError(str(path), "is a folder", "pass a CSV file")
     _check_text(path)
     try:
       header = pandas.read_csv(path, header=None, nrows=1, dtype=str, skipinitialspace=True)
     except pandas.errors.EmptyDataError as error:
-      raise DataError(str(path), "the file is empty", f"it needs a header such as {recordings.TIME},…") from error
+      raise DataError(str(path), "the file is empty", f"add a header such as {recordings.TIME},…") from error
   names = [str(name).strip() for name in header.iloc[0]]
   if len(names) == 1 and any(mark in names[0] for mark in ";\t"):
     raise DataError(str(path), "the columns are not separated by commas", "save it as a comma-separated table")
@@ -57,11 +57,11 @@ def _check_text(path: pathlib.Path) -> None:
   """
   with open(path, "rb") as file:
     if file.readline(1 << 20).count(b",") >= _MOST_COLUMNS:
-      raise DataError(str(path), f"has more than {_MOST_COLUMNS} columns", "keep the clock and the signals")
+      raise DataError(str(path), f"has more than {_MOST_COLUMNS} columns", "keep only the clock and the signals")
     file.seek(0)
     while block := file.read(1 << 20):
       if b"\0" in block:
-        raise DataError(str(path), "holds NUL bytes, which no text does", "fetch the file again")
+        raise DataError(str(path), "contains NUL bytes, so it is not a text file", "download the file again")
 
 
 def _column(path: pathlib.Path, names: Sequence[str], name: str) -> int:
@@ -71,7 +71,7 @@ def _column(path: pathlib.Path, names: Sequence[str], name: str) -> int:
     DataError: the column is missing or occurs twice.
   """
   if names.count(name) > 1:
-    raise DataError(str(path), f"column {name} appears twice in the header", "keep one")
+    raise DataError(str(path), f"duplicate column {name} in the header", "remove one")
   if name not in names:
     raise DataError(str(path), f"column {name} is missing (found: {', '.join(names[:8])})", "rename the column")
   return names.index(name)
@@ -100,7 +100,7 @@ def table(path: pathlib.Path, names: Sequence[str], columns: Sequence[str], text
       dtype=str if texts else None, low_memory=False, skipinitialspace=True, **number_parsing.PRECISION,
     )  # fmt: skip
   if frame.empty:
-    raise DataError(str(path), "the file holds a header but no rows", "add a row for each sample")
+    raise DataError(str(path), "the file contains a header but no rows", "add a row for each sample")
   frame = frame.rename(columns=places)
   return frame if texts else frame.apply(lambda column: _parse_column(path, column))
 
@@ -113,7 +113,7 @@ def _parse_column(path: pathlib.Path, column: pandas.Series) -> pandas.Series:
   if lost.any():
     row = int(np.flatnonzero(lost.to_numpy())[0])
     problem = f"column {column.name}, data row {row + 1}: {column.iloc[row]!r} is not a number"
-    raise DataError(str(path), problem, "leave a missing value empty")
+    raise DataError(str(path), problem, "leave missing values empty")
   return numbers
 
 
@@ -127,7 +127,7 @@ def _check_end(path: pathlib.Path, names: Sequence[str]) -> None:
     file.seek(max(path.stat().st_size - _TAIL, 0))
     end = file.read()
   if end and not end.endswith((b"\n", b"\r")) and end.splitlines()[-1].count(b",") < len(names) - 1:
-    raise DataError(str(path), "ends in the middle of a row", "fetch the file again, or take the row out")
+    raise DataError(str(path), "ends in the middle of a row", "download the file again, or remove the row")
 
 
 def _read(
@@ -143,14 +143,14 @@ def _read(
   if not columns:
     raise DataError(
       str(path),
-      f"no column is a signal (found: {', '.join(names[:8])})",
+      f"no column is named after a signal (found: {', '.join(names[:8])})",
       "rename one to SITE_pressure_mmhg or SITE_ppg, such as radial_pressure_mmhg",
     )
   signal_names = [signal_by_column[name] for name in columns]
   twice = [name for name in columns if signal_names.count(signal_by_column[name]) > 1]
   if twice:
     raise DataError(
-      str(path), f"columns {' and '.join(twice)} are both {signal_by_column[twice[0]]}", "change --channels"
+      str(path), f"columns {' and '.join(twice)} both map to {signal_by_column[twice[0]]}", "change --channels"
     )
   frame = table(path, names, [clock, *columns])
   recordings.check_clock(frame[clock].to_numpy(), f"{path}: column {clock}")
@@ -161,7 +161,7 @@ def _read(
 def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.Entry | DataError]:
   path = root / SUBJECTS
   if not path.is_file():
-    raise DataError(str(path), "no such file", "a folder of CSV files needs it: a column subject, and a row a subject")
+    raise DataError(str(path), "no such file", "add this file with a column subject and one row per subject")
   folders.check_within(root, path)
   names = _names(path)
   subjects = table(path, names, list(dict.fromkeys(names)), texts=True)
@@ -173,14 +173,14 @@ def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.En
     file = root / f"{subject}.csv"
     try:
       if subject in ("", "nan"):
-        raise DataError(where, "the subject has no name", "name it")
+        raise DataError(where, "the subject has no name", "add a name")
       if subject in row_of_subject:
-        problem = f"the subject appears in data row {row_of_subject[subject]} already"
-        raise DataError(where, problem, "give each subject one row", subject)
+        problem = f"duplicate subject, first in data row {row_of_subject[subject]}"
+        raise DataError(where, problem, "keep one row per subject", subject)
       row_of_subject[subject] = row
       folders.check_within(root, file)
       if not folders.is_file(file):
-        raise DataError(str(file), "no such file", f"add it, or take the subject out of {SUBJECTS}", subject)
+        raise DataError(str(file), "no such file", f"add the file, or remove the subject from {SUBJECTS}", subject)
       parsed = {str(name): number_parsing.number(value) for name, value in values.drop(SUBJECT).items()}
       covariates = {name: value for name, value in parsed.items() if value == value}
       read = functools.partial(_read, file, subject, covariates, channels)
@@ -210,5 +210,5 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     read = functools.partial(_read, root, root.stem, {}, channels or {})
     listed = [datasets.Entry(root.stem, root.stem, str(root), read)]
   else:
-    raise DataError(str(path), "no such file or folder", "give a CSV file, or a folder with subjects.csv")
+    raise DataError(str(path), "no such file or folder", "pass a CSV file, or a folder with subjects.csv")
   return datasets.of_the_user("csv", listed, path, channels)

@@ -28,8 +28,8 @@ def check_size(where: str, declared: float, *paths: pathlib.Path) -> None:
     return
   stored_bytes = sum(path.stat().st_size for path in paths if path.is_file())
   if declared > largest(stored_bytes):
-    problem = f"declares {declared / 1e9:.1f} GB of samples, and its files have {stored_bytes / 1e6:.3g} MB"
-    raise DataError(where, problem, "fetch the file again, or leave the record out")
+    problem = f"declares {declared / 1e9:.1f} GB of samples, but its files contain {stored_bytes / 1e6:.3g} MB"
+    raise DataError(where, problem, "download the file again, or omit the record")
 
 
 def largest(stored_bytes: int) -> int:
@@ -76,14 +76,14 @@ def check_within(root: pathlib.Path, path: pathlib.Path) -> None:
     path: the path.
 
   Raises:
-    DataError: the path leads out of the folder, by a link or by `..`.
+    DataError: the path points outside the folder, by a link or by `..`.
   """
   try:
     inside = path.resolve().is_relative_to(root.resolve())
   except (OSError, ValueError, RuntimeError) as error:  # too long, contains NUL, or a circle of links
     raise DataError(str(path)[:200], f"is not a file name ({type(error).__name__})", "rename the file") from error
   if not inside:
-    raise DataError(str(path), "leads out of the folder", f"copy the file into {root}")
+    raise DataError(str(path), "points outside the folder", f"copy the file into {root}")
 
 
 def find(root: str | os.PathLike[str], *patterns: str) -> Iterator[pathlib.Path | DataError]:
@@ -94,7 +94,7 @@ def find(root: str | os.PathLike[str], *patterns: str) -> Iterator[pathlib.Path 
     patterns: glob patterns of the names.
 
   Yields:
-    A path, or the error of a path that leads out of the folder.
+    A path, or the error of a path that points outside the folder.
 
   Raises:
     DataError: there is nothing at `root`.
@@ -104,7 +104,7 @@ def find(root: str | os.PathLike[str], *patterns: str) -> Iterator[pathlib.Path 
     yield base
     return
   if not base.is_dir():
-    raise DataError(str(root), "no such file or folder", "look at --path")
+    raise DataError(str(root), "no such file or folder", "check --path")
   for path in sorted({path for pattern in patterns for path in base.rglob(pattern)}):
     if not path.is_file() and not path.is_symlink():
       continue
@@ -127,7 +127,7 @@ def one(root: str | os.PathLike[str], *patterns: str) -> pathlib.Path | None:
     The path, or None if nothing matches.
 
   Raises:
-    DataError: the path leads out of the folder.
+    DataError: the path points outside the folder.
   """
   base = pathlib.Path(root)
   base = base if base.is_dir() else base.parent

@@ -12,7 +12,7 @@ from cap_jax.data import datasets
 from cap_jax.data.sources import folders
 from cap_jax.types import DataError
 
-REMEDY = "fetch the file again; it must be a MATLAB 7.3 file"
+REMEDY = "download the file again; it must be a MATLAB 7.3 file"
 
 
 @contextlib.contextmanager
@@ -37,7 +37,7 @@ def _own(data: h5py.Group | h5py.Dataset, file: h5py.File) -> h5py.Group | h5py.
   if isinstance(data, h5py.Dataset):
     outside = outside or bool(data.external) or data.is_virtual
   if outside:
-    raise DataError(path, f"{data.name} lies in another file", "store it in the file itself")
+    raise DataError(path, f"{data.name} is stored in another file", "store it in this file")
   if isinstance(data, h5py.Dataset):
     folders.check_size(f"{path}: {data.name}", 8.0 * data.size, pathlib.Path(path))
   return data
@@ -121,7 +121,7 @@ def count(data: h5py.Dataset) -> int:
   path = data.file.filename
   if data.size > os.path.getsize(path):
     raise DataError(
-      path, f"{data.name} declares {data.size} records, and the file has {os.path.getsize(path)} bytes", REMEDY
+      path, f"{data.name} declares {data.size} records, but the file has {os.path.getsize(path)} bytes", REMEDY
     )
   return int(data.size) if data.dtype.kind == "O" else 1
 

@@ -73,11 +73,11 @@ def load(path: str = PATH, channels: Mapping[str, str] | None = None) -> dataset
     InputError: there is no such set, or no such site.
   """
   if path != PATH:
-    raise InputError(f"--path={path}: the only set of the nonlinear solver is {PATH}")
+    raise InputError(f"--path={path}: unknown data set of the nonlinear solver; use {PATH}")
   sites = tuple(channels or _DEFAULT)
   for site in sites:
     if site not in SITES:
-      raise InputError(f"--channels={site}: the nonlinear solver has {', '.join(SITES)}")
+      raise InputError(f"--channels={site}: unknown site of the nonlinear solver; choose from {', '.join(SITES)}")
   sites = tuple(dict.fromkeys(("aortic_root", *sites)))
   entries = tuple(
     datasets.Entry(_name(number), "beat", f"nonlinear: {_name(number)}", functools.partial(_read, number, sites))
@@ -85,5 +85,5 @@ def load(path: str = PATH, channels: Mapping[str, str] | None = None) -> dataset
   )
   return datasets.DataSet(
     name="nonlinear", entries=entries, source="cap_jax, nonlinear 1-D solutions of the 116 arteries", licence="Apache-2.0", path=path, channels=channels, in_silico=True,
-    notes=("virtual subjects: every figure from them is in silico",),
+    notes=("virtual subjects: all results are in silico",),
   )  # fmt: skip

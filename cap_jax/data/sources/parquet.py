@@ -19,7 +19,7 @@ from cap_jax.data.sources import folders
 from cap_jax.data.sources.csv_file import SUBJECT
 from cap_jax.types import DataError
 
-_REMEDY = "write it again with a Parquet writer"
+_REMEDY = "save it again as a Parquet file"
 
 
 def _read(path: pathlib.Path, subject: Any, name: str, channels: Mapping[str, str]) -> recordings.Recording:
@@ -32,7 +32,7 @@ def _read(path: pathlib.Path, subject: Any, name: str, channels: Mapping[str, st
     numbers = {column: table[column].cast("float64", safe=False).to_numpy() for column in columns}
   if recordings.TIME in schema.names and recordings.TIME not in numbers:
     kind = schema.field(recordings.TIME).type
-    raise DataError(str(path), f"column {recordings.TIME} holds {kind}", "write it as seconds", name)
+    raise DataError(str(path), f"column {recordings.TIME} contains {kind}", "save it as seconds", name)
   if recordings.TIME not in numbers:
     present = ", ".join(schema.names[:8])
     raise DataError(str(path), f"column {recordings.TIME} is missing (found: {present})", "rename the column", name)
@@ -40,11 +40,11 @@ def _read(path: pathlib.Path, subject: Any, name: str, channels: Mapping[str, st
   text_columns = [column for column in schema.names if column in signal_by_column and column not in numbers]
   if text_columns:
     kind = schema.field(text_columns[0]).type
-    raise DataError(str(path), f"column {text_columns[0]} holds {kind}, no numbers", "write it as numbers", name)
+    raise DataError(str(path), f"column {text_columns[0]} contains {kind}, not numbers", "save it as numbers", name)
   signals: dict[str, np.ndarray] = {}
   for column in numbers:
     if column in signal_by_column and signal_by_column[column] in signals:
-      raise DataError(where, f"column {column} is {signal_by_column[column]} as well", "change --channels", name)
+      raise DataError(where, f"column {column} also maps to {signal_by_column[column]}", "change --channels", name)
     if column in signal_by_column:
       signals[signal_by_column[column]] = numbers[column]
   rest = {
@@ -95,14 +95,14 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     try:
       with datasets.reading(str(file), _REMEDY):
         if SUBJECT not in pyarrow.parquet.read_schema(file).names:
-          raise DataError(str(file), f"column {SUBJECT} is missing", "add it: whose row it is")
+          raise DataError(str(file), f"column {SUBJECT} is missing", "add the subject of each row")
         _check_size(file)
         column = pyarrow.parquet.read_table(file, columns=[SUBJECT])[SUBJECT]
         subjects = {
           _name(value): value for value in column.unique().to_pylist() if value is not None and value == value
         }
       if not subjects:
-        raise DataError(str(file), "has no rows of a subject", "add rows, or take the file away")
+        raise DataError(str(file), "contains no rows with a subject", "add rows, or remove the file")
     except DataError as error:
       listed.append(error)
       continue
@@ -110,5 +110,5 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
       read = functools.partial(_read, file, value, name, channels or {})
       listed.append(datasets.Entry(name, file.stem, f"{file}: subject {name}", read))
   if not listed:
-    raise DataError(str(path), "no .parquet file there", "look at --path")
+    raise DataError(str(path), "no .parquet file found", "check --path")
   return datasets.of_the_user("parquet", listed, path, channels)

@@ -39,7 +39,7 @@ def _make(
 ) -> recordings.Recording:
   samples = {wave.size for wave in waves.values()}
   if len(samples) > 1:
-    raise DataError(where, f"signals of {sorted(samples)} samples", hdf5.REMEDY, subject)
+    raise DataError(where, f"its signals have different lengths, {sorted(samples)} samples", hdf5.REMEDY, subject)
   time_s = np.arange(samples.pop() if samples else 0) / FS_HZ
   return recordings.make(subject, record, where, time_s, waves, covariates=covariates)
 
@@ -103,7 +103,9 @@ def _entries(path: pathlib.Path, subject: str, channels: Mapping[str, str] | Non
     signal_by_field = dict(channels or CHANNELS)
     missing = [name for name in signal_by_field if name not in wins]
     if missing:
-      raise DataError(str(path), f"no field {', '.join(missing)}", f"choose --channels of {', '.join(list(wins)[:20])}")
+      raise DataError(
+        str(path), f"no field {', '.join(missing)}", f"choose --channels from {', '.join(list(wins)[:20])}"
+      )
     first = next(iter(signal_by_field))
     included = hdf5.field(wins, "IncludeFlag", str(path)) if "IncludeFlag" in wins else None
     for segment in range(hdf5.count(hdf5.field(wins, first, str(path)))):
@@ -144,7 +146,7 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
       listed.append(error)
   entries, lost = datasets.gather(listed)
   if not entries and not lost:
-    raise DataError(str(path), "no .mat file there", "look at --path")
+    raise DataError(str(path), "no .mat file found", "check --path")
   return datasets.DataSet(
     name="pulsedb", entries=entries, source="PulseDB (Wang et al. 2023, Front. Digit. Health 4, 1090854)",
     licence="MIMIC part ODbL 1.0, VitalDB part CC BY-NC-SA 4.0", path=str(path), channels=channels, lost=lost,

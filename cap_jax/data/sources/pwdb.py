@@ -49,14 +49,14 @@ CHANNELS: Mapping[str, str] = {
 }
 _DEFAULT = ("aortic_root", "brachial", "radial", "digital", "femoral", "carotid", recordings.PPG)
 _ONSETS, _PARAMETERS, _VARIATIONS = "pwdb_onset_times.csv", "pwdb_haemod_params.csv", "pwdb_model_variations.csv"
-_REMEDY = "fetch the file again from Zenodo record 3275625"
+_REMEDY = "download the file again from Zenodo record 3275625"
 _WAVES = re.compile(r"PWs_([A-Za-z]+)_(P|U|A|PPG)\.csv")
 _ABOUT: Mapping[str, Any] = {
   "source": "Pulse Wave Database (Charlton et al. 2019, Am. J. Physiol. 317, H1062; Zenodo 3275625)",
   "licence": "ODC PDDL",
   "in_silico": True,
 }
-_TWINS = "a factorial design: a random split puts near twins on both sides; hold out by age or by a variation"
+_TWINS = "factorial design: a random split puts near-identical subjects in training and test; hold out a range of age or of another parameter"
 Row = dict[str, float]
 
 
@@ -80,11 +80,11 @@ class SubjectTable:
         if line.strip(b", \r\n"):
           number = int(float(line.split(b",", 1)[0]))
           if number in self._at:
-            raise DataError(str(path), "the subject appears twice", _REMEDY, _name(number))
+            raise DataError(str(path), "duplicate subject", _REMEDY, _name(number))
           self._at[number] = place
         place += len(line)
     if not self._at:
-      raise DataError(str(path), "has no subjects", _REMEDY)
+      raise DataError(str(path), "contains no subjects", _REMEDY)
 
   @property
   def subjects(self) -> tuple[int, ...]:
@@ -100,7 +100,7 @@ class SubjectTable:
       DataError: the subject is not in the file, or a cell is no number.
     """
     if subject not in self._at:
-      raise DataError(str(self.path), "has no such row", _REMEDY, _name(subject))
+      raise DataError(str(self.path), "has no row for this subject", _REMEDY, _name(subject))
     with datasets.reading(f"{self.path}", _REMEDY, _name(subject)), open(self.path, "rb") as file:
       file.seek(self._at[subject])
       cells = file.readline().decode("utf-8").strip().split(",")[1:]
@@ -142,11 +142,15 @@ def _make(
     if beat.size < 100:
       raise DataError(where, f"{name} has {beat.size} samples", _REMEDY, _name(subject))
     if not np.isfinite(onsets.get(name, np.nan)):
-      raise DataError(where, f"{name} has no onset time", f"put {_ONSETS} beside the waves", _name(subject))
+      raise DataError(
+        where, f"{name} has no onset time", f"copy {_ONSETS} into the folder of the waves", _name(subject)
+      )
     beats[name] = beat
   sizes = [beat.size for beat in beats.values()]
   if sizes and max(sizes) - min(sizes) > 5:
-    raise DataError(where, f"beats of {min(sizes)} to {max(sizes)} samples", _REMEDY, _name(subject))
+    raise DataError(
+      where, f"the beats of its signals differ in length, {min(sizes)} to {max(sizes)} samples", _REMEDY, _name(subject)
+    )
   samples = beats["AorticRoot_P"].size if "AorticRoot_P" in beats else max(sizes, default=0)
   signals = {CHANNELS[name]: on_common_clock(beat, onsets[name], samples) for name, beat in beats.items()}
   return recordings.make(
@@ -200,7 +204,9 @@ def _read_wfdb(
   tracks = wfdb_files.channels_of(record, root, list(names))
   waves = {name: tracks[name][1] for name in names if name in tracks}
   if not waves:
-    raise DataError(record, f"it has none of the requested channels (found: {', '.join(tracks)})", "change --channels")
+    raise DataError(
+      record, f"contains none of the requested channels (found: {', '.join(tracks)})", "change --channels"
+    )
   return _make(record, subject, waves, *_facts(tables, subject))
 
 
@@ -270,7 +276,7 @@ def _requested_names(channels: Mapping[str, str] | None) -> list[str]:
   for name in channels:
     if name not in CHANNELS or channels[name] != CHANNELS[name]:
       choices = f"{name}:{CHANNELS[name]}" if name in CHANNELS else "Radial_P:radial, Digital_PPG:digital_ppg, …"
-      raise DataError(f"--channels={name}:{channels[name]}", "is not a channel of PWDB", f"its names are {choices}")
+      raise DataError(f"--channels={name}:{channels[name]}", "is not a channel of PWDB", f"use its names, {choices}")
   return list(channels)
 
 
@@ -305,7 +311,7 @@ def _list(root: pathlib.Path, names: list[str]) -> list[datasets.Entry | DataErr
   if not mats and lost:
     return lost
   if not mats:
-    raise DataError(str(root), "no PWs_<Site>_<Signal>.csv, pwdb0001.hea … or pwdb_data.mat there", "look at --path")
+    raise DataError(str(root), "no PWs_<Site>_<Signal>.csv, pwdb0001.hea … or pwdb_data.mat found", "check --path")
   with datasets.reading(str(mats[0]), _REMEDY):
     count = len(np.atleast_1d(_field(_mat(mats[0]), "haemods")))
   return lost + [

@@ -29,7 +29,7 @@ def _read(
     matrix = hdf5.cell(hdf5.field(file, name, where), number)
   if matrix.ndim != 2 or len(_ROWS) not in matrix.shape:
     raise DataError(
-      where, f"a matrix of shape {matrix.shape}, not of the rows {', '.join(_ROWS)}", hdf5.REMEDY, subject
+      where, f"a matrix of shape {matrix.shape} instead of one with the rows {', '.join(_ROWS)}", hdf5.REMEDY, subject
     )
   if matrix.shape[1] == len(_ROWS):
     matrix = matrix.T
@@ -60,7 +60,7 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
       with hdf5.opened(file) as content:
         names = [name for name in content if not name.startswith("#")]
         if not names or content[names[0]].dtype.kind != "O":
-          raise DataError(str(file), "no cell of records in it", "give UCI's Part_1.mat to Part_4.mat")
+          raise DataError(str(file), "contains no cell array of records", "pass Part_1.mat to Part_4.mat of UCI")
         name, count = names[0], hdf5.count(hdf5.field(content, names[0], str(file)))
     except DataError as error:
       listed.append(error)
@@ -71,7 +71,7 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
       listed.append(datasets.Entry(subject, subject, f"{file}: record {number + 1}", read))
   entries, lost = datasets.gather(listed)
   if not entries and not lost:
-    raise DataError(str(path), "no .mat file there", "look at --path")
+    raise DataError(str(path), "no .mat file found", "check --path")
   source = "UCI cuff-less blood pressure (Kachuee et al. 2015, doi 10.24432/C5B602)"
   return datasets.DataSet(
     name="uci",

@@ -134,7 +134,7 @@ def draw(
   """
   unknown = [site for site in (*sites, reference) if site not in SITES]
   if unknown:
-    raise InputError(f"{', '.join(unknown)}: no site of the virtual cohort; it has {', '.join(SITES)}")
+    raise InputError(f"{', '.join(unknown)}: not a site of the virtual cohort; choose from {', '.join(SITES)}")
   _subjects(clinic)  # draws them, with a progress bar of its own
   drawn: list[recordings.Recording] = []
   with tqdm.tqdm(total=clinic.subjects, desc=f"{clinic.name}: subjects", unit="", leave=False) as progress:
@@ -158,14 +158,14 @@ def _clinic(path: str) -> clinics.Clinic:
   name, *sizes = path.split(",")
   templates = {**clinics.SOURCES, **clinics.SCENARIOS}
   if name not in templates:
-    raise InputError(f"--path={path}: no clinic {name!r}; choose one of {', '.join(templates)}")
+    raise InputError(f"--path={path}: unknown clinic {name!r}; choose one of {', '.join(templates)}")
   values: dict[str, float] = {"subjects": 100, "seconds": 60.0, "fs_hz": 125.0, "seed": 0}
   for setting in sizes:
     key, _, value = setting.partition("=")
     try:
       values[key] = type(values[key])(value)
     except (KeyError, ValueError) as error:
-      raise InputError(f"--path={path}: {setting!r} must be one of {', '.join(values)} and a number") from error
+      raise InputError(f"--path={path}: {setting!r} must be NAME=NUMBER with one of {', '.join(values)}") from error
   template = templates[name]
   return clinics.Clinic(
     name=name, subjects=int(values["subjects"]), seconds=values["seconds"], population=template.population, device=template.device, oximeter=template.oximeter, rhythm=template.rhythm,
@@ -192,7 +192,7 @@ def load(path: str, channels: Mapping[str, str] | None = None) -> datasets.DataS
   )
   for site in sites:
     if site not in SITES:
-      raise InputError(f"--channels={site}: the cohort has {', '.join(SITES)}")
+      raise InputError(f"--channels={site}: unknown site of the virtual cohort; choose from {', '.join(SITES)}")
 
   def entries() -> Iterator[datasets.Entry]:
     for number in range(clinic.subjects):
@@ -201,7 +201,7 @@ def load(path: str, channels: Mapping[str, str] | None = None) -> datasets.DataS
 
   return datasets.DataSet(
     name="virtual", entries=tuple(entries()), source="cap_jax, virtual cohort", licence="Apache-2.0", path=path, channels=channels, in_silico=True,
-    notes=("virtual subjects: every figure from them is in silico",),
+    notes=("virtual subjects: all results are in silico",),
   )  # fmt: skip
 
 

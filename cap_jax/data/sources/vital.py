@@ -45,7 +45,7 @@ def _cases(path: str | os.PathLike[str]) -> pandas.DataFrame | None:
   file = folders.one(path, *_CASES)
   if file is None:
     return None
-  with datasets.reading(str(file), "fetch the table of cases again"):
+  with datasets.reading(str(file), "download the table of cases again"):
     return pandas.read_csv(file, encoding="utf-8-sig", **number_parsing.PRECISION).set_index("caseid")
 
 
@@ -55,7 +55,7 @@ def _describe_case(cases: pandas.DataFrame | None, case: str) -> tuple[str, dict
     return case, {}, CHANNELS[_ART]
   row = cases.loc[int(case)]
   if isinstance(row, pandas.DataFrame):
-    raise DataError(f"case {case}", "appears twice in the table of cases", "fetch the table again")
+    raise DataError(f"case {case}", "duplicate case in the table of cases", "download the table again")
   pid = row.get("subjectid")
   subject = case if pid is None or pid != pid else f"{pid:.0f}" if isinstance(pid, float) else str(pid)
   numbers = {name: number_parsing.number(row.get(name)) for name in ("age", "height", "weight", "bmi")}
@@ -95,7 +95,7 @@ def _make(
 ) -> recordings.Recording:
   """Makes a recording of the tracks that are waves."""
   if not tracks:
-    problem = f"has none of the tracks {', '.join(channels)}"
+    problem = f"contains none of the tracks {', '.join(channels)}"
     raise DataError(where, problem, "change --channels", subject)
   for name, (time_s, _) in tracks.items():
     recordings.check_clock(time_s, f"{where}: {name}")
@@ -104,7 +104,7 @@ def _make(
   signal_names = [channels[name] for name in tracks]
   twice = [signal for signal in signal_names if signal_names.count(signal) > 1]
   if twice:
-    raise DataError(where, f"two tracks are {twice[0]}", "change --channels", subject)
+    raise DataError(where, f"two tracks map to {twice[0]}", "change --channels", subject)
   time_s, signals = recordings.on_one_clock({channels[name]: track for name, track in tracks.items()})
   pressure_units = {
     channels[name]: unit for name, unit in units.items() if unit and recordings.is_pressure(channels[name])
@@ -133,7 +133,7 @@ def _read_vital(
       if file.find_track(name) is not None:
         values[covariate] = _median(np.asarray(file.to_numpy([name], 1.0), dtype=float))
   if reader_output.getvalue().strip():
-    raise DataError(str(path), f"is damaged ({reader_output.getvalue().strip().splitlines()[0]})", _REMEDY, subject)
+    raise DataError(str(path), f"damaged file ({reader_output.getvalue().strip().splitlines()[0]})", _REMEDY, subject)
   return _make(str(path), subject, path.stem, channels, tracks, units, values)
 
 
@@ -147,7 +147,7 @@ def _read_track(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
   timed_rows = np.flatnonzero(np.isfinite(time_s))
   if timed_rows.size < time_s.size:
     if timed_rows.size < 2:
-      raise DataError(str(path), "has no times", _REMEDY)
+      raise DataError(str(path), "contains no times", _REMEDY)
     first, last = timed_rows[0], timed_rows[-1]
     step_s = (time_s[last] - time_s[first]) / (last - first)
     time_s = time_s[first] + step_s * (np.arange(time_s.size) - first)
@@ -171,10 +171,10 @@ def _read_csv(
 def _csv_entries(
   table: pathlib.Path, cases: pandas.DataFrame | None, channels: Mapping[str, str] | None
 ) -> list[datasets.Entry | DataError]:
-  with datasets.reading(str(table), "fetch the table of tracks again"):
+  with datasets.reading(str(table), "download the table of tracks again"):
     tracks = pandas.read_csv(table, encoding="utf-8-sig", dtype=str)
     if not {"caseid", "tname", "tid"} <= set(tracks.columns):
-      raise DataError(str(table), "no columns caseid, tname and tid", "fetch the table of tracks again")
+      raise DataError(str(table), "columns caseid, tname and tid are missing", "download the table of tracks again")
     groups = list(tracks.groupby("caseid", sort=False))
   listed: list[datasets.Entry | DataError] = []
   for case, rows in groups:
@@ -227,7 +227,7 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
   if tracks is not None:
     listed += _csv_entries(tracks, cases, channels)
   if not listed:
-    raise DataError(str(path), f"no .vital file there, nor {_TRACKS} with tracks", "look at --path")
+    raise DataError(str(path), f"no .vital file found, nor {_TRACKS} with tracks", "check --path")
   entries, lost = datasets.gather(listed)
   source, licence = "VitalDB (Lee et al. 2022, Sci. Data 9, 279)", "CC BY-NC-SA 4.0"
   return datasets.DataSet(

@@ -17,7 +17,7 @@ from cap_jax.data import datasets, recordings
 from cap_jax.data.sources import folders
 from cap_jax.types import DataError
 
-_REMEDY = "fetch all files of the record again"
+_REMEDY = "download all files of the record again"
 _MOST_HEADER = 1 << 20  # bytes
 _PATIENT = re.compile(r"p\d{5,}")  # MIMIC-III and IV: in the name of the record or of its folder
 
@@ -32,7 +32,9 @@ def _header(name: str) -> wfdb.Record | wfdb.MultiRecord:
   with datasets.reading(f"{name}.hea", _REMEDY):
     size = os.path.getsize(f"{name}.hea")
     if size > _MOST_HEADER:
-      raise DataError(f"{name}.hea", f"is a header of {size / 1e6:.1f} MB", "cut the record into shorter ones")
+      raise DataError(
+        f"{name}.hea", f"the header is too large, {size / 1e6:.1f} MB", "split the record into shorter ones"
+      )
     return wfdb.rdheader(name)
 
 
@@ -57,7 +59,7 @@ def _waves(name: str, header: wfdb.Record, channels: Container[str]) -> Iterator
   for place, number in enumerate(channel_numbers):
     expected_sum = (header.checksum or [None] * len(names))[number]
     if expected_sum is not None and (sums[place] - expected_sum) % 65536:
-      raise DataError(name, f"signal {names[number]} does not have the sum that its header tells", _REMEDY)
+      raise DataError(name, f"signal {names[number]} does not match the checksum in the header", _REMEDY)
     yield names[number], waves[place], header.samps_per_frame[number], str(header.units[number])
 
 
@@ -76,7 +78,7 @@ def _files(name: str, root: str) -> list[pathlib.Path]:
   paths = {folder / f"{pathlib.Path(name).name}.hea": None}
   for part, own_header in headers.items():
     if isinstance(own_header, wfdb.MultiRecord):
-      raise DataError(part, "is a segment and has segments", _REMEDY)
+      raise DataError(part, "is a segment that contains segments", _REMEDY)
     names = (f"{pathlib.Path(part).name}.hea", *(own_header.file_name or ()))
     paths |= dict.fromkeys(pathlib.Path(part).parent / file for file in names)
   for path in paths:
@@ -119,7 +121,7 @@ def channels_of(name: str, root: str, channels: Container[str]) -> dict[str, tup
         if channel not in tracks:
           tracks[channel] = np.arange(size) / (record.fs * per_frame), np.full(size, np.nan), unit
         elif tracks[channel][1].size != size or tracks[channel][2] != unit:
-          raise DataError(name, f"signal {channel} has another rate or unit in {part}", "cut the record there")
+          raise DataError(name, f"signal {channel} has a different rate or unit in {part}", "split the record there")
         tracks[channel][1][start * per_frame : start * per_frame + wave.size] = wave
   return tracks
 
@@ -141,7 +143,9 @@ def _read(name: str, root: str, subject: str, channels: Mapping[str, str]) -> re
       if recordings.is_pressure(signal):
         units[signal] = unit
     elif wave.size != waves[signal][1].size or units.get(signal, unit) != unit:
-      raise DataError(name, f"{channel} is {signal} too, at another rate or unit", "change --channels", subject)
+      raise DataError(
+        name, f"{channel} also maps to {signal}, with a different rate or unit", "change --channels", subject
+      )
     else:  # the same signal under two names: fills the gaps of the first
       waves[signal] = time_s, np.where(np.isfinite(waves[signal][1]), waves[signal][1], wave)
   for signal, (time_s, _) in waves.items():
@@ -191,10 +195,10 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
       segments |= {os.path.join(os.path.dirname(name), segment) for segment in headers[name].seg_name}
   whole = [name for name in headers if name not in segments]
   if not whole and not listed:
-    raise DataError(str(path), "no WFDB header (.hea) there", "look at --path")
+    raise DataError(str(path), "no WFDB header (.hea) found", "check --path")
   if not channels:
     available = _listed_channels(whole)
-    remedy = f"say which is what, as in --channels=ABP:radial,PLETH:{recordings.PPG}"
+    remedy = f"map channels to signals, such as --channels=ABP:radial,PLETH:{recordings.PPG}"
     raise DataError(str(path), f"has the channels {', '.join(available) or 'none'}", remedy)
   subjects_known = True
   for name in whole:
@@ -205,7 +209,7 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     listed.append(datasets.Entry(subject, os.path.relpath(name, os.path.dirname(name)), name, read))
   entries, lost = datasets.gather(listed)
   return datasets.DataSet(
-    name="wfdb", entries=entries, source="PhysioNet (Goldberger et al. 2000, Circulation 101, e215) or another", licence="that of the records",
+    name="wfdb", entries=entries, source="PhysioNet (Goldberger et al. 2000, Circulation 101, e215) or another source", licence="see the records",
     path=str(path), channels=channels, subjects_known=subjects_known, lost=lost,
   )  # fmt: skip
 

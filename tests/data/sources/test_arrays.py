@@ -25,7 +25,7 @@ def test_a_sound_file_is_read(path):
   ("instead", "said"),
   [
     ("bytearray(1 << 30)", r"a\.mat: cannot be read \(MemoryError\)"),
-    ("import os; os.abort()", r"a\.mat: cannot be read \(the reader ended with -6\)"),
+    ("import os; os.abort()", r"a\.mat: cannot be read \(the reader exited with status -6\)"),
   ],
 )
 def test_one_that_takes_all_memory_or_kills_the_reader_is_told(path, monkeypatch, instead, said):
@@ -37,5 +37,5 @@ def test_one_that_takes_all_memory_or_kills_the_reader_is_told(path, monkeypatch
 def test_one_that_is_read_for_ever_is_told(path, monkeypatch):
   monkeypatch.setattr(arrays, "_PATIENCE_S", 1)
   monkeypatch.setattr(arrays, "_READER", arrays._READER.replace(READ, "import time; time.sleep(60)"))
-  with pytest.raises(DataError, match=r"a\.mat: is not read in 1 s; save or fetch the file again"):
+  with pytest.raises(DataError, match=r"a\.mat: cannot be read within 1 s; save or download the file again"):
     arrays.check_matlab(path)

@@ -34,16 +34,16 @@ def test_reads_the_column_of_the_site(tmp_path):
 @pytest.mark.parametrize(
   ("content", "header", "message"),
   [
-    (rows(), "time_s,radial", "no column is a signal"),
+    (rows(), "time_s,radial", "no column is named after a signal"),
     (rows(), "seconds,radial_pressure_mmhg", "column time_s is missing"),
     (["0,80", "0.02,90", "0.01,85"], None, r"time does not increase at data row 3 \(0.02 s, then 0.01 s\)"),
     (["0,80", "0,90", "0.01,85"], None, "time does not increase at data row 2"),
-    ([f"{k / 100},{12 + np.sin(k / 10)}" for k in range(99)], None, "looks like kPa: multiply by 7.50062"),
+    ([f"{k / 100},{12 + np.sin(k / 10)}" for k in range(99)], None, "seems to be in kPa: multiply it by 7.50062"),
     ([f"{k / 100},{900 + k}" for k in range(99)], None, "not an arterial pressure in mmHg"),
     (["0,80", "0.01,high"], None, "column radial_pressure_mmhg, data row 2: 'high' is not a number"),
-    (["0,80", ",90"], None, "time is not a number in data row 2"),
-    (["0,", "0.01,"], None, "holds no number"),
-    (["0,80"], None, "at least one heart beat"),
+    (["0,80", ",90"], None, "time in data row 2 is not a number"),
+    (["0,", "0.01,"], None, "contains only NaN"),
+    (["0,80"], None, "at least one heartbeat"),
     ([], None, "a header but no rows"),
   ],
 )
@@ -64,10 +64,10 @@ def test_trailing_commas_and_a_byte_order_mark_are_no_matter(tmp_path):
 @pytest.mark.parametrize(
   ("header", "separator", "step", "message"),
   [
-    ("time_s,radial_pressure_mmhg,radial_pressure_mmhg ", ",", 0.01, "column radial_pressure_mmhg appears twice"),
+    ("time_s,radial_pressure_mmhg,radial_pressure_mmhg ", ",", 0.01, "duplicate column radial_pressure_mmhg"),
     ("time_s;radial_pressure_mmhg", ";", 0.01, "not separated by commas"),
-    ("time_s,radial_pressure_mmhg", ",", 8.0, "0.125 samples a second; .* in milliseconds divide it by 1000"),
-    ("time_s,radial_pressure_mmhg", ",", 0.1, "10 samples a second; a pulse wave needs 20 to 20000 Hz"),
+    ("time_s,radial_pressure_mmhg", ",", 8.0, "sampling rate is 0.125 Hz; .* in milliseconds, divide it by 1000"),
+    ("time_s,radial_pressure_mmhg", ",", 0.1, "sampling rate is 10 Hz; use a record of 20 to 20000 Hz"),
   ],
 )
 def test_refuses_doubled_columns_other_separators_and_other_clocks(tmp_path, header, separator, step, message):
@@ -79,7 +79,7 @@ def test_refuses_doubled_columns_other_separators_and_other_clocks(tmp_path, hea
 def test_refuses_what_is_no_table(tmp_path):
   with pytest.raises(DataError, match="no such file"):
     read(tmp_path / "absent.csv")
-  with pytest.raises(DataError, match=r"subjects.csv: no such file; a folder of CSV files needs it"):
+  with pytest.raises(DataError, match=r"subjects.csv: no such file; add this file with a column subject"):
     read(tmp_path)
   empty = tmp_path / "empty.csv"
   empty.touch()

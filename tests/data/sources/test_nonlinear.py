@@ -40,7 +40,9 @@ def test_fourier_series_of_a_beat_by_hand():
 
 
 def test_what_there_is_not_is_refused():
-  with pytest.raises(InputError, match="the only set of the nonlinear solver is dev"):
+  with pytest.raises(InputError, match="unknown data set of the nonlinear solver; use dev"):
     DATASETS["nonlinear"]("elsewhere")
-  with pytest.raises(InputError, match="--channels=finger: the nonlinear solver has aortic_root, carotid"):
+  with pytest.raises(
+    InputError, match="--channels=finger: unknown site of the nonlinear solver; choose from aortic_root, carotid"
+  ):
     DATASETS["nonlinear"]("dev", {"finger": "finger"})

@@ -101,7 +101,7 @@ def test_pwdb_without_onset_times_is_refused(tmp_path):
   path, channels, _ = write.pwdb_csv(tmp_path)
   (tmp_path / "pwdb_onset_times.csv").unlink()
   with pytest.raises(
-    DataError, match=r"row 1, subject pwdb0001: AorticRoot_P has no onset time; put pwdb_onset_times.csv beside"
+    DataError, match=r"row 1, subject pwdb0001: AorticRoot_P has no onset time; copy pwdb_onset_times.csv into"
   ):
     datasets.read(DATASETS["pwdb"](path, channels).entries[0])
 
@@ -169,7 +169,7 @@ def test_a_link_out_of_the_folder_is_not_followed(name, tmp_path, tmp_path_facto
   os.rename(victim, elsewhere)
   victim.symlink_to(elsewhere)
   errors, _ = _errors(dataset, path, channels)
-  assert any("leads out of the folder" in error.problem for error in errors)
+  assert any("points outside the folder" in error.problem for error in errors)
 
 
 def test_nothing_there_is_an_error_that_says_what_is_looked_for(tmp_path):
@@ -184,12 +184,12 @@ def test_nothing_there_is_an_error_that_says_what_is_looked_for(tmp_path):
 
 def test_objects_are_refused(tmp_path):
   np.savez(tmp_path / "a.npz", radial_pressure_mmhg=np.array([{"x": 1}], dtype=object), fs_hz=100.0)
-  with pytest.raises(DataError, match=r"a\.npz.*without objects"):
+  with pytest.raises(DataError, match=r"a\.npz.*because objects can run code"):
     datasets.read(DATASETS["npz"](tmp_path / "a.npz").entries[0])
   import scipy.io
 
   scipy.io.savemat(tmp_path / "b.mat", {"radial_pressure_mmhg": np.array([["x", 1]], dtype=object)})
-  with pytest.raises(DataError, match=r"b\.mat.*holds objects"):
+  with pytest.raises(DataError, match=r"b\.mat.*contains objects"):
     datasets.read(DATASETS["npz"](tmp_path / "b.mat").entries[0])
   with h5py.File(tmp_path / "c.mat", "w", userblock_size=512) as file:
     file["x"] = 1.0
@@ -211,9 +211,9 @@ def test_zero_length_and_all_nan_records(tmp_path):
   )
   dataset = DATASETS["csv"](tmp_path)
   assert [str(error) for error in dataset.lost] == [
-    f"{tmp_path}/subjects.csv: data row 2: the subject has no name; name it",
-    f"{tmp_path}/subjects.csv: data row 4, subject good: the subject appears in data row 3 already; give each subject one row",
-    f"{tmp_path}/absent.csv: no such file; add it, or take the subject out of subjects.csv",
+    f"{tmp_path}/subjects.csv: data row 2: the subject has no name; add a name",
+    f"{tmp_path}/subjects.csv: data row 4, subject good: duplicate subject, first in data row 3; keep one row per subject",
+    f"{tmp_path}/absent.csv: no such file; add the file, or remove the subject from subjects.csv",
   ]
   errors, good = _errors("csv", tmp_path, None)
   assert good == 1
@@ -259,7 +259,7 @@ def test_parquet_of_numbers_that_became_floats(tmp_path):
   assert "subject" not in datasets.read(result.entries[0]).covariates
   frame["radial_pressure_mmhg"] = "high"
   frame.to_parquet(path)
-  with pytest.raises(DataError, match=r"column radial_pressure_mmhg holds .*string, no numbers"):
+  with pytest.raises(DataError, match=r"column radial_pressure_mmhg contains .*string, not numbers"):
     datasets.read(DATASETS["parquet"](path).entries[0])
 
 
@@ -273,7 +273,7 @@ def test_one_line_under_two_names(tmp_path):
   np.testing.assert_allclose(result.signals["radial"], p_t, atol=0.01)
   frame = pandas.DataFrame({"time_s": time_s, "ABP": p_t, "radial_pressure_mmhg": p_t})
   frame.to_csv(tmp_path / "x.csv", index=False)
-  with pytest.raises(DataError, match="columns ABP and radial_pressure_mmhg are both radial"):
+  with pytest.raises(DataError, match="columns ABP and radial_pressure_mmhg both map to radial"):
     datasets.read(DATASETS["csv"](tmp_path / "x.csv", {"ABP": "radial"}).entries[0])
   with pytest.raises(DataError, match="column APB is missing"):
     datasets.read(DATASETS["csv"](tmp_path / "x.csv", {"APB": "radial"}).entries[0])

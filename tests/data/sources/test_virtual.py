@@ -101,8 +101,12 @@ def test_a_clinics_device_does_not_depend_on_its_size():
   [
     (clinics.Clinic, {"name": "c", "seconds": 8.0, "subjects": 0}, "Clinic.subjects=0: must be 1 to"),
     (clinics.Clinic, {"name": "c", "seconds": 8.0, "subjects": 2, "seed": 2**40}, "Clinic.seed="),
-    (clinics.Device, {"natural_hz": (0.0, 0.0)}, r"Device.natural_hz=\(0.0, 0.0\): must rise within 1 to 1000"),
-    (clinics.Device, {"damping": (0.4, 0.1)}, "Device.damping=.*must rise within"),
+    (
+      clinics.Device,
+      {"natural_hz": (0.0, 0.0)},
+      r"Device.natural_hz=\(0.0, 0.0\): must be increasing and within 1 to 1000",
+    ),
+    (clinics.Device, {"damping": (0.4, 0.1)}, "Device.damping=.*must be increasing and within"),
     (clinics.Device, {"noise": float("nan")}, "Device.noise=nan: must be 0 to 1000"),
     (clinics.Device, {"bits": -3}, "Device.bits=-3: must be 0 to 32"),
     (clinics.Device, {"scope": "clinic"}, "Device.scope=clinic: must be device or subject"),
