@@ -97,8 +97,8 @@ TABLE = pandas.DataFrame({"radial_pressure_mmhg": X[0], "subject": "a"})
   [
     ({"x": np.zeros((2, 3, 4)), "fs_hz": FS}, r"x: must be an array \(time,\) or \(record, time\)"),
     ({"x": records(2)[0], "y": records(1)[1], "fs_hz": FS}, "x has 2 records, y has 1; pass one of each per record"),
-    ({"x": X}, "neither a rate nor a clock; give fs_hz="),
-    ({"x": pandas.DataFrame({"p": [1.0]})}, "no column radial_pressure_mmhg; it has p"),
+    ({"x": X}, "fs_hz: is missing; pass the sampling rate"),
+    ({"x": pandas.DataFrame({"p": [1.0]})}, "column radial_pressure_mmhg is missing"),
     ({"x": X, "fs_hz": FS, "site": "elbow"}, "site=elbow: unknown site"),
     ({"x": None, "fs_hz": FS}, "x: must be an array"),
     ({"x": "abc", "fs_hz": FS}, "x: must be an array"),
@@ -114,7 +114,7 @@ TABLE = pandas.DataFrame({"radial_pressure_mmhg": X[0], "subject": "a"})
     ({"x": TABLE, "fs_hz": FS, "subject": ["a"]}, "omit y and subject"),
     ({"x": TABLE.assign(time_s=np.arange(1500) / 125), "fs_hz": FS}, "has a clock, time_s; omit fs_hz"),
     ({"x": TABLE.assign(subject=[None, *["a"] * 1499]), "fs_hz": FS}, "1 rows have no subject"),
-    ({"x": pandas.concat([TABLE, TABLE], axis=1), "fs_hz": FS}, "appears twice"),
+    ({"x": pandas.concat([TABLE, TABLE], axis=1), "fs_hz": FS}, "duplicate column"),
     *(({"x": X, "fs_hz": FS, "hop_s": hop_s}, "Windows") for hop_s in (0, -1, 1e-9)),
     *(
       ({"x": X, "fs_hz": FS, "hop_s": hop_s}, "hop_s=.*: must be") for hop_s in (float("nan"), float("inf"), "1", True)
@@ -160,24 +160,24 @@ PAIRS = people.pairs(["a", "b"], 2, 0)
     (lambda net: net.reconstruct("hello", fs_hz=125), "must be an array of real numbers"),
     (lambda net: net.reconstruct(X[0], fs_hz=125, time_s=X[0]), "has both a rate and a clock; pass either"),
     (lambda net: net.reconstruct(X[0], fs_hz=125, covariates={"age": "old"}), "covariate age"),
-    (lambda net: net.reconstruct(X[0], fs_hz=125, covariates=[70]), "must be names with numbers"),
-    (lambda net: net.predict(X[0]), "pairs: is of type ndarray; give what `cap_jax.windows` returns"),
+    (lambda net: net.reconstruct(X[0], fs_hz=125, covariates=[70]), "must map names to numbers"),
+    (lambda net: net.predict(X[0]), "pairs: is of type ndarray; pass what `cap_jax.windows` returns"),
     (
       lambda net: net.with_params((net.params, []), of=()),
       "pass a tree of parameters; `merge` returns it with a report",
     ),
-    (lambda net: net.with_params({"f": net.params["f"]}, of=()), "are in only one of the two trees"),
+    (lambda net: net.with_params({"f": net.params["f"]}, of=()), "exist in only one of the two trees"),
     (lambda net: net.with_params(jax.tree.map(lambda x: x[:1], net.params), of=()), r"has the shape \(1,"),
-    (lambda net: net.with_params(jax.tree.map(lambda x: x * np.nan, net.params), of=()), "is NaN or infinite"),
+    (lambda net: net.with_params(jax.tree.map(lambda x: x * np.nan, net.params), of=()), "contains NaN or infinite"),
     (lambda net: cj.merge(net, net, ("f",)), "source: is a Network, not a parameter tree; pass params"),
-    (lambda net: cj.transfer("radial", "fine_tuning", PAIRS), "net: is of type str; give a network"),
-    (lambda net: cj.transfer(net, None, PAIRS), "strategy: is of type NoneType; give a name or a Strategy"),
+    (lambda net: cj.transfer("radial", "fine_tuning", PAIRS), "net: is of type str; pass a network"),
+    (lambda net: cj.transfer(net, None, PAIRS), "strategy: is of type NoneType; pass a name or a Strategy"),
     (lambda net: cj.transfer(net, "magic", PAIRS), "strategy 'magic' is unknown"),
     (
       lambda net: cj.transfer(net, "fine_tuning", PAIRS.unlabelled()),
-      "labelled: is of type Waves; give what `cap_jax.windows`",
+      "labelled: is of type Waves; pass what `cap_jax.windows`",
     ),
-    (lambda net: cj.transfer(net, "fine_tuning", PAIRS, budget=60), "budget: is of type int; give cap_jax.Budget"),
+    (lambda net: cj.transfer(net, "fine_tuning", PAIRS, budget=60), "budget: is of type int; pass cap_jax.Budget"),
     (lambda net: cj.transfer(net, "fine_tuning", PAIRS, site="wrist"), "site=wrist: unknown site"),
     (
       lambda net: cj.transfer(net, "fine_tuning", dataclasses.replace(PAIRS, sites=("brachial", "aortic_root"))),
@@ -190,7 +190,7 @@ PAIRS = people.pairs(["a", "b"], 2, 0)
     ),
     (
       lambda net: cj.evaluate(net, PAIRS.unlabelled()),
-      "pairs: is of type Waves; give what `cap_jax.windows` returns for x and y",
+      "pairs: is of type Waves; pass what `cap_jax.windows` returns for x and y",
     ),
     (
       lambda net: cj.evaluate(net, dataclasses.replace(PAIRS, sites=("brachial", "aortic_root"))),
@@ -201,14 +201,14 @@ PAIRS = people.pairs(["a", "b"], 2, 0)
     (lambda net: cj.Budget(seed=1.5), "Budget.seed=1.5: must be a whole number"),
     (lambda net: cj.pretrain(PAIRS.unlabelled()), "people: is of type Waves"),
     (lambda net: cj.pretrain(PAIRS, steps=0), "Training.steps=0: must be a positive multiple of 50"),
-    (lambda net: cj.pretrain(PAIRS, seed=-1), "a seed of 0 or more"),
-    (lambda net: cj.pretrain(PAIRS, model="lstm"), "model: is of type str; give a cap_jax.config.Model"),
+    (lambda net: cj.pretrain(PAIRS, seed=-1), "seed 0 or more"),
+    (lambda net: cj.pretrain(PAIRS, model="lstm"), "model: is of type str; pass a cap_jax.config.Model"),
     (lambda net: cj.pretrain(PAIRS, model=config.Model(extractor="zz")), "extractor 'zz' is unknown"),
     (lambda net: cj.pretrain(PAIRS, model=config.Model(patch=7)), "not a whole number of patches of 7"),
     (lambda net: cj.cohort("mars"), "cohort 'mars' is unknown; choose one of healthy"),
     (lambda net: cj.cohort("wide", 1.5), r"Clinic.subjects=1.5: must be a whole number"),
-    (lambda net: cj.cohort("wide", 2, device="cuff"), "device: is of type str; give a cap_jax.clinics.Device"),
-    (lambda net: cj.cohort("wide", 2, sites=("elbow",)), "elbow: no site of the virtual cohort"),
+    (lambda net: cj.cohort("wide", 2, device="cuff"), "device: is of type str; pass a cap_jax.clinics.Device"),
+    (lambda net: cj.cohort("wide", 2, sites=("elbow",)), "elbow: not a site of the virtual cohort"),
   ],
 )
 def test_what_cannot_be_is_one_line_with_a_remedy(net, call, message):
@@ -301,7 +301,7 @@ def test_parameters_are_finite_real_numbers_and_copied(net):
   for change, message in (
     (lambda leaf: leaf.astype(complex), "is of type complex128"),
     (lambda leaf: leaf.astype(int), "is of type int"),
-    (lambda leaf: np.full(leaf.shape, 1e300), "NaN or infinite"),
+    (lambda leaf: np.full(leaf.shape, 1e300), "contains NaN or infinite"),
     (lambda leaf: np.full(leaf.shape, "x"), "is of type <U1"),
     (lambda leaf: [leaf], "must be a tree of dicts"),
   ):

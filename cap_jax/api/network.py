@@ -229,7 +229,9 @@ def _checked_params(own: Params, params: Any) -> Params:
   except AttributeError as error:  # a list or a tuple in the tree
     raise InputError(f"params: must be a tree of dicts; {remedy}") from error
   if other := sorted(expected.keys() ^ leaves.keys()):
-    raise InputError(f"params: {', '.join(other[:5])} are in only one of the two trees")
+    raise InputError(
+      f"params: {', '.join(other[:5])} exist in only one of the two trees; pass a tree with the structure of network.params"
+    )
   for path, leaf in leaves.items():
     array = np.asarray(leaf)
     if array.dtype.kind != "f" and array.dtype != expected[path].dtype:
@@ -238,7 +240,7 @@ def _checked_params(own: Params, params: Any) -> Params:
       raise InputError(f"params: {path} has the shape {array.shape}, the network's own {expected[path].shape}")
     with np.errstate(over="ignore"):
       if not np.isfinite(array.astype(np.float32)).all():
-        raise InputError(f"params: {path} is NaN or infinite")
+        raise InputError(f"params: {path} contains NaN or infinite values; train again with a lower learning rate")
   return jax.tree.map(lambda leaf, like: jnp.array(leaf, like.dtype), params, own)
 
 

@@ -80,7 +80,7 @@ def recording(
     if wave.ndim != 1:
       raise InputError(f"{subject}: {name} has shape {wave.shape}; pass one record, an array (time,)")
     if not np.isfinite(wave).any():
-      raise InputError(f"{subject}: {name} holds no number; leave the record out")
+      raise InputError(f"{subject}: {name} contains only NaN; omit the record")
   sizes = {name: wave.size for name, wave in waves.items()}
   if len(set(sizes.values())) > 1:
     lengths = ", ".join(f"{name} has {size} samples" for name, size in sizes.items())
@@ -141,6 +141,8 @@ def windows(
       raise InputError("x is a DataFrame, whose columns contain the reference and the subjects; omit y and subject")
     records = _of_table(x, fs_hz, site, reference)
   else:
+    if fs_hz is None:
+      raise InputError("fs_hz: is missing; pass the sampling rate [Hz], or a DataFrame with the column time_s")
     records = _of_arrays(x, y, fs_hz, subject, site, reference)
   if not records:
     raise InputError("x: contains no record")
@@ -240,7 +242,7 @@ def _of_table(table: pandas.DataFrame, fs_hz: float | None, site: str, reference
   if fs_hz is not None and recordings.TIME in table:
     raise InputError(f"x: has a clock, {recordings.TIME}; omit fs_hz")
   if SUBJECT in table and table[SUBJECT].isna().any():
-    raise InputError(f"x: {int(table[SUBJECT].isna().sum())} rows have no {SUBJECT}; fill them in or leave them out")
+    raise InputError(f"x: {int(table[SUBJECT].isna().sum())} rows have no {SUBJECT}; fill it in or remove the rows")
   for name in (SUBJECT, recordings.TIME, *columns.values()):
     if alike := [other for other in table if str(other).strip().lower() == name and other != name]:
       raise InputError(f"x: the column {alike[0]!r} must be called {name!r}; rename it")

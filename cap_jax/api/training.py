@@ -174,7 +174,7 @@ def evaluate(net: Network, pairs: batches.Pairs) -> Evaluation:
   records.check_windows(pairs, "pairs", labelled=True)
   trained = net.checkpoint
   if trained.task != "waveform":
-    raise InputError(f"net: gives {trained.task}, no wave; transfer it first")
+    raise InputError(f"net: predicts {trained.task}, not a wave; transfer it first")
   records.check_site(pairs, trained.site, "pairs", trained.reference)
   trained.check_unseen(pairs.subjects)
   errors = waveform_metrics.Evaluator(pairs, trained.windows).errors(net.predict(pairs))

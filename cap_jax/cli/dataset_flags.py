@@ -13,8 +13,8 @@ FORMAT = flags.DEFINE_enum("format", None, list(DATASETS), "format of the record
 PATH = flags.DEFINE_string(
   "path", None, "file or folder; for virtual: NAME[,subjects=N][,seconds=S][,seed=K]; for nonlinear: dev"
 )
-CHANNELS = flags.DEFINE_list("channels", [], "CHANNEL:SIGNAL pairs, as in ABP:radial,PLETH:digital_ppg")
-STRICT = flags.DEFINE_bool("strict", False, "stop at the first bad record instead of leaving it out")
+CHANNELS = flags.DEFINE_list("channels", [], "CHANNEL:SIGNAL pairs, such as ABP:radial,PLETH:digital_ppg")
+STRICT = flags.DEFINE_bool("strict", False, "stop at the first bad record instead of excluding it")
 _MOST_LISTED = 20
 
 
@@ -62,10 +62,10 @@ def describe_lost(errors: Iterable[DataError], total: int) -> list[str]:
   """
   lost = list(errors)
   if not lost:
-    return [f"none of {total} records left out"]
-  lines = [f"left out: {len(lost)} of {total}"] + [f"  {error}" for error in lost[:_MOST_LISTED]]
+    return [f"all {total} records are usable"]
+  lines = [f"excluded: {len(lost)} of {total} records"] + [f"  {error}" for error in lost[:_MOST_LISTED]]
   return lines + (
-    [f"  … and {len(lost) - _MOST_LISTED} more; a store has all in its manifest.json"]
+    [f"  … and {len(lost) - _MOST_LISTED} more; the manifest.json of a store lists all"]
     if len(lost) > _MOST_LISTED
     else []
   )

@@ -31,10 +31,14 @@ _COORDINATOR = flags.DEFINE_string(
 _HOSTS = flags.DEFINE_integer("hosts", None, "number of hosts that train together", lower_bound=1)
 _HOST = flags.DEFINE_integer("host", None, "index of this host, from 0", lower_bound=0)
 _TIMEOUTS = host_liveness.Timeouts()
-_JOIN_S = flags.DEFINE_integer("join_timeout_s", _TIMEOUTS.join_s, "how long hosts wait for all to join", lower_bound=1)
-_HOST_S = flags.DEFINE_integer("host_timeout_s", _TIMEOUTS.host_s, "silence after which a host is lost", lower_bound=1)
+_JOIN_S = flags.DEFINE_integer(
+  "join_timeout_s", _TIMEOUTS.join_s, "seconds that hosts wait for all to connect", lower_bound=1
+)
+_HOST_S = flags.DEFINE_integer(
+  "host_timeout_s", _TIMEOUTS.host_s, "seconds without a heartbeat after which a host counts as lost", lower_bound=1
+)
 _COLLECTIVE_S = flags.DEFINE_integer(
-  "collective_timeout_s", _TIMEOUTS.collective_s, "how long hosts wait for one that is alive", lower_bound=1
+  "collective_timeout_s", _TIMEOUTS.collective_s, "seconds that hosts wait for one that is alive", lower_bound=1
 )
 _STATES, _SETTINGS = "training_states", "run_settings.json"
 _RESULTS = ("source", "checkpoint", "best", "split.json")  # results that a resumed run writes again
@@ -161,7 +165,9 @@ def work_folder(
     except BlockingIOError as error:
       raise InputError(f"--workdir={path}: another process is running there; wait for it to finish") from error
     except OSError as error:
-      raise InputError(f"--workdir={path}: cannot be used ({error.strerror}); choose another folder") from error
+      raise InputError(
+        f"--workdir={path}: cannot be used ({error.strerror}); choose another folder; choose another folder"
+      ) from error
     _begin(path, *settings)
     yield path, training_state.StateKeeper(states)
     os.makedirs(states, exist_ok=True)  # several hosts save none

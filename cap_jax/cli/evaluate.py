@@ -99,7 +99,7 @@ def main() -> None:
       seconds=f"{time.perf_counter() - began:.0f}",
     )
     total = len(own.all_windows.subjects)
-    heading = f"{place[0].upper()}{place[1:]}: {total} subjects of {dataset.name}, read at {trained.site}."
+    heading = f"{place[0].upper()}{place[1:]}: {total} subjects of {dataset.name}, measured at {trained.site}."
     page.write(
       os.path.join(folder, "report.html"),
       "Central aortic pressure reconstructed",

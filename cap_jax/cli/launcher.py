@@ -137,7 +137,7 @@ def launch(main: Callable[[], None]) -> None:
       sys.exit(130)
     except training_state.StopRequested:
       sys.stdout.flush()
-      print("\nstopped; give the same command again", file=sys.stderr)
+      print("\nstopped; run the same command again to resume", file=sys.stderr)
       sys.exit(training_state.EXIT_STOPPED)
     except BrokenPipeError:  # the reader of the output has closed it
       os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -168,7 +168,7 @@ def evaluate(quantity: str, readings: Readings, reference: Reference, uses_of_re
   if not 0.3 <= reference.male_share <= 0.7:
     unmet = (*unmet, "at least 30 % of each sex are required")
   if uses_of_reference:
-    unmet = (*unmet, f"it knows {uses_of_reference} of each subject")
+    unmet = (*unmet, f"the method uses {uses_of_reference} of each subject")
   spread = f"{readings.bias:+.1f} ± {readings.sd:.1f} mmHg"
   return [
     Verdict("AAMI/ISO 81060-2 criterion 1", spread, first, "", unmet),

@@ -21,8 +21,8 @@ _NAMES = {
 }  # fmt: skip
 _BROWSED = 3
 NO_REFERENCE_NOTE = (
-  "No record here has a measured aortic wave to evaluate the network by, so no errors are given. An interval holds only "
-  "for people, sites and devices like those of the calibration."
+  "No record has a measured aortic wave, so this report contains no errors. The intervals are valid only "
+  "for subjects, sites and devices like those of the calibration."
 )
 
 

@@ -101,7 +101,7 @@ def gather(
         raise
       lost.append(error)
   if not usable:
-    raise lost[0] if lost else InputError("--path: holds no record")
+    raise lost[0] if lost else InputError("--path: contains no record; check the path")
   all_windows = batches.make_pairs(usable, trained.site, spec, trained.site, gaps=True).unlabelled()
   paired = batches.make_pairs(measured, trained.site, spec, trained.reference, gaps=True) if measured else None
   return UserWindows(paired, all_windows, tuple(lost))

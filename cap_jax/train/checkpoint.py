@@ -95,7 +95,7 @@ class Checkpoint:
       names = ", ".join(seen_subjects[:5]) + (", …" if len(seen_subjects) > 5 else "")
       raise splits.LeakError(
         f"the network was trained, selected or calibrated on {len(seen_subjects)} of these subjects ({names}); "
-        "evaluate it on subjects that it has not seen"
+        "evaluate it on unseen subjects"
       )
 
 

@@ -127,9 +127,12 @@ def choose(
     return _cross_validated(trained, data, short, adapt)
   if data.n_target and data.site != trained.site:
     ranking = tuple(Ranked(name, float("nan")) for name in dict.fromkeys((ONE_LABEL_STRATEGY, *CANDIDATES)))
-    return Choice(ranking, f"one labelled subject, and a source measured at the {trained.site}: nobody to compare on")
+    return Choice(
+      ranking,
+      f"one labelled subject, and the source was measured at {trained.site}: no subjects to compare the candidates on",
+    )
   if source_validation is None:
-    raise InputError(f"{NAME}: compares strategies on subjects of the source, which were not passed; pass source=")
+    raise InputError(f"{NAME}: compares strategies on subjects of the source; pass source=")
   return _importance_weighted(trained, data, source_validation, short, adapt)
 
 
@@ -171,8 +174,8 @@ def _importance_weighted(
     score = label_free_validation.importance_weighted(adapted.checkpoint, source_validation, waves, spec)
     candidates.append(Ranked(name, score.rmse_mmhg))
   reason = (
-    f"validation on {len(source_validation.subjects)} subjects of the source as this clinic would record them, weighted like its "
-    f"pressures (worth {unchanged.subjects:.1f} subjects; source network unchanged {unchanged.rmse_mmhg:.2f})"
+    f"validation on {len(source_validation.subjects)} source subjects with the target's transducers applied, weighted to its "
+    f"pressures (effective number of subjects {unchanged.subjects:.1f}; source network unchanged {unchanged.rmse_mmhg:.2f})"
   )
   return Choice(tuple(ranked(candidates)), reason, train_s)
 

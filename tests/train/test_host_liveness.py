@@ -39,7 +39,7 @@ def test_hosts_with_other_settings_are_named():
   for host in (1, 2):
     key = f"cap_jax/hosts/settings/run/{host}"
     shelf.key_value_set(key, json.dumps({"seed": str(host // 2), "steps": "50"}))
-  with pytest.raises(InputError, match="--host=2: was started with another seed than host 0; start the same command"):
+  with pytest.raises(InputError, match="--host=2: differs from host 0 in seed; run the same command"):
     HostMonitor(shelf, 0, 3, Timeouts(collective_s=7)).check_same("run", {"seed": "0", "steps": "50"})
   assert shelf.barriers == [("cap_jax/hosts/settings/run", 7000)]  # all have written before any reads
 

@@ -36,7 +36,7 @@ NUMERICS: Mapping[str, str] = {
 }
 _CASES = ("clinical_data.csv", "clinical_info.csv", "clinical_information.csv", "cases.csv")
 _TRACKS = "trks.csv"
-_REMEDY = "fetch the case again"
+_REMEDY = "download the case again"
 _ARTERIAL_TRACKS = ("radial", "brachial", "femoral")
 
 
