@@ -79,23 +79,12 @@ def _repeated(recording: recordings.Recording, least_s: float) -> recordings.Rec
   return dataclasses.replace(recording, time_s=time_s, signals=waves, periodic=False)
 
 
-def _bridged(time_s: np.ndarray, x_t: np.ndarray, fill_s: float) -> tuple[np.ndarray, int]:
-  """Interpolates over short gaps. Returns the wave and the number of samples filled."""
-  missing = ~np.isfinite(x_t)
-  if not missing.any() or missing.all():
-    return x_t, 0
-  filled, count = x_t.copy(), 0
-  for gap in np.ma.clump_masked(np.ma.masked_where(missing, x_t)):
-    inside = gap.start > 0 and gap.stop < x_t.size
-    if inside and time_s[gap.stop] - time_s[gap.start - 1] <= fill_s:
-      filled[gap] = np.interp(time_s[gap], time_s[[gap.start - 1, gap.stop]], x_t[[gap.start - 1, gap.stop]])
-      count += int(gap.stop - gap.start)
-  return filled, count
-
-
-def _spans(time_s: np.ndarray, x_t: np.ndarray, pressure: bool) -> tuple[list[quality.Span], dict[str, int]]:
+def _spans(
+  time_s: np.ndarray, x_t: np.ndarray, pressure: bool, fill_s: float
+) -> tuple[list[quality.Span], dict[str, int]]:
   """Returns the usable spans of a signal, and reason → number of stretches that are not usable."""
-  good, lost = quality.find_spans(time_s, x_t) if pressure else quality.find_finite(time_s, x_t)
+  find = quality.find_spans if pressure else quality.find_finite
+  good, lost = find(time_s, x_t, fill_s)
   reasons: dict[str, int] = {}
   for gap in lost:
     reason = "pause of the clock" if gap.start == gap.stop else gap.reason
@@ -187,6 +176,7 @@ def condition(recording: recordings.Recording, spec: config.Conditioning) -> tup
     DataError: nothing usable is left.
   """
   recording = _repeated(recording, spec.repeat_s)
+  recording = dataclasses.replace(recording, time_s=quality.regular_clock(recording.time_s))
   time_s = recording.time_s
   sync = _delays(recording, spec)
   count = int(np.floor((time_s[-1] - time_s[0]) * spec.fs_hz + 1e-6)) + 1
@@ -194,13 +184,15 @@ def condition(recording: recordings.Recording, spec: config.Conditioning) -> tup
   waves, good_s, beat_counts, faults, filled = {}, {}, {}, {}, 0
   for name, wave in recording.signals.items():
     pressure = recording.units[name] == "mmHg" and recordings.is_pressure(name)
-    bridged, bridged_count = _bridged(time_s, wave, spec.fill_s)
+    plausible = quality.plausible(wave) if pressure else wave
+    bridged, bridged_count = quality.bridge(time_s, plausible, spec.fill_s)
+    bridged = np.where(np.isfinite(bridged), bridged, wave)  # what is implausible for longer keeps its reason
     filled += bridged_count
-    spans, lost = _spans(time_s, bridged, pressure)
+    spans, lost = _spans(time_s, bridged, pressure, spec.fill_s)
     own_s = time_s - (sync[name].removed_s if name in sync else 0.0)
     x_t = _resampled(own_s, bridged, spans, at_s)
     if recordings.split_signal(name)[1] in ("", "ppg"):
-      rails_t = np.interp(at_s, own_s, beat_quality.at_rails(wave, recording.fs_hz).astype(float)) > 0
+      rails_t = np.interp(at_s, own_s, beat_quality.at_rails(plausible, recording.fs_hz).astype(float)) > 0
       x_t, beat_counts[name], fault_counts = _mask_faults(x_t, rails_t, spec.fs_hz, pressure, spec.drop)
       lost |= fault_counts
     waves[name], faults[name] = x_t, lost

@@ -117,7 +117,7 @@ def _without_faults(
   A few beats between two faulty ones count as faulty, and so does less than a beat. A record of fewer than
   `_LEAST_BEATS` has no neighbours to compare a beat with, so nothing is removed.
   """
-  rails_t = beat_quality.at_rails(p_t, 1 / float(np.median(np.diff(time_s)))).astype(float)
+  rails_t = beat_quality.at_rails(quality.plausible(p_t), 1 / float(np.median(np.diff(time_s)))).astype(float)
   clocks, waves = zip(*(_on_own_clock(time_s, p_t, span, fs_hz) for span in good), strict=True) if good else ((), ())
   rails = [np.interp(at_s, time_s, rails_t) > 0 for at_s in clocks]
   assessed = beat_quality.assess_pieces(waves, fs_hz, True, rails)
@@ -236,7 +236,9 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
   _check(trained, recording)
   site, spec = trained.site, trained.windows
   recording = calibrate.calibrate(recording, site, scales.without_errors(trained.calibration))
-  time_s, p_t = recording.time_s, recording.signals[site]
+  time_s, measured = quality.regular_clock(recording.time_s), recording.signals[site]
+  bridged, _ = quality.bridge(time_s, quality.plausible(measured))
+  p_t = np.where(np.isfinite(bridged), bridged, measured)  # what is implausible for longer keeps its reason
   pieces, gaps = _pieces(trained, time_s, p_t)
   if not pieces:
     reasons = ", ".join(dict.fromkeys(gap.reason for gap in gaps)) or "too short"
@@ -260,9 +262,9 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
   if intervals is not None:
     ood_fraction = float(uncertainty.out_of_distribution(intervals, reading.h_bd).mean())
   lacking = intervals.lacking if intervals else ""
-  measured = np.where(np.isfinite(aortic), p_t, np.nan)
+  measured = np.where(np.isfinite(aortic), quality.plausible(measured), np.nan)
   return ReconstructedWave(
-    time_s=time_s,
+    time_s=recording.time_s,
     peripheral_mmhg=measured,
     aortic_mmhg=aortic,
     half_width_mmhg=half_width,

@@ -55,22 +55,61 @@ def test_gaps_stay_gaps_and_what_lies_between_is_reconstructed(identity_network)
   t = np.arange(3000) / 100
   p = wave(t)
   p[500:600] = np.nan
-  p[1500] = 999.0
+  p[1500:1515] = 999.0
   p[2000:2400] = p[2000]
   output = reconstruct.reconstruct(identity_network, record(t, p))
   lost = np.isnan(output.aortic_mmhg)
   assert lost[500:600].all()
-  assert lost[1500]
+  assert lost[1500:1515].all()
   assert lost[2050:2350].all()
   assert not lost[:500].any()
   assert not lost[600:1500].any()
-  assert not lost[1501:1975].any()  # the diastole before the flat line has hardly a pulse either
+  assert not lost[1515:1975].any()  # the diastole before the flat line has hardly a pulse either
   assert [gap.reason for gap in output.gaps] == ["no data", "outside 15–320 mmHg", "flat line"]
   assert output.gaps[0].start_s == pytest.approx(5.0)
   assert output.gaps[0].end_s == pytest.approx(5.99)
   inner = ~lost
   inner[1975:2410] = False
   assert np.abs(output.aortic_mmhg - wave(t))[inner].max() < 0.5
+
+
+@pytest.mark.parametrize("harm", ["rows", "cells", "marker", "arrival times"])
+def test_short_losses_are_bridged(identity_network, harm):
+  """Three samples of 125 Hz every 1.3 s, or packets that are stamped when they arrive."""
+  t = np.arange(3750) / 125
+  p, clock = wave(t), t.copy()
+  unharmed = reconstruct.reconstruct(identity_network, record(t, p))
+  lost = np.arange(t.size) % 163 >= 160
+  if harm == "rows":
+    t, p, clock = t[~lost], p[~lost], clock[~lost]
+  elif harm == "arrival times":
+    packet = np.arange(t.size) // 32
+    late = np.random.default_rng(3).uniform(0, 0.02, packet.max() + 1)
+    clock = np.maximum.accumulate(t + late[packet] + 1e-6 * np.arange(t.size))
+    clock = clock + 1e-5 * np.arange(t.size)
+  else:
+    p[lost] = np.nan if harm == "cells" else -32768.0
+  output = reconstruct.reconstruct(identity_network, record(clock, p))
+  assert output.gaps == []
+  assert len(output.beats) == len(unharmed.beats)
+  for name in ("hr_bpm", "peripheral_sbp_mmhg", "peripheral_dbp_mmhg"):
+    assert reconstruct.summary(output.beats)[name]["mean"] == pytest.approx(
+      reconstruct.summary(unharmed.beats)[name]["mean"], abs=0.3
+    ), name
+  np.testing.assert_array_equal(output.time_s, clock)
+
+
+@pytest.mark.parametrize(
+  ("level", "marker"), [("top", -32768.0), ("top", 32767.0), ("bottom", -999.0), ("bottom", 0.0)]
+)
+def test_a_marker_of_lost_samples_hides_no_rail(identity_network, level, marker):
+  t = np.arange(3750) / 125
+  p = wave(t)
+  cut = np.percentile(p, 85 if level == "top" else 30)
+  p = np.minimum(p, cut) if level == "top" else np.maximum(p, cut)
+  p[1500:1540] = marker
+  with pytest.raises(InputError, match="beats that are clipped"):
+    reconstruct.reconstruct(identity_network, record(t, p))
 
 
 def test_less_than_a_beat_between_two_gaps_is_none(identity_network):
