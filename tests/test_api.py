@@ -128,7 +128,7 @@ def test_what_does_not_fit_together_is_one_line(arguments, message):
 
 
 @pytest.mark.quick
-def test_unnamed_records_are_told_apart_and_known_again():
+def test_unnamed_records_differ_and_keep_their_names():
   x, _ = records(2)
   first, again = (cj.windows(x, fs_hz=FS).subjects for _ in range(2))
   assert first == again
@@ -218,7 +218,7 @@ def test_what_cannot_be_is_one_line_with_a_remedy(net, call, message):
   assert "--" not in str(caught.value), "a flag in a message of the API"
 
 
-def test_parameters_of_another_network_bring_whom_it_has_seen(net):
+def test_parameters_of_another_network_bring_its_seen_subjects(net):
   labelled = people.pairs(["a", "b"], 2, 0)
   tuned = cj.transfer(net, "fine_tuning/head", labelled=labelled, budget=cj.Budget(steps=50))
   theta, _ = cj.merge(tuned.params, net.params, init_from_source=("r",))
@@ -327,7 +327,7 @@ def test_parameters_are_finite_real_numbers_and_copied(net):
   [("fine_tuning", "labelled"), ("multi_task", "source"), ("domain_adaptation", "unlabelled")],
 )
 @pytest.mark.quick
-def test_what_a_strategy_needs_and_was_not_given_is_named(net, name, lacking):
+def test_what_a_strategy_needs_and_was_not_passed_is_named(net, name, lacking):
   pieces = {"labelled": people.pairs(["a"], 2, 0), "source": people.pairs(["s"], 2, 1)}
   pieces["unlabelled"] = people.pairs(["u"], 2, 2)
   del pieces[lacking]
@@ -335,7 +335,7 @@ def test_what_a_strategy_needs_and_was_not_given_is_named(net, name, lacking):
     cj.transfer(net, name, **pieces, budget=cj.Budget(steps=100))
 
 
-def test_a_network_that_was_tuned_tells_its_source_and_is_not_tested_on_whom_it_has_seen(net, tmp_path):
+def test_a_network_that_was_tuned_reports_its_source_and_refuses_subjects_that_it_has_seen(net, tmp_path):
   labelled, test = people.pairs(["a", "b"], 4, 0), people.pairs(["c"], 3, 5)
   tuned = cj.transfer(net, "fine_tuning/head", labelled=labelled, budget=cj.Budget(steps=50))
   assert (tuned.about["source"], tuned.about["strategy"], tuned.about["n_target"]) == ("wide", "fine_tuning/head", 2)

@@ -62,12 +62,12 @@ def test_two_checkpoints_merge_in_five_lines(tmp_path, monkeypatch, tiny_model):
   for seed, name in enumerate(("source", "target")):
     params = net.make_net(tiny_model).init(jax.random.key(seed), 500)
     output = checkpoint.Checkpoint(params=params, model=tiny_model, scaling=batches.Scaling(92.0, 17.0))
-    (tmp_path / "runs" / name).mkdir(parents=True)
-    checkpoint.save(tmp_path / "runs" / name / "checkpoint", output)
+    (tmp_path / "runs").mkdir(exist_ok=True)
+    checkpoint.save(tmp_path / "runs" / name, output)
   code = block("merge")
   assert len([line for line in code.splitlines() if line.strip() and "import" not in line]) <= 5
   exec(compile(code, "api.md", "exec"), {})
-  given = [checkpoint.load(tmp_path / "runs" / name / "checkpoint") for name in ("source", "target")]
+  given = [checkpoint.load(tmp_path / "runs" / name) for name in ("source", "target")]
   merged = checkpoint.load(tmp_path / "runs" / "merged")
   for number, name in enumerate(("f", "r")):
     for a, b in zip(jax.tree.leaves(merged.params[name]), jax.tree.leaves(given[number].params[name]), strict=True):

@@ -1,9 +1,11 @@
 """Pre-training, transfer and evaluation of networks, and the virtual cohort."""
 
 import dataclasses
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas
 
 from cap_jax import clinics, config
@@ -74,6 +76,8 @@ def transfer(
   strategy = find(strategy) if isinstance(strategy, str) else strategy
   checks.check(strategy, checks.wave_model(trained.model), trained.model, trained.task, trained.windows.samples)
   adapted = runs.adapt(strategy, trained, data, budget)
+  if not adapted.fitted.metrics.get("loss", np.zeros(0)).size:
+    warnings.warn(f"strategy {strategy.name} trained nothing: {adapted.reason}", stacklevel=2)
   target, lacking = _with_intervals(adapted, trained, data)
   seen_subject_hashes = {*target.seen_subject_hashes, *checkpoint.digests_of(source.subjects if source else ())}
   target = dataclasses.replace(target, seen_subject_hashes=tuple(sorted(seen_subject_hashes)))

@@ -18,13 +18,14 @@ from cap_jax.types import InputError
 # faults of a beat that make a wave wrong; ectopic beats are valid
 _FAULTS = {"flat": "flat", "clipped": "clipped", "damped": "damped", "flush": "flushed", "motion": "moved"}
 _LEAST_BEATS = 4
+_LEAD_S = 0.2  # most that a foot of the aortic wave may be ahead of the peripheral one
 _BETWEEN = 2  # up to so many beats between two bad ones are bad too
 _PRESSURES = {"systolic": "sbp", "diastolic": "dbp", "pulse": "pp", "mean": "map"}  # with their names in `Beat`
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Beat:
-  """One beat, foot to foot of the aortic wave.
+  """One beat, counted on the peripheral wave, and the aortic wave from foot to foot.
 
   Attributes:
     time_s: time of its first foot [s].
@@ -159,21 +160,42 @@ def _prepare(time_s: np.ndarray, p_t: np.ndarray, span: quality.Span, trained: c
   )
 
 
+def _aortic_feet(feet: np.ndarray, aortic_t: np.ndarray, fs_hz: float) -> np.ndarray:
+  """Returns the feet of the aortic wave that belong to those of the peripheral wave, (beat,) indices.
+
+  A foot that the aortic wave does not show is assumed at the usual lead.
+  """
+  found = beats.find_feet(aortic_t, fs_hz)
+  if not feet.size:
+    return feet
+  lead = np.full(feet.shape, np.nan)
+  if found.size:
+    nearest = found[np.abs(found[None, :] - feet[:, None]).argmin(1)]
+    lead = np.where(np.abs(feet - nearest) <= _LEAD_S * fs_hz, feet - nearest, np.nan).astype(float)
+  usual = np.nanmedian(lead) if np.isfinite(lead).any() else 0.0
+  aortic = feet - np.where(np.isfinite(lead), lead, usual).round().astype(int)
+  return np.clip(aortic, 0, len(aortic_t) - 1)
+
+
 def _beats(piece: _Piece, aortic_t: np.ndarray, sigma_t: np.ndarray, fs_hz: float, factor: float) -> list[Beat]:
   at_s, peripheral_t = piece.at_s, piece.wave_t
-  all_feet = beats.find_feet(aortic_t, fs_hz)
-  feet = all_feet[(all_feet >= piece.own.start) & (all_feet < piece.own.stop)]
-  if len(feet) < 2:  # less than a whole beat from foot to foot: the extension completes it
-    feet = all_feet[all_feet >= piece.own.start][:2]
-  central, peripheral = beats.pressures(aortic_t, feet), beats.pressures(peripheral_t, feet)
+  all_feet = beats.find_feet(peripheral_t, fs_hz)  # of the measured wave, whose upstrokes the network may flatten
+  aortic_feet = _aortic_feet(all_feet, aortic_t, fs_hz)
+  rising = np.diff(np.maximum.accumulate(aortic_feet), prepend=-1) > 0
+  all_feet, aortic_feet = all_feet[rising], aortic_feet[rising]
+  inside = (aortic_feet >= piece.own.start) & (aortic_feet < piece.own.stop)
+  if inside.sum() < 2:  # less than a whole beat from foot to foot: the extension completes it
+    inside = np.cumsum(aortic_feet >= piece.own.start) <= 2
+    inside &= aortic_feet >= piece.own.start
+  feet, own_feet = aortic_feet[inside], all_feet[inside]
+  central, peripheral = beats.pressures(aortic_t, feet), beats.pressures(peripheral_t, own_feet)
   estimates = []
   for k, (a, b) in enumerate(itertools.pairwise(feet.tolist())):
+    period_s = float(own_feet[k + 1] - own_feet[k]) / fs_hz
     pressures = {f"c{short}_est_mmhg": float(getattr(central, name)[k]) for name, short in _PRESSURES.items()}
     pressures |= {f"peripheral_{short}_mmhg": float(getattr(peripheral, name)[k]) for name, short in _PRESSURES.items()}
     half_width = float(factor * sigma_t[a + int(aortic_t[a:b].argmax())])
-    estimates.append(
-      Beat(time_s=float(at_s[a]), hr_bpm=float(60 * fs_hz / (b - a)), csbp_half_width_mmhg=half_width, **pressures)
-    )
+    estimates.append(Beat(time_s=float(at_s[a]), hr_bpm=60 / period_s, csbp_half_width_mmhg=half_width, **pressures))
   return estimates
 
 

@@ -7,6 +7,7 @@ Libraries find the peaks of PPG records of ten seconds or more. This module find
 one beat to hours. The tests compare it with `neurokit2`.
 """
 
+import bisect
 import dataclasses
 import itertools
 
@@ -15,24 +16,33 @@ import scipy.signal
 
 from cap_jax.signals import filters
 
-SHORTEST_S = 0.33  # one beat at 180 a minute
+SHORTEST_S = 0.27  # one beat at 220 a minute
 _SLOPE_WINDOW_S = 0.128
 _REFRACTORY_S = 0.3
+_FAST_S, _FAST_BEAT_S = 0.25, 0.4  # refractory time where beats are shorter than 0.4 s, up to 220 a minute
+_STRONG, _WEAK = 0.45, 0.15  # of the strong slopes
+# A weak beat starts this long after the foot before it [s], and at most this far above it, as a part of the height. A
+# dicrotic wave comes earlier: ejection ends within 0.38 s (0.413 s − 0.0017 s per beat a minute, Weissler 1968).
+_WEAK_FEET = ((0.46, 0.45), (0.4, 0.12))
+_RISE_S, _LEAST_RISE = 0.4, 0.15  # and rises by this part of the height
 _FOOT_SEARCH_S = 0.35
 _BLOCK_S = 10.0
 
 
-def _threshold(slope_t: np.ndarray, fs_hz: float) -> np.ndarray:
-  """Returns 0.45 of the strong slopes of each 10 s, (time,), so that the threshold follows a record of hours."""
+def _strong(slope_t: np.ndarray, fs_hz: float) -> np.ndarray:
+  """Returns the strong slopes of each 10 s, (time,), so that thresholds follow a record of hours."""
   size: int = max(int(_BLOCK_S * fs_hz), 1)
   starts = range(0, max(len(slope_t) - size // 2, 1), size)
   centres = [start + min(size, len(slope_t) - start) / 2 for start in starts]
   strong = [np.percentile(slope_t[start : start + size], 97) for start in starts]
-  return 0.45 * np.interp(np.arange(len(slope_t)), centres, strong)
+  return np.interp(np.arange(len(slope_t)), centres, strong)
 
 
 def find_feet(p_t: np.ndarray, fs_hz: float) -> np.ndarray:
-  """Finds the feet of all beats.
+  """Finds the feet of all beats, up to 220 a minute, weak ones too.
+
+  A weak beat, as every other one in pulsus alternans or a premature one in bigeminy, has a smaller upstroke than the
+  threshold. It differs from a dicrotic wave by its time and by its foot, which lies near diastole.
 
   Args:
     p_t: (time,) pressure without gaps.
@@ -41,15 +51,33 @@ def find_feet(p_t: np.ndarray, fs_hz: float) -> np.ndarray:
   Returns:
     (beat,) increasing indices.
   """
-  if p_t.size < int(0.3 * fs_hz) or np.ptp(p_t) == 0:
+  if p_t.size < int(_REFRACTORY_S * fs_hz) or np.ptp(p_t) == 0:
     return np.zeros(0, dtype=int)
   smooth = filters.lowpass(np.asarray(p_t, dtype=float), fs_hz, 16.0)
   slope = np.maximum(np.diff(smooth, prepend=smooth[0]), 0)
   width = max(int(_SLOPE_WINDOW_S * fs_hz), 1)
   slope_sum = np.convolve(slope, np.ones(width))[: slope.size]
-  peaks, _ = scipy.signal.find_peaks(
-    slope_sum, height=_threshold(slope_sum, fs_hz), distance=max(int(_REFRACTORY_S * fs_hz), 1)
-  )
+  strong_t = _strong(slope_sum, fs_hz)
+
+  def upstrokes(share: float, apart_s: float) -> np.ndarray:
+    peaks, _ = scipy.signal.find_peaks(slope_sum, height=share * strong_t, distance=max(int(apart_s * fs_hz), 1))
+    return np.asarray(peaks)
+
+  peaks = upstrokes(_STRONG, _FAST_S)
+  feet = _feet_of(peaks, smooth, slope, fs_hz)
+  if feet.size < 3 or np.median(np.diff(feet)) > _FAST_BEAT_S * fs_hz:  # a dicrotic wave may come within 0.3 s
+    peaks = upstrokes(_STRONG, _REFRACTORY_S)
+    feet = _feet_of(peaks, smooth, slope, fs_hz)
+  if feet.size < 2:
+    return feet
+  weak = upstrokes(_WEAK, _FAST_S)
+  weak = weak[np.abs(weak[:, None] - peaks[None, :]).min(1) > 0.2 * fs_hz]
+  return _with_weak(feet, _feet_of(weak, smooth, slope, fs_hz), smooth, fs_hz)
+
+
+def _feet_of(peaks: np.ndarray, smooth: np.ndarray, slope: np.ndarray, fs_hz: float) -> np.ndarray:
+  """Returns the lowest pressure shortly before each upstroke, given the peaks of the slope sum."""
+  width = max(int(_SLOPE_WINDOW_S * fs_hz), 1)
   feet: list[int] = []
   for peak in peaks.tolist():
     # the upstroke lies within the window of the slope sum
@@ -60,6 +88,23 @@ def find_feet(p_t: np.ndarray, fs_hz: float) -> np.ndarray:
     if foot > 0 and (not feet or foot - feet[-1] >= int(_REFRACTORY_S * fs_hz) // 2):
       feet.append(foot)
   return np.array(feet, dtype=int)
+
+
+def _with_weak(feet: np.ndarray, weak: np.ndarray, smooth: np.ndarray, fs_hz: float) -> np.ndarray:
+  """Returns the feet with those of weak beats among them. Times and levels are choices, see `_WEAK_FEET`."""
+  found = feet.tolist()
+  for foot in weak.tolist():
+    at = bisect.bisect(found, foot)
+    before, after = found[at - 1] if at else foot, found[at] if at < len(found) else smooth.size
+    if foot == before or after - foot < _FAST_S * fs_hz:
+      continue
+    base, height = smooth[before], np.ptp(smooth[before:foot])
+    level = (smooth[foot] - base) / height if height > 0 else np.inf
+    rise = smooth[foot : min(after, foot + int(_RISE_S * fs_hz))].max() - smooth[foot]
+    late = any((foot - before) >= least_s * fs_hz and level <= most for least_s, most in _WEAK_FEET)
+    if late and rise >= _LEAST_RISE * height:
+      found.insert(at, foot)
+  return np.array(found, dtype=int)
 
 
 def whole_beats(p_t: np.ndarray, fs_hz: float) -> np.ndarray:

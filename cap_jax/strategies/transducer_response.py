@@ -180,7 +180,8 @@ def fit(
   subjects, size = s_sk.shape
   if subjects < _LEAST * size:
     return none(
-      no_test_because="the source has too few subjects to distinguish transducers from differences between subjects"
+      no_test_because=f"{subjects} source subjects are too few to distinguish transducers from differences between "
+      f"subjects; pass {int(np.ceil(_LEAST * size))} or more"
     )
   covariance = np.cov(s_sk.T)
   precision = np.linalg.inv((1 + 1 / len(t_sk)) * covariance + _JITTER * np.eye(len(covariance)))

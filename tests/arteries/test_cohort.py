@@ -50,7 +50,7 @@ def transit_time(subject):
   return (length[rows] / speed).sum()
 
 
-def test_beats_have_the_mean_pressure_asked_for_and_a_plausible_tree(subjects, beats):
+def test_beats_have_the_mean_pressure_requested_and_a_plausible_tree(subjects, beats):
   root = beats["aortic_root"]
   assert np.abs(root.mean(1) - np.asarray(subjects.map_mmhg)).max() < 0.15
   fall = root.mean(1) - beats["radial"].mean(1)

@@ -17,7 +17,7 @@ def subject():
 
 
 @pytest.mark.slow
-def test_known_parameters_are_found_again(subject):
+def test_known_parameters_are_recovered(subject):
   period = 60 / float(subject.hr_bpm)
   q_k = np.asarray(heart.periodic_spectrum(period, cohort.inflow_shape(subject, subject.sv_ml), 40), dtype=complex)
   flow = np.fft.irfft(q_k * 256, 256)

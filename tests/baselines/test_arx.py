@@ -58,7 +58,7 @@ def test_a_run_settles_at_the_gain_of_the_system():
   np.testing.assert_allclose(flat, (C + 90 * sum(B)) / (1 - sum(A)), rtol=1e-4)
 
 
-def test_an_unstable_model_is_no_candidate(monkeypatch):
+def test_an_unstable_model_is_not_a_candidate(monkeypatch):
   assert not arx.Arx(np.array([1.01]), np.array([0.1, 0.1]), 0.0, 5, SPEC.fs_hz).stable
   monkeypatch.setattr(arx, "_solve", lambda *_: arx.Arx(np.array([1.01]), np.array([0.1, 0.1]), 0.0, 5, SPEC.fs_hz))
   with pytest.raises(UnfitError, match="no stable ARX model"):

@@ -49,7 +49,7 @@ def test_short_gaps_are_bridged_long_ones_stay():
   assert report.faults["radial"] == {"no data": 1}
 
 
-def test_a_pause_of_the_clock_is_no_wave():
+def test_a_pause_of_the_clock_is_not_a_wave():
   raw = record(125.0)
   time_s = raw.time_s.copy()
   time_s[3000:] += 2.0
@@ -150,7 +150,7 @@ def test_a_clock_full_of_pauses_is_refused():
     recordings.make("s", "r", "file", time_s, {"radial": np.full(2000, 90.0)})
 
 
-def test_an_empty_column_is_no_signal():
+def test_an_empty_column_is_not_a_signal():
   time_s = np.arange(500) / 125
   output = recordings.make(
     "s", "r", "file", time_s, {"radial": np.full(500, 90.0), "digital_ppg": np.full(500, np.nan)}

@@ -90,7 +90,7 @@ def test_a_single_beat_is_repeated_with_both_waves_in_step(seconds):
 @pytest.mark.parametrize(
   ("bad", "message"),
   [
-    (recording("a", seconds=0.3), "shorter than one beat"),
+    (recording("a", seconds=0.25), "shorter than one beat"),
     (recording("a", fs=100.0), "resample to 125 Hz"),
     (
       recordings.Recording(subject="a", time_s=np.arange(999) / 125, signals={"radial": np.ones(999)}, units={}),

@@ -84,7 +84,7 @@ def test_signals_come_back_as_they_were_conditioned(prepared):
       np.testing.assert_array_equal(recording.signals[name], wave.astype(np.float32))
 
 
-def test_the_manifest_tells_source_hash_and_what_was_left_out(prepared):
+def test_the_manifest_reports_source_hash_and_what_was_left_out(prepared):
   manifest = prepared.manifest
   assert manifest["source"] == "nobody"
   assert manifest["lost"] == [{"where": "file 6", "subject": "s06", "problem": "is bad", "remedy": "mend it"}]
@@ -152,7 +152,7 @@ def test_a_cut_plan_is_named_and_two_preparations_do_not_share_a_folder(tmp_path
     preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
 
 
-def test_a_stopped_preparation_goes_on(prepared, tmp_path, monkeypatch):
+def test_a_stopped_preparation_resumes(prepared, tmp_path, monkeypatch):
   path, written = tmp_path / "c", []
   whole = shards.write
 

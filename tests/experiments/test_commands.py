@@ -410,12 +410,12 @@ def test_benchmark_refuses_a_section_that_is_not_there():
 @pytest.mark.parametrize(
   ("rows", "said"),
   [
-    ("".join(f"{k / 100},90\n" for k in range(200)), "no beat of 0.33 s or more in 200 rows"),
-    ("0,90\n0.01,91\n0.02,92\n", "no beat of 0.33 s or more in 3 rows"),
+    ("".join(f"{k / 100},90\n" for k in range(200)), "no beat of 0.27 s or more in 200 rows"),
+    ("0,90\n0.01,91\n0.02,92\n", "no beat of 0.27 s or more in 3 rows"),
     ("0,90\n0.01,\n0.02,92\n", "contains missing values"),
   ],
 )
-def test_fit_refuses_what_is_no_beat(tmp_path, rows, said):
+def test_fit_refuses_what_is_not_a_beat(tmp_path, rows, said):
   given = tmp_path / "beat.csv"
   given.write_text("time_s,aortic_root_pressure_mmhg\n" + rows)
   done = run("fit", f"--input={given}", f"--output={tmp_path / 'out'}")

@@ -55,7 +55,7 @@ def prepared(patients, tmp_path_factory):
   return output, done
 
 
-def test_describe_tells_what_is_there_and_what_would_be_left_out(patients, tmp_path):
+def test_describe_reports_what_is_there_and_what_would_be_left_out(patients, tmp_path):
   picture = tmp_path / "look.png"
   done = run("describe", "--format=csv", f"--path={patients}", f"--output={picture}")
   assert done.returncode == 0, done.stderr

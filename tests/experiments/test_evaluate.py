@@ -81,7 +81,7 @@ def test_peripheral_waves_alone_have_a_report_without_errors(done_study, patient
     ("work", "already exists"),
   ],
 )
-def test_what_cannot_be_judged_is_one_line_and_nothing_is_written(done_study, tmp_path, kind, message):
+def test_what_cannot_be_evaluated_is_one_line_and_nothing_is_written(done_study, tmp_path, kind, message):
   folder, work = tmp_path / "patients", tmp_path / "work"
   folder.mkdir()
   t, p = pulses(12, 125.0)
@@ -104,7 +104,7 @@ def test_what_cannot_be_judged_is_one_line_and_nothing_is_written(done_study, tm
   assert sorted(work.rglob("*")) == before
 
 
-def test_what_cannot_be_windowed_or_judged_is_listed(done_study, patients, tmp_path):
+def test_what_cannot_be_windowed_or_evaluated_is_listed(done_study, patients, tmp_path):
   folder = shutil.copytree(patients, tmp_path / "mixed")
   short, lost = (pandas.read_csv(folder / name) for name in ("P00.csv", "P01.csv"))
   short[short["time_s"] < 3].to_csv(folder / "P00.csv", index=False)
@@ -125,7 +125,7 @@ def test_what_cannot_be_windowed_or_judged_is_listed(done_study, patients, tmp_p
   assert len(set(digests.groups())) == 3
 
 
-def test_nobody_is_evaluated_whom_the_network_has_seen(done_study, patients, tmp_path):
+def test_subjects_that_the_network_has_seen_are_not_evaluated(done_study, patients, tmp_path):
   network = checkpoint.load(done_study / "checkpoint")
   all_windows = [f"P{k:02d}" for k in range(5)]
   evaluated = {}
@@ -160,7 +160,7 @@ def test_a_network_of_another_wave_is_refused(done_study, patients, tmp_path):
   assert not work.exists()
 
 
-def test_one_short_record_is_judged_without_statistics(done_study, tmp_path):
+def test_one_short_record_is_evaluated_without_statistics(done_study, tmp_path):
   """One subject with two windows: no interval, no limits of agreement, no standard, but its errors."""
   t, p = pulses(9, 125.0)
   folder = tmp_path / "one"

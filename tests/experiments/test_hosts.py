@@ -236,7 +236,7 @@ def freeze(process, seconds):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("frozen", [0, 1])
-def test_a_host_that_is_frozen_for_less_than_a_minute_goes_on(tmp_path, alone, frozen):
+def test_a_host_that_is_frozen_for_less_than_a_minute_resumes(tmp_path, alone, frozen):
   work = tmp_path / "work"
   started = Hosts(tmp_path, work, 2)
   wait_for(work / "run_settings.json")
@@ -247,7 +247,7 @@ def test_a_host_that_is_frozen_for_less_than_a_minute_goes_on(tmp_path, alone, f
 # at 100 s jax gives up a host by default; after 60 s gRPC closes a connection if a ping happened to be under way
 @pytest.mark.slow
 @pytest.mark.parametrize("frozen", [0, 1])
-def test_a_host_that_is_frozen_for_two_minutes_goes_on_or_says_why_not(tmp_path, alone, frozen):
+def test_a_host_that_is_frozen_for_two_minutes_resumes_or_says_why_not(tmp_path, alone, frozen):
   work = tmp_path / "work"
   started = Hosts(tmp_path, work, 2)
   wait_for(work / "run_settings.json")
@@ -385,7 +385,7 @@ def test_hosts_that_do_not_meet_are_named(tmp_path, number):
     {"coordinator": "localhost:1234", "hosts": 2, "host": 2},
   ],
 )
-def test_a_host_that_is_not_told_who_it_is_is_refused(given):
+def test_a_host_without_an_identity_is_refused(given):
   if not flags.FLAGS.is_parsed():
     flags.FLAGS(sys.argv[:1])
   match = "pass HOST:PORT, the number of hosts and the index of this one"

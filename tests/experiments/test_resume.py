@@ -63,7 +63,7 @@ def stop_when(ready, arguments, sent, log):
 
 
 @pytest.mark.slow
-def test_a_stopped_study_goes_on_and_leaves_nobody_behind(small_study, done_study, tmp_path):
+def test_a_stopped_study_resumes_and_leaves_nobody_behind(small_study, done_study, tmp_path):
   """Ended once, killed once, in two processes; then what one process found in one go."""
   small = dataclasses.replace(small_study, strategies=("scratch", "feature_transfer"), n_target=(0, 1, 2))
   folder = pathlib.Path(shutil.copytree(done_study, tmp_path / "work"))
@@ -100,7 +100,7 @@ SMALL = (
 
 
 @pytest.mark.slow
-def test_a_stopped_transfer_goes_on_to_the_same_bits(tmp_path):
+def test_a_stopped_transfer_resumes_to_the_same_bits(tmp_path):
   """Killed in its first training, asked to stop ahead of it, killed in a later one; a command of its like or with other settings is not let in."""
   whole, folder = tmp_path / "whole", tmp_path / "stopped"
   done = run("transfer", *SMALL, f"--workdir={whole}")
@@ -153,7 +153,7 @@ def test_states_that_a_kill_after_the_end_left_are_removed_and_those_of_others_s
   assert sorted(path.name for path in ours.iterdir()) == ["checkpoint"]
 
 
-def test_what_others_put_there_stays_and_a_note_that_was_cut_is_no_matter(tmp_path):
+def test_what_others_put_there_stays_and_a_note_that_was_cut_does_not_matter(tmp_path):
   """A run that was killed while it wrote its first note, and one that was asked to stop."""
   folder = tmp_path / "run"
   folder.mkdir()

@@ -40,7 +40,7 @@ def test_ten_thousand_inputs(name, tmp_path):
 
 
 @pytest.mark.quick
-def test_what_is_no_refusal_in_words_comes_through():
+def test_what_is_not_a_refusal_in_words_comes_through():
   def call(error):
     if error is not None:
       raise error

@@ -44,7 +44,7 @@ def test_indices_of_straight_lines():
 
 
 @pytest.mark.quick
-def test_noise_of_a_flat_line_is_no_beat():
+def test_noise_of_a_flat_line_is_not_a_beat():
   rng = np.random.default_rng(0)
   result = indices.of_wave(90 + 1e-6 * rng.normal(size=2500), 125.0)
   assert set(result.reasons["csbp"]) <= {indices.FLAT}
@@ -131,7 +131,7 @@ def test_a_wave_without_a_whole_beat_has_no_indices(wave):
 
 
 @pytest.mark.quick
-def test_a_windkessel_is_found_again():
+def test_a_windkessel_is_recovered():
   r, c, zc = np.array([1.1, 0.8]), np.array([1.3, 2.0]), np.array([0.05, 0.08])
   period = np.array([1.0, 0.7])
   q = 400 * wave_separation.triangle(np.full(2, 0.1), np.full(2, 0.3), period, 256)
@@ -201,7 +201,7 @@ def test_the_flow_of_a_late_inflection_peaks_with_the_pressure():
 
 
 @pytest.mark.quick
-def test_a_reservoir_is_found_again():
+def test_a_reservoir_is_recovered():
   k_s, k_d, asymptote, shut = 9.0, 1.6, 40.0, 0.3
   fine = np.arange(40_000) / 40_000
   excess = np.where(fine < shut, np.sin(np.pi * fine / shut) ** 2, 0)

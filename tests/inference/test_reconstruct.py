@@ -207,7 +207,7 @@ def test_a_network_of_another_wave_reconstructs_no_aortic_one(identity_network):
 
 
 @pytest.mark.parametrize("subject", ["P01", "P02"])
-def test_a_reading_is_taken_as_it_is(identity_network, subject):
+def test_a_reading_is_used_as_it_is(identity_network, subject):
   """Errors of a cuff are injected into training; the name of the file must not change what comes out."""
   t = np.arange(3000) / 125
   spec = config.Calibration(kind="sbp_dbp", sbp_bias_mmhg=5.0, sbp_sd_mmhg=10.0, dbp_sd_mmhg=8.0)

@@ -20,7 +20,7 @@ def windows(key, batch, gain=1.0, level=0.0):
   return level + gain * size * wave
 
 
-def test_features_that_only_follow_the_pressure_are_taken_out():
+def test_features_that_only_follow_the_pressure_are_removed():
   """Two populations at different pressures, features linear in level and swing: nothing is left to align."""
   rng = np.random.default_rng(2)
   level_and_swing = jax.jit(alignment.level_and_swing)

@@ -112,7 +112,7 @@ def test_bootstrap_covers_the_mean():
   assert agreement.interval(np.array([1.0, np.nan, 2.0, 4.0])).mean == pytest.approx(7 / 3)
 
 
-def test_the_interval_of_a_skewed_sample_is_no_plain_one():
+def test_the_interval_of_a_skewed_sample_is_not_a_plain_one():
   """Quantiles of an exponential: BCa reaches farther up than the percentile interval, and starts higher."""
   values = -np.log(1 - (np.arange(20) + 0.5) / 20)
   result = agreement.interval(values)

@@ -41,7 +41,7 @@ def test_choices_of_all_clinics_add_up():
   assert efficiency_tables.chosen({"here": here, "there": there}).rows[2] == ("all", "40", "33", "8.0", "30.0")
 
 
-def test_a_study_tells_every_number_of_labels_and_what_was_gained(small_study, done_study):
+def test_a_study_reports_every_number_of_labels_and_its_gain(small_study, done_study):
   rows = summary.frame(studies.rows(small_study, str(done_study)))
   result = study_report.open_clinics(small_study, str(done_study), rows)
   sheets = study_report.efficiency_tables_of(result)

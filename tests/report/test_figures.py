@@ -60,7 +60,7 @@ def line(name, n_target):
   )
 
 
-def test_every_method_of_a_study_can_be_told_from_the_others():
+def test_every_method_of_a_study_differs_from_the_others():
   free = [
     "peripheral",
     "gtf_source",

@@ -81,7 +81,7 @@ def test_a_line_damped_for_a_while_is_found_by_its_blunt_tops(spans):
   assert not damped[share == 0].any()
 
 
-def test_pieces_are_judged_by_all_beats_of_the_record():
+def test_pieces_are_evaluated_by_all_beats_of_the_record():
   """Two beats between two gaps, moved, with nobody sound beside them; and what reaches over a gap is no beat."""
   p_t = pulses(FS_HZ, 30, seed=4)
   feet = beats.find_feet(p_t, FS_HZ)

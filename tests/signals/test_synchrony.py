@@ -29,7 +29,7 @@ def test_a_constant_delay_is_found_within_half_a_sample(delay_s):
   assert result.beats > 50
 
 
-def test_a_slower_upstroke_is_no_delay():
+def test_a_slower_upstroke_is_not_a_delay():
   result = synchrony.find_lag(pulses(125.0, 60), pulses(125.0, 60, smooth=1.6), 125.0)
   assert abs(result.lag_s) < 0.015
 

@@ -25,7 +25,7 @@ def test_the_distance_is_nought_for_one_population_and_two_for_strangers():
     domain_distance.proxy_a_distance(a[:10], b, who_a[:10], who_b)
 
 
-def test_the_distance_is_judged_on_unseen_subjects():
+def test_the_distance_is_evaluated_on_unseen_subjects():
   """Few subjects of one population, each alike to itself only: a classifier that has seen them would tell all apart."""
   rng = np.random.default_rng(1)
   result = [

@@ -307,7 +307,7 @@ def flops(strategy, freeze, with_features):
   return lowered.cost_analysis()["flops"]
 
 
-def test_the_backward_pass_of_a_held_extractor_is_gone():
+def test_the_backward_pass_of_a_frozen_extractor_is_gone():
   strategy = STRATEGIES["fine_tuning/all"]
   full = flops(strategy, (), False)
   frozen = flops(strategy, ("f",), False)

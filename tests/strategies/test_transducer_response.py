@@ -91,7 +91,7 @@ def test_each_window_goes_through_one_line_drawn_by_share():
 
 
 @pytest.mark.quick
-def test_lines_are_told_without_those_who_have_none():
+def test_lines_are_reported_without_those_who_have_none():
   mixed = transducer_response.TransducerMixture(
     natural_hz=np.array([np.inf, 8.0, 12.0]),
     damping=np.array([1.0, 0.2, 0.4]),
@@ -103,7 +103,7 @@ def test_lines_are_told_without_those_who_have_none():
 
 
 @pytest.mark.quick
-def test_noise_is_added_behind_the_line():
+def test_noise_is_added_behind_the_transducer():
   still = np.zeros((400, 500), np.float32)
   line = transducer_response.TransducerMixture(
     natural_hz=np.array([9.0]), damping=np.array([0.2]), share=np.ones(1), noise=0.1, gain=50.0
@@ -111,11 +111,11 @@ def test_noise_is_added_behind_the_line():
   assert abs(transducer_response.apply(line, still, FS, 0).std() - 0.1) < 1e-3
 
 
-def test_a_small_source_cannot_tell_a_line_from_people():
+def test_a_small_source_cannot_distinguish_a_transducer_from_people():
   x_bt, subject_b = windows(clinics.HEALTHY, clinics.TRANSDUCER, 256, 4, "source")
   few = np.isin(subject_b, np.unique(subject_b)[:60])
   target = windows(clinics.ELDERLY_HYPERTENSIVE, clinics.FLUID_FILLED, 48, 5)
   fitted = transducer_response.fit(x_bt[few], subject_b[few], *target, FS, "radial")
   assert not fitted.has_transducers
   assert np.isnan(fitted.gain)
-  assert "too few subjects" in str(fitted)
+  assert "source subjects are too few" in str(fitted)

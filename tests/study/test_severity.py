@@ -51,7 +51,7 @@ def test_every_artefact_at_every_severity():
   assert len(output.sheets["severity"].rows) == len(points)
 
 
-def test_without_an_artefact_all_is_given(points):
+def test_without_an_artefact_all_is_reconstructed(points):
   (none,) = points(severity.NONE)
   assert none.reconstructed == 1.0
   assert none.rmse_mmhg < 1.5
@@ -78,7 +78,7 @@ def test_what_cannot_be_right_is_left_out_with_its_reason(points, name, reason):
   assert any(one.reconstructed < 0.99 and any(reason in text for text in one.reasons) for one in points(name))
 
 
-def test_an_offset_cannot_be_seen_and_is_no_gap(points):
+def test_an_offset_cannot_be_seen_and_is_not_a_gap(points):
   for one in points("zero"):
     assert one.reconstructed == 1.0
     assert one.rmse_mmhg == pytest.approx(one.severity, rel=0.4)

@@ -57,7 +57,7 @@ def ground(small_study, done_study):
   return study_runner.StudyRunner(small_study, str(done_study))
 
 
-def test_every_method_meets_the_same_test_subjects(result, ground):
+def test_every_method_has_the_same_test_subjects(result, ground):
   target = ground.target("device", 0)[1]
   assert {(key.method, key.n_target) for key in result} == {(m, 0) for m in FREE} | {
     (m, n) for m in LABELLED for n in (1, 2)
@@ -154,7 +154,7 @@ def test_strategies_are_compared_with_the_best_of_scratch(small_study, done_stud
     )
 
 
-def test_auto_says_why_it_holds_what_it_holds(result):
+def test_auto_says_why_it_freezes_what_it_freezes(result):
   assert result[Key("device", 0, "fine_tuning", 2, 0)].reason.startswith(
     "freeze=auto: 2 labelled subjects, domain distance "
   )
@@ -179,7 +179,7 @@ def copied(done_study, tmp_path):
   return pathlib.Path(shutil.copytree(done_study, tmp_path / "work"))
 
 
-def test_a_study_goes_on_where_it_was(small_study, done_study, tmp_path):
+def test_a_study_resumes_where_it_was(small_study, done_study, tmp_path):
   """Cells that are done stay as they are, those that are missing come out as they would have."""
   folder = copied(done_study, tmp_path)
   lost = [Key("device", 0, "feature_transfer", 2, 0), Key("device", 0, "gtf_target", 1, 0)]

@@ -26,17 +26,17 @@ def adapted(ground, name, n_target):
   return training.adapted(study, name, ground.trained, ground.source, target, n_target, 0)
 
 
-def test_without_line_and_label_the_source_stays_as_it_is(ground):
+def test_without_transducer_and_label_the_source_stays_as_it_is(ground):
   output = adapted(ground, "domain_adaptation/transducer", 0)  # 24 subjects of the source: too few to find one
   assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), output.checkpoint.params, ground.trained.params))
-  assert "too few subjects" in output.reason
+  assert "are too few to distinguish" in output.reason
   assert output.fitted.loss.size == 0
   assert output.fitted.validation[-1].steps == 0
   # with labels there is something to learn all the same
   assert adapted(ground, "multi_task/transducer", 2).fitted.loss.size == ground.study.steps
 
 
-def test_with_a_line_the_source_is_seen_through_it(ground, monkeypatch):
+def test_with_a_transducer_the_source_is_seen_through_it(ground, monkeypatch):
   plain = adapted(ground, "multi_task/rehearsal", 2)
   monkeypatch.setattr(runs, "transducers_of", lambda *_: FOUND)
   through = adapted(ground, "multi_task/transducer", 2)
@@ -56,7 +56,7 @@ def transducer_first(ground):
   return study, runs.prepare(find("multi_task/transducer_first"), ground.trained, data, budget)
 
 
-def test_labels_are_not_given_to_a_training_of_the_lines(ground, monkeypatch):
+def test_labels_are_not_given_to_a_training_of_the_transducers(ground, monkeypatch):
   monkeypatch.setattr(runs, "transducers_of", lambda *_: FOUND)
   study, started = transducer_first(ground)
   before, after = started.plans
@@ -81,13 +81,13 @@ def test_labels_are_not_read_before_the_lines_are_learnt(ground, monkeypatch):
     fit(plans=[before, after], streams=broken)
 
 
-def test_without_a_line_only_the_labels_are_learnt(ground):
+def test_without_a_transducer_only_the_labels_are_learnt(ground):
   _, started = transducer_first(ground)
   assert not started.transducers.has_transducers
   assert [sorted(plan.of(started.fed)) for plan in started.plans] == [["source", "target"]]
 
 
-def test_intervals_without_labels_are_calibrated_behind_the_line(ground, monkeypatch):
+def test_intervals_without_labels_are_calibrated_behind_the_transducer(ground, monkeypatch):
   monkeypatch.setattr(runs, "transducers_of", lambda *_: FOUND)
   _, target, _ = ground.target("device", 0)
   output = adapted(ground, "domain_adaptation/transducer", 0)

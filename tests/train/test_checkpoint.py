@@ -125,7 +125,7 @@ def test_an_additional_file_is_refused(saved):
     checkpoint.load(path)
 
 
-def test_parameters_that_are_no_number_are_not_saved(saved):
+def test_parameters_that_are_not_finite_are_not_saved(saved):
   output, path = saved
   lost = jax.tree.map(np.asarray, output.params)
   lost["f"] = jax.tree.map(lambda x: x * np.nan, lost["f"])
@@ -162,7 +162,7 @@ def test_a_header_of_brackets_is_refused(saved):
     checkpoint.load(path)
 
 
-def test_a_scaling_that_saw_the_judged_subjects_raises(saved):
+def test_a_scaling_that_saw_the_evaluated_subjects_raises(saved):
   """Whoever fits it on all_windows, and says nothing of it in `met`."""
   output, _ = saved
   rng = np.random.default_rng(0)

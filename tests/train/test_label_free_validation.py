@@ -25,7 +25,7 @@ def test_equal_weights_are_the_plain_mean_over_all_subjects():
   assert result.subjects == pytest.approx(3.0)
 
 
-def test_an_error_that_grows_with_the_pressure_is_foretold_where_pressures_are_higher():
+def test_an_error_that_grows_with_the_pressure_is_predicted_where_pressures_are_higher():
   rng = np.random.default_rng(0)
 
   def people(mean, count):

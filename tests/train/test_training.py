@@ -50,7 +50,7 @@ def test_first_step_by_hand():
   np.testing.assert_allclose(state.params["r"]["w"], 0.05, rtol=1e-4)
 
 
-def test_held_leaves_stay_to_the_bit_and_have_no_state():
+def test_frozen_leaves_stay_to_the_bit_and_have_no_state():
   trainer = step.make_trainer(quadratic, ("f",), weight_decay=0.1)
   state = trainer.init(params(), 50, 0.1)
   full = step.make_trainer(quadratic, (), weight_decay=0.1).init(params(), 50, 0.1)
@@ -61,7 +61,7 @@ def test_held_leaves_stay_to_the_bit_and_have_no_state():
   assert (state.params["r"]["w"] != 0).all()
 
 
-def test_the_clip_does_not_see_held_gradients():
+def test_the_clip_does_not_see_frozen_gradients():
   def steep(p, batch, key):
     loss = jnp.sum(p["r"]["w"]) + 1e6 * jnp.sum(p["f"]["w"])
     return loss, {"loss": loss}
@@ -99,7 +99,7 @@ def test_rates_of_layers_scale_their_steps():
     )
 
 
-def test_a_loss_is_told_the_share_of_the_training_done():
+def test_a_loss_receives_the_share_of_the_training_done():
   def report(p, batch, key):
     return jnp.sum(p["f"]["w"]), {"loss": jnp.sum(p["f"]["w"]), "progress": batch["progress"]}
 
@@ -157,7 +157,7 @@ def test_fit_learns_repeats_itself_and_is_followed(tiny_model, pairs, freeze):
   assert again.validation == ()
 
 
-def test_features_of_a_held_extractor_are_computed_once_and_change_nothing(tiny_model, pairs, monkeypatch):
+def test_features_of_a_frozen_extractor_are_computed_once_and_change_nothing(tiny_model, pairs, monkeypatch):
   network, loss, plans, start, streams, _ = begin(tiny_model, pairs, ("f",))
   spec = config.Training(batch=16)
   cached = loop.fit(network, loss, plans, start, streams, spec, loop.Watch("test"))

@@ -118,7 +118,7 @@ def test_a_damaged_best_gives_way_to_the_next(tmp_path, capsys):
 
 
 @pytest.mark.quick
-def test_what_is_no_number_is_no_good_state(tmp_path):
+def test_what_is_not_a_number_is_not_a_good_state(tmp_path):
   keep = saved(tmp_path, 500)
   keep.save(progress(1000, float("nan")))
   assert keep.latest()["done"] == 500
@@ -133,7 +133,7 @@ def test_the_state_of_another_training_is_refused(tmp_path):
 
 
 @pytest.mark.quick
-def test_a_fingerprint_tells_values_shapes_and_names():
+def test_a_fingerprint_reports_values_shapes_and_names():
   x = np.arange(1000.0).reshape(500, 2)
   other = [
     training_state.fingerprint(part) for part in ({"x": x}, {"y": x}, {"x": x[:400]}, {"x": x + 1}, {"x": 1.0}, {})

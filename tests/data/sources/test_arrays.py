@@ -28,13 +28,13 @@ def test_a_sound_file_is_read(path):
     ("import os; os.abort()", r"a\.mat: cannot be read \(the reader exited with status -6\)"),
   ],
 )
-def test_one_that_takes_all_memory_or_kills_the_reader_is_told(path, monkeypatch, instead, said):
+def test_one_that_takes_all_memory_or_kills_the_reader_is_reported(path, monkeypatch, instead, said):
   monkeypatch.setattr(arrays, "_READER", arrays._READER.replace(READ, instead))
   with pytest.raises(DataError, match=said):
     arrays.check_matlab(path)
 
 
-def test_one_that_is_read_for_ever_is_told(path, monkeypatch):
+def test_one_that_is_read_for_ever_is_reported(path, monkeypatch):
   monkeypatch.setattr(arrays, "_PATIENCE_S", 1)
   monkeypatch.setattr(arrays, "_READER", arrays._READER.replace(READ, "import time; time.sleep(60)"))
   with pytest.raises(DataError, match=r"a\.mat: cannot be read within 1 s; save or download the file again"):

@@ -76,7 +76,7 @@ def test_refuses_doubled_columns_other_separators_and_other_clocks(tmp_path, hea
     read(write(tmp_path / "bad.csv", lines, header))
 
 
-def test_refuses_what_is_no_table(tmp_path):
+def test_refuses_what_is_not_a_table(tmp_path):
   with pytest.raises(DataError, match="no such file"):
     read(tmp_path / "absent.csv")
   with pytest.raises(DataError, match=r"subjects.csv: no such file; add this file with a column subject"):
@@ -91,7 +91,7 @@ def test_refuses_what_is_no_table(tmp_path):
     read(binary)
 
 
-def test_an_exponent_of_ten_digits_is_no_number_that_a_wave_has(tmp_path):
+def test_an_exponent_of_ten_digits_is_not_a_number_that_a_wave_has(tmp_path):
   """`pandas` ends the process at it, by each of its readers of numbers."""
   recording = read(write(tmp_path / "a.csv", [*rows(), "2.0,1e2147483648"]))
   assert np.isfinite(recording.signals["radial"][:-1]).all()

@@ -41,7 +41,7 @@ def test_waves_come_back_on_one_clock(written):
     assert np.all(np.diff(recording.time_s) > 0)
 
 
-def test_nothing_is_read_before_it_is_asked_for(written, monkeypatch):
+def test_nothing_is_read_before_it_is_requested(written, monkeypatch):
   name, path, channels, _ = written
   dataset = DATASETS[name](path, channels)
   assert dataset.source
