@@ -101,7 +101,7 @@ def launch(main: Callable[[], None]) -> None:
         for flag in module_flags:
           flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     if _asks_for_help(argv):  # absl ends it with status 1
-      app.usage(shorthelp=True)
+      app.usage(shorthelp=True, writeto_stdout=True)
       sys.exit(0)
     try:
       return flags.FLAGS(argv)
