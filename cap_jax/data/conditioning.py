@@ -12,6 +12,7 @@ from cap_jax.types import DataError, InputError
 
 # Signals preferred as the first pressure, to which all lags refer; a reference itself is never moved.
 REFERENCES = ("aortic_root",)
+_EARLIEST_S = -0.02  # a peripheral foot that comes earlier than this before the aortic one is no pulse's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,20 +126,56 @@ def _mask_faults(
   return masked_t, count, faults
 
 
-def _delays(recording: recordings.Recording, spec: config.Conditioning) -> dict[str, Sync]:
-  """Returns the lags behind the first pressure. To be removed are constant lags that no pulse takes."""
+def _first_pressure(recording: recordings.Recording) -> str | None:
+  """Returns the pressure to which lags refer, None if there is none."""
   pressures = [name for name in recording.signals if recordings.is_pressure(name)]
-  first = next((name for name in pressures if name in REFERENCES), pressures[0] if pressures else None)
+  return next((name for name in pressures if name in REFERENCES), pressures[0] if pressures else None)
+
+
+def _upright(recording: recordings.Recording) -> tuple[recordings.Recording, dict[str, str]]:
+  """Returns the recording with each PPG rising with the pulse, and PPG → what was done to it."""
+  signals, done = dict(recording.signals), {}
+  for name, wave in recording.signals.items():
+    if recordings.split_signal(name)[1] == "ppg" and synchrony.polarity(wave, recording.fs_hz) < 0:
+      signals[name], done[name] = 2 * np.nanmedian(wave) - wave, "falls with the pulse, turned over"
+  return dataclasses.replace(recording, signals=signals), done
+
+
+def _synchronised(
+  recording: recordings.Recording, spec: config.Conditioning
+) -> tuple[recordings.Recording, dict[str, Sync], dict[str, str]]:
+  """Compares all signals with the first pressure, beat by beat.
+
+  Returns:
+    The recording with NaN where a signal is not simultaneous with the first pressure, the lags of the signals, of which
+    constant ones that no pulse takes are to be removed, and signal → why it is not simultaneous.
+  """
+  first = _first_pressure(recording)
+  syncs: dict[str, Sync] = {}
+  faults: dict[str, str] = {}
   if first is None or not spec.synchronise:
-    return {}
-  syncs = {}
+    return recording, syncs, faults
+  signals, (low, high) = dict(recording.signals), spec.transit_s
   for name, wave in recording.signals.items():
     lag = synchrony.find_lag(recording.signals[first], wave, recording.fs_hz) if name != first else None
-    if lag is not None:
-      low, high = spec.transit_s
-      removed = lag.lag_s if lag.constant and not low <= lag.lag_s <= high else 0.0
-      syncs[name] = Sync(lag.lag_s, lag.spread_s, removed)
-  return syncs
+    if lag is None:
+      continue
+    ahead = first in REFERENCES and recordings.is_pressure(name) and lag.constant and lag.lag_s < _EARLIEST_S
+    if lag.fault:
+      faults[name] = lag.fault
+      signals[name] = np.full(wave.shape, np.nan)
+      signals[name][slice(*lag.valid)] = wave[slice(*lag.valid)]
+    elif ahead and (lag.lag_s >= low or _pulse(wave) < _pulse(recording.signals[first])):
+      faults[name] = f"is {-lag.lag_s:.2f} s ahead of {first}; exchange the two if their names are exchanged"
+      signals[name] = np.full(wave.shape, np.nan)
+    removed = lag.lag_s if lag.constant and not low <= lag.lag_s <= high else 0.0
+    syncs[name] = Sync(lag.lag_s, lag.spread_s, removed)
+  return dataclasses.replace(recording, signals=signals), syncs, faults
+
+
+def _pulse(p_t: np.ndarray) -> float:
+  """Returns the usual pulse pressure of a wave."""
+  return float(np.subtract(*np.nanpercentile(p_t, [97, 3])))
 
 
 def read(entry: datasets.Entry, spec: config.Conditioning) -> tuple[recordings.Recording, recordings.Recording, Report]:
@@ -178,7 +215,8 @@ def condition(recording: recordings.Recording, spec: config.Conditioning) -> tup
   recording = _repeated(recording, spec.repeat_s)
   recording = dataclasses.replace(recording, time_s=quality.regular_clock(recording.time_s))
   time_s = recording.time_s
-  sync = _delays(recording, spec)
+  recording, turned = _upright(recording)
+  recording, sync, asynchronous = _synchronised(recording, spec)
   count = int(np.floor((time_s[-1] - time_s[0]) * spec.fs_hz + 1e-6)) + 1
   at_s = time_s[0] + np.arange(count) / spec.fs_hz
   waves, good_s, beat_counts, faults, filled = {}, {}, {}, {}, 0
@@ -195,11 +233,18 @@ def condition(recording: recordings.Recording, spec: config.Conditioning) -> tup
       rails_t = np.interp(at_s, own_s, beat_quality.at_rails(plausible, recording.fs_hz).astype(float)) > 0
       x_t, beat_counts[name], fault_counts = _mask_faults(x_t, rails_t, spec.fs_hz, pressure, spec.drop)
       lost |= fault_counts
+    lost |= {text: 1 for text in (turned.get(name), asynchronous.get(name)) if text}
     waves[name], faults[name] = x_t, lost
     good_s[name] = float(np.isfinite(x_t).sum() / spec.fs_hz)
   report = Report(
     seconds=float(time_s[-1] - time_s[0]), good_s=good_s, beats=beat_counts, faults=faults, sync=sync, filled=filled
   )
+  if asynchronous and sum(seconds > 0 for seconds in good_s.values()) < 2:  # a pair that is none
+    name, fault = next(iter(asynchronous.items()))
+    raise DataError(
+      recording.record or recording.subject, f"{name} and {_first_pressure(recording)} are not simultaneous: {fault}",
+      "correct the record, or omit it", recording.subject,
+    )  # fmt: skip
   if not any(good_s.values()):
     reasons = (
       ", ".join(dict.fromkeys(reason for fault_counts in faults.values() for reason in fault_counts)) or "too short"

@@ -10,6 +10,7 @@ A plain cross-correlation (`scipy.signal`, used here for the coarse lag) knows n
 import dataclasses
 
 import numpy as np
+import scipy.ndimage
 import scipy.signal
 
 from cap_jax.signals import beats, filters
@@ -19,9 +20,15 @@ _MATCH_S = 0.15
 _UPSTROKE_S = 0.3
 _LEAST_BEATS = _FIFTHS = 5
 CONSTANT_S = 0.03  # a lag with more scatter is not a constant delay
+_JUDGED_BEATS = 8  # fewer beats say nothing about rhythms
+_LEAST_MATCHED = 0.6  # of the beats of two signals of one heart; of two hearts a third to a half agree by chance
+_LARGEST_SPREAD_S = 0.05
+_LEAST_RUN = 0.3  # part of the beats that a stretch of one lag has at least
+_STEEPER = 1.2  # an inverted PPG falls so much faster than it rises
+_SINGLE = 2  # so many beats without a counterpart do not end a stretch
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Lag:
   """Lag of a signal behind another.
 
@@ -30,12 +37,16 @@ class Lag:
     spread_s: robust SD over beats [s].
     beats: number of beats that agree on the lag.
     drift_s: largest distance between the median of a fifth of the record and that of all [s].
+    fault: why the signals are not simultaneous throughout, "" if they are.
+    valid: first and last sample of the stretch with this lag, (0, 0) if there is none.
   """
 
   lag_s: float
   spread_s: float
   beats: int
   drift_s: float
+  fault: str = ""
+  valid: tuple[int, int] = (0, 0)
 
   @property
   def constant(self) -> bool:
@@ -71,6 +82,9 @@ def tangent_feet(x_t: np.ndarray, fs_hz: float) -> np.ndarray:
 def find_lag(first_t: np.ndarray, second_t: np.ndarray, fs_hz: float) -> Lag | None:
   """Returns the lag of the second signal behind the first, negative if it is ahead; None where too few beats agree.
 
+  Signals of one heart agree beat by beat. If the lag jumps, the longest stretch of one lag is valid. If it drifts, or if
+  the beats have counterparts by chance only, nothing is.
+
   Args:
     first_t, second_t: (time,) two signals on one clock, NaN in their gaps.
     fs_hz: sampling rate.
@@ -88,10 +102,69 @@ def find_lag(first_t: np.ndarray, second_t: np.ndarray, fs_hz: float) -> Lag | N
   after = np.clip(np.searchsorted(others, feet + coarse), 1, max(others.size - 1, 1))
   around = np.stack([others[after - 1], others[np.minimum(after, others.size - 1)]])
   nearest = np.take_along_axis(around, np.abs(around - feet - coarse).argmin(0)[None], axis=0)[0]
-  lag = (nearest - feet) / fs_hz
-  lag = lag[np.abs(lag - coarse / fs_hz) <= _MATCH_S]
-  if lag.size < _LEAST_BEATS:
+  lag_s = (nearest - feet) / fs_hz
+  matched = np.abs(lag_s - coarse / fs_hz) <= _MATCH_S
+  if matched.sum() < _LEAST_BEATS:
     return None
-  middle = float(np.median(lag))
-  drift = max(abs(float(np.median(part)) - middle) for part in np.array_split(lag, _FIFTHS))
-  return Lag(middle, float(1.4826 * np.median(np.abs(lag - middle))), int(lag.size), drift)
+  size = first_t.size
+  whole = _lag_of(lag_s[matched], valid=(0, size))
+  compared = min(feet.size, others.size)
+  if compared < _JUDGED_BEATS:
+    return whole
+  share = matched.sum() / compared
+  if share >= _LEAST_MATCHED and whole.spread_s <= _LARGEST_SPREAD_S:
+    drifts = whole.drift_s > CONSTANT_S and whole.drift_s > 2 * whole.spread_s
+    fault = f"the lag drifts by {whole.drift_s:.2f} s" if drifts else ""
+    return dataclasses.replace(whole, fault=fault, valid=(0, 0) if fault else whole.valid)
+  run = _longest_run(matched)
+  part = lag_s[run][matched[run]]
+  if part.size >= max(_JUDGED_BEATS, _LEAST_RUN * compared) and _lag_of(part).spread_s <= CONSTANT_S:
+    start = 0 if run.start <= _SINGLE else int(feet[run.start])
+    stop = size if run.stop >= feet.size - _SINGLE else int(feet[run.stop - 1])
+    return _valid_stretch(first_t, second_t, fs_hz, _lag_of(part, valid=(start, stop)))
+  return dataclasses.replace(
+    whole, fault=f"the rhythms differ: {100 * share:.0f} % of the beats have a counterpart", valid=(0, 0)
+  )
+
+
+def _lag_of(lag_s: np.ndarray, valid: tuple[int, int] = (0, 0)) -> Lag:
+  middle = float(np.median(lag_s))
+  drift = max(abs(float(np.median(part)) - middle) for part in np.array_split(lag_s, _FIFTHS))
+  spread = float(1.4826 * np.median(np.abs(lag_s - middle)))
+  return Lag(lag_s=middle, spread_s=spread, beats=int(lag_s.size), drift_s=drift, valid=valid)
+
+
+def _longest_run(matched: np.ndarray) -> slice:
+  """Returns the longest stretch of beats with a counterpart, but for single ones."""
+  closed = scipy.ndimage.binary_closing(np.pad(matched, _SINGLE), np.ones(_SINGLE + 1, dtype=bool))[_SINGLE:-_SINGLE]
+  runs = np.ma.clump_masked(np.ma.masked_where(closed, closed))
+  return max(runs, key=lambda run: run.stop - run.start)
+
+
+def _valid_stretch(first_t: np.ndarray, second_t: np.ndarray, fs_hz: float, own: Lag) -> Lag:
+  """Returns the lag of the stretch that is valid, with a fault that names it: of two stretches that of the shorter lag."""
+  parts = [(0, own.valid[0]), (own.valid[1], first_t.size)]
+  start, stop = max(parts, key=lambda part: part[1] - part[0])
+  other = find_lag(first_t[start:stop], second_t[start:stop], fs_hz)
+  other_s = "none"
+  if other is not None and other.constant and not other.fault:
+    other = dataclasses.replace(other, valid=(start, stop))
+    if other.beats >= _JUDGED_BEATS and abs(other.lag_s) < abs(own.lag_s):
+      own, other = other, own
+    other_s = f"{other.lag_s:.2f} s"
+  first_s, last_s = (at / fs_hz for at in own.valid)
+  fault = f"the lag is {own.lag_s:.2f} s from {first_s:.0f} to {last_s:.0f} s only, and {other_s} elsewhere"
+  return dataclasses.replace(own, fault=fault)
+
+
+def polarity(x_t: np.ndarray, fs_hz: float) -> int:
+  """Returns 1 if the wave rises with the pulse, −1 if it falls: an upstroke is steeper than a run-off.
+
+  Args:
+    x_t: (time,) the wave, NaN in its gaps.
+    fs_hz: sampling rate.
+  """
+  filled = np.where(np.isfinite(x_t), x_t, np.nanmedian(x_t))
+  slope = np.diff(filters.lowpass(filled, fs_hz, 10.0))
+  rise, fall = np.percentile(slope, 98), -np.percentile(slope, 2)
+  return -1 if fall > _STEEPER * rise else 1

@@ -126,12 +126,52 @@ def test_clipping_is_found_at_any_rate_and_on_a_moved_signal(fs_hz, delay_s):
   assert "clipped" not in report.faults["radial"]
 
 
-def test_a_delay_that_changes_is_not_taken_out():
+def test_a_delay_that_changes_within_a_beat_is_a_drift():
   wave = pulses(125.0, 120, 0.34)
   wave[9000:] = pulses(125.0, 120, 0.44)[9000:]
   raw = record(125.0, 120, digital_ppg=wave / 100)
-  _, report = conditioning.condition(raw, SPEC)
-  assert report.sync["digital_ppg"].removed_s == 0.0
+  with pytest.raises(DataError, match=r"digital_ppg and radial are not simultaneous: the lag drifts by 0\.10 s"):
+    conditioning.condition(raw, SPEC)
+
+
+def pair(delay_s, change_s=0.0, seconds=60):
+  """Aortic and radial pressure, the radial one later, from half time on by more."""
+  late = pulses(125.0, seconds, delay_s)
+  late[seconds * 125 // 2 :] = pulses(125.0, seconds, delay_s + change_s)[seconds * 125 // 2 :]
+  aortic = 70 + 0.7 * (pulses(125.0, seconds, 0.0) - 70)
+  return dataclasses.replace(
+    record(125.0, seconds), signals={"aortic_root": aortic, "radial": late},
+    units={"aortic_root": "mmHg", "radial": "mmHg"},
+  )  # fmt: skip
+
+
+@pytest.mark.parametrize(("delay_s", "change_s"), [(0.1, 0.4), (0.5, -0.4)])
+def test_of_a_lag_that_jumps_the_shorter_one_is_kept(delay_s, change_s):
+  _, report = conditioning.condition(pair(delay_s, change_s), SPEC)
+  assert any("s elsewhere" in reason for reason in report.faults["radial"])
+  assert report.sync["radial"].lag_s == pytest.approx(0.1, abs=0.02)
+  assert 20 < report.good_s["radial"] < 40 < report.good_s["aortic_root"]
+
+
+def test_pairs_of_two_rhythms_or_exchanged_channels_are_refused():
+  other = pair(0.1)
+  rng = np.random.default_rng(1)
+  shifted = np.roll(pulses(125.0, 60, 0.1), int(rng.integers(1000, 3000)))
+  with pytest.raises(DataError, match=r"are not simultaneous: (the rhythms differ|the lag)"):
+    conditioning.condition(dataclasses.replace(other, signals={**other.signals, "radial": shifted}), SPEC)
+  exchanged = {"aortic_root": other.signals["radial"], "radial": other.signals["aortic_root"]}
+  with pytest.raises(DataError, match=r"radial and aortic_root are not simultaneous: is 0\.10 s ahead of aortic_root"):
+    conditioning.condition(dataclasses.replace(other, signals=exchanged), SPEC)
+
+
+def test_a_ppg_that_falls_with_the_pulse_is_turned_over():
+  wave = pulses(125.0, 60, 0.1) / 100
+  upright, _ = conditioning.condition(record(125.0, 60, digital_ppg=wave), SPEC)
+  turned, report = conditioning.condition(record(125.0, 60, digital_ppg=-wave), SPEC)
+  assert report.faults["digital_ppg"]["falls with the pulse, turned over"] == 1
+  a, b = (one.signals["digital_ppg"] for one in (upright, turned))
+  assert np.corrcoef(a[500:-500], b[500:-500])[0, 1] > 0.999
+  assert report.sync["digital_ppg"].lag_s == pytest.approx(0.1, abs=0.02)
 
 
 def test_a_slower_signal_keeps_its_upstroke():
