@@ -213,7 +213,8 @@ def condition(recording: recordings.Recording, spec: config.Conditioning) -> tup
     DataError: nothing usable is left.
   """
   recording = _repeated(recording, spec.repeat_s)
-  recording = dataclasses.replace(recording, time_s=quality.regular_clock(recording.time_s))
+  began_s = recording.time_s[0]  # a clock may count from 1970, and then has few digits left for tolerances
+  recording = dataclasses.replace(recording, time_s=quality.regular_clock(recording.time_s - began_s))
   time_s = recording.time_s
   recording, turned = _upright(recording)
   recording, sync, asynchronous = _synchronised(recording, spec)
@@ -252,4 +253,4 @@ def condition(recording: recordings.Recording, spec: config.Conditioning) -> tup
     raise DataError(
       recording.record or recording.subject, f"no usable beat ({reasons})", "omit the record", recording.subject
     )
-  return dataclasses.replace(recording, time_s=at_s, signals=waves), report
+  return dataclasses.replace(recording, time_s=began_s + at_s, signals=waves), report

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cap_jax.arteries import network
-from cap_jax.signals import filters
+from cap_jax.signals import filters, quality
 from cap_jax.types import DataError, InputError
 
 # Sites of the virtual cohort, further ones of the Pulse Wave Database, and an artery that is not recorded.
@@ -32,9 +32,15 @@ UNCALIBRATED = "uncalibrated"  # unit of a pressure whose scale and zero are unk
 TIME = "time_s"
 MMHG_PER_KPA = 7.50062
 # Unit in lower case → mmHg.
-TO_MMHG: Mapping[str, float] = {"mmhg": 1.0, "kpa": MMHG_PER_KPA, "cmh2o": 0.735559, "mbar": 0.750062}
+TO_MMHG: Mapping[str, float] = {"mmhg": 1.0, "torr": 1.0, "kpa": MMHG_PER_KPA, "cmh2o": 0.735559, "mbar": 0.750062}
 _PLAUSIBLE_MMHG = (25.0, 250.0)
 _RATES_HZ = (20.0, 20_000.0)
+_TIME_UNITS = {"milliseconds": 1e-3, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}  # → seconds
+_USUAL_HZ, _SHORTEST_S = 2000.0, 0.27  # rates of monitors; the shortest beat
+_FEW_DIGITS = 0.05  # a clock with so many repeated times was written with too few digits
+_ROUNDED = 0.02  # stamps with few digits make the median step wrong by less
+_RESTART = 20.0  # a step back by so many samples is a restart
+_LEAST_PULSES_S = 1.5  # a stretch of plausible pressures lasts at least so long
 _LARGEST_SHARE = 20  # largest ratio of a record's duration to that of its samples; above it, the record is mostly gaps
 
 
@@ -66,8 +72,10 @@ class Recording:
 
   @property
   def fs_hz(self) -> float:
-    """Returns the sampling rate, from the median step of the clock."""
-    return float(1 / np.median(np.diff(self.time_s)))
+    """Returns the sampling rate: over the whole record, or from the median step of a clock with pauses."""
+    step_s = float(np.median(np.diff(self.time_s)))
+    mean_s = float(self.time_s[-1] - self.time_s[0]) / (self.time_s.size - 1)
+    return 1 / (mean_s if abs(mean_s / step_s - 1) < _ROUNDED else step_s)
 
 
 def split_signal(signal: str) -> tuple[str, str]:
@@ -158,31 +166,69 @@ def check_clock(time_s: np.ndarray, where: str) -> None:
   if not np.isfinite(time_s).all():
     row = int(np.flatnonzero(~np.isfinite(time_s))[0])
     raise DataError(where, f"time in data row {row + 1} is not a number", "fill it in or remove the row")
-  back = np.flatnonzero(np.diff(time_s) <= 0)
-  if back.size:
-    row = int(back[0]) + 1
-    times = f"({time_s[row - 1]:g} s, then {time_s[row]:g} s)"
-    raise DataError(
-      where, f"time does not increase at data row {row + 1} {times}", "sort the rows and remove duplicates"
-    )
-  rate_hz = float(1 / np.median(np.diff(time_s)))
+  _check_increase(time_s, where)
+  rate_hz, seconds = float(1 / np.median(np.diff(time_s))), float(time_s[-1] - time_s[0])
   low, high = _RATES_HZ
-  if (time_s[-1] - time_s[0]) * rate_hz > _LARGEST_SHARE * time_s.size:
-    problem = f"{time_s.size} samples at {rate_hz:g} Hz span {time_s[-1] - time_s[0]:g} s"
+  if seconds * rate_hz > _LARGEST_SHARE * time_s.size:
+    problem = f"{time_s.size} samples at {rate_hz:g} Hz span {seconds:g} s"
     raise DataError(where, problem, "correct the clock, or split the record at its pauses")
+  # no pulse lasts so short, but one does in another unit of time
+  units = [
+    name for name, factor in _TIME_UNITS.items() if low <= rate_hz / factor <= _USUAL_HZ and seconds * factor > 1
+  ]
+  if units and (seconds < _SHORTEST_S or not low <= rate_hz <= high):
+    unit = units[0]
+    problem = f"{rate_hz:g} samples a second, {seconds:.2g} s in all"
+    raise DataError(where, problem, f"if the time is in {unit}, multiply it by {_TIME_UNITS[unit]:g}")
   if not low <= rate_hz <= high:
-    remedy = f"use a record of {low:g} to {high:g} Hz"
-    if low <= 1000 * rate_hz <= high:
-      remedy += "; if time is in milliseconds, divide it by 1000"
-    raise DataError(where, f"sampling rate is {rate_hz:g} Hz", remedy)
+    raise DataError(
+      where, f"{rate_hz:g} samples a second", f"a pulse wave needs {low:g} to {high:g} Hz; correct the clock"
+    )
 
 
-def check_pressure(p_mmhg: np.ndarray, where: str) -> None:
+def _check_increase(time_s: np.ndarray, where: str) -> None:
+  """Checks that a clock increases.
+
+  Raises:
+    DataError: it does not; the remedy is that for a restart, for too few digits, or for rows out of order.
+  """
+  steps = np.diff(time_s)
+  back = np.flatnonzero(steps <= 0)
+  if not back.size:
+    return
+  row = int(back[0]) + 1
+  problem = f"time does not increase at data row {row + 1} ({time_s[row - 1]:.10g} s, then {time_s[row]:.10g} s)"
+  falls = np.flatnonzero(steps < 0)
+  if not falls.size and np.unique(time_s).size < (1 - _FEW_DIGITS) * time_s.size:
+    raise DataError(where, problem, "the times have too few digits: write more digits")
+  usual_s = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
+  restarts = falls[steps[falls] < -_RESTART * usual_s]
+  if falls.size and restarts.size == falls.size and usual_s > 0:
+    block, last_s = int(restarts[0]) + 2, float(time_s[int(restarts[0])])
+    remedy = f"cut the record there, or add {last_s + usual_s - time_s[block - 1]:.10g} s to the times from there on"
+    raise DataError(
+      where, f"the clock restarts at data row {block} ({last_s:.10g} s, then {time_s[block - 1]:.10g} s)", remedy
+    )
+  raise DataError(where, problem, "sort the rows by time and remove duplicates")
+
+
+def _has_pulses(p_mmhg: np.ndarray, samples: int) -> bool:
+  """Returns whether a wave has a stretch of that many samples that can be an arterial pressure, as before or after an open line."""
+  plausible = quality.plausible(p_mmhg)
+  parts = [p_mmhg[part] for part in np.ma.clump_unmasked(np.ma.masked_invalid(plausible))]
+  low, high = _PLAUSIBLE_MMHG
+  return any(
+    part.size >= samples and low <= np.median(part) <= high and np.ptp(part) > quality.FLAT_RANGE_MMHG for part in parts
+  )
+
+
+def check_pressure(p_mmhg: np.ndarray, where: str, fs_hz: float = 125.0) -> None:
   """Checks that a wave can be an arterial pressure in mmHg.
 
   Args:
     p_mmhg: (time,) wave, NaN where there is no sample.
     where: file, and position in it, for messages.
+    fs_hz: sampling rate.
 
   Raises:
     DataError: all samples are NaN, or the median is outside the range of arterial pressures.
@@ -190,17 +236,17 @@ def check_pressure(p_mmhg: np.ndarray, where: str) -> None:
   finite = p_mmhg[np.isfinite(p_mmhg)]
   if not finite.size:
     raise DataError(where, "contains only NaN", "choose another column or signal")
-  median = float(np.median(finite))
+  median, samples = float(np.median(finite)), int(_LEAST_PULSES_S * fs_hz)
   low, high = _PLAUSIBLE_MMHG
-  if low <= median <= high:
+  if low <= median <= high or _has_pulses(p_mmhg, samples):
     return
   remedy = f"convert it to mmHg, with a median of {low:g} to {high:g}"
   if low <= median * MMHG_PER_KPA <= high:
-    remedy = f"it seems to be in kPa: multiply it by {MMHG_PER_KPA}"
+    remedy = f"multiply it by {MMHG_PER_KPA} if it is in kPa; in mmHg it is too low for an artery ({low:g} or more)"
   raise DataError(where, f"median {median:g} is not an arterial pressure in mmHg", remedy)
 
 
-def _in_mmhg(name: str, wave: np.ndarray, unit: str, where: str) -> tuple[np.ndarray, str]:
+def _in_mmhg(name: str, wave: np.ndarray, unit: str, where: str, fs_hz: float) -> tuple[np.ndarray, str]:
   """Returns a wave with NaN for infinite samples, and its unit; a pressure in mmHg, checked.
 
   Raises:
@@ -214,7 +260,7 @@ def _in_mmhg(name: str, wave: np.ndarray, unit: str, where: str) -> tuple[np.nda
       where, f"{name} is in {unit}", f"the unit of a pressure must be {', '.join(TO_MMHG)}; choose another channel"
     )
   wave_t = wave_t * TO_MMHG[unit.lower()]
-  check_pressure(wave_t, f"{where}: {name}")
+  check_pressure(wave_t, f"{where}: {name}", fs_hz)
   return wave_t, "mmHg"
 
 
@@ -262,7 +308,7 @@ def make(
           where, f"{name} has {np.size(wave)} samples, but the clock has {time_s.size}", "cut them to the same length"
         )
       unit = (units or {}).get(name) or KINDS[split_signal(name)[1]]
-      waves[name], wave_units[name] = _in_mmhg(name, wave, unit, where)
+      waves[name], wave_units[name] = _in_mmhg(name, wave, unit, where, 1 / float(np.median(np.diff(time_s))))
   except DataError as error:
     raise DataError(error.where, error.problem, error.remedy, subject) from error
   finite_covariates = {name: float(value) for name, value in (covariates or {}).items() if np.isfinite(value)}

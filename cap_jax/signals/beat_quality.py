@@ -26,6 +26,8 @@ _CLIPPED_S = 0.04
 # A wave that is cut off lies this far from the rail `_ENTRY_S` before and after: in its smallest steps, or as a part of
 # its range.
 _ENTRY_S, _STEPS, _ENTRY = 0.008, 1.5, 0.002
+_COARSE_FOOT_S = 0.25  # diastole falls by 10 mmHg a second at its end, so it rests on its last mmHg for 0.1 s
+_COARSE_STEPS, _COARSE_MMHG = 2.5, 0.5  # a peak in whole mmHg may be reached by two steps at once
 _WRAPPED_PER_S = 40.0  # slope over height that no pulse has
 _SLOPE_PER_S = 4.0  # steepest slope over height; an undamped transducer shows 9 and more
 # Relative to the upper quartile of the neighbours, of which less than half may be damped themselves. A transducer
@@ -89,13 +91,16 @@ def at_rails(x_t: np.ndarray, fs_hz: float) -> np.ndarray:
   finite = x_t[np.isfinite(x_t)]
   steps = np.abs(np.diff(finite))
   step = steps[steps > 0].min() if (steps > 0).any() else 0.0
+  steps_at_once = _COARSE_STEPS if step >= _COARSE_MMHG else _STEPS
   cut_off_t = np.zeros(x_t.shape, dtype=bool)
   longest, reach = max(int(_CLIPPED_S * fs_hz), 3), max(round(_ENTRY_S * fs_hz), 1)
   for level in (finite.max(), finite.min()) if finite.size and np.ptp(finite) > 0 else ():
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (x_t == level).astype(np.int8), [0]])))
     for start, stop in edges.reshape(-1, 2):
       beside = x_t[[k for k in (start - reach, stop - 1 + reach) if 0 <= k < x_t.size]]
-      if stop - start >= longest and np.any(np.abs(beside - level) > max(_STEPS * step, _ENTRY * np.ptp(finite))):
+      coarse_foot = steps_at_once == _COARSE_STEPS and level < np.median(finite)
+      enough = max(int(_COARSE_FOOT_S * fs_hz), longest) if coarse_foot else longest
+      if stop - start >= enough and np.any(np.abs(beside - level) > max(steps_at_once * step, _ENTRY * np.ptp(finite))):
         cut_off_t[start:stop] = True
   return cut_off_t
 

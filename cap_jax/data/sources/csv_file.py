@@ -10,11 +10,16 @@ and the covariates of each (`age`, `cuff_sbp_mmhg`, …), and one `<subject>.csv
     P02,71                  0.008,78.0,80.1
 """
 
+import codecs
+import dataclasses
 import functools
+import itertools
 import os
 import pathlib
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas
@@ -26,42 +31,107 @@ from cap_jax.types import DataError
 SUBJECTS, SUBJECT = "subjects.csv", "subject"
 _TAIL = 1 << 16  # bytes
 _MOST_COLUMNS = 10_000
-_REMEDY = "save it as a comma-separated UTF-8 table"
+_REMEDY = "save it as a table of UTF-8 text"
+_AGAIN = "download the file again"
+_BINARY = {".dat": "pass the name of a WFDB record without .dat", ".mat": "read MATLAB files with --format=npz"}
+_DELIMITERS = ",;\t"
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+_CLOCK_TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T])?\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?")
+_UNITS = {"s", "sec", "ms", "min", "mmhg", "kpa", "torr", "v", "mv", "au", "a.u.", "hz", "ml/s", "m/s", "1", "-"}
 
 
-def _names(path: pathlib.Path) -> list[str]:
-  """Reads the header.
+@dataclasses.dataclass(frozen=True)
+class Dialect:
+  """How a table is written.
+
+  Attributes:
+    encoding: of the text.
+    delimiter: between cells.
+    decimal: decimal mark.
+    preamble: number of lines before the header.
+  """
+
+  encoding: str = "utf-8-sig"
+  delimiter: str = ","
+  decimal: str = "."
+  preamble: int = 0
+
+  @property
+  def options(self) -> dict[str, Any]:
+    """Options of `pandas.read_csv`."""
+    return {"sep": self.delimiter, "decimal": self.decimal, "encoding": self.encoding, "skip_blank_lines": False}
+
+
+def _dialect(path: pathlib.Path, known: Collection[str]) -> Dialect:
+  """Returns the dialect of a table, from its first lines; the header is the first line with a known name."""
+  with open(path, "rb") as file:
+    head = file.read(_TAIL)
+  encoding = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+  lines = head.decode(encoding, errors="replace").splitlines()
+  names = {name.lower() for name in known}
+  header = 0
+  for number, line in enumerate(lines):
+    if names & {cell.strip().strip('"').lower() for cell in re.split(r"[,;\t]", line)}:
+      header = number
+      break
+  line = lines[header] if lines else ""
+  delimiter = max(_DELIMITERS, key=line.count) if line else ","
+  cells = [cell.strip() for row in lines[header + 1 : header + 20] for cell in row.split(delimiter)]
+  decimal = "," if delimiter != "," and any(_DECIMAL_COMMA.fullmatch(cell) for cell in cells) else "."
+  return Dialect(encoding, delimiter, decimal, header)
+
+
+def _names(path: pathlib.Path, known: Collection[str]) -> tuple[list[str], Dialect]:
+  """Reads the header. Returns it, and the dialect of the table.
 
   Raises:
-    DataError: the file is no comma-separated table.
+    DataError: the file is not a table of text.
   """
   with datasets.reading(str(path), _REMEDY):
     if path.is_dir():
       raise DataError(str(path), "is a folder", "pass a CSV file")
-    _check_text(path)
+    dialect = _dialect(path, known)
+    _check_text(path, dialect)
     try:
-      header = pandas.read_csv(path, header=None, nrows=1, dtype=str, skipinitialspace=True)
+      header = pandas.read_csv(
+        path, header=None, nrows=1, dtype=str, skipinitialspace=True, skiprows=dialect.preamble, **dialect.options
+      )
     except pandas.errors.EmptyDataError as error:
       raise DataError(str(path), "the file is empty", f"add a header such as {recordings.TIME},…") from error
-  names = [str(name).strip() for name in header.iloc[0]]
-  if len(names) == 1 and any(mark in names[0] for mark in ";\t"):
-    raise DataError(str(path), "the columns are not separated by commas", "save it as a comma-separated table")
-  return names
+  return [str(name).strip() for name in header.iloc[0]], dialect
 
 
-def _check_text(path: pathlib.Path) -> None:
+def _check_text(path: pathlib.Path, dialect: Dialect) -> None:
   """Checks that a file is text.
 
   Raises:
     DataError: the file contains NUL bytes, at which numbers would be cut off, or has too many columns.
   """
+  with open(path, encoding=dialect.encoding, errors="replace") as text:  # any of the three line ends
+    for line in itertools.islice(text, dialect.preamble + 1):
+      if line.count(dialect.delimiter) >= _MOST_COLUMNS:
+        raise DataError(str(path), f"has more than {_MOST_COLUMNS} columns", "keep only the clock and the signals")
   with open(path, "rb") as file:
-    if file.readline(1 << 20).count(b",") >= _MOST_COLUMNS:
-      raise DataError(str(path), f"has more than {_MOST_COLUMNS} columns", "keep only the clock and the signals")
-    file.seek(0)
-    while block := file.read(1 << 20):
+    while dialect.encoding != "utf-16" and (block := file.read(1 << 20)):
       if b"\0" in block:
-        raise DataError(str(path), "contains NUL bytes, so it is not a text file", "download the file again")
+        raise DataError(str(path), "contains NUL bytes, so it is not a text file", _BINARY.get(path.suffix, _AGAIN))
+
+
+def _check_width(path: pathlib.Path, names: Sequence[str], dialect: Dialect) -> None:
+  """Checks that no row has more cells than the header has names; empty cells at the end do not count.
+
+  Raises:
+    DataError: a row has more.
+  """
+  with datasets.reading(str(path), _REMEDY), open(path, encoding=dialect.encoding) as text:
+    for row, line in enumerate(itertools.islice(text, dialect.preamble + 1, None), start=1):
+      if line.count(dialect.delimiter) >= len(names) and '"' not in line:
+        count = len(line.rstrip().rstrip(dialect.delimiter + " ").split(dialect.delimiter))
+        if count > len(names):
+          remedy = "name every column in the header"
+          if dialect.delimiter == ",":
+            remedy += "; if the numbers have decimal commas, save the table with semicolons or with decimal points"
+          raise DataError(str(path), f"data row {row} has {count} cells, the header {len(names)} names", remedy)
 
 
 def _column(path: pathlib.Path, names: Sequence[str], name: str) -> int:
@@ -77,13 +147,16 @@ def _column(path: pathlib.Path, names: Sequence[str], name: str) -> int:
   return names.index(name)
 
 
-def table(path: pathlib.Path, names: Sequence[str], columns: Sequence[str], texts: bool = False) -> pandas.DataFrame:
+def table(
+  path: pathlib.Path, names: Sequence[str], columns: Sequence[str], dialect: Dialect, texts: bool = False
+) -> pandas.DataFrame:
   """Reads some columns of a file.
 
   Args:
     path: the file.
     names: its header.
     columns: names of the columns to read.
+    dialect: how it is written.
     texts: whether to read cells as text instead of numbers.
 
   Returns:
@@ -93,15 +166,17 @@ def table(path: pathlib.Path, names: Sequence[str], columns: Sequence[str], text
     DataError: a column is missing, occurs twice or contains a word, or there are no rows.
   """
   places = {_column(path, names, name): name for name in columns}
+  _check_width(path, names, dialect)
   with datasets.reading(str(path), _REMEDY), warnings.catch_warnings():
     warnings.simplefilter("ignore", pandas.errors.ParserWarning)  # trailing commas
     frame = pandas.read_csv(
-      path, header=None, skiprows=1, names=range(len(names)), usecols=sorted(places), index_col=False,
-      dtype=str if texts else None, low_memory=False, skipinitialspace=True, **number_parsing.PRECISION,
+      path, header=None, skiprows=dialect.preamble + 1, names=range(len(names)), usecols=sorted(places), index_col=False,
+      dtype=str if texts else None, low_memory=False, skipinitialspace=True, **dialect.options,
+      **number_parsing.PRECISION,
     )  # fmt: skip
   if frame.empty:
     raise DataError(str(path), "the file contains a header but no rows", "add a row for each sample")
-  frame = frame.rename(columns=places)
+  frame = frame.dropna(how="all").reset_index(drop=True).rename(columns=places)
   return frame if texts else frame.apply(lambda column: _parse_column(path, column))
 
 
@@ -112,12 +187,20 @@ def _parse_column(path: pathlib.Path, column: pandas.Series) -> pandas.Series:
   lost = column.notna() & numbers.isna()
   if lost.any():
     row = int(np.flatnonzero(lost.to_numpy())[0])
-    problem = f"column {column.name}, data row {row + 1}: {column.iloc[row]!r} is not a number"
-    raise DataError(str(path), problem, "leave missing values empty")
+    cell = str(column.iloc[row]).strip()
+    problem, remedy = (
+      f"column {column.name}, data row {row + 1}: {cell!r} is not a number",
+      "leave missing values empty",
+    )
+    if not row and cell.strip("[]()").lower() in _UNITS:
+      remedy = "it is a unit: remove the row of units, and name the unit in --channels or in the column"
+    elif _CLOCK_TIME.fullmatch(cell):
+      remedy = "it is a time of day: convert the column to seconds"
+    raise DataError(str(path), problem, remedy)
   return numbers
 
 
-def _check_end(path: pathlib.Path, names: Sequence[str]) -> None:
+def _check_end(path: pathlib.Path, names: Sequence[str], dialect: Dialect) -> None:
   """Checks that the last row is complete.
 
   Raises:
@@ -126,20 +209,24 @@ def _check_end(path: pathlib.Path, names: Sequence[str]) -> None:
   with datasets.reading(str(path), _REMEDY), open(path, "rb") as file:
     file.seek(max(path.stat().st_size - _TAIL, 0))
     end = file.read()
-  if end and not end.endswith((b"\n", b"\r")) and end.splitlines()[-1].count(b",") < len(names) - 1:
+  if dialect.encoding == "utf-16":
+    return
+  if (
+    end and not end.endswith((b"\n", b"\r")) and end.splitlines()[-1].count(dialect.delimiter.encode()) < len(names) - 1
+  ):
     raise DataError(str(path), "ends in the middle of a row", "download the file again, or remove the row")
 
 
 def _read(
   path: pathlib.Path, subject: str, covariates: Mapping[str, float], channels: Mapping[str, str]
 ) -> recordings.Recording:
-  names = _names(path)
+  names, dialect = _names(path, {*recordings.COLUMNS, recordings.TIME, *channels})
   clock = next((name for name, signal in channels.items() if signal == recordings.TIME), recordings.TIME)
   signal_by_column = {**recordings.COLUMNS, **{name: signal for name, signal in channels.items() if name != clock}}
   columns = [name for name in dict.fromkeys(names) if name in signal_by_column]
   for name in (clock, *channels):
     _column(path, names, name)
-  _check_end(path, names)
+  _check_end(path, names, dialect)
   if not columns:
     raise DataError(
       str(path),
@@ -152,7 +239,7 @@ def _read(
     raise DataError(
       str(path), f"columns {' and '.join(twice)} both map to {signal_by_column[twice[0]]}", "change --channels"
     )
-  frame = table(path, names, [clock, *columns])
+  frame = table(path, names, [clock, *columns], dialect)
   recordings.check_clock(frame[clock].to_numpy(), f"{path}: column {clock}")
   signals = {signal_by_column[name]: frame[name].to_numpy() for name in columns}
   return recordings.make(subject, path.stem, str(path), frame[clock].to_numpy(), signals, covariates=covariates)
@@ -163,8 +250,8 @@ def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.En
   if not path.is_file():
     raise DataError(str(path), "no such file", "add this file with a column subject and one row per subject")
   folders.check_within(root, path)
-  names = _names(path)
-  subjects = table(path, names, list(dict.fromkeys(names)), texts=True)
+  names, dialect = _names(path, {SUBJECT})
+  subjects = table(path, names, list(dict.fromkeys(names)), dialect, texts=True)
   _column(path, names, SUBJECT)
   listed: list[datasets.Entry | DataError] = []
   row_of_subject: dict[str, int] = {}

@@ -38,7 +38,7 @@ def test_reads_the_column_of_the_site(tmp_path):
     (rows(), "seconds,radial_pressure_mmhg", "column time_s is missing"),
     (["0,80", "0.02,90", "0.01,85"], None, r"time does not increase at data row 3 \(0.02 s, then 0.01 s\)"),
     (["0,80", "0,90", "0.01,85"], None, "time does not increase at data row 2"),
-    ([f"{k / 100},{12 + np.sin(k / 10)}" for k in range(99)], None, "seems to be in kPa: multiply it by 7.50062"),
+    ([f"{k / 100},{12 + np.sin(k / 10)}" for k in range(99)], None, "multiply it by 7.50062 if it is in kPa"),
     ([f"{k / 100},{900 + k}" for k in range(99)], None, "not an arterial pressure in mmHg"),
     (["0,80", "0.01,high"], None, "column radial_pressure_mmhg, data row 2: 'high' is not a number"),
     (["0,80", ",90"], None, "time in data row 2 is not a number"),
@@ -65,9 +65,14 @@ def test_trailing_commas_and_a_byte_order_mark_are_no_matter(tmp_path):
   ("header", "separator", "step", "message"),
   [
     ("time_s,radial_pressure_mmhg,radial_pressure_mmhg ", ",", 0.01, "duplicate column radial_pressure_mmhg"),
-    ("time_s;radial_pressure_mmhg", ";", 0.01, "not separated by commas"),
-    ("time_s,radial_pressure_mmhg", ",", 8.0, "sampling rate is 0.125 Hz; .* in milliseconds, divide it by 1000"),
-    ("time_s,radial_pressure_mmhg", ",", 0.1, "sampling rate is 10 Hz; use a record of 20 to 20000 Hz"),
+    ("time_s|radial_pressure_mmhg", "|", 0.01, "is missing"),
+    (
+      "time_s,radial_pressure_mmhg",
+      ",",
+      8.0,
+      "0.125 samples a second.*if the time is in milliseconds, multiply it by 0.001",
+    ),
+    ("time_s,radial_pressure_mmhg", ",", 0.1, "10 samples a second; a pulse wave needs 20 to 20000 Hz"),
   ],
 )
 def test_refuses_doubled_columns_other_separators_and_other_clocks(tmp_path, header, separator, step, message):
