@@ -78,3 +78,36 @@ def test_whole_beats_of_short_records(waves, beats_in_it, turned):
 @pytest.mark.quick
 def test_no_whole_beat_in_a_level():
   assert beats.whole_beats(np.full(200, 90.0), 125.0).size == 0
+
+
+def train(intervals_s, heights_mmhg, fs_hz=125.0):
+  """Beats of given intervals and heights on a diastole that runs off, each with a dicrotic wave."""
+  starts = 0.5 + np.concatenate([[0], np.cumsum(intervals_s)])
+  t = np.arange(int((starts[-1] + 1.5) * fs_hz)) / fs_hz
+  p = np.full(t.shape, 70.0)
+  for start, height in zip(starts, heights_mmhg, strict=False):
+    u = np.maximum(t - start, 0)
+    p += height * (u / 0.08) * np.exp(1 - u / 0.08) * (t > start)
+    v = np.maximum(u - 0.3, 0)
+    p += 0.12 * height * (v / 0.06) * np.exp(1 - v / 0.06) * (v > 0)
+  return p, starts
+
+
+@pytest.mark.parametrize(
+  ("intervals_s", "heights_mmhg"),
+  [
+    ([0.65] * 30, [44, 17] * 15),  # pulsus alternans
+    ([0.49, 1.13] * 12, [50, 11] * 12),  # bigeminy
+    ([0.29] * 60, [30] * 60),  # 207 a minute
+    ([1.1] * 20, [45] * 20),
+    ([2.0] * 10, [60] * 10),
+  ],
+  ids=["alternans", "bigeminy", "207 a minute", "54 a minute", "30 a minute"],
+)
+def test_weak_and_fast_beats_are_counted_and_dicrotic_waves_are_not(intervals_s, heights_mmhg):
+  p, starts = train(intervals_s, heights_mmhg)
+  feet = beats.find_feet(p, 125.0) / 125.0
+  expected = starts[: len(heights_mmhg)]
+  nearest = np.abs(feet[:, None] - expected[None, :]).min(1)
+  assert (nearest < 0.06).all(), feet
+  assert abs(len(feet) - len(expected)) <= 1

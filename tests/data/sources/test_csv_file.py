@@ -101,3 +101,64 @@ def test_an_exponent_of_ten_digits_is_not_a_number_that_a_wave_has(tmp_path):
   recording = read(write(tmp_path / "a.csv", [*rows(), "2.0,1e2147483648"]))
   assert np.isfinite(recording.signals["radial"][:-1]).all()
   assert not np.isfinite(recording.signals["radial"][-1])
+
+
+HEADER = "time_s,radial_pressure_mmhg"
+
+
+@pytest.mark.parametrize("variant", ["semicolons", "tabs", "cr", "utf-16", "preamble", "comments", "blank lines"])
+def test_a_table_is_read_as_programs_write_it(tmp_path, variant):
+  lines = [HEADER, *rows()]
+  if variant in ("semicolons", "tabs"):
+    mark = ";" if variant == "semicolons" else "\t"
+    lines = [line.replace(",", mark).replace(".", ",") for line in lines]
+  if variant == "preamble":
+    lines = ["Exported by a monitor", "Rate, 100 Hz", "", *lines]
+  if variant == "comments":
+    lines = ["# catheter laboratory", *lines]
+  if variant == "blank lines":
+    lines = [*lines, "", ""]
+  path = tmp_path / "a.csv"
+  end = "\r" if variant == "cr" else "\n"
+  path.write_bytes((end.join(lines) + end).encode("utf-16" if variant == "utf-16" else "utf-8"))
+  result, plain = read(path), read(write(tmp_path / "b.csv", rows(), HEADER))
+  np.testing.assert_allclose(result.time_s, plain.time_s)
+  np.testing.assert_allclose(result.signals["radial"], plain.signals["radial"])
+
+
+@pytest.mark.parametrize(
+  ("lines", "header", "message"),
+  [
+    (["0,000,72,16", "0,008,71,95"], HEADER, "data row 1 has 4 cells, the header 2 names; .* decimal commas"),
+    (["0.000,72,2,0,048"], f"{HEADER},digital_ppg", "data row 1 has 5 cells, the header 3 names"),
+    (["s,mmHg", "0.0,72", "0.01,73"], HEADER, "'s' is not a number; it is a unit: remove the row of units"),
+    (["23:59:50.000,72", "23:59:50.008,73"], HEADER, "it is a time of day: convert the column to seconds"),
+  ],
+)
+def test_what_cannot_be_read_names_the_cell_and_the_remedy(tmp_path, lines, header, message):
+  with pytest.raises(DataError, match=message):
+    read(write(tmp_path / "bad.csv", lines, header))
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    (lambda t: np.concatenate([t[:100], t[:100] + 0.004]), r"the clock restarts at data row 101 .*or add 0\.996 s"),
+    (lambda t: np.round(t, 1), "the times have too few digits: write more digits"),
+    (lambda t: t[np.r_[0:50, 51, 50, 52:200]], "sort the rows by time and remove duplicates"),
+    (lambda t: t / 60, "if the time is in minutes, multiply it by 60"),
+    (lambda t: t / 86400, "if the time is in days, multiply it by 86400"),
+    (lambda t: t * 1000, "if the time is in milliseconds, multiply it by 0.001"),
+  ],
+)
+def test_each_fault_of_a_clock_has_its_remedy(tmp_path, change, message):
+  t = change(np.arange(200) / 100)
+  lines = [f"{at:.12g},{90 + k % 7}" for k, at in enumerate(t)]
+  with pytest.raises(DataError, match=message):
+    read(write(tmp_path / "bad.csv", lines, HEADER))
+
+
+def test_a_line_that_was_off_most_of_the_time_does_not_lose_the_record(tmp_path):
+  pulse = [90 + 30 * np.sin(k / 8) for k in range(300)]
+  lines = [f"{k / 100:.2f},{p:.2f}" for k, p in enumerate([-1.5] * 700 + pulse)]
+  assert read(write(tmp_path / "a.csv", lines, HEADER)).signals["radial"].size == 1000
