@@ -1,7 +1,7 @@
 """The user's own arrays in `.npz` or MATLAB files up to version 7.2: a file a subject, or a folder of them.
 
 The name of an array is that of a column of `csv_file` (`time_s`, `radial_pressure_mmhg`, …). `channels` assigns other
-names; `signal[2]` is the third column of a matrix. Without a clock, `fs_hz` is the rate. Single numbers are covariates
+names; `signal[2]` is the third signal of a matrix, along its shorter side. Without a clock, `fs_hz` is the rate. Single numbers are covariates
 of the subject.
 """
 
@@ -89,10 +89,17 @@ def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
       folders.check_size(str(path), _declared(path), path)
       check_matlab(path)
       contents = {name: value for name, value in scipy.io.loadmat(path).items() if not name.startswith("__")}
-  for name, value in contents.items():
-    if not isinstance(value, np.ndarray) or value.dtype.hasobject or value.dtype.fields:
-      raise DataError(str(path), f"array {name} contains objects", _REMEDY)
-  return contents
+  return {name: value for name, value in contents.items() if isinstance(value, np.ndarray)}
+
+
+def _check_plain(path: pathlib.Path, name: str, value: np.ndarray) -> None:
+  """Checks that an array that is read has plain numbers; other arrays of the file may be cells or structs.
+
+  Raises:
+    DataError: it has objects.
+  """
+  if value.dtype.hasobject or value.dtype.fields:
+    raise DataError(str(path), f"array {name} contains objects", _REMEDY)
 
 
 def _declared(path: pathlib.Path) -> float:
@@ -101,20 +108,23 @@ def _declared(path: pathlib.Path) -> float:
 
 
 def _extract_wave(path: pathlib.Path, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-  """Returns (time,) the array of a name, or a column of a matrix."""
+  """Returns (time,) the array of a name, or a signal of a matrix."""
   match = _COLUMN.fullmatch(name)
   stem, column = (match.group(1), int(match.group(2))) if match else (name, None)
   if stem not in arrays:
     raise DataError(str(path), f"no array {stem!r} (found: {', '.join(list(arrays)[:8])})", "change --channels")
+  _check_plain(path, stem, arrays[stem])
   wave = np.asarray(arrays[stem])
   if column is not None:
+    if wave.ndim == 2 and wave.shape[0] < wave.shape[1]:  # signals are rows, as wfdb2mat writes them
+      wave = wave.T
     if wave.ndim != 2 or column >= wave.shape[1]:
-      raise DataError(str(path), f"array {stem} of shape {wave.shape} has no column {column}", "change --channels")
+      raise DataError(str(path), f"array {stem} of shape {wave.shape} has no signal {column}", "change --channels")
     wave = wave[:, column]
   wave = np.squeeze(wave)
   if wave.ndim != 1 or wave.dtype.kind not in "fiu":
     raise DataError(
-      str(path), f"array {name} of shape {wave.shape} is not a wave", f"select a column, such as {name}[0]"
+      str(path), f"array {name} of shape {wave.shape} is not a wave", f"select a signal, such as {name}[0]"
     )
   return wave.astype(float)
 

@@ -57,6 +57,7 @@ _ABOUT: Mapping[str, Any] = {
   "in_silico": True,
 }
 _TWINS = "factorial design: a random split puts near-identical subjects in training and test; hold out a range of age or of another parameter"
+_SUBJECT = "subject number"
 Row = dict[str, float]
 
 
@@ -73,12 +74,16 @@ class SubjectTable:
     with datasets.reading(str(path), _REMEDY), open(path, "rb") as file:
       header = file.readline().decode("utf-8-sig")
       self.names = [name.strip() for name in next(csv.reader([header]))]
-      self.names = [name for name in self.names if name]  # a trailing comma
+      self._first = 1 if self.names[0] == "" else 0  # a table saved by pandas with its row numbers
+      self.names = [name for name in self.names[self._first :] if name]  # a trailing comma
+      if not self.names or self.names[0].lower() != _SUBJECT:
+        found = self.names[0] if self.names else "nothing"
+        raise DataError(str(path), f"the first column is {found!r}, not 'Subject Number'", _REMEDY)
       self._at: dict[int, int] = {}
       place = file.tell()
       for line in file:
         if line.strip(b", \r\n"):
-          number = int(float(line.split(b",", 1)[0]))
+          number = int(float(line.split(b",", self._first + 1)[self._first]))
           if number in self._at:
             raise DataError(str(path), "duplicate subject", _REMEDY, _name(number))
           self._at[number] = place
@@ -103,7 +108,7 @@ class SubjectTable:
       raise DataError(str(self.path), "has no row for this subject", _REMEDY, _name(subject))
     with datasets.reading(f"{self.path}", _REMEDY, _name(subject)), open(self.path, "rb") as file:
       file.seek(self._at[subject])
-      cells = file.readline().decode("utf-8").strip().split(",")[1:]
+      cells = file.readline().decode("utf-8").strip().split(",")[self._first + 1 :]
       return np.array([float(cell) if cell.strip() else np.nan for cell in cells])
 
   def row(self, subject: int) -> Row:

@@ -35,7 +35,13 @@ def _header(name: str) -> wfdb.Record | wfdb.MultiRecord:
       raise DataError(
         f"{name}.hea", f"the header is too large, {size / 1e6:.1f} MB", "split the record into shorter ones"
       )
-    return wfdb.rdheader(name)
+    try:
+      return wfdb.rdheader(name)
+    except ValueError as error:
+      if "unconverted data" not in str(error) and "does not match format" not in str(error):
+        raise
+      remedy = "write the date of the first line as DD/MM/YYYY after the time HH:MM:SS, or remove it"
+      raise DataError(f"{name}.hea", f"the date or time in the first line is invalid ({error})", remedy) from error
 
 
 def channel_names(record: wfdb.Record) -> list[str]:
@@ -51,7 +57,7 @@ def _waves(name: str, header: wfdb.Record, channels: Container[str]) -> Iterator
   """
   names = channel_names(header)
   channel_numbers = [k for k, channel in enumerate(names) if channel in channels and names.index(channel) == k]
-  if not channel_numbers or not header.sig_len:  # no such channel, or the layout of the segments
+  if not channel_numbers or header.sig_len == 0:  # no such channel, or the layout of the segments
     return
   record = wfdb.rdrecord(name, channels=channel_numbers, smooth_frames=False, physical=False)
   sums = record.calc_checksum(expanded=True)
@@ -115,9 +121,8 @@ def channels_of(name: str, root: str, channels: Container[str]) -> dict[str, tup
       ]
     for part, start in segments:
       for channel, wave, per_frame, unit in _waves(part, wfdb.rdheader(part), channels):
-        if record.sig_len is None:
-          raise ValueError("the header has no number of samples")
-        size = record.sig_len * per_frame
+        # a record without segments may leave the number of samples to the length of its file
+        size = record.sig_len * per_frame if record.sig_len is not None else wave.size
         if channel not in tracks:
           tracks[channel] = np.arange(size) / (record.fs * per_frame), np.full(size, np.nan), unit
         elif tracks[channel][1].size != size or tracks[channel][2] != unit:
@@ -156,7 +161,7 @@ def _read(name: str, root: str, subject: str, channels: Mapping[str, str]) -> re
 
 def _subject(path: pathlib.Path, root: pathlib.Path) -> str | None:
   """Returns the patient number in the name of the record, or in that of a folder between it and the root."""
-  for part in reversed(path.absolute().relative_to(root.absolute()).parts):
+  for part in reversed(pathlib.Path(os.path.relpath(path, root)).parts):
     match = _PATIENT.match(part)
     if match:
       return match.group()
