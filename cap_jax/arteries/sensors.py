@@ -21,6 +21,8 @@ _FLUSH_MMHG = 300.0  # of the pressure bag behind the flush valve
 _DAMPED_POLE_HZ = 2.0
 _CUFF_WINDOW_S = 2.0
 _LEAST_PULSE = 0.3  # of the true pulse pressure, whatever the cuff's errors
+_LEAST_PULSE_MMHG = 12.0  # a cuff that reads less is put on again
+_READINGS = 16
 
 
 class Chain(NamedTuple):
@@ -118,10 +120,14 @@ def read_cuff(key: jax.Array, cuff_t: jax.Array, fs_hz: float, cuff: clinics.Cuf
     cuff: bias and SD of its errors.
   """
   dbp, sbp = typical_extremes(cuff_t, fs_hz)
-  z = jax.random.truncated_normal(key, -2.575, 2.575, (2,))
-  read_dbp = dbp + cuff.dbp_bias_mmhg + cuff.dbp_sd_mmhg * z[0]
-  read_sbp = sbp + cuff.sbp_bias_mmhg + cuff.sbp_sd_mmhg * z[1]
-  return read_dbp, read_dbp + jnp.maximum(read_sbp - read_dbp, _LEAST_PULSE * (sbp - dbp))
+  once = jax.random.truncated_normal(key, -2.575, 2.575, (1, 2))
+  again = jax.random.truncated_normal(jax.random.fold_in(key, 1), -2.575, 2.575, (_READINGS - 1, 2))
+  z_r2 = jnp.concatenate([once, again])
+  dbp_r = dbp + cuff.dbp_bias_mmhg + cuff.dbp_sd_mmhg * z_r2[:, 0]
+  sbp_r = sbp + cuff.sbp_bias_mmhg + cuff.sbp_sd_mmhg * z_r2[:, 1]
+  least = jnp.maximum(_LEAST_PULSE * (sbp - dbp), _LEAST_PULSE_MMHG)
+  first = jnp.argmax(sbp_r - dbp_r >= least)  # an impossible reading is repeated, as at the bedside
+  return dbp_r[first], dbp_r[first] + jnp.maximum(sbp_r[first] - dbp_r[first], least)
 
 
 def calibrate(key: jax.Array, x_t: jax.Array, cuff_t: jax.Array, fs_hz: float, cuff: clinics.Cuff) -> jax.Array:

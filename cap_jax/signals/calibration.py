@@ -28,6 +28,7 @@ FORMS: Mapping[str, Callable[[float, float], float]] = {
 CUFF = ("cuff_sbp_mmhg", "cuff_dbp_mmhg", "cuff_map_mmhg")
 CATHETER = ("invasive_map_mmhg", "invasive_dbp_mmhg")
 _LEAST_PULSE_MMHG = 10.0
+_READINGS = 20  # attempts at one reading
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,12 +115,16 @@ def reading(
   cuff_map = covariates.get(CUFF[2], float("nan"))
   share = (cuff_map - dbp) / (sbp - dbp) if np.isfinite(cuff_map) and sbp > dbp else None
   rng = np.random.default_rng([calibration.seed, zlib.crc32(subject.encode())])
-  sbp += calibration.sbp_bias_mmhg + calibration.sbp_sd_mmhg * rng.normal()
-  dbp += calibration.dbp_bias_mmhg + calibration.dbp_sd_mmhg * rng.normal()
-  if sbp - dbp < _LEAST_PULSE_MMHG or dbp <= 0:
+  for _ in range(_READINGS):  # a reading that the injected error makes impossible is repeated, as at the bedside
+    read_sbp = sbp + calibration.sbp_bias_mmhg + calibration.sbp_sd_mmhg * rng.normal()
+    read_dbp = dbp + calibration.dbp_bias_mmhg + calibration.dbp_sd_mmhg * rng.normal()
+    if read_sbp - read_dbp >= _LEAST_PULSE_MMHG and read_dbp > 0:
+      break
+  else:
     raise InputError(
-      f"{subject}: impossible cuff reading {sbp:.0f}/{dbp:.0f} mmHg (SBP/DBP); correct it, or inject a smaller error"
+      f"{subject}: impossible cuff reading {read_sbp:.0f}/{read_dbp:.0f} mmHg (SBP/DBP); correct it, or inject a smaller error"
     )
+  sbp, dbp = read_sbp, read_dbp
   return sbp, dbp, dbp + share * (sbp - dbp) if share is not None else FORMS[calibration.form](sbp, dbp)
 
 

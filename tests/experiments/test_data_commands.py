@@ -257,3 +257,21 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(command, arguments, sa
   assert said in done.stderr
   assert "Traceback" not in done.stderr
   assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  "flags",
+  [
+    ("--site=brachial", "--config.calibration.kind=sbp_dbp"),
+    ("--site=brachial", "--config.calibration.kind=map_dbp", "--config.cohort_seed=1"),
+    ("--site=digital_ppg", "--config.calibration.kind=sbp_dbp", "--config.cohort_seed=2"),
+  ],
+)
+def test_a_source_with_cuff_readings_trains_on_the_virtual_cohort(tmp_path, flags):
+  done = run(
+    "pretrain", *flags, "--config.source_subjects=1200", "--config.source_seconds=8.0", "--config.pretrain.steps=50",
+    f"--workdir={tmp_path / 'work'}",
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  assert checkpoint.load(tmp_path / "work" / "checkpoint").calibration.kind in flags[1]
