@@ -17,7 +17,7 @@ _PLACES = {
   "Budget": "cap_jax.train.runs",
   "STRATEGIES": "cap_jax.strategies",
   **dict.fromkeys(("Stage", "Strategy"), "cap_jax.strategies.strategy"),
-  "Term": "cap_jax.losses.terms",
+  **dict.fromkeys(("Definition", "Term"), "cap_jax.losses.terms"),
   **dict.fromkeys(("MergeError", "merge"), "cap_jax.strategies.surgery"),
   **dict.fromkeys(("DataError", "InputError"), "cap_jax.types"),
   "LeakError": "cap_jax.data.splits",

@@ -1,6 +1,7 @@
 """The code in the README and the pages runs as it stands there."""
 
 import ast
+import dataclasses
 import importlib
 import os
 import pathlib
@@ -13,9 +14,12 @@ import jax
 import numpy as np
 import pytest
 
+import cap_jax as cj
 from cap_jax.data import batches
+from cap_jax.losses import terms
 from cap_jax.models import net
 from cap_jax.train import checkpoint
+from tests.train import people
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -80,6 +84,22 @@ def test_a_strategy_of_ones_own_is_a_value(tiny_model):
   mine = space["mine"]
   assert mine.streams == ("target", "source", "unlabelled")
   assert mine.stages[0].freeze == ("f/embed", "f/layer_0")
+
+
+def test_a_loss_term_of_ones_own_is_a_value_and_changes_the_training():
+  space, before = {}, dict(terms.TERMS)
+  exec(compile(block("term"), "api.md", "exec"), space)
+  mine, source = space["mine"], cj.load("radial")
+  labelled, budget = people.pairs(["a", "b"], 3, 0), cj.Budget(steps=50)
+  plain = dataclasses.replace(mine, loss=(cj.Term("target"),))
+  with_term, without = (cj.transfer(source, one, labelled=labelled, budget=budget) for one in (mine, plain))
+  assert np.abs(with_term.predict(labelled) - without.predict(labelled)).max() > 0
+  assert with_term.about["strategy"] == "with pulse pressure"
+  assert before == terms.TERMS  # nothing was registered
+  with pytest.raises(cj.InputError, match="a term of your own needs a new name and a Definition"):
+    dataclasses.replace(mine, loss=(space["term"]._replace(name="mmd"),))
+  with pytest.raises(cj.InputError, match="loss 'pulse' is unknown"):
+    dataclasses.replace(mine, loss=(cj.Term("pulse"),))
 
 
 def test_beats_come_out_as_they_go_in(capsys):

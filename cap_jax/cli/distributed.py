@@ -165,9 +165,7 @@ def work_folder(
     except BlockingIOError as error:
       raise InputError(f"--workdir={path}: another process is running there; wait for it to finish") from error
     except OSError as error:
-      raise InputError(
-        f"--workdir={path}: cannot be used ({error.strerror}); choose another folder; choose another folder"
-      ) from error
+      raise InputError(f"--workdir={path}: cannot be used ({error.strerror}); choose another folder") from error
     _begin(path, *settings)
     yield path, training_state.StateKeeper(states)
     os.makedirs(states, exist_ok=True)  # several hosts save none

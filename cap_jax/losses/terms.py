@@ -35,20 +35,40 @@ class Context:
   source_loss: LossFn
 
 
-class Term(NamedTuple):
-  """One term λ(t) L of a loss: a name in `TERMS`, λ, and a schedule in `multi_task.SCHEDULES`."""
-
-  name: str
-  weight: float = 1.0
-  schedule: str = "constant"
-
-
 class Definition(NamedTuple):
-  """How a term is built, the streams that it reads and the blocks that it needs."""
+  """How a term is built, the streams that it reads and the blocks that it needs.
+
+  Attributes:
+    make: context → loss(params, batch, key), which returns a scalar and metrics. A batch maps streams to their windows
+      "x", references "y", covariates "c" and features "h".
+    streams: names of the streams, such as "target".
+    blocks: blocks of parameters besides the network's own.
+  """
 
   make: Callable[[Context], LossFn]
   streams: tuple[str, ...]
   blocks: tuple[str, ...] = ()
+
+
+class Term(NamedTuple):
+  """One term λ(t) L of a loss.
+
+  Attributes:
+    name: name in `TERMS`, or of a term of your own.
+    weight: λ.
+    schedule: name in `multi_task.SCHEDULES`: how λ changes during the training.
+    definition: definition of a term of your own; None for one of `TERMS`.
+  """
+
+  name: str
+  weight: float = 1.0
+  schedule: str = "constant"
+  definition: Definition | None = None
+
+  @property
+  def defined(self) -> Definition:
+    """The definition of the term."""
+    return TERMS[self.name] if self.definition is None else self.definition
 
 
 def _target(context: Context) -> LossFn:
@@ -194,7 +214,7 @@ def _encoded(context: Context, loss: LossFn, view: Callable[[Params], Params]) -
 
 def streams(loss: tuple[Term, ...]) -> tuple[str, ...]:
   """Returns the streams that a loss reads."""
-  return tuple(dict.fromkeys(stream for term in loss for stream in TERMS[term.name].streams))
+  return tuple(dict.fromkeys(stream for term in loss for stream in term.defined.streams))
 
 
 @functools.cache
@@ -212,7 +232,7 @@ def make_total(
   Returns:
     loss(params, batch, key); a batch maps streams to their parts, and "progress" to the fraction of the training done.
   """
-  losses = [(term.name, term.weight, term.schedule, TERMS[term.name].make(context)) for term in terms]
+  losses = [(term.name, term.weight, term.schedule, term.defined.make(context)) for term in terms]
   if combine == "pcgrad":  # each loss has its own gradient in f, so each encodes its own streams
     encoded_losses = [(name, size, schedule, _encoded(context, loss, view)) for name, size, schedule, loss in losses]
     return multi_task.make_pcgrad(encoded_losses)

@@ -113,7 +113,10 @@ class Strategy:
         raise InputError(f"{field}={value}: must be a tuple of {kind.__name__}, as ({kind.__name__}(…),)")
     self._check_numbers()
     for term in self.loss:
-      _check("loss", term.name, terms.TERMS)
+      if term.definition is None:
+        _check("loss", term.name, terms.TERMS)
+      elif term.name in terms.TERMS or not isinstance(term.definition, terms.Definition):
+        raise InputError(f"loss {term.name!r}: a term of your own needs a new name and a Definition")
       _check("schedule", term.schedule, multi_task.SCHEDULES)
       if not 0 < term.weight < math.inf:
         raise InputError(f"loss {term.name}: weight {term.weight} must be positive; omit the term for no weight")
@@ -201,7 +204,7 @@ class Strategy:
   @property
   def blocks(self) -> tuple[str, ...]:
     """The blocks of its parameters besides the network's."""
-    blocks = [block for term in self.loss for block in terms.TERMS[term.name].blocks]
+    blocks = [block for term in self.loss for block in term.defined.blocks]
     blocks += ["f_s"] * self.separate + ["u"] * (self.combine == "uncertainty") + [low_rank.BLOCK] * (self.low_rank > 0)
     return tuple(dict.fromkeys(blocks))
 
