@@ -110,14 +110,14 @@ def host(orders):
 class Hosts:
   """The same command on several hosts, with the trouble of some: number → trouble."""
 
-  def __init__(self, folder, workdir, count, troubles=(), extra=(), whole=False, port=None, through=None):
-    """`through`: number of a host → another port by which it reaches the first."""
-    port, self.folder, self.processes = port or free_port(), folder, []
+  def __init__(self, folder, workdir, count, troubles=(), extra=(), whole=False, ports=None):
+    """`ports`: number of a host → port by which it reaches the first; one free port for all by default."""
+    port, self.folder, self.processes = free_port(), folder, []
     for number in range(count):
       out, err = (str(folder / f"{stream}{number}") for stream in ("out", "err"))
       of = dict(troubles).get(number, "")
       orders = Orders(
-        port=(through or {}).get(number, port), number=number, count=count, workdir=str(workdir), out=out, err=err, trouble=of, extra=tuple(extra),
+        port=(ports or {}).get(number, port), number=number, count=count, workdir=str(workdir), out=out, err=err, trouble=of, extra=tuple(extra),
         whole=whole,
       )  # fmt: skip
       self.processes.append(_PROCESSES.Process(target=host, args=(orders,)))
@@ -178,9 +178,9 @@ class Relay:
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory):
+def single(tmp_path_factory):
   """The network that one host trains, and what it prints."""
-  return train_alone(tmp_path_factory.mktemp("alone"))
+  return train_alone(tmp_path_factory.mktemp("single"))
 
 
 def train_alone(folder, **options):
@@ -189,13 +189,13 @@ def train_alone(folder, **options):
   return checkpoint.load(folder / "work" / "checkpoint"), started.said("out", 0)
 
 
-def check_alike(started, work, alone):
+def check_alike(started, work, single):
   """They end well, with the network of one; the first host speaks for all."""
   statuses = started.end()
   assert statuses == [0] * len(statuses), [started.said("err", number) for number in range(len(statuses))]
   for number in range(1, len(statuses)):
     assert [line for line in started.said("out", number).splitlines() if "Gloo" not in line] == []
-  network, printed = alone
+  network, printed = single
   output = checkpoint.load(work / "checkpoint")
   for block, layer in (("f", "embed"), ("r", "conv")):
     kernels = [np.asarray(one.params[block][layer]["matrix"]["kernel"]) for one in (network, output)]
@@ -208,9 +208,9 @@ def check_alike(started, work, alone):
 # first collective
 @pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["sleep:3", "slow:40"])
-def test_a_slow_host_is_waited_for(tmp_path, alone, trouble):
+def test_a_slow_host_is_waited_for(tmp_path, single, trouble):
   work = tmp_path / "work"
-  check_alike(Hosts(tmp_path, work, 2, {1: trouble}), work, alone)
+  check_alike(Hosts(tmp_path, work, 2, {1: trouble}), work, single)
 
 
 def test_a_host_that_is_late_is_waited_for(tmp_path):
@@ -222,10 +222,10 @@ def test_a_host_that_is_late_is_waited_for(tmp_path):
 
 @pytest.mark.slow
 def test_a_host_that_is_two_minutes_late_is_waited_for(tmp_path):
-  (tmp_path / "alone").mkdir()
-  alone = train_alone(tmp_path / "alone", whole=True)
+  (tmp_path / "single").mkdir()
+  single = train_alone(tmp_path / "single", whole=True)
   work = tmp_path / "work"
-  check_alike(Hosts(tmp_path, work, 2, {1: "sleep:120"}, whole=True), work, alone)
+  check_alike(Hosts(tmp_path, work, 2, {1: "sleep:120"}, whole=True), work, single)
 
 
 def freeze(process, seconds):
@@ -236,24 +236,24 @@ def freeze(process, seconds):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("frozen", [0, 1])
-def test_a_host_that_is_frozen_for_less_than_a_minute_resumes(tmp_path, alone, frozen):
+def test_a_host_that_is_frozen_for_less_than_a_minute_resumes(tmp_path, single, frozen):
   work = tmp_path / "work"
   started = Hosts(tmp_path, work, 2)
   wait_for(work / "run_settings.json")
   freeze(started.processes[frozen], 45)
-  check_alike(started, work, alone)
+  check_alike(started, work, single)
 
 
 # at 100 s jax gives up a host by default; after 60 s gRPC closes a connection if a ping happened to be under way
 @pytest.mark.slow
 @pytest.mark.parametrize("frozen", [0, 1])
-def test_a_host_that_is_frozen_for_two_minutes_resumes_or_says_why_not(tmp_path, alone, frozen):
+def test_a_host_that_is_frozen_for_two_minutes_resumes_or_says_why_not(tmp_path, single, frozen):
   work = tmp_path / "work"
   started = Hosts(tmp_path, work, 2)
   wait_for(work / "run_settings.json")
   freeze(started.processes[frozen], 120)
   if started.end() == [0, 0]:
-    check_alike(started, work, alone)
+    check_alike(started, work, single)
   else:
     said = [started.said("err", number) for number in range(2)]
     assert [process.exitcode for process in started.processes] == [1, 1], said
@@ -266,7 +266,7 @@ def test_a_host_whose_connection_is_closed_while_it_is_frozen_says_so(tmp_path):
   work = tmp_path / "work"
   port = free_port()
   with Relay(port) as relay:
-    started = Hosts(tmp_path, work, 2, port=port, through={1: relay.port})
+    started = Hosts(tmp_path, work, 2, ports={0: port, 1: relay.port})
     wait_for(work / "run_settings.json")
     os.kill(started.processes[1].pid, signal.SIGSTOP)
     relay.close_connections()
@@ -295,7 +295,7 @@ def test_a_killed_host_ends_the_others(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("killed", [0, 2])
-def test_any_host_may_be_killed_and_the_same_command_trains_again(tmp_path, alone, killed):
+def test_any_host_may_be_killed_and_the_same_command_trains_again(tmp_path, single, killed):
   work = tmp_path / "work"
   started = Hosts(tmp_path, work, 3, {killed: "kill"}, ["--metrics=jsonl"])
   assert started.end() == [-signal.SIGKILL if number == killed else 1 for number in range(3)]
@@ -304,7 +304,7 @@ def test_any_host_may_be_killed_and_the_same_command_trains_again(tmp_path, alon
     if number != killed:
       assert re.search(lost_line(killed, 3, why), started.said("err", number)), started.said("err", number)
   again = Hosts(tmp_path, work, 3, extra=["--metrics=jsonl"])
-  check_alike(again, work, alone)
+  check_alike(again, work, single)
   assert "resuming the stopped run" in again.said("err", 0)
 
 

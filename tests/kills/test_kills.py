@@ -109,9 +109,9 @@ def same_preparation(folder, other):
 SAME = {"training": same_training, "study": same_study, "preparation": same_preparation}
 
 
-def killed(kind, folder, whole, points):
+def killed(kind, folder, whole, kill_moves):
   """Kills it at each of some moves, counted from its last start; how often it died."""
-  ends, _ = run(kind, folder, *points)
+  ends, _ = run(kind, folder, *kill_moves)
   SAME[kind](folder, whole)
   same_journals(folder, whole)
   return ends.count(-signal.SIGKILL)
@@ -120,8 +120,8 @@ def killed(kind, folder, whole, points):
 @pytest.mark.parametrize(("kind", "kills"), tiers.sample([("training", 3), ("preparation", 2)], ("preparation", 2)))
 def test_killed_a_few_times_it_ends_as_if_never(whole, tmp_path, kind, kills):
   folder, moves = whole(kind)
-  points = np.random.default_rng(SEED).integers(moves // 6, moves // 4, kills)  # each finds so many left
-  assert killed(kind, tmp_path / "one", folder, points) == kills
+  kill_moves = np.random.default_rng(SEED).integers(moves // 6, moves // 4, kills)  # each finds so many left
+  assert killed(kind, tmp_path / "one", folder, kill_moves) == kills
 
 
 @pytest.mark.slow

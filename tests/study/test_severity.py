@@ -21,8 +21,8 @@ def curve():
 
 
 @pytest.fixture(scope="module")
-def points():
-  """The points of an artefact at its least and its greatest severity, computed once."""
+def curve_of():
+  """The curve_of of an artefact at its least and its greatest severity, computed once."""
 
   @functools.cache
   def ends(name):
@@ -41,18 +41,18 @@ def points():
 
 @pytest.mark.slow
 def test_every_artefact_at_every_severity():
-  points = curve()
-  reported = {(one.artefact, one.severity) for one in points}
+  curve_of = curve()
+  reported = {(one.artefact, one.severity) for one in curve_of}
   assert reported == {
     (severity.NONE, 0.0),
     *((name, s) for name, one in severity.ARTEFACTS.items() for s in one.severities),
   }
-  output = sheets.section(points)
-  assert len(output.sheets["severity"].rows) == len(points)
+  output = sheets.section(curve_of)
+  assert len(output.sheets["severity"].rows) == len(curve_of)
 
 
-def test_without_an_artefact_all_is_reconstructed(points):
-  (none,) = points(severity.NONE)
+def test_without_an_artefact_all_is_reconstructed(curve_of):
+  (none,) = curve_of(severity.NONE)
   assert none.reconstructed == 1.0
   assert none.rmse_mmhg < 1.5
   assert none.wrong == 0.0
@@ -73,13 +73,13 @@ def test_without_an_artefact_all_is_reconstructed(points):
     ("clipped", "clipped"),
   ),
 )
-def test_what_cannot_be_right_is_left_out_with_its_reason(points, name, reason):
-  assert points(name)[-1].reconstructed < 0.98
-  assert any(one.reconstructed < 0.99 and any(reason in text for text in one.reasons) for one in points(name))
+def test_what_cannot_be_right_is_left_out_with_its_reason(curve_of, name, reason):
+  assert curve_of(name)[-1].reconstructed < 0.98
+  assert any(one.reconstructed < 0.99 and any(reason in text for text in one.reasons) for one in curve_of(name))
 
 
-def test_an_offset_cannot_be_seen_and_is_not_a_gap(points):
-  for one in points("zero"):
+def test_an_offset_cannot_be_seen_and_is_not_a_gap(curve_of):
+  for one in curve_of("zero"):
     assert one.reconstructed == 1.0
     assert one.rmse_mmhg == pytest.approx(one.severity, rel=0.4)
 
@@ -104,10 +104,10 @@ def known(wrong):
   ]
 
 
-def test_the_part_of_a_report_has_a_row_a_point_and_a_panel_an_artefact(points):
-  points = [*points(severity.NONE), *known((0.0, 0.01, 0.02, 0.0, 0.5))]
-  output = sheets.section(points)
-  assert len(output.sheets["severity"].rows) == len(points)
+def test_the_part_of_a_report_has_a_row_a_point_and_a_panel_an_artefact(curve_of):
+  curve_of = [*curve_of(severity.NONE), *known((0.0, 0.01, 0.02, 0.0, 0.5))]
+  output = sheets.section(curve_of)
+  assert len(output.sheets["severity"].rows) == len(curve_of)
   assert {axes.get_title() for axes in output.drawn[0].figure.axes} - {""} == set(severity.ARTEFACTS)
   assert [row[0] for row in output.sheets["limits"].rows] == list(severity.ARTEFACTS)
 

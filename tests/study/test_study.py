@@ -281,12 +281,12 @@ def test_two_studies_in_one_folder_are_refused(small_study, done_study, tmp_path
   assert len(list(studies.run(small_study, str(folder)))) == len(study_grid.keys(small_study))
 
 
-@pytest.mark.parametrize("asked", [3, 0])
-def test_each_subject_is_tested_in_one_fold(small_study, asked):
+@pytest.mark.parametrize("requested", [3, 0])
+def test_each_subject_is_tested_in_one_fold(small_study, requested):
   """Leave-one-subject-out is as many folds as there are subjects."""
-  study = dataclasses.replace(study_grid.clinics_of(small_study)[0], folds=asked, n_target=(1,))
+  study = dataclasses.replace(study_grid.clinics_of(small_study)[0], folds=requested, n_target=(1,))
   count = folds.count(study)
-  assert count == (asked or 9)
+  assert count == (requested or 9)
   tested = []
   for fold in range(count):
     target = study_datasets.load_target(study, fold)

@@ -1,4 +1,4 @@
-"""Rows to lines: what is averaged over what, compared with what, and when it is called negative transfer."""
+"""Rows to summaries_of: what is averaged over what, compared with what, and when it is called negative transfer."""
 
 import numpy as np
 import pandas
@@ -39,13 +39,13 @@ def rows(method, n_target, rmse, seeds=(0,), scenario="device", shift=0.0):
 BASE = RNG.uniform(1, 3, 30)
 
 
-def lines(*pieces):
+def summaries_of(*pieces):
   result = summary.summarise(summary.frame([row for part in pieces for row in part]))
   return {(line.scenario, line.method, line.n_target): line for line in result}
 
 
 def test_a_subject_counts_once_over_seeds():
-  line = lines(rows("scratch", 5, BASE, seeds=(0, 1, 2)))["device", "scratch", 5]
+  line = summaries_of(rows("scratch", 5, BASE, seeds=(0, 1, 2)))["device", "scratch", 5]
   assert (line.subjects, line.seeds) == (30, 3)
   assert line.rmse.mean == pytest.approx(BASE.mean() + 0.1)
   assert line.rmse == agreement.interval(BASE + 0.1)  # over 30 subjects, not over 90 rows
@@ -71,7 +71,7 @@ def test_signed_errors_of_several_trainings_are_no_ensembles():
 
 def test_negative_transfer_is_certain_likely_or_none():
   noise = RNG.normal(0, 0.05, 30)
-  result = lines(
+  result = summaries_of(
     rows("scratch", 5, BASE),
     rows("fine_tuning", 5, BASE + 0.5 + noise),
     rows("feature_transfer", 5, BASE - 0.5 + noise),
@@ -86,7 +86,7 @@ def test_negative_transfer_is_certain_likely_or_none():
 
 
 def test_without_labels_the_unchanged_source_is_the_measure():
-  result = lines(rows("source", 0, BASE), rows("domain_adaptation", 0, BASE + 0.3 + RNG.normal(0, 0.02, 30)))
+  result = summaries_of(rows("source", 0, BASE), rows("domain_adaptation", 0, BASE + 0.3 + RNG.normal(0, 0.02, 30)))
   line = result["device", "domain_adaptation", 0]
   assert (line.against, line.harm) == ("source", "certain")
   assert result["device", "source", 0].against == ""
@@ -97,9 +97,9 @@ def test_p_values_are_adjusted_over_the_clinics_comparisons():
     rows("scratch", 5, BASE),
     *(rows(name, 5, BASE + RNG.normal(0.05, 0.1, 30)) for name in ("fine_tuning", "feature_transfer", "multi_task")),
   ]
-  result = lines(*pieces)
+  result = summaries_of(*pieces)
   single = {
-    name: lines(pieces[0], part)["device", name, 5].p
+    name: summaries_of(pieces[0], part)["device", name, 5].p
     for name, part in zip(("fine_tuning", "feature_transfer", "multi_task"), pieces[1:], strict=True)
   }
   together = [result["device", name, 5].p for name in single]
@@ -108,7 +108,7 @@ def test_p_values_are_adjusted_over_the_clinics_comparisons():
 
 
 def test_clinics_stay_apart():
-  result = lines(rows("scratch", 5, BASE), rows("scratch", 5, BASE + 1, scenario="population"))
+  result = summaries_of(rows("scratch", 5, BASE), rows("scratch", 5, BASE + 1, scenario="population"))
   assert result["population", "scratch", 5].rmse.mean == pytest.approx(BASE.mean() + 1)
   assert result["device", "scratch", 5].rmse.mean == pytest.approx(BASE.mean())
 
@@ -125,7 +125,7 @@ def diverged(method, n_target, seeds):
 
 def test_a_diverged_training_is_counted_and_compared_at_the_seeds_that_both_have():
   noise = RNG.normal(0, 0.05, 30)
-  result = lines(
+  result = summaries_of(
     rows("scratch", 5, BASE, seeds=(0, 10)),  # 1 mmHg worse at the second seed
     [*rows("fine_tuning", 5, BASE - 0.5 + noise), *diverged("fine_tuning", 5, (10,))],
     diverged("multi_task", 5, (0, 10)),
@@ -173,7 +173,7 @@ def test_every_strategy_is_set_against_every_baseline():
 
 
 def test_bounds_are_compared_with_nothing():
-  result = lines(rows("source", 0, BASE), rows("rescaled", 0, BASE + 1), rows("peripheral", 0, BASE + 2))
+  result = summaries_of(rows("source", 0, BASE), rows("rescaled", 0, BASE + 1), rows("peripheral", 0, BASE + 2))
   assert result["device", "rescaled", 0].against == ""
   assert result["device", "peripheral", 0].against == "source"
 
@@ -181,7 +181,7 @@ def test_bounds_are_compared_with_nothing():
 def test_one_without_beats_has_not_diverged():
   nobody = waveform_metrics.SubjectErrors(subject="p30", rmse_mmhg=2.0)
   part = [run_study.row(Key("device", 0, "fine_tuning", 5, 0), nobody, {}), *rows("fine_tuning", 5, BASE)]
-  line = lines(part)["device", "fine_tuning", 5]
+  line = summaries_of(part)["device", "fine_tuning", 5]
   assert (line.diverged, line.subjects) == (0, 31)
 
 
@@ -191,7 +191,7 @@ def test_of_nothing_there_is_nothing():
 
 def test_a_method_that_changes_nothing_harms_nobody():
   """What seeds leave alone differs from itself by the rounding of their mean."""
-  result = lines(
+  result = summaries_of(
     rows("source", 0, BASE), [{**row, "seed": seed} for seed in range(3) for row in rows("domain_adaptation", 0, BASE)]
   )
   assert result["device", "domain_adaptation", 0].difference.mean == pytest.approx(0, abs=1e-12)

@@ -30,10 +30,10 @@ def said():
   return {how: lines[3 * k : 3 * k + 3] for k, how in enumerate(WORDS)}
 
 
-@pytest.mark.parametrize(("how", "words"), WORDS.items())
-def test_an_error_and_the_old_one_intact(said, how, words):
+@pytest.mark.parametrize(("how", "wording"), WORDS.items())
+def test_an_error_and_the_old_one_intact(said, how, wording):
   *raised, there = said[how]
   for line, place in zip(raised, ("second", "000001000"), strict=True):
-    assert words in line
+    assert wording in line
     assert place in line
   assert there == "000000500 first training_states"

@@ -81,37 +81,37 @@ def trained(folder, devices, processes=1, stages=2):
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-  return trained(tmp_path_factory.mktemp("alone"), 1)[0]
+def single(tmp_path_factory):
+  return trained(tmp_path_factory.mktemp("single"), 1)[0]
 
 
-def check_alike(result, alone):
-  np.testing.assert_allclose(result["loss"][0], alone["loss"][0], rtol=1e-5)
-  np.testing.assert_allclose(result["loss"], alone["loss"], rtol=2e-3, atol=1e-4)
-  np.testing.assert_allclose(result["params"], alone["params"], atol=5e-3)
-  np.testing.assert_allclose(result["seen"], alone["seen"], rtol=1e-3)
+def check_alike(result, single):
+  np.testing.assert_allclose(result["loss"][0], single["loss"][0], rtol=1e-5)
+  np.testing.assert_allclose(result["loss"], single["loss"], rtol=2e-3, atol=1e-4)
+  np.testing.assert_allclose(result["params"], single["params"], atol=5e-3)
+  np.testing.assert_allclose(result["seen"], single["seen"], rtol=1e-3)
 
 
 @pytest.mark.parametrize("stages", tiers.sample([1, 2], 1))
 def test_eight_devices_have_the_loss_curve_of_one(tmp_path, stages):
-  alone, result = (trained(tmp_path, devices, stages=stages)[0] for devices in (1, 8))
+  single, result = (trained(tmp_path, devices, stages=stages)[0] for devices in (1, 8))
   assert result["spread"] == 8
-  assert alone["loss"][-1] < 0.5 * alone["loss"][0]  # it has learnt something
-  check_alike(result, alone)
+  assert single["loss"][-1] < 0.5 * single["loss"][0]  # it has learnt something
+  check_alike(result, single)
 
 
 @pytest.mark.slow
-def test_three_devices_share_what_can_be_shared(tmp_path, alone):
+def test_three_devices_share_what_can_be_shared(tmp_path, single):
   result = trained(tmp_path, 3)[0]
   assert result["spread"] == 2  # 16 windows cannot be shared among three
-  check_alike(result, alone)
+  check_alike(result, single)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [2, 4])
-def test_processes_learn_together_what_one_learns(tmp_path, alone, processes):
+def test_processes_learn_together_what_one_learns(tmp_path, single, processes):
   result = trained(tmp_path, processes, processes)
   for one in result:
     assert one["spread"] == processes
-    check_alike(one, alone)
+    check_alike(one, single)
     np.testing.assert_array_equal(one["params"], result[0]["params"])  # they hold the same network, to the bit

@@ -106,28 +106,28 @@ def test_an_exponent_of_ten_digits_is_not_a_number_that_a_wave_has(tmp_path):
 HEADER = "time_s,radial_pressure_mmhg"
 
 
-@pytest.mark.parametrize("variant", ["semicolons", "tabs", "cr", "utf-16", "preamble", "comments", "blank lines"])
+@pytest.mark.parametrize("variant", ["semicolons", "tabs", "cr", "utf-16", "preamble", "comments", "blank text"])
 def test_a_table_is_read_as_programs_write_it(tmp_path, variant):
-  lines = [HEADER, *rows()]
+  text = [HEADER, *rows()]
   if variant in ("semicolons", "tabs"):
     mark = ";" if variant == "semicolons" else "\t"
-    lines = [line.replace(",", mark).replace(".", ",") for line in lines]
+    text = [line.replace(",", mark).replace(".", ",") for line in text]
   if variant == "preamble":
-    lines = ["Exported by a monitor", "Rate, 100 Hz", "", *lines]
+    text = ["Exported by a monitor", "Rate, 100 Hz", "", *text]
   if variant == "comments":
-    lines = ["# catheter laboratory", *lines]
-  if variant == "blank lines":
-    lines = [*lines, "", ""]
+    text = ["# catheter laboratory", *text]
+  if variant == "blank text":
+    text = [*text, "", ""]
   path = tmp_path / "a.csv"
   end = "\r" if variant == "cr" else "\n"
-  path.write_bytes((end.join(lines) + end).encode("utf-16" if variant == "utf-16" else "utf-8"))
+  path.write_bytes((end.join(text) + end).encode("utf-16" if variant == "utf-16" else "utf-8"))
   result, plain = read(path), read(write(tmp_path / "b.csv", rows(), HEADER))
   np.testing.assert_allclose(result.time_s, plain.time_s)
   np.testing.assert_allclose(result.signals["radial"], plain.signals["radial"])
 
 
 @pytest.mark.parametrize(
-  ("lines", "header", "message"),
+  ("text", "header", "message"),
   [
     (["0,000,72,16", "0,008,71,95"], HEADER, "data row 1 has 4 cells, the header 2 names; .* decimal commas"),
     (["0.000,72,2,0,048"], f"{HEADER},digital_ppg", "data row 1 has 5 cells, the header 3 names"),
@@ -135,9 +135,9 @@ def test_a_table_is_read_as_programs_write_it(tmp_path, variant):
     (["23:59:50.000,72", "23:59:50.008,73"], HEADER, "it is a time of day: convert the column to seconds"),
   ],
 )
-def test_what_cannot_be_read_names_the_cell_and_the_remedy(tmp_path, lines, header, message):
+def test_what_cannot_be_read_names_the_cell_and_the_remedy(tmp_path, text, header, message):
   with pytest.raises(DataError, match=message):
-    read(write(tmp_path / "bad.csv", lines, header))
+    read(write(tmp_path / "bad.csv", text, header))
 
 
 @pytest.mark.parametrize(
@@ -153,12 +153,12 @@ def test_what_cannot_be_read_names_the_cell_and_the_remedy(tmp_path, lines, head
 )
 def test_each_fault_of_a_clock_has_its_remedy(tmp_path, change, message):
   t = change(np.arange(200) / 100)
-  lines = [f"{at:.12g},{90 + k % 7}" for k, at in enumerate(t)]
+  text = [f"{at:.12g},{90 + k % 7}" for k, at in enumerate(t)]
   with pytest.raises(DataError, match=message):
-    read(write(tmp_path / "bad.csv", lines, HEADER))
+    read(write(tmp_path / "bad.csv", text, HEADER))
 
 
 def test_a_line_that_was_off_most_of_the_time_does_not_lose_the_record(tmp_path):
   pulse = [90 + 30 * np.sin(k / 8) for k in range(300)]
-  lines = [f"{k / 100:.2f},{p:.2f}" for k, p in enumerate([-1.5] * 700 + pulse)]
-  assert read(write(tmp_path / "a.csv", lines, HEADER)).signals["radial"].size == 1000
+  text = [f"{k / 100:.2f},{p:.2f}" for k, p in enumerate([-1.5] * 700 + pulse)]
+  assert read(write(tmp_path / "a.csv", text, HEADER)).signals["radial"].size == 1000
