@@ -267,17 +267,30 @@ WARD_TRANSDUCER = dataclasses.replace(
 )  # fmt: skip
 
 
+@dataclasses.dataclass(frozen=True)
+class Setup(_Checked):
+  """Whose waves are recorded, and with what.
+
+  Attributes:
+    population: the subjects.
+    device, oximeter: device for pressures, and for the PPG.
+    rhythm: respiration and variability.
+  """
+
+  population: Population = HEALTHY
+  device: Device = TRANSDUCER
+  oximeter: Device = OXIMETER
+  rhythm: Rhythm = Rhythm()
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Clinic(_Checked):
-  """A place where waves are recorded: its subjects, devices and record length.
+class Clinic(Setup):
+  """A place where waves are recorded: a setup with a number of subjects and a record length.
 
   Attributes:
     name: prefix of its subjects' names; two clinics never share one.
     subjects: number of subjects.
     seconds: length of the record of a subject.
-    population: the subjects.
-    device, oximeter: device for pressures, and for the PPG.
-    rhythm: respiration and variability.
     fs_hz: sampling rate.
     seed: of all draws.
   """
@@ -285,30 +298,24 @@ class Clinic(_Checked):
   name: str
   subjects: Annotated[int, _Within(1, 10_000_000)]
   seconds: Annotated[float, _Within(4.0, 86400.0)]
-  population: Population = HEALTHY
-  device: Device = TRANSDUCER
-  oximeter: Device = OXIMETER
-  rhythm: Rhythm = Rhythm()
   fs_hz: Annotated[float, _Within(10.0, 20000.0)] = 125.0
   seed: Annotated[int, _Within(0, 4_294_967_295)] = 0
 
 
 @dataclasses.dataclass(frozen=True)
-class Scenario:
-  """A source or target clinic: its subjects and devices.
+class Scenario(Setup):
+  """The setup of a source or target clinic.
 
   Attributes:
-    population: the subjects.
-    device, oximeter: device for pressures, and for the PPG.
-    rhythm: respiration and variability.
     site: site of its measurements, None for that of the study.
   """
 
-  population: Population = HEALTHY
-  device: Device = TRANSDUCER
-  oximeter: Device = OXIMETER
-  rhythm: Rhythm = Rhythm()
   site: str | None = None
+
+  def clinic(self, name: str, subjects: int, seconds: float, fs_hz: float = 125.0, seed: int = 0) -> Clinic:
+    """Returns a clinic of this setup; see `Clinic` for the arguments."""
+    setup = {field.name: getattr(self, field.name) for field in dataclasses.fields(Setup)}
+    return Clinic(**setup, name=name, subjects=subjects, seconds=seconds, fs_hz=fs_hz, seed=seed)
 
 
 SCENARIOS: dict[str, Scenario] = {

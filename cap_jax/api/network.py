@@ -34,6 +34,7 @@ class Reconstruction:
       network was calibrated on too few subjects.
     beats: a row for each beat: time, heart rate, central and peripheral pressures, half the width of cSBP's interval.
     ood_fraction: share of the windows that are out of distribution; NaN if the network was never calibrated.
+    unusual_hr: how the heart rate differs from those of the training, "" if it does not or they are unknown.
     gaps: a row for each stretch without a reconstruction: start, end and reason.
     fs_hz: sampling rate.
     site: where the peripheral wave was measured.
@@ -45,6 +46,7 @@ class Reconstruction:
   interval: np.ndarray
   beats: pandas.DataFrame
   ood_fraction: float
+  unusual_hr: str
   gaps: pandas.DataFrame
   fs_hz: float
   site: str
@@ -52,7 +54,7 @@ class Reconstruction:
   def __repr__(self) -> str:
     seconds = self.time_s[-1] - self.time_s[0]
     text = f"{seconds:.1f} s at {self.fs_hz:g} Hz, {len(self.beats)} beats, {len(self.gaps)} gaps"
-    return f"Reconstruction({text}{self._distribution()})"
+    return f"Reconstruction({text}{self._distribution()}{f', {self.unusual_hr}' if self.unusual_hr else ''})"
 
   def _distribution(self) -> str:
     """Returns what share of the record is out of distribution, "" if none or unknown."""
@@ -152,6 +154,7 @@ class Network:
       interval=np.stack([wave.aortic_mmhg - half_t, wave.aortic_mmhg + half_t], axis=1),
       beats=pandas.DataFrame([dataclasses.astuple(beat) for beat in wave.beats], columns=columns),
       ood_fraction=wave.ood_fraction,
+      unusual_hr=wave.unusual_hr,
       gaps=pandas.DataFrame(gaps, columns=["start_s", "end_s", "reason"]),
       fs_hz=recording.fs_hz if fs_hz is None else float(fs_hz),
       site=site,

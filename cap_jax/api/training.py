@@ -252,16 +252,8 @@ def cohort(
   if device is not None:
     records.check_kind(device, clinics.Device, "device", "pass a cap_jax.clinics.Device, such as TONOMETER")
   scene = scenes[name]
-  clinic = clinics.Clinic(
-    name=name,
-    subjects=int(subjects) if config.is_whole(subjects) else subjects,
-    seconds=seconds,
-    population=scene.population,
-    device=device or scene.device,
-    oximeter=scene.oximeter,
-    rhythm=scene.rhythm,
-    seed=seed,
-  )
+  scene = dataclasses.replace(scene, device=device or scene.device)
+  clinic = scene.clinic(name, int(subjects) if config.is_whole(subjects) else subjects, seconds, seed=seed)
   origin = {"data": "in silico: virtual cohort", "source": name, "cohort_seed": seed}
   if device is not None:
     origin["device"] = dataclasses.asdict(device)

@@ -154,7 +154,7 @@ def report(study: study_config.Study, folder: str, rows: pandas.DataFrame, began
       f"\n{setting} {clinic.name}: {study_report.describe_clinic(clinic)}\n\n{tables.text(study_tables.short(clinic.summaries))}\n"
     )
     sections += clinic_sections
-  for name in ("gains", "choices"):
+  for name in ("label_efficiency", "choices"):
     if name in gained:
       print(f"{setting} {gained[name].caption}\n\n{tables.text(gained[name])}\n")
   split, data = study_manifest.digests(folder)

@@ -13,6 +13,7 @@ from cap_jax.inference import uncertainty
 from cap_jax.signals import beat_quality, beats, filters, quality, windows
 from cap_jax.signals import calibration as scales
 from cap_jax.train import checkpoint
+from cap_jax.train.uncertainty_calibration import UncertaintyCalibration
 from cap_jax.types import InputError
 
 # faults of a beat that make a wave wrong; ectopic beats are valid
@@ -69,6 +70,7 @@ class ReconstructedWave:
     beats: the beats in order.
     gaps: stretches without a reconstruction, in order.
     lacking: why a calibrated network has no intervals, "" if it has.
+    unusual_hr: how the heart rate differs from those of the training, "" if it does not or they are unknown.
   """
 
   time_s: np.ndarray
@@ -79,6 +81,7 @@ class ReconstructedWave:
   beats: list[Beat]
   gaps: list[Gap]
   lacking: str = ""
+  unusual_hr: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -294,7 +297,18 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
     beats=estimates,
     gaps=gaps,
     lacking=lacking,
+    unusual_hr=_unusual_hr(intervals, estimates),
   )
+
+
+def _unusual_hr(intervals: UncertaintyCalibration | None, estimates: list[Beat]) -> str:
+  """Returns how the median heart rate of a record differs from those of the training, "" if it does not."""
+  if intervals is None or intervals.hr_bpm is None or not estimates:
+    return ""
+  (low, high), rate = intervals.hr_bpm, float(np.median([beat.hr_bpm for beat in estimates]))
+  if low <= rate <= high:
+    return ""
+  return f"the heart rate of {rate:.0f}/min is outside that of the training, {low:.0f} to {high:.0f}/min"
 
 
 def summary(estimates: list[Beat]) -> dict[str, dict[str, float]]:

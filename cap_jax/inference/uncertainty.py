@@ -28,6 +28,7 @@ from cap_jax import config
 from cap_jax.data import batches, splits
 from cap_jax.losses import spread
 from cap_jax.models.net import Net
+from cap_jax.signals import beats
 from cap_jax.train import checkpoint, loop, prediction, runs
 from cap_jax.train.uncertainty_calibration import UncertaintyCalibration
 from cap_jax.types import Params
@@ -274,12 +275,14 @@ def equip(
   splits.Split({"training": training.subjects, "calibration": calibration.subjects})
   reading = read(trained, head, calibration, adapted)
   scores = score(reading, calibration, trained.windows)
-  mean, precision = _mean_and_precision(read(trained, head, _some(training), adapted).h_bd)
+  sample = _some(training)
+  mean, precision = _mean_and_precision(read(trained, head, sample, adapted).h_bd)
   apart = distance(mean, precision, reading.h_bd)
   uncertainty_calibration = UncertaintyCalibration(
     head=head,
     mean_d=mean,
     precision_dd=precision,
+    hr_bpm=_heart_rates(sample, trained.windows.fs_hz),
     ood_threshold=conformal([apart[rows] for rows in _by_subject(calibration)], level),
     level=level,
     wave=conformal(scores.wave, level),
@@ -288,6 +291,13 @@ def equip(
     where=where,
   )
   return dataclasses.replace(trained, uncertainty_calibration=uncertainty_calibration)
+
+
+def _heart_rates(windows: batches.Waves, fs_hz: float) -> tuple[float, float] | None:
+  """Returns the lowest and the highest median heart rate of windows [1/min]; None without beats."""
+  rates = [beats.heart_rate(x_t, fs_hz) for x_t in windows.x_bt]
+  known = [rate for rate in rates if np.isfinite(rate)]
+  return (round(min(known), 1), round(max(known), 1)) if known else None
 
 
 def _some(windows: batches.Waves | batches.Pairs, most: int = 512) -> batches.Waves:

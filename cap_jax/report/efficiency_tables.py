@@ -49,7 +49,7 @@ def efficiency(
   """Returns the labels that transfer saves and the gap that it closes.
 
   Args:
-    efficiencies: clinic → gains.
+    efficiencies: clinic → label efficiency of each method.
     label_counts: numbers of labels at which the network from scratch was trained.
 
   Returns:
@@ -58,15 +58,15 @@ def efficiency(
   label_counts = sorted(n for n in label_counts if n)
   rows = []
   for clinic, own in efficiencies.items():
-    for gain in own:
-      n, closed = gain.equivalent_labels, gain.gap_closed
+    for one in own:
+      n, closed = one.equivalent_labels, one.gap_closed
       labels = [
         _count(x, label_counts[0], label_counts[-1]) if label_counts and not np.isnan(x) else ""
         for x in (n.mean, n.low, n.high)
       ]
       share = "" if np.isnan(closed.mean) else f"{100 * closed.mean:.0f}"
       between = f"{labels[1]} to {labels[2]}" if labels[1] else ""
-      rows.append((clinic, label(gain.method), str(gain.n_target), labels[0], between, share, _percent(closed)))
+      rows.append((clinic, label(one.method), str(one.n_target), labels[0], between, share, _percent(closed)))
   header = (
     "clinic",
     "method",

@@ -48,6 +48,7 @@ def write(output: str, wave: ReconstructedWave, site: str, facts: Mapping[str, A
     "note": NOTE,
     **facts,
     "intervals": _intervals(wave),
+    "warnings": [wave.unusual_hr] if wave.unusual_hr else [],
     "summary": summary(wave.beats),
     "gaps": [dataclasses.asdict(gap) for gap in wave.gaps],
     "beats": [
@@ -98,6 +99,8 @@ def format_summary(wave: ReconstructedWave) -> str:
     lines.append(
       f"WARNING: {100 * wave.ood_fraction:.0f} % of the record is out of distribution; the intervals are not valid there"
     )
+  if wave.unusual_hr:
+    lines.append(f"WARNING: {wave.unusual_hr}; do not trust its pulse pressure and intervals")
   if wave.lacking:
     lines.append(f"no intervals: {wave.lacking}")
   statistics = summary(wave.beats)

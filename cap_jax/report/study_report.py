@@ -324,15 +324,16 @@ def clinics_section(clinics: Sequence[ClinicResults], place: str) -> list[page.S
 def efficiency_tables_of(clinics: Sequence[ClinicResults]) -> dict[str, tables.Table]:
   """Returns name → table of label efficiency, without the tables that have no data."""
   rows = {clinic.name: clinic.rows for clinic in clinics}
-  gains = {
-    name: [g for g in label_efficiency.summarise(part, BASELINES) if g.has_baseline] for name, part in rows.items()
+  efficiencies = {
+    name: [one for one in label_efficiency.summarise(part, BASELINES) if one.has_baseline]
+    for name, part in rows.items()
   }
   chosen = {
     name: choices for name, part in rows.items() if (choices := label_efficiency.choices(part, BASELINES)) is not None
   }
   sheets = {"by_labels": efficiency_tables.by_labels([result for clinic in clinics for result in clinic.summaries])}
-  if any(gains.values()):
-    sheets["gains"] = efficiency_tables.efficiency(gains, clinics[0].study.n_target)
+  if any(efficiencies.values()):
+    sheets["label_efficiency"] = efficiency_tables.efficiency(efficiencies, clinics[0].study.n_target)
   if chosen:
     sheets["choices"] = efficiency_tables.chosen(chosen)
   return sheets

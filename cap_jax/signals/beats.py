@@ -128,6 +128,17 @@ def whole_beats(p_t: np.ndarray, fs_hz: float) -> np.ndarray:
   return np.append(second, second[:1] + p_t.size)
 
 
+def heart_rate(p_t: np.ndarray, fs_hz: float) -> float:
+  """Returns the median heart rate of a record [1/min]; NaN if it has no whole beat.
+
+  Args:
+    p_t: (time,) pressure without gaps.
+    fs_hz: sampling rate.
+  """
+  feet = find_feet(p_t, fs_hz)
+  return 60 * fs_hz / float(np.median(np.diff(feet))) if feet.size > 1 else float("nan")
+
+
 def phase(x_t: np.ndarray, feet: np.ndarray) -> np.ndarray:
   """Returns the (time,) number of beats since the first foot, linear between feet and beyond them.
 

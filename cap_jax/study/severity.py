@@ -109,18 +109,7 @@ def curve(trained: checkpoint.Checkpoint, subjects: int, seconds: float, seed: i
     raise InputError(
       f"the checkpoint reads {trained.site} with covariates {trained.model.covariates}; use one that reads only a pressure"
     )
-  exact = clinics.SOURCES["exact"]
-  clinic = clinics.Clinic(
-    name="exact",
-    subjects=subjects,
-    seconds=seconds,
-    population=exact.population,
-    device=exact.device,
-    oximeter=exact.oximeter,
-    rhythm=exact.rhythm,
-    fs_hz=125.0,
-    seed=seed,
-  )
+  clinic = clinics.SOURCES["exact"].clinic("exact", subjects, seconds, seed=seed)
   cohort = virtual.draw(clinic, (trained.site,))
   cases = [(NONE, 0.0), *((name, s) for name, one in ARTEFACTS.items() for s in one.severities)]
   for name, severity in tqdm.tqdm(cases, desc="artefacts", unit="", leave=False):

@@ -156,11 +156,8 @@ def ppg_source(study: study_config.Study, subjects: int, seconds: float) -> tupl
   Returns:
     Training and validation windows.
   """
-  scenario = clinics.SOURCES[study.source]
-  clinic = clinics.Clinic(
-    name="ppg", subjects=subjects, seconds=seconds, population=scenario.population, device=scenario.device, oximeter=clinics.OXIMETER, rhythm=scenario.rhythm,
-    fs_hz=study.windows.fs_hz, seed=2 * study.cohort_seed,
-  )  # fmt: skip
+  scenario = dataclasses.replace(clinics.SOURCES[study.source], oximeter=clinics.OXIMETER)
+  clinic = scenario.clinic("ppg", subjects, seconds, study.windows.fs_hz, 2 * study.cohort_seed)
   cohort = virtual.draw(clinic, (PPG,), RADIAL)
   conditioned = [conditioning.condition(recording, _CONDITIONING)[0] for recording in cohort]
   calibrated = [

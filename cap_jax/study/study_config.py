@@ -12,7 +12,7 @@ from cap_jax.losses import tasks
 from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
 from cap_jax.strategies import find
-from cap_jax.train import checks, optimizer, strategy_selection
+from cap_jax.train import checks, optimizer, runs, strategy_selection
 from cap_jax.types import InputError
 
 
@@ -103,8 +103,8 @@ class Study:
   target_model: config.Model = config.Model(extractor="")
   windows: config.Windows = config.Windows()
   pretrain: config.Training = config.Training(learning_rate=2e-2)
-  steps: int = 600
-  batch: int = 32
+  steps: int = runs.Budget.steps
+  batch: int = runs.Budget.batch
   cohort_seed: int = 2024
   calibration: config.Calibration = config.Calibration()
   custom: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
@@ -113,6 +113,10 @@ class Study:
   def signals(self) -> config.Signals:
     """Input and output of the source network."""
     return config.Signals(self.site, self.reference, self.windows, self.calibration)
+
+  def budget(self, seed: int) -> runs.Budget:
+    """Returns the budget of a strategy at one seed."""
+    return runs.Budget(self.steps, self.batch, seed)
 
   @property
   def target_name(self) -> str:

@@ -80,22 +80,6 @@ class Target:
     return runs.Data(source.in_memory, self.unlabelled, self.draw(n_target, seed), site=self.site)
 
 
-def _make_clinic(
-  name: str, scenario: clinics.Scenario, subjects: int, seconds: float, fs_hz: float, seed: int
-) -> clinics.Clinic:
-  return clinics.Clinic(
-    name=name,
-    subjects=subjects,
-    seconds=seconds,
-    population=scenario.population,
-    device=scenario.device,
-    oximeter=scenario.oximeter,
-    rhythm=scenario.rhythm,
-    fs_hz=fs_hz,
-    seed=seed,
-  )
-
-
 def source_clinic(study: study_config.Study) -> clinics.Clinic:
   """Returns the clinic of the source.
 
@@ -103,16 +87,14 @@ def source_clinic(study: study_config.Study) -> clinics.Clinic:
   """
   subjects = study.source_subjects + study.validation_subjects
   scenario = clinics.SOURCES[study.source]
-  return _make_clinic("source", scenario, subjects, study.source_seconds, study.windows.fs_hz, 2 * study.cohort_seed)
+  return scenario.clinic("source", subjects, study.source_seconds, study.windows.fs_hz, 2 * study.cohort_seed)
 
 
 def target_clinic(study: study_config.Study) -> clinics.Clinic:
   """Returns the clinic of the study's scenario."""
   subjects = study.labelled_subjects + study.unlabelled_subjects + study.validation_subjects + study.test_subjects
   scenario = clinics.SCENARIOS[study.scenario]
-  return _make_clinic(
-    "target", scenario, subjects, study.target_seconds, study.windows.fs_hz, 2 * study.cohort_seed + 1
-  )
+  return scenario.clinic("target", subjects, study.target_seconds, study.windows.fs_hz, 2 * study.cohort_seed + 1)
 
 
 def target_site(study: study_config.Study) -> str:

@@ -70,7 +70,7 @@ def adapt(
     seed: of the training.
     recorder: where training states and metrics go.
   """
-  budget = runs.Budget(study.steps, study.batch, seed)
+  budget = study.budget(seed)
   facts = {"target_data": study.target_data} if study.target_data else {}
   return runs.adapt(find(name, study.custom.get(name)), trained, data, budget, study.model_of_target, facts, recorder)
 
@@ -136,7 +136,7 @@ def choose(
   def train(name: str, data: runs.Data, budget: runs.Budget) -> runs.Adapted:
     return adapt(dataclasses.replace(study, steps=budget.steps), name, trained, data, budget.seed, recorder)
 
-  budget = runs.Budget(study.steps, study.batch, seed)
+  budget = study.budget(seed)
   return strategy_selection.choose(trained, target.data(source, n_target, seed), source.validation, budget, train)
 
 

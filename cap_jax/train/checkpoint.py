@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -20,13 +20,14 @@ from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
 from cap_jax.strategies import surgery
 from cap_jax.train import checksummed
-from cap_jax.train.uncertainty_calibration import LEVELS, UncertaintyCalibration, expected_shapes
+from cap_jax.train.uncertainty_calibration import UncertaintyCalibration, expected_shapes
 from cap_jax.types import InputError, Params
 
-FORMAT = 3
+FORMAT = 4
+_OLDER = 3  # other names, and no heart rates
 HEADER = checksummed.HEADER
 digest = checksummed.digest
-_UNCERTAINTY = "doubt"  # beside the blocks of the network
+_UNCERTAINTY = "uncertainty_calibration"  # beside the blocks of the network
 REMEDY = "train one with: python -m cap_jax pretrain --workdir=DIR, and pass DIR/checkpoint"
 
 
@@ -136,17 +137,17 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     "scaling": {
       "mean_mmhg": checkpoint.scaling.mean_mmhg,
       "sd_mmhg": checkpoint.scaling.sd_mmhg,
-      "numbers": checkpoint.scaling.scalars,
+      "scalars": checkpoint.scaling.scalars,
     },
     "about": checkpoint.about,
     "calibration": dataclasses.asdict(checkpoint.calibration),
     "reference": checkpoint.reference,
     # only digests leave this machine, never the names of patients
-    "met": tuple(sorted({*checkpoint.seen_subject_hashes, *digests_of(checkpoint.scaling.fitted_on)})),
+    "seen_subject_hashes": tuple(sorted({*checkpoint.seen_subject_hashes, *digests_of(checkpoint.scaling.fitted_on)})),
   }
   stored = dict(checkpoint.params)
   if checkpoint.uncertainty_calibration is not None:
-    content["doubt"] = checkpoint.uncertainty_calibration.header
+    content[_UNCERTAINTY] = checkpoint.uncertainty_calibration.header
     stored[_UNCERTAINTY] = checkpoint.uncertainty_calibration.arrays
   checksummed.write(path, content, stored)
 
@@ -157,39 +158,43 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   Raises:
     InputError: there is none, it has another format, or its parameters do not match its config.
   """
-  content = checksummed.read(path, FORMAT, REMEDY)
+  content = checksummed.read(path, (_OLDER, FORMAT), REMEDY)
+  is_older = content["format"] == _OLDER
   header = os.path.join(os.path.abspath(path), HEADER)
   try:
+    content = _with_new_names(content) if is_older else content
     model = config.Model(**{**content["model"], "covariates": tuple(content["model"]["covariates"])})
     spec = config.Windows(**content["windows"])
     of = content["scaling"]
-    scalars = tuple((str(name), float(mean), float(sd)) for name, mean, sd in of["numbers"])
+    scalars = tuple((str(name), float(mean), float(sd)) for name, mean, sd in of["scalars"])
     scaling = batches.Scaling(of["mean_mmhg"], of["sd_mmhg"], scalars)
     if not all(np.isfinite([scaling.mean_mmhg, scaling.sd_mmhg])) or scaling.sd_mmhg <= 0:
       raise ValueError(f"scaling {scaling.mean_mmhg}, {scaling.sd_mmhg}")
     task, about = str(content["task"]), dict(content["about"])
     if task not in tasks.TASKS:
       raise ValueError(f"task {task}")
-    hashes = tuple(content.get("met", ()))  # missing in the first checkpoints of this format
+    hashes = tuple(content["seen_subject_hashes"])
     calibration = config.Calibration(**content["calibration"])
     scales.check(calibration)
     signals = config.Signals(str(content["site"]), str(content["reference"]), spec, calibration)
     nets.check(model, spec)
     net = nets.make_net(model)
     expected = jax.eval_shape(lambda: net.init(jax.random.key(0), spec.samples))
-    uncertainty_header = dict(content["doubt"]) if "doubt" in content else None
+    uncertainty_header = dict(content[_UNCERTAINTY]) if _UNCERTAINTY in content else None
     if uncertainty_header is not None:
-      expected = {**expected, _UNCERTAINTY: expected_shapes(net, spec.samples, uncertainty_header.pop("head"))}
+      expected = {**expected, _UNCERTAINTY: expected_shapes(net, spec.samples, uncertainty_header["head"])}
   except InputError as error:
     raise InputError(f"{header}: {error}") from error
   except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
     raise InputError(f"{header}: damaged, or written by another project ({error!r}); {REMEDY}") from error
-  params = checksummed.restore(path, expected, REMEDY)
+  params = _restore_older(path, expected) if is_older else checksummed.restore(path, expected, REMEDY)
   lost = [leaf for leaf, value in surgery.leaf_paths(params).items() if not np.all(np.isfinite(value))]
   if lost:
     raise InputError(f"{path}: parameter {lost[0]} contains NaN or infinite values; {REMEDY}")
   arrays = params.pop(_UNCERTAINTY, None)
-  intervals = _intervals(uncertainty_header, arrays) if uncertainty_header is not None and arrays is not None else None
+  intervals = None
+  if uncertainty_header is not None and arrays is not None:
+    intervals = UncertaintyCalibration.restored(uncertainty_header, arrays)
   return Checkpoint(
     params=params,
     model=model,
@@ -202,14 +207,29 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   )
 
 
-def _intervals(header: dict[str, Any], arrays: Params) -> UncertaintyCalibration:
-  """Restores the uncertainty calibration from the header and the arrays of a checkpoint."""
-  levels = {field: header[name] for name, field in LEVELS.items()}
-  return UncertaintyCalibration(
-    head=arrays.get("head"),
-    mean_d=np.asarray(arrays["seen"]["mean"]),
-    precision_dd=np.asarray(arrays["seen"]["precision"]),
-    subjects=int(header["subjects"]),
-    where=str(header["where"]),
-    **{field: float("inf") if value is None else float(value) for field, value in levels.items()},
-  )
+def _with_new_names(content: dict[str, Any]) -> dict[str, Any]:
+  """Returns the header of a checkpoint of format 3 with the names of format 4."""
+  scaling = dict(content["scaling"])
+  scaling["scalars"] = scaling.pop("numbers")
+  # the first checkpoints of format 3 have no hashes
+  renamed = {**content, "scaling": scaling, "seen_subject_hashes": content.get("met", ())}
+  if "doubt" in content:
+    calibration = dict(content["doubt"])
+    renamed[_UNCERTAINTY] = {**calibration, "ood_threshold": calibration["unseen"], "hr_bpm": None}
+  return renamed
+
+
+def _restore_older(path: str | os.PathLike[str], expected: Params) -> Params:
+  """Restores the arrays of a checkpoint of format 3 under the names of format 4.
+
+  Args:
+    path: the folder.
+    expected: shapes by the names of format 4.
+  """
+  if _UNCERTAINTY not in expected:
+    return cast(Params, checksummed.restore(path, expected, REMEDY))
+  calibration = {"seen" if name == "features" else name: part for name, part in expected[_UNCERTAINTY].items()}
+  older = {name: part for name, part in expected.items() if name != _UNCERTAINTY} | {"doubt": calibration}
+  params = checksummed.restore(path, older, REMEDY)
+  restored = params.pop("doubt")
+  return {**params, _UNCERTAINTY: {"features" if name == "seen" else name: part for name, part in restored.items()}}

@@ -14,7 +14,7 @@ import logging
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import jax
@@ -71,12 +71,12 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], tree: Any) ->
     shutil.rmtree(partial, ignore_errors=True)
 
 
-def read(path: str | os.PathLike[str], form: int, remedy: str) -> dict[str, Any]:
+def read(path: str | os.PathLike[str], formats: Sequence[int], remedy: str) -> dict[str, Any]:
   """Returns the header of a folder after checking all its files.
 
   Args:
     path: the folder.
-    form: the supported format number.
+    formats: the supported format numbers.
     remedy: what an error advises the user to do.
 
   Raises:
@@ -92,8 +92,9 @@ def read(path: str | os.PathLike[str], form: int, remedy: str) -> dict[str, Any]
       raise DamagedError(f"{header}: {os.path.getsize(header)} bytes, too large for a header; {remedy}")
     with open(header, encoding="utf-8") as file:
       content = json.load(file)
-    if content["format"] != form:
-      raise InputError(f"{header}: has format {content['format']}, but this version reads format {form}; {remedy}")
+    if content["format"] not in formats:
+      readable = " and ".join(map(str, formats))
+      raise InputError(f"{header}: has format {content['format']}, but this version reads format {readable}; {remedy}")
     _check_files(os.path.join(path, ARRAYS), content, remedy)
   except InputError:
     raise

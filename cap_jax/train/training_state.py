@@ -252,7 +252,7 @@ class TrainingStates:
     """Returns the header of a state, None for a damaged one, which is reported and set aside."""
     place = os.path.join(str(self._folder), f"{steps:09d}")
     try:
-      return checksummed.read(place, _FORMAT, _REMEDY)
+      return checksummed.read(place, (_FORMAT,), _REMEDY)
     except checksummed.DamagedError as error:
       print(f"{error}", file=sys.stderr)
       os.rename(place, f"{place}.damaged-{os.getpid()}")

@@ -1,10 +1,11 @@
 """The calibrated uncertainty of a network, stored beside its parameters: where errors are large, how large they are,
-and which windows it has seen.
+and which windows are like those of its training.
 """
 
 import dataclasses
 import math
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +14,7 @@ import numpy as np
 from cap_jax.models.net import Net
 from cap_jax.types import Params
 
-# name in a checkpoint → field
-LEVELS = {"unseen": "ood_threshold", "level": "level", "wave": "wave", "csbp": "csbp"}
+_LEVELS = ("ood_threshold", "level", "wave", "csbp")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,8 @@ class UncertaintyCalibration:
   Attributes:
     head: θ_v, whose σ says where in a beat errors are large; None for the same σ everywhere.
     mean_d, precision_dd: mean and precision of the pooled features of training windows.
+    hr_bpm: lowest and highest heart rate of training windows; None if it was not recorded (checkpoints before
+      format 4).
     ood_threshold: squared Mahalanobis distance beyond which a window is out of distribution.
     level: level of the intervals, such as 0.9.
     wave, csbp: factors on σ for the wave at one instant and for the systolic pressure of a beat; infinite if there were
@@ -35,6 +37,7 @@ class UncertaintyCalibration:
   head: Params | None
   mean_d: np.ndarray
   precision_dd: np.ndarray
+  hr_bpm: tuple[float, float] | None
   ood_threshold: float
   level: float
   wave: float
@@ -54,14 +57,30 @@ class UncertaintyCalibration:
   def arrays(self) -> Params:
     """Returns what a checkpoint stores as arrays."""
     features = {"mean": self.mean_d, "precision": self.precision_dd}
-    return {"seen": features} if self.head is None else {"seen": features, "head": self.head}
+    return {"features": features} if self.head is None else {"features": features, "head": self.head}
 
   @property
-  def header(self) -> dict[str, float | int | str | bool | None]:
+  def header(self) -> dict[str, Any]:
     """Returns what a checkpoint stores in its header; None for infinite values."""
-    levels = {name: getattr(self, field) for name, field in LEVELS.items()}
+    levels = {name: getattr(self, name) for name in _LEVELS}
     finite = {name: value if math.isfinite(value) else None for name, value in levels.items()}
-    return {**finite, "subjects": self.subjects, "where": self.where, "head": self.head is not None}
+    facts = {"hr_bpm": self.hr_bpm, "subjects": self.subjects, "where": self.where}
+    return {**finite, **facts, "head": self.head is not None}
+
+  @classmethod
+  def restored(cls, header: Mapping[str, Any], arrays: Params) -> "UncertaintyCalibration":
+    """Returns the calibration from `header` and `arrays` of a checkpoint."""
+    levels = {name: float("inf") if header[name] is None else float(header[name]) for name in _LEVELS}
+    hr_bpm = header["hr_bpm"]
+    return cls(
+      head=arrays.get("head"),
+      mean_d=np.asarray(arrays["features"]["mean"]),
+      precision_dd=np.asarray(arrays["features"]["precision"]),
+      hr_bpm=None if hr_bpm is None else (float(hr_bpm[0]), float(hr_bpm[1])),
+      subjects=int(header["subjects"]),
+      where=str(header["where"]),
+      **levels,
+    )
 
 
 def expected_shapes(net: Net, samples: int, head: bool) -> Params:
@@ -78,6 +97,6 @@ def expected_shapes(net: Net, samples: int, head: bool) -> Params:
     h_bnd = net.features(params["f"], jnp.zeros((1, samples)), jnp.zeros((1, net.covariates)))
     width = h_bnd.shape[-1]
     feature_shapes = {"mean": jnp.zeros(width), "precision": jnp.zeros((width, width))}
-    return {"seen": feature_shapes, "head": params["r"]} if head else {"seen": feature_shapes}
+    return {"features": feature_shapes, "head": params["r"]} if head else {"features": feature_shapes}
 
   return cast(Params, jax.eval_shape(shapes))

@@ -3,12 +3,15 @@ atheris is installed, by chance alone where it is not. Ends with 1 at the first 
 or more than 1 GB, which is kept; prints how many were tried."""
 
 import argparse
+import contextlib
+import dataclasses
 import pathlib
 import resource
 import signal
 import sys
 import time
 import types
+from collections.abc import Callable
 
 import numpy as np
 
@@ -16,6 +19,9 @@ try:
   import atheris
 except ImportError:
   atheris = None
+
+with atheris.instrument_imports(include=["cap_jax"]) if atheris is not None else contextlib.nullcontext():
+  from tests.fuzz import targets
 
 _LONGEST_S, _MOST_MB = 10, 1000
 
@@ -32,74 +38,85 @@ def _memory_mb() -> float:
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+@dataclasses.dataclass(kw_only=True)
+class Run:
+  """Tries inputs of one target, counts them, and keeps the one that fails."""
+
+  name: str
+  runs: int
+  keep: pathlib.Path
+  call: Callable[[bytes], None]
+  counts: dict[str, int] = dataclasses.field(default_factory=lambda: {"read": 0, "refused": 0})
+  slowest_s: float = 0.0
+  before_mb: float = dataclasses.field(default_factory=_memory_mb)
+  start_s: float = dataclasses.field(default_factory=time.monotonic)
+
+  def __call__(self, data: bytes) -> None:
+    start_s, before_mb = time.monotonic(), _memory_mb()
+    signal.alarm(_LONGEST_S)
+    try:
+      self.counts[targets.quietly(self.call, data)] += 1
+      signal.alarm(0)
+      assert _memory_mb() - before_mb < _MOST_MB, f"the memory grew by {_memory_mb() - before_mb:.0f} MB"
+    except BaseException:
+      signal.alarm(0)
+      self.keep.mkdir(parents=True, exist_ok=True)
+      (self.keep / f"{self.name}-{targets.name_of(data)}").write_bytes(data)
+      raise
+    self.slowest_s = max(self.slowest_s, time.monotonic() - start_s)
+    if sum(self.counts.values()) == self.runs:
+      print(self._summary(), flush=True)
+
+  def _summary(self) -> str:
+    return (
+      f"{self.name}: {self.runs} inputs, {self.counts['refused']} refused, {self.counts['read']} read; "
+      f"{time.monotonic() - self.start_s:.0f} s, the slowest {self.slowest_s:.2f} s, "
+      f"memory +{_memory_mb() - self.before_mb:.0f} MB"
+    )
+
+
+def _by_coverage(run: Run, seeds: list[bytes], seed: int) -> None:
+  """Lets atheris choose the inputs by the coverage of the code. Does not return."""
+  corpus = run.keep / f"corpus-{run.name}"
+  corpus.mkdir(parents=True, exist_ok=True)
+  for data in seeds:
+    (corpus / targets.name_of(data)).write_bytes(data)
+
+  def mutate(data: bytes, most: int, number: int) -> bytes:
+    if number % 2:
+      return bytes(atheris.Mutate(data, most))
+    return targets.mutated([data or b"\0", *seeds], np.random.default_rng(number))[:most]
+
+  options = [
+    f"-runs={run.runs}",
+    f"-seed={seed + 1}",
+    "-max_len=600000",
+    "-rss_limit_mb=6000",
+    "-timeout=60",
+    "-verbosity=0",
+    f"-artifact_prefix={run.keep}/{run.name}-",
+  ]
+  atheris.Setup([sys.argv[0], *options, str(corpus)], run, custom_mutator=mutate)
+  atheris.Fuzz()
+
+
 def main() -> None:
   parser = argparse.ArgumentParser()
   parser.add_argument("--target", required=True)
   parser.add_argument("--runs", type=int, default=10_000)
   parser.add_argument("--seed", type=int, default=0)
   parser.add_argument("--keep", type=pathlib.Path, default=pathlib.Path("fuzz"))
-  report = parser.parse_args()
-  if atheris is not None:
-    with atheris.instrument_imports(include=["cap_jax"]):
-      from tests.fuzz import targets
-  else:
-    from tests.fuzz import targets
-  target = targets.TARGETS[report.target]()
+  args = parser.parse_args()
+  target = targets.TARGETS[args.target]()
   for data in target.seeds:
     targets.quietly(target.call, data)  # imports and compiles what is needed
-  result = {"read": 0, "refused": 0}
-  before, began, slowest = _memory_mb(), time.monotonic(), 0.0
+  run = Run(name=args.target, runs=args.runs, keep=args.keep, call=target.call)
   signal.signal(signal.SIGALRM, _too_long)
-
-  def one(data: bytes) -> None:
-    nonlocal slowest
-    start, frozen = time.monotonic(), _memory_mb()
-    signal.alarm(_LONGEST_S)
-    try:
-      result[targets.quietly(target.call, data)] += 1
-      signal.alarm(0)
-      assert _memory_mb() - frozen < _MOST_MB, f"the memory grew by {_memory_mb() - frozen:.0f} MB"
-    except BaseException:
-      signal.alarm(0)
-      report.keep.mkdir(parents=True, exist_ok=True)
-      (report.keep / f"{report.target}-{targets.name_of(data)}").write_bytes(data)
-      raise
-    slowest = max(slowest, time.monotonic() - start)
-    if sum(result.values()) == report.runs:
-      grown = _memory_mb() - before
-      print(
-        f"{report.target}: {report.runs} inputs, {result['refused']} refused, {result['read']} read; {time.monotonic() - began:.0f} s, "
-        f"the slowest {slowest:.2f} s, memory +{grown:.0f} MB",
-        flush=True,
-      )
-
-  if atheris is None:
-    rng = np.random.default_rng(report.seed)
-    for _ in range(report.runs):
-      one(targets.mutated(target.seeds, rng))
-    return
-  corpus = report.keep / f"corpus-{report.target}"
-  corpus.mkdir(parents=True, exist_ok=True)
-  for data in target.seeds:
-    (corpus / targets.name_of(data)).write_bytes(data)
-  rng = np.random.default_rng(report.seed)
-
-  def mutate(data: bytes, most: int, seed: int) -> bytes:
-    if seed % 2:
-      return bytes(atheris.Mutate(data, most))
-    return targets.mutated([data or b"\0", *target.seeds], np.random.default_rng(seed))[:most]
-
-  options = [
-    f"-runs={report.runs}",
-    f"-seed={report.seed + 1}",
-    "-max_len=600000",
-    "-rss_limit_mb=6000",
-    "-timeout=60",
-    "-verbosity=0",
-    f"-artifact_prefix={report.keep}/{report.target}-",
-  ]
-  atheris.Setup([sys.argv[0], *options, str(corpus)], one, custom_mutator=mutate)
-  atheris.Fuzz()
+  if atheris is not None:
+    _by_coverage(run, target.seeds, args.seed)
+  rng = np.random.default_rng(args.seed)
+  for _ in range(args.runs):
+    run(targets.mutated(target.seeds, rng))
 
 
 if __name__ == "__main__":

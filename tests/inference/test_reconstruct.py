@@ -10,7 +10,8 @@ import scipy.signal
 from cap_jax import config
 from cap_jax.data import batches, recordings
 from cap_jax.inference import reconstruct
-from cap_jax.train import checkpoint
+from cap_jax.report import reconstruction
+from cap_jax.train import checkpoint, uncertainty_calibration
 from cap_jax.types import InputError
 from tests.train import people
 
@@ -43,6 +44,30 @@ def test_the_input_comes_back_on_its_own_clock(identity_network, fs, seconds):
   np.testing.assert_array_equal(output.time_s, t)
   assert np.abs(output.aortic_mmhg - wave(t)).max() < (1.5 if fs == 60 else 0.4)
   assert output.gaps == []
+
+
+def test_a_heart_rate_outside_that_of_the_training_is_said(identity_network):
+  width = identity_network.model.channels
+  calibration = uncertainty_calibration.UncertaintyCalibration(
+    head=None,
+    mean_d=np.zeros(width, np.float32),
+    precision_dd=np.eye(width, dtype=np.float32),
+    hr_bpm=(50.0, 100.0),
+    ood_threshold=1e9,
+    level=0.9,
+    wave=1.0,
+    csbp=1.0,
+    subjects=20,
+    where="validation subjects",
+  )
+  network = dataclasses.replace(identity_network, uncertainty_calibration=calibration)
+  t = np.arange(2500) / 125
+  usual = reconstruct.reconstruct(network, record(t, wave(t)))
+  fast = reconstruct.reconstruct(network, record(t, wave(t, 0.4)))
+  assert usual.unusual_hr == ""
+  assert fast.unusual_hr == "the heart rate of 150/min is outside that of the training, 50 to 100/min"
+  assert f"WARNING: {fast.unusual_hr}" in reconstruction.format_summary(fast)
+  assert "WARNING" not in reconstruction.format_summary(usual)
 
 
 def test_an_irregular_clock_is_kept(identity_network):

@@ -24,18 +24,7 @@ def trained():
 @pytest.fixture(scope="module")
 def wave():
   """Half a minute of one virtual person: radial and aortic pressure, and the feet of the radial one."""
-  exact = clinics.SOURCES["exact"]
-  clinic = clinics.Clinic(
-    name="exact",
-    subjects=2,
-    seconds=30.0,
-    population=exact.population,
-    device=exact.device,
-    oximeter=exact.oximeter,
-    rhythm=exact.rhythm,
-    fs_hz=FS_HZ,
-  )
-  output = virtual.draw(clinic)[1]
+  output = virtual.draw(clinics.SOURCES["exact"].clinic("exact", 2, 30.0, FS_HZ))[1]
   radial, aortic = (np.asarray(output.signals[site], dtype=float) for site in ("radial", "aortic_root"))
   return radial, aortic, beats.find_feet(radial, FS_HZ)
 

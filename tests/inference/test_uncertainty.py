@@ -82,6 +82,15 @@ def test_intervals_cover_new_subjects_of_the_same_kind_and_widen_where_errors_ar
   assert all(one.csbp_half_width_mmhg > one.half_width_mmhg for one in observed)
 
 
+def test_it_records_the_heart_rates_of_the_training(network):
+  training = people(0, 3, 2.0)
+  training.x_bt[0] = beat_wave(1)[0, np.arange(500) * 3 // 2 % 500]  # half as fast again
+  result = uncertainty.equip(network, None, training, people(100, 10, 2.0), "made")
+  low, high = result.uncertainty_calibration.hr_bpm
+  assert low == pytest.approx(75.0, abs=1.0)
+  assert high == pytest.approx(112.5, abs=2.0)
+
+
 def test_the_head_leaves_the_wave_as_it_is(network):
   training = people(0, 20, 2.0)
   result = uncertainty.equip(network, uncertainty.fit_head(network, training), training, people(50, 20, 2.0), "made")

@@ -45,14 +45,14 @@ def test_a_study_reports_every_number_of_labels_and_its_gain(small_study, done_s
   rows = summary.frame(studies.rows(small_study, str(done_study)))
   result = study_report.open_clinics(small_study, str(done_study), rows)
   sheets = study_report.efficiency_tables_of(result)
-  assert set(sheets) == {"by_labels", "gains"}  # nothing chose
+  assert set(sheets) == {"by_labels", "label_efficiency"}  # nothing chose
   by_labels = sheets["by_labels"]
   assert by_labels.header == ("clinic", "method", "0", "1", "2")
   cells = {row[1]: row[2:] for row in by_labels.rows}
   for line in result[0].summaries:
     if np.isfinite(line.rmse.mean):
       assert cells[tables.label(line.method)][line.n_target].startswith(f"{line.rmse.mean:.2f} (")
-  reported = {(row[1], row[2]) for row in sheets["gains"].rows}
+  reported = {(row[1], row[2]) for row in sheets["label_efficiency"].rows}
   assert ("fine-tuning", "1") in reported
   assert ("network from scratch", "1") not in reported
   assert ("source network unchanged", "0") in reported

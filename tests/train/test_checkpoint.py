@@ -10,7 +10,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from cap_jax.data import batches, splits
-from cap_jax.train import checkpoint, checksummed
+from cap_jax.train import checkpoint, checksummed, uncertainty_calibration
 from cap_jax.types import InputError
 from tests.train import people
 
@@ -94,11 +94,59 @@ def test_foreign_folders_are_refused(saved, tmp_path):
   with pytest.raises(InputError, match=r"no checkpoint found; train one with: python -m cap_jax pretrain"):
     checkpoint.load(tmp_path / "absent")
   (path / "config.json").write_text('{"format": 99}')
-  with pytest.raises(InputError, match="format 99, but this version reads format 3"):
+  with pytest.raises(InputError, match="format 99, but this version reads format 3 and 4"):
     checkpoint.load(path)
   (path / "config.json").write_text("{")
   with pytest.raises(InputError, match="damaged, or written by another project"):
     checkpoint.load(path)
+
+
+def test_a_checkpoint_of_format_3_is_read(tmp_path, tiny_model):
+  """Format 3 had other names, and no heart rates."""
+  rng = np.random.default_rng(0)
+  width = tiny_model.channels
+  calibration = uncertainty_calibration.UncertaintyCalibration(
+    head=people.drawn(tiny_model)["r"],
+    mean_d=rng.normal(size=width).astype(np.float32),
+    precision_dd=np.eye(width, dtype=np.float32),
+    hr_bpm=(50.0, 90.0),
+    ood_threshold=40.0,
+    level=0.9,
+    wave=1.5,
+    csbp=float("inf"),
+    subjects=20,
+    where="validation subjects",
+  )
+  current = checkpoint.Checkpoint(
+    params=people.drawn(tiny_model),
+    model=tiny_model,
+    scaling=batches.Scaling(92.0, 17.0, (("age", 50.0, 12.0),)),
+    uncertainty_calibration=calibration,
+    seen_subject_hashes=checkpoint.digests_of(["Ann"]),
+  )
+  checkpoint.save(tmp_path / "new", current)
+  header = json.loads((tmp_path / "new" / checkpoint.HEADER).read_text())
+  older = header.pop("uncertainty_calibration")
+  del older["hr_bpm"]
+  older["unseen"] = older.pop("ood_threshold")
+  header["scaling"]["numbers"] = header["scaling"].pop("scalars")
+  header |= {"format": 3, "met": header.pop("seen_subject_hashes"), "doubt": older}
+  del header["sha256"]
+  arrays = {"seen": calibration.arrays["features"], "head": calibration.head}
+  checksummed.write(tmp_path / "older", header, {**current.params, "doubt": arrays})
+
+  loaded, expected = checkpoint.load(tmp_path / "older"), checkpoint.load(tmp_path / "new")
+  assert expected.uncertainty_calibration.hr_bpm == (50.0, 90.0)
+  assert loaded.uncertainty_calibration.hr_bpm is None
+  assert loaded.has_seen("Ann")
+  assert (loaded.scaling, loaded.signals, loaded.model) == (expected.scaling, expected.signals, expected.model)
+  assert loaded.uncertainty_calibration.header == {**expected.uncertainty_calibration.header, "hr_bpm": None}
+  jax.tree.map(np.testing.assert_array_equal, loaded.params, expected.params)
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    loaded.uncertainty_calibration.arrays,
+    expected.uncertainty_calibration.arrays,
+  )
 
 
 def test_missing_parameters_are_refused(saved):

@@ -166,11 +166,9 @@ def _clinic(path: str) -> clinics.Clinic:
       values[key] = type(values[key])(value)
     except (KeyError, ValueError) as error:
       raise InputError(f"--path={path}: {setting!r} must be NAME=NUMBER with one of {', '.join(values)}") from error
-  template = templates[name]
-  return clinics.Clinic(
-    name=name, subjects=int(values["subjects"]), seconds=values["seconds"], population=template.population, device=template.device, oximeter=template.oximeter, rhythm=template.rhythm,
-    fs_hz=values["fs_hz"], seed=int(values["seed"]),
-  )  # fmt: skip
+  return templates[name].clinic(
+    name, int(values["subjects"]), values["seconds"], fs_hz=values["fs_hz"], seed=int(values["seed"])
+  )
 
 
 def load(path: str, channels: Mapping[str, str] | None = None) -> datasets.DataSet:

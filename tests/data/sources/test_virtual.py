@@ -59,17 +59,7 @@ def test_scenarios_are_recorded_at_their_site(name):
   scenario = clinics.SCENARIOS[name]
   site = scenario.site or "radial"
   seconds = 60.0 if name == "clinic" else 8.0  # long enough for something to be lost
-  clinic = clinics.Clinic(
-    name="c",
-    subjects=6,
-    seconds=seconds,
-    population=scenario.population,
-    device=scenario.device,
-    oximeter=scenario.oximeter,
-    rhythm=scenario.rhythm,
-    seed=11,
-  )
-  result = virtual.draw(clinic, (site,))
+  result = virtual.draw(scenario.clinic("c", 6, seconds, seed=11), (site,))
   assert len(result) == 6
   for recording in result:
     wave = recording.signals[site]
