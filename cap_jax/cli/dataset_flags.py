@@ -1,40 +1,21 @@
 """Defines flags that name a data set, and describes records that could not be used."""
 
+import collections
 from collections.abc import Iterable
 
 from absl import flags
 
-from cap_jax.cli import launcher
-from cap_jax.data import datasets, recordings
+from cap_jax.cli import channel_flags, launcher
+from cap_jax.data import datasets
 from cap_jax.data.sources import DATASETS
-from cap_jax.types import DataError, InputError
+from cap_jax.types import DataError
 
 FORMAT = flags.DEFINE_enum("format", None, list(DATASETS), "format of the records at --path")
 PATH = flags.DEFINE_string(
   "path", None, "file or folder; for virtual: NAME[,subjects=N][,seconds=S][,seed=K]; for nonlinear: dev"
 )
-CHANNELS = flags.DEFINE_list("channels", [], "CHANNEL:SIGNAL pairs, such as ABP:radial,PLETH:digital_ppg")
 STRICT = flags.DEFINE_bool("strict", False, "stop at the first bad record instead of excluding it")
 _MOST_LISTED = 20
-
-
-def _channels() -> dict[str, str]:
-  """Returns name → signal from the flag.
-
-  Raises:
-    InputError: one is not `NAME:SIGNAL`, or names no signal.
-  """
-  channels = {}
-  for word in CHANNELS.value:
-    name, colon, signal = word.rpartition(":")
-    if not colon or not name:
-      raise InputError(f"--channels={word}: must be NAME:SIGNAL, such as ABP:radial")
-    if signal != recordings.TIME:
-      recordings.split_signal(signal)
-    if name in channels:
-      raise InputError(f"--channels: duplicate channel {name}; name each channel once")
-    channels[name] = signal
-  return channels
 
 
 def open_dataset() -> datasets.DataSet:
@@ -44,14 +25,26 @@ def open_dataset() -> datasets.DataSet:
     InputError: a flag is missing or wrong, or the path has no such data.
   """
   name, path = launcher.required(FORMAT, "wfdb"), launcher.required(PATH, "FOLDER")
-  dataset = DATASETS[name](path, _channels() or None)
+  dataset = DATASETS[name](path, channel_flags.read() or None)
   if STRICT.value and dataset.lost:
     raise dataset.lost[0]
   return dataset
 
 
+def describe_notes(dataset: datasets.DataSet, notes: Iterable[str]) -> list[str]:
+  """Returns lines about what the readers did, the same remark of several records once.
+
+  Args:
+    dataset: the data set, with remarks of its own.
+    notes: of the records.
+  """
+  counts = collections.Counter(notes)
+  own = [f"note: {note}" for note in dataset.notes]
+  return own + [f"note: {note}" + (f" ({count} records)" if count > 1 else "") for note, count in counts.items()]
+
+
 def describe_lost(errors: Iterable[DataError], total: int) -> list[str]:
-  """Returns lines about records that were left out.
+  """Returns lines about records that were left out; records with the same problem share a line.
 
   Args:
     errors: of the records.
@@ -63,9 +56,13 @@ def describe_lost(errors: Iterable[DataError], total: int) -> list[str]:
   lost = list(errors)
   if not lost:
     return [f"all {total} records are usable"]
-  lines = [f"excluded: {len(lost)} of {total} records"] + [f"  {error}" for error in lost[:_MOST_LISTED]]
-  return lines + (
-    [f"  … and {len(lost) - _MOST_LISTED} more; the manifest.json of a store lists all"]
-    if len(lost) > _MOST_LISTED
-    else []
-  )
+  alike: dict[tuple[str, str], list[DataError]] = {}
+  for error in lost:
+    alike.setdefault((error.problem, error.remedy), []).append(error)
+  lines = [f"excluded: {len(lost)} of {total} records"]
+  for errors in list(alike.values())[:_MOST_LISTED]:
+    lines.append(f"  {errors[0]}" + (f" ({len(errors)} records, of which this is the first)" if errors[1:] else ""))
+  if len(alike) > _MOST_LISTED:
+    rest = sum(len(errors) for errors in list(alike.values())[_MOST_LISTED:])
+    lines.append(f"  … and {rest} more; the report, or the manifest.json of a store, lists all")
+  return lines

@@ -43,7 +43,8 @@ def main() -> None:
       if dataset_flags.STRICT.value:
         raise
       lost.append(error)
-  print("\n".join(inspection.text(dataset, inspected)))
+  notes = dataset_flags.describe_notes(dataset, (note for record in inspected for note in record.notes))
+  print("\n".join([*inspection.text(dataset, inspected), *notes]))
   print("\n".join(dataset_flags.describe_lost(lost, len(chosen) + len(dataset.lost))))
   if count < len(dataset.entries):
     print(f"read {count} of {total} records; --records=0 reads all")

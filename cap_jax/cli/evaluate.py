@@ -71,11 +71,12 @@ def main() -> None:
   path = dataset.path.split(",")[0]
   subjects, y_bt = own_data.reconstruct(trained, own.all_windows)
   sections = [own_report.reconstructed(trained, subjects, y_bt, own.all_windows, path)]
-  explanation = own_report.NO_REFERENCE_NOTE
+  explanation, outliers = own_report.NO_REFERENCE_NOTE, dict[str, str]()
   with output_folders.whole_folder(workdir, "--workdir") as folder:
     if own.paired is not None:
       name = os.path.basename(os.path.normpath(path))
       evaluated = own_data.evaluate(trained, own.paired, name)
+      outliers = evaluated.outliers
       errors = own_report.errors(
         trained, evaluated, path, place, reference_flags.reference(not dataset.in_silico, trained.calibration.kind)
       )
@@ -83,6 +84,9 @@ def main() -> None:
       explanation = study_tables.EXPLAINED
       own_report.write_errors(os.path.join(folder, "errors.csv"), evaluated, own_data.method_of(trained)[0])
       print(tables.text(next(iter(errors[0].sheets.values()))))
+    warnings = own_report.warnings(outliers, subjects)
+    if warnings:
+      sections.insert(0, page.Section("Warnings", "\n".join(warnings)))
     if lost:
       sections.append(own_report.left_out(lost))
     own_report.write_reconstructed(os.path.join(folder, "reconstructed.csv"), subjects)
@@ -108,5 +112,6 @@ def main() -> None:
       sections,
       facts,
     )
-  print("\n".join(dataset_flags.describe_lost(lost, len(dataset.entries) + len(dataset.lost))))
+  excluded = dataset_flags.describe_lost(lost, len(dataset.entries) + len(dataset.lost))
+  print("\n".join([*dataset_flags.describe_notes(dataset, own.notes), *warnings, *excluded]))
   print(f"{workdir}/report.html: {total} subjects, {time.perf_counter() - began:.0f} s")

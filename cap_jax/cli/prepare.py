@@ -61,5 +61,7 @@ def main() -> None:
     print(f"  {name}: delay of {sync['median_removed_s']:.3f} s removed from {sync['records']} records")
   if not dataset.subjects_known:
     print("  the subjects are unknown: the split is by record, so one person may be in two parts")
+  notes = prepared.manifest["notes"]
+  print("\n".join([f"  note: {note}" for note in notes]), end="\n" if notes else "")
   print("  split: " + ", ".join(f"{part} {len(names)}" for part, names in prepared.split.subjects.items()))
   print("\n".join(dataset_flags.describe_lost([DataError(**lost) for lost in manifest["lost"]], total)))

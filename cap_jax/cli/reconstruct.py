@@ -2,7 +2,8 @@
 
   python -m experiments.reconstruct --input=wave.csv --output=out.csv                       uses the packaged radial network
   python -m experiments.reconstruct --checkpoint=DIR/checkpoint --input=wave.csv --site=brachial --output=out.csv
-  python -m experiments.reconstruct --input=DIR/041s --signal=ABP --site=radial --output=out.csv
+  python -m experiments.reconstruct --input=wave.csv --channels=Time:time_s,ART:radial:kPa --output=out.csv
+  python -m experiments.reconstruct --input=DIR/041s --channels=ABP:radial --output=out.csv                                  a WFDB record
 
 Writes out.csv (time_s, aortic_root_pressure_mmhg on the input's clock; empty in gaps), out.json (per beat) and, if matplotlib
 is installed, out.png.
@@ -14,7 +15,7 @@ import os
 
 from absl import flags
 
-from cap_jax.cli import launcher
+from cap_jax.cli import channel_flags, launcher
 from cap_jax.data import datasets, recordings
 from cap_jax.data.sources import DATASETS
 from cap_jax.inference import pretrained, reconstruct
@@ -28,7 +29,6 @@ _CHECKPOINT = flags.DEFINE_string(
 )
 _INPUT = flags.DEFINE_string("input", None, "CSV file with time_s and <site>_pressure_mmhg, or a WFDB record")
 _SITE = flags.DEFINE_string("site", None, "site where the wave was measured (default: the checkpoint's)")
-_SIGNAL = flags.DEFINE_string("signal", "ABP", "name of the signal in a WFDB record")
 _COVARIATES = flags.DEFINE_list(
   "covariates", [], "covariates that the network and its calibration read, such as age=70,cuff_sbp_mmhg=141"
 )
@@ -80,12 +80,13 @@ def _recording(path: str, site: str) -> recordings.Recording:
   Raises:
     InputError: it is neither a CSV file nor a WFDB record, or has no wave of the site.
   """
+  channels = channel_flags.read()
   if os.path.isfile(path.removesuffix(".hea") + ".hea"):
-    dataset = DATASETS["wfdb"](path, {str(_SIGNAL.value): site})
+    dataset = DATASETS["wfdb"](path, channels or {"ABP": site})
   elif os.path.isdir(path):
     raise InputError(f"--input={path}: is a folder; pass a CSV file or the name of a WFDB record")
   else:
-    dataset = DATASETS["csv"](path)
+    dataset = DATASETS["csv"](path, channels or None)
   if dataset.lost or not dataset.entries:
     raise dataset.lost[0] if dataset.lost else InputError(f"--input={path}: contains no record; check the path")
   return datasets.read(dataset.entries[0])
@@ -111,4 +112,5 @@ def main() -> None:
     "training": trained.about,
   }
   paths = reconstruction.write(output, wave, site, facts)
-  print("\n".join([reconstruction.format_summary(wave), *paths]))
+  notes = [f"note: {note}" for note in recording.notes]
+  print("\n".join([*notes, reconstruction.format_summary(wave), *paths]))

@@ -193,6 +193,7 @@ def of_the_user(
   listed: Sequence[Entry | DataError],
   path: str | os.PathLike[str],
   channels: Mapping[str, str] | None,
+  notes: Sequence[str] = (),
 ) -> DataSet:
   """Returns a data set of the user's own files.
 
@@ -201,6 +202,7 @@ def of_the_user(
     listed: records, and errors of those that could not be listed.
     path: path that the data set was listed from.
     channels: requested channel → signal, or None.
+    notes: remarks for the user.
   """
   entries, lost = gather(listed)
   return DataSet(
@@ -211,4 +213,5 @@ def of_the_user(
     path=str(path),
     channels=channels,
     lost=lost,
+    notes=tuple(notes),
   )

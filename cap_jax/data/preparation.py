@@ -17,7 +17,7 @@ import numpy as np
 import tqdm
 
 from cap_jax import config, files, worker_processes
-from cap_jax.data import conditioning, datasets, shards, store, subject_partition
+from cap_jax.data import conditioning, datasets, recordings, shards, store, subject_partition
 from cap_jax.types import DataError, InputError
 
 
@@ -57,7 +57,7 @@ def _write_plan(
   settings = json.dumps(
     [
       dataset.name,
-      dataset.channels,
+      recordings.channel_texts(dataset.channels),
       _inputs(dataset.path),
       dataclasses.asdict(spec),
       dataclasses.asdict(how),
@@ -232,11 +232,11 @@ def _finish(
     "source": dataset.source,
     "licence": dataset.licence,
     "path": dataset.path,
-    "channels": dict(dataset.channels or {}),
+    "channels": recordings.channel_texts(dataset.channels),
     "inputs_sha256": hashlib.sha256(json.dumps(_inputs(dataset.path)).encode()).hexdigest(),
     "in_silico": dataset.in_silico,
     "subjects_known": dataset.subjects_known,
-    "notes": list(dataset.notes),
+    "notes": [*dataset.notes, *dict.fromkeys(note for shard in summaries for note in shard["notes"])],
     "conditioning": dataclasses.asdict(spec),
     "units": dict(sorted(units.items())),
     "sha256": hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest(),

@@ -56,6 +56,7 @@ class Recording:
     covariates: properties of the subject or the record (age, hr_bpm, …).
     record: name of the record among those of the subject.
     periodic: whether it is one beat, or whole beats, of a wave that repeats.
+    notes: what its reader did that the user should know, such as lines that it skipped.
   """
 
   subject: str
@@ -65,6 +66,7 @@ class Recording:
   covariates: Mapping[str, float] = dataclasses.field(default_factory=dict)
   record: str = ""
   periodic: bool = False
+  notes: tuple[str, ...] = ()
 
   @property
   def sites(self) -> tuple[str, ...]:
@@ -76,6 +78,58 @@ class Recording:
     step_s = float(np.median(np.diff(self.time_s)))
     mean_s = float(self.time_s[-1] - self.time_s[0]) / (self.time_s.size - 1)
     return 1 / (mean_s if abs(mean_s / step_s - 1) < _ROUNDED else step_s)
+
+
+class Signal(str):
+  """The name of the signal that a channel holds, with its unit if the user stated one; it then replaces the file's.
+
+  It is equal to the bare name, so readers need not know about units: `make` converts.
+  """
+
+  unit: str
+
+  def __new__(cls, name: str, unit: str = "") -> "Signal":
+    signal = super().__new__(cls, name)
+    signal.unit = unit
+    return signal
+
+  def __reduce__(self) -> tuple[type["Signal"], tuple[str, str]]:
+    return Signal, (str(self), self.unit)
+
+
+def channel_texts(channels: Mapping[str, str] | None) -> dict[str, str]:
+  """Returns channel → `SIGNAL` or `SIGNAL:UNIT`, as manifests record them."""
+  units = {name: getattr(signal, "unit", "") for name, signal in (channels or {}).items()}
+  return {name: f"{signal}:{units[name]}" if units[name] else str(signal) for name, signal in (channels or {}).items()}
+
+
+def parse_channel(word: str) -> tuple[str, Signal]:
+  """Parses `NAME:SIGNAL` or `NAME:SIGNAL:UNIT`. The name may contain colons.
+
+  Raises:
+    InputError: it has another form, names no signal, or a unit that is not that of a pressure.
+  """
+  name, _, last = word.rpartition(":")
+  before, _, signal = name.rpartition(":")
+  if last.lower() in TO_MMHG and before:
+    if not is_pressure(signal):
+      raise InputError(f"--channels={word}: only a pressure can have another unit; write {before}:{signal}")
+    return before, Signal(signal, last)
+  if not name:
+    raise InputError(f"--channels={word}: must be NAME:SIGNAL or NAME:SIGNAL:UNIT, such as ABP:radial:mmHg")
+  if last != TIME:
+    try:
+      split_signal(last)
+    except InputError as error:
+      if before and _is_signal(signal):
+        units = ", ".join(TO_MMHG)
+        raise InputError(f"--channels={word}: unit {last!r} is unknown; choose one of {units}") from error
+      raise InputError(f"--channels={word}: {error}") from error
+  return name, Signal(last)
+
+
+def _is_signal(name: str) -> bool:
+  return name in (*SITES, TIME) or name in COLUMNS.values()
 
 
 def split_signal(signal: str) -> tuple[str, str]:
@@ -242,7 +296,10 @@ def check_pressure(p_mmhg: np.ndarray, where: str, fs_hz: float = 125.0) -> None
     return
   remedy = f"convert it to mmHg, with a median of {low:g} to {high:g}"
   if low <= median * MMHG_PER_KPA <= high:
-    remedy = f"multiply it by {MMHG_PER_KPA} if it is in kPa; in mmHg it is too low for an artery ({low:g} or more)"
+    remedy = (
+      f"if it is in kPa, state it (--channels=NAME:SIGNAL:kPa) or multiply it by {MMHG_PER_KPA}; in mmHg it is too low for an artery "
+      f"({low:g} or more)"
+    )
   raise DataError(where, f"median {median:g} is not an arterial pressure in mmHg", remedy)
 
 
@@ -257,7 +314,10 @@ def _in_mmhg(name: str, wave: np.ndarray, unit: str, where: str, fs_hz: float) -
     return wave_t, unit
   if unit.lower() not in TO_MMHG:
     raise DataError(
-      where, f"{name} is in {unit}", f"the unit of a pressure must be {', '.join(TO_MMHG)}; choose another channel"
+      where,
+      f"{name} is in {unit}",
+      f"if the unit is wrong, state the right one: --channels=NAME:{name}:mmHg (or {', '.join(list(TO_MMHG)[1:])}); "
+      "otherwise choose another channel",
     )
   wave_t = wave_t * TO_MMHG[unit.lower()]
   check_pressure(wave_t, f"{where}: {name}", fs_hz)
@@ -282,7 +342,8 @@ def make(
     where: file, and position in it, for messages.
     time_s: (time,) clock [s].
     signals: name → (time,) wave; infinite samples become NaN, and signals without a finite sample are left out.
-    units: units that differ from those of `KINDS`; pressures in kPa, mbar or cmH2O are converted to mmHg.
+    units: units that differ from those of `KINDS`; pressures in kPa, mbar or cmH2O are converted to mmHg. The unit of
+      a `Signal` comes first.
     covariates: properties of the subject or the record; those that are not finite are left out.
     periodic: whether the record is one beat, or whole beats, of a wave that repeats.
 
@@ -307,8 +368,9 @@ def make(
         raise DataError(
           where, f"{name} has {np.size(wave)} samples, but the clock has {time_s.size}", "cut them to the same length"
         )
-      unit = (units or {}).get(name) or KINDS[split_signal(name)[1]]
-      waves[name], wave_units[name] = _in_mmhg(name, wave, unit, where, 1 / float(np.median(np.diff(time_s))))
+      unit = getattr(name, "unit", "") or (units or {}).get(name) or KINDS[split_signal(name)[1]]
+      rate_hz = 1 / float(np.median(np.diff(time_s)))
+      waves[str(name)], wave_units[str(name)] = _in_mmhg(name, wave, unit, where, rate_hz)
   except DataError as error:
     raise DataError(error.where, error.problem, error.remedy, subject) from error
   finite_covariates = {name: float(value) for name, value in (covariates or {}).items() if np.isfinite(value)}

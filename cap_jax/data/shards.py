@@ -107,6 +107,7 @@ def write(
   shutil.rmtree(partial, ignore_errors=True)
   partial.mkdir(parents=True)
   arrays, rows, lost = _Arrays(partial), [], []
+  notes: list[str] = []
   units: dict[str, str] = {}
   totals: list[dict[str, Any]] = []
   for entry in entries:
@@ -126,6 +127,7 @@ def write(
       where = error.where if error.where.startswith(entry.where) else entry.where
       lost.append(lost_record(DataError(where, error.problem, error.remedy, entry.subject)))
       continue
+    notes += recording.notes
     rows.append(_facts(recording, report, arrays.samples))
     arrays.append(recording)
     totals.append(_totals(report))
@@ -133,7 +135,7 @@ def write(
   with open(partial / store.RECORDS, "w", encoding="utf-8") as file:
     json.dump(rows, file)
   summary = {"name": name, "records": len(rows), "samples": arrays.samples, "sha256": store.digest(partial)}
-  summary |= {"units": units, "lost": lost, "totals": merge(totals) if totals else {}}
+  summary |= {"units": units, "lost": lost, "notes": notes, "totals": merge(totals) if totals else {}}
   with open(root / f"{name}.{SUMMARY}", "w", encoding="utf-8") as file:
     json.dump(summary, file)
   os.replace(partial, root / name)

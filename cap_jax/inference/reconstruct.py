@@ -19,7 +19,8 @@ from cap_jax.types import InputError
 # faults of a beat that make a wave wrong; ectopic beats are valid
 _FAULTS = {"flat": "flat", "clipped": "clipped", "damped": "damped", "flush": "flushed", "motion": "moved"}
 _LEAST_BEATS = 4
-_LEAD_S = 0.2  # most that a foot of the aortic wave may be ahead of the peripheral one
+# most that a foot of the aortic wave may be ahead of the peripheral one; an oximeter delays its wave
+_LEAD_S, _LEAD_OF_PPG_S = 0.2, 0.45
 _BETWEEN = 2  # up to so many beats between two bad ones are bad too
 _PRESSURES = {"systolic": "sbp", "diastolic": "dbp", "pulse": "pp", "mean": "map"}  # with their names in `Beat`
 
@@ -163,29 +164,42 @@ def _prepare(time_s: np.ndarray, p_t: np.ndarray, span: quality.Span, trained: c
   )
 
 
-def _aortic_feet(feet: np.ndarray, aortic_t: np.ndarray, fs_hz: float) -> np.ndarray:
-  """Returns the feet of the aortic wave that belong to those of the peripheral wave, (beat,) indices.
+def paired_feet(
+  peripheral_t: np.ndarray, aortic_t: np.ndarray, fs_hz: float, site: str
+) -> tuple[np.ndarray, np.ndarray]:
+  """Finds the beats of the measured wave, whose upstrokes the network may flatten, in both waves.
 
   A foot that the aortic wave does not show is assumed at the usual lead.
+
+  Args:
+    peripheral_t: (time,) measured wave.
+    aortic_t: (time,) reconstructed wave.
+    fs_hz: sampling rate.
+    site: of the measured wave.
+
+  Returns:
+    The feet of the peripheral wave and those of the aortic wave, (beat,) increasing indices each.
   """
-  found = beats.find_feet(aortic_t, fs_hz)
+  feet, found = beats.find_feet(peripheral_t, fs_hz), beats.find_feet(aortic_t, fs_hz)
   if not feet.size:
-    return feet
+    return feet, feet
   lead = np.full(feet.shape, np.nan)
   if found.size:
-    nearest = found[np.abs(found[None, :] - feet[:, None]).argmin(1)]
-    lead = np.where(np.abs(feet - nearest) <= _LEAD_S * fs_hz, feet - nearest, np.nan).astype(float)
+    most = (_LEAD_OF_PPG_S if recordings.split_signal(site)[1] else _LEAD_S) * fs_hz
+    nearest = found[np.abs(found[None, :] - feet[:, None] + most / 2).argmin(1)]  # from half the longest lead
+    lead = np.where(np.abs(feet - nearest) <= most, feet - nearest, np.nan).astype(float)
   usual = np.nanmedian(lead) if np.isfinite(lead).any() else 0.0
   aortic = feet - np.where(np.isfinite(lead), lead, usual).round().astype(int)
-  return np.clip(aortic, 0, len(aortic_t) - 1)
+  aortic = np.clip(aortic, 0, len(aortic_t) - 1)
+  rising = np.diff(np.maximum.accumulate(aortic), prepend=-1) > 0
+  return feet[rising], aortic[rising]
 
 
-def _beats(piece: _Piece, aortic_t: np.ndarray, sigma_t: np.ndarray, fs_hz: float, factor: float) -> list[Beat]:
-  at_s, peripheral_t = piece.at_s, piece.wave_t
-  all_feet = beats.find_feet(peripheral_t, fs_hz)  # of the measured wave, whose upstrokes the network may flatten
-  aortic_feet = _aortic_feet(all_feet, aortic_t, fs_hz)
-  rising = np.diff(np.maximum.accumulate(aortic_feet), prepend=-1) > 0
-  all_feet, aortic_feet = all_feet[rising], aortic_feet[rising]
+def _beats(
+  piece: _Piece, aortic_t: np.ndarray, sigma_t: np.ndarray, trained: checkpoint.Checkpoint, factor: float
+) -> list[Beat]:
+  at_s, peripheral_t, fs_hz = piece.at_s, piece.wave_t, trained.windows.fs_hz
+  all_feet, aortic_feet = paired_feet(peripheral_t, aortic_t, fs_hz, trained.site)
   inside = (aortic_feet >= piece.own.start) & (aortic_feet < piece.own.stop)
   if inside.sum() < 2:  # less than a whole beat from foot to foot: the extension completes it
     inside = np.cumsum(aortic_feet >= piece.own.start) <= 2
@@ -282,7 +296,7 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
     part = slice(piece.span.start, piece.span.stop)
     aortic[part] = filters.resample(piece.at_s, wave, time_s[part])
     half_width[part] = wave_factor * np.interp(time_s[part], piece.at_s, sigma)
-    estimates += _beats(piece, wave, sigma, spec.fs_hz, csbp_factor)
+    estimates += _beats(piece, wave, sigma, trained, csbp_factor)
   ood_fraction = float("nan")
   if intervals is not None:
     ood_fraction = float(uncertainty.out_of_distribution(intervals, reading.h_bd).mean())
@@ -297,18 +311,23 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
     beats=estimates,
     gaps=gaps,
     lacking=lacking,
-    unusual_hr=_unusual_hr(intervals, estimates),
+    unusual_hr=unusual_hr(intervals, float(np.median([beat.hr_bpm for beat in estimates])) if estimates else np.nan),
   )
 
 
-def _unusual_hr(intervals: UncertaintyCalibration | None, estimates: list[Beat]) -> str:
-  """Returns how the median heart rate of a record differs from those of the training, "" if it does not."""
-  if intervals is None or intervals.hr_bpm is None or not estimates:
+def unusual_hr(intervals: UncertaintyCalibration | None, hr_bpm: float) -> str:
+  """Returns how a heart rate differs from those of the training, "" if it does not or one of them is unknown.
+
+  Args:
+    intervals: calibration of the network.
+    hr_bpm: median heart rate of a record.
+  """
+  if intervals is None or intervals.hr_bpm is None or not np.isfinite(hr_bpm):
     return ""
-  (low, high), rate = intervals.hr_bpm, float(np.median([beat.hr_bpm for beat in estimates]))
-  if low <= rate <= high:
+  low, high = intervals.hr_bpm
+  if low <= hr_bpm <= high:
     return ""
-  return f"the heart rate of {rate:.0f}/min is outside that of the training, {low:.0f} to {high:.0f}/min"
+  return f"the heart rate of {hr_bpm:.0f}/min is outside that of the training, {low:.0f} to {high:.0f}/min"
 
 
 def summary(estimates: list[Beat]) -> dict[str, dict[str, float]]:

@@ -23,12 +23,14 @@ class InspectedRecord:
     fs_hz: sampling rate.
     covariates: names of the subject's covariates.
     report: of the conditioning.
+    notes: of the reader.
   """
 
   units: Mapping[str, str]
   fs_hz: float
   covariates: tuple[str, ...]
   report: conditioning.Report
+  notes: tuple[str, ...] = ()
 
 
 def look(raw: recordings.Recording, report: conditioning.Report) -> InspectedRecord:
@@ -41,7 +43,7 @@ def look(raw: recordings.Recording, report: conditioning.Report) -> InspectedRec
   Returns:
     The inspected record.
   """
-  return InspectedRecord(dict(raw.units), raw.fs_hz, tuple(raw.covariates), report)
+  return InspectedRecord(dict(raw.units), raw.fs_hz, tuple(raw.covariates), report, raw.notes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -121,7 +123,6 @@ def text(dataset: datasets.DataSet, records: Sequence[InspectedRecord]) -> list[
     f"{dataset.name}: {len(dataset.subjects)} {whose}, {len(dataset.entries)} records"
     f"{', in silico' if dataset.in_silico else ''}",
     f"source: {dataset.source}; licence: {dataset.licence}",
-    *(f"note: {note}" for note in dataset.notes),
     f"{len(records)} records read:" if records else "no readable record",
   ]
   for row in rows(records):

@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -20,6 +20,7 @@ _NAMES = {
   "form_factor": ("form factor", 3), "ejection": ("ejection [ms]", 0), "sevr": ("SEVR [%]", 0), "hr": ("HR [bpm]", 0),
 }  # fmt: skip
 _BROWSED = 3
+_NAMED = 5
 NO_REFERENCE_NOTE = (
   "No record has a measured aortic wave, so this report contains no errors. The intervals are valid only "
   "for subjects, sites and devices like those of the calibration."
@@ -40,7 +41,8 @@ def reconstructed_table(subjects: Sequence[own_data.Reconstructed]) -> tables.Ta
   )
   rows = []
   for one in subjects:
-    values = (study_tables.number(one.values[name], digits) for name, (_, digits) in _NAMES.items())
+    values = [study_tables.number(one.values[name], digits) for name, (_, digits) in _NAMES.items()]
+    values[list(_NAMES).index("hr")] += " !" * bool(one.unusual_hr)
     strange = (
       ""
       if np.isnan(one.ood_fraction)
@@ -49,7 +51,8 @@ def reconstructed_table(subjects: Sequence[own_data.Reconstructed]) -> tables.Ta
     widths = (study_tables.width(value) for value in (one.half_width_mmhg, one.csbp_half_width_mmhg))
     rows.append((one.subject, str(one.windows), str(one.beats), *values, *widths, strange, one.missing))
   caption = (
-    "Reconstructed waves: indices of each subject's mean beat; ! marks records that are mostly out of distribution"
+    "Reconstructed waves: indices of each subject's mean beat; ! marks records that are mostly out of distribution, and "
+    "heart rates outside those of the training"
   )
   return tables.Table(header, rows, caption=caption)
 
@@ -143,6 +146,24 @@ def reconstructed(
   return page.Section(
     "Reconstructed waves", why, browser=browser, sheets={"reconstructed": reconstructed_table(subjects)}
   )
+
+
+def warnings(outliers: Mapping[str, str], subjects: Sequence[own_data.Reconstructed]) -> list[str]:
+  """Returns the lines that stand in the terminal and at the top of the page.
+
+  Args:
+    outliers: subject → how its error or amplification differs from those of the others.
+    subjects: the reconstructed subjects.
+  """
+  lines = [
+    f"WARNING: {subject} stands far from the others: {how}; check that both waves are simultaneous and in mmHg"
+    for subject, how in outliers.items()
+  ]
+  unusual = [one for one in subjects if one.unusual_hr]
+  if unusual:
+    names = ", ".join(one.subject for one in unusual[:_NAMED]) + (", …" if len(unusual) > _NAMED else "")
+    lines.append(f"WARNING: {len(unusual)} of {len(subjects)} subjects ({names}): such as {unusual[0].unusual_hr}")
+  return lines
 
 
 def left_out(lost: Sequence[DataError]) -> page.Section:

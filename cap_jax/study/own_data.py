@@ -4,7 +4,7 @@ Errors are computed where an aortic wave was measured; waves and indices are rec
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -12,15 +12,16 @@ from cap_jax import config
 from cap_jax.baselines import systolic
 from cap_jax.data import batches, calibrate, conditioning, datasets, recordings
 from cap_jax.haemodynamics import indices
+from cap_jax.inference import reconstruct as reconstruction
 from cap_jax.inference import uncertainty
 from cap_jax.metrics import waveform_metrics
-from cap_jax.signals import beats
 from cap_jax.signals import calibration as scales
 from cap_jax.study import run_study, study_runner
 from cap_jax.study.study_results import Key
 from cap_jax.train import checkpoint
 from cap_jax.types import DataError, InputError
 
+_LEAST_COMPARED, _OUTLYING = 5, 3.5
 REPORTED_INDICES = ("csbp", "cdbp", "cpp", "map", "aix", "form_factor", "ejection", "sevr", "hr")
 
 
@@ -32,11 +33,13 @@ class UserWindows:
     paired: windows with the reference, of the subjects that have it; None if nobody has.
     all_windows: windows of all subjects.
     lost: why records were left out.
+    notes: of the readers.
   """
 
   paired: batches.Pairs | None
   all_windows: batches.Waves
   lost: tuple[DataError, ...]
+  notes: tuple[str, ...] = ()
 
 
 def _read_entry(
@@ -86,12 +89,14 @@ def gather(
     DataError: a record cannot be used, with `strict` or if none can.
   """
   usable, measured, lost = [], [], []
+  notes: list[str] = []
   spec = dataclasses.replace(trained.windows, hop_s=trained.windows.seconds)
   for entry in entries:
     try:
       recording = _read_entry(entry, trained, trained.site, synchronise)
       _check_windows(entry, recording, trained.site, trained.site, spec)
       usable.append(recording)
+      notes += recording.notes
       if trained.reference in recording.signals:
         _check_unseen(entry, trained)
         _check_windows(entry, recording, trained.site, trained.reference, spec)
@@ -104,7 +109,7 @@ def gather(
     raise lost[0] if lost else InputError("--path: contains no record; check the path")
   all_windows = batches.make_pairs(usable, trained.site, spec, trained.site, gaps=True).unlabelled()
   paired = batches.make_pairs(measured, trained.site, spec, trained.reference, gaps=True) if measured else None
-  return UserWindows(paired, all_windows, tuple(lost))
+  return UserWindows(paired, all_windows, tuple(lost), tuple(notes))
 
 
 def _check_unseen(entry: datasets.Entry, trained: checkpoint.Checkpoint) -> None:
@@ -149,10 +154,46 @@ class Evaluated:
   Attributes:
     rows: of the network and of the methods without training, with the columns of `study.csv`.
     waves: method → array name → some waves of each subject.
+    outliers: subject → how its error or its amplification differs from those of the others.
   """
 
   rows: list[dict[str, object]]
   waves: dict[str, dict[str, np.ndarray]]
+  outliers: dict[str, str]
+
+
+def outliers(paired: batches.Pairs, rmse_mmhg: Sequence[float], spec: config.Windows) -> dict[str, str]:
+  """Finds subjects whose error or amplification stands far from those of the others.
+
+  These are often pairs that are not simultaneous, exchanged or in another unit. The measure is the robust z-score of the
+  logarithm, 0.6745 (x − median) / MAD, beyond 3.5 (Iglewicz & Hoaglin 1993, How to Detect and Handle Outliers). A
+  median deviation of less than 10 % counts as 10 %.
+
+  Args:
+    paired: windows with the reference.
+    rmse_mmhg: error of each subject, in their order.
+    spec: margin of the windows.
+
+  Returns:
+    Subject → how it differs; empty with fewer than five subjects.
+  """
+  if len(paired.subjects) < _LEAST_COMPARED:
+    return {}
+  inner = slice(spec.margin, spec.samples - spec.margin)
+  ratio_b = np.ptp(paired.x_bt[:, inner], axis=1) / np.maximum(np.ptp(paired.y_bt[:, inner], axis=1), 1e-3)
+  amplification = [float(np.median(ratio_b[paired.subject_b == subject])) for subject in paired.subjects]
+  differences: dict[str, list[str]] = {}
+  for name, values, unit, both in (
+    ("waveform RMSE", list(rmse_mmhg), " mmHg", False),
+    ("amplification of the pulse pressure", amplification, "", True),
+  ):
+    log = np.log(np.maximum(values, 1e-3))
+    spread = max(float(np.median(np.abs(log - np.median(log)))), np.log(1.1))
+    score = 0.6745 * (log - np.median(log)) / spread
+    for k in np.flatnonzero((np.abs(score) if both else score) > _OUTLYING):
+      text = f"{name} {values[k]:.2f}{unit}, median of all {np.median(values):.2f}{unit}"
+      differences.setdefault(paired.subjects[k], []).append(text)
+  return {subject: "; ".join(texts) for subject, texts in differences.items()}
 
 
 def method_of(trained: checkpoint.Checkpoint) -> tuple[str, int, int]:
@@ -193,7 +234,8 @@ def evaluate(trained: checkpoint.Checkpoint, paired: batches.Pairs, place: str) 
   rows_to_show = study_runner.figure_rows(paired)
   truth = {"predicted_bt": paired.x_bt[rows_to_show], "true_bt": paired.y_bt[rows_to_show]}
   truth["subject_b"] = paired.subject_b[rows_to_show].astype(str)
-  return Evaluated(rows, {"peripheral": truth, name: {"predicted_bt": reading.y_bt[rows_to_show]}})
+  waves = {"peripheral": truth, name: {"predicted_bt": reading.y_bt[rows_to_show]}}
+  return Evaluated(rows, waves, outliers(paired, [one.rmse_mmhg for one in own_errors], spec))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -206,6 +248,7 @@ class Reconstructed:
     half_width_mmhg, csbp_half_width_mmhg: half the mean widths of the wave's and of cSBP's interval.
     ood_fraction: share of windows out of distribution. It and the widths are NaN without a calibration.
     missing: why indices are missing, "" if none is.
+    unusual_hr: how the heart rate differs from those of the training, "" if it does not.
   """
 
   subject: str
@@ -216,6 +259,7 @@ class Reconstructed:
   csbp_half_width_mmhg: float
   ood_fraction: float
   missing: str
+  unusual_hr: str
 
 
 def reconstruct(trained: checkpoint.Checkpoint, waves: batches.Waves) -> tuple[list[Reconstructed], np.ndarray]:
@@ -237,7 +281,10 @@ def reconstruct(trained: checkpoint.Checkpoint, waves: batches.Waves) -> tuple[l
   results = []
   for subject in waves.subjects:
     rows = np.flatnonzero(waves.subject_b == subject)
-    feet = [beats.find_feet(reading.y_bt[k, inner], spec.fs_hz) for k in rows]
+    feet = [
+      reconstruction.paired_feet(waves.x_bt[k, inner], reading.y_bt[k, inner], spec.fs_hz, trained.site)[1]
+      for k in rows
+    ]
     beats_kt = np.concatenate([indices.cut(reading.y_bt[k, inner], f) for k, f in zip(rows, feet, strict=True)])
     values, missing = dict.fromkeys(REPORTED_INDICES, float("nan")), "no whole beat"
     if len(beats_kt):
@@ -259,6 +306,7 @@ def reconstruct(trained: checkpoint.Checkpoint, waves: batches.Waves) -> tuple[l
         csbp_half_width_mmhg=csbp_half_width,
         ood_fraction=float(outside_b[rows].mean()),
         missing=missing,
+        unusual_hr=reconstruction.unusual_hr(intervals, values["hr"]),
       )
     )
   return results, reading.y_bt

@@ -310,7 +310,8 @@ def test_a_plan_knows_its_files_and_channels(tmp_path, monkeypatch):
   for _ in range(2):
     with pytest.raises(KeyboardInterrupt):
       preparation.prepare(output, tmp_path / "h", SPEC, HOW)
-  for other in (dataclasses.replace(output, channels={"a": "radial"}), output):
+  in_kpa = dataclasses.replace(output, channels={"a": recordings.Signal("radial", "kPa")})
+  for other in (dataclasses.replace(output, channels={"a": "radial"}), in_kpa, output):
     given.write_text("longer")
     with pytest.raises(InputError, match="contains a stopped preparation with other data or settings"):
       preparation.prepare(other, tmp_path / "h", SPEC, HOW)

@@ -1,7 +1,7 @@
 """The user's own arrays in `.npz` or MATLAB files up to version 7.2: a file a subject, or a folder of them.
 
 The name of an array is that of a column of `csv_file` (`time_s`, `radial_pressure_mmhg`, …). `channels` assigns other
-names; `signal[2]` is the third signal of a matrix, along its shorter side. Without a clock, `fs_hz` is the rate. Single numbers are covariates
+names; `signal[2]` is the third signal of a matrix, along its shorter side, and `record.abp` a field of a struct. Without a clock, `fs_hz` is the rate. Single numbers are covariates
 of the subject.
 """
 
@@ -89,7 +89,22 @@ def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
       folders.check_size(str(path), _declared(path), path)
       check_matlab(path)
       contents = {name: value for name, value in scipy.io.loadmat(path).items() if not name.startswith("__")}
-  return {name: value for name, value in contents.items() if isinstance(value, np.ndarray)}
+  return _with_fields({name: value for name, value in contents.items() if isinstance(value, np.ndarray)})
+
+
+def _with_fields(contents: Mapping[str, np.ndarray], depth: int = 4) -> dict[str, np.ndarray]:
+  """Returns arrays, and the fields of structs as `struct.field`.
+
+  Args:
+    contents: name → array, of MATLAB's reader.
+    depth: most structs within structs.
+  """
+  named = dict(contents)
+  for name, value in contents.items():
+    if value.dtype.names and value.size == 1 and depth:
+      fields = {f"{name}.{field}": np.asarray(value.reshape(-1)[0][field]) for field in value.dtype.names}
+      named |= _with_fields(fields, depth - 1)
+  return named
 
 
 def _check_plain(path: pathlib.Path, name: str, value: np.ndarray) -> None:

@@ -1,8 +1,9 @@
 """The user's own tables in CSV: one file, or a folder of them.
 
 A file has `time_s` and a column for each signal: `radial_pressure_mmhg`, `aortic_root_pressure_mmhg`, `digital_ppg`,
-`femoral_velocity_m_s`, `aortic_root_flow_ml_s`. Other columns are ignored. A folder has `subjects.csv`, with `subject`
-and the covariates of each (`age`, `cuff_sbp_mmhg`, …), and one `<subject>.csv` for each subject:
+`femoral_velocity_m_s`, `aortic_root_flow_ml_s`. Other columns are ignored, and so are lines before the header and
+lines that begin with # or %. A folder has one `<subject>.csv` for each subject, and may have `subjects.csv`, with
+`subject` and the covariates of each (`age`, `cuff_sbp_mmhg`, …):
 
     subjects.csv            P01.csv
     subject,age             time_s,radial_pressure_mmhg,aortic_root_pressure_mmhg
@@ -26,6 +27,7 @@ import pandas
 
 from cap_jax.data import datasets, recordings
 from cap_jax.data.sources import folders, number_parsing
+from cap_jax.signals import calibration
 from cap_jax.types import DataError
 
 SUBJECTS, SUBJECT = "subjects.csv", "subject"
@@ -37,6 +39,8 @@ _BINARY = {".dat": "pass the name of a WFDB record without .dat", ".mat": "read 
 _DELIMITERS = ",;\t"
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _CLOCK_TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T])?\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?")
+_COMMENT = ("#", "%")
+_NUMERIC = ("age", "hr_bpm", *calibration.CUFF, *calibration.CATHETER)  # columns that networks read
 _UNITS = {"s", "sec", "ms", "min", "mmhg", "kpa", "torr", "v", "mv", "au", "a.u.", "hz", "ml/s", "m/s", "1", "-"}
 
 
@@ -49,17 +53,36 @@ class Dialect:
     delimiter: between cells.
     decimal: decimal mark.
     preamble: number of lines before the header.
+    comments: numbers of the lines after the header that are comments.
   """
 
   encoding: str = "utf-8-sig"
   delimiter: str = ","
   decimal: str = "."
   preamble: int = 0
+  comments: tuple[int, ...] = ()
+
+  @property
+  def notes(self) -> tuple[str, ...]:
+    """What of the file is skipped."""
+    before, within = self.preamble, len(self.comments)
+    return ((f"skipped {_lines(before)} before the header",) if before else ()) + (
+      (f"skipped {_lines(within)} of comments",) if within else ()
+    )
 
   @property
   def options(self) -> dict[str, Any]:
     """Options of `pandas.read_csv`."""
     return {"sep": self.delimiter, "decimal": self.decimal, "encoding": self.encoding, "skip_blank_lines": False}
+
+
+def _lines(count: int) -> str:
+  return f"{count} line{'' if count == 1 else 's'}"
+
+
+def _cells(line: str) -> list[str]:
+  """Returns the cells of a header, which may begin with a comment sign, as `numpy.savetxt` writes it."""
+  return [cell.strip().strip('"').lower() for cell in re.split(r"[,;\t]", line.lstrip("".join(_COMMENT)))]
 
 
 def _dialect(path: pathlib.Path, known: Collection[str]) -> Dialect:
@@ -71,14 +94,23 @@ def _dialect(path: pathlib.Path, known: Collection[str]) -> Dialect:
   names = {name.lower() for name in known}
   header = 0
   for number, line in enumerate(lines):
-    if names & {cell.strip().strip('"').lower() for cell in re.split(r"[,;\t]", line)}:
+    if names.intersection(_cells(line)):
       header = number
       break
   line = lines[header] if lines else ""
   delimiter = max(_DELIMITERS, key=line.count) if line else ","
-  cells = [cell.strip() for row in lines[header + 1 : header + 20] for cell in row.split(delimiter)]
+  rows = [row for row in lines[header + 1 : header + 40] if not row.lstrip().startswith(_COMMENT)]
+  cells = [cell.strip() for row in rows for cell in row.split(delimiter)]
   decimal = "," if delimiter != "," and any(_DECIMAL_COMMA.fullmatch(cell) for cell in cells) else "."
-  return Dialect(encoding, delimiter, decimal, header)
+  return Dialect(encoding, delimiter, decimal, header, _comments(path, encoding, header))
+
+
+def _comments(path: pathlib.Path, encoding: str, header: int) -> tuple[int, ...]:
+  """Returns the numbers of the lines after the header that are comments."""
+  with open(path, encoding=encoding, errors="replace") as text:
+    return tuple(
+      number for number, line in enumerate(text) if number > header and line.lstrip(" \t").startswith(_COMMENT)
+    )
 
 
 def _names(path: pathlib.Path, known: Collection[str]) -> tuple[list[str], Dialect]:
@@ -98,7 +130,8 @@ def _names(path: pathlib.Path, known: Collection[str]) -> tuple[list[str], Diale
       )
     except pandas.errors.EmptyDataError as error:
       raise DataError(str(path), "the file is empty", f"add a header such as {recordings.TIME},…") from error
-  return [str(name).strip() for name in header.iloc[0]], dialect
+  names = [str(name).strip() for name in header.iloc[0]]
+  return [names[0].lstrip("".join(_COMMENT)).strip(), *names[1:]], dialect
 
 
 def _check_text(path: pathlib.Path, dialect: Dialect) -> None:
@@ -123,8 +156,11 @@ def _check_width(path: pathlib.Path, names: Sequence[str], dialect: Dialect) -> 
   Raises:
     DataError: a row has more.
   """
+  comments = set(dialect.comments)
   with datasets.reading(str(path), _REMEDY), open(path, encoding=dialect.encoding) as text:
     for row, line in enumerate(itertools.islice(text, dialect.preamble + 1, None), start=1):
+      if dialect.preamble + row in comments:
+        continue
       if line.count(dialect.delimiter) >= len(names) and '"' not in line:
         count = len(line.rstrip().rstrip(dialect.delimiter + " ").split(dialect.delimiter))
         if count > len(names):
@@ -143,7 +179,9 @@ def _column(path: pathlib.Path, names: Sequence[str], name: str) -> int:
   if names.count(name) > 1:
     raise DataError(str(path), f"duplicate column {name} in the header", "remove one")
   if name not in names:
-    raise DataError(str(path), f"column {name} is missing (found: {', '.join(names[:8])})", "rename the column")
+    as_signal = name if name == recordings.TIME else recordings.COLUMNS.get(name, "SIGNAL")
+    remedy = f"rename the column, or map another one: --channels=NAME:{as_signal}"
+    raise DataError(str(path), f"column {name} is missing (found: {', '.join(names[:8])})", remedy)
   return names.index(name)
 
 
@@ -170,7 +208,7 @@ def table(
   with datasets.reading(str(path), _REMEDY), warnings.catch_warnings():
     warnings.simplefilter("ignore", pandas.errors.ParserWarning)  # trailing commas
     frame = pandas.read_csv(
-      path, header=None, skiprows=dialect.preamble + 1, names=range(len(names)), usecols=sorted(places), index_col=False,
+      path, header=None, skiprows=[*range(dialect.preamble + 1), *dialect.comments], names=range(len(names)), usecols=sorted(places), index_col=False,
       dtype=str if texts else None, low_memory=False, skipinitialspace=True, **dialect.options,
       **number_parsing.PRECISION,
     )  # fmt: skip
@@ -231,7 +269,7 @@ def _read(
     raise DataError(
       str(path),
       f"no column is named after a signal (found: {', '.join(names[:8])})",
-      "rename one to SITE_pressure_mmhg or SITE_ppg, such as radial_pressure_mmhg",
+      "rename one to SITE_pressure_mmhg or SITE_ppg, such as radial_pressure_mmhg, or map one: --channels=NAME:radial",
     )
   signal_names = [signal_by_column[name] for name in columns]
   twice = [name for name in columns if signal_names.count(signal_by_column[name]) > 1]
@@ -242,19 +280,33 @@ def _read(
   frame = table(path, names, [clock, *columns], dialect)
   recordings.check_clock(frame[clock].to_numpy(), f"{path}: column {clock}")
   signals = {signal_by_column[name]: frame[name].to_numpy() for name in columns}
-  return recordings.make(subject, path.stem, str(path), frame[clock].to_numpy(), signals, covariates=covariates)
+  recording = recordings.make(subject, path.stem, str(path), frame[clock].to_numpy(), signals, covariates=covariates)
+  return dataclasses.replace(recording, notes=dialect.notes)
 
 
-def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.Entry | DataError]:
+def _files(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.Entry | DataError]:
+  """Lists the tables of a folder without `subjects.csv`; the name of each is its subject."""
+  listed = [
+    file
+    if isinstance(file, DataError)
+    else datasets.Entry(file.stem, file.stem, str(file), functools.partial(_read, file, file.stem, {}, channels))
+    for file in folders.find(root, "*.csv")
+  ]
+  if not listed:
+    raise DataError(str(root), "contains no CSV file", "check --path, or choose another --format")
+  return listed
+
+
+def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> tuple[list[datasets.Entry | DataError], list[str]]:
+  """Lists the subjects of `subjects.csv`. Returns them, and remarks on the cells that are no numbers."""
   path = root / SUBJECTS
-  if not path.is_file():
-    raise DataError(str(path), "no such file", "add this file with a column subject and one row per subject")
   folders.check_within(root, path)
   names, dialect = _names(path, {SUBJECT})
   subjects = table(path, names, list(dict.fromkeys(names)), dialect, texts=True)
   _column(path, names, SUBJECT)
   listed: list[datasets.Entry | DataError] = []
   row_of_subject: dict[str, int] = {}
+  parsed = subjects.drop(columns=SUBJECT).map(number_parsing.number)
   for row, (_, values) in enumerate(subjects.iterrows(), start=1):
     subject, where = str(values[SUBJECT]).strip(), f"{path}: data row {row}"
     file = root / f"{subject}.csv"
@@ -268,17 +320,32 @@ def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.En
       folders.check_within(root, file)
       if not folders.is_file(file):
         raise DataError(str(file), "no such file", f"add the file, or remove the subject from {SUBJECTS}", subject)
-      parsed = {str(name): number_parsing.number(value) for name, value in values.drop(SUBJECT).items()}
-      covariates = {name: value for name, value in parsed.items() if value == value}
+      covariates = {str(name): value for name, value in parsed.iloc[row - 1].items() if value == value}
       read = functools.partial(_read, file, subject, covariates, channels)
       listed.append(datasets.Entry(subject, subject, str(file), read))
     except DataError as error:
       listed.append(error)
-  return listed
+  return listed, _words(path, subjects, parsed)
+
+
+def _words(path: pathlib.Path, subjects: pandas.DataFrame, parsed: pandas.DataFrame) -> list[str]:
+  """Returns remarks on columns of `subjects.csv` that have words where numbers are expected."""
+  notes = []
+  for name in parsed:
+    lost = subjects[name].notna() & parsed[name].isna()
+    if lost.any() and (parsed[name].notna().any() or name in _NUMERIC):
+      cells = ", ".join(
+        f"{subject}: {cell!r}" for subject, cell in subjects.loc[lost, [SUBJECT, name]].head(3).itertuples(index=False)
+      )
+      notes.append(
+        f"{path}: {lost.sum()} of {len(lost)} cells of {name} are not numbers and were left out ({cells}); "
+        "write them as plain numbers, such as 71.5"
+      )
+  return notes
 
 
 def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None) -> datasets.DataSet:
-  """Lists a CSV file, whose name is the subject, or a folder with `subjects.csv`.
+  """Lists a CSV file, whose name is the subject, or a folder of them, with or without `subjects.csv`.
 
   Args:
     path: the file or folder.
@@ -291,11 +358,14 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     DataError: `path` contains no such data.
   """
   root = pathlib.Path(path)
-  if root.is_dir():
-    listed = _folder(root, channels or {})
+  notes: list[str] = []
+  if root.is_dir() and not (root / SUBJECTS).is_file():
+    listed, notes = _files(root, channels or {}), [f"no {SUBJECTS}: each file is a subject, without covariates"]
+  elif root.is_dir():
+    listed, notes = _folder(root, channels or {})
   elif root.is_file():
     read = functools.partial(_read, root, root.stem, {}, channels or {})
     listed = [datasets.Entry(root.stem, root.stem, str(root), read)]
   else:
-    raise DataError(str(path), "no such file or folder", "pass a CSV file, or a folder with subjects.csv")
-  return datasets.of_the_user("csv", listed, path, channels)
+    raise DataError(str(path), "no such file or folder", "pass a CSV file, or a folder of CSV files")
+  return datasets.of_the_user("csv", listed, path, channels, notes)

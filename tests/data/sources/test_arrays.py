@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.io
 
+from cap_jax.data import datasets
 from cap_jax.data.sources import arrays
 from cap_jax.types import DataError
 
@@ -39,3 +40,17 @@ def test_one_that_is_read_for_ever_is_reported(path, monkeypatch):
   monkeypatch.setattr(arrays, "_READER", arrays._READER.replace(READ, "import time; time.sleep(60)"))
   with pytest.raises(DataError, match=r"a\.mat: cannot be read within 1 s; save or download the file again"):
     arrays.check_matlab(path)
+
+
+def test_the_fields_of_a_struct_are_read(tmp_path):
+  t = np.arange(0, 20, 0.008)
+  wave = 90 + 20 * np.sin(2 * np.pi * t)
+  record = {"abp": wave, "clock": t, "who": "someone", "inner": {"ppg": wave / 100}}
+  scipy.io.savemat(tmp_path / "P01.mat", {"rec": record, "labels": np.array([["II", "ABP"]], dtype=object)})
+  channels = {"rec.abp": "radial", "rec.clock": "time_s", "rec.inner.ppg": "digital_ppg"}
+  recording = datasets.read(arrays.load(tmp_path / "P01.mat", channels).entries[0])
+  np.testing.assert_allclose(recording.signals["radial"], wave)
+  np.testing.assert_allclose(recording.signals["digital_ppg"], wave / 100)
+  assert recording.fs_hz == pytest.approx(125.0)
+  with pytest.raises(DataError, match=r"no array 'rec\.art' \(found: rec, labels, rec\.abp"):
+    datasets.read(arrays.load(tmp_path / "P01.mat", {"rec.art": "radial", "rec.clock": "time_s"}).entries[0])

@@ -1,11 +1,14 @@
 """CSV files: what is read, and what is refused with a remedy."""
 
+import pickle
+import re
+
 import numpy as np
 import pytest
 
-from cap_jax.data import datasets
+from cap_jax.data import datasets, recordings
 from cap_jax.data.sources import csv_file
-from cap_jax.types import DataError
+from cap_jax.types import DataError, InputError
 
 pytestmark = pytest.mark.quick
 
@@ -38,7 +41,11 @@ def test_reads_the_column_of_the_site(tmp_path):
     (rows(), "seconds,radial_pressure_mmhg", "column time_s is missing"),
     (["0,80", "0.02,90", "0.01,85"], None, r"time does not increase at data row 3 \(0.02 s, then 0.01 s\)"),
     (["0,80", "0,90", "0.01,85"], None, "time does not increase at data row 2"),
-    ([f"{k / 100},{12 + np.sin(k / 10)}" for k in range(99)], None, "multiply it by 7.50062 if it is in kPa"),
+    (
+      [f"{k / 100},{12 + np.sin(k / 10)}" for k in range(99)],
+      None,
+      "if it is in kPa, state it .* or multiply it by 7.50062",
+    ),
     ([f"{k / 100},{900 + k}" for k in range(99)], None, "not an arterial pressure in mmHg"),
     (["0,80", "0.01,high"], None, "column radial_pressure_mmhg, data row 2: 'high' is not a number"),
     (["0,80", ",90"], None, "time in data row 2 is not a number"),
@@ -84,7 +91,7 @@ def test_refuses_doubled_columns_other_separators_and_other_clocks(tmp_path, hea
 def test_refuses_what_is_not_a_table(tmp_path):
   with pytest.raises(DataError, match="no such file"):
     read(tmp_path / "absent.csv")
-  with pytest.raises(DataError, match=r"subjects.csv: no such file; add this file with a column subject"):
+  with pytest.raises(DataError, match="contains no CSV file; check --path"):
     read(tmp_path)
   empty = tmp_path / "empty.csv"
   empty.touch()
@@ -162,3 +169,79 @@ def test_a_line_that_was_off_most_of_the_time_does_not_lose_the_record(tmp_path)
   pulse = [90 + 30 * np.sin(k / 8) for k in range(300)]
   text = [f"{k / 100:.2f},{p:.2f}" for k, p in enumerate([-1.5] * 700 + pulse)]
   assert read(write(tmp_path / "a.csv", text, HEADER)).signals["radial"].size == 1000
+
+
+def test_units_comments_and_lines_before_the_header(tmp_path):
+  lines = ["Device: recorder, 12", "", "Time,ART"]
+  lines += [f"{k / 100:.3f},{(90 + 20 * np.sin(k / 10)) / 7.50062:.5f}" for k in range(200)]
+  lines.insert(50, "# balloon up, 3")
+  (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+  channels = {"Time": recordings.Signal("time_s"), "ART": recordings.Signal("radial", "kPa")}
+  recording = read(tmp_path / "a.csv", channels)
+  np.testing.assert_allclose(recording.time_s, np.arange(200) / 100)
+  np.testing.assert_allclose(recording.signals["radial"], 90 + 20 * np.sin(np.arange(200) / 10), atol=1e-3)
+  assert recording.units == {"radial": "mmHg"}
+  assert recording.notes == ("skipped 2 lines before the header", "skipped 1 line of comments")
+
+
+def test_a_header_may_begin_with_a_comment_sign(tmp_path):
+  """As `numpy.savetxt` writes it."""
+  wave = np.stack([np.arange(200) / 100, 90 + 20 * np.sin(np.arange(200) / 10)], axis=1)
+  np.savetxt(tmp_path / "a.csv", wave, delimiter=",", header="time_s,radial_pressure_mmhg")
+  recording = read(tmp_path / "a.csv")
+  np.testing.assert_allclose(recording.signals["radial"], wave[:, 1])
+  assert recording.notes == ()
+
+
+def test_a_folder_needs_no_table_of_subjects(tmp_path):
+  for name in ("P02", "P01"):
+    write(tmp_path / f"{name}.csv", rows())
+  dataset = csv_file.load(tmp_path)
+  assert dataset.subjects == ("P01", "P02")
+  assert dataset.notes == ("no subjects.csv: each file is a subject, without covariates",)
+  assert datasets.read(dataset.entries[1]).subject == "P02"
+
+
+def test_words_in_the_table_of_subjects_are_said(tmp_path):
+  table = "subject,age,sex,cuff_sbp_mmhg\nP01,63 y,F,141\nP02,n/a,M,128\nP03,71,F,133 mmHg\n"
+  (tmp_path / "subjects.csv").write_text(table)
+  for name in ("P01", "P02", "P03"):
+    write(tmp_path / f"{name}.csv", rows())
+  dataset = csv_file.load(tmp_path)
+  age, cuff = dataset.notes  # sex has words alone, and an empty cell is none
+  assert "1 of 3 cells of age are not numbers and were left out (P01: '63 y')" in age
+  assert "1 of 3 cells of cuff_sbp_mmhg are not numbers and were left out (P03: '133 mmHg')" in cuff
+  covariates = [datasets.read(entry).covariates for entry in dataset.entries]
+  assert covariates == [{"cuff_sbp_mmhg": 141.0}, {"cuff_sbp_mmhg": 128.0}, {"age": 71.0}]
+
+
+@pytest.mark.parametrize(
+  ("word", "expected"),
+  [
+    ("ABP:radial", ("ABP", "radial", "")),
+    ("RA:radial:kPa", ("RA", "radial", "kPa")),
+    ("Dev1:ART:radial:torr", ("Dev1:ART", "radial", "torr")),
+    ("Time:time_s", ("Time", "time_s", "")),
+    ("a:b:digital_ppg", ("a:b", "digital_ppg", "")),
+  ],
+)
+def test_channels_name_a_signal_and_a_unit(word, expected):
+  name, signal = recordings.parse_channel(word)
+  assert (name, signal, signal.unit) == expected
+  again = pickle.loads(pickle.dumps(signal))  # worker processes read with it
+  assert (again, again.unit) == (signal, signal.unit)
+
+
+@pytest.mark.parametrize(
+  ("word", "message"),
+  [
+    ("ABP", "must be NAME:SIGNAL or NAME:SIGNAL:UNIT"),
+    (":radial", "must be NAME:SIGNAL or NAME:SIGNAL:UNIT"),
+    ("ABP:wrist", "'wrist' is not a signal"),
+    ("ABP:radial:psi", "unit 'psi' is unknown; choose one of mmhg, torr, kpa"),
+    ("PLETH:digital_ppg:kPa", "only a pressure can have another unit; write PLETH:digital_ppg"),
+  ],
+)
+def test_bad_channels_are_refused(word, message):
+  with pytest.raises(InputError, match=re.escape(f"--channels={word}: ") + ".*" + message):
+    recordings.parse_channel(word)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from cap_jax.data import datasets
+from cap_jax.data import datasets, recordings
 from cap_jax.data.sources import wfdb_files
 from cap_jax.types import DataError
 
@@ -52,3 +52,30 @@ def test_reads_real_records_at_the_signals_own_rate(reference_data, name, rate, 
 def test_refuses_a_record_without_the_signal(reference_data):
   with pytest.raises(DataError, match="choose from II, V, PLETH, RESP"):
     read(reference_data / "wfdb" / "v102s", "ABP")
+
+
+@pytest.mark.parametrize("unit", ["mV", "NU"])
+def test_a_stated_unit_replaces_that_of_the_header(tmp_path, unit):
+  wave = 12 + 2 * np.sin(np.arange(500) / 10)
+  wfdb.wrsamp("k", fs=100, units=[unit], sig_name=["ART"], fmt=["16"], p_signal=wave[:, None], write_dir=str(tmp_path))
+  with pytest.raises(DataError, match=rf"radial is in {unit}; if the unit is wrong, state the right one: --channels="):
+    read(tmp_path / "k", "ART")
+  dataset = wfdb_files.load(tmp_path / "k", {"ART": recordings.Signal("radial", "kPa")})
+  recording = datasets.read(dataset.entries[0])
+  assert np.abs(recording.signals["radial"] - 7.50062 * wave).max() < 0.05
+  assert recording.units == {"radial": "mmHg"}
+
+
+def test_a_skew_shifts_the_signal_and_is_no_damage(tmp_path):
+  wave = 90 + 20 * np.sin(np.arange(1000) / 10)
+  signals = np.stack([wave, wave], axis=1)
+  wfdb.wrsamp(
+    "s", fs=125, units=["mmHg"] * 2, sig_name=["A", "B"], fmt=["16"] * 2, p_signal=signals, write_dir=str(tmp_path)
+  )
+  header = (tmp_path / "s.hea").read_text().splitlines()
+  header[2] = header[2].replace("s.dat 16 ", "s.dat 16:5 ")
+  (tmp_path / "s.hea").write_text("\n".join(header) + "\n")
+  recording = datasets.read(wfdb_files.load(tmp_path / "s", {"A": "radial", "B": "brachial"}).entries[0])
+  radial, brachial = recording.signals["radial"], recording.signals["brachial"]
+  np.testing.assert_allclose(brachial[:-5], radial[5:])
+  assert np.isnan(brachial[-5:]).all()

@@ -1,0 +1,29 @@
+"""Defines the flag `--channels`, which maps the channels, columns or arrays of a file to signals."""
+
+from absl import flags
+
+from cap_jax.data import recordings
+from cap_jax.types import InputError
+
+_CHANNELS = flags.DEFINE_list(
+  "channels",
+  [],
+  "CHANNEL:SIGNAL[:UNIT], such as ABP:radial,PLETH:digital_ppg or ART:radial:kPa; Time:time_s is the clock",
+)
+
+
+def read() -> dict[str, str]:
+  """Returns name → signal from the flag.
+
+  Raises:
+    InputError: one is not `NAME:SIGNAL[:UNIT]`, names no signal, or two contradict each other.
+  """
+  signals: dict[str, recordings.Signal] = {}
+  for word in _CHANNELS.value:
+    name, signal = recordings.parse_channel(word)
+    if name in signals:
+      raise InputError(f"--channels: duplicate channel {name}; name each channel once")
+    if any(other == signal and other.unit != signal.unit for other in signals.values()):
+      raise InputError(f"--channels: {signal} has two units; state the same unit for each channel of {signal}")
+    signals[name] = signal
+  return dict(signals)
