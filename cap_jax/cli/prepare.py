@@ -12,7 +12,7 @@ from absl import flags
 
 from cap_jax import config
 from cap_jax.cli import dataset_flags, launcher, split_flags
-from cap_jax.data import preparation
+from cap_jax.data import preparation, subject_partition
 from cap_jax.signals import beat_quality
 from cap_jax.types import DataError, InputError
 
@@ -63,5 +63,7 @@ def main() -> None:
     print("  the subjects are unknown: the split is by record, so one person may be in two parts")
   notes = prepared.manifest["notes"]
   print("\n".join([f"  note: {note}" for note in notes]), end="\n" if notes else "")
-  print("  split: " + ", ".join(f"{part} {len(names)}" for part, names in prepared.split.subjects.items()))
+  print("  split: " + ", ".join(f"{part} {len(names)}" for part, names in prepared.split.subjects.items() if names))
+  if subject_partition.is_small(prepared.split.subjects.get(subject_partition.TEST, ())):
+    print(f"  {subject_partition.SMALL}")
   print("\n".join(dataset_flags.describe_lost([DataError(**lost) for lost in manifest["lost"]], total)))

@@ -6,7 +6,10 @@ from cap_jax.data import subject_partition
 from cap_jax.types import InputError
 
 _SPLIT = flags.DEFINE_list(
-  "split", ["training:0.5", "unlabelled:0.15", "validation:0.15", "test:0.2"], "fraction of the subjects in each part"
+  "split",
+  None,
+  "fraction of the subjects in each part, such as training:0.5,validation:0.3,test:0.2 (default: 20 % test, 15 % validation but 9 "
+  "or more if possible, the others training)",
 )
 _REFERENCE = flags.DEFINE_string(
   "reference", "aortic_root", "reference signal; subjects without it can only be unlabelled"
@@ -24,7 +27,7 @@ def partition_from_flags() -> subject_partition.Partition:
     InputError: a flag is no share or no range.
   """
   shares: dict[str, float] = {}
-  for word in _SPLIT.value:
+  for word in _SPLIT.value or ():
     name, _, share = word.partition(":")
     try:
       shares[name] = float(share)
@@ -37,4 +40,6 @@ def partition_from_flags() -> subject_partition.Partition:
       ood_range = subject_partition.Range(covariate, float(low), float(high))
     except ValueError as error:
       raise InputError(f"--out_of_distribution={_OUT.value}: must be COVARIATE:FROM:TO, such as age:60:80") from error
-  return subject_partition.Partition(shares, _REFERENCE.value, ood_range, _SEED.value)
+  return subject_partition.Partition(
+    shares if _SPLIT.value is not None else None, _REFERENCE.value, ood_range, _SEED.value
+  )

@@ -15,13 +15,13 @@ import os
 from absl import flags
 
 from cap_jax.cli import distributed, launcher, study_flags
-from cap_jax.data import splits
+from cap_jax.data import splits, subject_partition
 from cap_jax.inference import pretrained
 from cap_jax.losses import tasks
 from cap_jax.metrics import waveform_metrics
 from cap_jax.report import tables
 from cap_jax.strategies import STRATEGIES, find
-from cap_jax.study import study_config, study_datasets, training
+from cap_jax.study import folds, study_config, study_datasets, training
 from cap_jax.train import (
   checkpoint,
   host_liveness,
@@ -42,7 +42,7 @@ _SOURCE = flags.DEFINE_string(
 )
 _TARGET = flags.DEFINE_string("target", None, "scenario of the target clinic (default: from the config)")
 _N_TARGET = flags.DEFINE_integer(
-  "n_target", None, "number of labelled target subjects (default: the last in the config)"
+  "n_target", None, "number of labelled target subjects (default: the last in the config; all of a store)"
 )
 _SEED = flags.DEFINE_integer("seed", 0, "random seed of the labelled subjects and of fresh parameters")
 _INIT = flags.DEFINE_list(
@@ -74,7 +74,7 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[study_config.Study, st
     )
   n_target = _N_TARGET.value
   if n_target is None:
-    n_target = max(study.n_target) if strategy_selection.needs_labels(name, changes) is not False else 0
+    n_target = _default_n_target(study) if strategy_selection.needs_labels(name, changes) is not False else 0
   study = dataclasses.replace(
     study,
     scenario=_TARGET.value or study.scenario,
@@ -87,6 +87,13 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[study_config.Study, st
   if strategy_selection.needs_labels(name, changes) and not n_target:
     raise InputError(f"--n_target=0: {name} needs labelled target subjects; pass 1 or more")
   return study, name
+
+
+def _default_n_target(study: study_config.Study) -> int:
+  """Returns the number of labelled subjects where no flag states one: the config's last, or all of a store."""
+  if not study.target_data or study.n_target != study_config.Study.n_target:
+    return max(study.n_target)
+  return folds.labelled_available(study)
 
 
 def main() -> None:
@@ -136,6 +143,11 @@ def _transfer(
   print(f"{find(name, study.custom.get(name)).equation}\n\n{tables.merge_report(adapted.report)}\n")
   if adapted.reason:
     print(f"{adapted.reason}\n")
+  intervals = adapted.checkpoint.uncertainty_calibration
+  if intervals is not None and intervals.lacking:
+    print(
+      f"no prediction intervals: {intervals.lacking}; add validation subjects with --split or --config.target_split\n"
+    )
   trained = [("source network unchanged", source)] * (source.task == "waveform") + [(name, adapted.checkpoint)]
   if labels and name != "scratch":
     scratch = training.adapted(study, "scratch", source, large, target, labels, _SEED.value, loop.Recorder(states))
@@ -150,6 +162,8 @@ def _transfer(
   for metric, values in adapted.fitted.metrics.items():  # aligned features may shrink, adversaries may win
     if metric.endswith(("feature_norm", "discriminator_accuracy")):
       print(f"  {metric:30} {values[:50].mean():.2f} at the start, {values[-50:].mean():.2f} at the end")
+  if study.target_data and subject_partition.is_small(target.test.subjects):
+    print(subject_partition.SMALL.replace("STORE", study.target_data))
   checkpoint.save(os.path.join(workdir, "checkpoint"), adapted.checkpoint)
   if adapted.best is not None:
     checkpoint.save(os.path.join(workdir, "best"), adapted.best)

@@ -13,6 +13,13 @@ from cap_jax.types import InputError
 
 TRAINING, UNLABELLED, VALIDATION, TEST = NAMES = ("training", "unlabelled", "validation", "test")
 OUT, UNKNOWN = "out_of_distribution", "unknown"
+_TESTED, _VALIDATED, _MOST_VALIDATED = 0.2, 0.15, 0.3  # of the subjects with the reference
+_INTERVALS_NEED = 9  # subjects, for intervals of 90 %
+_FEW = 20  # test subjects; with fewer the error depends much on who is tested
+SMALL = (
+  "few test subjects: test each subject once with python -m cap_jax study --config.target_data=STORE --config.folds=5, or leave one "
+  "subject out with --config.folds=0"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,13 +36,13 @@ class Partition:
   """How subjects are divided.
 
   Attributes:
-    fractions: part → share of the subjects that remain for the draw.
+    fractions: part → share of the subjects that remain for the draw; `default_sizes` if None.
     reference: signal without which a subject can only be unlabelled; ignored where no subject has it.
     held_out: covariate range whose subjects make a part of their own.
     seed: seed of the draw.
   """
 
-  fractions: Mapping[str, float]
+  fractions: Mapping[str, float] | None = None
   reference: str = "aortic_root"
   held_out: Range | None = None
   seed: int = 0
@@ -46,13 +53,45 @@ class Partition:
     Raises:
       InputError: the shares are negative or do not sum to one, a part has another name, or the reference is no signal.
     """
+    recordings.split_signal(self.reference)
+    if self.fractions is None:
+      return
     values = list(self.fractions.values())
     if not values or not all(0 <= value <= 1 for value in values) or abs(sum(values) - 1) > 1e-3:
       raise InputError(f"shares {dict(self.fractions)}: must be 0 or more and sum to 1")
     for name in self.fractions:
       if name not in NAMES:
         raise InputError(f"{name!r} is not a part of a store; choose from {', '.join(NAMES)}")
-    recordings.split_signal(self.reference)
+
+
+def default_sizes(count: int, test: bool = True) -> dict[str, int]:
+  """Returns part → number of subjects, so that no label is wasted.
+
+  A fifth is tested. Prediction intervals need 9 validation subjects, so small data sets get so many, up to 30 %, and
+  large ones 15 %. All others can be labelled. There is no unlabelled part: training subjects also serve without their
+  labels.
+
+  Args:
+    count: number of subjects with the reference.
+    test: whether a part is tested.
+  """
+  tested = max(round(_TESTED * count), 1) if test and count > 1 else 0
+  validation = min(max(round(_VALIDATED * count), _INTERVALS_NEED), int(_MOST_VALIDATED * count))
+  validation = max(validation, 1) if count > tested + 1 else 0
+  return {TRAINING: count - validation - tested, VALIDATION: validation} | ({TEST: tested} if test else {})
+
+
+def is_small(tested: Sequence[str]) -> bool:
+  """Returns whether so few subjects are tested that the error depends much on who they are."""
+  return 0 < len(tested) < _FEW
+
+
+def _sizes(how: Partition, count: int) -> dict[str, int]:
+  """Returns part → number of subjects."""
+  if how.fractions is None:
+    return default_sizes(count)
+  edges = np.round(np.cumsum([0.0, *how.fractions.values()]) * count).astype(int)
+  return dict(zip(how.fractions, np.diff(edges).tolist(), strict=True))
 
 
 def divide(records: Sequence[store.Record], how: Partition) -> splits.Split:
@@ -88,8 +127,7 @@ def divide(records: Sequence[store.Record], how: Partition) -> splits.Split:
   if any(how.reference in own_signals for own_signals in signals.values()):
     without_reference = tuple(name for name in names if how.reference not in signals[name])
     names = tuple(name for name in names if name not in set(without_reference))
-  edges = np.round(np.cumsum([0.0, *how.fractions.values()]) * len(names)).astype(int)
-  drawn = splits.draw(names, dict(zip(how.fractions, np.diff(edges).tolist(), strict=True)), how.seed).subjects
+  drawn = splits.draw(names, _sizes(how, len(names)), how.seed).subjects
   return splits.Split({**drawn, UNLABELLED: (*drawn.get(UNLABELLED, ()), *without_reference), **set_apart})
 
 
@@ -112,10 +150,12 @@ def folds(records: Sequence[store.Record], how: Partition, count: int | None) ->
     raise InputError(
       f"{count or len(names)} folds are not possible with {len(names)} subjects with {how.reference}; choose 2 to {len(names)}"
     )
-  shares = {name: share for name, share in how.fractions.items() if name != TEST}
+  remaining = len(names) - -(-len(names) // count) if count else len(names) - 1
+  fractions = how.fractions or {part: float(size) for part, size in default_sizes(remaining, test=False).items()}
+  shares = {name: share for name, share in fractions.items() if name != TEST}
   total = sum(shares.values())
   if not shares.get(TRAINING):
-    raise InputError(f"shares {dict(how.fractions)}: {TRAINING} must have a positive share")
+    raise InputError(f"shares {dict(fractions)}: {TRAINING} must have a positive share")
   rest = dataclasses.replace(how, fractions={name: share / total for name, share in shares.items()}, held_out=None)
   fold_splits = []
   for fold in splits.k_fold(names, count, how.seed) if count else splits.leave_one_out(names):

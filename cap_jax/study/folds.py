@@ -18,6 +18,14 @@ def target_subjects(study: study_config.Study, opened: store.Store) -> Mapping[s
   return splits.load(study.target_split).subjects if study.target_split else opened.split.subjects
 
 
+def labelled_available(study: study_config.Study) -> int:
+  """Returns how many subjects of the target's store can be labelled for training."""
+  opened = store.open_store(study.target_data)
+  untestable = _untestable(study, opened)
+  pool = target_subjects(study, opened).get(subject_partition.TRAINING, ())
+  return sum(name not in untestable for name in pool)
+
+
 def _untestable(study: study_config.Study, opened: store.Store) -> dict[str, str]:
   """Returns subject → reason, for the subjects of a store that cannot be tested.
 

@@ -291,8 +291,9 @@ def reconstruct(trained: checkpoint.Checkpoint, waves: batches.Waves) -> tuple[l
       period = np.concatenate([np.diff(f) for f in feet]).mean() / spec.fs_hz
       mean_beat = indices.of_beats(beats_kt.mean(0)[None], np.array([period]))
       values = {name: float(mean_beat.values[name][0]) for name in REPORTED_INDICES}
-      missing = "; ".join(f"{name}: {why[0]}" for name in REPORTED_INDICES if (why := mean_beat.reasons[name])[0])
-      values |= {"csbp": float(beats_kt.max(1).mean()), "cdbp": float(beats_kt.min(1).mean())}
+      reasons = {name: mean_beat.reasons[name][0] for name in REPORTED_INDICES if name != "hr"}
+      missing = "; ".join(f"{name}: {why}" for name, why in reasons.items() if why)
+      values |= {"csbp": float(beats_kt.max(1).mean()), "cdbp": float(beats_kt.min(1).mean()), "hr": 60 / period}
       values["cpp"] = values["csbp"] - values["cdbp"]
     half_width = intervals.wave * float(reading.sigma_bt[rows, inner].mean()) if intervals else float("nan")
     csbp_half_width = uncertainty.csbp_half_width(intervals, reading, rows, inner, feet) if intervals else float("nan")

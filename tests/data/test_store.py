@@ -324,6 +324,25 @@ def test_nothing_is_left_of_a_store_without_a_good_record(tmp_path):
   assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+  ("count", "training", "validation", "test"), [(30, 15, 9, 6), (12, 7, 3, 2), (5, 3, 1, 1), (100, 65, 15, 20), (2, 1, 0, 1)]
+)
+def test_by_default_all_subjects_with_a_reference_are_used(count, training, validation, test):
+  """Thirty patients leave nine for validation, the least for intervals of 90 %."""
+  sizes = subject_partition.default_sizes(count)
+  assert sizes == {"training": training, "validation": validation, "test": test}
+
+
+def test_the_default_split_of_a_store_and_of_its_folds(prepared):
+  records = [record for shard in prepared.shards for record in shard.records]
+  split = subject_partition.divide(records, subject_partition.Partition())
+  assert {part: len(names) for part, names in split.subjects.items()} == {
+    "training": 4, "validation": 1, "test": 1, "unlabelled": 1,
+  }  # fmt: skip
+  for fold in subject_partition.folds(records, subject_partition.Partition(), 3):
+    assert [len(fold.subjects[part]) for part in ("training", "validation", "test", "unlabelled")] == [3, 1, 2, 1]
+
+
 def test_folds_of_a_store(prepared):
   records = [record for shard in prepared.shards for record in shard.records]
   how = subject_partition.Partition({"training": 0.5, "validation": 0.3, "test": 0.2})

@@ -99,6 +99,21 @@ def test_a_given_network_is_transferred_to_the_patients(prepared, done_study, tm
   assert header["about"]["target_data"] == str(prepared[0])
 
 
+def test_by_default_no_label_is_wasted_and_all_are_used(patients, done_study, tmp_path):
+  store_ = tmp_path / "store"
+  done = run_here("prepare", "--format=csv", f"--path={patients}", f"--output={store_}", "--workers=1")
+  assert done.returncode == 0, done.stderr
+  assert "split: training 7, validation 3, test 2\n" in done.stdout
+  assert "few test subjects: test each subject once with python -m cap_jax study" in done.stdout
+  done = run_here(
+    "transfer", "--strategy=fine_tuning/head", f"--source={done_study / 'checkpoint'}", f"--config.target_data={store_}",
+    "--config.steps=50", f"--workdir={tmp_path / 'work'}",
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  assert "\n7 labelled subjects, " in done.stdout
+  assert "no prediction intervals: intervals of 90 % need 9 calibration subjects, but there are 3" in done.stdout
+
+
 @pytest.mark.slow
 def test_a_network_is_trained_on_virtual_people_and_transferred_to_the_patients(prepared, tmp_path):
   output, _ = prepared
@@ -154,7 +169,7 @@ def test_pretraining_streams_from_a_store_of_virtual_people(tmp_path):
   done = run("pretrain", *small, f"--workdir={tmp_path / 'work'}")
   assert done.returncode == 0, done.stderr
   assert "In silico: all subjects are virtual. radial, task waveform: RMSE" in done.stdout
-  assert "on 6 unseen source subjects" in done.stdout
+  assert "on 9 unseen source subjects" in done.stdout
   rate = run("benchmark", "--only=input", f"--store={tmp_path / 'store'}", "--turns=1")
   assert rate.returncode == 0, rate.stderr
   assert re.search(r"share of the step rate without input \| [\d.]+ × \| ≥ 0.9", rate.stdout)
