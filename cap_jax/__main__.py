@@ -41,7 +41,9 @@ def main() -> None:
     sys.argv = [f"cap-jax {name}", *sys.argv[2:]]
     importlib.import_module("cap_jax.cli.launcher").launch_command(name)
   else:
-    print(f"error: {name!r} is not a command; choose one of {', '.join(COMMANDS)}", file=sys.stderr)
+    from cap_jax.types import suggest  # imports jax
+
+    print(f"error: {name!r} is not a command; {suggest(name, COMMANDS)}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -39,7 +39,14 @@ def check_steps(name: str, steps: int) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Windows:
-  """Windows of a recording: length and hop; `margin_s` at each end does not count in errors and losses."""
+  """Windows of a recording.
+
+  Attributes:
+    fs_hz: sampling rate [Hz].
+    seconds: length of a window [s].
+    hop_s: time from the start of a window to that of the next [s].
+    margin_s: time at each end of a window that does not count in errors and losses [s].
+  """
 
   fs_hz: float = 125.0
   seconds: float = 4.0
@@ -101,7 +108,7 @@ class Calibration:
     kind: "none", "sbp_dbp", "map_dbp", or "invasive", which is MAP and DBP of a catheter.
     form: rule for the MAP of a cuff that reports none, name in `calibration.FORMS`.
     sbp_bias_mmhg, sbp_sd_mmhg, dbp_bias_mmhg, dbp_sd_mmhg: error added to a cuff's reading, drawn once per subject.
-    seed: of these draws.
+    seed: seed of these draws.
   """
 
   kind: str = "none"
@@ -147,17 +154,20 @@ class Signals:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Model:
-  """The network. `extractor`, `head`, `adaptor` name f, r, a in the registries of `models.net`.
+  """The network.
 
   Attributes:
+    extractor, head, adaptor: names of f, r and a in the registries of `models.net`.
     patch: samples per token; the window is a whole number of patches. The `tcn` has a token a sample.
-    channels, layers, kernel: sizes of the extractor.
+    channels: width of the extractor.
+    layers: number of its layers.
+    kernel: length of its kernels in tokens, odd.
     head_channels: hidden size of the head.
     cosines: size of the basis in which the head `waveform` writes a wave, per two patches.
     outputs: number of outputs of the head `numbers`.
     taps: number of taps of the adaptor `fir`, odd.
     covariates: names of the covariates that the extractor reads besides the wave.
-    precision: of the computation, name in `models.net.PRECISIONS`; parameters are float32.
+    precision: precision of the computation, name in `models.net.PRECISIONS`; parameters are float32.
   """
 
   extractor: str = "token_cnn"
@@ -197,12 +207,13 @@ class Training:
   """Optimisation: linear warm-up over a fraction of the steps, then a cosine to zero.
 
   Attributes:
-    steps: number of steps.
+    steps: number of steps, a multiple of 50.
     batch: windows per step.
-    learning_rate, weight_decay: of the optimizer.
+    learning_rate: highest learning rate.
+    weight_decay: weight decay of the optimizer.
     warmup: fraction of the steps.
     clip: largest global norm of the gradient.
-    seed: of initialisation and batches.
+    seed: seed of the initial parameters and of the order of windows.
     optimizer: name in `train.optimizer.OPTIMIZERS`.
   """
 

@@ -15,7 +15,8 @@ waves on the same clock. Units are part of a name where data enter or leave the 
 Inside, pressures are in mmHg except in `arteries`, which computes in SI.
 """
 
-from collections.abc import Callable, Mapping
+import difflib
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -36,6 +37,18 @@ LossFn = Callable[[Params, Batch, jax.Array], tuple[jax.Array, Metrics]]
 
 class InputError(ValueError):
   """An input of the user is invalid. The message names the input, the place and the remedy."""
+
+
+def suggest(name: str, names: Iterable[str]) -> str:
+  """Returns the remedy for an unknown name: the names that resemble it, or all names.
+
+  Args:
+    name: the unknown name.
+    names: the known names.
+  """
+  known = list(names)
+  near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.7)
+  return f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(known) or 'none'}"
 
 
 class UnfitError(RuntimeError):

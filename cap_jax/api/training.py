@@ -19,7 +19,7 @@ from cap_jax.metrics import waveform_metrics
 from cap_jax.strategies import find
 from cap_jax.strategies.strategy import Strategy
 from cap_jax.train import checkpoint, checks, runs, strategy_selection
-from cap_jax.types import InputError
+from cap_jax.types import InputError, suggest
 
 _HELD_OUT = 0.1  # of the subjects, for validation if there are no validation windows
 
@@ -248,7 +248,7 @@ def cohort(
     raise InputError(f"sites={sites!r}: must be a tuple of sites, such as ('radial',)")
   scenes = {**clinics.SOURCES, **clinics.SCENARIOS}
   if name not in scenes:
-    raise InputError(f"cohort {name!r} is unknown; choose one of {', '.join(scenes)}")
+    raise InputError(f"cohort {name!r} is unknown; {suggest(name, scenes)}")
   if device is not None:
     records.check_kind(device, clinics.Device, "device", "pass a cap_jax.clinics.Device, such as TONOMETER")
   scene = scenes[name]
@@ -290,7 +290,7 @@ def pretrain(
   """
   records.check_kind(task, str, "task", "pass the name of a task")
   if task not in tasks.TASKS:
-    raise InputError(f"task {task!r} is unknown; choose one of {', '.join(tasks.TASKS)}")
+    raise InputError(f"task {task!r} is unknown; {suggest(task, tasks.TASKS)}")
   records.check_kind(model, config.Model, "model", "pass a cap_jax.config.Model")
   spec = config.Training(steps=steps, learning_rate=2e-2, seed=seed)
   task_reference = tasks.TASKS[task].reference or site

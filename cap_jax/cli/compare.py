@@ -19,7 +19,7 @@ _THREADS = 2  # one small network does not fill two cores
 def main() -> None:
   began = time.perf_counter()
   study = study_command.read(_FLAGS)
-  study_command.check(study)
+  study_command.check(study, _FLAGS)
   folder = _FLAGS.workdir.value or study_manifest.next_folder(study, "runs/compare")
   output_folders.open_folder(folder)
   study_command.run(study, folder, _FLAGS.processes.value, began, _THREADS)

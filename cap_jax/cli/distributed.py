@@ -23,7 +23,8 @@ from absl import flags
 from cap_jax import files
 from cap_jax.cli import output_folders
 from cap_jax.train import host_liveness, training_state
-from cap_jax.types import InputError
+from cap_jax.train.clock import DivergedError
+from cap_jax.types import InputError, UnfitError
 
 _COORDINATOR = flags.DEFINE_string(
   "coordinator", None, "HOST:PORT of the first of several hosts, or auto on a cluster that jax detects"
@@ -40,7 +41,7 @@ _HOST_S = flags.DEFINE_integer(
 _COLLECTIVE_S = flags.DEFINE_integer(
   "collective_timeout_s", _TIMEOUTS.collective_s, "seconds that hosts wait for one that is alive", lower_bound=1
 )
-_STATES, _SETTINGS = "training_states", "run_settings.json"
+_STATES, _SETTINGS, _LOGS = "training_states", "run_settings.json", "logs"
 _RESULTS = ("source", "checkpoint", "best", "split.json")  # results that a resumed run writes again
 
 
@@ -95,32 +96,45 @@ def _fields(name: str, value: Any) -> Iterator[tuple[str, str]]:
       yield path or "checkpoint", repr(part)
 
 
-def _begin(path: str, *settings: Any) -> None:
+def _begin(path: str, now: Any) -> bool:
   """Makes a work folder, or opens one in which a run with the same settings was stopped, see `work_folder`.
 
   Results of the stopped run and files whose names contain `.partial-` are removed; training states, metrics and other
   files stay.
 
+  Args:
+    path: of the folder.
+    now: settings of the run, as JSON reads them.
+
+  Returns:
+    Whether the run is new.
+
   Raises:
+    output_folders.FinishedError: the same run was finished here.
     InputError: the folder has other content, or cannot be made.
   """
-  now = json.loads(json.dumps([_plain(one) for one in settings]))
-  note, states = os.path.join(path, _SETTINGS), os.path.join(path, _STATES)
+  note = os.path.join(path, _SETTINGS)
   if not os.path.exists(note):
-    if os.path.exists(os.path.join(states, _SETTINGS)):  # of a run that was killed after its end
-      _remove_states(states)
     # a process that was killed at its start leaves such files
     for left in pathlib.Path(path).glob(f"{_SETTINGS}.partial-*"):
       left.unlink()
     output_folders.new_folder(path)
-    with files.write_atomically(note) as (partial,), open(partial, "w", encoding="utf-8") as file:
-      json.dump(now, file, indent=1)
-    return
+    _write_note(path, now, finished=False)
+    return True
   try:
     with open(note, encoding="utf-8") as file:
-      before = json.load(file)
-  except (OSError, ValueError) as error:
-    raise InputError(f"{note}: damaged ({error}); choose another --workdir or remove this one") from error
+      content = json.load(file)
+    before, finished = content["settings"], bool(content["finished"])
+  except (OSError, ValueError, LookupError, TypeError) as error:
+    raise InputError(f"{note}: damaged ({error!r}); choose another --workdir or remove this one") from error
+  results = os.path.join(path, "checkpoint")
+  if finished:
+    shutil.rmtree(os.path.join(path, _STATES), ignore_errors=True)  # left by a kill after the end
+    if before == now:
+      raise output_folders.FinishedError(f"{path}: this run is finished; see {results}")
+    raise InputError(
+      f"--workdir={path}: contains a finished run with other settings, see {results}; choose another folder"
+    )
   if before != now:
     raise InputError(
       f"--workdir={path}: contains a stopped run with other settings; choose another folder or remove it"
@@ -129,6 +143,31 @@ def _begin(path: str, *settings: Any) -> None:
     if left.exists() and (".partial-" in left.name or left.relative_to(path).as_posix() in _RESULTS):
       shutil.rmtree(left) if left.is_dir() else left.unlink()
   print(f"{path}: resuming the stopped run", file=sys.stderr)
+  return False
+
+
+def _write_note(path: str, settings: Any, finished: bool) -> None:
+  """Writes the settings of a run, and whether it is finished."""
+  note = os.path.join(path, _SETTINGS)
+  with files.write_atomically(note) as (partial,), open(partial, "w", encoding="utf-8") as file:
+    json.dump({"settings": settings, "finished": finished}, file, indent=1)
+
+
+@contextlib.contextmanager
+def _released_on_error(path: str, is_new: bool) -> Iterator[None]:
+  """Empties a new work folder if its run fails before anything is worth resuming, so that a corrected command can use it."""
+  try:
+    yield
+  except (InputError, UnfitError, DivergedError):
+    states = os.path.join(path, _STATES)
+    if is_new and not (os.path.isdir(states) and os.listdir(states)):
+      for name in (_STATES, _SETTINGS, _LOGS, *_RESULTS):
+        left = os.path.join(path, name)
+        if os.path.isdir(left):
+          shutil.rmtree(left)
+        elif os.path.exists(left):
+          os.unlink(left)
+    raise
 
 
 @contextlib.contextmanager
@@ -148,6 +187,7 @@ def work_folder(
     The path of the folder, and the keeper of training states.
 
   Raises:
+    output_folders.FinishedError: the same run was finished there.
     InputError: the folder cannot be used, or another host has other settings.
   """
   if watch is not None:
@@ -166,16 +206,14 @@ def work_folder(
       raise InputError(f"--workdir={path}: another process is running there; wait for it to finish") from error
     except OSError as error:
       raise InputError(f"--workdir={path}: cannot be used ({error.strerror}); choose another folder") from error
-    _begin(path, *settings)
-    yield path, training_state.StateKeeper(states)
-    os.makedirs(states, exist_ok=True)  # several hosts save none
-    os.replace(os.path.join(path, _SETTINGS), os.path.join(states, _SETTINGS))
-    _remove_states(states)
-
-
-def _remove_states(states: str) -> None:
-  """Removes the states of a complete run, the note on its settings last: until then they are known as such."""
-  for entry in os.scandir(states):
-    if entry.is_dir(follow_symlinks=False):
-      shutil.rmtree(entry.path)
-  shutil.rmtree(states)
+    now = json.loads(json.dumps([_plain(one) for one in settings]))
+    try:
+      is_new = _begin(path, now)
+    except output_folders.FinishedError as error:
+      if watch is not None:  # the other hosts must end too
+        raise InputError(str(error)) from error
+      raise
+    with _released_on_error(path, is_new):
+      yield path, training_state.StateKeeper(states)
+    _write_note(path, now, finished=True)
+    shutil.rmtree(states, ignore_errors=True)

@@ -7,6 +7,7 @@ import io
 import os
 import pathlib
 import platform
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -16,11 +17,12 @@ import jax
 from absl import app, flags, logging
 
 from cap_jax import extras
-from cap_jax.cli import output_folders
+from cap_jax.cli import arguments, output_folders
 from cap_jax.train import metrics_writer, training_state
 from cap_jax.train.clock import DivergedError
 from cap_jax.types import InputError, UnfitError
 
+_STOPPED = "stopped; run the same command again to resume"
 _PROFILE = flags.DEFINE_string(
   "profile", None, "folder to create for a trace of the whole run, for TensorBoard or Perfetto"
 )
@@ -88,29 +90,31 @@ def _usage_of(name: str) -> str:
   return usage.replace("python -m experiments.", "cap-jax ") if sys.argv[0].startswith("cap-jax") else usage
 
 
+def _parse(argv: list[str]) -> list[str]:
+  """Parses the flags; prints all of the project's for --help, and one line for what is wrong."""
+  for module, module_flags in flags.FLAGS.flags_by_module_dict().items():
+    if module.startswith((__package__, "experiments.")):  # whichever module defines it, --help shows it
+      for flag in module_flags:
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+  if _asks_for_help(argv):  # absl ends it with status 1
+    app.usage(shorthelp=True, writeto_stdout=True)
+    sys.exit(0)
+  try:
+    return flags.FLAGS(arguments.normalised(argv))
+  except flags.Error as error:
+    fail(str(error).strip().splitlines()[0])
+    raise AssertionError from error
+  except Exception as error:  # a config file is a program, which may raise anything
+    fail(f"--config: cannot load the file: {last_line(error)}")
+    raise AssertionError from error
+
+
 def launch(main: Callable[[], None]) -> None:
   """Runs a program.
 
   Invalid input and invalid flags are one line on standard error and exit status 2. On SIGTERM the program exits with status
   `training_state.EXIT_STOPPED`. The same command then resumes, or starts again where no training state was saved.
   """
-
-  def parse(argv: list[str]) -> list[str]:
-    for module, module_flags in flags.FLAGS.flags_by_module_dict().items():
-      if module.startswith((__package__, "experiments.")):  # whichever module defines it, --help shows it
-        for flag in module_flags:
-          flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
-    if _asks_for_help(argv):  # absl ends it with status 1
-      app.usage(shorthelp=True, writeto_stdout=True)
-      sys.exit(0)
-    try:
-      return flags.FLAGS(argv)
-    except flags.Error as error:
-      fail(str(error).strip().splitlines()[0])
-      raise AssertionError from error
-    except Exception as error:  # a config file is a program, which may raise anything
-      fail(f"--config: cannot load the file: {last_line(error)}")
-      raise AssertionError from error
 
   def guarded(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # a user need not read the notes of libraries
@@ -126,6 +130,8 @@ def launch(main: Callable[[], None]) -> None:
       with _traced():
         main()
       sys.stdout.flush()
+    except output_folders.FinishedError as finished:
+      print(finished)
     except (InputError, DivergedError) as error:
       fail(str(error))
     except UnfitError as error:
@@ -133,11 +139,11 @@ def launch(main: Callable[[], None]) -> None:
     except MemoryError:
       fail("out of memory; use fewer subjects, shorter windows or smaller batches")
     except KeyboardInterrupt:
-      print("\nstopped", file=sys.stderr)
+      print(f"\n{_STOPPED}", file=sys.stderr)
       sys.exit(130)
     except training_state.StopRequested:
       sys.stdout.flush()
-      print("\nstopped; run the same command again to resume", file=sys.stderr)
+      print(f"\n{_STOPPED}", file=sys.stderr)
       sys.exit(training_state.EXIT_STOPPED)
     except BrokenPipeError:  # the reader of the output has closed it
       os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -146,7 +152,7 @@ def launch(main: Callable[[], None]) -> None:
       place = error.filename or "a file that this run writes"
       fail(f"{place}: {error.strerror or error}; free disk space, check the permissions or choose another folder")
 
-  app.run(guarded, flags_parser=parse)
+  app.run(guarded, flags_parser=_parse)
 
 
 @contextlib.contextmanager
@@ -187,7 +193,7 @@ def provenance(**facts: str) -> dict[str, str]:
   # `cap-jax` and `python -m cap_jax` put the name of the command into sys.argv[0]
   program = sys.argv[0] if module is None or module.name.endswith("__main__") else f"python -m {module.name}"
   return {
-    "command": " ".join([program, *sys.argv[1:]]),
+    "command": f"{program} {shlex.join(sys.argv[1:])}".strip(),
     **facts,
     "versions": f"Python {platform.python_version()}, {versions}",
     "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",

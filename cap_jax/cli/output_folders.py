@@ -10,6 +10,10 @@ from cap_jax import files
 from cap_jax.types import InputError
 
 
+class FinishedError(Exception):
+  """The run is finished already; the message says where its results are."""
+
+
 def new_folder(path: str, flag: str = "--workdir") -> str:
   """Makes a folder.
 
@@ -64,7 +68,8 @@ def whole_folder(path: str, flag: str) -> Iterator[str]:
   """
   final = os.path.abspath(path)
   if os.path.lexists(final):
-    raise InputError(f"{flag}={path}: already exists; choose another folder or remove it")
+    see = f", see {path}/report.html" if os.path.isfile(os.path.join(final, "report.html")) else ""
+    raise InputError(f"{flag}={path}: already exists{see}; choose another folder or remove it")
   try:
     os.makedirs(os.path.dirname(final), exist_ok=True)
     partial = tempfile.mkdtemp(prefix=f"{os.path.basename(final)}.", dir=os.path.dirname(final))

@@ -12,7 +12,7 @@ from absl import flags
 
 from cap_jax import config
 from cap_jax.cli import dataset_flags, launcher, split_flags
-from cap_jax.data import preparation, subject_partition
+from cap_jax.data import preparation, store, subject_partition
 from cap_jax.signals import beat_quality
 from cap_jax.types import DataError, InputError
 
@@ -47,11 +47,14 @@ def main() -> None:
   spec = config.Conditioning(
     fs_hz=_FS_HZ.value, drop=tuple(_DROP.value), synchronise=synchronise, transit_s=(low, high)
   )
+  finished = store.exists(output)
   workers = _WORKERS.value or (1 if dataset_flags.FORMAT.value == "virtual" else os.cpu_count() or 1)
   prepared = preparation.prepare(dataset, output, spec, how, workers, _SHARD.value, dataset_flags.STRICT.value)
   manifest, totals = prepared.manifest, prepared.manifest["totals"]
   total = len(dataset.entries) + len(dataset.lost)
   place = ", in silico" if dataset.in_silico else ""
+  if finished:
+    print(f"{output}: this preparation was finished before; nothing was written")
   print(f"{output}: {total - len(manifest['lost'])} records, {totals['seconds']:.0f} s at {prepared.fs_hz:g} Hz{place}")
   for name, unit in prepared.units.items():
     good = totals["good_s"].get(name, 0.0)

@@ -17,7 +17,7 @@ _FLAGS = study_command.define_flags("default")
 def main() -> None:
   began = time.perf_counter()
   study = study_command.read(_FLAGS)
-  study_command.check(study)
+  study_command.check(study, _FLAGS)
   folder = launcher.required(_FLAGS.workdir, "DIR")
   output_folders.open_folder(folder)
   study_command.run(study, folder, _FLAGS.processes.value, began)

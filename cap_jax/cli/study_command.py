@@ -3,13 +3,14 @@
 import os
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pandas
 import tqdm
 from absl import flags
 
-from cap_jax.cli import launcher, reference_flags, study_flags
+from cap_jax.cli import launcher, output_folders, reference_flags, study_flags
 from cap_jax.losses import tasks
 from cap_jax.metrics import label_efficiency
 from cap_jax.report import page, study_report, study_tables, tables
@@ -63,8 +64,12 @@ def read(command_flags: Flags) -> study_config.Study:
   return study
 
 
-def check(study: study_config.Study) -> None:
+def check(study: study_config.Study, command_flags: Flags) -> None:
   """Checks before long work that every method can run in every clinic, and that the flags are valid.
+
+  Args:
+    study: to run.
+    command_flags: of the command; the methods that they name must be in a cell.
 
   Raises:
     InputError: a value of the study is invalid.
@@ -73,12 +78,27 @@ def check(study: study_config.Study) -> None:
   study_datasets.check_stores(study)
   for clinic in study_grid.clinics_of(study):
     folds.check(clinic)
+    folds.check_labelled(clinic)
   for name in strategy_selection.expanded(study.strategies):
     training.check(study, name, tasks.TASKS[study.task].model(study.model))
   if not study_grid.keys(study):
     raise InputError(
       f"n_target={study.n_target}: no method can use it; change n_target or the methods: {'; '.join(study_grid.unused(study))}"
     )
+  _check_requested(study, study_flags.read_overrides(command_flags.config))
+
+
+def _check_requested(study: study_config.Study, overrides: Mapping[str, Any]) -> None:
+  """Checks that every method that the command line names runs in some cell.
+
+  Raises:
+    InputError: one runs in none.
+  """
+  requested = {name for field in ("baselines", "strategies") if field in overrides for name in getattr(study, field)}
+  for line in study_grid.unused(study):
+    name, _, reason = line.partition(": ")
+    if name in requested:
+      raise InputError(f"{name}: can run in no cell ({reason}); change --config.n_target, or omit it")
 
 
 def announce(study: study_config.Study, folder: str, processes: int, threads: int) -> int:
@@ -115,6 +135,10 @@ def run(study: study_config.Study, folder: str, processes: int, began: float, th
     began: `time.perf_counter` at the start of the command.
     threads: of each process.
   """
+  if studies.is_finished(study, folder):
+    raise output_folders.FinishedError(
+      f"{folder}: this study is finished; see {folder}/report.html (remove that file to write the report again)"
+    )
   total = announce(study, folder, processes, threads)
   with tqdm.tqdm(total=total, desc="study", unit="cell") as bar:
     for cell in studies.run(study, folder, processes, launcher.metrics(), threads):

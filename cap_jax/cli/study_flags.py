@@ -2,16 +2,20 @@
 
 import dataclasses
 import os
+import re
+import sys
 import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict, config_dict, config_flags
 
 from cap_jax import clinics
-from cap_jax.cli import launcher
+from cap_jax.cli import arguments, launcher
 from cap_jax.inference import pretrained
+from cap_jax.strategies import STRATEGIES
+from cap_jax.strategies.strategy import Strategy
 from cap_jax.study import study_config, study_datasets
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
@@ -22,8 +26,20 @@ _FOLLOWED = ("source", "site", "model", "windows", "task", "calibration", "refer
 
 
 def to_config_dict(value: Any) -> ConfigDict:
-  """Converts a frozen config into a `ConfigDict`, whose fields `--config.field=value` overrides."""
-  return ConfigDict(dataclasses.asdict(value), convert_dict=True)
+  """Converts a frozen config into a `ConfigDict`, whose fields `--config.field=value` overrides.
+
+  The `custom` of a study gets all fields of all strategies, without a value where the study has none.
+  """
+  content = dataclasses.asdict(value)
+  if isinstance(value, study_config.Study):
+    content["custom"] = {name: {**_fields_without_value(), **content["custom"].get(name, {})} for name in STRATEGIES}
+  return ConfigDict(content, convert_dict=True)
+
+
+def _fields_without_value() -> dict[str, Any]:
+  """Returns field of a strategy → a missing value of its type."""
+  fields = [field for field in dataclasses.fields(Strategy) if field.name not in ("name", "equation")]
+  return {field.name: config_dict.placeholder(type(field.default)) for field in fields}
 
 
 def from_config_dict(kind: type[T], mapping: Mapping[str, Any]) -> T:
@@ -50,9 +66,18 @@ def from_config_dict(kind: type[T], mapping: Mapping[str, Any]) -> T:
     elif typing.get_origin(hints[name]) is tuple:
       value = _split_names(value)
     elif isinstance(value, ConfigDict):
-      value = value.to_dict()
+      value = _without_empty(value)
     values[name] = value
   return kind(**values)
+
+
+def _without_empty(mapping: ConfigDict) -> dict[str, Any]:
+  """Returns strategy → field → value, without fields that have no value and strategies without fields."""
+  filled = {name: {k: v for k, v in values.items() if v is not None} for name, values in mapping.to_dict().items()}
+  for values in filled.values():
+    if "init_from_source" in values:
+      values["init_from_source"] = _split_names(values["init_from_source"])
+  return {name: values for name, values in filled.items() if values}
 
 
 def _split_names(values: Any) -> tuple[Any, ...]:
@@ -132,11 +157,13 @@ def define_study(text: str, default: str = "default") -> flags.FlagHolder[Any]:
     The holder of the flag.
   """
   try:
-    return config_flags.DEFINE_config_file("config", os.path.join(_CONFIGS, f"{default}.py"), text)
+    path = os.path.join(_CONFIGS, f"{default}.py")
+    return config_flags.DEFINE_config_file("config", path, text, sys_argv=arguments.normalised(sys.argv))
   except Exception as error:  # a config file is a program, which may raise anything
-    launcher.fail(
-      f"--config.FIELD=VALUE: {launcher.last_line(error)} is not a field or value of a study; see cap_jax/study/study_config.py"
-    )
+    name = re.sub(r"[\"'\\]", "", str(error).replace("\\n", "\n")).splitlines()[0]
+    near = re.search(r'Did you mean \\?"(.+?)\\?"', str(error))
+    hint = f"; did you mean {near.group(1)}?" if near else ""
+    launcher.fail(f"--config.FIELD=VALUE: {name!r} is not a field or value of a study{hint}; docs/config.md lists all")
     raise AssertionError from error
 
 

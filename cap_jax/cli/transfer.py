@@ -31,11 +31,11 @@ from cap_jax.train import (
   strategy_selection,
   training_state,
 )
-from cap_jax.types import InputError
+from cap_jax.types import InputError, suggest
 
 _CONFIG = study_flags.define_study("source, target and training")
-_STRATEGY = flags.DEFINE_enum(
-  "strategy", None, [*STRATEGIES, strategy_selection.NAME], "name of the strategy (default: the first in the config)"
+_STRATEGY = flags.DEFINE_string(
+  "strategy", None, "name of the strategy, or auto, which chooses one (default: the first in the config)"
 )
 _SOURCE = flags.DEFINE_string(
   "source", None, "checkpoint of the source network, or pretrained; if omitted, a source network is trained first"
@@ -45,6 +45,11 @@ _N_TARGET = flags.DEFINE_integer(
   "n_target", None, "number of labelled target subjects (default: the last in the config; all of a store)"
 )
 _SEED = flags.DEFINE_integer("seed", 0, "random seed of the labelled subjects and of fresh parameters")
+_STEPS = flags.DEFINE_integer(
+  "steps", None, "training steps of the strategy, a multiple of 50 (default: from the config)"
+)
+_BATCH = flags.DEFINE_integer("batch", None, "windows in a step (default: from the config)")
+_RATE = flags.DEFINE_float("rate", None, "learning rate (default: from the strategy)")
 _INIT = flags.DEFINE_list(
   "init_from_source", None, "path prefixes to initialise from the source (default: from the strategy)"
 )
@@ -61,6 +66,8 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[study_config.Study, st
   if source is not None:
     study = study_flags.follow(study, source)
   name = _STRATEGY.value or study.strategies[0]
+  if name not in (*STRATEGIES, strategy_selection.NAME):
+    raise InputError(f"--strategy={name}: unknown; {suggest(name, (*STRATEGIES, strategy_selection.NAME))}")
   changes = dict(study.custom.get(name) or {})
   if _INIT.value is not None:
     changes["init_from_source"] = tuple(_INIT.value)
@@ -68,9 +75,11 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[study_config.Study, st
     changes["stages"] = ((tuple(_FREEZE.value),),)
   if _LOSS.value is not None:
     changes["loss"] = study_flags.read_terms(_LOSS.value)
+  if _RATE.value is not None:
+    changes["learning_rate"] = _RATE.value
   if name == strategy_selection.NAME and changes:
     raise InputError(
-      "--strategy=auto: sets these itself; omit --init_from_source, --freeze and --loss, or name a strategy"
+      "--strategy=auto: sets these itself; omit --init_from_source, --freeze, --loss and --rate, or name a strategy"
     )
   n_target = _N_TARGET.value
   if n_target is None:
@@ -81,9 +90,12 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[study_config.Study, st
     strategies=(name,),
     n_target=(n_target,),
     seeds=(_SEED.value,),
+    steps=study.steps if _STEPS.value is None else _STEPS.value,
+    batch=study.batch if _BATCH.value is None else _BATCH.value,
     custom={name: changes} if changes else {},
   )
   study_datasets.check_stores(study)
+  folds.check_labelled(study)
   if strategy_selection.needs_labels(name, changes) and not n_target:
     raise InputError(f"--n_target=0: {name} needs labelled target subjects; pass 1 or more")
   return study, name

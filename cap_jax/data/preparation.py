@@ -67,7 +67,11 @@ def _write_plan(
   )
   plan = {"format": store.FORMAT, "sha256": hashlib.sha256(settings.encode()).hexdigest()}
   if store.exists(root) and not (root / store.PLAN).is_file():
-    raise InputError(f"--output={root}: already contains a complete store; choose another folder or remove it")
+    if store.open_store(root).manifest.get("plan") == plan:
+      return
+    raise InputError(
+      f"--output={root}: already contains a complete store of other data or settings; choose another folder or remove it"
+    )
   file = root / store.PLAN
   if file.is_file():
     with datasets.reading(str(file), "choose another folder or remove this one"):
@@ -112,7 +116,8 @@ def prepare(
   shard_records: int = 64,
   strict: bool = False,
 ) -> store.Store:
-  """Writes the store of a data set. After an interruption, the same call resumes with the missing shards.
+  """Writes the store of a data set. After an interruption, the same call resumes with the missing shards; a finished
+  store is opened.
 
   Args:
     dataset: data set of any source.
@@ -144,7 +149,7 @@ def prepare(
   try:
     with files.lock_folder(root, wait=False):
       _write_plan(root, dataset, spec, how, shard_records)
-      if store.exists(root):  # interrupted after its manifest was written
+      if store.exists(root):  # finished, or interrupted after its manifest was written
         return _tidied(root)
       try:
         done = _write(root, groups, spec, workers, strict)
@@ -243,6 +248,7 @@ def _finish(
     "totals": _totals(nonempty),
     "lost": lost,
     "split": split.digest,
+    "plan": json.loads((root / store.PLAN).read_text(encoding="utf-8")),
     "shards": entries,
   }
   for shard in summaries:
@@ -258,5 +264,5 @@ def _finish(
 def _tidied(root: pathlib.Path) -> store.Store:
   """Removes the files that only the preparation needs, and opens the store."""
   for path in (*root.glob(f"*.{shards.SUMMARY}"), *root.glob("*.partial*"), root / store.PLAN):
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
   return store.open_store(root)

@@ -11,7 +11,7 @@ import numpy as np
 
 from cap_jax.arteries import network
 from cap_jax.signals import filters, quality
-from cap_jax.types import DataError, InputError
+from cap_jax.types import DataError, InputError, suggest
 
 # Sites of the virtual cohort, further ones of the Pulse Wave Database, and an artery that is not recorded.
 SITES: tuple[str, ...] = (
@@ -190,7 +190,7 @@ def check_site(site: str, flag: str = "--site") -> None:
     InputError: the site is not one of `SITES`, nor a finger's PPG.
   """
   if site not in (*SITES, PPG):
-    raise InputError(f"{flag}={site}: unknown site; choose one of {', '.join((*SITES, PPG))}")
+    raise InputError(f"{flag}={site}: unknown site; {suggest(site, (*SITES, PPG))}")
 
 
 def check_pressure_site(site: str) -> None:

@@ -23,7 +23,7 @@ from cap_jax.models import (
   token_cnn,
   waveform_head,
 )
-from cap_jax.types import DType, InputError, Params
+from cap_jax.types import DType, InputError, Params, suggest
 
 # Precision of the computation. Parameters, the head's last layer and the loss are always float32.
 PRECISIONS: dict[str, DType] = {"float32": None, "bfloat16": jnp.bfloat16}
@@ -168,7 +168,7 @@ def make_net(model: config.Model) -> Net:
     ("precision", model.precision, PRECISIONS),
   ):
     if name not in registry:
-      raise InputError(f"{kind} {name!r} is unknown; choose one of {', '.join(sorted(registry))}")
+      raise InputError(f"{kind} {name!r} is unknown; {suggest(name, sorted(registry))}")
   dtype = PRECISIONS[model.precision]
   return Net(
     EXTRACTORS[model.extractor](model, dtype),

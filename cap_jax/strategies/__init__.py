@@ -15,7 +15,7 @@ from cap_jax.strategies import (
   scratch,
 )
 from cap_jax.strategies.strategy import Stage, Strategy
-from cap_jax.types import InputError
+from cap_jax.types import InputError, suggest
 
 STRATEGIES: dict[str, Strategy] = {
   "scratch": scratch.STRATEGY,
@@ -54,12 +54,12 @@ def find(name: str, changes: Mapping[str, Any] | None = None) -> Strategy:
     InputError: the name or a field is unknown, or a value is invalid.
   """
   if name not in STRATEGIES:
-    raise InputError(f"strategy {name!r} is unknown; choose one of {', '.join(STRATEGIES)}")
+    raise InputError(f"strategy {name!r} is unknown; {suggest(name, STRATEGIES)}")
   values = dict(changes or {})
   fields = [field.name for field in dataclasses.fields(Strategy) if field.name != "name"]
   for field in values:
     if field not in fields:
-      raise InputError(f"strategy {name}: no field {field!r}; choose one of {', '.join(fields)}")
+      raise InputError(f"strategy {name}: no field {field!r}; {suggest(field, fields)}")
   try:
     for field, kind in (("stages", Stage), ("loss", Term)):
       if field in values:

@@ -20,7 +20,7 @@ from cap_jax.models.discriminator import Discriminator
 from cap_jax.models.net import ADAPTORS, Net
 from cap_jax.strategies import low_rank, surgery
 from cap_jax.strategies.surgery import check_paths
-from cap_jax.types import InputError, Params
+from cap_jax.types import InputError, Params, suggest
 
 LEAST_STEPS = 150
 FROZEN = ("f_s", "anchor", "teacher")
@@ -30,7 +30,7 @@ _BALANCE_RATE = 20.0
 
 def _check(kind: str, name: str, registered: Collection[str]) -> None:
   if name not in registered:
-    raise InputError(f"{kind} {name!r} is unknown; choose one of {', '.join(registered)}")
+    raise InputError(f"{kind} {name!r} is unknown; {suggest(name, registered)}")
 
 
 class Stage(NamedTuple):
@@ -79,7 +79,9 @@ class Strategy:
     by_site: whether the source keeps a head of its own, s, if the target measures at another site (`at`).
     low_rank: rank of the change of each matrix, 0 for none.
     rate_decay: factor on the learning rate from one layer to the one before it.
-    learning_rate, weight_decay, optimizer: chosen on validation subjects.
+    learning_rate: highest learning rate; those of the registered strategies were chosen on validation subjects.
+    weight_decay: weight decay, chosen likewise.
+    optimizer: name in `train.optimizer.OPTIMIZERS`.
     name: for messages, logs and the checkpoint.
   """
 

@@ -18,6 +18,21 @@ def target_subjects(study: study_config.Study, opened: store.Store) -> Mapping[s
   return splits.load(study.target_split).subjects if study.target_split else opened.split.subjects
 
 
+def check_labelled(study: study_config.Study) -> None:
+  """Checks before long work that a store has as many labelled subjects for training as the study needs, without folds.
+
+  Raises:
+    InputError: it has fewer.
+  """
+  if not study.target_data or study.folds != 1:
+    return
+  available = labelled_available(study)
+  if available < max(study.n_target):
+    raise InputError(
+      f"n_target={max(study.n_target)}: {study.target_data} has only {available} labelled subjects for training; use fewer"
+    )
+
+
 def labelled_available(study: study_config.Study) -> int:
   """Returns how many subjects of the target's store can be labelled for training."""
   opened = store.open_store(study.target_data)

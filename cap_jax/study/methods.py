@@ -15,7 +15,7 @@ from cap_jax.inference import uncertainty
 from cap_jax.strategies import find, surgery
 from cap_jax.study import study_config, study_datasets, training
 from cap_jax.train import checkpoint, loop, prediction, runs, strategy_selection
-from cap_jax.types import InputError
+from cap_jax.types import InputError, suggest
 
 NO_REFERENCE_USED = ""
 LEVELS = "the true MAP and DBP"
@@ -335,7 +335,7 @@ def method(study: study_config.Study, name: str) -> Method:
     InputError: the study names an unknown baseline.
   """
   if name in study.baselines and name not in BASELINES:
-    raise InputError(f"baselines={name}: unknown; choose from {', '.join(BASELINES)}")
+    raise InputError(f"baselines={name}: unknown; {suggest(name, BASELINES)}")
   if name == strategy_selection.NAME:
     return _auto()
   return BASELINES[name] if name in BASELINES else strategy(study, name)

@@ -19,6 +19,7 @@ from cap_jax.study import methods, study_config, study_grid, study_manifest, stu
 from cap_jax.study.study_results import Cell, Key
 from cap_jax.study.study_runner import StudyRunner
 from cap_jax.train import training_state
+from cap_jax.types import InputError
 
 COLUMNS = (
   "scenario",
@@ -80,7 +81,18 @@ def run(
   """
   with study_manifest.lock_folder(folder):
     study_manifest.remember(study, folder)
-    yield from _run_cells(study, folder, processes, metrics, threads)
+    try:
+      yield from _run_cells(study, folder, processes, metrics, threads)
+    except InputError:
+      study_manifest.forget_if_empty(folder)
+      raise
+
+
+def is_finished(study: study_config.Study, folder: str) -> bool:
+  """Returns whether a folder has the report of this very study, with all of its cells."""
+  return study_manifest.is_reported(study, folder) and all(
+    study_results.load(folder, key) is not None for key in study_grid.keys(study)
+  )
 
 
 def _run_cells(

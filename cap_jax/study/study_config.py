@@ -13,7 +13,7 @@ from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
 from cap_jax.strategies import find
 from cap_jax.train import checks, optimizer, runs, strategy_selection
-from cap_jax.types import InputError
+from cap_jax.types import InputError, suggest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,8 +24,8 @@ class Study:
     source: source clinic, name in `clinics.SOURCES`.
     source_network: "train" trains the source network, "pretrained" is that of the package, anything else is the folder of a
       checkpoint.
-    source_data, target_data: folders of prepared stores that replace the source or target clinic.
-    task: of the source network, name in `tasks.TASKS`.
+    source_data, target_data: folder of a prepared store, used instead of the virtual clinic.
+    task: what the source network learns, name in `tasks.TASKS`.
     scenario: target clinic, name in `clinics.SCENARIOS`.
     scenarios: target clinics of a whole study; `scenario` alone if empty.
     target_split: file of a split of the target's store, instead of its own.
@@ -45,15 +45,16 @@ class Study:
     source_subjects: size of the source cohort, without `validation_subjects`.
     labelled_subjects: size of the pool from which labelled subjects are drawn, at least the largest `n_target`.
     unlabelled_subjects: target subjects whose peripheral waves alone are used; of a store, the largest number of them.
-    validation_subjects: of source and of target, for the choice of hyperparameters; a store has its own.
-    test_subjects: of the target; a store has its own.
+    validation_subjects: subjects of source and of target for the choice of hyperparameters; a store has its own.
+    test_subjects: test subjects of the target; a store has its own.
     source_seconds, target_seconds: seconds of record per subject; a store has its own.
     model, target_model: networks of source and target. If the target's extractor is empty, it is the source's model.
-    windows: of source and target.
+    windows: windows of source and target.
     pretrain: training of the source network.
-    steps, batch: of every strategy. Learning rates belong to the strategy.
-    cohort_seed: of the virtual cohorts, the splits and the folds.
-    calibration: of the peripheral waves of source and target.
+    steps: training steps of every strategy, a multiple of 50. Learning rates belong to the strategy.
+    batch: windows of each stream in a step of a strategy.
+    cohort_seed: seed of the virtual cohorts, the splits and the folds.
+    calibration: calibration of the peripheral waves of source and target.
     custom: strategy → field → value, fields of `strategies.strategy.Strategy` that this study changes.
   """
 
@@ -136,7 +137,7 @@ class Study:
     """
     for field, registry in (("scenario", clinics.SCENARIOS), ("source", clinics.SOURCES), ("task", tasks.TASKS)):
       if getattr(self, field) not in registry:
-        raise InputError(f"{field}={getattr(self, field)}: unknown; choose one of {', '.join(registry)}")
+        raise InputError(f"{field}={getattr(self, field)}: unknown; {suggest(getattr(self, field), registry)}")
     _check_sites(self)
     _check_sizes(self)
     _check_grid(self)
@@ -178,7 +179,7 @@ def _check_grid(study: Study) -> None:
       raise InputError(f"{name}={values}: contains a duplicate value; remove it")
   for value in study.scenarios:
     if value not in clinics.SCENARIOS:
-      raise InputError(f"scenarios={value}: unknown; choose from {', '.join(clinics.SCENARIOS)}")
+      raise InputError(f"scenarios={value}: unknown; {suggest(value, clinics.SCENARIOS)}")
   if study.scenarios and study.target_data:
     raise InputError(
       f"scenarios={study.scenarios}: are virtual; leave scenarios empty with target_data={study.target_data}"

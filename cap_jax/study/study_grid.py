@@ -62,13 +62,18 @@ def keys(study: study_config.Study) -> list[Key]:
     scenario = clinic.target_name
     for fold in range(folds.count(clinic)):
       for seed in study.seeds:
-        for n_target in study.n_target:
+        for n_target in (*(() if 0 in study.n_target else (0,)), *study.n_target):
           for name in names(clinic):
             method = methods.method(clinic, name)
             repeated = not n_target and not method.drawn and seed != study.seeds[0]
-            if method.runs_at(n_target) and not repeated:
+            if n_target in _label_counts(study, method) and not repeated:
               cells.append(Key(scenario, fold, name, n_target, seed))
   return cells
+
+
+def _label_counts(study: study_config.Study, method: methods.Method) -> list[int]:
+  """Returns the numbers of labels at which a method runs; one that uses none runs once, whether 0 was requested or not."""
+  return [n for n in study.n_target if method.runs_at(n)] or [n for n in (0,) if method.runs_at(n)]
 
 
 def unused(study: study_config.Study) -> list[str]:

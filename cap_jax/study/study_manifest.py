@@ -69,6 +69,21 @@ def _stopped(study: study_config.Study, folder: str) -> bool:
     return False
 
 
+def is_reported(study: study_config.Study, folder: str) -> bool:
+  """Returns whether a folder has a report of this very study."""
+  path = os.path.join(folder, _NAME)
+  if not os.path.isfile(path) or not os.path.isfile(os.path.join(folder, _REPORT)):
+    return False
+  return _read(path) == json.loads(json.dumps(dataclasses.asdict(study)))
+
+
+def forget_if_empty(folder: str) -> None:
+  """Removes the configuration of a study that failed before it had a result, so that a corrected command can use the folder."""
+  kept = (_NAME, files.LOCK)
+  if not any(name not in kept for name in os.listdir(folder)):
+    os.unlink(os.path.join(folder, _NAME))
+
+
 def remember(study: study_config.Study, folder: str) -> None:
   """Writes the study's configuration, or compares it with the stored one, from which it may have grown.
 

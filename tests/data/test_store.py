@@ -180,8 +180,10 @@ def test_a_stopped_preparation_resumes(prepared, tmp_path, monkeypatch):
     "shard-00002",
     "split.json",
   ]
-  with pytest.raises(InputError, match="already contains a complete store"):
-    preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)
+  finished = preparation.prepare(dataset(), path, SPEC, HOW, shard_records=3)  # again: nothing is written
+  assert finished.manifest == output.manifest
+  with pytest.raises(InputError, match="already contains a complete store of other data or settings"):
+    preparation.prepare(dataset(), path, SPEC, HOW, shard_records=4)
 
 
 def test_strict_stops_at_the_first_bad_record(tmp_path):
@@ -325,7 +327,8 @@ def test_nothing_is_left_of_a_store_without_a_good_record(tmp_path):
 
 
 @pytest.mark.parametrize(
-  ("count", "training", "validation", "test"), [(30, 15, 9, 6), (12, 7, 3, 2), (5, 3, 1, 1), (100, 65, 15, 20), (2, 1, 0, 1)]
+  ("count", "training", "validation", "test"),
+  [(30, 15, 9, 6), (12, 7, 3, 2), (5, 3, 1, 1), (100, 65, 15, 20), (2, 1, 0, 1)],
 )
 def test_by_default_all_subjects_with_a_reference_are_used(count, training, validation, test):
   """Thirty patients leave nine for validation, the least for intervals of 90 %."""

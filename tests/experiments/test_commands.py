@@ -81,6 +81,10 @@ def test_compare_writes_its_table_csv_and_page(source, tmp_path, scenarios):
   )  # one of all clinics; nothing was adapted: no map of features
   assert (tmp_path / "w" / "figures" / "few_shot_device.pdf").is_file()
   assert (tmp_path / "w" / "logs" / "device" / "fold_0" / "fine_tuning" / "n2_seed0" / "metrics.jsonl").is_file()
+  again = run_here("compare", f"--workdir={tmp_path / 'w'}", *flags)
+  assert again.returncode == 0, again.stderr
+  assert again.stdout.startswith(f"{tmp_path / 'w'}: this study is finished; see {tmp_path / 'w'}/report.html")
+  (tmp_path / "w" / "report.html").unlink()
   again = run_here("compare", f"--workdir={tmp_path / 'w'}", *flags)  # all is done: the report is written anew
   assert again.returncode == 0, again.stderr
   assert again.stdout.splitlines()[0] == done.stdout.splitlines()[0]
@@ -197,7 +201,26 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
     ("reconstruct", ["--input=a.csv", "--output=b.csv", "--site=brachial"], "the checkpoint reads radial; train one"),
     ("reconstruct", ["--bogus=1"], "Unknown command line flag 'bogus'"),
     ("transfer", ["--source=nowhere", "--workdir=w"], "no checkpoint found; train one with"),
-    ("transfer", ["--strategy=magic", "--source=x", "--workdir=w"], "flag --strategy=magic"),
+    ("transfer", ["--strategy=magic", "--workdir=w"], "--strategy=magic: unknown; choose one of"),
+    ("transfer", ["--strategy=fine_tunning", "--workdir=w"], "unknown; did you mean fine_tuning"),
+    ("transfer", ["--workdir=w", "--n_target=41", "--strategy=fine_tuning"], "must be 0 to 40 labelled subjects"),
+    ("transfer", ["--workdir=w", "--strategy=auto", "--rate=0.1"], "--strategy=auto: sets these itself"),
+    ("transfer", ["--workdir=w", "--steps=75"], "steps=75: must be a positive multiple of 50"),
+    (
+      "transfer",
+      ["--workdir=w", "--config.stepz=75"],
+      "'stepz' is not a field or value of a study; did you mean steps?",
+    ),
+    (
+      "compare",
+      ["--workdir=w", "--config.custom.fine_tunin.learning_rate=1"],
+      "'fine_tunin' is not a field or value of a study; did you mean fine_tuning?",
+    ),
+    (
+      "compare",
+      ["--workdir=w", "--config.baselines=gtf_target,source", "--config.n_target=0,"],
+      "gtf_target: can run in no cell (needs labelled subjects, but n_target is (0,))",
+    ),
     ("transfer", ["--workdir=w", "--loss=target:much"], "--loss=target:much: the weight must be a number"),
     (
       "transfer",
@@ -214,13 +237,17 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
     ("transfer", ["--workdir=w", "--loss=hope:1"], "loss 'hope' is unknown; choose one of target"),
     ("transfer", ["--workdir=w", "--n_target=0", "--strategy=fine_tuning"], "fine_tuning needs labelled target"),
     ("pretrain", ["--workdir=w", "--site=digital_ppg"], "must be a peripheral pressure"),
-    ("compare", ["--workdir=w", "--config.scenarios=device,venus"], "scenarios=venus: unknown; choose from"),
+    ("compare", ["--workdir=w", "--config.scenarios=device,venus"], "scenarios=venus: unknown; choose one of"),
     ("compare", ["--workdir=w", "--config.scenario=mars"], "scenario=mars: unknown; choose one of"),
     ("compare", ["--workdir=w", "--config.n_target=5,100"], "must be 0 to 40 labelled subjects"),
     ("compare", ["--config=absent.py"], "absent.py"),
     ("compare", ["--workdir=w", "--config.model.patch=7"], "not a whole number of patches of 7"),
     ("compare", ["--workdir=w", "--config.n_target=5,5"], "contains a duplicate value"),
-    ("pretrain", ["--workdir=w", "--config.nope=3"], "'nope'\" is not a field or value of a study"),
+    (
+      "pretrain",
+      ["--workdir=w", "--config.nope=3"],
+      "'nope' is not a field or value of a study; docs/config.md lists all",
+    ),
     ("pretrain", ["--workdir=w", "--config=README.md"], "--config: cannot load the file"),
     ("pretrain", [], "--workdir is missing; pass --workdir=DIR"),
     ("tune", ["--rates=fast"], "--rates=fast: each must be a number"),
@@ -236,7 +263,7 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
     ("compare", ["--workdir=w", "--config.scenarios=device,device"], "contains a duplicate value"),
     ("compare", ["--workdir=w", "--metrics=csv"], "--metrics=csv: unknown; choose from jsonl, tensorboard"),
     ("study", [], "--workdir is missing; pass --workdir=DIR"),
-    ("study", ["--workdir=w", "--config.baselines=oracle"], "baselines=oracle: unknown; choose from peripheral"),
+    ("study", ["--workdir=w", "--config.baselines=oracle"], "baselines=oracle: unknown; choose one of peripheral"),
     ("study", ["--workdir=w", "--config.folds=200"], "folds=200: device_population has only 116 subjects"),
     (
       "study",

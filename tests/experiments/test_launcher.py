@@ -7,11 +7,12 @@ import pytest
 from ml_collections import ConfigDict
 
 from cap_jax import config
-from cap_jax.cli import reconstruct, study_flags
+from cap_jax.cli import arguments, reconstruct, study_flags
 from cap_jax.data import batches
 from cap_jax.study import study_config
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
+from tests import config_page
 
 pytestmark = pytest.mark.quick
 
@@ -69,3 +70,40 @@ def test_covariates_are_those_that_the_network_takes(monkeypatch, given, message
     reconstruct._covariates(("age", "hr_bpm"), ())
   monkeypatch.setattr(reconstruct, "_COVARIATES", types.SimpleNamespace(value=["hr_bpm=60", "age=70"]))
   assert reconstruct._covariates(("age", "hr_bpm"), ()) == {"age": 70.0, "hr_bpm": 60.0}
+
+
+def test_the_page_of_the_configuration_fields_is_up_to_date():
+  assert config_page.PAGE.read_text(encoding="utf-8") == config_page.text(), "run python -m tests.config_page"
+
+
+@pytest.mark.parametrize(
+  ("word", "expected"),
+  [
+    ("--config.steps=1e3", "--config.steps=1000"),
+    ("--steps=1.5e2", "--steps=150"),
+    ("--rate=1e-3", "--rate=1e-3"),
+    ("--config.steps=1.23e1", "--config.steps=1.23e1"),  # no whole number: refused where it is parsed
+    ("--path=1e3", "--path=1e3"),
+    ("--config.target_data=1e3", "--config.target_data=1e3"),
+    ("--config.pretrain.steps=5e3", "--config.pretrain.steps=5000"),
+    ("--config.custom.fine_tuning.learning_rate=1e-3", "--config.custom['fine_tuning'].learning_rate=1e-3"),
+    ("--config.custom.multi_task/transducer.low_rank=4", "--config.custom['multi_task/transducer'].low_rank=4"),
+    ("--config.custom['scratch'].optimizer=muon", "--config.custom['scratch'].optimizer=muon"),
+    ("--workdir=runs/1e3", "--workdir=runs/1e3"),
+  ],
+)
+def test_arguments_that_absl_cannot_parse_are_rewritten(word, expected):
+  assert arguments.normalised(["program", word]) == ["program", expected]
+
+
+def test_a_field_of_a_strategy_is_a_flag():
+  """Each strategy has its own fields: one is changed, the others stay."""
+  values = study_flags.to_config_dict(study_config.Study(custom={"scratch": {"learning_rate": 1e-3}}))
+  values.custom["multi_task/transducer"].learning_rate = 4e-3
+  values.custom["fine_tuning"].init_from_source = ("f,r",)
+  study = study_flags.study_of(values)
+  assert study.custom == {
+    "scratch": {"learning_rate": 1e-3},
+    "multi_task/transducer": {"learning_rate": 4e-3},
+    "fine_tuning": {"init_from_source": ("f", "r")},
+  }

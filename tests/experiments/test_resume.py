@@ -136,8 +136,11 @@ def test_a_stopped_transfer_resumes_to_the_same_bits(tmp_path):
   assert rows[0] == rows[1]
   assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in whole.iterdir())
   again = run("transfer", *SMALL, f"--workdir={folder}")
-  assert again.returncode == 2
-  assert "is not empty" in again.stderr
+  assert again.returncode == 0
+  assert again.stdout == f"{folder}: this run is finished; see {folder}/checkpoint\n"
+  other = run("transfer", *SMALL, "--n_target=1", f"--workdir={folder}")
+  assert other.returncode == 2
+  assert "contains a finished run with other settings, see" in other.stderr
 
 
 def test_states_that_a_kill_after_the_end_left_are_removed_and_those_of_others_stay(tmp_path):
@@ -145,12 +148,34 @@ def test_states_that_a_kill_after_the_end_left_are_removed_and_those_of_others_s
   for folder in (mine, ours):
     (folder / "training_states" / "000").mkdir(parents=True)
     (folder / "checkpoint").mkdir()
-  (ours / "training_states" / "run_settings.json").write_text("[]")
-  for folder in (mine, ours):
-    with pytest.raises(InputError, match="is not empty"), distributed.work_folder(str(folder), {}):
-      raise AssertionError("the run is complete")
+  (ours / "run_settings.json").write_text('{"settings": [{}], "finished": true}')
+  with pytest.raises(InputError, match="is not empty"), distributed.work_folder(str(mine), {}):
+    raise AssertionError("the folder is another's")
+  for settings, error in ({}, output_folders.FinishedError), ({"a": 1}, InputError):
+    with pytest.raises(error, match="finished"), distributed.work_folder(str(ours), settings):
+      raise AssertionError("the run is finished")
   assert sorted(path.name for path in mine.iterdir()) == ["checkpoint", "training_states"]
-  assert sorted(path.name for path in ours.iterdir()) == ["checkpoint"]
+  assert sorted(path.name for path in ours.iterdir()) == ["checkpoint", "run_settings.json"]
+
+
+def failing_run(folder, settings, error, *parts):
+  """A run that makes folders or files, and fails."""
+  with distributed.work_folder(str(folder), settings):
+    for part in parts:
+      (folder / part).mkdir(parents=True) if not part.endswith(".json") else (folder / part).write_text("{}")
+    raise error
+
+
+def test_a_run_that_fails_before_anything_is_worth_resuming_leaves_its_folder_free(tmp_path):
+  folder, kept = tmp_path / "run", tmp_path / "kept"
+  with pytest.raises(InputError, match="no such site"):
+    failing_run(folder, {"site": "rdial"}, InputError("no such site"), "split.json", "logs")
+  with distributed.work_folder(str(folder), {"site": "radial"}) as (path, _):
+    assert path == str(folder)
+  with pytest.raises(InputError, match="late"):
+    failing_run(kept, {}, InputError("late"), "training_states/000")
+  with pytest.raises(InputError, match="contains a stopped run with other settings"):
+    failing_run(kept, {"a": 1}, InputError("never"))
 
 
 def test_what_others_put_there_stays_and_a_note_that_was_cut_does_not_matter(tmp_path):
@@ -168,7 +193,7 @@ def test_what_others_put_there_stays_and_a_note_that_was_cut_does_not_matter(tmp
   again = Hosts(tmp_path, folder, 1, extra=long)
   assert again.end() == [0], again.said("err", 0)
   assert "resuming the stopped run" in again.said("err", 0)
-  assert sorted(path.name for path in folder.iterdir()) == ["checkpoint", "mine", "split.json"]
+  assert sorted(path.name for path in folder.iterdir()) == ["checkpoint", "mine", "run_settings.json", "split.json"]
   assert (folder / "mine" / "notes.txt").read_text() == "mine"
   (tmp_path / "study").mkdir()
   (tmp_path / "study" / "study.json.partial-1").write_text('{"sour')

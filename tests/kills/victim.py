@@ -17,7 +17,6 @@ import numpy as np
 from cap_jax import config, files
 from cap_jax.data import preparation
 from cap_jax.study import study_config
-from cap_jax.types import InputError
 from tests.data import test_store
 
 # what trains is imported by the kinds that train: a preparation begins in half the time without it
@@ -50,15 +49,16 @@ def counted(place, name, number):
 
 def training(folder):
   """Of a source and a target network, with the journal and the states, in a work folder as commands have it."""
-  from cap_jax.cli import distributed
+  from cap_jax.cli import distributed, output_folders
   from cap_jax.strategies import find
   from cap_jax.train import loop, metrics_writer, runs
   from tests.train import people
 
-  if (folder / "made.npz").exists() and not (folder / "run_settings.json").exists():
-    with contextlib.suppress(InputError), distributed.work_folder(str(folder), MODEL):
-      raise AssertionError("a complete run is refused")
-    return
+  with contextlib.suppress(FileNotFoundError):
+    if json.loads((folder / "run_settings.json").read_text())["finished"]:
+      with contextlib.suppress(output_folders.FinishedError), distributed.work_folder(str(folder), MODEL):
+        raise AssertionError("a finished run is not run again")
+      return
   source, validation = people.pairs([f"s{k}" for k in range(4)], 6, 0), people.pairs(["v0"], 3, 4)
   data = runs.Data(source, people.pairs(["u0", "u1"], 3, 1).unlabelled(), people.pairs(people.PEOPLE, 4, 2), validation)
   logs = str(folder / "logs")

@@ -168,7 +168,7 @@ def test_half_precision_computes_so_and_keeps_parameters_and_wave_whole(name):
 
 @pytest.mark.quick
 def test_a_precision_that_is_not_there_is_refused():
-  with pytest.raises(ValueError, match="precision 'float16' is unknown; choose one of bfloat16, float32"):
+  with pytest.raises(ValueError, match="precision 'float16' is unknown; did you mean bfloat16 or float32"):
     net.make_net(config.Model(precision="float16"))
 
 

@@ -541,6 +541,18 @@ def test_a_choice_in_the_making_is_waited_for(tmp_path):
 
 
 @pytest.mark.quick
+def test_methods_without_labels_run_whatever_the_numbers_of_labels(small_study):
+  study = dataclasses.replace(small_study, n_target=(2,), baselines=("peripheral", "source"), strategies=("scratch",))
+  assert {(key.method, key.n_target) for key in study_grid.keys(study)} == {
+    ("peripheral", 0), ("source", 0), ("scratch", 2),
+  }  # fmt: skip
+  assert study_grid.unused(study) == []
+  assert study_grid.focused(study) == {"peripheral": 0, "source": 0, "scratch": 2}
+  none = dataclasses.replace(study, n_target=(0,))
+  assert study_grid.unused(none) == ["scratch: needs labelled subjects, but n_target is (0,)"]
+
+
+@pytest.mark.quick
 def test_a_method_is_looked_at_at_one_number_of_labels(small_study):
   """`auto` stands with and without labels; its rows are never pooled."""
   rows = pandas.DataFrame([("auto", 0), ("auto", 2), ("source", 0), ("scratch", 1)], columns=["method", "n_target"])

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.quick
     ({"site": "digital_ppg"}, "must be a peripheral pressure"),
     ({"steps": 70}, "steps=70: must be a positive multiple of 50"),
     ({"strategies": (), "baselines": ()}, "needs at least one value"),
-    ({"scenarios": ("mars",)}, "scenarios=mars: unknown; choose from population"),
+    ({"scenarios": ("mars",)}, "scenarios=mars: unknown; choose one of population"),
     ({"scenarios": ("device", "device")}, "contains a duplicate value"),
     ({"folds": -1}, "folds=-1: must be 1"),
     ({"rate_factors": (0.0, 1.0)}, "must be positive, with at least one value"),
@@ -76,7 +76,7 @@ def test_a_value_that_cannot_be_is_refused_where_it_is_made(kind, values, messag
 
 
 def test_an_unknown_baseline_is_refused(small_study):
-  with pytest.raises(InputError, match="baselines=oracle: unknown; choose from peripheral"):
+  with pytest.raises(InputError, match="baselines=oracle: unknown; choose one of peripheral"):
     methods.method(dataclasses.replace(small_study, baselines=("oracle",)), "oracle")
 
 

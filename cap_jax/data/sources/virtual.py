@@ -16,7 +16,7 @@ import tqdm
 from cap_jax import clinics
 from cap_jax.arteries import cohort, network, plausibility, population, sensors
 from cap_jax.data import datasets, recordings
-from cap_jax.types import InputError
+from cap_jax.types import InputError, suggest
 
 CHUNK = 64
 _CUFF_KEY = len(network.SITES) + 1  # the keys before it belong to the measured signals
@@ -158,7 +158,7 @@ def _clinic(path: str) -> clinics.Clinic:
   name, *sizes = path.split(",")
   templates = {**clinics.SOURCES, **clinics.SCENARIOS}
   if name not in templates:
-    raise InputError(f"--path={path}: unknown clinic {name!r}; choose one of {', '.join(templates)}")
+    raise InputError(f"--path={path}: unknown clinic {name!r}; {suggest(name, templates)}")
   values: dict[str, float] = {"subjects": 100, "seconds": 60.0, "fs_hz": 125.0, "seed": 0}
   for setting in sizes:
     key, _, value = setting.partition("=")
