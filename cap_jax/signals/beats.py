@@ -25,7 +25,8 @@ _STRONG, _WEAK = 0.45, 0.15  # of the strong slopes
 # dicrotic wave comes earlier: ejection ends within 0.38 s (0.413 s − 0.0017 s per beat a minute, Weissler 1968).
 _WEAK_FEET = ((0.46, 0.45), (0.4, 0.12))
 _RISE_S, _LEAST_RISE = 0.4, 0.15  # and rises by this part of the height
-_FOOT_SEARCH_S = 0.35
+_FOOT_SEARCH_S, _BESIDE_S = 0.35, 0.06
+_RISEN, _AS_LOW = 0.25, 0.25  # of the fall from the steepest point back to the foot
 _BLOCK_S = 10.0
 
 
@@ -84,10 +85,28 @@ def _feet_of(peaks: np.ndarray, smooth: np.ndarray, slope: np.ndarray, fs_hz: fl
     first = max(peak - width, 0)
     steepest = first + int(np.argmax(slope[first : peak + 1]))
     start = max(steepest - int(_FOOT_SEARCH_S * fs_hz), feet[-1] + 1 if feet else 0)
-    foot = start + int(np.argmin(smooth[start : steepest + 1])) if steepest >= start else steepest
+    foot = steepest - _back_to_foot(smooth[start : steepest + 1][::-1], fs_hz) if steepest >= start else steepest
     if foot > 0 and (not feet or foot - feet[-1] >= int(_REFRACTORY_S * fs_hz) // 2):
       feet.append(foot)
   return np.array(feet, dtype=int)
+
+
+def _back_to_foot(back_t: np.ndarray, fs_hz: float) -> int:
+  """Returns the position of the foot in a wave that runs backwards from the steepest point of the upstroke.
+
+  It is the first minimum that is about as low as any before the wave has risen again by a quarter of the fall, or a lower
+  point just beside it. In vasodilation, a dicrotic notch farther back may lie lower, and diastole is flat.
+  """
+  lowest_t = np.minimum.accumulate(back_t)
+  risen = np.flatnonzero(back_t - lowest_t > _RISEN * (back_t[0] - lowest_t))
+  before_t = back_t[: risen[0]] if risen.size else back_t
+  lowest = int(np.argmin(before_t))
+  minima = 1 + np.flatnonzero((before_t[1:-1] <= before_t[:-2]) & (before_t[1:-1] < before_t[2:]))
+  low = minima[before_t[minima] <= before_t[lowest] + _AS_LOW * (back_t[0] - before_t[lowest])]
+  if not low.size:
+    return lowest
+  beside = max(round(_BESIDE_S * fs_hz), 1)
+  return int(low[0] + np.argmin(before_t[low[0] : low[0] + beside + 1]))
 
 
 def _with_weak(feet: np.ndarray, weak: np.ndarray, smooth: np.ndarray, fs_hz: float) -> np.ndarray:
