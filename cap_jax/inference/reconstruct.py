@@ -331,7 +331,15 @@ def unusual_hr(intervals: UncertaintyCalibration | None, hr_bpm: float) -> str:
 
 
 def summary(estimates: list[Beat]) -> dict[str, dict[str, float]]:
-  """Returns mean and SD over beats of every quantity of `Beat` except its time and unknown ones; {} without beats."""
+  """Returns mean and SD over beats of every quantity of `Beat` except its time and unknown ones; {} without beats.
+
+  The mean heart rate is beats over time, 60 / mean interval: the mean of the rates would be too high in an irregular
+  rhythm.
+  """
   names = [field.name for field in dataclasses.fields(Beat) if field.name != "time_s"]
   values = {name: np.array([getattr(beat, name) for beat in estimates]) for name in names if estimates}
-  return {name: {"mean": float(v.mean()), "sd": float(v.std())} for name, v in values.items() if np.isfinite(v).all()}
+  known = {name: v for name, v in values.items() if np.isfinite(v).all()}
+  statistics = {name: {"mean": float(v.mean()), "sd": float(v.std())} for name, v in known.items()}
+  if "hr_bpm" in statistics:
+    statistics["hr_bpm"]["mean"] = float(1 / np.mean(1 / values["hr_bpm"]))
+  return statistics

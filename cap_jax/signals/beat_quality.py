@@ -2,7 +2,7 @@
 
     flat      no pulse: a small part of its neighbours' amplitude, or below 8 mmHg
     clipped   cut off at the highest or the lowest value of the record, or wrapped around from one to the other
-    damped    a pressure whose upstroke is slow for its height, or slower and blunter at its top than its neighbours'
+    damped    a pressure whose upstroke is slow for its height, or two or more slower and blunter at the top than others
     flush     a pressure far above its neighbours', as when a catheter line is flushed
     motion    unlike the median beat about it, or its two feet far apart in height
     ectopic   an interval that differs by more than a fifth from its neighbours' (Malik 1996 has this fifth)
@@ -35,9 +35,11 @@ _SLOPE_PER_S = 4.0  # steepest slope over height; an undamped transducer shows 9
 # silico). Of 1,840 other beats none lies below 0.91 and 0.92.
 _DAMPED_STEEPNESS, _DAMPED_SHARPNESS = 0.85, 0.6
 _BLUR_S = 0.016
+_ALIGN_SAMPLES = 2.0  # width of the filter in which the steepest rise is found
 _FLUSH_MMHG = 60.0
 _LEAST_CORRELATION = {True: 0.8, False: 0.86}  # PPG: Orphanidou 2015, IEEE JBHI 19, 832; pressure: a choice
 _STEP_SHARE = 0.6
+_WEAK, _OFTEN = 0.6, 0.2  # rise of a weak beat, as a part of that of strong ones; and the least share of weak beats
 _ECTOPIC_SHARE = 0.2
 _PHASES = 48
 _RISE, _BEFORE, _AFTER = (
@@ -49,6 +51,18 @@ _RISE, _BEFORE, _AFTER = (
 
 def _running_median(value_k: np.ndarray) -> np.ndarray:
   return scipy.ndimage.median_filter(value_k, min(_NEIGHBOURS, max(len(value_k) // 2 * 2 - 1, 1)), mode="nearest")
+
+
+def _weak(high_k: np.ndarray, foot_k: np.ndarray) -> np.ndarray:
+  """Returns which beats are weak ones among strong ones, as in alternans or bigeminy: a fifth of all at least.
+
+  Args:
+    high_k: (beat,) highest values.
+    foot_k: (beat,) values at the foot before each.
+  """
+  rise_k = high_k - foot_k
+  weak_k = rise_k < _WEAK * np.percentile(rise_k, 75)
+  return weak_k & (weak_k.mean() >= _OFTEN)
 
 
 def _upper_quartile(value_k: np.ndarray, sound_k: np.ndarray) -> np.ndarray:
@@ -105,22 +119,34 @@ def at_rails(x_t: np.ndarray, fs_hz: float) -> np.ndarray:
   return cut_off_t
 
 
-def _correlation_with_neighbours(x_t: np.ndarray, start_k: np.ndarray, stop_k: np.ndarray) -> np.ndarray:
-  """Returns the (beat,) correlation of each beat with the median of its neighbours.
+def _correlation_with_neighbours(
+  x_t: np.ndarray, start_k: np.ndarray, stop_k: np.ndarray, weak_k: np.ndarray
+) -> np.ndarray:
+  """Returns the (beat,) correlation of each beat with the median of its neighbours of the same strength.
 
   Beats are aligned at their steepest rise, which noise in a flat diastole does not move. The end of long beats is left
   out, because systole keeps its length when diastole does not.
+
+  Args:
+    x_t: (time,) the wave.
+    start_k, stop_k: (beat,) feet before and after each beat.
+    weak_k: (beat,) which beats are weak ones among strong ones.
   """
-  slope, length = np.gradient(x_t), stop_k - start_k
+  slope, length = scipy.ndimage.gaussian_filter1d(x_t, _ALIGN_SAMPLES, order=1), stop_k - start_k
   steepest = np.array(
     [a + np.argmax(slope[a : a + max(int(_RISE * n), 1)]) for a, n in zip(start_k, length, strict=True)]
   )
   turn = np.linspace(-_BEFORE, _AFTER, _PHASES)
-  at = steepest[:, None] + turn[None, :] * np.minimum(length, _running_median(length))[:, None]
+  usual = np.zeros_like(length)
+  for own_k in (weak_k, ~weak_k):
+    usual[own_k] = _running_median(length[own_k])
+  at = steepest[:, None] + turn[None, :] * np.minimum(length, usual)[:, None]
   beat = np.interp(at.ravel(), np.arange(x_t.size), x_t).reshape(at.shape)
   beat = beat - beat.mean(1, keepdims=True)
-  size = min(_NEIGHBOURS, max(len(beat) // 2 * 2 - 1, 1))
-  template = scipy.ndimage.median_filter(beat, size=(size, 1), mode="nearest")
+  template = np.zeros_like(beat)
+  for own_k in (weak_k, ~weak_k):
+    size = min(_NEIGHBOURS, max(own_k.sum() // 2 * 2 - 1, 1))
+    template[own_k] = scipy.ndimage.median_filter(beat[own_k], size=(size, 1), mode="nearest") if own_k.any() else 0
   template = template - template.mean(1, keepdims=True)
   norm = np.linalg.norm(beat, axis=1) * np.linalg.norm(template, axis=1)
   return (beat * template).sum(1) / np.where(norm > 0, norm, np.inf)
@@ -164,7 +190,10 @@ def _assess(
   slope, jump = (_in_each(np.maximum, each, start_k, stop_k) for each in (rise_t, np.abs(rise_t)))
   height, interval = high - low, (stop_k - start_k) / fs_hz
   least = np.where(height > 0, height, np.inf)
-  usual, steepness = _running_median(height), slope / least
+  weak = _weak(high, x_t[start_k])
+  strong_k = np.flatnonzero(~weak)
+  usual = np.interp(np.arange(len(height)), strong_k, _running_median(height[strong_k]))
+  steepness = slope / least
   flat = height < _FLAT_SHARE * usual
   damped = flush = np.zeros(len(height), dtype=bool)
   if pressure:
@@ -174,7 +203,7 @@ def _assess(
   if rails_t is not None:
     clipped |= _in_each(np.logical_or, rails_t, start_k, stop_k)
   step = np.abs(x_t[stop_k] - x_t[start_k])
-  motion = (_correlation_with_neighbours(x_t, start_k, stop_k) < _LEAST_CORRELATION[pressure]) | (
+  motion = (_correlation_with_neighbours(x_t, start_k, stop_k, weak) < _LEAST_CORRELATION[pressure]) | (
     step > _STEP_SHARE * usual
   )
   if pressure:
@@ -182,7 +211,9 @@ def _assess(
     sharpness = _sharpness(x_t, fs_hz, start_k, stop_k) / least
     slow = steepness < _DAMPED_STEEPNESS * _upper_quartile(steepness, sound)
     blunt = sharpness < _DAMPED_SHARPNESS * _upper_quartile(sharpness, sound)
-    damped = ((steepness < _SLOPE_PER_S) | (slow & blunt)) & ~flat
+    # damping lasts: a single slow beat between others is a weak one, as every other beat in bigeminy
+    lasting = scipy.ndimage.binary_opening(slow & blunt, np.ones(2, dtype=bool))
+    damped = ((steepness < _SLOPE_PER_S) | lasting) & ~flat
   ectopic = np.abs(interval / _running_median(interval) - 1) > _ECTOPIC_SHARE
   return dict(zip(FAULTS, (flat, clipped & ~flat, damped, flush, motion & ~flat, ectopic), strict=True))
 

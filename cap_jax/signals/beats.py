@@ -24,6 +24,8 @@ _STRONG, _WEAK = 0.45, 0.15  # of the strong slopes
 # A weak beat starts this long after the foot before it [s], and at most this far above it, as a part of the height. A
 # dicrotic wave comes earlier: ejection ends within 0.38 s (0.413 s − 0.0017 s per beat a minute, Weissler 1968).
 _WEAK_FEET = ((0.46, 0.45), (0.4, 0.12))
+# A weak beat that divides an interval of the usual length is one of many, as in alternans, or a dicrotic wave.
+_LONGER, _LEAST_WEAK = 1.2, 0.2
 _RISE_S, _LEAST_RISE = 0.4, 0.15  # and rises by this part of the height
 _FOOT_SEARCH_S, _BESIDE_S = 0.35, 0.06
 _RISEN, _AS_LOW = 0.25, 0.25  # of the fall from the steepest point back to the foot
@@ -112,6 +114,8 @@ def _back_to_foot(back_t: np.ndarray, fs_hz: float) -> int:
 def _with_weak(feet: np.ndarray, weak: np.ndarray, smooth: np.ndarray, fs_hz: float) -> np.ndarray:
   """Returns the feet with those of weak beats among them. Times and levels are choices, see `_WEAK_FEET`."""
   found = feet.tolist()
+  usual = float(np.median(np.diff(feet)))
+  within: list[int] = []  # weak beats in an interval of the usual length
   for foot in weak.tolist():
     at = bisect.bisect(found, foot)
     before, after = found[at - 1] if at else foot, found[at] if at < len(found) else smooth.size
@@ -123,6 +127,10 @@ def _with_weak(feet: np.ndarray, weak: np.ndarray, smooth: np.ndarray, fs_hz: fl
     late = any((foot - before) >= least_s * fs_hz and level <= most for least_s, most in _WEAK_FEET)
     if late and rise >= _LEAST_RISE * height:
       found.insert(at, foot)
+      if after - before < _LONGER * usual:
+        within.append(foot)
+  if len(within) < max(_LEAST_WEAK * feet.size, 2):  # a single one is a dicrotic wave
+    found = [foot for foot in found if foot not in within]
   return np.array(found, dtype=int)
 
 

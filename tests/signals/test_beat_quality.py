@@ -8,6 +8,7 @@ import pytest
 
 from cap_jax.arteries import sensors
 from cap_jax.signals import beat_quality, beats
+from tests.signals.test_beats import train
 from tests.signals.test_synchrony import pulses
 
 pytestmark = pytest.mark.quick
@@ -127,3 +128,29 @@ def test_a_wave_in_whole_mmhg_is_not_clipped_at_its_peaks():
   rails = beat_quality.at_rails(cut, 125.0)
   assert rails.any()
   assert (cut[rails] == 125).all()
+
+
+@pytest.mark.parametrize(
+  ("intervals_s", "heights_mmhg"), [([0.65] * 30, [44, 17] * 15), ([0.49, 1.13] * 14, [50, 11] * 14)]
+)
+def test_weak_beats_among_strong_ones_are_no_fault(intervals_s, heights_mmhg):
+  """Pulsus alternans and bigeminy: the weak beats are slower and unlike the strong ones, but alike."""
+  p, _ = train(intervals_s, heights_mmhg)
+  p += np.random.default_rng(0).normal(0, 0.2, p.size)
+  feet = beats.find_feet(p, 125.0)
+  faults = beat_quality.assess(p, 125.0, feet, True)
+  assert len(feet) >= len(heights_mmhg) - 1
+  assert {name: int(bad.sum()) for name, bad in faults.items() if name != "ectopic" and bad.any()} == {}
+
+
+def test_a_single_slow_beat_is_weak_and_two_are_damped():
+  p, starts = train([0.8] * 24, [45] * 24)
+  result = {}
+  for count in (1, 3):
+    damped = p.copy()
+    part = slice(int((starts[8] - 0.05) * 125), int((starts[8 + count] - 0.05) * 125))
+    damped[part] = np.asarray(sensors.one_pole(p, 125.0, 2.0))[part]
+    faults = beat_quality.assess(damped, 125.0, beats.find_feet(p, 125.0), True)
+    result[count] = int(faults["damped"].sum())
+  assert result[1] == 0
+  assert result[3] >= 2

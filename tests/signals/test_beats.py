@@ -111,3 +111,29 @@ def test_weak_and_fast_beats_are_counted_and_dicrotic_waves_are_not(intervals_s,
   nearest = np.abs(feet[:, None] - expected[None, :]).min(1)
   assert (nearest < 0.06).all(), feet
   assert abs(len(feet) - len(expected)) <= 1
+
+
+def test_a_low_dicrotic_notch_does_not_move_the_foot():
+  """As in vasodilation: the notch lies lower than the end of diastole, at which the next upstroke begins."""
+  rng = np.random.default_rng(0)
+  t = np.arange(16 * 125) / 125
+  u = t % 0.58
+  p = 60 + 40 * np.exp(-(((u - 0.13) / 0.05) ** 2)) - 5 * np.exp(-(((u - 0.3) / 0.05) ** 2)) * (u > 0.2)
+  p += 4 * np.exp(-(((u - 0.42) / 0.06) ** 2))
+  feet = beats.find_feet(p + rng.normal(0, 0.5, p.size), 125.0) / 125
+  np.testing.assert_allclose(np.diff(feet), 0.58, atol=0.08)
+  assert ((feet % 0.58 > 0.45) | (feet % 0.58 < 0.1)).all(), feet % 0.58  # the notch lies at 0.3 s
+
+
+def test_a_single_weak_wave_in_a_regular_rhythm_is_dicrotic():
+  """One dicrotic wave in twenty beats that is as tall as a weak beat; in every interval it would be alternans."""
+  p, starts = train([0.9] * 20, [40] * 20)
+  at = int((starts[10] + 0.5) * 125)
+  bump = 10 * np.sin(np.pi * np.arange(25) / 25)
+  p[at : at + 25] += bump
+  feet = beats.find_feet(p, 125.0)
+  assert abs(len(feet) - 20) <= 1
+  for start in starts[:20]:
+    at = int((start + 0.5) * 125)
+    p[at : at + 25] += bump
+  assert len(beats.find_feet(p, 125.0)) > 30
