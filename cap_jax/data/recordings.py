@@ -39,6 +39,7 @@ _TIME_UNITS = {"milliseconds": 1e-3, "minutes": 60.0, "hours": 3600.0, "days": 8
 _USUAL_HZ, _SHORTEST_S = 2000.0, 0.27  # rates of monitors; the shortest beat
 _FEW_DIGITS = 0.05  # a clock with so many repeated times was written with too few digits
 _ROUNDED = 0.02  # stamps with few digits make the median step wrong by less
+_RESOLUTION, _RATE_KNOWN = 0.75, 0.002
 _RESTART = 20.0  # a step back by so many samples is a restart
 _LEAST_PULSES_S = 1.5  # a stretch of plausible pressures lasts at least so long
 _LARGEST_SHARE = 20  # largest ratio of a record's duration to that of its samples; above it, the record is mostly gaps
@@ -240,6 +241,28 @@ def check_clock(time_s: np.ndarray, where: str) -> None:
     )
 
 
+def with_digits(time_s: np.ndarray) -> np.ndarray:
+  """Returns an even clock where times repeat because they were written with too few digits, else the times.
+
+  The times must lie within three quarters of their resolution of a straight line, and their resolution must leave the
+  rate known to 0.2 %.
+
+  Args:
+    time_s: (time,) clock [s].
+  """
+  steps = np.diff(time_s)
+  if not (np.isfinite(time_s).all() and (steps >= 0).all() and (steps == 0).any() and (steps > 0).any()):
+    return time_s
+  repeated = np.flatnonzero(steps == 0)
+  beside = steps[np.unique(np.clip(np.concatenate([repeated - 1, repeated + 1]), 0, steps.size - 1))]
+  resolution_s = float(beside[beside > 0].min()) if (beside > 0).any() else float(steps[steps > 0].min())
+  number = np.arange(time_s.size)
+  slope, first = np.polyfit(number, time_s - time_s[0], 1)
+  even_s = time_s[0] + first + slope * number
+  fits = np.abs(even_s - time_s).max() <= _RESOLUTION * resolution_s
+  return even_s if fits and resolution_s <= _RATE_KNOWN * (time_s[-1] - time_s[0]) else time_s
+
+
 def _check_increase(time_s: np.ndarray, where: str) -> None:
   """Checks that a clock increases.
 
@@ -324,6 +347,18 @@ def _in_mmhg(name: str, wave: np.ndarray, unit: str, where: str, fs_hz: float) -
   return wave_t, "mmHg"
 
 
+def _filled(signals: Mapping[str, np.ndarray], where: str) -> dict[str, np.ndarray]:
+  """Returns the signals that have samples; a column that nobody filled in is none.
+
+  Raises:
+    DataError: none has.
+  """
+  filled = {name: wave for name, wave in signals.items() if np.isfinite(wave).any()}
+  if not filled:
+    raise DataError(f"{where}: {next(iter(signals))}", "contains only NaN", "choose another column or signal")
+  return filled
+
+
 def make(
   subject: str,
   record: str,
@@ -355,15 +390,11 @@ def make(
   """
   if not signals:
     raise DataError(where, "contains none of the requested signals", "choose other signals", subject)
+  written_s, time_s = time_s, with_digits(time_s)
   try:
     check_clock(time_s, where)
     waves, wave_units = {}, {}
-    empty = [name for name, wave in signals.items() if not np.isfinite(wave).any()]
-    if len(empty) == len(signals):
-      raise DataError(f"{where}: {empty[0]}", "contains only NaN", "choose another column or signal")
-    for name, wave in signals.items():
-      if name in empty:  # a column that nobody filled in is no signal
-        continue
+    for name, wave in _filled(signals, where).items():
       if np.shape(wave) != time_s.shape:
         raise DataError(
           where, f"{name} has {np.size(wave)} samples, but the clock has {time_s.size}", "cut them to the same length"
@@ -382,6 +413,8 @@ def make(
     covariates=finite_covariates,
     record=record,
     periodic=periodic,
+    notes=(f"times with too few digits: read as even steps of {time_s[1] - time_s[0]:.6g} s",)
+    * (time_s is not written_s),
   )
 
 

@@ -278,10 +278,11 @@ def _read(
       str(path), f"columns {' and '.join(twice)} both map to {signal_by_column[twice[0]]}", "change --channels"
     )
   frame = table(path, names, [clock, *columns], dialect)
-  recordings.check_clock(frame[clock].to_numpy(), f"{path}: column {clock}")
+  time_s = recordings.with_digits(frame[clock].to_numpy())
+  recordings.check_clock(time_s, f"{path}: column {clock}")
   signals = {signal_by_column[name]: frame[name].to_numpy() for name in columns}
   recording = recordings.make(subject, path.stem, str(path), frame[clock].to_numpy(), signals, covariates=covariates)
-  return dataclasses.replace(recording, notes=dialect.notes)
+  return dataclasses.replace(recording, notes=(*dialect.notes, *recording.notes))
 
 
 def _files(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.Entry | DataError]:

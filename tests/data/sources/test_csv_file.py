@@ -245,3 +245,26 @@ def test_channels_name_a_signal_and_a_unit(word, expected):
 def test_bad_channels_are_refused(word, message):
   with pytest.raises(InputError, match=re.escape(f"--channels={word}: ") + ".*" + message):
     recordings.parse_channel(word)
+
+
+@pytest.mark.parametrize("digits", [2, "%g"])
+def test_times_with_too_few_digits_are_read_as_even_steps(tmp_path, digits):
+  """At 125 Hz with two decimals, and with six digits from 1,000 s on, as %g writes them."""
+  t = 995 + np.arange(2500) / 125
+  stamps = [f"{x:.2f}" if digits == 2 else f"{x:g}" for x in t]
+  wave = 90 + 20 * np.sin(2 * np.pi * t)
+  path = write(tmp_path / "a.csv", [f"{stamp},{p:.3f}" for stamp, p in zip(stamps, wave, strict=True)])
+  recording = read(path)
+  np.testing.assert_allclose(recording.time_s, t, atol=0.003)
+  assert recording.fs_hz == pytest.approx(125.0, rel=1e-3)
+  assert recording.notes == ("times with too few digits: read as even steps of 0.008 s",)
+
+
+def test_times_whose_rate_cannot_be_known_are_refused(tmp_path):
+  """Whole seconds leave the rate of a short record open; rows that stand twice are no rounding."""
+  whole = [f"{k // 125},{90 + 20 * np.sin(k / 10):.3f}" for k in range(2500)]
+  with pytest.raises(DataError, match="the times have too few digits: write more digits"):
+    read(write(tmp_path / "a.csv", whole))
+  twice = rows()
+  with pytest.raises(DataError, match="the clock restarts at data row 101"):
+    read(write(tmp_path / "b.csv", [*twice[:100], *twice[60:]]))
