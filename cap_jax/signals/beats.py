@@ -21,14 +21,15 @@ _SLOPE_WINDOW_S = 0.128
 _REFRACTORY_S = 0.3
 _FAST_S, _FAST_BEAT_S = 0.25, 0.4  # refractory time where beats are shorter than 0.4 s, up to 220 a minute
 _STRONG, _WEAK = 0.45, 0.15  # of the strong slopes
-# A weak beat starts this long after the foot before it [s], and at most this far above it, as a part of the height. A
-# dicrotic wave comes earlier: ejection ends within 0.38 s (0.413 s − 0.0017 s per beat a minute, Weissler 1968).
-_WEAK_FEET = ((0.46, 0.45), (0.4, 0.12))
+# A weak beat starts this long after the foot before it [s], at most this far above it, and rises at least so much, as
+# parts of the height. A dicrotic wave comes earlier: ejection ends within 0.38 s (0.413 s − 0.0017 s per beat a minute,
+# Weissler 1968).
+_WEAK_FEET = ((0.46, 0.45, 0.15), (0.4, 0.12, 0.25))
 # A weak beat that divides an interval of the usual length is one of many, as in alternans, or a dicrotic wave.
 _LONGER, _LEAST_WEAK = 1.2, 0.2
-_RISE_S, _LEAST_RISE = 0.4, 0.15  # and rises by this part of the height
+_RISE_S = 0.4
 _FOOT_SEARCH_S, _BESIDE_S = 0.35, 0.06
-_RISEN, _AS_LOW = 0.25, 0.25  # of the fall from the steepest point back to the foot
+_GENTLE, _LOW = 0.15, 0.5  # parts of the steepest slope, and of the fall from there to the lowest point
 _BLOCK_S = 10.0
 
 
@@ -96,19 +97,16 @@ def _feet_of(peaks: np.ndarray, smooth: np.ndarray, slope: np.ndarray, fs_hz: fl
 def _back_to_foot(back_t: np.ndarray, fs_hz: float) -> int:
   """Returns the position of the foot in a wave that runs backwards from the steepest point of the upstroke.
 
-  It is the first minimum that is about as low as any before the wave has risen again by a quarter of the fall, or a lower
-  point just beside it. In vasodilation, a dicrotic notch farther back may lie lower, and diastole is flat.
+  The upstroke begins where its slope is a small part of the steepest one, low in the wave; the foot is the lowest point
+  just before. The lowest point of the whole diastole may be another: in vasodilation a dicrotic notch lies lower, and the
+  wave may climb from there to the upstroke.
   """
-  lowest_t = np.minimum.accumulate(back_t)
-  risen = np.flatnonzero(back_t - lowest_t > _RISEN * (back_t[0] - lowest_t))
-  before_t = back_t[: risen[0]] if risen.size else back_t
-  lowest = int(np.argmin(before_t))
-  minima = 1 + np.flatnonzero((before_t[1:-1] <= before_t[:-2]) & (before_t[1:-1] < before_t[2:]))
-  low = minima[before_t[minima] <= before_t[lowest] + _AS_LOW * (back_t[0] - before_t[lowest])]
-  if not low.size:
-    return lowest
+  slope_t = back_t[:-1] - back_t[1:]
+  low_t = back_t[:-1] <= back_t.min() + _LOW * (back_t[0] - back_t.min())
+  gentle = np.flatnonzero((slope_t < _GENTLE * slope_t.max(initial=0.0)) & low_t)
+  first = int(gentle[0]) if gentle.size else int(np.argmin(back_t))
   beside = max(round(_BESIDE_S * fs_hz), 1)
-  return int(low[0] + np.argmin(before_t[low[0] : low[0] + beside + 1]))
+  return first + int(np.argmin(back_t[first : first + beside + 1]))
 
 
 def _with_weak(feet: np.ndarray, weak: np.ndarray, smooth: np.ndarray, fs_hz: float) -> np.ndarray:
@@ -124,8 +122,10 @@ def _with_weak(feet: np.ndarray, weak: np.ndarray, smooth: np.ndarray, fs_hz: fl
     base, height = smooth[before], np.ptp(smooth[before:foot])
     level = (smooth[foot] - base) / height if height > 0 else np.inf
     rise = smooth[foot : min(after, foot + int(_RISE_S * fs_hz))].max() - smooth[foot]
-    late = any((foot - before) >= least_s * fs_hz and level <= most for least_s, most in _WEAK_FEET)
-    if late and rise >= _LEAST_RISE * height:
+    if any(
+      foot - before >= least_s * fs_hz and level <= most and rise >= least * height
+      for least_s, most, least in _WEAK_FEET
+    ):
       found.insert(at, foot)
       if after - before < _LONGER * usual:
         within.append(foot)

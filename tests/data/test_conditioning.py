@@ -105,11 +105,14 @@ def test_values_that_cannot_be():
 
 
 def test_real_records(reference_data):
-  """What the records are known for: a monitor's delay of 0.34 s, a PPG that wraps around."""
+  """What the records are known for: a monitor's delay of the PPG, and a PPG that wraps around.
+
+  The delay is 0.34 s by cross-correlation of the waves; the tangents of the slower upstroke of the PPG meet diastole later.
+  """
   channels = {"abp_mmhg": "radial", "pleth": "digital_ppg", "t_s": "time_s"}
   intraop = datasets.read(DATASETS["npz"](reference_data / "intraop_1.npz", channels).entries[0])
   _, report = conditioning.condition(intraop, SPEC)
-  assert report.sync["digital_ppg"].removed_s == pytest.approx(0.34, abs=0.01)
+  assert report.sync["digital_ppg"].removed_s == pytest.approx(0.37, abs=0.01)
   wrapped = DATASETS["wfdb"](reference_data / "wfdb" / "v102s", {"PLETH": "digital_ppg"})
   _, report = conditioning.condition(datasets.read(wrapped.entries[0]), SPEC)
   assert report.faults["digital_ppg"]["clipped"] > 450
