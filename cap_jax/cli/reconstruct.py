@@ -1,4 +1,4 @@
-"""Reconstructs the aortic pressure wave of a record: a CSV file, or a WFDB record.
+"""Reconstructs the aortic pressure wave of a record: a CSV, NPZ, MATLAB or VitalDB file, or a WFDB record.
 
   python -m experiments.reconstruct --input=wave.csv --output=out.csv                       uses the packaged radial network
   python -m experiments.reconstruct --checkpoint=DIR/checkpoint --input=wave.csv --site=brachial --output=out.csv
@@ -24,10 +24,13 @@ from cap_jax.signals import calibration
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 
+_FORMATS = {".mat": "npz", ".npz": "npz", ".vital": "vitaldb"}  # of other suffixes: CSV
 _CHECKPOINT = flags.DEFINE_string(
   "checkpoint", pretrained.NAME, "checkpoint folder; pretrained selects the packaged network"
 )
-_INPUT = flags.DEFINE_string("input", None, "CSV file with time_s and <site>_pressure_mmhg, or a WFDB record")
+_INPUT = flags.DEFINE_string(
+  "input", None, "CSV file with time_s and <site>_pressure_mmhg, .npz, .mat or .vital file, or WFDB record"
+)
 _SITE = flags.DEFINE_string("site", None, "site where the wave was measured (default: the checkpoint's)")
 _COVARIATES = flags.DEFINE_list(
   "covariates", [], "covariates that the network and its calibration read, such as age=70,cuff_sbp_mmhg=141"
@@ -78,15 +81,17 @@ def _recording(path: str, site: str) -> recordings.Recording:
   """Reads the one record of the input.
 
   Raises:
-    InputError: it is neither a CSV file nor a WFDB record, or has no wave of the site.
+    InputError: it is no file of a known format, or has no wave of the site.
   """
   channels = channel_flags.read()
-  if os.path.isfile(path.removesuffix(".hea") + ".hea"):
-    dataset = DATASETS["wfdb"](path, channels or {"ABP": site})
+  record, suffix = os.path.splitext(path)
+  record = record if suffix in (".hea", ".dat") else path
+  if os.path.isfile(f"{record}.hea"):
+    dataset = DATASETS["wfdb"](record, channels or {"ABP": site})
   elif os.path.isdir(path):
-    raise InputError(f"--input={path}: is a folder; pass a CSV file or the name of a WFDB record")
+    raise InputError(f"--input={path}: is a folder; pass one file or the name of a WFDB record")
   else:
-    dataset = DATASETS["csv"](path, channels or None)
+    dataset = DATASETS[_FORMATS.get(suffix.lower(), "csv")](path, channels or None)
   if dataset.lost or not dataset.entries:
     raise dataset.lost[0] if dataset.lost else InputError(f"--input={path}: contains no record; check the path")
   return datasets.read(dataset.entries[0])

@@ -10,6 +10,8 @@ import shutil
 import numpy as np
 import pandas
 import pytest
+import scipy.io
+import wfdb
 
 from cap_jax.report import own_report
 from cap_jax.study import run_study
@@ -210,3 +212,22 @@ def test_intervals_and_the_flag_are_written_beside_the_wave(done_study, tmp_path
   assert intervals == {"ood_fraction": 1.0, "out_of_distribution": True}
   assert "WARNING: 100 % of the record is out of distribution" in said
   assert (table["high_mmhg"] - table["low_mmhg"]).min() > 0
+
+
+@pytest.mark.parametrize("suffix", [".mat", ".npz", ".dat", ".hea", ""])
+def test_reconstruct_reads_one_file_of_any_known_format(done_study, tmp_path, suffix):
+  t, p = pulses(12, 125.0)
+  if suffix in (".mat", ".npz"):
+    save = {".mat": scipy.io.savemat, ".npz": lambda path, arrays: np.savez(path, **arrays)}[suffix]
+    save(tmp_path / f"r{suffix}", {"time_s": t, "radial_pressure_mmhg": p})
+  else:
+    wfdb.wrsamp("r", fs=125, units=["NU"], sig_name=["ART"], fmt=["16"], p_signal=p[:, None], write_dir=str(tmp_path))
+  channels = [] if suffix in (".mat", ".npz") else ["--channels=ART:radial:mmHg"]
+  done = run_here(
+    "reconstruct", f"--checkpoint={done_study / 'checkpoint'}", f"--input={tmp_path / 'r'}{suffix}", *channels,
+    f"--output={tmp_path / 'out.csv'}",
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  table = pandas.read_csv(tmp_path / "out.csv")
+  assert len(table) == t.size
+  assert "peripheral SBP" in done.stdout
