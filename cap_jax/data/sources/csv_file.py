@@ -66,8 +66,8 @@ class Dialect:
   def notes(self) -> tuple[str, ...]:
     """What of the file is skipped."""
     before, within = self.preamble, len(self.comments)
-    return ((f"skipped {_lines(before)} before the header",) if before else ()) + (
-      (f"skipped {_lines(within)} of comments",) if within else ()
+    return ((f"skipped {_line_count(before)} before the header",) if before else ()) + (
+      (f"skipped {_line_count(within)} of comments",) if within else ()
     )
 
   @property
@@ -76,11 +76,11 @@ class Dialect:
     return {"sep": self.delimiter, "decimal": self.decimal, "encoding": self.encoding, "skip_blank_lines": False}
 
 
-def _lines(count: int) -> str:
+def _line_count(count: int) -> str:
   return f"{count} line{'' if count == 1 else 's'}"
 
 
-def _cells(line: str) -> list[str]:
+def _header_names(line: str) -> list[str]:
   """Returns the cells of a header, which may begin with a comment sign, as `numpy.savetxt` writes it."""
   return [cell.strip().strip('"').lower() for cell in re.split(r"[,;\t]", line.lstrip("".join(_COMMENT)))]
 
@@ -94,7 +94,7 @@ def _dialect(path: pathlib.Path, known: Collection[str]) -> Dialect:
   names = {name.lower() for name in known}
   header = 0
   for number, line in enumerate(lines):
-    if names.intersection(_cells(line)):
+    if names.intersection(_header_names(line)):
       header = number
       break
   line = lines[header] if lines else ""
@@ -326,10 +326,10 @@ def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> tuple[list[datas
       listed.append(datasets.Entry(subject, subject, str(file), read))
     except DataError as error:
       listed.append(error)
-  return listed, _words(path, subjects, parsed)
+  return listed, _unparsed_cells(path, subjects, parsed)
 
 
-def _words(path: pathlib.Path, subjects: pandas.DataFrame, parsed: pandas.DataFrame) -> list[str]:
+def _unparsed_cells(path: pathlib.Path, subjects: pandas.DataFrame, parsed: pandas.DataFrame) -> list[str]:
   """Returns remarks on columns of `subjects.csv` that have words where numbers are expected."""
   notes = []
   for name in parsed:
