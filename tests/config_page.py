@@ -54,7 +54,7 @@ def descriptions(kind: type) -> dict[str, str]:
   return found
 
 
-def shown(value: typing.Any) -> str:
+def format_default(value: typing.Any) -> str:
   """Returns a default as it is typed after the equals sign."""
   if isinstance(value, tuple):
     value = ",".join(map(str, value)) + ("," if len(value) == 1 else "")
@@ -69,7 +69,7 @@ def table(kind: type, prefix: str, without: tuple[str, ...] = ()) -> str:
       continue
     default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
     nested = dataclasses.is_dataclass(default)
-    value = f"[below](#{anchor(prefix + field.name)})" if nested else shown(default)
+    value = f"[below](#{anchor(prefix + field.name)})" if nested else format_default(default)
     meaning = texts[field.name].replace("|", "\\|").replace("<", "&lt;")
     rows.append(f"| `{prefix}{field.name}` | {value} | {meaning[:1].upper()}{meaning[1:]} |")
   return "\n".join(rows)
