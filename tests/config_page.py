@@ -6,7 +6,7 @@ import pathlib
 import re
 import typing
 
-from cap_jax import clinics, config
+from cap_jax import clinics
 from cap_jax.losses import multi_task, tasks
 from cap_jax.models import net
 from cap_jax.signals import calibration
@@ -61,13 +61,14 @@ def format_default(value: typing.Any) -> str:
   return f"`{value}`" if value not in ("", {}) else "empty"
 
 
-def table(kind: type, prefix: str, without: tuple[str, ...] = ()) -> str:
-  """Returns the rows of a dataclass; nested ones have tables of their own."""
+def table(instance: typing.Any, prefix: str, without: tuple[str, ...] = ()) -> str:
+  """Returns the rows of a dataclass with the values of an instance; nested ones have tables of their own."""
+  kind = type(instance)
   texts, rows = descriptions(kind), ["| field | default | meaning |", "|---|---|---|"]
   for field in dataclasses.fields(kind):
     if field.name in without:
       continue
-    default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    default = getattr(instance, field.name)
     nested = dataclasses.is_dataclass(default)
     value = f"[below](#{anchor(prefix + field.name)})" if nested else format_default(default)
     meaning = texts[field.name].replace("|", "\\|").replace("<", "&lt;")
@@ -81,27 +82,21 @@ def anchor(name: str) -> str:
 
 def text() -> str:
   """Returns the page."""
-  nested = (
-    ("config.model and config.target_model", config.Model, "config.model."),
-    *(
-      (f"config.{name}", kind, f"config.{name}.")
-      for name, kind in (
-        ("windows", config.Windows),
-        ("pretrain", config.Training),
-        ("calibration", config.Calibration),
-      )
-    ),
-  )
-  parts = [_INTRODUCTION, "## The study\n", table(study_config.Study, "config.") + "\n"]
-  for title, kind, prefix in nested:
-    parts += [f"## {title}\n", table(kind, prefix) + "\n"]
+  study = study_config.Study()
+  nested = [("config.model and config.target_model", study.model, "config.model.")]
+  nested += [
+    (f"config.{name}", getattr(study, name), f"config.{name}.") for name in ("windows", "pretrain", "calibration")
+  ]
+  parts = [_INTRODUCTION, "## The study\n", table(study, "config.") + "\n"]
+  for title, instance, prefix in nested:
+    parts += [f"## {title}\n", table(instance, prefix) + "\n"]
   parts += [
     "## config.custom\n",
     "`--config.custom.STRATEGY.FIELD=VALUE` changes a field of a strategy in this study, such as "
     "`--config.custom.multi_task/transducer.learning_rate=1e-3`. Stages and losses have nested values: set them in a "
     "configuration file, or with `transfer --freeze` and `--loss`. The defaults are those of a strategy of your own; the "
     "registered strategies set their own values.\n",
-    table(Strategy, "config.custom.STRATEGY.", ("name", "equation", "stages", "loss")) + "\n",
+    table(Strategy(), "config.custom.STRATEGY.", ("name", "equation", "stages", "loss")) + "\n",
   ]
   parts += ["## Names\n", "| registry | names |", "|---|---|"]
   parts += [f"| `{title}` | {', '.join(f'`{name}`' for name in names)} |" for title, names in REGISTRIES.items()]

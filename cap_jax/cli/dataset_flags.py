@@ -1,6 +1,7 @@
 """Defines flags that name a data set, and describes records that could not be used."""
 
 import collections
+import re
 from collections.abc import Iterable
 
 from absl import flags
@@ -16,6 +17,7 @@ PATH = flags.DEFINE_string(
 )
 STRICT = flags.DEFINE_bool("strict", False, "stop at the first bad record instead of excluding it")
 _MOST_LISTED = 20
+_NUMBER = re.compile(r"-?\d[\d.e+-]*")
 
 
 def open_dataset() -> datasets.DataSet:
@@ -58,7 +60,7 @@ def describe_lost(errors: Iterable[DataError], total: int) -> list[str]:
     return [f"all {total} records are usable"]
   alike: dict[tuple[str, str], list[DataError]] = {}
   for error in lost:
-    alike.setdefault((error.problem, error.remedy), []).append(error)
+    alike.setdefault((_NUMBER.sub("#", error.problem), error.remedy), []).append(error)
   lines = [f"excluded: {len(lost)} of {total} records"]
   for errors in list(alike.values())[:_MOST_LISTED]:
     lines.append(f"  {errors[0]}" + (f" ({len(errors)} records, of which this is the first)" if errors[1:] else ""))

@@ -36,7 +36,7 @@ def main() -> None:
   for number in tqdm.tqdm(chosen, desc="records", unit="", leave=False):
     try:
       raw, cleaned, report = conditioning.read(dataset.entries[number], config.Conditioning())
-      inspected.append(inspection.look(raw, report))
+      inspected.append(inspection.look(raw, cleaned, report))
       if len(drawn) < _DRAWN:
         drawn.append((raw, cleaned))
     except DataError as error:

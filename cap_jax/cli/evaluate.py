@@ -64,6 +64,7 @@ def main() -> None:
   trained, dataset = _network(), dataset_flags.open_dataset()
   synchronise = not dataset.in_silico if _SYNCHRONISE.value is None else _SYNCHRONISE.value
   workdir = launcher.required(_WORKDIR, "DIR")
+  output_folders.check_absent(workdir, "--workdir")
   bar = tqdm.tqdm(dataset.entries, desc="records", unit="", leave=False)
   own = own_data.gather(bar, trained, synchronise, dataset_flags.STRICT.value)
   lost = [*dataset.lost, *own.lost]

@@ -140,7 +140,9 @@ def launch(main: Callable[[], None]) -> None:
       fail("out of memory; use fewer subjects, shorter windows or smaller batches")
     except KeyboardInterrupt:
       print(f"\n{_STOPPED}", file=sys.stderr)
-      sys.exit(130)
+      sys.stdout.flush()
+      sys.stderr.flush()
+      os._exit(130)  # the threads of XLA may still compute, and can crash while Python ends
     except training_state.StopRequested:
       sys.stdout.flush()
       print(f"\n{_STOPPED}", file=sys.stderr)

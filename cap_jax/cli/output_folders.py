@@ -52,6 +52,21 @@ def open_folder(path: str) -> None:
     raise InputError(f"--workdir={path}: cannot be used ({error.strerror}); choose another folder") from error
 
 
+def check_absent(path: str, flag: str) -> None:
+  """Checks before long work that a folder to write does not exist.
+
+  Args:
+    path: of the folder.
+    flag: names the folder in an error.
+
+  Raises:
+    InputError: it exists.
+  """
+  if os.path.lexists(os.path.abspath(path)):
+    see = f", see {path}/report.html" if os.path.isfile(os.path.join(path, "report.html")) else ""
+    raise InputError(f"{flag}={path}: already exists{see}; choose another folder or remove it")
+
+
 @contextlib.contextmanager
 def whole_folder(path: str, flag: str) -> Iterator[str]:
   """Yields a temporary folder, which is renamed to `path` if the block succeeds and removed otherwise.
@@ -66,10 +81,8 @@ def whole_folder(path: str, flag: str) -> Iterator[str]:
   Raises:
     InputError: `path` exists already, or cannot be made.
   """
+  check_absent(path, flag)
   final = os.path.abspath(path)
-  if os.path.lexists(final):
-    see = f", see {path}/report.html" if os.path.isfile(os.path.join(final, "report.html")) else ""
-    raise InputError(f"{flag}={path}: already exists{see}; choose another folder or remove it")
   try:
     os.makedirs(os.path.dirname(final), exist_ok=True)
     partial = tempfile.mkdtemp(prefix=f"{os.path.basename(final)}.", dir=os.path.dirname(final))

@@ -67,6 +67,6 @@ def main() -> None:
   notes = prepared.manifest["notes"]
   print("\n".join([f"  note: {note}" for note in notes]), end="\n" if notes else "")
   print("  split: " + ", ".join(f"{part} {len(names)}" for part, names in prepared.split.subjects.items() if names))
-  if subject_partition.is_small(prepared.split.subjects.get(subject_partition.TEST, ())):
-    print(f"  {subject_partition.SMALL}")
+  advice = subject_partition.advice(prepared.split.subjects, output)
+  print("\n".join(f"  {line}" for line in advice), end="\n" if advice else "")
   print("\n".join(dataset_flags.describe_lost([DataError(**lost) for lost in manifest["lost"]], total)))

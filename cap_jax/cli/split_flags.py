@@ -9,7 +9,7 @@ _SPLIT = flags.DEFINE_list(
   "split",
   None,
   "fraction of the subjects in each part, such as training:0.5,validation:0.3,test:0.2 (default: 20 % test, 15 % validation but 9 "
-  "or more if possible, the others training)",
+  "of 25 subjects or more, the others training)",
 )
 _REFERENCE = flags.DEFINE_string(
   "reference", "aortic_root", "reference signal; subjects without it can only be unlabelled"

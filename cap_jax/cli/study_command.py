@@ -61,7 +61,7 @@ def read(command_flags: Flags) -> study_config.Study:
     else launcher.required(command_flags.source, "pretrained")
   )
   study = study_flags.with_source(study, source, study_flags.read_overrides(command_flags.config))
-  return study
+  return folds.with_possible_labels(study)
 
 
 def check(study: study_config.Study, command_flags: Flags) -> None:

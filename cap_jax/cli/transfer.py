@@ -157,9 +157,7 @@ def _transfer(
     print(f"{adapted.reason}\n")
   intervals = adapted.checkpoint.uncertainty_calibration
   if intervals is not None and intervals.lacking:
-    print(
-      f"no prediction intervals: {intervals.lacking}; add validation subjects with --split or --config.target_split\n"
-    )
+    print(f"no prediction intervals: {intervals.lacking}\n")
   trained = [("source network unchanged", source)] * (source.task == "waveform") + [(name, adapted.checkpoint)]
   if labels and name != "scratch":
     scratch = training.adapted(study, "scratch", source, large, target, labels, _SEED.value, loop.Recorder(states))
@@ -174,8 +172,9 @@ def _transfer(
   for metric, values in adapted.fitted.metrics.items():  # aligned features may shrink, adversaries may win
     if metric.endswith(("feature_norm", "discriminator_accuracy")):
       print(f"  {metric:30} {values[:50].mean():.2f} at the start, {values[-50:].mean():.2f} at the end")
-  if study.target_data and subject_partition.is_small(target.test.subjects):
-    print(subject_partition.SMALL.replace("STORE", study.target_data))
+  if study.target_data:
+    tested = {"test": target.test.subjects, "validation": target.validation.subjects}
+    print("\n".join(subject_partition.advice(tested, study.target_data, _SOURCE.value or pretrained.TRAIN)))
   checkpoint.save(os.path.join(workdir, "checkpoint"), adapted.checkpoint)
   if adapted.best is not None:
     checkpoint.save(os.path.join(workdir, "best"), adapted.best)

@@ -166,7 +166,10 @@ def _synchronised(
       signals[name] = np.full(wave.shape, np.nan)
       signals[name][slice(*lag.valid)] = wave[slice(*lag.valid)]
     elif ahead and (lag.lag_s >= low or _pulse(wave) < _pulse(recording.signals[first])):
-      faults[name] = f"is {-lag.lag_s:.2f} s ahead of {first}; exchange the two if their names are exchanged"
+      faults[name] = (
+        f"{name} is {-lag.lag_s:.2f} s ahead of {first}; exchange the two if their names are exchanged, or shift one if the recorder "
+        "delayed it"
+      )
       signals[name] = np.full(wave.shape, np.nan)
     removed = lag.lag_s if lag.constant and not low <= lag.lag_s <= high else 0.0
     syncs[name] = Sync(lag.lag_s, lag.spread_s, removed)
@@ -247,10 +250,11 @@ def condition(recording: recordings.Recording, spec: config.Conditioning) -> tup
       "correct the record, or omit it", recording.subject,
     )  # fmt: skip
   if not any(good_s.values()):
-    reasons = (
-      ", ".join(dict.fromkeys(reason for fault_counts in faults.values() for reason in fault_counts)) or "too short"
-    )
+    reasons = ", ".join(dict.fromkeys(reason for counts in faults.values() for reason in counts)) or "too short"
     raise DataError(
       recording.record or recording.subject, f"no usable beat ({reasons})", "omit the record", recording.subject
     )
-  return dataclasses.replace(recording, time_s=began_s + at_s, signals=waves), report
+  notes = [f"{recording.subject}: {name}: {fault}" for name, fault in asynchronous.items()]
+  notes += [f"{name} {fault}" for name, fault in turned.items() if fault]
+  cleaned = dataclasses.replace(recording, time_s=began_s + at_s, signals=waves, notes=(*recording.notes, *notes))
+  return cleaned, report

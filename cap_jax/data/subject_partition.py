@@ -13,13 +13,9 @@ from cap_jax.types import InputError
 
 TRAINING, UNLABELLED, VALIDATION, TEST = NAMES = ("training", "unlabelled", "validation", "test")
 OUT, UNKNOWN = "out_of_distribution", "unknown"
-_TESTED, _VALIDATED, _MOST_VALIDATED = 0.2, 0.15, 0.3  # of the subjects with the reference
+_TESTED, _VALIDATED, _MOST_VALIDATED = 0.2, 0.15, 0.36  # of the subjects with the reference
 _INTERVALS_NEED = 9  # subjects, for intervals of 90 %
 _FEW = 20  # test subjects; with fewer the error depends much on who is tested
-SMALL = (
-  "few test subjects: test each subject once with python -m cap_jax study --config.target_data=STORE --config.folds=5, or leave one "
-  "subject out with --config.folds=0"
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +63,8 @@ class Partition:
 def default_sizes(count: int, test: bool = True) -> dict[str, int]:
   """Returns part → number of subjects, so that no label is wasted.
 
-  A fifth is tested. Prediction intervals need 9 validation subjects, so small data sets get so many, up to 30 %, and
-  large ones 15 %. All others can be labelled. There is no unlabelled part: training subjects also serve without their
+  A fifth is tested, and 15 % are for validation, but 9 of 25 subjects or more, which prediction intervals need. All
+  others can be labelled. There is no unlabelled part: training subjects also serve without their
   labels.
 
   Args:
@@ -76,14 +72,33 @@ def default_sizes(count: int, test: bool = True) -> dict[str, int]:
     test: whether a part is tested.
   """
   tested = max(round(_TESTED * count), 1) if test and count > 1 else 0
-  validation = min(max(round(_VALIDATED * count), _INTERVALS_NEED), int(_MOST_VALIDATED * count))
-  validation = max(validation, 1) if count > tested + 1 else 0
+  validation = max(round(_VALIDATED * count), 1)
+  if _MOST_VALIDATED * count >= _INTERVALS_NEED:
+    validation = max(validation, _INTERVALS_NEED)
+  validation = validation if count > tested + 1 else 0
   return {TRAINING: count - validation - tested, VALIDATION: validation} | ({TEST: tested} if test else {})
 
 
-def is_small(tested: Sequence[str]) -> bool:
-  """Returns whether so few subjects are tested that the error depends much on who they are."""
-  return 0 < len(tested) < _FEW
+def advice(split: Mapping[str, Sequence[str]], path: str, source: str = "pretrained") -> list[str]:
+  """Returns what the user of a small store should know.
+
+  Args:
+    split: part → subjects.
+    path: the store.
+    source: source network of a proposed study.
+  """
+  lines = []
+  if 0 < len(split.get(TEST, ())) < _FEW:
+    lines.append(
+      f"few test subjects: test each subject once with python -m cap_jax study --source={source} --config.target_data={path} "
+      "--config.folds=5 --workdir=DIR, or leave one subject out with --config.folds=0"
+    )
+  if 0 < len(split.get(VALIDATION, ())) < _INTERVALS_NEED:
+    lines.append(
+      f"fewer than {_INTERVALS_NEED} validation subjects: transferred networks will have no prediction intervals; prepare another "
+      "store with a larger share, such as --split=training:0.4,validation:0.4,test:0.2"
+    )
+  return lines
 
 
 def _sizes(how: Partition, count: int) -> dict[str, int]:

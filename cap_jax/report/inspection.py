@@ -23,7 +23,7 @@ class InspectedRecord:
     fs_hz: sampling rate.
     covariates: names of the subject's covariates.
     report: of the conditioning.
-    notes: of the reader.
+    notes: of the reader and the conditioning.
   """
 
   units: Mapping[str, str]
@@ -33,17 +33,18 @@ class InspectedRecord:
   notes: tuple[str, ...] = ()
 
 
-def look(raw: recordings.Recording, report: conditioning.Report) -> InspectedRecord:
+def look(raw: recordings.Recording, cleaned: recordings.Recording, report: conditioning.Report) -> InspectedRecord:
   """Returns what the summary needs of a record.
 
   Args:
     raw: the record before conditioning.
+    cleaned: the record after it.
     report: of its conditioning.
 
   Returns:
     The inspected record.
   """
-  return InspectedRecord(dict(raw.units), raw.fs_hz, tuple(raw.covariates), report, raw.notes)
+  return InspectedRecord(dict(raw.units), raw.fs_hz, tuple(raw.covariates), report, cleaned.notes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -159,6 +159,12 @@ def warnings(outliers: Mapping[str, str], subjects: Sequence[own_data.Reconstruc
     f"WARNING: {subject} stands far from the others: {how}; check that both waves are simultaneous and in mmHg"
     for subject, how in outliers.items()
   ]
+  windows = sum(one.windows for one in subjects)
+  outside = sum(one.windows * one.ood_fraction for one in subjects)
+  if outside > reconstruction.MOST_OOD * windows:
+    lines.append(
+      f"WARNING: {100 * outside / windows:.0f} % of the windows are out of distribution; the intervals are not valid there"
+    )
   unusual = [one for one in subjects if one.unusual_hr]
   if unusual:
     names = ", ".join(one.subject for one in unusual[:_NAMED]) + (", …" if len(unusual) > _NAMED else "")

@@ -1,5 +1,6 @@
 """Folds of the target's subjects into labelled, validation and test subjects."""
 
+import dataclasses
 from collections.abc import Mapping
 
 from cap_jax.data import splits, store, subject_partition
@@ -16,6 +17,22 @@ def target_subjects(study: study_config.Study, opened: store.Store) -> Mapping[s
     opened: its store, whose own split is used otherwise.
   """
   return splits.load(study.target_split).subjects if study.target_split else opened.split.subjects
+
+
+def with_possible_labels(study: study_config.Study) -> study_config.Study:
+  """Returns a study of a store without the default numbers of labels that a fold of it cannot provide.
+
+  Numbers that the user chose stay, and are checked by `check` and `check_labelled`.
+  """
+  if not study.target_data or study.n_target != study_config.Study.n_target:
+    return study
+  if study.folds == 1:
+    available = labelled_available(study)
+  else:
+    sizes = _group_sizes(study)
+    available = sum(sizes) - -(-sum(sizes) // count(study)) - sizes[1]
+  possible = tuple(n for n in study.n_target if n <= available)
+  return dataclasses.replace(study, n_target=possible or (0,))
 
 
 def check_labelled(study: study_config.Study) -> None:

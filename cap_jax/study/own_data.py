@@ -21,7 +21,7 @@ from cap_jax.study.study_results import Key
 from cap_jax.train import checkpoint
 from cap_jax.types import DataError, InputError
 
-_LEAST_COMPARED, _OUTLYING = 5, 3.5
+_LEAST_COMPARED, _OUTLYING, _NOTABLE_MMHG = 5, 3.5, 3.0
 REPORTED_INDICES = ("csbp", "cdbp", "cpp", "map", "aix", "form_factor", "ejection", "sevr", "hr")
 
 
@@ -167,7 +167,7 @@ def outliers(paired: batches.Pairs, rmse_mmhg: Sequence[float], spec: config.Win
 
   These are often pairs that are not simultaneous, exchanged or in another unit. The measure is the robust z-score of the
   logarithm, 0.6745 (x − median) / MAD, beyond 3.5 (Iglewicz & Hoaglin 1993, How to Detect and Handle Outliers). A
-  median deviation of less than 10 % counts as 10 %.
+  median deviation of less than 10 % counts as 10 %, and an RMSE of less than 3 mmHg is never far.
 
   Args:
     paired: windows with the reference.
@@ -190,7 +190,8 @@ def outliers(paired: batches.Pairs, rmse_mmhg: Sequence[float], spec: config.Win
     log = np.log(np.maximum(values, 1e-3))
     spread = max(float(np.median(np.abs(log - np.median(log)))), np.log(1.1))
     score = 0.6745 * (log - np.median(log)) / spread
-    for k in np.flatnonzero((np.abs(score) if both else score) > _OUTLYING):
+    notable = np.asarray(values) > (0 if both else _NOTABLE_MMHG)
+    for k in np.flatnonzero(((np.abs(score) if both else score) > _OUTLYING) & notable):
       text = f"{name} {values[k]:.2f}{unit}, median of all {np.median(values):.2f}{unit}"
       differences.setdefault(paired.subjects[k], []).append(text)
   return {subject: "; ".join(texts) for subject, texts in differences.items()}

@@ -196,6 +196,8 @@ def _check_grid(study: Study) -> None:
       f"seeds={study.seeds}, cohort_seed={study.cohort_seed}: must be 0 or more, the latter less than {2**31}"
     )
   drawn = not study.target_data and study.folds == 1  # stores and folds have their own pools of labelled subjects
+  if min(study.n_target) < 0 and not drawn:
+    raise InputError(f"n_target={study.n_target}: must be 0 or more")
   if min(study.n_target) < 0 or (drawn and max(study.n_target) > study.labelled_subjects):
     raise InputError(f"n_target={study.n_target}: must be 0 to {study.labelled_subjects} labelled subjects")
 

@@ -190,6 +190,8 @@ def ranked(candidates: list[Ranked]) -> list[Ranked]:
 
 
 def format_ranking(choice: Choice) -> str:
-  """Returns the ranking with its scores as text."""
+  """Returns the ranking with its scores, and the choice, as text."""
   entries = [f"{one.name}" + (f" {one.rmse_mmhg:.2f}" if np.isfinite(one.rmse_mmhg) else "") for one in choice.ranking]
-  return f"{choice.reason}: {', '.join(entries)}"
+  kept = any(one.rmse_mmhg < choice.ranking[0].rmse_mmhg for one in choice.ranking[1:])
+  rule = f" (another must be better by {100 * MARGIN:.0f} % and by a standard error)" if kept else ""
+  return f"{choice.reason}: {', '.join(entries)}; uses {choice.name}{rule}"

@@ -150,7 +150,8 @@ def pair(delay_s, change_s=0.0, seconds=60):
 
 @pytest.mark.parametrize(("delay_s", "change_s"), [(0.1, 0.4), (0.5, -0.4)])
 def test_of_a_lag_that_jumps_the_shorter_one_is_kept(delay_s, change_s):
-  _, report = conditioning.condition(pair(delay_s, change_s), SPEC)
+  cleaned, report = conditioning.condition(pair(delay_s, change_s), SPEC)
+  assert any(note.startswith(f"{cleaned.subject}: radial: the lag is 0.") for note in cleaned.notes)  # who it is
   assert any("s elsewhere" in reason for reason in report.faults["radial"])
   assert report.sync["radial"].lag_s == pytest.approx(0.1, abs=0.02)
   assert 20 < report.good_s["radial"] < 40 < report.good_s["aortic_root"]
@@ -163,7 +164,9 @@ def test_pairs_of_two_rhythms_or_exchanged_channels_are_refused():
   with pytest.raises(DataError, match=r"are not simultaneous: (the rhythms differ|the lag)"):
     conditioning.condition(dataclasses.replace(other, signals={**other.signals, "radial": shifted}), SPEC)
   exchanged = {"aortic_root": other.signals["radial"], "radial": other.signals["aortic_root"]}
-  with pytest.raises(DataError, match=r"radial and aortic_root are not simultaneous: is 0\.10 s ahead of aortic_root"):
+  with pytest.raises(
+    DataError, match=r"radial and aortic_root are not simultaneous: radial is 0\.10 s ahead of aortic_root"
+  ):
     conditioning.condition(dataclasses.replace(other, signals=exchanged), SPEC)
 
 

@@ -328,7 +328,7 @@ def test_nothing_is_left_of_a_store_without_a_good_record(tmp_path):
 
 @pytest.mark.parametrize(
   ("count", "training", "validation", "test"),
-  [(30, 15, 9, 6), (12, 7, 3, 2), (5, 3, 1, 1), (100, 65, 15, 20), (2, 1, 0, 1)],
+  [(30, 15, 9, 6), (25, 11, 9, 5), (24, 15, 4, 5), (12, 8, 2, 2), (5, 3, 1, 1), (100, 65, 15, 20), (2, 1, 0, 1)],
 )
 def test_by_default_all_subjects_with_a_reference_are_used(count, training, validation, test):
   """Thirty patients leave nine for validation, the least for intervals of 90 %."""

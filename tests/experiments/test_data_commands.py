@@ -103,15 +103,18 @@ def test_by_default_no_label_is_wasted_and_all_are_used(patients, done_study, tm
   store_ = tmp_path / "store"
   done = run_here("prepare", "--format=csv", f"--path={patients}", f"--output={store_}", "--workers=1")
   assert done.returncode == 0, done.stderr
-  assert "split: training 7, validation 3, test 2\n" in done.stdout
-  assert "few test subjects: test each subject once with python -m cap_jax study" in done.stdout
+  assert "split: training 8, validation 2, test 2\n" in done.stdout
+  assert (
+    f"few test subjects: test each subject once with python -m cap_jax study --source=pretrained --config.target_data={store_} --config.folds=5"
+    in done.stdout
+  )
   done = run_here(
     "transfer", "--strategy=fine_tuning/head", f"--source={done_study / 'checkpoint'}", f"--config.target_data={store_}",
     "--config.steps=50", f"--workdir={tmp_path / 'work'}",
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
-  assert "\n7 labelled subjects, " in done.stdout
-  assert "no prediction intervals: intervals of 90 % need 9 calibration subjects, but there are 3" in done.stdout
+  assert "\n8 labelled subjects, " in done.stdout
+  assert "no prediction intervals: intervals of 90 % need 9 calibration subjects, but there are 2" in done.stdout
 
 
 @pytest.mark.slow

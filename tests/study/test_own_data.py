@@ -1,5 +1,7 @@
 """Evaluation of records of the user's own: subjects that stand far from the others, and beats of the measured wave."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from cap_jax import config
 from cap_jax.cli import dataset_flags
 from cap_jax.data import batches
 from cap_jax.inference import uncertainty
+from cap_jax.report import own_report
 from cap_jax.study import own_data
 from cap_jax.train import checkpoint
 from cap_jax.types import DataError
@@ -40,6 +43,7 @@ def test_a_subject_far_from_the_others_is_named():
   )
   small = own_data.outliers(pairs(usual), [*errors[:-1], 0.1], SPEC)  # a small error is none
   assert small == {}
+  assert own_data.outliers(pairs(usual), [0.5, 0.6, 0.5, 0.6, 0.5, 2.9], SPEC) == {}  # less than 3 mmHg is never far
   assert own_data.outliers(pairs(usual[:4]), [1, 1, 1, 50], SPEC) == {}  # too few to compare
 
 
@@ -65,3 +69,17 @@ def test_records_with_the_same_problem_share_a_line():
     "  P00.csv: used for training; evaluate on other subjects (30 records, of which this is the first)",
     "  Q.csv: is empty; add rows",
   ]
+
+
+def test_windows_out_of_distribution_are_said_for_the_whole_data_set():
+  subject = own_data.Reconstructed(
+    subject="P0", windows=4, beats=20, values={}, half_width_mmhg=1.0, csbp_half_width_mmhg=1.0, ood_fraction=0.75,
+    missing="", unusual_hr="",
+  )  # fmt: skip
+  other = dataclasses.replace(
+    subject, subject="P1", ood_fraction=0.5, unusual_hr="the heart rate of 150/min is outside"
+  )
+  ood, unusual = own_report.warnings({}, [subject, other])
+  assert ood.startswith("WARNING: 62 % of the windows are out of distribution")
+  assert unusual.startswith("WARNING: 1 of 2 subjects (P1)")
+  assert own_report.warnings({}, [dataclasses.replace(subject, ood_fraction=0.1)]) == []

@@ -258,7 +258,14 @@ def _check_end(path: pathlib.Path, names: Sequence[str], dialect: Dialect) -> No
 def _read(
   path: pathlib.Path, subject: str, covariates: Mapping[str, float], channels: Mapping[str, str]
 ) -> recordings.Recording:
-  names, dialect = _names(path, {*recordings.COLUMNS, recordings.TIME, *channels})
+  known = {*recordings.COLUMNS, recordings.TIME, *channels}
+  names, dialect = _names(path, known)
+  if not known.intersection(names):
+    problem = f"no column has a known name (the first line has {', '.join(names[:8])})"
+    remedy = (
+      "map the columns with --channels=NAME:time_s,NAME:radial; lines before the line with these names are skipped"
+    )
+    raise DataError(str(path), problem, remedy)
   clock = next((name for name, signal in channels.items() if signal == recordings.TIME), recordings.TIME)
   signal_by_column = {**recordings.COLUMNS, **{name: signal for name, signal in channels.items() if name != clock}}
   columns = [name for name in dict.fromkeys(names) if name in signal_by_column]

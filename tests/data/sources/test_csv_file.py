@@ -72,7 +72,7 @@ def test_trailing_commas_and_a_byte_order_mark_are_no_matter(tmp_path):
   ("header", "separator", "step", "message"),
   [
     ("time_s,radial_pressure_mmhg,radial_pressure_mmhg ", ",", 0.01, "duplicate column radial_pressure_mmhg"),
-    ("time_s|radial_pressure_mmhg", "|", 0.01, "is missing"),
+    ("time_s|radial_pressure_mmhg", "|", 0.01, "no column has a known name"),
     (
       "time_s,radial_pressure_mmhg",
       ",",
