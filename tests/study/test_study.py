@@ -21,6 +21,7 @@ from cap_jax.report import study_report
 from cap_jax.study import (
   folds,
   methods,
+  study_config,
   study_datasets,
   study_grid,
   study_manifest,
@@ -487,12 +488,12 @@ def test_no_fold_is_of_somebody_who_cannot_be_tested(small_study, clinic_store):
 def test_default_numbers_of_labels_are_those_that_a_store_has(small_study, clinic_store):
   default = study_config.Study.n_target
   study = dataclasses.replace(small_study, scenarios=(), target_data=str(clinic_store.path), folds=1, n_target=default)
-  assert folds.labelled_available(study) == 2
+  assert folds.labelled_available(study) == 3
   assert folds.with_possible_labels(study).n_target == (0, 1)
   assert folds.with_possible_labels(dataclasses.replace(study, folds=0)).n_target == (0, 1)
-  chosen = dataclasses.replace(study, n_target=(0, 3))
+  chosen = dataclasses.replace(study, n_target=(0, 4))
   assert folds.with_possible_labels(chosen) is chosen
-  with pytest.raises(InputError, match=r"n_target=3: .* has only 2 labelled subjects for training; use fewer"):
+  with pytest.raises(InputError, match=r"n_target=4: .* has only 3 labelled subjects for training; use fewer"):
     folds.check_labelled(chosen)
 
 
