@@ -1,6 +1,5 @@
 """Defines flags that name a data set, and describes records that could not be used."""
 
-import collections
 import re
 from collections.abc import Iterable
 
@@ -40,9 +39,11 @@ def describe_notes(dataset: datasets.DataSet, notes: Iterable[str]) -> list[str]
     dataset: the data set, with remarks of its own.
     notes: of the records.
   """
-  counts = collections.Counter(notes)
+  alike: dict[str, list[str]] = {}
+  for note in notes:  # notes that name a record stay apart
+    alike.setdefault(note if ": the lag" in note else _NUMBER.sub("#", note), []).append(note)
   own = [f"note: {note}" for note in dataset.notes]
-  return own + [f"note: {note}" + (f" ({count} records)" if count > 1 else "") for note, count in counts.items()]
+  return own + [f"note: {each[0]}" + (f" ({len(each)} records)" if each[1:] else "") for each in alike.values()]
 
 
 def describe_lost(errors: Iterable[DataError], total: int) -> list[str]:

@@ -30,7 +30,8 @@ def _pretrain(watch: host_liveness.HostMonitor | None) -> None:
   launcher.metrics()
   study = study_flags.read_study(_CONFIG)
   study = dataclasses.replace(study, site=_SITE.value or study.site)
-  with distributed.work_folder(launcher.required(_WORKDIR, "DIR"), study, watch=watch) as (workdir, states):
+  settings = (study, study_datasets.store_hashes(study))
+  with distributed.work_folder(launcher.required(_WORKDIR, "DIR"), *settings, watch=watch) as (workdir, states):
     source = study_datasets.load_source(study)
     study_datasets.split_of(source).save(os.path.join(workdir, "split.json"))
     with metrics_writer.writing(os.path.join(workdir, "logs"), launcher.metrics()) as metrics:

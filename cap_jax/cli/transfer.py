@@ -120,7 +120,10 @@ def _run(watch: host_liveness.HostMonitor | None) -> None:
   study, name = _study(source)
   for one in strategy_selection.expanded((name,)):
     training.check(study, one, source.model if source else tasks.TASKS[study.task].model(study.model))
-  folder, settings = launcher.required(_WORKDIR, "DIR"), (study, source and checkpoint.digest(place))
+  folder, settings = (
+    launcher.required(_WORKDIR, "DIR"),
+    (study, source and checkpoint.digest(place), study_datasets.store_hashes(study)),
+  )
   with distributed.work_folder(folder, *settings, watch=watch) as (workdir, states):
     _transfer(study, name, source, workdir, states)
 

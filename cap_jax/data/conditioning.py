@@ -199,6 +199,17 @@ def read(entry: datasets.Entry, spec: config.Conditioning) -> tuple[recordings.R
     return raw, *condition(raw, spec)
 
 
+def _notes(
+  subject: str, sync: Mapping[str, Sync], asynchronous: Mapping[str, str], turned: Mapping[str, str]
+) -> list[str]:
+  """Returns what the user should know of a record: who is not simultaneous, which delay was removed, what was turned over."""
+  notes = [f"{subject}: {name}: {fault}" for name, fault in asynchronous.items()]
+  notes += [
+    f"{name}: a monitor's delay of {one.removed_s:.3f} s was removed" for name, one in sync.items() if one.removed_s
+  ]
+  return notes + [f"{name} {fault}" for name, fault in turned.items() if fault]
+
+
 def condition(recording: recordings.Recording, spec: config.Conditioning) -> tuple[recordings.Recording, Report]:
   """Bridges short gaps, removes a monitor's delay, resamples to one rate and removes bad beats.
 
@@ -254,7 +265,6 @@ def condition(recording: recordings.Recording, spec: config.Conditioning) -> tup
     raise DataError(
       recording.record or recording.subject, f"no usable beat ({reasons})", "omit the record", recording.subject
     )
-  notes = [f"{recording.subject}: {name}: {fault}" for name, fault in asynchronous.items()]
-  notes += [f"{name} {fault}" for name, fault in turned.items() if fault]
-  cleaned = dataclasses.replace(recording, time_s=began_s + at_s, signals=waves, notes=(*recording.notes, *notes))
+  notes = (*recording.notes, *_notes(recording.subject, sync, asynchronous, turned))
+  cleaned = dataclasses.replace(recording, time_s=began_s + at_s, signals=waves, notes=notes)
   return cleaned, report

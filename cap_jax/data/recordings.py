@@ -40,6 +40,7 @@ _USUAL_HZ, _SHORTEST_S = 2000.0, 0.27  # rates of monitors; the shortest beat
 _FEW_DIGITS = 0.05  # a clock with so many repeated times was written with too few digits
 _ROUNDED = 0.02  # stamps with few digits make the median step wrong by less
 _RESOLUTION, _RATE_KNOWN = 0.75, 0.002
+_ANEW = 0.5  # a restart goes back to the first half of the block before it; a packet that was written twice does not
 _RESTART = 20.0  # a step back by so many samples is a restart
 _LEAST_PULSES_S = 1.5  # a stretch of plausible pressures lasts at least so long
 _LARGEST_SHARE = 20  # largest ratio of a record's duration to that of its samples; above it, the record is mostly gaps
@@ -228,6 +229,9 @@ def check_clock(time_s: np.ndarray, where: str) -> None:
     problem = f"{time_s.size} samples at {rate_hz:g} Hz span {seconds:g} s"
     raise DataError(where, problem, "correct the clock, or split the record at its pauses")
   # no pulse lasts so short, but one does in another unit of time
+  if rate_hz < low and (np.diff(time_s) == 1).all():
+    remedy = "if the column counts samples, divide it by the sampling rate in Hz; if it is in milliseconds, multiply it by 0.001"
+    raise DataError(where, "the times rise by exactly 1 from row to row", remedy)
   units = [
     name for name, factor in _TIME_UNITS.items() if low <= rate_hz / factor <= _USUAL_HZ and seconds * factor > 1
   ]
@@ -253,6 +257,8 @@ def with_digits(time_s: np.ndarray) -> np.ndarray:
   steps = np.diff(time_s)
   if not (np.isfinite(time_s).all() and (steps >= 0).all() and (steps == 0).any() and (steps > 0).any()):
     return time_s
+  if np.ptp(np.unique(time_s, return_counts=True)[1]) == 0:  # all times stand equally often: rows of several signals
+    return time_s
   repeated = np.flatnonzero(steps == 0)
   beside = steps[np.unique(np.clip(np.concatenate([repeated - 1, repeated + 1]), 0, steps.size - 1))]
   resolution_s = float(beside[beside > 0].min()) if (beside > 0).any() else float(steps[steps > 0].min())
@@ -276,11 +282,16 @@ def _check_increase(time_s: np.ndarray, where: str) -> None:
   row = int(back[0]) + 1
   problem = f"time does not increase at data row {row + 1} ({time_s[row - 1]:.10g} s, then {time_s[row]:.10g} s)"
   falls = np.flatnonzero(steps < 0)
+  counts = np.unique(time_s, return_counts=True)[1]
+  if not falls.size and np.ptp(counts) == 0:
+    remedy = "give each signal a column of its own, remove rows that stand twice, or write the times with more digits"
+    raise DataError(where, f"each time stands in {counts[0]} rows", remedy)
   if not falls.size and np.unique(time_s).size < (1 - _FEW_DIGITS) * time_s.size:
     raise DataError(where, problem, "the times have too few digits: write more digits")
   usual_s = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
   restarts = falls[steps[falls] < -_RESTART * usual_s]
-  if falls.size and restarts.size == falls.size and usual_s > 0:
+  begins_anew = restarts.size and time_s[restarts[0] + 1] - time_s[0] < _ANEW * (time_s[restarts[0]] - time_s[0])
+  if falls.size and restarts.size == falls.size and usual_s > 0 and begins_anew:
     block, last_s = int(restarts[0]) + 2, float(time_s[int(restarts[0])])
     remedy = f"cut the record there, or add {last_s + usual_s - time_s[block - 1]:.10g} s to the times from there on"
     raise DataError(
@@ -294,9 +305,8 @@ def _has_pulses(p_mmhg: np.ndarray, samples: int) -> bool:
   plausible = quality.plausible(p_mmhg)
   parts = [p_mmhg[part] for part in np.ma.clump_unmasked(np.ma.masked_invalid(plausible))]
   low, high = _PLAUSIBLE_MMHG
-  return any(
-    part.size >= samples and low <= np.median(part) <= high and np.ptp(part) > quality.FLAT_RANGE_MMHG for part in parts
-  )
+  blocks = (part[first : first + samples] for part in parts for first in range(0, part.size - samples + 1, samples))
+  return any(low <= np.median(block) <= high and np.ptp(block) > quality.FLAT_RANGE_MMHG for block in blocks)
 
 
 def check_pressure(p_mmhg: np.ndarray, where: str, fs_hz: float = 125.0) -> None:

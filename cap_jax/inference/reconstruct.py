@@ -127,7 +127,11 @@ def _without_faults(
   rails = [np.interp(at_s, time_s, rails_t) > 0 for at_s in clocks]
   assessed = beat_quality.assess_pieces(waves, fs_hz, True, rails)
   if sum(max(len(own.feet) - 1, 0) for own in assessed) < _LEAST_BEATS:
-    return good, []
+    # a record of one beat is taken as periodic, but pieces between losses would have the rhythm of the losses
+    whole = [len(good) == 1 or len(own.feet) >= 2 for own in assessed]
+    kept = [span for span, is_whole in zip(good, whole, strict=True) if is_whole]
+    short = [span for span, is_whole in zip(good, whole, strict=True) if not is_whole]
+    return kept, [quality.Span(span.start, span.stop, "no whole beat between losses") for span in short]
   intact, lost = [], []
   for span, at_s, (feet, faults) in zip(good, clocks, assessed, strict=True):
     if len(feet) < 2:
@@ -188,6 +192,10 @@ def paired_feet(
     most = (_LEAD_OF_PPG_S if recordings.split_signal(site)[1] else _LEAD_S) * fs_hz
     nearest = found[np.abs(found[None, :] - feet[:, None] + most / 2).argmin(1)]  # from half the longest lead
     lead = np.where(np.abs(feet - nearest) <= most, feet - nearest, np.nan).astype(float)
+    usual = np.nanmedian(lead) if np.isfinite(lead).any() else 0.0
+    for foot in np.unique(nearest[np.isfinite(lead)]):  # one foot of the aortic wave belongs to one beat
+      rivals = np.flatnonzero((nearest == foot) & np.isfinite(lead))
+      lead[rivals[rivals != rivals[np.argmin(np.abs(lead[rivals] - usual))]]] = np.nan
   usual = np.nanmedian(lead) if np.isfinite(lead).any() else 0.0
   aortic = feet - np.where(np.isfinite(lead), lead, usual).round().astype(int)
   aortic = np.clip(aortic, 0, len(aortic_t) - 1)

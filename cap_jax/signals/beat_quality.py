@@ -23,6 +23,7 @@ FAULTS = ("flat", "clipped", "damped", "flush", "motion", "ectopic")
 _NEIGHBOURS = 31  # beats of a running median
 _FLAT_SHARE, _FLAT_MMHG = 0.2, 8.0
 _CLIPPED_S = 0.04
+_BEYOND, _OFTEN_AT_REST = (20, 80), 4  # percentiles of all samples, and times that a wave rests at a rail
 # A wave that is cut off lies this far from the rail `_ENTRY_S` before and after: in its smallest steps, or as a part of
 # its range.
 _ENTRY_S, _STEPS, _ENTRY = 0.008, 1.5, 0.002
@@ -89,6 +90,20 @@ def _in_each(function: np.ufunc, x_t: np.ndarray, start_k: np.ndarray, stop_k: n
   return function.reduceat(x_t, np.stack([start_k, stop_k], axis=1).ravel())[::2]
 
 
+def _rail_levels(x_t: np.ndarray, longest: int) -> set[float]:
+  """Returns the highest and the lowest value, and values beyond most others where the wave often rests.
+
+  A marker or a spike may lie beyond the rails at which the wave itself is cut off.
+  """
+  finite = x_t[np.isfinite(x_t)]
+  low, high = np.percentile(finite, _BEYOND)
+  starts = np.flatnonzero(np.diff(x_t, prepend=np.nan) != 0)
+  lengths = np.diff(np.append(starts, x_t.size))
+  rests = x_t[starts[lengths >= longest]]
+  levels, counts = np.unique(rests[(rests >= high) | (rests <= low)], return_counts=True)
+  return {float(finite.max()), float(finite.min()), *levels[counts >= _OFTEN_AT_REST].tolist()}
+
+
 def at_rails(x_t: np.ndarray, fs_hz: float) -> np.ndarray:
   """Marks the samples where a signal stays at its highest or lowest value for 40 ms, because it was cut off there.
 
@@ -108,7 +123,7 @@ def at_rails(x_t: np.ndarray, fs_hz: float) -> np.ndarray:
   steps_at_once = _COARSE_STEPS if step >= _COARSE_MMHG else _STEPS
   cut_off_t = np.zeros(x_t.shape, dtype=bool)
   longest, reach = max(int(_CLIPPED_S * fs_hz), 3), max(round(_ENTRY_S * fs_hz), 1)
-  for level in (finite.max(), finite.min()) if finite.size and np.ptp(finite) > 0 else ():
+  for level in _rail_levels(x_t, longest) if finite.size and np.ptp(finite) > 0 else ():
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (x_t == level).astype(np.int8), [0]])))
     for start, stop in edges.reshape(-1, 2):
       beside = x_t[[k for k in (start - reach, stop - 1 + reach) if 0 <= k < x_t.size]]

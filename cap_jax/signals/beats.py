@@ -24,7 +24,7 @@ _STRONG, _WEAK = 0.45, 0.15  # of the strong slopes
 # A weak beat starts this long after the foot before it [s], at most this far above it, and rises at least so much, as
 # parts of the height. A dicrotic wave comes earlier: ejection ends within 0.38 s (0.413 s − 0.0017 s per beat a minute,
 # Weissler 1968).
-_WEAK_FEET = ((0.46, 0.45, 0.15), (0.4, 0.12, 0.25))
+_WEAK_FEET = ((0.46, 0.45, 0.15), (0.4, 0.12, 0.25), (0.3, 0.2, 0.4))
 # A weak beat that divides an interval of the usual length is one of many, as in alternans, or a dicrotic wave.
 _LONGER, _LEAST_WEAK = 1.2, 0.2
 _RISE_S = 0.4

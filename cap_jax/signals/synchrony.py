@@ -1,6 +1,6 @@
 """Lag of one signal behind another, beat by beat: transit of the pulse plus the delay of a monitor.
 
-The coarse lag is where the upstrokes of both signals correlate best, within ± 2 s: heart rate variability distinguishes
+The coarse lag is where the upstrokes of both signals correlate best, within ± 5 s: heart rate variability distinguishes
 the right beat from its neighbours. The fine lag is the median difference of their feet by intersecting tangents. A foot
 is where the steepest tangent of the upstroke meets the level of diastole, which a flat diastole does not move.
 
@@ -15,7 +15,8 @@ import scipy.signal
 
 from cap_jax.signals import beats, filters
 
-REACH_S = 2.0
+REACH_S = 5.0
+_AS_GOOD = 0.97  # in a regular rhythm a lag of some beats correlates as well: the shortest such lag counts
 _MATCH_S = 0.15
 _UPSTROKE_S = 0.3
 _LEAST_BEATS = _FIFTHS = 5
@@ -25,6 +26,7 @@ _LEAST_MATCHED = 0.6  # of the beats of two signals of one heart; of two hearts 
 _LARGEST_SPREAD_S = 0.05
 _LEAST_RUN = 0.3  # part of the beats that a stretch of one lag has at least
 _STEEPER = 1.2  # an inverted PPG falls so much faster than it rises
+_COURSE = 9  # beats of a running median
 _SINGLE = 2  # so many beats without a counterpart do not end a stretch
 
 
@@ -34,9 +36,9 @@ class Lag:
 
   Attributes:
     lag_s: median over beats [s].
-    spread_s: robust SD over beats [s].
+    spread_s: robust SD of the beats about the course of the lag [s].
     beats: number of beats that agree on the lag.
-    drift_s: largest distance between the median of a fifth of the record and that of all [s].
+    drift_s: distance of the course of the lag from its median that 95 % of the beats keep [s].
     fault: why the signals are not simultaneous throughout, "" if they are.
     valid: first and last sample of the stretch with this lag, (0, 0) if there is none.
   """
@@ -95,7 +97,10 @@ def find_lag(first_t: np.ndarray, second_t: np.ndarray, fs_hz: float) -> Lag | N
   correlation = scipy.signal.correlate(b, a, mode="full", method="fft")
   lags = scipy.signal.correlation_lags(b.size, a.size, mode="full")
   near = np.abs(lags) <= REACH_S * fs_hz
-  coarse = int(lags[near][np.argmax(correlation[near])])
+  as_good = lags[near][correlation[near] >= _AS_GOOD * correlation[near].max()]
+  peak = int(as_good[np.argmin(np.abs(as_good))])
+  around_peak = near & (np.abs(lags - peak) <= _MATCH_S * fs_hz)
+  coarse = int(lags[around_peak][np.argmax(correlation[around_peak])])
   feet, others = tangent_feet(first_t, fs_hz), tangent_feet(second_t, fs_hz)
   if not feet.size or not others.size:
     return None
@@ -118,7 +123,7 @@ def find_lag(first_t: np.ndarray, second_t: np.ndarray, fs_hz: float) -> Lag | N
     return dataclasses.replace(whole, fault=fault, valid=(0, 0) if fault else whole.valid)
   run = _longest_run(matched)
   part = lag_s[run][matched[run]]
-  if part.size >= max(_JUDGED_BEATS, _LEAST_RUN * compared) and _lag_of(part).spread_s <= CONSTANT_S:
+  if part.size >= max(_JUDGED_BEATS, _LEAST_RUN * compared) and _lag_of(part).constant:
     start = 0 if run.start <= _SINGLE else int(feet[run.start])
     stop = size if run.stop >= feet.size - _SINGLE else int(feet[run.stop - 1])
     return _valid_stretch(first_t, second_t, fs_hz, _lag_of(part, valid=(start, stop)))
@@ -129,8 +134,10 @@ def find_lag(first_t: np.ndarray, second_t: np.ndarray, fs_hz: float) -> Lag | N
 
 def _lag_of(lag_s: np.ndarray, valid: tuple[int, int] = (0, 0)) -> Lag:
   middle = float(np.median(lag_s))
-  drift = max(abs(float(np.median(part)) - middle) for part in np.array_split(lag_s, _FIFTHS))
-  spread = float(1.4826 * np.median(np.abs(lag_s - middle)))
+  # the course of the lag over the beats; about its median, a drift would count as scatter
+  course = scipy.ndimage.median_filter(lag_s, min(_COURSE, lag_s.size), mode="nearest")
+  drift = float(np.percentile(np.abs(course - middle), 95))
+  spread = float(1.4826 * np.median(np.abs(lag_s - course)))
   return Lag(lag_s=middle, spread_s=spread, beats=int(lag_s.size), drift_s=drift, valid=valid)
 
 

@@ -152,6 +152,12 @@ def check_stores(study: study_config.Study) -> None:
       store.open_store(path)
 
 
+def store_hashes(study: study_config.Study) -> dict[str, str]:
+  """Returns path → SHA-256 of the stores of a study."""
+  paths = [path for path in (study.source_data, study.target_data) if path]
+  return {path: str(store.open_store(path).manifest["sha256"]) for path in paths}
+
+
 def load_source(study: study_config.Study) -> Source:
   """Draws the source cohort or opens its store, with the reference wave of its task.
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cap_jax import files
-from cap_jax.data import splits
+from cap_jax.data import splits, store
 from cap_jax.study import study_config
 from cap_jax.types import DataError, InputError
 
@@ -70,10 +70,13 @@ def _stopped(study: study_config.Study, folder: str) -> bool:
 
 
 def is_reported(study: study_config.Study, folder: str) -> bool:
-  """Returns whether a folder has a report of this very study."""
-  path = os.path.join(folder, _NAME)
-  if not os.path.isfile(path) or not os.path.isfile(os.path.join(folder, _REPORT)):
+  """Returns whether a folder has a report of this very study, made after its stores."""
+  path, report = os.path.join(folder, _NAME), os.path.join(folder, _REPORT)
+  if not os.path.isfile(path) or not os.path.isfile(report):
     return False
+  stores = [store_path for store_path in (study.source_data, study.target_data) if store_path]
+  if any(os.path.getmtime(os.path.join(one, store.MANIFEST)) > os.path.getmtime(report) for one in stores):
+    return False  # prepared anew: the study compares its data
   return _read(path) == json.loads(json.dumps(dataclasses.asdict(study)))
 
 

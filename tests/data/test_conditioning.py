@@ -202,3 +202,24 @@ def test_an_empty_column_is_not_a_signal():
     "s", "r", "file", time_s, {"radial": np.full(500, 90.0), "digital_ppg": np.full(500, np.nan)}
   )
   assert output.sites == ("radial",)
+
+
+@pytest.mark.parametrize("course", ["steady", "saw tooth"])
+def test_a_lag_that_drifts_is_no_delay(course):
+  """40 ms a minute over two minutes, and 0 to 120 ms in 20 s again and again, at a scatter of a few milliseconds."""
+  t = np.arange(120 * 125) / 125
+  late_s = 0.1 + (0.04 * t / 60 if course == "steady" else 0.12 * (t % 20) / 20)
+  aortic = 70 + 0.7 * (pulses(125.0, 120, 0.0) - 70)
+  radial = np.interp(t - late_s, t, pulses(125.0, 120, 0.0))
+  raw = dataclasses.replace(
+    record(125.0, 120), signals={"aortic_root": aortic, "radial": radial},
+    units={"aortic_root": "mmHg", "radial": "mmHg"},
+  )  # fmt: skip
+  with pytest.raises(DataError, match=r"radial and aortic_root are not simultaneous: the lag drifts by 0\.0[3-6] s"):
+    conditioning.condition(raw, SPEC)
+
+
+def test_a_delay_of_three_seconds_is_found_and_said():
+  cleaned, report = conditioning.condition(record(125.0, 120, digital_ppg=pulses(125.0, 120, 3.0) / 100), SPEC)
+  assert report.sync["digital_ppg"].removed_s == pytest.approx(3.0, abs=0.02)
+  assert any(note.startswith("digital_ppg: a monitor's delay of 3.0") for note in cleaned.notes)

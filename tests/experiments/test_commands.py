@@ -163,7 +163,7 @@ def bad(tmp_path, kind):
   [
     ("site", "--site=wrist: unknown site; choose one of"),
     ("column", "in.csv: no column is named after a signal (found: time_s, pressure)"),
-    ("time", "in.csv: column time_s: the clock restarts at data row 301"),
+    ("time", "in.csv: column time_s: time does not increase at data row 301"),
     ("kilopascal", "if it is in kPa, state it (--channels=NAME:SIGNAL:kPa) or multiply it by 7.50062"),
     ("empty", "in.csv: the file is empty"),
     ("other_site", "the checkpoint reads radial; train one with: python -m cap_jax pretrain --site=brachial"),

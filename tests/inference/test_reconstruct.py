@@ -260,3 +260,21 @@ def test_a_cuffs_own_map_counts_at_inference_too(identity_network):
     given,
   )
   assert reconstruct.summary(output.beats)["peripheral_map_mmhg"]["mean"] == pytest.approx(100.0, abs=1.0)
+
+
+def test_pieces_between_losses_without_a_whole_beat_are_left_out(identity_network):
+  """Twelve rows lost every 0.8 s leave pieces of less than a beat, whose rhythm is that of the losses."""
+  t = np.arange(2500) / 125
+  lost = np.arange(t.size) % 100 < 15
+  with pytest.raises(InputError, match="no whole beat between losses"):
+    reconstruct.reconstruct(identity_network, record(t[~lost], wave(t[~lost], 0.9)))
+
+
+def test_a_flattened_wave_has_all_fast_beats(identity_network):
+  """215 a minute: the foot of an aortic beat belongs to one beat of the measured wave."""
+  t = np.arange(2500) / 125
+  peripheral = 70 + 20 * np.exp(-(((t % 0.28) - 0.1) ** 2) / 0.003)
+  aortic = 70 + 5 * np.exp(-(((t % 0.56) - 0.1) ** 2) / 0.003)  # shows every other beat alone
+  feet, own = reconstruct.paired_feet(peripheral, aortic, 125.0, "radial")
+  assert len(feet) >= 70
+  assert (np.diff(own) > 0).all()

@@ -154,3 +154,13 @@ def test_a_single_slow_beat_is_weak_and_two_are_damped():
     result[count] = int(faults["damped"].sum())
   assert result[1] == 0
   assert result[3] >= 2
+
+
+@pytest.mark.parametrize("beyond_mmhg", [300.0, 250.0])
+def test_a_marker_beyond_the_rail_does_not_hide_it(beyond_mmhg):
+  """Tops that are cut off at 100 mmHg, and three samples of a marker within the range of arterial pressures."""
+  p = np.minimum(pulses(FS_HZ, 30, seed=3), 100.0)
+  p[[1000, 2000, 3000]] = beyond_mmhg
+  rails = beat_quality.at_rails(p, FS_HZ)
+  assert rails[p == 100.0].mean() > 0.9
+  assert not rails[p < 99.0].any()

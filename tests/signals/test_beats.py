@@ -97,12 +97,13 @@ def train(intervals_s, heights_mmhg, fs_hz=125.0):
   ("intervals_s", "heights_mmhg"),
   [
     ([0.65] * 30, [44, 17] * 15),  # pulsus alternans
+    ([0.35] * 60, [40, 20] * 30),
     ([0.49, 1.13] * 12, [50, 11] * 12),  # bigeminy
     ([0.29] * 60, [30] * 60),  # 207 a minute
     ([1.1] * 20, [45] * 20),
     ([2.0] * 10, [60] * 10),
   ],
-  ids=["alternans", "bigeminy", "207 a minute", "54 a minute", "30 a minute"],
+  ids=["alternans", "alternans at 171 a minute", "bigeminy", "207 a minute", "54 a minute", "30 a minute"],
 )
 def test_weak_and_fast_beats_are_counted_and_dicrotic_waves_are_not(intervals_s, heights_mmhg):
   p, starts = train(intervals_s, heights_mmhg)

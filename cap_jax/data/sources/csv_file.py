@@ -12,6 +12,7 @@ lines that begin with # or %. A folder has one `<subject>.csv` for each subject,
 """
 
 import codecs
+import csv
 import dataclasses
 import functools
 import itertools
@@ -92,11 +93,8 @@ def _dialect(path: pathlib.Path, known: Collection[str]) -> Dialect:
   encoding = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
   lines = head.decode(encoding, errors="replace").splitlines()
   names = {name.lower() for name in known}
-  header = 0
-  for number, line in enumerate(lines):
-    if names.intersection(_header_names(line)):
-      header = number
-      break
+  known_names = [len(names.intersection(_header_names(line))) for line in lines]
+  header = known_names.index(max(known_names)) if lines else 0  # the first of the lines with most known names
   line = lines[header] if lines else ""
   delimiter = max(_DELIMITERS, key=line.count) if line else ","
   rows = [row for row in lines[header + 1 : header + 40] if not row.lstrip().startswith(_COMMENT)]
@@ -161,8 +159,9 @@ def _check_width(path: pathlib.Path, names: Sequence[str], dialect: Dialect) -> 
     for row, line in enumerate(itertools.islice(text, dialect.preamble + 1, None), start=1):
       if dialect.preamble + row in comments:
         continue
-      if line.count(dialect.delimiter) >= len(names) and '"' not in line:
-        count = len(line.rstrip().rstrip(dialect.delimiter + " ").split(dialect.delimiter))
+      if line.count(dialect.delimiter) >= len(names):
+        stripped = line.rstrip().rstrip(dialect.delimiter + " ")
+        count = len(next(csv.reader([stripped], delimiter=dialect.delimiter), []))
         if count > len(names):
           remedy = "name every column in the header"
           if dialect.delimiter == ",":
@@ -314,7 +313,10 @@ def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> tuple[list[datas
   _column(path, names, SUBJECT)
   listed: list[datasets.Entry | DataError] = []
   row_of_subject: dict[str, int] = {}
-  parsed = subjects.drop(columns=SUBJECT).map(number_parsing.number)
+  cells = subjects.drop(columns=SUBJECT)
+  if dialect.decimal == "," or dialect.delimiter != ",":
+    cells = cells.map(lambda cell: cell.replace(",", ".") if isinstance(cell, str) else cell)
+  parsed = cells.map(number_parsing.number)
   for row, (_, values) in enumerate(subjects.iterrows(), start=1):
     subject, where = str(values[SUBJECT]).strip(), f"{path}: data row {row}"
     file = root / f"{subject}.csv"
@@ -333,7 +335,17 @@ def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> tuple[list[datas
       listed.append(datasets.Entry(subject, subject, str(file), read))
     except DataError as error:
       listed.append(error)
-  return listed, _unparsed_cells(path, subjects, parsed)
+  return listed, [*_unparsed_cells(path, subjects, parsed), *_unnamed_files(root, row_of_subject)]
+
+
+def _unnamed_files(root: pathlib.Path, named: Collection[str]) -> list[str]:
+  """Returns a remark on tables in a folder that `subjects.csv` does not name."""
+  tables = [file.name for file in sorted(root.iterdir()) if file.suffix.lower() == ".csv" and file.name != SUBJECTS]
+  unnamed = [name for name in tables if not (name.endswith(".csv") and name.removesuffix(".csv") in named)]
+  if not unnamed:
+    return []
+  some = ", ".join(unnamed[:3]) + (", …" if len(unnamed) > 3 else "")
+  return [f"{len(unnamed)} tables are not named in {SUBJECTS} and were not read ({some}); names end in .csv"]
 
 
 def _unparsed_cells(path: pathlib.Path, subjects: pandas.DataFrame, parsed: pandas.DataFrame) -> list[str]:

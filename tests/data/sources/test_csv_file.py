@@ -263,8 +263,49 @@ def test_times_with_too_few_digits_are_read_as_even_steps(tmp_path, digits):
 def test_times_whose_rate_cannot_be_known_are_refused(tmp_path):
   """Whole seconds leave the rate of a short record open; rows that stand twice are no rounding."""
   whole = [f"{k // 125},{90 + 20 * np.sin(k / 10):.3f}" for k in range(2500)]
-  with pytest.raises(DataError, match="the times have too few digits: write more digits"):
+  with pytest.raises(DataError, match="each time stands in 125 rows; give each signal a column of its own"):
     read(write(tmp_path / "a.csv", whole))
+  with pytest.raises(DataError, match="the times have too few digits: write more digits"):
+    read(write(tmp_path / "c.csv", whole[:2400]))
   twice = rows()
-  with pytest.raises(DataError, match="the clock restarts at data row 101"):
+  with pytest.raises(DataError, match="sort the rows by time and remove duplicates"):
     read(write(tmp_path / "b.csv", [*twice[:100], *twice[60:]]))
+
+
+@pytest.mark.parametrize(
+  ("lines", "message"),
+  [
+    ([f"{k // 2 / 100:.2f},{90 + k % 7}" for k in range(400)], "each time stands in 2 rows; give each signal a column"),
+    ([f"{k},{90 + k % 7}" for k in range(400)], "if the column counts samples, divide it by the sampling rate"),
+    (['0,72,1,"a"', '0.01,73,2,"b"'], "data row 1 has 4 cells, the header 2 names"),
+  ],
+)
+def test_rows_of_several_signals_sample_numbers_and_labels(tmp_path, lines, message):
+  with pytest.raises(DataError, match=message):
+    read(write(tmp_path / "a.csv", lines))
+
+
+def test_a_line_that_was_open_most_of_the_time_is_read(tmp_path):
+  """45 s at 18 mmHg, then 20 s of pulse: the median of the whole is no arterial pressure."""
+  t = np.arange(65 * 125) / 125
+  p = np.where(t < 45, 18.0, 90 + 20 * np.sin(2 * np.pi * t))
+  recording = read(write(tmp_path / "a.csv", [f"{a:.3f},{b:.2f}" for a, b in zip(t, p, strict=True)]))
+  assert recording.units == {"radial": "mmHg"}
+
+
+def test_the_header_is_the_line_with_most_known_names(tmp_path):
+  lines = ["Signal;ART", "Time,ART", *rows()]
+  (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+  recording = read(tmp_path / "a.csv", {"Time": "time_s", "ART": "radial"})
+  assert recording.notes == ("skipped 1 line before the header",)
+
+
+def test_subjects_with_decimal_commas_and_tables_that_are_not_named(tmp_path):
+  (tmp_path / "subjects.csv").write_text("subject;age\nP01;63,5\n")
+  for name in ("P01.csv", "P02.csv", "P03.CSV"):
+    write(tmp_path / name, rows())
+  dataset = csv_file.load(tmp_path)
+  assert datasets.read(dataset.entries[0]).covariates == {"age": 63.5}
+  assert dataset.notes == (
+    "2 tables are not named in subjects.csv and were not read (P02.csv, P03.CSV); names end in .csv",
+  )
