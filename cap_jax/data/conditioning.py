@@ -160,6 +160,9 @@ def _synchronised(
     lag = synchrony.find_lag(recording.signals[first], wave, recording.fs_hz) if name != first else None
     if lag is None:
       continue
+    if np.array_equal(wave, recording.signals[first], equal_nan=True):
+      faults[name], signals[name] = f"{name} is the same wave as {first}", np.full(wave.shape, np.nan)
+      continue
     ahead = first in REFERENCES and recordings.is_pressure(name) and lag.constant and lag.lag_s < _EARLIEST_S
     if lag.fault:
       faults[name] = lag.fault

@@ -39,7 +39,8 @@ _AGAIN = "download the file again"
 _BINARY = {".dat": "pass the name of a WFDB record without .dat", ".mat": "read MATLAB files with --format=npz"}
 _DELIMITERS = ",;\t"
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
-_CLOCK_TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T])?\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?")
+_CLOCK_TIME = re.compile(r"\d:\d\d|\d[./-]\d{1,2}[./-]\d|\d\s*[AP]M$", re.IGNORECASE)  # a time of day or a date
+_COMMA_NUMBER = re.compile(r"[+-]?\d[\d.]*,\d+")
 _COMMENT = ("#", "%")
 _NUMERIC = ("age", "hr_bpm", *calibration.CUFF, *calibration.CATHETER)  # columns that networks read
 _UNITS = {"s", "sec", "ms", "min", "mmhg", "kpa", "torr", "v", "mv", "au", "a.u.", "hz", "ml/s", "m/s", "1", "-"}
@@ -231,8 +232,12 @@ def _parse_column(path: pathlib.Path, column: pandas.Series) -> pandas.Series:
     )
     if not row and cell.strip("[]()").lower() in _UNITS:
       remedy = "it is a unit: remove the row of units, and name the unit in --channels or in the column"
-    elif _CLOCK_TIME.fullmatch(cell):
-      remedy = "it is a time of day: convert the column to seconds"
+    elif cell == column.name:
+      remedy = "it is a second header: remove the row"
+    elif _COMMA_NUMBER.fullmatch(cell):
+      remedy = "it has a decimal comma: save the table with semicolons between the columns, or with decimal points"
+    elif _CLOCK_TIME.search(cell):
+      remedy = "it is a time of day or a date: convert the column to seconds"
     raise DataError(str(path), problem, remedy)
   return numbers
 

@@ -139,7 +139,7 @@ def test_a_table_is_read_as_programs_write_it(tmp_path, variant):
     (["0,000,72,16", "0,008,71,95"], HEADER, "data row 1 has 4 cells, the header 2 names; .* decimal commas"),
     (["0.000,72,2,0,048"], f"{HEADER},digital_ppg", "data row 1 has 5 cells, the header 3 names"),
     (["s,mmHg", "0.0,72", "0.01,73"], HEADER, "'s' is not a number; it is a unit: remove the row of units"),
-    (["23:59:50.000,72", "23:59:50.008,73"], HEADER, "it is a time of day: convert the column to seconds"),
+    (["23:59:50.000,72", "23:59:50.008,73"], HEADER, "it is a time of day or a date: convert the column to seconds"),
   ],
 )
 def test_what_cannot_be_read_names_the_cell_and_the_remedy(tmp_path, text, header, message):
@@ -309,3 +309,19 @@ def test_subjects_with_decimal_commas_and_tables_that_are_not_named(tmp_path):
   assert dataset.notes == (
     "2 tables are not named in subjects.csv and were not read (P02.csv, P03.CSV); names end in .csv",
   )
+
+
+@pytest.mark.parametrize(
+  ("cell", "remedy"),
+  [
+    ("00:00:01:250", "it is a time of day or a date"),
+    ("10:15:01 AM", "it is a time of day or a date"),
+    ("28.11.2026 10:15", "it is a time of day or a date"),
+    ('"0,008"', "it has a decimal comma"),
+    ("time_s", "it is a second header"),
+    ("x", "leave missing values empty"),
+  ],
+)
+def test_a_cell_that_is_no_number_has_its_own_remedy(tmp_path, cell, remedy):
+  with pytest.raises(DataError, match=f"is not a number; {remedy}"):
+    read(write(tmp_path / "a.csv", ["0,72", f"{cell},73", "0.02,74"]))
