@@ -160,7 +160,8 @@ def define_study(text: str, default: str = "default") -> flags.FlagHolder[Any]:
     path = os.path.join(_CONFIGS, f"{default}.py")
     return config_flags.DEFINE_config_file("config", path, text, sys_argv=arguments.normalised(sys.argv))
   except Exception as error:  # a config file is a program, which may raise anything
-    name = re.sub(r"[\"'\\]", "", str(error).replace("\\n", "\n")).splitlines()[0]
+    text = str(error).strip() or type(error).__name__
+    name = re.sub(r"[\"'\\]", "", text.replace("\\n", "\n")).splitlines()[0]
     near = re.search(r'Did you mean \\?"(.+?)\\?"', str(error))
     hint = f"; did you mean {near.group(1)}?" if near else ""
     launcher.fail(f"--config.FIELD=VALUE: {name!r} is not a field or value of a study{hint}; docs/config.md lists all")

@@ -177,7 +177,8 @@ def _transfer(
       print(f"  {metric:30} {values[:50].mean():.2f} at the start, {values[-50:].mean():.2f} at the end")
   if study.target_data:
     tested = {"test": target.test.subjects, "validation": target.validation.subjects}
-    print("\n".join(subject_partition.advice(tested, study.target_data, _SOURCE.value or pretrained.TRAIN)))
+    for line in subject_partition.advice(tested, study.target_data, _SOURCE.value or pretrained.TRAIN):
+      print(line)
   checkpoint.save(os.path.join(workdir, "checkpoint"), adapted.checkpoint)
   if adapted.best is not None:
     checkpoint.save(os.path.join(workdir, "best"), adapted.best)
