@@ -22,13 +22,14 @@ _PLACES = {
   **dict.fromkeys(("DataError", "InputError"), "cap_jax.types"),
   "LeakError": "cap_jax.data.splits",
 }
-_MODULES = ("clinics",)
+# name → module
+_MODULES = {"clinics": "cap_jax.clinics", "datasets": "cap_jax.api.datasets"}
 __all__ = ["__version__", *_PLACES, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
   if name in _MODULES:
-    return importlib.import_module(f"cap_jax.{name}")
+    return importlib.import_module(_MODULES[name])
   if name not in _PLACES:
     raise AttributeError(f"module 'cap_jax' has no attribute {name!r}")
   return getattr(importlib.import_module(_PLACES[name]), name)

@@ -19,7 +19,7 @@ from absl import flags
 
 from cap_jax import config
 from cap_jax.cli import launcher, output_folders, study_flags
-from cap_jax.data import recordings, splits, store
+from cap_jax.data import datasets, recordings, splits, store
 from cap_jax.report import page, tables
 from cap_jax.report import sim_to_real as sheets
 from cap_jax.strategies import find
@@ -45,8 +45,8 @@ def _records() -> list[recordings.Recording]:
   by_store: dict[str, list[recordings.Recording]] = {}
   for path in _STORES.value:
     opened = store.open_store(path)
-    if opened.in_silico:
-      raise InputError(f"--stores: {path} contains virtual subjects; pass stores of real records")
+    if opened.place != datasets.REAL:
+      raise InputError(f"--stores: {path} contains records {opened.place}; pass stores of real records")
     if opened.manifest["conditioning"]["synchronise"]:
       raise InputError(f"--stores: {path} was synchronised on whole records; prepare it with --nosynchronise")
     by_store[path] = opened.recordings()

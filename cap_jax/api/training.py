@@ -11,7 +11,7 @@ import pandas
 from cap_jax import clinics, config
 from cap_jax.api import records
 from cap_jax.api.network import Network
-from cap_jax.data import batches, recordings, splits
+from cap_jax.data import batches, datasets, recordings, splits
 from cap_jax.data.sources import virtual
 from cap_jax.inference import uncertainty
 from cap_jax.losses import tasks
@@ -192,31 +192,37 @@ def evaluate(net: Network, pairs: batches.Pairs) -> Evaluation:
 
 @dataclasses.dataclass(frozen=True)
 class Cohort:
-  """Virtual subjects as a clinic records them: *in silico*.
+  """Subjects with simultaneous waves, virtual or measured.
 
   Attributes:
     recordings: one for each subject.
     origin: which cohort it is, for the provenance of networks trained on it.
+    place: "in silico" or "in vitro".
   """
 
   recordings: Sequence[recordings.Recording]
   origin: Mapping[str, Any]
+  place: str = datasets.IN_SILICO
 
   def __repr__(self) -> str:
-    return f"Cohort({len(self.recordings)} virtual subjects of {self.origin['source']}, in silico)"
+    kind = "virtual subjects" if self.place == datasets.IN_SILICO else "records"
+    return f"Cohort({len(self.recordings)} {kind} of {self.origin['source']}, {self.place})"
 
-  def windows(self, site: str = "radial", reference: str = "aortic_root") -> batches.Pairs:
-    """Cuts the recordings into windows of 4 s.
+  def windows(self, site: str = "radial", reference: str = "aortic_root", hop_s: float = 1.0) -> batches.Pairs:
+    """Cuts the recordings into windows of 4 s without a gap.
 
     Args:
       site: site of the peripheral wave.
       reference: site of the reference wave.
+      hop_s: step from one window to the next [s]; 4 for windows that do not overlap, as for a test.
 
     Raises:
       InputError: the cohort has no waves of the site.
     """
     records.check_kind(site, str, "site", "pass the name of an artery, such as radial")
-    return batches.make_pairs(self.recordings, site, config.Windows(), reference)
+    return batches.make_pairs(
+      self.recordings, site, config.Windows(hop_s=records.real(hop_s, "hop_s")), reference, gaps=True
+    )
 
 
 def cohort(

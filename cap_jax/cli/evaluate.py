@@ -13,7 +13,7 @@ import tqdm
 from absl import flags
 
 from cap_jax.cli import dataset_flags, launcher, output_folders, reference_flags
-from cap_jax.data import recordings
+from cap_jax.data import datasets, recordings
 from cap_jax.inference import pretrained
 from cap_jax.report import own_report, page, study_tables, tables
 from cap_jax.study import own_data
@@ -62,13 +62,13 @@ def _digests(own: own_data.UserWindows) -> dict[str, str]:
 def main() -> None:
   began = time.perf_counter()
   trained, dataset = _network(), dataset_flags.open_dataset()
-  synchronise = not dataset.in_silico if _SYNCHRONISE.value is None else _SYNCHRONISE.value
+  synchronise = dataset.place == datasets.REAL if _SYNCHRONISE.value is None else _SYNCHRONISE.value
   workdir = launcher.required(_WORKDIR, "DIR")
   output_folders.check_absent(workdir, "--workdir")
   bar = tqdm.tqdm(dataset.entries, desc="records", unit="", leave=False)
   own = own_data.gather(bar, trained, synchronise, dataset_flags.STRICT.value)
   lost = [*dataset.lost, *own.lost]
-  place = "in silico" if dataset.in_silico else "real records"
+  place = dataset.place
   path = dataset.path.split(",")[0]
   subjects, y_bt = own_data.reconstruct(trained, own.all_windows)
   sections = [own_report.reconstructed(trained, subjects, y_bt, own.all_windows, path)]
@@ -79,7 +79,7 @@ def main() -> None:
       evaluated = own_data.evaluate(trained, own.paired, name)
       outliers = evaluated.outliers
       errors = own_report.errors(
-        trained, evaluated, path, place, reference_flags.reference(not dataset.in_silico, trained.calibration.kind)
+        trained, evaluated, path, place, reference_flags.reference(place, trained.calibration.kind)
       )
       sections = [*errors, *sections]
       explanation = study_tables.EXPLAINED

@@ -12,7 +12,7 @@ from absl import flags
 
 from cap_jax import config
 from cap_jax.cli import dataset_flags, launcher, split_flags
-from cap_jax.data import preparation, store, subject_partition
+from cap_jax.data import datasets, preparation, store, subject_partition
 from cap_jax.signals import beat_quality
 from cap_jax.types import DataError, InputError
 
@@ -39,7 +39,7 @@ def main() -> None:
   output = launcher.required(_OUTPUT, "STORE")
   how = split_flags.partition_from_flags()
   dataset = dataset_flags.open_dataset()
-  synchronise = not dataset.in_silico if _SYNCHRONISE.value is None else _SYNCHRONISE.value
+  synchronise = dataset.place == datasets.REAL if _SYNCHRONISE.value is None else _SYNCHRONISE.value
   try:
     low, high = (float(edge) for edge in _TRANSIT.value)
   except ValueError as error:
@@ -52,7 +52,7 @@ def main() -> None:
   prepared = preparation.prepare(dataset, output, spec, how, workers, _SHARD.value, dataset_flags.STRICT.value)
   manifest, totals = prepared.manifest, prepared.manifest["totals"]
   total = len(dataset.entries) + len(dataset.lost)
-  place = ", in silico" if dataset.in_silico else ""
+  place = "" if dataset.place == datasets.REAL else f", {dataset.place}"
   if finished:
     print(f"{output}: this preparation was finished before; nothing was written")
   print(f"{output}: {total - len(manifest['lost'])} records, {totals['seconds']:.0f} s at {prepared.fs_hz:g} Hz{place}")

@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from cap_jax.data import datasets
 from cap_jax.metrics import standards
 
 _INVASIVE = flags.DEFINE_bool("invasive", False, "real records: an aortic catheter measured the reference")
@@ -10,15 +11,15 @@ _MALE = flags.DEFINE_float(
 )
 
 
-def reference(real: bool, calibration: str) -> standards.Reference:
+def reference(place: str, calibration: str) -> standards.Reference:
   """Returns the reference from the flags.
 
   Args:
-    real: whether the subjects are real; the flags do not apply to virtual ones.
+    place: where the subjects come from, one of `datasets.PLACES`; the flags apply to real records only.
     calibration: kind of calibration of the peripheral waves.
 
   Returns:
     The reference.
   """
   male = float("nan") if _MALE.value is None else _MALE.value
-  return standards.Reference(real, real and _INVASIVE.value, male, calibration)
+  return standards.Reference(place, place == datasets.REAL and _INVASIVE.value, male, calibration)

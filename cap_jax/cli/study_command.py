@@ -115,7 +115,7 @@ def announce(study: study_config.Study, folder: str, processes: int, threads: in
   """
   keys = study_grid.keys(study)
   seconds = study_grid.estimate_s(study, folder, keys, processes * threads)
-  unfit = [line for clinic in study_grid.clinics_of(study) for line in folds.left_out(clinic)]
+  unfit = [line for clinic in study_grid.clinics_of(study) for line in folds.untested(clinic)]
   left = "; ".join(f"omitted: {line}" for line in (*study_grid.unused(study), *unfit))
   length = f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{seconds / 60:.0f} minutes"
   lines = [f"{len(keys)} cells; about {length} with --processes={processes}, excluding completed cells"]
@@ -161,7 +161,7 @@ def report(study: study_config.Study, folder: str, rows: pandas.DataFrame, began
   setting = study_datasets.describe(study)
   place = study_datasets.place(study)
   loss = study_report.source_loss(folder)
-  reference = reference_flags.reference(study_datasets.is_real(study), study.calibration.kind)
+  reference = reference_flags.reference(place, study.calibration.kind)
   clinics = study_report.open_clinics(study, folder, rows)
   gained = study_report.efficiency_tables_of(clinics)
   sections = [

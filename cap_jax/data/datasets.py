@@ -19,6 +19,8 @@ import scipy.io.matlab
 from cap_jax.data import recordings
 from cap_jax.types import DataError, InputError
 
+# Where records come from, as results say it.
+IN_SILICO, IN_VITRO, REAL = PLACES = ("in silico", "in vitro", "real records")
 _LONGEST = 160  # characters of a reader's message
 # Exceptions that format readers raise on files that are truncated, damaged or of another kind.
 DAMAGE: tuple[type[Exception], ...] = (
@@ -72,7 +74,7 @@ class DataSet:
     licence: licence of the data.
     path: path that the data set was listed from.
     channels: requested channel → signal, or None for the defaults of the source.
-    in_silico: whether the subjects are virtual.
+    place: where the records come from, one of `PLACES`.
     subjects_known: whether the source identifies subjects; if not, each record counts as a subject.
     lost: errors of records that could not be listed.
     notes: remarks on the whole data set for its users.
@@ -84,7 +86,7 @@ class DataSet:
   licence: str
   path: str
   channels: Mapping[str, str] | None
-  in_silico: bool = False
+  place: str = REAL
   subjects_known: bool = True
   lost: tuple[DataError, ...] = ()
   notes: tuple[str, ...] = ()

@@ -239,7 +239,7 @@ def _finish(
     "path": dataset.path,
     "channels": recordings.channel_texts(dataset.channels),
     "inputs_sha256": hashlib.sha256(json.dumps(_inputs(dataset.path)).encode()).hexdigest(),
-    "in_silico": dataset.in_silico,
+    "place": dataset.place,
     "subjects_known": dataset.subjects_known,
     "notes": [*dataset.notes, *dict.fromkeys(note for shard in summaries for note in shard["notes"])],
     "conditioning": dataclasses.asdict(spec),

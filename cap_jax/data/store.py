@@ -26,12 +26,12 @@ from cap_jax.data import datasets, recordings, splits
 from cap_jax.signals import calibration as scales
 from cap_jax.types import DataError, InputError
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST, SPLIT, RECORDS, PLAN = "manifest.json", "split.json", "records.json", "plan.json"
 CHUNK = 65536  # samples of a Zarr chunk
 _REMEDY = "prepare the data again"
 # entries of a manifest that are read
-_NEEDED = {"conditioning": dict, "in_silico": bool, "lost": list, "sha256": str, "shards": list, "source": str}
+_NEEDED = {"conditioning": dict, "lost": list, "place": str, "sha256": str, "shards": list, "source": str}
 _NEEDED |= {"split": str, "totals": dict, "units": dict}
 Spans = Sequence[tuple[int, int]]
 
@@ -176,8 +176,8 @@ class Store:
     return self.manifest["units"]
 
   @property
-  def in_silico(self) -> bool:
-    return bool(self.manifest["in_silico"])
+  def place(self) -> str:
+    return str(self.manifest["place"])
 
   def check_signals(self, signals: Iterable[str]) -> None:
     """Checks that the store has some signals.
@@ -303,6 +303,8 @@ def open_store(path: str | pathlib.Path, verify: bool = False) -> Store:
   with datasets.reading(str(root / MANIFEST), _REMEDY):
     with open(root / MANIFEST, encoding="utf-8") as file:
       manifest = json.load(file)
+    if manifest["format"] == 1:  # knew virtual subjects and others
+      manifest |= {"format": FORMAT, "place": datasets.IN_SILICO if manifest["in_silico"] else datasets.REAL}
     if manifest["format"] != FORMAT:
       raise DataError(str(root), f"has format {manifest['format']}, but this version reads format {FORMAT}", _REMEDY)
     missing = [name for name in _NEEDED if not isinstance(manifest.get(name), _NEEDED[name])]

@@ -20,10 +20,13 @@ import numpy as np
 import scipy.optimize
 import scipy.stats
 
+from cap_jax.data import datasets
+
 LEAST_SUBJECTS = 85
 _TOLERABLE_MMHG, _SHARE, _LEAST_SD_MMHG = 10.0, 0.85, 1e-3
 # of the reference [mmHg]: low, raised, high
 _LEVELS = {"csbp": (100.0, 140.0, 160.0), "cdbp": (60.0, 85.0, 100.0)}
+_NO_PEOPLE = {datasets.IN_SILICO: "virtual", datasets.IN_VITRO: "records of a mock circulatory loop"}
 _BHS = "two observers did not take sequential readings"
 _IEEE = "induced pressure changes and repeated measurements are missing"
 
@@ -33,14 +36,14 @@ class Reference:
   """The reference of a validation.
 
   Attributes:
-    real: whether the subjects are real.
+    place: where the subjects come from, one of `datasets.PLACES`.
     invasive: whether a catheter in the aorta measured the reference.
     male_share: of the subjects, NaN if unknown.
     calibration: of the peripheral waves, `config.Calibration.kind`.
     claim_type: of ARTERY; errors here are of the absolute central pressure, type II.
   """
 
-  real: bool
+  place: str
   invasive: bool
   male_share: float = float("nan")
   calibration: str = "none"
@@ -130,11 +133,12 @@ def _missing_pressures(quantity: str, true_s: np.ndarray) -> list[str]:
 def _unmet_preconditions(reference: Reference, subjects: int) -> tuple[str, ...]:
   """Returns the unmet preconditions on the subjects and the reference."""
   reasons = []
-  if not reference.real:
-    reasons.append("the subjects are virtual")
+  real = reference.place == datasets.REAL
+  if not real:
+    reasons.append(f"the subjects are {_NO_PEOPLE[reference.place]}")
   if subjects < LEAST_SUBJECTS:
     reasons.append(f"n = {subjects} < {LEAST_SUBJECTS}")
-  if not (reference.real and reference.invasive):
+  if not (real and reference.invasive):
     reasons.append("the reference is not invasive")
   return tuple(reasons)
 

@@ -122,7 +122,7 @@ def text(dataset: datasets.DataSet, records: Sequence[InspectedRecord]) -> list[
   )
   lines = [
     f"{dataset.name}: {len(dataset.subjects)} {whose}, {len(dataset.entries)} records"
-    f"{', in silico' if dataset.in_silico else ''}",
+    f"{'' if dataset.place == datasets.REAL else f', {dataset.place}'}",
     f"source: {dataset.source}; licence: {dataset.licence}",
     f"{len(records)} records read:" if records else "no readable record",
   ]

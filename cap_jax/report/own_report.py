@@ -98,7 +98,7 @@ def errors(
     trained: the network.
     evaluated: its errors.
     path: of the data.
-    place: "in silico" or "real records".
+    place: where the data come from, one of `datasets.PLACES`.
     reference: of the validation standards.
 
   Returns:

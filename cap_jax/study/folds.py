@@ -19,6 +19,43 @@ def target_subjects(study: study_config.Study, opened: store.Store) -> Mapping[s
   return splits.load(study.target_split).subjects if study.target_split else opened.split.subjects
 
 
+def left_out_values(study: study_config.Study) -> tuple[study_config.Study, ...]:
+  """Returns a study for each value of the covariate that is left out; the study itself without one.
+
+  Args:
+    study: of the target.
+
+  Raises:
+    InputError: the store's subjects do not have two values of the covariate, or not the named one.
+  """
+  if not study.leave_out:
+    return (study,)
+  name, _, value = study.leave_out.partition(":")
+  opened = store.open_store(study.target_data)
+  values = {record.covariates.get(name) for shard in opened.shards for record in shard.records}
+  texts = [f"{number:g}" for number in sorted(number for number in values if number is not None)]
+  if len(texts) < 2 or (value and value not in texts):
+    raise InputError(
+      f"leave_out={study.leave_out}: the values of {name!r} in {study.target_data} are {', '.join(texts) or 'missing'}; name a "
+      "covariate with two or more values"
+    )
+  return tuple(dataclasses.replace(study, leave_out=f"{name}:{text}") for text in ([value] if value else texts))
+
+
+def _has_value(study: study_config.Study, opened: store.Store) -> set[str]:
+  """Returns the subjects with the value of the covariate that the study leaves out.
+
+  Raises:
+    InputError: the study names no value.
+  """
+  name, _, value = study.leave_out.partition(":")
+  if not value:
+    choices = ", ".join(one.leave_out for one in left_out_values(study))
+    raise InputError(f"leave_out={name}: names several values; choose one of {choices}")
+  records = (record for shard in opened.shards for record in shard.records)
+  return {record.subject for record in records if f"{record.covariates.get(name, float('nan')):g}" == value}
+
+
 def with_possible_labels(study: study_config.Study) -> study_config.Study:
   """Returns a study of a store without the default numbers of labels that a fold of it cannot provide.
 
@@ -27,7 +64,7 @@ def with_possible_labels(study: study_config.Study) -> study_config.Study:
   if not study.target_data or study.n_target != study_config.Study.n_target:
     return study
   if study.folds == 1:
-    available = labelled_available(study)
+    available = min(labelled_available(one) for one in left_out_values(study))
   else:
     sizes = _group_sizes(study)
     available = sum(sizes) - -(-sum(sizes) // count(study)) - sizes[1]
@@ -54,8 +91,7 @@ def labelled_available(study: study_config.Study) -> int:
   """Returns how many subjects of the target's store can be labelled for training."""
   opened = store.open_store(study.target_data)
   untestable = _untestable(study, opened)
-  pool = target_subjects(study, opened).get(subject_partition.TRAINING, ())
-  return sum(name not in untestable for name in pool)
+  return sum(name not in untestable for name in candidates(study, opened)[0])
 
 
 def _untestable(study: study_config.Study, opened: store.Store) -> dict[str, str]:
@@ -81,24 +117,32 @@ def candidates(
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
   """Returns the labelled, validation and test subjects of a store.
 
-  With folds, every subject is tested once, so subjects that cannot be tested are left out.
+  With folds, every subject is tested once, so subjects that cannot be tested are left out. Those with the value of the
+  covariate that the study leaves out are tested, and no others.
 
   Args:
     study: of the target.
     opened: its store.
   """
   subjects_of = target_subjects(study, opened)
-  untestable = _untestable(study, opened) if study.folds != 1 else {}
+  untestable = _untestable(study, opened) if study.folds != 1 or study.leave_out else {}
   labelled, validation, test = (
     tuple(name for name in subjects_of.get(part, ()) if name not in untestable)
     for part in (subject_partition.TRAINING, subject_partition.VALIDATION, study.test_part)
   )
-  return labelled, validation, test
+  if not study.leave_out:
+    return labelled, validation, test
+  left_out = _has_value(study, opened)
+  return (
+    tuple(name for name in (*labelled, *test) if name not in left_out),
+    tuple(name for name in validation if name not in left_out),
+    tuple(name for name in (*labelled, *validation, *test) if name in left_out),
+  )
 
 
-def left_out(study: study_config.Study) -> list[str]:
+def untested(study: study_config.Study) -> list[str]:
   """Returns the subjects of the target's store that no fold tests, each with the reason."""
-  if not study.target_data or study.folds == 1:
+  if not study.target_data or (study.folds == 1 and not study.leave_out):
     return []
   opened = store.open_store(study.target_data)
   subjects_of, reason_of = target_subjects(study, opened), _untestable(study, opened)

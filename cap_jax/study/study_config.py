@@ -38,6 +38,8 @@ class Study:
     baselines: names in `methods.BASELINES`, compared with the strategies.
     folds: 1: one draw of test subjects. 2 or more: each labelled, validation or test subject is tested in one of so many folds.
       0: leave one subject out.
+    leave_out: covariate of the target's store whose values are left out one after another, such as "state": all subjects with the value
+      are tested, and the others are labelled or for validation. "state:1" leaves out one value.
     rate_factors: factors on the learning rate of methods that are trained on the target. If there are several, validation subjects
       choose one at the first seed, for each method, clinic and n_target.
     step_factors: factors on the steps of methods that train from scratch on labelled subjects only, chosen in the same way. Such
@@ -91,6 +93,7 @@ class Study:
     "source_affine",
   )
   folds: int = 1
+  leave_out: str = ""
   rate_factors: tuple[float, ...] = (1.0,)
   step_factors: tuple[float, ...] = (1.0,)
   source_subjects: int = 1200
@@ -122,7 +125,10 @@ class Study:
   @property
   def target_name(self) -> str:
     """Name of the target in tables and files: its scenario, or the name of its store."""
-    return os.path.basename(os.path.normpath(self.target_data)) if self.target_data else self.scenario
+    if not self.target_data:
+      return self.scenario
+    name = os.path.basename(os.path.normpath(self.target_data))
+    return f"{name}_{self.leave_out.replace(':', '_')}" if self.leave_out else name
 
   @property
   def model_of_target(self) -> config.Model:
@@ -188,6 +194,8 @@ def _check_grid(study: Study) -> None:
     raise InputError(
       f"folds={study.folds}: must be 1 (a single split), a number of folds, or 0 (leave-one-subject-out)"
     )
+  if study.leave_out and (not study.target_data or study.folds != 1):
+    raise InputError(f"leave_out={study.leave_out}: needs a store, target_data, and folds=1")
   for name in ("rate_factors", "step_factors"):
     if not getattr(study, name) or min(getattr(study, name)) <= 0:
       raise InputError(f"{name}={getattr(study, name)}: must be positive, with at least one value")

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 
 from cap_jax import clinics, config
-from cap_jax.data import batches, calibrate, splits, store, stream, subject_partition
+from cap_jax.data import batches, calibrate, datasets, splits, store, stream, subject_partition
 from cap_jax.data.sources import virtual
 from cap_jax.losses import tasks
 from cap_jax.study import folds, study_config
@@ -110,20 +110,17 @@ def reference_of(study: study_config.Study) -> str:
   return study.reference if reference == tasks.STUDY_REFERENCE else reference
 
 
-def _real_source(path: str) -> str:
-  """Returns the source of a store with real records, "" for virtual subjects."""
+def _place_of(path: str) -> tuple[str, str]:
+  """Returns where the records of a store come from, and its source unless they are virtual."""
   opened = store.open_store(path) if path else None
-  return "" if opened is None or opened.in_silico else str(opened.manifest["source"])
-
-
-def is_real(study: study_config.Study) -> bool:
-  """Returns whether the target's subjects are real."""
-  return bool(_real_source(study.target_data))
+  if opened is None or opened.place == datasets.IN_SILICO:
+    return datasets.IN_SILICO, ""
+  return opened.place, str(opened.manifest["source"])
 
 
 def place(study: study_config.Study) -> str:
-  """Returns the kind of test subjects, for the axis of a figure, whatever the source network was trained on."""
-  return "real records" if is_real(study) else "in silico"
+  """Returns where the test subjects come from, one of `datasets.PLACES`, whatever the source network was trained on."""
+  return _place_of(study.target_data)[0]
 
 
 def describe(study: study_config.Study) -> str:
@@ -132,9 +129,10 @@ def describe(study: study_config.Study) -> str:
   Raises:
     DataError: a store cannot be opened.
   """
-  source, target = _real_source(study.source_data), _real_source(study.target_data)
+  (_, source), (where, target) = _place_of(study.source_data), _place_of(study.target_data)
   if target:
-    return f"With real records: {target}." + ("" if source else " The source is virtual.")
+    kind = "With real records" if where == datasets.REAL else where.capitalize()
+    return f"{kind}: {target}." + ("" if source else " The source is virtual.")
   return (
     f"In silico: all test subjects are virtual. Source: {source}." if source else "In silico: all subjects are virtual."
   )
@@ -187,8 +185,7 @@ def _load_stored_source(study: study_config.Study) -> Source:
   validation = _load_pairs(
     opened, names, signals, study, _without_overlap(study), subject_partition.VALIDATION, _MAX_SOURCE_WINDOWS
   )
-  kind = "in silico" if opened.in_silico else "real records"
-  data = f"{kind}: {opened.manifest['source']}, {opened.manifest['sha256'][:12]}"
+  data = f"{opened.place}: {opened.manifest['source']}, {opened.manifest['sha256'][:12]}"
   origin = {"data": data, "source": study.source, "source_data": os.path.abspath(study.source_data)}
   return Source(training, validation, origin, training.left_out)
 

@@ -26,6 +26,8 @@ def clinics_of(study: study_config.Study) -> tuple[study_config.Study, ...]:
   Raises:
     InputError: a clinic is named twice.
   """
+  if study.leave_out:
+    return folds.left_out_values(study)
   names = study.scenarios or (study.scenario,)
   if len(set(names)) < len(names):
     raise InputError(f"scenarios={names}: contains a duplicate clinic; remove it")

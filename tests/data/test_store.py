@@ -214,8 +214,12 @@ def test_damage_is_seen(prepared, tmp_path):
   with pytest.raises(DataError, match=r"shard-00001/radial: cannot be read"):
     store.open_store(path).recordings()
   manifest = json.loads((path / "manifest.json").read_text())
+  for virtual, place in ((True, datasets.IN_SILICO), (False, datasets.REAL)):  # format 1 knew no rigs
+    older = {name: value for name, value in manifest.items() if name != "place"} | {"format": 1, "in_silico": virtual}
+    (path / "manifest.json").write_text(json.dumps(older))
+    assert store.open_store(path).place == place
   (path / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
-  with pytest.raises(DataError, match="format 99, but this version reads format 1"):
+  with pytest.raises(DataError, match="format 99, but this version reads format 2"):
     store.open_store(path)
 
 
@@ -383,7 +387,7 @@ def test_what_cannot_be_streamed(prepared):
 def test_virtual_subjects_are_drawn_as_they_are_read(tmp_path):
   result = DATASETS["virtual"]("healthy,subjects=3,seconds=16", {"radial": "radial"})
   output = preparation.prepare(result, tmp_path / "v", SPEC, HOW)
-  assert output.in_silico
+  assert output.place == datasets.IN_SILICO
   direct = datasets.read(result.entries[1])
   recording = output.recordings([direct.subject])[0]
   np.testing.assert_array_equal(recording.signals["radial"], direct.signals["radial"].astype(np.float32))

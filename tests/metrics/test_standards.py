@@ -6,8 +6,8 @@ import pytest
 from cap_jax.metrics import standards
 
 pytestmark = pytest.mark.quick
-VIRTUAL = standards.Reference(real=False, invasive=False)
-CATHETER = standards.Reference(real=True, invasive=True, male_share=0.5)
+VIRTUAL = standards.Reference(place="in silico", invasive=False)
+CATHETER = standards.Reference(place="real records", invasive=True, male_share=0.5)
 RNG = np.random.default_rng(0)
 PRESSURES = np.concatenate([np.full(10, 95.0), np.linspace(110, 139, 55), np.linspace(141, 175, 35)])
 

@@ -23,7 +23,7 @@ def sections(small_study, done_study):
   rows = summary.frame(studies.rows(small_study, str(done_study)))
   (clinic,) = study_report.open_clinics(small_study, str(done_study), rows)
   loss = study_report.source_loss(str(done_study))
-  return study_report.sections(clinic, loss, "in silico", standards.Reference(real=False, invasive=False))
+  return study_report.sections(clinic, loss, "in silico", standards.Reference(place="in silico", invasive=False))
 
 
 @pytest.fixture(scope="module")

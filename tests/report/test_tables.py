@@ -54,7 +54,7 @@ def test_the_table_says_what_was_measured(clinic):
 def test_no_standard_is_claimed(clinic):
   """Virtual subjects, fewer than 85, no catheter: each verdict names what is not met, and no word claims more."""
   result = clinic
-  table = study_tables.verdicts(result.everything, standards.Reference(real=False, invasive=False))
+  table = study_tables.verdicts(result.everything, standards.Reference(place="in silico", invasive=False))
   assert {row[0] for row in table.rows} == {
     tables.label(line.method) for line in result.summaries if line.n_target in (0, result.focus)
   }
@@ -69,7 +69,7 @@ def test_no_standard_is_claimed(clinic):
 def test_every_table_is_ascii_in_latex(clinic):
   """What LaTeX cannot read, and "<" and ">", which it prints as other signs."""
   result = clinic
-  reference = standards.Reference(real=False, invasive=False)
+  reference = standards.Reference(place="in silico", invasive=False)
   for table in (
     study_tables.main(result.summaries),
     study_tables.verdicts(result.everything, reference),

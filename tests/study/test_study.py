@@ -17,6 +17,7 @@ import pytest
 from cap_jax import config, files
 from cap_jax.baselines import arx
 from cap_jax.data import datasets, preparation, recordings, splits, subject_partition
+from cap_jax.data.sources import DATASETS
 from cap_jax.report import study_report
 from cap_jax.study import (
   folds,
@@ -479,10 +480,10 @@ def test_no_fold_is_of_somebody_who_cannot_be_tested(small_study, clinic_store):
   assert folds.count(study) == 4
   tested = [study_datasets.load_target(study, fold).test.subjects for fold in range(4)]
   assert sorted(tested) == [("p2",), ("p3",), ("p4",), ("p5",)]
-  lines = sorted(folds.left_out(study))
+  lines = sorted(folds.untested(study))
   assert lines[0].startswith("p0: p0: calibration sbp_dbp needs cuff_sbp_mmhg")
   assert lines[1] == "p1: no 4 s of radial and aortic_root without a gap"
-  assert folds.left_out(dataclasses.replace(study, folds=1)) == []
+  assert folds.untested(dataclasses.replace(study, folds=1)) == []
 
 
 def test_default_numbers_of_labels_are_those_that_a_store_has(small_study, clinic_store):
@@ -495,6 +496,41 @@ def test_default_numbers_of_labels_are_those_that_a_store_has(small_study, clini
   assert folds.with_possible_labels(chosen) is chosen
   with pytest.raises(InputError, match=r"n_target=4: .* has only 3 labelled subjects for training; use fewer"):
     folds.check_labelled(chosen)
+
+
+@pytest.fixture(scope="module")
+def rig_store(tmp_path_factory):
+  how = subject_partition.Partition({"training": 0.6, "validation": 0.2, "test": 0.2})
+  path = tmp_path_factory.mktemp("stores") / "rig"
+  return preparation.prepare(DATASETS["mcl"]("excerpt"), path, config.Conditioning(synchronise=False), how)
+
+
+def test_each_value_of_a_covariate_is_left_out_once(small_study, rig_store):
+  study = dataclasses.replace(
+    small_study, scenarios=(), target_data=str(rig_store.path), leave_out="state", n_target=(1, 5)
+  )
+  clinics = study_grid.clinics_of(study)
+  assert [clinic.target_name for clinic in clinics] == ["rig_state_0", "rig_state_1"]
+  assert study_datasets.place(study) == "in vitro"
+  assert study_datasets.describe(study).startswith("In vitro: mock circulatory loop of the FDA")
+  tested = []
+  for prefix, clinic in zip(("NV", "CS"), clinics, strict=True):
+    target = study_datasets.load_target(clinic)
+    tested += target.test.subjects
+    assert {name[:2] for name in target.test.subjects} == {prefix}
+    for part in (target.labelled, target.validation, target.unlabelled):
+      assert prefix not in {name[:2] for name in part.subjects}
+    assert folds.labelled_available(clinic) >= len(target.labelled.subjects) == 5
+  assert len(tested) == len(set(tested)) == 26  # the one that is left out has no 4 s without a gap
+  assert folds.untested(clinics[0]) == [] or "no 4 s of radial and aortic_root" in folds.untested(clinics[0])[0]
+  with pytest.raises(InputError, match=r"leave_out=state: names several values; choose one of state:0, state:1"):
+    study_datasets.load_target(study)
+  with pytest.raises(InputError, match=r"leave_out=age: the values of 'age' in .* are missing"):
+    study_grid.clinics_of(dataclasses.replace(study, leave_out="age"))
+  with pytest.raises(InputError, match=r"leave_out=state:2: the values of 'state' in .* are 0, 1"):
+    study_grid.clinics_of(dataclasses.replace(study, leave_out="state:2"))
+  with pytest.raises(InputError, match="leave_out=state: needs a store"):
+    dataclasses.replace(study, target_data="")
 
 
 def test_a_large_store_is_thinned_and_nobody_left_out(small_study, clinic_store, monkeypatch):

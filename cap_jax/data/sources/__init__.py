@@ -29,6 +29,7 @@ _READERS = {
   "pulsedb": "pulsedb",
   "uci": "uci",
   "aurora_bp": "aurora_bp",
+  "mcl": "mcl",
 }
 DATASETS: dict[str, Callable[..., DataSet]] = {
   name: functools.partial(_load, module) for name, module in _READERS.items()

@@ -84,6 +84,6 @@ def load(path: str = PATH, channels: Mapping[str, str] | None = None) -> dataset
     for number in range(len(_file()["hr"]))
   )
   return datasets.DataSet(
-    name="nonlinear", entries=entries, source="cap_jax, nonlinear 1-D solutions of the 116 arteries", licence="Apache-2.0", path=path, channels=channels, in_silico=True,
+    name="nonlinear", entries=entries, source="cap_jax, nonlinear 1-D solutions of the 116 arteries", licence="Apache-2.0", path=path, channels=channels, place=datasets.IN_SILICO,
     notes=("virtual subjects: all results are in silico",),
   )  # fmt: skip

@@ -54,7 +54,7 @@ _WAVES = re.compile(r"PWs_([A-Za-z]+)_(P|U|A|PPG)\.csv")
 _ABOUT: Mapping[str, Any] = {
   "source": "Pulse Wave Database (Charlton et al. 2019, Am. J. Physiol. 317, H1062; Zenodo 3275625)",
   "licence": "ODC PDDL",
-  "in_silico": True,
+  "place": datasets.IN_SILICO,
 }
 _TWINS = "factorial design: a random split puts near-identical subjects in training and test; hold out a range of age or of another parameter"
 _SUBJECT = "subject number"

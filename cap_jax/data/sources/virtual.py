@@ -198,7 +198,7 @@ def load(path: str, channels: Mapping[str, str] | None = None) -> datasets.DataS
       yield datasets.Entry(f"{clinic.name}-{clinic.seed}-{number:05d}", "virtual", f"virtual: {path}", read)
 
   return datasets.DataSet(
-    name="virtual", entries=tuple(entries()), source="cap_jax, virtual cohort", licence="Apache-2.0", path=path, channels=channels, in_silico=True,
+    name="virtual", entries=tuple(entries()), source="cap_jax, virtual cohort", licence="Apache-2.0", path=path, channels=channels, place=datasets.IN_SILICO,
     notes=("virtual subjects: all results are in silico",),
   )  # fmt: skip
 

@@ -15,7 +15,7 @@ def test_beats_are_those_of_the_file():
   data = test_waves.nonlinear()
   result = DATASETS["nonlinear"]("dev")
   assert len(result.subjects) == 128
-  assert result.in_silico
+  assert result.place == datasets.IN_SILICO
   for number in (0, 77):
     recording = datasets.read(result.entries[number])
     assert recording.periodic

@@ -206,6 +206,26 @@ def aurora(root):
   return root, None, {"a000": {"radial": (time_s, mbar), "radial_ppg": (time_s, light)}}
 
 
+def mcl(root):
+  """No header; flow beside two pressures in tenths, at 1 kHz; a folder a test and a state, and a text beside the records."""
+  true = {}
+  for path, mean in (
+    ("COres/normovolemic/NV_step3_COresolution", 92.0),
+    ("SVVres/cardiogenic_shock/RR20/CS_step1_SVVresolution_RR20", 60.0),
+    ("COrt/hyperdynamic/response", 99.0),
+  ):
+    time_s, radial = wave(1000.0, mean=mean)
+    aortic = wave(1000.0, mean=mean - 2, delay_s=-0.005)[1]
+    file = root / f"{path}.csv"
+    file.parent.mkdir(parents=True)
+    rows = zip(time_s, 5 * (radial - mean), aortic, radial, strict=True)
+    file.write_text("".join(f"{t:g},{q:.1f},{a:.1f},{r:.1f}\n" for t, q, a, r in rows), encoding="ascii")
+    (file.parent / "info.txt").write_text("1st column: time (s)\n", encoding="ascii")
+    flow = (time_s, 5 * (radial - mean))
+    true[file.stem] = {"aortic_root_flow": flow, "aortic_root": (time_s, aortic), "radial": (time_s, radial)}
+  return root, None, true
+
+
 PWDB_DELAY_S = 0.084
 
 
@@ -283,6 +303,7 @@ def pwdb_mat(root, subjects=2):
 
 # format → (data set, writer)
 WRITERS = {
+  "mcl": ("mcl", mcl),
   "csv": ("csv", csv_folder),
   "parquet": ("parquet", parquet),
   "npz": ("npz", npz),

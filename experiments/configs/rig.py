@@ -1,0 +1,48 @@
+"""Measured waves of a mock circulatory loop: one state left out at a time, 0 to 20 labelled records of the other states, in vitro.
+
+Command: python -m experiments.prepare --format=mcl --path=FOLDER --split=training:0.7,validation:0.3 --output=runs/rig
+         python -m experiments.study --config=experiments/configs/rig.py --workdir=runs/rig_study
+         FOLDER contains COres, COrt and SVVres, from github.com/dbp-osel/MCLGenerated.CO.Database (CC0 1.0).
+Expected: docs/experiments.md.
+Time: docs/experiments.md.
+"""
+
+from ml_collections import ConfigDict
+
+from cap_jax.cli import study_flags
+from cap_jax.study import study_config
+
+
+def get_config() -> ConfigDict:
+  """Returns the study; no strategy sees a wave of the state that is left out, labelled or not."""
+  return study_flags.to_config_dict(
+    study_config.Study(
+      source="wide",
+      source_network="pretrained",
+      target_data="runs/rig",
+      leave_out="state",
+      n_target=(0, 1, 5, 20),
+      seeds=(0, 1, 2, 3, 4),
+      baselines=(
+        "peripheral",
+        "gtf_source",
+        "arx_source",
+        "adaptive_tf_source",
+        "source",
+        "gtf_target",
+        "arx_target",
+        "tcn_target",
+      ),
+      strategies=(
+        "scratch",
+        "feature_transfer",
+        "fine_tuning",
+        "fine_tuning/lp_ft",
+        "parameter_transfer",
+        "multi_task/fresh",
+        "multi_task/transducer",
+        "domain_adaptation/transducer",
+        "auto",
+      ),
+    )
+  )
