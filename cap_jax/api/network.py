@@ -161,7 +161,7 @@ class Network:
     )
 
   def with_params(self, params: Params, of: "Network | Sequence[Network]") -> "Network":
-    """Returns the network with a copy of other parameters, as `merge` makes them, and without its prediction intervals.
+    """Returns the network with a copy of other parameters, as `merge` makes them, without its intervals and its filter.
 
     Args:
       params: parameters of the same structure and shapes.
@@ -190,6 +190,7 @@ class Network:
       self.checkpoint,
       params=copied,
       uncertainty_calibration=None,
+      blend=None,
       seen_subject_hashes=tuple(sorted(seen_subject_hashes)),
       about={"source": " + ".join(sources), "params_of": [dict(one.about) for one in (self, *others)]},
     )

@@ -69,13 +69,13 @@ def transfer(
   )
   waves = unlabelled.unlabelled() if isinstance(unlabelled, batches.Pairs) else unlabelled
   data = runs.Data(source, waves, labelled, validation, place)
-  reason = ""
+  reason, blend = "", None
   if strategy == strategy_selection.NAME:
     data, choice = _choose(trained, data, budget)
-    strategy, reason = choice.name, strategy_selection.format_ranking(choice)
+    strategy, reason, blend = choice.name, strategy_selection.format_ranking(choice), choice.blend
   strategy = find(strategy) if isinstance(strategy, str) else strategy
   checks.check(strategy, checks.wave_model(trained.model), trained.model, trained.task, trained.windows.samples)
-  adapted = runs.adapt(strategy, trained, data, budget)
+  adapted = runs.adapt(strategy, trained, data, budget).blended(blend)
   if not adapted.fitted.metrics.get("loss", np.zeros(0)).size:
     warnings.warn(f"strategy {strategy.name} trained nothing: {adapted.reason}", stacklevel=2)
   target, lacking = _with_intervals(adapted, trained, data)

@@ -147,14 +147,15 @@ def _transfer(
   drawn = target.draw(labels, _SEED.value)
   used = {} if drawn is None else {"labelled": drawn.subjects}
   splits.Split({**split.subjects, "target_labelled": (), **used}).save(os.path.join(workdir, "split.json"))
+  blend = None
   if name == strategy_selection.NAME:
     choice = training.choose(study, source, large, target, labels, _SEED.value, loop.Recorder(states))
     print(f"{strategy_selection.format_ranking(choice)}\n")
-    name = choice.name
+    name, blend = choice.name, choice.blend
   with metrics_writer.writing(logs, launcher.metrics()) as metrics:
     recorder = loop.Recorder(states, metrics)
     adapted = training.adapted(study, name, source, large, target, labels, _SEED.value, recorder)
-  adapted = training.with_intervals(adapted, source, large, target, labels)
+  adapted = training.with_intervals(adapted.blended(blend), source, large, target, labels)
   print(f"{find(name, study.custom.get(name)).equation}\n\n{tables.merge_report(adapted.report)}\n")
   if adapted.reason:
     print(f"{adapted.reason}\n")

@@ -103,7 +103,10 @@ class Pairs:
     missing = sorted(set(subjects) - set(self.subject_b.tolist()))
     if missing:
       raise ValueError(f"subjects {missing[:5]} have no windows")
-    rows = np.isin(self.subject_b, list(subjects))
+    return self.at(np.isin(self.subject_b, list(subjects)))
+
+  def at(self, rows: np.ndarray) -> "Pairs":
+    """Returns the windows at some rows: (window,) indices, or a mask."""
     covariates = {name: value_b[rows] for name, value_b in self.covariates.items()}
     return Pairs(self.x_bt[rows], self.y_bt[rows], self.subject_b[rows], covariates, self.sites)
 

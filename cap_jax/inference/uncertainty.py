@@ -89,7 +89,7 @@ def read(
     outputs.append([np.asarray(part) for part in output])
   y_bt, log_bt, h_bd = (np.concatenate(part)[: len(x_bt)] for part in zip(*outputs, strict=True))
   sigma_bt = np.exp(log_bt) * (scaling.sd_mmhg if head else 1.0)
-  return Reading(scaling.unscale(y_bt), sigma_bt, h_bd)
+  return Reading(trained.blended(scaling.unscale(y_bt), windows.x_bt), sigma_bt, h_bd)
 
 
 def fit_head(
@@ -107,12 +107,7 @@ def fit_head(
   # the source's windows are read without the adaptor
   net, params = prediction.strip_adaptor(trained.net, trained.params)
   rows = np.random.default_rng(seed).permutation(len(training.x_bt))[:_MOST]
-  chosen = batches.Pairs(
-    training.x_bt[rows],
-    training.y_bt[rows],
-    training.subject_b[rows],
-    {k: v[rows] for k, v in training.covariates.items()},
-  )
+  chosen = training.at(rows)
   part = {"x": trained.scaling.scale(chosen.x_bt), "y": trained.scaling.scale(chosen.y_bt)}
   part["c"] = trained.scaling.standardise(chosen.covariates, trained.model.covariates, len(chosen.x_bt))
   params["v"] = net.init(jax.random.key(seed), trained.windows.samples)["r"]

@@ -8,7 +8,8 @@ The tasks of source and target may differ: blood pressure and the aortic wave to
 over the training or is learned as an uncertainty; or conflicting gradients are projected (`losses.multi_task`).
 
 If both tasks are the wave, the source can be rehearsed while the target is learnt (Robins 1995). Few labels then do not
-overwrite what the network has learnt:
+overwrite what the network has learnt. λ_s is the evidence that the labelled subjects are of the source's world
+(`train.source_evidence`), 1 where they are:
 
     rehearsal           θ⁰ = θ_f^S ⊕ θ_r^S                 one head for both
     heads               θ⁰ = θ_f^S ⊕ θ_s^S ⊕ θ_r^S         a head each
@@ -32,11 +33,11 @@ STRATEGY = Strategy(
   weight_decay=1e-2,
 )
 _REHEARSAL = dataclasses.replace(
-  STRATEGY, equation="L_total = L_s(θ_f, θ_r) + λ·L_t(θ_f, θ_r), all from the source and trained", init_from_source=("f", "r"),
-  loss=(Term("source"), Term("target")), learning_rate=2e-3, optimizer="muon",
+  STRATEGY, equation="L_total = λ_s·L_s(θ_f, θ_r) + λ·L_t(θ_f, θ_r), all from the source and trained", init_from_source=("f", "r"),
+  loss=(Term("source"), Term("target")), weigh_source=True, learning_rate=2e-3, optimizer="muon",
 )  # fmt: skip
 _HEADS = dataclasses.replace(
-  _REHEARSAL, equation="L_total = L_s(θ_f, θ_s) + λ·L_t(θ_f, θ_r), all from the source and trained",
+  _REHEARSAL, equation="L_total = λ_s·L_s(θ_f, θ_s) + λ·L_t(θ_f, θ_r), all from the source and trained",
   init_from_source=("f", "s=r", "r"), loss=STRATEGY.loss,
 )  # fmt: skip
 _THROUGH_TRANSDUCERS = ", source windows with the target's transducers applied"
@@ -49,7 +50,7 @@ VARIANTS = {
   "multi_task/transducer": _TRANSDUCER,
   "multi_task/transducer_first": dataclasses.replace(
     _TRANSDUCER,
-    equation="L_s(θ) + λ·L_t(θ), briefly, after L_s(θ)" + _THROUGH_TRANSDUCERS,
+    equation="λ_s·L_s(θ) + λ·L_t(θ), briefly, after L_s(θ)" + _THROUGH_TRANSDUCERS,
     learning_rate=1e-3,
     stages=(Stage(share=0.5, rate=3.0, without=("target",)), Stage(share=0.5, per_label=6)),
   ),

@@ -76,6 +76,8 @@ class Strategy:
     reweigh: whether source windows count by importance weights.
     transducer: whether source windows are simulated through the target's transducers
       (`strategies.transducer_response`).
+    weigh_source: whether the source's loss is multiplied by the evidence that the labelled subjects are of its world
+      (`train.source_evidence`).
     by_site: whether the source keeps a head of its own, s, if the target measures at another site (`at`).
     low_rank: rank of the change of each matrix, 0 for none.
     rate_decay: factor on the learning rate from one layer to the one before it.
@@ -94,6 +96,7 @@ class Strategy:
   separate: bool = False
   reweigh: bool = False
   transducer: bool = False
+  weigh_source: bool = False
   by_site: bool = False
   low_rank: int = 0
   rate_decay: float = 1.0

@@ -8,7 +8,9 @@ transducer c on the source's spectra,
 
     d²(c) = (S̄_t − μ − Δ(c))ᵀ (Σ + εI)⁻¹ (S̄_t − μ − Δ(c))
 
-and the clinic has transducers if h (d²(none) − min d²(c)) is beyond the chance gain of two free parameters, χ²₂. The
+and the clinic has transducers if h (d²(none) − min d²(c)) is beyond the chance gain of two free parameters, χ²₂, and
+more than what remains, h min d²(c): a transducer that explains less of the difference than other people or another
+world would have to explain is none. The
 inverse of a covariance of n subjects at k frequencies is too large by 1/h, h = (n − k − 2)/(n − 1) (Hartlap et al.
 2007, Astron. Astrophys. 464, 399). A source of fewer than 1.25 k subjects cannot distinguish a transducer from people,
 so none is accepted. The transducers follow from
@@ -54,6 +56,7 @@ class TransducerMixture:
     share: (transducer,) share of the subjects; sums to one.
     noise: SD of the noise added after the transducer, in the unit of the windows.
     gain: h (d²(none) − min d²(c)), whether significant or not; NaN if no test was made.
+    remaining: h min d²(c); NaN if no test was made.
     no_test_because: why no test was made.
   """
 
@@ -62,6 +65,7 @@ class TransducerMixture:
   share: np.ndarray
   noise: float
   gain: float
+  remaining: float = float("nan")
   no_test_because: str = ""
 
   @property
@@ -73,7 +77,8 @@ class TransducerMixture:
     if self.no_test_because:
       return f"no test for transducers: {self.no_test_because}"
     if not self.has_transducers:
-      return f"no transducer detected in the target's spectra (χ² gain {self.gain:.1f}, less than {CHANCE})"
+      least = f"less than {CHANCE}" if self.gain < CHANCE else f"of a difference of {self.gain + self.remaining:.1f}"
+      return f"no transducer detected in the target's spectra (χ² gain {self.gain:.1f}, {least})"
     there = np.isfinite(self.natural_hz)
     share = self.share[there] / self.share[there].sum()
     f, z = (float(share @ value[there]) for value in (self.natural_hz, self.damping))
@@ -82,11 +87,12 @@ class TransducerMixture:
     return f"transducers at {f:.1f} Hz (SD {sd:.1f}), damping {z:.2f}{some} (χ² gain {self.gain:.1f})"
 
 
-def none(gain: float = float("nan"), no_test_because: str = "") -> TransducerMixture:
+def none(gain: float = float("nan"), remaining: float = float("nan"), no_test_because: str = "") -> TransducerMixture:
   """Returns no transducer.
 
   Args:
-    gain: the gain, which was not significant.
+    gain: the gain, which was too small.
+    remaining: the difference that the best transducer leaves.
     no_test_because: why no test was made.
   """
   return TransducerMixture(
@@ -95,6 +101,7 @@ def none(gain: float = float("nan"), no_test_because: str = "") -> TransducerMix
     share=np.ones(1),
     noise=0.0,
     gain=gain,
+    remaining=remaining,
     no_test_because=no_test_because,
   )
 
@@ -187,9 +194,10 @@ def fit(
   precision = np.linalg.inv((1 + 1 / len(t_sk)) * covariance + _JITTER * np.eye(len(covariance)))
   apart = t_sk.mean(0)[None]
   correction = (subjects - size - 2) / (subjects - 1)
-  gain = correction * float(_quadratic(apart, precision)[0] - _quadratic(apart - delta_lk, precision).min())
-  if gain < CHANCE:
-    return none(gain)
+  remaining = correction * float(_quadratic(apart - delta_lk, precision).min())
+  gain = correction * float(_quadratic(apart, precision)[0]) - remaining
+  if gain < max(CHANCE, remaining):
+    return none(gain, remaining)
   share = _mixture_weights(t_sk, np.concatenate([np.zeros_like(delta_lk[:1]), delta_lk]), covariance)
   likely = share > _LEAST_SHARE
   natural, damping = np.append(np.inf, natural)[likely], np.append(1.0, damping)[likely]
@@ -199,6 +207,7 @@ def fit(
     share=share[likely] / share[likely].sum(),
     noise=float(np.sqrt(noise)),
     gain=gain,
+    remaining=remaining,
   )
 
 

@@ -317,7 +317,7 @@ def _auto() -> Method:
     fitted = dataclasses.replace(
       adaptation.fitted, train_s=adaptation.fitted.train_s + choice.train_s, validation=scores
     )
-    return dataclasses.replace(adaptation, fitted=fitted, reason=reason)
+    return dataclasses.replace(adaptation.blended(choice.blend), fitted=fitted, reason=reason)
 
   return Method(
     run=lambda inputs: finish(inputs, train(inputs)), labels=None, from_source=True, drawn=True, train=train

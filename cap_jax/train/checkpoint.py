@@ -19,15 +19,16 @@ from cap_jax.losses import tasks
 from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
 from cap_jax.strategies import surgery
-from cap_jax.train import checksummed
+from cap_jax.train import checksummed, filter_blend
 from cap_jax.train.uncertainty_calibration import UncertaintyCalibration, expected_shapes
 from cap_jax.types import InputError, Params
 
-FORMAT = 4
-_OLDER = 3  # other names, and no heart rates
+FORMAT = 5
+_READABLE = (3, 4, FORMAT)  # 3: other names, and no heart rates; 4: no filters
 HEADER = checksummed.HEADER
 digest = checksummed.digest
 _UNCERTAINTY = "uncertainty_calibration"  # beside the blocks of the network
+_BLEND = "blend"
 REMEDY = "train one with: python -m cap_jax pretrain --workdir=DIR, and pass DIR/checkpoint"
 
 
@@ -43,6 +44,7 @@ class Checkpoint:
     task: what the network was trained for, a name in `tasks.TASKS`.
     about: provenance for the reader: training, errors, seeds.
     uncertainty_calibration: calibration of the prediction intervals; None if the network was never calibrated.
+    blend: linear filter that its wave is blended with; None for the wave of the network alone.
     seen_subject_hashes: digests of the names of all subjects used for training, selection or calibration, see
       `digests_of`.
   """
@@ -54,6 +56,7 @@ class Checkpoint:
   task: str = "waveform"
   about: dict[str, Any] = dataclasses.field(default_factory=dict)
   uncertainty_calibration: UncertaintyCalibration | None = None
+  blend: filter_blend.FilterBlend | None = None
   seen_subject_hashes: tuple[str, ...] = ()
 
   @property
@@ -80,6 +83,15 @@ class Checkpoint:
   def net(self) -> nets.Net:
     """The network of its model config."""
     return nets.make_net(self.model)
+
+  def blended(self, network_bt: np.ndarray, x_bt: np.ndarray) -> np.ndarray:
+    """Returns the waves (window, time) [mmHg]: those of the network, blended with the filter if there is one.
+
+    Args:
+      network_bt: (window, time) waves of the network [mmHg].
+      x_bt: (window, time) peripheral waves [mmHg].
+    """
+    return network_bt if self.blend is None else self.blend.mix(network_bt, x_bt)
 
   def has_seen(self, subject: str) -> bool:
     """Returns whether a subject of this name was used for training, selection, calibration or the fit of the scaling."""
@@ -145,6 +157,8 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     # only digests leave this machine, never the names of patients
     "seen_subject_hashes": tuple(sorted({*checkpoint.seen_subject_hashes, *digests_of(checkpoint.scaling.fitted_on)})),
   }
+  if checkpoint.blend is not None:
+    content[_BLEND] = checkpoint.blend.header
   stored = dict(checkpoint.params)
   if checkpoint.uncertainty_calibration is not None:
     content[_UNCERTAINTY] = checkpoint.uncertainty_calibration.header
@@ -158,8 +172,8 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   Raises:
     InputError: there is none, it has another format, or its parameters do not match its config.
   """
-  content = checksummed.read(path, (_OLDER, FORMAT), REMEDY)
-  is_older = content["format"] == _OLDER
+  content = checksummed.read(path, _READABLE, REMEDY)
+  is_older = content["format"] == 3
   header = os.path.join(os.path.abspath(path), HEADER)
   try:
     content = _with_new_names(content) if is_older else content
@@ -177,6 +191,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     calibration = config.Calibration(**content["calibration"])
     scales.check(calibration)
     signals = config.Signals(str(content["site"]), str(content["reference"]), spec, calibration)
+    blend = filter_blend.FilterBlend.restored(content[_BLEND]) if _BLEND in content else None
     nets.check(model, spec)
     net = nets.make_net(model)
     expected = jax.eval_shape(lambda: net.init(jax.random.key(0), spec.samples))
@@ -203,6 +218,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     task=task,
     about=about,
     uncertainty_calibration=intervals,
+    blend=blend,
     seen_subject_hashes=hashes,
   )
 

@@ -107,7 +107,8 @@ def predict(trained: checkpoint.Checkpoint, windows: batches.Pairs | batches.Wav
   """
   scaling = trained.scaling
   c_bq = scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
-  return scaling.unscale(apply(trained.net, trained.params, scaling.scale(windows.x_bt), c_bq))
+  network_bt = scaling.unscale(apply(trained.net, trained.params, scaling.scale(windows.x_bt), c_bq))
+  return trained.blended(network_bt, windows.x_bt)
 
 
 def pooled(

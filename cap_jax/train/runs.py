@@ -26,7 +26,7 @@ from cap_jax.strategies import (
   transducer_response,
 )
 from cap_jax.strategies.strategy import Strategy
-from cap_jax.train import checkpoint, checks, collapse, loop, prediction
+from cap_jax.train import checkpoint, checks, collapse, filter_blend, loop, prediction, source_evidence
 from cap_jax.types import InputError, LossFn, Params
 
 _MODEL, _SPEC, _SIGNALS = config.Model(), config.Training(learning_rate=2e-2), config.Signals()
@@ -95,6 +95,11 @@ class Adapted:
   report: list[surgery.Leaf]
   reason: str
   transducers: transducer_response.TransducerMixture | None = None
+
+  def blended(self, blend: filter_blend.FilterBlend | None) -> "Adapted":
+    """Returns the same training, whose networks' waves are blended with a linear filter."""
+    best = None if self.best is None else dataclasses.replace(self.best, blend=blend)
+    return dataclasses.replace(self, best=best, checkpoint=dataclasses.replace(self.checkpoint, blend=blend))
 
 
 def arrays(
@@ -340,6 +345,7 @@ class Prepared:
     fed: stream → arrays of its windows.
     reason: why something was chosen.
     transducers: transducers estimated from the target's waves, where the strategy requires them.
+    source_weight: factor on the loss of the source's windows.
   """
 
   strategy: Strategy
@@ -353,6 +359,7 @@ class Prepared:
   fed: dict[str, dict[str, np.ndarray]]
   reason: str
   transducers: transducer_response.TransducerMixture | None
+  source_weight: float
 
   @property
   def net(self) -> nets.Net:
@@ -431,9 +438,9 @@ def prepare(
     batch=budget.batch, weight_decay=strategy.weight_decay, seed=budget.seed, optimizer=strategy.optimizer
   )
   fed, transducers = streamed or streams(strategy, data, scaling, model, source, budget.seed)
-  if (
-    transducers is not None and not transducers.has_transducers
-  ):  # without a transducer and a label there is nothing to learn
+  fed, evidence = _weigh_source(strategy, source, data, transducers, fed, budget.seed)
+  # without a transducer and a label there is nothing to learn
+  if transducers is not None and not transducers.has_transducers:
     plans = [one for one, part in zip(plans, losses, strict=True) if "target" in terms.streams(part)]
   return Prepared(
     strategy=strategy,
@@ -445,9 +452,34 @@ def prepare(
     plans=plans,
     spec=spec,
     fed=fed,
-    reason=reason,
+    reason="; ".join(text for text in (reason, str(evidence)) if text),
     transducers=transducers,
+    source_weight=evidence.weight,
   )
+
+
+def _weigh_source(
+  strategy: Strategy,
+  source: checkpoint.Checkpoint,
+  data: Data,
+  transducers: transducer_response.TransducerMixture | None,
+  fed: dict[str, dict[str, np.ndarray]],
+  seed: int,
+) -> tuple[dict[str, dict[str, np.ndarray]], source_evidence.SourceEvidence]:
+  """Returns the streams, with the weight of the source's windows, and the evidence for its world, if the strategy asks for it.
+
+  At another site the source network errs in the same world too, so the source keeps its weight there.
+  """
+  if not strategy.weigh_source or data.labelled is None or data.site != source.site:
+    return fed, source_evidence.SourceEvidence()
+  people = data.needed("source", f"strategy {strategy.name}")
+  if transducers is not None:
+    people = simulate_recording(transducers, people, source.scaling, source.windows.fs_hz, seed)
+  evidence = source_evidence.assess(source, people, data.labelled)
+  if evidence.weight < 1:
+    weight_b = np.full(len(fed["source"]["x"]), evidence.weight, np.float32)
+    fed = {**fed, "source": {**fed["source"], "w": weight_b}}
+  return fed, evidence
 
 
 def finished(

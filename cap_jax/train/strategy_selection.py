@@ -1,16 +1,19 @@
-"""`auto`: which strategy to use and how deep to tune, chosen without a test label.
+"""`auto`: which strategy to use, and how much of the target's own transfer function, chosen without a test label.
 
     n ≥ 2 labelled subjects    cross-validation over subjects: trained on some of them, scored on the others
     n = 1                      trained on the one, scored by importance-weighted validation (`label_free_validation`)
+    n = 1, another world       where the source's own subjects say nothing (`source_evidence`): `OTHER_WORLD_STRATEGY`,
+                               blended in equal parts with the target's transfer function
     n = 1, at another site     nobody is left to score on, least of all the source's subjects: `ONE_LABEL_STRATEGY`
     n = 0                      `FREE`, or the source network unchanged where no transducer is found; scored by
                                importance-weighted validation
 
-Candidates are trained for a third of the steps of the chosen strategy. The sites decide between one head and two
-(`Strategy.at`), the spectra whether there is a transducer. Few subjects hardly distinguish similar candidates, so the
-candidates have an order. A candidate must beat those before it by `MARGIN` of its error. In cross-validation it must
-also beat them by a standard error of the paired differences of the subjects (the rule of one standard error, Breiman et
-al. 1984, for pairs).
+Candidates are trained for a third of the steps of the chosen strategy. In cross-validation, each is blended with the
+transfer function of the same subjects, with the weight that the left-out subjects choose (`filter_blend`); a weight of
+one is the transfer function alone. The sites decide between one head and two (`Strategy.at`), the spectra whether there
+is a transducer. Few subjects hardly distinguish similar candidates, so the candidates have an order. A candidate must
+beat those before it by `MARGIN` of its error. In cross-validation it must also beat them by a standard error of the
+paired differences of the subjects (the rule of one standard error, Breiman et al. 1984, for pairs).
 """
 
 import dataclasses
@@ -20,23 +23,38 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cap_jax import config
+from cap_jax.baselines import arx
 from cap_jax.data import batches, splits
 from cap_jax.strategies import find
-from cap_jax.train import checkpoint, label_free_validation, loop, runs
-from cap_jax.types import InputError
+from cap_jax.train import (
+  checkpoint,
+  filter_blend,
+  label_free_validation,
+  loop,
+  prediction,
+  runs,
+  source_evidence,
+)
+from cap_jax.types import InputError, UnfitError
 
 NAME = "auto"
-# labels all along, or last; fine-tuning of all layers, of the early ones, of the head
+# the source rehearsed, with labels all along or last; its parameters as a start; its features; nothing of it
 CANDIDATES = (
   "multi_task/transducer",
   "multi_task/transducer_first",
-  *(f"fine_tuning/{depth}" for depth in ("all", "surgical", "head")),
+  "fine_tuning/lp_ft",
+  "feature_transfer",
+  "scratch",
 )
 ONE_LABEL_STRATEGY = "multi_task/transducer_first"
+OTHER_WORLD_STRATEGY = "fine_tuning/lp_ft"
 FREE = "domain_adaptation/transducer"
 MARGIN = 0.1
 _FOLDS = 3
 _SHARE = 1 / 3
+_OTHER_WORLD = 0.5  # evidence for the source's world below which its subjects say nothing
+_EQUAL = 0.5  # weight of the transfer function where no subject can choose it
+_LEAST_WEIGHT = 0.05
 
 
 class Ranked(NamedTuple):
@@ -46,11 +64,13 @@ class Ranked(NamedTuple):
     name: name of the strategy.
     rmse_mmhg: RMSE [mmHg] on subjects that it was not trained on, NaN if there are none.
     each_mmhg: RMSE [mmHg] of each of these subjects, where all candidates were scored on the same.
+    filter_weight: weight of the target's transfer function in its wave.
   """
 
   name: str
   rmse_mmhg: float
   each_mmhg: tuple[float, ...] = ()
+  filter_weight: float = 0.0
 
   def is_better_than(self, other: "Ranked") -> bool:
     """Returns whether it is better by the margin and by a standard error of the paired differences."""
@@ -68,11 +88,13 @@ class Choice:
     ranking: candidates with their scores.
     reason: how they were compared.
     train_s: seconds that their trainings took.
+    blend: the target's transfer function with the weight of the best candidate; None for no blend.
   """
 
   ranking: tuple[Ranked, ...]
   reason: str
   train_s: float = 0.0
+  blend: filter_blend.FilterBlend | None = None
 
   @property
   def name(self) -> str:
@@ -136,35 +158,80 @@ def choose(
   return _importance_weighted(trained, data, source_validation, short, adapt)
 
 
+def _own_filter(labelled: batches.Pairs, spec: config.Windows) -> arx.Arx | None:
+  """Returns the transfer function of labelled subjects, None if there is no stable one."""
+  try:
+    return filter_blend.fit_filter(labelled, spec)
+  except UnfitError:
+    return None
+
+
 def _cross_validated(trained: checkpoint.Checkpoint, data: runs.Data, budget: runs.Budget, adapt: Adapt) -> Choice:
   assert data.labelled is not None
-  folds = splits.k_fold(data.labelled.subjects, min(_FOLDS, data.n_target), budget.seed)
+  labelled, spec = data.labelled, trained.windows
+  folds = splits.k_fold(labelled.subjects, min(_FOLDS, data.n_target), budget.seed)
+  parts = [
+    (labelled.of(fold.subjects["training"]), np.isin(labelled.subject_b, fold.subjects["test"])) for fold in folds
+  ]
+  filters = [_own_filter(part, spec) for part in (labelled, *(training for training, _ in parts))]
+  filter_bt = None
+  if all(one is not None for one in filters):
+    filter_bt = np.empty_like(labelled.y_bt)
+    for one, (_, rows) in zip(filters[1:], parts, strict=True):
+      filter_bt[rows] = one.predict(labelled.x_bt[rows]) if one is not None else np.nan
   candidates, train_s = [], 0.0
   for name in CANDIDATES:
-    scores: dict[str, float] = {}
-    for fold in folds:
-      training_data = dataclasses.replace(data, labelled=data.labelled.of(fold.subjects["training"]))
-      adapted = adapt(name, training_data, budget)
+    network_bt = np.empty_like(labelled.y_bt)
+    for training, rows in parts:
+      adapted = adapt(name, dataclasses.replace(data, labelled=training), budget)
       train_s += adapted.fitted.train_s
-      scored = data.labelled.of(fold.subjects["test"])
-      scores |= label_free_validation.rmse_of_each(adapted.checkpoint, scored, trained.windows)
-    candidates.append(_scored(name, scores))
+      network_bt[rows] = prediction.predict(adapted.checkpoint, labelled.at(rows))
+    candidates.append(_scored(name, network_bt, filter_bt, labelled, spec))
+  ranking = tuple(ranked(candidates))
+  blend = _blend(filters[0], ranking[0].filter_weight)
   reason = f"cross-validation over {data.n_target} labelled subjects in {len(folds)} folds"
-  return Choice(tuple(ranked(candidates)), reason, train_s)
+  return Choice(ranking, reason, train_s, blend)
 
 
-def _scored(name: str, scores: Mapping[str, float]) -> Ranked:
+def _blend(own_filter: arx.Arx | None, weight: float) -> filter_blend.FilterBlend | None:
+  return filter_blend.FilterBlend(own_filter, weight) if own_filter is not None and weight else None
+
+
+def _scored(
+  name: str, network_bt: np.ndarray, filter_bt: np.ndarray | None, labelled: batches.Pairs, spec: config.Windows
+) -> Ranked:
+  """Returns a candidate with its error on left-out subjects, blended with the transfer function as far as that helps.
+
+  Args:
+    name: of the candidate.
+    network_bt, filter_bt: (window, time) waves of both on the windows of the subjects that they were not fitted on.
+    labelled: the windows.
+    spec: margin of the windows.
+  """
+  inner, weight = slice(spec.margin, spec.samples - spec.margin), 0.0
+  if filter_bt is not None:
+    weight = filter_blend.best_weight(*((wave - labelled.y_bt)[:, inner] for wave in (network_bt, filter_bt)))
+    weight = weight if weight >= _LEAST_WEIGHT else 0.0
+    network_bt = (1 - weight) * network_bt + weight * filter_bt
+  scores = prediction.rmse_of_each(prediction.square_error(network_bt, labelled, spec), labelled.subject_b)
   each = tuple(scores[subject] for subject in sorted(scores))
-  return Ranked(name, float(np.mean(each)), each)
+  return Ranked(name, float(np.mean(each)), each, weight)
 
 
 def _importance_weighted(
   trained: checkpoint.Checkpoint, data: runs.Data, source_validation: batches.Pairs, budget: runs.Budget, adapt: Adapt
 ) -> Choice:
-  """Compares candidates on validation subjects of the source."""
+  """Compares candidates on validation subjects of the source, unless one labelled subject speaks against its world."""
   spec, by = trained.windows, "the choice of a strategy"
   transducers = runs.transducers_of(data, trained.scaling, spec.fs_hz, by)
   source_validation = runs.simulate_recording(transducers, source_validation, trained.scaling, spec.fs_hz, budget.seed)
+  if data.labelled is not None:
+    evidence = source_evidence.assess(trained, source_validation, data.labelled)
+    if evidence.weight < _OTHER_WORLD:
+      ranking = tuple(Ranked(name, float("nan")) for name in dict.fromkeys((OTHER_WORLD_STRATEGY, *CANDIDATES)))
+      return Choice(
+        ranking, f"one labelled subject, and {evidence}", blend=_blend(_own_filter(data.labelled, spec), _EQUAL)
+      )
   waves = data.needed("unlabelled", by)
   unchanged = label_free_validation.importance_weighted(trained, source_validation, waves, spec)
   candidates, train_s = [], 0.0
@@ -192,6 +259,7 @@ def ranked(candidates: list[Ranked]) -> list[Ranked]:
 def format_ranking(choice: Choice) -> str:
   """Returns the ranking with its scores, and the choice, as text."""
   entries = [f"{one.name}" + (f" {one.rmse_mmhg:.2f}" if np.isfinite(one.rmse_mmhg) else "") for one in choice.ranking]
+  blend = f" {choice.blend}" if choice.blend is not None else ""
   kept = any(one.rmse_mmhg < choice.ranking[0].rmse_mmhg for one in choice.ranking[1:])
   rule = f" (another must be better by {100 * MARGIN:.0f} % and by a standard error)" if kept else ""
-  return f"{choice.reason}: {', '.join(entries)}; uses {choice.name}{rule}"
+  return f"{choice.reason}: {', '.join(entries)}; uses {choice.name}{blend}{rule}"

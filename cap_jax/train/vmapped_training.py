@@ -208,9 +208,10 @@ def adapt(
   for part, each in zip(own[1:], budgets[1:], strict=True):
     prepared.append(runs.prepare(strategy, source, part, each, model, (first.fed, first.transducers)))
   for one in prepared:
-    if (one.scaling, one.plans) != (first.scaling, first.plans):
+    if (one.scaling, one.plans, one.source_weight) != (first.scaling, first.plans, first.source_weight):
       raise InputError(
-        f"strategy {strategy.name}: its scaling or frozen layers depend on the labelled subjects; train the draws one after another"
+        f"strategy {strategy.name}: its scaling, frozen layers or weight of the source depend on the labelled subjects; train the draws "
+        "one after another"
       )
   if first.strategy.transducer and len({draw.seed for draw in draws}) > 1:
     raise InputError(

@@ -26,11 +26,11 @@ def get_config() -> ConfigDict:
       baselines=(
         "peripheral",
         "gtf_source",
-        "arx_source",
+        "gtf_arx_source",
         "adaptive_tf_source",
         "source",
         "gtf_target",
-        "arx_target",
+        "gtf_arx_target",
         "tcn_target",
       ),
       strategies=(

@@ -59,10 +59,11 @@ def test_nothing_is_claimed_of_virtual_subjects_few_subjects_or_no_catheter():
   few = error[:60]
   for true, errors, reference, missing in (
     (PRESSURES, error, VIRTUAL, "the subjects are virtual"),
+    (PRESSURES, error, standards.Reference("in vitro", False), "the subjects are records of a mock circulatory loop"),
     (PRESSURES[:60], few, CATHETER, "n = 60 < 85"),
     (np.full(100, 120.0), error, CATHETER, "0 % of subjects have a SBP"),
-    (PRESSURES, error, standards.Reference(True, True), "30 % of each sex"),
-    (PRESSURES, error, standards.Reference(True, False, 0.5), "the reference is not invasive"),
+    (PRESSURES, error, standards.Reference("real records", True), "30 % of each sex"),
+    (PRESSURES, error, standards.Reference("real records", False, 0.5), "the reference is not invasive"),
   ):
     result = standards.evaluate("csbp", of(true, errors), reference)
     said = [v for v in result if any(missing in why for why in v.unmet_preconditions)]

@@ -28,8 +28,8 @@ def test_candidates_are_strategies_and_the_free_one_uses_no_label():
   assert set(strategy_selection.CANDIDATES) <= set(STRATEGIES)
   assert all(STRATEGIES[name].needs_labels for name in strategy_selection.CANDIDATES)
   assert not STRATEGIES[strategy_selection.FREE].needs_labels
-  assert strategy_selection.expanded(("scratch", "auto", "scratch")) == (
-    "scratch",
+  assert strategy_selection.expanded(("fine_tuning", "auto", "fine_tuning")) == (
+    "fine_tuning",
     *strategy_selection.CANDIDATES,
     strategy_selection.FREE,
   )
@@ -118,6 +118,7 @@ def test_subjects_are_held_out_of_the_training_that_they_score(ground, monkeypat
 
   monkeypatch.setattr(training, "adapt", adapt)
   monkeypatch.setattr(prediction, "predict", predict)
+  monkeypatch.setattr(strategy_selection, "_own_filter", lambda *_: None)
   choice = choose(ground, 3)
   assert choice.name == strategy_selection.CANDIDATES[1]
   np.testing.assert_allclose([ranked.rmse_mmhg for ranked in choice.ranking], [0.5, 1.0, 2.0, 3.0, 4.0], rtol=1e-5)
@@ -129,6 +130,59 @@ def test_subjects_are_held_out_of_the_training_that_they_score(ground, monkeypat
     "cross-validation over 3 labelled subjects in 3 folds: multi_task/transducer_first 0.50"
     in strategy_selection.format_ranking(choice)
   )
+
+
+class Offset:
+  """A filter whose wave is the reference plus a constant and noise, in place of a transfer function."""
+
+  def __init__(self, windows, scale):
+    self.windows, self.scale = windows, scale
+
+  def predict(self, x_bt):
+    rows = [int(np.flatnonzero((self.windows.x_bt == x_t).all(1))[0]) for x_t in x_bt]
+    noise = np.random.default_rng(7).standard_normal(self.windows.y_bt.shape).astype(np.float32)
+    return self.windows.y_bt[rows] + self.scale * noise[rows]
+
+
+def test_left_out_subjects_choose_the_weight_of_the_transfer_function(ground, monkeypatch):
+  """Independent errors of 2 mmHg of every network, and of 1 mmHg of the filter: w = 4/5, and an RMSE of √(4/5)."""
+  _, target, _ = ground.target("device", 0)
+
+  def adapt(short, name, trained, data, seed, recorder):
+    return runs.Adapted(checkpoint=trained, fitted=loop.FitResult({}, {}, 0.0), report=[], reason="")
+
+  noise = np.random.default_rng(8)
+  monkeypatch.setattr(training, "adapt", adapt)
+  monkeypatch.setattr(
+    prediction, "predict", lambda _, windows: windows.y_bt + 2 * noise.standard_normal(windows.y_bt.shape)
+  )
+  monkeypatch.setattr(strategy_selection, "_own_filter", lambda part, spec: Offset(target.labelled, 1.0))
+  choice = choose(ground, 3)
+  assert choice.name == strategy_selection.CANDIDATES[0]
+  assert choice.ranking[0].filter_weight == choice.blend.weight == pytest.approx(0.8, abs=0.02)
+  assert choice.ranking[0].rmse_mmhg == pytest.approx(np.sqrt(0.8), rel=0.02)
+  assert "multi_task/transducer blended with 80 % of the target's own transfer function" in (
+    strategy_selection.format_ranking(choice)
+  )
+  monkeypatch.setattr(strategy_selection, "_own_filter", lambda part, spec: Offset(target.labelled, 20.0))
+  assert choose(ground, 3).blend is None  # a weight of 1 % is none
+
+
+def test_one_subject_that_the_source_network_errs_on_is_of_another_world(ground, monkeypatch):
+  monkeypatch.setattr(training, "adapt", lambda *_: pytest.fail("trained"))
+  _, target, _ = ground.target("device", 0)
+  labelled = set(target.labelled.subjects)
+  monkeypatch.setattr(
+    prediction,
+    "predict",
+    lambda _, windows: windows.y_bt + np.where(np.isin(windows.subject_b, list(labelled)), 8.0, 1.0)[:, None],
+  )
+  monkeypatch.setattr(strategy_selection, "_own_filter", lambda part, spec: Offset(part, 1.0))
+  choice = choose(ground, 1)
+  assert choice.name == strategy_selection.OTHER_WORLD_STRATEGY
+  assert choice.blend.weight == 0.5
+  text = strategy_selection.format_ranking(choice)
+  assert "the source counts 0.016: its network errs by 8.0 mmHg on the labelled subjects, but by at most 1.0" in text
 
 
 @pytest.mark.slow

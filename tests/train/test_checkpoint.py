@@ -94,7 +94,7 @@ def test_foreign_folders_are_refused(saved, tmp_path):
   with pytest.raises(InputError, match=r"no checkpoint found; train one with: python -m cap_jax pretrain"):
     checkpoint.load(tmp_path / "absent")
   (path / "config.json").write_text('{"format": 99}')
-  with pytest.raises(InputError, match="format 99, but this version reads format 3 and 4"):
+  with pytest.raises(InputError, match="format 99, but this version reads formats 3, 4, 5"):
     checkpoint.load(path)
   (path / "config.json").write_text("{")
   with pytest.raises(InputError, match="damaged, or written by another project"):

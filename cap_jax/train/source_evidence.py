@@ -1,0 +1,66 @@
+"""How much the labelled subjects of a target speak for the world of the source,
+
+    λ = min(1, q₉₅²(e_s) / mean e_t²)
+
+e_t is the RMSE of the source network on a labelled target subject, e_s that on a subject of the source whose windows
+were recorded through the target's transducers. A target of the same world errs like some of the source's own subjects,
+λ = 1. In another world, the source's windows are samples whose error has the variance mean e_t²; least squares weighs
+samples by the inverse of their variance, so methods that rehearse the source multiply its loss by λ.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cap_jax.data import batches
+from cap_jax.train import checkpoint, prediction
+
+QUANTILE = 0.95
+_MOST = 512  # windows of the source
+
+
+class SourceEvidence(NamedTuple):
+  """The evidence for the world of the source.
+
+  Attributes:
+    weight: λ.
+    target_mmhg: √(mean e_t²) [mmHg].
+    source_mmhg: q₉₅(e_s) [mmHg].
+  """
+
+  weight: float = 1.0
+  target_mmhg: float = float("nan")
+  source_mmhg: float = float("nan")
+
+  def __str__(self) -> str:
+    if self.weight == 1:
+      return ""
+    return (
+      f"the source counts {self.weight:.2g}: its network errs by {self.target_mmhg:.1f} mmHg on the labelled subjects, but by at most "
+      f"{self.source_mmhg:.1f} on {100 * QUANTILE:.0f} % of its own"
+    )
+
+
+def assess(network: checkpoint.Checkpoint, people: batches.Pairs, labelled: batches.Pairs) -> SourceEvidence:
+  """Computes λ.
+
+  Args:
+    network: the source network.
+    people: windows of the source with the target's transducers applied; some of them are used.
+    labelled: windows of the labelled target subjects.
+  """
+  spec = network.windows
+  rows = np.unique(np.linspace(0, len(people.x_bt) - 1, min(_MOST, len(people.x_bt))).astype(int))
+  some = people.at(rows)
+  e_s, e_t = (
+    np.array(
+      list(
+        prediction.rmse_of_each(
+          prediction.square_error(prediction.predict(network, part), part, spec), part.subject_b
+        ).values()
+      )
+    )
+    for part in (some, labelled)
+  )
+  target, source = float(np.sqrt(np.square(e_t).mean())), float(np.quantile(e_s, QUANTILE))
+  return SourceEvidence(min(1.0, (source / max(target, 1e-6)) ** 2), target, source)
