@@ -110,7 +110,8 @@ def _with_intervals(
   assert training is not None  # a strategy reads one of the two
   head = uncertainty.transferred_head(adapted, source)
   where = "validation subjects of the target"
-  target = uncertainty.equip(adapted.checkpoint, head, training, data.validation, where)
+  detector = uncertainty.inherited_detector(source)
+  target = uncertainty.equip(adapted.checkpoint, head, detector, training, data.validation, where)
   assert target.uncertainty_calibration is not None
   return target, target.uncertainty_calibration.lacking
 
@@ -314,5 +315,7 @@ def pretrain(
   trained, _ = runs.pretrain(pairs, validation, task, model, spec, config.Signals(site), origin)
   if task == "waveform":
     head = uncertainty.fit_head(trained, pairs)
-    trained = uncertainty.equip(trained, head, pairs, validation, "validation subjects of the source", adapted=False)
+    detector = uncertainty.OutlierDetector(uncertainty.fit_detector(trained, pairs, steps))
+    where = "validation subjects of the source"
+    trained = uncertainty.equip(trained, head, detector, pairs, validation, where, adapted=False)
   return Network(trained)

@@ -259,11 +259,11 @@ def _pieces(trained: checkpoint.Checkpoint, time_s: np.ndarray, p_t: np.ndarray)
 
 def _read(trained: checkpoint.Checkpoint, recording: recordings.Recording, pieces: list[_Piece]) -> uncertainty.Reading:
   """Returns the network's reading of all windows of the pieces, in their order."""
-  samples, intervals = trained.windows.samples, trained.uncertainty_calibration
+  samples = trained.windows.samples
   x_bt = np.concatenate([piece.wave_t[start : start + samples][None] for piece in pieces for start in piece.starts])
   covariates = {name: np.full(len(x_bt), value, np.float32) for name, value in recording.covariates.items()}
   waves = batches.Waves(x_bt, np.full(len(x_bt), recording.subject), covariates)
-  return uncertainty.read(trained, intervals.head if intervals else None, waves)
+  return uncertainty.read(trained, waves)
 
 
 def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording) -> ReconstructedWave:
@@ -307,7 +307,7 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
     estimates += _beats(piece, wave, sigma, trained, csbp_factor)
   ood_fraction = float("nan")
   if intervals is not None:
-    ood_fraction = float(uncertainty.out_of_distribution(intervals, reading.h_bd).mean())
+    ood_fraction = float(uncertainty.out_of_distribution(intervals, reading.ood_b).mean())
   lacking = intervals.lacking if intervals else ""
   measured = np.where(np.isfinite(aortic), quality.plausible(measured), np.nan)
   return ReconstructedWave(

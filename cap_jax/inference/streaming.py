@@ -94,7 +94,7 @@ class StreamingNetwork:
     at_s = np.arange(len(beat_t)) / self._fs_hz
     aortic = filters.resample(clock_s, reading.y_bt[0, own], at_s)
     width = (intervals.wave if intervals else np.nan) * np.interp(at_s, clock_s, reading.sigma_bt[0, own])
-    is_ood = bool(uncertainty.out_of_distribution(intervals, reading.h_bd)[0]) if intervals else None
+    is_ood = bool(uncertainty.out_of_distribution(intervals, reading.ood_b)[0]) if intervals else None
     return StreamState(past_t), StreamedBeat(aortic, width, is_ood)
 
   def _check(self, beat_t: np.ndarray) -> None:
@@ -129,6 +129,5 @@ class StreamingNetwork:
     return np.concatenate([wave_t, behind_t])[-spec.samples :], own_t, clock_s
 
   def _read(self, window_t: np.ndarray) -> uncertainty.Reading:
-    intervals = self._trained.uncertainty_calibration
     waves = batches.Waves(window_t[None].astype(np.float32), np.array(["stream"]))
-    return uncertainty.read(self._trained, intervals.head if intervals else None, waves, block=1)
+    return uncertainty.read(self._trained, waves, block=1)

@@ -9,14 +9,16 @@ Willett 2023 (arXiv 2306.06342),
     q = quantile of Σ_k 1/(K + 1) · mean_i δ(s_ki) + 1/(K + 1) · δ(∞)  at 1 − α,
 
 which covers one instant, or one beat, of one new subject of the same population with that probability, however similar
-the instants of one subject are. It says nothing about subjects of another population. These are detected by the squared
-Mahalanobis distance of the pooled features from those of the training (Lee K. et al. 2018, NeurIPS 31). The threshold
-is the 90 % quantile of the calibration subjects.
+the instants of one subject are. It says nothing about subjects of another population. Their windows are detected by a
+network of its own, taught on the source's windows and on outliers made of them (`losses.outlier_exposure`). Its
+threshold is the 98 % quantile of the calibration subjects, and never below that of the source network: a target is not
+unlike the training because it differs from itself.
 """
 
 import dataclasses
 import functools
 import itertools
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -25,8 +27,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from cap_jax import config
-from cap_jax.data import batches, splits
-from cap_jax.losses import spread
+from cap_jax.data import batches, outliers, splits
+from cap_jax.losses import outlier_exposure, spread
+from cap_jax.models import detector as detectors
 from cap_jax.models.net import Net
 from cap_jax.signals import beats
 from cap_jax.train import checkpoint, loop, prediction, runs
@@ -35,7 +38,9 @@ from cap_jax.types import Params
 
 LEVEL = 0.9
 _STEPS, _RATE, _MOST = 300, 5e-3, 3000  # training of the head: steps, learning rate, largest number of windows
-_SHRINK = 0.1  # shrinkage of the covariance of the features towards its diagonal's mean
+OOD_LEVEL = 0.98
+_FALSE_RATES = 0.005
+_DETECTOR_STEPS, _DETECTOR_RATE, _DETECTOR_BATCH, _LARGEST_NOISE_MMHG = 1500, 3e-3, 32, 1.0
 _EVERY = 5  # samples: neighbours have similar scores
 
 
@@ -45,33 +50,31 @@ class Reading(NamedTuple):
   Attributes:
     y_bt: (window, time) aortic pressure [mmHg].
     sigma_bt: (window, time) σ [mmHg]; 1 without a head.
-    h_bd: (window, feature) pooled features.
+    ood_b: (window,) logit of the detector; NaN without one.
   """
 
   y_bt: np.ndarray
   sigma_bt: np.ndarray
-  h_bd: np.ndarray
+  ood_b: np.ndarray
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _read(net: Net, params: Params, head: Params, x_bt: jax.Array, c_bq: jax.Array) -> tuple[jax.Array, ...]:
   h_bnd = net.features(params["f"], x_bt, c_bq)
   log_bt = spread.log_spread(net, head, h_bnd, x_bt) if head else jnp.zeros_like(x_bt)
-  return net.reconstruct(params["r"], h_bnd, x_bt), log_bt, h_bnd.mean(1, dtype=jnp.float32)
+  return net.reconstruct(params["r"], h_bnd, x_bt), log_bt
 
 
 def read(
   trained: checkpoint.Checkpoint,
-  head: Params | None,
   windows: batches.Waves | batches.Pairs,
   adapted: bool = True,
   block: int = prediction.PREDICT,
 ) -> Reading:
-  """Computes waves, their σ and pooled features of peripheral windows [mmHg], in one pass.
+  """Computes waves, their σ and the detector's logits of peripheral windows [mmHg].
 
   Args:
-    trained: the network.
-    head: θ_v, None for σ = 1 mmHg.
+    trained: the network; without a calibration, σ is 1 mmHg.
     windows: peripheral windows [mmHg].
     adapted: whether to apply the adaptor, as for the target's windows; the source's are read without it.
     block: windows of a batch.
@@ -79,17 +82,22 @@ def read(
   Raises:
     InputError: the windows lack a covariate that the network needs.
   """
-  scaling = trained.scaling
+  scaling, intervals = trained.scaling, trained.uncertainty_calibration
+  head, detector = (intervals.head, intervals.detector) if intervals is not None else (None, None)
   c_bq = scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
-  x_bt, outputs = scaling.scale(windows.x_bt), []
+  recorded_bt, outputs = scaling.scale(windows.x_bt), []
+  x_bt = recorded_bt
   x_bt = prediction.apply_adaptor(trained.net, trained.params, x_bt) if adapted else x_bt
   net, params = prediction.strip_adaptor(trained.net, trained.params)
   for rows in prediction.blocks(len(x_bt), block):
     output = _read(net, params, head or {}, jnp.asarray(x_bt[rows]), jnp.asarray(c_bq[rows]))
-    outputs.append([np.asarray(part) for part in output])
-  y_bt, log_bt, h_bd = (np.concatenate(part)[: len(x_bt)] for part in zip(*outputs, strict=True))
+    ood_b = (
+      np.full(len(rows), np.nan) if detector is None else detectors.logits(detector, jnp.asarray(recorded_bt[rows]))
+    )
+    outputs.append([np.asarray(part) for part in (*output, ood_b)])
+  y_bt, log_bt, ood_b = (np.concatenate(part)[: len(x_bt)] for part in zip(*outputs, strict=True))
   sigma_bt = np.exp(log_bt) * (scaling.sd_mmhg if head else 1.0)
-  return Reading(trained.blended(scaling.unscale(y_bt), windows.x_bt), sigma_bt, h_bd)
+  return Reading(trained.blended(scaling.unscale(y_bt), windows.x_bt), sigma_bt, ood_b)
 
 
 def fit_head(
@@ -122,6 +130,36 @@ def fit_head(
     loop.Watch("spread", recorder=recorder),
   )
   return fitted.params["v"]
+
+
+def fit_detector(
+  trained: checkpoint.Checkpoint, training: batches.Pairs, steps: int, recorder: loop.Recorder = loop.NOWHERE
+) -> Params:
+  """Trains θ_o on windows of the source and on outliers made of them.
+
+  Args:
+    trained: the source network, whose scaling it shares.
+    training: windows that it was trained on, of which up to 6,000 are used.
+    steps: most steps; 1,500 suffice.
+    recorder: where states and metrics go.
+  """
+  spec, scale = trained.windows, trained.scaling.scale
+  some = training.at(np.random.default_rng(0).permutation(len(training.x_bt))[: 2 * _MOST])
+  strange_bt = outliers.make(some.x_bt, some.y_bt, spec.fs_hz, seed=0)
+  none = np.zeros((len(some.x_bt), 0), np.float32)
+  fitted = loop.fit(
+    trained.net,
+    outlier_exposure.make_outlier_exposure(_LARGEST_NOISE_MMHG / trained.scaling.sd_mmhg),
+    [loop.Plan(steps=min(_DETECTOR_STEPS, steps), rate=_DETECTOR_RATE, freeze=())],
+    {outlier_exposure.BLOCK: detectors.init(spec.samples, jax.random.key(0))},
+    {
+      outlier_exposure.INSIDE: {"x": scale(some.x_bt), "c": none},
+      outlier_exposure.OUTSIDE: {"x": scale(strange_bt), "c": none},
+    },
+    config.Training(batch=_DETECTOR_BATCH, weight_decay=1e-2),
+    loop.Watch("detector", recorder=recorder),
+  )
+  return fitted.params[outlier_exposure.BLOCK]
 
 
 def conformal(scores: Sequence[np.ndarray], level: float) -> float:
@@ -195,36 +233,14 @@ def peaks_of(p_t: np.ndarray, feet: np.ndarray) -> np.ndarray:
   return np.array([a + int(p_t[a:b].argmax()) for a, b in itertools.pairwise(feet.tolist())], dtype=int)
 
 
-def distance(mean_d: np.ndarray, precision: np.ndarray, h_bd: np.ndarray) -> np.ndarray:
-  """Returns the squared Mahalanobis distance of pooled features, (window,).
-
-  Args:
-    mean_d: mean of the features of the training.
-    precision: their precision.
-    h_bd: (window, feature) pooled features.
-  """
-  off = h_bd - mean_d
-  return np.einsum("bd,de,be->b", off, precision, off)
-
-
-def out_of_distribution(intervals: UncertaintyCalibration, h_bd: np.ndarray) -> np.ndarray:
-  """Returns 1 for windows out of distribution, otherwise 0, (window,); NaN if too few subjects determined no threshold.
+def out_of_distribution(intervals: UncertaintyCalibration, ood_b: np.ndarray) -> np.ndarray:
+  """Returns 1 for windows out of distribution, otherwise 0, (window,); NaN without a detector.
 
   Args:
     intervals: calibration of the network.
-    h_bd: (window, feature) pooled features.
+    ood_b: (window,) logits of its detector.
   """
-  far = distance(intervals.mean_d, intervals.precision_dd, h_bd) > intervals.ood_threshold
-  return far.astype(float) if np.isfinite(intervals.ood_threshold) else np.full(len(h_bd), np.nan)
-
-
-def _mean_and_precision(h_bd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Returns mean and precision of pooled features, with a shrunk, invertible covariance."""
-  mean, centred = h_bd.mean(0), h_bd - h_bd.mean(0)
-  covariance = centred.T @ centred / len(h_bd)
-  level = np.trace(covariance) / len(mean)
-  shrunk = (1 - _SHRINK) * covariance + _SHRINK * level * np.eye(len(mean))
-  return mean, np.linalg.inv(shrunk).astype(np.float32)
+  return np.where(np.isfinite(ood_b), (ood_b > intervals.ood_threshold).astype(float), np.nan)
 
 
 def transferred_head(adapted: runs.Adapted, source: checkpoint.Checkpoint) -> Params | None:
@@ -244,9 +260,30 @@ def transferred_head(adapted: runs.Adapted, source: checkpoint.Checkpoint) -> Pa
   return source.uncertainty_calibration.head if source.uncertainty_calibration is not None and fits else None
 
 
+class OutlierDetector(NamedTuple):
+  """A detector of windows out of distribution, and the least threshold that it may have.
+
+  Attributes:
+    theta: θ_o.
+    threshold: logit.
+  """
+
+  theta: Params
+  threshold: float = -math.inf
+
+
+def inherited_detector(source: checkpoint.Checkpoint) -> OutlierDetector | None:
+  """Returns the detector of a source network, for a network that was transferred from it; None if it has none."""
+  intervals = source.uncertainty_calibration
+  if intervals is None or intervals.detector is None:
+    return None
+  return OutlierDetector(intervals.detector, intervals.ood_threshold)
+
+
 def equip(
   trained: checkpoint.Checkpoint,
   head: Params | None,
+  detector: OutlierDetector | None,
   training: batches.Waves | batches.Pairs,
   calibration: batches.Pairs,
   where: str,
@@ -258,7 +295,8 @@ def equip(
   Args:
     trained: the network; its task is the wave.
     head: θ_v of it, or of the source network from which its features came; None for the same σ everywhere.
-    training: windows like those that it was trained on, for the detection of windows out of distribution.
+    detector: of it, or of its source network; None for no detection of windows out of distribution.
+    training: windows like those that it was trained on, for the range of heart rates.
     calibration: labelled windows of subjects outside the training.
     where: who the calibration subjects are.
     adapted: whether these windows are the target's, which the adaptor reads.
@@ -268,31 +306,44 @@ def equip(
     splits.LeakError: a subject is in both training and calibration.
   """
   splits.Split({"training": training.subjects, "calibration": calibration.subjects})
-  reading = read(trained, head, calibration, adapted)
-  scores = score(reading, calibration, trained.windows)
-  sample = _some(training)
-  mean, precision = _mean_and_precision(read(trained, head, sample, adapted).h_bd)
-  apart = distance(mean, precision, reading.h_bd)
-  uncertainty_calibration = UncertaintyCalibration(
+  uncalibrated = UncertaintyCalibration(
     head=head,
-    mean_d=mean,
-    precision_dd=precision,
-    hr_bpm=_heart_rates(sample, trained.windows.fs_hz),
-    ood_threshold=conformal([apart[rows] for rows in _by_subject(calibration)], level),
+    detector=None if detector is None else detector.theta,
+    hr_bpm=_heart_rates(_some(training), trained.windows.fs_hz),
+    ood_threshold=math.inf,
     level=level,
-    wave=conformal(scores.wave, level),
-    csbp=conformal([beat for beat in scores.csbp if beat.size], level),
+    wave=math.inf,
+    csbp=math.inf,
     subjects=len(calibration.subjects),
     where=where,
   )
-  return dataclasses.replace(trained, uncertainty_calibration=uncertainty_calibration)
+  reading = read(dataclasses.replace(trained, uncertainty_calibration=uncalibrated), calibration, adapted)
+  scores = score(reading, calibration, trained.windows)
+  threshold = math.inf
+  if detector is not None:
+    reachable = uncalibrated.subjects / (uncalibrated.subjects + 1)  # by the largest score
+    own = conformal([reading.ood_b[rows] for rows in _by_subject(calibration)], min(OOD_LEVEL, reachable))
+    threshold = max(detector.threshold, own)
+  calibrated = dataclasses.replace(
+    uncalibrated,
+    ood_threshold=threshold,
+    wave=conformal(scores.wave, level),
+    csbp=conformal([beat for beat in scores.csbp if beat.size], level),
+  )
+  return dataclasses.replace(trained, uncertainty_calibration=calibrated)
 
 
 def _heart_rates(windows: batches.Waves, fs_hz: float) -> tuple[float, float] | None:
-  """Returns the lowest and the highest median heart rate of windows [1/min]; None without beats."""
-  rates = [beats.heart_rate(x_t, fs_hz) for x_t in windows.x_bt]
-  known = [rate for rate in rates if np.isfinite(rate)]
-  return (round(min(known), 1), round(max(known), 1)) if known else None
+  """Returns the range of the median heart rates of windows [1/min]; None without beats.
+
+  The outermost half per cent at each end does not count: in a few windows, a dicrotic wave passes for a beat.
+  """
+  rates = np.array([beats.heart_rate(x_t, fs_hz) for x_t in windows.x_bt])
+  known = rates[np.isfinite(rates)]
+  if not known.size:
+    return None
+  low, high = np.quantile(known, (_FALSE_RATES, 1 - _FALSE_RATES), method="nearest")
+  return round(float(low), 1), round(float(high), 1)
 
 
 def _some(windows: batches.Waves | batches.Pairs, most: int = 512) -> batches.Waves:
@@ -335,9 +386,9 @@ def coverage(trained: checkpoint.Checkpoint, windows: batches.Pairs, reading: Re
   intervals = trained.uncertainty_calibration
   if intervals is None:
     raise ValueError("the network has no calibrated intervals")
-  reading = read(trained, intervals.head, windows) if reading is None else reading
+  reading = read(trained, windows) if reading is None else reading
   scores = score(reading, windows, trained.windows)
-  ood_b, feet = out_of_distribution(intervals, reading.h_bd), windows.reference_feet(trained.windows)
+  ood_b, feet = out_of_distribution(intervals, reading.ood_b), windows.reference_feet(trained.windows)
   inner = slice(trained.windows.margin, trained.windows.samples - trained.windows.margin)
   return [
     Coverage(

@@ -223,9 +223,7 @@ def _read_test_windows(network: checkpoint.Checkpoint, inputs: MethodInputs) -> 
     splits.LeakError: the network has seen a test subject.
   """
   network.check_unseen(inputs.target.test.subjects)
-  return uncertainty.read(
-    network, network.uncertainty_calibration.head if network.uncertainty_calibration else None, inputs.target.test
-  )
+  return uncertainty.read(network, inputs.target.test)
 
 
 def strategy(study: study_config.Study, name: str) -> Method:

@@ -213,9 +213,7 @@ def evaluate(trained: checkpoint.Checkpoint, paired: batches.Pairs, place: str) 
   """
   spec, (name, n_target, seed) = trained.windows, method_of(trained)
   evaluator = waveform_metrics.Evaluator(paired, spec)
-  reading = uncertainty.read(
-    trained, trained.uncertainty_calibration.head if trained.uncertainty_calibration else None, paired
-  )
+  reading = uncertainty.read(trained, paired)
   errors_of = {("peripheral", 0): evaluator.errors(paired.x_bt)}
   if trained.site in systolic.FRACTIONS:
     average = systolic.moving_average(paired.x_bt, trained.site, spec)
@@ -274,10 +272,10 @@ def reconstruct(trained: checkpoint.Checkpoint, waves: batches.Waves) -> tuple[l
     The indices of each subject, and the waves (window, time) [mmHg].
   """
   intervals, spec = trained.uncertainty_calibration, trained.windows
-  reading = uncertainty.read(trained, intervals.head if intervals else None, waves)
+  reading = uncertainty.read(trained, waves)
   inner = slice(spec.margin, spec.samples - spec.margin)
   outside_b = (
-    uncertainty.out_of_distribution(intervals, reading.h_bd) if intervals else np.full(len(reading.h_bd), np.nan)
+    uncertainty.out_of_distribution(intervals, reading.ood_b) if intervals else np.full(len(reading.ood_b), np.nan)
   )
   results = []
   for subject in waves.subjects:

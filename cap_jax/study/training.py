@@ -97,12 +97,14 @@ def source_network(
   if trained.task != "waveform":
     return trained, fitted
   head = uncertainty.fit_head(trained, source.in_memory, recorder=recorder)
-  return calibrated(trained, head, source, None), fitted
+  theta = uncertainty.fit_detector(trained, source.in_memory, study.pretrain.steps, recorder)
+  return calibrated(trained, head, uncertainty.OutlierDetector(theta), source, None), fitted
 
 
 def calibrated(
   network: checkpoint.Checkpoint,
   head: Params | None,
+  detector: uncertainty.OutlierDetector | None,
   source: study_datasets.Source,
   target: study_datasets.Target | None,
 ) -> checkpoint.Checkpoint:
@@ -111,12 +113,13 @@ def calibrated(
   Args:
     network: to calibrate.
     head: θ_v of σ, None for a constant σ.
+    detector: of windows out of distribution, None for no detection.
     source: of the study, whose validation subjects are used if `target` is None.
     target: of the study, None for a network that may see no target label.
   """
   if target is None:
-    return uncertainty.equip(network, head, source.in_memory, source.validation, OF_SOURCE, adapted=False)
-  return uncertainty.equip(network, head, target.unlabelled, target.validation, OF_TARGET)
+    return uncertainty.equip(network, head, detector, source.in_memory, source.validation, OF_SOURCE, adapted=False)
+  return uncertainty.equip(network, head, detector, target.unlabelled, target.validation, OF_TARGET)
 
 
 def choose(
@@ -183,5 +186,6 @@ def with_intervals(
       for windows in (source.in_memory, source.validation)
     ]
     source = dataclasses.replace(source, training=simulated[0], validation=simulated[1])
-  network = calibrated(adaptation.checkpoint, head, source, target if n_target else None)
+  detector = uncertainty.inherited_detector(trained)
+  network = calibrated(adaptation.checkpoint, head, detector, source, target if n_target else None)
   return dataclasses.replace(adaptation, checkpoint=network)

@@ -8,9 +8,10 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from cap_jax import config
@@ -24,7 +25,7 @@ from cap_jax.train.uncertainty_calibration import UncertaintyCalibration, expect
 from cap_jax.types import InputError, Params
 
 FORMAT = 5
-_READABLE = (3, 4, FORMAT)  # 3: other names, and no heart rates; 4: no filters
+_READABLE = (3, 4, FORMAT)  # 3: other names, and no heart rates; 3 and 4: distances in place of detectors
 HEADER = checksummed.HEADER
 digest = checksummed.digest
 _UNCERTAINTY = "uncertainty_calibration"  # beside the blocks of the network
@@ -135,11 +136,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     InputError: the folder exists, or a parameter is NaN or infinite.
     OSError: the disk is full or write-protected.
   """
-  lost = [leaf for leaf, value in surgery.leaf_paths(checkpoint.params).items() if not np.all(np.isfinite(value))]
-  if lost:
-    raise InputError(
-      f"{path}: parameter {lost[0]} contains NaN or infinite values; lower the learning rate or check the data"
-    )
+  _check_finite(path, checkpoint.params, "lower the learning rate or check the data")
   content = {
     "format": FORMAT,
     "site": checkpoint.site,
@@ -166,6 +163,12 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
   checksummed.write(path, content, stored)
 
 
+def _check_finite(path: str | os.PathLike[str], params: Params, remedy: str) -> None:
+  lost = [leaf for leaf, value in surgery.leaf_paths(params).items() if not np.all(np.isfinite(value))]
+  if lost:
+    raise InputError(f"{path}: parameter {lost[0]} contains NaN or infinite values; {remedy}")
+
+
 def load(path: str | os.PathLike[str]) -> Checkpoint:
   """Reads a checkpoint.
 
@@ -173,10 +176,12 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     InputError: there is none, it has another format, or its parameters do not match its config.
   """
   content = checksummed.read(path, _READABLE, REMEDY)
-  is_older = content["format"] == 3
+  written_format = content["format"]
   header = os.path.join(os.path.abspath(path), HEADER)
   try:
-    content = _with_new_names(content) if is_older else content
+    content = _with_new_names(content) if written_format == 3 else content
+    if written_format < FORMAT and _UNCERTAINTY in content:
+      content[_UNCERTAINTY] = {**content[_UNCERTAINTY], "detector": False, "ood_threshold": None}
     model = config.Model(**{**content["model"], "covariates": tuple(content["model"]["covariates"])})
     spec = config.Windows(**content["windows"])
     of = content["scaling"]
@@ -197,15 +202,17 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     expected = jax.eval_shape(lambda: net.init(jax.random.key(0), spec.samples))
     uncertainty_header = dict(content[_UNCERTAINTY]) if _UNCERTAINTY in content else None
     if uncertainty_header is not None:
-      expected = {**expected, _UNCERTAINTY: expected_shapes(net, spec.samples, uncertainty_header["head"])}
+      has = (bool(uncertainty_header["head"]), bool(uncertainty_header["detector"]))
+      expected = {**expected, _UNCERTAINTY: expected_shapes(net, spec.samples, *has)}
   except InputError as error:
     raise InputError(f"{header}: {error}") from error
   except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
     raise InputError(f"{header}: damaged, or written by another project ({error!r}); {REMEDY}") from error
-  params = _restore_older(path, expected) if is_older else checksummed.restore(path, expected, REMEDY)
-  lost = [leaf for leaf, value in surgery.leaf_paths(params).items() if not np.all(np.isfinite(value))]
-  if lost:
-    raise InputError(f"{path}: parameter {lost[0]} contains NaN or infinite values; {REMEDY}")
+  if written_format < FORMAT and uncertainty_header is not None:
+    params = _restore_older(path, expected, net, spec.samples, written_format)
+  else:
+    params = checksummed.restore(path, expected, REMEDY)
+  _check_finite(path, params, REMEDY)
   arrays = params.pop(_UNCERTAINTY, None)
   intervals = None
   if uncertainty_header is not None and arrays is not None:
@@ -235,17 +242,24 @@ def _with_new_names(content: dict[str, Any]) -> dict[str, Any]:
   return renamed
 
 
-def _restore_older(path: str | os.PathLike[str], expected: Params) -> Params:
-  """Restores the arrays of a checkpoint of format 3 under the names of format 4.
+def _restore_older(path: str | os.PathLike[str], expected: Params, net: nets.Net, samples: int, written: int) -> Params:
+  """Restores the arrays of a checkpoint of format 3 or 4, less the mean and the precision of its features.
 
   Args:
     path: the folder.
-    expected: shapes by the names of format 4.
+    expected: shapes by the names of this format.
+    net: the network.
+    samples: length of a window.
+    written: format of the checkpoint.
   """
-  if _UNCERTAINTY not in expected:
-    return cast(Params, checksummed.restore(path, expected, REMEDY))
-  calibration = {"seen" if name == "features" else name: part for name, part in expected[_UNCERTAINTY].items()}
-  older = {name: part for name, part in expected.items() if name != _UNCERTAINTY} | {"doubt": calibration}
-  params = checksummed.restore(path, older, REMEDY)
-  restored = params.pop("doubt")
-  return {**params, _UNCERTAINTY: {"features" if name == "seen" else name: part for name, part in restored.items()}}
+  block, moments = ("doubt", "seen") if written == 3 else (_UNCERTAINTY, "features")
+  x_bt, c_bq = jnp.zeros((1, samples)), jnp.zeros((1, net.covariates))
+  width = jax.eval_shape(net.features, expected["f"], x_bt, c_bq).shape[-1]
+  shapes = {
+    name: jax.ShapeDtypeStruct(shape, jnp.float32)
+    for name, shape in (("mean", (width,)), ("precision", (width, width)))
+  }
+  older = {name: part for name, part in expected.items() if name != _UNCERTAINTY}
+  params = checksummed.restore(path, {**older, block: {**expected[_UNCERTAINTY], moments: shapes}}, REMEDY)
+  calibration = params.pop(block)
+  return {**params, _UNCERTAINTY: {name: part for name, part in calibration.items() if name != moments}}

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
+from cap_jax.models import detector as detectors
 from cap_jax.models.net import Net
 from cap_jax.types import Params
 
@@ -23,10 +22,10 @@ class UncertaintyCalibration:
 
   Attributes:
     head: θ_v, whose σ says where in a beat errors are large; None for the same σ everywhere.
-    mean_d, precision_dd: mean and precision of the pooled features of training windows.
+    detector: θ_o of a detector of windows out of distribution (`models.detector`); None for a network without one.
     hr_bpm: lowest and highest heart rate of training windows; None if it was not recorded (checkpoints before
       format 4).
-    ood_threshold: squared Mahalanobis distance beyond which a window is out of distribution.
+    ood_threshold: logit of the detector beyond which a window is out of distribution.
     level: level of the intervals, such as 0.9.
     wave, csbp: factors on σ for the wave at one instant and for the systolic pressure of a beat; infinite if there were
       too few subjects.
@@ -35,8 +34,7 @@ class UncertaintyCalibration:
   """
 
   head: Params | None
-  mean_d: np.ndarray
-  precision_dd: np.ndarray
+  detector: Params | None
   hr_bpm: tuple[float, float] | None
   ood_threshold: float
   level: float
@@ -56,8 +54,8 @@ class UncertaintyCalibration:
   @property
   def arrays(self) -> Params:
     """Returns what a checkpoint stores as arrays."""
-    features = {"mean": self.mean_d, "precision": self.precision_dd}
-    return {"features": features} if self.head is None else {"features": features, "head": self.head}
+    parts = {"head": self.head, "detector": self.detector}
+    return {name: part for name, part in parts.items() if part is not None}
 
   @property
   def header(self) -> dict[str, Any]:
@@ -65,7 +63,7 @@ class UncertaintyCalibration:
     levels = {name: getattr(self, name) for name in _LEVELS}
     finite = {name: value if math.isfinite(value) else None for name, value in levels.items()}
     facts = {"hr_bpm": self.hr_bpm, "subjects": self.subjects, "where": self.where}
-    return {**finite, **facts, "head": self.head is not None}
+    return {**finite, **facts, "head": self.head is not None, "detector": self.detector is not None}
 
   @classmethod
   def restored(cls, header: Mapping[str, Any], arrays: Params) -> "UncertaintyCalibration":
@@ -74,8 +72,7 @@ class UncertaintyCalibration:
     hr_bpm = header["hr_bpm"]
     return cls(
       head=arrays.get("head"),
-      mean_d=np.asarray(arrays["features"]["mean"]),
-      precision_dd=np.asarray(arrays["features"]["precision"]),
+      detector=arrays.get("detector"),
       hr_bpm=None if hr_bpm is None else (float(hr_bpm[0]), float(hr_bpm[1])),
       subjects=int(header["subjects"]),
       where=str(header["where"]),
@@ -83,20 +80,19 @@ class UncertaintyCalibration:
     )
 
 
-def expected_shapes(net: Net, samples: int, head: bool) -> Params:
+def expected_shapes(net: Net, samples: int, head: bool, detector: bool) -> Params:
   """Returns the shapes of `UncertaintyCalibration.arrays` for a network.
 
   Args:
     net: the network.
     samples: length of a window.
     head: whether the calibration has a head θ_v.
+    detector: whether it has a detector θ_o.
   """
 
   def shapes() -> Params:
-    params = net.init(jax.random.key(0), samples)
-    h_bnd = net.features(params["f"], jnp.zeros((1, samples)), jnp.zeros((1, net.covariates)))
-    width = h_bnd.shape[-1]
-    feature_shapes = {"mean": jnp.zeros(width), "precision": jnp.zeros((width, width))}
-    return {"features": feature_shapes, "head": params["r"]} if head else {"features": feature_shapes}
+    key = jax.random.key(0)
+    parts = {"head": net.init(key, samples)["r"]} if head else {}
+    return parts | ({"detector": detectors.init(samples, key)} if detector else {})
 
   return cast(Params, jax.eval_shape(shapes))

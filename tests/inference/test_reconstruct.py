@@ -47,11 +47,9 @@ def test_the_input_comes_back_on_its_own_clock(identity_network, fs, seconds):
 
 
 def test_a_heart_rate_outside_that_of_the_training_is_said(identity_network):
-  width = identity_network.model.channels
   calibration = uncertainty_calibration.UncertaintyCalibration(
     head=None,
-    mean_d=np.zeros(width, np.float32),
-    precision_dd=np.eye(width, dtype=np.float32),
+    detector=None,
     hr_bpm=(50.0, 100.0),
     ood_threshold=1e9,
     level=0.9,

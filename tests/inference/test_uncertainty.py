@@ -10,6 +10,7 @@ import pytest
 from cap_jax.data import batches, recordings, splits
 from cap_jax.inference import reconstruct, uncertainty
 from cap_jax.models import net
+from cap_jax.signals import filters
 from cap_jax.study import methods, study_runner
 from cap_jax.train import checkpoint
 
@@ -42,6 +43,12 @@ def test_it_covers_a_beat_of_a_new_subject_however_alike_its_beats_are():
 
 
 @pytest.fixture(scope="module")
+def detector(network):
+  """A detector of these beats, taught on many of them."""
+  return uncertainty.OutlierDetector(uncertainty.fit_detector(network, people(1000, 300, 2.0), 300))
+
+
+@pytest.fixture(scope="module")
 def network(tiny_model):
   """It answers its input; so errors are what the labels hold more."""
   params = net.make_net(tiny_model).init(jax.random.key(0), 500)
@@ -65,15 +72,15 @@ def people(first, count, sd, hop=0.0):
 def test_intervals_cover_new_subjects_of_the_same_kind_and_widen_where_errors_are(network):
   training, calibration, fresh = people(0, 60, 2.0), people(100, 40, 2.0), people(200, 60, 2.0)
   head = uncertainty.fit_head(network, training)
-  result = uncertainty.equip(network, head, training, calibration, "made")
+  result = uncertainty.equip(network, head, None, training, calibration, "made")
   observed = uncertainty.coverage(result, fresh)
   assert np.mean([one.wave for one in observed]) == pytest.approx(0.9, abs=0.03)
   assert np.mean([one.csbp for one in observed]) == pytest.approx(0.9, abs=0.06)
-  made = uncertainty.read(result, head, fresh)
+  made = uncertainty.read(result, fresh)
   systole = fresh.x_bt > 100
   assert made.sigma_bt[systole].mean() > 2 * made.sigma_bt[fresh.x_bt < 80].mean()
   # a level width covers as much and is wider
-  level = uncertainty.equip(network, None, training, calibration, "made")
+  level = uncertainty.equip(network, None, None, training, calibration, "made")
   plain = uncertainty.coverage(level, fresh)
   assert np.mean([one.wave for one in plain]) == pytest.approx(0.9, abs=0.03)
   assert np.mean([one.half_width_mmhg for one in observed]) < np.mean([one.half_width_mmhg for one in plain])
@@ -85,7 +92,7 @@ def test_intervals_cover_new_subjects_of_the_same_kind_and_widen_where_errors_ar
 def test_it_records_the_heart_rates_of_the_training(network):
   training = people(0, 3, 2.0)
   training.x_bt[0] = beat_wave(1)[0, np.arange(500) * 3 // 2 % 500]  # half as fast again
-  result = uncertainty.equip(network, None, training, people(100, 10, 2.0), "made")
+  result = uncertainty.equip(network, None, None, training, people(100, 10, 2.0), "made")
   low, high = result.uncertainty_calibration.hr_bpm
   assert low == pytest.approx(75.0, abs=1.0)
   assert high == pytest.approx(112.5, abs=2.0)
@@ -93,56 +100,82 @@ def test_it_records_the_heart_rates_of_the_training(network):
 
 def test_the_head_leaves_the_wave_as_it_is(network):
   training = people(0, 20, 2.0)
-  result = uncertainty.equip(network, uncertainty.fit_head(network, training), training, people(50, 20, 2.0), "made")
+  result = uncertainty.equip(
+    network, uncertainty.fit_head(network, training), None, training, people(50, 20, 2.0), "made"
+  )
   for a, b in zip(jax.tree.leaves(network.params), jax.tree.leaves(result.params), strict=True):
     np.testing.assert_array_equal(a, b)
 
 
-def test_out_of_distribution_it_covers_less_and_flags(network):
-  training, calibration = people(0, 40, 2.0), people(100, 30, 2.0)
-  result = uncertainty.equip(network, None, training, calibration, "made")
+def test_out_of_distribution_it_covers_less_and_flags(network, detector):
+  training, calibration = people(0, 40, 2.0), people(100, 60, 2.0)
+  result = uncertainty.equip(network, None, detector, training, calibration, "made")
   shifted = people(200, 20, 2.0, hop=9.0)
   assert np.mean([one.wave for one in uncertainty.coverage(result, shifted)]) < 0.5
-  same = uncertainty.coverage(result, people(300, 30, 2.0))
-  assert np.mean([one.ood_fraction for one in same]) < 0.25
+  same = uncertainty.coverage(result, people(300, 60, 2.0))
+  assert np.mean([one.ood_fraction for one in same]) < 0.06
   other = people(400, 20, 2.0)
-  strange = dataclasses.replace(other, x_bt=other.x_bt[:, ::-1] * 1.4)
-  assert np.mean([one.ood_fraction for one in uncertainty.coverage(result, strange)]) > 0.9
+  smooth = filters.lowpass(other.x_bt, 125.0, 1.5).astype(np.float32)
+  for strange_bt in (smooth, 2 * other.x_bt.mean(1, keepdims=True) - other.x_bt):
+    strange = dataclasses.replace(other, x_bt=strange_bt)
+    assert np.mean([one.ood_fraction for one in uncertainty.coverage(result, strange)]) > 0.9
+  assert np.isnan(
+    uncertainty.coverage(uncertainty.equip(network, None, None, training, calibration, "made"), other)[0].ood_fraction
+  )
 
 
-def test_too_few_subjects_make_the_interval_infinite_and_it_is_stored(network, tmp_path):
+def test_a_transferred_network_inherits_the_detector_and_its_threshold(network, detector):
+  """A target is not unlike the training because it differs from itself, but its own waves may raise the threshold."""
+  training, calibration = people(0, 40, 2.0), people(100, 60, 2.0)
+  source = uncertainty.equip(network, None, detector, training, calibration, "made")
+  inherited = uncertainty.inherited_detector(source)
+  border = source.uncertainty_calibration.ood_threshold
+  assert inherited.threshold == border
+  alike = uncertainty.equip(network, None, inherited, people(500, 5, 2.0), people(600, 5, 2.0), "made")
+  assert alike.uncertainty_calibration.ood_threshold == pytest.approx(border, abs=3.0)
+  assert alike.uncertainty_calibration.ood_threshold >= border
+  waves = people(700, 10, 2.0)
+  strange = dataclasses.replace(waves, x_bt=2 * waves.x_bt.mean(1, keepdims=True) - waves.x_bt)
+  other = uncertainty.equip(network, None, inherited, people(800, 5, 2.0), strange, "made")
+  assert other.uncertainty_calibration.ood_threshold > border + 1
+  assert np.mean([one.ood_fraction for one in uncertainty.coverage(other, strange)]) == 0
+  assert uncertainty.inherited_detector(network) is None
+
+
+def test_too_few_subjects_make_the_interval_infinite_and_it_is_stored(network, detector, tmp_path):
   training = people(0, 20, 2.0)
-  result = uncertainty.equip(network, uncertainty.fit_head(network, training), training, people(50, 5, 2.0), "made")
+  head = uncertainty.fit_head(network, training)
+  result = uncertainty.equip(network, head, detector, training, people(50, 5, 2.0), "made")
   assert result.uncertainty_calibration.wave == math.inf
   assert result.uncertainty_calibration.lacking == "intervals of 90 % need 9 calibration subjects, but there are 5"
   observed = uncertainty.coverage(result, people(80, 3, 2.0))
-  assert all(
-    np.isnan([one.wave, one.csbp, one.ood_fraction]).all() for one in observed
-  )  # what holds everything says nothing
+  assert all(np.isnan([one.wave, one.csbp]).all() for one in observed)  # what holds everything says nothing
+  assert np.isfinite(result.uncertainty_calibration.ood_threshold)  # by the largest score of five
   assert all(one.half_width_mmhg == one.csbp_half_width_mmhg == math.inf for one in observed)
-  assert uncertainty.equip(network, None, training, people(50, 9, 2.0), "made").uncertainty_calibration.lacking == ""
+  assert (
+    uncertainty.equip(network, None, None, training, people(50, 9, 2.0), "made").uncertainty_calibration.lacking == ""
+  )
   checkpoint.save(tmp_path / "checkpoint", result)
   again = checkpoint.load(tmp_path / "checkpoint").uncertainty_calibration
-  assert dataclasses.replace(again, head=None, mean_d=0, precision_dd=0) == dataclasses.replace(
-    result.uncertainty_calibration, head=None, mean_d=0, precision_dd=0
-  )
-  np.testing.assert_array_equal(again.mean_d, result.uncertainty_calibration.mean_d)
-  np.testing.assert_array_equal(again.precision_dd, result.uncertainty_calibration.precision_dd)
-  for a, b in zip(jax.tree.leaves(again.head), jax.tree.leaves(result.uncertainty_calibration.head), strict=True):
-    np.testing.assert_array_equal(a, b)
+  bare = [dataclasses.replace(one, head=None, detector=None) for one in (again, result.uncertainty_calibration)]
+  assert bare[0] == bare[1]
+  for part in ("head", "detector"):
+    pairs = (jax.tree.leaves(getattr(one, part)) for one in (again, result.uncertainty_calibration))
+    for a, b in zip(*pairs, strict=True):
+      np.testing.assert_array_equal(a, b)
 
 
 def test_who_was_trained_on_cannot_calibrate(network):
   training = people(0, 20, 2.0)
   with pytest.raises(splits.LeakError):
-    uncertainty.equip(network, None, training, people(19, 5, 2.0), "made")
+    uncertainty.equip(network, None, None, training, people(19, 5, 2.0), "made")
   with pytest.raises(ValueError, match="no calibrated intervals"):
     uncertainty.coverage(network, training)
 
 
-def test_a_record_carries_its_interval_and_its_flag(network):
-  training, calibration = people(0, 40, 2.0), people(100, 30, 2.0)
-  result = uncertainty.equip(network, None, training, calibration, "made")
+def test_a_record_carries_its_interval_and_its_flag(network, detector):
+  training, calibration = people(0, 40, 2.0), people(100, 60, 2.0)
+  result = uncertainty.equip(network, None, detector, training, calibration, "made")
   t = np.arange(2500) / 125
   wave = 70 + 45 * np.exp(-(((t % 0.8) - 0.25) ** 2) / 0.006)
   record = recordings.Recording(subject="r", time_s=t, signals={"radial": wave}, units={"radial": "mmHg"})
@@ -152,8 +185,8 @@ def test_a_record_carries_its_interval_and_its_flag(network):
     beat.csbp_half_width_mmhg == pytest.approx(result.uncertainty_calibration.csbp, rel=1e-4) for beat in made.beats
   )
   assert made.ood_fraction < 0.3
-  loud = dataclasses.replace(record, signals={"radial": 1.8 * wave[::-1]})
-  assert reconstruct.reconstruct(result, loud).ood_fraction == 1.0
+  smooth = dataclasses.replace(record, signals={"radial": filters.lowpass(wave, 125.0, 1.5)})
+  assert reconstruct.reconstruct(result, smooth).ood_fraction == 1.0
   stripped = reconstruct.reconstruct(network, record)
   assert np.isnan(stripped.ood_fraction)
   assert np.isnan(stripped.half_width_mmhg).all()

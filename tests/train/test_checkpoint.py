@@ -101,14 +101,14 @@ def test_foreign_folders_are_refused(saved, tmp_path):
     checkpoint.load(path)
 
 
-def test_a_checkpoint_of_format_3_is_read(tmp_path, tiny_model):
-  """Format 3 had other names, and no heart rates."""
+@pytest.mark.parametrize("written", [3, 4])
+def test_an_older_checkpoint_is_read(tmp_path, tiny_model, written):
+  """Format 3 had other names and no heart rates; both had the moments of features in place of a detector."""
   rng = np.random.default_rng(0)
   width = tiny_model.channels
   calibration = uncertainty_calibration.UncertaintyCalibration(
     head=people.drawn(tiny_model)["r"],
-    mean_d=rng.normal(size=width).astype(np.float32),
-    precision_dd=np.eye(width, dtype=np.float32),
+    detector=None,
     hr_bpm=(50.0, 90.0),
     ood_threshold=40.0,
     level=0.9,
@@ -125,22 +125,28 @@ def test_a_checkpoint_of_format_3_is_read(tmp_path, tiny_model):
     seen_subject_hashes=checkpoint.digests_of(["Ann"]),
   )
   checkpoint.save(tmp_path / "new", current)
-  header = json.loads((tmp_path / "new" / checkpoint.HEADER).read_text())
-  older = header.pop("uncertainty_calibration")
-  del older["hr_bpm"]
-  older["unseen"] = older.pop("ood_threshold")
-  header["scaling"]["numbers"] = header["scaling"].pop("scalars")
-  header |= {"format": 3, "met": header.pop("seen_subject_hashes"), "doubt": older}
-  del header["sha256"]
-  arrays = {"seen": calibration.arrays["features"], "head": calibration.head}
-  checksummed.write(tmp_path / "older", header, {**current.params, "doubt": arrays})
+  header = json.loads((tmp_path / "new" / checkpoint.HEADER).read_text()) | {"format": written}
+  del header["sha256"], header["uncertainty_calibration"]["detector"]
+  moments = {"mean": rng.normal(size=width).astype(np.float32), "precision": np.eye(width, dtype=np.float32)}
+  block, features = "uncertainty_calibration", "features"
+  if written == 3:
+    block, features = "doubt", "seen"
+    older = header.pop("uncertainty_calibration")
+    del older["hr_bpm"]
+    older["unseen"] = older.pop("ood_threshold")
+    header["scaling"]["numbers"] = header["scaling"].pop("scalars")
+    header |= {"met": header.pop("seen_subject_hashes"), "doubt": older}
+  arrays = {features: moments, "head": calibration.head}
+  checksummed.write(tmp_path / "older", header, {**current.params, block: arrays})
 
   loaded, expected = checkpoint.load(tmp_path / "older"), checkpoint.load(tmp_path / "new")
-  assert expected.uncertainty_calibration.hr_bpm == (50.0, 90.0)
-  assert loaded.uncertainty_calibration.hr_bpm is None
+  assert loaded.uncertainty_calibration.hr_bpm == (None if written == 3 else (50.0, 90.0))
   assert loaded.has_seen("Ann")
   assert (loaded.scaling, loaded.signals, loaded.model) == (expected.scaling, expected.signals, expected.model)
-  assert loaded.uncertainty_calibration.header == {**expected.uncertainty_calibration.header, "hr_bpm": None}
+  # a distance is no logit: without a detector nothing is flagged
+  assert loaded.uncertainty_calibration.detector is None
+  assert loaded.uncertainty_calibration.ood_threshold == float("inf")
+  assert (loaded.uncertainty_calibration.wave, loaded.uncertainty_calibration.csbp) == (1.5, float("inf"))
   jax.tree.map(np.testing.assert_array_equal, loaded.params, expected.params)
   jax.tree.map(
     np.testing.assert_array_equal,

@@ -57,7 +57,7 @@ def test_every_reader_sees_the_blend(blended):
   bare = prediction.predict(dataclasses.replace(network, blend=None), windows)
   expected = 0.5 * bare + 0.5 * FILTER.predict(windows.x_bt)
   np.testing.assert_allclose(prediction.predict(network, windows), expected, atol=1e-3)
-  np.testing.assert_allclose(uncertainty.read(network, None, windows).y_bt, expected, atol=1e-3)
+  np.testing.assert_allclose(uncertainty.read(network, windows).y_bt, expected, atol=1e-3)
   own = windows.x_bt[0, 100:200].astype(float)
   beat = {}
   for name, one in (("blend", network), ("network", dataclasses.replace(network, blend=None))):

@@ -118,7 +118,7 @@ def test_features_of_a_frozen_extractor_are_computed_once_for_all(ground, monkey
     (
       "scratch",
       vmapped_training.leave_one_out(PEOPLE),
-      "scratch: its scaling or frozen layers depend on the labelled subjects",
+      "scratch: its scaling, frozen layers or weight of the source depend on the labelled subjects",
     ),
     (
       "multi_task/transducer",
