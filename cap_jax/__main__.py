@@ -11,6 +11,7 @@ COMMANDS = {
   "prepare": "convert a data set to a store: conditioned, split by subject, with a manifest",
   "split": "write further splits of a store: k folds, or leave-one-subject-out",
   "pretrain": "train a source network",
+  "import": "import a source network that another program trained, from its file of weights",
   "transfer": "transfer a source network to a target clinic",
   "tune": "choose a strategy's learning rate and weight decay on validation subjects",
   "evaluate": "evaluate a trained network on your own data",

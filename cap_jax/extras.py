@@ -12,6 +12,7 @@ EXTRAS = {
   "wfdb": "data",
   "matplotlib": "report",
   "plotly": "report",
+  "safetensors": "import",
   "tensorboardX": "tensorboard",
 }
 

@@ -22,6 +22,7 @@ from cap_jax.train import metrics_writer, training_state
 from cap_jax.train.clock import DivergedError
 from cap_jax.types import InputError, UnfitError
 
+_MODULES = {"import": "import_weights"}  # of commands whose names are keywords of Python
 _STOPPED = "stopped; run the same command again to resume"
 _PROFILE = flags.DEFINE_string(
   "profile", None, "folder to create for a trace of the whole run, for TensorBoard or Perfetto"
@@ -67,9 +68,9 @@ def required(holder: flags.FlagHolder[Any], example: str) -> str:
 
 
 def launch_command(name: str) -> None:
-  """Runs the module `cap_jax.cli.NAME` with the flags on the command line; see `launch`."""
+  """Runs the module `cap_jax.cli.NAME`, or that of `_MODULES`, with the flags on the command line; see `launch`."""
   try:
-    command = extras.load(f"cap_jax.cli.{name}")
+    command = extras.load(f"cap_jax.cli.{_MODULES.get(name, name)}")
   except InputError as error:
     if _asks_for_help(sys.argv):
       print(_usage_of(name))
@@ -85,9 +86,14 @@ def _asks_for_help(argv: list[str]) -> bool:
 
 def _usage_of(name: str) -> str:
   """Returns the docstring of a command, with the command line by which it was launched. Imports nothing optional."""
-  text = pathlib.Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+  module = _MODULES.get(name, name)
+  text = pathlib.Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8")
   usage = ast.get_docstring(ast.parse(text)) or ""
-  return usage.replace("python -m experiments.", "cap-jax ") if sys.argv[0].startswith("cap-jax") else usage
+  if not sys.argv[0].startswith("cap-jax"):
+    return usage
+  return usage.replace(f"python -m experiments.{module} ", f"cap-jax {name} ").replace(
+    "python -m experiments.", "cap-jax "
+  )
 
 
 def _parse(argv: list[str]) -> list[str]:

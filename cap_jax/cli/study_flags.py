@@ -14,6 +14,7 @@ from ml_collections import ConfigDict, config_dict, config_flags
 from cap_jax import clinics
 from cap_jax.cli import arguments, launcher
 from cap_jax.inference import pretrained
+from cap_jax.losses import tasks
 from cap_jax.strategies import STRATEGIES
 from cap_jax.strategies.strategy import Strategy
 from cap_jax.study import study_config, study_datasets
@@ -94,7 +95,7 @@ def follow(study: study_config.Study, source: checkpoint.Checkpoint) -> study_co
   Args:
     study: as its config says.
     source: the source network. The study takes over its site, reference, calibration, model, windows, task, and clinic or
-      store.
+      store. An imported network has no source of this project: the study keeps its own.
 
   Returns:
     The changed study.
@@ -102,7 +103,8 @@ def follow(study: study_config.Study, source: checkpoint.Checkpoint) -> study_co
   Raises:
     InputError: the checkpoint does not name the clinic of its source.
   """
-  clinic, data = source.about.get("source"), source.about.get("source_data", "")
+  clinic = study.source if source.task == tasks.IMPORTED else source.about.get("source")
+  data = source.about.get("source_data", "")
   if not isinstance(clinic, str) or clinic not in clinics.SOURCES:
     choices = ", ".join(clinics.SOURCES)
     raise InputError(f"--source: its header has the unknown source {clinic!r}; pretrain a network on one of {choices}")

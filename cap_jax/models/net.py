@@ -13,8 +13,10 @@ from flax import linen as nn
 from cap_jax import config
 from cap_jax.models import (
   adaptor,
+  apconet,
   cnn,
   cnn_bilstm,
+  hpi,
   lstm,
   mlp,
   number_head,
@@ -34,13 +36,18 @@ EXTRACTORS: Mapping[str, Callable[[config.Model, DType], nn.Module]] = {
   "lstm": lambda m, dtype: lstm.LSTM(m.patch, m.channels, m.layers, dtype),
   "cnn_bilstm": lambda m, dtype: cnn_bilstm.CNNBiLSTM(m.patch, m.channels, m.layers, m.kernel, dtype),
   "mlp": lambda m, dtype: mlp.MLP(m.channels, m.layers),
+  "hpi": lambda m, dtype: hpi.HPI(m.channels, dtype),
+  "apconet": lambda m, dtype: apconet.APCONet(m.channels, dtype),
 }
 HEADS: Mapping[str, Callable[[config.Model, DType], nn.Module]] = {
   "waveform": lambda m, dtype: waveform_head.WaveformHead(m.patch, m.head_channels, m.cosines, dtype),
   "sample": lambda m, dtype: sample_head.SampleHead(m.head_channels, dtype),
   "numbers": lambda m, dtype: number_head.NumberHead(m.head_channels, m.outputs),
+  "hypotension": lambda m, dtype: hpi.HypotensionHead(dtype),
+  "stroke_volume": lambda m, dtype: apconet.StrokeVolumeHead(dtype=dtype),
 }
-# The wave head of extractors that do not use "waveform": one feature per sample needs no patches.
+# The heads that predict a wave, and the one of extractors that do not use "waveform": one feature per sample needs no patches.
+WAVES = ("waveform", "sample")
 WAVE_HEADS = {"tcn": "sample"}
 ADAPTORS: Mapping[str, Callable[[config.Model], nn.Module | None]] = {
   "none": lambda m: None,

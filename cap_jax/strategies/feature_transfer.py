@@ -4,6 +4,8 @@
 
 The source extractor reads the target's waves unchanged; a fresh head learns from the few labelled ones. f is frozen, so
 f(x_t; θ_f) is computed once (Yosinski et al. 2014, NeurIPS 27).
+
+`random` is the control: the same, but θ_f is fresh. What feature transfer gains over it comes from the source.
 """
 
 import dataclasses
@@ -22,5 +24,8 @@ VARIANTS = {
     STRATEGY,
     equation="θ_t = {θ_f from the source (frozen, unfrozen at the end), θ_r fresh (trained)}",
     stages=(Stage(freeze=("f",), share=0.7), Stage(share=0.3, rate=0.1)),
+  ),
+  "feature_transfer/random": dataclasses.replace(
+    STRATEGY, equation="θ_t = {θ_f fresh (frozen), θ_r fresh (trained)}", init_from_source=()
   ),
 }

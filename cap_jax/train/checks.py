@@ -15,7 +15,7 @@ from cap_jax.types import InputError, Params
 def wave_model(source: config.Model) -> config.Model:
   """Returns the config of the source network with a head for the wave."""
   head = nets.WAVE_HEADS.get(source.extractor, "waveform")
-  return dataclasses.replace(source, head=head) if source.head == "numbers" else source
+  return source if source.head in nets.WAVES else dataclasses.replace(source, head=head)
 
 
 def with_adaptor(strategy: Strategy, model: config.Model) -> config.Model:
@@ -96,6 +96,11 @@ def check_task(strategy: Strategy, task: str) -> None:
     return
   shares_head = any(term.name == "source" for term in strategy.loss)
   takes_head = any(rule == "r" or rule.startswith("r/") for rule in strategy.init_from_source)
+  if task == tasks.IMPORTED and (takes_head or "source" in strategy.streams):
+    raise InputError(
+      f"strategy {strategy.name}: the source network is imported, and neither its task nor its labels are this project's; transfer "
+      'parts of f only (init_from_source=("f",)), as feature_transfer does'
+    )
   gives_numbers = tasks.TASKS[task].numerics is not None
   if shares_head or (takes_head and (gives_numbers or not strategy.needs_labels)):
     raise InputError(
