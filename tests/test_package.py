@@ -35,9 +35,10 @@ def test_requirements_are_those_of_the_package_with_its_extras():
 @pytest.mark.quick
 def test_every_command_has_a_line_a_module_and_a_launcher():
   for name in command.COMMANDS:
-    module = ast.parse((ROOT / "cap_jax" / "cli" / f"{name}.py").read_text(encoding="utf-8"))
+    file = f"{launcher.MODULES.get(name, name)}.py"
+    module = ast.parse((ROOT / "cap_jax" / "cli" / file).read_text(encoding="utf-8"))
     assert any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in module.body)
-    assert f'launch_command("{name}")' in (ROOT / "experiments" / f"{name}.py").read_text(encoding="utf-8")
+    assert f'launch_command("{name}")' in (ROOT / "experiments" / file).read_text(encoding="utf-8")
   assert all(f"  {name} " in command.usage() for name in command.COMMANDS)
 
 

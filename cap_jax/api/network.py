@@ -200,10 +200,11 @@ class Network:
     """Predicts the reference windows [mmHg] of peripheral windows, both (window, time).
 
     Raises:
-      InputError: the windows were measured at another site than the network reads.
+      InputError: the windows were measured at another site than the network reads, or are of another length.
     """
     records.check_windows(pairs, "pairs")
     records.check_site(pairs, self.checkpoint.site, "pairs")
+    records.check_length(pairs, self.checkpoint.windows, "pairs")
     return prediction.predict(self.checkpoint, pairs)
 
   def save(self, path: str | os.PathLike[str]) -> None:

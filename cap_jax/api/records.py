@@ -307,6 +307,25 @@ def check_site(windows: Windows, site: str, name: str, reference: str = "") -> N
     raise InputError(f"{name}: their reference is the {windows.reference}, but the network predicts the {reference}")
 
 
+def check_length(windows: Windows, spec: config.Windows, name: str) -> None:
+  """Checks that windows are as long as those that a network reads.
+
+  Args:
+    windows: the windows.
+    spec: windows of the network.
+    name: name of the argument, for messages.
+
+  Raises:
+    InputError: they have another number of samples, as windows of another rate have.
+  """
+  samples = windows.x_bt.shape[1]
+  if samples != spec.samples:
+    raise InputError(
+      f"{name}: windows of {samples} samples, but the network reads {spec.samples}, {spec.seconds:g} s at {spec.fs_hz:g} Hz; use the "
+      f"commands for it, with a store of that rate (prepare --fs_hz={spec.fs_hz:g})"
+    )
+
+
 def check_path(path: Any) -> str:
   """Returns a path as text.
 

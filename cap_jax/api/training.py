@@ -88,12 +88,13 @@ def _check_windows(source: checkpoint.Checkpoint, site: str, windows: Mapping[st
   """Checks the windows of a transfer, by the names of its arguments.
 
   Raises:
-    InputError: they have no reference, or were measured elsewhere.
+    InputError: they have no reference, were measured elsewhere, or are not as long as the network's.
     LeakError: the source network has seen validation subjects.
   """
   for name, part in windows.items():
     if part is not None:
       records.check_windows(part, name, labelled=name != "unlabelled")
+      records.check_length(part, source.windows, name)
       reference = source.reference if name in ("labelled", "validation") else ""
       records.check_site(part, source.site if name == "source" else site, name, reference)
   if (validation := windows["validation"]) is not None:
@@ -181,6 +182,7 @@ def evaluate(net: Network, pairs: batches.Pairs) -> Evaluation:
   if trained.task != "waveform":
     raise InputError(f"net: predicts {trained.task}, not a wave; transfer it first")
   records.check_site(pairs, trained.site, "pairs", trained.reference)
+  records.check_length(pairs, trained.windows, "pairs")
   trained.check_unseen(pairs.subjects)
   errors = waveform_metrics.Evaluator(pairs, trained.windows).errors(net.predict(pairs))
   if trained.uncertainty_calibration is not None:

@@ -22,7 +22,7 @@ from cap_jax.train import metrics_writer, training_state
 from cap_jax.train.clock import DivergedError
 from cap_jax.types import InputError, UnfitError
 
-_MODULES = {"import": "import_weights"}  # of commands whose names are keywords of Python
+MODULES = {"import": "import_weights"}  # of commands whose names are keywords of Python
 _STOPPED = "stopped; run the same command again to resume"
 _PROFILE = flags.DEFINE_string(
   "profile", None, "folder to create for a trace of the whole run, for TensorBoard or Perfetto"
@@ -68,9 +68,9 @@ def required(holder: flags.FlagHolder[Any], example: str) -> str:
 
 
 def launch_command(name: str) -> None:
-  """Runs the module `cap_jax.cli.NAME`, or that of `_MODULES`, with the flags on the command line; see `launch`."""
+  """Runs the module `cap_jax.cli.NAME`, or that of `MODULES`, with the flags on the command line; see `launch`."""
   try:
-    command = extras.load(f"cap_jax.cli.{_MODULES.get(name, name)}")
+    command = extras.load(f"cap_jax.cli.{MODULES.get(name, name)}")
   except InputError as error:
     if _asks_for_help(sys.argv):
       print(_usage_of(name))
@@ -86,7 +86,7 @@ def _asks_for_help(argv: list[str]) -> bool:
 
 def _usage_of(name: str) -> str:
   """Returns the docstring of a command, with the command line by which it was launched. Imports nothing optional."""
-  module = _MODULES.get(name, name)
+  module = MODULES.get(name, name)
   text = pathlib.Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8")
   usage = ast.get_docstring(ast.parse(text)) or ""
   if not sys.argv[0].startswith("cap-jax"):

@@ -76,6 +76,7 @@ def check(study: study_config.Study, command_flags: Flags) -> None:
   """
   launcher.metrics()
   study_datasets.check_stores(study)
+  study_datasets.check_rates(study)
   for clinic in study_grid.clinics_of(study):
     folds.check(clinic)
     folds.check_labelled(clinic)

@@ -95,6 +95,7 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[study_config.Study, st
     custom={name: changes} if changes else {},
   )
   study_datasets.check_stores(study)
+  study_datasets.check_rates(study)
   folds.check_labelled(study)
   if strategy_selection.needs_labels(name, changes) and not n_target:
     raise InputError(f"--n_target=0: {name} needs labelled target subjects; pass 1 or more")

@@ -150,6 +150,20 @@ def check_stores(study: study_config.Study) -> None:
       store.open_store(path)
 
 
+def check_rates(study: study_config.Study) -> None:
+  """Checks before long work that the stores of a study have the rate of its windows, which is that of its source network.
+
+  Raises:
+    InputError: a store has another rate.
+  """
+  for path in filter(None, (study.source_data, study.target_data)):
+    rate, needed = store.open_store(path).fs_hz, study.windows.fs_hz
+    if abs(rate / needed - 1) > 1e-3:
+      raise InputError(
+        f"{path}: sampled at {rate:g} Hz, but the network reads {needed:g} Hz; prepare the data again with --fs_hz={needed:g}"
+      )
+
+
 def store_hashes(study: study_config.Study) -> dict[str, str]:
   """Returns path → SHA-256 of the stores of a study."""
   paths = [path for path in (study.source_data, study.target_data) if path]

@@ -18,7 +18,7 @@ MODULES = {
   for path in (ROOT / folder).glob("[!_]*.py")
 }
 NAMES = sorted(MODULES)
-STUDIES = ("compare", "default", "headline", "in_distribution", "paper", "physics", "pretrained", "rig")
+STUDIES = ("compare", "default", "headline", "in_distribution", "paper", "physics", "pretrained", "real_waves", "rig")
 CASES = [name for name in NAMES if name not in STUDIES]
 
 

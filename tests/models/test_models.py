@@ -62,7 +62,8 @@ def shapes(model, samples=500):
 @pytest.mark.quick
 def test_bad_names_and_windows_are_refused(tiny_model):
   with pytest.raises(
-    ValueError, match="extractor 'rnn' is unknown; choose one of cnn, cnn_bilstm, lstm, mlp, tcn, token_cnn"
+    ValueError,
+    match="extractor 'rnn' is unknown; choose one of apconet, cnn, cnn_bilstm, hpi, lstm, mlp, tcn, token_cnn",
   ):
     net.make_net(config.Model(extractor="rnn"))
   with pytest.raises(ValueError, match="head 'x' is unknown"):
@@ -112,6 +113,8 @@ ARCHITECTURES = {
   "lstm": config.Model(extractor="lstm", channels=8, layers=2),
   "cnn_bilstm": config.Model(extractor="cnn_bilstm", channels=8, layers=1),
   "mlp": config.Model(extractor="mlp", head="numbers", channels=8, layers=2),
+  "hpi": config.Model(extractor="hpi", patch=4, cosines=4, channels=8),
+  "apconet": config.Model(extractor="apconet", patch=4, cosines=4, channels=8),
 }
 
 
