@@ -37,7 +37,7 @@ class ConvNorm(nn.Module):
   @nn.compact
   def __call__(self, h_bnd: jax.Array) -> jax.Array:
     conv = convolution.ShiftedConv(self.features, self.kernel, self.dilation, self.dtype, name="conv")
-    return frozen_norm.Affine(name="norm")(conv(h_bnd))
+    return frozen_norm.FrozenNorm(name="norm")(conv(h_bnd))
 
 
 def _largest_of_three(h_bnd: jax.Array) -> jax.Array:
@@ -75,7 +75,7 @@ class NonLocal(nn.Module):
 
     asking_bnd, answering_bmd, value_bmd = (matrix(h_bnd, name) for name in ("t", "p", "g"))
     weight_bnm = jax.nn.softmax(asking_bnd @ answering_bmd.transpose(0, 2, 1), axis=1)
-    return h_bnd + frozen_norm.Affine(name="norm")(matrix(weight_bnm @ value_bmd, "z"))
+    return h_bnd + frozen_norm.FrozenNorm(name="norm")(matrix(weight_bnm @ value_bmd, "z"))
 
 
 class APCONet(nn.Module):
@@ -127,4 +127,4 @@ class StrokeVolumeHead(nn.Module):
     person = jnp.tile(jnp.asarray(self.person, jnp.float32)[None], (len(h), 1))
     person = nn.relu(nn.Dense(len(self.person), name="person")(person))
     h = nn.relu(nn.Dense(_HIDDEN, name="hidden")(jnp.concatenate([person, h], axis=1)))
-    return nn.Dense(1, name="stroke_volume")(frozen_norm.Affine(name="norm")(h))
+    return nn.Dense(1, name="stroke_volume")(frozen_norm.FrozenNorm(name="norm")(h))

@@ -12,7 +12,7 @@ import jax
 from flax import linen as nn
 
 
-class Affine(nn.Module):
+class FrozenNorm(nn.Module):
   """Maps features (batch, token, feature) or (batch, feature) to a h + b; the identity at the start."""
 
   @nn.compact

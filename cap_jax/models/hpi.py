@@ -46,7 +46,7 @@ class HPI(nn.Module):
     del c_bq
     context.check_patches(x_bt.shape[1], PATCH)
     h = jnp.pad(x_bt, ((0, 0), (_BEFORE, _AFTER)), mode="edge")[..., None]
-    norm = frozen_norm.Affine(name="norm")
+    norm = frozen_norm.FrozenNorm(name="norm")
     for k in range(_EARLY):
       h = frozen_norm.pairs(h).max(2) if k else h
       h = norm(nn.relu(_valid(h, self.channels, f"layer_{k}", self.dtype)))
@@ -62,7 +62,7 @@ class HypotensionHead(nn.Module):
   def __call__(self, h_bnd: jax.Array, x_bt: jax.Array) -> jax.Array:
     del x_bt
     h = h_bnd[:, _ENDS:-_ENDS]
-    norm = frozen_norm.Affine(name="norm")
+    norm = frozen_norm.FrozenNorm(name="norm")
     for k in range(_EARLY, _LAYERS):
       h = frozen_norm.pairs(h).max(2)
       h = norm(nn.relu(_valid(h, h.shape[-1], f"layer_{k}", self.dtype)))

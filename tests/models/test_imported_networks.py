@@ -51,9 +51,9 @@ def test_apconet_is_its_layers_one_by_one():
 @pytest.mark.quick
 def test_a_frozen_norm_begins_as_the_identity_and_has_no_statistics():
   h = jax.random.normal(jax.random.key(0), (2, 5, 3))
-  variables = frozen_norm.Affine().init(jax.random.key(1), h)
+  variables = frozen_norm.FrozenNorm().init(jax.random.key(1), h)
   assert set(variables) == {"params"}
-  np.testing.assert_array_equal(frozen_norm.Affine().apply(variables, h), h)
+  np.testing.assert_array_equal(frozen_norm.FrozenNorm().apply(variables, h), h)
 
 
 @pytest.mark.quick
