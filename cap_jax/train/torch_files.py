@@ -9,6 +9,7 @@ Both layouts are read: the zip archive of PyTorch 1.6 and later, and the older s
 
 import io
 import os
+import pathlib
 import pickletools
 import struct
 import zipfile
@@ -35,6 +36,10 @@ _VALUES = ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "S
 _PUT, _GET = ("BINPUT", "LONG_BINPUT"), ("BINGET", "LONG_BINGET")
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+# what the readers of zip archives, of pickles and of arrays raise besides ValueError
+_DAMAGE = (
+  zipfile.BadZipFile, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, RuntimeError, struct.error,
+)  # fmt: skip
 
 
 class _Name(NamedTuple):
@@ -207,8 +212,8 @@ def _arrays(views: Mapping[str, _View], content: Callable[[str], bytes]) -> dict
   return arrays
 
 
-def _read_zip(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-  with zipfile.ZipFile(path) as archive:
+def _read_zip(file: io.BytesIO) -> dict[str, np.ndarray]:
+  with zipfile.ZipFile(file) as archive:
     programs = [name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl"]
     if len(programs) != 1 or any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
       raise ValueError("is not an archive of torch.save")
@@ -219,18 +224,20 @@ def _read_zip(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     return _arrays(views, lambda key: archive.read(f"{folder}data/{key}"))
 
 
-def _read_sequence(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+def _read_sequence(file: io.BytesIO) -> dict[str, np.ndarray]:
   """Reads the older layout: magic number, version, machine, state dict, keys of the storages, storages."""
-  with open(path, "rb") as file:
-    _, _, machine, content, keys = (_Machine().run(file) for _ in range(5))
-    if not machine["little_endian"]:
-      raise ValueError("was written on a big-endian machine")
-    views = _views(content)
-    bytes_of = {view.storage.key: view.storage.dtype.itemsize for view in views.values()}
-    storages = {}
-    for key in keys:
-      (count,) = struct.unpack("<q", file.read(8))
-      storages[key] = file.read(max(count, 0) * bytes_of[key])
+  _, _, machine, content, keys = (_Machine().run(file) for _ in range(5))
+  if not machine["little_endian"]:
+    raise ValueError("was written on a big-endian machine")
+  views = _views(content)
+  bytes_of = {view.storage.key: view.storage.dtype.itemsize for view in views.values()}
+  rest, start, storages = file.read(), 0, {}
+  for key in keys:
+    (length,) = struct.unpack_from("<q", rest, start)
+    end = start + 8 + length * bytes_of[key]
+    if not start + 8 <= end <= len(rest):
+      raise ValueError("is cut off")
+    storages[key], start = rest[start + 8 : end], end
   return _arrays(views, storages.__getitem__)
 
 
@@ -242,8 +249,13 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
   Raises:
     ValueError: it is not a state dict of tensors alone, or it is damaged.
+    OSError: the system refuses to read it.
   """
+  # from memory, where a read of more than there is costs nothing
+  file = io.BytesIO(pathlib.Path(path).read_bytes())
   try:
-    return _read_zip(path) if zipfile.is_zipfile(path) else _read_sequence(path)
-  except (zipfile.BadZipFile, LookupError, TypeError, AttributeError, struct.error, NotImplementedError) as error:
+    is_zip = zipfile.is_zipfile(file)
+    file.seek(0)
+    return _read_zip(file) if is_zip else _read_sequence(file)
+  except _DAMAGE as error:
     raise ValueError(f"is damaged ({error!r})") from error

@@ -9,6 +9,7 @@ from cap_jax.train import torch_files
 from cap_jax.types import InputError
 
 ENDINGS = (".safetensors", ".pt", ".pth")
+_MOST_LETTERS = 300
 _REMEDY = "save the tensors alone: safetensors.torch.save_file(model.state_dict(), FILE)"
 
 
@@ -29,11 +30,13 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
   try:
     arrays = torch_files.read(path) if safe is None else extras.load("safetensors.numpy").load_file(path)
   except ValueError as error:
-    raise InputError(f"{path}: {error}; nothing was executed; {_REMEDY}") from error
+    problem = " ".join(str(error).split())[:_MOST_LETTERS]  # it may quote the file
+    raise InputError(f"{path}: {problem}; nothing was executed; {_REMEDY}") from error
   except Exception as error:
     if safe is None or not isinstance(error, safe.SafetensorError | KeyError | TypeError | AttributeError):
       raise
     raise InputError(f"{path}: cannot be read ({error}); {_REMEDY}, with tensors of float32") from error
-  return {
-    name: np.asarray(array, np.float32) if array.dtype.kind not in "iub" else array for name, array in arrays.items()
-  }
+  with np.errstate(over="ignore"):  # an infinite parameter is refused when it is saved
+    return {
+      name: np.asarray(array, np.float32) if array.dtype.kind not in "iub" else array for name, array in arrays.items()
+    }

@@ -145,6 +145,16 @@ def test_a_network_is_trained_on_virtual_people_and_transferred_to_the_patients(
 
 
 @pytest.mark.slow
+def test_a_store_of_another_rate_than_the_network_is_refused_at_once(prepared, tmp_path):
+  flags = (f"--config.target_data={prepared[0]}", "--config.windows.fs_hz=100", f"--workdir={tmp_path / 'w'}")
+  for command in ("transfer", "study"):
+    done = run(command, "--source=train" if command == "study" else "--strategy=scratch", *flags)
+    assert done.returncode == 2
+    said = "sampled at 125 Hz, but the network reads 100 Hz; prepare the data again with --fs_hz=100"
+    assert done.stderr.splitlines()[-1] == f"error: {prepared[0]}: {said}"
+    assert not (tmp_path / "w").exists()
+
+
 def test_a_study_of_real_records_calls_nobody_virtual(prepared, tmp_path):
   done = run(
     "study", *[flag for flag in SMALL if "n_target" not in flag], f"--config.target_data={prepared[0]}", "--config.n_target=0,3", "--config.strategies=scratch,fine_tuning",

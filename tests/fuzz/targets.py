@@ -25,9 +25,10 @@ from cap_jax.data import datasets, recordings
 from cap_jax.data.sources import DATASETS, arrays, folders, pwdb
 from cap_jax.inference import pretrained, reconstruct
 from cap_jax.study import study_config
-from cap_jax.train import checkpoint, checksummed
+from cap_jax.train import checkpoint, checksummed, weight_files
 from cap_jax.types import DataError, InputError
 from tests.data.sources import write
+from tests.train import torch_writer
 
 _MOST = 1 << 19  # bytes of a seed
 _FORMATS: Mapping[str, tuple[Callable, str]] = {
@@ -211,11 +212,27 @@ def _checkpoint() -> Target:
   return Target(seeds, call)
 
 
+def _weights() -> Target:
+  """A state dict of PyTorch, in both layouts."""
+  path = _scratch() / "net.pt"
+  arrays = {"conv.weight": np.ones((2, 1, 3), np.float32), "conv.bias": np.ones(2, np.float64), "count": np.array(3)}
+  seeds = [
+    write_weights(path, arrays).read_bytes() for write_weights in (torch_writer.write_zip, torch_writer.write_sequence)
+  ]
+
+  def call(data: bytes) -> None:
+    path.write_bytes(data)
+    weight_files.read(path)
+
+  return Target(seeds, call)
+
+
 TARGETS: dict[str, Callable[[], Target]] = {
   **{title: functools.partial(_format, title) for title in _FORMATS},
   "reconstruct": _reconstruct,
   "config": _config,
   "checkpoint": _checkpoint,
+  "weights": _weights,
 }
 
 
