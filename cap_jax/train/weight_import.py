@@ -67,7 +67,7 @@ def fold_statistics(arrays: Mapping[str, np.ndarray]) -> Folded:
     arrays: of a file, by name.
 
   Raises:
-    InputError: a mean has no variance, or their shapes differ.
+    InputError: a mean has no variance, their shapes differ, or a variance is negative.
   """
   folded, gone = dict(arrays), []
   for name in arrays:
@@ -80,6 +80,8 @@ def fold_statistics(arrays: Mapping[str, np.ndarray]) -> Folded:
       raise InputError(f"{name}: batch normalisation needs {', '.join(names)}, weight and bias of one shape")
     if name.endswith(_VARIANCE):
       mean, variance = (arrays[one].astype(np.float64) for one in names)
+      if (variance < 0).any():
+        raise InputError(f"{name}: contains negative values; write the file again")
       scale = arrays[f"{layer}.weight"] / np.sqrt(variance + _EPSILON)
       folded[f"{layer}.weight"] = scale.astype(np.float32)
       folded[f"{layer}.bias"] = (arrays[f"{layer}.bias"] - mean * scale).astype(np.float32)
@@ -153,10 +155,14 @@ def load(arrays: Mapping[str, np.ndarray], weight_map: WeightMap, net: Net, samp
     place: the file, for messages.
 
   Raises:
-    surgery.MergeError: an array, an entry of the map or a leaf has no counterpart, or shapes differ. The message names
-      both sides.
+    surgery.MergeError: an array, an entry of the map or a leaf has no counterpart, shapes differ, or an array is not
+      finite. The message names both sides.
   """
-  folded, fresh = fold_statistics(arrays), net.init(jax.random.key(_FRESH_SEED), samples)
+  try:
+    folded = fold_statistics(arrays)
+  except InputError as error:
+    raise surgery.MergeError(f"{place}: {error}") from error
+  fresh = net.init(jax.random.key(_FRESH_SEED), samples)
   origin = {path: name for name, paths in weight_map.items() for path in paths}
   problems = _unmatched(folded, weight_map, surgery.leaf_paths(fresh))
   if problems:
@@ -177,7 +183,7 @@ def load(arrays: Mapping[str, np.ndarray], weight_map: WeightMap, net: Net, samp
 
 
 def _unmatched(folded: Folded, weight_map: WeightMap, leaves: Mapping[str, Any]) -> list[str]:
-  """Returns what has no counterpart: names of the file and of the map, paths of the map."""
+  """Returns what cannot be: names and paths without a counterpart, arrays that are not finite."""
   problems = []
   for name in (*weight_map, *folded.arrays):
     if name in folded.statistics:
@@ -194,6 +200,8 @@ def _unmatched(folded: Folded, weight_map: WeightMap, leaves: Mapping[str, Any])
     for path in dict.fromkeys(paths)
     if path not in leaves
   ]
+  infinite = [name for name, array in folded.arrays.items() if not np.all(np.isfinite(array))]
+  problems += [f"{name} contains NaN or infinite values; write the file again" for name in infinite]
   problems += [
     f"{path} has several arrays in the map; keep one" for path in sorted({p for p in paths if paths.count(p) > 1})
   ]

@@ -82,6 +82,12 @@ FAULTS = {
     r"f/layer_0/matrix/bias, from no entry of the map: \(8,\) in the target, missing in the source",
   ),
   "two for one": (WEIGHTS, {**MAP, "conv1.bias": ("f/norm/bias",)}, "f/norm/bias has several arrays in the map; keep one"),
+  "not finite": (
+    WEIGHTS | {"conv1.bias": np.full(8, np.nan, np.float32)}, MAP, "conv1.bias contains NaN or infinite values; write"
+  ),
+  "negative variance": (
+    WEIGHTS | {"batchnorm.running_var": np.full(8, -1.0)}, MAP, "batchnorm.running_var: contains negative values; write"
+  ),
   "statistics": (WEIGHTS, {**MAP, "batchnorm.running_mean": ()}, "batchnorm.running_mean is folded into the weight and bias"),
   "nothing of f": (
     WEIGHTS, {name: tuple(path for path in paths if path[0] == "r") for name, paths in MAP.items()},
