@@ -143,4 +143,7 @@ def locate(weights: PublishedWeights) -> tuple[str, str]:
   path = os.path.join(spec.submodule_search_locations[0], "filters", weights.file)
   if not os.path.isfile(path):
     raise InputError(f"{path}: no such file in this version of {_PACKAGE}; {remedy}==0.6.0")
-  return path, importlib.metadata.version(_PACKAGE)
+  try:
+    return path, importlib.metadata.version(_PACKAGE)
+  except importlib.metadata.PackageNotFoundError as error:
+    raise InputError(f"{path}: {_PACKAGE} was copied, not installed; {remedy}") from error

@@ -205,6 +205,10 @@ def test_pyvital_is_found_and_not_imported(tmp_path, monkeypatch):
     pyvital.locate(weights)
   (tmp_path / "pyvital" / "filters" / weights.file).write_bytes(b"")
   assert pyvital.locate(weights) == (str(tmp_path / "pyvital" / "filters" / weights.file), "0.6.0")
+  (tmp_path / "pyvital-0.6.0.dist-info").rename(tmp_path / "elsewhere")
+  monkeypatch.setattr(sys, "path", [str(tmp_path)])
+  with pytest.raises(InputError, match="pyvital was copied, not installed"):
+    pyvital.locate(weights)
   monkeypatch.setattr(pyvital.importlib.util, "find_spec", lambda name: None)
   with pytest.raises(InputError, match=r"pyvital is not installed; install it .*--no-deps pyvital"):
     pyvital.locate(weights)
