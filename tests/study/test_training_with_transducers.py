@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from cap_jax.inference import uncertainty
 from cap_jax.strategies import find, transducer_response
 from cap_jax.study import study_runner, training
 from cap_jax.train import clock, loop, runs
@@ -91,9 +92,17 @@ def test_intervals_without_labels_are_calibrated_behind_the_transducer(ground, m
   monkeypatch.setattr(runs, "transducers_of", lambda *_: FOUND)
   _, target, _ = ground.target("device", 0)
   output = adapted(ground, "domain_adaptation/transducer", 0)
-  behind = training.with_intervals(output, ground.trained, ground.source, target, 0).checkpoint.uncertainty_calibration
-  ahead = training.with_intervals(
-    dataclasses.replace(output, transducers=None), ground.trained, ground.source, target, 0
-  ).checkpoint.uncertainty_calibration
-  assert behind.where == ahead.where == training.OF_SOURCE
-  assert behind.ood_threshold != ahead.ood_threshold
+  seen_by, equip = [], uncertainty.equip
+
+  def noted(network, head, detector, train, calibration, where, **options):
+    seen_by.append((calibration, where))
+    return equip(network, head, detector, train, calibration, where, **options)
+
+  monkeypatch.setattr(uncertainty, "equip", noted)
+  for adaptation in (output, dataclasses.replace(output, transducers=None)):
+    training.with_intervals(adaptation, ground.trained, ground.source, target, 0)
+  (behind, where), (ahead, other) = seen_by
+  assert where == other == training.OF_SOURCE
+  np.testing.assert_array_equal(ahead.x_bt, ground.source.validation.x_bt)
+  np.testing.assert_array_equal(behind.y_bt, ahead.y_bt)
+  assert np.abs(behind.x_bt - ahead.x_bt).max() > 1.0
