@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 _PLACES = {
   **dict.fromkeys(("Network", "Reconstruction", "load"), "cap_jax.api.network"),
   **dict.fromkeys(("Pairs", "Waves"), "cap_jax.data.batches"),
-  "windows": "cap_jax.api.records",
+  **dict.fromkeys(("calibrate", "windows"), "cap_jax.api.records"),
   **dict.fromkeys(("Cohort", "Evaluation", "cohort", "evaluate", "pretrain", "transfer"), "cap_jax.api.training"),
   "Budget": "cap_jax.train.runs",
   "STRATEGIES": "cap_jax.strategies",
@@ -23,7 +23,7 @@ _PLACES = {
   "LeakError": "cap_jax.data.splits",
 }
 # name → module
-_MODULES = {"clinics": "cap_jax.clinics", "datasets": "cap_jax.api.datasets"}
+_MODULES = {"clinics": "cap_jax.clinics", "config": "cap_jax.config", "datasets": "cap_jax.api.datasets"}
 __all__ = ["__version__", *_PLACES, *_MODULES]
 
 

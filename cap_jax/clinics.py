@@ -257,10 +257,17 @@ FINGER_CLAMP = Device(
   scope="subject", pole_hz=(10.0, 15.0), cuff=Cuff(-1.6, 12.2, 5.3, 8.3, site=None), pauses_per_min=0.5
 )
 OXIMETER = Device(
-  scope="subject", pole_hz=(8.0, 12.0), delay_s=(0.3, 0.3), noise=0.01, drift=0.03, motion=0.3, motion_per_min=0.2, bits=12,
+  scope="subject",
+  pole_hz=(8.0, 12.0),
+  noise=0.01,
+  drift=0.03,
+  motion=0.3,
+  motion_per_min=0.2,
+  bits=12,
   span=(-1.0, 2.0),
-)  # fmt: skip
-CALIBRATED_OXIMETER = dataclasses.replace(OXIMETER, cuff=Cuff(), noise=0.5, drift=1.0, bits=0)
+)
+DELAYED_OXIMETER = dataclasses.replace(OXIMETER, delay_s=(0.3, 0.3))  # in a monitor whose delay nobody has removed
+CALIBRATED_OXIMETER = dataclasses.replace(DELAYED_OXIMETER, cuff=Cuff(), noise=0.5, drift=1.0, bits=0)
 WARD_TRANSDUCER = dataclasses.replace(
   CATHETER, drift=1.0, motion=8.0, motion_per_min=0.3, flush_per_min=0.1, damped_per_min=0.1, jitter_s=2e-4,
   dropped_per_min=0.3,

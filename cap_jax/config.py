@@ -151,6 +151,11 @@ class Signals:
   windows: Windows = Windows()
   calibration: Calibration = Calibration()
 
+  @property
+  def unitless(self) -> bool:
+    """Whether the input has no unit: a PPG that is not scaled to a reading."""
+    return self.site.endswith("_ppg") and self.calibration.kind == "none"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Model:

@@ -28,33 +28,38 @@ class Reconstruction:
 
   Attributes:
     time_s: (time,) clock of the input [s].
-    peripheral_mmhg: (time,) the wave that was read; NaN in the gaps.
+    peripheral: (time,) the wave that was read [mmHg], a PPG in its own unit; NaN in the gaps.
     aortic_mmhg: (time,) the reconstructed wave; NaN in the gaps.
     interval: (time, 2) its 90 % prediction interval [mmHg]; NaN for a network without intervals, infinite if the
       network was calibrated on too few subjects.
     beats: a row for each beat: time, heart rate, central and peripheral pressures, half the width of cSBP's interval.
     ood_fraction: share of the windows that are out of distribution; NaN if the network was never calibrated.
     unusual_hr: how the heart rate differs from those of the training, "" if it does not or they are unknown.
+    unknown_level: that the pressure level is unknown, as from a PPG without a cuff; "" if the input contains it.
     gaps: a row for each stretch without a reconstruction: start, end and reason.
     fs_hz: sampling rate.
     site: where the peripheral wave was measured.
+    unitless: whether that wave has no unit.
   """
 
   time_s: np.ndarray
-  peripheral_mmhg: np.ndarray
+  peripheral: np.ndarray
   aortic_mmhg: np.ndarray
   interval: np.ndarray
   beats: pandas.DataFrame
   ood_fraction: float
   unusual_hr: str
+  unknown_level: str
   gaps: pandas.DataFrame
   fs_hz: float
   site: str
+  unitless: bool
 
   def __repr__(self) -> str:
     seconds = self.time_s[-1] - self.time_s[0]
     text = f"{seconds:.1f} s at {self.fs_hz:g} Hz, {len(self.beats)} beats, {len(self.gaps)} gaps"
-    return f"Reconstruction({text}{self._distribution()}{f', {self.unusual_hr}' if self.unusual_hr else ''})"
+    warnings = "".join(f", {text}" for text in (self.unusual_hr, self.unknown_level) if text)
+    return f"Reconstruction({text}{self._distribution()}{warnings})"
 
   def _distribution(self) -> str:
     """Returns what share of the record is out of distribution, "" if none or unknown."""
@@ -69,7 +74,8 @@ class Reconstruction:
     """
     tables = []
     for part in np.ma.clump_unmasked(np.ma.masked_invalid(self.aortic_mmhg)):
-      values = indices.of_wave(self.aortic_mmhg[part], self.fs_hz, self.peripheral_mmhg[part]).values
+      peripheral = None if self.unitless else self.peripheral[part]
+      values = indices.of_wave(self.aortic_mmhg[part], self.fs_hz, peripheral).values
       feet = beats.find_feet(self.aortic_mmhg[part], self.fs_hz)[:-1]
       columns = {f"{name}{_unit(name)}": value for name, value in values.items()}
       tables.append(pandas.DataFrame({"time_s": self.time_s[part][feet], **columns}))
@@ -84,7 +90,9 @@ class Reconstruction:
     figures = extras.load("cap_jax.report.figures")  # needs matplotlib, an optional dependency
     gaps = list(self.gaps[["start_s", "end_s"]].itertuples(index=False, name=None))
     half_t = (self.interval[:, 1] - self.interval[:, 0]) / 2
-    figure = figures.reconstruction(self.time_s, self.peripheral_mmhg, self.aortic_mmhg, self.site, gaps, half_t)
+    figure = figures.reconstruction(
+      self.time_s, self.peripheral, self.aortic_mmhg, self.site, gaps, half_t, self.unitless, self.unknown_level
+    )
     title = figure.axes[0].get_title()
     figure.axes[0].set_title(f"{title}{self._distribution()}")
     return figure
@@ -129,11 +137,11 @@ class Network:
     """Reconstructs the aortic wave of a record.
 
     Args:
-      p_mmhg: (time,) peripheral pressure [mmHg] at the site that the network reads, of one beat or more; NaN where it
-        is missing.
+      p_mmhg: (time,) peripheral pressure [mmHg], or a PPG in any unit, at the site that the network reads, of one beat
+        or more; NaN where it is missing.
       fs_hz: sampling rate [Hz].
       time_s: (time,) strictly increasing clock [s], instead of a rate.
-      covariates: further inputs of the network, as {"age": 70}.
+      covariates: further inputs of the network and the readings of its calibration, as {"age": 70}.
 
     Returns:
       The aortic wave on the clock of the input.
@@ -149,15 +157,17 @@ class Network:
     gaps = [(gap.start_s, gap.end_s, gap.reason) for gap in wave.gaps]
     return Reconstruction(
       time_s=wave.time_s,
-      peripheral_mmhg=wave.peripheral_mmhg,
+      peripheral=wave.peripheral,
       aortic_mmhg=wave.aortic_mmhg,
       interval=np.stack([wave.aortic_mmhg - half_t, wave.aortic_mmhg + half_t], axis=1),
       beats=pandas.DataFrame([dataclasses.astuple(beat) for beat in wave.beats], columns=columns),
       ood_fraction=wave.ood_fraction,
       unusual_hr=wave.unusual_hr,
+      unknown_level=wave.unknown_level,
       gaps=pandas.DataFrame(gaps, columns=["start_s", "end_s", "reason"]),
       fs_hz=recording.fs_hz if fs_hz is None else float(fs_hz),
       site=site,
+      unitless=wave.unitless,
     )
 
   def with_params(self, params: Params, of: "Network | Sequence[Network]") -> "Network":
@@ -180,11 +190,14 @@ class Network:
     seen_subject_hashes = {hash_ for one in (self, *others) for hash_ in one.checkpoint.seen_subject_hashes}
     sources = dict.fromkeys(str(one.about.get("source", "unknown")) for one in (self, *others))
     scalings = dict.fromkeys(
-      (one.checkpoint.scaling.mean_mmhg, one.checkpoint.scaling.sd_mmhg) for one in (self, *others)
+      (one.checkpoint.scaling.mean_mmhg, one.checkpoint.scaling.sd_mmhg, one.checkpoint.scaling.unitless)
+      for one in (self, *others)
     )
     reason = ""
     if len(scalings) > 1:
-      pairs = ", ".join(f"mean {mean:.1f}, SD {sd:.1f} mmHg" for mean, sd in scalings)
+      pairs = ", ".join(
+        f"mean {mean:.1f}, SD {sd:.1f} mmHg{' of a wave without a unit' * unitless}" for mean, sd, unitless in scalings
+      )
       reason = f"the networks scale their windows differently ({pairs}); this one keeps the first: train it on"
     merged = dataclasses.replace(
       self.checkpoint,
@@ -200,11 +213,12 @@ class Network:
     """Predicts the reference windows [mmHg] of peripheral windows, both (window, time).
 
     Raises:
-      InputError: the windows were measured at another site than the network reads, or are of another length.
+      InputError: the windows were measured at another site than the network reads, are of another length, or in another unit.
     """
     records.check_windows(pairs, "pairs")
     records.check_site(pairs, self.checkpoint.site, "pairs")
     records.check_length(pairs, self.checkpoint.windows, "pairs")
+    records.check_unit(pairs, self.checkpoint.scaling.unitless, "pairs")
     return prediction.predict(self.checkpoint, pairs)
 
   def save(self, path: str | os.PathLike[str]) -> None:

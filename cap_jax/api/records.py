@@ -1,5 +1,6 @@
 """Converts a user's arrays and tables to recordings and windows. Anything unreadable is an `InputError` that names it."""
 
+import dataclasses
 import hashlib
 import os
 import warnings
@@ -11,7 +12,8 @@ import pandas
 
 from cap_jax import config
 from cap_jax.data import batches, conditioning, recordings
-from cap_jax.types import InputError
+from cap_jax.signals import calibration as scales
+from cap_jax.types import DataError, InputError
 
 SUBJECT = "subject"
 Windows = batches.Pairs | batches.Waves
@@ -110,6 +112,7 @@ def windows(
   site: str = "radial",
   reference: str = "aortic_root",
   hop_s: float = 1.0,
+  covariates: Any = None,
 ) -> Windows:
   """Cuts records into windows of 4 s at 125 Hz.
 
@@ -117,9 +120,9 @@ def windows(
   at least one stretch of 4 s without a gap.
 
   Args:
-    x: peripheral pressure [mmHg]: an array (time,), an array (record, time), or a list of arrays of any length. Or a
-      DataFrame with the columns `<site>_pressure_mmhg`, `<reference>_pressure_mmhg` and optionally `subject` and
-      `time_s`.
+    x: peripheral pressure [mmHg], or finger PPG in any unit: an array (time,), an array (record, time), or a list of
+      arrays of any length. Or a DataFrame with the columns `<site>_pressure_mmhg` or `digital_ppg`,
+      `<reference>_pressure_mmhg` and optionally `subject` and `time_s`.
     y: aortic pressure [mmHg] on the same clock, in the same form; without it the windows are unlabelled.
     fs_hz: sampling rate [Hz]; a DataFrame may have a clock instead.
     subject: name of each record, or one name for all. Without it each record is a subject of its own, with a name
@@ -127,9 +130,11 @@ def windows(
     site: where x was measured.
     reference: where y was measured.
     hop_s: step from one window to the next [s]; 4 for windows that do not overlap, as for a test.
+    covariates: name → a number for each record, or one number for all, for networks that read covariates. Of a
+      DataFrame, the names of columns with one number for each subject.
 
   Returns:
-    `Pairs` with x_bt and y_bt, or `Waves` with x_bt alone, (window, time) [mmHg].
+    `Pairs` with x_bt and y_bt, or `Waves` with x_bt alone, (window, time) [mmHg]; a PPG stays in its unit.
 
   Raises:
     InputError: arrays do not fit together, a name is missing, or no record has a whole window.
@@ -139,11 +144,11 @@ def windows(
   if isinstance(x, pandas.DataFrame):
     if y is not None or subject is not None:
       raise InputError("x is a DataFrame, whose columns contain the reference and the subjects; omit y and subject")
-    records = _of_table(x, fs_hz, site, reference)
+    records = _of_table(x, fs_hz, site, reference, _column_names(covariates))
   else:
     if fs_hz is None:
       raise InputError("fs_hz: is missing; pass the sampling rate [Hz], or a DataFrame with the column time_s")
-    records = _of_arrays(x, y, fs_hz, subject, site, reference)
+    records = _with_covariates(_of_arrays(x, y, fs_hz, subject, site, reference), covariates)
   if not records:
     raise InputError("x: contains no record")
   conditioned = [conditioning.condition(one, config.Conditioning(fs_hz=spec.fs_hz))[0] for one in records]
@@ -152,6 +157,64 @@ def windows(
   if short := sorted({one.subject for one in conditioned} - set(pairs.subjects)):
     warnings.warn(f"left out, without a stretch of 4 s without a gap: {', '.join(short)}", stacklevel=2)
   return pairs if labelled else pairs.unlabelled()
+
+
+def calibrate(x: Any, fs_hz: float, sbp_mmhg: float, dbp_mmhg: float) -> np.ndarray:
+  """Scales a wave to the reading of a cuff: its systoles have SBP and its diastoles DBP at the median.
+
+  Networks that were trained with a calibration read windows of such waves. `Network.reconstruct` calibrates by itself.
+
+  Args:
+    x: (time,) a wave in any unit, such as a PPG; NaN where it is missing.
+    fs_hz: sampling rate [Hz].
+    sbp_mmhg, dbp_mmhg: the reading [mmHg].
+
+  Returns:
+    (time,) the wave in mmHg.
+
+  Raises:
+    InputError: it has no whole beat, or the reading is impossible.
+  """
+  wave_t, rate = read_array(x, "x"), real(fs_hz, "fs_hz")
+  if wave_t.ndim != 1 or rate <= 0:
+    raise InputError(f"x has shape {wave_t.shape}, fs_hz={fs_hz}: must be one wave (time,) and a positive rate")
+  cuff = dict(zip(scales.CUFF[:2], (real(sbp_mmhg, "sbp_mmhg"), real(dbp_mmhg, "dbp_mmhg")), strict=True))
+  levels = scales.levels(wave_t, rate) if np.isfinite(wave_t).any() else None
+  gain, offset = scales.affine(config.Calibration(kind="sbp_dbp"), levels, cuff, "x")
+  return gain * wave_t + offset
+
+
+def _with_covariates(records: list[recordings.Recording], covariates: Any) -> list[recordings.Recording]:
+  """Returns records with their covariates.
+
+  Raises:
+    InputError: they are no mapping from names to a number for each record.
+  """
+  remedy = "pass a mapping of names to a number for each record, such as {'age': [63, 71]}"
+  if covariates is None:
+    return records
+  check_kind(covariates, Mapping, "covariates", remedy)
+  columns = {}
+  for name, values in covariates.items():
+    column = read_array(values, f"covariates[{name!r}]")
+    if column.shape not in ((), (len(records),)):
+      raise InputError(f"covariates[{name!r}]: has shape {column.shape} for {len(records)} records; {remedy}")
+    columns[str(name)] = np.broadcast_to(column, (len(records),))
+  return [
+    dataclasses.replace(one, covariates={name: float(column[k]) for name, column in columns.items()})
+    for k, one in enumerate(records)
+  ]
+
+
+def _column_names(covariates: Any) -> tuple[str, ...]:
+  """Returns the names of the columns of a DataFrame that are covariates.
+
+  Raises:
+    InputError: they are no names.
+  """
+  if isinstance(covariates, str | bytes | Mapping) or not all(isinstance(name, str) for name in covariates or ()):
+    raise InputError(f"covariates={covariates!r}: x is a DataFrame; pass the names of its columns, such as ('age',)")
+  return tuple(covariates or ())
 
 
 def check_sites(site: str, reference: str) -> None:
@@ -230,7 +293,9 @@ def _names(subjects: Any) -> list[str]:
   return names
 
 
-def _of_table(table: pandas.DataFrame, fs_hz: float | None, site: str, reference: str) -> list[recordings.Recording]:
+def _of_table(
+  table: pandas.DataFrame, fs_hz: float | None, site: str, reference: str, covariates: tuple[str, ...]
+) -> list[recordings.Recording]:
   columns = {name: recordings.column_of(name) for name in (site, reference)}
   if columns[site] not in table:
     raise InputError(
@@ -252,9 +317,29 @@ def _of_table(table: pandas.DataFrame, fs_hz: float | None, site: str, reference
   groups = list(table.groupby(SUBJECT, sort=False, observed=True)) if SUBJECT in table else [("record", table)]
   names = _names([name for name, _ in groups])
   return [
-    recording({one: part[columns[one]] for one in present}, fs_hz, part.get(recordings.TIME), name)
+    recording(
+      {one: part[columns[one]] for one in present},
+      fs_hz,
+      part.get(recordings.TIME),
+      name,
+      {one: _constant(part, one, name) for one in covariates},
+    )
     for name, (_, part) in zip(names, groups, strict=True)
   ]
+
+
+def _constant(part: pandas.DataFrame, column: str, subject: str) -> Any:
+  """Returns the one value of a covariate's column in the rows of a subject.
+
+  Raises:
+    InputError: there is no such column, or it has several values.
+  """
+  if column not in part:
+    raise InputError(f"x: column {column} is missing (found: {', '.join(map(str, part.columns))}); rename the column")
+  values = part[column].dropna().unique()
+  if len(values) != 1:
+    raise InputError(f"x: {column} has {len(values)} values in the rows of {subject}; a covariate has one")
+  return values[0]
 
 
 def _check_rows(table: pandas.DataFrame) -> None:
@@ -324,6 +409,28 @@ def check_length(windows: Windows, spec: config.Windows, name: str) -> None:
       f"{name}: windows of {samples} samples, but the network reads {spec.samples}, {spec.seconds:g} s at {spec.fs_hz:g} Hz; use the "
       f"commands for it, with a store of that rate (prepare --fs_hz={spec.fs_hz:g})"
     )
+
+
+def check_unit(windows: Windows, unitless: bool, name: str) -> None:
+  """Checks that PPG windows are in mmHg where a network reads mmHg.
+
+  Args:
+    windows: the windows.
+    unitless: whether the network reads waves without a unit.
+    name: name of the argument, for messages.
+
+  Raises:
+    InputError: their median is not that of an arterial pressure.
+  """
+  if unitless or windows.site != recordings.PPG:
+    return
+  try:
+    recordings.check_pressure(windows.x_bt.ravel(), name)
+  except DataError as error:
+    raise InputError(
+      f"{name}: the network reads a PPG in mmHg, but {error.problem}; pass waves that `cap_jax.calibrate` has scaled to a cuff, "
+      "or use a network of the PPG itself: cap_jax.pretrain(…, site='digital_ppg')"
+    ) from error
 
 
 def check_path(path: Any) -> str:

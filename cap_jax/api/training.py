@@ -11,11 +11,12 @@ import pandas
 from cap_jax import clinics, config
 from cap_jax.api import records
 from cap_jax.api.network import Network
-from cap_jax.data import batches, datasets, recordings, splits
+from cap_jax.data import batches, calibrate, datasets, recordings, splits
 from cap_jax.data.sources import virtual
 from cap_jax.inference import uncertainty
 from cap_jax.losses import tasks
 from cap_jax.metrics import waveform_metrics
+from cap_jax.signals import calibration as scales
 from cap_jax.strategies import find
 from cap_jax.strategies.strategy import Strategy
 from cap_jax.train import checkpoint, checks, runs, strategy_selection
@@ -85,18 +86,23 @@ def transfer(
 
 
 def _check_windows(source: checkpoint.Checkpoint, site: str, windows: Mapping[str, records.Windows | None]) -> None:
-  """Checks the windows of a transfer, by the names of its arguments.
+  """Checks the site and the windows of a transfer, by the names of its arguments.
 
   Raises:
-    InputError: they have no reference, were measured elsewhere, or are not as long as the network's.
+    InputError: they have no reference, were measured elsewhere, are not as long as the network's, or are in another unit.
     LeakError: the source network has seen validation subjects.
   """
+  if source.scaling.unitless and site != source.site:
+    raise InputError(
+      f"site={site}: the network reads a PPG without a unit; for a pressure use a network that reads one, such as cap_jax.load('radial')"
+    )
   for name, part in windows.items():
     if part is not None:
       records.check_windows(part, name, labelled=name != "unlabelled")
       records.check_length(part, source.windows, name)
       reference = source.reference if name in ("labelled", "validation") else ""
       records.check_site(part, source.site if name == "source" else site, name, reference)
+      records.check_unit(part, source.scaling.unitless, name)
   if (validation := windows["validation"]) is not None:
     source.check_unseen(validation.subjects)
 
@@ -183,8 +189,10 @@ def evaluate(net: Network, pairs: batches.Pairs) -> Evaluation:
     raise InputError(f"net: predicts {trained.task}, not a wave; transfer it first")
   records.check_site(pairs, trained.site, "pairs", trained.reference)
   records.check_length(pairs, trained.windows, "pairs")
+  records.check_unit(pairs, trained.scaling.unitless, "pairs")
   trained.check_unseen(pairs.subjects)
-  errors = waveform_metrics.Evaluator(pairs, trained.windows).errors(net.predict(pairs))
+  evaluator = waveform_metrics.Evaluator(pairs, trained.windows, trained.scaling.unitless)
+  errors = evaluator.errors(net.predict(pairs))
   if trained.uncertainty_calibration is not None:
     coverage = uncertainty.coverage(trained, pairs)
     errors = [waveform_metrics.covered(one, part) for one, part in zip(errors, coverage, strict=True)]
@@ -211,21 +219,33 @@ class Cohort:
     kind = "virtual subjects" if self.place == datasets.IN_SILICO else "records"
     return f"Cohort({len(self.recordings)} {kind} of {self.origin['source']}, {self.place})"
 
-  def windows(self, site: str = "radial", reference: str = "aortic_root", hop_s: float = 1.0) -> batches.Pairs:
+  def windows(
+    self,
+    site: str = "radial",
+    reference: str = "aortic_root",
+    hop_s: float = 1.0,
+    calibration: config.Calibration = config.Calibration(),
+  ) -> batches.Pairs:
     """Cuts the recordings into windows of 4 s without a gap.
 
     Args:
       site: site of the peripheral wave.
       reference: site of the reference wave.
       hop_s: step from one window to the next [s]; 4 for windows that do not overlap, as for a test.
+      calibration: reading of each subject's cuff to which the peripheral wave is scaled.
 
     Raises:
       InputError: the cohort has no waves of the site.
     """
     records.check_kind(site, str, "site", "pass the name of an artery, such as radial")
-    return batches.make_pairs(
-      self.recordings, site, config.Windows(hop_s=records.real(hop_s, "hop_s")), reference, gaps=True
-    )
+    records.check_kind(calibration, config.Calibration, "calibration", "pass cap_jax.config.Calibration(kind=…)")
+    scales.check(calibration)
+    unitless = config.Signals(site, calibration=calibration).unitless
+    calibrated = [
+      calibrate.calibrate(one, site, calibration, unitless) if site in one.signals else one for one in self.recordings
+    ]
+    spec = config.Windows(hop_s=records.real(hop_s, "hop_s"))
+    return batches.make_pairs(calibrated, site, spec, reference, gaps=True)
 
 
 def cohort(
@@ -278,6 +298,7 @@ def pretrain(
   validation: batches.Pairs | None = None,
   model: config.Model = config.Model(),
   seed: int = 0,
+  calibration: config.Calibration = config.Calibration(),
 ) -> Network:
   """Trains a source network.
 
@@ -285,10 +306,12 @@ def pretrain(
     people: a cohort, or labelled windows.
     task: what the network learns, a name in `cap_jax.losses.tasks.TASKS`.
     steps: steps of the training, a multiple of 50.
-    site: where the network reads.
+    site: where the network reads; "digital_ppg" is finger PPG.
     validation: windows of other subjects; without them a tenth of the subjects is held out.
     model: the network.
     seed: seed of the parameters, the order of windows and the held-out subjects.
+    calibration: calibration of the input, as `cap_jax.config.Calibration(kind="sbp_dbp")`. A cohort is calibrated by the
+      readings of its cuffs; pass windows of calibrated waves.
 
   Returns:
     The network. With the task "waveform" it has prediction intervals, calibrated on the validation subjects.
@@ -305,7 +328,7 @@ def pretrain(
   task_reference = tasks.TASKS[task].reference or site
   reference = "aortic_root" if task_reference == tasks.STUDY_REFERENCE else task_reference
   if isinstance(people, Cohort):
-    pairs, origin = people.windows(site, reference), people.origin
+    pairs, origin = people.windows(site, reference, calibration=calibration), people.origin
   else:
     records.check_windows(people, "people", labelled=True)
     records.check_site(people, site, "people", reference)
@@ -314,7 +337,10 @@ def pretrain(
     pairs, validation = _held_out(pairs, seed, "people")
   records.check_windows(validation, "validation", labelled=True)
   records.check_site(validation, site, "validation", reference)
-  trained, _ = runs.pretrain(pairs, validation, task, model, spec, config.Signals(site), origin)
+  signals = config.Signals(site, calibration=calibration)
+  for name, part in (("people", pairs), ("validation", validation)):
+    records.check_unit(part, signals.unitless, name)
+  trained, _ = runs.pretrain(pairs, validation, task, model, spec, signals, origin)
   if task == "waveform":
     head = uncertainty.fit_head(trained, pairs)
     detector = uncertainty.OutlierDetector(uncertainty.fit_detector(trained, pairs, steps))

@@ -85,12 +85,12 @@ def main() -> None:
       explanation = study_tables.EXPLAINED
       own_report.write_errors(os.path.join(folder, "errors.csv"), evaluated, own_data.method_of(trained)[0])
       print(tables.text(next(iter(errors[0].sheets.values()))))
-    warnings = own_report.warnings(outliers, subjects)
+    warnings = own_report.warnings(outliers, subjects, trained.unknown_level)
     if warnings:
       sections.insert(0, page.Section("Warnings", "\n".join(warnings)))
     if lost:
       sections.append(own_report.left_out(lost))
-    own_report.write_reconstructed(os.path.join(folder, "reconstructed.csv"), subjects)
+    own_report.write_reconstructed(os.path.join(folder, "reconstructed.csv"), subjects, trained.unknown_level)
     page.write_figures_and_tables(folder, sections)
     facts = launcher.provenance(
       data=f"{dataset.name}: {dataset.source}; {len(dataset.entries)} records",

@@ -37,13 +37,19 @@ def _pretrain(watch: host_liveness.HostMonitor | None) -> None:
     with metrics_writer.writing(os.path.join(workdir, "logs"), launcher.metrics()) as metrics:
       trained, fitted = training.source_network(study, source, loop.Recorder(states, metrics))
     checkpoint.save(os.path.join(workdir, "checkpoint"), trained)
-  scaled = ", numerics in SDs times the SD of the waves," if tasks.TASKS[study.task].numerics else ""
+  about, numerics = trained.about, tasks.TASKS[study.task].numerics
+  error = (
+    f"{about['validation_rmse_mmhg']} mmHg" if "validation_rmse_mmhg" in about else f"{about['validation_rmse_sd']} SD"
+  )
+  scaled = ", numerics in SDs times the SD of the waves," if numerics else ""
   print(
-    f"{study_datasets.describe(study)} {study.site}, task {study.task}: RMSE {trained.about['validation_rmse_mmhg']} mmHg{scaled} on "
+    f"{study_datasets.describe(study)} {study.site}, task {study.task}: RMSE {error}{scaled} on "
     f"{len(source.validation.subjects)} unseen source subjects; {study.pretrain.steps} steps in {fitted.train_s:.0f} s"
   )
   if "warning" in trained.about:
     print(f"warning: {trained.about['warning']}", file=sys.stderr)
+  if trained.unknown_level:
+    print(f"note: {trained.unknown_level}")
   if source.left_out:
     print(f"excluded: {len(source.left_out)} records, such as {source.left_out[0]}")
   print(f"{workdir}/checkpoint")

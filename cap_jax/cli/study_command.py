@@ -169,6 +169,9 @@ def report(study: study_config.Study, folder: str, rows: pandas.DataFrame, began
     *study_report.clinics_section(clinics, place),
     page.Section("Gain from transfer", label_efficiency.EXPLAINED, sheets=gained),
   ]
+  if unknown := study_datasets.unknown_level(study):
+    sections.insert(0, page.Section("Pressure level", f"{unknown[0].upper()}{unknown[1:]}."))
+    print(f"note: {unknown}")
   headlines = [study_report.headline(clinic, place) for clinic in clinics]
   if len(clinics) > 1:
     headlines = [f"{clinic.name}: {line}" for clinic, line in zip(clinics, headlines, strict=True)]

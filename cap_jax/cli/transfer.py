@@ -160,6 +160,8 @@ def _transfer(
   print(f"{find(name, study.custom.get(name)).equation}\n\n{tables.merge_report(adapted.report)}\n")
   if adapted.reason:
     print(f"{adapted.reason}\n")
+  if adapted.checkpoint.unknown_level:
+    print(f"note: {adapted.checkpoint.unknown_level}\n")
   intervals = adapted.checkpoint.uncertainty_calibration
   if intervals is not None and intervals.lacking:
     print(f"no prediction intervals: {intervals.lacking}\n")
@@ -167,7 +169,7 @@ def _transfer(
   if labels and name != "scratch":
     scratch = training.adapted(study, "scratch", source, large, target, labels, _SEED.value, loop.Recorder(states))
     trained.append(("the same network from scratch", scratch.checkpoint))
-  evaluator = waveform_metrics.Evaluator(target.test, study.windows)
+  evaluator = waveform_metrics.Evaluator(target.test, study.windows, study.signals.unitless)
   name = study.target_name
   print(f"{study_datasets.describe(study)} {name}: waveform RMSE on {len(target.test.subjects)} test subjects [mmHg]")
   for label, network in trained:

@@ -35,7 +35,7 @@ class Waves:
   """Windows of the peripheral wave alone, as an unlabelled subject has them. They contain no label that could leak.
 
   Attributes:
-    x_bt: (window, time) peripheral wave [mmHg].
+    x_bt: (window, time) peripheral wave [mmHg], or a PPG in any unit.
     subject_b: (window,) names of the subjects.
     covariates: name → (window,), NaN where the value is unknown.
     site: where the wave was measured, "" if unknown.
@@ -64,7 +64,7 @@ class Pairs:
   """Windows of the peripheral wave and of the reference wave on the same clock.
 
   Attributes:
-    x_bt: (window, time) peripheral wave [mmHg].
+    x_bt: (window, time) peripheral wave [mmHg], or a PPG in any unit.
     y_bt: (window, time) reference wave [mmHg].
     subject_b: (window,) names of the subjects.
     covariates: name → (window,), NaN where the value is unknown.
@@ -126,9 +126,10 @@ class Pairs:
       self._feet[spec] = [beats.find_feet(y_t, spec.fs_hz) for y_t in self.y_bt[:, inner]]
     return self._feet[spec]
 
-  def moments(self) -> tuple[float, float]:
-    """Returns mean and SD of the peripheral wave [mmHg]."""
-    return float(self.x_bt.mean(dtype=np.float64)), float(self.x_bt.std(dtype=np.float64))
+  def moments(self, reference: bool = False) -> tuple[float, float]:
+    """Returns mean and SD of the peripheral wave [mmHg], or of the reference wave."""
+    wave_bt = self.y_bt if reference else self.x_bt
+    return float(wave_bt.mean(dtype=np.float64)), float(wave_bt.std(dtype=np.float64))
 
   def unlabelled(self) -> Waves:
     """Returns the same windows without the reference."""
@@ -242,26 +243,42 @@ def _check_filled(name: str, value_b: np.ndarray) -> None:
     )
 
 
+# Mean and SD of finger PPG between 0 and 1: 0.42 to 0.48 and 0.28 to 0.29 over the cohorts (in silico).
+_UNITLESS_MEAN, _UNITLESS_SD = 0.45, 0.28
+
+
 @dataclasses.dataclass(frozen=True)
 class Scaling:
-  """Standardisation p ↦ (p − mean)/sd, one for both waves, so that pressures remain comparable; and that of numbers.
+  """Standardisation of waves and numbers.
+
+      pressures    p ↦ (p − mean)/sd, one for both waves, so that they remain comparable
+      PPG          x ↦ ((x − min x)/(max x − min x) − 0.45)/0.28 of each window; the reference p ↦ (p − mean)/sd
 
   Attributes:
-    mean_mmhg: mean of the peripheral wave.
-    sd_mmhg: SD of the peripheral wave.
+    mean_mmhg, sd_mmhg: mean and SD of the peripheral pressure; of the reference where the input has no unit.
     scalars: (name, mean, sd) of covariates and numerics.
     fitted_on: names of the subjects whose windows the scaling was fitted on.
+    unitless: whether the input has no unit, as a PPG.
   """
 
   mean_mmhg: float
   sd_mmhg: float
   scalars: tuple[tuple[str, float, float], ...] = ()
   fitted_on: tuple[str, ...] = dataclasses.field(default=(), compare=False, repr=False)
+  unitless: bool = False
+
+  def scale_input(self, x_bt: np.ndarray) -> np.ndarray:
+    """Returns peripheral windows (window, time) as a network reads them."""
+    if not self.unitless:
+      return self.scale(x_bt)
+    return ((windows.min_max(x_bt) - _UNITLESS_MEAN) / _UNITLESS_SD).astype(np.float32)
 
   def scale(self, p_mmhg: np.ndarray) -> np.ndarray:
+    """Returns pressures as a network outputs them."""
     return ((p_mmhg - self.mean_mmhg) / self.sd_mmhg).astype(np.float32)
 
   def unscale(self, scaled: np.ndarray) -> np.ndarray:
+    """Returns the output of a network in mmHg."""
     return scaled * self.sd_mmhg + self.mean_mmhg
 
   def standardise(self, covariates: Covariates, names: Sequence[str], count: int) -> np.ndarray:
@@ -297,7 +314,7 @@ _LEAST_SPREAD = 0.05
 class Fittable(Protocol):
   """Training windows that a scaling can be fitted on, in memory or streamed."""
 
-  def moments(self) -> tuple[float, float]: ...
+  def moments(self, reference: bool = False) -> tuple[float, float]: ...
 
   @property
   def covariates(self) -> Covariates: ...
@@ -306,12 +323,13 @@ class Fittable(Protocol):
   def subjects(self) -> tuple[str, ...]: ...
 
 
-def fit_scaling(training: Fittable, names: Sequence[str] = ()) -> Scaling:
-  """Fits mean and SD of the peripheral waves of the training subjects, and of some of their covariates.
+def fit_scaling(training: Fittable, names: Sequence[str] = (), unitless: bool = False) -> Scaling:
+  """Fits mean and SD of the pressures of the training subjects, and of some of their covariates.
 
   Args:
     training: windows of the training subjects.
     names: covariates to standardise.
+    unitless: whether the peripheral wave has no unit; the pressures are then those of the reference.
 
   Returns:
     The scaling.
@@ -327,7 +345,8 @@ def fit_scaling(training: Fittable, names: Sequence[str] = ()) -> Scaling:
     value_b = training.covariates[name].astype(np.float64)
     mean = float(value_b.mean())
     scalars.append((name, mean, max(float(value_b.std()), _LEAST_SPREAD * abs(mean), 1e-6)))
-  return Scaling(*training.moments(), tuple(scalars), training.subjects)
+  mean, sd = training.moments(reference=unitless)
+  return Scaling(mean, sd, tuple(scalars), training.subjects, unitless)
 
 
 class Feed(Protocol):

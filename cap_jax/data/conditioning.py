@@ -132,7 +132,7 @@ def _first_pressure(recording: recordings.Recording) -> str | None:
   return next((name for name in pressures if name in REFERENCES), pressures[0] if pressures else None)
 
 
-def _upright(recording: recordings.Recording) -> tuple[recordings.Recording, dict[str, str]]:
+def upright(recording: recordings.Recording) -> tuple[recordings.Recording, dict[str, str]]:
   """Returns the recording with each PPG rising with the pulse, and PPG → what was done to it."""
   signals, done = dict(recording.signals), {}
   for name, wave in recording.signals.items():
@@ -233,7 +233,7 @@ def condition(recording: recordings.Recording, spec: config.Conditioning) -> tup
   began_s = recording.time_s[0]  # a clock may count from 1970, and then has few digits left for tolerances
   recording = dataclasses.replace(recording, time_s=quality.regular_clock(recording.time_s - began_s))
   time_s = recording.time_s
-  recording, turned = _upright(recording)
+  recording, turned = upright(recording)
   recording, sync, asynchronous = _synchronised(recording, spec)
   count = int(np.floor((time_s[-1] - time_s[0]) * spec.fs_hz + 1e-6)) + 1
   at_s = time_s[0] + np.arange(count) / spec.fs_hz

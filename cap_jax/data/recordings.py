@@ -195,16 +195,16 @@ def check_site(site: str, flag: str = "--site") -> None:
     raise InputError(f"{flag}={site}: unknown site; {suggest(site, (*SITES, PPG))}")
 
 
-def check_pressure_site(site: str) -> None:
-  """Checks that the wave of a site is a peripheral pressure.
+def check_input_site(site: str) -> None:
+  """Checks that the wave of a site is peripheral.
 
   Raises:
-    InputError: the site is unknown, its wave is no pressure, or it is the aortic root itself.
+    InputError: the site is unknown, or it is the aortic root itself.
   """
   check_site(site)
-  if site in (PPG, "aortic_root"):
-    choices = ", ".join(name for name in SITES if name != "aortic_root")
-    raise InputError(f"--site={site}: the input must be a peripheral pressure; choose one of {choices}")
+  if site == "aortic_root":
+    choices = ", ".join(name for name in (*SITES, PPG) if name != "aortic_root")
+    raise InputError(f"--site={site}: the input must be a peripheral wave; choose one of {choices}")
 
 
 def check_clock(time_s: np.ndarray, where: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from cap_jax import config
-from cap_jax.data import batches, store
+from cap_jax.data import batches, recordings, store
 from cap_jax.types import DataError, InputError
 
 BLOCK = 1 << 17  # samples
@@ -120,7 +120,7 @@ class Stream:
       raise InputError(
         f"{source.path}: sampled at {source.fs_hz:g} Hz, but the windows need {spec.fs_hz:g} Hz; prepare the data again at that rate"
       )
-    if source.units[signals[0]] != "mmHg" and calibration.kind == "none":
+    if source.units[signals[0]] != "mmHg" and calibration.kind == "none" and recordings.is_pressure(signals[0]):
       raise InputError(
         f"{source.path}: {signals[0]} is not in mmHg; calibrate it, for example with --config.calibration.kind=sbp_dbp"
       )
@@ -156,10 +156,17 @@ class Stream:
     """Returns about how many windows are in memory together."""
     return max(self.count * POOL // max(len(self._blocks), POOL), 1)
 
-  def moments(self) -> tuple[float, float]:
-    """Returns mean and SD [mmHg] of the peripheral wave over the good samples of its records, of all processes."""
-    n, total, squares = (np.array([record.moments[self._signals[0]][k] for record in self._records]) for k in range(3))
-    gain, offset = self._gain_r.astype(float), self._offset_r.astype(float)
+  def moments(self, reference: bool = False) -> tuple[float, float]:
+    """Returns mean and SD [mmHg] of a wave over the good samples of its records, of all processes.
+
+    Args:
+      reference: whether the wave is the reference, otherwise the peripheral one.
+    """
+    name = self._signals[reference]
+    n, total, squares = (np.array([record.moments[name][k] for record in self._records]) for k in range(3))
+    gain, offset = np.ones(n.size), np.zeros(n.size)
+    if not reference:
+      gain, offset = self._gain_r.astype(float), self._offset_r.astype(float)
     mean = (gain * total + n * offset).sum() / n.sum()
     square = (gain**2 * squares + 2 * gain * offset * total + n * offset**2).sum() / n.sum()
     return float(mean), float(np.sqrt(max(square - mean**2, 0.0)))
@@ -283,7 +290,7 @@ class Scaled:
     """
     batch //= self._stream.processes
     for x_bt, y_bt, row_b in self._stream.draws(chunk * batch, seed):
-      flat = {"x": self._scaling.scale(x_bt), "y": self._scaling.scale(y_bt)}
+      flat = {"x": self._scaling.scale_input(x_bt), "y": self._scaling.scale(y_bt)}
       for name, values_rq in (("c", self._c_rq), ("m", self._m_rq)):
         flat[name] = values_rq[row_b if values_rq.shape[1] else np.zeros_like(row_b)]
       yield {name: array.reshape(chunk, batch, *array.shape[1:]) for name, array in flat.items()}

@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 import scipy.ndimage
 
-from cap_jax.data import batches, calibrate, recordings
+from cap_jax.data import batches, calibrate, conditioning, recordings
 from cap_jax.inference import uncertainty
 from cap_jax.signals import beat_quality, beats, filters, quality, windows
 from cap_jax.signals import calibration as scales
@@ -19,7 +19,7 @@ from cap_jax.types import InputError
 # faults of a beat that make a wave wrong; ectopic beats are valid
 _FAULTS = {"flat": "flat", "clipped": "clipped", "damped": "damped", "flush": "flushed", "motion": "moved"}
 _LEAST_BEATS = 4
-# most that a foot of the aortic wave may be ahead of the peripheral one; an oximeter delays its wave
+# most that a foot of the aortic wave may be ahead of the peripheral one; a monitor may delay a PPG
 _LEAD_S, _LEAD_OF_PPG_S = 0.2, 0.45
 _BETWEEN = 2  # up to so many beats between two bad ones are bad too
 _PRESSURES = {"systolic": "sbp", "diastolic": "dbp", "pulse": "pp", "mean": "map"}  # with their names in `Beat`
@@ -34,7 +34,7 @@ class Beat:
     hr_bpm: heart rate [1/min].
     csbp_est_mmhg, cdbp_est_mmhg, cpp_est_mmhg, cmap_est_mmhg: pressures [mmHg] at the aortic root.
     peripheral_sbp_mmhg, peripheral_dbp_mmhg, peripheral_pp_mmhg, peripheral_map_mmhg: pressures [mmHg] at the
-      peripheral site.
+      peripheral site; NaN for a PPG without a unit.
     csbp_half_width_mmhg: half the width of cSBP's prediction interval [mmHg]; NaN if the network was never calibrated.
   """
 
@@ -65,17 +65,20 @@ class ReconstructedWave:
   """The aortic wave of a record.
 
   Attributes:
-    time_s, peripheral_mmhg, aortic_mmhg: (time,) on the clock of the input; NaN in the gaps.
+    time_s, aortic_mmhg: (time,) on the clock of the input; NaN in the gaps.
+    peripheral: (time,) the wave that was read [mmHg], a PPG in its own unit; NaN in the gaps.
     half_width_mmhg: (time,) half the width of the wave's prediction interval; NaN if the network was never calibrated.
     ood_fraction: share of the windows that are out of distribution; NaN if the network was never calibrated.
     beats: the beats in order.
     gaps: stretches without a reconstruction, in order.
     lacking: why a calibrated network has no intervals, "" if it has.
     unusual_hr: how the heart rate differs from those of the training, "" if it does not or they are unknown.
+    unitless: whether the peripheral wave has no unit.
+    unknown_level: that the pressure level is unknown, "" if the input contains it.
   """
 
   time_s: np.ndarray
-  peripheral_mmhg: np.ndarray
+  peripheral: np.ndarray
   aortic_mmhg: np.ndarray
   half_width_mmhg: np.ndarray
   ood_fraction: float
@@ -83,6 +86,8 @@ class ReconstructedWave:
   gaps: list[Gap]
   lacking: str = ""
   unusual_hr: str = ""
+  unitless: bool = False
+  unknown_level: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +119,7 @@ def _on_own_clock(
 
 
 def _without_faults(
-  time_s: np.ndarray, p_t: np.ndarray, good: list[quality.Span], fs_hz: float
+  time_s: np.ndarray, p_t: np.ndarray, good: list[quality.Span], fs_hz: float, pressure: bool
 ) -> tuple[list[quality.Span], list[quality.Span]]:
   """Splits usable spans into what remains without faulty beats, and the faulty beats, joined.
 
@@ -122,10 +127,11 @@ def _without_faults(
   A few beats between two faulty ones count as faulty, and so does less than a beat. A record of fewer than
   `_LEAST_BEATS` has no neighbours to compare a beat with, so nothing is removed.
   """
-  rails_t = beat_quality.at_rails(quality.plausible(p_t), 1 / float(np.median(np.diff(time_s)))).astype(float)
+  recorded_t = quality.plausible(p_t) if pressure else p_t
+  rails_t = beat_quality.at_rails(recorded_t, 1 / float(np.median(np.diff(time_s)))).astype(float)
   clocks, waves = zip(*(_on_own_clock(time_s, p_t, span, fs_hz) for span in good), strict=True) if good else ((), ())
   rails = [np.interp(at_s, time_s, rails_t) > 0 for at_s in clocks]
-  assessed = beat_quality.assess_pieces(waves, fs_hz, True, rails)
+  assessed = beat_quality.assess_pieces(waves, fs_hz, pressure, rails)
   if sum(max(len(own.feet) - 1, 0) for own in assessed) < _LEAST_BEATS:
     # a record of one beat is taken as periodic, but pieces between losses would have the rhythm of the losses
     whole = [len(good) == 1 or len(own.feet) >= 2 for own in assessed]
@@ -218,7 +224,10 @@ def _beats(
   for k, (a, b) in enumerate(itertools.pairwise(feet.tolist())):
     period_s = float(own_feet[k + 1] - own_feet[k]) / fs_hz
     pressures = {f"c{short}_est_mmhg": float(getattr(central, name)[k]) for name, short in _PRESSURES.items()}
-    pressures |= {f"peripheral_{short}_mmhg": float(getattr(peripheral, name)[k]) for name, short in _PRESSURES.items()}
+    pressures |= {
+      f"peripheral_{short}_mmhg": float("nan") if trained.scaling.unitless else float(getattr(peripheral, name)[k])
+      for name, short in _PRESSURES.items()
+    }
     half_width = float(factor * sigma_t[a + int(aortic_t[a:b].argmax())])
     estimates.append(Beat(time_s=float(at_s[a]), hr_bpm=60 / period_s, csbp_half_width_mmhg=half_width, **pressures))
   return estimates
@@ -244,9 +253,10 @@ def _check(trained: checkpoint.Checkpoint, recording: recordings.Recording) -> N
 
 
 def _pieces(trained: checkpoint.Checkpoint, time_s: np.ndarray, p_t: np.ndarray) -> tuple[list[_Piece], list[Gap]]:
-  """Returns the usable spans of a pressure, and the gaps between them."""
-  good, lost = quality.find_spans(time_s, p_t)
-  good, faulty = _without_faults(time_s, p_t, good, trained.windows.fs_hz)
+  """Returns the usable spans of a wave, and the gaps between them."""
+  pressure = recordings.is_pressure(trained.site)
+  good, lost = quality.find_spans(time_s, p_t) if pressure else quality.find_finite(time_s, p_t)
+  good, faulty = _without_faults(time_s, p_t, good, trained.windows.fs_hz, pressure)
   lost += faulty
   short = [span for span in good if time_s[span.stop - 1] - time_s[span.start] < beats.SHORTEST_S]
   lost += [quality.Span(span.start, span.stop, "shorter than one beat") for span in short]
@@ -274,7 +284,7 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
 
   Args:
     trained: the network; it reads a site of the recording.
-    recording: one peripheral pressure on a strictly increasing clock, regular or not.
+    recording: one peripheral pressure or PPG on a strictly increasing clock, regular or not.
 
   Raises:
     InputError: the recording has no wave of the checkpoint's site, none of the readings that its calibration needs, or
@@ -282,9 +292,11 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
   """
   _check(trained, recording)
   site, spec = trained.site, trained.windows
-  recording = calibrate.calibrate(recording, site, scales.without_errors(trained.calibration))
+  recording, _ = conditioning.upright(recording)
+  recording = calibrate.calibrate(recording, site, scales.without_errors(trained.calibration), trained.scaling.unitless)
   time_s, measured = quality.regular_clock(recording.time_s), recording.signals[site]
-  bridged, _ = quality.bridge(time_s, quality.plausible(measured))
+  plausible = quality.plausible(measured) if recordings.is_pressure(site) else measured
+  bridged, _ = quality.bridge(time_s, plausible)
   p_t = np.where(np.isfinite(bridged), bridged, measured)  # what is implausible for longer keeps its reason
   pieces, gaps = _pieces(trained, time_s, p_t)
   if not pieces:
@@ -309,10 +321,9 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
   if intervals is not None:
     ood_fraction = float(uncertainty.out_of_distribution(intervals, reading.ood_b).mean())
   lacking = intervals.lacking if intervals else ""
-  measured = np.where(np.isfinite(aortic), quality.plausible(measured), np.nan)
   return ReconstructedWave(
     time_s=recording.time_s,
-    peripheral_mmhg=measured,
+    peripheral=np.where(np.isfinite(aortic), plausible, np.nan),
     aortic_mmhg=aortic,
     half_width_mmhg=half_width,
     ood_fraction=ood_fraction,
@@ -320,6 +331,8 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
     gaps=gaps,
     lacking=lacking,
     unusual_hr=unusual_hr(intervals, float(np.median([beat.hr_bpm for beat in estimates])) if estimates else np.nan),
+    unitless=trained.scaling.unitless,
+    unknown_level=trained.unknown_level,
   )
 
 

@@ -3,15 +3,21 @@
 The window that the network reads ends a margin behind the new beat. The samples behind the beat are not known yet, so
 the beat itself is repeated there. Without a past, the first beat is repeated ahead of it too. A later reconstruction
 with the true future differs a little (`reconstruct`); tests quantify by how much.
+
+A PPG without a unit is scaled window by window, as everywhere. A wave that a cuff calibrates is scaled by the beats of
+the last seconds, where `reconstruct` uses all beats of the record.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from cap_jax import config
 from cap_jax.data import batches
 from cap_jax.inference import uncertainty
 from cap_jax.signals import beats, filters, quality, windows
+from cap_jax.signals import calibration as scales
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 
@@ -19,9 +25,15 @@ LONGEST_S = 2.5  # a beat at 24 a minute
 
 
 class StreamState(NamedTuple):
-  """The past of a stream: its last peripheral samples [mmHg], at its own rate; (0,) at the beginning and after a gap."""
+  """The past of a stream.
+
+  Attributes:
+    past_t: its last peripheral samples at its own rate, in its own unit; (0,) at the beginning and after a gap.
+    covariates: of the patient.
+  """
 
   past_t: np.ndarray
+  covariates: Mapping[str, float]
 
 
 class StreamedBeat(NamedTuple):
@@ -31,11 +43,13 @@ class StreamedBeat(NamedTuple):
     aortic_mmhg: (time,) aortic wave [mmHg] on the clock of the peripheral one.
     half_width_mmhg: (time,) half the width of its prediction interval [mmHg]; NaN if the network was never calibrated.
     out_of_distribution: whether the window is out of distribution; None if the network was never calibrated.
+    unknown_level: that the pressure level is unknown, "" if the input contains it.
   """
 
   aortic_mmhg: np.ndarray
   half_width_mmhg: np.ndarray
   out_of_distribution: bool | None
+  unknown_level: str
 
 
 class StreamingNetwork:
@@ -48,36 +62,46 @@ class StreamingNetwork:
     """Compiles the network for single windows.
 
     Args:
-      trained: a network for the aortic wave whose input needs no calibration and no covariate.
+      trained: a network for the aortic wave.
       fs_hz: sampling rate of the beats.
 
     Raises:
-      InputError: the network outputs another wave, needs more than the wave, or the rate is out of range.
+      InputError: the network outputs another wave, or the rate is out of range.
     """
     if trained.task != "waveform" or trained.reference != "aortic_root":
       raise InputError(
         f"the checkpoint predicts {trained.task}, {trained.reference}; use a checkpoint for the aortic wave"
       )
-    if trained.calibration.kind != "none" or trained.model.covariates:
-      raise InputError(
-        "the checkpoint reads covariates or cuff readings, which a stream does not have; use reconstruct"
-      )
     if not 20 <= fs_hz <= 10_000:
       raise InputError(f"fs_hz={fs_hz}: must be 20 to 10000")
     self._trained, self._fs_hz = trained, fs_hz
     self._keep = int(np.ceil((trained.windows.seconds + 1) * fs_hz))
-    self._read(np.full(trained.windows.samples, 90.0))
+    self._read(np.full(trained.windows.samples, 90.0), dict.fromkeys(trained.model.covariates, 0.0))
 
-  def begin(self) -> StreamState:
-    """Returns the state of a stream without a past; also for the first beat after a gap."""
-    return StreamState(np.zeros(0))
+  def begin(self, covariates: Mapping[str, float] | None = None) -> StreamState:
+    """Returns the state of a stream without a past; also for the first beat after a gap.
 
-  def __call__(self, state: StreamState, beat_mmhg: np.ndarray) -> tuple[StreamState, StreamedBeat]:
+    Args:
+      covariates: covariates of the patient that the network or its calibration reads, such as {"age": 70}.
+
+    Raises:
+      InputError: one is missing, or the reading is impossible.
+    """
+    values = {name: float(value) for name, value in (covariates or {}).items()}
+    missing = [name for name in self._trained.model.covariates if not np.isfinite(values.get(name, np.nan))]
+    if missing:
+      raise InputError(f"covariates: the network reads {', '.join(missing)}; pass begin({{{missing[0]!r}: …}})")
+    if self._calibration.kind != "none":
+      scales.reading(self._calibration, values, "the stream")
+    return StreamState(np.zeros(0), values)
+
+  def __call__(self, state: StreamState, beat_t: np.ndarray) -> tuple[StreamState, StreamedBeat]:
     """Reconstructs the aortic wave of one beat.
 
     Args:
       state: state of the same patient, from the last call.
-      beat_mmhg: (time,) peripheral pressure from foot to foot, right after the last beat.
+      beat_t: (time,) peripheral pressure [mmHg], or a wave in any unit for a network that reads a PPG or is calibrated by
+        a cuff, from foot to foot, right after the last beat. It rises with the pulse.
 
     Returns:
       The state for the next call, and the reconstruction.
@@ -85,17 +109,30 @@ class StreamingNetwork:
     Raises:
       InputError: it is no beat: too short or too long, with a gap, or outside the range of an artery.
     """
-    beat_t = np.asarray(beat_mmhg, dtype=float)
+    beat_t = np.asarray(beat_t, dtype=float)
     self._check(beat_t)
     past_t = np.concatenate([state.past_t, beat_t])[-max(self._keep, len(beat_t)) :]
-    window_t, own, clock_s = self._window(past_t, len(beat_t))
-    reading = self._read(window_t)
+    window_t, own, clock_s = self._window(self._calibrated(past_t, state.covariates), len(beat_t))
+    reading = self._read(window_t, state.covariates)
     intervals = self._trained.uncertainty_calibration
     at_s = np.arange(len(beat_t)) / self._fs_hz
     aortic = filters.resample(clock_s, reading.y_bt[0, own], at_s)
     width = (intervals.wave if intervals else np.nan) * np.interp(at_s, clock_s, reading.sigma_bt[0, own])
     is_ood = bool(uncertainty.out_of_distribution(intervals, reading.ood_b)[0]) if intervals else None
-    return StreamState(past_t), StreamedBeat(aortic, width, is_ood)
+    beat = StreamedBeat(aortic, width, is_ood, self._trained.unknown_level)
+    return StreamState(past_t, state.covariates), beat
+
+  @property
+  def _calibration(self) -> config.Calibration:
+    return scales.without_errors(self._trained.calibration)
+
+  def _calibrated(self, past_t: np.ndarray, covariates: Mapping[str, float]) -> np.ndarray:
+    """Returns the past as the network reads it: scaled to the reading if it has a calibration."""
+    if self._calibration.kind == "none":
+      return past_t
+    levels = scales.levels(past_t, self._fs_hz)
+    gain, offset = scales.affine(self._calibration, levels, covariates, "the stream")
+    return gain * past_t + offset
 
   def _check(self, beat_t: np.ndarray) -> None:
     seconds = beat_t.size / self._fs_hz
@@ -107,7 +144,12 @@ class StreamingNetwork:
       raise InputError(
         f"the beat contains {int((~np.isfinite(beat_t)).sum())} missing samples; omit it and continue with the state of begin()"
       )
-    if beat_t.min() < quality.LOW_MMHG or beat_t.max() > quality.HIGH_MMHG or np.ptp(beat_t) < quality.FLAT_RANGE_MMHG:
+    if self._trained.scaling.unitless or self._trained.calibration.kind != "none":
+      plausible = np.ptp(beat_t) > 0
+    else:
+      low, high = quality.LOW_MMHG, quality.HIGH_MMHG
+      plausible = low <= beat_t.min() and beat_t.max() <= high and np.ptp(beat_t) >= quality.FLAT_RANGE_MMHG
+    if not plausible:
       raise InputError(
         f"the beat is not an arterial pulse, {beat_t.min():.0f} to {beat_t.max():.0f} mmHg; omit it and continue with the state of begin()"
       )
@@ -128,6 +170,7 @@ class StreamingNetwork:
     clock_s = (own - 1) / fs_hz - np.arange(size)[::-1] / spec.fs_hz
     return np.concatenate([wave_t, behind_t])[-spec.samples :], own_t, clock_s
 
-  def _read(self, window_t: np.ndarray) -> uncertainty.Reading:
-    waves = batches.Waves(window_t[None].astype(np.float32), np.array(["stream"]))
+  def _read(self, window_t: np.ndarray, covariates: Mapping[str, float]) -> uncertainty.Reading:
+    values = {name: np.array([value], np.float32) for name, value in covariates.items()}
+    waves = batches.Waves(window_t[None].astype(np.float32), np.array(["stream"]), values)
     return uncertainty.read(self._trained, waves, block=1)

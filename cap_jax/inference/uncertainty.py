@@ -85,7 +85,7 @@ def read(
   scaling, intervals = trained.scaling, trained.uncertainty_calibration
   head, detector = (intervals.head, intervals.detector) if intervals is not None else (None, None)
   c_bq = scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
-  recorded_bt, outputs = scaling.scale(windows.x_bt), []
+  recorded_bt, outputs = scaling.scale_input(windows.x_bt), []
   x_bt = recorded_bt
   x_bt = prediction.apply_adaptor(trained.net, trained.params, x_bt) if adapted else x_bt
   net, params = prediction.strip_adaptor(trained.net, trained.params)
@@ -116,7 +116,7 @@ def fit_head(
   net, params = prediction.strip_adaptor(trained.net, trained.params)
   rows = np.random.default_rng(seed).permutation(len(training.x_bt))[:_MOST]
   chosen = training.at(rows)
-  part = {"x": trained.scaling.scale(chosen.x_bt), "y": trained.scaling.scale(chosen.y_bt)}
+  part = {"x": trained.scaling.scale_input(chosen.x_bt), "y": trained.scaling.scale(chosen.y_bt)}
   part["c"] = trained.scaling.standardise(chosen.covariates, trained.model.covariates, len(chosen.x_bt))
   params["v"] = net.init(jax.random.key(seed), trained.windows.samples)["r"]
   plans = [loop.Plan(steps=_STEPS, rate=_RATE, freeze=net.blocks)]
@@ -143,7 +143,7 @@ def fit_detector(
     steps: most steps; 1,500 suffice.
     recorder: where states and metrics go.
   """
-  spec, scale = trained.windows, trained.scaling.scale
+  spec, scale = trained.windows, trained.scaling.scale_input
   some = training.at(np.random.default_rng(0).permutation(len(training.x_bt))[: 2 * _MOST])
   strange_bt = outliers.make(some.x_bt, some.y_bt, spec.fs_hz, seed=0)
   none = np.zeros((len(some.x_bt), 0), np.float32)

@@ -99,12 +99,13 @@ def _pressures(p_t: np.ndarray, feet: np.ndarray) -> np.ndarray:
 class Evaluator:
   """Computes errors on test windows, whose beats are detected once."""
 
-  def __init__(self, test: batches.Pairs, spec: config.Windows):
+  def __init__(self, test: batches.Pairs, spec: config.Windows, unitless: bool = False):
     """Detects the beats of the test windows.
 
     Args:
       test: windows of the test subjects.
       spec: of the windows.
+      unitless: whether the peripheral wave has no unit, so that no amplification is defined.
     """
     self.test, self._fs_hz = test, spec.fs_hz
     self._inner = slice(spec.margin, spec.samples - spec.margin)
@@ -117,7 +118,8 @@ class Evaluator:
     self._periods = np.array([self._period(rows) for rows in self._rows.values()])
     self._shapes = self._mean_beat_shapes(true_bt)
     pulses = [_pressures(x_t, feet)[:, 2] for x_t, feet in zip(outside_bt, self._feet, strict=True)]
-    self._peripheral_pulse = [self._mean([pulses[k] for k in rows]) for rows in self._rows.values()]
+    pulse = [self._mean([pulses[k] for k in rows]) for rows in self._rows.values()]
+    self._peripheral_pulse = [_NAN] * len(pulse) if unitless else pulse
 
   @staticmethod
   def _mean(arrays: list[np.ndarray]) -> float:

@@ -8,7 +8,10 @@ LEVEL_LIMIT = 3.0
 
 
 def level(x_bt: jax.Array) -> jax.Array:
-  """Returns the mean of each scaled window, (batch, 1): the pressure level, which the network passes on unchanged."""
+  """Returns the mean of each scaled window, (batch, 1).
+
+  It is the level of a pressure, which the network passes on unchanged, and the form factor of a PPG between 0 and 1.
+  """
   return x_bt.mean(1, keepdims=True)
 
 

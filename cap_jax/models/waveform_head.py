@@ -66,7 +66,8 @@ class WaveformHead(nn.Module):
   """Maps features (batch, token, feature) and scaled windows (batch, time) to scaled aortic windows (batch, time).
 
   y = Σ pieces (Bx + W gelu(conv(h))) B with the basis B. The mean pressure falls by only 1–2 mmHg along the large
-  arteries. A correction of x therefore keeps its level even at pressures that the network has not seen.
+  arteries. A correction of x therefore keeps its level even at pressures that the network has not seen. A PPG
+  without a unit has no level: x is then no more than a first guess of the shape.
 
   Raises:
     ValueError: the features are not of patches.

@@ -2,6 +2,7 @@
 
 import io
 import re
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,6 +40,7 @@ COLOURS = {
   "auto": "#E0218A",
 }
 _BINS = 3000
+_NOTE_WIDTH = 110  # characters
 STYLE: dict[Any, Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "path"}
 STYLE["text.parse_math"] = False  # a name may contain two $
 
@@ -131,36 +133,60 @@ def _thin(time_s: np.ndarray, p_t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   return np.repeat(time_s[::size], 2), extremes.ravel()
 
 
+def beside(x_t: np.ndarray, p_t: np.ndarray) -> np.ndarray:
+  """Returns a wave without a unit stretched to the range of a pressure, to draw both on one axis.
+
+  Args:
+    x_t: (…,) the wave, NaN in gaps.
+    p_t: (…,) the pressure, NaN in gaps; not empty of numbers.
+  """
+  (low, high), (bottom, top) = (np.nanpercentile(wave, [1, 99]) for wave in (x_t, p_t))
+  return bottom + (top - bottom) * (x_t - low) / max(high - low, 1e-12)
+
+
+def peripheral_label(site: str, unitless: bool) -> str:
+  """Returns the label of a measured peripheral wave; one without a unit is drawn to fit."""
+  return f"{site}, no unit" if unitless else f"{site}, measured"
+
+
 def reconstruction(
   time_s: np.ndarray,
-  peripheral_mmhg: np.ndarray,
+  peripheral: np.ndarray,
   aortic_mmhg: np.ndarray,
   site: str,
   gaps: Sequence[tuple[float, float]],
   half_width_mmhg: np.ndarray | None = None,
+  unitless: bool = False,
+  note: str = "",
 ) -> Figure:
   """Draws a record and its reconstructed aortic wave: all of it, and eight seconds from its middle.
 
   Args:
     time_s: (time,) [s].
-    peripheral_mmhg: (time,), NaN in gaps.
+    peripheral: (time,) [mmHg], or a PPG in any unit; NaN in gaps.
     aortic_mmhg: (time,), NaN in gaps.
     site: of the peripheral wave.
     gaps: start and end of each gap [s].
     half_width_mmhg: (time,) half the width of the prediction interval, drawn in the eight seconds.
+    unitless: whether the peripheral wave has no unit.
+    note: text above the figure.
 
   Returns:
     The figure.
   """
+  if unitless:
+    peripheral = beside(peripheral, aortic_mmhg)
   with matplotlib.rc_context(STYLE):
     figure = Figure(figsize=(10, 6), layout="constrained")
     whole, detail = figure.subplots(2, 1)
+    if note:
+      figure.suptitle("\n".join(textwrap.wrap(note, _NOTE_WIDTH)), fontsize=9, color="#B00000")
     finite = np.flatnonzero(np.isfinite(aortic_mmhg))
     middle = time_s[finite[len(finite) // 2]] if finite.size else time_s[0]
     near = (time_s >= middle - 4) & (time_s <= middle + 4)
     for axes, part in ((whole, slice(None)), (detail, near)):
       for wave, shade, label in (
-        (peripheral_mmhg, COLOURS["peripheral"], f"{site}, measured"),
+        (peripheral, COLOURS["peripheral"], peripheral_label(site, unitless)),
         (aortic_mmhg, COLOURS["fine_tuning"], "aortic root, reconstructed"),
       ):
         axes.plot(*_thin(*_broken(time_s[part], wave[part])), color=shade, lw=1.2, label=label)

@@ -57,14 +57,18 @@ def reconstructed_table(subjects: Sequence[own_data.Reconstructed]) -> tables.Ta
   return tables.Table(header, rows, caption=caption)
 
 
-def write_reconstructed(path: str | os.PathLike[str], subjects: Sequence[own_data.Reconstructed]) -> None:
+def write_reconstructed(
+  path: str | os.PathLike[str], subjects: Sequence[own_data.Reconstructed], unknown_level: str
+) -> None:
   """Writes `reconstructed.csv`, a row a subject.
 
   Args:
     path: of the file.
     subjects: the reconstructed subjects.
+    unknown_level: that the pressure level is unknown, which becomes a comment ahead of the header.
   """
   with files.write_atomically(path) as (partial,), open(partial, "w", newline="", encoding="utf-8") as file:
+    file.write(f"# {unknown_level}\n" if unknown_level else "")
     writer = csv.writer(file)
     names = (f"{name}_est{indices.ending(name)}" for name in own_data.REPORTED_INDICES)
     writer.writerow(
@@ -148,14 +152,18 @@ def reconstructed(
   )
 
 
-def warnings(outliers: Mapping[str, str], subjects: Sequence[own_data.Reconstructed]) -> list[str]:
+def warnings(
+  outliers: Mapping[str, str], subjects: Sequence[own_data.Reconstructed], unknown_level: str = ""
+) -> list[str]:
   """Returns the lines that stand in the terminal and at the top of the page.
 
   Args:
     outliers: subject → how its error or amplification differs from those of the others.
     subjects: the reconstructed subjects.
+    unknown_level: that the pressure level is unknown, "" if the input contains it.
   """
-  lines = [
+  lines = [f"WARNING: {unknown_level}"] if unknown_level else []
+  lines += [
     f"WARNING: {subject} stands far from the others: {how}; check that both waves are simultaneous and in mmHg"
     for subject, how in outliers.items()
   ]

@@ -48,7 +48,7 @@ def write(output: str, wave: ReconstructedWave, site: str, facts: Mapping[str, A
     "note": NOTE,
     **facts,
     "intervals": _intervals(wave),
-    "warnings": [wave.unusual_hr] if wave.unusual_hr else [],
+    "warnings": [text for text in (wave.unknown_level, wave.unusual_hr) if text],
     "summary": summary(wave.beats),
     "gaps": [dataclasses.asdict(gap) for gap in wave.gaps],
     "beats": [
@@ -60,7 +60,9 @@ def write(output: str, wave: ReconstructedWave, site: str, facts: Mapping[str, A
     if np.isfinite(wave.half_width_mmhg).any():
       table["low_mmhg"] = (wave.aortic_mmhg - wave.half_width_mmhg).round(3)
       table["high_mmhg"] = (wave.aortic_mmhg + wave.half_width_mmhg).round(3)
-    table.to_csv(csv_path, index=False)
+    with open(csv_path, "w", encoding="utf-8", newline="") as text:
+      text.write(f"# {wave.unknown_level}\n" if wave.unknown_level else "")
+      table.to_csv(text, index=False)
     with open(json_path, "w", encoding="utf-8") as text:
       json.dump(content, text, indent=1)
     for path in png_path:
@@ -74,7 +76,16 @@ def _picture(wave: ReconstructedWave, site: str) -> bytes:
 
   shaded = [(gap.start_s, gap.end_s) for gap in wave.gaps]
   return figures.to_png(
-    figures.reconstruction(wave.time_s, wave.peripheral_mmhg, wave.aortic_mmhg, site, shaded, wave.half_width_mmhg)
+    figures.reconstruction(
+      wave.time_s,
+      wave.peripheral,
+      wave.aortic_mmhg,
+      site,
+      shaded,
+      wave.half_width_mmhg,
+      wave.unitless,
+      wave.unknown_level,
+    )
   )
 
 
@@ -95,6 +106,8 @@ def format_summary(wave: ReconstructedWave) -> str:
   lines = [f"gap {gap.start_s:.2f}–{gap.end_s:.2f} s: {gap.reason}" for gap in wave.gaps[:_MOST_GAPS]]
   if len(wave.gaps) > _MOST_GAPS:
     lines.append(f"… and {len(wave.gaps) - _MOST_GAPS} more gaps; the JSON file lists all")
+  if wave.unknown_level:
+    lines.append(f"WARNING: {wave.unknown_level}")
   if wave.ood_fraction > MOST_OOD:
     lines.append(
       f"WARNING: {100 * wave.ood_fraction:.0f} % of the record is out of distribution; the intervals are not valid there"
@@ -104,7 +117,7 @@ def format_summary(wave: ReconstructedWave) -> str:
   if wave.lacking:
     lines.append(f"no intervals: {wave.lacking}")
   statistics = summary(wave.beats)
-  means = ", ".join(f"{label} {statistics[name]['mean']:.1f}" for label, name in _PRINTED_MEANS if statistics)
+  means = ", ".join(f"{label} {statistics[name]['mean']:.1f}" for label, name in _PRINTED_MEANS if name in statistics)
   return "\n".join(
     [*lines, f"{len(wave.beats)} beat{'' if len(wave.beats) == 1 else 's'}" + (f"; means: {means}" if means else "")]
   )

@@ -42,7 +42,12 @@ def ranked(rows: pandas.DataFrame, ranked_by: str) -> dict[str, str]:
 
 
 def waves(
-  rows: pandas.DataFrame, outputs: Mapping[str, Mapping[str, np.ndarray]], ranked_by: str, site: str, fs_hz: float
+  rows: pandas.DataFrame,
+  outputs: Mapping[str, Mapping[str, np.ndarray]],
+  ranked_by: str,
+  site: str,
+  fs_hz: float,
+  unitless: bool = False,
 ) -> Figure:
   """Draws reconstructed waves over true ones for the best, the median and the worst test subject of a method.
 
@@ -53,6 +58,7 @@ def waves(
     ranked_by: the method whose RMSE selects the subjects.
     site: of the peripheral wave.
     fs_hz: sampling rate.
+    unitless: whether the peripheral wave has no unit; it is then drawn to fit.
 
   Returns:
     The figure, a panel a subject.
@@ -65,9 +71,10 @@ def waves(
       row = int(np.flatnonzero(truth["subject_b"] == subject)[0])
       part = slice(round(0.5 * fs_hz), round(2.5 * fs_hz))
       time_s = np.arange(truth["true_bt"].shape[1])[part] / fs_hz
-      axes.plot(
-        time_s, truth["predicted_bt"][row, part], color=figures.COLOURS["peripheral"], lw=1, label=f"{site}, measured"
-      )
+      peripheral_t, label = truth["predicted_bt"][row, part], figures.peripheral_label(site, unitless)
+      if unitless:
+        peripheral_t = figures.beside(peripheral_t, truth["true_bt"][row, part])
+      axes.plot(time_s, peripheral_t, color=figures.COLOURS["peripheral"], lw=1, label=label)
       axes.plot(time_s, truth["true_bt"][row, part], color="#000000", lw=2.2, label="aortic root, true")
       for method, output in outputs.items():
         if method != "peripheral":

@@ -37,7 +37,8 @@ class ClinicResults:
     study: in this clinic.
     rows: a row a subject and cell.
     summaries: a method at a number of labels each.
-    waves: method → stored waves and features of the first fold and seed, at 0 labels and at `focus`.
+    waves: method → stored waves and features of the first fold and seed, at 0 labels and at `focus`; "peripheral" has
+      the measured and the true waves.
     first: the cells of those.
   """
 
@@ -110,6 +111,9 @@ def open_clinics(study: study_config.Study, folder: str, rows: pandas.DataFrame)
     outputs = {
       cell.key.method: stored for cell in first if (stored := study_results.load_figure_data(folder, cell.key))
     }
+    truth = next((stored for stored in outputs.values() if "true_bt" in stored), None)
+    if truth is not None:
+      outputs["peripheral"] = {**truth, "predicted_bt": truth["peripheral_bt"]}
     own = [result for result in summaries if result.scenario == name]
     results.append(ClinicResults(clinic, rows[rows["scenario"] == name], own, outputs, first))
   return results
@@ -128,7 +132,8 @@ def _waves(clinic: ClinicResults) -> list[page.Drawn]:
     return []
   methods = ["peripheral", *(m for m in _WAVES if m in clinic.waves and m != ranked_by), ranked_by]
   site, fs_hz, first = study_datasets.target_site(clinic.study), clinic.study.windows.fs_hz, _first(clinic)
-  figure = study_figures.waves(first, {m: clinic.waves[m] for m in methods}, ranked_by, site, fs_hz)
+  unitless = clinic.study.signals.unitless
+  figure = study_figures.waves(first, {m: clinic.waves[m] for m in methods}, ranked_by, site, fs_hz, unitless)
   caption = (
     f"Reconstructed aortic waves over the true ones: best, median and worst test subject of {tables.label(ranked_by)}"
   )
@@ -225,7 +230,7 @@ def record(
   Args:
     name: of the record.
     waves: "true" if it was measured, and method → (window, time) [mmHg].
-    peripheral_bt: (window, time) [mmHg].
+    peripheral_bt: (window, time) [mmHg], or a PPG in any unit.
     study: whose windows these are.
 
   Returns:
@@ -234,9 +239,12 @@ def record(
   spec, inner = study.windows, slice(study.windows.margin, study.windows.samples - study.windows.margin)
   count = len(peripheral_bt)
   time_s = (np.arange(count)[:, None] * spec.seconds + np.arange(spec.samples)[None, :] / spec.fs_hz).round(3)
-  site = study_datasets.target_site(study)
+  site, unitless = study_datasets.target_site(study), study.signals.unitless
+  leader = waves["true"] if "true" in waves else next(iter(waves.values()))
+  if unitless:
+    peripheral_bt = figures.beside(peripheral_bt, leader)
   looks = {
-    "peripheral": (f"{site}, measured", figures.COLOURS["peripheral"], 1.0),
+    "peripheral": (figures.peripheral_label(site, unitless), figures.COLOURS["peripheral"], 1.0),
     "true": ("aortic root, true", "ink", 2.6),
   }
   series = []
@@ -247,7 +255,6 @@ def record(
     values = [None if np.isnan(value) else round(float(value), 2) for value in inner_bt.ravel()]
     dash = "dash" if key.endswith("_source") else "solid"  # its colour is that of the one fitted on the target
     series.append({"name": label, "colour": shade, "width": width, "dash": dash, "values": values})
-  leader = waves["true"] if "true" in waves else next(iter(waves.values()))
   entries = []
   for k in range(count):
     feet = beats.find_feet(leader[k, inner], spec.fs_hz) + spec.margin

@@ -10,7 +10,7 @@ DBP + 0.4 PP (Bos 2007), DBP + 0.412 PP (Meaney 2000), √(SBP · DBP).
 import dataclasses
 import math
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -87,6 +87,22 @@ def may_have(calibration: config.Calibration) -> tuple[str, ...]:
 def needs(calibration: config.Calibration) -> tuple[str, ...]:
   """Returns the covariates that the calibration requires; the MAP of a cuff is optional."""
   return {"none": (), "invasive": CATHETER}.get(calibration.kind, CUFF[:2])
+
+
+def unknown_level(unitless: bool, covariates: Sequence[str]) -> str:
+  """Returns that the pressure level of a reconstruction is unknown, "" if the input contains it.
+
+  Args:
+    unitless: whether the network reads a wave without a unit.
+    covariates: names of the covariates that it reads.
+  """
+  if not unitless or set(covariates) & {*CUFF, *CATHETER}:
+    return ""
+  known = f", apart from what {' and '.join(covariates)} tell{'s' * (len(covariates) == 1)}" if covariates else ""
+  return (
+    "the pressure level is unknown: a PPG without a cuff's reading does not contain it, so it is the mean of the training"
+    + known
+  )
 
 
 def reading(

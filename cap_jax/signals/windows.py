@@ -24,6 +24,19 @@ def frame(x_t: np.ndarray, length: int, hop: int) -> np.ndarray:
   return np.lib.stride_tricks.sliding_window_view(x_t, length, axis=-1)[..., ::hop, :].copy()
 
 
+def min_max(x_bt: np.ndarray) -> np.ndarray:
+  """Scales each window to between 0 and 1; a window without a pulse becomes 0.
+
+  A window is all that a stream has, so its own extremes serve a record and a stream alike. Neither a gain nor an offset
+  of the wave changes the result.
+
+  Args:
+    x_bt: (window, time) waves of any unit.
+  """
+  low_b, high_b = x_bt.min(1, keepdims=True), x_bt.max(1, keepdims=True)
+  return (x_bt - low_b) / np.where(high_b > low_b, high_b - low_b, 1)
+
+
 def starts_covering(size: int, length: int, hop: int) -> np.ndarray:
   """Returns the starts of windows that cover a record to its last sample.
 

@@ -12,12 +12,14 @@ from cap_jax import baselines, config
 from cap_jax.baselines import rescaling, systolic
 from cap_jax.data import batches
 from cap_jax.inference import uncertainty
+from cap_jax.signals import windows
 from cap_jax.strategies import find, surgery
 from cap_jax.study import study_config, study_datasets, training
 from cap_jax.train import checkpoint, loop, prediction, runs, strategy_selection
 from cap_jax.types import InputError, suggest
 
 NO_REFERENCE_USED = ""
+ONLY_SYSTOLIC = ("npma", "map_dbp")
 LEVELS = "the true MAP and DBP"
 
 
@@ -160,16 +162,20 @@ def _time(
   return run
 
 
+def _as_read(study: study_config.Study, pairs: batches.Pairs) -> batches.Pairs:
+  """Returns windows as networks read them: those without a unit scaled one by one."""
+  return dataclasses.replace(pairs, x_bt=windows.min_max(pairs.x_bt)) if study.signals.unitless else pairs
+
+
 def _classical(kind: str, on_target: bool) -> Method:
   """Makes the method that fits a classical baseline on the target's labels, or on the source."""
   fit, settings = baselines.FITTED[kind]
 
   def predict(inputs: MethodInputs) -> np.ndarray:
-    if on_target:
-      baseline = fit(inputs.labelled, inputs.target.validation, inputs.study.windows)
-    else:
-      baseline = fit(inputs.source.in_memory, inputs.source.validation, inputs.study.windows)
-    return baseline(inputs.target.test)
+    training = inputs.labelled if on_target else inputs.source.in_memory
+    validation = inputs.target.validation if on_target else inputs.source.validation
+    training, validation, test = (_as_read(inputs.study, one) for one in (training, validation, inputs.target.test))
+    return fit(training, validation, inputs.study.windows)(test)
 
   return Method(run=_time(predict), labels=on_target, settings=settings, from_source=not on_target)
 
@@ -302,6 +308,14 @@ BASELINES: dict[str, Method] = {
 }
 
 
+# baselines whose formula needs the peripheral wave in mmHg
+_READS_PRESSURE = (
+  "peripheral",
+  "map_dbp",
+  *(f"{kind}_{where}" for kind in ("individual_tf", "tube_load", "adaptive_tf") for where in ("source", "target")),
+)
+
+
 def _auto() -> Method:
   """Makes the method that uses the strategy which `strategy_selection` chooses in each cell."""
 
@@ -351,4 +365,6 @@ def unavailable(study: study_config.Study, name: str) -> str:
     return f"the source was trained for {study.task}"
   if entry.sites and site not in entry.sites:
     return f"is defined for {', '.join(entry.sites)}, not for {site}"
+  if study.signals.unitless and name in _READS_PRESSURE:
+    return "reads a pressure in mmHg, but a PPG has no unit"
   return ""

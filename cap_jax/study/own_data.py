@@ -63,7 +63,7 @@ def _read_entry(
   if lacking:
     raise DataError(entry.where, f"the network needs {', '.join(lacking)}", "add it to the covariates", entry.subject)
   try:
-    return calibrate.calibrate(recording, site, scales.without_errors(trained.calibration))
+    return calibrate.calibrate(recording, site, scales.without_errors(trained.calibration), trained.scaling.unitless)
   except DataError:
     raise
   except InputError as error:
@@ -162,7 +162,9 @@ class Evaluated:
   outliers: dict[str, str]
 
 
-def outliers(paired: batches.Pairs, rmse_mmhg: Sequence[float], spec: config.Windows) -> dict[str, str]:
+def outliers(
+  paired: batches.Pairs, rmse_mmhg: Sequence[float], spec: config.Windows, unitless: bool = False
+) -> dict[str, str]:
   """Finds subjects whose error or amplification stands far from those of the others.
 
   These are often pairs that are not simultaneous, exchanged or in another unit. The measure is the robust z-score of the
@@ -173,6 +175,7 @@ def outliers(paired: batches.Pairs, rmse_mmhg: Sequence[float], spec: config.Win
     paired: windows with the reference.
     rmse_mmhg: error of each subject, in their order.
     spec: margin of the windows.
+    unitless: whether the peripheral wave has no unit; its amplification is then not compared.
 
   Returns:
     Subject → how it differs; empty with fewer than five subjects.
@@ -183,10 +186,10 @@ def outliers(paired: batches.Pairs, rmse_mmhg: Sequence[float], spec: config.Win
   ratio_b = np.ptp(paired.x_bt[:, inner], axis=1) / np.maximum(np.ptp(paired.y_bt[:, inner], axis=1), 1e-3)
   amplification = [float(np.median(ratio_b[paired.subject_b == subject])) for subject in paired.subjects]
   differences: dict[str, list[str]] = {}
-  for name, values, unit, both in (
-    ("waveform RMSE", list(rmse_mmhg), " mmHg", False),
-    ("amplification of the pulse pressure", amplification, "", True),
-  ):
+  compared = [("waveform RMSE", list(rmse_mmhg), " mmHg", False)]
+  if not unitless:
+    compared.append(("amplification of the pulse pressure", amplification, "", True))
+  for name, values, unit, both in compared:
     log = np.log(np.maximum(values, 1e-3))
     spread = max(float(np.median(np.abs(log - np.median(log)))), np.log(1.1))
     score = 0.6745 * (log - np.median(log)) / spread
@@ -204,7 +207,7 @@ def method_of(trained: checkpoint.Checkpoint) -> tuple[str, int, int]:
 
 
 def evaluate(trained: checkpoint.Checkpoint, paired: batches.Pairs, place: str) -> Evaluated:
-  """Computes the errors of the network, of the unchanged peripheral wave and of the moving average.
+  """Computes the errors of the network, of the unchanged peripheral pressure and of the moving average.
 
   Args:
     trained: the network.
@@ -212,9 +215,10 @@ def evaluate(trained: checkpoint.Checkpoint, paired: batches.Pairs, place: str) 
     place: name of the data set, for the rows.
   """
   spec, (name, n_target, seed) = trained.windows, method_of(trained)
-  evaluator = waveform_metrics.Evaluator(paired, spec)
+  unitless = trained.scaling.unitless
+  evaluator = waveform_metrics.Evaluator(paired, spec, unitless)
   reading = uncertainty.read(trained, paired)
-  errors_of = {("peripheral", 0): evaluator.errors(paired.x_bt)}
+  errors_of = {} if unitless else {("peripheral", 0): evaluator.errors(paired.x_bt)}
   if trained.site in systolic.FRACTIONS:
     average = systolic.moving_average(paired.x_bt, trained.site, spec)
     errors_of["npma", 0] = evaluator.errors(average, only_systolic=True)
@@ -234,7 +238,7 @@ def evaluate(trained: checkpoint.Checkpoint, paired: batches.Pairs, place: str) 
   truth = {"predicted_bt": paired.x_bt[rows_to_show], "true_bt": paired.y_bt[rows_to_show]}
   truth["subject_b"] = paired.subject_b[rows_to_show].astype(str)
   waves = {"peripheral": truth, name: {"predicted_bt": reading.y_bt[rows_to_show]}}
-  return Evaluated(rows, waves, outliers(paired, [one.rmse_mmhg for one in own_errors], spec))
+  return Evaluated(rows, waves, outliers(paired, [one.rmse_mmhg for one in own_errors], spec, unitless))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

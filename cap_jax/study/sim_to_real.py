@@ -156,7 +156,7 @@ def ppg_source(study: study_config.Study, subjects: int, seconds: float) -> tupl
   Returns:
     Training and validation windows.
   """
-  scenario = dataclasses.replace(clinics.SOURCES[study.source], oximeter=clinics.OXIMETER)
+  scenario = dataclasses.replace(clinics.SOURCES[study.source], oximeter=clinics.DELAYED_OXIMETER)
   clinic = scenario.clinic("ppg", subjects, seconds, study.windows.fs_hz, 2 * study.cohort_seed)
   cohort = virtual.draw(clinic, (PPG,), RADIAL)
   conditioned = [conditioning.condition(recording, _CONDITIONING)[0] for recording in cohort]

@@ -153,8 +153,13 @@ class Study:
 
 def _check_sites(study: Study) -> None:
   scales.check(study.calibration)
-  if study.site != recordings.PPG or study.calibration.kind == "none":
-    recordings.check_pressure_site(study.site)
+  recordings.check_input_site(study.site)
+  for name in (study.scenario, *study.scenarios) if study.signals.unitless and not study.target_data else ():
+    site = clinics.SCENARIOS[name].site if name in clinics.SCENARIOS else None
+    if site not in (None, recordings.PPG):
+      raise InputError(
+        f"scenario={name}: measures a pressure at {site}, but the source network reads a PPG without a unit; choose another clinic"
+      )
   recordings.check_site(study.reference, "--config.reference")
   if study.reference in (study.site, recordings.PPG):
     raise InputError(f"reference={study.reference}: must be a pressure at a site other than {study.site}")

@@ -12,9 +12,10 @@ from typing import Any
 import jax
 
 from cap_jax import clinics, config
-from cap_jax.data import batches, calibrate, datasets, splits, store, stream, subject_partition
+from cap_jax.data import batches, calibrate, datasets, recordings, splits, store, stream, subject_partition
 from cap_jax.data.sources import virtual
 from cap_jax.losses import tasks
+from cap_jax.signals import calibration as scales
 from cap_jax.study import folds, study_config
 from cap_jax.train import runs
 from cap_jax.types import InputError
@@ -170,6 +171,16 @@ def store_hashes(study: study_config.Study) -> dict[str, str]:
   return {path: str(store.open_store(path).manifest["sha256"]) for path in paths}
 
 
+def unknown_level(study: study_config.Study) -> str:
+  """Returns that the study's networks do not know the pressure level, "" if they do."""
+  return scales.unknown_level(study.signals.unitless, study.model_of_target.covariates)
+
+
+def _calibrated(study: study_config.Study, recording: recordings.Recording, site: str) -> recordings.Recording:
+  """Returns a recording with the wave of a site as the study's networks read it."""
+  return calibrate.calibrate(recording, site, study.calibration, study.signals.unitless)
+
+
 def load_source(study: study_config.Study) -> Source:
   """Draws the source cohort or opens its store, with the reference wave of its task.
 
@@ -182,7 +193,7 @@ def load_source(study: study_config.Study) -> Source:
   cohort = virtual.draw(source_clinic(study), (study.site,), reference)
   sizes = {"training": study.source_subjects, "validation": study.validation_subjects}
   split = splits.draw([r.subject for r in cohort], sizes, study.cohort_seed)
-  cohort = [calibrate.calibrate(recording, study.site, study.calibration) for recording in cohort]
+  cohort = [_calibrated(study, recording, study.site) for recording in cohort]
   pairs = batches.make_pairs(cohort, study.site, study.windows, reference)
   origin = {"data": "in silico: virtual cohort", "source": study.source}
   return Source(pairs.of(split.subjects["training"]), pairs.of(split.subjects["validation"]), origin)
@@ -222,7 +233,7 @@ def _load_pairs(
   for recording in opened.recordings(names, signals):
     if set(signals) <= set(recording.signals):
       try:
-        calibrated.append(calibrate.calibrate(recording, signals[0], study.calibration))
+        calibrated.append(_calibrated(study, recording, signals[0]))
       except InputError as error:
         problem = f" ({error})"
   if not calibrated:
@@ -263,7 +274,7 @@ def load_target(study: study_config.Study, fold: int = 0) -> Target:
     return _load_stored_target(study, fold)
   site = target_site(study)
   cohort = virtual.draw(target_clinic(study), (site,), study.reference)
-  cohort = [calibrate.calibrate(recording, site, study.calibration) for recording in cohort]
+  cohort = [_calibrated(study, recording, site) for recording in cohort]
   sizes = {
     "labelled": study.labelled_subjects,
     "validation": study.validation_subjects,

@@ -39,6 +39,17 @@ def focus(study: study_config.Study) -> int:
   return min((n for n in study.n_target if n), key=lambda n: abs(n - 5), default=0)
 
 
+def shown(study: study_config.Study, key: Key) -> bool:
+  """Returns whether figures show the waves of a cell: of the first fold and seed, at 0 labels or at the focus."""
+  return key.fold == 0 and key.seed == study.seeds[0] and key.n_target in (0, focus(study))
+
+
+def has_truth(study: study_config.Study, key: Key) -> bool:
+  """Returns whether the measured and the true waves of a clinic are stored with a cell: the first shown one with waves."""
+  of_clinic = (one for one in keys(study) if one.scenario == key.scenario and shown(study, one))
+  return key == next((one for one in of_clinic if one.method not in methods.ONLY_SYSTOLIC), None)
+
+
 def focused(study: study_config.Study) -> dict[str, int]:
   """Returns method → number of labels in a report's main tables: the focus, or 0 for a method that does not run there."""
   label_counts: dict[str, int] = {}

@@ -17,6 +17,7 @@ from cap_jax import files
 from cap_jax.data import batches
 from cap_jax.inference import pretrained, uncertainty
 from cap_jax.metrics import waveform_metrics
+from cap_jax.signals import windows
 from cap_jax.study import (
   folds,
   methods,
@@ -141,7 +142,7 @@ class StudyRunner:
     split = study_datasets.split_of(self.source, target)
     name = scenario if folds.count(study) == 1 else f"{scenario}_fold_{fold}"
     study_manifest.settle(self.folder, name, split, study_datasets.digests(self.source, target))
-    return study, target, waveform_metrics.Evaluator(target.test, study.windows)
+    return study, target, waveform_metrics.Evaluator(target.test, study.windows, study.signals.unitless)
 
   def _inputs(self, key: Key, setting: methods.Setting) -> methods.MethodInputs:
     """Returns the inputs of a method in one of its settings."""
@@ -276,12 +277,14 @@ class StudyRunner:
     self, key: Key, output: methods.Output, target: study_datasets.Target
   ) -> dict[str, np.ndarray] | None:
     """Returns the waves and features of a cell for the figures, None unless it has the first fold and seed and a shown n_target."""
-    first = key.fold == 0 and key.seed == self.study.seeds[0] and key.n_target in (0, study_grid.focus(self.study))
-    if not first or output.only_systolic:
+    if not study_grid.shown(self.study, key) or output.only_systolic:
       return None
     rows = figure_rows(target.test)
     arrays = {"predicted_bt": output.predicted_bt[rows].astype(np.float32)}
-    if key.method == "peripheral":  # the reference is stored once, with this method
+    if study_grid.has_truth(self.study, key):
+      x_bt = target.test.x_bt[rows]
+      # waves are stored in steps of 0.01
+      arrays["peripheral_bt"] = 100 * windows.min_max(x_bt) if self.study.signals.unitless else x_bt
       arrays |= {"true_bt": target.test.y_bt[rows], "subject_b": target.test.subject_b[rows].astype(str)}
     network = output.network
     if network is not None and not key.n_target and network.net.f == self.trained.net.f:

@@ -24,10 +24,11 @@ def check(study: study_config.Study, name: str, source_model: config.Model) -> N
     source_model: model of the source network.
 
   Raises:
-    InputError: it cannot start from a source network of the study's task.
+    InputError: it cannot start from a source network of the study's task and input.
     surgery.MergeError: the networks do not merge as it needs, or it freezes parameters that do not exist.
   """
   strategy = find(name, study.custom.get(name))
+  checks.check_unit(strategy, study.signals.unitless)
   checks.check(strategy, study.model_of_target, source_model, study.task, study.windows.samples)
 
 

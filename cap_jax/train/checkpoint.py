@@ -25,7 +25,11 @@ from cap_jax.train.uncertainty_calibration import UncertaintyCalibration, expect
 from cap_jax.types import InputError, Params
 
 FORMAT = 5
-_READABLE = (3, 4, FORMAT)  # 3: other names, and no heart rates; 3 and 4: distances in place of detectors
+_READABLE = (
+  3,
+  4,
+  FORMAT,
+)  # 3: other names, and no heart rates; 3 and 4: pressures only, distances in place of detectors
 HEADER = checksummed.HEADER
 digest = checksummed.digest
 _UNCERTAINTY = "uncertainty_calibration"  # beside the blocks of the network
@@ -79,6 +83,11 @@ class Checkpoint:
   def calibration(self) -> config.Calibration:
     """Calibration of the input waves."""
     return self.signals.calibration
+
+  @property
+  def unknown_level(self) -> str:
+    """That the pressure level of its reconstructions is unknown, "" if its input contains the level."""
+    return scales.unknown_level(self.scaling.unitless, self.model.covariates)
 
   @property
   def net(self) -> nets.Net:
@@ -147,6 +156,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
       "mean_mmhg": checkpoint.scaling.mean_mmhg,
       "sd_mmhg": checkpoint.scaling.sd_mmhg,
       "scalars": checkpoint.scaling.scalars,
+      "unitless": checkpoint.scaling.unitless,
     },
     "about": checkpoint.about,
     "calibration": dataclasses.asdict(checkpoint.calibration),
@@ -186,7 +196,8 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     spec = config.Windows(**content["windows"])
     of = content["scaling"]
     scalars = tuple((str(name), float(mean), float(sd)) for name, mean, sd in of["scalars"])
-    scaling = batches.Scaling(of["mean_mmhg"], of["sd_mmhg"], scalars)
+    unitless = bool(of["unitless"]) if content["format"] == FORMAT else False
+    scaling = batches.Scaling(of["mean_mmhg"], of["sd_mmhg"], scalars, unitless=unitless)
     if not all(np.isfinite([scaling.mean_mmhg, scaling.sd_mmhg])) or scaling.sd_mmhg <= 0:
       raise ValueError(f"scaling {scaling.mean_mmhg}, {scaling.sd_mmhg}")
     task, about = str(content["task"]), dict(content["about"])

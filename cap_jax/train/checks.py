@@ -82,6 +82,22 @@ def _check_blocks(strategy: Strategy, net: nets.Net, source_net: nets.Net, sampl
     raise surgery.MergeError(f"the head was trained for {task} and stays frozen; train all of r in the last stage")
 
 
+def check_unit(strategy: Strategy, unitless: bool) -> None:
+  """Checks that a strategy can follow a source whose input has no unit.
+
+  Args:
+    strategy: how to transfer.
+    unitless: whether the input of the source network has no unit.
+
+  Raises:
+    InputError: the mean teacher scales waves about the mean pressure of the input, which such an input does not have.
+  """
+  if unitless and any(term.name == "mean_teacher" for term in strategy.loss):
+    raise InputError(
+      f"strategy {strategy.name}: its loss mean_teacher scales pulses, but a PPG without a unit has no pulse pressure; choose another strategy"
+    )
+
+
 def check_task(strategy: Strategy, task: str) -> None:
   """Checks that a strategy can follow a source of a task.
 

@@ -93,10 +93,8 @@ def read(path: str | os.PathLike[str], formats: Sequence[int], remedy: str) -> d
     with open(header, encoding="utf-8") as file:
       content = json.load(file)
     if content["format"] not in formats:
-      readable = ", ".join(map(str, formats))
-      raise InputError(
-        f"{header}: has format {content['format']}, but this version reads format{'s' * (len(formats) > 1)} {readable}; {remedy}"
-      )
+      readable = " and ".join(part for part in (", ".join(map(str, formats[:-1])), str(formats[-1])) if part)
+      raise InputError(f"{header}: has format {content['format']}, but this version reads format {readable}; {remedy}")
     _check_files(os.path.join(path, ARRAYS), content, remedy)
   except InputError:
     raise

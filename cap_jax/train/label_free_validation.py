@@ -71,5 +71,5 @@ def importance_weighted(
     spec: margin of the windows.
   """
   square_b = prediction.square_error(prediction.predict(network, people), people, spec)
-  scale = network.scaling.scale
+  scale = network.scaling.scale_input
   return weighted_rmse(square_b, people.subject_b, importance.weights(scale(people.x_bt), scale(target.x_bt)))

@@ -107,7 +107,7 @@ def predict(trained: checkpoint.Checkpoint, windows: batches.Pairs | batches.Wav
   """
   scaling = trained.scaling
   c_bq = scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
-  network_bt = scaling.unscale(apply(trained.net, trained.params, scaling.scale(windows.x_bt), c_bq))
+  network_bt = scaling.unscale(apply(trained.net, trained.params, scaling.scale_input(windows.x_bt), c_bq))
   return trained.blended(network_bt, windows.x_bt)
 
 
@@ -123,7 +123,9 @@ def pooled(
   """
   rows = np.random.default_rng(0).permutation(len(windows.x_bt))[:_POOLED]
   c_bq = trained.scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
-  h_bnd = features(trained.net, trained.params, trained.scaling.scale(windows.x_bt[rows]), c_bq[rows], adapted=adapted)
+  h_bnd = features(
+    trained.net, trained.params, trained.scaling.scale_input(windows.x_bt[rows]), c_bq[rows], adapted=adapted
+  )
   return h_bnd.mean(1, dtype=np.float32), windows.subject_b[rows]
 
 
@@ -164,7 +166,7 @@ def make_validator(
     windows: labelled validation windows [mmHg].
     spec: margin of the windows.
   """
-  x_bt = scaling.scale(windows.x_bt)
+  x_bt = scaling.scale_input(windows.x_bt)
   c_bq = scaling.standardise(windows.covariates, model.covariates, len(x_bt))
 
   def validate(params: Params) -> float:

@@ -115,7 +115,7 @@ def arrays(
   """
   count = len(windows.x_bt)
   stream = {
-    "x": scaling.scale(windows.x_bt),
+    "x": scaling.scale_input(windows.x_bt),
     "c": scaling.standardise(windows.covariates, model.covariates, count),
   }
   if isinstance(windows, batches.Pairs):
@@ -165,7 +165,7 @@ def pretrain(
   of_task = tasks.TASKS[task]
   model = of_task.model(model)
   numerics = of_task.numerics or ()
-  scaling = batches.fit_scaling(training, (*model.covariates, *numerics))
+  scaling = batches.fit_scaling(training, (*model.covariates, *numerics), signals.unitless)
   nets.check(model, signals.windows)
   net = nets.make_net(model)
   source_loss = of_task.make_loss(net, signals.windows.margin)
@@ -182,8 +182,7 @@ def pretrain(
     **origin,
     "source_subjects": len(training.subjects),
     "steps": spec.steps,
-    # includes standardised numerics, where the task has them
-    "validation_rmse_mmhg": round(scaling.sd_mmhg * error, 3),
+    **_validation_error(error, scaling, task),
     "train_s": round(fitted.train_s, 1),
     **({"warning": flat} if flat else {}),
   }
@@ -192,6 +191,18 @@ def pretrain(
     seen_subject_hashes=checkpoint.digests_of(training.subjects, validation.subjects),
   )  # fmt: skip
   return source, fitted
+
+
+def _outputs_pressure(scaling: batches.Scaling, task: str) -> bool:
+  """Returns whether a network learns a pressure, not the PPG that it reads."""
+  return not scaling.unitless or tasks.TASKS[task].reference is not None
+
+
+def _validation_error(error: float, scaling: batches.Scaling, task: str) -> dict[str, float]:
+  """Returns the error of a source network under a name with its unit; standardised numerics count like pressures."""
+  if _outputs_pressure(scaling, task):
+    return {"validation_rmse_mmhg": round(scaling.sd_mmhg * error, 3)}
+  return {"validation_rmse_sd": round(error, 3)}
 
 
 def streams(
@@ -228,7 +239,7 @@ def streams(
     scaled["source"] = arrays(scaling, people, model, numerics)
     if strategy.reweigh:
       scaled["source"]["w"] = importance.weights(
-        scaled["source"]["x"], scaling.scale(data.needed("unlabelled", by).x_bt)
+        scaled["source"]["x"], scaling.scale_input(data.needed("unlabelled", by).x_bt)
       )
     if strategy.transducer:
       transducers = transducers_of(data, scaling, source.windows.fs_hz, by)
@@ -258,7 +269,7 @@ def transducers_of(
 def _fit_transducers(
   source: batches.Pairs, unlabelled: batches.Waves, scaling: batches.Scaling, fs_hz: float, site: str
 ) -> transducer_response.TransducerMixture:
-  source_bt, target_bt = scaling.scale(source.x_bt), scaling.scale(unlabelled.x_bt)
+  source_bt, target_bt = scaling.scale_input(source.x_bt), scaling.scale_input(unlabelled.x_bt)
   return transducer_response.fit(source_bt, source.subject_b, target_bt, unlabelled.subject_b, fs_hz, site)
 
 
@@ -271,7 +282,7 @@ def _simulate_scaled(
   seed: int,
 ) -> np.ndarray:
   """Simulates scaled windows (window, time) as recorded through a clinic's transducers."""
-  return transducer_response.apply(transducers, scaling.scale(windows.x_bt), fs_hz, seed)
+  return transducer_response.apply(transducers, scaling.scale_input(windows.x_bt), fs_hz, seed)
 
 
 def simulate_recording(
@@ -290,6 +301,8 @@ def simulate_recording(
     fs_hz: sampling rate of the windows.
     seed: draws a transducer for each window, and the noise.
   """
+  if not transducers.has_transducers:
+    return windows
   return dataclasses.replace(
     windows, x_bt=scaling.unscale(_simulate_scaled(transducers, windows, scaling, fs_hz, seed))
   )
@@ -396,6 +409,21 @@ class Budget:
       object.__setattr__(self, name, int(value))
 
 
+def _target_scaling(
+  strategy: Strategy, source: checkpoint.Checkpoint, data: Data, model: config.Model
+) -> batches.Scaling:
+  """Returns the scaling of the target network: the source's if the strategy uses its parameters or its windows."""
+  unitless = source.scaling.unitless
+  if data.labelled is None:
+    return source.scaling
+  if not checks.source_scales(strategy):
+    return batches.fit_scaling(data.labelled, model.covariates, unitless)
+  if not _outputs_pressure(source.scaling, source.task):
+    mean, sd = data.labelled.moments(reference=True)
+    return dataclasses.replace(source.scaling, mean_mmhg=mean, sd_mmhg=sd)
+  return source.scaling
+
+
 def prepare(
   strategy: Strategy,
   source: checkpoint.Checkpoint,
@@ -411,14 +439,12 @@ def prepare(
     streamed: streams and transducers, if they were computed already.
   """
   checks.check_task(strategy, source.task)
+  checks.check_unit(strategy, source.scaling.unitless)
   model = checks.with_adaptor(strategy, model or checks.wave_model(source.model))
   strategy = strategy.at(source.site, data.site)
   net, samples, margin = nets.make_net(model), source.windows.samples, source.windows.margin
   params, report = strategy.start(source.params, net, source.net, samples, jax.random.key(budget.seed))
-  if checks.source_scales(strategy) or data.labelled is None:
-    scaling = source.scaling
-  else:
-    scaling = batches.fit_scaling(data.labelled, model.covariates)
+  scaling = _target_scaling(strategy, source, data, model)
   layers = net.layers(samples)
   frozen, reason = _frozen_paths(strategy, layers, source, data)
   context = terms.Context(

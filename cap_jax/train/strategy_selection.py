@@ -153,7 +153,7 @@ def choose(
     evidence = source_evidence.assess(trained, people, data.labelled)
     if evidence.weight < _OTHER_WORLD:
       ranking = tuple(Ranked(name, float("nan")) for name in dict.fromkeys((OTHER_WORLD_STRATEGY, *CANDIDATES)))
-      blend = _blend(_own_filter(data.labelled, trained.windows), _EQUAL)
+      blend = _blend(_own_filter(data.labelled, trained), _EQUAL)
       return Choice(ranking, f"labelled subjects of another world: {evidence}", blend=blend)
   if data.n_target > 1:
     return _cross_validated(trained, data, short, adapt)
@@ -168,10 +168,12 @@ def choose(
   return _importance_weighted(trained, data, source_validation, short, adapt)
 
 
-def _own_filter(labelled: batches.Pairs, spec: config.Windows) -> arx.Arx | None:
-  """Returns the transfer function of labelled subjects, None if there is no stable one."""
+def _own_filter(labelled: batches.Pairs, trained: checkpoint.Checkpoint) -> arx.Arx | None:
+  """Returns the transfer function of labelled subjects, None if there is no stable one, or the input has no unit."""
+  if trained.scaling.unitless:
+    return None
   try:
-    return filter_blend.fit_filter(labelled, spec)
+    return filter_blend.fit_filter(labelled, trained.windows)
   except UnfitError:
     return None
 
@@ -183,7 +185,7 @@ def _cross_validated(trained: checkpoint.Checkpoint, data: runs.Data, budget: ru
   parts = [
     (labelled.of(fold.subjects["training"]), np.isin(labelled.subject_b, fold.subjects["test"])) for fold in folds
   ]
-  filters = [_own_filter(part, spec) for part in (labelled, *(training for training, _ in parts))]
+  filters = [_own_filter(part, trained) for part in (labelled, *(training for training, _ in parts))]
   filter_bt = None
   if all(one is not None for one in filters):
     filter_bt = np.empty_like(labelled.y_bt)

@@ -111,6 +111,22 @@ def test_scaling_is_of_the_training_input_and_inverts():
   np.testing.assert_allclose(scaling.unscale(scaling.scale(pairs.x_bt)), pairs.x_bt, atol=1e-3)
 
 
+def test_a_ppg_is_scaled_window_by_window_and_the_pressures_by_the_reference():
+  pairs = batches.make_pairs([recording("a", offset=7)], "radial", config.Windows())
+  assert pairs.moments(reference=True) != pairs.moments()
+  scaling = batches.fit_scaling(pairs, unitless=True)
+  assert (scaling.mean_mmhg, scaling.sd_mmhg) == pairs.moments(reference=True)
+  np.testing.assert_allclose(scaling.unscale(scaling.scale(pairs.y_bt)), pairs.y_bt, atol=1e-3)
+  x_bt = scaling.scale_input(pairs.x_bt)
+  np.testing.assert_allclose(
+    [x_bt.min(1), x_bt.max(1)], [[-0.45 / 0.28] * len(x_bt), [0.55 / 0.28] * len(x_bt)], rtol=1e-5
+  )
+  np.testing.assert_allclose(scaling.scale_input(1e3 * pairs.x_bt - 5), x_bt, atol=1e-4)
+  assert scaling != batches.Scaling(scaling.mean_mmhg, scaling.sd_mmhg)
+  pressure = batches.fit_scaling(pairs)
+  np.testing.assert_array_equal(pressure.scale_input(pairs.x_bt), pressure.scale(pairs.x_bt))
+
+
 def test_batches_visit_every_window_equally():
   arrays = {"target": {"x": np.arange(10), "y": np.arange(10) * 2}, "source": {"x": np.arange(100)}}
   stacks = list(batches.stacks(arrays, batch=4, steps=10, chunk=5, seed=0))

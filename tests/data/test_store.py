@@ -372,6 +372,34 @@ def test_scaled_stacks_have_the_shape_of_a_training(prepared):
   assert abs(float(stack["x"].mean())) < 0.5
 
 
+def test_a_ppg_is_streamed_without_a_unit(prepared):
+  """The radial waves of a store, as if they were a PPG."""
+  shards = tuple(
+    dataclasses.replace(
+      shard,
+      records=tuple(
+        dataclasses.replace(r, spans={**r.spans, "digital_ppg": r.spans["aortic_root"]}, moments={**r.moments})
+        for r in shard.records
+        if "aortic_root" in r.spans
+      ),
+    )
+    for shard in prepared.shards
+  )
+  manifest = {**prepared.manifest, "units": {**prepared.units, "digital_ppg": "1"}}
+  opened = dataclasses.replace(prepared, shards=shards, manifest=manifest)
+  signals = ("digital_ppg", "aortic_root")
+  result = stream.Stream(opened, ["s00", "s01"], signals, WINDOWS, config.Calibration())
+  scaling = batches.fit_scaling(result, unitless=True)
+  moments = [r.moments["aortic_root"] for shard in shards for r in shard.records if r.subject in ("s00", "s01")]
+  assert scaling.mean_mmhg == pytest.approx(sum(m[1] for m in moments) / sum(m[0] for m in moments))
+  assert result.count > 0
+  with pytest.raises(InputError, match="radial is not in mmHg; calibrate it"):
+    stream.Stream(
+      dataclasses.replace(prepared, manifest={**manifest, "units": {**manifest["units"], "radial": "uncalibrated"}}),
+      ["s00"], PAIR, WINDOWS, config.Calibration(),
+    )  # fmt: skip
+
+
 def test_what_cannot_be_streamed(prepared):
   with pytest.raises(InputError, match=r"contains no femoral \(found: aortic_root, radial\)"):
     stream.Stream(prepared, ["s00"], ("femoral", "aortic_root"), WINDOWS, config.Calibration())

@@ -236,7 +236,7 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
     ),
     ("transfer", ["--workdir=w", "--loss=hope:1"], "loss 'hope' is unknown; choose one of target"),
     ("transfer", ["--workdir=w", "--n_target=0", "--strategy=fine_tuning"], "fine_tuning needs labelled target"),
-    ("pretrain", ["--workdir=w", "--site=digital_ppg"], "must be a peripheral pressure"),
+    ("pretrain", ["--workdir=w", "--site=aortic_root"], "must be a peripheral wave"),
     ("compare", ["--workdir=w", "--config.scenarios=device,venus"], "scenarios=venus: unknown; choose one of"),
     ("compare", ["--workdir=w", "--config.scenario=mars"], "scenario=mars: unknown; choose one of"),
     ("compare", ["--workdir=w", "--config.n_target=5,100"], "must be 0 to 40 labelled subjects"),

@@ -1,6 +1,8 @@
 """Records of any length and rate."""
 
 import dataclasses
+import json
+import pathlib
 
 import jax
 import numpy as np
@@ -13,9 +15,11 @@ from cap_jax.inference import reconstruct
 from cap_jax.report import reconstruction
 from cap_jax.train import checkpoint, uncertainty_calibration
 from cap_jax.types import InputError
+from tests.signals.test_synchrony import pulses
 from tests.train import people
 
 pytestmark = pytest.mark.quick
+CUFF = config.Calibration(kind="sbp_dbp")
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +70,64 @@ def test_a_heart_rate_outside_that_of_the_training_is_said(identity_network):
   assert fast.unusual_hr == "the heart rate of 150/min is outside that of the training, 50 to 100/min"
   assert f"WARNING: {fast.unusual_hr}" in reconstruction.format_summary(fast)
   assert "WARNING" not in reconstruction.format_summary(usual)
+
+
+@pytest.fixture(scope="module")
+def ppg_network(identity_network):
+  """The same of a PPG: it stretches each window to the pressures of its training."""
+  scaling = batches.Scaling(92.0, 17.0, unitless=True)
+  return dataclasses.replace(identity_network, scaling=scaling, signals=config.Signals("digital_ppg"))
+
+
+def ppg(t, x):
+  return recordings.Recording(subject="r", time_s=t, signals={"digital_ppg": x}, units={"digital_ppg": "1"})
+
+
+def test_a_ppg_is_read_in_any_unit_and_upside_down_too(ppg_network):
+  t = np.arange(2500) / 125
+  x = pulses(125.0, 20)
+  x = (x - x.min()) / np.ptp(x)
+  output = reconstruct.reconstruct(ppg_network, ppg(t, x))
+  low, high = (92 + 17 * (edge - 0.45) / 0.28 for edge in (0, 1))
+  assert np.abs(output.aortic_mmhg - (low + (high - low) * x)).max() < 1.0
+  assert output.gaps == []
+  np.testing.assert_array_equal(output.peripheral, x)
+  for gain, offset in ((1e-4, 0.0), (4095.0, -2000.0), (-3.0, 800.0)):
+    other = reconstruct.reconstruct(ppg_network, ppg(t, gain * x + offset))
+    np.testing.assert_allclose(other.aortic_mmhg, output.aortic_mmhg, atol=1e-3)
+    assert len(other.beats) == len(output.beats)
+  assert np.isfinite(output.beats[3].csbp_est_mmhg)
+  assert np.isnan(output.beats[3].peripheral_sbp_mmhg)
+
+
+def test_faulty_beats_of_a_ppg_are_gaps_with_their_reason(ppg_network):
+  t = np.arange(5000) / 125
+  x = wave(t) / 1000
+  x[2000:2300] += 0.05 * np.sin(np.arange(300) / 3)
+  x[3000:3300] = x[3000]
+  reasons = {gap.reason for gap in reconstruct.reconstruct(ppg_network, ppg(t, x)).gaps}
+  assert reasons == {"beats that are moved", "flat line"}
+
+
+def test_every_output_says_that_the_level_of_a_ppg_is_unknown(ppg_network, tmp_path):
+  t = np.arange(2500) / 125
+  output = reconstruct.reconstruct(ppg_network, ppg(t, wave(t)))
+  text = "the pressure level is unknown: a PPG without a cuff's reading does not contain it, so it is the mean of the training"
+  assert output.unknown_level == text
+  assert f"WARNING: {text}" in reconstruction.format_summary(output)
+  csv_path, json_path, _ = reconstruction.write(str(tmp_path / "out.csv"), output, "digital_ppg", {})
+  comment, header, *rows = pathlib.Path(csv_path).read_text(encoding="utf-8").splitlines()
+  assert (comment, header, len(rows)) == (f"# {text}", "time_s,aortic_root_pressure_mmhg", t.size)
+  assert json.loads(pathlib.Path(json_path).read_text(encoding="utf-8"))["warnings"] == [text]
+  pressure = dataclasses.replace(
+    ppg_network, scaling=batches.Scaling(92.0, 17.0), signals=config.Signals("digital_ppg", calibration=CUFF)
+  )
+  known = {"cuff_sbp_mmhg": 140.0, "cuff_dbp_mmhg": 80.0}
+  calibrated = reconstruct.reconstruct(pressure, dataclasses.replace(ppg(t, wave(t)), covariates=known))
+  assert calibrated.unknown_level == ""
+  assert np.median([beat.peripheral_sbp_mmhg for beat in calibrated.beats]) == pytest.approx(140, abs=0.5)
+  with pytest.raises(InputError, match="digital_ppg has no unit; calibrate it"):
+    reconstruct.reconstruct(dataclasses.replace(ppg_network, scaling=batches.Scaling(92.0, 17.0)), ppg(t, wave(t)))
 
 
 def test_an_irregular_clock_is_kept(identity_network):

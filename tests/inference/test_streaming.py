@@ -1,19 +1,23 @@
 """Beats as they come: near the wave that is reconstructed when all is known, at other rates too, and nothing but beats."""
 
+import dataclasses
 import itertools
 
+import jax
 import numpy as np
 import pytest
 
-from cap_jax import clinics
-from cap_jax.data import recordings
+from cap_jax import clinics, config
+from cap_jax.data import batches, recordings
 from cap_jax.data.sources import virtual
 from cap_jax.inference import pretrained, reconstruct, streaming
 from cap_jax.signals import beats, windows
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
+from tests.train import people
 
 FS_HZ = 125.0
+AGE = (("age", 50.0, 10.0),)
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +104,55 @@ def test_what_is_not_a_beat_is_refused(trained, beat, said):
   with pytest.raises(InputError) as refused:
     stream(stream.begin(), beat)
   assert said in str(refused.value)
+
+
+@pytest.fixture(scope="module")
+def ppg_network(tiny_model):
+  """A network of nothing learnt that stretches the PPG to the pressures of its training."""
+  model = dataclasses.replace(tiny_model, covariates=("age",))
+  params = people.drawn(model)
+  params["r"]["wave"] = jax.tree.map(np.zeros_like, params["r"]["wave"])
+  scaling = batches.Scaling(92.0, 17.0, AGE, unitless=True)
+  return checkpoint.Checkpoint(params=params, model=model, scaling=scaling, signals=config.Signals("digital_ppg"))
+
+
+@pytest.mark.quick
+def test_a_stream_of_ppg_has_any_unit_and_says_that_the_level_is_unknown(ppg_network):
+  t = np.arange(2500) / FS_HZ
+  x = np.exp(-(((t % 0.8) - 0.25) ** 2) / 0.01)
+  feet = np.arange(100, 2400, 100)
+  stream = streaming.StreamingNetwork(ppg_network, FS_HZ)
+  results = []
+  for gain, offset in ((1.0, 0.0), (3000.0, -900.0)):
+    state = stream.begin({"age": 63})
+    for first, last in itertools.pairwise(feet):
+      state, beat = stream(state, gain * x[first:last] + offset)
+    assert state.covariates == {"age": 63.0}
+    results.append(beat)
+  np.testing.assert_allclose(results[0].aortic_mmhg, results[1].aortic_mmhg, atol=1e-3)
+  assert results[0].aortic_mmhg.max() == pytest.approx(92 + 17 * 0.55 / 0.28, abs=1.0)
+  assert results[0].unknown_level.endswith("apart from what age tells")
+  with pytest.raises(InputError, match="the network reads age; pass begin"):
+    stream.begin()
+  with pytest.raises(InputError, match="not an arterial pulse"):
+    stream(stream.begin({"age": 63}), np.full(100, 0.4))
+
+
+@pytest.mark.quick
+def test_a_stream_is_scaled_to_a_cuff_by_its_last_beats(ppg_network):
+  signals = config.Signals("digital_ppg", calibration=config.Calibration(kind="sbp_dbp"))
+  cuff = dataclasses.replace(ppg_network, signals=signals, scaling=batches.Scaling(92.0, 17.0, AGE))
+  t = np.arange(2500) / FS_HZ
+  x = np.exp(-(((t % 0.8) - 0.25) ** 2) / 0.01)
+  stream = streaming.StreamingNetwork(cuff, FS_HZ)
+  state = stream.begin({"age": 63, "cuff_sbp_mmhg": 150, "cuff_dbp_mmhg": 85})
+  for first in range(100, 1500, 100):
+    state, beat = stream(state, (1 + first / 10_000) * x[first : first + 100])  # its gain drifts
+  assert beat.aortic_mmhg.max() == pytest.approx(150, abs=3)
+  assert beat.aortic_mmhg.min() == pytest.approx(85, abs=2)
+  assert beat.unknown_level == ""
+  with pytest.raises(InputError, match="calibration sbp_dbp needs cuff_sbp_mmhg, cuff_dbp_mmhg"):
+    stream.begin({"age": 63})
 
 
 def test_a_rate_that_cannot_be_is_refused(trained):

@@ -92,6 +92,29 @@ def test_what_cannot_be_calibrated_is_refused(change, known, message):
     calibrate.calibrate(recording(np.ones(1000)), "digital_ppg", config.Calibration(kind="sbp_dbp"))
 
 
+def test_a_network_of_waves_without_a_unit_reads_them_as_they_are():
+  given = recording(pulses(FS_HZ, 30))
+  assert calibrate.calibrate(given, "digital_ppg", config.Calibration(), unitless=True) is given
+
+
+@pytest.mark.parametrize(
+  ("unitless", "covariates", "known"),
+  [
+    (False, (), True),
+    (True, (), False),
+    (True, ("age", "hr_bpm"), False),
+    (True, ("cuff_dbp_mmhg",), True),
+    (True, ("age", "invasive_map_mmhg"), True),
+  ],
+)
+def test_the_level_is_that_of_a_pressure_or_of_a_reading(unitless, covariates, known):
+  text = calibration.unknown_level(unitless, covariates)
+  assert (text == "") == known
+  assert known or text.endswith(
+    "it is the mean of the training" + (", apart from what age and hr_bpm tell" if covariates else "")
+  )
+
+
 def test_values_that_cannot_be():
   for change, said in (
     ({"kind": "guess"}, "calibration.kind=guess: unknown; choose one of none, sbp_dbp"),

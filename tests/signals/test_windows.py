@@ -15,6 +15,15 @@ def test_frames_lie_at_multiples_of_the_hop():
     windows.frame(np.arange(3), 4, 1)
 
 
+def test_the_extremes_of_each_window_become_0_and_1_whatever_gain_and_offset():
+  rng = np.random.default_rng(0)
+  x_bt = rng.normal(size=(3, 50)).cumsum(1)
+  scaled = windows.min_max(x_bt)
+  np.testing.assert_allclose([scaled.min(1), scaled.max(1)], [np.zeros(3), np.ones(3)])
+  np.testing.assert_allclose(windows.min_max(np.array([[1e-3], [40.0], [1e4]]) * x_bt - 7), scaled, atol=1e-9)
+  np.testing.assert_array_equal(windows.min_max(np.full((1, 50), 8.0)), np.zeros((1, 50)))
+
+
 def test_starts_cover_the_last_sample():
   np.testing.assert_array_equal(windows.starts_covering(11, 4, 3), [0, 3, 6, 7])
 

@@ -159,14 +159,14 @@ def test_left_out_subjects_choose_the_weight_of_the_transfer_function(ground, mo
   monkeypatch.setattr(
     prediction, "predict", lambda _, windows: windows.y_bt + 2 * noise.standard_normal(windows.y_bt.shape)
   )
-  monkeypatch.setattr(strategy_selection, "_own_filter", lambda part, spec: Offset(target.labelled, 1.0))
+  monkeypatch.setattr(strategy_selection, "_own_filter", lambda part, _: Offset(target.labelled, 1.0))
   choice = choose(ground, 3)
   assert choice.name == strategy_selection.CANDIDATES[0]
   assert choice.ranking[0].filter_weight == choice.blend.weight == pytest.approx(0.8, abs=0.02)
   assert choice.ranking[0].rmse_mmhg == pytest.approx(np.sqrt(0.8), rel=0.02)
-  monkeypatch.setattr(strategy_selection, "_own_filter", lambda part, spec: Offset(target.labelled, 5.0))
+  monkeypatch.setattr(strategy_selection, "_own_filter", lambda part, _: Offset(target.labelled, 5.0))
   assert choose(ground, 3).blend is None  # 2 of 2.15 mmHg: no gain of 10 %
-  monkeypatch.setattr(strategy_selection, "_own_filter", lambda part, spec: Offset(target.labelled, 1.0))
+  monkeypatch.setattr(strategy_selection, "_own_filter", lambda part, _: Offset(target.labelled, 1.0))
   text = strategy_selection.format_ranking(choice)
   assert re.search(r"multi_task/transducer blended with (79|80|81) % of the target's own transfer function", text)
 
@@ -181,7 +181,7 @@ def test_subjects_that_the_source_network_errs_on_are_of_another_world(ground, m
     "predict",
     lambda _, windows: windows.y_bt + np.where(np.isin(windows.subject_b, list(labelled)), 8.0, 1.0)[:, None],
   )
-  monkeypatch.setattr(strategy_selection, "_own_filter", lambda part, spec: Offset(part, 1.0))
+  monkeypatch.setattr(strategy_selection, "_own_filter", lambda part, _: Offset(part, 1.0))
   choice = choose(ground, n_target)
   assert choice.name == strategy_selection.OTHER_WORLD_STRATEGY
   assert choice.blend.weight == 0.5

@@ -28,6 +28,7 @@ from cap_jax.study import (
   study_manifest,
   study_results,
   study_runner,
+  summary,
   training,
 )
 from cap_jax.study import run_study as studies
@@ -373,6 +374,7 @@ def test_a_baseline_that_cannot_be_fitted_is_a_cell_with_its_reason(small_study,
 def test_shown_waves_come_back(done_study, ground):
   target = ground.target("device", 0)[1]
   displayed = study_results.load_figure_data(str(done_study), Key("device", 0, "peripheral", 0, 0))
+  np.testing.assert_array_equal(displayed["peripheral_bt"], displayed["predicted_bt"])
   rows = study_runner.figure_rows(target.test)
   np.testing.assert_allclose(displayed["true_bt"], target.test.y_bt[rows], atol=0.0051)
   np.testing.assert_allclose(displayed["predicted_bt"], target.test.x_bt[rows], atol=0.0051)
@@ -424,6 +426,45 @@ def test_what_cannot_run_is_named(small_study):
   assert any(line.startswith("npma: is defined for radial, brachial, not for femoral") for line in left)
   assert any(line.startswith("scratch: needs labelled subjects, but n_target is (0,)") for line in left)
   assert "npma" not in {key.method for key in study_grid.keys(brachial)}
+
+
+@pytest.mark.quick
+def test_methods_that_read_pressures_cannot_run_on_a_ppg_without_a_unit(small_study):
+  names = ("peripheral", "tube_load_target", "map_dbp", "gtf_target", "mean_wave_target", "source")
+  ppg = dataclasses.replace(small_study, site="digital_ppg", baselines=names)
+  left = study_grid.unused(ppg)
+  for name in names[:3]:
+    assert f"{name}: reads a pressure in mmHg, but a PPG has no unit" in left
+  assert [name for name in study_grid.names(ppg) if name in names] == list(names[3:])
+  cuff = dataclasses.replace(ppg, calibration=config.Calibration(kind="sbp_dbp"))
+  assert study_grid.names(cuff)[: len(names)] == names
+
+
+def test_a_study_of_ppg_has_errors_in_mmhg_and_waves_to_show(small_study, tmp_path):
+  study = dataclasses.replace(
+    small_study,
+    site="digital_ppg",
+    n_target=(0, 2),
+    baselines=("gtf_target", "source"),
+    strategies=("fine_tuning",),
+  )
+  cells = list(studies.run(study, str(tmp_path)))
+  rmse = {cell.key.method: np.mean([one.rmse_mmhg for one in cell.errors]) for cell in cells}
+  assert set(rmse) == {"gtf_target", "source", "fine_tuning"}
+  assert all(1 < value < 60 for value in rmse.values())
+  assert all(np.isnan(one.amplification) for cell in cells for one in cell.errors)
+  stored = [study_results.load_figure_data(str(tmp_path), cell.key) for cell in cells]
+  (truth,) = (waves for waves in stored if "true_bt" in waves)
+  assert (truth["peripheral_bt"].min(1) == 0).all()
+  assert (truth["peripheral_bt"].max(1) == 100).all()
+  (clinic,) = study_report.open_clinics(study, str(tmp_path), summary.frame(studies.rows(study, str(tmp_path))))
+  assert set(clinic.waves) == {*rmse, "peripheral"}
+  (drawn,) = study_report._waves(clinic)
+  assert "digital_ppg, no unit" in [text.get_text() for text in drawn.figure.legends[0].get_texts()]
+  assert study_datasets.unknown_level(study).startswith("the pressure level is unknown")
+  loaded = checkpoint.load(tmp_path / "checkpoint")
+  assert loaded.scaling.unitless
+  assert loaded.uncertainty_calibration is not None
 
 
 @pytest.mark.slow

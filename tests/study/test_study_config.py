@@ -36,7 +36,11 @@ pytestmark = pytest.mark.quick
     ({"batch": 1}, "each must be 2 or more"),
     ({"test_subjects": 0}, "test_subjects=0: must be 1 or more"),
     ({"target_seconds": 2.0}, "target_seconds=2.0: must be at least 4 s"),
-    ({"site": "digital_ppg"}, "must be a peripheral pressure"),
+    ({"site": "aortic_root"}, "must be a peripheral wave"),
+    (
+      {"site": "digital_ppg", "scenarios": ("population", "site")},
+      "scenario=site: measures a pressure at brachial, but the source network reads a PPG without a unit",
+    ),
     ({"steps": 70}, "steps=70: must be a positive multiple of 50"),
     ({"strategies": (), "baselines": ()}, "needs at least one value"),
     ({"scenarios": ("mars",)}, "scenarios=mars: unknown; choose one of population"),

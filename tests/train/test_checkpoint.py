@@ -9,6 +9,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
+from cap_jax import config
 from cap_jax.data import batches, splits
 from cap_jax.train import checkpoint, checksummed, uncertainty_calibration
 from cap_jax.types import InputError
@@ -94,7 +95,7 @@ def test_foreign_folders_are_refused(saved, tmp_path):
   with pytest.raises(InputError, match=r"no checkpoint found; train one with: python -m cap_jax pretrain"):
     checkpoint.load(tmp_path / "absent")
   (path / "config.json").write_text('{"format": 99}')
-  with pytest.raises(InputError, match="format 99, but this version reads formats 3, 4, 5"):
+  with pytest.raises(InputError, match="format 99, but this version reads format 3, 4 and 5"):
     checkpoint.load(path)
   (path / "config.json").write_text("{")
   with pytest.raises(InputError, match="damaged, or written by another project"):
@@ -153,6 +154,31 @@ def test_an_older_checkpoint_is_read(tmp_path, tiny_model, written):
     loaded.uncertainty_calibration.arrays,
     expected.uncertainty_calibration.arrays,
   )
+
+
+def test_a_checkpoint_of_format_4_reads_pressures(saved, tmp_path):
+  output, path = saved
+  header = json.loads((path / checkpoint.HEADER).read_text())
+  del header["scaling"]["unitless"], header["sha256"]
+  checksummed.write(tmp_path / "older", {**header, "format": 4}, output.params)
+  loaded = checkpoint.load(tmp_path / "older")
+  assert loaded.scaling == output.scaling
+  assert not loaded.scaling.unitless
+
+
+def test_a_network_of_ppg_says_whether_it_knows_the_level(saved, tmp_path):
+  output, _ = saved
+  signals = config.Signals("digital_ppg")
+  ppg = dataclasses.replace(output, signals=signals, scaling=dataclasses.replace(output.scaling, unitless=True))
+  checkpoint.save(tmp_path / "ppg", ppg)
+  loaded = checkpoint.load(tmp_path / "ppg")
+  assert loaded.scaling == ppg.scaling
+  assert loaded.scaling.unitless
+  assert loaded.unknown_level.startswith("the pressure level is unknown")
+  assert loaded.unknown_level.endswith("apart from what age tells")
+  assert output.unknown_level == ""
+  cuff = dataclasses.replace(ppg, model=dataclasses.replace(ppg.model, covariates=("age", "cuff_sbp_mmhg")))
+  assert cuff.unknown_level == ""
 
 
 def test_missing_parameters_are_refused(saved):
