@@ -191,7 +191,7 @@ def test_intervals_and_the_flag_are_written_beside_the_wave(done_study, tmp_path
     dataclasses.replace(
       few,
       uncertainty_calibration=dataclasses.replace(
-        few.uncertainty_calibration, wave=2.0, csbp=1.5, ood_threshold=1e-3, subjects=20
+        few.uncertainty_calibration, wave=2.0, csbp=1.5, ood_threshold=-1e9, subjects=20
       ),
     ),
   )
