@@ -64,6 +64,10 @@ class Rhythm(_Checked):
     ectopic_share: fraction of premature beats.
     ectopic_coupling: interval before an ectopic beat, relative to the one without it.
     ectopic_sv, potentiated_sv: stroke volume of an ectopic beat and of the next one, relative.
+    rr_scale: range of a factor on both bands of the RR interval, drawn for each record on a logarithmic scale.
+    breathing_scale: the same of a factor on `sv_breathing`, and of another on `pressure_swing_mmhg`.
+    fibrillation_share: fraction of records in atrial fibrillation, with independent RR intervals.
+    fibrillation_rr_sd: relative SD of these.
   """
 
   breathing_min_hz: Annotated[float, _Within(0.02, 1.0)] = 0.2
@@ -77,6 +81,10 @@ class Rhythm(_Checked):
   ectopic_coupling: Annotated[float, _Within(0.4, 1.0)] = 0.65
   ectopic_sv: Annotated[float, _Within(0.05, 1.0)] = 0.45
   potentiated_sv: Annotated[float, _Within(0.5, 2.0)] = 1.15
+  rr_scale: Annotated[Range, _Within(0.01, 10.0)] = (1.0, 1.0)
+  breathing_scale: Annotated[Range, _Within(0.01, 10.0)] = (1.0, 1.0)
+  fibrillation_share: Annotated[float, _Within(0.0, 1.0)] = 0.0
+  fibrillation_rr_sd: Annotated[float, _Within(0.0, 0.3)] = 0.2
 
   def __post_init__(self) -> None:
     """Checks the fields.
@@ -87,6 +95,50 @@ class Rhythm(_Checked):
     super().__post_init__()
     if self.breathing_min_hz > self.breathing_max_hz:
       raise InputError(f"Rhythm.breathing_min_hz={self.breathing_min_hz}: must be at most {self.breathing_max_hz}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Circulation(_Checked):
+  """Circulations of patients under anaesthesia or in intensive care: uniform ranges in place of the rules of healthy people.
+
+  Attributes:
+    hr_bpm: heart rate. Opioids lower it below 40 (DeSouza et al. 1997, Anesthesiology 87, 1019); 113 ± 8 in septic shock
+      (Guarracino et al. 2019, Crit. Care 23, 118). The ends are choices.
+    map_mmhg: mean pressure at the aortic root. Below 49 harm begins within minutes (Monk et al. 2015, Anesthesiology 123,
+      307); the upper end is a choice.
+    output_l_min: cardiac output, 5.5 ± 1.8 after cardiac surgery (Maas et al. 2012, Anesth. Analg. 114, 803), two SDs.
+      The stroke volume stays between 20 and 130 ml.
+    outflow_share: pressure at which the outflow of the terminals ends, relative to the mean pressure. Critical closing
+      pressure: 45.5 ± 11.1 mmHg (Maas 2012); asymptote of aortic diastole: 58.5 ± 8.1 mmHg, in proportion to the mean
+      (doi 10.1016/j.artres.2018.10.064).
+    ejection_scale: factor on the ejection time of men, 413 ms − 1.7 ms a beat per minute (Weissler et al. 1968, Circulation
+      37, 149). It is shorter in failure, longer in valve disease (Weissler et al. 1961, Am. Heart J. 62, 367); the ends are
+      choices.
+    upstroke_share: time to peak flow relative to the ejection time, 0.22 ± 0.05 in mild and 0.37 ± 0.06 in severe aortic
+      stenosis (Gamaza-Chulián et al. 2017, J. Am. Soc. Echocardiogr. 30, 947).
+    fall_exponent: shape of the flow after its peak (`heart.ejection`). A triangle is too simple for the flows of 2,500
+      people (doi 10.1016/j.artres.2007.07.052); the ends are choices.
+    regurgitant_share: volume that flows back while the valve closes, relative to the stroke volume, at most the mean of
+      6.3 % in the ascending aorta (Bogren et al. 1989, Am. Heart J. 117, 1214).
+    closure_s: how long it flows back (a choice).
+    pwv_scale: factor on the pulse wave velocity at the age and mean pressure, two SDs of Mattace-Raso 2010. The result is
+      4.5 m/s at least (a choice), since their classes end at a mean of 92.5 mmHg.
+    compliance_scale: factor on the peripheral compliance, two SDs of McVeigh 1999.
+    dilation: vasodilation of the limbs, 1 for that of `vasodilated_share`; below 0 for constriction (a choice).
+  """
+
+  hr_bpm: Annotated[Range, _Within(30.0, 200.0)] = (35.0, 140.0)
+  map_mmhg: Annotated[Range, _Within(42.0, 200.0)] = (50.0, 130.0)
+  output_l_min: Annotated[Range, _Within(1.0, 15.0)] = (2.0, 9.0)
+  outflow_share: Annotated[Range, _Within(0.0, 0.85)] = (0.3, 0.7)
+  ejection_scale: Annotated[Range, _Within(0.5, 1.5)] = (0.85, 1.25)
+  upstroke_share: Annotated[Range, _Within(0.1, 0.7)] = (0.2, 0.45)
+  fall_exponent: Annotated[Range, _Within(0.3, 5.0)] = (0.8, 3.0)
+  regurgitant_share: Annotated[Range, _Within(0.0, 0.15)] = (0.0, 0.065)
+  closure_s: Annotated[Range, _Within(0.01, 0.12)] = (0.02, 0.06)
+  pwv_scale: Annotated[Range, _Within(0.5, 2.0)] = (0.75, 1.35)
+  compliance_scale: Annotated[Range, _Within(0.1, 4.0)] = (0.45, 1.55)
+  dilation: Annotated[Range, _Within(-1.0, 2.0)] = (-0.5, 1.0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,6 +159,8 @@ class Population(_Checked):
     viscosity_log_sd, womersley_min, operating_sd_mmhg, taper_sd, steepening_max: variation of wall viscosity, friction
       law, operating pressure, taper and steepening between subjects; at zero (1 for womersley_min) all have the model's
       own.
+    patient_share: fraction of patients, who have the circulation below.
+    circulation: ranges of the patients.
   """
 
   age_min: Annotated[float, _Within(18.0, 100.0)] = 25.0
@@ -128,6 +182,8 @@ class Population(_Checked):
   operating_sd_mmhg: Annotated[float, _Within(0.0, 20.0)] = 0.0
   taper_sd: Annotated[float, _Within(0.0, 0.25)] = 0.0
   steepening_max: Annotated[float, _Within(0.0, 3.0)] = 0.0
+  patient_share: Annotated[float, _Within(0.0, 1.0)] = 0.0
+  circulation: Circulation = Circulation()
 
   def __post_init__(self) -> None:
     """Checks the fields.
@@ -177,6 +233,16 @@ POPULATIONS: dict[str, Population] = {
   "wide": Population(
     plausible=False, viscosity_log_sd=0.5, womersley_min=0.0, operating_sd_mmhg=8.0, taper_sd=0.2, steepening_max=1.5
   ),
+  # half of them healthy people as in `wide`, half patients
+  "patients": Population(
+    plausible=False,
+    viscosity_log_sd=0.5,
+    womersley_min=0.0,
+    operating_sd_mmhg=8.0,
+    taper_sd=0.2,
+    steepening_max=1.5,
+    patient_share=0.5,
+  ),
 }
 
 
@@ -211,6 +277,10 @@ class Device(_Checked):
     drift: SD of the wandering baseline.
     motion, motion_per_min, flush_per_min, damped_per_min, pauses_per_min, dropped_per_min: artefacts (choices).
     bits, span: converter, none at 0 bits.
+    transducer_share: fraction of devices that have the fluid-filled transducer and the low-pass; the others respond exactly.
+    in_time: whether the delay that transducer and low-pass cause in slow waves is taken out, as between two channels of one
+      monitor.
+    least_noise: lower end of the noise, which is drawn for each record on a logarithmic scale; None: all have `noise`.
   """
 
   scope: Literal["device", "subject"] = "device"
@@ -232,6 +302,9 @@ class Device(_Checked):
   dropped_per_min: _PerMinute = 0.0
   bits: Annotated[int, _Within(0, 32)] = 0
   span: Annotated[Range, _Within(-1e6, 1e6)] = (-50.0, 350.0)
+  transducer_share: Annotated[float, _Within(0.0, 1.0)] = 1.0
+  in_time: bool = False
+  least_noise: Annotated[float | None, _Within(1e-6, 1000.0)] = None
 
   def __post_init__(self) -> None:
     """Checks the fields.
@@ -272,6 +345,21 @@ WARD_TRANSDUCER = dataclasses.replace(
   CATHETER, drift=1.0, motion=8.0, motion_per_min=0.3, flush_per_min=0.1, damped_per_min=0.1, jitter_s=2e-4,
   dropped_per_min=0.3,
 )  # fmt: skip
+
+# Arterial lines as they are met at the bedside. Natural frequency: 6.5 Hz with air, 38.8 Hz flushed (Mikhailov 2021).
+# Damping: 31 % of 300 lines were under-damped (Romagnoli et al. 2014, Crit. Care 18, 644); over-damped ones are a choice. A
+# monitor has a single-pole low-pass (Philips M3001A, service manual); its cut-off and the share of distorting lines are choices.
+BEDSIDE = Device(
+  scope="subject", natural_hz=(5.0, 40.0), damping=(0.1, 1.5), pole_hz=(8.0, 40.0), transducer_share=0.5, in_time=True,
+  least_noise=0.02, bits=12,
+)  # fmt: skip
+# Breathing of people and ventilators, 9 to 21 a minute (12 to 15 in Kumar et al. 2021, PMC7874281; the ends are choices). The
+# swing of the stroke volume, 1 to 30 %, includes that of the pulse pressure in septic patients, 24 ± 9 and 7 ± 3 % (Michard et
+# al. 2000, Am. J. Respir. Crit. Care Med. 162, 134). Propofol lowers the variability of the heart rate (Kanaya et
+# al. 2003, Anesthesiology 98, 34). The share in atrial fibrillation is a choice.
+VENTILATED = Rhythm(
+  breathing_min_hz=0.15, breathing_max_hz=0.35, rr_scale=(0.1, 2.0), breathing_scale=(0.1, 2.5), fibrillation_share=0.05
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -348,4 +436,6 @@ SOURCES: dict[str, Scenario] = {
   "icu": Scenario(POPULATIONS["icu"], CATHETER),
   "wide": Scenario(POPULATIONS["wide"]),
   "wide_exact": Scenario(POPULATIONS["wide"], EXACT),
+  "patients": Scenario(POPULATIONS["patients"], rhythm=VENTILATED),
+  "bedside": Scenario(POPULATIONS["patients"], BEDSIDE, rhythm=VENTILATED),
 }

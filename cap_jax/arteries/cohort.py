@@ -70,7 +70,7 @@ def make_model(net: network.ArterialNetwork, subject: population.Subject) -> Art
   )
   transmural = (subject.map_mmhg - subject.p_ext_mmhg + subject.operating_mmhg) * MMHG_PA
   inside = terminals.network_resistance(net, physics, pieces, transmural) * (ML_M3 / MMHG_PA)
-  total = (subject.map_mmhg - population.P_OUT_MMHG) / (subject.sv_ml * subject.hr_bpm / 60)
+  total = (subject.map_mmhg - subject.p_out_mmhg) / (subject.sv_ml * subject.hr_bpm / 60)
   at_outlet = wall.stiffness(rest.radius_out_m, k3) * now.stiffness_scale
   load = terminals.make_terminals(
     net, now.radius_out_m, at_outlet, total - inside, subject.compliance_scale, subject.reflection, physics.rho
@@ -111,7 +111,7 @@ def derived(subjects: population.Subject) -> dict[str, jax.Array]:
     ).sum() + model.load.c.sum()
     columns = {
       "co_l_min": subject.sv_ml * subject.hr_bpm / 1000,
-      "resistance_mmhg_s_ml": (subject.map_mmhg - population.P_OUT_MMHG) / (subject.sv_ml * subject.hr_bpm / 60),
+      "resistance_mmhg_s_ml": (subject.map_mmhg - subject.p_out_mmhg) / (subject.sv_ml * subject.hr_bpm / 60),
       "k3_pa": model.k3_pa,
       "compliance_ml_mmhg": compliance * MMHG_PA / ML_M3,
     }
@@ -219,7 +219,7 @@ def beats(
 
 def inflow_shape(subject: population.Subject, sv_ml: jax.Array) -> tuple[jax.Array, ...]:
   """Returns the arguments of `heart.ejection` after the time."""
-  return sv_ml, subject.rfv_ml, subject.lvet_s, subject.t_peak_s, subject.fall_exponent
+  return sv_ml, subject.rfv_ml, subject.lvet_s, subject.t_peak_s, subject.fall_exponent, subject.closure_s
 
 
 @functools.partial(jax.jit, static_argnames=("samples", "harmonics", "chunk"))
@@ -228,7 +228,7 @@ def _beats(subjects: population.Subject, samples: int, harmonics: int, chunk: in
     omega_k = 2 * jnp.pi * subject.hr_bpm / 60 * jnp.arange(harmonics + 1)
     transfer = respond(subject, omega_k)
     q_k = heart.periodic_spectrum(60 / subject.hr_bpm, inflow_shape(subject, subject.sv_ml), harmonics)
-    p_pt = jax.vmap(lambda z_k: waves.periodic(z_k, q_k, samples))(transfer.z_pk) + population.P_OUT_MMHG
+    p_pt = jax.vmap(lambda z_k: waves.periodic(z_k, q_k, samples))(transfer.z_pk) + subject.p_out_mmhg
     p_pt = steepening.steepen(p_pt, transfer.early_p, samples * subject.hr_bpm / 60)
     ppg_t = waves.periodic(transfer.ppg_k.at[0].set(0.0), q_k, samples)
     return _name(p_pt, ppg_t)
@@ -286,11 +286,11 @@ def _record(
   out = round(seconds * fs_hz)
   p_pt = jax.vmap(lambda z_k: waves.periodic(z_k, q_k, out))(z_pk)
   # respiration moves the pressure of the chest and with it all arteries together
-  swing = spec.pressure_swing_mmhg * jnp.sin(
+  swing = beats_n.swing_mmhg * jnp.sin(
     2 * jnp.pi * beats_n.breathing_hz * jnp.arange(out) / fs_hz + jax.random.uniform(baseline_key, maxval=2 * jnp.pi)
   )
   steep_pt = steepening.steepen(p_pt[:-1], transfer.early_p, fs_hz)
-  return _name(steep_pt + population.P_OUT_MMHG + swing[None], p_pt[-1])
+  return _name(steep_pt + subject.p_out_mmhg + swing[None], p_pt[-1])
 
 
 def records(

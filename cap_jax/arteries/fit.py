@@ -54,7 +54,7 @@ def _root(subject: population.Subject, flow_k: jax.Array | None, samples: int) -
   if flow_k is None:
     shape = cohort.inflow_shape(subject, subject.sv_ml)
     flow_k = heart.periodic_spectrum(60 / subject.hr_bpm, shape, _HARMONICS)
-  return waves.periodic(z_k, flow_k, samples) + population.P_OUT_MMHG
+  return waves.periodic(z_k, flow_k, samples) + subject.p_out_mmhg
 
 
 @functools.partial(jax.jit, static_argnames=("free", "steps", "rate"))

@@ -27,6 +27,7 @@ def ejection(
   lvet_s: jax.Array,
   t_peak_s: jax.Array,
   fall_exponent: jax.Array,
+  closure_s: jax.Array | float = REGURGITATION_S,
 ) -> jax.Array:
   """Returns the flow [ml/s] at `time_s` after the onset of ejection; arguments broadcast.
 
@@ -37,15 +38,17 @@ def ejection(
     lvet_s: end of ejection T_e.
     t_peak_s: time of the peak flow t_p.
     fall_exponent: n.
+    closure_s: duration of the regurgitant lobe T_r.
   """
   fall_s = lvet_s - t_peak_s
   # means of the two parts of ejection: 2/π of the quarter sine, n/(n + 1) of the fall
   peak = (sv_ml + rfv_ml) / (2 / jnp.pi * t_peak_s + fall_exponent / (fall_exponent + 1) * fall_s)
   up = jnp.sin(jnp.pi / 2 * time_s / t_peak_s)
   down = 1 - jnp.clip((time_s - t_peak_s) / fall_s, 1e-6, 1.0) ** fall_exponent  # 0ⁿ has no gradient in n
-  back = jnp.sin(jnp.pi * (time_s - lvet_s) / REGURGITATION_S) * (rfv_ml * jnp.pi / (2 * REGURGITATION_S))
+  rate = 1 / closure_s
+  back = jnp.sin((time_s - lvet_s) * (jnp.pi * rate)) * (rfv_ml * (jnp.pi * (rate / 2)))
   flow = jnp.where(time_s < t_peak_s, peak * up, jnp.where(time_s < lvet_s, peak * down, -back))
-  return jnp.where((time_s >= 0) & (time_s < lvet_s + REGURGITATION_S), flow, 0.0)
+  return jnp.where((time_s >= 0) & (time_s < lvet_s + closure_s), flow, 0.0)
 
 
 def periodic_spectrum(period_s: jax.Array, shape: tuple[jax.Array, ...], harmonics: int) -> jax.Array:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cap_jax import clinics
-from cap_jax.arteries import network
+from cap_jax.arteries import heart, network
 from cap_jax.types import InputError
 
 
@@ -40,6 +40,8 @@ class Subject(NamedTuple):
   womersley: jax.Array  # share of the oscillatory friction
   operating_mmhg: jax.Array  # where the tube law is linearised, above the mean pressure
   taper_scale: jax.Array  # of all arteries; 0 is none
+  closure_s: jax.Array  # duration of the regurgitant flow
+  p_out_mmhg: jax.Array  # at which the outflow of the terminals ends
   steepening: jax.Array  # of travelling waves, relative to Riemann's; 0 is the linear network
 
 
@@ -66,6 +68,8 @@ LIMITS: Mapping[str, tuple[float, float]] = {
   "womersley": (0, 1),
   "operating_mmhg": (-50, 50),
   "taper_scale": (0, 1.5),
+  "closure_s": (0.01, 0.12),
+  "p_out_mmhg": (0, 150),
   "steepening": (0, 3),
 }
 
@@ -126,6 +130,8 @@ _BRANCHES = (6, 8, 9, 12, 13, 16, 17, 20, 22, 23, 26, 30, 31, 34, 36, 38, 40, 44
 _ARCH = (1, 2)
 # Limb arteries that dilate: from the brachial and from the femoral artery outwards.
 _MUSCULAR = (*range(7, 12), *range(21, 26), *range(46, 50), *range(52, 56), *range(97, 117))
+_PATIENT_SV_ML = (20.0, 130.0)  # at the ends of heart rate and output together
+_LEAST_PWV_M_S = 4.5  # a choice: the classes of Mattace-Raso end at a mean of 92.5 mmHg
 _VASODILATED = {"muscular_stiffness": 0.8, "muscular_radius": 1.1, "resistance": 0.88, "compliance_scale": 1.3}
 
 
@@ -134,6 +140,10 @@ def _line_relative_to_25(age: np.ndarray, value: np.ndarray) -> tuple[float, flo
   slope, intercept = np.polyfit(age, value, 1)
   at_25 = slope * 25 + intercept
   return float(slope / at_25), float(intercept / at_25)
+
+
+_DIAMETER_LINE = np.mean([_line_relative_to_25(*d) for d in _DIAMETERS_MM], axis=0)
+_ARCH_LINE = _line_relative_to_25(_AORTA_AGE, _ARCH_MM)
 
 
 @jnp.vectorize
@@ -187,7 +197,6 @@ def draw(key: jax.Array, spec: clinics.Population, count: int) -> Subject:
     count: number of subjects.
   """
   age_key, dilated_key, friction_key, *keys = jax.random.split(key, 19)
-  steep_key = jax.random.fold_in(key, 19)
   age = jax.random.uniform(age_key, (count,), minval=spec.age_min, maxval=spec.age_max)
   z = iter([spec.spread * jax.random.truncated_normal(k, -2.0, 2.0, (count,)) for k in keys])
   dilated = jax.random.bernoulli(dilated_key, float(spec.vasodilated_share), (count,))
@@ -210,11 +219,9 @@ def draw(key: jax.Array, spec: clinics.Population, count: int) -> Subject:
   # the classes of Mattace-Raso are by cuff pressures
   z_pwv = next(z) + spec.pwv_shift_sd
   pwv = mean_pwv(age, dbp + _CUFF_FORM_FACTOR * pp + shift) * (1 + jnp.where(z_pwv > 0, 0.17, 0.125) * z_pwv)
-  diameter_lines = np.mean([_line_relative_to_25(*d) for d in _DIAMETERS_MM], axis=0)
-  arch_line = _line_relative_to_25(_AORTA_AGE, _ARCH_MM)
   # McVeigh 1999, Resnick 2000
   compliance = (0.113 - 0.001 * age) / 0.088 * (1 + 0.274 * (next(z) + spec.compliance_shift_sd))
-  return Subject(
+  subjects = Subject(
     age=age,
     hr_bpm=hr,
     sv_ml=sv,
@@ -225,8 +232,8 @@ def draw(key: jax.Array, spec: clinics.Population, count: int) -> Subject:
     rfv_ml=rfv,
     fall_exponent=1 + spec.fall_exponent_sd * next(z),
     pwv_m_s=pwv,
-    radius_scale=(diameter_lines[0] * age + diameter_lines[1]) * (1 + 0.089 * next(z)),
-    length_scale=(arch_line[0] * age + arch_line[1]) * (1 + 0.134 * next(z)),
+    radius_scale=(_DIAMETER_LINE[0] * age + _DIAMETER_LINE[1]) * (1 + 0.089 * next(z)),
+    length_scale=(_ARCH_LINE[0] * age + _ARCH_LINE[1]) * (1 + 0.134 * next(z)),
     body_scale=jnp.ones_like(age),
     compliance_scale=compliance * dilates("compliance_scale"),
     reflection=spec.reflection + spec.reflection_sd * next(z),
@@ -236,8 +243,48 @@ def draw(key: jax.Array, spec: clinics.Population, count: int) -> Subject:
     womersley=jax.random.uniform(friction_key, (count,), minval=spec.womersley_min, maxval=1.0),
     operating_mmhg=spec.operating_sd_mmhg * next(z),
     taper_scale=1 + spec.taper_sd * next(z),
-    steepening=jax.random.uniform(steep_key, (count,), maxval=spec.steepening_max),
+    closure_s=jnp.full_like(age, heart.REGURGITATION_S),
+    p_out_mmhg=jnp.full_like(age, P_OUT_MMHG),
+    steepening=jax.random.uniform(jax.random.fold_in(key, 19), (count,), maxval=spec.steepening_max),
   )
+  return _with_patients(jax.random.fold_in(key, 20), subjects, spec) if spec.patient_share else subjects
+
+
+def _with_patients(key: jax.Array, subjects: Subject, spec: clinics.Population) -> Subject:
+  """Returns the subjects, some of them with the circulation of patients."""
+  ranges, count = spec.circulation, subjects.age.shape[0]
+  share_key, *keys = jax.random.split(key, 14)
+  draws = iter(keys)
+
+  def within(bounds: clinics.Range) -> jax.Array:
+    return jax.random.uniform(next(draws), (count,), minval=bounds[0], maxval=bounds[1])
+
+  hr, mean_pressure = within(ranges.hr_bpm), within(ranges.map_mmhg)
+  sv = jnp.clip(1000 * within(ranges.output_l_min) / hr, *_PATIENT_SV_ML)
+  lvet = jnp.minimum((0.413 - 0.0017 * hr) * within(ranges.ejection_scale), _MAX_LVET_SHARE * 60 / hr)
+  cuff = mean_pressure - (form_factor(subjects.age) - _CUFF_FORM_FACTOR) * jnp.interp(subjects.age, _BP_AGE, _PP_MMHG)
+  dilation = within(ranges.dilation)
+
+  def dilates(name: str) -> jax.Array:
+    return 1 + dilation * (_VASODILATED[name] - 1)
+
+  patients = subjects._replace(
+    hr_bpm=hr,
+    sv_ml=sv,
+    map_mmhg=mean_pressure,
+    p_out_mmhg=mean_pressure * within(ranges.outflow_share),
+    lvet_s=lvet,
+    t_peak_s=lvet * within(ranges.upstroke_share),
+    rfv_ml=sv * within(ranges.regurgitant_share),
+    closure_s=within(ranges.closure_s),
+    fall_exponent=within(ranges.fall_exponent),
+    pwv_m_s=jnp.maximum(mean_pwv(subjects.age, cuff) * within(ranges.pwv_scale), _LEAST_PWV_M_S),
+    compliance_scale=subjects.compliance_scale * within(ranges.compliance_scale) * dilates("compliance_scale"),
+    muscular_stiffness=dilates("muscular_stiffness"),
+    muscular_radius=dilates("muscular_radius"),
+  )
+  sick = jax.random.bernoulli(share_key, float(spec.patient_share), (count,))
+  return jax.tree.map(lambda ill, well: jnp.where(sick, ill, well), patients, subjects)
 
 
 class Geometry(NamedTuple):

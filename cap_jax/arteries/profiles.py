@@ -52,7 +52,7 @@ def _one(subject: population.Subject, samples: int, harmonics: int) -> Profiles:
   compliance = wall.compliance(radius, stiffness, area)
   tau = wall.relaxation_time(radius, compliance, area) * model.physics.viscosity
   # the operating area belongs to the operating pressure, from which the mean at a site differs a little
-  off_pk = p_pk.at[:, 0].add(population.P_OUT_MMHG * MMHG_PA - subject.p_ext_mmhg * MMHG_PA - model.transmural_pa)
+  off_pk = p_pk.at[:, 0].add(subject.p_out_mmhg * MMHG_PA - subject.p_ext_mmhg * MMHG_PA - model.transmural_pa)
   a_pk = compliance[:, None] / (1 + 1j * omega_k[None, :] * tau[:, None]) * off_pk
 
   def wave(x_pk: jax.Array) -> jax.Array:
@@ -64,7 +64,7 @@ def _one(subject: population.Subject, samples: int, harmonics: int) -> Profiles:
   stored_pk = (q_pk - conductance * p_pk) / (1j * jnp.maximum(omega_k[None, :], 1e-3))
   v_pt = wave(stored_pk.at[:, 0].set(0.0))
   low, high = v_pt.min(1, keepdims=True), v_pt.max(1, keepdims=True)
-  p_pt = wave(p_pk) / MMHG_PA + population.P_OUT_MMHG
+  p_pt = wave(p_pk) / MMHG_PA + subject.p_out_mmhg
   return Profiles(p_pt, q_pt / a_pt, a_pt, (v_pt - low) / (high - low))
 
 

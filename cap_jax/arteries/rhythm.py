@@ -16,6 +16,7 @@ from cap_jax import clinics
 _MOST_BEATS_HZ = 4.0  # 240 a minute
 _BAND_SD_HZ = 0.01  # width of both bands
 _LINES = 5  # spectral lines per band
+_FILLING = 0.7  # relative change of the stroke volume with the interval before, in atrial fibrillation (a choice)
 
 
 class Beats(NamedTuple):
@@ -25,11 +26,13 @@ class Beats(NamedTuple):
     onset_s: (beat,) times of their onsets, +inf beyond the last one.
     sv_scale: (beat,) relative stroke volume.
     breathing_hz: breathing rate, scalar.
+    swing_mmhg: swing of all pressures with respiration.
   """
 
   onset_s: jax.Array
   sv_scale: jax.Array
   breathing_hz: jax.Array
+  swing_mmhg: jax.Array | float
 
 
 def _band(key: jax.Array, time_n: jax.Array, seconds: float, centre_hz: jax.Array | float) -> jax.Array:
@@ -79,7 +82,10 @@ def draw(key: jax.Array, hr_bpm: jax.Array, seconds: float, spec: clinics.Rhythm
   time_n = index / count * seconds
   low = _band(low_key, time_n, seconds, 0.1)
   high = _band(high_key, time_n, seconds, breathing_hz)
-  rr = 1 + spec.rr_low_sd * low + spec.rr_high_sd * high
+  rr_scale, sv_breathing, sv_noise, swing = _scales(key, spec)
+  rr = 1 + spec.rr_low_sd * rr_scale * low + spec.rr_high_sd * rr_scale * high
+  if spec.fibrillation_share:
+    rr, filling = _fibrillation(jax.random.fold_in(key, 7), rr, spec)
   early = _ectopic(early_key, index, count, spec.ectopic_share)
   # the interval after an ectopic beat is longer by what the one before it lacks
   lost = (1 - spec.ectopic_coupling) * early
@@ -88,6 +94,38 @@ def draw(key: jax.Array, hr_bpm: jax.Array, seconds: float, spec: clinics.Rhythm
   onset_s = (jnp.cumsum(rr) - rr) / rr.sum() * seconds
   noise = jax.random.normal(noise_key, index.shape)
   breath = jnp.sin(2 * jnp.pi * breathing_hz * time_n + phase)
-  sv_scale = 1 + spec.sv_breathing * breath + spec.sv_noise * noise
+  sv_scale = 1 + sv_breathing * breath + sv_noise * noise
+  if spec.fibrillation_share:
+    sv_scale = sv_scale * filling
   sv_scale = sv_scale * jnp.where(early, spec.ectopic_sv, jnp.where(jnp.roll(early, 1), spec.potentiated_sv, 1.0))
-  return Beats(jnp.where(index < count, onset_s, jnp.inf), jnp.maximum(sv_scale, 0.05), breathing_hz)
+  return Beats(jnp.where(index < count, onset_s, jnp.inf), jnp.maximum(sv_scale, 0.05), breathing_hz, swing)
+
+
+def _scales(key: jax.Array, spec: clinics.Rhythm) -> tuple[jax.Array | float, ...]:
+  """Returns a record's factor on the RR bands, its swing and noise of the stroke volume, and its swing of pressure."""
+
+  def factor(number: int, bounds: clinics.Range) -> jax.Array | float:
+    low, high = bounds
+    share = jax.random.uniform(jax.random.fold_in(key, number))
+    return low * (high / low) ** share if low < high else low
+
+  volume = factor(9, spec.breathing_scale)
+  return (
+    factor(8, spec.rr_scale),
+    spec.sv_breathing * volume,
+    spec.sv_noise * volume,
+    spec.pressure_swing_mmhg * factor(10, spec.breathing_scale),
+  )
+
+
+def _fibrillation(key: jax.Array, rr: jax.Array, spec: clinics.Rhythm) -> tuple[jax.Array, jax.Array]:
+  """Returns the RR intervals and the relative stroke volumes of a record that may be in atrial fibrillation, (beat,).
+
+  The intervals are then independent, and a beat after a shorter interval ejects less, because the ventricle has less
+  time to fill.
+  """
+  which, draws = jax.random.split(key)
+  free = 1 + spec.fibrillation_rr_sd * jax.random.truncated_normal(draws, -2.0, 2.0, rr.shape)
+  fibrillates = jax.random.bernoulli(which, float(spec.fibrillation_share))
+  filling = 1 + _FILLING * (jnp.roll(free, 1) - 1)
+  return jnp.where(fibrillates, free, rr), jnp.where(fibrillates, filling, 1.0)

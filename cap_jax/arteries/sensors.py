@@ -23,6 +23,7 @@ _CUFF_WINDOW_S = 2.0
 _LEAST_PULSE = 0.3  # of the true pulse pressure, whatever the cuff's errors
 _LEAST_PULSE_MMHG = 12.0  # a cuff that reads less is put on again
 _READINGS = 16
+_TRANSDUCER_KEY = 100
 
 
 class Chain(NamedTuple):
@@ -50,7 +51,12 @@ def draw_chain(key: jax.Array, device: clinics.Device) -> Chain:
     draw = jax.random.uniform(next(keys))
     return jnp.asarray(low) + (draw * (high - low) if bounds else 0.0)
 
-  return Chain(*(within(getattr(device, name)) for name in Chain._fields))
+  chain = Chain(*(within(getattr(device, name)) for name in Chain._fields))
+  if device.transducer_share < 1:
+    has = jax.random.bernoulli(jax.random.fold_in(key, _TRANSDUCER_KEY), float(device.transducer_share))
+    natural_hz, pole_hz = (jnp.where(has, f, jnp.inf) for f in (chain.natural_hz, chain.pole_hz))
+    chain = chain._replace(natural_hz=natural_hz, pole_hz=pole_hz)
+  return chain
 
 
 def _filtered(x_t: jax.Array, response: Callable[[jax.Array], jax.Array]) -> jax.Array:
@@ -275,6 +281,19 @@ def drop(key: jax.Array, x_t: jax.Array, fs_hz: float, per_min: float) -> jax.Ar
   return jnp.where(episodes(key, x_t.shape[-1], fs_hz, per_min, 0.2), jnp.nan, x_t)
 
 
+def _slow_delay(chain: Chain) -> jax.Array:
+  """Returns the delay [s] of slow waves behind transducer and pole, −dφ/dω at 0: 2ζ/(2π f_n) and 1/(2π f_p)."""
+  return (2 * chain.damping / chain.natural_hz + 1 / chain.pole_hz) / (2 * jnp.pi)
+
+
+def _noise_sd(key: jax.Array, device: clinics.Device) -> jax.Array | float:
+  """Returns the SD of a record's noise."""
+  if device.least_noise is None:
+    return device.noise
+  share = jax.random.uniform(jax.random.fold_in(key, 1))
+  return device.least_noise * (device.noise / device.least_noise) ** share
+
+
 def measure(
   key: jax.Array, x_t: jax.Array, cuff_t: jax.Array, fs_hz: float, device: clinics.Device, chain: Chain
 ) -> jax.Array:
@@ -302,6 +321,8 @@ def measure(
     x_t = damp(damped, x_t, fs_hz, device.damped_per_min)
   if device.pole_hz is not None:
     x_t = one_pole(x_t, fs_hz, chain.pole_hz)
+  if device.in_time:
+    x_t = delay(x_t, fs_hz, -_slow_delay(chain))
   if device.cuff is not None:
     x_t = calibrate(cuff, x_t, cuff_t, fs_hz, device.cuff)
   x_t = chain.gain * x_t + chain.zero
@@ -311,7 +332,7 @@ def measure(
     x_t = pause(paused, x_t, fs_hz, device.pauses_per_min)
   if device.drift:
     x_t = drift(drifting, x_t, fs_hz, device.drift)
-  x_t = x_t + device.noise * jax.random.normal(noise, x_t.shape)
+  x_t = x_t + _noise_sd(noise, device) * jax.random.normal(noise, x_t.shape)
   if device.jitter_s:
     x_t = jitter(jittered, x_t, fs_hz, device.jitter_s)
   if device.bits:

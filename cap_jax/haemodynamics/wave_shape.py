@@ -17,7 +17,7 @@ A beat begins at its foot. h is its height above its lowest value relative to it
 | slope_db_per_octave | of the first ten harmonics below 20 Hz: a straight line through 20 log₁₀|c_k| over log₂ k |
 | high_share | amplitude (RMS) from 9 to 20 Hz relative to that of all harmonics below 20 Hz |
 | rr_variation | of a window: SD of the intervals between feet relative to their mean |
-| pp_variation | of a window: range of the pulse pressures relative to their mean, as Michard et al. 2000 (Am. J. Respir. Crit. Care Med. 162, 134) define it over a breath |
+| pp_variation | of a window: difference of the largest and the smallest pulse pressure relative to the mean of both (Michard et al. 2000, Am. J. Respir. Crit. Care Med. 162, 134, over a breath) |
 | swing_mmhg | of a window: range of the mean pressures of its beats |
 | noise_mmhg | of a window: RMS above 25 Hz |
 """
@@ -156,7 +156,7 @@ def of_window(p_t: np.ndarray, fs_hz: float) -> dict[str, float]:
   return {
     **medians,
     "rr_variation": float(period_b.std() / period_b.mean()),
-    "pp_variation": float(np.ptp(own.pulse) / own.pulse.mean()),
+    "pp_variation": float(2 * np.ptp(own.pulse) / (own.pulse.max() + own.pulse.min())),
     "swing_mmhg": float(np.ptp(own.mean)),
     "noise_mmhg": float(np.sqrt((fast**2).mean())),
   }

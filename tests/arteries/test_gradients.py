@@ -31,6 +31,8 @@ STEPS = {
   "womersley": 0.1,
   "operating_mmhg": 4.0,
   "taper_scale": 0.05,
+  "closure_s": 0.002,
+  "p_out_mmhg": 2.0,
   "steepening": 0.3,
 }
 

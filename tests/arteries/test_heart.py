@@ -12,15 +12,19 @@ ejection = jax.jit(heart.ejection)
 
 
 @pytest.mark.quick
-@pytest.mark.parametrize("exponent", [0.6, 1.0, 2.0])
-def test_ejection_has_its_volumes_and_peak(exponent):
+@pytest.mark.parametrize(
+  ("exponent", "closure_s"), [(0.6, heart.REGURGITATION_S), (1.0, 0.06), (2.0, heart.REGURGITATION_S)]
+)
+def test_ejection_has_its_volumes_and_peak(exponent, closure_s):
   time = np.linspace(0, 1, 20001, dtype=np.float32)
-  flow = np.asarray(ejection(time, *(np.float32(x) for x in (70.0, 1.5, 0.3, 0.09, exponent))))
+  flow = np.asarray(ejection(time, *(np.float32(x) for x in (70.0, 1.5, 0.3, 0.09, exponent, closure_s))))
   step = float(time[1])
   assert abs(float(flow.sum()) * step - 70.0) < 0.01
   assert abs(float(np.minimum(flow, 0).sum()) * step + 1.5) < 0.005
   assert abs(float(time[np.argmax(flow)]) - 0.09) < 1e-3
-  assert float(np.abs(flow[time > 0.3 + heart.REGURGITATION_S + 1e-4]).max()) == 0
+  assert float(np.abs(flow[time > 0.3 + closure_s + 1e-4]).max()) == 0
+  # the lobe is half a sine: its lowest flow is π/2 of its mean
+  assert float(-flow.min()) == pytest.approx(np.pi / 2 * 1.5 / closure_s, rel=2e-3)
   # half way down the fall: 1 − (1/2)ⁿ of the peak
   assert float(flow[np.abs(time - 0.195).argmin()] / flow.max()) == pytest.approx(1 - 0.5**exponent, abs=2e-3)
 

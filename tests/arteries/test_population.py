@@ -146,3 +146,49 @@ def test_a_larger_draw_begins_with_the_smaller_one(saved):
 def test_populations_that_cannot_be_are_refused(change, said):
   with pytest.raises(InputError, match=said):
     plausibility.draw(jax.random.key(0), dataclasses.replace(clinics.Population(), **change), 4)
+
+
+def test_patients_have_the_circulation_of_their_population():
+  spec = clinics.Population(plausible=False, patient_share=1.0)
+  drawn = jax.tree.map(np.asarray, population.draw(jax.random.key(5), spec, 4000))
+  ranges = spec.circulation
+  output = drawn.sv_ml * drawn.hr_bpm / 1000
+  for value, (low, high) in (
+    (drawn.hr_bpm, ranges.hr_bpm),
+    (drawn.map_mmhg, ranges.map_mmhg),
+    (drawn.p_out_mmhg / drawn.map_mmhg, ranges.outflow_share),
+    (drawn.rfv_ml / drawn.sv_ml, ranges.regurgitant_share),
+    (drawn.closure_s, ranges.closure_s),
+    (drawn.fall_exponent, ranges.fall_exponent),
+    (drawn.t_peak_s / drawn.lvet_s, ranges.upstroke_share),
+  ):
+    assert low - 1e-4 <= value.min() < low + 0.05 * (high - low)
+    assert high - 0.05 * (high - low) < value.max() <= high + 1e-4
+  free = (drawn.sv_ml > 20.01) & (drawn.sv_ml < 129.99)  # not cut at the ends of heart rate and output together
+  assert free.mean() > 0.85
+  assert ranges.output_l_min[0] <= output[free].min() < output[free].max() <= ranges.output_l_min[1] + 1e-4
+  scale = drawn.lvet_s / (0.413 - 0.0017 * drawn.hr_bpm)
+  assert ranges.ejection_scale[0] - 1e-4 <= scale.min() < scale.max() <= ranges.ejection_scale[1] + 1e-4
+
+
+def test_a_share_of_the_subjects_are_patients_and_the_others_are_as_without():
+  half = jax.tree.map(np.asarray, population.draw(jax.random.key(5), clinics.Population(patient_share=0.4), 2000))
+  well = jax.tree.map(np.asarray, population.draw(jax.random.key(5), clinics.Population(), 2000))
+  same = half.p_out_mmhg == population.P_OUT_MMHG
+  assert same.mean() == pytest.approx(0.6, abs=0.04)
+  for name, value in half._asdict().items():
+    np.testing.assert_array_equal(value[same], getattr(well, name)[same], err_msg=name)
+
+
+def test_the_pressure_at_the_outflow_bounds_diastole_and_leaves_the_mean():
+  """A long diastole decays towards it; a higher one at the same mean and flow needs less resistance."""
+  base = people.single(jax.tree.map(lambda x: x[0], people.draw(4, clinics.POPULATIONS["reference"], 1)))
+  slow = base._replace(hr_bpm=np.float32([32.0]), sv_ml=np.float32([90.0]))
+  low, high = (slow._replace(p_out_mmhg=np.float32([value])) for value in (10.0, 60.0))
+  waves = [np.asarray(people.beats(subject)["aortic_root"])[0] for subject in (low, high)]
+  assert waves[0].mean() == pytest.approx(float(slow.map_mmhg[0]), abs=0.1)
+  assert waves[1].mean() == pytest.approx(waves[0].mean(), abs=0.05)
+  assert waves[1].min() > waves[0].min() + 1
+  resistance = [float(cohort.derived(subject)["resistance_mmhg_s_ml"][0]) for subject in (low, high)]
+  flow = 90 * 32 / 60
+  np.testing.assert_allclose(resistance, (float(slow.map_mmhg[0]) - np.array([10, 60])) / flow, rtol=1e-5)

@@ -65,3 +65,30 @@ def test_ectopic_beats_have_their_share(share):
   result = [np.isclose(intervals(key, 75.0, 300.0, spec)[1], 0.45).mean() for key in range(12)]
   # 4,500 beats: the standard error is at most 0.005
   assert np.mean(result) == pytest.approx(share, abs=0.012)
+
+
+def test_variability_has_a_size_of_its_own_in_each_record():
+  spec = clinics.Rhythm(rr_scale=(0.1, 2.0), breathing_scale=(0.1, 2.0))
+  drawn = jax.vmap(lambda key: rhythm.draw(key, 70.0, 60.0, spec))(jax.random.split(jax.random.key(2), 400))
+  gaps = np.diff(np.asarray(drawn.onset_s)[:, :70], axis=1)
+  rr_sd = (gaps.std(1) / gaps.mean(1)) / np.hypot(0.014, 0.021)
+  swing = np.asarray(drawn.swing_mmhg) / 2.0
+  volume = np.asarray(drawn.sv_scale)[:, :70].std(1) / (0.06 / np.sqrt(2))
+  for factor in (rr_sd, swing, volume):
+    assert 0.08 < factor.min() < 0.15
+    assert 1.6 < factor.max() < 2.3
+    assert np.median(np.log(factor)) == pytest.approx(np.log(0.1 * 2.0) / 2, abs=0.25)
+  # three draws of their own
+  assert abs(np.corrcoef([rr_sd, swing, volume])[np.triu_indices(3, 1)]).max() < 0.2
+
+
+def test_fibrillation_has_independent_intervals_and_fills_by_the_one_before():
+  spec = clinics.Rhythm(sv_breathing=0, sv_noise=0, fibrillation_share=1.0, fibrillation_rr_sd=0.2)
+  gaps, volume, _ = intervals(3, 90.0, 300.0, spec)
+  relative = gaps / gaps.mean()
+  assert relative.std() == pytest.approx(0.2 * 0.88, rel=0.1)  # truncated at two SD: 0.88 of the SD
+  assert abs(np.corrcoef(relative[1:], relative[:-1])[0, 1]) < 0.12
+  assert np.corrcoef(volume[1:], relative[:-1])[0, 1] > 0.99
+  assert volume.std() == pytest.approx(0.7 * relative.std(), rel=0.05)
+  sinus = clinics.Rhythm(fibrillation_share=0.0)
+  np.testing.assert_array_equal(intervals(3, 90.0, 60.0, sinus)[0], intervals(3, 90.0, 60.0, clinics.Rhythm())[0])
