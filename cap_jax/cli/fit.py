@@ -89,7 +89,7 @@ def main() -> None:
     table = {"time_s": time_s, "measured_mmhg": p_t, "model_mmhg": beat_fit.p_t}
     table |= {} if q_t is None else {"flow_ml_s": q_t}
     pandas.DataFrame(table).round(4).to_csv(os.path.join(folder, "fit.csv"), index=False)
-    resistance = (beat_fit.subject.map_mmhg - population.P_OUT_MMHG) / (
+    resistance = (beat_fit.subject.map_mmhg - beat_fit.subject.p_out_mmhg) / (
       beat_fit.subject.sv_ml * beat_fit.subject.hr_bpm / 60
     )
     facts |= {"rms_mmhg": round(beat_fit.rms_mmhg, 3), "resistance_mmhg_s_ml": round(float(resistance), 4)}

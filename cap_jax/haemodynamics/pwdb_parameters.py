@@ -98,5 +98,5 @@ def parameters(subjects: population.Subject, waves: profiles.Profiles) -> dict[s
     "Len [mm]": 1000 * way_m(subjects, ((1, 1.0), (2, 1.0))),
     "drop fin [mmHg]": mean["AorticRoot"] - mean["Digital"],
     "drop ankle [mmHg]": mean["AorticRoot"] - mean["AntTibial"],
-    "SVR [10^6 Pa s / m3]": (mean["AorticRoot"] - population.P_OUT_MMHG) / output * MMHG_PA,
+    "SVR [10^6 Pa s / m3]": (mean["AorticRoot"] - s.p_out_mmhg) / output * MMHG_PA,
   }
