@@ -23,6 +23,8 @@ def get_config() -> ConfigDict:
       leave_out="state",
       n_target=(0, 1, 5, 20),
       seeds=(0, 1, 2, 3, 4),
+      steps=300,
+      batch=16,
       baselines=(
         "peripheral",
         "gtf_source",
@@ -36,7 +38,6 @@ def get_config() -> ConfigDict:
       strategies=(
         "scratch",
         "feature_transfer",
-        "fine_tuning",
         "fine_tuning/lp_ft",
         "parameter_transfer",
         "multi_task/fresh",
