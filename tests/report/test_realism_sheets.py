@@ -16,10 +16,8 @@ def clinic():
   rng = np.random.default_rng(0)
   measured, virtual = ({name: rng.normal(size=200) + 5 for name in wave_shape.UNITS} for _ in range(2))
   measured["map_mmhg"] = np.repeat([-9.0, 5.0], [150, 50])
-  distance = realism.NetworkDistance(np.array([10.0, 20, 99, 200]), np.array([5.0]), 50.0)
-  joint = realism.joint(measured, virtual)
   return measured, sheets.ClinicComparison(
-    "icu", virtual, realism.compare(measured, virtual), joint, distance, distance
+    "icu", virtual, realism.compare(measured, virtual), realism.joint(measured, virtual)
   )
 
 
@@ -30,20 +28,19 @@ def test_tables_state_shares_and_sides(clinic):
   assert len(table.rows) == len(wave_shape.UNITS)
   row = next(row for row in table.rows if row[0] == "map_mmhg [mmHg]")
   assert (row[1], row[3]) == ("-9 / -9 / 5", "25 (75 below)")
-  distances = sheets.distance_table([comparison]).rows[0]
-  assert distances[0] == "icu"
-  assert distances[3:] == ("50", "50", "50", "12 / 60 / 185", "50")
+  network = realism.NetworkDistance(np.array([-3.0, 0.5, 2.0, 9.0]), 1.0)
+  distances = sheets.distance_table([comparison], network).rows
+  assert distances[0][0] == "fifth nearest window of icu (among themselves)"
+  assert distances[1] == ("logit of the network's detector", "1.2 (threshold 1.0)", "50")
 
 
-def test_without_a_network_its_columns_are_empty(clinic):
-  row = sheets.distance_table([clinic[1]._replace(own=None, fitted=None)]).rows[0]
-  assert row[3:] == ("",) * 5
-  assert row[2] != ""
+def test_without_a_network_its_row_is_missing(clinic):
+  assert len(sheets.distance_table([clinic[1]], None).rows) == 1
 
 
 def test_exchanges_are_rows():
-  table = sheets.change_table([sheets.ChangeResult("heart rate", (207.4, 0.01), (51.0, 0.465))], "wide")
-  assert table.rows == [("heart rate", "207", "1", "51", "46")]
+  table = sheets.change_table([sheets.ChangeResult("heart rate", (7.44, 0.01), (-3.0, 0.465))], "wide")
+  assert table.rows == [("heart rate", "7.4", "1", "-3.0", "46")]
   assert "wide" in table.header[1]
 
 
