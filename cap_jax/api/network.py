@@ -15,10 +15,10 @@ import pandas
 from cap_jax import extras
 from cap_jax.api import records
 from cap_jax.haemodynamics import indices
-from cap_jax.inference import pretrained, reconstruct
+from cap_jax.inference import pretrained, reconstruct, uncertainty
 from cap_jax.signals import beats
 from cap_jax.strategies import surgery
-from cap_jax.train import checkpoint, prediction
+from cap_jax.train import checkpoint
 from cap_jax.types import InputError, Params
 
 
@@ -219,7 +219,7 @@ class Network:
     records.check_site(pairs, self.checkpoint.site, "pairs")
     records.check_length(pairs, self.checkpoint.windows, "pairs")
     records.check_unit(pairs, self.checkpoint.scaling.unitless, "pairs")
-    return prediction.predict(self.checkpoint, pairs)
+    return uncertainty.read(self.checkpoint, pairs).y_bt
 
   def save(self, path: str | os.PathLike[str]) -> None:
     """Saves the network in a folder that does not exist yet; `load` and all commands read it.

@@ -117,7 +117,7 @@ def _with_intervals(
   assert training is not None  # a strategy reads one of the two
   head = uncertainty.transferred_head(adapted, source)
   where = "validation subjects of the target"
-  detector = uncertainty.inherited_detector(source)
+  detector = uncertainty.inherited_detector(source, labelled=data.labelled is not None)
   target = uncertainty.equip(adapted.checkpoint, head, detector, training, data.validation, where)
   assert target.uncertainty_calibration is not None
   return target, target.uncertainty_calibration.lacking
@@ -343,7 +343,8 @@ def pretrain(
   trained, _ = runs.pretrain(pairs, validation, task, model, spec, signals, origin)
   if task == "waveform":
     head = uncertainty.fit_head(trained, pairs)
-    detector = uncertainty.OutlierDetector(uncertainty.fit_detector(trained, pairs, steps))
+    conservative = uncertainty.fit_fallback(trained, pairs, validation)
+    detector = uncertainty.OutlierDetector(uncertainty.fit_detector(trained, pairs, steps), fallback=conservative)
     where = "validation subjects of the source"
     trained = uncertainty.equip(trained, head, detector, pairs, validation, where, adapted=False)
   return Network(trained)

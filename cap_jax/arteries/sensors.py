@@ -54,8 +54,8 @@ def draw_chain(key: jax.Array, device: clinics.Device) -> Chain:
   chain = Chain(*(within(getattr(device, name)) for name in Chain._fields))
   if device.transducer_share < 1:
     has = jax.random.bernoulli(jax.random.fold_in(key, _TRANSDUCER_KEY), float(device.transducer_share))
-    natural_hz, pole_hz = (jnp.where(has, f, jnp.inf) for f in (chain.natural_hz, chain.pole_hz))
-    chain = chain._replace(natural_hz=natural_hz, pole_hz=pole_hz)
+    exact = Chain(*map(jnp.asarray, (jnp.inf, 1.0, jnp.inf, 1.0, 0.0, 0.0)))
+    chain = jax.tree.map(lambda own, none: jnp.where(has, own, none), chain, exact)
   return chain
 
 
@@ -281,11 +281,6 @@ def drop(key: jax.Array, x_t: jax.Array, fs_hz: float, per_min: float) -> jax.Ar
   return jnp.where(episodes(key, x_t.shape[-1], fs_hz, per_min, 0.2), jnp.nan, x_t)
 
 
-def _slow_delay(chain: Chain) -> jax.Array:
-  """Returns the delay [s] of slow waves behind transducer and pole, −dφ/dω at 0: 2ζ/(2π f_n) and 1/(2π f_p)."""
-  return (2 * chain.damping / chain.natural_hz + 1 / chain.pole_hz) / (2 * jnp.pi)
-
-
 def _noise_sd(key: jax.Array, device: clinics.Device) -> jax.Array | float:
   """Returns the SD of a record's noise."""
   if device.least_noise is None:
@@ -321,8 +316,6 @@ def measure(
     x_t = damp(damped, x_t, fs_hz, device.damped_per_min)
   if device.pole_hz is not None:
     x_t = one_pole(x_t, fs_hz, chain.pole_hz)
-  if device.in_time:
-    x_t = delay(x_t, fs_hz, -_slow_delay(chain))
   if device.cuff is not None:
     x_t = calibrate(cuff, x_t, cuff_t, fs_hz, device.cuff)
   x_t = chain.gain * x_t + chain.zero

@@ -16,6 +16,7 @@ from cap_jax.data import batches
 
 HALF_WIDTHS_S = (0.12, 0.25)
 RIDGES = (1e-6, 1e-4, 1e-2)
+_ROOT_LENGTH = 16  # fine enough for a continuous phase
 SETTINGS = len(HALF_WIDTHS_S) * len(RIDGES)
 
 
@@ -40,6 +41,23 @@ class TransferFunction:
     lagged = np.lib.stride_tricks.sliding_window_view(x_bt, len(self.taps), axis=1)
     inner = lagged @ self.taps[::-1].astype(np.float32) + self.bias
     return np.pad(inner, ((0, 0), (half, half)), mode="edge")
+
+
+def half_way(whole: TransferFunction) -> TransferFunction:
+  """Returns a filter H with H(f)² = G(f): half the gain in dB and half the delay of G; twice applied, it has its bias too.
+
+  Args:
+    whole: G.
+  """
+  half = len(whole.taps) // 2
+  circular = np.zeros(_ROOT_LENGTH * len(whole.taps))
+  lags = np.arange(-half, half + 1)
+  circular[lags] = whole.taps
+  response = np.fft.rfft(circular)
+  # a continuous phase, so that the root has no jumps
+  root = np.sqrt(np.abs(response)) * np.exp(0.5j * np.unwrap(np.angle(response)))
+  taps = np.fft.irfft(root, len(circular))[lags]
+  return TransferFunction(taps, whole.bias / (1 + float(taps.sum())))
 
 
 def _moments(pairs: batches.Pairs, half: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:

@@ -16,7 +16,7 @@ from absl import flags
 
 from cap_jax.cli import distributed, launcher, study_flags
 from cap_jax.data import splits, subject_partition
-from cap_jax.inference import pretrained
+from cap_jax.inference import pretrained, uncertainty
 from cap_jax.losses import tasks
 from cap_jax.metrics import waveform_metrics
 from cap_jax.report import tables
@@ -27,7 +27,6 @@ from cap_jax.train import (
   host_liveness,
   loop,
   metrics_writer,
-  prediction,
   strategy_selection,
   training_state,
 )
@@ -174,7 +173,7 @@ def _transfer(
   print(f"{study_datasets.describe(study)} {name}: waveform RMSE on {len(target.test.subjects)} test subjects [mmHg]")
   for label, network in trained:
     network.check_unseen(target.test.subjects)
-    errors = evaluator.errors(prediction.predict(network, target.test))
+    errors = evaluator.errors(uncertainty.read(network, target.test).y_bt)
     print(f"  {label:30} {waveform_metrics.mean_rmse(errors):.2f}")
   for metric, values in adapted.fitted.metrics.items():  # aligned features may shrink, adversaries may win
     if metric.endswith(("feature_norm", "discriminator_accuracy")):

@@ -47,6 +47,12 @@ def through_tubing(
   return filtered[:, : x_bt.shape[1]] + mean_b1
 
 
+def through_any_tubing(x_bt: np.ndarray, fs_hz: float, rng: np.random.Generator) -> np.ndarray:
+  """Returns windows (window, time) behind a tubing drawn from the ranges above, the same for all of them."""
+  natural, damping = rng.uniform(*_RESONANCE_HZ), _log_uniform(rng, _DAMPING)
+  return through_tubing(x_bt, fs_hz, natural, damping, rng.uniform(*_ROLL_OFF_HZ), int(rng.choice(_ORDERS)))
+
+
 def _log_uniform(rng: np.random.Generator, bounds: tuple[float, float]) -> float:
   return float(np.exp(rng.uniform(*np.log(bounds))))
 
@@ -60,8 +66,7 @@ def _group(kind: str, x_bt: np.ndarray, y_bt: np.ndarray, fs_hz: float, rng: np.
   if kind == "smoothed":
     return filters.lowpass(x_bt, fs_hz, _log_uniform(rng, _LOWPASS_HZ))
   if kind == "other_tubing":
-    natural, damping = rng.uniform(*_RESONANCE_HZ), _log_uniform(rng, _DAMPING)
-    return through_tubing(x_bt, fs_hz, natural, damping, rng.uniform(*_ROLL_OFF_HZ), int(rng.choice(_ORDERS)))
+    return through_any_tubing(x_bt, fs_hz, rng)
   return y_bt
 
 

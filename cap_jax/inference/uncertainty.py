@@ -12,7 +12,8 @@ which covers one instant, or one beat, of one new subject of the same population
 the instants of one subject are. It says nothing about subjects of another population. Their windows are detected by a
 network of its own, taught on the source's windows and on outliers made of them (`losses.outlier_exposure`). Its
 threshold is the 98 % quantile of the calibration subjects, and never below that of the source network: a target is not
-unlike the training because it differs from itself.
+unlike the training because it differs from itself. Beyond it, a network that has seen no label of the target falls back
+to a conservative filter, and its intervals to those of the filter (`train.fallback`).
 """
 
 import dataclasses
@@ -27,12 +28,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from cap_jax import config
+from cap_jax.baselines import transfer_function
 from cap_jax.data import batches, outliers, splits
 from cap_jax.losses import outlier_exposure, spread
 from cap_jax.models import detector as detectors
 from cap_jax.models.net import Net
 from cap_jax.signals import beats
 from cap_jax.train import checkpoint, loop, prediction, runs
+from cap_jax.train import fallback as fallbacks
 from cap_jax.train.uncertainty_calibration import UncertaintyCalibration
 from cap_jax.types import Params
 
@@ -40,6 +43,7 @@ LEVEL = 0.9
 _STEPS, _RATE, _MOST = 300, 5e-3, 3000  # training of the head: steps, learning rate, largest number of windows
 OOD_LEVEL = 0.98
 _FALSE_RATES = 0.005
+_WORLDS = 5  # tubings in front of each subject
 _DETECTOR_STEPS, _DETECTOR_RATE, _DETECTOR_BATCH, _LARGEST_NOISE_MMHG = 1500, 3e-3, 32, 1.0
 _EVERY = 5  # samples: neighbours have similar scores
 
@@ -49,7 +53,7 @@ class Reading(NamedTuple):
 
   Attributes:
     y_bt: (window, time) aortic pressure [mmHg].
-    sigma_bt: (window, time) σ [mmHg]; 1 without a head.
+    sigma_bt: (window, time) σ [mmHg]; 1 without a head; larger where the network falls back.
     ood_b: (window,) logit of the detector; NaN without one.
   """
 
@@ -97,7 +101,13 @@ def read(
     outputs.append([np.asarray(part) for part in (*output, ood_b)])
   y_bt, log_bt, ood_b = (np.concatenate(part)[: len(x_bt)] for part in zip(*outputs, strict=True))
   sigma_bt = np.exp(log_bt) * (scaling.sd_mmhg if head else 1.0)
-  return Reading(trained.blended(scaling.unscale(y_bt), windows.x_bt), sigma_bt, ood_b)
+  y_bt = trained.blended(scaling.unscale(y_bt), windows.x_bt)
+  if intervals is None or intervals.fallback is None:
+    return Reading(y_bt, sigma_bt, ood_b)
+  w_b1 = fallbacks.weight(ood_b, intervals.ood_threshold)[:, None]
+  filter_bt, apart_b = intervals.fallback.answer(windows.x_bt)
+  y_bt = ((1 - w_b1) * y_bt + w_b1 * filter_bt).astype(np.float32)
+  return Reading(y_bt, (1 - w_b1) * sigma_bt + w_b1 * intervals.fallback_sigma * apart_b[:, None], ood_b)
 
 
 def fit_head(
@@ -160,6 +170,37 @@ def fit_detector(
     loop.Watch("detector", recorder=recorder),
   )
   return fitted.params[outlier_exposure.BLOCK]
+
+
+def fit_fallback(
+  trained: checkpoint.Checkpoint, training: batches.Pairs, validation: batches.Pairs
+) -> fallbacks.Fallback | None:
+  """Fits the conservative answer to the source, and its errors to worlds that are none of the source's.
+
+  Args:
+    trained: the source network.
+    training: windows that it was trained on, of which up to 6,000 are used.
+    validation: windows of other subjects. Their reference waves, each subject's behind a tubing of its own, are the worlds.
+
+  Returns:
+    The fallback; None for a network whose input has no unit, so that it is no answer.
+  """
+  if trained.scaling.unitless:
+    return None
+  spec, rng = trained.windows, np.random.default_rng(0)
+  some = training.at(rng.permutation(len(training.x_bt))[: 2 * _MOST])
+  bare = fallbacks.Fallback(transfer_function.fit(some, validation, spec))
+  wave, csbp = list[float](), list[float]()
+  for _ in range(_WORLDS):
+    x_bt = np.empty_like(validation.y_bt)
+    for rows in _by_subject(validation):
+      x_bt[rows] = outliers.through_any_tubing(validation.y_bt[rows], spec.fs_hz, rng)
+    y_bt, apart_b = bare.answer(x_bt)
+    apart_bt = np.broadcast_to(np.maximum(apart_b, 1e-6)[:, None], y_bt.shape)
+    scores = score(Reading(y_bt, apart_bt, apart_b), validation, spec)
+    for needed, part in ((wave, scores.wave), (csbp, scores.csbp)):
+      needed += [float(np.quantile(world, LEVEL)) for world in part if world.size]
+  return dataclasses.replace(bare, wave=float(np.quantile(wave, LEVEL)), csbp=float(np.quantile(csbp or [0.0], LEVEL)))
 
 
 def conformal(scores: Sequence[np.ndarray], level: float) -> float:
@@ -266,18 +307,25 @@ class OutlierDetector(NamedTuple):
   Attributes:
     theta: θ_o.
     threshold: logit.
+    fallback: answer for such windows; None for that of the network.
   """
 
   theta: Params
   threshold: float = -math.inf
+  fallback: fallbacks.Fallback | None = None
 
 
-def inherited_detector(source: checkpoint.Checkpoint) -> OutlierDetector | None:
-  """Returns the detector of a source network, for a network that was transferred from it; None if it has none."""
+def inherited_detector(source: checkpoint.Checkpoint, labelled: bool) -> OutlierDetector | None:
+  """Returns the detector of a source network, for a network that was transferred from it; None if it has none.
+
+  Args:
+    source: the source network.
+    labelled: whether labels of the target were used. They say more about it than the detector, so there is no fallback.
+  """
   intervals = source.uncertainty_calibration
   if intervals is None or intervals.detector is None:
     return None
-  return OutlierDetector(intervals.detector, intervals.ood_threshold)
+  return OutlierDetector(intervals.detector, intervals.ood_threshold, None if labelled else intervals.fallback)
 
 
 def equip(
@@ -316,6 +364,7 @@ def equip(
     csbp=math.inf,
     subjects=len(calibration.subjects),
     where=where,
+    fallback=None if detector is None else detector.fallback,
   )
   reading = read(dataclasses.replace(trained, uncertainty_calibration=uncalibrated), calibration, adapted)
   scores = score(reading, calibration, trained.windows)

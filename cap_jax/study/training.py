@@ -99,7 +99,8 @@ def source_network(
     return trained, fitted
   head = uncertainty.fit_head(trained, source.in_memory, recorder=recorder)
   theta = uncertainty.fit_detector(trained, source.in_memory, study.pretrain.steps, recorder)
-  return calibrated(trained, head, uncertainty.OutlierDetector(theta), source, None), fitted
+  conservative = uncertainty.fit_fallback(trained, source.in_memory, source.validation)
+  return calibrated(trained, head, uncertainty.OutlierDetector(theta, fallback=conservative), source, None), fitted
 
 
 def calibrated(
@@ -187,6 +188,6 @@ def with_intervals(
       for windows in (source.in_memory, source.validation)
     ]
     source = dataclasses.replace(source, training=simulated[0], validation=simulated[1])
-  detector = uncertainty.inherited_detector(trained)
+  detector = uncertainty.inherited_detector(trained, labelled=n_target > 0)
   network = calibrated(adaptation.checkpoint, head, detector, source, target if n_target else None)
   return dataclasses.replace(adaptation, checkpoint=network)

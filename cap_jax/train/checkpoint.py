@@ -212,7 +212,9 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     net = nets.make_net(model)
     expected = jax.eval_shape(lambda: net.init(jax.random.key(0), spec.samples))
     uncertainty_header = dict(content[_UNCERTAINTY]) if _UNCERTAINTY in content else None
+    intervals = None
     if uncertainty_header is not None:
+      intervals = UncertaintyCalibration.restored(uncertainty_header)
       has = (bool(uncertainty_header["head"]), bool(uncertainty_header["detector"]))
       expected = {**expected, _UNCERTAINTY: expected_shapes(net, spec.samples, *has)}
   except InputError as error:
@@ -224,10 +226,9 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   else:
     params = checksummed.restore(path, expected, REMEDY)
   _check_finite(path, params, REMEDY)
-  arrays = params.pop(_UNCERTAINTY, None)
-  intervals = None
-  if uncertainty_header is not None and arrays is not None:
-    intervals = UncertaintyCalibration.restored(uncertainty_header, arrays)
+  arrays = params.pop(_UNCERTAINTY, {})
+  if intervals is not None:
+    intervals = dataclasses.replace(intervals, head=arrays.get("head"), detector=arrays.get("detector"))
   return Checkpoint(
     params=params,
     model=model,

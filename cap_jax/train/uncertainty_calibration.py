@@ -11,6 +11,7 @@ import jax
 
 from cap_jax.models import detector as detectors
 from cap_jax.models.net import Net
+from cap_jax.train.fallback import Fallback
 from cap_jax.types import Params
 
 _LEVELS = ("ood_threshold", "level", "wave", "csbp")
@@ -31,6 +32,7 @@ class UncertaintyCalibration:
       too few subjects.
     subjects: number of calibration subjects.
     where: who the calibration subjects were.
+    fallback: what it answers where the input is unlike its training; None for the network's own wave everywhere.
   """
 
   head: Params | None
@@ -42,6 +44,14 @@ class UncertaintyCalibration:
   csbp: float
   subjects: int
   where: str
+  fallback: Fallback | None = None
+
+  @property
+  def fallback_sigma(self) -> float:
+    """Returns the factor that makes d of the fallback a σ, for which both intervals are wide enough."""
+    if self.fallback is None:
+      return 0.0
+    return max(self.fallback.wave / self.wave, self.fallback.csbp / self.csbp)
 
   @property
   def lacking(self) -> str:
@@ -63,19 +73,25 @@ class UncertaintyCalibration:
     levels = {name: getattr(self, name) for name in _LEVELS}
     finite = {name: value if math.isfinite(value) else None for name, value in levels.items()}
     facts = {"hr_bpm": self.hr_bpm, "subjects": self.subjects, "where": self.where}
-    return {**finite, **facts, "head": self.head is not None, "detector": self.detector is not None}
+    parts = {"head": self.head is not None, "detector": self.detector is not None}
+    return {**finite, **facts, **parts, "fallback": None if self.fallback is None else self.fallback.header}
 
   @classmethod
-  def restored(cls, header: Mapping[str, Any], arrays: Params) -> "UncertaintyCalibration":
-    """Returns the calibration from `header` and `arrays` of a checkpoint."""
+  def restored(cls, header: Mapping[str, Any]) -> "UncertaintyCalibration":
+    """Returns the calibration from `header` of a checkpoint, without `arrays`.
+
+    Raises:
+      KeyError, TypeError, ValueError: the header is damaged.
+    """
     levels = {name: float("inf") if header[name] is None else float(header[name]) for name in _LEVELS}
     hr_bpm = header["hr_bpm"]
     return cls(
-      head=arrays.get("head"),
-      detector=arrays.get("detector"),
+      head=None,
+      detector=None,
       hr_bpm=None if hr_bpm is None else (float(hr_bpm[0]), float(hr_bpm[1])),
       subjects=int(header["subjects"]),
       where=str(header["where"]),
+      fallback=Fallback.restored(header["fallback"]) if header.get("fallback") else None,
       **levels,
     )
 

@@ -13,12 +13,13 @@ from cap_jax.study import study_config
 
 
 def get_config() -> ConfigDict:
-  """Returns the study; `wide` varies the arteries and their operating points, adds noise and keeps all subjects."""
+  """Returns the study; `bedside` has healthy people, patients and fluid-filled lines, and keeps all subjects."""
   return study_flags.to_config_dict(
     study_config.Study(
-      source="wide",
-      source_subjects=8000,
+      source="bedside",
+      source_subjects=16000,
       validation_subjects=200,
-      pretrain=config.Training(steps=12000, learning_rate=1e-2, optimizer="muon"),
+      model=config.Model(channels=72, head_channels=72),
+      pretrain=config.Training(steps=20000, learning_rate=1e-2, optimizer="muon"),
     )
   )

@@ -164,26 +164,16 @@ def test_chain_is_drawn_within_its_ranges():
   assert bool(jnp.isinf(chains.pole_hz).all())
 
 
-def test_what_is_in_time_keeps_slow_waves_in_place():
-  """Without the delay of transducer and pole a slow wave is delayed by less than its phase's curvature."""
-  f = 0.5
-  device = clinics.Device(natural_hz=(8.0, 8.0), damping=(0.9, 0.9), pole_hz=(10.0, 10.0), noise=0.0)
-  out = {}
-  for in_time in (False, True):
-    kind = dataclasses.replace(device, in_time=in_time)
-    out[in_time] = np.asarray(sensors.measure(KEY, tone(f), tone(f), FS, kind, sensors.draw_chain(KEY, kind)))
-  late_s = 2 * 0.9 / (2 * np.pi * 8) + 1 / (2 * np.pi * 10)
-  np.testing.assert_allclose(out[False], 10 + np.sin(2 * np.pi * f * (TIME - late_s)), atol=0.01)
-  np.testing.assert_allclose(out[True], tone(f), atol=0.01)
-
-
 @pytest.mark.quick
 def test_a_share_of_the_devices_has_a_transducer():
-  kind = clinics.Device(scope="subject", natural_hz=(5.0, 40.0), pole_hz=(8.0, 40.0), transducer_share=0.3)
+  kind = clinics.Device(
+    scope="subject", natural_hz=(5.0, 40.0), pole_hz=(8.0, 40.0), zero=(1.0, 2.0), transducer_share=0.3
+  )
   chains = jax.vmap(lambda key: sensors.draw_chain(key, kind))(jax.random.split(KEY, 2000))
   has = np.isfinite(chains.natural_hz)
   assert has.mean() == pytest.approx(0.3, abs=0.03)
   np.testing.assert_array_equal(has, np.isfinite(chains.pole_hz))
+  np.testing.assert_array_equal(has, chains.zero != 0)
   without = jax.tree.map(lambda x: x[~has][0], chains)
   exact = sensors.measure(KEY, tone(6.0), tone(6.0), FS, dataclasses.replace(kind, noise=0.0), without)
   np.testing.assert_allclose(exact, tone(6.0), atol=1e-4)

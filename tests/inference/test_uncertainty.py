@@ -128,7 +128,7 @@ def test_a_transferred_network_inherits_the_detector_and_its_threshold(network, 
   """A target is not unlike the training because it differs from itself, but its own waves may raise the threshold."""
   training, calibration = people(0, 40, 2.0), people(100, 60, 2.0)
   source = uncertainty.equip(network, None, detector, training, calibration, "made")
-  inherited = uncertainty.inherited_detector(source)
+  inherited = uncertainty.inherited_detector(source, labelled=True)
   border = source.uncertainty_calibration.ood_threshold
   assert inherited.threshold == border
   alike = uncertainty.equip(network, None, inherited, people(500, 5, 2.0), people(600, 5, 2.0), "made")
@@ -139,7 +139,7 @@ def test_a_transferred_network_inherits_the_detector_and_its_threshold(network, 
   other = uncertainty.equip(network, None, inherited, people(800, 5, 2.0), strange, "made")
   assert other.uncertainty_calibration.ood_threshold > border + 1
   assert np.mean([one.ood_fraction for one in uncertainty.coverage(other, strange)]) == 0
-  assert uncertainty.inherited_detector(network) is None
+  assert uncertainty.inherited_detector(network, labelled=False) is None
 
 
 def test_too_few_subjects_make_the_interval_infinite_and_it_is_stored(network, detector, tmp_path):

@@ -1,0 +1,142 @@
+"""What a network answers where its input is unlike its training."""
+
+import dataclasses
+import json
+import math
+
+import jax
+import numpy as np
+import pytest
+
+from cap_jax import config
+from cap_jax.baselines import transfer_function
+from cap_jax.data import batches, outliers
+from cap_jax.inference import uncertainty
+from cap_jax.models import net as nets
+from cap_jax.train import checkpoint, checksummed, fallback
+from cap_jax.types import InputError
+
+SPEC = config.Windows()
+
+
+def filtered(taps: list[float], centre: int, width: int = 63) -> transfer_function.TransferFunction:
+  """Returns a filter of `width` taps, the first of them at lag −centre."""
+  whole = np.zeros(width)
+  first = width // 2 - centre
+  whole[first : first + len(taps)] = taps
+  return transfer_function.TransferFunction(whole, 2.0)
+
+
+@pytest.mark.quick
+def test_the_way_twice_half_is_the_whole():
+  """G = H∗H with an advance of H of 5 samples, so of 10 of G."""
+  root = np.array([0.1, 0.6, 0.25, 0.05])
+  whole = filtered(list(np.convolve(root, root)), 10)
+  half = transfer_function.half_way(whole)
+  np.testing.assert_allclose(half.taps, filtered(list(root), 5).taps, atol=1e-6)
+  level = np.full((1, 500), 90.0, np.float32)
+  np.testing.assert_allclose(half.predict(half.predict(level)), whole.predict(level), atol=1e-3)
+
+
+@pytest.mark.quick
+def test_the_weight_rises_with_the_logit():
+  ood_b = np.array([-math.inf, -9.0, 1.0, 11.0, 1e6, math.nan])
+  np.testing.assert_allclose(
+    fallback.weight(ood_b, 1.0), [0, 1 / (1 + math.exp(10)), 0.5, 1 / (1 + math.exp(-10)), 1, 0]
+  )
+  assert fallback.weight(np.array([3.0]), math.inf) == 0
+
+
+def beats_of(first: int, count: int) -> batches.Pairs:
+  """Returns two windows of each of some people: aortic beats, and the same ones later and steeper at the wrist."""
+  rng = np.random.default_rng(first)
+  time_s = np.arange(SPEC.samples) / SPEC.fs_hz
+  x, y, names = [], [], []
+  for number in range(first, first + count):
+    period_s, width_s, pulse = rng.uniform(0.7, 1.0), rng.uniform(0.07, 0.11), rng.uniform(35, 55)
+    for begin_s in rng.uniform(0, 1, 2):
+      for waves, late_s, narrower, larger in ((y, 0.0, 1.0, 1.0), (x, 0.06, 0.75, 1.2)):
+        turn_s = (time_s + begin_s - late_s) % period_s - 0.3
+        waves.append(70 + larger * pulse * np.exp(-((turn_s / (narrower * width_s)) ** 2)) - 8 * turn_s)
+      names.append(f"p{number}")
+  noise = rng.normal(0, 0.3, (len(x), SPEC.samples))
+  return batches.Pairs((np.array(x) + noise).astype(np.float32), np.array(y, np.float32), np.array(names))
+
+
+@pytest.fixture(scope="module")
+def equipped(tiny_model):
+  """A network that has learnt nothing, whose detector has learnt its source."""
+  training, validation = beats_of(0, 150), beats_of(1000, 60)
+  params = nets.make_net(tiny_model).init(jax.random.key(3), SPEC.samples)
+  trained = checkpoint.Checkpoint(params=params, model=tiny_model, scaling=batches.fit_scaling(training))
+  conservative = uncertainty.fit_fallback(trained, training, validation)
+  detector = uncertainty.OutlierDetector(uncertainty.fit_detector(trained, training, 400), fallback=conservative)
+  return uncertainty.equip(trained, None, detector, training, validation, "made", adapted=False), validation
+
+
+def strange(windows: batches.Pairs) -> batches.Pairs:
+  """Returns windows behind a tubing that no artery is like."""
+  x_bt = outliers.through_tubing(windows.y_bt, SPEC.fs_hz, 2.6, 0.05, 3.0, 3)
+  return dataclasses.replace(windows, x_bt=x_bt.astype(np.float32))
+
+
+def test_it_answers_for_the_network_where_the_input_is_unlike_the_training(equipped):
+  network, windows = equipped
+  intervals = network.uncertainty_calibration
+  bare = dataclasses.replace(network, uncertainty_calibration=dataclasses.replace(intervals, fallback=None))
+  own, other = (uncertainty.read(one, windows) for one in (bare, network))
+  usual = own.ood_b < intervals.ood_threshold - 3
+  assert usual.mean() > 0.5
+  assert np.abs(other.y_bt[usual] - own.y_bt[usual]).mean() < 0.2  # RMSE of this network: tens of mmHg
+  far = strange(windows)
+  reading = uncertainty.read(network, far)
+  assert np.median(reading.ood_b) > intervals.ood_threshold
+  w_b1 = fallback.weight(reading.ood_b, intervals.ood_threshold)[:, None]
+  y_bt, apart_b = intervals.fallback.answer(far.x_bt)
+  unchanged = uncertainty.read(bare, far)
+  np.testing.assert_allclose(reading.y_bt, (1 - w_b1) * unchanged.y_bt + w_b1 * y_bt, atol=1e-3)
+  half_width = intervals.wave * (reading.sigma_bt - (1 - w_b1) * unchanged.sigma_bt)
+  assert (half_width >= 0.999 * w_b1 * intervals.fallback.wave * apart_b[:, None]).all()
+
+
+def test_its_intervals_hold_in_other_worlds(equipped):
+  """In nine of ten worlds, nine tenths of the wave lie inside."""
+  network, windows = equipped
+  rng = np.random.default_rng(5)
+  x_bt = np.empty_like(windows.x_bt)
+  conservative = network.uncertainty_calibration.fallback
+  for subject in windows.subjects:
+    rows = windows.subject_b == subject
+    x_bt[rows] = outliers.through_any_tubing(windows.y_bt[rows], SPEC.fs_hz, rng)
+  y_bt, apart_b = conservative.answer(x_bt)
+  inner = slice(SPEC.margin, SPEC.samples - SPEC.margin)
+  inside_bt = (np.abs(y_bt - windows.y_bt) <= conservative.wave * apart_b[:, None])[:, inner]
+  held = [inside_bt[windows.subject_b == subject].mean() for subject in windows.subjects]
+  assert np.mean(np.array(held) >= 0.9) == pytest.approx(0.9, abs=0.1)
+
+
+def test_labels_of_the_target_end_it(equipped):
+  network, _ = equipped
+  assert uncertainty.inherited_detector(network, labelled=True).fallback is None
+  assert uncertainty.inherited_detector(network, labelled=False).fallback == network.uncertainty_calibration.fallback
+
+
+def test_it_is_stored_and_checked(equipped, tmp_path):
+  network, windows = equipped
+  folder = tmp_path / "checkpoint"
+  checkpoint.save(folder, network)
+  again = checkpoint.load(folder)
+  np.testing.assert_array_equal(uncertainty.read(again, windows).y_bt, uncertainty.read(network, windows).y_bt)
+  path = folder / checksummed.HEADER
+  header = json.loads(path.read_text())
+  header["uncertainty_calibration"]["fallback"]["taps"] = [1.0, 2.0]
+  header["sha256"][checksummed.HEADER] = checksummed._digest_of(header)  # as if written so
+  path.write_text(json.dumps(header))
+  with pytest.raises(InputError, match="damaged"):
+    checkpoint.load(folder)
+
+
+def test_an_input_without_a_unit_has_none(equipped):
+  network, windows = equipped
+  unitless = dataclasses.replace(network, scaling=dataclasses.replace(network.scaling, unitless=True))
+  assert uncertainty.fit_fallback(unitless, windows, windows) is None
