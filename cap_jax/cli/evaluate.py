@@ -85,7 +85,7 @@ def main() -> None:
       explanation = study_tables.EXPLAINED
       own_report.write_errors(os.path.join(folder, "errors.csv"), evaluated, own_data.method_of(trained)[0])
       print(tables.text(next(iter(errors[0].sheets.values()))))
-    warnings = own_report.warnings(outliers, subjects, trained.unknown_level)
+    warnings = own_report.warnings(outliers, subjects, trained)
     if warnings:
       sections.insert(0, page.Section("Warnings", "\n".join(warnings)))
     if lost:

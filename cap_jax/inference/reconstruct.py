@@ -71,6 +71,7 @@ class ReconstructedWave:
     ood_fraction: share of the windows that are out of distribution; NaN if the network was never calibrated.
     beats: the beats in order.
     gaps: stretches without a reconstruction, in order.
+    outside: what holds for windows out of distribution, "" if the network was never calibrated.
     lacking: why a calibrated network has no intervals, "" if it has.
     unusual_hr: how the heart rate differs from those of the training, "" if it does not or they are unknown.
     unitless: whether the peripheral wave has no unit.
@@ -84,6 +85,7 @@ class ReconstructedWave:
   ood_fraction: float
   beats: list[Beat]
   gaps: list[Gap]
+  outside: str = ""
   lacking: str = ""
   unusual_hr: str = ""
   unitless: bool = False
@@ -329,6 +331,7 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
     ood_fraction=ood_fraction,
     beats=estimates,
     gaps=gaps,
+    outside=intervals.outside if intervals else "",
     lacking=lacking,
     unusual_hr=unusual_hr(intervals, float(np.median([beat.hr_bpm for beat in estimates])) if estimates else np.nan),
     unitless=trained.scaling.unitless,

@@ -20,6 +20,7 @@ from cap_jax.metrics import agreement
 from cap_jax.train import strategy_selection
 
 SCRATCH, SOURCE = "scratch", "source"
+TARGET_FILTER = "gtf_arx_target"  # the target's own transfer function, with which `auto` blends a network
 NEAR = 1.1
 EXPLAINED = (
   "Equivalent labels: the number of labelled subjects with which the network from scratch has the same RMSE, interpolated linearly between the "
@@ -147,7 +148,7 @@ def choices(rows: pandas.DataFrame, baselines: Collection[str]) -> Choices | Non
     rows: a row a subject of one clinic.
     baselines: methods that are no strategies.
   """
-  own = rows[~rows["method"].isin(list(baselines)) | (rows["method"] == SOURCE)]
+  own = rows[~rows["method"].isin(list(baselines)) | rows["method"].isin((SOURCE, TARGET_FILTER))]
   rmse = own.groupby(["n_target", "seed", "method"])["rmse_mmhg"].mean().unstack("method")
   if strategy_selection.NAME not in rmse:
     return None

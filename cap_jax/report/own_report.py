@@ -153,25 +153,25 @@ def reconstructed(
 
 
 def warnings(
-  outliers: Mapping[str, str], subjects: Sequence[own_data.Reconstructed], unknown_level: str = ""
+  outliers: Mapping[str, str], subjects: Sequence[own_data.Reconstructed], trained: checkpoint.Checkpoint
 ) -> list[str]:
   """Returns the lines that stand in the terminal and at the top of the page.
 
   Args:
     outliers: subject → how its error or amplification differs from those of the others.
     subjects: the reconstructed subjects.
-    unknown_level: that the pressure level is unknown, "" if the input contains it.
+    trained: the network.
   """
-  lines = [f"WARNING: {unknown_level}"] if unknown_level else []
+  lines = [f"WARNING: {trained.unknown_level}"] if trained.unknown_level else []
   lines += [
     f"WARNING: {subject} stands far from the others: {how}; check that both waves are simultaneous and in mmHg"
     for subject, how in outliers.items()
   ]
   windows = sum(one.windows for one in subjects)
   outside = sum(one.windows * one.ood_fraction for one in subjects)
-  if outside > reconstruction.MOST_OOD * windows:
+  if trained.uncertainty_calibration and outside > reconstruction.MOST_OOD * windows:
     lines.append(
-      f"WARNING: {100 * outside / windows:.0f} % of the windows are out of distribution; the intervals are not valid there"
+      f"WARNING: {100 * outside / windows:.0f} % of the windows are out of distribution; {trained.uncertainty_calibration.outside}"
     )
   unusual = [one for one in subjects if one.unusual_hr]
   if unusual:

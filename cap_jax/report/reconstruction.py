@@ -109,9 +109,7 @@ def format_summary(wave: ReconstructedWave) -> str:
   if wave.unknown_level:
     lines.append(f"WARNING: {wave.unknown_level}")
   if wave.ood_fraction > MOST_OOD:
-    lines.append(
-      f"WARNING: {100 * wave.ood_fraction:.0f} % of the record is out of distribution; the intervals are not valid there"
-    )
+    lines.append(f"WARNING: {100 * wave.ood_fraction:.0f} % of the record is out of distribution; {wave.outside}")
   if wave.unusual_hr:
     lines.append(f"WARNING: {wave.unusual_hr}; do not trust its pulse pressure and intervals")
   if wave.lacking:

@@ -54,6 +54,13 @@ class UncertaintyCalibration:
     return max(self.fallback.wave / self.wave, self.fallback.csbp / self.csbp)
 
   @property
+  def outside(self) -> str:
+    """Returns what holds for windows out of distribution."""
+    if self.fallback is None:
+      return "the intervals are not valid there"
+    return "the wave there leans on a conservative filter, whose wide intervals apply"
+
+  @property
   def lacking(self) -> str:
     """Returns why there are no intervals, "" if there are: K subjects reach the level K/(K + 1) at most."""
     needed = math.ceil(self.level / (1 - self.level) - 1e-9)

@@ -18,7 +18,9 @@ MODULES = {
   for path in (ROOT / folder).glob("[!_]*.py")
 }
 NAMES = sorted(MODULES)
-STUDIES = ("compare", "default", "headline", "in_distribution", "paper", "physics", "pretrained", "real_waves", "rig")
+STUDIES = (
+  "compare", "default", "headline", "in_distribution", "no_harm", "paper", "physics", "pretrained", "real_waves", "rig"
+)  # fmt: skip
 CASES = [name for name in NAMES if name not in STUDIES]
 
 

@@ -1,6 +1,7 @@
 """Evaluation of records of the user's own: subjects that stand far from the others, and beats of the measured wave."""
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
@@ -79,7 +80,8 @@ def test_windows_out_of_distribution_are_said_for_the_whole_data_set():
   other = dataclasses.replace(
     subject, subject="P1", ood_fraction=0.5, unusual_hr="the heart rate of 150/min is outside"
   )
-  ood, unusual = own_report.warnings({}, [subject, other])
-  assert ood.startswith("WARNING: 62 % of the windows are out of distribution")
+  network = types.SimpleNamespace(unknown_level="", uncertainty_calibration=types.SimpleNamespace(outside="so what"))
+  ood, unusual = own_report.warnings({}, [subject, other], network)
+  assert ood == "WARNING: 62 % of the windows are out of distribution; so what"
   assert unusual.startswith("WARNING: 1 of 2 subjects (P1)")
-  assert own_report.warnings({}, [dataclasses.replace(subject, ood_fraction=0.1)]) == []
+  assert own_report.warnings({}, [dataclasses.replace(subject, ood_fraction=0.1)], network) == []
