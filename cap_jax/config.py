@@ -4,12 +4,13 @@ import dataclasses
 import math
 import numbers
 
-from cap_jax.types import InputError
+from cap_jax.types import InputError, suggest
 
 CHUNK = 50  # steps of training that a compiled program does at a time
 # Largest sizes: far beyond practical networks, and small enough that a check is fast.
 _MOST = {"layers": 512, "channels": 1 << 14, "head_channels": 1 << 14, "patch": 1 << 14, "kernel": 1 << 12}
 _MOST |= {"taps": 1 << 12, "outputs": 1 << 12}
+LOSSES = ("mse", "rmse")
 _MOST_SAMPLES = 1 << 20
 
 
@@ -220,6 +221,7 @@ class Training:
     clip: largest global norm of the gradient.
     seed: seed of the initial parameters and of the order of windows.
     optimizer: name in `train.optimizer.OPTIMIZERS`.
+    loss: error of a reconstructed wave, in `LOSSES`: mean square, or mean over windows of the RMSE of each (`losses.waveform`).
   """
 
   steps: int = 3000
@@ -230,6 +232,7 @@ class Training:
   clip: float = 1.0
   seed: int = 0
   optimizer: str = "adam"
+  loss: str = "mse"
 
   def __post_init__(self) -> None:
     """Checks the fields.
@@ -245,3 +248,5 @@ class Training:
         f"{self}: batch must be 1 or more, learning_rate and clip positive, weight_decay 0 or more, warmup in (0, 1), seed 0 or "
         "more"
       )
+    if self.loss not in LOSSES:
+      raise InputError(f"Training.loss={self.loss}: {suggest(self.loss, LOSSES)}")

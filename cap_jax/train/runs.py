@@ -13,7 +13,7 @@ import numpy as np
 from cap_jax import config
 from cap_jax.data import batches, splits
 from cap_jax.data import stream as streaming
-from cap_jax.losses import tasks, terms
+from cap_jax.losses import tasks, terms, waveform
 from cap_jax.models import net as nets
 from cap_jax.strategies import (
   changes_of,
@@ -160,6 +160,7 @@ def pretrain(
 
   Raises:
     splits.LeakError: a subject is in both training and validation.
+    InputError: `spec` wants the RMSE of a task that is no wave.
   """
   splits.Split({"training": training.subjects, "validation": validation.subjects})
   of_task = tasks.TASKS[task]
@@ -169,7 +170,12 @@ def pretrain(
   nets.check(model, signals.windows)
   net = nets.make_net(model)
   source_loss = of_task.make_loss(net, signals.windows.margin)
-  loss = terms.make_total(pretraining.STRATEGY.loss, "sum", terms.Context(net, source_loss, source_loss))
+  trained_loss = source_loss
+  if spec.loss == "rmse":
+    if of_task.make_loss is not waveform.make_waveform:
+      raise InputError(f"Training.loss=rmse: is the error of a wave, but the task is {task}; use mse")
+    trained_loss = waveform.make_rmse(net, signals.windows.margin)
+  loss = terms.make_total(pretraining.STRATEGY.loss, "sum", terms.Context(net, trained_loss, trained_loss))
   fresh = net.init(jax.random.key(spec.seed), signals.windows.samples)
   plans = loop.plan_stages(pretraining.STRATEGY, spec.steps, spec.learning_rate, [()], ())
   stream, subjects = _source_stream(training, scaling, model, numerics)

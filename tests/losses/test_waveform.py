@@ -27,6 +27,23 @@ def test_mean_square_without_the_margins(tiny_model):
   )
 
 
+def test_root_mean_square_of_each_window(tiny_model):
+  """Windows of errors 1 and 3 have the mean 2, and pull at the parameters alike."""
+  network = net.make_net(tiny_model)
+  params = network.init(jax.random.key(0), 500)
+  x = jax.random.normal(jax.random.key(1), (2, 500))
+  c = jnp.zeros((2, 0))
+  y = np.array(network.apply(params, x, c))
+  y[:, 31:469] += np.array([[1.0], [3.0]])
+  y[:, :31] += 100.0
+  loss = waveform.make_rmse(network, 31)
+  value, metrics = loss(params, {"x": x, "y": y, "c": c}, jax.random.key(0))
+  np.testing.assert_allclose(value, 2.0, rtol=1e-3)
+  np.testing.assert_allclose(metrics["rmse"], np.sqrt(5.0), rtol=1e-5)
+  pull = jax.grad(lambda y: loss(params, {"x": x, "y": y, "c": c}, jax.random.key(0))[0])(jnp.asarray(y))
+  np.testing.assert_allclose(jnp.abs(pull).sum(1), 0.5, rtol=1e-3)
+
+
 def test_given_features_replace_the_extractor(tiny_model):
   network = net.make_net(tiny_model)
   params = network.init(jax.random.key(0), 500)
