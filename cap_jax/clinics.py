@@ -349,9 +349,11 @@ WARD_TRANSDUCER = dataclasses.replace(
 # Arterial lines as they are met at the bedside. Natural frequency: 6.5 Hz with air, 38.8 Hz flushed (Mikhailov 2021).
 # Damping: 31 % of 300 lines were under-damped (Romagnoli et al. 2014, Crit. Care 18, 644); over-damped ones are a choice. A
 # monitor has a single-pole low-pass (Philips M3001A, service manual); its cut-off and the share of distorting lines are choices.
+# Noise: an amplifier of 8 nV/√Hz (INA128, data sheet) over 40 Hz adds 0.002 mmHg to a sensor of 5 µV/V/mmHg (ANSI/AAMI BP22) at
+# 5 V, less than the converter's step of 0.1 mmHg leaves (0.03); the least value is a choice above it.
 BEDSIDE = Device(
   scope="subject", natural_hz=(5.0, 40.0), damping=(0.1, 1.5), pole_hz=(8.0, 40.0), transducer_share=0.5, in_time=True,
-  least_noise=0.02, bits=12,
+  least_noise=0.005, bits=12,
 )  # fmt: skip
 # Breathing of people and ventilators, 9 to 21 a minute (12 to 15 in Kumar et al. 2021, PMC7874281; the ends are choices). The
 # swing of the stroke volume, 1 to 30 %, includes that of the pulse pressure in septic patients, 24 ± 9 and 7 ± 3 % (Michard et
