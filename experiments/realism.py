@@ -36,9 +36,11 @@ _NETWORK = flags.DEFINE_string(
 )
 _EXCHANGE = flags.DEFINE_string("exchange", None, "clinic of --cohort to exchange single properties with")
 _SEED = flags.DEFINE_integer("seed", 1, "random seed of the virtual subjects", lower_bound=0, upper_bound=2**32 - 1)
-_MOST_S = flags.DEFINE_float("seconds", 120.0, "longest part of each measured record", lower_bound=12.0)
+_MOST_S = flags.DEFINE_float("seconds", 120.0, "longest part of each measured record", lower_bound=4.0)
+_WINDOW_S = flags.DEFINE_float(
+  "window_s", 12.0, "length of the windows of the features; less for short records", lower_bound=4.0
+)
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder to create for tables and figures")
-_FEATURE_S = 12.0  # length of the windows of the features: two breaths or more
 _FS_HZ = config.Windows().fs_hz
 
 
@@ -71,7 +73,7 @@ def virtual_waves(name: str) -> list[tuple[str, np.ndarray]]:
     InputError: there is no such clinic.
   """
   channels = {"radial": "radial"} if _SITE.value == "aortic_root" else {_SITE.value: _SITE.value}
-  path = f"{name},subjects={_SUBJECTS.value},seconds={_FEATURE_S:g},fs_hz={_FS_HZ:g},seed={_SEED.value}"
+  path = f"{name},subjects={_SUBJECTS.value},seconds={_WINDOW_S.value:g},fs_hz={_FS_HZ:g},seed={_SEED.value}"
   return [(entry.subject, entry.read().signals[_SITE.value]) for entry in virtual.load(path, channels).entries]
 
 
@@ -84,9 +86,10 @@ def compare(values: dict[str, np.ndarray]) -> list[sheets.ClinicComparison]:
   """Compares feature → (window,) of measured waves with each clinic of --cohort."""
   result = []
   for name in _COHORT.value:
-    own = realism.features(realism.cut(virtual_waves(name), _FS_HZ, _FEATURE_S, 1))
-    rows, joint = realism.compare(values, own), realism.joint(values, own)
-    result.append(sheets.ClinicComparison(name, own, rows, joint if joint.rows.size else None))
+    own = realism.features(realism.cut(virtual_waves(name), _FS_HZ, _WINDOW_S.value, 1))
+    distances = [realism.joint(values, own, names) for names in (realism.JOINT, realism.SHAPE)]
+    joint, shape = (distance if distance.rows.size else None for distance in distances)
+    result.append(sheets.ClinicComparison(name, own, realism.compare(values, own), joint, shape))
   return result
 
 
@@ -121,9 +124,9 @@ def main() -> None:
     raise InputError(f"--exchange={_EXCHANGE.value}: needs a --network and a clinic of --cohort")
   with output_folders.whole_folder(workdir, "--workdir") as folder:
     waves = measured_waves()
-    windows = realism.cut(waves, _FS_HZ, _FEATURE_S, round(_MOST_S.value / _FEATURE_S))
+    windows = realism.cut(waves, _FS_HZ, _WINDOW_S.value, round(_MOST_S.value / _WINDOW_S.value))
     if not len(windows.x_bt):
-      raise InputError(f"no record has {_FEATURE_S:g} s without a gap; use longer records")
+      raise InputError(f"no record has {_WINDOW_S.value:g} s without a gap; use longer records")
     values = realism.features(windows)
     clinics = compare(values)
     network = realism.by_network(trained, _network_windows(waves, trained)) if trained else None
@@ -131,7 +134,7 @@ def main() -> None:
     if _EXCHANGE.value and trained:
       shown["exchange"] = sheets.change_table(exchange(waves, _EXCHANGE.value, trained), _EXCHANGE.value)
     sets = {"measured": windows}
-    sets |= {name: realism.cut(virtual_waves(name), _FS_HZ, _FEATURE_S, 1) for name in _COHORT.value}
+    sets |= {name: realism.cut(virtual_waves(name), _FS_HZ, _WINDOW_S.value, 1) for name in _COHORT.value}
     drawn = [
       page.Drawn("features", sheets.feature_figure(values, clinics), "Features of measured and virtual windows"),
       page.Drawn("beats", sheets.beat_figure(sets), "Mean beats, scaled to their pulse"),

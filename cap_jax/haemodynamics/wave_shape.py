@@ -16,6 +16,7 @@ A beat begins at its foot. h is its height above its lowest value relative to it
 | decay | T/τ of the exponential exp(−t/τ) that fits P from 60 to 95 % of the beat: the fall of ln P a beat |
 | slope_db_per_octave | of the first ten harmonics below 20 Hz: a straight line through 20 log₁₀|c_k| over log₂ k |
 | high_share | amplitude (RMS) from 9 to 20 Hz relative to that of all harmonics below 20 Hz |
+| notch_share | of a window: share of its beats with a dicrotic notch or incisura |
 | rr_variation | of a window: SD of the intervals between feet relative to their mean |
 | pp_variation | of a window: difference of the largest and the smallest pulse pressure relative to the mean of both (Michard et al. 2000, Am. J. Respir. Crit. Care Med. 162, 134, over a breath) |
 | swing_mmhg | of a window: range of the mean pressures of its beats |
@@ -33,7 +34,7 @@ BEAT_UNITS = {
   "rise_ms": "ms", "peak_ms": "ms", "width_ms": "ms", "crest_ms": "ms", "notch_ms": "ms", "notch_level": "", "rebound": "",
   "decay": "", "slope_db_per_octave": "dB/octave", "high_share": "",
 }  # fmt: skip
-WINDOW_UNITS = {"rr_variation": "", "pp_variation": "", "swing_mmhg": "mmHg", "noise_mmhg": "mmHg"}
+WINDOW_UNITS = {"notch_share": "", "rr_variation": "", "pp_variation": "", "swing_mmhg": "mmHg", "noise_mmhg": "mmHg"}
 UNITS = {**BEAT_UNITS, **WINDOW_UNITS}
 _SHAPE_HZ = 20.0  # low-pass of the shape, and highest harmonic
 _HARMONICS, _HIGH_HZ = 10, 9.0
@@ -155,6 +156,7 @@ def of_window(p_t: np.ndarray, fs_hz: float) -> dict[str, float]:
     medians = {name: float(_median(value)) for name, value in by_beat.items()}
   return {
     **medians,
+    "notch_share": float(np.isfinite(by_beat["notch_ms"]).mean()),
     "rr_variation": float(period_b.std() / period_b.mean()),
     "pp_variation": float(2 * np.ptp(own.pulse) / (own.pulse.max() + own.pulse.min())),
     "swing_mmhg": float(np.ptp(own.mean)),

@@ -29,6 +29,7 @@ JOINT = (
   "hr_bpm", "map_mmhg", "pp_mmhg", "form_factor", "upstroke_per_s", "rise_ms", "peak_ms", "width_ms", "crest_ms", "rebound",
   "decay", "slope_db_per_octave", "high_share",
 )  # fmt: skip
+SHAPE = JOINT[3:]  # without heart rate, mean and pulse pressure
 
 
 class WindowSet(NamedTuple):
@@ -122,17 +123,20 @@ class JointDistance(NamedTuple):
   inside: float
 
 
-def joint(measured: Mapping[str, np.ndarray], virtual: Mapping[str, np.ndarray]) -> JointDistance:
-  """Computes the joint distance in the features of `JOINT`, standardised by the virtual windows.
+def joint(
+  measured: Mapping[str, np.ndarray], virtual: Mapping[str, np.ndarray], names: Sequence[str] = JOINT
+) -> JointDistance:
+  """Computes the joint distance in several features, standardised by the virtual windows.
 
   Args:
     measured, virtual: feature → (window,); of each virtual subject at most one window, since a neighbour of the same
       subject is none.
+    names: the features.
 
   Raises:
     ValueError: there are too few virtual windows.
   """
-  real, own = (np.stack([x[name] for name in JOINT], axis=1) for x in (measured, virtual))
+  real, own = (np.stack([x[name] for name in names], axis=1) for x in (measured, virtual))
   rows, own = np.flatnonzero(np.isfinite(real).all(1)), own[np.isfinite(own).all(1)]
   if len(own) <= NEIGHBOUR:
     raise ValueError(f"the joint distance needs more than {NEIGHBOUR} virtual windows, not {len(own)}")

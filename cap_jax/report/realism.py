@@ -26,12 +26,14 @@ class ClinicComparison(NamedTuple):
     values: feature → (window,) of its windows.
     rows: each feature compared.
     joint: joint distance; None if the waves lack a feature of it.
+    shape: the same without heart rate, mean and pulse pressure.
   """
 
   name: str
   values: Mapping[str, np.ndarray]
   rows: Sequence[realism.FeatureComparison]
   joint: realism.JointDistance | None
+  shape: realism.JointDistance | None = None
 
 
 def _number(value: float) -> str:
@@ -73,7 +75,7 @@ def _inside(row: realism.FeatureComparison) -> str:
 
 
 def distance_table(clinics: Sequence[ClinicComparison], network: realism.NetworkDistance | None) -> tables.Table:
-  """Returns a row for each clinic with its joint distance, and one for what a network calls in distribution.
+  """Returns the rows of each clinic with its joint distances, and one for what a network calls in distribution.
 
   Args:
     clinics: the comparisons.
@@ -81,10 +83,11 @@ def distance_table(clinics: Sequence[ClinicComparison], network: realism.Network
   """
   rows = []
   for clinic in clinics:
-    joint = clinic.joint
-    if joint is not None:
-      middle = f"{np.median(joint.measured_b):.2f} ({np.median(joint.virtual_b):.2f})"
-      rows.append((f"fifth nearest window of {clinic.name} (among themselves)", middle, f"{100 * joint.inside:.0f}"))
+    for joint, kind in ((clinic.joint, ""), (clinic.shape, ", shape alone")):
+      if joint is not None:
+        middle = f"{np.median(joint.measured_b):.2f} ({np.median(joint.virtual_b):.2f})"
+        label = f"fifth nearest window of {clinic.name}{kind} (among themselves)"
+        rows.append((label, middle, f"{100 * joint.inside:.0f}"))
   if network is not None:
     middle = f"{np.median(network.measured_b):.1f} (threshold {network.threshold:.1f})"
     rows.append(("logit of the network's detector", middle, f"{100 * network.inside:.0f}"))

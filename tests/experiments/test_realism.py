@@ -22,11 +22,11 @@ def test_people_of_the_same_clinic_lie_inside(patients, tmp_path):
   assert done.returncode == 0, done.stderr
   assert "12 windows of 12 subjects, measured; 90 subjects a clinic, in silico" in done.stdout
   table = pandas.read_csv(workdir / "tables" / "features.csv")
-  assert len(table) == 20
+  assert len(table) == 21
   inside = table["inside [%]"].str.extract(r"(\d+)")[0].astype(float)
   assert inside.mean() > 90
   distances = pandas.read_csv(workdir / "tables" / "distances.csv").set_index("measure")["inside [%]"]
-  assert len(distances) == 2
+  assert len(distances) == 3
   assert distances.min() >= 75, distances
   exchanged = pandas.read_csv(workdir / "tables" / "exchange.csv")
   assert exchanged["exchanged property"].tolist() == list(wave_changes.CHANGES)

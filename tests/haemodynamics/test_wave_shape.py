@@ -112,6 +112,15 @@ def test_noise_is_what_lies_above_25_hz():
     assert noise**2 - quiet**2 == pytest.approx(heard * size**2 / 2, abs=0.02)
 
 
+def test_share_of_beats_with_a_notch():
+  time_s = np.arange(round(0.8 * FS)) / FS
+  notched = 80 + 40 * np.interp(time_s, [0, 0.12, 0.2, 0.3, 0.36, 0.5, 0.8], [0, 1, 0.85, 0.4, 0.6, 0.35, 0])
+  plain = 80 + 40 * np.interp(time_s, [0, 0.12, 0.8], [0, 1, 0])
+  for parts, share in (([notched], 1.0), ([notched, plain], 0.5), ([plain], 0.0)):
+    values = wave_shape.of_window(np.tile(np.concatenate(parts), 8), FS)
+    assert values["notch_share"] == pytest.approx(share, abs=0.05)
+
+
 def test_a_window_without_two_beats_has_no_features():
   assert all(np.isnan(value) for value in wave_shape.of_window(np.full(500, 80.0), FS).values())
   assert set(wave_shape.of_window(np.full(500, 80.0), FS)) == set(wave_shape.UNITS)

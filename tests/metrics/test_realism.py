@@ -45,6 +45,9 @@ def test_the_same_cloud_is_inside_and_a_distant_one_is_not():
   virtual = cloud(0, 1500)
   assert realism.joint(cloud(1, 1500), virtual).inside == pytest.approx(0.95, abs=0.03)
   assert realism.joint(cloud(1, 200, offset=4.0), virtual).inside == 0
+  low = cloud(1, 200) | {"map_mmhg": np.full(200, -9.0)}
+  assert realism.joint(low, virtual).inside == 0
+  assert realism.joint(low, virtual, realism.SHAPE).inside == pytest.approx(0.95, abs=0.04)
   lacking = cloud(1, 3)
   lacking["decay"][1] = np.nan
   np.testing.assert_array_equal(realism.joint(lacking, virtual).rows, [0, 2])

@@ -17,7 +17,11 @@ def clinic():
   measured, virtual = ({name: rng.normal(size=200) + 5 for name in wave_shape.UNITS} for _ in range(2))
   measured["map_mmhg"] = np.repeat([-9.0, 5.0], [150, 50])
   return measured, sheets.ClinicComparison(
-    "icu", virtual, realism.compare(measured, virtual), realism.joint(measured, virtual)
+    "icu",
+    virtual,
+    realism.compare(measured, virtual),
+    realism.joint(measured, virtual),
+    realism.joint(measured, virtual, realism.SHAPE),
   )
 
 
@@ -31,11 +35,13 @@ def test_tables_state_shares_and_sides(clinic):
   network = realism.NetworkDistance(np.array([-3.0, 0.5, 2.0, 9.0]), 1.0)
   distances = sheets.distance_table([comparison], network).rows
   assert distances[0][0] == "fifth nearest window of icu (among themselves)"
-  assert distances[1] == ("logit of the network's detector", "1.2 (threshold 1.0)", "50")
+  assert distances[1][0] == "fifth nearest window of icu, shape alone (among themselves)"
+  assert float(distances[0][2]) < 30 < 90 < float(distances[1][2])  # three of four are too low
+  assert distances[2] == ("logit of the network's detector", "1.2 (threshold 1.0)", "50")
 
 
 def test_without_a_network_its_row_is_missing(clinic):
-  assert len(sheets.distance_table([clinic[1]], None).rows) == 1
+  assert len(sheets.distance_table([clinic[1]], None).rows) == 2
 
 
 def test_exchanges_are_rows():
