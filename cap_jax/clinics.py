@@ -347,12 +347,11 @@ WARD_TRANSDUCER = dataclasses.replace(
 # Arterial lines as they are met at the bedside. Natural frequency: 6.5 Hz with air, 38.8 Hz flushed (Mikhailov 2021).
 # Damping: 31 % of 300 lines were under-damped (Romagnoli et al. 2014, Crit. Care 18, 644); over-damped ones are a choice. A
 # monitor has a single-pole low-pass (Philips M3001A, service manual); its cut-off and the share of distorting lines are choices.
-# Their calibration errors are those of `CATHETER`. Noise: an amplifier of 8 nV/√Hz (INA128, data sheet) over 40 Hz adds 0.002
+# Their zero is right: no wave shows its error. Noise: an amplifier of 8 nV/√Hz (INA128, data sheet) over 40 Hz adds 0.002
 # mmHg to a sensor of 5 µV/V/mmHg (ANSI/AAMI BP22) at 5 V, less than the converter's step of 0.1 mmHg leaves (0.03); the least
 # value is a choice above it.
 BEDSIDE = Device(
-  scope="subject", natural_hz=(5.0, 40.0), damping=(0.1, 1.5), pole_hz=(8.0, 40.0), gain=(0.98, 1.02), zero=(-2.0, 2.0),
-  transducer_share=0.25, least_noise=0.005, bits=12,
+  scope="subject", natural_hz=(5.0, 40.0), damping=(0.1, 1.5), pole_hz=(8.0, 40.0), transducer_share=0.2, least_noise=0.005, bits=12,
 )  # fmt: skip
 # Breathing of people and ventilators, 9 to 21 a minute (12 to 15 in Kumar et al. 2021, PMC7874281; the ends are choices). The
 # swing of the stroke volume, 1 to 30 %, includes that of the pulse pressure in septic patients, 24 ± 9 and 7 ± 3 % (Michard et
@@ -438,6 +437,6 @@ SOURCES: dict[str, Scenario] = {
   "wide": Scenario(POPULATIONS["wide"]),
   "wide_exact": Scenario(POPULATIONS["wide"], EXACT),
   "patients": Scenario(POPULATIONS["patients"], rhythm=VENTILATED),
-  # a quarter patients and a quarter lines, so that a network loses little where there is neither
+  # a quarter patients and a fifth lines, so that a network loses little where there is neither
   "bedside": Scenario(dataclasses.replace(POPULATIONS["patients"], patient_share=0.25), BEDSIDE, rhythm=VENTILATED),
 }
