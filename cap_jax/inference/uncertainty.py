@@ -228,6 +228,11 @@ def conformal(scores: Sequence[np.ndarray], level: float) -> float:
   return float(value[order][reached.argmax()]) if reached.any() else float("inf")
 
 
+def _conformal_or_largest(scores: Sequence[np.ndarray]) -> float:
+  """Returns the quantile of `OOD_LEVEL`, or the largest score of too few subjects for it."""
+  return conformal(scores, min(OOD_LEVEL, len(scores) / (len(scores) + 1)))
+
+
 def _by_subject(windows: batches.Pairs) -> list[np.ndarray]:
   return [np.flatnonzero(windows.subject_b == name) for name in windows.subjects]
 
@@ -373,14 +378,10 @@ def equip(
   )
   reading = read(dataclasses.replace(trained, uncertainty_calibration=uncalibrated), calibration, adapted)
   scores = score(reading, calibration, trained.windows)
-  threshold = math.inf
-  if detector is not None:
-    reachable = uncalibrated.subjects / (uncalibrated.subjects + 1)  # by the largest score
-    own = conformal([reading.ood_b[rows] for rows in _by_subject(calibration)], min(OOD_LEVEL, reachable))
-    threshold = max(detector.threshold, own)
+  logits = [reading.ood_b[rows] for rows in _by_subject(calibration)]
   calibrated = dataclasses.replace(
     uncalibrated,
-    ood_threshold=threshold,
+    ood_threshold=math.inf if detector is None else max(detector.threshold, _conformal_or_largest(logits)),
     wave=conformal(scores.wave, level),
     csbp=conformal([beat for beat in scores.csbp if beat.size], level),
   )

@@ -194,12 +194,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
       content[_UNCERTAINTY] = {**content[_UNCERTAINTY], "detector": False, "ood_threshold": None}
     model = config.Model(**{**content["model"], "covariates": tuple(content["model"]["covariates"])})
     spec = config.Windows(**content["windows"])
-    of = content["scaling"]
-    scalars = tuple((str(name), float(mean), float(sd)) for name, mean, sd in of["scalars"])
-    unitless = bool(of["unitless"]) if content["format"] == FORMAT else False
-    scaling = batches.Scaling(of["mean_mmhg"], of["sd_mmhg"], scalars, unitless=unitless)
-    if not all(np.isfinite([scaling.mean_mmhg, scaling.sd_mmhg])) or scaling.sd_mmhg <= 0:
-      raise ValueError(f"scaling {scaling.mean_mmhg}, {scaling.sd_mmhg}")
+    scaling = _restored_scaling(content)
     task, about = str(content["task"]), dict(content["about"])
     if task not in tasks.TASKS:
       raise ValueError(f"task {task}")
@@ -240,6 +235,21 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     blend=blend,
     seen_subject_hashes=hashes,
   )
+
+
+def _restored_scaling(content: dict[str, Any]) -> batches.Scaling:
+  """Returns the scaling from the header of a checkpoint.
+
+  Raises:
+    ValueError: it is none.
+  """
+  of = content["scaling"]
+  scalars = tuple((str(name), float(mean), float(sd)) for name, mean, sd in of["scalars"])
+  unitless = bool(of["unitless"]) if content["format"] == FORMAT else False
+  scaling = batches.Scaling(of["mean_mmhg"], of["sd_mmhg"], scalars, unitless=unitless)
+  if not all(np.isfinite([scaling.mean_mmhg, scaling.sd_mmhg])) or scaling.sd_mmhg <= 0:
+    raise ValueError(f"scaling {scaling.mean_mmhg}, {scaling.sd_mmhg}")
+  return scaling
 
 
 def _with_new_names(content: dict[str, Any]) -> dict[str, Any]:

@@ -170,11 +170,7 @@ def pretrain(
   nets.check(model, signals.windows)
   net = nets.make_net(model)
   source_loss = of_task.make_loss(net, signals.windows.margin)
-  trained_loss = source_loss
-  if spec.loss == "rmse":
-    if of_task.make_loss is not waveform.make_waveform:
-      raise InputError(f"Training.loss=rmse: is the error of a wave, but the task is {task}; use mse")
-    trained_loss = waveform.make_rmse(net, signals.windows.margin)
+  trained_loss = _trained_loss(net, signals.windows.margin, task, spec.loss)
   loss = terms.make_total(pretraining.STRATEGY.loss, "sum", terms.Context(net, trained_loss, trained_loss))
   fresh = net.init(jax.random.key(spec.seed), signals.windows.samples)
   plans = loop.plan_stages(pretraining.STRATEGY, spec.steps, spec.learning_rate, [()], ())
@@ -197,6 +193,20 @@ def pretrain(
     seen_subject_hashes=checkpoint.digests_of(training.subjects, validation.subjects),
   )  # fmt: skip
   return source, fitted
+
+
+def _trained_loss(net: nets.Net, margin: int, task: str, loss: str) -> LossFn:
+  """Returns the loss of a pre-training.
+
+  Raises:
+    InputError: it is the RMSE of a task that is no wave.
+  """
+  make = tasks.TASKS[task].make_loss
+  if loss == "mse":
+    return make(net, margin)
+  if make is not waveform.make_waveform:
+    raise InputError(f"Training.loss={loss}: is the error of a wave, but the task is {task}; use mse")
+  return waveform.make_rmse(net, margin)
 
 
 def _outputs_pressure(scaling: batches.Scaling, task: str) -> bool:

@@ -51,6 +51,8 @@ class UncertaintyCalibration:
     """Returns the factor that makes d of the fallback a σ, for which both intervals are wide enough."""
     if self.fallback is None:
       return 0.0
+    if not math.isfinite(self.wave):
+      return 1.0  # the intervals are infinite, whatever σ
     return max(self.fallback.wave / self.wave, self.fallback.csbp / self.csbp)
 
   @property
