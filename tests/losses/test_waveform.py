@@ -3,9 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from cap_jax import config
 from cap_jax.losses import waveform
 from cap_jax.models import net
+from cap_jax.train import runs
+from cap_jax.types import InputError
 
 
 def test_mean_square_without_the_margins(tiny_model):
@@ -58,3 +62,13 @@ def test_given_features_replace_the_extractor(tiny_model):
   for a, b in zip(jax.tree.leaves(gradient["r"]), jax.tree.leaves(cached_gradient["r"]), strict=True):
     np.testing.assert_allclose(a, b, atol=1e-5)
   assert all((leaf == 0).all() for leaf in jax.tree.leaves(cached_gradient["f"]))
+
+
+def test_only_a_wave_has_an_rmse(tiny_model):
+  network = net.make_net(tiny_model)
+  assert runs._trained_loss(network, 31, "waveform", "rmse") is waveform.make_rmse(network, 31)
+  assert runs._trained_loss(network, 31, "waveform", "mse") is waveform.make_waveform(network, 31)
+  with pytest.raises(InputError, match=r"Training\.loss=rmse: is the error of a wave, but the task is bp; use mse"):
+    runs._trained_loss(network, 31, "bp", "rmse")
+  with pytest.raises(InputError, match=r"Training\.loss=huber"):
+    config.Training(loss="huber")
