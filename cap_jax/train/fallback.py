@@ -1,9 +1,10 @@
 """What a network answers where its input is unlike its training: less and less its own wave, and more and more that of a
 conservative linear filter,
 
-    ŷ(t) = (1 − w) ŷ_net(t) + w ŷ_f(t),     w = 1 / (1 + exp(s_0 − s))
+    ŷ(t) = (1 − w) ŷ_net(t) + w ŷ_f(t),     w = 1 − exp(−(max(s − s_0, 0) / s_1)²)
 
-s is the logit of the network's detector, s_0 its threshold (`inference.uncertainty`).
+s is the logit of the network's detector, s_0 its threshold (`inference.uncertainty`), beyond which few windows of the
+training's kind lie, and those not far.
 
 Without knowledge of the artery and of the device, two answers are at hand: the peripheral wave itself, which has the mean of
 the aortic one, and the transfer function G of the source. ŷ_f lies half-way between them: its filter is √G, half the
@@ -23,6 +24,8 @@ from typing import Any
 import numpy as np
 
 from cap_jax.baselines import transfer_function
+
+_SCALE = 3.0  # s_1: clean windows beyond the threshold are 1 to 4 logits away, those behind a tubing 5 to 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,11 +73,11 @@ class Fallback:
 
 
 def weight(ood_b: np.ndarray, threshold: float) -> np.ndarray:
-  """Returns w, (window,): a half at the threshold; 0 without a detector.
+  """Returns w, (window,): 0 up to the threshold, and without a detector.
 
   Args:
     ood_b: (window,) s; NaN without a detector.
     threshold: s_0.
   """
-  away_b = np.where(np.isfinite(ood_b), ood_b - threshold, -np.inf)
-  return 0.5 * (1 + np.tanh(0.5 * away_b))
+  beyond_b = np.where(np.isnan(ood_b), 0.0, np.maximum(ood_b - threshold, 0))
+  return -np.expm1(-np.square(beyond_b / _SCALE))
