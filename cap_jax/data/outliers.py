@@ -6,7 +6,7 @@ They are made of the source's own windows, a fifth of each kind:
     reversed       x(T − t)
     smoothed       through a zero-phase low-pass of 1.2 to 6 Hz
     other tubing   through |H|, a resonance of 2.5 to 7 Hz in front of a roll-off at 3 to 9 Hz, as no artery has it
-    other site     the reference wave in place of the peripheral one, and where they are known, waves of other arteries
+    other site     the reference wave in place of the peripheral one
 
 The ranges are choices: beyond those of arteries, whose first resonance amplifies some 4 Hz threefold and 9 Hz still by
 half (Karamanoglu et al. 1993, Eur. Heart J. 14, 160), and of fluid-filled transducers.
@@ -19,7 +19,6 @@ from cap_jax.signals import filters
 KINDS = ("upside_down", "reversed", "smoothed", "other_tubing", "other_site")
 _LOWPASS_HZ = (1.2, 6.0)
 _RESONANCE_HZ, _DAMPING, _ROLL_OFF_HZ, _ORDERS = (2.5, 7.0), (0.05, 0.5), (3.0, 9.0), (1, 2, 3)
-_OTHER_ARTERIES = 0.75  # share of waves of other arteries among those of another site
 _ALIKE = 16  # windows that share a filter
 
 
@@ -58,9 +57,7 @@ def _log_uniform(rng: np.random.Generator, bounds: tuple[float, float]) -> float
   return float(np.exp(rng.uniform(*np.log(bounds))))
 
 
-def _group(
-  kind: str, x_bt: np.ndarray, y_bt: np.ndarray, elsewhere_bt: np.ndarray, fs_hz: float, rng: np.random.Generator
-) -> np.ndarray:
+def _group(kind: str, x_bt: np.ndarray, y_bt: np.ndarray, fs_hz: float, rng: np.random.Generator) -> np.ndarray:
   """Returns the outliers of one kind from a few windows, which share a filter."""
   if kind == "upside_down":
     return 2 * x_bt.mean(1, keepdims=True) - x_bt
@@ -70,29 +67,23 @@ def _group(
     return filters.lowpass(x_bt, fs_hz, _log_uniform(rng, _LOWPASS_HZ))
   if kind == "other_tubing":
     return through_any_tubing(x_bt, fs_hz, rng)
-  if len(elsewhere_bt) and rng.random() < _OTHER_ARTERIES:
-    return elsewhere_bt[rng.integers(len(elsewhere_bt), size=len(x_bt))]
   return y_bt
 
 
-def make(
-  x_bt: np.ndarray, y_bt: np.ndarray, fs_hz: float, seed: int, elsewhere_bt: np.ndarray | None = None
-) -> np.ndarray:
+def make(x_bt: np.ndarray, y_bt: np.ndarray, fs_hz: float, seed: int) -> np.ndarray:
   """Makes an outlier of each window.
 
   Args:
     x_bt, y_bt: (window, time) peripheral and reference waves of the source [mmHg].
     fs_hz: sampling rate.
     seed: assigns the kinds, and draws the filters.
-    elsewhere_bt: (window, time) pressures in other arteries [mmHg]; None if they are unknown.
 
   Returns:
     (window, time) outliers [mmHg].
   """
   rng = np.random.default_rng(seed)
-  elsewhere_bt = x_bt[:0] if elsewhere_bt is None else elsewhere_bt
   out = np.empty_like(x_bt)
   groups = np.array_split(rng.permutation(len(x_bt)), max(-(-len(x_bt) // _ALIKE), 1))
   for number, rows in enumerate(groups):
-    out[rows] = _group(KINDS[number % len(KINDS)], x_bt[rows], y_bt[rows], elsewhere_bt, fs_hz, rng)
+    out[rows] = _group(KINDS[number % len(KINDS)], x_bt[rows], y_bt[rows], fs_hz, rng)
   return out

@@ -146,7 +146,6 @@ def fit_detector(
   trained: checkpoint.Checkpoint,
   training: batches.Pairs,
   steps: int,
-  elsewhere_bt: np.ndarray | None = None,
   recorder: loop.Recorder = loop.NOWHERE,
 ) -> Params:
   """Trains θ_o on windows of the source and on outliers made of them.
@@ -155,12 +154,11 @@ def fit_detector(
     trained: the source network, whose scaling it shares.
     training: windows that it was trained on, of which up to 6,000 are used.
     steps: most steps; 1,500 suffice.
-    elsewhere_bt: (window, time) pressures of such people in other arteries [mmHg]; None if they are unknown.
     recorder: where states and metrics go.
   """
   spec, scale = trained.windows, trained.scaling.scale_input
   some = training.at(np.random.default_rng(0).permutation(len(training.x_bt))[: 2 * _MOST])
-  strange_bt = outliers.make(some.x_bt, some.y_bt, spec.fs_hz, 0, elsewhere_bt)
+  strange_bt = outliers.make(some.x_bt, some.y_bt, spec.fs_hz, seed=0)
   none = np.zeros((len(some.x_bt), 0), np.float32)
   fitted = loop.fit(
     trained.net,

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import numpy as np
 
 from cap_jax import clinics, config
 from cap_jax.data import batches, calibrate, datasets, recordings, splits, store, stream, subject_partition
@@ -23,9 +22,6 @@ from cap_jax.types import InputError
 
 _MAX_SOURCE_WINDOWS = 20_000  # in memory
 _TARGET_FIELDS = ("labelled", "unlabelled", "validation", "test")
-_ARTERIES = ("carotid", "brachial", "radial", "digital", "femoral")
-_NEIGHBOURS = {"radial": "digital", "digital": "radial"}  # too near to each other to be told apart
-_ELSEWHERE = 1500  # people
 _MAX_TARGET_WINDOWS = 100_000  # of a part in memory, evenly from its recordings
 
 
@@ -201,26 +197,6 @@ def load_source(study: study_config.Study) -> Source:
   pairs = batches.make_pairs(cohort, study.site, study.windows, reference)
   origin = {"data": "in silico: virtual cohort", "source": study.source}
   return Source(pairs.of(split.subjects["training"]), pairs.of(split.subjects["validation"]), origin)
-
-
-def waves_elsewhere(study: study_config.Study) -> np.ndarray | None:
-  """Draws people of the source's clinic with the pressures of other arteries than the study's.
-
-  Args:
-    study: whose detector has to tell them apart.
-
-  Returns:
-    (window, time) pressures [mmHg]; None for a stored source or a PPG.
-  """
-  if study.source_data or not recordings.is_pressure(study.site):
-    return None
-  sites = [site for site in _ARTERIES if site not in (study.site, _NEIGHBOURS.get(study.site), reference_of(study))]
-  scenario, spec = clinics.SOURCES[study.source], study.windows
-  subjects = min(study.source_subjects, _ELSEWHERE)
-  clinic = scenario.clinic("elsewhere", subjects, study.source_seconds, spec.fs_hz, 2 * study.cohort_seed)
-  cohort = virtual.draw(clinic, tuple(sites), reference_of(study))
-  apart = dataclasses.replace(spec, hop_s=2 * spec.seconds)
-  return np.concatenate([batches.make_pairs(cohort, site, apart, site).x_bt for site in sites])
 
 
 def _load_stored_source(study: study_config.Study) -> Source:

@@ -98,8 +98,7 @@ def source_network(
   if trained.task != "waveform":
     return trained, fitted
   head = uncertainty.fit_head(trained, source.in_memory, recorder=recorder)
-  elsewhere_bt = study_datasets.waves_elsewhere(study)
-  theta = uncertainty.fit_detector(trained, source.in_memory, study.pretrain.steps, elsewhere_bt, recorder)
+  theta = uncertainty.fit_detector(trained, source.in_memory, study.pretrain.steps, recorder)
   conservative = uncertainty.fit_fallback(trained, source.in_memory, source.validation)
   return calibrated(trained, head, uncertainty.OutlierDetector(theta, fallback=conservative), source, None), fitted
 
