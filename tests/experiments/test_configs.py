@@ -19,6 +19,7 @@ MODULES = {
 }
 NAMES = sorted(MODULES)
 STUDIES = ("compare", "default", "headline", "in_distribution", "paper", "physics", "pretrained", "real_waves", "rig")
+FROM_PPG = ("fine_tuning", "parameter_transfer", "multi_task")
 CASES = [name for name in NAMES if name not in STUDIES]
 
 
@@ -51,12 +52,21 @@ def test_the_cases_are_what_their_docstrings_say():
   assert study_of("feature_transfer").model.extractor == "cnn"
   feature = study_of("feature_transfer")
   assert feature.target_model != feature.model
+  for name in FROM_PPG:  # a pressure at the arm is no news to a network that reads one
+    study = study_of(name)
+    assert study.site == "digital_ppg"
+    assert study.source == "reference"
+    assert study.source_subjects >= 2000
+    assert "scratch" in study.strategies
+    assert len(study.seeds) == 5
+    assert {5, 20, 80} <= set(study.n_target)
+    assert study_grid.unused(study) == []
   assert study_of("fine_tuning").task == "bp"
   parameter = study_of("parameter_transfer")
   assert parameter.task == "monitoring"
   assert parameter.model.extractor == "lstm"
   assert parameter.target_model.extractor == "cnn_bilstm"
-  assert parameter.custom["parameter_transfer/trained"]["init_from_source"] == ("f/lstm_0",)
+  assert parameter.custom["parameter_transfer"]["init_from_source"][-1] == "f/lstm_0"
   adapted = study_of("domain_adaptation")
   assert adapted.source == "icu"
   assert set(adapted.model.covariates) == {"age", "hr_bpm", "cuff_sbp_mmhg", "cuff_dbp_mmhg"}
