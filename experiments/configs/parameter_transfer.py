@@ -6,8 +6,15 @@ attention after it. Its LSTM and what feeds it (`f/embed`, `f/level`) come from 
 target subjects are elderly and hypertensive.
 
 Command: python -m experiments.transfer --config=experiments/configs/parameter_transfer.py --n_target=20 --workdir=runs/parameter_transfer
-Expected: TODO
-Time: TODO
+Expected: waveform RMSE 8.94 mmHg with 20 labels on 200 test subjects, one draw; the same network from scratch 10.45 (in silico).
+Time: about 3 minutes on one core under other load.
+
+Five draws: python -m experiments.study --config=experiments/configs/parameter_transfer.py --workdir=runs/parameter_transfer_study
+Their waveform RMSE with 5, 20 and 80 labels, with 95 % intervals [mmHg, in silico]:
+  transferred   10.39 (9.99 to 10.80), 8.15 (7.84 to 8.48), 6.58 (6.27 to 6.92)
+  from scratch  11.73 (11.36 to 12.11), 10.29 (9.91 to 10.70), 8.26 (7.88 to 8.67)
+From scratch, the RMSE of 5 labels takes 18 labels (13 to 24), that of 20 labels > 80 (71 to > 80).
+About 15 minutes on one core under other load.
 """
 
 from ml_collections import ConfigDict
@@ -44,7 +51,7 @@ def get_config() -> ConfigDict:
       steps=300,
       batch=16,
       rate_factors=(0.5, 1.0),
-      step_factors=(0.5, 1.0),
+      step_factors=(0.5, 1.0, 2.0),
       custom={
         "parameter_transfer": {
           "init_from_source": TRANSFERRED,

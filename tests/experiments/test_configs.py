@@ -88,7 +88,7 @@ def test_the_papers_study_has_every_baseline_and_every_kind_of_transfer():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_the_command_gives_what_the_docstring_says(name, tmp_path):
-  """RMSE of the docstring within a tenth: the same seeds on another machine differ in the last bits only."""
+  """RMSE of the docstring, and that of scratch, within a tenth: the same seeds on another machine differ in the last bits only."""
   text = importlib.import_module(MODULES[name]).__doc__
   command = re.search(r"^Command: python -m experiments\.(\w+) (.*)$", text, re.MULTILINE)
   flags = [flag for flag in shlex.split(command.group(2)) if not flag.startswith("--workdir")]
@@ -99,4 +99,8 @@ def test_the_command_gives_what_the_docstring_says(name, tmp_path):
   strategy = study_of(name).strategies[0]
   result = float(re.search(rf"^  {re.escape(strategy)} +(\d+\.\d+)$", done.stdout, re.MULTILINE).group(1))
   assert result == pytest.approx(expected, rel=0.1)
+  scratch = re.search(r"the same network from\s+scratch\s+(\d+\.\d+)", text)
+  if scratch:
+    beside = float(re.search(r"^  the same network from scratch +(\d+\.\d+)$", done.stdout, re.MULTILINE).group(1))
+    assert beside == pytest.approx(float(scratch.group(1)), rel=0.1)
   assert pathlib.Path(tmp_path, "w", "checkpoint", "config.json").is_file()
