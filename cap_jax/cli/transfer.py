@@ -57,6 +57,7 @@ _FREEZE = flags.DEFINE_list(
 )
 _LOSS = flags.DEFINE_list("loss", None, "loss terms NAME:WEIGHT[:SCHEDULE] (default: from the strategy)")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder for the checkpoint: new, or of a stopped run")
+_SCRATCH = "scratch"  # beside every strategy with labels, as the config sets it
 
 
 def _study(source: checkpoint.Checkpoint | None) -> tuple[study_config.Study, str]:
@@ -91,7 +92,9 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[study_config.Study, st
     seeds=(_SEED.value,),
     steps=study.steps if _STEPS.value is None else _STEPS.value,
     batch=study.batch if _BATCH.value is None else _BATCH.value,
-    custom={name: changes} if changes else {},
+    custom={
+      one: fields for one, fields in {**study.custom, name: changes}.items() if fields and one in (name, _SCRATCH)
+    },
   )
   study_datasets.check_stores(study)
   study_datasets.check_rates(study)
@@ -165,8 +168,8 @@ def _transfer(
   if intervals is not None and intervals.lacking:
     print(f"no prediction intervals: {intervals.lacking}\n")
   trained = [("source network unchanged", source)] * (source.task == "waveform") + [(name, adapted.checkpoint)]
-  if labels and name != "scratch":
-    scratch = training.adapted(study, "scratch", source, large, target, labels, _SEED.value, loop.Recorder(states))
+  if labels and name != _SCRATCH:
+    scratch = training.adapted(study, _SCRATCH, source, large, target, labels, _SEED.value, loop.Recorder(states))
     trained.append(("the same network from scratch", scratch.checkpoint))
   evaluator = waveform_metrics.Evaluator(target.test, study.windows, study.signals.unitless)
   name = study.target_name

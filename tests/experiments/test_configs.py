@@ -21,6 +21,7 @@ NAMES = sorted(MODULES)
 STUDIES = (
   "compare", "default", "headline", "in_distribution", "no_harm", "paper", "physics", "pretrained", "real_waves", "rig"
 )  # fmt: skip
+FROM_PPG = ("fine_tuning", "parameter_transfer", "multi_task")
 CASES = [name for name in NAMES if name not in STUDIES]
 
 
@@ -53,12 +54,21 @@ def test_the_cases_are_what_their_docstrings_say():
   assert study_of("feature_transfer").model.extractor == "cnn"
   feature = study_of("feature_transfer")
   assert feature.target_model != feature.model
+  for name in FROM_PPG:  # a pressure at the arm is no news to a network that reads one
+    study = study_of(name)
+    assert study.site == "digital_ppg"
+    assert study.source == "reference"
+    assert study.source_subjects >= 2000
+    assert "scratch" in study.strategies
+    assert len(study.seeds) == 5
+    assert {5, 20, 80} <= set(study.n_target)
+    assert study_grid.unused(study) == []
   assert study_of("fine_tuning").task == "bp"
   parameter = study_of("parameter_transfer")
   assert parameter.task == "monitoring"
   assert parameter.model.extractor == "lstm"
   assert parameter.target_model.extractor == "cnn_bilstm"
-  assert parameter.custom["parameter_transfer/trained"]["init_from_source"] == ("f/lstm_0",)
+  assert parameter.custom["parameter_transfer"]["init_from_source"][-1] == "f/lstm_0"
   adapted = study_of("domain_adaptation")
   assert adapted.source == "icu"
   assert set(adapted.model.covariates) == {"age", "hr_bpm", "cuff_sbp_mmhg", "cuff_dbp_mmhg"}
@@ -80,7 +90,7 @@ def test_the_papers_study_has_every_baseline_and_every_kind_of_transfer():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_the_command_gives_what_the_docstring_says(name, tmp_path):
-  """RMSE of the docstring within a tenth: the same seeds on another machine differ in the last bits only."""
+  """RMSE of the docstring, and that of scratch, within a tenth: the same seeds on another machine differ in the last bits only."""
   text = importlib.import_module(MODULES[name]).__doc__
   command = re.search(r"^Command: python -m experiments\.(\w+) (.*)$", text, re.MULTILINE)
   flags = [flag for flag in shlex.split(command.group(2)) if not flag.startswith("--workdir")]
@@ -91,4 +101,8 @@ def test_the_command_gives_what_the_docstring_says(name, tmp_path):
   strategy = study_of(name).strategies[0]
   result = float(re.search(rf"^  {re.escape(strategy)} +(\d+\.\d+)$", done.stdout, re.MULTILINE).group(1))
   assert result == pytest.approx(expected, rel=0.1)
+  scratch = re.search(r"the same network from\s+scratch\s+(\d+\.\d+)", text)
+  if scratch:
+    beside = float(re.search(r"^  the same network from scratch +(\d+\.\d+)$", done.stdout, re.MULTILINE).group(1))
+    assert beside == pytest.approx(float(scratch.group(1)), rel=0.1)
   assert pathlib.Path(tmp_path, "w", "checkpoint", "config.json").is_file()
