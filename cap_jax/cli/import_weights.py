@@ -109,6 +109,11 @@ def main() -> None:
   output = launcher.required(_OUTPUT, "CHECKPOINT")
   output_folders.check_absent(output, "--output")
   study = study_flags.read_study(_CONFIG)
+  if study.signals.unitless:
+    raise InputError(
+      f"--config.site={study.site}: an imported network reads mmHg, but a PPG has no unit; add "
+      "--config.calibration.kind=sbp_dbp, which scales the PPG to a reading"
+    )
   source = _source(study)
   rate = {"fs_hz": pyvital.FS_HZ} if "network" in source.about else {}
   signals = dataclasses.replace(study.signals, windows=dataclasses.replace(study.windows, **rate))

@@ -116,6 +116,7 @@ def test_weights_of_ones_own_need_a_map(tmp_path):
       ["--from=F", "--map=M", "--scaling=92,17", "--config.model.covariates=age,"],
       "no scaling of age; import a network",
     ),
+    (["--from=F", "--map=pyvital:hpi", "--config.site=digital_ppg"], "reads mmHg, but a PPG has no unit; add --config"),
     (["--from=F", "--map=pyvital:hpi"], "net.pth: conv1.weight is in the map, but not in the file"),
   ],
 )
