@@ -351,7 +351,7 @@ WARD_TRANSDUCER = dataclasses.replace(
 # mmHg to a sensor of 5 µV/V/mmHg (ANSI/AAMI BP22) at 5 V, less than the converter's step of 0.1 mmHg leaves (0.03); the least
 # value is a choice above it.
 BEDSIDE = Device(
-  scope="subject", natural_hz=(5.0, 40.0), damping=(0.1, 1.5), pole_hz=(8.0, 40.0), transducer_share=0.35, noise=1.0,
+  scope="subject", natural_hz=(5.0, 40.0), damping=(0.1, 1.5), pole_hz=(8.0, 40.0), transducer_share=0.2, noise=1.0,
   least_noise=0.005, bits=12,
 )  # fmt: skip
 # Breathing of people and ventilators, 9 to 21 a minute (12 to 15 in Kumar et al. 2021, PMC7874281; the ends are choices). The
@@ -439,5 +439,5 @@ SOURCES: dict[str, Scenario] = {
   "wide_exact": Scenario(POPULATIONS["wide"], EXACT),
   "patients": Scenario(POPULATIONS["patients"], rhythm=VENTILATED),
   # more healthy people and plain transducers than patients and lines, so that a network loses little where there is neither
-  "bedside": Scenario(dataclasses.replace(POPULATIONS["patients"], patient_share=0.4), BEDSIDE, rhythm=VENTILATED),
+  "bedside": Scenario(dataclasses.replace(POPULATIONS["patients"], patient_share=0.25), BEDSIDE, rhythm=VENTILATED),
 }

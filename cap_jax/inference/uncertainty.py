@@ -11,7 +11,7 @@ Willett 2023 (arXiv 2306.06342),
 which covers one instant, or one beat, of one new subject of the same population with that probability, however similar
 the instants of one subject are. It says nothing about subjects of another population. Their windows are detected by a
 network of its own, taught on the source's windows and on outliers made of them (`losses.outlier_exposure`). Its
-threshold is the 98 % quantile of the calibration subjects, and never below that of the source network: a target is not
+threshold is the 99 % quantile of the calibration subjects, and never below that of the source network: a target is not
 unlike the training because it differs from itself. Beyond it, a network that has seen no label of the target falls back
 to a conservative filter, and its intervals to those of the filter (`train.fallback`).
 """
@@ -41,7 +41,7 @@ from cap_jax.types import Params
 
 LEVEL = 0.9
 _STEPS, _RATE, _MOST = 300, 5e-3, 3000  # training of the head: steps, learning rate, largest number of windows
-OOD_LEVEL = 0.98
+OOD_LEVEL = 0.99
 _FALSE_RATES = 0.005
 _WORLDS = 5  # tubings in front of each subject
 _DETECTOR_STEPS, _DETECTOR_RATE, _DETECTOR_BATCH, _LARGEST_NOISE_MMHG = 1500, 3e-3, 32, 1.0

@@ -20,6 +20,6 @@ def get_config() -> ConfigDict:
       source_subjects=16000,
       validation_subjects=200,
       model=config.Model(channels=72, head_channels=72),
-      pretrain=config.Training(steps=24000, learning_rate=1e-2, optimizer="muon", loss="rmse"),
+      pretrain=config.Training(steps=30000, learning_rate=1e-2, optimizer="muon", loss="rmse"),
     )
   )
