@@ -233,7 +233,7 @@ POPULATIONS: dict[str, Population] = {
   "wide": Population(
     plausible=False, viscosity_log_sd=0.5, womersley_min=0.0, operating_sd_mmhg=8.0, taper_sd=0.2, steepening_max=1.5
   ),
-  # half of them healthy people as in `wide`, half patients
+  # three quarters healthy people as in `wide`, a quarter patients
   "patients": Population(
     plausible=False,
     viscosity_log_sd=0.5,
@@ -241,7 +241,7 @@ POPULATIONS: dict[str, Population] = {
     operating_sd_mmhg=8.0,
     taper_sd=0.2,
     steepening_max=1.5,
-    patient_share=0.5,
+    patient_share=0.25,
   ),
 }
 
@@ -354,6 +354,8 @@ BEDSIDE = Device(
   scope="subject", natural_hz=(5.0, 40.0), damping=(0.1, 1.5), pole_hz=(8.0, 40.0), transducer_share=0.2, noise=1.0,
   least_noise=0.005, bits=12,
 )  # fmt: skip
+# The same lines without transducer and low-pass: their noise and converter.
+PLAIN_LINE = Device(scope="subject", noise=1.0, least_noise=0.005, bits=12)
 # Breathing of people and ventilators, 9 to 21 a minute (12 to 15 in Kumar et al. 2021, PMC7874281; the ends are choices). The
 # swing of the stroke volume, 1 to 30 %, includes that of the pulse pressure in septic patients, 24 ± 9 and 7 ± 3 % (Michard et
 # al. 2000, Am. J. Respir. Crit. Care Med. 162, 134). Propofol lowers the variability of the heart rate (Kanaya et
@@ -437,7 +439,8 @@ SOURCES: dict[str, Scenario] = {
   "icu": Scenario(POPULATIONS["icu"], CATHETER),
   "wide": Scenario(POPULATIONS["wide"]),
   "wide_exact": Scenario(POPULATIONS["wide"], EXACT),
-  "patients": Scenario(POPULATIONS["patients"], rhythm=VENTILATED),
-  # more healthy people and plain transducers than patients and lines, so that a network loses little where there is neither
-  "bedside": Scenario(dataclasses.replace(POPULATIONS["patients"], patient_share=0.25), BEDSIDE, rhythm=VENTILATED),
+  # a quarter patients, so that a network loses little where there are none
+  "patients": Scenario(POPULATIONS["patients"], PLAIN_LINE, rhythm=VENTILATED),
+  # the same, a fifth of them behind lines that distort
+  "bedside": Scenario(POPULATIONS["patients"], BEDSIDE, rhythm=VENTILATED),
 }

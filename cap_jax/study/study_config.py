@@ -22,6 +22,8 @@ class Study:
 
   Attributes:
     source: source clinic, name in `clinics.SOURCES`.
+    uncertainty_source: clinic of the same subjects with other devices, from which the source network's intervals and its detector
+      learn; the source itself if empty.
     source_network: "train" trains the source network, "pretrained" is that of the package, anything else is the folder of a
       checkpoint.
     source_data, target_data: folder of a prepared store, used instead of the virtual clinic.
@@ -61,6 +63,7 @@ class Study:
   """
 
   source: str = "healthy"
+  uncertainty_source: str = ""
   source_network: str = "train"
   task: str = "waveform"
   scenario: str = "device_population"
@@ -144,11 +147,28 @@ class Study:
     for field, registry in (("scenario", clinics.SCENARIOS), ("source", clinics.SOURCES), ("task", tasks.TASKS)):
       if getattr(self, field) not in registry:
         raise InputError(f"{field}={getattr(self, field)}: unknown; {suggest(getattr(self, field), registry)}")
+    _check_uncertainty_source(self)
     _check_sites(self)
     _check_sizes(self)
     _check_grid(self)
     _check_training(self)
     _check_models(self)
+
+
+def _check_uncertainty_source(study: Study) -> None:
+  name = study.uncertainty_source
+  if not name:
+    return
+  if name not in clinics.SOURCES:
+    raise InputError(f"uncertainty_source={name}: unknown; {suggest(name, clinics.SOURCES)}")
+  if study.source_data:
+    raise InputError(
+      f"uncertainty_source={name}: a virtual clinic, but the source is source_data={study.source_data}; leave one of them empty"
+    )
+  if clinics.SOURCES[name].population != clinics.SOURCES[study.source].population:
+    raise InputError(
+      f"uncertainty_source={name}: has other subjects than source={study.source}; choose a clinic of the same population"
+    )
 
 
 def _check_sites(study: Study) -> None:

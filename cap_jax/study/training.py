@@ -81,7 +81,8 @@ def source_network(
 ) -> tuple[checkpoint.Checkpoint, loop.FitResult]:
   """Trains the source network on its task.
 
-  If the task is the wave, it fits σ on the training subjects and calibrates intervals on the validation subjects.
+  If the task is the wave, it fits σ and the detector on the training subjects, and calibrates intervals on the validation
+  subjects, as the devices of `uncertainty_source` measure them.
 
   Args:
     study: of the network.
@@ -97,6 +98,10 @@ def source_network(
   trained, fitted = pretrained(study, source.training, source.validation, source.origin, recorder)
   if trained.task != "waveform":
     return trained, fitted
+  if study.uncertainty_source:
+    source = study_datasets.load_source(
+      dataclasses.replace(study, source=study.uncertainty_source, uncertainty_source="")
+    )
   head = uncertainty.fit_head(trained, source.in_memory, recorder=recorder)
   theta = uncertainty.fit_detector(trained, source.in_memory, study.pretrain.steps, recorder)
   conservative = uncertainty.fit_fallback(trained, source.in_memory, source.validation)
