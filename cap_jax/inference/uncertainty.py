@@ -40,7 +40,8 @@ from cap_jax.train.uncertainty_calibration import UncertaintyCalibration
 from cap_jax.types import Params
 
 LEVEL = 0.9
-_STEPS, _RATE, _MOST = 300, 5e-3, 3000  # training of the head: steps, learning rate, largest number of windows
+_LEAST_STEPS, _RATE = 300, 5e-3  # training of the head
+_MOST, _WINDOWS_A_STEP = 12_000, 6  # its windows, and how many of them there are for a step
 OOD_LEVEL = 0.99
 _FALSE_RATES = 0.005
 _WORLDS = 5  # tubings in front of each subject
@@ -117,7 +118,7 @@ def fit_head(
 
   Args:
     trained: the network.
-    training: windows that it was trained on, of which up to 3,000 are used.
+    training: windows that it was trained on, of which up to 12,000 are used.
     seed: seed of the choice of windows and of the fresh parameters.
     recorder: where states and metrics go.
   """
@@ -125,11 +126,12 @@ def fit_head(
   # the source's windows are read without the adaptor
   net, params = prediction.strip_adaptor(trained.net, trained.params)
   rows = np.random.default_rng(seed).permutation(len(training.x_bt))[:_MOST]
+  steps = loop.whole(max(_LEAST_STEPS, len(rows) / _WINDOWS_A_STEP))
   chosen = training.at(rows)
   part = {"x": trained.scaling.scale_input(chosen.x_bt), "y": trained.scaling.scale(chosen.y_bt)}
   part["c"] = trained.scaling.standardise(chosen.covariates, trained.model.covariates, len(chosen.x_bt))
   params["v"] = net.init(jax.random.key(seed), trained.windows.samples)["r"]
-  plans = [loop.Plan(steps=_STEPS, rate=_RATE, freeze=net.blocks)]
+  plans = [loop.Plan(steps=steps, rate=_RATE, freeze=net.blocks)]
   fitted = loop.fit(
     net,
     spread.make_spread(net, margin),
@@ -157,7 +159,7 @@ def fit_detector(
     recorder: where states and metrics go.
   """
   spec, scale = trained.windows, trained.scaling.scale_input
-  some = training.at(np.random.default_rng(0).permutation(len(training.x_bt))[: 2 * _MOST])
+  some = training.at(np.random.default_rng(0).permutation(len(training.x_bt))[: _MOST // 2])
   strange_bt = outliers.make(some.x_bt, some.y_bt, spec.fs_hz, seed=0)
   none = np.zeros((len(some.x_bt), 0), np.float32)
   fitted = loop.fit(
@@ -191,7 +193,7 @@ def fit_fallback(
   if trained.scaling.unitless:
     return None
   spec, rng = trained.windows, np.random.default_rng(0)
-  some = training.at(rng.permutation(len(training.x_bt))[: 2 * _MOST])
+  some = training.at(rng.permutation(len(training.x_bt))[: _MOST // 2])
   bare = fallbacks.Fallback(transfer_function.fit(some, validation, spec))
   wave, csbp = list[float](), list[float]()
   for _ in range(_WORLDS):

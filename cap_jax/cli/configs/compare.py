@@ -35,8 +35,8 @@ def get_config() -> ConfigDict:
         "auto",
       ),
       source_seconds=6.0,
-      steps=300,
-      batch=8,
+      steps=350,
+      batch=12,
       custom={
         "scratch": {"optimizer": "muon", "learning_rate": 1e-2},
         "feature_transfer": {"optimizer": "muon", "learning_rate": 3e-2},
@@ -46,7 +46,7 @@ def get_config() -> ConfigDict:
           "init_from_source": _LAYERS,
           "stages": ((_LAYERS,),),
         },
-        "multi_task/transducer": {"learning_rate": 4e-3},
+        "multi_task/transducer": {"learning_rate": 1.6e-2},
       },
     )
   )
