@@ -22,7 +22,7 @@ def test_it_is_small_and_read_whole(tmp_path):
   assert trained.model.covariates == ()
   assert trained.calibration == config.Calibration()
   assert trained.uncertainty_calibration is not None
-  assert trained.about["source"] == "wide"
+  assert trained.about["source"] == "patients"
   assert checkpoint.digest(pretrained.FOLDER) in CARD
   assert pretrained.place(tmp_path) == str(tmp_path)
   with pytest.raises(InputError, match=r"x: no checkpoint found; .*; or pass pretrained for the packaged network"):
