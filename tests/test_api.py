@@ -224,11 +224,11 @@ def test_parameters_of_another_network_bring_its_seen_subjects(net):
   theta, _ = cj.merge(tuned.params, net.params, init_from_source=("r",))
   merged = net.with_params(theta, of=tuned)
   assert [one.get("strategy") for one in merged.about["params_of"]] == [None, "fine_tuning/head"]
-  assert merged.about["source"] == "wide"
+  assert merged.about["source"] == "patients"
   assert "merged" in repr(merged)
   with pytest.raises(cj.InputError, match="trained, selected or calibrated on"):
     cj.evaluate(merged, labelled)
-  assert "Network(radial, waveform, source wide, 12000 steps)" in repr(net)
+  assert "Network(radial, waveform, source patients, 24000 steps)" in repr(net)
   assert len(repr(labelled)) < 100
 
 
@@ -338,7 +338,11 @@ def test_what_a_strategy_needs_and_was_not_passed_is_named(net, name, lacking):
 def test_a_network_that_was_tuned_reports_its_source_and_refuses_subjects_that_it_has_seen(net, tmp_path):
   labelled, test = people.pairs(["a", "b"], 4, 0), people.pairs(["c"], 3, 5)
   tuned = cj.transfer(net, "fine_tuning/head", labelled=labelled, budget=cj.Budget(steps=50))
-  assert (tuned.about["source"], tuned.about["strategy"], tuned.about["n_target"]) == ("wide", "fine_tuning/head", 2)
+  assert (tuned.about["source"], tuned.about["strategy"], tuned.about["n_target"]) == (
+    "patients",
+    "fine_tuning/head",
+    2,
+  )
   table = cj.evaluate(tuned, test)
   assert list(table.subjects.index) == ["c"]
   assert table.summary.loc["rmse_mmhg", "mean"] == pytest.approx(table.subjects["rmse_mmhg"].mean())

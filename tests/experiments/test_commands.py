@@ -119,7 +119,7 @@ def test_without_a_checkpoint_the_network_of_the_package_reconstructs(tmp_path):
   assert (low < aortic).all()
   assert (aortic < high).all()
   content = json.loads((tmp_path / "out.json").read_text())
-  assert content["training"]["source"] == "wide"
+  assert content["training"]["source"] == "patients"
   assert content["summary"]["cpp_est_mmhg"]["mean"] < content["summary"]["peripheral_pp_mmhg"]["mean"]
 
 
