@@ -7,7 +7,7 @@ Command: python -m experiments.study --config=experiments/configs/no_harm.py --c
          The same with --config.target_data=runs/nonlinear --config.test_part=out_of_distribution --config.scenarios=, or with
          --config.target_data=runs/rig --config.leave_out=state.
 Expected: the tables of docs/experiments.md, "Do no harm".
-Time: see there.
+Time: 4 minutes a world, 3 without labels and 4 for the solver, on 2 cores.
 """
 
 from ml_collections import ConfigDict
