@@ -13,7 +13,7 @@ from cap_jax.api import records
 from cap_jax.api.network import Network
 from cap_jax.data import batches, calibrate, datasets, recordings, splits
 from cap_jax.data.sources import virtual
-from cap_jax.inference import uncertainty
+from cap_jax.inference import uncertainty, uncertainty_training
 from cap_jax.losses import tasks
 from cap_jax.metrics import waveform_metrics
 from cap_jax.signals import calibration as scales
@@ -342,9 +342,11 @@ def pretrain(
     records.check_unit(part, signals.unitless, name)
   trained, _ = runs.pretrain(pairs, validation, task, model, spec, signals, origin)
   if task == "waveform":
-    head = uncertainty.fit_head(trained, pairs)
-    conservative = uncertainty.fit_fallback(trained, pairs, validation)
-    detector = uncertainty.OutlierDetector(uncertainty.fit_detector(trained, pairs, steps), fallback=conservative)
+    head = uncertainty_training.fit_head(trained, pairs)
+    conservative = uncertainty_training.fit_fallback(trained, pairs, validation)
+    detector = uncertainty.OutlierDetector(
+      uncertainty_training.fit_detector(trained, pairs, steps), fallback=conservative
+    )
     where = "validation subjects of the source"
     trained = uncertainty.equip(trained, head, detector, pairs, validation, where, adapted=False)
   return Network(trained)

@@ -28,24 +28,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from cap_jax import config
-from cap_jax.baselines import transfer_function
-from cap_jax.data import batches, outliers, splits
-from cap_jax.losses import outlier_exposure, spread
+from cap_jax.data import batches, splits
+from cap_jax.losses import spread
 from cap_jax.models import detector as detectors
 from cap_jax.models.net import Net
 from cap_jax.signals import beats
-from cap_jax.train import checkpoint, loop, prediction, runs
+from cap_jax.train import checkpoint, prediction, runs
 from cap_jax.train import fallback as fallbacks
 from cap_jax.train.uncertainty_calibration import UncertaintyCalibration
 from cap_jax.types import Params
 
 LEVEL = 0.9
-_LEAST_STEPS, _RATE = 300, 5e-3  # training of the head
-_MOST, _WINDOWS_A_STEP = 12_000, 6  # its windows, and how many of them there are for a step
 OOD_LEVEL = 0.99
 _FALSE_RATES = 0.005
-_WORLDS = 5  # tubings in front of each subject
-_DETECTOR_STEPS, _DETECTOR_RATE, _DETECTOR_BATCH, _LARGEST_NOISE_MMHG = 1500, 3e-3, 32, 1.0
 _EVERY = 5  # samples: neighbours have similar scores
 
 
@@ -105,107 +100,10 @@ def read(
   y_bt = trained.blended(scaling.unscale(y_bt), windows.x_bt)
   if intervals is None or intervals.fallback is None:
     return Reading(y_bt, sigma_bt, ood_b)
-  w_b1 = fallbacks.weight(ood_b, intervals.ood_threshold)[:, None]
-  filter_bt, apart_b = intervals.fallback.answer(windows.x_bt)
-  y_bt = ((1 - w_b1) * y_bt + w_b1 * filter_bt).astype(np.float32)
-  return Reading(y_bt, (1 - w_b1) * sigma_bt + w_b1 * intervals.fallback_sigma * apart_b[:, None], ood_b)
-
-
-def fit_head(
-  trained: checkpoint.Checkpoint, training: batches.Pairs, seed: int = 0, recorder: loop.Recorder = loop.NOWHERE
-) -> Params:
-  """Trains θ_v of a network whose other parameters are frozen.
-
-  Args:
-    trained: the network.
-    training: windows that it was trained on, of which up to 12,000 are used.
-    seed: seed of the choice of windows and of the fresh parameters.
-    recorder: where states and metrics go.
-  """
-  margin = trained.windows.margin
-  # the source's windows are read without the adaptor
-  net, params = prediction.strip_adaptor(trained.net, trained.params)
-  rows = np.random.default_rng(seed).permutation(len(training.x_bt))[:_MOST]
-  steps = loop.whole(max(_LEAST_STEPS, len(rows) / _WINDOWS_A_STEP))
-  chosen = training.at(rows)
-  part = {"x": trained.scaling.scale_input(chosen.x_bt), "y": trained.scaling.scale(chosen.y_bt)}
-  part["c"] = trained.scaling.standardise(chosen.covariates, trained.model.covariates, len(chosen.x_bt))
-  params["v"] = net.init(jax.random.key(seed), trained.windows.samples)["r"]
-  plans = [loop.Plan(steps=steps, rate=_RATE, freeze=net.blocks)]
-  fitted = loop.fit(
-    net,
-    spread.make_spread(net, margin),
-    plans,
-    params,
-    {"source": part},
-    config.Training(seed=seed),
-    loop.Watch("spread", recorder=recorder),
-  )
-  return fitted.params["v"]
-
-
-def fit_detector(
-  trained: checkpoint.Checkpoint,
-  training: batches.Pairs,
-  steps: int,
-  recorder: loop.Recorder = loop.NOWHERE,
-) -> Params:
-  """Trains θ_o on windows of the source and on outliers made of them.
-
-  Args:
-    trained: the source network, whose scaling it shares.
-    training: windows that it was trained on, of which up to 6,000 are used.
-    steps: most steps; 1,500 suffice.
-    recorder: where states and metrics go.
-  """
-  spec, scale = trained.windows, trained.scaling.scale_input
-  some = training.at(np.random.default_rng(0).permutation(len(training.x_bt))[: _MOST // 2])
-  strange_bt = outliers.make(some.x_bt, some.y_bt, spec.fs_hz, seed=0)
-  none = np.zeros((len(some.x_bt), 0), np.float32)
-  fitted = loop.fit(
-    trained.net,
-    outlier_exposure.make_outlier_exposure(_LARGEST_NOISE_MMHG / trained.scaling.sd_mmhg),
-    [loop.Plan(steps=min(_DETECTOR_STEPS, steps), rate=_DETECTOR_RATE, freeze=())],
-    {outlier_exposure.BLOCK: detectors.init(spec.samples, jax.random.key(0))},
-    {
-      outlier_exposure.INSIDE: {"x": scale(some.x_bt), "c": none},
-      outlier_exposure.OUTSIDE: {"x": scale(strange_bt), "c": none},
-    },
-    config.Training(batch=_DETECTOR_BATCH, weight_decay=1e-2),
-    loop.Watch("detector", recorder=recorder),
-  )
-  return fitted.params[outlier_exposure.BLOCK]
-
-
-def fit_fallback(
-  trained: checkpoint.Checkpoint, training: batches.Pairs, validation: batches.Pairs
-) -> fallbacks.Fallback | None:
-  """Fits the conservative answer to the source, and its errors to worlds that are none of the source's.
-
-  Args:
-    trained: the source network.
-    training: windows that it was trained on, of which up to 6,000 are used.
-    validation: windows of other subjects. Their reference waves, each subject's behind a tubing of its own, are the worlds.
-
-  Returns:
-    The fallback; None for a network whose input has no unit, so that it is no answer.
-  """
-  if trained.scaling.unitless:
-    return None
-  spec, rng = trained.windows, np.random.default_rng(0)
-  some = training.at(rng.permutation(len(training.x_bt))[: _MOST // 2])
-  bare = fallbacks.Fallback(transfer_function.fit(some, validation, spec))
-  wave, csbp = list[float](), list[float]()
-  for _ in range(_WORLDS):
-    x_bt = np.empty_like(validation.y_bt)
-    for rows in _by_subject(validation):
-      x_bt[rows] = outliers.through_any_tubing(validation.y_bt[rows], spec.fs_hz, rng)
-    y_bt, apart_b = bare.answer(x_bt)
-    apart_bt = np.broadcast_to(np.maximum(apart_b, 1e-6)[:, None], y_bt.shape)
-    scores = score(Reading(y_bt, apart_bt, apart_b), validation, spec)
-    for needed, part in ((wave, scores.wave), (csbp, scores.csbp)):
-      needed += [float(np.quantile(world, LEVEL)) for world in part if world.size]
-  return dataclasses.replace(bare, wave=float(np.quantile(wave, LEVEL)), csbp=float(np.quantile(csbp or [0.0], LEVEL)))
+  w_b = fallbacks.weight(ood_b, intervals.ood_threshold)
+  other_b = intervals.fallback_sigma * intervals.fallback.apart(windows.x_bt)
+  y_bt = intervals.fallback.mix(y_bt, windows.x_bt, w_b, trained.windows.fs_hz)
+  return Reading(y_bt, (1 - w_b)[:, None] * sigma_bt + (w_b * other_b)[:, None], ood_b)
 
 
 def conformal(scores: Sequence[np.ndarray], level: float) -> float:
@@ -233,7 +131,8 @@ def _conformal_or_largest(scores: Sequence[np.ndarray]) -> float:
   return conformal(scores, min(OOD_LEVEL, len(scores) / (len(scores) + 1)))
 
 
-def _by_subject(windows: batches.Pairs) -> list[np.ndarray]:
+def by_subject(windows: batches.Pairs) -> list[np.ndarray]:
+  """Returns the rows of each subject's windows, in the order of `subjects`."""
   return [np.flatnonzero(windows.subject_b == name) for name in windows.subjects]
 
 
@@ -261,7 +160,7 @@ def score(reading: Reading, windows: batches.Pairs, spec: config.Windows) -> Sco
   y_bt, p_bt, s_bt = (x[:, inner] for x in (windows.y_bt, reading.y_bt, reading.sigma_bt))
   relative = np.abs(y_bt - p_bt) / s_bt
   wave, csbp, feet = [], [], windows.reference_feet(spec)
-  for rows in _by_subject(windows):
+  for rows in by_subject(windows):
     wave.append(relative[rows, ::_EVERY].ravel())
     csbp.append(np.concatenate([_of_beats(y_bt[k], p_bt[k], s_bt[k], feet[k]) for k in rows]))
   return Scores(wave, csbp)
@@ -378,7 +277,7 @@ def equip(
   )
   reading = read(dataclasses.replace(trained, uncertainty_calibration=uncalibrated), calibration, adapted)
   scores = score(reading, calibration, trained.windows)
-  logits = [reading.ood_b[rows] for rows in _by_subject(calibration)]
+  logits = [reading.ood_b[rows] for rows in by_subject(calibration)]
   calibrated = dataclasses.replace(
     uncalibrated,
     ood_threshold=math.inf if detector is None else max(detector.threshold, _conformal_or_largest(logits)),
@@ -453,7 +352,7 @@ def coverage(trained: checkpoint.Checkpoint, windows: batches.Pairs, reading: Re
       csbp_half_width(intervals, reading, rows, inner, [feet[k] for k in rows]),
       float(ood_b[rows].mean()),
     )
-    for rows, wave, csbp in zip(_by_subject(windows), scores.wave, scores.csbp, strict=True)
+    for rows, wave, csbp in zip(by_subject(windows), scores.wave, scores.csbp, strict=True)
   ]
 
 

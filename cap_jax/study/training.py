@@ -6,7 +6,7 @@ from typing import Any
 
 from cap_jax import config
 from cap_jax.data import batches, stream
-from cap_jax.inference import uncertainty
+from cap_jax.inference import uncertainty, uncertainty_training
 from cap_jax.strategies import find
 from cap_jax.study import study_config, study_datasets
 from cap_jax.train import checkpoint, checks, loop, runs, strategy_selection
@@ -102,9 +102,9 @@ def source_network(
     source = study_datasets.load_source(
       dataclasses.replace(study, source=study.uncertainty_source, uncertainty_source="")
     )
-  head = uncertainty.fit_head(trained, source.in_memory, recorder=recorder)
-  theta = uncertainty.fit_detector(trained, source.in_memory, study.pretrain.steps, recorder)
-  conservative = uncertainty.fit_fallback(trained, source.in_memory, source.validation)
+  head = uncertainty_training.fit_head(trained, source.in_memory, recorder=recorder)
+  theta = uncertainty_training.fit_detector(trained, source.in_memory, study.pretrain.steps, recorder)
+  conservative = uncertainty_training.fit_fallback(trained, source.in_memory, source.validation)
   return calibrated(trained, head, uncertainty.OutlierDetector(theta, fallback=conservative), source, None), fitted
 
 

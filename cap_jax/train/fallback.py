@@ -1,30 +1,37 @@
 """What a network answers where its input is unlike its training: less and less its own wave, and more and more that of a
-conservative linear filter,
+conservative linear filter, √G,
 
-    ŷ(t) = (1 − w) ŷ_net(t) + w ŷ_f(t),     w = 1 − exp(−(max(s − s_0, 0) / s_1)²)
+    ŷ(t) = ŷ_w(t) + w ℓ∗(ŷ_f − ŷ_w)(t),     w = 1 − exp(−(max(s − s_0, 0) / s_1)²)
+    ŷ_w(t) = ŷ_net(t − wτ),     ŷ_f(t) = (√G∗x)(t + (1 − w)τ)
 
 s is the logit of the network's detector, s_0 its threshold (`inference.uncertainty`), beyond which few windows of the
 training's kind lie, and those not far.
 
 Without knowledge of the artery and of the device, two answers are at hand: the peripheral wave itself, which has the mean of
-the aortic one, and the transfer function G of the source. ŷ_f lies half-way between them: its filter is √G, half the
-gain in dB and half the delay. How far the two are apart says how large its error may be,
+the aortic one, and the transfer function G of the source. √G lies half-way between them: half the gain in dB and half the
+delay. Two things keep the incisura, although a filter smooths: ℓ, a Gaussian low-pass of 5 Hz (−3 dB), leaves the fast part
+to the network, in which little of its error lies; and delays are mixed like waves, not by adding two waves of which one is
+late: τ is the lag of √G∗x behind ŷ_net. How far the two answers are apart says how large the error may be,
 
     d² = mean_t ((x − G∗x)/2)²,     half-width = (1 − w) q σ(t) + w q_f d
 
-An error of the blend is at most the same mixture of the errors of both, so the half-widths mix likewise. q_f is conformal over
-simulated worlds, each with a tubing of its own between aorta and sensor (`data.outliers`): in nine of ten worlds, nine
+An error of the mixture is about the same mixture of the errors of both, so the half-widths mix likewise. q_f is conformal
+over simulated worlds, each with a tubing of its own between aorta and sensor (`data.outliers`): in nine of ten worlds, nine
 tenths of the wave lie within q_f d.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from cap_jax.baselines import transfer_function
 
+_LOW_PASS_HZ = 5.0  # of ℓ
+_LARGEST_LAG_S = 0.12  # of τ; all of G leads by less
 _SCALE = 3.0  # s_1: clean windows beyond the threshold are 1 to 4 logits away, those behind a tubing 5 to 10
 
 
@@ -41,17 +48,35 @@ class Fallback:
   wave: float = 1.0
   csbp: float = 1.0
 
-  def answer(self, x_bt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns ŷ_f (window, time) [mmHg], and d (window,) [mmHg].
+  def mix(self, network_bt: np.ndarray, x_bt: np.ndarray, w_b: np.ndarray, fs_hz: float) -> np.ndarray:
+    """Returns ŷ, (window, time) [mmHg].
+
+    Args:
+      network_bt: (window, time) waves of the network [mmHg].
+      x_bt: (window, time) peripheral waves [mmHg].
+      w_b: (window,) w.
+      fs_hz: sampling rate.
+    """
+    y_bt, rows = np.array(network_bt, np.float32), np.flatnonzero(w_b > 0)
+    if not rows.size:
+      return y_bt
+    filter_bt = transfer_function.half_way(self.source).predict(x_bt[rows])
+    lag_b = _lag(network_bt[rows], filter_bt, round(_LARGEST_LAG_S * fs_hz))
+    w_b1 = w_b[rows, None]
+    own_bt, other_bt = _late(network_bt[rows], w_b[rows] * lag_b), _late(filter_bt, (w_b[rows] - 1) * lag_b)
+    sd = math.sqrt(math.log(2)) / (2 * math.pi * _LOW_PASS_HZ) * fs_hz  # samples
+    y_bt[rows] = own_bt + w_b1 * ndimage.gaussian_filter1d(other_bt - own_bt, sd, axis=1, mode="nearest")
+    return y_bt
+
+  def apart(self, x_bt: np.ndarray) -> np.ndarray:
+    """Returns d, (window,) [mmHg].
 
     Args:
       x_bt: (window, time) peripheral waves [mmHg].
     """
     half = len(self.source.taps) // 2
-    inner = slice(half, x_bt.shape[1] - half)
-    apart_bt = 0.5 * (x_bt - self.source.predict(x_bt))[:, inner]
-    y_bt = transfer_function.half_way(self.source).predict(x_bt)
-    return y_bt, np.sqrt(np.square(apart_bt).mean(1, dtype=np.float64))
+    difference_bt = 0.5 * (x_bt - self.source.predict(x_bt))[:, half : x_bt.shape[1] - half]
+    return np.sqrt(np.square(difference_bt).mean(1, dtype=np.float64))
 
   @property
   def header(self) -> dict[str, Any]:
@@ -81,3 +106,19 @@ def weight(ood_b: np.ndarray, threshold: float) -> np.ndarray:
   """
   beyond_b = np.where(np.isnan(ood_b), 0.0, np.maximum(ood_b - threshold, 0))
   return -np.expm1(-np.square(beyond_b / _SCALE))
+
+
+def _lag(early_bt: np.ndarray, late_bt: np.ndarray, most: int) -> np.ndarray:
+  """Returns τ, (window,) in samples: the delay of one wave that brings its slopes closest to those of the other."""
+  early_bt, late_bt = np.diff(early_bt, axis=1), np.diff(late_bt, axis=1)
+  inner = slice(most, early_bt.shape[1] - most)
+  errors = [
+    np.square(early_bt[:, inner.start - k : inner.stop - k] - late_bt[:, inner]).mean(1) for k in range(most + 1)
+  ]
+  return np.argmin(errors, axis=0).astype(float)
+
+
+def _late(wave_bt: np.ndarray, samples_b: np.ndarray) -> np.ndarray:
+  """Returns waves that come later by a number of samples; an end repeats its last value."""
+  time = np.arange(wave_bt.shape[1])
+  return np.stack([np.interp(time - late, time, wave_t) for wave_t, late in zip(wave_bt, samples_b, strict=True)])

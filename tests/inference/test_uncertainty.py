@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cap_jax.data import batches, recordings, splits
-from cap_jax.inference import reconstruct, uncertainty
+from cap_jax.inference import reconstruct, uncertainty, uncertainty_training
 from cap_jax.models import net
 from cap_jax.signals import filters
 from cap_jax.study import methods, study_runner
@@ -45,7 +45,7 @@ def test_it_covers_a_beat_of_a_new_subject_however_alike_its_beats_are():
 @pytest.fixture(scope="module")
 def detector(network):
   """A detector of these beats, taught on many of them."""
-  return uncertainty.OutlierDetector(uncertainty.fit_detector(network, people(1000, 300, 2.0), 300))
+  return uncertainty.OutlierDetector(uncertainty_training.fit_detector(network, people(1000, 300, 2.0), 300))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def people(first, count, sd, hop=0.0):
 
 def test_intervals_cover_new_subjects_of_the_same_kind_and_widen_where_errors_are(network):
   training, calibration, fresh = people(0, 60, 2.0), people(100, 40, 2.0), people(200, 60, 2.0)
-  head = uncertainty.fit_head(network, training)
+  head = uncertainty_training.fit_head(network, training)
   result = uncertainty.equip(network, head, None, training, calibration, "made")
   observed = uncertainty.coverage(result, fresh)
   assert np.mean([one.wave for one in observed]) == pytest.approx(0.9, abs=0.03)
@@ -101,7 +101,7 @@ def test_it_records_the_heart_rates_of_the_training(network):
 def test_the_head_leaves_the_wave_as_it_is(network):
   training = people(0, 20, 2.0)
   result = uncertainty.equip(
-    network, uncertainty.fit_head(network, training), None, training, people(50, 20, 2.0), "made"
+    network, uncertainty_training.fit_head(network, training), None, training, people(50, 20, 2.0), "made"
   )
   for a, b in zip(jax.tree.leaves(network.params), jax.tree.leaves(result.params), strict=True):
     np.testing.assert_array_equal(a, b)
@@ -144,7 +144,7 @@ def test_a_transferred_network_inherits_the_detector_and_its_threshold(network, 
 
 def test_too_few_subjects_make_the_interval_infinite_and_it_is_stored(network, detector, tmp_path):
   training = people(0, 20, 2.0)
-  head = uncertainty.fit_head(network, training)
+  head = uncertainty_training.fit_head(network, training)
   result = uncertainty.equip(network, head, detector, training, people(50, 5, 2.0), "made")
   assert result.uncertainty_calibration.wave == math.inf
   assert result.uncertainty_calibration.lacking == "intervals of 90 % need 9 calibration subjects, but there are 5"

@@ -11,7 +11,7 @@ import pytest
 from cap_jax import config
 from cap_jax.baselines import transfer_function
 from cap_jax.data import batches, outliers
-from cap_jax.inference import uncertainty
+from cap_jax.inference import uncertainty, uncertainty_training
 from cap_jax.models import net as nets
 from cap_jax.train import checkpoint, checksummed, fallback
 from cap_jax.types import InputError
@@ -45,6 +45,35 @@ def test_the_weight_rises_with_the_logit():
   assert fallback.weight(np.array([3.0]), math.inf) == 0
 
 
+@pytest.mark.quick
+def test_the_slow_part_comes_from_the_filter_and_the_fast_part_from_the_network():
+  """√G halves a wave of 1 Hz; a ripple of the network, 20 Hz, stays."""
+  whole = dataclasses.replace(filtered([0.25], 0), bias=0.0)
+  time_s = np.arange(SPEC.samples) / SPEC.fs_hz
+  slow_bt, fast_bt = 10 * np.sin(2 * np.pi * time_s)[None], 2 * np.sin(2 * np.pi * 20 * time_s)[None]
+  conservative = fallback.Fallback(whole)
+  y_bt = conservative.mix(3 * slow_bt + fast_bt, slow_bt, np.ones(1), SPEC.fs_hz)
+  inner = slice(SPEC.margin, SPEC.samples - SPEC.margin)
+  # the low-pass takes 1.4 % of 1 Hz and lets 0.4 % of 20 Hz through
+  np.testing.assert_allclose(y_bt[:, inner], (0.5 * slow_bt + fast_bt)[:, inner], atol=0.4)
+  x_bt = slow_bt[:, len(whole.taps) // 2 : -(len(whole.taps) // 2)]
+  np.testing.assert_allclose(conservative.apart(slow_bt), 0.375 * np.sqrt(np.square(x_bt).mean(1)), rtol=1e-3)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("w", [0.0, 0.25, 0.5, 1.0])
+def test_delays_are_mixed_like_waves(w):
+  """Of two equal beats, 8 samples apart, comes the same beat in between, not two halves of it."""
+  time = np.arange(SPEC.samples)
+
+  def beat(late):
+    return 80 + 40 * np.exp(-(((time - 250 - late) / 6) ** 2))[None]
+
+  whole = dataclasses.replace(filtered([1.0], 0), bias=0.0)
+  y_bt = fallback.Fallback(whole).mix(beat(0), beat(8), np.array([w]), SPEC.fs_hz)
+  np.testing.assert_allclose(y_bt, beat(8 * w), atol=0.01)
+
+
 def beats_of(first: int, count: int) -> batches.Pairs:
   """Returns two windows of each of some people: aortic beats, and the same ones later and steeper at the wrist."""
   rng = np.random.default_rng(first)
@@ -67,8 +96,10 @@ def equipped(tiny_model):
   training, validation = beats_of(0, 150), beats_of(1000, 60)
   params = nets.make_net(tiny_model).init(jax.random.key(3), SPEC.samples)
   trained = checkpoint.Checkpoint(params=params, model=tiny_model, scaling=batches.fit_scaling(training))
-  conservative = uncertainty.fit_fallback(trained, training, validation)
-  detector = uncertainty.OutlierDetector(uncertainty.fit_detector(trained, training, 400), fallback=conservative)
+  conservative = uncertainty_training.fit_fallback(trained, training, validation)
+  detector = uncertainty.OutlierDetector(
+    uncertainty_training.fit_detector(trained, training, 400), fallback=conservative
+  )
   return uncertainty.equip(trained, None, detector, training, validation, "made", adapted=False), validation
 
 
@@ -90,9 +121,10 @@ def test_it_answers_for_the_network_where_the_input_is_unlike_the_training(equip
   reading = uncertainty.read(network, far)
   assert np.median(reading.ood_b) > intervals.ood_threshold
   w_b1 = fallback.weight(reading.ood_b, intervals.ood_threshold)[:, None]
-  y_bt, apart_b = intervals.fallback.answer(far.x_bt)
   unchanged = uncertainty.read(bare, far)
-  np.testing.assert_allclose(reading.y_bt, (1 - w_b1) * unchanged.y_bt + w_b1 * y_bt, atol=1e-3)
+  y_bt = intervals.fallback.mix(unchanged.y_bt, far.x_bt, w_b1[:, 0], SPEC.fs_hz)
+  np.testing.assert_allclose(reading.y_bt, y_bt, atol=1e-3)
+  apart_b = intervals.fallback.apart(far.x_bt)
   half_width = intervals.wave * (reading.sigma_bt - (1 - w_b1) * unchanged.sigma_bt)
   assert (half_width >= 0.999 * w_b1 * intervals.fallback.wave * apart_b[:, None]).all()
 
@@ -106,7 +138,9 @@ def test_its_intervals_hold_in_other_worlds(equipped):
   for subject in windows.subjects:
     rows = windows.subject_b == subject
     x_bt[rows] = outliers.through_any_tubing(windows.y_bt[rows], SPEC.fs_hz, rng)
-  y_bt, apart_b = conservative.answer(x_bt)
+  bare = dataclasses.replace(network, uncertainty_calibration=None)
+  own_bt = uncertainty.read(bare, dataclasses.replace(windows, x_bt=x_bt)).y_bt
+  y_bt, apart_b = conservative.mix(own_bt, x_bt, np.ones(len(x_bt)), SPEC.fs_hz), conservative.apart(x_bt)
   inner = slice(SPEC.margin, SPEC.samples - SPEC.margin)
   inside_bt = (np.abs(y_bt - windows.y_bt) <= conservative.wave * apart_b[:, None])[:, inner]
   held = [inside_bt[windows.subject_b == subject].mean() for subject in windows.subjects]
@@ -137,4 +171,4 @@ def test_it_is_stored_and_checked(equipped, tmp_path):
 def test_an_input_without_a_unit_has_none(equipped):
   network, windows = equipped
   unitless = dataclasses.replace(network, scaling=dataclasses.replace(network.scaling, unitless=True))
-  assert uncertainty.fit_fallback(unitless, windows, windows) is None
+  assert uncertainty_training.fit_fallback(unitless, windows, windows) is None
