@@ -102,6 +102,13 @@ def test_choices_beside_the_best_of_each_cell():
   assert output.regret == pytest.approx(((1.15 + 0.95) / 1.1 + 2 + 1.4 / 1.1 + 1.2 / 0.9 + 2) / 8 - 1, abs=1e-6)
 
 
+def test_the_own_transfer_function_is_a_candidate():
+  pieces = [*rows("auto", 5, 1.2), *rows("fine_tuning", 5, 1.2), *rows(label_efficiency.TARGET_FILTER, 5, 1.0)]
+  output = label_efficiency.choices(summary.frame(pieces), BASELINES)
+  assert (output.cell_count, output.near) == (2, 0)
+  assert output.regret == pytest.approx((1.3 / 1.1 + 1.1 / 0.9) / 2 - 1, abs=1e-6)
+
+
 def test_no_choices_without_auto():
   assert label_efficiency.choices(summary.frame(SCRATCH), BASELINES) is None
   assert label_efficiency.choices(summary.frame(rows("auto", 5, 1.0)), BASELINES) is None
