@@ -116,13 +116,18 @@ def _mask_faults(
   faults: dict[str, int] = {}
   pieces = np.ma.clump_unmasked(np.ma.masked_invalid(x_t))
   assessed = beat_quality.assess_pieces([x_t[p] for p in pieces], fs_hz, pressure, [rails_t[p] for p in pieces])
-  for piece, (feet, bad_by_fault) in zip(pieces, assessed, strict=True):
+  for piece, (feet, bad_by_fault, flushed_ends) in zip(pieces, assessed, strict=True):
     count += max(len(feet) - 1, 0)
     for name, bad_k in bad_by_fault.items():
       if bad_k.any():
         faults[name] = faults.get(name, 0) + int(bad_k.sum())
       for k in np.flatnonzero(bad_k) if name in drop else ():
         masked_t[piece.start + feet[k] : piece.start + feet[k + 1]] = np.nan
+    parts = (slice(piece.start, piece.start + feet[0]), slice(piece.start + feet[-1], piece.stop)) if len(feet) else ()
+    for part, flushed in zip(parts, flushed_ends, strict=False):
+      if flushed:
+        faults["flush"] = faults.get("flush", 0) + 1
+        masked_t[part] = np.nan if "flush" in drop else masked_t[part]
   return masked_t, count, faults
 
 

@@ -18,6 +18,7 @@ from cap_jax.types import InputError
 
 # faults of a beat that make a wave wrong; ectopic beats are valid
 _FAULTS = {"flat": "flat", "clipped": "clipped", "damped": "damped", "flush": "flushed", "motion": "moved"}
+_FLUSHED = "a part of a beat that is flushed"
 _LEAST_BEATS = 4
 # most that a foot of the aortic wave may be ahead of the peripheral one; a monitor may delay a PPG
 _LEAD_S, _LEAD_OF_PPG_S = 0.2, 0.45
@@ -141,7 +142,7 @@ def _without_faults(
     short = [span for span, is_whole in zip(good, whole, strict=True) if not is_whole]
     return kept, [quality.Span(span.start, span.stop, "no whole beat between losses") for span in short]
   intact, lost = [], []
-  for span, at_s, (feet, faults) in zip(good, clocks, assessed, strict=True):
+  for span, at_s, (feet, faults, flushed_ends) in zip(good, clocks, assessed, strict=True):
     if len(feet) < 2:
       lost.append(quality.Span(span.start, span.stop, "no whole beat"))
       continue
@@ -150,7 +151,13 @@ def _without_faults(
     edges = span.start + np.searchsorted(time_s[span.start : span.stop], at_s[feet])
     # the incomplete beat next to a bad one is bad too
     edges[0], edges[-1] = span.start if bad_k[0] else edges[0], span.stop if bad_k[-1] else edges[-1]
-    first = span.start
+    first, stop = span.start, span.stop
+    if flushed_ends[0] and edges[0] > first:
+      first = int(edges[0])
+      lost.append(quality.Span(span.start, first, _FLUSHED))
+    if flushed_ends[1] and edges[-1] < stop:
+      stop = int(edges[-1])
+      lost.append(quality.Span(stop, span.stop, _FLUSHED))
     for run in np.ma.clump_masked(np.ma.masked_where(bad_k, bad_k)):
       a, b = int(edges[run.start]), int(edges[run.stop])
       names = [name for name in _FAULTS if faults[name][run].any()]
@@ -158,8 +165,8 @@ def _without_faults(
       if a > first:
         intact.append(quality.Span(first, a))
       first = b
-    if first < span.stop:
-      intact.append(quality.Span(first, span.stop))
+    if first < stop:
+      intact.append(quality.Span(first, stop))
   return intact, lost
 
 

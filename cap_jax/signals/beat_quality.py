@@ -11,6 +11,7 @@ Published libraries score a PPG beat with one quality index. They do not detect 
 this module does.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -234,10 +235,17 @@ def _assess(
 
 
 class Assessed(NamedTuple):
-  """Beats of a piece: (beat + 1,) feet in it, and fault → (beat,) which beats have it."""
+  """Beats of a piece.
+
+  Attributes:
+    feet: (beat + 1,) feet in it.
+    faults: fault → (beat,) which beats have it.
+    flushed_ends: whether what lies before the first foot, and after the last one, reaches as high as a flush.
+  """
 
   feet: np.ndarray
   faults: Mapping[str, np.ndarray]
+  flushed_ends: tuple[bool, bool] = (False, False)
 
 
 def assess_pieces(
@@ -268,7 +276,17 @@ def assess_pieces(
     for piece_feet, end in zip(feet, ends, strict=True)
   ]
   no_faults = {name: np.zeros(0, dtype=bool) for name in FAULTS}
+  tops = [x_t[a:b].max() for x_t, own in zip(pieces, feet, strict=True) for a, b in itertools.pairwise(own)]
+  limit = np.median(tops) + _FLUSH_MMHG if pressure and tops else np.inf
   return [
-    Assessed(piece_feet, {name: bad_k[own_beats] for name, bad_k in faults.items()} or no_faults)
-    for piece_feet, own_beats in zip(feet, beat_slices, strict=True)
+    Assessed(
+      own,
+      {name: bad_k[own_beats] for name, bad_k in faults.items()} or no_faults,
+      (_exceeds(x_t[: own[0]], limit), _exceeds(x_t[own[-1] :], limit)) if len(own) else (False, False),
+    )
+    for x_t, own, own_beats in zip(pieces, feet, beat_slices, strict=True)
   ]
+
+
+def _exceeds(x_t: np.ndarray, limit: float) -> bool:
+  return bool(x_t.size and x_t.max() > limit)

@@ -234,6 +234,20 @@ def test_faulty_beats_are_gaps_with_their_reason(identity_network, fault):
   assert lost[125 * 21 : 125 * 29].mean() > (0.3 if fault in ("flushed", "moved") else 0.95)
 
 
+def test_a_record_that_begins_and_ends_in_a_flush_loses_it(identity_network):
+  """There is no second foot, so no beat holds the flush."""
+  t = np.arange(2500) / 125
+  p = wave(t)
+  last = np.flatnonzero(p == p.min())[-1]
+  flushed = (t < 0.2) | (t > t[last] + 0.05)
+  p[flushed] = 290 + 5 * np.sin(40 * t[flushed])
+  output = reconstruct.reconstruct(identity_network, record(t, p))
+  assert "a part of a beat that is flushed" in {gap.reason for gap in output.gaps}
+  assert np.isnan(output.aortic_mmhg[flushed]).mean() > 0.9
+  assert np.nanmax(output.aortic_mmhg) < 150
+  assert np.isnan(output.aortic_mmhg).mean() < flushed.mean() + 0.06
+
+
 def test_beats_have_their_pressures_and_rate(identity_network):
   t = np.arange(2500) / 125
   output = reconstruct.reconstruct(identity_network, record(t, wave(t)))
