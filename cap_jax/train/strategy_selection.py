@@ -11,7 +11,7 @@
 
 Candidates are trained for a third of the steps of the chosen strategy. In cross-validation, each is also blended with
 the transfer function of the same subjects, with the weight that the left-out subjects choose (`filter_blend`); a weight
-of one is the transfer function alone. The sites decide between one head and two (`Strategy.at`), the spectra whether there
+of one is the transfer function alone. A blend that wins is weighed again after trainings in full. The sites decide between one head and two (`Strategy.at`), the spectra whether there
 is a transducer. Few subjects hardly distinguish similar candidates, so the candidates have an order. A candidate must
 beat those before it, and a blend its network, by `MARGIN` of its error. In cross-validation it must also beat them by a standard error of the
 paired differences of the subjects (the rule of one standard error, Breiman et al. 1984, for pairs).
@@ -156,7 +156,7 @@ def choose(
       blend = _blend(_own_filter(data.labelled, trained), _EQUAL)
       return Choice(ranking, f"labelled subjects of another world: {evidence}", blend=blend)
   if data.n_target > 1:
-    return _cross_validated(trained, data, short, adapt)
+    return _cross_validated(trained, data, (short, budget), adapt)
   if data.n_target and data.site != trained.site:
     ranking = tuple(Ranked(name, float("nan")) for name in dict.fromkeys((ONE_LABEL_STRATEGY, *CANDIDATES)))
     return Choice(
@@ -178,10 +178,23 @@ def _own_filter(labelled: batches.Pairs, trained: checkpoint.Checkpoint) -> arx.
     return None
 
 
-def _cross_validated(trained: checkpoint.Checkpoint, data: runs.Data, budget: runs.Budget, adapt: Adapt) -> Choice:
+def _cross_validated(
+  trained: checkpoint.Checkpoint, data: runs.Data, budgets: tuple[runs.Budget, runs.Budget], adapt: Adapt
+) -> Choice:
+  """Compares candidates on labelled subjects that they were not trained on.
+
+  A short training leaves errors that the transfer function mends and a long one does not have, so a blend has to be the
+  better one after training in full as well.
+
+  Args:
+    trained: the source network.
+    data: windows of source and target.
+    budgets: of the comparison, and of the chosen strategy.
+    adapt: trains a candidate.
+  """
   assert data.labelled is not None
   labelled, spec = data.labelled, trained.windows
-  folds = splits.k_fold(labelled.subjects, min(_FOLDS, data.n_target), budget.seed)
+  folds = splits.k_fold(labelled.subjects, min(_FOLDS, data.n_target), budgets[0].seed)
   parts = [
     (labelled.of(fold.subjects["training"]), np.isin(labelled.subject_b, fold.subjects["test"])) for fold in folds
   ]
@@ -191,18 +204,24 @@ def _cross_validated(trained: checkpoint.Checkpoint, data: runs.Data, budget: ru
     filter_bt = np.empty_like(labelled.y_bt)
     for one, (_, rows) in zip(filters[1:], parts, strict=True):
       filter_bt[rows] = one.predict(labelled.x_bt[rows]) if one is not None else np.nan
-  candidates, train_s = [], 0.0
-  for name in CANDIDATES:
+  train_s = 0.0
+
+  def scored(name: str, budget: runs.Budget) -> tuple[Ranked, Ranked]:
+    nonlocal train_s
     network_bt = np.empty_like(labelled.y_bt)
     for training, rows in parts:
       adapted = adapt(name, dataclasses.replace(data, labelled=training), budget)
       train_s += adapted.fitted.train_s
       network_bt[rows] = prediction.predict(adapted.checkpoint, labelled.at(rows))
-    candidates.append(_scored(name, network_bt, filter_bt, labelled, spec))
-  ranking = tuple(ranked(candidates))
-  blend = _blend(filters[0], ranking[0].filter_weight)
+    return _scored(name, network_bt, filter_bt, labelled, spec)
+
+  scores = [scored(name, budgets[0]) for name in CANDIDATES]
+  ranking = ranked([better for _, better in scores])
+  if ranking[0].filter_weight:
+    _, again = scored(ranking[0].name, budgets[1])
+    ranking = [again, *ranking[1:]] if again.filter_weight else ranked([alone for alone, _ in scores])
   reason = f"cross-validation over {data.n_target} labelled subjects in {len(folds)} folds"
-  return Choice(ranking, reason, train_s, blend)
+  return Choice(tuple(ranking), reason, train_s, _blend(filters[0], ranking[0].filter_weight))
 
 
 def _blend(own_filter: arx.Arx | None, weight: float) -> filter_blend.FilterBlend | None:
@@ -211,8 +230,8 @@ def _blend(own_filter: arx.Arx | None, weight: float) -> filter_blend.FilterBlen
 
 def _scored(
   name: str, network_bt: np.ndarray, filter_bt: np.ndarray | None, labelled: batches.Pairs, spec: config.Windows
-) -> Ranked:
-  """Returns a candidate with its error on left-out subjects, blended with the transfer function as far as that helps.
+) -> tuple[Ranked, Ranked]:
+  """Returns a candidate with its error on left-out subjects, alone, and blended with the transfer function if that helps.
 
   Args:
     name: of the candidate.
@@ -226,12 +245,12 @@ def _scored(
     each = tuple(scores[subject] for subject in sorted(scores))
     return Ranked(name, float(np.mean(each)), each, weight)
 
-  bare, inner = scored(network_bt, 0.0), slice(spec.margin, spec.samples - spec.margin)
+  alone, inner = scored(network_bt, 0.0), slice(spec.margin, spec.samples - spec.margin)
   if filter_bt is None:
-    return bare
+    return alone, alone
   weight = filter_blend.best_weight(*((wave - labelled.y_bt)[:, inner] for wave in (network_bt, filter_bt)))
   blended = scored((1 - weight) * network_bt + weight * filter_bt, weight)
-  return blended if blended.is_better_than(bare) else bare
+  return alone, blended if blended.is_better_than(alone) else alone
 
 
 def _importance_weighted(

@@ -171,6 +171,31 @@ def test_left_out_subjects_choose_the_weight_of_the_transfer_function(ground, mo
   assert re.search(r"multi_task/transducer blended with (79|80|81) % of the target's own transfer function", text)
 
 
+def test_a_blend_must_also_win_after_training_in_full(ground, monkeypatch):
+  """The filter errs by 1 mmHg, networks by 2 after the short trainings, and by 0.3 after the long ones."""
+  _, target, _ = ground.target("device", 0)
+  trainings = []
+
+  def adapt(budget, name, trained, data, seed, recorder):
+    trainings.append((name, budget.steps))
+    return runs.Adapted(checkpoint=trained, fitted=loop.FitResult({}, {}, 0.0), report=[], reason="")
+
+  def predict(_, windows):
+    short = len(trainings) <= 3 * len(strategy_selection.CANDIDATES)
+    return windows.y_bt + (2.0 if short else 0.3) * noise.standard_normal(windows.y_bt.shape)
+
+  noise = np.random.default_rng(8)
+  monkeypatch.setattr(training, "adapt", adapt)
+  monkeypatch.setattr(prediction, "predict", predict)
+  monkeypatch.setattr(strategy_selection, "_own_filter", lambda part, _: Offset(target.labelled, 1.0))
+  choice = choose(ground, 3)
+  first = strategy_selection.CANDIDATES[0]
+  assert trainings[-3:] == [(first, ground.study.steps)] * 3
+  assert choice.name == first
+  assert choice.blend is None
+  assert choice.ranking[0].rmse_mmhg == pytest.approx(2.0, rel=0.05)  # the networks alone, as they were compared
+
+
 @pytest.mark.parametrize("n_target", [1, 3])
 def test_subjects_that_the_source_network_errs_on_are_of_another_world(ground, monkeypatch, n_target):
   monkeypatch.setattr(training, "adapt", lambda *_: pytest.fail("trained"))
