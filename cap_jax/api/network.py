@@ -68,6 +68,9 @@ class Reconstruction:
   def indices(self) -> pandas.DataFrame:
     """Computes the haemodynamic indices of `cap_jax.haemodynamics.indices`.
 
+    They are those of beats without the drift between their feet, so their pressures differ from those of `beats` by a
+    millimetre or two where the mean pressure swings.
+
     Returns:
       One row per whole beat of the reconstructed wave, with the time of its foot, and one column per index with its
       unit; NaN where an index is undefined.

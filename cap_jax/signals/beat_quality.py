@@ -276,15 +276,24 @@ def assess_pieces(
     for piece_feet, end in zip(feet, ends, strict=True)
   ]
   no_faults = {name: np.zeros(0, dtype=bool) for name in FAULTS}
-  tops = [x_t[a:b].max() for x_t, own in zip(pieces, feet, strict=True) for a, b in itertools.pairwise(own)]
-  limit = np.median(tops) + _FLUSH_MMHG if pressure and tops else np.inf
+  ends_of = _flushed_ends(pieces, feet) if pressure else [(False, False)] * len(feet)
   return [
-    Assessed(
-      own,
-      {name: bad_k[own_beats] for name, bad_k in faults.items()} or no_faults,
-      (_exceeds(x_t[: own[0]], limit), _exceeds(x_t[own[-1] :], limit)) if len(own) else (False, False),
-    )
-    for x_t, own, own_beats in zip(pieces, feet, beat_slices, strict=True)
+    Assessed(own, {name: bad_k[own_beats] for name, bad_k in faults.items()} or no_faults, flushed)
+    for own, own_beats, flushed in zip(feet, beat_slices, ends_of, strict=True)
+  ]
+
+
+def _flushed_ends(pieces: Sequence[np.ndarray], feet: Sequence[np.ndarray]) -> list[tuple[bool, bool]]:
+  """Returns for each piece whether the incomplete beats at its ends are flushed, judged as the whole beats beside them."""
+  tops = [np.array([x_t[a:b].max() for a, b in itertools.pairwise(own)]) for x_t, own in zip(pieces, feet, strict=True)]
+  every = np.concatenate([np.zeros(0), *tops])
+  limit_k = _running_median(every) + _FLUSH_MMHG if every.size else every
+  limits = np.split(limit_k, np.cumsum([top.size for top in tops])[:-1]) if tops else []
+  return [
+    (_exceeds(x_t[: own[0]], own_limits[0]), _exceeds(x_t[own[-1] :], own_limits[-1]))
+    if own_limits.size
+    else (False, False)
+    for x_t, own, own_limits in zip(pieces, feet, limits, strict=True)
   ]
 
 

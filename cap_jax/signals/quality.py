@@ -129,7 +129,9 @@ def find_finite(time_s: np.ndarray, x_t: np.ndarray, fill_s: float = FILL_S) -> 
   step_s = float(np.median(np.diff(time_s))) if time_s.size > 1 else 1.0
   missing = ~np.isfinite(x_t)
   usual = float(np.subtract(*np.percentile(x_t[~missing], [95, 5]))) if not missing.all() else 0.0
-  still = flat(x_t, 1 / step_s, _FLAT_SHARE * usual) & ~missing
+  if usual == 0 and not missing.all():  # dead for nineteen twentieths of the record, or all of it
+    usual = float(np.ptp(x_t[~missing]))
+  still = flat(x_t, 1 / step_s, _FLAT_SHARE * usual if usual else np.inf) & ~missing
   gaps = [Span(a, b, "no data") for a, b in _runs(missing)] + [Span(a, b, "flat line") for a, b in _runs(still)]
   return _cut(time_s, missing | still, gaps, step_s, fill_s)
 

@@ -29,7 +29,9 @@ import numpy as np
 from scipy import ndimage
 
 from cap_jax.baselines import transfer_function
+from cap_jax.signals import windows
 
+_LARGEST = 1e4  # of a number in a header
 _LOW_PASS_HZ = 5.0  # of ℓ
 _LARGEST_LAG_S = 0.12  # of τ; all of G leads by less
 _SCALE = 3.0  # s_1: clean windows beyond the threshold are 1 to 4 logits away, those behind a tubing 5 to 10
@@ -60,7 +62,10 @@ class Fallback:
     y_bt, rows = np.array(network_bt, np.float32), np.flatnonzero(w_b > 0)
     if not rows.size:
       return y_bt
-    filter_bt = transfer_function.half_way(self.source).predict(x_bt[rows])
+    half = len(self.source.taps) // 2
+    # the filter overhangs the window, and may not bend its ends
+    longer_bt = np.stack([windows.extend_periodically(x_t, fs_hz, half, half) for x_t in x_bt[rows]])
+    filter_bt = transfer_function.half_way(self.source).predict(longer_bt)[:, half : half + x_bt.shape[1]]
     lag_b = _lag(network_bt[rows], filter_bt, round(_LARGEST_LAG_S * fs_hz))
     w_b1 = w_b[rows, None]
     own_bt, other_bt = _late(network_bt[rows], w_b[rows] * lag_b), _late(filter_bt, (w_b[rows] - 1) * lag_b)
@@ -92,7 +97,8 @@ class Fallback:
     """
     taps, bias = np.asarray(header["taps"], dtype=float), float(header["bias"])
     wave, csbp = float(header["wave"]), float(header["csbp"])
-    if taps.ndim != 1 or len(taps) % 2 == 0 or not np.isfinite([*taps, bias, wave, csbp]).all() or min(wave, csbp) < 0:
+    sound = taps.ndim == 1 and len(taps) % 2 == 1 and np.abs([*taps, bias, wave, csbp]).max() < _LARGEST
+    if not sound or min(wave, csbp) < 0:
       raise ValueError("fallback")
     return cls(transfer_function.TransferFunction(taps, bias), wave, csbp)
 
@@ -112,10 +118,15 @@ def _lag(early_bt: np.ndarray, late_bt: np.ndarray, most: int) -> np.ndarray:
   """Returns τ, (window,) in samples: the delay of one wave that brings its slopes closest to those of the other."""
   early_bt, late_bt = np.diff(early_bt, axis=1), np.diff(late_bt, axis=1)
   inner = slice(most, early_bt.shape[1] - most)
-  errors = [
-    np.square(early_bt[:, inner.start - k : inner.stop - k] - late_bt[:, inner]).mean(1) for k in range(most + 1)
-  ]
-  return np.argmin(errors, axis=0).astype(float)
+  errors = np.stack(
+    [np.square(early_bt[:, inner.start - k : inner.stop - k] - late_bt[:, inner]).mean(1) for k in range(most + 1)]
+  )
+  least_b, window = errors.argmin(0), np.arange(errors.shape[1])
+  # the minimum of the parabola through three neighbours, so that the answer is continuous in the input
+  before, at, after = (errors[np.clip(least_b + step, 0, most), window] for step in (-1, 0, 1))
+  bend = before - 2 * at + after
+  between = (least_b > 0) & (least_b < most) & (bend > 0)
+  return least_b + np.where(between, 0.5 * (before - after) / np.where(between, bend, 1.0), 0.0)
 
 
 def _late(wave_bt: np.ndarray, samples_b: np.ndarray) -> np.ndarray:

@@ -215,11 +215,12 @@ def _cross_validated(
       network_bt[rows] = prediction.predict(adapted.checkpoint, labelled.at(rows))
     return _scored(name, network_bt, filter_bt, labelled, spec)
 
-  scores = [scored(name, budgets[0]) for name in CANDIDATES]
-  ranking = ranked([better for _, better in scores])
-  if ranking[0].filter_weight:
-    _, again = scored(ranking[0].name, budgets[1])
-    ranking = [again, *ranking[1:]] if again.filter_weight else ranked([alone for alone, _ in scores])
+  scores = {name: scored(name, budgets[0]) for name in CANDIDATES}
+  in_full = set[str]()
+  while (best := ranked([better for _, better in scores.values()])[0]).filter_weight and best.name not in in_full:
+    scores[best.name] = scored(best.name, budgets[1])
+    in_full.add(best.name)
+  ranking = ranked([better for _, better in scores.values()])
   reason = f"cross-validation over {data.n_target} labelled subjects in {len(folds)} folds"
   return Choice(tuple(ranking), reason, train_s, _blend(filters[0], ranking[0].filter_weight))
 

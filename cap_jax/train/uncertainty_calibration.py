@@ -94,6 +94,14 @@ class UncertaintyCalibration:
     """
     levels = {name: float("inf") if header[name] is None else float(header[name]) for name in _LEVELS}
     hr_bpm = header["hr_bpm"]
+    if hr_bpm is not None and len(hr_bpm) != 2:
+      raise ValueError("hr_bpm")
+    if (
+      not 0 < levels["level"] < 1 or math.isnan(levels["ood_threshold"]) or not min(levels["wave"], levels["csbp"]) > 0
+    ):
+      raise ValueError("level, ood_threshold, wave or csbp")
+    if int(header["subjects"]) < 0:
+      raise ValueError("subjects")
     return cls(
       head=None,
       detector=None,

@@ -36,6 +36,11 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     if safe is None or not isinstance(error, safe.SafetensorError | KeyError | TypeError | AttributeError):
       raise
     raise InputError(f"{path}: cannot be read ({error}); {_REMEDY}, with tensors of float32") from error
+  odd = [name for name, array in arrays.items() if array.dtype.kind == "c"]
+  if odd:
+    raise InputError(
+      f"{path}: {odd[0]!r} has complex numbers, which no layer here has; {_REMEDY}, with tensors of float32"
+    )
   with np.errstate(over="ignore"):  # an infinite parameter is refused when it is saved
     return {
       name: np.asarray(array, np.float32) if array.dtype.kind not in "iub" else array for name, array in arrays.items()

@@ -100,7 +100,7 @@ def read_map(path: str | os.PathLike[str]) -> dict[str, tuple[str, ...]]:
   try:
     with open(path, encoding="utf-8", newline="") as file:
       return _map_of_rows(csv.DictReader(file)) if str(path).endswith(".csv") else _map_of_object(file.read())
-  except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+  except (OSError, ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
     raise InputError(
       f'{path}: is no map ({error}); write JSON such as {{"conv1.weight": "f/layer_0/matrix/kernel"}}, or CSV with the header '
       "name,path"

@@ -42,6 +42,16 @@ def test_a_pause_of_the_clock_ends_a_span():
   assert gaps[0].reason == "pause of 1.51 s in the clock"
 
 
+@pytest.mark.parametrize("alive_s", [0.0, 3.0])
+def test_a_dead_sensor_of_any_unit_is_a_flat_line(alive_s):
+  """Nearly all of 80 s, so that the wave's usual range is nothing."""
+  time_s = np.arange(0, 80, 0.008)
+  x_t = np.where(time_s < alive_s, np.sin(2 * np.pi * time_s), 0.5)
+  spans, gaps = quality.find_finite(time_s, x_t)
+  assert sum(span.stop - span.start for span in spans) <= 125 * (alive_s + 1.5)
+  assert gaps[-1].reason == "flat line"
+
+
 def test_a_record_without_pulse_has_no_span():
   t, _ = record()
   good, gaps = quality.find_spans(t, np.full(2000, 80.0))

@@ -13,7 +13,7 @@ from cap_jax.baselines import transfer_function
 from cap_jax.data import batches, outliers
 from cap_jax.inference import uncertainty, uncertainty_training
 from cap_jax.models import net as nets
-from cap_jax.train import checkpoint, checksummed, fallback
+from cap_jax.train import checkpoint, checksummed, fallback, uncertainty_calibration
 from cap_jax.types import InputError
 
 SPEC = config.Windows()
@@ -62,16 +62,49 @@ def test_the_slow_part_comes_from_the_filter_and_the_fast_part_from_the_network(
 
 @pytest.mark.quick
 @pytest.mark.parametrize("w", [0.0, 0.25, 0.5, 1.0])
-def test_delays_are_mixed_like_waves(w):
-  """Of two equal beats, 8 samples apart, comes the same beat in between, not two halves of it."""
+@pytest.mark.parametrize("lag", [8.0, 6.5])
+def test_delays_are_mixed_like_waves(w, lag):
+  """Of two equal beats, some samples apart, comes the same beat in between, not two halves of it."""
   time = np.arange(SPEC.samples)
 
   def beat(late):
     return 80 + 40 * np.exp(-(((time - 250 - late) / 6) ** 2))[None]
 
   whole = dataclasses.replace(filtered([1.0], 0), bias=0.0)
-  y_bt = fallback.Fallback(whole).mix(beat(0), beat(8), np.array([w]), SPEC.fs_hz)
-  np.testing.assert_allclose(y_bt, beat(8 * w), atol=0.01)
+  y_bt = fallback.Fallback(whole).mix(beat(0), beat(lag), np.array([w]), SPEC.fs_hz)
+  np.testing.assert_allclose(y_bt, beat(lag * w), atol=0.25)  # of 40 mmHg, by linear interpolation between samples
+
+
+@pytest.mark.quick
+def test_the_end_of_a_window_is_as_good_as_its_middle():
+  """Up to the margin, where a beat ends in a stream, a window answers as a later one does in which this is inside."""
+  root = np.exp(-((np.arange(-31, 32) / 5) ** 2))
+  whole = transfer_function.TransferFunction(root / root.sum(), 0.0)
+  time_s = np.arange(2 * SPEC.samples) / SPEC.fs_hz
+  x_t = 80 + 40 * np.exp(-(((time_s % 0.8 - 0.3) / 0.05) ** 2))
+  own_t = 80 + 30 * np.exp(-(((time_s % 0.8 - 0.26) / 0.06) ** 2))
+
+  def answer(first):
+    rows = slice(first, first + SPEC.samples)
+    return fallback.Fallback(whole).mix(own_t[None, rows], x_t[None, rows], np.ones(1), SPEC.fs_hz)[0]
+
+  for first in (0, 40, 70):
+    inner = slice(SPEC.samples - SPEC.margin - 40, SPEC.samples - SPEC.margin)
+    later = slice(inner.start - 150, inner.stop - 150)
+    np.testing.assert_allclose(answer(first)[inner], answer(first + 150)[later], atol=0.5)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+  ("name", "value"), [("wave", 0.0), ("level", 1.0), ("ood_threshold", math.nan), ("hr_bpm", [200.0]), ("subjects", -5)]
+)
+def test_a_calibration_of_impossible_values_is_damaged(name, value):
+  header = {
+    "ood_threshold": 1.0, "level": 0.9, "wave": 2.0, "csbp": 2.0, "hr_bpm": None, "subjects": 20, "where": "made",
+  }  # fmt: skip
+  assert uncertainty_calibration.UncertaintyCalibration.restored(header).wave == 2.0
+  with pytest.raises(ValueError, match=name):
+    uncertainty_calibration.UncertaintyCalibration.restored({**header, name: value})
 
 
 def beats_of(first: int, count: int) -> batches.Pairs:

@@ -53,6 +53,12 @@ def test_safetensors_come_out_as_they_were_written(tmp_path):
     np.testing.assert_array_equal(result[name], array.astype(np.float32) if array.dtype.kind == "f" else array)
 
 
+def test_complex_numbers_are_refused(tmp_path):
+  safe.save_file({"a": np.ones(3, np.complex64)}, tmp_path / "net.safetensors")
+  with pytest.raises(InputError, match="'a' has complex numbers"):
+    weight_files.read(tmp_path / "net.safetensors")
+
+
 class Touch:
   """When unpickled, it creates a file."""
 

@@ -103,7 +103,12 @@ def _read_compact(
   path: str, name: str, covariates: Mapping[str, float], sites: tuple[str, ...]
 ) -> recordings.Recording:
   values_tq = _compact(path)[name]
-  if values_tq.ndim != 2 or values_tq.shape[1] != len(SIGNALS) or values_tq.dtype.kind not in "iu":
+  if (
+    not isinstance(values_tq, np.ndarray)
+    or values_tq.ndim != 2
+    or values_tq.shape[1] != len(SIGNALS)
+    or values_tq.dtype.kind not in "iu"
+  ):
     raise DataError(f"{path}: {name}", "is not an array (time, 3) of whole tenths of a unit", _REMEDY)
   time_s = np.arange(len(values_tq)) / _FS_HZ
   return _recording(name, f"{path}: {name}", time_s, _UNIT * values_tq, covariates, sites)
@@ -128,7 +133,10 @@ def _list_folder(root: pathlib.Path, sites: tuple[str, ...]) -> list[datasets.En
       listed.append(path)
       continue
     if path.suffix == ".npz":
-      listed += _list_compact(str(path), sites)
+      try:
+        listed += _list_compact(str(path), sites)
+      except DataError as error:
+        listed.append(error)
       continue
     try:
       folders_of = path.relative_to(root).parts[:-1] if root.is_dir() else path.parts[:-1]
