@@ -130,6 +130,10 @@ def _lag(early_bt: np.ndarray, late_bt: np.ndarray, most: int) -> np.ndarray:
 
 
 def _late(wave_bt: np.ndarray, samples_b: np.ndarray) -> np.ndarray:
-  """Returns waves that come later by a number of samples; an end repeats its last value."""
-  time = np.arange(wave_bt.shape[1])
-  return np.stack([np.interp(time - late, time, wave_t) for wave_t, late in zip(wave_bt, samples_b, strict=True)])
+  """Returns waves that come later by a number of samples; an end repeats its last value.
+
+  Cubic splines, as a line between two samples would smooth the incisura.
+  """
+  return np.stack(
+    [ndimage.shift(wave_t, late, mode="nearest") for wave_t, late in zip(wave_bt, samples_b, strict=True)]
+  )

@@ -72,7 +72,7 @@ def test_delays_are_mixed_like_waves(w, lag):
 
   whole = dataclasses.replace(filtered([1.0], 0), bias=0.0)
   y_bt = fallback.Fallback(whole).mix(beat(0), beat(lag), np.array([w]), SPEC.fs_hz)
-  np.testing.assert_allclose(y_bt, beat(lag * w), atol=0.25)  # of 40 mmHg, by linear interpolation between samples
+  np.testing.assert_allclose(y_bt, beat(lag * w), atol=0.05)  # of 40 mmHg
 
 
 @pytest.mark.quick
