@@ -1,11 +1,13 @@
 """How much the labelled subjects of a target speak for the world of the source,
 
-    λ = min(1, q₉₅²(e_s) / mean e_t²)
+    λ = min(1, max(q₉₅(e_s), e_f)² / mean e_t²)
 
 e_t is the RMSE of the source network on a labelled target subject, e_s that on a subject of the source whose windows
-were recorded through the target's transducers. A target of the same world errs like some of the source's own subjects,
-λ = 1. In another world, the source's windows are samples whose error has the variance mean e_t²; least squares weighs
-samples by the inverse of their variance, so methods that rehearse the source multiply its loss by λ.
+were recorded through the target's transducers, and e_f what the best linear filter of the labelled subjects leaves of
+their waves. A target of the same world errs like some of the source's own subjects, λ = 1. Other people than the source's
+err more, but a linear filter explains them no better than the network; in another world it does. There, the source's
+windows are samples whose error has the variance mean e_t²; least squares weighs samples by the inverse of their
+variance, so methods that rehearse the source multiply its loss by λ.
 """
 
 from typing import NamedTuple
@@ -13,10 +15,11 @@ from typing import NamedTuple
 import numpy as np
 
 from cap_jax.data import batches
-from cap_jax.train import checkpoint, prediction
+from cap_jax.train import checkpoint, filter_blend, prediction
+from cap_jax.types import UnfitError
 
 QUANTILE = 0.95
-_MOST = 512  # windows of the source
+_MOST, _MOST_LABELLED = 512, 128  # windows of the source, and of the labelled subjects for the filter
 
 
 class SourceEvidence(NamedTuple):
@@ -26,18 +29,20 @@ class SourceEvidence(NamedTuple):
     weight: λ.
     target_mmhg: √(mean e_t²) [mmHg].
     source_mmhg: q₉₅(e_s) [mmHg].
+    filter_mmhg: e_f [mmHg]; 0 without a filter.
   """
 
   weight: float = 1.0
   target_mmhg: float = float("nan")
   source_mmhg: float = float("nan")
+  filter_mmhg: float = 0.0
 
   def __str__(self) -> str:
     if self.weight == 1:
       return ""
     return (
       f"the source counts {self.weight:.2g}: its network errs by {self.target_mmhg:.1f} mmHg on the labelled subjects, but by at most "
-      f"{self.source_mmhg:.1f} on {100 * QUANTILE:.0f} % of its own"
+      f"{self.source_mmhg:.1f} on {100 * QUANTILE:.0f} % of its own, and a linear filter by {self.filter_mmhg:.1f}"
     )
 
 
@@ -63,4 +68,16 @@ def assess(network: checkpoint.Checkpoint, people: batches.Pairs, labelled: batc
     for part in (some, labelled)
   )
   target, source = float(np.sqrt(np.square(e_t).mean())), float(np.quantile(e_s, QUANTILE))
-  return SourceEvidence(min(1.0, (source / max(target, 1e-6)) ** 2), target, source)
+  linear = 0.0 if network.scaling.unitless else _filter_error(labelled, network)
+  return SourceEvidence(min(1.0, (max(source, linear) / max(target, 1e-6)) ** 2), target, source, linear)
+
+
+def _filter_error(labelled: batches.Pairs, network: checkpoint.Checkpoint) -> float:
+  """Returns e_f [mmHg]; 0 if no filter is stable."""
+  rows = np.unique(np.linspace(0, len(labelled.x_bt) - 1, min(_MOST_LABELLED, len(labelled.x_bt))).astype(int))
+  some = labelled.at(rows)
+  try:
+    own = filter_blend.fit_filter(some, network.windows)
+  except UnfitError:
+    return 0.0
+  return float(np.sqrt(prediction.square_error(own.predict(some.x_bt), some, network.windows).mean()))

@@ -5,7 +5,7 @@ import pytest
 
 from cap_jax.data import batches
 from cap_jax.strategies import find
-from cap_jax.train import prediction, runs, source_evidence
+from cap_jax.train import filter_blend, prediction, runs, source_evidence
 from tests.train import people
 
 pytestmark = pytest.mark.quick
@@ -43,6 +43,21 @@ def test_another_world_counts_by_the_ratio_of_the_variances(ground):
   assert str(result).startswith(
     "the source counts 0.01: its network errs by 190.5 mmHg on the labelled subjects, but by at"
   )
+
+
+def test_other_people_whom_no_filter_explains_either_are_no_other_world(ground, monkeypatch):
+  trained, source, data, offsets = ground
+  offsets(lambda name: float(name[1:]) if name[0] == "s" else 60.0)
+
+  class Filter:
+    def predict(self, x_bt):
+      return data.labelled.y_bt[: len(x_bt)] + 45.0
+
+  monkeypatch.setattr(filter_blend, "fit_filter", lambda windows, spec: Filter())
+  result = source_evidence.assess(trained, source, data.labelled)
+  assert result.filter_mmhg == pytest.approx(45.0, rel=1e-4)
+  assert result.weight == pytest.approx(0.75**2, rel=1e-3)
+  assert str(result).endswith("on 95 % of its own, and a linear filter by 45.0")
 
 
 def test_rehearsal_weighs_the_windows_of_the_source(ground):
