@@ -62,7 +62,7 @@ def test_other_people_whom_no_filter_explains_either_are_no_other_world(ground, 
 
 def test_rehearsal_weighs_the_windows_of_the_source(ground):
   trained, source, data, offsets = ground
-  offsets(lambda name: 1.0 if name[0] == "s" else 2.0)
+  offsets(lambda name: 10.0 if name[0] == "s" else 20.0)
   data = runs.Data(source, data.unlabelled, data.labelled)
   prepared = runs.prepare(find("multi_task/rehearsal"), trained, data, runs.Budget(50, 8))
   assert prepared.source_weight == pytest.approx(0.25, rel=1e-4)
