@@ -53,9 +53,8 @@ FREE = "domain_adaptation/transducer"
 MARGIN = 0.1
 _FOLDS = 3
 _SHARE = 1 / 3
-_OTHER_WORLD = (
-  0.05  # evidence for the source's world: its network errs 4.5 times as much as on 95 % of its own subjects
-)
+# evidence for the source's world: its network errs 4.5 times as much as on 95 % of its own subjects, and as a linear filter
+_OTHER_WORLD = 0.05
 _EQUAL = 0.5  # weight of the transfer function where no subject can choose it
 
 
