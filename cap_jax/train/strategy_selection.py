@@ -11,8 +11,8 @@
 
 Candidates are trained for a third of the steps of the chosen strategy. In cross-validation, each is also blended with
 the transfer function of the same subjects, with the weight that the left-out subjects choose (`filter_blend`); a weight
-of one is the transfer function alone. A blend that wins is weighed again after trainings in full. The sites decide between one head and two (`Strategy.at`), the spectra whether there
-is a transducer. Few subjects hardly distinguish similar candidates, so the candidates have an order. A candidate must
+of one is the transfer function alone. A blend that wins is weighed again after trainings in full. The sites decide
+between one head and two (`Strategy.at`), the spectra whether there is a transducer. Few subjects hardly distinguish similar candidates, so the candidates have an order. A candidate must
 beat those before it, and a blend its network, by `MARGIN` of its error. In cross-validation it must also beat them by a standard error of the
 paired differences of the subjects (the rule of one standard error, Breiman et al. 1984, for pairs).
 """
@@ -205,7 +205,7 @@ def _cross_validated(
       filter_bt[rows] = one.predict(labelled.x_bt[rows]) if one is not None else np.nan
   train_s = 0.0
 
-  def scored(name: str, budget: runs.Budget) -> tuple[Ranked, Ranked]:
+  def scored(name: str, budget: runs.Budget) -> Ranked:
     nonlocal train_s
     network_bt = np.empty_like(labelled.y_bt)
     for training, rows in parts:
@@ -216,10 +216,10 @@ def _cross_validated(
 
   scores = {name: scored(name, budgets[0]) for name in CANDIDATES}
   in_full = set[str]()
-  while (best := ranked([better for _, better in scores.values()])[0]).filter_weight and best.name not in in_full:
-    scores[best.name] = scored(best.name, budgets[1])
-    in_full.add(best.name)
-  ranking = ranked([better for _, better in scores.values()])
+  while (ranking := ranked(list(scores.values())))[0].filter_weight and ranking[0].name not in in_full:
+    best = ranking[0].name
+    scores[best] = scored(best, budgets[1])
+    in_full.add(best)
   reason = f"cross-validation over {data.n_target} labelled subjects in {len(folds)} folds"
   return Choice(tuple(ranking), reason, train_s, _blend(filters[0], ranking[0].filter_weight))
 
@@ -230,8 +230,8 @@ def _blend(own_filter: arx.Arx | None, weight: float) -> filter_blend.FilterBlen
 
 def _scored(
   name: str, network_bt: np.ndarray, filter_bt: np.ndarray | None, labelled: batches.Pairs, spec: config.Windows
-) -> tuple[Ranked, Ranked]:
-  """Returns a candidate with its error on left-out subjects, alone, and blended with the transfer function if that helps.
+) -> Ranked:
+  """Returns a candidate with its error on left-out subjects, blended with the transfer function as far as that helps.
 
   Args:
     name: of the candidate.
@@ -245,12 +245,12 @@ def _scored(
     each = tuple(scores[subject] for subject in sorted(scores))
     return Ranked(name, float(np.mean(each)), each, weight)
 
-  alone, inner = scored(network_bt, 0.0), slice(spec.margin, spec.samples - spec.margin)
+  bare, inner = scored(network_bt, 0.0), slice(spec.margin, spec.samples - spec.margin)
   if filter_bt is None:
-    return alone, alone
+    return bare
   weight = filter_blend.best_weight(*((wave - labelled.y_bt)[:, inner] for wave in (network_bt, filter_bt)))
   blended = scored((1 - weight) * network_bt + weight * filter_bt, weight)
-  return alone, blended if blended.is_better_than(alone) else alone
+  return blended if blended.is_better_than(bare) else bare
 
 
 def _importance_weighted(
