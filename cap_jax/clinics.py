@@ -277,8 +277,7 @@ class Device(_Checked):
     drift: SD of the wandering baseline.
     motion, motion_per_min, flush_per_min, damped_per_min, pauses_per_min, dropped_per_min: artefacts (choices).
     bits, span: converter, none at 0 bits.
-    transducer_share: fraction of devices that have the transducer, the low-pass and the calibration errors; the others
-      respond exactly.
+    transducer_share: fraction of devices that have the transducer and the low-pass; the others have a flat response.
     least_noise: lower end of the noise, which is drawn for each record on a logarithmic scale; None: all have `noise`.
   """
 
@@ -347,14 +346,14 @@ WARD_TRANSDUCER = dataclasses.replace(
 # Arterial lines as they are met at the bedside. Natural frequency: 6.5 Hz with air, 38.8 Hz flushed (Mikhailov 2021).
 # Damping: 31 % of 300 lines were under-damped (Romagnoli et al. 2014, Crit. Care 18, 644); over-damped ones are a choice. A
 # monitor has a single-pole low-pass (Philips M3001A, service manual); its cut-off and the share of distorting lines are choices.
-# Their zero is right: no wave shows its error. Noise: an amplifier of 8 nV/√Hz (INA128, data sheet) over 40 Hz adds 0.002
-# mmHg to a sensor of 5 µV/V/mmHg (ANSI/AAMI BP22) at 5 V, less than the converter's step of 0.1 mmHg leaves (0.03); the least
-# value is a choice above it.
+# Every line has errors of zero and gain like those of `CATHETER`: 2 mmHg are 2.7 cm between transducer and heart. Noise: an
+# amplifier of 8 nV/√Hz (INA128, data sheet) over 40 Hz adds 0.002 mmHg to a sensor of 5 µV/V/mmHg (ANSI/AAMI BP22) at 5 V,
+# less than the converter's step of 0.1 mmHg leaves (0.03); the least value is a choice above it.
 BEDSIDE = Device(
-  scope="subject", natural_hz=(5.0, 40.0), damping=(0.1, 1.5), pole_hz=(8.0, 40.0), transducer_share=0.2, noise=1.0,
-  least_noise=0.005, bits=12,
+  scope="subject", natural_hz=(5.0, 40.0), damping=(0.1, 1.5), pole_hz=(8.0, 40.0), transducer_share=0.2,
+  gain=CATHETER.gain, zero=CATHETER.zero, noise=1.0, least_noise=0.005, bits=12,
 )  # fmt: skip
-# The same lines without transducer and low-pass: their noise and converter.
+# Their noise and converter alone, from which a network learns.
 PLAIN_LINE = Device(scope="subject", noise=1.0, least_noise=0.005, bits=12)
 # Breathing of people and ventilators, 9 to 21 a minute (12 to 15 in Kumar et al. 2021, PMC7874281; the ends are choices). The
 # swing of the stroke volume, 1 to 30 %, includes that of the pulse pressure in septic patients, 24 ± 9 and 7 ± 3 % (Michard et

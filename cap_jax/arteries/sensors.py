@@ -54,8 +54,8 @@ def draw_chain(key: jax.Array, device: clinics.Device) -> Chain:
   chain = Chain(*(within(getattr(device, name)) for name in Chain._fields))
   if device.transducer_share < 1:
     has = jax.random.bernoulli(jax.random.fold_in(key, _TRANSDUCER_KEY), float(device.transducer_share))
-    exact = Chain(*map(jnp.asarray, (jnp.inf, 1.0, jnp.inf, 1.0, 0.0, 0.0)))
-    chain = jax.tree.map(lambda own, none: jnp.where(has, own, none), chain, exact)
+    flat = chain._replace(natural_hz=jnp.asarray(jnp.inf), damping=jnp.asarray(1.0), pole_hz=jnp.asarray(jnp.inf))
+    chain = jax.tree.map(lambda own, none: jnp.where(has, own, none), chain, flat)
   return chain
 
 

@@ -82,7 +82,8 @@ def source_network(
   """Trains the source network on its task.
 
   If the task is the wave, it fits σ and the detector on the training subjects, and calibrates intervals on the validation
-  subjects, as the devices of `uncertainty_source` measure them.
+  subjects, as the devices of `uncertainty_source` measure them. There, each subject is a clinic with a line of its own, so
+  the intervals are conformal over clinics. The fallback is fitted without these devices, whose wrong gains would bend it.
 
   Args:
     study: of the network.
@@ -98,13 +99,13 @@ def source_network(
   trained, fitted = pretrained(study, source.training, source.validation, source.origin, recorder)
   if trained.task != "waveform":
     return trained, fitted
+  conservative = uncertainty_training.fit_fallback(trained, source.in_memory, source.validation)
   if study.uncertainty_source:
     source = study_datasets.load_source(
       dataclasses.replace(study, source=study.uncertainty_source, uncertainty_source="")
     )
   head = uncertainty_training.fit_head(trained, source.in_memory, recorder=recorder)
   theta = uncertainty_training.fit_detector(trained, source.in_memory, study.pretrain.steps, recorder)
-  conservative = uncertainty_training.fit_fallback(trained, source.in_memory, source.validation)
   return calibrated(trained, head, uncertainty.OutlierDetector(theta, fallback=conservative), source, None), fitted
 
 

@@ -173,10 +173,19 @@ def test_a_share_of_the_devices_has_a_transducer():
   has = np.isfinite(chains.natural_hz)
   assert has.mean() == pytest.approx(0.3, abs=0.03)
   np.testing.assert_array_equal(has, np.isfinite(chains.pole_hz))
-  np.testing.assert_array_equal(has, chains.zero != 0)
   without = jax.tree.map(lambda x: x[~has][0], chains)
-  exact = sensors.measure(KEY, tone(6.0), tone(6.0), FS, dataclasses.replace(kind, noise=0.0), without)
-  np.testing.assert_allclose(exact, tone(6.0), atol=1e-4)
+  flat = sensors.measure(KEY, tone(6.0), tone(6.0), FS, dataclasses.replace(kind, noise=0.0), without)
+  np.testing.assert_allclose(flat, tone(6.0) + without.zero, atol=1e-4)
+
+
+@pytest.mark.quick
+def test_every_bedside_line_has_calibration_errors_and_a_fifth_distort():
+  chains = jax.vmap(lambda key: sensors.draw_chain(key, clinics.BEDSIDE))(jax.random.split(KEY, 2000))
+  assert np.isfinite(chains.natural_hz).mean() == pytest.approx(0.2, abs=0.03)
+  for error, middle, most in ((chains.zero, 0.0, 2.0), (chains.gain, 1.0, 0.02)):
+    away = np.abs(np.asarray(error) - middle)
+    assert 0.99 * most < away.max() <= most + 1e-6
+    assert away.mean() == pytest.approx(most / 2, rel=0.05)
 
 
 @pytest.mark.quick
