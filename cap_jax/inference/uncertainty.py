@@ -287,6 +287,23 @@ def equip(
   return dataclasses.replace(trained, uncertainty_calibration=calibrated)
 
 
+def at_least(trained: checkpoint.Checkpoint, source: checkpoint.Checkpoint) -> checkpoint.Checkpoint:
+  """Returns a network whose intervals are no narrower than those of its source network, with which it shares σ.
+
+  Subjects of the source who were measured without error calibrate a network that has seen no label of the target. The source
+  network may know of clinics with wrong zeros, which no adaptation without labels can mend.
+
+  Args:
+    trained: the network.
+    source: its source network.
+  """
+  own, other = trained.uncertainty_calibration, source.uncertainty_calibration
+  if own is None or other is None or own.head is None:
+    return trained
+  factors = {name: max(getattr(own, name), getattr(other, name)) for name in ("wave", "csbp")}
+  return dataclasses.replace(trained, uncertainty_calibration=dataclasses.replace(own, **factors))
+
+
 def _heart_rates(windows: batches.Waves, fs_hz: float) -> tuple[float, float] | None:
   """Returns the range of the median heart rates of windows [1/min]; None without beats.
 

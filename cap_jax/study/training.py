@@ -184,7 +184,8 @@ def with_intervals(
     adaptation: of the source network.
     trained: the source network.
     source, target: data of the study.
-    n_target: number of labelled subjects. With 0, the source's validation subjects calibrate the intervals.
+    n_target: number of labelled subjects. With 0, the source's validation subjects calibrate the intervals, which are no
+      narrower than those of the source network.
   """
   head = uncertainty.transferred_head(adaptation, trained)
   if adaptation.transducers is not None and adaptation.transducers.has_transducers:
@@ -196,4 +197,5 @@ def with_intervals(
     source = dataclasses.replace(source, training=simulated[0], validation=simulated[1])
   detector = uncertainty.inherited_detector(trained, labelled=n_target > 0)
   network = calibrated(adaptation.checkpoint, head, detector, source, target if n_target else None)
+  network = network if n_target else uncertainty.at_least(network, trained)
   return dataclasses.replace(adaptation, checkpoint=network)

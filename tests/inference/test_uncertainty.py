@@ -142,6 +142,22 @@ def test_a_transferred_network_inherits_the_detector_and_its_threshold(network, 
   assert uncertainty.inherited_detector(network, labelled=False) is None
 
 
+def test_without_labels_intervals_are_no_narrower_than_those_of_the_source_network(network):
+  """Both answer their input. The source network was calibrated in clinics whose zeros are wrong, the other one was not."""
+  head = network.net.init(jax.random.key(1), 500)["r"]
+  right = people(100, 60, 2.0)
+  zero_b1 = np.repeat(RNG.uniform(-5, 5, 60), 2)[:, None].astype(np.float32)
+  wrong = dataclasses.replace(right, x_bt=right.x_bt + zero_b1)
+  source, own = (uncertainty.equip(network, head, None, people(0, 20, 2.0), part, "made") for part in (wrong, right))
+  bounded = uncertainty.at_least(own, source)
+  for name in ("wave", "csbp"):
+    mine, theirs = (getattr(one.uncertainty_calibration, name) for one in (own, source))
+    assert mine < 0.9 * theirs
+    assert getattr(bounded.uncertainty_calibration, name) == theirs
+  other = uncertainty.equip(network, None, None, people(0, 20, 2.0), right, "made")
+  assert uncertainty.at_least(other, source) is other  # σ of another kind
+
+
 def test_too_few_subjects_make_the_interval_infinite_and_it_is_stored(network, detector, tmp_path):
   training = people(0, 20, 2.0)
   head = uncertainty_training.fit_head(network, training)
