@@ -135,5 +135,8 @@ def _late(wave_bt: np.ndarray, samples_b: np.ndarray) -> np.ndarray:
   Cubic splines, as a line between two samples would smooth the incisura.
   """
   return np.stack(
-    [ndimage.shift(wave_t, late, mode="nearest") for wave_t, late in zip(wave_bt, samples_b, strict=True)]
+    [
+      ndimage.shift(wave_t, late, mode="nearest") if late else wave_t
+      for wave_t, late in zip(wave_bt, samples_b, strict=True)
+    ]
   )
