@@ -415,6 +415,49 @@ class Scenario(Setup):
     return Clinic(**setup, name=name, subjects=subjects, seconds=seconds, fs_hz=fs_hz, seed=seed)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lines(_Checked):
+  """The arterial lines of many clinics, which are simulated in front of exact waves (`data.simulated_clinics`).
+
+  All ranges are on a logarithmic scale but those of gain and zero. The shares are choices.
+
+  Attributes:
+    plain_share, shared_share: fraction of the clinics whose lines do not distort, and of those that have one line for all
+      subjects. In the others each subject has a line of its own.
+    natural_hz, damping: a fluid-filled line, as in `BEDSIDE`.
+    pole_share, pole_hz: fraction of the lines that distort with a monitor's low-pass, and its cut-off.
+    gain, zero: errors of each line's calibration.
+    noise: SD of white noise, one for a clinic in half of them, otherwise one for each subject; none in a tenth.
+    most_subjects: largest number of subjects of a clinic; the least is 1.
+  """
+
+  plain_share: Annotated[float, _Within(0.0, 1.0)] = 0.3
+  shared_share: Annotated[float, _Within(0.0, 1.0)] = 0.4
+  natural_hz: Annotated[Range, _Within(1.0, 1000.0)] = (5.0, 40.0)
+  damping: Annotated[Range, _Within(0.01, 10.0)] = (0.08, 1.5)
+  pole_share: Annotated[float, _Within(0.0, 1.0)] = 0.3
+  pole_hz: Annotated[Range, _Within(0.1, 1000.0)] = (8.0, 60.0)
+  gain: Annotated[Range, _Within(0.1, 10.0)] = (1.0, 1.0)
+  zero: Annotated[Range, _Within(-1e6, 1e6)] = (0.0, 0.0)
+  noise: Annotated[Range, _Within(1e-6, 1000.0)] = (0.005, 1.0)
+  most_subjects: Annotated[int, _Within(1, 10_000)] = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class ClinicMixture:
+  """Many simulated clinics.
+
+  Attributes:
+    people: setups whose people are recorded exactly, and the share of each among all of them.
+    blends: for a share of the clinics, the share of its subjects from each of these setups.
+    lines: devices in front of them.
+  """
+
+  people: tuple[tuple[Setup, float], ...]
+  blends: tuple[tuple[float, tuple[float, ...]], ...]
+  lines: Lines = Lines()
+
+
 SCENARIOS: dict[str, Scenario] = {
   "population": Scenario(ELDERLY_HYPERTENSIVE),
   "device": Scenario(device=FLUID_FILLED),
@@ -442,4 +485,26 @@ SOURCES: dict[str, Scenario] = {
   "patients": Scenario(POPULATIONS["patients"], PLAIN_LINE, rhythm=VENTILATED),
   # the same, a fifth of them behind lines that distort
   "bedside": Scenario(POPULATIONS["patients"], BEDSIDE, rhythm=VENTILATED),
+}
+
+# Thousands of small clinics, from which a network learns to tell lines from arteries. Shares are choices: mostly wide ranges of
+# healthy people, with the rhythm of rest or of a ventilator; some patients; some people like those of the reference cohort.
+_PEOPLE = (
+  (Setup(POPULATIONS["wide"], EXACT), 0.45),
+  (Setup(POPULATIONS["wide"], EXACT, rhythm=VENTILATED), 0.2),
+  (Setup(dataclasses.replace(POPULATIONS["patients"], patient_share=1.0), EXACT, rhythm=VENTILATED), 0.2),
+  (Setup(POPULATIONS["reference"], EXACT), 0.15),
+)
+_BLENDS = (
+  (0.35, (1.0, 0.0, 0.0, 0.0)),
+  (0.2, (0.0, 1.0, 0.0, 0.0)),
+  (0.1, (0.0, 0.75, 0.25, 0.0)),
+  (0.1, (0.0, 0.0, 1.0, 0.0)),
+  (0.1, (0.75, 0.0, 0.25, 0.0)),
+  (0.15, (0.0, 0.0, 0.0, 1.0)),
+)
+MIXTURES: dict[str, ClinicMixture] = {
+  "clinics": ClinicMixture(_PEOPLE, _BLENDS),
+  # the same with errors of zero and gain, as in `bedside`
+  "clinics_in_error": ClinicMixture(_PEOPLE, _BLENDS, Lines(gain=CATHETER.gain, zero=CATHETER.zero)),
 }

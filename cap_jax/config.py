@@ -190,6 +190,11 @@ class Model:
   covariates: tuple[str, ...] = ()
   precision: str = "float32"
 
+  @property
+  def reads_context(self) -> bool:
+    """Whether the extractor reads the circumstances of a measurement besides the wave and its covariates."""
+    return self.extractor == "context_cnn"
+
   def __post_init__(self) -> None:
     """Checks the fields.
 

@@ -105,8 +105,9 @@ def follow(study: study_config.Study, source: checkpoint.Checkpoint) -> study_co
   """
   clinic = study.source if source.task == tasks.IMPORTED else source.about.get("source")
   data = source.about.get("source_data", "")
-  if not isinstance(clinic, str) or clinic not in clinics.SOURCES:
-    choices = ", ".join(clinics.SOURCES)
+  sources = {**clinics.SOURCES, **clinics.MIXTURES}
+  if not isinstance(clinic, str) or clinic not in sources:
+    choices = ", ".join(sources)
     raise InputError(f"--source: its header has the unknown source {clinic!r}; pretrain a network on one of {choices}")
   same: dict[str, Any] = {"site": source.site, "model": source.model, "windows": source.windows, "task": source.task}
   same |= {"calibration": source.calibration, "reference": source.reference}

@@ -84,9 +84,8 @@ def read(
   """
   scaling, intervals = trained.scaling, trained.uncertainty_calibration
   head, detector = (intervals.head, intervals.detector) if intervals is not None else (None, None)
-  c_bq = scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
-  recorded_bt, outputs = scaling.scale_input(windows.x_bt), []
-  x_bt = recorded_bt
+  recorded_bt, c_bq = scaling.inputs(windows, trained.model)
+  x_bt, outputs = recorded_bt, []
   x_bt = prediction.apply_adaptor(trained.net, trained.params, x_bt) if adapted else x_bt
   net, params = prediction.strip_adaptor(trained.net, trained.params)
   for rows in prediction.blocks(len(x_bt), block):

@@ -41,8 +41,8 @@ def fit_head(
   rows = np.random.default_rng(seed).permutation(len(training.x_bt))[:_MOST]
   steps = loop.whole(max(_LEAST_STEPS, len(rows) / _WINDOWS_A_STEP))
   chosen = training.at(rows)
-  part = {"x": trained.scaling.scale_input(chosen.x_bt), "y": trained.scaling.scale(chosen.y_bt)}
-  part["c"] = trained.scaling.standardise(chosen.covariates, trained.model.covariates, len(chosen.x_bt))
+  x_bt, c_bq = trained.scaling.inputs(training, trained.model)
+  part = {"x": x_bt[rows], "c": c_bq[rows], "y": trained.scaling.scale(chosen.y_bt)}
   params["v"] = net.init(jax.random.key(seed), trained.windows.samples)["r"]
   plans = [loop.Plan(steps=steps, rate=_RATE, freeze=net.blocks)]
   fitted = loop.fit(

@@ -16,6 +16,7 @@ from cap_jax.models import (
   apconet,
   cnn,
   cnn_bilstm,
+  context_cnn,
   hpi,
   lstm,
   mlp,
@@ -29,8 +30,10 @@ from cap_jax.types import DType, InputError, Params, suggest
 
 # Precision of the computation. Parameters, the head's last layer and the loss are always float32.
 PRECISIONS: dict[str, DType] = {"float32": None, "bfloat16": jnp.bfloat16}
+_CODE = 96  # size of the code of the circumstances
 EXTRACTORS: Mapping[str, Callable[[config.Model, DType], nn.Module]] = {
   "token_cnn": lambda m, dtype: token_cnn.TokenCNN(m.patch, m.channels, m.layers, m.kernel, dtype),
+  "context_cnn": lambda m, dtype: context_cnn.ContextCNN(m.patch, m.channels, m.layers, m.kernel, _CODE, dtype),
   "cnn": lambda m, dtype: cnn.CNN(m.patch, m.channels, m.layers, m.kernel, dtype),
   "tcn": lambda m, dtype: tcn.TCN(m.channels, m.layers, m.kernel, dtype),
   "lstm": lambda m, dtype: lstm.LSTM(m.patch, m.channels, m.layers, dtype),
@@ -70,7 +73,7 @@ class Net:
     f: extractor.
     r: head.
     a: adaptor, or None.
-    covariates: number of covariates that the extractor reads.
+    covariates: number of covariates that the extractor reads, its circumstances included.
   """
 
   f: nn.Module
@@ -181,7 +184,7 @@ def make_net(model: config.Model) -> Net:
     EXTRACTORS[model.extractor](model, dtype),
     HEADS[model.head](model, dtype),
     ADAPTORS[model.adaptor](model),
-    len(model.covariates),
+    len(model.covariates) + context_cnn.CONTEXT * model.reads_context,
   )
 
 

@@ -21,7 +21,7 @@ class Study:
   """A comparison of transfer methods from a large source clinic to a target clinic with few labelled subjects.
 
   Attributes:
-    source: source clinic, name in `clinics.SOURCES`.
+    source: source clinic, name in `clinics.SOURCES`, or many simulated ones, name in `clinics.MIXTURES`.
     uncertainty_source: clinic of the same subjects with other devices, from which the source network's intervals and its detector
       learn; the source itself if empty.
     source_network: "train" trains the source network, "pretrained" is that of the package, anything else is the folder of a
@@ -144,7 +144,8 @@ class Study:
     Raises:
       InputError: a value is invalid, or values contradict each other.
     """
-    for field, registry in (("scenario", clinics.SCENARIOS), ("source", clinics.SOURCES), ("task", tasks.TASKS)):
+    sources = {**clinics.SOURCES, **clinics.MIXTURES}
+    for field, registry in (("scenario", clinics.SCENARIOS), ("source", sources), ("task", tasks.TASKS)):
       if getattr(self, field) not in registry:
         raise InputError(f"{field}={getattr(self, field)}: unknown; {suggest(getattr(self, field), registry)}")
     _check_uncertainty_source(self)
@@ -155,17 +156,23 @@ class Study:
     _check_models(self)
 
 
+def _people(source: str) -> object:
+  """Returns what decides which people a source draws."""
+  mixture = clinics.MIXTURES.get(source)
+  return clinics.SOURCES[source].population if mixture is None else mixture.people
+
+
 def _check_uncertainty_source(study: Study) -> None:
-  name = study.uncertainty_source
+  name, sources = study.uncertainty_source, {**clinics.SOURCES, **clinics.MIXTURES}
   if not name:
     return
-  if name not in clinics.SOURCES:
-    raise InputError(f"uncertainty_source={name}: unknown; {suggest(name, clinics.SOURCES)}")
+  if name not in sources:
+    raise InputError(f"uncertainty_source={name}: unknown; {suggest(name, sources)}")
   if study.source_data:
     raise InputError(
       f"uncertainty_source={name}: a virtual clinic, but the source is source_data={study.source_data}; leave one of them empty"
     )
-  if clinics.SOURCES[name].population != clinics.SOURCES[study.source].population:
+  if _people(name) != _people(study.source):
     raise InputError(
       f"uncertainty_source={name}: has other subjects than source={study.source}; choose a clinic of the same population"
     )

@@ -10,9 +10,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import numpy as np
 
 from cap_jax import clinics, config
-from cap_jax.data import batches, calibrate, datasets, recordings, splits, store, stream, subject_partition
+from cap_jax.data import (
+  batches,
+  calibrate,
+  datasets,
+  recordings,
+  simulated_clinics,
+  splits,
+  store,
+  stream,
+  subject_partition,
+)
 from cap_jax.data.sources import virtual
 from cap_jax.losses import tasks
 from cap_jax.signals import calibration as scales
@@ -23,6 +34,8 @@ from cap_jax.types import InputError
 _MAX_SOURCE_WINDOWS = 20_000  # in memory
 _TARGET_FIELDS = ("labelled", "unlabelled", "validation", "test")
 _MAX_TARGET_WINDOWS = 100_000  # of a part in memory, evenly from its recordings
+_SUBJECTS_PER_CLINIC, _WINDOWS_OF_MEMBER = 5, 3  # of simulated clinics: a subject is in about three of them
+_ANOTHER_POOL = 2_000_006  # even, between the seeds of people
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,6 +202,8 @@ def load_source(study: study_config.Study) -> Source:
   """
   if study.source_data:
     return _load_stored_source(study)
+  if study.source in clinics.MIXTURES:
+    return _simulated_source(study)
   reference = reference_of(study)
   cohort = virtual.draw(source_clinic(study), (study.site,), reference)
   sizes = {"training": study.source_subjects, "validation": study.validation_subjects}
@@ -197,6 +212,33 @@ def load_source(study: study_config.Study) -> Source:
   pairs = batches.make_pairs(cohort, study.site, study.windows, reference)
   origin = {"data": "in silico: virtual cohort", "source": study.source}
   return Source(pairs.of(split.subjects["training"]), pairs.of(split.subjects["validation"]), origin)
+
+
+def _simulated_source(study: study_config.Study) -> Source:
+  """Draws the people of a mixture of clinics, and simulates clinics of the training and of the validation subjects."""
+  mixture, reference = clinics.MIXTURES[study.source], reference_of(study)
+  sizes = {"training": study.source_subjects, "validation": study.validation_subjects}
+  pools: dict[str, list[simulated_clinics.People]] = {part: [] for part in sizes}
+  for number, (setup, share) in enumerate(mixture.people):
+    counts = {part: max(round(share * size), 1) for part, size in sizes.items()}
+    scenario = clinics.Scenario(setup.population, setup.device, setup.oximeter, setup.rhythm)
+    seed = (2 * study.cohort_seed + _ANOTHER_POOL * number) % 2**32
+    clinic = scenario.clinic(f"source{number}", sum(counts.values()), study.source_seconds, study.windows.fs_hz, seed)
+    cohort = [_calibrated(study, one, study.site) for one in virtual.draw(clinic, (study.site,), reference)]
+    split = splits.draw([one.subject for one in cohort], counts, study.cohort_seed)
+    everyone = simulated_clinics.people(cohort, study.site, reference, virtual.COVARIATES)
+    for part, names in split.subjects.items():
+      pools[part].append(everyone.at(np.flatnonzero(np.isin(everyone.subject_s, names))))
+  training, validation = (
+    dataclasses.replace(
+      simulated_clinics.simulate(
+        pools[part], mixture, study.windows, max(sizes[part] // _SUBJECTS_PER_CLINIC, 1), _WINDOWS_OF_MEMBER, seed
+      ),
+      sites=(study.site, reference),
+    )
+    for part, seed in (("training", study.cohort_seed), ("validation", study.cohort_seed + 1))
+  )
+  return Source(training, validation, {"data": "in silico: simulated clinics", "source": study.source})
 
 
 def _load_stored_source(study: study_config.Study) -> Source:

@@ -7,7 +7,7 @@ header implies, and refuses parameters that are NaN or infinite.
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -19,6 +19,7 @@ from cap_jax.data import batches, splits
 from cap_jax.losses import tasks
 from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
+from cap_jax.signals import spectra
 from cap_jax.strategies import surgery
 from cap_jax.train import checksummed, filter_blend
 from cap_jax.train.uncertainty_calibration import UncertaintyCalibration, expected_shapes
@@ -157,6 +158,8 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
       "sd_mmhg": checkpoint.scaling.sd_mmhg,
       "scalars": checkpoint.scaling.scalars,
       "unitless": checkpoint.scaling.unitless,
+      "spectrum": checkpoint.scaling.spectrum,
+      "clinic": checkpoint.scaling.clinic,
     },
     "about": checkpoint.about,
     "calibration": dataclasses.asdict(checkpoint.calibration),
@@ -194,7 +197,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
       content[_UNCERTAINTY] = {**content[_UNCERTAINTY], "detector": False, "ood_threshold": None}
     model = config.Model(**{**content["model"], "covariates": tuple(content["model"]["covariates"])})
     spec = config.Windows(**content["windows"])
-    scaling = _restored_scaling(content)
+    scaling = _restored_scaling(content, model.reads_context)
     task, about = str(content["task"]), dict(content["about"])
     if task not in tasks.TASKS:
       raise ValueError(f"task {task}")
@@ -237,7 +240,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   )
 
 
-def _restored_scaling(content: dict[str, Any]) -> batches.Scaling:
+def _restored_scaling(content: dict[str, Any], reads_context: bool) -> batches.Scaling:
   """Returns the scaling from the header of a checkpoint.
 
   Raises:
@@ -246,10 +249,27 @@ def _restored_scaling(content: dict[str, Any]) -> batches.Scaling:
   of = content["scaling"]
   scalars = tuple((str(name), float(mean), float(sd)) for name, mean, sd in of["scalars"])
   unitless = bool(of["unitless"]) if content["format"] == FORMAT else False
-  scaling = batches.Scaling(of["mean_mmhg"], of["sd_mmhg"], scalars, unitless=unitless)
+  scaling = batches.Scaling(
+    of["mean_mmhg"], of["sd_mmhg"], scalars, unitless=unitless,
+    spectrum=_restored_bands(of.get("spectrum", ())), clinic=_restored_bands(of.get("clinic", ())),
+  )  # fmt: skip
   if not all(np.isfinite([scaling.mean_mmhg, scaling.sd_mmhg])) or scaling.sd_mmhg <= 0:
     raise ValueError(f"scaling {scaling.mean_mmhg}, {scaling.sd_mmhg}")
+  if bool(scaling.spectrum) != reads_context or min((sd for _, sd in scaling.spectrum), default=1.0) <= 0:
+    raise ValueError("spectrum")
   return scaling
+
+
+def _restored_bands(bands: Sequence[Sequence[float]]) -> tuple[tuple[float, float], ...]:
+  """Returns mean and SD by band from the header of a checkpoint.
+
+  Raises:
+    ValueError: they are of another number, not finite, or an SD is negative.
+  """
+  pairs = tuple((float(mean), float(sd)) for mean, sd in bands)
+  if pairs and (len(pairs) != spectra.BANDS or not np.isfinite(pairs).all() or min(sd for _, sd in pairs) < 0):
+    raise ValueError("spectra of the scaling")
+  return pairs
 
 
 def _with_new_names(content: dict[str, Any]) -> dict[str, Any]:

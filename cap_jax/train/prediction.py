@@ -106,8 +106,8 @@ def predict(trained: checkpoint.Checkpoint, windows: batches.Pairs | batches.Wav
     InputError: the windows lack a covariate that the network needs.
   """
   scaling = trained.scaling
-  c_bq = scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
-  network_bt = scaling.unscale(apply(trained.net, trained.params, scaling.scale_input(windows.x_bt), c_bq))
+  x_bt, c_bq = scaling.inputs(windows, trained.model)
+  network_bt = scaling.unscale(apply(trained.net, trained.params, x_bt, c_bq))
   return trained.blended(network_bt, windows.x_bt)
 
 
@@ -122,10 +122,8 @@ def pooled(
     adapted: whether the adaptor is applied to the input.
   """
   rows = np.random.default_rng(0).permutation(len(windows.x_bt))[:_POOLED]
-  c_bq = trained.scaling.standardise(windows.covariates, trained.model.covariates, len(windows.x_bt))
-  h_bnd = features(
-    trained.net, trained.params, trained.scaling.scale_input(windows.x_bt[rows]), c_bq[rows], adapted=adapted
-  )
+  x_bt, c_bq = trained.scaling.inputs(windows, trained.model)
+  h_bnd = features(trained.net, trained.params, x_bt[rows], c_bq[rows], adapted=adapted)
   return h_bnd.mean(1, dtype=np.float32), windows.subject_b[rows]
 
 
@@ -166,8 +164,7 @@ def make_validator(
     windows: labelled validation windows [mmHg].
     spec: margin of the windows.
   """
-  x_bt = scaling.scale_input(windows.x_bt)
-  c_bq = scaling.standardise(windows.covariates, model.covariates, len(x_bt))
+  x_bt, c_bq = scaling.inputs(windows, model)
 
   def validate(params: Params) -> float:
     predicted_bt = scaling.unscale(apply(net, finish(params), x_bt, c_bq))

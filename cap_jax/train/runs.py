@@ -113,14 +113,10 @@ def arrays(
     model: network whose covariates are read.
     numerics: names of the numbers that the task learns.
   """
-  count = len(windows.x_bt)
-  stream = {
-    "x": scaling.scale_input(windows.x_bt),
-    "c": scaling.standardise(windows.covariates, model.covariates, count),
-  }
+  stream = dict(zip(("x", "c"), scaling.inputs(windows, model), strict=True))
   if isinstance(windows, batches.Pairs):
     stream["y"] = scaling.scale(windows.y_bt)
-    stream["m"] = scaling.standardise(windows.covariates, numerics, count)
+    stream["m"] = scaling.standardise(windows.covariates, numerics, len(windows.x_bt))
   return stream
 
 
@@ -166,7 +162,7 @@ def pretrain(
   of_task = tasks.TASKS[task]
   model = of_task.model(model)
   numerics = of_task.numerics or ()
-  scaling = batches.fit_scaling(training, (*model.covariates, *numerics), signals.unitless)
+  scaling = batches.fit_scaling(training, (*model.covariates, *numerics), signals.unitless, model.reads_context)
   nets.check(model, signals.windows)
   net = nets.make_net(model)
   source_loss = of_task.make_loss(net, signals.windows.margin)
@@ -433,7 +429,7 @@ def _target_scaling(
   if data.labelled is None:
     return source.scaling
   if not checks.source_scales(strategy):
-    return batches.fit_scaling(data.labelled, model.covariates, unitless)
+    return batches.fit_scaling(data.labelled, model.covariates, unitless, model.reads_context)
   if not _outputs_pressure(source.scaling, source.task):
     mean, sd = data.labelled.moments(reference=True)
     return dataclasses.replace(source.scaling, mean_mmhg=mean, sd_mmhg=sd)

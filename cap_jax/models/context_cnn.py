@@ -1,0 +1,84 @@
+"""f: the extractor `token_cnn`, told in what circumstances a window was measured.
+
+The circumstances are spectra: of the subject's record, and mean and SD of those of the clinic (`signals.spectra`). A small
+network e encodes them, and its code sets two things:
+
+    a(x; c₁, c₂) = x + c₁ ẋ + c₂ ẍ,     (c₁, c₂) = W_a e(s)          the inverse of a second-order transducer (`adaptor`)
+    g ↦ (1 + γ) g + β,                  (γ, β) = W e(s), each layer   feature-wise linear modulation (Perez et al. 2018)
+
+So one network adapts to the line of a clinic without training: amortised domain adaptation, learnt over simulated clinics
+(`data.simulated_clinics`). W_a and W start at zero: a fresh network is `token_cnn`.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cap_jax.models import adaptor, context, convolution, token_cnn
+from cap_jax.signals import spectra
+from cap_jax.types import DType
+
+CONTEXT = 3 * spectra.BANDS  # the subject's spectrum, the clinic's mean and SD
+_LIMIT = 3.0
+_UNITS = (1.0, 4.0)  # of c₁ and c₂, samples and samples²
+
+
+def derivatives(x_bt: jax.Array) -> jax.Array:
+  """Returns first and second derivative of windows under a narrow Gaussian, (batch, time, 2)."""
+  first_k, second_k = adaptor.gaussian_derivatives()
+  half = len(first_k) // 2
+  padded = jnp.pad(x_bt, ((0, 0), (half, half)), mode="edge")
+  time = x_bt.shape[1]
+  taps_kd = jnp.stack([first_k[::-1], second_k[::-1]], axis=-1)
+  return jnp.stack([padded[:, k : k + time] for k in range(2 * half + 1)], axis=-1) @ taps_kd
+
+
+class Modulated(nn.Module):
+  """Residual block h + W₂ gelu(conv(g) + W₃ mean(g)) with g = (1 + γ) norm(h) + β."""
+
+  channels: int
+  kernel: int
+  dilation: int
+  dtype: DType = None
+
+  @nn.compact
+  def __call__(self, h_bnd: jax.Array, code_bd: jax.Array) -> jax.Array:
+    g = nn.LayerNorm(dtype=self.dtype, name="norm")(h_bnd)
+    film = nn.Dense(2 * self.channels, kernel_init=nn.initializers.zeros, dtype=self.dtype, name="film")(code_bd)
+    scale, shift = jnp.split(film[:, None], 2, axis=-1)
+    g = g * jnp.broadcast_to(1 + scale, g.shape) + jnp.broadcast_to(shift, g.shape)
+    window_context = nn.Dense(self.channels, use_bias=False, dtype=self.dtype, name="context")(g.mean(1, keepdims=True))
+    u = convolution.ShiftedConv(self.channels, self.kernel, self.dilation, self.dtype, name="conv")(g)
+    u = nn.gelu(u + jnp.broadcast_to(window_context, u.shape))
+    return h_bnd + nn.Dense(self.channels, dtype=self.dtype, name="mix")(u)
+
+
+class ContextCNN(nn.Module):
+  """Maps scaled windows (batch, time) and covariates (batch, covariate + CONTEXT) to features (batch, token, channels).
+
+  The last `CONTEXT` columns are the circumstances.
+
+  Raises:
+    ValueError: the window is not a whole number of patches.
+  """
+
+  patch: int
+  channels: int
+  layers: int
+  kernel: int
+  code: int
+  dtype: DType = None
+
+  @nn.compact
+  def __call__(self, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
+    covariates_bq, spectra_bq = c_bq[:, :-CONTEXT], c_bq[:, -CONTEXT:]
+    code_bd = _LIMIT * jnp.tanh(spectra_bq / _LIMIT)
+    for k in range(2):
+      code_bd = nn.gelu(nn.Dense(self.code, dtype=self.dtype, name=f"encoder_{k}")(code_bd))
+    inverse_b2 = nn.Dense(2, kernel_init=nn.initializers.zeros, name="section")(code_bd) * jnp.asarray(_UNITS)[None]
+    x_bt = x_bt + (derivatives(x_bt) * inverse_b2[:, None]).sum(-1)
+    h = convolution.ShiftedConv(self.channels, 3, dtype=self.dtype, name="embed")(token_cnn.tokens(x_bt, self.patch))
+    h = context.embed_context(h, x_bt, covariates_bq)
+    for k in range(self.layers):
+      h = Modulated(self.channels, self.kernel, 2 ** (k % 3), self.dtype, name=f"layer_{k}")(h, code_bd)
+    return nn.LayerNorm(dtype=self.dtype, name="norm")(h)
