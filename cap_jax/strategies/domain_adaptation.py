@@ -26,6 +26,9 @@ The section is therefore the choice if all of the target's waves are known to co
 variants helps if only the people differ or if each subject has another transducer; the variant `transducer` helps where
 there are transducers (docs/experiments.md). `fir` with weights, the default, gains with one and loses little elsewhere.
 MMD, CORAL (whatever its weight) and DANN gain little here.
+
+    context     θ_t = θ^S, s from the target's waves: nothing is trained. The source network reads the spectra of a subject and
+                of a clinic (`models.context_cnn`) and has learnt over simulated clinics what they mean
 """
 
 import dataclasses
@@ -87,6 +90,12 @@ VARIANTS = {
     learning_rate=3e-3,
     weight_decay=0.0,
     optimizer="muon",
+  ),
+  "domain_adaptation/context": Strategy(
+    equation="θ_t = {θ_f, θ_r from the source (frozen)}, circumstances from the target's waves, nothing trained, no target labels",
+    init_from_source=("f", "r"),
+    stages=(),
+    loss=(),
   ),
   "domain_adaptation/section": dataclasses.replace(_ADAPTOR, adaptor="section", reweigh=False, learning_rate=5e-2),
 }

@@ -68,7 +68,7 @@ class Strategy:
     equation: θ_t in the notation of the method, for readers.
     init_from_source: path prefixes that come from the source. "s=r" initialises the block s, a head for the source's
       own task, from the source's r.
-    stages: what is frozen, stage by stage. A frozen f computes its features once.
+    stages: what is frozen, stage by stage. A frozen f computes its features once. () trains nothing; then loss is () too.
     loss: terms, weights, schedules.
     combine: how the terms are balanced, name in `multi_task.MAKERS`.
     adaptor: adaptor ahead of the target's extractor, name in `net.ADAPTORS`.
@@ -127,12 +127,15 @@ class Strategy:
         raise InputError(f"loss {term.name}: weight {term.weight} must be positive; omit the term for no weight")
     _check("combine", self.combine, multi_task.MAKERS)
     _check("adaptor", self.adaptor, ADAPTORS)
-    if not self.loss or not self.stages:
-      raise InputError(f"stages={self.stages}, loss={self.loss}: pass at least one stage and one term")
+    untrained = not self.loss and not self.stages and {"f", "r"} <= set(self.init_from_source)
+    if not untrained and (not self.loss or not self.stages):
+      raise InputError(
+        f"stages={self.stages}, loss={self.loss}: pass at least one stage and one term; or neither, with f and r from the source"
+      )
     shares = sum(stage.share for stage in self.stages)
-    if abs(shares - 1) > 1e-6:
+    if self.stages and abs(shares - 1) > 1e-6:
       raise InputError(f"stages: their shares add up to {shares:g}; they must add up to 1")
-    if not self.streams:
+    if self.stages and not self.streams:
       raise InputError(f"loss={self.loss}: reads no windows; add a term that does, such as target")
     if self.transducer and "source" not in self.streams:
       raise InputError(f"transducer, loss={self.loss}: no term reads source windows; add a term such as source")
@@ -141,7 +144,7 @@ class Strategy:
         f"learning_rate={self.learning_rate}, weight_decay={self.weight_decay}, low_rank={self.low_rank}, "
         f"rate_decay={self.rate_decay}: learning_rate must be positive, weight_decay and low_rank 0 or more, rate_decay in (0, 1]"
       )
-    if min(min(stage.share, stage.rate) for stage in self.stages) <= 0:
+    if min((min(stage.share, stage.rate) for stage in self.stages), default=1.0) <= 0:
       raise InputError(f"stages={self.stages}: shares and rates must be positive")
     self._check_stages()
     self._check_together()

@@ -49,6 +49,7 @@ def check(strategy: Strategy, model: config.Model, source_model: config.Model, t
       exist.
   """
   check_task(strategy, task)
+  check_circumstances(strategy, source_model)
   model = with_adaptor(strategy, model)
   net, source_net = nets.make_net(model), nets.make_net(source_model)
   unknown = [name for name in model.covariates if name not in source_model.covariates]
@@ -63,6 +64,7 @@ def check(strategy: Strategy, model: config.Model, source_model: config.Model, t
 
 
 def _check_blocks(strategy: Strategy, net: nets.Net, source_net: nets.Net, samples: int, task: str) -> None:
+  labels: Params = {"r": "freeze"}
   if not {"target", "source"} & {term.name for term in strategy.loss} and "r" not in strategy.init_from_source:
     raise surgery.MergeError("no loss trains the fresh head; add r to init_from_source, or add the loss target")
 
@@ -80,6 +82,23 @@ def _check_blocks(strategy: Strategy, net: nets.Net, source_net: nets.Net, sampl
   # `labels` are those of the last stage
   if task != "waveform" and "r" in strategy.init_from_source and "freeze" in jax.tree.leaves(labels["r"]):
     raise surgery.MergeError(f"the head was trained for {task} and stays frozen; train all of r in the last stage")
+
+
+def check_circumstances(strategy: Strategy, source_model: config.Model) -> None:
+  """Checks that a strategy that trains nothing has something to adapt.
+
+  Args:
+    strategy: how to transfer.
+    source_model: the source network.
+
+  Raises:
+    InputError: the source network does not read the circumstances of a measurement.
+  """
+  if not strategy.stages and not source_model.reads_context:
+    raise InputError(
+      f"strategy {strategy.name}: trains nothing, and the source network does not read the circumstances of a clinic; pretrain one "
+      "with --config=experiments/configs/context.py"
+    )
 
 
 def check_unit(strategy: Strategy, unitless: bool) -> None:

@@ -424,16 +424,17 @@ class Budget:
 def _target_scaling(
   strategy: Strategy, source: checkpoint.Checkpoint, data: Data, model: config.Model
 ) -> batches.Scaling:
-  """Returns the scaling of the target network: the source's if the strategy uses its parameters or its windows."""
-  unitless = source.scaling.unitless
-  if data.labelled is None:
-    return source.scaling
-  if not checks.source_scales(strategy):
-    return batches.fit_scaling(data.labelled, model.covariates, unitless, model.reads_context)
-  if not _outputs_pressure(source.scaling, source.task):
+  """Returns the scaling of the target network: the source's if the strategy uses its parameters or its windows.
+
+  A network that reads the circumstances gets those of the target's clinic with it.
+  """
+  scaling, clinic = source.scaling, data.unlabelled if data.unlabelled is not None else data.labelled
+  if data.labelled is not None and not checks.source_scales(strategy):
+    scaling = batches.fit_scaling(data.labelled, model.covariates, scaling.unitless, model.reads_context)
+  elif data.labelled is not None and not _outputs_pressure(scaling, source.task):
     mean, sd = data.labelled.moments(reference=True)
-    return dataclasses.replace(source.scaling, mean_mmhg=mean, sd_mmhg=sd)
-  return source.scaling
+    scaling = dataclasses.replace(scaling, mean_mmhg=mean, sd_mmhg=sd)
+  return scaling.with_clinic(clinic) if scaling.spectrum and clinic is not None else scaling
 
 
 def prepare(
@@ -452,6 +453,7 @@ def prepare(
   """
   checks.check_task(strategy, source.task)
   checks.check_unit(strategy, source.scaling.unitless)
+  checks.check_circumstances(strategy, source.model)
   model = checks.with_adaptor(strategy, model or checks.wave_model(source.model))
   strategy = strategy.at(source.site, data.site)
   net, samples, margin = nets.make_net(model), source.windows.samples, source.windows.margin
@@ -464,6 +466,8 @@ def prepare(
     tasks.TASKS["waveform"].make_loss(net, margin),
     tasks.TASKS[source.task].make_loss(_source_reader(net, source.net, strategy), margin),
   )
+  if not strategy.stages:
+    data.needed("unlabelled", f"strategy {strategy.name}")
   loss = terms.make_total(strategy.loss, strategy.combine, context, low_rank.view)
   rates = strategy.rates(layers)
   plans = loop.plan_stages(strategy, budget.steps, strategy.learning_rate, frozen, rates, data.n_target)

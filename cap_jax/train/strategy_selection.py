@@ -6,7 +6,8 @@
     n ≥ 2 labelled subjects    cross-validation over subjects: trained on some of them, scored on the others
     n = 1                      trained on the one, scored by importance-weighted validation (`label_free_validation`)
     n = 1, at another site     nobody is left to score on, least of all the source's subjects: `ONE_LABEL_STRATEGY`
-    n = 0                      `FREE`, or the source network unchanged where no transducer is found; scored by
+    n = 0                      `CONTEXT` for a source network that reads its circumstances, which needs no training; otherwise
+                               `FREE`, or the source network unchanged where no transducer is found; scored by
                                importance-weighted validation
 
 Candidates are trained for a third of the steps of the chosen strategy. In cross-validation, each is also blended with
@@ -50,6 +51,7 @@ CANDIDATES = (
 ONE_LABEL_STRATEGY = "multi_task/transducer_first"
 OTHER_WORLD_STRATEGY = "fine_tuning/lp_ft"
 FREE = "domain_adaptation/transducer"
+CONTEXT = "domain_adaptation/context"
 MARGIN = 0.1
 _FOLDS = 3
 _SHARE = 1 / 3
@@ -144,6 +146,10 @@ def choose(
     surgery.MergeError: a candidate cannot follow this source.
     InputError: a candidate cannot follow this source, or windows are missing.
   """
+  if not data.n_target and trained.model.reads_context:
+    return Choice(
+      (Ranked(CONTEXT, float("nan")),), "no label, and the source network reads the circumstances of the clinic"
+    )
   stages = max(len(find(name).stages) for name in (*CANDIDATES, FREE))
   short = dataclasses.replace(budget, steps=max(loop.whole(_SHARE * budget.steps), config.CHUNK * stages))
   if data.labelled is not None and data.site == trained.site and data.source is not None:

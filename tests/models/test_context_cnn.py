@@ -1,0 +1,130 @@
+"""The network that reads its circumstances: its spectra, its start, and what a clinic changes."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from cap_jax import config
+from cap_jax.data import batches
+from cap_jax.models import adaptor, context_cnn, net
+from cap_jax.signals import spectra
+from cap_jax.types import InputError
+
+RNG = np.random.default_rng(0)
+MODEL = config.Model(extractor="context_cnn", channels=8, layers=2, head_channels=8)
+
+
+def waves(subjects, each, noise=0.0, clinic=None, scale=1.0):
+  """Windows of a beat of 1.25 Hz at random phases, with noise."""
+  t = np.arange(500) / 125
+  x = [
+    95 + scale * 20 * np.sin(2 * np.pi * 1.25 * (t + RNG.random())) + noise * RNG.normal(size=500)
+    for _ in range(subjects * each)
+  ]
+  covariates = {} if clinic is None else {batches.CLINIC: np.repeat(np.asarray(clinic, np.float32), each)}
+  x_bt = np.array(x, np.float32)
+  return batches.Pairs(x_bt, x_bt - 1, np.repeat([f"p{k}" for k in range(subjects)], each), covariates)
+
+
+def scaling(training):
+  return batches.fit_scaling(training, circumstances=True)
+
+
+@pytest.mark.quick
+def test_the_power_of_white_noise_is_its_variance_in_every_band():
+  power = np.exp(spectra.log_power(0.5 * RNG.normal(size=(400, 500)).astype(np.float32))).mean(0)
+  np.testing.assert_allclose(power, 0.25, rtol=0.15)
+  floor = spectra.log_power(np.ones((1, 500), np.float32))
+  np.testing.assert_allclose(floor, 2 * np.log(0.002), rtol=1e-5)
+
+
+@pytest.mark.quick
+def test_a_tone_lies_in_its_band():
+  t = np.arange(500) / 125
+  peak = spectra.log_power(np.sin(2 * np.pi * 9.5 * t, dtype=np.float32)[None])[0].argmax()
+  assert 0.5 + 0.75 * peak == pytest.approx(9.5)  # Hz at 125 Hz
+
+
+@pytest.mark.quick
+def test_the_circumstances_are_those_of_the_subject_and_of_the_clinic():
+  training = waves(20, 3, noise=0.5)
+  of = scaling(training)
+  quiet, loud = waves(6, 3, noise=0.05), waves(6, 3, noise=2.0)
+  _, alone_bq = of.inputs(quiet, MODEL)
+  assert alone_bq.shape == (18, context_cnn.CONTEXT)
+  own, mean, sd = np.split(alone_bq, 3, axis=1)
+  np.testing.assert_array_equal(own, mean)  # of an unknown clinic each subject stands for its own
+  np.testing.assert_array_equal(sd, 0)
+  np.testing.assert_array_equal(own[0], own[1])  # windows of a subject share its spectrum
+  assert np.abs(own[0] - own[3]).max() > 0
+  _, known_bq = of.with_clinic(loud.unlabelled()).inputs(quiet, MODEL)
+  own_too, mean, sd = np.split(known_bq, 3, axis=1)
+  np.testing.assert_array_equal(own_too, own)
+  assert (mean[0, 40:] > own[0, 40:]).all()  # the noise of the clinic
+  assert np.ptp(mean, axis=0).max() == 0
+  assert (sd[0] > 0).all()
+
+
+@pytest.mark.quick
+def test_windows_of_several_clinics_have_the_circumstances_of_their_own():
+  of = scaling(waves(20, 3, noise=0.5))
+  clinic = [0, 0, 1, 1, 1]
+  windows = waves(5, 2, noise=0.3, clinic=clinic)
+  _, together = of.inputs(windows, MODEL)
+  for number in (0, 1):
+    part = windows.at(windows.covariates[batches.CLINIC] == number)
+    bare = dataclasses.replace(part, covariates={})
+    _, apart = of.with_clinic(bare.unlabelled()).inputs(bare, MODEL)
+    np.testing.assert_allclose(together[windows.covariates[batches.CLINIC] == number], apart, atol=1e-4)
+
+
+@pytest.mark.quick
+def test_one_name_in_two_clinics_is_two_records():
+  of = scaling(waves(20, 3, noise=0.5))
+  one, other = waves(1, 2, noise=0.05), waves(1, 2, noise=3.0)
+  both = batches.Pairs(
+    *(np.concatenate([getattr(part, name) for part in (one, other)]) for name in ("x_bt", "y_bt", "subject_b")),
+    {batches.CLINIC: np.array([0, 0, 1, 1], np.float32)},
+  )
+  own = of.inputs(both, MODEL)[1][:, : spectra.BANDS]
+  assert (own[2, 40:] - own[0, 40:] > 0.5).all()
+
+
+@pytest.mark.quick
+def test_a_fresh_network_ignores_the_circumstances():
+  network = net.make_net(MODEL)
+  assert network.covariates == context_cnn.CONTEXT
+  params = network.init(jax.random.key(0), 500)
+  x = RNG.normal(size=(2, 500)).astype(np.float32)
+  c = RNG.normal(size=(2, 2, context_cnn.CONTEXT)).astype(np.float32)
+  outputs = [network.apply(params, x, c_bq) for c_bq in c]
+  np.testing.assert_allclose(*outputs, atol=1e-6)
+  params["f"]["layer_0"]["film"]["kernel"] = 0.1 * np.ones_like(params["f"]["layer_0"]["film"]["kernel"])
+  outputs = [network.apply(params, x, c_bq) for c_bq in c]
+  assert np.abs(outputs[0] - outputs[1]).max() > 1e-4
+
+
+@pytest.mark.quick
+def test_its_section_is_the_inverse_of_a_transducer():
+  """x + 2ζ/ω ẋ + ẍ/ω² undoes the line of a tone."""
+  fs, hz, natural, damping = 125.0, 3.0, 9.0, 0.2
+  t = np.arange(1000) / fs
+  response = 1 / (1 - (hz / natural) ** 2 + 2j * damping * hz / natural)
+  recorded = np.real(response * np.exp(2j * np.pi * hz * t)).astype(np.float32)[None]
+  omega = 2 * np.pi * natural / fs  # per sample
+  c_1, c_2 = 2 * damping / omega, 1 / omega**2
+  first, second = np.moveaxis(np.asarray(context_cnn.derivatives(recorded)), -1, 0)
+  undone = recorded + c_1 * first + c_2 * second
+  np.testing.assert_allclose(undone[0, 50:-50], np.cos(2 * np.pi * hz * t)[50:-50], atol=5e-3)
+  np.testing.assert_allclose(
+    first[0], np.asarray(adaptor.filtered(recorded, np.asarray(adaptor.gaussian_derivatives()[0])))[0], atol=1e-5
+  )
+
+
+@pytest.mark.quick
+def test_a_scaling_without_spectra_is_refused():
+  windows = waves(2, 2)
+  with pytest.raises(InputError, match="extractor context_cnn: the source network reads no circumstances"):
+    batches.fit_scaling(windows).inputs(windows, MODEL)

@@ -1,0 +1,117 @@
+"""A network that reads its circumstances is adapted without training: the clinic's waves are all that changes."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from cap_jax import config
+from cap_jax.data import batches, recordings
+from cap_jax.inference import reconstruct
+from cap_jax.strategies import find
+from cap_jax.strategies.strategy import Strategy
+from cap_jax.train import checkpoint, checksummed, prediction, runs, strategy_selection
+from cap_jax.types import InputError
+from tests.train import people
+
+NAME = "domain_adaptation/context"
+MODEL = config.Model(extractor="context_cnn", channels=8, layers=1, head_channels=8)
+
+
+@pytest.fixture(scope="module")
+def source():
+  """A network that heeds its circumstances, though it has learnt nothing."""
+  windows = people.pairs([f"s{k}" for k in range(6)], 4, 0)
+  params = jax.tree.map(np.array, checkpoint.nets.make_net(MODEL).init(jax.random.key(3), people.SAMPLES))
+  film = params["f"]["layer_0"]["film"]["kernel"]
+  film[:] = 0.05 * np.random.default_rng(0).normal(size=film.shape)
+  params["r"]["wave"]["kernel"] = 0.1 + 0 * params["r"]["wave"]["kernel"]
+  scaling = batches.fit_scaling(windows, circumstances=True)
+  return checkpoint.Checkpoint(params=params, model=MODEL, scaling=scaling)
+
+
+def noisy(windows, sd):
+  x_bt = windows.x_bt + sd * np.random.default_rng(1).normal(size=windows.x_bt.shape).astype(np.float32)
+  return dataclasses.replace(windows, x_bt=x_bt)
+
+
+def test_only_the_circumstances_change(source):
+  data = runs.Data(unlabelled=noisy(people.pairs(["u0", "u1", "u2"], 3, 1), 2.0).unlabelled())
+  adapted = runs.adapt(find(NAME), source, data, runs.Budget(50, 8)).checkpoint
+  jax.tree.map(np.testing.assert_array_equal, adapted.params, source.params)
+  assert adapted.scaling == source.scaling.with_clinic(data.unlabelled)
+  assert len(adapted.scaling.clinic) == len(source.scaling.spectrum)
+  test = people.pairs(["t0"], 2, 2)
+  assert np.abs(prediction.predict(adapted, test) - prediction.predict(source, test)).max() > 1e-3
+  assert adapted.has_seen("u0")
+  assert not adapted.has_seen("t0")
+
+
+def test_a_fine_tuned_network_knows_its_clinic_too(source):
+  labelled = people.pairs(people.PEOPLE, 4, 2)
+  data = runs.Data(labelled=labelled)
+  tuned = runs.adapt(find("fine_tuning/all"), source, data, runs.Budget(50, 8)).checkpoint
+  assert tuned.scaling.clinic == source.scaling.with_clinic(labelled.unlabelled()).clinic
+  unlabelled = noisy(people.pairs(["u0", "u1"], 3, 1), 2.0).unlabelled()
+  tuned = runs.adapt(
+    find("fine_tuning/all"), source, dataclasses.replace(data, unlabelled=unlabelled), runs.Budget(50, 8)
+  ).checkpoint
+  assert tuned.scaling.clinic == source.scaling.with_clinic(unlabelled).clinic
+  fresh = runs.adapt(find("scratch"), source, data, runs.Budget(50, 8)).checkpoint
+  assert fresh.scaling.spectrum != source.scaling.spectrum
+  assert fresh.scaling.clinic
+
+
+def test_it_needs_waves_and_a_source_that_reads_them(source):
+  with pytest.raises(InputError, match="needs unlabelled windows of the target"):
+    runs.adapt(find(NAME), source, runs.Data())
+  _, plain, data = people.ground(dataclasses.replace(MODEL, extractor="token_cnn"), 50)
+  with pytest.raises(InputError, match="does not read the circumstances of a clinic; pretrain one"):
+    runs.adapt(find(NAME), plain, data)
+  with pytest.raises(InputError, match="the source network reads no circumstances; use its own extractor"):
+    runs.adapt(find("multi_task/fresh"), plain, data, model=MODEL)
+
+
+def test_without_labels_auto_is_it(source):
+  data = runs.Data(unlabelled=people.pairs(["u0", "u1"], 3, 1).unlabelled())
+  choice = strategy_selection.choose(source, data, None, runs.Budget(50, 8), lambda *_: pytest.fail("trained"))
+  assert choice.name == NAME
+  assert "no label" in strategy_selection.format_ranking(choice)
+
+
+@pytest.mark.quick
+def test_a_strategy_trains_with_stages_and_a_loss_or_not_at_all():
+  for changes in ({"stages": ()}, {"loss": ()}, {"stages": (), "loss": (), "init_from_source": ("f",)}):
+    with pytest.raises(InputError, match="at least one stage and one term; or neither"):
+      Strategy(**{"init_from_source": ("f", "r"), **changes})
+
+
+def test_it_is_stored_with_its_clinic_and_reconstructs(source, tmp_path):
+  unlabelled = people.pairs(["u0", "u1", "u2"], 3, 1).unlabelled()
+  adapted = dataclasses.replace(source, scaling=source.scaling.with_clinic(unlabelled))
+  checkpoint.save(tmp_path / "net", adapted)
+  again = checkpoint.load(tmp_path / "net")
+  assert again.scaling == adapted.scaling
+  time_s = np.arange(2500) / 125
+  wave = (70 + 45 * np.exp(-(((time_s % 0.8) - 0.25) ** 2) / 0.006)).astype(np.float32)
+  record = recordings.Recording(subject="p", time_s=time_s, signals={"radial": wave}, units={"radial": "mmHg"})
+  one, other = (reconstruct.reconstruct(net, record).aortic_mmhg for net in (again, adapted))
+  np.testing.assert_array_equal(one, other)
+  unknown = reconstruct.reconstruct(source, record).aortic_mmhg
+  assert np.nanmax(np.abs(unknown - one)) > 1e-3
+
+
+@pytest.mark.parametrize(
+  ("field", "value"),
+  [("spectrum", []), ("spectrum", [[0, 0]] * 60), ("clinic", [[0, -1]] * 60), ("clinic", [[0, 1]] * 59), ("clinic", "x")],
+)
+def test_damaged_circumstances_are_refused(source, tmp_path, field, value):
+  checkpoint.save(tmp_path / "net", source)
+  content = json.loads((tmp_path / "net" / checkpoint.HEADER).read_text())
+  content["scaling"][field] = value
+  del content["sha256"]
+  checksummed.write(tmp_path / "damaged", content, source.params)
+  with pytest.raises(InputError, match="damaged, or written by another project"):
+    checkpoint.load(tmp_path / "damaged")
