@@ -278,13 +278,17 @@ class Scaling:
   spectrum: tuple[tuple[float, float], ...] = ()
   clinic: tuple[tuple[float, float], ...] = ()
 
-  def inputs(self, windows: "Waves | Pairs", model: config.Model) -> tuple[np.ndarray, np.ndarray]:
+  def inputs(
+    self, windows: "Waves | Pairs", model: config.Model, log_power_bk: np.ndarray | None = None
+  ) -> tuple[np.ndarray, np.ndarray]:
     """Returns what a network reads of peripheral windows.
 
     Args:
       windows: of a clinic of which `clinic` holds the spectra; or, with a covariate `CLINIC`, of several clinics, whose spectra
         are those of the windows.
       model: the network.
+      log_power_bk: (window, band) mean `spectra.log_power` of each window's subject, if more than these windows are known;
+        None for that of these windows.
 
     Returns:
       (window, time) scaled windows, and (window, covariate) standardised covariates with, for a network that reads them, the
@@ -299,6 +303,8 @@ class Scaling:
       return x_bt, c_bq
     if not self.spectrum:
       raise InputError(f"extractor {model.extractor}: the source network reads no circumstances; use its own extractor")
+    if log_power_bk is not None:
+      return x_bt, np.concatenate([c_bq, self._of_one_clinic(self._standardised(log_power_bk))], axis=1)
     return x_bt, np.concatenate([c_bq, self._circumstances(x_bt, windows)], axis=1)
 
   def with_clinic(self, windows: "Waves | Pairs") -> "Scaling":
@@ -313,21 +319,25 @@ class Scaling:
 
   def _subject_spectra(self, x_bt: np.ndarray, subject_b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns standardised spectra (subject, band) of scaled windows, and the number of each window's subject."""
-    mean_k, sd_k = np.array(self.spectrum, np.float32).T
     of_subject_sk, number_b = spectra.by_group(spectra.log_power(x_bt), subject_b)
-    return (of_subject_sk - mean_k) / sd_k, number_b
+    return self._standardised(of_subject_sk), number_b
+
+  def _standardised(self, log_power_sk: np.ndarray) -> np.ndarray:
+    mean_k, sd_k = np.array(self.spectrum, np.float32).T
+    return ((log_power_sk - mean_k) / sd_k).astype(np.float32)
+
+  def _of_one_clinic(self, own_bk: np.ndarray) -> np.ndarray:
+    """Returns standardised spectra (window, band) beside those of `clinic`, (window, 3 · band)."""
+    if not self.clinic:
+      return np.concatenate([own_bk, own_bk, np.zeros_like(own_bk)], axis=1)
+    mean_k, sd_k = np.array(self.clinic, np.float32).T
+    return np.concatenate([own_bk, np.broadcast_to(mean_k, own_bk.shape), np.broadcast_to(sd_k, own_bk.shape)], axis=1)
 
   def _circumstances(self, x_bt: np.ndarray, windows: "Waves | Pairs") -> np.ndarray:
     """Returns the spectrum of each window's subject, and mean and SD of those of its clinic, (window, 3 · band)."""
     if CLINIC not in windows.covariates:
       own_sk, number_b = self._subject_spectra(x_bt, windows.subject_b)
-      own_bk = own_sk[number_b]
-      if not self.clinic:
-        return np.concatenate([own_bk, own_bk, np.zeros_like(own_bk)], axis=1)
-      mean_k, sd_k = np.array(self.clinic, np.float32).T
-      return np.concatenate(
-        [own_bk, np.broadcast_to(mean_k, own_bk.shape), np.broadcast_to(sd_k, own_bk.shape)], axis=1
-      )
+      return self._of_one_clinic(own_sk[number_b])
     clinic_b = windows.covariates[CLINIC].astype(int)
     members = np.array([f"{clinic}/{name}" for clinic, name in zip(clinic_b, windows.subject_b, strict=True)])
     own_sk, number_b = self._subject_spectra(x_bt, members)

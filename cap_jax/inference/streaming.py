@@ -4,6 +4,8 @@ The window that the network reads ends a margin behind the new beat. The samples
 the beat itself is repeated there. Without a past, the first beat is repeated ahead of it too. A later reconstruction
 with the true future differs a little (`reconstruct`); tests quantify by how much.
 
+A network that reads its circumstances knows the spectrum of the patient better with each beat: the mean over the windows so far.
+
 A PPG without a unit is scaled window by window, as everywhere. A wave that a cuff calibrates is scaled by the beats of
 the last seconds, where `reconstruct` uses all beats of the record.
 """
@@ -16,12 +18,13 @@ import numpy as np
 from cap_jax import config
 from cap_jax.data import batches
 from cap_jax.inference import uncertainty
-from cap_jax.signals import beats, filters, quality, windows
+from cap_jax.signals import beats, filters, quality, spectra, windows
 from cap_jax.signals import calibration as scales
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 
 LONGEST_S = 2.5  # a beat at 24 a minute
+_UNKNOWN = np.zeros(spectra.BANDS, np.float32)
 
 
 class StreamState(NamedTuple):
@@ -30,10 +33,14 @@ class StreamState(NamedTuple):
   Attributes:
     past_t: its last peripheral samples at its own rate, in its own unit; (0,) at the beginning and after a gap.
     covariates: of the patient.
+    log_power_k: (band,) mean spectrum of the windows so far, for a network that reads its circumstances.
+    windows: number of these windows.
   """
 
   past_t: np.ndarray
   covariates: Mapping[str, float]
+  log_power_k: np.ndarray
+  windows: int = 0
 
 
 class StreamedBeat(NamedTuple):
@@ -76,7 +83,7 @@ class StreamingNetwork:
       raise InputError(f"fs_hz={fs_hz}: must be 20 to 10000")
     self._trained, self._fs_hz = trained, fs_hz
     self._keep = int(np.ceil((trained.windows.seconds + 1) * fs_hz))
-    self._read(np.full(trained.windows.samples, 90.0), dict.fromkeys(trained.model.covariates, 0.0))
+    self._read(np.full(trained.windows.samples, 90.0), dict.fromkeys(trained.model.covariates, 0.0), _UNKNOWN)
 
   def begin(self, covariates: Mapping[str, float] | None = None) -> StreamState:
     """Returns the state of a stream without a past; also for the first beat after a gap.
@@ -93,7 +100,7 @@ class StreamingNetwork:
       raise InputError(f"covariates: the network reads {', '.join(missing)}; pass begin({{{missing[0]!r}: …}})")
     if self._calibration.kind != "none":
       scales.reading(self._calibration, values, "the stream")
-    return StreamState(np.zeros(0), values)
+    return StreamState(np.zeros(0), values, _UNKNOWN)
 
   def __call__(self, state: StreamState, beat_t: np.ndarray) -> tuple[StreamState, StreamedBeat]:
     """Reconstructs the aortic wave of one beat.
@@ -113,14 +120,17 @@ class StreamingNetwork:
     self._check(beat_t)
     past_t = np.concatenate([state.past_t, beat_t])[-max(self._keep, len(beat_t)) :]
     window_t, own, clock_s = self._window(self._calibrated(past_t, state.covariates), len(beat_t))
-    reading = self._read(window_t, state.covariates)
+    count = state.windows + 1
+    scaled_bt = self._trained.scaling.scale_input(window_t[None])
+    log_power_k = state.log_power_k + (spectra.log_power(scaled_bt)[0] - state.log_power_k) / count
+    reading = self._read(window_t, state.covariates, log_power_k)
     intervals = self._trained.uncertainty_calibration
     at_s = np.arange(len(beat_t)) / self._fs_hz
     aortic = filters.resample(clock_s, reading.y_bt[0, own], at_s)
     width = (intervals.wave if intervals else np.nan) * np.interp(at_s, clock_s, reading.sigma_bt[0, own])
     is_ood = bool(uncertainty.out_of_distribution(intervals, reading.ood_b)[0]) if intervals else None
     beat = StreamedBeat(aortic, width, is_ood, self._trained.unknown_level)
-    return StreamState(past_t, state.covariates), beat
+    return StreamState(past_t, state.covariates, log_power_k, count), beat
 
   @property
   def _calibration(self) -> config.Calibration:
@@ -170,7 +180,9 @@ class StreamingNetwork:
     clock_s = (own - 1) / fs_hz - np.arange(size)[::-1] / spec.fs_hz
     return np.concatenate([wave_t, behind_t])[-spec.samples :], own_t, clock_s
 
-  def _read(self, window_t: np.ndarray, covariates: Mapping[str, float]) -> uncertainty.Reading:
+  def _read(
+    self, window_t: np.ndarray, covariates: Mapping[str, float], log_power_k: np.ndarray
+  ) -> uncertainty.Reading:
     values = {name: np.array([value], np.float32) for name, value in covariates.items()}
     waves = batches.Waves(window_t[None].astype(np.float32), np.array(["stream"]), values)
-    return uncertainty.read(self._trained, waves, block=1)
+    return uncertainty.read(self._trained, waves, block=1, log_power_bk=log_power_k[None])

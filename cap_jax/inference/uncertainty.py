@@ -70,6 +70,7 @@ def read(
   windows: batches.Waves | batches.Pairs,
   adapted: bool = True,
   block: int = prediction.PREDICT,
+  log_power_bk: np.ndarray | None = None,
 ) -> Reading:
   """Computes waves, their σ and the detector's logits of peripheral windows [mmHg].
 
@@ -78,13 +79,14 @@ def read(
     windows: peripheral windows [mmHg].
     adapted: whether to apply the adaptor, as for the target's windows; the source's are read without it.
     block: windows of a batch.
+    log_power_bk: see `batches.Scaling.inputs`.
 
   Raises:
     InputError: the windows lack a covariate that the network needs.
   """
   scaling, intervals = trained.scaling, trained.uncertainty_calibration
   head, detector = (intervals.head, intervals.detector) if intervals is not None else (None, None)
-  recorded_bt, c_bq = scaling.inputs(windows, trained.model)
+  recorded_bt, c_bq = scaling.inputs(windows, trained.model, log_power_bk)
   x_bt, outputs = recorded_bt, []
   x_bt = prediction.apply_adaptor(trained.net, trained.params, x_bt) if adapted else x_bt
   net, params = prediction.strip_adaptor(trained.net, trained.params)

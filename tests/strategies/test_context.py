@@ -9,7 +9,7 @@ import pytest
 
 from cap_jax import config
 from cap_jax.data import batches, recordings
-from cap_jax.inference import reconstruct
+from cap_jax.inference import reconstruct, streaming
 from cap_jax.strategies import find
 from cap_jax.strategies.strategy import Strategy
 from cap_jax.train import checkpoint, checksummed, prediction, runs, strategy_selection
@@ -115,3 +115,20 @@ def test_damaged_circumstances_are_refused(source, tmp_path, field, value):
   checksummed.write(tmp_path / "damaged", content, source.params)
   with pytest.raises(InputError, match="damaged, or written by another project"):
     checkpoint.load(tmp_path / "damaged")
+
+
+def test_a_stream_knows_its_patient_better_with_each_beat(source):
+  """After many beats of one kind, its circumstances are those of the record."""
+  network = streaming.StreamingNetwork(source, 125.0)
+  time_s = np.arange(100) / 125
+  beat_t, rng = 70 + 45 * np.exp(-((time_s - 0.25) ** 2) / 0.006), np.random.default_rng(0)
+  state, states = network.begin(), []
+  for _ in range(40):
+    state, out = network(state, beat_t + 0.2 * rng.normal(size=100))
+    states.append(state)
+  assert state.windows == 40
+  last = [np.abs(one.log_power_k - states[-1].log_power_k).mean() for one in states]
+  assert last[0] > 3 * last[20] > 0
+  assert np.isfinite(out.aortic_mmhg).all()
+  other = network.begin()
+  assert other.windows == 0  # nothing of a patient stays in the network
