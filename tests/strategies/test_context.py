@@ -105,7 +105,13 @@ def test_it_is_stored_with_its_clinic_and_reconstructs(source, tmp_path):
 
 @pytest.mark.parametrize(
   ("field", "value"),
-  [("spectrum", []), ("spectrum", [[0, 0]] * 60), ("clinic", [[0, -1]] * 60), ("clinic", [[0, 1]] * 59), ("clinic", "x")],
+  [
+    ("spectrum", []),
+    ("spectrum", [[0, 0]] * 60),
+    ("clinic", [[0, -1]] * 60),
+    ("clinic", [[0, 1]] * 59),
+    ("clinic", "x"),
+  ],
 )
 def test_damaged_circumstances_are_refused(source, tmp_path, field, value):
   checkpoint.save(tmp_path / "net", source)
