@@ -84,7 +84,7 @@ def simulate(
     mixture: how a clinic is made of them.
     spec: rate and length of the windows.
     count: number of clinics.
-    each: windows of a subject, at random places of its record.
+    each: windows of a subject, each from another part of its record.
     seed: of all draws.
 
   Returns:
@@ -170,10 +170,11 @@ def _log_uniform(rng: np.random.Generator, bounds: clinics.Range, count: int) ->
 def _windows(
   group: People, x_st: np.ndarray, number: int, spec: config.Windows, each: int, rng: np.random.Generator
 ) -> batches.Pairs:
-  """Cuts `each` windows at random places of every record of a clinic."""
-  edge = round(_EDGE_S * spec.fs_hz)
-  start_b = rng.integers(edge, x_st.shape[1] - spec.samples - edge + 1, len(x_st) * each)
-  row_b = np.repeat(np.arange(len(x_st)), each)
+  """Cuts `each` windows from every record of a clinic, one at a random place of each part of it."""
+  edge, row_b = round(_EDGE_S * spec.fs_hz), np.repeat(np.arange(len(x_st)), each)
+  part_b = np.tile(np.arange(each), len(x_st))
+  room = x_st.shape[1] - spec.samples - 2 * edge + 1
+  start_b = edge + ((part_b + rng.random(len(row_b))) / each * room).astype(int)
   time_bt = start_b[:, None] + np.arange(spec.samples)
   covariates = {name: value_s[row_b] for name, value_s in group.covariates.items()}
   covariates[batches.CLINIC] = np.full(len(row_b), number, np.float32)
