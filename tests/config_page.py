@@ -19,6 +19,7 @@ PAGE = pathlib.Path(__file__).parents[1] / "docs" / "config.md"
 REGISTRIES = {
   "clinics.SOURCES": clinics.SOURCES,
   "clinics.SCENARIOS": clinics.SCENARIOS,
+  "clinics.MIXTURES": clinics.MIXTURES,
   "tasks.TASKS": tasks.TASKS,
   "strategies.STRATEGIES": STRATEGIES,
   "methods.BASELINES": methods.BASELINES,
