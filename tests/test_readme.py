@@ -65,7 +65,9 @@ def test_two_checkpoints_merge_in_five_lines(tmp_path, monkeypatch, tiny_model):
   monkeypatch.chdir(tmp_path)
   for seed, name in enumerate(("source", "target")):
     params = net.make_net(tiny_model).init(jax.random.key(seed), 500)
-    output = checkpoint.Checkpoint(params=params, model=tiny_model, scaling=batches.Scaling(92.0, 17.0))
+    output = checkpoint.Checkpoint(
+      params=params, model=tiny_model, scaling=batches.Scaling(mean_mmhg=92.0, sd_mmhg=17.0)
+    )
     (tmp_path / "runs").mkdir(exist_ok=True)
     checkpoint.save(tmp_path / "runs" / name, output)
   code = block("merge")

@@ -92,7 +92,7 @@ def _own(path: str, study: study_config.Study) -> _Source:
     raise InputError(
       f"{path}: a file of weights has no scaling of {', '.join(numbers)}; import a network that reads and predicts waves alone"
     )
-  return _Source(path, weight_import.read_map(_MAP.value or ""), model, batches.Scaling(mean, sd), {})
+  return _Source(path, weight_import.read_map(_MAP.value or ""), model, batches.Scaling(mean_mmhg=mean, sd_mmhg=sd), {})
 
 
 def _source(study: study_config.Study) -> _Source:

@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from cap_jax import config
-from cap_jax.data import recordings
-from cap_jax.signals import beats, spectra, windows
+from cap_jax.data import circumstances, recordings
+from cap_jax.signals import beats, windows
 from cap_jax.types import InputError
 
 Covariates = Mapping[str, np.ndarray]
@@ -245,14 +245,12 @@ def _check_filled(name: str, value_b: np.ndarray) -> None:
 
 CLINIC = "clinic"
 """Covariate of windows from several clinics: the number of the clinic."""
-_LEAST_SPECTRUM_SD = 0.3  # of a logarithm; that of the highest bands, which are mostly noise, would exaggerate them
-_SPECTRUM_WINDOWS = 4096
 
 # Mean and SD of finger PPG between 0 and 1: 0.42 to 0.48 and 0.28 to 0.29 over the cohorts (in silico).
 _UNITLESS_MEAN, _UNITLESS_SD = 0.45, 0.28
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Scaling:
   """Standardisation of waves and numbers.
 
@@ -264,10 +262,7 @@ class Scaling:
     scalars: (name, mean, sd) of covariates and numerics.
     fitted_on: names of the subjects whose windows the scaling was fitted on.
     unitless: whether the input has no unit, as a PPG.
-    spectrum: mean and SD over training subjects of their spectra, by band (`signals.spectra`); () for a network that does not
-      read the circumstances.
-    clinic: mean and SD over a clinic's subjects of their standardised spectra, by band; () if the clinic is unknown, so that
-      each subject stands for its own.
+    context: measure of the circumstances of a measurement; None for a network that does not read them.
   """
 
   mean_mmhg: float
@@ -275,8 +270,7 @@ class Scaling:
   scalars: tuple[tuple[str, float, float], ...] = ()
   fitted_on: tuple[str, ...] = dataclasses.field(default=(), compare=False, repr=False)
   unitless: bool = False
-  spectrum: tuple[tuple[float, float], ...] = ()
-  clinic: tuple[tuple[float, float], ...] = ()
+  context: circumstances.Circumstances | None = None
 
   def inputs(
     self, windows: "Waves | Pairs", model: config.Model, log_power_bk: np.ndarray | None = None
@@ -284,8 +278,7 @@ class Scaling:
     """Returns what a network reads of peripheral windows.
 
     Args:
-      windows: of a clinic of which `clinic` holds the spectra; or, with a covariate `CLINIC`, of several clinics, whose spectra
-        are those of the windows.
+      windows: of one clinic; or, with a covariate `CLINIC`, of several.
       model: the network.
       log_power_bk: (window, band) mean `spectra.log_power` of each window's subject, if more than these windows are known;
         None for that of these windows.
@@ -301,53 +294,26 @@ class Scaling:
     c_bq = self.standardise(windows.covariates, model.covariates, len(x_bt))
     if not model.reads_context:
       return x_bt, c_bq
-    if not self.spectrum:
+    if self.context is None:
       raise InputError(f"extractor {model.extractor}: the source network reads no circumstances; use its own extractor")
     if log_power_bk is not None:
-      return x_bt, np.concatenate([c_bq, self._of_one_clinic(self._standardised(log_power_bk))], axis=1)
-    return x_bt, np.concatenate([c_bq, self._circumstances(x_bt, windows)], axis=1)
+      around_bq = self.context.of_log_power(log_power_bk)
+    elif CLINIC in windows.covariates:
+      around_bq = self.context.of_clinics(x_bt, windows.subject_b, windows.covariates[CLINIC])
+    else:
+      around_bq = self.context.of_subjects(x_bt, windows.subject_b)
+    return x_bt, np.concatenate([c_bq, around_bq], axis=1)
 
-  def with_clinic(self, windows: "Waves | Pairs") -> "Scaling":
-    """Returns the same scaling with the spectra of a clinic.
+  def at_clinic(self, windows: "Waves | Pairs") -> "Scaling":
+    """Returns the same scaling with the circumstances of a clinic, if the network reads them.
 
     Args:
       windows: unlabelled windows of its subjects.
     """
-    of_subject_sk, _ = self._subject_spectra(self.scale_input(windows.x_bt), windows.subject_b)
-    pairs = zip(of_subject_sk.mean(0).tolist(), of_subject_sk.std(0).tolist(), strict=True)
-    return dataclasses.replace(self, clinic=tuple(pairs))
-
-  def _subject_spectra(self, x_bt: np.ndarray, subject_b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns standardised spectra (subject, band) of scaled windows, and the number of each window's subject."""
-    of_subject_sk, number_b = spectra.by_group(spectra.log_power(x_bt), subject_b)
-    return self._standardised(of_subject_sk), number_b
-
-  def _standardised(self, log_power_sk: np.ndarray) -> np.ndarray:
-    mean_k, sd_k = np.array(self.spectrum, np.float32).T
-    return ((log_power_sk - mean_k) / sd_k).astype(np.float32)
-
-  def _of_one_clinic(self, own_bk: np.ndarray) -> np.ndarray:
-    """Returns standardised spectra (window, band) beside those of `clinic`, (window, 3 · band)."""
-    if not self.clinic:
-      return np.concatenate([own_bk, own_bk, np.zeros_like(own_bk)], axis=1)
-    mean_k, sd_k = np.array(self.clinic, np.float32).T
-    return np.concatenate([own_bk, np.broadcast_to(mean_k, own_bk.shape), np.broadcast_to(sd_k, own_bk.shape)], axis=1)
-
-  def _circumstances(self, x_bt: np.ndarray, windows: "Waves | Pairs") -> np.ndarray:
-    """Returns the spectrum of each window's subject, and mean and SD of those of its clinic, (window, 3 · band)."""
-    if CLINIC not in windows.covariates:
-      own_sk, number_b = self._subject_spectra(x_bt, windows.subject_b)
-      return self._of_one_clinic(own_sk[number_b])
-    clinic_b = windows.covariates[CLINIC].astype(int)
-    members = np.array([f"{clinic}/{name}" for clinic, name in zip(clinic_b, windows.subject_b, strict=True)])
-    own_sk, number_b = self._subject_spectra(x_bt, members)
-    clinic_s = np.zeros(len(own_sk), int)
-    clinic_s[number_b] = clinic_b
-    mean_ck, clinic_number_s = spectra.by_group(own_sk, clinic_s)
-    square_ck, _ = spectra.by_group(np.square(own_sk - mean_ck[clinic_number_s]), clinic_s)
-    return np.concatenate(
-      [part_sk[number_b] for part_sk in (own_sk, mean_ck[clinic_number_s], np.sqrt(square_ck)[clinic_number_s])], axis=1
-    )
+    if self.context is None:
+      return self
+    there = self.context.at_clinic(self.scale_input(windows.x_bt), windows.subject_b)
+    return dataclasses.replace(self, context=there)
 
   def scale_input(self, x_bt: np.ndarray) -> np.ndarray:
     """Returns peripheral windows (window, time) as a network reads them."""
@@ -406,7 +372,7 @@ class Fittable(Protocol):
 
 
 def fit_scaling(
-  training: Fittable, names: Sequence[str] = (), unitless: bool = False, circumstances: bool = False
+  training: Fittable, names: Sequence[str] = (), unitless: bool = False, reads_context: bool = False
 ) -> Scaling:
   """Fits mean and SD of the pressures of the training subjects, of some of their covariates, and of their spectra.
 
@@ -414,7 +380,7 @@ def fit_scaling(
     training: windows of the training subjects.
     names: covariates to standardise.
     unitless: whether the peripheral wave has no unit; the pressures are then those of the reference.
-    circumstances: whether the network reads the circumstances of a measurement; the windows then lie in memory.
+    reads_context: whether the network reads the circumstances of a measurement; the windows then lie in memory.
 
   Returns:
     The scaling.
@@ -431,18 +397,12 @@ def fit_scaling(
     mean = float(value_b.mean())
     scalars.append((name, mean, max(float(value_b.std()), _LEAST_SPREAD * abs(mean), 1e-6)))
   mean, sd = training.moments(reference=unitless)
-  scaling = Scaling(mean, sd, tuple(scalars), training.subjects, unitless)
-  return dataclasses.replace(scaling, spectrum=_fit_spectrum(training, scaling)) if circumstances else scaling
-
-
-def _fit_spectrum(training: Fittable, scaling: Scaling) -> tuple[tuple[float, float], ...]:
-  """Returns mean and SD of the spectra of windows, by band."""
+  scaling = Scaling(mean_mmhg=mean, sd_mmhg=sd, scalars=tuple(scalars), fitted_on=training.subjects, unitless=unitless)
+  if not reads_context:
+    return scaling
   if not isinstance(training, Pairs):
     raise InputError("the extractor context_cnn is trained in memory; use a source without a store")
-  rows = np.linspace(0, len(training.x_bt) - 1, min(_SPECTRUM_WINDOWS, len(training.x_bt))).astype(int)
-  power_bk = spectra.log_power(scaling.scale_input(training.x_bt[rows]))
-  sd_k = np.maximum(power_bk.std(0), _LEAST_SPECTRUM_SD)
-  return tuple(zip(power_bk.mean(0).tolist(), sd_k.tolist(), strict=True))
+  return dataclasses.replace(scaling, context=circumstances.fit(scaling.scale_input(training.x_bt)))
 
 
 class Feed(Protocol):

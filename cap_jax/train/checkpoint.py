@@ -7,7 +7,7 @@ header implies, and refuses parameters that are NaN or infinite.
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -15,11 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from cap_jax import config
-from cap_jax.data import batches, splits
+from cap_jax.data import batches, circumstances, splits
 from cap_jax.losses import tasks
 from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
-from cap_jax.signals import spectra
 from cap_jax.strategies import surgery
 from cap_jax.train import checksummed, filter_blend
 from cap_jax.train.uncertainty_calibration import UncertaintyCalibration, expected_shapes
@@ -147,6 +146,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     OSError: the disk is full or write-protected.
   """
   _check_finite(path, checkpoint.params, "lower the learning rate or check the data")
+  around = checkpoint.scaling.context
   content = {
     "format": FORMAT,
     "site": checkpoint.site,
@@ -158,8 +158,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
       "sd_mmhg": checkpoint.scaling.sd_mmhg,
       "scalars": checkpoint.scaling.scalars,
       "unitless": checkpoint.scaling.unitless,
-      "spectrum": checkpoint.scaling.spectrum,
-      "clinic": checkpoint.scaling.clinic,
+      "context": None if around is None else around.header,
     },
     "about": checkpoint.about,
     "calibration": dataclasses.asdict(checkpoint.calibration),
@@ -249,27 +248,16 @@ def _restored_scaling(content: dict[str, Any], reads_context: bool) -> batches.S
   of = content["scaling"]
   scalars = tuple((str(name), float(mean), float(sd)) for name, mean, sd in of["scalars"])
   unitless = bool(of["unitless"]) if content["format"] == FORMAT else False
+  around = of.get("context")
   scaling = batches.Scaling(
-    of["mean_mmhg"], of["sd_mmhg"], scalars, unitless=unitless,
-    spectrum=_restored_bands(of.get("spectrum", ())), clinic=_restored_bands(of.get("clinic", ())),
+    mean_mmhg=of["mean_mmhg"], sd_mmhg=of["sd_mmhg"], scalars=scalars, unitless=unitless,
+    context=None if around is None else circumstances.Circumstances.restored(around),
   )  # fmt: skip
   if not all(np.isfinite([scaling.mean_mmhg, scaling.sd_mmhg])) or scaling.sd_mmhg <= 0:
     raise ValueError(f"scaling {scaling.mean_mmhg}, {scaling.sd_mmhg}")
-  if bool(scaling.spectrum) != reads_context or min((sd for _, sd in scaling.spectrum), default=1.0) <= 0:
-    raise ValueError("spectrum")
+  if (around is not None) != reads_context:
+    raise ValueError("circumstances")
   return scaling
-
-
-def _restored_bands(bands: Sequence[Sequence[float]]) -> tuple[tuple[float, float], ...]:
-  """Returns mean and SD by band from the header of a checkpoint.
-
-  Raises:
-    ValueError: they are of another number, not finite, or an SD is negative.
-  """
-  pairs = tuple((float(mean), float(sd)) for mean, sd in bands)
-  if pairs and (len(pairs) != spectra.BANDS or not np.isfinite(pairs).all() or min(sd for _, sd in pairs) < 0):
-    raise ValueError("spectra of the scaling")
-  return pairs
 
 
 def _with_new_names(content: dict[str, Any]) -> dict[str, Any]:

@@ -428,13 +428,15 @@ def _target_scaling(
 
   A network that reads the circumstances gets those of the target's clinic with it.
   """
+  if not strategy.stages:
+    data.needed("unlabelled", f"strategy {strategy.name}")
   scaling, clinic = source.scaling, data.unlabelled if data.unlabelled is not None else data.labelled
   if data.labelled is not None and not checks.source_scales(strategy):
     scaling = batches.fit_scaling(data.labelled, model.covariates, scaling.unitless, model.reads_context)
   elif data.labelled is not None and not _outputs_pressure(scaling, source.task):
     mean, sd = data.labelled.moments(reference=True)
     scaling = dataclasses.replace(scaling, mean_mmhg=mean, sd_mmhg=sd)
-  return scaling.with_clinic(clinic) if scaling.spectrum and clinic is not None else scaling
+  return scaling if clinic is None else scaling.at_clinic(clinic)
 
 
 def prepare(
@@ -466,8 +468,6 @@ def prepare(
     tasks.TASKS["waveform"].make_loss(net, margin),
     tasks.TASKS[source.task].make_loss(_source_reader(net, source.net, strategy), margin),
   )
-  if not strategy.stages:
-    data.needed("unlabelled", f"strategy {strategy.name}")
   loss = terms.make_total(strategy.loss, strategy.combine, context, low_rank.view)
   rates = strategy.rates(layers)
   plans = loop.plan_stages(strategy, budget.steps, strategy.learning_rate, frozen, rates, data.n_target)

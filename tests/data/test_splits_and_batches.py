@@ -122,7 +122,7 @@ def test_a_ppg_is_scaled_window_by_window_and_the_pressures_by_the_reference():
     [x_bt.min(1), x_bt.max(1)], [[-0.45 / 0.28] * len(x_bt), [0.55 / 0.28] * len(x_bt)], rtol=1e-5
   )
   np.testing.assert_allclose(scaling.scale_input(1e3 * pairs.x_bt - 5), x_bt, atol=1e-4)
-  assert scaling != batches.Scaling(scaling.mean_mmhg, scaling.sd_mmhg)
+  assert scaling != batches.Scaling(mean_mmhg=scaling.mean_mmhg, sd_mmhg=scaling.sd_mmhg)
   pressure = batches.fit_scaling(pairs)
   np.testing.assert_array_equal(pressure.scale_input(pairs.x_bt), pressure.scale(pairs.x_bt))
 

@@ -30,7 +30,7 @@ def test_names_of_one_flag_are_parted_at_commas(given):
 
 
 def trained(**about):
-  scaling = batches.Scaling(90.0, 20.0)
+  scaling = batches.Scaling(mean_mmhg=90.0, sd_mmhg=20.0)
   return checkpoint.Checkpoint(
     params={},
     model=config.Model(channels=8),

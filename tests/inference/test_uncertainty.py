@@ -53,7 +53,7 @@ def network(tiny_model):
   """It answers its input; so errors are what the labels hold more."""
   params = net.make_net(tiny_model).init(jax.random.key(0), 500)
   params["r"]["wave"] = jax.tree.map(np.zeros_like, params["r"]["wave"])
-  return checkpoint.Checkpoint(params=params, model=tiny_model, scaling=batches.Scaling(92.0, 17.0))
+  return checkpoint.Checkpoint(params=params, model=tiny_model, scaling=batches.Scaling(mean_mmhg=92.0, sd_mmhg=17.0))
 
 
 def beat_wave(count):

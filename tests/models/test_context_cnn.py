@@ -29,7 +29,7 @@ def waves(subjects, each, noise=0.0, clinic=None, scale=1.0):
 
 
 def scaling(training):
-  return batches.fit_scaling(training, circumstances=True)
+  return batches.fit_scaling(training, reads_context=True)
 
 
 @pytest.mark.quick
@@ -59,7 +59,7 @@ def test_the_circumstances_are_those_of_the_subject_and_of_the_clinic():
   np.testing.assert_array_equal(sd, 0)
   np.testing.assert_array_equal(own[0], own[1])  # windows of a subject share its spectrum
   assert np.abs(own[0] - own[3]).max() > 0
-  _, known_bq = of.with_clinic(loud.unlabelled()).inputs(quiet, MODEL)
+  _, known_bq = of.at_clinic(loud.unlabelled()).inputs(quiet, MODEL)
   own_too, mean, sd = np.split(known_bq, 3, axis=1)
   np.testing.assert_array_equal(own_too, own)
   assert (mean[0, 40:] > own[0, 40:]).all()  # the noise of the clinic
@@ -76,7 +76,7 @@ def test_windows_of_several_clinics_have_the_circumstances_of_their_own():
   for number in (0, 1):
     part = windows.at(windows.covariates[batches.CLINIC] == number)
     bare = dataclasses.replace(part, covariates={})
-    _, apart = of.with_clinic(bare.unlabelled()).inputs(bare, MODEL)
+    _, apart = of.at_clinic(bare.unlabelled()).inputs(bare, MODEL)
     np.testing.assert_allclose(together[windows.covariates[batches.CLINIC] == number], apart, atol=1e-4)
 
 

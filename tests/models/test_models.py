@@ -63,7 +63,7 @@ def shapes(model, samples=500):
 def test_bad_names_and_windows_are_refused(tiny_model):
   with pytest.raises(
     ValueError,
-    match="extractor 'rnn' is unknown; choose one of apconet, cnn, cnn_bilstm, hpi, lstm, mlp, tcn, token_cnn",
+    match="extractor 'rnn' is unknown; choose one of apconet, cnn, cnn_bilstm, context_cnn, hpi, lstm, mlp, tcn, token_cnn",
   ):
     net.make_net(config.Model(extractor="rnn"))
   with pytest.raises(ValueError, match="head 'x' is unknown"):
@@ -108,6 +108,7 @@ def test_overlapping_pieces_add_up_to_one():
 
 ARCHITECTURES = {
   "token_cnn": config.Model(channels=8, layers=2),
+  "context_cnn": config.Model(extractor="context_cnn", channels=8, layers=2),
   "cnn": config.Model(extractor="cnn", channels=8, layers=3),
   "tcn": config.Model(extractor="tcn", head="sample", channels=8, layers=3),
   "lstm": config.Model(extractor="lstm", channels=8, layers=2),
@@ -123,7 +124,7 @@ ARCHITECTURES = {
 def test_every_architecture_is_in_named_blocks(name):
   network = net.make_net(ARCHITECTURES[name])
   params = jax.eval_shape(lambda: network.init(jax.random.key(0), 100))
-  wave = jax.eval_shape(network.apply, params, jnp.zeros((3, 100)), jnp.zeros((3, 0)))
+  wave = jax.eval_shape(network.apply, params, jnp.zeros((3, 100)), jnp.zeros((3, network.covariates)))
   assert wave.shape == ((3, 3) if name == "mlp" else (3, 100))
   assert {f"{block}/{child}" for block in params for child in params[block]} == set(network.layers(100))
 
@@ -132,7 +133,7 @@ def test_every_architecture_is_in_named_blocks(name):
 def test_every_architecture_learns_from_all_of_its_blocks(name):
   network = net.make_net(ARCHITECTURES[name])
   params = network.init(jax.random.key(0), 100)
-  x, c = jax.random.normal(jax.random.key(1), (3, 100)), jnp.zeros((3, 0))
+  x, c = jax.random.normal(jax.random.key(1), (3, 100)), jnp.zeros((3, network.covariates))
   gradient = jax.jit(jax.grad(lambda p: jnp.square(network.apply(p, x, c) - 1).sum()))(params)
   for layer in network.layers(100):
     block, child = layer.split("/")
@@ -158,7 +159,7 @@ def test_half_precision_computes_so_and_keeps_parameters_and_wave_whole(name):
   assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
   for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(whole.init(jax.random.key(0), 100)), strict=True):
     np.testing.assert_array_equal(a, b)
-  x, c = jax.random.normal(jax.random.key(1), (3, 100)), jnp.zeros((3, 0))
+  x, c = jax.random.normal(jax.random.key(1), (3, 100)), jnp.zeros((3, network.covariates))
   assert jax.eval_shape(half.features, params["f"], x, c).dtype == jnp.bfloat16
   wave, right = half.apply(params, x, c), whole.apply(params, x, c)
   assert wave.dtype == jnp.float32

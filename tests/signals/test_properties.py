@@ -90,7 +90,7 @@ def test_a_subject_in_two_parts_raises(names, data):
 @EVERY
 @given(st.floats(-50, 200), st.floats(0.1, 100), FINITE)
 def test_scaling_is_undone(mean, sd, x_t):
-  scaling = batches.Scaling(mean, sd)
+  scaling = batches.Scaling(mean_mmhg=mean, sd_mmhg=sd)
   np.testing.assert_allclose(scaling.unscale(scaling.scale(x_t)), x_t, atol=1e-5 * (1 + np.abs(x_t).max() + abs(mean)))
 
 

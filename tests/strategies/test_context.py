@@ -10,6 +10,7 @@ import pytest
 from cap_jax import config
 from cap_jax.data import batches, recordings
 from cap_jax.inference import reconstruct, streaming
+from cap_jax.signals import spectra
 from cap_jax.strategies import find
 from cap_jax.strategies.strategy import Strategy
 from cap_jax.train import checkpoint, checksummed, prediction, runs, strategy_selection
@@ -28,7 +29,7 @@ def source():
   film = params["f"]["layer_0"]["film"]["kernel"]
   film[:] = 0.05 * np.random.default_rng(0).normal(size=film.shape)
   params["r"]["wave"]["kernel"] = 0.1 + 0 * params["r"]["wave"]["kernel"]
-  scaling = batches.fit_scaling(windows, circumstances=True)
+  scaling = batches.fit_scaling(windows, reads_context=True)
   return checkpoint.Checkpoint(params=params, model=MODEL, scaling=scaling)
 
 
@@ -41,8 +42,9 @@ def test_only_the_circumstances_change(source):
   data = runs.Data(unlabelled=noisy(people.pairs(["u0", "u1", "u2"], 3, 1), 2.0).unlabelled())
   adapted = runs.adapt(find(NAME), source, data, runs.Budget(50, 8)).checkpoint
   jax.tree.map(np.testing.assert_array_equal, adapted.params, source.params)
-  assert adapted.scaling == source.scaling.with_clinic(data.unlabelled)
-  assert len(adapted.scaling.clinic) == len(source.scaling.spectrum)
+  assert adapted.scaling == source.scaling.at_clinic(data.unlabelled)
+  around = adapted.scaling.context
+  assert len(around.clinic) == len(around.spectrum) == spectra.BANDS
   test = people.pairs(["t0"], 2, 2)
   assert np.abs(prediction.predict(adapted, test) - prediction.predict(source, test)).max() > 1e-3
   assert adapted.has_seen("u0")
@@ -53,15 +55,15 @@ def test_a_fine_tuned_network_knows_its_clinic_too(source):
   labelled = people.pairs(people.PEOPLE, 4, 2)
   data = runs.Data(labelled=labelled)
   tuned = runs.adapt(find("fine_tuning/all"), source, data, runs.Budget(50, 8)).checkpoint
-  assert tuned.scaling.clinic == source.scaling.with_clinic(labelled.unlabelled()).clinic
+  assert tuned.scaling.context == source.scaling.at_clinic(labelled.unlabelled()).context
   unlabelled = noisy(people.pairs(["u0", "u1"], 3, 1), 2.0).unlabelled()
   tuned = runs.adapt(
     find("fine_tuning/all"), source, dataclasses.replace(data, unlabelled=unlabelled), runs.Budget(50, 8)
   ).checkpoint
-  assert tuned.scaling.clinic == source.scaling.with_clinic(unlabelled).clinic
+  assert tuned.scaling.context == source.scaling.at_clinic(unlabelled).context
   fresh = runs.adapt(find("scratch"), source, data, runs.Budget(50, 8)).checkpoint
-  assert fresh.scaling.spectrum != source.scaling.spectrum
-  assert fresh.scaling.clinic
+  assert fresh.scaling.context.spectrum != source.scaling.context.spectrum
+  assert fresh.scaling.context.clinic
 
 
 def test_it_needs_waves_and_a_source_that_reads_them(source):
@@ -90,7 +92,7 @@ def test_a_strategy_trains_with_stages_and_a_loss_or_not_at_all():
 
 def test_it_is_stored_with_its_clinic_and_reconstructs(source, tmp_path):
   unlabelled = people.pairs(["u0", "u1", "u2"], 3, 1).unlabelled()
-  adapted = dataclasses.replace(source, scaling=source.scaling.with_clinic(unlabelled))
+  adapted = dataclasses.replace(source, scaling=source.scaling.at_clinic(unlabelled))
   checkpoint.save(tmp_path / "net", adapted)
   again = checkpoint.load(tmp_path / "net")
   assert again.scaling == adapted.scaling
@@ -116,7 +118,17 @@ def test_it_is_stored_with_its_clinic_and_reconstructs(source, tmp_path):
 def test_damaged_circumstances_are_refused(source, tmp_path, field, value):
   checkpoint.save(tmp_path / "net", source)
   content = json.loads((tmp_path / "net" / checkpoint.HEADER).read_text())
-  content["scaling"][field] = value
+  content["scaling"]["context"][field] = value
+  del content["sha256"]
+  checksummed.write(tmp_path / "damaged", content, source.params)
+  with pytest.raises(InputError, match="damaged, or written by another project"):
+    checkpoint.load(tmp_path / "damaged")
+
+
+def test_a_header_without_circumstances_is_refused(source, tmp_path):
+  checkpoint.save(tmp_path / "net", source)
+  content = json.loads((tmp_path / "net" / checkpoint.HEADER).read_text())
+  content["scaling"]["context"] = None
   del content["sha256"]
   checksummed.write(tmp_path / "damaged", content, source.params)
   with pytest.raises(InputError, match="damaged, or written by another project"):

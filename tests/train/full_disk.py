@@ -42,7 +42,7 @@ def progress(done: int) -> training_state.Progress:
 def work(folder: pathlib.Path, how: str) -> None:
   model = config.Model(channels=16, layers=1, head_channels=16)
   params = people.drawn(model)
-  output = checkpoint.Checkpoint(params=params, model=model, scaling=batches.Scaling(92.0, 17.0))
+  output = checkpoint.Checkpoint(params=params, model=model, scaling=batches.Scaling(mean_mmhg=92.0, sd_mmhg=17.0))
   keep = training_state.TrainingStates("a", "x", training_state.StateKeeper(str(folder / "training_states")))
   checkpoint.save(folder / "first", output)
   keep.save(progress(500))

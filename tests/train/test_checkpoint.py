@@ -22,7 +22,7 @@ pytestmark = pytest.mark.quick
 def saved(tmp_path, tiny_model):
   model = dataclasses.replace(tiny_model, adaptor="fir", covariates=("age",))
   params = people.drawn(model)
-  scaling = batches.Scaling(92.0, 17.0, (("age", 50.0, 12.0),))
+  scaling = batches.Scaling(mean_mmhg=92.0, sd_mmhg=17.0, scalars=(("age", 50.0, 12.0),))
   output = checkpoint.Checkpoint(params=params, model=model, scaling=scaling, task="waveform", about={"n": 1})
   output = dataclasses.replace(output, seen_subject_hashes=checkpoint.digests_of(["Ann", "Bob"], ["Bob"]))
   checkpoint.save(tmp_path / "checkpoint", output)
@@ -121,7 +121,7 @@ def test_an_older_checkpoint_is_read(tmp_path, tiny_model, written):
   current = checkpoint.Checkpoint(
     params=people.drawn(tiny_model),
     model=tiny_model,
-    scaling=batches.Scaling(92.0, 17.0, (("age", 50.0, 12.0),)),
+    scaling=batches.Scaling(mean_mmhg=92.0, sd_mmhg=17.0, scalars=(("age", 50.0, 12.0),)),
     uncertainty_calibration=calibration,
     seen_subject_hashes=checkpoint.digests_of(["Ann"]),
   )
