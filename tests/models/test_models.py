@@ -159,7 +159,7 @@ def test_half_precision_computes_so_and_keeps_parameters_and_wave_whole(name):
   assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
   for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(whole.init(jax.random.key(0), 100)), strict=True):
     np.testing.assert_array_equal(a, b)
-  x, c = jax.random.normal(jax.random.key(1), (3, 100)), jnp.zeros((3, network.covariates))
+  x, c = jax.random.normal(jax.random.key(1), (3, 100)), jnp.zeros((3, 0))
   assert jax.eval_shape(half.features, params["f"], x, c).dtype == jnp.bfloat16
   wave, right = half.apply(params, x, c), whole.apply(params, x, c)
   assert wave.dtype == jnp.float32
