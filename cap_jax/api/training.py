@@ -77,7 +77,7 @@ def transfer(
   strategy = find(strategy) if isinstance(strategy, str) else strategy
   checks.check(strategy, checks.wave_model(trained.model), trained.model, trained.task, trained.windows.samples)
   adapted = runs.adapt(strategy, trained, data, budget).blended(blend)
-  if not adapted.fitted.metrics.get("loss", np.zeros(0)).size:
+  if strategy.stages and not adapted.fitted.metrics.get("loss", np.zeros(0)).size:
     warnings.warn(f"strategy {strategy.name} trained nothing: {adapted.reason}", stacklevel=2)
   target, lacking = _with_intervals(adapted, trained, data)
   seen_subject_hashes = {*target.seen_subject_hashes, *checkpoint.digests_of(source.subjects if source else ())}
@@ -111,6 +111,8 @@ def _with_intervals(
   adapted: runs.Adapted, source: checkpoint.Checkpoint, data: runs.Data
 ) -> tuple[checkpoint.Checkpoint, str]:
   """Returns the target network with intervals that validation subjects calibrate, and why it has none, "" if it has."""
+  if adapted.checkpoint.uncertainty_calibration is not None:
+    return adapted.checkpoint, ""
   if data.validation is None:
     return adapted.checkpoint, "no prediction intervals: pass validation= with 9 other target subjects"
   training = data.unlabelled if data.unlabelled is not None else data.labelled

@@ -555,6 +555,8 @@ def finished(
   target = checkpoint.Checkpoint(
     params=prepared.strategy.finish(fitted.params, prepared.net), model=prepared.model, scaling=prepared.scaling, signals=dataclasses.replace(source.signals, site=data.site), about=about,
     seen_subject_hashes=tuple(sorted({*source.seen_subject_hashes, *_hash_seen_subjects(data)})),
+    # intervals over clinics hold for the untrained network in this clinic too
+    uncertainty_calibration=None if prepared.strategy.stages else source.uncertainty_calibration,
   )  # fmt: skip
   labelled = next((part for part in prepared.fed.values() if "y" in part), None)
   collapse_warning = collapse.warning(prepared.net, target.params, labelled) if labelled is not None else ""

@@ -7,13 +7,14 @@ import jax
 import numpy as np
 import pytest
 
+import cap_jax as cj
 from cap_jax import config
 from cap_jax.data import batches, recordings
 from cap_jax.inference import reconstruct, streaming
 from cap_jax.signals import spectra
 from cap_jax.strategies import find
 from cap_jax.strategies.strategy import Strategy
-from cap_jax.train import checkpoint, checksummed, prediction, runs, strategy_selection
+from cap_jax.train import checkpoint, checksummed, prediction, runs, strategy_selection, uncertainty_calibration
 from cap_jax.types import InputError
 from tests.train import people
 
@@ -49,6 +50,25 @@ def test_only_the_circumstances_change(source):
   assert np.abs(prediction.predict(adapted, test) - prediction.predict(source, test)).max() > 1e-3
   assert adapted.has_seen("u0")
   assert not adapted.has_seen("t0")
+
+
+def test_the_intervals_of_the_source_stay(source):
+  calibration = uncertainty_calibration.UncertaintyCalibration(
+    head=None,
+    detector=None,
+    hr_bpm=None,
+    ood_threshold=1.0,
+    level=0.9,
+    wave=2.0,
+    csbp=1.5,
+    subjects=20,
+    where="clinics",
+  )
+  calibrated = cj.Network(dataclasses.replace(source, uncertainty_calibration=calibration))
+  unlabelled = noisy(people.pairs(["u0", "u1"], 3, 1), 2.0).unlabelled()
+  adapted = cj.transfer(calibrated, NAME, unlabelled=unlabelled)
+  assert adapted.checkpoint.uncertainty_calibration == calibration
+  assert adapted.checkpoint.scaling.context.clinic
 
 
 def test_a_fine_tuned_network_knows_its_clinic_too(source):
