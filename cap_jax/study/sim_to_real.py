@@ -17,7 +17,7 @@ from cap_jax.metrics import waveform_metrics
 from cap_jax.signals import calibration as scales
 from cap_jax.study import real, study_config, training
 from cap_jax.train import checkpoint, prediction, runs
-from cap_jax.types import InputError
+from cap_jax.types import InputError, suggest
 
 RADIAL, PPG = "radial", recordings.PPG
 _MOST = 200  # windows of a record in a training
@@ -155,7 +155,14 @@ def ppg_source(study: study_config.Study, subjects: int, seconds: float) -> tupl
 
   Returns:
     Training and validation windows.
+
+  Raises:
+    InputError: the source is a mixture of clinics, which has no PPG.
   """
+  if study.source not in clinics.SOURCES:
+    raise InputError(
+      f"source={study.source}: a mixture of clinics, which has no PPG; {suggest(study.source, clinics.SOURCES)}"
+    )
   scenario = dataclasses.replace(clinics.SOURCES[study.source], oximeter=clinics.DELAYED_OXIMETER)
   clinic = scenario.clinic("ppg", subjects, seconds, study.windows.fs_hz, 2 * study.cohort_seed)
   cohort = virtual.draw(clinic, (PPG,), RADIAL)

@@ -5,6 +5,7 @@ import json
 
 import jax
 import numpy as np
+import pandas
 import pytest
 
 import cap_jax as cj
@@ -14,8 +15,10 @@ from cap_jax.inference import reconstruct, streaming
 from cap_jax.signals import spectra
 from cap_jax.strategies import find
 from cap_jax.strategies.strategy import Strategy
+from cap_jax.study import sim_to_real, study_config
 from cap_jax.train import checkpoint, checksummed, prediction, runs, strategy_selection, uncertainty_calibration
 from cap_jax.types import InputError
+from tests.experiments.commands import run
 from tests.train import people
 
 NAME = "domain_adaptation/context"
@@ -143,6 +146,30 @@ def test_damaged_circumstances_are_refused(source, tmp_path, field, value):
   checksummed.write(tmp_path / "damaged", content, source.params)
   with pytest.raises(InputError, match="damaged, or written by another project"):
     checkpoint.load(tmp_path / "damaged")
+
+
+def test_a_mixture_of_clinics_has_no_ppg():
+  with pytest.raises(InputError, match="source=clinics: a mixture of clinics, which has no PPG"):
+    sim_to_real.ppg_source(study_config.Study(source="clinics"), 4, 12.0)
+
+
+@pytest.mark.slow
+def test_taught_over_clinics_it_undoes_their_line(tmp_path):
+  """A short training suffices: what the clinic's waves say removes a quarter of the error behind a line."""
+  flags = {
+    "source_subjects": 600, "validation_subjects": 40, "pretrain.steps": 1500, "scenarios": "device,", "n_target": "0,",
+    "strategies": "domain_adaptation/context", "baselines": "peripheral,source", "seeds": "0,", "test_subjects": 20,
+    "unlabelled_subjects": 30, "labelled_subjects": 4, "target_seconds": 16, "model.channels": 32, "model.head_channels": 32,
+  }  # fmt: skip
+  work = tmp_path / "work"
+  done = run(
+    "study", "--config=experiments/configs/context.py", *(f"--config.{name}={value}" for name, value in flags.items()),
+    f"--workdir={work}", timeout=900,
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  errors = pandas.read_csv(work / "study.csv").groupby("method")["rmse_mmhg"].mean()
+  print(errors)
+  assert errors["domain_adaptation/context"] < 0.75 * errors["source"] < 0.5 * errors["peripheral"]
 
 
 def test_a_header_without_circumstances_is_refused(source, tmp_path):

@@ -20,6 +20,8 @@ pytestmark = pytest.mark.quick
     ({"n_target": (-1,)}, "must be 0 to 3"),
     ({"source": "mars"}, "source=mars: unknown; choose one of healthy"),
     ({"uncertainty_source": "mars"}, "uncertainty_source=mars: unknown"),
+    ({"source": "clinics", "uncertainty_source": "bedside"}, "has other subjects than source=clinics"),
+    ({"source": "patients", "uncertainty_source": "clinics_in_error"}, "has other subjects than source=patients"),
     ({"uncertainty_source": "wide"}, "uncertainty_source=wide: has other subjects than source=healthy"),
     ({"source": "wide", "uncertainty_source": "wide_exact", "source_data": "store"}, "leave one of them empty"),
     ({"task": "sing"}, "task=sing: unknown; choose one of waveform"),
