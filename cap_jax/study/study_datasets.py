@@ -34,7 +34,7 @@ from cap_jax.types import InputError
 _MAX_SOURCE_WINDOWS = 20_000  # in memory
 _TARGET_FIELDS = ("labelled", "unlabelled", "validation", "test")
 _MAX_TARGET_WINDOWS = 100_000  # of a part in memory, evenly from its recordings
-_SUBJECTS_PER_CLINIC, _WINDOWS_OF_MEMBER = 5, 4  # of simulated clinics: a subject is in about three of them
+_SUBJECTS_PER_CLINIC, _WINDOWS_OF_MEMBER = 2, 3  # of simulated clinics: a subject is in about eight of them
 _ANOTHER_POOL = 2_000_006  # even, between the seeds of people
 
 

@@ -187,6 +187,8 @@ def with_intervals(
     n_target: number of labelled subjects. With 0, the source's validation subjects calibrate the intervals, which are no
       narrower than those of the source network.
   """
+  if adaptation.checkpoint.uncertainty_calibration is not None:
+    return adaptation  # nothing was trained: those of the source network
   head = uncertainty.transferred_head(adaptation, trained)
   if adaptation.transducers is not None and adaptation.transducers.has_transducers:
     network, fs_hz = adaptation.checkpoint, adaptation.checkpoint.windows.fs_hz
