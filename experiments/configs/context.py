@@ -2,7 +2,7 @@
 
 Command: python -m experiments.pretrain --config=experiments/configs/context.py --workdir=runs/context
 Expected: the figures of docs/experiments.md, "Context".
-Time: 15 minutes on 2 cores.
+Time: 14 minutes on 2 cores, 9 of them training; 4.2 GB.
 """
 
 from ml_collections import ConfigDict

@@ -99,6 +99,7 @@ def test_a_given_network_is_transferred_to_the_patients(prepared, done_study, tm
   assert header["about"]["target_data"] == str(prepared[0])
 
 
+@pytest.mark.slow
 def test_by_default_no_label_is_wasted_and_all_are_used(patients, done_study, tmp_path):
   store_ = tmp_path / "store"
   done = run_here("prepare", "--format=csv", f"--path={patients}", f"--output={store_}", "--workers=1")
@@ -155,6 +156,7 @@ def test_a_store_of_another_rate_than_the_network_is_refused_at_once(prepared, t
     assert not (tmp_path / "w").exists()
 
 
+@pytest.mark.slow
 def test_a_study_of_real_records_calls_nobody_virtual(prepared, tmp_path):
   done = run(
     "study", *[flag for flag in SMALL if "n_target" not in flag], f"--config.target_data={prepared[0]}", "--config.n_target=0,3", "--config.strategies=scratch,fine_tuning",

@@ -35,6 +35,7 @@ def test_hpi_is_its_layers_one_by_one():
     np.testing.assert_allclose(y[k], probability, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_apconet_is_its_layers_one_by_one():
   weights, p = published.apconet_weights(8), published.pressures(2, 400)
   network, params = imported("apconet", weights, 8, 400)
