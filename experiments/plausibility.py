@@ -85,6 +85,10 @@ def gain_table(results: dict[str, plausibility.BeatPlausibility]) -> tables.Tabl
 
 def main() -> None:
   trained = checkpoint.load(pretrained.place(_CHECKPOINT.value))
+  if trained.scaling.unitless:
+    raise InputError(
+      f"--checkpoint={_CHECKPOINT.value}: reads a PPG without a unit, which has no pressures to compare with"
+    )
   results = measure(trained)
   for table in (beats_table(results), gain_table(results)):
     print(f"{table.caption}\n\n{tables.to_markdown(table)}")

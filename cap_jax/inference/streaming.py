@@ -120,9 +120,10 @@ class StreamingNetwork:
     self._check(beat_t)
     past_t = np.concatenate([state.past_t, beat_t])[-max(self._keep, len(beat_t)) :]
     window_t, own, clock_s = self._window(self._calibrated(past_t, state.covariates), len(beat_t))
-    count = state.windows + 1
-    scaled_bt = self._trained.scaling.scale_input(window_t[None])
-    log_power_k = state.log_power_k + (spectra.log_power(scaled_bt)[0] - state.log_power_k) / count
+    count, log_power_k = state.windows + 1, state.log_power_k
+    if self._trained.model.reads_context:
+      scaled_bt = self._trained.scaling.scale_input(window_t[None])
+      log_power_k = log_power_k + (spectra.log_power(scaled_bt)[0] - log_power_k) / count
     reading = self._read(window_t, state.covariates, log_power_k)
     intervals = self._trained.uncertainty_calibration
     at_s = np.arange(len(beat_t)) / self._fs_hz

@@ -4,7 +4,7 @@ The circumstances are spectra: of the subject's record, and mean and SD of those
 network e encodes them, and its code sets two things:
 
     a(x; c₁, c₂) = x + c₁ ẋ + c₂ ẍ,     (c₁, c₂) = W_a e(s)          the inverse of a second-order transducer (`adaptor`)
-    g ↦ (1 + γ) g + β,                  (γ, β) = W e(s), each layer   feature-wise linear modulation (Perez et al. 2018)
+    g ↦ (1 + γ) g + β,                  (γ, β) = W e(s), each layer   as in `token_cnn.Residual`
 
 So one network adapts to the line of a clinic without training: amortised domain adaptation, learnt over simulated clinics
 (`data.simulated_clinics`). W_a and W start at zero: a fresh network is `token_cnn`.
@@ -31,26 +31,6 @@ def derivatives(x_bt: jax.Array) -> jax.Array:
   time = x_bt.shape[1]
   taps_kd = jnp.stack([first_k[::-1], second_k[::-1]], axis=-1)
   return jnp.stack([padded[:, k : k + time] for k in range(2 * half + 1)], axis=-1) @ taps_kd
-
-
-class Modulated(nn.Module):
-  """Residual block h + W₂ gelu(conv(g) + W₃ mean(g)) with g = (1 + γ) norm(h) + β."""
-
-  channels: int
-  kernel: int
-  dilation: int
-  dtype: DType = None
-
-  @nn.compact
-  def __call__(self, h_bnd: jax.Array, code_bd: jax.Array) -> jax.Array:
-    g = nn.LayerNorm(dtype=self.dtype, name="norm")(h_bnd)
-    film = nn.Dense(2 * self.channels, kernel_init=nn.initializers.zeros, dtype=self.dtype, name="film")(code_bd)
-    scale, shift = jnp.split(film[:, None], 2, axis=-1)
-    g = g * jnp.broadcast_to(1 + scale, g.shape) + jnp.broadcast_to(shift, g.shape)
-    window_context = nn.Dense(self.channels, use_bias=False, dtype=self.dtype, name="context")(g.mean(1, keepdims=True))
-    u = convolution.ShiftedConv(self.channels, self.kernel, self.dilation, self.dtype, name="conv")(g)
-    u = nn.gelu(u + jnp.broadcast_to(window_context, u.shape))
-    return h_bnd + nn.Dense(self.channels, dtype=self.dtype, name="mix")(u)
 
 
 class ContextCNN(nn.Module):
@@ -80,5 +60,5 @@ class ContextCNN(nn.Module):
     h = convolution.ShiftedConv(self.channels, 3, dtype=self.dtype, name="embed")(token_cnn.tokens(x_bt, self.patch))
     h = context.embed_context(h, x_bt, covariates_bq)
     for k in range(self.layers):
-      h = Modulated(self.channels, self.kernel, 2 ** (k % 3), self.dtype, name=f"layer_{k}")(h, code_bd)
+      h = token_cnn.Residual(self.channels, self.kernel, 2 ** (k % 3), self.dtype, name=f"layer_{k}")(h, code_bd)
     return nn.LayerNorm(dtype=self.dtype, name="norm")(h)

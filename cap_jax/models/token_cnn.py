@@ -28,7 +28,10 @@ def tokens(x_bt: jax.Array, patch: int) -> jax.Array:
 
 
 class Residual(nn.Module):
-  """Residual block h + W₂ gelu(conv(norm(h)) + W₃ mean(norm(h)))."""
+  """Residual block h + W₂ gelu(conv(g) + W₃ mean(g)), g = norm(h); with a code, g = (1 + γ) norm(h) + β.
+
+  (γ, β) = W code, feature-wise linear modulation (Perez et al. 2018). W starts at zero.
+  """
 
   channels: int
   kernel: int
@@ -36,8 +39,12 @@ class Residual(nn.Module):
   dtype: DType = None
 
   @nn.compact
-  def __call__(self, h_bnd: jax.Array) -> jax.Array:
+  def __call__(self, h_bnd: jax.Array, code_bd: jax.Array | None = None) -> jax.Array:
     g = nn.LayerNorm(dtype=self.dtype, name="norm")(h_bnd)
+    if code_bd is not None:
+      film = nn.Dense(2 * self.channels, kernel_init=nn.initializers.zeros, dtype=self.dtype, name="film")(code_bd)
+      scale, shift = jnp.split(film[:, None], 2, axis=-1)
+      g = g * jnp.broadcast_to(1 + scale, g.shape) + jnp.broadcast_to(shift, g.shape)
     window_context = nn.Dense(self.channels, use_bias=False, dtype=self.dtype, name="context")(g.mean(1, keepdims=True))
     u = convolution.ShiftedConv(self.channels, self.kernel, self.dilation, self.dtype, name="conv")(g)
     u = nn.gelu(u + jnp.broadcast_to(window_context, u.shape))
