@@ -451,11 +451,13 @@ class ClinicMixture:
     people: setups whose people are recorded exactly, and the share of each among all of them.
     blends: for a share of the clinics, the share of its subjects from each of these setups.
     lines: devices in front of them.
+    labelled_share: share of the clinics that have labelled subjects, 1 to 25 on a logarithmic scale.
   """
 
   people: tuple[tuple[Setup, float], ...]
   blends: tuple[tuple[float, tuple[float, ...]], ...]
   lines: Lines = Lines()
+  labelled_share: float = 0.5
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -505,6 +507,8 @@ _BLENDS = (
 )
 MIXTURES: dict[str, ClinicMixture] = {
   "clinics": ClinicMixture(_PEOPLE, _BLENDS),
-  # the same with errors of zero and gain, as in `bedside`
-  "clinics_in_error": ClinicMixture(_PEOPLE, _BLENDS, Lines(gain=CATHETER.gain, zero=CATHETER.zero)),
+  # the same with errors of zero and gain, as in `bedside`, and without labels, for intervals that hold without them
+  "clinics_in_error": ClinicMixture(
+    _PEOPLE, _BLENDS, Lines(gain=CATHETER.gain, zero=CATHETER.zero), labelled_share=0.0
+  ),
 }

@@ -243,8 +243,8 @@ def _check_filled(name: str, value_b: np.ndarray) -> None:
     )
 
 
-CLINIC = "clinic"
-"""Covariate of windows from several clinics: the number of the clinic."""
+CLINIC, LABELLED = "clinic", "labelled"
+"""Covariates of windows from several clinics: the number of the clinic, and whether it has the subject's label."""
 
 # Mean and SD of finger PPG between 0 and 1: 0.42 to 0.48 and 0.28 to 0.29 over the cohorts (in silico).
 _UNITLESS_MEAN, _UNITLESS_SD = 0.45, 0.28
@@ -278,7 +278,7 @@ class Scaling:
     """Returns what a network reads of peripheral windows.
 
     Args:
-      windows: of one clinic; or, with a covariate `CLINIC`, of several.
+      windows: of one clinic; or, with covariates `CLINIC` and `LABELLED`, of several.
       model: the network.
       log_power_bk: (window, band) mean `spectra.log_power` of each window's subject, if more than these windows are known;
         None for that of these windows.
@@ -299,21 +299,34 @@ class Scaling:
     if log_power_bk is not None:
       around_bq = self.context.of_log_power(log_power_bk)
     elif CLINIC in windows.covariates:
-      around_bq = self.context.of_clinics(x_bt, windows.subject_b, windows.covariates[CLINIC])
+      assert isinstance(windows, Pairs)
+      around_bq = self.context.of_clinics(
+        x_bt, self.scale(windows.y_bt), windows.subject_b, windows.covariates[CLINIC], windows.covariates[LABELLED]
+      )
     else:
       around_bq = self.context.of_subjects(x_bt, windows.subject_b)
     return x_bt, np.concatenate([c_bq, around_bq], axis=1)
 
-  def at_clinic(self, windows: "Waves | Pairs") -> "Scaling":
+  def at_clinic(self, windows: "Waves | Pairs", labelled: "Pairs | None" = None) -> "Scaling":
     """Returns the same scaling with the circumstances of a clinic, if the network reads them.
 
     Args:
       windows: unlabelled windows of its subjects.
+      labelled: windows of its labelled subjects.
     """
     if self.context is None:
       return self
     there = self.context.at_clinic(self.scale_input(windows.x_bt), windows.subject_b)
+    if labelled is not None:
+      there = there.with_labels(self.scale_input(labelled.x_bt), self.scale(labelled.y_bt), labelled.subject_b)
     return dataclasses.replace(self, context=there)
+
+  def labelled_inputs(self, windows: "Pairs", model: config.Model) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what a network that reads the circumstances does of labelled windows of a clinic, each with the labels of the others."""
+    x_bt, c_bq = self.inputs(windows, model)
+    assert self.context is not None
+    around_bq = self.context.of_labelled(x_bt, self.scale(windows.y_bt), windows.subject_b)
+    return x_bt, np.concatenate([c_bq[:, : -around_bq.shape[1]], around_bq], axis=1)
 
   def scale_input(self, x_bt: np.ndarray) -> np.ndarray:
     """Returns peripheral windows (window, time) as a network reads them."""
@@ -402,7 +415,9 @@ def fit_scaling(
     return scaling
   if not isinstance(training, Pairs):
     raise InputError("the extractor context_cnn is trained in memory; use a source without a store")
-  return dataclasses.replace(scaling, context=circumstances.fit(scaling.scale_input(training.x_bt)))
+  return dataclasses.replace(
+    scaling, context=circumstances.fit(scaling.scale_input(training.x_bt), scaling.scale(training.y_bt))
+  )
 
 
 class Feed(Protocol):

@@ -23,6 +23,7 @@ _SPARSE = 0.15  # share of the properties in every other order
 _LEAST_SLICE = 0.05  # of the people, on a logarithmic scale up to all
 _EDGE_S = 1.0  # at each end of a record: a filter in the frequency domain takes it as periodic
 _NOISELESS = 0.1  # share
+_MOST_LABELLED = 25  # subjects of a clinic
 
 
 class People(NamedTuple):
@@ -88,7 +89,7 @@ def simulate(
     seed: of all draws.
 
   Returns:
-    The windows, with the covariate `batches.CLINIC`. A subject may be in several clinics.
+    The windows, with the covariates `batches.CLINIC` and `batches.LABELLED`. A subject may be in several clinics.
   """
   rng = np.random.default_rng(seed)
   orders = [_orders(pool.property_sq, rng) for pool in pools]
@@ -105,7 +106,16 @@ def simulate(
     ]
     group = _joined(chosen)
     x_st = through(group.x_st, spec.fs_hz, mixture.lines, rng)
-    parts.append(_windows(group, x_st, number, spec, each, rng))
+    labelled_s = _labelled(subjects, mixture.labelled_share, rng)
+    parts.append(
+      _windows(
+        group._replace(x_st=x_st, covariates={**group.covariates, batches.LABELLED: labelled_s}),
+        number,
+        spec,
+        each,
+        rng,
+      )
+    )
   return batches.Pairs(
     np.concatenate([one.x_bt for one in parts]),
     np.concatenate([one.y_bt for one in parts]),
@@ -167,17 +177,21 @@ def _log_uniform(rng: np.random.Generator, bounds: clinics.Range, count: int) ->
   return np.exp(rng.uniform(low, high, (count, 1)))
 
 
-def _windows(
-  group: People, x_st: np.ndarray, number: int, spec: config.Windows, each: int, rng: np.random.Generator
-) -> batches.Pairs:
+def _labelled(subjects: int, share: float, rng: np.random.Generator) -> np.ndarray:
+  """Returns which subjects of a clinic are labelled, (subject,), 1 or 0, where a share of the clinics have labels."""
+  labels = round(float(np.exp(rng.uniform(0, np.log(min(subjects, _MOST_LABELLED))))))
+  return (rng.permutation(subjects) < labels * (rng.random() < share)).astype(np.float32)
+
+
+def _windows(group: People, number: int, spec: config.Windows, each: int, rng: np.random.Generator) -> batches.Pairs:
   """Cuts `each` windows from every record of a clinic, one at a random place of each part of it."""
-  edge, row_b = round(_EDGE_S * spec.fs_hz), np.repeat(np.arange(len(x_st)), each)
-  part_b = np.tile(np.arange(each), len(x_st))
-  room = x_st.shape[1] - spec.samples - 2 * edge + 1
+  edge, row_b = round(_EDGE_S * spec.fs_hz), np.repeat(np.arange(len(group.x_st)), each)
+  part_b = np.tile(np.arange(each), len(group.x_st))
+  room = group.x_st.shape[1] - spec.samples - 2 * edge + 1
   start_b = edge + ((part_b + rng.random(len(row_b))) / each * room).astype(int)
   time_bt = start_b[:, None] + np.arange(spec.samples)
   covariates = {name: value_s[row_b] for name, value_s in group.covariates.items()}
   covariates[batches.CLINIC] = np.full(len(row_b), number, np.float32)
   return batches.Pairs(
-    x_st[row_b[:, None], time_bt], group.y_st[row_b[:, None], time_bt], group.subject_s[row_b], covariates
+    group.x_st[row_b[:, None], time_bt], group.y_st[row_b[:, None], time_bt], group.subject_s[row_b], covariates
   )

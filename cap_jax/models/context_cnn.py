@@ -1,7 +1,7 @@
 """f: the extractor `token_cnn`, told in what circumstances a window was measured.
 
-The circumstances are spectra: of the subject's record, and mean and SD of those of the clinic (`signals.spectra`). A small
-network e encodes them, and its code sets two things:
+The circumstances are spectra, of the subject's record and mean and SD of those of the clinic, and mean and SD of the responses
+of the clinic's labelled subjects (`signals.spectra`). A small network e encodes them, and its code sets two things:
 
     a(x; c₁, c₂) = x + c₁ ẋ + c₂ ẍ,     (c₁, c₂) = W_a e(s)          the inverse of a second-order transducer (`adaptor`)
     g ↦ (1 + γ) g + β,                  (γ, β) = W e(s), each layer   as in `token_cnn.Residual`
@@ -18,7 +18,6 @@ from cap_jax.models import adaptor, context, convolution, token_cnn
 from cap_jax.signals import spectra
 from cap_jax.types import DType
 
-CONTEXT = 3 * spectra.BANDS  # the subject's spectrum, the clinic's mean and SD
 _LIMIT = 3.0
 _UNITS = (1.0, 4.0)  # of c₁ and c₂, samples and samples²
 
@@ -34,9 +33,9 @@ def derivatives(x_bt: jax.Array) -> jax.Array:
 
 
 class ContextCNN(nn.Module):
-  """Maps scaled windows (batch, time) and covariates (batch, covariate + CONTEXT) to features (batch, token, channels).
+  """Maps scaled windows (batch, time) and covariates (batch, covariate) to features (batch, token, channels).
 
-  The last `CONTEXT` columns are the circumstances.
+  The last `spectra.CIRCUMSTANCES` columns of the covariates are the circumstances.
 
   Raises:
     ValueError: the window is not a whole number of patches.
@@ -51,7 +50,7 @@ class ContextCNN(nn.Module):
 
   @nn.compact
   def __call__(self, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
-    covariates_bq, spectra_bq = c_bq[:, :-CONTEXT], c_bq[:, -CONTEXT:]
+    covariates_bq, spectra_bq = c_bq[:, : -spectra.CIRCUMSTANCES], c_bq[:, -spectra.CIRCUMSTANCES :]
     code_bd = _LIMIT * jnp.tanh(spectra_bq / _LIMIT)
     for k in range(2):
       code_bd = nn.gelu(nn.Dense(self.code, dtype=self.dtype, name=f"encoder_{k}")(code_bd))

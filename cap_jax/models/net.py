@@ -26,6 +26,7 @@ from cap_jax.models import (
   token_cnn,
   waveform_head,
 )
+from cap_jax.signals import spectra
 from cap_jax.types import DType, InputError, Params, suggest
 
 # Precision of the computation. Parameters, the head's last layer and the loss are always float32.
@@ -184,7 +185,7 @@ def make_net(model: config.Model) -> Net:
     EXTRACTORS[model.extractor](model, dtype),
     HEADS[model.head](model, dtype),
     ADAPTORS[model.adaptor](model),
-    len(model.covariates) + context_cnn.CONTEXT * model.reads_context,
+    len(model.covariates) + spectra.CIRCUMSTANCES * model.reads_context,
   )
 
 

@@ -11,6 +11,9 @@ are frozen, θ_f (`freezing.decide`).
     l2_sp      L_t + λ ½‖θ − θ^S‖² (Li et al. 2018, ICML)
     surgical   only the early layers trained, for a shift of the input (Lee et al. 2023, ICLR)
     low_rank   W = W^S + A B (Hu et al. 2022, ICLR)
+    context    θ_t = θ^S, nothing is trained: the labelled pairs' responses are circumstances of the clinic that the network reads
+               (`models.context_cnn`); in-context learning (Brown et al. 2020, NeurIPS)
+    code       only the encoder of the circumstances trained (Zintgraf et al. 2019, ICML)
 """
 
 import dataclasses
@@ -50,6 +53,11 @@ VARIANTS = {
   ),
   "fine_tuning/surgical": dataclasses.replace(
     _ALL, equation="θ_t = {early layers tuned, the rest frozen}", stages=(Stage(freeze=("last:65%",)),)
+  ),
+  "fine_tuning/context": dataclasses.replace(
+    _ALL,
+    equation="θ_t = {θ_f, θ_r from the source (frozen)}, circumstances from the target's waves and labels, nothing trained",
+    stages=(),
   ),
   "fine_tuning/low_rank": dataclasses.replace(_ALL, equation="W = W^S (frozen) + A B (trained)", low_rank=4),
 }

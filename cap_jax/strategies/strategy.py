@@ -68,7 +68,8 @@ class Strategy:
     equation: θ_t in the notation of the method, for readers.
     init_from_source: path prefixes that come from the source. "s=r" initialises the block s, a head for the source's
       own task, from the source's r.
-    stages: what is frozen, stage by stage. A frozen f computes its features once. () trains nothing; then loss is () too.
+    stages: what is frozen, stage by stage. A frozen f computes its features once. () trains nothing: a loss
+      then says only which windows are circumstances (`models.context_cnn`).
     loss: terms, weights, schedules.
     combine: how the terms are balanced, name in `multi_task.MAKERS`.
     adaptor: adaptor ahead of the target's extractor, name in `net.ADAPTORS`.
@@ -127,10 +128,10 @@ class Strategy:
         raise InputError(f"loss {term.name}: weight {term.weight} must be positive; omit the term for no weight")
     _check("combine", self.combine, multi_task.MAKERS)
     _check("adaptor", self.adaptor, ADAPTORS)
-    untrained = not self.loss and not self.stages and {"f", "r"} <= set(self.init_from_source)
+    untrained = not self.stages and {"f", "r"} <= set(self.init_from_source)
     if not untrained and (not self.loss or not self.stages):
       raise InputError(
-        f"stages={self.stages}, loss={self.loss}: pass at least one stage and one term; or neither, with f and r from the source"
+        f"stages={self.stages}, loss={self.loss}: pass at least one stage and one term; or no stage, with f and r from the source"
       )
     shares = sum(stage.share for stage in self.stages)
     if self.stages and abs(shares - 1) > 1e-6:

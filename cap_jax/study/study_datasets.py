@@ -6,7 +6,7 @@ They are drawn from virtual clinics or read from prepared stores.
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,6 +16,7 @@ from cap_jax import clinics, config
 from cap_jax.data import (
   batches,
   calibrate,
+  conditioning,
   datasets,
   recordings,
   simulated_clinics,
@@ -36,6 +37,7 @@ _TARGET_FIELDS = ("labelled", "unlabelled", "validation", "test")
 _MAX_TARGET_WINDOWS = 100_000  # of a part in memory, evenly from its recordings
 _SUBJECTS_PER_CLINIC, _WINDOWS_OF_MEMBER = 2, 3  # of simulated clinics: a subject is in about eight of them
 _ANOTHER_POOL = 2_000_006  # even, between the seeds of people
+_CONDITIONING = config.Conditioning(synchronise=False)  # a delay that nobody has removed is part of a scenario
 
 
 @dataclasses.dataclass(frozen=True)
@@ -301,7 +303,7 @@ def _check_labelled(study: study_config.Study, available: int, where: str) -> No
 
 
 def load_target(study: study_config.Study, fold: int = 0) -> Target:
-  """Draws the target clinic or opens its store.
+  """Draws the target clinic or opens its store. Drawn records are conditioned like measured ones, but not synchronised.
 
   Test and validation windows do not overlap, so that no sample counts twice.
 
@@ -315,8 +317,9 @@ def load_target(study: study_config.Study, fold: int = 0) -> Target:
   if study.target_data:
     return _load_stored_target(study, fold)
   site = target_site(study)
-  cohort = virtual.draw(target_clinic(study), (site,), study.reference)
-  cohort = [_calibrated(study, recording, site) for recording in cohort]
+  spec = dataclasses.replace(_CONDITIONING, fs_hz=study.windows.fs_hz)
+  drawn = virtual.draw(target_clinic(study), (site,), study.reference)
+  cohort = [_calibrated(study, conditioning.condition(recording, spec)[0], site) for recording in drawn]
   sizes = {
     "labelled": study.labelled_subjects,
     "validation": study.validation_subjects,
@@ -328,15 +331,22 @@ def load_target(study: study_config.Study, fold: int = 0) -> Target:
     (split.subjects["labelled"], split.subjects["validation"], split.subjects["test"]), study, fold
   )
   _check_labelled(study, len(labelled), "a fold" if study.folds != 1 else "the clinic")
-  whole = batches.make_pairs(cohort, site, study.windows, study.reference)
-  sparse = batches.make_pairs(cohort, site, _without_overlap(study), study.reference)
+  whole, sparse = (
+    batches.make_pairs(cohort, site, windows, study.reference, gaps=True)
+    for windows in (study.windows, _without_overlap(study))
+  )
   return Target(
-    whole.of(labelled),
-    whole.of(split.subjects["unlabelled"]).unlabelled(),
-    sparse.of(validation),
-    sparse.of(test),
+    _usable(whole, labelled),
+    _usable(whole, split.subjects["unlabelled"]).unlabelled(),
+    _usable(sparse, validation),
+    _usable(sparse, test),
     site,
   )
+
+
+def _usable(windows: batches.Pairs, names: Sequence[str]) -> batches.Pairs:
+  """Returns the windows of those of some subjects who have any without a gap."""
+  return windows.at(np.isin(windows.subject_b, list(names)))
 
 
 def _without_overlap(study: study_config.Study) -> config.Windows:

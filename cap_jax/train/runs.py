@@ -103,8 +103,9 @@ class Adapted:
 
 
 def arrays(
-  scaling: batches.Scaling, windows: batches.Pairs | batches.Waves, model: config.Model, numerics: Sequence[str] = ()
-) -> dict[str, np.ndarray]:
+  scaling: batches.Scaling, windows: batches.Pairs | batches.Waves, model: config.Model, numerics: Sequence[str] = (),
+  of_target: bool = False,
+) -> dict[str, np.ndarray]:  # fmt: skip
   """Returns a stream of a batch: "x", "c", and "y", "m" where there is a reference, all scaled.
 
   Args:
@@ -112,8 +113,13 @@ def arrays(
     windows: the windows.
     model: network whose covariates are read.
     numerics: names of the numbers that the task learns.
+    of_target: whether these are the labelled windows of the target, whose labels are circumstances of each other.
   """
-  stream = dict(zip(("x", "c"), scaling.inputs(windows, model), strict=True))
+  if of_target and isinstance(windows, batches.Pairs) and model.reads_context:
+    inputs = scaling.labelled_inputs(windows, model)
+  else:
+    inputs = scaling.inputs(windows, model)
+  stream = dict(zip(("x", "c"), inputs, strict=True))
   if isinstance(windows, batches.Pairs):
     stream["y"] = scaling.scale(windows.y_bt)
     stream["m"] = scaling.standardise(windows.covariates, numerics, len(windows.x_bt))
@@ -242,7 +248,7 @@ def streams(
   scaled: dict[str, dict[str, np.ndarray]] = {}
   transducers = None
   if "target" in strategy.streams:
-    scaled["target"] = arrays(scaling, data.needed("labelled", by), model)
+    scaled["target"] = arrays(scaling, data.needed("labelled", by), model, of_target=True)
   if "unlabelled" in strategy.streams:
     scaled["unlabelled"] = arrays(scaling, data.needed("unlabelled", by), model)
   if "source" in strategy.streams:
@@ -426,7 +432,7 @@ def _target_scaling(
 ) -> batches.Scaling:
   """Returns the scaling of the target network: the source's if the strategy uses its parameters or its windows.
 
-  A network that reads the circumstances gets those of the target's clinic with it.
+  A network that reads the circumstances gets those of the target's clinic with it, labels included if the strategy reads them.
   """
   if not strategy.stages:
     data.needed("unlabelled", f"strategy {strategy.name}")
@@ -436,7 +442,7 @@ def _target_scaling(
   elif data.labelled is not None and not _outputs_pressure(scaling, source.task):
     mean, sd = data.labelled.moments(reference=True)
     scaling = dataclasses.replace(scaling, mean_mmhg=mean, sd_mmhg=sd)
-  return scaling if clinic is None else scaling.at_clinic(clinic)
+  return scaling if clinic is None else scaling.at_clinic(clinic, data.labelled if strategy.needs_labels else None)
 
 
 def prepare(

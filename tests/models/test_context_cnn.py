@@ -23,9 +23,17 @@ def waves(subjects, each, noise=0.0, clinic=None, scale=1.0):
     95 + scale * 20 * np.sin(2 * np.pi * 1.25 * (t + RNG.random())) + noise * RNG.normal(size=500)
     for _ in range(subjects * each)
   ]
-  covariates = {} if clinic is None else {batches.CLINIC: np.repeat(np.asarray(clinic, np.float32), each)}
+  covariates = {}
+  if clinic is not None:
+    covariates[batches.CLINIC] = np.repeat(np.asarray(clinic, np.float32), each)
+    covariates[batches.LABELLED] = 0 * covariates[batches.CLINIC]
   x_bt = np.array(x, np.float32)
   return batches.Pairs(x_bt, x_bt - 1, np.repeat([f"p{k}" for k in range(subjects)], each), covariates)
+
+
+def split(c_bq):
+  """The subject's spectrum, the clinic's mean and SD, the labels."""
+  return np.split(c_bq, spectra.BANDS * np.arange(1, 4), axis=1)
 
 
 def scaling(training):
@@ -53,14 +61,15 @@ def test_the_circumstances_are_those_of_the_subject_and_of_the_clinic():
   of = scaling(training)
   quiet, loud = waves(6, 3, noise=0.05), waves(6, 3, noise=2.0)
   _, alone_bq = of.inputs(quiet, MODEL)
-  assert alone_bq.shape == (18, context_cnn.CONTEXT)
-  own, mean, sd = np.split(alone_bq, 3, axis=1)
+  assert alone_bq.shape == (18, spectra.CIRCUMSTANCES)
+  own, mean, sd, labels = split(alone_bq)
   np.testing.assert_array_equal(own, mean)  # of an unknown clinic each subject stands for its own
   np.testing.assert_array_equal(sd, 0)
+  np.testing.assert_array_equal(labels, 0)
   np.testing.assert_array_equal(own[0], own[1])  # windows of a subject share its spectrum
   assert np.abs(own[0] - own[3]).max() > 0
   _, known_bq = of.at_clinic(loud.unlabelled()).inputs(quiet, MODEL)
-  own_too, mean, sd = np.split(known_bq, 3, axis=1)
+  own_too, mean, sd, _ = split(known_bq)
   np.testing.assert_array_equal(own_too, own)
   assert (mean[0, 40:] > own[0, 40:]).all()  # the noise of the clinic
   assert np.ptp(mean, axis=0).max() == 0
@@ -81,12 +90,47 @@ def test_windows_of_several_clinics_have_the_circumstances_of_their_own():
 
 
 @pytest.mark.quick
+def test_windows_of_several_clinics_have_the_labels_of_their_own():
+  """A labelled subject counts for the others of its clinic alone."""
+  of = scaling(waves(20, 3, noise=0.5))
+  windows = waves(6, 2, noise=0.3, clinic=[0, 0, 0, 1, 1, 1])
+  windows.covariates[batches.LABELLED][:] = np.repeat([1, 1, 0, 0, 1, 0], 2)
+  windows.y_bt[:] *= np.repeat(1 + 0.1 * np.arange(6), 2)[:, None]
+  _, c_bq = of.inputs(windows, MODEL)
+  labels_bk = split(c_bq)[3]
+  for number, (clinic, others) in enumerate([(0, [1]), (0, [0]), (0, [0, 1]), (1, [4]), (1, []), (1, [4])]):
+    rows = windows.subject_b == f"p{number}"
+    bare = dataclasses.replace(windows.at(rows), covariates={})
+    whole = dataclasses.replace(windows.at(windows.covariates[batches.CLINIC] == clinic), covariates={})
+    known = whole.of([f"p{k}" for k in others]) if others else None
+    _, apart = of.at_clinic(whole, known).inputs(bare, MODEL)
+    np.testing.assert_allclose(labels_bk[rows], split(apart)[3], atol=2e-3)
+  assert labels_bk[8:10].max() == 0
+
+
+@pytest.mark.quick
+def test_the_response_is_that_of_the_transducer():
+  """A delay turns the phase, a gain adds to the power and to the pulse, a zero to the mean."""
+  t = np.arange(500) / 125
+  y = np.sin(2 * np.pi * 1.25 * t) + 0.3 * np.sin(2 * np.pi * 5.0 * t)
+  x = 2 * (np.sin(2 * np.pi * 1.25 * (t - 0.05)) + 0.3 * np.sin(2 * np.pi * 5.0 * (t - 0.05))) + 0.7
+  response = spectra.response(x[None].astype(np.float32), y[None].astype(np.float32))[0]
+  power, real, imaginary, (level, pulse) = np.split(response, [60, 80, 100])
+  for band, f_hz in ((1, 1.25), (6, 5.0)):
+    assert power[band] == pytest.approx(2 * np.log(2), abs=0.01)
+    expected = np.exp(-2j * np.pi * f_hz * 0.05)
+    np.testing.assert_allclose([real[band], imaginary[band]], [expected.real, expected.imag], atol=0.02)
+  assert level == pytest.approx(0.7, abs=1e-3)
+  assert pulse == pytest.approx(np.log(2), abs=0.01)
+
+
+@pytest.mark.quick
 def test_one_name_in_two_clinics_is_two_records():
   of = scaling(waves(20, 3, noise=0.5))
   one, other = waves(1, 2, noise=0.05), waves(1, 2, noise=3.0)
   both = batches.Pairs(
     *(np.concatenate([getattr(part, name) for part in (one, other)]) for name in ("x_bt", "y_bt", "subject_b")),
-    {batches.CLINIC: np.array([0, 0, 1, 1], np.float32)},
+    {batches.CLINIC: np.array([0, 0, 1, 1], np.float32), batches.LABELLED: np.zeros(4, np.float32)},
   )
   own = of.inputs(both, MODEL)[1][:, : spectra.BANDS]
   assert (own[2, 40:] - own[0, 40:] > 0.5).all()
@@ -95,10 +139,10 @@ def test_one_name_in_two_clinics_is_two_records():
 @pytest.mark.quick
 def test_a_fresh_network_ignores_the_circumstances():
   network = net.make_net(MODEL)
-  assert network.covariates == context_cnn.CONTEXT
+  assert network.covariates == spectra.CIRCUMSTANCES
   params = network.init(jax.random.key(0), 500)
   x = RNG.normal(size=(2, 500)).astype(np.float32)
-  c = RNG.normal(size=(2, 2, context_cnn.CONTEXT)).astype(np.float32)
+  c = RNG.normal(size=(2, 2, spectra.CIRCUMSTANCES)).astype(np.float32)
   outputs = [network.apply(params, x, c_bq) for c_bq in c]
   np.testing.assert_allclose(*outputs, atol=1e-6)
   params["f"]["layer_0"]["film"]["kernel"] = 0.1 * np.ones_like(params["f"]["layer_0"]["film"]["kernel"])

@@ -78,15 +78,36 @@ def test_a_fine_tuned_network_knows_its_clinic_too(source):
   labelled = people.pairs(people.PEOPLE, 4, 2)
   data = runs.Data(labelled=labelled)
   tuned = runs.adapt(find("fine_tuning/all"), source, data, runs.Budget(50, 8)).checkpoint
-  assert tuned.scaling.context == source.scaling.at_clinic(labelled.unlabelled()).context
+  assert tuned.scaling.context == source.scaling.at_clinic(labelled.unlabelled(), labelled).context
   unlabelled = noisy(people.pairs(["u0", "u1"], 3, 1), 2.0).unlabelled()
   tuned = runs.adapt(
     find("fine_tuning/all"), source, dataclasses.replace(data, unlabelled=unlabelled), runs.Budget(50, 8)
   ).checkpoint
-  assert tuned.scaling.context == source.scaling.at_clinic(unlabelled).context
+  assert tuned.scaling.context == source.scaling.at_clinic(unlabelled, labelled).context
   fresh = runs.adapt(find("scratch"), source, data, runs.Budget(50, 8)).checkpoint
   assert fresh.scaling.context.spectrum != source.scaling.context.spectrum
   assert fresh.scaling.context.clinic
+
+
+def test_labels_are_circumstances_too(source):
+  """Nothing is trained; a subject is not told its own response."""
+  labelled, unlabelled = people.pairs(people.PEOPLE, 4, 2), people.pairs(["u0", "u1"], 3, 1).unlabelled()
+  data = runs.Data(labelled=labelled, unlabelled=unlabelled)
+  told = runs.adapt(find("fine_tuning/context"), source, data).checkpoint
+  jax.tree.map(np.testing.assert_array_equal, told.params, source.params)
+  around = told.scaling.context
+  assert around.labels == len(people.PEOPLE)
+  assert len(around.labelled) == len(around.response) == spectra.RESPONSE
+  untold = runs.adapt(find(NAME), source, data).checkpoint
+  assert untold.scaling.context == dataclasses.replace(around, labelled=(), labels=0)
+  test = people.pairs(["t0"], 2, 2)
+  assert np.abs(prediction.predict(told, test) - prediction.predict(untold, test)).max() > 1e-3
+  _, c_bq = told.scaling.labelled_inputs(labelled, MODEL)
+  for name in people.PEOPLE:
+    others = labelled.of([one for one in people.PEOPLE if one != name])
+    there = source.scaling.at_clinic(unlabelled, others)
+    own = labelled.of([name])
+    np.testing.assert_allclose(c_bq[labelled.subject_b == name], there.inputs(own, MODEL)[1], atol=2e-4)
 
 
 def test_it_needs_waves_and_a_source_that_reads_them(source):
@@ -108,8 +129,8 @@ def test_without_labels_auto_is_it(source):
 
 @pytest.mark.quick
 def test_a_strategy_trains_with_stages_and_a_loss_or_not_at_all():
-  for changes in ({"stages": ()}, {"loss": ()}, {"stages": (), "loss": (), "init_from_source": ("f",)}):
-    with pytest.raises(InputError, match="at least one stage and one term; or neither"):
+  for changes in ({"loss": ()}, {"stages": (), "init_from_source": ("f",)}):
+    with pytest.raises(InputError, match="at least one stage and one term; or no stage"):
       Strategy(**{"init_from_source": ("f", "r"), **changes})
 
 
@@ -136,6 +157,8 @@ def test_it_is_stored_with_its_clinic_and_reconstructs(source, tmp_path):
     ("clinic", [[0, -1]] * 60),
     ("clinic", [[0, 1]] * 59),
     ("clinic", "x"),
+    ("response", [[0, 1]] * 3),
+    ("labels", 3),
   ],
 )
 def test_damaged_circumstances_are_refused(source, tmp_path, field, value):
