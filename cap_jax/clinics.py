@@ -424,7 +424,7 @@ class Lines(_Checked):
   Attributes:
     plain_share, shared_share: fraction of the clinics whose lines do not distort, and of those that have one line for all
       subjects. In the others each subject has a line of its own.
-    natural_hz, damping: a fluid-filled line, as in `BEDSIDE`.
+    natural_hz, damping: a fluid-filled line, as in `BEDSIDE`; no such line if `natural_hz` is None.
     pole_share, pole_hz: fraction of the lines that distort with a monitor's low-pass, and its cut-off.
     gain, zero: errors of each line's calibration.
     noise: SD of white noise, one for a clinic in half of them, otherwise one for each subject; none in a tenth.
@@ -433,7 +433,7 @@ class Lines(_Checked):
 
   plain_share: Annotated[float, _Within(0.0, 1.0)] = 0.3
   shared_share: Annotated[float, _Within(0.0, 1.0)] = 0.4
-  natural_hz: Annotated[Range, _Within(1.0, 1000.0)] = (5.0, 40.0)
+  natural_hz: Annotated[Range | None, _Within(1.0, 1000.0)] = (5.0, 40.0)
   damping: Annotated[Range, _Within(0.01, 10.0)] = (0.08, 1.5)
   pole_share: Annotated[float, _Within(0.0, 1.0)] = 0.3
   pole_hz: Annotated[Range, _Within(0.1, 1000.0)] = (8.0, 60.0)
@@ -451,13 +451,11 @@ class ClinicMixture:
     people: setups whose people are recorded exactly, and the share of each among all of them.
     blends: for a share of the clinics, the share of its subjects from each of these setups.
     lines: devices in front of them.
-    labelled_share: share of the clinics that have labelled subjects, 1 to 25 on a logarithmic scale.
   """
 
   people: tuple[tuple[Setup, float], ...]
   blends: tuple[tuple[float, tuple[float, ...]], ...]
   lines: Lines = Lines()
-  labelled_share: float = 0.5
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -491,11 +489,14 @@ SOURCES: dict[str, Scenario] = {
 
 # Thousands of small clinics, from which a network learns to tell lines from arteries. Shares are choices: mostly wide ranges of
 # healthy people, with the rhythm of rest or of a ventilator; some patients; some people like those of the reference cohort.
+_WANDERING = Device(
+  scope="subject", noise=0.0, drift=OXIMETER.drift
+)  # a PPG's baseline; its filter and noise are `Lines`
 _PEOPLE = (
-  (Setup(POPULATIONS["wide"], EXACT), 0.45),
-  (Setup(POPULATIONS["wide"], EXACT, rhythm=VENTILATED), 0.2),
-  (Setup(dataclasses.replace(POPULATIONS["patients"], patient_share=1.0), EXACT, rhythm=VENTILATED), 0.2),
-  (Setup(POPULATIONS["reference"], EXACT), 0.15),
+  (Setup(POPULATIONS["wide"], EXACT, _WANDERING), 0.45),
+  (Setup(POPULATIONS["wide"], EXACT, _WANDERING, VENTILATED), 0.2),
+  (Setup(dataclasses.replace(POPULATIONS["patients"], patient_share=1.0), EXACT, _WANDERING, VENTILATED), 0.2),
+  (Setup(POPULATIONS["reference"], EXACT, _WANDERING), 0.15),
 )
 _BLENDS = (
   (0.35, (1.0, 0.0, 0.0, 0.0)),
@@ -507,8 +508,12 @@ _BLENDS = (
 )
 MIXTURES: dict[str, ClinicMixture] = {
   "clinics": ClinicMixture(_PEOPLE, _BLENDS),
-  # the same with errors of zero and gain, as in `bedside`, and without labels, for intervals that hold without them
-  "clinics_in_error": ClinicMixture(
-    _PEOPLE, _BLENDS, Lines(gain=CATHETER.gain, zero=CATHETER.zero), labelled_share=0.0
+  # the same with errors of zero and gain, as in `bedside`
+  "clinics_in_error": ClinicMixture(_PEOPLE, _BLENDS, Lines(gain=CATHETER.gain, zero=CATHETER.zero)),
+  # the low-pass filters and the noise of oximeters; the ranges, about those of `OXIMETER`, are choices
+  "oximeters": ClinicMixture(
+    _PEOPLE,
+    _BLENDS,
+    Lines(plain_share=0.1, natural_hz=None, pole_share=1.0, pole_hz=(6.0, 20.0), noise=(5e-4, 0.02)),
   ),
 }

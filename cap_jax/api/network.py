@@ -275,14 +275,4 @@ def load(name: str | os.PathLike[str]) -> Network:
   Raises:
     InputError: there is none, or it is damaged.
   """
-  place = records.check_path(name)
-  own = sorted(path.parent.name for path in pretrained.FOLDER.parent.glob(f"*/{checkpoint.HEADER}"))
-  if place in own:
-    return Network(checkpoint.load(pretrained.FOLDER.parent / place))
-  if not os.path.isdir(place):
-    raise InputError(
-      f"{place[:200]}: no such folder or packaged network; pass a checkpoint folder or one of {', '.join(own)}"
-    )
-  if not os.path.isfile(os.path.join(place, checkpoint.HEADER)) and os.path.isdir(os.path.join(place, "checkpoint")):
-    raise InputError(f"{place}: this is a run folder; pass {os.path.join(place, 'checkpoint')}")
-  return Network(checkpoint.load(place))
+  return Network(pretrained.load(records.check_path(name)))

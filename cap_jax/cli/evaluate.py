@@ -21,7 +21,7 @@ from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 
 _CHECKPOINT = flags.DEFINE_string(
-  "checkpoint", pretrained.NAME, "checkpoint folder; pretrained selects the packaged network"
+  "checkpoint", pretrained.DEFAULT, f"checkpoint folder, or a packaged network: {', '.join(pretrained.names())}"
 )
 _SITE = flags.DEFINE_string("site", None, "site where the wave was measured (default: the checkpoint's)")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder to create for the report")
@@ -36,7 +36,7 @@ def _network() -> checkpoint.Checkpoint:
   Raises:
     InputError: it does not read the site, or does not predict the aortic wave.
   """
-  trained = checkpoint.load(pretrained.place(_CHECKPOINT.value))
+  trained = pretrained.load(_CHECKPOINT.value)
   site = _SITE.value or trained.site
   recordings.check_site(site)
   if site != trained.site:

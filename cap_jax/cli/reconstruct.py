@@ -21,12 +21,11 @@ from cap_jax.data.sources import DATASETS
 from cap_jax.inference import pretrained, reconstruct
 from cap_jax.report import reconstruction
 from cap_jax.signals import calibration
-from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 
 _FORMATS = {".mat": "npz", ".npz": "npz", ".vital": "vitaldb"}  # of other suffixes: CSV
 _CHECKPOINT = flags.DEFINE_string(
-  "checkpoint", pretrained.NAME, "checkpoint folder; pretrained selects the packaged network"
+  "checkpoint", pretrained.DEFAULT, f"checkpoint folder, or a packaged network: {', '.join(pretrained.names())}"
 )
 _INPUT = flags.DEFINE_string(
   "input", None, "CSV file with time_s and <site>_pressure_mmhg, .npz, .mat or .vital file, or WFDB record"
@@ -99,7 +98,7 @@ def _recording(path: str, site: str) -> recordings.Recording:
 
 def main() -> None:
   path, output = _paths()
-  trained = checkpoint.load(pretrained.place(_CHECKPOINT.value))
+  trained = pretrained.load(_CHECKPOINT.value)
   needed = tuple(dict.fromkeys((*trained.model.covariates, *calibration.needs(trained.calibration))))
   covariates = _covariates(needed, calibration.may_have(trained.calibration))
   site = _SITE.value or trained.site

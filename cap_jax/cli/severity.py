@@ -18,7 +18,9 @@ from cap_jax.report import severity as sheets
 from cap_jax.study import severity
 from cap_jax.train import checkpoint
 
-_SOURCE = flags.DEFINE_string("source", pretrained.NAME, "checkpoint folder; pretrained selects the packaged network")
+_SOURCE = flags.DEFINE_string(
+  "source", pretrained.DEFAULT, f"checkpoint folder, or a packaged network: {', '.join(pretrained.names())}"
+)
 _SUBJECTS = flags.DEFINE_integer("subjects", 24, "number of virtual subjects", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 60.0, "duration of each record in s", lower_bound=8.0)
 _SEED = flags.DEFINE_integer("seed", 0, "random seed of subjects and artefacts", lower_bound=0, upper_bound=2**31 - 1)
@@ -27,7 +29,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "folder to create for the report
 
 def main() -> None:
   began = time.perf_counter()
-  trained = checkpoint.load(pretrained.place(_SOURCE.value))
+  trained = pretrained.load(_SOURCE.value)
   if _WORKDIR.value is None:
     _measure(trained)
     return

@@ -42,7 +42,9 @@ def define_flags(default: str) -> Flags:
     study_flags.define_study("what to compare: methods, clinics, labels, seeds", default),
     flags.DEFINE_string("workdir", None, "folder of the study: new, or of a stopped study"),
     flags.DEFINE_string(
-      "source", None, "the source network: pretrained, train, or a checkpoint folder (default: from the config)"
+      "source",
+      None,
+      "the source network: one of the package such as radial, train, or a checkpoint folder (default: from the config)",
     ),
     flags.DEFINE_integer("processes", 1, "number of processes that run cells", lower_bound=1),
   )
@@ -56,9 +58,7 @@ def read(command_flags: Flags) -> study_config.Study:
   """
   study = study_flags.read_study(command_flags.config)
   source = (
-    study.source_network
-    if command_flags.source.value is None
-    else launcher.required(command_flags.source, "pretrained")
+    study.source_network if command_flags.source.value is None else launcher.required(command_flags.source, "radial")
   )
   study = study_flags.with_source(study, source, study_flags.read_overrides(command_flags.config))
   return folds.with_possible_labels(study)

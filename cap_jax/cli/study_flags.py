@@ -119,7 +119,7 @@ def with_source(study: study_config.Study, source: str, overrides: Mapping[str, 
 
   Args:
     study: as its config says.
-    source: "train", "pretrained", or the folder of a checkpoint.
+    source: "train", a network of the package, or the folder of a checkpoint.
     overrides: fields that the command line changed → values, see `read_overrides`.
 
   Returns:
@@ -131,7 +131,7 @@ def with_source(study: study_config.Study, source: str, overrides: Mapping[str, 
   study = dataclasses.replace(study, source_network=source)
   if source == pretrained.TRAIN:
     return study
-  followed = follow(study, checkpoint.load(pretrained.place(source)))
+  followed = follow(study, pretrained.load(source))
   for name in overrides:
     field = name.partition(".")[0]
     if field in _FOLLOWED and getattr(study, field) != getattr(followed, field):

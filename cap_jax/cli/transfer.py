@@ -37,7 +37,9 @@ _STRATEGY = flags.DEFINE_string(
   "strategy", None, "name of the strategy, or auto, which chooses one (default: the first in the config)"
 )
 _SOURCE = flags.DEFINE_string(
-  "source", None, "checkpoint of the source network, or pretrained; if omitted, a source network is trained first"
+  "source",
+  None,
+  "checkpoint of the source network, or a packaged one such as radial; if omitted, a source network is trained first",
 )
 _TARGET = flags.DEFINE_string("target", None, "scenario of the target clinic (default: from the config)")
 _N_TARGET = flags.DEFINE_integer(

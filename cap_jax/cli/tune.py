@@ -18,13 +18,14 @@ from cap_jax.inference import pretrained
 from cap_jax.losses import tasks
 from cap_jax.strategies import STRATEGIES, find
 from cap_jax.study import study_config, study_datasets, training
-from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 
 _CONFIG = study_flags.define_study("study: clinic, model, training")
 _STRATEGY = flags.DEFINE_enum("strategy", "feature_transfer", list(STRATEGIES), "name of the strategy")
 _SOURCE = flags.DEFINE_string(
-  "source", None, "checkpoint of the source network, or pretrained; if omitted, a source network is trained first"
+  "source",
+  None,
+  "checkpoint of the source network, or a packaged one such as radial; if omitted, a source network is trained first",
 )
 _N_TARGET = flags.DEFINE_integer("n_target", 5, "number of labelled target subjects")
 _RATES = flags.DEFINE_list("rates", ["2e-3", "5e-3", "1e-2", "2e-2"], "learning rates to try")
@@ -55,7 +56,7 @@ def main() -> None:
   if n_target == 0 and find(name, study.custom.get(name)).needs_labels:
     raise InputError(f"--n_target=0: {name} needs labelled target subjects; pass 1 or more")
   study = dataclasses.replace(study, n_target=(n_target,), strategies=(name,))
-  source = checkpoint.load(pretrained.place(_SOURCE.value)) if _SOURCE.value else None
+  source = pretrained.load(_SOURCE.value) if _SOURCE.value else None
   if source:
     study = study_flags.follow(study, source)
   trials = _trials(study)

@@ -23,7 +23,7 @@ _SPARSE = 0.15  # share of the properties in every other order
 _LEAST_SLICE = 0.05  # of the people, on a logarithmic scale up to all
 _EDGE_S = 1.0  # at each end of a record: a filter in the frequency domain takes it as periodic
 _NOISELESS = 0.1  # share
-_MOST_LABELLED = 25  # subjects of a clinic
+_LABELLED, _MOST_LABELLED = 0.5, 25  # share of the clinics with labels; their labelled subjects, from 1
 
 
 class People(NamedTuple):
@@ -106,7 +106,7 @@ def simulate(
     ]
     group = _joined(chosen)
     x_st = through(group.x_st, spec.fs_hz, mixture.lines, rng)
-    labelled_s = _labelled(subjects, mixture.labelled_share, rng)
+    labelled_s = _labelled(subjects, rng)
     parts.append(
       _windows(
         group._replace(x_st=x_st, covariates={**group.covariates, batches.LABELLED: labelled_s}),
@@ -162,7 +162,8 @@ def through(x_st: np.ndarray, fs_hz: float, lines: clinics.Lines, rng: np.random
   drawn = 1 if kind == 1 else subjects
   if kind:
     frequency_f = np.fft.rfftfreq(time, 1 / fs_hz)
-    r_sf, damping_s1 = frequency_f / _log_uniform(rng, lines.natural_hz, drawn), _log_uniform(rng, lines.damping, drawn)
+    natural_s1 = _log_uniform(rng, lines.natural_hz, drawn) if lines.natural_hz else np.inf
+    r_sf, damping_s1 = frequency_f / natural_s1, _log_uniform(rng, lines.damping, drawn)
     pole_s1 = np.where(rng.random((drawn, 1)) < lines.pole_share, _log_uniform(rng, lines.pole_hz, drawn), np.inf)
     response_sf = 1 / (1 - r_sf**2 + 2j * damping_s1 * r_sf) / (1 + 1j * frequency_f / pole_s1)
     x_st = np.fft.irfft(np.fft.rfft(x_st, axis=1) * response_sf, time, axis=1)
@@ -177,10 +178,10 @@ def _log_uniform(rng: np.random.Generator, bounds: clinics.Range, count: int) ->
   return np.exp(rng.uniform(low, high, (count, 1)))
 
 
-def _labelled(subjects: int, share: float, rng: np.random.Generator) -> np.ndarray:
-  """Returns which subjects of a clinic are labelled, (subject,), 1 or 0, where a share of the clinics have labels."""
+def _labelled(subjects: int, rng: np.random.Generator) -> np.ndarray:
+  """Returns which subjects of a clinic are labelled, (subject,), 1 or 0."""
   labels = round(float(np.exp(rng.uniform(0, np.log(min(subjects, _MOST_LABELLED))))))
-  return (rng.permutation(subjects) < labels * (rng.random() < share)).astype(np.float32)
+  return (rng.permutation(subjects) < labels * (rng.random() < _LABELLED)).astype(np.float32)
 
 
 def _windows(group: People, number: int, spec: config.Windows, each: int, rng: np.random.Generator) -> batches.Pairs:

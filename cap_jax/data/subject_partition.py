@@ -79,7 +79,7 @@ def default_sizes(count: int, test: bool = True) -> dict[str, int]:
   return {TRAINING: count - validation - tested, VALIDATION: validation} | ({TEST: tested} if test else {})
 
 
-def advice(split: Mapping[str, Sequence[str]], path: str, source: str = "pretrained") -> list[str]:
+def advice(split: Mapping[str, Sequence[str]], path: str, source: str = "radial") -> list[str]:
   """Returns what the user of a small store should know.
 
   Args:

@@ -1,28 +1,52 @@
-"""The source network of the package, for reconstruction and transfer without a training. cap_jax/pretrained/README.md
-says what it is for and what not.
+"""The networks of the package, for reconstruction and transfer without a training: one for each peripheral site.
+
+cap_jax/pretrained/NAME/README.md says what each is for and what not.
 """
 
 import os
 import pathlib
 
-from cap_jax.train.checkpoint import REMEDY
+from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 
-NAME = "pretrained"
+DEFAULT = "radial"
 TRAIN = "train"  # instead of a checkpoint: train a source network
-FOLDER = pathlib.Path(__file__).parents[1] / NAME / "radial"
+FOLDER = pathlib.Path(__file__).parents[1] / "pretrained"
 
 
-def place(checkpoint: str | os.PathLike[str]) -> str:
-  """Returns the folder of a checkpoint: that of the package for the name `pretrained`, otherwise the path itself.
+def names() -> tuple[str, ...]:
+  """Returns the names of the networks of the package."""
+  return tuple(sorted(path.parent.name for path in FOLDER.glob(f"*/{checkpoint.HEADER}")))
+
+
+def place(network: str | os.PathLike[str]) -> str:
+  """Returns the folder of a network: that of the package for one of its names, otherwise the path itself.
+
+  Args:
+    network: a name such as "radial", or the folder of a checkpoint.
 
   Raises:
     InputError: there is no such folder.
   """
-  if os.fspath(checkpoint) == NAME:
-    return str(FOLDER)
-  if not os.path.isdir(checkpoint):
+  path = os.fspath(network)
+  if path in names():
+    return str(FOLDER / path)
+  if not os.path.isdir(path):
     raise InputError(
-      f"{os.path.abspath(checkpoint)}: no checkpoint found; {REMEDY}; or pass {NAME} for the packaged network"
+      f"{path[:200]}: no checkpoint found; {checkpoint.REMEDY}; or pass a packaged network: {', '.join(names())}"
     )
-  return str(checkpoint)
+  if not os.path.isfile(os.path.join(path, checkpoint.HEADER)) and os.path.isdir(os.path.join(path, "checkpoint")):
+    raise InputError(f"{path}: this is a run folder; pass {os.path.join(path, 'checkpoint')}")
+  return path
+
+
+def load(network: str | os.PathLike[str] = DEFAULT) -> checkpoint.Checkpoint:
+  """Loads a network.
+
+  Args:
+    network: a name of the package such as "radial", or the folder of a checkpoint.
+
+  Raises:
+    InputError: there is none, or it is damaged.
+  """
+  return checkpoint.load(place(network))

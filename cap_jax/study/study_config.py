@@ -24,7 +24,7 @@ class Study:
     source: source clinic, name in `clinics.SOURCES`, or many simulated ones, name in `clinics.MIXTURES`.
     uncertainty_source: clinic of the same subjects with other devices, from which the source network's intervals and its detector
       learn; the source itself if empty.
-    source_network: "train" trains the source network, "pretrained" is that of the package, anything else is the folder of a
+    source_network: "train" trains the source network, "radial" is one of the package, anything else is the folder of a
       checkpoint.
     source_data, target_data: folder of a prepared store, used instead of the virtual clinic.
     task: what the source network learns, name in `tasks.TASKS`.

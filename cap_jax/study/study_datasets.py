@@ -96,6 +96,23 @@ class Target:
     return runs.Data(source.in_memory, self.unlabelled, self.draw(n_target, seed), site=self.site)
 
 
+def without_labels(source: Source) -> Source:
+  """Returns a source whose simulated clinics have no labelled subject, for a network that reads its circumstances."""
+
+  def unlabelled(windows: batches.Pairs) -> batches.Pairs:
+    if batches.LABELLED not in windows.covariates:
+      return windows
+    nobody_b = np.zeros_like(windows.covariates[batches.LABELLED])
+    return dataclasses.replace(windows, covariates={**windows.covariates, batches.LABELLED: nobody_b})
+
+  training = source.training
+  return dataclasses.replace(
+    source,
+    training=unlabelled(training) if isinstance(training, batches.Pairs) else training,
+    validation=unlabelled(source.validation),
+  )
+
+
 def source_clinic(study: study_config.Study) -> clinics.Clinic:
   """Returns the clinic of the source.
 

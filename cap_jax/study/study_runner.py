@@ -80,7 +80,7 @@ class StudyRunner:
     """The source network, trained or copied into the folder at the first access."""
     path = os.path.join(self.folder, "checkpoint")
     if self.study.source_network != pretrained.TRAIN and not os.path.isdir(path):
-      checkpoint.save(path, checkpoint.load(pretrained.place(self.study.source_network)))
+      checkpoint.save(path, pretrained.load(self.study.source_network))
     return self._source_network("checkpoint", self.study)
 
   def _published(self, name: str) -> checkpoint.Checkpoint:

@@ -104,6 +104,7 @@ def source_network(
     source = study_datasets.load_source(
       dataclasses.replace(study, source=study.uncertainty_source, uncertainty_source="")
     )
+  source = study_datasets.without_labels(source)  # intervals hold without labels too
   head = uncertainty_training.fit_head(trained, source.in_memory, recorder=recorder)
   theta = uncertainty_training.fit_detector(trained, source.in_memory, study.pretrain.steps, recorder)
   return calibrated(trained, head, uncertainty.OutlierDetector(theta, fallback=conservative), source, None), fitted

@@ -4,6 +4,7 @@ The header describes the network that the parameters belong to. `load` restores 
 header implies, and refuses parameters that are NaN or infinite.
 """
 
+import base64
 import dataclasses
 import hashlib
 import os
@@ -24,12 +25,11 @@ from cap_jax.train import checksummed, filter_blend
 from cap_jax.train.uncertainty_calibration import UncertaintyCalibration, expected_shapes
 from cap_jax.types import InputError, Params
 
-FORMAT = 5
-_READABLE = (
-  3,
-  4,
-  FORMAT,
-)  # 3: other names, and no heart rates; 3 and 4: pressures only, distances in place of detectors
+FORMAT = 6
+_WITH_DETECTOR = 5
+# 3: other names, and no heart rates; 3 and 4: pressures only, distances in place of detectors; up to 5: a list of hashes
+_READABLE = (3, 4, _WITH_DETECTOR, FORMAT)
+_DIGITS = 12  # of a hash
 HEADER = checksummed.HEADER
 digest = checksummed.digest
 _UNCERTAINTY = "uncertainty_calibration"  # beside the blocks of the network
@@ -131,7 +131,24 @@ def digests_of(*subjects: Iterable[str]) -> tuple[str, ...]:
     *subjects: groups of names.
   """
   names = {name for group in subjects for name in group}
-  return tuple(sorted(hashlib.sha256(str(name).encode()).hexdigest()[:12] for name in names))
+  return tuple(sorted(hashlib.sha256(str(name).encode()).hexdigest()[:_DIGITS] for name in names))
+
+
+def _packed(hashes: Iterable[str]) -> str:
+  """Returns hashes as one text, half as long as a list of them: a network may have seen many subjects."""
+  return base64.b64encode(bytes.fromhex("".join(sorted(hashes)))).decode()
+
+
+def _unpacked(text: str) -> tuple[str, ...]:
+  """Returns the hashes of `_packed`.
+
+  Raises:
+    ValueError: the text is none.
+  """
+  together = base64.b64decode(text, validate=True).hex()
+  if len(together) % _DIGITS:
+    raise ValueError("seen_subject_hashes")
+  return tuple(together[k : k + _DIGITS] for k in range(0, len(together), _DIGITS))
 
 
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
@@ -164,7 +181,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     "calibration": dataclasses.asdict(checkpoint.calibration),
     "reference": checkpoint.reference,
     # only digests leave this machine, never the names of patients
-    "seen_subject_hashes": tuple(sorted({*checkpoint.seen_subject_hashes, *digests_of(checkpoint.scaling.fitted_on)})),
+    "seen_subject_hashes": _packed({*checkpoint.seen_subject_hashes, *digests_of(checkpoint.scaling.fitted_on)}),
   }
   if checkpoint.blend is not None:
     content[_BLEND] = checkpoint.blend.header
@@ -192,7 +209,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   header = os.path.join(os.path.abspath(path), HEADER)
   try:
     content = _with_new_names(content) if written_format == 3 else content
-    if written_format < FORMAT and _UNCERTAINTY in content:
+    if written_format < _WITH_DETECTOR and _UNCERTAINTY in content:
       content[_UNCERTAINTY] = {**content[_UNCERTAINTY], "detector": False, "ood_threshold": None}
     model = config.Model(**{**content["model"], "covariates": tuple(content["model"]["covariates"])})
     spec = config.Windows(**content["windows"])
@@ -200,7 +217,9 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     task, about = str(content["task"]), dict(content["about"])
     if task not in tasks.TASKS:
       raise ValueError(f"task {task}")
-    hashes = tuple(content["seen_subject_hashes"])
+    hashes = (
+      tuple(content["seen_subject_hashes"]) if written_format < FORMAT else _unpacked(content["seen_subject_hashes"])
+    )
     calibration = config.Calibration(**content["calibration"])
     scales.check(calibration)
     signals = config.Signals(str(content["site"]), str(content["reference"]), spec, calibration)
@@ -218,7 +237,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     raise InputError(f"{header}: {error}") from error
   except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
     raise InputError(f"{header}: damaged, or written by another project ({error!r}); {REMEDY}") from error
-  if written_format < FORMAT and uncertainty_header is not None:
+  if written_format < _WITH_DETECTOR and uncertainty_header is not None:
     params = _restore_older(path, expected, net, spec.samples, written_format)
   else:
     params = checksummed.restore(path, expected, REMEDY)
@@ -247,7 +266,7 @@ def _restored_scaling(content: dict[str, Any], reads_context: bool) -> batches.S
   """
   of = content["scaling"]
   scalars = tuple((str(name), float(mean), float(sd)) for name, mean, sd in of["scalars"])
-  unitless = bool(of["unitless"]) if content["format"] == FORMAT else False
+  unitless = bool(of["unitless"]) if content["format"] >= _WITH_DETECTOR else False
   around = of.get("context")
   scaling = batches.Scaling(
     mean_mmhg=of["mean_mmhg"], sd_mmhg=of["sd_mmhg"], scalars=scalars, unitless=unitless,

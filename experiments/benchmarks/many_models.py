@@ -32,7 +32,7 @@ def load() -> tuple[study_config.Study, checkpoint.Checkpoint, runs.Data]:
     test_subjects=2, steps=_STEPS, n_target=(_PEOPLE,), seeds=(0,),
   )  # fmt: skip
   source, target = study_datasets.load_source(study), study_datasets.load_target(study)
-  return study, checkpoint.load(pretrained.FOLDER), target.data(source, _PEOPLE, 0)
+  return study, pretrained.load(), target.data(source, _PEOPLE, 0)
 
 
 def _rmse(adapted: runs.Adapted, windows: batches.Pairs) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 
 from cap_jax import config
 from cap_jax.inference import pretrained
-from cap_jax.train import checkpoint, prediction
+from cap_jax.train import prediction
 from experiments.benchmarks import cases, held_out, timing
 from experiments.benchmarks.timing import Options, Row
 
@@ -18,7 +18,7 @@ _STEPS, _SEEDS = 1200, (0, 1, 2)
 def _rounding(there: held_out.HeldOut) -> Row:
   """Measures the error from rounding in float32 products: small on a CPU, larger on a GPU, which rounds factors to
   TF32."""
-  trained = checkpoint.load(pretrained.FOLDER)
+  trained = pretrained.load()
   inner = slice(there.windows.margin, there.windows.samples - there.windows.margin)
 
   def rmse(precision: str) -> float:

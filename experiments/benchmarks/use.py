@@ -49,7 +49,7 @@ def _streamed_ms(trained: checkpoint.Checkpoint, record: recordings.Recording) -
 
 def inference(options: Options) -> list[Row]:
   """Measures the reconstruction of an hour, including features, intervals and beats, and a stream of beats."""
-  trained, record = checkpoint.load(pretrained.FOLDER), hour()
+  trained, record = pretrained.load(), hour()
   times = timing.in_turns({"hour": lambda: reconstruct.reconstruct(trained, record)}, options.turns, "inference")
   beat_count = len(reconstruct.reconstruct(trained, record).beats)
   detail = f"{beat_count} beats with their pressures and intervals"
@@ -76,7 +76,7 @@ def inference(options: Options) -> list[Row]:
 
 def checkpoints(options: Options) -> list[Row]:
   """Measures saving the packaged network, and loading it with all checks."""
-  trained = checkpoint.load(pretrained.FOLDER)
+  trained = pretrained.load()
   folder = tempfile.mkdtemp(prefix="cap_jax-benchmark-")
   count = 0
 
@@ -86,7 +86,7 @@ def checkpoints(options: Options) -> list[Row]:
     checkpoint.save(os.path.join(folder, str(count)), trained)
 
   try:
-    calls = {"save": save, "restore": lambda: checkpoint.load(pretrained.FOLDER)}
+    calls = {"save": save, "restore": lambda: pretrained.load()}
     times = timing.in_turns(calls, options.turns, "checkpoints")
   finally:
     shutil.rmtree(folder, ignore_errors=True)

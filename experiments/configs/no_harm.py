@@ -22,7 +22,7 @@ def get_config() -> ConfigDict:
   return study_flags.to_config_dict(
     study_config.Study(
       source="wide",
-      source_network="pretrained",
+      source_network="radial",
       scenarios=("population", "device_population", "site", "subject_device"),
       n_target=(1, 5),
       seeds=(0,),

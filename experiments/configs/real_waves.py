@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
   """Returns the study; no method reads the source's windows, so there are few."""
   return study_flags.to_config_dict(
     study_config.Study(
-      source_network="pretrained",
+      source_network="radial",
       n_target=(1, 5, 20),
       seeds=(0, 1, 2, 3, 4),
       steps=300,

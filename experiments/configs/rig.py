@@ -19,7 +19,7 @@ def get_config() -> ConfigDict:
   return study_flags.to_config_dict(
     study_config.Study(
       source="wide",
-      source_network="pretrained",
+      source_network="radial",
       target_data="runs/rig",
       leave_out="state",
       n_target=(0, 1, 5, 20),

@@ -106,7 +106,7 @@ def test_by_default_no_label_is_wasted_and_all_are_used(patients, done_study, tm
   assert done.returncode == 0, done.stderr
   assert "split: training 8, validation 2, test 2\n" in done.stdout
   assert (
-    f"few test subjects: test each subject once with python -m cap_jax study --source=pretrained --config.target_data={store_} --config.folds=5"
+    f"few test subjects: test each subject once with python -m cap_jax study --source=radial --config.target_data={store_} --config.folds=5"
     in done.stdout
   )
   done = run_here(

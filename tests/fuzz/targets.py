@@ -126,7 +126,7 @@ def _format(title: str) -> Target:
 
 def _reconstruct() -> Target:
   """The shipped network on any wave: float32 samples at a rate that the first byte chooses."""
-  network = checkpoint.load(pretrained.FOLDER)
+  network = pretrained.load()
   rates = (125.0, 60.0, 500.0, 1.0, 1e-3, 1e6)
   _, p_t = write.wave(125.0)
   seeds = [bytes([k]) + p_t.astype(np.float32).tobytes() for k in range(len(rates))]
@@ -179,7 +179,7 @@ def _checkpoint() -> Target:
   """A file of the shipped checkpoint; with an odd second byte its sums are made anew, so that what lies behind them is reached."""
   root = _scratch()
   folder = root / "checkpoint"
-  shutil.copytree(pretrained.FOLDER, folder)
+  shutil.copytree(pretrained.place("radial"), folder)
   files = sorted(file for file in folder.rglob("*") if file.is_file())
   whole = {file: file.read_bytes() for file in files}
   seeds = [bytes([k, sign]) + whole[file][:_MOST] for k, file in enumerate(files) for sign in (0, 1)]

@@ -37,7 +37,7 @@ def reported():
 
 def rmse_of(recordings):
   """RMSE of each record [mmHg]."""
-  trained, rmse = checkpoint.load(pretrained.FOLDER), []
+  trained, rmse = pretrained.load(), []
   for recording in recordings:
     output = reconstruct.reconstruct(trained, recording)
     off = output.aortic_mmhg - recording.signals["aortic_root"]
@@ -63,7 +63,7 @@ def test_it_meets_the_other_solver_as_its_card_says():
 
 
 def test_noise_harms_little():
-  trained = checkpoint.load(pretrained.FOLDER)
+  trained = pretrained.load()
   rng = np.random.default_rng(0)
   beat = datasets.read(nonlinear.load().entries[1])
   time_s = np.arange(500) / 125

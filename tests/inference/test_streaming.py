@@ -22,7 +22,7 @@ AGE = (("age", 50.0, 10.0),)
 
 @pytest.fixture(scope="module")
 def trained():
-  return checkpoint.load(pretrained.FOLDER)
+  return pretrained.load()
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from cap_jax.haemodynamics import wave_shape
 from cap_jax.inference import pretrained
 from cap_jax.metrics import realism, wave_changes
 from cap_jax.signals import beats
-from cap_jax.train import checkpoint
 
 pytestmark = pytest.mark.quick
 FS = 125.0
@@ -68,7 +67,7 @@ def test_a_network_calls_its_own_kind_inside_and_the_upside_down_outside():
 
 
 def pretrained_network():
-  return checkpoint.load(pretrained.place(pretrained.NAME))
+  return pretrained.load()
 
 
 def virtual_windows():

@@ -12,12 +12,11 @@ from cap_jax.inference import pretrained
 from cap_jax.report import severity as sheets
 from cap_jax.report import tables
 from cap_jax.study import severity
-from cap_jax.train import checkpoint
 from tests import tiers
 
 
 def curve():
-  return list(severity.curve(checkpoint.load(pretrained.FOLDER), 3, 30.0, 0))
+  return list(severity.curve(pretrained.load(), 3, 30.0, 0))
 
 
 @pytest.fixture(scope="module")

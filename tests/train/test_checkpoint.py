@@ -95,7 +95,7 @@ def test_foreign_folders_are_refused(saved, tmp_path):
   with pytest.raises(InputError, match=r"no checkpoint found; train one with: python -m cap_jax pretrain"):
     checkpoint.load(tmp_path / "absent")
   (path / "config.json").write_text('{"format": 99}')
-  with pytest.raises(InputError, match="format 99, but this version reads format 3, 4 and 5"):
+  with pytest.raises(InputError, match="format 99, but this version reads format 3, 4, 5 and 6"):
     checkpoint.load(path)
   (path / "config.json").write_text("{")
   with pytest.raises(InputError, match="damaged, or written by another project"):
@@ -127,6 +127,7 @@ def test_an_older_checkpoint_is_read(tmp_path, tiny_model, written):
   )
   checkpoint.save(tmp_path / "new", current)
   header = json.loads((tmp_path / "new" / checkpoint.HEADER).read_text()) | {"format": written}
+  header["seen_subject_hashes"] = current.seen_subject_hashes
   del header["sha256"], header["uncertainty_calibration"]["detector"]
   moments = {"mean": rng.normal(size=width).astype(np.float32), "precision": np.eye(width, dtype=np.float32)}
   block, features = "uncertainty_calibration", "features"
@@ -160,10 +161,22 @@ def test_a_checkpoint_of_format_4_reads_pressures(saved, tmp_path):
   output, path = saved
   header = json.loads((path / checkpoint.HEADER).read_text())
   del header["scaling"]["unitless"], header["sha256"]
+  header["seen_subject_hashes"] = ["0123456789ab"]
   checksummed.write(tmp_path / "older", {**header, "format": 4}, output.params)
   loaded = checkpoint.load(tmp_path / "older")
   assert loaded.scaling == output.scaling
   assert not loaded.scaling.unitless
+  assert loaded.seen_subject_hashes == ("0123456789ab",)
+
+
+@pytest.mark.parametrize("text", ["AAAA", "?", 3])
+def test_hashes_that_are_none_are_refused(saved, tmp_path, text):
+  output, path = saved
+  header = json.loads((path / checkpoint.HEADER).read_text())
+  del header["sha256"]
+  checksummed.write(tmp_path / "other", {**header, "seen_subject_hashes": text}, output.params)
+  with pytest.raises(InputError, match="damaged, or written by another project"):
+    checkpoint.load(tmp_path / "other")
 
 
 def test_a_network_of_ppg_says_whether_it_knows_the_level(saved, tmp_path):

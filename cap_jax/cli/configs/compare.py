@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
   transducer."""
   return study_flags.to_config_dict(
     study_config.Study(
-      source_network="pretrained",
+      source_network="radial",
       scenario="device_population",
       n_target=(0, 1, 5, 20),
       baselines=("peripheral", "gtf_target", "adaptive_tf_source", "source"),

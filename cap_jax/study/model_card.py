@@ -1,0 +1,138 @@
+"""The figures of a network's model card: its errors and intervals in each circumstance, alone and in its clinic."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tqdm
+
+from cap_jax.data import batches, datasets
+from cap_jax.data.sources import mcl, nonlinear, virtual
+from cap_jax.inference import uncertainty
+from cap_jax.metrics import agreement, waveform_metrics
+from cap_jax.study import own_data
+from cap_jax.train import checkpoint
+
+# Circumstances in silico: name of the clinic → what it is.
+PRESSURE = {
+  "exact": "the reference cohort, measured exactly",
+  "reference": "the same with 0.5 mmHg of noise",
+  "population": "hypertensive people of 60 to 80 years",
+  "device": "healthy people behind one under-damped line of 9 Hz",
+  "device_population": "the hypertensive ones behind that line",
+  "subject_device": "the hypertensive ones, each behind another line, zero ± 2 mmHg, gain ± 2 %",
+  "clinic": "a ward: lines, flushes, motion, ectopic beats",
+  "cuff": "by tonometer, scaled by a cuff with its errors",
+}
+PPG = {
+  "reference": "the reference cohort",
+  "population": "hypertensive people of 60 to 80 years",
+  "clinic": "a ward: ectopic beats, vasodilated people",
+}
+AROUND, SECONDS = 100, 20
+_TESTED, _SEED = 60, 77
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reading:
+  """A network in one circumstance, read in one way.
+
+  Attributes:
+    rmse: of the waveform, mean over subjects with its bootstrap interval [mmHg].
+    wave, csbp: share of the wave, and of the beats' cSBP, inside the 90 % intervals, means over subjects.
+    half_width_mmhg: half the mean width of the wave's interval [mmHg].
+    flagged: share of the windows out of distribution.
+  """
+
+  rmse: agreement.Interval
+  wave: float
+  csbp: float
+  half_width_mmhg: float
+  flagged: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Circumstance:
+  """A row of the card.
+
+  Attributes:
+    name: of the clinic or data set.
+    text: what it is.
+    place: one of `datasets.PLACES`.
+    subjects: number of the tested.
+    peripheral_mmhg: RMSE of the unchanged peripheral wave; NaN for a wave without a unit.
+    alone: each record read as if nobody knew its clinic.
+    in_clinic: read with the circumstances of 100 other records of the clinic; None where there are none.
+  """
+
+  name: str
+  text: str
+  place: str
+  subjects: int
+  peripheral_mmhg: float
+  alone: Reading
+  in_clinic: Reading | None
+
+
+def circumstances(trained: checkpoint.Checkpoint) -> Iterator[Circumstance]:
+  """Evaluates a network in all circumstances that its site has.
+
+  Args:
+    trained: the network, with intervals.
+
+  Yields:
+    The virtual clinics, another solver's subjects, and, for a radial network, the rig.
+  """
+  site = trained.site
+  clinics = PPG if trained.scaling.unitless else PRESSURE
+  for name, text in tqdm.tqdm(clinics.items(), desc="circumstances", unit="", leave=False):
+    path = f"{name},subjects={AROUND + _TESTED},seconds={SECONDS},seed={_SEED}"
+    pairs = _pairs(trained, virtual.load(path, {site: site}))
+    yield _evaluated(trained, pairs, (name, text, datasets.IN_SILICO), pairs.subjects[:-_TESTED])
+  if site in nonlinear.SITES:
+    pairs = _pairs(trained, nonlinear.load(channels={site: site}))
+    description = ("solver", "subjects of a nonlinear solver, by whom nothing was chosen", datasets.IN_SILICO)
+    yield _evaluated(trained, pairs, description, pairs.subjects[::2])
+  if site in mcl.SIGNALS:
+    pairs = _pairs(trained, mcl.load())
+    yield _evaluated(trained, pairs, ("rig", "a mock circulatory loop, two states", datasets.IN_VITRO), ())
+
+
+def _pairs(trained: checkpoint.Checkpoint, dataset: datasets.DataSet) -> batches.Pairs:
+  """Returns the windows of a data set with both waves, without overlap."""
+  own = own_data.gather(dataset.entries, trained, synchronise=False)
+  assert own.paired is not None
+  return own.paired
+
+
+def _evaluated(
+  trained: checkpoint.Checkpoint, pairs: batches.Pairs, description: tuple[str, str, str], around: Sequence[str]
+) -> Circumstance:
+  """Evaluates a network on windows, less those of the subjects whose waves are the circumstances of the others."""
+  test = pairs.of([one for one in pairs.subjects if one not in set(around)])
+  evaluator = waveform_metrics.Evaluator(test, trained.windows, trained.scaling.unitless)
+  there = None
+  if around and trained.scaling.context is not None:
+    scaling = trained.scaling.at_clinic(pairs.of(around))
+    there = _read(dataclasses.replace(trained, scaling=scaling), test, evaluator)
+  unchanged = (
+    float("nan") if trained.scaling.unitless else float(np.mean([one.rmse_mmhg for one in evaluator.errors(test.x_bt)]))
+  )
+  name, text, place = description
+  return Circumstance(
+    name=name, text=text, place=place, subjects=len(test.subjects), peripheral_mmhg=unchanged,
+    alone=_read(trained, test, evaluator), in_clinic=there,
+  )  # fmt: skip
+
+
+def _read(trained: checkpoint.Checkpoint, test: batches.Pairs, evaluator: waveform_metrics.Evaluator) -> Reading:
+  """Returns the errors and the interval coverage of a network."""
+  reading = uncertainty.read(trained, test)
+  errors, coverages = evaluator.errors(reading.y_bt), uncertainty.coverage(trained, test, reading)
+  return Reading(
+    rmse=agreement.interval(np.array([one.rmse_mmhg for one in errors])),
+    wave=float(np.nanmean([one.wave for one in coverages])),
+    csbp=float(np.nanmean([one.csbp for one in coverages])),
+    half_width_mmhg=float(np.nanmean([one.half_width_mmhg for one in coverages])),
+    flagged=float(np.nanmean([one.ood_fraction for one in coverages])),
+  )
