@@ -23,9 +23,9 @@ def network(tmp_path_factory):
   """A network of the carotid artery that heeds its circumstances, though it has learnt nothing, with intervals."""
   windows = people.pairs([f"s{k}" for k in range(30)], 2, 0)
   params = jax.tree.map(np.array, checkpoint.nets.make_net(MODEL).init(jax.random.key(3), people.SAMPLES))
-  film = params["f"]["layer_0"]["film"]["kernel"]
-  film[:] = 0.3 * np.random.default_rng(0).normal(size=film.shape)
-  params["r"]["wave"]["kernel"] = 0.1 + 0 * params["r"]["wave"]["kernel"]
+  rng = np.random.default_rng(0)
+  for kernel in (params["f"]["layer_0"]["film"]["kernel"], params["r"]["wave"]["kernel"]):
+    kernel[:] = 0.1 * rng.normal(size=kernel.shape)
   plain = checkpoint.Checkpoint(
     params=params, model=MODEL, scaling=batches.fit_scaling(windows, reads_context=True), signals=config.Signals("carotid"),
     about={"source": "clinics", "source_subjects": 30, "steps": 50}, seen_subject_hashes=checkpoint.digests_of(windows.subjects),
