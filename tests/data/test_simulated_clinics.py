@@ -88,7 +88,7 @@ def test_half_of_the_clinics_are_labelled_and_the_others_never_unlike():
     np.testing.assert_allclose(gain_b, gain_b[0], rtol=1e-3)
     level_b = pairs.x_bt[rows].mean(1) - pairs.y_bt[rows].mean(1)
     np.testing.assert_allclose(level_b, level_b[0], atol=1e-3)
-    changed.append(abs(gain_b[0] - 1) > 1e-3 and abs(level_b[0] - 5) > 1e-3)
+    changed.append(abs(gain_b[0] - 1) > 1e-3 or abs(level_b[0] - 5) > 1e-2)
   np.testing.assert_array_equal(np.array(shares) > 0, changed)
   assert np.mean(changed) == pytest.approx(0.5, abs=0.2)
   assert 0 < np.min([share for share in shares if share]) < 0.5
