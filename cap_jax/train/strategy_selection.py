@@ -6,6 +6,8 @@
     n ≥ 2 labelled subjects    cross-validation over subjects: trained on some of them, scored on the others
     n = 1                      trained on the one, scored by importance-weighted validation (`label_free_validation`)
     n = 1, at another site     nobody is left to score on, least of all the source's subjects: `ONE_LABEL_STRATEGY`
+    n ≥ 1, a source network that reads its circumstances, at its own site: `LABELLED_CONTEXT`, and without windows of the source
+                               `LABELS_ALONE`; on validation worlds it was never worse than its alternatives (docs/experiments.md)
     n = 0                      `CONTEXT` for a source network that reads its circumstances, which needs no training; otherwise
                                `FREE`, or the source network unchanged where no transducer is found; scored by
                                importance-weighted validation
@@ -52,6 +54,7 @@ ONE_LABEL_STRATEGY = "multi_task/transducer_first"
 OTHER_WORLD_STRATEGY = "fine_tuning/lp_ft"
 FREE = "domain_adaptation/transducer"
 CONTEXT = "domain_adaptation/context"
+LABELLED_CONTEXT, LABELS_ALONE = "multi_task/context", "fine_tuning/context"
 MARGIN = 0.1
 _FOLDS = 3
 _SHARE = 1 / 3
@@ -152,14 +155,18 @@ def choose(
     )
   stages = max(len(find(name).stages) for name in (*CANDIDATES, FREE))
   short = dataclasses.replace(budget, steps=max(loop.whole(_SHARE * budget.steps), config.CHUNK * stages))
-  if data.labelled is not None and data.site == trained.site and data.source is not None:
-    transducers = runs.transducers_of(data, trained.scaling, trained.windows.fs_hz, "the choice of a strategy")
-    people = runs.simulate_recording(transducers, data.source, trained.scaling, trained.windows.fs_hz, budget.seed)
-    evidence = source_evidence.assess(trained, people, data.labelled)
+  at_home = data.labelled is not None and data.site == trained.site
+  if data.labelled is not None and at_home and data.source is not None:
+    evidence = _evidence(trained, data, data.source, data.labelled, budget.seed)
     if evidence.weight < _OTHER_WORLD:
       ranking = tuple(Ranked(name, float("nan")) for name in dict.fromkeys((OTHER_WORLD_STRATEGY, *CANDIDATES)))
       blend = _blend(_own_filter(data.labelled, trained), _EQUAL)
       return Choice(ranking, f"labelled subjects of another world: {evidence}", blend=blend)
+  if at_home and trained.model.reads_context:
+    name = LABELS_ALONE if data.source is None else LABELLED_CONTEXT
+    return Choice(
+      (Ranked(name, float("nan")),), "the source network reads the circumstances and the labels of the clinic"
+    )
   if data.n_target > 1:
     return _cross_validated(trained, data, (short, budget), adapt)
   if data.n_target and data.site != trained.site:
@@ -171,6 +178,18 @@ def choose(
   if source_validation is None:
     raise InputError(f"{NAME}: compares strategies on subjects of the source; pass source=")
   return _importance_weighted(trained, data, source_validation, short, adapt)
+
+
+def _evidence(
+  trained: checkpoint.Checkpoint, data: runs.Data, source: batches.Pairs, labelled: batches.Pairs, seed: int
+) -> source_evidence.SourceEvidence:
+  """Returns the evidence that the labelled subjects are of the world of the source, recorded like the target's."""
+  if trained.model.reads_context:
+    there = trained.scaling.at_clinic(data.unlabelled if data.unlabelled is not None else labelled)
+    return source_evidence.assess(dataclasses.replace(trained, scaling=there), source, labelled)
+  transducers = runs.transducers_of(data, trained.scaling, trained.windows.fs_hz, "the choice of a strategy")
+  people = runs.simulate_recording(transducers, source, trained.scaling, trained.windows.fs_hz, seed)
+  return source_evidence.assess(trained, people, labelled)
 
 
 def _own_filter(labelled: batches.Pairs, trained: checkpoint.Checkpoint) -> arx.Arx | None:

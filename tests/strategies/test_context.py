@@ -16,7 +16,15 @@ from cap_jax.signals import spectra
 from cap_jax.strategies import find
 from cap_jax.strategies.strategy import Strategy
 from cap_jax.study import sim_to_real, study_config
-from cap_jax.train import checkpoint, checksummed, prediction, runs, strategy_selection, uncertainty_calibration
+from cap_jax.train import (
+  checkpoint,
+  checksummed,
+  prediction,
+  runs,
+  source_evidence,
+  strategy_selection,
+  uncertainty_calibration,
+)
 from cap_jax.types import InputError
 from tests.experiments.commands import run
 from tests.train import people
@@ -125,6 +133,48 @@ def test_without_labels_auto_is_it(source):
   choice = strategy_selection.choose(source, data, None, runs.Budget(50, 8), lambda *_: pytest.fail("trained"))
   assert choice.name == NAME
   assert "no label" in strategy_selection.format_ranking(choice)
+
+
+def test_with_labels_auto_rehearses_the_clinics_of_the_source(source):
+  """Without windows of the source the labels are circumstances alone; at another site candidates are compared."""
+  labelled = people.pairs(people.PEOPLE, 4, 2)
+  data = runs.Data(unlabelled=people.pairs(["u0", "u1"], 3, 1).unlabelled(), labelled=labelled)
+  budget, untrained = runs.Budget(50, 8), lambda *_: pytest.fail("trained")
+  assert strategy_selection.choose(source, data, None, budget, untrained).name == "fine_tuning/context"
+  with_source = dataclasses.replace(data, source=people.pairs([f"q{k}" for k in range(4)], 6, 0))
+  choice = strategy_selection.choose(source, with_source, None, budget, untrained)
+  assert choice.name == "multi_task/context"
+  assert "the labels of the clinic" in strategy_selection.format_ranking(choice)
+  elsewhere = dataclasses.replace(data, site="brachial")
+  with pytest.raises(pytest.fail.Exception, match="trained"):
+    strategy_selection.choose(source, elsewhere, None, budget, untrained)
+
+
+def test_another_world_is_seen_with_the_circumstances_of_the_clinic(source, monkeypatch):
+  labelled = people.pairs(people.PEOPLE, 4, 2)
+  unlabelled = people.pairs(["u0", "u1"], 3, 1).unlabelled()
+  data = runs.Data(people.pairs([f"q{k}" for k in range(4)], 6, 0), unlabelled, labelled)
+  seen = []
+  assess = lambda network, windows, _: seen.append(network) or source_evidence.SourceEvidence(0.01, 9.0, 1.0)  # noqa: E731
+  monkeypatch.setattr(strategy_selection.source_evidence, "assess", assess)
+  choice = strategy_selection.choose(source, data, None, runs.Budget(50, 8), lambda *_: pytest.fail("trained"))
+  assert choice.name == strategy_selection.OTHER_WORLD_STRATEGY
+  assert seen[0].scaling == source.scaling.at_clinic(unlabelled)
+
+
+def test_rehearsed_clinics_keep_their_circumstances(source):
+  clinic_b = np.repeat([0.0, 1.0], 12).astype(np.float32)
+  rehearsed = dataclasses.replace(
+    people.pairs([f"q{k}" for k in range(4)], 6, 0),
+    covariates={batches.CLINIC: clinic_b, batches.LABELLED: 0 * clinic_b},
+  )
+  data = runs.Data(rehearsed, people.pairs(["u0", "u1"], 3, 1).unlabelled(), people.pairs(people.PEOPLE, 4, 2))
+  prepared = runs.prepare(find("multi_task/context"), source, data)
+  spectra_bk = prepared.fed["source"]["c"][:, spectra.BANDS : 2 * spectra.BANDS]
+  assert np.ptp(spectra_bk[:12], axis=0).max() == 0  # the mean of a clinic
+  assert np.abs(spectra_bk[0] - spectra_bk[12]).max() > 1e-3
+  target_bk = prepared.fed["target"]["c"][:, spectra.BANDS : 2 * spectra.BANDS]
+  assert np.ptp(target_bk, axis=0).max() == 0
 
 
 @pytest.mark.quick
