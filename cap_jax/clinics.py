@@ -431,7 +431,7 @@ class Lines(_Checked):
     most_subjects: largest number of subjects of a clinic; the least is 1.
   """
 
-  plain_share: Annotated[float, _Within(0.0, 1.0)] = 0.3
+  plain_share: Annotated[float, _Within(0.0, 1.0)] = 0.4
   shared_share: Annotated[float, _Within(0.0, 1.0)] = 0.4
   natural_hz: Annotated[Range | None, _Within(1.0, 1000.0)] = (5.0, 40.0)
   damping: Annotated[Range, _Within(0.01, 10.0)] = (0.08, 1.5)
