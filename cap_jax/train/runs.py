@@ -434,7 +434,7 @@ def _target_scaling(
 
   A network that reads the circumstances gets those of the target's clinic with it, labels included if the strategy reads them.
   """
-  if not strategy.stages:
+  if not strategy.stages and not strategy.needs_labels:
     data.needed("unlabelled", f"strategy {strategy.name}")
   scaling, clinic = source.scaling, data.unlabelled if data.unlabelled is not None else data.labelled
   if data.labelled is not None and not checks.source_scales(strategy):

@@ -106,6 +106,10 @@ def test_labels_are_circumstances_too(source):
   around = told.scaling.context
   assert around.labels == len(people.PEOPLE)
   assert len(around.labelled) == len(around.response) == spectra.RESPONSE
+  few = runs.adapt(
+    find("fine_tuning/context"), source, runs.Data(labelled=labelled)
+  ).checkpoint  # their waves are the clinic's
+  assert few.scaling.context == source.scaling.at_clinic(labelled, labelled).context
   untold = runs.adapt(find(NAME), source, data).checkpoint
   assert untold.scaling.context == dataclasses.replace(around, labelled=(), labels=0)
   test = people.pairs(["t0"], 2, 2)
