@@ -47,14 +47,14 @@ def _interval(value: agreement.Interval) -> str:
   return f"{value.mean:.2f} ({value.low:.2f} to {value.high:.2f})"
 
 
-def _reading(one: model_card.Reading | None) -> tuple[str, str, str]:
+def _reading(one: model_card.CardErrors | None) -> tuple[str, str, str]:
   """Returns the cells of a reading: error, coverage of wave and cSBP, half the width."""
   if one is None:
     return "", "", ""
   return _interval(one.rmse), f"{100 * one.wave:.0f}, {100 * one.csbp:.0f} %", f"{one.half_width_mmhg:.1f}"
 
 
-def errors_table(rows: list[model_card.Circumstance]) -> tables.Table:
+def errors_table(rows: list[model_card.CardRow]) -> tables.Table:
   """Returns errors and coverage in each circumstance."""
   header = (
     "subjects", "unchanged wave", "RMSE, clinic unknown", "coverage", "±", "flagged", "RMSE, clinic known", "coverage ", "± "

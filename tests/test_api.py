@@ -153,7 +153,7 @@ PAIRS = people.pairs(["a", "b"], 2, 0)
   ("call", "message"),
   [
     (lambda net: cj.load(None), "must be a name or a path"),
-    (lambda net: cj.load("x"), "x: no checkpoint found; .*; or pass a packaged network: radial"),
+    (lambda net: cj.load("x"), "x: no checkpoint found; .*, or a packaged network: "),
     (lambda net: cj.load("a" * 5000), "no checkpoint found"),
     (lambda net: net.save(None), "must be a name or a path"),
     (lambda net: net.save("/proc/x"), "/proc/x: cannot be written"),

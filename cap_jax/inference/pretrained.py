@@ -33,7 +33,7 @@ def place(network: str | os.PathLike[str]) -> str:
     return str(FOLDER / path)
   if not os.path.isdir(path):
     raise InputError(
-      f"{path[:200]}: no checkpoint found; {checkpoint.REMEDY}; or pass a packaged network: {', '.join(names())}"
+      f"{path[:200]}: no checkpoint found; pass the folder of one, or a packaged network: {', '.join(names())}"
     )
   if not os.path.isfile(os.path.join(path, checkpoint.HEADER)) and os.path.isdir(os.path.join(path, "checkpoint")):
     raise InputError(f"{path}: this is a run folder; pass {os.path.join(path, 'checkpoint')}")

@@ -34,7 +34,7 @@ _TESTED, _SEED = 60, 77
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Reading:
+class CardErrors:
   """A network in one circumstance, read in one way.
 
   Attributes:
@@ -52,7 +52,7 @@ class Reading:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Circumstance:
+class CardRow:
   """A row of the card.
 
   Attributes:
@@ -70,11 +70,11 @@ class Circumstance:
   place: str
   subjects: int
   peripheral_mmhg: float
-  alone: Reading
-  in_clinic: Reading | None
+  alone: CardErrors
+  in_clinic: CardErrors | None
 
 
-def circumstances(trained: checkpoint.Checkpoint) -> Iterator[Circumstance]:
+def circumstances(trained: checkpoint.Checkpoint) -> Iterator[CardRow]:
   """Evaluates a network in all circumstances that its site has.
 
   Args:
@@ -107,7 +107,7 @@ def _pairs(trained: checkpoint.Checkpoint, dataset: datasets.DataSet) -> batches
 
 def _evaluated(
   trained: checkpoint.Checkpoint, pairs: batches.Pairs, description: tuple[str, str, str], around: Sequence[str]
-) -> Circumstance:
+) -> CardRow:
   """Evaluates a network on windows, less those of the subjects whose waves are the circumstances of the others."""
   test = pairs.of([one for one in pairs.subjects if one not in set(around)])
   evaluator = waveform_metrics.Evaluator(test, trained.windows, trained.scaling.unitless)
@@ -119,17 +119,17 @@ def _evaluated(
     float("nan") if trained.scaling.unitless else float(np.mean([one.rmse_mmhg for one in evaluator.errors(test.x_bt)]))
   )
   name, text, place = description
-  return Circumstance(
+  return CardRow(
     name=name, text=text, place=place, subjects=len(test.subjects), peripheral_mmhg=unchanged,
     alone=_read(trained, test, evaluator), in_clinic=there,
   )  # fmt: skip
 
 
-def _read(trained: checkpoint.Checkpoint, test: batches.Pairs, evaluator: waveform_metrics.Evaluator) -> Reading:
+def _read(trained: checkpoint.Checkpoint, test: batches.Pairs, evaluator: waveform_metrics.Evaluator) -> CardErrors:
   """Returns the errors and the interval coverage of a network."""
   reading = uncertainty.read(trained, test)
   errors, coverages = evaluator.errors(reading.y_bt), uncertainty.coverage(trained, test, reading)
-  return Reading(
+  return CardErrors(
     rmse=agreement.interval(np.array([one.rmse_mmhg for one in errors])),
     wave=float(np.nanmean([one.wave for one in coverages])),
     csbp=float(np.nanmean([one.csbp for one in coverages])),

@@ -197,10 +197,14 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
   ("name", "arguments", "message"),
   [
     ("reconstruct", ["--input=a.csv", "--output=b.csv"], "a.csv: no such file or folder; pass a CSV file"),
-    ("reconstruct", ["--input=a.csv", "--output=b.csv", "--checkpoint=x"], "x: no checkpoint found; train one with"),
+    (
+      "reconstruct",
+      ["--input=a.csv", "--output=b.csv", "--checkpoint=x"],
+      "x: no checkpoint found; pass the folder of one",
+    ),
     ("reconstruct", ["--input=a.csv", "--output=b.csv", "--site=brachial"], "the checkpoint reads radial; train one"),
     ("reconstruct", ["--bogus=1"], "Unknown command line flag 'bogus'"),
-    ("transfer", ["--source=nowhere", "--workdir=w"], "no checkpoint found; train one with"),
+    ("transfer", ["--source=nowhere", "--workdir=w"], "no checkpoint found; pass the folder of one"),
     ("transfer", ["--strategy=magic", "--workdir=w"], "--strategy=magic: unknown; choose one of"),
     ("transfer", ["--strategy=fine_tunning", "--workdir=w"], "unknown; did you mean fine_tuning"),
     ("transfer", ["--workdir=w", "--n_target=41", "--strategy=fine_tuning"], "must be 0 to 40 labelled subjects"),
@@ -273,14 +277,14 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
     (
       "evaluate",
       ["--workdir=w", "--checkpoint=nowhere", "--format=csv", "--path=x"],
-      "no checkpoint found; train one with",
+      "no checkpoint found; pass the folder of one",
     ),
     (
       "compare",
       ["--workdir=w", "--config.site=brachial"],
       "was trained with site=radial; omit the flag, or add --source=",
     ),
-    ("compare", ["--workdir=w", "--source=nowhere"], "no checkpoint found; train one with"),
+    ("compare", ["--workdir=w", "--source=nowhere"], "no checkpoint found; pass the folder of one"),
     ("compare", ["--workdir=w", "--source=train", "--config.task=bp"], "was trained for bp; transfer only other parts"),
     (
       "compare",
