@@ -16,6 +16,7 @@ _LEAST_SD = 0.3  # of a logarithm; that of the highest bands, which are mostly n
 _LEAST_SD_OF_RESPONSE = 0.03
 _LABELS = 3.0  # unit of ln(1 + number of labelled subjects)
 _MOST_WINDOWS = 4096
+_ALONE = 0.25  # share of the windows whose clinic is unknown (a choice)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,15 +71,18 @@ class Circumstances:
     """
     around_bk = self.of_subjects(x_bt, subject_b)
     response_sk, number_b = spectra.by_group(spectra.response(x_bt, y_bt), subject_b)
-    alike_s = np.zeros(len(response_sk), int)
-    others_sk = _of_others(_standardised(response_sk, self.response), alike_s == 0, alike_s)
-    around_bk[:, 3 * spectra.BANDS :] = others_sk[number_b]
+    labels_s1, *moments_sk = _moments(~np.eye(len(response_sk), dtype=bool), _standardised(response_sk, self.response))
+    around_bk[:, 3 * spectra.BANDS :] = np.concatenate([*moments_sk, _number_code(labels_s1[:, 0])], axis=1)[number_b]
     return around_bk
 
   def of_clinics(
     self, x_bt: np.ndarray, y_bt: np.ndarray, subject_b: np.ndarray, clinic_b: np.ndarray, labelled_b: np.ndarray
   ) -> np.ndarray:
-    """Returns the circumstances of windows of several clinics, each by its own subjects, (window, `spectra.CIRCUMSTANCES`).
+    """Returns circumstances of windows of several clinics, from which a network learns, (window, `spectra.CIRCUMSTANCES`).
+
+    Those of each window are of some other subjects of its clinic, drawn for it alone, as a record will later meet a clinic
+    that others represent; a clinic with one fixed spectrum would be learnt by heart. A quarter of the windows know no other
+    subject. A clinic with labels shows each window the responses of some of its labelled subjects.
 
     Args:
       x_bt, y_bt: (window, time) scaled windows of the peripheral and of the reference wave.
@@ -89,13 +93,22 @@ class Circumstances:
     members = np.array([f"{clinic:g}/{name}" for clinic, name in zip(clinic_b, subject_b, strict=True)])
     log_power_sk, number_b = spectra.by_group(spectra.log_power(x_bt), members)
     response_sk, _ = spectra.by_group(spectra.response(x_bt, y_bt), members)
-    first_s = np.unique(members, return_index=True)[1]
-    _, clinic_s = np.unique(clinic_b[first_s], return_inverse=True)
-    own_sk = _standardised(log_power_sk, self.spectrum)
-    mean_ck, _ = spectra.by_group(own_sk, clinic_s)
-    square_ck, _ = spectra.by_group(np.square(own_sk - mean_ck[clinic_s]), clinic_s)
-    others_sk = _of_others(_standardised(response_sk, self.response), labelled_b[first_s] > 0, clinic_s)
-    return np.concatenate([own_sk, mean_ck[clinic_s], np.sqrt(square_ck)[clinic_s], others_sk], axis=1)[number_b]
+    own_sk, response_sk = _standardised(log_power_sk, self.spectrum), _standardised(response_sk, self.response)
+    labelled_s = labelled_b[np.unique(members, return_index=True)[1]] > 0
+    around_bk, rng = np.zeros((len(x_bt), spectra.CIRCUMSTANCES), np.float32), np.random.default_rng(0)
+    around_bk[:, : spectra.BANDS] = own_sk[number_b]
+    order = np.argsort(clinic_b, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(clinic_b[order])) + 1):
+      inside, own_b = np.unique(number_b[rows], return_inverse=True)
+      alone_b = rng.random(len(rows)) < _ALONE
+      others_bs = _draw(own_b, np.ones(len(inside), bool), rng) * ~alone_b[:, None]
+      number_b1, mean_bk, sd_bk = _moments(others_bs, own_sk[inside])
+      mean_bk = np.where(number_b1 > 0, mean_bk, own_sk[number_b[rows]])
+      labels_bs = _draw(own_b, labelled_s[inside], rng)
+      labels_b1, *response_bk = _moments(labels_bs, response_sk[inside])
+      parts = [mean_bk, sd_bk, *response_bk, _number_code(labels_b1[:, 0])]
+      around_bk[rows, spectra.BANDS :] = np.concatenate(parts, axis=1)
+    return around_bk
 
   def at_clinic(self, x_bt: np.ndarray, subject_b: np.ndarray) -> "Circumstances":
     """Returns the same with the spectra of a clinic.
@@ -167,29 +180,28 @@ def fit(x_bt: np.ndarray, y_bt: np.ndarray) -> Circumstances:
   )
 
 
-def _of_others(response_sk: np.ndarray, labelled_s: np.ndarray, clinic_s: np.ndarray) -> np.ndarray:
-  """Returns mean and SD of the responses of the other labelled subjects of each one's clinic, and their number.
+def _draw(own_b: np.ndarray, among_s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+  """Draws other subjects of a clinic for each window, their number on a logarithmic scale from 1 to all, (window, subject).
 
   Args:
-    response_sk: (subject, `spectra.RESPONSE`) standardised responses.
-    labelled_s: (subject,) whether the subject is labelled.
-    clinic_s: (subject,) number of the clinic, from 0.
+    own_b: (window,) number of the window's own subject, who is never drawn.
+    among_s: (subject,) who can be drawn.
+    rng: draws them.
   """
-  own_sk = response_sk.astype(np.float64) * labelled_s[:, None]  # a variance is the difference of two large numbers
-  number_s, sum_sk, square_sk = (
-    _sums(part, clinic_s)[clinic_s] - part for part in (labelled_s.astype(float), own_sk, np.square(own_sk))
-  )
-  among_s1 = np.maximum(number_s, 1)[:, None]
-  mean_sk = sum_sk / among_s1
-  sd_sk = np.sqrt(np.maximum(square_sk / among_s1 - np.square(mean_sk), 0))
-  return np.concatenate([mean_sk, sd_sk, _number_code(number_s)], axis=1).astype(np.float32)
+  key_bs = np.where(among_s, rng.random((len(own_b), len(among_s))), np.inf)
+  key_bs[np.arange(len(own_b)), own_b] = np.inf
+  others_b = np.isfinite(key_bs).sum(1)
+  wanted_b = np.round(np.exp(rng.random(len(own_b)) * np.log(np.maximum(others_b, 1))))
+  rank_bs = key_bs.argsort(1).argsort(1)
+  return (rank_bs < wanted_b[:, None]) & np.isfinite(key_bs)
 
 
-def _sums(values: np.ndarray, group_s: np.ndarray) -> np.ndarray:
-  """Returns the sums of rows by group."""
-  sums = np.zeros((group_s.max() + 1, *values.shape[1:]))
-  np.add.at(sums, group_s, values)
-  return sums
+def _moments(chosen_bs: np.ndarray, value_sk: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Returns the number of the chosen subjects, (window, 1), and mean and SD of their values, (window, value); 0 of nobody's."""
+  number_b1, value_sk = chosen_bs.sum(1, keepdims=True), value_sk.astype(np.float64)  # a variance is a difference
+  mean_bk = chosen_bs @ value_sk / np.maximum(number_b1, 1)
+  square_bk = chosen_bs @ np.square(value_sk) / np.maximum(number_b1, 1)
+  return number_b1, mean_bk, np.sqrt(np.maximum(square_bk - np.square(mean_bk), 0))
 
 
 def _number_code(labels_b: np.ndarray) -> np.ndarray:

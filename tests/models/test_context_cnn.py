@@ -77,35 +77,48 @@ def test_the_circumstances_are_those_of_the_subject_and_of_the_clinic():
 
 
 @pytest.mark.quick
-def test_windows_of_several_clinics_have_the_circumstances_of_their_own():
+def test_windows_of_several_clinics_meet_others_of_their_own():
+  """A window knows some other subjects of its clinic, or nobody; never itself, never another clinic."""
   of = scaling(waves(20, 3, noise=0.5))
-  clinic = [0, 0, 1, 1, 1]
-  windows = waves(5, 2, noise=0.3, clinic=clinic)
-  _, together = of.inputs(windows, MODEL)
-  for number in (0, 1):
-    part = windows.at(windows.covariates[batches.CLINIC] == number)
-    bare = dataclasses.replace(part, covariates={})
-    _, apart = of.at_clinic(bare.unlabelled()).inputs(bare, MODEL)
-    np.testing.assert_allclose(together[windows.covariates[batches.CLINIC] == number], apart, atol=1e-4)
+  windows = waves(10, 40, noise=0.3, clinic=[0] * 4 + [1] * 6)
+  windows.x_bt[:] += np.repeat(0.05 * np.arange(10), 40)[:, None] * RNG.normal(size=windows.x_bt.shape)
+  _, c_bq = of.inputs(windows, MODEL)
+  own_bk, mean_bk, sd_bk, labels_bk = split(c_bq)
+  own_s, clinic_s = own_bk[::40].astype(float), np.array([0] * 4 + [1] * 6)
+  numbers = []
+  for row in range(0, 400, 3):
+    me = row // 40
+    others = [s for s in range(10) if clinic_s[s] == clinic_s[me] and s != me]
+    if np.array_equal(mean_bk[row], own_bk[row]):
+      numbers.append(0)
+      np.testing.assert_array_equal(sd_bk[row], 0)
+      continue
+    # the mean is one of some others, each with the same weight
+    weight_s = np.linalg.lstsq(own_s[others].T, mean_bk[row], rcond=None)[0]
+    np.testing.assert_allclose(own_s[others].T @ weight_s, mean_bk[row], atol=1e-3)
+    number = round(1 / weight_s.max())
+    np.testing.assert_allclose(sorted(weight_s), [0] * (len(others) - number) + [1 / number] * number, atol=0.02)
+    numbers.append(number)
+  assert 0.1 < np.mean(np.array(numbers) == 0) < 0.4
+  assert set(numbers) == {0, 1, 2, 3, 4, 5}
+  np.testing.assert_array_equal(labels_bk, 0)
 
 
 @pytest.mark.quick
-def test_windows_of_several_clinics_have_the_labels_of_their_own():
-  """A labelled subject counts for the others of its clinic alone."""
+def test_labels_of_a_clinic_are_seen_by_its_others():
   of = scaling(waves(20, 3, noise=0.5))
   windows = waves(6, 2, noise=0.3, clinic=[0, 0, 0, 1, 1, 1])
-  windows.covariates[batches.LABELLED][:] = np.repeat([1, 1, 0, 0, 1, 0], 2)
+  windows.covariates[batches.LABELLED][:] = np.repeat([1, 0, 0, 0, 1, 0], 2)
   windows.y_bt[:] *= np.repeat(1 + 0.1 * np.arange(6), 2)[:, None]
   _, c_bq = of.inputs(windows, MODEL)
   labels_bk = split(c_bq)[3]
-  for number, (clinic, others) in enumerate([(0, [1]), (0, [0]), (0, [0, 1]), (1, [4]), (1, []), (1, [4])]):
+  for number, (clinic, others) in enumerate([(0, []), (0, [0]), (0, [0]), (1, [4]), (1, []), (1, [4])]):
     rows = windows.subject_b == f"p{number}"
     bare = dataclasses.replace(windows.at(rows), covariates={})
     whole = dataclasses.replace(windows.at(windows.covariates[batches.CLINIC] == clinic), covariates={})
     known = whole.of([f"p{k}" for k in others]) if others else None
     _, apart = of.at_clinic(whole, known).inputs(bare, MODEL)
     np.testing.assert_allclose(labels_bk[rows], split(apart)[3], atol=2e-3)
-  assert labels_bk[8:10].max() == 0
 
 
 @pytest.mark.quick

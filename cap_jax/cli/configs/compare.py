@@ -13,7 +13,9 @@ from ml_collections import ConfigDict
 from cap_jax.cli import study_flags
 from cap_jax.study import study_config
 
-_LAYERS = ("f/embed", "f/level", "f/layer_0", "f/layer_1", "f/layer_2", "f/layer_3")
+_LAYERS = (
+  "f/encoder_0", "f/encoder_1", "f/section", "f/embed", "f/level", "f/layer_0", "f/layer_1", "f/layer_2", "f/layer_3"
+)  # fmt: skip
 
 
 def get_config() -> ConfigDict:
@@ -30,11 +32,11 @@ def get_config() -> ConfigDict:
         "feature_transfer",
         "fine_tuning",
         "parameter_transfer",
-        "multi_task/transducer",
-        "domain_adaptation/transducer",
+        "multi_task/context",
+        "domain_adaptation/context",
         "auto",
       ),
-      source_seconds=6.0,
+      source_seconds=8.0,
       steps=350,
       batch=12,
       custom={
@@ -46,7 +48,6 @@ def get_config() -> ConfigDict:
           "init_from_source": _LAYERS,
           "stages": ((_LAYERS,),),
         },
-        "multi_task/transducer": {"learning_rate": 1.6e-2},
       },
     )
   )
