@@ -96,8 +96,8 @@ def check_circumstances(strategy: Strategy, source_model: config.Model) -> None:
   """
   if not strategy.stages and not source_model.reads_context:
     raise InputError(
-      f"strategy {strategy.name}: trains nothing, and the source network does not read the circumstances of a clinic; pretrain one "
-      "with --config=experiments/configs/context.py"
+      f"strategy {strategy.name}: trains nothing, and the source network does not read the circumstances of a clinic; use one that "
+      "does, such as radial of the package"
     )
 
 

@@ -19,7 +19,7 @@ MODULES = {
 }
 NAMES = sorted(MODULES)
 STUDIES = (
-  "compare", "context", "default", "headline", "in_distribution", "no_harm", "paper", "physics", "pretrained", "real_waves", "rig"
+  "compare", "default", "headline", "in_distribution", "no_harm", "paper", "physics", "pretrained", "real_waves", "rig"
 )  # fmt: skip
 FROM_PPG = ("fine_tuning", "parameter_transfer", "multi_task")
 CASES = [name for name in NAMES if name not in STUDIES]

@@ -126,7 +126,7 @@ def test_it_needs_waves_and_a_source_that_reads_them(source):
   with pytest.raises(InputError, match="needs unlabelled windows of the target"):
     runs.adapt(find(NAME), source, runs.Data())
   _, plain, data = people.ground(dataclasses.replace(MODEL, extractor="token_cnn"), 50)
-  with pytest.raises(InputError, match="does not read the circumstances of a clinic; pretrain one"):
+  with pytest.raises(InputError, match="does not read the circumstances of a clinic; use one that does"):
     runs.adapt(find(NAME), plain, data)
   with pytest.raises(InputError, match="the source network reads no circumstances; use its own extractor"):
     runs.adapt(find("multi_task/fresh"), plain, data, model=MODEL)
@@ -240,7 +240,7 @@ def test_taught_over_clinics_it_undoes_their_line(tmp_path):
   }  # fmt: skip
   work = tmp_path / "work"
   done = run(
-    "study", "--config=experiments/configs/context.py", *(f"--config.{name}={value}" for name, value in flags.items()),
+    "study", "--config=experiments/configs/pretrained.py", *(f"--config.{name}={value}" for name, value in flags.items()),
     f"--workdir={work}", timeout=900,
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
