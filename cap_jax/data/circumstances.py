@@ -16,7 +16,7 @@ _LEAST_SD = 0.3  # of a logarithm; that of the highest bands, which are mostly n
 _LEAST_SD_OF_RESPONSE = 0.03
 _LABELS = 3.0  # unit of ln(1 + number of labelled subjects)
 _MOST_WINDOWS = 4096
-_ALONE = 0.25  # share of the windows whose clinic is unknown (a choice)
+_ALONE, _MOST_OTHERS = 0.2, 0.5  # shares of the windows that know nobody, and at least half of the others (choices)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +81,8 @@ class Circumstances:
     """Returns circumstances of windows of several clinics, from which a network learns, (window, `spectra.CIRCUMSTANCES`).
 
     Those of each window are of some other subjects of its clinic, drawn for it alone, as a record will later meet a clinic
-    that others represent; a clinic with one fixed spectrum would be learnt by heart. A quarter of the windows know no other
-    subject. A clinic with labels shows each window the responses of some of its labelled subjects.
+    that others represent; a clinic with one fixed spectrum would be learnt by heart. A fifth of the windows know no other
+    subject, half know most of them. A clinic with labels shows each window the responses of some of its labelled subjects.
 
     Args:
       x_bt, y_bt: (window, time) scaled windows of the peripheral and of the reference wave.
@@ -181,7 +181,9 @@ def fit(x_bt: np.ndarray, y_bt: np.ndarray) -> Circumstances:
 
 
 def _draw(own_b: np.ndarray, among_s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-  """Draws other subjects of a clinic for each window, their number on a logarithmic scale from 1 to all, (window, subject).
+  """Draws other subjects of a clinic for each window, (window, subject).
+
+  Their number is on a logarithmic scale from 1 to all, or, for some windows, from half to all.
 
   Args:
     own_b: (window,) number of the window's own subject, who is never drawn.
@@ -191,7 +193,9 @@ def _draw(own_b: np.ndarray, among_s: np.ndarray, rng: np.random.Generator) -> n
   key_bs = np.where(among_s, rng.random((len(own_b), len(among_s))), np.inf)
   key_bs[np.arange(len(own_b)), own_b] = np.inf
   others_b = np.isfinite(key_bs).sum(1)
-  wanted_b = np.round(np.exp(rng.random(len(own_b)) * np.log(np.maximum(others_b, 1))))
+  few_b = np.exp(rng.random(len(own_b)) * np.log(np.maximum(others_b, 1)))
+  most_b = np.maximum(rng.uniform(0.5, 1, len(own_b)) * others_b, 1)
+  wanted_b = np.round(np.where(rng.random(len(own_b)) < _MOST_OTHERS / (1 - _ALONE), most_b, few_b))
   rank_bs = key_bs.argsort(1).argsort(1)
   return (rank_bs < wanted_b[:, None]) & np.isfinite(key_bs)
 

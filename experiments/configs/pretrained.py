@@ -34,6 +34,6 @@ def get_config(network: str = "radial") -> ConfigDict:
       source_subjects=16000,
       validation_subjects=200,
       model=config.Model(extractor="context_cnn", channels=72, head_channels=72, covariates=covariates),
-      pretrain=config.Training(steps=24000, learning_rate=1e-2, optimizer="muon", loss="rmse"),
+      pretrain=config.Training(steps=36000, learning_rate=1e-2, optimizer="muon", loss="rmse"),
     )
   )
