@@ -36,6 +36,7 @@ _MAX_SOURCE_WINDOWS = 20_000  # in memory
 _TARGET_FIELDS = ("labelled", "unlabelled", "validation", "test")
 _MAX_TARGET_WINDOWS = 100_000  # of a part in memory, evenly from its recordings
 _SUBJECTS_PER_CLINIC, _WINDOWS_OF_MEMBER = 2, 3  # of simulated clinics: a subject is in about eight of them
+_PLAIN_PEOPLE = 2000  # enough for a transfer function
 _ANOTHER_POOL = 2_000_006  # even, between the seeds of people
 _CONDITIONING = config.Conditioning(synchronise=False)  # a delay that nobody has removed is part of a scenario
 
@@ -94,6 +95,14 @@ class Target:
       seed: that draws them.
     """
     return runs.Data(source.in_memory, self.unlabelled, self.draw(n_target, seed), site=self.site)
+
+
+def plain_source(study: study_config.Study, source: Source) -> Source:
+  """Returns the people of a source without distorting lines: those of `patients` where it simulates clinics, otherwise itself."""
+  if study.source not in clinics.MIXTURES or study.source_data:
+    return source
+  people = min(study.source_subjects, _PLAIN_PEOPLE)
+  return load_source(dataclasses.replace(study, source="patients", uncertainty_source="", source_subjects=people))
 
 
 def without_labels(source: Source) -> Source:

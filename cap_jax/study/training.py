@@ -83,7 +83,8 @@ def source_network(
 
   If the task is the wave, it fits σ and the detector on the training subjects, and calibrates intervals on the validation
   subjects, as the devices of `uncertainty_source` measure them. There, each subject is a clinic with a line of its own, so
-  the intervals are conformal over clinics. The fallback is fitted without these devices, whose wrong gains would bend it.
+  the intervals are conformal over clinics. The fallback is fitted without these devices, whose wrong gains would bend it, and
+  without the lines of simulated clinics.
 
   Args:
     study: of the network.
@@ -97,9 +98,22 @@ def source_network(
     splits.LeakError: a subject is in both parts.
   """
   trained, fitted = pretrained(study, source.training, source.validation, source.origin, recorder)
-  if trained.task != "waveform":
-    return trained, fitted
-  conservative = uncertainty_training.fit_fallback(trained, source.in_memory, source.validation)
+  return (trained if trained.task != "waveform" else equipped(study, trained, source, recorder)), fitted
+
+
+def equipped(
+  study: study_config.Study, trained: checkpoint.Checkpoint, source: study_datasets.Source, recorder: loop.Recorder
+) -> checkpoint.Checkpoint:
+  """Returns a source network with intervals, a detector and a fallback, see `source_network`.
+
+  Args:
+    study: of the network.
+    trained: the network, of waves.
+    source: its data.
+    recorder: where training states and metrics go.
+  """
+  plain = study_datasets.plain_source(study, source)
+  conservative = uncertainty_training.fit_fallback(trained, plain.in_memory, plain.validation)
   if study.uncertainty_source:
     source = study_datasets.load_source(
       dataclasses.replace(study, source=study.uncertainty_source, uncertainty_source="")
@@ -107,7 +121,7 @@ def source_network(
   source = study_datasets.without_labels(source)  # intervals hold without labels too
   head = uncertainty_training.fit_head(trained, source.in_memory, recorder=recorder)
   theta = uncertainty_training.fit_detector(trained, source.in_memory, study.pretrain.steps, recorder)
-  return calibrated(trained, head, uncertainty.OutlierDetector(theta, fallback=conservative), source, None), fitted
+  return calibrated(trained, head, uncertainty.OutlierDetector(theta, fallback=conservative), source, None)
 
 
 def calibrated(

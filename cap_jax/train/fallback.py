@@ -34,7 +34,7 @@ from cap_jax.signals import windows
 _LARGEST = 1e4  # of a number in a header
 _LOW_PASS_HZ = 5.0  # of ℓ
 _LARGEST_LAG_S = 0.12  # of τ; all of G leads by less
-_SCALE = 3.0  # s_1: clean windows beyond the threshold are 1 to 4 logits away, those behind a tubing 5 to 10
+_SCALE = 1.5  # s_1: hardly a clean window is beyond the threshold, those of the rig are 1 to 6 logits away
 
 
 @dataclasses.dataclass(frozen=True)
