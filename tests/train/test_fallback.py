@@ -41,7 +41,7 @@ def test_the_way_twice_half_is_the_whole():
 @pytest.mark.quick
 def test_the_weight_rises_with_the_logit():
   ood_b = np.array([-math.inf, 1.0, 1.3, 4.0, 1e6, math.nan])
-  np.testing.assert_allclose(fallback.weight(ood_b, 1.0), [0, 0, 1 - math.exp(-0.01), 1 - math.exp(-1), 1, 0])
+  np.testing.assert_allclose(fallback.weight(ood_b, 1.0), [0, 0, 1 - math.exp(-0.04), 1 - math.exp(-4), 1, 0])
   assert fallback.weight(np.array([3.0]), math.inf) == 0
 
 
