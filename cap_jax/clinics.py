@@ -451,14 +451,11 @@ class ClinicMixture:
     people: setups whose people are recorded exactly, and the share of each among all of them.
     blends: for a share of the clinics, the share of its subjects from each of these setups.
     lines: devices in front of them.
-    unlike_share: share of the labelled clinics whose arteries respond unlike those of the cohort
-      (`data.simulated_clinics.unlike`), as another solver's or nature's may.
   """
 
   people: tuple[tuple[Setup, float], ...]
   blends: tuple[tuple[float, tuple[float, ...]], ...]
   lines: Lines = Lines()
-  unlike_share: float = 0.5
 
 
 SCENARIOS: dict[str, Scenario] = {

@@ -16,7 +16,7 @@ _LEAST_SD = 0.3  # of a logarithm; that of the highest bands, which are mostly n
 _LEAST_SD_OF_RESPONSE = 0.03
 _LABELS = 3.0  # unit of ln(1 + number of labelled subjects)
 _MOST_WINDOWS = 4096
-_ALONE, _MOST_OTHERS = 0.2, 0.5  # shares of the windows that know nobody, and at least half of the others (choices)
+_ALONE, _MOST_OTHERS = 0.15, 0.6  # shares of the windows that know nobody, and at least half of the others (choices)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +81,8 @@ class Circumstances:
     """Returns circumstances of windows of several clinics, from which a network learns, (window, `spectra.CIRCUMSTANCES`).
 
     Those of each window are of some other subjects of its clinic, drawn for it alone, as a record will later meet a clinic
-    that others represent; a clinic with one fixed spectrum would be learnt by heart. A fifth of the windows know no other
-    subject, half know most of them. A clinic with labels shows each window the responses of some of its labelled subjects.
+    that others represent; a clinic with one fixed spectrum would be learnt by heart. Some windows know no other
+    subject, most know most of them. A clinic with labels shows each window the responses of some of its labelled subjects.
 
     Args:
       x_bt, y_bt: (window, time) scaled windows of the peripheral and of the reference wave.

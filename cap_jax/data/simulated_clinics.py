@@ -8,10 +8,7 @@ or young, stiff or soft, fast or slow, or a mixture. The waves are exact; a line
 
 with a natural frequency f_n, a damping ζ and for some a monitor's low-pass f_c, gain g and zero z (`clinics.Lines`).
 
-Half of the clinics have labelled subjects, from whom a network can see what its source did not contain. So in some of these the
-arteries respond unlike any of the cohort's, all in the same way:
-
-    ln |U(f)| = a u + b u²,  u = tanh(f/6 Hz),     arg U(f) = −2π f τ,     p ↦ u ∗ p + c
+Half of the clinics have labelled subjects (`batches.LABELLED`).
 """
 
 from collections.abc import Sequence
@@ -29,9 +26,6 @@ _LEAST_SLICE = 0.05  # of the people, on a logarithmic scale up to all
 _EDGE_S = 1.0  # at each end of a record: a filter in the frequency domain takes it as periodic
 _NOISELESS = 0.1  # share
 _LABELLED, _MOST_LABELLED = 0.5, 25  # share of the clinics with labels; their labelled subjects, from 1
-# SD of a and b, of τ [s] and of c [mmHg]: choices, about what a nonlinear solver differs by from the cohort's linear one
-_GAIN_SD, _DELAY_SD_S, _LEVEL_SD_MMHG = 0.1, 0.006, 0.6
-_UNLIKE_HZ = 6.0
 
 
 class People(NamedTuple):
@@ -110,13 +104,12 @@ def simulate(
     width = np.exp(rng.uniform(np.log(_LEAST_SLICE), 0))
     place_s, order = rng.uniform(0, 1 - width) + width * rng.random(subjects), rng.integers(_PROJECTIONS)
     chosen = [
-      pool.at(orders[k][order, (place_s[pool_s == k] * len(pool.x_st)).astype(int)]) for k, pool in enumerate(pools)
+      pool.at(orders[k][order, np.unique((place_s[pool_s == k] * len(pool.x_st)).astype(int))])
+      for k, pool in enumerate(pools)
     ]
     group = _joined(chosen)
-    labelled_s = _labelled(subjects, rng)
-    others = labelled_s.any() and rng.random() < mixture.unlike_share
-    waves_st = unlike(group.x_st, spec.fs_hz, rng) if others else group.x_st
-    x_st, known = through(waves_st, spec.fs_hz, mixture.lines, rng), {**group.covariates, batches.LABELLED: labelled_s}
+    known = {**group.covariates, batches.LABELLED: _labelled(len(group.x_st), rng)}
+    x_st = through(group.x_st, spec.fs_hz, mixture.lines, rng)
     parts.append(_windows(group._replace(x_st=x_st, covariates=known), number, spec, each, rng))
   return batches.Pairs(
     np.concatenate([one.x_bt for one in parts]),
@@ -148,21 +141,6 @@ def _orders(property_sq: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     direction_q[rng.integers(direction_q.size)] += 2
     orders.append(np.argsort(z_sq @ direction_q))
   return np.stack(orders)
-
-
-def unlike(x_st: np.ndarray, fs_hz: float, rng: np.random.Generator) -> np.ndarray:
-  """Returns the waves of people whose arteries respond unlike those of the cohort, (subject, time).
-
-  Args:
-    x_st: (subject, time) waves of the cohort.
-    fs_hz: sampling rate.
-    rng: draws one response for all.
-  """
-  frequency_f = np.fft.rfftfreq(x_st.shape[1], 1 / fs_hz)
-  u_f, (a, b) = np.tanh(frequency_f / _UNLIKE_HZ), rng.normal(0, _GAIN_SD, 2)
-  response_f = np.exp(a * u_f + b * u_f**2 - 2j * np.pi * frequency_f * rng.normal(0, _DELAY_SD_S))
-  p_st = np.fft.irfft(np.fft.rfft(x_st, axis=1) * response_f, x_st.shape[1], axis=1)
-  return np.asarray(p_st + rng.normal(0, _LEVEL_SD_MMHG), np.float32)
 
 
 def through(x_st: np.ndarray, fs_hz: float, lines: clinics.Lines, rng: np.random.Generator) -> np.ndarray:
