@@ -103,7 +103,7 @@ def test_noise_is_one_for_the_clinic_or_one_for_each_subject():
 
 @pytest.mark.quick
 def test_a_blend_takes_its_shares_from_the_pools():
-  pools = [tones(0, 50), tones(1000, 50)]
+  pools = [tones(0, 500), tones(1000, 500)]
   pairs = simulated_clinics.simulate(pools, mixture(EXACT, ((0.5, (1.0, 0.0)), (0.5, (0.5, 0.5)))), SPEC, 80, 1, 0)
   clinic_b = pairs.covariates[batches.CLINIC]
   second_b = np.array([int(name[1:]) >= 1000 for name in pairs.subject_b])
