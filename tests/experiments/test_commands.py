@@ -119,7 +119,7 @@ def test_without_a_checkpoint_the_network_of_the_package_reconstructs(tmp_path):
   assert (low < aortic).all()
   assert (aortic < high).all()
   content = json.loads((tmp_path / "out.json").read_text())
-  assert content["training"]["source"] == "patients"
+  assert content["training"]["source"] == "clinics"
   assert content["summary"]["cpp_est_mmhg"]["mean"] < content["summary"]["peripheral_pp_mmhg"]["mean"]
 
 
@@ -289,7 +289,7 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
     (
       "compare",
       ["--workdir=w", "--source=train", "--config.model.extractor=cnn"],
-      "strategy parameter_transfer: rule 'f/embed' matches",
+      "strategy parameter_transfer: rule 'f/encoder_0' matches",
     ),
   ],
 )

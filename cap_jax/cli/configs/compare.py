@@ -10,6 +10,7 @@ extractor except its last normalisation. The network from scratch had the same c
 
 from ml_collections import ConfigDict
 
+from cap_jax import config
 from cap_jax.cli import study_flags
 from cap_jax.study import study_config
 
@@ -23,7 +24,9 @@ def get_config() -> ConfigDict:
   transducer."""
   return study_flags.to_config_dict(
     study_config.Study(
+      source="clinics",
       source_network="radial",
+      model=config.Model(extractor="context_cnn"),
       scenario="device_population",
       n_target=(0, 1, 5, 20),
       baselines=("peripheral", "gtf_target", "adaptive_tf_source", "source"),
