@@ -224,11 +224,11 @@ def test_parameters_of_another_network_bring_its_seen_subjects(net):
   theta, _ = cj.merge(tuned.params, net.params, init_from_source=("r",))
   merged = net.with_params(theta, of=tuned)
   assert [one.get("strategy") for one in merged.about["params_of"]] == [None, "fine_tuning/head"]
-  assert merged.about["source"] == "patients"
+  assert merged.about["source"] == "clinics"
   assert "merged" in repr(merged)
   with pytest.raises(cj.InputError, match="trained, selected or calibrated on"):
     cj.evaluate(merged, labelled)
-  assert "Network(radial, waveform, source patients, 24000 steps)" in repr(net)
+  assert "Network(radial, waveform, source clinics, 36000 steps)" in repr(net)
   assert len(repr(labelled)) < 100
 
 
@@ -339,7 +339,7 @@ def test_a_network_that_was_tuned_reports_its_source_and_refuses_subjects_that_i
   labelled, test = people.pairs(["a", "b"], 4, 0), people.pairs(["c"], 3, 5)
   tuned = cj.transfer(net, "fine_tuning/head", labelled=labelled, budget=cj.Budget(steps=50))
   assert (tuned.about["source"], tuned.about["strategy"], tuned.about["n_target"]) == (
-    "patients",
+    "clinics",
     "fine_tuning/head",
     2,
   )
@@ -359,10 +359,22 @@ def test_a_network_that_was_tuned_reports_its_source_and_refuses_subjects_that_i
 
 @pytest.mark.quick
 @pytest.mark.parametrize(("labels", "lacking"), [(["a"], "source"), (["a", "b"], "source"), ([], "source")])
-def test_auto_names_the_windows_that_it_compares_on(net, labels, lacking):
+def test_auto_names_the_windows_that_it_compares_on(labels, lacking):
   labelled = people.pairs(labels, 2, 0) if labels else None
+  plain = cj.Network(people.ground(config.Model(channels=8, layers=1, head_channels=8), 50)[1])
   with pytest.raises(cj.InputError, match=f"; pass {lacking}="):
-    cj.transfer(net, "auto", labelled=labelled, unlabelled=people.pairs(["u"], 2, 2))
+    cj.transfer(plain, "auto", labelled=labelled, unlabelled=people.pairs(["u"], 2, 2))
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+  ("labels", "strategy"), [(["a", "b"], "fine_tuning/context"), ([], "domain_adaptation/context")]
+)
+def test_auto_needs_no_other_windows_for_a_network_that_reads_circumstances(net, labels, strategy):
+  labelled = people.pairs(labels, 2, 0) if labels else None
+  tuned = cj.transfer(net, "auto", labelled=labelled, unlabelled=people.pairs(["u"], 2, 2))
+  assert tuned.about["strategy"] == strategy
+  assert tuned.checkpoint.scaling.context.labels == len(labels)
 
 
 @pytest.mark.slow

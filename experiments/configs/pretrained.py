@@ -3,7 +3,7 @@
 Command: python -m experiments.pretrain --config=experiments/configs/pretrained.py:NETWORK --workdir=runs/NETWORK
          with NETWORK radial, brachial, femoral, finger, finger_ppg or carotid
 Expected: the figures of cap_jax/pretrained/NETWORK/README.md.
-Time: 14 minutes each on 2 cores, 9 of them training; 4.6 GB.
+Time: 17 minutes each on 2 cores, 11 of them training; 5 GB.
 """
 
 from ml_collections import ConfigDict
