@@ -32,7 +32,7 @@ LABELS = {
   "scratch": "network from scratch",
   "fine_tuning": "fine-tuning",
   "multi_task": "multi-task learning",
-  "auto": "auto: chosen by cross-validation",
+  "auto": "auto: chosen without test labels",
 }
 _VARIANTS = {
   "lp_ft": "LP-FT",
