@@ -60,6 +60,7 @@ _FOLDS = 3
 _SHARE = 1 / 3
 # evidence for the source's world: its network errs 4.5 times as much as on 95 % of its own subjects, and as a linear filter
 _OTHER_WORLD = 0.05
+_OTHER_WORLD_OF_CONTEXT = 0.2  # the same for a network that was taught behind lines, whose own subjects err more
 _EQUAL = 0.5  # weight of the transfer function where no subject can choose it
 
 
@@ -158,7 +159,7 @@ def choose(
   at_home = data.labelled is not None and data.site == trained.site
   if data.labelled is not None and at_home and data.source is not None:
     evidence = _evidence(trained, data, data.source, data.labelled, budget.seed)
-    if evidence.weight < _OTHER_WORLD:
+    if evidence.weight < (_OTHER_WORLD_OF_CONTEXT if trained.model.reads_context else _OTHER_WORLD):
       ranking = tuple(Ranked(name, float("nan")) for name in dict.fromkeys((OTHER_WORLD_STRATEGY, *CANDIDATES)))
       blend = _blend(_own_filter(data.labelled, trained), _EQUAL)
       return Choice(ranking, f"labelled subjects of another world: {evidence}", blend=blend)
