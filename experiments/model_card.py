@@ -75,7 +75,7 @@ def errors_table(rows: list[model_card.CardRow]) -> tables.Table:
 def _plausible(trained: checkpoint.Checkpoint, dataset: datasets.DataSet) -> str:
   """Returns the section on measured records."""
   results = plausible_records.measure(trained, dataset.entries, _SECONDS, lambda error: print(f"excluded: {error}"))
-  of = plausible_records.shares(results)
+  of = plausible_records.plausible_fractions(results)
   rows = [(name, f"{100 * share:.1f}", f"{records}") for name, (share, records) in of.items()]
   table = tables.Table(("check", "beats that pass [%]", "records with 95 % or more"), rows)
   beats = sum(one.beats for one in results.values())

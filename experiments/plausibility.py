@@ -34,7 +34,7 @@ def beats_table(results: dict[str, plausibility.BeatPlausibility]) -> tables.Tab
     (name, str(one.beats), *(f"{100 * one.share(check):.0f}" for check in names), f"{100 * one.share(*names):.0f}")
     for name, one in results.items()
   ]
-  of = plausible_records.shares(results)
+  of = plausible_records.plausible_fractions(results)
   total = sum(one.beats for one in results.values())
   rows.append(("all beats", str(total), *(f"{100 * share:.1f}" for share, _ in of.values())))
   least = f"records with {100 * plausible_records.LEAST:.0f} % or more"

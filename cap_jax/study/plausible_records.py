@@ -57,7 +57,7 @@ def _beginning(record: recordings.Recording, seconds: float) -> recordings.Recor
   return dataclasses.replace(record, time_s=record.time_s[part], signals=signals)
 
 
-def shares(results: dict[str, plausibility.BeatPlausibility]) -> dict[str, tuple[float, int]]:
+def plausible_fractions(results: dict[str, plausibility.BeatPlausibility]) -> dict[str, tuple[float, int]]:
   """Returns check → share of all beats that pass it, and number of plausible records; "all" for all checks together.
 
   Args:

@@ -7,7 +7,7 @@
     n = 1                      trained on the one, scored by importance-weighted validation (`label_free_validation`)
     n = 1, at another site     nobody is left to score on, least of all the source's subjects: `ONE_LABEL_STRATEGY`
     n ≥ 1, a source network that reads its circumstances, at its own site: `LABELLED_CONTEXT`, and without windows of the source
-                               `LABELS_ALONE`; on validation worlds it was never worse than its alternatives (docs/experiments.md)
+                               `LABELS_ALONE`; on validation worlds it was among the best (docs/experiments.md)
     n = 0                      `CONTEXT` for a source network that reads its circumstances, which needs no training; otherwise
                                `FREE`, or the source network unchanged where no transducer is found; scored by
                                importance-weighted validation
@@ -158,7 +158,7 @@ def choose(
   short = dataclasses.replace(budget, steps=max(loop.whole(_SHARE * budget.steps), config.CHUNK * stages))
   at_home = data.labelled is not None and data.site == trained.site
   if data.labelled is not None and at_home and data.source is not None:
-    evidence = _evidence(trained, data, data.source, data.labelled, budget.seed)
+    evidence = _assess_source(trained, data, data.source, data.labelled, budget.seed)
     if evidence.weight < (_OTHER_WORLD_OF_CONTEXT if trained.model.reads_context else _OTHER_WORLD):
       ranking = tuple(Ranked(name, float("nan")) for name in dict.fromkeys((OTHER_WORLD_STRATEGY, *CANDIDATES)))
       blend = _blend(_own_filter(data.labelled, trained), _EQUAL)
@@ -181,7 +181,7 @@ def choose(
   return _importance_weighted(trained, data, source_validation, short, adapt)
 
 
-def _evidence(
+def _assess_source(
   trained: checkpoint.Checkpoint, data: runs.Data, source: batches.Pairs, labelled: batches.Pairs, seed: int
 ) -> source_evidence.SourceEvidence:
   """Returns the evidence that the labelled subjects are of the world of the source, recorded like the target's."""
