@@ -1,7 +1,7 @@
 """`auto`: which strategy to use, and how much of the target's own transfer function, chosen without a test label.
 
     another world              where the labelled subjects speak against the world of the source (`source_evidence`):
-                               `OTHER_WORLD_STRATEGY`, blended in equal parts with the target's transfer function. The
+                               `OTHER_WORLD`, blended in equal parts with the target's transfer function. The
                                few subjects may be as unlike those to come, so they are not asked to choose
     n ≥ 2 labelled subjects    cross-validation over subjects: trained on some of them, scored on the others
     n = 1                      trained on the one, scored by importance-weighted validation (`label_free_validation`)
@@ -51,17 +51,31 @@ CANDIDATES = (
   "scratch",
 )
 ONE_LABEL_STRATEGY = "multi_task/transducer_first"
-OTHER_WORLD_STRATEGY = "fine_tuning/lp_ft"
 FREE = "domain_adaptation/transducer"
 CONTEXT = "domain_adaptation/context"
 LABELLED_CONTEXT, LABELS_ALONE = "multi_task/context", "fine_tuning/context"
 MARGIN = 0.1
 _FOLDS = 3
 _SHARE = 1 / 3
-# evidence for the source's world: its network errs 4.5 times as much as on 95 % of its own subjects, and as a linear filter
-_OTHER_WORLD = 0.05
-_OTHER_WORLD_OF_CONTEXT = 0.2  # the same for a network that was taught behind lines, whose own subjects err more
 _EQUAL = 0.5  # weight of the transfer function where no subject can choose it
+
+
+class OtherWorld(NamedTuple):
+  """What to do in another world than that of the source.
+
+  Attributes:
+    below: evidence for the source's world (`source_evidence`) below which it is another; at 0.05 its network errs 4.5 times as
+      much as on 95 % of its own subjects, and as a linear filter.
+    strategy: name of the strategy.
+  """
+
+  below: float
+  strategy: str
+
+
+OTHER_WORLD = OtherWorld(0.05, "fine_tuning/lp_ft")
+# a network that was taught behind lines errs more on its own subjects, and its code answers to lines that are not there
+OTHER_WORLD_OF_CONTEXT = OtherWorld(0.2, "feature_transfer")
 
 
 class Ranked(NamedTuple):
@@ -159,8 +173,9 @@ def choose(
   at_home = data.labelled is not None and data.site == trained.site
   if data.labelled is not None and at_home and data.source is not None:
     evidence = _assess_source(trained, data, data.source, data.labelled, budget.seed)
-    if evidence.weight < (_OTHER_WORLD_OF_CONTEXT if trained.model.reads_context else _OTHER_WORLD):
-      ranking = tuple(Ranked(name, float("nan")) for name in dict.fromkeys((OTHER_WORLD_STRATEGY, *CANDIDATES)))
+    other = OTHER_WORLD_OF_CONTEXT if trained.model.reads_context else OTHER_WORLD
+    if evidence.weight < other.below:
+      ranking = tuple(Ranked(name, float("nan")) for name in dict.fromkeys((other.strategy, *CANDIDATES)))
       blend = _blend(_own_filter(data.labelled, trained), _EQUAL)
       return Choice(ranking, f"labelled subjects of another world: {evidence}", blend=blend)
   if at_home and trained.model.reads_context:

@@ -162,7 +162,7 @@ def test_another_world_is_seen_with_the_circumstances_of_the_clinic(source, monk
   assess = lambda network, windows, _: seen.append(network) or source_evidence.SourceEvidence(0.01, 9.0, 1.0)  # noqa: E731
   monkeypatch.setattr(strategy_selection.source_evidence, "assess", assess)
   choice = strategy_selection.choose(source, data, None, runs.Budget(50, 8), lambda *_: pytest.fail("trained"))
-  assert choice.name == strategy_selection.OTHER_WORLD_STRATEGY
+  assert choice.name == strategy_selection.OTHER_WORLD_OF_CONTEXT.strategy
   assert seen[0].scaling == source.scaling.at_clinic(unlabelled)
 
 

@@ -208,7 +208,7 @@ def test_subjects_that_the_source_network_errs_on_are_of_another_world(ground, m
   )
   monkeypatch.setattr(strategy_selection, "_own_filter", lambda part, _: Offset(part, 1.0))
   choice = choose(ground, n_target)
-  assert choice.name == strategy_selection.OTHER_WORLD_STRATEGY
+  assert choice.name == strategy_selection.OTHER_WORLD.strategy
   assert choice.blend.weight == 0.5
   text = strategy_selection.format_ranking(choice)
   assert "the source counts 0.016: its network errs by 80.0 mmHg on the labelled subjects, but by at most 10.0" in text
