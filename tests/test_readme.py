@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import cap_jax as cj
-from cap_jax.data import batches
+from cap_jax.data import scalings
 from cap_jax.losses import terms
 from cap_jax.models import net
 from cap_jax.train import checkpoint
@@ -66,7 +66,7 @@ def test_two_checkpoints_merge_in_five_lines(tmp_path, monkeypatch, tiny_model):
   for seed, name in enumerate(("source", "target")):
     params = net.make_net(tiny_model).init(jax.random.key(seed), 500)
     output = checkpoint.Checkpoint(
-      params=params, model=tiny_model, scaling=batches.Scaling(mean_mmhg=92.0, sd_mmhg=17.0)
+      params=params, model=tiny_model, scaling=scalings.Scaling(mean_mmhg=92.0, sd_mmhg=17.0)
     )
     (tmp_path / "runs").mkdir(exist_ok=True)
     checkpoint.save(tmp_path / "runs" / name, output)

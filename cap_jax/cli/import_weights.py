@@ -19,7 +19,7 @@ from absl import flags
 
 from cap_jax import config
 from cap_jax.cli import launcher, output_folders, study_flags
-from cap_jax.data import batches
+from cap_jax.data import scalings
 from cap_jax.losses import tasks
 from cap_jax.models import net as nets
 from cap_jax.report import tables
@@ -50,7 +50,7 @@ class _Source:
   path: str
   weight_map: weight_import.WeightMap
   model: config.Model
-  scaling: batches.Scaling
+  scaling: scalings.Scaling
   about: dict[str, str]
 
 
@@ -92,7 +92,9 @@ def _own(path: str, study: study_config.Study) -> _Source:
     raise InputError(
       f"{path}: a file of weights has no scaling of {', '.join(numbers)}; import a network that reads and predicts waves alone"
     )
-  return _Source(path, weight_import.read_map(_MAP.value or ""), model, batches.Scaling(mean_mmhg=mean, sd_mmhg=sd), {})
+  return _Source(
+    path, weight_import.read_map(_MAP.value or ""), model, scalings.Scaling(mean_mmhg=mean, sd_mmhg=sd), {}
+  )
 
 
 def _source(study: study_config.Study) -> _Source:

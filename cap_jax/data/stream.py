@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from cap_jax import config
-from cap_jax.data import batches, recordings, store
+from cap_jax.data import batches, recordings, scalings, store
 from cap_jax.types import DataError, InputError
 
 BLOCK = 1 << 17  # samples
@@ -260,7 +260,9 @@ class Stream:
 class Scaled:
   """A stream that yields scaled batches, as networks read them. It implements `batches.Feed`."""
 
-  def __init__(self, stream: Stream, scaling: batches.Scaling, covariates: Sequence[str], numerics: Sequence[str] = ()):
+  def __init__(
+    self, stream: Stream, scaling: scalings.Scaling, covariates: Sequence[str], numerics: Sequence[str] = ()
+  ):
     """Standardises the covariates of a stream.
 
     Args:

@@ -79,7 +79,7 @@ def read(
     windows: peripheral windows [mmHg].
     adapted: whether to apply the adaptor, as for the target's windows; the source's are read without it.
     block: windows of a batch.
-    log_power_bk: see `batches.Scaling.inputs`.
+    log_power_bk: see `scalings.Scaling.inputs`.
 
   Raises:
     InputError: the windows lack a covariate that the network needs.

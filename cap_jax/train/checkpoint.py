@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cap_jax import config
-from cap_jax.data import batches, circumstances, splits
+from cap_jax.data import circumstances, scalings, splits
 from cap_jax.losses import tasks
 from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
@@ -56,7 +56,7 @@ class Checkpoint:
 
   params: Params
   model: config.Model
-  scaling: batches.Scaling
+  scaling: scalings.Scaling
   signals: config.Signals = dataclasses.field(default_factory=config.Signals)
   task: str = "waveform"
   about: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -258,7 +258,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   )
 
 
-def _restored_scaling(content: dict[str, Any], reads_context: bool) -> batches.Scaling:
+def _restored_scaling(content: dict[str, Any], reads_context: bool) -> scalings.Scaling:
   """Returns the scaling from the header of a checkpoint.
 
   Raises:
@@ -268,7 +268,7 @@ def _restored_scaling(content: dict[str, Any], reads_context: bool) -> batches.S
   scalars = tuple((str(name), float(mean), float(sd)) for name, mean, sd in of["scalars"])
   unitless = bool(of["unitless"]) if content["format"] >= _WITH_DETECTOR else False
   around = of.get("context")
-  scaling = batches.Scaling(
+  scaling = scalings.Scaling(
     mean_mmhg=of["mean_mmhg"], sd_mmhg=of["sd_mmhg"], scalars=scalars, unitless=unitless,
     context=None if around is None else circumstances.Circumstances.restored(around),
   )  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 import tqdm
 
 from cap_jax import config
-from cap_jax.data import batches
+from cap_jax.data import batches, scalings
 from cap_jax.models.net import Net
 from cap_jax.train import checkpoint
 from cap_jax.types import LossFn, Params
@@ -149,7 +149,7 @@ def evaluate(loss: LossFn, params: Params, part: Mapping[str, np.ndarray]) -> fl
 def make_validator(
   net: Net,
   finish: Callable[[Params], Params],
-  scaling: batches.Scaling,
+  scaling: scalings.Scaling,
   model: config.Model,
   windows: batches.Pairs,
   spec: config.Windows,

@@ -9,7 +9,7 @@ import importlib.util
 import os
 
 from cap_jax import config
-from cap_jax.data import batches
+from cap_jax.data import scalings
 from cap_jax.train.weight_import import WeightMap
 from cap_jax.types import InputError, suggest
 
@@ -47,7 +47,7 @@ class PublishedWeights:
 
   file: str
   model: config.Model
-  scaling: batches.Scaling
+  scaling: scalings.Scaling
   weight_map: WeightMap
   trained_for: str
   licence: str
@@ -102,7 +102,7 @@ NETWORKS: dict[str, PublishedWeights] = {
   "hpi": PublishedWeights(
     file="model_hpi_state_dict_v1.pth",
     model=_model("hpi", "hypotension", 64),
-    scaling=batches.Scaling(mean_mmhg=65.0, sd_mmhg=65.0),
+    scaling=scalings.Scaling(mean_mmhg=65.0, sd_mmhg=65.0),
     weight_map=_hpi_map(),
     trained_for="hypotension within the next five minutes",
     licence="MIT",
@@ -110,7 +110,7 @@ NETWORKS: dict[str, PublishedWeights] = {
   "apconet": PublishedWeights(
     file="model_dlapco_v1.pth",
     model=_model("apconet", "stroke_volume", 128),
-    scaling=batches.Scaling(mean_mmhg=0.0, sd_mmhg=100.0),
+    scaling=scalings.Scaling(mean_mmhg=0.0, sd_mmhg=100.0),
     weight_map=_apconet_map(),
     trained_for="stroke volume",
     licence="MIT; the authors of APCONet ask for permission for commercial use",

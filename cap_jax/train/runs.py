@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from cap_jax import config
-from cap_jax.data import batches, splits
+from cap_jax.data import batches, scalings, splits
 from cap_jax.data import stream as streaming
 from cap_jax.losses import tasks, terms, waveform
 from cap_jax.models import net as nets
@@ -103,7 +103,7 @@ class Adapted:
 
 
 def arrays(
-  scaling: batches.Scaling, windows: batches.Pairs | batches.Waves, model: config.Model, numerics: Sequence[str] = (),
+  scaling: scalings.Scaling, windows: batches.Pairs | batches.Waves, model: config.Model, numerics: Sequence[str] = (),
   of_target: bool = False,
 ) -> dict[str, np.ndarray]:  # fmt: skip
   """Returns a stream of a batch: "x", "c", and "y", "m" where there is a reference, all scaled.
@@ -127,7 +127,7 @@ def arrays(
 
 
 def _source_stream(
-  training: batches.Pairs | streaming.Stream, scaling: batches.Scaling, model: config.Model, numerics: Sequence[str]
+  training: batches.Pairs | streaming.Stream, scaling: scalings.Scaling, model: config.Model, numerics: Sequence[str]
 ) -> tuple[batches.Stream, dict[str, np.ndarray]]:
   """Returns the scaled windows of the source, and whose they are where they lie in memory."""
   if isinstance(training, batches.Pairs):
@@ -168,7 +168,7 @@ def pretrain(
   of_task = tasks.TASKS[task]
   model = of_task.model(model)
   numerics = of_task.numerics or ()
-  scaling = batches.fit_scaling(training, (*model.covariates, *numerics), signals.unitless, model.reads_context)
+  scaling = scalings.fit(training, (*model.covariates, *numerics), signals.unitless, model.reads_context)
   nets.check(model, signals.windows)
   net = nets.make_net(model)
   source_loss = of_task.make_loss(net, signals.windows.margin)
@@ -211,12 +211,12 @@ def _trained_loss(net: nets.Net, margin: int, task: str, loss: str) -> LossFn:
   return waveform.make_rmse(net, margin)
 
 
-def _outputs_pressure(scaling: batches.Scaling, task: str) -> bool:
+def _outputs_pressure(scaling: scalings.Scaling, task: str) -> bool:
   """Returns whether a network learns a pressure, not the PPG that it reads."""
   return not scaling.unitless or tasks.TASKS[task].reference is not None
 
 
-def _validation_error(error: float, scaling: batches.Scaling, task: str) -> dict[str, float]:
+def _validation_error(error: float, scaling: scalings.Scaling, task: str) -> dict[str, float]:
   """Returns the error of a source network under a name with its unit; standardised numerics count like pressures."""
   if _outputs_pressure(scaling, task):
     return {"validation_rmse_mmhg": round(scaling.sd_mmhg * error, 3)}
@@ -226,7 +226,7 @@ def _validation_error(error: float, scaling: batches.Scaling, task: str) -> dict
 def streams(
   strategy: Strategy,
   data: Data,
-  scaling: batches.Scaling,
+  scaling: scalings.Scaling,
   model: config.Model,
   source: checkpoint.Checkpoint,
   seed: int,
@@ -266,7 +266,7 @@ def streams(
 
 
 def transducers_of(
-  data: Data, scaling: batches.Scaling, fs_hz: float, by: str
+  data: Data, scaling: scalings.Scaling, fs_hz: float, by: str
 ) -> transducer_response.TransducerMixture:
   """Estimates the transducers of the target from its unlabelled waves and those of the source.
 
@@ -285,7 +285,7 @@ def transducers_of(
 # cached: the clinic is the same for each number of labels, strategy and fold
 @functools.lru_cache(4)
 def _fit_transducers(
-  source: batches.Pairs, unlabelled: batches.Waves, scaling: batches.Scaling, fs_hz: float, site: str
+  source: batches.Pairs, unlabelled: batches.Waves, scaling: scalings.Scaling, fs_hz: float, site: str
 ) -> transducer_response.TransducerMixture:
   source_bt, target_bt = scaling.scale_input(source.x_bt), scaling.scale_input(unlabelled.x_bt)
   return transducer_response.fit(source_bt, source.subject_b, target_bt, unlabelled.subject_b, fs_hz, site)
@@ -295,7 +295,7 @@ def _fit_transducers(
 def _simulate_scaled(
   transducers: transducer_response.TransducerMixture,
   windows: batches.Pairs,
-  scaling: batches.Scaling,
+  scaling: scalings.Scaling,
   fs_hz: float,
   seed: int,
 ) -> np.ndarray:
@@ -306,7 +306,7 @@ def _simulate_scaled(
 def simulate_recording(
   transducers: transducer_response.TransducerMixture,
   windows: batches.Pairs,
-  scaling: batches.Scaling,
+  scaling: scalings.Scaling,
   fs_hz: float,
   seed: int,
 ) -> batches.Pairs:
@@ -381,7 +381,7 @@ class Prepared:
 
   strategy: Strategy
   model: config.Model
-  scaling: batches.Scaling
+  scaling: scalings.Scaling
   params: Params
   report: list[surgery.Leaf]
   loss: LossFn
@@ -429,7 +429,7 @@ class Budget:
 
 def _target_scaling(
   strategy: Strategy, source: checkpoint.Checkpoint, data: Data, model: config.Model
-) -> batches.Scaling:
+) -> scalings.Scaling:
   """Returns the scaling of the target network: the source's if the strategy uses its parameters or its windows.
 
   A network that reads the circumstances gets those of the target's clinic with it, labels included if the strategy reads them.
@@ -438,7 +438,7 @@ def _target_scaling(
     data.needed("unlabelled", f"strategy {strategy.name}")
   scaling, clinic = source.scaling, data.unlabelled if data.unlabelled is not None else data.labelled
   if data.labelled is not None and not checks.source_scales(strategy):
-    scaling = batches.fit_scaling(data.labelled, model.covariates, scaling.unitless, model.reads_context)
+    scaling = scalings.fit(data.labelled, model.covariates, scaling.unitless, model.reads_context)
   elif data.labelled is not None and not _outputs_pressure(scaling, source.task):
     mean, sd = data.labelled.moments(reference=True)
     scaling = dataclasses.replace(scaling, mean_mmhg=mean, sd_mmhg=sd)

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 
 from cap_jax import config
-from cap_jax.data import batches, preparation, stream, subject_partition
+from cap_jax.data import preparation, scalings, stream, subject_partition
 from cap_jax.data.sources import virtual
 from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
@@ -57,7 +57,7 @@ def _turns(path: str, site: str, turns: int) -> tuple[stream.Stream, timing.Time
   loss = tasks.TASKS[study.task].make_loss(net, study.windows.margin)
   total = terms.make_total(pretraining.STRATEGY.loss, "sum", terms.Context(net, loss, loss))
   trainer = step.make_trainer(total, (), spec.weight_decay, spec.clip, spec.warmup, (), spec.optimizer)
-  scaled = stream.Scaled(training, batches.fit_scaling(training), ())
+  scaled = stream.Scaled(training, scalings.fit(training), ())
   state = trainer.init(net.init(jax.random.key(0), study.windows.samples), spec.steps, spec.learning_rate)
   key, stacks = jax.random.key(1), ({"source": stack} for stack in scaled.stacks(config.CHUNK, spec.batch, 0))
   on_device = jax.device_put(next(stacks))

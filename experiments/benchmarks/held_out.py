@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from cap_jax import config
-from cap_jax.data import batches
+from cap_jax.data import batches, scalings
 from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
 from cap_jax.strategies import pretraining
@@ -40,7 +40,7 @@ class HeldOut(NamedTuple):
   """
 
   study: study_config.Study
-  scaling: batches.Scaling
+  scaling: scalings.Scaling
   training: dict[str, np.ndarray]
   pairs: batches.Pairs
 
@@ -54,7 +54,7 @@ def load(options: Options) -> HeldOut:
   study = study_config.Study(source="exact", source_subjects=options.subjects, validation_subjects=100)
   source = study_datasets.load_source(study)
   assert isinstance(source.training, batches.Pairs)
-  scaling = batches.fit_scaling(source.training)
+  scaling = scalings.fit(source.training)
   return HeldOut(study, scaling, runs.arrays(scaling, source.training, study.model), source.validation)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cap_jax import config
-from cap_jax.data import batches, recordings, splits
+from cap_jax.data import batches, recordings, scalings, splits
 from cap_jax.types import InputError
 
 pytestmark = pytest.mark.quick
@@ -105,7 +105,7 @@ def test_unusable_recordings_are_refused(bad, message):
 
 def test_scaling_is_of_the_training_input_and_inverts():
   pairs = batches.make_pairs([recording("a", offset=7)], "radial", config.Windows())
-  scaling = batches.fit_scaling(pairs)
+  scaling = scalings.fit(pairs)
   assert scaling.mean_mmhg == pytest.approx(97, abs=0.1)
   assert scaling.sd_mmhg == pytest.approx(20 / np.sqrt(2), abs=0.1)
   np.testing.assert_allclose(scaling.unscale(scaling.scale(pairs.x_bt)), pairs.x_bt, atol=1e-3)
@@ -114,7 +114,7 @@ def test_scaling_is_of_the_training_input_and_inverts():
 def test_a_ppg_is_scaled_window_by_window_and_the_pressures_by_the_reference():
   pairs = batches.make_pairs([recording("a", offset=7)], "radial", config.Windows())
   assert pairs.moments(reference=True) != pairs.moments()
-  scaling = batches.fit_scaling(pairs, unitless=True)
+  scaling = scalings.fit(pairs, unitless=True)
   assert (scaling.mean_mmhg, scaling.sd_mmhg) == pairs.moments(reference=True)
   np.testing.assert_allclose(scaling.unscale(scaling.scale(pairs.y_bt)), pairs.y_bt, atol=1e-3)
   x_bt = scaling.scale_input(pairs.x_bt)
@@ -122,8 +122,8 @@ def test_a_ppg_is_scaled_window_by_window_and_the_pressures_by_the_reference():
     [x_bt.min(1), x_bt.max(1)], [[-0.45 / 0.28] * len(x_bt), [0.55 / 0.28] * len(x_bt)], rtol=1e-5
   )
   np.testing.assert_allclose(scaling.scale_input(1e3 * pairs.x_bt - 5), x_bt, atol=1e-4)
-  assert scaling != batches.Scaling(mean_mmhg=scaling.mean_mmhg, sd_mmhg=scaling.sd_mmhg)
-  pressure = batches.fit_scaling(pairs)
+  assert scaling != scalings.Scaling(mean_mmhg=scaling.mean_mmhg, sd_mmhg=scaling.sd_mmhg)
+  pressure = scalings.fit(pairs)
   np.testing.assert_array_equal(pressure.scale_input(pairs.x_bt), pressure.scale(pairs.x_bt))
 
 
@@ -152,17 +152,17 @@ def test_covariates_go_with_their_windows_and_are_standardised_by_the_training_s
   known = np.isfinite(pairs.covariates["hr_bpm"])
   np.testing.assert_array_equal(known, pairs.subject_b == "a")  # what one lacks is known of the others
   with pytest.raises(InputError, match=r"covariate 'hr_bpm': missing in \d+ of \d+ windows or records; fill it in"):
-    batches.fit_scaling(pairs, ("hr_bpm",))
+    scalings.fit(pairs, ("hr_bpm",))
   only = pairs.of(["b"])
   np.testing.assert_array_equal(only.covariates["age"], 50.0)
-  scaling = batches.fit_scaling(pairs, ("age",))
+  scaling = scalings.fit(pairs, ("age",))
   np.testing.assert_allclose(scaling.standardise(only.covariates, ("age",), len(only.x_bt)), 1.0, atol=1e-5)
   assert scaling.standardise({}, (), 3).shape == (3, 0)
   with pytest.raises(InputError, match=r"covariate 'weight': missing in these windows \(found: age"):
     scaling.standardise(only.covariates, ("weight",), 3)
   with pytest.raises(InputError, match="covariate 'weight': unknown; choose from age, hr_bpm"):
-    batches.fit_scaling(pairs, ("weight",))
-  one = batches.fit_scaling(only, ("age",))  # one subject has no spread: a share of the mean stands for it
+    scalings.fit(pairs, ("weight",))
+  one = scalings.fit(only, ("age",))  # one subject has no spread: a share of the mean stands for it
   assert {name: sd for name, _, sd in one.scalars}["age"] == pytest.approx(2.5)
 
 

@@ -14,6 +14,7 @@ from cap_jax.data import (
   datasets,
   preparation,
   recordings,
+  scalings,
   shards,
   splits,
   store,
@@ -260,7 +261,7 @@ def test_processes_share_the_windows(prepared, monkeypatch):
 def test_scaling_is_fitted_without_reading_and_calibrated(prepared):
   subjects = ["s00", "s01", "s02"]
   frozen = batches.make_pairs(prepared.recordings(subjects), "radial", dataclasses.replace(WINDOWS, hop_s=4.0))
-  assert batches.fit_scaling(streamed(prepared, subjects), ["age"]).scalars[0][1] == pytest.approx(41.0)
+  assert scalings.fit(streamed(prepared, subjects), ["age"]).scalars[0][1] == pytest.approx(41.0)
   mean, sd = streamed(prepared, subjects).moments()
   assert mean == pytest.approx(frozen.moments()[0], abs=0.2)
   assert sd == pytest.approx(frozen.moments()[1], abs=0.2)
@@ -364,7 +365,7 @@ def test_folds_of_a_store(prepared):
 
 def test_scaled_stacks_have_the_shape_of_a_training(prepared):
   result = streamed(prepared)
-  scaling = batches.fit_scaling(result, ["age"])
+  scaling = scalings.fit(result, ["age"])
   stack = next(stream.Scaled(result, scaling, ["age"]).stacks(5, 8, 0))
   assert {name: array.shape for name, array in stack.items()} == {
     "x": (5, 8, 500), "y": (5, 8, 500), "c": (5, 8, 1), "m": (5, 8, 0),
@@ -389,7 +390,7 @@ def test_a_ppg_is_streamed_without_a_unit(prepared):
   opened = dataclasses.replace(prepared, shards=shards, manifest=manifest)
   signals = ("digital_ppg", "aortic_root")
   result = stream.Stream(opened, ["s00", "s01"], signals, WINDOWS, config.Calibration())
-  scaling = batches.fit_scaling(result, unitless=True)
+  scaling = scalings.fit(result, unitless=True)
   moments = [r.moments["aortic_root"] for shard in shards for r in shard.records if r.subject in ("s00", "s01")]
   assert scaling.mean_mmhg == pytest.approx(sum(m[1] for m in moments) / sum(m[0] for m in moments))
   assert result.count > 0

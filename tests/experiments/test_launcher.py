@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from cap_jax import config
 from cap_jax.cli import arguments, reconstruct, study_flags
-from cap_jax.data import batches
+from cap_jax.data import scalings
 from cap_jax.study import study_config
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
@@ -30,7 +30,7 @@ def test_names_of_one_flag_are_parted_at_commas(given):
 
 
 def trained(**about):
-  scaling = batches.Scaling(mean_mmhg=90.0, sd_mmhg=20.0)
+  scaling = scalings.Scaling(mean_mmhg=90.0, sd_mmhg=20.0)
   return checkpoint.Checkpoint(
     params={},
     model=config.Model(channels=8),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cap_jax import config
-from cap_jax.data import batches
+from cap_jax.data import scalings
 from cap_jax.inference import uncertainty
 from cap_jax.study import model_card
 from cap_jax.train import checkpoint
@@ -27,7 +27,7 @@ def network(tmp_path_factory):
   for kernel in (params["f"]["layer_0"]["film"]["kernel"], params["r"]["wave"]["kernel"]):
     kernel[:] = 0.1 * rng.normal(size=kernel.shape)
   plain = checkpoint.Checkpoint(
-    params=params, model=MODEL, scaling=batches.fit_scaling(windows, reads_context=True), signals=config.Signals("carotid"),
+    params=params, model=MODEL, scaling=scalings.fit(windows, reads_context=True), signals=config.Signals("carotid"),
     about={"source": "clinics", "source_subjects": 30, "steps": 50}, seen_subject_hashes=checkpoint.digests_of(windows.subjects),
   )  # fmt: skip
   others = people.pairs([f"v{k}" for k in range(30)], 2, 1)

@@ -10,7 +10,7 @@ import pytest
 import scipy.signal
 
 from cap_jax import config
-from cap_jax.data import batches, recordings
+from cap_jax.data import recordings, scalings
 from cap_jax.inference import reconstruct
 from cap_jax.report import reconstruction
 from cap_jax.train import checkpoint, uncertainty_calibration
@@ -27,7 +27,7 @@ def identity_network(tiny_model):
   """A network whose answer is its input: what comes out shows windowing, blending and clocks alone."""
   params = people.drawn(tiny_model)
   params["r"]["wave"] = jax.tree.map(np.zeros_like, params["r"]["wave"])
-  return checkpoint.Checkpoint(params=params, model=tiny_model, scaling=batches.Scaling(mean_mmhg=92.0, sd_mmhg=17.0))
+  return checkpoint.Checkpoint(params=params, model=tiny_model, scaling=scalings.Scaling(mean_mmhg=92.0, sd_mmhg=17.0))
 
 
 def wave(t, period=0.8):
@@ -75,7 +75,7 @@ def test_a_heart_rate_outside_that_of_the_training_is_said(identity_network):
 @pytest.fixture(scope="module")
 def ppg_network(identity_network):
   """The same of a PPG: it stretches each window to the pressures of its training."""
-  scaling = batches.Scaling(mean_mmhg=92.0, sd_mmhg=17.0, unitless=True)
+  scaling = scalings.Scaling(mean_mmhg=92.0, sd_mmhg=17.0, unitless=True)
   return dataclasses.replace(identity_network, scaling=scaling, signals=config.Signals("digital_ppg"))
 
 
@@ -121,7 +121,7 @@ def test_every_output_says_that_the_level_of_a_ppg_is_unknown(ppg_network, tmp_p
   assert json.loads(pathlib.Path(json_path).read_text(encoding="utf-8"))["warnings"] == [text]
   pressure = dataclasses.replace(
     ppg_network,
-    scaling=batches.Scaling(mean_mmhg=92.0, sd_mmhg=17.0),
+    scaling=scalings.Scaling(mean_mmhg=92.0, sd_mmhg=17.0),
     signals=config.Signals("digital_ppg", calibration=CUFF),
   )
   known = {"cuff_sbp_mmhg": 140.0, "cuff_dbp_mmhg": 80.0}
@@ -130,7 +130,7 @@ def test_every_output_says_that_the_level_of_a_ppg_is_unknown(ppg_network, tmp_p
   assert np.median([beat.peripheral_sbp_mmhg for beat in calibrated.beats]) == pytest.approx(140, abs=0.5)
   with pytest.raises(InputError, match="digital_ppg has no unit; calibrate it"):
     reconstruct.reconstruct(
-      dataclasses.replace(ppg_network, scaling=batches.Scaling(mean_mmhg=92.0, sd_mmhg=17.0)), ppg(t, wave(t))
+      dataclasses.replace(ppg_network, scaling=scalings.Scaling(mean_mmhg=92.0, sd_mmhg=17.0)), ppg(t, wave(t))
     )
 
 
@@ -279,7 +279,7 @@ def test_useless_records_are_refused(identity_network):
 def test_covariates_are_needed_where_the_network_takes_them(tiny_model):
   model = dataclasses.replace(tiny_model, covariates=("age",))
   params = people.drawn(model)
-  scaling = batches.Scaling(mean_mmhg=92.0, sd_mmhg=17.0, scalars=(("age", 50.0, 12.0),))
+  scaling = scalings.Scaling(mean_mmhg=92.0, sd_mmhg=17.0, scalars=(("age", 50.0, 12.0),))
   trained = checkpoint.Checkpoint(params=params, model=model, scaling=scaling)
   t = np.arange(1000) / 125
   with pytest.raises(InputError, match="covariate 'age': missing in these windows"):
@@ -295,7 +295,7 @@ def test_a_network_of_another_task_is_refused(tiny_model):
   model = dataclasses.replace(tiny_model, head="numbers")
   params = people.drawn(model)
   trained = checkpoint.Checkpoint(
-    params=params, model=model, scaling=batches.Scaling(mean_mmhg=92.0, sd_mmhg=17.0), task="bp"
+    params=params, model=model, scaling=scalings.Scaling(mean_mmhg=92.0, sd_mmhg=17.0), task="bp"
   )
   t = np.arange(1000) / 125
   with pytest.raises(InputError, match="trained for bp, not for the aortic wave"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cap_jax import clinics, config
-from cap_jax.data import batches, recordings
+from cap_jax.data import recordings, scalings
 from cap_jax.data.sources import virtual
 from cap_jax.inference import pretrained, reconstruct, streaming
 from cap_jax.signals import beats, windows
@@ -112,7 +112,7 @@ def ppg_network(tiny_model):
   model = dataclasses.replace(tiny_model, covariates=("age",))
   params = people.drawn(model)
   params["r"]["wave"] = jax.tree.map(np.zeros_like, params["r"]["wave"])
-  scaling = batches.Scaling(mean_mmhg=92.0, sd_mmhg=17.0, scalars=AGE, unitless=True)
+  scaling = scalings.Scaling(mean_mmhg=92.0, sd_mmhg=17.0, scalars=AGE, unitless=True)
   return checkpoint.Checkpoint(params=params, model=model, scaling=scaling, signals=config.Signals("digital_ppg"))
 
 
@@ -142,7 +142,7 @@ def test_a_stream_of_ppg_has_any_unit_and_says_that_the_level_is_unknown(ppg_net
 def test_a_stream_is_scaled_to_a_cuff_by_its_last_beats(ppg_network):
   signals = config.Signals("digital_ppg", calibration=config.Calibration(kind="sbp_dbp"))
   cuff = dataclasses.replace(
-    ppg_network, signals=signals, scaling=batches.Scaling(mean_mmhg=92.0, sd_mmhg=17.0, scalars=AGE)
+    ppg_network, signals=signals, scaling=scalings.Scaling(mean_mmhg=92.0, sd_mmhg=17.0, scalars=AGE)
   )
   t = np.arange(2500) / FS_HZ
   x = np.exp(-(((t % 0.8) - 0.25) ** 2) / 0.01)

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from cap_jax.data import batches, recordings, splits
+from cap_jax.data import batches, recordings, scalings, splits
 from cap_jax.inference import reconstruct, uncertainty, uncertainty_training
 from cap_jax.models import net
 from cap_jax.signals import filters
@@ -53,7 +53,7 @@ def network(tiny_model):
   """It answers its input; so errors are what the labels hold more."""
   params = net.make_net(tiny_model).init(jax.random.key(0), 500)
   params["r"]["wave"] = jax.tree.map(np.zeros_like, params["r"]["wave"])
-  return checkpoint.Checkpoint(params=params, model=tiny_model, scaling=batches.Scaling(mean_mmhg=92.0, sd_mmhg=17.0))
+  return checkpoint.Checkpoint(params=params, model=tiny_model, scaling=scalings.Scaling(mean_mmhg=92.0, sd_mmhg=17.0))
 
 
 def beat_wave(count):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cap_jax import config
-from cap_jax.data import batches
+from cap_jax.data import batches, scalings
 from cap_jax.models import adaptor, context_cnn, net
 from cap_jax.signals import spectra
 from cap_jax.types import InputError
@@ -37,7 +37,7 @@ def split(c_bq):
 
 
 def scaling(training):
-  return batches.fit_scaling(training, reads_context=True)
+  return scalings.fit(training, reads_context=True)
 
 
 @pytest.mark.quick
@@ -184,4 +184,4 @@ def test_its_section_is_the_inverse_of_a_transducer():
 def test_a_scaling_without_spectra_is_refused():
   windows = waves(2, 2)
   with pytest.raises(InputError, match="extractor context_cnn: the source network reads no circumstances"):
-    batches.fit_scaling(windows).inputs(windows, MODEL)
+    scalings.fit(windows).inputs(windows, MODEL)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from cap_jax.data import batches, splits
+from cap_jax.data import scalings, splits
 from cap_jax.signals import beat_quality, beats, quality, windows
 from cap_jax.train import metrics_writer
 
@@ -90,7 +90,7 @@ def test_a_subject_in_two_parts_raises(names, data):
 @EVERY
 @given(st.floats(-50, 200), st.floats(0.1, 100), FINITE)
 def test_scaling_is_undone(mean, sd, x_t):
-  scaling = batches.Scaling(mean_mmhg=mean, sd_mmhg=sd)
+  scaling = scalings.Scaling(mean_mmhg=mean, sd_mmhg=sd)
   np.testing.assert_allclose(scaling.unscale(scaling.scale(x_t)), x_t, atol=1e-5 * (1 + np.abs(x_t).max() + abs(mean)))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import cap_jax as cj
 from cap_jax import config
-from cap_jax.data import batches, recordings
+from cap_jax.data import batches, recordings, scalings
 from cap_jax.inference import reconstruct, streaming
 from cap_jax.signals import spectra
 from cap_jax.strategies import find
@@ -41,7 +41,7 @@ def source():
   film = params["f"]["layer_0"]["film"]["kernel"]
   film[:] = 0.05 * np.random.default_rng(0).normal(size=film.shape)
   params["r"]["wave"]["kernel"] = 0.1 + 0 * params["r"]["wave"]["kernel"]
-  scaling = batches.fit_scaling(windows, reads_context=True)
+  scaling = scalings.fit(windows, reads_context=True)
   return checkpoint.Checkpoint(params=params, model=MODEL, scaling=scaling)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cap_jax import config
-from cap_jax.data import batches
+from cap_jax.data import batches, scalings
 from cap_jax.losses import alignment, discrepancy, tasks, terms
 from cap_jax.models import net as nets
 from cap_jax.strategies import STRATEGIES, find, freezing, low_rank, surgery
@@ -147,7 +147,7 @@ def test_no_label_of_the_target_reaches_what_says_it_needs_none(name):
   source, labelled, other = (
     batches.Pairs(x, x, np.array([f"{k}-{i % 2}" for i in range(6)])) for k, x in enumerate(waves)
   )
-  scaling = batches.fit_scaling(source)
+  scaling = scalings.fit(source)
   params = networks(strategy)[0].init(jax.random.key(0), SAMPLES)
   trained = checkpoint.Checkpoint(params=params, model=MODEL, scaling=scaling)
   data = runs.Data(source, other.unlabelled(), labelled)
@@ -454,7 +454,7 @@ def test_a_target_of_another_site_is_learnt_with_two_heads(site, heads):
   trained = checkpoint.Checkpoint(
     params=net.init(jax.random.key(0), SAMPLES),
     model=MODEL,
-    scaling=batches.fit_scaling(source),
+    scaling=scalings.fit(source),
     signals=config.Signals(windows=config.Windows(seconds=SAMPLES / 125)),
   )
   data = runs.Data(source, other.unlabelled(), labelled, site=site)
@@ -471,7 +471,7 @@ def test_no_line_is_looked_for_before_a_ppg():
   waves = [(90 + 20 * rng.normal(size=(6, SAMPLES))).astype(np.float32) for _ in range(2)]
   source, other = (batches.Pairs(x, x, np.array([f"{k}-{i % 2}" for i in range(6)])) for k, x in enumerate(waves))
   trained = checkpoint.Checkpoint(
-    params=nets.make_net(MODEL).init(jax.random.key(0), SAMPLES), model=MODEL, scaling=batches.fit_scaling(source)
+    params=nets.make_net(MODEL).init(jax.random.key(0), SAMPLES), model=MODEL, scaling=scalings.fit(source)
   )
   data = runs.Data(source, other.unlabelled(), site="digital_ppg")
   output = runs.adapt(find("domain_adaptation/transducer"), trained, data, runs.Budget(50, 4))

@@ -8,7 +8,7 @@ import pytest
 
 from cap_jax import config
 from cap_jax.cli import dataset_flags
-from cap_jax.data import batches
+from cap_jax.data import batches, scalings
 from cap_jax.inference import uncertainty
 from cap_jax.report import own_report
 from cap_jax.study import own_data
@@ -51,7 +51,7 @@ def test_a_subject_far_from_the_others_is_named():
 def test_beats_are_counted_on_the_measured_wave(tiny_model, monkeypatch):
   """A network that flattens the pulse: its wave has no upstroke to count."""
   trained = checkpoint.Checkpoint(
-    params=people.drawn(tiny_model), model=tiny_model, scaling=batches.Scaling(mean_mmhg=92.0, sd_mmhg=17.0)
+    params=people.drawn(tiny_model), model=tiny_model, scaling=scalings.Scaling(mean_mmhg=92.0, sd_mmhg=17.0)
   )
   waves = batches.Waves(np.stack([beat_wave(0.6), beat_wave(0.6, 0.2)]), np.array(["P0", "P0"]), {}, "radial")
   flattened = 90 + 1e-3 * (waves.x_bt - 90)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cap_jax import config
-from cap_jax.data import batches
+from cap_jax.data import scalings
 from cap_jax.train import checkpoint, training_state
 from cap_jax.types import InputError
 from tests.train import people
@@ -42,7 +42,7 @@ def progress(done: int) -> training_state.Progress:
 def work(folder: pathlib.Path, how: str) -> None:
   model = config.Model(channels=16, layers=1, head_channels=16)
   params = people.drawn(model)
-  output = checkpoint.Checkpoint(params=params, model=model, scaling=batches.Scaling(mean_mmhg=92.0, sd_mmhg=17.0))
+  output = checkpoint.Checkpoint(params=params, model=model, scaling=scalings.Scaling(mean_mmhg=92.0, sd_mmhg=17.0))
   keep = training_state.TrainingStates("a", "x", training_state.StateKeeper(str(folder / "training_states")))
   checkpoint.save(folder / "first", output)
   keep.save(progress(500))

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from cap_jax.data import batches
+from cap_jax.data import batches, scalings
 from cap_jax.models import net as nets
 from cap_jax.train import checkpoint, runs
 
@@ -35,5 +35,5 @@ def ground(model, steps):
   """Steps and batch, a source network that has learnt nothing, and data with `PEOPLE` labelled."""
   source = pairs([f"s{k}" for k in range(4)], 6, 0)
   params = nets.make_net(model).init(jax.random.key(3), SAMPLES)
-  trained = checkpoint.Checkpoint(params=params, model=model, scaling=batches.fit_scaling(source))
+  trained = checkpoint.Checkpoint(params=params, model=model, scaling=scalings.fit(source))
   return runs.Budget(steps, 8), trained, runs.Data(source, pairs(["u0", "u1"], 3, 1).unlabelled(), pairs(PEOPLE, 4, 2))

@@ -10,7 +10,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from cap_jax import config
-from cap_jax.data import batches, splits
+from cap_jax.data import batches, scalings, splits
 from cap_jax.train import checkpoint, checksummed, uncertainty_calibration
 from cap_jax.types import InputError
 from tests.train import people
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.quick
 def saved(tmp_path, tiny_model):
   model = dataclasses.replace(tiny_model, adaptor="fir", covariates=("age",))
   params = people.drawn(model)
-  scaling = batches.Scaling(mean_mmhg=92.0, sd_mmhg=17.0, scalars=(("age", 50.0, 12.0),))
+  scaling = scalings.Scaling(mean_mmhg=92.0, sd_mmhg=17.0, scalars=(("age", 50.0, 12.0),))
   output = checkpoint.Checkpoint(params=params, model=model, scaling=scaling, task="waveform", about={"n": 1})
   output = dataclasses.replace(output, seen_subject_hashes=checkpoint.digests_of(["Ann", "Bob"], ["Bob"]))
   checkpoint.save(tmp_path / "checkpoint", output)
@@ -121,7 +121,7 @@ def test_an_older_checkpoint_is_read(tmp_path, tiny_model, written):
   current = checkpoint.Checkpoint(
     params=people.drawn(tiny_model),
     model=tiny_model,
-    scaling=batches.Scaling(mean_mmhg=92.0, sd_mmhg=17.0, scalars=(("age", 50.0, 12.0),)),
+    scaling=scalings.Scaling(mean_mmhg=92.0, sd_mmhg=17.0, scalars=(("age", 50.0, 12.0),)),
     uncertainty_calibration=calibration,
     seen_subject_hashes=checkpoint.digests_of(["Ann"]),
   )
@@ -261,7 +261,7 @@ def test_a_scaling_that_saw_the_evaluated_subjects_raises(saved):
   rng = np.random.default_rng(0)
   wave_bt = rng.normal(92, 17, (2, 500)).astype(np.float32)
   all_windows = batches.Pairs(wave_bt, wave_bt, np.array(["Dan", "Eve"]))
-  leaking = dataclasses.replace(output, scaling=batches.fit_scaling(all_windows))
+  leaking = dataclasses.replace(output, scaling=scalings.fit(all_windows))
   with pytest.raises(splits.LeakError, match=r"1 of these subjects \(Eve\); evaluate it on"):
     leaking.check_unseen(["Eve", "Zoe"])
   leaking.check_unseen(["Zoe"])

@@ -10,7 +10,7 @@ import pytest
 
 from cap_jax import config
 from cap_jax.baselines import transfer_function
-from cap_jax.data import batches, outliers
+from cap_jax.data import batches, outliers, scalings
 from cap_jax.inference import uncertainty, uncertainty_training
 from cap_jax.models import net as nets
 from cap_jax.train import checkpoint, checksummed, fallback, uncertainty_calibration
@@ -128,7 +128,7 @@ def equipped(tiny_model):
   """A network that has learnt nothing, whose detector has learnt its source."""
   training, validation = beats_of(0, 150), beats_of(1000, 60)
   params = nets.make_net(tiny_model).init(jax.random.key(3), SPEC.samples)
-  trained = checkpoint.Checkpoint(params=params, model=tiny_model, scaling=batches.fit_scaling(training))
+  trained = checkpoint.Checkpoint(params=params, model=tiny_model, scaling=scalings.fit(training))
   conservative = uncertainty_training.fit_fallback(trained, training, validation)
   detector = uncertainty.OutlierDetector(
     uncertainty_training.fit_detector(trained, training, 400), fallback=conservative

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cap_jax import clinics, config
-from cap_jax.data import batches, splits
+from cap_jax.data import batches, scalings, splits
 from cap_jax.losses import terms, waveform
 from cap_jax.models import net
 from cap_jax.strategies import surgery
@@ -131,7 +131,7 @@ def begin(tiny_model, pairs, freeze=()):
   loss = terms.make_total((terms.Term("target"),), "sum", terms.Context(network, wave, wave))
   strategy = Strategy(equation="", stages=(Stage(freeze),))
   plans = loop.plan_stages(strategy, 200, 1e-2, [freeze], ())
-  scaling = batches.fit_scaling(pairs)
+  scaling = scalings.fit(pairs)
   streams = {"target": runs.arrays(scaling, pairs, tiny_model)}
   return network, loss, plans, network.init(jax.random.key(0), 500), streams, scaling
 
