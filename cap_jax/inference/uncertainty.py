@@ -11,7 +11,7 @@ Willett 2023 (arXiv 2306.06342),
 which covers one instant, or one beat, of one new subject of the same population with that probability, however similar
 the instants of one subject are. It says nothing about subjects of another population. Their windows are detected by a
 network of its own, taught on the source's windows and on outliers made of them (`losses.outlier_exposure`). Its
-threshold is the 99 % quantile of the calibration subjects, and never below that of the source network: a target is not
+threshold is the 98 % quantile of the calibration subjects, and never below that of the source network: a target is not
 unlike the training because it differs from itself. Beyond it, a network that has seen no label of the target falls back
 to a conservative filter, and its intervals to those of the filter (`train.fallback`).
 """
@@ -39,7 +39,7 @@ from cap_jax.train.uncertainty_calibration import UncertaintyCalibration
 from cap_jax.types import Params
 
 LEVEL = 0.9
-OOD_LEVEL = 0.99
+OOD_LEVEL = 0.98
 _FALSE_RATES = 0.005
 _EVERY = 5  # samples: neighbours have similar scores
 
