@@ -40,9 +40,7 @@ def _network() -> checkpoint.Checkpoint:
   site = _SITE.value or trained.site
   recordings.check_site(site)
   if site != trained.site:
-    raise InputError(
-      f"--site={site}: the checkpoint reads {trained.site}; train one with: python -m cap_jax pretrain --site={site}"
-    )
+    raise InputError(f"--site={site}: the checkpoint reads {trained.site}; {pretrained.remedy(site)}")
   if trained.task != "waveform" or trained.reference != "aortic_root":
     goal = trained.task if trained.task != "waveform" else f"the {trained.reference} wave"
     raise InputError(f"--checkpoint: trained for {goal}, not for the aortic wave; transfer it first")

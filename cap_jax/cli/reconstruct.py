@@ -104,9 +104,7 @@ def main() -> None:
   site = _SITE.value or trained.site
   recordings.check_site(site)
   if site != trained.site:
-    raise InputError(
-      f"--site={site}: the checkpoint reads {trained.site}; train one with: python -m cap_jax pretrain --site={site}"
-    )
+    raise InputError(f"--site={site}: the checkpoint reads {trained.site}; {pretrained.remedy(site)}")
   recording = _recording(path, site)
   wave = reconstruct.reconstruct(trained, dataclasses.replace(recording, covariates=covariates))
   facts = {

@@ -3,6 +3,7 @@
 cap_jax/pretrained/NAME/README.md says what each is for and what not.
 """
 
+import json
 import os
 import pathlib
 
@@ -17,6 +18,18 @@ FOLDER = pathlib.Path(__file__).parents[1] / "pretrained"
 def names() -> tuple[str, ...]:
   """Returns the names of the networks of the package."""
   return tuple(sorted(path.parent.name for path in FOLDER.glob(f"*/{checkpoint.HEADER}")))
+
+
+def remedy(site: str) -> str:
+  """Returns what to use for a site, as the end of a message: the network of the package, or a training.
+
+  Args:
+    site: where a wave was measured.
+  """
+  for name in names():
+    if json.loads((FOLDER / name / checkpoint.HEADER).read_text(encoding="utf-8"))["site"] == site:
+      return f"use the packaged network {name}"
+  return f"train one with: python -m cap_jax pretrain --site={site} --workdir=DIR"
 
 
 def place(network: str | os.PathLike[str]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.ndimage
 
 from cap_jax.data import batches, calibrate, conditioning, recordings
-from cap_jax.inference import uncertainty
+from cap_jax.inference import pretrained, uncertainty
 from cap_jax.signals import beat_quality, beats, filters, quality, windows
 from cap_jax.signals import calibration as scales
 from cap_jax.train import checkpoint
@@ -257,7 +257,7 @@ def _check(trained: checkpoint.Checkpoint, recording: recordings.Recording) -> N
   if trained.site not in recording.signals:
     raise InputError(
       f"{recording.subject}: contains {', '.join(recording.sites)}, but the checkpoint reads {trained.site}; "
-      f"train one with: python -m cap_jax pretrain --site={recording.sites[0]} --workdir=DIR"
+      f"{pretrained.remedy(recording.sites[0])}"
     )
 
 

@@ -81,7 +81,7 @@ def circumstances(trained: checkpoint.Checkpoint) -> Iterator[CardRow]:
     trained: the network, with intervals.
 
   Yields:
-    The virtual clinics, another solver's subjects, and, for a radial network, the rig.
+    The virtual clinics, another solver's subjects, and, for a radial network, each state of the rig.
   """
   site = trained.site
   clinics = PPG if trained.scaling.unitless else PRESSURE
@@ -95,7 +95,11 @@ def circumstances(trained: checkpoint.Checkpoint) -> Iterator[CardRow]:
     yield _evaluated(trained, pairs, description, pairs.subjects[::2])
   if site in mcl.SIGNALS:
     pairs = _pairs(trained, mcl.load())
-    yield _evaluated(trained, pairs, ("rig", "a mock circulatory loop, two states", datasets.IN_VITRO), ())
+    for number, (short, long) in enumerate(mcl.STATES.items()):
+      rows = pairs.covariates["state"] == number
+      if rows.any():
+        text = f"records of a mock circulatory loop, {long.replace('_', ' ')}"
+        yield _evaluated(trained, pairs.at(rows), (f"rig_{short}", text, datasets.IN_VITRO), ())
 
 
 def _pairs(trained: checkpoint.Checkpoint, dataset: datasets.DataSet) -> batches.Pairs:

@@ -170,7 +170,7 @@ def bad(tmp_path, kind):
     ("time", "in.csv: column time_s: time does not increase at data row 301"),
     ("kilopascal", "if it is in kPa, state it (--channels=NAME:SIGNAL:kPa) or multiply it by 7.50062"),
     ("empty", "in.csv: the file is empty"),
-    ("other_site", "the checkpoint reads radial; train one with: python -m cap_jax pretrain --site=brachial"),
+    ("other_site", "the checkpoint reads radial; use the packaged network brachial"),
     ("output", "is not a writable folder"),
   ],
 )
@@ -206,7 +206,11 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
       ["--input=a.csv", "--output=b.csv", "--checkpoint=x"],
       "x: no checkpoint found; pass the folder of one",
     ),
-    ("reconstruct", ["--input=a.csv", "--output=b.csv", "--site=brachial"], "the checkpoint reads radial; train one"),
+    (
+      "reconstruct",
+      ["--input=a.csv", "--output=b.csv", "--site=brachial"],
+      "the checkpoint reads radial; use the packaged network brachial",
+    ),
     ("reconstruct", ["--bogus=1"], "Unknown command line flag 'bogus'"),
     ("transfer", ["--source=nowhere", "--workdir=w"], "no checkpoint found; pass the folder of one"),
     ("transfer", ["--strategy=magic", "--workdir=w"], "--strategy=magic: unknown; choose one of"),

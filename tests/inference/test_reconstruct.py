@@ -272,7 +272,9 @@ def test_useless_records_are_refused(identity_network):
   with pytest.raises(InputError, match="shorter than one beat"):
     reconstruct.reconstruct(identity_network, record(t[:20], wave(t[:20])))
   other = dataclasses.replace(identity_network, signals=dataclasses.replace(identity_network.signals, site="brachial"))
-  with pytest.raises(InputError, match=r"contains radial, but the checkpoint reads brachial; train one with"):
+  with pytest.raises(
+    InputError, match=r"contains radial, but the checkpoint reads brachial; use the packaged network radial"
+  ):
     reconstruct.reconstruct(other, record(t, wave(t)))
 
 
