@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+import cap_jax as cj
 from cap_jax import config
 from cap_jax.data import batches, datasets
 from cap_jax.data.sources import nonlinear
@@ -13,7 +14,9 @@ from cap_jax.study import model_card
 from cap_jax.train import checkpoint, prediction
 from cap_jax.types import InputError
 
-SITES = {"radial": "radial"}
+SITES = {
+  "radial": "radial", "brachial": "brachial", "femoral": "femoral", "carotid": "carotid", "finger": "digital", "finger_ppg": "digital_ppg"
+}  # fmt: skip
 
 
 def card(name):
@@ -34,14 +37,14 @@ def test_each_is_small_and_read_whole(name):
   assert not trained.scaling.context.clinic  # of an unknown clinic
   assert trained.calibration == config.Calibration()
   assert trained.uncertainty_calibration is not None
-  assert trained.about["source"] == "clinics"
+  assert trained.about["source"] == ("oximeters" if name == "finger_ppg" else "clinics")
   assert checkpoint.digest(place) in card(name)
   assert np.isfinite(trained.uncertainty_calibration.wave)
 
 
 def test_what_is_no_network_is_refused(tmp_path):
   assert pretrained.place(tmp_path) == str(tmp_path)
-  with pytest.raises(InputError, match=r"x: no checkpoint found; .*, or a packaged network: radial"):
+  with pytest.raises(InputError, match=r"x: no checkpoint found; .*, or a packaged network: brachial, carotid, "):
     pretrained.place(tmp_path / "x")
   (tmp_path / "checkpoint").mkdir()
   with pytest.raises(InputError, match="this is a run folder; pass"):
@@ -54,7 +57,7 @@ def solved(site):
   return [recording for recording in recordings if recording.covariates["reported"]]
 
 
-@pytest.mark.parametrize("name", SITES)
+@pytest.mark.parametrize("name", ["radial", "brachial", "femoral", "carotid", "finger"])
 def test_each_reconstructs_waves_of_the_other_solver(name):
   """Whose aortic waves it never saw; better than the wave as it is."""
   trained, own, unchanged = pretrained.load(name), [], []
@@ -66,6 +69,21 @@ def test_each_reconstructs_waves_of_the_other_solver(name):
   assert len(own) == 8
   assert np.mean(own) < 1.3  # mmHg
   assert np.mean(own) < 0.5 * np.mean(unchanged)
+
+
+def test_a_finger_ppg_needs_a_cuff():
+  network, time_s = cj.load("finger_ppg"), np.arange(1250) / 125
+  beat_t = time_s % 0.8
+  ppg_t = np.exp(-(((beat_t - 0.2) / 0.08) ** 2)) + 0.4 * np.exp(-(((beat_t - 0.45) / 0.1) ** 2))
+  with pytest.raises(InputError, match="cuff_sbp_mmhg"):
+    network.reconstruct(ppg_t, fs_hz=125)
+  levels = [
+    np.nanmean(
+      network.reconstruct(ppg_t, fs_hz=125, covariates={"cuff_sbp_mmhg": sbp, "cuff_dbp_mmhg": dbp}).aortic_mmhg
+    )
+    for sbp, dbp in ((110, 70), (150, 95))
+  ]
+  assert levels[1] - levels[0] > 15
 
 
 @pytest.mark.slow
