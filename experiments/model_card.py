@@ -1,9 +1,9 @@
 """Packages a source network: rounds its parameters to half precision, evaluates it, and writes folder and model card.
 
-  python -m experiments.model_card --checkpoint=runs/radial/checkpoint --output=cap_jax/pretrained/radial
+  python -m experiments.model_card --checkpoint=runs/radial/checkpoint --output=runs/packaged/radial
   python -m experiments.model_card --checkpoint=DIR/checkpoint --output=DIR2 --format=csv --path=RECORDS
 
-Writes a checkpoint and README.md. The card has the errors and the interval coverage of the network in virtual clinics, with the
+Writes a checkpoint and README.md; move them to cap_jax/pretrained/NAME to ship the network. The card has the errors and the interval coverage of the network in virtual clinics, with the
 subjects of another solver and, for the radial artery, on the rig; and how plausible the reconstructions of measured records are, if a
 data set of them is named.
 """
@@ -102,6 +102,11 @@ def card(trained: checkpoint.Checkpoint, digest: str, name: str, measured: datas
   needs = ", ".join(trained.model.covariates) or "no covariate"
   about = trained.about
   spec = trained.windows
+  circumstances = ""
+  if trained.model.reads_context:
+    circumstances = """ It reads the circumstances of a measurement from
+the record itself, from other records of the clinic (`domain_adaptation/context`) and from labelled ones (`fine_tuning/context`), without training."""
+  of_records = " --format=csv --path=RECORDS" if measured is not None else ""
   rows = list(model_card.circumstances(trained))
   return f"""# Model card: {name}
 
@@ -109,15 +114,14 @@ def card(trained: checkpoint.Checkpoint, digest: str, name: str, measured: datas
 with 90 % intervals. It needs {needs}. `{trained.model.extractor}`, {trained.model.channels} channels, {trained.model.layers} layers, {count:,} parameters. The SHA-256 of its header, which
 contains those of its files, is `{digest}`.
 
-**Intended use.** To reconstruct a wave, and as θ^S for a transfer to your own clinic. It reads the circumstances of a measurement from
-the record itself, from other records of the clinic (`domain_adaptation/context`) and from labelled ones (`fine_tuning/context`), without training.
+**Intended use.** To reconstruct a wave, and as θ^S for a transfer to your own clinic.{circumstances}
 It is research software and no medical device. Do not use it for diagnosis or treatment.
 
-**Training data.** Virtual people alone, {about["source_subjects"]:,} of them, in thousands of simulated clinics (`{about["source"]}` in [clinics.py](../../clinics.py)), {about["steps"]:,} steps.
+**Training data.** Virtual people alone, {about["source_subjects"]:,} of them (`{about["source"]}` in [clinics.py](../../clinics.py)), {about["steps"]:,} steps.
 No record of a real person was used.
 
 **Performance.** RMSE of the wave [mmHg], means over subjects with 95 % bootstrap intervals, {model_card.SECONDS} s a subject in the virtual clinics. *Unknown*: each record alone.
-*Known*: with the circumstances of {model_card.AROUND} other records of the clinic, unlabelled. *Coverage* is the share of the wave, and of the beats'
+*Known*: with the circumstances of other records of the clinic, unlabelled, {model_card.AROUND} in a virtual clinic and 64 of the solver. *Coverage* is the share of the wave, and of the beats'
 cSBP, inside the intervals; ± is half their mean width [mmHg]. *Flagged* is the share of the windows out of distribution.
 
 {tables.to_markdown(errors_table(rows))}
@@ -126,9 +130,31 @@ the errors of a cuff. The intervals allow for 2 mmHg and 2 %. Licence: Apache-2.
 
 ```bash
 python -m experiments.pretrain --config=experiments/configs/pretrained.py:{name} --workdir=runs/{name}
-python -m experiments.model_card --checkpoint=runs/{name}/checkpoint --output=cap_jax/pretrained/{name}
+python -m experiments.model_card --checkpoint=runs/{name}/checkpoint --output=runs/packaged/{name}{of_records}
 ```
 """
+
+
+def _check(trained: checkpoint.Checkpoint, measured: datasets.DataSet | None) -> None:
+  """Checks that a card can describe a network.
+
+  Raises:
+    InputError: it is no source network for the aortic wave with intervals that virtual people have taught, or it reads a PPG and
+      there are records, whose plausibility is judged by their pressures.
+  """
+  about, named = trained.about, f"--checkpoint={_CHECKPOINT.value}"
+  if trained.task != "waveform" or trained.reference != "aortic_root":
+    raise InputError(f"{named}: predicts {trained.task}, {trained.reference}; pass a network for the aortic wave")
+  if (
+    trained.uncertainty_calibration is None
+    or "strategy" in about
+    or not str(about.get("data", "")).startswith(datasets.IN_SILICO)
+  ):
+    raise InputError(
+      f"{named}: is no source network with intervals that virtual people have taught; pass one that pretrain wrote"
+    )
+  if trained.scaling.unitless and measured is not None:
+    raise InputError(f"{named}: reads a PPG without a unit, which has no pressures to compare with; omit --path")
 
 
 def main() -> None:
@@ -136,8 +162,7 @@ def main() -> None:
   output_folders.check_absent(folder, "--output")
   measured = dataset_flags.open_dataset() if dataset_flags.PATH.value is not None else None
   trained = rounded(checkpoint.load(launcher.required(_CHECKPOINT, "DIR/checkpoint")))
-  if trained.uncertainty_calibration is None:
-    raise InputError(f"--checkpoint={_CHECKPOINT.value}: has no intervals; pass a source network that pretrain wrote")
+  _check(trained, measured)
   with output_folders.whole_folder(folder, "--output") as partial:
     place = os.path.join(partial, "checkpoint")
     checkpoint.save(place, trained)

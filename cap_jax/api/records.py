@@ -460,3 +460,5 @@ def check_windows(value: Any, name: str, labelled: bool = False) -> None:
   """
   remedy = "pass what `cap_jax.windows` returns" + (" for x and y" if labelled else "")
   check_kind(value, batches.Pairs if labelled else (batches.Pairs, batches.Waves), name, remedy)
+  if not len(value.x_bt):
+    raise InputError(f"{name}: contains no window; {remedy}")

@@ -39,15 +39,16 @@ def transfer(
 
   Args:
     net: the source network.
-    strategy: a name in `cap_jax.STRATEGIES`, a `Strategy` of your own, or "auto", which compares several and uses the
-      best. With 0 or 1 labelled subject it compares on source subjects: a tenth of those in `source`, which are then
-      not used for training.
+    strategy: a name in `cap_jax.STRATEGIES`, a `Strategy` of your own, or "auto", which chooses one. For a network that reads
+      its circumstances at its own site, it takes the strategy that reads them. For others it compares several and uses the
+      best; with 0 or 1 labelled subject on source subjects: a tenth of those in `source`, which are then not used for training.
     labelled: windows of labelled target subjects.
     unlabelled: peripheral windows of the target, for strategies that adapt to them.
-    source: windows of the source, for strategies that continue to train on it; `Cohort.windows` of the cohort that the
+    source: windows of the source, for strategies that continue to train on it; `Cohort.windows` of people like those that the
       network was trained on.
     validation: windows of other target subjects. They do not affect the training; they calibrate the prediction
-      intervals, which need 9 subjects. Without them the target network has no intervals.
+      intervals, which need 9 subjects. Without them a trained network has no intervals; one that only reads its circumstances
+      keeps those of its source.
     budget: steps, a multiple of 50 and at least 50 for each stage of the strategy; batch and seed.
     site: where the target measures; by default where the source network reads.
 
@@ -111,10 +112,9 @@ def _with_intervals(
   adapted: runs.Adapted, source: checkpoint.Checkpoint, data: runs.Data
 ) -> tuple[checkpoint.Checkpoint, str]:
   """Returns the target network with intervals that validation subjects calibrate, and why it has none, "" if it has."""
-  if adapted.checkpoint.uncertainty_calibration is not None:
-    return adapted.checkpoint, ""
+  kept = adapted.checkpoint.uncertainty_calibration is not None  # nothing was trained
   if data.validation is None:
-    return adapted.checkpoint, "no prediction intervals: pass validation= with 9 other target subjects"
+    return adapted.checkpoint, "" if kept else "no prediction intervals: pass validation= with 9 other target subjects"
   training = data.unlabelled if data.unlabelled is not None else data.labelled
   assert training is not None  # a strategy reads one of the two
   head = uncertainty.transferred_head(adapted, source)
@@ -122,7 +122,8 @@ def _with_intervals(
   detector = uncertainty.inherited_detector(source, labelled=data.labelled is not None)
   target = uncertainty.equip(adapted.checkpoint, head, detector, training, data.validation, where)
   assert target.uncertainty_calibration is not None
-  return target, target.uncertainty_calibration.lacking
+  lacking = target.uncertainty_calibration.lacking
+  return (adapted.checkpoint, f"{lacking}; those of the source stay") if kept and lacking else (target, lacking)
 
 
 def _choose(

@@ -5,7 +5,7 @@ import functools
 import hashlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from cap_jax.signals import beats, windows
 from cap_jax.types import InputError
 
 Covariates = Mapping[str, np.ndarray]
-
-CLINIC, LABELLED = "clinic", "labelled"
-"""Covariates of windows from several clinics: the number of the clinic, and whether it has the subject's label."""
 
 
 class NoWindowError(InputError):
@@ -30,6 +27,18 @@ def _digest(arrays: Sequence[np.ndarray], subject_b: np.ndarray, covariates: Cov
   for array in (*arrays, *(covariates[name] for name in sorted(covariates))):
     total.update(np.ascontiguousarray(array).data)
   return total.hexdigest()
+
+
+class Membership(NamedTuple):
+  """The clinics of windows that come from several.
+
+  Attributes:
+    clinic_b: (window,) number of its clinic.
+    labelled_b: (window,) whether the clinic has the label of its subject.
+  """
+
+  clinic_b: np.ndarray
+  labelled_b: np.ndarray
 
 
 # compared by identity, so that results can be cached for a set of windows
@@ -72,6 +81,7 @@ class Pairs:
     subject_b: (window,) names of the subjects.
     covariates: name → (window,), NaN where the value is unknown.
     sites: where the peripheral wave and the reference were measured, "" if unknown.
+    membership: clinics of the windows; None if all are of one.
   """
 
   x_bt: np.ndarray
@@ -79,6 +89,7 @@ class Pairs:
   subject_b: np.ndarray
   covariates: Covariates = dataclasses.field(default_factory=dict)
   sites: tuple[str, str] = ("", "")
+  membership: Membership | None = None
 
   def __repr__(self) -> str:
     return f"Pairs({len(self.x_bt)} windows of {len(self.subjects)} subjects, {self.site or 'site unknown'})"
@@ -111,12 +122,13 @@ class Pairs:
   def at(self, rows: np.ndarray) -> "Pairs":
     """Returns the windows at some rows: (window,) indices, or a mask."""
     covariates = {name: value_b[rows] for name, value_b in self.covariates.items()}
-    return Pairs(self.x_bt[rows], self.y_bt[rows], self.subject_b[rows], covariates, self.sites)
+    membership = None if self.membership is None else Membership(*(part_b[rows] for part_b in self.membership))
+    return Pairs(self.x_bt[rows], self.y_bt[rows], self.subject_b[rows], covariates, self.sites, membership)
 
   @property
   def digest(self) -> str:
     """Returns the SHA-256 of waves, subjects and covariates."""
-    return _digest((self.x_bt, self.y_bt), self.subject_b, self.covariates)
+    return _digest((self.x_bt, self.y_bt, *(self.membership or ())), self.subject_b, self.covariates)
 
   @functools.cached_property
   def _feet(self) -> dict[config.Windows, list[np.ndarray]]:

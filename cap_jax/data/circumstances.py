@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cap_jax.data import batches
 from cap_jax.signals import spectra
 
 Bands = tuple[tuple[float, float], ...]
@@ -76,7 +77,7 @@ class Circumstances:
     return around_bk
 
   def of_clinics(
-    self, x_bt: np.ndarray, y_bt: np.ndarray, subject_b: np.ndarray, clinic_b: np.ndarray, labelled_b: np.ndarray
+    self, x_bt: np.ndarray, y_bt: np.ndarray, subject_b: np.ndarray, membership: batches.Membership
   ) -> np.ndarray:
     """Returns circumstances of windows of several clinics, from which a network learns, (window, `spectra.CIRCUMSTANCES`).
 
@@ -87,9 +88,9 @@ class Circumstances:
     Args:
       x_bt, y_bt: (window, time) scaled windows of the peripheral and of the reference wave.
       subject_b: (window,) names of the subjects; one name in two clinics is two records.
-      clinic_b: (window,) numbers of the clinics.
-      labelled_b: (window,) whether the clinic has the subject's label. A subject's own does not count.
+      membership: the clinics of the windows. A subject's own label does not count.
     """
+    clinic_b, labelled_b = membership
     members = np.array([f"{clinic:g}/{name}" for clinic, name in zip(clinic_b, subject_b, strict=True)])
     log_power_sk, number_b = spectra.by_group(spectra.log_power(x_bt), members)
     response_sk, _ = spectra.by_group(spectra.response(x_bt, y_bt), members)
@@ -111,7 +112,7 @@ class Circumstances:
     return around_bk
 
   def at_clinic(self, x_bt: np.ndarray, subject_b: np.ndarray) -> "Circumstances":
-    """Returns the same with the spectra of a clinic.
+    """Returns the same with the spectra of a clinic, and without labels, which were another's.
 
     Args:
       x_bt: (window, time) scaled windows of its subjects.
@@ -119,7 +120,11 @@ class Circumstances:
     """
     log_power_sk, _ = spectra.by_group(spectra.log_power(x_bt), subject_b)
     own_sk = _standardised(log_power_sk, self.spectrum)
-    return dataclasses.replace(self, clinic=_bands(own_sk.mean(0), own_sk.std(0)))
+    return dataclasses.replace(self.without_clinic(), clinic=_bands(own_sk.mean(0), own_sk.std(0)))
+
+  def without_clinic(self) -> "Circumstances":
+    """Returns the same of an unknown clinic, without its spectra and labels."""
+    return dataclasses.replace(self, clinic=(), labelled=(), labels=0)
 
   def with_labels(self, x_bt: np.ndarray, y_bt: np.ndarray, subject_b: np.ndarray) -> "Circumstances":
     """Returns the same with the responses of the labelled subjects of a clinic.

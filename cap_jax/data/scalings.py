@@ -58,7 +58,7 @@ class Scaling:
     """Returns what a network reads of peripheral windows.
 
     Args:
-      windows: of one clinic; or, with covariates `batches.CLINIC` and `batches.LABELLED`, of several.
+      windows: of one clinic; or, with a `batches.Membership`, of several.
       model: the network.
       log_power_bk: (window, band) mean `spectra.log_power` of each window's subject, if more than these windows are known;
         None for that of these windows.
@@ -78,15 +78,8 @@ class Scaling:
       raise InputError(f"extractor {model.extractor}: the source network reads no circumstances; use its own extractor")
     if log_power_bk is not None:
       around_bq = self.context.of_log_power(log_power_bk)
-    elif batches.CLINIC in windows.covariates:
-      assert isinstance(windows, batches.Pairs)
-      around_bq = self.context.of_clinics(
-        x_bt,
-        self.scale(windows.y_bt),
-        windows.subject_b,
-        windows.covariates[batches.CLINIC],
-        windows.covariates[batches.LABELLED],
-      )
+    elif isinstance(windows, batches.Pairs) and windows.membership is not None:
+      around_bq = self.context.of_clinics(x_bt, self.scale(windows.y_bt), windows.subject_b, windows.membership)
     else:
       around_bq = self.context.of_subjects(x_bt, windows.subject_b)
     return x_bt, np.concatenate([c_bq, around_bq], axis=1)
@@ -104,6 +97,10 @@ class Scaling:
     if labelled is not None:
       there = there.with_labels(self.scale_input(labelled.x_bt), self.scale(labelled.y_bt), labelled.subject_b)
     return dataclasses.replace(self, context=there)
+
+  def without_clinic(self) -> "Scaling":
+    """Returns the same scaling for records of an unknown clinic, if the network reads the circumstances."""
+    return self if self.context is None else dataclasses.replace(self, context=self.context.without_clinic())
 
   def labelled_inputs(self, windows: batches.Pairs, model: config.Model) -> tuple[np.ndarray, np.ndarray]:
     """Returns what a network that reads the circumstances does of labelled windows of a clinic, each with the labels of the others."""

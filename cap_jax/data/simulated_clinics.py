@@ -8,7 +8,7 @@ or young, stiff or soft, fast or slow, or a mixture. The waves are exact; a line
 
 with a natural frequency f_n, a damping ζ and for some a monitor's low-pass f_c, gain g and zero z (`clinics.Lines`).
 
-Half of the clinics have labelled subjects (`batches.LABELLED`).
+Half of the clinics have labelled subjects.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,6 @@ from cap_jax.data import batches, recordings
 _PROJECTIONS = 64  # orders of the people
 _SPARSE = 0.15  # share of the properties in every other order
 _LEAST_SLICE = 0.05  # of the people, on a logarithmic scale up to all
-_EDGE_S = 1.0  # at each end of a record: a filter in the frequency domain takes it as periodic
 _NOISELESS = 0.1  # share
 _LABELLED, _MOST_LABELLED = 0.5, 25  # share of the clinics with labels; their labelled subjects, from 1
 
@@ -91,7 +90,7 @@ def simulate(
     seed: of all draws.
 
   Returns:
-    The windows, with the covariates `batches.CLINIC` and `batches.LABELLED`. A subject may be in several clinics.
+    The windows, with their clinics. A subject may be in several.
   """
   rng = np.random.default_rng(seed)
   orders = [_orders(pool.property_sq, rng) for pool in pools]
@@ -108,14 +107,16 @@ def simulate(
       for k, pool in enumerate(pools)
     ]
     group = _joined(chosen)
-    known = {**group.covariates, batches.LABELLED: _labelled(len(group.x_st), rng)}
+    labelled_s = _labelled(len(group.x_st), rng)
     x_st = through(group.x_st, spec.fs_hz, mixture.lines, rng)
-    parts.append(_windows(group._replace(x_st=x_st, covariates=known), number, spec, each, rng))
+    parts.append(_windows(group._replace(x_st=x_st), labelled_s, number, spec, each, rng))
+  memberships = [one.membership for one in parts if one.membership is not None]
   return batches.Pairs(
     np.concatenate([one.x_bt for one in parts]),
     np.concatenate([one.y_bt for one in parts]),
     np.concatenate([one.subject_b for one in parts]),
     {name: np.concatenate([one.covariates[name] for one in parts]) for name in parts[0].covariates},
+    membership=batches.Membership(*(np.concatenate(part) for part in zip(*memberships, strict=True))),
   )
 
 
@@ -179,15 +180,17 @@ def _labelled(subjects: int, rng: np.random.Generator) -> np.ndarray:
   return (rng.permutation(subjects) < labels * (rng.random() < _LABELLED)).astype(np.float32)
 
 
-def _windows(group: People, number: int, spec: config.Windows, each: int, rng: np.random.Generator) -> batches.Pairs:
+def _windows(
+  group: People, labelled_s: np.ndarray, number: int, spec: config.Windows, each: int, rng: np.random.Generator
+) -> batches.Pairs:
   """Cuts `each` windows from every record of a clinic, one at a random place of each part of it."""
-  edge, row_b = round(_EDGE_S * spec.fs_hz), np.repeat(np.arange(len(group.x_st)), each)
+  edge, row_b = round(clinics.EDGE_S * spec.fs_hz), np.repeat(np.arange(len(group.x_st)), each)
   part_b = np.tile(np.arange(each), len(group.x_st))
   room = group.x_st.shape[1] - spec.samples - 2 * edge + 1
   start_b = edge + ((part_b + rng.random(len(row_b))) / each * room).astype(int)
   time_bt = start_b[:, None] + np.arange(spec.samples)
   covariates = {name: value_s[row_b] for name, value_s in group.covariates.items()}
-  covariates[batches.CLINIC] = np.full(len(row_b), number, np.float32)
   return batches.Pairs(
-    group.x_st[row_b[:, None], time_bt], group.y_st[row_b[:, None], time_bt], group.subject_s[row_b], covariates
-  )
+    group.x_st[row_b[:, None], time_bt], group.y_st[row_b[:, None], time_bt], group.subject_s[row_b], covariates,
+    membership=batches.Membership(np.full(len(row_b), number, np.float32), labelled_s[row_b]),
+  )  # fmt: skip

@@ -20,16 +20,22 @@ def names() -> tuple[str, ...]:
   return tuple(sorted(path.parent.name for path in FOLDER.glob(f"*/{checkpoint.HEADER}")))
 
 
-def remedy(site: str) -> str:
-  """Returns what to use for a site, as the end of a message: the network of the package, or a training.
+def remedy(*sites: str) -> str:
+  """Returns what to use for peripheral sites, as the end of a message: a network of the package, or a training.
 
   Args:
-    site: where a wave was measured.
+    sites: where waves were measured; the aortic root does not count.
   """
-  for name in names():
-    if json.loads((FOLDER / name / checkpoint.HEADER).read_text(encoding="utf-8"))["site"] == site:
-      return f"use the packaged network {name}"
-  return f"train one with: python -m cap_jax pretrain --site={site} --workdir=DIR"
+  outside = [site for site in sites if site != "aortic_root"]
+  if not outside:
+    return "pass a record with a peripheral wave"
+  name_of = {
+    json.loads((FOLDER / name / checkpoint.HEADER).read_text(encoding="utf-8"))["site"]: name for name in names()
+  }
+  for site in outside:
+    if site in name_of:
+      return f"use the packaged network {name_of[site]}"
+  return f"train one with: python -m cap_jax pretrain --site={outside[0]} --workdir=DIR"
 
 
 def place(network: str | os.PathLike[str]) -> str:

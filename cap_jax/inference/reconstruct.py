@@ -257,7 +257,7 @@ def _check(trained: checkpoint.Checkpoint, recording: recordings.Recording) -> N
   if trained.site not in recording.signals:
     raise InputError(
       f"{recording.subject}: contains {', '.join(recording.sites)}, but the checkpoint reads {trained.site}; "
-      f"{pretrained.remedy(recording.sites[0])}"
+      f"{pretrained.remedy(*recording.sites)}"
     )
 
 

@@ -42,6 +42,10 @@ class StreamState(NamedTuple):
   log_power_k: np.ndarray
   windows: int = 0
 
+  def after_gap(self) -> "StreamState":
+    """Returns the state for the first beat after a gap; what is known of the patient stays."""
+    return self._replace(past_t=np.zeros(0))
+
 
 class StreamedBeat(NamedTuple):
   """The reconstruction of a beat.
@@ -86,7 +90,7 @@ class StreamingNetwork:
     self._read(np.full(trained.windows.samples, 90.0), dict.fromkeys(trained.model.covariates, 0.0), _UNKNOWN)
 
   def begin(self, covariates: Mapping[str, float] | None = None) -> StreamState:
-    """Returns the state of a stream without a past; also for the first beat after a gap.
+    """Returns the state of a stream without a past.
 
     Args:
       covariates: covariates of the patient that the network or its calibration reads, such as {"age": 70}.
@@ -153,7 +157,7 @@ class StreamingNetwork:
       )
     if not np.isfinite(beat_t).all():
       raise InputError(
-        f"the beat contains {int((~np.isfinite(beat_t)).sum())} missing samples; omit it and continue with the state of begin()"
+        f"the beat contains {int((~np.isfinite(beat_t)).sum())} missing samples; omit it and continue with state.after_gap()"
       )
     if self._trained.scaling.unitless or self._trained.calibration.kind != "none":
       plausible = np.ptp(beat_t) > 0
@@ -162,7 +166,7 @@ class StreamingNetwork:
       plausible = low <= beat_t.min() and beat_t.max() <= high and np.ptp(beat_t) >= quality.FLAT_RANGE_MMHG
     if not plausible:
       raise InputError(
-        f"the beat is not an arterial pulse, {beat_t.min():.0f} to {beat_t.max():.0f} mmHg; omit it and continue with the state of begin()"
+        f"the beat is not an arterial pulse, {beat_t.min():.0f} to {beat_t.max():.0f} mmHg; omit it and continue with state.after_gap()"
       )
 
   def _window(self, past_t: np.ndarray, own: int) -> tuple[np.ndarray, slice, np.ndarray]:

@@ -82,15 +82,15 @@ def _of_piece(p_t: np.ndarray, a_t: np.ndarray, fs_hz: float, site: str) -> dict
   peripheral, central = beats.pressures(p_t, own), beats.pressures(a_t, aortic)
   lead_ms = 1000 * (own - aortic)[:-1] / fs_hz
   p_bt, a_bt = indices.cut(p_t, own), indices.cut(a_t, aortic)
-  period_b = np.diff(own) / fs_hz
+  period_b, aortic_period_b = np.diff(own) / fs_hz, np.diff(aortic) / fs_hz
   has_notch = np.isfinite(timing.ejection(p_bt, period_b))
   return {
     "pulse": _within(peripheral.pulse / np.maximum(central.pulse, _LEAST_PULSE_MMHG), PULSE),
     "diastole": _within(central.diastolic - peripheral.diastolic, DIASTOLE_MMHG),
     "mean": _within(central.mean - peripheral.mean, MEAN_MMHG),
-    "lead": _within(lead_ms, LEAD_MS),
-    "smooth": _fast_share(a_bt, period_b) <= _fast_share(p_bt, period_b),
-    "incisura": ~has_notch | np.isfinite(timing.ejection(a_bt, np.diff(aortic) / fs_hz)),
+    "lead": _within(lead_ms, LEAD_MS) & np.isin(aortic, beats.find_feet(a_t, fs_hz))[:-1],  # not where it is assumed
+    "smooth": _fast_share(a_bt, aortic_period_b) <= _fast_share(p_bt, period_b),
+    "incisura": ~has_notch | np.isfinite(timing.ejection(a_bt, aortic_period_b)),
   }
 
 

@@ -13,7 +13,6 @@ are frozen, θ_f (`freezing.decide`).
     low_rank   W = W^S + A B (Hu et al. 2022, ICLR)
     context    θ_t = θ^S, nothing is trained: the labelled pairs' responses are circumstances of the clinic that the network reads
                (`models.context_cnn`); in-context learning (Brown et al. 2020, NeurIPS)
-    code       only the encoder of the circumstances trained (Zintgraf et al. 2019, ICML)
 """
 
 import dataclasses

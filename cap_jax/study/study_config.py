@@ -204,6 +204,11 @@ def _check_sizes(study: Study) -> None:
       raise InputError(f"{name}={seconds}: must be at least {spec.seconds:g} s, one window")
     if abs(seconds * spec.fs_hz - round(seconds * spec.fs_hz)) > 1e-6:
       raise InputError(f"{name}={seconds}: must be a whole number of samples at {spec.fs_hz:g} Hz")
+  shortest_s = spec.seconds + 2 * clinics.EDGE_S
+  if study.source in clinics.MIXTURES and not study.source_data and study.source_seconds < shortest_s:
+    raise InputError(
+      f"source_seconds={study.source_seconds}: source={study.source} needs at least {shortest_s:g} s, a window and both ends"
+    )
 
 
 def _check_grid(study: Study) -> None:

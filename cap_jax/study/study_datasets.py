@@ -109,10 +109,10 @@ def without_labels(source: Source) -> Source:
   """Returns a source whose simulated clinics have no labelled subject, for a network that reads its circumstances."""
 
   def unlabelled(windows: batches.Pairs) -> batches.Pairs:
-    if batches.LABELLED not in windows.covariates:
+    if windows.membership is None:
       return windows
-    nobody_b = np.zeros_like(windows.covariates[batches.LABELLED])
-    return dataclasses.replace(windows, covariates={**windows.covariates, batches.LABELLED: nobody_b})
+    nobody_b = np.zeros_like(windows.membership.labelled_b)
+    return dataclasses.replace(windows, membership=windows.membership._replace(labelled_b=nobody_b))
 
   training = source.training
   return dataclasses.replace(

@@ -69,7 +69,7 @@ class StudyRunner:
   @functools.cached_property
   def _candidates(self) -> tuple[str, ...]:
     chooses = strategy_selection.NAME in self.study.strategies
-    return strategy_selection.expanded((strategy_selection.NAME,)) if chooses else ()
+    return (*strategy_selection.expanded((strategy_selection.NAME,)), *strategy_selection.OF_CONTEXT) if chooses else ()
 
   @functools.cached_property
   def source(self) -> study_datasets.Source:

@@ -82,8 +82,8 @@ def source_network(
   """Trains the source network on its task.
 
   If the task is the wave, it fits σ and the detector on the training subjects, and calibrates intervals on the validation
-  subjects, as the devices of `uncertainty_source` measure them. There, each subject is a clinic with a line of its own, so
-  the intervals are conformal over clinics. The fallback is fitted without these devices, whose wrong gains would bend it, and
+  subjects, as the devices of `uncertainty_source` measure them: behind a line of its own each, or in several simulated
+  clinics, so the intervals are conformal over people and lines together. The fallback is fitted without these devices, whose wrong gains would bend it, and
   without the lines of simulated clinics.
 
   Args:

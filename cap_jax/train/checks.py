@@ -101,6 +101,24 @@ def check_circumstances(strategy: Strategy, source_model: config.Model) -> None:
     )
 
 
+def check_site(strategy: Strategy, source_site: str, site: str) -> None:
+  """Checks that a strategy that trains nothing stays at the site of its network.
+
+  Args:
+    strategy: how to transfer.
+    source_site: where the source network reads.
+    site: where the target measures.
+
+  Raises:
+    InputError: the sites differ.
+  """
+  if not strategy.stages and site != source_site:
+    raise InputError(
+      f"strategy {strategy.name}: trains nothing, so a network that reads {source_site} cannot follow it to {site}; use a source "
+      f"network that reads {site}, or a strategy that trains"
+    )
+
+
 def check_unit(strategy: Strategy, unitless: bool) -> None:
   """Checks that a strategy can follow a source whose input has no unit.
 

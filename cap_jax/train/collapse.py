@@ -22,6 +22,8 @@ def warning(net: Net, params: Params, part: Mapping[str, np.ndarray]) -> str:
     params: its parameters.
     part: scaled windows "x", "c" and their references "y".
   """
+  if len(part["x"]) < 2:  # waves of one window cannot vary
+    return ""
   rows = np.random.default_rng(0).permutation(len(part["x"]))[:_MOST_WINDOWS]
   predicted_bt, y_bt = prediction.apply(net, params, part["x"][rows], part["c"][rows]), part["y"][rows]
   share = float(np.sqrt(predicted_bt.var(0).mean() / max(y_bt.var(0).mean(), 1e-12)))

@@ -95,20 +95,23 @@ def apply(net: Net, params: Params, x_bt: np.ndarray, c_bq: np.ndarray) -> np.nd
   return _by_rows(lambda x, c: plain.apply(theta, x, c), apply_adaptor(net, params, x_bt), c_bq)
 
 
-def predict(trained: checkpoint.Checkpoint, windows: batches.Pairs | batches.Waves) -> np.ndarray:
+def predict(
+  trained: checkpoint.Checkpoint, windows: batches.Pairs | batches.Waves, rows: np.ndarray | slice = slice(None)
+) -> np.ndarray:
   """Returns aortic windows (window, time) [mmHg].
 
   Args:
     trained: the network.
     windows: peripheral windows (window, time) [mmHg].
+    rows: which of them to predict; the others still show the circumstances.
 
   Raises:
     InputError: the windows lack a covariate that the network needs.
   """
   scaling = trained.scaling
   x_bt, c_bq = scaling.inputs(windows, trained.model)
-  network_bt = scaling.unscale(apply(trained.net, trained.params, x_bt, c_bq))
-  return trained.blended(network_bt, windows.x_bt)
+  network_bt = scaling.unscale(apply(trained.net, trained.params, x_bt[rows], c_bq[rows]))
+  return trained.blended(network_bt, windows.x_bt[rows])
 
 
 def pooled(

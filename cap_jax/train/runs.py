@@ -98,6 +98,8 @@ class Adapted:
 
   def blended(self, blend: filter_blend.FilterBlend | None) -> "Adapted":
     """Returns the same training, whose networks' waves are blended with a linear filter."""
+    if blend is None:
+      return self
     best = None if self.best is None else dataclasses.replace(self.best, blend=blend)
     return dataclasses.replace(self, best=best, checkpoint=dataclasses.replace(self.checkpoint, blend=blend))
 
@@ -254,14 +256,18 @@ def streams(
   if "source" in strategy.streams:
     numerics = tasks.TASKS[source.task].numerics or ()
     people = data.needed("source", by)
-    scaled["source"] = arrays(scaling, people, model, numerics)
-    if strategy.reweigh:
-      scaled["source"]["w"] = importance.weights(
-        scaled["source"]["x"], scaling.scale_input(data.needed("unlabelled", by).x_bt)
-      )
     if strategy.transducer:
       transducers = transducers_of(data, scaling, source.windows.fs_hz, by)
+    if transducers is None or not transducers.has_transducers:
+      scaled["source"] = arrays(scaling.without_clinic(), people, model, numerics)  # the target's clinic is not theirs
+    else:
+      recorded = simulate_recording(transducers, people, scaling, source.windows.fs_hz, seed)
+      scaled["source"] = arrays(scaling, recorded, model, numerics)
       scaled["source"]["x"] = _simulate_scaled(transducers, people, scaling, source.windows.fs_hz, seed)
+    if strategy.reweigh:
+      scaled["source"]["w"] = importance.weights(
+        scaling.scale_input(people.x_bt), scaling.scale_input(data.needed("unlabelled", by).x_bt)
+      )
   return scaled, transducers
 
 
@@ -436,7 +442,8 @@ def _target_scaling(
   """
   if not strategy.stages and not strategy.needs_labels:
     data.needed("unlabelled", f"strategy {strategy.name}")
-  scaling, clinic = source.scaling, data.unlabelled if data.unlabelled is not None else data.labelled
+  scaling = source.scaling if model.reads_context else dataclasses.replace(source.scaling, context=None)
+  clinic = data.unlabelled if data.unlabelled is not None else data.labelled
   if data.labelled is not None and not checks.source_scales(strategy):
     scaling = scalings.fit(data.labelled, model.covariates, scaling.unitless, model.reads_context)
   elif data.labelled is not None and not _outputs_pressure(scaling, source.task):
@@ -462,6 +469,7 @@ def prepare(
   checks.check_task(strategy, source.task)
   checks.check_unit(strategy, source.scaling.unitless)
   checks.check_circumstances(strategy, source.model)
+  checks.check_site(strategy, source.site, data.site)
   model = checks.with_adaptor(strategy, model or checks.wave_model(source.model))
   strategy = strategy.at(source.site, data.site)
   net, samples, margin = nets.make_net(model), source.windows.samples, source.windows.margin
@@ -521,13 +529,38 @@ def _weigh_source(
   if not strategy.weigh_source or data.labelled is None or data.site != source.site:
     return fed, source_evidence.SourceEvidence()
   people = data.needed("source", f"strategy {strategy.name}")
-  if transducers is not None:
-    people = simulate_recording(transducers, people, source.scaling, source.windows.fs_hz, seed)
-  evidence = source_evidence.assess(source, people, data.labelled)
+  evidence = assess_source(source, data, people, data.labelled, transducers, seed)
   if evidence.weight < 1:
     weight_b = np.full(len(fed["source"]["x"]), evidence.weight, np.float32)
     fed = {**fed, "source": {**fed["source"], "w": weight_b}}
   return fed, evidence
+
+
+def assess_source(
+  source: checkpoint.Checkpoint,
+  data: Data,
+  people: batches.Pairs,
+  labelled: batches.Pairs,
+  transducers: transducer_response.TransducerMixture | None,
+  seed: int,
+) -> source_evidence.SourceEvidence:
+  """Returns the evidence that the labelled subjects are of the world of the source.
+
+  Args:
+    source: the source network.
+    data: windows of the target, which show its clinic to a network that reads the circumstances.
+    people: windows of the source.
+    labelled: windows of the labelled subjects.
+    transducers: those of the target, through which the people are recorded; None for people as they are.
+    seed: draws a transducer for each window.
+  """
+  clinic = data.unlabelled if data.unlabelled is not None else labelled
+  there = dataclasses.replace(source, scaling=source.scaling.at_clinic(clinic))
+  if transducers is None or not transducers.has_transducers:
+    elsewhere = dataclasses.replace(source, scaling=source.scaling.without_clinic())
+    return source_evidence.assess(elsewhere, people, there, labelled)
+  people = simulate_recording(transducers, people, source.scaling, source.windows.fs_hz, seed)
+  return source_evidence.assess(there, people, there, labelled)
 
 
 def finished(
@@ -561,11 +594,14 @@ def finished(
   target = checkpoint.Checkpoint(
     params=prepared.strategy.finish(fitted.params, prepared.net), model=prepared.model, scaling=prepared.scaling, signals=dataclasses.replace(source.signals, site=data.site), about=about,
     seen_subject_hashes=tuple(sorted({*source.seen_subject_hashes, *_hash_seen_subjects(data)})),
-    # intervals over clinics hold for the untrained network in this clinic too
+    # what is not trained keeps its blend, and its intervals, which over clinics hold in this one too
     uncertainty_calibration=None if prepared.strategy.stages else source.uncertainty_calibration,
+    blend=None if prepared.strategy.stages else source.blend,
   )  # fmt: skip
   labelled = next((part for part in prepared.fed.values() if "y" in part), None)
-  collapse_warning = collapse.warning(prepared.net, target.params, labelled) if labelled is not None else ""
+  collapse_warning = ""
+  if labelled is not None and prepared.strategy.stages:
+    collapse_warning = collapse.warning(prepared.net, target.params, labelled)
   reason = "; ".join(text for text in (collapse_warning, prepared.reason, str(prepared.transducers or "")) if text)
   return Adapted(
     checkpoint=target, fitted=fitted, report=prepared.report, reason=reason, transducers=prepared.transducers

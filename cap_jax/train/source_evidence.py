@@ -46,30 +46,29 @@ class SourceEvidence(NamedTuple):
     )
 
 
-def assess(network: checkpoint.Checkpoint, people: batches.Pairs, labelled: batches.Pairs) -> SourceEvidence:
+def assess(
+  network: checkpoint.Checkpoint, people: batches.Pairs, there: checkpoint.Checkpoint, labelled: batches.Pairs
+) -> SourceEvidence:
   """Computes λ.
 
   Args:
     network: the source network.
-    people: windows of the source with the target's transducers applied; some of them are used.
+    people: windows of the source, which the source network reads; some of them are used.
+    there: the source network in the circumstances of the target's clinic.
     labelled: windows of the labelled target subjects.
   """
-  spec = network.windows
   rows = np.unique(np.linspace(0, len(people.x_bt) - 1, min(_MOST, len(people.x_bt))).astype(int))
-  some = people.at(rows)
-  e_s, e_t = (
-    np.array(
-      list(
-        prediction.rmse_of_each(
-          prediction.square_error(prediction.predict(network, part), part, spec), part.subject_b
-        ).values()
-      )
-    )
-    for part in (some, labelled)
-  )
+  e_s, e_t = _errors(network, people, rows), _errors(there, labelled, np.arange(len(labelled.x_bt)))
   target, source = float(np.sqrt(np.square(e_t).mean())), float(np.quantile(e_s, QUANTILE))
   linear = 0.0 if network.scaling.unitless else _filter_error(labelled, network)
   return SourceEvidence(min(1.0, (max(source, linear) / max(target, 1e-6)) ** 2), target, source, linear)
+
+
+def _errors(network: checkpoint.Checkpoint, windows: batches.Pairs, rows: np.ndarray) -> np.ndarray:
+  """Returns the RMSE of a network on each subject of some windows [mmHg], all of which show their clinics."""
+  some = windows.at(rows)
+  square_b = prediction.square_error(prediction.predict(network, windows, rows), some, network.windows)
+  return np.array(list(prediction.rmse_of_each(square_b, some.subject_b).values()))
 
 
 def _filter_error(labelled: batches.Pairs, network: checkpoint.Checkpoint) -> float:

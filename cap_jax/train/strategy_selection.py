@@ -8,7 +8,7 @@
     n = 1, at another site     nobody is left to score on, least of all the source's subjects: `ONE_LABEL_STRATEGY`
     n ≥ 1, a source network that reads its circumstances, at its own site: `LABELLED_CONTEXT`, and without windows of the source
                                `LABELS_ALONE`; on validation worlds it was among the best (docs/experiments.md)
-    n = 0                      `CONTEXT` for a source network that reads its circumstances, which needs no training; otherwise
+    n = 0                      `CONTEXT` for a source network that reads its circumstances at its own site, untrained; otherwise
                                `FREE`, or the source network unchanged where no transducer is found; scored by
                                importance-weighted validation
 
@@ -54,6 +54,7 @@ ONE_LABEL_STRATEGY = "multi_task/transducer_first"
 FREE = "domain_adaptation/transducer"
 CONTEXT = "domain_adaptation/context"
 LABELLED_CONTEXT, LABELS_ALONE = "multi_task/context", "fine_tuning/context"
+OF_CONTEXT = (CONTEXT, LABELLED_CONTEXT, LABELS_ALONE)
 MARGIN = 0.1
 _FOLDS = 3
 _SHARE = 1 / 3
@@ -75,7 +76,7 @@ class OtherWorld(NamedTuple):
 
 OTHER_WORLD = OtherWorld(0.05, "fine_tuning/lp_ft")
 # a network that was taught behind lines errs more on its own subjects, and its code answers to lines that are not there
-OTHER_WORLD_OF_CONTEXT = OtherWorld(0.2, "feature_transfer")
+OTHER_WORLD_OF_CONTEXT = OtherWorld(0.1, "feature_transfer")
 
 
 class Ranked(NamedTuple):
@@ -164,7 +165,7 @@ def choose(
     surgery.MergeError: a candidate cannot follow this source.
     InputError: a candidate cannot follow this source, or windows are missing.
   """
-  if not data.n_target and trained.model.reads_context:
+  if not data.n_target and trained.model.reads_context and data.site == trained.site:
     return Choice(
       (Ranked(CONTEXT, float("nan")),), "no label, and the source network reads the circumstances of the clinic"
     )
@@ -199,13 +200,14 @@ def choose(
 def _assess_source(
   trained: checkpoint.Checkpoint, data: runs.Data, source: batches.Pairs, labelled: batches.Pairs, seed: int
 ) -> source_evidence.SourceEvidence:
-  """Returns the evidence that the labelled subjects are of the world of the source, recorded like the target's."""
-  if trained.model.reads_context:
-    there = trained.scaling.at_clinic(data.unlabelled if data.unlabelled is not None else labelled)
-    return source_evidence.assess(dataclasses.replace(trained, scaling=there), source, labelled)
-  transducers = runs.transducers_of(data, trained.scaling, trained.windows.fs_hz, "the choice of a strategy")
-  people = runs.simulate_recording(transducers, source, trained.scaling, trained.windows.fs_hz, seed)
-  return source_evidence.assess(trained, people, labelled)
+  """Returns the evidence that the labelled subjects are of the world of the source.
+
+  A network that reads the circumstances is not led astray by a line; for another, the source is recorded like the target.
+  """
+  transducers = None
+  if not trained.model.reads_context:
+    transducers = runs.transducers_of(data, trained.scaling, trained.windows.fs_hz, "the choice of a strategy")
+  return runs.assess_source(trained, data, source, labelled, transducers, seed)
 
 
 def _own_filter(labelled: batches.Pairs, trained: checkpoint.Checkpoint) -> arx.Arx | None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cap_jax import clinics, config
-from cap_jax.data import batches, simulated_clinics
+from cap_jax.data import simulated_clinics
 
 SPEC = config.Windows()
 EXACT = clinics.Lines(plain_share=1.0, shared_share=0.0, noise=(1e-6, 1e-6))
@@ -31,7 +31,7 @@ def test_exact_lines_change_nothing_and_a_subject_is_in_several_clinics():
   people = tones(0, 40)
   pairs = simulated_clinics.simulate([people], mixture(EXACT), SPEC, 30, 2, 0)
   np.testing.assert_allclose(pairs.x_bt - pairs.y_bt, 5, atol=1e-3)
-  clinic_b = pairs.covariates[batches.CLINIC]
+  clinic_b = pairs.membership.clinic_b
   np.testing.assert_array_equal(np.unique(clinic_b), np.arange(30))
   of = {name: set(clinic_b[pairs.subject_b == name]) for name in pairs.subjects}
   assert max(map(len, of.values())) > 1
@@ -46,7 +46,7 @@ def test_exact_lines_change_nothing_and_a_subject_is_in_several_clinics():
 def test_some_clinics_have_alike_people():
   """A slice of people ordered by their level has less spread than all people."""
   pairs = simulated_clinics.simulate([tones(0, 400)], mixture(EXACT), SPEC, 60, 1, 0)
-  clinic_b = pairs.covariates[batches.CLINIC]
+  clinic_b = pairs.membership.clinic_b
   spreads = [np.ptp(pairs.covariates["age"][clinic_b == k]) for k in np.unique(clinic_b) if (clinic_b == k).sum() >= 8]
   assert min(spreads) < 60
   assert max(spreads) > 200
@@ -77,7 +77,7 @@ def test_one_line_serves_a_clinic_and_has_the_gain_of_its_equation():
 @pytest.mark.quick
 def test_half_of_the_clinics_are_labelled():
   pairs = simulated_clinics.simulate([tones(0, 300)], mixture(EXACT), SPEC, 80, 2, 0)
-  clinic_b, labelled_b = pairs.covariates[batches.CLINIC], pairs.covariates[batches.LABELLED]
+  clinic_b, labelled_b = pairs.membership
   shares = []
   for number in np.unique(clinic_b):
     rows = clinic_b == number
@@ -105,7 +105,7 @@ def test_noise_is_one_for_the_clinic_or_one_for_each_subject():
 def test_a_blend_takes_its_shares_from_the_pools():
   pools = [tones(0, 500), tones(1000, 500)]
   pairs = simulated_clinics.simulate(pools, mixture(EXACT, ((0.5, (1.0, 0.0)), (0.5, (0.5, 0.5)))), SPEC, 80, 1, 0)
-  clinic_b = pairs.covariates[batches.CLINIC]
+  clinic_b = pairs.membership.clinic_b
   second_b = np.array([int(name[1:]) >= 1000 for name in pairs.subject_b])
   shares = np.array([second_b[clinic_b == k].mean() for k in np.unique(clinic_b) if (clinic_b == k).sum() >= 10])
   assert (shares == 0).mean() == pytest.approx(0.5, abs=0.2)

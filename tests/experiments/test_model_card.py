@@ -1,5 +1,6 @@
 """A source network is packaged: rounded, evaluated in every circumstance of its site, and described."""
 
+import dataclasses
 import re
 
 import jax
@@ -28,7 +29,7 @@ def network(tmp_path_factory):
     kernel[:] = 0.1 * rng.normal(size=kernel.shape)
   plain = checkpoint.Checkpoint(
     params=params, model=MODEL, scaling=scalings.fit(windows, reads_context=True), signals=config.Signals("carotid"),
-    about={"source": "clinics", "source_subjects": 30, "steps": 50}, seen_subject_hashes=checkpoint.digests_of(windows.subjects),
+    about={"data": "in silico: simulated clinics", "source": "clinics", "source_subjects": 30, "steps": 50}, seen_subject_hashes=checkpoint.digests_of(windows.subjects),
   )  # fmt: skip
   others = people.pairs([f"v{k}" for k in range(30)], 2, 1)
   equipped = uncertainty.equip(plain, None, None, windows, others, "validation subjects")
@@ -78,6 +79,23 @@ def test_the_packaged_network_is_the_network_in_half_precision(network, packaged
   for old, new in zip(jax.tree.leaves(before.params), jax.tree.leaves(after.params), strict=True):
     np.testing.assert_allclose(new, old, rtol=1e-3, atol=1e-6)
     assert new.dtype == np.float32
+
+
+def test_what_no_card_describes_is_refused(network, tmp_path):
+  trained = checkpoint.load(network)
+  changes = {
+    "is no source network": {"about": {**trained.about, "strategy": "fine_tuning/context"}},
+    "virtual people have taught": {"about": {"data": "real records: theatre"}},
+    "predicts waveform, carotid; pass a network for the aortic wave": {
+      "signals": dataclasses.replace(trained.signals, site="radial", reference="carotid")
+    },
+  }
+  for number, (message, change) in enumerate(changes.items()):
+    place = tmp_path / str(number)
+    checkpoint.save(place, dataclasses.replace(trained, **change))
+    done = run_here("model_card", f"--checkpoint={place}", f"--output={tmp_path / 'out'}")
+    assert done.returncode == 2
+    assert message in done.stderr
 
 
 @pytest.mark.parametrize(

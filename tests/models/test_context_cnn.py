@@ -23,12 +23,12 @@ def waves(subjects, each, noise=0.0, clinic=None, scale=1.0):
     95 + scale * 20 * np.sin(2 * np.pi * 1.25 * (t + RNG.random())) + noise * RNG.normal(size=500)
     for _ in range(subjects * each)
   ]
-  covariates = {}
+  membership = None
   if clinic is not None:
-    covariates[batches.CLINIC] = np.repeat(np.asarray(clinic, np.float32), each)
-    covariates[batches.LABELLED] = 0 * covariates[batches.CLINIC]
+    clinic_b = np.repeat(np.asarray(clinic, np.float32), each)
+    membership = batches.Membership(clinic_b, 0 * clinic_b)
   x_bt = np.array(x, np.float32)
-  return batches.Pairs(x_bt, x_bt - 1, np.repeat([f"p{k}" for k in range(subjects)], each), covariates)
+  return batches.Pairs(x_bt, x_bt - 1, np.repeat([f"p{k}" for k in range(subjects)], each), membership=membership)
 
 
 def split(c_bq):
@@ -108,14 +108,14 @@ def test_windows_of_several_clinics_meet_others_of_their_own():
 def test_labels_of_a_clinic_are_seen_by_its_others():
   of = scaling(waves(20, 3, noise=0.5))
   windows = waves(6, 2, noise=0.3, clinic=[0, 0, 0, 1, 1, 1])
-  windows.covariates[batches.LABELLED][:] = np.repeat([1, 0, 0, 0, 1, 0], 2)
+  windows.membership.labelled_b[:] = np.repeat([1, 0, 0, 0, 1, 0], 2)
   windows.y_bt[:] *= np.repeat(1 + 0.1 * np.arange(6), 2)[:, None]
   _, c_bq = of.inputs(windows, MODEL)
   labels_bk = split(c_bq)[3]
   for number, (clinic, others) in enumerate([(0, []), (0, [0]), (0, [0]), (1, [4]), (1, []), (1, [4])]):
     rows = windows.subject_b == f"p{number}"
-    bare = dataclasses.replace(windows.at(rows), covariates={})
-    whole = dataclasses.replace(windows.at(windows.covariates[batches.CLINIC] == clinic), covariates={})
+    bare = dataclasses.replace(windows.at(rows), membership=None)
+    whole = dataclasses.replace(windows.at(windows.membership.clinic_b == clinic), membership=None)
     known = whole.of([f"p{k}" for k in others]) if others else None
     _, apart = of.at_clinic(whole, known).inputs(bare, MODEL)
     np.testing.assert_allclose(labels_bk[rows], split(apart)[3], atol=2e-3)
@@ -143,7 +143,7 @@ def test_one_name_in_two_clinics_is_two_records():
   one, other = waves(1, 2, noise=0.05), waves(1, 2, noise=3.0)
   both = batches.Pairs(
     *(np.concatenate([getattr(part, name) for part in (one, other)]) for name in ("x_bt", "y_bt", "subject_b")),
-    {batches.CLINIC: np.array([0, 0, 1, 1], np.float32), batches.LABELLED: np.zeros(4, np.float32)},
+    membership=batches.Membership(np.array([0, 0, 1, 1], np.float32), np.zeros(4, np.float32)),
   )
   own = of.inputs(both, MODEL)[1][:, : spectra.BANDS]
   assert (own[2, 40:] - own[0, 40:] > 0.5).all()

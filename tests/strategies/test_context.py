@@ -10,8 +10,9 @@ import pytest
 
 import cap_jax as cj
 from cap_jax import config
+from cap_jax.baselines import arx
 from cap_jax.data import batches, recordings, scalings
-from cap_jax.inference import reconstruct, streaming
+from cap_jax.inference import reconstruct, streaming, uncertainty
 from cap_jax.signals import spectra
 from cap_jax.strategies import find
 from cap_jax.strategies.strategy import Strategy
@@ -19,6 +20,7 @@ from cap_jax.study import sim_to_real, study_config
 from cap_jax.train import (
   checkpoint,
   checksummed,
+  filter_blend,
   prediction,
   runs,
   source_evidence,
@@ -80,6 +82,18 @@ def test_the_intervals_of_the_source_stay(source):
   adapted = cj.transfer(calibrated, NAME, unlabelled=unlabelled)
   assert adapted.checkpoint.uncertainty_calibration == calibration
   assert adapted.checkpoint.scaling.context.clinic
+
+
+def test_validation_subjects_calibrate_its_intervals_if_they_suffice(source):
+  windows, others = people.pairs([f"s{k}" for k in range(6)], 4, 0), people.pairs([f"v{k}" for k in range(20)], 3, 4)
+  equipped = cj.Network(uncertainty.equip(source, None, None, windows, others, "validation subjects of the source"))
+  unlabelled = people.pairs(["u0", "u1"], 3, 1).unlabelled()
+  few = cj.transfer(equipped, NAME, unlabelled=unlabelled, validation=people.pairs(["w0", "w1"], 3, 6))
+  assert few.checkpoint.uncertainty_calibration == equipped.checkpoint.uncertainty_calibration
+  assert few.reason.endswith("need 9 calibration subjects, but there are 2; those of the source stay")
+  nine = cj.transfer(equipped, NAME, unlabelled=unlabelled, validation=people.pairs([f"w{k}" for k in range(9)], 3, 6))
+  assert nine.checkpoint.uncertainty_calibration.where == "validation subjects of the target"
+  assert np.isfinite(nine.checkpoint.uncertainty_calibration.wave)
 
 
 def test_a_fine_tuned_network_knows_its_clinic_too(source):
@@ -159,18 +173,18 @@ def test_another_world_is_seen_with_the_circumstances_of_the_clinic(source, monk
   unlabelled = people.pairs(["u0", "u1"], 3, 1).unlabelled()
   data = runs.Data(people.pairs([f"q{k}" for k in range(4)], 6, 0), unlabelled, labelled)
   seen = []
-  assess = lambda network, windows, _: seen.append(network) or source_evidence.SourceEvidence(0.01, 9.0, 1.0)  # noqa: E731
+  assess = lambda here, _, there, __: seen.extend([here, there]) or source_evidence.SourceEvidence(0.01, 9.0, 1.0)  # noqa: E731
   monkeypatch.setattr(strategy_selection.source_evidence, "assess", assess)
   choice = strategy_selection.choose(source, data, None, runs.Budget(50, 8), lambda *_: pytest.fail("trained"))
   assert choice.name == strategy_selection.OTHER_WORLD_OF_CONTEXT.strategy
-  assert seen[0].scaling == source.scaling.at_clinic(unlabelled)
+  assert [one.scaling for one in seen] == [source.scaling, source.scaling.at_clinic(unlabelled)]
 
 
 def test_rehearsed_clinics_keep_their_circumstances(source):
   clinic_b = np.repeat([0.0, 1.0], 12).astype(np.float32)
   rehearsed = dataclasses.replace(
     people.pairs([f"q{k}" for k in range(4)], 6, 0),
-    covariates={batches.CLINIC: clinic_b, batches.LABELLED: 0 * clinic_b},
+    membership=batches.Membership(clinic_b, 0 * clinic_b),
   )
   data = runs.Data(rehearsed, people.pairs(["u0", "u1"], 3, 1).unlabelled(), people.pairs(people.PEOPLE, 4, 2))
   prepared = runs.prepare(find("multi_task/context"), source, data)
@@ -275,3 +289,115 @@ def test_a_stream_knows_its_patient_better_with_each_beat(source):
   assert np.isfinite(out.aortic_mmhg).all()
   other = network.begin()
   assert other.windows == 0  # nothing of a patient stays in the network
+
+
+def test_the_spectrum_of_a_patient_survives_a_gap(source):
+  """And nothing of the wave before it."""
+  network, time_s = streaming.StreamingNetwork(source, 125.0), np.arange(100) / 125
+  beat_t = 70 + 45 * np.exp(-((time_s - 0.25) ** 2) / 0.006)
+  state, _ = network(network.begin(), beat_t)
+  after = state.after_gap()
+  assert after.past_t.size == 0
+  np.testing.assert_array_equal(after.log_power_k, state.log_power_k)
+  assert after.windows == 1
+  with pytest.raises(InputError, match=r"omit it and continue with state.after_gap\(\)"):
+    network(after, np.full(100, np.nan))
+
+
+def test_labels_do_not_follow_into_another_clinic(source):
+  told = source.scaling.at_clinic(people.pairs(["u0", "u1"], 3, 1), people.pairs(people.PEOPLE, 4, 2))
+  other = people.pairs(["v0", "v1"], 3, 5)
+  assert told.context.labels == len(people.PEOPLE)
+  assert told.at_clinic(other) == source.scaling.at_clinic(other)
+  assert told.without_clinic() == source.scaling
+
+
+def test_people_of_the_source_are_not_of_the_target_clinic(source):
+  """Unless they are recorded through its transducers."""
+  home = people.pairs([f"q{k}" for k in range(4)], 6, 0)
+  unlabelled = noisy(people.pairs(["u0", "u1"], 3, 1), 2.0).unlabelled()
+  data = runs.Data(home, unlabelled, people.pairs(people.PEOPLE, 4, 2))
+  for name in ("multi_task/context", "multi_task/fresh"):
+    fed = runs.prepare(find(name), source, data).fed["source"]
+    np.testing.assert_array_equal(fed["c"], source.scaling.inputs(home, MODEL)[1])
+
+
+def test_people_behind_the_transducers_are_read_as_they_are_recorded(source, monkeypatch):
+  home, unlabelled = people.pairs([f"q{k}" for k in range(4)], 6, 0), people.pairs(["u0", "u1"], 3, 1).unlabelled()
+  data = runs.Data(home, unlabelled, people.pairs(people.PEOPLE, 4, 2))
+  muffled = lambda _, x_bt, *rest: (x_bt + np.roll(x_bt, 12, axis=1)) / 2  # noqa: E731
+  found = type("Found", (), {"has_transducers": True})()
+  monkeypatch.setattr(runs, "_fit_transducers", lambda *_: found)
+  monkeypatch.setattr(runs.transducer_response, "apply", muffled)
+  runs._simulate_scaled.cache_clear()
+  fed, _ = runs.streams(find("multi_task/transducer"), data, source.scaling.at_clinic(unlabelled), MODEL, source, 0)
+  heard = muffled(None, source.scaling.scale_input(home.x_bt))
+  np.testing.assert_allclose(fed["source"]["x"], heard, atol=1e-6)
+  own_sk, number_b = spectra.by_group(spectra.log_power(heard), home.subject_b)
+  expected = source.scaling.at_clinic(unlabelled).context.of_log_power(own_sk[number_b])
+  np.testing.assert_allclose(fed["source"]["c"], expected, atol=1e-3)
+
+
+def test_evidence_reads_people_and_patients_each_in_their_clinic(source, monkeypatch):
+  seen = []
+  predict = prediction.predict
+  monkeypatch.setattr(
+    source_evidence.prediction,
+    "predict",
+    lambda network, windows, rows: seen.append((network.scaling, len(windows.x_bt))) or predict(network, windows, rows),
+  )
+  home, unlabelled = people.pairs([f"q{k}" for k in range(100)], 6, 0), people.pairs(["u0", "u1"], 3, 1).unlabelled()
+  labelled = people.pairs(people.PEOPLE, 4, 2)
+  evidence = runs.assess_source(source, runs.Data(home, unlabelled, labelled), home, labelled, None, 0)
+  # all windows show the clinics, though some are judged
+  assert seen == [(source.scaling, 600), (source.scaling.at_clinic(unlabelled), 20)]
+  assert 0 < evidence.weight <= 1
+
+
+@pytest.mark.parametrize("name", [NAME, "fine_tuning/context"])
+def test_what_trains_nothing_stays_at_its_site(source, name):
+  data = runs.Data(
+    unlabelled=people.pairs(["u0", "u1"], 3, 1).unlabelled(),
+    labelled=people.pairs(people.PEOPLE, 4, 2),
+    site="brachial",
+  )
+  with pytest.raises(InputError, match="cannot follow it to brachial; use a source network that reads brachial"):
+    runs.adapt(find(name), source, data)
+
+
+def test_without_labels_auto_does_not_carry_it_to_another_site(source):
+  data = runs.Data(
+    people.pairs([f"q{k}" for k in range(4)], 6, 0), people.pairs(["u0", "u1"], 3, 1).unlabelled(), site="brachial"
+  )
+  with pytest.raises(InputError, match="compares strategies on subjects of the source"):
+    strategy_selection.choose(source, data, None, runs.Budget(50, 8), lambda *_: pytest.fail("trained"))
+
+
+def test_what_is_not_trained_keeps_its_blend(source):
+  own = arx.Arx(a=np.array([0.5]), b=np.array([0.3, 0.2]), c=1.0, lead=2, fs_hz=125.0)
+  blended = dataclasses.replace(source, blend=filter_blend.FilterBlend(own, 0.5))
+  unlabelled = people.pairs(["u0", "u1"], 3, 1).unlabelled()
+  assert runs.adapt(find(NAME), blended, runs.Data(unlabelled=unlabelled)).checkpoint.blend == blended.blend
+  assert cj.transfer(cj.Network(blended), NAME, unlabelled=unlabelled).checkpoint.blend == blended.blend
+  trained = runs.Data(labelled=people.pairs(people.PEOPLE, 4, 2))
+  assert runs.adapt(find("fine_tuning/all"), blended, trained, runs.Budget(50, 8)).checkpoint.blend is None
+
+
+def test_a_target_that_reads_no_circumstances_is_saved_and_loaded(source, tmp_path):
+  plain = dataclasses.replace(MODEL, extractor="token_cnn")
+  data = runs.Data(people.pairs([f"q{k}" for k in range(4)], 6, 0), labelled=people.pairs(people.PEOPLE, 4, 2))
+  target = runs.adapt(find("multi_task/fresh"), source, data, runs.Budget(50, 8), plain).checkpoint
+  checkpoint.save(tmp_path / "net", target)
+  assert checkpoint.load(tmp_path / "net").scaling.context is None
+
+
+def test_one_labelled_window_is_no_collapse(source):
+  data = runs.Data(labelled=people.pairs(["p0"], 1, 2))
+  assert "collapsed" not in runs.adapt(find("fine_tuning/context"), source, data).reason
+
+
+def test_covariates_of_a_user_may_have_any_name(source):
+  """A hospital's number is no clinic of a simulation, and a name reveals no label."""
+  windows = people.pairs(["t0", "t1"], 3, 2)
+  named = dataclasses.replace(windows, covariates={"clinic": np.repeat([1.0, 2.0], 3), "labelled": np.ones(6)})
+  np.testing.assert_array_equal(prediction.predict(source, named), prediction.predict(source, windows))

@@ -14,6 +14,11 @@ from cap_jax.train import loop, prediction, runs, strategy_selection
 from cap_jax.train.strategy_selection import Ranked
 
 
+def predicting(monkeypatch, predict):
+  """Replaces what networks predict by a function of network and windows."""
+  monkeypatch.setattr(prediction, "predict", lambda network, windows, rows=slice(None): predict(network, windows)[rows])
+
+
 @pytest.fixture(scope="module")
 def ground(small_study, done_study):
   return study_runner.StudyRunner(small_study, str(done_study))
@@ -74,7 +79,7 @@ def test_without_two_labels_the_people_of_the_source_are_scored_on(ground, monke
     )
 
   monkeypatch.setattr(training, "adapt", adapt)
-  monkeypatch.setattr(prediction, "predict", lambda network, windows: windows.y_bt + network.about.get("offset", 4.0))
+  predicting(monkeypatch, lambda network, windows: windows.y_bt + network.about.get("offset", 4.0))
   choice = choose(ground, n_target)
   assert observed == list(strategy_selection.CANDIDATES if n_target else (strategy_selection.FREE,))
   expected = [
@@ -120,7 +125,7 @@ def test_subjects_are_held_out_of_the_training_that_they_score(ground, monkeypat
     return windows.y_bt + error[network.about["name"]]
 
   monkeypatch.setattr(training, "adapt", adapt)
-  monkeypatch.setattr(prediction, "predict", predict)
+  predicting(monkeypatch, predict)
   monkeypatch.setattr(strategy_selection, "_own_filter", lambda *_: None)
   choice = choose(ground, 3)
   assert choice.name == strategy_selection.CANDIDATES[1]
@@ -156,9 +161,7 @@ def test_left_out_subjects_choose_the_weight_of_the_transfer_function(ground, mo
 
   noise = np.random.default_rng(8)
   monkeypatch.setattr(training, "adapt", adapt)
-  monkeypatch.setattr(
-    prediction, "predict", lambda _, windows: windows.y_bt + 2 * noise.standard_normal(windows.y_bt.shape)
-  )
+  predicting(monkeypatch, lambda _, windows: windows.y_bt + 2 * noise.standard_normal(windows.y_bt.shape))
   monkeypatch.setattr(strategy_selection, "_own_filter", lambda part, _: Offset(target.labelled, 1.0))
   choice = choose(ground, 3)
   assert choice.name == strategy_selection.CANDIDATES[0]
@@ -186,7 +189,7 @@ def test_a_blend_must_also_win_after_training_in_full(ground, monkeypatch):
 
   noise = np.random.default_rng(8)
   monkeypatch.setattr(training, "adapt", adapt)
-  monkeypatch.setattr(prediction, "predict", predict)
+  predicting(monkeypatch, predict)
   monkeypatch.setattr(strategy_selection, "_own_filter", lambda part, _: Offset(target.labelled, 1.0))
   choice = choose(ground, 3)
   first = strategy_selection.CANDIDATES[0]
@@ -201,9 +204,8 @@ def test_subjects_that_the_source_network_errs_on_are_of_another_world(ground, m
   monkeypatch.setattr(training, "adapt", lambda *_: pytest.fail("trained"))
   _, target, _ = ground.target("device", 0)
   labelled = set(target.labelled.subjects)
-  monkeypatch.setattr(
-    prediction,
-    "predict",
+  predicting(
+    monkeypatch,
     lambda _, windows: windows.y_bt + np.where(np.isin(windows.subject_b, list(labelled)), 80.0, 10.0)[:, None],
   )
   monkeypatch.setattr(strategy_selection, "_own_filter", lambda part, _: Offset(part, 1.0))

@@ -18,8 +18,8 @@ def ground(tiny_model, monkeypatch):
   source = people.pairs([f"s{k}" for k in range(1, 21)], 2, 0)
 
   def offsets(error_of):
-    def predict(network, windows):
-      return windows.y_bt + np.array([error_of(name) for name in windows.subject_b])[:, None]
+    def predict(network, windows, rows):
+      return (windows.y_bt + np.array([error_of(name) for name in windows.subject_b])[:, None])[rows]
 
     monkeypatch.setattr(prediction, "predict", predict)
 
@@ -29,7 +29,7 @@ def ground(tiny_model, monkeypatch):
 def test_a_target_of_the_same_world_leaves_the_source_its_weight(ground):
   trained, source, data, offsets = ground
   offsets(lambda name: float(name[1:]) if name[0] == "s" else 15.0)
-  result = source_evidence.assess(trained, source, data.labelled)
+  result = source_evidence.assess(trained, source, trained, data.labelled)
   assert result.weight == 1
   assert str(result) == ""
 
@@ -37,7 +37,7 @@ def test_a_target_of_the_same_world_leaves_the_source_its_weight(ground):
 def test_another_world_counts_by_the_ratio_of_the_variances(ground):
   trained, source, data, offsets = ground
   offsets(lambda name: float(name[1:]) if name[0] == "s" else 190.5)
-  result = source_evidence.assess(trained, source, data.labelled)
+  result = source_evidence.assess(trained, source, trained, data.labelled)
   assert result.source_mmhg == pytest.approx(19.05, rel=1e-4)
   assert result.weight == pytest.approx(0.01, rel=1e-3)
   assert str(result).startswith(
@@ -54,7 +54,7 @@ def test_other_people_whom_no_filter_explains_either_are_no_other_world(ground, 
       return data.labelled.y_bt[: len(x_bt)] + 45.0
 
   monkeypatch.setattr(filter_blend, "fit_filter", lambda windows, spec: Filter())
-  result = source_evidence.assess(trained, source, data.labelled)
+  result = source_evidence.assess(trained, source, trained, data.labelled)
   assert result.filter_mmhg == pytest.approx(45.0, rel=1e-4)
   assert result.weight == pytest.approx(0.75**2, rel=1e-3)
   assert str(result).endswith("on 95 % of its own, and a linear filter by 45.0")
@@ -86,11 +86,11 @@ def test_many_windows_of_the_source_are_thinned(ground, monkeypatch):
   trained, source, data, _ = ground
   sizes = []
 
-  def predict(network, windows):
-    sizes.append(len(windows.x_bt))
-    return windows.y_bt + 1
+  def predict(network, windows, rows):
+    sizes.append((len(windows.x_bt), len(rows)))
+    return windows.y_bt[rows] + 1
 
   monkeypatch.setattr(prediction, "predict", predict)
   many = batches.Pairs(*(np.concatenate([part] * 20) for part in (source.x_bt, source.y_bt, source.subject_b)))
-  source_evidence.assess(trained, many, data.labelled)
-  assert sizes == [512, len(data.labelled.x_bt)]
+  source_evidence.assess(trained, many, trained, data.labelled)
+  assert sizes == [(800, 512), (len(data.labelled.x_bt), len(data.labelled.x_bt))]
