@@ -107,6 +107,10 @@ def card(trained: checkpoint.Checkpoint, digest: str, name: str, measured: datas
     circumstances = """ It reads the circumstances of a measurement from
 the record itself, from other records of the clinic (`domain_adaptation/context`) and from labelled ones (`fine_tuning/context`), without training."""
   of_records = " --format=csv --path=RECORDS" if measured is not None else ""
+  levels = """No wave shows a wrong zero, a wrong gain or
+the errors of a cuff. The intervals allow for 2 mmHg and 2 %."""
+  if trained.scaling.unitless:
+    levels = "The pressure level is that of a cuff, and errs with it."
   rows = list(model_card.circumstances(trained))
   return f"""# Model card: {name}
 
@@ -125,8 +129,7 @@ No record of a real person was used.
 cSBP, inside the intervals; ± is half their mean width [mmHg]. *Flagged* is the share of the windows out of distribution.
 
 {tables.to_markdown(errors_table(rows))}
-{plausible}**Limitations.** Nobody knows its error on real people: no open data set has both waves *in vivo*. No wave shows a wrong zero, a wrong gain or
-the errors of a cuff. The intervals allow for 2 mmHg and 2 %. Licence: Apache-2.0.
+{plausible}**Limitations.** Nobody knows its error on real people: no open data set has both waves *in vivo*. {levels} Licence: Apache-2.0.
 
 ```bash
 python -m experiments.pretrain --config=experiments/configs/pretrained.py:{name} --workdir=runs/{name}
