@@ -1,5 +1,6 @@
 """The networks of the package: they load, they are small, and they do what their cards say."""
 
+import pathlib
 import re
 
 import numpy as np
@@ -17,6 +18,9 @@ from cap_jax.types import InputError
 SITES = {
   "radial": "radial", "brachial": "brachial", "femoral": "femoral", "carotid": "carotid", "finger": "digital", "finger_ppg": "digital_ppg"
 }  # fmt: skip
+
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def card(name):
@@ -86,11 +90,29 @@ def test_a_finger_ppg_needs_a_cuff():
   assert levels[1] - levels[0] > 15
 
 
+def rows_of(name):
+  """The rows of a card, split into cells, by the name of the circumstance."""
+  return {match[1]: line.split("|") for line in card(name).splitlines() if (match := re.search(r"\(`(\w+)`, \*", line))}
+
+
+def test_the_table_of_the_docs_is_that_of_the_cards():
+  text = (ROOT / "docs/evaluation.md").read_text(encoding="utf-8")
+  lines = text.split("## The networks of the package")[1].split("\n## ")[0].splitlines()
+  table = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
+  assert set(table[0][1:]) == set(SITES)
+  for number, name in enumerate(table[0][1:], 1):
+    printed = {row[0].split("`")[0]: row[number] for row in table[2:] if row[number]}
+    for circumstance, cells in rows_of(name).items():
+      known = cells[7].split()
+      expected = "; ".join([cells[3].split()[0], *known[:1]])
+      assert printed[circumstance] == expected, (name, circumstance)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SITES)
 def test_each_does_what_its_card_says(name):
   """The errors of the card, measured again."""
-  rows = {match[1]: line.split("|") for line in card(name).splitlines() if (match := re.search(r"\(`(\w+)`, \*", line))}
+  rows = rows_of(name)
   measured = list(model_card.circumstances(pretrained.load(name)))
   assert {one.name for one in measured} == set(rows)
   for one in measured:
