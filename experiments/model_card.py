@@ -18,6 +18,7 @@ from absl import flags
 
 from cap_jax.cli import dataset_flags, launcher, output_folders
 from cap_jax.data import datasets, recordings
+from cap_jax.inference import pretrained
 from cap_jax.metrics import agreement
 from cap_jax.report import tables
 from cap_jax.study import model_card, plausible_records
@@ -164,7 +165,7 @@ def main() -> None:
   folder = launcher.required(_OUTPUT, "DIR")
   output_folders.check_absent(folder, "--output")
   measured = dataset_flags.open_dataset() if dataset_flags.PATH.value is not None else None
-  trained = rounded(checkpoint.load(launcher.required(_CHECKPOINT, "DIR/checkpoint")))
+  trained = rounded(pretrained.load(launcher.required(_CHECKPOINT, "DIR/checkpoint")))
   _check(trained, measured)
   with output_folders.whole_folder(folder, "--output") as partial:
     place = os.path.join(partial, "checkpoint")

@@ -60,6 +60,8 @@ def main() -> None:
     raise InputError(
       f"--checkpoint={_CHECKPOINT.value}: reads a PPG without a unit, which has no pressures to compare with"
     )
+  if not np.isfinite(_SECONDS.value):
+    raise InputError(f"--seconds={_SECONDS.value}: must be a number; omit it for 120")
   entries = dataset_flags.open_dataset().entries
   results = plausible_records.measure(trained, entries, _SECONDS.value, _refused)
   for table in (beats_table(results), gain_table(results)):

@@ -366,15 +366,20 @@ def test_auto_names_the_windows_that_it_compares_on(labels, lacking):
     cj.transfer(plain, "auto", labelled=labelled, unlabelled=people.pairs(["u"], 2, 2))
 
 
-@pytest.mark.quick
-@pytest.mark.parametrize(
-  ("labels", "strategy"), [(["a", "b"], "fine_tuning/context"), ([], "domain_adaptation/context")]
-)
+@pytest.mark.parametrize(("labels", "strategy"), [(2, "fine_tuning/context"), (0, "domain_adaptation/context")])
 def test_auto_needs_no_other_windows_for_a_network_that_reads_circumstances(net, labels, strategy):
-  labelled = people.pairs(labels, 2, 0) if labels else None
-  tuned = cj.transfer(net, "auto", labelled=labelled, unlabelled=people.pairs(["u"], 2, 2))
+  here = cj.cohort("population", 4, seed=1, seconds=8.0).windows()
+  labelled = here.of(here.subjects[:labels]) if labels else None
+  tuned = cj.transfer(net, "auto", labelled=labelled, unlabelled=here.of(here.subjects[2:]))
   assert tuned.about["strategy"] == strategy
-  assert tuned.checkpoint.scaling.context.labels == len(labels)
+  assert tuned.checkpoint.scaling.context.labels == labels
+
+
+def test_auto_hears_labels_that_speak_against_the_source(net):
+  """Sines are no arterial waves; their labels are known, and no window of the source is needed to say so."""
+  tuned = cj.transfer(net, "auto", labelled=people.pairs(["a", "b"], 3, 0), budget=cj.Budget(steps=50))
+  assert tuned.about["strategy"] == "feature_transfer"
+  assert "labelled subjects of another world" in tuned.reason
 
 
 @pytest.mark.slow

@@ -462,3 +462,6 @@ def check_windows(value: Any, name: str, labelled: bool = False) -> None:
   check_kind(value, batches.Pairs if labelled else (batches.Pairs, batches.Waves), name, remedy)
   if not len(value.x_bt):
     raise InputError(f"{name}: contains no window; {remedy}")
+  waves = (value.x_bt, value.y_bt) if isinstance(value, batches.Pairs) else (value.x_bt,)
+  if not all(np.isfinite(wave_bt).all() for wave_bt in waves):
+    raise InputError(f"{name}: contains samples that are no numbers; {remedy}")

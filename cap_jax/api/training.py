@@ -19,7 +19,7 @@ from cap_jax.metrics import waveform_metrics
 from cap_jax.signals import calibration as scales
 from cap_jax.strategies import find
 from cap_jax.strategies.strategy import Strategy
-from cap_jax.train import checkpoint, checks, runs, strategy_selection
+from cap_jax.train import checkpoint, checks, runs, strategy_selection, uncertainty_calibration
 from cap_jax.types import InputError, suggest
 
 _HELD_OUT = 0.1  # of the subjects, for validation if there are no validation windows
@@ -80,7 +80,7 @@ def transfer(
   adapted = runs.adapt(strategy, trained, data, budget).blended(blend)
   if strategy.stages and not adapted.fitted.metrics.get("loss", np.zeros(0)).size:
     warnings.warn(f"strategy {strategy.name} trained nothing: {adapted.reason}", stacklevel=2)
-  target, lacking = _with_intervals(adapted, trained, data)
+  target, lacking = _with_intervals(adapted, trained, data, bool(strategy.stages))
   seen_subject_hashes = {*target.seen_subject_hashes, *checkpoint.digests_of(source.subjects if source else ())}
   target = dataclasses.replace(target, seen_subject_hashes=tuple(sorted(seen_subject_hashes)))
   return Network(target, "; ".join(text for text in (reason, adapted.reason, lacking) if text))
@@ -109,18 +109,23 @@ def _check_windows(source: checkpoint.Checkpoint, site: str, windows: Mapping[st
 
 
 def _with_intervals(
-  adapted: runs.Adapted, source: checkpoint.Checkpoint, data: runs.Data
+  adapted: runs.Adapted, source: checkpoint.Checkpoint, data: runs.Data, is_trained: bool
 ) -> tuple[checkpoint.Checkpoint, str]:
   """Returns the target network with intervals that validation subjects calibrate, and why it has none, "" if it has."""
-  kept = adapted.checkpoint.uncertainty_calibration is not None  # nothing was trained
+  kept = adapted.checkpoint.uncertainty_calibration is not None
   if data.validation is None:
     return adapted.checkpoint, "" if kept else "no prediction intervals: pass validation= with 9 other target subjects"
   training = data.unlabelled if data.unlabelled is not None else data.labelled
   assert training is not None  # a strategy reads one of the two
   head = uncertainty.transferred_head(adapted, source)
-  where = "validation subjects of the target"
-  detector = uncertainty.inherited_detector(source, labelled=data.labelled is not None)
+  # labels that train a network say more about it than the detector
+  detector = uncertainty.inherited_detector(source, labelled=data.labelled is not None and is_trained)
+  where = uncertainty_calibration.OF_TARGET
   target = uncertainty.equip(adapted.checkpoint, head, detector, training, data.validation, where)
+  assert target.uncertainty_calibration is not None
+  if not is_trained and source.uncertainty_calibration is not None:
+    intervals = dataclasses.replace(target.uncertainty_calibration, hr_bpm=source.uncertainty_calibration.hr_bpm)
+    target = dataclasses.replace(target, uncertainty_calibration=intervals)
   assert target.uncertainty_calibration is not None
   lacking = target.uncertainty_calibration.lacking
   return (adapted.checkpoint, f"{lacking}; those of the source stay") if kept and lacking else (target, lacking)
@@ -350,6 +355,6 @@ def pretrain(
     detector = uncertainty.OutlierDetector(
       uncertainty_training.fit_detector(trained, pairs, steps), fallback=conservative
     )
-    where = "validation subjects of the source"
+    where = uncertainty_calibration.OF_SOURCE
     trained = uncertainty.equip(trained, head, detector, pairs, validation, where, adapted=False)
   return Network(trained)

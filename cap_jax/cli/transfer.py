@@ -184,7 +184,9 @@ def _transfer(
     if metric.endswith(("feature_norm", "discriminator_accuracy")):
       print(f"  {metric:30} {values[:50].mean():.2f} at the start, {values[-50:].mean():.2f} at the end")
   if study.target_data:
-    tested = {"test": target.test.subjects, "validation": target.validation.subjects}
+    tested = {"test": target.test.subjects}
+    if intervals is None or intervals.lacking:
+      tested["validation"] = target.validation.subjects
     for line in subject_partition.advice(tested, study.target_data, _SOURCE.value or pretrained.TRAIN):
       print(line)
   checkpoint.save(os.path.join(workdir, "checkpoint"), adapted.checkpoint)

@@ -95,7 +95,7 @@ def advice(split: Mapping[str, Sequence[str]], path: str, source: str = "radial"
     )
   if 0 < len(split.get(VALIDATION, ())) < _INTERVALS_NEED:
     lines.append(
-      f"fewer than {_INTERVALS_NEED} validation subjects: transferred networks will have no prediction intervals; prepare another "
+      f"fewer than {_INTERVALS_NEED} validation subjects: networks trained on its labels will have no prediction intervals; prepare another "
       "store with a larger share, such as --split=training:0.4,validation:0.4,test:0.2"
     )
   return lines

@@ -259,6 +259,8 @@ def _check(trained: checkpoint.Checkpoint, recording: recordings.Recording) -> N
       f"{recording.subject}: contains {', '.join(recording.sites)}, but the checkpoint reads {trained.site}; "
       f"{pretrained.remedy(*recording.sites)}"
     )
+  if set(scales.CUFF) & set(trained.model.covariates):
+    scales.check_reading(recording.covariates, recording.subject)
 
 
 def _pieces(trained: checkpoint.Checkpoint, time_s: np.ndarray, p_t: np.ndarray) -> tuple[list[_Piece], list[Gap]]:

@@ -79,11 +79,15 @@ class StreamingNetwork:
     Raises:
       InputError: the network outputs another wave, or the rate is out of range.
     """
+    if not isinstance(trained, checkpoint.Checkpoint):
+      raise InputError(
+        f"trained: is a {type(trained).__name__}; pass a checkpoint, such as cj.load('radial').checkpoint"
+      )
     if trained.task != "waveform" or trained.reference != "aortic_root":
       raise InputError(
         f"the checkpoint predicts {trained.task}, {trained.reference}; use a checkpoint for the aortic wave"
       )
-    if not 20 <= fs_hz <= 10_000:
+    if not config.is_real(fs_hz) or not 20 <= fs_hz <= 10_000:
       raise InputError(f"fs_hz={fs_hz}: must be 20 to 10000")
     self._trained, self._fs_hz = trained, fs_hz
     self._keep = int(np.ceil((trained.windows.seconds + 1) * fs_hz))
@@ -98,12 +102,16 @@ class StreamingNetwork:
     Raises:
       InputError: one is missing, or the reading is impossible.
     """
-    values = {name: float(value) for name, value in (covariates or {}).items()}
+    try:
+      values = {name: float(value) for name, value in (covariates or {}).items()}
+    except (TypeError, ValueError, AttributeError) as error:
+      raise InputError(f"covariates={covariates!r}: must map names to numbers, such as {{'age': 70}}") from error
     missing = [name for name in self._trained.model.covariates if not np.isfinite(values.get(name, np.nan))]
     if missing:
       raise InputError(f"covariates: the network reads {', '.join(missing)}; pass begin({{{missing[0]!r}: …}})")
     if self._calibration.kind != "none":
       scales.reading(self._calibration, values, "the stream")
+    scales.check_reading(values, "the stream")
     return StreamState(np.zeros(0), values, _UNKNOWN)
 
   def __call__(self, state: StreamState, beat_t: np.ndarray) -> tuple[StreamState, StreamedBeat]:
@@ -120,7 +128,10 @@ class StreamingNetwork:
     Raises:
       InputError: it is no beat: too short or too long, with a gap, or outside the range of an artery.
     """
-    beat_t = np.asarray(beat_t, dtype=float)
+    try:
+      beat_t = np.asarray(beat_t, dtype=float)
+    except (TypeError, ValueError) as error:
+      raise InputError("the beat must be an array of numbers (time,)") from error
     self._check(beat_t)
     past_t = np.concatenate([state.past_t, beat_t])[-max(self._keep, len(beat_t)) :]
     window_t, own, clock_s = self._window(self._calibrated(past_t, state.covariates), len(beat_t))

@@ -25,7 +25,7 @@ CHECKS = ("pulse", "diastole", "mean", "lead", "smooth", "incisura")
 FREQUENCIES_HZ = tuple(float(f) for f in range(1, 11))
 _FAST_HZ, _HALF_BAND_HZ = (9.0, 20.0), 0.5
 _LEAST_PULSE_MMHG = 1e-3
-_SHORTEST_S = 2.0  # of a piece between gaps
+SHORTEST_S = 2.0  # of a piece between gaps
 _WINDOW_S = 4.0
 
 
@@ -65,7 +65,7 @@ def of_record(peripheral_t: np.ndarray, aortic_t: np.ndarray, fs_hz: float, site
   pieces = [
     (peripheral_t[part], aortic_t[part])
     for part in np.ma.clump_unmasked(np.ma.masked_invalid(peripheral_t + aortic_t))
-    if part.stop - part.start >= _SHORTEST_S * fs_hz
+    if part.stop - part.start >= SHORTEST_S * fs_hz
   ]
   for p_t, a_t in pieces:
     for name, of_beats in _of_piece(p_t, a_t, fs_hz, site).items():

@@ -28,6 +28,7 @@ FORMS: Mapping[str, Callable[[float, float], float]] = {
 CUFF = ("cuff_sbp_mmhg", "cuff_dbp_mmhg", "cuff_map_mmhg")
 CATHETER = ("invasive_map_mmhg", "invasive_dbp_mmhg")
 _LEAST_PULSE_MMHG = 10.0
+_HIGHEST_MMHG = 350.0  # of a systolic pressure
 _READINGS = 20  # attempts at one reading
 
 
@@ -142,6 +143,21 @@ def reading(
     )
   sbp, dbp = read_sbp, read_dbp
   return sbp, dbp, dbp + share * (sbp - dbp) if share is not None else FORMS[calibration.form](sbp, dbp)
+
+
+def check_reading(covariates: Mapping[str, float], subject: str) -> None:
+  """Checks the reading of a cuff that a network reads as covariates.
+
+  Args:
+    covariates: covariate → value of the subject.
+    subject: name, for the message.
+
+  Raises:
+    InputError: SBP and DBP [mmHg] are known, and no artery has them.
+  """
+  sbp, dbp = (covariates.get(name, float("nan")) for name in CUFF[:2])
+  if np.isfinite([sbp, dbp]).all() and not (0 < dbp <= sbp - _LEAST_PULSE_MMHG and sbp <= _HIGHEST_MMHG):
+    raise InputError(f"{subject}: impossible cuff reading {sbp:g}/{dbp:g} mmHg (SBP/DBP); correct it, or its unit")
 
 
 def affine(

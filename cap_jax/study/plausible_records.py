@@ -43,8 +43,16 @@ def measure(
     except InputError as error:
       refused(error)
       continue
+    checked = plausibility.of_record(result.peripheral, result.aortic_mmhg, record.fs_hz, trained.site)
+    if not checked.beats:
+      refused(
+        InputError(
+          f"{entry.where}: no two beats in a row of {plausibility.SHORTEST_S:g} s or more; use a longer record"
+        )
+      )
+      continue
     name = entry.subject if entry.record in ("", entry.subject) else f"{entry.subject}/{entry.record}"
-    results[name] = plausibility.of_record(result.peripheral, result.aortic_mmhg, record.fs_hz, trained.site)
+    results[name] = checked
   if not results:
     raise InputError("no record can be reconstructed; see the reasons above")
   return results
@@ -66,7 +74,7 @@ def plausible_fractions(results: dict[str, plausibility.BeatPlausibility]) -> di
   total = sum(one.beats for one in results.values())
   of: dict[str, tuple[float, int]] = {}
   for name, checks in [*((check, (check,)) for check in plausibility.CHECKS), ("all", plausibility.CHECKS)]:
-    each = np.array([one.share(*checks) for one in results.values() if one.beats])
-    beats = np.array([one.beats for one in results.values() if one.beats])
-    of[name] = float(each @ beats / max(total, 1)), int((each >= LEAST).sum())
+    each = np.array([one.share(*checks) for one in results.values()])
+    beats = np.array([one.beats for one in results.values()])
+    of[name] = float(each @ beats / total), int((each >= LEAST).sum())
   return of

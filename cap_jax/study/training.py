@@ -9,10 +9,8 @@ from cap_jax.data import batches, stream
 from cap_jax.inference import uncertainty, uncertainty_training
 from cap_jax.strategies import find
 from cap_jax.study import study_config, study_datasets
-from cap_jax.train import checkpoint, checks, loop, runs, strategy_selection
+from cap_jax.train import checkpoint, checks, loop, runs, strategy_selection, uncertainty_calibration
 from cap_jax.types import Params
-
-OF_SOURCE, OF_TARGET = "validation subjects of the source", "validation subjects of the target"
 
 
 def check(study: study_config.Study, name: str, source_model: config.Model) -> None:
@@ -141,8 +139,12 @@ def calibrated(
     target: of the study, None for a network that may see no target label.
   """
   if target is None:
-    return uncertainty.equip(network, head, detector, source.in_memory, source.validation, OF_SOURCE, adapted=False)
-  return uncertainty.equip(network, head, detector, target.unlabelled, target.validation, OF_TARGET)
+    return uncertainty.equip(
+      network, head, detector, source.in_memory, source.validation, uncertainty_calibration.OF_SOURCE, adapted=False
+    )
+  return uncertainty.equip(
+    network, head, detector, target.unlabelled, target.validation, uncertainty_calibration.OF_TARGET
+  )
 
 
 def choose(

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cap_jax import config
+from cap_jax import clinics, config
 from cap_jax.data import circumstances, scalings, splits
 from cap_jax.losses import tasks
 from cap_jax.models import net as nets
@@ -102,6 +102,11 @@ class Checkpoint:
       x_bt: (window, time) peripheral waves [mmHg].
     """
     return network_bt if self.blend is None else self.blend.mix(network_bt, x_bt)
+
+  @property
+  def knows_clinics(self) -> bool:
+    """Whether simulated clinics have taught it what the circumstances of a measurement mean."""
+    return self.model.reads_context and self.about.get("source") in clinics.MIXTURES
 
   def has_seen(self, subject: str) -> bool:
     """Returns whether a subject of this name was used for training, selection, calibration or the fit of the scaling."""

@@ -26,7 +26,16 @@ from cap_jax.strategies import (
   transducer_response,
 )
 from cap_jax.strategies.strategy import Strategy
-from cap_jax.train import checkpoint, checks, collapse, filter_blend, loop, prediction, source_evidence
+from cap_jax.train import (
+  checkpoint,
+  checks,
+  collapse,
+  filter_blend,
+  loop,
+  prediction,
+  source_evidence,
+  uncertainty_calibration,
+)
 from cap_jax.types import InputError, LossFn, Params
 
 _MODEL, _SPEC, _SIGNALS = config.Model(), config.Training(learning_rate=2e-2), config.Signals()
@@ -539,7 +548,7 @@ def _weigh_source(
 def assess_source(
   source: checkpoint.Checkpoint,
   data: Data,
-  people: batches.Pairs,
+  people: batches.Pairs | None,
   labelled: batches.Pairs,
   transducers: transducer_response.TransducerMixture | None,
   seed: int,
@@ -549,14 +558,14 @@ def assess_source(
   Args:
     source: the source network.
     data: windows of the target, which show its clinic to a network that reads the circumstances.
-    people: windows of the source.
+    people: windows of the source; None for none.
     labelled: windows of the labelled subjects.
     transducers: those of the target, through which the people are recorded; None for people as they are.
     seed: draws a transducer for each window.
   """
   clinic = data.unlabelled if data.unlabelled is not None else labelled
   there = dataclasses.replace(source, scaling=source.scaling.at_clinic(clinic))
-  if transducers is None or not transducers.has_transducers:
+  if people is None or transducers is None or not transducers.has_transducers:
     elsewhere = dataclasses.replace(source, scaling=source.scaling.without_clinic())
     return source_evidence.assess(elsewhere, people, there, labelled)
   people = simulate_recording(transducers, people, source.scaling, source.windows.fs_hz, seed)
@@ -594,8 +603,7 @@ def finished(
   target = checkpoint.Checkpoint(
     params=prepared.strategy.finish(fitted.params, prepared.net), model=prepared.model, scaling=prepared.scaling, signals=dataclasses.replace(source.signals, site=data.site), about=about,
     seen_subject_hashes=tuple(sorted({*source.seen_subject_hashes, *_hash_seen_subjects(data)})),
-    # what is not trained keeps its blend, and its intervals, which over clinics hold in this one too
-    uncertainty_calibration=None if prepared.strategy.stages else source.uncertainty_calibration,
+    uncertainty_calibration=_kept_intervals(prepared.strategy, source),
     blend=None if prepared.strategy.stages else source.blend,
   )  # fmt: skip
   labelled = next((part for part in prepared.fed.values() if "y" in part), None)
@@ -606,6 +614,14 @@ def finished(
   return Adapted(
     checkpoint=target, fitted=fitted, report=prepared.report, reason=reason, transducers=prepared.transducers
   )
+
+
+def _kept_intervals(
+  strategy: Strategy, source: checkpoint.Checkpoint
+) -> uncertainty_calibration.UncertaintyCalibration | None:
+  """Returns the intervals of a network that is not trained: over clinics they hold in this one too, those of another clinic do not."""
+  own = source.uncertainty_calibration
+  return None if strategy.stages or (own is not None and own.where == uncertainty_calibration.OF_TARGET) else own
 
 
 def adapt(

@@ -6,9 +6,9 @@
     n ≥ 2 labelled subjects    cross-validation over subjects: trained on some of them, scored on the others
     n = 1                      trained on the one, scored by importance-weighted validation (`label_free_validation`)
     n = 1, at another site     nobody is left to score on, least of all the source's subjects: `ONE_LABEL_STRATEGY`
-    n ≥ 1, a source network that reads its circumstances, at its own site: `LABELLED_CONTEXT`, and without windows of the source
+    n ≥ 1, a source network that simulated clinics have taught, at its own site: `LABELLED_CONTEXT`, and without windows of the source
                                `LABELS_ALONE`; on validation worlds it was among the best (docs/experiments.md)
-    n = 0                      `CONTEXT` for a source network that reads its circumstances at its own site, untrained; otherwise
+    n = 0                      `CONTEXT` for a source network that simulated clinics have taught, at its own site; otherwise
                                `FREE`, or the source network unchanged where no transducer is found; scored by
                                importance-weighted validation
 
@@ -165,21 +165,24 @@ def choose(
     surgery.MergeError: a candidate cannot follow this source.
     InputError: a candidate cannot follow this source, or windows are missing.
   """
-  if not data.n_target and trained.model.reads_context and data.site == trained.site:
+  if not data.n_target and trained.knows_clinics and data.site == trained.site:
     return Choice(
       (Ranked(CONTEXT, float("nan")),), "no label, and the source network reads the circumstances of the clinic"
     )
   stages = max(len(find(name).stages) for name in (*CANDIDATES, FREE))
   short = dataclasses.replace(budget, steps=max(loop.whole(_SHARE * budget.steps), config.CHUNK * stages))
   at_home = data.labelled is not None and data.site == trained.site
-  if data.labelled is not None and at_home and data.source is not None:
-    evidence = _assess_source(trained, data, data.source, data.labelled, budget.seed)
-    other = OTHER_WORLD_OF_CONTEXT if trained.model.reads_context else OTHER_WORLD
+  is_source = (
+    trained.knows_clinics and "strategy" not in trained.about and source_evidence.VALIDATION_RMSE in trained.about
+  )
+  if data.labelled is not None and at_home and (data.source is not None or is_source):
+    evidence = _assess_source(trained, data, data.labelled, budget.seed)
+    other = OTHER_WORLD_OF_CONTEXT if trained.knows_clinics else OTHER_WORLD
     if evidence.weight < other.below:
       ranking = tuple(Ranked(name, float("nan")) for name in dict.fromkeys((other.strategy, *CANDIDATES)))
       blend = _blend(_own_filter(data.labelled, trained), _EQUAL)
       return Choice(ranking, f"labelled subjects of another world: {evidence}", blend=blend)
-  if at_home and trained.model.reads_context:
+  if at_home and trained.knows_clinics:
     name = LABELS_ALONE if data.source is None else LABELLED_CONTEXT
     return Choice(
       (Ranked(name, float("nan")),), "the source network reads the circumstances and the labels of the clinic"
@@ -198,16 +201,16 @@ def choose(
 
 
 def _assess_source(
-  trained: checkpoint.Checkpoint, data: runs.Data, source: batches.Pairs, labelled: batches.Pairs, seed: int
+  trained: checkpoint.Checkpoint, data: runs.Data, labelled: batches.Pairs, seed: int
 ) -> source_evidence.SourceEvidence:
   """Returns the evidence that the labelled subjects are of the world of the source.
 
-  A network that reads the circumstances is not led astray by a line; for another, the source is recorded like the target.
+  A network that knows clinics is not led astray by a line; for another, the source is recorded like the target.
   """
   transducers = None
-  if not trained.model.reads_context:
+  if not trained.knows_clinics:
     transducers = runs.transducers_of(data, trained.scaling, trained.windows.fs_hz, "the choice of a strategy")
-  return runs.assess_source(trained, data, source, labelled, transducers, seed)
+  return runs.assess_source(trained, data, data.source, labelled, transducers, seed)
 
 
 def _own_filter(labelled: batches.Pairs, trained: checkpoint.Checkpoint) -> arx.Arx | None:

@@ -14,6 +14,7 @@ from cap_jax.models.net import Net
 from cap_jax.train.fallback import Fallback
 from cap_jax.types import Params
 
+OF_SOURCE, OF_TARGET = "validation subjects of the source", "validation subjects of the target"
 _LEVELS = ("ood_threshold", "level", "wave", "csbp")
 
 

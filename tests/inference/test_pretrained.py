@@ -81,6 +81,9 @@ def test_a_finger_ppg_needs_a_cuff():
   ppg_t = np.exp(-(((beat_t - 0.2) / 0.08) ** 2)) + 0.4 * np.exp(-(((beat_t - 0.45) / 0.1) ** 2))
   with pytest.raises(InputError, match="cuff_sbp_mmhg"):
     network.reconstruct(ppg_t, fs_hz=125)
+  for sbp, dbp in ((80, 120), (16, 10.6), (0, 0), (1e9, 1e8), (120, 115), (-120, -160)):  # the second in kPa
+    with pytest.raises(InputError, match="impossible cuff reading"):
+      network.reconstruct(ppg_t, fs_hz=125, covariates={"cuff_sbp_mmhg": sbp, "cuff_dbp_mmhg": dbp})
   levels = [
     np.nanmean(
       network.reconstruct(ppg_t, fs_hz=125, covariates={"cuff_sbp_mmhg": sbp, "cuff_dbp_mmhg": dbp}).aortic_mmhg

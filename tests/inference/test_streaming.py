@@ -160,3 +160,18 @@ def test_a_stream_is_scaled_to_a_cuff_by_its_last_beats(ppg_network):
 def test_a_rate_that_cannot_be_is_refused(trained):
   with pytest.raises(InputError, match="fs_hz=0"):
     streaming.StreamingNetwork(trained, 0.0)
+
+
+def test_what_is_no_network_no_rate_and_no_reading_is_refused(trained):
+  with pytest.raises(InputError, match="trained: is a str; pass a checkpoint"):
+    streaming.StreamingNetwork("radial", 125.0)
+  with pytest.raises(InputError, match="fs_hz=125: must be 20 to 10000"):
+    streaming.StreamingNetwork(trained, "125")
+  network = streaming.StreamingNetwork(trained, 125.0)
+  for covariates in ([1], {"age": "old"}, {"age": [1, 2]}):
+    with pytest.raises(InputError, match="must map names to numbers"):
+      network.begin(covariates)
+  with pytest.raises(InputError, match=r"impossible cuff reading 80/120 mmHg"):
+    network.begin({"cuff_sbp_mmhg": 80, "cuff_dbp_mmhg": 120})
+  with pytest.raises(InputError, match="must be an array of numbers"):
+    network(network.begin(), ["a", "b"])

@@ -10,9 +10,10 @@ import pytest
 
 import cap_jax as cj
 from cap_jax import config
-from cap_jax.baselines import arx
+from cap_jax.baselines import arx, transfer_function
 from cap_jax.data import batches, recordings, scalings
 from cap_jax.inference import reconstruct, streaming, uncertainty
+from cap_jax.models import detector
 from cap_jax.signals import spectra
 from cap_jax.strategies import find
 from cap_jax.strategies.strategy import Strategy
@@ -20,6 +21,7 @@ from cap_jax.study import sim_to_real, study_config
 from cap_jax.train import (
   checkpoint,
   checksummed,
+  fallback,
   filter_blend,
   prediction,
   runs,
@@ -44,7 +46,7 @@ def source():
   film[:] = 0.05 * np.random.default_rng(0).normal(size=film.shape)
   params["r"]["wave"]["kernel"] = 0.1 + 0 * params["r"]["wave"]["kernel"]
   scaling = scalings.fit(windows, reads_context=True)
-  return checkpoint.Checkpoint(params=params, model=MODEL, scaling=scaling)
+  return checkpoint.Checkpoint(params=params, model=MODEL, scaling=scaling, about={"source": "clinics"})
 
 
 def noisy(windows, sd):
@@ -94,6 +96,55 @@ def test_validation_subjects_calibrate_its_intervals_if_they_suffice(source):
   nine = cj.transfer(equipped, NAME, unlabelled=unlabelled, validation=people.pairs([f"w{k}" for k in range(9)], 3, 6))
   assert nine.checkpoint.uncertainty_calibration.where == "validation subjects of the target"
   assert np.isfinite(nine.checkpoint.uncertainty_calibration.wave)
+  # which hold in that clinic alone
+  elsewhere = cj.transfer(nine, NAME, unlabelled=people.pairs(["x0", "x1"], 3, 7).unlabelled())
+  assert elsewhere.checkpoint.uncertainty_calibration is None
+  assert "no prediction intervals" in elsewhere.reason
+
+
+def test_what_is_not_trained_keeps_fallback_and_heart_rates(source):
+  """Whoever calibrates the intervals, and whatever labels it reads."""
+  windows, others = people.pairs([f"s{k}" for k in range(6)], 4, 0), people.pairs([f"v{k}" for k in range(20)], 3, 4)
+  conservative = fallback.Fallback(transfer_function.TransferFunction(np.ones(3) / 3, 0.0))
+  theta = detector.init(people.SAMPLES, jax.random.key(0))
+  own = uncertainty.OutlierDetector(theta, fallback=conservative)
+  equipped = cj.Network(uncertainty.equip(source, None, own, windows, others, "validation subjects of the source"))
+  told = cj.transfer(
+    equipped,
+    "fine_tuning/context",
+    labelled=people.pairs(people.PEOPLE, 4, 2),
+    validation=people.pairs([f"w{k}" for k in range(9)], 3, 6),
+  )
+  before, after = (one.checkpoint.uncertainty_calibration for one in (equipped, told))
+  assert after.where == "validation subjects of the target"
+  assert after.fallback == before.fallback
+  assert after.hr_bpm == before.hr_bpm is not None
+
+
+@pytest.mark.parametrize("about", [{"source": "wide"}, {"source": "none", "strategy": "scratch"}, {}])
+def test_auto_asks_a_network_that_no_clinic_has_taught_nothing(source, about):
+  """Such a network reads circumstances, but has not learnt what they mean."""
+  one = dataclasses.replace(source, about=about)
+  assert not one.knows_clinics
+  assert source.knows_clinics
+  labelled = people.pairs(people.PEOPLE, 4, 2)
+  with pytest.raises(RuntimeError, match="compared"):
+    strategy_selection.choose(one, runs.Data(labelled=labelled), None, runs.Budget(50, 8), compared)
+
+
+def compared(*_):
+  raise RuntimeError("compared")
+
+
+def test_without_people_of_the_source_its_validation_error_speaks(source):
+  """A network that errs much more on the labels than on its own subjects is in another world, with their waves or without."""
+  labelled = people.pairs(people.PEOPLE, 4, 2)
+  error = float(np.sqrt(np.square(source_evidence._errors(source, labelled, np.arange(20))).mean()))
+  for share, name in ((1.0, "fine_tuning/context"), (0.01, strategy_selection.OTHER_WORLD_OF_CONTEXT.strategy)):
+    one = dataclasses.replace(source, about={"source": "clinics", "validation_rmse_mmhg": share * error})
+    choice = strategy_selection.choose(one, runs.Data(labelled=labelled), None, runs.Budget(50, 8), compared)
+    assert choice.name == name
+  assert "labelled subjects of another world" in choice.reason
 
 
 def test_a_fine_tuned_network_knows_its_clinic_too(source):
@@ -350,7 +401,7 @@ def test_evidence_reads_people_and_patients_each_in_their_clinic(source, monkeyp
   labelled = people.pairs(people.PEOPLE, 4, 2)
   evidence = runs.assess_source(source, runs.Data(home, unlabelled, labelled), home, labelled, None, 0)
   # all windows show the clinics, though some are judged
-  assert seen == [(source.scaling, 600), (source.scaling.at_clinic(unlabelled), 20)]
+  assert seen == [(source.scaling.at_clinic(unlabelled), 20), (source.scaling, 600)]
   assert 0 < evidence.weight <= 1
 
 

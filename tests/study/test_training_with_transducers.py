@@ -10,7 +10,7 @@ import pytest
 from cap_jax.inference import uncertainty
 from cap_jax.strategies import find, transducer_response
 from cap_jax.study import study_runner, training
-from cap_jax.train import clock, loop, runs
+from cap_jax.train import clock, loop, runs, uncertainty_calibration
 
 FOUND = transducer_response.TransducerMixture(
   natural_hz=np.array([9.0]), damping=np.array([0.2]), share=np.ones(1), noise=0.03, gain=40.0
@@ -102,7 +102,7 @@ def test_intervals_without_labels_are_calibrated_behind_the_transducer(ground, m
   for adaptation in (output, dataclasses.replace(output, transducers=None)):
     training.with_intervals(adaptation, ground.trained, ground.source, target, 0)
   (behind, where), (ahead, other) = seen_by
-  assert where == other == training.OF_SOURCE
+  assert where == other == uncertainty_calibration.OF_SOURCE
   np.testing.assert_array_equal(ahead.x_bt, ground.source.validation.x_bt)
   np.testing.assert_array_equal(behind.y_bt, ahead.y_bt)
   assert np.abs(behind.x_bt - ahead.x_bt).max() > 1.0

@@ -93,4 +93,4 @@ def test_many_windows_of_the_source_are_thinned(ground, monkeypatch):
   monkeypatch.setattr(prediction, "predict", predict)
   many = batches.Pairs(*(np.concatenate([part] * 20) for part in (source.x_bt, source.y_bt, source.subject_b)))
   source_evidence.assess(trained, many, trained, data.labelled)
-  assert sizes == [(800, 512), (len(data.labelled.x_bt), len(data.labelled.x_bt))]
+  assert sizes == [(len(data.labelled.x_bt), len(data.labelled.x_bt)), (800, 512)]
