@@ -376,8 +376,10 @@ def test_auto_needs_no_other_windows_for_a_network_that_reads_circumstances(net,
 
 
 def test_auto_hears_labels_that_speak_against_the_source(net):
-  """Sines are no arterial waves; their labels are known, and no window of the source is needed to say so."""
-  tuned = cj.transfer(net, "auto", labelled=people.pairs(["a", "b"], 3, 0), budget=cj.Budget(steps=50))
+  """No artery does that to a wave, and no window of the source is needed to say so."""
+  here = cj.cohort("population", 2, seed=1, seconds=8.0).windows()
+  absurd = dataclasses.replace(here, y_bt=60 + 0.3 * (here.y_bt - 90))
+  tuned = cj.transfer(net, "auto", labelled=absurd, budget=cj.Budget(steps=50))
   assert tuned.about["strategy"] == "feature_transfer"
   assert "labelled subjects of another world" in tuned.reason
 
