@@ -131,13 +131,30 @@ def with_source(study: study_config.Study, source: str, overrides: Mapping[str, 
   study = dataclasses.replace(study, source_network=source)
   if source == pretrained.TRAIN:
     return study
-  followed = follow(study, pretrained.load(source))
-  for name in overrides:
-    field = name.partition(".")[0]
+  remedy = f"add --source={pretrained.TRAIN} to train a new source network"
+  return checked_follow(study, pretrained.load(source), overrides, f"{source!r} ", remedy)
+
+
+def checked_follow(
+  study: study_config.Study, source: checkpoint.Checkpoint, overrides: Mapping[str, Any], name: str, remedy: str
+) -> study_config.Study:
+  """Returns the study with the settings of its source network, see `follow`, which the command line may not contradict.
+
+  Args:
+    study: as its config says.
+    source: the source network.
+    overrides: fields that the command line changed → values, see `read_overrides`.
+    name, remedy: of the source network, and what to do to train another, for the message.
+
+  Raises:
+    InputError: an override contradicts the source network.
+  """
+  followed = follow(study, source)
+  for path in overrides:
+    field = path.partition(".")[0]
     if field in _FOLLOWED and getattr(study, field) != getattr(followed, field):
       raise InputError(
-        f"--config.{name}: the source network {source!r} was trained with {field}={getattr(followed, field)}; omit the flag, or add "
-        f"--source={pretrained.TRAIN} to train a new source network"
+        f"--config.{path}: the source network {name}was trained with {field}={getattr(followed, field)}; omit the flag, or {remedy}"
       )
   return followed
 

@@ -66,7 +66,8 @@ def _study(source: checkpoint.Checkpoint | None) -> tuple[study_config.Study, st
   """Returns the study with the flags in it, and the strategy."""
   study = study_flags.read_study(_CONFIG)
   if source is not None:
-    study = study_flags.follow(study, source)
+    overrides, remedy = study_flags.read_overrides(_CONFIG), "omit --source to train a new source network"
+    study = study_flags.checked_follow(study, source, overrides, "", remedy)
   name = _STRATEGY.value or study.strategies[0]
   if name not in (*STRATEGIES, strategy_selection.NAME):
     raise InputError(f"--strategy={name}: unknown; {suggest(name, (*STRATEGIES, strategy_selection.NAME))}")
@@ -184,9 +185,8 @@ def _transfer(
     if metric.endswith(("feature_norm", "discriminator_accuracy")):
       print(f"  {metric:30} {values[:50].mean():.2f} at the start, {values[-50:].mean():.2f} at the end")
   if study.target_data:
-    tested = {"test": target.test.subjects}
-    if intervals is None or intervals.lacking:
-      tested["validation"] = target.validation.subjects
+    missing = {} if intervals is not None and not intervals.lacking else {"validation": target.validation.subjects}
+    tested = {"test": target.test.subjects, **missing}
     for line in subject_partition.advice(tested, study.target_data, _SOURCE.value or pretrained.TRAIN):
       print(line)
   checkpoint.save(os.path.join(workdir, "checkpoint"), adapted.checkpoint)

@@ -81,7 +81,6 @@ class Pairs:
     subject_b: (window,) names of the subjects.
     covariates: name → (window,), NaN where the value is unknown.
     sites: where the peripheral wave and the reference were measured, "" if unknown.
-    membership: clinics of the windows; None if all are of one.
   """
 
   x_bt: np.ndarray
@@ -89,7 +88,6 @@ class Pairs:
   subject_b: np.ndarray
   covariates: Covariates = dataclasses.field(default_factory=dict)
   sites: tuple[str, str] = ("", "")
-  membership: Membership | None = None
 
   def __repr__(self) -> str:
     return f"Pairs({len(self.x_bt)} windows of {len(self.subjects)} subjects, {self.site or 'site unknown'})"
@@ -122,13 +120,12 @@ class Pairs:
   def at(self, rows: np.ndarray) -> "Pairs":
     """Returns the windows at some rows: (window,) indices, or a mask."""
     covariates = {name: value_b[rows] for name, value_b in self.covariates.items()}
-    membership = None if self.membership is None else Membership(*(part_b[rows] for part_b in self.membership))
-    return Pairs(self.x_bt[rows], self.y_bt[rows], self.subject_b[rows], covariates, self.sites, membership)
+    return Pairs(self.x_bt[rows], self.y_bt[rows], self.subject_b[rows], covariates, self.sites)
 
   @property
   def digest(self) -> str:
     """Returns the SHA-256 of waves, subjects and covariates."""
-    return _digest((self.x_bt, self.y_bt, *(self.membership or ())), self.subject_b, self.covariates)
+    return _digest((self.x_bt, self.y_bt), self.subject_b, self.covariates)
 
   @functools.cached_property
   def _feet(self) -> dict[config.Windows, list[np.ndarray]]:
@@ -149,6 +146,28 @@ class Pairs:
   def unlabelled(self) -> Waves:
     """Returns the same windows without the reference."""
     return Waves(self.x_bt, self.subject_b, self.covariates, self.site)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ClinicPairs(Pairs):
+  """Windows of several clinics.
+
+  Attributes:
+    membership: the clinics of the windows.
+  """
+
+  membership: Membership = dataclasses.field(kw_only=True)
+
+  def at(self, rows: np.ndarray) -> "ClinicPairs":
+    """Returns the windows at some rows: (window,) indices, or a mask."""
+    part = super().at(rows)
+    membership = Membership(*(part_b[rows] for part_b in self.membership))
+    return ClinicPairs(part.x_bt, part.y_bt, part.subject_b, part.covariates, part.sites, membership=membership)
+
+  @property
+  def digest(self) -> str:
+    """Returns the SHA-256 of waves, subjects, covariates and clinics."""
+    return _digest((self.x_bt, self.y_bt, *self.membership), self.subject_b, self.covariates)
 
 
 def _signals(recording: recordings.Recording, sites: tuple[str, str], fs_hz: float) -> dict[str, np.ndarray]:

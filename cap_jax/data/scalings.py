@@ -58,7 +58,7 @@ class Scaling:
     """Returns what a network reads of peripheral windows.
 
     Args:
-      windows: of one clinic; or, with a `batches.Membership`, of several.
+      windows: of one clinic; or, as `batches.ClinicPairs`, of several.
       model: the network.
       log_power_bk: (window, band) mean `spectra.log_power` of each window's subject, if more than these windows are known;
         None for that of these windows.
@@ -78,7 +78,7 @@ class Scaling:
       raise InputError(f"extractor {model.extractor}: the source network reads no circumstances; use its own extractor")
     if log_power_bk is not None:
       around_bq = self.context.of_log_power(log_power_bk)
-    elif isinstance(windows, batches.Pairs) and windows.membership is not None:
+    elif isinstance(windows, batches.ClinicPairs):
       around_bq = self.context.of_clinics(x_bt, self.scale(windows.y_bt), windows.subject_b, windows.membership)
     else:
       around_bq = self.context.of_subjects(x_bt, windows.subject_b)

@@ -78,7 +78,7 @@ def simulate(
   count: int,
   each: int,
   seed: int,
-) -> batches.Pairs:
+) -> batches.ClinicPairs:
   """Simulates windows of many clinics.
 
   Args:
@@ -95,7 +95,7 @@ def simulate(
   rng = np.random.default_rng(seed)
   orders = [_orders(pool.property_sq, rng) for pool in pools]
   share_b, blend_b = zip(*mixture.blends, strict=True)
-  parts: list[batches.Pairs] = []
+  parts: list[batches.ClinicPairs] = []
   for number in tqdm.tqdm(range(count), desc="simulated clinics", unit="clinic", leave=False):
     blend = np.array(blend_b[rng.choice(len(blend_b), p=np.array(share_b) / sum(share_b))])
     subjects = round(float(np.exp(rng.uniform(0, np.log(mixture.lines.most_subjects)))))
@@ -110,13 +110,14 @@ def simulate(
     labelled_s = _labelled(len(group.x_st), rng)
     x_st = through(group.x_st, spec.fs_hz, mixture.lines, rng)
     parts.append(_windows(group._replace(x_st=x_st), labelled_s, number, spec, each, rng))
-  memberships = [one.membership for one in parts if one.membership is not None]
-  return batches.Pairs(
+  return batches.ClinicPairs(
     np.concatenate([one.x_bt for one in parts]),
     np.concatenate([one.y_bt for one in parts]),
     np.concatenate([one.subject_b for one in parts]),
     {name: np.concatenate([one.covariates[name] for one in parts]) for name in parts[0].covariates},
-    membership=batches.Membership(*(np.concatenate(part) for part in zip(*memberships, strict=True))),
+    membership=batches.Membership(
+      *(np.concatenate(part) for part in zip(*(one.membership for one in parts), strict=True))
+    ),
   )
 
 
@@ -182,7 +183,7 @@ def _labelled(subjects: int, rng: np.random.Generator) -> np.ndarray:
 
 def _windows(
   group: People, labelled_s: np.ndarray, number: int, spec: config.Windows, each: int, rng: np.random.Generator
-) -> batches.Pairs:
+) -> batches.ClinicPairs:
   """Cuts `each` windows from every record of a clinic, one at a random place of each part of it."""
   edge, row_b = round(clinics.EDGE_S * spec.fs_hz), np.repeat(np.arange(len(group.x_st)), each)
   part_b = np.tile(np.arange(each), len(group.x_st))
@@ -190,7 +191,7 @@ def _windows(
   start_b = edge + ((part_b + rng.random(len(row_b))) / each * room).astype(int)
   time_bt = start_b[:, None] + np.arange(spec.samples)
   covariates = {name: value_s[row_b] for name, value_s in group.covariates.items()}
-  return batches.Pairs(
+  return batches.ClinicPairs(
     group.x_st[row_b[:, None], time_bt], group.y_st[row_b[:, None], time_bt], group.subject_s[row_b], covariates,
     membership=batches.Membership(np.full(len(row_b), number, np.float32), labelled_s[row_b]),
   )  # fmt: skip

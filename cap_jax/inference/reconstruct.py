@@ -259,6 +259,11 @@ def _check(trained: checkpoint.Checkpoint, recording: recordings.Recording) -> N
       f"{recording.subject}: contains {', '.join(recording.sites)}, but the checkpoint reads {trained.site}; "
       f"{pretrained.remedy(*recording.sites)}"
     )
+  lacking = [name for name in trained.model.covariates if not np.isfinite(recording.covariates.get(name, np.nan))]
+  if lacking:
+    raise InputError(
+      f"{recording.subject}: the network reads {', '.join(lacking)}; pass covariates={{{lacking[0]!r}: …}}"
+    )
   if set(scales.CUFF) & set(trained.model.covariates):
     scales.check_reading(recording.covariates, recording.subject)
 

@@ -61,8 +61,15 @@ def _read_entry(
     )
   lacking = [name for name in trained.model.covariates if not np.isfinite(recording.covariates.get(name, np.nan))]
   if lacking:
-    raise DataError(entry.where, f"the network needs {', '.join(lacking)}", "add it to the covariates", entry.subject)
+    raise DataError(
+      entry.where,
+      f"the network needs {', '.join(lacking)}",
+      "add it to the covariates of the records, such as a column of subjects.csv",
+      entry.subject,
+    )
   try:
+    if set(scales.CUFF) & set(trained.model.covariates):
+      scales.check_reading(recording.covariates, recording.subject)
     return calibrate.calibrate(recording, site, scales.without_errors(trained.calibration), trained.scaling.unitless)
   except DataError:
     raise

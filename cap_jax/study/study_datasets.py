@@ -109,7 +109,7 @@ def without_labels(source: Source) -> Source:
   """Returns a source whose simulated clinics have no labelled subject, for a network that reads its circumstances."""
 
   def unlabelled(windows: batches.Pairs) -> batches.Pairs:
-    if windows.membership is None:
+    if not isinstance(windows, batches.ClinicPairs):
       return windows
     nobody_b = np.zeros_like(windows.membership.labelled_b)
     return dataclasses.replace(windows, membership=windows.membership._replace(labelled_b=nobody_b))

@@ -517,10 +517,20 @@ def prepare(
     plans=plans,
     spec=spec,
     fed=fed,
-    reason="; ".join(text for text in (reason, str(evidence)) if text),
+    reason="; ".join(text for text in (_describe_context(strategy, data, scaling), reason, str(evidence)) if text),
     transducers=transducers,
     source_weight=evidence.weight,
   )
+
+
+def _describe_context(strategy: Strategy, data: Data, scaling: scalings.Scaling) -> str:
+  """Returns what an untrained network reads of the clinic, "" for a trained one."""
+  if strategy.stages or scaling.context is None:
+    return ""
+  clinic = data.unlabelled if data.unlabelled is not None else data.labelled
+  assert clinic is not None
+  labels = f" and the labels of {scaling.context.labels}" if scaling.context.labels else ""
+  return f"nothing is trained: the network reads the waves of {len(clinic.subjects)} subjects of the clinic{labels}"
 
 
 def _weigh_source(

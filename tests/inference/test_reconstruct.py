@@ -284,7 +284,7 @@ def test_covariates_are_needed_where_the_network_takes_them(tiny_model):
   scaling = scalings.Scaling(mean_mmhg=92.0, sd_mmhg=17.0, scalars=(("age", 50.0, 12.0),))
   trained = checkpoint.Checkpoint(params=params, model=model, scaling=scaling)
   t = np.arange(1000) / 125
-  with pytest.raises(InputError, match="covariate 'age': missing in these windows"):
+  with pytest.raises(InputError, match=r"the network reads age; pass covariates=\{'age': …\}"):
     reconstruct.reconstruct(trained, record(t, wave(t)))
   young, old = (
     reconstruct.reconstruct(trained, dataclasses.replace(record(t, wave(t)), covariates={"age": age})).aortic_mmhg

@@ -1,7 +1,5 @@
 """The network that reads its circumstances: its spectra, its start, and what a clinic changes."""
 
-import dataclasses
-
 import jax
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ from cap_jax.data import batches, scalings
 from cap_jax.models import adaptor, context_cnn, net
 from cap_jax.signals import spectra
 from cap_jax.types import InputError
+from tests.train import people
 
 RNG = np.random.default_rng(0)
 MODEL = config.Model(extractor="context_cnn", channels=8, layers=2, head_channels=8)
@@ -23,12 +22,9 @@ def waves(subjects, each, noise=0.0, clinic=None, scale=1.0):
     95 + scale * 20 * np.sin(2 * np.pi * 1.25 * (t + RNG.random())) + noise * RNG.normal(size=500)
     for _ in range(subjects * each)
   ]
-  membership = None
-  if clinic is not None:
-    clinic_b = np.repeat(np.asarray(clinic, np.float32), each)
-    membership = batches.Membership(clinic_b, 0 * clinic_b)
   x_bt = np.array(x, np.float32)
-  return batches.Pairs(x_bt, x_bt - 1, np.repeat([f"p{k}" for k in range(subjects)], each), membership=membership)
+  windows = batches.Pairs(x_bt, x_bt - 1, np.repeat([f"p{k}" for k in range(subjects)], each))
+  return windows if clinic is None else people.in_clinics(windows, np.repeat(np.asarray(clinic, np.float32), each))
 
 
 def split(c_bq):
@@ -114,8 +110,10 @@ def test_labels_of_a_clinic_are_seen_by_its_others():
   labels_bk = split(c_bq)[3]
   for number, (clinic, others) in enumerate([(0, []), (0, [0]), (0, [0]), (1, [4]), (1, []), (1, [4])]):
     rows = windows.subject_b == f"p{number}"
-    bare = dataclasses.replace(windows.at(rows), membership=None)
-    whole = dataclasses.replace(windows.at(windows.membership.clinic_b == clinic), membership=None)
+    bare, whole = (
+      batches.Pairs(part.x_bt, part.y_bt, part.subject_b)
+      for part in (windows.at(rows), windows.at(windows.membership.clinic_b == clinic))
+    )
     known = whole.of([f"p{k}" for k in others]) if others else None
     _, apart = of.at_clinic(whole, known).inputs(bare, MODEL)
     np.testing.assert_allclose(labels_bk[rows], split(apart)[3], atol=2e-3)
@@ -141,7 +139,7 @@ def test_the_response_is_that_of_the_transducer():
 def test_one_name_in_two_clinics_is_two_records():
   of = scaling(waves(20, 3, noise=0.5))
   one, other = waves(1, 2, noise=0.05), waves(1, 2, noise=3.0)
-  both = batches.Pairs(
+  both = batches.ClinicPairs(
     *(np.concatenate([getattr(part, name) for part in (one, other)]) for name in ("x_bt", "y_bt", "subject_b")),
     membership=batches.Membership(np.array([0, 0, 1, 1], np.float32), np.zeros(4, np.float32)),
   )

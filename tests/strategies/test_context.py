@@ -11,7 +11,7 @@ import pytest
 import cap_jax as cj
 from cap_jax import config
 from cap_jax.baselines import arx, transfer_function
-from cap_jax.data import batches, recordings, scalings
+from cap_jax.data import recordings, scalings
 from cap_jax.inference import reconstruct, streaming, uncertainty
 from cap_jax.models import detector
 from cap_jax.signals import spectra
@@ -233,10 +233,7 @@ def test_another_world_is_seen_with_the_circumstances_of_the_clinic(source, monk
 
 def test_rehearsed_clinics_keep_their_circumstances(source):
   clinic_b = np.repeat([0.0, 1.0], 12).astype(np.float32)
-  rehearsed = dataclasses.replace(
-    people.pairs([f"q{k}" for k in range(4)], 6, 0),
-    membership=batches.Membership(clinic_b, 0 * clinic_b),
-  )
+  rehearsed = people.in_clinics(people.pairs([f"q{k}" for k in range(4)], 6, 0), clinic_b)
   data = runs.Data(rehearsed, people.pairs(["u0", "u1"], 3, 1).unlabelled(), people.pairs(people.PEOPLE, 4, 2))
   prepared = runs.prepare(find("multi_task/context"), source, data)
   own = source.scaling.inputs(rehearsed, MODEL)[1]

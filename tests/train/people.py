@@ -24,6 +24,12 @@ def pairs(names, windows, seed):
   return batches.Pairs(np.array(x, np.float32), np.array(y, np.float32), np.array(who))
 
 
+def in_clinics(windows, clinic_b):
+  """The same windows, as those of several clinics without labels."""
+  membership = batches.Membership(clinic_b, np.zeros_like(clinic_b))
+  return batches.ClinicPairs(windows.x_bt, windows.y_bt, windows.subject_b, membership=membership)
+
+
 def drawn(model, seed=0):
   """Parameters of a network as numbers of numpy, for what asks for their shapes alone: nothing is compiled."""
   shapes = jax.eval_shape(lambda: nets.make_net(model).init(jax.random.key(0), SAMPLES))

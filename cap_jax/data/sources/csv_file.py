@@ -280,7 +280,8 @@ def _read(
     raise DataError(
       str(path),
       f"no column is named after a signal (found: {', '.join(names[:8])})",
-      "rename one to SITE_pressure_mmhg or SITE_ppg, such as radial_pressure_mmhg, or map one: --channels=NAME:radial",
+      "rename one to SITE_pressure_mmhg, such as radial_pressure_mmhg or digital_pressure_mmhg (a finger's), or digital_ppg; or map one "
+      "to where it was measured: --channels=NAME:SITE, with SITE radial, brachial, digital, femoral, carotid or digital_ppg",
     )
   signal_names = [signal_by_column[name] for name in columns]
   twice = [name for name in columns if signal_names.count(signal_by_column[name]) > 1]
