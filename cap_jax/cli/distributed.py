@@ -136,8 +136,11 @@ def _begin(path: str, now: Any) -> bool:
       f"--workdir={path}: contains a finished run with other settings, see {results}; choose another folder"
     )
   if before != now:
+    old, new = (dict(_fields("", settings)) for settings in (before, now))
+    changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
     raise InputError(
-      f"--workdir={path}: contains a stopped run with other settings; choose another folder or remove it"
+      f"--workdir={path}: contains a stopped run with other settings or data, in {', '.join(changed[:5])}; choose another folder or "
+      "remove it"
     )
   for left in pathlib.Path(path).rglob("*"):
     if left.exists() and (".partial-" in left.name or left.relative_to(path).as_posix() in _RESULTS):

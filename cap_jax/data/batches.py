@@ -264,7 +264,13 @@ def _repeated(
 
 
 class Feed(Protocol):
-  """Windows of a stream that is not in memory. `stacks` yields (chunk, batch, …) arrays without end."""
+  """Windows of a stream that is not in memory.
+
+  `stacks` yields (chunk, batch, …) arrays without end. `digest` is the SHA-256 of all that they follow from but size and seed.
+  """
+
+  @property
+  def digest(self) -> str: ...
 
   def stacks(self, chunk: int, batch: int, seed: int) -> Iterator[dict[str, np.ndarray]]: ...
 

@@ -7,6 +7,7 @@ The next pool is read while this one is used.
 
 import concurrent.futures
 import dataclasses
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -152,6 +153,13 @@ class Stream:
     return str(self._source.manifest["sha256"])
 
   @property
+  def facts(self) -> tuple[object, ...]:
+    """Returns all that the windows follow from."""
+    part = (self.processes, len(self._blocks), self._blocks[0].shard, self._blocks[0].first)
+    affine = (self._gain_r.tolist(), self._offset_r.tolist())
+    return self.digest, self.subjects, self._signals, self._spec, part, affine
+
+  @property
   def pool(self) -> int:
     """Returns about how many windows are in memory together."""
     return max(self.count * POOL // max(len(self._blocks), POOL), 1)
@@ -278,6 +286,14 @@ class Scaled:
     count = len(next(iter(stream.covariates.values()), ())) or 1
     self._c_rq = scaling.standardise(stream.covariates, covariates, count)
     self._m_rq = scaling.standardise(stream.covariates, numerics, count)
+
+  @property
+  def digest(self) -> str:
+    """Returns the SHA-256 of all that the batches follow from but their size and seed."""
+    total = hashlib.sha256(repr((self._stream.facts, self._scaling)).encode())
+    for array in (self._c_rq, self._m_rq):
+      total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
 
   def stacks(self, chunk: int, batch: int, seed: int) -> Iterator[dict[str, np.ndarray]]:
     """Yields stacked batches without end.

@@ -207,9 +207,9 @@ def check_rates(study: study_config.Study) -> None:
 
 
 def store_hashes(study: study_config.Study) -> dict[str, str]:
-  """Returns path → SHA-256 of the stores of a study."""
-  paths = [path for path in (study.source_data, study.target_data) if path]
-  return {path: str(store.open_store(path).manifest["sha256"]) for path in paths}
+  """Returns path → SHA-256 of the stores of a study, of their records and of their division into parts."""
+  opened = {path: store.open_store(path) for path in (study.source_data, study.target_data) if path}
+  return {path: f"{one.manifest['sha256']} {one.split.digest}" for path, one in opened.items()}
 
 
 def unknown_level(study: study_config.Study) -> str:

@@ -186,8 +186,10 @@ def fit(
     raise splits.LeakError(f"{watch.name}: the stream of unlabelled windows contains their references; remove them")
   total = sum(stage.steps for stage in plans)
   plan_facts = [(one.steps, one.rate, one.freeze, one.rates, one.reads) for one in plans]
-  in_memory = {axis: part if isinstance(part, Mapping) else None for axis, part in streams.items()}
-  fingerprint = training_state.fingerprint(params, plan_facts, dataclasses.asdict(spec), in_memory)
+  fingerprint = ""
+  if watch.recorder.states is not None:  # takes a second for a large source
+    data = {axis: part if isinstance(part, Mapping) else part.digest for axis, part in streams.items()}
+    fingerprint = training_state.fingerprint(params, plan_facts, dataclasses.asdict(spec), data)
   states = training_state.TrainingStates(watch.name, fingerprint, watch.recorder.states)
   with states.running(), tqdm.tqdm(total=total, desc=watch.name, unit="step", leave=False) as progress:
     training = _TrainingRun(

@@ -22,6 +22,7 @@ from cap_jax.data import (
   subject_partition,
 )
 from cap_jax.data.sources import DATASETS
+from cap_jax.study import study_config, study_datasets
 from cap_jax.types import DataError, InputError
 from tests.signals.test_synchrony import pulses
 
@@ -481,3 +482,22 @@ def test_folds_leave_one_out_few_shot_and_covariates():
   ):
     with pytest.raises(ValueError, match=r"must|cannot|at least"):
       bad()
+
+
+def test_a_store_of_the_same_records_divided_otherwise_is_another(prepared, tmp_path):
+  """A resumed training must not learn from subjects that were to test it."""
+  how = dataclasses.replace(HOW, seed=1)
+  other = preparation.prepare(dataset(), tmp_path / "b", SPEC, how, shard_records=3)
+  assert other.manifest["sha256"] == prepared.manifest["sha256"]
+  assert other.split.subjects != prepared.split.subjects
+  one, two = (
+    study_datasets.store_hashes(study_config.Study(source_data=str(opened.path))) for opened in (prepared, other)
+  )
+  assert set(one.values()) != set(two.values())
+  names = sorted(prepared.split.subjects["training"])
+  scaling = scalings.fit(streamed(prepared, names))
+  digests = [stream.Scaled(streamed(prepared, some), own, ()).digest for some, own in (
+    (names, scaling), (names[1:], scaling), (names, dataclasses.replace(scaling, sd_mmhg=20.0)), (names, scaling)
+  )]  # fmt: skip
+  assert digests[0] == digests[3]
+  assert len(set(digests)) == 3

@@ -121,7 +121,7 @@ def test_a_stopped_transfer_resumes_to_the_same_bits(tmp_path):
   assert (tmp_path / "said").read_text().splitlines()[-1] == "stopped; run the same command again to resume"
   other = run("transfer", *SMALL, "--n_target=1", f"--workdir={folder}")
   assert other.returncode == 2
-  assert "contains a stopped run with other settings" in other.stderr
+  assert "contains a stopped run with other settings or data, in " in other.stderr
   stop_when(lambda: any(states.glob("002/0*")), arguments, signal.SIGKILL, tmp_path / "said")
   last = run("transfer", *SMALL, f"--workdir={folder}")
   assert last.returncode == 0, last.stderr
@@ -174,7 +174,7 @@ def test_a_run_that_fails_before_anything_is_worth_resuming_leaves_its_folder_fr
     assert path == str(folder)
   with pytest.raises(InputError, match="late"):
     failing_run(kept, {}, InputError("late"), "training_states/000")
-  with pytest.raises(InputError, match="contains a stopped run with other settings"):
+  with pytest.raises(InputError, match="contains a stopped run with other settings or data, in "):
     failing_run(kept, {"a": 1}, InputError("never"))
 
 

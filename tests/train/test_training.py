@@ -267,6 +267,8 @@ def test_an_unknown_optimizer_is_refused():
 class Failing:
   """Windows of which those of the third chunk are no numbers."""
 
+  digest = "of nothing"
+
   def __init__(self, part):
     self.part = part
 

@@ -136,7 +136,16 @@ def test_the_state_of_another_training_is_refused(tmp_path):
 def test_a_fingerprint_reports_values_shapes_and_names():
   x = np.arange(1000.0).reshape(500, 2)
   other = [
-    training_state.fingerprint(part) for part in ({"x": x}, {"y": x}, {"x": x[:400]}, {"x": x + 1}, {"x": 1.0}, {})
+    training_state.fingerprint(part)
+    for part in (
+      {"x": x},
+      {"y": x},
+      {"x": x[:400]},
+      {"x": x + 1},
+      {"x": 1.0},
+      {},
+      {"x": x + (np.arange(500) == 3)[:, None]},
+    )
   ]
   assert len(set(other)) == len(other)
 
