@@ -409,7 +409,7 @@ def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch, capsys):
   exec(code, scope)
   before, after = (float(line) for line in capsys.readouterr().out.splitlines() if re.fullmatch(r"\d+\.\d+", line))
   assert after < before
-  assert scope["own"].about["source"] == "wide"
+  assert scope["own"].about["source"] == "clinics"
   assert scope["source"].about["source"] == "wide"
   assert any(leaf.fate == "transferred" for leaf in scope["report"])
   assert (tmp_path / "runs" / "source").is_dir()
