@@ -487,9 +487,8 @@ SOURCES: dict[str, Scenario] = {
   "bedside": Scenario(POPULATIONS["patients"], BEDSIDE, rhythm=VENTILATED),
 }
 
-EDGE_S = (
-  1.0  # of a record that a simulated clinic's line has filtered, cut off at each end: the filter takes it as periodic
-)
+# cut off at each end of a record that a simulated clinic's line has filtered, since the filter takes it as periodic
+EDGE_S = 1.0
 
 # Thousands of small clinics, from which a network learns to tell lines from arteries. Shares are choices: mostly wide ranges of
 # healthy people, with the rhythm of rest or of a ventilator; some patients; some people like those of the reference cohort.

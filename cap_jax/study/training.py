@@ -81,8 +81,8 @@ def source_network(
 
   If the task is the wave, it fits σ and the detector on the training subjects, and calibrates intervals on the validation
   subjects, as the devices of `uncertainty_source` measure them: behind a line of its own each, or in several simulated
-  clinics, so the intervals are conformal over people and lines together. The fallback is fitted without these devices, whose wrong gains would bend it, and
-  without the lines of simulated clinics.
+  clinics, so the intervals are conformal over people and lines together. The fallback is fitted without these devices, whose wrong
+  gains would bend it, and without the lines of simulated clinics.
 
   Args:
     study: of the network.

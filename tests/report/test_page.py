@@ -138,7 +138,9 @@ def test_a_record_of_beats(small_study):
 @pytest.fixture(scope="module")
 def chromium():
   """A headless browser; where CAP_JAX_CHROMIUM is "required" its absence is a failure, else a skip."""
-  playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+  playwright = pytest.importorskip(
+    "playwright.sync_api", reason="needs playwright: pip install -r requirements-dev.txt"
+  )
   path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
   if path is None:
     absent = pytest.fail if os.environ.get("CAP_JAX_CHROMIUM") == "required" else pytest.skip
