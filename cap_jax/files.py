@@ -3,12 +3,41 @@
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Iterator
 
 import filelock
 
+from cap_jax.types import DataError
+
 LOCK = ".lock"  # in a locked folder
 _WINDOWS = os.name == "nt"
+_KINDS = {
+  stat.S_IFIFO: "a named pipe",
+  stat.S_IFSOCK: "a socket",
+  stat.S_IFCHR: "a device",
+  stat.S_IFBLK: "a device",
+  stat.S_IFDIR: "a folder",
+}
+
+
+def regular(path: str | os.PathLike[str]) -> str:
+  """Returns the path of a regular file, which is safe to open.
+
+  A pipe blocks its reader, and a device may never end. Every file that others may have written passes here before this
+  package or a library opens it.
+
+  Args:
+    path: of the file; links are followed.
+
+  Raises:
+    OSError: there is no such file, or it cannot be reached.
+    DataError: it is no regular file.
+  """
+  kind = stat.S_IFMT(os.stat(path).st_mode)
+  if kind != stat.S_IFREG:
+    raise DataError(os.fspath(path), f"is {_KINDS.get(kind, 'no regular file')}", "copy the data into a regular file")
+  return os.fspath(path)
 
 
 @contextlib.contextmanager

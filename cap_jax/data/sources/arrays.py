@@ -47,7 +47,7 @@ def check_matlab(path: pathlib.Path) -> None:
   """
   with datasets.reading(str(path), _DAMAGED, path.stem):
     size = path.stat().st_size
-  command = [sys.executable, "-c", _READER, os.fspath(path), str(folders.largest(size))]
+  command = [sys.executable, "-c", _READER, os.fspath(path), str(int(folders.most_bytes()))]
   patience_s = _PATIENCE_S + size / _SLOWEST
   try:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience_s)
@@ -65,7 +65,7 @@ def _check_zip(path: pathlib.Path) -> None:
     DataError: the content is far too large for the archive.
   """
   with zipfile.ZipFile(path) as archive:
-    folders.check_size(str(path), sum(item.file_size for item in archive.infolist()), path)
+    folders.check_size(str(path), sum(item.file_size for item in archive.infolist()))
 
 
 def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -86,7 +86,7 @@ def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
           raise DataError(
             str(path), "is a MATLAB 7.3 file", "save it with -v7, or use --format=pulsedb or --format=uci"
           )
-      folders.check_size(str(path), _declared(path), path)
+      folders.check_size(str(path), _declared(path))
       check_matlab(path)
       contents = {name: value for name, value in scipy.io.loadmat(path).items() if not name.startswith("__")}
   return _with_fields({name: value for name, value in contents.items() if isinstance(value, np.ndarray)})

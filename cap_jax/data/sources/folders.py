@@ -1,40 +1,50 @@
-"""Finds files in a folder, and refuses those outside it and those that expand far beyond their size."""
+"""Finds files in a folder, and refuses those outside it and those whose content is too large."""
 
 import contextlib
+import math
 import os
 import pathlib
 import resource
 from collections.abc import Iterator
 
-from cap_jax.types import DataError
+from cap_jax.types import DataError, InputError
 
-_LARGE = 1 << 28  # bytes in memory that are always allowed
+MOST_GB = "CAP_JAX_MAX_RECORD_GB"  # environment variable that raises the bound
+_MOST_GB = 0.4  # the clock and one wave of 24 h at 250 Hz are 0.35
 _SPARE = 1 << 29
-_SWELL = 256  # ratio of memory to size on disk that is allowed: waves compress 10 to 20 times, bombs a thousand
 
 
-def check_size(where: str, declared: float, *paths: pathlib.Path) -> None:
-  """Checks that files are large enough for the samples that they declare.
+def most_bytes() -> float:
+  """Returns the largest size of a decoded record [bytes], from the environment variable `MOST_GB` if it is set.
+
+  Raises:
+    InputError: the variable is no positive number.
+  """
+  text = os.environ.get(MOST_GB, "") or str(_MOST_GB)
+  try:
+    most = float(text)
+  except ValueError:
+    most = math.nan
+  if not most > 0:
+    raise InputError(f"{MOST_GB}={text}: must be a positive number of gigabytes, such as 4")
+  return 1e9 * most
+
+
+def check_size(where: str, declared: float) -> None:
+  """Checks the size of a record before it is decoded. The bound does not depend on the size of the file.
 
   Args:
     where: what is read, for messages.
-    declared: bytes that it would take in memory.
-    paths: files that contain it.
+    declared: bytes that it takes in memory.
 
   Raises:
-    DataError: the files are far too small.
+    DataError: it is larger than `most_bytes`.
   """
-  if declared <= _LARGE:
-    return
-  stored_bytes = sum(path.stat().st_size for path in paths if path.is_file())
-  if declared > largest(stored_bytes):
-    problem = f"declares {declared / 1e9:.1f} GB of samples, but its files contain {stored_bytes / 1e6:.3g} MB"
-    raise DataError(where, problem, "download the file again, or omit the record")
-
-
-def largest(stored_bytes: int) -> int:
-  """Returns the bytes of memory that files of `stored_bytes` may take."""
-  return max(_SWELL * stored_bytes, _LARGE)
+  most = most_bytes()
+  if declared > most:
+    problem = f"contains {declared / 1e9:.3g} GB of samples, above the limit of {most / 1e9:g} GB"
+    remedy = f"split the record, or set the environment variable {MOST_GB}={math.ceil(declared / 1e9)} if it is sound"
+    raise DataError(where, problem, remedy)
 
 
 @contextlib.contextmanager

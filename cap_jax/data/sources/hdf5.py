@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pathlib
 from collections.abc import Iterator
 
 import h5py
@@ -39,7 +38,7 @@ def _own(data: h5py.Group | h5py.Dataset, file: h5py.File) -> h5py.Group | h5py.
   if outside:
     raise DataError(path, f"{data.name} is stored in another file", "store it in this file")
   if isinstance(data, h5py.Dataset):
-    folders.check_size(f"{path}: {data.name}", 8.0 * data.size, pathlib.Path(path))
+    folders.check_size(f"{path}: {data.name}", 8.0 * data.size)
   return data
 
 

@@ -94,7 +94,7 @@ def _compact(path: str) -> dict[str, np.ndarray]:
   """Returns record → (time, 3) array of a file of the compact form."""
   with datasets.reading(path, _REMEDY):
     with zipfile.ZipFile(path) as archive:
-      folders.check_size(path, sum(item.file_size for item in archive.infolist()), pathlib.Path(path))
+      folders.check_size(path, sum(item.file_size for item in archive.infolist()))
     with np.load(path, allow_pickle=False) as file:
       return {name: file[name] for name in file.files}
 

@@ -62,7 +62,7 @@ def _check_size(path: pathlib.Path) -> None:
     DataError: the content is far too large for the file.
   """
   metadata = pyarrow.parquet.read_metadata(path)
-  folders.check_size(str(path), 8.0 * metadata.num_rows * metadata.num_columns, path)
+  folders.check_size(str(path), 8.0 * metadata.num_rows * metadata.num_columns)
 
 
 def _name(subject: Any) -> str:

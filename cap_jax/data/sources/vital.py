@@ -122,7 +122,7 @@ def _read_vital(
     rates = [track.srate for name in channels if (track := file.find_track(name)) is not None]
     seconds = max(float(file.dtend) - float(file.dtstart), 0.0)
     # each numeric is read once a second
-    folders.check_size(str(path), 8 * seconds * (sum(rates) + len(NUMERICS)), path)
+    folders.check_size(str(path), 8 * seconds * (sum(rates) + len(NUMERICS)))
     for name in channels:
       track = file.find_track(name)
       if track is not None and track.srate > 0 and track.recs:

@@ -108,13 +108,13 @@ def channels_of(name: str, root: str, channels: Container[str]) -> dict[str, tup
   Raises:
     DataError: the record cannot be read, is damaged, or has a file elsewhere.
   """
-  files = _files(name, root)
+  _files(name, root)
   tracks: dict[str, tuple[np.ndarray, np.ndarray, str]] = {}
   with datasets.reading(name, _REMEDY):
     record = wfdb.rdheader(name)
     segments = [(name, 0)]
     frames = max(record.samps_per_frame or [1]) if isinstance(record, wfdb.Record) else 1
-    folders.check_size(name, 16.0 * (record.sig_len or 0) * frames, *files)  # at least a clock and a wave
+    folders.check_size(name, 16.0 * (record.sig_len or 0) * frames)  # at least a clock and a wave
     if isinstance(record, wfdb.MultiRecord):  # wfdb does not join segments if one is missing
       starts = np.cumsum([0, *record.seg_len])[:-1].tolist()
       folder = os.path.dirname(name)
