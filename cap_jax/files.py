@@ -3,15 +3,20 @@
 import contextlib
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 
 import filelock
 
-from cap_jax.types import DataError
+from cap_jax import own_files
+from cap_jax.types import DataError, InputError
 
-LOCK = ".lock"  # in a locked folder
 _WINDOWS = os.name == "nt"
+if not _WINDOWS:
+  import fcntl
+
+LOCK = ".cap_jax.lock"  # an empty file in a locked folder
 _KINDS = {
   stat.S_IFIFO: "a named pipe",
   stat.S_IFSOCK: "a socket",
@@ -44,18 +49,32 @@ def regular(path: str | os.PathLike[str]) -> str:
 def write_atomically(*paths: str | os.PathLike[str]) -> Iterator[list[str]]:
   """Yields temporary names to write to.
 
-  If the block succeeds, they are renamed to `paths`, one after another. If it fails, they are removed.
+  If the block succeeds, they are renamed to `paths`, several under a lock, so that two processes never mix their files.
+  If it fails, they are removed.
+
+  Args:
+    *paths: of files in one folder. In a folder with a list of own files, only these are replaced.
+
+  Raises:
+    InputError: a file of another origin has one of the names.
+    OSError: the disk is full or write-protected.
   """
   for path in paths:
     if os.path.isdir(path):  # otherwise detected only after the other files are renamed
       raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-  partial = [f"{os.fspath(path)}.partial-{os.getpid()}" for path in paths]
+  partial = [f"{os.fspath(path)}.partial-{own_files.token()}" for path in paths]
+  own = own_files.of(paths[0])
   try:
+    if own is not None:
+      own.claim(*paths, partial=partial)
     yield partial
     for written in partial:
       sync(written)
-    for written, path in zip(partial, paths, strict=True):
-      os.replace(written, path)
+    with _renaming(os.path.dirname(os.path.abspath(paths[0])), len(paths) > 1):
+      for written, path in zip(partial, paths, strict=True):
+        os.replace(written, path)
+    if own is not None:
+      own.forget(*partial)
   except OSError as error:
     if error.filename is None and error.errno is not None:  # a full disk is reported without the file
       error.filename = os.fspath(paths[0])
@@ -64,6 +83,70 @@ def write_atomically(*paths: str | os.PathLike[str]) -> Iterator[list[str]]:
     for written in partial:
       with contextlib.suppress(FileNotFoundError):
         os.remove(written)
+
+
+@contextlib.contextmanager
+def _renaming(folder: str, several: bool) -> Iterator[None]:
+  """Lets one process at a time rename several files in a folder, where the system can lock a folder (no Windows)."""
+  if not several or _WINDOWS:
+    yield
+    return
+  handle = os.open(folder, os.O_RDONLY)
+  try:
+    with contextlib.suppress(OSError):  # not every network file system has such locks
+      fcntl.flock(handle, fcntl.LOCK_EX)
+    yield
+  finally:
+    os.close(handle)
+
+
+def install_folder(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+  """Copies a folder of regular files to a new path, where it appears when it is complete.
+
+  Args:
+    source: the folder.
+    path: the new folder.
+
+  Raises:
+    InputError: something is at the path.
+    OSError: the disk is full or write-protected; nothing is left behind.
+  """
+  path = os.path.abspath(path)
+  names = [
+    os.path.relpath(os.path.join(place, name), source)
+    for place, inner, outer in os.walk(source)
+    for name in sorted((*inner, *outer))
+  ]
+  partial = f"{path}.partial-{own_files.token()}"
+  own_files.makedirs(os.path.dirname(path))
+  own = own_files.of(path)
+  made: list[str] = []
+  both = [[place, *(os.path.join(place, name) for name in names)] for place in (path, partial)]
+  try:
+    if own is not None:
+      own.claim(*both[0], partial=both[1])
+    own_files.check_free(path)
+    for name in ("", *names):
+      origin, copy = os.path.join(source, name), os.path.join(partial, name)
+      is_folder = os.path.isdir(origin)
+      if is_folder:
+        os.mkdir(copy)
+      made.append(copy)
+      if not is_folder:
+        shutil.copyfile(origin, copy)
+    sync(partial)
+    os.rename(partial, path)
+    made = []
+    if own is not None:
+      own.forget(*both[1])
+    sync(os.path.dirname(path), deep=False)
+  except OSError as error:
+    error.filename = path  # rather than a file that is gone
+    raise
+  finally:
+    for copy in reversed(made):
+      with contextlib.suppress(OSError):  # gone, or not empty
+        os.rmdir(copy) if os.path.isdir(copy) else os.remove(copy)
 
 
 def sync(path: str | os.PathLike[str], deep: bool = True) -> None:
@@ -102,8 +185,8 @@ def check_room(folder: str | os.PathLike[str], size: int) -> None:
   """
   if not hasattr(os, "posix_fallocate"):
     return
-  place = os.path.join(folder, "room")
-  with open(place, "wb") as file:
+  place = os.path.join(folder, f"room-{own_files.token()}")
+  with open(place, "xb") as file:
     try:
       os.posix_fallocate(file.fileno(), 0, max(size, 1))
     finally:
@@ -140,8 +223,11 @@ def lock_folder(folder: str | os.PathLike[str], wait: bool = True) -> Iterator[N
 
   Raises:
     BlockingIOError: another process has the lock, and `wait` is False.
+    InputError: a file of another origin has the name of the lock.
   """
   place = os.path.join(folder, LOCK)
+  if os.path.lexists(place) and (os.path.islink(place) or not os.path.isfile(place) or os.path.getsize(place)):
+    raise InputError(f"{place}: is not a lock of cap_jax; move it elsewhere")
   lock = filelock.FileLock(place, timeout=-1 if wait else 0)
   try:
     lock.acquire()

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from absl import flags
 
+from cap_jax import own_files
 from cap_jax.cli import dataset_flags, launcher, output_folders
 from cap_jax.data import datasets, recordings
 from cap_jax.inference import pretrained
@@ -171,10 +172,11 @@ def main() -> None:
     place = os.path.join(partial, "checkpoint")
     checkpoint.save(place, trained)
     text = card(trained, checkpoint.digest(place), os.path.basename(os.path.normpath(folder)), measured)
+    own = own_files.begin(partial)
     for part in os.listdir(place):
-      os.rename(os.path.join(place, part), os.path.join(partial, part))
+      own.rename(os.path.join(place, part), os.path.join(partial, part))
     os.rmdir(place)
-    pathlib.Path(partial, "README.md").write_text(text, encoding="utf-8")
+    pathlib.Path(own_files.claimed(os.path.join(partial, "README.md"))).write_text(text, encoding="utf-8")
   print(f"{folder}/README.md")
 
 

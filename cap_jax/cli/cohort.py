@@ -13,7 +13,7 @@ import pandas
 import tqdm
 from absl import flags
 
-from cap_jax import clinics
+from cap_jax import clinics, files, own_files
 from cap_jax.arteries import cohort, network, plausibility, population, profiles
 from cap_jax.cli import launcher, output_folders
 from cap_jax.data.sources import pwdb_writer
@@ -49,7 +49,7 @@ def _table(subjects: population.Subject) -> dict[str, np.ndarray]:
 def _write_npz(folder: str, subjects: population.Subject) -> None:
   blocks = [jax.tree.map(lambda x, k=keep: np.asarray(x[:k]), cohort.beats(block)) for keep, block in _blocks(subjects)]
   waves = {site: np.concatenate([part[site] for part in blocks]) for site in blocks[0]}
-  np.savez(os.path.join(folder, "cohort.npz"), **waves, **_table(subjects))  # type: ignore[arg-type]
+  np.savez(own_files.claimed(os.path.join(folder, "cohort.npz")), **waves, **_table(subjects))  # type: ignore[arg-type]
 
 
 def _write_pwdb(folder: str, subjects: population.Subject) -> None:
@@ -81,11 +81,15 @@ def main() -> None:
     spec = clinics.POPULATIONS[_POPULATION.value]
     subjects = plausibility.draw(jax.random.key(_SEED.value), spec, _SUBJECTS.value)
     {"npz": _write_npz, "pwdb": _write_pwdb}[_FORMAT.value](folder, subjects)
-    pandas.DataFrame(_table(subjects)).to_csv(os.path.join(folder, "subjects.csv"), index=False, float_format="%.7g")
+    with files.write_atomically(os.path.join(folder, "subjects.csv")) as (partial,):
+      pandas.DataFrame(_table(subjects)).to_csv(partial, index=False, float_format="%.7g")
     facts = launcher.provenance(data="in silico", population=_POPULATION.value, seed=str(_SEED.value))
-    with open(os.path.join(folder, "about.json"), "w", encoding="utf-8") as file:
+    with (
+      files.write_atomically(os.path.join(folder, "about.json")) as (partial,),
+      open(partial, "w", encoding="utf-8") as file,
+    ):
       json.dump(facts, file, indent=2)
     if _PLOT.value:
-      with open(os.path.join(folder, "waves.png"), "wb") as file:
-        file.write(_sheet(subjects))
+      with files.write_atomically(os.path.join(folder, "waves.png")) as (partial,), open(partial, "wb") as image:
+        image.write(_sheet(subjects))
   print(f"{output}: {_SUBJECTS.value} virtual subjects (in silico)")

@@ -20,7 +20,7 @@ from typing import Any
 import jax
 from absl import flags
 
-from cap_jax import files
+from cap_jax import files, own_files
 from cap_jax.cli import output_folders
 from cap_jax.train import host_liveness, training_state
 from cap_jax.train.clock import DivergedError
@@ -41,7 +41,7 @@ _HOST_S = flags.DEFINE_integer(
 _COLLECTIVE_S = flags.DEFINE_integer(
   "collective_timeout_s", _TIMEOUTS.collective_s, "seconds that hosts wait for one that is alive", lower_bound=1
 )
-_STATES, _SETTINGS, _LOGS = "training_states", "run_settings.json", "logs"
+_STATES, _SETTINGS = "training_states", "run_settings.json"
 _RESULTS = ("source", "checkpoint", "best", "split.json")  # results that a resumed run writes again
 
 
@@ -96,40 +96,35 @@ def _fields(name: str, value: Any) -> Iterator[tuple[str, str]]:
       yield path or "checkpoint", repr(part)
 
 
-def _begin(path: str, now: Any) -> bool:
+def _begin(path: str, now: Any) -> tuple[own_files.OwnFiles, bool]:
   """Makes a work folder, or opens one in which a run with the same settings was stopped, see `work_folder`.
 
-  Results of the stopped run and files whose names contain `.partial-` are removed; training states, metrics and other
-  files stay.
+  Results of the stopped run are removed, as it writes them again; training states, metrics and files of others stay.
 
   Args:
-    path: of the folder.
+    path: of the folder, which is locked.
     now: settings of the run, as JSON reads them.
 
   Returns:
-    Whether the run is new.
+    The list of the run's own files, and whether the run is new.
 
   Raises:
     output_folders.FinishedError: the same run was finished here.
     InputError: the folder has other content, or cannot be made.
   """
   note = os.path.join(path, _SETTINGS)
-  if not os.path.exists(note):
-    # a process that was killed at its start leaves such files
-    for left in pathlib.Path(path).glob(f"{_SETTINGS}.partial-*"):
-      left.unlink()
+  if not os.path.lexists(note):
+    if own_files.exists(path):
+      own_files.begin(path).end()  # its process was killed before it wrote the settings
     output_folders.new_folder(path)
+    own = own_files.begin(path)
     _write_note(path, now, finished=False)
-    return True
-  try:
-    with open(note, encoding="utf-8") as file:
-      content = json.load(file)
-    before, finished = content["settings"], bool(content["finished"])
-  except (OSError, ValueError, LookupError, TypeError) as error:
-    raise InputError(f"{note}: damaged ({error!r}); choose another --workdir or remove this one") from error
-  results = os.path.join(path, "checkpoint")
+    return own, True
+  before, finished = _read_note(note)
   if finished:
-    shutil.rmtree(os.path.join(path, _STATES), ignore_errors=True)  # left by a kill after the end
+    if own_files.exists(path):
+      _end(path, own_files.begin(path))  # its process was killed after the end
+    results = os.path.join(path, "checkpoint")
     if before == now:
       raise output_folders.FinishedError(f"{path}: this run is finished; see {results}")
     raise InputError(
@@ -142,11 +137,35 @@ def _begin(path: str, now: Any) -> bool:
       f"--workdir={path}: contains a stopped run with other settings or data, in {', '.join(changed[:5])}; choose another folder or "
       "remove it"
     )
-  for left in pathlib.Path(path).rglob("*"):
-    if left.exists() and (".partial-" in left.name or left.relative_to(path).as_posix() in _RESULTS):
-      shutil.rmtree(left) if left.is_dir() else left.unlink()
+  if not own_files.exists(path):
+    raise InputError(
+      f"--workdir={path}: contains a stopped run of an earlier release, or lacks its {own_files.LIST}; choose another folder"
+    )
+  own = own_files.begin(path)
+  for name in _RESULTS:
+    own.make_free(os.path.join(path, name))
   print(f"{path}: resuming the stopped run", file=sys.stderr)
-  return False
+  return own, False
+
+
+def _read_note(note: str) -> tuple[Any, bool]:
+  """Returns the settings of a run, and whether it is finished.
+
+  Raises:
+    InputError: the file is damaged.
+  """
+  try:
+    with open(files.regular(note), encoding="utf-8") as file:
+      content = json.load(file)
+    return content["settings"], bool(content["finished"])
+  except (OSError, ValueError, LookupError, TypeError) as error:
+    raise InputError(f"{note}: damaged ({error!r}); choose another --workdir or remove this one") from error
+
+
+def _end(path: str, own: own_files.OwnFiles) -> None:
+  """Removes what only an unfinished run needs."""
+  own.remove(os.path.join(path, _STATES))
+  own.end()
 
 
 def _write_note(path: str, settings: Any, finished: bool) -> None:
@@ -157,19 +176,15 @@ def _write_note(path: str, settings: Any, finished: bool) -> None:
 
 
 @contextlib.contextmanager
-def _released_on_error(path: str, is_new: bool) -> Iterator[None]:
-  """Empties a new work folder if its run fails before anything is worth resuming, so that a corrected command can use it."""
+def _released_on_error(path: str, own: own_files.OwnFiles, is_new: bool) -> Iterator[None]:
+  """Removes the run's own files from a new work folder if it fails before anything is worth resuming, so that a corrected
+  command can use the folder."""
   try:
     yield
   except (InputError, UnfitError, DivergedError):
-    states = os.path.join(path, _STATES)
-    if is_new and not (os.path.isdir(states) and os.listdir(states)):
-      for name in (_STATES, _SETTINGS, _LOGS, *_RESULTS):
-        left = os.path.join(path, name)
-        if os.path.isdir(left):
-          shutil.rmtree(left)
-        elif os.path.exists(left):
-          os.unlink(left)
+    if is_new and not any(entry.is_dir() for entry in pathlib.Path(path, _STATES).glob("*")):
+      own.remove(path)
+      own.end()
     raise
 
 
@@ -203,7 +218,7 @@ def work_folder(
   states = os.path.join(path, _STATES)
   with contextlib.ExitStack() as stack:
     try:
-      os.makedirs(path, exist_ok=True)
+      own_files.makedirs(path)
       stack.enter_context(files.lock_folder(path, wait=False))  # before reading anything in it
     except BlockingIOError as error:
       raise InputError(f"--workdir={path}: another process is running there; wait for it to finish") from error
@@ -211,12 +226,12 @@ def work_folder(
       raise InputError(f"--workdir={path}: cannot be used ({error.strerror}); choose another folder") from error
     now = json.loads(json.dumps([_plain(one) for one in settings]))
     try:
-      is_new = _begin(path, now)
+      own, is_new = _begin(path, now)
     except output_folders.FinishedError as error:
       if watch is not None:  # the other hosts must end too
         raise InputError(str(error)) from error
       raise
-    with _released_on_error(path, is_new):
+    with _released_on_error(path, own, is_new):
       yield path, training_state.StateKeeper(states)
     _write_note(path, now, finished=True)
-    shutil.rmtree(states, ignore_errors=True)
+    _end(path, own)

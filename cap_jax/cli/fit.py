@@ -14,7 +14,7 @@ import numpy as np
 import pandas
 from absl import flags
 
-from cap_jax import clinics
+from cap_jax import clinics, files
 from cap_jax.arteries import fit, population
 from cap_jax.cli import launcher, output_folders
 from cap_jax.data import datasets, recordings
@@ -88,15 +88,19 @@ def main() -> None:
     time_s = np.arange(_SAMPLES) / _SAMPLES * period_s
     table = {"time_s": time_s, "measured_mmhg": p_t, "model_mmhg": beat_fit.p_t}
     table |= {} if q_t is None else {"flow_ml_s": q_t}
-    pandas.DataFrame(table).round(4).to_csv(os.path.join(folder, "fit.csv"), index=False)
+    with files.write_atomically(os.path.join(folder, "fit.csv")) as (partial,):
+      pandas.DataFrame(table).round(4).to_csv(partial, index=False)
     resistance = (beat_fit.subject.map_mmhg - beat_fit.subject.p_out_mmhg) / (
       beat_fit.subject.sv_ml * beat_fit.subject.hr_bpm / 60
     )
     facts |= {"rms_mmhg": round(beat_fit.rms_mmhg, 3), "resistance_mmhg_s_ml": round(float(resistance), 4)}
     subject = {name: round(float(value), 5) for name, value in beat_fit.subject._asdict().items()}
-    with open(os.path.join(folder, "fit.json"), "w", encoding="utf-8") as file:
+    with (
+      files.write_atomically(os.path.join(folder, "fit.json")) as (partial,),
+      open(partial, "w", encoding="utf-8") as file,
+    ):
       json.dump({**facts, "subject": subject}, file, indent=2)
-    with open(os.path.join(folder, "fit.png"), "wb") as image:
+    with files.write_atomically(os.path.join(folder, "fit.png")) as (partial,), open(partial, "wb") as image:
       image.write(figures.to_png(sheets.fitted(time_s, p_t, beat_fit.p_t, q_t)))
   fitted = ", ".join(f"{name} {subject[name]:.4g}" for name in (fit.WITHOUT_FLOW if q_t is None else fit.WITH_FLOW))
   print("\n".join(f"{name}: {value}" for name, value in facts.items()))

@@ -2,11 +2,10 @@
 
 import contextlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 
-from cap_jax import files
+from cap_jax import files, own_files
 from cap_jax.types import InputError
 
 
@@ -28,7 +27,7 @@ def new_folder(path: str, flag: str = "--workdir") -> str:
     InputError: the folder is not empty, or cannot be made.
   """
   try:
-    os.makedirs(path, exist_ok=True)
+    own_files.makedirs(path)
     if set(os.listdir(path)) - {files.LOCK}:
       raise InputError(f"{flag}={path}: is not empty; choose another folder or remove it")
   except OSError as error:
@@ -43,9 +42,11 @@ def open_folder(path: str) -> None:
     InputError: the folder has files but no study, or cannot be made.
   """
   try:
-    os.makedirs(path, exist_ok=True)
-    # a process that was killed at its start leaves such files
-    others = [name for name in os.listdir(path) if not name.startswith(("study.json.partial-", files.LOCK))]
+    own_files.makedirs(path)
+    own = own_files.of(os.path.join(path, "study.json")) if own_files.exists(path) else None
+    # a process that was killed at its start leaves its list, and what is in it
+    others = [name for name in os.listdir(path) if name not in (files.LOCK, own_files.LIST)]
+    others = [name for name in others if own is None or os.path.join(path, name) not in own]
     if others and not os.path.exists(os.path.join(path, "study.json")):
       raise InputError(f"--workdir={path}: contains files but no study to resume; choose another folder")
   except OSError as error:
@@ -84,16 +85,23 @@ def whole_folder(path: str, flag: str) -> Iterator[str]:
   check_absent(path, flag)
   final = os.path.abspath(path)
   try:
-    os.makedirs(os.path.dirname(final), exist_ok=True)
+    own_files.makedirs(os.path.dirname(final))
     partial = tempfile.mkdtemp(prefix=f"{os.path.basename(final)}.", dir=os.path.dirname(final))
   except OSError as error:
     raise InputError(f"{flag}={path}: cannot be created ({error.strerror}); choose another folder") from error
+  own = own_files.begin(partial)
   try:
     yield partial
+    own.end()
     os.chmod(partial, 0o755)  # mkdtemp makes it readable by the owner only
     os.rename(partial, final)
-  finally:
-    shutil.rmtree(partial, ignore_errors=True)
+  except BaseException:
+    if own_files.exists(partial):
+      own.remove(partial)
+      own.end()
+    with contextlib.suppress(OSError):  # others put files there
+      os.rmdir(partial)
+    raise
 
 
 def check_file(path: str | None, flag: str) -> None:

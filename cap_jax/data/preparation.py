@@ -8,7 +8,6 @@ import json
 import multiprocessing
 import os
 import pathlib
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from cap_jax import config, files, worker_processes
+from cap_jax import config, files, own_files, worker_processes
 from cap_jax.data import conditioning, datasets, recordings, shards, store, subject_partition
 from cap_jax.types import DataError, InputError
 
@@ -38,16 +37,34 @@ def _groups(dataset: datasets.DataSet, size: int) -> list[tuple[str, list[datase
   ]
 
 
-def _inputs(path: str) -> list[tuple[str, int, int]]:
-  """Returns (name, size, modification time) of all files at a path, and of files beside it that share its stem."""
+def _inputs(path: str, output: pathlib.Path) -> list[tuple[str, str]]:
+  """Returns (name, SHA-256) of all files at a path, and of files beside it that share its stem.
+
+  Args:
+    path: file or folder of the data set.
+    output: folder of the store. It is no input, and nor is that of another preparation that is under way.
+  """
   root = pathlib.Path(path)
-  paths = root.rglob("*") if root.is_dir() else root.parent.glob(f"{root.stem}*")
-  stats = [(str(file), file.stat()) for file in sorted(paths) if file.is_file()]
-  return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+  paths: list[str] = []
+  if root.is_dir():
+    for folder, inner, names in os.walk(root):
+      kept = [one for one in inner if not own_files.exists(os.path.join(folder, one))]
+      inner[:] = sorted(one for one in kept if pathlib.Path(folder, one).resolve() != output.resolve())
+      paths += [os.path.join(folder, name) for name in sorted(names)]
+  elif root.parent.is_dir():
+    paths = sorted(str(file) for file in root.parent.iterdir() if file.name.startswith(root.stem))
+  regular = [one for one in paths if os.path.isfile(one)]
+  bar = tqdm.tqdm(regular, desc="checking input", unit="file", leave=False, delay=2)
+  return [(name, store.digest_of_file(name)) for name in bar]
 
 
 def _write_plan(
-  root: pathlib.Path, dataset: datasets.DataSet, spec: config.Conditioning, how: subject_partition.Partition, size: int
+  root: pathlib.Path,
+  dataset: datasets.DataSet,
+  spec: config.Conditioning,
+  how: subject_partition.Partition,
+  size: int,
+  inputs: Sequence[tuple[str, str]],
 ) -> None:
   """Writes the plan of a new preparation, or checks that it matches the plan already there.
 
@@ -58,7 +75,7 @@ def _write_plan(
     [
       dataset.name,
       recordings.channel_texts(dataset.channels),
-      _inputs(dataset.path),
+      inputs,
       dataclasses.asdict(spec),
       dataclasses.asdict(how),
       size,
@@ -75,34 +92,34 @@ def _write_plan(
   file = root / store.PLAN
   if file.is_file():
     with datasets.reading(str(file), "choose another folder or remove this one"):
-      recorded_plan = json.loads(file.read_text(encoding="utf-8"))
-    if recorded_plan != plan:
+      recorded_plan = json.loads(pathlib.Path(files.regular(file)).read_text(encoding="utf-8"))
+    if recorded_plan != plan or not own_files.exists(root):
       raise InputError(
         f"--output={root}: contains a stopped preparation with other data or settings; choose another folder or remove it"
       )
     return
-  if any(
-    not path.name.startswith((f"{store.PLAN}.partial-", files.LOCK)) for path in root.iterdir()
-  ):  # left behind by a preparation that was killed at once
+  if own_files.exists(root):
+    own_files.begin(root).end()  # left behind by a preparation that was killed at once
+  if any(path.name != files.LOCK for path in root.iterdir()):
     raise InputError(f"--output={root}: is not empty; choose another folder")
+  own_files.begin(root)
   with files.write_atomically(file) as (partial,), open(partial, "w", encoding="utf-8") as writing:
     json.dump(plan, writing)
 
 
 def _finished(root: pathlib.Path, name: str) -> dict[str, Any] | None:
-  """Returns the summary of a shard that is complete, or None. Removes a shard that was changed."""
+  """Returns the summary of a shard that is complete, or None for one that is missing or was changed."""
   file = root / f"{name}.{shards.SUMMARY}"
   if not ((root / name).is_dir() and file.is_file()):
     return None
   with (
     datasets.reading(str(file), "remove the shard and its .json, then run the same command again"),
-    open(file, encoding="utf-8") as f,
+    open(files.regular(file), encoding="utf-8") as f,
   ):
     summary = json.load(f)
     intact = summary["sha256"] == store.digest(root / name)
   if not intact:
     print(f"{root / name}: was modified after it was written; writing it again", file=sys.stderr)
-    shutil.rmtree(root / name)
     return None
   return summary
 
@@ -141,25 +158,32 @@ def prepare(
   if dataset.lost and strict:
     raise dataset.lost[0]
   root = pathlib.Path(output)
+  is_new = not root.exists()
   try:
-    root.mkdir(parents=True, exist_ok=True)
+    own_files.makedirs(root)
   except FileExistsError as error:
     raise InputError(f"--output={root}: is a file; choose a folder") from error
   groups = _groups(dataset, shard_records)
   try:
     with files.lock_folder(root, wait=False):
-      _write_plan(root, dataset, spec, how, shard_records)
+      inputs = _inputs(dataset.path, root)
+      _write_plan(root, dataset, spec, how, shard_records, inputs)
       if store.exists(root):  # finished, or interrupted after its manifest was written
         return _tidied(root)
+      own = own_files.begin(root)
       try:
         done = _write(root, groups, spec, workers, strict)
-        return _finish(root, dataset, spec, how, [done[name] for name, _ in groups])
+        return _finish(root, dataset, spec, how, [done[name] for name, _ in groups], inputs)
       except DataError:
         if not any(path.stat().st_size > len("[]") for path in root.glob(f"shard-*/{store.RECORDS}")):
-          shutil.rmtree(root, ignore_errors=True)  # no good record: nothing to resume from
+          own.remove(root)  # no good record: nothing to resume from
+          own.end()
         raise
   except BlockingIOError as error:
     raise InputError(f"--output={root}: another process is running there; wait for it to finish") from error
+  finally:
+    if is_new and not os.listdir(root):
+      root.rmdir()
 
 
 def _write(
@@ -206,6 +230,7 @@ def _finish(
   spec: config.Conditioning,
   how: subject_partition.Partition,
   summaries: Sequence[Mapping[str, Any]],
+  inputs: Sequence[tuple[str, str]],
 ) -> store.Store:
   """Writes the split and the manifest, removes empty shards, and opens the store."""
   lost = [shards.lost_record(error) for error in dataset.lost] + [item for shard in summaries for item in shard["lost"]]
@@ -238,7 +263,7 @@ def _finish(
     "licence": dataset.licence,
     "path": dataset.path,
     "channels": recordings.channel_texts(dataset.channels),
-    "inputs_sha256": hashlib.sha256(json.dumps(_inputs(dataset.path)).encode()).hexdigest(),
+    "inputs_sha256": hashlib.sha256(json.dumps(inputs).encode()).hexdigest(),
     "place": dataset.place,
     "subjects_known": dataset.subjects_known,
     "notes": [*dataset.notes, *dict.fromkeys(note for shard in summaries for note in shard["notes"])],
@@ -253,7 +278,7 @@ def _finish(
   }
   for shard in summaries:
     if not shard["records"]:
-      shutil.rmtree(root / shard["name"], ignore_errors=True)
+      own_files.inside(root).remove(root / shard["name"])
   for shard in nonempty:
     files.sync(root / shard["name"])
   with files.write_atomically(root / store.MANIFEST) as (partial,), open(partial, "w", encoding="utf-8") as file:
@@ -263,6 +288,9 @@ def _finish(
 
 def _tidied(root: pathlib.Path) -> store.Store:
   """Removes the files that only the preparation needs, and opens the store."""
-  for path in (*root.glob(f"*.{shards.SUMMARY}"), *root.glob("*.partial*"), root / store.PLAN):
-    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+  if own_files.exists(root):
+    own = own_files.begin(root)
+    for path in (*root.glob(f"*.{shards.SUMMARY}"), root / store.PLAN):
+      own.remove(path)
+    own.end()
   return store.open_store(root)

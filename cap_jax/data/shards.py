@@ -2,16 +2,14 @@
 
 import dataclasses
 import json
-import os
 import pathlib
-import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorstore
 
-from cap_jax import config
+from cap_jax import config, files, own_files
 from cap_jax.data import conditioning, datasets, recordings, store
 from cap_jax.signals import calibration as scales
 from cap_jax.types import DataError
@@ -55,8 +53,8 @@ def lost_record(error: DataError) -> dict[str, str]:
 class _Arrays:
   """Arrays of a shard, one a signal. They grow with each record and are written in whole chunks but for the last."""
 
-  def __init__(self, folder: pathlib.Path):
-    self._folder, self.samples = folder, 0
+  def __init__(self, folder: pathlib.Path, own: own_files.OwnFiles):
+    self._folder, self._own, self.samples = folder, own, 0
     self._arrays: dict[str, tensorstore.TensorStore] = {}
     self._waiting: list[recordings.Recording] = []
     self._written = 0
@@ -70,6 +68,10 @@ class _Arrays:
   def _flush(self) -> None:
     for name in sorted({name for recording in self._waiting for name in recording.signals}):
       waves = [recording.signals.get(name, np.full(recording.time_s.size, np.nan)) for recording in self._waiting]
+      # the files that TensorStore is about to write
+      chunks = range(self._written // store.CHUNK, -(-self.samples // store.CHUNK))
+      names_below = (name, f"{name}/zarr.json", f"{name}/c", *(f"{name}/c/{number}" for number in chunks))
+      self._own.claim(partial=[self._folder / below for below in names_below])
       if name not in self._arrays:
         spec = store.array_spec(self._folder / name, self.samples)
         self._arrays[name] = tensorstore.open(spec, create=True).result()
@@ -79,7 +81,7 @@ class _Arrays:
     self._written, self._waiting = self.samples, []
 
   def close(self) -> None:
-    """Writes the buffered samples and extends all arrays to the length of the shard."""
+    """Writes the buffered samples and extends all arrays to the length of the shard, without new chunks."""
     self._flush()
     for array in self._arrays.values():
       array.resize(exclusive_max=[self.samples], expand_only=True).result()
@@ -103,10 +105,10 @@ def write(
   Raises:
     DataError: a record cannot be used, and `strict`.
   """
-  partial = root / f"{name}.partial"
-  shutil.rmtree(partial, ignore_errors=True)
-  partial.mkdir(parents=True)
-  arrays, rows, lost = _Arrays(partial), [], []
+  own, partial = own_files.inside(root), root / f"{name}.partial-{own_files.token()}"
+  own.claim(partial=[partial, partial / store.RECORDS])
+  partial.mkdir()
+  arrays, rows, lost = _Arrays(partial, own), [], []
   notes: list[str] = []
   units: dict[str, str] = {}
   totals: list[dict[str, Any]] = []
@@ -136,9 +138,10 @@ def write(
     json.dump(rows, file)
   summary = {"name": name, "records": len(rows), "samples": arrays.samples, "sha256": store.digest(partial)}
   summary |= {"units": units, "lost": lost, "notes": notes, "totals": merge(totals) if totals else {}}
-  with open(root / f"{name}.{SUMMARY}", "w", encoding="utf-8") as file:
+  own.make_free(root / name)
+  own.rename(partial, root / name)
+  with files.write_atomically(root / f"{name}.{SUMMARY}") as (path,), open(path, "w", encoding="utf-8") as file:
     json.dump(summary, file)
-  os.replace(partial, root / name)
   return summary
 
 

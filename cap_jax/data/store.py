@@ -14,6 +14,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 import tensorstore
 
-from cap_jax import config
+from cap_jax import config, files
 from cap_jax.data import datasets, recordings, splits
 from cap_jax.signals import calibration as scales
 from cap_jax.types import DataError, InputError
@@ -91,10 +92,21 @@ def digest(folder: pathlib.Path) -> str:
   total = hashlib.sha256()
   for path in sorted(path for path in folder.rglob("*") if path.is_file()):
     total.update(path.relative_to(folder).as_posix().encode())
-    with open(path, "rb") as file:
-      while block := file.read(1 << 22):
-        total.update(block)
+    _update(total, path)
   return total.hexdigest()
+
+
+def digest_of_file(path: str | os.PathLike[str]) -> str:
+  """Returns the SHA-256 of a file."""
+  total = hashlib.sha256()
+  _update(total, path)
+  return total.hexdigest()
+
+
+def _update(total: "hashlib._Hash", path: str | os.PathLike[str]) -> None:
+  with open(files.regular(path), "rb") as file:
+    while block := file.read(1 << 22):
+      total.update(block)
 
 
 def intersect(all_spans: Sequence[Spans]) -> list[tuple[int, int]]:

@@ -16,7 +16,7 @@ from typing import Any
 import plotly.offline
 from matplotlib.figure import Figure
 
-from cap_jax import files
+from cap_jax import files, own_files
 from cap_jax.report import figures, tables
 
 _ASSETS = importlib.resources.files("cap_jax.report") / "assets"
@@ -193,7 +193,7 @@ def write_figures_and_tables(folder: str, sections: Sequence[Section]) -> None:
     sections: whose figures and tables are written.
   """
   for name in ("figures", "tables"):
-    os.makedirs(os.path.join(folder, name), exist_ok=True)
+    own_files.makedirs(os.path.join(folder, name))
   for section in sections:
     for drawn in section.drawn:
       formats = {"svg": drawn.svg, "pdf": figures.to_pdf(drawn.figure), "png": figures.to_png(drawn.figure)}

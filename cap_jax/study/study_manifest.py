@@ -9,12 +9,10 @@ import contextlib
 import dataclasses
 import json
 import os
-import pathlib
-import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cap_jax import files
+from cap_jax import files, own_files
 from cap_jax.data import splits, store
 from cap_jax.study import study_config
 from cap_jax.types import DataError, InputError
@@ -27,7 +25,7 @@ _REMEDY = "choose another --workdir"
 
 @contextlib.contextmanager
 def lock_folder(folder: str) -> Iterator[None]:
-  """Locks the folder while a study runs, and removes partial files of a process that was killed.
+  """Locks the folder while a study runs, and removes what a killed process left under temporary names.
 
   The lock ends with its process.
 
@@ -36,8 +34,7 @@ def lock_folder(folder: str) -> Iterator[None]:
   """
   try:
     with files.lock_folder(folder, wait=False):
-      for partial in pathlib.Path(folder).rglob("*.partial-*"):
-        shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
+      own_files.begin(folder)
       yield
   except BlockingIOError as error:
     raise InputError(f"{folder}: another process is running there; wait for it to finish, or {_REMEDY}") from error
@@ -82,9 +79,10 @@ def is_reported(study: study_config.Study, folder: str) -> bool:
 
 def forget_if_empty(folder: str) -> None:
   """Removes the configuration of a study that failed before it had a result, so that a corrected command can use the folder."""
-  kept = (_NAME, files.LOCK)
-  if not any(name not in kept for name in os.listdir(folder)):
-    os.unlink(os.path.join(folder, _NAME))
+  if set(os.listdir(folder)) <= {_NAME, files.LOCK, own_files.LIST}:
+    own = own_files.begin(folder)
+    own.remove(os.path.join(folder, _NAME))
+    own.end()
 
 
 def remember(study: study_config.Study, folder: str) -> None:

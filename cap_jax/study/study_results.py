@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cap_jax import files
+from cap_jax import files, own_files
 from cap_jax.metrics import waveform_metrics
 from cap_jax.train import loop
 from cap_jax.types import DataError
@@ -93,7 +93,7 @@ def save(folder: str, cell: Cell, waves: Mapping[str, np.ndarray] | None = None)
     waves: name → array for the figures, None for a cell without.
   """
   stem = cell.key.stem(folder)
-  os.makedirs(os.path.dirname(stem), exist_ok=True)
+  own_files.makedirs(os.path.dirname(stem))
   if waves is not None:
     with files.write_atomically(f"{stem}.npz") as (partial,), open(partial, "wb") as file:
       np.savez_compressed(file, **{name: _pack(name, value) for name, value in waves.items()})  # type: ignore[arg-type]

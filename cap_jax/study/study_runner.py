@@ -6,14 +6,13 @@ import dataclasses
 import functools
 import json
 import os
-import shutil
 import threading
 import time
 from collections.abc import Sequence
 
 import numpy as np
 
-from cap_jax import files
+from cap_jax import files, own_files
 from cap_jax.data import batches
 from cap_jax.inference import pretrained, uncertainty
 from cap_jax.metrics import waveform_metrics
@@ -104,7 +103,7 @@ class StudyRunner:
     with metrics_writer.writing(logs, self._metrics) as metrics:
       recorder = loop.Recorder(training_state.StateKeeper(states), metrics)
       trained, fitted = training.source_network(study, self.source, recorder)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    own_files.makedirs(os.path.dirname(path))
     curve = {"loss": _curve(fitted.loss, trained.scaling.sd_mmhg)}
     with files.write_atomically(f"{path}.json") as (partial,), open(partial, "w", encoding="utf-8") as file:
       json.dump(curve, file)
@@ -114,9 +113,12 @@ class StudyRunner:
 
   def _remove_states(self, states: str) -> None:
     """Removes the training states of a training that is done, and the empty folders above them."""
-    shutil.rmtree(states, ignore_errors=True)
-    with contextlib.suppress(OSError):  # not empty, or already removed
-      os.removedirs(os.path.dirname(states))
+    own = own_files.of(states)
+    if own is None:
+      return
+    own.remove(states)
+    while (states := os.path.dirname(states)) != own.folder and os.path.isdir(states) and not os.listdir(states):
+      own.remove(states)
 
   def target(
     self, scenario: str, fold: int
@@ -197,7 +199,7 @@ class StudyRunner:
       return choices[0], None
     path = first.stem(self.folder, "choices") + ".json"
     trials: dict[methods.Setting, runs.Adapted] = {}
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    own_files.makedirs(os.path.dirname(path))
     with files.lock_folder(os.path.dirname(path)):  # waits for a process that is choosing the same
       if not os.path.exists(path):
         for setting in choices:

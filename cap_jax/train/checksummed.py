@@ -1,7 +1,7 @@
 """Folders with a header and a tree of arrays, written and read as a whole. No other module uses orbax.
 
 `config.json` is the header, with a format number and the SHA-256 of itself and of every file; `params` holds the tree
-(orbax). A folder is written under a temporary name, synced to disk and renamed when complete, so a reader never sees
+(orbax). A folder is copied under a temporary name, synced to disk and renamed when complete, so a reader never sees
 half of one. `read` first compares all files with their checksums; `restore` then checks the tree against the structure
 that the reader expects. A damaged, missing or additional file and a missing, foreign or misshapen leaf are errors,
 never warnings.
@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import pathlib
-import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -49,26 +49,20 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], tree: Any) ->
     OSError: the disk is full or write-protected; nothing is left behind.
   """
   path = os.path.abspath(path)
-  if os.path.exists(path):
+  if os.path.lexists(path):
     raise InputError(f"{path}: already exists; choose another folder or remove it")
-  partial = f"{path}.partial-{os.getpid()}"
-  shutil.rmtree(partial, ignore_errors=True)
-  os.makedirs(partial)
-  try:
-    arrays = jax.tree.map(np.asarray, tree)
-    with files.translate_os_errors(path), _quiet(), _checkpointer() as checkpointer:
-      # orbax writes more than the arrays, for small ones far more
-      files.check_room(partial, 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)) + _SPARE)
-      checkpointer.save(os.path.join(partial, ARRAYS), args=ocp.args.StandardSave(arrays))
+  arrays = jax.tree.map(np.asarray, tree)
+  # orbax chooses the names of its files. In a folder of the system they harm nobody's, and a kill leaves them there.
+  with tempfile.TemporaryDirectory(prefix="cap_jax-") as scratch, files.translate_os_errors(path):
+    with _quiet(), _checkpointer() as checkpointer:
+      # it writes more than the arrays, for small ones far more
+      files.check_room(scratch, 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)) + _SPARE)
+      checkpointer.save(os.path.join(scratch, ARRAYS), args=ocp.args.StandardSave(arrays))
     content = dict(header)
-    content[_SUMS] = {HEADER: _digest_of(content), **_digests(os.path.join(partial, ARRAYS))}
-    with open(os.path.join(partial, HEADER), "w", encoding="utf-8") as file:
+    content[_SUMS] = {HEADER: _digest_of(content), **_digests(os.path.join(scratch, ARRAYS))}
+    with open(os.path.join(scratch, HEADER), "w", encoding="utf-8") as file:
       json.dump(content, file, indent=1)
-    files.sync(partial)
-    os.rename(partial, path)
-    files.sync(os.path.dirname(path), deep=False)
-  finally:
-    shutil.rmtree(partial, ignore_errors=True)
+    files.install_folder(scratch, path)
 
 
 def read(path: str | os.PathLike[str], formats: Sequence[int], remedy: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
-from cap_jax import files
+from cap_jax import files, own_files
 from cap_jax.types import InputError
 
 KINDS = ("jsonl", "tensorboard")
@@ -54,14 +54,14 @@ class MetricsWriter:
     """
     check(kinds)
     self._folder = folder
-    os.makedirs(folder, exist_ok=True)
+    own_files.makedirs(folder)
     self._began = time.time()
     self._lines: IO[str] | None = None
     self._events: Any = None
     self._written: set[tuple[str, int, tuple[str, ...]]] = set()
     self._drawn: set[tuple[str, int]] = set()
     if "jsonl" in kinds:
-      path = os.path.join(folder, NAME)
+      path = own_files.claimed(os.path.join(folder, NAME))
       self._written = _whole_lines(path)
       self._lines = open(path, "a", encoding="utf-8")  # noqa: SIM115
     if "tensorboard" in kinds:
@@ -72,6 +72,10 @@ class MetricsWriter:
       self._drawn = {drawn for path in before for drawn in _scalars(path)}
       # names differ only by the second, and a file of the same name is overwritten
       self._events = EventsWriter(os.path.join(folder, "events"), f".{len(before):06d}")
+      own = own_files.of(os.path.join(folder, NAME))
+      if own is not None:
+        for made in set(pathlib.Path(folder).glob(_EVENTS)) - set(before):
+          own.adopt(made)
 
   def write(self, name: str, step: int, values: Mapping[str, float]) -> None:
     """Writes the values of a run at a step.

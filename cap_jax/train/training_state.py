@@ -19,7 +19,6 @@ import dataclasses
 import hashlib
 import os
 import re
-import shutil
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,13 +28,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from cap_jax import own_files
 from cap_jax.train import checksummed
 from cap_jax.types import InputError, Metrics, Params
 
 EVERY = 500
 MOST_STATES = 2
 EXIT_STOPPED = 75  # exit status after a requested stop with a saved state: EX_TEMPFAIL, "try again"
-_FORMAT = 3
+_FORMAT = 4
 _FACTS = ("stage", "done", "times", "scores", "history", "train_s")
 _REMEDY = "damaged states are skipped; finish a run of another release with that release, or remove its folder"
 
@@ -67,6 +67,10 @@ class StateKeeper:
 
   def __init__(self, folder: str):
     self._folder, self._count = folder, 0
+
+  def own_files(self) -> own_files.OwnFiles:
+    """Returns the list of own files of the run, or begins one in the folder of the states."""
+    return own_files.inside(self._folder)
 
   def new_folder(self) -> str | None:
     """Returns the folder of the next training, None with several hosts."""
@@ -126,7 +130,8 @@ class TrainingStates:
       of: fingerprint of its inputs.
       keeper: keeper of the run.
     """
-    self._name, self._of = name, of
+    self._name, self._of, self._keeper = name, of, keeper
+    self._unusable: set[int] = set()  # steps of damaged states that contain files of others, and stay
     self._folder = keeper.new_folder() if keeper is not None else None
 
   @contextlib.contextmanager
@@ -158,13 +163,14 @@ class TrainingStates:
     Raises:
       StopRequested: the system requested a stop, and the state is saved.
     """
-    if self._folder is None:
+    if self._folder is None or self._keeper is None:
       return
     if not all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(progress.state)):
       return  # the next loss, or the checkpoint, reports it
-    os.makedirs(self._folder, exist_ok=True)
-    place = os.path.join(self._folder, f"{progress.done:09d}")
-    if not os.path.exists(place):
+    own = self._keeper.own_files()
+    own_files.makedirs(self._folder)
+    place = self._place(progress.done)
+    if not os.path.lexists(place):
       facts = {name: getattr(progress, name) for name in _FACTS}
       # a list for each chunk's metrics, as stages may differ in their names
       chunks = [{name: np.asarray(value) for name, value in chunk.items()} for chunk in progress.metrics]
@@ -179,7 +185,8 @@ class TrainingStates:
     best = self._best({**{at: score for at, _, score in progress.history}, **dict(progress.scores)})
     for old in self._steps()[MOST_STATES:]:
       if old != best:
-        shutil.rmtree(os.path.join(self._folder, f"{old:09d}"))
+        own.remove(self._place(old))
+        self._unusable.add(old)
     if _stop_requested:
       raise StopRequested
 
@@ -190,7 +197,7 @@ class TrainingStates:
       InputError: the states are of another training or format, or the system refuses to read them.
     """
     for steps in (saved := self._steps()):
-      place = os.path.join(str(self._folder), f"{steps:09d}")
+      place = self._place(steps)
       header = self._whole(steps)
       if header is None:
         continue
@@ -208,7 +215,10 @@ class TrainingStates:
   def place(self) -> str:
     """The folder of the last state, "" without one."""
     steps = self._steps()
-    return os.path.join(str(self._folder), f"{steps[0]:09d}") if steps else ""
+    return self._place(steps[0]) if steps else ""
+
+  def _place(self, steps: int) -> str:
+    return os.path.join(str(self._folder), f"{steps:09d}")
 
   def restore(self, header: Mapping[str, Any], state: Any) -> Progress:
     """Restores the state that `latest` returned.
@@ -250,12 +260,16 @@ class TrainingStates:
 
   def _whole(self, steps: int) -> dict[str, Any] | None:
     """Returns the header of a state, None for a damaged one, which is reported and set aside."""
-    place = os.path.join(str(self._folder), f"{steps:09d}")
+    place = self._place(steps)
     try:
       return checksummed.read(place, (_FORMAT,), _REMEDY)
     except checksummed.DamagedError as error:
       print(f"{error}", file=sys.stderr)
-      os.rename(place, f"{place}.damaged-{os.getpid()}")
+      own = own_files.of(place)
+      if own is None or own.others(place):
+        self._unusable.add(steps)
+      else:
+        own.rename(place, f"{place}.damaged-{own_files.token()}")
       return None
 
   def _best(self, scores: Mapping[int, float]) -> int | None:
@@ -270,7 +284,7 @@ class TrainingStates:
     """
     shapes = [[jax.ShapeDtypeStruct(tuple(shape), kind) for _, kind, shape in chunk] for chunk in header["metrics"]]
     leaves = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in expected]
-    place = os.path.join(str(self._folder), f"{header['done']:09d}")
+    place = self._place(header["done"])
     tree = checksummed.restore(place, {"state": _numbered(leaves), "metrics": _numbered(shapes)}, _REMEDY)
     return [tree["state"][f"{number:06d}"] for number in range(len(leaves))], iter(tree["metrics"].values())
 
@@ -278,7 +292,8 @@ class TrainingStates:
     """Returns the steps of the saved states, last first."""
     if self._folder is None or not os.path.isdir(self._folder):
       return []
-    return sorted((int(name) for name in os.listdir(self._folder) if re.fullmatch(r"\d{9}", name)), reverse=True)
+    steps = {int(name) for name in os.listdir(self._folder) if re.fullmatch(r"\d{9}", name)}
+    return sorted((one for one in steps - self._unusable if os.path.isdir(self._place(one))), reverse=True)
 
 
 def _numbered(tree: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 import pytest
 
+from cap_jax import files, own_files
 from cap_jax.cli import distributed, output_folders
 from cap_jax.study import study_grid, study_results
 from cap_jax.train import checkpoint, metrics_writer, training_state
@@ -145,9 +146,11 @@ def test_a_stopped_transfer_resumes_to_the_same_bits(tmp_path):
 
 def test_states_that_a_kill_after_the_end_left_are_removed_and_those_of_others_stay(tmp_path):
   mine, ours = (tmp_path / name for name in ("mine", "ours"))
+  ours.mkdir()
+  own_files.begin(ours)
   for folder in (mine, ours):
-    (folder / "training_states" / "000").mkdir(parents=True)
-    (folder / "checkpoint").mkdir()
+    own_files.makedirs(folder / "training_states" / "000")
+    own_files.makedirs(folder / "checkpoint")
   (ours / "run_settings.json").write_text('{"settings": [{}], "finished": true}')
   with pytest.raises(InputError, match="is not empty"), distributed.work_folder(str(mine), {}):
     raise AssertionError("the folder is another's")
@@ -162,7 +165,11 @@ def failing_run(folder, settings, error, *parts):
   """A run that makes folders or files, and fails."""
   with distributed.work_folder(str(folder), settings):
     for part in parts:
-      (folder / part).mkdir(parents=True) if not part.endswith(".json") else (folder / part).write_text("{}")
+      if not part.endswith(".json"):
+        own_files.makedirs(folder / part)
+        continue
+      with files.write_atomically(folder / part) as (partial,):
+        pathlib.Path(partial).write_text("{}")
     raise error
 
 
@@ -182,6 +189,7 @@ def test_what_others_put_there_stays_and_a_note_that_was_cut_does_not_matter(tmp
   """A run that was killed while it wrote its first note, and one that was asked to stop."""
   folder = tmp_path / "run"
   folder.mkdir()
+  own_files.begin(folder).claim(partial=[folder / "run_settings.json.partial-1"])
   (folder / "run_settings.json.partial-1").write_text('{"sour')
   long = ["--config.pretrain.steps=1000"]
   started = Hosts(tmp_path, folder, 1, extra=long)
@@ -196,6 +204,7 @@ def test_what_others_put_there_stays_and_a_note_that_was_cut_does_not_matter(tmp
   assert sorted(path.name for path in folder.iterdir()) == ["checkpoint", "mine", "run_settings.json", "split.json"]
   assert (folder / "mine" / "notes.txt").read_text() == "mine"
   (tmp_path / "study").mkdir()
+  own_files.begin(tmp_path / "study").claim(partial=[tmp_path / "study" / "study.json.partial-1"])
   (tmp_path / "study" / "study.json.partial-1").write_text('{"sour')
   output_folders.open_folder(str(tmp_path / "study"))
   late = run_here("transfer", *SMALL[:-1], "--metrics=csv", f"--workdir={tmp_path / 'none'}")

@@ -14,7 +14,7 @@ import numpy as np
 import pandas
 import pytest
 
-from cap_jax import config, files
+from cap_jax import config, files, own_files
 from cap_jax.baselines import arx
 from cap_jax.data import datasets, preparation, recordings, splits, subject_partition
 from cap_jax.data.sources import DATASETS
@@ -274,6 +274,7 @@ def test_a_folder_holds_one_split_and_the_same_waves(small_study, done_study, tm
 def test_two_studies_in_one_folder_are_refused(small_study, done_study, tmp_path):
   folder = copied(done_study, tmp_path)
   half = folder / "cells" / "some.json.partial-1"
+  own_files.begin(folder).claim(partial=[half])
   half.write_text("{")
   with study_manifest.lock_folder(str(folder)):
     assert not half.exists()

@@ -15,6 +15,7 @@ from typing import TextIO
 
 import numpy as np
 
+from cap_jax import own_files
 from cap_jax.data.sources import pwdb
 
 SIGNALS = tuple(pwdb.KINDS)
@@ -61,7 +62,7 @@ class Writer:
   def __init__(self, folder: str, sites: Sequence[str], columns: int):
     self._stack = contextlib.ExitStack()
     self._folder, self._sites, self._columns, self._next = folder, tuple(sites), columns, 1
-    os.makedirs(os.path.join(folder, "PWs", "csv"))
+    own_files.makedirs(os.path.join(folder, "PWs", "csv"))
     points = [f"pt{k + 1}" for k in range(columns)]
     self._waves = {
       (site, signal): self._open(os.path.join(folder, "PWs", "csv", f"PWs_{site}_{signal}.csv"), points)
@@ -73,7 +74,7 @@ class Writer:
     self._parameters: TextIO | None = None
 
   def _open(self, path: str, names: Sequence[str]) -> TextIO:
-    file = open(path, "w", encoding="ascii", newline="\n")  # noqa: SIM115, closed by the stack
+    file = open(own_files.claimed(path), "w", encoding="ascii", newline="\n")  # noqa: SIM115, closed by the stack
     self._stack.enter_context(file)
     file.write(", ".join(["Subject Number", *names]) + "\n")
     return file
