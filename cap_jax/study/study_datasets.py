@@ -207,9 +207,10 @@ def check_rates(study: study_config.Study) -> None:
 
 
 def store_hashes(study: study_config.Study) -> dict[str, str]:
-  """Returns path → SHA-256 of the stores of a study, of their records and of their division into parts."""
+  """Returns path → SHA-256 of the stores of a study and of their division into parts, and of the target's own division."""
   opened = {path: store.open_store(path) for path in (study.source_data, study.target_data) if path}
-  return {path: f"{one.manifest['sha256']} {one.split.digest}" for path, one in opened.items()}
+  hashes = {path: f"{one.manifest['sha256']} {one.split.digest}" for path, one in opened.items()}
+  return hashes | ({study.target_split: splits.load(study.target_split).digest} if study.target_split else {})
 
 
 def unknown_level(study: study_config.Study) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 
 import numpy as np
@@ -24,6 +25,7 @@ from cap_jax.data import (
 from cap_jax.data.sources import DATASETS
 from cap_jax.study import study_config, study_datasets
 from cap_jax.types import DataError, InputError
+from tests.data.sources import write
 from tests.signals.test_synchrony import pulses
 
 SPEC = config.Conditioning()
@@ -501,3 +503,69 @@ def test_a_store_of_the_same_records_divided_otherwise_is_another(prepared, tmp_
   )]  # fmt: skip
   assert digests[0] == digests[3]
   assert len(set(digests)) == 3
+
+
+def _stop_after_a_shard(monkeypatch, written):
+  """Makes preparations stop once, after their first shard; `written` lists the shards that are begun."""
+  whole = shards.write
+
+  def stopping(root, name, *rest):
+    written.append(name)
+    if written == ["shard-00000", "shard-00001"]:
+      raise KeyboardInterrupt
+    return whole(root, name, *rest)
+
+  monkeypatch.setattr(shards, "write", stopping)
+
+
+def _tables(folder):
+  """A data set of two subjects in CSV files."""
+  folder.mkdir(exist_ok=True)
+  write.csv_folder(folder)
+  return DATASETS["csv"](str(folder))
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_stopped_preparation_knows_its_input_by_content(tmp_path, monkeypatch, inside):
+  """The store may lie in the folder that it is made of: it is no part of the input."""
+  folder, written = tmp_path / "files", []
+  output = folder / "store" if inside else tmp_path / "store"
+  _stop_after_a_shard(monkeypatch, written)
+  with pytest.raises(KeyboardInterrupt):
+    preparation.prepare(_tables(folder), output, SPEC, HOW, shard_records=1)
+  table = folder / "P02.csv"
+  whole, status = table.read_bytes(), table.stat()
+  at = whole.index(b".") + 1
+  table.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+  os.utime(table, ns=(status.st_atime_ns, status.st_mtime_ns))  # of the same size and age
+  with pytest.raises(InputError, match="contains a stopped preparation with other data or settings"):
+    preparation.prepare(DATASETS["csv"](str(folder)), output, SPEC, HOW, shard_records=1)
+  table.write_bytes(whole)  # of another age
+  preparation.prepare(DATASETS["csv"](str(folder)), output, SPEC, HOW, shard_records=1)
+  assert written == ["shard-00000", "shard-00001", "shard-00001"]
+  preparation.prepare(DATASETS["csv"](str(folder)), output, SPEC, HOW, shard_records=1)
+  assert len(written) == 3
+
+
+def test_a_preparation_without_a_good_record_removes_only_its_own_files(tmp_path):
+  folder, output = tmp_path / "files", tmp_path / "store"
+  dataset_ = _tables(folder)
+  for table in folder.glob("P*.csv"):
+    table.write_text("time_s,radial_pressure_mmhg\n0,80\n")
+  with pytest.raises(DataError):
+    preparation.prepare(dataset_, output, SPEC, HOW)
+  assert not output.exists()
+  output.mkdir()
+  with pytest.raises(DataError):
+    preparation.prepare(dataset_, output, SPEC, HOW)
+  assert list(output.iterdir()) == []
+
+
+def test_a_study_is_bound_to_the_split_that_it_was_given(prepared, tmp_path):
+  path, hashes = str(tmp_path / "split.json"), []
+  names = sorted(prepared.split.subjects["training"])
+  for order in (names, names[::-1]):
+    splits.Split({"training": order[:2], "test": order[2:]}).save(path)
+    hashes.append(study_datasets.store_hashes(study_config.Study(target_data=str(prepared.path), target_split=path)))
+  assert hashes[0].keys() == hashes[1].keys()
+  assert hashes[0] != hashes[1]

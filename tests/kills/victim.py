@@ -85,7 +85,8 @@ def save(path, output):
   leaves |= {f"best_{k:03d}": np.asarray(x) for k, x in enumerate(jax.tree.leaves(best.params))}
   steps = output.best.about["steps"] if output.best else 0
   with files.write_atomically(path) as (partial,), open(partial, "wb") as file:
-    np.savez(file, seen=observed, best=steps, **result, **leaves)
+    hashes = np.array(output.checkpoint.seen_subject_hashes)
+    np.savez(file, seen=observed, best=steps, hashes=hashes, **result, **leaves)
 
 
 def study(folder):
