@@ -76,7 +76,8 @@ def write_atomically(*paths: str | os.PathLike[str]) -> Iterator[list[str]]:
     if own is not None:
       own.forget(*partial)
   except OSError as error:
-    if error.filename is None and error.errno is not None:  # a full disk is reported without the file
+    # a full disk is reported without the file, a folder that may not be written to with its temporary name
+    if error.errno is not None and error.filename in (None, *partial):
       error.filename = os.fspath(paths[0])
     raise
   finally:

@@ -196,13 +196,30 @@ def test_what_others_put_there_stays_and_a_note_that_was_cut_does_not_matter(tmp
   wait_for(lambda: any((folder / "training_states").glob("000/0*")) or not started.processes[0].is_alive())
   started.processes[0].terminate()
   assert started.end() == [training_state.EXIT_STOPPED], started.said("err", 0)
-  (folder / "mine").mkdir()
-  (folder / "mine" / "notes.txt").write_text("mine")
+  others = (
+    "mine/notes.txt",
+    "mine/thesis.partial-2.tex",
+    "notes.partial-draft.txt",
+    "training_states/000/mine.txt",
+    "best/mine.txt",
+  )
+  for name in others:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("mine")
+  refused = Hosts(tmp_path, folder, 1, extra=long)
+  assert refused.end() == [2]
+  assert f"{folder}/best: was not written by this run, which needs the name; move it elsewhere" in refused.said(
+    "err", 0
+  )
+  (folder / "best").rename(folder / "mine" / "best")
   again = Hosts(tmp_path, folder, 1, extra=long)
   assert again.end() == [0], again.said("err", 0)
   assert "resuming the stopped run" in again.said("err", 0)
-  assert sorted(path.name for path in folder.iterdir()) == ["checkpoint", "mine", "run_settings.json", "split.json"]
-  assert (folder / "mine" / "notes.txt").read_text() == "mine"
+  assert sorted(path.name for path in folder.iterdir()) == [
+    "checkpoint", "mine", "notes.partial-draft.txt", "run_settings.json", "split.json", "training_states"
+  ]  # fmt: skip
+  for name in ("mine/best/mine.txt", *others[:-1]):
+    assert (folder / name).read_text() == "mine"
   (tmp_path / "study").mkdir()
   own_files.begin(tmp_path / "study").claim(partial=[tmp_path / "study" / "study.json.partial-1"])
   (tmp_path / "study" / "study.json.partial-1").write_text('{"sour')
@@ -229,3 +246,78 @@ def test_a_reader_who_has_enough_is_no_error(tmp_path):
     said = started.stderr.read()
   assert started.returncode == 1
   assert not re.search("error|Traceback|ignored", said), said
+
+
+def test_a_command_that_fails_removes_its_own_files_and_keeps_those_of_others(tmp_path):
+  """Of a command that writes a new folder as a whole."""
+  written = []
+
+  def fail(others):
+    with output_folders.whole_folder(str(tmp_path / "made"), "--output") as folder:
+      with files.write_atomically(os.path.join(folder, "own")) as (partial,):
+        pathlib.Path(partial).write_text("own")
+      own_files.makedirs(os.path.join(folder, "figures"))
+      for name in others:
+        pathlib.Path(folder, name).write_text("others")
+      written.append(pathlib.Path(folder))
+      raise InputError("bad")
+
+  for others in ((), ("figures/mine",)):
+    with pytest.raises(InputError, match="bad"):
+      fail(others)
+  assert not written[0].exists()
+  assert [path.name for path in sorted(written[1].rglob("*"))] == ["figures", "mine"]
+  assert (written[1] / "figures" / "mine").read_text() == "others"
+
+
+NOBODY = 65534
+
+
+def as_ordinary_user(program, shut):
+  """What a program prints for somebody who may not write to a folder."""
+  shut.chmod(0o555)
+  for place in (shut, *shut.parents):  # somebody else must be able to come here
+    if place.owner() == pathlib.Path(shut).owner() and place != pathlib.Path("/"):
+      place.chmod(place.stat().st_mode | 0o055)
+  preamble = f"import os\nif os.geteuid() == 0:\n  os.setgid({NOBODY})\n  os.setuid({NOBODY})\n"
+  heavy = "from cap_jax.cli import distributed, output_folders\nfrom cap_jax.data import splits\n"
+  command = [sys.executable, "-c", f"{heavy}{preamble}{program}"]
+  environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+  done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+  assert done.returncode == 0, done.stderr
+  return done.stdout.splitlines()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs POSIX")
+def test_a_folder_that_may_not_be_written_to_is_named(tmp_path):
+  """To an ordinary user; root may write everywhere."""
+  shut = tmp_path / "shut"
+  shut.mkdir()
+  said = as_ordinary_user(
+    f"""
+from cap_jax.types import InputError
+
+def attempt(call):
+  try:
+    call()
+  except (InputError, OSError) as error:
+    print(type(error).__name__, str(error).splitlines()[0])
+
+def work():
+  with distributed.work_folder({str(shut / "run")!r}, {{}}):
+    pass
+
+attempt(work)
+attempt(lambda: output_folders.new_folder({str(shut / "run")!r}))
+attempt(lambda: splits.Split({{"training": ("a",)}}).save({str(shut / "split.json")!r}))
+attempt(lambda: output_folders.check_file({str(shut / "a.csv")!r}, "--output"))
+""",
+    shut,
+  )
+  assert said == [
+    f"InputError --workdir={shut}/run: cannot be used (Permission denied); choose another folder",
+    f"InputError --workdir={shut}/run: cannot be used (Permission denied); choose another folder",
+    f"PermissionError [Errno 13] Permission denied: '{shut}/split.json'",
+    f"InputError --output={shut}/a.csv: {shut} is not a writable folder; create it or choose another",
+  ]
+  assert list(shut.iterdir()) == []
