@@ -54,7 +54,7 @@ def training(folder):
   from cap_jax.train import loop, metrics_writer, runs
   from tests.train import people
 
-  with contextlib.suppress(FileNotFoundError):
+  with contextlib.suppress(OSError, ValueError):
     if json.loads((folder / "run_settings.json").read_text())["finished"]:
       with contextlib.suppress(output_folders.FinishedError), distributed.work_folder(str(folder), MODEL):
         raise AssertionError("a finished run is not run again")
