@@ -16,7 +16,7 @@ import numpy as np
 import tqdm
 
 from cap_jax import config, files, own_files, worker_processes
-from cap_jax.data import conditioning, datasets, recordings, shards, store, subject_partition
+from cap_jax.data import conditioning, datasets, recordings, schema, shards, store, subject_partition
 from cap_jax.types import DataError, InputError
 
 
@@ -282,7 +282,7 @@ def _finish(
   for shard in nonempty:
     files.sync(root / shard["name"])
   with files.write_atomically(root / store.MANIFEST) as (partial,), open(partial, "w", encoding="utf-8") as file:
-    json.dump(manifest, file, indent=1)
+    json.dump(schema.cleaned(manifest), file, indent=1)
   return _tidied(root)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorstore
 
 from cap_jax import config, files, own_files
-from cap_jax.data import conditioning, datasets, recordings, store
+from cap_jax.data import conditioning, datasets, recordings, schema, store
 from cap_jax.signals import calibration as scales
 from cap_jax.types import DataError
 
@@ -135,7 +135,7 @@ def write(
     totals.append(_totals(report))
   arrays.close()
   with open(partial / store.RECORDS, "w", encoding="utf-8") as file:
-    json.dump(rows, file)
+    json.dump(schema.cleaned(rows), file)
   summary = {"name": name, "records": len(rows), "samples": arrays.samples, "sha256": store.digest(partial)}
   summary |= {"units": units, "lost": lost, "notes": notes, "totals": merge(totals) if totals else {}}
   own.make_free(root / name)

@@ -10,30 +10,36 @@ TensorStore, which checkpoints need anyway, reads Zarr as whole ranges of sample
 and Grain would return each window separately, at tens of microseconds a window.
 """
 
+import contextlib
 import dataclasses
 import functools
+import gc
 import hashlib
-import json
 import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 import tensorstore
 
 from cap_jax import config, files
-from cap_jax.data import datasets, recordings, splits
+from cap_jax.data import datasets, folder_contents, recordings, schema, splits, store_schema
+from cap_jax.data.sources import folders
 from cap_jax.signals import calibration as scales
 from cap_jax.types import DataError, InputError
 
 FORMAT = 2
 MANIFEST, SPLIT, RECORDS, PLAN = "manifest.json", "split.json", "records.json", "plan.json"
-CHUNK = 65536  # samples of a Zarr chunk
+CHUNK = store_schema.CHUNK
 _REMEDY = "prepare the data again"
-# entries of a manifest that are read
-_NEEDED = {"conditioning": dict, "lost": list, "place": str, "sha256": str, "shards": list, "source": str}
-_NEEDED |= {"split": str, "totals": dict, "units": dict}
+_CLOCK_BYTES, _SAMPLE_BYTES = 8, 4  # of a sample of a recording
+_MOST_GAPS = 20  # memory per stored byte; what is nearly all gap takes memory that no file justifies
+_ARRAY, _CHUNKS = "zarr.json", "c"  # of an array of Zarr
+_MOST_ARRAY_BYTES = 10_000  # of its metadata, some 300
+# left behind by a preparation that was killed after it had written the manifest
+_LEFTOVER = re.compile(r"shard-\d{5,}\.shard\.json")
 Spans = Sequence[tuple[int, int]]
 
 
@@ -214,15 +220,19 @@ class Store:
       The recordings, in the order of the store.
 
     Raises:
-      DataError: an array is missing, damaged, or has lost samples.
+      DataError: an array is missing, damaged, or has lost samples, or a record is too long for the memory.
     """
     requested_subjects = None if subjects is None else set(subjects)
-    cohort = []
+    cohort, declared, usable = list[recordings.Recording](), 0, 0
     for shard in self.shards:
       for record in shard.records:
         if requested_subjects is None or record.subject in requested_subjects:
           bounds = record.start, record.start + record.samples
           names = [name for name, spans in record.spans.items() if spans and (signals is None or name in set(signals))]
+          declared += record.samples * (_CLOCK_BYTES + _SAMPLE_BYTES * len(names))
+          usable += _SAMPLE_BYTES * sum(b - a for name in names for a, b in record.spans[name])
+          if declared > _MOST_GAPS * usable:
+            folders.check_size(f"{shard.folder / RECORDS}, subject {record.subject}, record {record.record}", declared)
           waves = {name: shard.read(name, *bounds) for name in names}
           for name, wave in waves.items():
             if np.isfinite(wave).sum() != sum(b - a for a, b in record.spans[name]):
@@ -269,11 +279,11 @@ class Store:
 
 def _record(values: Mapping[str, Any]) -> Record:
   return Record(
-    subject=str(values["subject"]),
-    record=str(values["record"]),
-    start=int(values["start"]),
-    samples=int(values["samples"]),
-    spans={name: tuple((int(a), int(b)) for a, b in spans) for name, spans in values["spans"].items()},
+    subject=values["subject"],
+    record=values["record"],
+    start=values["start"],
+    samples=values["samples"],
+    spans={name: tuple([(a, b) for a, b in spans]) for name, spans in values["spans"].items()},
     levels={name: (float(s), float(d), float(m)) for name, (s, d, m) in values["levels"].items()},
     moments={name: (float(n), float(s), float(q)) for name, (n, s, q) in values["moments"].items()},
     covariates={name: float(value) for name, value in values["covariates"].items()},
@@ -282,9 +292,22 @@ def _record(values: Mapping[str, Any]) -> Record:
 
 
 def read_records(folder: pathlib.Path) -> tuple[Record, ...]:
-  """Reads the records of a shard."""
-  with datasets.reading(str(folder / RECORDS), _REMEDY), open(folder / RECORDS, encoding="utf-8") as file:
-    return tuple(_record(values) for values in json.load(file))
+  """Reads the records of a shard.
+
+  Raises:
+    DataError: they cannot be read, or are no records.
+  """
+  return tuple(_record(values) for values in _rows(folder))
+
+
+def _rows(folder: pathlib.Path) -> list[Any]:
+  """Returns the content of the records of a shard, each of sound fields."""
+  file = folder / RECORDS
+  remedy = f"{_REMEDY}, with fewer records in a shard if it has very many"
+  with datasets.reading(str(file), _REMEDY):
+    rows = schema.parse(file, remedy)
+  schema.check(store_schema.RECORDS, rows, str(file), _REMEDY)
+  return cast(list[Any], rows)
 
 
 def exists(path: str | pathlib.Path) -> bool:
@@ -293,7 +316,7 @@ def exists(path: str | pathlib.Path) -> bool:
 
 
 def open_store(path: str | pathlib.Path, verify: bool = False) -> Store:
-  """Opens a store.
+  """Opens a store. Its arrays are not read, but their sizes are compared with what the records need.
 
   Args:
     path: folder of the store.
@@ -303,38 +326,131 @@ def open_store(path: str | pathlib.Path, verify: bool = False) -> Store:
     The store.
 
   Raises:
-    DataError: there is none, it is of another format, or it is damaged.
+    DataError: there is none, it is of another format, it is damaged, or something else lies in its folder.
   """
   root = pathlib.Path(path)
-  if not exists(root):
+  if not os.path.lexists(root / MANIFEST):
     unfinished = (root / PLAN).is_file()
     remedy = (
       "run the same prepare command again to resume" if unfinished else "create one with: python -m cap_jax prepare"
     )
     raise DataError(str(root), "the preparation is incomplete" if unfinished else "no prepared store found", remedy)
-  with datasets.reading(str(root / MANIFEST), _REMEDY):
-    with open(root / MANIFEST, encoding="utf-8") as file:
-      manifest = json.load(file)
-    if manifest["format"] == 1:  # knew virtual subjects and others
-      manifest |= {"format": FORMAT, "place": datasets.IN_SILICO if manifest["in_silico"] else datasets.REAL}
-    if manifest["format"] != FORMAT:
-      raise DataError(str(root), f"has format {manifest['format']}, but this version reads format {FORMAT}", _REMEDY)
-    missing = [name for name in _NEEDED if not isinstance(manifest.get(name), _NEEDED[name])]
-    if missing or not isinstance(manifest["conditioning"].get("fs_hz"), int | float):
-      missing = missing or ["conditioning.fs_hz"]
-      raise DataError(str(root / MANIFEST), f"lacks {', '.join(missing)}", _REMEDY)
-    shards = []
-    for entry in manifest["shards"]:
-      folder = root / entry["name"]
-      if folder.resolve().parent != root.resolve():
-        raise DataError(str(root / MANIFEST), f"lists the shard {entry['name']!r}, which is outside the store", _REMEDY)
-      if verify and digest(folder) != entry["sha256"]:
-        raise DataError(str(folder), "was modified after it was written", _REMEDY)
-      shards.append(Shard(folder, int(entry["samples"]), read_records(folder)))
-    split = splits.load(root / SPLIT)
-    if split.digest != manifest["split"]:
-      raise DataError(str(root / SPLIT), "does not match the split in the manifest", _REMEDY)
-  return Store(root, manifest, tuple(shards), split)
+  with datasets.reading(str(root), _REMEDY), _uncollected():
+    found = folder_contents.listed(root)
+    folder_contents.require(root, found, (MANIFEST,), (), _REMEDY)
+    manifest = _manifest(root)
+    names = {entry["name"]: None for entry in manifest["shards"]}
+    folder_contents.require(root, found, (SPLIT,), names, _REMEDY)
+    leftover = [name for name in found if name == PLAN or _LEFTOVER.fullmatch(name)]
+    folder_contents.refuse_others(root, found, {MANIFEST, SPLIT, *names}, {*folder_contents.OWN, *leftover})
+    shards = tuple(_shard(root / entry["name"], entry, manifest["units"], verify) for entry in manifest["shards"])
+    split = _split(root, manifest)
+  fault = store_schema.fault_of_subjects([record for shard in shards for record in shard.records], split.subjects)
+  if fault:
+    raise DataError(str(root / SPLIT) if fault[0] else str(root), f"{fault[0].lstrip('.')} {fault[1]}".strip(), _REMEDY)
+  return Store(root, manifest, shards, split)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+  """Keeps the search for cycles out of a block that makes millions of objects and no cycle: it would take most of the time."""
+  enabled = gc.isenabled()
+  gc.disable()
+  try:
+    yield
+  finally:
+    if enabled:
+      gc.enable()
+
+
+def _manifest(root: pathlib.Path) -> dict[str, Any]:
+  """Returns the manifest of a store in the current format."""
+  file = str(root / MANIFEST)
+  manifest = schema.parse(file, _REMEDY)
+  written = manifest.get("format") if isinstance(manifest, dict) else None
+  if type(written) is not int or written not in store_schema.MANIFESTS:
+    problem = f"has format {schema.show(written)}, but this version reads format {FORMAT}"
+    raise DataError(str(root), problem, _REMEDY)
+  schema.check(store_schema.MANIFESTS[written], manifest, file, _REMEDY)
+  _refuse(store_schema.fault_of_manifest(manifest), file)
+  if written == 1:
+    manifest |= {"format": FORMAT, "place": datasets.IN_SILICO if manifest["in_silico"] else datasets.REAL}
+  return cast(dict[str, Any], manifest)
+
+
+def _refuse(fault: schema.Fault | None, file: str) -> None:
+  """Raises what is wrong in a file, if anything is."""
+  if fault:
+    raise DataError(file, f"{fault[0].lstrip('.')} {fault[1]}".strip(), _REMEDY)
+
+
+def _shard(folder: pathlib.Path, entry: Mapping[str, Any], units: Mapping[str, str], verify: bool) -> Shard:
+  """Opens a shard.
+
+  Args:
+    folder: folder of the shard.
+    entry: the shard in the manifest.
+    units: signal → unit, from the manifest.
+    verify: whether to compare its hash.
+  """
+  found = folder_contents.entries(folder, _REMEDY)
+  folder_contents.require(folder, found, (RECORDS,), (), _REMEDY)
+  rows = _rows(folder)
+  _refuse(store_schema.fault_of_records(rows, entry, units), str(folder / RECORDS))
+  records = []
+  for k in range(len(rows)):
+    records.append(_record(rows[k]))
+    rows[k] = None  # so that both forms of all records are never in memory together
+  signals = {name: None for record in records for name in record.spans}
+  folder_contents.require(folder, found, (), signals, _REMEDY)
+  folder_contents.refuse_others(folder, found, {RECORDS, *signals})
+  for name in signals:
+    runs = ((r.start + a, r.start + b) for r in records for a, b in r.spans.get(name, ()))
+    _check_array(folder / name, entry["samples"], runs)
+  if verify and digest(folder) != entry["sha256"]:
+    raise DataError(str(folder), "was modified after it was written", _REMEDY)
+  return Shard(folder, entry["samples"], tuple(records))
+
+
+def _check_array(folder: pathlib.Path, samples: int, runs: Iterable[tuple[int, int]]) -> None:
+  """Checks the files of an array: its metadata, and number and size of its chunks.
+
+  Args:
+    folder: folder of the array.
+    samples: its length.
+    runs: its runs [a, b) of good samples, which rise; their chunks must be there.
+  """
+  found = folder_contents.entries(folder, _REMEDY)
+  folder_contents.require(folder, found, (_ARRAY,), (_CHUNKS,) if _CHUNKS in found else (), _REMEDY)
+  folder_contents.refuse_others(folder, found, {_ARRAY, _CHUNKS})
+  file = str(folder / _ARRAY)
+  metadata = schema.parse(file, _REMEDY, _MOST_ARRAY_BYTES)
+  schema.check(store_schema.array(samples), metadata, file, _REMEDY)
+  place = folder / _CHUNKS
+  chunks = folder_contents.entries(place, _REMEDY) if _CHUNKS in found else {}
+  most = store_schema.most_chunks(samples)
+  known = {name for name in chunks if name.isdecimal() and str(int(name)) == name and int(name) < most}
+  folder_contents.refuse_others(place, chunks, known)
+  # one at a time, as a false length needs millions of chunks and has none; a chunk without a good sample is not stored
+  folder_contents.require(place, chunks, map(str, store_schema.chunks_of(runs)), (), _REMEDY)
+  low, high = store_schema.chunk_bytes(metadata)
+  for name, chunk in chunks.items():
+    size = chunk.stat(follow_symlinks=False).st_size
+    if not chunk.is_file(follow_symlinks=False) or not low <= size <= high:
+      raise DataError(str(place / name), f"has {size} bytes, must be a file of {low} to {high} bytes", _REMEDY)
+
+
+def _split(root: pathlib.Path, manifest: Mapping[str, Any]) -> splits.Split:
+  """Returns the split of a store."""
+  file = str(root / SPLIT)
+  content = schema.parse(file, _REMEDY)
+  schema.check(store_schema.SPLIT, content, file, _REMEDY)
+  split = splits.Split({name: tuple(subjects) for name, subjects in content["parts"].items()})
+  if content["sha256"] != split.digest:
+    raise DataError(file, "was modified after it was written", _REMEDY)
+  if split.digest != manifest["split"]:
+    raise DataError(file, "does not match the split in the manifest", _REMEDY)
+  return split
 
 
 def affine(calibration: config.Calibration, record: Record, site: str) -> tuple[float, float]:

@@ -214,9 +214,15 @@ def test_damage_is_seen(prepared, tmp_path):
   victim.write_bytes(victim.read_bytes()[:-8] + b"12345678")
   with pytest.raises(DataError, match="shard-00001: was modified after it was written"):
     store.open_store(path, verify=True)
+  opened = store.open_store(path)
   victim.write_bytes(b"short")
+  with pytest.raises(
+    DataError, match=r"shard-00001/radial/c/0: has 5 bytes, must be a file of \d+ to \d+ bytes; prepare the data again"
+  ):
+    store.open_store(path)
   with pytest.raises(DataError, match=r"shard-00001/radial: cannot be read"):
-    store.open_store(path).recordings()
+    opened.recordings()
+  shutil.copy(prepared.path / victim.relative_to(path), victim)
   manifest = json.loads((path / "manifest.json").read_text())
   for virtual, place in ((True, datasets.IN_SILICO), (False, datasets.REAL)):  # format 1 knew no rigs
     older = {name: value for name, value in manifest.items() if name != "place"} | {"format": 1, "in_silico": virtual}
@@ -304,8 +310,10 @@ def test_records_without_a_reading_are_left_out(prepared):
 
 def test_a_lost_chunk_is_an_error_and_no_gap(prepared, tmp_path):
   shutil.copytree(prepared.path, tmp_path / "g")
-  next((tmp_path / "g" / "shard-00001" / "radial").rglob("c/*")).unlink()
   opened = store.open_store(tmp_path / "g")
+  next((tmp_path / "g" / "shard-00001" / "radial").rglob("c/*")).unlink()
+  with pytest.raises(DataError, match=r"shard-00001/radial/c/0: is missing; prepare the data again"):
+    store.open_store(tmp_path / "g")
   with pytest.raises(DataError, match="radial: contains fewer samples than were written"):
     next(streamed(opened).draws(50, 0))
   with pytest.raises(DataError, match=r"shard-00001/radial, subject s03: contains fewer samples"):
