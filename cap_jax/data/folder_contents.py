@@ -16,8 +16,8 @@ OWN = frozenset((files.LOCK, own_files.LIST))
 
 
 def place(folder: str | os.PathLike[str], name: str) -> str:
-  """Returns the path of an entry for a message; a name of control characters is quoted."""
-  return os.path.join(folder, name if schema.is_text(name) else schema.show(name))
+  """Returns the path of an entry for a message; names of control characters are quoted."""
+  return os.path.join(folder, *(part if schema.is_text(part) else schema.show(part) for part in name.split("/")))
 
 
 def entries(folder: str | os.PathLike[str], remedy: str) -> dict[str, "os.DirEntry[str]"]:

@@ -1,8 +1,8 @@
 """Scales windows and numbers, so that a network reads values near one."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -24,6 +24,22 @@ def _check_filled(name: str, value_b: np.ndarray) -> None:
       f"covariate {name!r}: missing in {blank} of {len(value_b)} windows or records; fill it in, omit those "
       "subjects, or train without it"
     )
+
+
+# Ranges of what a network scales by. A network that was trained elsewhere may read Pa, 0.0075 mmHg, or hundreds of mmHg.
+MEAN_MMHG, SD_MMHG = (-1e4, 1e4), (1e-4, 1e4)
+# Any covariate, such as seconds since 1970; what is standardised by the least SD still has a square in float32.
+SCALAR_MEAN, SCALAR_SD = (-1e10, 1e10), (1e-6, 1e10)
+
+
+def _check_range(name: str, value: float, bounds: tuple[float, float], remedy: str) -> None:
+  """Checks a number that a network will scale by, before it is trained.
+
+  Raises:
+    InputError: it is out of its range.
+  """
+  if not bounds[0] <= value <= bounds[1]:
+    raise InputError(f"{name} is {value:g}, must be from {bounds[0]:g} to {bounds[1]:g}; {remedy}")
 
 
 # Mean and SD of finger PPG between 0 and 1: 0.42 to 0.48 and 0.28 to 0.29 over the cohorts (in silico).
@@ -51,6 +67,18 @@ class Scaling:
   fitted_on: tuple[str, ...] = dataclasses.field(default=(), compare=False, repr=False)
   unitless: bool = False
   context: circumstances.Circumstances | None = None
+
+  @classmethod
+  def restored(cls, header: Mapping[str, Any]) -> "Scaling":
+    """Returns the scaling from the header of a checkpoint, whose fields were checked."""
+    context = header.get("context")
+    return cls(
+      mean_mmhg=header["mean_mmhg"],
+      sd_mmhg=header["sd_mmhg"],
+      scalars=tuple((name, float(mean), float(sd)) for name, mean, sd in header["scalars"]),
+      unitless=header.get("unitless", False),
+      context=None if context is None else circumstances.Circumstances.restored(context),
+    )
 
   def inputs(
     self, windows: batches.Waves | batches.Pairs, model: config.Model, log_power_bk: np.ndarray | None = None
@@ -178,7 +206,8 @@ def fit(training: Fittable, names: Sequence[str] = (), unitless: bool = False, r
     The scaling.
 
   Raises:
-    InputError: a covariate is unknown for some windows, or spectra are to be fitted to a stream.
+    InputError: a covariate is unknown for some windows, a mean or an SD is that of no pressure, or spectra are to be
+      fitted to a stream.
   """
   scalars = []
   for name in names:
@@ -187,8 +216,13 @@ def fit(training: Fittable, names: Sequence[str] = (), unitless: bool = False, r
     _check_filled(name, training.covariates[name])
     value_b = training.covariates[name].astype(np.float64)
     mean = float(value_b.mean())
-    scalars.append((name, mean, max(float(value_b.std()), _LEAST_SPREAD * abs(mean), 1e-6)))
+    sd = max(float(value_b.std()), _LEAST_SPREAD * abs(mean), SCALAR_SD[0])
+    _check_range(f"covariate {name!r}: its mean", mean, SCALAR_MEAN, "divide it by a power of ten")
+    _check_range(f"covariate {name!r}: its SD", sd, SCALAR_SD, "divide it by a power of ten")
+    scalars.append((name, mean, sd))
   mean, sd = training.moments(reference=unitless)
+  _check_range("the mean of the training windows", mean, MEAN_MMHG, "pass pressures in mmHg")
+  _check_range("the SD of the training windows", sd, SD_MMHG, "pass pressures in mmHg, with a pulse")
   scaling = Scaling(mean_mmhg=mean, sd_mmhg=sd, scalars=tuple(scalars), fitted_on=training.subjects, unitless=unitless)
   if not reads_context:
     return scaling

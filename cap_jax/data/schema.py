@@ -28,9 +28,9 @@ Fault = tuple[str, str]
 """The place below a value, such as `.sd_mmhg[3]`, and what is wrong there."""
 
 MOST_BYTES = 100_000_000  # of a header
-# What a header of any size may hold, so that it takes less than 1 GB: an object takes some 230 bytes, a list 90, a
-# number 32. Records of a shard of 10⁵ records need half of it.
-_MOST_OBJECTS, _MOST_LISTS, _MOST_VALUES = 1_000_000, 3_000_000, 8_000_000
+# How often a sign may occur in a header of any size, so that it takes less than 1 GB: an object takes some 230 bytes, a
+# name and its value 200, a list 90, a number 32. A shard of 10⁵ records needs half of it.
+_MOST_SIGNS = {b"{": 1_000_000, b":": 4_000_000, b"[": 3_000_000, b",": 8_000_000}
 _MOST_WIDE_BYTES = 1 << 24  # beyond ASCII, a character takes up to four bytes
 _MOST_CHARACTERS = 200  # of a text, unless a schema says otherwise
 _DEEPEST = 32  # levels of a plain value
@@ -346,6 +346,20 @@ def check(kind: Kind, value: Any, file: str, remedy: str) -> None:
     fault = kind.fault(value)
   except RecursionError:
     fault = "", "is nested too deeply"
+  refuse(fault, file, remedy)
+
+
+def refuse(fault: Fault | None, file: str, remedy: str) -> None:
+  """Raises what is wrong in a file, if anything is.
+
+  Args:
+    fault: what is wrong.
+    file: its name, for the message.
+    remedy: what to do.
+
+  Raises:
+    DataError: something is.
+  """
   if fault:
     raise DataError(file, f"{fault[0].lstrip('.')} {fault[1]}".strip(), remedy)
 
@@ -391,8 +405,7 @@ def parse(path: str | os.PathLike[str], remedy: str, most_bytes: int = MOST_BYTE
   with open(path, "rb") as file:
     data = file.read(size + 1)
   # counted before they take memory, as are the bytes
-  counts = {b"{": _MOST_OBJECTS, b"[": _MOST_LISTS, b",": _MOST_VALUES}
-  crowded = [sign.decode() for sign, most in counts.items() if data.count(sign) > most]
+  crowded = any(data.count(sign) > most for sign, most in _MOST_SIGNS.items())
   if crowded or len(data) > size or (len(data) > _MOST_WIDE_BYTES and not data.isascii()):
     raise DataError(where, f"holds more values than a header has ({len(data)} bytes)", remedy)
   try:

@@ -346,8 +346,7 @@ def open_store(path: str | pathlib.Path, verify: bool = False) -> Store:
     shards = tuple(_shard(root / entry["name"], entry, manifest["units"], verify) for entry in manifest["shards"])
     split = _split(root, manifest)
   fault = store_schema.fault_of_subjects([record for shard in shards for record in shard.records], split.subjects)
-  if fault:
-    raise DataError(str(root / SPLIT) if fault[0] else str(root), f"{fault[0].lstrip('.')} {fault[1]}".strip(), _REMEDY)
+  schema.refuse(fault, str(root / SPLIT) if fault and fault[0] else str(root), _REMEDY)
   return Store(root, manifest, shards, split)
 
 
@@ -372,16 +371,10 @@ def _manifest(root: pathlib.Path) -> dict[str, Any]:
     problem = f"has format {schema.show(written)}, but this version reads format {FORMAT}"
     raise DataError(str(root), problem, _REMEDY)
   schema.check(store_schema.MANIFESTS[written], manifest, file, _REMEDY)
-  _refuse(store_schema.fault_of_manifest(manifest), file)
+  schema.refuse(store_schema.fault_of_manifest(manifest), file, _REMEDY)
   if written == 1:
     manifest |= {"format": FORMAT, "place": datasets.IN_SILICO if manifest["in_silico"] else datasets.REAL}
   return cast(dict[str, Any], manifest)
-
-
-def _refuse(fault: schema.Fault | None, file: str) -> None:
-  """Raises what is wrong in a file, if anything is."""
-  if fault:
-    raise DataError(file, f"{fault[0].lstrip('.')} {fault[1]}".strip(), _REMEDY)
 
 
 def _shard(folder: pathlib.Path, entry: Mapping[str, Any], units: Mapping[str, str], verify: bool) -> Shard:
@@ -396,7 +389,7 @@ def _shard(folder: pathlib.Path, entry: Mapping[str, Any], units: Mapping[str, s
   found = folder_contents.entries(folder, _REMEDY)
   folder_contents.require(folder, found, (RECORDS,), (), _REMEDY)
   rows = _rows(folder)
-  _refuse(store_schema.fault_of_records(rows, entry, units), str(folder / RECORDS))
+  schema.refuse(store_schema.fault_of_records(rows, entry, units), str(folder / RECORDS), _REMEDY)
   records = []
   for k in range(len(rows)):
     records.append(_record(rows[k]))

@@ -7,34 +7,38 @@ header implies, and refuses parameters that are NaN or infinite.
 import base64
 import dataclasses
 import hashlib
+import json
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from cap_jax import clinics, config
-from cap_jax.data import circumstances, scalings, splits
-from cap_jax.losses import tasks
+from cap_jax.data import scalings, schema, splits
 from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
 from cap_jax.strategies import surgery
-from cap_jax.train import checksummed, filter_blend
+from cap_jax.train import checkpoint_schema, checksummed, filter_blend
 from cap_jax.train.uncertainty_calibration import UncertaintyCalibration, expected_shapes
 from cap_jax.types import InputError, Params
 
 FORMAT = 6
-_WITH_DETECTOR = 5
+_WITH_OTHER_NAMES, _WITH_DETECTOR = 3, 5
 # 3: other names, and no heart rates; 3 and 4: pressures only, distances in place of detectors; up to 5: a list of hashes
-_READABLE = (3, 4, _WITH_DETECTOR, FORMAT)
+_READABLE = (_WITH_OTHER_NAMES, 4, _WITH_DETECTOR, FORMAT)
 _DIGITS = 12  # of a hash
 HEADER = checksummed.HEADER
 digest = checksummed.digest
 _UNCERTAINTY = "uncertainty_calibration"  # beside the blocks of the network
+_UNCERTAINTY_3 = "doubt"  # in format 3
 _BLEND = "blend"
 REMEDY = "train one with: python -m cap_jax pretrain --workdir=DIR, and pass DIR/checkpoint"
+_DAMAGED = f"the header is damaged, or written by another project: copy the checkpoint again, or {REMEDY}"
+# Orbax takes more than the arrays, for small ones far more: 4 of 3,600 bytes
+_MOST_TIMES, _SPARE_BYTES = 4, 1 << 22
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -164,11 +168,23 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     checkpoint: what to write.
 
   Raises:
-    InputError: the folder exists, or a parameter is NaN or infinite.
+    InputError: the folder exists, a parameter is NaN or infinite, or `load` would refuse a value of the header.
     OSError: the disk is full or write-protected.
   """
   _check_finite(path, checkpoint.params, "lower the learning rate or check the data")
-  around = checkpoint.scaling.context
+  stored = dict(checkpoint.params)
+  if checkpoint.uncertainty_calibration is not None:
+    stored[_UNCERTAINTY] = checkpoint.uncertainty_calibration.arrays
+  content = header_of(checkpoint)
+  _check_header(content, os.fspath(path), "change the setting or the data that it follows from")
+  checksummed.write(path, content, stored)
+
+
+def header_of(checkpoint: Checkpoint) -> dict[str, Any]:
+  """Returns the header that `save` writes, as plain values."""
+  scaling = checkpoint.scaling
+  # those that the network reads come first, in its order
+  rank = {name: k for k, name in enumerate(checkpoint.model.covariates)}
   content = {
     "format": FORMAT,
     "site": checkpoint.site,
@@ -176,25 +192,33 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     "model": dataclasses.asdict(checkpoint.model),
     "windows": dataclasses.asdict(checkpoint.windows),
     "scaling": {
-      "mean_mmhg": checkpoint.scaling.mean_mmhg,
-      "sd_mmhg": checkpoint.scaling.sd_mmhg,
-      "scalars": checkpoint.scaling.scalars,
-      "unitless": checkpoint.scaling.unitless,
-      "context": None if around is None else around.header,
+      "mean_mmhg": scaling.mean_mmhg,
+      "sd_mmhg": scaling.sd_mmhg,
+      "scalars": sorted(scaling.scalars, key=lambda scalar: rank.get(scalar[0], len(rank))),
+      "unitless": scaling.unitless,
+      "context": None if scaling.context is None else scaling.context.header,
     },
     "about": checkpoint.about,
     "calibration": dataclasses.asdict(checkpoint.calibration),
     "reference": checkpoint.reference,
     # only digests leave this machine, never the names of patients
-    "seen_subject_hashes": _packed({*checkpoint.seen_subject_hashes, *digests_of(checkpoint.scaling.fitted_on)}),
+    "seen_subject_hashes": _packed({*checkpoint.seen_subject_hashes, *digests_of(scaling.fitted_on)}),
   }
   if checkpoint.blend is not None:
     content[_BLEND] = checkpoint.blend.header
-  stored = dict(checkpoint.params)
   if checkpoint.uncertainty_calibration is not None:
     content[_UNCERTAINTY] = checkpoint.uncertainty_calibration.header
-    stored[_UNCERTAINTY] = checkpoint.uncertainty_calibration.arrays
-  checksummed.write(path, content, stored)
+  return cast(dict[str, Any], schema.cleaned(json.loads(json.dumps(content))))
+
+
+def _check_header(content: dict[str, Any], where: str, remedy: str) -> None:
+  """Checks the values of a header, each by itself and with the others.
+
+  Raises:
+    DataError: one is out of its range, or they do not agree.
+  """
+  schema.check(checkpoint_schema.HEADERS[content["format"]], content, where, remedy)
+  schema.refuse(checkpoint_schema.fault_of(_with_new_names(content)), where, remedy)
 
 
 def _check_finite(path: str | os.PathLike[str], params: Params, remedy: str) -> None:
@@ -207,113 +231,101 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   """Reads a checkpoint.
 
   Raises:
-    InputError: there is none, it has another format, or its parameters do not match its config.
+    InputError: there is none, it has another format, a value in its header is out of its range, or its parameters do not
+      match its config.
   """
-  content = checksummed.read(path, _READABLE, REMEDY)
-  written_format = content["format"]
+  content = checksummed.read_header(path, _READABLE, REMEDY)
   header = os.path.join(os.path.abspath(path), HEADER)
+  own = {name: value for name, value in content.items() if name != checksummed.SUMS}
+  _check_header(own, header, _DAMAGED)
+  own = _with_new_names(own)
   try:
-    content = _with_new_names(content) if written_format == 3 else content
-    if written_format < _WITH_DETECTOR and _UNCERTAINTY in content:
-      content[_UNCERTAINTY] = {**content[_UNCERTAINTY], "detector": False, "ood_threshold": None}
-    model = config.Model(**{**content["model"], "covariates": tuple(content["model"]["covariates"])})
-    spec = config.Windows(**content["windows"])
-    scaling = _restored_scaling(content, model.reads_context)
-    task, about = str(content["task"]), dict(content["about"])
-    if task not in tasks.TASKS:
-      raise ValueError(f"task {task}")
-    hashes = (
-      tuple(content["seen_subject_hashes"]) if written_format < FORMAT else _unpacked(content["seen_subject_hashes"])
-    )
-    calibration = config.Calibration(**content["calibration"])
-    scales.check(calibration)
-    signals = config.Signals(str(content["site"]), str(content["reference"]), spec, calibration)
-    blend = filter_blend.FilterBlend.restored(content[_BLEND]) if _BLEND in content else None
-    nets.check(model, spec)
-    net = nets.make_net(model)
-    expected = jax.eval_shape(lambda: net.init(jax.random.key(0), spec.samples))
-    uncertainty_header = dict(content[_UNCERTAINTY]) if _UNCERTAINTY in content else None
-    intervals = None
-    if uncertainty_header is not None:
-      intervals = UncertaintyCalibration.restored(uncertainty_header)
-      has = (bool(uncertainty_header["head"]), bool(uncertainty_header["detector"]))
-      expected = {**expected, _UNCERTAINTY: expected_shapes(net, spec.samples, *has)}
+    described = _described(own)
+    expected = _expected(described, own)
   except InputError as error:
     raise InputError(f"{header}: {error}") from error
   except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
     raise InputError(f"{header}: damaged, or written by another project ({error!r}); {REMEDY}") from error
-  if written_format < _WITH_DETECTOR and uncertainty_header is not None:
-    params = _restore_older(path, expected, net, spec.samples, written_format)
-  else:
-    params = checksummed.restore(path, expected, REMEDY)
+  size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(expected))
+  checksummed.check_files(path, content, REMEDY, _MOST_TIMES * size + _SPARE_BYTES)
+  params = checksummed.restore(path, expected, REMEDY)
   _check_finite(path, params, REMEDY)
-  arrays = params.pop(_UNCERTAINTY, {})
+  arrays = params.pop(_UNCERTAINTY, params.pop(_UNCERTAINTY_3, {}))
+  intervals = described.uncertainty_calibration
   if intervals is not None:
     intervals = dataclasses.replace(intervals, head=arrays.get("head"), detector=arrays.get("detector"))
+  return dataclasses.replace(described, params=params, uncertainty_calibration=intervals)
+
+
+def _described(content: dict[str, Any]) -> Checkpoint:
+  """Returns the checkpoint of a checked header, without parameters.
+
+  Raises:
+    InputError: a name of the network is unknown, or a size is impossible.
+    ValueError: the hashes are none.
+  """
+  model = config.Model(**{**content["model"], "covariates": tuple(content["model"]["covariates"])})
+  spec = config.Windows(**content["windows"])
+  calibration = config.Calibration(**content["calibration"])
+  nets.check(model, spec)
+  hashes = content.get("seen_subject_hashes", ())
   return Checkpoint(
-    params=params,
+    params={},
     model=model,
-    scaling=scaling,
-    signals=signals,
-    task=task,
-    about=about,
-    uncertainty_calibration=intervals,
-    blend=blend,
-    seen_subject_hashes=hashes,
+    scaling=scalings.Scaling.restored(content["scaling"]),
+    signals=config.Signals(content["site"], content["reference"], spec, calibration),
+    task=content["task"],
+    about=content["about"],
+    uncertainty_calibration=(
+      UncertaintyCalibration.restored(content[_UNCERTAINTY]) if _UNCERTAINTY in content else None
+    ),
+    blend=filter_blend.FilterBlend.restored(content[_BLEND]) if _BLEND in content else None,
+    seen_subject_hashes=_unpacked(hashes) if isinstance(hashes, str) else tuple(hashes),
   )
 
 
-def _restored_scaling(content: dict[str, Any], reads_context: bool) -> scalings.Scaling:
-  """Returns the scaling from the header of a checkpoint.
-
-  Raises:
-    ValueError: it is none.
-  """
-  of = content["scaling"]
-  scalars = tuple((str(name), float(mean), float(sd)) for name, mean, sd in of["scalars"])
-  unitless = bool(of["unitless"]) if content["format"] >= _WITH_DETECTOR else False
-  around = of.get("context")
-  scaling = scalings.Scaling(
-    mean_mmhg=of["mean_mmhg"], sd_mmhg=of["sd_mmhg"], scalars=scalars, unitless=unitless,
-    context=None if around is None else circumstances.Circumstances.restored(around),
-  )  # fmt: skip
-  if not all(np.isfinite([scaling.mean_mmhg, scaling.sd_mmhg])) or scaling.sd_mmhg <= 0:
-    raise ValueError(f"scaling {scaling.mean_mmhg}, {scaling.sd_mmhg}")
-  if (around is not None) != reads_context:
-    raise ValueError("circumstances")
-  return scaling
-
-
-def _with_new_names(content: dict[str, Any]) -> dict[str, Any]:
-  """Returns the header of a checkpoint of format 3 with the names of format 4."""
-  scaling = dict(content["scaling"])
-  scaling["scalars"] = scaling.pop("numbers")
-  # the first checkpoints of format 3 have no hashes
-  renamed = {**content, "scaling": scaling, "seen_subject_hashes": content.get("met", ())}
-  if "doubt" in content:
-    calibration = dict(content["doubt"])
-    renamed[_UNCERTAINTY] = {**calibration, "ood_threshold": calibration["unseen"], "hr_bpm": None}
-  return renamed
-
-
-def _restore_older(path: str | os.PathLike[str], expected: Params, net: nets.Net, samples: int, written: int) -> Params:
-  """Restores the arrays of a checkpoint of format 3 or 4, less the mean and the precision of its features.
+def _expected(described: Checkpoint, content: dict[str, Any]) -> Params:
+  """Returns the shapes of all arrays of a checkpoint.
 
   Args:
-    path: the folder.
-    expected: shapes by the names of this format.
-    net: the network.
-    samples: length of a window.
-    written: format of the checkpoint.
+    described: the checkpoint without parameters.
+    content: its header, with the names of the current format.
   """
-  block, moments = ("doubt", "seen") if written == 3 else (_UNCERTAINTY, "features")
+  net, samples = described.net, described.windows.samples
+  expected = jax.eval_shape(lambda: net.init(jax.random.key(0), samples))
+  if _UNCERTAINTY not in content:
+    return cast(Params, expected)
+  calibration, written = content[_UNCERTAINTY], content["format"]
+  shapes = expected_shapes(net, samples, calibration["head"], calibration["detector"])
+  if written >= _WITH_DETECTOR:
+    return {**expected, _UNCERTAINTY: shapes}
+  # mean and precision of the features, which a detector has replaced
   x_bt, c_bq = jnp.zeros((1, samples)), jnp.zeros((1, net.covariates))
   width = jax.eval_shape(net.features, expected["f"], x_bt, c_bq).shape[-1]
-  shapes = {
+  moments = {
     name: jax.ShapeDtypeStruct(shape, jnp.float32)
     for name, shape in (("mean", (width,)), ("precision", (width, width)))
   }
-  older = {name: part for name, part in expected.items() if name != _UNCERTAINTY}
-  params = checksummed.restore(path, {**older, block: {**expected[_UNCERTAINTY], moments: shapes}}, REMEDY)
-  calibration = params.pop(block)
-  return {**params, _UNCERTAINTY: {name: part for name, part in calibration.items() if name != moments}}
+  block, name = (_UNCERTAINTY_3, "seen") if written == _WITH_OTHER_NAMES else (_UNCERTAINTY, "features")
+  return {**expected, block: {**shapes, name: moments}}
+
+
+def _with_new_names(content: dict[str, Any]) -> dict[str, Any]:
+  """Returns a header of sound fields with the names of the current format.
+
+  Up to format 4 there was no detector, so that nothing is out of distribution.
+  """
+  if content["format"] >= _WITH_DETECTOR:
+    return content
+  renamed = dict(content)
+  if content["format"] == _WITH_OTHER_NAMES:
+    scaling = dict(content["scaling"])
+    scaling["scalars"] = scaling.pop("numbers")
+    renamed |= {"scaling": scaling, "seen_subject_hashes": renamed.pop("met", [])}
+    if "doubt" in renamed:
+      calibration = dict(renamed.pop("doubt"))
+      del calibration["unseen"]
+      renamed[_UNCERTAINTY] = {**calibration, "hr_bpm": None}
+  if _UNCERTAINTY in renamed:
+    renamed[_UNCERTAINTY] = {**renamed[_UNCERTAINTY], "detector": False, "ood_threshold": None}
+  return renamed

@@ -14,7 +14,7 @@ import logging
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import jax
@@ -22,13 +22,20 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from cap_jax import files
+from cap_jax.data import folder_contents, schema
 from cap_jax.strategies import surgery
-from cap_jax.types import InputError
+from cap_jax.types import DataError, InputError
 
 HEADER = "config.json"
 ARRAYS = "params"
-_SUMS = "sha256"
+SUMS = "sha256"
+_README = "README.md"  # the model card of a network
 _MOST_BYTES = 1 << 26  # of a header
+_MOST_FOLDER_BYTES = 1 << 36  # of all files, where nothing else is known of their sizes
+_BLOCK = 1 << 22  # bytes in memory while a file is hashed
+# names are relative and lead nowhere else
+_NAME = schema.Text(1, 1000, r"(?!(.*/)?\.{0,2}(/|$))[^\\]+", "a relative path")
+_SUMS_OF_FILES = schema.MapOf(_NAME, schema.Text(64, 64, "[0-9a-f]*", "64 hexadecimal digits"))
 _SPARE = 1 << 18
 
 
@@ -59,7 +66,7 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], tree: Any) ->
       files.check_room(scratch, 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)) + _SPARE)
       checkpointer.save(os.path.join(scratch, ARRAYS), args=ocp.args.StandardSave(arrays))
     content = dict(header)
-    content[_SUMS] = {HEADER: _digest_of(content), **_digests(os.path.join(scratch, ARRAYS))}
+    content[SUMS] = {HEADER: _digest_of(content), **_digests(os.path.join(scratch, ARRAYS))}
     with open(os.path.join(scratch, HEADER), "w", encoding="utf-8") as file:
       json.dump(content, file, indent=1)
     files.install_folder(scratch, path)
@@ -77,28 +84,118 @@ def read(path: str | os.PathLike[str], formats: Sequence[int], remedy: str) -> d
     DamagedError: there is no such folder, or a file is damaged, missing or unexpected.
     InputError: the folder has another format, or the system refuses to read it.
   """
+  content = read_header(path, formats, remedy)
+  check_files(path, content, remedy)
+  return content
+
+
+def read_header(path: str | os.PathLike[str], formats: Sequence[int], remedy: str) -> dict[str, Any]:
+  """Returns the header of a folder, the files of whose arrays are not read yet: `check_files` checks them.
+
+  Args:
+    path: the folder.
+    formats: the supported format numbers.
+    remedy: what an error advises the user to do.
+
+  Raises:
+    DamagedError: there is no such folder, its header is damaged, or something else lies in it.
+    InputError: the folder has another format, or the system refuses to read it.
+  """
   path = os.path.abspath(path)
   header = os.path.join(path, HEADER)
-  if not os.path.isfile(header):
+  if not os.path.lexists(header):
     raise DamagedError(f"{path}: no checkpoint found; {remedy}")
-  try:
-    if os.path.getsize(header) > _MOST_BYTES:
-      raise DamagedError(f"{header}: {os.path.getsize(header)} bytes, too large for a header; {remedy}")
-    with open(header, encoding="utf-8") as file:
-      content = json.load(file)
-    if content["format"] not in formats:
+  with _refusing(header):
+    found = folder_contents.listed(path)
+    folder_contents.require(path, found, (HEADER,), (ARRAYS,) if ARRAYS in found else (), remedy)
+    content = schema.parse(header, remedy, _MOST_BYTES)
+    written = content.get("format") if isinstance(content, dict) else None
+    if type(written) is not int:
+      raise DamagedError(f"{header}: damaged, or written by another project (no format); {remedy}")
+    if written not in formats:
       readable = " and ".join(part for part in (", ".join(map(str, formats[:-1])), str(formats[-1])) if part)
-      raise InputError(f"{header}: has format {content['format']}, but this version reads format {readable}; {remedy}")
-    _check_files(os.path.join(path, ARRAYS), content, remedy)
-  except InputError:
-    raise
-  except OSError as error:
-    raise InputError(
-      f"{error.filename or header}: cannot be read ({error.strerror or error}); check the file and its permissions"
-    ) from error
-  except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-    raise DamagedError(f"{header}: damaged, or written by another project ({error!r}); {remedy}") from error
+      raise InputError(
+        f"{header}: has format {schema.show(written)}, but this version reads format {readable}; {remedy}"
+      )
+    schema.check(_SUMS_OF_FILES, content.get(SUMS), f"{header}: {SUMS}", remedy)
+    if content[SUMS].get(HEADER) != _digest_of(content):
+      raise DamagedError(f"{header}: modified after it was written; {remedy}")
+    folder_contents.refuse_others(path, found, {HEADER, ARRAYS}, {_README, *folder_contents.OWN})
   return cast(dict[str, Any], content)
+
+
+@contextlib.contextmanager
+def _refusing(place: str) -> Iterator[None]:
+  """Translates the errors of a block that reads a folder.
+
+  Raises:
+    DamagedError: something in the folder is not as it was written.
+    InputError: the system refuses to read it.
+  """
+  try:
+    yield
+  except DataError as error:
+    raise DamagedError(str(error)) from error
+  except RecursionError as error:
+    raise DamagedError(f"{place}: damaged, or written by another project (nested too deeply)") from error
+  except OSError as error:
+    where, why = error.filename or place, error.strerror or error
+    raise InputError(f"{where}: cannot be read ({why}); check the file and its permissions") from error
+
+
+def check_files(
+  path: str | os.PathLike[str], content: Mapping[str, Any], remedy: str, most_bytes: int = _MOST_FOLDER_BYTES
+) -> None:
+  """Compares the files of the arrays with the checksums in the header: first their names, then their sizes, then their content.
+
+  Args:
+    path: the folder.
+    content: its header, from `read_header`.
+    remedy: what an error advises the user to do.
+    most_bytes: largest size of all files together.
+
+  Raises:
+    DamagedError: a file is damaged, missing or unexpected, or together they are larger.
+    InputError: the system refuses to read one.
+  """
+  place = os.path.join(os.path.abspath(path), ARRAYS)
+  expected = {name: digest for name, digest in content[SUMS].items() if name != HEADER}
+  with _refusing(place):
+    sizes = _sizes(place, expected) if os.path.lexists(place) else {}
+    for name in sorted(expected.keys() ^ sizes.keys()):
+      where = folder_contents.place(place, name)
+      if name in sizes:
+        raise DamagedError(f"{where}: the file is unexpected; move it elsewhere")
+      raise DamagedError(f"{where}: the file is missing; copy the checkpoint again, or {remedy}")
+    if sum(sizes.values()) > most_bytes:
+      largest = max(sizes, key=lambda name: sizes[name])
+      problem = f"has {sizes[largest]} bytes, but all files together have at most {most_bytes} by {HEADER}"
+      raise DamagedError(f"{place}/{largest}: the file is damaged: {problem}; copy the checkpoint again, or {remedy}")
+    digests = _digests(place) if sizes else {}
+    for name in sorted(expected):
+      if digests.get(name) != expected[name]:
+        raise DamagedError(f"{place}/{name}: the file is damaged; copy the checkpoint again, or {remedy}")
+
+
+def _sizes(folder: str, expected: Iterable[str]) -> dict[str, int]:
+  """Returns the size of every file below a folder, by relative path. Folders of no expected file are not searched.
+
+  Raises:
+    DataError: an entry is a link or no regular file, or such a folder is not empty.
+  """
+  parents = {"/".join(name.split("/")[:k]) for name in expected for k in range(1, name.count("/") + 1)}
+  sizes, waiting = dict[str, int](), [""]
+  while waiting:
+    inner = waiting.pop()
+    for name, entry in folder_contents.listed(os.path.join(folder, inner)).items():
+      relative = f"{inner}/{name}".lstrip("/")
+      if entry.is_file(follow_symlinks=False):
+        sizes[relative] = entry.stat(follow_symlinks=False).st_size
+      elif relative in parents:
+        waiting.append(relative)
+      elif os.listdir(entry.path):
+        raise DataError(folder_contents.place(folder, relative), "is unexpected", "move it elsewhere")
+  return sizes
 
 
 def restore(path: str | os.PathLike[str], expected: Any, remedy: str) -> Any:
@@ -166,27 +263,25 @@ def _quiet() -> Iterator[None]:
 
 def digest(path: str | os.PathLike[str]) -> str:
   """Returns the SHA-256 of a folder's header, which includes those of all its files."""
-  return hashlib.sha256((pathlib.Path(path) / HEADER).read_bytes()).hexdigest()
+  return _digest_of_file(files.regular(os.path.join(path, HEADER)))
+
+
+def _digest_of_file(path: str | os.PathLike[str]) -> str:
+  """Returns the SHA-256 of a file, of which one block is in memory at a time."""
+  total = hashlib.sha256()
+  with open(path, "rb") as file:
+    while block := file.read(_BLOCK):
+      total.update(block)
+  return total.hexdigest()
 
 
 def _digests(folder: str) -> dict[str, str]:
   """Returns the SHA-256 of every file below a folder, by relative path."""
   paths = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
-  return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+  return {path.relative_to(folder).as_posix(): _digest_of_file(path) for path in paths}
 
 
 def _digest_of(content: Mapping[str, Any]) -> str:
   """Returns the SHA-256 of a header without its checksums."""
-  plain = json.dumps({key: value for key, value in content.items() if key != _SUMS}, sort_keys=True)
+  plain = json.dumps({key: value for key, value in content.items() if key != SUMS}, sort_keys=True)
   return hashlib.sha256(plain.encode()).hexdigest()
-
-
-def _check_files(folder: str, content: Mapping[str, Any], remedy: str) -> None:
-  expected = dict(content[_SUMS])
-  if expected.pop(HEADER, None) != _digest_of(content):
-    raise DamagedError(f"{os.path.dirname(folder)}/{HEADER}: modified after it was written; {remedy}")
-  digests = _digests(folder)
-  for name in sorted(expected.keys() | digests.keys()):
-    if digests.get(name) != expected.get(name):
-      fate = "is missing" if name not in digests else "is damaged" if name in expected else "is unexpected"
-      raise DamagedError(f"{folder}/{name}: the file {fate}; copy the checkpoint again, or {remedy}")

@@ -19,6 +19,12 @@ import numpy as np
 from cap_jax import config
 from cap_jax.baselines import arx
 from cap_jax.data import batches
+from cap_jax.types import InputError
+
+_LARGEST_GAIN, _LARGEST_MMHG = (
+  100.0,
+  1e4,
+)  # of a constant pressure, whose gain is about 1, and of the level that is added
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,19 +61,22 @@ class FilterBlend:
 
   @classmethod
   def restored(cls, header: Mapping[str, Any]) -> "FilterBlend":
-    """Returns the blend from `header` of a checkpoint.
+    """Returns the blend from `header` of a checkpoint, whose fields were checked.
 
     Raises:
-      ValueError: a value is not finite, or the filter is unstable.
+      InputError: the filter is unstable, or its gain is that of no artery.
     """
     a, b = (np.asarray(header[name], dtype=float) for name in ("a", "b"))
-    model = arx.Arx(a, b, float(header["c"]), int(header["lead"]), float(header["fs_hz"]))
-    weight = float(header["weight"])
-    if a.ndim != 1 or b.shape != (len(a) + 1,) or not np.isfinite([*a, *b, model.c, model.fs_hz]).all():
-      raise ValueError("filter")
-    if not 0 <= weight <= 1 or model.lead < 0 or model.fs_hz <= 0 or not model.stable:
-      raise ValueError("filter")
-    return cls(model, weight)
+    model = arx.Arx(a, b, float(header["c"]), header["lead"], float(header["fs_hz"]))
+    poles = 1 - a.sum()
+    # a constant input x becomes gain · x + level
+    gain, level = (value / poles if poles else np.inf for value in (b.sum(), model.c))
+    if not model.stable or not abs(gain) <= _LARGEST_GAIN or not abs(level) <= _LARGEST_MMHG:
+      problem = f"is unstable or amplifies: constant gain {gain:.3g} and level {level:.3g} mmHg"
+      raise InputError(
+        f"blend: the filter {problem}, must be stable within ±{_LARGEST_GAIN:g} and ±{_LARGEST_MMHG:g} mmHg"
+      )
+    return cls(model, float(header["weight"]))
 
 
 def fit_filter(labelled: batches.Pairs, spec: config.Windows) -> arx.Arx:

@@ -88,29 +88,16 @@ class UncertaintyCalibration:
 
   @classmethod
   def restored(cls, header: Mapping[str, Any]) -> "UncertaintyCalibration":
-    """Returns the calibration from `header` of a checkpoint, without `arrays`.
-
-    Raises:
-      KeyError, TypeError, ValueError: the header is damaged.
-    """
-    levels = {name: float("inf") if header[name] is None else float(header[name]) for name in _LEVELS}
-    hr_bpm = header["hr_bpm"]
-    if hr_bpm is not None and len(hr_bpm) != 2:
-      raise ValueError("hr_bpm")
-    if (
-      not 0 < levels["level"] < 1 or math.isnan(levels["ood_threshold"]) or not min(levels["wave"], levels["csbp"]) > 0
-    ):
-      raise ValueError("level, ood_threshold, wave or csbp")
-    if int(header["subjects"]) < 0:
-      raise ValueError("subjects")
+    """Returns the calibration from `header` of a checkpoint, whose fields were checked, without `arrays`."""
+    hr_bpm, fallback = header["hr_bpm"], header.get("fallback")
     return cls(
       head=None,
       detector=None,
       hr_bpm=None if hr_bpm is None else (float(hr_bpm[0]), float(hr_bpm[1])),
-      subjects=int(header["subjects"]),
-      where=str(header["where"]),
-      fallback=Fallback.restored(header["fallback"]) if header.get("fallback") else None,
-      **levels,
+      subjects=header["subjects"],
+      where=header["where"],
+      fallback=None if fallback is None else Fallback.restored(fallback),
+      **{name: math.inf if header[name] is None else float(header[name]) for name in _LEVELS},
     )
 
 

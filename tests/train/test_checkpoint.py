@@ -260,8 +260,8 @@ def test_a_scaling_that_saw_the_evaluated_subjects_raises(saved):
   output, _ = saved
   rng = np.random.default_rng(0)
   wave_bt = rng.normal(92, 17, (2, 500)).astype(np.float32)
-  all_windows = batches.Pairs(wave_bt, wave_bt, np.array(["Dan", "Eve"]))
-  leaking = dataclasses.replace(output, scaling=scalings.fit(all_windows))
+  all_windows = batches.Pairs(wave_bt, wave_bt, np.array(["Dan", "Eve"]), {"age": np.array([40.0, 60.0])})
+  leaking = dataclasses.replace(output, scaling=scalings.fit(all_windows, ["age"]))
   with pytest.raises(splits.LeakError, match=r"1 of these subjects \(Eve\); evaluate it on"):
     leaking.check_unseen(["Eve", "Zoe"])
   leaking.check_unseen(["Zoe"])

@@ -13,7 +13,7 @@ from cap_jax.baselines import transfer_function
 from cap_jax.data import batches, outliers, scalings
 from cap_jax.inference import uncertainty, uncertainty_training
 from cap_jax.models import net as nets
-from cap_jax.train import checkpoint, checksummed, fallback, uncertainty_calibration
+from cap_jax.train import checkpoint, checkpoint_schema, checksummed, fallback, uncertainty_calibration
 from cap_jax.types import InputError
 
 SPEC = config.Windows()
@@ -101,10 +101,13 @@ def test_the_end_of_a_window_is_as_good_as_its_middle():
 def test_a_calibration_of_impossible_values_is_damaged(name, value):
   header = {
     "ood_threshold": 1.0, "level": 0.9, "wave": 2.0, "csbp": 2.0, "hr_bpm": None, "subjects": 20, "where": "made",
+    "head": True, "detector": True, "fallback": None,
   }  # fmt: skip
+  assert checkpoint_schema.UNCERTAINTY.fault(header) is None
   assert uncertainty_calibration.UncertaintyCalibration.restored(header).wave == 2.0
-  with pytest.raises(ValueError, match=name):
-    uncertainty_calibration.UncertaintyCalibration.restored({**header, name: value})
+  place, problem = checkpoint_schema.UNCERTAINTY.fault({**header, name: value})
+  assert place.startswith(f".{name}")
+  assert "must" in problem
 
 
 def beats_of(first: int, count: int) -> batches.Pairs:

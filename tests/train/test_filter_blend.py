@@ -76,15 +76,32 @@ def test_checkpoint_keeps_the_filter(blended, tmp_path):
 
 
 @pytest.mark.parametrize(
-  "damage",
-  [{"weight": 1.5}, {"a": [1.01]}, {"a": [float("nan")]}, {"b": [1.0]}, {"lead": -1}, {"fs_hz": 0}, {"c": None}],
+  ("damage", "message"),
+  [
+    ({"weight": 1.5}, r"blend\.weight is 1\.5, must be a number from 0 to 1"),
+    ({"a": [1.01]}, "blend: the filter is unstable or amplifies"),
+    ({"a": [1.0]}, "blend: the filter is unstable or amplifies"),
+    ({"a": [0.998], "c": 100.0}, r"constant gain 50 and level 5e\+04 mmHg"),
+    ({"c": 1e5}, r"constant gain 1 and level 1e\+06 mmHg"),
+    ({"b": [0.06, 30.0]}, "constant gain 301 and level 0 mmHg"),
+    ({"a": [float("nan")]}, r"blend\.a\[0\] is NaN, must be a number"),
+    ({"b": [1.0]}, r"blend\.b has 1 values"),
+    ({"b": [0.02, 0.03, 0.05]}, r"blend\.b has 3 values, must have 2, one more than a"),
+    ({"a": [0.9] * 11}, r"blend\.a has 11 values, must have 1 to 10"),
+    ({"lead": -1}, r"blend\.lead is -1, must be a whole number"),
+    ({"lead": 21}, r"blend\.lead is 21, must be at most 20 samples, 0\.16 s"),
+    ({"lead": 10**9}, r"blend\.lead is 1000000000, must be a whole number from 0"),
+    ({"fs_hz": 0}, r"blend\.fs_hz is 0, must be a number from 60"),
+    ({"fs_hz": 250.0}, r"blend\.fs_hz is 250, but windows\.fs_hz is 125"),
+    ({"c": None}, r"blend\.c is null, must be a number"),
+  ],
 )
-def test_a_damaged_filter_is_refused(blended, tmp_path, damage):
+def test_a_damaged_filter_is_refused(blended, tmp_path, damage, message):
   checkpoint.save(tmp_path / "one", blended[0])
   header = tmp_path / "one" / checkpoint.HEADER
   content = json.loads(header.read_text())
   content["blend"] |= damage
   content["sha256"][checkpoint.HEADER] = checksummed._digest_of(content)  # as if written so
   header.write_text(json.dumps(content))
-  with pytest.raises(InputError, match=r"config\.json: damaged, or written by another project"):
+  with pytest.raises(InputError, match=rf"config\.json: .*{message}"):
     checkpoint.load(tmp_path / "one")
