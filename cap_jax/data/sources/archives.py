@@ -41,7 +41,7 @@ def check_zip(path: str | os.PathLike[str], packings: tuple[int, ...]) -> None:
     raise DataError(where, f"has {count} parts, more than {_MOST_ENTRIES}", "save only what is needed")
   with zipfile.ZipFile(files.regular(path)) as archive:
     items = archive.infolist()
-  folders.check_size(where, sum(item.file_size for item in items))
+  folders.check_size(where, sum(item.file_size for item in items), "content")
   if any(item.compress_type not in packings for item in items):
     raise DataError(where, "is packed in an unknown way", _DAMAGED)
 

@@ -97,22 +97,24 @@ def check_matlab(path: pathlib.Path, options: Mapping[str, Any] | None = None) -
     raise DataError(str(path), f"cannot be read ({message})", _DAMAGED, path.stem)
 
 
-def _check_headers(path: pathlib.Path, archive: zipfile.ZipFile) -> None:
+def _check_headers(path: pathlib.Path) -> None:
   """Checks that the arrays of an archive are as large as their headers say; NumPy makes room for them at once.
 
   Raises:
     ValueError: a header is damaged.
     DataError: one is not.
   """
-  for item in archive.infolist():
-    with archive.open(item) as file:
-      read = _HEADERS.get(file.read(len(_MAGIC)))
-      if read is not None:
+  with zipfile.ZipFile(files.regular(path)) as archive:
+    for item in archive.infolist():
+      with archive.open(item) as file:
+        read = _HEADERS.get(file.read(len(_MAGIC)))
+        if read is None:
+          continue
         shape, _, dtype = read(file)
-        size = math.prod(shape) * dtype.itemsize
-        if size > item.file_size and not dtype.hasobject:
-          problem = f"{item.filename} declares {size / 1e9:.3g} GB, but has {item.file_size / 1e9:.3g}"
-          raise DataError(str(path), problem, _DAMAGED)
+      size = math.prod(shape) * dtype.itemsize
+      if size > item.file_size and not dtype.hasobject:
+        problem = f"{item.filename} declares {size / 1e9:.3g} GB, but has {item.file_size / 1e9:.3g}"
+        raise DataError(str(path), problem, _DAMAGED)
 
 
 def read_archive(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -124,12 +126,12 @@ def read_archive(path: pathlib.Path) -> dict[str, np.ndarray]:
   """
   archives.check_zip(path, _PACKINGS)
   with folders.bounded(str(path)):
+    _check_headers(path)
     content = np.load(files.regular(path), allow_pickle=False)
     if not isinstance(content, np.lib.npyio.NpzFile):  # an array alone, with an archive behind it
       raise DataError(str(path), "is no archive of arrays", "save it with numpy.savez")
     with content:
       try:
-        _check_headers(path, content.zip)
         return {name: content[name] for name in content.files}
       except ValueError as error:
         if "pickle" in str(error):
