@@ -13,11 +13,10 @@ Weights of your own, for a network of this project that --config.model describes
 import dataclasses
 import hashlib
 import os
-import pathlib
 
 from absl import flags
 
-from cap_jax import config
+from cap_jax import config, files
 from cap_jax.cli import launcher, output_folders, study_flags
 from cap_jax.data import scalings
 from cap_jax.losses import tasks
@@ -125,7 +124,8 @@ def main() -> None:
     arrays, source.weight_map, nets.make_net(source.model), signals.windows.samples, source.path
   )
   is_whole = "r" in imported.blocks and "network" not in source.about
-  sha256 = hashlib.sha256(pathlib.Path(source.path).read_bytes()).hexdigest()
+  with open(files.regular(source.path), "rb") as file:
+    sha256 = hashlib.file_digest(file, "sha256").hexdigest()
   about = {"data": "imported", "file": os.path.basename(source.path), "sha256": sha256, **source.about}
   checkpoint.save(
     output,

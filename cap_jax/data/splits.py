@@ -10,7 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from cap_jax import files
+from cap_jax.data.sources import folders
 from cap_jax.types import DataError, InputError
+
+_MOST_FILE = 1e7  # bytes of a saved split
 
 
 class LeakError(InputError):
@@ -165,13 +168,13 @@ def load(path: str | os.PathLike[str]) -> Split:
   """
   remedy = "write the split again"
   try:
-    with open(path, encoding="utf-8") as file:
+    with open(folders.check_file(path, _MOST_FILE), encoding="utf-8") as file:
       content = json.load(file)
     split = Split({str(name): tuple(map(str, subjects)) for name, subjects in content["parts"].items()})
     expected_digest = content["sha256"]
-  except LeakError:
+  except InputError:
     raise
-  except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+  except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
     raise DataError(str(path), f"is not a valid split ({error})", remedy) from error
   if expected_digest != split.digest:
     raise DataError(str(path), "was modified after it was written", remedy)

@@ -9,16 +9,18 @@ Running statistics of batch normalisation are folded into its weight and bias fi
 Every name in the file, every entry of the map and every leaf of the imported blocks must find its counterpart.
 """
 
+import collections
 import csv
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from cap_jax.data.sources import folders
 from cap_jax.models.net import Net
 from cap_jax.strategies import surgery
 from cap_jax.types import InputError, Params, suggest
@@ -28,6 +30,7 @@ WeightMap = Mapping[str, tuple[str, ...]]
 _EPSILON = 1e-5
 _MEAN, _VARIANCE, _COUNT = ".running_mean", ".running_var", ".num_batches_tracked"
 _MOST_PROBLEMS = 5
+_MOST_MAP = 1e6  # bytes
 _FRESH_SEED = 0  # of a head that is not imported
 
 
@@ -86,7 +89,9 @@ def fold_statistics(arrays: Mapping[str, np.ndarray]) -> Folded:
       folded[f"{layer}.weight"] = scale.astype(np.float32)
       folded[f"{layer}.bias"] = (arrays[f"{layer}.bias"] - mean * scale).astype(np.float32)
       gone += [one for one in (*names, layer + _COUNT) if one in arrays]
-  return Folded({name: array for name, array in folded.items() if name not in gone}, tuple(gone))
+  for name in gone:
+    del folded[name]
+  return Folded(folded, tuple(gone))
 
 
 def read_map(path: str | os.PathLike[str]) -> dict[str, tuple[str, ...]]:
@@ -98,8 +103,10 @@ def read_map(path: str | os.PathLike[str]) -> dict[str, tuple[str, ...]]:
     InputError: the file cannot be read, or is no map.
   """
   try:
-    with open(path, encoding="utf-8", newline="") as file:
+    with open(folders.check_file(path, _MOST_MAP), encoding="utf-8", newline="") as file:
       return _map_of_rows(csv.DictReader(file)) if str(path).endswith(".csv") else _map_of_object(file.read())
+  except InputError:
+    raise
   except (OSError, ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
     raise InputError(
       f'{path}: is no map ({error}); write JSON such as {{"conv1.weight": "f/layer_0/matrix/kernel"}}, or CSV with the header '
@@ -118,9 +125,9 @@ def _map_of_rows(rows: Iterable[Mapping[str, str]]) -> dict[str, tuple[str, ...]
 
 def _map_of_object(text: str) -> dict[str, tuple[str, ...]]:
   def unique(entries: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in entries]
-    if len(set(names)) < len(names):
-      raise ValueError(f"name {max(names, key=names.count)!r} occurs twice")
+    times = collections.Counter(name for name, _ in entries)
+    if len(times) < len(entries):
+      raise ValueError(f"name {times.most_common(1)[0][0]!r} occurs twice")
     return dict(entries)
 
   content = json.loads(text, object_pairs_hook=unique)
@@ -171,7 +178,9 @@ def load(arrays: Mapping[str, np.ndarray], weight_map: WeightMap, net: Net, samp
   blocks = tuple(block for block in net.blocks if block in imported)
   report = surgery.compare(imported, fresh, blocks)
   wrong = [
-    f"{leaf.path}, from {origin.get(leaf.path, 'no entry of the map')}: {leaf.note}" for leaf in report if leaf.note
+    _Problem(f"{leaf.path}, from {origin.get(leaf.path, 'no entry of the map')}: {leaf.note}")
+    for leaf in report
+    if leaf.note
   ]
   if wrong:
     _refuse(place, wrong)
@@ -182,35 +191,40 @@ def load(arrays: Mapping[str, np.ndarray], weight_map: WeightMap, net: Net, samp
   return Imported(params, blocks, report, folded.statistics)
 
 
-def _unmatched(folded: Folded, weight_map: WeightMap, leaves: Mapping[str, Any]) -> list[str]:
+class _Problem(NamedTuple):
+  """What cannot be, about a name; if `choices` has any, the remedy is one that resembles it."""
+
+  text: str
+  name: str = ""
+  choices: Collection[str] = ()
+
+
+def _unmatched(folded: Folded, weight_map: WeightMap, leaves: Mapping[str, Any]) -> list[_Problem]:
   """Returns what cannot be: names and paths without a counterpart, arrays that are not finite."""
-  problems = []
-  for name in (*weight_map, *folded.arrays):
-    if name in folded.statistics:
-      problems.append(f"{name} is folded into the weight and bias of its layer; remove it from the map")
+  problems, statistics = [], set(folded.statistics)
+  for name in dict.fromkeys((*weight_map, *folded.arrays)):
+    if name in statistics:
+      problems.append(_Problem(f"{name} is folded into the weight and bias of its layer; remove it from the map"))
     elif name not in folded.arrays:
-      problems.append(f"{name} is in the map, but not in the file; {suggest(name, folded.arrays)}")
+      problems.append(_Problem(f"{name} is in the map, but not in the file", name, folded.arrays))
     elif name not in weight_map:
-      problems.append(
-        f"{name} {folded.arrays[name].shape} is in the file, but not in the map; add it, or map it to null"
-      )
-  paths = [path for several in weight_map.values() for path in several]
-  problems += [
-    f"{path} is not a leaf of the network; {suggest(path, leaves)}"
-    for path in dict.fromkeys(paths)
-    if path not in leaves
-  ]
+      text = f"{name} {folded.arrays[name].shape} is in the file, but not in the map; add it, or map it to null"
+      problems.append(_Problem(text))
+  times = collections.Counter(path for several in weight_map.values() for path in several)
+  problems += [_Problem(f"{path} is not a leaf of the network", path, leaves) for path in times if path not in leaves]
   infinite = [name for name, array in folded.arrays.items() if not np.all(np.isfinite(array))]
-  problems += [f"{name} contains NaN or infinite values; write the file again" for name in infinite]
-  problems += [
-    f"{path} has several arrays in the map; keep one" for path in sorted({p for p in paths if paths.count(p) > 1})
-  ]
-  if not any(surgery.matches(path, "f") for path in paths):
-    problems.append("the map has no path in f; map the arrays of the extractor")
+  problems += [_Problem(f"{name} contains NaN or infinite values; write the file again") for name in infinite]
+  several = sorted(path for path, count in times.items() if count > 1)
+  problems += [_Problem(f"{path} has several arrays in the map; keep one") for path in several]
+  if not any(surgery.matches(path, "f") for path in times):
+    problems.append(_Problem("the map has no path in f; map the arrays of the extractor"))
   return problems
 
 
-def _refuse(place: str, problems: Sequence[str]) -> None:
+def _refuse(place: str, problems: Sequence[_Problem]) -> None:
+  """Raises the error of the first problems. To find names that resemble another takes long, so it is done for these alone."""
   more = len(problems) - _MOST_PROBLEMS
-  listed = "; ".join(problems[:_MOST_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
-  raise surgery.MergeError(f"{place}: {listed}")
+  listed = "; ".join(
+    f"{text}; {suggest(name, choices)}" if name else text for text, name, choices in problems[:_MOST_PROBLEMS]
+  )
+  raise surgery.MergeError(f"{place}: {listed}" + (f"; and {more} more" if more > 0 else ""))

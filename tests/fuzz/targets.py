@@ -57,14 +57,14 @@ class Target(NamedTuple):
   call: Callable[[bytes], None]
 
 
-def _check_matlab_forked(path: pathlib.Path) -> None:
+def _check_matlab_forked(path: pathlib.Path, options: Mapping) -> None:
   """`arrays.check_matlab` with a copy of this process instead of a new one, which would take 10,000 seconds."""
   child = os.fork()
   if not child:
     status = 1
     try:
-      with folders.bounded():
-        scipy.io.loadmat(path)
+      with folders.bounded(str(path)):
+        scipy.io.loadmat(path, **options)
       status = 0
     finally:
       os._exit(status)

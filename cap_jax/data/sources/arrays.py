@@ -6,89 +6,151 @@ of the subject.
 """
 
 import functools
+import json
+import math
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import scipy.io
 
+from cap_jax import files
 from cap_jax.data import datasets, recordings
-from cap_jax.data.sources import folders
+from cap_jax.data.sources import archives, folders
 from cap_jax.types import DataError
 
 _COLUMN = re.compile(r"(.+)\[(\d+)\]")
 _RATE = "fs_hz"
-_PATIENCE_S, _SLOWEST = 8, 1e7  # time limit for MATLAB's reader [s], and the lowest speed that extends it [bytes/s]
-# limits the memory of the reader beyond what it uses at first, where the system reports its use
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of NumPy's archives
+# limits for MATLAB's reader: its work [s], the lowest speed that extends it [bytes/s], and the wait for that work [s]
+_WORK_S, _SLOWEST, _PATIENCE_S = 4, 2.5e7, 60
+# limits its work, and its memory beyond what it uses at first, where the system reports its use
 _READER = """
-import resource, sys, scipy.io
+import json, resource, sys, scipy.io
 try:
   with open("/proc/self/statm") as statm:
     most = int(statm.read().split()[5]) * resource.getpagesize() + int(sys.argv[2])
   resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 except OSError:
   pass
-scipy.io.loadmat(sys.argv[1])
+used = resource.getrusage(resource.RUSAGE_SELF)
+most = int(used.ru_utime + used.ru_stime) + int(sys.argv[3])
+resource.setrlimit(resource.RLIMIT_CPU, (most, most + 1))
+scipy.io.loadmat(sys.argv[1], **json.loads(sys.argv[4]))
 """
+_MAGIC = np.lib.format.magic(1, 0)
+_HEADERS = {_MAGIC: np.lib.format.read_array_header_1_0, np.lib.format.magic(2, 0): np.lib.format.read_array_header_2_0}
 _DAMAGED = "save or download the file again"
 _REMEDY = "save plain numeric arrays, because objects can run code"
 
 
-def check_matlab(path: pathlib.Path) -> None:
-  """Reads a MATLAB file in a process of its own: a damaged file can kill the reader, block it, or take all memory.
+def read_matlab(path: pathlib.Path, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+  """Reads a MATLAB file, at first in a process of its own: a damaged file can kill the reader, block it, or take all
+  memory.
+
+  Args:
+    path: the file.
+    options: of `scipy.io.loadmat`.
 
   Raises:
-    DataError: it cannot be read.
+    DataError: it cannot be read within limits of time and memory.
   """
+  every = {"appendmat": False, **(options or {})}
   with datasets.reading(str(path), _DAMAGED, path.stem):
-    size = path.stat().st_size
-  command = [sys.executable, "-c", _READER, os.fspath(path), str(int(folders.most_bytes()))]
-  patience_s = _PATIENCE_S + size / _SLOWEST
+    check_matlab(path, every)
+    return scipy.io.loadmat(files.regular(path), **every)
+
+
+def check_matlab(path: pathlib.Path, options: Mapping[str, Any] | None = None) -> None:
+  """Reads a MATLAB file in a process of its own.
+
+  Args:
+    path: the file.
+    options: of `scipy.io.loadmat`.
+
+  Raises:
+    OSError: there is no such file, or it cannot be reached.
+    DataError: it cannot be read within limits of time and memory.
+  """
+  place = folders.check_file(path)
+  most = folders.most_bytes()
+  work_s = round(max(_WORK_S * folders.extension(), os.path.getsize(place) / _SLOWEST))
+  command = [sys.executable, "-c", _READER, place, str(int(most)), str(work_s), json.dumps(options or {})]
   try:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience_s)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE_S * work_s / _WORK_S)
   except subprocess.TimeoutExpired as error:
-    raise DataError(str(path), f"cannot be read within {patience_s:.0f} s", _DAMAGED, path.stem) from error
+    raise DataError(str(path), f"cannot be read within {error.timeout:.0f} s", _DAMAGED, path.stem) from error
+  if done.returncode == -signal.SIGXCPU:
+    remedy = f"{_DAMAGED}, with fewer arrays; {folders.MOST_GB} extends the time too"
+    raise DataError(str(path), f"cannot be read within {work_s} s of work", remedy, path.stem)
   if done.returncode:
     message = (done.stderr.strip().splitlines() or [f"the reader exited with status {done.returncode}"])[-1]
+    if message.startswith("MemoryError") or "ArrayMemoryError" in message:
+      raise folders.too_large(str(path))
     raise DataError(str(path), f"cannot be read ({message})", _DAMAGED, path.stem)
 
 
-def _check_zip(path: pathlib.Path) -> None:
-  """Checks the size of an archive's content.
+def _check_headers(path: pathlib.Path) -> None:
+  """Checks that the arrays of an archive are as large as their headers say; NumPy makes room for them at once.
 
   Raises:
-    DataError: the content is far too large for the archive.
+    ValueError: a header is damaged.
+    DataError: one is not.
   """
-  with zipfile.ZipFile(path) as archive:
-    folders.check_size(str(path), sum(item.file_size for item in archive.infolist()))
+  with zipfile.ZipFile(files.regular(path)) as archive:
+    for item in archive.infolist():
+      with archive.open(item) as file:
+        read = _HEADERS.get(file.read(len(_MAGIC)))
+        if read is None:
+          continue
+        shape, _, dtype = read(file)
+      size = math.prod(shape) * dtype.itemsize
+      if size > item.file_size and not dtype.hasobject:
+        problem = f"{item.filename} declares {size / 1e9:.3g} GB, but has {item.file_size / 1e9:.3g}"
+        raise DataError(str(path), problem, _DAMAGED)
+
+
+def read_archive(path: pathlib.Path) -> dict[str, np.ndarray]:
+  """Reads all arrays of an `.npz` file, except objects, which are pickled.
+
+  Raises:
+    OSError, ValueError, zipfile.BadZipFile: it is damaged.
+    DataError: it contains objects, or more than is allowed.
+  """
+  archives.check_zip(path, _PACKINGS)
+  with folders.bounded(str(path)):
+    _check_headers(path)
+    content = np.load(files.regular(path), allow_pickle=False)
+    if not isinstance(content, np.lib.npyio.NpzFile):  # an array alone, with an archive behind it
+      raise DataError(str(path), "is no archive of arrays", "save it with numpy.savez")
+    with content:
+      try:
+        return {name: content[name] for name in content.files}
+      except ValueError as error:
+        if "pickle" in str(error):
+          raise DataError(str(path), "contains objects", _REMEDY, path.stem) from error
+        raise
 
 
 def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
   """Loads all arrays of a file. Refuses objects, which are pickled."""
   with datasets.reading(str(path), _DAMAGED):
     if path.suffix == ".npz":
-      _check_zip(path)
-      with np.load(path, allow_pickle=False) as file:
-        try:
-          contents = {name: file[name] for name in file.files}
-        except ValueError as error:
-          if "pickle" in str(error):
-            raise DataError(str(path), "contains objects", _REMEDY, path.stem) from error
-          raise
+      contents = read_archive(path)
     else:
-      with open(path, "rb") as file:
+      with open(files.regular(path), "rb") as file:
         if b"MATLAB 7.3" in file.read(128):
           raise DataError(
             str(path), "is a MATLAB 7.3 file", "save it with -v7, or use --format=pulsedb or --format=uci"
           )
-      folders.check_size(str(path), _declared(path))
-      check_matlab(path)
-      contents = {name: value for name, value in scipy.io.loadmat(path).items() if not name.startswith("__")}
+      contents = {name: value for name, value in read_matlab(path).items() if not name.startswith("__")}
   return _with_fields({name: value for name, value in contents.items() if isinstance(value, np.ndarray)})
 
 
@@ -117,13 +179,8 @@ def _check_plain(path: pathlib.Path, name: str, value: np.ndarray) -> None:
     raise DataError(str(path), f"array {name} contains objects", _REMEDY)
 
 
-def _declared(path: pathlib.Path) -> float:
-  """Returns the bytes that the arrays of a MATLAB file take in memory, by its table of contents."""
-  return 8.0 * sum(float(np.prod(shape, dtype=float)) for _, shape, _ in scipy.io.whosmat(path))
-
-
-def _extract_wave(path: pathlib.Path, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-  """Returns (time,) the array of a name, or a signal of a matrix."""
+def _select_wave(path: pathlib.Path, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+  """Returns (time,) the array of a name, or a signal of a matrix, as it is stored."""
   match = _COLUMN.fullmatch(name)
   stem, column = (match.group(1), int(match.group(2))) if match else (name, None)
   if stem not in arrays:
@@ -141,7 +198,7 @@ def _extract_wave(path: pathlib.Path, arrays: Mapping[str, np.ndarray], name: st
     raise DataError(
       str(path), f"array {name} of shape {wave.shape} is not a wave", f"select a signal, such as {name}[0]"
     )
-  return wave.astype(float)
+  return wave
 
 
 def _read(path: pathlib.Path, channels: Mapping[str, str]) -> recordings.Recording:
@@ -152,23 +209,29 @@ def _read(path: pathlib.Path, channels: Mapping[str, str]) -> recordings.Recordi
   twice = [signal for signal in signal_names if signal_names.count(signal) > 1]
   if twice:
     raise DataError(str(path), f"two arrays map to {twice[0]}", "change --channels", path.stem)
-  signals = {
-    signal: _extract_wave(path, arrays, name) for name, signal in signal_by_array.items() if signal != recordings.TIME
+  stored = {
+    signal: _select_wave(path, arrays, name) for name, signal in signal_by_array.items() if signal != recordings.TIME
   }
   clocks = [name for name, signal in signal_by_array.items() if signal == recordings.TIME] or [recordings.TIME]
   scalars = {
     name: float(value.reshape(-1)[0]) for name, value in arrays.items() if value.size == 1 and value.dtype.kind in "fiu"
   }
   if clocks[0] in arrays or clocks[0] in channels:
-    time_s = _extract_wave(path, arrays, clocks[0])
-  elif _RATE in scalars and signals:
+    stored[recordings.TIME] = _select_wave(path, arrays, clocks[0])
+    rate_hz = None
+  elif _RATE in scalars and stored:
     rate_hz = scalars.pop(_RATE)
     if not rate_hz > 0:
       raise DataError(str(path), f"{_RATE} is {rate_hz:g}", "store the sampling rate in Hz", path.stem)
-    time_s = np.arange(len(next(iter(signals.values())))) / rate_hz
   else:
     remedy = f"add {recordings.TIME} or {_RATE}, or name the clock: --channels=NAME:{recordings.TIME}"
     raise DataError(str(path), "has no clock", remedy, path.stem)
+  sizes = [wave.size for wave in stored.values()]
+  folders.check_size(str(path), 8.0 * (sum(sizes) + (sizes[0] if rate_hz else 0)))
+  del arrays  # before what is needed of them is copied
+  signals = {signal: np.asarray(wave, dtype=float) for signal, wave in stored.items()}
+  del stored
+  time_s = np.arange(sizes[0]) / rate_hz if rate_hz else signals.pop(recordings.TIME)
   return recordings.make(path.stem, path.stem, str(path), time_s, signals, covariates=scalars)
 
 

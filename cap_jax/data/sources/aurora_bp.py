@@ -11,31 +11,29 @@ import pathlib
 from collections.abc import Mapping
 
 import numpy as np
-import pandas
 
 from cap_jax.data import datasets, recordings
-from cap_jax.data.sources import folders, number_parsing
+from cap_jax.data.sources import folders, number_parsing, tables
 from cap_jax.types import DataError
 
 CHANNELS: Mapping[str, str] = {"pressure": "radial", "optical": "radial_ppg"}
 _REMEDY = "download the table again"
 
 
-def _table(path: pathlib.Path) -> pandas.DataFrame:
-  with datasets.reading(str(path), _REMEDY):
-    return pandas.read_csv(path, sep="\t", **number_parsing.PRECISION)
-
-
 def _read(
   path: pathlib.Path, subject: str, record: str, covariates: Mapping[str, float], channels: Mapping[str, str]
 ) -> recordings.Recording:
-  table = _table(path)
-  missing = [name for name in ("t", *channels) if name not in table]
+  with datasets.reading(str(path), _REMEDY, subject):
+    shape, names = tables.measure(path, "\t"), tables.header(path, "\t")
+  wanted = ("t", *channels)
+  missing = [name for name in wanted if name not in names]
   if missing:
-    problem = f"no column {', '.join(missing)} (found: {', '.join(map(str, table.columns))})"
+    problem = f"no column {', '.join(missing)} (found: {', '.join(names[:12])})"
     raise DataError(str(path), problem, _REMEDY, subject)
   with datasets.reading(str(path), "omit the record", subject):
-    columns = {name: table[name].to_numpy(dtype=float) for name in ("t", *channels)}
+    places = sorted({names.index(name) for name in wanted})
+    values = tables.numbers(path, places, shape, "\t")
+    columns = {name: values[places.index(names.index(name))] for name in wanted}
   waves = {signal: columns[name] for name, signal in channels.items()}
   units = {name: recordings.UNCALIBRATED for name in waves if recordings.is_pressure(name)}
   return recordings.make(subject, record, str(path), columns["t"], waves, units, covariates)
@@ -45,7 +43,8 @@ def _ages(root: pathlib.Path) -> dict[str, float]:
   file = folders.one(root, "participants.tsv")
   if file is None:
     return {}
-  table = _table(file)
+  with datasets.reading(str(file), _REMEDY):
+    table = tables.frame(file, ("pid", "age"), "\t")
   if not {"pid", "age"} <= set(table.columns):
     raise DataError(str(file), "columns pid and age are missing", _REMEDY)
   ages = number_parsing.parse_cells(table["age"])
@@ -55,30 +54,33 @@ def _ages(root: pathlib.Path) -> dict[str, float]:
 def _measurements(
   table: pathlib.Path, ages: Mapping[str, float], channels: Mapping[str, str]
 ) -> list[datasets.Entry | DataError]:
-  rows = _table(table)
   needed = {"pid", "phase", "measurement", "sbp", "dbp", "waveform_file_path"}
+  with datasets.reading(str(table), _REMEDY):
+    rows = tables.frame(table, needed, "\t")
   if not needed <= set(rows.columns):
     raise DataError(str(table), f"no columns {', '.join(sorted(needed - set(rows.columns)))}", _REMEDY)
+  folders.check_count(str(table), len(rows))
   for name in ("sbp", "dbp"):
     rows[name] = number_parsing.parse_cells(rows[name])
   listed: list[datasets.Entry | DataError] = []
+  refusal = functools.cache(functools.partial(folders.refusal, table.parent))
   for row in rows.to_dict("records"):
     if not isinstance(row["waveform_file_path"], str):
       continue  # a measurement without waves
-    path, subject = table.parent / row["waveform_file_path"], str(row["pid"])
+    path, subject = table.parent / os.path.normpath(row["waveform_file_path"]), str(row["pid"])
     record = f"{row['phase']}.{row['measurement']}".replace(" ", "_")
     cuff = {"cuff_sbp_mmhg": float(row["sbp"]), "cuff_dbp_mmhg": float(row["dbp"])}
     covariates = {"age": ages[subject]} if subject in ages else {}
     # a cuff that failed reads zero or nothing
     covariates |= {name: value for name, value in cuff.items() if np.isfinite(value) and value > 0}
-    try:
-      folders.check_within(table.parent, path)
-      if not folders.is_file(path):
-        raise DataError(str(path), "no such file", "unpack the waves into the folder of the table", subject)
+    if not os.path.lexists(path):
+      remedy = "unpack the waves into the folder of the table"
+      listed.append(DataError(str(path)[:200], "no such file", remedy, subject))
+    elif (error := refusal(path)) is not None:
+      listed.append(error)
+    else:
       read = functools.partial(_read, path, subject, record, covariates, dict(channels))
       listed.append(datasets.Entry(subject, record, str(path), read))
-    except DataError as error:
-      listed.append(error)
   return listed
 
 

@@ -1,17 +1,22 @@
-"""Finds files in a folder, and refuses those outside it and those whose content is too large."""
+"""Finds files in a folder, and refuses those outside it, those that are no files, and those whose content is too large."""
 
 import contextlib
 import math
 import os
 import pathlib
 import resource
+import threading
 from collections.abc import Iterator
 
+from cap_jax import files
 from cap_jax.types import DataError, InputError
 
 MOST_GB = "CAP_JAX_MAX_RECORD_GB"  # environment variable that raises the bound
 _MOST_GB = 0.4  # the clock and one wave of 24 h at 250 Hz are 0.35
-_SPARE = 1 << 29
+_SPARE = 1 << 28  # of a reader beyond the record [bytes]
+_ENTRY_BYTES = 4000  # of a listed record, in memory
+_OUT_OF_MEMORY = ("bad_alloc", "out of memory", "memory allocation", "to allocate", "not enough memory")
+_LIMIT = threading.RLock()  # the limit on memory is that of the whole process
 
 
 def most_bytes() -> float:
@@ -25,49 +30,113 @@ def most_bytes() -> float:
     most = float(text)
   except ValueError:
     most = math.nan
-  if not most > 0:
+  if not 0 < most < math.inf:
     raise InputError(f"{MOST_GB}={text}: must be a positive number of gigabytes, such as 4")
   return 1e9 * most
 
 
-def check_size(where: str, declared: float) -> None:
+def extension() -> float:
+  """Returns how many times larger than by default a record may be; at least 1."""
+  return max(1.0, most_bytes() / (1e9 * _MOST_GB))
+
+
+def check_size(where: str, declared: float, what: str = "samples") -> None:
   """Checks the size of a record before it is decoded. The bound does not depend on the size of the file.
 
   Args:
     where: what is read, for messages.
     declared: bytes that it takes in memory.
+    what: what takes them, for messages.
 
   Raises:
     DataError: it is larger than `most_bytes`.
   """
   most = most_bytes()
-  if declared > most:
-    problem = f"contains {declared / 1e9:.3g} GB of samples, above the limit of {most / 1e9:g} GB"
-    remedy = f"split the record, or set the environment variable {MOST_GB}={math.ceil(declared / 1e9)} if it is sound"
-    raise DataError(where, problem, remedy)
+  if not declared <= most:  # a size that is no number is none
+    problem = f"contains {declared / 1e9:.3g} GB of {what}, above the limit of {most / 1e9:g} GB"
+    raise DataError(where, problem, _remedy(declared))
+
+
+def check_count(where: str, count: int) -> None:
+  """Checks the number of records before they are listed.
+
+  Args:
+    where: what lists them, for messages.
+    count: their number.
+
+  Raises:
+    DataError: the list is larger than `most_bytes`.
+  """
+  check_size(where, float(_ENTRY_BYTES) * count, f"descriptions of {count} records")
+
+
+def _remedy(needed: float) -> str:
+  """Returns how to read a record that takes `needed` bytes."""
+  gigabytes = math.ceil(needed / 1e9) if math.isfinite(needed) else "GB"
+  return f"split the record, or set the environment variable {MOST_GB}={gigabytes} if it is sound"
+
+
+def too_large(where: str) -> DataError:
+  """Returns the error of a record that took more memory than it may."""
+  most = most_bytes()
+  return DataError(where, f"takes more than {most / 1e9:g} GB of memory", _remedy(2 * most))
+
+
+def check_file(path: str | os.PathLike[str], most: float | None = None) -> str:
+  """Returns the path of a regular file that may be read whole.
+
+  Args:
+    path: of the file.
+    most: its largest size [bytes]; `most_bytes` if None.
+
+  Raises:
+    OSError: there is no such file, or it cannot be reached.
+    DataError: it is no regular file, or it is larger.
+  """
+  place = files.regular(path)
+  size = os.path.getsize(place)
+  if most is None:
+    check_size(place, size, "data")
+  elif size > most:
+    problem = f"has {size / 1e6:.3g} MB, more than the {most / 1e6:g} MB of the largest file of this kind"
+    raise DataError(place, problem, "check that it is the right file")
+  return place
 
 
 @contextlib.contextmanager
-def bounded() -> Iterator[None]:
-  """Limits memory within the block to `_SPARE` bytes more than is in use; allocations beyond it fail.
+def bounded(where: str) -> Iterator[None]:
+  """Limits memory within the block to `most_bytes` and a little more than is in use; allocations beyond it fail.
 
   Readers in other languages believe what a damaged file says of its size. Nothing is limited where the system does not
-  report its use (no Linux).
+  report its use (no Linux). One thread at a time is in such a block, because the limit is that of the process.
+
+  Args:
+    where: what is read, for messages.
+
+  Raises:
+    DataError: the reader needed more.
   """
-  soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-  try:
-    pages = int(pathlib.Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-  except (OSError, ValueError):
-    yield
-    return
-  most = pages * resource.getpagesize() + _SPARE
-  if soft != resource.RLIM_INFINITY:
-    most = min(most, soft)
-  resource.setrlimit(resource.RLIMIT_AS, (most, hard))
-  try:
-    yield
-  finally:
-    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+  with _LIMIT:
+    try:
+      pages = int(pathlib.Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError):
+      yield
+      return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = pages * resource.getpagesize() + int(most_bytes()) + _SPARE
+    bounds = [bound for bound in (most, soft, hard) if bound != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min(bounds), hard))
+    try:
+      yield
+    except InputError:
+      raise
+    except Exception as error:
+      text = str(error).lower()
+      if isinstance(error, MemoryError) or any(words in text for words in _OUT_OF_MEMORY):
+        raise too_large(where) from error
+      raise
+    finally:
+      resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def is_file(path: pathlib.Path) -> bool:
@@ -76,6 +145,11 @@ def is_file(path: pathlib.Path) -> bool:
     return path.is_file()
   except (OSError, ValueError):
     return False
+
+
+def is_plain(name: str) -> bool:
+  """Returns whether a name contains no control characters, which would break lines and tables."""
+  return not any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in name)
 
 
 def check_within(root: pathlib.Path, path: pathlib.Path) -> None:
@@ -96,6 +170,58 @@ def check_within(root: pathlib.Path, path: pathlib.Path) -> None:
     raise DataError(str(path), "points outside the folder", f"copy the file into {root}")
 
 
+def check_regular(path: pathlib.Path) -> None:
+  """Checks that there is a regular file, with a name that can be written on a line.
+
+  Raises:
+    DataError: there is none, or its name has control characters.
+  """
+  if not is_plain(str(path)):
+    escaped = "".join(letter if is_plain(letter) else ascii(letter)[1:-1] for letter in str(path)[:200])
+    raise DataError(escaped, "its name contains control characters", "rename the file")
+  try:
+    files.regular(path)
+  except FileNotFoundError as error:
+    problem = "is a link to a file that is missing" if os.path.islink(path) else "no such file"
+    raise DataError(str(path), problem, "restore the file, or remove what names it") from error
+  except (OSError, ValueError) as error:
+    raise DataError(
+      str(path)[:200], f"cannot be reached ({_reason(error)})", "check its name and its permissions"
+    ) from error
+
+
+def check_found(root: pathlib.Path, path: pathlib.Path) -> None:
+  """Checks that what a folder lists, or a table in it names, is a regular file of the folder.
+
+  Args:
+    root: the folder.
+    path: the path.
+
+  Raises:
+    DataError: it is none, its name has control characters, or it points outside the folder.
+  """
+  check_regular(path)
+  check_within(root, path)
+
+
+def refusal(root: pathlib.Path, path: pathlib.Path) -> DataError | None:
+  """Returns what `check_found` raises, or None."""
+  try:
+    check_found(root, path)
+  except DataError as error:
+    return error
+  return None
+
+
+def _reason(error: Exception) -> str:
+  return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _below(base: pathlib.Path, pattern: str) -> list[pathlib.Path]:
+  """Returns what matches a pattern below a folder, except folders, in order of the names."""
+  return sorted(path for path in base.rglob(pattern) if path.is_symlink() or not path.is_dir())
+
+
 def find(root: str | os.PathLike[str], *patterns: str) -> Iterator[pathlib.Path | DataError]:
   """Finds the files below a folder that match patterns, in order of their names. If `root` is a file, yields that file.
 
@@ -104,26 +230,24 @@ def find(root: str | os.PathLike[str], *patterns: str) -> Iterator[pathlib.Path 
     patterns: glob patterns of the names.
 
   Yields:
-    A path, or the error of a path that points outside the folder.
+    A path, or the error of a path that points outside the folder, or to a pipe, a device or nothing.
 
   Raises:
-    DataError: there is nothing at `root`.
+    DataError: there is nothing at `root`, or it is neither a regular file nor a folder that can be read.
   """
   base = pathlib.Path(root)
-  if base.is_file():
+  if not os.path.isdir(base):
+    if not os.path.lexists(base):
+      raise DataError(str(root)[:200], "no such file or folder", "check --path")
+    check_regular(base)
     yield base
     return
-  if not base.is_dir():
-    raise DataError(str(root), "no such file or folder", "check --path")
-  for path in sorted({path for pattern in patterns for path in base.rglob(pattern)}):
-    if not path.is_file() and not path.is_symlink():
-      continue
-    try:
-      check_within(base, path)
-    except DataError as error:
-      yield error
-    else:
-      yield path
+  try:
+    os.scandir(base).close()
+  except OSError as error:
+    raise DataError(str(root), f"cannot be read ({_reason(error)})", "check the permissions of the folder") from error
+  for path in sorted({path for pattern in patterns for path in _below(base, pattern)}):
+    yield refusal(base, path) or path
 
 
 def one(root: str | os.PathLike[str], *patterns: str) -> pathlib.Path | None:
@@ -137,12 +261,12 @@ def one(root: str | os.PathLike[str], *patterns: str) -> pathlib.Path | None:
     The path, or None if nothing matches.
 
   Raises:
-    DataError: the path points outside the folder.
+    DataError: the path points outside the folder, or to a pipe, a device or nothing.
   """
   base = pathlib.Path(root)
-  base = base if base.is_dir() else base.parent
+  base = base if os.path.isdir(base) else base.parent
   for pattern in patterns:
-    for path in sorted(base.rglob(pattern)):
-      check_within(base, path)
+    for path in _below(base, pattern):
+      check_found(base, path)
       return path
   return None

@@ -1,17 +1,29 @@
-"""MATLAB 7.3 files, which are HDF5: structs are groups, cells are references, axes are reversed, text is UTF-16."""
+"""MATLAB 7.3 files, which are HDF5: structs are groups, cells are references, axes are reversed, text is UTF-16.
+
+To resolve a link, or to ask for the shape of a virtual data set, opens the file that it names. So each link is looked at
+before it is followed, and each data set before it is asked anything.
+"""
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator
 
 import h5py
 import numpy as np
 
+from cap_jax import files
 from cap_jax.data import datasets
 from cap_jax.data.sources import folders
 from cap_jax.types import DataError
 
 REMEDY = "download the file again; it must be a MATLAB 7.3 file"
+_MOST_LINKS = 8  # that lead to each other
+_MOST_NAMES = 10_000  # of a struct
+_LEAST_RECORD = 1024  # bytes of a record in the file
+_LEAST_CHUNK = 4096  # bytes that a chunk counts at least, for the work that it takes
+_MOST_LETTERS = 1000  # of a text
+_MOST_SINGLE = 1 << 16  # samples of the chunk of a single number or a text
 
 
 @contextlib.contextmanager
@@ -21,25 +33,83 @@ def opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
   Raises:
     DataError: it is no HDF5 file, or it is damaged.
   """
-  with datasets.reading(str(path), REMEDY), folders.bounded(), h5py.File(path, "r") as file:
+  with (
+    datasets.reading(str(path), REMEDY),
+    folders.bounded(str(path)),
+    h5py.File(files.regular(path), "r") as file,
+  ):
     yield file
 
 
-def _own(data: h5py.Group | h5py.Dataset, file: h5py.File) -> h5py.Group | h5py.Dataset:
-  """Checks that an object lies in the file itself and fits the file's size, and returns it.
+def _elsewhere(place: h5py.Group | h5py.Dataset, name: str) -> DataError:
+  return DataError(place.file.filename, f"{name} is stored in another file", "store it in this file")
+
+
+def _member(place: h5py.Group, path: str, links: int = _MOST_LINKS) -> h5py.Group | h5py.Dataset | None:
+  """Returns what a path within the file leads to, or None.
+
+  Args:
+    place: group that the path starts from.
+    path: names of members, joined by slashes; the path of a soft link is one.
+    links: how many soft links may follow.
 
   Raises:
-    DataError: the object is in another file, by a link, as external storage or as a virtual data set, or is too large.
+    DataError: a link leads to another file or in a circle, or a data set is stored in another file.
   """
-  path = file.filename
-  outside = data.file.filename != path
-  if isinstance(data, h5py.Dataset):
-    outside = outside or bool(data.external) or data.is_virtual
-  if outside:
-    raise DataError(path, f"{data.name} is stored in another file", "store it in this file")
-  if isinstance(data, h5py.Dataset):
-    folders.check_size(f"{path}: {data.name}", 8.0 * data.size)
-  return data
+  here = place.file["/"] if path.startswith("/") else place
+  for name in path.split("/"):
+    if name in ("", "."):
+      continue
+    link = here.get(name, getlink=True) if isinstance(here, h5py.Group) else None
+    if link is None:
+      return None
+    if isinstance(link, h5py.ExternalLink):
+      raise _elsewhere(place, path)
+    if not isinstance(link, h5py.SoftLink):
+      here = here[name]
+    elif links:
+      here = _member(here, link.path, links - 1)
+    else:
+      raise DataError(place.file.filename, f"{path} is a link that leads in a circle", REMEDY)
+  return _own(here) if here is not None else None
+
+
+def _own(item: h5py.Group | h5py.Dataset) -> h5py.Group | h5py.Dataset:
+  """Checks that an object stores its content in its file, and returns it.
+
+  Raises:
+    DataError: it is a data set that refers to other files, or that has no shape.
+  """
+  if isinstance(item, h5py.Dataset):
+    if item.is_virtual or item.external:
+      raise _elsewhere(item, str(item.name))
+    if item.shape is None:
+      raise DataError(item.file.filename, f"{item.name} has no content", REMEDY)
+  return item
+
+
+def names(struct: h5py.Group, where: str) -> list[str]:
+  """Returns the names of the members of a struct or a file, without those that are MATLAB's own.
+
+  Args:
+    struct: the group.
+    where: file, for messages.
+
+  Raises:
+    DataError: there are too many.
+  """
+  if len(struct) > _MOST_NAMES:
+    raise DataError(where, f"{struct.name} has {len(struct)} members, more than {_MOST_NAMES}", REMEDY)
+  return [name for name in struct if not name.startswith("#")]
+
+
+def has(struct: h5py.Group, name: str) -> bool:
+  """Returns whether a struct has a field of this name.
+
+  Raises:
+    DataError: the field is in another file.
+  """
+  return _member(struct, name) is not None
 
 
 def group(file: h5py.File, name: str, where: str) -> h5py.Group:
@@ -56,16 +126,15 @@ def group(file: h5py.File, name: str, where: str) -> h5py.Group:
   Raises:
     DataError: there is none of this name.
   """
-  if name not in file or not isinstance(file[name], h5py.Group):
-    struct_names = [key for key in file if not key.startswith("#")]
-    raise DataError(
-      where, f"no struct {name} (found: {', '.join(struct_names) or 'nothing'})", "choose another data set"
-    )
-  return _own(file[name], file)
+  member = _member(file, name)
+  if not isinstance(member, h5py.Group):
+    found = ", ".join(names(file, where)[:12]) or "nothing"
+    raise DataError(where, f"no struct {name} (found: {found})", "choose another data set")
+  return member
 
 
 def field(struct: h5py.Group, name: str, where: str) -> h5py.Dataset:
-  """Returns a field of a struct.
+  """Returns a field of a struct, or a cell of a file.
 
   Args:
     struct: the struct.
@@ -78,59 +147,148 @@ def field(struct: h5py.Group, name: str, where: str) -> h5py.Dataset:
   Raises:
     DataError: the field is missing.
   """
-  if name not in struct:
-    raise DataError(where, f"no field {name} (found: {', '.join(list(struct)[:12])})", REMEDY)
-  return _own(struct[name], struct.file)
+  member = _member(struct, name)
+  if not isinstance(member, h5py.Dataset):
+    raise DataError(where, f"no field {name} (found: {', '.join(names(struct, where)[:12])})", REMEDY)
+  return member
 
 
-def cell(data: h5py.Dataset, number: int) -> np.ndarray:
-  """Reads an element of a cell or of a field of a struct array.
+def has_references(data: h5py.Dataset) -> bool:
+  """Returns whether a data set is a cell, or a field of a struct array, whose elements lie elsewhere in the file."""
+  return h5py.check_ref_dtype(data.dtype) is h5py.Reference
+
+
+def _read(data: h5py.Dataset, selection: tuple[int | slice, ...], signals: int = 1) -> np.ndarray:
+  """Reads a part of a data set of numbers or references.
+
+  Args:
+    data: the data set.
+    selection: index or slice of each axis.
+    signals: number of such parts of a record.
+
+  Raises:
+    DataError: it contains something else, or is too large.
+  """
+  where = f"{data.file.filename}: {data.name}"
+  if data.dtype.kind not in "fiub" and not has_references(data):
+    raise DataError(where, f"contains {data.dtype}, not numbers", REMEDY)
+  sizes = [1 if isinstance(part, int) else size for part, size in zip(selection, data.shape, strict=True)]
+  chunks = data.chunks or sizes
+  count = math.prod(math.ceil(size / chunk) for size, chunk in zip(sizes, chunks, strict=True))
+  unpacked = count * max(math.prod(chunks) * data.dtype.itemsize, _LEAST_CHUNK)
+  # numbers become floats, and HDF5 reads whole chunks
+  folders.check_size(where, float(signals * max(max(8, data.dtype.itemsize) * math.prod(sizes), unpacked)))
+  return np.asarray(data[selection])
+
+
+def whole(data: h5py.Dataset, signals: int = 1) -> np.ndarray:
+  """Reads a data set of numbers, with its axes in the order of the file.
+
+  Args:
+    data: the data set.
+    signals: number of such data sets of a record.
+
+  Raises:
+    DataError: it contains something else, or is too large.
+  """
+  return _read(data, (slice(None),) * len(data.shape), signals)
+
+
+def part(data: h5py.Dataset, number: int, axis: int, signals: int = 1) -> np.ndarray:
+  """Reads an element along an axis of a data set of numbers.
+
+  Args:
+    data: the data set.
+    number: index of the element.
+    axis: 0 or −1.
+    signals: number of such parts of a record.
+
+  Raises:
+    DataError: it contains something else, or is too large.
+  """
+  rest = (slice(None),) * (len(data.shape) - 1)
+  return _read(data, (*rest, number) if axis else (number, *rest), signals)
+
+
+def _elements(data: h5py.Dataset) -> Iterator[h5py.Dataset]:
+  """Yields all elements of a cell or of a field of a struct array; reads its references once."""
+  count(data)
+  if has_references(data):
+    for reference in whole(data).reshape(-1):
+      yield target(data, reference)
+  else:
+    yield data
+
+
+def texts(data: h5py.Dataset) -> Iterator[str]:
+  """Yields the strings of a cell."""
+  return map(text, _elements(data))
+
+
+def numbers(data: h5py.Dataset) -> list[float]:
+  """Returns the single numbers of a cell, NaN where an element is none."""
+  return [number(item) for item in _elements(data)]
+
+
+def target(data: h5py.Dataset, reference: h5py.Reference) -> h5py.Dataset:
+  """Returns the data set that a reference of a cell leads to.
+
+  Raises:
+    DataError: it leads to something else, or out of the file.
+  """
+  item = _own(data.file[reference])
+  if not isinstance(item, h5py.Dataset):
+    raise DataError(data.file.filename, f"an element of {data.name} is no data set", REMEDY)
+  return item
+
+
+def element(data: h5py.Dataset, number: int) -> h5py.Dataset:
+  """Returns an element of a cell or of a field of a struct array.
 
   Args:
     data: the cell or field.
     number: index of the element.
 
-  Returns:
-    The element, with its axes in the order of the file.
+  Raises:
+    DataError: it is no data set of the file.
   """
-  _own(data, data.file)
-  if data.dtype.kind != "O":  # a struct of one element has no references
-    return np.asarray(data[()])
-  place = np.unravel_index(number, data.shape)
-  return np.asarray(_own(data.file[data[tuple(int(k) for k in place)]], data.file)[()])
-
-
-def elements(data: h5py.Dataset) -> Iterator[np.ndarray]:
-  """Yields all elements of a cell; reads its references once."""
-  count(data)
-  if data.dtype.kind != "O":
-    yield np.asarray(data[()])
-  else:
-    for reference in data[()].reshape(-1):
-      yield np.asarray(_own(data.file[reference], data.file)[()])
+  if not has_references(data):  # a struct of one element has no references
+    return data
+  place = tuple(int(k) for k in np.unravel_index(number, data.shape))
+  return target(data, _read(data, place)[()])
 
 
 def count(data: h5py.Dataset) -> int:
   """Counts the elements of a cell or of a field of a struct array.
 
   Raises:
-    DataError: there are more elements than the file has bytes.
+    DataError: there are more elements than the file has room for.
   """
-  _own(data, data.file)
   path = data.file.filename
-  if data.size > os.path.getsize(path):
-    raise DataError(
-      path, f"{data.name} declares {data.size} records, but the file has {os.path.getsize(path)} bytes", REMEDY
-    )
-  return int(data.size) if data.dtype.kind == "O" else 1
+  size = os.path.getsize(path)
+  if data.size > max(size / _LEAST_RECORD, 100):
+    raise DataError(path, f"{data.name} declares {data.size} records, but the file has {size} bytes", REMEDY)
+  return int(data.size) if has_references(data) else 1
 
 
-def text(codes: np.ndarray) -> str:
-  """Decodes a string, which MATLAB stores as UTF-16 codes."""
-  return "".join(chr(int(code)) for code in np.asarray(codes).reshape(-1) if int(code))
+def _is_single(data: h5py.Dataset, most: int) -> bool:
+  """Returns whether a data set is small, and so are the chunks that are read for it."""
+  return data.size <= most and math.prod(data.chunks or (1,)) <= _MOST_SINGLE
 
 
-def number(value: np.ndarray) -> float:
+def text(data: h5py.Dataset) -> str:
+  """Decodes a string, which MATLAB stores as UTF-16 codes.
+
+  Raises:
+    DataError: it is no string, or too long.
+  """
+  if not _is_single(data, _MOST_LETTERS) or data.dtype.kind not in "iu":
+    raise DataError(data.file.filename, f"{data.name} is no text of up to {_MOST_LETTERS} letters", REMEDY)
+  return "".join(chr(int(code)) for code in whole(data).reshape(-1) if int(code))
+
+
+def number(data: h5py.Dataset) -> float:
   """Returns a single number, NaN if there is not exactly one."""
-  flat = np.asarray(value, dtype=float).reshape(-1)
-  return float(flat[0]) if flat.size == 1 else float("nan")
+  if not _is_single(data, 1) or data.size != 1 or data.dtype.kind not in "fiub":
+    return float("nan")
+  return float(whole(data).reshape(-1)[0])

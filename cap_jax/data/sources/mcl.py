@@ -16,16 +16,14 @@ import functools
 import os
 import pathlib
 import re
-import zipfile
 from collections.abc import Mapping
 from importlib import resources
 
 import numpy as np
-import pandas
 
 from cap_jax.data import datasets, recordings
-from cap_jax.data.sources import folders
-from cap_jax.types import DataError
+from cap_jax.data.sources import arrays, folders, tables
+from cap_jax.types import DataError, InputError
 
 EXCERPT = "excerpt"
 STATES = {"NV": "normovolemic", "CS": "cardiogenic_shock", "HD": "hyperdynamic"}
@@ -74,29 +72,31 @@ def _recording(
   covariates: Mapping[str, float],
   sites: tuple[str, ...],
 ) -> recordings.Recording:
-  signals = {signal: columns_tq[:, k].astype(float) for k, signal in enumerate(SIGNALS) if signal in sites}
+  signals = {signal: columns_tq[:, k].astype(float, copy=False) for k, signal in enumerate(SIGNALS) if signal in sites}
   return recordings.make(name, name, where, time_s, signals, covariates=covariates)
 
 
 def _read_csv(path: pathlib.Path, covariates: Mapping[str, float], sites: tuple[str, ...]) -> recordings.Recording:
   with datasets.reading(str(path), _REMEDY, path.stem):
-    table = pandas.read_csv(path, header=None)
-  if table.shape[1] != 1 + len(SIGNALS) or not all(kind.kind in "fiu" for kind in table.dtypes):
+    shape = tables.measure(path)
+    try:
+      values_qt = tables.numbers(path, range(1 + len(SIGNALS)), shape, header=None) if shape.columns == 4 else None
+    except InputError:
+      raise
+    except ValueError:
+      values_qt = None
+  if values_qt is None:
     raise DataError(
       str(path), "is not a table of four columns of numbers without header: time, aortic flow, two pressures", _REMEDY
     )
-  values_tq = table.to_numpy(float)
-  return _recording(path.stem, str(path), values_tq[:, 0], values_tq[:, 1:], covariates, sites)
+  return _recording(path.stem, str(path), values_qt[0], values_qt[1:].T, covariates, sites)
 
 
-@functools.lru_cache(2)
+@functools.lru_cache(1)
 def _compact(path: str) -> dict[str, np.ndarray]:
   """Returns record → (time, 3) array of a file of the compact form."""
   with datasets.reading(path, _REMEDY):
-    with zipfile.ZipFile(path) as archive:
-      folders.check_size(path, sum(item.file_size for item in archive.infolist()))
-    with np.load(path, allow_pickle=False) as file:
-      return {name: file[name] for name in file.files}
+    return arrays.read_archive(pathlib.Path(path))
 
 
 def _read_compact(
@@ -110,6 +110,7 @@ def _read_compact(
     or values_tq.dtype.kind not in "iu"
   ):
     raise DataError(f"{path}: {name}", "is not an array (time, 3) of whole tenths of a unit", _REMEDY)
+  folders.check_size(f"{path}: {name}", 8.0 * (2 * values_tq.size + len(values_tq)))
   time_s = np.arange(len(values_tq)) / _FS_HZ
   return _recording(name, f"{path}: {name}", time_s, _UNIT * values_tq, covariates, sites)
 

@@ -48,14 +48,14 @@ def _read_segment(path: pathlib.Path, subject: str, segment: int, channels: Mapp
   where = f"{path}: segment {segment + 1}"
   with hdf5.opened(path) as file:
     wins = hdf5.group(file, _WINS, str(path))
-    waves = {
-      signal: hdf5.cell(hdf5.field(wins, name, where), segment).reshape(-1).astype(float)
-      for name, signal in channels.items()
-    }
+    waves = {}
+    for name, signal in channels.items():
+      samples = hdf5.whole(hdf5.element(hdf5.field(wins, name, where), segment), len(channels) + 1)
+      waves[signal] = np.asarray(samples.reshape(-1), dtype=float)
     covariates = {
-      covariate: hdf5.number(hdf5.cell(hdf5.field(wins, name, where), segment))
+      covariate: hdf5.number(hdf5.element(hdf5.field(wins, name, where), segment))
       for name, covariate in _NUMBERS.items()
-      if name in wins
+      if hdf5.has(wins, name)
     }
   return _make(where, subject, f"{segment + 1:05d}", waves, covariates)
 
@@ -68,7 +68,7 @@ def _read_row(
     subset = hdf5.group(file, _SUBSETS, str(path))
     signals = hdf5.field(subset, "Signals", where)
     reversed_axes = signals.shape[-1] == _rows(subset, path)  # the order in which MATLAB writes
-    segment = signals[..., row].T if reversed_axes else signals[row]
+    segment = hdf5.part(signals, row, -1, 2).T if reversed_axes else hdf5.part(signals, row, 0, 2)
     waves = {
       channels[name]: np.asarray(segment[number], dtype=float)
       for number, name in enumerate(_SUBSET)
@@ -85,31 +85,31 @@ def _entries(path: pathlib.Path, subject: str, channels: Mapping[str, str] | Non
   """Lists the segments of a file; `subject` is the subject of a file that has only one."""
   listed = []
   with hdf5.opened(path) as file:
-    if _SUBSETS in file:
+    if hdf5.has(file, _SUBSETS):
       signal_by_field = dict(channels or {"ABP_Raw": CHANNELS["ABP_Raw"], "PPG_F": recordings.PPG})
       subset = hdf5.group(file, _SUBSETS, str(path))
       covariates_r = {
-        covariate: np.asarray(hdf5.field(subset, name, str(path)), dtype=float).reshape(-1)
+        covariate: hdf5.whole(hdf5.field(subset, name, str(path)), len(_NUMBERS)).astype(float).reshape(-1)
         for name, covariate in _NUMBERS.items()
-        if name in subset
+        if hdf5.has(subset, name)
       }
-      for row, name in enumerate(hdf5.elements(hdf5.field(subset, "Subject", str(path)))):
-        whose = hdf5.text(name) or f"{path.stem}-unnamed"
+      names = hdf5.field(subset, "Subject", str(path))
+      for row, whose in enumerate(hdf5.texts(names)):
+        whose = whose or f"{path.stem}-unnamed"
         covariates = {covariate: float(value_r[row]) for covariate, value_r in covariates_r.items()}
         read = functools.partial(_read_row, path, whose, row, signal_by_field, covariates)
         listed.append(datasets.Entry(whose, f"{path.stem}-{row + 1:06d}", f"{path}: segment {row + 1}", read))
       return listed
     wins = hdf5.group(file, _WINS, str(path))
     signal_by_field = dict(channels or CHANNELS)
-    missing = [name for name in signal_by_field if name not in wins]
+    missing = [name for name in signal_by_field if not hdf5.has(wins, name)]
     if missing:
-      raise DataError(
-        str(path), f"no field {', '.join(missing)}", f"choose --channels from {', '.join(list(wins)[:20])}"
-      )
+      found = ", ".join(hdf5.names(wins, str(path))[:20])
+      raise DataError(str(path), f"no field {', '.join(missing)}", f"choose --channels from {found}")
     first = next(iter(signal_by_field))
-    included = hdf5.field(wins, "IncludeFlag", str(path)) if "IncludeFlag" in wins else None
+    included = hdf5.numbers(hdf5.field(wins, "IncludeFlag", str(path))) if hdf5.has(wins, "IncludeFlag") else None
     for segment in range(hdf5.count(hdf5.field(wins, first, str(path)))):
-      if included is not None and hdf5.number(hdf5.cell(included, segment)) == 0:
+      if included is not None and included[segment] == 0:
         continue
       read = functools.partial(_read_segment, path, subject, segment, signal_by_field)
       listed.append(datasets.Entry(subject, f"{segment + 1:05d}", f"{path}: segment {segment + 1}", read))

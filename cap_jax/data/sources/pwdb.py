@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.io
 
+from cap_jax import files
 from cap_jax.data import datasets, recordings
-from cap_jax.data.sources import arrays, folders, pwdb_plausibility, wfdb_files
+from cap_jax.data.sources import arrays, folders, pwdb_plausibility, tables, wfdb_files
 from cap_jax.types import DataError
 
 FS_HZ = 500.0
@@ -68,10 +68,12 @@ class SubjectTable:
     """Indexes where each row begins.
 
     Raises:
-      DataError: no such file, no header, or a subject that occurs twice.
+      DataError: no such file, no header, too many lines, or a subject that occurs twice.
     """
     self.path = path
-    with datasets.reading(str(path), _REMEDY), open(path, "rb") as file:
+    with datasets.reading(str(path), _REMEDY):
+      folders.check_count(str(path), tables.measure(path).rows)
+    with datasets.reading(str(path), _REMEDY), open(files.regular(path), "rb") as file:
       header = file.readline().decode("utf-8-sig")
       self.names = [name.strip() for name in next(csv.reader([header]))]
       self._first = 1 if self.names[0] == "" else 0  # a table saved by pandas with its row numbers
@@ -106,7 +108,7 @@ class SubjectTable:
     """
     if subject not in self._at:
       raise DataError(str(self.path), "has no row for this subject", _REMEDY, _name(subject))
-    with datasets.reading(f"{self.path}", _REMEDY, _name(subject)), open(self.path, "rb") as file:
+    with datasets.reading(f"{self.path}", _REMEDY, _name(subject)), open(files.regular(self.path), "rb") as file:
       file.seek(self._at[subject])
       cells = file.readline().decode("utf-8").strip().split(",")[self._first + 1 :]
       return np.array([float(cell) if cell.strip() else np.nan for cell in cells])
@@ -190,21 +192,21 @@ def _row(path: pathlib.Path | None, subject: int) -> Row:
   return _table(path).row(subject) if path is not None else {}
 
 
-def _facts(tables: Sequence[pathlib.Path | None], subject: int) -> tuple[Row, Row]:
-  onsets, parameters, variations = tables
+def _facts(beside: Sequence[pathlib.Path | None], subject: int) -> tuple[Row, Row]:
+  onsets, parameters, variations = beside
   return _row(onsets, subject), _covariates(_row(parameters, subject), _row(variations, subject))
 
 
 def _read_csv(
-  files: Mapping[str, pathlib.Path], tables: Sequence[pathlib.Path | None], subject: int
+  of_waves: Mapping[str, pathlib.Path], beside: Sequence[pathlib.Path | None], subject: int
 ) -> recordings.Recording:
-  waves = {name: _table(path).values(subject) for name, path in files.items()}
-  where = f"{next(iter(files.values())).parent}: row {subject}"
-  return _make(where, subject, waves, *_facts(tables, subject))
+  waves = {name: _table(path).values(subject) for name, path in of_waves.items()}
+  where = f"{next(iter(of_waves.values())).parent}: row {subject}"
+  return _make(where, subject, waves, *_facts(beside, subject))
 
 
 def _read_wfdb(
-  record: str, root: str, tables: Sequence[pathlib.Path | None], subject: int, names: Iterable[str]
+  record: str, root: str, beside: Sequence[pathlib.Path | None], subject: int, names: Iterable[str]
 ) -> recordings.Recording:
   tracks = wfdb_files.channels_of(record, root, list(names))
   waves = {name: tracks[name][1] for name in names if name in tracks}
@@ -212,15 +214,15 @@ def _read_wfdb(
     raise DataError(
       record, f"contains none of the requested channels (found: {', '.join(tracks)})", "change --channels"
     )
-  return _make(record, subject, waves, *_facts(tables, subject))
+  return _make(record, subject, waves, *_facts(beside, subject))
 
 
 @functools.lru_cache(1)
 def _mat(path: pathlib.Path) -> Any:
   """Loads `data` of pwdb_data.mat as nested records."""
-  arrays.check_matlab(path)
   with datasets.reading(str(path), _REMEDY):
-    return scipy.io.loadmat(path, squeeze_me=True, struct_as_record=False, variable_names=["data"])["data"]
+    options = {"squeeze_me": True, "struct_as_record": False, "variable_names": ["data"]}
+    return arrays.read_matlab(path, options)["data"]
 
 
 def _field(struct: Any, *names: str) -> Any:
@@ -290,18 +292,18 @@ def _list(root: pathlib.Path, names: list[str]) -> list[datasets.Entry | DataErr
   paths_or_errors = list(folders.find(root, "*.csv", "*.hea", "pwdb_data.mat"))
   lost: list[datasets.Entry | DataError] = [path for path in paths_or_errors if isinstance(path, DataError)]
   paths = [path for path in paths_or_errors if isinstance(path, pathlib.Path)]
-  tables = _tables(root)
-  files = {}
+  beside = _tables(root)
+  of_waves = {}
   for path in paths:
     match = _WAVES.fullmatch(path.name)
     if match and "_".join(match.groups()) in names:
-      files["_".join(match.groups())] = path
-  if files:
-    files = {name: files[name] for name in names if name in files}
-    subjects = sorted(set().union(*(_table(path).subjects for path in files.values())))
-    place = next(iter(files.values())).parent
+      of_waves["_".join(match.groups())] = path
+  if of_waves:
+    of_waves = {name: of_waves[name] for name in names if name in of_waves}
+    subjects = sorted(set().union(*(_table(path).subjects for path in of_waves.values())))
+    place = next(iter(of_waves.values())).parent
     return lost + [
-      _entry(subject, f"{place}: row {subject}", functools.partial(_read_csv, files, tables, subject))
+      _entry(subject, f"{place}: row {subject}", functools.partial(_read_csv, of_waves, beside, subject))
       for subject in subjects
     ]
   records = {
@@ -309,7 +311,7 @@ def _list(root: pathlib.Path, names: list[str]) -> list[datasets.Entry | DataErr
   }
   if records:
     return lost + [
-      _entry(subject, record, functools.partial(_read_wfdb, record, str(root), tables, subject, names))
+      _entry(subject, record, functools.partial(_read_wfdb, record, str(root), beside, subject, names))
       for subject, record in sorted(records.items())
     ]
   mats = [path for path in paths if path.suffix == ".mat"]

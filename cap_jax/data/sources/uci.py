@@ -26,14 +26,14 @@ def _read(
 ) -> recordings.Recording:
   where = f"{path}: record {number + 1}"
   with hdf5.opened(path) as file:
-    matrix = hdf5.cell(hdf5.field(file, name, where), number)
+    matrix = hdf5.whole(hdf5.element(hdf5.field(file, name, where), number), signals=2)  # it is copied
   if matrix.ndim != 2 or len(_ROWS) not in matrix.shape:
     raise DataError(
       where, f"a matrix of shape {matrix.shape} instead of one with the rows {', '.join(_ROWS)}", hdf5.REMEDY, subject
     )
   if matrix.shape[1] == len(_ROWS):
     matrix = matrix.T
-  waves = {channels[row]: matrix[k].astype(float) for k, row in enumerate(_ROWS) if row in channels}
+  waves = {channels[row]: np.asarray(matrix[k], dtype=float) for k, row in enumerate(_ROWS) if row in channels}
   return recordings.make(subject, subject, where, np.arange(matrix.shape[1]) / FS_HZ, waves)
 
 
@@ -58,10 +58,11 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
       continue
     try:
       with hdf5.opened(file) as content:
-        names = [name for name in content if not name.startswith("#")]
-        if not names or content[names[0]].dtype.kind != "O":
+        name = next(iter(hdf5.names(content, str(file))), "")
+        records = hdf5.field(content, name, str(file)) if name else None
+        if records is None or not hdf5.has_references(records):
           raise DataError(str(file), "contains no cell array of records", "pass Part_1.mat to Part_4.mat of UCI")
-        name, count = names[0], hdf5.count(hdf5.field(content, names[0], str(file)))
+        count = hdf5.count(records)
     except DataError as error:
       listed.append(error)
       continue

@@ -10,14 +10,16 @@ import functools
 import io
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import pandas
 import vitaldb
 
+from cap_jax import files
 from cap_jax.data import datasets, recordings
-from cap_jax.data.sources import folders, number_parsing
+from cap_jax.data.sources import archives, folders, number_parsing, tables
 from cap_jax.types import DataError
 
 _ART, _FEM = "SNUADC/ART", "SNUADC/FEM"
@@ -38,27 +40,48 @@ _CASES = ("clinical_data.csv", "clinical_info.csv", "clinical_information.csv", 
 _TRACKS = "trks.csv"
 _REMEDY = "download the case again"
 _ARTERIAL_TRACKS = ("radial", "brachial", "femoral")
+_PROPERTIES = ("age", "height", "weight", "bmi")
+_MOST_DIGITS = 18
+_MOST_PACKETS = 2e6  # of a `.vital` file; the package takes up to 3 µs for each, twice
+_PACKET = struct.Struct("<BI")  # kind and length, before each packet
+_SPLINE_BYTES = 64  # of a sample that is brought to a faster clock
 
 
-def _cases(path: str | os.PathLike[str]) -> pandas.DataFrame | None:
-  """Reads the table of cases, indexed by `caseid`."""
+Case = Mapping[Hashable, Any]
+"""Column of the table of cases → cell."""
+
+
+def _cases(path: str | os.PathLike[str]) -> dict[int, list[Case]] | None:
+  """Reads the table of cases: number of a case → its rows; None if there is no table.
+
+  Raises:
+    DataError: it cannot be read.
+  """
   file = folders.one(path, *_CASES)
   if file is None:
     return None
   with datasets.reading(str(file), "download the table of cases again"):
-    return pandas.read_csv(file, encoding="utf-8-sig", **number_parsing.PRECISION).set_index("caseid")
+    table = tables.frame(file, ("caseid", "subjectid", *_PROPERTIES, "aline1"))
+    folders.check_count(str(file), len(table))
+    cases: dict[int, list[Case]] = {}
+    numbers = number_parsing.parse_cells(table["caseid"])
+    for number, row in zip(numbers, table.to_dict("records"), strict=True):
+      if np.isfinite(number):
+        cases.setdefault(int(number), []).append(row)
+  return cases
 
 
-def _describe_case(cases: pandas.DataFrame | None, case: str) -> tuple[str, dict[str, float], str]:
+def _describe_case(cases: Mapping[int, Sequence[Case]] | None, case: str) -> tuple[str, dict[str, float], str]:
   """Returns (subject, covariates, site of the arterial line) of a case."""
-  if cases is None or not case.isdigit() or int(case) not in cases.index:
+  rows = cases.get(int(case), ()) if cases is not None and case.isdecimal() and len(case) < _MOST_DIGITS else ()
+  if not rows:
     return case, {}, CHANNELS[_ART]
-  row = cases.loc[int(case)]
-  if isinstance(row, pandas.DataFrame):
+  if len(rows) > 1:
     raise DataError(f"case {case}", "duplicate case in the table of cases", "download the table again")
+  row = rows[0]
   pid = row.get("subjectid")
   subject = case if pid is None or pid != pid else f"{pid:.0f}" if isinstance(pid, float) else str(pid)
-  numbers = {name: number_parsing.number(row.get(name)) for name in ("age", "height", "weight", "bmi")}
+  numbers = {name: number_parsing.number(row.get(name)) for name in _PROPERTIES}
   line = str(row.get("aline1", "")).lower()
   return (
     subject,
@@ -71,12 +94,12 @@ def _channels(channels: Mapping[str, str] | None, line: str) -> dict[str, str]:
   return dict(channels) if channels else {**CHANNELS, _ART: line}
 
 
-def _names_all_subjects(cases: pandas.DataFrame | None, entries: Sequence[datasets.Entry]) -> bool:
+def _names_all_subjects(cases: Mapping[int, Sequence[Case]] | None, entries: Sequence[datasets.Entry]) -> bool:
   """Returns whether the table of cases names the subject of every case."""
-  if cases is None or "subjectid" not in cases.columns:
-    return False
-  named = {str(case) for case, subject in cases["subjectid"].items() if subject == subject}
-  return all(entry.record in named for entry in entries)
+  named = {
+    str(case) for case, rows in (cases or {}).items() for row in rows if row.get("subjectid") == row.get("subjectid", 0)
+  }
+  return bool(cases) and all(entry.record in named for entry in entries)
 
 
 def _median(values: np.ndarray) -> float:
@@ -112,38 +135,83 @@ def _make(
   return recordings.make(subject, case, where, time_s, signals, pressure_units, covariates)
 
 
+def _check_packets(path: pathlib.Path) -> None:
+  """Checks size and number of the packets of a `.vital` file, which the package unpacks to the end.
+
+  Raises:
+    DataError: it is another file, or there are too many.
+  """
+  if path.suffix != ".vital":  # the package would read it as another format, or from the net
+    raise DataError(str(path), "is no .vital file", "pass .vital files, or the folder of the tracks")
+  most = _MOST_PACKETS * folders.extension()
+  packets, size, data, at = 0, 0, b"", 0
+  for block in archives.unpack_gzip(path):
+    if not size:  # the length of the header
+      at = 10 + int.from_bytes(block[8:10], "little")
+    size += len(block)
+    folders.check_size(str(path), size, "packets")
+    data, at = data[at:] + block, max(at - len(data), 0)
+    while at + _PACKET.size <= len(data):
+      at += _PACKET.size + _PACKET.unpack_from(data, at)[1]
+      packets += 1
+    if packets > most:
+      remedy = f"split the case, or set the environment variable {folders.MOST_GB} to a higher value if it is sound"
+      raise DataError(str(path), f"has more than {most:.3g} packets", remedy)
+
+
+def _tracks_of(
+  file: vitaldb.VitalFile, path: pathlib.Path, channels: Collection[str]
+) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, float]]:
+  """Returns track → (clock, wave), and the median of each numeric.
+
+  Raises:
+    DataError: they are too large.
+  """
+  found = {name: track for name in (*channels, *NUMERICS) if (track := file.find_track(name)) is not None}
+  rates = {name: float(found[name].srate) for name in channels if name in found}
+  seconds = max(float(file.dtend) - float(file.dtstart), 0.0)
+  slow = sum(rate for rate in rates.values() if rate < max(rates.values()))
+  # each numeric is read once a second
+  others = sum(max(1.0, float(found[name].srate)) for name in NUMERICS if name in found)
+  folders.check_size(
+    str(path), seconds * (8 * (sum(rates.values()) + sum({*rates.values()}) + others) + _SPLINE_BYTES * slow)
+  )
+  clocks: dict[tuple[int, float], np.ndarray] = {}
+  tracks, medians = {}, {}
+  for name, rate in rates.items():
+    if rate > 0 and found[name].recs:
+      wave = np.asarray(file.to_numpy([name], 1 / rate), dtype=float).reshape(-1)
+      if (wave.size, rate) not in clocks:
+        clocks[wave.size, rate] = np.arange(wave.size) / rate
+      tracks[name] = clocks[wave.size, rate], wave
+  for name, covariate in NUMERICS.items():
+    if name in found:
+      medians[covariate] = _median(np.asarray(file.to_numpy([name], 1.0), dtype=float))
+  return tracks, medians
+
+
 def _read_vital(
   path: pathlib.Path, subject: str, channels: Mapping[str, str], covariates: Mapping[str, float]
 ) -> recordings.Recording:
-  # the package prints errors and returns what it could read
-  with datasets.reading(str(path), _REMEDY, subject), contextlib.redirect_stdout(io.StringIO()) as reader_output:
-    file = vitaldb.VitalFile(str(path), [*channels, *NUMERICS])
-    tracks, units, values = {}, {}, dict(covariates)
-    rates = [track.srate for name in channels if (track := file.find_track(name)) is not None]
-    seconds = max(float(file.dtend) - float(file.dtstart), 0.0)
-    # each numeric is read once a second
-    folders.check_size(str(path), 8 * seconds * (sum(rates) + len(NUMERICS)))
-    for name in channels:
-      track = file.find_track(name)
-      if track is not None and track.srate > 0 and track.recs:
-        wave = np.asarray(file.to_numpy([name], 1 / track.srate), dtype=float).reshape(-1)
-        tracks[name] = np.arange(wave.size) / track.srate, wave
-        units[name] = track.unit
-    for name, covariate in NUMERICS.items():
-      if file.find_track(name) is not None:
-        values[covariate] = _median(np.asarray(file.to_numpy([name], 1.0), dtype=float))
-  if reader_output.getvalue().strip():
-    raise DataError(str(path), f"damaged file ({reader_output.getvalue().strip().splitlines()[0]})", _REMEDY, subject)
-  return _make(str(path), subject, path.stem, channels, tracks, units, values)
+  with datasets.reading(str(path), _REMEDY, subject):
+    _check_packets(path)
+    # the package prints errors and returns what it could read
+    with folders.bounded(str(path)), contextlib.redirect_stdout(io.StringIO()) as reader_output:
+      file = vitaldb.VitalFile(os.path.abspath(files.regular(path)), [*channels, *NUMERICS])
+      tracks, medians = _tracks_of(file, path, channels)
+      units = {name: file.find_track(name).unit for name in tracks}
+      del file  # before the waves are copied
+  if problem := reader_output.getvalue().strip():
+    if problem.endswith("file:"):  # without a reason: there was no memory
+      raise folders.too_large(str(path))
+    raise DataError(str(path), f"damaged file ({problem.splitlines()[0]})", _REMEDY, subject)
+  return _make(str(path), subject, path.stem, channels, tracks, units, {**covariates, **medians})
 
 
-def _read_track(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
+def _read_track(path: pathlib.Path, shape: tables.Shape) -> tuple[np.ndarray, np.ndarray]:
   """Reads (time_s, value) of a track in CSV. A wave has times in its first two rows and the last only."""
   with datasets.reading(str(path), _REMEDY):
-    table = (
-      pandas.read_csv(path, na_values="-nan(ind)", **number_parsing.PRECISION).iloc[:, :2].astype(float).to_numpy()
-    )
-  time_s, value = table[:, 0], table[:, 1]
+    time_s, value = tables.numbers(path, (0, 1), shape, na_values="-nan(ind)")
   timed_rows = np.flatnonzero(np.isfinite(time_s))
   if timed_rows.size < time_s.size:
     if timed_rows.size < 2:
@@ -155,43 +223,55 @@ def _read_track(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_csv(
-  files: Mapping[str, pathlib.Path],
+  paths: Mapping[str, pathlib.Path],
   case: str,
   subject: str,
   channels: Mapping[str, str],
   covariates: Mapping[str, float],
 ) -> recordings.Recording:
-  where = f"{next(iter(files.values())).parent}: case {case}"
-  tracks = {name: _read_track(path) for name, path in files.items()}
+  where = f"{next(iter(paths.values())).parent}: case {case}"
+  with datasets.reading(where, _REMEDY, subject):
+    shapes = {name: tables.measure(path) for name, path in paths.items()}
+    most = max(shape.rows for shape in shapes.values())
+    slow = sum(shape.rows for shape in shapes.values() if shape.rows < most)
+    folders.check_size(where, 16.0 * sum(shape.rows for shape in shapes.values()) + float(_SPLINE_BYTES * slow))
+  tracks = {name: _read_track(path, shapes[name]) for name, path in paths.items()}
   waves = {name: track for name, track in tracks.items() if name in channels}
   numerics = {NUMERICS[name]: _median(value) for name, (_, value) in tracks.items() if name in NUMERICS}
   return _make(where, subject, case, channels, waves, {}, {**covariates, **numerics})
 
 
 def _csv_entries(
-  table: pathlib.Path, cases: pandas.DataFrame | None, channels: Mapping[str, str] | None
+  table: pathlib.Path, cases: Mapping[int, Sequence[Case]] | None, channels: Mapping[str, str] | None
 ) -> list[datasets.Entry | DataError]:
   with datasets.reading(str(table), "download the table of tracks again"):
-    tracks = pandas.read_csv(table, encoding="utf-8-sig", dtype=str)
-    if not {"caseid", "tname", "tid"} <= set(tracks.columns):
+    rows = tables.frame(table, ("caseid", "tname", "tid"), dtype=str)
+    if not {"caseid", "tname", "tid"} <= set(rows.columns):
       raise DataError(str(table), "columns caseid, tname and tid are missing", "download the table of tracks again")
-    groups = list(tracks.groupby("caseid", sort=False))
+  tracks: dict[str, list[tuple[str, str]]] = {}
+  for case, name, track in rows[["caseid", "tname", "tid"]].dropna().itertuples(index=False):
+    tracks.setdefault(case, []).append((name, track))
+  folders.check_count(str(table), len(tracks))
+  refusal = functools.cache(functools.partial(folders.refusal, table.parent))
   listed: list[datasets.Entry | DataError] = []
-  for case, rows in groups:
+  for case, of_case in tracks.items():
     try:
-      subject, covariates, line = _describe_case(cases, str(case))
+      subject, covariates, line = _describe_case(cases, case)
       signal_by_channel = _channels(channels, line)
-      files: dict[str, pathlib.Path] = {}
-      for name, track in zip(rows["tname"], rows["tid"], strict=True):
+      paths: dict[str, pathlib.Path] = {}
+      for name, track in of_case:
         if name in signal_by_channel or name in NUMERICS:
-          paths = [table.parent / f"{track}{ending}" for ending in (".csv", ".csv.gz")]
-          existing = [path for path in paths if folders.is_file(path)]
-          files |= {name: existing[0]} if existing else {}
-      for path in files.values():
-        folders.check_within(table.parent, path)
-      if set(files) & set(signal_by_channel):
-        read = functools.partial(_read_csv, files, str(case), subject, signal_by_channel, covariates)
-        listed.append(datasets.Entry(subject, str(case), f"{table.parent}: case {case}", read))
+          possible = [table.parent / os.path.normpath(f"{track}{ending}") for ending in (".csv", ".csv.gz")]
+          existing = [path for path in possible if os.path.lexists(path)]
+          paths |= {name: existing[0]} if existing else {}
+      errors = [error for path in paths.values() if (error := refusal(path)) is not None]
+      if errors:
+        raise errors[0]
+      if not folders.is_plain(case):
+        raise DataError(str(table), f"the name of case {case!r} has control characters", "download the table again")
+      if set(paths) & set(signal_by_channel):
+        read = functools.partial(_read_csv, paths, case, subject, signal_by_channel, covariates)
+        listed.append(datasets.Entry(subject, case, f"{table.parent}: case {case}", read))
     except DataError as error:
       listed.append(error)
   return listed

@@ -8,7 +8,7 @@ from cap_jax.data import datasets
 from cap_jax.data.sources import arrays
 from cap_jax.types import DataError
 
-READ = "scipy.io.loadmat(sys.argv[1])"
+READ = "scipy.io.loadmat(sys.argv[1], **json.loads(sys.argv[4]))"
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_a_sound_file_is_read(path):
 @pytest.mark.parametrize(
   ("instead", "said"),
   [
-    ("bytearray(1 << 30)", r"a\.mat: cannot be read \(MemoryError\)"),
+    ("bytearray(1 << 30)", r"a\.mat: takes more than 0\.4 GB of memory; split .*CAP_JAX_MAX_RECORD_GB=1 "),
     ("import os; os.abort()", r"a\.mat: cannot be read \(the reader exited with status -6\)"),
   ],
 )
@@ -39,6 +39,15 @@ def test_one_that_is_read_for_ever_is_reported(path, monkeypatch):
   monkeypatch.setattr(arrays, "_PATIENCE_S", 1)
   monkeypatch.setattr(arrays, "_READER", arrays._READER.replace(READ, "import time; time.sleep(60)"))
   with pytest.raises(DataError, match=r"a\.mat: cannot be read within 1 s; save or download the file again"):
+    arrays.check_matlab(path)
+
+
+def test_one_that_works_for_ever_is_reported(path, monkeypatch):
+  monkeypatch.setattr(arrays, "_WORK_S", 1)
+  monkeypatch.setattr(arrays, "_READER", arrays._READER.replace(READ, "while True: pass"))
+  with pytest.raises(
+    DataError, match=r"a\.mat: cannot be read within 1 s of work; save .*MAX_RECORD_GB extends the time"
+  ):
     arrays.check_matlab(path)
 
 
