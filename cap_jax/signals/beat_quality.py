@@ -85,60 +85,60 @@ def _in_each(function: np.ufunc, x_t: np.ndarray, start_k: np.ndarray, stop_k: n
   return function.reduceat(x_t, np.stack([start_k, stop_k], axis=1).ravel())[::2]
 
 
-def _rail_levels(x_t: np.ndarray, longest: int) -> tuple[list[float], float]:
+def _rail_levels(x_t: np.ndarray, valid_t: np.ndarray, longest: int) -> tuple[list[float], float]:
   """Returns the highest and the lowest value and values beyond most others where the wave often rests, and the median.
 
   A marker or a spike may lie beyond the rails at which the wave itself is cut off.
   """
-  finite = x_t[np.isfinite(x_t)]
-  levels = {float(finite.min()), float(finite.max())}
-  low, median, high = np.percentile(finite, [_BEYOND[0], 50, _BEYOND[1]], overwrite_input=True)
-  del finite
-  rests = blocks.runs(x_t[1:] == x_t[:-1])
+  valid = x_t[valid_t]
+  levels = {float(valid.min()), float(valid.max())}
+  low, median, high = np.percentile(valid, [_BEYOND[0], 50, _BEYOND[1]], overwrite_input=True)
+  del valid
+  rests = blocks.runs((x_t[1:] == x_t[:-1]) & valid_t[1:])
   resting = x_t[rests[rests[:, 1] - rests[:, 0] + 1 >= longest, 0]]
   values, counts = np.unique(resting[(resting >= high) | (resting <= low)], return_counts=True)
   return sorted(levels.union(values[counts >= _OFTEN_AT_REST].tolist())), float(median)
 
 
-def _smallest_step(x_t: np.ndarray) -> float:
-  """Returns the smallest difference between neighbouring finite samples that differ, 0 if none do."""
+def _smallest_step(x_t: np.ndarray, valid_t: np.ndarray) -> float:
+  """Returns the smallest difference between neighbouring valid samples that differ, 0 if none do."""
   least, before = np.inf, np.zeros(0)
   for start, stop in blocks.cut(x_t.size):
-    part = x_t[start:stop]
-    finite = np.concatenate([before, part[np.isfinite(part)]])
-    steps, before = np.abs(np.diff(finite)), finite[-1:]
+    valid = np.concatenate([before, x_t[start:stop][valid_t[start:stop]]])
+    steps, before = np.abs(np.diff(valid)), valid[-1:]
     least = min(least, steps[steps > 0].min(initial=np.inf))
   return float(least) if np.isfinite(least) else 0.0
 
 
-def at_rails(x_t: np.ndarray, fs_hz: float) -> np.ndarray:
+def at_rails(x_t: np.ndarray, fs_hz: float, valid_t: np.ndarray | None = None) -> np.ndarray:
   """Marks the samples where a signal stays at its highest or lowest value for 40 ms, because it was cut off there.
 
   Pass the samples as they were recorded: a resampled wave rings where it was cut. A wave in whole mmHg also rests on
   its peaks, but it reaches them by single steps.
 
   Args:
-    x_t: (time,) the wave as recorded, NaN in its gaps.
+    x_t: (time,) the wave as recorded.
     fs_hz: sampling rate.
+    valid_t: (time,) which samples are no gaps; the finite ones if None.
 
   Returns:
     (time,) bool.
   """
   cut_off_t = np.zeros(x_t.shape, dtype=bool)
-  finite_t = np.isfinite(x_t)
-  highest, lowest = x_t.max(where=finite_t, initial=-np.inf), x_t.min(where=finite_t, initial=np.inf)
+  valid_t = np.isfinite(x_t) if valid_t is None else valid_t
+  highest, lowest = x_t.max(where=valid_t, initial=-np.inf), x_t.min(where=valid_t, initial=np.inf)
   if not highest > lowest:
     return cut_off_t
-  step = _smallest_step(x_t)
+  step = _smallest_step(x_t, valid_t)
   steps_at_once = _COARSE_STEPS if step >= _COARSE_MMHG else _STEPS
   longest, reach = max(int(_CLIPPED_S * fs_hz), 3), max(round(_ENTRY_S * fs_hz), 1)
-  levels, median = _rail_levels(x_t, longest)
+  levels, median = _rail_levels(x_t, valid_t, longest)
   for level in levels:
     coarse_foot = steps_at_once == _COARSE_STEPS and level < median
     enough = max(int(_COARSE_FOOT_S * fs_hz), longest) if coarse_foot else longest
     rests = blocks.runs(x_t == level)
     for start, stop in rests[rests[:, 1] - rests[:, 0] >= enough].tolist():
-      beside = x_t[[k for k in (start - reach, stop - 1 + reach) if 0 <= k < x_t.size]]
+      beside = x_t[[k for k in (start - reach, stop - 1 + reach) if 0 <= k < x_t.size and valid_t[k]]]
       if np.any(np.abs(beside - level) > max(steps_at_once * step, _ENTRY * (highest - lowest))):
         cut_off_t[start:stop] = True
   return cut_off_t

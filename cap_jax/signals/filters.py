@@ -73,11 +73,21 @@ def resample(
   slower, wave = new_step > 1.01 * step, np.empty(len(at_s))
   for first, last in blocks.cut(len(at_s)):
     own_s = np.clip(at_s[first:last], time_s[0], time_s[-1])
-    start, stop = np.searchsorted(time_s, own_s[[0, -1]]) + (-_NEIGHBOURS, _NEIGHBOURS)
-    start, stop = max(int(start), 0), min(int(stop), len(time_s))
+    start, stop = (int(place) for place in np.searchsorted(time_s, own_s[[0, -1]]))
+    start, stop = max(start - _NEIGHBOURS, 0), min(stop + _NEIGHBOURS, len(time_s))
     part = lowpass_part(p_t, start, stop, 1 / step, 0.4 / new_step) if slower else p_t[start:stop]
     wave[first:last] = scipy.interpolate.CubicSpline(time_s[start:stop], part)(own_s)
   return wave
+
+
+def reach(step_s: float, new_step_s: float) -> int:
+  """Returns the samples to each side that a sample of `resample` depends on.
+
+  Args:
+    step_s, new_step_s: median steps of both clocks.
+  """
+  slower = new_step_s > 1.01 * step_s and 0.4 / new_step_s < 0.5 / step_s
+  return _NEIGHBOURS + 1 + (_memory(1 / step_s, 0.4 / new_step_s) + 12 if slower else 0)
 
 
 def at_times(time_s: np.ndarray, x_t: np.ndarray, at_s: np.ndarray) -> np.ndarray:

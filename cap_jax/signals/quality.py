@@ -53,6 +53,37 @@ def flat(p_t: np.ndarray, fs_hz: float, least: float = FLAT_RANGE_MMHG) -> np.nd
   return flat_t
 
 
+def short_losses(time_s: np.ndarray, missing: np.ndarray, fill_s: float = FILL_S) -> np.ndarray:
+  """Finds the losses that are short enough to be bridged.
+
+  Args:
+    time_s: (time,) strictly increasing [s].
+    missing: (time,) which samples are lost.
+    fill_s: longest time between the samples beside a loss [s].
+
+  Returns:
+    (loss, 2) first sample of each, and the first one after it.
+  """
+  losses = blocks.runs(missing)
+  losses = losses[(losses[:, 0] > 0) & (losses[:, 1] < missing.size)]
+  return losses[time_s[losses[:, 1]] - time_s[losses[:, 0] - 1] <= fill_s]
+
+
+def fill(time_s: np.ndarray, x_t: np.ndarray, losses: np.ndarray) -> np.ndarray:
+  """Returns a wave with straight lines in its losses; the wave itself if there are none.
+
+  Args:
+    time_s: (time,) strictly increasing [s].
+    x_t: (time,) the wave.
+    losses: (loss, 2) from `short_losses`.
+  """
+  filled = x_t.copy() if len(losses) else x_t
+  for start, stop in losses.tolist():
+    beside = [start - 1, stop]
+    filled[start:stop] = np.interp(time_s[start:stop], time_s[beside], x_t[beside])
+  return filled
+
+
 def bridge(time_s: np.ndarray, x_t: np.ndarray, fill_s: float = FILL_S) -> tuple[np.ndarray, int]:
   """Bridges short runs of NaN by straight lines.
 
@@ -64,19 +95,8 @@ def bridge(time_s: np.ndarray, x_t: np.ndarray, fill_s: float = FILL_S) -> tuple
   Returns:
     The wave, and the number of samples that were filled.
   """
-  missing = ~np.isfinite(x_t)
-  if not missing.any() or missing.all():
-    return x_t, 0
-  short = [
-    (start, stop)
-    for start, stop in blocks.runs(missing).tolist()
-    if start > 0 and stop < x_t.size and time_s[stop] - time_s[start - 1] <= fill_s
-  ]
-  filled = x_t.copy() if short else x_t
-  for start, stop in short:
-    beside = [start - 1, stop]
-    filled[start:stop] = np.interp(time_s[start:stop], time_s[beside], x_t[beside])
-  return filled, sum(stop - start for start, stop in short)
+  losses = short_losses(time_s, ~np.isfinite(x_t), fill_s)
+  return fill(time_s, x_t, losses), int((losses[:, 1] - losses[:, 0]).sum())
 
 
 def regular_clock(time_s: np.ndarray) -> np.ndarray:
@@ -90,11 +110,11 @@ def regular_clock(time_s: np.ndarray) -> np.ndarray:
   """
   if time_s.size < 3:
     return time_s
-  step_s, usual, shortest_s = clocks.median_step(time_s), 0, np.inf
+  step_s, usual, shortest_s = clocks.median_step(time_s), 0, float("inf")
   for start, stop in blocks.cut(time_s.size - 1):
     steps = np.diff(time_s[start : stop + 1])
-    usual += np.count_nonzero(np.abs(steps / step_s - 1) < _JITTER)
-    shortest_s = min(shortest_s, steps.min())
+    usual += int(np.count_nonzero(np.abs(steps / step_s - 1) < _JITTER))
+    shortest_s = min(shortest_s, float(steps.min()))
   all_steps = time_s.size - 1
   if usual == all_steps or usual / all_steps < _LEAST_USUAL or shortest_s > (1 - _JITTER) * step_s:
     return time_s
@@ -104,10 +124,15 @@ def regular_clock(time_s: np.ndarray) -> np.ndarray:
   return regular_s if abs(slope / step_s - 1) < _RATE_ERROR and late_s <= FILL_S else time_s
 
 
-def plausible(p_mmhg: np.ndarray) -> np.ndarray:
-  """Returns a pressure with NaN outside 15–320 mmHg, where markers of lost samples and open lines lie."""
+def is_plausible(p_mmhg: np.ndarray) -> np.ndarray:
+  """Returns which samples of a pressure lie within 15–320 mmHg; outside are markers of lost samples and open lines."""
   with np.errstate(invalid="ignore"):
-    return np.where((p_mmhg >= LOW_MMHG) & (p_mmhg <= HIGH_MMHG), p_mmhg, np.nan)
+    return (p_mmhg >= LOW_MMHG) & (p_mmhg <= HIGH_MMHG)
+
+
+def plausible(p_mmhg: np.ndarray) -> np.ndarray:
+  """Returns a pressure with NaN where it is not plausible."""
+  return np.where(is_plausible(p_mmhg), p_mmhg, np.nan)
 
 
 def _cut(
