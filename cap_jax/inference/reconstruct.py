@@ -40,8 +40,9 @@ class _Piece:
     span: samples of the record.
     clock: of the network.
     steps_s: median steps of the clock of the network and of that of the record in the span.
-    wave_t: (time,) peripheral wave.
-    feet: (beat,) its feet.
+    wave_t: (time,) peripheral wave. The aortic one takes its place as the windows are read.
+    feet: (beat + 1,) feet of the peripheral wave.
+    pressures: its pressures between them.
     own: the samples of the span itself.
     starts: first samples of its windows.
   """
@@ -51,6 +52,7 @@ class _Piece:
   steps_s: tuple[float, float]
   wave_t: np.ndarray
   feet: np.ndarray
+  pressures: beats.BeatPressures
   own: slice
   starts: np.ndarray
 
@@ -147,13 +149,14 @@ def _prepare(time_s: np.ndarray, p_t: np.ndarray, span: quality.Span, trained: c
   spare = max(spec.samples - count, 2 * spec.margin)
   before = spare // 2
   wave = windows.extend_periodically(wave, spec.fs_hz, before, spare - before)
+  feet = beats.find_feet(wave, spec.fs_hz)
   return _Piece(
     span=span,
     clock=RegularClock(float(time_s[span.start]), before, spec.fs_hz),
     steps_s=(1 / spec.fs_hz, step_s),
-    # a pressure as a network reads it; the pulse of a wave without a unit may be small beside its level
-    wave_t=wave if trained.scaling.unitless else wave.astype(np.float32),
-    feet=beats.find_feet(wave, spec.fs_hz),
+    wave_t=wave,
+    feet=feet,
+    pressures=beats.pressures(wave, feet),
     own=slice(before, before + count),
     starts=windows.starts_covering(len(wave), spec.samples, spec.samples // 2),
   )
@@ -220,14 +223,14 @@ def _beats(
     inside = np.cumsum(aortic_feet >= piece.own.start) <= 2
     inside &= aortic_feet >= piece.own.start
   feet, own_feet = aortic_feet[inside], all_feet[inside]
-  central, peripheral = beats.pressures(aortic_t, feet), beats.pressures(piece.wave_t, own_feet)
+  central, peripheral = beats.pressures(aortic_t, feet), beats.merged(piece.pressures, piece.feet, own_feet)
   columns = {"time_s": piece.clock.first_s + (feet[:-1] - piece.clock.origin) / fs_hz}
   columns["hr_bpm"] = 60 / (np.diff(own_feet) / fs_hz)
   for name, short in _PRESSURES.items():
-    columns[f"c{short}_est_mmhg"] = np.asarray(getattr(central, name), dtype=float)
-    values = np.asarray(getattr(peripheral, name), dtype=float)
+    columns[f"c{short}_est_mmhg"] = getattr(central, name)
+    values = getattr(peripheral, name)
     columns[f"peripheral_{short}_mmhg"] = np.full(values.shape, np.nan) if trained.scaling.unitless else values
-  columns["csbp_half_width_mmhg"] = factor * sigma_t[uncertainty.peaks_of(aortic_t, feet)].astype(float)
+  columns["csbp_half_width_mmhg"] = factor * sigma_t[uncertainty.peaks_of(aortic_t, feet)]
   return columns
 
 
@@ -300,7 +303,8 @@ def _read(
   readings = uncertainty.read_in_groups(trained, len(start_b), windows_of, _WINDOWS)
   reading, row = next(readings), 0
   for piece in pieces:
-    aortic, sigma = (windows.Blend(piece.starts, spec.samples, spec.margin, np.float32) for _ in range(2))
+    sigma_t = np.empty(len(piece.wave_t), np.float32)
+    aortic, sigma = (windows.Blend(piece.starts, spec.samples, spec.margin, x_t) for x_t in (piece.wave_t, sigma_t))
     logits: list[np.ndarray] = []
     missing = len(piece.starts)
     while missing:

@@ -339,5 +339,22 @@ def pressures(p_t: np.ndarray, feet: np.ndarray) -> BeatPressures:
     return BeatPressures(empty, empty, empty, empty)
   within = p_t[: feet[-1]]
   systolic, diastolic = (function.reduceat(within, feet[:-1]) for function in (np.maximum, np.minimum))
-  mean = np.add.reduceat(within, feet[:-1], dtype=float) / np.diff(feet)
+  mean = np.add.reduceat(within, feet[:-1]) / np.diff(feet)
   return BeatPressures(systolic, diastolic, systolic - diastolic, mean)
+
+
+def merged(pressures_k: BeatPressures, feet: np.ndarray, kept: np.ndarray) -> BeatPressures:
+  """Returns the pressures of the beats between some of the feet.
+
+  Args:
+    pressures_k: pressures of the beats between all feet.
+    feet: (beat + 1,) all feet.
+    kept: (other + 1,) those that count; fewer than two return empty arrays.
+  """
+  if len(kept) < 2:
+    return pressures(np.zeros(0), kept)
+  at = np.searchsorted(feet, kept)
+  systolic = np.maximum.reduceat(pressures_k.systolic[: at[-1]], at[:-1])
+  diastolic = np.minimum.reduceat(pressures_k.diastolic[: at[-1]], at[:-1])
+  sums = np.add.reduceat((pressures_k.mean * np.diff(feet))[: at[-1]], at[:-1])
+  return BeatPressures(systolic, diastolic, systolic - diastolic, sums / np.diff(kept))

@@ -3,7 +3,6 @@
 import numpy as np
 
 from cap_jax.signals import beats
-from cap_jax.types import DType
 
 
 def frame(x_t: np.ndarray, length: int, hop: int) -> np.ndarray:
@@ -59,17 +58,17 @@ class Blend:
     wave_t: (time,) the record, as far as it is known: up to the start of the next window.
   """
 
-  def __init__(self, starts: np.ndarray, length: int, margin: int, dtype: DType = np.float64):
+  def __init__(self, starts: np.ndarray, length: int, margin: int, wave_t: np.ndarray | None = None):
     """Begins without a window.
 
     Args:
       starts: (window,) first sample of each window in the record, increasing.
       length: samples of a window.
       margin: samples at each end of a window.
-      dtype: of the record.
+      wave_t: (time,) takes the record; a new array if None.
     """
     self._starts, self._length, self._row, self._known = starts, length, 0, 0
-    self.wave_t = np.empty(int(starts[-1]) + length, dtype)
+    self.wave_t = np.empty(int(starts[-1]) + length) if wave_t is None else wave_t
     inner = np.sin(np.pi * (np.arange(length - 2 * margin) + 0.5) / (length - 2 * margin)) ** 2
     self._weight = np.full(length, 1e-6)  # margins count only where no other window covers the sample
     self._weight[margin : length - margin] += inner
