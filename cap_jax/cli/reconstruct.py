@@ -12,6 +12,7 @@ is installed, out.png.
 import dataclasses
 import math
 import os
+from collections.abc import Mapping
 
 from absl import flags
 
@@ -76,8 +77,13 @@ def _covariates(needed: tuple[str, ...], optional: tuple[str, ...]) -> dict[str,
   return covariates
 
 
-def _recording(path: str, site: str) -> recordings.Recording:
+def _recording(path: str, site: str, covariates: Mapping[str, float]) -> recordings.Recording:
   """Reads the one record of the input.
+
+  Args:
+    path: the input.
+    site: site where the wave was measured.
+    covariates: of the subject.
 
   Raises:
     InputError: it is no file of a known format, or has no wave of the site.
@@ -93,7 +99,7 @@ def _recording(path: str, site: str) -> recordings.Recording:
     dataset = DATASETS[_FORMATS.get(suffix.lower(), "csv")](path, channels or None)
   if dataset.lost or not dataset.entries:
     raise dataset.lost[0] if dataset.lost else InputError(f"--input={path}: contains no record; check the path")
-  return datasets.read(dataset.entries[0])
+  return dataclasses.replace(datasets.read(dataset.entries[0]), covariates=covariates)
 
 
 def main() -> None:
@@ -105,8 +111,7 @@ def main() -> None:
   recordings.check_site(site)
   if site != trained.site:
     raise InputError(f"--site={site}: the checkpoint reads {trained.site}; {pretrained.remedy(site)}")
-  recording = _recording(path, site)
-  wave = reconstruct.reconstruct(trained, dataclasses.replace(recording, covariates=covariates))
+  wave = reconstruct.reconstruct(trained, _recording(path, site, covariates))  # a long record is not kept twice
   facts = {
     "input": os.path.basename(path),
     "site": site,
@@ -114,5 +119,5 @@ def main() -> None:
     "training": trained.about,
   }
   paths = reconstruction.write(output, wave, site, facts)
-  notes = [f"note: {note}" for note in recording.notes]
+  notes = [f"note: {note}" for note in wave.notes]
   print("\n".join([*notes, reconstruction.format_summary(wave), *paths]))

@@ -20,19 +20,20 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tqdm
 
 from cap_jax import config
 from cap_jax.data import batches, splits
 from cap_jax.losses import spread
 from cap_jax.models import detector as detectors
 from cap_jax.models.net import Net
-from cap_jax.signals import beats
+from cap_jax.signals import beats, spectra
 from cap_jax.train import checkpoint, prediction, runs
 from cap_jax.train import fallback as fallbacks
 from cap_jax.train.uncertainty_calibration import UncertaintyCalibration
@@ -105,6 +106,32 @@ def read(
   other_b = intervals.fallback_sigma * intervals.fallback.apart(windows.x_bt)
   y_bt = intervals.fallback.mix(y_bt, windows.x_bt, w_b, trained.windows.fs_hz)
   return Reading(y_bt, (1 - w_b)[:, None] * sigma_bt + (w_b * other_b)[:, None], ood_b)
+
+
+def read_in_groups(
+  trained: checkpoint.Checkpoint, count: int, windows_of: Callable[[slice], batches.Waves], group: int
+) -> Iterator[Reading]:
+  """Reads the windows of one record, which need not be in memory together. The result is that of `read`.
+
+  Args:
+    trained: the network.
+    count: number of windows.
+    windows_of: rows → these windows of the record.
+    group: windows that are read at once.
+
+  Yields:
+    The reading of each group.
+  """
+  rows = [slice(start, min(start + group, count)) for start in range(0, count, group)]
+  log_power_k = None
+  if trained.model.reads_context:  # the circumstances are those of the whole record
+    sums_k = np.zeros(spectra.BANDS)
+    for part in rows:
+      sums_k += spectra.log_power(trained.scaling.scale_input(windows_of(part).x_bt)).sum(0, dtype=np.float64)
+    log_power_k = (sums_k / count).astype(np.float32)
+  for part in tqdm.tqdm(rows, desc="windows", unit="group", leave=False, delay=1):
+    power_bk = None if log_power_k is None else np.broadcast_to(log_power_k, (part.stop - part.start, spectra.BANDS))
+    yield read(trained, windows_of(part), log_power_bk=power_bk)
 
 
 def conformal(scores: Sequence[np.ndarray], level: float) -> float:

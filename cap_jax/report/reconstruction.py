@@ -11,7 +11,8 @@ import numpy as np
 import pandas
 
 from cap_jax import files
-from cap_jax.inference.reconstruct import ReconstructedWave, summary
+from cap_jax.inference.reconstruct import summary
+from cap_jax.inference.reconstructed_wave import ReconstructedWave
 
 NOTE = "research software, not a medical device; the error on subjects unlike those of the training data is unknown"
 _MOST_GAPS = 10

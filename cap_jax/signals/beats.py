@@ -10,13 +10,15 @@ one beat to hours. The tests compare it with `neurokit2`.
 import bisect
 import dataclasses
 import itertools
+from typing import NamedTuple
 
 import numpy as np
 import scipy.signal
 
-from cap_jax.signals import filters
+from cap_jax.signals import blocks, filters
 
 SHORTEST_S = 0.27  # one beat at 220 a minute
+_SMOOTH_HZ = 16.0
 _SLOPE_WINDOW_S = 0.128
 _REFRACTORY_S = 0.3
 _FAST_S, _FAST_BEAT_S = 0.25, 0.4  # refractory time where beats are shorter than 0.4 s, up to 220 a minute
@@ -33,13 +35,84 @@ _GENTLE, _LOW = 0.15, 0.5  # parts of the steepest slope, and of the fall from t
 _BLOCK_S = 10.0
 
 
-def _strong(slope_t: np.ndarray, fs_hz: float) -> np.ndarray:
-  """Returns the strong slopes of each 10 s, (time,), so that thresholds follow a record of hours."""
-  size: int = max(int(_BLOCK_S * fs_hz), 1)
-  starts = range(0, max(len(slope_t) - size // 2, 1), size)
-  centres = [start + min(size, len(slope_t) - start) / 2 for start in starts]
-  strong = [np.percentile(slope_t[start : start + size], 97) for start in starts]
-  return np.interp(np.arange(len(slope_t)), centres, strong)
+class _Smooth:
+  """A wave after the low-pass, computed in blocks when it is read."""
+
+  def __init__(self, p_t: np.ndarray, fs_hz: float):
+    self._wave, self._fs_hz = p_t, fs_hz
+    self._start, self._block = 0, np.zeros(0)
+
+  def part(self, start: int, stop: int) -> np.ndarray:
+    """Returns the samples [start, stop)."""
+    if start < self._start or stop > self._start + self._block.size:
+      self._start = max(start - blocks.SAMPLES // 8, 0)
+      end = min(max(stop, start + blocks.SAMPLES), self._wave.size)
+      part = filters.lowpass_part(self._wave, self._start, end, self._fs_hz, _SMOOTH_HZ)
+      self._block = np.asarray(part, dtype=float)
+    return self._block[start - self._start : stop - self._start]
+
+
+class _Upstrokes(NamedTuple):
+  """Peaks of the slope sum.
+
+  Attributes:
+    at: (peak,) samples.
+    height: (peak,) slope sums.
+    strong: (peak,) the strong slope sums around.
+  """
+
+  at: np.ndarray
+  height: np.ndarray
+  strong: np.ndarray
+
+  def above(self, share: float, apart: float) -> np.ndarray:
+    """Returns (peak,) the samples of the peaks above a share of the strong ones; of two that are too close, the higher.
+
+    Args:
+      share: of the strong ones.
+      apart: least distance [samples].
+    """
+    high = self.height >= share * self.strong
+    at, height = self.at[high], self.height[high]
+    close = np.diff(at) < apart
+    crowded = np.flatnonzero(np.append(close, False) | np.append(False, close))
+    kept, place = np.ones(at.size, dtype=bool), at.tolist()
+    for k in crowded[np.argsort(height[crowded], kind="stable")[::-1]].tolist():
+      if not kept[k]:
+        continue
+      for step in (-1, 1):
+        other = k + step
+        while 0 <= other < len(place) and abs(place[other] - place[k]) < apart:
+          kept[other] = False
+          other += step
+    return at[kept]
+
+
+def _upstrokes(smooth: _Smooth, size: int, fs_hz: float) -> _Upstrokes:
+  """Returns the upstrokes of a wave; the strong ones are those of each 10 s, so that thresholds follow a record of hours.
+
+  Args:
+    smooth: the wave.
+    size: its samples.
+    fs_hz: sampling rate.
+  """
+  width, length = max(int(_SLOPE_WINDOW_S * fs_hz), 1), max(int(_BLOCK_S * fs_hz), 1)
+  centres, strong, at, height = [], [], [], []
+  for start, stop in blocks.cut(size, multiple=length):
+    first = max(start - 2 * width - 2, 0)
+    part = smooth.part(first, min(stop + width + 1, size))
+    slope_sum = np.convolve(np.maximum(np.diff(part, prepend=part[0]), 0), np.ones(width))[: part.size]
+    peaks, _ = scipy.signal.find_peaks(slope_sum, height=0.0)
+    peaks = peaks[(peaks >= start - first) & (peaks < stop - first)]
+    at.append(peaks + first)
+    height.append(slope_sum[peaks])
+    for own in range(start, stop, length):
+      if own == 0 or own < size - length // 2:  # the rest of a record is no block of its own
+        end = min(own + length, size)
+        centres.append((own + end) / 2)
+        strong.append(np.percentile(slope_sum[own - first : end - first], 97))
+  peaks = np.concatenate(at)
+  return _Upstrokes(peaks, np.concatenate(height), np.interp(peaks, centres, strong))
 
 
 def find_feet(p_t: np.ndarray, fs_hz: float) -> np.ndarray:
@@ -55,80 +128,125 @@ def find_feet(p_t: np.ndarray, fs_hz: float) -> np.ndarray:
   Returns:
     (beat,) increasing indices.
   """
+  p_t = np.asarray(p_t)
   if p_t.size < int(_REFRACTORY_S * fs_hz) or np.ptp(p_t) == 0:
     return np.zeros(0, dtype=int)
-  smooth = filters.lowpass(np.asarray(p_t, dtype=float), fs_hz, 16.0)
-  slope = np.maximum(np.diff(smooth, prepend=smooth[0]), 0)
-  width = max(int(_SLOPE_WINDOW_S * fs_hz), 1)
-  slope_sum = np.convolve(slope, np.ones(width))[: slope.size]
-  strong_t = _strong(slope_sum, fs_hz)
-
-  def upstrokes(share: float, apart_s: float) -> np.ndarray:
-    peaks, _ = scipy.signal.find_peaks(slope_sum, height=share * strong_t, distance=max(int(apart_s * fs_hz), 1))
-    return np.asarray(peaks)
-
-  peaks = upstrokes(_STRONG, _FAST_S)
-  feet = _feet_of(peaks, smooth, slope, fs_hz)
+  smooth = _Smooth(p_t, fs_hz)
+  upstrokes = _upstrokes(smooth, p_t.size, fs_hz)
+  peaks = upstrokes.above(_STRONG, max(int(_FAST_S * fs_hz), 1))
+  feet = _feet_of(peaks, smooth, fs_hz)
   if feet.size < 3 or np.median(np.diff(feet)) > _FAST_BEAT_S * fs_hz:  # a dicrotic wave may come within 0.3 s
-    peaks = upstrokes(_STRONG, _REFRACTORY_S)
-    feet = _feet_of(peaks, smooth, slope, fs_hz)
+    apart = upstrokes.above(_STRONG, max(int(_REFRACTORY_S * fs_hz), 1))
+    feet = feet if np.array_equal(apart, peaks) else _feet_of(apart, smooth, fs_hz)
+    peaks = apart
   if feet.size < 2:
     return feet
-  weak = upstrokes(_WEAK, _FAST_S)
-  weak = weak[np.abs(weak[:, None] - peaks[None, :]).min(1) > 0.2 * fs_hz]
-  return _with_weak(feet, _feet_of(weak, smooth, slope, fs_hz), smooth, fs_hz)
+  weak = upstrokes.above(_WEAK, max(int(_FAST_S * fs_hz), 1))
+  weak = weak[np.abs(weak - nearest(peaks, weak)) > 0.2 * fs_hz]
+  return _with_weak(feet, _feet_of(weak, smooth, fs_hz), smooth, p_t.size, fs_hz)
 
 
-def _feet_of(peaks: np.ndarray, smooth: np.ndarray, slope: np.ndarray, fs_hz: float) -> np.ndarray:
+def nearest(values: np.ndarray, to: np.ndarray) -> np.ndarray:
+  """Returns the nearest of some increasing values to each of others, the lower one of two.
+
+  Args:
+    values: (value,) increasing, at least one.
+    to: (other,) others.
+  """
+  after = np.clip(np.searchsorted(values, to), 1, max(values.size - 1, 1))
+  low, high = values[after - 1], values[np.minimum(after, values.size - 1)]
+  return np.where(np.abs(to - low) <= np.abs(high - to), low, high)
+
+
+def _feet_of(peaks: np.ndarray, smooth: _Smooth, fs_hz: float) -> np.ndarray:
   """Returns the lowest pressure shortly before each upstroke, given the peaks of the slope sum."""
-  width = max(int(_SLOPE_WINDOW_S * fs_hz), 1)
+  width, reach = max(int(_SLOPE_WINDOW_S * fs_hz), 1), int(_FOOT_SEARCH_S * fs_hz)
+  least = int(_REFRACTORY_S * fs_hz) // 2
   feet: list[int] = []
-  for peak in peaks.tolist():
+  last = -1
+  for part in np.split(peaks, np.flatnonzero(np.diff(peaks // blocks.SAMPLES)) + 1) if peaks.size else ():
+    first = max(int(part[0]) - width - reach - 1, 0)
+    p_t = smooth.part(first, int(part[-1]) + 1)
+    slope_t = np.diff(p_t, prepend=p_t[0])
     # the upstroke lies within the window of the slope sum
-    first = max(peak - width, 0)
-    steepest = first + int(np.argmax(slope[first : peak + 1]))
-    start = max(steepest - int(_FOOT_SEARCH_S * fs_hz), feet[-1] + 1 if feet else 0)
-    foot = steepest - _back_to_foot(smooth[start : steepest + 1][::-1], fs_hz) if steepest >= start else steepest
-    if foot > 0 and (not feet or foot - feet[-1] >= int(_REFRACTORY_S * fs_hz) // 2):
-      feet.append(foot)
+    window = np.maximum(part[:, None] - first + np.arange(-width, 1), 0)
+    steepest = window[np.arange(part.size), np.maximum(slope_t[window], 0).argmax(1)]
+    back = steepest[:, None] - np.arange(reach + 1)
+    back_kt = p_t[np.maximum(back, 0)]
+    alone = steepest - _back_to_foot(back_kt, np.minimum(steepest, reach) + 1, fs_hz)
+    for k, (peak, foot) in enumerate(zip((steepest + first).tolist(), (alone + first).tolist(), strict=True)):
+      if last >= peak:
+        foot = peak
+      elif last >= peak - reach:  # the search ends at the foot before
+        foot = peak - int(_back_to_foot(back_kt[k : k + 1], np.array([peak - last]), fs_hz)[0])
+      if foot > 0 and (last < 0 or foot - last >= least):
+        feet.append(foot)
+        last = foot
   return np.array(feet, dtype=int)
 
 
-def _back_to_foot(back_t: np.ndarray, fs_hz: float) -> int:
-  """Returns the position of the foot in a wave that runs backwards from the steepest point of the upstroke.
+def _back_to_foot(back_kt: np.ndarray, length_k: np.ndarray, fs_hz: float) -> np.ndarray:
+  """Returns the position of the foot in waves that run backwards from the steepest point of the upstroke, (beat,).
 
   The upstroke begins where its slope is a small part of the steepest one, low in the wave; the foot is the lowest point
   just before. The lowest point of the whole diastole may be another: in vasodilation a dicrotic notch lies lower, and the
   wave may climb from there to the upstroke.
+
+  Args:
+    back_kt: (beat, time) the waves.
+    length_k: (beat,) their samples; what follows does not count.
+    fs_hz: sampling rate.
   """
-  slope_t = back_t[:-1] - back_t[1:]
-  low_t = back_t[:-1] <= back_t.min() + _LOW * (back_t[0] - back_t.min())
-  gentle = np.flatnonzero((slope_t < _GENTLE * slope_t.max(initial=0.0)) & low_t)
-  first = int(gentle[0]) if gentle.size else int(np.argmin(back_t))
-  beside = max(round(_BESIDE_S * fs_hz), 1)
-  return first + int(np.argmin(back_t[first : first + beside + 1]))
+  beat, count = np.arange(len(back_kt)), back_kt.shape[1]
+  slope_kt = back_kt[:, :-1] - back_kt[:, 1:]
+  if length_k.min() < count:
+    beyond = np.arange(count) >= length_k[:, None]
+    back_kt, slope_kt = np.where(beyond, np.inf, back_kt), np.where(beyond[:, 1:], np.inf, slope_kt)
+    steepest_k = np.where(beyond[:, 1:], 0.0, slope_kt).max(1, initial=0.0)
+  else:
+    steepest_k = slope_kt.max(1, initial=0.0)
+  lowest_k, top_k = back_kt.min(1), back_kt[:, 0]
+  low_kt = back_kt[:, :-1] <= (lowest_k + _LOW * (top_k - lowest_k))[:, None]
+  gentle_kt = np.append(
+    low_kt & (slope_kt < _GENTLE * steepest_k[:, None]), np.ones((len(beat), 1), dtype=bool), axis=1
+  )
+  first_k = gentle_kt.argmax(1)
+  first_k = np.where(first_k < count - 1, first_k, back_kt.argmin(1))
+  beside = first_k[:, None] + np.arange(max(round(_BESIDE_S * fs_hz), 1) + 1)
+  beside_kt = np.where(beside < count, back_kt[beat[:, None], np.minimum(beside, count - 1)], np.inf)
+  return first_k + beside_kt.argmin(1)
 
 
-def _with_weak(feet: np.ndarray, weak: np.ndarray, smooth: np.ndarray, fs_hz: float) -> np.ndarray:
-  """Returns the feet with those of weak beats among them. Times and levels are choices, see `_WEAK_FEET`."""
+def _with_weak(feet: np.ndarray, weak: np.ndarray, smooth: _Smooth, size: int, fs_hz: float) -> np.ndarray:
+  """Returns the feet with those of weak beats among them. Times and levels are choices, see `_WEAK_FEET`.
+
+  Args:
+    feet: (beat,) feet of strong beats.
+    weak: (other,) feet that may be those of weak beats.
+    smooth: the wave.
+    size: its samples.
+    fs_hz: sampling rate.
+  """
   found = feet.tolist()
   usual = float(np.median(np.diff(feet)))
-  within: list[int] = []  # weak beats in an interval of the usual length
+  within: set[int] = set()  # weak beats in an interval of the usual length
   for foot in weak.tolist():
     at = bisect.bisect(found, foot)
-    before, after = found[at - 1] if at else foot, found[at] if at < len(found) else smooth.size
+    before, after = found[at - 1] if at else foot, found[at] if at < len(found) else size
     if foot == before or after - foot < _FAST_S * fs_hz:
       continue
-    base, height = smooth[before], np.ptp(smooth[before:foot])
-    level = (smooth[foot] - base) / height if height > 0 else np.inf
-    rise = smooth[foot : min(after, foot + int(_RISE_S * fs_hz))].max() - smooth[foot]
+    stop = min(after, foot + int(_RISE_S * fs_hz))
+    part = smooth.part(before, stop)
+    base, level, height = part[0], part[foot - before], np.ptp(part[: foot - before])
+    share = (level - base) / height if height > 0 else np.inf
+    rise = part[foot - before :].max() - level
     if any(
-      foot - before >= least_s * fs_hz and level <= most and rise >= least * height
+      foot - before >= least_s * fs_hz and share <= most and rise >= least * height
       for least_s, most, least in _WEAK_FEET
     ):
       found.insert(at, foot)
       if after - before < _LONGER * usual:
-        within.append(foot)
+        within.add(foot)
   if len(within) < max(_LEAST_WEAK * feet.size, 2):  # a single one is a dicrotic wave
     found = [foot for foot in found if foot not in within]
   return np.array(found, dtype=int)
@@ -219,8 +337,24 @@ def pressures(p_t: np.ndarray, feet: np.ndarray) -> BeatPressures:
   if len(feet) < 2:
     empty = np.zeros(0)
     return BeatPressures(empty, empty, empty, empty)
-  beats = [p_t[a:b] for a, b in itertools.pairwise(feet)]
-  systolic = np.array([beat.max() for beat in beats])
-  diastolic = np.array([beat.min() for beat in beats])
-  mean = np.array([beat.mean() for beat in beats])
+  within = p_t[: feet[-1]]
+  systolic, diastolic = (function.reduceat(within, feet[:-1]) for function in (np.maximum, np.minimum))
+  mean = np.add.reduceat(within, feet[:-1]) / np.diff(feet)
   return BeatPressures(systolic, diastolic, systolic - diastolic, mean)
+
+
+def merged(pressures_k: BeatPressures, feet: np.ndarray, kept: np.ndarray) -> BeatPressures:
+  """Returns the pressures of the beats between some of the feet.
+
+  Args:
+    pressures_k: pressures of the beats between all feet.
+    feet: (beat + 1,) all feet.
+    kept: (other + 1,) those that count; fewer than two return empty arrays.
+  """
+  if len(kept) < 2:
+    return pressures(np.zeros(0), kept)
+  at = np.searchsorted(feet, kept)
+  systolic = np.maximum.reduceat(pressures_k.systolic[: at[-1]], at[:-1])
+  diastolic = np.minimum.reduceat(pressures_k.diastolic[: at[-1]], at[:-1])
+  sums = np.add.reduceat((pressures_k.mean * np.diff(feet))[: at[-1]], at[:-1])
+  return BeatPressures(systolic, diastolic, systolic - diastolic, sums / np.diff(kept))

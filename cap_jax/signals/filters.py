@@ -1,15 +1,28 @@
 """Low-pass filters and resampling between clocks, without a shift in time."""
 
 import functools
+import math
 
 import numpy as np
 import scipy.interpolate
 import scipy.signal
 
+from cap_jax.signals import blocks, clocks
+
+_NOTHING = 1e-18  # part of a sample that rounding hides
+_NEIGHBOURS = 64  # samples to each side that a cubic spline depends on: each counts for 0.27 of the one before
+
 
 @functools.lru_cache(64)
 def _butterworth(fs_hz: float, cutoff_hz: float) -> np.ndarray:
   return scipy.signal.butter(2, cutoff_hz, fs=fs_hz, output="sos")
+
+
+@functools.lru_cache(64)
+def _memory(fs_hz: float, cutoff_hz: float) -> int:
+  """Returns the samples after which the low-pass has forgotten a sample."""
+  pole = max(abs(np.roots(_butterworth(fs_hz, cutoff_hz)[0, 3:])))
+  return math.ceil(math.log(_NOTHING) / math.log(pole))
 
 
 def lowpass(p_t: np.ndarray, fs_hz: float, cutoff_hz: float) -> np.ndarray:
@@ -27,21 +40,54 @@ def lowpass(p_t: np.ndarray, fs_hz: float, cutoff_hz: float) -> np.ndarray:
   return scipy.signal.sosfiltfilt(_butterworth(float(fs_hz), cutoff_hz), p_t, axis=-1)
 
 
-def resample(time_s: np.ndarray, p_t: np.ndarray, at_s: np.ndarray) -> np.ndarray:
+def lowpass_part(p_t: np.ndarray, start: int, stop: int, fs_hz: float, cutoff_hz: float) -> np.ndarray:
+  """Returns samples [start, stop) of the filtered wave, which is filtered only there and where they depend on it.
+
+  Args:
+    p_t: (time,) the wave.
+    start, stop: samples of the result.
+    fs_hz: sampling rate.
+    cutoff_hz: cut-off frequency.
+  """
+  if cutoff_hz >= 0.5 * fs_hz or p_t.size <= 12:
+    return p_t[start:stop]
+  overlap = _memory(float(fs_hz), cutoff_hz) + 12
+  first = max(start - overlap, 0)
+  return lowpass(p_t[first : stop + overlap], fs_hz, cutoff_hz)[start - first : stop - first]
+
+
+def resample(
+  time_s: np.ndarray, p_t: np.ndarray, at_s: np.ndarray, steps_s: tuple[float, float] | None = None
+) -> np.ndarray:
   """Resamples a wave to another clock by cubic interpolation, low-passed first where the new clock is slower.
 
   Args:
     time_s: increasing times of the samples [s].
     p_t: the wave, without NaN.
     at_s: increasing times of the result [s]; they reach at most one sample beyond `time_s`.
+    steps_s: median steps of both clocks, if the times are parts of longer ones.
   """
   if len(time_s) < 4:
     return np.interp(at_s, time_s, p_t)
-  step, new_step = np.median(np.diff(time_s)), np.median(np.diff(at_s)) if len(at_s) > 1 else 0.0
-  if new_step > 1.01 * step:
-    p_t = lowpass(p_t, 1 / step, 0.4 / new_step)
-  wave = scipy.interpolate.CubicSpline(time_s, p_t)
-  return wave(np.clip(at_s, time_s[0], time_s[-1]))
+  step, new_step = steps_s or (clocks.median_step(time_s), clocks.median_step(at_s))
+  slower, wave = new_step > 1.01 * step, np.empty(len(at_s))
+  for first, last in blocks.cut(len(at_s)):
+    own_s = np.clip(at_s[first:last], time_s[0], time_s[-1])
+    start, stop = (int(place) for place in np.searchsorted(time_s, own_s[[0, -1]]))
+    start, stop = max(start - _NEIGHBOURS, 0), min(stop + _NEIGHBOURS, len(time_s))
+    part = lowpass_part(p_t, start, stop, 1 / step, 0.4 / new_step) if slower else p_t[start:stop]
+    wave[first:last] = scipy.interpolate.CubicSpline(time_s[start:stop], part)(own_s)
+  return wave
+
+
+def reach(step_s: float, new_step_s: float) -> int:
+  """Returns the samples to each side that a sample of `resample` depends on.
+
+  Args:
+    step_s, new_step_s: median steps of both clocks.
+  """
+  slower = new_step_s > 1.01 * step_s and 0.4 / new_step_s < 0.5 / step_s
+  return _NEIGHBOURS + 1 + (_memory(1 / step_s, 0.4 / new_step_s) + 12 if slower else 0)
 
 
 def at_times(time_s: np.ndarray, x_t: np.ndarray, at_s: np.ndarray) -> np.ndarray:
@@ -56,11 +102,11 @@ def at_times(time_s: np.ndarray, x_t: np.ndarray, at_s: np.ndarray) -> np.ndarra
   """
   if time_s.shape == at_s.shape and np.array_equal(time_s, at_s):
     return np.asarray(x_t, dtype=float)
-  half_step = 0.5 * float(np.median(np.diff(time_s))) if time_s.size > 1 else 0.0
+  half_step = 0.5 * clocks.median_step(time_s) if time_s.size > 1 else 0.0
   wave = np.full(at_s.shape, np.nan)
-  for part in np.ma.clump_unmasked(np.ma.masked_invalid(x_t)):
-    own_s = time_s[part]
+  for start, stop in blocks.runs(np.isfinite(x_t)).tolist():
+    own_s = time_s[start:stop]
     first, last = np.searchsorted(at_s, [own_s[0] - half_step, own_s[-1] + half_step])
     if last > first:
-      wave[first:last] = resample(own_s, x_t[part], at_s[first:last])
+      wave[first:last] = resample(own_s, x_t[start:stop], at_s[first:last])
   return wave

@@ -6,6 +6,8 @@ import itertools
 import numpy as np
 import scipy.ndimage
 
+from cap_jax.signals import blocks, clocks
+
 LOW_MMHG, HIGH_MMHG = 15.0, 320.0
 FLAT_S, FLAT_RANGE_MMHG = 1.5, 4.0
 _FLAT_SHARE = 0.05  # of the usual range of a wave without a unit
@@ -23,11 +25,6 @@ class Span:
   reason: str = ""
 
 
-def _runs(mask_t: np.ndarray) -> list[tuple[int, int]]:
-  edges = np.flatnonzero(np.diff(np.concatenate([[0], mask_t.astype(np.int8), [0]])))
-  return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
-
-
 def flat(p_t: np.ndarray, fs_hz: float, least: float = FLAT_RANGE_MMHG) -> np.ndarray:
   """Marks the samples of stretches of `FLAT_S` seconds whose range stays below `least`: no pulse.
 
@@ -42,12 +39,49 @@ def flat(p_t: np.ndarray, fs_hz: float, least: float = FLAT_RANGE_MMHG) -> np.nd
   size = max(int(FLAT_S * fs_hz), 3)
   if p_t.size < size:
     return np.full(p_t.shape, np.ptp(p_t) < least if p_t.size else True)
-  filled = np.where(np.isfinite(p_t), p_t, 0.0)
-  span_t = scipy.ndimage.maximum_filter1d(filled, size) - scipy.ndimage.minimum_filter1d(filled, size)
-  centre = span_t < least
   half = size // 2
-  centre[:half] = centre[-half:] = False  # a window that reaches over the end does not count
-  return scipy.ndimage.binary_dilation(centre, iterations=half) if centre.any() else centre
+  centre = np.zeros(p_t.size, dtype=bool)  # a window that reaches over the end does not count
+  for start, stop in blocks.cut(p_t.size):
+    first, last = max(start - size, 0), min(stop + size, p_t.size)
+    filled = np.where(np.isfinite(p_t[first:last]), p_t[first:last], 0.0)
+    span_t = scipy.ndimage.maximum_filter1d(filled, size) - scipy.ndimage.minimum_filter1d(filled, size)
+    centre[start:stop] = span_t[start - first : stop - first] < least
+  centre[:half] = centre[-half:] = False
+  flat_t = np.zeros(p_t.size, dtype=bool)
+  for start, stop in blocks.runs(centre).tolist():
+    flat_t[max(start - half, 0) : stop + half] = True
+  return flat_t
+
+
+def short_losses(time_s: np.ndarray, missing: np.ndarray, fill_s: float = FILL_S) -> np.ndarray:
+  """Finds the losses that are short enough to be bridged.
+
+  Args:
+    time_s: (time,) strictly increasing [s].
+    missing: (time,) which samples are lost.
+    fill_s: longest time between the samples beside a loss [s].
+
+  Returns:
+    (loss, 2) first sample of each, and the first one after it.
+  """
+  losses = blocks.runs(missing)
+  losses = losses[(losses[:, 0] > 0) & (losses[:, 1] < missing.size)]
+  return losses[time_s[losses[:, 1]] - time_s[losses[:, 0] - 1] <= fill_s]
+
+
+def fill(time_s: np.ndarray, x_t: np.ndarray, losses: np.ndarray) -> np.ndarray:
+  """Returns a wave with straight lines in its losses; the wave itself if there are none.
+
+  Args:
+    time_s: (time,) strictly increasing [s].
+    x_t: (time,) the wave.
+    losses: (loss, 2) from `short_losses`.
+  """
+  filled = x_t.copy() if len(losses) else x_t
+  for start, stop in losses.tolist():
+    beside = [start - 1, stop]
+    filled[start:stop] = np.interp(time_s[start:stop], time_s[beside], x_t[beside])
+  return filled
 
 
 def bridge(time_s: np.ndarray, x_t: np.ndarray, fill_s: float = FILL_S) -> tuple[np.ndarray, int]:
@@ -61,16 +95,8 @@ def bridge(time_s: np.ndarray, x_t: np.ndarray, fill_s: float = FILL_S) -> tuple
   Returns:
     The wave, and the number of samples that were filled.
   """
-  missing = ~np.isfinite(x_t)
-  if not missing.any() or missing.all():
-    return x_t, 0
-  filled, count = x_t.copy(), 0
-  for gap in np.ma.clump_masked(np.ma.masked_where(missing, x_t)):
-    inside = gap.start > 0 and gap.stop < x_t.size
-    if inside and time_s[gap.stop] - time_s[gap.start - 1] <= fill_s:
-      filled[gap] = np.interp(time_s[gap], time_s[[gap.start - 1, gap.stop]], x_t[[gap.start - 1, gap.stop]])
-      count += int(gap.stop - gap.start)
-  return filled, count
+  losses = short_losses(time_s, ~np.isfinite(x_t), fill_s)
+  return fill(time_s, x_t, losses), int((losses[:, 1] - losses[:, 0]).sum())
 
 
 def regular_clock(time_s: np.ndarray) -> np.ndarray:
@@ -84,33 +110,44 @@ def regular_clock(time_s: np.ndarray) -> np.ndarray:
   """
   if time_s.size < 3:
     return time_s
-  steps = np.diff(time_s)
-  step_s = float(np.median(steps))
-  usual = np.abs(steps / step_s - 1) < _JITTER
-  if usual.all() or usual.mean() < _LEAST_USUAL or steps.min() > (1 - _JITTER) * step_s:
+  step_s, usual, shortest_s = clocks.median_step(time_s), 0, float("inf")
+  for start, stop in blocks.cut(time_s.size - 1):
+    steps = np.diff(time_s[start : stop + 1])
+    usual += int(np.count_nonzero(np.abs(steps / step_s - 1) < _JITTER))
+    shortest_s = min(shortest_s, float(steps.min()))
+  all_steps = time_s.size - 1
+  if usual == all_steps or usual / all_steps < _LEAST_USUAL or shortest_s > (1 - _JITTER) * step_s:
     return time_s
-  number = np.arange(time_s.size)
-  slope, first = np.polyfit(number, time_s - time_s[0], 1)
-  regular_s = time_s[0] + first + slope * number
-  late_s = np.abs(time_s - regular_s).max()
+  slope, first_s = clocks.line(time_s)
+  regular_s = first_s + slope * np.arange(time_s.size)
+  late_s = max(np.abs(time_s[a:b] - regular_s[a:b]).max() for a, b in blocks.cut(time_s.size))
   return regular_s if abs(slope / step_s - 1) < _RATE_ERROR and late_s <= FILL_S else time_s
 
 
-def plausible(p_mmhg: np.ndarray) -> np.ndarray:
-  """Returns a pressure with NaN outside 15–320 mmHg, where markers of lost samples and open lines lie."""
+def is_plausible(p_mmhg: np.ndarray) -> np.ndarray:
+  """Returns which samples of a pressure lie within 15–320 mmHg; outside are markers of lost samples and open lines."""
   with np.errstate(invalid="ignore"):
-    return np.where((p_mmhg >= LOW_MMHG) & (p_mmhg <= HIGH_MMHG), p_mmhg, np.nan)
+    return (p_mmhg >= LOW_MMHG) & (p_mmhg <= HIGH_MMHG)
+
+
+def plausible(p_mmhg: np.ndarray) -> np.ndarray:
+  """Returns a pressure with NaN where it is not plausible."""
+  return np.where(is_plausible(p_mmhg), p_mmhg, np.nan)
 
 
 def _cut(
   time_s: np.ndarray, lost_t: np.ndarray, gaps: list[Span], step_s: float, fill_s: float
 ) -> tuple[list[Span], list[Span]]:
   """Returns the spans between lost samples and pauses of the clock, and all gaps in order."""
-  pauses = np.flatnonzero(np.diff(time_s) > max(PAUSE * step_s, fill_s)) + 1
+  longest_s = max(PAUSE * step_s, fill_s)
+  ends = blocks.cut(max(time_s.size - 1, 0))
+  found = [a + 1 + np.flatnonzero(np.diff(time_s[a : b + 1]) > longest_s) for a, b in ends]
+  pauses = np.concatenate([np.zeros(0, dtype=int), *found])
   gaps = gaps + [Span(int(k), int(k), f"pause of {time_s[k] - time_s[k - 1]:.2f} s in the clock") for k in pauses]
   good = []
-  for start, stop in _runs(~lost_t):
-    cuts = [start, *pauses[(pauses > start) & (pauses < stop)].tolist(), stop]
+  for start, stop in blocks.runs(~lost_t).tolist():
+    first, last = np.searchsorted(pauses, [start + 1, stop])
+    cuts = [start, *pauses[first:last].tolist(), stop]
     good += [Span(int(a), int(b)) for a, b in itertools.pairwise(cuts)]
   return good, sorted(gaps, key=lambda gap: (gap.start, gap.stop))
 
@@ -126,13 +163,15 @@ def find_finite(time_s: np.ndarray, x_t: np.ndarray, fill_s: float = FILL_S) -> 
     x_t: (time,) the wave.
     fill_s: a shorter pause of the clock is no gap [s].
   """
-  step_s = float(np.median(np.diff(time_s))) if time_s.size > 1 else 1.0
+  step_s = clocks.median_step(time_s) if time_s.size > 1 else 1.0
   missing = ~np.isfinite(x_t)
-  usual = float(np.subtract(*np.percentile(x_t[~missing], [95, 5]))) if not missing.all() else 0.0
+  usual = float(np.subtract(*np.percentile(x_t[~missing], [95, 5], overwrite_input=True))) if not missing.all() else 0.0
   if usual == 0 and not missing.all():  # dead for nineteen twentieths of the record, or all of it
     usual = float(np.ptp(x_t[~missing]))
   still = flat(x_t, 1 / step_s, _FLAT_SHARE * usual if usual else np.inf) & ~missing
-  gaps = [Span(a, b, "no data") for a, b in _runs(missing)] + [Span(a, b, "flat line") for a, b in _runs(still)]
+  gaps = [Span(a, b, "no data") for a, b in blocks.runs(missing).tolist()] + [
+    Span(a, b, "flat line") for a, b in blocks.runs(still).tolist()
+  ]
   return _cut(time_s, missing | still, gaps, step_s, fill_s)
 
 
@@ -147,11 +186,11 @@ def find_spans(time_s: np.ndarray, p_mmhg: np.ndarray, fill_s: float = FILL_S) -
     p_mmhg: (time,) pressure.
     fill_s: a shorter pause of the clock is no gap [s].
   """
-  step_s = float(np.median(np.diff(time_s))) if time_s.size > 1 else 1.0
+  step_s = clocks.median_step(time_s) if time_s.size > 1 else 1.0
   missing = ~np.isfinite(p_mmhg)
   outside = ~missing & ((p_mmhg < LOW_MMHG) | (p_mmhg > HIGH_MMHG))
   still = flat(p_mmhg, 1 / step_s) & ~missing & ~outside
-  gaps = [Span(a, b, "no data") for a, b in _runs(missing)]
-  gaps += [Span(a, b, f"outside {LOW_MMHG:g}–{HIGH_MMHG:g} mmHg") for a, b in _runs(outside)]
-  gaps += [Span(a, b, "flat line") for a, b in _runs(still)]
+  gaps = [Span(a, b, "no data") for a, b in blocks.runs(missing).tolist()]
+  gaps += [Span(a, b, f"outside {LOW_MMHG:g}–{HIGH_MMHG:g} mmHg") for a, b in blocks.runs(outside).tolist()]
+  gaps += [Span(a, b, "flat line") for a, b in blocks.runs(still).tolist()]
   return _cut(time_s, missing | outside | still, gaps, step_s, fill_s)

@@ -48,30 +48,44 @@ def starts_covering(size: int, length: int, hop: int) -> np.ndarray:
   return np.unique(np.append(np.arange(0, size - length + 1, hop), size - length))
 
 
-def blend(windows_nt: np.ndarray, starts: np.ndarray, size: int, margin: int) -> np.ndarray:
+class Blend:
   """Combines overlapping windows into one record, weighted by a raised cosine that leaves out the margin at each end.
 
   Only the first and last `margin` samples of the record come from a window's margin, because no other window covers
-  them.
+  them. The windows may come in several parts.
 
-  Args:
-    windows_nt: (window, length).
-    starts: (window,) first sample of each window in the record.
-    size: samples of the record.
-    margin: samples at each end of a window.
-
-  Returns:
-    (size,).
+  Attributes:
+    wave_t: (time,) the record, as far as it is known: up to the start of the next window.
   """
-  length = windows_nt.shape[1]
-  inner = np.sin(np.pi * (np.arange(length - 2 * margin) + 0.5) / (length - 2 * margin)) ** 2
-  weight = np.full(length, 1e-6)  # margins count only where no other window covers the sample
-  weight[margin : length - margin] += inner
-  total, norm = np.zeros(size), np.zeros(size)
-  for window, start in zip(windows_nt, starts, strict=True):
-    total[start : start + length] += weight * window
-    norm[start : start + length] += weight
-  return total / norm
+
+  def __init__(self, starts: np.ndarray, length: int, margin: int, wave_t: np.ndarray | None = None):
+    """Begins without a window.
+
+    Args:
+      starts: (window,) first sample of each window in the record, increasing.
+      length: samples of a window.
+      margin: samples at each end of a window.
+      wave_t: (time,) takes the record; a new array if None.
+    """
+    self._starts, self._length, self._row, self._known = starts, length, 0, 0
+    self.wave_t = np.empty(int(starts[-1]) + length) if wave_t is None else wave_t
+    inner = np.sin(np.pi * (np.arange(length - 2 * margin) + 0.5) / (length - 2 * margin)) ** 2
+    self._weight = np.full(length, 1e-6)  # margins count only where no other window covers the sample
+    self._weight[margin : length - margin] += inner
+    self._sums = np.zeros((2, 0))  # weighted, and of the weights, from the first unknown sample on
+
+  def add(self, windows_nt: np.ndarray) -> None:
+    """Adds the next windows, (window, length)."""
+    starts = self._starts[self._row : self._row + len(windows_nt)] - self._known
+    sums = np.zeros((2, int(starts[-1]) + self._length))
+    sums[:, : self._sums.shape[1]] = self._sums
+    for window, start in zip(windows_nt, starts.tolist(), strict=True):
+      sums[0, start : start + self._length] += self._weight * window
+      sums[1, start : start + self._length] += self._weight
+    self._row += len(windows_nt)
+    own = int(self._starts[self._row]) - self._known if self._row < len(self._starts) else sums.shape[1]
+    self.wave_t[self._known : self._known + own] = sums[0, :own] / sums[1, :own]
+    self._known, self._sums = self._known + own, sums[:, own:]
 
 
 def repeat(x_t: np.ndarray, size: int) -> np.ndarray:

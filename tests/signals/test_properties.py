@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as arrays
 from cap_jax.data import scalings, splits
 from cap_jax.signals import beat_quality, beats, quality, windows
 from cap_jax.train import metrics_writer
+from tests.signals.test_windows import blended
 
 pytestmark = pytest.mark.quick
 
@@ -64,7 +65,7 @@ def test_a_lengthened_record_holds_the_record(x_t, before, after):
 def test_blending_what_was_cut_gives_the_record(x_t, length, hop, margin):
   starts = windows.starts_covering(x_t.size, length, hop)
   cut = np.stack([x_t[start : start + length] for start in starts])
-  np.testing.assert_allclose(windows.blend(cut, starts, x_t.size, margin), x_t, atol=1e-6)
+  np.testing.assert_allclose(blended(cut, starts, margin), x_t, atol=1e-6)
 
 
 @EVERY
