@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import stat
@@ -43,6 +44,20 @@ def regular(path: str | os.PathLike[str]) -> str:
   if kind != stat.S_IFREG:
     raise DataError(os.fspath(path), f"is {_KINDS.get(kind, 'no regular file')}", "copy the data into a regular file")
   return os.fspath(path)
+
+
+def hash_file(path: str | os.PathLike[str], total: "hashlib._Hash | None" = None) -> "hashlib._Hash":
+  """Returns the SHA-256 of a regular file, read in blocks.
+
+  Args:
+    path: of the file.
+    total: hash to update; a new one if None.
+  """
+  total = hashlib.sha256() if total is None else total
+  with open(regular(path), "rb") as file:
+    while block := file.read(1 << 22):
+      total.update(block)
+  return total
 
 
 @contextlib.contextmanager

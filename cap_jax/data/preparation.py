@@ -55,7 +55,7 @@ def _inputs(path: str, output: pathlib.Path) -> list[tuple[str, str]]:
     paths = sorted(str(file) for file in root.parent.iterdir() if file.name.startswith(root.stem))
   regular = [one for one in paths if os.path.isfile(one)]
   bar = tqdm.tqdm(regular, desc="checking input", unit="file", leave=False, delay=2)
-  return [(name, store.digest_of_file(name)) for name in bar]
+  return [(name, files.hash_file(name).hexdigest()) for name in bar]
 
 
 def _write_plan(
@@ -273,7 +273,7 @@ def _finish(
     "totals": _totals(nonempty),
     "lost": lost,
     "split": split.digest,
-    "plan": json.loads((root / store.PLAN).read_text(encoding="utf-8")),
+    "plan": json.loads(pathlib.Path(files.regular(root / store.PLAN)).read_text(encoding="utf-8")),
     "shards": entries,
   }
   for shard in summaries:

@@ -399,10 +399,10 @@ def parse(path: str | os.PathLike[str], remedy: str, most_bytes: int = MOST_BYTE
     DataError: it is no regular file, too large, or no JSON.
   """
   where = os.fspath(path)
-  size = os.path.getsize(files.regular(path))
+  size = os.stat(path).st_size
   if size > most_bytes:
     raise DataError(where, f"has {size} bytes, too large for a header", remedy)
-  with open(path, "rb") as file:
+  with open(files.regular(path), "rb") as file:
     data = file.read(size + 1)
   # counted before they take memory, as are the bytes
   crowded = any(data.count(sign) > most for sign, most in _MOST_SIGNS.items())

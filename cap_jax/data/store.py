@@ -98,21 +98,8 @@ def digest(folder: pathlib.Path) -> str:
   total = hashlib.sha256()
   for path in sorted(path for path in folder.rglob("*") if path.is_file()):
     total.update(path.relative_to(folder).as_posix().encode())
-    _update(total, path)
+    files.hash_file(path, total)
   return total.hexdigest()
-
-
-def digest_of_file(path: str | os.PathLike[str]) -> str:
-  """Returns the SHA-256 of a file."""
-  total = hashlib.sha256()
-  _update(total, path)
-  return total.hexdigest()
-
-
-def _update(total: "hashlib._Hash", path: str | os.PathLike[str]) -> None:
-  with open(files.regular(path), "rb") as file:
-    while block := file.read(1 << 22):
-      total.update(block)
 
 
 def intersect(all_spans: Sequence[Spans]) -> list[tuple[int, int]]:

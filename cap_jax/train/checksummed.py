@@ -263,22 +263,13 @@ def _quiet() -> Iterator[None]:
 
 def digest(path: str | os.PathLike[str]) -> str:
   """Returns the SHA-256 of a folder's header, which includes those of all its files."""
-  return _digest_of_file(files.regular(os.path.join(path, HEADER)))
-
-
-def _digest_of_file(path: str | os.PathLike[str]) -> str:
-  """Returns the SHA-256 of a file, of which one block is in memory at a time."""
-  total = hashlib.sha256()
-  with open(path, "rb") as file:
-    while block := file.read(_BLOCK):
-      total.update(block)
-  return total.hexdigest()
+  return files.hash_file(os.path.join(path, HEADER)).hexdigest()
 
 
 def _digests(folder: str) -> dict[str, str]:
   """Returns the SHA-256 of every file below a folder, by relative path."""
   paths = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
-  return {path.relative_to(folder).as_posix(): _digest_of_file(path) for path in paths}
+  return {path.relative_to(folder).as_posix(): files.hash_file(path).hexdigest() for path in paths}
 
 
 def _digest_of(content: Mapping[str, Any]) -> str:

@@ -120,7 +120,7 @@ def _whole_lines(path: str) -> set[tuple[str, int, tuple[str, ...]]]:
   rows, whole = set(), 0
   if not os.path.exists(path):
     return set()
-  with open(path, "rb+") as file:
+  with open(files.regular(path), "rb+") as file:
     for line in file:
       if not line.endswith(b"\n"):
         break
@@ -140,7 +140,7 @@ def _scalars(path: pathlib.Path) -> Iterator[tuple[str, int]]:
   from tensorboardX.proto.event_pb2 import Event
   from tensorboardX.record_writer import masked_crc32c
 
-  content, at = path.read_bytes(), 0
+  content, at = pathlib.Path(files.regular(path)).read_bytes(), 0
   while at + _FRAME <= len(content):  # record length, its checksum, record, its checksum
     end = at + _FRAME + int.from_bytes(content[at : at + 8], "little")
     record, checksum = content[at + 12 : end - 4], int.from_bytes(content[end - 4 : end], "little")

@@ -30,15 +30,10 @@ IN_MEMORY = {"BytesIO", "StringIO", "BinaryIO", "TextIO", "ZipFile"}  # annotati
 ALLOWED = {
   ("data/sources/nonlinear.py", "_file"): "comes with the package",
   ("data/sources/folders.py", "bounded"): "is the system's own",
+  ("data/store.py", "_array"): "`open_store` has looked at all files of the store",
 }
 # modules that do not pass the gate yet; a module that does is to be struck out here
-PENDING = {
-  "data/sources/csv_file.py",
-  "data/preparation.py",
-  "data/store.py",
-  "train/checksummed.py",
-  "train/metrics_writer.py",
-}
+PENDING = {"data/sources/csv_file.py"}
 
 
 READING = [
