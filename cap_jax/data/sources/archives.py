@@ -33,7 +33,7 @@ def check_zip(path: str | os.PathLike[str], packings: tuple[int, ...]) -> None:
     DataError: there are too many, they are too large, or they are packed in another way.
   """
   where, count, end = os.fspath(path), 0, b""
-  with open(files.regular(path), "rb") as file:
+  with open(folders.check_file(path), "rb") as file:
     while block := file.read(_BLOCK):
       count += (end + block).count(_ENTRY)
       end = block[1 - len(_ENTRY) :]

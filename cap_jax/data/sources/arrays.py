@@ -28,6 +28,7 @@ from cap_jax.types import DataError
 
 _COLUMN = re.compile(r"(.+)\[(\d+)\]")
 _RATE = "fs_hz"
+_ARCHIVES = (b"PK\3\4", b"PK\5\6")  # what NumPy takes for one
 _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of NumPy's archives
 # limits for MATLAB's reader: its work [s], the lowest speed that extends it [bytes/s], and the wait for that work [s]
 _WORK_S, _SLOWEST, _PATIENCE_S = 4, 2.5e7, 60
@@ -125,12 +126,12 @@ def read_archive(path: pathlib.Path) -> dict[str, np.ndarray]:
     DataError: it contains objects, or more than is allowed.
   """
   archives.check_zip(path, _PACKINGS)
+  with open(files.regular(path), "rb") as file:
+    if file.read(4) not in _ARCHIVES:  # an array alone, with an archive behind it
+      raise DataError(str(path), "is no archive of arrays", "save it with numpy.savez")
   with folders.bounded(str(path)):
     _check_headers(path)
-    content = np.load(files.regular(path), allow_pickle=False)
-    if not isinstance(content, np.lib.npyio.NpzFile):  # an array alone, with an archive behind it
-      raise DataError(str(path), "is no archive of arrays", "save it with numpy.savez")
-    with content:
+    with np.load(files.regular(path), allow_pickle=False) as content:
       try:
         return {name: content[name] for name in content.files}
       except ValueError as error:

@@ -1,12 +1,13 @@
 """Finds files in a folder, and refuses those outside it, those that are no files, and those whose content is too large."""
 
 import contextlib
+import fnmatch
 import math
 import os
 import pathlib
 import resource
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from cap_jax import files
 from cap_jax.types import DataError, InputError
@@ -181,6 +182,8 @@ def check_regular(path: pathlib.Path) -> None:
     raise DataError(escaped, "its name contains control characters", "rename the file")
   try:
     files.regular(path)
+  except InputError:
+    raise
   except FileNotFoundError as error:
     problem = "is a link to a file that is missing" if os.path.islink(path) else "no such file"
     raise DataError(str(path), problem, "restore the file, or remove what names it") from error
@@ -217,9 +220,22 @@ def _reason(error: Exception) -> str:
   return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def _below(base: pathlib.Path, pattern: str) -> list[pathlib.Path]:
-  """Returns what matches a pattern below a folder, except folders, in order of the names."""
-  return sorted(path for path in base.rglob(pattern) if path.is_symlink() or not path.is_dir())
+def _below(base: pathlib.Path, patterns: Sequence[str]) -> tuple[list[tuple[pathlib.Path, int]], list[DataError]]:
+  """Returns what matches a pattern below a folder, except folders, and the errors of folders that cannot be read.
+
+  Returns:
+    Paths, in order of their names, each with the number of the first pattern that it matches; and the errors.
+  """
+  unreadable: list[OSError] = []
+  found = []
+  for place, inner, names in os.walk(base, onerror=unreadable.append):
+    links = [name for name in inner if os.path.islink(os.path.join(place, name))]
+    for name in (*names, *links):
+      matched = [number for number, pattern in enumerate(patterns) if fnmatch.fnmatchcase(name, pattern)]
+      if matched:
+        found.append((pathlib.Path(place, name), matched[0]))
+  remedy = "check the permissions of the folder"
+  return sorted(found), [DataError(str(one.filename), f"cannot be read ({_reason(one)})", remedy) for one in unreadable]
 
 
 def find(root: str | os.PathLike[str], *patterns: str) -> Iterator[pathlib.Path | DataError]:
@@ -230,10 +246,11 @@ def find(root: str | os.PathLike[str], *patterns: str) -> Iterator[pathlib.Path 
     patterns: glob patterns of the names.
 
   Yields:
-    A path, or the error of a path that points outside the folder, or to a pipe, a device or nothing.
+    A path, or the error of a path that points outside the folder, or to a pipe, a device or nothing, or of a folder that
+    cannot be read.
 
   Raises:
-    DataError: there is nothing at `root`, or it is neither a regular file nor a folder that can be read.
+    DataError: there is nothing at `root`, or it is neither a regular file nor a folder.
   """
   base = pathlib.Path(root)
   if not os.path.isdir(base):
@@ -242,11 +259,9 @@ def find(root: str | os.PathLike[str], *patterns: str) -> Iterator[pathlib.Path 
     check_regular(base)
     yield base
     return
-  try:
-    os.scandir(base).close()
-  except OSError as error:
-    raise DataError(str(root), f"cannot be read ({_reason(error)})", "check the permissions of the folder") from error
-  for path in sorted({path for pattern in patterns for path in _below(base, pattern)}):
+  found, unreadable = _below(base, patterns)
+  yield from unreadable
+  for path, _ in found:
     yield refusal(base, path) or path
 
 
@@ -265,8 +280,9 @@ def one(root: str | os.PathLike[str], *patterns: str) -> pathlib.Path | None:
   """
   base = pathlib.Path(root)
   base = base if os.path.isdir(base) else base.parent
-  for pattern in patterns:
-    for path in _below(base, pattern):
-      check_found(base, path)
-      return path
-  return None
+  found, _ = _below(base, patterns)
+  if not found:
+    return None
+  path, _ = min(found, key=lambda one: one[1])
+  check_found(base, path)
+  return path

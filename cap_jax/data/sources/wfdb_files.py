@@ -182,8 +182,9 @@ def _parts(name: str, root: str) -> tuple[wfdb.Record | wfdb.MultiRecord, list[_
     own = header if part == name and not isinstance(header, wfdb.MultiRecord) else _header(part)
     if isinstance(own, wfdb.MultiRecord):
       raise DataError(part, "is a segment that contains segments", _REMEDY)
-    for file in dict.fromkeys(own.file_name or ()):
-      folders.check_within(pathlib.Path(root), pathlib.Path(part).parent / file)
+    for path in dict.fromkeys(pathlib.Path(part).parent / file for file in own.file_name or ()):
+      check = folders.check_found if os.path.lexists(path) else folders.check_within  # not all are read
+      check(pathlib.Path(root), path)
     parts.append(_Part(part, own, tuple(begins)))
   return header, parts
 

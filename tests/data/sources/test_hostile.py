@@ -3,21 +3,21 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
 import pytest
 
+from cap_jax.data.sources import folders
 from tests.data.sources import hostile
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
-@pytest.fixture(scope="module")
-def result(tmp_path_factory):
-  """Case → what came of it. In a process of its own, whose memory is looked at."""
-  folder = tmp_path_factory.mktemp("hostile")
-  command = [sys.executable, "-m", "tests.data.sources.hostile", str(folder)]
+def run(folder, titles):
+  """Case → what came of it. In processes of their own, whose memory is looked at."""
+  command = [sys.executable, "-m", "tests.data.sources.hostile", str(folder), *titles]
   done = subprocess.run(
     command, cwd=ROOT, env={**os.environ, "JAX_PLATFORMS": "cpu"}, capture_output=True, text=True, check=False
   )
@@ -25,10 +25,33 @@ def result(tmp_path_factory):
   return {row["case"]: row for row in map(json.loads, done.stdout.splitlines())}
 
 
-@pytest.mark.parametrize("case", hostile.CASES)
-def test_it_is_refused_at_once(case, result):
-  row = result[case]
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+  return run(tmp_path_factory.mktemp("hostile"), [case for case in hostile.CASES if case not in hostile.SLOW])
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory):
+  return run(tmp_path_factory.mktemp("slow"), sorted(hostile.SLOW))
+
+
+def check(row):
   assert row["said"].startswith("refused: "), row
   assert "\n" not in row["said"]
+  # who has an honest file of this size is told how to read it
+  assert folders.MOST_GB in row["said"] or not re.search(
+    r"above the limit of|more than [\d.]+ GB|millions", row["said"]
+  )
   assert row["seconds"] < hostile.LONGEST_S
   assert row["grown_mb"] < 1000
+
+
+@pytest.mark.parametrize("case", [case for case in hostile.CASES if case not in hostile.SLOW])
+def test_it_is_refused_at_once(case, quick):
+  check(quick[case])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", sorted(hostile.SLOW))
+def test_it_is_refused_at_once_too(case, slow):
+  check(slow[case])
