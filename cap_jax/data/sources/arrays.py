@@ -141,7 +141,7 @@ def _extract_wave(path: pathlib.Path, arrays: Mapping[str, np.ndarray], name: st
     raise DataError(
       str(path), f"array {name} of shape {wave.shape} is not a wave", f"select a signal, such as {name}[0]"
     )
-  return wave.astype(float)
+  return wave.astype(float, copy=False)
 
 
 def _read(path: pathlib.Path, channels: Mapping[str, str]) -> recordings.Recording:
