@@ -5,12 +5,13 @@ The name of a signal is the site where it was measured, with a suffix unless it 
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 
 import numpy as np
 
 from cap_jax.arteries import network
-from cap_jax.signals import filters, quality
+from cap_jax.signals import blocks, clocks, filters, quality
 from cap_jax.types import DataError, InputError, suggest
 
 # Sites of the virtual cohort, further ones of the Pulse Wave Database, and an artery that is not recorded.
@@ -74,10 +75,10 @@ class Recording:
   def sites(self) -> tuple[str, ...]:
     return tuple(self.signals)
 
-  @property
+  @functools.cached_property
   def fs_hz(self) -> float:
-    """Returns the sampling rate: over the whole record, or from the median step of a clock with pauses."""
-    step_s = float(np.median(np.diff(self.time_s)))
+    """The sampling rate: over the whole record, or from the median step of a clock with pauses."""
+    step_s = clocks.median_step(self.time_s)
     mean_s = float(self.time_s[-1] - self.time_s[0]) / (self.time_s.size - 1)
     return 1 / (mean_s if abs(mean_s / step_s - 1) < _ROUNDED else step_s)
 
@@ -223,7 +224,7 @@ def check_clock(time_s: np.ndarray, where: str) -> None:
     row = int(np.flatnonzero(~np.isfinite(time_s))[0])
     raise DataError(where, f"time in data row {row + 1} is not a number", "fill it in or remove the row")
   _check_increase(time_s, where)
-  rate_hz, seconds = float(1 / np.median(np.diff(time_s))), float(time_s[-1] - time_s[0])
+  rate_hz, seconds = 1 / clocks.median_step(time_s), float(time_s[-1] - time_s[0])
   low, high = _RATES_HZ
   if seconds * rate_hz > _LARGEST_SHARE * time_s.size:
     problem = f"{time_s.size} samples at {rate_hz:g} Hz span {seconds:g} s"
@@ -254,19 +255,44 @@ def with_digits(time_s: np.ndarray) -> np.ndarray:
   Args:
     time_s: (time,) clock [s].
   """
-  steps = np.diff(time_s)
-  if not (np.isfinite(time_s).all() and (steps >= 0).all() and (steps == 0).any() and (steps > 0).any()):
+  falls, rises = _changes(time_s)
+  if not np.isfinite(time_s).all() or falls or not 0 < rises < time_s.size - 1 or _rows_of_each(time_s, rises):
     return time_s
-  if np.ptp(np.unique(time_s, return_counts=True)[1]) == 0:  # all times stand equally often: rows of several signals
-    return time_s
-  repeated = np.flatnonzero(steps == 0)
-  beside = steps[np.unique(np.clip(np.concatenate([repeated - 1, repeated + 1]), 0, steps.size - 1))]
-  resolution_s = float(beside[beside > 0].min()) if (beside > 0).any() else float(steps[steps > 0].min())
-  number = np.arange(time_s.size)
-  slope, first = np.polyfit(number, time_s - time_s[0], 1)
-  even_s = time_s[0] + first + slope * number
-  fits = np.abs(even_s - time_s).max() <= _RESOLUTION * resolution_s
+  beside_s, least_s = np.inf, np.inf  # smallest steps beside a repeated time, and of all
+  for start, stop in blocks.cut(time_s.size - 1):
+    first = max(start - 1, 0)
+    steps = np.diff(time_s[first : stop + 2])
+    rising = np.where(steps > 0, steps, np.inf)
+    still = np.pad(steps == 0, 1)
+    beside_s = min(beside_s, rising[still[:-2] | still[2:]].min(initial=np.inf))
+    least_s = min(least_s, rising.min())
+  resolution_s = float(beside_s if np.isfinite(beside_s) else least_s)
+  slope, first_s = clocks.line(time_s)
+  even_s = first_s + slope * np.arange(time_s.size)
+  off_s = max(np.abs(even_s[a:b] - time_s[a:b]).max() for a, b in blocks.cut(time_s.size))
+  fits = off_s <= _RESOLUTION * resolution_s
   return even_s if fits and resolution_s <= _RATE_KNOWN * (time_s[-1] - time_s[0]) else time_s
+
+
+def _changes(time_s: np.ndarray) -> tuple[int, int]:
+  """Returns how often a clock falls and how often it rises."""
+  falls = rises = 0
+  for start, stop in blocks.cut(time_s.size - 1):
+    steps = np.diff(time_s[start : stop + 1])
+    falls, rises = falls + int(np.count_nonzero(steps < 0)), rises + int(np.count_nonzero(steps > 0))
+  return falls, rises
+
+
+def _rows_of_each(time_s: np.ndarray, rises: int) -> int:
+  """Returns in how many rows each time of a clock that never falls stands, 0 if not all stand in as many.
+
+  Args:
+    time_s: (time,) clock [s].
+    rises: how often it rises.
+  """
+  rows, rest = divmod(time_s.size, rises + 1)
+  ends = np.arange(rows, time_s.size, rows) if not rest else np.zeros(0, dtype=int)
+  return rows if not rest and bool((time_s[ends] > time_s[ends - 1]).all()) else 0
 
 
 def _check_increase(time_s: np.ndarray, where: str) -> None:
@@ -275,24 +301,27 @@ def _check_increase(time_s: np.ndarray, where: str) -> None:
   Raises:
     DataError: it does not; the remedy is that for a restart, for too few digits, or for rows out of order.
   """
-  steps = np.diff(time_s)
-  back = np.flatnonzero(steps <= 0)
-  if not back.size:
+  falls, rises = _changes(time_s)
+  if rises == time_s.size - 1:
     return
-  row = int(back[0]) + 1
+  steps = np.diff(time_s)
+  row = int(np.argmax(steps <= 0)) + 1
   problem = f"time does not increase at data row {row + 1} ({time_s[row - 1]:.10g} s, then {time_s[row]:.10g} s)"
-  falls = np.flatnonzero(steps < 0)
-  counts = np.unique(time_s, return_counts=True)[1]
-  if not falls.size and np.ptp(counts) == 0:
+  if not falls and (rows := _rows_of_each(time_s, rises)):
     remedy = "give each signal a column of its own, remove rows that stand twice, or write the times with more digits"
-    raise DataError(where, f"each time stands in {counts[0]} rows", remedy)
-  if not falls.size and np.unique(time_s).size < (1 - _FEW_DIGITS) * time_s.size:
+    raise DataError(where, f"each time stands in {rows} rows", remedy)
+  if not falls and rises + 1 < (1 - _FEW_DIGITS) * time_s.size:
     raise DataError(where, problem, "the times have too few digits: write more digits")
-  usual_s = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
-  restarts = falls[steps[falls] < -_RESTART * usual_s]
-  begins_anew = restarts.size and time_s[restarts[0] + 1] - time_s[0] < _ANEW * (time_s[restarts[0]] - time_s[0])
-  if falls.size and restarts.size == falls.size and usual_s > 0 and begins_anew:
-    block, last_s = int(restarts[0]) + 2, float(time_s[int(restarts[0])])
+  usual_s = 0.0
+  if rises:
+    middle = [steps.size - rises + (rises - 1) // 2, steps.size - rises + rises // 2]
+    steps.partition(middle)  # the rises are the largest steps
+    usual_s = float(steps[middle].mean())
+  restarts = np.diff(time_s) < -_RESTART * usual_s
+  block = int(np.argmax(restarts)) + 2
+  begins_anew = time_s[block - 1] - time_s[0] < _ANEW * (time_s[block - 2] - time_s[0])
+  if falls and np.count_nonzero(restarts) == falls and usual_s > 0 and begins_anew:
+    last_s = float(time_s[block - 2])
     remedy = f"cut the record there, or add {last_s + usual_s - time_s[block - 1]:.10g} s to the times from there on"
     raise DataError(
       where, f"the clock restarts at data row {block} ({last_s:.10g} s, then {time_s[block - 1]:.10g} s)", remedy
@@ -302,11 +331,14 @@ def _check_increase(time_s: np.ndarray, where: str) -> None:
 
 def _has_pulses(p_mmhg: np.ndarray, samples: int) -> bool:
   """Returns whether a wave has a stretch of that many samples that can be an arterial pressure, as before or after an open line."""
-  plausible = quality.plausible(p_mmhg)
-  parts = [p_mmhg[part] for part in np.ma.clump_unmasked(np.ma.masked_invalid(plausible))]
   low, high = _PLAUSIBLE_MMHG
-  blocks = (part[first : first + samples] for part in parts for first in range(0, part.size - samples + 1, samples))
-  return any(low <= np.median(block) <= high and np.ptp(block) > quality.FLAT_RANGE_MMHG for block in blocks)
+  for start, stop in blocks.runs(quality.is_plausible(p_mmhg)).tolist():
+    for first, last in blocks.cut((stop - start) // samples * samples, multiple=samples):
+      stretches = p_mmhg[start + first : start + last].reshape(-1, samples)
+      middle = np.median(stretches, axis=1)
+      if ((middle >= low) & (middle <= high) & (np.ptp(stretches, axis=1) > quality.FLAT_RANGE_MMHG)).any():
+        return True
+  return False
 
 
 def check_pressure(p_mmhg: np.ndarray, where: str, fs_hz: float = 125.0) -> None:
@@ -323,7 +355,8 @@ def check_pressure(p_mmhg: np.ndarray, where: str, fs_hz: float = 125.0) -> None
   finite = p_mmhg[np.isfinite(p_mmhg)]
   if not finite.size:
     raise DataError(where, "contains only NaN", "choose another column or signal")
-  median, samples = float(np.median(finite)), int(_LEAST_PULSES_S * fs_hz)
+  median, samples = float(np.median(finite, overwrite_input=True)), int(_LEAST_PULSES_S * fs_hz)
+  del finite
   low, high = _PLAUSIBLE_MMHG
   if low <= median <= high or _has_pulses(p_mmhg, samples):
     return
@@ -342,7 +375,9 @@ def _in_mmhg(name: str, wave: np.ndarray, unit: str, where: str, fs_hz: float) -
   Raises:
     DataError: a pressure has another unit than `TO_MMHG`, or values that no artery has.
   """
-  wave_t = np.where(np.isfinite(wave), wave, np.nan).astype(np.float64)
+  wave_t = np.asarray(wave, dtype=np.float64)
+  if np.isinf(wave_t).any():
+    wave_t = np.where(np.isinf(wave_t), np.nan, wave_t)
   if not is_pressure(name) or unit == UNCALIBRATED:
     return wave_t, unit
   if unit.lower() not in TO_MMHG:
@@ -352,7 +387,8 @@ def _in_mmhg(name: str, wave: np.ndarray, unit: str, where: str, fs_hz: float) -
       f"if the unit is wrong, state the right one: --channels=NAME:{name}:mmHg (or {', '.join(list(TO_MMHG)[1:])}); "
       "otherwise choose another channel",
     )
-  wave_t = wave_t * TO_MMHG[unit.lower()]
+  if TO_MMHG[unit.lower()] != 1:
+    wave_t = wave_t * TO_MMHG[unit.lower()]
   check_pressure(wave_t, f"{where}: {name}", fs_hz)
   return wave_t, "mmHg"
 
@@ -386,7 +422,8 @@ def make(
     record: name of the record.
     where: file, and position in it, for messages.
     time_s: (time,) clock [s].
-    signals: name → (time,) wave; infinite samples become NaN, and signals without a finite sample are left out.
+    signals: name → (time,) wave; infinite samples become NaN, and signals without a finite sample are left out. What
+      needs no change is not copied.
     units: units that differ from those of `KINDS`; pressures in kPa, mbar or cmH2O are converted to mmHg. The unit of
       a `Signal` comes first.
     covariates: properties of the subject or the record; those that are not finite are left out.
@@ -403,14 +440,13 @@ def make(
   written_s, time_s = time_s, with_digits(time_s)
   try:
     check_clock(time_s, where)
-    waves, wave_units = {}, {}
+    waves, wave_units, rate_hz = {}, {}, 1 / clocks.median_step(time_s)
     for name, wave in _filled(signals, where).items():
       if np.shape(wave) != time_s.shape:
         raise DataError(
           where, f"{name} has {np.size(wave)} samples, but the clock has {time_s.size}", "cut them to the same length"
         )
       unit = getattr(name, "unit", "") or (units or {}).get(name) or KINDS[split_signal(name)[1]]
-      rate_hz = 1 / float(np.median(np.diff(time_s)))
       waves[str(name)], wave_units[str(name)] = _in_mmhg(name, wave, unit, where, rate_hz)
   except DataError as error:
     raise DataError(error.where, error.problem, error.remedy, subject) from error

@@ -212,6 +212,11 @@ class ReconstructedWave:
     """Returns the samples [start, stop)."""
     return self.source.part(start, stop)
 
+  @property
+  def has_intervals(self) -> bool:
+    """Whether the wave has finite prediction intervals."""
+    return bool(np.isfinite(self.source.factor)) and bool(self.source.stretches)
+
   @functools.cached_property
   def _whole(self) -> Part:
     whole = Part(*(np.empty(self.time_s.size) for _ in Part._fields))

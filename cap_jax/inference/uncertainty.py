@@ -26,7 +26,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tqdm
 
 from cap_jax import config
 from cap_jax.data import batches, splits
@@ -129,7 +128,7 @@ def read_in_groups(
     for part in rows:
       sums_k += spectra.log_power(trained.scaling.scale_input(windows_of(part).x_bt)).sum(0, dtype=np.float64)
     log_power_k = (sums_k / count).astype(np.float32)
-  for part in tqdm.tqdm(rows, desc="windows", unit="group", leave=False, delay=1):
+  for part in rows:
     power_bk = None if log_power_k is None else np.broadcast_to(log_power_k, (part.stop - part.start, spectra.BANDS))
     yield read(trained, windows_of(part), log_power_bk=power_bk)
 

@@ -3,8 +3,8 @@
 import io
 import re
 import textwrap
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter
 
+from cap_jax.signals import blocks
 from cap_jax.signals.quality import PAUSE
 from cap_jax.study.methods import BASELINES
 
@@ -40,6 +41,7 @@ COLOURS = {
   "auto": "#E0218A",
 }
 _BINS = 3000
+Read = Callable[[int, int], Sequence[np.ndarray]]
 _NOTE_WIDTH = 110  # characters
 STYLE: dict[Any, Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "path"}
 STYLE["text.parse_math"] = False  # a name may contain two $
@@ -119,10 +121,25 @@ def _broken(time_s: np.ndarray, p_t: np.ndarray) -> tuple[np.ndarray, np.ndarray
   return np.insert(time_s, pauses, time_s[pauses]), np.insert(p_t, pauses, np.nan)
 
 
-def _thin(time_s: np.ndarray, p_t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Reduces a long record to the extremes of some thousand bins, which look the same at the width of a page."""
-  size = -(-p_t.size // _BINS)
-  if size < 4:
+def _bin_size(samples: int) -> int:
+  """Returns the samples of a bin of a record; fewer than four are not worth it."""
+  size = -(-samples // _BINS)
+  return size if size >= 4 else 1
+
+
+def _thin(time_s: np.ndarray, p_t: np.ndarray, size: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+  """Reduces a long record to the extremes of some thousand bins, which look the same at the width of a page.
+
+  Args:
+    time_s: (time,) [s].
+    p_t: (time,) the wave, or a part of it that begins with a bin.
+    size: samples of a bin of the whole wave; those of this one if None.
+
+  Returns:
+    The times and the extremes.
+  """
+  size = _bin_size(p_t.size) if size is None else size
+  if size == 1:
     return time_s, p_t
   spare = -p_t.size % size
   bins = np.pad(p_t, (0, spare), constant_values=np.nan).reshape(-1, size)
@@ -133,6 +150,62 @@ def _thin(time_s: np.ndarray, p_t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   return np.repeat(time_s[::size], 2), extremes.ravel()
 
 
+class Curves(NamedTuple):
+  """What is drawn of a record.
+
+  Attributes:
+    time_s: (time,) [s].
+    peripheral: (time,) [mmHg], or a PPG in any unit; NaN in gaps.
+    aortic_mmhg: (time,), NaN in gaps.
+    half_width_mmhg: (time,) half the width of the prediction interval; NaN for none.
+  """
+
+  time_s: np.ndarray
+  peripheral: np.ndarray
+  aortic_mmhg: np.ndarray
+  half_width_mmhg: np.ndarray
+
+
+def _overview(time_s: np.ndarray, read: Read) -> tuple[Curves, float]:
+  """Returns a record reduced to some thousand bins, and the time in the middle of what was reconstructed [s].
+
+  Args:
+    time_s: (time,) [s].
+    read: see `of_parts`.
+  """
+  size, pieces, finite = _bin_size(time_s.size), [], []
+  for start, stop in blocks.cut(time_s.size, multiple=size):
+    own_s, (peripheral, aortic, _) = time_s[start:stop], read(start, stop)
+    pieces.append([*_thin(own_s, peripheral, size), _thin(own_s, aortic, size)[1]])
+    finite.append((start, stop, int(np.isfinite(aortic).sum())))
+  middle, middle_s = sum(count for *_, count in finite) // 2, float(time_s[0])
+  for start, stop, count in finite:
+    if middle < count:
+      middle_s = float(time_s[start + np.flatnonzero(np.isfinite(read(start, stop)[1]))[middle]])
+      break
+    middle -= count
+  times, peripheral, aortic = (np.concatenate(column) for column in zip(*pieces, strict=True))
+  return Curves(times, peripheral, aortic, np.full(times.shape, np.nan)), middle_s
+
+
+def _joined(gaps: Sequence[tuple[float, float]], least_s: float) -> list[tuple[float, float]]:
+  """Returns gaps, those that are closer than `least_s` as one."""
+  joined: list[tuple[float, float]] = []
+  for start, end in gaps:
+    if joined and start - joined[-1][1] < least_s:
+      joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+    else:
+      joined.append((start, end))
+  return joined
+
+
+def _stretch(x_t: np.ndarray, p_t: np.ndarray) -> tuple[float, float]:
+  """Returns gain and offset that bring a wave without a unit to the range of a pressure; both NaN in gaps."""
+  (low, high), (bottom, top) = (np.nanpercentile(wave, [1, 99]) for wave in (x_t, p_t))
+  gain = float((top - bottom) / max(high - low, 1e-12))
+  return gain, float(bottom - gain * low)
+
+
 def beside(x_t: np.ndarray, p_t: np.ndarray) -> np.ndarray:
   """Returns a wave without a unit stretched to the range of a pressure, to draw both on one axis.
 
@@ -140,8 +213,8 @@ def beside(x_t: np.ndarray, p_t: np.ndarray) -> np.ndarray:
     x_t: (…,) the wave, NaN in gaps.
     p_t: (…,) the pressure, NaN in gaps; not empty of numbers.
   """
-  (low, high), (bottom, top) = (np.nanpercentile(wave, [1, 99]) for wave in (x_t, p_t))
-  return bottom + (top - bottom) * (x_t - low) / max(high - low, 1e-12)
+  gain, offset = _stretch(x_t, p_t)
+  return gain * x_t + offset
 
 
 def peripheral_label(site: str, unitless: bool) -> str:
@@ -174,36 +247,62 @@ def reconstruction(
   Returns:
     The figure.
   """
+  half_t = np.full(time_s.shape, np.nan) if half_width_mmhg is None else half_width_mmhg
+  waves = (peripheral, aortic_mmhg, half_t)
+  return of_parts(time_s, lambda start, stop: [wave[start:stop] for wave in waves], site, gaps, unitless, note)
+
+
+def of_parts(
+  time_s: np.ndarray, read: Read, site: str, gaps: Sequence[tuple[float, float]], unitless: bool = False, note: str = ""
+) -> Figure:
+  """Draws the same of a record that is read in parts.
+
+  Args:
+    time_s: (time,) [s].
+    read: first and last sample → the peripheral and the aortic wave between them, and half the width of its interval, see
+      `reconstruction`.
+    site: of the peripheral wave.
+    gaps: start and end of each gap [s].
+    unitless: whether the peripheral wave has no unit.
+    note: text above the figure.
+
+  Returns:
+    The figure.
+  """
+  whole, middle_s = _overview(time_s, read)
+  first, last = np.searchsorted(time_s, middle_s - 4), np.searchsorted(time_s, middle_s + 4, side="right")
+  peripheral, aortic, half_width = read(int(first), int(last))
+  detail = Curves(time_s[first:last], peripheral, aortic, half_width)
   if unitless:
-    peripheral = beside(peripheral, aortic_mmhg)
+    gain, offset = _stretch(whole.peripheral, whole.aortic_mmhg)
+    whole, detail = (one._replace(peripheral=gain * one.peripheral + offset) for one in (whole, detail))
   with matplotlib.rc_context(STYLE):
     figure = Figure(figsize=(10, 6), layout="constrained")
-    whole, detail = figure.subplots(2, 1)
     if note:
       figure.suptitle("\n".join(textwrap.wrap(note, _NOTE_WIDTH)), fontsize=9, color="#B00000")
-    finite = np.flatnonzero(np.isfinite(aortic_mmhg))
-    middle = time_s[finite[len(finite) // 2]] if finite.size else time_s[0]
-    near = (time_s >= middle - 4) & (time_s <= middle + 4)
-    for axes, part in ((whole, slice(None)), (detail, near)):
+    upper, lower = figure.subplots(2, 1)
+    thinned = whole if _bin_size(time_s.size) > 1 else None
+    for axes, curves in ((upper, whole), (lower, detail)):
       for wave, shade, label in (
-        (peripheral, COLOURS["peripheral"], peripheral_label(site, unitless)),
-        (aortic_mmhg, COLOURS["fine_tuning"], "aortic root, reconstructed"),
+        (curves.peripheral, COLOURS["peripheral"], peripheral_label(site, unitless)),
+        (curves.aortic_mmhg, COLOURS["fine_tuning"], "aortic root, reconstructed"),
       ):
-        axes.plot(*_thin(*_broken(time_s[part], wave[part])), color=shade, lw=1.2, label=label)
+        drawn = (curves.time_s, wave) if curves is thinned else _thin(*_broken(curves.time_s, wave))
+        axes.plot(*drawn, color=shade, lw=1.2, label=label)
       axes.set_ylabel("pressure [mmHg]")
-    if half_width_mmhg is not None and np.isfinite(half_width_mmhg).any():
-      low, high = (aortic_mmhg[near] + sign * half_width_mmhg[near] for sign in (-1, 1))
-      detail.fill_between(
-        time_s[near], low, high, color=COLOURS["fine_tuning"], alpha=0.2, lw=0, label="prediction interval"
+    if np.isfinite(detail.half_width_mmhg).any():
+      low, high = (detail.aortic_mmhg + sign * detail.half_width_mmhg for sign in (-1, 1))
+      lower.fill_between(
+        detail.time_s, low, high, color=COLOURS["fine_tuning"], alpha=0.2, lw=0, label="prediction interval"
       )
-    whole.margins(x=0.01)
-    limits = detail.get_xlim()
-    for start, end in gaps:
-      for axes in (whole, detail):
+    upper.margins(x=0.01)
+    limits = lower.get_xlim()
+    for start, end in _joined(gaps, (time_s[-1] - time_s[0]) / _BINS):
+      for axes in (upper, lower) if start <= limits[1] and end >= limits[0] else (upper,):
         axes.axvspan(start, end, color="#D55E00", alpha=0.2, lw=1)
-    detail.set_xlim(limits)
-    detail.set_xlabel("time [s]")
-    figure.legend(*detail.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
-    whole.set_title("whole record" + (", gaps shaded" if gaps else ""))
-    detail.set_title("detail of eight seconds" if time_s[-1] - time_s[0] > 8 else "same record")
+    lower.set_xlim(limits)
+    lower.set_xlabel("time [s]")
+    figure.legend(*lower.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    upper.set_title("whole record" + (", gaps shaded" if gaps else ""))
+    lower.set_title("detail of eight seconds" if time_s[-1] - time_s[0] > 8 else "same record")
   return figure

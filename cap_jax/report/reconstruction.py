@@ -7,15 +7,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import pandas
-
 from cap_jax import files
 from cap_jax.inference.reconstruct import summary
-from cap_jax.inference.reconstructed_wave import ReconstructedWave
+from cap_jax.inference.reconstructed_wave import BeatTable, ReconstructedWave
+from cap_jax.report import number_text
+from cap_jax.signals import blocks
 
 NOTE = "research software, not a medical device; the error on subjects unlike those of the training data is unknown"
 _MOST_GAPS = 10
+_BEATS = 4096  # written at once
 MOST_OOD = 0.5  # share of windows beyond which a record is flagged
 _PRINTED_MEANS = (
   ("cSBP", "csbp_est_mmhg"),
@@ -52,42 +52,47 @@ def write(output: str, wave: ReconstructedWave, site: str, facts: Mapping[str, A
     "warnings": [text for text in (wave.unknown_level, wave.unusual_hr) if text],
     "summary": summary(wave.beats),
     "gaps": [dataclasses.asdict(gap) for gap in wave.gaps],
-    "beats": [
-      {k: round(v, 3) if math.isfinite(v) else None for k, v in dataclasses.asdict(beat).items()} for beat in wave.beats
-    ],
   }
   with files.write_atomically(*paths) as (csv_path, json_path, *png_path):
-    table = pandas.DataFrame({"time_s": wave.time_s, "aortic_root_pressure_mmhg": wave.aortic_mmhg.round(3)})
-    if np.isfinite(wave.half_width_mmhg).any():
-      table["low_mmhg"] = (wave.aortic_mmhg - wave.half_width_mmhg).round(3)
-      table["high_mmhg"] = (wave.aortic_mmhg + wave.half_width_mmhg).round(3)
-    with open(csv_path, "w", encoding="utf-8", newline="") as text:
-      text.write(f"# {wave.unknown_level}\n" if wave.unknown_level else "")
-      table.to_csv(text, index=False)
-    with open(json_path, "w", encoding="utf-8") as text:
-      json.dump(content, text, indent=1)
+    _write_table(csv_path, wave)
+    _write_beats(json_path, content, wave.beats)
     for path in png_path:
       with open(path, "wb") as image:
         image.write(_picture(wave, site))
   return tuple(paths)
 
 
+def _write_table(path: str, wave: ReconstructedWave) -> None:
+  """Writes the wave and, if it has any, its intervals as CSV."""
+  names = ["time_s", "aortic_root_pressure_mmhg"] + ["low_mmhg", "high_mmhg"] * wave.has_intervals
+  with open(path, "wb") as table:
+    table.write(f"# {wave.unknown_level}\n".encode() if wave.unknown_level else b"")
+    table.write(f"{','.join(names)}\n".encode())
+    for start, stop in blocks.cut(wave.time_s.size):
+      part = wave.part(start, stop)
+      columns = [number_text.exact(wave.time_s[start:stop]), number_text.rounded(part.aortic_mmhg)]
+      if wave.has_intervals:
+        columns += [number_text.rounded(part.aortic_mmhg + sign * part.half_width_mmhg) for sign in (-1, 1)]
+      table.write(number_text.rows(columns))
+
+
+def _write_beats(path: str, content: Mapping[str, Any], beats: BeatTable) -> None:
+  """Writes JSON: some content, and the beats, one in a line."""
+  with open(path, "w", encoding="utf-8") as text:
+    text.write(json.dumps(dict(content), indent=1).removesuffix("\n}") + ',\n "beats": [')
+    for start in range(0, len(beats), _BEATS):
+      columns = beats[start : start + _BEATS].columns
+      rounded = [[round(v, 3) if math.isfinite(v) else None for v in values.tolist()] for values in columns.values()]
+      lines = [json.dumps(dict(zip(columns, row, strict=True))) for row in zip(*rounded, strict=True)]
+      text.write(",\n  "[not start :] + ",\n  ".join(lines))
+    text.write("\n ]\n}" if len(beats) else "]\n}")
+
+
 def _picture(wave: ReconstructedWave, site: str) -> bytes:
   from cap_jax.report import figures  # needs matplotlib, an optional dependency
 
   shaded = [(gap.start_s, gap.end_s) for gap in wave.gaps]
-  return figures.to_png(
-    figures.reconstruction(
-      wave.time_s,
-      wave.peripheral,
-      wave.aortic_mmhg,
-      site,
-      shaded,
-      wave.half_width_mmhg,
-      wave.unitless,
-      wave.unknown_level,
-    )
-  )
+  return figures.to_png(figures.of_parts(wave.time_s, wave.part, site, shaded, wave.unitless, wave.unknown_level))
 
 
 def _intervals(wave: ReconstructedWave) -> dict[str, Any] | None:

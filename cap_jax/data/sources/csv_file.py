@@ -12,10 +12,10 @@ lines that begin with # or %. A folder has one `<subject>.csv` for each subject,
 """
 
 import codecs
-import csv
+import collections
 import dataclasses
 import functools
-import itertools
+import io
 import os
 import pathlib
 import re
@@ -26,14 +26,15 @@ from typing import Any
 import numpy as np
 import pandas
 
+from cap_jax import files
 from cap_jax.data import datasets, recordings
-from cap_jax.data.sources import folders, number_parsing
+from cap_jax.data.sources import folders, number_parsing, text_blocks
 from cap_jax.signals import calibration
 from cap_jax.types import DataError
 
 SUBJECTS, SUBJECT = "subjects.csv", "subject"
 _TAIL = 1 << 16  # bytes
-_MOST_COLUMNS = 10_000
+_SUBJECT_BYTES = 10_000  # of memory that a row of `subjects.csv` counts for; 40,000 rows are read within seconds
 _REMEDY = "save it as a table of UTF-8 text"
 _AGAIN = "download the file again"
 _BINARY = {".dat": "pass the name of a WFDB record without .dat", ".mat": "read MATLAB files with --format=npz"}
@@ -42,6 +43,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _CLOCK_TIME = re.compile(r"\d:\d\d|\d[./-]\d{1,2}[./-]\d|\d\s*[AP]M$", re.IGNORECASE)  # a time of day or a date
 _COMMA_NUMBER = re.compile(r"[+-]?\d[\d.]*,\d+")
 _COMMENT = ("#", "%")
+_SHOWN = 60  # characters of a cell or a name in a message
 _NUMERIC = ("age", "hr_bpm", *calibration.CUFF, *calibration.CATHETER)  # columns that networks read
 _UNITS = {"s", "sec", "ms", "min", "mmhg", "kpa", "torr", "v", "mv", "au", "a.u.", "hz", "ml/s", "m/s", "1", "-"}
 
@@ -55,27 +57,31 @@ class Dialect:
     delimiter: between cells.
     decimal: decimal mark.
     preamble: number of lines before the header.
-    comments: numbers of the lines after the header that are comments.
+    header: number of lines of the header; a name may stand in several.
   """
 
   encoding: str = "utf-8-sig"
   delimiter: str = ","
   decimal: str = "."
   preamble: int = 0
-  comments: tuple[int, ...] = ()
-
-  @property
-  def notes(self) -> tuple[str, ...]:
-    """What of the file is skipped."""
-    before, within = self.preamble, len(self.comments)
-    return ((f"skipped {_line_count(before)} before the header",) if before else ()) + (
-      (f"skipped {_line_count(within)} of comments",) if within else ()
-    )
+  header: int = 1
 
   @property
   def options(self) -> dict[str, Any]:
-    """Options of `pandas.read_csv`."""
-    return {"sep": self.delimiter, "decimal": self.decimal, "encoding": self.encoding, "skip_blank_lines": False}
+    """Options of `pandas.read_csv` for blocks of the table."""
+    options: dict[str, Any] = {"sep": self.delimiter, "decimal": self.decimal, "skip_blank_lines": False}
+    return {"header": None, "skipinitialspace": True, **options}
+
+  def notes(self, comments: int) -> tuple[str, ...]:
+    """Returns what of the file is skipped.
+
+    Args:
+      comments: number of lines after the header that are comments.
+    """
+    before = self.preamble
+    return ((f"skipped {_line_count(before)} before the header",) if before else ()) + (
+      (f"skipped {_line_count(comments)} of comments",) if comments else ()
+    )
 
 
 def _line_count(count: int) -> str:
@@ -87,29 +93,25 @@ def _header_names(line: str) -> list[str]:
   return [cell.strip().strip('"').lower() for cell in re.split(r"[,;\t]", line.lstrip("".join(_COMMENT)))]
 
 
+def _shown(names: Sequence[str]) -> str:
+  """Returns the first names of a header for a message."""
+  return ", ".join(name[:_SHOWN] for name in names[:8])
+
+
 def _dialect(path: pathlib.Path, known: Collection[str]) -> Dialect:
   """Returns the dialect of a table, from its first lines; the header is the first line with a known name."""
-  with open(path, "rb") as file:
-    head = file.read(_TAIL)
+  head = text_blocks.head(path, _TAIL)
   encoding = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-  lines = head.decode(encoding, errors="replace").splitlines()
+  lines = io.StringIO(head.decode(encoding, errors="replace"), newline=None).read().split("\n")
   names = {name.lower() for name in known}
   known_names = [len(names.intersection(_header_names(line))) for line in lines]
-  header = known_names.index(max(known_names)) if lines else 0  # the first of the lines with most known names
-  line = lines[header] if lines else ""
+  header = known_names.index(max(known_names))  # the first of the lines with most known names
+  line = lines[header]
   delimiter = max(_DELIMITERS, key=line.count) if line else ","
   rows = [row for row in lines[header + 1 : header + 40] if not row.lstrip().startswith(_COMMENT)]
   cells = [cell.strip() for row in rows for cell in row.split(delimiter)]
   decimal = "," if delimiter != "," and any(_DECIMAL_COMMA.fullmatch(cell) for cell in cells) else "."
-  return Dialect(encoding, delimiter, decimal, header, _comments(path, encoding, header))
-
-
-def _comments(path: pathlib.Path, encoding: str, header: int) -> tuple[int, ...]:
-  """Returns the numbers of the lines after the header that are comments."""
-  with open(path, encoding=encoding, errors="replace") as text:
-    return tuple(
-      number for number, line in enumerate(text) if number > header and line.lstrip(" \t").startswith(_COMMENT)
-    )
+  return Dialect(encoding, delimiter, decimal, header)
 
 
 def _names(path: pathlib.Path, known: Collection[str]) -> tuple[list[str], Dialect]:
@@ -119,55 +121,32 @@ def _names(path: pathlib.Path, known: Collection[str]) -> tuple[list[str], Diale
     DataError: the file is not a table of text.
   """
   with datasets.reading(str(path), _REMEDY):
-    if path.is_dir():
-      raise DataError(str(path), "is a folder", "pass a CSV file")
     dialect = _dialect(path, known)
-    _check_text(path, dialect)
+    if dialect.encoding != "utf-16":
+      _check_text(path)
+    header, lines = text_blocks.header(path, dialect.encoding, dialect.preamble)
+    dialect = dataclasses.replace(dialect, header=lines)
+    if header.count(dialect.delimiter.encode()) >= text_blocks.MOST_COLUMNS:
+      problem = f"has more than {text_blocks.MOST_COLUMNS} columns"
+      raise DataError(str(path), problem, "keep only the clock and the signals")
     try:
-      header = pandas.read_csv(
-        path, header=None, nrows=1, dtype=str, skipinitialspace=True, skiprows=dialect.preamble, **dialect.options
-      )
+      cells = pandas.read_csv(io.BytesIO(header), nrows=1, dtype=str, **dialect.options)
     except pandas.errors.EmptyDataError as error:
       raise DataError(str(path), "the file is empty", f"add a header such as {recordings.TIME},…") from error
-  names = [str(name).strip() for name in header.iloc[0]]
+  names = [str(name).strip() for name in cells.iloc[0]]
   return [names[0].lstrip("".join(_COMMENT)).strip(), *names[1:]], dialect
 
 
-def _check_text(path: pathlib.Path, dialect: Dialect) -> None:
+def _check_text(path: pathlib.Path) -> None:
   """Checks that a file is text.
 
   Raises:
-    DataError: the file contains NUL bytes, at which numbers would be cut off, or has too many columns.
+    DataError: the file contains NUL bytes, at which numbers would be cut off.
   """
-  with open(path, encoding=dialect.encoding, errors="replace") as text:  # any of the three line ends
-    for line in itertools.islice(text, dialect.preamble + 1):
-      if line.count(dialect.delimiter) >= _MOST_COLUMNS:
-        raise DataError(str(path), f"has more than {_MOST_COLUMNS} columns", "keep only the clock and the signals")
-  with open(path, "rb") as file:
-    while dialect.encoding != "utf-16" and (block := file.read(1 << 20)):
+  with open(files.regular(path), "rb") as file:
+    while block := file.read(1 << 20):
       if b"\0" in block:
         raise DataError(str(path), "contains NUL bytes, so it is not a text file", _BINARY.get(path.suffix, _AGAIN))
-
-
-def _check_width(path: pathlib.Path, names: Sequence[str], dialect: Dialect) -> None:
-  """Checks that no row has more cells than the header has names; empty cells at the end do not count.
-
-  Raises:
-    DataError: a row has more.
-  """
-  comments = set(dialect.comments)
-  with datasets.reading(str(path), _REMEDY), open(path, encoding=dialect.encoding) as text:
-    for row, line in enumerate(itertools.islice(text, dialect.preamble + 1, None), start=1):
-      if dialect.preamble + row in comments:
-        continue
-      if line.count(dialect.delimiter) >= len(names):
-        stripped = line.rstrip().rstrip(dialect.delimiter + " ")
-        count = len(next(csv.reader([stripped], delimiter=dialect.delimiter), []))
-        if count > len(names):
-          remedy = "name every column in the header"
-          if dialect.delimiter == ",":
-            remedy += "; if the numbers have decimal commas, save the table with semicolons or with decimal points"
-          raise DataError(str(path), f"data row {row} has {count} cells, the header {len(names)} names", remedy)
 
 
 def _column(path: pathlib.Path, names: Sequence[str], name: str) -> int:
@@ -181,7 +160,7 @@ def _column(path: pathlib.Path, names: Sequence[str], name: str) -> int:
   if name not in names:
     as_signal = name if name == recordings.TIME else recordings.COLUMNS.get(name, "SIGNAL")
     remedy = f"rename the column, or map another one: --channels=NAME:{as_signal}"
-    raise DataError(str(path), f"column {name} is missing (found: {', '.join(names[:8])})", remedy)
+    raise DataError(str(path), f"column {name} is missing (found: {_shown(names)})", remedy)
   return names.index(name)
 
 
@@ -198,39 +177,75 @@ def table(
     texts: whether to read cells as text instead of numbers.
 
   Returns:
-    The columns, by name.
+    The columns, by name. `attrs["comments"]` is the number of comments after the header.
 
   Raises:
-    DataError: a column is missing, occurs twice or contains a word, or there are no rows.
+    DataError: a column is missing, occurs twice or contains a word, there are no rows, or too many.
   """
-  places = {_column(path, names, name): name for name in columns}
-  _check_width(path, names, dialect)
-  with datasets.reading(str(path), _REMEDY), warnings.catch_warnings():
-    warnings.simplefilter("ignore", pandas.errors.ParserWarning)  # trailing commas
-    frame = pandas.read_csv(
-      path, header=None, skiprows=[*range(dialect.preamble + 1), *dialect.comments], names=range(len(names)), usecols=sorted(places), index_col=False,
-      dtype=str if texts else None, low_memory=False, skipinitialspace=True, **dialect.options,
-      **number_parsing.PRECISION,
-    )  # fmt: skip
-  if frame.empty:
+  counts = collections.Counter(names)
+  places = {names.index(name) if counts[name] == 1 else _column(path, names, name): name for name in columns}
+  with datasets.reading(str(path), _REMEDY):
+    most = text_blocks.count(path, dialect.encoding)
+    folders.check_size(str(path), most * (_SUBJECT_BYTES if texts else 8 * len(columns)))
+    rows = text_blocks.Rows(path, dialect.encoding, dialect.delimiter, dialect.preamble + dialect.header, len(names))
+    blocks: list[pandas.DataFrame] = []
+    numbers, count, lines = np.empty((0 if texts else len(columns), most)), 0, 0
+    for block in rows:
+      frame = _frame(block, names, sorted(places), dialect, texts)
+      lines += len(frame)
+      frame = frame.dropna(how="all").rename(columns=places)
+      if texts:
+        blocks.append(frame)
+      else:
+        for place, name in enumerate(columns):
+          numbers[place, count : count + len(frame)] = _parse_column(path, frame[name], count)
+      count += len(frame)
+  if not lines:
     raise DataError(str(path), "the file contains a header but no rows", "add a row for each sample")
-  frame = frame.dropna(how="all").reset_index(drop=True).rename(columns=places)
-  return frame if texts else frame.apply(lambda column: _parse_column(path, column))
+  if texts:
+    result = pandas.concat(blocks, ignore_index=True)
+  else:
+    result = pandas.DataFrame(dict(zip(columns, numbers[:, :count], strict=True)), copy=False)
+  result.attrs["comments"] = rows.comments
+  return result
 
 
-def _parse_column(path: pathlib.Path, column: pandas.Series) -> pandas.Series:
+def _frame(
+  block: bytes, names: Sequence[str], places: Sequence[int], dialect: Dialect, texts: bool
+) -> pandas.DataFrame:
+  """Returns the columns at some places of a block of lines, by place."""
+  options = {**dialect.options, **number_parsing.PRECISION, "dtype": str if texts else None, "low_memory": False}
+  with warnings.catch_warnings():
+    warnings.simplefilter("ignore", pandas.errors.ParserWarning)  # trailing commas
+    frame: pandas.DataFrame = pandas.read_csv(
+      io.BytesIO(block), names=range(len(names)), usecols=list(places), index_col=False, **options
+    )
+  return frame
+
+
+def _parse_column(path: pathlib.Path, column: pandas.Series, before: int) -> np.ndarray:
+  """Returns a column of a block as numbers.
+
+  Args:
+    path: the file, for messages.
+    column: its cells.
+    before: number of the rows before the block.
+
+  Raises:
+    DataError: a cell is not a number.
+  """
   if column.dtype.kind in "fiub":
-    return column.astype(float)
-  numbers = pandas.Series(number_parsing.parse_cells(column), index=column.index, name=column.name)
-  lost = column.notna() & numbers.isna()
+    return column.to_numpy(dtype=float)
+  numbers = number_parsing.parse_cells(column)
+  lost = column.notna().to_numpy() & np.isnan(numbers)
   if lost.any():
-    row = int(np.flatnonzero(lost.to_numpy())[0])
-    cell = str(column.iloc[row]).strip()
+    row = int(np.flatnonzero(lost)[0])
+    cell = str(column.iloc[row]).strip()[:_SHOWN]
     problem, remedy = (
-      f"column {column.name}, data row {row + 1}: {cell!r} is not a number",
+      f"column {str(column.name)[:_SHOWN]}, data row {before + row + 1}: {cell!r} is not a number",
       "leave missing values empty",
     )
-    if not row and cell.strip("[]()").lower() in _UNITS:
+    if not before + row and cell.strip("[]()").lower() in _UNITS:
       remedy = "it is a unit: remove the row of units, and name the unit in --channels or in the column"
     elif cell == column.name:
       remedy = "it is a second header: remove the row"
@@ -248,7 +263,7 @@ def _check_end(path: pathlib.Path, names: Sequence[str], dialect: Dialect) -> No
   Raises:
     DataError: the file ends in the middle of a row, as after an incomplete download.
   """
-  with datasets.reading(str(path), _REMEDY), open(path, "rb") as file:
+  with datasets.reading(str(path), _REMEDY), open(files.regular(path), "rb") as file:
     file.seek(max(path.stat().st_size - _TAIL, 0))
     end = file.read()
   if dialect.encoding == "utf-16":
@@ -265,7 +280,7 @@ def _read(
   known = {*recordings.COLUMNS, recordings.TIME, *channels}
   names, dialect = _names(path, known)
   if not known.intersection(names):
-    problem = f"no column has a known name (the first line has {', '.join(names[:8])})"
+    problem = f"no column has a known name (the first line has {_shown(names)})"
     remedy = (
       "map the columns with --channels=NAME:time_s,NAME:radial; lines before the line with these names are skipped"
     )
@@ -279,7 +294,7 @@ def _read(
   if not columns:
     raise DataError(
       str(path),
-      f"no column is named after a signal (found: {', '.join(names[:8])})",
+      f"no column is named after a signal (found: {_shown(names)})",
       "rename one to SITE_pressure_mmhg, such as radial_pressure_mmhg or digital_pressure_mmhg (a finger's), or digital_ppg; or map one "
       "to where it was measured: --channels=NAME:SITE, with SITE radial, brachial, digital, femoral, carotid or digital_ppg",
     )
@@ -294,7 +309,7 @@ def _read(
   recordings.check_clock(time_s, f"{path}: column {clock}")
   signals = {signal_by_column[name]: frame[name].to_numpy() for name in columns}
   recording = recordings.make(subject, path.stem, str(path), frame[clock].to_numpy(), signals, covariates=covariates)
-  return dataclasses.replace(recording, notes=(*dialect.notes, *recording.notes))
+  return dataclasses.replace(recording, notes=(*dialect.notes(frame.attrs["comments"]), *recording.notes))
 
 
 def _files(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.Entry | DataError]:
@@ -334,8 +349,9 @@ def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> tuple[list[datas
         raise DataError(where, problem, "keep one row per subject", subject)
       row_of_subject[subject] = row
       folders.check_within(root, file)
-      if not folders.is_file(file):
+      if not os.path.exists(file):
         raise DataError(str(file), "no such file", f"add the file, or remove the subject from {SUBJECTS}", subject)
+      files.regular(file)
       covariates = {str(name): value for name, value in parsed.iloc[row - 1].items() if value == value}
       read = functools.partial(_read, file, subject, covariates, channels)
       listed.append(datasets.Entry(subject, subject, str(file), read))
@@ -385,11 +401,12 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
   """
   root = pathlib.Path(path)
   notes: list[str] = []
-  if root.is_dir() and not (root / SUBJECTS).is_file():
+  if root.is_dir() and not os.path.lexists(root / SUBJECTS):
     listed, notes = _files(root, channels or {}), [f"no {SUBJECTS}: each file is a subject, without covariates"]
   elif root.is_dir():
     listed, notes = _folder(root, channels or {})
-  elif root.is_file():
+  elif root.exists():
+    files.regular(root)
     read = functools.partial(_read, root, root.stem, {}, channels or {})
     listed = [datasets.Entry(root.stem, root.stem, str(root), read)]
   else:

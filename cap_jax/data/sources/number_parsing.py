@@ -26,4 +26,4 @@ def number(cell: object) -> float:
 
 def parse_cells(values: Iterable[object]) -> np.ndarray:
   """Returns (value,) numbers, NaN where a cell is none."""
-  return np.array([number(cell) for cell in values], dtype=float)
+  return np.fromiter(map(number, values), dtype=float)
