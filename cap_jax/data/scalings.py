@@ -26,8 +26,11 @@ def _check_filled(name: str, value_b: np.ndarray) -> None:
     )
 
 
-# Ranges of what a network scales by. A network that was trained elsewhere may read Pa, 0.0075 mmHg, or hundreds of mmHg.
-MEAN_MMHG, SD_MMHG = (-1e4, 1e4), (1e-4, 1e4)
+# Range of the mean and of the SD of what a network predicts, by whether its input has no unit. A network of pressures that
+# was trained elsewhere may read Pa, 0.0075 mmHg, or hundreds of mmHg. One that fills in a PPG predicts any unit: counts of
+# 24 bits, or nanovolts.
+MEANS: Mapping[bool, tuple[float, float]] = {False: (-1e4, 1e4), True: (-1e9, 1e9)}
+SDS: Mapping[bool, tuple[float, float]] = {False: (1e-4, 1e4), True: (1e-9, 1e9)}
 # Any covariate, such as seconds since 1970; what is standardised by the least SD still has a square in float32.
 SCALAR_MEAN, SCALAR_SD = (-1e10, 1e10), (1e-6, 1e10)
 
@@ -221,8 +224,8 @@ def fit(training: Fittable, names: Sequence[str] = (), unitless: bool = False, r
     _check_range(f"covariate {name!r}: its SD", sd, SCALAR_SD, "divide it by a power of ten")
     scalars.append((name, mean, sd))
   mean, sd = training.moments(reference=unitless)
-  _check_range("the mean of the training windows", mean, MEAN_MMHG, "pass pressures in mmHg")
-  _check_range("the SD of the training windows", sd, SD_MMHG, "pass pressures in mmHg, with a pulse")
+  _check_range("the mean of the training windows", mean, MEANS[unitless], "pass pressures in mmHg")
+  _check_range("the SD of the training windows", sd, SDS[unitless], "pass pressures in mmHg, with a pulse")
   scaling = Scaling(mean_mmhg=mean, sd_mmhg=sd, scalars=tuple(scalars), fitted_on=training.subjects, unitless=unitless)
   if not reads_context:
     return scaling

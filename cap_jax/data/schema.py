@@ -3,8 +3,8 @@
     WINDOWS = Fields({"fs_hz": Number(60, 20_000), "seconds": Number(0.1, 20_000), …})
     check(WINDOWS, parse("config.json", remedy), "config.json", remedy)
 
-A value is of exactly one type: `true` is no number, 3.0 no whole number. NaN and infinity lie in no range, keys occur
-once, text contains no control characters. An error names the file, the field and what it must be.
+A value is of exactly one type: `true` is no number, 3.0 no whole number. NaN and infinity lie in no range (but NaN in
+that of a number that may be unknown), keys occur once, text contains no control characters. An error names the file, the field and what it must be.
 
 This is a module of its own because the libraries for schemas (jsonschema, pydantic, msgspec) are large dependencies
 for one page of code, name a field by rules of their own, and neither bound the memory that a file takes nor see keys
@@ -84,6 +84,14 @@ class Number:
     if (type(value) is float or type(value) is int) and self.low <= value <= self.high:
       return None
     return "", f"is {show(value)}, must be a number from {self.low:g} to {self.high:g}"
+
+
+@dataclasses.dataclass(frozen=True)
+class NumberIfKnown(Number):
+  """A finite number from `low` to `high`, or NaN, which stands for an unknown one."""
+
+  def fault(self, value: Any) -> Fault | None:
+    return None if type(value) is float and math.isnan(value) else super().fault(value)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -120,7 +120,9 @@ def intersect(all_spans: Sequence[Spans]) -> list[tuple[int, int]]:
 
 
 @functools.lru_cache(4096)
-def _array(path: str) -> tensorstore.TensorStore:
+def _array(path: str, written: tuple[int, int]) -> tensorstore.TensorStore:
+  """Opens an array once. A store that was prepared anew has other metadata, which `written` tells apart."""
+  del written
   return tensorstore.open({"driver": "zarr3", "kvstore": {"driver": "file", "path": path}}).result()
 
 
@@ -153,7 +155,9 @@ class Shard:
       DataError: the array is missing or damaged.
     """
     with datasets.reading(str(self.folder / signal), _REMEDY):
-      return _array(str(self.folder / signal))[start : min(stop, self.samples)].read().result()
+      stat = os.stat(self.folder / signal / _ARRAY)
+      array = _array(str(self.folder / signal), (stat.st_ino, stat.st_mtime_ns))
+      return array[start : min(stop, self.samples)].read().result()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,6 +22,7 @@ from cap_jax.data.schema import (
   ListOf,
   MapOf,
   Number,
+  NumberIfKnown,
   OneOf,
   PlainValue,
   Positions,
@@ -136,11 +137,21 @@ RECORD = Fields(
     "spans": MapOf(_SIGNAL, Spans()),
     "levels": MapOf(_SIGNAL, Positions((_VALUE, _VALUE, _VALUE))),
     "moments": MapOf(_SIGNAL, Positions((Whole(0, _MOST_SAMPLES), _SUM, Number(0, _LARGEST**2 * _MOST_SAMPLES)))),
-    "covariates": MapOf(_NAME, Number(-_LARGEST_COVARIATE, _LARGEST_COVARIATE)),
+    # a virtual clinic without a cuff does not know its readings
+    "covariates": MapOf(_NAME, NumberIfKnown(-_LARGEST_COVARIATE, _LARGEST_COVARIATE)),
     "sync": MapOf(_SIGNAL, Positions((_LAG_S, _LAG_S, _LAG_S))),
   }
 )
 RECORDS = ListOf(RECORD, 1, _MOST_RECORDS)
+
+
+class Divisor:
+  """A whole number that divides a chunk into equal parts."""
+
+  def fault(self, value: Any) -> Fault | None:
+    if type(value) is int and 1 <= value <= CHUNK and CHUNK % value == 0:
+      return None
+    return "", f"is {show(value)}, must divide {CHUNK}"
 
 
 _LITTLE = Fields({"name": Constant("bytes"), "configuration": Fields({"endian": Constant("little")})})
@@ -150,7 +161,7 @@ _DIVIDED = Fields(
     "name": Constant("sharding_indexed"),
     "configuration": Fields(
       {
-        "chunk_shape": Positions((Whole(1, CHUNK),)),
+        "chunk_shape": Positions((Divisor(),)),
         "codecs": Positions((_LITTLE,)),
         "index_codecs": Positions((_LITTLE, Fields({"name": Constant("crc32c")}))),
         "index_location": Constant("end"),
@@ -202,7 +213,7 @@ def chunk_bytes(metadata: Mapping[str, Any]) -> tuple[int, int]:
   if codec["name"] == "bytes":
     return _CHUNK_BYTES, _CHUNK_BYTES
   # of each part its place and length, then a checksum; parts without a sample are not stored
-  index = 16 * math.ceil(CHUNK / codec["configuration"]["chunk_shape"][0]) + 4
+  index = 16 * (CHUNK // codec["configuration"]["chunk_shape"][0]) + 4
   return index, index + _CHUNK_BYTES
 
 

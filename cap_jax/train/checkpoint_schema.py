@@ -92,7 +92,7 @@ CONTEXT = Fields(
     "labels": Whole(0, 1_000_000),  # subjects of one clinic
   }
 )
-_SCALING: Mapping[str, Kind] = {"mean_mmhg": Number(*scalings.MEAN_MMHG), "sd_mmhg": Number(*scalings.SD_MMHG)}
+_SCALING: Mapping[str, Kind] = {"mean_mmhg": Number(*scalings.MEANS[True]), "sd_mmhg": Number(*scalings.SDS[True])}
 _SCALARS = ListOf(Positions((_NAME, Number(*scalings.SCALAR_MEAN), Number(*scalings.SCALAR_SD))), 0, 1000)
 _NEWER: Mapping[str, Kind] = {"unitless": Flag(), "context": Nullable(CONTEXT)}
 SCALING = Fields({**_SCALING, "scalars": _SCALARS, **_NEWER})
@@ -113,7 +113,7 @@ _INTERVALS: Mapping[str, Kind] = {
   "head": Flag(),
   "fallback": Nullable(FALLBACK),
 }
-_LOGIT = Nullable(Number(-1e6, 1e6))  # null is infinite: no window is out of distribution
+_LOGIT = Nullable(Number(-1e10, 1e10))  # null is infinite: no window is out of distribution
 _HR_BPM = Nullable(Positions((Number(5, 600), Number(5, 600))))  # null: no window has a beat
 UNCERTAINTY = Fields({**_INTERVALS, "ood_threshold": _LOGIT, "hr_bpm": _HR_BPM, "detector": Flag()})
 _UNCERTAINTY_5 = Fields(UNCERTAINTY.kinds, frozenset(("fallback",)))
@@ -216,11 +216,14 @@ def _fault_of_scaling(content: Mapping[str, Any]) -> Fault | None:
 
 
 def _fault_of_unit(content: Mapping[str, Any]) -> Fault | None:
-  """Returns whether the unit of the input contradicts its site: a PPG that no reading scales has none, a pressure has one.
+  """Returns what is wrong with the unit of the input: a PPG that no reading scales has none, a pressure has one.
 
   A network that reads pressures may have been transferred to a finger's PPG in mmHg.
   """
   unitless, about = content["scaling"].get("unitless", False), content["about"]
+  for name, ranges in (("mean_mmhg", scalings.MEANS), ("sd_mmhg", scalings.SDS)):
+    if fault := Number(*ranges[unitless]).fault(content["scaling"][name]):
+      return f".scaling.{name}", fault[1]
   has_none = config.Signals(content["site"], calibration=config.Calibration(**content["calibration"])).unitless
   origin = next(iter(about.get("params_of", [])), about)
   if unitless == has_none or (has_none and "strategy" in origin):

@@ -233,6 +233,16 @@ def test_damage_is_seen(prepared, tmp_path):
     store.open_store(path)
 
 
+@pytest.mark.quick
+def test_a_store_that_was_prepared_anew_is_read_anew(tmp_path):
+  """In one process, where the arrays of a folder are opened once."""
+  for count in (2, 4):
+    preparation.prepare(dataset(count), tmp_path / "s", SPEC, HOW)
+    opened = store.open_store(tmp_path / "s")
+    assert [wave.size for wave in (one.signals["radial"] for one in opened.recordings())] == [5000] * count
+    shutil.rmtree(tmp_path / "s")
+
+
 def streamed(prepared, subjects=None, calibration=None, **share):
   names = prepared.usable(PAIR, WINDOWS.samples) if subjects is None else subjects
   return stream.Stream(prepared, list(names), PAIR, WINDOWS, calibration or config.Calibration(), **share)

@@ -85,6 +85,7 @@ _RECORDS = [
   ((0, "levels", "radial"), [70.0, 120.0, 90.0], "the mean must lie between diastole and systole"),
   ((0, "levels", "radial"), [120.0, 70.0], r"levels\.radial is a list of 2, must be a list of 3"),
   ((0, "covariates", "age"), _INFINITE, r"covariates\.age is Infinity, must be a number"),
+  ((0, "covariates", "age"), -1e31, r"covariates\.age is -1e\+31, must be a number"),
   ((0, "covariates", "age"), "old", r'covariates\.age is "old", must be a number'),
   ((0, "covariates", _HIDDEN), 1.0, "has a name that .* must contain no control characters"),
   ((0, "sync", "radial"), [_NAN, 0, 0], r"sync\.radial\[0\] is NaN"),
@@ -286,5 +287,6 @@ def test_sound_values_at_the_ends_of_their_ranges_are_accepted():
   assert store_schema.CONDITIONING.fault({"fs_hz": 60}) is None
   assert store_schema.CONDITIONING.fault({"fs_hz": 2000.0, "repeat_s": 600}) is None
   assert schema.Text(0, 3).fault("né\u3000") is None
+  assert store_schema.RECORD.kinds["covariates"].fault({"age": _NAN}) is None  # unknown
   assert store_schema.Spans().fault([[0, 1], [1, 2], [5, 9]]) is None
   assert list(store_schema.chunks_of([(0, 1), (65535, 65537), (200_000, 200_001)])) == [0, 1, 3]

@@ -116,7 +116,7 @@ def main() -> None:
     _by_coverage(run, target.seeds, args.seed)
   rng = np.random.default_rng(args.seed)
   for _ in range(args.runs):
-    run(targets.mutated(target.seeds, rng))
+    run(targets.drawn(target, rng))
 
 
 if __name__ == "__main__":

@@ -12,10 +12,8 @@ import os
 import pathlib
 import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import numpy as np
 import scipy.io
@@ -28,7 +26,9 @@ from cap_jax.study import study_config
 from cap_jax.train import checkpoint, checksummed, weight_files
 from cap_jax.types import DataError, InputError
 from tests.data.sources import write
-from tests.train import torch_writer
+from tests.fuzz import header_targets
+from tests.fuzz.target import Target, scratch
+from tests.train import signed_checkpoint, torch_writer
 
 _MOST = 1 << 19  # bytes of a seed
 _FORMATS: Mapping[str, tuple[Callable, str]] = {
@@ -48,13 +48,6 @@ _FORMATS: Mapping[str, tuple[Callable, str]] = {
   "mat": (write.mat, "npz"),
   "aurora": (write.aurora, "aurora_bp"),
 }
-
-
-class Target(NamedTuple):
-  """`seeds`: whole inputs; `call`: raises InputError, or nothing."""
-
-  seeds: list[bytes]
-  call: Callable[[bytes], None]
 
 
 def _check_matlab_forked(path: pathlib.Path, options: Mapping) -> None:
@@ -77,12 +70,6 @@ def _check_matlab_forked(path: pathlib.Path, options: Mapping) -> None:
     raise DataError(str(path), "cannot be read", "save or download the file again")
 
 
-def _scratch() -> pathlib.Path:
-  """A folder in memory where there is one."""
-  shared = "/dev/shm"
-  return pathlib.Path(tempfile.mkdtemp(prefix="cap_jax-fuzz-", dir=shared if os.access(shared, os.W_OK) else None))
-
-
 def _read_all(name: str, channels: Mapping[str, str] | None, path: pathlib.Path) -> None:
   """Raises:
   InputError: anything of it was refused."""
@@ -102,7 +89,7 @@ def _format(title: str) -> Target:
   writer, name = _FORMATS[title]
   if title.endswith("mat"):
     arrays.check_matlab = _check_matlab_forked
-  root = _scratch()
+  root = scratch()
   path, channels, _ = writer(root)
   files = sorted(file for file in root.rglob("*") if file.is_file())
   whole = [file.read_bytes() for file in files]
@@ -177,24 +164,12 @@ def _config() -> Target:
 
 def _checkpoint() -> Target:
   """A file of the shipped checkpoint; with an odd second byte its sums are made anew, so that what lies behind them is reached."""
-  root = _scratch()
+  root = scratch()
   folder = root / "checkpoint"
   shutil.copytree(pretrained.place("radial"), folder)
   files = sorted(file for file in folder.rglob("*") if file.is_file())
   whole = {file: file.read_bytes() for file in files}
   seeds = [bytes([k, sign]) + whole[file][:_MOST] for k, file in enumerate(files) for sign in (0, 1)]
-
-  def sign() -> None:
-    header = folder / checksummed.HEADER
-    try:
-      content = json.loads(header.read_bytes())
-      content["sha256"] = {
-        checksummed.HEADER: checksummed._digest_of(content),
-        **checksummed._digests(str(folder / checksummed.ARRAYS)),
-      }
-      header.write_text(json.dumps(content))
-    except (ValueError, TypeError, AttributeError, RecursionError):
-      pass
 
   def call(data: bytes) -> None:
     if len(data) < 2:
@@ -202,7 +177,8 @@ def _checkpoint() -> Target:
     file = files[data[0] % len(files)]
     file.write_bytes(data[2:])
     if data[1] % 2:
-      sign()
+      with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):
+        signed_checkpoint.sign(folder, arrays=True)
     try:
       checkpoint.load(folder)
     finally:
@@ -214,7 +190,7 @@ def _checkpoint() -> Target:
 
 def _weights() -> Target:
   """A state dict of PyTorch, in both layouts."""
-  path = _scratch() / "net.pt"
+  path = scratch() / "net.pt"
   arrays = {"conv.weight": np.ones((2, 1, 3), np.float32), "conv.bias": np.ones(2, np.float64), "count": np.array(3)}
   seeds = [
     write_weights(path, arrays).read_bytes() for write_weights in (torch_writer.write_zip, torch_writer.write_sequence)
@@ -232,6 +208,8 @@ TARGETS: dict[str, Callable[[], Target]] = {
   "reconstruct": _reconstruct,
   "config": _config,
   "checkpoint": _checkpoint,
+  "checkpoint_header": header_targets.checkpoint_header,
+  "store": header_targets.stored,
   "weights": _weights,
 }
 
@@ -259,6 +237,11 @@ def mutated(seeds: list[bytes], rng: np.random.Generator) -> bytes:
       arguments = (b"nan", b"-1", b"1e309", b"\0", b"\xff\xff\xff\xff", b"../", b"99999999999", b"", b"[" * 50, b'"')
       data[a:b] = arguments[rng.integers(len(arguments))]
   return bytes(data)
+
+
+def drawn(target: Target, rng: np.random.Generator) -> bytes:
+  """An input of a target: one that it draws, or a seed that is damaged."""
+  return target.draw(rng) if target.draw is not None else mutated(target.seeds, rng)
 
 
 def quietly(call: Callable[[bytes], None], data: bytes) -> str:

@@ -26,7 +26,7 @@ def test_damaged_input_is_refused_in_words(name):
   target, rng = targets.TARGETS[name](), np.random.default_rng(12)
   assert all(targets.quietly(target.call, data) for data in target.seeds)
   count = SAMPLE.get(name, 60)
-  said = [targets.quietly(target.call, targets.mutated(target.seeds, rng)) for _ in range(count)]
+  said = [targets.quietly(target.call, targets.drawn(target, rng)) for _ in range(count)]
   assert said.count("refused") >= (1 if name != "reconstruct" else 0)
 
 
