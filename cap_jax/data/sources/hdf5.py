@@ -20,7 +20,7 @@ from cap_jax.types import DataError
 REMEDY = "download the file again; it must be a MATLAB 7.3 file"
 _MOST_LINKS = 8  # that lead to each other
 _MOST_NAMES = 10_000  # of a struct
-_LEAST_RECORD = 1024  # bytes of a record in the file
+_LEAST_RECORD = 4096  # bytes of a record in the file
 _LEAST_CHUNK = 4096  # bytes that a chunk counts at least, for the work that it takes
 _MOST_LETTERS = 1000  # of a text
 _MOST_SINGLE = 1 << 16  # samples of the chunk of a single number or a text
@@ -158,6 +158,12 @@ def has_references(data: h5py.Dataset) -> bool:
   return h5py.check_ref_dtype(data.dtype) is h5py.Reference
 
 
+def _place(data: h5py.Dataset) -> str:
+  """Returns file and name of a data set for a message. For the name of one that a reference led to, the library searches
+  the whole file."""
+  return f"{data.file.filename}: {data.name}"
+
+
 def _read(data: h5py.Dataset, selection: tuple[int | slice, ...], signals: int = 1) -> np.ndarray:
   """Reads a part of a data set of numbers or references.
 
@@ -169,15 +175,16 @@ def _read(data: h5py.Dataset, selection: tuple[int | slice, ...], signals: int =
   Raises:
     DataError: it contains something else, or is too large.
   """
-  where = f"{data.file.filename}: {data.name}"
   if data.dtype.kind not in "fiub" and not has_references(data):
-    raise DataError(where, f"contains {data.dtype}, not numbers", REMEDY)
+    raise DataError(_place(data), f"contains {data.dtype}, not numbers", REMEDY)
   sizes = [1 if isinstance(part, int) else size for part, size in zip(selection, data.shape, strict=True)]
   chunks = data.chunks or sizes
   count = math.prod(math.ceil(size / chunk) for size, chunk in zip(sizes, chunks, strict=True))
   unpacked = count * max(math.prod(chunks) * data.dtype.itemsize, _LEAST_CHUNK)
   # numbers become floats, and HDF5 reads whole chunks
-  folders.check_size(where, float(signals * max(max(8, data.dtype.itemsize) * math.prod(sizes), unpacked)))
+  needed = float(signals * max(max(8, data.dtype.itemsize) * math.prod(sizes), unpacked))
+  if needed > folders.most_bytes():
+    folders.check_size(_place(data), needed)
   return np.asarray(data[selection])
 
 
@@ -214,8 +221,9 @@ def _elements(data: h5py.Dataset) -> Iterator[h5py.Dataset]:
   """Yields all elements of a cell or of a field of a struct array; reads its references once."""
   count(data)
   if has_references(data):
+    file = data.file
     for reference in whole(data).reshape(-1):
-      yield target(data, reference)
+      yield _target(file, reference)
   else:
     yield data
 
@@ -230,15 +238,15 @@ def numbers(data: h5py.Dataset) -> list[float]:
   return [number(item) for item in _elements(data)]
 
 
-def target(data: h5py.Dataset, reference: h5py.Reference) -> h5py.Dataset:
+def _target(file: h5py.File, reference: h5py.Reference) -> h5py.Dataset:
   """Returns the data set that a reference of a cell leads to.
 
   Raises:
     DataError: it leads to something else, or out of the file.
   """
-  item = _own(data.file[reference])
+  item = _own(file[reference])
   if not isinstance(item, h5py.Dataset):
-    raise DataError(data.file.filename, f"an element of {data.name} is no data set", REMEDY)
+    raise DataError(file.filename, f"an element of a cell, {item.name}, is no data set", REMEDY)
   return item
 
 
@@ -255,7 +263,7 @@ def element(data: h5py.Dataset, number: int) -> h5py.Dataset:
   if not has_references(data):  # a struct of one element has no references
     return data
   place = tuple(int(k) for k in np.unravel_index(number, data.shape))
-  return target(data, _read(data, place)[()])
+  return _target(data.file, _read(data, place)[()])
 
 
 def count(data: h5py.Dataset) -> int:

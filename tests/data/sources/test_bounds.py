@@ -76,12 +76,12 @@ def test_memory_beyond_the_limit_is_refused_with_the_remedy():
     pytest.raises(DataError, match=rf"here: takes more than 0\.4 GB of memory; split .*{folders.MOST_GB}=1 "),
     folders.bounded("here"),
   ):
-    np.ones(1 << 27)
+    np.empty(1 << 27)
   with pytest.raises(DataError, match="here: takes more"), folders.bounded("here"):
     raise RuntimeError("std::bad_alloc")
   with pytest.raises(RuntimeError, match="another"), folders.bounded("here"), folders.bounded("there"):
     raise RuntimeError("another")
-  np.ones(1 << 27)  # the limit is gone
+  np.empty(1 << 27)  # the limit is gone
 
 
 def _long(path):
@@ -105,22 +105,29 @@ def test_a_table_of_many_subjects_is_larger_than_each(tmp_path, monkeypatch):
 def test_a_row_of_a_large_data_set_is_read_alone(tmp_path, monkeypatch):
   """PulseDB's subsets have 14 GB of segments in one data set."""
   path, channels, true = write.pulsedb_subset(tmp_path)
+  rows = 2000
   with h5py.File(path / "VitalDB_Train_Subset.mat", "r+") as file:
     signals = file["Subset/Signals"][()]
-    del file["Subset/Signals"]
-    count = 4000
-    shape = (1250, 3, count)  # most of it was never written
-    large = file["Subset"].create_dataset("Signals", shape, "f8", chunks=(1250, 3, 1))
-    large[..., :2] = signals
-    names, group = file["Subset/Subject"][0], file["#refs#"]
-    del file["Subset/Subject"]
-    file["Subset"].create_dataset("Subject", data=np.resize(names, (1, count)), dtype=h5py.ref_dtype)
-    for name in ("SBP", "DBP", "Age"):
+    names = file["Subset/Subject"][0]
+    for name in ("Signals", "Subject", "SBP", "DBP", "Age"):
       del file["Subset"][name]
-    group.create_dataset("room", data=np.zeros(5 << 20, "u1"))
-  monkeypatch.setenv(folders.MOST_GB, "0.05")  # the data set has 0.12
-  entry = DATASETS["pulsedb"](path, channels).entries[0]
-  np.testing.assert_array_equal(datasets.read(entry).signals["arterial"], true["p000001_1"]["arterial"][1])
+    # most of it was never written
+    large = file["Subset"].create_dataset("Signals", (1250, 3, rows), "f8", chunks=(1250, 3, 1))
+    large[..., :2] = signals
+    file["Subset"].create_dataset("Subject", data=np.resize(names, (1, rows)), dtype=h5py.ref_dtype)
+    file["#refs#"].create_dataset("room", data=np.zeros(5000 * rows, "u1"))
+  monkeypatch.setenv(folders.MOST_GB, "0.01")  # of 0.06
+  dataset = DATASETS["pulsedb"](path, channels)
+  assert len(dataset.entries) == rows
+  np.testing.assert_array_equal(datasets.read(dataset.entries[0]).signals["arterial"], true["p000001_1"]["arterial"][1])
+
+
+def test_what_references_lead_to_is_not_named_in_vain(tmp_path, monkeypatch):
+  """For the name of each the library searches the whole file, again and again."""
+  path, channels, _ = write.pulsedb(tmp_path)
+  monkeypatch.setattr(h5py.Dataset, "name", property(lambda self: pytest.fail("the name of a data set was asked for")))
+  (entry, _) = DATASETS["pulsedb"](path, channels).entries
+  datasets.read(entry)
 
 
 def test_a_segment_may_come_back(tmp_path):
