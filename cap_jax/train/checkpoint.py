@@ -152,12 +152,13 @@ def _unpacked(text: str) -> tuple[str, ...]:
   """Returns the hashes of `_packed`.
 
   Raises:
-    ValueError: the text is none.
+    ValueError: the text is none: hashes that rise.
   """
   together = base64.b64decode(text, validate=True).hex()
-  if len(together) % _DIGITS:
+  hashes = tuple(together[k : k + _DIGITS] for k in range(0, len(together), _DIGITS))
+  if len(together) % _DIGITS or list(hashes) != sorted(set(hashes)):
     raise ValueError("seen_subject_hashes")
-  return tuple(together[k : k + _DIGITS] for k in range(0, len(together), _DIGITS))
+  return hashes
 
 
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:

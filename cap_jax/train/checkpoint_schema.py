@@ -33,9 +33,11 @@ from cap_jax.losses import tasks
 from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
 from cap_jax.signals import spectra
+from cap_jax.train import filter_blend
 
 _NAME = Text(1)
 _COUNT = Whole(0, 1 << 53)
+_PEOPLE = Whole(0, 10**10)  # all that there are
 _HASHES = ListOf(Text(12, 12, "[0-9a-f]*", "12 hexadecimal digits"), 0, 1_000_000, distinct=True)
 _PACKED = Text(0, 1 << 26, "[A-Za-z0-9+/]*={0,2}", "a text in base 64")
 _SITES = dict.fromkeys((*recordings.SITES, recordings.PPG))
@@ -80,15 +82,17 @@ CALIBRATION = Fields(
   }
 )
 
-_LOGARITHM = Number(-1e4, 1e4)  # of powers: float32 has logarithms within ±176, standardised by an SD of 0.03 or more
-_FITTED = Positions((_LOGARITHM, Number(1e-3, 1e4)))  # `circumstances.fit` has no SD below 0.03
-_MEASURED = Positions((_LOGARITHM, Number(0, 1e4)))  # one subject has no spread
+# ln of the power of scaled windows, above the floor of −12.4; `circumstances.fit` has no SD below 0.3
+_POWER = Positions((Number(-50, 100), Number(1e-3, 100)))
+# of responses: such logarithms, coherences, and differences of scaled levels; none below 0.03
+_RESPONSE = Positions((Number(-1e3, 1e3), Number(1e-3, 1e3)))
+_STANDARDISED = Positions((Number(-1e5, 1e5), Number(0, 1e5)))  # one subject has no spread
 CONTEXT = Fields(
   {
-    "spectrum": ListOf(_FITTED, spectra.BANDS, spectra.BANDS),
-    "response": ListOf(_FITTED, spectra.RESPONSE, spectra.RESPONSE),
-    "clinic": ListOf(_MEASURED, 0, spectra.BANDS),
-    "labelled": ListOf(_MEASURED, 0, spectra.RESPONSE),
+    "spectrum": ListOf(_POWER, spectra.BANDS, spectra.BANDS),
+    "response": ListOf(_RESPONSE, spectra.RESPONSE, spectra.RESPONSE),
+    "clinic": ListOf(_STANDARDISED, 0, spectra.BANDS),
+    "labelled": ListOf(_STANDARDISED, 0, spectra.RESPONSE),
     "labels": Whole(0, 1_000_000),  # subjects of one clinic
   }
 )
@@ -101,14 +105,21 @@ _SCALING_4 = Fields({**_SCALING, "scalars": _SCALARS, **_NEWER}, frozenset(_NEWE
 _SCALING_3 = Fields({**_SCALING, "numbers": _SCALARS, **_NEWER}, frozenset(_NEWER))
 
 # far beyond the gain of any artery, with which a pressure stays finite
-_COEFFICIENT, _FACTOR = Number(-9_999, 9_999), Number(0, 9_999)
-FALLBACK = Fields({"taps": ListOf(_COEFFICIENT, 1, 20_001), "bias": _COEFFICIENT, "wave": _FACTOR, "csbp": _FACTOR})
+_COEFFICIENT = Number(-9_999, 9_999)
+FALLBACK = Fields(
+  {
+    "taps": ListOf(_COEFFICIENT, 1, 20_001),
+    "bias": _COEFFICIENT,
+    "wave": Number(1e-9, 9_999),
+    "csbp": Number(0, 9_999),  # 0 without a whole beat
+  }
+)
 _OF_SIGMA = Nullable(Number(1e-9, 1e9))  # null is infinite: too few subjects; σ is of the order of 1 mmHg
 _INTERVALS: Mapping[str, Kind] = {
   "level": Number(0.01, 0.9999),  # 0.9999 needs ten thousand subjects
   "wave": _OF_SIGMA,
   "csbp": _OF_SIGMA,
-  "subjects": _COUNT,
+  "subjects": _PEOPLE,
   "where": Text(0, 1000),
   "head": Flag(),
   "fallback": Nullable(FALLBACK),
@@ -144,7 +155,8 @@ _REMARK, _PLAIN = Text(0, 10_000), MapOf(_NAME, PlainValue())
 _ABOUT: Mapping[str, Kind] = {
   **dict.fromkeys(("data", "source", "source_data", "target_data", "strategy", "warning", "network"), _REMARK),
   **dict.fromkeys(("trained_for", "licence", "version", "file", "sha256"), _REMARK),
-  **dict.fromkeys(("source_subjects", "n_target", "seed", "cohort_seed", "steps"), _COUNT),
+  **dict.fromkeys(("source_subjects", "n_target"), _PEOPLE),
+  **dict.fromkeys(("seed", "cohort_seed", "steps"), _COUNT),
   **dict.fromkeys(("validation_rmse_mmhg", "validation_rmse_sd", "train_s"), Number(0, 1e12)),
   **dict.fromkeys(("changes", "device"), _PLAIN),
   "history": Deferred(_about),
@@ -262,6 +274,9 @@ def _fault_of_uncertainty(content: Mapping[str, Any]) -> Fault | None:
     return None
   if not calibration["detector"] or content["scaling"].get("unitless", False):
     return f"{place}.fallback", "needs a detector, and an input in mmHg"
+  gain = sum(fallback["taps"])
+  if abs(gain) > filter_blend.LARGEST_GAIN:
+    return f"{place}.fallback.taps", f"has a constant gain of {gain:.3g}, must be within ±{filter_blend.LARGEST_GAIN:g}"
   spec = config.Windows(**content["windows"])
   widths = sorted({2 * min(round(s * spec.fs_hz), spec.margin) + 1 for s in transfer_function.HALF_WIDTHS_S})
   if len(fallback["taps"]) not in widths:

@@ -21,7 +21,7 @@ from cap_jax.baselines import arx
 from cap_jax.data import batches
 from cap_jax.types import InputError
 
-_LARGEST_GAIN, _LARGEST_MMHG = (
+LARGEST_GAIN, _LARGEST_MMHG = (
   100.0,
   1e4,
 )  # of a constant pressure, whose gain is about 1, and of the level that is added
@@ -71,10 +71,10 @@ class FilterBlend:
     poles = 1 - a.sum()
     # a constant input x becomes gain · x + level
     gain, level = (value / poles if poles else np.inf for value in (b.sum(), model.c))
-    if not model.stable or not abs(gain) <= _LARGEST_GAIN or not abs(level) <= _LARGEST_MMHG:
+    if not model.stable or not abs(gain) <= LARGEST_GAIN or not abs(level) <= _LARGEST_MMHG:
       problem = f"is unstable or amplifies: constant gain {gain:.3g} and level {level:.3g} mmHg"
       raise InputError(
-        f"blend: the filter {problem}, must be stable within ±{_LARGEST_GAIN:g} and ±{_LARGEST_MMHG:g} mmHg"
+        f"blend: the filter {problem}, must be stable within ±{LARGEST_GAIN:g} and ±{_LARGEST_MMHG:g} mmHg"
       )
     return cls(model, float(header["weight"]))
 

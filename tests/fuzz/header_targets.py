@@ -14,14 +14,14 @@ import numpy as np
 
 from cap_jax import config
 from cap_jax.baselines import arx
-from cap_jax.data import preparation, recordings, store, stream
+from cap_jax.data import preparation, recordings, scalings, store, stream
 from cap_jax.inference import pretrained, reconstruct
-from cap_jax.train import checkpoint, filter_blend
+from cap_jax.train import checkpoint, filter_blend, uncertainty_calibration
 from tests.data import signed_store
 from tests.data.sources import write
 from tests.data.test_store import HOW, SPEC, dataset
 from tests.fuzz.target import Target, scratch
-from tests.train import signed_checkpoint
+from tests.train import older_checkpoints, people, signed_checkpoint
 
 _NAN, _INFINITE = float("nan"), float("inf")
 _VALUES = (
@@ -100,8 +100,8 @@ def changed(content: Any, data: bytes) -> Any:
     holder, key = signed_store.at(content, place)
     try:
       _CHANGES[data[k + 2] % len(_CHANGES)](holder, key, source[last])
-    except (TypeError, ValueError, LookupError, OverflowError, MemoryError):
-      continue
+    except (TypeError, ValueError, LookupError, OverflowError):
+      _exchange(holder, key, source[last])
   return content
 
 
@@ -155,12 +155,29 @@ def _check_network(loaded: checkpoint.Checkpoint, content: Any) -> None:
     assert not np.isnan(result.half_width_mmhg[usable]).any()
 
 
+def _older() -> checkpoint.Checkpoint:
+  """A network that earlier formats know: one that has learnt nothing."""
+  model = config.Model(channels=8, layers=1, head_channels=8)
+  params = people.drawn(model)
+  return checkpoint.Checkpoint(
+    params=params,
+    model=model,
+    scaling=scalings.Scaling(mean_mmhg=92.0, sd_mmhg=17.0, scalars=(("age", 50.0, 12.0),)),
+    about={"source": "wide", "steps": 100},
+    seen_subject_hashes=checkpoint.digests_of(["Ann", "Bob"]),
+    uncertainty_calibration=uncertainty_calibration.UncertaintyCalibration(
+      head=params["r"], detector=None, hr_bpm=(50.0, 90.0), ood_threshold=40.0, level=0.9, wave=1.5, csbp=float("inf"),
+      subjects=20, where="validation subjects",
+    ),
+  )  # fmt: skip
+
+
 def checkpoint_header() -> Target:
   """The header of a checkpoint: refused, or a network that reads a wave and has the values of its header."""
-  folders, whole = [], []
-  for network in _networks():
+  networks, older, folders, whole = _networks(), _older(), [], []
+  for network, written in [*((network, None) for network in networks), *((older, written) for written in (3, 4, 5))]:
     folder = scratch() / "checkpoint"
-    checkpoint.save(folder, network)
+    checkpoint.save(folder, network) if written is None else older_checkpoints.write(folder, network, written)
     folders.append(folder)
     whole.append(json.loads((folder / checkpoint.HEADER).read_text()))
 

@@ -13,7 +13,7 @@ from cap_jax import config
 from cap_jax.data import batches, scalings, splits
 from cap_jax.train import checkpoint, checksummed, uncertainty_calibration
 from cap_jax.types import InputError
-from tests.train import people
+from tests.train import older_checkpoints, people
 
 pytestmark = pytest.mark.quick
 
@@ -102,11 +102,8 @@ def test_foreign_folders_are_refused(saved, tmp_path):
     checkpoint.load(path)
 
 
-@pytest.mark.parametrize("written", [3, 4])
+@pytest.mark.parametrize("written", [3, 4, 5])
 def test_an_older_checkpoint_is_read(tmp_path, tiny_model, written):
-  """Format 3 had other names and no heart rates; both had the moments of features in place of a detector."""
-  rng = np.random.default_rng(0)
-  width = tiny_model.channels
   calibration = uncertainty_calibration.UncertaintyCalibration(
     head=people.drawn(tiny_model)["r"],
     detector=None,
@@ -126,20 +123,7 @@ def test_an_older_checkpoint_is_read(tmp_path, tiny_model, written):
     seen_subject_hashes=checkpoint.digests_of(["Ann"]),
   )
   checkpoint.save(tmp_path / "new", current)
-  header = json.loads((tmp_path / "new" / checkpoint.HEADER).read_text()) | {"format": written}
-  header["seen_subject_hashes"] = current.seen_subject_hashes
-  del header["sha256"], header["uncertainty_calibration"]["detector"]
-  moments = {"mean": rng.normal(size=width).astype(np.float32), "precision": np.eye(width, dtype=np.float32)}
-  block, features = "uncertainty_calibration", "features"
-  if written == 3:
-    block, features = "doubt", "seen"
-    older = header.pop("uncertainty_calibration")
-    del older["hr_bpm"]
-    older["unseen"] = older.pop("ood_threshold")
-    header["scaling"]["numbers"] = header["scaling"].pop("scalars")
-    header |= {"met": header.pop("seen_subject_hashes"), "doubt": older}
-  arrays = {features: moments, "head": calibration.head}
-  checksummed.write(tmp_path / "older", header, {**current.params, block: arrays})
+  older_checkpoints.write(tmp_path / "older", current, written)
 
   loaded, expected = checkpoint.load(tmp_path / "older"), checkpoint.load(tmp_path / "new")
   assert loaded.uncertainty_calibration.hr_bpm == (None if written == 3 else (50.0, 90.0))
@@ -147,7 +131,7 @@ def test_an_older_checkpoint_is_read(tmp_path, tiny_model, written):
   assert (loaded.scaling, loaded.signals, loaded.model) == (expected.scaling, expected.signals, expected.model)
   # a distance is no logit: without a detector nothing is flagged
   assert loaded.uncertainty_calibration.detector is None
-  assert loaded.uncertainty_calibration.ood_threshold == float("inf")
+  assert loaded.uncertainty_calibration.ood_threshold == (float("inf") if written < 5 else 40.0)
   assert (loaded.uncertainty_calibration.wave, loaded.uncertainty_calibration.csbp) == (1.5, float("inf"))
   jax.tree.map(np.testing.assert_array_equal, loaded.params, expected.params)
   jax.tree.map(
