@@ -18,6 +18,8 @@ if not _WINDOWS:
   import fcntl
 
 LOCK = ".cap_jax.lock"  # an empty file in a locked folder
+_FULL_OR_FORBIDDEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+_MOVED = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 _KINDS = {
   stat.S_IFIFO: "a named pipe",
   stat.S_IFSOCK: "a socket",
@@ -220,7 +222,7 @@ def translate_os_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     yield
   except (OSError, ValueError, RuntimeError) as error:
     text = str(error)
-    codes = {os.strerror(code): code for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)}
+    codes = {os.strerror(code): code for code in (*_FULL_OR_FORBIDDEN, *_MOVED)}
     code = next((code for message, code in codes.items() if message.lower() in text.lower()), None)
     if isinstance(error, OSError):
       code = error.errno

@@ -16,6 +16,9 @@ Inside, pressures are in mmHg except in `arteries`, which computes in SI.
 """
 
 import difflib
+import itertools
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -35,8 +38,73 @@ LossFn = Callable[[Params, Batch, jax.Array], tuple[jax.Array, Metrics]]
 """loss(params, batch, key) -> (scalar, metrics), pure."""
 
 
+LONGEST_MESSAGE = 500  # characters
+LONGEST_NAME = 255  # characters of the name of a subject or a record; those of a file name
+_LONGEST_REMEDY, _LONGEST_SUBJECT, _LONGEST_CHOICES, _LONGEST_CHOICE = 290, 60, 360, 40
+_LINE_ENDS = re.compile("[\t\n\v\f\r\x1c-\x1f\x85\u2028\u2029]+")
+_JOINERS = "\u200c\u200d"  # between letters of Persian and Indic scripts
+
+
+def visible(text: str) -> str:
+  """Returns text on one line in which every character is visible.
+
+  Line ends become spaces. Control characters, such as those of a terminal, marks that change the direction of writing and
+  bytes that are no text are written as escapes.
+
+  Args:
+    text: any text, such as a name in a file.
+  """
+  return text if text.isprintable() else escape(_LINE_ENDS.sub(" ", text)).strip()
+
+
+def escape(text: str, kept: str = "") -> str:
+  """Returns text with escapes for what `is_visible` excludes.
+
+  Args:
+    text: any text.
+    kept: characters that stay as they are.
+  """
+  if text.isprintable():
+    return text
+  return "".join(one if one in kept or is_visible(one) else one.encode("unicode_escape").decode() for one in text)
+
+
+def is_visible(text: str) -> bool:
+  """Returns whether text has no control character, line end, mark of direction, or byte that is no text."""
+  return text.isprintable() or all(
+    each in _JOINERS or unicodedata.category(each) not in ("Cc", "Cf", "Cs", "Zl", "Zp") for each in text
+  )
+
+
+def shorten(text: str, longest: int) -> str:
+  """Returns text of which the middle is left out if it is long.
+
+  Args:
+    text: any text.
+    longest: characters of the result; 5 or more.
+  """
+  if len(text) <= longest:
+    return text
+  before = (longest - 3) // 2
+  return f"{text[:before].rstrip()} … {text[len(text) - (longest - 3 - before) :].lstrip()}"
+
+
+def message_of(text: str) -> str:
+  """Returns text as a message: visible, on one line, and of `LONGEST_MESSAGE` characters at most.
+
+  The middle is left out, so that its beginning, which names the place, and its end, which is the remedy, stay.
+
+  Args:
+    text: of the message; it may quote files.
+  """
+  return shorten(visible(shorten(text, 8 * LONGEST_MESSAGE)), LONGEST_MESSAGE)
+
+
 class InputError(ValueError):
-  """An input of the user is invalid. The message names the input, the place and the remedy."""
+  """An input of the user is invalid. The message names the input, the place and the remedy, as `message_of` writes it."""
+
+  def __init__(self, message: str):
+    super().__init__(message_of(message))
 
 
 def suggest(name: str, names: Iterable[str]) -> str:
@@ -44,11 +112,16 @@ def suggest(name: str, names: Iterable[str]) -> str:
 
   Args:
     name: the unknown name.
-    names: the known names.
+    names: the known names; of very many, the first.
   """
-  known = list(names)
-  near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.7)
-  return f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(known) or 'none'}"
+  known = [shorten(one, _LONGEST_CHOICE) for one in names]
+  near = difflib.get_close_matches(str(name)[:LONGEST_NAME], known, n=3, cutoff=0.7)
+  if near:
+    return f"did you mean {' or '.join(near)}?"
+  lengths = itertools.accumulate(len(one) + 2 for one in known)
+  first = [one for one, length in zip(known, lengths, strict=True) if length <= _LONGEST_CHOICES]
+  more = f", … ({len(known)} in all)" if len(first) < len(known) else ""
+  return f"choose one of {', '.join(first) or 'none'}{more}"
 
 
 class UnfitError(RuntimeError):
@@ -66,9 +139,19 @@ class DataError(InputError):
   """
 
   def __init__(self, where: str, problem: str, remedy: str, subject: str = ""):
+    where, subject = escape(shorten(where, 8 * LONGEST_MESSAGE)), escape(shorten(subject, 8 * LONGEST_NAME))
+    problem, remedy = (visible(shorten(part, 8 * LONGEST_MESSAGE)) for part in (problem, remedy))
+    subject = shorten(subject, LONGEST_NAME)
+    who = f", subject {shorten(subject, _LONGEST_SUBJECT)}" if subject else ""
+    rest = LONGEST_MESSAGE - len(who) - len(": ; ")
+    if len(where) + len(problem) + len(remedy) > rest:  # what is quoted is shortened, the remedy last
+      remedy = shorten(remedy, max(_LONGEST_REMEDY, rest - len(where) - len(problem)))
+      rest -= len(remedy)
+      where = shorten(where, max(rest // 2, rest - len(problem)))
+      problem = shorten(problem, rest - len(where))
+    who = "" if subject in where else who
     self.where, self.problem, self.remedy, self.subject = where, problem, remedy, subject
-    who = f", subject {subject}" if subject and subject not in where else ""
-    super().__init__(" ".join(f"{where}{who}: {problem}; {remedy}".split()))
+    super().__init__(f"{where}{who}: {problem}; {remedy}")
 
   def __reduce__(self) -> tuple[Any, ...]:
     return DataError, (self.where, self.problem, self.remedy, self.subject)

@@ -209,6 +209,18 @@ PAIRS = people.pairs(["a", "b"], 2, 0)
     (lambda net: cj.cohort("wide", 1.5), r"Clinic.subjects=1.5: must be a whole number"),
     (lambda net: cj.cohort("wide", 2, device="cuff"), "device: is of type str; pass a cap_jax.clinics.Device"),
     (lambda net: cj.cohort("wide", 2, sites=("elbow",)), "elbow: not a site of the virtual cohort"),
+    (lambda net: cj.transfer(net, "fine_tuning", PAIRS, site=np.array([])), "site: is of type ndarray; pass the name"),
+    (lambda net: cj.pretrain(PAIRS, site=pandas.NA), "site: is of type NAType; pass the name"),
+    (lambda net: cj.cohort("wide", 2, sites=None), "sites=None: must be a tuple of sites"),
+    (lambda net: cj.cohort("wide", 2, sites=1.0), "sites=1.0: must be a tuple of sites"),
+    (lambda net: cj.datasets.rig(np.array(["NV", "CS"])), "not in the excerpt; choose one of NV, CS"),
+    (lambda net: cj.datasets.rig(pandas.NA), "state=<NA>: not in the excerpt"),
+    (lambda net: cj.Cohort([], {}).windows(reference=["aortic_root"]), "reference: is of type list; pass the name"),
+    (
+      lambda net: cj.windows([P], fs_hz=FS, subject=["a\nb"]),
+      "subject='a.nb': must have 255 characters at most, and no",
+    ),
+    (lambda net: cj.windows([P], fs_hz=FS, subject=["a" * 256]), "must have 255 characters at most"),
   ],
 )
 def test_what_cannot_be_is_one_line_with_a_remedy(net, call, message):

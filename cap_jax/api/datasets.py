@@ -30,7 +30,7 @@ def rig(state: str | None = None) -> Cohort:
     for entry in mcl.load().entries
   ]
   available = [name for name, number in states.items() if any(r.covariates["state"] == number for r in cleaned)]
-  if state is not None and state not in available:
+  if state is not None and not (isinstance(state, str) and state in available):
     raise InputError(f"state={state!r}: not in the excerpt; {suggest(str(state), available)}")
   selected = [one for one in cleaned if state is None or one.covariates["state"] == states[state]]
   return Cohort(selected, {"data": f"{readers.IN_VITRO}: {mcl.SOURCE}", "source": "mcl"}, readers.IN_VITRO)

@@ -11,9 +11,9 @@ import numpy as np
 import pandas
 
 from cap_jax import config
-from cap_jax.data import batches, conditioning, recordings
+from cap_jax.data import batches, conditioning, duplicates, recordings
 from cap_jax.signals import calibration as scales
-from cap_jax.types import DataError, InputError
+from cap_jax.types import LONGEST_NAME, DataError, InputError, is_visible
 
 SUBJECT = "subject"
 Windows = batches.Pairs | batches.Waves
@@ -126,7 +126,7 @@ def windows(
     y: aortic pressure [mmHg] on the same clock, in the same form; without it the windows are unlabelled.
     fs_hz: sampling rate [Hz]; a DataFrame may have a clock instead.
     subject: name of each record, or one name for all. Without it each record is a subject of its own, with a name
-      derived from its samples.
+      derived from its samples; equal records are one subject, with a warning.
     site: where x was measured.
     reference: where y was measured.
     hop_s: step from one window to the next [s]; 4 for windows that do not overlap, as for a test.
@@ -138,6 +138,7 @@ def windows(
 
   Raises:
     InputError: arrays do not fit together, a name is missing, or no record has a whole window.
+    LeakError: records of two subjects have the same wave.
   """
   check_sites(site, reference)
   spec = config.Windows(hop_s=real(hop_s, "hop_s"))
@@ -151,6 +152,8 @@ def windows(
     records = _with_covariates(_of_arrays(x, y, fs_hz, subject, site, reference), covariates)
   if not records:
     raise InputError("x: contains no record")
+  for remark in duplicates.check_records("subject", records):
+    warnings.warn(remark, stacklevel=2)
   conditioned = [conditioning.condition(one, config.Conditioning(fs_hz=spec.fs_hz))[0] for one in records]
   labelled = all(reference in one.signals for one in conditioned)
   pairs = batches.make_pairs(conditioned, site, spec, reference if labelled else site, gaps=True)
@@ -264,7 +267,10 @@ def _of_arrays(
     name_count = "" if subject is None else f", subject has {len(names)} names"
     raise InputError(f"x has {len(outside)} records{y_count}{name_count}; pass one of each per record")
   return [
-    recording({site: wave} if inside is None else {site: wave, reference: inside[k]}, fs_hz, None, name)
+    dataclasses.replace(
+      recording({site: wave} if inside is None else {site: wave, reference: inside[k]}, fs_hz, None, name),
+      record=f"record {k}",
+    )
     for k, (wave, name) in enumerate(zip(outside, names, strict=True))
   ]
 
@@ -290,6 +296,9 @@ def _names(subjects: Any) -> list[str]:
     names.append("" if missing else str(name).strip())
   if "" in names:
     raise InputError(f"subject: record {names.index('')} has no name; pass a name for each record")
+  for name in names:
+    if len(name) > LONGEST_NAME or not is_visible(name):
+      raise InputError(f"subject={name!r}: must have {LONGEST_NAME} characters at most, and no control characters")
   return names
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas
 from cap_jax import clinics, config
 from cap_jax.api import records
 from cap_jax.api.network import Network
-from cap_jax.data import batches, calibrate, datasets, recordings, splits
+from cap_jax.data import batches, calibrate, datasets, duplicates, recordings, splits
 from cap_jax.data.sources import virtual
 from cap_jax.inference import uncertainty, uncertainty_training
 from cap_jax.losses import tasks
@@ -59,11 +59,12 @@ def transfer(
     InputError: the strategy is unknown, reads windows that are missing, or cannot follow this source; or the windows
       are of another site.
     LeakError: a target subject is also in `source`, or a subject in `validation` is also used for training, or was used
-      for that of `net`.
+      for that of `net`; or one has the same waves as a subject of another name.
   """
   records.check_kind(net, Network, "net", "pass a network, as `cap_jax.load` returns")
   records.check_kind(strategy, (str, Strategy), "strategy", "pass a name or a Strategy")
   records.check_kind(budget, runs.Budget, "budget", "pass cap_jax.Budget(steps=…)")
+  records.check_kind(site, (str, type(None)), "site", "pass the name of an artery, such as radial")
   trained, place = net.checkpoint, site or net.checkpoint.site
   records.check_sites(place, trained.reference)
   _check_windows(
@@ -91,7 +92,7 @@ def _check_windows(source: checkpoint.Checkpoint, site: str, windows: Mapping[st
 
   Raises:
     InputError: they have no reference, were measured elsewhere, are not as long as the network's, or are in another unit.
-    LeakError: the source network has seen validation subjects.
+    LeakError: the source network has seen validation subjects, or two parts have the same waves under different names.
   """
   if source.scaling.unitless and site != source.site:
     raise InputError(
@@ -106,6 +107,9 @@ def _check_windows(source: checkpoint.Checkpoint, site: str, windows: Mapping[st
       records.check_unit(part, source.scaling.unitless, name)
   if (validation := windows["validation"]) is not None:
     source.check_unseen(validation.subjects)
+  target = {name: windows[name] for name in ("unlabelled", "labelled")}
+  duplicates.check_windows({"validation": validation}, {"source": windows["source"], **target})
+  duplicates.check_windows({"source": windows["source"]}, target)
 
 
 def _with_intervals(
@@ -245,7 +249,8 @@ class Cohort:
     Raises:
       InputError: the cohort has no waves of the site.
     """
-    records.check_kind(site, str, "site", "pass the name of an artery, such as radial")
+    for name, value in (("site", site), ("reference", reference)):
+      records.check_kind(value, str, name, "pass the name of an artery, such as radial")
     records.check_kind(calibration, config.Calibration, "calibration", "pass cap_jax.config.Calibration(kind=…)")
     scales.check(calibration)
     unitless = config.Signals(site, calibration=calibration).unitless
@@ -281,7 +286,7 @@ def cohort(
     InputError: the clinic or a site is unknown, or a number is out of range.
   """
   records.check_kind(name, str, "name", "pass the name of a clinic")
-  if isinstance(sites, str) or not all(isinstance(site, str) for site in sites):
+  if not isinstance(sites, Iterable) or isinstance(sites, str) or not all(isinstance(site, str) for site in sites):
     raise InputError(f"sites={sites!r}: must be a tuple of sites, such as ('radial',)")
   scenes = {**clinics.SOURCES, **clinics.SCENARIOS}
   if name not in scenes:
@@ -326,12 +331,13 @@ def pretrain(
 
   Raises:
     InputError: the task is unknown, the network cannot read such windows, or there are fewer than two subjects.
-    LeakError: a subject is in both training and validation.
+    LeakError: a subject is in both training and validation, or has two names there.
   """
   records.check_kind(task, str, "task", "pass the name of a task")
   if task not in tasks.TASKS:
     raise InputError(f"task {task!r} is unknown; {suggest(task, tasks.TASKS)}")
   records.check_kind(model, config.Model, "model", "pass a cap_jax.config.Model")
+  records.check_kind(site, str, "site", "pass the name of an artery, such as radial")
   spec = config.Training(steps=steps, learning_rate=2e-2, seed=seed)
   task_reference = tasks.TASKS[task].reference or site
   reference = "aortic_root" if task_reference == tasks.STUDY_REFERENCE else task_reference
@@ -345,16 +351,22 @@ def pretrain(
     pairs, validation = _held_out(pairs, seed, "people")
   records.check_windows(validation, "validation", labelled=True)
   records.check_site(validation, site, "validation", reference)
+  duplicates.check_windows({"validation": validation}, {"people": pairs})
   signals = config.Signals(site, calibration=calibration)
   for name, part in (("people", pairs), ("validation", validation)):
     records.check_unit(part, signals.unitless, name)
   trained, _ = runs.pretrain(pairs, validation, task, model, spec, signals, origin)
-  if task == "waveform":
-    head = uncertainty_training.fit_head(trained, pairs)
-    conservative = uncertainty_training.fit_fallback(trained, pairs, validation)
-    detector = uncertainty.OutlierDetector(
-      uncertainty_training.fit_detector(trained, pairs, steps), fallback=conservative
-    )
-    where = uncertainty_calibration.OF_SOURCE
-    trained = uncertainty.equip(trained, head, detector, pairs, validation, where, adapted=False)
-  return Network(trained)
+  return Network(_with_source_intervals(trained, pairs, validation, steps) if task == "waveform" else trained)
+
+
+def _with_source_intervals(
+  trained: checkpoint.Checkpoint, pairs: batches.Pairs, validation: batches.Pairs, steps: int
+) -> checkpoint.Checkpoint:
+  """Returns a source network with intervals that validation subjects calibrate."""
+  head = uncertainty_training.fit_head(trained, pairs)
+  conservative = uncertainty_training.fit_fallback(trained, pairs, validation)
+  detector = uncertainty.OutlierDetector(
+    uncertainty_training.fit_detector(trained, pairs, steps), fallback=conservative
+  )
+  where = uncertainty_calibration.OF_SOURCE
+  return uncertainty.equip(trained, head, detector, pairs, validation, where, adapted=False)

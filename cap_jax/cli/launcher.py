@@ -2,27 +2,38 @@
 
 import ast
 import contextlib
+import errno
 import importlib.metadata
 import io
 import os
 import pathlib
 import platform
+import re
 import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TextIO, cast
 
 import jax
 from absl import app, flags, logging
 
-from cap_jax import extras
+from cap_jax import extras, files
 from cap_jax.cli import arguments, output_folders
 from cap_jax.train import metrics_writer, training_state
 from cap_jax.train.clock import DivergedError
-from cap_jax.types import InputError, UnfitError
+from cap_jax.types import InputError, UnfitError, escape, message_of
 
 MODULES = {"import": "import_weights"}  # of commands whose names are keywords of Python
+_SOME_FILE, _QUOTED_PATH = "a file that this run writes", re.compile(r'"(/[^"]*)"')
+_PERMISSION = "check the permissions of the file and of its folder, or choose another folder"
+_MOVED = "if it was moved or removed while the command ran, put its folder back, or run the command with a new one"
+_REMEDIES = {
+  **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.ESTALE), _MOVED),
+  **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _PERMISSION),
+  errno.ENAMETOOLONG: "use a shorter name",
+}
+_CURSOR = re.compile(r"(\x1b\[A|[\r\n])*")  # what moves the cursor between several progress bars
 _STOPPED = "stopped; run the same command again to resume"
 _PROFILE = flags.DEFINE_string(
   "profile", None, "folder to create for a trace of the whole run, for TensorBoard or Perfetto"
@@ -105,6 +116,9 @@ def _parse(argv: list[str]) -> list[str]:
   if _asks_for_help(argv):  # absl ends it with status 1
     app.usage(shorthelp=True, writeto_stdout=True)
     sys.exit(0)
+  for word in argv:
+    if word.encode("utf-8", "backslashreplace").decode() != word:
+      fail(f"{word}: is not UTF-8 text; rename the file or the folder")
   try:
     return flags.FLAGS(arguments.normalised(argv))
   except flags.Error as error:
@@ -132,35 +146,74 @@ def launch(main: Callable[[], None]) -> None:
     for stream in (sys.stdout, sys.stderr):  # names of files need not be text
       if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
-    try:
-      with _traced():
-        main()
-      sys.stdout.flush()
-    except output_folders.FinishedError as finished:
-      print(finished)
-    except (InputError, DivergedError) as error:
-      fail(str(error))
-    except UnfitError as error:
-      fail(f"{error}; change the settings or add data")
-    except MemoryError:
-      fail("out of memory; use fewer subjects, shorter windows or smaller batches")
-    except KeyboardInterrupt:
-      print(f"\n{_STOPPED}", file=sys.stderr)
-      sys.stdout.flush()
-      sys.stderr.flush()
-      os._exit(130)  # the threads of XLA may still compute, and can crash while Python ends
-    except training_state.StopRequested:
-      sys.stdout.flush()
-      print(f"\n{_STOPPED}", file=sys.stderr)
-      sys.exit(training_state.EXIT_STOPPED)
-    except BrokenPipeError:  # the reader of the output has closed it
-      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-      sys.exit(1)
-    except OSError as error:  # a full disk, a folder that may not be written to, a name too long
-      place = error.filename or "a file that this run writes"
-      fail(f"{place}: {error.strerror or error}; free disk space, check the permissions or choose another folder")
+    with (
+      contextlib.redirect_stdout(_visible(sys.stdout, "\n\t")),
+      contextlib.redirect_stderr(_visible(sys.stderr, "\n\t\r")),
+    ):
+      _run(main)
 
   app.run(guarded, flags_parser=_parse)
+
+
+def _run(main: Callable[[], None]) -> None:
+  """Runs a program, and ends the process with a line on standard error if it fails."""
+  try:
+    with _traced():
+      main()
+    sys.stdout.flush()
+  except output_folders.FinishedError as finished:
+    print(finished)
+  except (InputError, DivergedError) as error:
+    fail(str(error))
+  except UnfitError as error:
+    fail(f"{error}; change the settings or add data")
+  except MemoryError:
+    fail("out of memory; use fewer subjects, shorter windows or smaller batches")
+  except KeyboardInterrupt:
+    print(f"\n{_STOPPED}", file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(130)  # the threads of XLA may still compute, and can crash while Python ends
+  except training_state.StopRequested:
+    sys.stdout.flush()
+    print(f"\n{_STOPPED}", file=sys.stderr)
+    sys.exit(training_state.EXIT_STOPPED)
+  except BrokenPipeError:  # the reader of the output has closed it
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(1)
+  except OSError as error:  # a full disk, a folder that may not be written to, a name too long
+    fail(_describe(error))
+  except (ValueError, RuntimeError) as error:  # a library reports errors of the system as its own
+    quoted = _QUOTED_PATH.search(str(error))
+    try:
+      with files.translate_os_errors(quoted.group(1) if quoted else _SOME_FILE):
+        raise
+    except OSError as cause:
+      fail(_describe(cause))
+
+
+def _describe(error: OSError) -> str:
+  """Returns the message of an error of the system: a full disk, a folder that may not be written to or is gone."""
+  remedy = _REMEDIES.get(error.errno or 0, "free disk space, check the permissions or choose another folder")
+  return f"{error.filename or _SOME_FILE}: {error.strerror or error}; {remedy}"
+
+
+class _VisibleText:
+  """A stream of text that writes control characters as escapes, because files and their names may contain some."""
+
+  def __init__(self, stream: TextIO, kept: str):
+    self._stream, self._kept = stream, kept
+
+  def write(self, text: str) -> int:
+    return self._stream.write(text if _CURSOR.fullmatch(text) else escape(text, self._kept))
+
+  def __getattr__(self, name: str) -> Any:
+    return getattr(self._stream, name)
+
+
+def _visible(stream: TextIO, kept: str) -> TextIO:
+  """Returns a stream that writes control characters other than those of `kept` as escapes."""
+  return cast(TextIO, _VisibleText(stream, kept))
 
 
 @contextlib.contextmanager
@@ -184,7 +237,7 @@ def fail(message: str) -> None:
   sys.stdout.flush()
   if flags.FLAGS.is_parsed() and _DEBUG.value and sys.exc_info()[0] is not None:
     traceback.print_exc()
-  print(f"error: {message}", file=sys.stderr)
+  print(f"error: {message_of(message)}", file=sys.stderr)
   sys.exit(2)
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import pathlib
 import pickle
+import stat
 import struct
 import tokenize
 import traceback
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import scipy.io.matlab
 
 from cap_jax.data import recordings
-from cap_jax.types import DataError, InputError
+from cap_jax.types import LONGEST_NAME, DataError, InputError, is_visible, message_of
 
 # Where records come from, as results say it.
 IN_SILICO, IN_VITRO, REAL = PLACES = ("in silico", "in vitro", "real records")
@@ -77,7 +78,7 @@ class DataSet:
     place: where the records come from, one of `PLACES`.
     subjects_known: whether the source identifies subjects; if not, each record counts as a subject.
     lost: errors of records that could not be listed.
-    notes: remarks on the whole data set for its users.
+    notes: remarks on the whole data set for its users, one line each.
   """
 
   name: str
@@ -90,6 +91,9 @@ class DataSet:
   subjects_known: bool = True
   lost: tuple[DataError, ...] = ()
   notes: tuple[str, ...] = ()
+
+  def __post_init__(self) -> None:
+    object.__setattr__(self, "notes", tuple(map(message_of, self.notes)))  # they quote files
 
   @property
   def subjects(self) -> tuple[str, ...]:
@@ -128,11 +132,15 @@ def reading(where: str, remedy: str, subject: str = "") -> Iterator[None]:
     except DAMAGE as error:
       if _is_own_mistake(error):
         raise
-      message = (str(error).strip() or type(error).__name__).splitlines()[0][:_LONGEST]
-      missing = isinstance(error, FileNotFoundError)
-      problem = (
-        f"no such file ({getattr(error, 'filename', None) or where})" if missing else f"cannot be read ({message})"
-      )
+      of_system = (
+        error.strerror if isinstance(error, OSError) else None
+      )  # without the name of the file, which `where` has
+      message = (of_system or str(error).strip() or type(error).__name__).splitlines()[0][:_LONGEST]
+      problem = f"cannot be read ({message})"
+      if isinstance(error, FileNotFoundError):
+        problem = f"no such file ({error.filename or where})"
+      elif isinstance(error, PermissionError):
+        remedy = "check the permissions of the file and of its folder"
       traceback.clear_frames(error.__traceback__)  # closes the files that they left open
       raise DataError(where, problem, remedy, subject) from error
 
@@ -145,20 +153,57 @@ def read(entry: Entry) -> recordings.Recording:
   """
   try:
     with reading(entry.where, "download the file again, or omit the record", entry.subject):
-      return entry.read()
+      recording = entry.read()
+      return dataclasses.replace(recording, notes=tuple(map(message_of, recording.notes)))
   except DataError as error:
     if error.subject:
       raise
     raise DataError(error.where, error.problem, error.remedy, entry.subject) from error
 
 
-def _is_text(name: str) -> bool:
-  """Returns whether a name can be written as UTF-8; file names may contain any bytes."""
+def _problem_of_names(entry: Entry) -> str:
+  """Returns what is wrong with the names of an entry, "" for nothing; file names may contain any bytes."""
   try:
-    name.encode("utf-8")
+    (entry.subject + entry.record + entry.where).encode("utf-8")
   except UnicodeEncodeError:
-    return False
-  return True
+    return "the name is not UTF-8 text"
+  for name in (entry.subject, entry.record):
+    if len(name) > LONGEST_NAME:
+      return f"the name has {len(name)} characters, more than {LONGEST_NAME}"
+    if not is_visible(name):
+      return "the name contains control characters"
+  return ""
+
+
+class _Files:
+  """The files that entries are read from, and the first name of each."""
+
+  def __init__(self) -> None:
+    self._identities: dict[str, tuple[int, ...] | None] = {}
+    self._first_names: dict[tuple[int, ...], str] = {}
+
+  def _identity(self, name: str) -> tuple[int, ...] | None:
+    """Returns what is equal for all names of one regular file, None if there is none or the system cannot tell."""
+    if name not in self._identities:
+      self._identities[name] = None
+      with contextlib.suppress(OSError, ValueError):
+        status = os.stat(name)
+        if stat.S_ISREG(status.st_mode) and status.st_ino:  # size and time, as some file systems share the numbers
+          self._identities[name] = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    return self._identities[name]
+
+  def other_name(self, where: str) -> str:
+    """Returns another name under which the file of an entry occurred before, "" if there is none.
+
+    Args:
+      where: of the entry: a file, the record of a header without its suffix, or `FILE: position`.
+    """
+    for name in (where.rpartition(": ")[0], where, f"{where}.hea"):
+      identity = self._identity(name) if name else None
+      if identity is not None:
+        first = self._first_names.setdefault(identity, name)
+        return first if first != name else ""
+    return ""
 
 
 def gather(
@@ -170,20 +215,24 @@ def gather(
     listed: entries and errors in any order.
 
   Returns:
-    The entries, sorted by subject and record, and the errors. The second of two records of one name is an error.
+    The entries, sorted by subject and record, and the errors. The second of two records of one name is an error, and so
+    are the records of a file that was listed before under another name.
   """
   entries: dict[tuple[str, str], Entry] = {}
   lost: list[DataError] = []
+  files = _Files()
   for item in listed:
     if isinstance(item, DataError):
       lost.append(item)
-    elif not _is_text(item.subject + item.record + item.where):
-      where = item.where.encode("utf-8", "backslashreplace").decode()
-      lost.append(DataError(where, "the name is not UTF-8 text", "rename the file"))
-    elif (item.subject, item.record) in entries:
-      first = entries[item.subject, item.record].where
-      problem = f"duplicate record {item.record!r}, first at {first}"
-      lost.append(DataError(item.where, problem, "use a unique name for each record of a subject", item.subject))
+      continue
+    problem, remedy = _problem_of_names(item), "rename the file or the subject"
+    if not problem and (item.subject, item.record) in entries:
+      problem = f"duplicate record {item.record!r}, first at {entries[item.subject, item.record].where}"
+      remedy = "use a unique name for each record of a subject"
+    elif not problem and (other := files.other_name(item.where)):
+      problem, remedy = f"is the same file as {other}", "keep one name of the file"
+    if problem:
+      lost.append(DataError(item.where, problem, remedy, item.subject))
     else:
       entries[item.subject, item.record] = item
   ordered = sorted(entries.values(), key=lambda entry: (entry.subject, entry.record))
@@ -205,8 +254,13 @@ def of_the_user(
     path: path that the data set was listed from.
     channels: requested channel → signal, or None.
     notes: remarks for the user.
+
+  Raises:
+    DataError: the path is one file, and it cannot be used.
   """
   entries, lost = gather(listed)
+  if lost and not entries and os.path.isfile(path):
+    raise lost[0]
   return DataSet(
     name=name,
     entries=entries,

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import concurrent.futures.process
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -9,14 +10,24 @@ import multiprocessing
 import os
 import pathlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tqdm
 
 from cap_jax import config, files, own_files, worker_processes
-from cap_jax.data import conditioning, datasets, recordings, schema, shards, store, subject_partition
+from cap_jax.data import (
+  conditioning,
+  datasets,
+  duplicates,
+  recordings,
+  schema,
+  shards,
+  splits,
+  store,
+  subject_partition,
+)
 from cap_jax.types import DataError, InputError
 
 
@@ -158,31 +169,43 @@ def prepare(
   if dataset.lost and strict:
     raise dataset.lost[0]
   root = pathlib.Path(output)
+  groups = _groups(dataset, shard_records)
+  with _locked(root):
+    inputs = _inputs(dataset.path, root)
+    _write_plan(root, dataset, spec, how, shard_records, inputs)
+    if store.exists(root):  # finished, or interrupted after its manifest was written
+      return _tidied(root)
+    own = own_files.begin(root)
+    try:
+      done = _write(root, groups, spec, workers, strict)
+      return _finish(root, dataset, spec, how, [done[name] for name, _ in groups], inputs)
+    except InputError as error:
+      good = any(path.stat().st_size > len("[]") for path in root.glob(f"shard-*/{store.RECORDS}"))
+      if isinstance(error, splits.LeakError) or not good:  # other data are needed: nothing to resume from
+        own.remove(root)
+        own.end()
+      raise
+
+
+@contextlib.contextmanager
+def _locked(root: pathlib.Path) -> Iterator[None]:
+  """Makes the folder of a store, unless it exists, and locks it. Removes one that it made and that stays empty.
+
+  Raises:
+    InputError: it is a file, or another process prepares there.
+  """
   is_new = not root.exists()
   try:
     own_files.makedirs(root)
   except FileExistsError as error:
     raise InputError(f"--output={root}: is a file; choose a folder") from error
-  groups = _groups(dataset, shard_records)
   try:
     with files.lock_folder(root, wait=False):
-      inputs = _inputs(dataset.path, root)
-      _write_plan(root, dataset, spec, how, shard_records, inputs)
-      if store.exists(root):  # finished, or interrupted after its manifest was written
-        return _tidied(root)
-      own = own_files.begin(root)
-      try:
-        done = _write(root, groups, spec, workers, strict)
-        return _finish(root, dataset, spec, how, [done[name] for name, _ in groups], inputs)
-      except DataError:
-        if not any(path.stat().st_size > len("[]") for path in root.glob(f"shard-*/{store.RECORDS}")):
-          own.remove(root)  # no good record: nothing to resume from
-          own.end()
-        raise
+      yield
   except BlockingIOError as error:
     raise InputError(f"--output={root}: another process is running there; wait for it to finish") from error
   finally:
-    if is_new and not os.listdir(root):
+    if is_new and root.is_dir() and not os.listdir(root):
       root.rmdir()
 
 
@@ -242,18 +265,12 @@ def _finish(
       else {"where": str(root), "problem": "the data set is empty", "remedy": "check --path", "subject": ""}
     )
     raise DataError(**details)
-  units: dict[str, str] = {}
-  for shard in nonempty:
-    for name, unit in shard["units"].items():
-      if units.setdefault(name, unit) != unit:
-        raise DataError(
-          str(root / shard["name"]),
-          f"{name} is in {unit}, but earlier records are in {units[name]}",
-          "prepare records of each unit separately",
-        )
-  split = subject_partition.divide(
-    [record for shard in nonempty for record in store.read_records(root / shard["name"])], how
-  )
+  units = _units(root, nonempty)
+  written = [
+    store.Shard(root / shard["name"], shard["samples"], store.read_records(root / shard["name"])) for shard in nonempty
+  ]
+  equal = duplicates.check_shards(dataset.path, written, dataset.place)
+  split = subject_partition.divide([record for shard in written for record in shard.records], how)
   split.save(root / store.SPLIT)
   entries = [{name: shard[name] for name in ("name", "records", "samples", "sha256")} for shard in nonempty]
   manifest = {
@@ -266,7 +283,7 @@ def _finish(
     "inputs_sha256": hashlib.sha256(json.dumps(inputs).encode()).hexdigest(),
     "place": dataset.place,
     "subjects_known": dataset.subjects_known,
-    "notes": [*dataset.notes, *dict.fromkeys(note for shard in summaries for note in shard["notes"])],
+    "notes": [*dataset.notes, *equal, *dict.fromkeys(note for shard in summaries for note in shard["notes"])],
     "conditioning": dataclasses.asdict(spec),
     "units": dict(sorted(units.items())),
     "sha256": hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest(),
@@ -284,6 +301,24 @@ def _finish(
   with files.write_atomically(root / store.MANIFEST) as (partial,), open(partial, "w", encoding="utf-8") as file:
     json.dump(schema.cleaned(manifest), file, indent=1)
   return _tidied(root)
+
+
+def _units(root: pathlib.Path, summaries: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+  """Returns signal → unit of all shards.
+
+  Raises:
+    DataError: a signal has several.
+  """
+  units: dict[str, str] = {}
+  for shard in summaries:
+    for name, unit in shard["units"].items():
+      if units.setdefault(name, unit) != unit:
+        raise DataError(
+          str(root / shard["name"]),
+          f"{name} is in {unit}, but earlier records are in {units[name]}",
+          "prepare records of each unit separately",
+        )
+  return units
 
 
 def _tidied(root: pathlib.Path) -> store.Store:

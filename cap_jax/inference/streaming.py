@@ -10,8 +10,9 @@ A PPG without a unit is scaled window by window, as everywhere. A wave that a cu
 the last seconds, where `reconstruct` uses all beats of the record.
 """
 
+import hashlib
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,31 +21,67 @@ from cap_jax.data import batches
 from cap_jax.inference import uncertainty
 from cap_jax.signals import beats, filters, quality, spectra, windows
 from cap_jax.signals import calibration as scales
-from cap_jax.train import checkpoint
+from cap_jax.train import checkpoint, training_state
 from cap_jax.types import InputError
 
 LONGEST_S = 2.5  # a beat at 24 a minute
 _UNKNOWN = np.zeros(spectra.BANDS, np.float32)
+_UNCHANGED = "pass the state that `begin` or the last call returned, unchanged"
 
 
 class StreamState(NamedTuple):
-  """The past of a stream.
+  """The past of a stream. `begin` and each call return one; it cannot be made by hand.
 
   Attributes:
     past_t: its last peripheral samples at its own rate, in its own unit; (0,) at the beginning and after a gap.
     covariates: of the patient.
     log_power_k: (band,) mean spectrum of the windows so far, for a network that reads its circumstances.
     windows: number of these windows.
+    network: digest of the network and the rate of the stream.
+    digest: digest of all other fields.
   """
 
   past_t: np.ndarray
   covariates: Mapping[str, float]
   log_power_k: np.ndarray
   windows: int = 0
+  network: str = ""
+  digest: str = ""
 
   def after_gap(self) -> "StreamState":
-    """Returns the state for the first beat after a gap; what is known of the patient stays."""
-    return self._replace(past_t=np.zeros(0))
+    """Returns the state for the first beat after a gap; what is known of the patient stays.
+
+    Raises:
+      InputError: the state was changed.
+    """
+    return self.checked()._replace(past_t=np.zeros(0)).with_digest()
+
+  def with_digest(self) -> "StreamState":
+    """Returns the state with fields as arrays, and with their digest.
+
+    Raises:
+      InputError: a field is of another kind.
+    """
+    try:
+      past_t, log_power_k = (np.asarray(part, dtype=float) for part in (self.past_t, self.log_power_k))
+      values = {str(name): float(value) for name, value in self.covariates.items()}
+    except (TypeError, ValueError, AttributeError) as error:
+      raise InputError(f"state: a field is not as `begin` makes it ({error}); {_UNCHANGED}") from error
+    digest = hashlib.sha256(repr([self.network, self.windows, sorted(values.items()), past_t.shape]).encode())
+    for array in (past_t, log_power_k):
+      digest.update(np.ascontiguousarray(array).data)
+    return StreamState(past_t, values, log_power_k, self.windows, self.network, digest.hexdigest())
+
+  def checked(self) -> "StreamState":
+    """Returns the state with fields as arrays; they may be lists after a state was stored.
+
+    Raises:
+      InputError: a field was changed, or the state was made by hand.
+    """
+    state = self.with_digest()
+    if state.digest != self.digest:
+      raise InputError(f"state: was changed or made by hand; {_UNCHANGED}")
+    return state
 
 
 class StreamedBeat(NamedTuple):
@@ -61,6 +98,22 @@ class StreamedBeat(NamedTuple):
   half_width_mmhg: np.ndarray
   out_of_distribution: bool | None
   unknown_level: str
+
+
+def _samples(beat_t: Any) -> np.ndarray:
+  """Returns a beat as an array of numbers, NaN where it is masked.
+
+  Raises:
+    InputError: it contains something else.
+  """
+  try:
+    masked = isinstance(beat_t, np.ma.MaskedArray)
+    array = np.ma.filled(beat_t.astype(float), np.nan) if masked else np.asarray(beat_t)
+    if array.dtype.kind not in "biufO":
+      raise TypeError
+    return array.astype(float)
+  except (TypeError, ValueError, OverflowError) as error:
+    raise InputError("the beat must be an array of numbers (time,)") from error
 
 
 class StreamingNetwork:
@@ -91,6 +144,9 @@ class StreamingNetwork:
       raise InputError(f"fs_hz={fs_hz}: must be 20 to 10000")
     self._trained, self._fs_hz = trained, fs_hz
     self._keep = int(np.ceil((trained.windows.seconds + 1) * fs_hz))
+    self._digest = training_state.fingerprint(
+      trained.params, repr((trained.model, trained.scaling, trained.signals)), float(fs_hz)
+    )
     self._read(np.full(trained.windows.samples, 90.0), dict.fromkeys(trained.model.covariates, 0.0), _UNKNOWN)
 
   def begin(self, covariates: Mapping[str, float] | None = None) -> StreamState:
@@ -112,7 +168,7 @@ class StreamingNetwork:
     if self._calibration.kind != "none":
       scales.reading(self._calibration, values, "the stream")
     scales.check_reading(values, "the stream")
-    return StreamState(np.zeros(0), values, _UNKNOWN)
+    return StreamState(np.zeros(0), values, _UNKNOWN.copy(), 0, self._digest).with_digest()
 
   def __call__(self, state: StreamState, beat_t: np.ndarray) -> tuple[StreamState, StreamedBeat]:
     """Reconstructs the aortic wave of one beat.
@@ -126,12 +182,11 @@ class StreamingNetwork:
       The state for the next call, and the reconstruction.
 
     Raises:
-      InputError: it is no beat: too short or too long, with a gap, or outside the range of an artery.
+      InputError: it is no beat: too short or too long, with a gap, or outside the range of an artery. Or the state is not
+        one of this network and rate, or was changed.
     """
-    try:
-      beat_t = np.asarray(beat_t, dtype=float)
-    except (TypeError, ValueError) as error:
-      raise InputError("the beat must be an array of numbers (time,)") from error
+    state = self._checked(state)
+    beat_t = _samples(beat_t)
     self._check(beat_t)
     past_t = np.concatenate([state.past_t, beat_t])[-max(self._keep, len(beat_t)) :]
     window_t, own, clock_s = self._window(self._calibrated(past_t, state.covariates), len(beat_t))
@@ -146,7 +201,7 @@ class StreamingNetwork:
     width = (intervals.wave if intervals else np.nan) * np.interp(at_s, clock_s, reading.sigma_bt[0, own])
     is_ood = bool(uncertainty.out_of_distribution(intervals, reading.ood_b)[0]) if intervals else None
     beat = StreamedBeat(aortic, width, is_ood, self._trained.unknown_level)
-    return StreamState(past_t, state.covariates, log_power_k, count), beat
+    return StreamState(past_t, state.covariates, log_power_k, count, self._digest).with_digest(), beat
 
   @property
   def _calibration(self) -> config.Calibration:
@@ -159,6 +214,16 @@ class StreamingNetwork:
     levels = scales.levels(past_t, self._fs_hz)
     gain, offset = scales.affine(self._calibration, levels, covariates, "the stream")
     return gain * past_t + offset
+
+  def _checked(self, state: Any) -> StreamState:
+    if not isinstance(state, StreamState):
+      raise InputError(f"state: is a {type(state).__name__}; {_UNCHANGED}")
+    checked = state.checked()
+    if checked.network != self._digest:
+      raise InputError(
+        "state: is of another network or of another sampling rate; begin a stream of this one with `begin`"
+      )
+    return checked
 
   def _check(self, beat_t: np.ndarray) -> None:
     seconds = beat_t.size / self._fs_hz

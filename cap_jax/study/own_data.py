@@ -10,7 +10,7 @@ import numpy as np
 
 from cap_jax import config
 from cap_jax.baselines import systolic
-from cap_jax.data import batches, calibrate, conditioning, datasets, recordings
+from cap_jax.data import batches, calibrate, conditioning, datasets, duplicates, recordings
 from cap_jax.haemodynamics import indices
 from cap_jax.inference import reconstruct as reconstruction
 from cap_jax.inference import uncertainty
@@ -114,6 +114,7 @@ def gather(
       lost.append(error)
   if not usable:
     raise lost[0] if lost else InputError("--path: contains no record; check the path")
+  notes += duplicates.check_records("the data set", usable)
   all_windows = batches.make_pairs(usable, trained.site, spec, trained.site, gaps=True).unlabelled()
   paired = batches.make_pairs(measured, trained.site, spec, trained.reference, gaps=True) if measured else None
   return UserWindows(paired, all_windows, tuple(lost), tuple(notes))

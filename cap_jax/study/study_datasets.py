@@ -18,6 +18,7 @@ from cap_jax.data import (
   calibrate,
   conditioning,
   datasets,
+  duplicates,
   recordings,
   simulated_clinics,
   splits,
@@ -340,6 +341,7 @@ def load_target(study: study_config.Study, fold: int = 0) -> Target:
 
   Raises:
     InputError: the store lacks a signal, a part of its split, or enough labelled subjects.
+    splits.LeakError: the stores of source and target have the same wave under two names.
   """
   if study.target_data:
     return _load_stored_target(study, fold)
@@ -383,6 +385,9 @@ def _without_overlap(study: study_config.Study) -> config.Windows:
 
 def _load_stored_target(study: study_config.Study, fold: int) -> Target:
   opened = store.open_store(study.target_data)
+  if study.source_data:
+    parts = subject_partition.TRAINING, subject_partition.VALIDATION
+    duplicates.check_stores(store.open_store(study.source_data), parts, opened)
   subjects_of = folds.target_subjects(study, opened)
   signals, peripheral_only = (study.site, study.reference), (study.site, study.site)
   pool, validation_names, test_names = folds.of_fold(folds.candidates(study, opened), study, fold)

@@ -6,6 +6,7 @@ import os
 import shutil
 
 import numpy as np
+import pandas
 import pytest
 
 from cap_jax import config, files
@@ -25,7 +26,6 @@ from cap_jax.data import (
 from cap_jax.data.sources import DATASETS
 from cap_jax.study import study_config, study_datasets
 from cap_jax.types import DataError, InputError
-from tests.data.sources import write
 from tests.signals.test_synchrony import pulses
 
 SPEC = config.Conditioning()
@@ -539,7 +539,9 @@ def _stop_after_a_shard(monkeypatch, written):
 def _tables(folder):
   """A data set of two subjects in CSV files."""
   folder.mkdir(exist_ok=True)
-  write.csv_folder(folder)
+  for number, subject in enumerate(("P01", "P02")):
+    columns = {"time_s": np.arange(40 * 125) / 125, "radial_pressure_mmhg": pulses(125.0, 40, 0.08, seed=number)}
+    pandas.DataFrame(columns).to_csv(folder / f"{subject}.csv", index=False)
   return DATASETS["csv"](str(folder))
 
 

@@ -1,13 +1,19 @@
 """What all experiments share: configs from flags, a given source, covariates."""
 
+import contextlib
 import dataclasses
+import errno
+import io
+import os
+import sys
 import types
 
 import pytest
+import tqdm
 from ml_collections import ConfigDict
 
 from cap_jax import config
-from cap_jax.cli import arguments, reconstruct, study_flags
+from cap_jax.cli import arguments, launcher, reconstruct, study_flags
 from cap_jax.data import scalings
 from cap_jax.study import study_config
 from cap_jax.train import checkpoint
@@ -107,3 +113,116 @@ def test_a_field_of_a_strategy_is_a_flag():
     "multi_task/transducer": {"learning_rate": 4e-3},
     "fine_tuning": {"init_from_source": ("f", "r")},
   }
+
+
+@pytest.fixture
+def no_profile(monkeypatch):
+  monkeypatch.setattr(launcher, "_PROFILE", types.SimpleNamespace(value=None))
+
+
+def ended(capsys, main):
+  """What the program `main` printed to standard error before it ended with status 2."""
+  with pytest.raises(SystemExit, match="2"):
+    launcher._run(main)
+  return capsys.readouterr().err
+
+
+def raising(error):
+  def main():
+    raise error
+
+  return main
+
+
+@pytest.mark.parametrize(
+  ("text", "place", "said"),
+  [
+    (
+      'FAILED_PRECONDITION: Error writing local file "/data/store/shard-00000.partial/radial/zarr.json": Failed to open: Not a directory '
+      "[os_error_code='20']",
+      "/data/store/shard-00000.partial/radial/zarr.json",
+      os.strerror(errno.ENOTDIR),
+    ),
+    ("cannot rename a to b: No such file or directory", "a file that this run writes", os.strerror(errno.ENOENT)),
+  ],
+)
+@pytest.mark.parametrize("kind", [ValueError, RuntimeError])
+@pytest.mark.usefixtures("no_profile")
+def test_a_library_that_lost_its_folder_is_one_line_with_a_remedy(capsys, kind, text, place, said):
+  assert ended(capsys, raising(kind(text))) == (
+    f"error: {place}: {said}; if it was moved or removed while the command ran, put its folder back, or run the command with a new one\n"
+  )
+
+
+@pytest.mark.usefixtures("no_profile")
+def test_mistakes_are_raised_as_they_are():
+  with pytest.raises(ValueError, match="shapes do not match"):
+    launcher._run(raising(ValueError("shapes do not match")))
+
+
+@pytest.mark.usefixtures("no_profile")
+def test_a_folder_that_is_gone_and_a_full_disk_have_their_own_remedies(capsys):
+  gone = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "/data/runs/split.json.partial-1")
+  assert "put its folder back" in ended(capsys, raising(gone))
+  full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/runs/x")
+  assert ended(capsys, raising(full)).endswith("free disk space, check the permissions or choose another folder\n")
+
+
+@pytest.mark.usefixtures("no_profile")
+def test_an_error_of_any_kind_is_one_short_line(capsys):
+  hostile = "x\x1b[2J\u202e\n" * 50_000
+  for error in (
+    config_error(hostile),
+    OSError(5, "bad", hostile),
+    launcher.UnfitError(hostile),
+  ):
+    line = ended(capsys, raising(error))
+    assert line.startswith("error: x")
+    assert line[:-1].isprintable()
+    assert len(line) < 520
+
+
+def config_error(text):
+  return InputError(f"x: {text} is unknown; choose another")
+
+
+def test_control_characters_are_printed_as_escapes():
+  out = io.StringIO()
+  with contextlib.redirect_stdout(launcher._visible(out, "\n\t")):
+    print("a\tb\nnote: P\x1b[31m1 \u202e \x9b \r é")
+    sys.stdout.flush()
+  assert out.getvalue() == "a\tb\nnote: P\\x1b[31m1 \\u202e \\x9b \\r é\n"
+
+
+def test_progress_bars_stay_as_they_are_and_print_no_control_characters_of_names():
+  plain, seen = io.StringIO(), io.StringIO()
+  for stream in (plain, launcher._visible(seen, "\n\t\r")):
+    with tqdm.tqdm(total=3, file=stream, desc="records", mininterval=0, ascii=True, bar_format="{desc} {n}") as bar:
+      for _ in tqdm.tqdm(range(2), file=stream, desc="windows", mininterval=0, ascii=True, bar_format="{desc} {n}"):
+        bar.update()
+  assert "\x1b[A" in seen.getvalue()
+  assert seen.getvalue() == plain.getvalue()
+  named = io.StringIO()
+  with tqdm.tqdm(total=1, file=launcher._visible(named, "\n\t\r"), desc="P\x1b[2J"):
+    pass
+  assert "P\\x1b[2J" in named.getvalue()
+  assert "\x1b[2J" not in named.getvalue()
+
+
+def test_an_argument_that_is_no_text_is_refused(capsys):
+  with pytest.raises(SystemExit, match="2"):
+    launcher._parse(["program", "--output=folder/\udcff"])
+  assert capsys.readouterr().err == "error: --output=folder/\\udcff: is not UTF-8 text; rename the file or the folder\n"
+
+
+@pytest.mark.usefixtures("no_profile")
+@pytest.mark.parametrize(
+  ("code", "remedy"),
+  [
+    (errno.EACCES, "check the permissions of the file and of its folder, or choose another folder"),
+    (errno.ENAMETOOLONG, "use a shorter name"),
+  ],
+)
+def test_errors_of_the_system_have_remedies_of_their_own(capsys, code, remedy):
+  error = OSError(code, os.strerror(code), "/data/x.csv")
+  assert ended(capsys, raising(error)) == f"error: /data/x.csv: {os.strerror(code)}; {remedy}\n"

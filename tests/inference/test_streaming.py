@@ -2,6 +2,8 @@
 
 import dataclasses
 import itertools
+import json
+import pickle
 
 import jax
 import numpy as np
@@ -190,3 +192,64 @@ def test_what_is_no_network_no_rate_and_no_reading_is_refused(trained):
     network.begin({"cuff_sbp_mmhg": 80, "cuff_dbp_mmhg": 120})
   with pytest.raises(InputError, match="must be an array of numbers"):
     network(network.begin(), ["a", "b"])
+
+
+@pytest.mark.quick
+def test_a_state_that_no_stream_has_made_is_refused(ppg_network):
+  t = np.arange(2500) / FS_HZ
+  x = np.exp(-(((t % 0.8) - 0.25) ** 2) / 0.01)
+  stream = streaming.StreamingNetwork(ppg_network, FS_HZ)
+  state, _ = stream(stream.begin({"age": 63}), x[100:200])
+  changed_t = state.past_t.copy()
+  changed_t[3] = np.nan
+  for given, said in (
+    (None, "state: is a NoneType; pass the state that `begin` or the last call returned, unchanged"),
+    (tuple(state), "state: is a tuple; pass"),
+    (streaming.StreamState(np.zeros(300), {"age": 63.0}, np.zeros(8)), "state: was changed or made by hand; pass"),
+    (state._replace(past_t=changed_t), "state: was changed or made by hand"),
+    (state._replace(past_t=state.past_t[::2]), "state: was changed or made by hand"),
+    (state._replace(past_t=None), "state: a field is not as `begin` makes it|state: was changed"),
+    (state._replace(past_t="abc"), "state: a field is not as `begin` makes it"),
+    (state._replace(covariates=None), "state: a field is not as `begin` makes it"),
+    (state._replace(covariates={"age": 64.0}), "state: was changed or made by hand"),
+    (state._replace(covariates={"age": "old"}), "state: a field is not as `begin` makes it"),
+    (state._replace(log_power_k=state.log_power_k + np.nan), "state: was changed or made by hand"),
+    (state._replace(windows=7), "state: was changed or made by hand"),
+    (state._replace(network="", digest=""), "state: was changed or made by hand"),
+  ):
+    with pytest.raises(InputError, match=said):
+      stream(given, x[200:300])
+    if isinstance(given, streaming.StreamState):
+      with pytest.raises(InputError, match=said):
+        given.after_gap()
+  other = dataclasses.replace(ppg_network, params=jax.tree.map(lambda leaf: leaf + 1, ppg_network.params))
+  for network, fs_hz in ((ppg_network, 2 * FS_HZ), (other, FS_HZ)):
+    with pytest.raises(
+      InputError, match="state: is of another network or of another sampling rate; begin a stream of this one"
+    ):
+      streaming.StreamingNetwork(network, fs_hz)(state, x[200:300])
+
+
+@pytest.mark.quick
+def test_a_state_can_be_stored_and_goes_on_in_another_process_of_the_same_network(ppg_network):
+  t = np.arange(2500) / FS_HZ
+  x = np.exp(-(((t % 0.8) - 0.25) ** 2) / 0.01)
+  stream = streaming.StreamingNetwork(ppg_network, FS_HZ)
+  state, _ = stream(stream.begin({"age": 63}), x[100:200])
+  again = streaming.StreamingNetwork(dataclasses.replace(ppg_network), FS_HZ)
+  expected = stream(state, x[200:300])[1].aortic_mmhg
+  as_text = json.loads(json.dumps([part.tolist() if isinstance(part, np.ndarray) else part for part in state]))
+  for stored in (pickle.loads(pickle.dumps(state)), streaming.StreamState(*as_text)):
+    np.testing.assert_array_equal(again(stored, x[200:300])[1].aortic_mmhg, expected)
+    again(stored.after_gap(), x[200:300])
+
+
+@pytest.mark.quick
+def test_what_a_mask_hides_of_a_beat_is_missing_and_complex_samples_are_refused(ppg_network):
+  x = np.exp(-((np.arange(100) / FS_HZ - 0.25) ** 2) / 0.01)
+  stream = streaming.StreamingNetwork(ppg_network, FS_HZ)
+  with pytest.raises(InputError, match="contains 2 missing samples"):
+    stream(stream.begin({"age": 63}), np.ma.MaskedArray(x, np.isin(np.arange(100), (3, 4))))
+  for given in (x + 1j, x.astype("datetime64[s]"), [[1, 2], [3]], {"x": 1}):
+    with pytest.raises(InputError, match="must be an array of numbers"):
+      stream(stream.begin({"age": 63}), given)

@@ -187,7 +187,10 @@ def table(
   with datasets.reading(str(path), _REMEDY):
     most = text_blocks.count(path, dialect.encoding)
     folders.check_size(str(path), most * (_SUBJECT_BYTES if texts else 8 * len(columns)))
-    rows = text_blocks.Rows(path, dialect.encoding, dialect.delimiter, dialect.preamble + dialect.header, len(names))
+    rows = text_blocks.Rows(
+      path=path, encoding=dialect.encoding, delimiter=dialect.delimiter,
+      skip=dialect.preamble + dialect.header, columns=len(names),
+    )  # fmt: skip
     blocks: list[pandas.DataFrame] = []
     numbers, count, lines = np.empty((0 if texts else len(columns), most)), 0, 0
     for block in rows:
@@ -325,6 +328,14 @@ def _files(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.Ent
   return listed
 
 
+def _normalised(root: pathlib.Path, subject: str) -> str:
+  """Returns the shortest of the names that a subject's file has in a folder: P01 for ./P01."""
+  try:
+    return os.path.relpath(root / subject, root)
+  except ValueError:  # not a file name
+    return subject
+
+
 def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> tuple[list[datasets.Entry | DataError], list[str]]:
   """Lists the subjects of `subjects.csv`. Returns them, and remarks on the cells that are no numbers."""
   path = root / SUBJECTS
@@ -339,13 +350,15 @@ def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> tuple[list[datas
     cells = cells.map(lambda cell: cell.replace(",", ".") if isinstance(cell, str) else cell)
   parsed = cells.map(number_parsing.number)
   for row, (_, values) in enumerate(subjects.iterrows(), start=1):
-    subject, where = str(values[SUBJECT]).strip(), f"{path}: data row {row}"
+    written, where = str(values[SUBJECT]).strip(), f"{path}: data row {row}"
+    subject = _normalised(root, written)
     file = root / f"{subject}.csv"
     try:
-      if subject in ("", "nan"):
+      if written in ("", "nan"):
         raise DataError(where, "the subject has no name", "add a name")
       if subject in row_of_subject:
-        problem = f"duplicate subject, first in data row {row_of_subject[subject]}"
+        other = "" if written == subject else f"{written!r} is a "
+        problem = f"{other}duplicate subject, first in data row {row_of_subject[subject]}"
         raise DataError(where, problem, "keep one row per subject", subject)
       row_of_subject[subject] = row
       folders.check_within(root, file)
