@@ -45,6 +45,7 @@ def _opened(path: pathlib.Path) -> Iterator[pyarrow.parquet.ParquetFile]:
       remedy = f"write a file for each subject; {folders.MOST_GB} extends the limit too"
       raise DataError(str(path), f"has {cells:.3g} numbers, more than {_MOST_CELLS * folders.extension():.3g}", remedy)
     yield file
+  pyarrow.default_memory_pool().release_unused()
 
 
 def _number_columns(file: pyarrow.parquet.ParquetFile) -> list[str]:

@@ -189,10 +189,10 @@ def _check_packets(path: pathlib.Path, wanted: Collection[str]) -> None:
       raise DataError(str(path), "consists of millions of packets, more than are read", remedy)
 
 
-def _tracks_of(
+def _values(
   file: vitaldb.VitalFile, path: pathlib.Path, channels: Collection[str]
-) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, float]]:
-  """Returns track → (clock, wave), and the median of each numeric.
+) -> tuple[dict[str, tuple[np.ndarray, float, str]], dict[str, float]]:
+  """Returns track → (wave, rate, unit), and the median of each numeric.
 
   Raises:
     DataError: they are too large.
@@ -203,21 +203,32 @@ def _tracks_of(
   slow = sum(rate for rate in rates.values() if rate < max(rates.values()))
   # each numeric is read once a second
   others = sum(max(1.0, float(found[name].srate)) for name in NUMERICS if name in found)
-  folders.check_size(
-    str(path), seconds * (8 * (sum(rates.values()) + sum({*rates.values()}) + others) + _SPLINE_BYTES * slow)
-  )
+  samples = sum(rates.values()) + sum({*rates.values()}) + others  # of waves, clocks and numerics
+  folders.check_size(str(path), seconds * (8 * samples + _SPLINE_BYTES * slow))
+  waves = {
+    name: (np.asarray(file.to_numpy([name], 1 / rate)).reshape(-1), rate, str(found[name].unit))
+    for name, rate in rates.items()
+    if rate > 0 and found[name].recs
+  }
+  medians = {
+    covariate: _median(np.asarray(file.to_numpy([name], 1.0), dtype=float))
+    for name, covariate in NUMERICS.items()
+    if name in found
+  }
+  return waves, medians
+
+
+def _with_clocks(waves: dict[str, tuple[np.ndarray, float, str]]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+  """Returns track → (clock, wave); those of one rate share a clock. Empties `waves`, whose memory is needed."""
   clocks: dict[tuple[int, float], np.ndarray] = {}
-  tracks, medians = {}, {}
-  for name, rate in rates.items():
-    if rate > 0 and found[name].recs:
-      wave = np.asarray(file.to_numpy([name], 1 / rate), dtype=float).reshape(-1)
-      if (wave.size, rate) not in clocks:
-        clocks[wave.size, rate] = np.arange(wave.size) / rate
-      tracks[name] = clocks[wave.size, rate], wave
-  for name, covariate in NUMERICS.items():
-    if name in found:
-      medians[covariate] = _median(np.asarray(file.to_numpy([name], 1.0), dtype=float))
-  return tracks, medians
+  tracks = {}
+  for name in list(waves):
+    wave, rate, _ = waves.pop(name)
+    if (wave.size, rate) not in clocks:
+      clocks[wave.size, rate] = np.arange(wave.size, dtype=float)
+      clocks[wave.size, rate] /= rate
+    tracks[name] = clocks[wave.size, rate], wave.astype(float)
+  return tracks
 
 
 def _read_vital(
@@ -228,13 +239,14 @@ def _read_vital(
     # the package prints errors and returns what it could read
     with folders.bounded(str(path)), contextlib.redirect_stdout(io.StringIO()) as reader_output:
       file = vitaldb.VitalFile(os.path.abspath(files.regular(path)), [*channels, *NUMERICS])
-      tracks, medians = _tracks_of(file, path, channels)
-      units = {name: file.find_track(name).unit for name in tracks}
-      del file  # before the waves are copied
-  if problem := reader_output.getvalue().strip():
-    if problem.endswith("file:"):  # without a reason: there was no memory
-      raise folders.too_large(str(path))
-    raise DataError(str(path), f"damaged file ({problem.splitlines()[0]})", _REMEDY, subject)
+      waves, medians = _values(file, path, channels)
+      del file  # before clocks are made
+    if problem := reader_output.getvalue().strip():
+      if problem.endswith("file:"):  # without a reason: there was no memory
+        raise folders.too_large(str(path))
+      raise DataError(str(path), f"damaged file ({problem.splitlines()[0]})", _REMEDY, subject)
+    units = {name: unit for name, (_, _, unit) in waves.items()}
+    tracks = _with_clocks(waves)
   return _make(str(path), subject, path.stem, channels, tracks, units, {**covariates, **medians})
 
 
@@ -247,8 +259,11 @@ def _read_track(path: pathlib.Path, shape: tables.Shape) -> tuple[np.ndarray, np
     if timed_rows.size < 2:
       raise DataError(str(path), "contains no times", _REMEDY)
     first, last = timed_rows[0], timed_rows[-1]
-    step_s = (time_s[last] - time_s[first]) / (last - first)
-    time_s = time_s[first] + step_s * (np.arange(time_s.size) - first)
+    begin_s, step_s = time_s[first], (time_s[last] - time_s[first]) / (last - first)
+    time_s[:] = np.arange(time_s.size)  # in place, because a record may fill the memory that it may take
+    time_s -= first
+    time_s *= step_s
+    time_s += begin_s
   return time_s, value
 
 

@@ -17,8 +17,9 @@ from cap_jax.data import datasets
 from cap_jax.data.sources import DATASETS
 from cap_jax.train import weight_files
 from cap_jax.types import InputError
-from tests.data.sources import hostile_cases, hostile_links, hostile_sizes
+from tests.data.sources import hostile_cases, hostile_edges, hostile_links, hostile_sizes
 
+EDGES = hostile_edges.CASES
 CASES = {**hostile_cases.CASES, **hostile_sizes.CASES, **hostile_links.CASES}
 # seconds to write or to read
 SLOW = {
@@ -85,7 +86,7 @@ def _too_long(number, frame):
 
 
 def _read(title, path):
-  name, channels, _ = CASES[title]
+  name, channels, _ = (CASES | EDGES)[title]
   signal.signal(signal.SIGPROF, _too_long)
   before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, _worked_s()
   signal.setitimer(signal.ITIMER_PROF, LONGEST_S)
@@ -107,7 +108,7 @@ def main() -> None:
   for title in titles:
     folder = root / title / "files"
     folder.mkdir(parents=True)
-    path = _apart(lambda title=title, folder=folder: os.fsdecode(CASES[title][2](folder)), _MOST_PATIENT_S)
+    path = _apart(lambda title=title, folder=folder: os.fsdecode((CASES | EDGES)[title][2](folder)), _MOST_PATIENT_S)
     if path is None:
       raise RuntimeError(f"{title} was not written")
     patience_s = _FOR_A_PIPE_S if "pipe" in title else _MOST_PATIENT_S

@@ -55,3 +55,16 @@ def test_it_is_refused_at_once(case, quick):
 @pytest.mark.parametrize("case", sorted(hostile.SLOW))
 def test_it_is_refused_at_once_too(case, slow):
   check(slow[case])
+
+
+@pytest.fixture(scope="module")
+def edges(tmp_path_factory):
+  return run(tmp_path_factory.mktemp("edges"), list(hostile.EDGES))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", hostile.EDGES)
+def test_the_largest_honest_record_is_read_within_the_same_limits(case, edges):
+  assert edges[case]["said"].startswith("READ "), edges[case]
+  assert edges[case]["seconds"] < hostile.LONGEST_S
+  assert edges[case]["grown_mb"] < 1000
