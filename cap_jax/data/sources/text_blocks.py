@@ -107,7 +107,7 @@ def count(path: str | os.PathLike[str], encoding: str) -> int:
   return 1 + sum(text.count(b"\n") - sum(map(text.count, comments)) for text in _decoded(path, encoding))
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(kw_only=True)
 class Rows:
   """The lines of a table after its header.
 
