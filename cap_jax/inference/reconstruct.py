@@ -9,157 +9,21 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import scipy.ndimage
 
 from cap_jax.data import batches, calibrate, conditioning, recordings
-from cap_jax.inference import pretrained, uncertainty
+from cap_jax.inference import pieces, pretrained, uncertainty
 from cap_jax.inference.reconstructed_wave import Beat as Beat  # also for its users
-from cap_jax.inference.reconstructed_wave import BeatTable, Gap, ReconstructedWave, RegularClock, Stretch, WaveSource
-from cap_jax.signals import beat_quality, beats, blocks, clocks, filters, quality, windows
+from cap_jax.inference.reconstructed_wave import BeatTable, ReconstructedWave, Stretch, WaveSource
+from cap_jax.signals import beats, quality, windows
 from cap_jax.signals import calibration as scales
 from cap_jax.train import checkpoint
 from cap_jax.train.uncertainty_calibration import UncertaintyCalibration
 from cap_jax.types import InputError
 
-# faults of a beat that make a wave wrong; ectopic beats are valid
-_FAULTS = {"flat": "flat", "clipped": "clipped", "damped": "damped", "flush": "flushed", "motion": "moved"}
-_FLUSHED = "a part of a beat that is flushed"
-_LEAST_BEATS = 4
 # most that a foot of the aortic wave may be ahead of the peripheral one; a monitor may delay a PPG
 _LEAD_S, _LEAD_OF_PPG_S = 0.2, 0.45
-_BETWEEN = 2  # up to so many beats between two bad ones are bad too
 _PRESSURES = {"systolic": "sbp", "diastolic": "dbp", "pulse": "pp", "mean": "map"}  # with their names in `Beat`
 _WINDOWS = 1024  # read at once
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Piece:
-  """A usable span on the network's clock, extended by its own beats.
-
-  Attributes:
-    span: samples of the record.
-    clock: of the network.
-    steps_s: median steps of the clock of the network and of that of the record in the span.
-    wave_t: (time,) peripheral wave. The aortic one takes its place as the windows are read.
-    feet: (beat + 1,) feet of the peripheral wave.
-    pressures: its pressures between them.
-    own: the samples of the span itself.
-    starts: first samples of its windows.
-  """
-
-  span: quality.Span
-  clock: RegularClock
-  steps_s: tuple[float, float]
-  wave_t: np.ndarray
-  feet: np.ndarray
-  pressures: beats.BeatPressures
-  own: slice
-  starts: np.ndarray
-
-
-def _on_own_clock(time_s: np.ndarray, p_t: np.ndarray, span: quality.Span, fs_hz: float) -> tuple[np.ndarray, float]:
-  """Returns the pressure in a span at the network's rate from its first sample on, and the median step of the record in it [s]."""
-  own_s, wave_t = time_s[span.start : span.stop], p_t[span.start : span.stop]
-  clock, step_s = RegularClock(float(own_s[0]), 0, fs_hz), clocks.median_step(own_s)
-  count = int(np.floor((own_s[-1] - own_s[0]) * fs_hz + 1e-6)) + 1
-  resampled_t, reach = np.empty(count), filters.reach(step_s, 1 / fs_hz)
-  for start, stop in blocks.cut(count):
-    at_s = clock.at_s(start, stop)
-    first, last = (int(place) for place in np.searchsorted(own_s, at_s[[0, -1]]))
-    near = slice(max(first - reach, 0), last + reach)
-    resampled_t[start:stop] = filters.resample(own_s[near], wave_t[near], at_s, (step_s, 1 / fs_hz))
-  return resampled_t, step_s
-
-
-def _rails_at(time_s: np.ndarray, rails_t: np.ndarray, first_s: float, count: int, fs_hz: float) -> np.ndarray:
-  """Returns where a record was cut off, on the network's clock.
-
-  Args:
-    time_s: (time,) clock of the record [s].
-    rails_t: (time,) where it was cut off.
-    first_s: first time of the network's clock [s].
-    count: samples of the result.
-    fs_hz: rate of the network.
-  """
-  at_rails, clock = np.zeros(count, dtype=bool), RegularClock(first_s, 0, fs_hz)
-  for start, stop in blocks.cut(count):
-    at_s = clock.at_s(start, stop)
-    first, last = (int(place) for place in np.searchsorted(time_s, at_s[[0, -1]]))
-    near = slice(max(first - 1, 0), last + 1)
-    at_rails[start:stop] = np.interp(at_s, time_s[near], rails_t[near].astype(float)) > 0
-  return at_rails
-
-
-def _without_faults(
-  time_s: np.ndarray, p_t: np.ndarray, good: list[quality.Span], fs_hz: float, pressure: bool
-) -> tuple[list[quality.Span], list[quality.Span]]:
-  """Splits usable spans into what remains without faulty beats, and the faulty beats, joined.
-
-  Faulty beats are clipped, damped, flushed, flat or moved; the training saw none of them either (`data.conditioning`).
-  A few beats between two faulty ones count as faulty, and so does less than a beat. A record of fewer than
-  `_LEAST_BEATS` has no neighbours to compare a beat with, so nothing is removed.
-  """
-  valid_t = quality.is_plausible(p_t) if pressure else None
-  rails_t = beat_quality.at_rails(p_t, 1 / clocks.median_step(time_s), valid_t)
-  waves = [_on_own_clock(time_s, p_t, span, fs_hz)[0] for span in good]
-  firsts_s = [float(time_s[span.start]) for span in good]
-  rails = [
-    _rails_at(time_s, rails_t, first_s, len(wave_t), fs_hz) for first_s, wave_t in zip(firsts_s, waves, strict=True)
-  ]
-  assessed = beat_quality.assess_pieces(waves, fs_hz, pressure, rails)
-  if sum(max(len(own.feet) - 1, 0) for own in assessed) < _LEAST_BEATS:
-    # a record of one beat is taken as periodic, but pieces between losses would have the rhythm of the losses
-    whole = [len(good) == 1 or len(own.feet) >= 2 for own in assessed]
-    kept = [span for span, is_whole in zip(good, whole, strict=True) if is_whole]
-    short = [span for span, is_whole in zip(good, whole, strict=True) if not is_whole]
-    return kept, [quality.Span(span.start, span.stop, "no whole beat between losses") for span in short]
-  intact, lost = [], []
-  for span, first_s, (feet, faults, flushed_ends) in zip(good, firsts_s, assessed, strict=True):
-    if len(feet) < 2:
-      lost.append(quality.Span(span.start, span.stop, "no whole beat"))
-      continue
-    bad_k = np.logical_or.reduce([faults[name] for name in _FAULTS])
-    bad_k = scipy.ndimage.binary_closing(np.pad(bad_k, _BETWEEN), np.ones(_BETWEEN + 1, dtype=bool))[_BETWEEN:-_BETWEEN]
-    edges = span.start + np.searchsorted(time_s[span.start : span.stop], first_s + feet / fs_hz)
-    # the incomplete beat next to a bad one is bad too
-    edges[0], edges[-1] = span.start if bad_k[0] else edges[0], span.stop if bad_k[-1] else edges[-1]
-    first, stop = span.start, span.stop
-    if flushed_ends[0] and edges[0] > first:
-      first = int(edges[0])
-      lost.append(quality.Span(span.start, first, _FLUSHED))
-    if flushed_ends[1] and edges[-1] < stop:
-      stop = int(edges[-1])
-      lost.append(quality.Span(stop, span.stop, _FLUSHED))
-    for run in np.ma.clump_masked(np.ma.masked_where(bad_k, bad_k)):
-      a, b = int(edges[run.start]), int(edges[run.stop])
-      names = [name for name in _FAULTS if faults[name][run].any()]
-      lost.append(quality.Span(a, b, f"beats that are {' or '.join(_FAULTS[name] for name in names)}"))
-      if a > first:
-        intact.append(quality.Span(first, a))
-      first = b
-    if first < stop:
-      intact.append(quality.Span(first, stop))
-  return intact, lost
-
-
-def _prepare(time_s: np.ndarray, p_t: np.ndarray, span: quality.Span, trained: checkpoint.Checkpoint) -> _Piece:
-  spec = trained.windows
-  wave, step_s = _on_own_clock(time_s, p_t, span, spec.fs_hz)
-  count = wave.size
-  spare = max(spec.samples - count, 2 * spec.margin)
-  before = spare // 2
-  wave = windows.extend_periodically(wave, spec.fs_hz, before, spare - before)
-  feet = beats.find_feet(wave, spec.fs_hz)
-  return _Piece(
-    span=span,
-    clock=RegularClock(float(time_s[span.start]), before, spec.fs_hz),
-    steps_s=(1 / spec.fs_hz, step_s),
-    wave_t=wave,
-    feet=feet,
-    pressures=beats.pressures(wave, feet),
-    own=slice(before, before + count),
-    starts=windows.starts_covering(len(wave), spec.samples, spec.samples // 2),
-  )
 
 
 def paired_feet(
@@ -212,7 +76,7 @@ def _pair(feet: np.ndarray, found: np.ndarray, size: int, fs_hz: float, site: st
 
 
 def _beats(
-  piece: _Piece, aortic_t: np.ndarray, sigma_t: np.ndarray, trained: checkpoint.Checkpoint, factor: float
+  piece: pieces.Piece, aortic_t: np.ndarray, sigma_t: np.ndarray, trained: checkpoint.Checkpoint, factor: float
 ) -> dict[str, np.ndarray]:
   """Returns attribute of `Beat` → (beat,) of the beats of a piece."""
   fs_hz = trained.windows.fs_hz
@@ -260,30 +124,20 @@ def _check(trained: checkpoint.Checkpoint, recording: recordings.Recording) -> N
     scales.check_reading(recording.covariates, recording.subject)
 
 
-def _pieces(trained: checkpoint.Checkpoint, time_s: np.ndarray, p_t: np.ndarray) -> tuple[list[_Piece], list[Gap]]:
-  """Returns the usable spans of a wave, and the gaps between them."""
-  pressure = recordings.is_pressure(trained.site)
-  good, lost = quality.find_spans(time_s, p_t) if pressure else quality.find_finite(time_s, p_t)
-  good, faulty = _without_faults(time_s, p_t, good, trained.windows.fs_hz, pressure)
-  lost += faulty
-  short = [span for span in good if time_s[span.stop - 1] - time_s[span.start] < beats.SHORTEST_S]
-  lost += [quality.Span(span.start, span.stop, "shorter than one beat") for span in short]
-  gaps = [
-    Gap(float(time_s[max(g.start - (g.start == g.stop), 0)]), float(time_s[max(g.stop - 1, g.start)]), g.reason)
-    for g in sorted(lost, key=lambda span: span.start)
-  ]
-  short_starts = {span.start for span in short}
-  return [_prepare(time_s, p_t, span, trained) for span in good if span.start not in short_starts], gaps
-
-
 def _read(
-  trained: checkpoint.Checkpoint, pieces: Sequence[_Piece], subject: str, covariates: Mapping[str, float]
+  trained: checkpoint.Checkpoint,
+  cut: Sequence[pieces.Piece],
+  waves: list[np.ndarray],
+  subject: str,
+  covariates: Mapping[str, float],
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
   """Reads the windows of the pieces, some at once.
 
   Args:
     trained: the network.
-    pieces: the pieces, in order.
+    cut: the pieces, in order.
+    waves: (time,) peripheral wave of each. The aortic wave takes its place as the windows are read, and is removed once the
+      next piece is asked for.
     subject: name of the subject.
     covariates: of the subject.
 
@@ -291,31 +145,62 @@ def _read(
     The aortic wave of each piece and its σ, (time,) [mmHg], and the detector's logits of its windows, (window,).
   """
   spec = trained.windows
-  number_b = np.repeat(np.arange(len(pieces)), [len(piece.starts) for piece in pieces])
-  start_b = np.concatenate([piece.starts for piece in pieces])
+  number_b = np.repeat(np.arange(len(cut)), [len(piece.starts) for piece in cut])
+  start_b = np.concatenate([piece.starts for piece in cut])
 
   def windows_of(rows: slice) -> batches.Waves:
     places = zip(number_b[rows].tolist(), start_b[rows].tolist(), strict=True)
-    x_bt = np.stack([pieces[number].wave_t[start : start + spec.samples] for number, start in places])
+    x_bt = np.stack([waves[number][start : start + spec.samples] for number, start in places])
     values = {name: np.full(len(x_bt), value, np.float32) for name, value in covariates.items()}
     return batches.Waves(x_bt, np.full(len(x_bt), subject), values)
 
   readings = uncertainty.read_in_groups(trained, len(start_b), windows_of, _WINDOWS)
   reading, row = next(readings), 0
-  for piece in pieces:
-    sigma_t = np.empty(len(piece.wave_t), np.float32)
-    aortic, sigma = (windows.Blend(piece.starts, spec.samples, spec.margin, x_t) for x_t in (piece.wave_t, sigma_t))
+  for number, piece in enumerate(cut):
+    sigma_t = np.empty(len(waves[number]), np.float32)
+    blends = [windows.Blend(piece.starts, spec.samples, spec.margin, place_t) for place_t in (waves[number], sigma_t)]
     logits: list[np.ndarray] = []
     missing = len(piece.starts)
     while missing:
       if row == len(reading.y_bt):
         reading, row = next(readings), 0
       part = slice(row, min(row + missing, len(reading.y_bt)))
-      aortic.add(reading.y_bt[part])
-      sigma.add(reading.sigma_bt[part])
+      for blend, values_bt in zip(blends, (reading.y_bt, reading.sigma_bt), strict=True):
+        blend.add(values_bt[part])
       logits.append(reading.ood_b[part])
       row, missing = part.stop, missing - (part.stop - part.start)
-    yield aortic.wave_t, sigma.wave_t, np.concatenate(logits)
+    yield waves[number], sigma_t, np.concatenate(logits)
+    waves[number] = np.zeros(0)
+
+
+def _stretches(
+  trained: checkpoint.Checkpoint,
+  cut: Sequence[pieces.Piece],
+  waves: list[np.ndarray],
+  subject: str,
+  covariates: Mapping[str, float],
+) -> tuple[list[Stretch], BeatTable, np.ndarray]:
+  """Reconstructs pieces. Returns them, their beats, and the detector's logits of their windows, (window,).
+
+  Args:
+    trained: the network.
+    cut: the pieces, in order.
+    waves: (time,) peripheral wave of each; removed.
+    subject: name of the subject.
+    covariates: of the subject.
+  """
+  intervals = trained.uncertainty_calibration
+  factor = intervals.csbp if intervals else float("nan")
+  stretches: list[Stretch] = []
+  columns: list[dict[str, np.ndarray]] = []
+  logits: list[np.ndarray] = []
+  for piece, (aortic_t, sigma_t, ood_b) in zip(cut, _read(trained, cut, waves, subject, covariates), strict=True):
+    # a day is kept in single precision, which resolves 10⁻⁵ mmHg
+    stretches.append(Stretch(piece.span, piece.clock, piece.steps_s, aortic_t.astype(np.float32), sigma_t))
+    columns.append(_beats(piece, aortic_t, sigma_t, trained, factor))
+    logits.append(ood_b)
+  beat_table = BeatTable({name: np.concatenate([one[name] for one in columns]) for name in columns[0]})
+  return stretches, beat_table, np.concatenate(logits)
 
 
 def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording) -> ReconstructedWave:
@@ -343,27 +228,22 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
   # samples that are implausible for longer stay as they are, which tells the reason of the gap
   losses = quality.short_losses(time_s, ~(quality.is_plausible(p_t) if pressure else np.isfinite(p_t)))
   p_t = quality.fill(time_s, p_t, losses)
-  pieces, gaps = _pieces(trained, time_s, p_t)
-  if not pieces:
+  cut, waves, gaps = pieces.cut(time_s, p_t, pressure, trained.windows)
+  if not cut:
     reasons = ", ".join(dict.fromkeys(gap.reason for gap in gaps)) or "too short"
     raise InputError(f"{subject}: no usable segment of one beat or more ({reasons}); use another record")
+  if pressure:
+    p_t = p_t.astype(np.float32)  # it is only shown from here on
+  stretches, found, ood_b = _stretches(trained, cut, waves, subject, covariates)
   intervals = trained.uncertainty_calibration
-  wave_factor, csbp_factor = (intervals.wave, intervals.csbp) if intervals else (float("nan"),) * 2
-  stretches: list[Stretch] = []
-  columns: list[dict[str, np.ndarray]] = []
-  logits: list[np.ndarray] = []
-  for piece, (aortic_t, sigma_t, ood_b) in zip(pieces, _read(trained, pieces, subject, covariates), strict=True):
-    stretches.append(Stretch(piece.span, piece.clock, piece.steps_s, aortic_t, sigma_t))
-    columns.append(_beats(piece, aortic_t, sigma_t, trained, csbp_factor))
-    logits.append(ood_b)
-  found = BeatTable({name: np.concatenate([one[name] for one in columns]) for name in columns[0]})
   ood_fraction = float("nan")
   if intervals is not None:
-    ood_fraction = float(uncertainty.out_of_distribution(intervals, np.concatenate(logits)).mean())
+    ood_fraction = float(uncertainty.out_of_distribution(intervals, ood_b).mean())
   return ReconstructedWave(
     time_s=written_s,
     source=WaveSource(
-      time_s=time_s, wave_t=p_t, bridged=losses, stretches=stretches, pressure=pressure, factor=wave_factor
+      time_s=time_s, wave_t=p_t, bridged=losses, stretches=stretches, pressure=pressure,
+      factor=intervals.wave if intervals else float("nan"),
     ),
     ood_fraction=ood_fraction,
     beats=found,
@@ -399,10 +279,10 @@ def summary(estimates: Sequence[Beat]) -> dict[str, dict[str, float]]:
   rhythm.
   """
   names = [field.name for field in dataclasses.fields(Beat) if field.name != "time_s"]
-  columns = estimates.columns if isinstance(estimates, BeatTable) else {}
-  values = {
-    name: columns.get(name, np.array([getattr(beat, name) for beat in estimates])) for name in names if estimates
-  }
+  if isinstance(estimates, BeatTable):
+    values = {name: estimates.columns[name] for name in names if estimates}
+  else:
+    values = {name: np.array([getattr(beat, name) for beat in estimates]) for name in names if estimates}
   known = {name: v for name, v in values.items() if np.isfinite(v).all()}
   statistics = {name: {"mean": float(v.mean()), "sd": float(v.std())} for name, v in known.items()}
   if "hr_bpm" in statistics:

@@ -188,42 +188,52 @@ def table(
     most = text_blocks.count(path, dialect.encoding)
     folders.check_size(str(path), most * (_SUBJECT_BYTES if texts else 8 * len(columns)))
     rows = text_blocks.Rows(
-      path=path, encoding=dialect.encoding, delimiter=dialect.delimiter,
-      skip=dialect.preamble + dialect.header, columns=len(names),
+      path=path, encoding=dialect.encoding, delimiter=dialect.delimiter, skip=dialect.preamble + dialect.header,
+      columns=len(names),
     )  # fmt: skip
     blocks: list[pandas.DataFrame] = []
-    numbers, count, lines = np.empty((0 if texts else len(columns), most)), 0, 0
+    numbers, count, lines = [np.empty(0 if texts else most) for _ in columns], 0, 0
     for block in rows:
-      frame = _frame(block, names, sorted(places), dialect, texts)
+      frame = _numbers(block, names, places, dialect) if not texts else None
+      frame = _cells(block, names, places, dialect, texts) if frame is None else frame
       lines += len(frame)
-      frame = frame.dropna(how="all").rename(columns=places)
+      frame = frame.dropna(how="all")
       if texts:
         blocks.append(frame)
       else:
-        for place, name in enumerate(columns):
-          numbers[place, count : count + len(frame)] = _parse_column(path, frame[name], count)
+        for name, column in zip(columns, numbers, strict=True):
+          column[count : count + len(frame)] = _parse_column(path, frame[name], count)
       count += len(frame)
   if not lines:
     raise DataError(str(path), "the file contains a header but no rows", "add a row for each sample")
   if texts:
     result = pandas.concat(blocks, ignore_index=True)
   else:
-    result = pandas.DataFrame(dict(zip(columns, numbers[:, :count], strict=True)), copy=False)
+    filled = {name: column[:count] for name, column in zip(columns, numbers, strict=True)}
+    result = pandas.DataFrame(filled, copy=False)
   result.attrs["comments"] = rows.comments
   return result
 
 
-def _frame(
-  block: bytes, names: Sequence[str], places: Sequence[int], dialect: Dialect, texts: bool
+def _numbers(
+  block: bytes, names: Sequence[str], places: Mapping[int, str], dialect: Dialect
+) -> pandas.DataFrame | None:
+  """Returns columns of plain numbers of a block of lines, None if it has other cells."""
+  columns = number_parsing.fixed_point(block, len(names), list(places), dialect.delimiter, dialect.decimal)
+  return None if columns is None else pandas.DataFrame(dict(zip(places.values(), columns, strict=True)), copy=False)
+
+
+def _cells(
+  block: bytes, names: Sequence[str], places: Mapping[int, str], dialect: Dialect, texts: bool
 ) -> pandas.DataFrame:
-  """Returns the columns at some places of a block of lines, by place."""
+  """Returns columns of a block of lines, as text or as pandas understands them."""
   options = {**dialect.options, **number_parsing.PRECISION, "dtype": str if texts else None, "low_memory": False}
   with warnings.catch_warnings():
     warnings.simplefilter("ignore", pandas.errors.ParserWarning)  # trailing commas
     frame: pandas.DataFrame = pandas.read_csv(
-      io.BytesIO(block), names=range(len(names)), usecols=list(places), index_col=False, **options
+      io.BytesIO(block), names=range(len(names)), usecols=sorted(places), index_col=False, **options
     )
-  return frame
+  return frame.rename(columns=places)
 
 
 def _parse_column(path: pathlib.Path, column: pandas.Series, before: int) -> np.ndarray:

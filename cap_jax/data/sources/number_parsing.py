@@ -1,10 +1,11 @@
-"""Parses the cells of a table as numbers. Where pandas reads a table, pass it `PRECISION`.
+"""Parses the cells of a table as numbers, each as the nearest float. Where pandas reads a table, pass it `PRECISION`.
 
 The default number parsers of pandas 2.3 abort the whole process at an exponent of ten digits. Those of 3.1 do not, and
 there the option no longer exists.
 """
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,58 @@ import pandas
 PRECISION: dict[str, Any] = (
   {} if tuple(int(part) for part in pandas.__version__.split(".")[:2]) >= (3, 1) else {"float_precision": "round_trip"}
 )
+
+_LARGEST = 2.0**53  # below it, floats hold all integers
+_POWERS = 10.0 ** np.arange(23)  # exact, as their factors of five fit into a float
+
+
+def fixed_point(block: bytes, width: int, places: Sequence[int], delimiter: str, point: str) -> list[np.ndarray] | None:
+  """Parses columns of plain numbers, such as −78.125, several times as fast as a parser of any number.
+
+  The digits of a number without its point, and the power of ten below them, are exact floats, so their ratio is the float
+  nearest to the number.
+
+  Args:
+    block: lines of cells without quotes.
+    width: number of columns.
+    places: which of them to parse.
+    delimiter: between cells.
+    point: decimal mark.
+
+  Returns:
+    Each column, (line,), NaN for an empty cell; None if the lines are of another kind or length.
+  """
+  mark, dot = delimiter.encode(), point.encode()
+  if block.translate(None, b"0123456789-\n" + mark + dot):
+    return None
+  characters = np.frombuffer(block, np.uint8)
+  at = np.flatnonzero((characters == ord(mark)) | (characters == ord(dot)) | (characters == ord("\n")))
+  is_dot, is_line = characters[at] == ord(dot), characters[at] == ord("\n")
+  ends = np.flatnonzero(~is_dot)  # of cells
+  lines = np.count_nonzero(is_line)
+  if ends.size != lines * width or not is_line[ends[width - 1 :: width]].all() or (is_dot[1:] & is_dot[:-1]).any():
+    return None
+  has_dot = is_dot[ends - 1]
+  decimals = np.where(has_dot, at[ends] - at[ends - 1] - 1, 0)
+  length = np.diff(at[ends], prepend=-1) - 1 - has_dot  # without the point
+  empty = length == 0
+  digits = np.frombuffer(block.translate(bytes.maketrans(mark + b"\n", b",,"), dot), np.uint8)
+  if empty.any():
+    if has_dot[empty].any() or decimals.max() >= _POWERS.size:
+      return None
+    digits = np.insert(digits, (np.cumsum(length + 1) - 1)[empty], ord("0"))
+  try:
+    with warnings.catch_warnings():
+      warnings.simplefilter("error", DeprecationWarning)  # of what is no integer
+      integers = np.fromstring(digits.tobytes(), np.int64, sep=",")
+  except (DeprecationWarning, ValueError):
+    return None
+  if integers.size != ends.size or decimals.max() >= _POWERS.size:
+    return None
+  if integers.max() >= _LARGEST or integers.min() <= -_LARGEST:
+    return None
+  numbers = np.where(empty, np.nan, integers / _POWERS[decimals]).reshape(lines, width)
+  return [numbers[:, place] for place in places]
 
 
 def number(cell: object) -> float:
