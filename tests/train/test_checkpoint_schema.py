@@ -10,6 +10,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import tensorstore
 
 from cap_jax import config
 from cap_jax.data import batches, scalings
@@ -271,6 +272,15 @@ def test_a_file_of_gigabytes_is_refused_unread(folder, name):
   assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
 
 
+def test_parameters_that_no_file_holds_are_refused(folder):
+  """What is not stored is read as zeros."""
+  signed_checkpoint.change(folder, ("model", "channels"), 1 << 14)
+  with pytest.raises(
+    checksummed.DamagedError, match=r"params: has 7\d{5} bytes, too few for the \d{11} bytes of param"
+  ):
+    checkpoint.load(folder)
+
+
 def test_a_file_is_hashed_in_blocks(folder):
   """Those of a training state have no size that its header implies."""
   content = checksummed.read_header(folder, (6,), "")
@@ -282,6 +292,22 @@ def test_a_file_is_hashed_in_blocks(folder):
     assert tracemalloc.get_traced_memory()[1] < 20e6
   finally:
     tracemalloc.stop()
+
+
+def test_a_parameter_in_chunks_larger_than_itself_is_refused(folder):
+  """One of 4 GB of zeros takes 130 kB."""
+  base = {"driver": "file", "path": str(folder / "params")}
+  database = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result()
+  key = "f.embed.matrix.bias/.zarray"
+  metadata = json.loads(database.read(key).result().value)
+  assert metadata["chunks"] == metadata["shape"] == [72]
+  database.write(key, json.dumps({**metadata, "chunks": [10**9]}).encode()).result()
+  signed_checkpoint.sign(folder, arrays=True)
+  message = (
+    r"parameter f/embed/matrix/bias of shape \(72,\) is stored in chunks of \(1000000000,\); copy the checkpoint"
+  )
+  with pytest.raises(InputError, match=message):
+    checkpoint.load(folder)
 
 
 def test_headers_of_all_formats_have_the_fields_of_the_dataclasses():
