@@ -34,6 +34,7 @@ from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
 from cap_jax.signals import spectra
 from cap_jax.train import filter_blend
+from cap_jax.types import InputError
 
 _NAME = Text(1)
 _COUNT = Whole(0, 1 << 53)
@@ -64,9 +65,9 @@ MODEL = Fields(
 WINDOWS = Fields(
   {
     "fs_hz": Number(60, 20_000),  # the rates of recordings, of which `config.Windows` needs 60 Hz
-    "seconds": Number(1e-3, 2e4),  # 2²⁰ samples at 60 Hz
+    "seconds": Number(1e-3, 600),  # `config.Windows` knows the largest number of samples
     "hop_s": Number(1e-5, 1e6),
-    "margin_s": Number(1e-5, 1e4),
+    "margin_s": Number(1e-5, 600),
   }
 )
 _ERROR_MMHG = Number(-50, 50)  # as `config.Calibration`
@@ -212,8 +213,26 @@ def fault_of(content: Mapping[str, Any]) -> Fault | None:
   Args:
     content: the header.
   """
-  checks = (_fault_of_scaling, _fault_of_unit, _fault_of_context, _fault_of_uncertainty, _fault_of_blend)
+  checks = (
+    _fault_of_settings,
+    _fault_of_scaling,
+    _fault_of_unit,
+    _fault_of_context,
+    _fault_of_uncertainty,
+    _fault_of_blend,
+  )
   return next((fault for fault in (one(content) for one in checks) if fault), None)
+
+
+def _fault_of_settings(content: Mapping[str, Any]) -> Fault | None:
+  """Returns what the dataclasses of the settings refuse."""
+  try:
+    config.Model(**{**content["model"], "covariates": tuple(content["model"]["covariates"])})
+    config.Windows(**content["windows"])
+    config.Calibration(**content["calibration"])
+  except InputError as error:
+    return "", str(error)
+  return None
 
 
 def _fault_of_scaling(content: Mapping[str, Any]) -> Fault | None:

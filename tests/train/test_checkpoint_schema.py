@@ -77,6 +77,8 @@ _RADIAL = [
   (("windows", "fs_hz"), _NAN, r"windows\.fs_hz is NaN, must be a number from 60 to 20000"),
   (("windows", "fs_hz"), 0, r"windows\.fs_hz is 0, must be a number"),
   (("windows", "fs_hz"), True, r"windows\.fs_hz is true, must be a number"),
+  (("windows", "seconds"), 300.0, "needs at least 60 Hz and at most 32768 samples"),
+  (("windows", "seconds"), 4000.0, r"windows\.seconds is 4000.0, must be a number from 0.001 to 600"),
   (("windows", "seconds"), None, r"windows\.seconds is null"),
   (("model", "covariates"), ["age"], r'model\.covariates is "age", but scaling\.scalars has ""'),
   (("model", "channels"), 72.0, r"channels is 72.0, must be a whole number"),
