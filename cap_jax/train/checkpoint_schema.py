@@ -40,7 +40,7 @@ _NAME = Text(1)
 _COUNT = Whole(0, 1 << 53)
 _PEOPLE = Whole(0, 10**10)  # all that there are
 _HASHES = ListOf(Text(12, 12, "[0-9a-f]*", "12 hexadecimal digits"), 0, 1_000_000, distinct=True)
-_PACKED = Text(0, 1 << 26, "[A-Za-z0-9+/]*={0,2}", "a text in base 64")
+_PACKED = Text(0, 1 << 26, "(?:[A-Za-z0-9+/]{8})*", "8 digits in base 64 for each hash")
 _SITES = dict.fromkeys((*recordings.SITES, recordings.PPG))
 _SIZE = Whole(0, 1 << 14)  # of a network; `config.Model` knows which may be 0, and which must be odd
 
@@ -59,9 +59,9 @@ MODEL = Fields(
     "taps": _SIZE,
     "covariates": ListOf(_NAME, 0, 1000, distinct=True),
     "precision": OneOf(nets.PRECISIONS),
-  },
-  frozenset(("precision",)),  # format 3
+  }
 )
+_MODEL_3 = Fields(MODEL.kinds, frozenset(("precision",)))
 WINDOWS = Fields(
   {
     "fs_hz": Number(60, 20_000),  # the rates of recordings, of which `config.Windows` needs 60 Hz
@@ -202,7 +202,15 @@ HEADERS: Mapping[int, Fields] = {
   ),
   # the first checkpoints of format 3 have no hashes
   3: Fields(
-    {**_COMMON, "format": Constant(3), "scaling": _SCALING_3, "doubt": _UNCERTAINTY_3, "met": _HASHES}, _OPTIONAL
+    {
+      **_COMMON,
+      "format": Constant(3),
+      "model": _MODEL_3,
+      "scaling": _SCALING_3,
+      "doubt": _UNCERTAINTY_3,
+      "met": _HASHES,
+    },
+    _OPTIONAL,
   ),
 }
 
