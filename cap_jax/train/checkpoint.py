@@ -37,8 +37,6 @@ _UNCERTAINTY_3 = "doubt"  # in format 3
 _BLEND = "blend"
 REMEDY = "train one with: python -m cap_jax pretrain --workdir=DIR, and pass DIR/checkpoint"
 _DAMAGED = f"the header is damaged, or written by another project: copy the checkpoint again, or {REMEDY}"
-# Orbax takes more than the arrays, for small ones far more: 4 of 3,600 bytes
-_MOST_TIMES, _SPARE_BYTES = 4, 1 << 22
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -248,7 +246,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
   except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
     raise InputError(f"{header}: damaged, or written by another project ({error!r}); {REMEDY}") from error
   size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(expected))
-  checksummed.check_files(path, content, REMEDY, _MOST_TIMES * size + _SPARE_BYTES)
+  checksummed.check_files(path, content, REMEDY, size)
   params = checksummed.restore(path, expected, REMEDY)
   _check_finite(path, params, REMEDY)
   arrays = params.pop(_UNCERTAINTY, params.pop(_UNCERTAINTY_3, {}))

@@ -34,12 +34,13 @@ from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
 from cap_jax.signals import spectra
 from cap_jax.train import filter_blend
+from cap_jax.types import InputError
 
 _NAME = Text(1)
 _COUNT = Whole(0, 1 << 53)
 _PEOPLE = Whole(0, 10**10)  # all that there are
 _HASHES = ListOf(Text(12, 12, "[0-9a-f]*", "12 hexadecimal digits"), 0, 1_000_000, distinct=True)
-_PACKED = Text(0, 1 << 26, "[A-Za-z0-9+/]*={0,2}", "a text in base 64")
+_PACKED = Text(0, 1 << 26, "(?:[A-Za-z0-9+/]{8})*", "8 digits in base 64 for each hash")
 _SITES = dict.fromkeys((*recordings.SITES, recordings.PPG))
 _SIZE = Whole(0, 1 << 14)  # of a network; `config.Model` knows which may be 0, and which must be odd
 
@@ -58,15 +59,15 @@ MODEL = Fields(
     "taps": _SIZE,
     "covariates": ListOf(_NAME, 0, 1000, distinct=True),
     "precision": OneOf(nets.PRECISIONS),
-  },
-  frozenset(("precision",)),  # format 3
+  }
 )
+_MODEL_3 = Fields(MODEL.kinds, frozenset(("precision",)))
 WINDOWS = Fields(
   {
     "fs_hz": Number(60, 20_000),  # the rates of recordings, of which `config.Windows` needs 60 Hz
-    "seconds": Number(1e-3, 2e4),  # 2²⁰ samples at 60 Hz
+    "seconds": Number(1e-3, 600),  # `config.Windows` knows the largest number of samples
     "hop_s": Number(1e-5, 1e6),
-    "margin_s": Number(1e-5, 1e4),
+    "margin_s": Number(1e-5, 600),
   }
 )
 _ERROR_MMHG = Number(-50, 50)  # as `config.Calibration`
@@ -201,7 +202,15 @@ HEADERS: Mapping[int, Fields] = {
   ),
   # the first checkpoints of format 3 have no hashes
   3: Fields(
-    {**_COMMON, "format": Constant(3), "scaling": _SCALING_3, "doubt": _UNCERTAINTY_3, "met": _HASHES}, _OPTIONAL
+    {
+      **_COMMON,
+      "format": Constant(3),
+      "model": _MODEL_3,
+      "scaling": _SCALING_3,
+      "doubt": _UNCERTAINTY_3,
+      "met": _HASHES,
+    },
+    _OPTIONAL,
   ),
 }
 
@@ -212,8 +221,26 @@ def fault_of(content: Mapping[str, Any]) -> Fault | None:
   Args:
     content: the header.
   """
-  checks = (_fault_of_scaling, _fault_of_unit, _fault_of_context, _fault_of_uncertainty, _fault_of_blend)
+  checks = (
+    _fault_of_settings,
+    _fault_of_scaling,
+    _fault_of_unit,
+    _fault_of_context,
+    _fault_of_uncertainty,
+    _fault_of_blend,
+  )
   return next((fault for fault in (one(content) for one in checks) if fault), None)
+
+
+def _fault_of_settings(content: Mapping[str, Any]) -> Fault | None:
+  """Returns what the dataclasses of the settings refuse."""
+  try:
+    config.Model(**{**content["model"], "covariates": tuple(content["model"]["covariates"])})
+    config.Windows(**content["windows"])
+    config.Calibration(**content["calibration"])
+  except InputError as error:
+    return "", str(error)
+  return None
 
 
 def _fault_of_scaling(content: Mapping[str, Any]) -> Fault | None:

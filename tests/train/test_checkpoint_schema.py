@@ -1,5 +1,6 @@
 """What a checkpoint may contain: values within their ranges that agree with each other, and its own regular files alone."""
 
+import copy
 import dataclasses
 import json
 import os
@@ -10,12 +11,15 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import tensorstore
 
 from cap_jax import config
 from cap_jax.data import batches, scalings
 from cap_jax.inference import pretrained
 from cap_jax.train import checkpoint, checkpoint_schema, checksummed
 from cap_jax.types import InputError
+from tests.data import signed_store
+from tests.fuzz import header_targets
 from tests.train import people, signed_checkpoint
 
 _NAN, _INFINITE = float("nan"), float("inf")
@@ -76,6 +80,8 @@ _RADIAL = [
   (("windows", "fs_hz"), _NAN, r"windows\.fs_hz is NaN, must be a number from 60 to 20000"),
   (("windows", "fs_hz"), 0, r"windows\.fs_hz is 0, must be a number"),
   (("windows", "fs_hz"), True, r"windows\.fs_hz is true, must be a number"),
+  (("windows", "seconds"), 300.0, "needs at least 60 Hz and at most 32768 samples"),
+  (("windows", "seconds"), 4000.0, r"windows\.seconds is 4000.0, must be a number from 0.001 to 600"),
   (("windows", "seconds"), None, r"windows\.seconds is null"),
   (("model", "covariates"), ["age"], r'model\.covariates is "age", but scaling\.scalars has ""'),
   (("model", "channels"), 72.0, r"channels is 72.0, must be a whole number"),
@@ -96,7 +102,7 @@ _RADIAL = [
   (("about", "note"), [{"deep": _NAN}], r"about\.note\[0\]\.deep is NaN, must be finite"),
   (("about", "history"), {"strategy": None}, r"about\.history\.strategy is null"),
   (("about", "\x1b[2J"), 1, "about.* has a name that .* must contain no control characters"),
-  (("seen_subject_hashes",), ["0123456789ab"], "seen_subject_hashes is a list of 1, must be a text in base 64"),
+  (("seen_subject_hashes",), ["0123456789ab"], "seen_subject_hashes is a list of 1, must be 8 digits in base 64"),
   (("seen_subject_hashes",), "A" * 16, "damaged, .*seen_subject_hashes"),
   (("format",), 6.0, "no format"),
   (("format",), True, "no format"),
@@ -150,6 +156,46 @@ def test_what_was_loaded_has_the_header_that_was_written(name):
   written = json.loads((pretrained.FOLDER / name / checkpoint.HEADER).read_text())
   del written["sha256"]
   assert checkpoint.header_of(loaded) == written
+
+
+def fault_with(written, place, *values):
+  """What is wrong with a header without the value at a place, or with another."""
+  content = copy.deepcopy(written)
+  holder, key = signed_store.at(content, place)
+  if values:
+    holder[key] = values[0]
+  else:
+    del holder[key]
+  return checkpoint_schema.HEADERS[6].fault(content) or checkpoint_schema.fault_of(content)
+
+
+@pytest.fixture(scope="module")
+def written():
+  """A header without its checksums, and the places of its values but for the provenance, which is the user's own."""
+  content = json.loads((pretrained.FOLDER / "radial" / checkpoint.HEADER).read_text())
+  del content["sha256"], content["about"]["data"]
+  return content, [place for place in header_targets.places(content) if place[0] != "about"]
+
+
+def test_every_field_is_needed(written):
+  content, places = written
+  fields = [place for place in places if isinstance(place[-1], str)]
+  assert len(fields) == 58
+  assert [place for place in fields if fault_with(content, place) is None] == [(_UNCERTAINTY,)]
+
+
+@pytest.mark.parametrize("value", [None, True, 0.5, _NAN, _INFINITE, "x", [], {}])
+def test_every_field_is_of_one_type(written, value):
+  content, places = written
+  accepted = {str(place[-1]) for place in places if fault_with(content, place, value) is None}
+  assert accepted <= {
+    None: {"hr_bpm", "wave", "csbp", "fallback"},  # there is none, or it is infinite
+    True: {"head", "detector"},
+    0.5: {str(place[-1]) for place in places if isinstance(signed_store.at(content, place)[0][place[-1]], float)},
+    "x": {"where", "head", "adaptor"},  # `make_net` knows the names
+  }.get(
+    value if isinstance(value, str | float | bool | None) else "list", {"covariates", "scalars", "clinic", "labelled"}
+  )
 
 
 @pytest.mark.parametrize(
@@ -271,6 +317,15 @@ def test_a_file_of_gigabytes_is_refused_unread(folder, name):
   assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
 
 
+def test_parameters_that_no_file_holds_are_refused(folder):
+  """What is not stored is read as zeros."""
+  signed_checkpoint.change(folder, ("model", "channels"), 1 << 14)
+  with pytest.raises(
+    checksummed.DamagedError, match=r"params: has 7\d{5} bytes, too few for the \d{11} bytes of param"
+  ):
+    checkpoint.load(folder)
+
+
 def test_a_file_is_hashed_in_blocks(folder):
   """Those of a training state have no size that its header implies."""
   content = checksummed.read_header(folder, (6,), "")
@@ -282,6 +337,22 @@ def test_a_file_is_hashed_in_blocks(folder):
     assert tracemalloc.get_traced_memory()[1] < 20e6
   finally:
     tracemalloc.stop()
+
+
+def test_a_parameter_in_chunks_larger_than_itself_is_refused(folder):
+  """One of 4 GB of zeros takes 130 kB."""
+  base = {"driver": "file", "path": str(folder / "params")}
+  database = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result()
+  key = "f.embed.matrix.bias/.zarray"
+  metadata = json.loads(database.read(key).result().value)
+  assert metadata["chunks"] == metadata["shape"] == [72]
+  database.write(key, json.dumps({**metadata, "chunks": [10**9]}).encode()).result()
+  signed_checkpoint.sign(folder, arrays=True)
+  message = (
+    r"parameter f/embed/matrix/bias of shape \(72,\) is stored in chunks of \(1000000000,\); copy the checkpoint"
+  )
+  with pytest.raises(InputError, match=message):
+    checkpoint.load(folder)
 
 
 def test_headers_of_all_formats_have_the_fields_of_the_dataclasses():
