@@ -43,7 +43,8 @@ except OSError:
   pass
 used = resource.getrusage(resource.RUSAGE_SELF)
 most = int(used.ru_utime + used.ru_stime) + int(sys.argv[3])
-resource.setrlimit(resource.RLIMIT_CPU, (most, most + 1))
+hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+resource.setrlimit(resource.RLIMIT_CPU, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 scipy.io.loadmat(sys.argv[1], **json.loads(sys.argv[4]))
 """
 _MAGIC = np.lib.format.magic(1, 0)

@@ -5,6 +5,7 @@ import fnmatch
 import math
 import os
 import pathlib
+import re
 import resource
 import threading
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ _MOST_GB = 0.4  # the clock and one wave of 24 h at 250 Hz are 0.35
 _SPARE = 1 << 28  # of a reader beyond the record [bytes]
 _ENTRY_BYTES = 4000  # of a listed record, in memory
 _OUT_OF_MEMORY = ("bad_alloc", "out of memory", "memory allocation", "to allocate", "not enough memory")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LIMIT = threading.RLock()  # the limit on memory is that of the whole process
 
 
@@ -150,7 +152,12 @@ def is_file(path: pathlib.Path) -> bool:
 
 def is_plain(name: str) -> bool:
   """Returns whether a name contains no control characters, which would break lines and tables."""
-  return not any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in name)
+  return _CONTROL.search(name) is None
+
+
+def escape(name: str) -> str:
+  """Returns a name with its control characters written out."""
+  return _CONTROL.sub(lambda letter: ascii(letter.group())[1:-1], name)
 
 
 def check_within(root: pathlib.Path, path: pathlib.Path) -> None:
@@ -178,8 +185,7 @@ def check_regular(path: pathlib.Path) -> None:
     DataError: there is none, or its name has control characters.
   """
   if not is_plain(str(path)):
-    escaped = "".join(letter if is_plain(letter) else ascii(letter)[1:-1] for letter in str(path)[:200])
-    raise DataError(escaped, "its name contains control characters", "rename the file")
+    raise DataError(escape(str(path)[:200]), "its name contains control characters", "rename the file")
   try:
     files.regular(path)
   except InputError:

@@ -100,7 +100,8 @@ def names(struct: h5py.Group, where: str) -> list[str]:
   """
   if len(struct) > _MOST_NAMES:
     raise DataError(where, f"{struct.name} has {len(struct)} members, more than {_MOST_NAMES}", REMEDY)
-  return [name for name in struct if not name.startswith("#")]
+  # a name that is no text comes as bytes
+  return [name for name in struct if isinstance(name, str) and not name.startswith("#")]
 
 
 def has(struct: h5py.Group, name: str) -> bool:

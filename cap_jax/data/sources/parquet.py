@@ -190,9 +190,6 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
       listed.append(error)
       continue
     for name, value in sorted(subjects.items()):
-      if not folders.is_plain(name):
-        listed.append(DataError(str(file), f"the name of subject {name!r} has control characters", "rename it"))
-        continue
       read = functools.partial(_read, file, value, name, channels or {})
       listed.append(datasets.Entry(name, file.stem, f"{file}: subject {name}", read))
   if not listed:

@@ -312,8 +312,6 @@ def _csv_entries(
       errors = [error for path in paths.values() if (error := refusal(path)) is not None]
       if errors:
         raise errors[0]
-      if not folders.is_plain(case):
-        raise DataError(str(table), f"the name of case {case!r} has control characters", "download the table again")
       if set(paths) & set(signal_by_channel):
         read = functools.partial(_read_csv, paths, case, subject, signal_by_channel, covariates)
         listed.append(datasets.Entry(subject, case, f"{table.parent}: case {case}", read))

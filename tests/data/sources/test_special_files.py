@@ -6,6 +6,7 @@ import pathlib
 import signal
 import socket
 
+import pandas
 import pytest
 
 from cap_jax.data import datasets, splits
@@ -149,6 +150,18 @@ def test_names_that_break_lines_are_refused(tmp_path):
     for path in (tmp_path / "a\nb.npz", "a\0b"):
       with pytest.raises(InputError, match=r"contains? control characters"):
         DATASETS[name](path if name != "nonlinear" else str(path))
+
+
+def test_names_within_files_that_break_lines_are_refused(tmp_path):
+  path, _, _ = write.parquet(tmp_path)
+  frame = pandas.read_parquet(path)
+  frame["subject"] = frame["subject"].map({7: "a\nb", 8: "c"})
+  frame.to_parquet(path)
+  result = DATASETS["parquet"](path)
+  assert result.subjects == ("c",)
+  (error,) = result.lost
+  assert str(error) == f"{path}: subject a\\nb: the name of the record has control characters; rename it"
+  assert folders.escape("a\tb\x7fc\x9bé\u2028") == "a\\tb\\x7fc\\x9bé\u2028"
 
 
 @pytest.mark.parametrize("name", [name for name in DATASETS if name not in ("virtual", "nonlinear")])
