@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from cap_jax import config
-from cap_jax.signals import beats
+from cap_jax.signals import beats, blocks
 from cap_jax.types import InputError
 
 KINDS = ("none", "sbp_dbp", "map_dbp", "invasive")
@@ -48,12 +48,12 @@ def levels(x_t: np.ndarray, fs_hz: float) -> Levels | None:
     x_t: (time,) any wave with a pulse, NaN in its gaps.
     fs_hz: sampling rate.
   """
-  pieces = np.ma.clump_unmasked(np.ma.masked_invalid(x_t))
-  beat_pressures = [beats.pressures(x_t[part], beats.find_feet(x_t[part], fs_hz)) for part in pieces]
+  pieces = [x_t[start:stop] for start, stop in blocks.runs(np.isfinite(x_t)).tolist()]
+  beat_pressures = [beats.pressures(part, beats.find_feet(part, fs_hz)) for part in pieces]
   beat_pressures = [pressures for pressures in beat_pressures if pressures.mean.size]
   if not beat_pressures and len(pieces) == 1:  # it may be a single beat, whose feet lie in its second repetition
-    feet = beats.whole_beats(x_t[pieces[0]], fs_hz)
-    beat_pressures = [beats.pressures(np.tile(x_t[pieces[0]], 3), feet)] if len(feet) >= 2 else []
+    feet = beats.whole_beats(pieces[0], fs_hz)
+    beat_pressures = [beats.pressures(np.tile(pieces[0], 3), feet)] if len(feet) >= 2 else []
   if not beat_pressures:
     return None
   systolic, diastolic, mean = (

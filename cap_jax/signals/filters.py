@@ -40,7 +40,9 @@ def lowpass(p_t: np.ndarray, fs_hz: float, cutoff_hz: float) -> np.ndarray:
   return scipy.signal.sosfiltfilt(_butterworth(float(fs_hz), cutoff_hz), p_t, axis=-1)
 
 
-def lowpass_part(p_t: np.ndarray, start: int, stop: int, fs_hz: float, cutoff_hz: float) -> np.ndarray:
+def lowpass_part(
+  p_t: np.ndarray, start: int, stop: int, fs_hz: float, cutoff_hz: float, fill: float | None = None
+) -> np.ndarray:
   """Returns samples [start, stop) of the filtered wave, which is filtered only there and where they depend on it.
 
   Args:
@@ -48,12 +50,15 @@ def lowpass_part(p_t: np.ndarray, start: int, stop: int, fs_hz: float, cutoff_hz
     start, stop: samples of the result.
     fs_hz: sampling rate.
     cutoff_hz: cut-off frequency.
+    fill: value of missing samples; None if there are none.
   """
-  if cutoff_hz >= 0.5 * fs_hz or p_t.size <= 12:
-    return p_t[start:stop]
-  overlap = _memory(float(fs_hz), cutoff_hz) + 12
+  filtered = cutoff_hz < 0.5 * fs_hz and p_t.size > 12
+  overlap = _memory(float(fs_hz), cutoff_hz) + 12 if filtered else 0
   first = max(start - overlap, 0)
-  return lowpass(p_t[first : stop + overlap], fs_hz, cutoff_hz)[start - first : stop - first]
+  part = p_t[first : stop + overlap]
+  if fill is not None:
+    part = np.where(np.isfinite(part), part, fill)
+  return lowpass(part, fs_hz, cutoff_hz)[start - first : stop - first] if filtered else part
 
 
 def resample(

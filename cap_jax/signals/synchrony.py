@@ -13,7 +13,7 @@ import numpy as np
 import scipy.ndimage
 import scipy.signal
 
-from cap_jax.signals import beats, filters
+from cap_jax.signals import beats, blocks, filters
 
 REACH_S = 5.0
 _AS_GOOD = 0.97  # in a regular rhythm a lag of some beats correlates as well: the shortest such lag counts
@@ -71,13 +71,14 @@ def tangent_feet(x_t: np.ndarray, fs_hz: float) -> np.ndarray:
     fs_hz: sampling rate.
   """
   feet = []
-  for part in np.ma.clump_unmasked(np.ma.masked_invalid(x_t)):
-    smooth = filters.lowpass(x_t[part], fs_hz, 16.0)
+  for start, stop in blocks.runs(np.isfinite(x_t)).tolist():
+    part = x_t[start:stop]
+    smooth = filters.lowpass(part, fs_hz, 16.0)
     slope = np.gradient(smooth)
-    for foot in beats.find_feet(x_t[part], fs_hz).tolist():
+    for foot in beats.find_feet(part, fs_hz).tolist():
       steepest = foot + int(np.argmax(slope[foot : foot + int(_UPSTROKE_S * fs_hz)]))
       if slope[steepest] > 0:
-        feet.append(part.start + steepest - (smooth[steepest] - smooth[foot]) / slope[steepest])
+        feet.append(start + steepest - (smooth[steepest] - smooth[foot]) / slope[steepest])
   return np.array(feet)
 
 
@@ -171,7 +172,8 @@ def polarity(x_t: np.ndarray, fs_hz: float) -> int:
     x_t: (time,) the wave, NaN in its gaps.
     fs_hz: sampling rate.
   """
-  filled = np.where(np.isfinite(x_t), x_t, np.nanmedian(x_t))
-  slope = np.diff(filters.lowpass(filled, fs_hz, 10.0))
-  rise, fall = np.percentile(slope, 98), -np.percentile(slope, 2)
+  middle, slope = float(np.nanmedian(x_t)), np.empty(x_t.size - 1)
+  for start, stop in blocks.cut(slope.size):
+    slope[start:stop] = np.diff(filters.lowpass_part(x_t, start, stop + 1, fs_hz, 10.0, middle))
+  fall, rise = np.percentile(slope, [2, 98], overwrite_input=True) * (-1, 1)
   return -1 if fall > _STEEPER * rise else 1

@@ -16,6 +16,7 @@ import collections
 import dataclasses
 import functools
 import io
+import math
 import os
 import pathlib
 import re
@@ -186,7 +187,10 @@ def table(
   places = {names.index(name) if counts[name] == 1 else _column(path, names, name): name for name in columns}
   with datasets.reading(str(path), _REMEDY):
     most = text_blocks.count(path, dialect.encoding)
-    folders.check_size(str(path), most * (_SUBJECT_BYTES if texts else 8 * len(columns)))
+    if texts:
+      _check_rows(path, most)
+    else:
+      folders.check_size(str(path), 8 * most * len(columns))
     rows = text_blocks.Rows(
       path=path, encoding=dialect.encoding, delimiter=dialect.delimiter, skip=dialect.preamble + dialect.header,
       columns=len(names),
@@ -213,6 +217,18 @@ def table(
     result = pandas.DataFrame(filled, copy=False)
   result.attrs["comments"] = rows.comments
   return result
+
+
+def _check_rows(path: pathlib.Path, count: int) -> None:
+  """Checks that a table of texts is not too long.
+
+  Raises:
+    DataError: it is.
+  """
+  most = int(folders.most_bytes() / _SUBJECT_BYTES)
+  if count > most:
+    remedy = f"split it, or set the environment variable {folders.MOST_GB}={math.ceil(count * _SUBJECT_BYTES / 1e9)} if it is sound"
+    raise DataError(str(path), f"has more than {most} rows", remedy)
 
 
 def _numbers(

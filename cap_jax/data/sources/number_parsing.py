@@ -4,7 +4,7 @@ The default number parsers of pandas 2.3 abort the whole process at an exponent 
 there the option no longer exists.
 """
 
-import warnings
+import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -51,18 +51,13 @@ def fixed_point(block: bytes, width: int, places: Sequence[int], delimiter: str,
   length = np.diff(at[ends], prepend=-1) - 1 - has_dot  # without the point
   empty = length == 0
   digits = np.frombuffer(block.translate(bytes.maketrans(mark + b"\n", b",,"), dot), np.uint8)
+  minus = np.flatnonzero(digits == ord("-"))
+  begins = (minus == 0) | (digits[minus - 1] == ord(","))
+  if not (begins & (digits[minus + 1] >= ord("0"))).all() or has_dot[empty].any() or decimals.max() >= _POWERS.size:
+    return None
   if empty.any():
-    if has_dot[empty].any() or decimals.max() >= _POWERS.size:
-      return None
     digits = np.insert(digits, (np.cumsum(length + 1) - 1)[empty], ord("0"))
-  try:
-    with warnings.catch_warnings():
-      warnings.simplefilter("error", DeprecationWarning)  # of what is no integer
-      integers = np.fromstring(digits.tobytes(), np.int64, sep=",")
-  except (DeprecationWarning, ValueError):
-    return None
-  if integers.size != ends.size or decimals.max() >= _POWERS.size:
-    return None
+  integers = np.fromstring(digits.tobytes(), np.int64, sep=",")  # the largest for what is beyond
   if integers.max() >= _LARGEST or integers.min() <= -_LARGEST:
     return None
   numbers = np.where(empty, np.nan, integers / _POWERS[decimals]).reshape(lines, width)
@@ -79,4 +74,8 @@ def number(cell: object) -> float:
 
 def parse_cells(values: Iterable[object]) -> np.ndarray:
   """Returns (value,) numbers, NaN where a cell is none."""
-  return np.fromiter(map(number, values), dtype=float)
+  cells = list(values)
+  if not any(isinstance(cell, str) and "_" in cell for cell in cells):
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+      return np.array(cells, dtype=object).astype(float)
+  return np.fromiter(map(number, cells), dtype=float)
