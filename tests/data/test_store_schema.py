@@ -279,7 +279,7 @@ def test_names_of_control_characters_are_cleaned_when_they_are_written(tmp_path)
   )
   opened = preparation.prepare(data, tmp_path / "s", SPEC, HOW)
   assert opened.manifest["source"] == "a�"
-  assert opened.manifest["lost"][0]["where"] == "here�"
+  assert opened.manifest["lost"][0]["where"] == "here\\x00"
 
 
 @pytest.mark.quick

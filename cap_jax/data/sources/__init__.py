@@ -1,6 +1,5 @@
 """Data sets by name. Each is a module whose `load(path, channels)` lists records without reading them."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -20,25 +19,12 @@ def _load(module: str, *args: Any, **options: Any) -> DataSet:
   """
   path = str(args[0] if args else options.get("path", ""))
   if not folders.is_plain(path):
-    raise DataError(f"{path[:200]!r}", "contains control characters", "rename the file or folder")
+    raise DataError(path[:200], "contains control characters", "rename the file or folder")
   try:
-    return _with_plain_names(extras.load(f"{__name__}.{module}").load(*args, **options))
+    return extras.load(f"{__name__}.{module}").load(*args, **options)
   except OSError as error:
     problem = f"cannot be reached ({error.strerror or error})"
     raise DataError(path[:200], problem, "check its name and its permissions") from error
-
-
-def _with_plain_names(dataset: DataSet) -> DataSet:
-  """Returns a data set without the records whose names have control characters, which are lost."""
-  odd = [entry for entry in dataset.entries if not folders.is_plain(f"{entry.subject} {entry.record}")]
-  if not odd:
-    return dataset
-  lost = [
-    DataError(folders.escape(entry.where), "the name of the record has control characters", "rename it", folders.escape(entry.subject))
-    for entry in odd
-  ]  # fmt: skip
-  entries = tuple(entry for entry in dataset.entries if folders.is_plain(f"{entry.subject} {entry.record}"))
-  return dataclasses.replace(dataset, entries=entries, lost=(*dataset.lost, *lost))
 
 
 _READERS = {

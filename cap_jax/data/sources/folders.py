@@ -155,11 +155,6 @@ def is_plain(name: str) -> bool:
   return _CONTROL.search(name) is None
 
 
-def escape(name: str) -> str:
-  """Returns a name with its control characters written out."""
-  return _CONTROL.sub(lambda letter: ascii(letter.group())[1:-1], name)
-
-
 def check_within(root: pathlib.Path, path: pathlib.Path) -> None:
   """Checks that a path stays in a folder.
 
@@ -185,7 +180,7 @@ def check_regular(path: pathlib.Path) -> None:
     DataError: there is none, or its name has control characters.
   """
   if not is_plain(str(path)):
-    raise DataError(escape(str(path)[:200]), "its name contains control characters", "rename the file")
+    raise DataError(str(path)[:200], "its name contains control characters", "rename the file")
   try:
     files.regular(path)
   except InputError:
