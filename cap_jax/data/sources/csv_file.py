@@ -34,8 +34,11 @@ from cap_jax.signals import calibration
 from cap_jax.types import DataError
 
 SUBJECTS, SUBJECT = "subjects.csv", "subject"
-_TAIL = 1 << 16  # bytes
-_SUBJECT_BYTES = 10_000  # of memory that a row of `subjects.csv` counts for; 40,000 rows are read within seconds
+_HEAD = 1 << 16  # bytes
+_SUBJECT_BYTES, _CELL_BYTES = (
+  10_000,
+  100,
+)  # that a row of `subjects.csv` counts for, and each of its cells; seconds of work
 _REMEDY = "save it as a table of UTF-8 text"
 _AGAIN = "download the file again"
 _BINARY = {".dat": "pass the name of a WFDB record without .dat", ".mat": "read MATLAB files with --format=npz"}
@@ -101,7 +104,7 @@ def _shown(names: Sequence[str]) -> str:
 
 def _dialect(path: pathlib.Path, known: Collection[str]) -> Dialect:
   """Returns the dialect of a table, from its first lines; the header is the first line with a known name."""
-  head = text_blocks.head(path, _TAIL)
+  head = text_blocks.head(path, _HEAD)
   encoding = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
   lines = io.StringIO(head.decode(encoding, errors="replace"), newline=None).read().split("\n")
   names = {name.lower() for name in known}
@@ -124,7 +127,7 @@ def _names(path: pathlib.Path, known: Collection[str]) -> tuple[list[str], Diale
   with datasets.reading(str(path), _REMEDY):
     dialect = _dialect(path, known)
     if dialect.encoding != "utf-16":
-      _check_text(path)
+      text_blocks.check_text(path, _BINARY.get(path.suffix, _AGAIN))
     header, lines = text_blocks.header(path, dialect.encoding, dialect.preamble)
     dialect = dataclasses.replace(dialect, header=lines)
     if header.count(dialect.delimiter.encode()) >= text_blocks.MOST_COLUMNS:
@@ -136,18 +139,6 @@ def _names(path: pathlib.Path, known: Collection[str]) -> tuple[list[str], Diale
       raise DataError(str(path), "the file is empty", f"add a header such as {recordings.TIME},…") from error
   names = [str(name).strip() for name in cells.iloc[0]]
   return [names[0].lstrip("".join(_COMMENT)).strip(), *names[1:]], dialect
-
-
-def _check_text(path: pathlib.Path) -> None:
-  """Checks that a file is text.
-
-  Raises:
-    DataError: the file contains NUL bytes, at which numbers would be cut off.
-  """
-  with open(files.regular(path), "rb") as file:
-    while block := file.read(1 << 20):
-      if b"\0" in block:
-        raise DataError(str(path), "contains NUL bytes, so it is not a text file", _BINARY.get(path.suffix, _AGAIN))
 
 
 def _column(path: pathlib.Path, names: Sequence[str], name: str) -> int:
@@ -188,7 +179,7 @@ def table(
   with datasets.reading(str(path), _REMEDY):
     most = text_blocks.count(path, dialect.encoding)
     if texts:
-      _check_rows(path, most)
+      _check_cells(path, most, len(columns))
     else:
       folders.check_size(str(path), 8 * most * len(columns))
     rows = text_blocks.Rows(
@@ -219,16 +210,16 @@ def table(
   return result
 
 
-def _check_rows(path: pathlib.Path, count: int) -> None:
-  """Checks that a table of texts is not too long.
+def _check_cells(path: pathlib.Path, rows: int, columns: int) -> None:
+  """Checks that a table of texts is not too large.
 
   Raises:
     DataError: it is.
   """
-  most = int(folders.most_bytes() / _SUBJECT_BYTES)
-  if count > most:
-    remedy = f"split it, or set the environment variable {folders.MOST_GB}={math.ceil(count * _SUBJECT_BYTES / 1e9)} if it is sound"
-    raise DataError(str(path), f"has more than {most} rows", remedy)
+  size, most = rows * (_SUBJECT_BYTES + columns * _CELL_BYTES), folders.most_bytes()
+  if size > most:
+    remedy = f"split it, or set the environment variable {folders.MOST_GB}={math.ceil(size / 1e9)} if it is sound"
+    raise DataError(str(path), f"has {rows} rows of {columns} columns, more than are read", remedy)
 
 
 def _numbers(
@@ -244,12 +235,13 @@ def _cells(
 ) -> pandas.DataFrame:
   """Returns columns of a block of lines, as text or as pandas understands them."""
   options = {**dialect.options, **number_parsing.PRECISION, "dtype": str if texts else None, "low_memory": False}
+  widest = dialect.delimiter * (len(names) - 1) + "\n"  # all rows of a block may lack the last cells
   with warnings.catch_warnings():
     warnings.simplefilter("ignore", pandas.errors.ParserWarning)  # trailing commas
     frame: pandas.DataFrame = pandas.read_csv(
-      io.BytesIO(block), names=range(len(names)), usecols=sorted(places), index_col=False, **options
+      io.BytesIO(widest.encode() + block), names=range(len(names)), usecols=sorted(places), index_col=False, **options
     )
-  return frame.rename(columns=places)
+  return frame.iloc[1:].rename(columns=places)
 
 
 def _parse_column(path: pathlib.Path, column: pandas.Series, before: int) -> np.ndarray:
@@ -286,23 +278,6 @@ def _parse_column(path: pathlib.Path, column: pandas.Series, before: int) -> np.
   return numbers
 
 
-def _check_end(path: pathlib.Path, names: Sequence[str], dialect: Dialect) -> None:
-  """Checks that the last row is complete.
-
-  Raises:
-    DataError: the file ends in the middle of a row, as after an incomplete download.
-  """
-  with datasets.reading(str(path), _REMEDY), open(files.regular(path), "rb") as file:
-    file.seek(max(path.stat().st_size - _TAIL, 0))
-    end = file.read()
-  if dialect.encoding == "utf-16":
-    return
-  if (
-    end and not end.endswith((b"\n", b"\r")) and end.splitlines()[-1].count(dialect.delimiter.encode()) < len(names) - 1
-  ):
-    raise DataError(str(path), "ends in the middle of a row", "download the file again, or remove the row")
-
-
 def _read(
   path: pathlib.Path, subject: str, covariates: Mapping[str, float], channels: Mapping[str, str]
 ) -> recordings.Recording:
@@ -319,7 +294,8 @@ def _read(
   columns = [name for name in dict.fromkeys(names) if name in signal_by_column]
   for name in (clock, *channels):
     _column(path, names, name)
-  _check_end(path, names, dialect)
+  with datasets.reading(str(path), _REMEDY):
+    text_blocks.check_end(path, dialect.encoding, dialect.delimiter, len(names))
   if not columns:
     raise DataError(
       str(path),

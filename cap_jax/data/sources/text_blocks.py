@@ -14,6 +14,7 @@ from cap_jax.types import DataError
 MOST_COLUMNS = 10_000
 _BLOCK = 1 << 21  # bytes
 _LONGEST = 1_000_000  # bytes of a line
+_TAIL = 1 << 16  # bytes
 _BOM = codecs.BOM_UTF8
 _NEWLINE, _QUOTE, _BLANK, _COMMENT = (
   ord("\n"),
@@ -27,6 +28,43 @@ def head(path: str | os.PathLike[str], size: int) -> bytes:
   """Returns the first bytes of a file."""
   with open(files.regular(path), "rb") as file:
     return file.read(size)
+
+
+def check_text(path: str | os.PathLike[str], remedy: str) -> None:
+  """Checks that a file is text.
+
+  Args:
+    path: the file.
+    remedy: what to do if it is not.
+
+  Raises:
+    DataError: the file contains NUL bytes, at which numbers would be cut off.
+  """
+  with open(files.regular(path), "rb") as file:
+    while block := file.read(_BLOCK):
+      if b"\0" in block:
+        raise DataError(os.fspath(path), "contains NUL bytes, so it is not a text file", remedy)
+
+
+def check_end(path: str | os.PathLike[str], encoding: str, delimiter: str, columns: int) -> None:
+  """Checks that the last row of a table is complete.
+
+  Args:
+    path: the file.
+    encoding: of the text; only UTF-8 is checked.
+    delimiter: between cells.
+    columns: number of names in the header.
+
+  Raises:
+    DataError: the file ends in the middle of a row, as after an incomplete download.
+  """
+  with open(files.regular(path), "rb") as file:
+    file.seek(max(os.stat(file.fileno()).st_size - _TAIL, 0))
+    end = file.read()
+  if encoding == "utf-16" or not end or end.endswith((b"\n", b"\r")):
+    return
+  if end.splitlines()[-1].count(delimiter.encode()) < columns - 1:
+    raise DataError(os.fspath(path), "ends in the middle of a row", "download the file again, or remove the row")
 
 
 def _decoded(path: str | os.PathLike[str], encoding: str) -> Iterator[bytes]:
@@ -91,8 +129,15 @@ def header(path: str | os.PathLike[str], encoding: str, preamble: int) -> tuple[
   Raises:
     DataError: a line is longer than a megabyte.
   """
-  text = next(lines(path, encoding), b"").split(b"\n", preamble)[-1][:_LONGEST]
-  end = int(next(iter(_whole(text)), text.find(b"\n") + 1)) or len(text)
+  text = b""
+  for block in lines(path, encoding):
+    text += block
+    if text.count(b"\n") > preamble:
+      break
+  text = text.split(b"\n", preamble)[-1][: _LONGEST + 1]
+  end = int(next(iter(_whole(text)), text.find(b"\n") + 1))
+  if text and not end:
+    raise _too_long(path)
   return text[:end], max(text.count(b"\n", 0, end), 1)
 
 
