@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from cap_jax import files
 from cap_jax.data.sources import folders
 from tests.data.sources import hostile
 
@@ -26,8 +27,16 @@ def run(folder, titles):
 
 
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory):
-  return run(tmp_path_factory.mktemp("hostile"), [case for case in hostile.CASES if case not in hostile.SLOW])
+def quick(tmp_path_factory, worker_id):
+  """One run for all workers: the others wait for the first."""
+  base = tmp_path_factory.getbasetemp()
+  folder = (base if worker_id == "master" else base.parent) / "hostile"
+  folder.mkdir(exist_ok=True)
+  with files.lock_folder(folder):
+    if not (folder / "result.json").exists():
+      result = run(folder / "cases", [case for case in hostile.CASES if case not in hostile.SLOW])
+      (folder / "result.json").write_text(json.dumps(result))
+  return json.loads((folder / "result.json").read_text())
 
 
 @pytest.fixture(scope="module")
