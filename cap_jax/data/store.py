@@ -295,7 +295,7 @@ def _rows(folder: pathlib.Path) -> list[Any]:
   """Returns the content of the records of a shard, each of sound fields."""
   file = folder / RECORDS
   remedy = f"{_REMEDY}, with fewer records in a shard if it has very many"
-  with datasets.reading(str(file), _REMEDY):
+  with _opening(file):
     rows = schema.parse(file, remedy)
   schema.check(store_schema.RECORDS, rows, str(file), _REMEDY)
   return cast(list[Any], rows)
@@ -320,13 +320,11 @@ def open_store(path: str | pathlib.Path, verify: bool = False) -> Store:
     DataError: there is none, it is of another format, it is damaged, or something else lies in its folder.
   """
   root = pathlib.Path(path)
-  if not os.path.lexists(root / MANIFEST):
-    unfinished = (root / PLAN).is_file()
-    remedy = (
-      "run the same prepare command again to resume" if unfinished else "create one with: python -m cap_jax prepare"
-    )
-    raise DataError(str(root), "the preparation is incomplete" if unfinished else "no prepared store found", remedy)
-  with datasets.reading(str(root), _REMEDY), _uncollected():
+  with _opening(root), _uncollected():
+    if not _is_there(root / MANIFEST):
+      if _is_there(root / PLAN):
+        raise DataError(str(root), "the preparation is incomplete", "run the same prepare command again to resume")
+      raise DataError(str(root), "no prepared store found", "create one with: python -m cap_jax prepare")
     found = folder_contents.listed(root)
     folder_contents.require(root, found, (MANIFEST,), (), _REMEDY)
     manifest = _manifest(root)
@@ -339,6 +337,33 @@ def open_store(path: str | pathlib.Path, verify: bool = False) -> Store:
   fault = store_schema.fault_of_subjects([record for shard in shards for record in shard.records], split.subjects)
   schema.refuse(fault, str(root / SPLIT) if fault and fault[0] else str(root), _REMEDY)
   return Store(root, manifest, shards, split)
+
+
+def _is_there(path: pathlib.Path) -> bool:
+  """Returns whether there is something of this name.
+
+  Raises:
+    OSError: the system refuses to say.
+  """
+  try:
+    os.lstat(path)
+  except (FileNotFoundError, NotADirectoryError):
+    return False
+  return True
+
+
+@contextlib.contextmanager
+def _opening(place: pathlib.Path) -> Iterator[None]:
+  """Translates the errors of a block that reads a store.
+
+  Raises:
+    DataError: names the file, and what to do.
+  """
+  with datasets.reading(str(place), _REMEDY):
+    try:
+      yield
+    except PermissionError as error:
+      raise DataError(str(error.filename or place), "permission denied", "allow yourself to read it") from error
 
 
 @contextlib.contextmanager

@@ -107,9 +107,9 @@ def read_header(path: str | os.PathLike[str], formats: Sequence[int], remedy: st
   """
   path = os.path.abspath(path)
   header = os.path.join(path, HEADER)
-  if not os.path.lexists(header):
-    raise DamagedError(f"{path}: no checkpoint found; {remedy}")
   with _refusing(header):
+    if not os.path.isdir(path) or HEADER not in os.listdir(path):
+      raise DamagedError(f"{path}: no checkpoint found; {remedy}")
     found = folder_contents.listed(path)
     folder_contents.require(path, found, (HEADER,), (ARRAYS,) if ARRAYS in found else (), remedy)
     content = schema.parse(header, remedy, _MOST_BYTES)

@@ -1,9 +1,12 @@
 """What a store may contain: values within their ranges that agree with each other, and its own regular files alone."""
 
+import contextlib
 import json
 import os
+import pathlib
 import shutil
 import socket
+import tempfile
 import time
 import tracemalloc
 
@@ -244,6 +247,37 @@ def test_what_is_additional_is_named_and_its_removal_suffices(copied, folder, na
   assert "\x1b" not in str(refused.value)
   added.rmdir() if added.is_dir() else added.unlink()
   assert len(store.open_store(copied).shards) == 2
+
+
+@contextlib.contextmanager
+def ordinary_user():
+  """A block as a user who may not read everything."""
+  if os.geteuid() != 0:
+    yield
+    return
+  os.seteuid(65534)
+  try:
+    yield
+  finally:
+    os.seteuid(0)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("name", [".", *PLACES[:-1]])
+def test_what_may_not_be_read_is_named(prepared, name):
+  with tempfile.TemporaryDirectory() as base:  # pytest's own folder is closed to others
+    os.chmod(base, 0o755)
+    root = pathlib.Path(base, "store")
+    shutil.copytree(prepared, root)
+    for path in (root, *root.rglob("*")):
+      path.chmod(0o755)
+    with ordinary_user():
+      assert len(store.open_store(root).shards) == 2
+    (root / name).chmod(0)
+    with ordinary_user(), pytest.raises(DataError, match="permission denied; allow yourself to read it") as refused:
+      store.open_store(root)
+    (root / name).chmod(0o755)
+  assert f"{root / name}" in str(refused.value)
 
 
 @pytest.mark.quick
