@@ -544,8 +544,8 @@ def _program(folder, program, arrays=None):
 
 @case("weights")
 def a_key_that_holds_itself_many_times(folder):
-  key = b"))\x86" + b"q\0h\0h\0\x86" * 1 + b"".join(b"q%ch%ch%c\x86" % (k, k, k) for k in range(1, 60))
-  return _program(folder, torch_writer.pickled(b"}" + key + b"Ns"))
+  key = b"))\x86" + b"".join(b"q%ch%ch%c\x86" % (k, k, k) for k in range(60)) + b"q<"
+  return _program(folder, torch_writer.pickled(key + b"}h<Ns"))
 
 
 @case("weights")
