@@ -22,6 +22,7 @@ _SMOOTH_HZ = 16.0
 _SLOPE_WINDOW_S = 0.128
 _REFRACTORY_S = 0.3
 _FAST_S, _FAST_BEAT_S = 0.25, 0.4  # refractory time where beats are shorter than 0.4 s, up to 220 a minute
+_HIGH = 97  # percentile of the slope sums that is a strong slope
 _STRONG, _WEAK = 0.45, 0.15  # of the strong slopes
 # A weak beat starts this long after the foot before it [s], at most this far above it, and rises at least so much, as
 # parts of the height. A dicrotic wave comes earlier: ejection ends within 0.38 s (0.413 s − 0.0017 s per beat a minute,
@@ -74,7 +75,9 @@ class _Upstrokes(NamedTuple):
     """
     high = self.height >= share * self.strong
     at, height = self.at[high], self.height[high]
-    close = np.diff(at) < apart
+    close = at[1:] - at[:-1] < apart
+    if not close.any():
+      return at
     crowded = np.flatnonzero(np.append(close, False) | np.append(False, close))
     kept, place = np.ones(at.size, dtype=bool), at.tolist()
     for k in crowded[np.argsort(height[crowded], kind="stable")[::-1]].tolist():
@@ -110,9 +113,17 @@ def _upstrokes(smooth: _Smooth, size: int, fs_hz: float) -> _Upstrokes:
       if own == 0 or own < size - length // 2:  # the rest of a record is no block of its own
         end = min(own + length, size)
         centres.append((own + end) / 2)
-        strong.append(np.percentile(slope_sum[own - first : end - first], 97))
+        strong.append(_percentile(slope_sum[own - first : end - first], _HIGH))
   peaks = np.concatenate(at)
   return _Upstrokes(peaks, np.concatenate(height), np.interp(peaks, centres, strong))
+
+
+def _percentile(x_t: np.ndarray, percent: float) -> float:
+  """Returns what `numpy.percentile` does, in less time for a short wave."""
+  place = (x_t.size - 1) * percent / 100
+  low = int(place)
+  ordered = np.partition(x_t, [low, min(low + 1, x_t.size - 1)])
+  return float(ordered[low] + (place - low) * (ordered[min(low + 1, x_t.size - 1)] - ordered[low]))
 
 
 def find_feet(p_t: np.ndarray, fs_hz: float) -> np.ndarray:

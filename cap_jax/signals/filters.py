@@ -9,19 +9,22 @@ import scipy.signal
 
 from cap_jax.signals import blocks, clocks
 
+_EDGE = 9  # samples by which a wave is extended before it is filtered
 _NOTHING = 1e-18  # part of a sample that rounding hides
 _NEIGHBOURS = 64  # samples to each side that a cubic spline depends on: each counts for 0.27 of the one before
 
 
 @functools.lru_cache(64)
-def _butterworth(fs_hz: float, cutoff_hz: float) -> np.ndarray:
-  return scipy.signal.butter(2, cutoff_hz, fs=fs_hz, output="sos")
+def _butterworth(fs_hz: float, cutoff_hz: float) -> tuple[np.ndarray, np.ndarray]:
+  """Returns a low-pass of order 2, and its state after a long stretch of ones."""
+  sections = scipy.signal.butter(2, cutoff_hz, fs=fs_hz, output="sos")
+  return sections, scipy.signal.sosfilt_zi(sections)[0]
 
 
 @functools.lru_cache(64)
 def _memory(fs_hz: float, cutoff_hz: float) -> int:
   """Returns the samples after which the low-pass has forgotten a sample."""
-  pole = max(abs(np.roots(_butterworth(fs_hz, cutoff_hz)[0, 3:])))
+  pole = max(abs(np.roots(_butterworth(fs_hz, cutoff_hz)[0][0, 3:])))
   return math.ceil(math.log(_NOTHING) / math.log(pole))
 
 
@@ -37,7 +40,14 @@ def lowpass(p_t: np.ndarray, fs_hz: float, cutoff_hz: float) -> np.ndarray:
   """
   if cutoff_hz >= 0.5 * fs_hz or p_t.shape[-1] <= 12:
     return p_t
-  return scipy.signal.sosfiltfilt(_butterworth(float(fs_hz), cutoff_hz), p_t, axis=-1)
+  sections, state = _butterworth(float(fs_hz), cutoff_hz)
+  # as scipy's sosfiltfilt, which computes the state anew for each wave: for short ones that takes as long as the filter
+  before, after = 2 * p_t[..., :1] - p_t[..., _EDGE:0:-1], 2 * p_t[..., -1:] - p_t[..., -2 : -_EDGE - 2 : -1]
+  wave_t = np.concatenate([before, p_t, after], axis=-1)
+  for _ in range(2):
+    wave_t, _ = scipy.signal.sosfilt(sections, wave_t, zi=(wave_t[..., :1] * state)[None])
+    wave_t = wave_t[..., ::-1]
+  return wave_t[..., _EDGE:-_EDGE]
 
 
 def lowpass_part(
