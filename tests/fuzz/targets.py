@@ -177,7 +177,7 @@ def _checkpoint() -> Target:
     file = files[data[0] % len(files)]
     file.write_bytes(data[2:])
     if data[1] % 2:
-      with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):
+      with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError, RecursionError):
         signed_checkpoint.sign(folder, arrays=True)
     try:
       checkpoint.load(folder)

@@ -11,9 +11,7 @@ def sign(folder: pathlib.Path, arrays: bool = False) -> None:
   """Makes the checksum of the header anew, and those of the arrays."""
   header = folder / checksummed.HEADER
   content = json.loads(header.read_text())
-  sums = content["sha256"]
-  if arrays:
-    sums = checksummed._digests(str(folder / checksummed.ARRAYS))
+  sums = checksummed._digests(str(folder / checksummed.ARRAYS)) if arrays else content["sha256"]
   content["sha256"] = {**sums, checksummed.HEADER: checksummed._digest_of(content)}
   header.write_text(json.dumps(content))
 
