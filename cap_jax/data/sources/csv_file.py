@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 import pandas
 
-from cap_jax import files
 from cap_jax.data import datasets, recordings
 from cap_jax.data.sources import folders, number_parsing, text_blocks
 from cap_jax.signals import calibration
@@ -219,7 +218,7 @@ def _check_cells(path: pathlib.Path, rows: int, columns: int) -> None:
   size, most = rows * (_SUBJECT_BYTES + columns * _CELL_BYTES), folders.most_bytes()
   if size > most:
     remedy = f"split it, or set the environment variable {folders.MOST_GB}={math.ceil(size / 1e9)} if it is sound"
-    raise DataError(str(path), f"has {rows} rows of {columns} columns, more than are read", remedy)
+    raise DataError(str(path), f"has {rows} rows of {columns} columns, above the limit of {most / 1e9:g} GB", remedy)
 
 
 def _numbers(
@@ -341,7 +340,7 @@ def _normalised(root: pathlib.Path, subject: str) -> str:
 def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> tuple[list[datasets.Entry | DataError], list[str]]:
   """Lists the subjects of `subjects.csv`. Returns them, and remarks on the cells that are no numbers."""
   path = root / SUBJECTS
-  folders.check_within(root, path)
+  folders.check_found(root, path)
   names, dialect = _names(path, {SUBJECT})
   subjects = table(path, names, list(dict.fromkeys(names)), dialect, texts=True)
   _column(path, names, SUBJECT)
@@ -363,10 +362,10 @@ def _folder(root: pathlib.Path, channels: Mapping[str, str]) -> tuple[list[datas
         problem = f"{other}duplicate subject, first in data row {row_of_subject[subject]}"
         raise DataError(where, problem, "keep one row per subject", subject)
       row_of_subject[subject] = row
-      folders.check_within(root, file)
-      if not os.path.exists(file):
+      if not os.path.lexists(file) and folders.is_plain(str(file)):
+        folders.check_within(root, file)
         raise DataError(str(file), "no such file", f"add the file, or remove the subject from {SUBJECTS}", subject)
-      files.regular(file)
+      folders.check_found(root, file)
       covariates = {str(name): value for name, value in parsed.iloc[row - 1].items() if value == value}
       read = functools.partial(_read, file, subject, covariates, channels)
       listed.append(datasets.Entry(subject, subject, str(file), read))
@@ -420,8 +419,8 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     listed, notes = _files(root, channels or {}), [f"no {SUBJECTS}: each file is a subject, without covariates"]
   elif root.is_dir():
     listed, notes = _folder(root, channels or {})
-  elif root.exists():
-    files.regular(root)
+  elif os.path.lexists(root):
+    folders.check_regular(root)
     read = functools.partial(_read, root, root.stem, {}, channels or {})
     listed = [datasets.Entry(root.stem, root.stem, str(root), read)]
   else:

@@ -26,7 +26,9 @@ SLOW = {
   "a_footer_of_six_hundred_thousand_parts", "a_hundred_million_rows_of_numbers", "half_a_million_matrices",
   "a_thousand_numbers_each_in_a_chunk_of_300_megabytes", "a_track_that_unpacks_to_three_gigabytes", "a_bomb_for_the_loop",
   "a_segment_that_comes_back_a_hundred_thousand_times", "a_case_of_fifteen_million_packets",
-  "a_record_of_thirty_million_rows", "a_wave_of_thirty_million_rows",
+  "a_record_of_thirty_million_rows", "a_wave_of_thirty_million_rows", "a_header_of_300_megabytes",
+  "a_case_of_two_million_samples_in_packets_of_their_own", "a_case_that_unpacks_to_600_megabytes",
+  "a_matrix_that_unpacks_to_a_gigabyte",
 }  # fmt: skip
 LONGEST_S = 10  # of work; what waits is ended much later
 _MOST_PATIENT_S = 600
