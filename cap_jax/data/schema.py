@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from cap_jax import files
-from cap_jax.types import DataError, suggest
+from cap_jax.types import DataError, escape, suggest
 
 Fault = tuple[str, str]
 """The place below a value, such as `.sd_mmhg[3]`, and what is wrong there."""
@@ -65,9 +65,9 @@ def is_text(value: str) -> bool:
 
 
 def cleaned(value: Any) -> Any:
-  """Returns a plain value whose texts have "\\ufffd" in place of control characters: names come from files of any kind."""
+  """Returns a plain value whose texts have escapes for control characters: names come from files of any kind."""
   if isinstance(value, str):
-    return value if is_text(value) else "".join("�" if unicodedata.category(c) in _NO_TEXT else c for c in value)
+    return escape(value)
   if isinstance(value, Mapping):
     return {cleaned(key): cleaned(item) for key, item in value.items()}
   return [cleaned(item) for item in value] if isinstance(value, list | tuple) else value

@@ -190,12 +190,12 @@ PLACES = (
 )
 
 
-def _link(path, kept):
+def link(path, kept):
   path.rename(kept)
   path.symlink_to(kept)
 
 
-def _pipe(path, kept):
+def pipe(path, kept):
   path.rename(kept)
   os.mkfifo(path)
 
@@ -217,7 +217,7 @@ def _other_kind(path, kept):
 
 
 @pytest.mark.quick
-@pytest.mark.parametrize("replace", [_link, _pipe, _socket, _other_kind])
+@pytest.mark.parametrize("replace", [link, pipe, _socket, _other_kind])
 @pytest.mark.parametrize("name", PLACES)
 def test_what_is_no_file_of_a_store_is_refused_by_name(copied, tmp_path, name, replace):
   replace(copied / name, tmp_path / "kept")
@@ -312,7 +312,7 @@ def test_names_of_control_characters_are_cleaned_when_they_are_written(tmp_path)
     name="csv", entries=tuple(entries), source="a\x07", licence="", path="p\n", channels=None, notes=("\x9b",)
   )
   opened = preparation.prepare(data, tmp_path / "s", SPEC, HOW)
-  assert opened.manifest["source"] == "a�"
+  assert opened.manifest["source"] == "a\\x07"
   assert opened.manifest["lost"][0]["where"] == "here\\x00"
 
 

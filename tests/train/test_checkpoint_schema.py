@@ -19,6 +19,7 @@ from cap_jax.inference import pretrained
 from cap_jax.train import checkpoint, checkpoint_schema, checksummed
 from cap_jax.types import InputError
 from tests.data import signed_store
+from tests.data.test_store_schema import link, pipe
 from tests.fuzz import header_targets
 from tests.train import people, signed_checkpoint
 
@@ -230,7 +231,7 @@ def test_nothing_is_saved_that_would_not_be_loaded(tmp_path, tiny_model):
   )
   checkpoint.save(tmp_path / "net", output)
   loaded = checkpoint.load(tmp_path / "net")
-  assert loaded.about == {"source_data": "a�b"}  # text of the user's own, such as a path
+  assert loaded.about == {"source_data": "a\\x1bb"}  # text of the user's own, such as a path
   assert loaded.scaling.scalars == (("age", 50.0, 12.0), ("hr_bpm", 70.0, 9.0))
 
 
@@ -258,17 +259,7 @@ _FILES = (
 )
 
 
-def _link(path, kept):
-  path.rename(kept)
-  path.symlink_to(kept)
-
-
-def _pipe(path, kept):
-  path.rename(kept)
-  os.mkfifo(path)
-
-
-@pytest.mark.parametrize("replace", [_link, _pipe])
+@pytest.mark.parametrize("replace", [link, pipe])
 @pytest.mark.parametrize("name", _FILES)
 def test_what_is_no_file_of_a_checkpoint_is_refused_by_name(folder, tmp_path, name, replace):
   replace(folder / name, tmp_path / "kept")

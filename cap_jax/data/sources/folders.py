@@ -142,14 +142,6 @@ def bounded(where: str) -> Iterator[None]:
       resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-def is_file(path: pathlib.Path) -> bool:
-  """Returns whether there is a file of this name; invalid names are allowed."""
-  try:
-    return path.is_file()
-  except (OSError, ValueError):
-    return False
-
-
 def is_plain(name: str) -> bool:
   """Returns whether a name contains no control characters, which would break lines and tables."""
   return _CONTROL.search(name) is None

@@ -160,7 +160,7 @@ def _waves(part: _Part, channels: Container[str]) -> Iterator[tuple[str, np.ndar
     yield names[number], waves[place], header.samps_per_frame[number], str(header.units[number])
 
 
-def _parts(name: str, root: str) -> tuple[wfdb.Record | wfdb.MultiRecord, list[_Part]]:
+def _segments(name: str, root: str) -> tuple[wfdb.Record | wfdb.MultiRecord, list[_Part]]:
   """Returns the header of a record, and its segments, or itself if it has none.
 
   Raises:
@@ -225,7 +225,7 @@ def channels_of(name: str, root: str, channels: Container[str]) -> dict[str, tup
   Raises:
     DataError: the record cannot be read, is damaged, or has a file elsewhere.
   """
-  record, parts = _parts(name, root)
+  record, parts = _segments(name, root)
   tracks: dict[str, tuple[np.ndarray, np.ndarray, str]] = {}
   clocks: dict[tuple[int, int], np.ndarray] = {}
   with datasets.reading(name, _REMEDY):
@@ -337,5 +337,5 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
 
 def _listed_channels(names: list[str], root: str) -> list[str]:
   """Returns the channels of the first records; the channels of a multi-segment record are those of its segments."""
-  parts = [part for name in names[:20] for part in _parts(name, root)[1]]
+  parts = [part for name in names[:20] for part in _segments(name, root)[1]]
   return list(dict.fromkeys(channel for part in parts for channel in channel_names(part.header)))
