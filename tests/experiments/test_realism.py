@@ -15,6 +15,7 @@ def patients(tmp_path_factory):
   return write_patients(tmp_path_factory.mktemp("realism") / "patients", 12, SECONDS)
 
 
+@pytest.mark.slow
 def test_people_of_the_same_clinic_lie_inside(patients, tmp_path):
   workdir = tmp_path / "out"
   sizes = ("--subjects=90", "--cohort=healthy", "--exchange=healthy")
