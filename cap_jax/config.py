@@ -11,6 +11,9 @@ CHUNK = 50  # steps of training that a compiled program does at a time
 _MOST = {"layers": 512, "channels": 1 << 14, "head_channels": 1 << 14, "patch": 1 << 14, "kernel": 1 << 12}
 _MOST |= {"taps": 1 << 12, "outputs": 1 << 12}
 LOSSES = ("mse", "rmse")
+MOST_WINDOWS_A_STEP = 1 << 16
+LARGEST_SEED = (1 << 32) - 1
+_MOST_STEPS = 10**9
 _MOST_SAMPLES = 1 << 15  # of a window: 4 minutes at 125 Hz, for which a packaged network takes 0.8 GB
 
 
@@ -32,10 +35,28 @@ def check_steps(name: str, steps: int) -> None:
     steps: its value.
 
   Raises:
-    InputError: `steps` is not a positive multiple of `CHUNK`.
+    InputError: `steps` is not a positive multiple of `CHUNK`, or more than any training takes.
   """
   if not is_whole(steps) or steps < CHUNK or steps % CHUNK:
     raise InputError(f"{name}={steps}: must be a positive multiple of {CHUNK}")
+  if steps > _MOST_STEPS:
+    raise InputError(f"{name}={steps}: must be at most {_MOST_STEPS}")
+
+
+def check_whole(name: str, value: int, least: int, most: int) -> None:
+  """Checks a whole number.
+
+  Args:
+    name: of the setting, for the message.
+    value: its value.
+    least: the smallest that is allowed.
+    most: the largest.
+
+  Raises:
+    InputError: `value` is no whole number, or out of range.
+  """
+  if not is_whole(value) or not least <= value <= most:
+    raise InputError(f"{name}={value}: must be a whole number from {least} to {most}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,8 +153,7 @@ class Calibration:
         raise InputError(
           f"Calibration.{name}={value}: must be at most 50 mmHg in magnitude, and an SD must be 0 or more"
         )
-    if self.seed < 0:
-      raise InputError(f"Calibration.seed={self.seed}: must be 0 or more")
+    check_whole("Calibration.seed", self.seed, 0, LARGEST_SEED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,12 +266,10 @@ class Training:
       InputError: a setting is impossible.
     """
     check_steps("Training.steps", self.steps)
+    check_whole("Training.batch", self.batch, 1, MOST_WINDOWS_A_STEP)
+    check_whole("Training.seed", self.seed, 0, LARGEST_SEED)
     rates_valid = self.learning_rate > 0 and self.weight_decay >= 0 and self.clip > 0
-    are_integers = isinstance(self.batch, int) and isinstance(self.seed, int)
-    if not are_integers or self.batch < 1 or not rates_valid or not 0 < self.warmup < 1 or self.seed < 0:
-      raise InputError(
-        f"{self}: batch must be 1 or more, learning_rate and clip positive, weight_decay 0 or more, warmup in (0, 1), seed 0 or "
-        "more"
-      )
+    if not rates_valid or not 0 < self.warmup < 1:
+      raise InputError(f"{self}: learning_rate and clip must be positive, weight_decay 0 or more, warmup in (0, 1)")
     if self.loss not in LOSSES:
       raise InputError(f"Training.loss={self.loss}: {suggest(self.loss, LOSSES)}")

@@ -201,7 +201,7 @@ PAIRS = people.pairs(["a", "b"], 2, 0)
     (lambda net: cj.Budget(seed=1.5), "Budget.seed=1.5: must be a whole number"),
     (lambda net: cj.pretrain(PAIRS.unlabelled()), "people: is of type Waves"),
     (lambda net: cj.pretrain(PAIRS, steps=0), "Training.steps=0: must be a positive multiple of 50"),
-    (lambda net: cj.pretrain(PAIRS, seed=-1), "seed 0 or more"),
+    (lambda net: cj.pretrain(PAIRS, seed=-1), "Training.seed=-1: must be a whole number from 0"),
     (lambda net: cj.pretrain(PAIRS, model="lstm"), "model: is of type str; pass a cap_jax.config.Model"),
     (lambda net: cj.pretrain(PAIRS, model=config.Model(extractor="zz")), "extractor 'zz' is unknown"),
     (lambda net: cj.pretrain(PAIRS, model=config.Model(patch=7)), "not a whole number of patches of 7"),

@@ -14,6 +14,7 @@ import os
 
 from absl import flags
 
+from cap_jax import config
 from cap_jax.cli import distributed, launcher, study_flags
 from cap_jax.data import splits, subject_partition
 from cap_jax.inference import pretrained, uncertainty
@@ -45,7 +46,13 @@ _TARGET = flags.DEFINE_string("target", None, "scenario of the target clinic (de
 _N_TARGET = flags.DEFINE_integer(
   "n_target", None, "number of labelled target subjects (default: the last in the config; all of a store)"
 )
-_SEED = flags.DEFINE_integer("seed", 0, "random seed of the labelled subjects and of fresh parameters")
+_SEED = flags.DEFINE_integer(
+  "seed",
+  0,
+  "random seed of the labelled subjects and of fresh parameters",
+  lower_bound=0,
+  upper_bound=config.LARGEST_SEED,
+)
 _STEPS = flags.DEFINE_integer(
   "steps", None, "training steps of the strategy, a multiple of 50 (default: from the config)"
 )

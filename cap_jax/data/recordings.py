@@ -278,8 +278,8 @@ def _changes(time_s: np.ndarray) -> tuple[int, int]:
   """Returns how often a clock falls and how often it rises."""
   falls = rises = 0
   for start, stop in blocks.cut(time_s.size - 1):
-    steps = np.diff(time_s[start : stop + 1])
-    falls, rises = falls + int(np.count_nonzero(steps < 0)), rises + int(np.count_nonzero(steps > 0))
+    now, after = time_s[start:stop], time_s[start + 1 : stop + 1]
+    falls, rises = falls + int(np.count_nonzero(after < now)), rises + int(np.count_nonzero(after > now))
   return falls, rises
 
 

@@ -72,19 +72,21 @@ class _Arrays:
       chunks = range(self._written // store.CHUNK, -(-self.samples // store.CHUNK))
       names_below = (name, f"{name}/zarr.json", f"{name}/c", *(f"{name}/c/{number}" for number in chunks))
       self._own.claim(partial=[self._folder / below for below in names_below])
-      if name not in self._arrays:
-        spec = store.array_spec(self._folder / name, self.samples)
-        self._arrays[name] = tensorstore.open(spec, create=True).result()
-      array = self._arrays[name].resize(exclusive_max=[self.samples], expand_only=True).result()
-      array[self._written : self.samples].write(np.concatenate(waves).astype(np.float32)).result()
+      with files.translate_os_errors(self._folder):
+        if name not in self._arrays:
+          spec = store.array_spec(self._folder / name, self.samples)
+          self._arrays[name] = tensorstore.open(spec, create=True).result()
+        array = self._arrays[name].resize(exclusive_max=[self.samples], expand_only=True).result()
+        array[self._written : self.samples].write(np.concatenate(waves).astype(np.float32)).result()
       self._arrays[name] = array
     self._written, self._waiting = self.samples, []
 
   def close(self) -> None:
     """Writes the buffered samples and extends all arrays to the length of the shard, without new chunks."""
     self._flush()
-    for array in self._arrays.values():
-      array.resize(exclusive_max=[self.samples], expand_only=True).result()
+    with files.translate_os_errors(self._folder):
+      for array in self._arrays.values():
+        array.resize(exclusive_max=[self.samples], expand_only=True).result()
 
 
 def write(

@@ -236,10 +236,9 @@ def _check_grid(study: Study) -> None:
   for name in ("rate_factors", "step_factors"):
     if not getattr(study, name) or min(getattr(study, name)) <= 0:
       raise InputError(f"{name}={getattr(study, name)}: must be positive, with at least one value")
-  if min(study.seeds) < 0 or not 0 <= study.cohort_seed < 2**31:
-    raise InputError(
-      f"seeds={study.seeds}, cohort_seed={study.cohort_seed}: must be 0 or more, the latter less than {2**31}"
-    )
+  for seed in study.seeds:
+    config.check_whole("seeds", seed, 0, config.LARGEST_SEED)
+  config.check_whole("cohort_seed", study.cohort_seed, 0, 2**31 - 1)
   drawn = not study.target_data and study.folds == 1  # stores and folds have their own pools of labelled subjects
   if min(study.n_target) < 0 and not drawn:
     raise InputError(f"n_target={study.n_target}: must be 0 or more")

@@ -435,11 +435,9 @@ class Budget:
     """
     config.check_steps("Budget.steps", self.steps)
     object.__setattr__(self, "steps", int(self.steps))
-    for name, least, most in (("batch", 1, 1 << 16), ("seed", 0, (1 << 32) - 1)):
-      value = getattr(self, name)
-      if not config.is_whole(value) or not least <= value <= most:
-        raise InputError(f"Budget.{name}={value}: must be a whole number from {least} to {most}")
-      object.__setattr__(self, name, int(value))
+    for name, least, most in (("batch", 1, config.MOST_WINDOWS_A_STEP), ("seed", 0, config.LARGEST_SEED)):
+      config.check_whole(f"Budget.{name}", getattr(self, name), least, most)
+      object.__setattr__(self, name, int(getattr(self, name)))
 
 
 def _target_scaling(

@@ -1,7 +1,7 @@
 """Writes where it may not: `python -m tests.train.full_disk FOLDER full|locked …`, each way in a folder and a process of its own.
 
-Two checkpoints and two states, of which each second meets a disk that takes no file of more than 2 kB, or a folder that may not be written
-to. Prints what was raised, and what is there.
+Two checkpoints, two states and a store, of which each second and the store meet a disk that takes no file of more than 2 kB, or a folder that
+may not be written to. Prints what was raised, and what is there.
 """
 
 import os
@@ -14,9 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from cap_jax import config
-from cap_jax.data import scalings
+from cap_jax.data import preparation, scalings
 from cap_jax.train import checkpoint, training_state
 from cap_jax.types import InputError
+from tests.data import test_store
 from tests.train import people
 
 NOBODY = 65534
@@ -47,7 +48,12 @@ def work(folder: pathlib.Path, how: str) -> None:
   checkpoint.save(folder / "first", output)
   keep.save(progress(500))
   shut(folder, how)
-  for write in (lambda: checkpoint.save(folder / "second", output), lambda: keep.save(progress(1000))):
+  writes = (
+    lambda: checkpoint.save(folder / "second", output),
+    lambda: keep.save(progress(1000)),
+    lambda: preparation.prepare(test_store.dataset(), folder / "store", test_store.SPEC, test_store.HOW),
+  )
+  for write in writes:
     try:
       write()
     except (OSError, InputError) as error:

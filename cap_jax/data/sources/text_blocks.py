@@ -108,7 +108,7 @@ def lines(path: str | os.PathLike[str], encoding: str) -> Iterator[bytes]:
 
 
 def _too_long(path: str | os.PathLike[str]) -> DataError:
-  return DataError(os.fspath(path), f"has a line of more than {_LONGEST} bytes", "write one line for each sample")
+  return DataError(os.fspath(path), f"has a line of more than {_LONGEST} bytes", "end each row with a line break")
 
 
 def _whole(text: bytes) -> np.ndarray:

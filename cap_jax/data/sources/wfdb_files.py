@@ -313,8 +313,8 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
       listed.append(error)
       continue
     if isinstance(headers[name], wfdb.MultiRecord):
-      segments |= {os.path.join(os.path.dirname(name), segment) for segment in headers[name].seg_name}
-  whole = [name for name in headers if name not in segments]
+      segments |= {_file(os.path.join(os.path.dirname(name), segment)) for segment in headers[name].seg_name}
+  whole = [name for name in headers if _file(name) not in segments]
   if not whole and not listed:
     raise DataError(str(path), "no WFDB header (.hea) found", "check --path")
   if not channels:
@@ -333,6 +333,11 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     name="wfdb", entries=entries, source="PhysioNet (Goldberger et al. 2000, Circulation 101, e215) or another source", licence="see the records",
     path=str(path), channels=channels, subjects_known=subjects_known, lost=lost,
   )  # fmt: skip
+
+
+def _file(name: str) -> str:
+  """Returns the header of a record without links, by which a segment is known under every name."""
+  return os.path.realpath(name + ".hea")
 
 
 def _listed_channels(names: list[str], root: str) -> list[str]:

@@ -98,7 +98,7 @@ def test_other_cells_are_left_to_the_parser_of_any_number(text):
   [
     (
       HEADER + b"0,80," + b"," * 1_500_000 + b"\n",
-      "has a line of more than 1000000 bytes; write one line for each sample",
+      "has a line of more than 1000000 bytes; end each row with a line break",
     ),
     (HEADER + b"0,80" + b",1" * 700_000 + b"\n", "has a line of more than 1000000 bytes"),
     (HEADER + b"0,80" + b"," * 20_000 + b"\n0.01,81\n", "has more than 10000 columns"),

@@ -7,6 +7,7 @@ import wfdb
 from cap_jax.data import datasets, recordings
 from cap_jax.data.sources import wfdb_files
 from cap_jax.types import DataError
+from tests.data.sources import write
 
 pytestmark = pytest.mark.quick
 
@@ -79,3 +80,9 @@ def test_a_skew_shifts_the_signal_and_is_no_damage(tmp_path):
   radial, brachial = recording.signals["radial"], recording.signals["brachial"]
   np.testing.assert_allclose(brachial[:-5], radial[5:])
   assert np.isnan(brachial[-5:]).all()
+
+
+def test_a_segment_under_another_name_is_no_record(tmp_path):
+  root, channels, _ = write.wfdb_multi_segment(tmp_path)
+  (root / "other.hea").symlink_to("s_0001.hea")
+  assert [entry.record for entry in wfdb_files.load(root, channels).entries] == ["s"]
