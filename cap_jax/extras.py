@@ -6,6 +6,7 @@ from types import ModuleType
 from cap_jax.types import InputError
 
 EXTRAS = {
+  "distributed": "dask",
   "h5py": "data",
   "pyarrow": "data",
   "vitaldb": "data",
@@ -13,6 +14,7 @@ EXTRAS = {
   "matplotlib": "report",
   "plotly": "report",
   "safetensors": "import",
+  "submitit": "slurm",
   "tensorboardX": "tensorboard",
 }
 

@@ -17,6 +17,10 @@ from collections.abc import Iterable
 
 from cap_jax.types import InputError
 
+_WINDOWS = os.name == "nt"
+if not _WINDOWS:
+  import fcntl
+
 LIST = ".cap_jax_files"
 _FIRST = '{"cap_jax": "files that cap_jax has made in this folder, and may remove"}'
 _LOCK_FILE = ".__lock"  # TensorStore writes a chunk under its name with this ending
@@ -191,6 +195,8 @@ class OwnFiles:
       return
     handle = os.open(self._path, os.O_WRONLY | os.O_APPEND)
     try:
+      if not _WINDOWS:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # of several machines; NFS has no atomic appending
       os.write(handle, "\n".join(["", *lines, ""]).encode())  # a line that a kill has cut off stays alone
       if sync:
         os.fsync(handle)
@@ -298,11 +304,18 @@ def claimed(path: str | os.PathLike[str]) -> str:
 
 
 def makedirs(path: str | os.PathLike[str]) -> None:
-  """Makes a folder and those above it, as far as they do not exist, and lists those that it makes."""
+  """Makes a folder and those above it, as far as they do not exist, and lists those that it makes.
+
+  Raises:
+    InputError: something of another origin has the name of one, where there is a list.
+  """
   place = os.path.abspath(path)
   if os.path.isdir(place):
     return
   makedirs(os.path.dirname(place))
-  if not os.path.lexists(place):
-    claimed(place)
+  own = of(place)
+  if own is not None:
+    own.claim(place)
+    if not os.path.isdir(place):
+      check_free(place)  # a folder that is listed may have given way to a file
   os.makedirs(place, exist_ok=True)

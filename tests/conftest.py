@@ -51,6 +51,7 @@ def pytest_configure(config):
   tiers = config.option.markexpr
   if "slow" not in tiers or "not slow" in tiers:
     os.environ.setdefault("XLA_FLAGS", _COMPILE_FAST)
+  os.environ.setdefault("NPROC", "1")  # as workers of executors compute; tests run side by side
   if "JAX_COMPILATION_CACHE_DIR" not in os.environ and hasattr(config, "cache"):
     # one cache for all workers and commands, kept for the next run; `pytest --cache-clear` empties it
     folder = config.cache.mkdir("jax")

@@ -194,7 +194,7 @@ def test_ppg_goes_through_all_commands(tmp_path, cuff):
     "clinic": ["--format=csv", f"--path={patients}"],
   }.items():
     stores[name] = tmp_path / name
-    done = run("prepare", *flags, f"--output={stores[name]}", "--workers=1")
+    done = run("prepare", *flags, f"--output={stores[name]}", "--executor=processes:1")
     assert done.returncode == 0, done.stderr
   kind = ["--config.calibration.kind=sbp_dbp"] if cuff else []
   source = ["--site=digital_ppg", f"--config.source_data={stores['virtual']}", *kind]

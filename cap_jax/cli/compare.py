@@ -12,14 +12,13 @@ import time
 from cap_jax.cli import output_folders, study_command
 from cap_jax.study import study_manifest
 
-_FLAGS = study_command.define_flags("compare")
-_THREADS = 2  # one small network does not fill two cores
+_FLAGS = study_command.define_flags("compare", executor="threads:2")  # which share compiled functions
 
 
 def main() -> None:
   began = time.perf_counter()
   study = study_command.read(_FLAGS)
-  study_command.check(study, _FLAGS)
   folder = _FLAGS.workdir.value or study_manifest.next_folder(study, "runs/compare")
+  study_command.check(study, _FLAGS, folder)
   output_folders.open_folder(folder)
-  study_command.run(study, folder, _FLAGS.processes.value, began, _THREADS)
+  study_command.run(study, folder, _FLAGS.executor.value, began)

@@ -10,16 +10,14 @@ import os
 
 from absl import flags
 
-from cap_jax import config
-from cap_jax.cli import dataset_flags, launcher, split_flags
+from cap_jax import config, executors
+from cap_jax.cli import dataset_flags, executor_flag, launcher, split_flags
 from cap_jax.data import datasets, preparation, store, subject_partition
 from cap_jax.signals import beat_quality
 from cap_jax.types import DataError, InputError
 
 _OUTPUT = flags.DEFINE_string("output", None, "folder of the store: new, or of a stopped preparation")
-_WORKERS = flags.DEFINE_integer(
-  "workers", None, "number of processes (default: one per core; one for virtual subjects)", lower_bound=1
-)
+_EXECUTOR = executor_flag.define(None, "one process a core; one for virtual subjects")
 _SHARD = flags.DEFINE_integer("shard_records", 64, "records per shard", lower_bound=1)
 _FS_HZ = flags.DEFINE_float("fs_hz", config.Conditioning.fs_hz, "sampling rate of the store in Hz")
 _DROP = flags.DEFINE_list(
@@ -37,6 +35,9 @@ _TRANSIT = flags.DEFINE_list(
 
 def main() -> None:
   output = launcher.required(_OUTPUT, "STORE")
+  is_virtual = dataset_flags.FORMAT.value == "virtual"
+  executor = _EXECUTOR.value or f"processes:{1 if is_virtual else os.cpu_count() or 1}"
+  executors.check(executor, output=output, path=None if is_virtual else dataset_flags.PATH.value)
   how = split_flags.partition_from_flags()
   dataset = dataset_flags.open_dataset()
   synchronise = dataset.place == datasets.REAL if _SYNCHRONISE.value is None else _SYNCHRONISE.value
@@ -48,8 +49,10 @@ def main() -> None:
     fs_hz=_FS_HZ.value, drop=tuple(_DROP.value), synchronise=synchronise, transit_s=(low, high)
   )
   finished = store.exists(output)
-  workers = _WORKERS.value or (1 if dataset_flags.FORMAT.value == "virtual" else os.cpu_count() or 1)
-  prepared = preparation.prepare(dataset, output, spec, how, workers, _SHARD.value, dataset_flags.STRICT.value)
+  with executors.opened(executor) as workers:
+    prepared = preparation.prepare(
+      dataset, output, spec, how, workers.executor, _SHARD.value, dataset_flags.STRICT.value
+    )
   manifest, totals = prepared.manifest, prepared.manifest["totals"]
   total = len(dataset.entries) + len(dataset.lost)
   place = "" if dataset.place == datasets.REAL else f", {dataset.place}"

@@ -10,7 +10,8 @@ import pandas
 import tqdm
 from absl import flags
 
-from cap_jax.cli import launcher, output_folders, reference_flags, study_flags
+from cap_jax import executors
+from cap_jax.cli import executor_flag, launcher, output_folders, reference_flags, study_flags
 from cap_jax.losses import tasks
 from cap_jax.metrics import label_efficiency
 from cap_jax.report import page, study_report, study_tables, tables
@@ -27,17 +28,22 @@ class Flags(NamedTuple):
     config: what to compare.
     workdir: folder of the study.
     source: the source network.
-    processes: number of processes that run cells.
+    executor: what runs the cells.
   """
 
   config: flags.FlagHolder[Any]
   workdir: flags.FlagHolder[Any]
   source: flags.FlagHolder[Any]
-  processes: flags.FlagHolder[Any]
+  executor: flags.FlagHolder[Any]
 
 
-def define_flags(default: str) -> Flags:
-  """Defines the flags of a study; `default` names its default config in `cap_jax/cli/configs`."""
+def define_flags(default: str, executor: str) -> Flags:
+  """Defines the flags of a study.
+
+  Args:
+    default: name of its default config in `cap_jax/cli/configs`.
+    executor: the default one.
+  """
   return Flags(
     study_flags.define_study("what to compare: methods, clinics, labels, seeds", default),
     flags.DEFINE_string("workdir", None, "folder of the study: new, or of a stopped study"),
@@ -46,7 +52,7 @@ def define_flags(default: str) -> Flags:
       None,
       "the source network: one of the package such as radial, train, or a checkpoint folder (default: from the config)",
     ),
-    flags.DEFINE_integer("processes", 1, "number of processes that run cells", lower_bound=1),
+    executor_flag.define(executor),
   )
 
 
@@ -64,17 +70,20 @@ def read(command_flags: Flags) -> study_config.Study:
   return folds.with_possible_labels(study)
 
 
-def check(study: study_config.Study, command_flags: Flags) -> None:
+def check(study: study_config.Study, command_flags: Flags, folder: str) -> None:
   """Checks before long work that every method can run in every clinic, and that the flags are valid.
 
   Args:
     study: to run.
     command_flags: of the command; the methods that they name must be in a cell.
+    folder: of the study.
 
   Raises:
     InputError: a value of the study is invalid.
   """
   launcher.metrics()
+  stores = {"config.source_data": study.source_data, "config.target_data": study.target_data}
+  executors.check(command_flags.executor.value, workdir=folder, **stores)
   study_datasets.check_stores(study)
   study_datasets.check_rates(study)
   for clinic in study_grid.clinics_of(study):
@@ -102,49 +111,49 @@ def _check_requested(study: study_config.Study, overrides: Mapping[str, Any]) ->
       raise InputError(f"{name}: can run in no cell ({reason}); change --config.n_target, or omit it")
 
 
-def announce(study: study_config.Study, folder: str, processes: int, threads: int) -> int:
+def announce(study: study_config.Study, folder: str, executor: str, count: int) -> int:
   """Prints to standard error the size of the study and the time that it takes.
 
   Args:
     study: to run.
     folder: of the study.
-    processes: number of processes.
-    threads: of each process.
+    executor: its name.
+    count: number of cells that it runs at a time.
 
   Returns:
     The number of cells.
   """
   keys = study_grid.keys(study)
-  seconds = study_grid.estimate_s(study, folder, keys, processes * threads)
+  seconds = study_grid.estimate_s(study, folder, keys, count)
   unfit = [line for clinic in study_grid.clinics_of(study) for line in folds.untested(clinic)]
   left = "; ".join(f"omitted: {line}" for line in (*study_grid.unused(study), *unfit))
   length = f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{seconds / 60:.0f} minutes"
-  lines = [f"{len(keys)} cells; about {length} with --processes={processes}, excluding completed cells"]
+  lines = [f"{len(keys)} cells; about {length} with --executor={executor}, excluding completed cells"]
   lines += [f"budget of {', '.join(names)}: {budget}" for budget, names in study_grid.budgets(study).items()]
   lines.append("methods without labels cannot use labelled validation subjects, so they use one learning rate")
   print("\n".join([*lines, left] if left else lines), file=sys.stderr, flush=True)
   return len(keys)
 
 
-def run(study: study_config.Study, folder: str, processes: int, began: float, threads: int = 1) -> None:
+def run(study: study_config.Study, folder: str, executor: str, began: float) -> None:
   """Runs or resumes the study in its folder, and writes the report.
 
   Args:
     study: to run.
     folder: of the study.
-    processes: number of processes.
+    executor: name of what runs the cells.
     began: `time.perf_counter` at the start of the command.
-    threads: of each process.
   """
   if studies.is_finished(study, folder):
     raise output_folders.FinishedError(
       f"{folder}: this study is finished; see {folder}/report.html (remove that file to write the report again)"
     )
-  total = announce(study, folder, processes, threads)
-  with tqdm.tqdm(total=total, desc="study", unit="cell") as bar:
-    for cell in studies.run(study, folder, processes, launcher.metrics(), threads):
-      bar.set_postfix_str(f"{cell.key.scenario}, {cell.key.method}, n={cell.key.n_target}")
-      bar.update()
+  with executors.opened(executor) as workers:
+    total = announce(study, folder, executor, workers.tasks)
+    with tqdm.tqdm(total=total, desc="study", unit="cell") as bar:
+      for cell in studies.run(study, folder, workers.executor, launcher.metrics()):
+        bar.set_postfix_str(f"{cell.key.scenario}, {cell.key.method}, n={cell.key.n_target}")
+        bar.update()
   rows = studies.rows(study, folder)
   studies.write_rows(os.path.join(folder, "study.csv"), rows)
   report(study, folder, summary.frame(rows), began)

@@ -1,12 +1,10 @@
 """Prepares any data set as a store: conditioned, sharded, in parallel, and resumable after an interruption."""
 
 import concurrent.futures
-import concurrent.futures.process
 import contextlib
 import dataclasses
 import hashlib
 import json
-import multiprocessing
 import os
 import pathlib
 import sys
@@ -16,7 +14,7 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from cap_jax import config, files, own_files, worker_processes
+from cap_jax import config, executors, files, own_files
 from cap_jax.data import (
   conditioning,
   datasets,
@@ -140,7 +138,7 @@ def prepare(
   output: str | os.PathLike[str],
   spec: config.Conditioning,
   how: subject_partition.Partition,
-  workers: int = 1,
+  executor: concurrent.futures.Executor = executors.SERIAL,
   shard_records: int = 64,
   strict: bool = False,
 ) -> store.Store:
@@ -152,7 +150,7 @@ def prepare(
     output: folder that is new, or was begun with the same data and settings.
     spec: conditioning settings.
     how: division of the subjects into parts.
-    workers: number of processes.
+    executor: runs the shards; any of `concurrent.futures`, see `executors.opened`. The store has the same bytes with each.
     shard_records: number of records in a shard.
     strict: whether the first bad record ends the preparation.
 
@@ -164,8 +162,8 @@ def prepare(
     DataError: nothing usable is left, or a record is bad and `strict`.
   """
   conditioning.check(spec)
-  if workers < 1 or shard_records < 1:
-    raise InputError(f"workers={workers}, shard_records={shard_records}: must be 1 or more")
+  if shard_records < 1:
+    raise InputError(f"shard_records={shard_records}: must be 1 or more")
   if dataset.lost and strict:
     raise dataset.lost[0]
   root = pathlib.Path(output)
@@ -177,7 +175,7 @@ def prepare(
       return _tidied(root)
     own = own_files.begin(root)
     try:
-      done = _write(root, groups, spec, workers, strict)
+      done = _write(root, groups, spec, executor, strict)
       return _finish(root, dataset, spec, how, [done[name] for name, _ in groups], inputs)
     except InputError as error:
       good = any(path.stat().st_size > len("[]") for path in root.glob(f"shard-*/{store.RECORDS}"))
@@ -213,7 +211,7 @@ def _write(
   root: pathlib.Path,
   groups: Sequence[tuple[str, list[datasets.Entry]]],
   spec: config.Conditioning,
-  workers: int,
+  executor: concurrent.futures.Executor,
   strict: bool,
 ) -> dict[str, dict[str, Any]]:
   """Writes the missing shards. Returns name → summary of all shards."""
@@ -221,29 +219,11 @@ def _write(
   missing = [(name, entries) for name, entries in groups if name not in done]
   ready = sum(len(entries) for name, entries in groups if name in done)
   with tqdm.tqdm(total=sum(len(entries) for _, entries in groups), initial=ready, desc="records", unit="") as bar:
-    if workers == 1:
-      for name, entries in missing:
-        done[name] = shards.write(root, name, entries, spec, strict)
-        bar.update(len(entries))
-      return done
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, context, worker_processes.exit_with_parent) as pool:
-      entries_by_future = {
-        pool.submit(shards.write, root, name, entries, spec, strict): entries for name, entries in missing
-      }
-      try:
-        for future in concurrent.futures.as_completed(entries_by_future):
-          summary = future.result()
-          done[summary["name"]] = summary
-          bar.update(len(entries_by_future[future]))
-      except concurrent.futures.process.BrokenProcessPool as error:
-        pool.shutdown(cancel_futures=True)
-        problem = "a worker process died, because of a damaged file or lack of memory"
-        raise InputError(f"{root}: {problem}; run again with --workers=1 to find the record") from error
-      except BaseException:
-        worker_processes.kill_workers()
-        pool.shutdown(cancel_futures=True)  # otherwise all queued shards run first
-        raise
+    tasks = [(root.absolute(), name, entries, spec, strict) for name, entries in missing]
+    for number, summary in executors.completed(executor, shards.write, tasks):
+      name, entries = missing[number]
+      done[name] = summary
+      bar.update(len(entries))
   return done
 
 

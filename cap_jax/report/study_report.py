@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas
 
+from cap_jax import files
 from cap_jax.metrics import label_efficiency, standards
 from cap_jax.report import efficiency_tables, figures, page, study_figures, study_tables, tables
 from cap_jax.signals import beats
@@ -441,7 +442,7 @@ def describe_clinic(clinic: ClinicResults) -> str:
 def source_loss(folder: str) -> list[float]:
   """Returns the training curve of the source network, [] if it was not saved."""
   try:
-    with open(os.path.join(folder, "checkpoint.json"), encoding="utf-8") as file:
+    with open(files.regular(os.path.join(folder, "checkpoint.json")), encoding="utf-8") as file:
       return [float(value) for value in json.load(file)["loss"]]
   except FileNotFoundError:
     return []

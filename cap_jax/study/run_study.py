@@ -8,17 +8,16 @@ import concurrent.futures
 import csv
 import dataclasses
 import functools
-import multiprocessing
 import os
 import pickle
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 
-from cap_jax import files, worker_processes
+from cap_jax import executors, files
 from cap_jax.metrics import waveform_metrics
 from cap_jax.study import methods, study_config, study_grid, study_manifest, study_results
 from cap_jax.study.study_results import Cell, Key
 from cap_jax.study.study_runner import StudyRunner
-from cap_jax.train import training_state
 from cap_jax.types import InputError
 
 COLUMNS = (
@@ -37,40 +36,38 @@ COLUMNS = (
 )
 
 
-def _initialise_worker(core_sets: "multiprocessing.Queue[set[int]]") -> None:
-  """Restricts a new process to its own cores, before jax counts them.
-
-  Otherwise each process starts as many threads as there are cores, and they wait for one another. Small networks train 1.3 times
-  faster on a core of their own.
-  """
-  cores = core_sets.get()
-  if cores and hasattr(os, "sched_setaffinity"):
-    os.sched_setaffinity(0, cores)
-  worker_processes.exit_with_parent()
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @functools.lru_cache(1)
-def _runner(study: bytes, folder: str, metrics: tuple[str, ...]) -> StudyRunner:
-  """Returns the runner of a process, which its cells share with the data and the compiled functions."""
+def _made(study: bytes, folder: str, metrics: tuple[str, ...]) -> StudyRunner:
   return StudyRunner(pickle.loads(study), folder, metrics)
 
 
-def _run_in_worker(study: bytes, folder: str, metrics: tuple[str, ...], key: Key) -> Cell:
-  """Runs a cell in a worker process."""
+def _runner(study: bytes, folder: str, metrics: tuple[str, ...]) -> StudyRunner:
+  """Returns the runner of this process, which its cells share with the data and the compiled functions."""
+  with _ONE_AT_A_TIME:  # threads must get the same
+    return _made(study, folder, metrics)
+
+
+def _run_cell(study: bytes, folder: str, metrics: tuple[str, ...], key: Key) -> Cell:
+  """Runs a cell in a worker."""
   return _runner(study, folder, metrics).run(key)
 
 
 def run(
-  study: study_config.Study, folder: str, processes: int = 1, metrics: Sequence[str] = (), threads: int = 1
+  study: study_config.Study,
+  folder: str,
+  executor: concurrent.futures.Executor = executors.SERIAL,
+  metrics: Sequence[str] = (),
 ) -> Iterator[Cell]:
   """Runs all cells, and yields each when it is done.
 
   Args:
     study: whose cells are run.
     folder: of the study.
-    processes: number of worker processes on this machine.
+    executor: runs the cells; any of `concurrent.futures`, see `executors.opened`.
     metrics: kinds of metrics files that the trainings write.
-    threads: number of threads in a single process, which share compiled functions and data.
 
   Yields:
     Each cell, in the order in which they end.
@@ -82,7 +79,7 @@ def run(
   with study_manifest.lock_folder(folder):
     study_manifest.remember(study, folder)
     try:
-      yield from _run_cells(study, folder, processes, metrics, threads)
+      yield from _run_cells(study, os.path.abspath(folder), executor, tuple(metrics))
     except InputError:
       study_manifest.forget_if_empty(folder)
       raise
@@ -96,57 +93,20 @@ def is_finished(study: study_config.Study, folder: str) -> bool:
 
 
 def _run_cells(
-  study: study_config.Study, folder: str, processes: int, metrics: Sequence[str], threads: int
+  study: study_config.Study, folder: str, executor: concurrent.futures.Executor, metrics: tuple[str, ...]
 ) -> Iterator[Cell]:
   keys = study_grid.keys(study)
-  runner = StudyRunner(study, folder, metrics)
+  of_runner = (pickle.dumps(study), folder, metrics)
+  runner = _runner(*of_runner)
   if any(study_results.load(folder, key) is None for key in keys):
     _ = runner.trained  # before the workers start, so that it is trained once
     for name in methods.NETWORKS:
       if f"{name}_source" in {key.method for key in keys}:
         runner.published(name)
-  if processes == 1:
-    yield from map(runner.run, keys) if threads == 1 else _in_threads(runner, keys, threads)
-    return
-  quiet = os.environ.get("TQDM_DISABLE")
-  os.environ["TQDM_DISABLE"] = "1"  # the progress bars of several processes would overwrite each other
-  try:
-    context = multiprocessing.get_context("spawn")
-    core_sets = context.Queue()
-    for cores in _divide_cores(processes):
-      core_sets.put(cores)
-    with concurrent.futures.ProcessPoolExecutor(processes, context, _initialise_worker, (core_sets,)) as pool:
-      futures = [pool.submit(_run_in_worker, pickle.dumps(study), folder, tuple(metrics), key) for key in keys]
-      try:
-        for future in concurrent.futures.as_completed(futures):
-          yield future.result()
-      except BaseException as error:
-        if isinstance(error, training_state.StopRequested):  # unfinished cells run again later
-          worker_processes.kill_workers()
-        pool.shutdown(cancel_futures=True)  # otherwise all waiting cells run first
-        raise
-  finally:
-    os.environ.pop("TQDM_DISABLE")
-    if quiet is not None:
-      os.environ["TQDM_DISABLE"] = quiet
-
-
-def _in_threads(runner: StudyRunner, keys: Sequence[Key], threads: int) -> Iterator[Cell]:
-  pool = concurrent.futures.ThreadPoolExecutor(threads)
-  try:
-    futures = [pool.submit(runner.run, key) for key in study_grid.longest_first(runner.study, keys)]
-    for future in concurrent.futures.as_completed(futures):
-      yield future.result()
-  finally:
-    pool.shutdown(wait=False, cancel_futures=True)  # running cells finish; the others do not start
-
-
-def _divide_cores(processes: int) -> list[set[int]]:
-  """Returns the cores of each process, empty sets if they are unknown or fewer than the processes."""
-  cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-  if len(cores) < processes:
-    return [set() for _ in range(processes)]
-  return [set(cores[k::processes]) for k in range(processes)]
+  if executor is not executors.SERIAL:  # whose cells are in the order of the report
+    keys = study_grid.longest_first(study, keys)
+  for _, cell in executors.completed(executor, _run_cell, [(*of_runner, key) for key in keys]):
+    yield cell
 
 
 def rows(study: study_config.Study, folder: str) -> list[dict[str, object]]:

@@ -160,7 +160,7 @@ def _read(path: str) -> dict[str, Any]:
     DataError: the file is damaged.
   """
   try:
-    with open(path, encoding="utf-8") as file:
+    with open(files.regular(path), encoding="utf-8") as file:
       content = json.load(file)
     if not isinstance(content, dict):
       raise TypeError("not a JSON object")

@@ -127,7 +127,7 @@ def load(folder: str, key: Key) -> Cell | None:
   """
   path = f"{key.stem(folder)}.json"
   try:
-    with open(path, encoding="utf-8") as file:
+    with open(files.regular(path), encoding="utf-8") as file:
       content: dict[str, Any] = json.load(file)
     checksum = content.pop(_CHECKSUM, None)  # early studies have none
     if checksum is not None and checksum != _digest(content):
@@ -137,7 +137,7 @@ def load(folder: str, key: Key) -> Cell | None:
     content["validation"] = tuple(loop.ValidationScore(*score) for score in content["validation"])
     content["merge"] = tuple(tuple(leaf) for leaf in content["merge"])
     return Cell(**{**content, "loss": tuple(content["loss"])})
-  except FileNotFoundError:
+  except (FileNotFoundError, NotADirectoryError):
     return None
   except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
     raise DataError(
@@ -160,9 +160,9 @@ def load_figure_data(folder: str, key: Key) -> dict[str, np.ndarray]:
   """
   path = f"{key.stem(folder)}.npz"
   try:
-    with np.load(path, allow_pickle=False) as arrays:
+    with np.load(files.regular(path), allow_pickle=False) as arrays:
       values = {name: arrays[name] for name in arrays.files}
-  except FileNotFoundError:
+  except (FileNotFoundError, NotADirectoryError):
     return {}
   except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
     raise DataError(

@@ -211,7 +211,7 @@ class StudyRunner:
         with files.write_atomically(path) as (partial,), open(partial, "w", encoding="utf-8") as file:
           json.dump(scores, file)
     try:
-      with open(path, encoding="utf-8") as file:
+      with open(files.regular(path), encoding="utf-8") as file:
         rmse_of = {
           methods.Setting(setting["rate"], setting["steps"]): float(setting["rmse_mmhg"]) for setting in json.load(file)
         }

@@ -1,7 +1,7 @@
 """Label efficiency, and the gain without labels: one strategy with one setting in four virtual clinics, five draws of the labelled
 subjects. It is compared with a network from scratch, plain fine-tuning and the transfer functions of clinics.
 
-Command: python -m experiments.study --config=experiments/configs/headline.py --workdir=runs/headline --processes=2
+Command: python -m experiments.study --config=experiments/configs/headline.py --workdir=runs/headline --executor=processes:2
 Expected: the tables in docs/experiments.md.
 Time: 92 minutes on 2 cores under other load. Adding `auto`
 (--config.strategies=scratch,fine_tuning,multi_task/transducer,auto,domain_adaptation/transducer,domain_adaptation/mmd) took 107 more with two candidates; it now

@@ -1,7 +1,7 @@
 """All strategies against all baselines in three virtual clinics, with three draws of the labelled subjects: another population; another
 population with one transducer; another population with one transducer per subject.
 
-Command: python -m experiments.study --config=experiments/configs/paper.py --workdir=runs/paper --processes=2
+Command: python -m experiments.study --config=experiments/configs/paper.py --workdir=runs/paper --executor=processes:2
 Expected: the table in docs/comparison.md, of the first two draws (--config.seeds=0,1, about 2 hours on 2 cores).
 Time: about 2.5 hours; the command prints an estimate before it starts.
 """

@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import os
+import pathlib
 import shutil
+import signal
 
 import numpy as np
 import pandas
@@ -55,17 +57,23 @@ def _recording(number):
 
 
 class _Read:
-  """Reads a record; can be pickled."""
+  """Reads a record; can be pickled. Its process is killed if there is no file at `marker` yet, which it then makes."""
 
-  def __init__(self, number):
-    self.number = number
+  def __init__(self, number, marker=None):
+    self.number, self.marker = number, marker
 
   def __call__(self):
+    if self.marker and not os.path.exists(self.marker):
+      pathlib.Path(self.marker).touch()
+      os.kill(os.getpid(), signal.SIGKILL)
     return _recording(self.number)
 
 
-def dataset(count=8):
-  entries = tuple(datasets.Entry(f"s{k:02d}", "r", f"file {k}", _Read(k)) for k in range(count))
+def dataset(count=8, killed_at=None, marker=None):
+  """Eight records, of which one kills its reader once."""
+  entries = tuple(
+    datasets.Entry(f"s{k:02d}", "r", f"file {k}", _Read(k, marker if k == killed_at else None)) for k in range(count)
+  )
   return datasets.DataSet(name="csv", entries=entries, source="nobody", licence="none", path="/nowhere", channels=None)
 
 
@@ -95,12 +103,6 @@ def test_the_manifest_reports_source_hash_and_what_was_left_out(prepared):
   assert [shard["records"] for shard in manifest["shards"]] == [3, 3, 1]
   assert store.open_store(prepared.path, verify=True).manifest == manifest
   assert manifest["totals"]["good_s"]["radial"] == pytest.approx(7 * 40 - 600 / 125, abs=3.0)
-
-
-@pytest.mark.slow
-def test_two_processes_write_the_same_bytes(prepared, tmp_path):
-  other = preparation.prepare(dataset(), tmp_path / "b", SPEC, HOW, workers=2, shard_records=3)
-  assert other.manifest["sha256"] == prepared.manifest["sha256"]
 
 
 def test_stopped_after_its_manifest_a_preparation_tidies_up(prepared, tmp_path, monkeypatch):

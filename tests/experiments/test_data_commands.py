@@ -49,7 +49,13 @@ def prepared(patients, tmp_path_factory):
   output = tmp_path_factory.mktemp("stores") / "clinic"
   shares = "--split=training:0.34,unlabelled:0.25,validation:0.16,test:0.25"
   done = run(
-    "prepare", "--format=csv", f"--path={patients}", f"--output={output}", "--workers=2", shares, "--shard_records=4"
+    "prepare",
+    "--format=csv",
+    f"--path={patients}",
+    f"--output={output}",
+    "--executor=processes:2",
+    shares,
+    "--shard_records=4",
   )
   assert done.returncode == 0, done.stderr
   return output, done
@@ -102,7 +108,7 @@ def test_a_given_network_is_transferred_to_the_patients(prepared, done_study, tm
 @pytest.mark.slow
 def test_by_default_no_label_is_wasted_and_all_are_used(patients, done_study, tmp_path):
   store_ = tmp_path / "store"
-  done = run_here("prepare", "--format=csv", f"--path={patients}", f"--output={store_}", "--workers=1")
+  done = run_here("prepare", "--format=csv", f"--path={patients}", f"--output={store_}", "--executor=processes:1")
   assert done.returncode == 0, done.stderr
   assert "split: training 8, validation 2, test 2\n" in done.stdout
   assert (
@@ -261,7 +267,7 @@ def test_pwdb_written_by_the_cohort_is_read_by_its_loader(tmp_path):
   done = run("cohort", "--subjects=4", "--format=pwdb", f"--output={tmp_path / 'pwdb'}")
   assert done.returncode == 0, done.stderr
   done = run(
-    "prepare", "--format=pwdb", f"--path={tmp_path / 'pwdb'}", f"--output={tmp_path / 'store'}", "--workers=1",
+    "prepare", "--format=pwdb", f"--path={tmp_path / 'pwdb'}", f"--output={tmp_path / 'store'}", "--executor=processes:1",
     "--out_of_distribution=age:0:200",
   )  # fmt: skip
   assert done.returncode == 0, done.stderr

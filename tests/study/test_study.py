@@ -1,6 +1,5 @@
 """A small study, whole: its cells, its rows, and how it resuming the stopped run."""
 
-import concurrent.futures
 import csv
 import dataclasses
 import functools
@@ -8,7 +7,6 @@ import json
 import os
 import pathlib
 import shutil
-import threading
 
 import numpy as np
 import pandas
@@ -218,6 +216,21 @@ def test_a_cell_that_was_changed_is_refused(small_study, done_study, tmp_path):
   path.write_text(json.dumps(content))
   with pytest.raises(DataError, match="modified after it was written"):
     list(studies.run(small_study, str(folder)))
+
+
+def test_what_is_no_cell_is_named(small_study, done_study, tmp_path):
+  """A pipe under the name of a cell, and a file under that of the folder of cells."""
+  folder = copied(done_study, tmp_path)
+  path = pathlib.Path(f"{Key('device', 0, 'source', 0, 0).stem(str(folder))}.json")
+  path.unlink()
+  os.mkfifo(path)
+  with pytest.raises(DataError, match=r"n0_seed0.json: .*is a named pipe.* remove the file"):
+    list(studies.run(small_study, str(folder)))
+  shutil.rmtree(path.parent)
+  path.parent.write_text("mine")
+  with pytest.raises(InputError, match=rf"{path.parent}: was not written by this run.*move it elsewhere"):
+    list(studies.run(small_study, str(folder)))
+  assert path.parent.read_text() == "mine"
 
 
 def test_no_states_are_left(done_study):
@@ -594,33 +607,6 @@ def test_where_errors_come_from_is_the_target(small_study, clinic_store):
   assert study_datasets.describe(taught) == "In silico: all test subjects are virtual. Source: nobody."
   assert study_datasets.describe(tested) == "With real records: nobody. The source is virtual."
   assert study_datasets.describe(small_study) == "In silico: all subjects are virtual."
-
-
-def test_an_error_ends_a_study_at_once(small_study, done_study, tmp_path, monkeypatch):
-  """What waits for a process is not begun any more."""
-  folder = copied(done_study, tmp_path)
-  started, cancelled = [], threading.Event()
-
-  class Pool(concurrent.futures.ThreadPoolExecutor):
-    def __init__(self, processes, context, initializer, initargs):
-      super().__init__(1)
-
-    def shutdown(self, wait=True, *, cancel_futures=False):
-      super().shutdown(wait=False, cancel_futures=cancel_futures)
-      cancelled.set()
-      super().shutdown(wait=wait)
-
-  def work(study, folder, metrics, key):
-    started.append(key)
-    if len(started) > 1:
-      cancelled.wait(600)
-    raise DataError("a file", "is damaged", "remove it")
-
-  monkeypatch.setattr(studies.concurrent.futures, "ProcessPoolExecutor", Pool)
-  monkeypatch.setattr(studies, "_run_in_worker", work)
-  with pytest.raises(DataError, match="is damaged"):
-    list(studies.run(small_study, str(folder), processes=2))
-  assert len(started) <= 2 < len(study_grid.keys(small_study))
 
 
 @pytest.mark.quick
