@@ -33,6 +33,7 @@ from cap_jax.signals import calibration
 from cap_jax.types import DataError
 
 SUBJECTS, SUBJECT = "subjects.csv", "subject"
+_PERSON = {one + end for one in (SUBJECT, "patient", "participant", "case") for end in ("", "_id", "id")}
 _HEAD = 1 << 16  # bytes
 _SUBJECT_BYTES, _CELL_BYTES = (
   10_000,
@@ -277,6 +278,26 @@ def _parse_column(path: pathlib.Path, column: pandas.Series, before: int) -> np.
   return numbers
 
 
+def _check_one_person(path: pathlib.Path, names: Sequence[str], dialect: Dialect) -> None:
+  """Checks that the columns of a record that name a person name one.
+
+  Raises:
+    DataError: one names several, whose waves would be taken for those of one.
+  """
+  places = {k: name for k, name in enumerate(names) if name.strip().lower() in _PERSON}
+  rows = text_blocks.Rows(
+    path=path, encoding=dialect.encoding, delimiter=dialect.delimiter, skip=dialect.preamble + dialect.header,
+    columns=len(names),
+  )  # fmt: skip
+  first: dict[str, str] = {}
+  for block in rows if places else ():
+    for name, column in _cells(block, names, places, dialect, texts=True).items():
+      for value in column.dropna().unique():
+        if value != first.setdefault(str(name), value):
+          problem = f"column {str(name)[:_SHOWN]} has several persons, such as {first[str(name)][:_SHOWN]!r} and {value[:_SHOWN]!r}"
+          raise DataError(str(path), problem, "write one file for each")
+
+
 def _read(
   path: pathlib.Path, subject: str, covariates: Mapping[str, float], channels: Mapping[str, str]
 ) -> recordings.Recording:
@@ -308,6 +329,8 @@ def _read(
     raise DataError(
       str(path), f"columns {' and '.join(twice)} both map to {signal_by_column[twice[0]]}", "change --channels"
     )
+  with datasets.reading(str(path), _REMEDY):
+    _check_one_person(path, names, dialect)
   frame = table(path, names, [clock, *columns], dialect)
   time_s = recordings.with_digits(frame[clock].to_numpy())
   recordings.check_clock(time_s, f"{path}: column {clock}")

@@ -325,3 +325,16 @@ def test_subjects_with_decimal_commas_and_tables_that_are_not_named(tmp_path):
 def test_a_cell_that_is_no_number_has_its_own_remedy(tmp_path, cell, remedy):
   with pytest.raises(DataError, match=f"is not a number; {remedy}"):
     read(write(tmp_path / "a.csv", ["0,72", f"{cell},73", "0.02,74"]))
+
+
+@pytest.mark.parametrize("name", ["subject", "Patient_ID", "caseid"])
+def test_a_file_of_several_persons_is_refused(tmp_path, name):
+  rows = [f"{who},{k / 100},{90 + k % 9}\n" for who in ("A", "B") for k in range(300)]
+  path = tmp_path / "two.csv"
+  path.write_text(f"{name},time_s,radial_pressure_mmhg\n" + "".join(rows))
+  with pytest.raises(
+    DataError, match=f"column {name} has several persons, such as 'A' and 'B'; write one file for each"
+  ):
+    csv_file.load(path).entries[0].read()
+  path.write_text(f"{name},time_s,radial_pressure_mmhg\n" + "".join(rows[:300]))
+  assert csv_file.load(path).entries[0].read().time_s.size == 300
