@@ -154,10 +154,9 @@ class Stream:
 
   @property
   def facts(self) -> tuple[object, ...]:
-    """Returns all that the windows follow from."""
-    part = (self.processes, len(self._blocks), self._blocks[0].shard, self._blocks[0].first)
+    """Returns all that the windows follow from, whichever process reads them."""
     affine = (self._gain_r.tolist(), self._offset_r.tolist())
-    return self.digest, self.subjects, self._signals, self._spec, part, affine
+    return self.digest, self.subjects, self._signals, self._spec, affine
 
   @property
   def pool(self) -> int:

@@ -3,6 +3,7 @@
 Every host writes to the key-value store of `jax.distributed`, under `cap_jax/hosts/`:
 
     alive/HOST    a counter that a thread increments every `BEAT_S`
+    stop          the host that the system asked to stop (SIGTERM); host 0, which alone saves states, then saves one and ends
     left/HOST     this host has read why the training ends
     end           why the training ends early, written by the first host that knows
 
@@ -49,7 +50,7 @@ _PING_S = 60.0  # gRPC closes a connection with a ping that was under way for so
 _FOLDER = "cap_jax/hosts/"
 _COLLECTIVE_FLAG = "--xla_cpu_collective_timeout_seconds"
 _BROKEN = re.compile(r"gloo|nccl|collective|barrier|connection|DEADLINE_EXCEEDED|UNAVAILABLE", re.IGNORECASE)
-_AGAIN = "run the same command again on all hosts, which restarts the training in the same --workdir"
+_AGAIN = "run the same command again, on any number of hosts, which resumes the training in the same --workdir"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,12 +165,15 @@ class HostMonitor:
     self._left: set[int] = set()
     self._over, self._leaving = threading.Event(), threading.Lock()
     self._finished = False
+    self._stop, self._stopped_by = threading.Event(), host
     self._checked_s = time.monotonic()  # the last check of the second thread
     self._suspended_s = 0.0  # how long this host was suspended most recently
 
   def start(self) -> None:
     """Starts both threads."""
     _on_abort(self._aborted)
+    if self._host:
+      training_state.pass_on_sigterm(self._stop.set)
     for task in (self._count, self._decide):
       threading.Thread(target=task, daemon=True).start()
 
@@ -228,7 +232,7 @@ class HostMonitor:
     if not self._leaving.acquire(blocking=False):
       self._stay()
     if isinstance(error, training_state.StopRequested):
-      end = End((self._host,), "was stopped", training_state.EXIT_STOPPED)
+      end = End((self._stopped_by,), "was stopped", training_state.EXIT_STOPPED)
     else:
       end = End((self._host,), f"ended with an error ({line})", remedy="fix the error, then ")
     self._part(end)
@@ -239,6 +243,8 @@ class HostMonitor:
       beats += 1
       with contextlib.suppress(RuntimeError, ValueError):  # host 0 does not answer, which the other thread detects
         self._store.key_value_set(f"{_FOLDER}alive/{self._host}", str(beats), allow_overwrite=True)
+        if self._stop.is_set():
+          self._store.key_value_set(f"{_FOLDER}stop", str(self._host), allow_overwrite=True)
         self._read()
       self._over.wait(BEAT_S)
 
@@ -246,6 +252,10 @@ class HostMonitor:
     values = {key.rpartition(_FOLDER)[2]: value for key, value in self._store.key_value_dir_get(_FOLDER)}
     counters = {int(key.partition("/")[2]): value for key, value in values.items() if key.startswith("alive/")}
     self._left = {int(key.partition("/")[2]) for key in values if key.startswith("left/")}
+    if "stop" in values and self._host == 0 and not self._stop.is_set():
+      self._stopped_by = int(values["stop"])
+      self._stop.set()
+      os.kill(os.getpid(), signal.SIGTERM)  # the main thread raises it, after the next state if it trains
     if "end" in values:
       end = json.loads(values["end"])
       self._end = End(**{**end, "culprits": tuple(end["culprits"])})
@@ -270,7 +280,7 @@ class HostMonitor:
     """Prints the reason and ends the process; only the first thread that calls it does so."""
     if not self._leaving.acquire(blocking=False):
       return
-    if self._host in end.culprits and self._end is not None:
+    if self._host in end.culprits and self._end is not None and end.status != training_state.EXIT_STOPPED:
       end = dataclasses.replace(end, reason=f"{end.reason}: this is the host itself, which resumed too late")
     self._print(end)
     self._part(end)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from cap_jax.types import InputError
@@ -81,6 +82,22 @@ def spread(stack: Mapping[str, Mapping[str, np.ndarray]], batch: int) -> dict[st
     return jax.make_array_from_process_local_data(sharding, array, shape)
 
   return {stream: {axis: place(array) for axis, array in part.items()} for stream, part in stack.items()}
+
+
+def from_first_host(content: bytes) -> bytes:
+  """Returns what the first of several processes passes; all of them must call it.
+
+  The bytes of an array arrive as they are, while a sum of arrays, as `broadcast_one_to_all` forms it, loses the sign of
+  zero.
+
+  Args:
+    content: what is sent; only that of the first process counts.
+  """
+  if jax.process_count() == 1:
+    return content
+  size = int(multihost_utils.broadcast_one_to_all(np.uint32(len(content))))
+  mine = np.frombuffer(content, np.uint8) if jax.process_index() == 0 else np.zeros(size, np.uint8)
+  return np.asarray(multihost_utils.broadcast_one_to_all(mine)).astype(np.uint8).tobytes()
 
 
 def own(tree: Tree) -> Tree:

@@ -11,17 +11,19 @@ the windows and the random keys follow from the seed and the step.
 
 Orbax writes the arrays. Its `CheckpointManager` (0.12) would choose which steps stay, some 20 lines here, but not the rest: it has no
 checksums, so a flipped bit is restored unnoticed; a damaged step raises an error instead of giving way to the one before; and with
-several hosts all of them wait for each save, so that a lost host holds up the others.
+several hosts all of them wait for each save, so that a lost host holds up the others. Here only the first host saves.
 """
 
 import contextlib
 import dataclasses
 import hashlib
+import json
+import math
 import os
 import re
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -29,7 +31,7 @@ import jax
 import numpy as np
 
 from cap_jax import own_files
-from cap_jax.train import checksummed
+from cap_jax.train import checksummed, sharding
 from cap_jax.types import InputError, Metrics, Params
 
 EVERY = 500
@@ -49,12 +51,24 @@ _busy = False  # a training is running that can save its state
 _stop_requested = False
 
 
+_pass_on_stop: Callable[[], None] | None = None
+
+
+def pass_on_sigterm(act: Callable[[], None]) -> None:
+  """Makes SIGTERM call a function on a host that saves nothing; the first host saves a state, and ends all."""
+  global _pass_on_stop
+  _pass_on_stop = act
+
+
 def install_sigterm_handler() -> None:
   """Makes SIGTERM raise `StopRequested`: at once, or if a training saves states, after its next one."""
 
   def on_sigterm(number: int, frame: FrameType | None) -> None:
     global _stop_requested
     del number, frame
+    if _pass_on_stop is not None:
+      _pass_on_stop()
+      return
     _stop_requested = True
     if not _busy:
       raise StopRequested
@@ -63,7 +77,11 @@ def install_sigterm_handler() -> None:
 
 
 class StateKeeper:
-  """Where the trainings of a run, one after the other, save their states. With several hosts no states are saved."""
+  """Where the trainings of a run, one after the other, save their states.
+
+  Of several hosts the first alone saves them, as all have the same. When the training resumes, on any number of hosts, it
+  sends its last state to the others, so that they need no common folder.
+  """
 
   def __init__(self, folder: str):
     self._folder, self._count = folder, 0
@@ -73,8 +91,8 @@ class StateKeeper:
     return own_files.inside(self._folder)
 
   def new_folder(self) -> str | None:
-    """Returns the folder of the next training, None with several hosts."""
-    if jax.process_count() > 1:
+    """Returns the folder of the next training, None on a host that saves nothing."""
+    if jax.process_index():
       return None
     self._count += 1
     return os.path.join(self._folder, f"{self._count - 1:03d}")
@@ -193,9 +211,21 @@ class TrainingStates:
   def latest(self) -> dict[str, Any] | None:
     """Returns the header of the last intact state, None without one; a damaged state is reported and set aside.
 
+    All hosts must call it, and get the same.
+
     Raises:
       InputError: the states are of another training or format, or the system refuses to read them.
     """
+    return self._same_everywhere(self._latest())
+
+  def _same_everywhere(self, header: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Returns the header that the first host has found."""
+    if self._keeper is None:
+      return header
+    found: dict[str, Any] | None = json.loads(sharding.from_first_host(json.dumps(header).encode()))
+    return found
+
+  def _latest(self) -> dict[str, Any] | None:
     for steps in (saved := self._steps()):
       place = self._place(steps)
       header = self._whole(steps)
@@ -237,7 +267,7 @@ class TrainingStates:
     return Progress(state=jax.tree.unflatten(jax.tree.structure(state), leaves), metrics=metrics, **facts)
 
   def best(self, params: Params, scores: Mapping[int, float]) -> tuple[int, Params] | None:
-    """Returns steps and parameters of the state with the least score; None without states.
+    """Returns steps and parameters of the state with the least score; None without states. All hosts must call it.
 
     Args:
       params: parameters of the same structure.
@@ -246,17 +276,16 @@ class TrainingStates:
     Raises:
       InputError: the state has another structure or format, or the system refuses to read it.
     """
-    while True:
-      steps = self._best(scores)
-      if steps is None:
-        return None
+    header = None
+    while header is None and (steps := self._best(scores)) is not None:
       header = self._whole(steps)
-      if header is not None:
-        break
+    header = self._same_everywhere(header)
+    if header is None:
+      return None
     first = jax.tree.leaves(params)  # they come first in a trainer's state
     rest = [jax.ShapeDtypeStruct(tuple(shape), kind) for kind, shape in header["leaves"][len(first) :]]
     leaves, _ = self._arrays(header, [*first, *rest])
-    return steps, jax.tree.unflatten(jax.tree.structure(params), leaves[: len(first)])
+    return header["done"], jax.tree.unflatten(jax.tree.structure(params), leaves[: len(first)])
 
   def _whole(self, steps: int) -> dict[str, Any] | None:
     """Returns the header of a state, None for a damaged one, which is reported and set aside."""
@@ -279,13 +308,18 @@ class TrainingStates:
   def _arrays(self, header: Mapping[str, Any], expected: Sequence[Any]) -> tuple[list[Any], Iterator[Any]]:
     """Returns the leaves of a trainer's state, with the expected shapes and types, and those of its metrics.
 
+    The first host reads them, and sends them to the others.
+
     Raises:
       InputError: the state has other leaves.
     """
     shapes = [[jax.ShapeDtypeStruct(tuple(shape), kind) for _, kind, shape in chunk] for chunk in header["metrics"]]
     leaves = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in expected]
-    place = self._place(header["done"])
-    tree = checksummed.restore(place, {"state": _numbered(leaves), "metrics": _numbered(shapes)}, _REMEDY)
+    all_shapes = {"state": _numbered(leaves), "metrics": _numbered(shapes)}
+    tree = all_shapes
+    if self._folder is not None:
+      tree = checksummed.restore(self._place(header["done"]), all_shapes, _REMEDY)
+    tree = _from_first_host(tree, all_shapes)
     return [tree["state"][f"{number:06d}"] for number in range(len(leaves))], iter(tree["metrics"].values())
 
   def _steps(self) -> list[int]:
@@ -294,6 +328,19 @@ class TrainingStates:
       return []
     steps = {int(name) for name in os.listdir(self._folder) if re.fullmatch(r"\d{9}", name)}
     return sorted((one for one in steps - self._unusable if os.path.isdir(self._place(one))), reverse=True)
+
+
+def _from_first_host(tree: Any, shapes: Any) -> Any:
+  """Returns the arrays of a tree as the first host has them, bit for bit."""
+  if jax.process_count() == 1:
+    return tree
+  mine = b"" if jax.process_index() else b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree))
+  content, start, leaves = sharding.from_first_host(mine), 0, []
+  for one in jax.tree.leaves(shapes):
+    size = math.prod(one.shape) * np.dtype(one.dtype).itemsize
+    leaves.append(np.frombuffer(content[start : start + size], one.dtype).reshape(one.shape))
+    start += size
+  return jax.tree.unflatten(jax.tree.structure(shapes), leaves)
 
 
 def _numbered(tree: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import multiprocessing
 import os
 import pathlib
@@ -13,6 +14,7 @@ import tempfile
 import threading
 import time
 
+import jax
 import numpy as np
 import pytest
 from absl import flags
@@ -20,7 +22,7 @@ from absl.testing import flagsaver
 
 from cap_jax.cli import distributed
 from cap_jax.study import study_datasets, training
-from cap_jax.train import checkpoint, clock
+from cap_jax.train import checkpoint, clock, training_state
 from cap_jax.types import InputError
 from tests.experiments import commands
 from tests.ports import free_port
@@ -33,6 +35,7 @@ SMALL = [
     "model.channels": 8, "model.layers": 1, "model.head_channels": 8,
   }.items()
 ]  # fmt: skip
+STATE = "training_states/000/000000050"
 _PROCESSES = multiprocessing.get_context("forkserver")
 _NET_S = 900  # a test that hangs ends
 
@@ -58,6 +61,11 @@ def refuse():
   raise InputError("/data/store: block 7 cannot be read")
 
 
+def kill_when(path):
+  wait_for(path)
+  os.kill(os.getpid(), signal.SIGKILL)
+
+
 def wait_for(path):
   until = time.monotonic() + _NET_S
   while not path.exists() and time.monotonic() < until:
@@ -81,7 +89,7 @@ class Orders:
 
 def host(orders):
   """The command on one host. Its trouble: `flag:FLAG`, one that the others have not; `sleep:SECONDS` before the data are loaded; or at its first chunk of steps `slow:SECONDS`,
-  `kill`, `freeze`, `term` or `error`. If not `whole`, it trains on made-up people and calibrates nothing."""
+  `kill`, `kill_later` (at its second, when the first host has saved a state), `freeze`, `term` or `error`. If not `whole`, it trains on made-up people and calibrates nothing."""
   tempfile.tempdir = os.path.dirname(orders.out)  # a killed host leaves its scratch folder
   if not orders.whole:
     study_datasets.load_source = people_as_source
@@ -89,8 +97,11 @@ def host(orders):
       study, source.training, source.validation, source.origin, recorder
     )
   what, _, seconds = orders.trouble.partition(":")
+  training_state.EVERY = 50
+  chunks = itertools.count(1)
   at_chunk = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "kill_later": lambda: kill_when(pathlib.Path(orders.workdir, STATE)) if next(chunks) == 2 else None,
     "term": lambda: os.kill(os.getpid(), signal.SIGTERM),
     "freeze": lambda: os.kill(os.getpid(), signal.SIGSTOP),
     "slow": lambda: time.sleep(float(seconds)),
@@ -213,11 +224,41 @@ def test_a_slow_host_is_waited_for(tmp_path, single, trouble):
   check_alike(Hosts(tmp_path, work, 2, {1: trouble}), work, single)
 
 
-def test_a_host_that_is_late_is_waited_for(tmp_path):
-  work = tmp_path / "work"
-  started = Hosts(tmp_path, work, 2, {1: "sleep:3"})
-  assert started.end() == [0, 0], [started.said("err", number) for number in range(2)]
-  assert checkpoint.load(work / "checkpoint").about["steps"] == 100
+def trained_by(tmp_path, work, count, troubles=()):
+  """The parameters that hosts train together, and what the first says on standard error."""
+  started = Hosts(tmp_path, work, count, troubles)
+  assert started.end() == [0] * count, [started.said("err", number) for number in range(count)]
+  output = checkpoint.load(work / "checkpoint")
+  assert output.about["steps"] == 100
+  return jax.tree.leaves(output.params), started.said("err", 0)
+
+
+def killed_later(tmp_path, work, count, killed):
+  """Hosts that lose one after a state was saved at half of the steps."""
+  started = Hosts(tmp_path, work, count, {killed: "kill_later"})
+  assert started.end() == [-signal.SIGKILL if number == killed else 1 for number in range(count)]
+  assert (work / STATE).is_dir()
+
+
+def test_two_hosts_of_which_one_was_lost_resume_to_the_same_bits(tmp_path):
+  """Two hosts in one go, of which one comes late; and two that lose one half-way, and go on."""
+  whole, _ = trained_by(tmp_path, tmp_path / "whole", 2, {1: "sleep:3"})
+  killed_later(tmp_path, tmp_path / "work", 2, killed=1)
+  resumed, said = trained_by(tmp_path, tmp_path / "work", 2)
+  assert "resuming the stopped run" in said
+  jax.tree.map(np.testing.assert_array_equal, resumed, whole)
+  assert not (tmp_path / "work" / "training_states").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [4, 1])
+def test_four_hosts_resume_and_another_number_too(tmp_path, count):
+  """Of four hosts the first is lost. The same four find the same bits; one alone adds in another order."""
+  whole, _ = trained_by(tmp_path, tmp_path / "whole", 4)
+  killed_later(tmp_path, tmp_path / "work", 4, killed=0)
+  resumed, _ = trained_by(tmp_path, tmp_path / "work", count)
+  for one, other in zip(resumed, whole, strict=True):
+    np.testing.assert_allclose(one, other, rtol=0, atol=0 if count == 4 else 2e-3)
 
 
 @pytest.mark.slow
@@ -281,7 +322,7 @@ def test_a_host_whose_connection_is_closed_while_it_is_frozen_says_so(tmp_path):
 
 
 def lost_line(number, count, why):
-  return rf"error: host {number} of {count} was lost \({why}\); run the same command again on all hosts"
+  return rf"error: host {number} of {count} was lost \({why}\); run the same command again, on any number of hosts"
 
 
 def test_a_killed_host_ends_the_others(tmp_path):
@@ -334,7 +375,7 @@ def test_a_host_that_stays_frozen_is_lost(tmp_path, frozen):
       1,
       r"ended with an error \(/data/store: block 7 cannot be read\); fix the error, then run the same",
     ),
-    ("term", 75, 75, "was stopped; run the same command again on all hosts"),
+    ("term", 75, 75, "was stopped; run the same command again, on any number of hosts"),
   ],
 )
 def test_a_host_that_ends_takes_the_others_with_it(tmp_path, host_with_it, trouble, own, others, line):
