@@ -12,7 +12,6 @@ EXTRAS = {
   "vitaldb": "data",
   "wfdb": "data",
   "matplotlib": "report",
-  "plotly": "report",
   "safetensors": "import",
   "submitit": "slurm",
   "tensorboardX": "tensorboard",

@@ -14,8 +14,10 @@ from cap_jax import own_files
 from cap_jax.types import DataError, InputError
 
 _WINDOWS = os.name == "nt"
-if not _WINDOWS:
+try:
   import fcntl
+except ModuleNotFoundError:  # of Windows
+  fcntl = None  # type: ignore[assignment]
 
 LOCK = ".cap_jax.lock"  # an empty file in a locked folder
 _FULL_OR_FORBIDDEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
@@ -106,7 +108,7 @@ def write_atomically(*paths: str | os.PathLike[str]) -> Iterator[list[str]]:
 @contextlib.contextmanager
 def _renaming(folder: str, several: bool) -> Iterator[None]:
   """Lets one process at a time rename several files in a folder, where the system can lock a folder (no Windows)."""
-  if not several or _WINDOWS:
+  if not several or fcntl is None:
     yield
     return
   handle = os.open(folder, os.O_RDONLY)
@@ -231,6 +233,11 @@ def translate_os_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     raise OSError(code, os.strerror(code), os.fspath(path)) from error
 
 
+def _may_be_lock(path: str) -> bool:
+  """Returns whether a file may be a lock: an empty one, or where the system has no `flock`, one that names its process."""
+  return fcntl is None or not os.path.getsize(path)
+
+
 @contextlib.contextmanager
 def lock_folder(folder: str | os.PathLike[str], wait: bool = True) -> Iterator[None]:
   """Locks a folder against other processes; the lock of a process that dies is released.
@@ -244,7 +251,7 @@ def lock_folder(folder: str | os.PathLike[str], wait: bool = True) -> Iterator[N
     InputError: a file of another origin has the name of the lock.
   """
   place = os.path.join(folder, LOCK)
-  if os.path.lexists(place) and (os.path.islink(place) or not os.path.isfile(place) or os.path.getsize(place)):
+  if os.path.lexists(place) and (os.path.islink(place) or not os.path.isfile(place) or not _may_be_lock(place)):
     raise InputError(f"{place}: is not a lock of cap_jax; move it elsewhere")
   lock = filelock.FileLock(place, timeout=-1 if wait else 0)
   try:

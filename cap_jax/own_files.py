@@ -17,9 +17,10 @@ from collections.abc import Iterable
 
 from cap_jax.types import InputError
 
-_WINDOWS = os.name == "nt"
-if not _WINDOWS:
+try:
   import fcntl
+except ModuleNotFoundError:  # of Windows
+  fcntl = None  # type: ignore[assignment]
 
 LIST = ".cap_jax_files"
 _FIRST = '{"cap_jax": "files that cap_jax has made in this folder, and may remove"}'
@@ -195,7 +196,7 @@ class OwnFiles:
       return
     handle = os.open(self._path, os.O_WRONLY | os.O_APPEND)
     try:
-      if not _WINDOWS:
+      if fcntl is not None:
         fcntl.flock(handle, fcntl.LOCK_EX)  # of several machines; NFS has no atomic appending
       os.write(handle, "\n".join(["", *lines, ""]).encode())  # a line that a kill has cut off stays alone
       if sync:

@@ -65,12 +65,12 @@ def test_the_command_says_what_there_is(arguments, status, out, err, monkeypatch
 @pytest.mark.quick
 def test_a_missing_extra_is_a_line_that_names_it(monkeypatch, capsys):
   def missing(name):
-    raise ModuleNotFoundError(f"No module named {name!r}", name="plotly.offline")
+    raise ModuleNotFoundError(f"No module named {name!r}", name="matplotlib.figure")
 
   monkeypatch.setattr(extras.importlib, "import_module", missing)
   with pytest.raises(SystemExit, match="2"):
     launcher.launch_command("compare")
-  expected = "error: plotly is not installed; install it with: python -m pip install 'cap_jax[report]'\n"
+  expected = "error: matplotlib is not installed; install it with: python -m pip install 'cap_jax[report]'\n"
   assert capsys.readouterr().err == expected
 
 
@@ -85,9 +85,7 @@ for module in pkgutil.walk_packages(cap_jax.__path__, "cap_jax."):
   if not module.name.startswith("cap_jax.cli."):  # a process runs one command
     importlib.import_module(module.name)
 from cap_jax import files
-from cap_jax.study import run_study
 folder, wave, out = sys.argv[1:]
-assert run_study._divide_cores(2) == [set(), set()]
 with files.lock_folder(folder):
   try:
     with files.lock_folder(folder, wait=False):

@@ -1,8 +1,10 @@
 """Writes `report.html`, one self-contained page, light and dark, readable on a phone and by a screen reader.
 
-Every name from data is escaped. The page contains Plotly, which draws the interactive figures, and fetches nothing.
+Every name from data is escaped. The page contains uPlot (`assets/uPlot.LICENSE`), which draws the waves to look through, and
+fetches nothing. Waves are packed as whole numbers of two bytes.
 """
 
+import base64
 import dataclasses
 import functools
 import html
@@ -13,7 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import plotly.offline
+import numpy as np
 from matplotlib.figure import Figure
 
 from cap_jax import files, own_files
@@ -49,7 +51,8 @@ class Browser:
   """Records to look through beat by beat.
 
   Attributes:
-    records: each with `name`, `time_s`, `series` (name, colour, width, values) and `beats` (start_s, end_s, text).
+    records: each with `name`, `time_s` (time,), `series` (name, colour, width, dash, and `values`, (time,) with NaN in gaps) and
+      `beats` (start_s, end_s, text).
     caption: below the plot.
   """
 
@@ -113,9 +116,29 @@ def _folded(table: tables.Table) -> str:
   return f"<details><summary>{name}</summary>{_table(table)}</details>"
 
 
+def _packed(values: np.ndarray, least_step: float) -> dict[str, Any]:
+  """Packs numbers as base64 of two-byte integers, which `assets/page.js` unpacks; NaN is the least of them.
+
+  Args:
+    values: (time,) numbers.
+    least_step: resolution; a coarser one is used if the numbers are too large for it.
+  """
+  largest = float(np.nanmax(np.abs(values), initial=0.0))
+  step = max(least_step, largest / 32767)
+  whole = np.where(np.isnan(values), -32768, np.rint(np.nan_to_num(values) / step)).astype("<i2")
+  return {"step": step, "int16": base64.b64encode(whole.tobytes()).decode("ascii")}
+
+
+def _packed_record(record: Mapping[str, Any]) -> dict[str, Any]:
+  """Packs the waves of a record, and its clock as differences."""
+  series = [{**one, "values": _packed(np.asarray(one["values"], float), 0.01)} for one in record["series"]]
+  time_s = np.asarray(record["time_s"], float)
+  return {**record, "start_s": time_s[0], "steps_s": _packed(np.diff(time_s), 0.001), "time_s": None, "series": series}
+
+
 def _browser(browser: Browser) -> str:
   # without "<" the data cannot end the script element that contains them
-  data = json.dumps(browser.records, separators=(",", ":")).replace("<", "\\u003c")
+  data = json.dumps([_packed_record(one) for one in browser.records], separators=(",", ":")).replace("<", "\\u003c")
   name = html.escape("Waves over time; the text below the buttons gives the pressures of the selected beat", quote=True)
   options = "".join(f"<option>{html.escape(str(record['name']))}</option>" for record in browser.records)
   return f"""<figure class="browser"><div class="controls"><label>Record <select>{options}</select></label>
@@ -163,7 +186,7 @@ def write(
     f'<tr><th scope="row">{html.escape(k)}</th><td>{html.escape(v)}</td></tr>' for k, v in provenance.items()
   )
   moving = any(section.browser is not None for section in sections)
-  library = f"<script>{plotly.offline.get_plotlyjs()}</script>" if moving else ""
+  library = f"<style>{_asset('uPlot.min.css')}</style><script>{_asset('uPlot.iife.min.js')}</script>" if moving else ""
   links = "".join(f'<li><a href="#{s.anchor}">{html.escape(s.heading)}</a></li>' for s in sections)
   page = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

@@ -253,9 +253,8 @@ def record(
     label, shade, width = looks.get(key, (tables.label(key), figures.colour(key), 1.6))
     inner_bt = np.full(wave_bt.shape, np.nan)
     inner_bt[:, inner] = wave_bt[:, inner]
-    values = [None if np.isnan(value) else round(float(value), 2) for value in inner_bt.ravel()]
     dash = "dash" if key.endswith("_source") else "solid"  # its colour is that of the one fitted on the target
-    series.append({"name": label, "colour": shade, "width": width, "dash": dash, "values": values})
+    series.append({"name": label, "colour": shade, "width": width, "dash": dash, "values": inner_bt.ravel()})
   entries = []
   for k in range(count):
     feet = beats.find_feet(leader[k, inner], spec.fs_hz) + spec.margin
@@ -266,7 +265,7 @@ def record(
         for key, p in pressures.items()
       )
       entries.append({"start_s": float(time_s[k, a]), "end_s": float(time_s[k, b]), "text": pressures_text + " mmHg"})
-  return {"name": name, "time_s": time_s.ravel().tolist(), "series": series, "beats": entries}
+  return {"name": name, "time_s": time_s.ravel(), "series": series, "beats": entries}
 
 
 def _merge_table(clinic: ClinicResults) -> tables.Table | None:
