@@ -85,15 +85,14 @@ def write_atomically(*paths: str | os.PathLike[str]) -> Iterator[list[str]]:
   own = own_files.of(paths[0])
   try:
     if own is not None:
-      own.claim(*paths, partial=partial)
+      own.check(*paths)
+      own.claim(partial=partial)
     yield partial
     for written in partial:
       sync(written)
     with _renaming(os.path.dirname(os.path.abspath(paths[0])), len(paths) > 1):
       for written, path in zip(partial, paths, strict=True):
-        os.replace(written, path)
-    if own is not None:
-      own.forget(*partial)
+        own.replace(written, path) if own is not None else os.replace(written, path)
   except OSError as error:
     # a full disk is reported without the file, a folder that may not be written to with its temporary name
     if error.errno is not None and error.filename in (None, *partial):
@@ -141,10 +140,10 @@ def install_folder(source: str | os.PathLike[str], path: str | os.PathLike[str])
   own_files.makedirs(os.path.dirname(path))
   own = own_files.of(path)
   made: list[str] = []
-  both = [[place, *(os.path.join(place, name) for name in names)] for place in (path, partial)]
+  copies = [partial, *(os.path.join(partial, name) for name in names)]
   try:
     if own is not None:
-      own.claim(*both[0], partial=both[1])
+      own.claim(partial=copies)
     own_files.check_free(path)
     for name in ("", *names):
       origin, copy = os.path.join(source, name), os.path.join(partial, name)
@@ -155,10 +154,8 @@ def install_folder(source: str | os.PathLike[str], path: str | os.PathLike[str])
       if not is_folder:
         shutil.copyfile(origin, copy)
     sync(partial)
-    os.rename(partial, path)
+    own.replace(partial, path) if own is not None else os.rename(partial, path)
     made = []
-    if own is not None:
-      own.forget(*both[1])
     sync(os.path.dirname(path), deep=False)
   except OSError as error:
     error.filename = path  # rather than a file that is gone

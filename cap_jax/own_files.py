@@ -4,9 +4,13 @@ The folder of a run, a study, a preparation or the states of a training has the 
 file and folder is written to it, and the list flushed to the disk, before the file is made, and it is made only where
 nothing of its name exists. Whatever others put into the folder, under whatever name, is therefore not in the list.
 
-    ["+", "split.json"]                 made, or about to be made
+    ["+", "metrics.jsonl"]              made, or about to be made
     ["~", "split.json.partial-3f2a…"]   the same, under a temporary name
+    ["+", "split.json", 1234]           about to be renamed to this name: what has the inode 1234
     ["-", "split.json.partial-3f2a…"]   removed again
+
+If a process is killed just before it renames a file, somebody else may use the name that it listed. The inode tells
+whose the file is. The line without an inode, which follows the renaming, tells the same in a copy of the folder.
 """
 
 import json
@@ -40,6 +44,7 @@ class OwnFiles:
     self.folder = folder
     self._path = os.path.join(folder, LIST)
     self._names: dict[str, bool] = {}  # name → whether it is temporary
+    self._inodes: dict[str, set[int]] = {}  # name → inodes of which one was about to get it
     self._inode, self._read = -1, 0
     self._mutex = threading.RLock()
 
@@ -63,21 +68,25 @@ class OwnFiles:
     with self._mutex:
       listed = self._names_now()
       places = [("+", path) for path in paths] + [("~", path) for path in partial]
-      fresh = [(sign, name) for sign, path in places if (name := self._name(path)) not in listed]
-      for _, name in fresh:
-        check_free(os.path.join(self.folder, name))
+      fresh: list[tuple[str | int, ...]] = [
+        (sign, name) for sign, path in places if (name := self._name(path)) not in listed
+      ]
+      for entry in fresh:
+        check_free(os.path.join(self.folder, str(entry[1])))
       self._append(fresh)
 
-  def adopt(self, path: str | os.PathLike[str]) -> None:
-    """Lists a file that a library has just made under a name of its own choice."""
-    self._append([("+", self._name(path))])
+  def check(self, *paths: str | os.PathLike[str]) -> None:
+    """Checks that this package may write at paths.
 
-  def forget(self, *paths: str | os.PathLike[str]) -> None:
-    """Drops paths from the list at which nothing is any more."""
-    self._append([("-", self._name(path)) for path in paths], sync=False)
+    Raises:
+      InputError: something of another origin is at one.
+    """
+    for path in paths:
+      if path not in self:
+        check_free(os.path.abspath(path))
 
-  def rename(self, path: str | os.PathLike[str], new: str | os.PathLike[str]) -> None:
-    """Renames a file or a folder, all of which this package made.
+  def replace(self, path: str | os.PathLike[str], new: str | os.PathLike[str]) -> None:
+    """Renames a listed temporary file, or a folder of such, and replaces a listed file of the new name.
 
     Args:
       path: the present path.
@@ -88,9 +97,16 @@ class OwnFiles:
     """
     with self._mutex:
       names = [name for name in self._below(path) if os.path.lexists(os.path.join(self.folder, name))]
-      self.claim(*(os.path.join(self.folder, self._name(new) + name[len(self._name(path)) :]) for name in names))
-      os.rename(path, new)
-      self._append([("-", name) for name in names])
+      moved = [self._name(new) + name[len(self._name(path)) :] for name in names]
+      self.check(*(os.path.join(self.folder, name) for name in moved))
+      inodes = [os.lstat(os.path.join(self.folder, name)).st_ino for name in names]
+      self._append([("+", *one) for one in zip(moved, inodes, strict=True)])
+      os.replace(path, new)
+      self._append([("+", name) for name in moved] + [("-", name) for name in names], sync=False)
+
+  def adopt(self, path: str | os.PathLike[str]) -> None:
+    """Lists a file that a library has just made under a name of its own choice."""
+    self._append([("+", self._name(path))])
 
   def remove(self, path: str | os.PathLike[str]) -> None:
     """Removes what this package made at a path and below it. Files of others stay, with the folders that contain them."""
@@ -133,22 +149,36 @@ class OwnFiles:
     """Removes the list itself: from now on nothing in the folder is replaced or removed."""
     with self._mutex:
       os.remove(self._path)
-      self._names, self._inode, self._read = {}, -1, 0
+      self._names, self._inodes, self._inode, self._read = {}, {}, -1, 0
 
   def compact(self) -> None:
     """Drops from the list what no longer exists, so that others may use the names."""
     with self._mutex:
       listed = self._names_now()
-      kept = {name: partial for name, partial in listed.items() if os.path.lexists(os.path.join(self.folder, name))}
-      if kept == listed:
+      kept = {name: partial for name, partial in listed.items() if self._is_own(name)}
+      if kept == listed and not self._inodes:
         return
       partial = f"{self._path}.partial-{token()}"
       self.claim(partial=[partial])
       with open(partial, "x", encoding="utf-8") as file:
-        file.write("\n".join([_FIRST, *(_line("~" if partial else "+", name) for name, partial in kept.items()), ""]))
+        file.write(
+          "\n".join([_FIRST, *(json.dumps(["~" if partial else "+", name]) for name, partial in kept.items()), ""])
+        )
         file.flush()
         os.fsync(file.fileno())
       os.replace(partial, self._path)
+
+  def _is_own(self, name: str) -> bool:
+    """Returns whether what is at a listed name is there, and was made by this package."""
+    pieces = name.split("/")
+    above = ("/".join(pieces[:count]) for count in range(1, len(pieces)))
+    if any(one in self._inodes and not self._has_inode(one) for one in above):
+      return False
+    return self._has_inode(name) if name in self._inodes else os.path.lexists(os.path.join(self.folder, name))
+
+  def _has_inode(self, name: str) -> bool:
+    place = os.path.join(self.folder, name)
+    return os.path.lexists(place) and os.lstat(place).st_ino in self._inodes[name]
 
   def _name(self, path: str | os.PathLike[str]) -> str:
     return os.path.relpath(os.path.abspath(path), self.folder).replace(os.sep, "/")
@@ -165,12 +195,12 @@ class OwnFiles:
   def _update(self) -> None:
     """Reads the lines that were added since the last time."""
     if not os.path.exists(self._path):
-      self._names, self._inode, self._read = {}, -1, 0
+      self._names, self._inodes, self._inode, self._read = {}, {}, -1, 0
       return
     with open(self._path, "rb") as file:
       status = os.fstat(file.fileno())
       if status.st_ino != self._inode or status.st_size < self._read:
-        self._names, self._inode, self._read = {}, status.st_ino, 0
+        self._names, self._inodes, self._inode, self._read = {}, {}, status.st_ino, 0
       file.seek(self._read)
       added = file.read()
     whole = added[: added.rfind(b"\n") + 1]
@@ -183,15 +213,21 @@ class OwnFiles:
       entry = json.loads(line)
     except ValueError:  # empty, or cut off when its process was killed
       return
-    if isinstance(entry, list) and len(entry) == 2:
-      sign, name = entry
-      if sign == "-":
-        self._names.pop(name, None)
-      else:
-        self._names[name] = sign == "~"
+    if not (isinstance(entry, list) and len(entry) in (2, 3) and _is_inside(entry[1])):
+      return
+    sign, name, *inode = entry
+    if sign == "-":
+      self._names.pop(name, None)
+      self._inodes.pop(name, None)
+      return
+    if not inode:
+      self._inodes.pop(name, None)
+    elif name not in self._names or name in self._inodes:
+      self._inodes.setdefault(name, set()).update(inode)
+    self._names[name] = sign == "~"
 
-  def _append(self, entries: Iterable[tuple[str, str]], sync: bool = True) -> None:
-    lines = [_line(sign, name) for sign, name in entries]
+  def _append(self, entries: Iterable[tuple[str | int, ...]], sync: bool = True) -> None:
+    lines = [json.dumps(entry) for entry in entries]
     if not lines:
       return
     handle = os.open(self._path, os.O_WRONLY | os.O_APPEND)
@@ -205,8 +241,9 @@ class OwnFiles:
       os.close(handle)
 
 
-def _line(sign: str, name: str) -> str:
-  return json.dumps([sign, name])
+def _is_inside(name: object) -> bool:
+  """Returns whether a name of a list leads to something in its folder; whoever wrote another is not this package."""
+  return isinstance(name, str) and not os.path.isabs(name) and ".." not in name.replace(os.sep, "/").split("/")
 
 
 def token() -> str:
@@ -228,7 +265,7 @@ def check_free(path: str) -> None:
 
 def _is_list(path: str) -> bool:
   """Returns whether a file is a list of this package."""
-  if not os.path.isfile(path):
+  if os.path.islink(path) or not os.path.isfile(path):
     return False
   with open(path, "rb") as file:
     return file.readline(1000).rstrip(b"\n") == _FIRST.encode()

@@ -174,7 +174,7 @@ def main() -> None:
     text = card(trained, checkpoint.digest(place), os.path.basename(os.path.normpath(folder)), measured)
     own = own_files.begin(partial)
     for part in os.listdir(place):
-      own.rename(os.path.join(place, part), os.path.join(partial, part))
+      own.replace(os.path.join(place, part), os.path.join(partial, part))
     os.rmdir(place)
     pathlib.Path(own_files.claimed(os.path.join(partial, "README.md"))).write_text(text, encoding="utf-8")
   print(f"{folder}/README.md")

@@ -42,6 +42,9 @@ def _records() -> list[recordings.Recording]:
   """
   if not _STORES.value:
     raise InputError("--stores is missing; pass --stores=STORE,STORE, created with experiments.prepare")
+  twice = [path for path in _STORES.value if _STORES.value.count(path) > 1]
+  if twice:
+    raise InputError(f"--stores: {twice[0]} occurs twice; name each store once")
   by_store: dict[str, list[recordings.Recording]] = {}
   for path in _STORES.value:
     opened = store.open_store(path)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import socket
 import threading
 import time
@@ -164,3 +165,61 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path, monkeypatch):
   with pytest.raises(OSError, match=r"No space left on device: .*made/other"):
     files.install_folder(source, tmp_path / "made" / "other")
   assert [path.name for path in (tmp_path / "made").iterdir()] == ["copy"]
+
+
+def test_a_name_that_was_listed_but_not_used_may_be_used_by_others(tmp_path):
+  """Of a process that was killed between the line and the renaming; a folder that it did rename is its own."""
+  own = own_files.begin(tmp_path)
+  for name in ("shard", "done"):
+    own.claim(partial=[tmp_path / f"{name}.partial-1", tmp_path / f"{name}.partial-1" / "a"])
+    (tmp_path / f"{name}.partial-1").mkdir()
+    (tmp_path / f"{name}.partial-1" / "a").write_text("own")
+  inode = {
+    name: [(tmp_path / f"{name}.partial-1{end}").stat().st_ino for end in ("", "/a")] for name in ("shard", "done")
+  }
+  with open(tmp_path / own_files.LIST, "a") as file:
+    for name, numbers in inode.items():
+      file.writelines(f'["+", "{name}{end}", {number}]\n' for end, number in zip(("", "/a"), numbers, strict=True))
+  (tmp_path / "done.partial-1").rename(tmp_path / "done")
+  (tmp_path / "shard").mkdir()
+  (tmp_path / "shard" / "a").write_text("others")
+  again = own_files.begin(tmp_path)
+  assert sorted(path.name for path in tmp_path.iterdir()) == [own_files.LIST, "done", "shard"]
+  with pytest.raises(InputError, match="shard: was not written by this run"):
+    again.make_free(tmp_path / "shard")
+  again.make_free(tmp_path / "done")
+  assert (tmp_path / "shard" / "a").read_text() == "others"
+  assert not (tmp_path / "done").exists()
+
+
+def test_what_was_renamed_is_own_in_a_copy_of_the_folder(tmp_path):
+  place = tmp_path / "work"
+  place.mkdir()
+  own_files.begin(place)
+  with files.write_atomically(place / "a") as (partial,):
+    pathlib.Path(partial).write_text("own")
+  shutil.copytree(place, tmp_path / "copy")
+  own_files.begin(tmp_path / "copy").make_free(tmp_path / "copy" / "a")
+  assert not (tmp_path / "copy" / "a").exists()
+
+
+@pytest.mark.parametrize("name", ['"../precious"', '"a/../../precious"', "5", "null", '["a"]', '"ABSOLUTE"'])
+def test_a_list_names_nothing_outside_its_folder(tmp_path, name):
+  (tmp_path / "work").mkdir()
+  (tmp_path / "precious").write_text("thesis")
+  own_files.begin(tmp_path / "work")
+  with open(tmp_path / "work" / own_files.LIST, "a") as file:
+    file.write(f'["~", {name.replace("ABSOLUTE", str(tmp_path / "precious"))}]\n')
+  own_files.begin(tmp_path / "work").remove(tmp_path / "work")
+  assert (tmp_path / "precious").read_text() == "thesis"
+
+
+def test_a_list_that_is_a_link_is_refused(tmp_path):
+  for name in ("one", "other"):
+    (tmp_path / name).mkdir()
+  own_files.begin(tmp_path / "one")
+  before = (tmp_path / "one" / own_files.LIST).read_bytes()
+  (tmp_path / "other" / own_files.LIST).symlink_to(tmp_path / "one" / own_files.LIST)
+  with pytest.raises(InputError, match=f"other/{own_files.LIST}: was not written by this run"):
+    own_files.begin(tmp_path / "other")
+  assert (tmp_path / "one" / own_files.LIST).read_bytes() == before

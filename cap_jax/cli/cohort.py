@@ -23,7 +23,7 @@ from cap_jax.haemodynamics import pwdb_parameters, timing
 from cap_jax.report import cohort as sheets
 from cap_jax.report import figures
 
-_SUBJECTS = flags.DEFINE_integer("subjects", 4374, "number of virtual subjects", lower_bound=1)
+_SUBJECTS = flags.DEFINE_integer("subjects", 4374, "number of virtual subjects", lower_bound=1, upper_bound=10**6)
 _OUTPUT = flags.DEFINE_string("output", None, "folder to create")
 _FORMAT = flags.DEFINE_enum("format", "npz", ["npz", "pwdb"], "one file of arrays, or the CSV layout of PWDB")
 _POPULATION = flags.DEFINE_enum("population", "reference", list(clinics.POPULATIONS), "population of the subjects")

@@ -80,6 +80,7 @@ def required(holder: flags.FlagHolder[Any], example: str) -> str:
 
 def launch_command(name: str) -> None:
   """Runs the module `cap_jax.cli.NAME`, or that of `MODULES`, with the flags on the command line; see `launch`."""
+  _check_settings(sys.argv)  # which some flags read when they are defined
   try:
     command = extras.load(f"cap_jax.cli.{MODULES.get(name, name)}")
   except InputError as error:
@@ -152,7 +153,19 @@ def launch(main: Callable[[], None]) -> None:
     ):
       _run(main)
 
+  _check_settings(sys.argv)
   app.run(guarded, flags_parser=_parse)
+
+
+def _check_settings(argv: list[str]) -> None:
+  """Checks that files of settings, which libraries open, are regular; a pipe would block the program."""
+  for word in argv:
+    name, _, path = word.partition("=")
+    if name.lstrip("-") in ("config", "flagfile") and os.path.lexists(path):
+      try:
+        files.regular(path)
+      except (InputError, OSError) as error:
+        fail(f"{name}: {error}")
 
 
 def _run(main: Callable[[], None]) -> None:

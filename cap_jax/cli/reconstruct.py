@@ -47,11 +47,14 @@ def _paths() -> tuple[str, str]:
   input_path, output = launcher.required(_INPUT, "FILE.csv"), launcher.required(_OUTPUT, "FILE.csv")
   if not output.endswith(".csv"):
     raise InputError(f"--output={output}: must end in .csv; the figure and the JSON file get the same name")
-  if os.path.abspath(output) == os.path.abspath(input_path):
-    raise InputError(f"--output={output}: is the input file; choose another name")
+  written = reconstruction.paths(output)
+  read = os.path.realpath(input_path)
+  if any(os.path.realpath(one) == read for one in written):
+    raise InputError(f"--output={output}: would replace the input file; choose another name")
   folder = os.path.dirname(os.path.abspath(output))
   if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
     raise InputError(f"--output={output}: {folder} is not a writable folder; create it or choose another")
+  reconstruction.check_replaceable(output)
   return input_path, output
 
 

@@ -1,9 +1,12 @@
 """Defines flags that describe the reference of real records, for the validation standards."""
 
+import math
+
 from absl import flags
 
 from cap_jax.data import datasets
 from cap_jax.metrics import standards
+from cap_jax.types import InputError
 
 _INVASIVE = flags.DEFINE_bool("invasive", False, "real records: an aortic catheter measured the reference")
 _MALE = flags.DEFINE_float(
@@ -20,6 +23,11 @@ def reference(place: str, calibration: str) -> standards.Reference:
 
   Returns:
     The reference.
+
+  Raises:
+    InputError: the share is no number.
   """
+  if _MALE.value is not None and math.isnan(_MALE.value):
+    raise InputError("--male_share=nan: must be a number from 0 to 1")
   male = float("nan") if _MALE.value is None else _MALE.value
   return standards.Reference(place, place == datasets.REAL and _INVASIVE.value, male, calibration)

@@ -267,10 +267,13 @@ class Feed(Protocol):
   """Windows of a stream that is not in memory.
 
   `stacks` yields (chunk, batch, …) arrays without end. `digest` is the SHA-256 of all that they follow from but size and seed.
+  `verify` compares the data with their digest, which reads all of them.
   """
 
   @property
   def digest(self) -> str: ...
+
+  def verify(self) -> None: ...
 
   def stacks(self, chunk: int, batch: int, seed: int) -> Iterator[dict[str, np.ndarray]]: ...
 

@@ -79,6 +79,7 @@ class DataSet:
     subjects_known: whether the source identifies subjects; if not, each record counts as a subject.
     lost: errors of records that could not be listed.
     notes: remarks on the whole data set for its users, one line each.
+    files: of one record: all files that belong to it, whatever their names. Those of a folder are all in it.
   """
 
   name: str
@@ -91,6 +92,7 @@ class DataSet:
   subjects_known: bool = True
   lost: tuple[DataError, ...] = ()
   notes: tuple[str, ...] = ()
+  files: tuple[str, ...] = ()
 
   def __post_init__(self) -> None:
     object.__setattr__(self, "notes", tuple(map(message_of, self.notes)))  # they quote files

@@ -1,6 +1,6 @@
 """Finds waves that occur under two names: in a store, in two stores, among records and among windows.
 
-Two waves are equal if their finite samples are, to a thousandth of their range. A copy that was resampled, shifted,
+Two waves are equal if their finite samples are, to two thousandths of their range. A copy that was resampled, shifted,
 scaled or cut is not found.
 """
 
@@ -16,8 +16,8 @@ from cap_jax.data import batches, datasets, recordings, splits, store
 from cap_jax.types import shorten, visible
 
 _LEAST_SAMPLES, _LEAST_VALUES = 100, 20  # shorter waves, and those of fewer different values, are equal by chance
-_CLOSE = 1e-3  # of the range: copies may be written with fewer digits
-_STEP = 1e-6  # of the moments; a copy with fewer digits changes them by less
+_CLOSE = 2e-3  # of the range: copies may be written with fewer digits, of pressures with one decimal
+_STEP = 1e-4  # of the moments; a copy with fewer digits changes them by less
 _LISTED, _LONGEST_NAME = 3, 40  # pairs in a message; characters of each name
 _Windows = batches.Pairs | batches.Waves | None
 

@@ -46,25 +46,39 @@ def _groups(dataset: datasets.DataSet, size: int) -> list[tuple[str, list[datase
   ]
 
 
-def _inputs(path: str, output: pathlib.Path) -> list[tuple[str, str]]:
-  """Returns (name, SHA-256) of all files at a path, and of files beside it that share its stem.
+def _inputs(dataset: datasets.DataSet, output: pathlib.Path) -> list[tuple[str, str]]:
+  """Returns (name, SHA-256) of all files of a data set: all in its folder, or those of its record. One that cannot be read has no hash.
 
   Args:
-    path: file or folder of the data set.
-    output: folder of the store. It is no input, and nor is that of another preparation that is under way.
+    dataset: the data set.
+    output: folder of the store. It is no input, and nor is another store that is finished or under way.
   """
-  root = pathlib.Path(path)
-  paths: list[str] = []
+  root = pathlib.Path(dataset.path)
+  paths = [*dataset.files, *(entry.where for entry in dataset.entries)]
   if root.is_dir():
     for folder, inner, names in os.walk(root):
-      kept = [one for one in inner if not own_files.exists(os.path.join(folder, one))]
+      kept = [one for one in inner if not _is_store(pathlib.Path(folder, one))]
       inner[:] = sorted(one for one in kept if pathlib.Path(folder, one).resolve() != output.resolve())
       paths += [os.path.join(folder, name) for name in sorted(names)]
   elif root.parent.is_dir():
-    paths = sorted(str(file) for file in root.parent.iterdir() if file.name.startswith(root.stem))
-  regular = [one for one in paths if os.path.isfile(one)]
+    paths += [str(file) for file in root.parent.iterdir() if file.name.startswith(root.stem)]
+  regular = [one for one in sorted({os.path.normpath(one) for one in paths}) if os.path.isfile(one)]
   bar = tqdm.tqdm(regular, desc="checking input", unit="file", leave=False, delay=2)
-  return [(name, files.hash_file(name).hexdigest()) for name in bar]
+  return [(name, _hash_of(name)) for name in bar]
+
+
+def _is_store(folder: pathlib.Path) -> bool:
+  """Returns whether a folder has a store, finished or under way, which no reader reads."""
+  finished = (folder / store.MANIFEST).is_file() and (folder / store.SPLIT).is_file()
+  return finished or ((folder / store.PLAN).is_file() and own_files.exists(folder))
+
+
+def _hash_of(path: str) -> str:
+  """Returns the SHA-256 of a file, "" if the system refuses to read it; its record is then left out, and named."""
+  try:
+    return files.hash_file(path).hexdigest()
+  except PermissionError:
+    return ""
 
 
 def _write_plan(
@@ -169,7 +183,7 @@ def prepare(
   root = pathlib.Path(output)
   groups = _groups(dataset, shard_records)
   with _locked(root):
-    inputs = _inputs(dataset.path, root)
+    inputs = _inputs(dataset, root)
     _write_plan(root, dataset, spec, how, shard_records, inputs)
     if store.exists(root):  # finished, or interrupted after its manifest was written
       return _tidied(root)

@@ -141,7 +141,7 @@ def write(
   summary = {"name": name, "records": len(rows), "samples": arrays.samples, "sha256": store.digest(partial)}
   summary |= {"units": units, "lost": lost, "notes": notes, "totals": merge(totals) if totals else {}}
   own.make_free(root / name)
-  own.rename(partial, root / name)
+  own.replace(partial, root / name)
   with files.write_atomically(root / f"{name}.{SUMMARY}") as (path,), open(path, "w", encoding="utf-8") as file:
     json.dump(summary, file)
   return summary

@@ -8,6 +8,7 @@ The next pool is read while this one is used.
 import concurrent.futures
 import dataclasses
 import hashlib
+import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -146,6 +147,11 @@ class Stream:
       name: np.array([record.covariates.get(name, np.nan) for record in usable.records], dtype=np.float32)
       for name in sorted(names)
     }
+
+  @property
+  def path(self) -> pathlib.Path:
+    """Returns the folder of the store."""
+    return self._source.path
 
   @property
   def digest(self) -> str:
@@ -293,6 +299,14 @@ class Scaled:
     for array in (self._c_rq, self._m_rq):
       total.update(np.ascontiguousarray(array).data)
     return total.hexdigest()
+
+  def verify(self) -> None:
+    """Compares the waves of the store with the hashes in its manifest.
+
+    Raises:
+      DataError: they were changed after the store was prepared.
+    """
+    store.open_store(self._stream.path, verify=True)
 
   def stacks(self, chunk: int, batch: int, seed: int) -> Iterator[dict[str, np.ndarray]]:
     """Yields stacked batches without end.

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from cap_jax.inference.reconstruct import summary
 from cap_jax.inference.reconstructed_wave import BeatTable, ReconstructedWave
 from cap_jax.report import number_text
 from cap_jax.signals import blocks
+from cap_jax.types import InputError
 
 NOTE = "research software, not a medical device; the error on subjects unlike those of the training data is unknown"
 _MOST_GAPS = 10
@@ -28,6 +30,35 @@ _PRINTED_MEANS = (
   ("HR", "hr_bpm"),
 )
 
+_FIRST = json.dumps({"note": NOTE}, indent=1)[:40]  # of the JSON file
+
+
+def paths(output: str) -> tuple[str, ...]:
+  """Returns the names of the files that `write` writes: CSV, JSON and, where matplotlib is installed, PNG."""
+  stem = output.removesuffix(".csv")
+  picture = (f"{stem}.png",) if importlib.util.find_spec("matplotlib") is not None else ()
+  return (output, f"{stem}.json", *picture)
+
+
+def check_replaceable(output: str) -> None:
+  """Checks that nothing has the names of the files of a reconstruction, or an earlier one that may be replaced.
+
+  Args:
+    output: name of the CSV file.
+
+  Raises:
+    InputError: a file of another origin, a link, a pipe or a folder has one of the names.
+  """
+  there = [path for path in paths(output) if os.path.lexists(path)]
+  _, about, *_ = paths(output)
+  own = os.path.isfile(about)
+  if own:
+    with open(files.regular(about), encoding="utf-8", errors="replace") as text:
+      own = text.read(len(_FIRST)) == _FIRST
+  for path in there:
+    if not own or os.path.islink(path) or not os.path.isfile(path):
+      raise InputError(f"{path}: was not written by reconstruct; move it elsewhere, or choose another --output")
+
 
 def write(output: str, wave: ReconstructedWave, site: str, facts: Mapping[str, Any]) -> tuple[str, ...]:
   """Writes all files, or none. The figure needs matplotlib and is skipped without it.
@@ -41,10 +72,6 @@ def write(output: str, wave: ReconstructedWave, site: str, facts: Mapping[str, A
   Returns:
     The names of the files: CSV, JSON and, if it was drawn, PNG.
   """
-  stem = output.removesuffix(".csv")
-  paths = [output, f"{stem}.json"]
-  if importlib.util.find_spec("matplotlib") is not None:
-    paths.append(f"{stem}.png")
   content = {
     "note": NOTE,
     **facts,
@@ -53,13 +80,13 @@ def write(output: str, wave: ReconstructedWave, site: str, facts: Mapping[str, A
     "summary": summary(wave.beats),
     "gaps": [dataclasses.asdict(gap) for gap in wave.gaps],
   }
-  with files.write_atomically(*paths) as (csv_path, json_path, *png_path):
+  with files.write_atomically(*(written := paths(output))) as (csv_path, json_path, *png_path):
     _write_table(csv_path, wave)
     _write_beats(json_path, content, wave.beats)
     for path in png_path:
       with open(path, "wb") as image:
         image.write(_picture(wave, site))
-  return tuple(paths)
+  return written
 
 
 def _write_table(path: str, wave: ReconstructedWave) -> None:

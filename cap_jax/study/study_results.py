@@ -20,7 +20,7 @@ from cap_jax.train import loop
 from cap_jax.types import DataError
 
 _UNIT = 0.01  # mmHg per step of a stored wave
-_WAVE, _CHECKSUM = "_bt", "sha256"
+_WAVE, _WAVES, _CHECKSUM = "_bt", "waves_sha256", "sha256"  # end of names of waves; hash of the waves; hash of a cell
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,12 +94,14 @@ def save(folder: str, cell: Cell, waves: Mapping[str, np.ndarray] | None = None)
   """
   stem = cell.key.stem(folder)
   own_files.makedirs(os.path.dirname(stem))
+  content = dataclasses.asdict(cell) | {_WAVES: ""}
   if waves is not None:
-    with files.write_atomically(f"{stem}.npz") as (partial,), open(partial, "wb") as file:
-      np.savez_compressed(file, **{name: _pack(name, value) for name, value in waves.items()})  # type: ignore[arg-type]
-  with files.write_atomically(f"{stem}.json") as (partial,), open(partial, "w", encoding="utf-8") as file:
-    content = dataclasses.asdict(cell)
-    json.dump({**content, _CHECKSUM: _digest(content)}, file)
+    with files.write_atomically(f"{stem}.npz") as (partial,):
+      with open(partial, "wb") as file:
+        np.savez_compressed(file, **{name: _pack(name, value) for name, value in waves.items()})  # type: ignore[arg-type]
+      content[_WAVES] = files.hash_file(partial).hexdigest()
+  with files.write_atomically(f"{stem}.json") as (partial,), open(partial, "w", encoding="utf-8") as text:
+    json.dump({**content, _CHECKSUM: _digest(content)}, text)
 
 
 def _digest(content: Mapping[str, Any]) -> str:
@@ -127,11 +129,8 @@ def load(folder: str, key: Key) -> Cell | None:
   """
   path = f"{key.stem(folder)}.json"
   try:
-    with open(files.regular(path), encoding="utf-8") as file:
-      content: dict[str, Any] = json.load(file)
-    checksum = content.pop(_CHECKSUM, None)  # early studies have none
-    if checksum is not None and checksum != _digest(content):
-      raise ValueError("it was modified after it was written")
+    content = _read(path)
+    del content[_WAVES]
     content["key"] = Key(**content["key"])
     content["errors"] = tuple(waveform_metrics.SubjectErrors(**row) for row in content["errors"])
     content["validation"] = tuple(loop.ValidationScore(*score) for score in content["validation"])
@@ -143,6 +142,15 @@ def load(folder: str, key: Key) -> Cell | None:
     raise DataError(
       path, f"does not contain a study cell ({error})", "remove the file and run the same command again"
     ) from error
+
+
+def _read(path: str) -> dict[str, Any]:
+  """Reads the file of a cell, and compares its checksum."""
+  with open(files.regular(path), encoding="utf-8") as file:
+    content: dict[str, Any] = json.load(file)
+  if content.pop(_CHECKSUM) != _digest(content):
+    raise ValueError("it was modified after it was written")
+  return content
 
 
 def load_figure_data(folder: str, key: Key) -> dict[str, np.ndarray]:
@@ -160,11 +168,16 @@ def load_figure_data(folder: str, key: Key) -> dict[str, np.ndarray]:
   """
   path = f"{key.stem(folder)}.npz"
   try:
+    expected = _read(f"{key.stem(folder)}.json")[_WAVES]
+    if not expected:
+      return {}
+    if files.hash_file(path).hexdigest() != expected:
+      raise ValueError("it was modified after it was written")
     with np.load(files.regular(path), allow_pickle=False) as arrays:
       values = {name: arrays[name] for name in arrays.files}
   except (FileNotFoundError, NotADirectoryError):
     return {}
-  except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+  except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
     raise DataError(
       path, f"contains no waves ({error})", "remove the file and its .json, and run the same command again"
     ) from error

@@ -230,6 +230,10 @@ class _TrainingRun:
   def run(self, plans: Sequence[Plan]) -> None:
     """Runs all stages from where the training was stopped, or from the first."""
     stopped = self.states.latest()
+    if stopped is not None:  # the digest of a stream is that of its manifest
+      for part in self.streams.values():
+        if not isinstance(part, Mapping):
+          part.verify()
     for number, stage in enumerate(plans):
       if stopped is not None and number < stopped["stage"]:
         self.done += stage.steps

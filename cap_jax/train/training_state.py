@@ -298,7 +298,7 @@ class TrainingStates:
       if own is None or own.others(place):
         self._unusable.add(steps)
       else:
-        own.rename(place, f"{place}.damaged-{own_files.token()}")
+        own.replace(place, f"{place}.damaged-{own_files.token()}")
       return None
 
   def _best(self, scores: Mapping[int, float]) -> int | None:

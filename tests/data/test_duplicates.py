@@ -138,7 +138,12 @@ def test_equal_waves_are_found_also_with_fewer_digits_and_under_other_signals():
   p_t = pressure(1)
   with_gap = p_t.copy()
   with_gap[:50] = np.nan
-  same = [recording("b", p_t.round(2)), recording("b", p_t.astype(np.float32)), recording("b", p_t, signal="brachial")]
+  same = [
+    recording("b", p_t.round(1)),
+    recording("b", p_t.round(2)),
+    recording("b", p_t.astype(np.float32)),
+    recording("b", p_t, signal="brachial"),
+  ]
   for other in same:
     (match,) = duplicates.find(waves(recording("a", p_t), other))
     assert str(match) == "a and b"

@@ -10,8 +10,9 @@ import signal
 import numpy as np
 import pandas
 import pytest
+import tensorstore
 
-from cap_jax import config, files
+from cap_jax import config, files, own_files
 from cap_jax.data import (
   batches,
   conditioning,
@@ -28,6 +29,7 @@ from cap_jax.data import (
 from cap_jax.data.sources import DATASETS
 from cap_jax.study import study_config, study_datasets
 from cap_jax.types import DataError, InputError
+from tests.data.sources import write
 from tests.signals.test_synchrony import pulses
 
 SPEC = config.Conditioning()
@@ -567,6 +569,38 @@ def test_a_stopped_preparation_knows_its_input_by_content(tmp_path, monkeypatch,
   assert written == ["shard-00000", "shard-00001", "shard-00001"]
   preparation.prepare(DATASETS["csv"](str(folder)), output, SPEC, HOW, shard_records=1)
   assert len(written) == 3
+
+
+def test_all_that_is_read_is_known_by_content(tmp_path, monkeypatch):
+  """Also in a folder that has a list of own files, and the signals of a single record under a name of their own."""
+  folder = tmp_path / "files"
+  folder.mkdir()
+  tables = _tables(folder / "more")
+  (folder / "more" / "subjects.csv").unlink(missing_ok=True)
+  own_files.begin(folder / "more")
+  names = [name for name, _ in preparation._inputs(DATASETS["csv"](str(folder)), tmp_path / "store")]
+  assert {str(folder / "more" / f"{subject}.csv") for subject in tables.subjects} <= set(names)
+  root, channels, _ = write.wfdb_multi_segment(tmp_path)
+  single = DATASETS["wfdb"](root / "s", channels)
+  names = [pathlib.Path(name).name for name, _ in preparation._inputs(single, tmp_path / "store")]
+  assert {"s.hea", "s_0001.hea", "s_0001.dat", "s_0002.dat"} <= set(names)
+  (root / "s_0002.hea").write_text((root / "s_0002.hea").read_text().replace("s_0002.dat", "z.dat"))
+  (root / "s_0002.dat").rename(root / "z.dat")
+  names = [pathlib.Path(name).name for name, _ in preparation._inputs(DATASETS["wfdb"](root / "s", channels), tmp_path)]
+  assert "z.dat" in names
+
+
+def test_a_training_does_not_resume_on_a_store_that_was_changed_in_place(prepared, tmp_path):
+  path = tmp_path / "store"
+  shutil.copytree(prepared.path, path)
+  feed = stream.Scaled(streamed(store.open_store(path)), scalings.Scaling(mean_mmhg=90.0, sd_mmhg=20.0), ())
+  feed.verify()
+  array = tensorstore.open(
+    {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path / "shard-00000" / "radial")}}
+  ).result()
+  array.write(array.read().result() * 1.3).result()
+  with pytest.raises(DataError, match="shard-00000"):
+    feed.verify()
 
 
 def test_a_preparation_without_a_good_record_removes_only_its_own_files(tmp_path):

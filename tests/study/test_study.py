@@ -233,6 +233,21 @@ def test_what_is_no_cell_is_named(small_study, done_study, tmp_path):
   assert path.parent.read_text() == "mine"
 
 
+def test_a_cell_without_its_checksum_and_waves_that_were_changed_are_refused(small_study, done_study, tmp_path):
+  folder = copied(done_study, tmp_path)
+  key = Key("device", 0, "scratch", 2, 0)
+  path, waves = (pathlib.Path(f"{key.stem(str(folder))}.{ending}") for ending in ("json", "npz"))
+  assert study_results.load_figure_data(str(folder), key)
+  np.savez(waves, predicted_bt=np.zeros(10))
+  with pytest.raises(DataError, match=r"n2_seed0.npz: contains no waves \(it was modified after it was written\)"):
+    study_results.load_figure_data(str(folder), key)
+  content = json.loads(path.read_text())
+  del content["sha256"]
+  path.write_text(json.dumps(content))
+  with pytest.raises(DataError, match=r"n2_seed0.json: does not contain a study cell"):
+    list(studies.run(small_study, str(folder)))
+
+
 def test_no_states_are_left(done_study):
   assert not (done_study / "training_states").exists()
 

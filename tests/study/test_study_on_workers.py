@@ -17,7 +17,7 @@ def cells(folder):
   result = {}
   for path in pathlib.Path(folder, "cells").rglob("*.json"):
     content = json.loads(path.read_text())
-    for name in ("train_s", "wall_s", "sha256"):
+    for name in ("train_s", "wall_s", "sha256", "waves_sha256"):
       content.pop(name, None)
     content["validation"] = [(score[0], *score[2:]) for score in content["validation"]]
     result[path.relative_to(folder).as_posix()] = content

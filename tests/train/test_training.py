@@ -272,6 +272,9 @@ class Failing:
   def __init__(self, part):
     self.part = part
 
+  def verify(self):
+    """There is nothing to compare."""
+
   def stacks(self, chunk, batch, seed):
     for number, rows in enumerate(batches._order(len(self.part["x"]), chunk, batch, seed)):
       yield {axis: array[rows] * (np.nan if number == 2 else 1.0) for axis, array in self.part.items()}

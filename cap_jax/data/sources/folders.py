@@ -17,6 +17,7 @@ MOST_GB = "CAP_JAX_MAX_RECORD_GB"  # environment variable that raises the bound
 _MOST_GB = 0.4  # the clock and one wave of 24 h at 250 Hz are 0.35
 _SPARE = 1 << 28  # of a reader beyond the record [bytes]
 _ENTRY_BYTES = 4000  # of a listed record, in memory
+_ABSURD = 1e13  # bytes; a record of a thousand years at 100 Hz
 _OUT_OF_MEMORY = ("bad_alloc", "out of memory", "memory allocation", "to allocate", "not enough memory")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LIMIT = threading.RLock()  # the limit on memory is that of the whole process
@@ -75,7 +76,9 @@ def check_count(where: str, count: int) -> None:
 
 def _remedy(needed: float) -> str:
   """Returns how to read a record that takes `needed` bytes."""
-  gigabytes = math.ceil(needed / 1e9) if math.isfinite(needed) else "GB"
+  if not needed < _ABSURD:
+    return "no record is as large: its header is damaged or false"
+  gigabytes = math.ceil(needed / 1e9)
   return f"split the record, or set the environment variable {MOST_GB}={gigabytes} if it is sound"
 
 

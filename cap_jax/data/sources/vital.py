@@ -42,8 +42,9 @@ _REMEDY = "download the case again"
 _ARTERIAL_TRACKS = ("radial", "brachial", "femoral")
 _PROPERTIES = ("age", "height", "weight", "bmi")
 _MOST_DIGITS = 18
-# of a `.vital` file: the work that its packets may take, and what each takes [s], in a track that is read or another
-_MOST_WORK_S, _READ_S, _SKIPPED_S = 7.0, 5.5e-6, 1.7e-6
+# of a `.vital` file: the work that its packets may take, and what each takes [s], in a track that is read or another,
+# and of the description of a track or a device
+_MOST_WORK_S, _READ_S, _SKIPPED_S, _DESCRIBED_S = 7.0, 5.5e-6, 1.7e-6, 5e-6
 _PACKET = struct.Struct("<BI")  # kind and length, before each packet
 _TRACK, _RECORD = 0, 1  # kinds of packets
 _TRACK_HEAD = struct.Struct("<HBBI")  # number, kinds, and length of the name of a track
@@ -177,7 +178,7 @@ def _check_packets(path: pathlib.Path, wanted: Collection[str]) -> None:
   ends = {name.rpartition("/")[2].encode() for name in wanted}
   read, work_s, most_s = set(), 0.0, _MOST_WORK_S * folders.extension()
   for kind, begin in _packets(path):
-    work_s += _SKIPPED_S
+    work_s += _SKIPPED_S if kind == _RECORD else _DESCRIBED_S
     if kind == _RECORD and len(begin) >= _RECORD_HEAD.size:
       work_s += (_READ_S - _SKIPPED_S) * (_RECORD_HEAD.unpack_from(begin)[2] in read)
     elif kind == _TRACK and len(begin) >= _TRACK_HEAD.size:
@@ -362,4 +363,5 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     channels=channels,
     subjects_known=_names_all_subjects(cases, entries),
     lost=lost,
+    files=tuple(str(table) for table in [folders.one(path, *_CASES)] if table is not None),
   )

@@ -9,7 +9,7 @@ import math
 import os
 import pathlib
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,8 @@ from cap_jax.types import DataError
 _REMEDY = "download all files of the record again"
 _MOST_HEADER = 1 << 20  # bytes
 _MOST_LINE = 1000  # letters of a line that is no comment; the format allows 255
-_MOST_SIGNALS = 1024
+_MOST_SIGNALS = 256
+_MOST_OF_SEGMENTS = 25_000  # signals of all segments of a record; each takes 0.3 ms
 _SEGMENTS = re.compile(r"\s*[-\w]+/\d+\s")  # begins the first line of a record of segments
 _PATIENT = re.compile(r"p\d{5,}")  # MIMIC-III and IV: in the name of the record or of its folder
 # format of a signal → bytes of a sample in its file, and in memory while the library decodes it
@@ -176,12 +177,16 @@ def _segments(name: str, root: str) -> tuple[wfdb.Record | wfdb.MultiRecord, lis
         starts.setdefault(str(folder / segment), []).append(begin)
       begin += length
   folders.check_within(pathlib.Path(root), folder / f"{pathlib.Path(name).name}.hea")
-  parts = []
+  parts, signals = [], 0
   for part, begins in starts.items():
     folders.check_within(pathlib.Path(root), pathlib.Path(f"{part}.hea"))
     own = header if part == name and not isinstance(header, wfdb.MultiRecord) else _header(part)
     if isinstance(own, wfdb.MultiRecord):
       raise DataError(part, "is a segment that contains segments", _REMEDY)
+    signals += own.n_sig or 0
+    if signals > _MOST_OF_SEGMENTS * folders.extension():
+      remedy = f"split the record, or set the environment variable {folders.MOST_GB} to a higher value if it is sound"
+      raise DataError(name, f"has {len(starts)} segments of up to {own.n_sig} signals, more than are read", remedy)
     for path in dict.fromkeys(pathlib.Path(part).parent / file for file in own.file_name or ()):
       check = folders.check_found if os.path.lexists(path) else folders.check_within  # not all are read
       check(pathlib.Path(root), path)
@@ -330,9 +335,19 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     listed.append(datasets.Entry(subject, os.path.relpath(name, os.path.dirname(name)), name, read))
   entries, lost = datasets.gather(listed)
   return datasets.DataSet(
-    name="wfdb", entries=entries, source="PhysioNet (Goldberger et al. 2000, Circulation 101, e215) or another source", licence="see the records",
+    name="wfdb", entries=entries, files=_files_of(whole, root) if alone else (), source="PhysioNet (Goldberger et al. 2000, Circulation 101, e215) or another source", licence="see the records",
     path=str(path), channels=channels, subjects_known=subjects_known, lost=lost,
   )  # fmt: skip
+
+
+def _files_of(names: Sequence[str], root: str) -> tuple[str, ...]:
+  """Returns the headers and the files of signals of records."""
+  found: list[str] = []
+  for name in names:
+    for part in _segments(name, root)[1]:
+      folder = os.path.dirname(part.name)
+      found += [part.name + ".hea", *(os.path.join(folder, file) for file in part.header.file_name or ())]
+  return tuple(dict.fromkeys(found))
 
 
 def _file(name: str) -> str:

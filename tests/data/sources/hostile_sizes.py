@@ -610,3 +610,34 @@ for loader, name in (
   ("weights", "a.pt"), ("weights", "b.safetensors"),
 ):  # fmt: skip
   case(loader)(_sparse(name))
+
+
+@case("vitaldb")
+def millions_of_tracks(folder):
+  """Each takes the package as long as three records."""
+  track = struct.pack("<HBB", 2, 1, 1) + _text(b"X") + _text(b"") + struct.pack("<ffLf", 0, 0, 0, 1.0)
+  return _vital(folder, _vital_head(), _packet(0, track + struct.pack("<dd", 1, 0)) * 10_000, 395)
+
+
+@case("vitaldb")
+def a_rate_that_is_no_number(folder):
+  return _vital(folder, _vital_head(rate=float("nan")), SAMPLE, 1)
+
+
+@case("vitaldb")
+def a_sample_in_thirty_million_years(folder):
+  return _vital(folder, _vital_head(), _packet(1, struct.pack("<HdHLf", 10, 1e15, 1, 1, 80.0)), 1)
+
+
+@case("wfdb", ABP)
+def many_segments_that_link_to_one_of_many_signals(folder):
+  count, frames = 400, 50_000
+  lines = "".join(f"r.dat 16 200/mmHg {name}\n" for name in ["ABP", *(f"C{k}" for k in range(255))])
+  (folder / "a.hea").write_text(f"a 256 125 {frames}\n{lines}")
+  with open(folder / "r.dat", "wb") as file:
+    file.truncate(frames * 512)
+  for k in range(count):
+    (folder / f"a{k}.hea").symlink_to("a.hea")
+  segments = "".join(f"a{k} {frames}\n" for k in range(count))
+  (folder / "m.hea").write_text(f"m/{count} 256 125 {frames * count}\n{segments}")
+  return folder / "m.hea"
