@@ -6,11 +6,13 @@ from absl import flags
 
 from cap_jax.data import datasets
 from cap_jax.metrics import standards
-from cap_jax.types import InputError
 
 _INVASIVE = flags.DEFINE_bool("invasive", False, "real records: an aortic catheter measured the reference")
 _MALE = flags.DEFINE_float(
   "male_share", None, "real records: fraction of men among the subjects", lower_bound=0, upper_bound=1
+)
+flags.register_validator(
+  "male_share", lambda share: share is None or not math.isnan(share), message="must be a number from 0 to 1"
 )
 
 
@@ -23,11 +25,6 @@ def reference(place: str, calibration: str) -> standards.Reference:
 
   Returns:
     The reference.
-
-  Raises:
-    InputError: the share is no number.
   """
-  if _MALE.value is not None and math.isnan(_MALE.value):
-    raise InputError("--male_share=nan: must be a number from 0 to 1")
   male = float("nan") if _MALE.value is None else _MALE.value
   return standards.Reference(place, place == datasets.REAL and _INVASIVE.value, male, calibration)

@@ -243,7 +243,7 @@ def killed_later(tmp_path, work, count, killed):
 def test_two_hosts_of_which_one_was_lost_resume_to_the_same_bits(tmp_path):
   """Two hosts in one go, of which one comes late; and two that lose one half-way, and go on."""
   whole, _ = trained_by(tmp_path, tmp_path / "whole", 2, {1: "sleep:3"})
-  killed_later(tmp_path, tmp_path / "work", 2, killed=1)
+  killed_later(tmp_path, tmp_path / "work", 2, killed=0)
   resumed, said = trained_by(tmp_path, tmp_path / "work", 2)
   assert "resuming the stopped run" in said
   jax.tree.map(np.testing.assert_array_equal, resumed, whole)
@@ -253,9 +253,9 @@ def test_two_hosts_of_which_one_was_lost_resume_to_the_same_bits(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [4, 1])
 def test_four_hosts_resume_and_another_number_too(tmp_path, count):
-  """Of four hosts the first is lost. The same four find the same bits; one alone adds in another order."""
+  """Of four hosts the last is lost. The same four find the same bits; one alone adds in another order."""
   whole, _ = trained_by(tmp_path, tmp_path / "whole", 4)
-  killed_later(tmp_path, tmp_path / "work", 4, killed=0)
+  killed_later(tmp_path, tmp_path / "work", 4, killed=3)
   resumed, _ = trained_by(tmp_path, tmp_path / "work", count)
   for one, other in zip(resumed, whole, strict=True):
     np.testing.assert_allclose(one, other, rtol=0, atol=0 if count == 4 else 2e-3)

@@ -59,7 +59,8 @@ def test_a_file_of_settings_is_a_regular_file(tmp_path, flag):
   assert done.stderr.startswith(f"error: --{flag}: {tmp_path / 'pipe'}: is a named pipe")
 
 
-def test_a_share_is_a_number():
-  done = run("compare", "--male_share=nan", "--workdir=/nowhere")
+def test_a_share_is_a_number(tmp_path):
+  done = run("compare", "--male_share=nan", f"--workdir={tmp_path / 'work'}")
   assert done.returncode == 2
   assert "--male_share=nan: must be a number from 0 to 1" in done.stderr
+  assert not (tmp_path / "work").exists()

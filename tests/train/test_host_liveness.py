@@ -90,7 +90,7 @@ def test_a_pause_of_this_host_is_no_silence_of_the_others():
 
 
 def test_a_line_names_who_it_was_and_what_to_do():
-  again = "run the same command again on all hosts, which restarts the training in the same --workdir"
+  again = "run the same command again, on any number of hosts, which resumes the training in the same --workdir"
   assert End((1,), "was stopped").describe(2) == f"error: host 1 of 2 was stopped; {again}"
   assert End((1, 3), "was lost").describe(4) == f"error: hosts 1, 3 of 4 were lost; {again}"
 
