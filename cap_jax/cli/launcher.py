@@ -19,7 +19,7 @@ import jax
 from absl import app, flags, logging
 
 from cap_jax import extras, files
-from cap_jax.cli import arguments, output_folders
+from cap_jax.cli import arguments, output_folders, program_cache
 from cap_jax.train import metrics_writer, training_state
 from cap_jax.train.clock import DivergedError
 from cap_jax.types import InputError, UnfitError, escape, message_of
@@ -142,6 +142,7 @@ def launch(main: Callable[[], None]) -> None:
     if len(argv) > 1:
       fail(f"{argv[1]!r} is not a flag; write --flag=value")
     training_state.install_sigterm_handler()
+    program_cache.begin()
     if _CPU_DEVICES.value:
       jax.config.update("jax_num_cpu_devices", _CPU_DEVICES.value)
     for stream in (sys.stdout, sys.stderr):  # names of files need not be text
