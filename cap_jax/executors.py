@@ -2,7 +2,7 @@
 
     processes:1                      this process, one task after the other
     threads:2                        threads of this process, which share its data and compiled functions
-    processes:4                      processes of this machine (loky)
+    processes:4                      processes of this machine
     dask:node0:8786                  the workers of a running Dask cluster (Dask distributed)
     slurm:gpu,timeout_min=120        one SLURM job a task, in arrays (submitit; its options, its names)
 
@@ -15,12 +15,16 @@ therefore the same with every executor and on any number of cores, and tasks sid
 
 import concurrent.futures
 import contextlib
+import functools
+import multiprocessing
 import os
 import pathlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
+
+import tqdm
 
 from cap_jax import extras
 from cap_jax.types import InputError
@@ -29,7 +33,6 @@ KINDS = ("processes", "threads", "dask", "slurm")
 _LIBRARIES = {"dask": "distributed", "slurm": "submitit"}
 _EXAMPLES = "processes:4, threads:2, dask:HOST:8786 or slurm:PARTITION"
 _ONE_THREAD = ("NPROC", "1")  # of XLA on a CPU, which reads it before its first computation
-_QUIET = {"TQDM_DISABLE": "1"}  # the bars of several processes would overwrite one another
 _RETRIES = 3  # of a task whose worker was lost
 _JOBS = 1000  # of SLURM, that are counted on in an estimate
 _POLL_S = 1.0
@@ -170,10 +173,7 @@ def _result(future: "concurrent.futures.Future[Any]") -> tuple[Any, InputError |
   try:
     result: tuple[Any, InputError | None] = future.result()
   except Exception as error:
-    lost = isinstance(error, concurrent.futures.BrokenExecutor) or type(error).__name__ in (
-      "KilledWorker",
-      "LostJobError",
-    )
+    lost = isinstance(error, concurrent.futures.BrokenExecutor) or type(error).__name__ == "KilledWorker"  # of Dask
     if not lost:
       raise
     raise InputError(
@@ -209,24 +209,30 @@ def _threads(text: str, value: str) -> Iterator[Workers]:
 @contextlib.contextmanager
 def _processes(text: str, value: str) -> Iterator[Workers]:
   del text
-  import loky
-
-  pool = loky.ProcessPoolExecutor(int(value), env=dict([_ONE_THREAD]) | _QUIET, initializer=_exit_with_parent)
+  others = multiprocessing.active_children()
+  pool = concurrent.futures.ProcessPoolExecutor(int(value), multiprocessing.get_context("spawn"), _begin_worker)
   try:
     yield Workers(pool, int(value))
   except BaseException:
-    pool.shutdown(kill_workers=True)
+    for process in multiprocessing.active_children():
+      if process not in others:
+        process.kill()
+    pool.shutdown(cancel_futures=True)
     raise
   pool.shutdown()
 
 
-def _exit_with_parent() -> None:
-  """Makes a worker process end when its parent is killed. Its unfinished files do not appear under their final names."""
-  parent = os.getppid()
+def _begin_worker() -> None:
+  """Prepares a worker process: no progress bars, which would overwrite one another, and an end when its parent is killed.
+
+  Its unfinished files do not appear under their final names then.
+  """
+  tqdm.tqdm.__init__ = functools.partialmethod(tqdm.tqdm.__init__, disable=True)  # type: ignore[method-assign, assignment]
 
   def watch() -> None:
-    while os.getppid() == parent:
-      time.sleep(_POLL_S)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
     os._exit(1)
 
   threading.Thread(target=watch, daemon=True).start()

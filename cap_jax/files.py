@@ -78,14 +78,15 @@ def write_atomically(*paths: str | os.PathLike[str]) -> Iterator[list[str]]:
     InputError: a file of another origin has one of the names.
     OSError: the disk is full or write-protected.
   """
+  own = own_files.of(paths[0])
+  if own is not None:
+    own.check(*paths)
   for path in paths:
     if os.path.isdir(path):  # otherwise detected only after the other files are renamed
       raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
   partial = [f"{os.fspath(path)}.partial-{own_files.token()}" for path in paths]
-  own = own_files.of(paths[0])
   try:
     if own is not None:
-      own.check(*paths)
       own.claim(partial=partial)
     yield partial
     for written in partial:

@@ -33,6 +33,7 @@ SECTIONS = {
   "cohort": ("virtual_people", "rows"),
   "inference": ("use", "inference"),
   "input": ("data_input", "rows"),
+  "preparation": ("preparation_scale", "rows"),
   "checkpoints": ("use", "checkpoints"),
   "precision": ("precision", "rows"),
   "accuracy": ("accuracy", "rows"),
@@ -41,6 +42,9 @@ SECTIONS = {
 _ONLY = flags.DEFINE_list("only", list(SECTIONS), f"sections to run: {', '.join(SECTIONS)}")
 _TURNS = flags.DEFINE_integer("turns", 5, "number of timed calls of each case", lower_bound=1)
 _SUBJECTS = flags.DEFINE_integer("subjects", 4374, "number of virtual subjects", lower_bound=8)
+_WINDOWS = flags.DEFINE_integer(
+  "windows", 200_000, "windows that the section `preparation` prepares", lower_bound=10_000
+)
 _STEPS = flags.DEFINE_integer("steps", 50, "training steps per timed call", lower_bound=1)
 _THREADS = flags.DEFINE_list("threads", ["1", "2"], "thread counts of PyTorch to try; the fastest is reported")
 _STORE = flags.DEFINE_string(
@@ -64,6 +68,7 @@ def _options() -> Options:
   return Options(
     turns=_TURNS.value,
     subjects=_SUBJECTS.value,
+    windows=_WINDOWS.value,
     steps=_STEPS.value,
     threads=tuple(int(number) for number in _THREADS.value),
     store=_STORE.value,

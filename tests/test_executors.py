@@ -1,6 +1,7 @@
 """Where tasks run: the same results everywhere, lost workers replaced, nothing begun after an error."""
 
 import concurrent.futures
+import io
 import os
 import pathlib
 import subprocess
@@ -9,6 +10,7 @@ import threading
 
 import pytest
 import submitit
+import tqdm
 
 from cap_jax import executors
 from cap_jax.data import preparation
@@ -19,7 +21,7 @@ from tests.experiments.commands import ROOT
 
 
 def double(value):
-  return os.getpid(), 2 * value, os.environ.get("NPROC"), os.environ.get("TQDM_DISABLE")
+  return os.getpid(), 2 * value, os.environ.get("NPROC"), tqdm.tqdm(total=1, file=io.StringIO()).disable
 
 
 def refuse(value):
@@ -84,7 +86,7 @@ def test_results_come_with_their_numbers(text):
   assert caught.value.remedy == "remove it"
   if text == "processes:2":
     assert os.getpid() not in {one[0] for one in result.values()}
-    assert {one[3] for one in result.values()} == {"1"}
+    assert all(one[3] for one in result.values())
 
 
 def test_what_waits_is_not_begun_after_an_error():

@@ -233,6 +233,8 @@ class HostMonitor:
       self._stay()
     if isinstance(error, training_state.StopRequested):
       end = End((self._stopped_by,), "was stopped", training_state.EXIT_STOPPED)
+      if self._stopped_by != self._host:
+        self._print(end)
     else:
       end = End((self._host,), f"ended with an error ({line})", remedy="fix the error, then ")
     self._part(end)
@@ -312,7 +314,7 @@ class HostMonitor:
     reporter.start()
     reporter.join(PARTING_S / 3)
     if self._host == 0:
-      lost = end.culprits if end is not None else ()
+      lost = end.culprits if end is not None and end.status != training_state.EXIT_STOPPED else ()
       others = {host for host in range(1, self._hosts) if host not in lost}
       until = time.monotonic() + PARTING_S
       while not others <= self._left and time.monotonic() < until:

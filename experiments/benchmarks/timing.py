@@ -21,6 +21,7 @@ class Options:
   Attributes:
     turns: timed calls of each.
     subjects: virtual subjects of the cohort.
+    windows: windows that are prepared by workers of a cluster.
     steps: training steps of a turn.
     threads: numbers of PyTorch's threads to try; the best counts.
     store: a prepared store, for the input of data; "" for one of virtual subjects.
@@ -29,6 +30,7 @@ class Options:
 
   turns: int = 5
   subjects: int = 4374
+  windows: int = 200_000
   steps: int = 50
   threads: tuple[int, ...] = (1, 2)
   store: str = ""

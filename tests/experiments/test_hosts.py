@@ -315,9 +315,9 @@ def test_a_host_whose_connection_is_closed_while_it_is_frozen_says_so(tmp_path):
     os.kill(started.processes[1].pid, signal.SIGCONT)
     assert started.end() == [1, 1], [started.said("err", number) for number in range(2)]
   said = started.said("err", 1)
-  assert re.search(
-    r"error: host 1 of 2 was suspended for \d+ s, and its connection was closed; start the same", said
-  ), said
+  assert re.search(r"error: host 1 of 2 was suspended for \d+ s, and its connection was closed; run the same", said), (
+    said
+  )
   assert re.search(lost_line(1, 2, r"no heartbeat for \d+ s"), started.said("err", 0))
 
 

@@ -90,7 +90,7 @@ def test_what_others_wrote_is_unharmed(whole, tmp_path, kind, part):
   assert status == -signal.SIGKILL
   made = fill(folder, names_of_own(folder) | names_of_own(reference), taken=8)
   unharmed(made)
-  for _ in range(40):
+  for _ in range(60):  # each error names one thing
     status, said = attempt(kind, folder, 0)
     unharmed(made)
     if status == 0:
