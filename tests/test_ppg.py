@@ -101,6 +101,7 @@ def test_a_network_of_ppg_is_trained_transferred_and_reconstructs_in_mmhg(net):
   assert UNKNOWN in out.plot().get_suptitle()
 
 
+@pytest.mark.slow
 def test_a_cuffs_reading_gives_the_level(tiny_model):
   """As covariates, and as a calibration."""
   source = ppg_pairs([f"s{k}" for k in range(12)], 6, 0)

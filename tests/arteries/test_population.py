@@ -73,6 +73,7 @@ def speed_to_the_wrist(subject):
   return float(now.length_m[rows].sum() / (now.length_m[rows] / speed).sum())
 
 
+@pytest.mark.slow
 def test_vasodilation_slows_the_arm_and_lowers_the_pressure(subject):
   resting, given = (
     population.draw(jax.random.key(1), dataclasses.replace(AT_50, vasodilated_share=share), people.COUNT)
@@ -171,6 +172,7 @@ def test_patients_have_the_circulation_of_their_population():
   assert ranges.ejection_scale[0] - 1e-4 <= scale.min() < scale.max() <= ranges.ejection_scale[1] + 1e-4
 
 
+@pytest.mark.slow
 def test_a_share_of_the_subjects_are_patients_and_the_others_are_as_without():
   half = jax.tree.map(np.asarray, population.draw(jax.random.key(5), clinics.Population(patient_share=0.4), 2000))
   well = jax.tree.map(np.asarray, population.draw(jax.random.key(5), clinics.Population(), 2000))

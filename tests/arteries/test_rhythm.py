@@ -67,6 +67,7 @@ def test_ectopic_beats_have_their_share(share):
   assert np.mean(result) == pytest.approx(share, abs=0.012)
 
 
+@pytest.mark.slow
 def test_variability_has_a_size_of_its_own_in_each_record():
   spec = clinics.Rhythm(rr_scale=(0.1, 2.0), breathing_scale=(0.1, 2.0))
   drawn = jax.vmap(lambda key: rhythm.draw(key, 70.0, 60.0, spec))(jax.random.split(jax.random.key(2), 400))

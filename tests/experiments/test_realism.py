@@ -34,6 +34,7 @@ def test_people_of_the_same_clinic_lie_inside(patients, tmp_path):
   assert {path.name for path in (workdir / "figures").glob("*.png")} == {"features.png", "beats.png"}
 
 
+@pytest.mark.slow
 def test_shorter_windows_are_more(patients, tmp_path):
   flags = ("--window_s=4", "--subjects=30", "--cohort=healthy", "--network=")
   done = run_here("realism", "--format=csv", f"--path={patients}", *flags, f"--workdir={tmp_path / 'out'}")

@@ -78,9 +78,8 @@ def unharmed(made):
     assert place.read_text() == TEXT, place
 
 
-@pytest.mark.parametrize(
-  ("kind", "part"), tiers.sample([(kind, part) for kind in SAME for part in (3, 2)], ("preparation", 2))
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "part"), [(kind, part) for kind in SAME for part in (3, 2)])
 def test_what_others_wrote_is_unharmed(whole, tmp_path, kind, part):
   reference, moves = whole(kind)
   folder, aside = tmp_path / "work", tmp_path / "aside"

@@ -38,6 +38,7 @@ def test_windows_of_any_length(samples):
   assert detector.logits(theta, jnp.zeros((3, samples))).shape == (3,)
 
 
+@pytest.mark.slow
 def test_it_learns_to_tell_waves_apart(tiny_model):
   rng = np.random.default_rng(0)
   turn = 2 * np.pi * (rng.uniform(0.9, 1.6, (400, 1)) * np.arange(500) / 125 + rng.random((400, 1)))

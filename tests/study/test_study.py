@@ -469,6 +469,7 @@ def test_methods_that_read_pressures_cannot_run_on_a_ppg_without_a_unit(small_st
   assert study_grid.names(cuff)[: len(names)] == names
 
 
+@pytest.mark.slow
 def test_a_study_of_ppg_has_errors_in_mmhg_and_waves_to_show(small_study, tmp_path):
   study = dataclasses.replace(
     small_study,
