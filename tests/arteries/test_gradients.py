@@ -75,6 +75,7 @@ def jacobian(subject):
   return jax.jit(jax.jacfwd(outputs))(subject)
 
 
+@pytest.mark.slow
 def test_gradients_along_random_directions(subject):
   """All parameters at once, each by its step up or down: d/dε f(s + ε v) = J v."""
   signs = np.random.default_rng(0).choice([-1.0, 1.0], (3, len(STEPS))).astype(np.float32)

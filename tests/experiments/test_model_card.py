@@ -56,6 +56,7 @@ def packaged(network, tmp_path_factory):
   return folder / "carotid"
 
 
+@pytest.mark.slow
 def test_the_card_says_what_was_measured(packaged):
   text = (packaged / "README.md").read_text(encoding="utf-8")
   rows = {match[1]: line for line in text.splitlines() if (match := re.search(r"\(`(\w+)`, \*", line))}
@@ -72,6 +73,7 @@ def test_the_card_says_what_was_measured(packaged):
   assert "*real*" in text or "*real records*" in text
 
 
+@pytest.mark.slow
 def test_the_packaged_network_is_the_network_in_half_precision(network, packaged):
   before, after = checkpoint.load(network), checkpoint.load(packaged)
   assert after.seen_subject_hashes == before.seen_subject_hashes

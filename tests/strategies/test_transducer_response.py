@@ -10,7 +10,6 @@ from cap_jax import clinics, config
 from cap_jax.data import batches
 from cap_jax.data.sources import virtual
 from cap_jax.strategies import transducer_response
-from tests import tiers
 
 FS = 125.0
 MEAN, SD = 95.0, 18.0
@@ -29,9 +28,8 @@ def result(population, device, subjects=48):
   return transducer_response.fit(*source, *windows(population, device, subjects, 5), FS, "radial")
 
 
-@pytest.mark.parametrize(
-  "population", tiers.sample([clinics.HEALTHY, clinics.ELDERLY_HYPERTENSIVE], clinics.ELDERLY_HYPERTENSIVE)
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("population", [clinics.HEALTHY, clinics.ELDERLY_HYPERTENSIVE])
 def test_one_line_is_found_whoever_lies_behind_it(population):
   fitted = result(population, clinics.FLUID_FILLED)  # 9 Hz, damping 0.2
   assert fitted.has_transducers

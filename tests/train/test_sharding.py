@@ -12,7 +12,6 @@ from cap_jax import config
 from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
 from cap_jax.train import host_liveness, loop, sharding
-from tests import tiers
 from tests.ports import free_port
 
 _PROCESSES = multiprocessing.get_context("forkserver")  # with what tests.experiments.commands imports ahead
@@ -92,7 +91,8 @@ def check_alike(result, single):
   np.testing.assert_allclose(result["seen"], single["seen"], rtol=1e-3)
 
 
-@pytest.mark.parametrize("stages", tiers.sample([1, 2], 1))
+@pytest.mark.slow
+@pytest.mark.parametrize("stages", [1, 2])
 def test_eight_devices_have_the_loss_curve_of_one(tmp_path, stages):
   single, result = (trained(tmp_path, devices, stages=stages)[0] for devices in (1, 8))
   assert result["spread"] == 8
