@@ -39,31 +39,15 @@ _POLL_S = 1.0
 _CONNECT_S = 20.0
 
 
-class Serial(concurrent.futures.Executor):
-  """Runs each task in the calling thread, when it is submitted."""
-
-  def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "concurrent.futures.Future[Any]":
-    """Runs a function. Returns its future, which is done."""
-    future: concurrent.futures.Future[Any] = concurrent.futures.Future()
-    try:
-      future.set_result(fn(*args, **kwargs))
-    except Exception as error:
-      future.set_exception(error)
-    return future
-
-
-SERIAL = Serial()
-
-
 class Workers(NamedTuple):
   """An executor that is ready.
 
   Attributes:
-    executor: runs the tasks.
+    executor: runs the tasks; None for this process, one after the other.
     tasks: number of tasks that it runs at a time.
   """
 
-  executor: concurrent.futures.Executor
+  executor: concurrent.futures.Executor | None
   tasks: int
 
 
@@ -118,17 +102,18 @@ def opened(text: str) -> Iterator[Workers]:
   os.environ.setdefault(*_ONE_THREAD)
   kind, _, value = text.partition(":")
   opened_as = {"threads": _threads, "processes": _processes, "dask": _dask, "slurm": _slurm}
-  with opened_as[kind](text, value) if value != "1" else contextlib.nullcontext(Workers(SERIAL, 1)) as workers:
+  here = kind in ("processes", "threads") and int(value) == 1
+  with contextlib.nullcontext(Workers(None, 1)) if here else opened_as[kind](text, value) as workers:
     yield workers
 
 
 def completed(
-  executor: concurrent.futures.Executor, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]
+  executor: concurrent.futures.Executor | None, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]
 ) -> Iterator[tuple[int, Any]]:
   """Runs tasks, and yields the result of each when it is done.
 
   Args:
-    executor: runs them.
+    executor: runs them; None for this process, one after the other.
     function: of a module, as other processes import it.
     tasks: the arguments of each call.
 
@@ -138,7 +123,7 @@ def completed(
   Raises:
     InputError: the function raised it, or a worker died.
   """
-  if isinstance(executor, Serial):
+  if executor is None:
     yield from ((number, function(*task)) for number, task in enumerate(tasks))
     return
   with executor.batch() if isinstance(executor, _Jobs) else contextlib.nullcontext():
@@ -184,7 +169,7 @@ def _result(future: "concurrent.futures.Future[Any]") -> tuple[Any, InputError |
 
 
 def in_order(
-  executor: concurrent.futures.Executor, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]
+  executor: concurrent.futures.Executor | None, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]
 ) -> Iterator[Any]:
   """Runs tasks, and yields their results in the order of the tasks, see `completed`."""
   ready: dict[int, Any] = {}
@@ -288,6 +273,7 @@ class _Jobs(concurrent.futures.Executor):
     self._waiting: list[tuple[concurrent.futures.Future[Any], Any, tuple[Any, ...]]] = []
     self._lost: dict[concurrent.futures.Future[Any], int] = {}
     self._mutex = threading.Lock()
+    self._ended = threading.Event()
     self._watcher = threading.Thread(target=self._watch, daemon=True)
 
   @contextlib.contextmanager
@@ -311,6 +297,7 @@ class _Jobs(concurrent.futures.Executor):
         future.cancel()
     while wait and self._waiting:
       time.sleep(_POLL_S)
+    self._ended.set()
     self._look()
 
   def _send(self, future: "concurrent.futures.Future[Any]", call: tuple[Any, ...]) -> None:
@@ -318,9 +305,8 @@ class _Jobs(concurrent.futures.Executor):
     self._waiting.append((future, self._engine.submit(function, *args, **kwargs), call))
 
   def _watch(self) -> None:
-    while threading.main_thread().is_alive():
+    while not self._ended.wait(_POLL_S):
       self._look()
-      time.sleep(_POLL_S)
 
   def _look(self) -> None:
     """Passes on the results of the jobs that are done."""
@@ -332,7 +318,10 @@ class _Jobs(concurrent.futures.Executor):
         elif not job.done():
           self._waiting.append((future, job, call))
         else:
-          self._pass_on(future, job, call)
+          try:
+            self._pass_on(future, job, call)
+          except Exception as error:  # of submitit; whoever waits must hear of it
+            future.set_exception(error)
 
   def _pass_on(self, future: "concurrent.futures.Future[Any]", job: Any, call: tuple[Any, ...]) -> None:
     error = job.exception()

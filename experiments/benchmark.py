@@ -53,7 +53,7 @@ _STORE = flags.DEFINE_string(
 _SITE = flags.DEFINE_enum(
   "site", "radial", [*recordings.SITES, recordings.PPG], "signal that the section `input` reads"
 )
-_OUTPUT = flags.DEFINE_string("output", None, "write OUTPUT.json, .md and .png, replaced if they exist")
+_OUTPUT = flags.DEFINE_string("output", None, "write OUTPUT.json, .md and .png, which must not exist yet")
 _SIGNIFICANT = 3
 
 

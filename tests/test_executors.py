@@ -195,3 +195,9 @@ def test_any_executor_will_do(tmp_path):
       test_store.dataset(), tmp_path / "other", test_store.SPEC, test_store.HOW, pool, shard_records=3
     )
   assert files_of(other.path) == files_of(whole.path)
+
+
+@pytest.mark.quick
+def test_a_partition_may_be_called_1(tmp_path):
+  with executors.opened(f"slurm:1,cluster=local,folder={tmp_path}") as workers:
+    assert workers.executor is not None

@@ -35,7 +35,9 @@ _DRAWN = 40  # number of waves of a decade
 
 
 def _results(
-  subjects: population.Subject, function: Callable[[population.Subject], Any], executor: concurrent.futures.Executor
+  subjects: population.Subject,
+  function: Callable[[population.Subject], Any],
+  executor: concurrent.futures.Executor | None,
 ) -> Iterator[Any]:
   """Yields the result of a function for each block of subjects, in order, without the rows that only fill the last block.
 
@@ -61,7 +63,7 @@ def _beats(block: population.Subject) -> dict[str, np.ndarray]:
   return {site: np.asarray(wave) for site, wave in cohort.beats(block).items()}
 
 
-def _write_npz(folder: str, subjects: population.Subject, executor: concurrent.futures.Executor) -> None:
+def _write_npz(folder: str, subjects: population.Subject, executor: concurrent.futures.Executor | None) -> None:
   blocks = list(_results(subjects, _beats, executor))
   waves = {site: np.concatenate([part[site] for part in blocks]) for site in blocks[0]}
   np.savez(own_files.claimed(os.path.join(folder, "cohort.npz")), **waves, **_table(subjects))  # type: ignore[arg-type]
@@ -76,7 +78,7 @@ def _pwdb_rows(block: population.Subject) -> tuple[Any, ...]:
   return waves, pwdb_parameters.parameters(block, signals), foot_s, period_s
 
 
-def _write_pwdb(folder: str, subjects: population.Subject, executor: concurrent.futures.Executor) -> None:
+def _write_pwdb(folder: str, subjects: population.Subject, executor: concurrent.futures.Executor | None) -> None:
   columns = max(pwdb_writer.beat_samples(60 / hr) for hr in np.asarray(subjects.hr_bpm, dtype=float))
   with pwdb_writer.Writer(folder, list(network.PWDB_SITES), columns) as writer:
     for waves, parameters, foot_s, period_s in _results(subjects, _pwdb_rows, executor):

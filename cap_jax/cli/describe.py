@@ -26,7 +26,7 @@ def main() -> None:
   output = _OUTPUT.value or f"describe_{dataset_flags.FORMAT.value}.png"
   if not output.endswith(".png"):
     raise InputError(f"--output={output}: must end in .png")
-  output_folders.check_file(output, "--output")
+  output_folders.check_file(output, "--output", figures.is_own_png)
   total = len(dataset.entries) + len(dataset.lost)
   count = min(_RECORDS.value or len(dataset.entries), len(dataset.entries))
   chosen = np.unique(np.linspace(0, len(dataset.entries) - 1, count).astype(int)).tolist() if count else []

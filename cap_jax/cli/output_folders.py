@@ -3,7 +3,7 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from cap_jax import files, own_files
 from cap_jax.types import InputError
@@ -104,20 +104,23 @@ def whole_folder(path: str, flag: str) -> Iterator[str]:
     raise
 
 
-def check_file(path: str | None, flag: str) -> None:
+def check_file(path: str | None, flag: str, replaces: Callable[[str], bool] = lambda path: False) -> None:
   """Checks before long work that its result can be written.
 
   Args:
     path: of the file; None passes.
     flag: names the file in an error.
+    replaces: returns whether a regular file that exists is the command's own, and may be replaced.
 
   Raises:
-    InputError: the path is a folder, or its folder is missing or not writable.
+    InputError: the path is a folder, a file of another origin is there, or its folder is missing or not writable.
   """
   if path is None:
     return
   folder = os.path.dirname(os.path.abspath(path))
   if os.path.isdir(path) or path.endswith(os.sep):
     raise InputError(f"{flag}={path}: is a folder; pass the name of a file")
+  if os.path.lexists(path) and (os.path.islink(path) or not os.path.isfile(path) or not replaces(path)):
+    raise InputError(f"{flag}={path}: already exists; choose another name or move it elsewhere")
   if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
     raise InputError(f"{flag}={path}: {folder} is not a writable folder; create it or choose another")

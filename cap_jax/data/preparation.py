@@ -152,7 +152,7 @@ def prepare(
   output: str | os.PathLike[str],
   spec: config.Conditioning,
   how: subject_partition.Partition,
-  executor: concurrent.futures.Executor = executors.SERIAL,
+  executor: concurrent.futures.Executor | None = None,
   shard_records: int = 64,
   strict: bool = False,
 ) -> store.Store:
@@ -164,7 +164,7 @@ def prepare(
     output: folder that is new, or was begun with the same data and settings.
     spec: conditioning settings.
     how: division of the subjects into parts.
-    executor: runs the shards; any of `concurrent.futures`, see `executors.opened`. The store has the same bytes with each.
+    executor: runs the shards, None for this process; any of `concurrent.futures`, see `executors.opened`. The store has the same bytes with each.
     shard_records: number of records in a shard.
     strict: whether the first bad record ends the preparation.
 
@@ -225,7 +225,7 @@ def _write(
   root: pathlib.Path,
   groups: Sequence[tuple[str, list[datasets.Entry]]],
   spec: config.Conditioning,
-  executor: concurrent.futures.Executor,
+  executor: concurrent.futures.Executor | None,
   strict: bool,
 ) -> dict[str, dict[str, Any]]:
   """Writes the missing shards. Returns name → summary of all shards."""

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter
 
+from cap_jax import files
 from cap_jax.signals import blocks
 from cap_jax.signals.quality import PAUSE
 from cap_jax.study.methods import BASELINES
@@ -47,6 +48,9 @@ STYLE: dict[Any, Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.
 STYLE["text.parse_math"] = False  # a name may contain two $
 
 
+_SOFTWARE = "cap_jax"  # names the origin of a PNG in its text
+
+
 def _saved(figure: Figure, **options: Any) -> bytes:
   buffer = io.BytesIO()
   with matplotlib.rc_context({"svg.hashsalt": "cap_jax"}):  # makes the file reproducible
@@ -65,7 +69,13 @@ def to_png(figure: Figure, dpi: int = 130) -> bytes:
   Returns:
     The file's content.
   """
-  return _saved(figure, format="png", dpi=dpi)
+  return _saved(figure, format="png", dpi=dpi, metadata={"Software": _SOFTWARE})
+
+
+def is_own_png(path: str) -> bool:
+  """Returns whether a regular file is a picture that `to_png` made."""
+  with open(files.regular(path), "rb") as file:
+    return f"Software\0{_SOFTWARE}".encode() in file.read(1000)
 
 
 def to_pdf(figure: Figure) -> bytes:

@@ -58,7 +58,7 @@ def _run_cell(study: bytes, folder: str, metrics: tuple[str, ...], key: Key) -> 
 def run(
   study: study_config.Study,
   folder: str,
-  executor: concurrent.futures.Executor = executors.SERIAL,
+  executor: concurrent.futures.Executor | None = None,
   metrics: Sequence[str] = (),
 ) -> Iterator[Cell]:
   """Runs all cells, and yields each when it is done.
@@ -66,7 +66,7 @@ def run(
   Args:
     study: whose cells are run.
     folder: of the study.
-    executor: runs the cells; any of `concurrent.futures`, see `executors.opened`.
+    executor: runs the cells, None for this process; any of `concurrent.futures`, see `executors.opened`.
     metrics: kinds of metrics files that the trainings write.
 
   Yields:
@@ -93,7 +93,7 @@ def is_finished(study: study_config.Study, folder: str) -> bool:
 
 
 def _run_cells(
-  study: study_config.Study, folder: str, executor: concurrent.futures.Executor, metrics: tuple[str, ...]
+  study: study_config.Study, folder: str, executor: concurrent.futures.Executor | None, metrics: tuple[str, ...]
 ) -> Iterator[Cell]:
   keys = study_grid.keys(study)
   of_runner = (pickle.dumps(study), folder, metrics)
@@ -103,7 +103,7 @@ def _run_cells(
     for name in methods.NETWORKS:
       if f"{name}_source" in {key.method for key in keys}:
         runner.published(name)
-  if executor is not executors.SERIAL:  # whose cells are in the order of the report
+  if executor is not None:  # whose cells are in the order of the report
     keys = study_grid.longest_first(study, keys)
   for _, cell in executors.completed(executor, _run_cell, [(*of_runner, key) for key in keys]):
     yield cell

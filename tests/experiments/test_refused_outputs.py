@@ -64,3 +64,22 @@ def test_a_share_is_a_number(tmp_path):
   assert done.returncode == 2
   assert "--male_share=nan: must be a number from 0 to 1" in done.stderr
   assert not (tmp_path / "work").exists()
+
+
+def test_a_picture_of_others_is_not_replaced(given, tmp_path):
+  arguments = ("describe", "--format=csv", f"--path={given}", f"--output={tmp_path / 'a.png'}")
+  for _ in range(2):  # its own is replaced
+    assert run(*arguments).returncode == 0
+  (tmp_path / "a.png").write_bytes(b"mine")
+  done = run(*arguments)
+  assert done.returncode == 2
+  assert f"--output={tmp_path / 'a.png'}: already exists; choose another name or move it elsewhere" in done.stderr
+  assert (tmp_path / "a.png").read_bytes() == b"mine"
+
+
+def test_a_page_of_others_is_not_replaced(tmp_path):
+  (tmp_path / "page.md").write_text("mine")
+  done = run("physiology", "--subjects=120", f"--output={tmp_path / 'page.md'}")
+  assert done.returncode == 2
+  assert "already exists" in done.stderr
+  assert (tmp_path / "page.md").read_text() == "mine"
