@@ -18,6 +18,8 @@ PRECISION: dict[str, Any] = (
 
 _LARGEST = 2.0**53  # below it, floats hold all integers
 _POWERS = 10.0 ** np.arange(23)  # exact, as their factors of five fit into a float
+_WORDS = {b"nan": np.nan, b"inf": np.inf, b"-inf": -np.inf}  # as NumPy writes them
+_LETTERS = b"nafi"
 
 
 def fixed_point(block: bytes, width: int, places: Sequence[int], delimiter: str, point: str) -> list[np.ndarray] | None:
@@ -37,8 +39,14 @@ def fixed_point(block: bytes, width: int, places: Sequence[int], delimiter: str,
     Each column, (line,), NaN for an empty cell; None if the lines are of another kind or length.
   """
   mark, dot = delimiter.encode(), point.encode()
-  if block.translate(None, b"0123456789-\n" + mark + dot):
-    return None
+  plain = b"0123456789-\n" + mark + dot
+  words: dict[float, np.ndarray] = {}
+  if block.translate(None, plain):
+    if block.translate(None, plain + _LETTERS):
+      return None
+    block, words = _without_words(block, mark)
+    if block.translate(None, plain):
+      return None
   characters = np.frombuffer(block, np.uint8)
   at = np.flatnonzero((characters == ord(mark)) | (characters == ord(dot)) | (characters == ord("\n")))
   is_dot, is_line = characters[at] == ord(dot), characters[at] == ord("\n")
@@ -60,8 +68,25 @@ def fixed_point(block: bytes, width: int, places: Sequence[int], delimiter: str,
   integers = np.fromstring(digits.tobytes(), np.int64, sep=",")  # the largest for what is beyond
   if integers.max() >= _LARGEST or integers.min() <= -_LARGEST:
     return None
-  numbers = np.where(empty, np.nan, integers / _POWERS[decimals]).reshape(lines, width)
-  return [numbers[:, place] for place in places]
+  numbers = np.where(empty, np.nan, integers / _POWERS[decimals])
+  for value, cells in words.items():
+    numbers[cells] = value
+  return [numbers.reshape(lines, width)[:, place] for place in places]
+
+
+def _without_words(block: bytes, mark: bytes) -> tuple[bytes, dict[float, np.ndarray]]:
+  """Empties the cells that are one of `_WORDS`. Returns the lines, and value → (cell,)."""
+  characters = np.frombuffer(block, np.uint8)
+  ends = np.flatnonzero((characters == ord(mark)) | (characters == ord("\n")))
+  starts = np.append(0, ends[:-1] + 1)
+  kept, cells_of_value = np.ones(characters.size, bool), {}
+  for word, value in _WORDS.items():
+    cells = np.flatnonzero(ends - starts == len(word))
+    places = starts[cells, None] + np.arange(len(word))
+    is_word = (characters[places] == np.frombuffer(word, np.uint8)).all(axis=1)
+    kept[places[is_word]] = False
+    cells_of_value[value] = cells[is_word]
+  return characters[kept].tobytes(), cells_of_value
 
 
 def number(cell: object) -> float:

@@ -133,15 +133,42 @@ def numbers(
   folders.check_size(str(path), 8.0 * shape.rows * len(columns))
   values, row = np.empty((len(columns), shape.rows)), 0
   rows = max(_CELLS // shape.columns, 1)
-  with (
-    _parsed(path) as file,
-    pandas.read_csv(file, sep=separator, usecols=list(columns), chunksize=rows, **_OPTIONS, **options) as chunks,
-  ):
-    for chunk in chunks:
-      for number in range(len(columns)):
-        values[number, row : row + len(chunk)] = chunk.iloc[:, number].to_numpy(dtype=float)
-      row += len(chunk)
+  with _parsed(path) as file:
+    width = shape.columns if options.get("header", "infer") is None else _skip_header(file, separator)
+    for block in _plain_columns(file, width, columns, separator) if width else ():
+      values[:, row : row + len(block[0])] = block
+      row += len(block[0])
+    if width:
+      options |= {"header": None, "names": range(width)}
+    with pandas.read_csv(file, sep=separator, usecols=list(columns), chunksize=rows, **_OPTIONS, **options) as chunks:
+      for chunk in chunks:
+        for number in range(len(columns)):
+          values[number, row : row + len(chunk)] = chunk.iloc[:, number].to_numpy(dtype=float)
+        row += len(chunk)
   return values[:, :row]
+
+
+def _skip_header(file: BinaryIO, separator: str) -> int:
+  """Reads the first line. Returns its number of cells; zero, and reads nothing, if pandas would look for another header."""
+  line = file.readline(MOST_LINE + 1)
+  if line.endswith(b"\n") and line.strip() and b'"' not in line and b"\r" not in line.rstrip():
+    return line.count(separator.encode()) + 1
+  file.seek(0)
+  return 0
+
+
+def _plain_columns(file: BinaryIO, width: int, columns: Sequence[int], separator: str) -> Iterator[list[np.ndarray]]:
+  """Yields columns of blocks of lines of plain numbers, and leaves the file at the first block of others."""
+  begin = file.tell()
+  while block := file.read(_BLOCK):
+    block = (block + file.readline(MOST_LINE + 1)).replace(b"\r\n", b"\n")
+    block += b"\n" * (not block.endswith(b"\n"))
+    parsed = number_parsing.fixed_point(block, width, columns, separator, ".")
+    if parsed is None:
+      file.seek(begin)
+      return
+    yield parsed
+    begin = file.tell()
 
 
 def frame(path: pathlib.Path, columns: Iterable[str], separator: str = ",", **options: Any) -> pandas.DataFrame:

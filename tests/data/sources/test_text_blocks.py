@@ -76,6 +76,7 @@ def test_plain_numbers_are_the_nearest_floats():
     f"{value:.{digits}f}" for value, digits in zip(rng.normal(0, 300, 4000), rng.integers(0, 13, 4000), strict=True)
   ]
   texts[:8] = ["-0.5", "-.5", ".125", "7.", "007.250", "0.1", "9007199254740991", ""]
+  texts[8:14] = ["nan", "inf", "-inf", "", "nan", "nan"]
   block = "".join(f"{a},{b}\n" for a, b in zip(texts[::2], texts[1::2], strict=True)).encode()
   expected = np.array([float(text or "nan") for text in texts]).reshape(-1, 2).T
   np.testing.assert_array_equal(number_parsing.fixed_point(block, 2, [0, 1], ",", "."), expected)
@@ -86,7 +87,26 @@ def test_plain_numbers_are_the_nearest_floats():
 @pytest.mark.quick
 @pytest.mark.parametrize(
   "text",
-  ["-", ".", "-.", "1-2", "1.2.3", "--1", "1e5", " 1", "x", '"1"', "nan", "9007199254740993", f"0.{'0' * 23}1", "1,2"],
+  [
+    "-",
+    ".",
+    "-.",
+    "1-2",
+    "1.2.3",
+    "--1",
+    "1e5",
+    " 1",
+    "x",
+    '"1"',
+    "NaN",
+    "na",
+    "nan5",
+    "5nan",
+    "--inf",
+    "9007199254740993",
+    f"0.{'0' * 23}1",
+    "1,2",
+  ],
 )
 def test_other_cells_are_left_to_the_parser_of_any_number(text):
   assert number_parsing.fixed_point(f"0.1,80\n{text},81\n".encode(), 2, [0, 1], ",", ".") is None
