@@ -9,6 +9,7 @@ in a frozen layer, and a layer that is tuned does not depend on the batch.
 """
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 
@@ -28,3 +29,11 @@ def pairs(h_bnd: jax.Array) -> jax.Array:
   """Returns neighbouring tokens in pairs, (batch, token // 2, 2, feature); a last odd token is dropped, as in PyTorch."""
   batch, count, features = h_bnd.shape
   return h_bnd[:, : count // 2 * 2].reshape(batch, count // 2, 2, features)
+
+
+def max_pool(h_bnd: jax.Array) -> jax.Array:
+  """Returns the larger of each pair of neighbouring tokens, (batch, token // 2, feature)."""
+  # The gradient of a maximum along an axis divides by the number of values that equal it. That is none, and the gradient NaN, where XLA
+  # computes the values twice and rounds them in two ways.
+  pairs_bn2d = pairs(h_bnd)
+  return jnp.maximum(pairs_bn2d[:, :, 0], pairs_bn2d[:, :, 1])

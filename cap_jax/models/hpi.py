@@ -48,7 +48,7 @@ class HPI(nn.Module):
     h = jnp.pad(x_bt, ((0, 0), (_BEFORE, _AFTER)), mode="edge")[..., None]
     norm = frozen_norm.FrozenNorm(name="norm")
     for k in range(_EARLY):
-      h = frozen_norm.pairs(h).max(2) if k else h
+      h = frozen_norm.max_pool(h) if k else h
       h = norm(nn.relu(_valid(h, self.channels, f"layer_{k}", self.dtype)))
     return h
 
@@ -64,7 +64,7 @@ class HypotensionHead(nn.Module):
     h = h_bnd[:, _ENDS:-_ENDS]
     norm = frozen_norm.FrozenNorm(name="norm")
     for k in range(_EARLY, _LAYERS):
-      h = frozen_norm.pairs(h).max(2)
+      h = frozen_norm.max_pool(h)
       h = norm(nn.relu(_valid(h, h.shape[-1], f"layer_{k}", self.dtype)))
-    h = frozen_norm.pairs(h).max(2).mean(1, dtype=jnp.float32)
+    h = frozen_norm.max_pool(h).mean(1, dtype=jnp.float32)
     return nn.sigmoid(nn.Dense(1, name="probability")(nn.relu(nn.Dense(_HIDDEN, name="hidden")(h))))

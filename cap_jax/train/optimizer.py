@@ -21,21 +21,76 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from cap_jax.types import InputError, Params
 
-
-def _adam() -> optax.GradientTransformation:
-  # all leaves as one: a small network spends its step on starting many little programs
-  return optax.flatten(optax.scale_by_adam())
-
-
-def _muon() -> optax.GradientTransformation:
-  return optax.chain(optax.contrib.muon(1.0), optax.scale(-1.0))  # muon already negates the direction
+# The transformations see few arrays instead of dozens of leaves: XLA compiles a kernel for each operation on each array, and a small
+# network would spend its steps on starting them.
+_VECTOR = "vector"
+_NEWTON_SCHULZ = ((3.4445, -4.7750, 2.0315),) * 5  # a row an iteration: rows are scanned, one alone is unrolled
 
 
-OPTIMIZERS: dict[str, Callable[[], optax.GradientTransformation]] = {"adam": _adam, "muon": _muon}
+def _groups(tree: Params) -> dict[str, list[jax.Array]]:
+  """Returns the leaves: matrices by their shape, all others together."""
+  groups: dict[str, list[jax.Array]] = {}
+  for leaf in jax.tree.leaves(tree):
+    groups.setdefault(str(leaf.shape) if leaf.ndim == 2 else _VECTOR, []).append(leaf)
+  return groups
+
+
+def _stack(tree: Params) -> dict[str, jax.Array]:
+  """Returns matrices of equal shape as one array, (matrix, row, column), and all other leaves as one vector."""
+  return {
+    name: jnp.concatenate([leaf.ravel() for leaf in leaves]) if name == _VECTOR else jnp.stack(leaves)
+    for name, leaves in _groups(tree).items()
+  }
+
+
+def _unstack(stacks: dict[str, jax.Array], like: Params) -> Params:
+  """Returns the leaves of `_stack` as a tree."""
+  parts = {}
+  for name, leaves in _groups(like).items():
+    ends = np.cumsum([leaf.size for leaf in leaves])[:-1] if name == _VECTOR else len(leaves)
+    parts[name] = iter(jnp.split(stacks[name], ends))
+  leaves, structure = jax.tree.flatten(like)
+  return jax.tree.unflatten(
+    structure, [next(parts[str(leaf.shape) if leaf.ndim == 2 else _VECTOR]).reshape(leaf.shape) for leaf in leaves]
+  )
+
+
+def _stacked(inner: optax.GradientTransformation) -> optax.GradientTransformation:
+  """Applies a transformation to stacks of matrices and a vector of all else."""
+
+  def update(updates: Params, state: optax.OptState, params: Params) -> tuple[Params, optax.OptState]:
+    stacks, state = inner.update(_stack(updates), state, _stack(params))
+    return _unstack(stacks, updates), state
+
+  return optax.GradientTransformation(lambda params: inner.init(_stack(params)), update)
+
+
+def _adam(clip: float, weight_decay: float) -> optax.GradientTransformation:
+  return optax.flatten(_decayed(optax.scale_by_adam(), clip, weight_decay))
+
+
+def _muon(clip: float, weight_decay: float) -> optax.GradientTransformation:
+  matrix = optax.contrib.MuonDimensionNumbers(reduction_axis=1, output_axis=2)
+  direction = optax.contrib.muon(
+    1.0,
+    ns_coeffs=_NEWTON_SCHULZ,
+    muon_weight_dimension_numbers=lambda stacks: {name: None if name == _VECTOR else matrix for name in stacks},
+  )
+  # muon already negates the direction
+  return _stacked(_decayed(optax.chain(direction, optax.scale(-1.0)), clip, weight_decay))
+
+
+def _decayed(direction: optax.GradientTransformation, clip: float, weight_decay: float) -> optax.GradientTransformation:
+  return optax.chain(optax.clip_by_global_norm(clip), direction, optax.add_decayed_weights(weight_decay))
+
+
+# name → (clip, weight decay) → transformation
+OPTIMIZERS: dict[str, Callable[[float, float], optax.GradientTransformation]] = {"adam": _adam, "muon": _muon}
 
 
 def check(kind: str) -> None:
@@ -65,7 +120,7 @@ def make_optimizer(
     InputError: the kind is unknown.
   """
   check(kind)
-  trained = optax.chain(optax.clip_by_global_norm(clip), OPTIMIZERS[kind](), optax.add_decayed_weights(weight_decay))
+  trained = OPTIMIZERS[kind](clip, weight_decay)
   return optax.multi_transform({"train": trained, "freeze": optax.set_to_zero()}, labels)
 
 
