@@ -85,12 +85,13 @@ def make_trainer(
     optimizer_kind: name in `optimizer.OPTIMIZERS`.
   """
   tx = optimizer.make_optimizer(functools.partial(surgery.label, freeze=freeze), weight_decay, clip, optimizer_kind)
+  init_optimizer = jax.jit(tx.init)  # one small program instead of one for each leaf
 
   def init(params: Params, steps: int, peak: float, before: int = 0, total: int | None = None) -> TrainState:
     params = jax.tree.map(jnp.array, params)  # a copy: the state is donated
     counts = (jnp.array(before), jnp.array(steps if total is None else total))
     return TrainState(
-      params, tx.init(params), jnp.zeros((), jnp.int32), jnp.array(steps), jnp.array(peak, jnp.float32), *counts
+      params, init_optimizer(params), jnp.zeros((), jnp.int32), jnp.array(steps), jnp.array(peak, jnp.float32), *counts
     )
 
   def step(state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Metrics]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import tqdm
 
@@ -64,10 +65,18 @@ def _measured(
 def _chains(key: jax.Array, device: clinics.Device, count: int) -> sensors.Chain:
   """Draws (subject,) devices: one for all, or one for each subject."""
   if device.scope == "device":
-    return jax.tree.map(lambda x: np.full(count, x), sensors.draw_chain(key, device))
+    return jax.tree.map(lambda x: np.full(count, x), _one_chain(key, device))
+  return jax.tree.map(np.asarray, _own_chains(key, device, count))
+
+
+_one_chain = jax.jit(sensors.draw_chain, static_argnames="device")
+
+
+@functools.partial(jax.jit, static_argnames=("device", "count"))
+def _own_chains(key: jax.Array, device: clinics.Device, count: int) -> sensors.Chain:
   # one key for each subject, independent of their number
-  keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(np.arange(count))
-  return jax.tree.map(np.asarray, jax.vmap(lambda k: sensors.draw_chain(k, device))(keys))
+  keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(jnp.arange(count))
+  return jax.vmap(lambda k: sensors.draw_chain(k, device))(keys)
 
 
 # properties of a virtual subject that a clinic knows; a network never reads the other parameters of the model
