@@ -37,7 +37,7 @@ from cap_jax.types import InputError, Metrics, Params
 EVERY = 500
 MOST_STATES = 2
 EXIT_STOPPED = 75  # exit status after a requested stop with a saved state: EX_TEMPFAIL, "try again"
-_FORMAT = 4
+_FORMAT = 5
 _FACTS = ("stage", "done", "times", "scores", "history", "train_s")
 _REMEDY = "damaged states are skipped; finish a run of another release with that release, or remove its folder"
 

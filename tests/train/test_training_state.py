@@ -100,7 +100,7 @@ def test_only_a_damaged_state_gives_way(tmp_path, monkeypatch):
       keep.latest()
   with monkeypatch.context() as patch:
     patch.setattr(training_state, "_FORMAT", 99)
-    with pytest.raises(InputError, match="format 4, but this version reads format 99"):
+    with pytest.raises(InputError, match="format 5, but this version reads format 99"):
       keep.latest()
   assert sorted((tmp_path / "000").rglob("*")) == there
   (tmp_path / "000" / "000001500").write_text("no folder")
