@@ -32,11 +32,16 @@ _VECTOR = "vector"
 _NEWTON_SCHULZ = ((3.4445, -4.7750, 2.0315),) * 5  # a row an iteration: rows are scanned, one alone is unrolled
 
 
+def _group(leaf: jax.Array) -> str:
+  """Returns the name of the array that a leaf belongs to: the shape of a matrix, one name for all others."""
+  return str(leaf.shape) if leaf.ndim == 2 else _VECTOR
+
+
 def _groups(tree: Params) -> dict[str, list[jax.Array]]:
-  """Returns the leaves: matrices by their shape, all others together."""
+  """Returns the leaves of each group, in their order in the tree."""
   groups: dict[str, list[jax.Array]] = {}
   for leaf in jax.tree.leaves(tree):
-    groups.setdefault(str(leaf.shape) if leaf.ndim == 2 else _VECTOR, []).append(leaf)
+    groups.setdefault(_group(leaf), []).append(leaf)
   return groups
 
 
@@ -55,9 +60,7 @@ def _unstack(stacks: dict[str, jax.Array], like: Params) -> Params:
     ends = np.cumsum([leaf.size for leaf in leaves])[:-1] if name == _VECTOR else len(leaves)
     parts[name] = iter(jnp.split(stacks[name], ends))
   leaves, structure = jax.tree.flatten(like)
-  return jax.tree.unflatten(
-    structure, [next(parts[str(leaf.shape) if leaf.ndim == 2 else _VECTOR]).reshape(leaf.shape) for leaf in leaves]
-  )
+  return jax.tree.unflatten(structure, [next(parts[_group(leaf)]).reshape(leaf.shape) for leaf in leaves])
 
 
 def _stacked(inner: optax.GradientTransformation) -> optax.GradientTransformation:
