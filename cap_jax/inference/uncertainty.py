@@ -21,6 +21,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
 from typing import NamedTuple
 
 import jax
@@ -112,6 +113,8 @@ def read_in_groups(
 ) -> Iterator[Reading]:
   """Reads the windows of one record, which need not be in memory together. The result is that of `read`.
 
+  The next group is read while the caller works on the one before.
+
   Args:
     trained: the network.
     count: number of windows.
@@ -128,9 +131,17 @@ def read_in_groups(
     for part in rows:
       sums_k += spectra.log_power(trained.scaling.scale_input(windows_of(part).x_bt)).sum(0, dtype=np.float64)
     log_power_k = (sums_k / count).astype(np.float32)
-  for part in rows:
+
+  def read_part(part: slice) -> Reading:
     power_bk = None if log_power_k is None else np.broadcast_to(log_power_k, (part.stop - part.start, spectra.BANDS))
-    yield read(trained, windows_of(part), log_power_bk=power_bk)
+    return read(trained, windows_of(part), log_power_bk=power_bk)
+
+  with futures.ThreadPoolExecutor(1) as ahead:
+    following = ahead.submit(read_part, rows[0])
+    for part in rows[1:]:
+      reading, following = following.result(), ahead.submit(read_part, part)
+      yield reading
+    yield following.result()
 
 
 def conformal(scores: Sequence[np.ndarray], level: float) -> float:

@@ -29,11 +29,11 @@ import numpy as np
 from scipy import ndimage
 
 from cap_jax.baselines import transfer_function
-from cap_jax.signals import windows
 
 _LARGEST = 1e4  # of a number in a header
 _LOW_PASS_HZ = 5.0  # of ℓ
 _LARGEST_LAG_S = 0.12  # of τ; all of G leads by less
+_LEAST_POWER = 1e-12  # of slopes [mmHg² per sample²]
 _SCALE = 1.5  # s_1: hardly a clean window is beyond the threshold, those of the rig are 1 to 6 logits away
 
 
@@ -63,10 +63,10 @@ class Fallback:
     if not rows.size:
       return y_bt
     half = len(self.source.taps) // 2
-    # the filter overhangs the window, and may not bend its ends
-    longer_bt = np.stack([windows.extend_periodically(x_t, fs_hz, half, half) for x_t in x_bt[rows]])
+    # the filter overhangs the window: each end continues as its own mirror image, which keeps level and slope
+    longer_bt = np.pad(x_bt[rows], ((0, 0), (half, half)), mode="reflect", reflect_type="odd")
     filter_bt = transfer_function.half_way(self.source).predict(longer_bt)[:, half : half + x_bt.shape[1]]
-    lag_b = _lag(network_bt[rows], filter_bt, round(_LARGEST_LAG_S * fs_hz))
+    lag_b = _lag(network_bt[rows], filter_bt, round(_LARGEST_LAG_S * fs_hz), half)
     w_b1 = w_b[rows, None]
     own_bt, other_bt = _late(network_bt[rows], w_b[rows] * lag_b), _late(filter_bt, (w_b[rows] - 1) * lag_b)
     sd = math.sqrt(math.log(2)) / (2 * math.pi * _LOW_PASS_HZ) * fs_hz  # samples
@@ -114,12 +114,23 @@ def weight(ood_b: np.ndarray, threshold: float) -> np.ndarray:
   return -np.expm1(-np.square(beyond_b / _SCALE))
 
 
-def _lag(early_bt: np.ndarray, late_bt: np.ndarray, most: int) -> np.ndarray:
-  """Returns τ, (window,) in samples: the delay of one wave that brings its slopes closest to those of the other."""
+def _lag(early_bt: np.ndarray, late_bt: np.ndarray, most: int, overhang: int) -> np.ndarray:
+  """Returns τ, (window,) in samples: the delay of one wave that brings its slopes closest to those of the other.
+
+  Args:
+    early_bt, late_bt: (window, time) the waves.
+    most: largest delay [samples].
+    overhang: samples at each end of `late_bt` that depend on what lies beyond the window, and do not count.
+  """
   early_bt, late_bt = np.diff(early_bt, axis=1), np.diff(late_bt, axis=1)
-  inner = slice(most, early_bt.shape[1] - most)
+  ends = max(most, overhang)
+  inner = slice(ends, early_bt.shape[1] - ends)
+  moved = [early_bt[:, inner.start - k : inner.stop - k] for k in range(most + 1)]
+  late_bt = late_bt[:, inner]
+  # relative to the power of both, as an upstroke that leaves the window takes its power away
+  power_b = np.square(late_bt).mean(1)
   errors = np.stack(
-    [np.square(early_bt[:, inner.start - k : inner.stop - k] - late_bt[:, inner]).mean(1) for k in range(most + 1)]
+    [np.square(one - late_bt).mean(1) / np.maximum(np.square(one).mean(1) + power_b, _LEAST_POWER) for one in moved]
   )
   least_b, window = errors.argmin(0), np.arange(errors.shape[1])
   # the minimum of the parabola through three neighbours, so that the answer is continuous in the input
