@@ -41,17 +41,20 @@ def _unpickle(message: str, what: str, step: int) -> DivergedError:
 class Clock:
   """Waits for chunks in their order, checks their losses and times each."""
 
-  def __init__(self, first: int, name: str, writer: metrics_writer.MetricsWriter | None = None):
+  def __init__(
+    self, first: int, name: str, writer: metrics_writer.MetricsWriter | None = None, first_training: int = 0
+  ):
     """Starts the clock.
 
     Args:
       first: steps done before.
       name: name of the run, for the writer.
       writer: where the metrics of each chunk go; nowhere without one.
+      first_training: number of the first of several trainings.
     """
     self.metrics: list[Metrics] = []
     self.times: list[float] = []
-    self._done, self._name, self._writer = first, name, writer
+    self._done, self._name, self._writer, self._first_training = first, name, writer, first_training
     self.resume()
 
   def go_on(self, done: int, metrics: list[Metrics], times: list[float]) -> None:
@@ -76,7 +79,7 @@ class Clock:
     """Waits for all chunks but the last `behind`."""
     while len(self.times) < len(self.metrics) - behind:
       chunk = {key: np.asarray(value) for key, value in self.metrics[len(self.times)].items()}
-      _check(chunk["loss"], self._done)
+      _check(chunk["loss"], self._done, self._first_training)
       self.times.append(time.perf_counter() - self._began)
       self._done += chunk["loss"].shape[-1]
       if self._writer is not None:
@@ -89,7 +92,7 @@ class Clock:
     return float(np.median(self.times)) * len(self.times)
 
 
-def _check(loss: np.ndarray, first: int) -> None:
+def _check(loss: np.ndarray, first: int, first_training: int) -> None:
   """Checks the losses of a chunk, (step,) or (training, step).
 
   Raises:
@@ -98,5 +101,5 @@ def _check(loss: np.ndarray, first: int) -> None:
   non_finite = np.argwhere(~np.isfinite(loss))
   if non_finite.size:
     *which, at = non_finite[0].tolist()
-    who = f" of training {which[0]}" if which else ""
+    who = f" of training {first_training + which[0]}" if which else ""
     raise DivergedError(f"the loss{who} is {loss[tuple(non_finite[0])]}", first + at)

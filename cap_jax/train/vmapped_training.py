@@ -5,12 +5,15 @@
 as in leave-one-subject-out, a network for each patient, or several seeds. All windows are on the device once; each
 training has the row numbers of its own. Each training reads the same batches as alone (`runs.adapt`) and ends with the
 same network up to rounding. `together` of them run side by side, which bounds the memory. The others wait in the same
-program, so it compiles once.
+program, so it compiles once. On a CPU each core runs it for other trainings.
 """
 
 import dataclasses
 import functools
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent import futures
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -115,6 +118,96 @@ def _rows(stage: loop.Plan, members: Sequence[Member], batch: int, number: int) 
     yield {stream: np.stack([stack[stream]["x"] for stack in stacks]) for stream in stacks[0]}
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Stage:
+  """A stage of all trainings.
+
+  Attributes:
+    program: see `_program`.
+    trainer: makes its states.
+    plan: the stage.
+    number: of the stage.
+    windows: stream → arrays of all windows, on the device.
+    batch: windows of a step.
+    done, total: steps before this stage, and of all stages.
+    name: name of the trainings.
+    progress: counts the steps of all of them.
+    calling: held while the program is called, so that only the first call compiles it.
+  """
+
+  program: Callable[..., tuple[step.TrainState, Metrics]]
+  trainer: step.Trainer
+  plan: loop.Plan
+  number: int
+  windows: Mapping[str, Mapping[str, jax.Array]]
+  batch: int
+  done: int
+  total: int
+  name: str
+  progress: "tqdm.tqdm[Any]"
+  calling: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+
+  def train(self, members: Sequence[Member], params: Sequence[Params], first: int) -> tuple[list[Params], clock.Clock]:
+    """Trains some members.
+
+    Args:
+      members: their rows and seeds.
+      params: where they begin.
+      first: number of the first of them.
+
+    Returns:
+      Their parameters, and the clock with their metrics and seconds.
+
+    Raises:
+      clock.DivergedError: see `fit`.
+    """
+    begin = functools.partial(
+      self.trainer.init, steps=self.plan.steps, peak=self.plan.rate, before=self.done, total=self.total
+    )
+    states = jax.vmap(begin)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *params))
+    keys = jnp.stack([jax.random.fold_in(jax.random.key(member.seed), self.number) for member in members])
+    timer = clock.Clock(self.done, self.name, first_training=first)
+    for rows in _rows(self.plan, members, self.batch, self.number):
+      with self.calling:
+        states, metrics = self.program(states, self.windows, rows, keys)
+      timer.launched(metrics)
+      timer.wait(behind=1)
+      self.progress.update(config.CHUNK * len(members))
+    timer.wait()
+    return [jax.tree.map(lambda x, m=m: x[m], states.params) for m in range(len(members))], timer
+
+
+def _groups(count: int, together: int) -> list[slice]:
+  """Returns the members of each call of the program: all of them, but on a CPU `together`, so that each core can call it."""
+  size = together if jax.default_backend() == "cpu" else count
+  return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _train(
+  stage: _Stage, members: Sequence[Member], params: Sequence[Params], groups: Sequence[slice], cores: int
+) -> tuple[list[Params], list[clock.Clock]]:
+  """Returns the parameters of all members after a stage, and the clock of each group.
+
+  Args:
+    stage: the stage.
+    members: their rows and seeds.
+    params: where they begin.
+    groups: see `_groups`.
+    cores: how many groups train at the same time.
+
+  Raises:
+    clock.DivergedError: see `fit`.
+  """
+  with futures.ThreadPoolExecutor(cores) as pool:
+    calls = [pool.submit(stage.train, members[own], params[own], own.start) for own in groups]
+    try:
+      trained = [call.result() for call in calls]
+    except BaseException:
+      pool.shutdown(wait=False, cancel_futures=True)
+      raise
+  return [theta for group, _ in trained for theta in group], [timer for _, timer in trained]
+
+
 def fit(
   net: Net,
   loss: LossFn,
@@ -137,37 +230,38 @@ def fit(
     clock.DivergedError: a loss is NaN or infinite; names the member and the step.
   """
   together = min(together or side_by_side(), len(members))
+  groups = _groups(len(members), together)
+  cores = min(len(groups), os.cpu_count() or 1)
   params, done, train_s = [member.params for member in members], 0, 0.0
-  total = sum(stage.steps for stage in plans)
-  curves: list[Metrics] = []
+  total = sum(plan.steps for plan in plans)
+  curves: list[dict[str, np.ndarray]] = []  # of each stage, (member, step)
   with tqdm.tqdm(total=total * len(members), desc=name, unit="step", leave=False) as progress:
-    for number, stage in enumerate(plans):
-      fed: Mapping[str, Any] = stage.of(windows)
+    for number, plan in enumerate(plans):
+      fed: Mapping[str, Any] = plan.of(windows)
       seconds = 0.0
-      if _same(params, [block for block in _READERS if block in stage.freeze]):
-        fed, seconds = loop.with_features(net, stage.freeze, params[0], fed)
+      if _same(params, [block for block in _READERS if block in plan.freeze]):
+        fed, seconds = loop.with_features(net, plan.freeze, params[0], fed)
       trainer = step.make_trainer(
-        stage.loss or loss, stage.freeze, spec.weight_decay, spec.clip, spec.warmup, stage.rates, spec.optimizer
+        plan.loss or loss, plan.freeze, spec.weight_decay, spec.clip, spec.warmup, plan.rates, spec.optimizer
       )
-      begin = functools.partial(trainer.init, steps=stage.steps, peak=stage.rate, before=done, total=total)
-      states = jax.vmap(begin)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *params))
-      keys = jnp.stack([jax.random.fold_in(jax.random.key(member.seed), number) for member in members])
-      on_device = jax.device_put({stream: dict(part) for stream, part in fed.items()})
-      run, timer = _program(trainer, together), clock.Clock(done, name)
-      for rows in _rows(stage, members, spec.batch, number):
-        states, metrics = run(states, on_device, rows, keys)
-        timer.launched(metrics)
-        timer.wait(behind=1)
-        done += config.CHUNK
-        progress.update(config.CHUNK * len(members))
-      timer.wait()
-      train_s += seconds + timer.seconds
-      curves += timer.metrics
-      params = [jax.tree.map(lambda x, m=m: x[m], states.params) for m in range(len(members))]
+      stage = _Stage(
+        program=_program(trainer, together), trainer=trainer, plan=plan, number=number, batch=spec.batch,
+        windows=jax.device_put({stream: dict(part) for stream, part in fed.items()}),
+        done=done, total=total, name=name, progress=progress,
+      )  # fmt: skip
+      params, timers = _train(stage, members, params, groups, cores)
+      train_s += seconds + sum(timer.seconds for timer in timers) / cores
+      done += plan.steps
+      curves.append(
+        {
+          key: np.concatenate([np.concatenate([chunk[key] for chunk in timer.metrics], axis=1) for timer in timers])
+          for key in timers[0].metrics[0]
+        }
+      )
   if not curves:
     return [loop.FitResult(theta, {"loss": np.zeros(0)}, 0.0) for theta in params]
   names = set.intersection(*(set(metrics) for metrics in curves))
-  histories = {key: np.concatenate([np.asarray(metrics[key]) for metrics in curves], axis=1) for key in sorted(names)}
+  histories = {key: np.concatenate([metrics[key] for metrics in curves], axis=1) for key in sorted(names)}
   return [
     loop.FitResult(theta, {key: values[m] for key, values in histories.items()}, train_s / len(members))
     for m, theta in enumerate(params)

@@ -134,7 +134,8 @@ def test_what_would_not_be_the_same_is_refused(ground, name, draws, said):
     vmapped_training.adapt(find(name), trained, data, draws, budget)
 
 
-def test_a_training_that_diverges_is_named(ground):
+@pytest.mark.parametrize("together", [1, 3])
+def test_a_training_that_diverges_is_named(ground, together):
   budget, trained, data = ground
   bad = dataclasses.replace(data.labelled, y_bt=data.labelled.y_bt.copy())
   bad.y_bt[bad.subject_b == "p3"] = np.inf
@@ -145,5 +146,5 @@ def test_a_training_that_diverges_is_named(ground):
       dataclasses.replace(data, labelled=bad),
       [vmapped_training.Draw((p,), 0) for p in PEOPLE],
       budget,
-      together=3,
+      together=together,
     )
