@@ -38,6 +38,12 @@ LossFn = Callable[[Params, Batch, jax.Array], tuple[jax.Array, Metrics]]
 """loss(params, batch, key) -> (scalar, metrics), pure."""
 
 
+def leaf_paths(params: Params) -> dict[str, Any]:
+  """Returns path → leaf, in the order of the tree."""
+  flat, _ = jax.tree_util.tree_flatten_with_path(params)
+  return {"/".join(str(key.key) for key in path): leaf for path, leaf in flat}
+
+
 LONGEST_MESSAGE = 500  # characters
 LONGEST_NAME = 255  # characters of the name of a subject or a record; those of a file name
 _LONGEST_REMEDY, _LONGEST_SUBJECT, _LONGEST_CHOICES, _LONGEST_CHOICE = 290, 60, 360, 40

@@ -32,6 +32,7 @@ SECTIONS = {
   "many": ("many_models", "rows"),
   "cohort": ("virtual_people", "rows"),
   "inference": ("use", "inference"),
+  "commands": ("use", "commands"),
   "input": ("data_input", "rows"),
   "preparation": ("preparation_scale", "rows"),
   "checkpoints": ("use", "checkpoints"),

@@ -17,9 +17,8 @@ from cap_jax.api import records
 from cap_jax.haemodynamics import indices
 from cap_jax.inference import pretrained, reconstruct, uncertainty
 from cap_jax.signals import beats
-from cap_jax.strategies import surgery
 from cap_jax.train import checkpoint
-from cap_jax.types import InputError, Params
+from cap_jax.types import InputError, Params, leaf_paths
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -245,9 +244,9 @@ def _checked_params(own: Params, params: Any) -> Params:
   """
   remedy = "pass a tree of parameters; `merge` returns it with a report"
   records.check_kind(params, dict, "params", remedy)
-  expected = surgery.leaf_paths(own)
+  expected = leaf_paths(own)
   try:
-    leaves = surgery.leaf_paths(params)
+    leaves = leaf_paths(params)
   except AttributeError as error:  # a list or a tuple in the tree
     raise InputError(f"params: must be a tree of dicts; {remedy}") from error
   if other := sorted(expected.keys() ^ leaves.keys()):

@@ -121,7 +121,7 @@ def _with_intervals(
     return adapted.checkpoint, "" if kept else "no prediction intervals: pass validation= with 9 other target subjects"
   training = data.unlabelled if data.unlabelled is not None else data.labelled
   assert training is not None  # a strategy reads one of the two
-  head = uncertainty.transferred_head(adapted, source)
+  head = uncertainty_training.transferred_head(adapted, source)
   # labels that train a network say more about it than the detector
   detector = uncertainty.inherited_detector(source, labelled=data.labelled is not None and is_trained)
   where = uncertainty_calibration.OF_TARGET

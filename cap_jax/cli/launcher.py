@@ -1,8 +1,10 @@
 """Launches commands: defines common flags, prints errors on one line, profiles a run, collects provenance."""
 
 import ast
+import atexit
 import contextlib
 import errno
+import gc
 import importlib.metadata
 import io
 import os
@@ -20,7 +22,7 @@ from absl import app, flags, logging
 
 from cap_jax import extras, files
 from cap_jax.cli import arguments, output_folders, program_cache
-from cap_jax.train import metrics_writer, training_state
+from cap_jax.train import metrics_writer, sigterm
 from cap_jax.train.clock import DivergedError
 from cap_jax.types import InputError, UnfitError, escape, message_of
 
@@ -82,7 +84,8 @@ def launch_command(name: str) -> None:
   """Runs the module `cap_jax.cli.NAME`, or that of `MODULES`, with the flags on the command line; see `launch`."""
   _check_settings(sys.argv)  # which some flags read when they are defined
   try:
-    command = extras.load(f"cap_jax.cli.{MODULES.get(name, name)}")
+    with _uncollected():
+      command = extras.load(f"cap_jax.cli.{MODULES.get(name, name)}")
   except InputError as error:
     if _asks_for_help(sys.argv):
       print(_usage_of(name))
@@ -90,6 +93,18 @@ def launch_command(name: str) -> None:
     raise AssertionError from error
   sys.modules["__main__"].__doc__ = _usage_of(name)  # what --help begins with
   launch(command.main)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+  """Spares the garbage collector what a block imports, here, later and when the program ends: a second of a short command."""
+  gc.disable()
+  try:
+    yield
+  finally:
+    gc.freeze()
+    gc.enable()
+  atexit.register(gc.freeze)
 
 
 def _asks_for_help(argv: list[str]) -> bool:
@@ -134,14 +149,14 @@ def launch(main: Callable[[], None]) -> None:
   """Runs a program.
 
   Invalid input and invalid flags are one line on standard error and exit status 2. On SIGTERM the program exits with status
-  `training_state.EXIT_STOPPED`. The same command then resumes, or starts again where no training state was saved.
+  `sigterm.EXIT_STOPPED`. The same command then resumes, or starts again where no training state was saved.
   """
 
   def guarded(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # a user need not read the notes of libraries
     if len(argv) > 1:
       fail(f"{argv[1]!r} is not a flag; write --flag=value")
-    training_state.install_sigterm_handler()
+    sigterm.install()
     program_cache.begin()
     if _CPU_DEVICES.value:
       jax.config.update("jax_num_cpu_devices", _CPU_DEVICES.value)
@@ -188,10 +203,10 @@ def _run(main: Callable[[], None]) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(130)  # the threads of XLA may still compute, and can crash while Python ends
-  except training_state.StopRequested:
+  except sigterm.StopRequested:
     sys.stdout.flush()
     print(f"\n{_STOPPED}", file=sys.stderr)
-    sys.exit(training_state.EXIT_STOPPED)
+    sys.exit(sigterm.EXIT_STOPPED)
   except BrokenPipeError:  # the reader of the output has closed it
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(1)

@@ -34,7 +34,7 @@ from cap_jax.losses import spread
 from cap_jax.models import detector as detectors
 from cap_jax.models.net import Net
 from cap_jax.signals import beats, spectra
-from cap_jax.train import checkpoint, prediction, runs
+from cap_jax.train import checkpoint, prediction
 from cap_jax.train import fallback as fallbacks
 from cap_jax.train.uncertainty_calibration import UncertaintyCalibration
 from cap_jax.types import Params
@@ -229,23 +229,6 @@ def out_of_distribution(intervals: UncertaintyCalibration, ood_b: np.ndarray) ->
     ood_b: (window,) logits of its detector.
   """
   return np.where(np.isfinite(ood_b), (ood_b > intervals.ood_threshold).astype(float), np.nan)
-
-
-def transferred_head(adapted: runs.Adapted, source: checkpoint.Checkpoint) -> Params | None:
-  """Returns θ_v of a source network for an adapted network.
-
-  σ comes with the features, if all of them were transferred to a network with a head of the same kind.
-
-  Args:
-    adapted: the trained target network.
-    source: the source network.
-
-  Returns:
-    θ_v, or None if it does not fit or the source has none.
-  """
-  features = [leaf for leaf in adapted.report if leaf.path.startswith("f/")]
-  fits = all(leaf.fate == "transferred" for leaf in features) and adapted.checkpoint.net.r == source.net.r
-  return source.uncertainty_calibration.head if source.uncertainty_calibration is not None and fits else None
 
 
 class OutlierDetector(NamedTuple):

@@ -14,7 +14,7 @@ from cap_jax.data import batches, outliers
 from cap_jax.inference import uncertainty
 from cap_jax.losses import outlier_exposure, spread
 from cap_jax.models import detector as detectors
-from cap_jax.train import checkpoint, loop, prediction
+from cap_jax.train import checkpoint, loop, prediction, runs
 from cap_jax.train import fallback as fallbacks
 from cap_jax.types import Params
 
@@ -22,6 +22,23 @@ _LEAST_STEPS, _RATE = 300, 5e-3  # training of the head
 _MOST, _WINDOWS_A_STEP = 12_000, 6  # its windows, and how many of them there are for a step
 _DETECTOR_STEPS, _DETECTOR_RATE, _DETECTOR_BATCH, _LARGEST_NOISE_MMHG = 1500, 3e-3, 32, 1.0
 _WORLDS = 5  # tubings in front of each subject
+
+
+def transferred_head(adapted: runs.Adapted, source: checkpoint.Checkpoint) -> Params | None:
+  """Returns θ_v of a source network for an adapted network.
+
+  σ comes with the features, if all of them were transferred to a network with a head of the same kind.
+
+  Args:
+    adapted: the trained target network.
+    source: the source network.
+
+  Returns:
+    θ_v, or None if it does not fit or the source has none.
+  """
+  features = [leaf for leaf in adapted.report if leaf.path.startswith("f/")]
+  fits = all(leaf.fate == "transferred" for leaf in features) and adapted.checkpoint.net.r == source.net.r
+  return source.uncertainty_calibration.head if source.uncertainty_calibration is not None and fits else None
 
 
 def fit_head(

@@ -15,7 +15,6 @@ from matplotlib.ticker import FormatStrFormatter
 from cap_jax import files
 from cap_jax.signals import blocks
 from cap_jax.signals.quality import PAUSE
-from cap_jax.study.methods import BASELINES
 
 # after Okabe and Ito, for colour-blind readers too; each has a contrast of 3 on white and on the dark page
 COLOURS = {
@@ -106,15 +105,6 @@ def inline(svg: bytes, name: str) -> str:
   used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', text))
   text = re.sub(r' id="([^"]+)"', lambda match: f' id="{name}-{match[1]}"' if match[1] in used else "", text)
   return re.sub(r'(url\(#|href="#)', rf"\1{name}-", text)
-
-
-def colour(method: str) -> str:
-  """Returns the colour of a method; variants of a strategy share it, and so do a baseline's fits on source and
-  target."""
-  kind = method.partition("/")[0]
-  if kind not in COLOURS:
-    kind = kind.removesuffix("_source").removesuffix("_target")
-  return COLOURS.get(kind, "#8C8C8C" if method in BASELINES else "#A0522D")
 
 
 def plain_numbers(axes: Axes) -> None:

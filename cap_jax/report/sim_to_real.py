@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cap_jax import config
-from cap_jax.report import figures, tables
+from cap_jax.report import figures, study_figures, tables
 from cap_jax.study.sim_to_real import Measured, ReconstructedRecord
 
 EXPLAINED = (
@@ -115,7 +115,7 @@ def _sheet(
       axes.plot(time_s, wave[inner], color="#000000", lw=1.6, label=label)
       used = collections.Counter[str]()
       for method, wave_t in drawn[record].items():
-        shade = figures.colour(method)
+        shade = study_figures.colour(method)
         style = _STYLES[used[shade] % len(_STYLES)]  # variants of a strategy share its colour
         used[shade] += 1
         axes.plot(time_s, wave_t[inner], lw=1.0, ls=style, color=shade, label=tables.label(method))

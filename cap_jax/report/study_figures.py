@@ -22,6 +22,15 @@ _UNCHANGED = ("source", "source_affine")  # drawn with the strategies, which sta
 _MEASURE = "fine_tuning"  # drawn with the baselines too
 
 
+def colour(method: str) -> str:
+  """Returns the colour of a method; variants of a strategy share it, and so do a baseline's fits on source and
+  target."""
+  kind = method.partition("/")[0]
+  if kind not in figures.COLOURS:
+    kind = kind.removesuffix("_source").removesuffix("_target")
+  return figures.COLOURS.get(kind, "#8C8C8C" if method in BASELINES else "#A0522D")
+
+
 def _by_subject(rows: pandas.DataFrame, names: Sequence[str]) -> dict[str, pandas.DataFrame]:
   """Returns method → means over the rows of each subject."""
   return {name: summary.of_subjects(rows[rows["method"] == name]) for name in names}
@@ -78,7 +87,7 @@ def waves(
       axes.plot(time_s, truth["true_bt"][row, part], color="#000000", lw=2.2, label="aortic root, true")
       for method, output in outputs.items():
         if method != "peripheral":
-          shade, label = figures.colour(method), tables.label(method)
+          shade, label = colour(method), tables.label(method)
           axes.plot(time_s, output["predicted_bt"][row, part], color=shade, lw=1.3, label=label)
       axes.set_title(f"{word} subject: {rmse[subject]:.2f} mmHg")
       axes.set_xlabel("time [s]")
@@ -162,7 +171,7 @@ def _shots(axes: Axes, summaries: Sequence[summary.MethodSummary]) -> None:
   drawn = collections.Counter[tuple[str, bool]]()
   for number, method in enumerate(names):
     points = [result for result in summaries if result.method == method]
-    shade, label, level = figures.colour(method), tables.label(method), points[0].n_target == 0
+    shade, label, level = colour(method), tables.label(method), points[0].n_target == 0
     which = drawn[shade, level]
     drawn[shade, level] += 1
     if level:
@@ -209,7 +218,7 @@ def bland_altman(rows: pandas.DataFrame, names: Sequence[str], quantity: str, pl
     for axes, (name, agreed) in zip(panels, agreements.items(), strict=False):
       for people in summary.of_seeds(rows_of[name]):
         true, error = (people[f"{quantity}{end}_mmhg"].to_numpy(float) for end in ("_true", "_error"))
-        axes.scatter(true + error / 2, error, s=8, color=figures.colour(name), alpha=0.6)
+        axes.scatter(true + error / 2, error, s=8, color=colour(name), alpha=0.6)
       low, high = agreed.limits
       axes.axhline(agreed.bias, color="#000000", lw=1)
       for limit in (low, high):
@@ -244,8 +253,8 @@ def strata(rows: pandas.DataFrame, names: Sequence[str], place: str) -> Figure:
         values = people[covariate].to_numpy(float)
         rmse = [agreement.interval(people["rmse_mmhg"].to_numpy(float)[s.contains(values)]) for s in groups]
         at = np.arange(len(groups)) + 0.12 * (number - (len(names) - 1) / 2)
-        axes.vlines(at, [r.low for r in rmse], [r.high for r in rmse], color=figures.colour(name), lw=1)
-        axes.plot(at, [r.mean for r in rmse], "o", ms=4, color=figures.colour(name), label=tables.label(name))
+        axes.vlines(at, [r.low for r in rmse], [r.high for r in rmse], color=colour(name), lw=1)
+        axes.plot(at, [r.mean for r in rmse], "o", ms=4, color=colour(name), label=tables.label(name))
       axes.set_xticks(range(len(groups)), [s.label for s in groups], fontsize=7)
       axes.set_xlabel(title)
     figure.axes[0].set_ylabel(f"waveform RMSE [mmHg], {place}")
@@ -275,7 +284,7 @@ def training(source: Sequence[float], per_point: int, trained: Sequence[Cell]) -
       figures.plain_numbers(left)
     used = collections.Counter[str]()
     for cell in trained:
-      shade = figures.colour(cell.key.method)
+      shade = colour(cell.key.method)
       style = ("-", *_LEVELS)[used[shade] % (1 + len(_LEVELS))]
       used[shade] += 1
       steps, rmse = [point.steps for point in cell.validation], [point.rmse_mmhg for point in cell.validation]

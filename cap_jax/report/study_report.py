@@ -250,7 +250,7 @@ def record(
   }
   series = []
   for key, wave_bt in {"peripheral": peripheral_bt, **waves}.items():
-    label, shade, width = looks.get(key, (tables.label(key), figures.colour(key), 1.6))
+    label, shade, width = looks.get(key, (tables.label(key), study_figures.colour(key), 1.6))
     inner_bt = np.full(wave_bt.shape, np.nan)
     inner_bt[:, inner] = wave_bt[:, inner]
     dash = "dash" if key.endswith("_source") else "solid"  # its colour is that of the one fitted on the target

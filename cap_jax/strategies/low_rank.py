@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from cap_jax.strategies import surgery
-from cap_jax.types import InputError, Params
+from cap_jax.types import InputError, Params, leaf_paths
 
 BLOCK = "delta"
 
@@ -38,7 +38,7 @@ def start(key: jax.Array, params: Params, blocks: tuple[str, ...], rank: int) ->
     InputError: no kernel is large enough for the rank.
   """
   changes: Params = {}
-  for path, leaf in surgery.leaf_paths({block: params[block] for block in blocks}).items():
+  for path, leaf in leaf_paths({block: params[block] for block in blocks}).items():
     rows, columns = _folded(leaf.shape) if path.endswith("/kernel") else (0, 0)
     if min(rows, columns) > rank:
       key, now = jax.random.split(key)
@@ -56,7 +56,7 @@ def view(params: Params) -> Params:
   if BLOCK not in params:
     return params
   rest = {block: theta for block, theta in params.items() if block != BLOCK}
-  leaves = surgery.leaf_paths(rest)
+  leaves = leaf_paths(rest)
   for name, change in params[BLOCK].items():
     path = name.replace(".", "/")
     leaves[path] = leaves[path] + (change["a"] @ change["b"]).reshape(leaves[path].shape)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cap_jax.types import InputError, Params
+from cap_jax.types import InputError, Params, leaf_paths
 
 Fate = Literal["transferred", "fresh", "left behind", "wrong shape", "missing"]
 
@@ -31,12 +31,6 @@ class Leaf:
   fate: Fate
   shape: tuple[int, ...]
   note: str = ""
-
-
-def leaf_paths(params: Params) -> dict[str, Any]:
-  """Returns path → leaf, in the order of the tree."""
-  flat, _ = jax.tree_util.tree_flatten_with_path(params)
-  return {"/".join(str(key.key) for key in path): leaf for path, leaf in flat}
 
 
 def matches(path: str, rule: str) -> bool:

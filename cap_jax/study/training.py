@@ -206,7 +206,7 @@ def with_intervals(
   """
   if adaptation.checkpoint.uncertainty_calibration is not None:
     return adaptation  # nothing was trained: those of the source network
-  head = uncertainty.transferred_head(adaptation, trained)
+  head = uncertainty_training.transferred_head(adaptation, trained)
   if adaptation.transducers is not None and adaptation.transducers.has_transducers:
     network, fs_hz = adaptation.checkpoint, adaptation.checkpoint.windows.fs_hz
     simulated = [

@@ -20,10 +20,9 @@ from cap_jax import clinics, config
 from cap_jax.data import scalings, schema, splits
 from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
-from cap_jax.strategies import surgery
 from cap_jax.train import checkpoint_schema, checksummed, filter_blend
 from cap_jax.train.uncertainty_calibration import UncertaintyCalibration, expected_shapes
-from cap_jax.types import InputError, Params
+from cap_jax.types import InputError, Params, leaf_paths
 
 FORMAT = 6
 _WITH_OTHER_NAMES, _WITH_DETECTOR = 3, 5
@@ -221,7 +220,7 @@ def _check_header(content: dict[str, Any], where: str, remedy: str) -> None:
 
 
 def _check_finite(path: str | os.PathLike[str], params: Params, remedy: str) -> None:
-  lost = [leaf for leaf, value in surgery.leaf_paths(params).items() if not np.all(np.isfinite(value))]
+  lost = [leaf for leaf, value in leaf_paths(params).items() if not np.all(np.isfinite(value))]
   if lost:
     raise InputError(f"{path}: parameter {lost[0]} contains NaN or infinite values; {remedy}")
 

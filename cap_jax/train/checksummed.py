@@ -23,8 +23,7 @@ import orbax.checkpoint as ocp
 
 from cap_jax import files
 from cap_jax.data import folder_contents, schema
-from cap_jax.strategies import surgery
-from cap_jax.types import DataError, InputError
+from cap_jax.types import DataError, InputError, leaf_paths
 
 HEADER = "config.json"
 ARRAYS = "params"
@@ -219,10 +218,10 @@ def restore(path: str | os.PathLike[str], expected: Any, remedy: str) -> Any:
     InputError: the folder contains other leaves, or they are unreadable.
   """
   place = os.path.join(os.path.abspath(path), ARRAYS)
-  expected_leaves = surgery.leaf_paths(expected)
+  expected_leaves = leaf_paths(expected)
   try:
     with _quiet(), _checkpointer() as checkpointer:
-      stored = surgery.leaf_paths(checkpointer.metadata(place).item_metadata.tree)
+      stored = leaf_paths(checkpointer.metadata(place).item_metadata.tree)
       _check_leaves(place, stored, expected_leaves)
       return checkpointer.restore(place, args=ocp.args.StandardRestore(expected))
   except InputError:

@@ -38,7 +38,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from cap_jax.train import training_state
+from cap_jax.train import sigterm
 from cap_jax.types import InputError
 
 BEAT_S = 1.0
@@ -173,7 +173,7 @@ class HostMonitor:
     """Starts both threads."""
     _on_abort(self._aborted)
     if self._host:
-      training_state.pass_on_sigterm(self._stop.set)
+      sigterm.pass_on(self._stop.set)
     for task in (self._count, self._decide):
       threading.Thread(target=task, daemon=True).start()
 
@@ -231,8 +231,8 @@ class HostMonitor:
       self._leave(End((self._host,), f"lost its connection to the other hosts, which all respond ({line})"))
     if not self._leaving.acquire(blocking=False):
       self._stay()
-    if isinstance(error, training_state.StopRequested):
-      end = End((self._stopped_by,), "was stopped", training_state.EXIT_STOPPED)
+    if isinstance(error, sigterm.StopRequested):
+      end = End((self._stopped_by,), "was stopped", sigterm.EXIT_STOPPED)
       if self._stopped_by != self._host:
         self._print(end)
     else:
@@ -282,7 +282,7 @@ class HostMonitor:
     """Prints the reason and ends the process; only the first thread that calls it does so."""
     if not self._leaving.acquire(blocking=False):
       return
-    if self._host in end.culprits and self._end is not None and end.status != training_state.EXIT_STOPPED:
+    if self._host in end.culprits and self._end is not None and end.status != sigterm.EXIT_STOPPED:
       end = dataclasses.replace(end, reason=f"{end.reason}: this is the host itself, which resumed too late")
     self._print(end)
     self._part(end)
@@ -314,7 +314,7 @@ class HostMonitor:
     reporter.start()
     reporter.join(PARTING_S / 3)
     if self._host == 0:
-      lost = end.culprits if end is not None and end.status != training_state.EXIT_STOPPED else ()
+      lost = end.culprits if end is not None and end.status != sigterm.EXIT_STOPPED else ()
       others = {host for host in range(1, self._hosts) if host not in lost}
       until = time.monotonic() + PARTING_S
       while not others <= self._left and time.monotonic() < until:

@@ -11,7 +11,7 @@ import optax
 from cap_jax.losses import self_training
 from cap_jax.strategies import surgery
 from cap_jax.train import optimizer
-from cap_jax.types import Batch, LossFn, Metrics, Params
+from cap_jax.types import Batch, LossFn, Metrics, Params, leaf_paths
 
 Rates = tuple[tuple[str, float], ...]
 
@@ -56,7 +56,7 @@ def _factors(params: Params, rates: Rates) -> Params:
   """Returns the factor of each leaf's learning rate: that of the longest matching rule, 1 without one."""
   surgery.covered(params, [rule for rule, _ in rates], "rated")
   factors = {}
-  for path in surgery.leaf_paths(params):
+  for path in leaf_paths(params):
     rules = [(len(rule), factor) for rule, factor in rates if surgery.matches(path, rule)]
     factors[path] = max(rules)[1] if rules else 1.0
   return jax.tree.unflatten(jax.tree.structure(params), list(factors.values()))

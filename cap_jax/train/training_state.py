@@ -21,59 +21,22 @@ import json
 import math
 import os
 import re
-import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import FrameType
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from cap_jax import own_files
-from cap_jax.train import checksummed, sharding
+from cap_jax.train import checksummed, sharding, sigterm
 from cap_jax.types import InputError, Metrics, Params
 
 EVERY = 500
 MOST_STATES = 2
-EXIT_STOPPED = 75  # exit status after a requested stop with a saved state: EX_TEMPFAIL, "try again"
 _FORMAT = 5
 _FACTS = ("stage", "done", "times", "scores", "history", "train_s")
 _REMEDY = "damaged states are skipped; finish a run of another release with that release, or remove its folder"
-
-
-class StopRequested(BaseException):
-  """The system requested a stop (SIGTERM). Not an `Exception`, so no error handler catches it."""
-
-
-# A signal is sent to the whole process, so its state is global too.
-_busy = False  # a training is running that can save its state
-_stop_requested = False
-
-
-_pass_on_stop: Callable[[], None] | None = None
-
-
-def pass_on_sigterm(act: Callable[[], None]) -> None:
-  """Makes SIGTERM call a function on a host that saves nothing; the first host saves a state, and ends all."""
-  global _pass_on_stop
-  _pass_on_stop = act
-
-
-def install_sigterm_handler() -> None:
-  """Makes SIGTERM raise `StopRequested`: at once, or if a training saves states, after its next one."""
-
-  def on_sigterm(number: int, frame: FrameType | None) -> None:
-    global _stop_requested
-    del number, frame
-    if _pass_on_stop is not None:
-      _pass_on_stop()
-      return
-    _stop_requested = True
-    if not _busy:
-      raise StopRequested
-
-  signal.signal(signal.SIGTERM, on_sigterm)
 
 
 class StateKeeper:
@@ -157,29 +120,20 @@ class TrainingStates:
     """Delays a SIGTERM in this block until the next state is saved.
 
     Raises:
-      StopRequested: a SIGTERM arrived.
+      sigterm.StopRequested: a SIGTERM arrived.
     """
-    global _busy
-    if self._folder is None:
+    with sigterm.delayed() if self._folder is not None else contextlib.nullcontext():
       yield
-      return
-    _busy = True
-    try:
-      yield
-    finally:
-      _busy = False
-    if _stop_requested:  # after the last state
-      raise StopRequested
 
   def due(self, steps: int) -> bool:
     """Returns whether a state should be saved after so many steps."""
-    return self._folder is not None and (_stop_requested or steps % EVERY == 0)
+    return self._folder is not None and (sigterm.requested() or steps % EVERY == 0)
 
   def save(self, progress: Progress) -> None:
     """Saves a state, and removes old ones. A state that contains NaN or infinity is not saved.
 
     Raises:
-      StopRequested: the system requested a stop, and the state is saved.
+      sigterm.StopRequested: the system requested a stop, and the state is saved.
     """
     if self._folder is None or self._keeper is None:
       return
@@ -205,8 +159,7 @@ class TrainingStates:
       if old != best:
         own.remove(self._place(old))
         self._unusable.add(old)
-    if _stop_requested:
-      raise StopRequested
+    sigterm.check()
 
   def latest(self) -> dict[str, Any] | None:
     """Returns the header of the last intact state, None without one; a damaged state is reported and set aside.

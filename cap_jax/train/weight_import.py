@@ -23,7 +23,7 @@ import numpy as np
 from cap_jax.data.sources import folders
 from cap_jax.models.net import Net
 from cap_jax.strategies import surgery
-from cap_jax.types import InputError, Params, suggest
+from cap_jax.types import InputError, Params, leaf_paths, suggest
 
 WeightMap = Mapping[str, tuple[str, ...]]
 """Name in the file → paths in the parameter tree; no path if the array is left behind."""
@@ -171,7 +171,7 @@ def load(arrays: Mapping[str, np.ndarray], weight_map: WeightMap, net: Net, samp
     raise surgery.MergeError(f"{place}: {error}") from error
   fresh = net.init(jax.random.key(_FRESH_SEED), samples)
   origin = {path: name for name, paths in weight_map.items() for path in paths}
-  problems = _unmatched(folded, weight_map, surgery.leaf_paths(fresh))
+  problems = _unmatched(folded, weight_map, leaf_paths(fresh))
   if problems:
     _refuse(place, problems)
   imported = surgery.nest({path: _in_our_layout(name, folded.arrays[name]) for path, name in origin.items()})

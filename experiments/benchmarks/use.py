@@ -1,8 +1,10 @@
-"""Measures a trained network in use: reconstruction of an hour, a stream of beats, checkpoints."""
+"""Measures a trained network in use: reconstruction of an hour, a stream of beats, short commands, checkpoints."""
 
 import itertools
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 
@@ -15,6 +17,7 @@ from cap_jax.data import recordings
 from cap_jax.inference import pretrained, reconstruct, streaming
 from cap_jax.signals import beats
 from cap_jax.train import checkpoint
+from cap_jax.types import InputError
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Options, Row
 
@@ -71,6 +74,43 @@ def inference(options: Options) -> list[Row]:
       target=5.0,
       at_least=False,
     ),
+  ]
+
+
+def _run(command: str, **environment: str) -> None:
+  """Runs `cap-jax` with flags in a process of its own.
+
+  Raises:
+    InputError: it failed.
+  """
+  own = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}  # such as its own cache
+  done = subprocess.run(
+    [sys.executable, "-m", "cap_jax", *command.split()],
+    env={**own, **environment}, capture_output=True, text=True, check=False,
+  )  # fmt: skip
+  if done.returncode:
+    raise InputError(f"cap-jax {command} failed: {(done.stderr.strip().splitlines() or ['without a word'])[-1]}")
+
+
+def commands(options: Options) -> list[Row]:
+  """Measures short commands from their start to their end, on a CSV file of 60 s at 125 Hz."""
+  record = hour()
+  samples = round(_PART_S * _FS_HZ)
+  with tempfile.TemporaryDirectory(prefix="cap_jax-benchmark-") as folder:
+    table = np.column_stack([record.time_s, record.signals["radial"]])[:samples]
+    path = os.path.join(folder, "minute.csv")
+    np.savetxt(path, table, "%.3f", ",", header="time_s,radial_pressure_mmhg", comments="")
+    reconstruct_minute = f"reconstruct --input={path} --output={folder}/out.csv"
+    warm = {"XDG_CACHE_HOME": os.path.join(folder, "cache")}
+    calls = {
+      "reconstruct": lambda: _run(reconstruct_minute, **warm),
+      "reconstruct, nothing compiled": lambda: _run(reconstruct_minute, XDG_CACHE_HOME=tempfile.mkdtemp(dir=folder)),
+      "describe": lambda: _run(f"describe --format=csv --path={path} --output={folder}/look.png", **warm),
+    }
+    times = timing.in_turns(calls, options.turns, "commands")
+  return [
+    Row(section="commands", name=name, value=timing.median(times[name]), unit="s", target=target, at_least=False)
+    for name, target in (("reconstruct", 3.0), ("reconstruct, nothing compiled", 6.0), ("describe", 2.0))
   ]
 
 

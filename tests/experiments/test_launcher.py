@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import io
 import os
+import subprocess
 import sys
 import types
 
@@ -19,6 +20,7 @@ from cap_jax.study import study_config
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 from tests import config_page
+from tests.experiments.commands import ROOT, wave, write_csv
 
 pytestmark = pytest.mark.quick
 
@@ -226,3 +228,17 @@ def test_an_argument_that_is_no_text_is_refused(capsys):
 def test_errors_of_the_system_have_remedies_of_their_own(capsys, code, remedy):
   error = OSError(code, os.strerror(code), "/data/x.csv")
   assert ended(capsys, raising(error)) == f"error: /data/x.csv: {os.strerror(code)}; {remedy}\n"
+
+
+def test_a_short_command_imports_only_what_it_needs(tmp_path):
+  """Each of these packages takes as long to import as a short record to read."""
+  write_csv(tmp_path / "wave.csv", *wave(10, 125))
+  program = (
+    "import sys; from cap_jax.cli import launcher; import atexit\n"
+    f"sys.argv = ['cap-jax describe', '--format=csv', '--path={tmp_path}/wave.csv', '--output={tmp_path}/look.png']\n"
+    "atexit.register(lambda: print('imported:', *sys.modules.keys() & {'pandas', 'flax', 'optax', 'orbax', 'scipy'}))\n"
+    "launcher.launch_command('describe')"
+  )
+  done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+  assert "1 records read" in done.stdout
+  assert done.stdout.splitlines()[-1] == "imported: scipy"

@@ -19,7 +19,7 @@ import pytest
 from cap_jax import files, own_files
 from cap_jax.cli import distributed, output_folders
 from cap_jax.study import study_grid, study_results
-from cap_jax.train import checkpoint, metrics_writer, training_state
+from cap_jax.train import checkpoint, metrics_writer, sigterm
 from cap_jax.types import InputError
 from tests.experiments.commands import ROOT, run, run_here, wave, write_csv
 from tests.experiments.test_hosts import Hosts
@@ -59,7 +59,7 @@ def stop_when(ready, arguments, sent, log):
     wait_for(lambda: ready() or started.poll() is not None)
     assert started.poll() is None, log.read_text()
     started.send_signal(sent)
-    assert started.wait(600) == (training_state.EXIT_STOPPED if sent == signal.SIGTERM else -sent)
+    assert started.wait(600) == (sigterm.EXIT_STOPPED if sent == signal.SIGTERM else -sent)
   wait_for(lambda: not alive(started.pid), 600)
 
 
@@ -192,7 +192,7 @@ def test_what_others_put_there_stays_and_a_note_that_was_cut_does_not_matter(tmp
   started = Hosts(tmp_path, folder, 1, extra=long)
   wait_for(lambda: any((folder / "training_states").glob("000/0*")) or not started.processes[0].is_alive())
   started.processes[0].terminate()
-  assert started.end() == [training_state.EXIT_STOPPED], started.said("err", 0)
+  assert started.end() == [sigterm.EXIT_STOPPED], started.said("err", 0)
   others = (
     "mine/notes.txt",
     "mine/thesis.partial-2.tex",

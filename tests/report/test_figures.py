@@ -85,8 +85,8 @@ def test_every_method_of_a_study_differs_from_the_others():
 
 def test_strategies_have_colours_of_their_own():
   names = {name.partition("/")[0] for name in STRATEGIES}
-  assert len({figures.colour(name) for name in names}) == len(names)
-  assert figures.colour("mine").startswith("#")  # one that nobody gave a colour is drawn too
+  assert len({study_figures.colour(name) for name in names}) == len(names)
+  assert study_figures.colour("mine").startswith("#")  # one that nobody gave a colour is drawn too
 
 
 def test_a_name_with_two_dollars_is_text():

@@ -15,7 +15,7 @@ from cap_jax.models import net as nets
 from cap_jax.strategies import STRATEGIES, find, freezing, low_rank, surgery
 from cap_jax.strategies.strategy import FROZEN, Stage, Strategy
 from cap_jax.train import checkpoint, loop, runs, step
-from cap_jax.types import InputError
+from cap_jax.types import InputError, leaf_paths
 from tests import tiers
 
 SAMPLES, MARGIN = 500, 31
@@ -64,7 +64,7 @@ def test_taken_is_the_source_to_the_bit_and_fresh_is_the_init(name):
   source, start, report = begin(strategy)
   _, again, _ = begin(strategy)
   _, other, _ = begin(strategy, seed=2)
-  given, leaves = surgery.leaf_paths(source), surgery.leaf_paths(start)
+  given, leaves = leaf_paths(source), leaf_paths(start)
   assert {leaf.path for leaf in report if leaf.fate != "left behind"} <= set(leaves)
   for leaf in report:
     if leaf.fate == "transferred":
@@ -73,10 +73,10 @@ def test_taken_is_the_source_to_the_bit_and_fresh_is_the_init(name):
       origin = (source_rule or target_rule) + leaf.path[len(target_rule) :]
       np.testing.assert_array_equal(leaves[leaf.path], given[origin])
     elif leaf.fate == "fresh":
-      np.testing.assert_array_equal(leaves[leaf.path], surgery.leaf_paths(again)[leaf.path])
+      np.testing.assert_array_equal(leaves[leaf.path], leaf_paths(again)[leaf.path])
   drawn = [leaf.path for leaf in report if leaf.fate == "fresh" and leaf.path.endswith("kernel")]
   for path in drawn:  # another seed, another start
-    assert (np.asarray(leaves[path]) != np.asarray(surgery.leaf_paths(other)[path])).any(), path
+    assert (np.asarray(leaves[path]) != np.asarray(leaf_paths(other)[path])).any(), path
 
 
 # blocks frozen, fresh, followed and left alone, stages, projected gradients
@@ -111,8 +111,8 @@ def test_frozen_stays_to_the_bit_and_the_rest_is_trained(name):
     trainer = step.make_trainer(total_loss(strategy), frozen, weight_decay=0.0, warmup=0.5)
     state, metrics = trainer.run(trainer.init(start, 8, 1e-2), stack, jax.random.key(0))
     assert np.isfinite(metrics["loss"]).all()
-    before = surgery.leaf_paths(start)
-    for path, leaf in surgery.leaf_paths(state.params).items():
+    before = leaf_paths(start)
+    for path, leaf in leaf_paths(state.params).items():
       changed = (np.asarray(leaf) != np.asarray(before[path])).any()
       is_frozen = any(surgery.matches(path, rule) for rule in frozen)
       if path.startswith("teacher/"):
@@ -131,9 +131,7 @@ def test_frozen_leaves_have_no_optimiser_state(name):
     frozen = strategy.frozen(freeze)
     state = step.make_trainer(total_loss(strategy), frozen).init(start, 8, 1e-2)
     trained = sum(
-      leaf.size
-      for path, leaf in surgery.leaf_paths(start).items()
-      if not any(surgery.matches(path, rule) for rule in frozen)
+      leaf.size for path, leaf in leaf_paths(start).items() if not any(surgery.matches(path, rule) for rule in frozen)
     )
     assert surgery.count(state.opt_state) == 2 * trained + 1  # two moments, and a count
 

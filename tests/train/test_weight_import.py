@@ -13,7 +13,7 @@ from cap_jax.losses import tasks
 from cap_jax.models import net as nets
 from cap_jax.strategies import STRATEGIES, find, surgery
 from cap_jax.train import checkpoint, checks, prediction, pyvital, runs, weight_import
-from cap_jax.types import InputError
+from cap_jax.types import InputError, leaf_paths
 from tests.models import published
 from tests.train import people
 
@@ -35,7 +35,7 @@ def test_every_array_and_every_leaf_is_in_the_report():
   output = load(weights)
   assert output.blocks == ("f", "r")
   assert {leaf.fate for leaf in output.report} == {"transferred"}
-  assert {leaf.path for leaf in output.report} == set(surgery.leaf_paths(output.params))
+  assert {leaf.path for leaf in output.report} == set(leaf_paths(output.params))
   assert {leaf.note for leaf in output.report} | set(output.statistics) == set(weights)
   assert not {leaf.note for leaf in output.report} & set(output.statistics)
   w = weights["conv2.weight"]  # (output, input, tap)
@@ -130,7 +130,7 @@ def test_the_maps_of_pyvital_reach_every_leaf_once(name):
   of = pyvital.NETWORKS[name]
   shapes = jax.eval_shape(lambda: nets.make_net(of.model).init(jax.random.key(0), 400))
   paths = [path for several in of.weight_map.values() for path in several]
-  assert sorted(paths) == sorted(surgery.leaf_paths(shapes))
+  assert sorted(paths) == sorted(leaf_paths(shapes))
   make = {"hpi": published.hpi_weights, "apconet": published.apconet_weights}[name]
   assert set(of.weight_map) == set(weight_import.fold_statistics(make(8)).arrays)
 
@@ -138,7 +138,7 @@ def test_the_maps_of_pyvital_reach_every_leaf_once(name):
 def own(params):
   """A file and a map of a network of the registry: names of its own, matrices as in PyTorch."""
   arrays, weight_map = {}, {}
-  for path, leaf in surgery.leaf_paths(params).items():
+  for path, leaf in leaf_paths(params).items():
     name = path.replace("/", ".")
     array = np.asarray(leaf)
     if path.endswith("kernel"):

@@ -1,20 +1,9 @@
-"""Parses the cells of a table as numbers, each as the nearest float. Where pandas reads a table, pass it `PRECISION`.
-
-The default number parsers of pandas 2.3 abort the whole process at an exponent of ten digits. Those of 3.1 do not, and
-there the option no longer exists.
-"""
+"""Parses the cells of a table as numbers, each as the nearest float."""
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
-import pandas
-
-# options of `pandas.read_csv` that select Python's number parser
-PRECISION: dict[str, Any] = (
-  {} if tuple(int(part) for part in pandas.__version__.split(".")[:2]) >= (3, 1) else {"float_precision": "round_trip"}
-)
 
 _LARGEST = 2.0**53  # below it, floats hold all integers
 _POWERS = 10.0 ** np.arange(23)  # exact, as their factors of five fit into a float

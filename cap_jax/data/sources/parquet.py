@@ -18,7 +18,7 @@ import pyarrow.parquet
 from cap_jax import files
 from cap_jax.data import datasets, recordings
 from cap_jax.data.sources import folders
-from cap_jax.data.sources.csv_file import SUBJECT
+from cap_jax.data.sources.csv_table import SUBJECT
 from cap_jax.types import DataError
 
 _REMEDY = "save it again as a Parquet file"

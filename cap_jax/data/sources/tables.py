@@ -25,8 +25,13 @@ _BLOCK = 1 << 20  # bytes
 _CELLS = 1 << 21  # that are parsed at a time
 _CELL_BYTES = 200  # of a cell that is a text, in memory
 _TEXT_PART = 0.25  # of the largest record; texts take up to four bytes a letter
+# Options of `pandas.read_csv` that select Python's number parser. The default parsers of pandas 2.3 abort the whole process
+# at an exponent of ten digits. Those of 3.1 do not, and there the option no longer exists.
+PRECISION: dict[str, Any] = (
+  {} if tuple(int(part) for part in pandas.__version__.split(".")[:2]) >= (3, 1) else {"float_precision": "round_trip"}
+)
 _OPTIONS: Mapping[str, Any] = {
-  "index_col": False, "low_memory": False, "encoding": "utf-8-sig", **number_parsing.PRECISION,
+  "index_col": False, "low_memory": False, "encoding": "utf-8-sig", **PRECISION,
 }  # fmt: skip
 
 

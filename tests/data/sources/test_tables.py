@@ -4,7 +4,7 @@ import numpy as np
 import pandas
 import pytest
 
-from cap_jax.data.sources import number_parsing, tables
+from cap_jax.data.sources import tables
 
 HEADER = b"t\tpressure\toptical\n"
 ROWS = 50_000  # more than a block
@@ -36,7 +36,7 @@ def plain():
 def test_numbers_are_those_of_pandas(begin, end, options, line_end, plain, tmp_path):
   path = tmp_path / "a.tsv"
   path.write_bytes((begin + plain + end + plain * (not end or end.endswith(b"\n"))).replace(b"\n", line_end))
-  expected = pandas.read_csv(path, sep="\t", usecols=[0, 2], index_col=False, **number_parsing.PRECISION, **options)
+  expected = pandas.read_csv(path, sep="\t", usecols=[0, 2], index_col=False, **tables.PRECISION, **options)
   numbers = tables.numbers(path, [0, 2], tables.measure(path, "\t"), "\t", **options)
   np.testing.assert_array_equal(numbers, expected.to_numpy(dtype=float).T)
 
