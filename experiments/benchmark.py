@@ -2,9 +2,11 @@
 
 python -m experiments.benchmark [--only=steps,frozen] [--turns=5] [--output=benchmark]
 
-Calls to compare alternate in one run. The sections `steps`, `alignment`, `many` and `accuracy` need PyTorch
+Calls to compare alternate in one run. The sections `steps`, `alignment`, `many`, `personal` and `accuracy` need PyTorch
 (requirements-bench.txt); `start` runs the default comparison twice. Writes OUTPUT.json, OUTPUT.md, and OUTPUT.png, a figure
-of how costs grow.
+of how costs grow, after each section.
+
+python -m experiments.benchmark --only=steps,rate,personal,cohort,input --turns=3 --threads=4 --output=gpu   what a GPU is used for
 """
 
 import dataclasses
@@ -30,6 +32,7 @@ SECTIONS = {
   "rate": ("steps", "rate"),
   "growth": ("growth", "rows"),
   "many": ("many_models", "rows"),
+  "personal": ("many_models", "personal"),
   "cohort": ("virtual_people", "rows"),
   "inference": ("use", "inference"),
   "commands": ("use", "commands"),
@@ -145,13 +148,13 @@ def main() -> None:
   for end in (".json", ".md", ".png"):
     output_folders.check_file(_OUTPUT.value and _OUTPUT.value + end, "--output")
   rows: list[Row] = []
+  facts, text = launcher.provenance(**machine.facts()), ""
   for name in tqdm.tqdm(_ONLY.value, desc="benchmark", unit="section", leave=False):
     rows += measure(name, options)
-  facts = launcher.provenance(**machine.facts())
-  text = "\n".join([table(rows), "", *(f"{name}: {value}" for name, value in facts.items())])
+    text = "\n".join([table(rows), "", *(f"{fact}: {value}" for fact, value in facts.items())])
+    if _OUTPUT.value:
+      _write(_OUTPUT.value, rows, facts, text)  # a machine that is lent for minutes may be gone before the last section
   print(text)
-  if _OUTPUT.value:
-    _write(_OUTPUT.value, rows, facts, text)
 
 
 if __name__ == "__main__":

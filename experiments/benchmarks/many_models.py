@@ -23,6 +23,7 @@ from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Options, Row
 
 _PEOPLE, _SEEDS, _STEPS = 64, 16, 100
+_PERSONAL, _LOOPED = (64, 1024), 16  # fine-tunings, and those of PyTorch's loop
 _NAME = "fine_tuning/head"
 _BUDGET = runs.Budget(_STEPS)
 _SECTION = "many models at once"
@@ -173,6 +174,44 @@ def _ratio_row(
     at_least=True,
     detail=detail,
   )
+
+
+def personal(options: Options) -> list[Row]:
+  """Measures 64 and 1,024 fine-tunings of the head, for one patient each, against PyTorch's loop over 16 of them.
+
+  PyTorch's loop takes the same time for each training, so a ratio compares the time of one.
+  """
+  import torch
+
+  torch.set_num_threads(max(options.threads))
+  study, trained, data = load()
+  assert data.labelled is not None
+  table_rows = []
+  for count in _PERSONAL:
+    draws = [
+      vmapped_training.Draw((name,), seed) for seed in range(count // _PEOPLE) for name in data.labelled.subjects
+    ]
+    looped = draws[:_LOOPED]
+    calls: dict[str, Callable[[], Any]] = {
+      "together": functools.partial(vmapped_training.adapt, find(_NAME), trained, data, draws, _BUDGET),
+      "PyTorch": _torch_loop(study, trained, data, looped),
+    }
+    times = timing.in_turns(calls, max(options.turns // 2, 1), f"{count} trainings")
+    own_ms, other_ms = (
+      1e3 * timing.median(times[name]) / size for name, size in (("together", count), ("PyTorch", len(looped)))
+    )
+    table_rows.append(
+      Row(
+        section=_SECTION,
+        name=f"{count} fine-tunings: PyTorch's time for one over ours",
+        value=timing.ratio(times["PyTorch"], times["together"]) * count / len(looped),
+        unit="×",
+        target=10.0,
+        at_least=True,
+        detail=f"{own_ms:.1f} ms here, {other_ms:.1f} ms PyTorch, {_STEPS} steps of the head each",
+      )
+    )
+  return table_rows
 
 
 def rows(options: Options) -> list[Row]:
