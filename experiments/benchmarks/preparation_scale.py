@@ -1,6 +1,8 @@
-"""Measures the preparation of many windows by one and by two workers of a Dask cluster on this machine, and their memory."""
+"""Measures the preparation of many windows by one and by two workers of a Dask cluster on this machine, their memory, and a stream
+of the result."""
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -14,6 +16,7 @@ import numpy as np
 
 from cap_jax import config, executors
 from cap_jax.data import datasets, preparation, recordings, store, subject_partition
+from experiments.benchmarks import data_input
 from experiments.benchmarks.timing import Options, Row
 
 _SECONDS, _FS_HZ, _SHARD = 600, 125.0, 16  # of a record; records of a shard
@@ -116,6 +119,7 @@ def rows(options: Options) -> list[Row]:
     seconds, size_gb = two.manifest["totals"]["seconds"], sum(
       os.path.getsize(os.path.join(place, name)) for place, _, names in os.walk(two.path) for name in names
     ) / 1e9  # fmt: skip
+    streamed = data_input.rows(dataclasses.replace(options, store=two.path, site="radial"))
   finally:
     shutil.rmtree(folder, ignore_errors=True)
   detail = (
@@ -133,4 +137,5 @@ def rows(options: Options) -> list[Row]:
       target=1.5,
       at_least=False,
     ),
+    *(dataclasses.replace(row, name=f"{row.name}, {options.windows} windows prepared") for row in streamed),
   ]
