@@ -119,7 +119,7 @@ def rows(options: Options) -> list[Row]:
     seconds, size_gb = two.manifest["totals"]["seconds"], sum(
       os.path.getsize(os.path.join(place, name)) for place, _, names in os.walk(two.path) for name in names
     ) / 1e9  # fmt: skip
-    streamed = data_input.rows(dataclasses.replace(options, store=two.path, site="radial"))
+    streamed = data_input.rows(dataclasses.replace(options, store=str(two.path), site="radial"))
   finally:
     shutil.rmtree(folder, ignore_errors=True)
   detail = (
