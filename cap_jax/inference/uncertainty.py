@@ -104,7 +104,7 @@ def read(
     return Reading(y_bt, sigma_bt, ood_b)
   w_b = fallbacks.weight(ood_b, intervals.ood_threshold)
   other_b = intervals.fallback_sigma * intervals.fallback.apart(windows.x_bt)
-  y_bt = intervals.fallback.mix(y_bt, windows.x_bt, w_b, trained.windows.fs_hz)
+  y_bt = intervals.fallback.mix(y_bt, windows.x_bt, w_b, trained.windows.fs_hz, block)
   return Reading(y_bt, (1 - w_b)[:, None] * sigma_bt + (w_b * other_b)[:, None], ood_b)
 
 

@@ -21,10 +21,13 @@ tenths of the wave lie within q_f d.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple, cast
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy import ndimage
 
@@ -35,6 +38,57 @@ _LOW_PASS_HZ = 5.0  # of ℓ
 _LARGEST_LAG_S = 0.12  # of τ; all of G leads by less
 _LEAST_POWER = 1e-12  # of slopes [mmHg² per sample²]
 _SCALE = 1.5  # s_1: hardly a clean window is beyond the threshold, those of the rig are 1 to 6 logits away
+_BLOCK = 64  # windows
+
+
+class Operators(NamedTuple):
+  """The linear operations on windows, as matrices that multiply windows from the right.
+
+  Attributes:
+    filter_tt: √G without its bias; beyond its ends, a window continues as its own mirror image, which keeps level and slope.
+    whole_ti: G without its bias, inside the window.
+    smooth_tt: ℓ.
+    spline_tc: to the coefficients of cubic splines through a window that is extended by its last values.
+    bias: of √G and of G, (2,).
+  """
+
+  filter_tt: jax.Array
+  whole_ti: jax.Array
+  smooth_tt: jax.Array
+  spline_tc: jax.Array
+  bias: jax.Array
+
+
+@functools.lru_cache(8)
+def _operators(taps: bytes, bias: float, samples: int, fs_hz: float) -> Operators:
+  source = transfer_function.TransferFunction(np.frombuffer(taps), bias)
+  root, half = transfer_function.half_way(source), len(source.taps) // 2
+  ones = np.eye(samples, dtype=np.float32)
+  longer = np.pad(ones, ((0, 0), (half, half)), mode="reflect", reflect_type="odd")
+  extended = np.pad(np.eye(samples), ((0, 0), (_spare(fs_hz), _spare(fs_hz))), mode="edge")
+  sd = math.sqrt(math.log(2)) / (2 * math.pi * _LOW_PASS_HZ) * fs_hz  # samples
+  return Operators(
+    *(
+      jnp.asarray(part, jnp.float32)
+      for part in (
+        root.predict(longer)[:, half : half + samples] - root.bias,
+        source.predict(ones)[:, half : samples - half] - source.bias,
+        ndimage.gaussian_filter1d(np.eye(samples), sd, axis=1, mode="nearest"),
+        ndimage.spline_filter1d(extended, axis=1, mode="nearest"),
+        np.array([root.bias, source.bias]),
+      )
+    )
+  )
+
+
+def _most(fs_hz: float) -> int:
+  """Returns the largest lag in samples."""
+  return round(_LARGEST_LAG_S * fs_hz)
+
+
+def _spare(fs_hz: float) -> int:
+  """Returns by how many samples a window is extended, so that it can be moved by the largest lag."""
+  return _most(fs_hz) + 12  # a spline feels its end no further
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +104,14 @@ class Fallback:
   wave: float = 1.0
   csbp: float = 1.0
 
-  def mix(self, network_bt: np.ndarray, x_bt: np.ndarray, w_b: np.ndarray, fs_hz: float) -> np.ndarray:
+  def operators(self, samples: int, fs_hz: float) -> Operators:
+    """Returns the linear operations on windows of some samples."""
+    taps = np.ascontiguousarray(self.source.taps, np.float64).tobytes()
+    return _operators(taps, float(self.source.bias), samples, fs_hz)
+
+  def mix(
+    self, network_bt: np.ndarray, x_bt: np.ndarray, w_b: np.ndarray, fs_hz: float, block: int = _BLOCK
+  ) -> np.ndarray:
     """Returns ŷ, (window, time) [mmHg].
 
     Args:
@@ -58,19 +119,13 @@ class Fallback:
       x_bt: (window, time) peripheral waves [mmHg].
       w_b: (window,) w.
       fs_hz: sampling rate.
+      block: windows that are computed at once.
     """
     y_bt, rows = np.array(network_bt, np.float32), np.flatnonzero(w_b > 0)
-    if not rows.size:
-      return y_bt
-    half = len(self.source.taps) // 2
-    # the filter overhangs the window: each end continues as its own mirror image, which keeps level and slope
-    longer_bt = np.pad(x_bt[rows], ((0, 0), (half, half)), mode="reflect", reflect_type="odd")
-    filter_bt = transfer_function.half_way(self.source).predict(longer_bt)[:, half : half + x_bt.shape[1]]
-    lag_b = _lag(network_bt[rows], filter_bt, round(_LARGEST_LAG_S * fs_hz), half)
-    w_b1 = w_b[rows, None]
-    own_bt, other_bt = _late(network_bt[rows], w_b[rows] * lag_b), _late(filter_bt, (w_b[rows] - 1) * lag_b)
-    sd = math.sqrt(math.log(2)) / (2 * math.pi * _LOW_PASS_HZ) * fs_hz  # samples
-    y_bt[rows] = own_bt + w_b1 * ndimage.gaussian_filter1d(other_bt - own_bt, sd, axis=1, mode="nearest")
+    operators = self.operators(x_bt.shape[1], fs_hz)
+    for start in range(0, rows.size, block):
+      own = np.resize(rows[start : start + block], block)  # one shape, so one program
+      y_bt[own] = mix(operators, *(jnp.asarray(part[own], jnp.float32) for part in (network_bt, x_bt, w_b)), fs_hz)
     return y_bt
 
   def apart(self, x_bt: np.ndarray) -> np.ndarray:
@@ -114,7 +169,18 @@ def weight(ood_b: np.ndarray, threshold: float) -> np.ndarray:
   return -np.expm1(-np.square(beyond_b / _SCALE))
 
 
-def _lag(early_bt: np.ndarray, late_bt: np.ndarray, most: int, overhang: int) -> np.ndarray:
+@functools.partial(jax.jit, static_argnums=4)
+def mix(operators: Operators, network_bt: jax.Array, x_bt: jax.Array, w_b: jax.Array, fs_hz: float) -> jax.Array:
+  """Returns ŷ, (window, time) [mmHg], see `Fallback.mix`."""
+  filter_bt = x_bt @ operators.filter_tt + operators.bias[0]
+  overhang = (x_bt.shape[1] - operators.whole_ti.shape[1]) // 2
+  lag_b = _lag(network_bt, filter_bt, _most(fs_hz), overhang)
+  own_bt = _late(operators, network_bt, w_b * lag_b, fs_hz)
+  other_bt = _late(operators, filter_bt, (w_b - 1) * lag_b, fs_hz)
+  return own_bt + w_b[:, None] * ((other_bt - own_bt) @ operators.smooth_tt)
+
+
+def _lag(early_bt: jax.Array, late_bt: jax.Array, most: int, overhang: int) -> jax.Array:
   """Returns τ, (window,) in samples: the delay of one wave that brings its slopes closest to those of the other.
 
   Args:
@@ -122,32 +188,32 @@ def _lag(early_bt: np.ndarray, late_bt: np.ndarray, most: int, overhang: int) ->
     most: largest delay [samples].
     overhang: samples at each end of `late_bt` that depend on what lies beyond the window, and do not count.
   """
-  early_bt, late_bt = np.diff(early_bt, axis=1), np.diff(late_bt, axis=1)
+  early_bt, late_bt = jnp.diff(early_bt, axis=1), jnp.diff(late_bt, axis=1)
   ends = max(most, overhang)
-  inner = slice(ends, early_bt.shape[1] - ends)
-  moved = [early_bt[:, inner.start - k : inner.stop - k] for k in range(most + 1)]
-  late_bt = late_bt[:, inner]
+  stop = early_bt.shape[1] - ends
+  late_bt = late_bt[:, ends:stop]
+  moved = jnp.stack([early_bt[:, ends - k : stop - k] for k in range(most + 1)], axis=1)
   # relative to the power of both, as an upstroke that leaves the window takes its power away
-  power_b = np.square(late_bt).mean(1)
-  errors = np.stack(
-    [np.square(one - late_bt).mean(1) / np.maximum(np.square(one).mean(1) + power_b, _LEAST_POWER) for one in moved]
-  )
-  least_b, window = errors.argmin(0), np.arange(errors.shape[1])
+  power_bk = jnp.square(moved).mean(2) + jnp.square(late_bt).mean(1, keepdims=True)
+  error_bk = jnp.square(moved - late_bt[:, None]).mean(2) / jnp.maximum(power_bk, _LEAST_POWER)
+  least_b = error_bk.argmin(1)
   # the minimum of the parabola through three neighbours, so that the answer is continuous in the input
-  before, at, after = (errors[np.clip(least_b + step, 0, most), window] for step in (-1, 0, 1))
-  bend = before - 2 * at + after
-  between = (least_b > 0) & (least_b < most) & (bend > 0)
-  return least_b + np.where(between, 0.5 * (before - after) / np.where(between, bend, 1.0), 0.0)
+  around_b3 = jnp.clip(least_b[:, None] + jnp.arange(-1, 2)[None], 0, most)
+  before_b, at_b, after_b = jnp.take_along_axis(error_bk, around_b3, axis=1).T
+  bend_b = before_b - 2 * at_b + after_b
+  between_b = (least_b > 0) & (least_b < most) & (bend_b > 0)
+  return least_b + jnp.where(between_b, 0.5 * (before_b - after_b) / jnp.where(between_b, bend_b, 1.0), 0.0)
 
 
-def _late(wave_bt: np.ndarray, samples_b: np.ndarray) -> np.ndarray:
+def _late(operators: Operators, wave_bt: jax.Array, samples_b: jax.Array, fs_hz: float) -> jax.Array:
   """Returns waves that come later by a number of samples; an end repeats its last value.
 
-  Cubic splines, as a line between two samples would smooth the incisura.
+  Cubic splines, as a line between two samples would smooth the incisura (Unser 1999, IEEE Signal Process. Mag. 16, 22).
   """
-  return np.stack(
-    [
-      ndimage.shift(wave_t, late, mode="nearest") if late else wave_t
-      for wave_t, late in zip(wave_bt, samples_b, strict=True)
-    ]
-  )
+  time, early_b = wave_bt.shape[1], -samples_b
+  whole_b = jnp.floor(early_b)
+  f_b1 = (early_b - whole_b)[:, None]
+  first_b1 = _spare(fs_hz) - 1 + whole_b.astype(jnp.int32)[:, None]
+  own_bc = jnp.take_along_axis(wave_bt @ operators.spline_tc, first_b1 + jnp.arange(time + 3)[None], axis=1)
+  parts = ((1 - f_b1) ** 3, 4 - 6 * f_b1**2 + 3 * f_b1**3, 1 + 3 * f_b1 + 3 * f_b1**2 - 3 * f_b1**3, f_b1**3)
+  return cast(jax.Array, sum(part * own_bc[:, k : k + time] for k, part in enumerate(parts)) / 6)
