@@ -17,6 +17,7 @@ COMMANDS = {
   "evaluate": "evaluate a trained network on your own data",
   "compare": "compare all strategies in one target clinic, with a report",
   "study": "run a study over methods, clinics, numbers of labels and seeds, with a report",
+  "export": "export a network for use without this package: safetensors, ONNX, StableHLO",
   "severity": "measure how artefacts of increasing severity affect a reconstruction",
   "cohort": "generate a virtual cohort",
   "physiology": "compare the virtual cohort with published values by decade",

@@ -12,7 +12,8 @@ EXTRAS = {
   "vitaldb": "data",
   "wfdb": "data",
   "matplotlib": "report",
-  "safetensors": "import",
+  "flatbuffers": "export",
+  "safetensors": "export",
   "submitit": "slurm",
   "tensorboardX": "tensorboard",
 }

@@ -44,6 +44,18 @@ def leaf_paths(params: Params) -> dict[str, Any]:
   return {"/".join(str(key.key) for key in path): leaf for path, leaf in flat}
 
 
+def nest(leaves: Mapping[str, Any]) -> Params:
+  """Returns the tree of a mapping path → leaf."""
+  tree: Params = {}
+  for path, leaf in leaves.items():
+    *above, last = path.split("/")
+    node = tree
+    for key in above:
+      node = node.setdefault(key, {})
+    node[last] = leaf
+  return tree
+
+
 LONGEST_MESSAGE = 500  # characters
 LONGEST_NAME = 255  # characters of the name of a subject or a record; those of a file name
 _LONGEST_REMEDY, _LONGEST_SUBJECT, _LONGEST_CHOICES, _LONGEST_CHOICE = 290, 60, 360, 40

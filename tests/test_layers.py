@@ -17,6 +17,7 @@ LAYERS = (
   ("metrics",),
   ("study",),
   ("report",),
+  ("export",),
   ("api",),
   ("cli",),
   ("__main__",),

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas
 
-from cap_jax import extras
+from cap_jax import export, extras
 from cap_jax.api import records
 from cap_jax.haemodynamics import indices
 from cap_jax.inference import pretrained, reconstruct, uncertainty
@@ -232,6 +232,21 @@ class Network:
     name = records.check_path(path)
     try:
       checkpoint.save(name, self.checkpoint)
+    except OSError as error:
+      raise InputError(f"{name}: cannot be written ({error.strerror or error}); choose another folder") from error
+
+  def save_pretrained(self, path: str | os.PathLike[str]) -> None:
+    """Saves the network in a folder that does not exist yet, as a hub of models expects it: `config.json`, `model.safetensors`, and a
+    model card in `README.md`.
+
+    `load` and all commands read it.
+
+    Raises:
+      InputError: see `save`; or the package safetensors is not installed.
+    """
+    name = records.check_path(path)
+    try:
+      export.write(name, self.checkpoint, ("safetensors",))
     except OSError as error:
       raise InputError(f"{name}: cannot be written ({error.strerror or error}); choose another folder") from error
 

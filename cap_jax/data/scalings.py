@@ -46,7 +46,7 @@ def _check_range(name: str, value: float, bounds: tuple[float, float], remedy: s
 
 
 # Mean and SD of finger PPG between 0 and 1: 0.42 to 0.48 and 0.28 to 0.29 over the cohorts (in silico).
-_UNITLESS_MEAN, _UNITLESS_SD = 0.45, 0.28
+UNITLESS = (0.45, 0.28)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -144,7 +144,7 @@ class Scaling:
     """Returns peripheral windows (window, time) as a network reads them."""
     if not self.unitless:
       return self.scale(x_bt)
-    return ((windows.min_max(x_bt) - _UNITLESS_MEAN) / _UNITLESS_SD).astype(np.float32)
+    return ((windows.min_max(x_bt) - UNITLESS[0]) / UNITLESS[1]).astype(np.float32)
 
   def scale(self, p_mmhg: np.ndarray) -> np.ndarray:
     """Returns pressures as a network outputs them."""

@@ -99,13 +99,23 @@ def read(
     outputs.append([np.asarray(part) for part in (*output, ood_b)])
   y_bt, log_bt, ood_b = (np.concatenate(part)[: len(x_bt)] for part in zip(*outputs, strict=True))
   sigma_bt = np.exp(log_bt) * (scaling.sd_mmhg if head else 1.0)
-  y_bt = trained.blended(scaling.unscale(y_bt), windows.x_bt)
-  if intervals is None or intervals.fallback is None:
-    return Reading(y_bt, sigma_bt, ood_b)
-  w_b = fallbacks.weight(ood_b, intervals.ood_threshold)
-  other_b = intervals.fallback_sigma * intervals.fallback.apart(windows.x_bt)
-  y_bt = intervals.fallback.mix(y_bt, windows.x_bt, w_b, trained.windows.fs_hz, block)
-  return Reading(y_bt, (1 - w_b)[:, None] * sigma_bt + (w_b * other_b)[:, None], ood_b)
+  y_bt = np.array(trained.blended(scaling.unscale(y_bt), windows.x_bt), np.float32)
+  if intervals is not None and intervals.fallback is not None:
+    operators = intervals.fallback.operators(x_bt.shape[1], trained.windows.fs_hz)
+    outside = np.flatnonzero(ood_b > intervals.ood_threshold)
+    for start in range(0, outside.size, block):
+      rows = np.resize(outside[start : start + block], block)  # one shape, so one program
+      network = fallbacks.Answer(jnp.asarray(y_bt[rows]), jnp.asarray(sigma_bt[rows]))
+      levels = (intervals.ood_threshold, intervals.fallback_sigma)
+      y_bt[rows], sigma_bt[rows] = fallbacks.answer(
+        operators,
+        network,
+        jnp.asarray(windows.x_bt[rows], jnp.float32),
+        jnp.asarray(ood_b[rows]),
+        levels,
+        trained.windows.fs_hz,
+      )
+  return Reading(y_bt, sigma_bt, ood_b)
 
 
 def read_in_groups(

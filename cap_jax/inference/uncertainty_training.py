@@ -131,7 +131,7 @@ def fit_fallback(
     for rows in uncertainty.by_subject(validation):
       x_bt[rows] = outliers.through_any_tubing(validation.y_bt[rows], spec.fs_hz, rng)
     own_bt = uncertainty.read(trained, dataclasses.replace(validation, x_bt=x_bt), adapted=False).y_bt
-    y_bt, apart_b = bare.mix(own_bt, x_bt, np.ones(len(x_bt)), spec.fs_hz), bare.apart(x_bt)
+    y_bt, apart_b = bare.mix(own_bt, x_bt, np.ones(len(x_bt)), spec.fs_hz), bare.apart(x_bt, spec.fs_hz)
     apart_bt = np.broadcast_to(np.maximum(apart_b, 1e-6)[:, None], y_bt.shape)
     scores = uncertainty.score(uncertainty.Reading(y_bt, apart_bt, apart_b), validation, spec)
     for needed, part in ((wave, scores.wave), (csbp, scores.csbp)):

@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from cap_jax.models import convolution
+
 _SIGMA = 0.8  # samples
 _REACH = 4
 _UNIT_1, _UNIT_2 = 1.0, 4.0  # samples, samples²: parameters of order one
@@ -31,7 +33,7 @@ def filtered(x_bt: jax.Array, taps_k: jax.Array) -> jax.Array:
     taps_k: (tap,) g; the number of taps is odd.
   """
   half = taps_k.shape[0] // 2
-  padded = jnp.pad(x_bt, ((0, 0), (half, half)), mode="edge")
+  padded = convolution.with_ends(x_bt, half, half)
   time = x_bt.shape[1]
   return jnp.stack([padded[:, k : k + time] for k in range(2 * half + 1)], axis=-1) @ taps_k[::-1]
 

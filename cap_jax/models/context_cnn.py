@@ -26,7 +26,7 @@ def derivatives(x_bt: jax.Array) -> jax.Array:
   """Returns first and second derivative of windows under a narrow Gaussian, (batch, time, 2)."""
   first_k, second_k = adaptor.gaussian_derivatives()
   half = len(first_k) // 2
-  padded = jnp.pad(x_bt, ((0, 0), (half, half)), mode="edge")
+  padded = convolution.with_ends(x_bt, half, half)
   time = x_bt.shape[1]
   taps_kd = jnp.stack([first_k[::-1], second_k[::-1]], axis=-1)
   return jnp.stack([padded[:, k : k + time] for k in range(2 * half + 1)], axis=-1) @ taps_kd

@@ -25,6 +25,15 @@ def shifted(h_bnd: jax.Array, kernel: int, dilation: int = 1) -> jax.Array:
   return jnp.concatenate([padded[:, k * dilation : k * dilation + tokens] for k in range(kernel)], axis=-1)
 
 
+def with_ends(x_bt: jax.Array, before: int, after: int) -> jax.Array:
+  """Returns windows (batch, time) whose first and last samples are repeated outwards, (batch, before + time + after).
+
+  Repeated and joined, and not by `jnp.pad`, whose mode "edge" the converter to ONNX does not know.
+  """
+  first_bt, last_bt = jnp.repeat(x_bt[:, :1], before, axis=1), jnp.repeat(x_bt[:, -1:], after, axis=1)
+  return jnp.concatenate([first_bt, x_bt, last_bt], axis=1)
+
+
 class ShiftedConv(nn.Module):
   """A "same" convolution over tokens.
 

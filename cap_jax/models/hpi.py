@@ -45,7 +45,7 @@ class HPI(nn.Module):
   def __call__(self, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
     del c_bq
     context.check_patches(x_bt.shape[1], PATCH)
-    h = jnp.pad(x_bt, ((0, 0), (_BEFORE, _AFTER)), mode="edge")[..., None]
+    h = convolution.with_ends(x_bt, _BEFORE, _AFTER)[..., None]
     norm = frozen_norm.FrozenNorm(name="norm")
     for k in range(_EARLY):
       h = frozen_norm.max_pool(h) if k else h

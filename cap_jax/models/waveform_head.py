@@ -36,7 +36,7 @@ def cut_pieces(x_bt: jax.Array, patch: int) -> jax.Array:
     patch: samples of a patch.
   """
   batch, time = x_bt.shape
-  padded = jnp.pad(x_bt, ((0, 0), (patch // 2, patch - patch // 2)), mode="edge")
+  padded = convolution.with_ends(x_bt, patch // 2, patch - patch // 2)
   first = padded[:, :time].reshape(batch, -1, patch)
   second = padded[:, patch:].reshape(batch, -1, patch)
   return jnp.concatenate([first, second], axis=-1)

@@ -24,7 +24,7 @@ CIRCUMSTANCES = 3 * BANDS + 2 * RESPONSE + 1
 """What a network reads of a window (`data.circumstances`): the spectrum of its subject, mean and SD of those of the clinic and of the
 responses of its labelled subjects, and their number."""
 _FIRST, _STEP = 0.004, 0.006  # cycles per sample
-_FLOOR = 0.002  # SD of a noise, of scaled windows
+FLOOR = 0.002  # SD of a noise, of scaled windows
 
 
 def log_power(x_bt: np.ndarray) -> np.ndarray:
@@ -35,8 +35,8 @@ def log_power(x_bt: np.ndarray) -> np.ndarray:
   Args:
     x_bt: (window, time) scaled windows.
   """
-  power_bf, weight_fk = np.square(np.abs(_spectrum(x_bt))), _bands(x_bt.shape[1])
-  return np.log(power_bf @ weight_fk + _FLOOR**2).astype(np.float32)
+  power_bf, weight_fk = np.square(np.abs(_spectrum(x_bt))), bands(x_bt.shape[1])
+  return np.log(power_bf @ weight_fk + FLOOR**2).astype(np.float32)
 
 
 def response(x_bt: np.ndarray, y_bt: np.ndarray) -> np.ndarray:
@@ -46,13 +46,13 @@ def response(x_bt: np.ndarray, y_bt: np.ndarray) -> np.ndarray:
     x_bt: scaled windows of the peripheral wave.
     y_bt: the same windows of the reference wave, scaled alike.
   """
-  weight_fk = _bands(x_bt.shape[1])[:, :_PHASES]
+  weight_fk = bands(x_bt.shape[1])[:, :_PHASES]
   x_bf, y_bf = _spectrum(x_bt), _spectrum(y_bt)
   cross_bk = (x_bf * y_bf.conj()) @ weight_fk
   power_bk = (np.square(np.abs(x_bf)) @ weight_fk) * (np.square(np.abs(y_bf)) @ weight_fk)
-  coherence_bk = cross_bk / np.sqrt(power_bk + _FLOOR**4)
+  coherence_bk = cross_bk / np.sqrt(power_bk + FLOOR**4)
   level_b = x_bt.mean(1) - y_bt.mean(1)
-  pulse_b = np.log((x_bt.std(1) + _FLOOR) / (y_bt.std(1) + _FLOOR))
+  pulse_b = np.log((x_bt.std(1) + FLOOR) / (y_bt.std(1) + FLOOR))
   parts = [log_power(x_bt) - log_power(y_bt), coherence_bk.real, coherence_bk.imag, level_b[:, None], pulse_b[:, None]]
   return np.concatenate(parts, axis=1).astype(np.float32)
 
@@ -64,7 +64,7 @@ def _spectrum(x_bt: np.ndarray) -> np.ndarray:
   return np.asarray(np.fft.rfft(centred_bt, axis=1) / np.sqrt(np.square(taper_t).sum()))
 
 
-def _bands(time: int) -> np.ndarray:
+def bands(time: int) -> np.ndarray:
   """Returns the weights of the bands for windows of a length, (frequency, band)."""
   frequency_f, centre_k = np.fft.rfftfreq(time), _FIRST + _STEP * np.arange(BANDS)
   weight_fk = np.maximum(0.0, 1 - np.abs(frequency_f[:, None] - centre_k) / _STEP)

@@ -13,8 +13,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from cap_jax.strategies import surgery
-from cap_jax.types import InputError, Params, leaf_paths
+from cap_jax.types import InputError, Params, leaf_paths, nest
 
 BLOCK = "delta"
 
@@ -60,4 +59,4 @@ def view(params: Params) -> Params:
   for name, change in params[BLOCK].items():
     path = name.replace(".", "/")
     leaves[path] = leaves[path] + (change["a"] @ change["b"]).reshape(leaves[path].shape)
-  return surgery.nest(leaves)
+  return nest(leaves)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cap_jax.types import InputError, Params, leaf_paths
+from cap_jax.types import InputError, Params, leaf_paths, nest
 
 Fate = Literal["transferred", "fresh", "left behind", "wrong shape", "missing"]
 
@@ -180,18 +180,6 @@ def label(params: Params, freeze: Sequence[str]) -> Params:
   """
   frozen = covered(params, freeze, "frozen")
   return jax.tree.unflatten(jax.tree.structure(params), ["freeze" if frozen[path] else "train" for path in frozen])
-
-
-def nest(leaves: Mapping[str, Any]) -> Params:
-  """Returns the tree of a mapping path → leaf."""
-  tree: Params = {}
-  for path, leaf in leaves.items():
-    *above, last = path.split("/")
-    node = tree
-    for key in above:
-      node = node.setdefault(key, {})
-    node[last] = leaf
-  return tree
 
 
 def cut(params: Params, rules: Sequence[str]) -> Params:

@@ -20,7 +20,7 @@ from cap_jax import clinics, config
 from cap_jax.data import scalings, schema, splits
 from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
-from cap_jax.train import checkpoint_schema, checksummed, filter_blend
+from cap_jax.train import archive, checkpoint_schema, checksummed, filter_blend
 from cap_jax.train.uncertainty_calibration import UncertaintyCalibration, expected_shapes
 from cap_jax.types import InputError, Params, leaf_paths
 
@@ -169,13 +169,32 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     InputError: the folder exists, a parameter is NaN or infinite, or `load` would refuse a value of the header.
     OSError: the disk is full or write-protected.
   """
+  checksummed.write(path, *_contents(path, checkpoint))
+
+
+def fill(folder: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+  """Writes a checkpoint into an empty folder as an `archive`, which `load` reads too.
+
+  Raises:
+    InputError: see `save`; or the package safetensors is not installed.
+    OSError: see `save`.
+  """
+  archive.fill(folder, *_contents(folder, checkpoint))
+
+
+def _contents(path: str | os.PathLike[str], checkpoint: Checkpoint) -> tuple[dict[str, Any], Params]:
+  """Returns the header and the arrays of a checkpoint, after checking them.
+
+  Raises:
+    InputError: see `save`.
+  """
   _check_finite(path, checkpoint.params, "lower the learning rate or check the data")
   stored = dict(checkpoint.params)
   if checkpoint.uncertainty_calibration is not None:
     stored[_UNCERTAINTY] = checkpoint.uncertainty_calibration.arrays
   content = header_of(checkpoint)
   _check_header(content, os.fspath(path), "change the setting or the data that it follows from")
-  checksummed.write(path, content, stored)
+  return content, stored
 
 
 def header_of(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -244,9 +263,12 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     raise InputError(f"{header}: {error}") from error
   except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
     raise InputError(f"{header}: damaged, or written by another project ({error!r}); {REMEDY}") from error
-  size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(expected))
-  checksummed.check_files(path, content, REMEDY, size)
-  params = checksummed.restore(path, expected, REMEDY)
+  if archive.is_of(content):
+    params = archive.restore(path, content, expected, REMEDY)
+  else:
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(expected))
+    checksummed.check_files(path, content, REMEDY, size)
+    params = checksummed.restore(path, expected, REMEDY)
   _check_finite(path, params, REMEDY)
   arrays = params.pop(_UNCERTAINTY, params.pop(_UNCERTAINTY_3, {}))
   intervals = described.uncertainty_calibration

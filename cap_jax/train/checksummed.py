@@ -27,6 +27,7 @@ from cap_jax.types import DataError, InputError, leaf_paths
 
 HEADER = "config.json"
 ARRAYS = "params"
+SAFETENSORS = "model.safetensors"  # in place of the folder of arrays, see `archive`
 SUMS = "sha256"
 _README = "README.md"  # the model card of a network
 _MOST_BYTES = 1 << 26  # of a header
@@ -68,11 +69,22 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], tree: Any) ->
       # it writes more than the arrays, for small ones far more
       files.check_room(scratch, 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)) + _SPARE)
       checkpointer.save(os.path.join(scratch, ARRAYS), args=ocp.args.StandardSave(arrays))
-    content = dict(header)
-    content[SUMS] = {HEADER: _digest_of(content), **_digests(os.path.join(scratch, ARRAYS))}
-    with open(os.path.join(scratch, HEADER), "w", encoding="utf-8") as file:
-      json.dump(content, file, indent=1)
+    write_header(scratch, header, _digests(os.path.join(scratch, ARRAYS)))
     files.install_folder(scratch, path)
+
+
+def write_header(folder: str | os.PathLike[str], header: Mapping[str, Any], sums: Mapping[str, str]) -> None:
+  """Writes a header with the checksums of itself and of the files of the arrays.
+
+  Args:
+    folder: where.
+    header: plain values, with the key "format".
+    sums: name of a file → SHA-256.
+  """
+  content = dict(header)
+  content[SUMS] = {HEADER: _digest_of(content), **sums}
+  with open(os.path.join(folder, HEADER), "w", encoding="utf-8") as file:
+    json.dump(content, file, indent=1)
 
 
 def read(path: str | os.PathLike[str], formats: Sequence[int], remedy: str) -> dict[str, Any]:
@@ -123,7 +135,10 @@ def read_header(path: str | os.PathLike[str], formats: Sequence[int], remedy: st
     schema.check(_SUMS_OF_FILES, content.get(SUMS), f"{header}: {SUMS}", remedy)
     if content[SUMS].get(HEADER) != _digest_of(content):
       raise DamagedError(f"{header}: modified after it was written; {remedy}")
-    folder_contents.refuse_others(path, found, {HEADER, ARRAYS}, {_README, *folder_contents.OWN})
+    if SAFETENSORS in content[SUMS]:  # an archive, among whose files others may lie
+      folder_contents.require(path, found, (SAFETENSORS,), (), remedy)
+    else:
+      folder_contents.refuse_others(path, found, {HEADER, ARRAYS}, {_README, *folder_contents.OWN})
   return cast(dict[str, Any], content)
 
 

@@ -67,18 +67,15 @@ def _operators(taps: bytes, bias: float, samples: int, fs_hz: float) -> Operator
   longer = np.pad(ones, ((0, 0), (half, half)), mode="reflect", reflect_type="odd")
   extended = np.pad(np.eye(samples), ((0, 0), (_spare(fs_hz), _spare(fs_hz))), mode="edge")
   sd = math.sqrt(math.log(2)) / (2 * math.pi * _LOW_PASS_HZ) * fs_hz  # samples
-  return Operators(
-    *(
-      jnp.asarray(part, jnp.float32)
-      for part in (
-        root.predict(longer)[:, half : half + samples] - root.bias,
-        source.predict(ones)[:, half : samples - half] - source.bias,
-        ndimage.gaussian_filter1d(np.eye(samples), sd, axis=1, mode="nearest"),
-        ndimage.spline_filter1d(extended, axis=1, mode="nearest"),
-        np.array([root.bias, source.bias]),
-      )
-    )
+  parts = (
+    root.predict(longer)[:, half : half + samples] - root.bias,
+    source.predict(ones)[:, half : samples - half] - source.bias,
+    ndimage.gaussian_filter1d(np.eye(samples), sd, axis=1, mode="nearest"),
+    ndimage.spline_filter1d(extended, axis=1, mode="nearest"),
+    np.array([root.bias, source.bias]),
   )
+  with jax.ensure_compile_time_eval():  # also where a caller is traced
+    return Operators(*(jnp.asarray(part, jnp.float32) for part in parts))
 
 
 def _most(fs_hz: float) -> int:
@@ -128,15 +125,14 @@ class Fallback:
       y_bt[own] = mix(operators, *(jnp.asarray(part[own], jnp.float32) for part in (network_bt, x_bt, w_b)), fs_hz)
     return y_bt
 
-  def apart(self, x_bt: np.ndarray) -> np.ndarray:
+  def apart(self, x_bt: np.ndarray, fs_hz: float) -> np.ndarray:
     """Returns d, (window,) [mmHg].
 
     Args:
       x_bt: (window, time) peripheral waves [mmHg].
+      fs_hz: sampling rate.
     """
-    half = len(self.source.taps) // 2
-    difference_bt = 0.5 * (x_bt - self.source.predict(x_bt))[:, half : x_bt.shape[1] - half]
-    return np.sqrt(np.square(difference_bt).mean(1, dtype=np.float64))
+    return np.asarray(apart(self.operators(x_bt.shape[1], fs_hz), jnp.asarray(x_bt, jnp.float32)))
 
   @property
   def header(self) -> dict[str, Any]:
@@ -158,15 +154,51 @@ class Fallback:
     return cls(transfer_function.TransferFunction(taps, bias), wave, csbp)
 
 
-def weight(ood_b: np.ndarray, threshold: float) -> np.ndarray:
+def weight(ood_b: jax.Array | np.ndarray, threshold: float | jax.Array) -> jax.Array:
   """Returns w, (window,): 0 up to the threshold, and without a detector.
 
   Args:
     ood_b: (window,) s; NaN without a detector.
     threshold: s_0.
   """
-  beyond_b = np.where(np.isnan(ood_b), 0.0, np.maximum(ood_b - threshold, 0))
-  return -np.expm1(-np.square(beyond_b / _SCALE))
+  beyond_b = jnp.where(jnp.isnan(ood_b), 0.0, jnp.maximum(ood_b - threshold, 0))
+  return -jnp.expm1(-jnp.square(beyond_b / _SCALE))
+
+
+class Answer(NamedTuple):
+  """A wave (window, time) and σ (window, time) [mmHg]."""
+
+  y_bt: jax.Array
+  sigma_bt: jax.Array
+
+
+@functools.partial(jax.jit, static_argnums=5)
+def answer(
+  operators: Operators, network: Answer, x_bt: jax.Array, ood_b: jax.Array, levels: tuple[float, float], fs_hz: float
+) -> Answer:
+  """Returns what is answered in place of a network's own wave.
+
+  Args:
+    operators: of the fallback.
+    network: wave and σ of the network.
+    x_bt: (window, time) peripheral waves [mmHg].
+    ood_b: (window,) s.
+    levels: s_0, and the factor that makes d a σ.
+    fs_hz: sampling rate.
+  """
+  threshold, sigma_of_d = levels
+  w_b = weight(ood_b, threshold)
+  other_b = sigma_of_d * apart(operators, x_bt)
+  sigma_bt = (1 - w_b)[:, None] * network.sigma_bt + (w_b * other_b)[:, None]
+  return Answer(mix(operators, network.y_bt, x_bt, w_b, fs_hz), sigma_bt)
+
+
+@jax.jit
+def apart(operators: Operators, x_bt: jax.Array) -> jax.Array:
+  """Returns d, (window,) [mmHg], see `Fallback.apart`."""
+  overhang = (x_bt.shape[1] - operators.whole_ti.shape[1]) // 2
+  inner_bt = x_bt[:, overhang : x_bt.shape[1] - overhang]
+  return jnp.sqrt(jnp.square(0.5 * (inner_bt - (x_bt @ operators.whole_ti + operators.bias[1]))).mean(1))
 
 
 @functools.partial(jax.jit, static_argnums=4)

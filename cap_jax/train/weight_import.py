@@ -23,7 +23,7 @@ import numpy as np
 from cap_jax.data.sources import folders
 from cap_jax.models.net import Net
 from cap_jax.strategies import surgery
-from cap_jax.types import InputError, Params, leaf_paths, suggest
+from cap_jax.types import InputError, Params, leaf_paths, nest, suggest
 
 WeightMap = Mapping[str, tuple[str, ...]]
 """Name in the file → paths in the parameter tree; no path if the array is left behind."""
@@ -174,7 +174,7 @@ def load(arrays: Mapping[str, np.ndarray], weight_map: WeightMap, net: Net, samp
   problems = _unmatched(folded, weight_map, leaf_paths(fresh))
   if problems:
     _refuse(place, problems)
-  imported = surgery.nest({path: _in_our_layout(name, folded.arrays[name]) for path, name in origin.items()})
+  imported = nest({path: _in_our_layout(name, folded.arrays[name]) for path, name in origin.items()})
   blocks = tuple(block for block in net.blocks if block in imported)
   report = surgery.compare(imported, fresh, blocks)
   wrong = [

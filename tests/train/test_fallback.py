@@ -57,7 +57,9 @@ def test_the_slow_part_comes_from_the_filter_and_the_fast_part_from_the_network(
   # the low-pass takes 1.4 % of 1 Hz and lets 0.4 % of 20 Hz through
   np.testing.assert_allclose(y_bt[:, inner], (0.5 * slow_bt + fast_bt)[:, inner], atol=0.4)
   x_bt = slow_bt[:, len(whole.taps) // 2 : -(len(whole.taps) // 2)]
-  np.testing.assert_allclose(conservative.apart(slow_bt), 0.375 * np.sqrt(np.square(x_bt).mean(1)), rtol=1e-3)
+  np.testing.assert_allclose(
+    conservative.apart(slow_bt, SPEC.fs_hz), 0.375 * np.sqrt(np.square(x_bt).mean(1)), rtol=1e-3
+  )
 
 
 @pytest.mark.quick
@@ -160,7 +162,7 @@ def test_it_answers_for_the_network_where_the_input_is_unlike_the_training(equip
   unchanged = uncertainty.read(bare, far)
   y_bt = intervals.fallback.mix(unchanged.y_bt, far.x_bt, w_b1[:, 0], SPEC.fs_hz)
   np.testing.assert_allclose(reading.y_bt, y_bt, atol=1e-3)
-  apart_b = intervals.fallback.apart(far.x_bt)
+  apart_b = intervals.fallback.apart(far.x_bt, SPEC.fs_hz)
   half_width = intervals.wave * (reading.sigma_bt - (1 - w_b1) * unchanged.sigma_bt)
   assert (half_width >= 0.999 * w_b1 * intervals.fallback.wave * apart_b[:, None]).all()
 
@@ -176,7 +178,7 @@ def test_its_intervals_hold_in_other_worlds(equipped):
     x_bt[rows] = outliers.through_any_tubing(windows.y_bt[rows], SPEC.fs_hz, rng)
   bare = dataclasses.replace(network, uncertainty_calibration=None)
   own_bt = uncertainty.read(bare, dataclasses.replace(windows, x_bt=x_bt)).y_bt
-  y_bt, apart_b = conservative.mix(own_bt, x_bt, np.ones(len(x_bt)), SPEC.fs_hz), conservative.apart(x_bt)
+  y_bt, apart_b = conservative.mix(own_bt, x_bt, np.ones(len(x_bt)), SPEC.fs_hz), conservative.apart(x_bt, SPEC.fs_hz)
   inner = slice(SPEC.margin, SPEC.samples - SPEC.margin)
   inside_bt = (np.abs(y_bt - windows.y_bt) <= conservative.wave * apart_b[:, None])[:, inner]
   held = [inside_bt[windows.subject_b == subject].mean() for subject in windows.subjects]

@@ -1,0 +1,189 @@
+"""Exported networks: files that are read back bit for bit, functions that give the answers of the package."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from jax import export as jax_export
+
+import cap_jax
+from cap_jax import export
+from cap_jax.inference import pretrained, window_function
+from cap_jax.train import archive, checkpoint, checksummed
+from cap_jax.types import InputError
+from tests import tiers
+from tests.inference.test_window_function import READINGS, record
+
+
+def rows(trained, count):
+  """Inputs of the functions of a network, by name."""
+  samples = trained.windows.samples
+  x_bt = np.lib.stride_tricks.sliding_window_view(record(), samples)[::250][-count:].astype(np.float32)
+  functions = window_function.of(trained)
+  log_power_bk = np.asarray(jax.jit(functions.log_power)(x_bt))
+  covariates = np.tile([READINGS[q] for q in trained.model.covariates], (len(x_bt), 1)).astype(np.float32)
+  known = {"peripheral": x_bt, "log_power": log_power_bk, "covariates": covariates}
+  return functions, {name: known[name] for name in functions.inputs}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("export") / "radial"
+  return folder, export.write(folder, pretrained.load("radial"), ("safetensors", "stablehlo"))
+
+
+@pytest.mark.parametrize("name", tiers.sample(list(pretrained.names()), "finger_ppg"))
+def test_weights_are_read_back_bit_for_bit(name, tmp_path):
+  network = cap_jax.load(name)
+  network.save_pretrained(tmp_path / "shared")
+  assert sorted(path.name for path in (tmp_path / "shared").iterdir()) == [
+    "README.md", "config.json", "manifest.json", "model.safetensors"
+  ]  # fmt: skip
+  again = cap_jax.load(tmp_path / "shared")
+  assert checkpoint.header_of(again.checkpoint) == checkpoint.header_of(network.checkpoint)
+  arrays = [jax.tree.leaves((one.params, one.checkpoint.uncertainty_calibration.arrays)) for one in (network, again)]
+  for one, other in zip(*arrays, strict=True):
+    np.testing.assert_array_equal(np.asarray(one).view(np.uint32), np.asarray(other).view(np.uint32))
+
+
+def test_the_manifest_names_all_files_and_what_makes_an_interval(exported):
+  folder, names = exported
+  manifest = json.loads((folder / "manifest.json").read_text())
+  assert set(names) == {*manifest["sha256"], "manifest.json", "README.md"}
+  intervals = pretrained.load("radial").uncertainty_calibration
+  assert manifest["intervals"]["wave"] == intervals.wave
+  assert manifest["intervals"]["ood_threshold"] == intervals.ood_threshold
+  assert [one["name"] for one in manifest["inputs"]] == ["peripheral", "log_power"]
+  card = (folder / "README.md").read_text()
+  assert card.startswith("---\nlicense: apache-2.0\n")
+  assert "not a medical device" in card
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_stablehlo_gives_the_answers_of_the_network_for_any_number_of_windows(exported, count):
+  folder, _ = exported
+  functions, parts = rows(pretrained.load("radial"), count)
+  restored = {
+    name: jax_export.deserialize(bytearray((folder / f"{name}.stablehlo").read_bytes()))
+    for name in ("answer", "log_power")
+  }
+  assert restored["answer"].platforms == ("cpu", "cuda", "tpu")
+  np.testing.assert_allclose(restored["log_power"].call(parts["peripheral"]), parts["log_power"], atol=1e-4)
+  expected = jax.jit(functions.answer)(*parts.values())
+  for one, other in zip(restored["answer"].call(*parts.values()), expected, strict=True):
+    np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+def test_a_damaged_archive_is_refused_and_other_files_are_not(exported, tmp_path):
+  folder = tmp_path / "copy"
+  folder.mkdir()
+  for path in exported[0].iterdir():
+    (folder / path.name).write_bytes(path.read_bytes())
+  (folder / "notes.txt").write_text("mine")
+  assert checkpoint.load(folder).site == "radial"
+  weights = folder / archive.ARRAYS
+  content = bytearray(weights.read_bytes())
+  content[len(content) // 2] ^= 1
+  weights.write_bytes(content)
+  with pytest.raises(checksummed.DamagedError, match=r"model\.safetensors: the file is damaged"):
+    checkpoint.load(folder)
+  weights.unlink()
+  with pytest.raises(InputError, match=r"model\.safetensors: is missing"):
+    checkpoint.load(folder)
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+  for name in ("radial", "finger_ppg"):
+    cap_jax.load(name).save_pretrained(tmp_path / name)
+  header = json.loads((tmp_path / "radial" / "config.json").read_text())
+  weights = (tmp_path / "finger_ppg" / archive.ARRAYS).read_bytes()
+  (tmp_path / "radial" / archive.ARRAYS).write_bytes(weights)
+  with pytest.raises(InputError, match="the file is damaged"):
+    checkpoint.load(tmp_path / "radial")
+  sums = json.loads((tmp_path / "finger_ppg" / "config.json").read_text())["sha256"]
+  header["sha256"][archive.ARRAYS] = sums[archive.ARRAYS]
+  (tmp_path / "radial" / "config.json").write_text(json.dumps(header))
+  with pytest.raises(InputError, match=r"has shape .*, but config.json implies"):
+    checkpoint.load(tmp_path / "radial")
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+  ("formats", "said"),
+  [
+    (("onxx",), "format 'onxx' is unknown; did you mean onnx"),
+    ((), "no format is named; pass safetensors, onnx, stablehlo"),
+  ],
+)
+def test_unknown_formats_are_refused(formats, said, tmp_path):
+  with pytest.raises(InputError, match=said):
+    export.write(tmp_path / "new", pretrained.load("radial"), formats)
+  assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_written_where_something_is_or_a_converter_is_missing(tmp_path, monkeypatch):
+  (tmp_path / "mine").mkdir()
+  trained = pretrained.load("radial")
+  with pytest.raises(InputError, match="mine: already exists; choose another folder or remove it"):
+    export.write(tmp_path / "mine", trained, ("safetensors",))
+  monkeypatch.setitem(sys.modules, "jax2onnx", None)
+  with pytest.raises(InputError, match=r"jax2onnx is not installed; .* an environment of its own: python -m venv"):
+    export.write(tmp_path / "new", trained, ("safetensors", "onnx"))
+  assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+_PARITY = """
+import json, sys, numpy as np, onnxruntime
+folder, inputs = sys.argv[1:]
+parts = dict(np.load(inputs))
+sessions = {name: onnxruntime.InferenceSession(f"{folder}/{name}.onnx") for name in ("answer", "log_power")}
+(log_power,) = sessions["log_power"].run(None, {"peripheral": parts["peripheral"]})
+outputs = sessions["answer"].run(None, parts)
+np.savez(f"{folder}/outputs.npz", log_power=log_power, **dict(zip(("aortic", "sigma", "ood"), outputs)))
+"""
+
+
+@pytest.fixture(scope="module")
+def onnx_python(tmp_path_factory):
+  """Python of an environment with the converter to ONNX, whose orbax is older than ours."""
+  folder = tmp_path_factory.mktemp("onnx") / "environment"
+  subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+  python, root = str(folder / "bin" / "python"), str(pathlib.Path(cap_jax.__file__).parents[1])
+  packages = [
+    "jax2onnx",
+    "onnxruntime",
+    "safetensors",
+    "scipy",
+    "absl-py",
+    "ml-collections",
+    "pandas",
+    "matplotlib",
+    "tqdm",
+  ]
+  subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
+  subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", root], check=True)
+  return python
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", pretrained.names())
+def test_onnx_gives_the_answers_of_the_network(name, onnx_python, tmp_path):
+  trained = pretrained.load(name)
+  cap_jax.load(name).save_pretrained(tmp_path / "weights")
+  command = f"-m cap_jax export --checkpoint={tmp_path}/weights --to=onnx --output={tmp_path}/onnx"
+  subprocess.run([onnx_python, *command.split()], check=True, capture_output=True)
+  functions, parts = rows(trained, 20)
+  np.savez(tmp_path / "inputs.npz", **parts)
+  subprocess.run(
+    [onnx_python, "-c", _PARITY, f"{tmp_path}/onnx", f"{tmp_path}/inputs.npz"], check=True, capture_output=True
+  )
+  found = np.load(tmp_path / "onnx" / "outputs.npz")
+  np.testing.assert_allclose(found["log_power"], parts["log_power"], atol=1e-3)
+  expected = dict(zip(("aortic", "sigma", "ood"), jax.jit(functions.answer)(*parts.values()), strict=True))
+  apart = {output: float(np.abs(found[output] - value).max()) for output, value in expected.items()}
+  print(f"{name}: {apart}")
+  assert max(apart.values()) < 1e-3
