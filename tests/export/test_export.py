@@ -13,6 +13,7 @@ from jax import export as jax_export
 import cap_jax
 from cap_jax import export
 from cap_jax.inference import pretrained, window_function
+from cap_jax.signals import windows
 from cap_jax.train import archive, checkpoint, checksummed
 from cap_jax.types import InputError
 from tests import tiers
@@ -187,3 +188,43 @@ def test_onnx_gives_the_answers_of_the_network(name, onnx_python, tmp_path):
   apart = {output: float(np.abs(found[output] - value).max()) for output, value in expected.items()}
   print(f"{name}: {apart}")
   assert max(apart.values()) < 1e-3
+
+
+def blended(trained, p):
+  """The aortic wave of a record without gaps, from the functions of a network, as the examples compute it."""
+  samples, spec = trained.windows.samples, trained.windows
+  starts = np.unique(np.append(np.arange(0, p.size - samples, samples // 2), p.size - samples))
+  x_bt = np.stack([p[start : start + samples] for start in starts]).astype(np.float32)
+  functions = window_function.of(trained)
+  power_k = np.asarray(functions.log_power(x_bt)).mean(0)
+  y_bt, *_ = jax.jit(functions.answer)(x_bt, np.tile(power_k, (len(x_bt), 1)))
+  blend = windows.Blend(starts, samples, spec.margin)
+  blend.add(np.asarray(y_bt))
+  return blend.wave_t
+
+
+@pytest.mark.slow
+def test_the_examples_in_python_and_c_reconstruct_a_record(onnx_python, tmp_path):
+  """With onnxruntime and NumPy alone; and in C++, compiled, with OpenVINO."""
+  trained, p = pretrained.load("radial"), record(3000)[:3000].round(3)
+  lines = [f"{k / 125:.3f},{value:.3f}" for k, value in enumerate(p)]
+  (tmp_path / "wave.csv").write_text("\n".join(["time_s,radial_pressure_mmhg", *lines]) + "\n")
+  cap_jax.load("radial").save_pretrained(tmp_path / "weights")
+  command = f"-m cap_jax export --checkpoint={tmp_path}/weights --to=onnx --output={tmp_path}/onnx"
+  subprocess.run([onnx_python, *command.split()], check=True, capture_output=True)
+  examples = pathlib.Path(__file__).parents[2] / "examples" / "onnx"
+  found = subprocess.run(
+    [onnx_python, "-c", "import openvino; print(openvino.__path__[0])"], check=True, capture_output=True, text=True
+  ).stdout.strip()
+  (library,) = pathlib.Path(found, "libs").glob("libopenvino.so.*")
+  compiled = str(tmp_path / "reconstruct")
+  flags = [f"-I{found}/include", f"-L{found}/libs", f"-l:{library.name}", f"-Wl,-rpath,{found}/libs", "-o", compiled]
+  subprocess.run(["g++", "-std=c++17", "-O2", str(examples / "reconstruct.cpp"), *flags], check=True)
+  expected = blended(trained, p)
+  for program in ([onnx_python, str(examples / "reconstruct.py")], [compiled]):
+    done = subprocess.run(
+      [*program, f"{tmp_path}/onnx", f"{tmp_path}/wave.csv"], check=True, capture_output=True, text=True
+    )
+    wave = np.array([line.split(",")[1] for line in done.stdout.splitlines()[1:]], float)
+    print(f"{pathlib.Path(program[-1]).name}: {np.abs(wave - expected).max():.4f} mmHg")
+    np.testing.assert_allclose(wave, expected, atol=2e-3)
