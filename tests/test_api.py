@@ -425,3 +425,17 @@ def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch, capsys):
   assert scope["source"].about["source"] == "wide"
   assert any(leaf.fate == "transferred" for leaf in scope["report"])
   assert (tmp_path / "runs" / "source").is_dir()
+
+
+def test_notebooks_show_tables_figures_and_warnings_first(net):
+  t, p = wave(12, 125.0)
+  shown = net.reconstruct(p, time_s=t)._repr_html_()
+  assert 'src="data:image/png;base64,' in shown
+  assert "csbp_est_mmhg" in shown
+  flagged = dataclasses.replace(net.reconstruct(p, time_s=t), ood_fraction=0.9, unusual_hr="<b>fast</b>")._repr_html_()
+  assert flagged.startswith("<p><strong>⚠ 90 % of the record is out of distribution")
+  assert "&lt;b&gt;fast" in flagged
+  assert "radial, windows of 4 s at 125 Hz" in net._repr_html_()
+  _, report = cj.merge(net.params, cj.load("brachial").params, ("f/embed",))
+  assert "<td>f/embed/matrix/kernel</td><td>transferred</td>" in report._repr_html_()
+  assert "<td>fresh</td>" in report._repr_html_()

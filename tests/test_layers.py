@@ -8,7 +8,7 @@ import pytest
 pytestmark = pytest.mark.quick
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 LAYERS = (
-  ("types", "config", "clinics", "files", "own_files", "executors", "extras", "__version__"),
+  ("types", "config", "clinics", "files", "own_files", "executors", "extras", "html_table", "__version__"),
   ("signals", "models", "arteries"),
   ("losses", "data", "haemodynamics"),
   ("baselines", "strategies"),

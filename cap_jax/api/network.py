@@ -1,7 +1,10 @@
 """A trained network and what it reconstructs."""
 
+import base64
 import copy
 import dataclasses
+import html
+import importlib.util
 import os
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -12,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 import pandas
 
-from cap_jax import export, extras
+from cap_jax import export, extras, html_table
 from cap_jax.api import records
 from cap_jax.haemodynamics import indices
 from cap_jax.inference import pretrained, reconstruct, uncertainty
+from cap_jax.report.reconstruction import MOST_OOD, NOTE
 from cap_jax.signals import beats
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError, Params, leaf_paths
@@ -59,6 +63,21 @@ class Reconstruction:
     text = f"{seconds:.1f} s at {self.fs_hz:g} Hz, {len(self.beats)} beats, {len(self.gaps)} gaps"
     warnings = "".join(f", {text}" for text in (self.unusual_hr, self.unknown_level) if text)
     return f"Reconstruction({text}{self._distribution()}{warnings})"
+
+  def _repr_html_(self) -> str:
+    """Returns what a notebook shows: warnings first, then the figure, where matplotlib is installed, and the means over the beats."""
+    warnings = [
+      f"{100 * self.ood_fraction:.0f} % of the record is out of distribution" if self.ood_fraction > MOST_OOD else "",
+      self.unusual_hr, self.unknown_level,
+    ]  # fmt: skip
+    parts = [f"<p><strong>⚠ {html.escape(text)}</strong></p>" for text in warnings if text]
+    if importlib.util.find_spec("matplotlib") is not None:
+      figures = extras.load("cap_jax.report.figures")
+      picture = base64.b64encode(figures.to_png(self.plot(), dpi=90)).decode()
+      parts.append(f'<img alt="peripheral and aortic wave" src="data:image/png;base64,{picture}">')
+    means = self.beats.drop(columns="time_s").mean().dropna()
+    parts.append(html_table.of(("mean over beats", ""), ((name, f"{value:.1f}") for name, value in means.items())))
+    return "\n".join([*parts, f"<p>{html.escape(NOTE)}</p>"])
 
   def _distribution(self) -> str:
     """Returns what share of the record is out of distribution, "" if none or unknown."""
@@ -122,6 +141,20 @@ class Network:
     steps = f"{self.about['steps']} steps" if "steps" in self.about else ""
     provenance = [self.about.get("strategy"), f"source {self.about.get('source', 'unknown')}", steps, merged]
     return f"Network({', '.join([self.checkpoint.site, self.checkpoint.task, *filter(None, provenance)])})"
+
+  def _repr_html_(self) -> str:
+    """Returns what a notebook shows: what the network reads, and where it comes from."""
+    trained, intervals = self.checkpoint, self.checkpoint.uncertainty_calibration
+    spec, count = trained.windows, sum(leaf.size for leaf in jax.tree.leaves(trained.params))
+    rows: dict[str, object] = {
+      "reads": f"{trained.site}, windows of {spec.seconds:g} s at {spec.fs_hz:g} Hz",
+      "predicts": trained.reference if trained.task == "waveform" else trained.task,
+      "covariates": ", ".join(trained.model.covariates) or "none",
+      "network": f"{trained.model.extractor}, {count:,} parameters",
+      "intervals": f"{100 * intervals.level:g} %, {intervals.subjects} {intervals.where}" if intervals else "none",
+      **{name: value for name, value in self.about.items() if isinstance(value, str | int | float)},
+    }
+    return html_table.of((), rows.items()) + (f"<p>{html.escape(self.reason)}</p>" if self.reason else "")
 
   @property
   def params(self) -> Params:

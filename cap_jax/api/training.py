@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas
 
-from cap_jax import clinics, config
+from cap_jax import clinics, config, html_table
 from cap_jax.api import records
 from cap_jax.api.network import Network
 from cap_jax.data import batches, calibrate, datasets, duplicates, recordings, splits
@@ -178,6 +178,10 @@ class Evaluation(NamedTuple):
 
   def __str__(self) -> str:
     return f"{len(self.subjects)} subjects\n{self.summary.round(2)}"
+
+  def _repr_html_(self) -> str:
+    rows = ((name, f"{mean:.2f}", f"{sd:.2f}") for name, mean, sd in self.summary.itertuples())
+    return html_table.of((f"{len(self.subjects)} subjects", "mean", "SD"), rows)
 
 
 def evaluate(net: Network, pairs: batches.Pairs) -> Evaluation:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cap_jax import html_table
 from cap_jax.types import InputError, Params, leaf_paths, nest
 
 Fate = Literal["transferred", "fresh", "left behind", "wrong shape", "missing"]
@@ -31,6 +32,15 @@ class Leaf:
   fate: Fate
   shape: tuple[int, ...]
   note: str = ""
+
+
+class MergeReport(list[Leaf]):
+  """What a merge does with each leaf; a notebook shows it as a table."""
+
+  def _repr_html_(self) -> str:
+    return html_table.of(
+      ("parameter", "fate", "shape", "note"), ((one.path, one.fate, one.shape, one.note) for one in self)
+    )
 
 
 def matches(path: str, rule: str) -> bool:
@@ -78,7 +88,7 @@ def _fate_of(path: str, source_leaf: Any, leaf: Any) -> Leaf:
   return Leaf(path, "transferred", leaf.shape)
 
 
-def compare(source: Params, fresh: Params, init_from_source: Sequence[str]) -> list[Leaf]:
+def compare(source: Params, fresh: Params, init_from_source: Sequence[str]) -> MergeReport:
   """Returns what a merge would do with each leaf, target leaves first.
 
   This is the report of `merge`, but leaves that do not fit are reported, not raised.
@@ -102,7 +112,7 @@ def compare(source: Params, fresh: Params, init_from_source: Sequence[str]) -> l
     raise MergeError("source, fresh: must be trees of dicts; pass params, such as network.params") from error
   used = covered(source, [rule for _, rule in rules], "source")
   requested = covered(fresh, [rule for rule, _ in rules], "target")
-  report = []
+  report = MergeReport()
   for path, leaf in in_fresh.items():
     origin = _origin(path, rules)
     report.append(
@@ -139,7 +149,7 @@ def check_paths(paths: Sequence[str], name: str) -> None:
     raise MergeError(f"{name}={paths!r}: must be a tuple of path prefixes, such as ('f',)")
 
 
-def merge(source: Params, fresh: Params, init_from_source: Sequence[str]) -> tuple[Params, list[Leaf]]:
+def merge(source: Params, fresh: Params, init_from_source: Sequence[str]) -> tuple[Params, MergeReport]:
   """Merges two parameter trees: those under `init_from_source` come from the source, all others from `fresh`.
 
   Args:

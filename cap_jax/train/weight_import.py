@@ -185,10 +185,10 @@ def load(arrays: Mapping[str, np.ndarray], weight_map: WeightMap, net: Net, samp
   if wrong:
     _refuse(place, wrong)
   params, report = surgery.merge(imported, fresh, blocks)
-  report = [dataclasses.replace(leaf, note=origin.get(leaf.path, "")) for leaf in report]
+  named = [dataclasses.replace(leaf, note=origin.get(leaf.path, "")) for leaf in report]
   left = [name for name, paths in weight_map.items() if not paths]
-  report += [surgery.Leaf(name, "left behind", folded.arrays[name].shape) for name in left]
-  return Imported(params, blocks, report, folded.statistics)
+  named += [surgery.Leaf(name, "left behind", folded.arrays[name].shape) for name in left]
+  return Imported(params, blocks, named, folded.statistics)
 
 
 class _Problem(NamedTuple):

@@ -157,6 +157,7 @@ def onnx_python(tmp_path_factory):
   packages = [
     "jax2onnx",
     "onnxruntime",
+    "openvino",
     "safetensors",
     "scipy",
     "absl-py",
