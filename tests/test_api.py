@@ -435,6 +435,8 @@ def test_notebooks_show_tables_figures_and_warnings_first(net):
   flagged = dataclasses.replace(net.reconstruct(p, time_s=t), ood_fraction=0.9, unusual_hr="<b>fast</b>")._repr_html_()
   assert flagged.startswith("<p><strong>⚠ 90 % of the record is out of distribution")
   assert "&lt;b&gt;fast" in flagged
+  drawn = net.reconstruct(p, time_s=t).plot()
+  assert drawn._repr_html_().startswith('<iframe title="Reconstruction of the aortic wave')
   assert "radial, windows of 4 s at 125 Hz" in net._repr_html_()
   _, report = cj.merge(net.params, cj.load("brachial").params, ("f/embed",))
   assert "<td>f/embed/matrix/kernel</td><td>transferred</td>" in report._repr_html_()

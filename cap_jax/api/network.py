@@ -24,6 +24,8 @@ from cap_jax.signals import beats
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError, Params, leaf_paths
 
+_MOST_SAMPLES = 500_000  # of a page in a notebook, some megabytes
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reconstruction:
@@ -106,7 +108,8 @@ class Reconstruction:
     """Draws both waves, the interval and the gaps.
 
     Returns:
-      A `matplotlib.figure.Figure`; needs the extra `report`.
+      A `matplotlib.figure.Figure`, which a notebook shows as a page to zoom and to go from beat to beat, for records of up to
+      half a million samples; needs the extra `report`.
     """
     figures = extras.load("cap_jax.report.figures")  # needs matplotlib, an optional dependency
     gaps = list(self.gaps[["start_s", "end_s"]].itertuples(index=False, name=None))
@@ -116,7 +119,34 @@ class Reconstruction:
     )
     title = figure.axes[0].get_title()
     figure.axes[0].set_title(f"{title}{self._distribution()}")
+    if self.time_s.size <= _MOST_SAMPLES:
+      caption = f"Reconstruction of the aortic wave{self._distribution()}. {NOTE[0].upper()}{NOTE[1:]}."
+      figure.page = extras.load("cap_jax.report.page").frame(self._browser(caption))
     return figure
+
+  def _browser(self, caption: str) -> Any:
+    """Returns the record for a page: the waves, the interval, and the pressures of each beat."""
+    figures, page = extras.load("cap_jax.report.figures"), extras.load("cap_jax.report.page")
+    peripheral = figures.beside(self.peripheral, self.aortic_mmhg) if self.unitless else self.peripheral
+    shade = figures.COLOURS["fine_tuning"]
+    waves = [
+      (figures.peripheral_label(self.site, self.unitless), figures.COLOURS["peripheral"], 1.0, "solid", peripheral),
+      ("aortic root, reconstructed", shade, 1.6, "solid", self.aortic_mmhg),
+      ("interval, low", shade, 0.6, "dash", self.interval[:, 0]),
+      ("interval, high", shade, 0.6, "dash", self.interval[:, 1]),
+    ]
+    series = [
+      {"name": name, "colour": colour, "width": width, "dash": dash, "values": values}
+      for name, colour, width, dash, values in waves
+      if np.isfinite(values).any()
+    ]
+    names = ("time_s", "hr_bpm", "csbp_est_mmhg", "csbp_half_width_mmhg", "cdbp_est_mmhg", "cpp_est_mmhg")
+    entries = []
+    for start_s, hr_bpm, csbp, half, cdbp, cpp in self.beats[list(names)].to_numpy(float).tolist():
+      within = f" ± {half:.1f}" if np.isfinite(half) else ""
+      text = f"cSBP {csbp:.1f}{within}, cDBP {cdbp:.1f}, cPP {cpp:.1f} mmHg, {hr_bpm:.0f}/min"
+      entries.append({"start_s": start_s, "end_s": start_s + 60 / hr_bpm, "text": text})
+    return page.Browser([{"name": self.site, "time_s": self.time_s, "series": series, "beats": entries}], caption)
 
 
 def _unit(index: str) -> str:

@@ -50,6 +50,19 @@ STYLE["text.parse_math"] = False  # a name may contain two $
 _SOFTWARE = "cap_jax"  # names the origin of a PNG in its text
 
 
+class NotebookFigure(Figure):
+  """A figure that a notebook shows as a page, to zoom and to go from beat to beat, and anything else as it is.
+
+  Attributes:
+    page: the page; "" for the figure alone.
+  """
+
+  page = ""
+
+  def _repr_html_(self) -> str | None:
+    return self.page or None
+
+
 def _saved(figure: Figure, **options: Any) -> bytes:
   buffer = io.BytesIO()
   with matplotlib.rc_context({"svg.hashsalt": "cap_jax"}):  # makes the file reproducible
@@ -231,7 +244,7 @@ def reconstruction(
   half_width_mmhg: np.ndarray | None = None,
   unitless: bool = False,
   note: str = "",
-) -> Figure:
+) -> NotebookFigure:
   """Draws a record and its reconstructed aortic wave: all of it, and eight seconds from its middle.
 
   Args:
@@ -254,7 +267,7 @@ def reconstruction(
 
 def of_parts(
   time_s: np.ndarray, read: Read, site: str, gaps: Sequence[tuple[float, float]], unitless: bool = False, note: str = ""
-) -> Figure:
+) -> NotebookFigure:
   """Draws the same of a record that is read in parts.
 
   Args:
@@ -277,7 +290,7 @@ def of_parts(
     gain, offset = _stretch(whole.peripheral, whole.aortic_mmhg)
     whole, detail = (one._replace(peripheral=gain * one.peripheral + offset) for one in (whole, detail))
   with matplotlib.rc_context(STYLE):
-    figure = Figure(figsize=(10, 6), layout="constrained")
+    figure = NotebookFigure(figsize=(10, 6), layout="constrained")
     if note:
       figure.suptitle("\n".join(textwrap.wrap(note, _NOTE_WIDTH)), fontsize=9, color="#B00000")
     upper, lower = figure.subplots(2, 1)

@@ -164,6 +164,19 @@ def _asset(name: str) -> str:
   return (_ASSETS / name).read_text(encoding="utf-8")
 
 
+def _library() -> str:
+  """Returns the style and the script that draw waves."""
+  return f"<style>{_asset('uPlot.min.css')}</style><script>{_asset('uPlot.iife.min.js')}</script>"
+
+
+def frame(browser: Browser) -> str:
+  """Returns a browser of beats as an element for a notebook: a page of its own, which cannot reach the one around it."""
+  page = f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><style>{_asset("page.css")}</style></head><body>
+{_browser(browser)}{_library()}<script>{_asset("page.js")}</script></body></html>"""
+  name, content = html.escape(browser.caption, quote=True), html.escape(page, quote=True)
+  return f'<iframe title="{name}" sandbox="allow-scripts" style="width:100%;height:40rem;border:0" srcdoc="{content}"></iframe>'
+
+
 def write(
   path: str | os.PathLike[str],
   title: str,
@@ -185,8 +198,7 @@ def write(
   facts = "".join(
     f'<tr><th scope="row">{html.escape(k)}</th><td>{html.escape(v)}</td></tr>' for k, v in provenance.items()
   )
-  moving = any(section.browser is not None for section in sections)
-  library = f"<style>{_asset('uPlot.min.css')}</style><script>{_asset('uPlot.iife.min.js')}</script>" if moving else ""
+  library = _library() if any(section.browser is not None for section in sections) else ""
   links = "".join(f'<li><a href="#{s.anchor}">{html.escape(s.heading)}</a></li>' for s in sections)
   page = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
