@@ -13,6 +13,7 @@ import pytest
 
 import cap_jax as cj
 from cap_jax import config
+from cap_jax.api.training import Evaluation
 from cap_jax.data import batches
 from tests.experiments.commands import ROOT, wave
 from tests.train import people
@@ -441,3 +442,12 @@ def test_notebooks_show_tables_figures_and_warnings_first(net):
   _, report = cj.merge(net.params, cj.load("brachial").params, ("f/embed",))
   assert "<td>f/embed/matrix/kernel</td><td>transferred</td>" in report._repr_html_()
   assert "<td>fresh</td>" in report._repr_html_()
+
+
+def test_an_evaluation_shows_its_means_and_draws_its_subjects():
+  subjects = pandas.DataFrame({"rmse_mmhg": [1.0, 3.0, 2.0]}, index=["a", "$b$", "c"])
+  table = Evaluation(subjects, subjects.agg(["mean", "std"]).T)
+  assert "<td>rmse_mmhg</td><td>2.00</td><td>1.00</td>" in table._repr_html_()
+  (axes,) = table.plot().axes
+  assert list(axes.lines[0].get_ydata()) == [1.0, 2.0, 3.0]
+  assert [text.get_text() for text in axes.texts] == ["a", "c", r"\$b\$"]

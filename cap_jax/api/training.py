@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas
 
-from cap_jax import clinics, config, html_table
+from cap_jax import clinics, config, extras, html_table
 from cap_jax.api import records
 from cap_jax.api.network import Network
 from cap_jax.data import batches, calibrate, datasets, duplicates, recordings, splits
@@ -178,6 +178,15 @@ class Evaluation(NamedTuple):
 
   def __str__(self) -> str:
     return f"{len(self.subjects)} subjects\n{self.summary.round(2)}"
+
+  def plot(self) -> Any:
+    """Draws the error of each subject.
+
+    Returns:
+      A `matplotlib.figure.Figure`; needs the extra `report`.
+    """
+    errors = {str(name): float(value) for name, value in self.subjects["rmse_mmhg"].items()}
+    return extras.load("cap_jax.report.figures").errors_of_subjects(errors)
 
   def _repr_html_(self) -> str:
     rows = ((name, f"{mean:.2f}", f"{sd:.2f}") for name, mean, sd in self.summary.itertuples())

@@ -3,7 +3,7 @@
 import io
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -48,6 +48,9 @@ STYLE["text.parse_math"] = False  # a name may contain two $
 
 
 _SOFTWARE = "cap_jax"  # names the origin of a PNG in its text
+
+
+_NAMED = 3  # subjects of the largest errors
 
 
 class NotebookFigure(Figure):
@@ -318,4 +321,30 @@ def of_parts(
     figure.legend(*lower.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     upper.set_title("whole record" + (", gaps shaded" if gaps else ""))
     lower.set_title("detail of eight seconds" if time_s[-1] - time_s[0] > 8 else "same record")
+  return figure
+
+
+def errors_of_subjects(rmse_mmhg: Mapping[str, float]) -> Figure:
+  """Draws the error of each subject, the smallest first, with their mean and the names of the three largest.
+
+  Args:
+    rmse_mmhg: subject → root mean square error of the wave.
+
+  Returns:
+    The figure.
+  """
+  ordered = sorted(rmse_mmhg.items(), key=lambda one: one[1])
+  values = [value for _, value in ordered]
+  with matplotlib.rc_context(STYLE):
+    figure = Figure(figsize=(7, 3.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(range(1, len(values) + 1), values, "o", ms=4, color=COLOURS["fine_tuning"])
+    mean = float(np.mean(values))
+    axes.axhline(mean, color=COLOURS["peripheral"], lw=1, label=f"mean {mean:.2f} mmHg")
+    for number, (name, value) in list(enumerate(ordered, start=1))[-_NAMED:]:
+      axes.annotate(
+        name.replace("$", r"\$"), (number, value), xytext=(-4, 2), textcoords="offset points", ha="right", fontsize=7
+      )
+    axes.set(xlabel="subjects, by their error", ylabel="RMSE of the wave [mmHg]", ylim=(0, None))
+    axes.legend(loc="upper left")
   return figure
