@@ -16,9 +16,11 @@ therefore the same with every executor and on any number of cores, and tasks sid
 import concurrent.futures
 import contextlib
 import functools
+import importlib.metadata
 import multiprocessing
 import os
 import pathlib
+import platform
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +28,7 @@ from typing import Any, NamedTuple
 
 import tqdm
 
-from cap_jax import extras
+from cap_jax import __version__, extras
 from cap_jax.types import InputError
 
 KINDS = ("processes", "threads", "dask", "slurm")
@@ -237,9 +239,42 @@ def _dask(text: str, value: str) -> Iterator[Workers]:
     threads = sum(client.nthreads().values())
     if not threads:
       raise InputError(f"--executor={text}: the cluster has no workers; start some with `dask worker {value}`")
+    _check_versions(text, client)
     yield Workers(client.get_executor(pure=False), threads)
   finally:
     client.close()
+
+
+def versions() -> dict[str, str]:
+  """Returns the versions on which the digits of a result depend, of this process."""
+  packages = ("jax", "jaxlib", "numpy", "scipy", "flax", "optax")
+  return {
+    "Python": ".".join(platform.python_version_tuple()[:2]),
+    "cap_jax": __version__,
+    **{name: importlib.metadata.version(name) for name in packages},
+  }
+
+
+def _check_versions(text: str, client: Any) -> None:
+  """Checks that all workers have the versions of this process.
+
+  Raises:
+    InputError: one has another version, or lacks a package.
+  """
+  own = versions()
+  try:
+    of_workers = client.run(versions)
+  except ImportError as error:
+    raise InputError(
+      f"--executor={text}: a worker cannot import {error.name}; install this environment on its machine"
+    ) from error
+  for worker, others in of_workers.items():
+    for name, version in own.items():
+      if others.get(name) != version:
+        raise InputError(
+          f"--executor={text}: the worker {worker} has {name} {others.get(name)}, but this process {version}, so digits could differ; "
+          "install the same environment on its machine"
+        )
 
 
 @contextlib.contextmanager

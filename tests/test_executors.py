@@ -137,6 +137,17 @@ def test_no_scheduler_is_one_line(monkeypatch):
     pass
 
 
+def test_a_worker_with_another_version_is_refused(cluster, monkeypatch):
+  monkeypatch.setattr(executors, "__version__", "9.9")
+  with (
+    pytest.raises(
+      InputError, match=r"the worker tcp://\S+ has cap_jax .*, but this process 9\.9, .* the same environment"
+    ),
+    executors.opened(cluster.executor),
+  ):
+    pass
+
+
 def test_a_store_by_dask_has_the_same_bytes_though_a_worker_was_killed(cluster, tmp_path):
   """The worker that reads the fifth record for the first time is killed in the middle of its shard."""
   whole = preparation.prepare(
