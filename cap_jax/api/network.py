@@ -19,7 +19,7 @@ from cap_jax import export, extras, html_table
 from cap_jax.api import records
 from cap_jax.haemodynamics import indices
 from cap_jax.inference import pretrained, reconstruct, uncertainty
-from cap_jax.report.reconstruction import MOST_OOD, NOTE
+from cap_jax.report.reconstruction import NOTE
 from cap_jax.signals import beats
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError, Params, leaf_paths
@@ -69,7 +69,7 @@ class Reconstruction:
   def _repr_html_(self) -> str:
     """Returns what a notebook shows: warnings first, then the figure, where matplotlib is installed, and the means over the beats."""
     warnings = [
-      f"{100 * self.ood_fraction:.0f} % of the record is out of distribution" if self.ood_fraction > MOST_OOD else "",
+      f"{100 * self.ood_fraction:.0f} % of the record is out of distribution" if self.ood_fraction > 0 else "",
       self.unusual_hr, self.unknown_level,
     ]  # fmt: skip
     parts = [f"<p><strong>⚠ {html.escape(text)}</strong></p>" for text in warnings if text]
@@ -79,7 +79,8 @@ class Reconstruction:
       parts.append(f'<img alt="peripheral and aortic wave" src="data:image/png;base64,{picture}">')
     means = self.beats.drop(columns="time_s").mean().dropna()
     parts.append(html_table.of(("mean over beats", ""), ((name, f"{value:.1f}") for name, value in means.items())))
-    return "\n".join([*parts, f"<p>{html.escape(NOTE)}</p>"])
+    extent = f"{len(self.beats)} beats, {len(self.gaps)} gaps, {self.gaps['end_s'].sub(self.gaps['start_s']).sum():.1f} s long in all"
+    return "\n".join([*parts, f"<p>{html.escape(extent)}; {html.escape(NOTE)}</p>"])
 
   def _distribution(self) -> str:
     """Returns what share of the record is out of distribution, "" if none or unknown."""

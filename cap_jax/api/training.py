@@ -189,8 +189,11 @@ class Evaluation(NamedTuple):
     return extras.load("cap_jax.report.figures").errors_of_subjects(errors)
 
   def _repr_html_(self) -> str:
-    rows = ((name, f"{mean:.2f}", f"{sd:.2f}") for name, mean, sd in self.summary.itertuples())
-    return html_table.of((f"{len(self.subjects)} subjects", "mean", "SD"), rows)
+    rows = (
+      (name, f"{mean:.2f}", f"{sd:.2f}" if np.isfinite(sd) else "") for name, mean, sd in self.summary.itertuples()
+    )
+    count = len(self.subjects)
+    return html_table.of((f"{count} subject{'s' * (count != 1)}", "mean", "SD"), rows)
 
 
 def evaluate(net: Network, pairs: batches.Pairs) -> Evaluation:

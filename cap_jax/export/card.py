@@ -5,6 +5,7 @@ import os
 
 from cap_jax import __version__
 from cap_jax.data import recordings
+from cap_jax.inference import window_function
 from cap_jax.report.reconstruction import NOTE
 from cap_jax.train import checkpoint
 
@@ -36,6 +37,10 @@ def text(trained: checkpoint.Checkpoint) -> str:
     else f"{100 * intervals.level:g} %, calibrated on {intervals.subjects} {intervals.where}",
     "cap_jax": __version__,
   }
+  readings = ", ".join(f'"{name}": …' for name in trained.model.covariates)
+  readings = f", covariates={{{readings}}}" if readings else ""
+  exists = window_function.exists(trained)
+  without = "\n`manifest.json` says how to use the files without this package.\n" if exists else ""
   table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
   return f"""---
 license: apache-2.0
@@ -60,10 +65,9 @@ A network of cap_jax that predicts the pressure wave at the {trained.reference.r
 import cap_jax
 
 net = cap_jax.load("PATH OF THIS FOLDER")
-out = net.reconstruct(p_mmhg, fs_hz=125)
+out = net.reconstruct(wave, fs_hz=125{readings})
 ```
-
-`manifest.json` says how to use the files without this package.
+{without}
 
 ## Training
 

@@ -1,5 +1,6 @@
 """Says in JSON how to use the files of an exported network."""
 
+import dataclasses
 import json
 import math
 import os
@@ -12,16 +13,34 @@ from cap_jax.report.reconstruction import NOTE
 from cap_jax.train import checkpoint
 
 NAME = "manifest.json"
-_STEPS = (
-  "Resample the record to fs_hz. Cut it into windows of window_samples, one every hop_samples; leave out those with missing samples.",
-  "If there is an input log_power: compute it for each window, and pass its mean over all windows of the record with every window.",
-  "Compute aortic, sigma and ood of each window.",
-  "Blend overlapping windows: weigh sample j of a window by 1e-6 + sin²(π (j − margin_samples + ½)/(window_samples − 2 margin_samples)), and by "
-  "1e-6 within margin_samples of its ends; divide by the sum of the weights.",
-  "The prediction interval of the wave is aortic ± intervals.wave · sigma; that of the systolic pressure of a beat uses intervals.csbp and sigma at "
-  "its peak.",
-  "A window is out of distribution if ood is above intervals.ood_threshold: say so, large. The intervals are wide there.",
-)
+
+
+def _steps(trained: checkpoint.Checkpoint, functions: window_function.WindowFunction) -> list[str]:
+  """Returns how to reconstruct a record with the functions."""
+  kind = trained.calibration.kind
+  levels = {"sbp_dbp": "systolic and diastolic", "map_dbp": "mean and diastolic", "invasive": "mean and diastolic"}
+  scale = f"Scale the record first, so that its {levels.get(kind)} pressures are those of the reading (calibration.kind is {kind})."
+  steps = [
+    *([scale] if kind != "none" else []),
+    "Resample the record to fs_hz. Cut it into windows of window_samples, one every hop_samples; leave out those with missing samples.",
+  ]
+  if functions.log_power is not None:
+    steps.append(
+      "Compute log_power of each window, and pass its mean over all windows of the record with every window."
+    )
+  steps += [
+    f"Compute {', '.join(functions.outputs)} of each window.",
+    "Blend overlapping windows: weigh sample j of a window by 1e-6 + sin²(π (j − margin_samples + ½)/(window_samples − 2 margin_samples)), and "
+    "by 1e-6 within margin_samples of its ends; divide by the sum of the weights.",
+  ]
+  if "sigma" in functions.outputs:
+    steps.append(
+      "The prediction interval of the wave is aortic ± intervals.wave · sigma; that of the systolic pressure of a beat uses intervals.csbp and "
+      "sigma at its peak. A factor that is null stands for an infinite interval: too few subjects for the level."
+    )
+  if "ood" in functions.outputs:
+    steps.append("A window is out of distribution if ood is above intervals.ood_threshold: say so, large.")
+  return steps
 
 
 def write(folder: str, trained: checkpoint.Checkpoint) -> None:
@@ -31,8 +50,9 @@ def write(folder: str, trained: checkpoint.Checkpoint) -> None:
     folder: where.
     trained: the network.
   """
+  text = json.dumps(content(folder, trained), indent=1)  # of the files that are there before it
   with open(os.path.join(folder, NAME), "w", encoding="utf-8") as file:
-    json.dump(content(folder, trained), file, indent=1)
+    file.write(text)
 
 
 def content(folder: str, trained: checkpoint.Checkpoint) -> dict[str, Any]:
@@ -66,16 +86,16 @@ def content(folder: str, trained: checkpoint.Checkpoint) -> dict[str, Any]:
       for name, shape in functions.inputs.items()
     ],
     "outputs": [
-      {"name": "aortic", "shape": ["batch", spec.samples], "unit": "mmHg", "meaning": "aortic wave"},
-      {"name": "sigma", "shape": ["batch", spec.samples], "unit": "mmHg", "meaning": "scale of its error"},
-      {
-        "name": "ood",
-        "shape": ["batch"],
-        "unit": "1",
-        "meaning": "logit of the detector of windows out of distribution",
-      },
+      {"name": name, "shape": ["batch", *shape], "unit": unit, "meaning": what}
+      for name, shape, unit, what in (
+        ("aortic", (spec.samples,), "mmHg", "aortic wave"),
+        ("sigma", (spec.samples,), "mmHg", "scale of its error"),
+        ("ood", (), "1", "logit of the detector of windows out of distribution"),
+      )
+      if name in functions.outputs
     ],
-    "steps": list(_STEPS),
+    "steps": _steps(trained, functions),
+    "calibration": dataclasses.asdict(trained.calibration),
     "covariates": list(trained.model.covariates),
     "unknown_level": trained.unknown_level,
     "intervals": _intervals(trained),

@@ -15,7 +15,6 @@ from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 
 ANSWER, LOG_POWER = "answer.onnx", "log_power.onnx"
-OUTPUTS = ("aortic", "sigma", "ood")
 _ENVIRONMENT = (
   "python -m venv onnx && onnx/bin/pip install jax2onnx safetensors scipy absl-py ml-collections pandas matplotlib tqdm && "
   "onnx/bin/pip install --no-deps cap_jax"
@@ -44,7 +43,7 @@ def write(folder: str, trained: checkpoint.Checkpoint) -> None:
     ) from error
   inputs = [("batch", *shape) for shape in functions.inputs.values()]
   calls: dict[str, tuple[Callable[..., Any], list[tuple[object, ...]], list[str], list[str]]] = {
-    ANSWER: (functions.answer, inputs, list(functions.inputs), list(OUTPUTS))
+    ANSWER: (functions.answer, inputs, list(functions.inputs), list(functions.outputs))
   }
   if functions.log_power is not None:
     calls[LOG_POWER] = (functions.log_power, inputs[:1], ["peripheral"], ["log_power"])

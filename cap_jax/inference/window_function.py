@@ -32,14 +32,21 @@ class WindowFunction(NamedTuple):
   Attributes:
     inputs: name → shape of one row, of what `answer` takes in this order: "peripheral", and where the network reads them "log_power" and
       "covariates".
-    answer: these inputs → aortic wave and σ [mmHg], (window, time), and the detector's logit, (window,), NaN without one.
+    outputs: names of what `answer` returns: "aortic"; "sigma" of a calibrated network; "ood" of one with a detector.
+    answer: these inputs → aortic wave and σ [mmHg], (window, time), and the detector's logit, (window,).
     log_power: peripheral windows → what "log_power" is the mean of over a record, (window, band); None for a network that does
       not read the circumstances.
   """
 
   inputs: dict[str, tuple[int, ...]]
-  answer: Callable[..., tuple[jax.Array, jax.Array, jax.Array]]
+  outputs: tuple[str, ...]
+  answer: Callable[..., tuple[jax.Array, ...]]
   log_power: Callable[[jax.Array], jax.Array] | None
+
+
+def exists(trained: checkpoint.Checkpoint) -> bool:
+  """Returns whether a network has such functions."""
+  return trained.task == "waveform" and trained.blend is None
 
 
 def of(trained: checkpoint.Checkpoint) -> WindowFunction:
@@ -55,7 +62,7 @@ def of(trained: checkpoint.Checkpoint) -> WindowFunction:
     raise InputError(f"the network was trained for {trained.task}, not for a wave; transfer it first")
   if trained.blend is not None:
     raise InputError(
-      "the network is blended with a filter of its clinic, which has no such function; export another strategy's network"
+      "the network is blended with a filter of its clinic, which has no such function; export it as safetensors"
     )
   samples, model = trained.windows.samples, trained.model
   inputs: dict[str, tuple[int, ...]] = {"peripheral": (samples,)}
@@ -64,13 +71,20 @@ def of(trained: checkpoint.Checkpoint) -> WindowFunction:
   if model.covariates:
     inputs["covariates"] = (len(model.covariates),)
 
-  def answer(*parts: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    return _answer(trained, dict(zip(inputs, parts, strict=True)))
+  intervals = trained.uncertainty_calibration
+  outputs = (
+    "aortic",
+    *(() if intervals is None else ("sigma",)),
+    *(("ood",) if intervals and intervals.detector else ()),
+  )
+
+  def answer(*parts: jax.Array) -> tuple[jax.Array, ...]:
+    return _answer(trained, dict(zip(inputs, parts, strict=True)))[: len(outputs)]
 
   def log_power(x_bt: jax.Array) -> jax.Array:
     return _log_power(_scaled(trained.scaling, x_bt))
 
-  return WindowFunction(inputs, answer, log_power if model.reads_context else None)
+  return WindowFunction(inputs, outputs, answer, log_power if model.reads_context else None)
 
 
 def _scaled(scaling: scalings.Scaling, x_bt: jax.Array) -> jax.Array:

@@ -39,7 +39,8 @@ def fill(folder: str | os.PathLike[str], header: Mapping[str, Any], tree: Params
   """
   arrays = {name: np.ascontiguousarray(leaf) for name, leaf in leaf_paths(tree).items()}
   place = os.path.join(folder, ARRAYS)
-  extras.load("safetensors.numpy").save_file(arrays, place, metadata={"format": "np"})
+  with open(place, "wb") as file:
+    file.write(extras.load("safetensors.numpy").save(arrays, metadata={"format": "np"}))
   checksummed.write_header(folder, header, {ARRAYS: files.hash_file(place).hexdigest()})
 
 
@@ -57,16 +58,24 @@ def restore(path: str | os.PathLike[str], header: Mapping[str, Any], expected: P
     InputError: it has other arrays, the system refuses to read it, or the package safetensors is not installed.
   """
   place, shapes = os.path.join(os.path.abspath(path), ARRAYS), leaf_paths(expected)
-  size, most = os.stat(files.regular(place)).st_size, _SPARE + sum(4 * leaf.size for leaf in jax.tree.leaves(expected))
-  if size > most or header[checksummed.SUMS].get(ARRAYS) != files.hash_file(place).hexdigest():
-    raise checksummed.DamagedError(f"{place}: the file is damaged; copy the folder again, or {remedy}")
-  arrays = weight_files.read(place)
+  most = _SPARE + sum(4 * leaf.size for leaf in jax.tree.leaves(expected))
+  with checksummed.refusing(place):
+    size = os.stat(files.regular(place)).st_size
+    if size > most or header[checksummed.SUMS].get(ARRAYS) != files.hash_file(place).hexdigest():
+      raise checksummed.DamagedError(f"{place}: the file is damaged; copy the folder again, or {remedy}")
+    arrays = weight_files.read(place)
   problem = next((name for name in sorted(arrays.keys() ^ shapes.keys())), None) or next(
-    (name for name, leaf in shapes.items() if arrays[name].shape != leaf.shape), None
+    (name for name, leaf in shapes.items() if (arrays[name].shape, arrays[name].dtype) != (leaf.shape, leaf.dtype)),
+    None,
   )
   if problem is not None:
-    found, due = (getattr(parts.get(problem), "shape", None) for parts in (arrays, shapes))
+    found, due = (_kind(parts.get(problem)) for parts in (arrays, shapes))
     raise InputError(
-      f"{place}: parameter {problem} has shape {found}, but {checksummed.HEADER} implies {due}; copy the folder again"
+      f"{place}: parameter {problem} is {found}, but {checksummed.HEADER} implies {due}; copy the folder again"
     )
   return nest({name: jnp.asarray(array) for name, array in arrays.items()})
+
+
+def _kind(leaf: Any) -> str:
+  """Returns type and shape of an array for a message."""
+  return "missing" if leaf is None else f"{leaf.dtype} {tuple(leaf.shape)}"

@@ -182,16 +182,29 @@ def fill(folder: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
   archive.fill(folder, *_contents(folder, checkpoint))
 
 
+def check(name: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+  """Checks that a checkpoint could be written and read again.
+
+  Args:
+    name: of what is to be written, for messages.
+    checkpoint: the checkpoint.
+
+  Raises:
+    InputError: see `save`.
+  """
+  _contents(name, checkpoint)
+
+
 def _contents(path: str | os.PathLike[str], checkpoint: Checkpoint) -> tuple[dict[str, Any], Params]:
   """Returns the header and the arrays of a checkpoint, after checking them.
 
   Raises:
     InputError: see `save`.
   """
-  _check_finite(path, checkpoint.params, "lower the learning rate or check the data")
   stored = dict(checkpoint.params)
   if checkpoint.uncertainty_calibration is not None:
     stored[_UNCERTAINTY] = checkpoint.uncertainty_calibration.arrays
+  _check_finite(path, stored, "lower the learning rate or check the data")
   content = header_of(checkpoint)
   _check_header(content, os.fspath(path), "change the setting or the data that it follows from")
   return content, stored

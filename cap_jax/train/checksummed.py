@@ -118,7 +118,7 @@ def read_header(path: str | os.PathLike[str], formats: Sequence[int], remedy: st
   """
   path = os.path.abspath(path)
   header = os.path.join(path, HEADER)
-  with _refusing(header):
+  with refusing(header):
     if not os.path.isdir(path) or HEADER not in os.listdir(path):
       raise DamagedError(f"{path}: no checkpoint found; {remedy}")
     found = folder_contents.listed(path)
@@ -143,7 +143,7 @@ def read_header(path: str | os.PathLike[str], formats: Sequence[int], remedy: st
 
 
 @contextlib.contextmanager
-def _refusing(place: str) -> Iterator[None]:
+def refusing(place: str) -> Iterator[None]:
   """Translates the errors of a block that reads a folder.
 
   Raises:
@@ -178,7 +178,7 @@ def check_files(
   """
   place = os.path.join(os.path.abspath(path), ARRAYS)
   expected = {name: digest for name, digest in content[SUMS].items() if name != HEADER}
-  with _refusing(place):
+  with refusing(place):
     sizes = _sizes(place, expected) if os.path.lexists(place) else {}
     for name in sorted(expected.keys() ^ sizes.keys()):
       where = folder_contents.place(place, name)

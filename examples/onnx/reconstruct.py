@@ -17,6 +17,8 @@ folder = pathlib.Path(sys.argv[1])
 about = json.loads((folder / "manifest.json").read_text())
 size, hop, margin = (about[f"{name}_samples"] for name in ("window", "hop", "margin"))
 time_s, p_mmhg = np.loadtxt(sys.argv[2], delimiter=",", skiprows=1, usecols=(0, 1)).T
+if p_mmhg.size < size or not np.isfinite(p_mmhg).all() or abs(np.diff(time_s).mean() * about["fs_hz"] - 1) > 0.01:
+  sys.exit(f"{sys.argv[2]}: must have {size} samples or more at {about['fs_hz']:g} Hz, without gaps")
 starts = np.unique(np.append(np.arange(0, p_mmhg.size - size, hop), p_mmhg.size - size))
 x = np.stack([p_mmhg[start : start + size] for start in starts]).astype(np.float32)
 
@@ -33,7 +35,7 @@ for start, y, s in zip(starts, aortic, sigma, strict=True):
 wave, half = sums[0] / sums[2], about["intervals"]["wave"] * sums[1] / sums[2]
 
 outside = (ood > about["intervals"]["ood_threshold"]).mean()
-if outside > 0.5:
+if outside:
   print(f"WARNING: {100 * outside:.0f} % of the record is out of distribution", file=sys.stderr)
 print("time_s,aortic_root_pressure_mmhg,low_mmhg,high_mmhg")
 for row in zip(time_s, wave, wave - half, wave + half, strict=True):

@@ -1,5 +1,7 @@
 """Exported networks: files that are read back bit for bit, functions that give the answers of the package."""
 
+import dataclasses
+import hashlib
 import json
 import pathlib
 import subprocess
@@ -11,7 +13,7 @@ import pytest
 from jax import export as jax_export
 
 import cap_jax
-from cap_jax import export
+from cap_jax import config, export
 from cap_jax.inference import pretrained, window_function
 from cap_jax.signals import windows
 from cap_jax.train import archive, checkpoint, checksummed
@@ -54,7 +56,9 @@ def test_weights_are_read_back_bit_for_bit(name, tmp_path):
 def test_the_manifest_names_all_files_and_what_makes_an_interval(exported):
   folder, names = exported
   manifest = json.loads((folder / "manifest.json").read_text())
-  assert set(names) == {*manifest["sha256"], "manifest.json", "README.md"}
+  assert set(names) == {*manifest["sha256"], "manifest.json"}
+  for name, sum_of in manifest["sha256"].items():
+    assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == sum_of
   intervals = pretrained.load("radial").uncertainty_calibration
   assert manifest["intervals"]["wave"] == intervals.wave
   assert manifest["intervals"]["ood_threshold"] == intervals.ood_threshold
@@ -108,7 +112,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
   sums = json.loads((tmp_path / "finger_ppg" / "config.json").read_text())["sha256"]
   header["sha256"][archive.ARRAYS] = sums[archive.ARRAYS]
   (tmp_path / "radial" / "config.json").write_text(json.dumps(header))
-  with pytest.raises(InputError, match=r"has shape .*, but config.json implies"):
+  with pytest.raises(InputError, match=r"is missing, but config.json implies|, but config.json implies float32"):
     checkpoint.load(tmp_path / "radial")
 
 
@@ -135,6 +139,49 @@ def test_nothing_is_written_where_something_is_or_a_converter_is_missing(tmp_pat
   with pytest.raises(InputError, match=r"jax2onnx is not installed; .* an environment of its own: python -m venv"):
     export.write(tmp_path / "new", trained, ("safetensors", "onnx"))
   assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path):
+  trained = pretrained.load("radial")
+  params = jax.tree.map(np.array, trained.params)
+  params["f"]["embed"]["matrix"]["bias"][0] = np.nan
+  with pytest.raises(InputError, match=f"{tmp_path}/new: parameter f/embed/matrix/bias contains NaN"):
+    export.write(tmp_path / "new", dataclasses.replace(trained, params=params), ("stablehlo",))
+  checkpoint.save(tmp_path / "own", trained)
+  with pytest.raises(InputError, match=r"own/new: would lie in the checkpoint \S+own; choose another folder"):
+    export.write(tmp_path / "own" / "new", trained, ("safetensors",))
+  (tmp_path / "file").write_text("mine")
+  with pytest.raises(InputError, match=r"file: is not a folder; choose another output than"):
+    export.write(tmp_path / "file" / "new", trained, ("safetensors",))
+  assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "own"]
+
+
+def test_a_full_disk_is_told_and_nothing_is_left(tmp_path):
+  code = (
+    "import resource, cap_jax\n"
+    "net = cap_jax.load('radial')\n"
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))\n"
+    f"net.save_pretrained('{tmp_path}/new')"
+  )
+  done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+  assert "InputError" in done.stderr.splitlines()[-1]
+  assert "choose another folder" in done.stderr.splitlines()[-1]
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_network_of_another_task_or_without_intervals_can_be_shared_too(tmp_path):
+  trained = dataclasses.replace(pretrained.load("radial"), uncertainty_calibration=None)
+  export.write(tmp_path / "bare", trained, ("safetensors",))
+  manifest = json.loads((tmp_path / "bare" / "manifest.json").read_text())
+  assert [one["name"] for one in manifest["outputs"]] == ["aortic"]
+  assert not any("interval" in step for step in manifest["steps"])
+  export.write(tmp_path / "masked", dataclasses.replace(trained, task="masked"), ("safetensors",))
+  assert not (tmp_path / "masked" / "manifest.json").exists()
+  assert checkpoint.load(tmp_path / "masked").task == "masked"
+  calibrated = dataclasses.replace(trained.signals, calibration=config.Calibration(kind="sbp_dbp"))
+  export.write(tmp_path / "scaled", dataclasses.replace(trained, signals=calibrated), ("safetensors",))
+  manifest = json.loads((tmp_path / "scaled" / "manifest.json").read_text())
+  assert manifest["steps"][0].startswith("Scale the record first, so that its systolic and diastolic pressures")
 
 
 _PARITY = """
@@ -185,7 +232,7 @@ def test_onnx_gives_the_answers_of_the_network(name, onnx_python, tmp_path):
   )
   found = np.load(tmp_path / "onnx" / "outputs.npz")
   np.testing.assert_allclose(found["log_power"], parts["log_power"], atol=1e-3)
-  expected = dict(zip(("aortic", "sigma", "ood"), jax.jit(functions.answer)(*parts.values()), strict=True))
+  expected = dict(zip(functions.outputs, jax.jit(functions.answer)(*parts.values()), strict=True))
   apart = {output: float(np.abs(found[output] - value).max()) for output, value in expected.items()}
   print(f"{name}: {apart}")
   assert max(apart.values()) < 1e-3

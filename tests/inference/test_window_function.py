@@ -46,6 +46,15 @@ def test_its_answers_are_those_of_the_package(name):
     assert (ood_b <= trained.uncertainty_calibration.ood_threshold).any()
 
 
+def test_a_network_returns_only_what_it_knows():
+  trained = pretrained.load("radial")
+  assert window_function.of(trained).outputs == ("aortic", "sigma", "ood")
+  bare = window_function.of(dataclasses.replace(trained, uncertainty_calibration=None))
+  assert bare.outputs == ("aortic",)
+  (y_bt,) = bare.answer(np.full((2, 500), 90.0, np.float32), np.zeros((2, 60), np.float32))
+  assert y_bt.shape == (2, 500)
+
+
 def test_a_network_of_numbers_has_no_such_function():
   trained = dataclasses.replace(pretrained.load("radial"), task="cuff_pressure")
   with pytest.raises(InputError, match="trained for cuff_pressure, not for a wave; transfer it first"):

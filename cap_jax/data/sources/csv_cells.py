@@ -48,12 +48,12 @@ def read(
 
 
 def read_texts(path: pathlib.Path, names: Sequence[str], dialect: csv_table.Dialect) -> pandas.DataFrame:
-  """Reads all columns of a file as text, without empty rows.
+  """Reads all columns of a file that have names as text, without empty rows.
 
   Raises:
     DataError: a column occurs twice, there are no rows, or too many.
   """
-  places = csv_table.find_columns(path, names, list(dict.fromkeys(names)))
+  places = csv_table.find_columns(path, names, [name for name in dict.fromkeys(names) if name])
   with datasets.reading(str(path), csv_table.REMEDY):
     _check_cells(path, text_blocks.count(path, dialect.encoding), len(places))
     blocks = [read(block, names, places, dialect, texts=True) for block in csv_table.rows(path, names, dialect)]

@@ -26,6 +26,7 @@ _BINARY = {".dat": "pass the name of a WFDB record without .dat", ".mat": "read 
 _DELIMITERS = ",;\t"
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _COMMENT = ("#", "%")
+_BOM = "\ufeff"  # not only at the first byte, where tables were joined
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,11 +104,13 @@ def read_header(path: pathlib.Path, known: Collection[str]) -> tuple[list[str], 
     if header.count(dialect.delimiter.encode()) >= text_blocks.MOST_COLUMNS:
       problem = f"has more than {text_blocks.MOST_COLUMNS} columns"
       raise DataError(str(path), problem, "keep only the clock and the signals")
+    if header.count(b'"') % 2:
+      raise DataError(str(path), "the header has a quote that is not closed", "remove it, or close it")
     cells = next(csv.reader(io.StringIO(header.decode()), delimiter=dialect.delimiter, skipinitialspace=True), [])
   if not cells:
     raise DataError(str(path), "the file is empty", f"add a header such as {recordings.TIME},…")
   names = [name.strip() for name in cells]
-  return [names[0].lstrip("".join(_COMMENT)).strip(), *names[1:]], dialect
+  return [names[0].lstrip("".join([*_COMMENT, _BOM])).strip(), *names[1:]], dialect
 
 
 def find_column(path: pathlib.Path, names: Sequence[str], name: str) -> int:

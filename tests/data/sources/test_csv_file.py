@@ -338,3 +338,18 @@ def test_a_file_of_several_persons_is_refused(tmp_path, name):
     csv_file.load(path).entries[0].read()
   path.write_text(f"{name},time_s,radial_pressure_mmhg\n" + "".join(rows[:300]))
   assert csv_file.load(path).entries[0].read().time_s.size == 300
+
+
+def test_a_mark_of_the_byte_order_within_a_file_is_no_part_of_a_name(tmp_path):
+  (tmp_path / "a.csv").write_text("# exported\n\ufefftime_s,radial_pressure_mmhg\n" + rows_of(300), encoding="utf-8")
+  assert read(tmp_path / "a.csv").time_s.size == 300
+
+
+def test_a_quote_that_is_not_closed_is_named(tmp_path):
+  (tmp_path / "a.csv").write_text('time_s,"radial_pressure_mmhg\n' + rows_of(300))
+  with pytest.raises(DataError, match="the header has a quote that is not closed; remove it, or close it"):
+    read(tmp_path / "a.csv")
+
+
+def rows_of(count):
+  return "".join(f"{k / 100:.2f},{80 + 20 * np.sin(k / 16):.2f}\n" for k in range(count))
