@@ -37,6 +37,9 @@ _LARGEST = 1e4  # of a number in a header
 _LOW_PASS_HZ = 5.0  # of ℓ
 _LARGEST_LAG_S = 0.12  # of τ; all of G leads by less
 _LEAST_POWER = 1e-12  # of slopes [mmHg² per sample²]
+_LIKE = (
+  0.05  # least likeness of slopes, 1 − error, at which a lag counts in full: of a wave without a pulse, all are as good
+)
 _SCALE = 1.5  # s_1: hardly a clean window is beyond the threshold, those of the rig are 1 to 6 logits away
 _BLOCK = 64  # windows
 
@@ -234,7 +237,8 @@ def _lag(early_bt: jax.Array, late_bt: jax.Array, most: int, overhang: int) -> j
   before_b, at_b, after_b = jnp.take_along_axis(error_bk, around_b3, axis=1).T
   bend_b = before_b - 2 * at_b + after_b
   between_b = (least_b > 0) & (least_b < most) & (bend_b > 0)
-  return least_b + jnp.where(between_b, 0.5 * (before_b - after_b) / jnp.where(between_b, bend_b, 1.0), 0.0)
+  lag_b = least_b + jnp.where(between_b, 0.5 * (before_b - after_b) / jnp.where(between_b, bend_b, 1.0), 0.0)
+  return lag_b * jnp.clip((1 - at_b) / _LIKE, 0, 1)
 
 
 def _late(operators: Operators, wave_bt: jax.Array, samples_b: jax.Array, fs_hz: float) -> jax.Array:

@@ -46,6 +46,17 @@ def test_its_answers_are_those_of_the_package(name):
     assert (ood_b <= trained.uncertainty_calibration.ood_threshold).any()
 
 
+def test_a_wave_without_a_pulse_has_one_answer_too():
+  """All lags between network and filter are as good then."""
+  trained = pretrained.load("radial")
+  x_bt = np.full((3, 500), 90.0, np.float32)
+  expected = uncertainty.read(trained, batches.Waves(x_bt, np.full(3, "r")))
+  functions = window_function.of(trained)
+  log_power_bk = np.asarray(functions.log_power(x_bt))
+  y_bt, *_ = jax.jit(functions.answer)(x_bt, log_power_bk)
+  np.testing.assert_allclose(y_bt, expected.y_bt, atol=0.02)
+
+
 def test_a_network_returns_only_what_it_knows():
   trained = pretrained.load("radial")
   assert window_function.of(trained).outputs == ("aortic", "sigma", "ood")
