@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from cap_jax import files
 from cap_jax.export import card, manifest, onnx_files, stablehlo
 from cap_jax.inference import window_function
-from cap_jax.train import checkpoint
+from cap_jax.train import checkpoint, checksummed
 from cap_jax.types import InputError, suggest
 
 FORMATS: dict[str, Callable[[str, checkpoint.Checkpoint], None]] = {
@@ -63,6 +63,6 @@ def _check_free(path: str) -> None:
   while above != os.path.dirname(above):
     if os.path.lexists(above) and not os.path.isdir(above):
       raise InputError(f"{above}: is not a folder; choose another output than {path}")
-    if os.path.lexists(os.path.join(above, checkpoint.HEADER)):
+    if all(os.path.lexists(os.path.join(above, name)) for name in (checkpoint.HEADER, checksummed.ARRAYS)):
       raise InputError(f"{path}: would lie in the checkpoint {above}; choose another folder")
     above = os.path.dirname(above)

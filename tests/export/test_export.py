@@ -154,6 +154,8 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path):
   with pytest.raises(InputError, match=r"file: is not a folder; choose another output than"):
     export.write(tmp_path / "file" / "new", trained, ("safetensors",))
   assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "own"]
+  (tmp_path / "config.json").write_text("{}")  # of any project
+  assert "model.safetensors" in export.write(tmp_path / "new", trained, ("safetensors",))
 
 
 def test_a_full_disk_is_told_and_nothing_is_left(tmp_path):
