@@ -201,7 +201,8 @@ def report(study: study_config.Study, folder: str, rows: pandas.DataFrame, began
     data="; ".join(f"{name} {digest}" for name, digest in data.items()),
     seconds=f"{time.perf_counter() - began:.0f}",
   )
-  summary_line = "\n".join(headlines[1:]) + f"{setting} Source task: {study.task}, site: {study.site}. Errors in mmHg."
+  facts_line = f"{setting} Source task: {study.task}, site: {study.site}. Errors in mmHg."
+  summary_line = " ".join([*(f"{line}." for line in headlines[1:]), facts_line])
   page.write_figures_and_tables(folder, sections)
   path = os.path.join(folder, "report.html")
   page.write(path, headlines[0], summary_line, study_tables.EXPLAINED, sections, facts)
