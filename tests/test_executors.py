@@ -1,7 +1,6 @@
 """Where tasks run: the same results everywhere, lost workers replaced, nothing begun after an error."""
 
 import concurrent.futures
-import io
 import os
 import pathlib
 import subprocess
@@ -10,34 +9,13 @@ import threading
 
 import pytest
 import submitit
-import tqdm
 
 from cap_jax import executors
 from cap_jax.data import preparation
 from cap_jax.types import DataError, InputError
-from tests import clusters
+from tests import clusters, tasks
 from tests.data import test_store
 from tests.experiments.commands import ROOT
-
-
-def double(value):
-  return os.getpid(), 2 * value, os.environ.get("NPROC"), tqdm.tqdm(total=1, file=io.StringIO()).disable
-
-
-def refuse(value):
-  raise DataError("a file", f"is damaged {value}", "remove it")
-
-
-def die():
-  os.kill(os.getpid(), 9)
-
-
-def die_once(marker):
-  """Kills its process, unless it did before."""
-  if not os.path.exists(marker):
-    pathlib.Path(marker).touch()
-    die()
-  return "done"
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +54,13 @@ def test_workers_on_other_machines_need_absolute_paths():
 @pytest.mark.parametrize("text", ["processes:1", "threads:2", "processes:2"])
 def test_results_come_with_their_numbers(text):
   with executors.opened(text) as workers:
-    result = dict(executors.completed(workers.executor, double, [(k,) for k in range(5)]))
+    result = dict(executors.completed(workers.executor, tasks.double, [(k,) for k in range(5)]))
     assert [result[k][1] for k in range(5)] == [0, 2, 4, 6, 8]
     assert {one[2] for one in result.values()} == {"1"}
     assert workers.tasks == int(text[-1])
     assert list(executors.in_order(workers.executor, pow, [(2, k) for k in range(9)])) == [2**k for k in range(9)]
     with pytest.raises(DataError, match="a file: is damaged 7; remove it") as caught:
-      list(executors.completed(workers.executor, refuse, [(7,)]))
+      list(executors.completed(workers.executor, tasks.refuse, [(7,)]))
   assert caught.value.remedy == "remove it"
   if text == "processes:2":
     assert os.getpid() not in {one[0] for one in result.values()}
@@ -110,7 +88,7 @@ def test_a_process_that_dies_is_an_error_with_a_remedy():
     pytest.raises(InputError, match=r"a worker process died.*--executor=processes:1 to see where"),
     executors.opened("processes:2") as workers,
   ):
-    list(executors.completed(workers.executor, die, [()]))
+    list(executors.completed(workers.executor, tasks.die, [()]))
 
 
 def test_processes_end_with_their_parent(tmp_path):
@@ -175,9 +153,9 @@ def files_of(folder):
 def test_jobs_of_submitit_are_sent_again_when_they_are_lost(tmp_path, monkeypatch):
   monkeypatch.setattr(submitit.Job, "_results_timeout_s", 1)  # for the result of a lost job
   with executors.opened(f"slurm:none,cluster=local,folder={tmp_path / 'jobs'}") as workers:
-    tasks = [(str(tmp_path / "marker"),), (str(tmp_path / "other"),)]
+    markers = [(str(tmp_path / "marker"),), (str(tmp_path / "other"),)]
     (tmp_path / "other").touch()
-    assert list(executors.in_order(workers.executor, die_once, tasks)) == ["done", "done"]
+    assert list(executors.in_order(workers.executor, tasks.die_once, markers)) == ["done", "done"]
   assert (tmp_path / "marker").exists()
 
 
@@ -185,7 +163,7 @@ def test_jobs_of_submitit_are_sent_again_when_they_are_lost(tmp_path, monkeypatc
 def test_errors_of_users_come_back_from_jobs(tmp_path):
   name = f"slurm:none,cluster=local,folder={tmp_path / 'jobs'}"
   with executors.opened(name) as workers, pytest.raises(DataError, match="is damaged 3"):
-    list(executors.completed(workers.executor, refuse, [(3,)]))
+    list(executors.completed(workers.executor, tasks.refuse, [(3,)]))
 
 
 @pytest.mark.parametrize("options", ["cluster=mars", "cpus=much"])

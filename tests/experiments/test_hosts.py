@@ -226,8 +226,12 @@ def test_a_slow_host_is_waited_for(tmp_path, single, trouble):
 
 def trained_by(tmp_path, work, count, troubles=()):
   """The parameters that hosts train together, and what the first says on standard error."""
-  started = Hosts(tmp_path, work, count, troubles)
-  assert started.end() == [0] * count, [started.said("err", number) for number in range(count)]
+  return trained_by_all(Hosts(tmp_path, work, count, troubles), work)
+
+
+def trained_by_all(started, work):
+  statuses = started.end()
+  assert statuses == [0] * len(statuses), [started.said("err", number) for number in range(len(statuses))]
   output = checkpoint.load(work / "checkpoint")
   assert output.about["steps"] == 100
   return jax.tree.leaves(output.params), started.said("err", 0)
@@ -241,10 +245,12 @@ def killed_later(tmp_path, work, count, killed):
 
 
 def test_two_hosts_of_which_one_was_lost_resume_to_the_same_bits(tmp_path):
-  """Two hosts in one go, of which one comes late; and two that lose one half-way, and go on."""
-  whole, _ = trained_by(tmp_path, tmp_path / "whole", 2, {1: "sleep:3"})
+  """Two hosts in one go, of which one comes late; beside them two that lose one half-way, and go on."""
+  (tmp_path / "never_stopped").mkdir()
+  never_stopped = Hosts(tmp_path / "never_stopped", tmp_path / "whole", 2, {1: "sleep:1"})
   killed_later(tmp_path, tmp_path / "work", 2, killed=0)
   resumed, said = trained_by(tmp_path, tmp_path / "work", 2)
+  whole, _ = trained_by_all(never_stopped, tmp_path / "whole")
   assert "resuming the stopped run" in said
   jax.tree.map(np.testing.assert_array_equal, resumed, whole)
   assert not (tmp_path / "work" / "training_states").exists()
