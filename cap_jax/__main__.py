@@ -18,6 +18,7 @@ COMMANDS = {
   "compare": "compare all strategies in one target clinic, with a report",
   "study": "run a study over methods, clinics, numbers of labels and seeds, with a report",
   "export": "export a network for use without this package: safetensors, ONNX, StableHLO",
+  "web": "write a page that reconstructs records in a browser, offline",
   "severity": "measure how artefacts of increasing severity affect a reconstruction",
   "cohort": "generate a virtual cohort",
   "physiology": "compare the virtual cohort with published values by decade",

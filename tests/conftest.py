@@ -127,3 +127,38 @@ def done_study(small_study, tmp_path_factory, request) -> pathlib.Path:
     for _ in run_study.run(small_study, str(folder / "work")):
       pass
   return folder / "work"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+  """A headless browser; where CAP_JAX_CHROMIUM is "required" its absence is a failure, else a skip."""
+  playwright = pytest.importorskip(
+    "playwright.sync_api", reason="needs playwright: pip install -r requirements-dev.txt"
+  )
+  path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+  if path is None:
+    absent = pytest.fail if os.environ.get("CAP_JAX_CHROMIUM") == "required" else pytest.skip
+    absent("no Chromium is installed")
+  with playwright.sync_playwright() as started:
+    browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def opened(chromium, request):
+  """A page on a screen of 1200 points, and what went wrong in it."""
+  context = chromium.new_context(viewport={"width": 1200, "height": 900}, color_scheme="light", offline=True)
+  tab, wrong = context.new_page(), []
+  tab.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
+  tab.on("pageerror", lambda error: wrong.append(str(error)))
+  tab.on(
+    "request",
+    lambda requested: (
+      wrong.append(requested.url) if not requested.url.startswith(("file:", "data:", "blob:")) else None
+    ),
+  )
+  tab.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
+  yield tab, wrong
+  context.close()
+  assert wrong == []

@@ -448,6 +448,8 @@ def test_an_evaluation_shows_its_means_and_draws_its_subjects():
   subjects = pandas.DataFrame({"rmse_mmhg": [1.0, 3.0, 2.0]}, index=["a", "$b$", "c"])
   table = Evaluation(subjects, subjects.agg(["mean", "std"]).T)
   assert "<td>rmse_mmhg</td><td>2.00</td><td>1.00</td>" in table._repr_html_()
-  (axes,) = table.plot().axes
+  drawn = table.plot()
+  assert drawn._repr_html_().startswith('<iframe title="RMSE of the wave [mmHg]"')
+  (axes,) = drawn.axes
   assert list(axes.lines[0].get_ydata()) == [1.0, 2.0, 3.0]
   assert [text.get_text() for text in axes.texts] == ["a", "c", r"\$b\$"]

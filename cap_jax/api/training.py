@@ -183,10 +183,14 @@ class Evaluation(NamedTuple):
     """Draws the error of each subject.
 
     Returns:
-      A `matplotlib.figure.Figure`; needs the extra `report`.
+      A `matplotlib.figure.Figure`, which a notebook shows as a plot that names the subject under the pointer; needs the extra
+      `report`.
     """
-    errors = {str(name): float(value) for name, value in self.subjects["rmse_mmhg"].items()}
-    return extras.load("cap_jax.report.figures").errors_of_subjects(errors)
+    errors = {str(name): float(value) for name, value in self.subjects["rmse_mmhg"].dropna().sort_values().items()}
+    figure = extras.load("cap_jax.report.figures").errors_of_subjects(errors)
+    labels = (axis.get_text() for axis in (figure.axes[0].xaxis.label, figure.axes[0].yaxis.label))
+    figure.page = extras.load("cap_jax.report.page").frame_of_points(errors, *labels)
+    return figure
 
   def _repr_html_(self) -> str:
     rows = (

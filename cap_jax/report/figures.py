@@ -342,7 +342,7 @@ def of_parts(
   return figure
 
 
-def errors_of_subjects(rmse_mmhg: Mapping[str, float]) -> Figure:
+def errors_of_subjects(rmse_mmhg: Mapping[str, float]) -> NotebookFigure:
   """Draws the error of each subject, the smallest first, with their mean and the names of the three largest.
 
   Args:
@@ -354,7 +354,7 @@ def errors_of_subjects(rmse_mmhg: Mapping[str, float]) -> Figure:
   ordered = sorted(rmse_mmhg.items(), key=lambda one: one[1])
   values = [value for _, value in ordered]
   with matplotlib.rc_context(STYLE):
-    figure = Figure(figsize=(7, 3.5), layout="constrained")
+    figure = NotebookFigure(figsize=(7, 3.5), layout="constrained")
     axes = figure.subplots()
     axes.plot(range(1, len(values) + 1), values, "o", ms=4, color=COLOURS["fine_tuning"])
     mean = float(np.mean(values))

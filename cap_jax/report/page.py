@@ -171,10 +171,32 @@ def _library() -> str:
 
 def frame(browser: Browser) -> str:
   """Returns a browser of beats as an element for a notebook: a page of its own, which cannot reach the one around it."""
+  return _framed(_browser(browser), browser.caption)
+
+
+def frame_of_points(values: Mapping[str, float], x_label: str, y_label: str) -> str:
+  """Returns one point a subject as an element for a notebook, which names the one under the pointer.
+
+  Args:
+    values: subject → value, in the order of the points.
+    x_label, y_label: of the axes.
+  """
+  data = {"names": list(values), "values": list(values.values()), "x_label": x_label, "y_label": y_label}
+  text, name = json.dumps(data).replace("<", "\\u003c"), html.escape(f"{y_label} of {x_label}", quote=True)
+  return _framed(
+    f"""<figure class="scatter"><div class="plot" tabindex="0" role="group" aria-label="{name}; arrow keys go from subject to subject"></div>
+<output aria-live="polite"></output><script type="application/json">{text}</script></figure>""",
+    y_label,
+  )
+
+
+def _framed(content: str, title: str) -> str:
   page = f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><style>{_asset("page.css")}</style></head><body>
-{_browser(browser)}{_library()}<script>{_asset("page.js")}</script></body></html>"""
-  name, content = html.escape(browser.caption, quote=True), html.escape(page, quote=True)
-  return f'<iframe title="{name}" sandbox="allow-scripts" style="width:100%;height:40rem;border:0" srcdoc="{content}"></iframe>'
+{content}{_library()}<script>{_asset("page.js")}</script></body></html>"""
+  name, text = html.escape(title, quote=True), html.escape(page, quote=True)
+  return (
+    f'<iframe title="{name}" sandbox="allow-scripts" style="width:100%;height:40rem;border:0" srcdoc="{text}"></iframe>'
+  )
 
 
 def write(

@@ -2,9 +2,7 @@
 
 import html.parser
 import json
-import os
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -135,41 +133,6 @@ def test_a_record_of_beats(small_study):
   assert all(a["end_s"] > a["start_s"] for a in output["beats"])
 
 
-@pytest.fixture(scope="module")
-def chromium():
-  """A headless browser; where CAP_JAX_CHROMIUM is "required" its absence is a failure, else a skip."""
-  playwright = pytest.importorskip(
-    "playwright.sync_api", reason="needs playwright: pip install -r requirements-dev.txt"
-  )
-  path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-  if path is None:
-    absent = pytest.fail if os.environ.get("CAP_JAX_CHROMIUM") == "required" else pytest.skip
-    absent("no Chromium is installed")
-  with playwright.sync_playwright() as started:
-    browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
-    yield browser
-    browser.close()
-
-
-@pytest.fixture
-def opened(chromium, request):
-  """A page on a screen of 1200 points, and what went wrong in it."""
-  context = chromium.new_context(viewport={"width": 1200, "height": 900}, color_scheme="light", offline=True)
-  tab, wrong = context.new_page(), []
-  tab.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
-  tab.on("pageerror", lambda error: wrong.append(str(error)))
-  tab.on(
-    "request",
-    lambda requested: (
-      wrong.append(requested.url) if not requested.url.startswith(("file:", "data:", "blob:")) else None
-    ),
-  )
-  tab.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
-  yield tab, wrong
-  context.close()
-  assert wrong == []
-
-
 def background(tab):
   return tab.evaluate("getComputedStyle(document.body).backgroundColor")
 
@@ -294,3 +257,19 @@ def test_packed_waves_are_those_of_the_record(opened, tmp_path, largest):
   np.testing.assert_allclose(clock, t, rtol=0, atol=1e-9)
   shown = np.array([np.nan if value is None else value for value in shown])
   np.testing.assert_allclose(shown, wave, rtol=0, atol=0.0051 if largest < 300 else 0.015)
+
+
+def test_a_plot_in_a_notebook_names_the_subject_under_the_pointer(opened):
+  tab, _ = opened
+  tab.set_content(
+    page.frame_of_points({"</script>P01": 1.0, "P02": 2.5, "P03": 4.0}, "subjects, by their error", "RMSE [mmHg]")
+  )
+  inside = tab.frame_locator("iframe")
+  said = inside.locator("output")
+  assert said.inner_text() == "3 subjects, mean 2.50"
+  plot = inside.locator(".u-over").bounding_box()
+  tab.mouse.move(plot["x"] + plot["width"] / 2, plot["y"] + plot["height"] / 2)
+  assert said.inner_text() == "P02: 2.50"
+  inside.locator(".plot").focus()
+  tab.keyboard.press("ArrowLeft")
+  assert said.inner_text() == "</script>P01: 1.00"

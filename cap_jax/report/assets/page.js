@@ -74,3 +74,46 @@ function browse(box) {
   draw();
 }
 document.querySelectorAll(".browser").forEach(browse);
+
+// one point a subject; the text below names the one under the pointer, or the one that the arrow keys reach
+function scatter(box) {
+  const { names, values, x_label, y_label } = JSON.parse(box.querySelector("script").textContent);
+  const [plot, said] = [".plot", "output"].map((name) => box.querySelector(name));
+  const mean = values.reduce((a, b) => a + b, 0) / values.length;
+  const numbers = names.map((name, k) => k + 1);
+  const size = () => ({ width: plot.clientWidth, height: 400 });
+  let at = -1;
+
+  function tell(number) {
+    at = number;
+    said.textContent = names[at] === undefined ? `${names.length} subjects, mean ${mean.toFixed(2)}` : `${names[at]}: ${values[at].toFixed(2)}`;
+  }
+
+  function draw() {
+    plot.chart?.destroy();
+    const ink = colour("--ink");
+    const axis = { stroke: ink, grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
+    const text = (chart, value) => (value === null ? "" : value.toFixed(2));
+    plot.chart = new uPlot({
+      ...size(), scales: { x: { time: false, range: (chart, low, high) => [low - 0.5, high + 0.5] } },
+      axes: [{ ...axis, label: x_label }, { ...axis, label: y_label, size: 60 }],
+      series: [
+        { label: x_label, value: (chart, value) => (value === null ? "" : String(value)) },
+        { label: y_label, stroke: colour("--mark"), fill: colour("--mark"), paths: () => null, points: { show: true, size: 7 }, value: text },
+        { label: "mean", stroke: ink, width: 1, dash: [6, 4], points: { show: false }, value: text },
+      ],
+      hooks: { setCursor: [(chart) => tell(chart.cursor.idx ?? -1)] },
+    }, [numbers, values, values.map(() => mean)], plot);
+    tell(-1);
+  }
+
+  plot.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (step) tell(Math.max(0, Math.min(at + step, names.length - 1)));
+  });
+  document.addEventListener("theme", draw);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  new ResizeObserver(() => plot.chart.setSize(size())).observe(plot);
+  draw();
+}
+document.querySelectorAll(".scatter").forEach(scatter);
