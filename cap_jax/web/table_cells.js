@@ -147,7 +147,8 @@ const numberOfText = (text, column, row, decimal) => {
     if (decimal === "," && text.includes(",")) column.comma ??= { row, text };
     return value;
   }
-  column.isText = true; // for pandas: then decimal points count, decimal commas do not
+  // beside decimal commas a point may part thousands; without them it is a decimal point
+  if (text.includes(".")) column.other ??= { row, text };
   value = floatOf(text);
   if (!Number.isNaN(value)) return value;
   column.odd ??= { row, text };
@@ -156,22 +157,24 @@ const numberOfText = (text, column, row, decimal) => {
 
 /** Refuses a column in which a cell is not a number. Words such as "true" are numbers where all cells are. */
 const checkColumn = (column, count) => {
-  const { name, values, truth, truths, isText, comma } = column;
+  const { name, values, truth, truths, other, comma } = column;
   let odd = column.odd;
   if (truth && truths < values.subarray(0, count).reduce((filled, value) => filled + (value === value), 0)) {
     odd = odd && odd.row < truth.row ? odd : truth;
   }
-  if (isText) odd ??= comma;
-  if (odd) throw notNumber(name, odd.row, [...stripped(odd.text)].slice(0, SHOWN).join(""));
+  if (comma && other && !(odd && odd.row < other.row)) odd = other;
+  if (odd) throw notNumber(name, odd.row, [...stripped(odd.text)].slice(0, SHOWN).join(""), comma);
 };
 
-const notNumber = (name, row, cell) => {
+const notNumber = (name, row, cell, comma) => {
   let remedy = "leave missing values empty";
   if (!row && UNIT_WORDS.has(cell.replace(/^[[\]()]+|[[\]()]+$/g, "").toLowerCase())) {
     remedy = "it is a unit: remove the row of units, and choose the unit";
   } else if (cell === name) {
     remedy = "it is a second header: remove the row";
-  } else if (COMMA_IN_NUMBER.test(cell)) {
+  } else if (comma && !Number.isNaN(floatOf(cell))) {
+    remedy = "it has a decimal point, and other cells have decimal commas: write all alike";
+  } else if (!comma && COMMA_IN_NUMBER.test(cell)) {
     remedy = "it has a decimal comma: save the table with semicolons between the columns, or with decimal points";
   } else if (TIME_OF_DAY.test(cell)) {
     remedy = "it is a time of day or a date: convert the column to seconds";
@@ -199,7 +202,7 @@ export const quoted = (text) => {
 export const readNumbers = (rows, size, columns, delimiter, decimal) => {
   const mark = decimal.charCodeAt(0);
   const found = columns.map(({ name }) => ({
-    name, values: new Float64Array(size), truth: null, truths: 0, isText: false, odd: null, comma: null,
+    name, values: new Float64Array(size), truth: null, truths: 0, other: null, odd: null, comma: null,
   }));
   let [count, filled] = [0, false];
   const visit = (k, cell) => {

@@ -80,6 +80,9 @@ def refusals():
   rows, comma = [f"{t},{p}" for t, p in ROWS], [f"{t};{p}".replace(".", ",") for t, p in ROWS]
   return {
     "empty": b"",
+    "a word among decimal commas": "\n".join(
+      [HEADER.strip().replace(",", ";"), *comma[:5], "0,05;high", *comma[6:]]
+    ).encode(),
     "one line end": b"\n",
     "header only": HEADER.encode(),
     "header without end": HEADER.strip().encode(),

@@ -18,6 +18,7 @@ from cap_jax.types import DataError
 # that a row of a table of texts counts for, and each of its cells; seconds of work
 _ROW_BYTES, _CELL_BYTES = 10_000, 100
 _CLOCK_TIME = re.compile(r"\d:\d\d|\d[./-]\d{1,2}[./-]\d|\d\s*[AP]M$", re.IGNORECASE)  # a time of day or a date
+_EXCHANGED = str.maketrans(",.", ".,")
 _COMMA_NUMBER = re.compile(r"[+-]?\d[\d.]*,\d+")
 _UNITS = {"s", "sec", "ms", "min", "mmhg", "kpa", "torr", "v", "mv", "au", "a.u.", "hz", "ml/s", "m/s", "1", "-"}
 
@@ -74,35 +75,40 @@ def _check_cells(path: pathlib.Path, rows: int, columns: int) -> None:
     raise DataError(str(path), f"has {rows} rows of {columns} columns, above the limit of {most / 1e9:g} GB", remedy)
 
 
-def parse(path: pathlib.Path, cells: pandas.DataFrame, before: int) -> dict[str, np.ndarray]:
+def parse(path: pathlib.Path, cells: pandas.DataFrame, before: int, decimal: str) -> dict[str, np.ndarray]:
   """Returns columns of a block as numbers, name → (row,), without empty rows.
 
   Args:
     path: the file, for messages.
     cells: the block.
     before: number of the rows before it.
+    decimal: decimal mark.
 
   Raises:
     DataError: a cell is not a number.
   """
   cells = cells.dropna(how="all")
-  return {str(name): _parse_column(path, cells[name], before) for name in cells}
+  return {str(name): _parse_column(path, cells[name], before, decimal) for name in cells}
 
 
-def _parse_column(path: pathlib.Path, column: pandas.Series, before: int) -> np.ndarray:
+def _parse_column(path: pathlib.Path, column: pandas.Series, before: int, decimal: str) -> np.ndarray:
   """Returns a column of a block as numbers.
 
   Args:
     path: the file, for messages.
     column: its cells.
     before: number of the rows before the block.
+    decimal: decimal mark.
 
   Raises:
     DataError: a cell is not a number.
   """
   if column.dtype.kind in "fiub":
     return column.to_numpy(dtype=float)
-  numbers = number_parsing.parse_cells(column)
+  commas = decimal == "," and any(isinstance(cell, str) and "," in cell for cell in column)
+  # beside decimal commas, a point may part thousands
+  texts = column.map(lambda cell: cell.translate(_EXCHANGED) if isinstance(cell, str) else cell) if commas else column
+  numbers = number_parsing.parse_cells(texts)
   lost = column.notna().to_numpy() & np.isnan(numbers)
   if lost.any():
     row = int(np.flatnonzero(lost)[0])
@@ -115,7 +121,9 @@ def _parse_column(path: pathlib.Path, column: pandas.Series, before: int) -> np.
       remedy = "it is a unit: remove the row of units, and name the unit in --channels or in the column"
     elif cell == column.name:
       remedy = "it is a second header: remove the row"
-    elif _COMMA_NUMBER.fullmatch(cell):
+    elif commas and number_parsing.number(cell) == number_parsing.number(cell):
+      remedy = "it has a decimal point, and other cells have decimal commas: write all alike"
+    elif not commas and _COMMA_NUMBER.fullmatch(cell):
       remedy = "it has a decimal comma: save the table with semicolons between the columns, or with decimal points"
     elif _CLOCK_TIME.search(cell):
       remedy = "it is a time of day or a date: convert the column to seconds"

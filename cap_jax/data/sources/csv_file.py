@@ -87,7 +87,7 @@ def _parse(
   if columns is None:
     from cap_jax.data.sources import csv_cells  # imports pandas
 
-    return csv_cells.parse(path, csv_cells.read(block, names, places, dialect, texts=False), before)
+    return csv_cells.parse(path, csv_cells.read(block, names, places, dialect, texts=False), before, dialect.decimal)
   empty = np.logical_and.reduce([np.isnan(column) for column in columns])
   if empty.any():
     columns = [column[~empty] for column in columns]

@@ -311,6 +311,13 @@ def test_subjects_with_decimal_commas_and_tables_that_are_not_named(tmp_path):
   )
 
 
+def test_a_word_among_decimal_commas_is_named(tmp_path):
+  lines = [row.replace(",", ";").replace(".", ",") for row in rows()]
+  lines[7] = "0,056;high"
+  with pytest.raises(DataError, match="data row 8: 'high' is not a number; leave missing values empty"):
+    read(write(tmp_path / "a.csv", lines, HEADER.replace(",", ";")))
+
+
 @pytest.mark.parametrize(
   ("cell", "remedy"),
   [
