@@ -104,7 +104,7 @@ def _upstrokes(smooth: _Smooth, size: int, fs_hz: float) -> _Upstrokes:
   for start, stop in blocks.cut(size, multiple=length):
     first = max(start - 2 * width - 2, 0)
     part = smooth.part(first, min(stop + width + 1, size))
-    slope_sum = np.convolve(np.maximum(np.diff(part, prepend=part[0]), 0), np.ones(width))[: part.size]
+    slope_sum = _sums_of_last(np.maximum(np.diff(part, prepend=part[0]), 0), width)
     peaks, _ = scipy.signal.find_peaks(slope_sum, height=0.0)
     peaks = peaks[(peaks >= start - first) & (peaks < stop - first)]
     at.append(peaks + first)
@@ -116,6 +116,18 @@ def _upstrokes(smooth: _Smooth, size: int, fs_hz: float) -> _Upstrokes:
         strong.append(_percentile(slope_sum[own - first : end - first], _HIGH))
   peaks = np.concatenate(at)
   return _Upstrokes(peaks, np.concatenate(height), np.interp(peaks, centres, strong))
+
+
+def _sums_of_last(x_t: np.ndarray, width: int) -> np.ndarray:
+  """Returns the sum of the last `width` samples at each sample, (time,).
+
+  The order of the additions is the same on every machine, unlike that of a convolution by BLAS: while the window holds a whole
+  upstroke its sum changes by rounding alone, on which the highest sample hangs.
+  """
+  sum_t = x_t.copy()
+  for k in range(1, min(width, x_t.size)):
+    sum_t[k:] += x_t[:-k]
+  return sum_t
 
 
 def _percentile(x_t: np.ndarray, percent: float) -> float:

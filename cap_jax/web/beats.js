@@ -54,33 +54,6 @@ class Smooth {
 
 const samplesOf = (seconds, fs_hz) => Math.max(Math.trunc(seconds * fs_hz), 1);
 
-const LANES = new Float64Array(32);
-
-/** The sum of some samples in the order of NumPy's dot product (OpenBLAS with AVX-512): where a window holds a whole
- * upstroke its sum stays the same but for rounding, on which its highest sample hangs. */
-const sumInLanes = (x, start, count) => {
-  let k = start;
-  const stop = start + count;
-  let total = 0;
-  if (count >= 16 && count < 32) {
-    const lane = (j) => x[k + j] + x[k + j + 4] + x[k + j + 8] + x[k + j + 12];
-    total = lane(0) + lane(2) + (lane(1) + lane(3));
-    k += 16;
-  } else if (count >= 32) {
-    LANES.fill(0);
-    for (; k + 32 <= stop; k += 32) for (let j = 0; j < 32; j++) LANES[j] += x[k + j];
-    for (let j = 0; j < 16; j++) LANES[j] = LANES[(j >> 2) * 8 + (j & 3)] + LANES[(j >> 2) * 8 + 4 + (j & 3)];
-    if (k + 16 <= stop) {
-      for (let j = 0; j < 16; j++) LANES[j] += x[k + j];
-      k += 16;
-    }
-    for (let j = 0; j < 4; j++) LANES[j] = LANES[j] + LANES[j + 4] + LANES[j + 8] + LANES[j + 12];
-    total = LANES[0] + LANES[2] + (LANES[1] + LANES[3]);
-  }
-  for (; k < stop; k++) total += x[k];
-  return total;
-};
-
 /** The sum of the positive slopes of the window that ends at each sample. */
 const slopeSums = (x, width) => {
   const rises = new Float64Array(x.length);
@@ -88,7 +61,8 @@ const slopeSums = (x, width) => {
   const sums = new Float64Array(x.length);
   for (let k = 0; k < x.length; k++) {
     const first = Math.max(k - width + 1, 0);
-    sums[k] = sumInLanes(rises, first, k + 1 - first);
+    // backwards, as the package adds: the highest of sums that differ by rounding alone hangs on the order
+    for (let other = k; other >= first; other--) sums[k] += rises[other];
   }
   return sums;
 };

@@ -144,38 +144,6 @@ def read_in_groups(trained, count, windows_of, group):
     yield answer(part.x_bt, log_power_k, float(covariate))
 
 
-def sum_in_lanes(x_kn):
-  """Returns the sums of rows in the order of the page, which is that of BLAS on a computer with AVX-512."""
-  rows, size = x_kn.shape
-  total_k, at = np.zeros(rows), 0
-  if size >= 16:
-    lanes = np.zeros((rows, 32))
-    for at in range(0, size - 31, 32):
-      lanes += x_kn[:, at : at + 32]
-    at = size // 32 * 32
-    halves = lanes.reshape(rows, 4, 2, 4)
-    fours = halves[:, :, 0] + halves[:, :, 1]
-    if at + 16 <= size:
-      fours += x_kn[:, at : at + 16].reshape(rows, 4, 4)
-      at += 16
-    four = fours[:, 0] + fours[:, 1] + fours[:, 2] + fours[:, 3]
-    total_k = four[:, 0] + four[:, 2] + (four[:, 1] + four[:, 3])
-  for k in range(at, size):
-    total_k = total_k + x_kn[:, k]
-  return total_k
-
-
-def convolve(x_t, ones, plain=np.convolve):
-  """Convolves as the page does: the order in which BLAS adds differs between computers, and the highest of equal sums hangs on it."""
-  width = len(ones)
-  if width < 16 or not (np.asarray(ones) == 1).all():
-    return plain(x_t, ones)
-  first = [sum_in_lanes(x_t[None, :stop])[0] for stop in range(1, min(width, x_t.size + 1))]
-  if x_t.size < width:
-    return np.array(first)
-  return np.append(first, sum_in_lanes(np.lib.stride_tricks.sliding_window_view(x_t, width)))
-
-
 def trained_of(options):
   """A checkpoint that has no more than a reconstruction uses."""
   own = options["network"]
@@ -552,7 +520,6 @@ def compared(tmp_path_factory):
   results = run_node(jobs, tmp_path_factory.mktemp("signals"))
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(uncertainty, "read_in_groups", read_in_groups)
-    patch.setattr(np, "convolve", convolve)
     found = {}
     for job, result in zip(jobs, results, strict=True):
       found.setdefault(job.kind, []).append(compare(job, result))
