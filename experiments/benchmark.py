@@ -22,27 +22,9 @@ from cap_jax.data import recordings
 from cap_jax.report import costs, figures
 from cap_jax.types import InputError
 from experiments.benchmarks import growth, machine
+from experiments.benchmarks.sections import SECTIONS
 from experiments.benchmarks.timing import Options, Row
 
-# name → module of `benchmarks` and function; some need PyTorch
-SECTIONS = {
-  "steps": ("steps", "networks"),
-  "alignment": ("steps", "alignment"),
-  "frozen": ("steps", "frozen"),
-  "rate": ("steps", "rate"),
-  "growth": ("growth", "rows"),
-  "many": ("many_models", "rows"),
-  "personal": ("many_models", "personal"),
-  "cohort": ("virtual_people", "rows"),
-  "inference": ("use", "inference"),
-  "commands": ("use", "commands"),
-  "input": ("data_input", "rows"),
-  "preparation": ("preparation_scale", "rows"),
-  "checkpoints": ("use", "checkpoints"),
-  "precision": ("precision", "rows"),
-  "accuracy": ("accuracy", "rows"),
-  "start": ("start", "rows"),
-}
 _ONLY = flags.DEFINE_list("only", list(SECTIONS), f"sections to run: {', '.join(SECTIONS)}")
 _TURNS = flags.DEFINE_integer("turns", 5, "number of timed calls of each case", lower_bound=1)
 _SUBJECTS = flags.DEFINE_integer("subjects", 4374, "number of virtual subjects", lower_bound=8)

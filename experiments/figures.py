@@ -1,0 +1,293 @@
+"""Computes the figures of the README and of the docs anew, all from one commit.
+
+  python -m experiments.figures --list                                        what there is, where it stands, and how long it takes
+  python -m experiments.figures --only=main,no_labels --workdir=runs/figures
+  python -m experiments.figures --workdir=runs/figures --loop=FOLDER          all; FOLDER has the records of the circulatory loop
+
+Run it in a clone without changes. Each figure gets a folder with its output and with a log for each command. What is finished is not
+computed again; run the same command after a stop. `manifest.json` names the commit and the minutes of each command.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import tqdm
+from absl import flags
+
+from cap_jax import __version__, files
+from cap_jax.cli import launcher, output_folders
+from cap_jax.inference import pretrained
+from cap_jax.types import InputError, suggest
+from experiments.benchmarks.sections import SECTIONS
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+MANIFEST = "manifest.json"
+_CLINICS = "--config.scenarios=population,device,device_population,subject_device,site,cuff,clinic,exact"
+_STUDY = ("experiments.study", "--executor=processes:2")
+_LIST = flags.DEFINE_bool("list", False, "only list the figures")
+_ONLY = flags.DEFINE_list("only", [], "names of figures; all without it")
+_LOOP = flags.DEFINE_string(
+  "loop", None, "folder with the records of the mock circulatory loop (MCLGenerated.CO.Database)"
+)
+_RECORDS = flags.DEFINE_string(
+  "records", None, "folder of CSV files with real records, for the plausibility on the card of radial"
+)
+_WORKDIR = flags.DEFINE_string("workdir", None, "folder for the outputs")
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+  """Figures that some commands compute.
+
+  Attributes:
+    page: where they stand.
+    commands: modules with their arguments; {out} is the folder of the outputs, {loop} and {records} are flags.
+    minutes: on two cores, of an earlier run; None if it was not timed.
+  """
+
+  page: str
+  commands: tuple[tuple[str, ...], ...]
+  minutes: float | None = None
+
+  @property
+  def needs(self) -> tuple[str, ...]:
+    """Names of the flags that it needs."""
+    text = " ".join(word for command in self.commands for word in command)
+    return tuple(name for name in ("loop", "records") if f"{{{name}}}" in text)
+
+
+def _world(number: int) -> tuple[str, ...]:
+  return (
+    *_STUDY, "--config=experiments/configs/headline.py", f"--config.cohort_seed={2024 + number}", f"--config.pretrain.seed={number}",
+    "--config.seeds=0,", "--config.n_target=0,5,25,50,100,400", "--config.baselines=source,",
+    "--config.strategies=scratch,multi_task/transducer,domain_adaptation/transducer", f"--workdir={{out}}/world_{number}",
+  )  # fmt: skip
+
+
+FIGURES = {
+  "main": Figure("README.md", (("experiments.compare", "--workdir={out}/compare"),), 2.2),
+  "headline": Figure(
+    "docs/results.md", ((*_STUDY, "--config=experiments/configs/headline.py", "--workdir={out}/study"),), 90
+  ),
+  "replications": Figure("docs/experiments.md", tuple(_world(number) for number in range(1, 5)), 100),
+  "in_vitro": Figure(
+    "docs/results.md",
+    (
+      (
+        "experiments.prepare", "--format=mcl", "--path={loop}", "--split=training:0.7,validation:0.3", "--output={out}/store",
+      ),
+      (*_STUDY, "--config=experiments/configs/rig.py", "--config.target_data={out}/store", "--workdir={out}/study"),
+    ),
+    18,
+  ),
+  "physics": Figure(
+    "docs/experiments.md",
+    (
+      (
+        "experiments.prepare", "--format=nonlinear", "--path=dev", "--out_of_distribution=reported:1:1",
+        "--split=training:0.75,validation:0.25", "--output={out}/store",
+      ),
+      (*_STUDY, "--config=experiments/configs/physics.py", "--config.target_data={out}/store", "--workdir={out}/study"),
+    ),
+    15,
+  ),
+  "no_labels": Figure(
+    "docs/experiments.md",
+    ((*_STUDY, "--config=experiments/configs/no_harm.py", "--config.n_target=0,", _CLINICS, "--workdir={out}/study"),),
+    3,
+  ),
+  "source": Figure(
+    "docs/experiments.md",
+    (("experiments.study", "--config=experiments/configs/in_distribution.py", "--workdir={out}/study"),),
+    40,
+  ),
+  "comparison": Figure(
+    "docs/comparison.md",
+    ((*_STUDY, "--config=experiments/configs/paper.py", "--config.seeds=0,1", "--workdir={out}/study"),),
+    120,
+  ),
+  "model_cards": Figure(
+    "cap_jax/pretrained/NAME/README.md",
+    tuple(("experiments.model_card", f"--checkpoint={name}", f"--output={{out}}/{name}") for name in pretrained.names()),
+    12,
+  ),
+  "plausibility": Figure(
+    "docs/evaluation.md", (("experiments.plausibility", "--format=csv", "--path={records}"),)
+  ),
+  "physiology": Figure(
+    "docs/physiology.md",
+    (("experiments.physiology", "--subjects=4374", "--seed=0", "--causes", "--output={out}/physiology.md"),),
+  ),
+  "severity": Figure("docs/reliability.md", (("experiments.severity", "--workdir={out}/report"),)),
+  "false_alarms": Figure("docs/reliability.md", (("experiments.false_alarms", "--subjects=2000"),)),
+  "damaged_input": Figure("docs/reliability.md", (("pytest", "-s", "-q", "-m", "slow", "tests/fuzz"),)),
+  "parity": Figure("docs/export.md, docs/web.md", (("pytest", "-s", "-q", "-m", "slow", "tests/export", "tests/web"),)),
+  "speed": Figure(
+    "docs/speed.md", tuple(("experiments.benchmark", f"--only={name}", f"--output={{out}}/{name}") for name in SECTIONS)
+  ),
+}  # fmt: skip
+
+
+def commit() -> str:
+  """Returns the hash of the commit of this clone.
+
+  Raises:
+    InputError: there is none, or files differ from it.
+  """
+  git = ("git", "-C", str(ROOT))
+  try:
+    found = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    changed = subprocess.run(
+      [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=True
+    ).stdout
+  except (OSError, subprocess.CalledProcessError) as error:
+    raise InputError(f"{ROOT}: is no git clone, so no commit can be named; clone the repository") from error
+  if changed:
+    raise InputError(f"{ROOT}: files differ from the commit ({changed.split()[1]}); commit or stash the changes")
+  return found
+
+
+def table(names: Sequence[str]) -> str:
+  """Returns the figures as lines of text: name, minutes, flags that they need, page."""
+  rows = [("figure", "minutes", "needs", "page")]
+  for name in names:
+    one = FIGURES[name]
+    minutes = "not timed" if one.minutes is None else f"{one.minutes:g}"
+    rows.append((name, minutes, " ".join(f"--{flag}" for flag in one.needs), one.page))
+  widths = [max(len(row[k]) for row in rows) for k in range(4)]
+  lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+  hours = sum(FIGURES[name].minutes or 0 for name in names) / 60
+  return "\n".join([*lines, f"{hours:.1f} hours on two cores, besides what is not timed"])
+
+
+class Record:
+  """The manifest of a folder: its commit, and which commands are finished.
+
+  Attributes:
+    content: what the file holds.
+  """
+
+  def __init__(self, folder: pathlib.Path, of_commit: str):
+    """Reads the manifest, or begins one.
+
+    Raises:
+      InputError: the folder has figures of another commit.
+    """
+    self._path = folder / MANIFEST
+    self.content: dict[str, Any] = {
+      "commit": of_commit, "version": __version__, "python": platform.python_version(), "machine": platform.platform(),
+      "cores": os.cpu_count(), "figures": {},
+    }  # fmt: skip
+    if self._path.exists():
+      self.content = json.loads(self._path.read_text(encoding="utf-8"))
+    if self.content["commit"] != of_commit:
+      raise InputError(
+        f"--workdir={folder}: has figures of commit {self.content['commit'][:10]}, not {of_commit[:10]}; check that one out, or choose another"
+      )
+
+  def finished(self, name: str) -> list[dict[str, Any]]:
+    """Returns the finished commands of a figure."""
+    return self.content["figures"].setdefault(name, [])
+
+  def add(self, name: str, command: Sequence[str], minutes: float) -> None:
+    """Notes a finished command."""
+    self.finished(name).append({"command": list(command), "minutes": round(minutes, 2)})
+    with files.write_atomically(self._path) as (partial,), open(partial, "w", encoding="utf-8") as file:
+      json.dump(self.content, file, indent=1)
+
+
+def run(folder: pathlib.Path, names: Sequence[str], values: dict[str, str | None], record: Record) -> None:
+  """Runs the commands of figures that are not finished.
+
+  Args:
+    folder: of the outputs.
+    names: of the figures.
+    values: flag → value, for {loop} and {records}.
+    record: which commands are finished.
+
+  Raises:
+    InputError: a command fails.
+  """
+  total = sum(len(FIGURES[name].commands) for name in names)
+  with tqdm.tqdm(total=total, desc="figures", unit="command") as bar:
+    for name in names:
+      out = folder / name
+      out.mkdir(exist_ok=True)
+      done = len(record.finished(name))
+      bar.update(done)
+      for number, template in enumerate(FIGURES[name].commands[done:], start=done + 1):
+        bar.set_postfix_str(name)
+        command = [word.format(out=out, **values) for word in template]
+        begun = time.perf_counter()
+        _run(command, out / f"log_{number}.txt", name)
+        record.add(name, command, (time.perf_counter() - begun) / 60)
+        bar.update()
+
+
+def _run(command: Sequence[str], log: pathlib.Path, name: str) -> None:
+  """Runs a command, whose output goes to a file.
+
+  Raises:
+    InputError: it fails.
+  """
+  with open(log, "ab") as file:
+    done = subprocess.run(
+      [sys.executable, "-m", *command], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, check=False
+    )
+  if done.returncode:
+    raise InputError(
+      f"--only={name}: `python -m {' '.join(command)}` ended with status {done.returncode}; read {log}, then run the same command again"
+    )
+
+
+def chosen(only: Sequence[str], values: dict[str, str | None]) -> list[str]:
+  """Returns the names of the figures to compute.
+
+  Args:
+    only: names; all for which the flags are passed, if it is empty.
+    values: flag → value.
+
+  Raises:
+    InputError: a name is unknown, or a flag that it needs is missing.
+  """
+  for name in only:
+    if name not in FIGURES:
+      raise InputError(f"--only={name}: unknown figure; {suggest(name, FIGURES)}")
+    missing = [flag for flag in FIGURES[name].needs if values[flag] is None]
+    if missing:
+      raise InputError(f"--only={name}: needs --{missing[0]}; pass the folder")
+  return list(dict.fromkeys(only)) or [
+    name for name, one in FIGURES.items() if all(values[flag] is not None for flag in one.needs)
+  ]
+
+
+def main() -> None:
+  values = {"loop": _LOOP.value, "records": _RECORDS.value}
+  if _LIST.value:
+    print(table(list(dict.fromkeys(_ONLY.value)) or list(FIGURES)))
+    return
+  names = chosen(_ONLY.value, values)
+  folder = pathlib.Path(launcher.required(_WORKDIR, "DIR")).resolve()
+  of_commit = commit()
+  if not (folder / MANIFEST).exists():
+    output_folders.new_folder(str(folder))
+  run(
+    folder,
+    names,
+    {name: value and str(pathlib.Path(value).resolve()) for name, value in values.items()},
+    Record(folder, of_commit),
+  )
+  print(table(names))
+  print(folder / MANIFEST)
+
+
+if __name__ == "__main__":
+  launcher.launch(main)

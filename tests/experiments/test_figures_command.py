@@ -1,0 +1,64 @@
+"""The script that computes all figures: finished commands are not run again, and commits do not mix."""
+
+import json
+
+import pytest
+
+from cap_jax.types import InputError
+from experiments import figures
+from tests.experiments import commands
+from tests.experiments.commands import ROOT
+
+HELP, WRONG = ("json.tool", "--help"), ("json.tool", "{out}/nothing.json")
+
+
+@pytest.fixture
+def two(monkeypatch):
+  monkeypatch.setitem(figures.FIGURES, "one", figures.Figure("README.md", (HELP, WRONG), 90))
+  monkeypatch.setitem(figures.FIGURES, "other", figures.Figure("README.md", (("json.tool", "--help", "{loop}"),)))
+
+
+def test_a_stopped_run_goes_on_after_its_last_finished_command(two, tmp_path):
+  with pytest.raises(InputError, match=r"--only=one: .* ended with status \d; read .*log_2.txt, then run the same"):
+    figures.run(tmp_path, ["one"], {}, figures.Record(tmp_path, "a"))
+  (done,) = json.loads((tmp_path / "manifest.json").read_text())["figures"]["one"]
+  assert done["command"] == list(HELP)
+  (tmp_path / "one" / "nothing.json").write_text("{}")
+  log = (tmp_path / "one" / "log_1.txt").read_text()
+  assert "usage" in log
+  figures.run(tmp_path, ["one"], {}, figures.Record(tmp_path, "a"))
+  content = json.loads((tmp_path / "manifest.json").read_text())
+  assert [one["command"][-1] for one in content["figures"]["one"]] == ["--help", f"{tmp_path}/one/nothing.json"]
+  assert (tmp_path / "one" / "log_1.txt").read_text() == log  # not run again
+  with pytest.raises(InputError, match="has figures of commit a, not b; check that one out, or choose another"):
+    figures.Record(tmp_path, "b")
+
+
+@pytest.mark.quick
+def test_what_a_figure_needs_is_named(two):
+  assert figures.FIGURES["other"].needs == ("loop",)
+  with pytest.raises(InputError, match="--only=other: needs --loop; pass the folder"):
+    figures.chosen(["other"], {"loop": None, "records": None})
+  with pytest.raises(InputError, match="--only=headlin: unknown figure; did you mean headline"):
+    figures.chosen(["headlin"], {})
+  names = figures.chosen([], {"loop": None, "records": None})
+  assert "headline" in names
+  assert not {"other", "in_vitro", "plausibility"} & set(names)
+  assert "1.5 hours on two cores, besides what is not timed" in figures.table(["one", "other"])
+
+
+@pytest.mark.quick
+def test_all_configs_and_pages_exist():
+  for one in figures.FIGURES.values():
+    for command in one.commands:
+      for word in command:
+        if word.startswith("--config=experiments"):
+          assert (ROOT / word.removeprefix("--config=")).is_file(), word
+    for page in one.page.split(", "):
+      assert list(ROOT.glob(page.replace("NAME", "*"))), page
+
+
+def test_it_lists_without_a_folder():
+  done = commands.run("figures", "--list")
+  assert done.returncode == 0, done.stderr
+  assert "headline" in done.stdout
