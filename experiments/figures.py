@@ -168,7 +168,7 @@ def table(names: Sequence[str]) -> str:
   return "\n".join([*lines, f"{hours:.1f} hours on two cores, besides what is not timed"])
 
 
-class Record:
+class Manifest:
   """The manifest of a folder: its commit, and which commands are finished.
 
   Attributes:
@@ -204,7 +204,7 @@ class Record:
       json.dump(self.content, file, indent=1)
 
 
-def run(folder: pathlib.Path, names: Sequence[str], values: dict[str, str | None], record: Record) -> None:
+def run(folder: pathlib.Path, names: Sequence[str], values: dict[str, str | None], record: Manifest) -> None:
   """Runs the commands of figures that are not finished.
 
   Args:
@@ -283,7 +283,7 @@ def main() -> None:
     folder,
     names,
     {name: value and str(pathlib.Path(value).resolve()) for name, value in values.items()},
-    Record(folder, of_commit),
+    Manifest(folder, of_commit),
   )
   print(table(names))
   print(folder / MANIFEST)

@@ -22,6 +22,16 @@ from cap_jax.strategies.strategy import Strategy
 from cap_jax.train import checkpoint, checks, runs, strategy_selection, uncertainty_calibration
 from cap_jax.types import InputError, suggest
 
+# quantities that a notebook shows first
+_FIRST = (
+  "rmse_mmhg",
+  "csbp_error_mmhg",
+  "csbp_mae_mmhg",
+  "csbp_frac_within_5mmhg",
+  "cpp_error_mmhg",
+  "r",
+  "ood_fraction",
+)
 _HELD_OUT = 0.1  # of the subjects, for validation if there are no validation windows
 
 
@@ -193,11 +203,13 @@ class Evaluation(NamedTuple):
     return figure
 
   def _repr_html_(self) -> str:
-    rows = (
+    rows = [
       (name, f"{mean:.2f}", f"{sd:.2f}" if np.isfinite(sd) else "") for name, mean, sd in self.summary.itertuples()
-    )
-    count = len(self.subjects)
-    return html_table.of((f"{count} subject{'s' * (count != 1)}", "mean", "SD"), rows)
+    ]
+    first = [row for row in rows if row[0] in _FIRST]
+    head = (f"{len(self.subjects)} subject{'s' * (len(self.subjects) != 1)}", "mean", "SD")
+    others = html_table.of(head, [row for row in rows if row[0] not in _FIRST])
+    return html_table.of(head, first) + f"<details><summary>all quantities</summary>{others}</details>"
 
 
 def evaluate(net: Network, pairs: batches.Pairs) -> Evaluation:

@@ -20,11 +20,16 @@ def write(folder: str, trained: checkpoint.Checkpoint) -> None:
     trained: the network.
   """
   with open(os.path.join(folder, NAME), "w", encoding="utf-8") as file:
-    file.write(text(trained))
+    file.write(text(trained, os.path.exists(os.path.join(folder, checkpoint.HEADER))))
 
 
-def text(trained: checkpoint.Checkpoint) -> str:
-  """Returns the card of a network."""
+def text(trained: checkpoint.Checkpoint, loadable: bool = True) -> str:
+  """Returns the card of a network.
+
+  Args:
+    trained: the network.
+    loadable: whether `cap_jax.load` reads its folder.
+  """
   spec, intervals = trained.windows, trained.uncertainty_calibration
   _, has_no_unit = recordings.split_signal(trained.site)
   rows = {
@@ -41,6 +46,13 @@ def text(trained: checkpoint.Checkpoint) -> str:
   readings = f", covariates={{{readings}}}" if readings else ""
   exists = window_function.exists(trained)
   without = "\n`manifest.json` says how to use the files without this package.\n" if exists else ""
+  loading = f"""```python
+import cap_jax
+
+net = cap_jax.load("PATH OF THIS FOLDER")
+out = net.reconstruct(wave, fs_hz=125{readings})
+```
+"""
   table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
   return f"""---
 license: apache-2.0
@@ -61,13 +73,7 @@ A network of cap_jax that predicts the pressure wave at the {trained.reference.r
 |---|---|
 {table}
 
-```python
-import cap_jax
-
-net = cap_jax.load("PATH OF THIS FOLDER")
-out = net.reconstruct(wave, fs_hz=125{readings})
-```
-{without}
+{loading if loadable else ""}{without}
 
 ## Training
 

@@ -38,6 +38,12 @@ def _steps(trained: checkpoint.Checkpoint, functions: window_function.WindowFunc
       "The prediction interval of the wave is aortic ± intervals.wave · sigma; that of the systolic pressure of a beat uses intervals.csbp and "
       "sigma at its peak. A factor that is null stands for an infinite interval: too few subjects for the level."
     )
+  intervals = trained.uncertainty_calibration
+  if intervals is not None and intervals.hr_bpm is not None:
+    low, high = intervals.hr_bpm
+    steps.append(
+      f"The heart rates of the training are {low:g} to {high:g}/min (intervals.hr_bpm): beyond, do not trust pulse pressure and intervals."
+    )
   if "ood" in functions.outputs:
     steps.append("A window is out of distribution if ood is above intervals.ood_threshold: say so, large.")
   return steps
@@ -70,7 +76,7 @@ def content(folder: str, trained: checkpoint.Checkpoint) -> dict[str, Any]:
   meaning = {
     "peripheral": ("any" if has_no_unit else "mmHg", f"windows of the {trained.site} wave"),
     "log_power": ("1", "mean over the record of the output log_power"),
-    "covariates": ("", f"of the subject: {', '.join(trained.model.covariates)}"),
+    "covariates": ("mmHg, years, as the names say", f"of the subject: {', '.join(trained.model.covariates)}"),
   }
   return {
     "note": NOTE,

@@ -31,6 +31,7 @@ from cap_jax.types import InputError
 
 _WEB = importlib.resources.files("cap_jax") / "web"
 _UPLOT = importlib.resources.files("cap_jax.report") / "assets"
+_SUBJECT, _EXAMPLE_S, _EXAMPLE_HZ = 12, 12.0, 125.0  # of the example
 _FIRST = "<!doctype html>\n<!-- cap-jax web -->\n"
 _IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+\.js)";$', re.MULTILINE)
 _MARK = re.compile(r"\{\{(\w+)\}\}")
@@ -122,6 +123,7 @@ def _about(trained: checkpoint.Checkpoint, functions: window_function.WindowFunc
       # JSON has no infinity: a factor that is null stands for an infinite interval
       **{key: value if math.isfinite(value) else None for key, value in level.items()},
       "hr_bpm": intervals.hr_bpm, "outside": intervals.outside, "lacking": intervals.lacking, "where": intervals.where,
+      "subjects": intervals.subjects,
     },
   }  # fmt: skip
 
@@ -144,6 +146,7 @@ def page(networks: Sequence[checkpoint.Checkpoint]) -> str:
   packed = [base64.b64encode(network(trained)).decode("ascii") for trained in networks]
   facts = {
     "version": __version__, "note": NOTE, "most_ood": MOST_OOD, "signals": dict(recordings.COLUMNS), "time": recordings.TIME, "sites": sites,
+    "example": _example(sites[0]),
   }  # fmt: skip
   scripts = [(_UPLOT / "uPlot.iife.min.js").read_text(encoding="utf-8"), script()]
   styles = [(_UPLOT / "uPlot.min.css").read_text(encoding="utf-8"), _asset("page.css")]
@@ -151,6 +154,7 @@ def page(networks: Sequence[checkpoint.Checkpoint]) -> str:
     "policy": f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; base-uri 'none'; form-action 'none'",
     "title": html.escape(f"Aortic pressure from {' or '.join(_words(site) for site in sites)} waves"),
     "note": html.escape(NOTE),
+    "waves": html.escape(" or ".join(_needed(trained) for trained in networks)),
     "style": "".join(f"<style>{one}</style>" for one in styles),
     # without "<" the data cannot end the element that contains them
     "facts": json.dumps(facts).replace("<", "\\u003c"),
@@ -162,7 +166,28 @@ def page(networks: Sequence[checkpoint.Checkpoint]) -> str:
 
 def _words(site: str) -> str:
   where, kind = recordings.split_signal(site)
-  return " ".join([where.replace("_", " "), *([kind.upper()] if kind else [])])
+  return " ".join([where.replace("digital", "finger").replace("_", " "), *([kind.upper()] if kind else [])])
+
+
+def _needed(trained: checkpoint.Checkpoint) -> str:
+  """Returns which wave a network reads, in words."""
+  kind = "pressure" if recordings.is_pressure(trained.site) else "in any unit"
+  readings = ", and needs the reading of a cuff" * bool(set(trained.model.covariates) & set(calibration.CUFF))
+  return f"{_words(trained.site)}{', ' if kind != 'pressure' else ' '}{kind}{readings}"
+
+
+def _example(site: str) -> str:
+  """Returns a record of a simulated subject in CSV, "" for a site that has none."""
+  with (importlib.resources.files("cap_jax.arteries") / "data" / "nonlinear_dev.npz").open("rb") as file:
+    data = np.load(file)
+    if site not in data:
+      return ""
+    beat, hr_bpm = data[site][_SUBJECT], float(data["hr"][_SUBJECT])
+  at_s = np.arange(int(_EXAMPLE_S * _EXAMPLE_HZ)) / _EXAMPLE_HZ
+  turn = at_s * hr_bpm / 60 % 1 * beat.size
+  wave = np.interp(turn, np.arange(beat.size + 1), np.append(beat, beat[0]))
+  rows = (f"{time:.3f},{p:.1f}" for time, p in zip(at_s, wave, strict=True))
+  return "\n".join([f"{recordings.TIME},{recordings.column_of(site)}", *rows, ""])
 
 
 def _hashes(texts: list[str]) -> str:

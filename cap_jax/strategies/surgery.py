@@ -6,6 +6,7 @@ Paths are keys joined by "/", as in `f/layer_0/conv`; a rule is a path prefix of
 rename: "s=r" initialises the target's s from the source's r.
 """
 
+import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -35,10 +36,11 @@ class Leaf:
 
 
 class MergeReport(list[Leaf]):
-  """What a merge does with each leaf; a notebook shows it as a table."""
+  """What a merge does with each leaf; a notebook shows it as a table, with the numbers of leaves above it."""
 
   def _repr_html_(self) -> str:
-    return html_table.of(
+    counts = collections.Counter(one.fate for one in self)
+    return f"<p>{', '.join(f'{count} {fate}' for fate, count in counts.items())}</p>" + html_table.of(
       ("parameter", "fate", "shape", "note"), ((one.path, one.fate, one.shape, one.note) for one in self)
     )
 

@@ -2,6 +2,8 @@
 
 import { searchSorted } from "./arrays.js";
 
+const DASH = [6, 4];
+
 const colourOf = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 const shadeGaps = (gaps) => (chart) => {
@@ -29,37 +31,52 @@ const stretched = (peripheral, aortic) => {
   return peripheral.map((value) => least + ((value - low) / (high - low || 1)) * (most - least));
 };
 
+const hasIntervals = (wave) => wave.half_width_mmhg.some(Number.isFinite);
+
+const siteWords = (wave) => (wave.unitless ? `${wave.origin.site} (stretched, without unit)` : wave.origin.site);
+
+/** Returns [colour, dash, words] of each wave. */
+export const legendOf = (wave) => [
+  [colourOf("--peripheral"), DASH, siteWords(wave)],
+  [colourOf("--aortic"), [], "aortic, reconstructed"],
+  ...(hasIntervals(wave) ? [[colourOf("--band"), [], "its interval"]] : []),
+];
+
 /**
  * Draws a reconstruction.
  *
  * @param place element that takes the plot.
- * @param wave what `reconstruct` returns.
- * @param site words for the site of the peripheral wave.
+ * @param wave what `reconstruct` returns, with its `origin`.
+ * @param say takes what a zoom shows, in words.
  * @returns the chart of uPlot.
  */
-export const drawChart = (place, wave, site) => {
+export const drawChart = (place, wave, say) => {
   const [ink, rule] = ["--ink", "--line"].map(colourOf);
   const axis = { stroke: ink, grid: { stroke: rule, width: 1 }, ticks: { stroke: rule, width: 1 } };
   const line = (label, colour, width, dash = []) => ({
     label, stroke: colourOf(colour), width, dash, points: { show: false }, value: textOf(1),
   });
   const peripheral = wave.unitless ? stretched(wave.peripheral, wave.aortic_mmhg) : wave.peripheral;
-  const ends = [-1, 1].map((sign) => wave.aortic_mmhg.map((value, k) => value + sign * wave.half_width_mmhg[k]));
-  const hasBand = ends[0].some(Number.isFinite);
+  const hasBand = hasIntervals(wave);
+  const ends = hasBand ? [-1, 1].map((sign) => wave.aortic_mmhg.map((value, k) => value + sign * wave.half_width_mmhg[k])) : [];
+  const zoomed = ({ select, posToVal }) => {
+    const [start_s, end_s] = [select.left, select.left + select.width].map((at) => posToVal(at, "x").toFixed(2));
+    if (select.width) say(`From ${start_s} to ${end_s} s`);
+  };
   const options = {
     width: place.clientWidth, height: 400, scales: { x: { time: false } }, cursor: { points: { size: 6 } },
     axes: [{ ...axis, label: "time [s]" }, { ...axis, label: "pressure [mmHg]", size: 60 }],
     series: [
       { label: "time [s]", value: textOf(3) },
-      line(wave.unitless ? `${site} (stretched)` : site, "--peripheral", 1.5, [6, 4]),
+      line(siteWords(wave), "--peripheral", 1.5, DASH),
       line("aortic", "--aortic", 2),
       ...(hasBand ? [line("interval, low", "--band", 1), line("interval, high", "--band", 1)] : []),
     ],
     bands: hasBand ? [{ series: [4, 3], fill: colourOf("--band") }] : [],
-    hooks: { drawAxes: [shadeGaps(wave.gaps)] },
+    hooks: { drawAxes: [shadeGaps(wave.gaps)], setSelect: [zoomed] },
   };
   place.replaceChildren();
-  const data = [Array.from(wave.time_s), ...[peripheral, wave.aortic_mmhg, ...(hasBand ? ends : [])].map(gapless)];
+  const data = [Array.from(wave.time_s), ...[peripheral, wave.aortic_mmhg, ...ends].map(gapless)];
   return new uPlot(options, data, place);
 };
 

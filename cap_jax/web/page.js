@@ -1,238 +1,308 @@
 // The page: a file, what its columns are, the reconstruction, and what can be saved.
 
-import { drawChart, showBeat } from "./chart.js";
+import { fixedText, pause } from "./blocks.js";
+import { drawChart, legendOf, showBeat } from "./chart.js";
+import { Choices, chosenWords, unitRemark } from "./choices.js";
 import { saveBeats, savePicture, saveWave } from "./downloads.js";
 import { unpackNetwork } from "./network.js";
-import { results, flagOf } from "./results.js";
-import { InputError, makeRecording, TO_MMHG } from "./recording.js";
+import { readingsText, results } from "./results.js";
+import { InputError, makeRecording } from "./recording.js";
 import { reconstruct } from "./reconstruct.js";
-import { guessColumns, readColumns, readHeader } from "./table.js";
+import { readColumns, readHeader } from "./table.js";
+import { element, wordsOf } from "./words.js";
 
-const READINGS = {
-  age: "Age, in years", cuff_sbp_mmhg: "Cuff: systolic, in mmHg", cuff_dbp_mmhg: "Cuff: diastolic, in mmHg", cuff_map_mmhg: "Cuff: mean, in mmHg",
-  invasive_map_mmhg: "Catheter: mean, in mmHg", invasive_dbp_mmhg: "Catheter: diastolic, in mmHg",
-};
-const CHOOSE = "choose…";
+const find = (query) => document.querySelector(query);
+const KINDS_OF_FILE = [
+  ["PK", "is a spreadsheet or an archive", "save it as CSV in the program that made it"],
+  ["MATLAB", "is a MATLAB file", "export the record as CSV"],
+];
 
-const wordsOf = (name) => name.replaceAll("_", " ").replace(/\bppg\b/, "PPG");
-
-const element = (tag, text, attributes = {}) => {
-  const made = document.createElement(tag);
-  if (text !== undefined) made.textContent = text;
-  Object.entries(attributes).forEach(([name, value]) => made.setAttribute(name, value));
-  return made;
+// what belongs to another file or choice must not stay in sight
+const clearPage = (status) => {
+  ["#result", "#error", "#progress"].forEach((name) => (find(name).hidden = true));
+  find("#status").textContent = status;
 };
 
-const fillSelect = (select, values, chosen, words = (value) => value) => {
-  select.replaceChildren(...values.map((value) => {
-    const option = element("option", words(value), { value });
-    option.selected = value === chosen;
-    return option;
+const showError = (error) => {
+  clearPage("");
+  const known = error instanceof InputError;
+  const problem = known ? `This record cannot be reconstructed: ${error.problem}.` : `The page failed: ${error.message}.`;
+  const lines = known ? [problem, `What to do: ${error.remedy}. If you change the file, choose it again.`] : [problem];
+  find("#error").replaceChildren(...lines.map((line) => element("p", line)));
+  find("#error").hidden = false;
+};
+
+/** Refuses files of other kinds, which would be told by their first bytes that they are no text. */
+const checkKind = (bytes) => {
+  const first = String.fromCharCode(...bytes.subarray(0, 6));
+  for (const [mark, problem, remedy] of KINDS_OF_FILE) {
+    if (first.startsWith(mark)) throw new InputError(problem, remedy);
+  }
+};
+
+const bytesOf = async (file) => {
+  try {
+    return await file.arrayBuffer();
+  } catch {
+    throw new InputError("the file cannot be read", "choose a file, not a folder, that still exists");
+  }
+};
+
+/** Refuses a table of which another known column is wrong, as the command does. */
+const checkOthers = (columns, others, time_s) => {
+  for (const name of others.filter((column) => columns[column].some(Number.isFinite))) {
+    const pressure = name.endsWith("_pressure_mmhg");
+    try {
+      makeRecording({ time_s, wave: columns[name], unit: "mmhg", pressure });
+    } catch (error) {
+      throw new InputError(`column ${name}: ${error.problem}`, error.remedy);
+    }
+  }
+};
+
+/** Reads the chosen columns of a file as a record; beside a known column, the other known ones are checked too. */
+const readRecord = (bytes, header, network, choices, readings, signals) => {
+  const isKnown = (name) => Object.hasOwn(signals, name);
+  const others = isKnown(choices.wave) ? [...new Set(header.names)].filter((name) => isKnown(name) && name !== choices.wave) : [];
+  const wanted = [choices.time, choices.wave, ...others].filter((name) => name !== null);
+  const { columns, notes } = readColumns(bytes, header, wanted);
+  const wave = columns[choices.wave];
+  const time_s = choices.time === null ? wave.map((_, k) => k / choices.rate_hz)
+    : choices.seconds === 1 ? columns[choices.time] : columns[choices.time].map((time) => time * choices.seconds);
+  checkOthers(columns, others, time_s);
+  const recording = makeRecording({ time_s, wave, unit: choices.unit, pressure: network.pressure });
+  return { ...recording, covariates: readings, notes: [...notes, ...recording.notes] };
+};
+
+const showGaps = (gaps) => {
+  const list = find("#gap-list");
+  if (!gaps.length) return list.replaceChildren(element("p", "No gaps."));
+  const table = element("table");
+  const row = (tag, cells, attributes) => {
+    const made = element("tr");
+    made.append(...cells.map((text) => element(tag, text, attributes)));
+    return made;
+  };
+  const times = ({ start_s, end_s }) => `${fixedText(start_s, 2)}–${fixedText(end_s, 2)} s`;
+  const rows = gaps.map((gap) => row("td", [times(gap), gap.reason]));
+  table.append(row("th", ["Time", "Reason"], { scope: "col" }), ...rows);
+  return list.replaceChildren(table);
+};
+
+const showNumbers = (shown) => {
+  Object.assign(find("#flag"), { textContent: shown.flag.text, className: shown.flag.kind });
+  find("#pressures").textContent = `Pressures${shown.flag.kind === "harm" ? " — see the warning above" : ""}`;
+  find("#remarks").replaceChildren(...shown.remarks.map((text) => element("li", text)));
+  find("#interval-name").textContent = `${shown.level} interval of a beat`.trim();
+  find("#numbers").className = shown.flag.kind;
+  find("#numbers tbody").replaceChildren(...shown.rows.map(({ name, mean, interval, sd, unit, main }) => {
+    const row = element("tr", undefined, main ? { class: "main" } : {});
+    row.append(element("th", name, { scope: "row" }), ...[mean, interval, sd, unit].map((text) => element("td", text)));
+    return row;
   }));
+  find("#interval").textContent = shown.interval;
+};
+
+/** Returns what a saved file says of itself, a line each. */
+const factsOf = ({ origin, ...wave }, shown, note) => [
+  `Aortic pressure reconstructed from ${origin.file}, ${origin.site} wave`,
+  shown.flag.text,
+  ...shown.remarks,
+  ...(shown.interval ? [shown.interval] : []),
+  ...wave.gaps.map(({ start_s, end_s, reason }) => `Gap ${fixedText(start_s, 2)} to ${fixedText(end_s, 2)} s: ${reason}.`),
+  `Columns: ${origin.chosen}. Made ${origin.made} by ${origin.by}.`,
+  `Not for clinical use: ${note}.`,
+];
+
+/** What the page shows, and what its controls do. */
+class Page {
+  constructor(facts) {
+    this.facts = facts;
+    this.packed = [...document.querySelectorAll("script.network")];
+    this.choices = new Choices(find("#choices"), facts);
+    this.plot = find(".plot");
+    this.run = 0; // counts: what an earlier file or choice still computes is dropped
+    this.place = 0; // of the network
+    this.wave = null;
+  }
+
+  async load(place) {
+    if (this.network && place === this.place) return;
+    const text = this.packed[place].textContent;
+    this.network = await unpackNetwork(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)));
+    this.place = place;
+    find("#version").textContent = this.madeBy();
+  }
+
+  madeBy() {
+    return `cap_jax ${this.facts.version}, weights with SHA-256 ${this.network.sha256.slice(0, 12)}…`;
+  }
+
+  /** Forgets the result, and whatever is computed. Returns the number of the new run. */
+  begin(status) {
+    this.wave = null;
+    clearPage(status);
+    return ++this.run;
+  }
+
+  async open(file) {
+    const own = this.begin(`Reading ${file.name}…`);
+    find("#choices").hidden = true;
+    try {
+      const bytes = new Uint8Array(await bytesOf(file));
+      checkKind(bytes);
+      const header = readHeader(bytes, [this.facts.time, ...Object.keys(this.facts.signals)]);
+      await this.load(this.choices.networkFor(header, this.place));
+      if (own !== this.run) return;
+      Object.assign(this, { file: file.name, bytes, header });
+      await this.fill();
+    } catch (error) {
+      if (own === this.run) showError(error);
+    }
+  }
+
+  async fill() {
+    const missing = this.choices.fill(this.header, this.network, this.place);
+    if (missing) clearPage(`Give ${missing}, and press Reconstruct.`);
+    else await this.reconstruct();
+  }
+
+  async reconstruct() {
+    const own = this.begin(`Reading ${this.file}…`);
+    const [bar, network, file] = [find("#progress"), this.network, this.file];
+    try {
+      const chosen = this.choices.values(network);
+      const readings = this.choices.readings(network);
+      await pause(); // a large file is read in one go
+      const recording = readRecord(this.bytes, this.header, network, chosen, readings, this.facts.signals);
+      bar.hidden = false;
+      const wave = await reconstruct(recording, network, (done, total) => {
+        if (own !== this.run) throw new Error("replaced by a later choice");
+        bar.value = done / total;
+      });
+      if (own !== this.run) return;
+      wave.notes = [unitRemark(chosen).replace(/\.$/, ""), readingsText(readings).replace(/\.$/, ""), ...wave.notes].filter(Boolean);
+      wave.origin = {
+        file, site: wordsOf(network.site), chosen: chosenWords(chosen), made: new Date().toISOString().slice(0, 16), by: this.madeBy(),
+      };
+      this.show(wave, network);
+    } catch (error) {
+      if (own === this.run) showError(error);
+    }
+  }
+
+  show(wave, network) {
+    this.shown = results(wave, network, this.facts.most_ood);
+    Object.assign(this, { wave, beat: -1 });
+    clearPage(`${wave.origin.file}: ${wave.beats.time_s.length} beats.`);
+    showNumbers(this.shown);
+    showGaps(wave.gaps);
+    find("#result").hidden = false;
+    this.draw();
+  }
+
+  draw() {
+    if (!this.wave) return;
+    this.chart?.destroy();
+    this.chart = drawChart(this.plot, this.wave, (text) => (find("output").textContent = text));
+    this.goTo(this.beat);
+  }
+
+  goTo(beat) {
+    this.beat = Math.max(-1, Math.min(beat, this.wave.beats.time_s.length - 1));
+    find("output").textContent = showBeat(this.chart, this.wave, this.beat);
+  }
+
+  save(kind) {
+    const { wave, shown } = this;
+    const stem = wave.origin.file.replace(/\.[^.]*$/, "");
+    const facts = factsOf(wave, shown, this.facts.note);
+    if (kind === "wave") saveWave(`${stem}_aortic.csv`, wave, facts);
+    else if (kind === "beats") saveBeats(`${stem}_beats.csv`, wave.beats, facts);
+    else this.savePicture(`${stem}_aortic.png`, facts);
+  }
+
+  /** Saves the plot in light colours, whatever the page has, with the main numbers. */
+  savePicture(name, facts) {
+    const theme = document.documentElement.dataset.theme;
+    const beat = this.beat;
+    const number = ({ name: quantity, mean, interval, unit }) => `${quantity} ${mean}${interval ? ` (${interval})` : ""} ${unit}`;
+    const lines = [...facts.slice(0, 2), this.shown.rows.filter(({ main }) => main).map(number).join("; "), ...facts.slice(2)];
+    document.documentElement.dataset.theme = "light";
+    this.draw();
+    this.goTo(beat);
+    // the chart draws before the next frame
+    requestAnimationFrame(() => setTimeout(() => {
+      savePicture(name, this.chart.ctx.canvas, lines, legendOf(this.wave));
+      if (theme) document.documentElement.dataset.theme = theme;
+      else delete document.documentElement.dataset.theme;
+      this.draw();
+      this.goTo(beat);
+    }));
+  }
+}
+
+const listenToFiles = (page) => {
+  const input = find("#file");
+  input.addEventListener("click", () => (input.value = "")); // so that a mended file can be chosen again
+  input.addEventListener("change", () => input.files[0] && page.open(input.files[0]));
+  const over = (event, is) => {
+    event.preventDefault();
+    find("#input").classList.toggle("over", is);
+  };
+  document.addEventListener("dragover", (event) => over(event, true));
+  document.addEventListener("dragleave", (event) => over(event, false));
+  document.addEventListener("drop", (event) => {
+    over(event, false);
+    if (!event.dataTransfer.files[0]) return;
+    input.value = ""; // it would name another file
+    page.open(event.dataTransfer.files[0]);
+  });
+  const example = page.facts.example;
+  find("#example").hidden = !example;
+  find("#example").addEventListener("click", () => {
+    input.value = "";
+    page.open(new File([example], "simulated.csv"));
+  });
+};
+
+const listenToChoices = (page) => {
+  const form = find("#choices");
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    page.reconstruct();
+  });
+  form.addEventListener("input", async (event) => {
+    const own = page.begin("The choices have changed: press Reconstruct.");
+    if (event.target.name === "network") {
+      await page.load(Number(event.target.value));
+      if (own === page.run) await page.fill();
+    } else page.choices.show(page.network);
+  });
+};
+
+const listenToResult = (page) => {
+  const steps = { before: () => page.beat - 1, after: () => page.beat + 1, all: () => -1 };
+  for (const [name, beat] of Object.entries(steps)) {
+    find(`[data-go=${name}]`).addEventListener("click", () => page.goTo(beat()));
+  }
+  for (const kind of ["wave", "beats", "picture"]) find(`#save-${kind}`).addEventListener("click", () => page.save(kind));
+  const themes = ["auto", "light", "dark"];
+  find("#theme").addEventListener("click", (event) => {
+    const { dataset } = document.documentElement;
+    const theme = themes[(themes.indexOf(dataset.theme ?? "auto") + 1) % themes.length];
+    if (theme === "auto") delete dataset.theme;
+    else dataset.theme = theme;
+    event.target.textContent = `Colours: ${theme}`;
+    page.draw();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.draw());
+  new ResizeObserver(() => page.wave && page.chart.setSize({ width: page.plot.clientWidth, height: 400 })).observe(page.plot);
 };
 
 const startPage = () => {
-  const find = (query) => document.querySelector(query);
-  const facts = JSON.parse(find("#facts").textContent);
-  const packed = [...document.querySelectorAll("script.network")];
-  const form = find("#choices");
-  const [plot, said] = [find(".plot"), find(".controls output")];
-  // what the page shows: the file, its header, the network, and the last reconstruction
-  const now = { file: null, bytes: null, header: null, network: null, wave: null, chart: null, beat: -1, run: 0 };
-
-  const madeBy = () => `cap_jax ${facts.version}, weights with SHA-256 ${now.network.sha256.slice(0, 12)}…`;
-
-  const networkOf = async (place) => {
-    const text = packed[place].textContent;
-    return unpackNetwork(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)));
-  };
-
-  // what belongs to another file or choice must not stay in sight
-  const clear = (status) => {
-    ["#result", "#error", "#progress"].forEach((name) => (find(name).hidden = true));
-    find("#status").textContent = status;
-  };
-
-  const showError = (error) => {
-    clear("");
-    const box = find("#error");
-    const known = error instanceof InputError;
-    const problem = known ? error.problem : `The page failed: ${error.message}.`;
-    box.replaceChildren(element("p", known ? `This record cannot be reconstructed: ${problem}.` : problem));
-    if (known) box.append(element("p", `What to do: ${error.remedy}.`));
-    box.hidden = false;
-  };
-
-  const showChoices = () => {
-    const { header, network } = now;
-    find("#version").textContent = madeBy();
-    const columnOfSite = Object.keys(facts.signals).find((column) => facts.signals[column] === network.site);
-    const guess = guessColumns(header.names, facts.time, columnOfSite);
-    const names = [...new Set(header.names.filter((name) => name))];
-    fillSelect(form.elements.network, facts.sites.map((site, place) => String(place)), form.elements.network.value || "0",
-      (place) => wordsOf(facts.sites[place]));
-    fillSelect(form.elements.time, ["", ...names], guess.time ?? "", (name) => name || CHOOSE);
-    fillSelect(form.elements.wave, ["", ...names], guess.wave ?? "", (name) => name || CHOOSE);
-    const units = Object.keys(TO_MMHG);
-    const named = units.find((unit) => unit !== "mmhg" && (guess.wave ?? "").toLowerCase().includes(unit));
-    fillSelect(form.elements.unit, units, named ?? "mmhg", (unit) => ({ mmhg: "mmHg", kpa: "kPa", cmh2o: "cmH2O" })[unit] ?? unit);
-    form.querySelector("[data-choice=network]").hidden = facts.sites.length < 2;
-    form.querySelector("[data-choice=unit]").hidden = !network.pressure;
-    const known = Object.fromEntries([...form.querySelectorAll("[data-reading]")].map((one) => [one.dataset.reading, one.value]));
-    const wanted = [...network.readings, ...network.optional];
-    form.querySelector("[data-choice=readings]").replaceChildren(...wanted.map((name) => {
-      const optional = network.readings.includes(name) ? "" : " (optional)";
-      const label = element("label", (READINGS[name] ?? wordsOf(name)) + optional);
-      label.append(element("input", undefined, { type: "number", step: "any", "data-reading": name, value: known[name] ?? "" }));
-      return label;
-    }));
-    form.hidden = false;
-    return guess.time && guess.wave && !network.readings.length;
-  };
-
-  const covariatesOf = () => {
-    const covariates = {};
-    for (const input of form.querySelectorAll("[data-reading]")) {
-      const value = input.valueAsNumber;
-      if (Number.isFinite(value)) covariates[input.dataset.reading] = value;
-      else if (now.network.readings.includes(input.dataset.reading)) {
-        throw new InputError(`${READINGS[input.dataset.reading] ?? input.dataset.reading}: no number`, "type in the reading");
-      }
-    }
-    return covariates;
-  };
-
-  const readRecord = () => {
-    const { bytes, header, network } = now;
-    const [time, column, unit] = ["time", "wave", "unit"].map((name) => form.elements[name].value);
-    if (!time || !column) throw new InputError(`no ${time ? "wave" : "time"} column is chosen`, "choose it above");
-    if (time === column) throw new InputError("the time and the wave are the same column", "choose another wave column");
-    const signal = facts.signals[column];
-    if (signal && signal !== network.site) {
-      const remedy = `choose the column of a ${wordsOf(network.site)} wave, or use the page of a network for ${wordsOf(signal)} waves`;
-      throw new InputError(`column ${column} holds a ${wordsOf(signal)} wave, but the network reads ${wordsOf(network.site)} ones`, remedy);
-    }
-    const { columns, notes } = readColumns(bytes, header, [time, column]);
-    const recording = makeRecording({ time_s: columns[time], wave: columns[column], unit, pressure: network.pressure });
-    return { ...recording, covariates: covariatesOf(), notes: [...notes, ...recording.notes] };
-  };
-
-  const redraw = () => {
-    if (!now.wave) return;
-    now.chart?.destroy();
-    now.chart = drawChart(plot, now.wave, wordsOf(now.network.site));
-    said.textContent = showBeat(now.chart, now.wave, now.beat);
-  };
-
-  const showGaps = (gaps) => {
-    const list = find("#gap-list");
-    if (!gaps.length) return list.replaceChildren(element("p", "No gaps."));
-    const table = element("table");
-    const rows = gaps.map(({ start_s, end_s, reason }) => {
-      const row = element("tr");
-      row.append(element("td", `${start_s.toFixed(2)}–${end_s.toFixed(2)} s`), element("td", reason));
-      return row;
-    });
-    const head = element("tr");
-    head.append(element("th", "Time", { scope: "col" }), element("th", "Reason", { scope: "col" }));
-    table.append(head, ...rows);
-    return list.replaceChildren(table);
-  };
-
-  const showResult = (wave) => {
-    const { flag, remarks, rows, interval } = results(wave, now.network, facts.most_ood);
-    Object.assign(find("#flag"), { textContent: flag.text, className: flag.kind });
-    find("#remarks").replaceChildren(...remarks.map((text) => element("li", text)));
-    find("#numbers tbody").replaceChildren(...rows.map(({ name, mean, sd, unit, main }) => {
-      const row = element("tr", undefined, main ? { class: "main" } : {});
-      row.append(element("th", name, { scope: "row" }), ...[mean, sd, unit].map((text) => element("td", text)));
-      return row;
-    }));
-    find("#interval").textContent = interval;
-    showGaps(wave.gaps);
-    find("#result").hidden = false;
-    redraw();
-  };
-
-  const run = async () => {
-    const own = ++now.run; // a later choice replaces this one
-    const bar = find("#progress");
-    clear(`Reading ${now.file}…`);
-    try {
-      const recording = readRecord();
-      bar.hidden = false;
-      const wave = await reconstruct(recording, now.network, (done, total) => (bar.value = done / total));
-      if (own !== now.run) return;
-      Object.assign(now, { wave, beat: -1 });
-      clear(`${now.file}: ${wave.beats.time_s.length} beats.`);
-      showResult(wave);
-    } catch (error) {
-      if (own === now.run) showError(error);
-    }
-  };
-
-  const open = async (file) => {
-    now.run++;
-    clear(`Reading ${file.name}…`);
-    form.hidden = true;
-    try {
-      Object.assign(now, { file: file.name, wave: null, bytes: new Uint8Array(await file.arrayBuffer()) });
-      now.network ??= await networkOf(0);
-      now.header = readHeader(now.bytes, [facts.time, ...Object.keys(facts.signals)]);
-      if (showChoices()) await run();
-      else clear("Choose the columns, and press Reconstruct.");
-    } catch (error) {
-      showError(error);
-    }
-  };
-
-  find("#file").addEventListener("change", (event) => event.target.files[0] && open(event.target.files[0]));
-  const zone = document.body;
-  zone.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    find("#input").classList.add("over");
-  });
-  zone.addEventListener("dragleave", () => find("#input").classList.remove("over"));
-  zone.addEventListener("drop", (event) => {
-    event.preventDefault();
-    find("#input").classList.remove("over");
-    if (event.dataTransfer.files[0]) open(event.dataTransfer.files[0]);
-  });
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    run();
-  });
-  form.elements.network.addEventListener("change", async (event) => {
-    now.network = await networkOf(Number(event.target.value));
-    if (showChoices()) await run();
-  });
-  const goTo = (beat) => {
-    now.beat = Math.max(-1, Math.min(beat, now.wave.beats.time_s.length - 1));
-    said.textContent = showBeat(now.chart, now.wave, now.beat);
-  };
-  find("[data-go=before]").addEventListener("click", () => goTo(now.beat - 1));
-  find("[data-go=after]").addEventListener("click", () => goTo(now.beat + 1));
-  find("[data-go=all]").addEventListener("click", () => goTo(-1));
-  const stem = () => now.file.replace(/\.[^.]*$/, "");
-  find("#save-csv").addEventListener("click", () => saveWave(`${stem()}_aortic.csv`, now.wave, [facts.note, madeBy()]));
-  find("#save-beats").addEventListener("click", () => saveBeats(`${stem()}_beats.csv`, now.wave.beats, [facts.note, madeBy()]));
-  find("#save-png").addEventListener("click", () => {
-    const main = results(now.wave, now.network, facts.most_ood).rows.slice(0, 4).map(({ name, mean, unit }) => `${name} ${mean} ${unit}`);
-    const colours = Object.fromEntries(["paper", "ink"].map((name) => [name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`)]));
-    const lines = [`Aortic pressure of ${now.file}`, flagOf(now.wave, facts.most_ood).text, main.join(", "), `Not for clinical use: ${facts.note}. ${madeBy()}`];
-    savePicture(`${stem()}_aortic.png`, now.chart.ctx.canvas, lines, colours);
-  });
-
-  const themes = ["auto", "light", "dark"];
-  find("#theme").addEventListener("click", (event) => {
-    const theme = themes[(themes.indexOf(document.documentElement.dataset.theme ?? "auto") + 1) % themes.length];
-    if (theme === "auto") delete document.documentElement.dataset.theme;
-    else document.documentElement.dataset.theme = theme;
-    event.target.textContent = `Colours: ${theme}`;
-    redraw();
-  });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  new ResizeObserver(() => now.chart?.setSize({ width: plot.clientWidth, height: 400 })).observe(plot);
+  const page = new Page(JSON.parse(find("#facts").textContent));
+  [listenToFiles, listenToChoices, listenToResult].forEach((listen) => listen(page));
 };
 
 startPage();

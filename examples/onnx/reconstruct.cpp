@@ -8,6 +8,7 @@
 //   pip install openvino && OV=$(python -c "import openvino; print(openvino.__path__[0])")
 //   g++ -std=c++17 -O2 reconstruct.cpp -I$OV/include -L$OV/libs -l:$(basename $OV/libs/libopenvino.so.*) -Wl,-rpath,$OV/libs -o reconstruct
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <fstream>
@@ -16,10 +17,12 @@
 #include <vector>
 
 constexpr size_t size = 500, hop = 250, margin = 31, bands = 60;
+constexpr double fs_hz = 125, lowest_mmhg = 25, highest_mmhg = 250;
 
-int main(int count, char** words) {
+int reconstruct(int count, char** words) {
   if (count != 3) return std::fprintf(stderr, "usage: reconstruct FOLDER wave.csv\n"), 2;
   std::ifstream file(words[2]);
+  if (!file) return std::fprintf(stderr, "%s: cannot be read\n", words[2]), 2;
   std::vector<double> time;
   std::vector<float> p;
   std::string line;
@@ -29,6 +32,12 @@ int main(int count, char** words) {
     time.push_back(t), p.push_back(value);
   }
   if (p.size() < size) return std::fprintf(stderr, "shorter than one window\n"), 2;
+  const double rate_hz = (time.size() - 1) / (time.back() - time.front());
+  if (!(std::abs(rate_hz / fs_hz - 1) < 0.01)) return std::fprintf(stderr, "%g Hz instead of %g\n", rate_hz, fs_hz), 2;
+  std::vector<float> ordered(p);
+  std::nth_element(ordered.begin(), ordered.begin() + ordered.size() / 2, ordered.end());
+  const double median = ordered[ordered.size() / 2];
+  if (!(median >= lowest_mmhg && median <= highest_mmhg)) return std::fprintf(stderr, "median %g: no arterial pressure in mmHg\n", median), 2;
 
   std::vector<size_t> starts;
   for (size_t start = 0; start + size < p.size(); start += hop) starts.push_back(start);
@@ -65,4 +74,13 @@ int main(int count, char** words) {
     }
   std::printf("time_s,aortic_root_pressure_mmhg\n");
   for (size_t j = 0; j < p.size(); ++j) std::printf("%.3f,%.3f\n", time[j], wave[j] / weights[j]);
+  return 0;
+}
+
+int main(int count, char** words) {
+  try {
+    return reconstruct(count, words);
+  } catch (const std::exception& error) {  // such as a folder without these files, or of a network that reads more
+    return std::fprintf(stderr, "%s\n", error.what()), 1;
+  }
 }

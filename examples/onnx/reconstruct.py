@@ -19,6 +19,8 @@ size, hop, margin = (about[f"{name}_samples"] for name in ("window", "hop", "mar
 time_s, p_mmhg = np.loadtxt(sys.argv[2], delimiter=",", skiprows=1, usecols=(0, 1)).T
 if p_mmhg.size < size or not np.isfinite(p_mmhg).all() or abs(np.diff(time_s).mean() * about["fs_hz"] - 1) > 0.01:
   sys.exit(f"{sys.argv[2]}: must have {size} samples or more at {about['fs_hz']:g} Hz, without gaps")
+if not 25 <= np.median(p_mmhg) <= 250:
+  sys.exit(f"{sys.argv[2]}: a median of {np.median(p_mmhg):g} is no arterial pressure in mmHg")
 starts = np.unique(np.append(np.arange(0, p_mmhg.size - size, hop), p_mmhg.size - size))
 x = np.stack([p_mmhg[start : start + size] for start in starts]).astype(np.float32)
 

@@ -20,18 +20,18 @@ def two(monkeypatch):
 
 def test_a_stopped_run_goes_on_after_its_last_finished_command(two, tmp_path):
   with pytest.raises(InputError, match=r"--only=one: .* ended with status \d; read .*log_2.txt, then run the same"):
-    figures.run(tmp_path, ["one"], {}, figures.Record(tmp_path, "a"))
+    figures.run(tmp_path, ["one"], {}, figures.Manifest(tmp_path, "a"))
   (done,) = json.loads((tmp_path / "manifest.json").read_text())["figures"]["one"]
   assert done["command"] == list(HELP)
   (tmp_path / "one" / "nothing.json").write_text("{}")
   log = (tmp_path / "one" / "log_1.txt").read_text()
   assert "usage" in log
-  figures.run(tmp_path, ["one"], {}, figures.Record(tmp_path, "a"))
+  figures.run(tmp_path, ["one"], {}, figures.Manifest(tmp_path, "a"))
   content = json.loads((tmp_path / "manifest.json").read_text())
   assert [one["command"][-1] for one in content["figures"]["one"]] == ["--help", f"{tmp_path}/one/nothing.json"]
   assert (tmp_path / "one" / "log_1.txt").read_text() == log  # not run again
   with pytest.raises(InputError, match="has figures of commit a, not b; check that one out, or choose another"):
-    figures.Record(tmp_path, "b")
+    figures.Manifest(tmp_path, "b")
 
 
 @pytest.mark.quick

@@ -119,6 +119,11 @@ def refusals():
     "many names": cells("0,80", header=HEADER.strip() + ",x" * 10_000 + "\n"),
     "second column first": cells("0,a", "b,1"),
     "a word and decimal commas": cells("1,5;x", *comma, header=f"{ART};{TIME}\n"),
+  }
+
+
+def refused_clocks_and_waves():
+  return {
     "restart": clock(np.concatenate([np.arange(100), np.arange(100) + 0.4]) / 100),
     "few digits": clock(np.round(np.arange(200) / 100, 1)),
     "order": clock(np.arange(200)[np.r_[0:50, 51, 50, 52:200]] / 100),
@@ -204,7 +209,7 @@ def random_table(rng):
 
 def inputs():
   """Returns name → (bytes, channels)."""
-  named = {**dialects(), **refusals(), **checked_waves(), **single_cells()}
+  named = {**dialects(), **refusals(), **refused_clocks_and_waves(), **checked_waves(), **single_cells()}
   found = {name: (text if isinstance(text, bytes) else text.encode(), {}) for name, text in named.items()}
   utf16 = {"utf-16": "utf-16", "utf-16-be": "utf-16-be"}
   for name, encoding in utf16.items():

@@ -149,8 +149,8 @@ def test_a_header_without_known_names_is_guessed(tmp_path):
     assert [column[0] for column in answer["columns"]] == row
 
 
-def test_a_minute_at_1_khz_is_read_fast_and_a_broken_table_does_not_hang(tmp_path):
-  """The bounds are for a busy machine; alone it takes a tenth."""
+def test_a_minute_at_1_khz_and_broken_tables_do_not_hang(tmp_path):
+  """A hundredth of the limit on an idle machine; what grows with the square of the size would take hours."""
   rows = "".join(f"{k / 1000:.3f},{90 + k % 7},{k}\n" for k in range(60_000))
   wide = cells("0," + " " * 900_000 + "x", "1" * 900_000 + "x,1", '0,"a"' + "\t " * 400_000, '1,"2' + '""' * 300_000)
   contents = {
@@ -164,4 +164,4 @@ def test_a_minute_at_1_khz_is_read_fast_and_a_broken_table_does_not_hang(tmp_pat
   )
   assert len(first["time_s"]) == 60_000
   assert all("problem" in answer for answer in broken)
-  assert time.monotonic() - started < 5
+  assert time.monotonic() - started < 60
