@@ -101,8 +101,9 @@ def write_atomically(*paths: str | os.PathLike[str]) -> Iterator[list[str]]:
     raise
   finally:
     for written in partial:
-      with contextlib.suppress(FileNotFoundError):
-        os.remove(written)
+      if os.path.lexists(written):  # some systems refuse to remove what is not there, and would hide the error
+        with contextlib.suppress(FileNotFoundError):
+          os.remove(written)
 
 
 @contextlib.contextmanager
