@@ -14,8 +14,6 @@ import numpy as np
 
 import cap_jax as cj
 
-BLUE, ORANGE = "#0072B2", "#D55E00"
-
 # %%
 # All parameters come from the source. The first layers are frozen by their paths.
 
@@ -36,13 +34,12 @@ tuned = cj.transfer(net, mine, labelled=normal, budget=cj.Budget(steps=100, seed
 
 theta, report = cj.merge(tuned.params, net.params, init_from_source=("r",))
 merged = net.with_params(theta, of=tuned)
-scalars = collections.Counter()
-for leaf in report:
-  scalars[leaf.fate] += int(np.prod(leaf.shape))
-print(", ".join(f"{fate}: {count:,} parameters" for fate, count in scalars.items()))
+for fate in dict.fromkeys(leaf.fate for leaf in report):
+  print(f"{fate}: {sum(np.prod(leaf.shape) for leaf in report if leaf.fate == fate):,} parameters")
 
 # %%
-# The three networks on the other state of the loop. A head fits the extractor that it was trained with.
+# The three networks on the other state of the loop. The head was trained with another extractor, so the merged network
+# may be worse than both.
 
 for name, one in (("source", net), ("tuned", tuned), ("merged", merged)):
   rmse = cj.evaluate(one, shock).summary.loc["rmse_mmhg", "mean"]
@@ -61,11 +58,9 @@ def norms(params):
 
 
 before, moved = norms(net.params), norms(jax.tree.map(lambda a, b: a - b, tuned.params, net.params))
-paths = list(before)[::-1]
-change = [100 * np.sqrt(moved[path] / before[path]) for path in paths]
+change = {path: 100 * np.sqrt(moved[path] / before[path]) for path in reversed(before)}
 figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-axes.barh(paths, change, color=[ORANGE if path in frozen else BLUE for path in paths])
-for row, (path, value) in enumerate(zip(paths, change, strict=True)):
-  axes.text(value, row, " frozen" if path in frozen else f" {value:.1f}", va="center", fontsize=8)
+bars = axes.barh(list(change), list(change.values()), color="#0072B2")
+axes.bar_label(bars, ["frozen" if path in frozen else f"{value:.1f}" for path, value in change.items()], padding=3)
 axes.set(xlabel="change of the parameters [% of their norm]", title="tuned network against its source")
 plt.show()
