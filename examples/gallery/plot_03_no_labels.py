@@ -14,7 +14,7 @@ import cap_jax as cj
 ORANGE, BLUE = "#D55E00", "#0072B2"
 
 # %%
-# The same people, measured through three lines. The network was trained over lines with such ranges.
+# The same people, measured through three lines. The training of the network included such lines.
 
 lines = {
   "over-damped\n8 Hz, ζ 1.2": cj.clinics.Device(natural_hz=(8.0, 8.0), damping=(1.2, 1.2)),

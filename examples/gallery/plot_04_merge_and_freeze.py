@@ -62,5 +62,6 @@ change = {path: 100 * np.sqrt(moved[path] / before[path]) for path in reversed(b
 figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
 bars = axes.barh(list(change), list(change.values()), color="#0072B2")
 axes.bar_label(bars, ["frozen" if path in frozen else f"{value:.1f}" for path, value in change.items()], padding=3)
-axes.set(xlabel="change of the parameters [% of their norm]", title="tuned network against its source")
+axes.set(xlabel="change of the parameters [% of their norm]", title="tuned on measured waves, in vitro")
+axes.margins(x=0.1)
 plt.show()

@@ -2,8 +2,8 @@ r"""
 Train with a loss of your own
 =============================
 
-Can a strategy penalise an error that matters to you? Here it is the error of the slope, as the steepest rise of the
-aortic pressure, dP/dt max, is read as contractility. A term is a value, so the package stays as it is (*in silico*).
+Can a strategy penalise an error that matters to you? Here it is the error of the slope, so that the steepest rise of
+the aortic pressure, dP/dt max, is right too. A term of the loss is a value, as a strategy is (*in silico*).
 """
 
 import jax.numpy as jnp

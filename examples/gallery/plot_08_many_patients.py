@@ -9,7 +9,6 @@ record, in one program by ``jax.vmap``. The test is the second half of the same 
 import time
 
 import jax
-import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import optax
@@ -33,7 +32,7 @@ optimizer, source = optax.adam(3e-3), trained.params["r"]["wave"]
 def error(last, h, x, y):
   """Returns the mean square error of the inner part of the windows, in scaled units."""
   y_bt = trained.net.reconstruct({**trained.params["r"], "wave": last}, h, x)
-  return jnp.square(y_bt - y)[:, 31:-31].mean()
+  return jax.numpy.square(y_bt - y)[:, 31:-31].mean()
 
 
 def tune(h, x, y):
@@ -58,13 +57,13 @@ jax.block_until_ready([alone(*(part[k] for part in first)) for k in range(PATIEN
 ratio = (middle - start) / (time.perf_counter() - middle)
 print(f"all together take {ratio:.2f} of the time of {PATIENTS} one after another (on {jax.default_backend()})")
 
-# %%
-
 errors = [jax.vmap(error, (axis, 0, 0, 0))(last, *second) for last, axis in ((source, None), (tuned, 0))]
 before, after = (trained.scaling.sd_mmhg * np.sqrt(one) for one in errors)
 print(f"RMSE of later windows: source {before.mean():.2f} mmHg, own layer {after.mean():.2f} mmHg (in silico)")
 figure, axes = plt.subplots(figsize=(5, 4), layout="constrained")
 axes.plot(before, after, "o", color="#0072B2")
-axes.axline((0, 0), slope=1, color="#929292", lw=1)  # no change
+axes.axline((0, 0), slope=1, color="#929292", lw=1, label="no change")
 axes.set(xlabel="RMSE of the source [mmHg]", ylabel="RMSE with an own layer [mmHg]", title="later windows, in silico")
+axes.set(xlim=(0, 3.6), ylim=(0, 3.6), aspect="equal")
+axes.legend(frameon=False)
 plt.show()

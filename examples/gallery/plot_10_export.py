@@ -24,7 +24,8 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#929292"
 # The folder has the two functions, and a manifest that says how to call them.
 
 net = cj.load("radial")
-folder = pathlib.Path(tempfile.mkdtemp())
+scratch = tempfile.TemporaryDirectory()
+folder = pathlib.Path(scratch.name)
 export.write(folder / "radial", net.checkpoint, ("stablehlo",))
 manifest = json.loads((folder / "radial" / "manifest.json").read_text())
 print(sorted(file.name for file in (folder / "radial").iterdir()))
@@ -48,6 +49,7 @@ print(f"largest difference {difference_bt.max():.1e} mmHg over {len(x_bt)} windo
 
 web_page.write(folder / "radial.html", [net.checkpoint])
 print(f"the page of the browser has {(folder / 'radial.html').stat().st_size / 1e6:.2f} MB")
+scratch.cleanup()
 
 # %%
 # One window by the package and by the exported function, and their difference.

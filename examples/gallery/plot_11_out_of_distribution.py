@@ -3,7 +3,7 @@ Know when not to trust a wave
 =============================
 
 Does the network notice a record that is unlike its training? The same wave is damped more and more, as by a clot or a
-bubble in the line. Its intervals widen, and its windows are flagged as out of distribution (*in silico*).
+bubble in the line. The network flags its windows as out of distribution, and there its intervals no longer hold (*in silico*).
 """
 
 import matplotlib.pyplot as plt
@@ -28,7 +28,7 @@ def damped(wave, pole_hz):
 
 
 # %%
-# The 90 % interval is exact for data like those of its calibration only, so its coverage is printed with the flag.
+# A 90 % interval holds for data like those of its calibration. The share of samples in it shows how far it holds here.
 
 poles_hz = (20.0, 10.0, 6.0, 4.0, 2.5, 1.5)
 rows = []
