@@ -388,7 +388,7 @@ class Clinic(Setup):
     name: prefix of its subjects' names; two clinics never share one.
     subjects: number of subjects.
     seconds: length of the record of a subject.
-    fs_hz: sampling rate.
+    fs_hz: sampling rate [Hz].
     seed: of all draws.
   """
 
@@ -410,7 +410,15 @@ class Scenario(Setup):
   site: str | None = None
 
   def clinic(self, name: str, subjects: int, seconds: float, fs_hz: float = 125.0, seed: int = 0) -> Clinic:
-    """Returns a clinic of this setup; see `Clinic` for the arguments."""
+    """Returns a clinic of this setup.
+
+    Args:
+      name: prefix of its subjects' names.
+      subjects: number of subjects.
+      seconds: length of the record of a subject [s].
+      fs_hz: sampling rate [Hz].
+      seed: of all draws.
+    """
     setup = {field.name: getattr(self, field.name) for field in dataclasses.fields(Setup)}
     return Clinic(**setup, name=name, subjects=subjects, seconds=seconds, fs_hz=fs_hz, seed=seed)
 

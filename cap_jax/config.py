@@ -18,12 +18,20 @@ _MOST_SAMPLES = 1 << 15  # of a window: 4 minutes at 125 Hz, for which a package
 
 
 def is_whole(value: object) -> bool:
-  """Returns whether a value is a whole number, of Python or NumPy."""
+  """Returns whether a value is a whole number, of Python or NumPy.
+
+  Args:
+    value: any value.
+  """
   return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def is_real(value: object) -> bool:
-  """Returns whether a value is a finite real number, of Python or NumPy."""
+  """Returns whether a value is a finite real number, of Python or NumPy.
+
+  Args:
+    value: any value.
+  """
   return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -90,14 +98,17 @@ class Windows:
 
   @property
   def samples(self) -> int:
+    """The number of samples of a window."""
     return round(self.seconds * self.fs_hz)
 
   @property
   def hop(self) -> int:
+    """The number of samples from the start of a window to that of the next."""
     return round(self.hop_s * self.fs_hz)
 
   @property
   def margin(self) -> int:
+    """The number of samples at each end of a window that do not count."""
     return round(self.margin_s * self.fs_hz)
 
 
@@ -106,7 +117,7 @@ class Conditioning:
   """Conditioning of a record before it is cut into windows.
 
   Attributes:
-    fs_hz: sampling rate of the result.
+    fs_hz: sampling rate [Hz] of the result.
     fill_s: gaps up to this long are bridged by a straight line.
     drop: faults whose beats are removed, names in `beat_quality.FAULTS`; the others are only counted.
     synchronise: whether to remove the constant delay of a monitor.
@@ -174,7 +185,7 @@ class Signals:
 
   @property
   def unitless(self) -> bool:
-    """Whether the input has no unit: a PPG that is not scaled to a reading."""
+    """Whether the input has no unit, as a PPG that is not scaled to a reading."""
     return self.site.endswith("_ppg") and self.calibration.kind == "none"
 
 

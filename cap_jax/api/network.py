@@ -42,7 +42,7 @@ class Reconstruction:
     unusual_hr: how the heart rate differs from those of the training, "" if it does not or they are unknown.
     unknown_level: that the pressure level is unknown, as from a PPG without a cuff; "" if the input contains it.
     gaps: a row for each stretch without a reconstruction: start, end and reason.
-    fs_hz: sampling rate.
+    fs_hz: sampling rate [Hz].
     site: where the peripheral wave was measured.
     unitless: whether that wave has no unit.
   """
@@ -189,12 +189,12 @@ class Network:
 
   @property
   def params(self) -> Params:
-    """Parameters by block: {"f": θ_f, "r": θ_r}."""
+    """The parameters by block, {"f": θ_f, "r": θ_r}."""
     return jax.tree.map(lambda leaf: leaf, self.checkpoint.params)  # a tree of its own
 
   @property
   def about(self) -> Mapping[str, Any]:
-    """Provenance: source, strategy, steps, seeds and validation error."""
+    """The provenance, with source, strategy, steps, seeds and validation error."""
     return MappingProxyType(copy.deepcopy(self.checkpoint.about))
 
   def reconstruct(
@@ -276,7 +276,14 @@ class Network:
     return Network(merged, reason)
 
   def predict(self, pairs: records.Windows) -> np.ndarray:
-    """Predicts the reference windows [mmHg] of peripheral windows, both (window, time).
+    """Predicts the reference windows of peripheral windows.
+
+    Args:
+      pairs: windows of the site that the network reads, such as those of `cap_jax.windows`; a reference in them is
+        not read.
+
+    Returns:
+      (window, time) reference waves [mmHg].
 
     Raises:
       InputError: the windows were measured at another site than the network reads, are of another length, or in another unit.
@@ -289,6 +296,9 @@ class Network:
 
   def save(self, path: str | os.PathLike[str]) -> None:
     """Saves the network in a folder that does not exist yet; `load` and all commands read it.
+
+    Args:
+      path: the new folder.
 
     Raises:
       InputError: the folder exists or cannot be made, or a parameter is NaN or infinite.
@@ -304,6 +314,9 @@ class Network:
     model card in `README.md`.
 
     `load` and all commands read it.
+
+    Args:
+      path: the new folder.
 
     Raises:
       InputError: see `save`; or the package safetensors is not installed.
@@ -349,6 +362,9 @@ def load(name: str | os.PathLike[str]) -> Network:
 
   Args:
     name: name of a network of the package, such as "radial", or the folder of a checkpoint.
+
+  Returns:
+    The network.
 
   Raises:
     InputError: there is none, or it is damaged.

@@ -278,6 +278,9 @@ class Cohort:
       hop_s: step from one window to the next [s]; 4 for windows that do not overlap, as for a test.
       calibration: reading of each subject's cuff to which the peripheral wave is scaled.
 
+    Returns:
+      `Pairs`: x_bt and y_bt (window, time) [mmHg]; a PPG without a calibration stays in its unit.
+
     Raises:
       InputError: the cohort has no waves of the site.
     """

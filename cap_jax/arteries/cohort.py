@@ -43,7 +43,15 @@ class Transfer(NamedTuple):
 
 
 class ArterialModel(NamedTuple):
-  """Parameters of the wave equations for one subject."""
+  """Parameters of the wave equations for one subject.
+
+  Attributes:
+    physics: constants of the wave equations.
+    pieces: the pieces of the arteries.
+    load: the terminals.
+    transmural_pa: operating pressure across the wall [Pa].
+    k3_pa: stiffness parameter of the wall [Pa].
+  """
 
   physics: waves.Physics
   pieces: waves.Pieces
@@ -58,6 +66,9 @@ def make_model(net: network.ArterialNetwork, subject: population.Subject) -> Art
   Args:
     net: topology of the 116 arteries.
     subject: scalars.
+
+  Returns:
+    The parameters of the wave equations.
   """
   physics = waves.Physics(subject.womersley, subject.viscosity_scale)
   rest, now = population.resting_geometry(subject), population.geometry(subject)
@@ -91,6 +102,9 @@ _DIAMETERS = {
 @jax.jit
 def derived(subjects: population.Subject) -> dict[str, jax.Array]:
   """Computes derived quantities of (subject,) parameters, for the tables of a cohort.
+
+  Args:
+    subjects: parameters, (subject,) each.
 
   Returns:
     co_l_min: cardiac output.
@@ -133,6 +147,9 @@ def respond(subject: population.Subject, omega_k: jax.Array) -> Transfer:
   Args:
     subject: scalars.
     omega_k: (frequency,) angular frequencies [rad/s].
+
+  Returns:
+    The transfer functions, (frequency,) each.
   """
   net = network.reference_network()
   model = make_model(net, subject)
@@ -218,7 +235,12 @@ def beats(
 
 
 def inflow_shape(subject: population.Subject, sv_ml: jax.Array) -> tuple[jax.Array, ...]:
-  """Returns the arguments of `heart.ejection` after the time."""
+  """Returns the arguments of `heart.ejection` after the time.
+
+  Args:
+    subject: scalars.
+    sv_ml: stroke volume [ml].
+  """
   return sv_ml, subject.rfv_ml, subject.lvet_s, subject.t_peak_s, subject.fall_exponent, subject.closure_s
 
 
@@ -307,7 +329,7 @@ def records(
     key: typed PRNG key of the rhythms.
     subjects: (subject,) parameters.
     seconds: length; a whole number of samples at `fs_hz`.
-    fs_hz: sampling rate of the result. The waves fade out between 30 and 40 Hz, or below half a lower rate.
+    fs_hz: sampling rate [Hz] of the result. The waves fade out between 30 and 40 Hz, or below half a lower rate.
     rhythm_spec: respiration and variability.
     chunk: subjects computed together on each device; bounds the memory.
 

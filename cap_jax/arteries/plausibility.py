@@ -31,12 +31,20 @@ _LEAST_SHARE = 0.02
 
 
 def decade(age: np.ndarray) -> np.ndarray:
-  """Returns the column of `MCENIERY_MEN` for each age."""
+  """Returns the column of `MCENIERY_MEN` for each age.
+
+  Args:
+    age: (subject,) [years].
+  """
   return np.clip(np.asarray(age) // 10 - 1, 0, 7).astype(int)
 
 
 def pressures(waves: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """Returns the rows of `MCENIERY_MEN` from (subject, time) waves at root and brachial artery [mmHg]."""
+  """Returns the rows of `MCENIERY_MEN` for waves of subjects.
+
+  Args:
+    waves: site → (subject, time) pressure at root and brachial artery [mmHg].
+  """
   brachial, root = np.asarray(waves["brachial"]), np.asarray(waves["aortic_root"])
   pp, central_pp = np.ptp(brachial, axis=1), np.ptp(root, axis=1)
   return {
@@ -80,6 +88,9 @@ def draw(
     spec: the population.
     count: number of subjects.
     change: applied to the drawn subjects before they are checked.
+
+  Returns:
+    The parameters of the subjects, (count,) each.
 
   Raises:
     InputError: a value of the population is impossible, or hardly any of its subjects is plausible.

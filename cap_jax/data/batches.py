@@ -63,6 +63,7 @@ class Waves:
 
   @property
   def subjects(self) -> tuple[str, ...]:
+    """The names of the subjects, each once."""
     return tuple(dict.fromkeys(self.subject_b.tolist()))
 
   @property
@@ -104,10 +105,14 @@ class Pairs:
 
   @property
   def subjects(self) -> tuple[str, ...]:
+    """The names of the subjects, each once."""
     return tuple(dict.fromkeys(self.subject_b.tolist()))
 
   def of(self, subjects: Sequence[str]) -> "Pairs":
     """Returns the windows of some subjects.
+
+    Args:
+      subjects: their names.
 
     Raises:
       ValueError: a subject has no window.
@@ -118,7 +123,11 @@ class Pairs:
     return self.at(np.isin(self.subject_b, list(subjects)))
 
   def at(self, rows: np.ndarray) -> "Pairs":
-    """Returns the windows at some rows: (window,) indices, or a mask."""
+    """Returns the windows at some rows.
+
+    Args:
+      rows: (window,) indices, or a mask.
+    """
     covariates = {name: value_b[rows] for name, value_b in self.covariates.items()}
     return Pairs(self.x_bt[rows], self.y_bt[rows], self.subject_b[rows], covariates, self.sites)
 
@@ -132,14 +141,22 @@ class Pairs:
     return {}
 
   def reference_feet(self, spec: config.Windows) -> list[np.ndarray]:
-    """Returns the feet of the reference in each window, as indices into the window without its margins; caches them."""
+    """Returns the feet of the reference in each window, as indices into the window without its margins; caches them.
+
+    Args:
+      spec: the windows: rate and margin.
+    """
     if spec not in self._feet:
       inner = slice(spec.margin, spec.samples - spec.margin)
       self._feet[spec] = [beats.find_feet(y_t, spec.fs_hz) for y_t in self.y_bt[:, inner]]
     return self._feet[spec]
 
   def moments(self, reference: bool = False) -> tuple[float, float]:
-    """Returns mean and SD of the peripheral wave [mmHg], or of the reference wave."""
+    """Returns mean and SD of the peripheral wave [mmHg], or of the reference wave.
+
+    Args:
+      reference: whether to read the reference wave.
+    """
     wave_bt = self.y_bt if reference else self.x_bt
     return float(wave_bt.mean(dtype=np.float64)), float(wave_bt.std(dtype=np.float64))
 

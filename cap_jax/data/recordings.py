@@ -73,11 +73,12 @@ class Recording:
 
   @property
   def sites(self) -> tuple[str, ...]:
+    """The names of the signals."""
     return tuple(self.signals)
 
   @functools.cached_property
   def fs_hz(self) -> float:
-    """The sampling rate: over the whole record, or from the median step of a clock with pauses."""
+    """The sampling rate [Hz] over the whole record, or from the median step of a clock with pauses."""
     step_s = clocks.median_step(self.time_s)
     mean_s = float(self.time_s[-1] - self.time_s[0]) / (self.time_s.size - 1)
     return 1 / (mean_s if abs(mean_s / step_s - 1) < _ROUNDED else step_s)
@@ -101,13 +102,23 @@ class Signal(str):
 
 
 def channel_texts(channels: Mapping[str, str] | None) -> dict[str, str]:
-  """Returns channel → `SIGNAL` or `SIGNAL:UNIT`, as manifests record them."""
+  """Returns channel → `SIGNAL` or `SIGNAL:UNIT`, as manifests record them.
+
+  Args:
+    channels: channel → name of its signal.
+  """
   units = {name: getattr(signal, "unit", "") for name, signal in (channels or {}).items()}
   return {name: f"{signal}:{units[name]}" if units[name] else str(signal) for name, signal in (channels or {}).items()}
 
 
 def parse_channel(word: str) -> tuple[str, Signal]:
   """Parses `NAME:SIGNAL` or `NAME:SIGNAL:UNIT`. The name may contain colons.
+
+  Args:
+    word: the text of a flag.
+
+  Returns:
+    The channel and its signal.
 
   Raises:
     InputError: it has another form, names no signal, or a unit that is not that of a pressure.
@@ -138,6 +149,12 @@ def _is_signal(name: str) -> bool:
 def split_signal(signal: str) -> tuple[str, str]:
   """Splits the name of a signal into (site, kind); the kind of a pressure is "".
 
+  Args:
+    signal: name of a signal, such as "digital_ppg".
+
+  Returns:
+    Site and kind.
+
   Raises:
     InputError: it is no signal's name.
   """
@@ -166,12 +183,20 @@ def signal_of(site: str, kind: str) -> str:
 
 
 def is_pressure(signal: str) -> bool:
-  """Returns whether a signal is a pressure, by its name."""
+  """Returns whether a signal is a pressure, by its name.
+
+  Args:
+    signal: name of a signal, such as "radial".
+  """
   return split_signal(signal)[1] == ""
 
 
 def column_of(signal: str) -> str:
-  """Returns the column of a signal in a user's table: `radial_pressure_mmhg`, `digital_ppg`, `femoral_flow_ml_s`."""
+  """Returns the column of a signal in a user's table: `radial_pressure_mmhg`, `digital_ppg`, `femoral_flow_ml_s`.
+
+  Args:
+    signal: name of a signal.
+  """
   site, kind = split_signal(signal)
   unit = KINDS[kind].lower().replace("/", "_")
   return f"{site}_pressure_mmhg" if not kind else signal if kind == "ppg" else f"{signal}_{unit}"
@@ -198,6 +223,9 @@ def check_site(site: str, flag: str = "--site") -> None:
 
 def check_input_site(site: str) -> None:
   """Checks that the wave of a site is peripheral.
+
+  Args:
+    site: name of the site.
 
   Raises:
     InputError: the site is unknown, or it is the aortic root itself.
@@ -347,7 +375,7 @@ def check_pressure(p_mmhg: np.ndarray, where: str, fs_hz: float = 125.0) -> None
   Args:
     p_mmhg: (time,) wave, NaN where there is no sample.
     where: file, and position in it, for messages.
-    fs_hz: sampling rate.
+    fs_hz: sampling rate [Hz].
 
   Raises:
     DataError: all samples are NaN, or the median is outside the range of arterial pressures.

@@ -62,12 +62,20 @@ class Indices:
 
 
 def ending(index: str) -> str:
-  """Returns the ending of an index's column in files, which is its unit."""
+  """Returns the ending of an index's column in files, which is its unit.
+
+  Args:
+    index: name of an index, in `UNITS`.
+  """
   return _ENDINGS[UNITS[index]]
 
 
 def form_factor(p_bt: np.ndarray) -> np.ndarray:
-  """Returns (MAP − DBP)/PP of (beat, time) waves."""
+  """Returns the form factor (MAP − DBP)/PP.
+
+  Args:
+    p_bt: (beat, time) pressure [mmHg].
+  """
   return (p_bt.mean(1) - p_bt.min(1)) / np.ptp(p_bt, axis=1)
 
 
@@ -95,8 +103,11 @@ def of_wave(p_t: np.ndarray, fs_hz: float, peripheral_t: np.ndarray | None = Non
 
   Args:
     p_t: (time,) aortic pressure without gaps [mmHg]; with fewer than two feet the result has no beats.
-    fs_hz: sampling rate.
+    fs_hz: sampling rate [Hz].
     peripheral_t: (time,) pressure at the arm on the same clock.
+
+  Returns:
+    The indices of each whole beat, by name.
   """
   feet = beats.find_feet(p_t, fs_hz)
   outside = None if peripheral_t is None else cut(peripheral_t, feet)
@@ -113,6 +124,9 @@ def of_beats(
     period_b: (beat,) [s].
     peripheral_bt: the same beats at the arm.
     q_bt: their aortic flow [ml/s].
+
+  Returns:
+    The indices, by name, and why one is undefined.
   """
   p_bt, period_b = np.asarray(p_bt, dtype=float), np.asarray(period_b, dtype=float)
   if not len(p_bt):

@@ -65,6 +65,9 @@ def load(network: str | os.PathLike[str] = DEFAULT) -> checkpoint.Checkpoint:
   Args:
     network: a name of the package such as "radial", or the folder of a checkpoint.
 
+  Returns:
+    The checkpoint.
+
   Raises:
     InputError: there is none, or it is damaged.
   """

@@ -127,7 +127,7 @@ class StreamingNetwork:
 
     Args:
       trained: a network for the aortic wave.
-      fs_hz: sampling rate of the beats.
+      fs_hz: sampling rate [Hz] of the beats.
 
     Raises:
       InputError: the network outputs another wave, or the rate is out of range.

@@ -36,7 +36,11 @@ class Task:
   numerics: tuple[str, ...] | None = None
 
   def model(self, model: config.Model) -> config.Model:
-    """Returns the model config with the head that the task needs."""
+    """Returns the model config with the head that the task needs.
+
+    Args:
+      model: the config.
+    """
     if self.numerics is None:
       return model
     return dataclasses.replace(model, head="numbers", outputs=3 + len(self.numerics))

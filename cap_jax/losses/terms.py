@@ -28,7 +28,13 @@ FROM_TARGET = ("target", "unlabelled")
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-  """What a loss closes over: the target's network, and the losses of a part of a batch for both tasks."""
+  """What a loss closes over.
+
+  Attributes:
+    net: the target's network.
+    target_loss: loss of a part of a batch for the target's task.
+    source_loss: the same for the source's task.
+  """
 
   net: Net
   target_loss: LossFn
@@ -182,7 +188,12 @@ TERMS: dict[str, Definition] = {
 
 
 def reader(params: Params, stream: str) -> tuple[str, bool]:
-  """Returns the block that reads a stream's windows, "f" or "f_s", and whether the adaptor is applied to them."""
+  """Returns the block that reads a stream's windows, "f" or "f_s", and whether the adaptor is applied to them.
+
+  Args:
+    params: parameter tree of the training.
+    stream: name of a stream, such as "source".
+  """
   return ("f_s" if stream == "source" and "f_s" in params else "f"), stream in FROM_TARGET
 
 
@@ -213,7 +224,11 @@ def _encoded(context: Context, loss: LossFn, view: Callable[[Params], Params]) -
 
 
 def streams(loss: tuple[Term, ...]) -> tuple[str, ...]:
-  """Returns the streams that a loss reads."""
+  """Returns the streams that a loss reads.
+
+  Args:
+    loss: the terms.
+  """
   return tuple(dict.fromkeys(stream for term in loss for stream in term.defined.streams))
 
 

@@ -36,11 +36,18 @@ class SubjectErrors:
     nrmse_percent: RMSE over the true pulse pressure.
     r: Pearson's, over samples.
     csbp_true_mmhg, csbp_error_mmhg, csbp_error_sd_mmhg: means over beats of true pressure and error, and SD of the error over the
-      subject's beats. The same for cDBP, cPP and MAP.
-    csbp_frac_within_5mmhg …: fractions of beats with an error within 5, 10 and 15 mmHg. The same for cDBP.
-    csbp_mae_mmhg: mean absolute error over beats. The same for cDBP.
-    aix_true_percent, aix_error_percent: index of the true mean beat, and the error of the reconstructed mean beat. The same for the
-      other `SHAPES`.
+      subject's beats.
+    cdbp_true_mmhg, cdbp_error_mmhg, cdbp_error_sd_mmhg: the same for cDBP.
+    cpp_true_mmhg, cpp_error_mmhg, cpp_error_sd_mmhg: the same for cPP.
+    map_true_mmhg, map_error_mmhg, map_error_sd_mmhg: the same for MAP.
+    csbp_frac_within_5mmhg, csbp_frac_within_10mmhg, csbp_frac_within_15mmhg: fractions of beats with an error within 5, 10 and
+      15 mmHg.
+    cdbp_frac_within_5mmhg, cdbp_frac_within_10mmhg, cdbp_frac_within_15mmhg: the same for cDBP.
+    csbp_mae_mmhg, cdbp_mae_mmhg: mean absolute error over beats.
+    aix_true_percent, aix_error_percent: augmentation index of the true mean beat, and the error of the reconstructed mean beat.
+    form_factor_true, form_factor_error: the same for the form factor.
+    ejection_true_ms, ejection_error_ms: the same for the ejection time.
+    sevr_true_percent, sevr_error_percent: the same for SEVR.
     wave_covered, csbp_covered: interval coverage of samples and of beats, for networks with intervals.
     half_width_mmhg, csbp_half_width_mmhg: half the mean widths of these intervals.
     ood_fraction: share of windows out of distribution, for networks with intervals.
@@ -180,6 +187,9 @@ class Evaluator:
       predicted_bt: (window, time) aortic waves [mmHg].
       only_systolic: whether they are not waves, but arrays whose highest value in a beat is cSBP.
 
+    Returns:
+      The errors of each subject, in the order of the windows.
+
     Raises:
       ValueError: the prediction's shape differs from that of the test windows, or it has NaN.
     """
@@ -223,6 +233,9 @@ def covered(errors: SubjectErrors, coverage: uncertainty.Coverage) -> SubjectErr
   Args:
     errors: of the subject.
     coverage: of the subject's prediction intervals.
+
+  Returns:
+    The same errors with coverage, widths and the share of windows out of distribution.
   """
   return dataclasses.replace(
     errors,
@@ -235,5 +248,9 @@ def covered(errors: SubjectErrors, coverage: uncertainty.Coverage) -> SubjectErr
 
 
 def mean_rmse(subjects: list[SubjectErrors]) -> float:
-  """Returns the mean over subjects of their RMSE."""
+  """Returns the mean over subjects of their RMSE [mmHg].
+
+  Args:
+    subjects: errors of each subject.
+  """
   return float(np.mean([one.rmse_mmhg for one in subjects]))

@@ -89,7 +89,12 @@ class Net:
 
   @_compiled
   def adapt(self, params: Params, x_bt: jax.Array) -> jax.Array:
-    """Returns a(x; θ_a), (batch, time); x itself without an adaptor."""
+    """Returns a(x; θ_a), (batch, time); x itself without an adaptor.
+
+    Args:
+      params: parameters of all blocks.
+      x_bt: (batch, time) scaled peripheral windows.
+    """
     return x_bt if self.a is None else cast(jax.Array, self.a.apply({"params": params["a"]}, x_bt))
 
   @_compiled
@@ -127,7 +132,15 @@ class Net:
     return self.reconstruct(params["r"], self.features(params["f"], x_bt, c_bq), x_bt)
 
   def init(self, key: jax.Array, samples: int) -> Params:
-    """Draws initial parameters for windows of `samples`."""
+    """Draws initial parameters.
+
+    Args:
+      key: random key.
+      samples: number of samples of a window.
+
+    Returns:
+      Parameters by block: {"f": θ_f, "r": θ_r}.
+    """
     return self._fresh(key, samples, _init_block_jit)
 
   def _fresh(self, key: jax.Array, samples: int, init_block: Callable[..., Params]) -> Params:
@@ -139,7 +152,11 @@ class Net:
     return theta if self.a is None else {"a": init_block(self.a, f_key, x_bt), **theta}
 
   def layers(self, samples: int) -> tuple[str, ...]:
-    """Returns the paths of all layers from the input to the output: `f/embed`, …, `r/wave`."""
+    """Returns the paths of all layers from the input to the output: `f/embed`, …, `r/wave`.
+
+    Args:
+      samples: number of samples of a window.
+    """
     return _layers(self, samples)
 
 
@@ -168,6 +185,12 @@ def _layers(net: Net, samples: int) -> tuple[str, ...]:
 @functools.cache
 def make_net(model: config.Model) -> Net:
   """Builds the network that a config names.
+
+  Args:
+    model: the config.
+
+  Returns:
+    Pure functions of the network; it has no parameters of its own.
 
   Raises:
     InputError: a name is not in its registry.

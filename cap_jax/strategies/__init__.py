@@ -37,6 +37,9 @@ def changes_of(strategy: Strategy) -> dict[str, Any]:
   """Returns the fields of a strategy that differ from the registered strategy of its name.
 
   A strategy without a registered name is compared with the defaults.
+
+  Args:
+    strategy: a strategy.
   """
   registered = STRATEGIES.get(strategy.name, Strategy(equation=strategy.equation))
   names = [field.name for field in dataclasses.fields(Strategy) if field.name != "name"]

@@ -197,7 +197,11 @@ class Strategy:
     return terms.streams(self.loss)
 
   def in_stage(self, stage: Stage) -> tuple[Term, ...]:
-    """Returns the loss of a stage."""
+    """Returns the loss of a stage.
+
+    Args:
+      stage: one of its stages.
+    """
     return tuple(term for term in self.loss if term.name not in stage.without)
 
   @property
@@ -270,7 +274,11 @@ class Strategy:
     return params, report
 
   def frozen(self, freeze: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns a stage's frozen paths, with those that are never trained."""
+    """Returns a stage's frozen paths, with those that are never trained.
+
+    Args:
+      freeze: path prefixes that the stage freezes.
+    """
     always = tuple(block for block in FROZEN if block in self.blocks)
     return tuple(dict.fromkeys((*freeze, *(("f", "r") if self.low_rank else ()), *always)))
 
@@ -278,6 +286,9 @@ class Strategy:
     """Returns paths with the factors of their learning rates.
 
     They are η_l/η = d^(L − l) for layer l of L, and a larger one for ln σ².
+
+    Args:
+      layers: paths of the layers, from the input to the output.
     """
     decayed = [(path, self.rate_decay ** (len(layers) - 1 - k)) for k, path in enumerate(layers)]
     return (*(decayed if self.rate_decay < 1 else ()), *([("u", _BALANCE_RATE)] if "u" in self.blocks else ()))

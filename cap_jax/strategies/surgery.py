@@ -27,7 +27,14 @@ class MergeError(InputError):
 
 @dataclasses.dataclass(frozen=True)
 class Leaf:
-  """One line of a merge report. `note` says why a leaf cannot be transferred."""
+  """One line of a merge report.
+
+  Attributes:
+    path: keys of the parameter, joined by "/".
+    fate: where it comes from, or why it cannot be transferred.
+    shape: its shape.
+    note: the details, "" if nothing is wrong.
+  """
 
   path: str
   fate: Fate
@@ -209,5 +216,9 @@ def cut(params: Params, rules: Sequence[str]) -> Params:
 
 
 def count(params: Params) -> int:
-  """Returns the number of scalars."""
+  """Returns the number of scalars of a parameter tree.
+
+  Args:
+    params: parameter tree.
+  """
   return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))

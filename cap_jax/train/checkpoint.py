@@ -110,11 +110,18 @@ class Checkpoint:
     return self.model.reads_context and self.about.get("source") in clinics.MIXTURES
 
   def has_seen(self, subject: str) -> bool:
-    """Returns whether a subject of this name was used for training, selection, calibration or the fit of the scaling."""
+    """Returns whether a subject of this name was used for training, selection, calibration or the fit of the scaling.
+
+    Args:
+      subject: name of the subject.
+    """
     return digests_of([subject])[0] in self.seen_subject_hashes or subject in self.scaling.fitted_on
 
   def check_unseen(self, subjects: Iterable[str]) -> None:
     """Checks that the network may be evaluated on subjects.
+
+    Args:
+      subjects: their names.
 
     Raises:
       splits.LeakError: the network has seen one of them.
@@ -175,6 +182,10 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
 def fill(folder: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
   """Writes a checkpoint into an empty folder as an `archive`, which `load` reads too.
 
+  Args:
+    folder: an empty folder.
+    checkpoint: what to write.
+
   Raises:
     InputError: see `save`; or the package safetensors is not installed.
     OSError: see `save`.
@@ -211,7 +222,11 @@ def _contents(path: str | os.PathLike[str], checkpoint: Checkpoint) -> tuple[dic
 
 
 def header_of(checkpoint: Checkpoint) -> dict[str, Any]:
-  """Returns the header that `save` writes, as plain values."""
+  """Returns the header that `save` writes, as plain values.
+
+  Args:
+    checkpoint: what to save.
+  """
   scaling = checkpoint.scaling
   # those that the network reads come first, in its order
   rank = {name: k for k, name in enumerate(checkpoint.model.covariates)}
@@ -259,6 +274,12 @@ def _check_finite(path: str | os.PathLike[str], params: Params, remedy: str) -> 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
   """Reads a checkpoint.
+
+  Args:
+    path: folder of the checkpoint.
+
+  Returns:
+    The checkpoint.
 
   Raises:
     InputError: there is none, it has another format, a value in its header is out of its range, or its parameters do not

@@ -106,7 +106,11 @@ class Adapted:
   transducers: transducer_response.TransducerMixture | None = None
 
   def blended(self, blend: filter_blend.FilterBlend | None) -> "Adapted":
-    """Returns the same training, whose networks' waves are blended with a linear filter."""
+    """Returns the same training, whose networks' waves are blended with a linear filter.
+
+    Args:
+      blend: the filter and its share; None changes nothing.
+    """
     if blend is None:
       return self
     best = None if self.best is None else dataclasses.replace(self.best, blend=blend)
@@ -288,8 +292,11 @@ def transducers_of(
   Args:
     data: windows of both domains.
     scaling: scaling of the windows.
-    fs_hz: sampling rate of the windows.
+    fs_hz: sampling rate [Hz] of the windows.
     by: what requires the transducers, for the error.
+
+  Returns:
+    The mixture of transducers, or that there is none.
 
   Raises:
     InputError: one of the two domains has no windows.
@@ -331,7 +338,7 @@ def simulate_recording(
     transducers: those of the clinic.
     windows: windows of the source.
     scaling: scaling of the windows.
-    fs_hz: sampling rate of the windows.
+    fs_hz: sampling rate [Hz] of the windows.
     seed: draws a transducer for each window, and the noise.
   """
   if not transducers.has_transducers:
@@ -472,6 +479,9 @@ def prepare(
   Args:
     strategy, source, data, budget, model: see `adapt`.
     streamed: streams and transducers, if they were computed already.
+
+  Returns:
+    What `adapt` trains.
   """
   checks.check_task(strategy, source.task)
   checks.check_unit(strategy, source.scaling.unitless)
@@ -691,6 +701,9 @@ def _hash_seen_subjects(data: Data) -> tuple[str, ...]:
 
 def check_apart(data: Data) -> None:
   """Checks that no subject is in two parts. A labelled subject's waves may also serve as unlabelled ones.
+
+  Args:
+    data: windows of both domains.
 
   Raises:
     splits.LeakError: a subject is both of the source and of the target, or both used for training and validated on.

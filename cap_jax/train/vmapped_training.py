@@ -33,7 +33,12 @@ _READERS = ("a", "f", "f_s")  # blocks that compute features
 
 
 class Draw(NamedTuple):
-  """One of the trainings: its labelled subjects and its seed."""
+  """One of the trainings.
+
+  Attributes:
+    subjects: names of its labelled subjects.
+    seed: its seed.
+  """
 
   subjects: tuple[str, ...]
   seed: int
@@ -226,6 +231,9 @@ def fit(
     windows: stream → arrays of all windows, scaled.
     together: how many run side by side, `side_by_side` by default.
 
+  Returns:
+    The result of each member, in their order.
+
   Raises:
     clock.DivergedError: a loss is NaN or infinite; names the member and the step.
   """
@@ -285,6 +293,9 @@ def adapt(
     data: windows of both domains; its labelled subjects are those of all draws. Nothing is validated.
     draws: subjects and seed of each training.
     together: see `fit`.
+
+  Returns:
+    The result of each draw, in their order.
 
   Raises:
     InputError: the strategy differs between draws: it fits its scaling on the labelled subjects, draws transducers by
