@@ -53,7 +53,6 @@ _OUTSIDE = re.compile(r"\[([^\]]*)\]\(\.\./([^)#\s]+)(#[^)\s]*)?\)")
 
 # the gallery, if there is one: `-D plot_gallery=0` builds its pages without running its scripts
 GALLERY = ROOT / "examples" / "gallery"
-suppress_warnings = []
 if GALLERY.is_dir():
   extensions.append("sphinx_gallery.gen_gallery")
   sphinx_gallery_conf = {
@@ -63,8 +62,6 @@ if GALLERY.is_dir():
     "download_all_examples": False,
     "show_memory": False,
   }
-else:
-  suppress_warnings.append("toc.empty_glob")  # the start page has a place for it
 
 
 def write_reference(app: Any) -> None:
@@ -105,6 +102,18 @@ def link_outside(app: Any, docname: str, source: list[str]) -> None:
   source[0] = _OUTSIDE.sub(link, source[0])
 
 
+def drop_gallery(app: Any, docname: str, source: list[str]) -> None:
+  """Removes the place of the gallery from the start page where there is no gallery.
+
+  Args:
+    app: of Sphinx.
+    docname: name of the page.
+    source: its text, as the one item of a list.
+  """
+  if docname == "index" and not GALLERY.is_dir():
+    source[0] = re.sub(r"```{toctree}\n:caption: Gallery\n.*?```\n", "", source[0], flags=re.DOTALL)
+
+
 def skip_fields(app: Any, what: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
   """Returns whether to leave out a member: the fields of a NamedTuple are in the docstring of their class.
 
@@ -137,6 +146,7 @@ def name_losses(app: Any, what: str, name: str, value: Any, options: Any, text: 
 def setup(app: Any) -> None:
   app.connect("builder-inited", write_reference)
   app.connect("source-read", link_outside)
+  app.connect("source-read", drop_gallery)
   app.connect("autodoc-skip-member", skip_fields)
   app.connect("autodoc-process-signature", name_losses)
   if "sphinx_gallery.gen_gallery" not in extensions:

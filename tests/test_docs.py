@@ -4,19 +4,24 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import os
+import pathlib
 import re
+import shutil
+import subprocess
 import sys
 
 import pytest
 
 import cap_jax
+from cap_jax import __main__ as command
+from cap_jax.models import net
 from tests.test_readme import PAGES, ROOT
 
 sys.path.insert(0, str(ROOT / "docs"))
 reference = importlib.import_module("reference_pages")
 sys.path.remove(str(ROOT / "docs"))
 
-pytestmark = pytest.mark.quick
 HEADS = ("Attributes", "Args", "Returns", "Raises")
 
 
@@ -61,6 +66,7 @@ def faults(value):
   return lacking
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("page", reference.PAGES)
 def test_every_public_name_is_described_with_its_arguments(page):
   lacking = {
@@ -73,6 +79,7 @@ def test_every_public_name_is_described_with_its_arguments(page):
   assert not lacking
 
 
+@pytest.mark.quick
 def test_the_reference_has_the_whole_front_door():
   listed = [name for names in reference.documented().values() for name in names]
   assert len(set(listed)) == len(listed)
@@ -86,6 +93,7 @@ def test_the_reference_has_the_whole_front_door():
     assert all(f"<{name}>" in reference.index() for name in names)
 
 
+@pytest.mark.quick
 def test_the_reference_has_the_modules_that_pages_import():
   whole = {place for page in reference.PAGES.values() for place in page.whole}
   for page in PAGES:
@@ -96,3 +104,98 @@ def test_the_reference_has_the_modules_that_pages_import():
             place = f"{node.module}.{one.name}"
             is_module = inspect.ismodule(getattr(importlib.import_module(node.module), one.name))
             assert (place if is_module else node.module) in whole, f"{page.name}: {place}"
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name == "docs"], ids=lambda page: page.stem)
+def test_every_page_is_in_the_site(page):
+  start = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+  assert page.stem == "index" or re.search(rf"^{page.stem}$", start, re.MULTILINE)
+
+
+SHORT = [page for page in PAGES if "<!-- run" in page.read_text(encoding="utf-8")]
+
+
+def blocks(page):
+  """The blocks of a page that run, in order: whether it is slow, its language and its code."""
+  text = page.read_text(encoding="utf-8")
+  found = re.findall(r"<!-- run( slow)? -->\s*```(python|bash)\n(.*?)```", text, re.DOTALL)
+  return [(bool(slow), language, code) for slow, language, code in found]
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("page", SHORT, ids=lambda page: page.stem)
+def test_pages_with_steps_are_short_and_use_what_there_is(page):
+  """Each Python block runs in one of the tests below; each command and flag exists."""
+  text = page.read_text(encoding="utf-8")
+  assert page.stem == "index" or len(text.splitlines()) <= 60
+  assert len(re.findall("```python", text)) == sum(language == "python" for _, language, _ in blocks(page))
+  flags = {
+    name
+    for path in (ROOT / "cap_jax" / "cli").glob("*.py")
+    for name in re.findall(r"DEFINE_\w+\(\s*\"(\w+)\"", path.read_text(encoding="utf-8"))
+  }
+  for name, line in re.findall(r"cap-jax (\w+)([^`\n]*)", text):
+    assert name in command.COMMANDS
+    for flag in re.findall(r"--([\w.]+)", line):
+      assert flag in flags or flag.startswith("config"), f"{page.name}: --{flag}"
+
+
+def run(page, folder, with_slow):
+  """Runs blocks in one folder: those of Python in one namespace, those of the shell with the package's command."""
+  (folder / "bin").mkdir()
+  (folder / "bin" / "cap-jax").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m cap_jax "$@"\n', encoding="utf-8")
+  (folder / "bin" / "cap-jax").chmod(0o755)
+  shutil.copytree(ROOT / "examples" / "five_patients", folder / "examples" / "five_patients")
+  path = os.pathsep.join((str(folder / "bin"), str(pathlib.Path(sys.executable).parent), os.environ["PATH"]))
+  environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+  space, outputs = {}, []
+  for slow, language, code in blocks(page):
+    if slow and not with_slow:
+      continue
+    if language == "python":
+      exec(compile(code, page.name, "exec"), space)
+    else:
+      argv = ["bash", "-euo", "pipefail", "-c", code]
+      done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+      assert done.returncode == 0, done.stderr[-3000:]
+      outputs.append(done.stdout)
+  return outputs
+
+
+@pytest.fixture
+def extractors(monkeypatch):
+  """The registry of extractors, of which nothing stays that a page registers."""
+  monkeypatch.setattr(net, "EXTRACTORS", dict(net.EXTRACTORS))
+
+
+@pytest.mark.usefixtures("extractors")
+@pytest.mark.parametrize(
+  "page", [page for page in SHORT if not all(slow for slow, *_ in blocks(page))], ids=lambda page: page.stem
+)
+def test_the_steps_of_a_page_run(page, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  run(page, tmp_path, with_slow=False)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("extractors")
+@pytest.mark.parametrize(
+  "page", [page for page in SHORT if any(slow for slow, *_ in blocks(page))], ids=lambda page: page.stem
+)
+def test_all_steps_of_a_page_run(page, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  outputs = "\n".join(run(page, tmp_path, with_slow=True))
+  if page.stem == "patients":
+    unchanged, chosen, scratch = map(
+      float, re.findall(r"(?:unchanged|context|scratch) +([\d.]+)$", outputs, re.MULTILINE)
+    )
+    assert chosen < unchanged < scratch
+
+
+@pytest.mark.quick
+def test_the_five_patients_are_small_and_said_to_be_virtual():
+  folder = ROOT / "examples" / "five_patients"
+  assert sum(path.stat().st_size for path in folder.iterdir()) <= 400_000
+  assert "in silico" in (folder / "README.md").read_text(encoding="utf-8")
+  assert len(list(folder.glob("P*.csv"))) == 5
