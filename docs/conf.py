@@ -25,7 +25,7 @@ exclude_patterns = ["_build", "**/*.ipynb", "gallery/*.py.md5"]
 html_theme = "furo"
 html_theme_options = {
   "source_directory": "docs/",
-  "announcement": "Research software, not a medical device. Figures are <em>in silico</em> unless a page says otherwise.",
+  "announcement": "Research software, not a medical device. Errors of aortic pressure are <em>in silico</em> unless marked <em>in vitro</em>.",
 }
 html_show_sphinx = False
 

@@ -41,4 +41,6 @@ def test_every_licence_is_listed():
     if any("win32" not in str(one.marker) or "!=" in str(one.marker) for one, _ in result)
   }
   assert everywhere <= rows.keys()
+  lines = (ROOT / "requirements-docs.txt").read_text(encoding="utf-8").splitlines()
+  assert {canonicalize_name(Requirement(line).name) for line in lines if line[0] not in "#-"} <= rows.keys()
   assert all(licence.strip() and licence != "UNKNOWN" for licence in rows.values())

@@ -27,6 +27,7 @@ def test_requirements_are_those_of_the_package_with_its_extras():
   pieces = dict(PROJECT["optional-dependencies"])
   assert listed("requirements-dev.txt") == set(pieces.pop("dev"))
   assert listed("requirements-bench.txt") == set(pieces.pop("bench"))
+  assert listed("requirements-docs.txt") == set(pieces.pop("docs"))
   assert listed("requirements.txt") == {*PROJECT["dependencies"], *(one for extra in pieces.values() for one in extra)}
   named = {name: extra for extra, result in pieces.items() for one in result for name in re.findall(r"^[\w-]+", one)}
   assert named == extras.EXTRAS
