@@ -1,8 +1,10 @@
 """Settings of the documentation. Build it with `sphinx-build -W --keep-going -b html docs site`."""
 
+import importlib.resources
 import os
 import pathlib
 import re
+import shutil
 import sys
 from typing import Any
 
@@ -28,12 +30,17 @@ html_theme_options = {
   "announcement": "Research software, not a medical device. Errors of aortic pressure are <em>in silico</em> unless marked <em>in vitro</em>.",
 }
 html_show_sphinx = False
+html_show_copyright = False
 
 # pages: MyST, not executed here; `tests/test_docs.py` and `tests/test_readme.py` run their code
 nb_execution_mode = "off"
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 4
 myst_dmath_double_inline = True
+
+# equations: MathJax from a package, so that the pages need no network
+MATHJAX = importlib.resources.files("sphinx-mathjax-offline") / "static" / "mathjax"
+mathjax_path = "mathjax/tex-chtml.js"
 
 # reference: Google style; a word in single backquotes is a link where there is one
 default_role = "py:obj"
@@ -114,6 +121,24 @@ def drop_gallery(app: Any, docname: str, source: list[str]) -> None:
     source[0] = re.sub(r"```{toctree}\n:caption: Gallery\n.*?```\n", "", source[0], flags=re.DOTALL)
 
 
+def copy_mathjax(app: Any, error: Exception | None) -> None:
+  """Copies the parts of MathJax that equations need into the site.
+
+  Args:
+    app: of Sphinx.
+    error: what ended the build, None if it succeeded.
+  """
+  if error is None and app.builder.format == "html":
+    with importlib.resources.as_file(MATHJAX) as folder:
+      for part in ("tex-chtml.js", "output/chtml/fonts"):
+        place = pathlib.Path(app.outdir) / "_static" / "mathjax" / part
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if (folder / part).is_dir():
+          shutil.copytree(folder / part, place, dirs_exist_ok=True)
+        else:
+          shutil.copyfile(folder / part, place)
+
+
 def skip_fields(app: Any, what: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
   """Returns whether to leave out a member: the fields of a NamedTuple are in the docstring of their class.
 
@@ -147,6 +172,7 @@ def setup(app: Any) -> None:
   app.connect("builder-inited", write_reference)
   app.connect("source-read", link_outside)
   app.connect("source-read", drop_gallery)
+  app.connect("build-finished", copy_mathjax)
   app.connect("autodoc-skip-member", skip_fields)
   app.connect("autodoc-process-signature", name_losses)
   if "sphinx_gallery.gen_gallery" not in extensions:
