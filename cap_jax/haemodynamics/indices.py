@@ -117,16 +117,13 @@ def of_wave(p_t: np.ndarray, fs_hz: float, peripheral_t: np.ndarray | None = Non
 def of_beats(
   p_bt: np.ndarray, period_b: np.ndarray, peripheral_bt: np.ndarray | None = None, q_bt: np.ndarray | None = None
 ) -> Indices:
-  """Computes all indices.
+  """Returns all indices of beats by name, and why one is undefined.
 
   Args:
     p_bt: (beat, time) aortic pressure [mmHg], one period each, with any starting point.
     period_b: (beat,) [s].
     peripheral_bt: the same beats at the arm.
     q_bt: their aortic flow [ml/s].
-
-  Returns:
-    The indices, by name, and why one is undefined.
   """
   p_bt, period_b = np.asarray(p_bt, dtype=float), np.asarray(period_b, dtype=float)
   if not len(p_bt):

@@ -474,14 +474,11 @@ def prepare(
   model: config.Model | None = None,
   streamed: tuple[dict[str, dict[str, np.ndarray]], transducer_response.TransducerMixture | None] | None = None,
 ) -> Prepared:
-  """Decides everything that `adapt` trains.
+  """Returns everything that `adapt` trains.
 
   Args:
     strategy, source, data, budget, model: see `adapt`.
     streamed: streams and transducers, if they were computed already.
-
-  Returns:
-    What `adapt` trains.
   """
   checks.check_task(strategy, source.task)
   checks.check_unit(strategy, source.scaling.unitless)

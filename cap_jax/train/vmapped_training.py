@@ -223,16 +223,13 @@ def fit(
   name: str,
   together: int | None = None,
 ) -> list[loop.FitResult]:
-  """Runs `loop.fit` for many members.
+  """Returns the results of `loop.fit` for many members, in their order.
 
   Args:
     net, loss, plans, spec, name: see `loop.fit`; the seeds are those of the members.
     members: θ⁰ and rows of each.
     windows: stream → arrays of all windows, scaled.
     together: how many run side by side, `side_by_side` by default.
-
-  Returns:
-    The result of each member, in their order.
 
   Raises:
     clock.DivergedError: a loss is NaN or infinite; names the member and the step.
