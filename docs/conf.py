@@ -68,6 +68,7 @@ if GALLERY.is_dir():
     "filename_pattern": r".*\.py",
     "download_all_examples": False,
     "show_memory": False,
+    "within_subsection_order": "FileNameSortKey",
   }
 
 
