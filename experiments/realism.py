@@ -139,7 +139,7 @@ def main() -> None:
       page.Drawn("features", sheets.feature_figure(values, clinics), "Features of measured and virtual windows"),
       page.Drawn("beats", sheets.beat_figure(sets), "Mean beats, scaled to their pulse"),
     ]
-    page.write_figures_and_tables(folder, [page.Section("Realism", "", drawn, sheets=shown)])
+    page.write_figures_and_tables(folder, [page.Section(heading="Realism", drawn=drawn, sheets=shown)])
   subjects = len(dict.fromkeys(windows.subject_b.tolist()))
   print(f"{len(windows.x_bt)} windows of {subjects} subjects, measured; {_SUBJECTS.value} subjects a clinic, in silico")
   for table in shown.values():

@@ -106,7 +106,8 @@ def main() -> None:
     ("arterial", "Finger PPG to radial pressure", sheets.pressures(measured, spec), sheets.arterial_table(measured)),
   ):
     drawn = page.Drawn(name, figure, "Four seconds of each held-out record")
-    sections.append(page.Section(heading, "", [drawn], sheets={name: table}))
+    shows = f"Errors of every method. {drawn.caption}."
+    sections.append(page.Section(heading=heading, shows=shows, drawn=[drawn], sheets={name: table}))
   page.write_figures_and_tables(workdir, sections)
   facts = launcher.provenance(
     stores=", ".join(f"{path}: {store.open_store(path).manifest['sha256']}" for path in _STORES.value),
@@ -114,7 +115,11 @@ def main() -> None:
     seconds=f"{time.perf_counter() - began:.0f}",
   )
   summary = f"{count} real records, each held out once; the networks were trained on virtual subjects. No accuracy of aortic pressure is measured."
-  page.write(os.path.join(workdir, "report.html"), "Virtual to real", summary, sheets.EXPLAINED, sections, facts)
+  first, *others = sections
+  opening = dataclasses.replace(
+    first, heading="Virtual to real", text="\n".join((summary, sheets.EXPLAINED, first.heading))
+  )
+  page.write(os.path.join(workdir, "report.html"), opening, others, facts)
   print(f"{workdir}/report.html: {time.perf_counter() - began:.0f} s")
 
 

@@ -6,6 +6,7 @@ Writes report.html, reconstructed.csv (indices of each subject's reconstructed w
 also writes errors.csv, one row per subject, with the columns of study.csv.
 """
 
+import dataclasses
 import os
 import time
 
@@ -15,7 +16,7 @@ from absl import flags
 from cap_jax.cli import dataset_flags, launcher, output_folders, reference_flags
 from cap_jax.data import datasets, recordings
 from cap_jax.inference import pretrained
-from cap_jax.report import own_report, page, study_tables, tables
+from cap_jax.report import answer, methods_text, own_report, page, tables
 from cap_jax.study import own_data
 from cap_jax.train import checkpoint
 from cap_jax.types import InputError
@@ -57,6 +58,40 @@ def _digests(own: own_data.UserWindows) -> dict[str, str]:
   }
 
 
+def _sections(
+  trained: checkpoint.Checkpoint, own: own_data.UserWindows, dataset: datasets.DataSet, folder: str
+) -> tuple[list[page.Section], list[str]]:
+  """Writes the tables of the evaluation, and returns the parts of its page, the opening first, and the warnings."""
+  path, place = dataset.path.split(",")[0], dataset.place
+  name = os.path.basename(os.path.normpath(path))
+  subjects, y_bt = own_data.reconstruct(trained, own.all_windows)
+  waves = own_report.reconstructed(trained, subjects, y_bt, own.all_windows, path)
+  own_report.write_reconstructed(os.path.join(folder, "reconstructed.csv"), subjects, trained.unknown_level)
+  total, data = len(own.all_windows.subjects), f"{dataset.name} ({place})"
+  facts = f"{place[0].upper()}{place[1:]}: {total} subjects of {dataset.name}, measured at {trained.site}."
+  if own.paired is None:
+    warnings = own_report.warnings({}, subjects, trained)
+    sentence = f"The aortic waves of {total} subject{'s' * (total > 1)} were reconstructed from the {trained.site} wave; their error is unknown ({place})."
+    texts = (sentence, facts, own_report.NO_REFERENCE_NOTE)
+    opening, errors = own_report.opening_without_errors(subjects, waves.browser, texts, warnings), []
+  else:
+    evaluated = own_data.evaluate(trained, own.paired, name)
+    clinic = own_report.results(trained, evaluated, path)
+    warnings = own_report.warnings(evaluated.outliers, subjects, trained)
+    reference = reference_flags.reference(place, trained.calibration.kind)
+    errors = own_report.errors(clinic, place, reference, evaluated.outliers)
+    own_report.write_errors(os.path.join(folder, "errors.csv"), evaluated, own_data.method_of(trained)[0])
+    opening = answer.opening([clinic], place, facts, warnings)
+    print(tables.text(next(iter(errors[0].sheets.values()))))
+  return [
+    opening,
+    *errors,
+    dataclasses.replace(waves, browser=None),
+    *own_report.participants_section(trained, own, name),
+    methods_text.section(methods_text.of_evaluation(trained, own, data)),
+  ], warnings
+
+
 def main() -> None:
   began = time.perf_counter()
   trained, dataset = _network(), dataset_flags.open_dataset()
@@ -66,30 +101,11 @@ def main() -> None:
   bar = tqdm.tqdm(dataset.entries, desc="records", unit="", leave=False)
   own = own_data.gather(bar, trained, synchronise, dataset_flags.STRICT.value)
   lost = [*dataset.lost, *own.lost]
-  place = dataset.place
-  path = dataset.path.split(",")[0]
-  subjects, y_bt = own_data.reconstruct(trained, own.all_windows)
-  sections = [own_report.reconstructed(trained, subjects, y_bt, own.all_windows, path)]
-  explanation, outliers = own_report.NO_REFERENCE_NOTE, dict[str, str]()
   with output_folders.whole_folder(workdir, "--workdir") as folder:
-    if own.paired is not None:
-      name = os.path.basename(os.path.normpath(path))
-      evaluated = own_data.evaluate(trained, own.paired, name)
-      outliers = evaluated.outliers
-      errors = own_report.errors(
-        trained, evaluated, path, place, reference_flags.reference(place, trained.calibration.kind)
-      )
-      sections = [*errors, *sections]
-      explanation = study_tables.EXPLAINED
-      own_report.write_errors(os.path.join(folder, "errors.csv"), evaluated, own_data.method_of(trained)[0])
-      print(tables.text(next(iter(errors[0].sheets.values()))))
-    warnings = own_report.warnings(outliers, subjects, trained)
-    if warnings:
-      sections.insert(0, page.Section("Warnings", "\n".join(warnings)))
+    (opening, *sections), warnings = _sections(trained, own, dataset, folder)
     if lost:
       sections.append(own_report.left_out(lost))
-    own_report.write_reconstructed(os.path.join(folder, "reconstructed.csv"), subjects, trained.unknown_level)
-    page.write_figures_and_tables(folder, sections)
+    page.write_figures_and_tables(folder, [opening, *sections])
     facts = launcher.provenance(
       data=f"{dataset.name}: {dataset.source}; {len(dataset.entries)} records",
       licence=dataset.licence,
@@ -101,16 +117,7 @@ def main() -> None:
       else "never",
       seconds=f"{time.perf_counter() - began:.0f}",
     )
-    total = len(own.all_windows.subjects)
-    heading = f"{place[0].upper()}{place[1:]}: {total} subjects of {dataset.name}, measured at {trained.site}."
-    page.write(
-      os.path.join(folder, "report.html"),
-      "Central aortic pressure reconstructed",
-      heading,
-      explanation,
-      sections,
-      facts,
-    )
+    page.write(os.path.join(folder, "report.html"), opening, sections, facts)
   excluded = dataset_flags.describe_lost(lost, len(dataset.entries) + len(dataset.lost))
   print("\n".join([*dataset_flags.describe_notes(dataset, own.notes), *warnings, *excluded]))
-  print(f"{workdir}/report.html: {total} subjects, {time.perf_counter() - began:.0f} s")
+  print(f"{workdir}/report.html: {len(own.all_windows.subjects)} subjects, {time.perf_counter() - began:.0f} s")

@@ -6,6 +6,7 @@ python -m experiments.severity [--source=DIR/checkpoint] [--subjects=24] [--seed
 Prints both tables as Markdown. With --workdir it writes report.html, figures/ and tables/.
 """
 
+import dataclasses
 import os
 import time
 
@@ -41,14 +42,8 @@ def main() -> None:
       seconds=f"{time.perf_counter() - began:.0f}",
     )
     explained = "A gap does not count as an error: implausible parts are not reconstructed, and the reason is given."
-    page.write(
-      os.path.join(folder, "report.html"),
-      "Effect of artefact severity",
-      _describe_subjects(),
-      explained,
-      [section],
-      facts,
-    )
+    opening = dataclasses.replace(section, text="\n".join((_describe_subjects(), explained, section.text)))
+    page.write(os.path.join(folder, "report.html"), opening, [], facts)
   print(f"{_WORKDIR.value}/report.html: {time.perf_counter() - began:.0f} s")
 
 

@@ -1,5 +1,6 @@
 """Defines what the study commands share: flags, checks before long work, the run and its report."""
 
+import dataclasses
 import os
 import sys
 import time
@@ -14,10 +15,10 @@ from cap_jax import executors
 from cap_jax.cli import executor_flag, launcher, output_folders, reference_flags, study_flags
 from cap_jax.losses import tasks
 from cap_jax.metrics import label_efficiency
-from cap_jax.report import page, study_report, study_tables, tables
+from cap_jax.report import answer, methods_text, page, participants, study_report, study_tables, tables
 from cap_jax.study import folds, study_config, study_datasets, study_grid, study_manifest, summary, training
 from cap_jax.study import run_study as studies
-from cap_jax.train import strategy_selection
+from cap_jax.train import checkpoint, strategy_selection
 from cap_jax.types import InputError
 
 
@@ -168,42 +169,61 @@ def report(study: study_config.Study, folder: str, rows: pandas.DataFrame, began
     rows: a row a subject and cell.
     began: `time.perf_counter` at the start of the command.
   """
-  setting = study_datasets.describe(study)
-  place = study_datasets.place(study)
-  loss = study_report.source_loss(folder)
-  reference = reference_flags.reference(place, study.calibration.kind)
+  setting, place = study_datasets.describe(study), study_datasets.place(study)
   clinics = study_report.open_clinics(study, folder, rows)
   gained = study_report.efficiency_tables_of(clinics)
-  sections = [
-    *study_report.clinics_section(clinics, place),
-    page.Section("Gain from transfer", label_efficiency.EXPLAINED, sheets=gained),
-  ]
-  if unknown := study_datasets.unknown_level(study):
-    sections.insert(0, page.Section("Pressure level", f"{unknown[0].upper()}{unknown[1:]}."))
+  unknown = study_datasets.unknown_level(study)
+  if unknown:
     print(f"note: {unknown}")
-  headlines = [study_report.headline(clinic, place) for clinic in clinics]
+  headlines = [answer.headline(clinic, place) for clinic in clinics]
   if len(clinics) > 1:
     headlines = [f"{clinic.name}: {line}" for clinic, line in zip(clinics, headlines, strict=True)]
   print("\n".join(headlines))
   for clinic in clinics:
-    clinic_sections = study_report.sections(clinic, loss, place, reference)
     print(
       f"\n{setting} {clinic.name}: {study_report.describe_clinic(clinic)}\n\n{tables.text(study_tables.short(clinic.summaries))}\n"
     )
-    sections += clinic_sections
   for name in ("label_efficiency", "choices"):
     if name in gained:
       print(f"{setting} {gained[name].caption}\n\n{tables.text(gained[name])}\n")
+  facts_line = f"{setting} Target clinic: {clinics[0].name}. Source task: {study.task}, site: {study.site}."
+  warnings = [f"{unknown[0].upper()}{unknown[1:]}."] if unknown else []
+  opening = answer.opening(clinics, place, facts_line, warnings)
+  sections = [*_sections(clinics, folder, place), _gain(gained)]
+  page.write_figures_and_tables(folder, [opening, *sections])
+  path = os.path.join(folder, "report.html")
+  page.write(path, opening, sections, _facts(study, folder, time.perf_counter() - began))
+  print(f"{path}, {folder}/study.csv, {folder}/checkpoint: {time.perf_counter() - began:.0f} s")
+
+
+def _gain(gained: Mapping[str, tables.Table]) -> page.Section:
+  shows = "The error at every number of labels, and how many labels transfer saves."
+  return page.Section(heading="Gain from transfer", shows=shows, text=label_efficiency.EXPLAINED, sheets=gained)
+
+
+def _sections(clinics: list[study_report.ClinicResults], folder: str, place: str) -> list[page.Section]:
+  """Returns the closed parts about each clinic, and before them a comparison of several."""
+  loss = study_report.source_loss(folder)
+  trained = checkpoint.load(path) if os.path.isdir(path := os.path.join(folder, "checkpoint")) else None
+  sections = answer.clinics_section(clinics, place)
+  for k, clinic in enumerate(clinics):
+    reference = reference_flags.reference(place, clinic.study.calibration.kind)
+    own = study_report.sections(clinic, loss, place, reference)
+    if k:  # the waves of the first clinic are in the opening
+      own[0] = dataclasses.replace(own[0], drawn=[*study_report.waves(clinic), *own[0].drawn])
+    folds = clinic.rows["fold"].nunique()
+    text = f"Subjects of the first of {folds} folds." if folds > 1 else ""
+    own += participants.characteristics_section(clinic.groups, clinic.name, text)
+    own.append(methods_text.section(methods_text.of_study(clinic, trained)))
+    sections += answer.prefixed(clinic, own, len(clinics))
+  return sections
+
+
+def _facts(study: study_config.Study, folder: str, seconds: float) -> dict[str, str]:
   split, data = study_manifest.digests(folder)
-  facts = launcher.provenance(
+  return launcher.provenance(
     config=", ".join(f"{name}: {value}" for name, value in study_flags.changed(study).items()) or "all defaults",
     splits="; ".join(f"{name} {digest}" for name, digest in split.items()),
     data="; ".join(f"{name} {digest}" for name, digest in data.items()),
-    seconds=f"{time.perf_counter() - began:.0f}",
+    seconds=f"{seconds:.0f}",
   )
-  facts_line = f"{setting} Source task: {study.task}, site: {study.site}. Errors in mmHg."
-  summary_line = " ".join([*(f"{line}." for line in headlines[1:]), facts_line])
-  page.write_figures_and_tables(folder, sections)
-  path = os.path.join(folder, "report.html")
-  page.write(path, headlines[0], summary_line, study_tables.EXPLAINED, sections, facts)
-  print(f"{path}, {folder}/study.csv, {folder}/checkpoint: {time.perf_counter() - began:.0f} s")

@@ -10,8 +10,8 @@ from cap_jax import files
 from cap_jax.data import batches
 from cap_jax.haemodynamics import indices
 from cap_jax.metrics import standards
-from cap_jax.report import page, reconstruction, study_report, study_tables, tables
-from cap_jax.study import own_data, run_study, study_config, summary
+from cap_jax.report import page, participants, reconstruction, study_report, study_tables, tables
+from cap_jax.study import characteristics, own_data, run_study, study_config, summary
 from cap_jax.train import checkpoint
 from cap_jax.types import DataError
 
@@ -84,6 +84,7 @@ def _study(trained: checkpoint.Checkpoint, path: str) -> study_config.Study:
   name, n_target, seed = own_data.method_of(trained)
   return study_config.Study(
     target_data=path,
+    reference=trained.reference,
     site=trained.site,
     calibration=trained.calibration,
     windows=trained.windows,
@@ -93,26 +94,83 @@ def _study(trained: checkpoint.Checkpoint, path: str) -> study_config.Study:
   )
 
 
-def errors(
-  trained: checkpoint.Checkpoint, evaluated: own_data.Evaluated, path: str, place: str, reference: standards.Reference
-) -> list[page.Section]:
-  """Makes the sections on errors, for data with a measured aortic wave.
+def results(trained: checkpoint.Checkpoint, evaluated: own_data.Evaluated, path: str) -> study_report.ClinicResults:
+  """Returns the errors on data with a measured aortic wave, as those of a study of the one network.
 
   Args:
     trained: the network.
     evaluated: its errors.
     path: of the data.
+  """
+  rows = summary.frame(evaluated.rows)
+  return study_report.ClinicResults(
+    study=_study(trained, path), rows=rows, summaries=summary.summarise(rows), waves=evaluated.waves
+  )
+
+
+def errors(
+  clinic: study_report.ClinicResults, place: str, reference: standards.Reference, named: Mapping[str, str]
+) -> list[page.Section]:
+  """Makes the sections on errors, for data with a measured aortic wave.
+
+  Args:
+    clinic: of `results`.
     place: where the data come from, one of `datasets.PLACES`.
     reference: of the validation standards.
+    named: subject → how its error or amplification differs from those of the others.
 
   Returns:
     The sections in order.
   """
-  rows = summary.frame(evaluated.rows)
-  what = _study(trained, path)
-  clinic = study_report.ClinicResults(what, rows, summary.summarise(rows), evaluated.waves, [])
-  text = f"{rows['subject'].nunique()} subjects with a measured aortic wave."
-  return study_report.error_sections(clinic, text, place, reference)
+  text = f"{clinic.rows['subject'].nunique()} subjects with a measured aortic wave."
+  return study_report.error_sections(clinic, text, place, reference, named)
+
+
+def indices_table(subjects: Sequence[own_data.Reconstructed]) -> tables.Table:
+  """Returns mean, SD and range of the main indices over subjects, an index a row."""
+  rows = []
+  for name, (title, digits) in _NAMES.items():
+    values = np.array([one.values[name] for one in subjects])
+    values = values[np.isfinite(values)]
+    if name != "form_factor" and values.size:
+      mean = f"{values.mean():.{digits}f}" + (f" ± {values.std(ddof=1):.{digits}f}" if values.size > 1 else "")
+      rows.append((title, mean, f"{values.min():.{digits}f} to {values.max():.{digits}f}", str(values.size)))
+  caption = "Indices of the reconstructed waves over subjects"
+  return tables.Table(("index", "mean ± SD", "range", "subjects"), rows, caption=caption)
+
+
+def opening_without_errors(
+  subjects: Sequence[own_data.Reconstructed],
+  browser: page.Browser | None,
+  texts: Sequence[str],
+  warnings: Sequence[str],
+) -> page.Section:
+  """Makes the first screen of a report without errors: the waves to look through, and the indices of all subjects.
+
+  Args:
+    subjects: the reconstructed subjects.
+    browser: of some of their waves.
+    texts: the sentence that the page opens with, and those below it.
+    warnings: what a reader must not miss.
+  """
+  sheets = {"indices": indices_table(subjects)}
+  return page.Section(heading=texts[0], text="\n".join(texts[1:]), browser=browser, sheets=sheets, warnings=warnings)
+
+
+def participants_section(trained: checkpoint.Checkpoint, own: own_data.UserWindows, name: str) -> list[page.Section]:
+  """Makes the section on the characteristics of the subjects, and of those that the network has seen as far as known.
+
+  Args:
+    trained: the network.
+    own: windows of the data set.
+    name: of the data set, for the file.
+  """
+  groups = {"network": characteristics.Group(len(trained.seen_subject_hashes), 0)}
+  if own.paired is not None:
+    groups["evaluated"] = characteristics.of(own.paired, trained.windows)
+  if own.paired is None or own.paired.subjects != own.all_windows.subjects:
+    groups["reconstructed"] = characteristics.of(own.all_windows, trained.windows)
+  return participants.characteristics_section(groups, name)
 
 
 def reconstructed(
@@ -147,8 +205,13 @@ def reconstructed(
     if trained.uncertainty_calibration and trained.uncertainty_calibration.lacking
     else ""
   )
+  shows = "The indices of each subject's reconstructed wave, and the waves of the first records."
   return page.Section(
-    "Reconstructed waves", why, browser=browser, sheets={"reconstructed": reconstructed_table(subjects)}
+    heading="Reconstructed waves",
+    shows=shows,
+    text=why,
+    browser=browser,
+    sheets={"reconstructed": reconstructed_table(subjects)},
   )
 
 
@@ -183,7 +246,10 @@ def warnings(
 def left_out(lost: Sequence[DataError]) -> page.Section:
   """Returns the section on records that could not be used, with the remedies."""
   rows = [(error.subject or "?", error.where, error.problem, error.remedy) for error in lost]
-  return page.Section("Excluded", sheets={"left_out": tables.Table(("subject", "where", "problem", "remedy"), rows)})
+  shows = "Records that could not be used, and what to do about each."
+  return page.Section(
+    heading="Excluded", shows=shows, sheets={"left_out": tables.Table(("subject", "where", "problem", "remedy"), rows)}
+  )
 
 
 def write_errors(path: str | os.PathLike[str], evaluated: own_data.Evaluated, method: str) -> None:

@@ -1,7 +1,8 @@
 """Writes `report.html`, one self-contained page, light and dark, readable on a phone and by a screen reader.
 
-Every name from data is escaped. The page contains uPlot (`assets/uPlot.LICENSE`), which draws the waves to look through, and
-fetches nothing. Waves are packed as whole numbers of two bytes.
+It opens with the answer: a sentence, pictures and a short table. All other parts are closed until a reader, a link or the
+printer opens them. Every name from data is escaped. The page contains uPlot (`assets/uPlot.LICENSE`), which draws the waves to
+look through, and fetches nothing. Waves are packed as whole numbers of two bytes.
 """
 
 import base64
@@ -13,7 +14,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -23,6 +24,20 @@ from cap_jax.report import figures, tables
 
 _ASSETS = importlib.resources.files("cap_jax.report") / "assets"
 _LONG = 60  # characters; a table with longer cells is set as text
+_MOST_ROWS = 200  # of a table on the page; its file contains all
+_OWN = "◆ "  # before the name of the method that was fixed before the results
+
+
+class Panels(NamedTuple):
+  """The panels of a figure, which a page shows side by side and a narrow one below each other.
+
+  Attributes:
+    figures: a panel each, without a legend.
+    keys: label → colour of their lines.
+  """
+
+  figures: Sequence[Figure]
+  keys: Mapping[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +49,14 @@ class Drawn:
     figure: the figure.
     caption: below it.
     description: what it shows, for a screen reader.
+    panels: the same in parts; None for a figure that is shown as it is.
   """
 
   name: str
   figure: Figure
   caption: str
   description: str = ""
+  panels: Panels | None = None
 
   @functools.cached_property
   def svg(self) -> bytes:
@@ -60,60 +77,100 @@ class Browser:
   caption: str
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Section:
   """A part of the page.
 
   Attributes:
     heading: of the part.
+    shows: what it shows, in plain words, beside the heading while the part is closed.
     text: plain text, a paragraph a line.
     drawn: figures.
     browser: of beats.
     sheets: name → table; the first is open, the others are folded.
+    terms: column → what it means, folded.
+    warnings: what a reader must not miss.
   """
 
   heading: str
+  shows: str = ""
   text: str = ""
   drawn: Sequence[Drawn] = ()
   browser: Browser | None = None
   sheets: Mapping[str, tables.Table] = dataclasses.field(default_factory=dict)
+  terms: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  warnings: Sequence[str] = ()
 
   @property
   def anchor(self) -> str:
-    """Returns the id of the heading, for links."""
+    """Returns the id of the part, for links."""
     return re.sub(r"[^a-z0-9]+", "-", self.heading.lower()).strip("-")
 
 
 def _figure(drawn: Drawn) -> str:
   caption, description = html.escape(drawn.caption), html.escape(drawn.description or drawn.caption, quote=True)
+  if drawn.panels is not None:
+    parts = (figures.inline(figures.to_svg(one), f"{drawn.name} {k}") for k, one in enumerate(drawn.panels.figures))
+    keys = "".join(
+      f'<li><i style="background:{shade.replace("#000000", "currentColor")}"></i>{html.escape(name)}</li>'
+      for name, shade in drawn.panels.keys.items()
+    )
+    picture = (
+      f'<div class="panels" role="img" aria-label="{description}">{"".join(parts)}</div><ul class="keys">{keys}</ul>'
+    )
+    return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
   svg = figures.inline(drawn.svg, drawn.name).replace("<svg ", f'<svg role="img" aria-label="{description}" ', 1)
   name = html.escape(drawn.caption, quote=True)
   framed = f'<div class="scroll" tabindex="0" role="region" aria-label="{name}">{svg}</div>'
   return f"<figure>{framed}<figcaption>{caption}</figcaption></figure>"
 
 
-def _table(table: tables.Table) -> str:
+def _row(table: tables.NotedTable, k: int) -> str:
+  """Returns a row of a table; its first cell is its heading."""
+  row = table.rows[k]
+  first = k and table.group is not None and table.rows[k - 1][table.group] != row[table.group]
+  harm, own = bool(table.marks and table.marks[k]), table.own == k
+  names = " ".join(["apart"] * bool(first) + ["harm"] * harm + ["own"] * own)
+  texts = [f"<b>{html.escape(cell)}</b>" if (k, c) in table.bold else html.escape(cell) for c, cell in enumerate(row)]
+  kind = f' class="{names}"' if names else ""
+  cells = "".join(f"<td>{text}</td>" for text in texts[1:])
+  return f'<tr{kind}><th scope="row">{_OWN * own}{texts[0]}</th>{cells}</tr>'
+
+
+def _table(whole: tables.Table, name: str) -> str:
+  """Returns a table in a frame, without the columns that tell no rows apart.
+
+  Args:
+    whole: the table.
+    name: of its files.
+  """
+  table = tables.condense(whole)
   head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in table.header)
-  body = []
-  for k, row in enumerate(table.rows):
-    first = k and table.group is not None and table.rows[k - 1][table.group] != row[table.group]
-    names = " ".join(["apart"] * bool(first) + ["harm"] * bool(table.marks and table.marks[k]))
-    cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:])
-    kind = f' class="{names}"' if names else ""
-    body.append(f'<tr{kind}><th scope="row">{html.escape(row[0])}</th>{cells}</tr>')
-  caption = f"<caption>{html.escape(table.caption)}</caption>" if table.caption else ""
+  body = "".join(_row(table, k) for k in range(min(len(table.rows), _MOST_ROWS)))
+  note = table.note
+  if len(table.rows) > _MOST_ROWS:
+    note += f" The first {_MOST_ROWS} of {len(table.rows)} rows; tables/{name}.csv has all."
+  notes = f"<br>{html.escape(note.strip())}" if note else ""
+  caption = f"<caption><span>{html.escape(table.caption)}{notes}</span></caption>" if table.caption or notes else ""
   wide = ' class="wide"' if any(len(cell) > _LONG for row in table.rows for cell in row[1:]) else ""
-  name = html.escape(table.caption or "table", quote=True)
+  title = html.escape(table.caption or "table", quote=True)
   return (
-    f'<div class="scroll" tabindex="0" role="region" aria-label="{name}"><table{wide}>{caption}<thead><tr>{head}</tr></thead>'
-    f"<tbody>{''.join(body)}</tbody></table></div>"
+    f'<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table{wide}>{caption}<thead><tr>{head}</tr></thead>'
+    f"<tbody>{body}</tbody></table></div>"
   )
 
 
-def _folded(table: tables.Table) -> str:
+def _folded(table: tables.Table, name: str) -> str:
   """Returns a table that opens on demand, which keeps the page short on a phone."""
-  name = html.escape(f"{table.caption or 'More'} ({len(table.rows)} rows)")
-  return f"<details><summary>{name}</summary>{_table(table)}</details>"
+  title = html.escape(f"{table.caption or 'More'} ({len(table.rows)} rows)")
+  return f"<details><summary>{title}</summary>{_table(table, name)}</details>"
+
+
+def _terms(terms: Mapping[str, str]) -> str:
+  if not terms:
+    return ""
+  entries = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in terms.items())
+  return f"<details><summary>What the columns mean</summary><dl>{entries}</dl></details>"
 
 
 def _packed(values: np.ndarray, least_step: float) -> dict[str, Any]:
@@ -147,16 +204,36 @@ def _browser(browser: Browser) -> str:
 <div class="plot" role="group" aria-label="{name}"></div><figcaption>{html.escape(browser.caption)}</figcaption><script type="application/json">{data}</script></figure>"""
 
 
-def _section(section: Section) -> str:
-  elements = [
-    f'<section aria-labelledby="{section.anchor}"><h2 id="{section.anchor}">{html.escape(section.heading)}</h2>'
-  ]
+def _inside(section: Section) -> str:
+  """Returns what a part contains."""
+  elements = [f'<p class="warning">{html.escape(text)}</p>' for text in section.warnings]
   elements += [f"<p>{html.escape(part)}</p>" for part in section.text.split("\n") if part]
   elements += [_figure(drawn) for drawn in section.drawn]
   if section.browser is not None:
     elements.append(_browser(section.browser))
-  elements += [_table(table) if number == 0 else _folded(table) for number, table in enumerate(section.sheets.values())]
-  return "\n".join([*elements, "</section>"])
+  sheets = list(section.sheets.items())
+  elements += [_table(table, name) for name, table in sheets[:1]]
+  elements += [_folded(table, name) for name, table in sheets[1:]]
+  return "\n".join([*elements, _terms(section.terms)])
+
+
+def _answer(opening: Section) -> str:
+  """Returns the first screen: pictures that fill the width, the others beside the first table."""
+  wide = [drawn for drawn in opening.drawn if drawn.panels is not None]
+  beside = [drawn for drawn in opening.drawn if drawn.panels is None]
+  above = _inside(dataclasses.replace(opening, drawn=wide, sheets={}, terms={}))
+  rest = _inside(Section(heading="", sheets=opening.sheets, terms=opening.terms))
+  if not beside:
+    return above + rest
+  return f'{above}<div class="beside"><div>{"".join(map(_figure, beside))}</div><div>{rest}</div></div>'
+
+
+def _part(heading: str, shows: str, anchor: str, content: str) -> str:
+  """Returns a closed part with the line that says what it shows."""
+  return (
+    f'<details class="part"><summary><h2>{html.escape(heading)}</h2> <span>{html.escape(shows)}</span></summary>'
+    f'<div class="inside" id="{anchor}">{content}</div></details>'
+  )
 
 
 @functools.cache
@@ -200,40 +277,33 @@ def _framed(content: str, title: str) -> str:
 
 
 def write(
-  path: str | os.PathLike[str],
-  title: str,
-  summary: str,
-  explained: str,
-  sections: Sequence[Section],
-  provenance: Mapping[str, str],
+  path: str | os.PathLike[str], opening: Section, sections: Sequence[Section], provenance: Mapping[str, str]
 ) -> None:
   """Writes the page.
 
   Args:
     path: of the file, which is replaced atomically.
-    title: plain text.
-    summary: plain text.
-    explained: plain text after the summary, on how to read the tables.
-    sections: in order.
+    opening: the answer, which stays open; its heading is the title of the page.
+    sections: closed parts, in order.
     provenance: plain facts: command, versions, hashes, times.
   """
   facts = "".join(
     f'<tr><th scope="row">{html.escape(k)}</th><td>{html.escape(v)}</td></tr>' for k, v in provenance.items()
   )
-  library = _library() if any(section.browser is not None for section in sections) else ""
+  facts = f'<div class="scroll" tabindex="0" role="region" aria-label="Provenance"><table class="facts"><tbody>{facts}</tbody></table></div>'
+  library = _library() if any(section.browser is not None for section in (opening, *sections)) else ""
   links = "".join(f'<li><a href="#{s.anchor}">{html.escape(s.heading)}</a></li>' for s in sections)
+  title = html.escape(opening.heading)
   page = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{html.escape(title)}</title><style>{_asset("page.css")}</style></head><body>
+<title>{title}</title><style>{_asset("page.css")}</style></head><body>
 <a class="skip" href="#main">Skip to the content</a>
-<header><h1>{html.escape(title)}</h1><button type="button" id="theme">Colours: auto</button></header>
-<nav aria-label="Contents"><ul>{links}<li><a href="#provenance">Provenance</a></li></ul></nav>
+<header><h1>{title}</h1><button type="button" id="theme">Colours: auto</button></header>
 <main id="main">
-<p class="note">{html.escape(summary)}</p>
-<p class="quiet">{html.escape(explained)}</p>
-{"".join(_section(section) for section in sections)}
-<section aria-labelledby="provenance"><h2 id="provenance">Provenance</h2>
-<div class="scroll" tabindex="0" role="region" aria-label="Provenance"><table class="facts"><tbody>{facts}</tbody></table></div></section>
+{_answer(opening)}
+<nav aria-label="Contents"><ul>{links}<li><a href="#provenance">Provenance</a></li></ul></nav>
+{"".join(_part(section.heading, section.shows, section.anchor, _inside(section)) for section in sections)}
+{_part("Provenance", "The command, versions and hashes with which this page can be made again.", "provenance", facts)}
 </main>
 {library}<script>{_asset("page.js")}</script>
 </body></html>

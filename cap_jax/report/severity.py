@@ -79,7 +79,10 @@ def section(curve: Sequence[Point]) -> page.Section:
   text = "Each artefact is applied separately to records of virtual subjects that are otherwise measured without error."
   sheets = {"limits": limits(curve), "severity": table(curve)}
   return page.Section(
-    "Effect of artefact severity", text, [page.Drawn("severity", figure(curve), caption, description)], sheets=sheets
+    heading="Effect of artefact severity",
+    text=text,
+    drawn=[page.Drawn("severity", figure(curve), caption, description)],
+    sheets=sheets,
   )
 
 

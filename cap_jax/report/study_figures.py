@@ -8,6 +8,7 @@ import numpy as np
 import pandas
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from cap_jax.metrics import agreement
 from cap_jax.report import figures, tables
@@ -57,6 +58,7 @@ def waves(
   site: str,
   fs_hz: float,
   unitless: bool = False,
+  people: Sequence[str] = ("best", "median", "worst"),
 ) -> Figure:
   """Draws reconstructed waves over true ones for the best, the median and the worst test subject of a method.
 
@@ -68,16 +70,18 @@ def waves(
     site: of the peripheral wave.
     fs_hz: sampling rate.
     unitless: whether the peripheral wave has no unit; it is then drawn to fit.
+    people: which of the three are drawn; one alone is drawn without a legend.
 
   Returns:
     The figure, a panel a subject.
   """
-  truth = outputs["peripheral"]
+  truth, count = outputs["peripheral"], len(people)
   rmse = summary.of_subjects(rows[rows["method"] == ranked_by])["rmse_mmhg"]
+  subjects = ranked(rows, ranked_by)
   with matplotlib.rc_context(figures.STYLE):
-    figure = Figure(figsize=(10, 3.4), layout="constrained")
-    for axes, (word, subject) in zip(figure.subplots(1, 3), ranked(rows, ranked_by).items(), strict=True):
-      row = int(np.flatnonzero(truth["subject_b"] == subject)[0])
+    figure = Figure(figsize=(10, 3.4) if count > 1 else (3.9, 2.5), layout="constrained")
+    for axes, word in zip(figure.subplots(1, count, squeeze=False).ravel(), people, strict=True):
+      row = int(np.flatnonzero(truth["subject_b"] == subjects[word])[0])
       part = slice(round(0.5 * fs_hz), round(2.5 * fs_hz))
       time_s = np.arange(truth["true_bt"].shape[1])[part] / fs_hz
       peripheral_t, label = truth["predicted_bt"][row, part], figures.peripheral_label(site, unitless)
@@ -89,18 +93,47 @@ def waves(
         if method != "peripheral":
           shade, label = colour(method), tables.label(method)
           axes.plot(time_s, output["predicted_bt"][row, part], color=shade, lw=1.3, label=label)
-      axes.set_title(f"{word} subject: {rmse[subject]:.2f} mmHg")
+      axes.set_title(f"{word} subject: {rmse[subjects[word]]:.2f} mmHg")
       axes.set_xlabel("time [s]")
     figure.axes[0].set_ylabel("pressure [mmHg]")
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+    if count > 1:
+      handles, labels = figure.axes[0].get_legend_handles_labels()
+      figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+  return figure
+
+
+def keys(figure: Figure) -> dict[str, str]:
+  """Returns label → colour of the lines in the first panel of a figure."""
+  handles, labels = figure.axes[0].get_legend_handles_labels()
+  return {name: str(line.get_color()) for line, name in zip(handles, labels, strict=True) if isinstance(line, Line2D)}
+
+
+def curve(summaries: Sequence[summary.MethodSummary], names: Sequence[str], place: str) -> Figure:
+  """Draws the waveform RMSE of a few methods against the number of labelled subjects, in one panel.
+
+  Args:
+    summaries: a method at a number of labels each, of one clinic.
+    names: methods to draw, in this order.
+    place: where the errors come from, such as "in silico".
+
+  Returns:
+    The figure, with bootstrap intervals.
+  """
+  drawn = [one for name in names for one in summaries if one.method == name and np.isfinite(one.rmse.mean)]
+  with matplotlib.rc_context(figures.STYLE):
+    figure = Figure(figsize=(4.7, 4.4), layout="constrained")
+    axes = figure.subplots()
+    _shots(axes, drawn)
+    axes.set(xlabel="labelled target subjects", ylabel=f"waveform RMSE [mmHg], {place}")
+    figures.plain_numbers(axes)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=7.5, columnspacing=1.0, handlelength=1.8)
   return figure
 
 
 def few_shot(summaries: Sequence[summary.MethodSummary], place: str) -> Figure:
   """Draws the waveform RMSE against the number of labelled subjects, strategies and baselines in a panel each.
 
-  Methods without labels are level lines, with their intervals at the right edge.
+  Methods that use no labels are level lines, with their intervals at the right edge.
 
   Args:
     summaries: a method at a number of labels each, of one clinic.
@@ -167,11 +200,11 @@ def _shots(axes: Axes, summaries: Sequence[summary.MethodSummary]) -> None:
   """Draws the curves of one panel."""
   names = list(dict.fromkeys(result.method for result in summaries))
   ends = sorted({result.n_target for result in summaries if result.n_target > 0}) or [1]
-  edge = ends[-1] * 1.15
+  edge, places = ends[-1] * 1.15, {n: float(n) for n in ends}
   drawn = collections.Counter[tuple[str, bool]]()
   for number, method in enumerate(names):
     points = [result for result in summaries if result.method == method]
-    shade, label, level = colour(method), tables.label(method), points[0].n_target == 0
+    shade, label, level = colour(method), tables.label(method), all(point.n_target == 0 for point in points)
     which = drawn[shade, level]
     drawn[shade, level] += 1
     if level:
@@ -183,12 +216,13 @@ def _shots(axes: Axes, summaries: Sequence[summary.MethodSummary]) -> None:
       axes.vlines(edge, rmse.low, rmse.high, color=shade, lw=2.5, alpha=0.8)
       continue
     shift = 1.02 ** (number - len(names) / 2)  # draws the intervals side by side
-    labels, means = np.array([p.n_target for p in points]) * shift, [p.rmse.mean for p in points]
+    places |= {0: ends[0] / 3} if points[0].n_target == 0 else {}  # with labels and without
+    labels, means = np.array([places[p.n_target] for p in points]) * shift, [p.rmse.mean for p in points]
     marker, style = _MARKERS[which % len(_MARKERS)], ":" if method in BASELINES else "-"
     axes.plot(labels, means, ls=style, marker=marker, color=shade, label=label)
     axes.vlines(labels, [p.rmse.low for p in points], [p.rmse.high for p in points], color=shade, lw=1, alpha=0.6)
   axes.set(xscale="log", yscale="log")
-  axes.set_xticks(ends, [str(n) for n in ends])
+  axes.set_xticks(list(places.values()), [str(n) for n in places])
   axes.set_xticks([], minor=True)
 
 

@@ -12,9 +12,17 @@ import pandas
 
 from cap_jax import files
 from cap_jax.metrics import label_efficiency, standards
-from cap_jax.report import efficiency_tables, figures, page, study_figures, study_tables, tables
+from cap_jax.report import efficiency_tables, figures, page, participants, study_figures, study_tables, tables
 from cap_jax.signals import beats
-from cap_jax.study import study_config, study_datasets, study_grid, study_results, study_runner, summary
+from cap_jax.study import (
+  characteristics,
+  study_config,
+  study_datasets,
+  study_grid,
+  study_results,
+  study_runner,
+  summary,
+)
 from cap_jax.study.methods import BASELINES
 from cap_jax.study.study_results import Cell
 from cap_jax.train import strategy_selection
@@ -30,7 +38,7 @@ _FEW_STRATEGIES = 6
 _STRATIFIED = ("gtf_target", "source", "scratch", RANKING_METHOD, "domain_adaptation/section")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ClinicResults:
   """The results of a study in one clinic.
 
@@ -41,13 +49,15 @@ class ClinicResults:
     waves: method → stored waves and features of the first fold and seed, at 0 labels and at `focus`; "peripheral" has
       the measured and the true waves.
     first: the cells of those.
+    groups: part of the split → characteristics of its subjects; of the first fold.
   """
 
   study: study_config.Study
   rows: pandas.DataFrame
   summaries: Sequence[summary.MethodSummary]
   waves: Mapping[str, Mapping[str, np.ndarray]]
-  first: Sequence[Cell]
+  first: Sequence[Cell] = ()
+  groups: Mapping[str, characteristics.Group] = dataclasses.field(default_factory=dict)
 
   @property
   def name(self) -> str:
@@ -116,7 +126,14 @@ def open_clinics(study: study_config.Study, folder: str, rows: pandas.DataFrame)
     if truth is not None:
       outputs["peripheral"] = {**truth, "predicted_bt": truth["peripheral_bt"]}
     own = [result for result in summaries if result.scenario == name]
-    results.append(ClinicResults(clinic, rows[rows["scenario"] == name], own, outputs, first))
+    groups = characteristics.load(characteristics.path_in(folder, name)) or characteristics.load(
+      characteristics.path_in(folder, f"{name}_fold_0")
+    )
+    results.append(
+      ClinicResults(
+        study=clinic, rows=rows[rows["scenario"] == name], summaries=own, waves=outputs, first=first, groups=groups
+      )
+    )
   return results
 
 
@@ -127,24 +144,33 @@ def _first(clinic: ClinicResults) -> pandas.DataFrame:
   return rows[mask]
 
 
-def _waves(clinic: ClinicResults) -> list[page.Drawn]:
-  ranked_by = _ranking_method(clinic)
+def waves(clinic: ClinicResults) -> list[page.Drawn]:
+  """Draws the waves of the best, the median and the worst subject; [] if none were stored."""
+  ranked_by = ranking_method(clinic)
   if not ranked_by or "peripheral" not in clinic.waves:
     return []
   methods = ["peripheral", *(m for m in _WAVES if m in clinic.waves and m != ranked_by), ranked_by]
   site, fs_hz, first = study_datasets.target_site(clinic.study), clinic.study.windows.fs_hz, _first(clinic)
   unitless = clinic.study.signals.unitless
-  figure = study_figures.waves(first, {m: clinic.waves[m] for m in methods}, ranked_by, site, fs_hz, unitless)
+  shown = {m: clinic.waves[m] for m in methods}
+  figure = study_figures.waves(first, shown, ranked_by, site, fs_hz, unitless)
+  panels = [
+    study_figures.waves(first, shown, ranked_by, site, fs_hz, unitless, (word,)) for word in ("best", "median", "worst")
+  ]
   caption = (
     f"Reconstructed aortic waves over the true ones: best, median and worst test subject of {tables.label(ranked_by)}"
   )
   caption += f" with {clinic.focus} labelled subjects" if clinic.focus else " without labels"
   titles = "; ".join(axes.get_title() for axes in figure.axes)
   people = ", ".join(study_figures.ranked(first, ranked_by).values())
-  return [page.Drawn(f"waves_{clinic.name}", figure, caption, f"{caption}. {titles}. Subjects {people}.")]
+  description = f"{caption}. {titles}. Subjects {people}."
+  return [
+    page.Drawn(f"waves_{clinic.name}", figure, caption, description, page.Panels(panels, study_figures.keys(figure)))
+  ]
 
 
-def _few_shot(clinic: ClinicResults, place: str) -> page.Drawn:
+def few_shot(clinic: ClinicResults, place: str) -> page.Drawn:
+  """Draws the errors of all methods by the number of labels."""
   finite = [result for result in clinic.summaries if np.isfinite(result.rmse.mean)]
   description = ", ".join(
     f"{tables.label(result.method)} with {result.n_target}: {result.rmse.mean:.2f}" for result in finite
@@ -190,7 +216,7 @@ def _learning(clinic: ClinicResults, source_loss: Sequence[float]) -> list[page.
   return drawn
 
 
-def _ranking_method(clinic: ClinicResults) -> str:
+def ranking_method(clinic: ClinicResults) -> str:
   """Returns the method that ranks the subjects: `auto`, else fine-tuning, else another with stored waves."""
   candidates = (
     AUTO,
@@ -203,7 +229,7 @@ def _ranking_method(clinic: ClinicResults) -> str:
 
 def _browser(clinic: ClinicResults) -> page.Browser | None:
   """Returns a browser of the beats of the best, the median and the worst subject."""
-  ranked_by = _ranking_method(clinic)
+  ranked_by = ranking_method(clinic)
   if not ranked_by or "peripheral" not in clinic.waves:
     return None
   people = study_figures.ranked(_first(clinic), ranked_by)
@@ -287,7 +313,7 @@ def _merge_table(clinic: ClinicResults) -> tables.Table | None:
 def sections(
   clinic: ClinicResults, source_loss: Sequence[float], place: str, reference: standards.Reference
 ) -> list[page.Section]:
-  """Makes the part of a study's report about one clinic.
+  """Makes the part of a study's report about one clinic, without its answer.
 
   Args:
     clinic: its results.
@@ -303,29 +329,14 @@ def sections(
   if merged is not None:
     learning[f"merge_{clinic.name}"] = merged
   first, *others = error_sections(clinic, describe_clinic(clinic), place, reference)
-  first = dataclasses.replace(first, drawn=[*first.drawn, _few_shot(clinic, place)])
-  last = page.Section(f"{clinic.name}: training and features", drawn=_learning(clinic, source_loss), sheets=learning)
+  first = dataclasses.replace(first, drawn=[few_shot(clinic, place)])
+  last = page.Section(
+    heading="Training and features",
+    shows="How the errors fell during training, what each training cost, and which parameters came from the source.",
+    drawn=_learning(clinic, source_loss),
+    sheets=learning,
+  )
   return [first, *others, last]
-
-
-def clinics_section(clinics: Sequence[ClinicResults], place: str) -> list[page.Section]:
-  """Makes the first section of a report about several clinics, which compares them.
-
-  Args:
-    clinics: the results of all.
-    place: where the errors come from, such as "in silico".
-
-  Returns:
-    The section; an empty list for one clinic.
-  """
-  summaries = [result for clinic in clinics for result in clinic.summaries]
-  if len({result.scenario for result in summaries}) < 2:
-    return []
-  methods, focus = list(clinics[0].drawn), clinics[0].focus
-  caption = "Waveform RMSE by labelled subjects in each target clinic, with 95 % intervals over subjects"
-  description = f"{caption}. The table of clinics contains the values."
-  figure = page.Drawn("clinics", study_figures.clinics(summaries, methods, place), caption, description)
-  return [page.Section("All target clinics", "", [figure], sheets={"clinics": study_tables.clinics(summaries, focus)})]
 
 
 def efficiency_tables_of(clinics: Sequence[ClinicResults]) -> dict[str, tables.Table]:
@@ -346,14 +357,21 @@ def efficiency_tables_of(clinics: Sequence[ClinicResults]) -> dict[str, tables.T
   return sheets
 
 
-def error_sections(clinic: ClinicResults, text: str, place: str, reference: standards.Reference) -> list[page.Section]:
-  """Makes the sections on the errors of all methods in one clinic: waves, tables, beats, agreement, strata.
+def error_sections(
+  clinic: ClinicResults,
+  text: str,
+  place: str,
+  reference: standards.Reference,
+  named: Mapping[str, str] | None = None,
+) -> list[page.Section]:
+  """Makes the sections on the errors of all methods in one clinic: methods, patients, beats, agreement, subgroups.
 
   Args:
     clinic: its results.
     text: of the first section.
     place: where the errors come from, such as "in silico".
     reference: of the validation standards.
+    named: subject → why its two waves may not belong together, if that is known.
 
   Returns:
     The sections in order.
@@ -382,49 +400,37 @@ def error_sections(clinic: ClinicResults, text: str, place: str, reference: stan
     note = (
       f"All methods, with {clinic.focus} labelled subjects or without labels; the figures show a selection.\n{note}"
     )
-  strata = {f"strata_{name}": study_tables.strata(by_method)}
-  return [
-    page.Section(f"Target clinic: {name}", text, _waves(clinic), sheets=main),
-    page.Section(f"{name}: beat by beat", browser=_browser(clinic)),
-    page.Section(f"{name}: agreement and standards", note, _agreement(clinic, place), sheets=agreement),
-    page.Section(f"{name}: errors by subgroup", "", _strata(clinic, place), sheets=strata),
+  sections = [
+    page.Section(
+      heading="All methods",
+      shows="The errors of every method at every number of labels, the cost of its training, and whether transfer helped.",
+      text=text,
+      sheets=main,
+      terms=study_tables.terms(main[f"methods_{name}"]),
+    ),
+    participants.patients_section(
+      by_method.get(ranking_method(clinic), clinic.rows[:0]), name, ranking_method(clinic), named or {}
+    ),
+    page.Section(
+      heading="Beat by beat",
+      shows="The waves of three subjects, to zoom into and to step through beat by beat.",
+      browser=_browser(clinic),
+    ),
+    page.Section(
+      heading="Agreement and standards",
+      shows="Whether estimated and true pressures can replace each other, how often the intervals hold, and what validation standards require.",
+      text=note,
+      drawn=_agreement(clinic, place),
+      sheets=agreement,
+    ),
+    page.Section(
+      heading="Errors by subgroup",
+      shows="Whether the errors depend on age, heart rate or amplification.",
+      drawn=_strata(clinic, place),
+      sheets={f"strata_{name}": study_tables.strata(by_method)},
+    ),
   ]
-
-
-_BESIDE = {"scratch": "the same network from scratch", "gtf_target": "FIR transfer function"}
-
-
-def headline(clinic: ClinicResults, place: str) -> str:
-  """Returns the result in one sentence.
-
-  It has the waveform RMSE of `auto`, or else of the method that ranks the subjects, at `focus` labels. The network from
-  scratch and the transfer function with the same labels follow.
-
-  Args:
-    clinic: its results.
-    place: where the errors come from, such as "in silico".
-
-  Returns:
-    The sentence.
-  """
-  result_of = {
-    result.method: result
-    for result in clinic.summaries
-    if result.n_target == clinic.focus and np.isfinite(result.rmse.mean)
-  }
-  name = _ranking_method(clinic)
-  if name not in result_of:
-    return f"{clinic.name}: no network was trained on the target ({place})"
-  rmse = result_of[name].rmse
-  who = f"{clinic.focus} labelled subject{'s' * (clinic.focus > 1)}" if clinic.focus else "No labelled subject"
-  by = "" if name == AUTO else f", {tables.label(name)}"
-  interval = "" if np.isnan(rmse.low) else f" (95 % CI {rmse.low:.2f} to {rmse.high:.2f})"
-  beside = [
-    f"{title} {result_of[other].rmse.mean:.2f}"
-    for other, title in _BESIDE.items()
-    if other in result_of and other != name
-  ]
-  return "; ".join([f"{who}{by}: {rmse.mean:.2f} mmHg{interval}", *beside]) + f" ({place})"
+  return [one for one in sections if one.drawn or one.browser or any(table.rows for table in one.sheets.values())]
 
 
 def describe_clinic(clinic: ClinicResults) -> str:

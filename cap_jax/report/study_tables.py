@@ -7,25 +7,43 @@ import numpy as np
 import pandas
 
 from cap_jax.metrics import agreement, standards, waveform_metrics
-from cap_jax.report.tables import Table, label
+from cap_jax.report.tables import Table, condense, label
 from cap_jax.study import methods, study_config, summary
 from cap_jax.study.summary import MethodSummary
 
-_MARK = {"": "", "likely": " △", "certain": " ▲"}
+MARK = {"": "", "likely": " △", "certain": " ▲"}
 _NAMES = {"csbp": "cSBP", "cdbp": "cDBP", "cpp": "cPP", "map": "MAP"}
 _SHAPES = {"aix": ("AIx", "% points", 1), "form_factor": ("form factor", "", 3), "ejection": ("ejection", "ms", 0)}
 _SHAPES |= {"sevr": ("SEVR", "% points", 1)}
 _STRATIFIED = {"age": "age [years]", "hr_bpm": "heart rate [bpm]", "amplification": "amplification"}
-EXPLAINED = (
-  "Errors in mmHg, estimated minus true. RMSE: waveform RMSE per subject, averaged over subjects, with its 95 % bootstrap confidence "
-  "interval over subjects. Pressures: per beat, mean ± SD over subjects and seeds. Lag-free: RMSE after the best common time shift. Labels: "
-  "labelled target subjects. Difference: RMSE minus that of the network from scratch with the same labels, or of the unchanged source network without labels, "
-  "paired by subject, with its interval and the p-value of Wilcoxon's test, adjusted by Holm. Negative transfer (a strategy with a difference > 0) is red: ▲ "
-  "if the interval is above zero, △ if only the mean is. Budget: settings tried on validation subjects × training steps. "
-  "Steps to scratch, s to scratch: training steps and seconds until the RMSE on validation subjects reached the best RMSE of the network "
-  "from scratch with the same labels; empty if it never did. † uses the true MAP and DBP of each test subject: a bound, "
-  "not a method."
-)
+_ERROR = "estimated minus true, mean ± SD over subjects and seeds of the errors of their beats [mmHg]"
+_TERMS = {
+  "labels": "labelled subjects of the target that the method used",
+  "seeds": "draws of the labelled subjects and of the initial parameters",
+  "RMSE": "root mean square error of the wave, per subject, averaged over subjects [mmHg]",
+  "95 % CI": "95 % bootstrap confidence interval over subjects",
+  "lag-free": "RMSE after the best common time shift of a subject [mmHg]",
+  "cSBP error": f"central systolic pressure: {_ERROR}",
+  "cDBP error": f"central diastolic pressure: {_ERROR}",
+  "cPP error": f"central pulse pressure: {_ERROR}",
+  "MAP error": f"mean pressure: {_ERROR}",
+  "difference": "RMSE minus that of the network from scratch with the same labels, or of the unchanged source network without labels, "
+  "paired by subject. Red: negative transfer, a strategy that is worse; ▲ if the interval of the difference lies above zero, △ if only "
+  "the mean does",
+  "p": "of that difference by Wilcoxon's test, adjusted by Holm",
+  "budget": "settings tried on validation subjects × training steps",
+  "train [s]": "seconds of training",
+  "steps to scratch": "training steps until the RMSE on validation subjects was as good as the best of the network from scratch with the "
+  "same labels; empty if it never was",
+  "s to scratch": "the same in seconds",
+}
+_BOUND = "uses the true MAP and DBP of each test subject: a bound, not a method"
+
+
+def terms(table: Table) -> dict[str, str]:
+  """Returns column → what it means, for the columns that a reader sees, and † if a method has it."""
+  shown = {name: _TERMS[name] for name in condense(table).header if name in _TERMS}
+  return shown | ({"†": _BOUND} if any("†" in row[0] for row in table.rows) else {})
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -46,13 +64,15 @@ def width(half_mmhg: float) -> str:
   return "none" if np.isinf(half_mmhg) else number(half_mmhg)
 
 
-def _spread(pair: tuple[float, float], digits: int = 1) -> str:
+def spread(pair: tuple[float, float], digits: int = 1) -> str:
+  """Formats a mean error and its SD, the mean with its sign."""
   mean, sd = pair
   mean_text = "" if np.isnan(mean) else f"{round(mean, digits) + 0.0:+.{digits}f}"
   return mean_text if np.isnan(sd) else f"{mean_text} ± {sd:.{digits}f}"
 
 
-def _between(interval: agreement.Interval, sign: str = "") -> str:
+def between(interval: agreement.Interval, sign: str = "") -> str:
+  """Formats the ends of an interval, with a sign if it is "+"; empty for NaN."""
   if np.isnan(interval.low):
     return ""
   return f"{round(interval.low, 2) + 0.0:{sign}.2f} to {round(interval.high, 2) + 0.0:{sign}.2f}"
@@ -77,15 +97,15 @@ def main(summaries: Sequence[MethodSummary]) -> Table:
   )  # fmt: skip
   rows = [
     (
-      label(result.method) + _MARK[result.harm] + (f" ({result.diverged} diverged)" if result.diverged else ""),
+      label(result.method) + MARK[result.harm] + (f" ({result.diverged} diverged)" if result.diverged else ""),
       str(result.n_target),
       str(result.seeds),
       number(result.rmse.mean),
-      _between(result.rmse),
+      between(result.rmse),
       number(result.lag_free_mmhg),
-      *(_spread(result.error[name]) for name in waveform_metrics.PRESSURES),
+      *(spread(result.error[name]) for name in waveform_metrics.PRESSURES),
       "" if np.isnan(result.difference.mean) else f"{round(result.difference.mean, 2) + 0.0:+.2f}",
-      _between(result.difference, "+"),
+      between(result.difference, "+"),
       _p(result.p),
       budget(result),
       number(result.train_s, 1),
@@ -94,7 +114,9 @@ def main(summaries: Sequence[MethodSummary]) -> Table:
     )
     for result in summaries
   ]
-  return Table(header, rows, 1, [result.harm for result in summaries], "All methods; errors in mmHg")
+  return Table(
+    header, rows, 1, [result.harm for result in summaries], "Errors of every method at every number of labels [mmHg]"
+  )
 
 
 def short(summaries: Sequence[MethodSummary]) -> Table:
@@ -110,7 +132,7 @@ def short(summaries: Sequence[MethodSummary]) -> Table:
 
 def _marked(result: MethodSummary) -> str:
   """Returns the RMSE with the mark of a negative transfer."""
-  return (number(result.rmse.mean) or "diverged") + _MARK[result.harm]
+  return (number(result.rmse.mean) or "diverged") + MARK[result.harm]
 
 
 def clinics(summaries: Sequence[MethodSummary], focus: int) -> Table:
@@ -145,7 +167,7 @@ def shapes(summaries: Sequence[MethodSummary]) -> Table:
       str(result.n_target),
       number(result.nrmse_percent, 1),
       number(result.r, 4),
-      *(_spread(result.error[name], digits) for name, (_, _, digits) in _SHAPES.items()),
+      *(spread(result.error[name], digits) for name, (_, _, digits) in _SHAPES.items()),
     )
     for result in summaries
     if np.isfinite(result.rmse.mean)
@@ -217,7 +239,7 @@ def agreements(by_method: RowsByMethod) -> Table:
           label(method),
           _NAMES[name],
           f"{limits.bias:+.2f}",
-          _between(agreement.interval(error), "+"),
+          between(agreement.interval(error), "+"),
           f"{low:+.1f} to {high:+.1f}",
           f"{limits.between:.2f}",
           f"{limits.within:.2f}",
@@ -329,7 +351,7 @@ def strata(by_method: RowsByMethod) -> Table:
         rmse = agreement.interval(own["rmse_mmhg"].to_numpy(float))
         csbp = agreement.spread(part[part["subject"].isin(own.index)]["csbp_error_mmhg"].to_numpy(float))
         rows.append(
-          (label(method), f"{title} {stratum.label}", str(len(own)), number(rmse.mean), _between(rmse), _spread(csbp))
+          (label(method), f"{title} {stratum.label}", str(len(own)), number(rmse.mean), between(rmse), spread(csbp))
         )
   return Table(header, rows, 0, caption="Errors by stratum [mmHg]")
 

@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from cap_jax.strategies import surgery
 
@@ -56,7 +56,8 @@ class Table:
     header: names of the columns.
     rows: of cells.
     group: column; a terminal shows a gap between rows that differ in it.
-    marks: for each row "", "likely" or "certain", whether it is a negative transfer, shown in red; empty without marks.
+    marks: for each row "", "likely" or "certain", whether it is a negative transfer or an outlier, shown in red; empty without
+      marks.
     caption: what the table shows.
   """
 
@@ -65,6 +66,52 @@ class Table:
   group: int | None = None
   marks: Sequence[str] = ()
   caption: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class NotedTable(Table):
+  """A table with its best cells in bold and a note.
+
+  Attributes:
+    bold: row and column of the cells in bold, the best of their column.
+    own: row of the method that was fixed before the results; None for none.
+    note: text below the caption.
+  """
+
+  bold: Collection[tuple[int, int]] = ()
+  own: int | None = None
+  note: str = ""
+
+
+def noted(table: Table) -> NotedTable:
+  """Returns a table as one that may have a note."""
+  return table if isinstance(table, NotedTable) else NotedTable(**vars(table))
+
+
+def condense(whole: Table) -> NotedTable:
+  """Returns a table without the columns that tell no rows apart.
+
+  These are empty columns, and of several rows those with the same text in each, which the note then says once.
+
+  Args:
+    whole: the table; it keeps one column at least.
+
+  Returns:
+    The table for a reader; the files of a report contain the whole one.
+  """
+  table = noted(whole)
+  columns = list(zip(*table.rows, strict=True))
+  same = {k: texts[0] for k, texts in enumerate(columns) if len(set(texts)) == 1 and (len(texts) > 1 or not texts[0])}
+  kept = [k for k in range(len(table.header)) if k not in same] or [0]
+  said = "; ".join(f"{table.header[k]} {text}" for k, text in same.items() if text and k not in kept)
+  return dataclasses.replace(
+    table,
+    header=tuple(table.header[k] for k in kept),
+    rows=[tuple(row[k] for k in kept) for row in table.rows],
+    group=kept.index(table.group) if table.group in kept else None,
+    bold=[(row, kept.index(k)) for row, k in table.bold if k in kept],
+    note=" ".join(text for text in (table.note, f"The same in all rows: {said}." if said else "") if text),
+  )
 
 
 def label(method: str) -> str:
@@ -142,12 +189,14 @@ def latex(text: str) -> str:
 
 def to_latex(table: Table) -> str:
   """Formats a table as a `tabular` with the rules of booktabs; red rows need the package xcolor."""
+  bold = noted(table).bold
   lines = [" & ".join(map(latex, table.header)) + r" \\", r"\midrule"]
   for k, row in enumerate(table.rows):
     if table.group is not None and k and table.rows[k - 1][table.group] != row[table.group]:
       lines.append(r"\addlinespace")
     red = r"\color{red} " if table.marks and table.marks[k] else ""
-    lines.append(" & ".join(red + latex(cell) for cell in row) + r" \\")
+    cells = [rf"\textbf{{{latex(cell)}}}" if (k, c) in bold else latex(cell) for c, cell in enumerate(row)]
+    lines.append(" & ".join(red + cell for cell in cells) + r" \\")
   columns = "l" + "r" * (len(table.header) - 1)
   body = "\n".join(lines)
   note = f"% {table.caption}\n" if table.caption else ""

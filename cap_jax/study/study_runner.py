@@ -18,6 +18,7 @@ from cap_jax.inference import pretrained, uncertainty
 from cap_jax.metrics import waveform_metrics
 from cap_jax.signals import windows
 from cap_jax.study import (
+  characteristics,
   folds,
   methods,
   study_config,
@@ -144,6 +145,9 @@ class StudyRunner:
     split = study_datasets.split_of(self.source, target)
     name = scenario if folds.count(study) == 1 else f"{scenario}_fold_{fold}"
     study_manifest.settle(self.folder, name, split, study_datasets.digests(self.source, target))
+    groups = characteristics.path_in(self.folder, name)
+    if not os.path.exists(groups):
+      characteristics.save(groups, characteristics.of_study(self.source, target, study.windows))
     return study, target, waveform_metrics.Evaluator(target.test, study.windows, study.signals.unitless)
 
   def _inputs(self, key: Key, setting: methods.Setting) -> methods.MethodInputs:

@@ -24,6 +24,35 @@ function clock(record) {
   return [now, ...unpack(record.steps_s).map((step) => (now += step))];
 }
 
+// parts are closed until a link, the printer or the reader opens them; waves are drawn when they come into sight
+const waiting = new Set();
+function whenOpen(box, draw) {
+  const parts = [];
+  for (let part = box.closest("details:not([open])"); part; part = part.parentElement.closest("details:not([open])")) parts.push(part);
+  if (!parts.length) return draw();
+  const once = () => { if (waiting.delete(once)) draw(); };
+  waiting.add(once);
+  parts[parts.length - 1].addEventListener("toggle", once, { once: true });
+}
+
+function reveal(hash) {
+  const part = hash.length > 1 && document.getElementById(decodeURIComponent(hash.slice(1)))?.closest("details");
+  if (part) { part.open = true; part.scrollIntoView(); }
+}
+document.addEventListener("click", (event) => {
+  const link = event.target.closest('a[href^="#"]');
+  if (link) reveal(link.hash);
+});
+addEventListener("hashchange", () => reveal(location.hash));
+
+let closed = [];
+addEventListener("beforeprint", () => {
+  closed = [...document.querySelectorAll("details:not([open])")];
+  closed.forEach((part) => { part.open = true; });
+  waiting.forEach((draw) => draw());
+});
+addEventListener("afterprint", () => closed.forEach((part) => { part.open = false; }));
+
 // a browser of beats: one record at a time, one beat or all of it
 function browse(box) {
   const records = JSON.parse(box.querySelector("script").textContent);
@@ -70,10 +99,10 @@ function browse(box) {
   select.addEventListener("change", draw);
   document.addEventListener("theme", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  new ResizeObserver(() => plot.chart.setSize(size())).observe(plot);
+  new ResizeObserver(() => { if (plot.clientWidth) plot.chart.setSize(size()); }).observe(plot);
   draw();
 }
-document.querySelectorAll(".browser").forEach(browse);
+document.querySelectorAll(".browser").forEach((box) => whenOpen(box, () => browse(box)));
 
 // one point a subject; the text below names the one under the pointer, or the one that the arrow keys reach
 function scatter(box) {
@@ -117,3 +146,4 @@ function scatter(box) {
   draw();
 }
 document.querySelectorAll(".scatter").forEach(scatter);
+reveal(location.hash);
