@@ -207,12 +207,13 @@ def _curve(clinic: ClinicResults, place: str) -> list[page.Drawn]:
   """Draws the methods of the short table by their labels; nothing for a study of less than two numbers of labels."""
   if len({result.n_target for result in clinic.summaries if result.n_target}) < 2:
     return []
-  names = methods(clinic)
+  names = [name for name in methods(clinic) if name != "peripheral"]  # whose error would flatten the curves
   finite = [one for one in clinic.summaries if one.method in names and np.isfinite(one.rmse.mean)]
   caption = "RMSE by the number of labelled subjects, with 95 % intervals over subjects"
   values = ", ".join(f"{tables.label(one.method)} with {one.n_target}: {one.rmse.mean:.2f}" for one in finite)
-  figure = study_figures.curve(clinic.summaries, names, place)
-  return [page.Drawn(f"few_labels_{clinic.name}", figure, caption, f"{caption}. {values}.")]
+  figure = study_figures.curve(finite, names, place)
+  panels = page.Panels([study_figures.curve(finite, names, place, legend=False)], study_figures.keys(figure))
+  return [page.Drawn(f"few_labels_{clinic.name}", figure, caption, f"{caption}. {values}.", panels)]
 
 
 def opening(

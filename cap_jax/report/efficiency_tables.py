@@ -77,8 +77,8 @@ def efficiency(
     "95 % CI of gap closed [%]",
   )
   caption = (
-    "Gain from transfer. Equivalent labels: labelled subjects that the network from scratch needs for the same RMSE. Gap closed: share of the gap between the unchanged source "
-    "network and the best strategy with the most labels"
+    "Gain from transfer: labelled subjects that the network from scratch needs for the same RMSE, and the share of the gap to the best strategy "
+    "that is closed"
   )
   return Table(header, rows, 0, caption=caption)
 

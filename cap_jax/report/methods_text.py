@@ -50,7 +50,7 @@ def _data(clinic: ClinicResults) -> str:
   windows = f" ({_windows(test.windows, study.windows)})" if test and clinic.rows["fold"].nunique() == 1 else ""
   return (
     f"{study_datasets.describe(study)} Errors were measured on {_count(people, 'test subject')}{windows} of the target clinic "
-    f"{clinic.name}. {_signals(study.signals, study_datasets.target_site(study))}"
+    f"“{clinic.name}”. {_signals(study.signals, study_datasets.target_site(study))}"
   )
 
 
@@ -81,7 +81,7 @@ def _source(about: Mapping[str, object]) -> str:
   subjects, steps, name = (about.get(key) for key in ("source_subjects", "steps", "source"))
   parts = [
     f"on {_count(int(str(subjects)), 'subject')}" if subjects else "",
-    f"of the source {name}" if name else "",
+    f"of the source “{name}”" if name else "",
     f"in {_count(int(str(steps)), 'step')}" if steps else "",
   ]
   said = " ".join(part for part in parts if part)
@@ -91,7 +91,7 @@ def _source(about: Mapping[str, object]) -> str:
 def _network(study: study_config.Study, trained: checkpoint.Checkpoint | None) -> str:
   if trained is None:
     return ""
-  packaged = f" {study.source_network} of the package" if study.source_network in pretrained.names() else ""
+  packaged = f" “{study.source_network}” of the package" if study.source_network in pretrained.names() else ""
   return f"The source network{packaged} ({_size(trained)}){_source(trained.about)}."
 
 

@@ -13,7 +13,7 @@ import importlib.resources
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +24,8 @@ from cap_jax.report import figures, tables
 
 _ASSETS = importlib.resources.files("cap_jax.report") / "assets"
 _LONG = 60  # characters; a table with longer cells is set as text
+_WORD = 9  # characters; a column with longer words is text
+_NAME = 14  # characters; longer names in a first column share a line on a narrow screen
 _MOST_ROWS = 200  # of a table on the page; its file contains all
 _OWN = "◆ "  # before the name of the method that was fixed before the results
 
@@ -125,15 +127,23 @@ def _figure(drawn: Drawn) -> str:
   return f"<figure>{framed}<figcaption>{caption}</figcaption></figure>"
 
 
-def _row(table: tables.NotedTable, k: int) -> str:
-  """Returns a row of a table; its first cell is its heading."""
+def _row(table: tables.NotedTable, k: int, words: Collection[int]) -> str:
+  """Returns a row of a table; its first cell is its heading.
+
+  Args:
+    table: the table.
+    k: number of the row.
+    words: columns of text, which begins at the left.
+  """
   row = table.rows[k]
   first = k and table.group is not None and table.rows[k - 1][table.group] != row[table.group]
   harm, own = bool(table.marks and table.marks[k]), table.own == k
   names = " ".join(["apart"] * bool(first) + ["harm"] * harm + ["own"] * own)
   texts = [f"<b>{html.escape(cell)}</b>" if (k, c) in table.bold else html.escape(cell) for c, cell in enumerate(row)]
   kind = f' class="{names}"' if names else ""
-  cells = "".join(f"<td>{text}</td>" for text in texts[1:])
+  cells = "".join(
+    f'<td class="text">{text}</td>' if c in words else f"<td>{text}</td>" for c, text in enumerate(texts) if c
+  )
   return f'<tr{kind}><th scope="row">{_OWN * own}{texts[0]}</th>{cells}</tr>'
 
 
@@ -145,24 +155,31 @@ def _table(whole: tables.Table, name: str) -> str:
     name: of its files.
   """
   table = tables.condense(whole)
-  head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in table.header)
-  body = "".join(_row(table, k) for k in range(min(len(table.rows), _MOST_ROWS)))
+  words = [
+    c for c in range(1, len(table.header)) if any(len(row[c]) > _WORD and row[c][0].isalpha() for row in table.rows)
+  ]
+  head = "".join(
+    f'<th scope="col"{" class=text" * (c in words)}>{html.escape(name)}</th>' for c, name in enumerate(table.header)
+  )
+  body = "".join(_row(table, k, words) for k in range(min(len(table.rows), _MOST_ROWS)))
   note = table.note
   if len(table.rows) > _MOST_ROWS:
     note += f" The first {_MOST_ROWS} of {len(table.rows)} rows; tables/{name}.csv has all."
   notes = f"<br>{html.escape(note.strip())}" if note else ""
   caption = f"<caption><span>{html.escape(table.caption)}{notes}</span></caption>" if table.caption or notes else ""
-  wide = ' class="wide"' if any(len(cell) > _LONG for row in table.rows for cell in row[1:]) else ""
+  kinds = ["wide"] * any(len(cell) > _LONG for row in table.rows for cell in row[1:])
+  kinds += ["named"] * any(len(row[0]) > _NAME for row in table.rows)
+  kind = f' class="{" ".join(kinds)}"' if kinds else ""
   title = html.escape(table.caption or "table", quote=True)
   return (
-    f'<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table{wide}>{caption}<thead><tr>{head}</tr></thead>'
+    f'<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table{kind}>{caption}<thead><tr>{head}</tr></thead>'
     f"<tbody>{body}</tbody></table></div>"
   )
 
 
 def _folded(table: tables.Table, name: str) -> str:
   """Returns a table that opens on demand, which keeps the page short on a phone."""
-  title = html.escape(f"{table.caption or 'More'} ({len(table.rows)} rows)")
+  title = html.escape(f"{table.caption or 'More'} ({len(table.rows)} row{'s' * (len(table.rows) != 1)})")
   return f"<details><summary>{title}</summary>{_table(table, name)}</details>"
 
 
@@ -218,9 +235,8 @@ def _inside(section: Section) -> str:
 
 
 def _answer(opening: Section) -> str:
-  """Returns the first screen: pictures that fill the width, the others beside the first table."""
-  wide = [drawn for drawn in opening.drawn if drawn.panels is not None]
-  beside = [drawn for drawn in opening.drawn if drawn.panels is None]
+  """Returns the first screen: the first picture fills the width, the others stand beside the first table."""
+  wide, beside = opening.drawn[:1], opening.drawn[1:]
   above = _inside(dataclasses.replace(opening, drawn=wide, sheets={}, terms={}))
   rest = _inside(Section(heading="", sheets=opening.sheets, terms=opening.terms))
   if not beside:
@@ -298,10 +314,11 @@ def write(
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title><style>{_asset("page.css")}</style></head><body>
 <a class="skip" href="#main">Skip to the content</a>
-<header><h1>{title}</h1><button type="button" id="theme">Colours: auto</button></header>
+<header><h1>{title}</h1></header>
 <main id="main">
 {_answer(opening)}
-<nav aria-label="Contents"><ul>{links}<li><a href="#provenance">Provenance</a></li></ul></nav>
+<nav aria-label="Contents"><ul>{links}<li><a href="#provenance">Provenance</a></li></ul>
+<button type="button" id="theme">Colours: auto</button></nav>
 {"".join(_part(section.heading, section.shows, section.anchor, _inside(section)) for section in sections)}
 {_part("Provenance", "The command, versions and hashes with which this page can be made again.", "provenance", facts)}
 </main>

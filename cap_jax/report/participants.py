@@ -55,8 +55,8 @@ def characteristics_table(groups: Mapping[str, characteristics.Group]) -> tables
   """
   central = [name for name in characteristics.CENTRAL if any(name in group.values for group in groups.values())]
   rows = [
-    ("subjects", *(str(group.subjects) for group in groups.values())),
-    ("windows", *(str(group.windows or _UNKNOWN) for group in groups.values())),
+    ("subjects", *(f"{group.subjects:,}" for group in groups.values())),
+    ("windows", *(f"{group.windows:,}" if group.windows else _UNKNOWN for group in groups.values())),
     *(
       (_CHARACTERISTICS[name], *(_mean_sd(group, name) for group in groups.values()))
       for name in (*characteristics.PERIPHERAL, *central)
@@ -106,7 +106,7 @@ def _unusual(people: pandas.DataFrame) -> dict[str, list[str]]:
     for subject, value in zip(people.index, values, strict=True):
       if value < low or value > high:
         half = " to ".join(f"{quartile:.{digits}f}" for quartile in np.nanpercentile(values, [25, 75]))
-        texts[str(subject)].append(f"{title} {value:.{digits}f}{unit} (half of all: {half})")
+        texts[str(subject)].append(f"{title} {value:.{digits}f}{unit} (middle half of all: {half})")
   for subject, share in people["ood_fraction"].items():
     if share > reconstruction.MOST_OOD:
       texts[str(subject)].append(f"{100 * share:.0f} % of its windows out of distribution")
@@ -133,7 +133,7 @@ def patients(rows: pandas.DataFrame, named: Mapping[str, str]) -> tables.NotedTa
       (
         f"{subject}{' !' * outlier}",
         number(one["rmse_mmhg"]),
-        f"{one['csbp_error_mmhg']:+.1f}" if np.isfinite(one["csbp_error_mmhg"]) else "",
+        study_tables.spread((one["csbp_error_mmhg"], np.nan)),
         number(one["csbp_true_mmhg"], 0),
         number(one["age"], 0),
         number(one["hr_bpm"], 0),
@@ -143,7 +143,7 @@ def patients(rows: pandas.DataFrame, named: Mapping[str, str]) -> tables.NotedTa
       )
     )
   header = (
-    "subject", "RMSE", "cSBP error", "cSBP", "age", "heart rate", "amplification", "out of distribution [%]", "unusual",
+    "subject", "RMSE", "cSBP error", "true cSBP", "age [years]", "heart rate [bpm]", "amplification", "out of distribution [%]", "unusual",
   )  # fmt: skip
   rule = f"! marks an outlier: an RMSE more than {_WHISKER:g} interquartile ranges above the third quartile, beyond {high:.2f} mmHg."
   if not np.isfinite(high):

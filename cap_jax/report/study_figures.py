@@ -18,6 +18,7 @@ from cap_jax.study.study_results import Cell
 
 _LEVELS = ("--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (6, 2)), (0, (1, 2)), (0, (5, 1, 1, 1)), (0, (8, 2, 2, 2)))
 _MARKERS = "o^vDPX<>*hpds"
+_SIGNS = dict(zip(_MARKERS, "●▲▼◆✚✖◀▶★⬢⬟◊■", strict=True))  # for a legend as text
 _FEATURES = ("features_source", "features_target")
 _UNCHANGED = ("source", "source_affine")  # drawn with the strategies, which start from it
 _MEASURE = "fine_tuning"  # drawn with the baselines too
@@ -103,30 +104,39 @@ def waves(
 
 
 def keys(figure: Figure) -> dict[str, str]:
-  """Returns label → colour of the lines in the first panel of a figure."""
+  """Returns label → colour of the lines in the first panel of a figure; where lines share one, a label begins with its sign."""
   handles, labels = figure.axes[0].get_legend_handles_labels()
-  return {name: str(line.get_color()) for line, name in zip(handles, labels, strict=True) if isinstance(line, Line2D)}
+  lines = {name: line for line, name in zip(handles, labels, strict=True) if isinstance(line, Line2D)}
+  shared = collections.Counter(str(line.get_color()) for line in lines.values())
+  return {
+    f"{_SIGNS.get(str(line.get_marker()), '')} {name}".strip() if shared[str(line.get_color())] > 1 else name: str(
+      line.get_color()
+    )
+    for name, line in lines.items()
+  }
 
 
-def curve(summaries: Sequence[summary.MethodSummary], names: Sequence[str], place: str) -> Figure:
+def curve(summaries: Sequence[summary.MethodSummary], names: Sequence[str], place: str, legend: bool = True) -> Figure:
   """Draws the waveform RMSE of a few methods against the number of labelled subjects, in one panel.
 
   Args:
     summaries: a method at a number of labels each, of one clinic.
     names: methods to draw, in this order.
     place: where the errors come from, such as "in silico".
+    legend: whether it has one.
 
   Returns:
     The figure, with bootstrap intervals.
   """
   drawn = [one for name in names for one in summaries if one.method == name and np.isfinite(one.rmse.mean)]
   with matplotlib.rc_context(figures.STYLE):
-    figure = Figure(figsize=(4.7, 4.4), layout="constrained")
+    figure = Figure(figsize=(4.7, 4.4) if legend else (4.1, 3.2), layout="constrained")
     axes = figure.subplots()
     _shots(axes, drawn)
     axes.set(xlabel="labelled target subjects", ylabel=f"waveform RMSE [mmHg], {place}")
     figures.plain_numbers(axes)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=7.5, columnspacing=1.0, handlelength=1.8)
+    if legend:
+      figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=7.5, columnspacing=1.0)
   return figure
 
 
@@ -154,7 +164,7 @@ def few_shot(summaries: Sequence[summary.MethodSummary], place: str) -> Figure:
     for axes, (title, part) in zip(panels, panel_lines.items(), strict=False):
       _shots(axes, part)
       axes.set(title=title, xlabel="labelled target subjects")
-      axes.legend(frameon=False, fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
+      axes.legend(frameon=False, fontsize=8.5, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
     panels[0].set_ylabel(f"waveform RMSE [mmHg], {place}")
     figures.plain_numbers(panels[0])
   return figure
@@ -257,7 +267,7 @@ def bland_altman(rows: pandas.DataFrame, names: Sequence[str], quantity: str, pl
       axes.axhline(agreed.bias, color="#000000", lw=1)
       for limit in (low, high):
         axes.axhline(limit, color="#000000", lw=1, ls="--")
-      axes.set_title(f"{tables.label(name)}\n{agreed.bias:+.1f}, limits {low:+.1f} to {high:+.1f}", fontsize=8)
+      axes.set_title(f"{tables.label(name)}\n{agreed.bias:+.1f}, limits {low:+.1f} to {high:+.1f}", fontsize=9)
       axes.set_xlabel(f"mean of both [mmHg], {place}")
     for axes in panels[len(agreements) :]:
       axes.set_axis_off()
@@ -326,7 +336,7 @@ def training(source: Sequence[float], per_point: int, trained: Sequence[Cell]) -
     right.set(xlabel="step", ylabel="RMSE on validation subjects [mmHg]", title="target networks")
     figures.plain_numbers(right)
     if trained:
-      right.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+      right.legend(frameon=False, fontsize=8.5, loc="center left", bbox_to_anchor=(1.0, 0.5))
   return figure
 
 

@@ -157,10 +157,8 @@ def waves(clinic: ClinicResults) -> list[page.Drawn]:
   panels = [
     study_figures.waves(first, shown, ranked_by, site, fs_hz, unitless, (word,)) for word in ("best", "median", "worst")
   ]
-  caption = (
-    f"Reconstructed aortic waves over the true ones: best, median and worst test subject of {tables.label(ranked_by)}"
-  )
-  caption += f" with {clinic.focus} labelled subjects" if clinic.focus else " without labels"
+  caption = f"Reconstructed and true aortic waves of the test subjects with the smallest, the median and the largest error of “{tables.label(ranked_by)}”"
+  caption += f", with {clinic.focus} labelled subjects" if clinic.focus else ", without labels"
   titles = "; ".join(axes.get_title() for axes in figure.axes)
   people = ", ".join(study_figures.ranked(first, ranked_by).values())
   description = f"{caption}. {titles}. Subjects {people}."

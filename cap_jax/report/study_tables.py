@@ -7,7 +7,7 @@ import numpy as np
 import pandas
 
 from cap_jax.metrics import agreement, standards, waveform_metrics
-from cap_jax.report.tables import Table, condense, label
+from cap_jax.report.tables import NotedTable, Table, condense, label
 from cap_jax.study import methods, study_config, summary
 from cap_jax.study.summary import MethodSummary
 
@@ -196,11 +196,11 @@ def intervals(summaries: Sequence[MethodSummary]) -> Table:
       widths = (width(half) for half in (coverage.half_width_mmhg, coverage.csbp_half_width_mmhg))
       shares = itertools.chain(*zip((wave, csbp), widths, strict=True))
       rows.append((label(result.method), str(result.n_target), *shares, number(100 * coverage.ood_fraction, 0)))
-  caption = (
-    "Prediction intervals of 90 %, split-conformal over subjects: calibrated on validation subjects of the target, or of the source "
-    "if no target labels are used. none: fewer than nine such subjects"
+  note = (
+    "Split-conformal over subjects: calibrated on validation subjects of the target, or of the source if no target labels are used. "
+    "none: fewer than nine such subjects."
   )
-  return Table(header, rows, 1, caption=caption)
+  return NotedTable(header, rows, 1, caption="How often the 90 % prediction intervals hold the true values", note=note)
 
 
 RowsByMethod = Mapping[str, pandas.DataFrame]
@@ -249,11 +249,11 @@ def agreements(by_method: RowsByMethod) -> Table:
           number(float(np.mean([agreement.pearson(true + d, true) for true, d in drawn])), 3),
         )
       )
-  caption = (
-    "Bland–Altman analysis with repeated measures [mmHg] of one training; the SD between includes the seeds; slope of differences on means; "
-    "ICC and r are means over seeds"
+  note = (
+    "Repeated measures, of one training. The SD between subjects includes the seeds. Slope: of differences on means, with its p. ICC and r are "
+    "means over seeds."
   )
-  return Table(header, rows, 0, caption=caption)
+  return NotedTable(header, rows, 0, caption="Bland–Altman analysis of central pressures [mmHg]", note=note)
 
 
 def _verdicts(by_method: RowsByMethod, reference: standards.Reference) -> Iterator[tuple[str, str, standards.Verdict]]:
@@ -305,11 +305,8 @@ def verdicts(by_method: RowsByMethod, reference: standards.Reference) -> Table:
     )
     for method, name, verdict in _verdicts(by_method, reference)
   ]
-  caption = (
-    "Validation standards: their requirements and the claim that they allow. Type II: claims on absolute central pressure; calibration: of the "
-    "peripheral waves"
-  )
-  return Table(header, rows, 1, caption=caption)
+  note = "Type II: claims on absolute central pressure. Calibration: of the peripheral waves."
+  return NotedTable(header, rows, 1, caption="Validation standards and the claims that they allow", note=note)
 
 
 def contrasts(by_method: RowsByMethod) -> Table:
@@ -321,11 +318,12 @@ def contrasts(by_method: RowsByMethod) -> Table:
     (label(against), *(_contrast(pairs[against, name]) for name in strategies))
     for against in dict.fromkeys(one.against for one in comparisons)
   ]
-  caption = (
-    "RMSE of each strategy minus that of each baseline, paired by subject [mmHg]; * p < 0.05 in Wilcoxon's test, adjusted by Holm over "
-    "the table; ▲ the baseline is better, and the 95 % interval of the difference is above zero; △ only the mean is"
+  note = (
+    "Paired by subject. * p < 0.05 in Wilcoxon's test, adjusted by Holm over the table; ▲ the baseline is better, and the 95 % interval of "
+    "the difference is above zero; △ only the mean is."
   )
-  return Table(("baseline", *map(label, strategies)), rows, caption=caption)
+  caption = "RMSE of each strategy minus that of each baseline [mmHg]"
+  return NotedTable(("baseline", *map(label, strategies)), rows, caption=caption, note=note)
 
 
 def _contrast(contrast: summary.Contrast) -> str:
@@ -374,7 +372,7 @@ def budgets(study: study_config.Study, summaries: Sequence[MethodSummary]) -> Ta
       (
         label(name),
         str(own[0].settings),
-        str(own[0].steps) if own[0].steps else "",
+        str(max(result.steps for result in own) or ""),
         f"{np.mean([result.train_s for result in own]):.1f}",
         knows,
       )

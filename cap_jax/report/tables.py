@@ -199,5 +199,6 @@ def to_latex(table: Table) -> str:
     lines.append(" & ".join(red + cell for cell in cells) + r" \\")
   columns = "l" + "r" * (len(table.header) - 1)
   body = "\n".join(lines)
-  note = f"% {table.caption}\n" if table.caption else ""
+  comment = " ".join(text for text in (table.caption, noted(table).note) if text)
+  note = f"% {comment}\n" if comment else ""
   return f"{note}\\begin{{tabular}}{{{columns}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
