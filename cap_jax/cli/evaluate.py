@@ -67,8 +67,8 @@ def _sections(
   subjects, y_bt = own_data.reconstruct(trained, own.all_windows)
   waves = own_report.reconstructed(trained, subjects, y_bt, own.all_windows, path)
   own_report.write_reconstructed(os.path.join(folder, "reconstructed.csv"), subjects, trained.unknown_level)
-  total, data = len(own.all_windows.subjects), f"{dataset.name} ({place})"
-  facts = f"{place[0].upper()}{place[1:]}: {total} subjects of {dataset.name}, measured at {trained.site}."
+  total, data = len(own.all_windows.subjects), f"the data set “{name}” ({dataset.name}, {place})"
+  facts = f"{place[0].upper()}{place[1:]}: {total} subjects of “{name}” ({dataset.name}), measured at {trained.site}."
   if own.paired is None:
     warnings = own_report.warnings({}, subjects, trained)
     sentence = f"The aortic waves of {total} subject{'s' * (total > 1)} were reconstructed from the {trained.site} wave; their error is unknown ({place})."

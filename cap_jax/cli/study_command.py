@@ -13,6 +13,7 @@ from absl import flags
 
 from cap_jax import executors
 from cap_jax.cli import executor_flag, launcher, output_folders, reference_flags, study_flags
+from cap_jax.inference import pretrained
 from cap_jax.losses import tasks
 from cap_jax.metrics import label_efficiency
 from cap_jax.report import answer, methods_text, page, participants, study_report, study_tables, tables
@@ -212,7 +213,9 @@ def _sections(clinics: list[study_report.ClinicResults], folder: str, place: str
     if k:  # the waves of the first clinic are in the opening
       own[0] = dataclasses.replace(own[0], drawn=[*study_report.waves(clinic), *own[0].drawn])
     folds = clinic.rows["fold"].nunique()
-    text = f"Subjects of the first of {folds} folds." if folds > 1 else ""
+    text = f"Subjects of the first of {folds} folds. " if folds > 1 else ""
+    if clinic.study.source_network != pretrained.TRAIN:
+      text += "The source network was trained elsewhere; the source subjects here are those of strategies that read source windows."
     own += participants.characteristics_section(clinic.groups, clinic.name, text)
     own.append(methods_text.section(methods_text.of_study(clinic, trained)))
     sections += answer.prefixed(clinic, own, len(clinics))

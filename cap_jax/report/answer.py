@@ -146,14 +146,15 @@ def table(clinic: ClinicResults) -> tables.NotedTable:
     caption=f"Errors of the wave and of central pressures [mmHg]{with_labels}",
     bold=bold,
     own=names.index(own) if own in names else None,
-    note=_note(bool(bold), own in names, len(names), len([name for name in result_of if not _is_bound(name)])),
+    note=_note(clinic, len(names)),
   )
 
 
-def _note(bold: bool, own: bool, shown: int, count: int) -> str:
+def _note(clinic: ClinicResults, shown: int) -> str:
+  count = len([name for name in _results(clinic) if not _is_bound(name)])
   parts = [
-    "Bold: the best of the column; of mean ± SD, the smallest root mean square." if bold else "",
-    "◆ the method that was fixed before the results." if own else "",
+    "Bold: the best of the column; of mean ± SD, the smallest root mean square." if shown > 1 else "",
+    f"◆ the {'method that was fixed before the results' if clinic.first else 'evaluated network'}.",
     f"{shown} of {count} methods; the part “All methods” has the others." if shown < count else "",
   ]
   return " ".join(part for part in parts if part)
@@ -174,7 +175,7 @@ def _table_of_clinics(clinics: Sequence[ClinicResults]) -> tables.NotedTable:
     caption=f"Waveform RMSE [mmHg] in each target clinic, {f'with {focus} labelled subjects or none' if focus else 'without labels'}",
     bold=_best(dict(enumerate(values, start=1)), rows),
     own=names.index(own) if own in names else None,
-    note=_note(True, own in names, len(names), len([name for name in results[0] if not _is_bound(name)])),
+    note=_note(clinics[0], len(names)),
   )
 
 

@@ -1,6 +1,7 @@
 """Makes the report of a network on a user's own data set."""
 
 import csv
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +10,7 @@ import numpy as np
 from cap_jax import files
 from cap_jax.data import batches
 from cap_jax.haemodynamics import indices
-from cap_jax.metrics import standards
+from cap_jax.metrics import agreement, standards
 from cap_jax.report import page, participants, reconstruction, study_report, study_tables, tables
 from cap_jax.study import characteristics, own_data, run_study, study_config, summary
 from cap_jax.train import checkpoint
@@ -103,9 +104,9 @@ def results(trained: checkpoint.Checkpoint, evaluated: own_data.Evaluated, path:
     path: of the data.
   """
   rows = summary.frame(evaluated.rows)
-  return study_report.ClinicResults(
-    study=_study(trained, path), rows=rows, summaries=summary.summarise(rows), waves=evaluated.waves
-  )
+  alone = {"against": "", "difference": agreement.NONE, "p": float("nan")}  # nothing was transferred here
+  summaries = [dataclasses.replace(one, **alone) for one in summary.summarise(rows)]
+  return study_report.ClinicResults(study=_study(trained, path), rows=rows, summaries=summaries, waves=evaluated.waves)
 
 
 def errors(
@@ -170,7 +171,8 @@ def participants_section(trained: checkpoint.Checkpoint, own: own_data.UserWindo
     groups["evaluated"] = characteristics.of(own.paired, trained.windows)
   if own.paired is None or own.paired.subjects != own.all_windows.subjects:
     groups["reconstructed"] = characteristics.of(own.all_windows, trained.windows)
-  return participants.characteristics_section(groups, name)
+  text = "Training of the network: all subjects who were used for its training, selection or calibration; it keeps no more of them."
+  return participants.characteristics_section(groups, name, text)
 
 
 def reconstructed(
@@ -205,7 +207,7 @@ def reconstructed(
     if trained.uncertainty_calibration and trained.uncertainty_calibration.lacking
     else ""
   )
-  shows = "The indices of each subject's reconstructed wave, and the waves of the first records."
+  shows = "The indices of each subject's reconstructed wave."
   return page.Section(
     heading="Reconstructed waves",
     shows=shows,

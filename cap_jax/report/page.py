@@ -244,6 +244,11 @@ def _answer(opening: Section) -> str:
   return f'{above}<div class="beside"><div>{"".join(map(_figure, beside))}</div><div>{rest}</div></div>'
 
 
+def _unbroken(text: str) -> str:
+  """Returns text in which no line ends between a number and its unit."""
+  return re.sub(r"(?<=\d) (?=%|mmHg)", "&nbsp;", text)
+
+
 def _part(heading: str, shows: str, anchor: str, content: str) -> str:
   """Returns a closed part with the line that says what it shows."""
   return (
@@ -314,7 +319,7 @@ def write(
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title><style>{_asset("page.css")}</style></head><body>
 <a class="skip" href="#main">Skip to the content</a>
-<header><h1>{title}</h1></header>
+<header><h1>{_unbroken(title)}</h1></header>
 <main id="main">
 {_answer(opening)}
 <nav aria-label="Contents"><ul>{links}<li><a href="#provenance">Provenance</a></li></ul>

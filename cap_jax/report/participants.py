@@ -23,7 +23,7 @@ GROUPS = {
   "target_unlabelled": "training (unlabelled)",
   "target_validation": "validation",
   "target_test": "test",
-  "network": "training, selection and calibration of the network",
+  "network": "training of the network",
   "reconstructed": "reconstructed",
   "evaluated": "test (with an aortic wave)",
 }

@@ -1,7 +1,7 @@
 """Draws the figures of a study."""
 
 import collections
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -31,6 +31,16 @@ def colour(method: str) -> str:
   if kind not in figures.COLOURS:
     kind = kind.removesuffix("_source").removesuffix("_target")
   return figures.COLOURS.get(kind, "#8C8C8C" if method in BASELINES else "#A0522D")
+
+
+def shade(method: str, beside: Collection[str]) -> str:
+  """Returns the colour of a method among the others of a figure: grey stands for the source network only beside other networks.
+
+  Args:
+    method: name of the method.
+    beside: names of all methods in the figure.
+  """
+  return colour(_MEASURE if set(beside) == {method} == {"source"} else method)
 
 
 def _by_subject(rows: pandas.DataFrame, names: Sequence[str]) -> dict[str, pandas.DataFrame]:
@@ -92,8 +102,13 @@ def waves(
       axes.plot(time_s, truth["true_bt"][row, part], color="#000000", lw=2.2, label="aortic root, true")
       for method, output in outputs.items():
         if method != "peripheral":
-          shade, label = colour(method), tables.label(method)
-          axes.plot(time_s, output["predicted_bt"][row, part], color=shade, lw=1.3, label=label)
+          axes.plot(
+            time_s,
+            output["predicted_bt"][row, part],
+            color=shade(method, outputs.keys() - {"peripheral"}),
+            lw=1.3,
+            label=tables.label(method),
+          )
       axes.set_title(f"{word} subject: {rmse[subjects[word]]:.2f} mmHg")
       axes.set_xlabel("time [s]")
     figure.axes[0].set_ylabel("pressure [mmHg]")

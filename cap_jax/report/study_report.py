@@ -274,7 +274,8 @@ def record(
   }
   series = []
   for key, wave_bt in {"peripheral": peripheral_bt, **waves}.items():
-    label, shade, width = looks.get(key, (tables.label(key), study_figures.colour(key), 1.6))
+    shade = study_figures.shade(key, waves.keys() - {"true"})
+    label, shade, width = looks.get(key, (tables.label(key), shade, 1.6))
     inner_bt = np.full(wave_bt.shape, np.nan)
     inner_bt[:, inner] = wave_bt[:, inner]
     dash = "dash" if key.endswith("_source") else "solid"  # its colour is that of the one fitted on the target
@@ -401,7 +402,9 @@ def error_sections(
   sections = [
     page.Section(
       heading="All methods",
-      shows="The errors of every method at every number of labels, the cost of its training, and whether transfer helped.",
+      shows="The errors of every method at every number of labels, the cost of its training, and whether transfer helped."
+      if any(one.against for one in clinic.summaries)
+      else "The errors of the network, and those of methods that need no training.",
       text=text,
       sheets=main,
       terms=study_tables.terms(main[f"methods_{name}"]),
