@@ -205,7 +205,7 @@ def of_evaluation(trained: checkpoint.Checkpoint, own: own_data.UserWindows, dat
     changes = about.get("changes")
     adapted = f" It was adapted by {tables.label(name)}{_equation(name, changes if isinstance(changes, Mapping) else None)}{labels}{steps}."
   sentences = [
-    f"The waves of {_count(people, 'subject')} of {data} ({_windows(len(own.all_windows.x_bt), spec)}) were reconstructed.",
+    f"The waves of {_count(people, 'subject')} of {data} were reconstructed in {_windows(len(own.all_windows.x_bt), spec)}.",
     _signals(trained.signals, trained.site) if own.paired is not None else f"The input was the {_wave(trained.site)}.",
     f"The source network ({_size(trained)}){_source(origin)}.{adapted}",
   ]

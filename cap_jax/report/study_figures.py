@@ -34,13 +34,14 @@ def colour(method: str) -> str:
 
 
 def shade(method: str, beside: Collection[str]) -> str:
-  """Returns the colour of a method among the others of a figure: grey stands for the source network only beside other networks.
+  """Returns the colour of a method in a figure: the source network is grey only beside networks that came from it.
 
   Args:
     method: name of the method.
     beside: names of all methods in the figure.
   """
-  return colour(_MEASURE if set(beside) == {method} == {"source"} else method)
+  alone = method == "source" and all(name in BASELINES for name in beside)
+  return colour(_MEASURE if alone else method)
 
 
 def _by_subject(rows: pandas.DataFrame, names: Sequence[str]) -> dict[str, pandas.DataFrame]:
@@ -105,7 +106,7 @@ def waves(
           axes.plot(
             time_s,
             output["predicted_bt"][row, part],
-            color=shade(method, outputs.keys() - {"peripheral"}),
+            color=shade(method, outputs),
             lw=1.3,
             label=tables.label(method),
           )
@@ -118,15 +119,18 @@ def waves(
   return figure
 
 
+def _sign(line: Line2D) -> str:
+  """Returns the sign of a line's points, or a broken line for a level one."""
+  return "┄" if list(line.get_xdata()) == [0, 1] else _SIGNS.get(str(line.get_marker()), "")
+
+
 def keys(figure: Figure) -> dict[str, str]:
   """Returns label → colour of the lines in the first panel of a figure; where lines share one, a label begins with its sign."""
   handles, labels = figure.axes[0].get_legend_handles_labels()
   lines = {name: line for line, name in zip(handles, labels, strict=True) if isinstance(line, Line2D)}
   shared = collections.Counter(str(line.get_color()) for line in lines.values())
   return {
-    f"{_SIGNS.get(str(line.get_marker()), '')} {name}".strip() if shared[str(line.get_color())] > 1 else name: str(
-      line.get_color()
-    )
+    f"{_sign(line)} {name}".strip() if shared[str(line.get_color())] > 1 else name: str(line.get_color())
     for name, line in lines.items()
   }
 
@@ -277,7 +281,7 @@ def bland_altman(rows: pandas.DataFrame, names: Sequence[str], quantity: str, pl
     for axes, (name, agreed) in zip(panels, agreements.items(), strict=False):
       for people in summary.of_seeds(rows_of[name]):
         true, error = (people[f"{quantity}{end}_mmhg"].to_numpy(float) for end in ("_true", "_error"))
-        axes.scatter(true + error / 2, error, s=8, color=colour(name), alpha=0.6)
+        axes.scatter(true + error / 2, error, s=8, color=shade(name, names), alpha=0.6)
       low, high = agreed.limits
       axes.axhline(agreed.bias, color="#000000", lw=1)
       for limit in (low, high):
@@ -312,8 +316,8 @@ def strata(rows: pandas.DataFrame, names: Sequence[str], place: str) -> Figure:
         values = people[covariate].to_numpy(float)
         rmse = [agreement.interval(people["rmse_mmhg"].to_numpy(float)[s.contains(values)]) for s in groups]
         at = np.arange(len(groups)) + 0.12 * (number - (len(names) - 1) / 2)
-        axes.vlines(at, [r.low for r in rmse], [r.high for r in rmse], color=colour(name), lw=1)
-        axes.plot(at, [r.mean for r in rmse], "o", ms=4, color=colour(name), label=tables.label(name))
+        axes.vlines(at, [r.low for r in rmse], [r.high for r in rmse], color=shade(name, names), lw=1)
+        axes.plot(at, [r.mean for r in rmse], "o", ms=4, color=shade(name, names), label=tables.label(name))
       axes.set_xticks(range(len(groups)), [s.label for s in groups], fontsize=7)
       axes.set_xlabel(title)
     figure.axes[0].set_ylabel(f"waveform RMSE [mmHg], {place}")

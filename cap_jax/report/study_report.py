@@ -356,6 +356,29 @@ def efficiency_tables_of(clinics: Sequence[ClinicResults]) -> dict[str, tables.T
   return sheets
 
 
+def _agreement_section(clinic: ClinicResults, place: str, reference: standards.Reference) -> page.Section:
+  """Makes the section on the agreement of pressures, the intervals and the validation standards."""
+  by_method, name = clinic.everything, clinic.name
+  verdicts = study_tables.all_verdicts(by_method, reference)
+  unmet = "; ".join(dict.fromkeys(why for verdict in verdicts for why in verdict.unmet_preconditions))
+  lines = []
+  if clinic.focus:
+    lines = [f"All methods, with {clinic.focus} labelled subjects or without labels; the figures show a selection."]
+  if unmet and all(verdict.unmet_preconditions for verdict in verdicts):
+    lines.append(f"No validation standard is claimed: {unmet}.")
+  return page.Section(
+    heading="Agreement and standards",
+    shows="Whether estimated and true pressures can replace each other, how often the intervals hold, and what validation standards require.",
+    text="\n".join(lines),
+    drawn=_agreement(clinic, place),
+    sheets={
+      f"agreement_{name}": study_tables.agreements(by_method),
+      f"intervals_{name}": study_tables.intervals(clinic.summaries),
+      f"standards_{name}": study_tables.verdicts(by_method, reference),
+    },
+  )
+
+
 def error_sections(
   clinic: ClinicResults,
   text: str,
@@ -383,22 +406,6 @@ def error_sections(
   contrasts = study_tables.contrasts(by_method)
   if contrasts.rows:
     main[f"contrasts_{name}"] = contrasts
-  agreement = {
-    f"agreement_{name}": study_tables.agreements(by_method),
-    f"intervals_{name}": study_tables.intervals(clinic.summaries),
-    f"standards_{name}": study_tables.verdicts(by_method, reference),
-  }
-  verdicts = study_tables.all_verdicts(by_method, reference)
-  unmet = "; ".join(dict.fromkeys(why for verdict in verdicts for why in verdict.unmet_preconditions))
-  note = (
-    f"No validation standard is claimed: {unmet}."
-    if all(verdict.unmet_preconditions for verdict in verdicts) and unmet
-    else ""
-  )
-  if clinic.focus:
-    note = (
-      f"All methods, with {clinic.focus} labelled subjects or without labels; the figures show a selection.\n{note}"
-    )
   sections = [
     page.Section(
       heading="All methods",
@@ -417,13 +424,7 @@ def error_sections(
       shows="The waves of three subjects, to zoom into and to step through beat by beat.",
       browser=_browser(clinic),
     ),
-    page.Section(
-      heading="Agreement and standards",
-      shows="Whether estimated and true pressures can replace each other, how often the intervals hold, and what validation standards require.",
-      text=note,
-      drawn=_agreement(clinic, place),
-      sheets=agreement,
-    ),
+    _agreement_section(clinic, place, reference),
     page.Section(
       heading="Errors by subgroup",
       shows="Whether the errors depend on age, heart rate or amplification.",

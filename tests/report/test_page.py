@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from cap_jax.metrics import standards
-from cap_jax.report import page, study_report, study_tables, tables
+from cap_jax.report import answer, methods_text, page, participants, study_report, tables
 from cap_jax.study import run_study as studies
 from cap_jax.study import study_config, summary
 
@@ -18,16 +18,23 @@ EVIL = "<script>alert(1)</script>"
 
 @pytest.fixture(scope="module")
 def sections(small_study, done_study):
+  """The opening, then the closed parts."""
   rows = summary.frame(studies.rows(small_study, str(done_study)))
   (clinic,) = study_report.open_clinics(small_study, str(done_study), rows)
   loss = study_report.source_loss(str(done_study))
-  return study_report.sections(clinic, loss, "in silico", standards.Reference(place="in silico", invasive=False))
+  reference = standards.Reference(place="in silico", invasive=False)
+  return [
+    answer.opening([clinic], "in silico", "All subjects are virtual."),
+    *study_report.sections(clinic, loss, "in silico", reference),
+    *participants.characteristics_section(clinic.groups, clinic.name),
+    methods_text.section(methods_text.of_study(clinic, None)),
+  ]
 
 
 @pytest.fixture(scope="module")
 def written(sections, tmp_path_factory):
   path = tmp_path_factory.mktemp("page") / "report.html"
-  page.write(path, "Title", "in silico", study_tables.EXPLAINED, sections, {"command": "a <b>"})
+  page.write(path, sections[0], sections[1:], {"command": "a <b>"})
   return path
 
 
@@ -60,14 +67,17 @@ def test_nothing_is_fetched(written):
 
 def test_the_page_has_all_its_parts(sections, written):
   names = {drawn.name.removesuffix("_device") for section in sections for drawn in section.drawn}
-  assert names == {"waves", "few_shot", "bland_altman", "strata", "training", "features"}
+  assert names == {"waves", "few_labels", "few_shot", "bland_altman", "strata", "training", "features"}
   sheets = {name.removesuffix("_device") for section in sections for name in section.sheets}
-  assert sheets == {"methods", "contrasts", "shape", "agreement", "intervals", "standards", "strata", "budget", "merge"}
+  assert sheets == {
+    "answer", "methods", "contrasts", "shape", "patients", "agreement", "intervals", "standards", "strata", "budget", "merge",
+    "characteristics",
+  }  # fmt: skip
   parser = Links()
   parser.feed(written.read_text(encoding="utf-8"))
-  pictures = [attrs for tag, attrs in parser.tags if tag == "svg"]
-  assert len(pictures) == 6
-  assert all(p["role"] == "img" and len(p["aria-label"]) > 20 for p in pictures)
+  pictures = [attrs for _, attrs in parser.tags if attrs.get("role") == "img"]
+  assert len(pictures) == 7
+  assert all(len(picture["aria-label"]) > 20 for picture in pictures)
   assert ("html", {"lang": "en"}) in parser.tags
   assert all("scope" in attrs for tag, attrs in parser.tags if tag == "th")
 
@@ -75,11 +85,11 @@ def test_the_page_has_all_its_parts(sections, written):
 def test_figures_and_tables_for_a_paper(sections, tmp_path):
   page.write_figures_and_tables(str(tmp_path), sections)
   starts = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
-  for name in ("waves", "few_shot", "bland_altman", "strata", "training", "features"):
+  for name in ("waves", "few_labels", "few_shot", "bland_altman", "strata", "training", "features"):
     for ending, start in starts.items():
       assert (tmp_path / "figures" / f"{name}_device.{ending}").read_bytes().startswith(start)
   tex = (tmp_path / "tables" / "methods_device.tex").read_text(encoding="utf-8")
-  assert tex.count("\\\\") == 1 + len(next(iter(sections[0].sheets.values())).rows)
+  assert tex.count("\\\\") == 1 + len(next(iter(sections[1].sheets.values())).rows)
   assert len(list((tmp_path / "tables").iterdir())) == 2 * sum(len(section.sheets) for section in sections)
 
 
@@ -97,9 +107,16 @@ def evil(tmp_path):
   table = tables.Table((EVIL, "x"), [(EVIL, EVIL)], caption=EVIL)
   browser = page.Browser([record(EVIL)], EVIL)
   figure = evil_figure()
-  section = page.Section(EVIL, EVIL, [page.Drawn("evil", figure, EVIL, EVIL)], browser, {"evil": table})
+  drawn = [
+    page.Drawn("evil", figure, EVIL, EVIL),
+    page.Drawn("evils", figure, EVIL, EVIL, page.Panels([figure], {EVIL: "#000000"})),
+  ]
+  section = page.Section(
+    heading=EVIL, shows=EVIL, text=EVIL, drawn=drawn, browser=browser, sheets={"evil": table, "more": table},
+    terms={EVIL: EVIL}, warnings=[EVIL],
+  )  # fmt: skip
   path = tmp_path / "evil.html"
-  page.write(path, EVIL, EVIL, EVIL, [section], {EVIL: EVIL})
+  page.write(path, section, [section], {EVIL: EVIL})
   return path
 
 
@@ -137,6 +154,10 @@ def background(tab):
   return tab.evaluate("getComputedStyle(document.body).backgroundColor")
 
 
+def open_parts(tab):
+  tab.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+
+
 def shown_range(tab):
   return tab.evaluate("(({ min, max }) => [min, max])(document.querySelector('.plot').chart.scales.x)")
 
@@ -144,8 +165,10 @@ def shown_range(tab):
 def test_a_reader_clicks_through(opened, written):
   tab, _ = opened
   tab.goto(written.as_uri())
+  assert tab.locator(".browser .plot canvas").count() == 0  # what is closed is not drawn
+  tab.locator("details", has=tab.locator(".browser")).locator("summary").first.click()
   tab.wait_for_selector(".browser .plot canvas")
-  tab.locator(".browser").scroll_into_view_if_needed()  # what is out of sight is not drawn
+  tab.locator(".browser").scroll_into_view_if_needed()
   tab.wait_for_function("document.querySelector('.browser output').innerText.startsWith('All')")
   said = tab.locator(".browser output")
   whole = shown_range(tab)
@@ -201,19 +224,57 @@ def test_light_and_dark(opened, written):
 
 
 @pytest.mark.slow
-def test_tables_unfold_and_links_lead_somewhere(opened, written):
+def test_the_page_opens_with_the_answer_and_the_rest_is_closed(opened, written, sections):
   tab, _ = opened
   tab.goto(written.as_uri())
-  folded = tab.locator("details")
-  assert folded.count() >= 4
-  folded.first.locator("summary").click()
-  assert folded.first.locator("table").is_visible()
-  for link in tab.locator("nav a").all():
-    target = link.get_attribute("href")
-    assert tab.locator(f"[id='{target[1:]}']").count() == 1
+  assert tab.locator("h1").inner_text().replace("\xa0", " ") == sections[0].heading
+  assert tab.locator("details[open]").count() == 0
+  assert tab.locator("table:visible").count() == 1
+  assert 1 < tab.locator("table:visible tbody tr").count() <= answer.MOST_ROWS
+  assert tab.locator("table:visible tr.own").count() == 1
+  assert tab.locator("table:visible b").count() >= 3
+  assert tab.locator(".panels svg:visible").count() == 4  # three subjects, and the curve
+  parts = tab.locator("details.part")
+  assert parts.count() == len(sections)  # with the provenance
+  for part, section in zip(parts.all(), sections[1:], strict=False):
+    assert len(section.shows.split()) >= 5
+    assert section.shows in part.locator("summary").first.inner_text()
+
+
+@pytest.mark.slow
+def test_links_open_the_parts_that_they_lead_to(opened, written):
+  tab, _ = opened
+  tab.goto(written.as_uri())
+  links = tab.locator("nav a").all()
+  assert len(links) == tab.locator("details.part").count()
+  for link in links:
+    target = tab.locator(f"[id='{link.get_attribute('href')[1:]}']")
+    assert target.count() == 1
+    assert not target.is_visible()
+    link.click()
+    assert target.is_visible()
+    target.evaluate("part => { part.closest('details').open = false; }")
+    link.click()  # once more, though the address stays
+    assert target.is_visible()
+  tab.goto("about:blank")
+  tab.goto(f"{written.as_uri()}#patient-characteristics")
+  assert tab.locator("#patient-characteristics table").is_visible()
   assert (
     tab.evaluate("new Set([...document.querySelectorAll('[id]')].map(e => e.id)).size") == tab.locator("[id]").count()
   )
+
+
+@pytest.mark.slow
+def test_the_printer_sees_everything(opened, written):
+  tab, _ = opened
+  tab.goto(written.as_uri())
+  tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+  assert tab.locator("details:not([open])").count() == 0
+  assert tab.locator(".browser .plot canvas").count() == 1
+  tab.evaluate("dispatchEvent(new Event('afterprint'))")
+  assert tab.locator("details[open]").count() == 0
+  tab.emulate_media(media="print")
+  assert tab.locator("table:visible").count() == tab.locator("table").count()  # also without a script
 
 
 @pytest.mark.slow
@@ -221,11 +282,20 @@ def test_on_a_phone_nothing_sticks_out(chromium, written):
   context = chromium.new_context(viewport={"width": 390, "height": 800}, is_mobile=True, has_touch=True)
   tab = context.new_page()
   tab.goto(written.as_uri())
+  assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+  open_parts(tab)
   tab.wait_for_selector(".browser .plot canvas")
   assert tab.evaluate("document.documentElement.scrollWidth") <= 390
-  # a figure keeps its size and moves in its frame; the plot of beats fits
+  # a figure keeps its size and moves in its frame; the panels and the plot of beats fit
   width = "e => e.getBoundingClientRect().width"
   assert tab.locator("figure .scroll > svg").first.evaluate(width) > 500
+  assert all(300 < svg.evaluate(width) <= 390 for svg in tab.locator(".panels svg").all())
+  # the names stay in sight while the numbers move, and leave room for two of them
+  frame = tab.locator("#all-methods .scroll:has(table)").first
+  frame.evaluate("e => { e.scrollLeft = 300; }")
+  names = frame.locator("tbody th").all()
+  assert frame.evaluate("e => e.scrollLeft") == 300
+  assert all(0 <= name.bounding_box()["x"] < 30 and name.bounding_box()["width"] < 160 for name in names)
   assert all(svg.evaluate(width) <= 390 for svg in tab.locator(".browser svg").all())
   context.close()
 
@@ -233,10 +303,11 @@ def test_on_a_phone_nothing_sticks_out(chromium, written):
 def test_a_script_in_a_name_is_text(opened, evil):
   tab, _ = opened
   tab.goto(evil.as_uri())
+  open_parts(tab)
   tab.wait_for_selector(".browser .plot canvas")
   assert tab.locator("h1").inner_text() == EVIL
-  tab.get_by_role("button", name="Next beat").click()
-  assert EVIL in tab.locator(".browser output").inner_text()
+  tab.get_by_role("button", name="Next beat").first.click()
+  assert EVIL in tab.locator(".browser output").first.inner_text()
 
 
 @pytest.mark.parametrize("largest", [120.0, 900.0])
@@ -251,7 +322,7 @@ def test_packed_waves_are_those_of_the_record(opened, tmp_path, largest):
     "beats": [{"start_s": 0.0, "end_s": 1.0, "text": "first"}],
   }  # fmt: skip
   path = tmp_path / "one.html"
-  page.write(path, "a", "b", "c", [page.Section("d", browser=page.Browser([one], "e"))], {})
+  page.write(path, page.Section(heading="a", browser=page.Browser([one], "e")), [], {})
   tab.goto(path.as_uri())
   clock, shown = tab.evaluate("document.querySelector('.plot').chart.data")
   np.testing.assert_allclose(clock, t, rtol=0, atol=1e-9)

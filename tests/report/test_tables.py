@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cap_jax.metrics import agreement, standards
-from cap_jax.report import study_report, study_tables, tables
+from cap_jax.report import answer, study_report, study_tables, tables
 from cap_jax.study import run_study as studies
 from cap_jax.study import summary
 
@@ -32,6 +32,21 @@ def test_latex_escapes_and_marks_harm_in_red():
   body = text.partition("\n")[2]
   assert not re.search(r"(?<!\\)[_%&#](?![^\n]*\\\\)", body.replace(" & ", "  "))
   assert tables.latex("{~^\\}") == r"\{\textasciitilde{}\textasciicircum{}\textbackslash{}\}"
+
+
+@pytest.mark.quick
+def test_a_reader_sees_no_column_that_tells_no_rows_apart():
+  rows = [("here", "a", "", "1", "x"), ("here", "b", "", "1", "y")]
+  whole = tables.NotedTable(("clinic", "method", "p", "seeds", "RMSE"), rows, 1, bold=[(1, 4), (0, 3)], note="A note.")
+  shown = tables.condense(whole)
+  assert shown.header == ("method", "RMSE")
+  assert shown.rows == [("a", "x"), ("b", "y")]
+  assert (shown.group, shown.bold) == (0, [(1, 1)])
+  assert shown.note == "A note. The same in all rows: clinic here; seeds 1."
+  one = tables.condense(tables.Table(("method", "p", "RMSE"), [("a", "", "x")]))  # of one row only what is empty goes
+  assert (one.header, one.note) == (("method", "RMSE"), "")
+  assert tables.to_csv(whole).startswith("clinic,method,p,seeds,RMSE\n")  # a file is whole
+  assert tables.to_latex(whole).count(r"\textbf{y}") == 1
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +126,9 @@ def test_clinics_stand_side_by_side(clinic):
     own, other = rows[tables.label(line.method), str(line.n_target)]
     assert own.rstrip(" ▲△") == study_tables.number(line.rmse.mean)
     assert other == ("" if line.method == "scratch" else own.rstrip(" ▲△") + " ▲" * line.method.startswith(STRATEGIES))
-  (section,) = study_report.clinics_section([here, dataclasses.replace(here, summaries=there)], "in silico")
+  (section,) = answer.clinics_section([here, dataclasses.replace(here, summaries=there)], "in silico")
   assert [axes.get_title() for axes in section.drawn[0].figure.axes] == ["device", "there"]
-  assert study_report.clinics_section([here], "in silico") == []
+  assert answer.clinics_section([here], "in silico") == []
 
 
 def test_the_budget_is_the_same_for_all_that_is_trained(clinic, small_study):

@@ -489,7 +489,7 @@ def test_a_study_of_ppg_has_errors_in_mmhg_and_waves_to_show(small_study, tmp_pa
   assert (truth["peripheral_bt"].max(1) == 100).all()
   (clinic,) = study_report.open_clinics(study, str(tmp_path), summary.frame(studies.rows(study, str(tmp_path))))
   assert set(clinic.waves) == {*rmse, "peripheral"}
-  (drawn,) = study_report._waves(clinic)
+  (drawn,) = study_report.waves(clinic)
   assert "digital_ppg, no unit" in [text.get_text() for text in drawn.figure.legends[0].get_texts()]
   assert study_datasets.unknown_level(study).startswith("the pressure level is unknown")
   loaded = checkpoint.load(tmp_path / "checkpoint")
@@ -652,7 +652,7 @@ def test_a_method_is_looked_at_at_one_number_of_labels(small_study):
   study = dataclasses.replace(
     small_study, n_target=(0, 2), strategies=("auto", "scratch"), baselines=("source",), steps=100
   )
-  result = study_report.ClinicResults(study, rows, [], {}, []).everything
+  result = study_report.ClinicResults(study=study, rows=rows, summaries=[], waves={}).everything
   assert {name: list(part["n_target"]) for name, part in result.items()} == {"auto": [2], "source": [0]}
   clinic = study_grid.clinics_of(study)[0]
   assert study_grid.focused(clinic) == {"source": 0, "auto": 2, "scratch": 2}

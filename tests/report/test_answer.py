@@ -1,0 +1,101 @@
+"""What a report opens with."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from cap_jax.report import answer, page, study_report, tables
+from cap_jax.study import run_study as studies
+from cap_jax.study import summary
+
+
+@pytest.fixture(scope="module")
+def clinic(small_study, done_study):
+  rows = summary.frame(studies.rows(small_study, str(done_study)))
+  return study_report.open_clinics(small_study, str(done_study), rows)[0]
+
+
+def result(clinic, method):
+  """Returns a method at the focus, or without labels."""
+  return max((one for one in clinic.summaries if one.method == method and one.n_target in (0, clinic.focus)), key=lambda x: x.n_target)  # fmt: skip
+
+
+def test_the_sentence_has_method_labels_error_interval_comparison_and_place(clinic):
+  own, scratch, gtf = (result(clinic, name) for name in ("fine_tuning", "scratch", "gtf_target"))
+  assert clinic.focus == 2
+  assert answer.sentence(clinic, "in silico") == (
+    f"With 2 labelled subjects, fine-tuning has a waveform RMSE of {own.rmse.mean:.2f} mmHg (95 % CI {own.rmse.low:.2f} to "
+    f"{own.rmse.high:.2f}), against {scratch.rmse.mean:.2f} of the same network from scratch and {gtf.rmse.mean:.2f} of an FIR transfer "
+    "function; 4 test subjects, in silico."
+  )
+
+
+def test_without_labels_it_is_compared_with_what_needs_none(clinic):
+  study = dataclasses.replace(clinic.study, n_target=(0,))
+  free = dataclasses.replace(
+    clinic, study=study, summaries=[one for one in clinic.summaries if not one.n_target], first=[], waves={"source": {}}
+  )
+  text = answer.sentence(free, "in vitro")
+  assert text.startswith("Without labels, the source network has a waveform RMSE of ")
+  assert (
+    f"against {result(free, 'peripheral').rmse.mean:.2f} of the unchanged peripheral wave; 4 test subjects, in vitro."
+    in text
+  )
+
+
+def test_the_table_is_short_and_its_best_are_bold(clinic):
+  many = [
+    dataclasses.replace(one, method=f"{one.method}/{k}") if k else one for one in clinic.summaries for k in range(4)
+  ]
+  for here in (clinic, dataclasses.replace(clinic, summaries=many)):
+    table = answer.table(here)
+    assert 3 < len(table.rows) <= answer.MOST_ROWS == 8
+    assert {tables.label(name) for name in ("fine_tuning", "scratch", "gtf_target", "source")} <= {
+      row[0].rstrip(" ▲△") for row in table.rows
+    }
+    assert table.rows[table.own][0].startswith("fine-tuning")
+    rmse = [float(row[2]) if row[2] else np.inf for row in table.rows]
+    assert rmse == sorted(rmse)
+    assert {row for row, column in table.bold if column == 2} == {k for k, value in enumerate(rmse) if value == rmse[0]}
+    for column in (4, 5, 6):
+      squares = [np.hypot(*map(float, row[column].split(" ± "))) if row[column] else np.inf for row in table.rows]
+      bold = [squares[row] for row, k in table.bold if k == column]
+      assert min(squares) + 0.1 > max(bold) >= min(squares)
+  assert "of 4" in answer.table(dataclasses.replace(clinic, summaries=many)).note
+
+
+def test_a_bound_is_no_method_of_the_table(clinic):
+  bound = dataclasses.replace(
+    result(clinic, "peripheral"), method="rescaled", rmse=dataclasses.replace(result(clinic, "source").rmse, mean=0.1)
+  )
+  table = answer.table(dataclasses.replace(clinic, summaries=[*clinic.summaries, bound]))
+  assert not any("†" in row[0] for row in table.rows)
+
+
+def test_two_clinics_stand_in_one_table(clinic):
+  other = dataclasses.replace(
+    clinic, summaries=[dataclasses.replace(one, scenario="there") for one in clinic.summaries]
+  )
+  opening = answer.opening([clinic, other], "in silico", "facts", ["careful"])
+  assert isinstance(opening, page.Section)
+  assert opening.heading == f"device: {answer.sentence(clinic, 'in silico')}"
+  assert opening.text.splitlines() == [f"device: {answer.sentence(other, 'in silico')}", "facts"]
+  assert opening.warnings == ["careful"]
+  (table,) = opening.sheets.values()
+  assert len(table.rows) <= answer.MOST_ROWS
+  assert all(row[1] == row[2] for row in table.rows)
+  parts = [page.Section(heading="All methods")]
+  assert [one.heading for one in answer.prefixed(clinic, parts, 2)] == ["device: all methods"]
+  assert answer.prefixed(clinic, parts, 1) == parts
+
+
+def test_the_curve_has_the_methods_of_the_table(clinic):
+  (waves, curve) = answer.opening([clinic], "in silico", "").drawn
+  assert len(waves.panels.figures) == 3
+  assert {name.lstrip("● ┄") for name in curve.panels.keys} == {
+    tables.label(name) for name in answer.methods(clinic) if name not in ("peripheral", "npma")
+  }
+  assert len({name[0] for name in curve.panels.keys if "FIR" in name}) == 2  # of one colour, so each has a sign
+  one = dataclasses.replace(clinic, summaries=[x for x in clinic.summaries if x.n_target in (0, 2)])
+  assert len(answer.opening([one], "in silico", "").drawn) == 1  # one number of labels is no curve
