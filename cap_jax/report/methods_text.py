@@ -124,7 +124,11 @@ def _strategy(clinic: ClinicResults, own: MethodSummary | None) -> str:
 def _compared(clinic: ClinicResults) -> str:
   own = study_report.ranking_method(clinic)
   others = list(dict.fromkeys(tables.label(one.method) for one in clinic.summaries if one.method != own))
-  return f"It was compared with {len(others)} methods on the same subjects: {'; '.join(others)}." if others else ""
+  return (
+    f"It was compared with {_count(len(others), 'other method')} on the same subjects: {'; '.join(others)}."
+    if others
+    else ""
+  )
 
 
 def _budget(clinic: ClinicResults, own: MethodSummary | None) -> str:
@@ -213,7 +217,7 @@ def of_evaluation(trained: checkpoint.Checkpoint, own: own_data.UserWindows, dat
     count = len(own.paired.subjects)
     sentences += [
       f"Errors were measured on {_count(count, 'subject')} with a measured reference ({_windows(len(own.paired.x_bt), spec)}).",
-      "Subjects whose names were used for training, selection or calibration of the network were excluded from the errors.",
+      "Subjects whom the network had seen before, by their names, were excluded from the errors.",
       _metric(spec, False, count),
     ]
   return " ".join([*sentences, software()])

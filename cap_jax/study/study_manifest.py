@@ -3,6 +3,7 @@
 DIR/study.json           configuration
 DIR/split_CLINIC.json    part → subjects, with the SHA-256 of the split
 DIR/data_CLINIC.json     part → SHA-256 of its waves, names and covariates
+DIR/subjects_CLINIC.json part → numbers, means and SDs of its subjects (`characteristics`)
 """
 
 import contextlib

@@ -35,6 +35,11 @@ def rows(path):
     return list(csv.DictReader(file))
 
 
+def _agreement_of(page):
+  """The part whose table has the p of a slope, and what to put in its place."""
+  return page[page.index('id="agreement-and-standards"') : page.index('id="errors-by-subgroup"')], ""
+
+
 def test_paired_data_have_errors_a_row_a_subject(done_study, patients, tmp_path):
   done = run_here(
     "evaluate", f"--checkpoint={done_study / 'checkpoint'}", "--format=csv", f"--path={patients}", "--site=radial",
@@ -51,6 +56,20 @@ def test_paired_data_have_errors_a_row_a_subject(done_study, patients, tmp_path)
   assert "the reference is not invasive" not in page
   assert "P05.csv" in page
   assert "excluded: 1 of 6" in done.stdout
+  for name in (
+    "difference",
+    "95 % CI of difference",
+    "p",
+    "budget",
+    "train [s]",
+    "steps to scratch",
+    "seeds",
+    "labels",
+  ):
+    assert f'<th scope="col">{name}</th>' not in page.replace(*_agreement_of(page)), name  # one network alone has none
+  assert "The waves of 5 subjects of the data set “patients” (csv, real records) were reconstructed in " in page
+  assert "Errors were measured on 5 subjects with a measured reference (" in page
+  assert "trained on 24 subjects of the source “healthy” in 100 steps." in page
   assert (tmp_path / "work" / "tables" / "standards_patients.tex").is_file()
   assert list((tmp_path / "work" / "figures").glob("*.pdf"))
 

@@ -241,6 +241,19 @@ def test_the_page_opens_with_the_answer_and_the_rest_is_closed(opened, written, 
     assert section.shows in part.locator("summary").first.inner_text()
 
 
+def test_no_column_that_a_reader_sees_tells_no_rows_apart(opened, written):
+  tab, _ = opened
+  tab.goto(written.as_uri())
+  tables = tab.evaluate(
+    "[...document.querySelectorAll('table:not(.facts)')].map(t => [...t.rows].map(r => [...r.cells].map(c => c.textContent)))"
+  )
+  assert len(tables) >= 12
+  for head, *rows in tables:
+    columns = dict(zip(head, zip(*rows, strict=True), strict=True))
+    assert len(columns) == len(head)
+    assert not [name for name, cells in columns.items() if not any(cells) or (len(rows) > 1 and len(set(cells)) == 1)]
+
+
 @pytest.mark.slow
 def test_links_open_the_parts_that_they_lead_to(opened, written):
   tab, _ = opened
