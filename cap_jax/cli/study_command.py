@@ -187,7 +187,10 @@ def report(study: study_config.Study, folder: str, rows: pandas.DataFrame, began
   for name in ("label_efficiency", "choices"):
     if name in gained:
       print(f"{setting} {gained[name].caption}\n\n{tables.text(gained[name])}\n")
-  facts_line = f"{setting} Target clinic: {clinics[0].name}. Source task: {study.task}, site: {study.site}."
+  names = ", ".join(clinic.name for clinic in clinics)
+  facts_line = (
+    f"{setting} Target clinic{'s' * (len(clinics) > 1)}: {names}. Source task: {study.task}, site: {study.site}."
+  )
   warnings = [f"{unknown[0].upper()}{unknown[1:]}."] if unknown else []
   opening = answer.opening(clinics, place, facts_line, warnings)
   sections = [*_sections(clinics, folder, place), _gain(gained)]

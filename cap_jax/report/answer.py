@@ -150,10 +150,18 @@ def table(clinic: ClinicResults) -> tables.NotedTable:
   )
 
 
-def _note(clinic: ClinicResults, shown: int) -> str:
+def _note(clinic: ClinicResults, shown: int, spreads: bool = True) -> str:
+  """Returns how to read the short table.
+
+  Args:
+    clinic: its results, or those of the first of several.
+    shown: number of methods in the table.
+    spreads: whether it has means and SDs.
+  """
+  best = "Bold: the best of the column" + "; of mean ± SD, the smallest root mean square" * spreads
   count = len([name for name in _results(clinic) if not _is_bound(name)])
   parts = [
-    "Bold: the best of the column; of mean ± SD, the smallest root mean square." if shown > 1 else "",
+    f"{best}." if shown > 1 else "",
     f"◆ the {'method that was fixed before the results' if clinic.first else 'evaluated network'}.",
     f"{shown} of {count} methods; the part “All methods” has the others." if shown < count else "",
   ]
@@ -175,7 +183,7 @@ def _table_of_clinics(clinics: Sequence[ClinicResults]) -> tables.NotedTable:
     caption=f"Waveform RMSE [mmHg] in each target clinic, {f'with {focus} labelled subjects or none' if focus else 'without labels'}",
     bold=_best(dict(enumerate(values, start=1)), rows),
     own=names.index(own) if own in names else None,
-    note=_note(clinics[0], len(names)),
+    note=_note(clinics[0], len(names), spreads=False),
   )
 
 
@@ -237,11 +245,14 @@ def opening(
   more = [sentence(clinic, place) for clinic in clinics[1:]]
   if len(clinics) > 1:
     more = [f"{clinic.name}: {text}" for clinic, text in zip(clinics[1:], more, strict=True)]
-  heading = sentence(first, place) if len(clinics) == 1 else f"{first.name}: {sentence(first, place)}"
+  heading, drawn = sentence(first, place), [*study_report.waves(first), *_curve(first, place)]
+  if len(clinics) > 1:
+    heading = f"{first.name}: {heading}"
+    drawn = [dataclasses.replace(one, caption=f"{first.name}: {one.caption}") for one in drawn]
   return page.Section(
     heading=heading,
     text="\n".join([*more, facts, *lines]),
-    drawn=[*study_report.waves(first), *_curve(first, place)],
+    drawn=drawn,
     sheets={f"answer_{first.name}": sheet},
     terms=study_tables.terms(sheet),
     warnings=warnings,

@@ -82,6 +82,7 @@ def test_two_clinics_stand_in_one_table(clinic):
   assert opening.heading == f"device: {answer.sentence(clinic, 'in silico')}"
   assert opening.text.splitlines() == [f"device: {answer.sentence(other, 'in silico')}", "facts"]
   assert opening.warnings == ["careful"]
+  assert all(one.caption.startswith("device: ") for one in opening.drawn)
   (table,) = opening.sheets.values()
   assert len(table.rows) <= answer.MOST_ROWS
   assert all(row[1] == row[2] for row in table.rows)
