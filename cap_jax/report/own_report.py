@@ -104,8 +104,9 @@ def results(trained: checkpoint.Checkpoint, evaluated: own_data.Evaluated, path:
     path: of the data.
   """
   rows = summary.frame(evaluated.rows)
-  alone = {"against": "", "difference": agreement.NONE, "p": float("nan")}  # nothing was transferred here
-  summaries = [dataclasses.replace(one, **alone) for one in summary.summarise(rows)]
+  summaries = [  # nothing was transferred here, so nothing is compared
+    dataclasses.replace(one, against="", difference=agreement.NONE, p=float("nan")) for one in summary.summarise(rows)
+  ]
   return study_report.ClinicResults(study=_study(trained, path), rows=rows, summaries=summaries, waves=evaluated.waves)
 
 

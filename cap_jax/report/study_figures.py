@@ -121,7 +121,7 @@ def waves(
 
 def _sign(line: Line2D) -> str:
   """Returns the sign of a line's points, or a broken line for a level one."""
-  return "┄" if list(line.get_xdata()) == [0, 1] else _SIGNS.get(str(line.get_marker()), "")
+  return "┄" if np.array_equal(np.asarray(line.get_xdata()), [0, 1]) else _SIGNS.get(str(line.get_marker()), "")
 
 
 def keys(figure: Figure) -> dict[str, str]:
