@@ -3,12 +3,14 @@
   python -m experiments.adapt_benchmark [--seeds=10] [--problem=moons]
 
 The problems of ADAPT (de Mathelin et al. 2021, arXiv 2107.03049): regression at two fidelities, and two moons, one turned by 30°.
-The published values come from one seed. Ours are means ± SD with one network, one number of steps and, except for ADDA, one rate.
-The weights of DANN and CORAL were chosen by accuracy on four other draws, the rate on three. "Last bias alone" uses prior
-knowledge of the solution.
+The published values come from one seed; "re-run" is the published library with the settings of its documentation on the ten draws
+of `toy_problems`. Ours are means ± SD with one network, one number of steps and, except for ADDA, one rate. The weight of CORAL was
+chosen by accuracy on four other draws, the rate on three, the settings of DANN (six) and ADDA (five) on ten. "Last bias alone" uses
+prior knowledge of the solution. --network=narrow is of the size of ADAPT's for the moons: it suits ADDA alone.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -29,11 +31,17 @@ from cap_jax.types import Batch, LossFn, Metrics, Params
 
 _SEEDS = flags.DEFINE_integer("seeds", 10, "number of runs of each method", lower_bound=2)
 _PROBLEM = flags.DEFINE_enum("problem", None, ["fidelity", "moons"], "problem to run (default: both)")
-_MODEL = config.Model(extractor="mlp", head="numbers", channels=100, layers=2, head_channels=32, outputs=1)
+_NETWORKS = {
+  "wide": config.Model(extractor="mlp", head="numbers", channels=100, layers=2, head_channels=32, outputs=1),
+  # the size of ADAPT's network for the moons
+  "narrow": config.Model(extractor="mlp", head="numbers", channels=10, layers=1, head_channels=10, outputs=1),
+}
+_NETWORK = flags.DEFINE_enum("network", "wide", list(_NETWORKS), "network of all methods")
 _STEPS, _BATCH, _RATE = 1000, 32, 1e-2
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+# compared by identity, so that the seeds of a problem share its programs
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Problem:
   """A problem with the strategies that solve it.
 
@@ -54,6 +62,7 @@ class Problem:
   published: dict[str, str]
 
 
+@functools.cache
 def _make_loss(net: nets.Net, problem: Problem) -> LossFn:
   def loss(params: Params, part: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
     del key
@@ -63,25 +72,26 @@ def _make_loss(net: nets.Net, problem: Problem) -> LossFn:
   return loss
 
 
-def scores(problem: Problem, seed: int) -> dict[str, float]:
+def scores(problem: Problem, seed: int, network: str = "wide") -> dict[str, float]:
   """Trains a source network and all strategies from it.
 
   Args:
     problem: the problem.
     seed: of the points and the parameters.
+    network: name in `_NETWORKS`.
 
   Returns:
     Strategy → score on the test points.
   """
   source, target, test = problem.draw(seed)
-  net, size = nets.make_net(_MODEL), source["x"].shape[1]
+  net, size = nets.make_net(_NETWORKS[network]), source["x"].shape[1]
   own = _make_loss(net, problem)
   context = terms.Context(net, own, own)
 
   def trained(strategy: Strategy, start: Params, streams: dict[str, toy_problems.Points]) -> Params:
     loss = terms.make_total(strategy.loss, strategy.combine, context, low_rank.view)
     plans = loop.plan_stages(strategy, _STEPS, strategy.learning_rate, [stage.freeze for stage in strategy.stages], ())
-    spec = config.Training(batch=_BATCH, weight_decay=strategy.weight_decay, seed=seed)
+    spec = config.Training(batch=_BATCH, weight_decay=strategy.weight_decay, seed=seed, optimizer=strategy.optimizer)
     fitted = loop.fit(net, loss, plans, start, streams, spec, loop.Watch(problem.title))
     return strategy.finish(fitted.params, net)
 
@@ -98,9 +108,11 @@ def scores(problem: Problem, seed: int) -> dict[str, float]:
   }
 
 
-def _set(name: str, loss: tuple[Term, ...] | None = None, rate: float = _RATE) -> Strategy:
+def _set(name: str, loss: tuple[Term, ...] | None = None, rate: float = _RATE, optimizer: str = "adam") -> Strategy:
   strategy = find(name)
-  return dataclasses.replace(strategy, learning_rate=rate, weight_decay=0.0, loss=loss or strategy.loss)
+  return dataclasses.replace(
+    strategy, learning_rate=rate, weight_decay=0.0, loss=loss or strategy.loss, optimizer=optimizer
+  )
 
 
 PROBLEMS = {
@@ -127,16 +139,19 @@ PROBLEMS = {
     error=lambda output, y: (jax.nn.softplus(output) - y * output).mean(),
     score=lambda output, y: float(((output > 0) == (y > 0.5)).mean()),
     strategies={
-      "domain_adaptation/dann": _set("domain_adaptation/dann", (Term("source"), Term("dann", 3.0))),
-      "domain_adaptation/adda": _set("domain_adaptation/adda", rate=3e-4),
+      # with "adam", the two players swing: on the draws of the choice DANN 0.82, ADDA 0.91 at its best rate of 3e-4
+      "domain_adaptation/dann": _set(
+        "domain_adaptation/dann", (Term("source"), Term("dann", 1.0)), optimizer="adam_short"
+      ),
+      "domain_adaptation/adda": _set("domain_adaptation/adda", rate=1e-3, optimizer="adam_short"),
       "domain_adaptation/coral": _set("domain_adaptation/coral", (Term("source"), Term("coral", 1e5))),
       "domain_adaptation/mmd": _set("domain_adaptation/mmd", (Term("source"), Term("mmd", 1.0))),
       "domain_adaptation/sinkhorn": _set("domain_adaptation/sinkhorn", (Term("source"), Term("sinkhorn", 1.0))),
     },
     published={
-      "source unchanged": "0.84 published",
-      "domain_adaptation/dann": "DANN 0.94 published",
-      "domain_adaptation/adda": "ADDA 1.00 published",
+      "source unchanged": "0.84 published, 0.786 ± 0.032 re-run over 10 seeds",
+      "domain_adaptation/dann": "DANN 0.94 published, 0.895 ± 0.092 re-run over 10 seeds",
+      "domain_adaptation/adda": "ADDA 1.00 published, 1.000 ± 0.000 re-run over 10 seeds",
       "domain_adaptation/coral": "DeepCORAL 0.94 published",
     },
   ),
@@ -147,8 +162,8 @@ def main() -> None:
   for name, problem in PROBLEMS.items():
     if _PROBLEM.value not in (None, name):
       continue
-    runs = [scores(problem, seed) for seed in range(_SEEDS.value)]
-    print(f"\n{problem.title}, {_SEEDS.value} seeds")
+    runs = [scores(problem, seed, _NETWORK.value) for seed in range(_SEEDS.value)]
+    print(f"\n{problem.title}, {_SEEDS.value} seeds, {_NETWORK.value} network")
     for method in runs[0]:
       values = [run[method] for run in runs]
       spread = f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"

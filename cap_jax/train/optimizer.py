@@ -6,8 +6,9 @@ with the direction of Adam (Loshchilov & Hutter 2019),
 
     m, v ← moments of clip(g);     direction = m̂/(√v̂ + ε)
 
-or, for matrices, that of Muon (Jordan et al. 2024): the orthogonal factor of the momentum, computed by the
-Newton–Schulz iteration,
+with β₁ = 0.9 for m, or 0.5 in `adam_short`, for adversaries: a long memory of the gradient keeps pushing after the other
+player has answered, and the two swing round their equilibrium (Radford et al. 2016). Or, for matrices, that of Muon
+(Jordan et al. 2024): the orthogonal factor of the momentum, computed by the Newton–Schulz iteration,
 
     m ← β m + clip(g);     direction = U Vᵀ √max(1, columns/rows),     m = U S Vᵀ
 
@@ -16,6 +17,7 @@ gradients of frozen blocks would count in the norm. The learning rate is not par
 the share s/S of the steps done, so one compiled program serves every length of training and every rate.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -73,8 +75,8 @@ def _stacked(inner: optax.GradientTransformation) -> optax.GradientTransformatio
   return optax.GradientTransformation(lambda params: inner.init(_stack(params)), update)
 
 
-def _adam(clip: float, weight_decay: float) -> optax.GradientTransformation:
-  return optax.flatten(_decayed(optax.scale_by_adam(), clip, weight_decay))
+def _adam(clip: float, weight_decay: float, b1: float = 0.9) -> optax.GradientTransformation:
+  return optax.flatten(_decayed(optax.scale_by_adam(b1), clip, weight_decay))
 
 
 def _muon(clip: float, weight_decay: float) -> optax.GradientTransformation:
@@ -93,7 +95,11 @@ def _decayed(direction: optax.GradientTransformation, clip: float, weight_decay:
 
 
 # name → (clip, weight decay) → transformation
-OPTIMIZERS: dict[str, Callable[[float, float], optax.GradientTransformation]] = {"adam": _adam, "muon": _muon}
+OPTIMIZERS: dict[str, Callable[[float, float], optax.GradientTransformation]] = {
+  "adam": _adam,
+  "adam_short": functools.partial(_adam, b1=0.5),
+  "muon": _muon,
+}
 
 
 def check(kind: str) -> None:

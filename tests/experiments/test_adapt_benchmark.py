@@ -24,6 +24,8 @@ def check_moons(accuracy):
   unchanged = accuracy["source unchanged"]
   assert accuracy["domain_adaptation/sinkhorn"] > 0.94  # above what DANN and DeepCORAL are published with
   assert accuracy["domain_adaptation/mmd"] > 0.9
+  assert accuracy["domain_adaptation/dann"] > 0.84  # ADAPT's on the same ten draws: 0.895 ± 0.092
+  assert accuracy["domain_adaptation/adda"] > 0.92  # 0.904 with the usual memory of Adam; ADAPT's has 1.000
   assert all(accuracy[name] > unchanged for name in accuracy if name != "source unchanged")
 
 

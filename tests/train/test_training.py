@@ -259,7 +259,11 @@ def test_muon_steps_by_the_orthogonal_factor_of_a_matrix_and_like_nesterovs_adam
 
 @pytest.mark.parametrize(
   ("kind", "direction"),
-  [("adam", optax.scale_by_adam()), ("muon", optax.chain(optax.contrib.muon(1.0), optax.scale(-1.0)))],
+  [
+    ("adam", optax.scale_by_adam()),
+    ("adam_short", optax.scale_by_adam(b1=0.5)),
+    ("muon", optax.chain(optax.contrib.muon(1.0), optax.scale(-1.0))),
+  ],
 )
 def test_directions_are_those_of_optax_leaf_by_leaf(kind, direction):
   """Three steps of matrices of equal and of other shapes, of vectors and a scalar, in trees of another order than that of their shapes."""
@@ -286,9 +290,28 @@ def test_directions_are_those_of_optax_leaf_by_leaf(kind, direction):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=3e-5), ours[0], theirs[0])
 
 
+def test_two_players_settle_with_a_short_memory_and_swing_with_a_long_one():
+  """L = x y + (x² − y²)/4 falls by x and rises by y; its equilibrium is the origin."""
+
+  def end(kind):
+    tx = optimizer.make_optimizer(lambda p: jax.tree.map(lambda _: "train", p), 0.0, 1e9, kind)
+
+    def step(carry, _):
+      p, state = carry
+      gradient = {"x": p["y"] + 0.5 * p["x"], "y": 0.5 * p["y"] - p["x"]}
+      direction, state = tx.update(gradient, state, p)
+      return (jax.tree.map(lambda a, d: a - 0.03 * d, p, direction), state), jnp.hypot(p["x"], p["y"])
+
+    start = {"x": jnp.ones(1), "y": jnp.ones(1)}
+    return jax.lax.scan(step, (start, tx.init(start)), None, 2000)[1][-500:].max()
+
+  assert end("adam_short") < 1e-3
+  assert end("adam") > 0.5
+
+
 @pytest.mark.quick
 def test_an_unknown_optimizer_is_refused():
-  with pytest.raises(InputError, match="pretrain: optimizer 'sgd' is unknown; choose from adam, muon"):
+  with pytest.raises(InputError, match="pretrain: optimizer 'sgd' is unknown; choose from adam, adam_short, muon"):
     study_config.Study(pretrain=config.Training(optimizer="sgd"))
   with pytest.raises(InputError, match="strategy scratch: optimizer 'sgd' is unknown"):
     study_config.Study(custom={"scratch": {"optimizer": "sgd"}})
