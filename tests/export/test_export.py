@@ -199,24 +199,14 @@ np.savez(f"{folder}/outputs.npz", log_power=log_power, **dict(zip(("aortic", "si
 
 @pytest.fixture(scope="module")
 def onnx_python(tmp_path_factory):
-  """Python of an environment with the converter to ONNX, whose orbax is older than ours."""
+  """Python of an environment with the converter to ONNX, whose orbax is older than ours; all else is that of this one."""
   folder = tmp_path_factory.mktemp("onnx") / "environment"
   subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-  python, root = str(folder / "bin" / "python"), str(pathlib.Path(cap_jax.__file__).parents[1])
-  packages = [
-    "jax2onnx",
-    "onnxruntime",
-    "openvino",
-    "safetensors",
-    "scipy",
-    "absl-py",
-    "ml-collections",
-    "pandas",
-    "matplotlib",
-    "tqdm",
-  ]
-  subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
-  subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", root], check=True)
+  (packages,) = folder.glob("lib/python*/site-packages")
+  root = str(pathlib.Path(cap_jax.__file__).parents[1])
+  (packages / "ours.pth").write_text("\n".join([root, *(path for path in sys.path if path.endswith("site-packages"))]))
+  python = str(folder / "bin" / "python")
+  subprocess.run([python, "-m", "pip", "install", "-q", "jax2onnx", "onnxruntime"], check=True)
   return python
 
 
@@ -256,6 +246,7 @@ def blended(trained, p):
 @pytest.mark.slow
 def test_the_examples_in_python_and_c_reconstruct_a_record(onnx_python, tmp_path):
   """With onnxruntime and NumPy alone; and in C++, compiled, with OpenVINO."""
+  subprocess.run([onnx_python, "-m", "pip", "install", "-q", "openvino"], check=True)
   trained, p = pretrained.load("radial"), record(3000)[:3000].round(3)
   lines = [f"{k / 125:.3f},{value:.3f}" for k, value in enumerate(p)]
   (tmp_path / "wave.csv").write_text("\n".join(["time_s,radial_pressure_mmhg", *lines]) + "\n")
