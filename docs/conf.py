@@ -29,6 +29,8 @@ html_theme_options = {
   "source_directory": "docs/",
   "announcement": "Research software, not a medical device. Errors of aortic pressure are <em>in silico</em> unless marked <em>in vitro</em>.",
 }
+html_css_files = ["site.css"]
+html_static_path = ["static"]
 html_show_sphinx = False
 html_show_copyright = False
 
