@@ -175,7 +175,8 @@ def extractors(monkeypatch):
 )
 def test_the_steps_of_a_page_run(page, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
-  run(page, tmp_path, with_slow=False)
+  outputs = run(page, tmp_path, with_slow=False)
+  assert len(outputs) == sum(language != "python" and not slow for slow, language, _ in blocks(page))
 
 
 @pytest.mark.slow

@@ -152,7 +152,7 @@ def page(networks: Sequence[checkpoint.Checkpoint]) -> str:
   styles = [(_UPLOT / "uPlot.min.css").read_text(encoding="utf-8"), _asset("page.css")]
   parts = {
     "policy": f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; base-uri 'none'; form-action 'none'",
-    "title": html.escape(f"Aortic pressure from {' or '.join(_words(site) for site in sites)} waves"),
+    "title": html.escape(f"Aortic pressure from {' or '.join(_site_name(site) for site in sites)} waves"),
     "note": html.escape(NOTE),
     "waves": html.escape(" or ".join(_needed(trained) for trained in networks)),
     "style": "".join(f"<style>{one}</style>" for one in styles),
@@ -164,7 +164,8 @@ def page(networks: Sequence[checkpoint.Checkpoint]) -> str:
   return _FIRST + _MARK.sub(lambda mark: parts[mark[1]], _asset("page.html"))
 
 
-def _words(site: str) -> str:
+def _site_name(site: str) -> str:
+  """Returns the name of a site for a reader: digital_ppg is a finger PPG."""
   where, kind = recordings.split_signal(site)
   return " ".join([where.replace("digital", "finger").replace("_", " "), *([kind.upper()] if kind else [])])
 
@@ -173,7 +174,7 @@ def _needed(trained: checkpoint.Checkpoint) -> str:
   """Returns which wave a network reads, in words."""
   kind = "pressure" if recordings.is_pressure(trained.site) else "in any unit"
   readings = ", and needs the reading of a cuff" * bool(set(trained.model.covariates) & set(calibration.CUFF))
-  return f"{_words(trained.site)}{', ' if kind != 'pressure' else ' '}{kind}{readings}"
+  return f"{_site_name(trained.site)}{', ' if kind != 'pressure' else ' '}{kind}{readings}"
 
 
 def _example(site: str) -> str:
