@@ -27,7 +27,7 @@ _CHECKPOINT = flags.DEFINE_string(
 _SITE = flags.DEFINE_string("site", None, "site where the wave was measured (default: the checkpoint's)")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder to create for the report")
 _SYNCHRONISE = flags.DEFINE_bool(
-  "synchronise", None, "remove the monitor's constant delay (default: only for real records)"
+  "synchronise", None, "remove the monitor's constant delay (default: only for records of people)"
 )
 
 
@@ -68,11 +68,11 @@ def _sections(
   waves = own_report.reconstructed(trained, subjects, y_bt, own.all_windows, path)
   own_report.write_reconstructed(os.path.join(folder, "reconstructed.csv"), subjects, trained.unknown_level)
   total, data = len(own.all_windows.subjects), f"the data set “{name}” ({dataset.name}, {place})"
-  facts = f"{place[0].upper()}{place[1:]}: {total} subjects of “{name}” ({dataset.name}), measured at {trained.site}."
+  facts = f"{place[0].upper()}{place[1:]}: {total} subject{'s' * (total > 1)} of “{name}” ({dataset.name}), measured at {trained.site}. Network: {_CHECKPOINT.value}."
   if own.paired is None:
     warnings = own_report.warnings({}, subjects, trained)
     sentence = f"The aortic waves of {total} subject{'s' * (total > 1)} were reconstructed from the {trained.site} wave; their error is unknown ({place})."
-    texts = (sentence, facts, own_report.NO_REFERENCE_NOTE)
+    texts = (sentence, facts)
     opening, errors = own_report.opening_without_errors(subjects, waves.browser, texts, warnings), []
   else:
     evaluated = own_data.evaluate(trained, own.paired, name)
@@ -82,7 +82,8 @@ def _sections(
     errors = own_report.errors(clinic, place, reference, evaluated.outliers)
     own_report.write_errors(os.path.join(folder, "errors.csv"), evaluated, own_data.method_of(trained)[0])
     opening = answer.opening([clinic], place, facts, warnings)
-    print(tables.text(next(iter(errors[0].sheets.values()))))
+    print(f"{opening.heading} {answer.without_delay(clinic)}\n")
+    print(f"{tables.text(tables.condense(next(iter(errors[0].sheets.values()))))}\n")
   return [
     opening,
     *errors,
@@ -95,7 +96,7 @@ def _sections(
 def main() -> None:
   began = time.perf_counter()
   trained, dataset = _network(), dataset_flags.open_dataset()
-  synchronise = dataset.place == datasets.REAL if _SYNCHRONISE.value is None else _SYNCHRONISE.value
+  synchronise = dataset.place in datasets.PEOPLE if _SYNCHRONISE.value is None else _SYNCHRONISE.value
   workdir = launcher.required(_WORKDIR, "DIR")
   output_folders.check_absent(workdir, "--workdir")
   bar = tqdm.tqdm(dataset.entries, desc="records", unit="", leave=False)

@@ -138,11 +138,22 @@ def _parse(argv: list[str]) -> list[str]:
   try:
     return flags.FLAGS(arguments.normalised(argv))
   except flags.Error as error:
-    fail(str(error).strip().splitlines()[0])
+    fail(str(error).strip().splitlines()[0] + _hint(error))
     raise AssertionError from error
   except Exception as error:  # a config file is a program, which may raise anything
     fail(f"--config: cannot load the file: {last_line(error)}")
     raise AssertionError from error
+
+
+def _hint(error: flags.Error) -> str:
+  """Returns the remedy for a flag that is a field of the command's config, "" for other errors."""
+  if not isinstance(error, flags.UnrecognizedFlagError) or "config" not in flags.FLAGS:
+    return ""
+  if error.flagname not in (flags.FLAGS["config"].value or {}):
+    return ""
+  return (
+    f"; write --config.{error.flagname}={error.flagvalue.partition('=')[2] or 'VALUE'}"  # the value is the whole word
+  )
 
 
 def launch(main: Callable[[], None]) -> None:

@@ -24,7 +24,7 @@ _DROP = flags.DEFINE_list(
   "drop", list(config.Conditioning.drop), f"faults to remove, from {', '.join(beat_quality.FAULTS)}"
 )
 _SYNCHRONISE = flags.DEFINE_bool(
-  "synchronise", None, "remove the monitor's constant delay (default: only for real records)"
+  "synchronise", None, "remove the monitor's constant delay (default: only for records of people)"
 )
 _TRANSIT = flags.DEFINE_list(
   "transit_s",
@@ -40,7 +40,7 @@ def main() -> None:
   executors.check(executor, output=output, path=None if is_virtual else dataset_flags.PATH.value)
   how = split_flags.partition_from_flags()
   dataset = dataset_flags.open_dataset()
-  synchronise = dataset.place == datasets.REAL if _SYNCHRONISE.value is None else _SYNCHRONISE.value
+  synchronise = dataset.place in datasets.PEOPLE if _SYNCHRONISE.value is None else _SYNCHRONISE.value
   try:
     low, high = (float(edge) for edge in _TRANSIT.value)
   except ValueError as error:
@@ -55,7 +55,7 @@ def main() -> None:
     )
   manifest, totals = prepared.manifest, prepared.manifest["totals"]
   total = len(dataset.entries) + len(dataset.lost)
-  place = "" if dataset.place == datasets.REAL else f", {dataset.place}"
+  place = "" if dataset.place in datasets.PEOPLE else f", {dataset.place}"
   if finished:
     print(f"{output}: this preparation was finished before; nothing was written")
   print(f"{output}: {total - len(manifest['lost'])} records, {totals['seconds']:.0f} s at {prepared.fs_hz:g} Hz{place}")
@@ -65,6 +65,8 @@ def main() -> None:
     print(f"  {name} [{unit}]: {good:.0f} s good" + (f"; {faults}" if faults else ""))
   for name, sync in totals["sync"].items():
     print(f"  {name}: delay of {sync['median_removed_s']:.3f} s removed from {sync['records']} records")
+  if "aortic_root" not in prepared.units:
+    print(f"  {datasets.NO_AORTIC_WAVE}")
   if not dataset.subjects_known:
     print("  the subjects are unknown: the split is by record, so one person may be in two parts")
   notes = prepared.manifest["notes"]

@@ -169,7 +169,7 @@ def _transfer(
     recorder = loop.Recorder(states, metrics)
     adapted = training.adapted(study, name, source, large, target, labels, _SEED.value, recorder)
   adapted = training.with_intervals(adapted.blended(blend), source, large, target, labels)
-  print(f"{find(name, study.custom.get(name)).equation}\n\n{tables.merge_report(adapted.report)}\n")
+  print(f"{find(name, study.custom.get(name)).equation}\n\n{tables.merge_summary(adapted.report)}\n")
   if adapted.reason:
     print(f"{adapted.reason}\n")
   if adapted.checkpoint.unknown_level:

@@ -21,7 +21,9 @@ from cap_jax.data import recordings
 from cap_jax.types import LONGEST_NAME, DataError, InputError, is_visible, message_of
 
 # Where records come from, as results say it.
-IN_SILICO, IN_VITRO, REAL = PLACES = ("in silico", "in vitro", "real records")
+IN_SILICO, IN_VITRO, REAL, OWN = PLACES = ("in silico", "in vitro", "real records", "own records")
+PEOPLE = (REAL, OWN)  # places whose records are treated as those of people
+NO_AORTIC_WAVE = "no aortic wave: the records serve as unlabelled ones, and no error can be computed"
 _LONGEST = 160  # characters of a reader's message
 # Exceptions that format readers raise on files that are truncated, damaged or of another kind.
 DAMAGE: tuple[type[Exception], ...] = (
@@ -156,7 +158,8 @@ def read(entry: Entry) -> recordings.Recording:
   try:
     with reading(entry.where, "download the file again, or omit the record", entry.subject):
       recording = entry.read()
-      return dataclasses.replace(recording, notes=tuple(map(message_of, recording.notes)))
+      notes, unread = tuple(map(message_of, recording.notes)), tuple(map(message_of, recording.unread))
+      return dataclasses.replace(recording, notes=notes, unread=unread)
   except DataError as error:
     if error.subject:
       raise
@@ -271,5 +274,6 @@ def of_the_user(
     path=str(path),
     channels=channels,
     lost=lost,
+    place=OWN,
     notes=tuple(notes),
   )

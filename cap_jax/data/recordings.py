@@ -60,6 +60,7 @@ class Recording:
     record: name of the record among those of the subject.
     periodic: whether it is one beat, or whole beats, of a wave that repeats.
     notes: what its reader did that the user should know, such as lines that it skipped.
+    unread: columns of its table that are no signal.
   """
 
   subject: str
@@ -70,6 +71,7 @@ class Recording:
   record: str = ""
   periodic: bool = False
   notes: tuple[str, ...] = ()
+  unread: tuple[str, ...] = ()
 
   @property
   def sites(self) -> tuple[str, ...]:

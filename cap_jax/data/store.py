@@ -196,7 +196,9 @@ class Store:
     """
     for name in signals:
       if name not in self.units:
-        raise InputError(f"{self.path}: contains no {name} (found: {', '.join(self.units)}); choose another signal")
+        raise InputError(
+          f"{self.path}: contains no {name} (found: {', '.join(self.units)}); choose another signal, or prepare the files again with a channel mapped to {name}"
+        )
 
   def recordings(
     self, subjects: Iterable[str] | None = None, signals: Iterable[str] | None = None

@@ -133,7 +133,7 @@ def _missing_pressures(quantity: str, true_s: np.ndarray) -> list[str]:
 def _unmet_preconditions(reference: Reference, subjects: int) -> tuple[str, ...]:
   """Returns the unmet preconditions on the subjects and the reference."""
   reasons = []
-  real = reference.place == datasets.REAL
+  real = reference.place in datasets.PEOPLE
   if not real:
     reasons.append(f"the subjects are {_NO_PEOPLE[reference.place]}")
   if subjects < LEAST_SUBJECTS:

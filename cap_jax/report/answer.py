@@ -96,6 +96,14 @@ def sentence(clinic: ClinicResults, place: str) -> str:
   )
 
 
+def without_delay(clinic: ClinicResults) -> str:
+  """Returns the sentence that says the error without the delay of each subject, "" where it is not known."""
+  own = _results(clinic).get(study_report.ranking_method(clinic))
+  if own is None or not np.isfinite(own.lag_free_mmhg):
+    return ""
+  return f"With each subject's delay removed, the RMSE is {own.lag_free_mmhg:.2f} mmHg."
+
+
 def methods(clinic: ClinicResults) -> list[str]:
   """Returns the methods of the short table, the smallest RMSE first.
 
@@ -242,7 +250,7 @@ def opening(
   """
   first = clinics[0]
   sheet = table(first) if len(clinics) == 1 else _table_of_clinics(clinics)
-  more = [sentence(clinic, place) for clinic in clinics[1:]]
+  more = [sentence(clinic, place) for clinic in clinics[1:]] or [without_delay(first)]
   if len(clinics) > 1:
     more = [f"{clinic.name}: {text}" for clinic, text in zip(clinics[1:], more, strict=True)]
   heading, drawn = sentence(first, place), [*study_report.waves(first), *_curve(first, place)]
@@ -251,7 +259,7 @@ def opening(
     drawn = [dataclasses.replace(one, caption=f"{first.name}: {one.caption}") for one in drawn]
   return page.Section(
     heading=heading,
-    text="\n".join([*more, facts, *lines]),
+    text="\n".join(text for text in (*more, facts, *lines) if text),
     drawn=drawn,
     sheets={f"answer_{first.name}": sheet},
     terms=study_tables.terms(sheet),

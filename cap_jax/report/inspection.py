@@ -11,6 +11,7 @@ from cap_jax.data import conditioning, datasets, recordings
 from cap_jax.report import figures
 
 _FIGURE_S = 10.0
+_NAMED = 8  # unread columns
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 
 
@@ -24,6 +25,7 @@ class InspectedRecord:
     covariates: names of the subject's covariates.
     report: of the conditioning.
     notes: of the reader and the conditioning.
+    unread: columns of its table that are no signal.
   """
 
   units: Mapping[str, str]
@@ -31,6 +33,7 @@ class InspectedRecord:
   covariates: tuple[str, ...]
   report: conditioning.Report
   notes: tuple[str, ...] = ()
+  unread: tuple[str, ...] = ()
 
 
 def look(raw: recordings.Recording, cleaned: recordings.Recording, report: conditioning.Report) -> InspectedRecord:
@@ -44,7 +47,7 @@ def look(raw: recordings.Recording, cleaned: recordings.Recording, report: condi
   Returns:
     The inspected record.
   """
-  return InspectedRecord(dict(raw.units), raw.fs_hz, tuple(raw.covariates), report, cleaned.notes)
+  return InspectedRecord(dict(raw.units), raw.fs_hz, tuple(raw.covariates), report, cleaned.notes, raw.unread)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -122,7 +125,7 @@ def text(dataset: datasets.DataSet, records: Sequence[InspectedRecord]) -> list[
   )
   lines = [
     f"{dataset.name}: {len(dataset.subjects)} {whose}, {len(dataset.entries)} records"
-    f"{'' if dataset.place == datasets.REAL else f', {dataset.place}'}",
+    f"{'' if dataset.place in datasets.PEOPLE else f', {dataset.place}'}",
     f"source: {dataset.source}; licence: {dataset.licence}",
     f"{len(records)} records read:" if records else "no readable record",
   ]
@@ -138,7 +141,22 @@ def text(dataset: datasets.DataSet, records: Sequence[InspectedRecord]) -> list[
     if row.lag:
       lines.append(f"    delay relative to the first pressure: {row.lag}")
   covariates = sorted({name for s in records for name in s.covariates})
-  return lines + ([f"  covariates: {', '.join(covariates)}"] if covariates else [])
+  lines += [f"  covariates: {', '.join(covariates)}"] if covariates else []
+  return lines + _missed(records)
+
+
+def _missed(records: Sequence[InspectedRecord]) -> list[str]:
+  """Returns lines on columns that were not read, and on an aortic wave that no record has."""
+  unread = list(dict.fromkeys(name for one in records for name in one.unread))
+  lines = []
+  if unread:
+    more = f" and {len(unread) - _NAMED} more" if len(unread) > _NAMED else ""
+    lines.append(
+      f"  not read: column{'s' * (len(unread) > 1)} {', '.join(unread[:_NAMED])}{more}; --channels=NAME:SIGNAL reads one as a signal"
+    )
+  if records and not any("aortic_root" in one.units for one in records):
+    lines.append(f"  {datasets.NO_AORTIC_WAVE}")
+  return lines
 
 
 Drawn = tuple[recordings.Recording, recordings.Recording]

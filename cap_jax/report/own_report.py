@@ -22,10 +22,8 @@ _NAMES = {
 }  # fmt: skip
 _BROWSED = 3
 _NAMED = 5
-NO_REFERENCE_NOTE = (
-  "No record has a measured aortic wave, so this report contains no errors. The intervals are valid only "
-  "for subjects, sites and devices like those of the calibration."
-)
+NO_REFERENCE_NOTE = "No record has a measured aortic wave, so this report contains no errors."
+_VALID = "The intervals are valid only for subjects, sites and devices like those of the calibration."
 
 
 def reconstructed_table(subjects: Sequence[own_data.Reconstructed]) -> tables.Table:
@@ -124,7 +122,8 @@ def errors(
   Returns:
     The sections in order.
   """
-  text = f"{clinic.rows['subject'].nunique()} subjects with a measured aortic wave."
+  count = clinic.rows["subject"].nunique()
+  text = f"{count} subject{'s' * (count > 1)} with a measured aortic wave."
   return study_report.error_sections(clinic, text, place, reference, named)
 
 
@@ -156,7 +155,9 @@ def opening_without_errors(
     warnings: what a reader must not miss.
   """
   sheets = {"indices": indices_table(subjects)}
-  return page.Section(heading=texts[0], text="\n".join(texts[1:]), browser=browser, sheets=sheets, warnings=warnings)
+  valid = _VALID if any(np.isfinite(one.half_width_mmhg) for one in subjects) else ""
+  below = "\n".join(text for text in (*texts[1:], NO_REFERENCE_NOTE, valid) if text)
+  return page.Section(heading=texts[0], text=below, browser=browser, sheets=sheets, warnings=warnings)
 
 
 def participants_section(trained: checkpoint.Checkpoint, own: own_data.UserWindows, name: str) -> list[page.Section]:
@@ -242,7 +243,10 @@ def warnings(
   unusual = [one for one in subjects if one.unusual_hr]
   if unusual:
     names = ", ".join(one.subject for one in unusual[:_NAMED]) + (", …" if len(unusual) > _NAMED else "")
-    lines.append(f"WARNING: {len(unusual)} of {len(subjects)} subjects ({names}): such as {unusual[0].unusual_hr}")
+    first = f"{unusual[0].subject}: " * (len(unusual) > 1) + unusual[0].unusual_hr
+    lines.append(
+      f"WARNING: unusual heart rate in {len(unusual)} of {len(subjects)} subjects ({names}): {first}; do not trust pulse pressure and intervals of time"
+    )
   return lines
 
 

@@ -50,16 +50,18 @@ def _by_subject(rows: pandas.DataFrame, names: Sequence[str]) -> dict[str, panda
 
 
 def ranked(rows: pandas.DataFrame, ranked_by: str) -> dict[str, str]:
-  """Returns the best, the median and the worst subject of a method by RMSE.
+  """Returns the best, the median and the worst subject of a method by RMSE; of one or two subjects, each once.
 
   Args:
     rows: of one clinic.
     ranked_by: the method.
 
   Returns:
-    "best", "median" and "worst" → the subject.
+    "best", "median" and "worst" → the subject; "only" for one, without "median" for two.
   """
   order = summary.of_subjects(rows[rows["method"] == ranked_by])["rmse_mmhg"].sort_values().index
+  if len(order) < 3:
+    return dict(zip(("best", "worst") if len(order) == 2 else ("only",), map(str, order), strict=True))
   return {"best": str(order[0]), "median": str(order[len(order) // 2]), "worst": str(order[-1])}
 
 
@@ -70,7 +72,7 @@ def waves(
   site: str,
   fs_hz: float,
   unitless: bool = False,
-  people: Sequence[str] = ("best", "median", "worst"),
+  people: Sequence[str] = (),
 ) -> Figure:
   """Draws reconstructed waves over true ones for the best, the median and the worst test subject of a method.
 
@@ -82,17 +84,19 @@ def waves(
     site: of the peripheral wave.
     fs_hz: sampling rate.
     unitless: whether the peripheral wave has no unit; it is then drawn to fit.
-    people: which of the three are drawn; one alone is drawn without a legend.
+    people: which of `ranked` are drawn, all by default; one of several is drawn without a legend.
 
   Returns:
     The figure, a panel a subject.
   """
-  truth, count = outputs["peripheral"], len(people)
   rmse = summary.of_subjects(rows[rows["method"] == ranked_by])["rmse_mmhg"]
-  subjects = ranked(rows, ranked_by)
+  truth, subjects = outputs["peripheral"], ranked(rows, ranked_by)
+  drawn = people or tuple(subjects)
   with matplotlib.rc_context(figures.STYLE):
-    figure = Figure(figsize=(10, 3.4) if count > 1 else (3.9, 2.5), layout="constrained")
-    for axes, word in zip(figure.subplots(1, count, squeeze=False).ravel(), people, strict=True):
+    figure = Figure(
+      figsize=(10, 3.4) if len(drawn) > 1 else (6, 3.4) if not people else (3.9, 2.5), layout="constrained"
+    )
+    for axes, word in zip(figure.subplots(1, len(drawn), squeeze=False).ravel(), drawn, strict=True):
       row = int(np.flatnonzero(truth["subject_b"] == subjects[word])[0])
       part = slice(round(0.5 * fs_hz), round(2.5 * fs_hz))
       time_s = np.arange(truth["true_bt"].shape[1])[part] / fs_hz
@@ -113,7 +117,7 @@ def waves(
       axes.set_title(f"{word} subject: {rmse[subjects[word]]:.2f} mmHg")
       axes.set_xlabel("time [s]")
     figure.axes[0].set_ylabel("pressure [mmHg]")
-    if count > 1:
+    if not people:
       handles, labels = figure.axes[0].get_legend_handles_labels()
       figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
   return figure

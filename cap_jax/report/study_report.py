@@ -29,6 +29,10 @@ from cap_jax.train import strategy_selection
 
 AUTO, RANKING_METHOD = strategy_selection.NAME, "fine_tuning"
 _WAVES = ("gtf_target", "scratch")
+_WHOSE = {
+  1: "only test subject, by", 2: "test subjects with the smaller and the larger error of",
+  3: "test subjects with the smallest, the median and the largest error of",
+}  # fmt: skip
 _COMPARED = (
   "gtf_target", "source", "scratch", "feature_transfer", RANKING_METHOD, "parameter_transfer", "multi_task", "multi_task/transducer", AUTO,
 )  # fmt: skip
@@ -154,13 +158,12 @@ def waves(clinic: ClinicResults) -> list[page.Drawn]:
   unitless = clinic.study.signals.unitless
   shown = {m: clinic.waves[m] for m in methods}
   figure = study_figures.waves(first, shown, ranked_by, site, fs_hz, unitless)
-  panels = [
-    study_figures.waves(first, shown, ranked_by, site, fs_hz, unitless, (word,)) for word in ("best", "median", "worst")
-  ]
-  caption = f"Reconstructed and true aortic waves of the test subjects with the smallest, the median and the largest error of “{tables.label(ranked_by)}”"
+  subjects = study_figures.ranked(first, ranked_by)
+  panels = [study_figures.waves(first, shown, ranked_by, site, fs_hz, unitless, (word,)) for word in subjects]
+  caption = f"Reconstructed and true aortic waves of the {_WHOSE[len(subjects)]} “{tables.label(ranked_by)}”"
   caption += f", with {clinic.focus} labelled subjects" if clinic.focus else ", without labels"
   titles = "; ".join(axes.get_title() for axes in figure.axes)
-  people = ", ".join(study_figures.ranked(first, ranked_by).values())
+  people = ", ".join(subjects.values())
   description = f"{caption}. {titles}. Subjects {people}."
   return [
     page.Drawn(f"waves_{clinic.name}", figure, caption, description, page.Panels(panels, study_figures.keys(figure)))
@@ -240,8 +243,9 @@ def _browser(clinic: ClinicResults) -> page.Browser | None:
     rows = np.flatnonzero(truth["subject_b"] == subject)
     waves = {"true": truth["true_bt"][rows], **{name: wave_bt[rows] for name, wave_bt in predictions.items()}}
     records.append(record(f"{word}: {subject}", waves, truth["predicted_bt"][rows], clinic.study))
+  whose = {1: "only", 2: "best and worst", 3: "best, median and worst"}[len(people)]
   caption = (
-    f"Records of the best, median and worst subject of {tables.label(ranked_by)}, beat by beat: drag to zoom, "
+    f"Records of the {whose} subject of {tables.label(ranked_by)}, beat by beat: drag to zoom, "
     "double-click to reset, hover for values. The outer 0.25 s of each window, which do not count in the errors, are hidden."
   )
   return page.Browser(records, caption)

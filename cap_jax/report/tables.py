@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import math
 import re
 from collections.abc import Collection, Sequence
 
@@ -127,6 +128,18 @@ def merge_report(report: Sequence[surgery.Leaf]) -> str:
   return "\n".join(
     f"{leaf.path.ljust(width)}  {leaf.fate.ljust(11)}  {leaf.shape} {leaf.note}".rstrip() for leaf in report
   )
+
+
+def merge_summary(report: Sequence[surgery.Leaf]) -> str:
+  """Returns the fates of the parameters of a merge for a terminal, by the first two keys of their paths."""
+  alike: dict[tuple[str, str], list[surgery.Leaf]] = {}
+  for leaf in report:
+    alike.setdefault(("/".join(leaf.path.split("/")[:2]), leaf.fate), []).append(leaf)
+  rows = [
+    (block, fate, str(len(leaves)), f"{sum(math.prod(leaf.shape) for leaf in leaves):,}")
+    for (block, fate), leaves in alike.items()
+  ]
+  return text(Table(("parameters", "fate", "arrays", "numbers"), rows))
 
 
 def text(table: Table) -> str:

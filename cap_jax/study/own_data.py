@@ -131,7 +131,7 @@ def _check_unseen(entry: datasets.Entry, trained: checkpoint.Checkpoint) -> None
     raise DataError(
       entry.where,
       problem,
-      "evaluate on other subjects, or rename a different subject with the same name",
+      "evaluate on other subjects; if this is another person who happens to have the same name, give the file a name of its own",
       entry.subject,
     )
 

@@ -174,7 +174,7 @@ def describe(study: study_config.Study) -> str:
   """
   (_, source), (where, target) = _place_of(study.source_data), _place_of(study.target_data)
   if target:
-    kind = "With real records" if where == datasets.REAL else where.capitalize()
+    kind = f"With {where}" if where in datasets.PEOPLE else where.capitalize()
     return f"{kind}: {target}." + ("" if source else " The source is virtual.")
   return (
     f"In silico: all test subjects are virtual. Source: {source}." if source else "In silico: all subjects are virtual."

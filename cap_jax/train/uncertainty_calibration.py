@@ -60,7 +60,9 @@ class UncertaintyCalibration:
   def outside(self) -> str:
     """Returns what holds for windows out of distribution."""
     if self.fallback is None:
-      return "the intervals are not valid there"
+      return "the wave is not reliable there" if self.lacking else "the intervals are not valid there"
+    if self.lacking:
+      return "the wave there leans on a conservative filter"
     return "the wave there leans on a conservative filter, whose wide intervals apply"
 
   @property

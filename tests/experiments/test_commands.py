@@ -44,8 +44,9 @@ def test_transfer_reports_its_merge_and_saves(source, tmp_path):
   )
   assert done.returncode == 0, done.stderr
   lines = done.stdout.splitlines()
-  assert any(line.startswith("f/embed/matrix/kernel") and "transferred" in line for line in lines)
-  assert any(line.startswith("r/wave/kernel") and "fresh" in line for line in lines)
+  embedding = next(line.split() for line in lines if line.startswith("f/embed "))
+  assert embedding[1:3] == ["transferred", "2"]
+  assert any(line.split()[:2] == ["r/wave", "fresh"] for line in lines)
   assert (tmp_path / "w" / "checkpoint" / "config.json").is_file()
   split = json.loads((tmp_path / "w" / "split.json").read_text())
   assert len(split["parts"]["target_test"]) == 4
@@ -216,6 +217,7 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
       "the checkpoint reads radial; use the packaged network brachial",
     ),
     ("reconstruct", ["--bogus=1"], "Unknown command line flag 'bogus'"),
+    ("study", ["--steps=200"], "Unknown command line flag 'steps'; write --config.steps=200"),
     ("transfer", ["--source=nowhere", "--workdir=w"], "no checkpoint found; pass the folder of one"),
     ("transfer", ["--strategy=magic", "--workdir=w"], "--strategy=magic: unknown; choose one of"),
     ("transfer", ["--strategy=fine_tunning", "--workdir=w"], "unknown; did you mean fine_tuning"),

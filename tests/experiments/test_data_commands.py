@@ -9,9 +9,10 @@ import pandas
 import pytest
 
 from cap_jax import clinics, config
-from cap_jax.data import splits, store
+from cap_jax.data import datasets, splits, store
 from cap_jax.data.sources import virtual
 from cap_jax.train import checkpoint
+from cap_jax.types import InputError
 from tests.experiments.commands import SMALL, run, run_here, wave
 
 SECONDS = 8.0  # of a patient's record, as in the small study: one program makes both
@@ -78,6 +79,30 @@ def test_describe_reports_what_is_there_and_what_would_be_left_out(patients, tmp
   assert strict.stderr.strip().endswith("P14.csv: no such file; add the file, or remove the subject from subjects.csv")
 
 
+def test_a_column_of_another_name_and_a_missing_aortic_wave_are_said(patients, tmp_path):
+  folder = tmp_path / "renamed"
+  folder.mkdir()
+  for name in ("P00", "P01", "P02"):
+    table = pandas.read_csv(patients / f"{name}.csv").drop(columns="digital_ppg")
+    table.rename(columns={"aortic_root_pressure_mmhg": "aorta_pressure_mmhg"}).to_csv(
+      folder / f"{name}.csv", index=False
+    )
+  where = ("--format=csv", f"--path={folder}")
+  done = run_here("describe", *where, f"--output={tmp_path / 'look.png'}")
+  assert "not read: column aorta_pressure_mmhg; --channels=NAME:SIGNAL reads one as a signal" in done.stdout
+  assert datasets.NO_AORTIC_WAVE in done.stdout
+  done = run_here("prepare", *where, f"--output={tmp_path / 'store'}")
+  assert datasets.NO_AORTIC_WAVE in done.stdout
+  with pytest.raises(
+    InputError, match=r"contains no aortic_root .*prepare the files again with a channel mapped to aortic_root"
+  ):
+    store.open_store(tmp_path / "store").check_signals(["radial", "aortic_root"])
+  done = run_here("describe", *where, "--channels=aorta_pressure_mmhg:aortic_root", f"--output={tmp_path / 'look.png'}")
+  assert done.returncode == 0
+  assert "not read" not in done.stdout
+  assert datasets.NO_AORTIC_WAVE not in done.stdout
+
+
 def test_prepare_skips_counts_and_lists_bad_records(prepared):
   output, done = prepared
   assert "12 records, 96 s at 125 Hz" in done.stdout
@@ -99,7 +124,7 @@ def test_a_given_network_is_transferred_to_the_patients(prepared, done_study, tm
     f"--source={done_study / 'checkpoint'}", f"--workdir={tmp_path / 'work'}",
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
-  assert "With real records: user-provided data." in done.stdout
+  assert "With own records: user-provided data." in done.stdout
   assert "waveform RMSE on 3 test subjects" in done.stdout
   header = json.loads((tmp_path / "work" / "checkpoint" / "config.json").read_text())
   assert header["about"]["target_data"] == str(prepared[0])
@@ -133,7 +158,7 @@ def test_a_network_is_trained_on_virtual_people_and_transferred_to_the_patients(
     f"--workdir={tmp_path / 'work'}",
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
-  assert "With real records: user-provided data." in done.stdout
+  assert "With own records: user-provided data." in done.stdout
   assert "waveform RMSE on 3 test subjects" in done.stdout
   header = json.loads((tmp_path / "work" / "checkpoint" / "config.json").read_text())
   assert header["about"]["target_data"] == str(output)
@@ -169,7 +194,7 @@ def test_a_study_of_real_records_calls_nobody_virtual(prepared, tmp_path):
     "--config.baselines=peripheral,source", "--invasive", "--male_share=0.5", f"--workdir={tmp_path / 'work'}",
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
-  assert "With real records: user-provided data." in done.stdout
+  assert "With own records: user-provided data." in done.stdout
   page = (tmp_path / "work" / "report.html").read_text(encoding="utf-8").partition("<script>")[0]
   assert "virtual" not in page.replace("The source is virtual.", "")
   assert "the reference is not invasive" not in page

@@ -67,7 +67,7 @@ def test_paired_data_have_errors_a_row_a_subject(done_study, patients, tmp_path)
     "labels",
   ):
     assert f'<th scope="col">{name}</th>' not in page.replace(*_agreement_of(page)), name  # one network alone has none
-  assert "The waves of 5 subjects of the data set “patients” (csv, real records) were reconstructed in " in page
+  assert "The waves of 5 subjects of the data set “patients” (csv, own records) were reconstructed in " in page
   assert "Errors were measured on 5 subjects with a measured reference (" in page
   assert "trained on 24 subjects of the source “healthy” in 100 steps." in page
   assert (tmp_path / "work" / "tables" / "standards_patients.tex").is_file()

@@ -67,6 +67,7 @@ def test_a_heart_rate_outside_that_of_the_training_is_said(identity_network):
   usual = reconstruct.reconstruct(network, record(t, wave(t)))
   fast = reconstruct.reconstruct(network, record(t, wave(t, 0.4)))
   assert usual.unusual_hr == ""
+  assert "interval" not in dataclasses.replace(calibration, subjects=2).outside  # it has none
   assert fast.unusual_hr == "the heart rate of 150/min is outside that of the training, 50 to 100/min"
   assert f"WARNING: {fast.unusual_hr}" in reconstruction.format_summary(fast)
   assert "WARNING" not in reconstruction.format_summary(usual)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cap_jax.report import answer, page, study_report, tables
+from cap_jax.report import answer, page, study_figures, study_report, tables
 from cap_jax.study import run_study as studies
 from cap_jax.study import summary
 
@@ -29,6 +29,31 @@ def test_the_sentence_has_method_labels_error_interval_comparison_and_place(clin
     f"{own.rmse.high:.2f}), against {scratch.rmse.mean:.2f} of the same network from scratch and {gtf.rmse.mean:.2f} of an FIR transfer "
     "function; 4 test subjects, in silico."
   )
+
+
+def test_one_clinic_says_the_error_without_delays(clinic):
+  own = result(clinic, "fine_tuning")
+  assert own.lag_free_mmhg < own.rmse.mean
+  opening = answer.opening([clinic], "in silico", "facts")
+  assert opening.text.splitlines() == [
+    f"With each subject's delay removed, the RMSE is {own.lag_free_mmhg:.2f} mmHg.", "facts",
+  ]  # fmt: skip
+  unknown = [dataclasses.replace(one, lag_free_mmhg=np.nan) for one in clinic.summaries]
+  assert answer.without_delay(dataclasses.replace(clinic, summaries=unknown)) == ""
+
+
+def test_few_subjects_are_drawn_once_each(clinic):
+  rows = clinic.rows[clinic.rows["method"] == "fine_tuning"]
+  people = summary.of_subjects(rows)["rmse_mmhg"].sort_values().index
+  some = {count: rows[rows["subject"].isin(people[:count])] for count in (1, 2, 3)}
+  ranked = {count: study_figures.ranked(part, "fine_tuning") for count, part in some.items()}
+  assert ranked[1] == {"only": people[0]}
+  assert ranked[2] == {"best": people[0], "worst": people[1]}
+  assert ranked[3] == {"best": people[0], "median": people[1], "worst": people[2]}
+  alone = dataclasses.replace(clinic, rows=clinic.rows[clinic.rows["subject"] == people[0]])
+  (drawn,) = study_report.waves(alone)
+  assert len(drawn.figure.axes) == len(drawn.panels.figures) == 1
+  assert "of the only test subject, by “fine-tuning”" in drawn.caption
 
 
 def test_without_labels_it_is_compared_with_what_needs_none(clinic):

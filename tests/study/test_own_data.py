@@ -83,5 +83,9 @@ def test_windows_out_of_distribution_are_said_for_the_whole_data_set():
   network = types.SimpleNamespace(unknown_level="", uncertainty_calibration=types.SimpleNamespace(outside="so what"))
   ood, unusual = own_report.warnings({}, [subject, other], network)
   assert ood == "WARNING: 62 % of the windows are out of distribution; so what"
-  assert unusual.startswith("WARNING: 1 of 2 subjects (P1)")
+  assert unusual.startswith(
+    "WARNING: unusual heart rate in 1 of 2 subjects (P1): the heart rate of 150/min is outside; do not"
+  )
+  both = [dataclasses.replace(other, subject=name) for name in ("P1", "P2")]
+  assert ": P1: the heart rate of 150/min is outside; " in own_report.warnings({}, both, network)[-1]
   assert own_report.warnings({}, [dataclasses.replace(subject, ood_fraction=0.1)], network) == []

@@ -102,7 +102,8 @@ def _read(
   if not known.intersection(names):
     problem = f"no column has a known name (the first line has {csv_table.shown(names)})"
     remedy = (
-      "map the columns with --channels=NAME:time_s,NAME:radial; lines before the line with these names are skipped"
+      "map the columns with --channels=NAME:time_s,NAME:radial,NAME:aortic_root (without the last if no aortic wave was measured); "
+      "lines before the line with these names are skipped"
     )
     raise DataError(str(path), problem, remedy)
   clock = next((name for name, signal in channels.items() if signal == recordings.TIME), recordings.TIME)
@@ -117,7 +118,7 @@ def _read(
       str(path),
       f"no column is named after a signal (found: {csv_table.shown(names)})",
       "rename one to SITE_pressure_mmhg, such as radial_pressure_mmhg or digital_pressure_mmhg (a finger's), or digital_ppg; or map one "
-      "to where it was measured: --channels=NAME:SITE, with SITE radial, brachial, digital, femoral, carotid or digital_ppg",
+      "to where it was measured: --channels=NAME:SITE, with SITE radial, brachial, digital, femoral, carotid, digital_ppg or aortic_root",
     )
   signal_names = [signal_by_column[name] for name in columns]
   twice = [name for name in columns if signal_names.count(signal_by_column[name]) > 1]
@@ -135,7 +136,10 @@ def _read(
   recordings.check_clock(recordings.with_digits(numbers[clock]), f"{path}: column {clock}")
   signals = {signal_by_column[name]: numbers[name] for name in columns}
   recording = recordings.make(subject, path.stem, str(path), numbers[clock], signals, covariates=covariates)
-  return dataclasses.replace(recording, notes=(*dialect.notes(comments), *recording.notes))
+  unread = tuple(
+    name for name in dict.fromkeys(names) if name and name not in (clock, *columns) and name.lower() not in _PERSON
+  )
+  return dataclasses.replace(recording, notes=(*dialect.notes(comments), *recording.notes), unread=unread)
 
 
 def _files(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.Entry | DataError]:

@@ -62,6 +62,13 @@ def test_refuses_with_file_column_and_remedy(tmp_path, content, header, message)
   assert "\n" not in str(caught.value)
 
 
+def test_columns_that_are_no_signal_are_named(tmp_path):
+  header = "time_s,radial_pressure_mmhg,aorta_pressure_mmhg,patient_id,ECG"
+  path = write(tmp_path / "a.csv", [f"{k / 100},90,80,1,7" for k in range(200)], header)
+  assert read(path).unread == ("aorta_pressure_mmhg", "ECG")
+  assert read(path, {"aorta_pressure_mmhg": "aortic_root"}).unread == ("ECG",)
+
+
 def test_trailing_commas_and_a_byte_order_mark_are_no_matter(tmp_path):
   path = tmp_path / "a.csv"
   path.write_text("\ufefftime_s,radial_pressure_mmhg\r\n" + "\r\n".join(f"{row}," for row in rows()), encoding="utf-8")
