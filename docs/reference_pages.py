@@ -191,6 +191,10 @@ def source(key: str) -> str:
   """
   page = PAGES[key]
   parts = [f"# {page.title}", page.text]
+  front = [name for full in documented()[key] if (name := full.removeprefix("cap_jax.")) != full and "." not in name]
+  if front:  # as programs write them, so that a search finds them
+    links = ", ".join(f"{{py:obj}}`cj.{name} <cap_jax.{name}>`" for name in front)
+    parts.append(f"After `import cap_jax as cj`: {links}.")
   for full in documented()[key]:
     parts.append(f"```{{eval-rst}}\n{_directive(full, resolve(full))}\n```")
   for place in dict.fromkeys((*page.modules, *page.whole)):
