@@ -6,7 +6,7 @@ The functions and classes below are imported when they are first used, so that `
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # name → module that defines it
 _PLACES = {

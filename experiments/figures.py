@@ -30,6 +30,8 @@ from experiments.benchmarks.sections import SECTIONS
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MANIFEST = "manifest.json"
+FOLDERS = ("loop", "records", "aortic")
+_CONFIGURATIONS: dict[str, tuple[str, ...]] = {"feature_transfer": (), "fine_tuning": ("--n_target=20",), "parameter_transfer": ("--n_target=20",), "domain_adaptation": (), "multi_task": ("--n_target=20",), "combination": ()}  # fmt: skip
 _CLINICS = "--config.scenarios=population,device,device_population,subject_device,site,cuff,clinic,exact"
 _STUDY = ("experiments.study", "--executor=processes:2")
 _LIST = flags.DEFINE_bool("list", False, "only list the figures")
@@ -37,9 +39,8 @@ _ONLY = flags.DEFINE_list("only", [], "names of figures; all without it")
 _LOOP = flags.DEFINE_string(
   "loop", None, "folder with the records of the mock circulatory loop (MCLGenerated.CO.Database)"
 )
-_RECORDS = flags.DEFINE_string(
-  "records", None, "folder of CSV files with real records, for the plausibility on the card of radial"
-)
+_RECORDS = flags.DEFINE_string("records", None, "folder of CSV files with real records of the radial artery")
+_AORTIC = flags.DEFINE_string("aortic", None, "folder of CSV files with real records of the aortic root")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder for the outputs")
 
 
@@ -49,7 +50,7 @@ class Figure:
 
   Attributes:
     page: where they stand.
-    commands: modules with their arguments; {out} is the folder of the outputs, {loop} and {records} are flags.
+    commands: modules with their arguments; {out} is the folder of the outputs; {loop}, {records} and {aortic} are flags.
     minutes: on two cores, of an earlier run; None if it was not timed.
   """
 
@@ -61,7 +62,7 @@ class Figure:
   def needs(self) -> tuple[str, ...]:
     """Names of the flags that it needs."""
     text = " ".join(word for command in self.commands for word in command)
-    return tuple(name for name in ("loop", "records") if f"{{{name}}}" in text)
+    return tuple(name for name in FOLDERS if f"{{{name}}}" in text)
 
 
 def _world(number: int) -> tuple[str, ...]:
@@ -114,6 +115,26 @@ FIGURES = {
     ((*_STUDY, "--config=experiments/configs/paper.py", "--config.seeds=0,1", "--workdir={out}/study"),),
     120,
   ),
+  "configurations": Figure(
+    "docs/comparison.md",
+    tuple(
+      ("experiments.transfer", f"--config=experiments/configs/{name}.py", *labels, f"--workdir={{out}}/{name}")
+      for name, labels in _CONFIGURATIONS.items()
+    ),
+  ),
+  "finger_ppg": Figure(
+    "docs/comparison.md",
+    tuple(
+      (*_STUDY, f"--config=experiments/configs/{name}.py", f"--workdir={{out}}/{name}")
+      for name, labels in _CONFIGURATIONS.items()
+      if labels
+    ),
+  ),
+  "library": Figure(
+    "docs/comparison.md",
+    (("experiments.adapt_benchmark",), ("experiments.adapt_benchmark", "--problem=moons", "--network=narrow")),
+    4,
+  ),
   "model_cards": Figure(
     "cap_jax/pretrained/NAME/README.md",
     tuple(("experiments.model_card", f"--checkpoint={name}", f"--output={{out}}/{name}") for name in pretrained.names()),
@@ -121,6 +142,24 @@ FIGURES = {
   ),
   "plausibility": Figure(
     "docs/evaluation.md", (("experiments.plausibility", "--format=csv", "--path={records}"),)
+  ),
+  "realism": Figure(
+    "docs/cohort.md",
+    (
+      (
+        "experiments.realism", "--format=csv", "--path={records}", "--cohort=reference,wide,icu,patients,bedside",
+        "--workdir={out}/radial",
+      ),
+    ),
+  ),
+  "aortic_realism": Figure(
+    "docs/cohort.md",
+    (
+      (
+        "experiments.realism", "--format=csv", "--path={aortic}", "--site=aortic_root", "--network=", "--window_s=4",
+        "--cohort=reference,wide,patients", "--workdir={out}/aortic",
+      ),
+    ),
   ),
   "physiology": Figure(
     "docs/physiology.md",
@@ -210,7 +249,7 @@ def run(folder: pathlib.Path, names: Sequence[str], values: dict[str, str | None
   Args:
     folder: of the outputs.
     names: of the figures.
-    values: flag → value, for {loop} and {records}.
+    values: flag → value, for {loop}, {records} and {aortic}.
     record: which commands are finished.
 
   Raises:
@@ -270,7 +309,7 @@ def chosen(only: Sequence[str], values: dict[str, str | None]) -> list[str]:
 
 
 def main() -> None:
-  values = {"loop": _LOOP.value, "records": _RECORDS.value}
+  values = {"loop": _LOOP.value, "records": _RECORDS.value, "aortic": _AORTIC.value}
   if _LIST.value:
     print(table(list(dict.fromkeys(_ONLY.value)) or list(FIGURES)))
     return

@@ -15,7 +15,7 @@ _NAMED = 8  # unread columns
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class InspectedRecord:
   """What the summary needs of a record.
 
@@ -47,7 +47,14 @@ def look(raw: recordings.Recording, cleaned: recordings.Recording, report: condi
   Returns:
     The inspected record.
   """
-  return InspectedRecord(dict(raw.units), raw.fs_hz, tuple(raw.covariates), report, cleaned.notes, raw.unread)
+  return InspectedRecord(
+    units=dict(raw.units),
+    fs_hz=raw.fs_hz,
+    covariates=tuple(raw.covariates),
+    report=report,
+    notes=cleaned.notes,
+    unread=raw.unread,
+  )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -38,10 +38,10 @@ def test_a_stopped_run_goes_on_after_its_last_finished_command(two, tmp_path):
 def test_what_a_figure_needs_is_named(two):
   assert figures.FIGURES["other"].needs == ("loop",)
   with pytest.raises(InputError, match="--only=other: needs --loop; pass the folder"):
-    figures.chosen(["other"], {"loop": None, "records": None})
+    figures.chosen(["other"], dict.fromkeys(figures.FOLDERS))
   with pytest.raises(InputError, match="--only=headlin: unknown figure; did you mean headline"):
     figures.chosen(["headlin"], {})
-  names = figures.chosen([], {"loop": None, "records": None})
+  names = figures.chosen([], dict.fromkeys(figures.FOLDERS))
   assert "headline" in names
   assert not {"other", "in_vitro", "plausibility"} & set(names)
   assert "1.5 hours on two cores, besides what is not timed" in figures.table(["one", "other"])
