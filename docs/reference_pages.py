@@ -98,7 +98,13 @@ PAGES: dict[str, Page] = {
     "Checkpoints and many trainings",
     "What the front door builds on: checkpoints, complete trainings, and many small trainings as one program.",
     (),
-    ("cap_jax.train.checkpoint", "cap_jax.train.runs", "cap_jax.train.vmapped_training"),
+    (
+      "cap_jax.train.checkpoint",
+      "cap_jax.train.domains",
+      "cap_jax.train.source_training",
+      "cap_jax.train.runs",
+      "cap_jax.train.vmapped_training",
+    ),
   ),
   "arteries": Page(
     "The model of the arteries",

@@ -13,7 +13,7 @@ from cap_jax.data import batches
 from cap_jax.losses import tasks
 from cap_jax.signals import calibration
 from cap_jax.strategies import find
-from cap_jax.train import checkpoint, runs
+from cap_jax.train import checkpoint, domains, runs
 from tests.experiments.commands import ROOT, SMALL, run
 from tests.experiments.test_data_commands import write_patients
 from tests.signals.test_synchrony import pulses
@@ -164,10 +164,12 @@ def test_a_source_that_fills_in_its_ppg_takes_the_pressures_of_the_labels(tiny_m
   masked = cj.pretrain(itself, task="masked", steps=50, site="digital_ppg", model=tiny_model)
   assert "validation_rmse_mmhg" not in masked.about
   assert 0 < masked.about["validation_rmse_sd"] < 3
-  prepared = runs.prepare(find("fine_tuning/all"), masked.checkpoint, runs.Data(labelled=labelled, site="digital_ppg"))
+  prepared = runs.prepare(
+    find("fine_tuning/all"), masked.checkpoint, domains.Data(labelled=labelled, site="digital_ppg")
+  )
   assert (prepared.scaling.mean_mmhg, prepared.scaling.sd_mmhg) == labelled.moments(reference=True)
   assert prepared.scaling.unitless
-  scratch = runs.prepare(find("scratch"), masked.checkpoint, runs.Data(labelled=labelled, site="digital_ppg"))
+  scratch = runs.prepare(find("scratch"), masked.checkpoint, domains.Data(labelled=labelled, site="digital_ppg"))
   assert scratch.scaling == prepared.scaling
 
 

@@ -19,7 +19,15 @@ from cap_jax.metrics import waveform_metrics
 from cap_jax.signals import calibration as scales
 from cap_jax.strategies import find
 from cap_jax.strategies.strategy import Strategy
-from cap_jax.train import checkpoint, checks, runs, strategy_selection, uncertainty_calibration
+from cap_jax.train import (
+  checkpoint,
+  checks,
+  domains,
+  runs,
+  source_training,
+  strategy_selection,
+  uncertainty_calibration,
+)
 from cap_jax.types import InputError, suggest
 
 # quantities that a notebook shows first
@@ -81,7 +89,7 @@ def transfer(
     trained, place, {"labelled": labelled, "unlabelled": unlabelled, "source": source, "validation": validation}
   )
   waves = unlabelled.unlabelled() if isinstance(unlabelled, batches.Pairs) else unlabelled
-  data = runs.Data(source, waves, labelled, validation, place)
+  data = domains.Data(source, waves, labelled, validation, place)
   reason, blend = "", None
   if strategy == strategy_selection.NAME:
     data, choice = _choose(trained, data, budget)
@@ -123,7 +131,7 @@ def _check_windows(source: checkpoint.Checkpoint, site: str, windows: Mapping[st
 
 
 def _with_intervals(
-  adapted: runs.Adapted, source: checkpoint.Checkpoint, data: runs.Data, is_trained: bool
+  adapted: runs.Adapted, source: checkpoint.Checkpoint, data: domains.Data, is_trained: bool
 ) -> tuple[checkpoint.Checkpoint, str]:
   """Returns the target network with intervals that validation subjects calibrate, and why it has none, "" if it has."""
   kept = adapted.checkpoint.uncertainty_calibration is not None
@@ -146,15 +154,15 @@ def _with_intervals(
 
 
 def _choose(
-  source: checkpoint.Checkpoint, data: runs.Data, budget: runs.Budget
-) -> tuple[runs.Data, strategy_selection.Choice]:
+  source: checkpoint.Checkpoint, data: domains.Data, budget: runs.Budget
+) -> tuple[domains.Data, strategy_selection.Choice]:
   """Returns the remaining training data and the strategy that `auto` chooses."""
   people = None
   if data.n_target < 2 and data.source is not None:
     rest, people = _held_out(data.source, budget.seed, "source")
     data = dataclasses.replace(data, source=rest)
 
-  def train(name: str, part: runs.Data, short: runs.Budget) -> runs.Adapted:
+  def train(name: str, part: domains.Data, short: runs.Budget) -> runs.Adapted:
     return runs.adapt(find(name), source, part, short)
 
   without = dataclasses.replace(data, validation=None)  # the choice sees no validation label
@@ -390,7 +398,7 @@ def pretrain(
   signals = config.Signals(site, calibration=calibration)
   for name, part in (("people", pairs), ("validation", validation)):
     records.check_unit(part, signals.unitless, name)
-  trained, _ = runs.pretrain(pairs, validation, task, model, spec, signals, origin)
+  trained, _ = source_training.pretrain(pairs, validation, task, model, spec, signals, origin)
   return Network(_with_source_intervals(trained, pairs, validation, steps) if task == "waveform" else trained)
 
 

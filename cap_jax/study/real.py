@@ -19,7 +19,7 @@ from cap_jax.data import batches, recordings
 from cap_jax.losses import discrepancy
 from cap_jax.signals import beats, synchrony
 from cap_jax.signals import calibration as scales
-from cap_jax.train import checkpoint, prediction, runs
+from cap_jax.train import checkpoint, domains, prediction
 
 _MAP_LIMIT_MMHG = 3.0
 _HALT = 0.3  # largest slope of a halt, as at an incisura, over the steepest falls before and after it
@@ -129,7 +129,7 @@ def distance(
   )
   (h_s, _), (h_t, _) = prediction.pooled(trained, source, False), prediction.pooled(trained, left_out, True)
   mmd = discrepancy.mmd(jnp.asarray(h_s), jnp.asarray(h_t), jnp.ones(len(h_s)))
-  return Distance(runs.distance(trained, runs.Data(source, everyone)), float(mmd))
+  return Distance(domains.distance(trained, domains.Data(source, everyone)), float(mmd))
 
 
 def _earlier(x_t: np.ndarray, samples: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from cap_jax.data.sources import virtual
 from cap_jax.metrics import waveform_metrics
 from cap_jax.signals import calibration as scales
 from cap_jax.study import real, study_config, training
-from cap_jax.train import checkpoint, prediction, runs
+from cap_jax.train import checkpoint, domains, prediction
 from cap_jax.types import InputError, suggest
 
 RADIAL, PPG = "radial", recordings.PPG
@@ -130,7 +130,7 @@ def aortic(
       )
     networks = {"source": trained}
     for strategy in study.strategies:
-      data = runs.Data(source, waves, site=RADIAL)
+      data = domains.Data(source, waves, site=RADIAL)
       networks[strategy] = training.adapt(study, strategy, trained, data, study.seeds[0]).checkpoint
     for method, network in networks.items():
       aortic_bt = prediction.predict(network, test)
@@ -220,7 +220,7 @@ def arterial(
     evaluator = waveform_metrics.Evaluator(test, spec)
     for method, predicted_bt in predictions.items():
       yield Measured(name, method, evaluator.errors(predicted_bt)[0], test.y_bt, predicted_bt)
-    without_labels = runs.Data(source, labelled.unlabelled(), site=PPG)
+    without_labels = domains.Data(source, labelled.unlabelled(), site=PPG)
     with_labels = dataclasses.replace(without_labels, labelled=labelled)
     for method in (*study.strategies, *_PPG_LABELLED):
       data = with_labels if method in _PPG_LABELLED else without_labels

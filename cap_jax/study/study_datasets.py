@@ -30,7 +30,7 @@ from cap_jax.data.sources import virtual
 from cap_jax.losses import tasks
 from cap_jax.signals import calibration as scales
 from cap_jax.study import folds, study_config
-from cap_jax.train import runs
+from cap_jax.train import domains
 from cap_jax.types import InputError
 
 _MAX_SOURCE_WINDOWS = 20_000  # in memory
@@ -87,7 +87,7 @@ class Target:
       return None
     return self.labelled.of(splits.few_shot(self.labelled.subjects, n_target, seed))
 
-  def data(self, source: Source, n_target: int, seed: int) -> runs.Data:
+  def data(self, source: Source, n_target: int, seed: int) -> domains.Data:
     """Returns the data that a strategy may use at `n_target` labelled subjects.
 
     Args:
@@ -95,7 +95,7 @@ class Target:
       n_target: number of labelled subjects.
       seed: that draws them.
     """
-    return runs.Data(source.in_memory, self.unlabelled, self.draw(n_target, seed), site=self.site)
+    return domains.Data(source.in_memory, self.unlabelled, self.draw(n_target, seed), site=self.site)
 
 
 def plain_source(study: study_config.Study, source: Source) -> Source:

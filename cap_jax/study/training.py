@@ -9,7 +9,16 @@ from cap_jax.data import batches, stream
 from cap_jax.inference import uncertainty, uncertainty_training
 from cap_jax.strategies import find
 from cap_jax.study import study_config, study_datasets
-from cap_jax.train import checkpoint, checks, loop, runs, strategy_selection, uncertainty_calibration
+from cap_jax.train import (
+  checkpoint,
+  checks,
+  domains,
+  loop,
+  runs,
+  source_training,
+  strategy_selection,
+  uncertainty_calibration,
+)
 from cap_jax.types import Params
 
 
@@ -37,7 +46,7 @@ def pretrained(
   origin: Mapping[str, Any],
   recorder: loop.Recorder = loop.NOWHERE,
 ) -> tuple[checkpoint.Checkpoint, loop.FitResult]:
-  """Trains a source network with the study's configuration, see `runs.pretrain`.
+  """Trains a source network with the study's configuration, see `source_training.pretrain`.
 
   Args:
     study: of the network.
@@ -48,14 +57,16 @@ def pretrained(
   Returns:
     The network and its training.
   """
-  return runs.pretrain(training, validation, study.task, study.model, study.pretrain, study.signals, origin, recorder)
+  return source_training.pretrain(
+    training, validation, study.task, study.model, study.pretrain, study.signals, origin, recorder
+  )
 
 
 def adapt(
   study: study_config.Study,
   name: str,
   trained: checkpoint.Checkpoint,
-  data: runs.Data,
+  data: domains.Data,
   seed: int,
   recorder: loop.Recorder = loop.NOWHERE,
 ) -> runs.Adapted:
@@ -161,7 +172,7 @@ def choose(
     recorder: where training states and metrics go.
   """
 
-  def train(name: str, data: runs.Data, budget: runs.Budget) -> runs.Adapted:
+  def train(name: str, data: domains.Data, budget: runs.Budget) -> runs.Adapted:
     return adapt(dataclasses.replace(study, steps=budget.steps), name, trained, data, budget.seed, recorder)
 
   budget = study.budget(seed)
@@ -210,7 +221,7 @@ def with_intervals(
   if adaptation.transducers is not None and adaptation.transducers.has_transducers:
     network, fs_hz = adaptation.checkpoint, adaptation.checkpoint.windows.fs_hz
     simulated = [
-      runs.simulate_recording(adaptation.transducers, windows, network.scaling, fs_hz, 0)
+      domains.simulate_recording(adaptation.transducers, windows, network.scaling, fs_hz, 0)
       for windows in (source.in_memory, source.validation)
     ]
     source = dataclasses.replace(source, training=simulated[0], validation=simulated[1])

@@ -1,7 +1,7 @@
 """Writes metrics during a training: as JSON lines, TensorBoard event files, or both.
 
     with metrics_writer.writing("runs/mine/logs", ("jsonl", "tensorboard")) as metrics:
-      runs.pretrain(…, recorder=loop.Recorder(metrics=metrics))
+      source_training.pretrain(…, recorder=loop.Recorder(metrics=metrics))
 
 Both formats can be read while the training runs.
 """

@@ -10,12 +10,14 @@ windows are samples whose error has the variance mean e_t²; least squares weigh
 variance, so methods that rehearse the source multiply its loss by λ.
 """
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
 
 from cap_jax.data import batches
-from cap_jax.train import checkpoint, filter_blend, prediction
+from cap_jax.strategies import transducer_response
+from cap_jax.train import checkpoint, domains, filter_blend, prediction
 from cap_jax.types import UnfitError
 
 QUANTILE = 0.95
@@ -86,3 +88,30 @@ def _filter_error(labelled: batches.Pairs, network: checkpoint.Checkpoint) -> fl
   except UnfitError:
     return 0.0
   return float(np.sqrt(prediction.square_error(own.predict(some.x_bt), some, network.windows).mean()))
+
+
+def assess_clinic(
+  source: checkpoint.Checkpoint,
+  data: domains.Data,
+  people: batches.Pairs | None,
+  labelled: batches.Pairs,
+  transducers: transducer_response.TransducerMixture | None,
+  seed: int,
+) -> SourceEvidence:
+  """Returns the evidence that the labelled subjects are of the world of the source.
+
+  Args:
+    source: the source network.
+    data: windows of the target, which show its clinic to a network that reads the circumstances.
+    people: windows of the source; None for none.
+    labelled: windows of the labelled subjects.
+    transducers: those of the target, through which the people are recorded; None for people as they are.
+    seed: draws a transducer for each window.
+  """
+  clinic = data.unlabelled if data.unlabelled is not None else labelled
+  there = dataclasses.replace(source, scaling=source.scaling.at_clinic(clinic))
+  if people is None or transducers is None or not transducers.has_transducers:
+    elsewhere = dataclasses.replace(source, scaling=source.scaling.without_clinic())
+    return assess(elsewhere, people, there, labelled)
+  people = domains.simulate_recording(transducers, people, source.scaling, source.windows.fs_hz, seed)
+  return assess(there, people, there, labelled)

@@ -32,6 +32,7 @@ from cap_jax.data import batches, splits
 from cap_jax.strategies import find
 from cap_jax.train import (
   checkpoint,
+  domains,
   filter_blend,
   label_free_validation,
   loop,
@@ -139,12 +140,12 @@ def needs_labels(name: str, changes: Mapping[str, Any] | None = None) -> bool | 
   return None if name == NAME else find(name, changes).needs_labels
 
 
-Adapt = Callable[[str, runs.Data, runs.Budget], runs.Adapted]  # trains a strategy by name
+Adapt = Callable[[str, domains.Data, runs.Budget], runs.Adapted]  # trains a strategy by name
 
 
 def choose(
   trained: checkpoint.Checkpoint,
-  data: runs.Data,
+  data: domains.Data,
   source_validation: batches.Pairs | None,
   budget: runs.Budget,
   adapt: Adapt,
@@ -201,7 +202,7 @@ def choose(
 
 
 def _assess_source(
-  trained: checkpoint.Checkpoint, data: runs.Data, labelled: batches.Pairs, seed: int
+  trained: checkpoint.Checkpoint, data: domains.Data, labelled: batches.Pairs, seed: int
 ) -> source_evidence.SourceEvidence:
   """Returns the evidence that the labelled subjects are of the world of the source.
 
@@ -209,8 +210,8 @@ def _assess_source(
   """
   transducers = None
   if not trained.knows_clinics:
-    transducers = runs.transducers_of(data, trained.scaling, trained.windows.fs_hz, "the choice of a strategy")
-  return runs.assess_source(trained, data, data.source, labelled, transducers, seed)
+    transducers = domains.transducers_of(data, trained.scaling, trained.windows.fs_hz, "the choice of a strategy")
+  return source_evidence.assess_clinic(trained, data, data.source, labelled, transducers, seed)
 
 
 def _own_filter(labelled: batches.Pairs, trained: checkpoint.Checkpoint) -> arx.Arx | None:
@@ -224,7 +225,7 @@ def _own_filter(labelled: batches.Pairs, trained: checkpoint.Checkpoint) -> arx.
 
 
 def _cross_validated(
-  trained: checkpoint.Checkpoint, data: runs.Data, budgets: tuple[runs.Budget, runs.Budget], adapt: Adapt
+  trained: checkpoint.Checkpoint, data: domains.Data, budgets: tuple[runs.Budget, runs.Budget], adapt: Adapt
 ) -> Choice:
   """Compares candidates on labelled subjects that they were not trained on.
 
@@ -300,12 +301,18 @@ def _scored(
 
 
 def _importance_weighted(
-  trained: checkpoint.Checkpoint, data: runs.Data, source_validation: batches.Pairs, budget: runs.Budget, adapt: Adapt
+  trained: checkpoint.Checkpoint,
+  data: domains.Data,
+  source_validation: batches.Pairs,
+  budget: runs.Budget,
+  adapt: Adapt,
 ) -> Choice:
   """Compares candidates on validation subjects of the source."""
   spec, by = trained.windows, "the choice of a strategy"
-  transducers = runs.transducers_of(data, trained.scaling, spec.fs_hz, by)
-  source_validation = runs.simulate_recording(transducers, source_validation, trained.scaling, spec.fs_hz, budget.seed)
+  transducers = domains.transducers_of(data, trained.scaling, spec.fs_hz, by)
+  source_validation = domains.simulate_recording(
+    transducers, source_validation, trained.scaling, spec.fs_hz, budget.seed
+  )
   waves = data.needed("unlabelled", by)
   unchanged = label_free_validation.importance_weighted(trained, source_validation, waves, spec)
   candidates, train_s = [], 0.0

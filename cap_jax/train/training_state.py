@@ -1,6 +1,6 @@
 """Saved states of trainings, which resume bit for bit where they were stopped.
 
-    runs.pretrain(…, recorder=loop.Recorder(training_state.StateKeeper("runs/mine/training_states")))
+    source_training.pretrain(…, recorder=loop.Recorder(training_state.StateKeeper("runs/mine/training_states")))
 
 Every training that gets the keeper has a folder `NNN`, numbered in the order in which the trainings start. It contains
 checksummed states `STEPS`: of those saved every `EVERY` steps the last `MOST_STATES` and, with validation, the one with the

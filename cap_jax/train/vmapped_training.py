@@ -26,7 +26,7 @@ from cap_jax import config
 from cap_jax.data import batches
 from cap_jax.models.net import Net
 from cap_jax.strategies.strategy import Strategy
-from cap_jax.train import checkpoint, clock, loop, runs, step
+from cap_jax.train import checkpoint, clock, domains, loop, runs, step
 from cap_jax.types import InputError, LossFn, Metrics, Params
 
 _READERS = ("a", "f", "f_s")  # blocks that compute features
@@ -276,7 +276,7 @@ def fit(
 def adapt(
   strategy: Strategy,
   source: checkpoint.Checkpoint,
-  data: runs.Data,
+  data: domains.Data,
   draws: Sequence[Draw],
   budget: runs.Budget,
   model: config.Model | None = None,
@@ -300,7 +300,7 @@ def adapt(
     surgery.MergeError, splits.LeakError: see `runs.adapt`.
   """
   data = dataclasses.replace(data, validation=None)
-  runs.check_apart(data)
+  domains.check_apart(data)
   if data.labelled is None or not draws:
     raise InputError("vmapped training needs labelled subjects and at least one draw; pass labelled= and draws=")
   own = [dataclasses.replace(data, labelled=data.labelled.of(draw.subjects)) for draw in draws]
@@ -322,7 +322,7 @@ def adapt(
   windows = dict(first.fed)
   rows = [{stream: np.arange(len(part["x"])) for stream, part in windows.items()} for _ in draws]
   if "target" in windows:
-    windows["target"] = runs.arrays(first.scaling, data.labelled, first.model)
+    windows["target"] = domains.arrays(first.scaling, data.labelled, first.model)
     for at, draw in zip(rows, draws, strict=True):
       at["target"] = np.flatnonzero(np.isin(data.labelled.subject_b, draw.subjects))
   members = [Member(one.params, at, draw.seed) for one, at, draw in zip(prepared, rows, draws, strict=True)]

@@ -13,7 +13,7 @@ from cap_jax.losses import tasks, terms
 from cap_jax.models import net as nets
 from cap_jax.strategies import pretraining
 from cap_jax.study import study_config, study_datasets
-from cap_jax.train import loop, prediction, runs, step
+from cap_jax.train import domains, loop, prediction, step
 from experiments.benchmarks.timing import Options
 
 
@@ -55,7 +55,7 @@ def load(options: Options) -> HeldOut:
   source = study_datasets.load_source(study)
   assert isinstance(source.training, batches.Pairs)
   scaling = scalings.fit(source.training)
-  return HeldOut(study, scaling, runs.arrays(scaling, source.training, study.model), source.validation)
+  return HeldOut(study, scaling, domains.arrays(scaling, source.training, study.model), source.validation)
 
 
 def error(there: HeldOut, apply: Callable[[np.ndarray], np.ndarray]) -> float:

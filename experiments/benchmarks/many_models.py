@@ -18,7 +18,7 @@ from cap_jax import config
 from cap_jax.data import batches
 from cap_jax.strategies import find
 from cap_jax.study import study_config, study_datasets, training
-from cap_jax.train import checkpoint, prediction, runs, vmapped_training
+from cap_jax.train import checkpoint, domains, prediction, runs, vmapped_training
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Options, Row
 
@@ -29,7 +29,7 @@ _BUDGET = runs.Budget(_STEPS)
 _SECTION = "many models at once"
 
 
-def load() -> tuple[study_config.Study, checkpoint.Checkpoint, runs.Data]:
+def load() -> tuple[study_config.Study, checkpoint.Checkpoint, domains.Data]:
   """Returns the study, a briefly trained source, and 64 labelled subjects of `population`, a minute each.
 
   The packaged networks read the labels of a clinic as its circumstances, so their scaling differs between draws of subjects.
@@ -48,7 +48,7 @@ def _rmse(adapted: runs.Adapted, windows: batches.Pairs) -> float:
 
 
 def _train_one_by_one(
-  study: study_config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draw: vmapped_training.Draw
+  study: study_config.Study, trained: checkpoint.Checkpoint, data: domains.Data, draw: vmapped_training.Draw
 ) -> runs.Adapted:
   assert data.labelled is not None
   own = dataclasses.replace(data, labelled=data.labelled.of(draw.subjects))
@@ -56,13 +56,13 @@ def _train_one_by_one(
 
 
 def _one_by_one(
-  study: study_config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draws: list[vmapped_training.Draw]
+  study: study_config.Study, trained: checkpoint.Checkpoint, data: domains.Data, draws: list[vmapped_training.Draw]
 ) -> list[runs.Adapted]:
   return [_train_one_by_one(study, trained, data, draw) for draw in draws]
 
 
 def _torch_loop(
-  study: study_config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draws: list[vmapped_training.Draw]
+  study: study_config.Study, trained: checkpoint.Checkpoint, data: domains.Data, draws: list[vmapped_training.Draw]
 ) -> Callable[[], Any]:
   """Returns a call of the same head fine-tunings in PyTorch, one after another, each computing its features once."""
   import torch
@@ -74,7 +74,7 @@ def _torch_loop(
   samples, margin = study.windows.samples, study.windows.margin
   inner = slice(margin, samples - margin)
   subject_b = data.labelled.subject_b
-  whole = runs.arrays(trained.scaling, data.labelled, trained.model)
+  whole = domains.arrays(trained.scaling, data.labelled, trained.model)
 
   def run() -> None:
     for draw in draws:
@@ -133,7 +133,7 @@ def _time(
   label: str,
   study: study_config.Study,
   trained: checkpoint.Checkpoint,
-  data: runs.Data,
+  data: domains.Data,
   draws: list[vmapped_training.Draw],
 ) -> timing.Times:
   """Times trainings in one program and one after another, personal ones in PyTorch too."""
@@ -151,7 +151,7 @@ def _time(
 
 
 def _furthest_apart(
-  study: study_config.Study, trained: checkpoint.Checkpoint, data: runs.Data, draws: list[vmapped_training.Draw]
+  study: study_config.Study, trained: checkpoint.Checkpoint, data: domains.Data, draws: list[vmapped_training.Draw]
 ) -> float:
   """Returns the largest difference in RMSE between a training in one program and the same alone [mmHg]."""
   assert data.labelled is not None

@@ -51,7 +51,7 @@ def training(folder):
   """Of a source and a target network, with the journal and the states, in a work folder as commands have it."""
   from cap_jax.cli import distributed, output_folders
   from cap_jax.strategies import find
-  from cap_jax.train import loop, metrics_writer, runs
+  from cap_jax.train import domains, loop, metrics_writer, runs, source_training
   from tests.train import people
 
   with contextlib.suppress(OSError, ValueError):
@@ -60,14 +60,16 @@ def training(folder):
         raise AssertionError("a finished run is not run again")
       return
   source, validation = people.pairs([f"s{k}" for k in range(4)], 6, 0), people.pairs(["v0"], 3, 4)
-  data = runs.Data(source, people.pairs(["u0", "u1"], 3, 1).unlabelled(), people.pairs(people.PEOPLE, 4, 2), validation)
+  data = domains.Data(
+    source, people.pairs(["u0", "u1"], 3, 1).unlabelled(), people.pairs(people.PEOPLE, 4, 2), validation
+  )
   logs = str(folder / "logs")
   with (
     distributed.work_folder(str(folder), MODEL) as (_, states),
     metrics_writer.writing(logs, metrics_writer.KINDS) as metrics,
   ):
     recorder = loop.Recorder(states, metrics)
-    trained, _ = runs.pretrain(
+    trained, _ = source_training.pretrain(
       source, validation, model=MODEL, spec=config.Training(steps=300, batch=8), recorder=recorder
     )
     output = runs.adapt(find("fine_tuning/lp_ft"), trained, data, runs.Budget(200, 8), recorder=recorder)

@@ -8,7 +8,7 @@ import pytest
 from cap_jax import config
 from cap_jax.losses import waveform
 from cap_jax.models import net
-from cap_jax.train import runs
+from cap_jax.train import source_training
 from cap_jax.types import InputError
 
 
@@ -66,9 +66,9 @@ def test_given_features_replace_the_extractor(tiny_model):
 
 def test_only_a_wave_has_an_rmse(tiny_model):
   network = net.make_net(tiny_model)
-  assert runs._trained_loss(network, 31, "waveform", "rmse") is waveform.make_rmse(network, 31)
-  assert runs._trained_loss(network, 31, "waveform", "mse") is waveform.make_waveform(network, 31)
+  assert source_training._trained_loss(network, 31, "waveform", "rmse") is waveform.make_rmse(network, 31)
+  assert source_training._trained_loss(network, 31, "waveform", "mse") is waveform.make_waveform(network, 31)
   with pytest.raises(InputError, match=r"Training\.loss=rmse: is the error of a wave, but the task is bp; use mse"):
-    runs._trained_loss(network, 31, "bp", "rmse")
+    source_training._trained_loss(network, 31, "bp", "rmse")
   with pytest.raises(InputError, match=r"Training\.loss=huber"):
     config.Training(loss="huber")

@@ -21,6 +21,7 @@ from cap_jax.study import sim_to_real, study_config
 from cap_jax.train import (
   checkpoint,
   checksummed,
+  domains,
   fallback,
   filter_blend,
   prediction,
@@ -55,7 +56,7 @@ def noisy(windows, sd):
 
 
 def test_only_the_circumstances_change(source):
-  data = runs.Data(unlabelled=noisy(people.pairs(["u0", "u1", "u2"], 3, 1), 2.0).unlabelled())
+  data = domains.Data(unlabelled=noisy(people.pairs(["u0", "u1", "u2"], 3, 1), 2.0).unlabelled())
   adapted = runs.adapt(find(NAME), source, data, runs.Budget(50, 8)).checkpoint
   jax.tree.map(np.testing.assert_array_equal, adapted.params, source.params)
   assert adapted.scaling == source.scaling.at_clinic(data.unlabelled)
@@ -129,7 +130,7 @@ def test_auto_asks_a_network_that_no_clinic_has_taught_nothing(source, about):
   assert source.knows_clinics
   labelled = people.pairs(people.PEOPLE, 4, 2)
   with pytest.raises(RuntimeError, match="compared"):
-    strategy_selection.choose(one, runs.Data(labelled=labelled), None, runs.Budget(50, 8), compared)
+    strategy_selection.choose(one, domains.Data(labelled=labelled), None, runs.Budget(50, 8), compared)
 
 
 def compared(*_):
@@ -142,14 +143,14 @@ def test_without_people_of_the_source_its_validation_error_speaks(source):
   error = float(np.sqrt(np.square(source_evidence._errors(source, labelled, np.arange(20))).mean()))
   for share, name in ((1.0, "fine_tuning/context"), (0.01, strategy_selection.OTHER_WORLD_OF_CONTEXT.strategy)):
     one = dataclasses.replace(source, about={"source": "clinics", "validation_rmse_mmhg": share * error})
-    choice = strategy_selection.choose(one, runs.Data(labelled=labelled), None, runs.Budget(50, 8), compared)
+    choice = strategy_selection.choose(one, domains.Data(labelled=labelled), None, runs.Budget(50, 8), compared)
     assert choice.name == name
   assert "labelled subjects of another world" in choice.reason
 
 
 def test_a_fine_tuned_network_knows_its_clinic_too(source):
   labelled = people.pairs(people.PEOPLE, 4, 2)
-  data = runs.Data(labelled=labelled)
+  data = domains.Data(labelled=labelled)
   tuned = runs.adapt(find("fine_tuning/all"), source, data, runs.Budget(50, 8)).checkpoint
   assert tuned.scaling.context == source.scaling.at_clinic(labelled.unlabelled(), labelled).context
   unlabelled = noisy(people.pairs(["u0", "u1"], 3, 1), 2.0).unlabelled()
@@ -165,14 +166,14 @@ def test_a_fine_tuned_network_knows_its_clinic_too(source):
 def test_labels_are_circumstances_too(source):
   """Nothing is trained; a subject is not told its own response."""
   labelled, unlabelled = people.pairs(people.PEOPLE, 4, 2), people.pairs(["u0", "u1"], 3, 1).unlabelled()
-  data = runs.Data(labelled=labelled, unlabelled=unlabelled)
+  data = domains.Data(labelled=labelled, unlabelled=unlabelled)
   told = runs.adapt(find("fine_tuning/context"), source, data).checkpoint
   jax.tree.map(np.testing.assert_array_equal, told.params, source.params)
   around = told.scaling.context
   assert around.labels == len(people.PEOPLE)
   assert len(around.labelled) == len(around.response) == spectra.RESPONSE
   few = runs.adapt(
-    find("fine_tuning/context"), source, runs.Data(labelled=labelled)
+    find("fine_tuning/context"), source, domains.Data(labelled=labelled)
   ).checkpoint  # their waves are the clinic's
   assert few.scaling.context == source.scaling.at_clinic(labelled, labelled).context
   untold = runs.adapt(find(NAME), source, data).checkpoint
@@ -189,7 +190,7 @@ def test_labels_are_circumstances_too(source):
 
 def test_it_needs_waves_and_a_source_that_reads_them(source):
   with pytest.raises(InputError, match="needs unlabelled windows of the target"):
-    runs.adapt(find(NAME), source, runs.Data())
+    runs.adapt(find(NAME), source, domains.Data())
   _, plain, data = people.ground(dataclasses.replace(MODEL, extractor="token_cnn"), 50)
   with pytest.raises(InputError, match="does not read the circumstances of a clinic; use one that does"):
     runs.adapt(find(NAME), plain, data)
@@ -198,7 +199,7 @@ def test_it_needs_waves_and_a_source_that_reads_them(source):
 
 
 def test_without_labels_auto_is_it(source):
-  data = runs.Data(unlabelled=people.pairs(["u0", "u1"], 3, 1).unlabelled())
+  data = domains.Data(unlabelled=people.pairs(["u0", "u1"], 3, 1).unlabelled())
   choice = strategy_selection.choose(source, data, None, runs.Budget(50, 8), lambda *_: pytest.fail("trained"))
   assert choice.name == NAME
   assert "no label" in strategy_selection.format_ranking(choice)
@@ -207,7 +208,7 @@ def test_without_labels_auto_is_it(source):
 def test_with_labels_auto_rehearses_the_clinics_of_the_source(source):
   """Without windows of the source the labels are circumstances alone; at another site candidates are compared."""
   labelled = people.pairs(people.PEOPLE, 4, 2)
-  data = runs.Data(unlabelled=people.pairs(["u0", "u1"], 3, 1).unlabelled(), labelled=labelled)
+  data = domains.Data(unlabelled=people.pairs(["u0", "u1"], 3, 1).unlabelled(), labelled=labelled)
   budget, untrained = runs.Budget(50, 8), lambda *_: pytest.fail("trained")
   assert strategy_selection.choose(source, data, None, budget, untrained).name == "fine_tuning/context"
   with_source = dataclasses.replace(data, source=people.pairs([f"q{k}" for k in range(4)], 6, 0))
@@ -222,7 +223,7 @@ def test_with_labels_auto_rehearses_the_clinics_of_the_source(source):
 def test_another_world_is_seen_with_the_circumstances_of_the_clinic(source, monkeypatch):
   labelled = people.pairs(people.PEOPLE, 4, 2)
   unlabelled = people.pairs(["u0", "u1"], 3, 1).unlabelled()
-  data = runs.Data(people.pairs([f"q{k}" for k in range(4)], 6, 0), unlabelled, labelled)
+  data = domains.Data(people.pairs([f"q{k}" for k in range(4)], 6, 0), unlabelled, labelled)
   seen = []
   assess = lambda here, _, there, __: seen.extend([here, there]) or source_evidence.SourceEvidence(0.01, 9.0, 1.0)  # noqa: E731
   monkeypatch.setattr(strategy_selection.source_evidence, "assess", assess)
@@ -234,7 +235,7 @@ def test_another_world_is_seen_with_the_circumstances_of_the_clinic(source, monk
 def test_rehearsed_clinics_keep_their_circumstances(source):
   clinic_b = np.repeat([0.0, 1.0], 12).astype(np.float32)
   rehearsed = people.in_clinics(people.pairs([f"q{k}" for k in range(4)], 6, 0), clinic_b)
-  data = runs.Data(rehearsed, people.pairs(["u0", "u1"], 3, 1).unlabelled(), people.pairs(people.PEOPLE, 4, 2))
+  data = domains.Data(rehearsed, people.pairs(["u0", "u1"], 3, 1).unlabelled(), people.pairs(people.PEOPLE, 4, 2))
   prepared = runs.prepare(find("multi_task/context"), source, data)
   own = source.scaling.inputs(rehearsed, MODEL)[1]
   np.testing.assert_array_equal(prepared.fed["source"]["c"], own)
@@ -364,7 +365,7 @@ def test_people_of_the_source_are_not_of_the_target_clinic(source):
   """Unless they are recorded through its transducers."""
   home = people.pairs([f"q{k}" for k in range(4)], 6, 0)
   unlabelled = noisy(people.pairs(["u0", "u1"], 3, 1), 2.0).unlabelled()
-  data = runs.Data(home, unlabelled, people.pairs(people.PEOPLE, 4, 2))
+  data = domains.Data(home, unlabelled, people.pairs(people.PEOPLE, 4, 2))
   for name in ("multi_task/context", "multi_task/fresh"):
     fed = runs.prepare(find(name), source, data).fed["source"]
     np.testing.assert_array_equal(fed["c"], source.scaling.inputs(home, MODEL)[1])
@@ -372,13 +373,13 @@ def test_people_of_the_source_are_not_of_the_target_clinic(source):
 
 def test_people_behind_the_transducers_are_read_as_they_are_recorded(source, monkeypatch):
   home, unlabelled = people.pairs([f"q{k}" for k in range(4)], 6, 0), people.pairs(["u0", "u1"], 3, 1).unlabelled()
-  data = runs.Data(home, unlabelled, people.pairs(people.PEOPLE, 4, 2))
+  data = domains.Data(home, unlabelled, people.pairs(people.PEOPLE, 4, 2))
   muffled = lambda _, x_bt, *rest: (x_bt + np.roll(x_bt, 12, axis=1)) / 2  # noqa: E731
   found = type("Found", (), {"has_transducers": True})()
-  monkeypatch.setattr(runs, "_fit_transducers", lambda *_: found)
-  monkeypatch.setattr(runs.transducer_response, "apply", muffled)
-  runs._simulate_scaled.cache_clear()
-  fed, _ = runs.streams(find("multi_task/transducer"), data, source.scaling.at_clinic(unlabelled), MODEL, source, 0)
+  monkeypatch.setattr(domains, "_fit_transducers", lambda *_: found)
+  monkeypatch.setattr(domains.transducer_response, "apply", muffled)
+  domains._simulate_scaled.cache_clear()
+  fed, _ = domains.streams(find("multi_task/transducer"), data, source.scaling.at_clinic(unlabelled), MODEL, source, 0)
   heard = muffled(None, source.scaling.scale_input(home.x_bt))
   np.testing.assert_allclose(fed["source"]["x"], heard, atol=1e-6)
   own_sk, number_b = spectra.by_group(spectra.log_power(heard), home.subject_b)
@@ -396,7 +397,7 @@ def test_evidence_reads_people_and_patients_each_in_their_clinic(source, monkeyp
   )
   home, unlabelled = people.pairs([f"q{k}" for k in range(100)], 6, 0), people.pairs(["u0", "u1"], 3, 1).unlabelled()
   labelled = people.pairs(people.PEOPLE, 4, 2)
-  evidence = runs.assess_source(source, runs.Data(home, unlabelled, labelled), home, labelled, None, 0)
+  evidence = source_evidence.assess_clinic(source, domains.Data(home, unlabelled, labelled), home, labelled, None, 0)
   # all windows show the clinics, though some are judged
   assert seen == [(source.scaling.at_clinic(unlabelled), 20), (source.scaling, 600)]
   assert 0 < evidence.weight <= 1
@@ -404,7 +405,7 @@ def test_evidence_reads_people_and_patients_each_in_their_clinic(source, monkeyp
 
 @pytest.mark.parametrize("name", [NAME, "fine_tuning/context"])
 def test_what_trains_nothing_stays_at_its_site(source, name):
-  data = runs.Data(
+  data = domains.Data(
     unlabelled=people.pairs(["u0", "u1"], 3, 1).unlabelled(),
     labelled=people.pairs(people.PEOPLE, 4, 2),
     site="brachial",
@@ -414,7 +415,7 @@ def test_what_trains_nothing_stays_at_its_site(source, name):
 
 
 def test_without_labels_auto_does_not_carry_it_to_another_site(source):
-  data = runs.Data(
+  data = domains.Data(
     people.pairs([f"q{k}" for k in range(4)], 6, 0), people.pairs(["u0", "u1"], 3, 1).unlabelled(), site="brachial"
   )
   with pytest.raises(InputError, match="compares strategies on subjects of the source"):
@@ -425,22 +426,22 @@ def test_what_is_not_trained_keeps_its_blend(source):
   own = arx.Arx(a=np.array([0.5]), b=np.array([0.3, 0.2]), c=1.0, lead=2, fs_hz=125.0)
   blended = dataclasses.replace(source, blend=filter_blend.FilterBlend(own, 0.5))
   unlabelled = people.pairs(["u0", "u1"], 3, 1).unlabelled()
-  assert runs.adapt(find(NAME), blended, runs.Data(unlabelled=unlabelled)).checkpoint.blend == blended.blend
+  assert runs.adapt(find(NAME), blended, domains.Data(unlabelled=unlabelled)).checkpoint.blend == blended.blend
   assert cj.transfer(cj.Network(blended), NAME, unlabelled=unlabelled).checkpoint.blend == blended.blend
-  trained = runs.Data(labelled=people.pairs(people.PEOPLE, 4, 2))
+  trained = domains.Data(labelled=people.pairs(people.PEOPLE, 4, 2))
   assert runs.adapt(find("fine_tuning/all"), blended, trained, runs.Budget(50, 8)).checkpoint.blend is None
 
 
 def test_a_target_that_reads_no_circumstances_is_saved_and_loaded(source, tmp_path):
   plain = dataclasses.replace(MODEL, extractor="token_cnn")
-  data = runs.Data(people.pairs([f"q{k}" for k in range(4)], 6, 0), labelled=people.pairs(people.PEOPLE, 4, 2))
+  data = domains.Data(people.pairs([f"q{k}" for k in range(4)], 6, 0), labelled=people.pairs(people.PEOPLE, 4, 2))
   target = runs.adapt(find("multi_task/fresh"), source, data, runs.Budget(50, 8), plain).checkpoint
   checkpoint.save(tmp_path / "net", target)
   assert checkpoint.load(tmp_path / "net").scaling.context is None
 
 
 def test_one_labelled_window_is_no_collapse(source):
-  data = runs.Data(labelled=people.pairs(["p0"], 1, 2))
+  data = domains.Data(labelled=people.pairs(["p0"], 1, 2))
   assert "collapsed" not in runs.adapt(find("fine_tuning/context"), source, data).reason
 
 

@@ -14,7 +14,7 @@ from cap_jax.losses import alignment, discrepancy, tasks, terms
 from cap_jax.models import net as nets
 from cap_jax.strategies import STRATEGIES, find, freezing, low_rank, surgery
 from cap_jax.strategies.strategy import FROZEN, Stage, Strategy
-from cap_jax.train import checkpoint, loop, runs, step
+from cap_jax.train import checkpoint, domains, loop, runs, step
 from cap_jax.types import InputError, leaf_paths
 from tests import tiers
 
@@ -148,8 +148,8 @@ def test_no_label_of_the_target_reaches_what_says_it_needs_none(name):
   scaling = scalings.fit(source)
   params = networks(strategy)[0].init(jax.random.key(0), SAMPLES)
   trained = checkpoint.Checkpoint(params=params, model=MODEL, scaling=scaling)
-  data = runs.Data(source, other.unlabelled(), labelled)
-  fed, clinic = runs.streams(strategy, data, scaling, MODEL, trained, 0)
+  data = domains.Data(source, other.unlabelled(), labelled)
+  fed, clinic = domains.streams(strategy, data, scaling, MODEL, trained, 0)
   assert (clinic is not None) == strategy.transducer
   assert set(fed) == set(strategy.streams)
   assert strategy.needs_labels == ("target" in fed)
@@ -157,7 +157,7 @@ def test_no_label_of_the_target_reaches_what_says_it_needs_none(name):
     assert ("y" in arrays) == (stream != "unlabelled")
     assert ("w" in arrays) == (stream == "source" and strategy.reweigh)
   if not strategy.needs_labels:  # what it is fed does not depend on the labelled subjects
-    without, _ = runs.streams(strategy, runs.Data(source, other.unlabelled()), scaling, MODEL, trained, 0)
+    without, _ = domains.streams(strategy, domains.Data(source, other.unlabelled()), scaling, MODEL, trained, 0)
     jax.tree.map(np.testing.assert_array_equal, fed, without)
 
 
@@ -455,7 +455,7 @@ def test_a_target_of_another_site_is_learnt_with_two_heads(site, heads):
     scaling=scalings.fit(source),
     signals=config.Signals(windows=config.Windows(seconds=SAMPLES / 125)),
   )
-  data = runs.Data(source, other.unlabelled(), labelled, site=site)
+  data = domains.Data(source, other.unlabelled(), labelled, site=site)
   output = runs.adapt(find("multi_task/transducer"), trained, data, runs.Budget(50, 4))
   assert sum(leaf.path.startswith("s/") for leaf in output.report) == (heads - 1) * sum(
     leaf.path.startswith("r/") for leaf in output.report
@@ -471,7 +471,7 @@ def test_no_line_is_looked_for_before_a_ppg():
   trained = checkpoint.Checkpoint(
     params=nets.make_net(MODEL).init(jax.random.key(0), SAMPLES), model=MODEL, scaling=scalings.fit(source)
   )
-  data = runs.Data(source, other.unlabelled(), site="digital_ppg")
+  data = domains.Data(source, other.unlabelled(), site="digital_ppg")
   output = runs.adapt(find("domain_adaptation/transducer"), trained, data, runs.Budget(50, 4))
   assert output.reason == "no test for transducers: a PPG has no fluid-filled transducer"
   jax.tree.map(np.testing.assert_array_equal, output.checkpoint.params, trained.params)

@@ -10,7 +10,7 @@ import pytest
 from cap_jax.inference import uncertainty
 from cap_jax.strategies import find, transducer_response
 from cap_jax.study import study_runner, training
-from cap_jax.train import clock, loop, runs, uncertainty_calibration
+from cap_jax.train import clock, domains, loop, runs, uncertainty_calibration
 
 FOUND = transducer_response.TransducerMixture(
   natural_hz=np.array([9.0]), damping=np.array([0.2]), share=np.ones(1), noise=0.03, gain=40.0
@@ -39,7 +39,7 @@ def test_without_transducer_and_label_the_source_stays_as_it_is(ground):
 
 def test_with_a_transducer_the_source_is_seen_through_it(ground, monkeypatch):
   plain = adapted(ground, "multi_task/rehearsal", 2)
-  monkeypatch.setattr(runs, "transducers_of", lambda *_: FOUND)
+  monkeypatch.setattr(domains, "transducers_of", lambda *_: FOUND)
   through = adapted(ground, "multi_task/transducer", 2)
   assert "transducers at 9.0 Hz" in through.reason
   assert through.fitted.loss.size == plain.fitted.loss.size
@@ -58,7 +58,7 @@ def transducer_first(ground):
 
 
 def test_labels_are_not_given_to_a_training_of_the_transducers(ground, monkeypatch):
-  monkeypatch.setattr(runs, "transducers_of", lambda *_: FOUND)
+  monkeypatch.setattr(domains, "transducers_of", lambda *_: FOUND)
   study, started = transducer_first(ground)
   before, after = started.plans
   assert before.steps == after.steps == study.steps // 2
@@ -67,7 +67,7 @@ def test_labels_are_not_given_to_a_training_of_the_transducers(ground, monkeypat
 
 @pytest.mark.slow
 def test_labels_are_not_read_before_the_lines_are_learnt(ground, monkeypatch):
-  monkeypatch.setattr(runs, "transducers_of", lambda *_: FOUND)
+  monkeypatch.setattr(domains, "transducers_of", lambda *_: FOUND)
   study, started = transducer_first(ground)
   before, after = started.plans
   broken = {**started.fed, "target": {**started.fed["target"], "y": started.fed["target"]["y"] * np.nan}}
@@ -89,7 +89,7 @@ def test_without_a_transducer_only_the_labels_are_learnt(ground):
 
 
 def test_intervals_without_labels_are_calibrated_behind_the_transducer(ground, monkeypatch):
-  monkeypatch.setattr(runs, "transducers_of", lambda *_: FOUND)
+  monkeypatch.setattr(domains, "transducers_of", lambda *_: FOUND)
   _, target, _ = ground.target("device", 0)
   output = adapted(ground, "domain_adaptation/transducer", 0)
   seen_by, equip = [], uncertainty.equip

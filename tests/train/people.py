@@ -5,7 +5,7 @@ import numpy as np
 
 from cap_jax.data import batches, scalings
 from cap_jax.models import net as nets
-from cap_jax.train import checkpoint, runs
+from cap_jax.train import checkpoint, domains, runs
 
 SAMPLES = 500
 PEOPLE = tuple(f"p{k}" for k in range(5))
@@ -42,4 +42,8 @@ def ground(model, steps):
   source = pairs([f"s{k}" for k in range(4)], 6, 0)
   params = nets.make_net(model).init(jax.random.key(3), SAMPLES)
   trained = checkpoint.Checkpoint(params=params, model=model, scaling=scalings.fit(source))
-  return runs.Budget(steps, 8), trained, runs.Data(source, pairs(["u0", "u1"], 3, 1).unlabelled(), pairs(PEOPLE, 4, 2))
+  return (
+    runs.Budget(steps, 8),
+    trained,
+    domains.Data(source, pairs(["u0", "u1"], 3, 1).unlabelled(), pairs(PEOPLE, 4, 2)),
+  )

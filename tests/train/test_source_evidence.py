@@ -5,7 +5,7 @@ import pytest
 
 from cap_jax.data import batches
 from cap_jax.strategies import find
-from cap_jax.train import filter_blend, prediction, runs, source_evidence
+from cap_jax.train import domains, filter_blend, prediction, runs, source_evidence
 from tests.train import people
 
 pytestmark = pytest.mark.quick
@@ -63,7 +63,7 @@ def test_other_people_whom_no_filter_explains_either_are_no_other_world(ground, 
 def test_rehearsal_weighs_the_windows_of_the_source(ground):
   trained, source, data, offsets = ground
   offsets(lambda name: 10.0 if name[0] == "s" else 20.0)
-  data = runs.Data(source, data.unlabelled, data.labelled)
+  data = domains.Data(source, data.unlabelled, data.labelled)
   prepared = runs.prepare(find("multi_task/rehearsal"), trained, data, runs.Budget(50, 8))
   assert prepared.source_weight == pytest.approx(0.25, rel=1e-4)
   np.testing.assert_allclose(prepared.fed["source"]["w"], 0.25, rtol=1e-4)
@@ -78,7 +78,7 @@ def test_rehearsal_weighs_the_windows_of_the_source(ground):
 def test_at_another_site_nothing_is_computed(ground, monkeypatch):
   trained, source, data, _ = ground
   monkeypatch.setattr(prediction, "predict", lambda *_: pytest.fail("computed"))
-  elsewhere = runs.Data(source, data.unlabelled, data.labelled, site="brachial")
+  elsewhere = domains.Data(source, data.unlabelled, data.labelled, site="brachial")
   assert runs.prepare(find("multi_task/heads"), trained, elsewhere, runs.Budget(50, 8)).source_weight == 1
 
 

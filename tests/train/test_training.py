@@ -16,7 +16,18 @@ from cap_jax.models import net
 from cap_jax.strategies import surgery
 from cap_jax.strategies.strategy import Stage, Strategy
 from cap_jax.study import study_config
-from cap_jax.train import checkpoint, clock, collapse, loop, optimizer, prediction, runs, step, training_state
+from cap_jax.train import (
+  checkpoint,
+  clock,
+  collapse,
+  domains,
+  loop,
+  optimizer,
+  prediction,
+  source_training,
+  step,
+  training_state,
+)
 from cap_jax.types import InputError
 
 
@@ -133,7 +144,7 @@ def begin(tiny_model, pairs, freeze=()):
   strategy = Strategy(equation="", stages=(Stage(freeze),))
   plans = loop.plan_stages(strategy, 200, 1e-2, [freeze], ())
   scaling = scalings.fit(pairs)
-  streams = {"target": runs.arrays(scaling, pairs, tiny_model)}
+  streams = {"target": domains.arrays(scaling, pairs, tiny_model)}
   return network, loss, plans, network.init(jax.random.key(0), 500), streams, scaling
 
 
@@ -214,7 +225,7 @@ def test_three_thousand_steps_reach_half_a_millimetre_of_mercury():
     "radial",
     spec,
   )
-  trained, fitted = runs.pretrain(training, test, spec=config.Training())
+  trained, fitted = source_training.pretrain(training, test, spec=config.Training())
   rmse = waveform_metrics.mean_rmse(waveform_metrics.Evaluator(test, spec).errors(prediction.predict(trained, test)))
   print(f"clean virtual subjects: RMSE {rmse:.3f} mmHg, {1e3 * fitted.train_s / 3000:.1f} ms a step")
   assert rmse <= 0.5

@@ -12,7 +12,7 @@ from cap_jax import config
 from cap_jax.losses import tasks
 from cap_jax.models import net as nets
 from cap_jax.strategies import STRATEGIES, find, surgery
-from cap_jax.train import checkpoint, checks, prediction, pyvital, runs, weight_import
+from cap_jax.train import checkpoint, checks, domains, prediction, pyvital, runs, weight_import
 from cap_jax.types import InputError, leaf_paths
 from tests.models import published
 from tests.train import people
@@ -244,7 +244,7 @@ def test_imported_features_stay_frozen_under_a_new_head():
   params = weight_import.load(WEIGHTS, MAP, nets.make_net(model), people.SAMPLES, "net.pth").params
   source = checkpoint.Checkpoint(params=params, model=model, scaling=of.scaling, task=tasks.IMPORTED)
   labelled = people.pairs(["a", "b"], 8, 0)
-  adapted = runs.adapt(find("feature_transfer"), source, runs.Data(labelled=labelled), runs.Budget(steps=100))
+  adapted = runs.adapt(find("feature_transfer"), source, domains.Data(labelled=labelled), runs.Budget(steps=100))
   output = adapted.checkpoint
   jax.tree.map(np.testing.assert_array_equal, output.params["f"], params["f"])
   assert output.scaling == of.scaling
