@@ -18,7 +18,7 @@ from absl import flags
 
 from cap_jax import files
 from cap_jax.cli import launcher, output_folders
-from cap_jax.data import recordings
+from cap_jax.data import signal_names
 from cap_jax.report import costs, figures
 from cap_jax.types import InputError
 from experiments.benchmarks import growth, machine
@@ -37,7 +37,7 @@ _STORE = flags.DEFINE_string(
   "store", "", "prepared store for the section `input` (default: a temporary store of virtual subjects)"
 )
 _SITE = flags.DEFINE_enum(
-  "site", "radial", [*recordings.SITES, recordings.PPG], "signal that the section `input` reads"
+  "site", "radial", [*signal_names.SITES, signal_names.PPG], "signal that the section `input` reads"
 )
 _OUTPUT = flags.DEFINE_string("output", None, "write OUTPUT.json, .md and .png, which must not exist yet")
 _SIGNIFICANT = 3

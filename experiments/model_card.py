@@ -18,7 +18,7 @@ from absl import flags
 
 from cap_jax import own_files
 from cap_jax.cli import dataset_flags, launcher, output_folders
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, signal_names
 from cap_jax.inference import pretrained
 from cap_jax.metrics import agreement
 from cap_jax.report import tables
@@ -99,7 +99,7 @@ def card(trained: checkpoint.Checkpoint, digest: str, name: str, measured: datas
   """
   plausible = _plausible(trained, measured) if measured is not None else ""
   count = sum(np.size(leaf) for leaf in jax.tree.leaves(trained.params))
-  wave = "finger PPG" if trained.site == recordings.PPG else f"{trained.site} pressure wave"
+  wave = "finger PPG" if trained.site == signal_names.PPG else f"{trained.site} pressure wave"
   unit = "in any unit" if trained.scaling.unitless else "in mmHg, as measured"
   needs = ", ".join(trained.model.covariates) or "no covariate"
   about = trained.about

@@ -11,7 +11,7 @@ import numpy as np
 import pandas
 
 from cap_jax import config
-from cap_jax.data import batches, conditioning, duplicates, recordings
+from cap_jax.data import batches, conditioning, duplicates, recordings, signal_names
 from cap_jax.signals import calibration as scales
 from cap_jax.types import LONGEST_NAME, DataError, InputError, is_visible
 
@@ -232,8 +232,8 @@ def check_sites(site: str, reference: str) -> None:
   """
   for name, value in (("site", site), ("reference", reference)):
     check_kind(value, str, name, "pass the name of an artery, such as radial")
-  recordings.check_site(site, "site")
-  recordings.check_site(reference, "reference")
+  signal_names.check_site(site, "site")
+  signal_names.check_site(reference, "reference")
   if site == "aortic_root" or site == reference:
     raise InputError(f"site={site}, reference={reference}: x must be a peripheral wave, and y another one")
 
@@ -305,7 +305,7 @@ def _names(subjects: Any) -> list[str]:
 def _of_table(
   table: pandas.DataFrame, fs_hz: float | None, site: str, reference: str, covariates: tuple[str, ...]
 ) -> list[recordings.Recording]:
-  columns = {name: recordings.column_of(name) for name in (site, reference)}
+  columns = {name: signal_names.column_of(name) for name in (site, reference)}
   if columns[site] not in table:
     raise InputError(
       f"x: column {columns[site]} is missing (found: {', '.join(map(str, table.columns))}); rename the column"
@@ -313,14 +313,14 @@ def _of_table(
   twice = table.columns[table.columns.duplicated()]
   if len(twice):
     raise InputError(f"x: duplicate column {twice[0]}; remove one")
-  if fs_hz is not None and recordings.TIME in table:
-    raise InputError(f"x: has a clock, {recordings.TIME}; omit fs_hz")
+  if fs_hz is not None and signal_names.TIME in table:
+    raise InputError(f"x: has a clock, {signal_names.TIME}; omit fs_hz")
   if SUBJECT in table and table[SUBJECT].isna().any():
     raise InputError(f"x: {int(table[SUBJECT].isna().sum())} rows have no {SUBJECT}; fill it in or remove the rows")
-  for name in (SUBJECT, recordings.TIME, *columns.values()):
+  for name in (SUBJECT, signal_names.TIME, *columns.values()):
     if alike := [other for other in table if str(other).strip().lower() == name and other != name]:
       raise InputError(f"x: the column {alike[0]!r} must be called {name!r}; rename it")
-  if recordings.TIME not in table:
+  if signal_names.TIME not in table:
     _check_rows(table)
   present = [name for name in columns if columns[name] in table]
   groups = list(table.groupby(SUBJECT, sort=False, observed=True)) if SUBJECT in table else [("record", table)]
@@ -329,7 +329,7 @@ def _of_table(
     recording(
       {one: part[columns[one]] for one in present},
       fs_hz,
-      part.get(recordings.TIME),
+      part.get(signal_names.TIME),
       name,
       {one: _constant(part, one, name) for one in covariates},
     )
@@ -431,7 +431,7 @@ def check_unit(windows: Windows, unitless: bool, name: str) -> None:
   Raises:
     InputError: their median is not that of an arterial pressure.
   """
-  if unitless or windows.site != recordings.PPG:
+  if unitless or windows.site != signal_names.PPG:
     return
   try:
     recordings.check_pressure(windows.x_bt.ravel(), name)

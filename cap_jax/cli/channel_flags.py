@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from cap_jax.data import recordings
+from cap_jax.data import signal_names
 from cap_jax.types import InputError
 
 _CHANNELS = flags.DEFINE_list(
@@ -18,9 +18,9 @@ def read() -> dict[str, str]:
   Raises:
     InputError: one is not `NAME:SIGNAL[:UNIT]`, names no signal, or two contradict each other.
   """
-  signals: dict[str, recordings.Signal] = {}
+  signals: dict[str, signal_names.Signal] = {}
   for word in _CHANNELS.value:
-    name, signal = recordings.parse_channel(word)
+    name, signal = signal_names.parse_channel(word)
     if name in signals:
       raise InputError(f"--channels: duplicate channel {name}; name each channel once")
     if any(other == signal and other.unit != signal.unit for other in signals.values()):

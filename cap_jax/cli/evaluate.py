@@ -14,7 +14,7 @@ import tqdm
 from absl import flags
 
 from cap_jax.cli import dataset_flags, launcher, output_folders, reference_flags
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, signal_names
 from cap_jax.inference import pretrained
 from cap_jax.report import answer, methods_text, own_report, page, tables
 from cap_jax.study import own_data
@@ -39,7 +39,7 @@ def _network() -> checkpoint.Checkpoint:
   """
   trained = pretrained.load(_CHECKPOINT.value)
   site = _SITE.value or trained.site
-  recordings.check_site(site)
+  signal_names.check_site(site)
   if site != trained.site:
     raise InputError(f"--site={site}: the checkpoint reads {trained.site}; {pretrained.remedy(site)}")
   if trained.task != "waveform" or trained.reference != "aortic_root":

@@ -17,7 +17,7 @@ from absl import flags
 from cap_jax import clinics, files
 from cap_jax.arteries import fit, population
 from cap_jax.cli import launcher, output_folders
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, signal_names
 from cap_jax.data.sources import DATASETS
 from cap_jax.haemodynamics import timing
 from cap_jax.report import cohort as sheets
@@ -60,7 +60,7 @@ def main() -> None:
     raise InputError(f"{path}: is a folder; pass a CSV file")
   recording = datasets.read(DATASETS["csv"](path).entries[0])
   if _PRESSURE not in recording.signals:
-    raise InputError(f"{path}: column {recordings.column_of(_PRESSURE)} is missing; rename the column")
+    raise InputError(f"{path}: column {signal_names.column_of(_PRESSURE)} is missing; rename the column")
   pressure, flow = recording.signals[_PRESSURE], recording.signals.get(_FLOW)
   if not np.isfinite(pressure).all() or (flow is not None and not np.isfinite(flow).all()):
     raise InputError(f"{path}: contains missing values; cut the record to beats without gaps")
@@ -79,7 +79,7 @@ def main() -> None:
     low, high = population.LIMITS["sv_ml"]
     if not low <= stroke_ml <= high:
       raise InputError(
-        f"{path}: column {recordings.column_of(_FLOW)} implies a stroke volume of {stroke_ml:.3g} ml; must be {low:g} to {high:g}: convert the flow to ml/s"
+        f"{path}: column {signal_names.column_of(_FLOW)} implies a stroke volume of {stroke_ml:.3g} ml; must be {low:g} to {high:g}: convert the flow to ml/s"
       )
     q_t, late_s = _aligned(p_t, beats.ensemble(flow, feet, _SAMPLES), period_s)
     facts["flow_behind_pressure_s"] = round(late_s, 4)

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from absl import flags
 
 from cap_jax.cli import channel_flags, launcher
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, recordings, signal_names
 from cap_jax.data.sources import DATASETS
 from cap_jax.inference import pretrained, reconstruct
 from cap_jax.report import reconstruction
@@ -111,7 +111,7 @@ def main() -> None:
   needed = tuple(dict.fromkeys((*trained.model.covariates, *calibration.needs(trained.calibration))))
   covariates = _covariates(needed, calibration.may_have(trained.calibration))
   site = _SITE.value or trained.site
-  recordings.check_site(site)
+  signal_names.check_site(site)
   if site != trained.site:
     raise InputError(f"--site={site}: the checkpoint reads {trained.site}; {pretrained.remedy(site)}")
   wave = reconstruct.reconstruct(trained, _recording(path, site, covariates))  # a long record is not kept twice

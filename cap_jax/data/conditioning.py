@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cap_jax import config
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, recordings, signal_names
 from cap_jax.signals import beat_quality, filters, quality, synchrony
 from cap_jax.types import DataError, InputError
 
@@ -133,7 +133,7 @@ def _mask_faults(
 
 def _first_pressure(recording: recordings.Recording) -> str | None:
   """Returns the pressure to which lags refer, None if there is none."""
-  pressures = [name for name in recording.signals if recordings.is_pressure(name)]
+  pressures = [name for name in recording.signals if signal_names.is_pressure(name)]
   return next((name for name in pressures if name in REFERENCES), pressures[0] if pressures else None)
 
 
@@ -141,7 +141,7 @@ def upright(recording: recordings.Recording) -> tuple[recordings.Recording, dict
   """Returns the recording with each PPG rising with the pulse, and PPG → what was done to it."""
   signals, done = dict(recording.signals), {}
   for name, wave in recording.signals.items():
-    if recordings.split_signal(name)[1] == "ppg" and synchrony.polarity(wave, recording.fs_hz) < 0:
+    if signal_names.split_signal(name)[1] == "ppg" and synchrony.polarity(wave, recording.fs_hz) < 0:
       signals[name], done[name] = 2 * np.nanmedian(wave) - wave, "falls with the pulse, turned over"
   return dataclasses.replace(recording, signals=signals), done
 
@@ -168,7 +168,7 @@ def _synchronised(
     if np.array_equal(wave, recording.signals[first], equal_nan=True):
       faults[name], signals[name] = f"{name} is the same wave as {first}", np.full(wave.shape, np.nan)
       continue
-    ahead = first in REFERENCES and recordings.is_pressure(name) and lag.constant and lag.lag_s < _EARLIEST_S
+    ahead = first in REFERENCES and signal_names.is_pressure(name) and lag.constant and lag.lag_s < _EARLIEST_S
     if lag.fault:
       faults[name] = lag.fault
       signals[name] = np.full(wave.shape, np.nan)
@@ -244,7 +244,7 @@ def condition(recording: recordings.Recording, spec: config.Conditioning) -> tup
   at_s = time_s[0] + np.arange(count) / spec.fs_hz
   waves, good_s, beat_counts, faults, filled = {}, {}, {}, {}, 0
   for name, wave in recording.signals.items():
-    pressure = recording.units[name] == "mmHg" and recordings.is_pressure(name)
+    pressure = recording.units[name] == "mmHg" and signal_names.is_pressure(name)
     plausible = quality.plausible(wave) if pressure else wave
     bridged, bridged_count = quality.bridge(time_s, plausible, spec.fill_s)
     bridged = np.where(np.isfinite(bridged), bridged, wave)  # what is implausible for longer keeps its reason
@@ -252,7 +252,7 @@ def condition(recording: recordings.Recording, spec: config.Conditioning) -> tup
     spans, lost = _spans(time_s, bridged, pressure, spec.fill_s)
     own_s = time_s - (sync[name].removed_s if name in sync else 0.0)
     x_t = _resampled(own_s, bridged, spans, at_s)
-    if recordings.split_signal(name)[1] in ("", "ppg"):
+    if signal_names.split_signal(name)[1] in ("", "ppg"):
       rails_t = np.interp(at_s, own_s, beat_quality.at_rails(plausible, recording.fs_hz).astype(float)) > 0
       x_t, beat_counts[name], fault_counts = _mask_faults(x_t, rails_t, spec.fs_hz, pressure, spec.drop)
       lost |= fault_counts

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cap_jax.data import batches, datasets, recordings, splits, store
+from cap_jax.data import batches, datasets, recordings, signal_names, splits, store
 from cap_jax.types import shorten, visible
 
 _LEAST_SAMPLES, _LEAST_VALUES = 100, 20  # shorter waves, and those of fewer different values, are equal by chance
@@ -93,7 +93,7 @@ def _counts(wave: Wave) -> bool:
   count, total, squares = wave.moments
   if not (math.isfinite(total) and 0 < squares < math.inf):
     return False
-  return count >= _LEAST_SAMPLES and recordings.split_signal(wave.signal)[1] in ("", "ppg")
+  return count >= _LEAST_SAMPLES and signal_names.split_signal(wave.signal)[1] in ("", "ppg")
 
 
 def find(waves: Iterable[Wave], among: Iterable[Wave] | None = None) -> list[Match]:

@@ -19,9 +19,9 @@ from cap_jax.data import (
   conditioning,
   datasets,
   duplicates,
-  recordings,
   schema,
   shards,
+  signal_names,
   splits,
   store,
   subject_partition,
@@ -97,7 +97,7 @@ def _write_plan(
   settings = json.dumps(
     [
       dataset.name,
-      recordings.channel_texts(dataset.channels),
+      signal_names.channel_texts(dataset.channels),
       inputs,
       dataclasses.asdict(spec),
       dataclasses.asdict(how),
@@ -273,7 +273,7 @@ def _finish(
     "source": dataset.source,
     "licence": dataset.licence,
     "path": dataset.path,
-    "channels": recordings.channel_texts(dataset.channels),
+    "channels": signal_names.channel_texts(dataset.channels),
     "inputs_sha256": hashlib.sha256(json.dumps(inputs).encode()).hexdigest(),
     "place": dataset.place,
     "subjects_known": dataset.subjects_known,

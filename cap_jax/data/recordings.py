@@ -1,8 +1,4 @@
-"""The schema of a recording, the same for every source.
-
-The name of a signal is the site where it was measured, with a suffix unless it is a pressure: `radial`, `digital_ppg`,
-`femoral_velocity`.
-"""
+"""The schema of a recording, the same for every source, and what is checked of its clock and its pressures."""
 
 import dataclasses
 import functools
@@ -10,30 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cap_jax.arteries import network
+from cap_jax.data import signal_names
 from cap_jax.signals import blocks, clocks, filters, quality
-from cap_jax.types import DataError, InputError, suggest
+from cap_jax.types import DataError
 
-# Sites of the virtual cohort, further ones of the Pulse Wave Database, and an artery that is not recorded.
-SITES: tuple[str, ...] = (
-  *network.SITES,
-  "thoracic_aorta",
-  "abdominal_aorta",
-  "iliac_bifurcation",
-  "superficial_temporal",
-  "middle_cerebral",
-  "common_iliac",
-  "anterior_tibial",
-  "arterial",
-)
-# Kind of a signal → unit. A pressure has no suffix.
-KINDS: Mapping[str, str] = {"": "mmHg", "ppg": "1", "velocity": "m/s", "area": "m2", "flow": "ml/s"}
-PPG = "digital_ppg"
-UNCALIBRATED = "uncalibrated"  # unit of a pressure whose scale and zero are unknown, as of a tonometer
-TIME = "time_s"
-MMHG_PER_KPA = 7.50062
-# Unit in lower case → mmHg.
-TO_MMHG: Mapping[str, float] = {"mmhg": 1.0, "torr": 1.0, "kpa": MMHG_PER_KPA, "cmh2o": 0.735559, "mbar": 0.750062}
 _PLAUSIBLE_MMHG = (25.0, 250.0)
 _RATES_HZ = (20.0, 20_000.0)
 _TIME_UNITS = {"milliseconds": 1e-3, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}  # → seconds
@@ -84,158 +60,6 @@ class Recording:
     step_s = clocks.median_step(self.time_s)
     mean_s = float(self.time_s[-1] - self.time_s[0]) / (self.time_s.size - 1)
     return 1 / (mean_s if abs(mean_s / step_s - 1) < _ROUNDED else step_s)
-
-
-class Signal(str):
-  """The name of the signal that a channel holds, with its unit if the user stated one; it then replaces the file's.
-
-  It is equal to the bare name, so readers need not know about units: `make` converts.
-  """
-
-  unit: str
-
-  def __new__(cls, name: str, unit: str = "") -> "Signal":
-    signal = super().__new__(cls, name)
-    signal.unit = unit
-    return signal
-
-  def __reduce__(self) -> tuple[type["Signal"], tuple[str, str]]:
-    return Signal, (str(self), self.unit)
-
-
-def channel_texts(channels: Mapping[str, str] | None) -> dict[str, str]:
-  """Returns channel → `SIGNAL` or `SIGNAL:UNIT`, as manifests record them.
-
-  Args:
-    channels: channel → name of its signal.
-  """
-  units = {name: getattr(signal, "unit", "") for name, signal in (channels or {}).items()}
-  return {name: f"{signal}:{units[name]}" if units[name] else str(signal) for name, signal in (channels or {}).items()}
-
-
-def parse_channel(word: str) -> tuple[str, Signal]:
-  """Parses `NAME:SIGNAL` or `NAME:SIGNAL:UNIT`. The name may contain colons.
-
-  Args:
-    word: the text of a flag.
-
-  Returns:
-    The channel and its signal.
-
-  Raises:
-    InputError: it has another form, names no signal, or a unit that is not that of a pressure.
-  """
-  name, _, last = word.rpartition(":")
-  before, _, signal = name.rpartition(":")
-  if last.lower() in TO_MMHG and before:
-    if not is_pressure(signal):
-      raise InputError(f"--channels={word}: only a pressure can have another unit; write {before}:{signal}")
-    return before, Signal(signal, last)
-  if not name:
-    raise InputError(f"--channels={word}: must be NAME:SIGNAL or NAME:SIGNAL:UNIT, such as ABP:radial:mmHg")
-  if last != TIME:
-    try:
-      split_signal(last)
-    except InputError as error:
-      if before and _is_signal(signal):
-        units = ", ".join(TO_MMHG)
-        raise InputError(f"--channels={word}: unit {last!r} is unknown; choose one of {units}") from error
-      raise InputError(f"--channels={word}: {error}") from error
-  return name, Signal(last)
-
-
-def _is_signal(name: str) -> bool:
-  return name in (*SITES, TIME) or name in COLUMNS.values()
-
-
-def split_signal(signal: str) -> tuple[str, str]:
-  """Splits the name of a signal into (site, kind); the kind of a pressure is "".
-
-  Args:
-    signal: name of a signal, such as "digital_ppg".
-
-  Returns:
-    Site and kind.
-
-  Raises:
-    InputError: it is no signal's name.
-  """
-  site, _, kind = signal.rpartition("_")
-  if signal in SITES:
-    return signal, ""
-  if site in SITES and kind in KINDS:
-    return site, kind
-  kinds = ", ".join(f"SITE_{kind}" for kind in KINDS if kind)
-  raise InputError(
-    f"{signal!r} is not a signal; use a site for a pressure ({', '.join(SITES)}), or {kinds} for other signals"
-  )
-
-
-def signal_of(site: str, kind: str) -> str:
-  """Returns the name of a signal; inverse of `parts`.
-
-  Args:
-    site: site of the signal.
-    kind: key of `KINDS`, "" for a pressure.
-
-  Returns:
-    `site`, with the kind as a suffix unless it is a pressure.
-  """
-  return f"{site}_{kind}" if kind else site
-
-
-def is_pressure(signal: str) -> bool:
-  """Returns whether a signal is a pressure, by its name.
-
-  Args:
-    signal: name of a signal, such as "radial".
-  """
-  return split_signal(signal)[1] == ""
-
-
-def column_of(signal: str) -> str:
-  """Returns the column of a signal in a user's table: `radial_pressure_mmhg`, `digital_ppg`, `femoral_flow_ml_s`.
-
-  Args:
-    signal: name of a signal.
-  """
-  site, kind = split_signal(signal)
-  unit = KINDS[kind].lower().replace("/", "_")
-  return f"{site}_pressure_mmhg" if not kind else signal if kind == "ppg" else f"{signal}_{unit}"
-
-
-COLUMNS: Mapping[str, str] = {
-  column_of(signal): signal for site in SITES for signal in (signal_of(site, kind) for kind in KINDS)
-}
-
-
-def check_site(site: str, flag: str = "--site") -> None:
-  """Checks that a site is known.
-
-  Args:
-    site: name of the site.
-    flag: flag that the error names.
-
-  Raises:
-    InputError: the site is not one of `SITES`, nor a finger's PPG.
-  """
-  if site not in (*SITES, PPG):
-    raise InputError(f"{flag}={site}: unknown site; {suggest(site, (*SITES, PPG))}")
-
-
-def check_input_site(site: str) -> None:
-  """Checks that the wave of a site is peripheral.
-
-  Args:
-    site: name of the site.
-
-  Raises:
-    InputError: the site is unknown, or it is the aortic root itself.
-  """
-  check_site(site)
-  if site == "aortic_root":
-    choices = ", ".join(name for name in (*SITES, PPG) if name != "aortic_root")
-    raise InputError(f"--site={site}: the input must be a peripheral wave; choose one of {choices}")
 
 
 def check_clock(time_s: np.ndarray, where: str) -> None:
@@ -391,9 +215,9 @@ def check_pressure(p_mmhg: np.ndarray, where: str, fs_hz: float = 125.0) -> None
   if low <= median <= high or _has_pulses(p_mmhg, samples):
     return
   remedy = f"convert it to mmHg, with a median of {low:g} to {high:g}"
-  if low <= median * MMHG_PER_KPA <= high:
+  if low <= median * signal_names.MMHG_PER_KPA <= high:
     remedy = (
-      f"if it is in kPa, state it (--channels=NAME:SIGNAL:kPa) or multiply it by {MMHG_PER_KPA}; in mmHg it is too low for an artery "
+      f"if it is in kPa, state it (--channels=NAME:SIGNAL:kPa) or multiply it by {signal_names.MMHG_PER_KPA}; in mmHg it is too low for an artery "
       f"({low:g} or more)"
     )
   raise DataError(where, f"median {median:g} is not an arterial pressure in mmHg", remedy)
@@ -408,17 +232,17 @@ def _in_mmhg(name: str, wave: np.ndarray, unit: str, where: str, fs_hz: float) -
   wave_t = np.asarray(wave, dtype=np.float64)
   if np.isinf(wave_t).any():
     wave_t = np.where(np.isinf(wave_t), np.nan, wave_t)
-  if not is_pressure(name) or unit == UNCALIBRATED:
+  if not signal_names.is_pressure(name) or unit == signal_names.UNCALIBRATED:
     return wave_t, unit
-  if unit.lower() not in TO_MMHG:
+  if unit.lower() not in signal_names.TO_MMHG:
     raise DataError(
       where,
       f"{name} is in {unit}",
-      f"if the unit is wrong, state the right one: --channels=NAME:{name}:mmHg (or {', '.join(list(TO_MMHG)[1:])}); "
+      f"if the unit is wrong, state the right one: --channels=NAME:{name}:mmHg (or {', '.join(list(signal_names.TO_MMHG)[1:])}); "
       "otherwise choose another channel",
     )
-  if TO_MMHG[unit.lower()] != 1:
-    wave_t = wave_t * TO_MMHG[unit.lower()]
+  if signal_names.TO_MMHG[unit.lower()] != 1:
+    wave_t = wave_t * signal_names.TO_MMHG[unit.lower()]
   check_pressure(wave_t, f"{where}: {name}", fs_hz)
   return wave_t, "mmHg"
 
@@ -476,7 +300,9 @@ def make(
         raise DataError(
           where, f"{name} has {np.size(wave)} samples, but the clock has {time_s.size}", "cut them to the same length"
         )
-      unit = getattr(name, "unit", "") or (units or {}).get(name) or KINDS[split_signal(name)[1]]
+      unit = (
+        getattr(name, "unit", "") or (units or {}).get(name) or signal_names.KINDS[signal_names.split_signal(name)[1]]
+      )
       waves[str(name)], wave_units[str(name)] = _in_mmhg(name, wave, unit, where, rate_hz)
   except DataError as error:
     raise DataError(error.where, error.problem, error.remedy, subject) from error

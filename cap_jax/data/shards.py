@@ -10,7 +10,7 @@ import numpy as np
 import tensorstore
 
 from cap_jax import config, files, own_files
-from cap_jax.data import conditioning, datasets, recordings, schema, store
+from cap_jax.data import conditioning, datasets, recordings, schema, signal_names, store
 from cap_jax.signals import calibration as scales
 from cap_jax.types import DataError
 
@@ -29,7 +29,7 @@ def _facts(recording: recordings.Recording, report: conditioning.Report, start: 
     spans[name] = _spans(x_t)
     good = x_t[np.isfinite(x_t)]
     moments[name] = (int(good.size), float(good.sum()), float(np.square(good).sum()))
-    wave_levels = scales.levels(x_t, recording.fs_hz) if recordings.split_signal(name)[1] in ("", "ppg") else None
+    wave_levels = scales.levels(x_t, recording.fs_hz) if signal_names.split_signal(name)[1] in ("", "ppg") else None
     if wave_levels is not None:
       levels[name] = dataclasses.astuple(wave_levels)
   return {

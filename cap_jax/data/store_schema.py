@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, signal_names
 from cap_jax.data.schema import (
   ByName,
   Constant,
@@ -44,7 +44,9 @@ _LARGEST_COVARIATE = 1e30  # any column of numbers, such as a serial number; bel
 _ROUNDING = 1e-6  # of sums over the samples of a record, relative
 
 # signal → whether it is a pressure
-_PRESSURE = {recordings.signal_of(site, kind): kind == "" for site in recordings.SITES for kind in recordings.KINDS}
+_PRESSURE = {
+  signal_names.signal_of(site, kind): kind == "" for site in signal_names.SITES for kind in signal_names.KINDS
+}
 _SIGNAL = OneOf(_PRESSURE)
 _NAME = Text(0, 5000)  # of a subject, a record or a covariate: a path has up to 4,096 characters
 _REMARK = Text(0, 100_000)  # notes, errors of left out records, citations
@@ -228,8 +230,8 @@ def fault_of_manifest(manifest: Mapping[str, Any]) -> Fault | None:
   if low > high:
     return ".conditioning.transit_s", f"is [{low:g}, {high:g}], must rise"
   for name, unit in manifest["units"].items():
-    if _PRESSURE[name] and unit not in ("mmHg", recordings.UNCALIBRATED):
-      return f".units.{name}", f"is {show(unit)}, must be mmHg or {recordings.UNCALIBRATED}"
+    if _PRESSURE[name] and unit not in ("mmHg", signal_names.UNCALIBRATED):
+      return f".units.{name}", f"is {show(unit)}, must be mmHg or {signal_names.UNCALIBRATED}"
   return None
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from cap_jax import config
-from cap_jax.data import batches, recordings, scalings, store
+from cap_jax.data import batches, scalings, signal_names, store
 from cap_jax.types import DataError, InputError
 
 BLOCK = 1 << 17  # samples
@@ -122,7 +122,7 @@ class Stream:
       raise InputError(
         f"{source.path}: sampled at {source.fs_hz:g} Hz, but the windows need {spec.fs_hz:g} Hz; prepare the data again at that rate"
       )
-    if source.units[signals[0]] != "mmHg" and calibration.kind == "none" and recordings.is_pressure(signals[0]):
+    if source.units[signals[0]] != "mmHg" and calibration.kind == "none" and signal_names.is_pressure(signals[0]):
       raise InputError(
         f"{source.path}: {signals[0]} is not in mmHg; calibrate it, for example with --config.calibration.kind=sbp_dbp"
       )

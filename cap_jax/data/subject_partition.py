@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cap_jax.data import recordings, splits, store
+from cap_jax.data import signal_names, splits, store
 from cap_jax.types import InputError
 
 TRAINING, UNLABELLED, VALIDATION, TEST = NAMES = ("training", "unlabelled", "validation", "test")
@@ -49,7 +49,7 @@ class Partition:
     Raises:
       InputError: the shares are negative or do not sum to one, a part has another name, or the reference is no signal.
     """
-    recordings.split_signal(self.reference)
+    signal_names.split_signal(self.reference)
     if self.fractions is None:
       return
     values = list(self.fractions.values())

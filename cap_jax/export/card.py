@@ -4,7 +4,7 @@ import json
 import os
 
 from cap_jax import __version__
-from cap_jax.data import recordings
+from cap_jax.data import signal_names
 from cap_jax.inference import window_function
 from cap_jax.report.reconstruction import NOTE
 from cap_jax.train import checkpoint
@@ -31,7 +31,7 @@ def text(trained: checkpoint.Checkpoint, loadable: bool = True) -> str:
     loadable: whether `cap_jax.load` reads its folder.
   """
   spec, intervals = trained.windows, trained.uncertainty_calibration
-  _, has_no_unit = recordings.split_signal(trained.site)
+  _, has_no_unit = signal_names.split_signal(trained.site)
   rows = {
     "input": f"{trained.site} wave, {'any unit' if has_no_unit else 'mmHg'}, {spec.samples} samples at {spec.fs_hz:g} Hz ({spec.seconds:g} s)",
     "output": f"{trained.reference} pressure wave, mmHg, on the same clock",

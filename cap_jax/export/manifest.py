@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from cap_jax import __version__, files
-from cap_jax.data import recordings
+from cap_jax.data import signal_names
 from cap_jax.inference import window_function
 from cap_jax.report.reconstruction import NOTE
 from cap_jax.train import checkpoint
@@ -72,7 +72,7 @@ def content(folder: str, trained: checkpoint.Checkpoint) -> dict[str, Any]:
     InputError: see `window_function.of`.
   """
   spec, functions = trained.windows, window_function.of(trained)
-  _, has_no_unit = recordings.split_signal(trained.site)
+  _, has_no_unit = signal_names.split_signal(trained.site)
   meaning = {
     "peripheral": ("any" if has_no_unit else "mmHg", f"windows of the {trained.site} wave"),
     "log_power": ("1", "mean over the record of the output log_power"),

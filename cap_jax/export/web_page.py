@@ -21,7 +21,7 @@ import jax
 import numpy as np
 
 from cap_jax import __version__, files
-from cap_jax.data import recordings
+from cap_jax.data import signal_names
 from cap_jax.export import program
 from cap_jax.inference import window_function
 from cap_jax.report.reconstruction import MOST_OOD, NOTE
@@ -107,7 +107,7 @@ def _about(trained: checkpoint.Checkpoint, functions: window_function.WindowFunc
   return {
     "site": trained.site,
     "sha256": hashlib.sha256(b"".join(np.asarray(one).tobytes() for one in weights)).hexdigest(),
-    "pressure": recordings.is_pressure(trained.site),
+    "pressure": signal_names.is_pressure(trained.site),
     "unitless": trained.scaling.unitless,
     "fs_hz": spec.fs_hz,
     "samples": spec.samples,
@@ -145,7 +145,7 @@ def page(networks: Sequence[checkpoint.Checkpoint]) -> str:
     raise InputError(f"two of the networks read the {twice} wave; pass one for each site")
   packed = [base64.b64encode(network(trained)).decode("ascii") for trained in networks]
   facts = {
-    "version": __version__, "note": NOTE, "most_ood": MOST_OOD, "signals": dict(recordings.COLUMNS), "time": recordings.TIME, "sites": sites,
+    "version": __version__, "note": NOTE, "most_ood": MOST_OOD, "signals": dict(signal_names.COLUMNS), "time": signal_names.TIME, "sites": sites,
     "example": _example(sites[0]),
   }  # fmt: skip
   scripts = [(_UPLOT / "uPlot.iife.min.js").read_text(encoding="utf-8"), script()]
@@ -166,13 +166,13 @@ def page(networks: Sequence[checkpoint.Checkpoint]) -> str:
 
 def _site_name(site: str) -> str:
   """Returns the name of a site for a reader: digital_ppg is a finger PPG."""
-  where, kind = recordings.split_signal(site)
+  where, kind = signal_names.split_signal(site)
   return " ".join([where.replace("digital", "finger").replace("_", " "), *([kind.upper()] if kind else [])])
 
 
 def _needed(trained: checkpoint.Checkpoint) -> str:
   """Returns which wave a network reads, in words."""
-  kind = "pressure" if recordings.is_pressure(trained.site) else "in any unit"
+  kind = "pressure" if signal_names.is_pressure(trained.site) else "in any unit"
   readings = ", and needs the reading of a cuff" * bool(set(trained.model.covariates) & set(calibration.CUFF))
   return f"{_site_name(trained.site)}{', ' if kind != 'pressure' else ' '}{kind}{readings}"
 
@@ -188,7 +188,7 @@ def _example(site: str) -> str:
   turn = at_s * hr_bpm / 60 % 1 * beat.size
   wave = np.interp(turn, np.arange(beat.size + 1), np.append(beat, beat[0]))
   rows = (f"{time:.3f},{p:.1f}" for time, p in zip(at_s, wave, strict=True))
-  return "\n".join([f"{recordings.TIME},{recordings.column_of(site)}", *rows, ""])
+  return "\n".join([f"{signal_names.TIME},{signal_names.column_of(site)}", *rows, ""])
 
 
 def _hashes(texts: list[str]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from cap_jax.data import batches, calibrate, conditioning, recordings
+from cap_jax.data import batches, calibrate, conditioning, recordings, signal_names
 from cap_jax.inference import pieces, pretrained, uncertainty
 from cap_jax.inference.reconstructed_wave import Beat as Beat  # also for its users
 from cap_jax.inference.reconstructed_wave import BeatTable, ReconstructedWave, Stretch, WaveSource
@@ -59,7 +59,7 @@ def _pair(feet: np.ndarray, found: np.ndarray, size: int, fs_hz: float, site: st
     return feet, feet
   lead = np.full(feet.shape, np.nan)
   if found.size:
-    most = (_LEAD_OF_PPG_S if recordings.split_signal(site)[1] else _LEAD_S) * fs_hz
+    most = (_LEAD_OF_PPG_S if signal_names.split_signal(site)[1] else _LEAD_S) * fs_hz
     nearest = beats.nearest(found, feet - most / 2)  # from half the longest lead
     lead = np.where(np.abs(feet - nearest) <= most, feet - nearest, np.nan).astype(float)
     matched = np.flatnonzero(np.isfinite(lead))
@@ -224,7 +224,7 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
   subject, covariates, written_s, notes = recording.subject, recording.covariates, recording.time_s, recording.notes
   time_s, p_t = quality.regular_clock(written_s), recording.signals[site]
   del recording  # the wave of a day takes 0.2 GB; a copy with its losses bridged replaces it
-  pressure = recordings.is_pressure(site)
+  pressure = signal_names.is_pressure(site)
   # samples that are implausible for longer stay as they are, which tells the reason of the gap
   losses = quality.short_losses(time_s, ~(quality.is_plausible(p_t) if pressure else np.isfinite(p_t)))
   p_t = quality.fill(time_s, p_t, losses)

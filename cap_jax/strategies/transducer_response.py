@@ -28,7 +28,7 @@ import dataclasses
 
 import numpy as np
 
-from cap_jax.data import recordings
+from cap_jax.data import signal_names
 
 NATURAL_HZ = tuple(np.geomspace(5.0, 40.0, 25).round(2).tolist())
 DAMPING = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8)
@@ -170,7 +170,7 @@ def fit(
     site: where the target measures. A PPG has no fluid-filled transducer, and its slow response would be mistaken for
       one.
   """
-  if site == recordings.PPG:
+  if site == signal_names.PPG:
     return none(no_test_because="a PPG has no fluid-filled transducer")
   frequency_hz = np.fft.rfftfreq(source_bt.shape[1], 1 / fs_hz)
   low = slice(2, int(np.searchsorted(frequency_hz, _HIGHEST_HZ)) + 1)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cap_jax import config, files
-from cap_jax.data import batches, recordings, stream
+from cap_jax.data import batches, signal_names, stream
 from cap_jax.metrics import agreement
 from cap_jax.signals import beats
 from cap_jax.study import study_datasets
@@ -63,7 +63,7 @@ def _of_subject(windows: batches.Waves | batches.Pairs, rows: np.ndarray, spec: 
   values = {"age": float(windows.covariates["age"][rows[0]])} if "age" in windows.covariates else {}
   read = [_pressures(windows.x_bt[k, inner], spec.fs_hz) for k in rows]
   values["hr_bpm"], systolic, diastolic = np.mean(read, axis=0).tolist()
-  if recordings.is_pressure(windows.site):
+  if signal_names.is_pressure(windows.site):
     values |= {"sbp_mmhg": systolic, "dbp_mmhg": diastolic, "pp_mmhg": systolic - diastolic}
   if isinstance(windows, batches.Pairs) and windows.reference == _AORTIC:
     _, systolic, diastolic = np.mean([_pressures(windows.y_bt[k, inner], spec.fs_hz) for k in rows], axis=0).tolist()

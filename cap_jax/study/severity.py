@@ -14,7 +14,7 @@ import tqdm
 
 from cap_jax import clinics
 from cap_jax.arteries import sensors
-from cap_jax.data import recordings
+from cap_jax.data import recordings, signal_names
 from cap_jax.data.sources import virtual
 from cap_jax.inference import reconstruct
 from cap_jax.train import checkpoint
@@ -105,7 +105,7 @@ def curve(trained: checkpoint.Checkpoint, subjects: int, seconds: float, seed: i
   Raises:
     InputError: the network reads a wave that the cohort does not have, or covariates.
   """
-  if trained.site not in virtual.SITES or trained.site == recordings.PPG or trained.model.covariates:
+  if trained.site not in virtual.SITES or trained.site == signal_names.PPG or trained.model.covariates:
     raise InputError(
       f"the checkpoint reads {trained.site} with covariates {trained.model.covariates}; use one that reads only a pressure"
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from cap_jax import clinics, config
 from cap_jax.baselines import mean_wave, transfer_function
-from cap_jax.data import batches, conditioning, recordings
+from cap_jax.data import batches, conditioning, recordings, signal_names
 from cap_jax.data.sources import virtual
 from cap_jax.metrics import waveform_metrics
 from cap_jax.signals import calibration as scales
@@ -19,7 +19,7 @@ from cap_jax.study import real, study_config, training
 from cap_jax.train import checkpoint, domains, prediction
 from cap_jax.types import InputError, suggest
 
-RADIAL, PPG = "radial", recordings.PPG
+RADIAL, PPG = "radial", signal_names.PPG
 _MOST = 200  # windows of a record in a training
 _PPG_LABELLED = ("scratch", "fine_tuning")
 _CONDITIONING = config.Conditioning(synchronise=False)  # the lag may be estimated from the first seconds only

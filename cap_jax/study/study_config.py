@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cap_jax import clinics, config
-from cap_jax.data import recordings
+from cap_jax.data import signal_names
 from cap_jax.data.sources import virtual
 from cap_jax.losses import tasks
 from cap_jax.models import net as nets
@@ -180,15 +180,15 @@ def _check_uncertainty_source(study: Study) -> None:
 
 def _check_sites(study: Study) -> None:
   scales.check(study.calibration)
-  recordings.check_input_site(study.site)
+  signal_names.check_input_site(study.site)
   for name in (study.scenario, *study.scenarios) if study.signals.unitless and not study.target_data else ():
     site = clinics.SCENARIOS[name].site if name in clinics.SCENARIOS else None
-    if site not in (None, recordings.PPG):
+    if site not in (None, signal_names.PPG):
       raise InputError(
         f"scenario={name}: measures a pressure at {site}, but the source network reads a PPG without a unit; choose another clinic"
       )
-  recordings.check_site(study.reference, "--config.reference")
-  if study.reference in (study.site, recordings.PPG):
+  signal_names.check_site(study.reference, "--config.reference")
+  if study.reference in (study.site, signal_names.PPG):
     raise InputError(f"reference={study.reference}: must be a pressure at a site other than {study.site}")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cap_jax import config
 from cap_jax.baselines import arx, transfer_function
-from cap_jax.data import recordings, scalings
+from cap_jax.data import scalings, signal_names
 from cap_jax.data.schema import (
   Constant,
   Deferred,
@@ -41,7 +41,7 @@ _COUNT = Whole(0, 1 << 53)
 _PEOPLE = Whole(0, 10**10)  # all that there are
 _HASHES = ListOf(Text(12, 12, "[0-9a-f]*", "12 hexadecimal digits"), 0, 1_000_000, distinct=True)
 _PACKED = Text(0, 1 << 26, "(?:[A-Za-z0-9+/]{8})*", "8 digits in base 64 for each hash")
-_SITES = dict.fromkeys((*recordings.SITES, recordings.PPG))
+_SITES = dict.fromkeys((*signal_names.SITES, signal_names.PPG))
 _SIZE = Whole(0, 1 << 14)  # of a network; `config.Model` knows which may be 0, and which must be odd
 
 MODEL = Fields(

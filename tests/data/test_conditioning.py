@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cap_jax import config
-from cap_jax.data import conditioning, datasets, recordings
+from cap_jax.data import conditioning, datasets, recordings, signal_names
 from cap_jax.data.sources import DATASETS
 from cap_jax.types import DataError, InputError
 from tests.signals.test_synchrony import pulses
@@ -18,7 +18,7 @@ SPEC = config.Conditioning()
 def record(fs_hz=250.0, seconds=60, **signals):
   time_s = np.arange(int(seconds * fs_hz)) / fs_hz
   waves = {"radial": pulses(fs_hz, seconds), **signals}
-  units = {name: "mmHg" if recordings.is_pressure(name) else "1" for name in waves}
+  units = {name: "mmHg" if signal_names.is_pressure(name) else "1" for name in waves}
   return recordings.Recording(subject="s1", time_s=time_s, signals=waves, units=units, covariates={}, record="r1")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import cap_jax as cj
 from cap_jax import config
-from cap_jax.data import datasets, duplicates, preparation, recordings, splits, subject_partition
+from cap_jax.data import datasets, duplicates, preparation, recordings, signal_names, splits, subject_partition
 from cap_jax.data.sources import DATASETS
 from cap_jax.inference import pretrained
 from cap_jax.study import own_data, study_config, study_datasets
@@ -127,7 +127,7 @@ def waves(*recorded):
 
 
 def recording(subject, p_t, record="", signal="radial"):
-  unit = "mmHg" if recordings.is_pressure(signal) else "ml/s"
+  unit = "mmHg" if signal_names.is_pressure(signal) else "ml/s"
   time_s = np.arange(len(p_t)) / FS_HZ
   return recordings.Recording(
     subject=subject, record=record, time_s=time_s, signals={signal: p_t}, units={signal: unit}

@@ -21,6 +21,7 @@ from cap_jax.data import (
   recordings,
   scalings,
   shards,
+  signal_names,
   splits,
   store,
   stream,
@@ -342,7 +343,7 @@ def test_a_plan_knows_its_files_and_channels(tmp_path, monkeypatch):
   for _ in range(2):
     with pytest.raises(KeyboardInterrupt):
       preparation.prepare(output, tmp_path / "h", SPEC, HOW)
-  in_kpa = dataclasses.replace(output, channels={"a": recordings.Signal("radial", "kPa")})
+  in_kpa = dataclasses.replace(output, channels={"a": signal_names.Signal("radial", "kPa")})
   for other in (dataclasses.replace(output, channels={"a": "radial"}), in_kpa, output):
     given.write_text("longer")
     with pytest.raises(InputError, match="contains a stopped preparation with other data or settings"):

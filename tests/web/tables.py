@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from cap_jax.data import recordings
+from cap_jax.data import signal_names
 
 TIME, PPG, ART = "time_s", "digital_ppg", "radial_pressure_mmhg"
 HEADER = f"{TIME},{ART}\n"
 ROWS = [(f"{k / 100:.2f}", f"{90 + 20 * np.sin(k / 10):.3f}") for k in range(200)]
 DATA = "".join(f"{t},{p}\n" for t, p in ROWS)
 RANDOM_TABLES = 60
-CHANNELS = {"Time": recordings.Signal(TIME), "ART": recordings.Signal("radial", "kPa")}
+CHANNELS = {"Time": signal_names.Signal(TIME), "ART": signal_names.Signal("radial", "kPa")}
 WORDS = [
   "", "NA", "nan", "NaN", "null", "None", "-nan", "#N/A", "1.#IND", "<NA>", "inf", "-inf", "Infinity", "+inf", "INF",
   "1e3", "-1.5E-3", "+2.5", ".5", "5.", "-.25e+2", "1e400", "-1e400", "0", "-0.0", "00012.50", "123456789012345678",

@@ -16,7 +16,7 @@ import scipy.ndimage
 import scipy.signal
 
 from cap_jax import config
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, recordings, signal_names
 from cap_jax.data.sources import csv_file
 from cap_jax.inference import pieces, reconstruct, uncertainty
 from cap_jax.signals import beat_quality, beats, calibration, clocks, filters, quality, synchrony, windows
@@ -503,8 +503,8 @@ def case_records(folder):
     except InputError:
       continue
     for name, x_t in recording.signals.items():
-      if recordings.split_signal(name)[1] in ("", "ppg"):
-        yield f"{path.name} {name}", recording.time_s, x_t, recordings.is_pressure(name)
+      if signal_names.split_signal(name)[1] in ("", "ppg"):
+        yield f"{path.name} {name}", recording.time_s, x_t, signal_names.is_pressure(name)
 
 
 @pytest.fixture(scope="module")

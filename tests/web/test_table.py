@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, signal_names
 from cap_jax.data.sources import csv_file
 from cap_jax.types import DataError
 from tests.web import tables
@@ -22,13 +22,13 @@ DRIVER = pathlib.Path(__file__).with_name("table_driver.mjs")
 def task(path, channels):
   """Returns what the driver needs to read the same columns as `csv_file`."""
   clock_column = next((name for name, signal in channels.items() if signal == TIME), TIME)
-  signals = {**recordings.COLUMNS, **{name: signal for name, signal in channels.items() if signal != TIME}}
+  signals = {**signal_names.COLUMNS, **{name: signal for name, signal in channels.items() if signal != TIME}}
   return {
     "file": str(path),
-    "known": [*recordings.COLUMNS, TIME, *channels],
+    "known": [*signal_names.COLUMNS, TIME, *channels],
     "time": clock_column,
     "required": [name for name, signal in channels.items() if signal != TIME],
-    "pressures": {name: recordings.is_pressure(signal) for name, signal in signals.items()},
+    "pressures": {name: signal_names.is_pressure(signal) for name, signal in signals.items()},
     "units": {name: signal.unit for name, signal in channels.items() if getattr(signal, "unit", "")},
   }
 
@@ -66,7 +66,7 @@ def difference(name, expected, answer, channels):
     return "" if same_remedy else f"{name}: {expected.remedy} | {answer['remedy']}"
   if problem is not None:
     return f"{name}: read | {problem}"
-  signals = {**recordings.COLUMNS, **channels}
+  signals = {**signal_names.COLUMNS, **channels}
   waves = {signals[column]: np.array(values, dtype=float) for column, values in answer["waves"].items()}
   if waves.keys() != expected.signals.keys():
     return f"{name}: {[*expected.signals]} | {[*waves]}"
@@ -110,7 +110,7 @@ def test_the_page_reads_cases_of_users_as_python_does(tmp_path, reference_data):
   cases = sorted((reference_data.parent / "cases").rglob("*.csv"))
   if not cases:
     pytest.skip("the cases are not beside the reference records")
-  names = {"Time": recordings.Signal(TIME), "SNUADC/ART": recordings.Signal("radial")}
+  names = {"Time": signal_names.Signal(TIME), "SNUADC/ART": signal_names.Signal("radial")}
   files = {path: names if "vitaldb_names" in path.name else {} for path in cases}
   assert not differences(tmp_path, files)
 
@@ -141,7 +141,7 @@ GUESSES = {  # table → names, guess of time and wave, first row
 def test_a_header_without_known_names_is_guessed(tmp_path):
   """Python refuses such a file unless --channels names its columns."""
   paths = write(tmp_path, {str(k): (table.encode(), {}) for k, table in enumerate(GUESSES)})
-  known = [TIME, *recordings.COLUMNS]
+  known = [TIME, *signal_names.COLUMNS]
   answers = answers_of_page(tmp_path, [{"file": str(path), "known": known, "site": ART} for path in paths])
   for answer, (names, guess, row) in zip(answers, GUESSES.values(), strict=True):
     assert answer["names"] == names

@@ -22,7 +22,7 @@ import numpy as np
 import scipy.io
 
 from cap_jax import files
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, recordings, signal_names
 from cap_jax.data.sources import archives, folders
 from cap_jax.types import DataError
 
@@ -205,35 +205,35 @@ def _select_wave(path: pathlib.Path, arrays: Mapping[str, np.ndarray], name: str
 
 def _read(path: pathlib.Path, channels: Mapping[str, str]) -> recordings.Recording:
   arrays = _arrays(path)
-  named = {name: recordings.COLUMNS[name] for name in arrays if name in recordings.COLUMNS}
+  named = {name: signal_names.COLUMNS[name] for name in arrays if name in signal_names.COLUMNS}
   signal_by_array = {**named, **channels}
-  signal_names = [signal for signal in signal_by_array.values() if signal != recordings.TIME]
-  twice = [signal for signal in signal_names if signal_names.count(signal) > 1]
+  read = [signal for signal in signal_by_array.values() if signal != signal_names.TIME]
+  twice = [signal for signal in read if read.count(signal) > 1]
   if twice:
     raise DataError(str(path), f"two arrays map to {twice[0]}", "change --channels", path.stem)
   stored = {
-    signal: _select_wave(path, arrays, name) for name, signal in signal_by_array.items() if signal != recordings.TIME
+    signal: _select_wave(path, arrays, name) for name, signal in signal_by_array.items() if signal != signal_names.TIME
   }
-  clocks = [name for name, signal in signal_by_array.items() if signal == recordings.TIME] or [recordings.TIME]
+  clocks = [name for name, signal in signal_by_array.items() if signal == signal_names.TIME] or [signal_names.TIME]
   scalars = {
     name: float(value.reshape(-1)[0]) for name, value in arrays.items() if value.size == 1 and value.dtype.kind in "fiu"
   }
   if clocks[0] in arrays or clocks[0] in channels:
-    stored[recordings.TIME] = _select_wave(path, arrays, clocks[0])
+    stored[signal_names.TIME] = _select_wave(path, arrays, clocks[0])
     rate_hz = None
   elif _RATE in scalars and stored:
     rate_hz = scalars.pop(_RATE)
     if not rate_hz > 0:
       raise DataError(str(path), f"{_RATE} is {rate_hz:g}", "store the sampling rate in Hz", path.stem)
   else:
-    remedy = f"add {recordings.TIME} or {_RATE}, or name the clock: --channels=NAME:{recordings.TIME}"
+    remedy = f"add {signal_names.TIME} or {_RATE}, or name the clock: --channels=NAME:{signal_names.TIME}"
     raise DataError(str(path), "has no clock", remedy, path.stem)
   sizes = [wave.size for wave in stored.values()]
   folders.check_size(str(path), 8.0 * (sum(sizes) + (sizes[0] if rate_hz else 0)))
   del arrays  # before what is needed of them is copied
   signals = {signal: np.asarray(wave, dtype=float) for signal, wave in stored.items()}
   del stored
-  time_s = np.arange(sizes[0]) / rate_hz if rate_hz else signals.pop(recordings.TIME)
+  time_s = np.arange(sizes[0]) / rate_hz if rate_hz else signals.pop(signal_names.TIME)
   return recordings.make(path.stem, path.stem, str(path), time_s, signals, covariates=scalars)
 
 

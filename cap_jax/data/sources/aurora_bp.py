@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, recordings, signal_names
 from cap_jax.data.sources import folders, number_parsing, tables
 from cap_jax.types import DataError
 
@@ -35,7 +35,7 @@ def _read(
     values = tables.numbers(path, places, shape, "\t")
     columns = {name: values[places.index(names.index(name))] for name in wanted}
   waves = {signal: columns[name] for name, signal in channels.items()}
-  units = {name: recordings.UNCALIBRATED for name in waves if recordings.is_pressure(name)}
+  units = {name: signal_names.UNCALIBRATED for name in waves if signal_names.is_pressure(name)}
   return recordings.make(subject, record, str(path), columns["t"], waves, units, covariates)
 
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, recordings, signal_names
 from cap_jax.data.sources import csv_table, folders, number_parsing, text_blocks
 from cap_jax.data.sources.csv_table import SUBJECT, SUBJECTS
 from cap_jax.types import DataError
@@ -97,7 +97,7 @@ def _parse(
 def _read(
   path: pathlib.Path, subject: str, covariates: Mapping[str, float], channels: Mapping[str, str]
 ) -> recordings.Recording:
-  known = {*recordings.COLUMNS, recordings.TIME, *channels}
+  known = {*signal_names.COLUMNS, signal_names.TIME, *channels}
   names, dialect = csv_table.read_header(path, known)
   if not known.intersection(names):
     problem = f"no column has a known name (the first line has {csv_table.shown(names)})"
@@ -106,8 +106,8 @@ def _read(
       "lines before the line with these names are skipped"
     )
     raise DataError(str(path), problem, remedy)
-  clock = next((name for name, signal in channels.items() if signal == recordings.TIME), recordings.TIME)
-  signal_by_column = {**recordings.COLUMNS, **{name: signal for name, signal in channels.items() if name != clock}}
+  clock = next((name for name, signal in channels.items() if signal == signal_names.TIME), signal_names.TIME)
+  signal_by_column = {**signal_names.COLUMNS, **{name: signal for name, signal in channels.items() if name != clock}}
   columns = [name for name in dict.fromkeys(names) if name in signal_by_column]
   for name in (clock, *channels):
     csv_table.find_column(path, names, name)
@@ -120,8 +120,8 @@ def _read(
       "rename one to SITE_pressure_mmhg, such as radial_pressure_mmhg or digital_pressure_mmhg (a finger's), or digital_ppg; or map one "
       "to where it was measured: --channels=NAME:SITE, with SITE radial, brachial, digital, femoral, carotid, digital_ppg or aortic_root",
     )
-  signal_names = [signal_by_column[name] for name in columns]
-  twice = [name for name in columns if signal_names.count(signal_by_column[name]) > 1]
+  read = [signal_by_column[name] for name in columns]
+  twice = [name for name in columns if read.count(signal_by_column[name]) > 1]
   if twice:
     raise DataError(
       str(path), f"columns {' and '.join(twice)} both map to {signal_by_column[twice[0]]}", "change --channels"

@@ -13,7 +13,7 @@ import pathlib
 import re
 from collections.abc import Collection, Sequence
 
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, signal_names
 from cap_jax.data.sources import text_blocks
 from cap_jax.types import DataError
 
@@ -108,7 +108,7 @@ def read_header(path: pathlib.Path, known: Collection[str]) -> tuple[list[str], 
       raise DataError(str(path), "the header has a quote that is not closed", "remove it, or close it")
     cells = next(csv.reader(io.StringIO(header.decode()), delimiter=dialect.delimiter, skipinitialspace=True), [])
   if not cells:
-    raise DataError(str(path), "the file is empty", f"add a header such as {recordings.TIME},…")
+    raise DataError(str(path), "the file is empty", f"add a header such as {signal_names.TIME},…")
   names = [name.strip() for name in cells]
   return [names[0].lstrip("".join([*_COMMENT, _BOM])).strip(), *names[1:]], dialect
 
@@ -122,7 +122,7 @@ def find_column(path: pathlib.Path, names: Sequence[str], name: str) -> int:
   if names.count(name) > 1:
     raise DataError(str(path), f"duplicate column {name} in the header", "remove one")
   if name not in names:
-    as_signal = name if name == recordings.TIME else recordings.COLUMNS.get(name, "SIGNAL")
+    as_signal = name if name == signal_names.TIME else signal_names.COLUMNS.get(name, "SIGNAL")
     remedy = f"rename the column, or map another one: --channels=NAME:{as_signal}"
     raise DataError(str(path), f"column {name} is missing (found: {shown(names)})", remedy)
   return names.index(name)

@@ -16,7 +16,7 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from cap_jax import files
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, recordings, signal_names
 from cap_jax.data.sources import folders
 from cap_jax.data.sources.csv_table import SUBJECT
 from cap_jax.types import DataError
@@ -110,13 +110,13 @@ def _read(path: pathlib.Path, subject: Any, name: str, channels: Mapping[str, st
   with datasets.reading(where, _REMEDY, name), _opened(path) as file:
     schema = file.schema_arrow
     numbers = _numbers(file, subject, where)
-  if recordings.TIME in schema.names and recordings.TIME not in numbers:
-    kind = schema.field(recordings.TIME).type
-    raise DataError(str(path), f"column {recordings.TIME} contains {kind}", "save it as seconds", name)
-  if recordings.TIME not in numbers:
+  if signal_names.TIME in schema.names and signal_names.TIME not in numbers:
+    kind = schema.field(signal_names.TIME).type
+    raise DataError(str(path), f"column {signal_names.TIME} contains {kind}", "save it as seconds", name)
+  if signal_names.TIME not in numbers:
     present = ", ".join(schema.names[:8])
-    raise DataError(str(path), f"column {recordings.TIME} is missing (found: {present})", "rename the column", name)
-  signal_by_column = {**recordings.COLUMNS, **channels}
+    raise DataError(str(path), f"column {signal_names.TIME} is missing (found: {present})", "rename the column", name)
+  signal_by_column = {**signal_names.COLUMNS, **channels}
   text_columns = [column for column in schema.names if column in signal_by_column and column not in numbers]
   if text_columns:
     kind = schema.field(text_columns[0]).type
@@ -128,11 +128,11 @@ def _read(path: pathlib.Path, subject: Any, name: str, channels: Mapping[str, st
     if column in signal_by_column:
       signals[signal_by_column[column]] = numbers[column]
   rest = {
-    column: wave for column, wave in numbers.items() if column not in signal_by_column and column != recordings.TIME
+    column: wave for column, wave in numbers.items() if column not in signal_by_column and column != signal_names.TIME
   }
   # a column that is constant over all rows is a covariate of the subject
   covariates = {column: float(value_t[0]) for column, value_t in rest.items() if value_t.size and np.ptp(value_t) == 0}
-  return recordings.make(name, path.stem, where, numbers[recordings.TIME], signals, covariates=covariates)
+  return recordings.make(name, path.stem, where, numbers[signal_names.TIME], signals, covariates=covariates)
 
 
 def _name(subject: Any) -> str:

@@ -14,12 +14,12 @@ from collections.abc import Mapping
 import h5py
 import numpy as np
 
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, recordings, signal_names
 from cap_jax.data.sources import folders, hdf5
 from cap_jax.types import DataError
 
 FS_HZ = 125.0
-CHANNELS: Mapping[str, str] = {"ABP_Raw": "arterial", "PPG_Raw": recordings.PPG}
+CHANNELS: Mapping[str, str] = {"ABP_Raw": "arterial", "PPG_Raw": signal_names.PPG}
 _SUBSET = ("ECG_F", "PPG_F", "ABP_Raw")
 _NUMBERS: Mapping[str, str] = {
   "Age": "age",
@@ -86,7 +86,7 @@ def _entries(path: pathlib.Path, subject: str, channels: Mapping[str, str] | Non
   listed = []
   with hdf5.opened(path) as file:
     if hdf5.has(file, _SUBSETS):
-      signal_by_field = dict(channels or {"ABP_Raw": CHANNELS["ABP_Raw"], "PPG_F": recordings.PPG})
+      signal_by_field = dict(channels or {"ABP_Raw": CHANNELS["ABP_Raw"], "PPG_F": signal_names.PPG})
       subset = hdf5.group(file, _SUBSETS, str(path))
       covariates_r = {
         covariate: hdf5.whole(hdf5.field(subset, name, str(path)), len(_NUMBERS)).astype(float).reshape(-1)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from cap_jax import files
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, recordings, signal_names
 from cap_jax.data.sources import arrays, folders, pwdb_plausibility, tables, wfdb_files
 from cap_jax.types import DataError
 
@@ -45,9 +45,9 @@ SITES: Mapping[str, str] = {
 }
 KINDS: Mapping[str, str] = {"P": "", "U": "velocity", "A": "area", "PPG": "ppg"}
 CHANNELS: Mapping[str, str] = {
-  f"{site}_{kind}": recordings.signal_of(SITES[site], KINDS[kind]) for site in SITES for kind in KINDS
+  f"{site}_{kind}": signal_names.signal_of(SITES[site], KINDS[kind]) for site in SITES for kind in KINDS
 }
-_DEFAULT = ("aortic_root", "brachial", "radial", "digital", "femoral", "carotid", recordings.PPG)
+_DEFAULT = ("aortic_root", "brachial", "radial", "digital", "femoral", "carotid", signal_names.PPG)
 _ONSETS, _PARAMETERS, _VARIATIONS = "pwdb_onset_times.csv", "pwdb_haemod_params.csv", "pwdb_model_variations.csv"
 _REMEDY = "download the file again from Zenodo record 3275625"
 _WAVES = re.compile(r"PWs_([A-Za-z]+)_(P|U|A|PPG)\.csv")

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, recordings, signal_names
 from cap_jax.data.sources import folders, hdf5
 from cap_jax.types import DataError
 
 FS_HZ = 125.0
 _ROWS = ("PPG", "ABP", "ECG")
-CHANNELS: Mapping[str, str] = {"PPG": recordings.PPG, "ABP": "arterial"}
+CHANNELS: Mapping[str, str] = {"PPG": signal_names.PPG, "ABP": "arterial"}
 
 
 def _read(

@@ -16,12 +16,12 @@ import tqdm
 
 from cap_jax import clinics
 from cap_jax.arteries import cohort, network, plausibility, population, sensors
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, recordings, signal_names
 from cap_jax.types import InputError, suggest
 
 CHUNK = 64
 _CUFF_KEY = len(network.SITES) + 1  # the keys before it belong to the measured signals
-SITES = (*network.SITES, recordings.PPG)
+SITES = (*network.SITES, signal_names.PPG)
 _CUFF_SITE, _CUFF = "brachial", ("cuff_dbp_mmhg", "cuff_sbp_mmhg")
 
 
@@ -48,7 +48,7 @@ def _measured(
   def measured(number: int, site: str) -> jax.Array:
     if site == reference:
       return waves[site]
-    optical = site == recordings.PPG
+    optical = site == signal_names.PPG
     device = clinic.oximeter if optical else clinic.device
     cuff_site = device.cuff.site if device.cuff and device.cuff.site else site
     keys = jax.random.split(jax.random.fold_in(noise_key, number), count)
@@ -107,7 +107,7 @@ def _chunk(
   all_sites = tuple(dict.fromkeys((*sites, reference)))
   time_s = np.arange(round(clinic.seconds * clinic.fs_hz)) / clinic.fs_hz
   unscaled_ppg = clinic.oximeter.cuff is None
-  units = {site: "1" if site == recordings.PPG and unscaled_ppg else "mmHg" for site in all_sites}
+  units = {site: "1" if site == signal_names.PPG and unscaled_ppg else "mmHg" for site in all_sites}
   rows = np.arange(start, start + CHUNK) % clinic.subjects
   chunk_subjects, devices = jax.tree.map(lambda x: x[rows], (subjects, chains))
   key = jax.random.fold_in(wave_key, start)
@@ -195,7 +195,7 @@ def load(path: str, channels: Mapping[str, str] | None = None) -> datasets.DataS
   """
   clinic = _clinic(path)
   sites = tuple(
-    site for site in (channels or {"radial": "radial", recordings.PPG: recordings.PPG}) if site != "aortic_root"
+    site for site in (channels or {"radial": "radial", signal_names.PPG: signal_names.PPG}) if site != "aortic_root"
   )
   for site in sites:
     if site not in SITES:

@@ -18,12 +18,12 @@ import numpy as np
 import vitaldb
 
 from cap_jax import files
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, recordings, signal_names
 from cap_jax.data.sources import archives, folders, number_parsing, tables
 from cap_jax.types import DataError
 
 _ART, _FEM = "SNUADC/ART", "SNUADC/FEM"
-CHANNELS: Mapping[str, str] = {_ART: "arterial", _FEM: "femoral", "SNUADC/PLETH": recordings.PPG}
+CHANNELS: Mapping[str, str] = {_ART: "arterial", _FEM: "femoral", "SNUADC/PLETH": signal_names.PPG}
 NUMERICS: Mapping[str, str] = {
   "Solar8000/NIBP_SBP": "cuff_sbp_mmhg",
   "Solar8000/NIBP_DBP": "cuff_dbp_mmhg",
@@ -130,13 +130,13 @@ def _make(
     recordings.check_clock(time_s, f"{where}: {name}")
   if set(tracks) >= {_ART, _FEM} and channels[_ART] == channels[_FEM]:
     channels = {**channels, _ART: CHANNELS[_ART]}  # a femoral line has a track of its own
-  signal_names = [channels[name] for name in tracks]
-  twice = [signal for signal in signal_names if signal_names.count(signal) > 1]
+  read = [channels[name] for name in tracks]
+  twice = [signal for signal in read if read.count(signal) > 1]
   if twice:
     raise DataError(where, f"two tracks map to {twice[0]}", "change --channels", subject)
   time_s, signals = recordings.on_one_clock({channels[name]: track for name, track in tracks.items()})
   pressure_units = {
-    channels[name]: unit for name, unit in units.items() if unit and recordings.is_pressure(channels[name])
+    channels[name]: unit for name, unit in units.items() if unit and signal_names.is_pressure(channels[name])
   }
   return recordings.make(subject, case, where, time_s, signals, pressure_units, covariates)
 

@@ -16,7 +16,7 @@ import numpy as np
 import wfdb
 
 from cap_jax import files
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, recordings, signal_names
 from cap_jax.data.sources import folders
 from cap_jax.types import DataError
 
@@ -266,7 +266,7 @@ def _read(name: str, root: str, subject: str, channels: Mapping[str, str]) -> re
     signal = channels[channel]
     if signal not in waves:
       waves[signal] = time_s, wave
-      if recordings.is_pressure(signal):
+      if signal_names.is_pressure(signal):
         units[signal] = unit
     elif wave.size != waves[signal][1].size or units.get(signal, unit) != unit:
       raise DataError(
@@ -324,7 +324,7 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     raise DataError(str(path), "no WFDB header (.hea) found", "check --path")
   if not channels:
     available = _listed_channels(whole, root)
-    remedy = f"map channels to signals, such as --channels=ABP:radial,PLETH:{recordings.PPG}"
+    remedy = f"map channels to signals, such as --channels=ABP:radial,PLETH:{signal_names.PPG}"
     raise DataError(str(path), f"has the channels {', '.join(available) or 'none'}", remedy)
   subjects_known = True
   for name in whole:

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, signal_names
 from cap_jax.data.sources import csv_file
 from cap_jax.types import DataError, InputError
 
@@ -183,7 +183,7 @@ def test_units_comments_and_lines_before_the_header(tmp_path):
   lines += [f"{k / 100:.3f},{(90 + 20 * np.sin(k / 10)) / 7.50062:.5f}" for k in range(200)]
   lines.insert(50, "# balloon up, 3")
   (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
-  channels = {"Time": recordings.Signal("time_s"), "ART": recordings.Signal("radial", "kPa")}
+  channels = {"Time": signal_names.Signal("time_s"), "ART": signal_names.Signal("radial", "kPa")}
   recording = read(tmp_path / "a.csv", channels)
   np.testing.assert_allclose(recording.time_s, np.arange(200) / 100)
   np.testing.assert_allclose(recording.signals["radial"], 90 + 20 * np.sin(np.arange(200) / 10), atol=1e-3)
@@ -233,7 +233,7 @@ def test_words_in_the_table_of_subjects_are_said(tmp_path):
   ],
 )
 def test_channels_name_a_signal_and_a_unit(word, expected):
-  name, signal = recordings.parse_channel(word)
+  name, signal = signal_names.parse_channel(word)
   assert (name, signal, signal.unit) == expected
   again = pickle.loads(pickle.dumps(signal))  # worker processes read with it
   assert (again, again.unit) == (signal, signal.unit)
@@ -251,7 +251,7 @@ def test_channels_name_a_signal_and_a_unit(word, expected):
 )
 def test_bad_channels_are_refused(word, message):
   with pytest.raises(InputError, match=re.escape(f"--channels={word}: ") + ".*" + message):
-    recordings.parse_channel(word)
+    signal_names.parse_channel(word)
 
 
 @pytest.mark.parametrize("digits", [2, "%g"])

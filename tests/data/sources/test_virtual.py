@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cap_jax import clinics
-from cap_jax.data import recordings
+from cap_jax.data import signal_names
 from cap_jax.data.sources import virtual
 from cap_jax.types import InputError
 from tests import tiers
@@ -115,4 +115,4 @@ def test_every_scenario_differs_from_the_source():
   source = clinics.Scenario()
   for name, scenario in clinics.SCENARIOS.items():
     assert scenario != source, name
-    assert scenario.site in (None, *recordings.SITES, recordings.PPG), name
+    assert scenario.site in (None, *signal_names.SITES, signal_names.PPG), name

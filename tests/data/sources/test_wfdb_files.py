@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from cap_jax.data import datasets, recordings
+from cap_jax.data import datasets, signal_names
 from cap_jax.data.sources import wfdb_files
 from cap_jax.types import DataError
 from tests.data.sources import write
@@ -61,7 +61,7 @@ def test_a_stated_unit_replaces_that_of_the_header(tmp_path, unit):
   wfdb.wrsamp("k", fs=100, units=[unit], sig_name=["ART"], fmt=["16"], p_signal=wave[:, None], write_dir=str(tmp_path))
   with pytest.raises(DataError, match=rf"radial is in {unit}; if the unit is wrong, state the right one: --channels="):
     read(tmp_path / "k", "ART")
-  dataset = wfdb_files.load(tmp_path / "k", {"ART": recordings.Signal("radial", "kPa")})
+  dataset = wfdb_files.load(tmp_path / "k", {"ART": signal_names.Signal("radial", "kPa")})
   recording = datasets.read(dataset.entries[0])
   assert np.abs(recording.signals["radial"] - 7.50062 * wave).max() < 0.05
   assert recording.units == {"radial": "mmHg"}
