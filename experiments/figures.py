@@ -73,10 +73,42 @@ def _world(number: int) -> tuple[str, ...]:
   )  # fmt: skip
 
 
+def _packaged(network: str, scenarios: str) -> tuple[str, ...]:
+  """A packaged network on the people of the headline."""
+  return (
+    *_STUDY, f"--config=experiments/configs/pretrained.py:{network}", f"--config.source_network={network}", "--config.source_subjects=1200",
+    "--config.labelled_subjects=400", "--config.unlabelled_subjects=400", "--config.validation_subjects=16",
+    f"--config.scenarios={scenarios}", "--config.n_target=0,5", "--config.seeds=0,1,2,3,4", "--config.baselines=peripheral,source",
+    "--config.strategies=domain_adaptation/context,fine_tuning/context,multi_task/context", "--config.steps=200", "--config.batch=16",
+    f"--workdir={{out}}/{network}",
+  )  # fmt: skip
+
+
+def _configuration(name: str, folder: str, *flags_of: str) -> tuple[str, ...]:
+  """One configuration of a strategy."""
+  config = f"--config=experiments/configs/{name}.py"
+  return ("experiments.transfer", config, *flags_of, f"--workdir={{out}}/{folder}")
+
+
+_ATTACKED = (
+  "aurora", "checkpoint", "checkpoint_header", "config", "csv", "mat", "npz", "parquet", "pulsedb", "pulsedb_subset", "pwdb", "pwdb_mat",
+  "pwdb_wfdb", "reconstruct", "store", "uci", "vital", "vital_tracks", "weights", "wfdb", "wfdb_flac",
+)  # fmt: skip
+_FIVE = "examples/five_patients"
 FIGURES = {
   "main": Figure("README.md", (("experiments.compare", "--workdir={out}/compare"),), 2.2),
   "headline": Figure(
-    "docs/results.md", ((*_STUDY, "--config=experiments/configs/headline.py", "--workdir={out}/study"),), 90
+    "README.md, docs/results.md",
+    (
+      (*_STUDY, "--config=experiments/configs/headline.py", "--workdir={out}/study"),
+      (
+        *_STUDY, "--config=experiments/configs/headline.py", "--config.n_target=5,", "--config.baselines=source,",
+        "--config.strategies=auto,feature_transfer", "--workdir={out}/auto",
+      ),
+      _packaged("radial", "population,device_population,subject_device"),
+      _packaged("brachial", "site"),
+    ),
+    160,
   ),
   "replications": Figure("docs/experiments.md", tuple(_world(number) for number in range(1, 5)), 100),
   "in_vitro": Figure(
@@ -117,9 +149,24 @@ FIGURES = {
   ),
   "configurations": Figure(
     "docs/comparison.md",
-    tuple(
-      ("experiments.transfer", f"--config=experiments/configs/{name}.py", *labels, f"--workdir={{out}}/{name}")
-      for name, labels in _CONFIGURATIONS.items()
+    (
+      *(_configuration(name, name, *labels) for name, labels in _CONFIGURATIONS.items()),
+      _configuration("domain_adaptation", "without_adversary", "--loss=source:1"),
+    ),
+  ),
+  "patients": Figure(
+    "docs/patients.md",
+    (
+      ("cap_jax", "describe", "--format=csv", f"--path={_FIVE}", "--output={out}/five.png"),
+      ("cap_jax", "prepare", "--format=csv", f"--path={_FIVE}", "--output={out}/five"),
+      (
+        "cap_jax", "transfer", "--strategy=auto", "--source=radial", "--config.target_data={out}/five", "--steps=200",
+        "--workdir={out}/mine",
+      ),
+      (
+        "cap_jax", "evaluate", "--checkpoint={out}/mine/checkpoint", "--format=csv", f"--path={_FIVE}", "--site=radial",
+        "--workdir={out}/report",
+      ),
     ),
   ),
   "finger_ppg": Figure(
@@ -141,7 +188,11 @@ FIGURES = {
     12,
   ),
   "plausibility": Figure(
-    "docs/evaluation.md", (("experiments.plausibility", "--format=csv", "--path={records}"),)
+    "docs/evaluation.md, cap_jax/pretrained/radial/README.md",
+    (
+      ("experiments.plausibility", "--format=csv", "--path={records}"),
+      ("experiments.model_card", "--checkpoint=radial", "--format=csv", "--path={records}", "--output={out}/radial"),
+    ),
   ),
   "realism": Figure(
     "docs/cohort.md",
@@ -167,8 +218,21 @@ FIGURES = {
   ),
   "severity": Figure("docs/reliability.md", (("experiments.severity", "--workdir={out}/report"),)),
   "false_alarms": Figure("docs/reliability.md", (("experiments.false_alarms", "--subjects=2000"),)),
-  "damaged_input": Figure("docs/reliability.md", (("pytest", "-s", "-q", "-m", "slow", "tests/fuzz"),)),
-  "parity": Figure("docs/export.md, docs/web.md", (("pytest", "-s", "-q", "-m", "slow", "tests/export", "tests/web"),)),
+  "damaged_input": Figure(
+    "docs/reliability.md",
+    tuple(("tests.fuzz", f"--target={name}", "--runs=10000", "--keep={out}") for name in _ATTACKED),
+  ),
+  "endurance": Figure(
+    "docs/reliability.md",
+    (("pytest", "-s", "-q", "-m", "slow", "tests/inference/test_long_records.py", "tests/kills", "tests/data/sources"),),
+  ),
+  "parity": Figure(
+    "docs/export.md, docs/web.md",
+    (
+      ("pytest", "-s", "-q", "-m", "slow or not slow", "tests/export", "tests/web"),
+      ("cap_jax", "web", "--output={out}/radial.html"),
+    ),
+  ),
   "speed": Figure(
     "docs/speed.md", tuple(("experiments.benchmark", f"--only={name}", f"--output={{out}}/{name}") for name in SECTIONS)
   ),
