@@ -8,7 +8,7 @@ from cap_jax.types import InputError
 _CHANNELS = flags.DEFINE_list(
   "channels",
   [],
-  "CHANNEL:SIGNAL[:UNIT], such as ABP:radial,PLETH:digital_ppg or ART:radial:kPa; Time:time_s is the clock",
+  "CHANNEL:SIGNAL[:UNIT], such as ABP:radial,PLETH:digital_ppg or ART:radial:kPa; Time:time_s is the clock; of several for one SIGNAL, a file needs one",
 )
 
 
@@ -16,14 +16,12 @@ def read() -> dict[str, str]:
   """Returns name → signal from the flag.
 
   Raises:
-    InputError: one is not `NAME:SIGNAL[:UNIT]`, names no signal, or two contradict each other.
+    InputError: one is not `NAME:SIGNAL[:UNIT]` or names no signal, or a channel occurs twice.
   """
   signals: dict[str, signal_names.Signal] = {}
   for word in _CHANNELS.value:
     name, signal = signal_names.parse_channel(word)
     if name in signals:
       raise InputError(f"--channels: duplicate channel {name}; name each channel once")
-    if any(other == signal and other.unit != signal.unit for other in signals.values()):
-      raise InputError(f"--channels: {signal} has two units; state the same unit for each channel of {signal}")
     signals[name] = signal
   return dict(signals)

@@ -15,7 +15,7 @@ PATH = flags.DEFINE_string(
   "path", None, "file or folder; for virtual: NAME[,subjects=N][,seconds=S][,seed=K]; for nonlinear: dev"
 )
 STRICT = flags.DEFINE_bool("strict", False, "stop at the first bad record instead of excluding it")
-_MOST_LISTED = 20
+_MOST_LISTED, _MOST_NAMED = 20, 12
 _NUMBER = re.compile(r"-?\d[\d.e+-]*")
 
 
@@ -25,7 +25,7 @@ def open_dataset() -> datasets.DataSet:
   Raises:
     InputError: a flag is missing or wrong, or the path has no such data.
   """
-  name, path = launcher.required(FORMAT, "wfdb"), launcher.required(PATH, "FOLDER")
+  name, path = launcher.required(FORMAT, f"csv, or one of {', '.join(DATASETS)}"), launcher.required(PATH, "FOLDER")
   dataset = DATASETS[name](path, channel_flags.read() or None)
   if STRICT.value and dataset.lost:
     raise dataset.lost[0]
@@ -64,7 +64,11 @@ def describe_lost(errors: Iterable[DataError], total: int) -> list[str]:
     alike.setdefault((_NUMBER.sub("#", error.problem), error.remedy), []).append(error)
   lines = [f"excluded: {len(lost)} of {total} records"]
   for errors in list(alike.values())[:_MOST_LISTED]:
-    lines.append(f"  {errors[0]}" + (f" ({len(errors)} records, of which this is the first)" if errors[1:] else ""))
+    names = [error.subject or error.where for error in errors]
+    more = f", … {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    lines.append(
+      f"  {errors[0]}" + (f" ({len(errors)} records: {', '.join(names[:_MOST_NAMED])}{more})" if names[1:] else "")
+    )
   if len(alike) > _MOST_LISTED:
     rest = sum(len(errors) for errors in list(alike.values())[_MOST_LISTED:])
     lines.append(f"  … and {rest} more; the report, or the manifest.json of a store, lists all")

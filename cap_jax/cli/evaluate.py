@@ -41,11 +41,23 @@ def _network() -> checkpoint.Checkpoint:
   site = _SITE.value or trained.site
   signal_names.check_site(site)
   if site != trained.site:
-    raise InputError(f"--site={site}: the checkpoint reads {trained.site}; {pretrained.remedy(site)}")
+    raise InputError(
+      f"--site={site}: the checkpoint reads {trained.site}; omit --site if the wave was measured there, or for {site} {pretrained.remedy(site)}"
+    )
   if trained.task != "waveform" or trained.reference != "aortic_root":
     goal = trained.task if trained.task != "waveform" else f"the {trained.reference} wave"
     raise InputError(f"--checkpoint: trained for {goal}, not for the aortic wave; transfer it first")
   return trained
+
+
+def _packaged(trained: checkpoint.Checkpoint) -> checkpoint.Checkpoint | None:
+  """Returns the network of the package to compare a network with; None if there is none for the same windows."""
+  name = pretrained.of_site(trained.site)
+  if not name or pretrained.place(_CHECKPOINT.value) == pretrained.place(name):
+    return None
+  network = pretrained.load(name)
+  alike = network.windows == trained.windows and network.scaling.unitless == trained.scaling.unitless
+  return network if alike and set(network.model.covariates) <= set(trained.model.covariates) else None
 
 
 def _digests(own: own_data.UserWindows) -> dict[str, str]:
@@ -75,7 +87,7 @@ def _sections(
     texts = (sentence, facts)
     opening, errors = own_report.opening_without_errors(subjects, waves.browser, texts, warnings), []
   else:
-    evaluated = own_data.evaluate(trained, own.paired, name)
+    evaluated = own_data.evaluate(trained, own.paired, name, _packaged(trained))
     clinic = own_report.results(trained, evaluated, path)
     warnings = own_report.warnings(evaluated.outliers, subjects, trained)
     reference = reference_flags.reference(place, trained.calibration.kind)

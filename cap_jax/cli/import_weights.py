@@ -21,7 +21,7 @@ from cap_jax.cli import launcher, output_folders, study_flags
 from cap_jax.data import scalings
 from cap_jax.losses import tasks
 from cap_jax.models import net as nets
-from cap_jax.report import tables
+from cap_jax.strategies import surgery
 from cap_jax.study import study_config
 from cap_jax.train import checkpoint, pyvital, weight_files, weight_import
 from cap_jax.types import InputError
@@ -135,7 +135,7 @@ def main() -> None:
     ),
   )  # fmt: skip
   fates = [leaf.fate for leaf in imported.report]
-  print(f"{tables.merge_report(imported.report)}\n")
+  print(f"{surgery.MergeReport(imported.report)}\n")
   print(
     f"{source.path}: {len(arrays)} arrays: {len(arrays) - len(imported.statistics) - fates.count('left behind')} transferred, "
     f"{len(imported.statistics)} of running statistics folded into them, {fates.count('left behind')} left behind"

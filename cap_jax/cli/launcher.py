@@ -118,9 +118,8 @@ def _usage_of(name: str) -> str:
   usage = ast.get_docstring(ast.parse(text)) or ""
   if not sys.argv[0].startswith("cap-jax"):
     return usage
-  return usage.replace(f"python -m experiments.{module} ", f"cap-jax {name} ").replace(
-    "python -m experiments.", "cap-jax "
-  )
+  own = usage.replace(f"python -m experiments.{module} ", f"cap-jax {name} ")
+  return re.sub(r"(python -m )?experiments\.(?=[a-z])", "cap-jax ", own)
 
 
 def _parse(argv: list[str]) -> list[str]:

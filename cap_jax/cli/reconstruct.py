@@ -113,7 +113,9 @@ def main() -> None:
   site = _SITE.value or trained.site
   signal_names.check_site(site)
   if site != trained.site:
-    raise InputError(f"--site={site}: the checkpoint reads {trained.site}; {pretrained.remedy(site)}")
+    raise InputError(
+      f"--site={site}: the checkpoint reads {trained.site}; omit --site if the wave was measured there, or for {site} {pretrained.remedy(site)}"
+    )
   wave = reconstruct.reconstruct(trained, _recording(path, site, covariates))  # a long record is not kept twice
   facts = {
     "input": os.path.basename(path),

@@ -11,12 +11,13 @@ Without --source, the command first trains and saves the source network of the c
 
 import dataclasses
 import os
+from collections.abc import Sequence
 
 from absl import flags
 
 from cap_jax import config
 from cap_jax.cli import distributed, launcher, study_flags
-from cap_jax.data import splits, subject_partition
+from cap_jax.data import batches, splits, subject_partition
 from cap_jax.inference import pretrained, uncertainty
 from cap_jax.losses import tasks
 from cap_jax.metrics import waveform_metrics
@@ -141,6 +142,19 @@ def _run(watch: host_liveness.HostMonitor | None) -> None:
     _transfer(study, name, source, workdir, states)
 
 
+def _print_errors(
+  study: study_config.Study, test: batches.Pairs, trained: Sequence[tuple[str, checkpoint.Checkpoint]]
+) -> None:
+  """Prints the waveform RMSE of named networks on the test subjects."""
+  evaluator = waveform_metrics.Evaluator(test, study.windows, study.signals.unitless)
+  count = f"{len(test.subjects)} test subject{'s' * (len(test.subjects) > 1)}"
+  print(f"{study_datasets.describe(study)} {study.target_name}: waveform RMSE on {count} [mmHg]")
+  for label, network in trained:
+    network.check_unseen(test.subjects)
+    errors = evaluator.errors(uncertainty.read(network, test).y_bt)
+    print(f"  {label:30} {waveform_metrics.mean_rmse(errors):.2f}")
+
+
 def _transfer(
   study: study_config.Study,
   name: str,
@@ -181,20 +195,14 @@ def _transfer(
   if labels and name != _SCRATCH:
     scratch = training.adapted(study, _SCRATCH, source, large, target, labels, _SEED.value, loop.Recorder(states))
     trained.append(("the same network from scratch", scratch.checkpoint))
-  evaluator = waveform_metrics.Evaluator(target.test, study.windows, study.signals.unitless)
-  name = study.target_name
-  print(f"{study_datasets.describe(study)} {name}: waveform RMSE on {len(target.test.subjects)} test subjects [mmHg]")
-  for label, network in trained:
-    network.check_unseen(target.test.subjects)
-    errors = evaluator.errors(uncertainty.read(network, target.test).y_bt)
-    print(f"  {label:30} {waveform_metrics.mean_rmse(errors):.2f}")
+  _print_errors(study, target.test, trained)
   for metric, values in adapted.fitted.metrics.items():  # aligned features may shrink, adversaries may win
     if metric.endswith(("feature_norm", "discriminator_accuracy")):
       print(f"  {metric:30} {values[:50].mean():.2f} at the start, {values[-50:].mean():.2f} at the end")
   if study.target_data:
     missing = {} if intervals is not None and not intervals.lacking else {"validation": target.validation.subjects}
-    tested = {"test": target.test.subjects, **missing}
-    for line in subject_partition.advice(tested, study.target_data, _SOURCE.value or pretrained.TRAIN):
+    parts = {"test": target.test.subjects, "labelled": () if drawn is None else drawn.subjects, **missing}
+    for line in subject_partition.advice(parts, study.target_data, _SOURCE.value or pretrained.TRAIN, name):
       print(line)
   checkpoint.save(os.path.join(workdir, "checkpoint"), adapted.checkpoint)
   if adapted.best is not None:

@@ -243,7 +243,13 @@ def _in_mmhg(name: str, wave: np.ndarray, unit: str, where: str, fs_hz: float) -
     )
   if signal_names.TO_MMHG[unit.lower()] != 1:
     wave_t = wave_t * signal_names.TO_MMHG[unit.lower()]
-  check_pressure(wave_t, f"{where}: {name}", fs_hz)
+  try:
+    check_pressure(wave_t, f"{where}: {name}", fs_hz)
+  except DataError as error:
+    if signal_names.TO_MMHG[unit.lower()] == 1:
+      raise
+    remedy = "if only some files have this unit, give their column a name of its own and state the unit for that name"
+    raise DataError(error.where, f"{error.problem}, read as {unit}", remedy) from error
   return wave_t, "mmHg"
 
 

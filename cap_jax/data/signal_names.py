@@ -85,7 +85,7 @@ def parse_channel(word: str) -> tuple[str, Signal]:
       if before and _is_signal(signal):
         units = ", ".join(TO_MMHG)
         raise InputError(f"--channels={word}: unit {last!r} is unknown; choose one of {units}") from error
-      raise InputError(f"--channels={word}: {error}") from error
+      raise InputError(f"--channels={word}: {error}; the clock is {TIME}") from error
   return name, Signal(last)
 
 

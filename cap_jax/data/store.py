@@ -326,7 +326,7 @@ def open_store(path: str | pathlib.Path, verify: bool = False) -> Store:
     if not _is_there(root / MANIFEST):
       if _is_there(root / PLAN):
         raise DataError(str(root), "the preparation is incomplete", "run the same prepare command again to resume")
-      raise DataError(str(root), "no prepared store found", "create one with: python -m cap_jax prepare")
+      raise DataError(str(root), "no prepared store found", "create one with: cap-jax prepare")
     found = folder_contents.listed(root)
     folder_contents.require(root, found, (MANIFEST,), (), _REMEDY)
     manifest = _manifest(root)

@@ -79,24 +79,30 @@ def default_sizes(count: int, test: bool = True) -> dict[str, int]:
   return {TRAINING: count - validation - tested, VALIDATION: validation} | ({TEST: tested} if test else {})
 
 
-def advice(split: Mapping[str, Sequence[str]], path: str, source: str = "radial") -> list[str]:
+def advice(split: Mapping[str, Sequence[str]], path: str, source: str = "radial", strategy: str = "auto") -> list[str]:
   """Returns what the user of a small store should know.
 
   Args:
     split: part → subjects.
     path: the store.
     source: source network of a proposed study.
+    strategy: its strategy.
   """
   lines = []
+  enough = 0.4 * sum(map(len, split.values())) >= _INTERVALS_NEED  # for the split that is proposed
   if 0 < len(split.get(TEST, ())) < _FEW:
     lines.append(
-      f"few test subjects: test each subject once with python -m cap_jax study --source={source} --config.target_data={path} "
-      "--config.folds=5 --workdir=DIR, or leave one subject out with --config.folds=0"
+      f"few test subjects: test each subject once with cap-jax study --source={source} --config.target_data={path} "
+      f"--config.strategies={strategy},scratch --config.folds=5 --workdir=DIR, or leave one subject out with --config.folds=0"
     )
   if 0 < len(split.get(VALIDATION, ())) < _INTERVALS_NEED:
     lines.append(
-      f"fewer than {_INTERVALS_NEED} validation subjects: networks trained on its labels will have no prediction intervals; prepare another "
-      "store with a larger share, such as --split=training:0.4,validation:0.4,test:0.2"
+      f"fewer than {_INTERVALS_NEED} validation subjects: networks trained on its labels will have no prediction intervals"
+      + (
+        "; prepare another store with a larger share, such as --split=training:0.4,validation:0.4,test:0.2"
+        if enough
+        else ""
+      )
     )
   return lines
 

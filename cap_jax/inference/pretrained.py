@@ -20,6 +20,18 @@ def names() -> tuple[str, ...]:
   return tuple(sorted(path.parent.name for path in FOLDER.glob(f"*/{checkpoint.HEADER}")))
 
 
+def of_site(site: str) -> str:
+  """Returns the name of the network of the package for a site, "" if there is none.
+
+  Args:
+    site: where waves were measured.
+  """
+  for name in names():
+    if json.loads((FOLDER / name / checkpoint.HEADER).read_text(encoding="utf-8"))["site"] == site:
+      return name
+  return ""
+
+
 def remedy(*sites: str) -> str:
   """Returns what to use for peripheral sites, as the end of a message: a network of the package, or a training.
 
@@ -29,13 +41,10 @@ def remedy(*sites: str) -> str:
   outside = [site for site in sites if site != "aortic_root"]
   if not outside:
     return "pass a record with a peripheral wave"
-  name_of = {
-    json.loads((FOLDER / name / checkpoint.HEADER).read_text(encoding="utf-8"))["site"]: name for name in names()
-  }
   for site in outside:
-    if site in name_of:
-      return f"use the packaged network {name_of[site]}"
-  return f"train one with: python -m cap_jax pretrain --site={outside[0]} --workdir=DIR"
+    if name := of_site(site):
+      return f"use the packaged network {name}"
+  return f"train one with: cap-jax pretrain --site={outside[0]} --workdir=DIR"
 
 
 def place(network: str | os.PathLike[str]) -> str:

@@ -13,10 +13,13 @@ from cap_jax.study.summary import MethodSummary
 
 MOST_ROWS = 8
 _COMPARED = {
-  "scratch": "the same network from scratch", "gtf_target": "an FIR transfer function", "source": "the unchanged source network",
-  "peripheral": "the unchanged peripheral wave",
+  "source": "the unchanged source network", "packaged": "the unchanged packaged network", "scratch": "the same network from scratch",
+  "gtf_target": "an FIR transfer function", "peripheral": "the unchanged peripheral wave",
 }  # fmt: skip
-_IN_A_LINE = {"scratch": "the same network from scratch", "gtf_target": "FIR transfer function"}
+_MOST_COMPARED = 3
+_IN_A_LINE = {
+  "source": "source network unchanged", "scratch": "the same network from scratch", "gtf_target": "FIR transfer function"
+}  # fmt: skip
 _IN_A_SENTENCE = {study_report.AUTO: "the automatically chosen strategy", "source": "the source network"}
 _PRESSURES = {"csbp": "cSBP error", "cdbp": "cDBP error", "cpp": "cPP error"}
 
@@ -37,7 +40,7 @@ def _is_bound(method: str) -> bool:
 def headline(clinic: ClinicResults, place: str) -> str:
   """Returns the result in one line, for a terminal.
 
-  It has the waveform RMSE of `auto`, or else of the method that ranks the subjects, at `focus` labels. The network from
+  It has the waveform RMSE of `auto`, or else of the method that ranks the subjects, at `focus` labels. The unchanged source network, the network from
   scratch and the transfer function with the same labels follow.
 
   Args:
@@ -50,10 +53,10 @@ def headline(clinic: ClinicResults, place: str) -> str:
   result_of = {
     name: result
     for name, result in _results(clinic).items()
-    if result.n_target == clinic.focus and np.isfinite(result.rmse.mean)
+    if (result.n_target == clinic.focus or name == "source") and np.isfinite(result.rmse.mean)
   }
   name = study_report.ranking_method(clinic)
-  if name not in result_of:
+  if name not in result_of or result_of[name].n_target != clinic.focus:
     return f"{clinic.name}: no network was trained on the target ({place})"
   rmse = result_of[name].rmse
   who = f"{clinic.focus} labelled subject{'s' * (clinic.focus > 1)}" if clinic.focus else "No labelled subject"
@@ -88,7 +91,9 @@ def sentence(clinic: ClinicResults, place: str) -> str:
     for other, title in _COMPARED.items()
     if other in result_of and other != name and result_of[other].n_target in (own.n_target, 0)
   ]
-  against = f", against {' and '.join(others[:2])}" if others else ""
+  *first, last = others[:_MOST_COMPARED] or [""]
+  listed = f"{', '.join(first)} and {last}" if first else last
+  against = f", against {listed}" if listed else ""
   people = f"{own.subjects} test subject{'s' * (own.subjects > 1)}"
   return (
     f"{labels}, {_IN_A_SENTENCE.get(name, tables.label(name))} has a waveform RMSE of {own.rmse.mean:.2f} mmHg{_interval(own.rmse)}"
@@ -170,7 +175,9 @@ def _note(clinic: ClinicResults, shown: int, spreads: bool = True) -> str:
   count = len([name for name in _results(clinic) if not _is_bound(name)])
   parts = [
     f"{best}." if shown > 1 else "",
-    f"◆ the {'method that was fixed before the results' if clinic.first else 'evaluated network'}.",
+    "◆ the method of the sentence above, which a rule names before the results: auto, otherwise fine-tuning."
+    if clinic.first
+    else "◆ the evaluated network.",
     f"{shown} of {count} methods; the part “All methods” has the others." if shown < count else "",
   ]
   return " ".join(part for part in parts if part)

@@ -114,7 +114,8 @@ def waves(
             lw=1.3,
             label=tables.label(method),
           )
-      axes.set_title(f"{word} subject: {rmse[subjects[word]]:.2f} mmHg")
+      who = f"subject {subjects[word]}" if word == "only" else f"{word} subject"
+      axes.set_title(f"{who}: {rmse[subjects[word]]:.2f} mmHg")
       axes.set_xlabel("time [s]")
     figure.axes[0].set_ylabel("pressure [mmHg]")
     if not people:

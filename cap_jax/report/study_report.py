@@ -162,6 +162,7 @@ def waves(clinic: ClinicResults) -> list[page.Drawn]:
   panels = [study_figures.waves(first, shown, ranked_by, site, fs_hz, unitless, (word,)) for word in subjects]
   caption = f"Reconstructed and true aortic waves of the {_WHOSE[len(subjects)]} “{tables.label(ranked_by)}”"
   caption += f", with {clinic.focus} labelled subjects" if clinic.focus else ", without labels"
+  caption += ", in the first fold" if clinic.study.folds != 1 else ""
   titles = "; ".join(axes.get_title() for axes in figure.axes)
   people = ", ".join(subjects.values())
   description = f"{caption}. {titles}. Subjects {people}."

@@ -29,6 +29,7 @@ LABELS = {
   **{f"{kind}_{part}": f"{name}, {part}" for kind, name in _KINDS.items() for part in ("source", "target")},
   "mean_wave": _KINDS["mean_wave"],
   "source": "source network unchanged",
+  "packaged": "packaged network unchanged",
   "source_affine": "source network, output scaled",
   "scratch": "network from scratch",
   "fine_tuning": "fine-tuning",
@@ -120,14 +121,6 @@ def label(method: str) -> str:
   kind, _, variant = method.partition("/")
   name = LABELS.get(kind, kind.replace("_", " "))
   return f"{name}: {_VARIANTS.get(variant, variant.replace('_', ' '))}" if variant else name
-
-
-def merge_report(report: Sequence[surgery.Leaf]) -> str:
-  """Returns the fate of each leaf in a merge, for a terminal."""
-  width = max(len(leaf.path) for leaf in report)
-  return "\n".join(
-    f"{leaf.path.ljust(width)}  {leaf.fate.ljust(11)}  {leaf.shape} {leaf.note}".rstrip() for leaf in report
-  )
 
 
 def merge_summary(report: Sequence[surgery.Leaf]) -> str:

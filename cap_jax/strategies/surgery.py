@@ -43,7 +43,11 @@ class Leaf:
 
 
 class MergeReport(list[Leaf]):
-  """What a merge does with each leaf; a notebook shows it as a table, with the numbers of leaves above it."""
+  """What a merge does with each leaf: printed a line each; a notebook shows a table, with the numbers of leaves above it."""
+
+  def __str__(self) -> str:
+    width = max((len(one.path) for one in self), default=0)
+    return "\n".join(f"{one.path.ljust(width)}  {one.fate.ljust(11)}  {one.shape} {one.note}".rstrip() for one in self)
 
   def _repr_html_(self) -> str:
     counts = collections.Counter(one.fate for one in self)

@@ -57,7 +57,7 @@ def _has_value(study: study_config.Study, opened: store.Store) -> set[str]:
 
 
 def with_possible_labels(study: study_config.Study) -> study_config.Study:
-  """Returns a study of a store without the default numbers of labels that a fold of it cannot provide.
+  """Returns a study of a store without the default numbers of labels that a fold of it cannot provide, with all that it can.
 
   Numbers that the user chose stay, and are checked by `check` and `check_labelled`.
   """
@@ -68,8 +68,8 @@ def with_possible_labels(study: study_config.Study) -> study_config.Study:
   else:
     sizes = _group_sizes(study)
     available = sum(sizes) - -(-sum(sizes) // count(study)) - sizes[1]
-  possible = tuple(n for n in study.n_target if n <= available)
-  return dataclasses.replace(study, n_target=possible or (0,))
+  possible = {n for n in study.n_target if n <= available} | {min(available, max(study.n_target))}
+  return dataclasses.replace(study, n_target=tuple(sorted(possible)))
 
 
 def check_labelled(study: study_config.Study) -> None:

@@ -151,7 +151,7 @@ def _check_windows(
       problem, remedy = f"its {site} wave has no {spec.seconds:g} s without a gap", "use a longer record"
     else:
       problem = f"its {reference} wave has no {spec.seconds:g} s without a gap where {site} has none: reconstructed, but excluded from the error statistics"
-      remedy = "check the reference with: python -m cap_jax describe"
+      remedy = "check the reference with: cap-jax describe"
     raise DataError(entry.where, problem, remedy, entry.subject) from error
 
 
@@ -214,13 +214,16 @@ def method_of(trained: checkpoint.Checkpoint) -> tuple[str, int, int]:
   return str(about.get("strategy", "source")), int(about.get("n_target", 0)), int(about.get("seed", 0))
 
 
-def evaluate(trained: checkpoint.Checkpoint, paired: batches.Pairs, place: str) -> Evaluated:
+def evaluate(
+  trained: checkpoint.Checkpoint, paired: batches.Pairs, place: str, packaged: checkpoint.Checkpoint | None = None
+) -> Evaluated:
   """Computes the errors of the network, of the unchanged peripheral pressure and of the moving average.
 
   Args:
     trained: the network.
     paired: windows with the reference.
     place: name of the data set, for the rows.
+    packaged: a network of the package for the same windows, to compare with.
   """
   spec, (name, n_target, seed) = trained.windows, method_of(trained)
   unitless = trained.scaling.unitless
@@ -230,6 +233,8 @@ def evaluate(trained: checkpoint.Checkpoint, paired: batches.Pairs, place: str) 
   if trained.site in systolic.FRACTIONS:
     average = systolic.moving_average(paired.x_bt, trained.site, spec)
     errors_of["npma", 0] = evaluator.errors(average, only_systolic=True)
+  if packaged is not None:
+    errors_of["packaged", 0] = evaluator.errors(uncertainty.read(packaged, paired).y_bt)
   own_errors = evaluator.errors(reading.y_bt)
   if trained.uncertainty_calibration is not None:
     own_errors = [

@@ -263,7 +263,8 @@ def _check_training(study: Study) -> None:
     needed = config.CHUNK * len(strategy.stages)
     if study.steps < needed:
       raise InputError(
-        f"steps={study.steps}: {name} has {len(strategy.stages)} stages and needs at least {needed} steps"
+        f"steps={study.steps}: {name}{', which auto tries,' * (name not in study.strategies)} has {len(strategy.stages)} stages and needs at "
+        f"least {needed} steps"
       )
 
 

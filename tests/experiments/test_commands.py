@@ -66,8 +66,8 @@ def test_compare_writes_its_table_csv_and_page(source, tmp_path, scenarios):
   number = r"\d+\.\d\d"
   first = f"{names[0]}: " if len(names) > 1 else ""
   sentence = (
-    f"{first}2 labelled subjects, fine-tuning: {number} mmHg \\(95 % CI {number} to {number}\\); the same network from scratch "
-    f"{number}; FIR transfer function {number} \\(in silico\\)"
+    f"{first}2 labelled subjects, fine-tuning: {number} mmHg \\(95 % CI {number} to {number}\\); source network unchanged {number}; "
+    f"the same network from scratch {number}; FIR transfer function {number} \\(in silico\\)"
   )
   assert re.fullmatch(sentence, done.stdout.splitlines()[0])
   assert "In silico" in done.stdout
@@ -79,7 +79,7 @@ def test_compare_writes_its_table_csv_and_page(source, tmp_path, scenarios):
   (answer,) = re.findall("<h1>(.*)</h1>", page)
   assert re.fullmatch(
     f"{first}With 2 labelled subjects, fine-tuning has a waveform RMSE of {number} mmHg \\(95 % CI {number} to {number}\\), against {number} of "
-    f"the same network from scratch and {number} of an FIR transfer function; \\d+ test subjects, in silico.",
+    f"the unchanged source network, {number} of the same network from scratch and {number} of an FIR transfer function; \\d+ test subjects, in silico.",
     answer.replace("&nbsp;", " "),
   )
   # one of all clinics; nothing was adapted: no map of features
@@ -175,7 +175,7 @@ def bad(tmp_path, kind):
     ("time", "in.csv: column time_s: time does not increase at data row 301"),
     ("kilopascal", "if it is in kPa, state it (--channels=NAME:SIGNAL:kPa) or multiply it by 7.50062"),
     ("empty", "in.csv: the file is empty"),
-    ("other_site", "the checkpoint reads radial; use the packaged network brachial"),
+    ("other_site", "omit --site if the wave was measured there, or for brachial use the packaged network brachial"),
     ("output", "is not a writable folder"),
   ],
 )
@@ -205,7 +205,7 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
 @pytest.mark.parametrize(
   ("name", "arguments", "message"),
   [
-    ("reconstruct", ["--input=a.csv", "--output=b.csv"], "a.csv: no such file or folder; pass a CSV file"),
+    ("reconstruct", ["--input=a.csv", "--output=b.csv"], "a.csv: no such file or folder; check the path"),
     (
       "reconstruct",
       ["--input=a.csv", "--output=b.csv", "--checkpoint=x"],
@@ -214,7 +214,7 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
     (
       "reconstruct",
       ["--input=a.csv", "--output=b.csv", "--site=brachial"],
-      "the checkpoint reads radial; use the packaged network brachial",
+      "omit --site if the wave was measured there, or for brachial use the packaged network brachial",
     ),
     ("reconstruct", ["--bogus=1"], "Unknown command line flag 'bogus'"),
     ("study", ["--steps=200"], "Unknown command line flag 'steps'; write --config.steps=200"),

@@ -95,7 +95,10 @@ def test_peripheral_waves_alone_have_a_report_without_errors(done_study, patient
 @pytest.mark.parametrize(
   ("kind", "message"),
   [
-    ("site", "--site=brachial: the checkpoint reads radial; use the packaged network brachial"),
+    (
+      "site",
+      "--site=brachial: the checkpoint reads radial; omit --site if the wave was measured there, or for brachial use the packaged network brachial",
+    ),
     ("nothing", "no such file or folder"),
     ("other_wave", "contains no radial (found: brachial)"),
     ("empty", "subjects.csv: the file contains a header but no rows"),

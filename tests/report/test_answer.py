@@ -22,12 +22,12 @@ def result(clinic, method):
 
 
 def test_the_sentence_has_method_labels_error_interval_comparison_and_place(clinic):
-  own, scratch, gtf = (result(clinic, name) for name in ("fine_tuning", "scratch", "gtf_target"))
+  own, source, scratch, gtf = (result(clinic, name) for name in ("fine_tuning", "source", "scratch", "gtf_target"))
   assert clinic.focus == 2
   assert answer.sentence(clinic, "in silico") == (
     f"With 2 labelled subjects, fine-tuning has a waveform RMSE of {own.rmse.mean:.2f} mmHg (95 % CI {own.rmse.low:.2f} to "
-    f"{own.rmse.high:.2f}), against {scratch.rmse.mean:.2f} of the same network from scratch and {gtf.rmse.mean:.2f} of an FIR transfer "
-    "function; 4 test subjects, in silico."
+    f"{own.rmse.high:.2f}), against {source.rmse.mean:.2f} of the unchanged source network, {scratch.rmse.mean:.2f} of the same network "
+    f"from scratch and {gtf.rmse.mean:.2f} of an FIR transfer function; 4 test subjects, in silico."
   )
 
 

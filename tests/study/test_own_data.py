@@ -67,7 +67,7 @@ def test_records_with_the_same_problem_share_a_line():
   lines = dataset_flags.describe_lost([*seen, DataError("Q.csv", "is empty", "add rows", "Q")], 40)
   assert lines == [
     "excluded: 31 of 40 records",
-    "  P00.csv: used for training; evaluate on other subjects (30 records, of which this is the first)",
+    "  P00.csv: used for training; evaluate on other subjects (30 records: P00, P01, P02, P03, P04, P05, P06, P07, P08, P09, P10, P11, … 18 more)",
     "  Q.csv: is empty; add rows",
   ]
 

@@ -561,8 +561,8 @@ def test_default_numbers_of_labels_are_those_that_a_store_has(small_study, clini
   default = study_config.Study.n_target
   study = dataclasses.replace(small_study, scenarios=(), target_data=str(clinic_store.path), folds=1, n_target=default)
   assert folds.labelled_available(study) == 3
-  assert folds.with_possible_labels(study).n_target == (0, 1)
-  assert folds.with_possible_labels(dataclasses.replace(study, folds=0)).n_target == (0, 1)
+  assert folds.with_possible_labels(study).n_target == (0, 1, 3)  # all three, too
+  assert folds.with_possible_labels(dataclasses.replace(study, folds=0)).n_target == (0, 1, 3)
   chosen = dataclasses.replace(study, n_target=(0, 4))
   assert folds.with_possible_labels(chosen) is chosen
   with pytest.raises(InputError, match=r"n_target=4: .* has only 3 labelled subjects for training; use fewer"):

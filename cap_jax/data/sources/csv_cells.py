@@ -118,7 +118,7 @@ def _parse_column(path: pathlib.Path, column: pandas.Series, before: int, decima
       "leave missing values empty",
     )
     if not before + row and cell.strip("[]()").lower() in _UNITS:
-      remedy = "it is a unit: remove the row of units, and name the unit in --channels or in the column"
+      remedy = "it is a unit: remove the row of units, and name the unit in --channels, as NAME:SIGNAL:kPa"
     elif cell == column.name:
       remedy = "it is a second header: remove the row"
     elif commas and number_parsing.number(cell) == number_parsing.number(cell):

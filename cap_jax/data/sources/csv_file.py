@@ -106,11 +106,17 @@ def _read(
       "lines before the line with these names are skipped"
     )
     raise DataError(str(path), problem, remedy)
-  clock = next((name for name, signal in channels.items() if signal == signal_names.TIME), signal_names.TIME)
-  signal_by_column = {**signal_names.COLUMNS, **{name: signal for name, signal in channels.items() if name != clock}}
+  clock = _clock(names, channels)
+  signal_by_column = {
+    **signal_names.COLUMNS,
+    **{name: signal for name, signal in channels.items() if signal != signal_names.TIME},
+  }
   columns = [name for name in dict.fromkeys(names) if name in signal_by_column]
-  for name in (clock, *channels):
-    csv_table.find_column(path, names, name)
+  for signal in dict.fromkeys(
+    (signal_names.TIME, *channels.values())
+  ):  # of several names for one signal, files use one each
+    choices = [clock] if signal == signal_names.TIME else [name for name, other in channels.items() if other == signal]
+    csv_table.find_column(path, names, next((name for name in choices if name in names), choices[0]), signal)
   with datasets.reading(str(path), csv_table.REMEDY):
     text_blocks.check_end(path, dialect.encoding, dialect.delimiter, len(names))
   if not columns:
@@ -142,6 +148,12 @@ def _read(
   return dataclasses.replace(recording, notes=(*dialect.notes(comments), *recording.notes), unread=unread)
 
 
+def _clock(names: Sequence[str], channels: Mapping[str, str]) -> str:
+  """Returns the column of the clock: of those that the user names the one in the file, or else `time_s`."""
+  choices = [name for name, signal in channels.items() if signal == signal_names.TIME] or [signal_names.TIME]
+  return next((name for name in choices if name in names), choices[0])
+
+
 def _files(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.Entry | DataError]:
   """Lists the tables of a folder without `subjects.csv`; the name of each is its subject."""
   listed = [
@@ -151,7 +163,9 @@ def _files(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.Ent
     for file in folders.find(root, "*.csv")
   ]
   if not listed:
-    raise DataError(str(root), "contains no CSV file", "check --path, or choose another --format")
+    raise DataError(
+      str(root), "contains no CSV file", "check --path, save spreadsheets as CSV, or choose another --format"
+    )
   return listed
 
 
@@ -181,5 +195,5 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     read = functools.partial(_read, root, root.stem, {}, channels or {})
     listed = [datasets.Entry(root.stem, root.stem, str(root), read)]
   else:
-    raise DataError(str(path), "no such file or folder", "pass a CSV file, or a folder of CSV files")
+    raise DataError(str(path), "no such file or folder", "check the path")
   return datasets.of_the_user("csv", listed, path, channels, notes)

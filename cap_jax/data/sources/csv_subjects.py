@@ -57,13 +57,32 @@ def find(root: pathlib.Path, read: Read) -> tuple[list[datasets.Entry | DataErro
       row_of_subject[subject] = row
       if not os.path.lexists(file) and folders.is_plain(str(file)):
         folders.check_within(root, file)
-        raise DataError(str(file), "no such file", f"add the file, or remove the subject from {SUBJECTS}", subject)
+        alike = [one.stem for one in root.glob("*.csv") if one.stem.lower() == subject.lower()]
+        remedy = (
+          f"write the subject as {alike[0]} in {SUBJECTS}"
+          if alike
+          else f"add the file, or remove the subject from {SUBJECTS}"
+        )
+        raise DataError(str(file), "no such file", remedy, subject)
       folders.check_found(root, file)
       covariates = {str(name): value for name, value in parsed.iloc[row - 1].items() if value == value}
       listed.append(datasets.Entry(subject, subject, str(file), functools.partial(read, file, subject, covariates)))
     except DataError as error:
       listed.append(error)
-  return listed, [*_unparsed_cells(path, subjects, parsed), *_unnamed_files(root, row_of_subject)]
+  return listed, [
+    *_unparsed_cells(path, subjects, parsed), *_unknown_covariates(parsed), *_unnamed_files(root, row_of_subject)
+  ]  # fmt: skip
+
+
+def _unknown_covariates(parsed: pandas.DataFrame) -> list[str]:
+  """Returns a remark on covariates whose names say nothing to networks and reports."""
+  unknown = [str(name) for name in parsed if name not in _NUMERIC and parsed[name].notna().any()]
+  if not unknown:
+    return []
+  return [
+    f"{csv_table.shown(unknown)} of {SUBJECTS} are covariates by names of your own, which no network and no report reads; they read "
+    f"{', '.join(_NUMERIC)}"
+  ]
 
 
 def _unnamed_files(root: pathlib.Path, named: Collection[str]) -> list[str]:
@@ -73,7 +92,8 @@ def _unnamed_files(root: pathlib.Path, named: Collection[str]) -> list[str]:
   if not unnamed:
     return []
   some = ", ".join(unnamed[:3]) + (", …" if len(unnamed) > 3 else "")
-  return [f"{len(unnamed)} tables are not named in {SUBJECTS} and were not read ({some}); names end in .csv"]
+  ending = "" if all(name.endswith(".csv") for name in unnamed) else ", and end their names in .csv"
+  return [f"{len(unnamed)} tables are not named in {SUBJECTS} and were not read ({some}); add a row for each{ending}"]
 
 
 def _unparsed_cells(path: pathlib.Path, subjects: pandas.DataFrame, parsed: pandas.DataFrame) -> list[str]:

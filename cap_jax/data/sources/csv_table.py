@@ -22,7 +22,10 @@ REMEDY = "save it as a table of UTF-8 text"
 SHOWN = 60  # characters of a cell or a name in a message
 _HEAD = 1 << 16  # bytes
 _AGAIN = "download the file again"
-_BINARY = {".dat": "pass the name of a WFDB record without .dat", ".mat": "read MATLAB files with --format=npz"}
+_BINARY = {
+  ".dat": "pass the name of a WFDB record without .dat", ".mat": "read MATLAB files with --format=npz",
+  **dict.fromkeys((".xlsx", ".xls", ".ods"), "save the table as CSV in the spreadsheet program"),
+}  # fmt: skip
 _DELIMITERS = ",;\t"
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _COMMENT = ("#", "%")
@@ -98,7 +101,7 @@ def read_header(path: pathlib.Path, known: Collection[str]) -> tuple[list[str], 
   with datasets.reading(str(path), REMEDY):
     dialect = _dialect(path, known)
     if dialect.encoding != "utf-16":
-      text_blocks.check_text(path, _BINARY.get(path.suffix, _AGAIN))
+      text_blocks.check_text(path, _BINARY.get(path.suffix.lower(), _AGAIN))
     header, lines = text_blocks.header(path, dialect.encoding, dialect.preamble)
     dialect = dataclasses.replace(dialect, header=lines)
     if header.count(dialect.delimiter.encode()) >= text_blocks.MOST_COLUMNS:
@@ -113,8 +116,14 @@ def read_header(path: pathlib.Path, known: Collection[str]) -> tuple[list[str], 
   return [names[0].lstrip("".join([*_COMMENT, _BOM])).strip(), *names[1:]], dialect
 
 
-def find_column(path: pathlib.Path, names: Sequence[str], name: str) -> int:
+def find_column(path: pathlib.Path, names: Sequence[str], name: str, signal: str = "SIGNAL") -> int:
   """Returns the position of a column.
+
+  Args:
+    path: the file.
+    names: its header.
+    name: of the column.
+    signal: what it holds, for the remedy.
 
   Raises:
     DataError: the column is missing or occurs twice.
@@ -122,8 +131,10 @@ def find_column(path: pathlib.Path, names: Sequence[str], name: str) -> int:
   if names.count(name) > 1:
     raise DataError(str(path), f"duplicate column {name} in the header", "remove one")
   if name not in names:
-    as_signal = name if name == signal_names.TIME else signal_names.COLUMNS.get(name, "SIGNAL")
-    remedy = f"rename the column, or map another one: --channels=NAME:{as_signal}"
+    remedy = "rename the column"
+    if name != SUBJECT:
+      held = name if name == signal_names.TIME else signal_names.COLUMNS.get(name, signal)
+      remedy += f", or add its name in this file: --channels=…,NAME:{held}"
     raise DataError(str(path), f"column {name} is missing (found: {shown(names)})", remedy)
   return names.index(name)
 

@@ -69,6 +69,42 @@ def test_columns_that_are_no_signal_are_named(tmp_path):
   assert read(path, {"aorta_pressure_mmhg": "aortic_root"}).unread == ("ECG",)
 
 
+def test_of_several_channels_for_a_signal_a_file_has_one(tmp_path):
+  channels = dict(map(signal_names.parse_channel, ("Zeit:time_s", "ART:radial", "ART_kPa:radial:kPa", "t:time_s")))
+  mmhg = write(tmp_path / "a.csv", rows(), "Zeit,ART")
+  table = np.genfromtxt(rows(), delimiter=",") / [1, 7.50062]
+  kpa = write(tmp_path / "b.csv", [f"{t:.3f},{p:.4f}" for t, p in table], "t,ART_kPa")
+  np.testing.assert_allclose(read(kpa, channels).signals["radial"], read(mmhg, channels).signals["radial"], atol=1e-3)
+  with pytest.raises(DataError, match=r"column ART is missing .*add its name in this file: --channels=…,NAME:radial"):
+    read(write(tmp_path / "c.csv", rows(), "Zeit,Radialis"), channels)
+  with pytest.raises(DataError, match="columns ART and ART_kPa both map to radial"):
+    read(write(tmp_path / "d.csv", [f"{row},12" for row in rows()], "Zeit,ART,ART_kPa"), channels)
+  with pytest.raises(
+    DataError, match="read as kPa; if only some files have this unit, give their column a name of its own"
+  ):
+    read(mmhg, dict(map(signal_names.parse_channel, ("Zeit:time_s", "ART:radial:kPa"))))
+
+
+def test_a_spreadsheet_is_to_be_saved_as_a_table(tmp_path):
+  sheet = tmp_path / "a.xlsx"
+  sheet.write_bytes(b"PK\x03\x04" + bytes(100))
+  with pytest.raises(DataError, match="save the table as CSV in the spreadsheet program"):
+    read(sheet)
+  with pytest.raises(DataError, match="contains no CSV file; check --path, save spreadsheets as CSV"):
+    csv_file.load(tmp_path)
+
+
+def test_names_of_subjects_and_covariates_that_nobody_reads_are_said(tmp_path):
+  write(tmp_path / "P01.csv", rows())
+  (tmp_path / "subjects.csv").write_text("subject,Alter,age\np01,63,63\n")
+  dataset = csv_file.load(tmp_path)
+  assert (
+    "Alter of subjects.csv are covariates by names of your own, which no network and no report reads; they read age"
+    in dataset.notes[0]
+  )
+  assert dataset.lost[0].remedy == "write the subject as P01 in subjects.csv"
+
+
 def test_trailing_commas_and_a_byte_order_mark_are_no_matter(tmp_path):
   path = tmp_path / "a.csv"
   path.write_text("\ufefftime_s,radial_pressure_mmhg\r\n" + "\r\n".join(f"{row}," for row in rows()), encoding="utf-8")
@@ -314,7 +350,7 @@ def test_subjects_with_decimal_commas_and_tables_that_are_not_named(tmp_path):
   dataset = csv_file.load(tmp_path)
   assert datasets.read(dataset.entries[0]).covariates == {"age": 63.5}
   assert dataset.notes == (
-    "2 tables are not named in subjects.csv and were not read (P02.csv, P03.CSV); names end in .csv",
+    "2 tables are not named in subjects.csv and were not read (P02.csv, P03.CSV); add a row for each, and end their names in .csv",
   )
 
 

@@ -30,7 +30,7 @@ IN_MEMORY = {"BytesIO", "StringIO", "BinaryIO", "TextIO", "ZipFile"}  # annotati
 ALLOWED = {
   ("data/sources/nonlinear.py", "_file"): "comes with the package",
   ("data/sources/folders.py", "bounded"): "is the system's own",
-  ("inference/pretrained.py", "remedy"): "comes with the package",
+  ("inference/pretrained.py", "of_site"): "comes with the package",
   ("report/page.py", "_asset"): "comes with the package",
   ("cli/launcher.py", "_usage_of"): "comes with the package",
   ("cli/launcher.py", "_run"): "the null device, to write to",
