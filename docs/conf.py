@@ -13,6 +13,7 @@ ROOT = HERE.parent
 sys.path[:0] = [str(ROOT), str(HERE)]
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+import command_page  # noqa: E402
 import reference_pages  # noqa: E402
 
 import cap_jax  # noqa: E402
@@ -83,6 +84,7 @@ def write_reference(app: Any) -> None:
   folder = HERE / "reference"
   folder.mkdir(exist_ok=True)
   pages = {"index": reference_pages.index(), **{key: reference_pages.source(key) for key in reference_pages.PAGES}}
+  pages["commands"] = command_page.text()
   for path in folder.glob("*.md"):
     if path.stem not in pages:
       path.unlink()

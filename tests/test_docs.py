@@ -200,3 +200,22 @@ def test_the_five_patients_are_small_and_said_to_be_virtual():
   assert sum(path.stat().st_size for path in folder.iterdir()) <= 400_000
   assert "in silico" in (folder / "README.md").read_text(encoding="utf-8")
   assert len(list(folder.glob("P*.csv"))) == 5
+
+
+def test_the_page_of_commands_has_each_with_its_usage_and_its_flags():
+  """In a process of its own, since commands define flags of the same names."""
+  code = "import command_page; print(command_page.text())"
+  environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'docs'}", "JAX_PLATFORMS": "cpu"}
+  done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+  sections = dict(re.findall(r"^## `([a-z]+)`\n(.*?)(?=^## )", done.stdout, re.MULTILINE | re.DOTALL))
+  assert list(sections) == list(command.COMMANDS)
+  assert all(f"cap-jax {name}" in text for name, text in sections.items())
+  assert "experiments.prepare" not in sections["describe"]
+  for name, flags in {
+    "prepare": ("split", "output", "format"),
+    "study": ("source", "workdir", "config"),
+    "describe": ("records",),
+  }.items():
+    assert all(f"| `--{flag}` |" in sections[name] for flag in flags), name
+  assert "--records" not in sections["prepare"]
+  assert "\\<site>_pressure_mmhg" in sections["reconstruct"]  # no tag

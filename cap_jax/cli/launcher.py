@@ -88,10 +88,10 @@ def launch_command(name: str) -> None:
       command = extras.load(f"cap_jax.cli.{MODULES.get(name, name)}")
   except InputError as error:
     if _asks_for_help(sys.argv):
-      print(_usage_of(name))
+      print(usage_of(name))
     fail(str(error))
     raise AssertionError from error
-  sys.modules["__main__"].__doc__ = _usage_of(name)  # what --help begins with
+  sys.modules["__main__"].__doc__ = usage_of(name)  # what --help begins with
   launch(command.main)
 
 
@@ -111,7 +111,7 @@ def _asks_for_help(argv: list[str]) -> bool:
   return any(word in ("--help", "-help", "-h") for word in argv[1:])
 
 
-def _usage_of(name: str) -> str:
+def usage_of(name: str) -> str:
   """Returns the docstring of a command, with the command line by which it was launched. Imports nothing optional."""
   module = MODULES.get(name, name)
   text = pathlib.Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8")

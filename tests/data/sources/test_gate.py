@@ -32,7 +32,7 @@ ALLOWED = {
   ("data/sources/folders.py", "bounded"): "is the system's own",
   ("inference/pretrained.py", "of_site"): "comes with the package",
   ("report/page.py", "_asset"): "comes with the package",
-  ("cli/launcher.py", "_usage_of"): "comes with the package",
+  ("cli/launcher.py", "usage_of"): "comes with the package",
   ("cli/launcher.py", "_run"): "the null device, to write to",
   ("cli/program_cache.py", "_machine"): "is the system's own",
   ("data/store.py", "_array"): "`open_store` has looked at all files of the store",
