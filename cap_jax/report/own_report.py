@@ -251,11 +251,13 @@ def warnings(
 
 
 def left_out(lost: Sequence[DataError]) -> page.Section:
-  """Returns the section on records that could not be used, with the remedies."""
+  """Returns the section on records that could not be used, or that the network has seen, with the remedies."""
   rows = [(error.subject or "?", error.where, error.problem, error.remedy) for error in lost]
-  shows = "Records that could not be used, and what to do about each."
+  shows = "Records that could not be used or that the network has seen, and what to do about each."
   return page.Section(
-    heading="Excluded", shows=shows, sheets={"left_out": tables.Table(("subject", "where", "problem", "remedy"), rows)}
+    heading="Left out of the errors",
+    shows=shows,
+    sheets={"left_out": tables.Table(("subject", "where", "problem", "remedy"), rows)},
   )
 
 

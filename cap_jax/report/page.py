@@ -228,7 +228,7 @@ def _inside(section: Section) -> str:
   elements += [_figure(drawn) for drawn in section.drawn]
   if section.browser is not None:
     elements.append(_browser(section.browser))
-  sheets = list(section.sheets.items())
+  sheets = [(name, table) for name, table in section.sheets.items() if table.rows]
   elements += [_table(table, name) for name, table in sheets[:1]]
   elements += [_folded(table, name) for name, table in sheets[1:]]
   return "\n".join([*elements, _terms(section.terms)])

@@ -127,11 +127,11 @@ def _check_unseen(entry: datasets.Entry, trained: checkpoint.Checkpoint) -> None
     DataError: the network was trained or calibrated on it.
   """
   if trained.has_seen(entry.subject):
-    problem = "used for training, selection or calibration of the network: reconstructed, but excluded from the error statistics"
+    problem = "used for training, selection or calibration of the network, by its name: reconstructed, but excluded from the error statistics"
     raise DataError(
       entry.where,
       problem,
-      "evaluate on other subjects; if this is another person who happens to have the same name, give the file a name of its own",
+      "evaluate on other subjects; names alone tell them apart, so if another person happens to have this name, rename the file",
       entry.subject,
     )
 

@@ -33,6 +33,7 @@ from cap_jax.study import folds, study_config
 from cap_jax.train import domains
 from cap_jax.types import InputError
 
+_LEAST_SUBJECTS = 3  # of a store
 _MAX_SOURCE_WINDOWS = 20_000  # in memory
 _TARGET_FIELDS = ("labelled", "unlabelled", "validation", "test")
 _MAX_TARGET_WINDOWS = 100_000  # of a part in memory, evenly from its recordings
@@ -311,9 +312,10 @@ def _load_pairs(
   if not calibrated:
     who = f"{len(subjects)} subject(s), none with a usable window{problem}" if subjects else "no subjects"
     waves = " and ".join(dict.fromkeys(signals))
-    raise InputError(
-      f"{opened.path}: part {part!r} of its split contains {who} of {waves}; choose another --split or site"
-    )
+    remedy = "choose another --split or site"
+    if not subjects and len({record.subject for shard in opened.shards for record in shard.records}) < _LEAST_SUBJECTS:
+      remedy = f"a transfer needs {_LEAST_SUBJECTS} subjects or more: one each for training, validation and test"
+    raise InputError(f"{opened.path}: part {part!r} of its split contains {who} of {waves}; {remedy}")
   share = max(most // len(calibrated), 1) if count > most else None
   return batches.make_pairs(calibrated, signals[0], spec, signals[1], gaps=True, most=share)
 
