@@ -308,7 +308,7 @@ class Manifest:
 
 
 def run(folder: pathlib.Path, names: Sequence[str], values: dict[str, str | None], record: Manifest) -> None:
-  """Runs the commands of figures that are not finished.
+  """Runs the commands of figures that are not finished; a figure that fails does not stop the others.
 
   Args:
     folder: of the outputs.
@@ -317,22 +317,39 @@ def run(folder: pathlib.Path, names: Sequence[str], values: dict[str, str | None
     record: which commands are finished.
 
   Raises:
-    InputError: a command fails.
+    InputError: commands failed.
   """
   total = sum(len(FIGURES[name].commands) for name in names)
+  failures: dict[str, InputError] = {}
   with tqdm.tqdm(total=total, desc="figures", unit="command") as bar:
     for name in names:
-      out = folder / name
-      out.mkdir(exist_ok=True)
-      done = len(record.finished(name))
-      bar.update(done)
-      for number, template in enumerate(FIGURES[name].commands[done:], start=done + 1):
-        bar.set_postfix_str(name)
-        command = [word.format(out=out, **values) for word in template]
-        begun = time.perf_counter()
-        _run(command, out / f"log_{number}.txt", name)
-        record.add(name, command, (time.perf_counter() - begun) / 60)
-        bar.update()
+      try:
+        _compute(folder / name, name, values, record, bar)
+      except InputError as error:  # the other figures do not need this one
+        failures[name] = error
+  if failures:
+    others = f" (also failed: {', '.join(list(failures)[1:])})" if len(failures) > 1 else ""
+    raise InputError(f"{next(iter(failures.values()))}{others}")
+
+
+def _compute(
+  out: pathlib.Path, name: str, values: dict[str, str | None], record: Manifest, bar: "tqdm.tqdm[Any]"
+) -> None:
+  """Runs the commands of one figure that are not finished.
+
+  Raises:
+    InputError: a command fails.
+  """
+  out.mkdir(exist_ok=True)
+  done = len(record.finished(name))
+  bar.update(done)
+  for number, template in enumerate(FIGURES[name].commands[done:], start=done + 1):
+    bar.set_postfix_str(name)
+    command = [word.format(out=out, **values) for word in template]
+    begun = time.perf_counter()
+    _run(command, out / f"log_{number}.txt", name)
+    record.add(name, command, (time.perf_counter() - begun) / 60)
+    bar.update()
 
 
 def _run(command: Sequence[str], log: pathlib.Path, name: str) -> None:

@@ -34,6 +34,13 @@ def test_a_stopped_run_goes_on_after_its_last_finished_command(two, tmp_path):
     figures.Manifest(tmp_path, "b")
 
 
+def test_a_figure_that_fails_does_not_stop_the_others(two, tmp_path):
+  with pytest.raises(InputError, match=r"^--only=one: .* ended with status"):
+    figures.run(tmp_path, ["one", "other"], {"loop": "x"}, figures.Manifest(tmp_path, "a"))
+  content = json.loads((tmp_path / "manifest.json").read_text())
+  assert [len(done) for done in content["figures"].values()] == [1, 1]
+
+
 @pytest.mark.quick
 def test_what_a_figure_needs_is_named(two):
   assert figures.FIGURES["other"].needs == ("loop",)
