@@ -112,7 +112,7 @@ FIGURES = {
   ),
   "replications": Figure("docs/experiments.md", tuple(_world(number) for number in range(1, 5)), 100),
   "in_vitro": Figure(
-    "docs/results.md",
+    "README.md, docs/results.md, docs/limits.md, docs/strategies.md",
     (
       (
         "experiments.prepare", "--format=mcl", "--path={loop}", "--split=training:0.7,validation:0.3", "--output={out}/store",
@@ -122,7 +122,7 @@ FIGURES = {
     18,
   ),
   "physics": Figure(
-    "docs/experiments.md",
+    "docs/results.md",
     (
       (
         "experiments.prepare", "--format=nonlinear", "--path=dev", "--out_of_distribution=reported:1:1",
@@ -133,7 +133,7 @@ FIGURES = {
     15,
   ),
   "no_labels": Figure(
-    "docs/experiments.md",
+    "docs/results.md",
     ((*_STUDY, "--config=experiments/configs/no_harm.py", "--config.n_target=0,", _CLINICS, "--workdir={out}/study"),),
     3,
   ),

@@ -8,7 +8,7 @@ from cap_jax.types import InputError
 _CHANNELS = flags.DEFINE_list(
   "channels",
   [],
-  "CHANNEL:SIGNAL[:UNIT], such as ABP:radial,PLETH:digital_ppg or ART:radial:kPa; Time:time_s is the clock; of several for one SIGNAL, a file needs one",
+  "CHANNEL:SIGNAL[:UNIT], such as ABP:radial,PLETH:digital_ppg or ART:radial:kPa; Time:time_s is the clock; of several for one SIGNAL, a file has exactly one",
 )
 
 

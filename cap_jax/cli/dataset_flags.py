@@ -58,7 +58,7 @@ def describe_lost(errors: Iterable[DataError], total: int) -> list[str]:
   """
   lost = list(errors)
   if not lost:
-    return [f"all {total} records are usable"]
+    return [f"all {total} records are usable" if total > 1 else "the record is usable"]
   alike: dict[tuple[str, str], list[DataError]] = {}
   for error in lost:
     alike.setdefault((_NUMBER.sub("#", error.problem), error.remedy), []).append(error)

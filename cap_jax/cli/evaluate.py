@@ -42,7 +42,7 @@ def _network() -> checkpoint.Checkpoint:
   signal_names.check_site(site)
   if site != trained.site:
     raise InputError(
-      f"--site={site}: the checkpoint reads {trained.site}; omit --site if the wave was measured there, or for {site} {pretrained.remedy(site)}"
+      f"--site={site}: the checkpoint reads {trained.site}; omit --site if it is a {trained.site} wave, or for a {site} wave {pretrained.remedy(site)}"
     )
   if trained.task != "waveform" or trained.reference != "aortic_root":
     goal = trained.task if trained.task != "waveform" else f"the {trained.reference} wave"
@@ -56,7 +56,9 @@ def _packaged(trained: checkpoint.Checkpoint) -> checkpoint.Checkpoint | None:
   if not name or pretrained.place(_CHECKPOINT.value) == pretrained.place(name):
     return None
   network = pretrained.load(name)
-  alike = network.windows == trained.windows and network.scaling.unitless == trained.scaling.unitless
+  alike = (network.windows, network.scaling.unitless, network.calibration) == (
+    trained.windows, trained.scaling.unitless, trained.calibration
+  )  # fmt: skip
   return network if alike and set(network.model.covariates) <= set(trained.model.covariates) else None
 
 
@@ -84,8 +86,9 @@ def _sections(
   if own.paired is None:
     warnings = own_report.warnings({}, subjects, trained)
     sentence = f"The aortic waves of {total} subject{'s' * (total > 1)} were reconstructed from the {trained.site} wave; their error is unknown ({place})."
-    texts = (sentence, facts)
+    texts = (sentence, facts, own_report.why_no_errors(own))
     opening, errors = own_report.opening_without_errors(subjects, waves.browser, texts, warnings), []
+    print(f"{sentence} {own_report.why_no_errors(own)}\n")
   else:
     evaluated = own_data.evaluate(trained, own.paired, name, _packaged(trained))
     clinic = own_report.results(trained, evaluated, path)
@@ -94,7 +97,7 @@ def _sections(
     errors = own_report.errors(clinic, place, reference, evaluated.outliers)
     own_report.write_errors(os.path.join(folder, "errors.csv"), evaluated, own_data.method_of(trained)[0])
     opening = answer.opening([clinic], place, facts, warnings)
-    print(f"{opening.heading} {answer.without_delay(clinic)}\n")
+    print(f"{opening.heading} {answer.without_delay(clinic)}".strip() + "\n")
     print(f"{tables.text(tables.condense(next(iter(errors[0].sheets.values()))))}\n")
   return [
     opening,

@@ -114,7 +114,7 @@ def main() -> None:
   signal_names.check_site(site)
   if site != trained.site:
     raise InputError(
-      f"--site={site}: the checkpoint reads {trained.site}; omit --site if the wave was measured there, or for {site} {pretrained.remedy(site)}"
+      f"--site={site}: the checkpoint reads {trained.site}; omit --site if it is a {trained.site} wave, or for a {site} wave {pretrained.remedy(site)}"
     )
   wave = reconstruct.reconstruct(trained, _recording(path, site, covariates))  # a long record is not kept twice
   facts = {

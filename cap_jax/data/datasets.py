@@ -23,7 +23,7 @@ from cap_jax.types import LONGEST_NAME, DataError, InputError, is_visible, messa
 # Where records come from, as results say it.
 IN_SILICO, IN_VITRO, REAL, OWN = PLACES = ("in silico", "in vitro", "real records", "own records")
 PEOPLE = (REAL, OWN)  # places whose records are treated as those of people
-NO_AORTIC_WAVE = "no aortic wave: the records serve as unlabelled ones, and no error can be computed"
+NO_AORTIC_WAVE = "no aortic wave: for its reconstruction, these records are unlabelled"
 _LONGEST = 160  # characters of a reader's message
 # Exceptions that format readers raise on files that are truncated, damaged or of another kind.
 DAMAGE: tuple[type[Exception], ...] = (

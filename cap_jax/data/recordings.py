@@ -217,7 +217,7 @@ def check_pressure(p_mmhg: np.ndarray, where: str, fs_hz: float = 125.0) -> None
   remedy = f"convert it to mmHg, with a median of {low:g} to {high:g}"
   if low <= median * signal_names.MMHG_PER_KPA <= high:
     remedy = (
-      f"if it is in kPa, state it (--channels=NAME:SIGNAL:kPa) or multiply it by {signal_names.MMHG_PER_KPA}; in mmHg it is too low for an artery "
+      f"if it is in kPa, state it (channel NAME:SIGNAL:kPa) or multiply it by {signal_names.MMHG_PER_KPA}; in mmHg it is too low for an artery "
       f"({low:g} or more)"
     )
   raise DataError(where, f"median {median:g} is not an arterial pressure in mmHg", remedy)

@@ -201,7 +201,7 @@ def fit(training: Fittable, names: Sequence[str] = (), unitless: bool = False, r
 
   Args:
     training: windows of the training subjects.
-    names: covariates to standardise.
+    names: covariates to standardise; a number that the network reads and its task predicts may occur twice.
     unitless: whether the peripheral wave has no unit; the pressures are then those of the reference.
     reads_context: whether the network reads the circumstances of a measurement; the windows then lie in memory.
 
@@ -213,7 +213,7 @@ def fit(training: Fittable, names: Sequence[str] = (), unitless: bool = False, r
       fitted to a stream.
   """
   scalars = []
-  for name in names:
+  for name in dict.fromkeys(names):
     if name not in training.covariates:
       raise InputError(f"covariate {name!r}: unknown; choose from {', '.join(sorted(training.covariates)) or 'none'}")
     _check_filled(name, training.covariates[name])

@@ -15,6 +15,7 @@ TRAINING, UNLABELLED, VALIDATION, TEST = NAMES = ("training", "unlabelled", "val
 OUT, UNKNOWN = "out_of_distribution", "unknown"
 _TESTED, _VALIDATED, _MOST_VALIDATED = 0.2, 0.15, 0.36  # of the subjects with the reference
 _INTERVALS_NEED = 9  # subjects, for intervals of 90 %
+_LEAST = 3  # subjects, for a transfer
 _FEW = 20  # test subjects; with fewer the error depends much on who is tested
 
 
@@ -88,12 +89,15 @@ def advice(split: Mapping[str, Sequence[str]], path: str, source: str = "radial"
     source: source network of a proposed study.
     strategy: its strategy.
   """
-  lines = []
-  enough = 0.4 * sum(map(len, split.values())) >= _INTERVALS_NEED  # for the split that is proposed
-  if 0 < len(split.get(TEST, ())) < _FEW:
+  lines, count = [], sum(map(len, split.values()))
+  enough = 0.4 * count >= _INTERVALS_NEED  # for the split that is proposed
+  if 0 < count < _LEAST:
+    lines.append(f"a transfer needs {_LEAST} subjects or more: one each for training, validation and test")
+  elif 0 < len(split.get(TEST, ())) < _FEW:
+    strategies = ",".join(dict.fromkeys((strategy, "scratch")))
     lines.append(
       f"few test subjects: test each subject once with cap-jax study --source={source} --config.target_data={path} "
-      f"--config.strategies={strategy},scratch --config.folds=5 --workdir=DIR, or leave one subject out with --config.folds=0"
+      f"--config.strategies={strategies} --config.folds={min(5, count)} --workdir=DIR, or leave one subject out with --config.folds=0"
     )
   if 0 < len(split.get(VALIDATION, ())) < _INTERVALS_NEED:
     lines.append(

@@ -44,7 +44,7 @@ def remedy(*sites: str) -> str:
   for site in outside:
     if name := of_site(site):
       return f"use the packaged network {name}"
-  return f"train one with: cap-jax pretrain --site={outside[0]} --workdir=DIR"
+  return f"train one for {outside[0]} with the command `cap-jax pretrain`"
 
 
 def place(network: str | os.PathLike[str]) -> str:

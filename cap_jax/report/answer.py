@@ -175,7 +175,7 @@ def _note(clinic: ClinicResults, shown: int, spreads: bool = True) -> str:
   count = len([name for name in _results(clinic) if not _is_bound(name)])
   parts = [
     f"{best}." if shown > 1 else "",
-    "◆ the method of the sentence above, which a rule names before the results: auto, otherwise fine-tuning."
+    "◆ the method of the sentence above. It is fixed beforehand: auto, else fine-tuning, else the last strategy of the study."
     if clinic.first
     else "◆ the evaluated network.",
     f"{shown} of {count} methods; the part “All methods” has the others." if shown < count else "",

@@ -23,6 +23,7 @@ _NAMES = {
 _BROWSED = 3
 _NAMED = 5
 NO_REFERENCE_NOTE = "No record has a measured aortic wave, so this report contains no errors."
+ALL_LEFT_OUT_NOTE = "No record with an aortic wave counts for errors; the part “Left out of the errors” says why."
 _VALID = "The intervals are valid only for subjects, sites and devices like those of the calibration."
 
 
@@ -140,6 +141,16 @@ def indices_table(subjects: Sequence[own_data.Reconstructed]) -> tables.Table:
   return tables.Table(("index", "mean ± SD", "range", "subjects"), rows, caption=caption)
 
 
+def why_no_errors(own: own_data.UserWindows) -> str:
+  """Returns why a report contains no errors: no aortic wave was measured, or none of those counts.
+
+  Args:
+    own: windows of the data set, none of them paired.
+  """
+  reconstructed_too = {error.subject for error in own.lost} & set(own.all_windows.subjects)
+  return ALL_LEFT_OUT_NOTE if reconstructed_too else NO_REFERENCE_NOTE
+
+
 def opening_without_errors(
   subjects: Sequence[own_data.Reconstructed],
   browser: page.Browser | None,
@@ -156,7 +167,7 @@ def opening_without_errors(
   """
   sheets = {"indices": indices_table(subjects)}
   valid = _VALID if any(np.isfinite(one.half_width_mmhg) for one in subjects) else ""
-  below = "\n".join(text for text in (*texts[1:], NO_REFERENCE_NOTE, valid) if text)
+  below = "\n".join(text for text in (*texts[1:], valid) if text)
   return page.Section(heading=texts[0], text=below, browser=browser, sheets=sheets, warnings=warnings)
 
 
@@ -245,7 +256,7 @@ def warnings(
     names = ", ".join(one.subject for one in unusual[:_NAMED]) + (", …" if len(unusual) > _NAMED else "")
     first = f"{unusual[0].subject}: " * (len(unusual) > 1) + unusual[0].unusual_hr
     lines.append(
-      f"WARNING: unusual heart rate in {len(unusual)} of {len(subjects)} subjects ({names}): {first}; do not trust pulse pressure and intervals of time"
+      f"WARNING: unusual heart rate in {len(unusual)} of {len(subjects)} subjects ({names}): {first}; do not trust pulse pressure and ejection times"
     )
   return lines
 

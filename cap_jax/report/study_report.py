@@ -30,7 +30,7 @@ from cap_jax.train import strategy_selection
 AUTO, RANKING_METHOD = strategy_selection.NAME, "fine_tuning"
 _WAVES = ("gtf_target", "scratch")
 _WHOSE = {
-  1: "only test subject, by", 2: "test subjects with the smaller and the larger error of",
+  1: "one test subject, reconstructed by", 2: "test subjects with the smaller and the larger error of",
   3: "test subjects with the smallest, the median and the largest error of",
 }  # fmt: skip
 _COMPARED = (
@@ -161,7 +161,7 @@ def waves(clinic: ClinicResults) -> list[page.Drawn]:
   subjects = study_figures.ranked(first, ranked_by)
   panels = [study_figures.waves(first, shown, ranked_by, site, fs_hz, unitless, (word,)) for word in subjects]
   caption = f"Reconstructed and true aortic waves of the {_WHOSE[len(subjects)]} “{tables.label(ranked_by)}”"
-  caption += f", with {clinic.focus} labelled subjects" if clinic.focus else ", without labels"
+  caption += f", with {clinic.focus} labelled subject{'s' * (clinic.focus > 1)}" if clinic.focus else ", without labels"
   caption += ", in the first fold" if clinic.study.folds != 1 else ""
   titles = "; ".join(axes.get_title() for axes in figure.axes)
   people = ", ".join(subjects.values())

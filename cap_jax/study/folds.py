@@ -57,7 +57,7 @@ def _has_value(study: study_config.Study, opened: store.Store) -> set[str]:
 
 
 def with_possible_labels(study: study_config.Study) -> study_config.Study:
-  """Returns a study of a store without the default numbers of labels that a fold of it cannot provide, with all that it can.
+  """Returns a study of a store with the default numbers of labels that a fold of it can provide, and the most that it can.
 
   Numbers that the user chose stay, and are checked by `check` and `check_labelled`.
   """

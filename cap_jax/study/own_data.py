@@ -131,7 +131,7 @@ def _check_unseen(entry: datasets.Entry, trained: checkpoint.Checkpoint) -> None
     raise DataError(
       entry.where,
       problem,
-      "evaluate on other subjects; names alone tell them apart, so if another person happens to have this name, rename the file",
+      "evaluate on other subjects; names alone tell them apart, so if another person has this name, give that person another one",
       entry.subject,
     )
 

@@ -34,7 +34,7 @@ digest = checksummed.digest
 _UNCERTAINTY = "uncertainty_calibration"  # beside the blocks of the network
 _UNCERTAINTY_3 = "doubt"  # in format 3
 _BLEND = "blend"
-REMEDY = "train one with: cap-jax pretrain --workdir=DIR, and pass DIR/checkpoint"
+REMEDY = "train one with the command `cap-jax pretrain`, and pass its folder checkpoint"
 _DAMAGED = f"the header is damaged, or written by another project: copy the checkpoint again, or {REMEDY}"
 
 

@@ -156,6 +156,9 @@ def test_covariates_go_with_their_windows_and_are_standardised_by_the_training_s
   only = pairs.of(["b"])
   np.testing.assert_array_equal(only.covariates["age"], 50.0)
   scaling = scalings.fit(pairs, ("age",))
+  assert (
+    scalings.fit(pairs, ("age", "age")).scalars == scaling.scalars
+  )  # read by the network, and predicted by its task
   np.testing.assert_allclose(scaling.standardise(only.covariates, ("age",), len(only.x_bt)), 1.0, atol=1e-5)
   assert scaling.standardise({}, (), 3).shape == (3, 0)
   with pytest.raises(InputError, match=r"covariate 'weight': missing in these windows \(found: age"):

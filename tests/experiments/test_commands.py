@@ -173,9 +173,9 @@ def bad(tmp_path, kind):
     ("site", "--site=wrist: unknown site; choose one of"),
     ("column", "in.csv: no column is named after a signal (found: time_s, pressure)"),
     ("time", "in.csv: column time_s: time does not increase at data row 301"),
-    ("kilopascal", "if it is in kPa, state it (--channels=NAME:SIGNAL:kPa) or multiply it by 7.50062"),
+    ("kilopascal", "if it is in kPa, state it (channel NAME:SIGNAL:kPa) or multiply it by 7.50062"),
     ("empty", "in.csv: the file is empty"),
-    ("other_site", "omit --site if the wave was measured there, or for brachial use the packaged network brachial"),
+    ("other_site", "omit --site if it is a radial wave, or for a brachial wave use the packaged network brachial"),
     ("output", "is not a writable folder"),
   ],
 )
@@ -214,7 +214,7 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
     (
       "reconstruct",
       ["--input=a.csv", "--output=b.csv", "--site=brachial"],
-      "omit --site if the wave was measured there, or for brachial use the packaged network brachial",
+      "omit --site if it is a radial wave, or for a brachial wave use the packaged network brachial",
     ),
     ("reconstruct", ["--bogus=1"], "Unknown command line flag 'bogus'"),
     ("study", ["--steps=200"], "Unknown command line flag 'steps'; write --config.steps=200"),

@@ -70,7 +70,7 @@ def test_describe_reports_what_is_there_and_what_would_be_left_out(patients, tmp
   assert "radial [mmHg]: 12 records, 125 Hz, 96 s" in done.stdout
   assert "excluded: 3 of 15" in done.stdout
   assert "P12.csv: radial: median" in done.stdout
-  assert "if it is in kPa, state it (--channels=NAME:SIGNAL:kPa) or multiply it by 7.50062" in done.stdout
+  assert "if it is in kPa, state it (channel NAME:SIGNAL:kPa) or multiply it by 7.50062" in done.stdout
   assert "P13.csv: cannot be read" in done.stdout
   assert "P14.csv: no such file; add the file, or remove the subject from subjects.csv" in done.stdout
   assert picture.stat().st_size > 20_000

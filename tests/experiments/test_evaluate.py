@@ -97,7 +97,7 @@ def test_peripheral_waves_alone_have_a_report_without_errors(done_study, patient
   [
     (
       "site",
-      "--site=brachial: the checkpoint reads radial; omit --site if the wave was measured there, or for brachial use the packaged network brachial",
+      "--site=brachial: the checkpoint reads radial; omit --site if it is a radial wave, or for a brachial wave use the packaged network brachial",
     ),
     ("nothing", "no such file or folder"),
     ("other_wave", "contains no radial (found: brachial)"),
@@ -167,7 +167,9 @@ def test_subjects_that_the_network_has_seen_are_not_evaluated(done_study, patien
     page = (work / "report.html").read_text(encoding="utf-8")
     assert page.count("used for training, selection or calibration of the network") == len(known_subjects)
   assert evaluated == {"some": all_windows[2:], "all": []}
-  assert html.escape(own_report.NO_REFERENCE_NOTE) in page
+  assert html.escape(own_report.ALL_LEFT_OUT_NOTE) in page
+  assert own_report.ALL_LEFT_OUT_NOTE in done.stdout
+  assert html.escape(own_report.NO_REFERENCE_NOTE) not in page
 
 
 def test_a_network_of_another_wave_is_refused(done_study, patients, tmp_path):

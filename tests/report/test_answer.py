@@ -53,7 +53,7 @@ def test_few_subjects_are_drawn_once_each(clinic):
   alone = dataclasses.replace(clinic, rows=clinic.rows[clinic.rows["subject"] == people[0]])
   (drawn,) = study_report.waves(alone)
   assert len(drawn.figure.axes) == len(drawn.panels.figures) == 1
-  assert "of the only test subject, by “fine-tuning”" in drawn.caption
+  assert "of the one test subject, reconstructed by “fine-tuning”" in drawn.caption
 
 
 def test_without_labels_it_is_compared_with_what_needs_none(clinic):

@@ -92,7 +92,7 @@ def test_a_checkpoint_of_other_shapes_is_refused(saved, change, message):
 
 def test_foreign_folders_are_refused(saved, tmp_path):
   _, path = saved
-  with pytest.raises(InputError, match=r"no checkpoint found; train one with: python -m cap_jax pretrain"):
+  with pytest.raises(InputError, match=r"no checkpoint found; train one with the command `cap-jax pretrain`"):
     checkpoint.load(tmp_path / "absent")
   (path / "config.json").write_text('{"format": 99}')
   with pytest.raises(InputError, match="format 99, but this version reads format 3, 4, 5 and 6"):

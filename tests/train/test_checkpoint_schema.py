@@ -116,7 +116,7 @@ def test_a_value_out_of_range_is_refused_by_name(folder, place, value, message):
   signed_checkpoint.change(folder, place, value)
   with pytest.raises(InputError, match=rf"net/config\.json: .*{message}") as refused:
     checkpoint.load(folder)
-  assert "train one with: python -m cap_jax pretrain" in str(refused.value)
+  assert "train one with the command `cap-jax pretrain`" in str(refused.value)
 
 
 _SBP, _DBP = ["cuff_sbp_mmhg", 122.0, 20.0], ["cuff_dbp_mmhg", 80.0, 13.0]

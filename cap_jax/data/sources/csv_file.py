@@ -106,17 +106,8 @@ def _read(
       "lines before the line with these names are skipped"
     )
     raise DataError(str(path), problem, remedy)
-  clock = _clock(names, channels)
-  signal_by_column = {
-    **signal_names.COLUMNS,
-    **{name: signal for name, signal in channels.items() if signal != signal_names.TIME},
-  }
+  clock, signal_by_column, missing = _chosen(path, names, channels)
   columns = [name for name in dict.fromkeys(names) if name in signal_by_column]
-  for signal in dict.fromkeys(
-    (signal_names.TIME, *channels.values())
-  ):  # of several names for one signal, files use one each
-    choices = [clock] if signal == signal_names.TIME else [name for name, other in channels.items() if other == signal]
-    csv_table.find_column(path, names, next((name for name in choices if name in names), choices[0]), signal)
   with datasets.reading(str(path), csv_table.REMEDY):
     text_blocks.check_end(path, dialect.encoding, dialect.delimiter, len(names))
   if not columns:
@@ -145,13 +136,32 @@ def _read(
   unread = tuple(
     name for name in dict.fromkeys(names) if name and name not in (clock, *columns) and name.lower() not in _PERSON
   )
-  return dataclasses.replace(recording, notes=(*dialect.notes(comments), *recording.notes), unread=unread)
+  return dataclasses.replace(recording, notes=(*dialect.notes(comments), *missing, *recording.notes), unread=unread)
 
 
-def _clock(names: Sequence[str], channels: Mapping[str, str]) -> str:
-  """Returns the column of the clock: of those that the user names the one in the file, or else `time_s`."""
-  choices = [name for name, signal in channels.items() if signal == signal_names.TIME] or [signal_names.TIME]
-  return next((name for name in choices if name in names), choices[0])
+def _chosen(
+  path: pathlib.Path, names: Sequence[str], channels: Mapping[str, str]
+) -> tuple[str, dict[str, str], list[str]]:
+  """Returns the column of the clock, column → signal, and remarks on an aortic wave that this file lacks.
+
+  A signal may have several names, the user's and the usual one, since files differ; each file has one of them.
+
+  Raises:
+    DataError: a file has none of them, and the signal is not the aortic wave, without which a record is an unlabelled one.
+  """
+  remarks = []
+  for signal in dict.fromkeys((signal_names.TIME, *channels.values())):
+    usual = signal if signal == signal_names.TIME else signal_names.column_of(signal)
+    choices = [*(name for name, other in channels.items() if other == signal), usual]
+    found = next((name for name in choices if name in names), "")
+    if signal == signal_names.TIME:
+      clock = found or choices[0]
+    if signal == "aortic_root" and not found:
+      remarks.append(f"no column {' or '.join(choices[:-1])}: without an aortic wave, the record is an unlabelled one")
+    else:
+      csv_table.find_column(path, names, found or choices[0], signal)
+  waves = {name: signal for name, signal in channels.items() if signal != signal_names.TIME}
+  return clock, {**signal_names.COLUMNS, **waves}, remarks
 
 
 def _files(root: pathlib.Path, channels: Mapping[str, str]) -> list[datasets.Entry | DataError]:

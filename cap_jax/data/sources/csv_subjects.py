@@ -13,6 +13,7 @@ from cap_jax.data.sources.csv_table import SUBJECT, SUBJECTS
 from cap_jax.signals import calibration
 from cap_jax.types import DataError
 
+_KNOWN = ("age", "hr_bpm", *calibration.CUFF[:2])
 _NUMERIC = ("age", "hr_bpm", *calibration.CUFF, *calibration.CATHETER)  # columns that networks read
 Read = Callable[[pathlib.Path, str, Mapping[str, float]], recordings.Recording]
 
@@ -80,8 +81,7 @@ def _unknown_covariates(parsed: pandas.DataFrame) -> list[str]:
   if not unknown:
     return []
   return [
-    f"{csv_table.shown(unknown)} of {SUBJECTS} are covariates by names of your own, which no network and no report reads; they read "
-    f"{', '.join(_NUMERIC)}"
+    f"{SUBJECTS}: no packaged network and no report reads {csv_table.shown(unknown)}; they read {', '.join(_KNOWN)}"
   ]
 
 
@@ -93,7 +93,10 @@ def _unnamed_files(root: pathlib.Path, named: Collection[str]) -> list[str]:
     return []
   some = ", ".join(unnamed[:3]) + (", …" if len(unnamed) > 3 else "")
   ending = "" if all(name.endswith(".csv") for name in unnamed) else ", and end their names in .csv"
-  return [f"{len(unnamed)} tables are not named in {SUBJECTS} and were not read ({some}); add a row for each{ending}"]
+  count = f"{len(unnamed)} tables are" if len(unnamed) > 1 else "1 table is"
+  return [
+    f"{count} not named in {SUBJECTS} and {'were' if len(unnamed) > 1 else 'was'} not read ({some}); add a row for each{ending}"
+  ]
 
 
 def _unparsed_cells(path: pathlib.Path, subjects: pandas.DataFrame, parsed: pandas.DataFrame) -> list[str]:

@@ -258,12 +258,13 @@ def _read(name: str, root: str, subject: str, channels: Mapping[str, str]) -> re
     available = ", ".join(_listed_channels([name], root))
     raise DataError(name, f"no signal {' or '.join(map(repr, channels))}", f"choose from {available}", subject)
   waves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-  units: dict[str, str] = {}
+  units: dict[str, str] = {}  # of pressures, those that the user states first
   for channel in channels:
     if channel not in tracks:
       continue
     time_s, wave, unit = tracks[channel]
     signal = channels[channel]
+    unit = getattr(signal, "unit", "") or unit
     if signal not in waves:
       waves[signal] = time_s, wave
       if signal_names.is_pressure(signal):

@@ -75,6 +75,8 @@ def test_of_several_channels_for_a_signal_a_file_has_one(tmp_path):
   table = np.genfromtxt(rows(), delimiter=",") / [1, 7.50062]
   kpa = write(tmp_path / "b.csv", [f"{t:.3f},{p:.4f}" for t, p in table], "t,ART_kPa")
   np.testing.assert_allclose(read(kpa, channels).signals["radial"], read(mmhg, channels).signals["radial"], atol=1e-3)
+  usual = write(tmp_path / "e.csv", rows())  # time_s and radial_pressure_mmhg need not be mapped
+  np.testing.assert_array_equal(read(usual, channels).signals["radial"], read(mmhg, channels).signals["radial"])
   with pytest.raises(DataError, match=r"column ART is missing .*add its name in this file: --channels=…,NAME:radial"):
     read(write(tmp_path / "c.csv", rows(), "Zeit,Radialis"), channels)
   with pytest.raises(DataError, match="columns ART and ART_kPa both map to radial"):
@@ -83,6 +85,15 @@ def test_of_several_channels_for_a_signal_a_file_has_one(tmp_path):
     DataError, match="read as kPa; if only some files have this unit, give their column a name of its own"
   ):
     read(mmhg, dict(map(signal_names.parse_channel, ("Zeit:time_s", "ART:radial:kPa"))))
+
+
+def test_a_record_without_the_aortic_wave_that_others_have_is_an_unlabelled_one(tmp_path):
+  channels = dict(map(signal_names.parse_channel, ("t:time_s", "ABP:radial", "AO:aortic_root")))
+  recording = read(write(tmp_path / "a.csv", rows(), "t,ABP"), channels)
+  assert recording.sites == ("radial",)
+  assert recording.notes == ("no column AO: without an aortic wave, the record is an unlabelled one",)
+  with pytest.raises(DataError, match="column ABP is missing"):
+    read(write(tmp_path / "b.csv", rows(), "t,AO"), channels)
 
 
 def test_a_spreadsheet_is_to_be_saved_as_a_table(tmp_path):
@@ -99,7 +110,7 @@ def test_names_of_subjects_and_covariates_that_nobody_reads_are_said(tmp_path):
   (tmp_path / "subjects.csv").write_text("subject,Alter,age\np01,63,63\n")
   dataset = csv_file.load(tmp_path)
   assert (
-    "Alter of subjects.csv are covariates by names of your own, which no network and no report reads; they read age"
+    "subjects.csv: no packaged network and no report reads Alter; they read age, hr_bpm, cuff_sbp_mmhg, cuff_dbp_mmhg"
     in dataset.notes[0]
   )
   assert dataset.lost[0].remedy == "write the subject as P01 in subjects.csv"

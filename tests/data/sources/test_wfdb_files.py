@@ -67,6 +67,22 @@ def test_a_stated_unit_replaces_that_of_the_header(tmp_path, unit):
   assert recording.units == {"radial": "mmHg"}
 
 
+def test_two_channels_of_a_signal_fill_each_others_gaps_in_one_unit_alone(tmp_path):
+  wave = 90 + 20 * np.sin(np.arange(1000) / 10)
+  first, second = np.where(np.arange(1000) < 500, wave, np.nan), np.where(np.arange(1000) < 500, np.nan, wave)
+  for name, other in (("a", second), ("b", second / 7.50062)):
+    wfdb.wrsamp(
+      name, fs=100, units=["mV", "mV"], sig_name=["ABP", "ART"], fmt=["16", "16"], p_signal=np.stack([first, other], axis=1),
+      write_dir=str(tmp_path),
+    )  # fmt: skip
+  stated = {"ABP": signal_names.Signal("radial", "mmHg"), "ART": signal_names.Signal("radial", "mmHg")}
+  recording = datasets.read(wfdb_files.load(tmp_path / "a", stated).entries[0])
+  assert np.abs(recording.signals["radial"] - wave).max() < 0.05
+  two = {**stated, "ART": signal_names.Signal("radial", "kPa")}
+  with pytest.raises(DataError, match="ART also maps to radial, with a different rate or unit"):
+    datasets.read(wfdb_files.load(tmp_path / "b", two).entries[0])
+
+
 def test_a_skew_shifts_the_signal_and_is_no_damage(tmp_path):
   wave = 90 + 20 * np.sin(np.arange(1000) / 10)
   signals = np.stack([wave, wave], axis=1)
