@@ -142,7 +142,7 @@ def _read(
 def _chosen(
   path: pathlib.Path, names: Sequence[str], channels: Mapping[str, str]
 ) -> tuple[str, dict[str, str], list[str]]:
-  """Returns the column of the clock, column → signal, and remarks on an aortic wave that this file lacks.
+  """Returns the column of the clock, column → signal, and remarks on what the user named and this file lacks.
 
   A signal may have several names, the user's and the usual one, since files differ; each file has one of them.
 
@@ -156,6 +156,8 @@ def _chosen(
     found = next((name for name in choices if name in names), "")
     if signal == signal_names.TIME:
       clock = found or choices[0]
+    if found == usual and choices[0] != usual:
+      remarks.append(f"no column {' or '.join(choices[:-1])}: {usual} was read instead")
     if signal == "aortic_root" and not found:
       remarks.append(f"no column {' or '.join(choices[:-1])}: without an aortic wave, the record is an unlabelled one")
     else:

@@ -275,8 +275,10 @@ def test_one_line_under_two_names(tmp_path):
   frame.to_csv(tmp_path / "x.csv", index=False)
   with pytest.raises(DataError, match="columns ABP and radial_pressure_mmhg both map to radial"):
     datasets.read(DATASETS["csv"](tmp_path / "x.csv", {"ABP": "radial"}).entries[0])
+  usual = datasets.read(DATASETS["csv"](tmp_path / "x.csv", {"APB": "radial"}).entries[0])
+  assert usual.notes == ("no column APB: radial_pressure_mmhg was read instead",)
   with pytest.raises(DataError, match="column APB is missing"):
-    datasets.read(DATASETS["csv"](tmp_path / "x.csv", {"APB": "radial"}).entries[0])
+    datasets.read(DATASETS["csv"](tmp_path / "x.csv", {"APB": "brachial"}).entries[0])
 
 
 def test_a_patients_number_above_the_folder_is_not_the_subject(tmp_path):
