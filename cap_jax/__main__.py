@@ -1,6 +1,7 @@
 """The command `cap-jax NAME --flag=value …`, also `python -m cap_jax NAME …`."""
 
 import importlib
+import os
 import sys
 
 from cap_jax import __version__
@@ -35,6 +36,8 @@ def usage() -> str:
 
 def main() -> None:
   """Runs the command that the first argument names; an unknown one prints a line to standard error and exits with 2."""
+  if not sys.stderr.isatty():
+    os.environ.setdefault("TQDM_MININTERVAL", "10")  # seconds between the lines of a progress bar in a log file
   name = sys.argv[1] if len(sys.argv) > 1 else "--help"
   if name in ("--help", "-h"):
     print(usage())

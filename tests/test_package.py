@@ -145,3 +145,15 @@ def test_the_wheel_reconstructs_a_file_in_an_empty_environment(tmp_path):
   usage = checked(own / "cap-jax", "reconstruct", "--help")
   assert "cap-jax reconstruct --input=wave.csv" in usage
   assert "experiments" not in usage
+
+
+def test_progress_is_a_line_now_and_then_where_nobody_watches(tmp_path):
+  arguments = (
+    "prepare",
+    "--format=csv",
+    f"--path={ROOT / 'examples' / 'five_patients'}",
+    f"--output={tmp_path / 'store'}",
+  )
+  done = subprocess.run([sys.executable, "-m", "cap_jax", *arguments], cwd=ROOT, capture_output=True, check=True)
+  assert b"100%" in done.stderr
+  assert 0 < done.stderr.count(b"records:") <= 2  # the first and the last

@@ -137,8 +137,8 @@ def test_by_default_no_label_is_wasted_and_all_are_used(patients, done_study, tm
   assert done.returncode == 0, done.stderr
   assert "split: training 8, validation 2, test 2\n" in done.stdout
   assert (
-    f"few test subjects: test each subject once with python -m cap_jax study --source=radial --config.target_data={store_} --config.folds=5"
-    in done.stdout
+    f"few test subjects: test each subject once with cap-jax study --source=radial --config.target_data={store_} "
+    "--config.strategies=auto,scratch --config.folds=5" in done.stdout
   )
   done = run_here(
     "transfer", "--strategy=fine_tuning/head", f"--source={done_study / 'checkpoint'}", f"--config.target_data={store_}",
