@@ -13,6 +13,7 @@ import pytest
 import scipy.io
 import wfdb
 
+from cap_jax.inference import pretrained
 from cap_jax.report import own_report
 from cap_jax.study import run_study
 from cap_jax.train import checkpoint
@@ -170,6 +171,29 @@ def test_subjects_that_the_network_has_seen_are_not_evaluated(done_study, patien
   assert html.escape(own_report.ALL_LEFT_OUT_NOTE) in page
   assert own_report.ALL_LEFT_OUT_NOTE in done.stdout
   assert html.escape(own_report.NO_REFERENCE_NOTE) not in page
+
+
+def test_an_adapted_network_is_compared_with_that_of_the_package_if_both_read_the_same_waves(patients, tmp_path):
+  """With readings of a cuff instead, the packaged network would see waves that it never reads in use."""
+  packaged = pretrained.load("radial")
+  mine = dataclasses.replace(packaged, about={**packaged.about, "strategy": "fine_tuning", "n_target": 2})
+  told = {}
+  for name, kind in (("plain", "none"), ("cuff", "sbp_dbp")):
+    signals = dataclasses.replace(mine.signals, calibration=dataclasses.replace(mine.calibration, kind=kind))
+    checkpoint.save(tmp_path / name, dataclasses.replace(mine, signals=signals))
+    folder = shutil.copytree(patients, tmp_path / f"{name}_patients")
+    table = pandas.read_csv(folder / "subjects.csv").assign(cuff_sbp_mmhg=140, cuff_dbp_mmhg=80)
+    table.to_csv(folder / "subjects.csv", index=False)
+    done = run_here(
+      "evaluate",
+      f"--checkpoint={tmp_path / name}",
+      "--format=csv",
+      f"--path={folder}",
+      f"--workdir={tmp_path / name}_work",
+    )
+    assert done.returncode == 0, done.stderr
+    told[name] = "of the unchanged packaged network" in done.stdout
+  assert told == {"plain": True, "cuff": False}
 
 
 def test_a_network_of_another_wave_is_refused(done_study, patients, tmp_path):

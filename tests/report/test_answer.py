@@ -54,6 +54,11 @@ def test_few_subjects_are_drawn_once_each(clinic):
   (drawn,) = study_report.waves(alone)
   assert len(drawn.figure.axes) == len(drawn.panels.figures) == 1
   assert "of the one test subject, reconstructed by “fine-tuning”" in drawn.caption
+  pair = dataclasses.replace(clinic, rows=clinic.rows[clinic.rows["subject"].isin(people[:2])])
+  (drawn,) = study_report.waves(pair)
+  assert [axes.get_title().partition(":")[0] for axes in drawn.figure.axes] == ["best subject", "worst subject"]
+  names = [record["name"] for record in study_report._browser(pair).records]
+  assert names == [f"best: {people[0]}", f"worst: {people[1]}"]
 
 
 def test_without_labels_it_is_compared_with_what_needs_none(clinic):
