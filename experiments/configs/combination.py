@@ -1,8 +1,8 @@
 """A combination as a value: parameter transfer, partial freezing, MMD and multi-task learning in one config.
 
 Command: python -m experiments.transfer --config=experiments/configs/combination.py --workdir=runs/combination
-Expected: waveform RMSE 1.65 mmHg on 60 test subjects; the same network from scratch 1.97, the source unchanged 2.28 (in silico).
-Time: about 80 seconds on 2 cores.
+Expected: waveform RMSE 1.64 mmHg on 60 test subjects; the same network from scratch 1.97, the source unchanged 2.55 (in silico).
+Time: 1.9 minutes on 2 cores.
 """
 
 from ml_collections import ConfigDict

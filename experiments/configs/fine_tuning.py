@@ -5,8 +5,8 @@ three numbers, so the head for the wave is new. The head is trained first, then 
 subjects are elderly and hypertensive.
 
 Command: python -m experiments.transfer --config=experiments/configs/fine_tuning.py --n_target=20 --workdir=runs/fine_tuning
-Expected: waveform RMSE 7.64 mmHg with 20 labels on 200 test subjects, one draw; the same network from scratch 10.16 (in silico).
-Time: about 5 minutes on one core under other load.
+Expected: waveform RMSE 7.44 mmHg with 20 labels on 200 test subjects, one draw; the same network from scratch 10.08 (in silico).
+Time: 1.4 minutes on 2 cores.
 
 Five draws: python -m experiments.study --config=experiments/configs/fine_tuning.py --workdir=runs/fine_tuning_study
 Their waveform RMSE with 5, 20 and 80 labels, with 95 % intervals [mmHg, in silico]:

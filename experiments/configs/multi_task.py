@@ -4,8 +4,8 @@ One extractor, two heads: SBP, DBP and MAP at the arm of 4,000 source subjects, 
 and hypertensive. The extractor and the head for blood pressure start from the source network.
 
 Command: python -m experiments.transfer --config=experiments/configs/multi_task.py --n_target=20 --workdir=runs/multi_task
-Expected: waveform RMSE 7.95 mmHg with 20 labels on 200 test subjects, one draw; the same network from scratch 10.16 (in silico).
-Time: about 5 minutes on one core under other load.
+Expected: waveform RMSE 7.65 mmHg with 20 labels on 200 test subjects, one draw; the same network from scratch 10.08 (in silico).
+Time: 1.4 minutes on 2 cores.
 
 Five draws: python -m experiments.study --config=experiments/configs/multi_task.py --workdir=runs/multi_task_study
 Their waveform RMSE with 5, 20 and 80 labels, with 95 % intervals [mmHg, in silico]:
