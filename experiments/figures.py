@@ -130,12 +130,12 @@ FIGURES = {
       ),
       (*_STUDY, "--config=experiments/configs/physics.py", "--config.target_data={out}/store", "--workdir={out}/study"),
     ),
-    15,
+    10,
   ),
   "no_labels": Figure(
     "docs/results.md",
     ((*_STUDY, "--config=experiments/configs/no_harm.py", "--config.n_target=0,", _CLINICS, "--workdir={out}/study"),),
-    3,
+    3.5,
   ),
   "source": Figure(
     "docs/experiments.md",
@@ -153,6 +153,7 @@ FIGURES = {
       *(_configuration(name, name, *labels) for name, labels in _CONFIGURATIONS.items()),
       _configuration("domain_adaptation", "without_adversary", "--loss=source:1"),
     ),
+    9.4,
   ),
   "patients": Figure(
     "docs/patients.md",
@@ -168,6 +169,7 @@ FIGURES = {
         "--workdir={out}/report",
       ),
     ),
+    0.6,
   ),
   "finger_ppg": Figure(
     "docs/comparison.md",
@@ -180,12 +182,12 @@ FIGURES = {
   "library": Figure(
     "docs/comparison.md",
     (("experiments.adapt_benchmark",), ("experiments.adapt_benchmark", "--problem=moons", "--network=narrow")),
-    4,
+    0.8,
   ),
   "model_cards": Figure(
     "cap_jax/pretrained/NAME/README.md",
     tuple(("experiments.model_card", f"--checkpoint={name}", f"--output={{out}}/{name}") for name in pretrained.names()),
-    12,
+    2.7,
   ),
   "plausibility": Figure(
     "docs/evaluation.md, cap_jax/pretrained/radial/README.md",
@@ -193,6 +195,7 @@ FIGURES = {
       ("experiments.plausibility", "--format=csv", "--path={records}"),
       ("experiments.model_card", "--checkpoint=radial", "--format=csv", "--path={records}", "--output={out}/radial"),
     ),
+    0.7,
   ),
   "realism": Figure(
     "docs/cohort.md",
@@ -202,6 +205,7 @@ FIGURES = {
         "--workdir={out}/radial",
       ),
     ),
+    0.4,
   ),
   "aortic_realism": Figure(
     "docs/cohort.md",
@@ -211,6 +215,7 @@ FIGURES = {
         "--cohort=reference,wide,patients", "--workdir={out}/aortic",
       ),
     ),
+    0.3,
   ),
   "physiology": Figure(
     "docs/physiology.md",
