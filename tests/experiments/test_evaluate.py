@@ -173,6 +173,7 @@ def test_subjects_that_the_network_has_seen_are_not_evaluated(done_study, patien
   assert html.escape(own_report.NO_REFERENCE_NOTE) not in page
 
 
+@pytest.mark.slow
 def test_an_adapted_network_is_compared_with_that_of_the_package_if_both_read_the_same_waves(patients, tmp_path):
   """With readings of a cuff instead, the packaged network would see waves that it never reads in use."""
   packaged = pretrained.load("radial")
