@@ -71,8 +71,7 @@ class OwnFiles:
       fresh: list[tuple[str | int, ...]] = [
         (sign, name) for sign, path in places if (name := self._name(path)) not in listed
       ]
-      for entry in fresh:
-        check_free(os.path.join(self.folder, str(entry[1])))
+      self.check(*(os.path.join(self.folder, str(entry[1])) for entry in fresh))
       self._append(fresh)
 
   def check(self, *paths: str | os.PathLike[str]) -> None:
@@ -82,7 +81,8 @@ class OwnFiles:
       InputError: something of another origin is at one.
     """
     for path in paths:
-      if path not in self:
+      # the file first, then the list: another process lists a name before its file appears
+      if os.path.lexists(path) and path not in self:
         check_free(os.path.abspath(path))
 
   def replace(self, path: str | os.PathLike[str], new: str | os.PathLike[str]) -> None:

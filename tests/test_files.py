@@ -119,6 +119,30 @@ def test_what_others_made_is_neither_replaced_nor_removed(tmp_path):
   assert own_files.of(tmp_path / "a") is None
 
 
+def test_a_file_that_another_process_writes_meanwhile_is_no_strangers(tmp_path, monkeypatch):
+  """Two workers write one file of a study: whenever the other one is done, it is the same run's."""
+  own, path, real = own_files.begin(tmp_path), tmp_path / "split.json", os.path.lexists
+  other, done = own_files.OwnFiles(str(tmp_path)), []
+
+  def lexists(place):
+    if os.fspath(place) == str(path) and not done:  # just before this process looks
+      done.append(place)
+      partial = tmp_path / "split.json.partial-1"
+      other.claim(partial=[partial])
+      partial.write_text("theirs")
+      other.replace(partial, path)
+    return real(place)
+
+  monkeypatch.setattr(os.path, "lexists", lexists)
+  with files.write_atomically(path) as (partial,):
+    pathlib.Path(partial).write_text("ours")
+  assert done
+  assert path.read_text() == "ours"
+  (tmp_path / "strangers.json").write_text("")
+  with pytest.raises(InputError, match=r"strangers.json: was not written by this run"):
+    own.check(tmp_path / "strangers.json")
+
+
 def test_what_a_killed_process_left_is_known_by_the_list_alone(tmp_path):
   own = own_files.begin(tmp_path)
   partial = tmp_path / "own.partial-1"
