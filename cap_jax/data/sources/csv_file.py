@@ -156,7 +156,7 @@ def _chosen(
     found = next((name for name in choices if name in names), "")
     if signal == signal_names.TIME:
       clock = found or choices[0]
-    if found == usual and choices[0] != usual:
+    if found == usual and usual not in choices[:-1]:
       remarks.append(f"no column {' or '.join(choices[:-1])}: {usual} was read instead")
     if signal == "aortic_root" and not found:
       remarks.append(f"no column {' or '.join(choices[:-1])}: without an aortic wave, the record is an unlabelled one")

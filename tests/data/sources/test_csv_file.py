@@ -75,6 +75,8 @@ def test_of_several_channels_for_a_signal_a_file_has_one(tmp_path):
   table = np.genfromtxt(rows(), delimiter=",") / [1, 7.50062]
   kpa = write(tmp_path / "b.csv", [f"{t:.3f},{p:.4f}" for t, p in table], "t,ART_kPa")
   np.testing.assert_allclose(read(kpa, channels).signals["radial"], read(mmhg, channels).signals["radial"], atol=1e-3)
+  both = {**channels, "time_s": "time_s", "radial_pressure_mmhg": "radial"}  # named by the user, so nothing is said
+  assert read(write(tmp_path / "f.csv", rows()), both).notes == ()
   usual = write(tmp_path / "e.csv", rows())  # time_s and radial_pressure_mmhg need not be mapped
   np.testing.assert_array_equal(read(usual, channels).signals["radial"], read(mmhg, channels).signals["radial"])
   with pytest.raises(DataError, match=r"column ART is missing .*add its name in this file: --channels=…,NAME:radial"):
