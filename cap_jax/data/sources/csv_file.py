@@ -152,14 +152,15 @@ def _chosen(
   remarks = []
   for signal in dict.fromkeys((signal_names.TIME, *channels.values())):
     usual = signal if signal == signal_names.TIME else signal_names.column_of(signal)
-    choices = [*(name for name, other in channels.items() if other == signal), usual]
+    mapped = [name for name, other in channels.items() if other == signal]
+    choices = [*mapped, usual]
     found = next((name for name in choices if name in names), "")
     if signal == signal_names.TIME:
       clock = found or choices[0]
-    if found == usual and usual not in choices[:-1]:
-      remarks.append(f"no column {' or '.join(choices[:-1])}: {usual} was read instead")
+    if found == usual and mapped and usual not in mapped:
+      remarks.append(f"no column {' or '.join(mapped)}: {usual} was read instead")
     if signal == "aortic_root" and not found:
-      remarks.append(f"no column {' or '.join(choices[:-1])}: without an aortic wave, the record is an unlabelled one")
+      remarks.append(f"no column {' or '.join(mapped)}: without an aortic wave, the record is an unlabelled one")
     else:
       csv_table.find_column(path, names, found or choices[0], signal)
   waves = {name: signal for name, signal in channels.items() if signal != signal_names.TIME}
