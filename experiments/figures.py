@@ -39,8 +39,8 @@ _ONLY = flags.DEFINE_list("only", [], "names of figures; all without it")
 _LOOP = flags.DEFINE_string(
   "loop", None, "folder with the records of the mock circulatory loop (MCLGenerated.CO.Database)"
 )
-_RECORDS = flags.DEFINE_string("records", None, "folder of CSV files with real records of the radial artery")
-_AORTIC = flags.DEFINE_string("aortic", None, "folder of CSV files with real records of the aortic root")
+_RECORDS = flags.DEFINE_string("records", None, "folder radial of experiments.reference_records")
+_AORTIC = flags.DEFINE_string("aortic", None, "folder aortic of experiments.reference_records")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder for the outputs")
 
 
