@@ -36,7 +36,7 @@ class Recording:
     record: name of the record among those of the subject.
     periodic: whether it is one beat, or whole beats, of a wave that repeats.
     notes: what its reader did that the user should know, such as lines that it skipped.
-    unread: columns of its table that are no signal.
+    unread: columns or arrays of its file that are no signal.
   """
 
   subject: str

@@ -25,7 +25,7 @@ class InspectedRecord:
     covariates: names of the subject's covariates.
     report: of the conditioning.
     notes: of the reader and the conditioning.
-    unread: columns of its table that are no signal.
+    unread: columns or arrays of its file that are no signal.
   """
 
   units: Mapping[str, str]
@@ -158,9 +158,7 @@ def _missed(records: Sequence[InspectedRecord]) -> list[str]:
   lines = []
   if unread:
     more = f" and {len(unread) - _NAMED} more" if len(unread) > _NAMED else ""
-    lines.append(
-      f"  not read: column{'s' * (len(unread) > 1)} {', '.join(unread[:_NAMED])}{more}; --channels=NAME:SIGNAL reads one as a signal"
-    )
+    lines.append(f"  not read: {', '.join(unread[:_NAMED])}{more}; --channels=NAME:SIGNAL reads one as a signal")
   if records and not any("aortic_root" in one.units for one in records):
     lines.append(f"  {datasets.NO_AORTIC_WAVE}")
   return lines

@@ -89,7 +89,7 @@ def test_a_column_of_another_name_and_a_missing_aortic_wave_are_said(patients, t
     )
   where = ("--format=csv", f"--path={folder}")
   done = run_here("describe", *where, f"--output={tmp_path / 'look.png'}")
-  assert "not read: column aorta_pressure_mmhg; --channels=NAME:SIGNAL reads one as a signal" in done.stdout
+  assert "not read: aorta_pressure_mmhg; --channels=NAME:SIGNAL reads one as a signal" in done.stdout
   assert datasets.NO_AORTIC_WAVE in done.stdout
   done = run_here("prepare", *where, f"--output={tmp_path / 'store'}")
   assert datasets.NO_AORTIC_WAVE in done.stdout

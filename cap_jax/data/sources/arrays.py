@@ -5,6 +5,7 @@ names; `signal[2]` is the third signal of a matrix, along its shorter side, and 
 of the subject.
 """
 
+import dataclasses
 import functools
 import json
 import math
@@ -228,13 +229,16 @@ def _read(path: pathlib.Path, channels: Mapping[str, str]) -> recordings.Recordi
   else:
     remedy = f"add {signal_names.TIME} or {_RATE}, or name the clock: --channels=NAME:{signal_names.TIME}"
     raise DataError(str(path), "has no clock", remedy, path.stem)
+  known = {clocks[0], *scalars, _RATE, *(name.partition("[")[0] for name in signal_by_array)}
+  unread = tuple(name for name, value in arrays.items() if name not in known and not value.dtype.names)
   sizes = [wave.size for wave in stored.values()]
   folders.check_size(str(path), 8.0 * (sum(sizes) + (sizes[0] if rate_hz else 0)))
   del arrays  # before what is needed of them is copied
   signals = {signal: np.asarray(wave, dtype=float) for signal, wave in stored.items()}
   del stored
   time_s = np.arange(sizes[0]) / rate_hz if rate_hz else signals.pop(signal_names.TIME)
-  return recordings.make(path.stem, path.stem, str(path), time_s, signals, covariates=scalars)
+  recording = recordings.make(path.stem, path.stem, str(path), time_s, signals, covariates=scalars)
+  return dataclasses.replace(recording, unread=unread)
 
 
 def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None) -> datasets.DataSet:

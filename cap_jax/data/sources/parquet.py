@@ -5,6 +5,7 @@ rows of a subject.
 """
 
 import contextlib
+import dataclasses
 import functools
 import os
 import pathlib
@@ -132,7 +133,9 @@ def _read(path: pathlib.Path, subject: Any, name: str, channels: Mapping[str, st
   }
   # a column that is constant over all rows is a covariate of the subject
   covariates = {column: float(value_t[0]) for column, value_t in rest.items() if value_t.size and np.ptp(value_t) == 0}
-  return recordings.make(name, path.stem, where, numbers[signal_names.TIME], signals, covariates=covariates)
+  recording = recordings.make(name, path.stem, where, numbers[signal_names.TIME], signals, covariates=covariates)
+  known = {SUBJECT, signal_names.TIME, *covariates, *signal_by_column}
+  return dataclasses.replace(recording, unread=tuple(column for column in schema.names if column not in known))
 
 
 def _name(subject: Any) -> str:

@@ -61,5 +61,6 @@ def test_the_fields_of_a_struct_are_read(tmp_path):
   np.testing.assert_allclose(recording.signals["radial"], wave)
   np.testing.assert_allclose(recording.signals["digital_ppg"], wave / 100)
   assert recording.fs_hz == pytest.approx(125.0)
+  assert recording.unread == ("labels", "rec.who")
   with pytest.raises(DataError, match=r"no array 'rec\.art' \(found: rec, labels, rec\.abp"):
     datasets.read(arrays.load(tmp_path / "P01.mat", {"rec.art": "radial", "rec.clock": "time_s"}).entries[0])

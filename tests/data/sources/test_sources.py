@@ -248,6 +248,16 @@ def test_ids_of_vitaldb_may_be_words_or_missing(tmp_path):
   assert not DATASETS["vitaldb"](path).subjects_known
 
 
+def test_columns_of_parquet_that_are_no_signal_are_named(tmp_path):
+  path, _, _ = write.parquet(tmp_path)
+  frame = pandas.read_parquet(path)
+  frame["ECG"], frame["ward"] = frame["time_s"], "B"
+  frame.to_parquet(path)
+  recording = datasets.read(DATASETS["parquet"](path).entries[0])
+  assert recording.unread == ("ECG", "ward")
+  assert set(recording.covariates) == {"age"}
+
+
 def test_parquet_of_numbers_that_became_floats(tmp_path):
   path, _, _ = write.parquet(tmp_path)
   frame = pandas.read_parquet(path)
