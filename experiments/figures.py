@@ -5,7 +5,8 @@
   python -m experiments.figures --workdir=runs/figures --loop=FOLDER          all; FOLDER has the records of the circulatory loop
 
 Run it in a clone without changes. Each figure gets a folder with its output and with a log for each command. What is finished is not
-computed again; run the same command after a stop. `manifest.json` names the commit and the minutes of each command.
+computed again; run the same command after a stop. `manifest.json` names the commit and the minutes of each command. `--tables=FOLDER`
+copies the manifest, the tables and the printed lines to FOLDER; `docs/figures` has those behind the pages.
 """
 
 import dataclasses
@@ -13,6 +14,8 @@ import json
 import os
 import pathlib
 import platform
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -42,6 +45,8 @@ _LOOP = flags.DEFINE_string(
 _RECORDS = flags.DEFINE_string("records", None, "folder radial of experiments.reference_records")
 _AORTIC = flags.DEFINE_string("aortic", None, "folder aortic of experiments.reference_records")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder for the outputs")
+_TABLES = flags.DEFINE_string("tables", None, "folder that gets the tables and printed lines of all finished figures")
+_PROGRESS = re.compile(r"%\||\[\d\d:\d\d[,<]|\x1b\[A")  # bars of tqdm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -373,6 +378,35 @@ def _run(command: Sequence[str], log: pathlib.Path, name: str) -> None:
     )
 
 
+def publish(folder: pathlib.Path, to: pathlib.Path) -> None:
+  """Copies what the finished commands of a folder printed, their tables and the manifest. Names of this machine's folders are left out.
+
+  Args:
+    folder: of the outputs.
+    to: gets a folder for each figure.
+  """
+  placed = {str(folder): "runs/figures", str(ROOT): "."}
+
+  def plain(text: str) -> str:
+    for place, shown in placed.items():
+      text = text.replace(place, shown)
+    return text
+
+  manifest = (folder / MANIFEST).read_text(encoding="utf-8")
+  to.mkdir(parents=True, exist_ok=True)
+  (to / MANIFEST).write_text(plain(manifest), encoding="utf-8")
+  for name, done in json.loads(manifest)["figures"].items():
+    shutil.rmtree(to / name, ignore_errors=True)
+    (to / name).mkdir()
+    for number in range(1, len(done) + 1):
+      lines = re.split(r"[\r\n]+", (folder / name / f"log_{number}.txt").read_text(encoding="utf-8"))
+      printed = [plain(line) for line in lines if line.strip() and not _PROGRESS.search(line)]
+      (to / name / f"printed_{number}.txt").write_text("\n".join([*printed, ""]), encoding="utf-8")
+    for table_path in sorted((folder / name).rglob("tables/*.csv")):
+      copy = to / name / table_path.relative_to(folder / name).as_posix().replace("/tables/", "/").replace("/", "_")
+      copy.write_text(plain(table_path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
 def chosen(only: Sequence[str], values: dict[str, str | None]) -> list[str]:
   """Returns the names of the figures to compute.
 
@@ -410,6 +444,8 @@ def main() -> None:
     {name: value and str(pathlib.Path(value).resolve()) for name, value in values.items()},
     Manifest(folder, of_commit),
   )
+  if _TABLES.value is not None:
+    publish(folder, pathlib.Path(_TABLES.value))
   print(table(names))
   print(folder / MANIFEST)
 

@@ -41,6 +41,25 @@ def test_a_figure_that_fails_does_not_stop_the_others(two, tmp_path):
   assert [len(done) for done in content["figures"].values()] == [1, 1]
 
 
+def test_tables_and_printed_lines_are_published_without_bars_and_places(two, tmp_path):
+  folder, to = tmp_path / "figures", tmp_path / "docs"
+  folder.mkdir()
+  figures.run(folder, ["other"], {"loop": str(folder / "loop")}, figures.Manifest(folder, "a"))
+  (folder / "other" / "study" / "tables").mkdir(parents=True)
+  (folder / "other" / "study" / "tables" / "clinics.csv").write_text(f"method\n{folder}\n")
+  with open(folder / "other" / "log_1.txt", "a") as log:
+    log.write(
+      f"study:  10%|#   | 1/10 [00:01<00:09, 1.0cell/s]\rstudy: 5 [00:01, 4cell/s]\n\n0.53 mmHg, {folder}/report.html\n"
+    )
+  figures.publish(folder, to)
+  assert json.loads((to / "manifest.json").read_text())["figures"]["other"][0]["command"][-1] == "runs/figures/loop"
+  assert (to / "other" / "study_clinics.csv").read_text() == "method\nruns/figures\n"
+  printed = (to / "other" / "printed_1.txt").read_text()
+  assert "usage" in printed
+  assert printed.endswith("\n0.53 mmHg, runs/figures/report.html\n")
+  assert "study:" not in printed
+
+
 @pytest.mark.quick
 def test_what_a_figure_needs_is_named(two):
   assert figures.FIGURES["other"].needs == ("loop",)
