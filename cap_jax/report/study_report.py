@@ -50,7 +50,7 @@ class ClinicResults:
     study: in this clinic.
     rows: a row a subject and cell.
     summaries: a method at a number of labels each.
-    waves: method → stored waves and features of the first fold and seed, at 0 labels and at `focus`; "peripheral" has
+    waves: method → stored waves and features of the first fold and seed, at the labels of `everything`; "peripheral" has
       the measured and the true waves.
     first: the cells of those.
     groups: part of the split → characteristics of its subjects; of the first fold.
@@ -142,10 +142,9 @@ def open_clinics(study: study_config.Study, folder: str, rows: pandas.DataFrame)
 
 
 def _first(clinic: ClinicResults) -> pandas.DataFrame:
-  """Returns the rows of the first seed and fold, without labels and at `focus` labels."""
-  rows = clinic.rows
-  mask = (rows["seed"] == clinic.study.seeds[0]) & (rows["fold"] == 0) & rows["n_target"].isin([0, clinic.focus])
-  return rows[mask]
+  """Returns the rows of the first seed and fold, of each method at the number of labels of its stored waves."""
+  rows = pandas.concat(clinic.everything.values())
+  return rows[(rows["seed"] == clinic.study.seeds[0]) & (rows["fold"] == 0)]
 
 
 def waves(clinic: ClinicResults) -> list[page.Drawn]:

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pandas
 import pytest
 
 from cap_jax.report import answer, page, study_figures, study_report, tables
@@ -59,6 +60,18 @@ def test_few_subjects_are_drawn_once_each(clinic):
   assert [axes.get_title().partition(":")[0] for axes in drawn.figure.axes] == ["best subject", "worst subject"]
   names = [record["name"] for record in study_report._browser(pair).records]
   assert names == [f"best: {people[0]}", f"worst: {people[1]}"]
+
+
+def test_a_panel_has_the_error_at_the_labels_of_its_wave(clinic):
+  """`auto` has errors without labels too."""
+  tuned = clinic.rows[(clinic.rows["method"] == "fine_tuning") & (clinic.rows["n_target"] == clinic.focus)]
+  unlabelled = tuned.assign(n_target=0, rmse_mmhg=tuned["rmse_mmhg"].to_numpy()[::-1] + 5)
+  both = dataclasses.replace(clinic, rows=pandas.concat([clinic.rows, unlabelled]))
+  ((drawn,), (alone,)) = (study_report.waves(one) for one in (both, clinic))
+  ranked = [f"{value:.2f} mmHg" for value in sorted(tuned["rmse_mmhg"])]
+  titles = [axes.get_title().partition(": ")[2] for axes in drawn.figure.axes]
+  assert titles == [ranked[0], ranked[2], ranked[3]]
+  assert drawn.description == alone.description
 
 
 def test_without_labels_it_is_compared_with_what_needs_none(clinic):
