@@ -94,6 +94,11 @@ def is_visible(text: str) -> bool:
   )
 
 
+def counted(number: int, noun: str) -> str:
+  """Returns a number of things, such as "1 record" and "2,000 records"."""
+  return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def shorten(text: str, longest: int) -> str:
   """Returns text of which the middle is left out if it is long.
 

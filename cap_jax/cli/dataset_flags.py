@@ -8,7 +8,7 @@ from absl import flags
 from cap_jax.cli import channel_flags, launcher
 from cap_jax.data import datasets
 from cap_jax.data.sources import DATASETS
-from cap_jax.types import DataError
+from cap_jax.types import DataError, counted
 
 FORMAT = flags.DEFINE_enum("format", None, list(DATASETS), "format of the records at --path")
 PATH = flags.DEFINE_string(
@@ -58,11 +58,11 @@ def describe_lost(errors: Iterable[DataError], total: int) -> list[str]:
   """
   lost = list(errors)
   if not lost:
-    return [f"all {total} records are usable" if total > 1 else "the record is usable"]
+    return [f"all {total} records were read" if total > 1 else "the record was read"]
   alike: dict[tuple[str, str], list[DataError]] = {}
   for error in lost:
     alike.setdefault((_NUMBER.sub("#", error.problem), error.remedy), []).append(error)
-  lines = [f"excluded: {len(lost)} of {total} records"]
+  lines = [f"excluded: {len(lost)} of {counted(total, 'record')}"]
   for errors in list(alike.values())[:_MOST_LISTED]:
     names = [error.subject or error.where for error in errors]
     more = f", … {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""

@@ -19,7 +19,7 @@ from cap_jax.inference import pretrained
 from cap_jax.report import answer, methods_text, own_report, page, tables
 from cap_jax.study import own_data
 from cap_jax.train import checkpoint
-from cap_jax.types import InputError
+from cap_jax.types import InputError, counted
 
 _CHECKPOINT = flags.DEFINE_string(
   "checkpoint", pretrained.DEFAULT, f"checkpoint folder, or a packaged network: {', '.join(pretrained.names())}"
@@ -97,7 +97,9 @@ def _sections(
     errors = own_report.errors(clinic, place, reference, evaluated.outliers)
     own_report.write_errors(os.path.join(folder, "errors.csv"), evaluated, own_data.method_of(trained)[0])
     opening = answer.opening([clinic], place, facts, warnings)
-    print(f"{opening.heading} {answer.without_delay(clinic)}".strip() + "\n")
+    print(
+      " ".join(text for text in (opening.heading, answer.caution(clinic), answer.without_delay(clinic)) if text) + "\n"
+    )
     print(f"{tables.text(tables.condense(next(iter(errors[0].sheets.values()))))}\n")
   return [
     opening,
@@ -123,7 +125,7 @@ def main() -> None:
       sections.append(own_report.left_out(lost))
     page.write_figures_and_tables(folder, [opening, *sections])
     facts = launcher.provenance(
-      data=f"{dataset.name}: {dataset.source}; {len(dataset.entries)} records",
+      data=f"{dataset.name}: {dataset.source}; {counted(len(dataset.entries), 'record')}",
       licence=dataset.licence,
       sha256="; ".join(f"{name} {digest}" for name, digest in _digests(own).items()),
       network=", ".join(f"{key}: {value}" for key, value in trained.about.items()),
@@ -136,4 +138,6 @@ def main() -> None:
     page.write(os.path.join(folder, "report.html"), opening, sections, facts)
   excluded = dataset_flags.describe_lost(lost, len(dataset.entries) + len(dataset.lost))
   print("\n".join([*dataset_flags.describe_notes(dataset, own.notes), *warnings, *excluded]))
-  print(f"{workdir}/report.html: {len(own.all_windows.subjects)} subjects, {time.perf_counter() - began:.0f} s")
+  print(
+    f"{workdir}/report.html: {counted(len(own.all_windows.subjects), 'subject')}, {time.perf_counter() - began:.0f} s"
+  )

@@ -14,7 +14,7 @@ from cap_jax import config, executors
 from cap_jax.cli import dataset_flags, executor_flag, launcher, split_flags
 from cap_jax.data import datasets, preparation, store, subject_partition
 from cap_jax.signals import beat_quality
-from cap_jax.types import DataError, InputError
+from cap_jax.types import DataError, InputError, counted
 
 _OUTPUT = flags.DEFINE_string("output", None, "folder of the store: new, or of a stopped preparation")
 _EXECUTOR = executor_flag.define(None, "one process a core; one for virtual subjects")
@@ -58,13 +58,15 @@ def main() -> None:
   place = "" if dataset.place in datasets.PEOPLE else f", {dataset.place}"
   if finished:
     print(f"{output}: this preparation was finished before; nothing was written")
-  print(f"{output}: {total - len(manifest['lost'])} records, {totals['seconds']:.0f} s at {prepared.fs_hz:g} Hz{place}")
+  print(
+    f"{output}: {counted(total - len(manifest['lost']), 'record')}, {totals['seconds']:.0f} s at {prepared.fs_hz:g} Hz{place}"
+  )
   for name, unit in prepared.units.items():
     good = totals["good_s"].get(name, 0.0)
     faults = ", ".join(f"{reason} {count}" for reason, count in sorted(totals["faults"].get(name, {}).items()))
     print(f"  {name} [{unit}]: {good:.0f} s good" + (f"; {faults}" if faults else ""))
   for name, sync in totals["sync"].items():
-    print(f"  {name}: delay of {sync['median_removed_s']:.3f} s removed from {sync['records']} records")
+    print(f"  {name}: delay of {sync['median_removed_s']:.3f} s removed from {counted(sync['records'], 'record')}")
   if "aortic_root" not in prepared.units:
     print(f"  {datasets.NO_AORTIC_WAVE}")
   if not dataset.subjects_known:

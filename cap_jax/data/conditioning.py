@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cap_jax import config
-from cap_jax.data import datasets, recordings, signal_names
+from cap_jax.data import datasets, recordings, remarks, signal_names
 from cap_jax.signals import beat_quality, filters, quality, synchrony
 from cap_jax.types import DataError, InputError
 
@@ -213,9 +213,11 @@ def _notes(
   """Returns what the user should know of a record: who is not simultaneous, which delay was removed, what was turned over."""
   notes = [f"{subject}: {name}: {fault}" for name, fault in asynchronous.items()]
   notes += [
-    f"{name}: a monitor's delay of {one.removed_s:.3f} s was removed" for name, one in sync.items() if one.removed_s
+    f"{subject}: {name}: a monitor's delay of {one.removed_s:.3f} s was removed"
+    for name, one in sync.items()
+    if one.removed_s
   ]
-  return notes + [f"{name} {fault}" for name, fault in turned.items() if fault]
+  return notes + [f"{subject}: {name} {fault}" for name, fault in turned.items() if fault]
 
 
 def condition(recording: recordings.Recording, spec: config.Conditioning) -> tuple[recordings.Recording, Report]:
@@ -234,6 +236,7 @@ def condition(recording: recordings.Recording, spec: config.Conditioning) -> tup
   Raises:
     DataError: nothing usable is left.
   """
+  remarked = [*remarks.of_covariates(recording.covariates), *remarks.of_waves(recording)]
   recording = _repeated(recording, spec.repeat_s)
   began_s = recording.time_s[0]  # a clock may count from 1970, and then has few digits left for tolerances
   recording = dataclasses.replace(recording, time_s=quality.regular_clock(recording.time_s - began_s))
@@ -273,6 +276,12 @@ def condition(recording: recordings.Recording, spec: config.Conditioning) -> tup
     raise DataError(
       recording.record or recording.subject, f"no usable beat ({reasons})", "omit the record", recording.subject
     )
-  notes = (*recording.notes, *_notes(recording.subject, sync, asynchronous, turned))
+  simultaneous = {name: wave for name, wave in waves.items() if name not in asynchronous}
+  remarked += remarks.of_lengths(simultaneous, faults, spec.fs_hz)
+  notes = (
+    *recording.notes,
+    *_notes(recording.subject, sync, asynchronous, turned),
+    *(f"{recording.subject}: {remark}" for remark in remarked),
+  )
   cleaned = dataclasses.replace(recording, time_s=began_s + at_s, signals=waves, notes=notes)
   return cleaned, report

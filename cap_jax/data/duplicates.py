@@ -147,7 +147,8 @@ def waves_of_shards(shards: Iterable[store.Shard], subjects: Collection[str] | N
 
 def _listed(matches: Sequence[Match]) -> str:
   """Returns the names of the first pairs, and how many there are."""
-  more = f" (and {len(matches) - _LISTED} more pairs)" if len(matches) > _LISTED else ""
+  rest = len(matches) - _LISTED
+  more = f" (and {rest} more pair{'s' * (rest > 1)})" if rest > 0 else ""
   return ", ".join(map(str, matches[:_LISTED])) + more
 
 
@@ -173,6 +174,23 @@ def _apart(where: str, matches: Sequence[Match], virtual: bool = False) -> tuple
   return tuple(notes)
 
 
+def check_waves(where: str, waves: Iterable[Wave], place: str) -> tuple[str, ...]:
+  """Checks that no two subjects have the same wave. The parts of a split would not be apart.
+
+  Args:
+    where: what contains them, for the message.
+    waves: of records.
+    place: where the records come from, one of `datasets.PLACES`. Virtual subjects may be alike.
+
+  Returns:
+    Remarks for the user on equal waves of one subject, and of virtual subjects.
+
+  Raises:
+    splits.LeakError: two subjects who are not virtual have the same wave.
+  """
+  return _apart(where, find(waves), place == datasets.IN_SILICO)
+
+
 def check_records(where: str, records: Iterable[recordings.Recording]) -> tuple[str, ...]:
   """Checks that no two subjects have the same wave.
 
@@ -190,20 +208,8 @@ def check_records(where: str, records: Iterable[recordings.Recording]) -> tuple[
 
 
 def check_shards(where: str, shards: Iterable[store.Shard], place: str) -> tuple[str, ...]:
-  """Checks that no two subjects of a store have the same wave. The parts of its split would not be apart.
-
-  Args:
-    where: the store, for the message.
-    shards: its shards.
-    place: where its records come from, one of `datasets.PLACES`. Virtual subjects may be alike.
-
-  Returns:
-    Remarks for the user on equal waves of one subject, and of virtual subjects.
-
-  Raises:
-    splits.LeakError: two subjects who are not virtual have the same wave.
-  """
-  return _apart(where, find(waves_of_shards(shards)), place == datasets.IN_SILICO)
+  """Checks that no two subjects of a store have the same wave; arguments and result as of `check_waves`."""
+  return check_waves(where, waves_of_shards(shards), place)
 
 
 def check_stores(source: store.Store, source_parts: Sequence[str], target: store.Store) -> None:

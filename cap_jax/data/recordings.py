@@ -13,6 +13,10 @@ from cap_jax.types import DataError
 _PLAUSIBLE_MMHG = (25.0, 250.0)
 _RATES_HZ = (20.0, 20_000.0)
 _TIME_UNITS = {"milliseconds": 1e-3, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}  # → seconds
+_STATED = {
+  "milliseconds": ", or state it (channel NAME:time_s:ms)",
+  "minutes": ", or state it (channel NAME:time_s:min)",
+}
 _USUAL_HZ, _SHORTEST_S = 2000.0, 0.27  # rates of monitors; the shortest beat
 _FEW_DIGITS = 0.05  # a clock with so many repeated times was written with too few digits
 _ROUNDED = 0.02  # stamps with few digits make the median step wrong by less
@@ -93,7 +97,9 @@ def check_clock(time_s: np.ndarray, where: str) -> None:
   if units and (seconds < _SHORTEST_S or not low <= rate_hz <= high):
     unit = units[0]
     problem = f"{rate_hz:g} samples a second, {seconds:.2g} s in all"
-    raise DataError(where, problem, f"if the time is in {unit}, multiply it by {_TIME_UNITS[unit]:g}")
+    raise DataError(
+      where, problem, f"if the time is in {unit}, multiply it by {_TIME_UNITS[unit]:g}{_STATED.get(unit, '')}"
+    )
   if not low <= rate_hz <= high:
     raise DataError(
       where, f"{rate_hz:g} samples a second", f"a pulse wave needs {low:g} to {high:g} Hz; correct the clock"
@@ -215,6 +221,8 @@ def check_pressure(p_mmhg: np.ndarray, where: str, fs_hz: float = 125.0) -> None
   if low <= median <= high or _has_pulses(p_mmhg, samples):
     return
   remedy = f"convert it to mmHg, with a median of {low:g} to {high:g}"
+  if np.nanmax(p_mmhg) == np.nanmin(p_mmhg):
+    remedy = "if it was not measured, leave its column empty"
   if low <= median * signal_names.MMHG_PER_KPA <= high:
     remedy = (
       f"if it is in kPa, state it (channel NAME:SIGNAL:kPa) or multiply it by {signal_names.MMHG_PER_KPA}; in mmHg it is too low for an artery "

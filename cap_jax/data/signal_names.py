@@ -6,6 +6,8 @@ The name of a signal is the site where it was measured, with a suffix unless it 
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from cap_jax.arteries import network
 from cap_jax.types import InputError, suggest
 
@@ -27,6 +29,8 @@ PPG = "digital_ppg"
 UNCALIBRATED = "uncalibrated"  # unit of a pressure whose scale and zero are unknown, as of a tonometer
 TIME = "time_s"
 MMHG_PER_KPA = 7.50062
+# Unit of a clock → s.
+TO_SECONDS: Mapping[str, float] = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "min": 60.0}
 # Unit in lower case → mmHg.
 TO_MMHG: Mapping[str, float] = {"mmhg": 1.0, "torr": 1.0, "kpa": MMHG_PER_KPA, "cmh2o": 0.735559, "mbar": 0.750062}
 
@@ -72,6 +76,8 @@ def parse_channel(word: str) -> tuple[str, Signal]:
   """
   name, _, last = word.rpartition(":")
   before, _, signal = name.rpartition(":")
+  if before and signal == TIME and last in TO_SECONDS:
+    return before, Signal(signal, last)
   if last.lower() in TO_MMHG and before:
     if not is_pressure(signal):
       raise InputError(f"--channels={word}: only a pressure can have another unit; write {before}:{signal}")
@@ -83,10 +89,21 @@ def parse_channel(word: str) -> tuple[str, Signal]:
       split_signal(last)
     except InputError as error:
       if before and _is_signal(signal):
-        units = ", ".join(TO_MMHG)
+        units = ", ".join(TO_SECONDS if signal == TIME else TO_MMHG)
         raise InputError(f"--channels={word}: unit {last!r} is unknown; choose one of {units}") from error
       raise InputError(f"--channels={word}: {error}; the clock is {TIME}") from error
   return name, Signal(last)
+
+
+def seconds(clock: np.ndarray, channel: str) -> np.ndarray:
+  """Returns a clock in seconds.
+
+  Args:
+    clock: (time,) as it is written.
+    channel: `Signal` of the clock; without a unit, the clock is in seconds.
+  """
+  unit = getattr(channel, "unit", "") or "s"
+  return clock if unit == "s" else clock * TO_SECONDS[unit]
 
 
 def _is_signal(name: str) -> bool:

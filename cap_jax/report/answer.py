@@ -17,6 +17,7 @@ _COMPARED = {
   "gtf_target": "an FIR transfer function", "peripheral": "the unchanged peripheral wave",
 }  # fmt: skip
 _MOST_COMPARED = 3
+_LEAST_SUBJECTS = 5
 _IN_A_LINE = {
   "source": "source network unchanged", "scratch": "the same network from scratch", "gtf_target": "FIR transfer function"
 }  # fmt: skip
@@ -60,7 +61,7 @@ def headline(clinic: ClinicResults, place: str) -> str:
     return f"{clinic.name}: no network was trained on the target ({place})"
   rmse = result_of[name].rmse
   who = f"{clinic.focus} labelled subject{'s' * (clinic.focus > 1)}" if clinic.focus else "No labelled subject"
-  by = "" if name == study_report.AUTO else f", {tables.label(name)}"
+  by = ", auto" if name == study_report.AUTO else f", {tables.label(name)}"
   beside = [
     f"{title} {result_of[other].rmse.mean:.2f}"
     for other, title in _IN_A_LINE.items()
@@ -107,6 +108,26 @@ def without_delay(clinic: ClinicResults) -> str:
   if own is None or not np.isfinite(own.lag_free_mmhg):
     return ""
   return f"With each subject's delay removed, the RMSE is {own.lag_free_mmhg:.2f} mmHg."
+
+
+def caution(clinic: ClinicResults) -> str:
+  """Returns sentences on a comparison that has a lower error than the method, and on too few subjects; "" if neither is so."""
+  result_of, name = _results(clinic), study_report.ranking_method(clinic)
+  own = result_of.get(name)
+  if own is None:
+    return ""
+  lower = [
+    title
+    for other, title in _COMPARED.items()
+    if other in result_of and other != name and result_of[other].rmse.mean < own.rmse.mean
+  ]
+  texts = []
+  if lower:
+    titles = " and ".join(lower)
+    texts.append(f"{titles[0].upper()}{titles[1:]} {'have' if lower[1:] else 'has'} a lower error here.")
+  if own.subjects < _LEAST_SUBJECTS and len(result_of) > 1:
+    texts.append(f"{own.subjects} test subject{'s' * (own.subjects > 1)} cannot tell methods apart.")
+  return " ".join(texts)
 
 
 def methods(clinic: ClinicResults) -> list[str]:
@@ -257,9 +278,9 @@ def opening(
   """
   first = clinics[0]
   sheet = table(first) if len(clinics) == 1 else _table_of_clinics(clinics)
-  more = [sentence(clinic, place) for clinic in clinics[1:]] or [without_delay(first)]
-  if len(clinics) > 1:
-    more = [f"{clinic.name}: {text}" for clinic, text in zip(clinics[1:], more, strict=True)]
+  more = [f"{clinic.name}: {sentence(clinic, place)}" for clinic in clinics[1:]] or [
+    " ".join(text for text in (caution(first), without_delay(first)) if text)
+  ]
   heading, drawn = sentence(first, place), [*study_report.waves(first), *_curve(first, place)]
   if len(clinics) > 1:
     heading = f"{first.name}: {heading}"

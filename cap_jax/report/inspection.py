@@ -9,9 +9,11 @@ from matplotlib.figure import Figure
 
 from cap_jax.data import conditioning, datasets, recordings
 from cap_jax.report import figures
+from cap_jax.types import counted
 
 _FIGURE_S = 10.0
 _NAMED = 8  # unread columns
+_FEW = 3  # records that are named beside a fault
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 
 
@@ -20,6 +22,7 @@ class InspectedRecord:
   """What the summary needs of a record.
 
   Attributes:
+    name: of its subject, or of the record if the subject has several.
     units: signal → unit.
     fs_hz: sampling rate.
     covariates: names of the subject's covariates.
@@ -28,6 +31,7 @@ class InspectedRecord:
     unread: columns or arrays of its file that are no signal.
   """
 
+  name: str
   units: Mapping[str, str]
   fs_hz: float
   covariates: tuple[str, ...]
@@ -48,6 +52,7 @@ def look(raw: recordings.Recording, cleaned: recordings.Recording, report: condi
     The inspected record.
   """
   return InspectedRecord(
+    name=raw.record or raw.subject,
     units=dict(raw.units),
     fs_hz=raw.fs_hz,
     covariates=tuple(raw.covariates),
@@ -59,7 +64,7 @@ def look(raw: recordings.Recording, cleaned: recordings.Recording, report: condi
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SignalSummary:
-  """A signal, summarised over all records that have it."""
+  """A signal, summarised over all records that have it. `faults` has reason → record → how often."""
 
   signal: str
   unit: str
@@ -68,7 +73,7 @@ class SignalSummary:
   hours: float
   good_share: float
   beats: int
-  faults: Mapping[str, int]
+  faults: Mapping[str, Mapping[str, int]]
   lag: str
 
 
@@ -79,7 +84,9 @@ def _lag(records: Sequence[InspectedRecord], name: str) -> str:
   removed = [sync.removed_s for sync in syncs if sync.removed_s]
   lag = f"{np.median([sync.lag_s for sync in syncs]):.3f} s"
   return (
-    f"{lag}; removed from {len(removed)} records as the monitor's delay, {np.median(removed):.3f} s" if removed else lag
+    f"{lag}; removed from {counted(len(removed), 'record')} as the monitor's delay, {np.median(removed):.3f} s"
+    if removed
+    else lag
   )
 
 
@@ -91,10 +98,10 @@ def rows(records: Sequence[InspectedRecord]) -> list[SignalSummary]:
     seconds, good = (
       sum(values) for values in zip(*((s.report.seconds, s.report.good_s[name]) for s in those), strict=True)
     )
-    faults: dict[str, int] = {}
+    faults: dict[str, dict[str, int]] = {}
     for s in those:
       for reason, count in s.report.faults[name].items():
-        faults[reason] = faults.get(reason, 0) + count
+        faults.setdefault(reason, {})[s.name] = count
     rates = [s.fs_hz for s in those]
     units = ", ".join(dict.fromkeys(s.units[name] for s in those))
     beats = sum(s.report.beats.get(name, 0) for s in those)
@@ -115,6 +122,12 @@ def rows(records: Sequence[InspectedRecord]) -> list[SignalSummary]:
   return summaries
 
 
+def _fault(reason: str, counts: Mapping[str, int]) -> str:
+  """Returns a fault, how often it was found, and in which records, if they are few."""
+  where = ", ".join(counts) if len(counts) <= _FEW else f"{len(counts)} records"
+  return f"{reason} {sum(counts.values())} ({where})"
+
+
 def text(dataset: datasets.DataSet, records: Sequence[InspectedRecord]) -> list[str]:
   """Returns the lines to print about a data set.
 
@@ -125,26 +138,22 @@ def text(dataset: datasets.DataSet, records: Sequence[InspectedRecord]) -> list[
   Returns:
     The lines.
   """
-  whose = (
-    "subjects"
-    if dataset.subjects_known
-    else "records with unknown subjects (each record counts as a subject; splits are by record)"
-  )
+  whose = "" if dataset.subjects_known else " (unknown: each record counts as a subject; splits are by record)"
   lines = [
-    f"{dataset.name}: {len(dataset.subjects)} {whose}, {len(dataset.entries)} records"
+    f"{dataset.name}: {counted(len(dataset.subjects), 'subject')}{whose}, {counted(len(dataset.entries), 'record')}"
     f"{'' if dataset.place in datasets.PEOPLE else f', {dataset.place}'}",
     f"source: {dataset.source}; licence: {dataset.licence}",
-    f"{len(records)} records read:" if records else "no readable record",
+    f"{counted(len(records), 'record')} read:" if records else "no readable record",
   ]
   for row in rows(records):
     low, high = row.fs_hz
     rate = f"{low:g} Hz" if high - low < 1e-3 * low else f"{low:g}–{high:g} Hz"
     lines.append(
-      f"  {row.signal} [{row.unit}]: {row.records} records, {rate}, {3600 * row.hours:.0f} s, {row.beats} beats, "
+      f"  {row.signal} [{row.unit}]: {counted(row.records, 'record')}, {rate}, {3600 * row.hours:.0f} s, {row.beats} beats, "
       f"{100 * row.good_share:.1f} % good"
     )
     if row.faults:
-      lines.append("    " + ", ".join(f"{reason} {count}" for reason, count in sorted(row.faults.items())))
+      lines.append("    " + ", ".join(_fault(reason, counts) for reason, counts in sorted(row.faults.items())))
     if row.lag:
       lines.append(f"    delay relative to the first pressure: {row.lag}")
   covariates = sorted({name for s in records for name in s.covariates})

@@ -16,6 +16,7 @@ from cap_jax.strategies import STRATEGIES, find
 from cap_jax.study import own_data, study_config, study_datasets, study_grid
 from cap_jax.study.summary import MethodSummary
 from cap_jax.train import checkpoint, strategy_selection
+from cap_jax.types import counted
 
 _USED = re.compile(r"uses ([\w/]+)(?: (blended with [^(;]*))?")
 
@@ -25,17 +26,13 @@ def _listed(texts: Sequence[object]) -> str:
   return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
-def _count(number: int, noun: str) -> str:
-  return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
 def _wave(site: str) -> str:
   words = site.replace("_", " ")
   return words.replace("ppg", "PPG") if site.endswith("ppg") else f"{words} pressure"
 
 
 def _windows(count: int, spec: config.Windows) -> str:
-  return f"{_count(count, 'window')} of {spec.seconds:g} s at {spec.fs_hz:g} Hz without overlap"
+  return f"{counted(count, 'window')} of {spec.seconds:g} s at {spec.fs_hz:g} Hz without overlap"
 
 
 def _signals(signals: config.Signals, site: str) -> str:
@@ -49,7 +46,7 @@ def _data(clinic: ClinicResults) -> str:
   test = clinic.groups.get("target_test")
   windows = f" ({_windows(test.windows, study.windows)})" if test and clinic.rows["fold"].nunique() == 1 else ""
   return (
-    f"{study_datasets.describe(study)} Errors were measured on {_count(people, 'test subject')}{windows} of the target clinic "
+    f"{study_datasets.describe(study)} Errors were measured on {counted(people, 'test subject')}{windows} of the target clinic "
     f"“{clinic.name}”. {_signals(study.signals, study_datasets.target_site(study))}"
   )
 
@@ -63,7 +60,7 @@ def _split(clinic: ClinicResults) -> str:
   left = f" The subjects with {study.leave_out.replace(':', ' = ')} were tested." if study.leave_out else ""
   numbers = sorted(n for n in study.n_target if n)
   draws = (
-    f" Of the labelled subjects, {_listed(numbers)} were used, in {_count(len(study.seeds), 'random draw')}; a larger draw contained the "
+    f" Of the labelled subjects, {_listed(numbers)} were used, in {counted(len(study.seeds), 'random draw')}; a larger draw contained the "
     "smaller one."
     if numbers
     else ""
@@ -73,16 +70,16 @@ def _split(clinic: ClinicResults) -> str:
 
 def _size(trained: checkpoint.Checkpoint) -> str:
   parameters = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(trained.params))
-  return f"{trained.model.extractor}, {_count(parameters, 'parameter')}"
+  return f"{trained.model.extractor}, {counted(parameters, 'parameter')}"
 
 
 def _source(about: Mapping[str, object]) -> str:
   """Returns who the source network was trained on, as far as its checkpoint says."""
   subjects, steps, name = (about.get(key) for key in ("source_subjects", "steps", "source"))
   parts = [
-    f"on {_count(int(str(subjects)), 'subject')}" if subjects else "",
+    f"on {counted(int(str(subjects)), 'subject')}" if subjects else "",
     f"of the source “{name}”" if name else "",
-    f"in {_count(int(str(steps)), 'step')}" if steps else "",
+    f"in {counted(int(str(steps)), 'step')}" if steps else "",
   ]
   said = " ".join(part for part in parts if part)
   return f" was trained {said}" if said else ""
@@ -106,7 +103,7 @@ def _strategy(clinic: ClinicResults, own: MethodSummary | None) -> str:
   study, name = clinic.study, study_report.ranking_method(clinic)
   if own is None:
     return ""
-  labels = f"with {_count(own.n_target, 'labelled subject')}" if own.n_target else "without labels"
+  labels = f"with {counted(own.n_target, 'labelled subject')}" if own.n_target else "without labels"
   if name != strategy_selection.NAME:
     return f"The method fixed before the results was {tables.label(name)}{_equation(name, study.custom.get(name))}, {labels}."
   reason = next(
@@ -125,7 +122,7 @@ def _compared(clinic: ClinicResults) -> str:
   own = study_report.ranking_method(clinic)
   others = list(dict.fromkeys(tables.label(one.method) for one in clinic.summaries if one.method != own))
   return (
-    f"It was compared with {_count(len(others), 'other method')} on the same subjects: {'; '.join(others)}."
+    f"It was compared with {counted(len(others), 'other method')} on the same subjects: {'; '.join(others)}."
     if others
     else ""
   )
@@ -138,7 +135,7 @@ def _budget(clinic: ClinicResults, own: MethodSummary | None) -> str:
   rates = len(study.rate_factors)
   tried = f" at {rates} learning rates, of which validation subjects chose one with the first draw" if rates > 1 else ""
   mine = (
-    f" The method itself took {_count(own.steps, 'step')}." if own and own.steps and own.steps != study.steps else ""
+    f" The method itself took {counted(own.steps, 'step')}." if own and own.steps and own.steps != study.steps else ""
   )
   return f"Each training on the target had {study.steps} steps of {study.batch} windows{tried}.{mine}"
 
@@ -202,21 +199,21 @@ def of_evaluation(trained: checkpoint.Checkpoint, own: own_data.UserWindows, dat
   about, spec, people = trained.about, trained.windows, len(own.all_windows.subjects)
   history = about.get("history")
   origin = history if isinstance(history, Mapping) else about
-  labels = f" with {_count(n_target, 'labelled subject')}" if n_target else ""
-  steps = f" in {_count(int(about['steps']), 'step')}" if "strategy" in about and about.get("steps") else ""
+  labels = f" with {counted(n_target, 'labelled subject')}" if n_target else ""
+  steps = f" in {counted(int(about['steps']), 'step')}" if "strategy" in about and about.get("steps") else ""
   adapted = ""
   if name != "source":
     changes = about.get("changes")
     adapted = f" It was adapted by {tables.label(name)}{_equation(name, changes if isinstance(changes, Mapping) else None)}{labels}{steps}."
   sentences = [
-    f"The waves of {_count(people, 'subject')} of {data} were reconstructed in {_windows(len(own.all_windows.x_bt), spec)}.",
+    f"The waves of {counted(people, 'subject')} of {data} were reconstructed in {_windows(len(own.all_windows.x_bt), spec)}.",
     _signals(trained.signals, trained.site) if own.paired is not None else f"The input was the {_wave(trained.site)}.",
     f"The source network ({_size(trained)}){_source(origin)}.{adapted}",
   ]
   if own.paired is not None:
     count = len(own.paired.subjects)
     sentences += [
-      f"Errors were measured on {_count(count, 'subject')} with a measured reference ({_windows(len(own.paired.x_bt), spec)}).",
+      f"Errors were measured on {counted(count, 'subject')} with a measured reference ({_windows(len(own.paired.x_bt), spec)}).",
       "Subjects whom the network had seen before, by their names, were excluded from the errors.",
       _metric(spec, False, count),
     ]

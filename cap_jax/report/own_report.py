@@ -52,7 +52,7 @@ def reconstructed_table(subjects: Sequence[own_data.Reconstructed]) -> tables.Ta
     rows.append((one.subject, str(one.windows), str(one.beats), *values, *widths, strange, one.missing))
   caption = (
     "Reconstructed waves: indices of each subject's mean beat; ! marks records that are mostly out of distribution, and "
-    "heart rates outside those of the training"
+    "heart rates outside those of the training. Beats that have a foot in both waves count"
   )
   return tables.Table(header, rows, caption=caption)
 
@@ -184,7 +184,9 @@ def participants_section(trained: checkpoint.Checkpoint, own: own_data.UserWindo
     groups["evaluated"] = characteristics.of(own.paired, trained.windows)
   if own.paired is None or own.paired.subjects != own.all_windows.subjects:
     groups["reconstructed"] = characteristics.of(own.all_windows, trained.windows)
-  text = "Training of the network: all subjects who were used for its training, selection or calibration; it keeps no more of them."
+  text = (
+    "Seen by the network: all subjects who trained, selected or calibrated it, or its source; it keeps no more of them."
+  )
   return participants.characteristics_section(groups, name, text)
 
 

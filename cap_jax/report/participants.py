@@ -23,7 +23,7 @@ GROUPS = {
   "target_unlabelled": "training (unlabelled)",
   "target_validation": "validation",
   "target_test": "test",
-  "network": "training of the network",
+  "network": "seen by the network",
   "reconstructed": "reconstructed",
   "evaluated": "test (with an aortic wave)",
 }

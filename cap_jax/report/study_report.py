@@ -242,7 +242,9 @@ def _browser(clinic: ClinicResults) -> page.Browser | None:
   for word, subject in people.items():
     rows = np.flatnonzero(truth["subject_b"] == subject)
     waves = {"true": truth["true_bt"][rows], **{name: wave_bt[rows] for name, wave_bt in predictions.items()}}
-    records.append(record(f"{word}: {subject}", waves, truth["predicted_bt"][rows], clinic.study))
+    records.append(
+      record(subject if word == "only" else f"{word}: {subject}", waves, truth["predicted_bt"][rows], clinic.study)
+    )
   whose = {1: "only", 2: "best and worst", 3: "best, median and worst"}[len(people)]
   caption = (
     f"Records of the {whose} subject of {tables.label(ranked_by)}, beat by beat: drag to zoom, "
@@ -407,7 +409,7 @@ def error_sections(
     f"methods_{name}": study_tables.main(clinic.summaries),
     f"shape_{name}": study_tables.shapes(clinic.summaries),
   }
-  contrasts = study_tables.contrasts(by_method)
+  contrasts = study_tables.contrasts(by_method, clinic.focus)
   if contrasts.rows:
     main[f"contrasts_{name}"] = contrasts
   sections = [

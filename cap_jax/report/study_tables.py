@@ -309,8 +309,13 @@ def verdicts(by_method: RowsByMethod, reference: standards.Reference) -> Table:
   return NotedTable(header, rows, 1, caption="Validation standards and the claims that they allow", note=note)
 
 
-def contrasts(by_method: RowsByMethod) -> Table:
-  """Returns the RMSE of each strategy minus that of each baseline."""
+def contrasts(by_method: RowsByMethod, focus: int) -> Table:
+  """Returns the RMSE of each strategy minus that of each baseline.
+
+  Args:
+    by_method: rows of each method.
+    focus: number of labelled subjects; methods that use none have none.
+  """
   comparisons = summary.contrasts(pandas.concat(by_method.values())) if by_method else []
   pairs = {(one.against, one.method): one for one in comparisons}
   strategies = list(dict.fromkeys(one.method for one in comparisons))
@@ -322,7 +327,8 @@ def contrasts(by_method: RowsByMethod) -> Table:
     "Paired by subject. * p < 0.05 in Wilcoxon's test, adjusted by Holm over the table; ▲ the baseline is better, and the 95 % interval of "
     "the difference is above zero; △ only the mean is."
   )
-  caption = "RMSE of each strategy minus that of each baseline [mmHg]"
+  labels = f"with {focus} labelled subjects, or none where a method uses none" if focus else "without labels"
+  caption = f"RMSE of each strategy minus that of each baseline [mmHg], {labels}"
   return NotedTable(("baseline", *map(label, strategies)), rows, caption=caption, note=note)
 
 

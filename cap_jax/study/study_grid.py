@@ -145,7 +145,7 @@ def budgets(study: study_config.Study) -> dict[str, list[str]]:
       lengths = sorted({loop.whole(setting.steps * study.steps) for setting in settings(study, name)})
       budget = f"{tried(study, name)} × {' or '.join(map(str, lengths))} steps"
       if name == strategy_selection.NAME:
-        budget += f", after {len(strategy_selection.CANDIDATES)} candidates with a third of the steps in each fold of the labels"
+        budget += f", after at most {len(strategy_selection.CANDIDATES)} candidates with a third of the steps in each fold of the labels"
       methods_of.setdefault(budget, []).append(name)
   return methods_of
 

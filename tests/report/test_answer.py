@@ -37,10 +37,25 @@ def test_one_clinic_says_the_error_without_delays(clinic):
   assert own.lag_free_mmhg < own.rmse.mean
   opening = answer.opening([clinic], "in silico", "facts")
   assert opening.text.splitlines() == [
+    "An FIR transfer function has a lower error here. 4 test subjects cannot tell methods apart. "
     f"With each subject's delay removed, the RMSE is {own.lag_free_mmhg:.2f} mmHg.", "facts",
   ]  # fmt: skip
   unknown = [dataclasses.replace(one, lag_free_mmhg=np.nan) for one in clinic.summaries]
   assert answer.without_delay(dataclasses.replace(clinic, summaries=unknown)) == ""
+
+
+def test_a_lower_error_of_a_comparison_and_few_subjects_are_said(clinic):
+  assert (
+    result(clinic, "gtf_target").rmse.mean
+    < result(clinic, "fine_tuning").rmse.mean
+    < result(clinic, "source").rmse.mean
+  )
+  assert (
+    answer.caution(clinic)
+    == "An FIR transfer function has a lower error here. 4 test subjects cannot tell methods apart."
+  )
+  many = [dataclasses.replace(one, subjects=5) for one in clinic.summaries if one.method != "gtf_target"]
+  assert answer.caution(dataclasses.replace(clinic, summaries=many)) == ""
 
 
 def test_few_subjects_are_drawn_once_each(clinic):

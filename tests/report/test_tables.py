@@ -88,7 +88,7 @@ def test_every_table_is_ascii_in_latex(clinic):
   for table in (
     study_tables.main(result.summaries),
     study_tables.verdicts(result.everything, reference),
-    study_tables.contrasts(result.everything),
+    study_tables.contrasts(result.everything, result.focus),
     study_tables.agreements(result.everything),
   ):
     body = tables.to_latex(table).partition("\\begin")[2]
@@ -100,7 +100,7 @@ def test_every_table_is_ascii_in_latex(clinic):
 
 def test_each_strategy_stands_against_each_baseline(clinic, small_study):
   result = clinic
-  table = study_tables.contrasts(result.everything)
+  table = study_tables.contrasts(result.everything, result.focus)
   assert set(table.header[1:]) == {tables.label(name) for name in small_study.strategies}
   assert len(table.rows) == 6  # all but the moving average, which gives no wave
   assert all(re.fullmatch(r"[+-]\d+\.\d\d\*?( [▲△])?", cell) for row in table.rows for cell in row[1:])

@@ -220,7 +220,8 @@ def _read(path: pathlib.Path, channels: Mapping[str, str]) -> recordings.Recordi
     name: float(value.reshape(-1)[0]) for name, value in arrays.items() if value.size == 1 and value.dtype.kind in "fiu"
   }
   if clocks[0] in arrays or clocks[0] in channels:
-    stored[signal_names.TIME] = _select_wave(path, arrays, clocks[0])
+    clock = _select_wave(path, arrays, clocks[0])
+    stored[signal_names.TIME] = signal_names.seconds(clock, channels.get(clocks[0], signal_names.TIME))
     rate_hz = None
   elif _RATE in scalars and stored:
     rate_hz = scalars.pop(_RATE)

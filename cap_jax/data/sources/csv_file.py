@@ -130,6 +130,7 @@ def _read(
     with datasets.reading(str(path), csv_table.REMEDY):
       csv_cells.check_one_person(path, names, persons, dialect)
   numbers, comments = _read_numbers(path, names, [clock, *columns], dialect)
+  numbers[clock] = signal_names.seconds(numbers[clock], channels.get(clock, signal_names.TIME))
   recordings.check_clock(recordings.with_digits(numbers[clock]), f"{path}: column {clock}")
   signals = {signal_by_column[name]: numbers[name] for name in columns}
   recording = recordings.make(subject, path.stem, str(path), numbers[clock], signals, covariates=covariates)
@@ -158,7 +159,7 @@ def _chosen(
     if signal == signal_names.TIME:
       clock = found or choices[0]
     if found == usual and mapped and usual not in mapped:
-      remarks.append(f"no column {' or '.join(mapped)}: {usual} was read instead")
+      remarks.append(f"{usual} was read, as there is no column {' or '.join(mapped)}")
     if signal == "aortic_root" and not found:
       remarks.append(f"no column {' or '.join(mapped)}: without an aortic wave, the record is an unlabelled one")
     else:
@@ -209,4 +210,5 @@ def load(path: str | os.PathLike[str], channels: Mapping[str, str] | None = None
     listed = [datasets.Entry(root.stem, root.stem, str(root), read)]
   else:
     raise DataError(str(path), "no such file or folder", "check the path")
+  notes += csv_table.spreadsheets(root) if root.is_dir() else []
   return datasets.of_the_user("csv", listed, path, channels, notes)

@@ -22,9 +22,12 @@ REMEDY = "save it as a table of UTF-8 text"
 SHOWN = 60  # characters of a cell or a name in a message
 _HEAD = 1 << 16  # bytes
 _AGAIN = "download the file again"
+_SPREADSHEETS = (".xlsx", ".xls", ".ods")
+_SAVE_AS_CSV = "save the table as CSV in the spreadsheet program"
+_PACKED = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # first bytes of spreadsheets
 _BINARY = {
   ".dat": "pass the name of a WFDB record without .dat", ".mat": "read MATLAB files with --format=npz",
-  **dict.fromkeys((".xlsx", ".xls", ".ods"), "save the table as CSV in the spreadsheet program"),
+  **dict.fromkeys(_SPREADSHEETS, _SAVE_AS_CSV),
 }  # fmt: skip
 _DELIMITERS = ",;\t"
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
@@ -71,6 +74,13 @@ def _header_names(line: str) -> list[str]:
   return [cell.strip().strip('"').lower() for cell in re.split(r"[,;\t]", line.lstrip("".join(_COMMENT)))]
 
 
+def spreadsheets(folder: pathlib.Path) -> list[str]:
+  """Returns a remark on spreadsheets in a folder of tables, which are not read."""
+  names = sorted(file.name for file in folder.iterdir() if file.suffix.lower() in _SPREADSHEETS)
+  more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+  return [f"not read: {', '.join(names[:3])}{more}; {_SAVE_AS_CSV}"] if names else []
+
+
 def shown(names: Sequence[str]) -> str:
   """Returns the first names of a header for a message."""
   return ", ".join(name[:SHOWN] for name in names[:8])
@@ -101,7 +111,8 @@ def read_header(path: pathlib.Path, known: Collection[str]) -> tuple[list[str], 
   with datasets.reading(str(path), REMEDY):
     dialect = _dialect(path, known)
     if dialect.encoding != "utf-16":
-      text_blocks.check_text(path, _BINARY.get(path.suffix.lower(), _AGAIN))
+      packed = text_blocks.head(path, 4) in _PACKED
+      text_blocks.check_text(path, _SAVE_AS_CSV if packed else _BINARY.get(path.suffix.lower(), _AGAIN))
     header, lines = text_blocks.header(path, dialect.encoding, dialect.preamble)
     dialect = dataclasses.replace(dialect, header=lines)
     if header.count(dialect.delimiter.encode()) >= text_blocks.MOST_COLUMNS:

@@ -286,7 +286,7 @@ def test_one_line_under_two_names(tmp_path):
   with pytest.raises(DataError, match="columns ABP and radial_pressure_mmhg both map to radial"):
     datasets.read(DATASETS["csv"](tmp_path / "x.csv", {"ABP": "radial"}).entries[0])
   usual = datasets.read(DATASETS["csv"](tmp_path / "x.csv", {"APB": "radial"}).entries[0])
-  assert usual.notes == ("no column APB: radial_pressure_mmhg was read instead",)
+  assert usual.notes == ("radial_pressure_mmhg was read, as there is no column APB",)
   with pytest.raises(DataError, match="column APB is missing"):
     datasets.read(DATASETS["csv"](tmp_path / "x.csv", {"APB": "brachial"}).entries[0])
 
