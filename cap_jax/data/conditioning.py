@@ -169,16 +169,17 @@ def _synchronised(
       faults[name], signals[name] = f"{name} is the same wave as {first}", np.full(wave.shape, np.nan)
       continue
     ahead = first in REFERENCES and signal_names.is_pressure(name) and lag.constant and lag.lag_s < _EARLIEST_S
-    if lag.fault:
-      faults[name] = lag.fault
-      signals[name] = np.full(wave.shape, np.nan)
-      signals[name][slice(*lag.valid)] = wave[slice(*lag.valid)]
-    elif ahead and (lag.lag_s >= low or _pulse(wave) < _pulse(recording.signals[first])):
+    if ahead and (lag.lag_s >= low or _pulse(wave) < _pulse(recording.signals[first])):
       faults[name] = (
         f"{name} is {-lag.lag_s:.2f} s ahead of {first}; exchange the two if their names are exchanged, or shift one if the recorder "
         "delayed it"
       )
       signals[name] = np.full(wave.shape, np.nan)
+    elif lag.fault:
+      faults[name] = lag.fault
+      signals[name] = np.full(wave.shape, np.nan)
+      for start, stop in lag.valid:
+        signals[name][start:stop] = wave[start:stop]
     removed = lag.lag_s if lag.constant and not low <= lag.lag_s <= high else 0.0
     syncs[name] = Sync(lag.lag_s, lag.spread_s, removed)
   return dataclasses.replace(recording, signals=signals), syncs, faults
@@ -208,16 +209,14 @@ def read(entry: datasets.Entry, spec: config.Conditioning) -> tuple[recordings.R
 
 
 def _notes(
-  subject: str, sync: Mapping[str, Sync], asynchronous: Mapping[str, str], turned: Mapping[str, str]
+  subject: str, sync: Mapping[str, Sync], asynchronous: Mapping[str, str], turned: Mapping[str, str], doubts: list[str]
 ) -> list[str]:
-  """Returns what the user should know of a record: who is not simultaneous, which delay was removed, what was turned over."""
-  notes = [f"{subject}: {name}: {fault}" for name, fault in asynchronous.items()]
-  notes += [
-    f"{subject}: {name}: a monitor's delay of {one.removed_s:.3f} s was removed"
-    for name, one in sync.items()
-    if one.removed_s
-  ]
-  return notes + [f"{subject}: {name} {fault}" for name, fault in turned.items() if fault]
+  """Returns what the user should know of a record: who is not simultaneous, which delay was removed, what was turned over, doubts."""
+  removed = {name: one.removed_s for name, one in sync.items() if one.removed_s}
+  notes = [f"{name}: {fault}" for name, fault in asynchronous.items()]
+  notes += [f"{name}: a monitor's delay of {delay_s:.3f} s was removed" for name, delay_s in removed.items()]
+  notes += [f"{name} {fault}" for name, fault in turned.items() if fault]
+  return [f"{subject}: {note}" for note in (*notes, *doubts)]
 
 
 def condition(recording: recordings.Recording, spec: config.Conditioning) -> tuple[recordings.Recording, Report]:
@@ -236,7 +235,7 @@ def condition(recording: recordings.Recording, spec: config.Conditioning) -> tup
   Raises:
     DataError: nothing usable is left.
   """
-  remarked = [*remarks.of_covariates(recording.covariates), *remarks.of_waves(recording)]
+  doubts = [*remarks.of_covariates(recording.covariates), *remarks.of_waves(recording)]
   recording = _repeated(recording, spec.repeat_s)
   began_s = recording.time_s[0]  # a clock may count from 1970, and then has few digits left for tolerances
   recording = dataclasses.replace(recording, time_s=quality.regular_clock(recording.time_s - began_s))
@@ -276,12 +275,7 @@ def condition(recording: recordings.Recording, spec: config.Conditioning) -> tup
     raise DataError(
       recording.record or recording.subject, f"no usable beat ({reasons})", "omit the record", recording.subject
     )
-  simultaneous = {name: wave for name, wave in waves.items() if name not in asynchronous}
-  remarked += remarks.of_lengths(simultaneous, faults, spec.fs_hz)
-  notes = (
-    *recording.notes,
-    *_notes(recording.subject, sync, asynchronous, turned),
-    *(f"{recording.subject}: {remark}" for remark in remarked),
-  )
+  doubts += remarks.of_lengths({name: waves[name] for name in waves if name not in asynchronous}, faults, spec.fs_hz)
+  notes = (*recording.notes, *_notes(recording.subject, sync, asynchronous, turned, doubts))
   cleaned = dataclasses.replace(recording, time_s=began_s + at_s, signals=waves, notes=notes)
   return cleaned, report

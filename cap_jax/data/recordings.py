@@ -12,11 +12,13 @@ from cap_jax.types import DataError
 
 _PLAUSIBLE_MMHG = (25.0, 250.0)
 _RATES_HZ = (20.0, 20_000.0)
-_TIME_UNITS = {"milliseconds": 1e-3, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}  # → seconds
-_STATED = {
-  "milliseconds": ", or state it (channel NAME:time_s:ms)",
-  "minutes": ", or state it (channel NAME:time_s:min)",
-}
+# → seconds
+_TIME_UNITS = {
+  "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9, "minutes": 60.0, "hours": 3600.0, "days": 86400.0
+}  # fmt: skip
+_FASTEST_HZ = 10.0  # no heart beats so often
+_MOST_SAMPLES = 1 << 16  # that tell how often a wave rises
+_OVERLAP = 3  # so many rows between those of another block are none that are out of order
 _USUAL_HZ, _SHORTEST_S = 2000.0, 0.27  # rates of monitors; the shortest beat
 _FEW_DIGITS = 0.05  # a clock with so many repeated times was written with too few digits
 _ROUNDED = 0.02  # stamps with few digits make the median step wrong by less
@@ -97,9 +99,7 @@ def check_clock(time_s: np.ndarray, where: str) -> None:
   if units and (seconds < _SHORTEST_S or not low <= rate_hz <= high):
     unit = units[0]
     problem = f"{rate_hz:g} samples a second, {seconds:.2g} s in all"
-    raise DataError(
-      where, problem, f"if the time is in {unit}, multiply it by {_TIME_UNITS[unit]:g}{_STATED.get(unit, '')}"
-    )
+    raise DataError(where, problem, f"if the time is in {unit}, multiply it by {_TIME_UNITS[unit]:g}")
   if not low <= rate_hz <= high:
     raise DataError(
       where, f"{rate_hz:g} samples a second", f"a pulse wave needs {low:g} to {high:g} Hz; correct the clock"
@@ -171,7 +171,11 @@ def _check_increase(time_s: np.ndarray, where: str) -> None:
     remedy = "give each signal a column of its own, remove rows that stand twice, or write the times with more digits"
     raise DataError(where, f"each time stands in {rows} rows", remedy)
   if not falls and rises + 1 < (1 - _FEW_DIGITS) * time_s.size:
-    raise DataError(where, problem, "the times have too few digits: write more digits")
+    raise DataError(
+      where,
+      problem,
+      "the times have too few digits, or stand for packets of rows: write a time for each row, with more digits",
+    )
   usual_s = 0.0
   if rises:
     middle = [steps.size - rises + (rises - 1) // 2, steps.size - rises + rises // 2]
@@ -186,6 +190,13 @@ def _check_increase(time_s: np.ndarray, where: str) -> None:
     raise DataError(
       where, f"the clock restarts at data row {block} ({last_s:.10g} s, then {time_s[block - 1]:.10g} s)", remedy
     )
+  if falls and np.count_nonzero(np.diff(np.sort(time_s)) < usual_s / 2) >= _OVERLAP:
+    back = int(np.argmax(np.diff(time_s) < 0)) + 1
+    remedy = (
+      f"if the clock was set back, add {time_s[back - 1] + usual_s - time_s[back]:.10g} s to the times from data row {back + 1} on; "
+      "if rows were written twice, remove the second"
+    )
+    raise DataError(where, f"the clock goes back at data row {back + 1} to times that were there before", remedy)
   raise DataError(where, problem, "sort the rows by time and remove duplicates")
 
 
@@ -229,6 +240,24 @@ def check_pressure(p_mmhg: np.ndarray, where: str, fs_hz: float = 125.0) -> None
       f"({low:g} or more)"
     )
   raise DataError(where, f"median {median:g} is not an arterial pressure in mmHg", remedy)
+
+
+def _check_rhythm(wave: np.ndarray, rate_hz: float, where: str) -> None:
+  """Checks that a wave does not repeat faster than any heart beats, as one does whose times are in minutes.
+
+  Raises:
+    DataError: it does.
+  """
+  if rate_hz <= _USUAL_HZ:  # in minutes, such a clock would have at most 33 samples a second
+    return
+  part = wave[np.isfinite(wave)][:_MOST_SAMPLES]
+  low, high = np.percentile(part, [25, 75])
+  sides = (part >= high).astype(int) - (part <= low)
+  sides = sides[sides != 0]
+  repeats_hz = rate_hz * np.count_nonzero(sides[1:] > sides[:-1]) / part.size
+  if repeats_hz > _FASTEST_HZ:
+    problem = f"the wave rises {repeats_hz:.0f} times a second, at {rate_hz:g} samples a second"
+    raise DataError(where, problem, "if the time is in minutes, multiply it by 60")
 
 
 def _in_mmhg(name: str, wave: np.ndarray, unit: str, where: str, fs_hz: float) -> tuple[np.ndarray, str]:
@@ -318,6 +347,7 @@ def make(
         getattr(name, "unit", "") or (units or {}).get(name) or signal_names.KINDS[signal_names.split_signal(name)[1]]
       )
       waves[str(name)], wave_units[str(name)] = _in_mmhg(name, wave, unit, where, rate_hz)
+      _check_rhythm(waves[str(name)], rate_hz, f"{where}: {name}")
   except DataError as error:
     raise DataError(error.where, error.problem, error.remedy, subject) from error
   finite_covariates = {name: float(value) for name, value in (covariates or {}).items() if np.isfinite(value)}

@@ -100,7 +100,10 @@ def rows(records: Sequence[InspectedRecord]) -> list[SignalSummary]:
     )
     faults: dict[str, dict[str, int]] = {}
     for s in those:
+      noted = [note for note in s.notes if f": {name}" in note]  # which say more
       for reason, count in s.report.faults[name].items():
+        if any(note.endswith(reason) for note in noted):
+          continue
         faults.setdefault(reason, {})[s.name] = count
     rates = [s.fs_hz for s in those]
     units = ", ".join(dict.fromkeys(s.units[name] for s in those))

@@ -8,6 +8,7 @@ A plain cross-correlation (`scipy.signal`, used here for the coarse lag) knows n
 """
 
 import dataclasses
+import itertools
 
 import numpy as np
 import scipy.ndimage
@@ -27,6 +28,7 @@ _LARGEST_SPREAD_S = 0.05
 _LEAST_RUN = 0.3  # part of the beats that a stretch of one lag has at least
 _STEEPER = 1.2  # an inverted PPG falls so much faster than it rises
 _COURSE = 9  # beats of a running median
+_AHEAD_S = -0.05  # no artery of one record is so far ahead of another
 _SINGLE = 2  # so many beats without a counterpart do not end a stretch
 
 
@@ -40,7 +42,7 @@ class Lag:
     beats: number of beats that agree on the lag.
     drift_s: distance of the course of the lag from its median that 95 % of the beats keep [s].
     fault: why the signals are not simultaneous throughout, "" if they are.
-    valid: first and last sample of the stretch with this lag, (0, 0) if there is none.
+    valid: first and last sample of each stretch with this lag.
   """
 
   lag_s: float
@@ -48,7 +50,7 @@ class Lag:
   beats: int
   drift_s: float
   fault: str = ""
-  valid: tuple[int, int] = (0, 0)
+  valid: tuple[tuple[int, int], ...] = ()
 
   @property
   def constant(self) -> bool:
@@ -85,8 +87,8 @@ def tangent_feet(x_t: np.ndarray, fs_hz: float) -> np.ndarray:
 def find_lag(first_t: np.ndarray, second_t: np.ndarray, fs_hz: float) -> Lag | None:
   """Returns the lag of the second signal behind the first, negative if it is ahead; None where too few beats agree.
 
-  Signals of one heart agree beat by beat. If the lag jumps, the longest stretch of one lag is valid. If it drifts, or if
-  the beats have counterparts by chance only, nothing is.
+  Signals of one heart agree beat by beat. If the lag jumps, the stretches with the shortest lag are valid. If it drifts, or
+  if the beats have counterparts by chance only, nothing is.
 
   Args:
     first_t, second_t: (time,) two signals on one clock, NaN in their gaps.
@@ -112,28 +114,34 @@ def find_lag(first_t: np.ndarray, second_t: np.ndarray, fs_hz: float) -> Lag | N
   matched = np.abs(lag_s - coarse / fs_hz) <= _MATCH_S
   if matched.sum() < _LEAST_BEATS:
     return None
-  size = first_t.size
-  whole = _lag_of(lag_s[matched], valid=(0, size))
+  whole = _lag_of(lag_s[matched], valid=((0, first_t.size),))
   compared = min(feet.size, others.size)
   if compared < _JUDGED_BEATS:
     return whole
-  share = matched.sum() / compared
+  share, runs = matched.sum() / compared, _runs(matched)
   if share >= _LEAST_MATCHED and whole.spread_s <= _LARGEST_SPREAD_S:
-    drifts = whole.drift_s > CONSTANT_S and whole.drift_s > 2 * whole.spread_s
-    fault = f"the lag drifts by {whole.drift_s:.2f} s" if drifts else ""
-    return dataclasses.replace(whole, fault=fault, valid=(0, 0) if fault else whole.valid)
-  run = _longest_run(matched)
+    if whole.drift_s > CONSTANT_S and whole.drift_s > 2 * whole.spread_s:
+      fault = f"the lag drifts by {whole.drift_s:.2f} s to each side"
+      return dataclasses.replace(whole, fault=fault, valid=())
+    apart = [run for run in runs if not _agrees(matched[run])]
+    elsewhere = _lags_of(first_t, second_t, fs_hz, feet, apart)
+    if not elsewhere:
+      return whole
+    bounds = [0, *(at for run in apart for at in _around(feet, run, first_t.size)), first_t.size]
+    stretches = tuple((start, stop) for start, stop in zip(bounds[::2], bounds[1::2], strict=True) if start < stop)
+    return _chosen(dataclasses.replace(whole, valid=stretches), elsewhere, fs_hz)
+  run = max(runs, key=lambda run: (run.stop - run.start) * _agrees(matched[run]))
   part = lag_s[run][matched[run]]
   if part.size >= max(_JUDGED_BEATS, _LEAST_RUN * compared) and _lag_of(part).constant:
-    start = 0 if run.start <= _SINGLE else int(feet[run.start])
-    stop = size if run.stop >= feet.size - _SINGLE else int(feet[run.stop - 1])
-    return _valid_stretch(first_t, second_t, fs_hz, _lag_of(part, valid=(start, stop)))
+    rest = [one for one in (slice(0, run.start), slice(run.stop, feet.size)) if one.start < one.stop]
+    own = _lag_of(part, valid=(_within(feet, run, first_t.size),))
+    return _chosen(own, _lags_of(first_t, second_t, fs_hz, feet, rest), fs_hz)
   return dataclasses.replace(
-    whole, fault=f"the rhythms differ: {100 * share:.0f} % of the beats have a counterpart", valid=(0, 0)
+    whole, fault=f"the rhythms differ: {100 * share:.0f} % of the beats have a counterpart", valid=()
   )
 
 
-def _lag_of(lag_s: np.ndarray, valid: tuple[int, int] = (0, 0)) -> Lag:
+def _lag_of(lag_s: np.ndarray, valid: tuple[tuple[int, int], ...] = ()) -> Lag:
   middle = float(np.median(lag_s))
   # the course of the lag over the beats; about its median, a drift would count as scatter
   course = scipy.ndimage.median_filter(lag_s, min(_COURSE, lag_s.size), mode="nearest")
@@ -142,27 +150,55 @@ def _lag_of(lag_s: np.ndarray, valid: tuple[int, int] = (0, 0)) -> Lag:
   return Lag(lag_s=middle, spread_s=spread, beats=int(lag_s.size), drift_s=drift, valid=valid)
 
 
-def _longest_run(matched: np.ndarray) -> slice:
-  """Returns the longest stretch of beats with a counterpart, but for single ones."""
+def _runs(matched: np.ndarray) -> list[slice]:
+  """Returns the runs of beats with and without a counterpart, but for a few among others: they agree or differ by chance."""
   closed = scipy.ndimage.binary_closing(np.pad(matched, _SINGLE), np.ones(_SINGLE + 1, dtype=bool))[_SINGLE:-_SINGLE]
-  runs = np.ma.clump_masked(np.ma.masked_where(closed, closed))
-  return max(runs, key=lambda run: run.stop - run.start)
+  opened = scipy.ndimage.binary_opening(closed, np.ones(_LEAST_BEATS, dtype=bool))
+  edges = [0, *(np.flatnonzero(np.diff(opened)) + 1).tolist(), matched.size]
+  return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
-def _valid_stretch(first_t: np.ndarray, second_t: np.ndarray, fs_hz: float, own: Lag) -> Lag:
-  """Returns the lag of the stretch that is valid, with a fault that names it: of two stretches that of the shorter lag."""
-  parts = [(0, own.valid[0]), (own.valid[1], first_t.size)]
-  start, stop = max(parts, key=lambda part: part[1] - part[0])
-  other = find_lag(first_t[start:stop], second_t[start:stop], fs_hz)
-  other_s = "none"
-  if other is not None and other.constant and not other.fault:
-    other = dataclasses.replace(other, valid=(start, stop))
-    if other.beats >= _JUDGED_BEATS and abs(other.lag_s) < abs(own.lag_s):
-      own, other = other, own
-    other_s = f"{other.lag_s:.2f} s"
-  first_s, last_s = (at / fs_hz for at in own.valid)
-  fault = f"the lag is {own.lag_s:.2f} s from {first_s:.0f} to {last_s:.0f} s only, and {other_s} elsewhere"
-  return dataclasses.replace(own, fault=fault)
+def _agrees(matched: np.ndarray) -> bool:
+  """Returns whether most beats of a run have a counterpart."""
+  return bool(matched.mean() > _LEAST_MATCHED)
+
+
+def _within(feet: np.ndarray, run: slice, size: int) -> tuple[int, int]:
+  """Returns the samples from the first to the last foot of a run, or to the ends of the record."""
+  start = 0 if run.start <= _SINGLE else int(feet[run.start])
+  return start, size if run.stop >= feet.size - _SINGLE else int(feet[run.stop - 1])
+
+
+def _around(feet: np.ndarray, run: slice, size: int) -> tuple[int, int]:
+  """Returns the samples from the last foot before a run to the first one after it: the lag jumps somewhere between two feet."""
+  start = 0 if run.start == 0 else int(feet[run.start - 1])
+  return start, size if run.stop >= feet.size else int(feet[run.stop])
+
+
+def _lags_of(first_t: np.ndarray, second_t: np.ndarray, fs_hz: float, feet: np.ndarray, runs: list[slice]) -> list[Lag]:
+  """Returns the lags of runs of beats that have a constant lag of their own."""
+  found = []
+  for run in runs:
+    start, stop = _within(feet, run, first_t.size)
+    lag = find_lag(first_t[start:stop], second_t[start:stop], fs_hz) if run.stop - run.start >= _LEAST_BEATS else None
+    if lag is not None and lag.constant and not lag.fault:
+      found.append(dataclasses.replace(lag, valid=((start, stop),)))
+  return found
+
+
+def _chosen(own: Lag, others: list[Lag], fs_hz: float) -> Lag:
+  """Returns the shortest of several lags of one pair, with a fault that names it and where it is valid.
+
+  A recorder delays a wave, and a pulse takes time: what is longer has a delay, and what is ahead was moved.
+  """
+  choices = [own, *(other for other in others if other.beats >= _JUDGED_BEATS)]
+  best = min(choices, key=lambda lag: (lag.lag_s < _AHEAD_S, abs(lag.lag_s)))
+  alike = [best, *(one for one in others if one is not best and abs(one.lag_s - best.lag_s) <= CONSTANT_S)]
+  valid = tuple(sorted(stretch for one in alike for stretch in one.valid))
+  rest_s = dict.fromkeys(f"{one.lag_s:.2f} s" for one in (own, *others) if not any(one is like for like in alike))
+  where = " and ".join(f"{start / fs_hz:.0f} to {stop / fs_hz:.0f} s" for start, stop in valid)
+  fault = f"the lag is {best.lag_s:.2f} s from {where} only, and {' or '.join(rest_s) or 'none'} elsewhere"
+  return dataclasses.replace(best, valid=valid, fault=fault)
 
 
 def polarity(x_t: np.ndarray, fs_hz: float) -> int:

@@ -1,6 +1,6 @@
 // Checks of one record: its clock, the unit of its wave, and whether a pressure can be one of an artery.
 
-import { diff, greatest, line, median, medianStep, runs, spread } from "./arrays.js";
+import { diff, greatest, line, median, medianStep, percentile, runs, spread } from "./arrays.js";
 
 const MMHG_PER_KPA = 7.50062;
 
@@ -13,7 +13,11 @@ const READABLE_RANGE_MMHG = [15, 320]; // of a sample; outside are markers of lo
 const LEAST_RANGE_MMHG = 4;
 const LEAST_PULSES_S = 1.5; // a stretch of plausible pressures lasts at least so long
 const RATE_RANGE_HZ = [20, 20000];
-const TIME_UNITS = { milliseconds: 1e-3, minutes: 60, hours: 3600, days: 86400 }; // → seconds
+// → seconds
+const TIME_UNITS = { milliseconds: 1e-3, microseconds: 1e-6, nanoseconds: 1e-9, minutes: 60, hours: 3600, days: 86400 };
+const FASTEST_HZ = 10; // no heart beats so often
+const MOST_SAMPLES = 2 ** 16; // that tell how often a wave rises
+const OVERLAP = 3; // so many rows between those of another block are none that are out of order
 const [USUAL_RATE_HZ, SHORTEST_BEAT_S] = [2000, 0.27];
 const FEW_DIGITS = 0.05; // a clock with so many repeated times was written with too few digits
 const ROUNDED = 0.02; // stamps with few digits make the median step wrong by less
@@ -130,6 +134,19 @@ const checkRestart = (time_s, falls, usual_s) => {
   );
 };
 
+/** Refuses a clock that goes back to times that were there before, as one that was set back. */
+const checkOverlap = (time_s, steps, usual_s) => {
+  const close = diff(time_s.slice().sort((a, b) => a - b)).reduce((count, step_s) => count + (step_s < usual_s / 2), 0);
+  if (close < OVERLAP) return;
+  const back = steps.findIndex((step_s) => step_s < 0) + 1;
+  const gap = significant(time_s[back - 1] + usual_s - time_s[back], 10);
+  throw new InputError(
+    `the clock goes back at data row ${back + 1} to times that were there before`,
+    `if the clock was set back, add ${gap} s to the times from data row ${back + 1} on; ` +
+      "if rows were written twice, remove the second",
+  );
+};
+
 /** Refuses a clock that does not increase; the remedy is that for a restart, for too few digits, or for rows out of
  * order. */
 const checkIncrease = (time_s) => {
@@ -147,9 +164,12 @@ const checkIncrease = (time_s) => {
     );
   }
   if (!falls && rises + 1 < (1 - FEW_DIGITS) * time_s.length) {
-    throw new InputError(problem, "the times have too few digits: write more digits");
+    const remedy = "write a time for each row, with more digits";
+    throw new InputError(problem, `the times have too few digits, or stand for packets of rows: ${remedy}`);
   }
-  checkRestart(time_s, falls, rises ? median(steps.filter((step_s) => step_s > 0)) : 0);
+  const usual_s = rises ? median(steps.filter((step_s) => step_s > 0)) : 0;
+  checkRestart(time_s, falls, usual_s);
+  if (falls) checkOverlap(time_s, steps, usual_s);
   throw new InputError(problem, "sort the rows by time and remove duplicates");
 };
 
@@ -221,10 +241,28 @@ export const checkPressure = (wave, fs_hz) => {
   const middle = median(filled);
   if (isPressure(middle) || hasPulses(wave, Math.trunc(LEAST_PULSES_S * fs_hz))) return;
   let remedy = `convert it to mmHg, with a median of ${low} to ${high}`;
+  if (spread(filled) === 0) remedy = "if it was not measured, leave its column empty";
   if (isPressure(middle * MMHG_PER_KPA)) {
     remedy = `if it is in kPa, choose kPa as the unit; in mmHg it is too low for an artery (${low} or more)`;
   }
   throw new InputError(`median ${significant(middle)} is not an arterial pressure in mmHg`, remedy);
+};
+
+/** Refuses a wave that rises more often than any heart beats, as one does whose times are in minutes. */
+const checkRhythm = (wave, rate_hz) => {
+  const part = wave.filter(Number.isFinite).subarray(0, MOST_SAMPLES);
+  const [low, high] = [percentile(part, 25), percentile(part, 75)];
+  let [rises, below] = [0, false];
+  for (const value of part) {
+    if (value >= high && value > low) {
+      rises += below ? 1 : 0;
+      below = false;
+    } else if (value <= low) below = true;
+  }
+  const repeats_hz = (rate_hz * rises) / part.length;
+  if (!(repeats_hz > FASTEST_HZ)) return;
+  const problem = `the wave rises ${repeats_hz.toFixed(0)} times a second, at ${significant(rate_hz)} samples a second`;
+  throw new InputError(problem, "if the time is in minutes, multiply it by 60");
 };
 
 const noSamples = () => new InputError("contains only NaN", "choose another column");
@@ -253,6 +291,7 @@ export const makeRecording = ({ time_s: written_s, wave, unit = "mmHg", pressure
   }
   const step_s = medianStep(time_s);
   const finite = inMmhg(wave, pressure ? unit : null, 1 / step_s);
+  if (1 / step_s > USUAL_RATE_HZ) checkRhythm(finite, 1 / step_s);
   const mean_s = (time_s[time_s.length - 1] - time_s[0]) / (time_s.length - 1);
   const note = `times with too few digits: read as even steps of ${significant(time_s[1] - time_s[0])} s`;
   return {

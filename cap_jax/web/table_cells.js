@@ -167,7 +167,7 @@ const checkColumn = (column, count) => {
 };
 
 const notNumber = (name, row, cell, comma) => {
-  let remedy = "leave missing values empty";
+  let remedy = "leave missing values empty, and begin a line of text with #";
   if (!row && UNIT_WORDS.has(cell.replace(/^[[\]()]+|[[\]()]+$/g, "").toLowerCase())) {
     remedy = "it is a unit: remove the row of units, and choose the unit";
   } else if (cell === name) {

@@ -157,6 +157,32 @@ def test_of_a_lag_that_jumps_the_shorter_one_is_kept(delay_s, change_s):
   assert 20 < report.good_s["radial"] < 40 < report.good_s["aortic_root"]
 
 
+@pytest.mark.parametrize(
+  ("begin_s", "stop_s", "change_s"),
+  [
+    (39, 60, 0.4),
+    (21, 60, 0.4),
+    (39, 60, 0.2),
+    (0, 21, 0.4),
+    (27, 35, 0.4),
+    (30, 60, -0.2),
+    (39, 60, -0.2),
+    (0, 39, -0.2),
+  ],
+)
+def test_where_the_lag_jumps_the_wave_is_left_out(begin_s, stop_s, change_s):
+  raw, moved = pair(0.1), pulses(125.0, 60, 0.1 + change_s)
+  begin, stop = begin_s * 125, stop_s * 125
+  radial = raw.signals["radial"].copy()
+  radial[begin:stop] = moved[begin:stop]
+  cleaned, report = conditioning.condition(dataclasses.replace(raw, signals={**raw.signals, "radial": radial}), SPEC)
+  kept = np.isfinite(cleaned.signals["radial"])
+  assert not kept[begin + 125 : stop - 125].any()
+  assert report.good_s["radial"] > 60 - (stop_s - begin_s) - 8
+  assert report.sync["radial"].lag_s == pytest.approx(0.1, abs=0.02)
+  assert any("radial: the lag is 0.10 s from" in note for note in cleaned.notes)
+
+
 def test_pairs_of_two_rhythms_or_exchanged_channels_are_refused():
   other = pair(0.1)
   rng = np.random.default_rng(1)

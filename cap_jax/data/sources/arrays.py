@@ -216,6 +216,13 @@ def _read(path: pathlib.Path, channels: Mapping[str, str]) -> recordings.Recordi
     signal: _select_wave(path, arrays, name) for name, signal in signal_by_array.items() if signal != signal_names.TIME
   }
   clocks = [name for name, signal in signal_by_array.items() if signal == signal_names.TIME] or [signal_names.TIME]
+  if not stored:
+    found = ", ".join(name for name, value in arrays.items() if value.size > 1) or "none"
+    raise DataError(
+      str(path), f"no array is named after a signal (arrays: {found})",
+      "rename one to SITE_pressure_mmhg, such as radial_pressure_mmhg; or map one to where it was measured: --channels=NAME:radial",
+      path.stem,
+    )  # fmt: skip
   scalars = {
     name: float(value.reshape(-1)[0]) for name, value in arrays.items() if value.size == 1 and value.dtype.kind in "fiu"
   }
@@ -223,7 +230,7 @@ def _read(path: pathlib.Path, channels: Mapping[str, str]) -> recordings.Recordi
     clock = _select_wave(path, arrays, clocks[0])
     stored[signal_names.TIME] = signal_names.seconds(clock, channels.get(clocks[0], signal_names.TIME))
     rate_hz = None
-  elif _RATE in scalars and stored:
+  elif _RATE in scalars:
     rate_hz = scalars.pop(_RATE)
     if not rate_hz > 0:
       raise DataError(str(path), f"{_RATE} is {rate_hz:g}", "store the sampling rate in Hz", path.stem)

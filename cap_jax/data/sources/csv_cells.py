@@ -114,8 +114,7 @@ def _parse_column(path: pathlib.Path, column: pandas.Series, before: int, decima
     row = int(np.flatnonzero(lost)[0])
     cell = str(column.iloc[row]).strip()[: csv_table.SHOWN]
     problem, remedy = (
-      f"column {str(column.name)[: csv_table.SHOWN]}, data row {before + row + 1}: {cell!r} is not a number"
-      + (f", the first of {lost.sum()}" if lost.sum() > 1 else ""),
+      f"column {str(column.name)[: csv_table.SHOWN]}, data row {before + row + 1}: {cell!r} is not a number",
       "leave missing values empty, and begin a line of text with #",
     )
     if not before + row and cell.strip("[]()").lower() in _UNITS:

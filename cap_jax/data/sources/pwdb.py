@@ -82,7 +82,7 @@ class SubjectTable:
         found = self.names[0] if self.names else "nothing"
         raise DataError(str(path), f"the first column is {found!r}, not 'Subject Number'", _REMEDY)
       self._at: dict[int, int] = {}
-      place = file.tell()
+      place, most = file.tell(), 0
       for line in file:
         if line.strip(b", \r\n"):
           number = int(float(line.split(b",", self._first + 1)[self._first]))
@@ -90,6 +90,12 @@ class SubjectTable:
             raise DataError(str(path), "duplicate subject", _REMEDY, _name(number))
           self._at[number] = place
         place += len(line)
+        most = max(most, line.strip(b", \r\n").count(b",") + 1)
+    if most > len(self.names) + self._first:
+      problem = f"rows have up to {most} cells, but the header has {len(self.names) + self._first} names"
+      raise DataError(
+        str(path), problem, "if the first cells number the rows, as R writes them, save it with row.names = FALSE"
+      )
     if not self._at:
       raise DataError(str(path), "contains no subjects", _REMEDY)
 

@@ -254,6 +254,10 @@ def channels_of(name: str, root: str, channels: Container[str]) -> dict[str, tup
 
 def _read(name: str, root: str, subject: str, channels: Mapping[str, str]) -> recordings.Recording:
   tracks = channels_of(name, root, channels)
+  header = _header(name)
+  if not isinstance(header, wfdb.MultiRecord) and header.sig_len == 0:
+    remedy = "remove the length after the sampling rate in the header, or write the number of samples"
+    raise DataError(f"{name}.hea", "says that the record has 0 samples", remedy, subject)
   if not tracks:
     available = ", ".join(_listed_channels([name], root))
     raise DataError(name, f"no signal {' or '.join(map(repr, channels))}", f"choose from {available}", subject)

@@ -64,3 +64,9 @@ def test_the_fields_of_a_struct_are_read(tmp_path):
   assert recording.unread == ("labels", "rec.who")
   with pytest.raises(DataError, match=r"no array 'rec\.art' \(found: rec, labels, rec\.abp"):
     datasets.read(arrays.load(tmp_path / "P01.mat", {"rec.art": "radial", "rec.clock": "time_s"}).entries[0])
+
+
+def test_an_array_without_a_known_name_is_named(tmp_path):
+  np.savez(tmp_path / "P01.npz", ABP=90 + 20 * np.sin(np.arange(2000) / 10), fs_hz=125.0)
+  with pytest.raises(DataError, match=r"no array is named after a signal \(arrays: ABP\); .*--channels=NAME:radial"):
+    datasets.read(arrays.load(tmp_path / "P01.npz").entries[0])

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -207,11 +208,17 @@ def test_what_cannot_be_read_names_the_cell_and_the_remedy(tmp_path, text, heade
   ("change", "message"),
   [
     (lambda t: np.concatenate([t[:100], t[:100] + 0.004]), r"the clock restarts at data row 101 .*or add 0\.996 s"),
-    (lambda t: np.round(t, 1), "the times have too few digits: write more digits"),
+    (lambda t: np.round(t, 1), "the times have too few digits, or stand for packets of rows"),
     (lambda t: t[np.r_[0:50, 51, 50, 52:200]], "sort the rows by time and remove duplicates"),
     (lambda t: t / 60, "if the time is in minutes, multiply it by 60"),
     (lambda t: t / 86400, "if the time is in days, multiply it by 86400"),
     (lambda t: t * 1000, "if the time is in milliseconds, multiply it by 0.001"),
+    (lambda t: t * 1e6, "if the time is in microseconds, multiply it by 1e-06"),
+    (lambda t: t * 1e9, "if the time is in nanoseconds, multiply it by 1e-09"),
+    (
+      lambda t: np.concatenate([t[:150], t[:50] + 1.0]),
+      r"goes back at data row 151 .*if the clock was set back, add 0\.5 s to the times from data row 151 on",
+    ),
   ],
 )
 def test_each_fault_of_a_clock_has_its_remedy(tmp_path, change, message):
@@ -321,10 +328,12 @@ def test_times_whose_rate_cannot_be_known_are_refused(tmp_path):
   whole = [f"{k // 125},{90 + 20 * np.sin(k / 10):.3f}" for k in range(2500)]
   with pytest.raises(DataError, match="each time stands in 125 rows; give each signal a column of its own"):
     read(write(tmp_path / "a.csv", whole))
-  with pytest.raises(DataError, match="the times have too few digits: write more digits"):
+  with pytest.raises(DataError, match="the times have too few digits, or stand for packets of rows"):
     read(write(tmp_path / "c.csv", whole[:2400]))
   twice = rows()
-  with pytest.raises(DataError, match="sort the rows by time and remove duplicates"):
+  with pytest.raises(
+    DataError, match=r"if the clock was set back, add 0.4 s .*; if rows were written twice, remove the second"
+  ):
     read(write(tmp_path / "b.csv", [*twice[:100], *twice[60:]]))
 
 
@@ -416,3 +425,52 @@ def test_a_quote_that_is_not_closed_is_named(tmp_path):
 
 def rows_of(count):
   return "".join(f"{k / 100:.2f},{80 + 20 * np.sin(k / 16):.2f}\n" for k in range(count))
+
+
+@pytest.mark.parametrize("fs_hz", [62.5, 125.0, 250.0])
+@pytest.mark.parametrize("seconds", [12, 300])
+def test_times_in_minutes_are_named_at_every_usual_rate(tmp_path, fs_hz, seconds):
+  time_s = np.arange(int(seconds * fs_hz)) / fs_hz
+  text = [f"{at / 60:.9f},{90 + 20 * np.sin(6 * at):.2f}" for at in time_s]
+  with pytest.raises(DataError, match="if the time is in minutes, multiply it by 60"):
+    read(write(tmp_path / "a.csv", text))
+
+
+def test_a_fast_recorder_is_no_clock_in_minutes(tmp_path):
+  time_s = np.arange(20_000) / 5000
+  text = [f"{at:.4f},{90 + 20 * np.sin(9 * at):.3f}" for at in time_s]
+  assert read(write(tmp_path / "a.csv", text)).fs_hz == pytest.approx(5000)
+
+
+def test_a_clock_in_milliseconds_can_be_stated(tmp_path):
+  text = [f"{10 * k},{90 + 20 * np.sin(k / 10):.3f}" for k in range(200)]
+  path = write(tmp_path / "a.csv", text, "Time_ms,radial_pressure_mmhg")
+  name, clock = signal_names.parse_channel("Time_ms:time_s:ms")
+  recording = read(path, {name: clock})
+  assert recording.fs_hz == pytest.approx(100)
+  assert recording.time_s[-1] == pytest.approx(1.99)
+  with pytest.raises(InputError, match="unit 'sec' is unknown; choose one of s, ms, us, min"):
+    signal_names.parse_channel("Time:time_s:sec")
+
+
+def test_what_is_no_measurement_has_its_own_remedy(tmp_path):
+  zero = [f"{k / 100},{90 + 20 * np.sin(k / 10):.2f},0" for k in range(200)]
+  with pytest.raises(DataError, match="if it was not measured, leave its column empty"):
+    read(write(tmp_path / "a.csv", zero, "time_s,radial_pressure_mmhg,aortic_root_pressure_mmhg"))
+  words = rows()
+  words[20], words[90] = "0.2,>300", "0.9,flush"
+  with pytest.raises(
+    DataError,
+    match="'>300' is not a number; leave missing values empty, and begin a line of text with #",
+  ):
+    read(write(tmp_path / "b.csv", words))
+  with zipfile.ZipFile(tmp_path / "c.csv", "w") as book:
+    book.writestr("xl/workbook.xml", "x" * 400)
+  with pytest.raises(DataError, match="save the table as CSV in the spreadsheet program"):
+    read(tmp_path / "c.csv")
+
+
+def test_spreadsheets_beside_tables_are_named(tmp_path):
+  write(tmp_path / "a.csv", rows())
+  (tmp_path / "b.xlsx").touch()
+  assert "not read: b.xlsx; save the table as CSV in the spreadsheet program" in csv_file.load(tmp_path).notes

@@ -97,6 +97,17 @@ def test_plausible_ranges_are_those_of_pooled_men_and_women():
   assert pwdb_plausibility.plausible(25.0, {"SBP_b": 120.0}) is None
 
 
+def test_tables_of_pwdb_with_numbered_rows_are_refused(tmp_path):
+  """R writes the names of rows without a name in the header."""
+  path, channels, _ = write.pwdb_csv(tmp_path)
+  for table in tmp_path.rglob("*.csv"):
+    header, *lines = table.read_text(encoding="utf-8").splitlines()
+    numbered = [f"{k + 1},{line}" for k, line in enumerate(lines)]
+    table.write_text("\n".join([header.rstrip(", "), *numbered]) + "\n", encoding="utf-8")
+  with pytest.raises(DataError, match=r"rows have up to \d+ cells, but the header has \d+ names; .*row.names = FALSE"):
+    [datasets.read(entry) for entry in DATASETS["pwdb"](path, channels).entries]
+
+
 def test_pwdb_without_onset_times_is_refused(tmp_path):
   path, channels, _ = write.pwdb_csv(tmp_path)
   (tmp_path / "pwdb_onset_times.csv").unlink()

@@ -102,3 +102,13 @@ def test_a_segment_under_another_name_is_no_record(tmp_path):
   root, channels, _ = write.wfdb_multi_segment(tmp_path)
   (root / "other.hea").symlink_to("s_0001.hea")
   assert [entry.record for entry in wfdb_files.load(root, channels).entries] == ["s"]
+
+
+def test_a_length_of_zero_is_named(tmp_path):
+  write.wfdb_multi_segment(tmp_path)
+  header = tmp_path / "s_0001.hea"
+  lines = header.read_text().splitlines()
+  lines[0] = " ".join([*lines[0].split()[:3], "0"])
+  header.write_text("\n".join(lines) + "\n")
+  with pytest.raises(DataError, match=r"s_0001\.hea: says that the record has 0 samples; remove the length"):
+    read(tmp_path / "s_0001", "ABP")
