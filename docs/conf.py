@@ -94,6 +94,17 @@ def write_reference(app: Any) -> None:
       path.write_text(text, encoding="utf-8")
 
 
+def _documented(text: str, path: str) -> str:
+  """Returns the full name of what a link to a module names, such as `load`, if the reference documents it, else ""."""
+  module, name = path.removesuffix(".py").replace("/", "."), text.strip("`")
+  if text != f"`{name}`" or not path.endswith(".py") or not name.replace(".", "").isidentifier():
+    return ""
+  pages = reference_pages.PAGES.values()
+  if any(module in page.modules for page in pages) and name.partition(".")[0] in cap_jax.__all__:
+    return f"cap_jax.{name}"
+  return f"{module}.{name}" if any(module in page.whole for page in pages) else ""
+
+
 def link_outside(app: Any, docname: str, source: list[str]) -> None:
   """Rewrites the links of a page to files that are not pages.
 
@@ -105,6 +116,8 @@ def link_outside(app: Any, docname: str, source: list[str]) -> None:
 
   def link(match: re.Match[str]) -> str:
     text, path, anchor = match.group(1), match.group(2), match.group(3) or ""
+    if name := _documented(text, path):
+      return f"{{py:obj}}`{text.strip('`')} <{name}>`"
     if SOURCE_URL:
       return f"[{text}]({SOURCE_URL}/{path}{anchor})"
     if (ROOT / path).is_file():
