@@ -176,14 +176,6 @@ FIGURES = {
     ),
     0.6,
   ),
-  "finger_ppg": Figure(
-    "docs/comparison.md",
-    tuple(
-      (*_STUDY, f"--config=experiments/configs/{name}.py", f"--workdir={{out}}/{name}")
-      for name, labels in _CONFIGURATIONS.items()
-      if labels
-    ),
-  ),
   "library": Figure(
     "docs/comparison.md",
     (("experiments.adapt_benchmark",), ("experiments.adapt_benchmark", "--problem=moons", "--network=narrow")),
@@ -227,7 +219,7 @@ FIGURES = {
     (("experiments.physiology", "--subjects=4374", "--seed=0", "--causes", "--output={out}/physiology.md"),),
   ),
   "severity": Figure("docs/reliability.md", (("experiments.severity", "--workdir={out}/report"),)),
-  "false_alarms": Figure("docs/reliability.md", (("experiments.false_alarms", "--subjects=2000"),)),
+  "false_alarms": Figure("docs/reliability.md", (("experiments.false_alarms",),)),
   "damaged_input": Figure(
     "docs/reliability.md",
     tuple(("tests.fuzz", f"--target={name}", "--runs=10000", "--keep={out}") for name in _ATTACKED),

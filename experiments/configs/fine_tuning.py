@@ -8,13 +8,7 @@ Command: python -m experiments.transfer --config=experiments/configs/fine_tuning
 Expected: waveform RMSE 7.44 mmHg with 20 labels on 200 test subjects, one draw; the same network from scratch 10.08 (in silico).
 Time: 1.4 minutes on 2 cores.
 
-Five draws: python -m experiments.study --config=experiments/configs/fine_tuning.py --workdir=runs/fine_tuning_study
-Their waveform RMSE with 5, 20 and 80 labels, with 95 % intervals [mmHg, in silico]:
-  transferred   8.73 (8.39 to 9.06), 7.39 (7.09 to 7.69), 6.51 (6.21 to 6.84)
-  from scratch  11.03 (10.67 to 11.43), 9.67 (9.30 to 10.08), 7.62 (7.28 to 7.98)
-From scratch, the RMSE of 5 labels takes 36 labels (31 to 43), that of 20 labels > 80 (78 to > 80).
-Against a shorter training from scratch, better with 80 labels, they are 33 and 73 (docs/experiments.md).
-About 15 minutes on one core under other load.
+Five draws with 5, 20 and 80 labels, by experiments.study: docs/experiments.md.
 """
 
 from ml_collections import ConfigDict

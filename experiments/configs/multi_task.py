@@ -7,13 +7,7 @@ Command: python -m experiments.transfer --config=experiments/configs/multi_task.
 Expected: waveform RMSE 7.65 mmHg with 20 labels on 200 test subjects, one draw; the same network from scratch 10.08 (in silico).
 Time: 1.4 minutes on 2 cores.
 
-Five draws: python -m experiments.study --config=experiments/configs/multi_task.py --workdir=runs/multi_task_study
-Their waveform RMSE with 5, 20 and 80 labels, with 95 % intervals [mmHg, in silico]:
-  transferred   8.80 (8.45 to 9.16), 7.34 (7.04 to 7.64), 6.28 (5.97 to 6.61)
-  from scratch  11.03 (10.67 to 11.43), 9.67 (9.30 to 10.08), 7.62 (7.28 to 7.98)
-From scratch, the RMSE of 5 labels takes 35 labels (29 to 41), that of 20 labels > 80 (> 80 to > 80).
-Against a shorter training from scratch, better with 80 labels, they are 31 and 75 (docs/experiments.md).
-About 15 minutes on one core under other load.
+Five draws with 5, 20 and 80 labels, by experiments.study: docs/experiments.md.
 """
 
 from ml_collections import ConfigDict
