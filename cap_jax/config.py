@@ -46,7 +46,7 @@ def check_steps(name: str, steps: int) -> None:
     InputError: `steps` is not a positive multiple of `CHUNK`, or more than any training takes.
   """
   if not is_whole(steps) or steps < CHUNK or steps % CHUNK:
-    raise InputError(f"{name}={steps}: must be a positive multiple of {CHUNK}")
+    raise InputError(f"{name}={steps!r}: must be a positive multiple of {CHUNK}")
   if steps > _MOST_STEPS:
     raise InputError(f"{name}={steps}: must be at most {_MOST_STEPS}")
 
@@ -64,7 +64,7 @@ def check_whole(name: str, value: int, least: int, most: int) -> None:
     InputError: `value` is no whole number, or out of range.
   """
   if not is_whole(value) or not least <= value <= most:
-    raise InputError(f"{name}={value}: must be a whole number from {least} to {most}")
+    raise InputError(f"{name}={value!r}: must be a whole number from {least} to {most}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -271,7 +271,7 @@ def test_windows_know_what_they_are_the_reference_of(net):
       cj.InputError, match="their reference is the brachial, but the network predicts the aortic_root"
     ):
       call()
-  with pytest.raises(cj.InputError, match="measured at the brachial, but the network reads the radial"):
+  with pytest.raises(cj.InputError, match="measured at the brachial, but the network is to read the radial"):
     net.predict(cj.windows(P, fs_hz=FS, site="brachial"))
   for site, reference in (("radial", "radial"), ("aortic_root", "aortic_root"), ("aortic_root", "radial")):
     with pytest.raises(cj.InputError, match="x must be a peripheral wave, and y another one"):
@@ -444,9 +444,43 @@ def test_notebooks_show_tables_figures_and_warnings_first(net):
   assert "<td>fresh</td>" in report._repr_html_()
 
 
+def test_what_is_odd_about_records_is_warned_of():
+  t = np.arange(30 * 125) / 125
+  onsets = np.cumsum(0.85 + 0.04 * np.random.default_rng(0).standard_normal(40)) - 1
+
+  def pulses(delay_s, height):
+    since = t - delay_s - onsets[np.maximum(np.searchsorted(onsets, t - delay_s) - 1, 0)]
+    return 80 + height * np.interp(since, [0, 0.1, 0.3, 0.7], [0, 1, 0.4, 0])
+
+  beat, later = pulses(0.0, 40), pulses(0.07, 50)
+  with pytest.warns(UserWarning, match="a: the mean of radial lies .. mmHg above that of aortic_root; check the zeros"):
+    cj.windows([later + 40], [beat], fs_hz=125, subject=["a"])
+  with pytest.warns(UserWarning, match="age is -1, but can be 0 to 120; correct it"):
+    cj.windows([later], [beat], fs_hz=125, covariates={"age": [-1]})
+  jumps = later.copy()
+  jumps[2000:] = pulses(0.47, 50)[2000:]
+  with pytest.warns(UserWarning, match="a: radial: the lag is 0.07 s from 0 to 1. s only"):
+    cj.windows([jumps], [beat], fs_hz=125, subject=["a"])
+
+
+@pytest.mark.parametrize(
+  ("call", "message"),
+  [
+    (lambda: cj.windows([np.full(900, np.nan)], fs_hz=125), "record 0: radial contains only NaN"),
+    (lambda: cj.windows([[]], fs_hz=125), "record 0: radial contains no sample"),
+    (lambda: cj.calibrate(np.zeros(500), 2, 120, 80), "fs_hz=2: 2 samples a second; a pulse wave needs 20"),
+    (lambda: cj.calibrate(np.zeros(500), 125, 80, 120), r"impossible cuff reading 80/120 .*; correct it, or its unit"),
+    (lambda: cj.Budget(steps="100"), "steps='100': must be a positive multiple of 50"),
+  ],
+)
+def test_errors_name_the_record_and_the_value(call, message):
+  with pytest.raises(cj.InputError, match=message):
+    call()
+
+
 def test_an_evaluation_shows_its_means_and_draws_its_subjects():
   subjects = pandas.DataFrame({"rmse_mmhg": [1.0, 3.0, 2.0]}, index=["a", "$b$", "c"])
-  table = Evaluation(subjects, subjects.agg(["mean", "std"]).T)
+  table = Evaluation(subjects, subjects.agg(["mean", "std", "count"]).T)
   assert "<td>rmse_mmhg</td><td>2.00</td><td>1.00</td>" in table._repr_html_()
   drawn = table.plot()
   assert drawn._repr_html_().startswith('<iframe title="RMSE of the wave [mmHg]"')

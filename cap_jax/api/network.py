@@ -17,6 +17,7 @@ import pandas
 
 from cap_jax import export, extras, html_table
 from cap_jax.api import records
+from cap_jax.data import remarks
 from cap_jax.haemodynamics import indices
 from cap_jax.inference import pretrained, reconstruct, uncertainty
 from cap_jax.report.reconstruction import NOTE
@@ -217,6 +218,7 @@ class Network:
     """
     site = self.checkpoint.site
     recording = records.recording({site: p_mmhg}, fs_hz, time_s, "record", covariates)
+    records.warn([*remarks.of_covariates(recording.covariates), *remarks.of_waves(recording)])
     wave = reconstruct.reconstruct(self.checkpoint, recording)
     half_t = wave.half_width_mmhg
     columns = [field.name for field in dataclasses.fields(reconstruct.Beat)]

@@ -4,19 +4,20 @@ import dataclasses
 import hashlib
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas
 
 from cap_jax import config
-from cap_jax.data import batches, conditioning, duplicates, recordings, signal_names
+from cap_jax.data import batches, conditioning, duplicates, recordings, remarks, signal_names
 from cap_jax.signals import calibration as scales
 from cap_jax.types import LONGEST_NAME, DataError, InputError, is_visible
 
 SUBJECT = "subject"
 Windows = batches.Pairs | batches.Waves
+_MOST_WARNED = 5
 _LARGEST_ASPECT = 10  # more records than that many times the samples are an array that is transposed
 
 
@@ -58,12 +59,22 @@ def real(value: Any, name: str) -> float:
   return float(array)
 
 
+def warn(texts: Iterable[str]) -> None:
+  """Warns of what a user should look at, each once, and of the first of many only."""
+  found = list(dict.fromkeys(texts))
+  for text in found[:_MOST_WARNED]:
+    warnings.warn(text, stacklevel=3)
+  if len(found) > _MOST_WARNED:
+    warnings.warn(f"… and {len(found) - _MOST_WARNED} more remarks on records", stacklevel=3)
+
+
 def recording(
   signals: Mapping[str, Any],
   fs_hz: Any = None,
   time_s: Any = None,
   subject: str = "record",
   covariates: Mapping[str, float] | None = None,
+  place: str = "",
 ) -> recordings.Recording:
   """Makes a recording from the arrays of one record.
 
@@ -73,35 +84,39 @@ def recording(
     time_s: (time,) strictly increasing clock [s], instead of a rate.
     subject: whose record it is.
     covariates: further known values of the subject.
+    place: names the record in messages; the subject if it is empty.
 
   Raises:
     InputError: it has neither a rate nor a clock, or both; or a wave contains no number, or is not (time,).
   """
-  waves = {name: read_array(wave, f"{subject}: {name}") for name, wave in signals.items()}
+  place = place or subject
+  waves = {name: read_array(wave, f"{place}: {name}") for name, wave in signals.items()}
   for name, wave in waves.items():
     if wave.ndim != 1:
-      raise InputError(f"{subject}: {name} has shape {wave.shape}; pass one record, an array (time,)")
+      raise InputError(f"{place}: {name} has shape {wave.shape}; pass one record, an array (time,)")
     if not np.isfinite(wave).any():
-      raise InputError(f"{subject}: {name} contains only NaN; omit the record")
+      raise InputError(f"{place}: {name} contains {'only NaN' if wave.size else 'no sample'}; omit the record")
   sizes = {name: wave.size for name, wave in waves.items()}
   if len(set(sizes.values())) > 1:
     lengths = ", ".join(f"{name} has {size} samples" for name, size in sizes.items())
-    raise InputError(f"{subject}: {lengths}; pass waves of one length")
+    raise InputError(f"{place}: {lengths}; pass waves of one length")
   if fs_hz is None and time_s is None:
-    raise InputError(f"{subject}: neither a rate nor a clock; pass fs_hz=, or a clock in seconds as time_s=")
+    raise InputError(f"{place}: neither a rate nor a clock; pass fs_hz=, or a clock in seconds as time_s=")
   if fs_hz is not None and time_s is not None:
-    raise InputError(f"{subject}: has both a rate and a clock; pass either fs_hz or time_s")
+    raise InputError(f"{place}: has both a rate and a clock; pass either fs_hz or time_s")
   if fs_hz is not None:
     rate = real(fs_hz, "fs_hz")
     if rate <= 0:
       raise InputError(f"fs_hz={fs_hz}: must be positive")
     clock = np.arange(next(iter(waves.values())).size) / rate
   else:
-    clock = read_array(time_s, f"{subject}: time_s")
+    clock = read_array(time_s, f"{place}: time_s")
+    if clock.ndim != 1:
+      raise InputError(f"{place}: time_s has shape {clock.shape}; pass an array (time,)")
   if covariates is not None and not isinstance(covariates, Mapping):
     raise InputError(f"covariates={covariates}: must map names to numbers, such as {{'age': 70}}")
   values = {str(name): real(value, f"covariate {name}") for name, value in (covariates or {}).items()}
-  return recordings.make(subject, "", subject, clock, waves, covariates=values)
+  return recordings.make(subject, "", place, clock, waves, covariates=values)
 
 
 def windows(
@@ -155,6 +170,7 @@ def windows(
   for remark in duplicates.check_records("subject", records):
     warnings.warn(remark, stacklevel=2)
   conditioned = [conditioning.condition(one, config.Conditioning(fs_hz=spec.fs_hz))[0] for one in records]
+  warn(note for one in conditioned for note in one.notes if not note.endswith(remarks.SHORT))
   labelled = all(reference in one.signals for one in conditioned)
   pairs = batches.make_pairs(conditioned, site, spec, reference if labelled else site, gaps=True)
   if short := sorted({one.subject for one in conditioned} - set(pairs.subjects)):
@@ -179,10 +195,12 @@ def calibrate(x: Any, fs_hz: float, sbp_mmhg: float, dbp_mmhg: float) -> np.ndar
     InputError: it has no whole beat, or the reading is impossible.
   """
   wave_t, rate = read_array(x, "x"), real(fs_hz, "fs_hz")
-  if wave_t.ndim != 1 or rate <= 0:
-    raise InputError(f"x has shape {wave_t.shape}, fs_hz={fs_hz}: must be one wave (time,) and a positive rate")
+  if wave_t.ndim != 1:
+    raise InputError(f"x has shape {wave_t.shape}; pass one wave (time,)")
+  recordings.check_clock(np.arange(wave_t.size) / rate if rate > 0 else np.zeros(1), f"fs_hz={fs_hz}")
   cuff = dict(zip(scales.CUFF[:2], (real(sbp_mmhg, "sbp_mmhg"), real(dbp_mmhg, "dbp_mmhg")), strict=True))
   levels = scales.levels(wave_t, rate) if np.isfinite(wave_t).any() else None
+  scales.check_reading(cuff, "x")
   gain, offset = scales.affine(config.Calibration(kind="sbp_dbp"), levels, cuff, "x")
   return gain * wave_t + offset
 
@@ -215,7 +233,8 @@ def _column_names(covariates: Any) -> tuple[str, ...]:
   Raises:
     InputError: they are no names.
   """
-  if isinstance(covariates, str | bytes | Mapping) or not all(isinstance(name, str) for name in covariates or ()):
+  names = covariates if covariates is None or isinstance(covariates, Iterable) else (covariates,)
+  if isinstance(names, str | bytes | Mapping) or not all(isinstance(name, str) for name in names or ()):
     raise InputError(f"covariates={covariates!r}: x is a DataFrame; pass the names of its columns, such as ('age',)")
   return tuple(covariates or ())
 
@@ -268,7 +287,12 @@ def _of_arrays(
     raise InputError(f"x has {len(outside)} records{y_count}{name_count}; pass one of each per record")
   return [
     dataclasses.replace(
-      recording({site: wave} if inside is None else {site: wave, reference: inside[k]}, fs_hz, None, name),
+      recording(
+        {site: wave} if inside is None else {site: wave, reference: inside[k]},
+        fs_hz,
+        subject=name,
+        place=f"record {k}" if subject is None else name,
+      ),
       record=f"record {k}",
     )
     for k, (wave, name) in enumerate(zip(outside, names, strict=True))
@@ -396,7 +420,7 @@ def check_site(windows: Windows, site: str, name: str, reference: str = "") -> N
     InputError: they were measured elsewhere.
   """
   if windows.site not in ("", site):
-    raise InputError(f"{name}: measured at the {windows.site}, but the network reads the {site}")
+    raise InputError(f"{name}: measured at the {windows.site}, but the network is to read the {site}")
   if reference and isinstance(windows, batches.Pairs) and windows.reference not in ("", reference):
     raise InputError(f"{name}: their reference is the {windows.reference}, but the network predicts the {reference}")
 
@@ -450,7 +474,8 @@ def check_path(path: Any) -> str:
   """
   try:
     name = os.fsdecode(path)
-    os.path.exists(name)
+    if "\0" in name:
+      raise ValueError("it contains a null character")
     return name
   except (TypeError, ValueError) as error:
     raise InputError(f"{path!r}: must be a name or a path") from error

@@ -188,7 +188,7 @@ class Evaluation(NamedTuple):
 
   Attributes:
     subjects: a row for each subject.
-    summary: a row for each metric: mean over subjects and SD.
+    summary: a row for each metric: mean over subjects, SD, and the number of subjects in which it is defined.
   """
 
   subjects: pandas.DataFrame
@@ -212,7 +212,7 @@ class Evaluation(NamedTuple):
 
   def _repr_html_(self) -> str:
     rows = [
-      (name, f"{mean:.2f}", f"{sd:.2f}" if np.isfinite(sd) else "") for name, mean, sd in self.summary.itertuples()
+      (name, f"{mean:.2f}", f"{sd:.2f}" if np.isfinite(sd) else "") for name, mean, sd, _ in self.summary.itertuples()
     ]
     first = [row for row in rows if row[0] in _FIRST]
     head = (f"{len(self.subjects)} subject{'s' * (len(self.subjects) != 1)}", "mean", "SD")
@@ -250,7 +250,8 @@ def evaluate(net: Network, pairs: batches.Pairs) -> Evaluation:
     errors = [waveform_metrics.covered(one, part) for one, part in zip(errors, coverage, strict=True)]
   table = pandas.DataFrame([dataclasses.asdict(one) for one in errors])
   table = table.set_index(records.SUBJECT).dropna(axis=1, how="all")
-  return Evaluation(table, table.agg(["mean", "std"]).T)
+  with np.errstate(invalid="ignore"):  # the width of an interval may be infinite
+    return Evaluation(table, table.agg(["mean", "std", "count"]).T)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,10 +36,11 @@ def partition_from_flags() -> subject_partition.Partition:
   ood_range = None
   if _OUT.value is not None:
     try:
-      covariate, low, high = _OUT.value.split(":")
-      ood_range = subject_partition.Range(covariate, float(low), float(high))
+      covariate, *ends = _OUT.value.split(":")
+      low, high = map(float, ends)
     except ValueError as error:
       raise InputError(f"--out_of_distribution={_OUT.value}: must be COVARIATE:FROM:TO, such as age:60:80") from error
+    ood_range = subject_partition.Range(covariate, low, high)
   return subject_partition.Partition(
     shares if _SPLIT.value is not None else None, _REFERENCE.value, ood_range, _SEED.value
   )

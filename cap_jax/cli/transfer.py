@@ -17,7 +17,7 @@ from absl import flags
 
 from cap_jax import config
 from cap_jax.cli import distributed, launcher, study_flags
-from cap_jax.data import batches, splits, subject_partition
+from cap_jax.data import batches, splits, store, subject_partition
 from cap_jax.inference import pretrained, uncertainty
 from cap_jax.losses import tasks
 from cap_jax.metrics import waveform_metrics
@@ -200,9 +200,10 @@ def _transfer(
     if metric.endswith(("feature_norm", "discriminator_accuracy")):
       print(f"  {metric:30} {values[:50].mean():.2f} at the start, {values[-50:].mean():.2f} at the end")
   if study.target_data:
-    missing = {} if intervals is not None and not intervals.lacking else {"validation": target.validation.subjects}
-    parts = {"test": target.test.subjects, "labelled": () if drawn is None else drawn.subjects, **missing}
-    for line in subject_partition.advice(parts, study.target_data, _SOURCE.value or pretrained.TRAIN, name):
+    parts = folds.target_subjects(study, store.open_store(study.target_data))
+    has_intervals = intervals is not None and not intervals.lacking
+    source_name = _SOURCE.value or pretrained.TRAIN
+    for line in subject_partition.advice(parts, study.target_data, source_name, name, has_intervals):
       print(line)
   checkpoint.save(os.path.join(workdir, "checkpoint"), adapted.checkpoint)
   if adapted.best is not None:

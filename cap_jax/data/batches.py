@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -115,11 +115,13 @@ class Pairs:
       subjects: their names.
 
     Raises:
-      ValueError: a subject has no window.
+      InputError: a subject has no window.
     """
+    if isinstance(subjects, str) or not isinstance(subjects, Iterable):
+      raise InputError(f"subjects={subjects!r}: must be a list of names, such as windows.subjects[:5]")
     missing = sorted(set(subjects) - set(self.subject_b.tolist()))
     if missing:
-      raise ValueError(f"subjects {missing[:5]} have no windows")
+      raise InputError(f"subjects {missing[:5]} have no windows; choose from windows.subjects")
     return self.at(np.isin(self.subject_b, list(subjects)))
 
   def at(self, rows: np.ndarray) -> "Pairs":

@@ -9,6 +9,7 @@ from cap_jax.data import recordings, signal_names
 from cap_jax.signals import blocks, calibration
 
 AORTIC = "aortic_root"
+SHORT = f"; a window needs {config.Windows().seconds:g} s"
 LEAST_HZ = 50.0  # a pulse wave reaches to 20 Hz or so, and a filter needs some room below half the rate
 # Means of two arteries differ by a few mmHg in most people; a difference of a transducer 14 cm too high is as large.
 MOST_MEAN_MMHG = 10.0
@@ -68,5 +69,5 @@ def of_lengths(waves: Mapping[str, np.ndarray], faults: Mapping[str, Mapping[str
     longest_s = max((stop - start for start, stop in blocks.runs(np.isfinite(wave)).tolist()), default=0) / fs_hz
     if longest_s < least_s:
       why = f" ({', '.join(faults[name])})" if faults.get(name) else ""
-      found.append(f"the longest usable part of {name} has {longest_s:.1f} s{why}; a window needs {least_s:g} s")
+      found.append(f"the longest usable part of {name} has {longest_s:.1f} s{why}{SHORT}")
   return found

@@ -27,6 +27,15 @@ class Range:
   low: float
   high: float
 
+  def __post_init__(self) -> None:
+    """Checks the ends.
+
+    Raises:
+      InputError: the range is empty.
+    """
+    if not self.low <= self.high:
+      raise InputError(f"range of {self.covariate}: {self.low:g} to {self.high:g} is empty; exchange the two")
+
 
 @dataclasses.dataclass(frozen=True)
 class Partition:
@@ -80,14 +89,17 @@ def default_sizes(count: int, test: bool = True) -> dict[str, int]:
   return {TRAINING: count - validation - tested, VALIDATION: validation} | ({TEST: tested} if test else {})
 
 
-def advice(split: Mapping[str, Sequence[str]], path: str, source: str = "radial", strategy: str = "auto") -> list[str]:
+def advice(
+  split: Mapping[str, Sequence[str]], path: str, source: str = "radial", strategy: str = "auto", intervals: bool = False
+) -> list[str]:
   """Returns what the user of a small store should know.
 
   Args:
-    split: part → subjects.
+    split: part → subjects, of the whole store.
     path: the store.
     source: source network of a proposed study.
     strategy: its strategy.
+    intervals: whether a network of the store has prediction intervals already.
   """
   lines, count = [], sum(map(len, split.values()))
   enough = 0.4 * count >= _INTERVALS_NEED  # for the split that is proposed
@@ -99,7 +111,7 @@ def advice(split: Mapping[str, Sequence[str]], path: str, source: str = "radial"
       f"few test subjects: test each subject once with cap-jax study --source={source} --config.target_data={path} "
       f"--config.strategies={strategies} --config.folds={min(5, count)} --workdir=DIR, or leave one subject out with --config.folds=0"
     )
-  if 0 < len(split.get(VALIDATION, ())) < _INTERVALS_NEED:
+  if 0 < len(split.get(VALIDATION, ())) < _INTERVALS_NEED and not intervals:
     lines.append(
       f"fewer than {_INTERVALS_NEED} validation subjects: networks trained on its labels will have no prediction intervals"
       + (
@@ -130,7 +142,7 @@ def divide(records: Sequence[store.Record], how: Partition) -> splits.Split:
     The split. Subjects in the range are in part "out_of_distribution", those whose covariate is unknown in "unknown".
 
   Raises:
-    InputError: no subject lies in the range.
+    InputError: no subject lies in the range, or no record has a reference other than the usual one.
   """
   signals: dict[str, set[str]] = {}
   covariates: dict[str, dict[str, float]] = {}
@@ -144,11 +156,18 @@ def divide(records: Sequence[store.Record], how: Partition) -> splits.Split:
     values = {name: covariates[name].get(held_out.covariate, np.nan) for name in names}
     names, out, unknown = splits.by_covariate(values, lambda value: not held_out.low <= value <= held_out.high)
     if not out:
-      raise InputError(
-        f"no subject has {held_out.covariate} between {held_out.low:g} and {held_out.high:g}; choose another range"
+      known = sorted({name for own in covariates.values() for name in own})
+      remedy = (
+        "choose another range"
+        if held_out.covariate in known
+        else f"the records have {', '.join(known) or 'no covariate'}"
       )
+      raise InputError(f"no subject has {held_out.covariate} between {held_out.low:g} and {held_out.high:g}; {remedy}")
     set_apart |= {OUT: out} | ({UNKNOWN: unknown} if unknown else {})
   without_reference: tuple[str, ...] = ()
+  if how.reference != Partition.reference and not any(how.reference in own for own in signals.values()):
+    found = ", ".join(sorted({name for own in signals.values() for name in own}))
+    raise InputError(f"reference {how.reference}: no record has it; choose from {found}")
   if any(how.reference in own_signals for own_signals in signals.values()):
     without_reference = tuple(name for name in names if how.reference not in signals[name])
     names = tuple(name for name in names if name not in set(without_reference))

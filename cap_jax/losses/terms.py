@@ -13,7 +13,7 @@ A term lists the streams of windows that it reads and the blocks of parameters t
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +21,7 @@ import jax.numpy as jnp
 
 from cap_jax.losses import adversarial, alignment, discrepancy, multi_task, regularisation, self_training
 from cap_jax.models.net import Net
-from cap_jax.types import Batch, LossFn, Metrics, Params
+from cap_jax.types import Batch, InputError, LossFn, Metrics, Params
 
 FROM_TARGET = ("target", "unlabelled")
 
@@ -232,6 +232,21 @@ def streams(loss: tuple[Term, ...]) -> tuple[str, ...]:
   return tuple(dict.fromkeys(stream for term in loss for stream in term.defined.streams))
 
 
+def _checked(term: Term, context: Context) -> LossFn:
+  """Returns the loss of a term, which a user may have defined, with a check of what it returns."""
+  loss = term.defined.make(context)
+
+  def checked(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
+    result = loss(params, batch, key)
+    if not (
+      isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping) and not jnp.shape(result[0])
+    ):
+      raise InputError(f"term {term.name}: returns no scalar and dict of metrics; end it with `return loss, {{}}`")
+    return result
+
+  return checked
+
+
 @functools.cache
 def make_total(
   terms: tuple[Term, ...], combine: str, context: Context, view: Callable[[Params], Params] = lambda params: params
@@ -247,7 +262,7 @@ def make_total(
   Returns:
     loss(params, batch, key); a batch maps streams to their parts, and "progress" to the fraction of the training done.
   """
-  losses = [(term.name, term.weight, term.schedule, term.defined.make(context)) for term in terms]
+  losses = [(term.name, term.weight, term.schedule, _checked(term, context)) for term in terms]
   if combine == "pcgrad":  # each loss has its own gradient in f, so each encodes its own streams
     encoded_losses = [(name, size, schedule, _encoded(context, loss, view)) for name, size, schedule, loss in losses]
     return multi_task.make_pcgrad(encoded_losses)

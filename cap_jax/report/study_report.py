@@ -369,7 +369,7 @@ def _agreement_section(clinic: ClinicResults, place: str, reference: standards.R
   unmet = "; ".join(dict.fromkeys(why for verdict in verdicts for why in verdict.unmet_preconditions))
   lines = []
   if clinic.focus:
-    lines = [f"All methods, with {clinic.focus} labelled subjects or without labels; the figures show a selection."]
+    lines = [f"All methods, with {clinic.focus} labelled subjects or without labels; figures show a selection of many."]
   if unmet and all(verdict.unmet_preconditions for verdict in verdicts):
     lines.append(f"No validation standard is claimed: {unmet}.")
   return page.Section(
@@ -427,7 +427,7 @@ def error_sections(
     ),
     page.Section(
       heading="Beat by beat",
-      shows="The waves of three subjects, to zoom into and to step through beat by beat.",
+      shows="The waves of some subjects, to zoom into and to step through beat by beat.",
       browser=_browser(clinic),
     ),
     _agreement_section(clinic, place, reference),

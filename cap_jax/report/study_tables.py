@@ -167,14 +167,19 @@ def shapes(summaries: Sequence[MethodSummary]) -> Table:
       str(result.n_target),
       number(result.nrmse_percent, 1),
       number(result.r, 4),
-      *(spread(result.error[name], digits) for name, (_, _, digits) in _SHAPES.items()),
+      *(_shape(result, name, digits) for name, (_, _, digits) in _SHAPES.items()),
     )
     for result in summaries
     if np.isfinite(result.rmse.mean)
   ]
-  return Table(
-    header, rows, 1, caption="Errors of indices of the mean beat, estimated minus true, mean ± SD over subjects"
-  )
+  caption = "Errors of indices of the mean beat, estimated minus true, mean ± SD over subjects"
+  note = "n: subjects in whose true and reconstructed waves the index is defined, if not in all."
+  return NotedTable(header, rows, 1, caption=caption, note=note)
+
+
+def _shape(result: MethodSummary, name: str, digits: int) -> str:
+  count = result.defined[name]
+  return spread(result.error[name], digits) + (f" (n = {count})" if 0 < count < result.subjects else "")
 
 
 def intervals(summaries: Sequence[MethodSummary]) -> Table:

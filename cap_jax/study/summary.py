@@ -27,6 +27,7 @@ class MethodSummary:
     rmse: of the waveform, mean over subjects with its bootstrap interval [mmHg]; NaN for a method without a wave.
     lag_free_mmhg, nrmse_percent, r: means over subjects.
     error: quantity of `waveform_metrics.PRESSURES` and `SHAPES` → mean and SD over subjects and seeds.
+    defined: quantity → number of subjects in whose true and reconstructed waves it is defined.
     train_s, steps, settings: mean seconds of training, its steps, and the number of settings that were tried.
     steps_to_scratch, s_to_scratch: mean steps and seconds of training until the validation RMSE was as good as the best of scratch.
       They are NaN if a seed never was.
@@ -47,6 +48,7 @@ class MethodSummary:
   nrmse_percent: float
   r: float
   error: Mapping[str, tuple[float, float]]
+  defined: Mapping[str, int]
   train_s: float
   steps: int
   settings: int
@@ -144,9 +146,8 @@ def _summarise_cell(part: pandas.DataFrame, scenario: str, n_target: int, method
   def mean(name: str) -> float:
     return float(people[name].mean())
 
-  quantities = {
-    name: agreement.spread(part[f"{name}_error{indices.ending(name)}"].to_numpy(float))
-    for name in (*waveform_metrics.PRESSURES, *waveform_metrics.SHAPES)
+  columns = {
+    name: f"{name}_error{indices.ending(name)}" for name in (*waveform_metrics.PRESSURES, *waveform_metrics.SHAPES)
   }
   return MethodSummary(
     scenario=scenario,
@@ -158,7 +159,8 @@ def _summarise_cell(part: pandas.DataFrame, scenario: str, n_target: int, method
     lag_free_mmhg=mean("rmse_lag_free_mmhg"),
     nrmse_percent=mean("nrmse_percent"),
     r=mean("r"),
-    error=quantities,
+    error={name: agreement.spread(part[column].to_numpy(float)) for name, column in columns.items()},
+    defined={name: int(people[column].notna().sum()) for name, column in columns.items()},
     train_s=float(cells.loc[cells["diverged"] == 0, "train_s"].mean()),
     steps=int(cells["steps"].max()),
     settings=int(cells["settings"].iloc[0]),

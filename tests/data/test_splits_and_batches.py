@@ -63,7 +63,7 @@ def test_windows_keep_their_subject():
   assert pairs.subjects == ("a", "b")
   np.testing.assert_allclose(pairs.x_bt - pairs.y_bt, 5, atol=1e-4)
   assert pairs.of(["b"]).x_bt.shape == (2, 500)
-  with pytest.raises(ValueError, match="have no windows"):
+  with pytest.raises(InputError, match="have no windows"):
     pairs.of(["c"])
 
 

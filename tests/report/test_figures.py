@@ -49,6 +49,7 @@ def line(name, n_target):
     nrmse_percent=nan,
     r=nan,
     error={},
+    defined={},
     train_s=nan,
     steps=0,
     settings=1,
