@@ -450,7 +450,7 @@ def test_what_is_odd_about_records_is_warned_of():
 
   def pulses(delay_s, height):
     since = t - delay_s - onsets[np.maximum(np.searchsorted(onsets, t - delay_s) - 1, 0)]
-    return 80 + height * np.interp(since, [0, 0.1, 0.3, 0.7], [0, 1, 0.4, 0])
+    return 80 + height * np.interp(since, [0, 0.1, 0.3, 1.2], [0, 1, 0.4, -0.2])
 
   beat, later = pulses(0.0, 40), pulses(0.07, 50)
   with pytest.warns(UserWarning, match="a: the mean of radial lies .. mmHg above that of aortic_root; check the zeros"):
