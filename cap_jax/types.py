@@ -39,8 +39,15 @@ LossFn = Callable[[Params, Batch, jax.Array], tuple[jax.Array, Metrics]]
 
 
 def leaf_paths(params: Params) -> dict[str, Any]:
-  """Returns path → leaf, in the order of the tree."""
-  flat, _ = jax.tree_util.tree_flatten_with_path(params)
+  """Returns path → leaf, in the order of the tree.
+
+  Raises:
+    InputError: keys are no text.
+  """
+  try:
+    flat, _ = jax.tree_util.tree_flatten_with_path(params)
+  except ValueError as error:  # keys that have no order
+    raise InputError("parameters: their keys must all be text, as those of `net.params`") from error
   return {"/".join(str(key.key) for key in path): leaf for path, leaf in flat}
 
 

@@ -444,6 +444,16 @@ def test_notebooks_show_tables_figures_and_warnings_first(net):
   assert "<td>fresh</td>" in report._repr_html_()
 
 
+@pytest.mark.parametrize("result", [None, 1.0, (jnp.zeros(3), {})])
+def test_a_term_of_ones_own_that_returns_no_scalar_is_named(net, result):
+  term = cj.Term("mine", definition=cj.Definition(lambda context: lambda params, batch, key: result, ("target",)))
+  strategy = cj.Strategy(init_from_source=("f", "r"), loss=(cj.Term("target"), term), name="own")
+  with pytest.raises(
+    cj.InputError, match="term mine: returns no scalar and dict of metrics; end it with `return loss, {}`"
+  ):
+    cj.transfer(net, strategy, labelled=people.pairs(["a", "b"], 3, 0), budget=cj.Budget(steps=50))
+
+
 def test_what_is_odd_about_records_is_warned_of():
   t = np.arange(30 * 125) / 125
   onsets = np.cumsum(0.85 + 0.04 * np.random.default_rng(0).standard_normal(40)) - 1

@@ -25,5 +25,7 @@ def main() -> None:
   output = launcher.required(_OUTPUT, "FILE.html")
   if not output.endswith(".html"):
     raise InputError(f"--output={output}: must end in .html, so that browsers open it")
+  if not os.path.isdir(os.path.dirname(os.path.abspath(output))):
+    raise InputError(f"--output={output}: its folder does not exist; make it, or choose another")
   web_page.write(output, [pretrained.load(name) for name in _CHECKPOINT.value])
   print(f"{output}: {os.path.getsize(output) / 1e6:.2f} MB; open it in a browser")

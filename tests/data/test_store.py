@@ -479,6 +479,12 @@ def test_parts_of_a_store(prepared, tmp_path):
   ).subjects["unknown"] == ("s00",)
   with pytest.raises(InputError, match="no subject has age between 90 and 99"):
     subject_partition.divide(records, dataclasses.replace(HOW, held_out=subject_partition.Range("age", 90.0, 99.0)))
+  with pytest.raises(InputError, match="no subject has weight between 60 and 70; the records have age"):
+    subject_partition.divide(records, dataclasses.replace(HOW, held_out=subject_partition.Range("weight", 60.0, 70.0)))
+  with pytest.raises(InputError, match="range of age: 75 to 70 is empty; exchange the two"):
+    subject_partition.Range("age", 75.0, 70.0)
+  with pytest.raises(InputError, match="reference carotid: no record has it; choose from "):
+    subject_partition.divide(records, dataclasses.replace(HOW, reference="carotid"))
   with pytest.raises(InputError, match="sum to 1"):
     subject_partition.Partition({"training": 0.5})
   shutil.copytree(prepared.path, tmp_path / "f")
@@ -626,3 +632,15 @@ def test_a_study_is_bound_to_the_split_that_it_was_given(prepared, tmp_path):
     hashes.append(study_datasets.store_hashes(study_config.Study(target_data=str(prepared.path), target_split=path)))
   assert hashes[0].keys() == hashes[1].keys()
   assert hashes[0] != hashes[1]
+
+
+@pytest.mark.quick
+def test_advice_counts_the_whole_store():
+  five = {"training": ("a", "b", "c"), "validation": ("d",), "test": ("e",)}
+  few, none = subject_partition.advice(five, "clinic")
+  assert "--config.folds=5" in few
+  assert "no prediction intervals" in none
+  assert len(subject_partition.advice(five, "clinic", intervals=True)) == 1
+  assert subject_partition.advice({"training": ("a",), "test": ("b",)}, "clinic") == [
+    "a transfer needs 3 subjects or more: one each for training, validation and test"
+  ]
