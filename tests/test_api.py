@@ -449,7 +449,7 @@ def test_a_term_of_ones_own_that_returns_no_scalar_is_named(net, result):
   term = cj.Term("mine", definition=cj.Definition(lambda context: lambda params, batch, key: result, ("target",)))
   strategy = cj.Strategy(init_from_source=("f", "r"), loss=(cj.Term("target"), term), name="own")
   with pytest.raises(
-    cj.InputError, match="term mine: returns no scalar and dict of metrics; end it with `return loss, {}`"
+    cj.InputError, match=r"term mine: returns no scalar and dict of metrics; end it with `return loss, \{\}`"
   ):
     cj.transfer(net, strategy, labelled=people.pairs(["a", "b"], 3, 0), budget=cj.Budget(steps=50))
 
