@@ -6,7 +6,7 @@
 
 Run it in a clone without changes. Each figure gets a folder with its output and with a log for each command. What is finished is not
 computed again; run the same command after a stop. `manifest.json` names the commit and the minutes of each command. `--tables=FOLDER`
-copies the manifest, the tables and the printed lines to FOLDER; `docs/figures` has those behind the pages.
+copies the manifest, the tables that pages show and the printed lines to FOLDER; `docs/figures` has those behind the pages.
 """
 
 import dataclasses
@@ -33,6 +33,15 @@ from experiments.benchmarks.sections import SECTIONS
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MANIFEST = "manifest.json"
+_PUBLISHED = (
+  "answer",
+  "by_labels",
+  "choices",
+  "clinics",
+  "features",
+  "intervals",
+  "label_efficiency",
+)  # tables of studies
 FOLDERS = ("loop", "records", "aortic")
 _CONFIGURATIONS: dict[str, tuple[str, ...]] = {"feature_transfer": (), "fine_tuning": ("--n_target=20",), "parameter_transfer": ("--n_target=20",), "domain_adaptation": (), "multi_task": ("--n_target=20",), "combination": ()}  # fmt: skip
 _CLINICS = "--config.scenarios=population,device,device_population,subject_device,site,cuff,clinic,exact"
@@ -395,6 +404,8 @@ def publish(folder: pathlib.Path, to: pathlib.Path) -> None:
       printed = [plain(line) for line in lines if line.strip() and not _PROGRESS.search(line)]
       (to / name / f"printed_{number}.txt").write_text("\n".join([*printed, ""]), encoding="utf-8")
     for table_path in sorted((folder / name).rglob("tables/*.csv")):
+      if not table_path.name.startswith(_PUBLISHED):
+        continue
       copy = to / name / table_path.relative_to(folder / name).as_posix().replace("/tables/", "/").replace("/", "_")
       copy.write_text(plain(table_path.read_text(encoding="utf-8")), encoding="utf-8")
 
