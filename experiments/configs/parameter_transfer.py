@@ -6,7 +6,7 @@ attention after it. Its LSTM and what feeds it (`f/embed`, `f/level`) come from 
 target subjects are elderly and hypertensive.
 
 Command: python -m experiments.transfer --config=experiments/configs/parameter_transfer.py --n_target=20 --workdir=runs/parameter_transfer
-Expected: waveform RMSE 8.70 mmHg with 20 labels on 200 test subjects, one draw; the same network from scratch 10.50 (in silico).
+Expected: waveform RMSE 8.32 mmHg with 20 labels on 200 test subjects, one draw; the same network from scratch 10.50 (in silico).
 Time: 1.0 minutes on 2 cores.
 
 Five draws with 5, 20 and 80 labels, by experiments.study: docs/experiments.md.
