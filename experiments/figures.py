@@ -379,24 +379,29 @@ def _run(command: Sequence[str], log: pathlib.Path, name: str) -> None:
     )
 
 
-def publish(folder: pathlib.Path, to: pathlib.Path) -> None:
-  """Copies what the finished commands of a folder printed, their tables and the manifest. Names of this machine's folders are left out.
+def publish(folder: pathlib.Path, to: pathlib.Path, values: dict[str, str | None]) -> None:
+  """Copies what the commands of finished figures printed, their tables and the manifest. Names of this machine's folders are left out.
 
   Args:
     folder: of the outputs.
     to: gets a folder for each figure.
+    values: flag → folder of records, for which the name of the flag stands.
   """
-  placed = {str(folder): "runs/figures", str(ROOT): "."}
+  records = {value: name.upper() for name, value in values.items() if value}
+  placed = {**records, str(folder): "runs/figures", str(ROOT): "."}
 
   def plain(text: str) -> str:
     for place, shown in placed.items():
       text = text.replace(place, shown)
     return text
 
-  manifest = (folder / MANIFEST).read_text(encoding="utf-8")
+  manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+  manifest["figures"] = {
+    name: done for name, done in manifest["figures"].items() if len(done) == len(FIGURES[name].commands)
+  }
   to.mkdir(parents=True, exist_ok=True)
-  (to / MANIFEST).write_text(plain(manifest), encoding="utf-8")
-  for name, done in json.loads(manifest)["figures"].items():
+  (to / MANIFEST).write_text(plain(json.dumps(manifest, indent=1)) + "\n", encoding="utf-8")
+  for name, done in manifest["figures"].items():
     shutil.rmtree(to / name, ignore_errors=True)
     (to / name).mkdir()
     for number in range(1, len(done) + 1):
@@ -441,14 +446,10 @@ def main() -> None:
   of_commit = commit()
   if not (folder / MANIFEST).exists():
     output_folders.new_folder(str(folder))
-  run(
-    folder,
-    names,
-    {name: value and str(pathlib.Path(value).resolve()) for name, value in values.items()},
-    Manifest(folder, of_commit),
-  )
+  values = {name: value and str(pathlib.Path(value).resolve()) for name, value in values.items()}
+  run(folder, names, values, Manifest(folder, of_commit))
   if _TABLES.value is not None:
-    publish(folder, pathlib.Path(_TABLES.value))
+    publish(folder, pathlib.Path(_TABLES.value), values)
   print(table(names))
   print(folder / MANIFEST)
 

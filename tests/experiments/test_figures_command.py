@@ -44,15 +44,16 @@ def test_a_figure_that_fails_does_not_stop_the_others(two, tmp_path):
 def test_tables_and_printed_lines_are_published_without_bars_and_places(two, tmp_path):
   folder, to = tmp_path / "figures", tmp_path / "docs"
   folder.mkdir()
-  figures.run(folder, ["other"], {"loop": str(folder / "loop")}, figures.Manifest(folder, "a"))
+  values = {"loop": str(tmp_path / "loop"), "records": None}
+  figures.run(folder, ["other"], values, figures.Manifest(folder, "a"))
   (folder / "other" / "study" / "tables").mkdir(parents=True)
   (folder / "other" / "study" / "tables" / "clinics.csv").write_text(f"method\n{folder}\n")
   with open(folder / "other" / "log_1.txt", "a") as log:
     log.write(
       f"study:  10%|#   | 1/10 [00:01<00:09, 1.0cell/s]\rstudy: 5 [00:01, 4cell/s]\n\n0.53 mmHg, {folder}/report.html\n"
     )
-  figures.publish(folder, to)
-  assert json.loads((to / "manifest.json").read_text())["figures"]["other"][0]["command"][-1] == "runs/figures/loop"
+  figures.publish(folder, to, values)
+  assert json.loads((to / "manifest.json").read_text())["figures"]["other"][0]["command"][-1] == "LOOP"
   assert (to / "other" / "study_clinics.csv").read_text() == "method\nruns/figures\n"
   printed = (to / "other" / "printed_1.txt").read_text()
   assert "usage" in printed
@@ -88,3 +89,14 @@ def test_it_lists_without_a_folder():
   done = commands.run("figures", "--list")
   assert done.returncode == 0, done.stderr
   assert "headline" in done.stdout
+
+
+@pytest.mark.quick
+def test_pages_name_the_commit_of_their_figures():
+  manifest = json.loads((ROOT / "docs" / "figures" / "manifest.json").read_text(encoding="utf-8"))
+  assert manifest["figures"]
+  for name, done in manifest["figures"].items():
+    pages = [page for page in figures.FIGURES[name].page.split(", ") if not page.startswith("cap_jax/pretrained")]
+    assert len(done) == len(figures.FIGURES[name].commands), name
+    for page in pages:
+      assert manifest["commit"][:7] in (ROOT / page).read_text(encoding="utf-8"), (name, page)
