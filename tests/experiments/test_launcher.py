@@ -240,5 +240,5 @@ def test_a_short_command_imports_only_what_it_needs(tmp_path):
     "launcher.launch_command('describe')"
   )
   done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
-  assert "1 records read" in done.stdout
+  assert "1 record read" in done.stdout
   assert done.stdout.splitlines()[-1] == "imported: scipy"
