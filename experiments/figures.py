@@ -228,7 +228,7 @@ FIGURES = {
     (("experiments.physiology", "--subjects=4374", "--seed=0", "--causes", "--output={out}/physiology.md"),),
   ),
   "severity": Figure("docs/reliability.md", (("experiments.severity", "--workdir={out}/report"),)),
-  "false_alarms": Figure("docs/reliability.md", (("experiments.false_alarms",),)),
+  "false_alarms": Figure("docs/reliability.md", (("experiments.false_alarms", "--subjects=2000"),)),
   "damaged_input": Figure(
     "docs/reliability.md",
     tuple(("tests.fuzz", f"--target={name}", "--runs=10000", "--keep={out}") for name in _ATTACKED),
