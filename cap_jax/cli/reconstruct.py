@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from absl import flags
 
 from cap_jax.cli import channel_flags, launcher
-from cap_jax.data import datasets, recordings, signal_names
+from cap_jax.data import datasets, recordings, remarks, signal_names
 from cap_jax.data.sources import DATASETS
 from cap_jax.inference import pretrained, reconstruct
 from cap_jax.report import reconstruction
@@ -124,5 +124,5 @@ def main() -> None:
     "training": trained.about,
   }
   paths = reconstruction.write(output, wave, site, facts)
-  notes = [f"note: {note}" for note in wave.notes]
+  notes = [f"note: {note}" for note in (*wave.notes, *remarks.of_covariates(covariates))]
   print("\n".join([*notes, reconstruction.format_summary(wave), *paths]))

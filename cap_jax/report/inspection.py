@@ -22,7 +22,7 @@ class InspectedRecord:
   """What the summary needs of a record.
 
   Attributes:
-    name: of its subject, or of the record if the subject has several.
+    name: of its subject, and of the record if it differs; unique in a data set.
     units: signal → unit.
     fs_hz: sampling rate.
     covariates: names of the subject's covariates.
@@ -52,7 +52,7 @@ def look(raw: recordings.Recording, cleaned: recordings.Recording, report: condi
     The inspected record.
   """
   return InspectedRecord(
-    name=raw.record or raw.subject,
+    name=raw.subject if raw.record in ("", raw.subject) else f"{raw.subject} {raw.record}",
     units=dict(raw.units),
     fs_hz=raw.fs_hz,
     covariates=tuple(raw.covariates),

@@ -139,7 +139,7 @@ def reading(
       break
   else:
     raise InputError(
-      f"{subject}: impossible cuff reading {read_sbp:.0f}/{read_dbp:.0f} mmHg (SBP/DBP); correct it, or its unit"
+      f"{subject}: impossible cuff reading {read_sbp:.0f}/{read_dbp:.0f} mmHg (SBP/DBP); correct it or its unit, or inject a smaller error"
     )
   sbp, dbp = read_sbp, read_dbp
   return sbp, dbp, dbp + share * (sbp - dbp) if share is not None else FORMS[calibration.form](sbp, dbp)
