@@ -6,7 +6,8 @@
 
 Run it in a clone without changes. Each figure gets a folder with its output and with a log for each command. What is finished is not
 computed again; run the same command after a stop. `manifest.json` names the commit and the minutes of each command. `--tables=FOLDER`
-copies the manifest, the tables that pages show and the printed lines to FOLDER; `docs/figures` has those behind the pages.
+copies the manifest, the tables that pages show and the printed lines to FOLDER, beside those of the same commit that are there;
+`docs/figures` has those behind the pages.
 """
 
 import dataclasses
@@ -384,8 +385,11 @@ def publish(folder: pathlib.Path, to: pathlib.Path, values: dict[str, str | None
 
   Args:
     folder: of the outputs.
-    to: gets a folder for each figure.
+    to: gets a folder for each figure; those of other figures of the same commit stay.
     values: flag → folder of records, for which the name of the flag stands.
+
+  Raises:
+    InputError: `to` has figures of another commit.
   """
   records = {value: name.upper() for name, value in values.items() if value}
   placed = {**records, str(folder): "runs/figures", str(ROOT): "."}
@@ -396,12 +400,16 @@ def publish(folder: pathlib.Path, to: pathlib.Path, values: dict[str, str | None
     return text
 
   manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-  manifest["figures"] = {
-    name: done for name, done in manifest["figures"].items() if len(done) == len(FIGURES[name].commands)
-  }
+  finished = {name: done for name, done in manifest["figures"].items() if len(done) == len(FIGURES[name].commands)}
+  earlier = json.loads((to / MANIFEST).read_text(encoding="utf-8")) if (to / MANIFEST).exists() else {}
+  if earlier.get("commit", manifest["commit"]) != manifest["commit"]:
+    raise InputError(
+      f"--tables={to}: has figures of commit {earlier['commit'][:10]}, not {manifest['commit'][:10]}; remove it, or choose another folder"
+    )
+  manifest = {**earlier, **manifest, "figures": {**earlier.get("figures", {}), **finished}}
   to.mkdir(parents=True, exist_ok=True)
   (to / MANIFEST).write_text(plain(json.dumps(manifest, indent=1)) + "\n", encoding="utf-8")
-  for name, done in manifest["figures"].items():
+  for name, done in finished.items():
     shutil.rmtree(to / name, ignore_errors=True)
     (to / name).mkdir()
     for number in range(1, len(done) + 1):

@@ -59,6 +59,18 @@ def test_tables_and_printed_lines_are_published_without_bars_and_places(two, tmp
   assert "usage" in printed
   assert printed.endswith("\n0.53 mmHg, runs/figures/report.html\n")
   assert "study:" not in printed
+  (folder / "other").rename(tmp_path / "moved")  # another machine computes the next figure of the same commit
+  (folder / "manifest.json").unlink()
+  (folder / "one").mkdir()
+  (folder / "one" / "nothing.json").write_text("{}")
+  figures.run(folder, ["one"], values, figures.Manifest(folder, "a"))
+  figures.publish(folder, to, values)
+  assert set(json.loads((to / "manifest.json").read_text())["figures"]) == {"one", "other"}
+  assert (to / "other" / "printed_1.txt").read_text() == printed
+  (folder / "manifest.json").unlink()
+  figures.Manifest(folder, "b").add("other", HELP, 1)
+  with pytest.raises(InputError, match="has figures of commit a, not b; remove it, or choose another folder"):
+    figures.publish(folder, to, values)
 
 
 @pytest.mark.quick
