@@ -223,7 +223,7 @@ class Model:
 
   @property
   def reads_context(self) -> bool:
-    """Whether the extractor reads the circumstances of a measurement besides the wave and its covariates."""
+    """Whether the extractor reads the context of a measurement besides the wave and its covariates."""
     return self.extractor == "context_cnn"
 
   def __post_init__(self) -> None:

@@ -57,7 +57,7 @@ def _reading(one: model_card.CardErrors | None) -> tuple[str, str, str]:
 
 
 def errors_table(rows: list[model_card.CardRow]) -> tables.Table:
-  """Returns errors and coverage in each circumstance."""
+  """Returns errors and coverage in each test condition."""
   header = (
     "subjects", "unchanged wave", "RMSE, clinic unknown", "coverage", "±", "flagged", "RMSE, clinic known", "coverage ", "± "
   )  # fmt: skip
@@ -104,30 +104,30 @@ def card(trained: checkpoint.Checkpoint, digest: str, name: str, measured: datas
   needs = ", ".join(trained.model.covariates) or "no covariate"
   about = trained.about
   spec = trained.windows
-  circumstances = ""
+  context = ""
   if trained.model.reads_context:
-    circumstances = """ It reads the circumstances of a measurement from
+    context = """ It reads the context of a measurement from
 the record itself, from other records of the clinic (`domain_adaptation/context`) and from labelled ones (`fine_tuning/context`), without training."""
   of_records = " --format=csv --path=RECORDS" if measured is not None else ""
   levels = """No wave shows a wrong zero, a wrong gain or
 the errors of a cuff. The intervals allow for 2 mmHg and 2 %."""
   if trained.scaling.unitless:
     levels = "The pressure level is that of a cuff, and errs with it."
-  rows = list(model_card.circumstances(trained))
+  rows = list(model_card.conditions(trained))
   return f"""# Model card: {name}
 
 **Description.** A source network that predicts the pressure wave at the aortic root [mmHg] from the {wave} ({unit}), {spec.seconds:g} s at {spec.fs_hz:g} Hz,
 with 90 % intervals. It needs {needs}. `{trained.model.extractor}`, {trained.model.channels} channels, {trained.model.layers} layers, {count:,} parameters. The SHA-256 of its header, which
 contains those of its files, is `{digest}`.
 
-**Intended use.** To reconstruct a wave, and as θ^S for a transfer to your own clinic.{circumstances}
+**Intended use.** To reconstruct a wave, and as θ^S for a transfer to your own clinic.{context}
 It is research software and no medical device. Do not use it for diagnosis or treatment.
 
 **Training data.** Virtual people alone, {about["source_subjects"]:,} of them (`{about["source"]}` in [clinics.py](../../clinics.py)), {about["steps"]:,} steps.
 No record of a real person was used.
 
 **Performance.** RMSE of the wave [mmHg], means over subjects with 95 % bootstrap intervals, {model_card.SECONDS} s a subject in the virtual clinics. *Unknown*: each record alone.
-*Known*: with the circumstances of other records of the clinic, unlabelled, {model_card.AROUND} in a virtual clinic and 64 of the solver. *Coverage* is the share of the wave, and of the beats'
+*Known*: with the context of other records of the clinic, unlabelled, {model_card.AROUND} in a virtual clinic and 64 of the solver. *Coverage* is the share of the wave, and of the beats'
 cSBP, inside the intervals; ± is half their mean width [mmHg]. *Flagged* is the share of the windows out of distribution.
 
 {tables.to_markdown(errors_table(rows))}

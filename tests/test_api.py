@@ -380,7 +380,7 @@ def test_auto_names_the_windows_that_it_compares_on(labels, lacking):
 
 
 @pytest.mark.parametrize(("labels", "strategy"), [(2, "fine_tuning/context"), (0, "domain_adaptation/context")])
-def test_auto_needs_no_other_windows_for_a_network_that_reads_circumstances(net, labels, strategy):
+def test_auto_needs_no_other_windows_for_a_network_that_reads_context(net, labels, strategy):
   here = cj.cohort("population", 4, seed=1, seconds=8.0).windows()
   labelled = here.of(here.subjects[:labels]) if labels else None
   tuned = cj.transfer(net, "auto", labelled=labelled, unlabelled=here.of(here.subjects[2:]))

@@ -58,14 +58,14 @@ def transfer(
   Args:
     net: the source network.
     strategy: a name in `cap_jax.STRATEGIES`, a `Strategy` of your own, or "auto", which chooses one. For a network that reads
-      its circumstances at its own site, it takes the strategy that reads them. For others it compares several and uses the
+      its context at its own site, it takes the strategy that reads it. For others it compares several and uses the
       best; with 0 or 1 labelled subject on source subjects: a tenth of those in `source`, which are then not used for training.
     labelled: windows of labelled target subjects.
     unlabelled: peripheral windows of the target, for strategies that adapt to them.
     source: windows of the source, for strategies that continue to train on it; `Cohort.windows` of people like those that the
       network was trained on.
     validation: windows of other target subjects. They do not affect the training; they calibrate the prediction
-      intervals, which need 9 subjects. Without them a trained network has no intervals; one that only reads its circumstances
+      intervals, which need 9 subjects. Without them a trained network has no intervals; one that only reads its context
       keeps those of its source.
     budget: steps, a multiple of 50 and at least 50 for each stage of the strategy; batch and seed.
     site: where the target measures; by default where the source network reads.

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from cap_jax import config
-from cap_jax.data import batches, circumstances
+from cap_jax.data import batches, measurement_context
 from cap_jax.signals import windows
 from cap_jax.types import InputError
 
@@ -61,7 +61,7 @@ class Scaling:
     scalars: (name, mean, sd) of covariates and numerics.
     fitted_on: names of the subjects whose windows the scaling was fitted on.
     unitless: whether the input has no unit, as a PPG.
-    context: measure of the circumstances of a measurement; None for a network that does not read them.
+    context: measure of the context of a measurement; None for a network that does not read it.
   """
 
   mean_mmhg: float
@@ -69,7 +69,7 @@ class Scaling:
   scalars: tuple[tuple[str, float, float], ...] = ()
   fitted_on: tuple[str, ...] = dataclasses.field(default=(), compare=False, repr=False)
   unitless: bool = False
-  context: circumstances.Circumstances | None = None
+  context: measurement_context.MeasurementContext | None = None
 
   @classmethod
   def restored(cls, header: Mapping[str, Any]) -> "Scaling":
@@ -80,7 +80,7 @@ class Scaling:
       sd_mmhg=header["sd_mmhg"],
       scalars=tuple((name, float(mean), float(sd)) for name, mean, sd in header["scalars"]),
       unitless=header.get("unitless", False),
-      context=None if context is None else circumstances.Circumstances.restored(context),
+      context=None if context is None else measurement_context.MeasurementContext.restored(context),
     )
 
   def inputs(
@@ -96,17 +96,17 @@ class Scaling:
 
     Returns:
       (window, time) scaled windows, and (window, covariate) standardised covariates with, for a network that reads them, the
-      circumstances.
+      context.
 
     Raises:
-      InputError: a covariate is unknown for some windows, or the scaling was fitted for a network that reads no circumstances.
+      InputError: a covariate is unknown for some windows, or the scaling was fitted for a network that reads no context.
     """
     x_bt = self.scale_input(windows.x_bt)
     c_bq = self.standardise(windows.covariates, model.covariates, len(x_bt))
     if not model.reads_context:
       return x_bt, c_bq
     if self.context is None:
-      raise InputError(f"extractor {model.extractor}: the source network reads no circumstances; use its own extractor")
+      raise InputError(f"extractor {model.extractor}: the source network reads no context; use its own extractor")
     if log_power_bk is not None:
       around_bq = self.context.of_log_power(log_power_bk)
     elif isinstance(windows, batches.ClinicPairs):
@@ -116,7 +116,7 @@ class Scaling:
     return x_bt, np.concatenate([c_bq, around_bq], axis=1)
 
   def at_clinic(self, windows: batches.Waves | batches.Pairs, labelled: batches.Pairs | None = None) -> "Scaling":
-    """Returns the same scaling with the circumstances of a clinic, if the network reads them.
+    """Returns the same scaling with the context of a clinic, if the network reads it.
 
     Args:
       windows: unlabelled windows of its subjects.
@@ -130,11 +130,11 @@ class Scaling:
     return dataclasses.replace(self, context=there)
 
   def without_clinic(self) -> "Scaling":
-    """Returns the same scaling for records of an unknown clinic, if the network reads the circumstances."""
+    """Returns the same scaling for records of an unknown clinic, if the network reads the context."""
     return self if self.context is None else dataclasses.replace(self, context=self.context.without_clinic())
 
   def labelled_inputs(self, windows: batches.Pairs, model: config.Model) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what a network that reads the circumstances does of labelled windows of a clinic, each with the labels of the others."""
+    """Returns what a network that reads the context does of labelled windows of a clinic, each with the labels of the others."""
     x_bt, c_bq = self.inputs(windows, model)
     assert self.context is not None
     around_bq = self.context.of_labelled(x_bt, self.scale(windows.y_bt), windows.subject_b)
@@ -203,7 +203,7 @@ def fit(training: Fittable, names: Sequence[str] = (), unitless: bool = False, r
     training: windows of the training subjects.
     names: covariates to standardise; a number that the network reads and its task predicts may occur twice.
     unitless: whether the peripheral wave has no unit; the pressures are then those of the reference.
-    reads_context: whether the network reads the circumstances of a measurement; the windows then lie in memory.
+    reads_context: whether the network reads the context of a measurement; the windows then lie in memory.
 
   Returns:
     The scaling.
@@ -232,5 +232,5 @@ def fit(training: Fittable, names: Sequence[str] = (), unitless: bool = False, r
   if not isinstance(training, batches.Pairs):
     raise InputError("the extractor context_cnn is trained in memory; use a source without a store")
   return dataclasses.replace(
-    scaling, context=circumstances.fit(scaling.scale_input(training.x_bt), scaling.scale(training.y_bt))
+    scaling, context=measurement_context.fit(scaling.scale_input(training.x_bt), scaling.scale(training.y_bt))
   )

@@ -4,7 +4,7 @@ The window that the network reads ends a margin behind the new beat. The samples
 the beat itself is repeated there. Without a past, the first beat is repeated ahead of it too. A later reconstruction
 with the true future differs a little (`reconstruct`); tests quantify by how much.
 
-A network that reads its circumstances knows the spectrum of the patient better with each beat: the mean over the windows so far.
+A network that reads its context knows the spectrum of the patient better with each beat: the mean over the windows so far.
 
 A PPG without a unit is scaled window by window, as everywhere. A wave that a cuff calibrates is scaled by the beats of
 the last seconds, where `reconstruct` uses all beats of the record.
@@ -35,7 +35,7 @@ class StreamState(NamedTuple):
   Attributes:
     past_t: its last peripheral samples at its own rate, in its own unit; (0,) at the beginning and after a gap.
     covariates: of the patient.
-    log_power_k: (band,) mean spectrum of the windows so far, for a network that reads its circumstances.
+    log_power_k: (band,) mean spectrum of the windows so far, for a network that reads its context.
     windows: number of these windows.
     network: digest of the network and the rate of the stream.
     digest: digest of all other fields.

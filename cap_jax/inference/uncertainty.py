@@ -136,7 +136,7 @@ def read_in_groups(
   """
   rows = [slice(start, min(start + group, count)) for start in range(0, count, group)]
   log_power_k = None
-  if trained.model.reads_context:  # the circumstances are those of the whole record
+  if trained.model.reads_context:  # the context is that of the whole record
     sums_k = np.zeros(spectra.BANDS)
     for part in rows:
       sums_k += spectra.log_power(trained.scaling.scale_input(windows_of(part).x_bt)).sum(0, dtype=np.float64)

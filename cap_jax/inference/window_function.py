@@ -1,6 +1,6 @@
 """A trained network as one function of arrays in physical units, for use without this package.
 
-    s = log_power(x)            circumstances of each window; the caller takes their mean over the record
+    s = log_power(x)            context of each window; the caller takes their mean over the record
     ŷ, σ, o = answer(x, s̄, c)
 
 x are peripheral windows in mmHg (a PPG in any unit), ŷ the aortic wave in mmHg, σ how large its error may be in mmHg, o the logit of the
@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cap_jax.data import circumstances, scalings
+from cap_jax.data import measurement_context, scalings
 from cap_jax.losses import spread
 from cap_jax.models import detector as detectors
 from cap_jax.signals import spectra
@@ -35,7 +35,7 @@ class WindowFunction(NamedTuple):
     outputs: names of what `answer` returns: "aortic"; "sigma" of a calibrated network; "ood" of one with a detector.
     answer: these inputs → aortic wave and σ [mmHg], (window, time), and the detector's logit, (window,).
     log_power: peripheral windows → what "log_power" is the mean of over a record, (window, band); None for a network that does
-      not read the circumstances.
+      not read the context.
   """
 
   inputs: dict[str, tuple[int, ...]]
@@ -132,8 +132,8 @@ def _power(x_bt: jax.Array, frequencies: int) -> jax.Array:
   return power_bgh.reshape(-1, groups * columns)[:, :frequencies]
 
 
-def _around(measure: circumstances.Circumstances, log_power_bk: jax.Array) -> jax.Array:
-  """Returns `Circumstances.of_log_power`: its own spectrum, and constants of the clinic or, if that is unknown, the spectrum again."""
+def _around(measure: measurement_context.MeasurementContext, log_power_bk: jax.Array) -> jax.Array:
+  """Returns `MeasurementContext.of_log_power`: its own spectrum, and constants of the clinic or, if that is unknown, the spectrum again."""
   mean_k, sd_k = np.array(measure.spectrum, np.float32).T
   own_bk = (log_power_bk - mean_k[None]) / sd_k[None]
   nobody = np.zeros((1, spectra.BANDS), np.float32)

@@ -1,6 +1,6 @@
-"""f: the extractor `token_cnn`, told in what circumstances a window was measured.
+"""f: the extractor `token_cnn`, with the context in which a window was measured.
 
-The circumstances are spectra, of the subject's record and mean and SD of those of the clinic, and mean and SD of the responses
+The context consists of spectra, of the subject's record and mean and SD of those of the clinic, and mean and SD of the responses
 of the clinic's labelled subjects (`signals.spectra`). A small network e encodes them, and its code sets two things:
 
     a(x; c₁, c₂) = x + c₁ ẋ + c₂ ẍ,     (c₁, c₂) = W_a e(s)          the inverse of a second-order transducer (`adaptor`)
@@ -35,7 +35,7 @@ def derivatives(x_bt: jax.Array) -> jax.Array:
 class ContextCNN(nn.Module):
   """Maps scaled windows (batch, time) and covariates (batch, covariate) to features (batch, token, channels).
 
-  The last `spectra.CIRCUMSTANCES` columns of the covariates are the circumstances.
+  The last `spectra.CONTEXT_SIZE` columns of the covariates are the context.
 
   Raises:
     ValueError: the window is not a whole number of patches.
@@ -50,7 +50,7 @@ class ContextCNN(nn.Module):
 
   @nn.compact
   def __call__(self, x_bt: jax.Array, c_bq: jax.Array) -> jax.Array:
-    covariates_bq, spectra_bq = c_bq[:, : -spectra.CIRCUMSTANCES], c_bq[:, -spectra.CIRCUMSTANCES :]
+    covariates_bq, spectra_bq = c_bq[:, : -spectra.CONTEXT_SIZE], c_bq[:, -spectra.CONTEXT_SIZE :]
     code_bd = _LIMIT * jnp.tanh(spectra_bq / _LIMIT)
     for k in range(2):
       code_bd = nn.gelu(nn.Dense(self.code, dtype=self.dtype, name=f"encoder_{k}")(code_bd))

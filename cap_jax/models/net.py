@@ -31,7 +31,7 @@ from cap_jax.types import DType, InputError, Params, suggest
 
 # Precision of the computation. Parameters, the head's last layer and the loss are always float32.
 PRECISIONS: dict[str, DType] = {"float32": None, "bfloat16": jnp.bfloat16}
-_CODE = 96  # size of the code of the circumstances
+_CODE = 96  # size of the code of the context
 EXTRACTORS: Mapping[str, Callable[[config.Model, DType], nn.Module]] = {
   "token_cnn": lambda m, dtype: token_cnn.TokenCNN(m.patch, m.channels, m.layers, m.kernel, dtype),
   "context_cnn": lambda m, dtype: context_cnn.ContextCNN(m.patch, m.channels, m.layers, m.kernel, _CODE, dtype),
@@ -74,7 +74,7 @@ class Net:
     f: extractor.
     r: head.
     a: adaptor, or None.
-    covariates: number of covariates that the extractor reads, its circumstances included.
+    covariates: number of covariates that the extractor reads, its context included.
   """
 
   f: nn.Module
@@ -208,7 +208,7 @@ def make_net(model: config.Model) -> Net:
     EXTRACTORS[model.extractor](model, dtype),
     HEADS[model.head](model, dtype),
     ADAPTORS[model.adaptor](model),
-    len(model.covariates) + spectra.CIRCUMSTANCES * model.reads_context,
+    len(model.covariates) + spectra.CONTEXT_SIZE * model.reads_context,
   )
 
 

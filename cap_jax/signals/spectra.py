@@ -1,4 +1,4 @@
-"""Spectra of windows, and what they say of the circumstances of a measurement.
+"""Spectra of windows, and what they say of the context of a measurement.
 
 The power of a pressure wave falls with frequency in a way that arteries share. A fluid-filled line adds a peak, a monitor's
 low-pass a fall, a device its floor of noise. In one window these are hidden by the heart's harmonics. The mean over the
@@ -20,8 +20,8 @@ import numpy as np
 BANDS = 60
 _PHASES = 20  # lowest bands, in which arterial waves have power
 RESPONSE = BANDS + 2 * _PHASES + 2
-CIRCUMSTANCES = 3 * BANDS + 2 * RESPONSE + 1
-"""What a network reads of a window (`data.circumstances`): the spectrum of its subject, mean and SD of those of the clinic and of the
+CONTEXT_SIZE = 3 * BANDS + 2 * RESPONSE + 1
+"""What a network reads of a window (`data.measurement_context`): the spectrum of its subject, mean and SD of those of the clinic and of the
 responses of its labelled subjects, and their number."""
 _FIRST, _STEP = 0.004, 0.006  # cycles per sample
 FLOOR = 0.002  # SD of a noise, of scaled windows

@@ -92,7 +92,7 @@ VARIANTS = {
     optimizer="muon",
   ),
   "domain_adaptation/context": Strategy(
-    equation="θ_t = {θ_f, θ_r from the source (frozen)}, circumstances from the target's waves, nothing trained, no target labels",
+    equation="θ_t = {θ_f, θ_r from the source (frozen)}, context from the target's waves, nothing trained, no target labels",
     init_from_source=("f", "r"),
     stages=(),
     loss=(),

@@ -11,7 +11,7 @@ are frozen, θ_f (`freezing.decide`).
     l2_sp      L_t + λ ½‖θ − θ^S‖² (Li et al. 2018, ICML)
     surgical   only the early layers trained, for a shift of the input (Lee et al. 2023, ICLR)
     low_rank   W = W^S + A B (Hu et al. 2022, ICLR)
-    context    θ_t = θ^S, nothing is trained: the labelled pairs' responses are circumstances of the clinic that the network reads
+    context    θ_t = θ^S, nothing is trained: the labelled pairs' responses are context of the clinic that the network reads
                (`models.context_cnn`); in-context learning (Brown et al. 2020, NeurIPS)
 """
 
@@ -55,7 +55,7 @@ VARIANTS = {
   ),
   "fine_tuning/context": dataclasses.replace(
     _ALL,
-    equation="θ_t = {θ_f, θ_r from the source (frozen)}, circumstances from the target's waves and labels, nothing trained",
+    equation="θ_t = {θ_f, θ_r from the source (frozen)}, context from the target's waves and labels, nothing trained",
     stages=(),
   ),
   "fine_tuning/low_rank": dataclasses.replace(_ALL, equation="W = W^S (frozen) + A B (trained)", low_rank=4),

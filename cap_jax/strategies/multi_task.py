@@ -18,8 +18,8 @@ overwrite what the network has learnt. λ_s is the evidence that the labelled su
     transducer_first    as `transducer`, but first without any label and then briefly with labels: a network soon memorises
                         a few subjects
     transducer_heads    as `transducer`, always with a head each
-    context             θ⁰ = θ^S, a source network that reads its circumstances (`models.context_cnn`), labels among them; briefly. The
-                        simulated clinics are rehearsed with circumstances of their own
+    context             θ⁰ = θ^S, a source network that reads its context (`models.context_cnn`), labels among them; briefly. The
+                        simulated clinics are rehearsed with a context of their own
 """
 
 import dataclasses
@@ -61,7 +61,7 @@ VARIANTS = {
   ),
   "multi_task/context": dataclasses.replace(
     _REHEARSAL,
-    equation="L_total = L_s(θ_f, θ_r) + λ·L_t(θ_f, θ_r), each clinic with its circumstances",
+    equation="L_total = L_s(θ_f, θ_r) + λ·L_t(θ_f, θ_r), each clinic with its context",
     weigh_source=False,
     learning_rate=5e-4,
   ),

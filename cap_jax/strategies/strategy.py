@@ -69,7 +69,7 @@ class Strategy:
     init_from_source: path prefixes that come from the source. "s=r" initialises the block s, a head for the source's
       own task, from the source's r.
     stages: what is frozen, stage by stage. A frozen f computes its features once. () trains nothing: a loss
-      then says only which windows are circumstances (`models.context_cnn`).
+      then says only which windows are the context (`models.context_cnn`).
     loss: terms, weights, schedules.
     combine: how the terms are balanced, name in `multi_task.MAKERS`.
     adaptor: adaptor ahead of the target's extractor, name in `net.ADAPTORS`.

@@ -1,4 +1,4 @@
-"""The figures of a network's model card: its errors and intervals in each circumstance, alone and in its clinic."""
+"""The figures of a network's model card: its errors and intervals in each test condition, alone and in its clinic."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from cap_jax.metrics import agreement, waveform_metrics
 from cap_jax.study import own_data
 from cap_jax.train import checkpoint
 
-# Circumstances in silico: name of the clinic → what it is.
+# Conditions in silico: name of the clinic → what it is.
 PRESSURE = {
   "exact": "the reference cohort, measured exactly",
   "reference": "the same with 0.5 mmHg of noise",
@@ -35,7 +35,7 @@ _TESTED, _SEED = 60, 77
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CardErrors:
-  """A network in one circumstance, read in one way.
+  """A network in one condition, read in one way.
 
   Attributes:
     rmse: of the waveform, mean over subjects with its bootstrap interval [mmHg].
@@ -62,7 +62,7 @@ class CardRow:
     subjects: number of the tested.
     peripheral_mmhg: RMSE of the unchanged peripheral wave; NaN for a wave without a unit.
     alone: each record read as if nobody knew its clinic.
-    in_clinic: read with the circumstances of 100 other records of the clinic; None where there are none.
+    in_clinic: read with the context of 100 other records of the clinic; None where there are none.
   """
 
   name: str
@@ -74,8 +74,8 @@ class CardRow:
   in_clinic: CardErrors | None
 
 
-def circumstances(trained: checkpoint.Checkpoint) -> Iterator[CardRow]:
-  """Evaluates a network in all circumstances that its site has.
+def conditions(trained: checkpoint.Checkpoint) -> Iterator[CardRow]:
+  """Evaluates a network in all conditions that its site has.
 
   Args:
     trained: the network, with intervals.
@@ -85,7 +85,7 @@ def circumstances(trained: checkpoint.Checkpoint) -> Iterator[CardRow]:
   """
   site = trained.site
   clinics = PPG if trained.scaling.unitless else PRESSURE
-  for name, text in tqdm.tqdm(clinics.items(), desc="circumstances", unit="", leave=False):
+  for name, text in tqdm.tqdm(clinics.items(), desc="conditions", unit="", leave=False):
     path = f"{name},subjects={AROUND + _TESTED},seconds={SECONDS},seed={_SEED}"
     pairs = _pairs(trained, virtual.load(path, {site: site}))
     yield _evaluated(trained, pairs, (name, text, datasets.IN_SILICO), pairs.subjects[:-_TESTED])
@@ -112,7 +112,7 @@ def _pairs(trained: checkpoint.Checkpoint, dataset: datasets.DataSet) -> batches
 def _evaluated(
   trained: checkpoint.Checkpoint, pairs: batches.Pairs, description: tuple[str, str, str], around: Sequence[str]
 ) -> CardRow:
-  """Evaluates a network on windows, less those of the subjects whose waves are the circumstances of the others."""
+  """Evaluates a network on windows, less those of the subjects whose waves are the context of the others."""
   test = pairs.of([one for one in pairs.subjects if one not in set(around)])
   evaluator = waveform_metrics.Evaluator(test, trained.windows, trained.scaling.unitless)
   there = None

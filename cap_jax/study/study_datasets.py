@@ -108,7 +108,7 @@ def plain_source(study: study_config.Study, source: Source) -> Source:
 
 
 def without_labels(source: Source) -> Source:
-  """Returns a source whose simulated clinics have no labelled subject, for a network that reads its circumstances."""
+  """Returns a source whose simulated clinics have no labelled subject, for a network that reads its context."""
 
   def unlabelled(windows: batches.Pairs) -> batches.Pairs:
     if not isinstance(windows, batches.ClinicPairs):

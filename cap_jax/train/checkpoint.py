@@ -106,7 +106,7 @@ class Checkpoint:
 
   @property
   def knows_clinics(self) -> bool:
-    """Whether simulated clinics have taught it what the circumstances of a measurement mean."""
+    """Whether simulated clinics have taught it what the context of a measurement means."""
     return self.model.reads_context and self.about.get("source") in clinics.MIXTURES
 
   def has_seen(self, subject: str) -> bool:

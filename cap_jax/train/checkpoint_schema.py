@@ -83,7 +83,7 @@ CALIBRATION = Fields(
   }
 )
 
-# ln of the power of scaled windows, above the floor of −12.4; `circumstances.fit` has no SD below 0.3
+# ln of the power of scaled windows, above the floor of −12.4; `measurement_context.fit` has no SD below 0.3
 _POWER = Positions((Number(-50, 100), Number(1e-3, 100)))
 # of responses: such logarithms, coherences, and differences of scaled levels; none below 0.03
 _RESPONSE = Positions((Number(-1e3, 1e3), Number(1e-3, 1e3)))
@@ -272,7 +272,7 @@ def _fault_of_unit(content: Mapping[str, Any]) -> Fault | None:
 
 
 def _fault_of_context(content: Mapping[str, Any]) -> Fault | None:
-  """Returns what is wrong with the circumstances."""
+  """Returns what is wrong with the context."""
   context, extractor = content["scaling"].get("context"), content["model"]["extractor"]
   if (context is not None) != (extractor == "context_cnn"):
     return ".scaling.context", f"is {show(context)}, but the extractor is {show(extractor)}"

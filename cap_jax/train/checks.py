@@ -49,7 +49,7 @@ def check(strategy: Strategy, model: config.Model, source_model: config.Model, t
       exist.
   """
   check_task(strategy, task)
-  check_circumstances(strategy, source_model)
+  check_context(strategy, source_model)
   model = with_adaptor(strategy, model)
   net, source_net = nets.make_net(model), nets.make_net(source_model)
   unknown = [name for name in model.covariates if name not in source_model.covariates]
@@ -84,7 +84,7 @@ def _check_blocks(strategy: Strategy, net: nets.Net, source_net: nets.Net, sampl
     raise surgery.MergeError(f"the head was trained for {task} and stays frozen; train all of r in the last stage")
 
 
-def check_circumstances(strategy: Strategy, source_model: config.Model) -> None:
+def check_context(strategy: Strategy, source_model: config.Model) -> None:
   """Checks that a strategy that trains nothing has something to adapt.
 
   Args:
@@ -92,11 +92,11 @@ def check_circumstances(strategy: Strategy, source_model: config.Model) -> None:
     source_model: the source network.
 
   Raises:
-    InputError: the source network does not read the circumstances of a measurement.
+    InputError: the source network does not read the context of a measurement.
   """
   if not strategy.stages and not source_model.reads_context:
     raise InputError(
-      f"strategy {strategy.name}: trains nothing, and the source network does not read the circumstances of a clinic; use one that "
+      f"strategy {strategy.name}: trains nothing, and the source network does not read the context of a clinic; use one that "
       "does, such as radial of the package"
     )
 

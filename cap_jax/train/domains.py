@@ -99,7 +99,7 @@ def arrays(
     windows: the windows.
     model: network whose covariates are read.
     numerics: names of the numbers that the task learns.
-    of_target: whether these are the labelled windows of the target, whose labels are circumstances of each other.
+    of_target: whether these are the labelled windows of the target, whose labels are context of each other.
   """
   if of_target and isinstance(windows, batches.Pairs) and model.reads_context:
     inputs = scaling.labelled_inputs(windows, model)

@@ -103,7 +103,7 @@ def predict(
   Args:
     trained: the network.
     windows: peripheral windows (window, time) [mmHg].
-    rows: which of them to predict; the others still show the circumstances.
+    rows: which of them to predict; the others still show the context.
 
   Raises:
     InputError: the windows lack a covariate that the network needs.

@@ -145,7 +145,7 @@ def _target_scaling(
 ) -> scalings.Scaling:
   """Returns the scaling of the target network: the source's if the strategy uses its parameters or its windows.
 
-  A network that reads the circumstances gets those of the target's clinic with it, labels included if the strategy reads them.
+  A network that reads the context gets that of the target's clinic with it, labels included if the strategy reads them.
   """
   if not strategy.stages and not strategy.needs_labels:
     data.needed("unlabelled", f"strategy {strategy.name}")
@@ -175,7 +175,7 @@ def prepare(
   """
   checks.check_task(strategy, source.task)
   checks.check_unit(strategy, source.scaling.unitless)
-  checks.check_circumstances(strategy, source.model)
+  checks.check_context(strategy, source.model)
   checks.check_site(strategy, source.site, data.site)
   model = checks.with_adaptor(strategy, model or checks.wave_model(source.model))
   strategy = strategy.at(source.site, data.site)

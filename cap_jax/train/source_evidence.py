@@ -59,7 +59,7 @@ def assess(
     network: the source network.
     people: windows of the source, which the source network reads; some of them are used. None for none: then q₉₅(e_s) is taken to
       be twice the RMSE on the validation subjects, which the network knows of its training.
-    there: the source network in the circumstances of the target's clinic.
+    there: the source network in the context of the target's clinic.
     labelled: windows of the labelled target subjects.
   """
   target = float(np.sqrt(np.square(_errors(there, labelled, np.arange(len(labelled.x_bt)))).mean()))
@@ -102,7 +102,7 @@ def assess_clinic(
 
   Args:
     source: the source network.
-    data: windows of the target, which show its clinic to a network that reads the circumstances.
+    data: windows of the target, which show its clinic to a network that reads the context.
     people: windows of the source; None for none.
     labelled: windows of the labelled subjects.
     transducers: those of the target, through which the people are recorded; None for people as they are.

@@ -167,9 +167,7 @@ def choose(
     InputError: a candidate cannot follow this source, or windows are missing.
   """
   if not data.n_target and trained.knows_clinics and data.site == trained.site:
-    return Choice(
-      (Ranked(CONTEXT, float("nan")),), "no label, and the source network reads the circumstances of the clinic"
-    )
+    return Choice((Ranked(CONTEXT, float("nan")),), "no label, and the source network reads the context of the clinic")
   stages = max(len(find(name).stages) for name in (*CANDIDATES, FREE))
   short = dataclasses.replace(budget, steps=max(loop.whole(_SHARE * budget.steps), config.CHUNK * stages))
   at_home = data.labelled is not None and data.site == trained.site
@@ -185,9 +183,7 @@ def choose(
       return Choice(ranking, f"labelled subjects of another world: {evidence}", blend=blend)
   if at_home and trained.knows_clinics:
     name = LABELS_ALONE if data.source is None else LABELLED_CONTEXT
-    return Choice(
-      (Ranked(name, float("nan")),), "the source network reads the circumstances and the labels of the clinic"
-    )
+    return Choice((Ranked(name, float("nan")),), "the source network reads the context and the labels of the clinic")
   if data.n_target > 1:
     return _cross_validated(trained, data, (short, budget), adapt)
   if data.n_target and data.site != trained.site:

@@ -117,7 +117,7 @@ const scaled = async ({ time_s, wave, covariates }, { site, calibration }) => {
   return x.map((value) => gain * value + offset);
 };
 
-/** Returns the mean over all windows of what the network reads of the circumstances of the record; null if nothing. */
+/** Returns the mean over all windows of what the network reads of the context of the record; null if nothing. */
 const meanLogPower = async (network, pieces, advance) => {
   if (!network.logPower) return null;
   let [sums, count] = [null, 0];

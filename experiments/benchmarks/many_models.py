@@ -32,7 +32,7 @@ _SECTION = "many models at once"
 def load() -> tuple[study_config.Study, checkpoint.Checkpoint, domains.Data]:
   """Returns the study, a briefly trained source, and 64 labelled subjects of `population`, a minute each.
 
-  The packaged networks read the labels of a clinic as its circumstances, so their scaling differs between draws of subjects.
+  The packaged networks read the labels of a clinic as its context, so their scaling differs between draws of subjects.
   """
   study = study_config.Study(
     scenario="population", source_subjects=40, labelled_subjects=_PEOPLE, unlabelled_subjects=2, validation_subjects=2,

@@ -1,4 +1,4 @@
-"""The networks of the package: one for each peripheral site, which read the circumstances of a clinic.
+"""The networks of the package: one for each peripheral site, which read the context of a clinic.
 
 Command: python -m experiments.pretrain --config=experiments/configs/pretrained.py:NETWORK --workdir=runs/NETWORK
          with NETWORK radial, brachial, femoral, finger, finger_ppg or carotid

@@ -1,4 +1,4 @@
-"""A source network is packaged: rounded, evaluated in every circumstance of its site, and described."""
+"""A source network is packaged: rounded, evaluated in every condition of its site, and described."""
 
 import dataclasses
 import re
@@ -21,7 +21,7 @@ MODEL = config.Model(extractor="context_cnn", channels=8, layers=1, head_channel
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
-  """A network of the carotid artery that heeds its circumstances, though it has learnt nothing, with intervals."""
+  """A network of the carotid artery that heeds its context, though it has learnt nothing, with intervals."""
   windows = people.pairs([f"s{k}" for k in range(30)], 2, 0)
   params = jax.tree.map(np.array, checkpoint.nets.make_net(MODEL).init(jax.random.key(3), people.SAMPLES))
   rng = np.random.default_rng(0)
@@ -67,7 +67,7 @@ def test_the_card_says_what_was_measured(packaged):
     assert float(cells[1]) > 1
     errors = [float(cell.split()[0]) for cell in (cells[2], cells[6]) if cell]
     assert len(errors) == readings
-    assert errors[0] != errors[1]  # the circumstances matter
+    assert errors[0] != errors[1]  # the context matters
   assert checkpoint.digest(packaged) in text
   assert "| all |" in text
   assert "*real*" in text or "*real records*" in text

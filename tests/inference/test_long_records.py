@@ -78,7 +78,7 @@ def test_the_result_does_not_depend_on_how_much_is_computed_at_once(monkeypatch,
   alike(reconstruct.reconstruct(network, record), whole, 1e-4)
 
 
-def test_windows_that_are_read_in_groups_share_their_circumstances():
+def test_windows_that_are_read_in_groups_share_their_context():
   network = pretrained.load("radial")
   _, p = test_blocks.record(120)
   x_bt = np.lib.stride_tricks.sliding_window_view(np.clip(p, 60, 130)[np.isfinite(p)], 500)[:5000:250]

@@ -94,7 +94,7 @@ def test_a_finger_ppg_needs_a_cuff():
 
 
 def rows_of(name):
-  """The rows of a card, split into cells, by the name of the circumstance."""
+  """The rows of a card, split into cells, by the name of the condition."""
   return {match[1]: line.split("|") for line in card(name).splitlines() if (match := re.search(r"\(`(\w+)`, \*", line))}
 
 
@@ -105,10 +105,10 @@ def test_the_table_of_the_docs_is_that_of_the_cards():
   assert set(table[0][1:]) == set(SITES)
   for number, name in enumerate(table[0][1:], 1):
     printed = {row[0].split("`")[0]: row[number] for row in table[2:] if row[number]}
-    for circumstance, cells in rows_of(name).items():
+    for condition, cells in rows_of(name).items():
       known = cells[7].split()
       expected = "; ".join([cells[3].split()[0], *known[:1]])
-      assert printed[circumstance] == expected, (name, circumstance)
+      assert printed[condition] == expected, (name, condition)
 
 
 @pytest.mark.slow
@@ -116,7 +116,7 @@ def test_the_table_of_the_docs_is_that_of_the_cards():
 def test_each_does_what_its_card_says(name):
   """The errors of the card, measured again."""
   rows = rows_of(name)
-  measured = list(model_card.circumstances(pretrained.load(name)))
+  measured = list(model_card.conditions(pretrained.load(name)))
   assert {one.name for one in measured} == set(rows)
   for one in measured:
     for cell, reading in ((rows[one.name][3], one.alone), (rows[one.name][7], one.in_clinic)):

@@ -1,4 +1,4 @@
-"""The network that reads its circumstances: its spectra, its start, and what a clinic changes."""
+"""The network that reads its context: its spectra, its start, and what a clinic changes."""
 
 import jax
 import numpy as np
@@ -52,12 +52,12 @@ def test_a_tone_lies_in_its_band():
 
 
 @pytest.mark.quick
-def test_the_circumstances_are_those_of_the_subject_and_of_the_clinic():
+def test_the_context_is_that_of_the_subject_and_of_the_clinic():
   training = waves(20, 3, noise=0.5)
   of = scaling(training)
   quiet, loud = waves(6, 3, noise=0.05), waves(6, 3, noise=2.0)
   _, alone_bq = of.inputs(quiet, MODEL)
-  assert alone_bq.shape == (18, spectra.CIRCUMSTANCES)
+  assert alone_bq.shape == (18, spectra.CONTEXT_SIZE)
   own, mean, sd, labels = split(alone_bq)
   np.testing.assert_array_equal(own, mean)  # of an unknown clinic each subject stands for its own
   np.testing.assert_array_equal(sd, 0)
@@ -148,12 +148,12 @@ def test_one_name_in_two_clinics_is_two_records():
 
 
 @pytest.mark.quick
-def test_a_fresh_network_ignores_the_circumstances():
+def test_a_fresh_network_ignores_the_context():
   network = net.make_net(MODEL)
-  assert network.covariates == spectra.CIRCUMSTANCES
+  assert network.covariates == spectra.CONTEXT_SIZE
   params = network.init(jax.random.key(0), 500)
   x = RNG.normal(size=(2, 500)).astype(np.float32)
-  c = RNG.normal(size=(2, 2, spectra.CIRCUMSTANCES)).astype(np.float32)
+  c = RNG.normal(size=(2, 2, spectra.CONTEXT_SIZE)).astype(np.float32)
   outputs = [network.apply(params, x, c_bq) for c_bq in c]
   np.testing.assert_allclose(*outputs, atol=1e-6)
   params["f"]["layer_0"]["film"]["kernel"] = 0.1 * np.ones_like(params["f"]["layer_0"]["film"]["kernel"])
@@ -181,5 +181,5 @@ def test_its_section_is_the_inverse_of_a_transducer():
 @pytest.mark.quick
 def test_a_scaling_without_spectra_is_refused():
   windows = waves(2, 2)
-  with pytest.raises(InputError, match="extractor context_cnn: the source network reads no circumstances"):
+  with pytest.raises(InputError, match="extractor context_cnn: the source network reads no context"):
     scalings.fit(windows).inputs(windows, MODEL)

@@ -1,4 +1,4 @@
-"""A network that reads its circumstances is adapted without training: the clinic's waves are all that changes."""
+"""A network that reads its context is adapted without training: the clinic's waves are all that changes."""
 
 import dataclasses
 import json
@@ -40,7 +40,7 @@ MODEL = config.Model(extractor="context_cnn", channels=8, layers=1, head_channel
 
 @pytest.fixture(scope="module")
 def source():
-  """A network that heeds its circumstances, though it has learnt nothing."""
+  """A network that heeds its context, though it has learnt nothing."""
   windows = people.pairs([f"s{k}" for k in range(6)], 4, 0)
   params = jax.tree.map(np.array, checkpoint.nets.make_net(MODEL).init(jax.random.key(3), people.SAMPLES))
   film = params["f"]["layer_0"]["film"]["kernel"]
@@ -55,7 +55,7 @@ def noisy(windows, sd):
   return dataclasses.replace(windows, x_bt=x_bt)
 
 
-def test_only_the_circumstances_change(source):
+def test_only_the_context_changes(source):
   data = domains.Data(unlabelled=noisy(people.pairs(["u0", "u1", "u2"], 3, 1), 2.0).unlabelled())
   adapted = runs.adapt(find(NAME), source, data, runs.Budget(50, 8)).checkpoint
   jax.tree.map(np.testing.assert_array_equal, adapted.params, source.params)
@@ -124,7 +124,7 @@ def test_what_is_not_trained_keeps_fallback_and_heart_rates(source):
 
 @pytest.mark.parametrize("about", [{"source": "wide"}, {"source": "none", "strategy": "scratch"}, {}])
 def test_auto_asks_a_network_that_no_clinic_has_taught_nothing(source, about):
-  """Such a network reads circumstances, but has not learnt what they mean."""
+  """Such a network reads a context, but has not learnt what it means."""
   one = dataclasses.replace(source, about=about)
   assert not one.knows_clinics
   assert source.knows_clinics
@@ -163,7 +163,7 @@ def test_a_fine_tuned_network_knows_its_clinic_too(source):
   assert fresh.scaling.context.clinic
 
 
-def test_labels_are_circumstances_too(source):
+def test_labels_are_context_too(source):
   """Nothing is trained; a subject is not told its own response."""
   labelled, unlabelled = people.pairs(people.PEOPLE, 4, 2), people.pairs(["u0", "u1"], 3, 1).unlabelled()
   data = domains.Data(labelled=labelled, unlabelled=unlabelled)
@@ -192,9 +192,9 @@ def test_it_needs_waves_and_a_source_that_reads_them(source):
   with pytest.raises(InputError, match="needs unlabelled windows of the target"):
     runs.adapt(find(NAME), source, domains.Data())
   _, plain, data = people.ground(dataclasses.replace(MODEL, extractor="token_cnn"), 50)
-  with pytest.raises(InputError, match="does not read the circumstances of a clinic; use one that does"):
+  with pytest.raises(InputError, match="does not read the context of a clinic; use one that does"):
     runs.adapt(find(NAME), plain, data)
-  with pytest.raises(InputError, match="the source network reads no circumstances; use its own extractor"):
+  with pytest.raises(InputError, match="the source network reads no context; use its own extractor"):
     runs.adapt(find("multi_task/fresh"), plain, data, model=MODEL)
 
 
@@ -206,7 +206,7 @@ def test_without_labels_auto_is_it(source):
 
 
 def test_with_labels_auto_rehearses_the_clinics_of_the_source(source):
-  """Without windows of the source the labels are circumstances alone; at another site candidates are compared."""
+  """Without windows of the source the labels are only context; at another site candidates are compared."""
   labelled = people.pairs(people.PEOPLE, 4, 2)
   data = domains.Data(unlabelled=people.pairs(["u0", "u1"], 3, 1).unlabelled(), labelled=labelled)
   budget, untrained = runs.Budget(50, 8), lambda *_: pytest.fail("trained")
@@ -220,7 +220,7 @@ def test_with_labels_auto_rehearses_the_clinics_of_the_source(source):
     strategy_selection.choose(source, elsewhere, None, budget, untrained)
 
 
-def test_another_world_is_seen_with_the_circumstances_of_the_clinic(source, monkeypatch):
+def test_another_world_is_seen_with_the_context_of_the_clinic(source, monkeypatch):
   labelled = people.pairs(people.PEOPLE, 4, 2)
   unlabelled = people.pairs(["u0", "u1"], 3, 1).unlabelled()
   data = domains.Data(people.pairs([f"q{k}" for k in range(4)], 6, 0), unlabelled, labelled)
@@ -232,7 +232,7 @@ def test_another_world_is_seen_with_the_circumstances_of_the_clinic(source, monk
   assert [one.scaling for one in seen] == [source.scaling, source.scaling.at_clinic(unlabelled)]
 
 
-def test_rehearsed_clinics_keep_their_circumstances(source):
+def test_rehearsed_clinics_keep_their_context(source):
   clinic_b = np.repeat([0.0, 1.0], 12).astype(np.float32)
   rehearsed = people.in_clinics(people.pairs([f"q{k}" for k in range(4)], 6, 0), clinic_b)
   data = domains.Data(rehearsed, people.pairs(["u0", "u1"], 3, 1).unlabelled(), people.pairs(people.PEOPLE, 4, 2))
@@ -278,7 +278,7 @@ def test_it_is_stored_with_its_clinic_and_reconstructs(source, tmp_path):
     ("labels", 3),
   ],
 )
-def test_damaged_circumstances_are_refused(source, tmp_path, field, value):
+def test_a_damaged_context_is_refused(source, tmp_path, field, value):
   checkpoint.save(tmp_path / "net", source)
   content = json.loads((tmp_path / "net" / checkpoint.HEADER).read_text())
   content["scaling"]["context"][field] = value
@@ -313,7 +313,7 @@ def test_taught_over_clinics_it_undoes_their_line(tmp_path):
   assert errors["source"] < 0.1 * errors["peripheral"]
 
 
-def test_a_header_without_circumstances_is_refused(source, tmp_path):
+def test_a_header_without_context_is_refused(source, tmp_path):
   checkpoint.save(tmp_path / "net", source)
   content = json.loads((tmp_path / "net" / checkpoint.HEADER).read_text())
   content["scaling"]["context"] = None
@@ -324,7 +324,7 @@ def test_a_header_without_circumstances_is_refused(source, tmp_path):
 
 
 def test_a_stream_knows_its_patient_better_with_each_beat(source):
-  """After many beats of one kind, its circumstances are those of the record."""
+  """After many beats of one kind, its context is that of the record."""
   network = streaming.StreamingNetwork(source, 125.0)
   time_s = np.arange(100) / 125
   beat_t, rng = 70 + 45 * np.exp(-((time_s - 0.25) ** 2) / 0.006), np.random.default_rng(0)
@@ -432,7 +432,7 @@ def test_what_is_not_trained_keeps_its_blend(source):
   assert runs.adapt(find("fine_tuning/all"), blended, trained, runs.Budget(50, 8)).checkpoint.blend is None
 
 
-def test_a_target_that_reads_no_circumstances_is_saved_and_loaded(source, tmp_path):
+def test_a_target_that_reads_no_context_is_saved_and_loaded(source, tmp_path):
   plain = dataclasses.replace(MODEL, extractor="token_cnn")
   data = domains.Data(people.pairs([f"q{k}" for k in range(4)], 6, 0), labelled=people.pairs(people.PEOPLE, 4, 2))
   target = runs.adapt(find("multi_task/fresh"), source, data, runs.Budget(50, 8), plain).checkpoint

@@ -9,7 +9,7 @@ from cap_jax.train import checkpoint, checksummed
 
 
 def write(folder: pathlib.Path, network: checkpoint.Checkpoint, written: int) -> None:
-  """Writes a network of pressures, without circumstances and detector, in an earlier format.
+  """Writes a network of pressures, without context and detector, in an earlier format.
 
   Format 3 had other names and no heart rates. Formats 3 and 4 had the moments of features in place of a detector. Up to format 5, hashes
   were a list.

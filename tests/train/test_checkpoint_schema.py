@@ -29,7 +29,7 @@ pytestmark = pytest.mark.quick
 
 @pytest.fixture
 def folder(tmp_path):
-  """The packaged network of the radial artery: with circumstances, intervals, a detector and a fallback."""
+  """The packaged network of the radial artery: with context, intervals, a detector and a fallback."""
   shutil.copytree(pretrained.place("radial"), tmp_path / "net")
   return tmp_path / "net"
 

@@ -5,7 +5,7 @@ Time: 3.5 minutes on 2 cores beside a study.
 Expected: with 5 labelled subjects `auto` errs by at most 0.65 mmHg, and every strategy by less than the FIR transfer function, in silico.
 
 The validation subjects of this clinic selected, at 1, 5 and 20 labels, Muon, the learning rates, and θ_p, which is all of the
-extractor except its last normalisation; with the network of the package that read no circumstances, and not anew with today's.
+extractor except its last normalisation; with the network of the package that read no context, and not anew with today's.
 The network from scratch had the same choice of optimisers.
 """
 

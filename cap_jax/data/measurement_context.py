@@ -1,6 +1,6 @@
-"""The circumstances of a measurement, as a network reads them.
+"""The context of a measurement, as a network reads them.
 
-They are spectra of a subject's record and of its clinic, and the responses of the clinic's labelled subjects (`signals.spectra`).
+It consists of spectra of a subject's record and of its clinic, and the responses of the clinic's labelled subjects (`signals.spectra`).
 """
 
 import dataclasses
@@ -21,8 +21,8 @@ _ALONE, _MOST_OTHERS = 0.15, 0.6  # shares of the windows that know nobody, and 
 
 
 @dataclasses.dataclass(frozen=True)
-class Circumstances:
-  """What the circumstances are measured by.
+class MeasurementContext:
+  """How the context is measured.
 
   Attributes:
     spectrum, response: mean and SD of the spectra, and of the responses, of training windows.
@@ -39,7 +39,7 @@ class Circumstances:
   labels: int = 0
 
   def of_subjects(self, x_bt: np.ndarray, subject_b: np.ndarray) -> np.ndarray:
-    """Returns the circumstances of windows of one clinic, (window, `spectra.CIRCUMSTANCES`).
+    """Returns the context of windows of one clinic, (window, `spectra.CONTEXT_SIZE`).
 
     Args:
       x_bt: (window, time) scaled windows.
@@ -49,7 +49,7 @@ class Circumstances:
     return self.of_log_power(own_sk[number_b])
 
   def of_log_power(self, log_power_bk: np.ndarray) -> np.ndarray:
-    """Returns the circumstances of windows of one clinic, (window, `spectra.CIRCUMSTANCES`).
+    """Returns the context of windows of one clinic, (window, `spectra.CONTEXT_SIZE`).
 
     Args:
       log_power_bk: (window, band) mean `spectra.log_power` of each window's subject.
@@ -62,9 +62,9 @@ class Circumstances:
     return np.concatenate([own_bk, mean_bk, sd_bk, *response_bk, _number_code(labels_b)], axis=1)
 
   def of_labelled(self, x_bt: np.ndarray, y_bt: np.ndarray, subject_b: np.ndarray) -> np.ndarray:
-    """Returns the circumstances of the labelled windows of this clinic, each by the labels of the other subjects, (window, `spectra.CIRCUMSTANCES`).
+    """Returns the context of the labelled windows of this clinic, each by the labels of the other subjects, (window, `spectra.CONTEXT_SIZE`).
 
-    A network that trains on them would otherwise find the answer in its circumstances.
+    A network that trains on them would otherwise find the answer in its context.
 
     Args:
       x_bt, y_bt: (window, time) scaled windows of the peripheral and of the reference wave.
@@ -79,7 +79,7 @@ class Circumstances:
   def of_clinics(
     self, x_bt: np.ndarray, y_bt: np.ndarray, subject_b: np.ndarray, membership: batches.Membership
   ) -> np.ndarray:
-    """Returns circumstances of windows of several clinics, from which a network learns, (window, `spectra.CIRCUMSTANCES`).
+    """Returns the context of windows of several clinics, from which a network learns, (window, `spectra.CONTEXT_SIZE`).
 
     Those of each window are of some other subjects of its clinic, drawn for it alone, as a record will later meet a clinic
     that others represent; a clinic with one fixed spectrum would be learnt by heart. Some windows know no other
@@ -96,7 +96,7 @@ class Circumstances:
     response_sk, _ = spectra.by_group(spectra.response(x_bt, y_bt), members)
     own_sk, response_sk = _standardised(log_power_sk, self.spectrum), _standardised(response_sk, self.response)
     labelled_s = labelled_b[np.unique(members, return_index=True)[1]] > 0
-    around_bk, rng = np.zeros((len(x_bt), spectra.CIRCUMSTANCES), np.float32), np.random.default_rng(0)
+    around_bk, rng = np.zeros((len(x_bt), spectra.CONTEXT_SIZE), np.float32), np.random.default_rng(0)
     around_bk[:, : spectra.BANDS] = own_sk[number_b]
     order = np.argsort(clinic_b, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(clinic_b[order])) + 1):
@@ -111,7 +111,7 @@ class Circumstances:
       around_bk[rows, spectra.BANDS :] = np.concatenate(parts, axis=1)
     return around_bk
 
-  def at_clinic(self, x_bt: np.ndarray, subject_b: np.ndarray) -> "Circumstances":
+  def at_clinic(self, x_bt: np.ndarray, subject_b: np.ndarray) -> "MeasurementContext":
     """Returns the same with the spectra of a clinic, and without labels, which were another's.
 
     Args:
@@ -122,11 +122,11 @@ class Circumstances:
     own_sk = _standardised(log_power_sk, self.spectrum)
     return dataclasses.replace(self.without_clinic(), clinic=_bands(own_sk.mean(0), own_sk.std(0)))
 
-  def without_clinic(self) -> "Circumstances":
+  def without_clinic(self) -> "MeasurementContext":
     """Returns the same of an unknown clinic, without its spectra and labels."""
     return dataclasses.replace(self, clinic=(), labelled=(), labels=0)
 
-  def with_labels(self, x_bt: np.ndarray, y_bt: np.ndarray, subject_b: np.ndarray) -> "Circumstances":
+  def with_labels(self, x_bt: np.ndarray, y_bt: np.ndarray, subject_b: np.ndarray) -> "MeasurementContext":
     """Returns the same with the responses of the labelled subjects of a clinic.
 
     Args:
@@ -143,8 +143,8 @@ class Circumstances:
     return dataclasses.asdict(self)
 
   @classmethod
-  def restored(cls, header: Mapping[str, Any]) -> "Circumstances":
-    """Returns the circumstances from `header` of a checkpoint, whose fields were checked."""
+  def restored(cls, header: Mapping[str, Any]) -> "MeasurementContext":
+    """Returns the context from `header` of a checkpoint, whose fields were checked."""
     parts = {
       name: tuple((float(mean), float(sd)) for mean, sd in header[name])
       for name in ("spectrum", "response", "clinic", "labelled")
@@ -152,7 +152,7 @@ class Circumstances:
     return cls(**parts, labels=header["labels"])
 
 
-def fit(x_bt: np.ndarray, y_bt: np.ndarray) -> Circumstances:
+def fit(x_bt: np.ndarray, y_bt: np.ndarray) -> MeasurementContext:
   """Fits mean and SD of the spectra and of the responses to training windows.
 
   Args:
@@ -160,7 +160,7 @@ def fit(x_bt: np.ndarray, y_bt: np.ndarray) -> Circumstances:
   """
   rows = np.linspace(0, len(x_bt) - 1, min(_MOST_WINDOWS, len(x_bt))).astype(int)
   log_power_bk, response_bk = spectra.log_power(x_bt[rows]), spectra.response(x_bt[rows], y_bt[rows])
-  return Circumstances(
+  return MeasurementContext(
     _bands(log_power_bk.mean(0), np.maximum(log_power_bk.std(0), _LEAST_SD)),
     _bands(response_bk.mean(0), np.maximum(response_bk.std(0), _LEAST_SD_OF_RESPONSE)),
   )
