@@ -61,11 +61,11 @@ def test_the_results_stand_beside_the_command_that_made_them():
   part = page.read_text(encoding="utf-8").partition("## In silico")[2].partition("\n## ")[0]
   picture = re.search(r"!\[[^\]]{20,}\]\(([\w.]+)\)", part).group(1)
   assert (page.parent / picture).read_bytes().startswith(b"\x89PNG")
-  assert "experiments.study --config=experiments/configs/headline.py" in part
+  assert "cap-jax study --config=experiments/configs/headline.py" in part
   assert "in silico" in part
   assert (
-    len(re.findall(r"^\| [^|]+ \| \d+ \|.*\d\.\d\d", part, re.MULTILINE)) == 14
-  )  # nine methods, and five of the packaged networks
+    len(re.findall(r"^\| [^|]+ \| \d+ \|.*\d\.\d\d", part, re.MULTILINE)) == 15
+  )  # ten rows, and five of the packaged networks
   for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
     text = path.read_text(encoding="utf-8")
     assert not re.findall(r"^(?:[A-Z_]{4,}|<!-- \w+ -->\s*\Z)$|# [A-Z_]{6,}$|\bTODO\b|\bTBD\b", text, re.MULTILINE), (

@@ -2,7 +2,7 @@
 
 Command: python -m experiments.prepare --format=nonlinear --path=dev --out_of_distribution=reported:1:1 --split=training:0.75,validation:0.25 --output=runs/nonlinear
          python -m experiments.study --config=experiments/configs/physics.py --config.target_data=runs/nonlinear --workdir=runs/physics
-Expected: in silico 0.71 mmHg of the source network, 0.59 with 5 labels (rehearsal), 0.46 with 20 (fine-tuning); docs/experiments.md. The test
+Expected: in silico 0.79 mmHg of the source network, 0.59 with 5 labels (rehearsal), 0.48 with 20 (fine-tuning); docs/results.md. The test
 subjects are the 64 with an odd number; all settings were selected on the others.
 Time: about 15 minutes on 2 cores with --executor=processes:2.
 """

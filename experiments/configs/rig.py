@@ -4,7 +4,7 @@ Command: python -m experiments.prepare --format=mcl --path=FOLDER --split=traini
          python -m experiments.study --config=experiments/configs/rig.py --workdir=runs/rig_study
          FOLDER contains COres, COrt and SVVres, from github.com/dbp-osel/MCLGenerated.CO.Database (CC0 1.0).
 Expected: with the two states that were at hand, `auto` 1.32 and 1.16 mmHg with 1 label, 1.23 and 0.55 with 5, 1.17 and 0.48 with 20, in vitro;
-FIR 1.35 and 0.80, 1.27 and 0.68, 1.18 and 0.60; more methods in docs/experiments.md.
+FIR 1.35 and 0.80, 1.28 and 0.69, 1.18 and 0.60; more methods in docs/results.md.
 Time: 18 minutes on 2 cores under other load.
 """
 
