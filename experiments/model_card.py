@@ -123,7 +123,7 @@ contains those of its files, is `{digest}`.
 **Intended use.** To reconstruct a wave, and as θ^S for a transfer to your own clinic.{context}
 It is research software and no medical device. Do not use it for diagnosis or treatment.
 
-**Training data.** Virtual people alone, {about["source_subjects"]:,} of them (`{about["source"]}` in [clinics.py](../../clinics.py)), {about["steps"]:,} steps.
+**Training data.** Only virtual people, {about["source_subjects"]:,} of them (`{about["source"]}` in [clinics.py](../../clinics.py)), {about["steps"]:,} steps.
 No record of a real person was used.
 
 **Performance.** RMSE of the wave [mmHg], means over subjects with 95 % bootstrap intervals, {model_card.SECONDS} s a subject in the virtual clinics. *Unknown*: each record alone.

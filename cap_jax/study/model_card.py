@@ -15,19 +15,19 @@ from cap_jax.train import checkpoint
 
 # Conditions in silico: name of the clinic → what it is.
 PRESSURE = {
-  "exact": "the reference cohort, measured exactly",
-  "reference": "the same with 0.5 mmHg of noise",
+  "exact": "subjects of the reference cohort, measured exactly",
+  "reference": "subjects of the reference cohort, with 0.5 mmHg of noise",
   "population": "hypertensive people of 60 to 80 years",
-  "device": "healthy people behind one under-damped line of 9 Hz",
-  "device_population": "the hypertensive ones behind that line",
-  "subject_device": "the hypertensive ones, each behind another line, zero ± 2 mmHg, gain ± 2 %",
-  "clinic": "a ward: lines, flushes, motion, ectopic beats",
-  "cuff": "by tonometer, scaled by a cuff with its errors",
+  "device": "healthy people, all through one under-damped transducer of 9 Hz",
+  "device_population": "hypertensive people, all through that transducer",
+  "subject_device": "hypertensive people, each through a different transducer, zero ± 2 mmHg, gain ± 2 %",
+  "clinic": "people on a ward: transducers, flushes, motion, ectopic beats",
+  "cuff": "people by tonometer, scaled by a cuff with its errors",
 }
 PPG = {
-  "reference": "the reference cohort",
+  "reference": "subjects of the reference cohort",
   "population": "hypertensive people of 60 to 80 years",
-  "clinic": "a ward: ectopic beats, vasodilated people",
+  "clinic": "people on a ward: ectopic beats, vasodilation",
 }
 AROUND, SECONDS = 100, 20
 _TESTED, _SEED = 60, 77
@@ -91,7 +91,7 @@ def conditions(trained: checkpoint.Checkpoint) -> Iterator[CardRow]:
     yield _evaluated(trained, pairs, (name, text, datasets.IN_SILICO), pairs.subjects[:-_TESTED])
   if site in nonlinear.SITES:
     pairs = _pairs(trained, nonlinear.load(channels={site: site}))
-    description = ("solver", "subjects of a nonlinear solver, by whom nothing was chosen", datasets.IN_SILICO)
+    description = ("solver", "subjects of a nonlinear solver, on whom nothing was selected", datasets.IN_SILICO)
     yield _evaluated(trained, pairs, description, pairs.subjects[::2])
   if site in mcl.SIGNALS:
     pairs = _pairs(trained, mcl.load())
