@@ -219,7 +219,7 @@ class Network:
     site = self.checkpoint.site
     recording = records.recording({site: p_mmhg}, fs_hz, time_s, "record", covariates)
     wave = reconstruct.reconstruct(self.checkpoint, recording)
-    records.warn([*remarks.of_covariates(recording.covariates), *remarks.of_waves(recording)])
+    records.warn([*remarks.of_covariates(recording.covariates), *wave.notes])
     half_t = wave.half_width_mmhg
     columns = [field.name for field in dataclasses.fields(reconstruct.Beat)]
     gaps = [(gap.start_s, gap.end_s, gap.reason) for gap in wave.gaps]

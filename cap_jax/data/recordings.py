@@ -11,6 +11,7 @@ from cap_jax.signals import blocks, clocks, filters, quality
 from cap_jax.types import DataError
 
 _PLAUSIBLE_MMHG = (25.0, 250.0)
+_MOST_NEGATIVE = 0.005  # share of the samples, as a flush or noise around zero leaves some
 _RATES_HZ = (20.0, 20_000.0)
 # → seconds
 _TIME_UNITS = {
@@ -226,6 +227,7 @@ def check_pressure(p_mmhg: np.ndarray, where: str, fs_hz: float = 125.0) -> None
   finite = p_mmhg[np.isfinite(p_mmhg)]
   if not finite.size:
     raise DataError(where, "contains only NaN", "choose another column or signal")
+  negative = np.count_nonzero(finite < 0) > _MOST_NEGATIVE * finite.size
   median, samples = float(np.median(finite, overwrite_input=True)), int(_LEAST_PULSES_S * fs_hz)
   del finite
   low, high = _PLAUSIBLE_MMHG
@@ -234,7 +236,9 @@ def check_pressure(p_mmhg: np.ndarray, where: str, fs_hz: float = 125.0) -> None
   remedy = f"convert it to mmHg, with a median of {low:g} to {high:g}"
   if np.nanmax(p_mmhg) == np.nanmin(p_mmhg):
     remedy = "if it was not measured, leave its column empty"
-  if low <= median * signal_names.MMHG_PER_KPA <= high:
+  elif negative:
+    remedy = "it is negative in part, so its zero is wrong: add what is missing, or leave the record out"
+  elif low <= median * signal_names.MMHG_PER_KPA <= high:
     remedy = (
       f"if it is in kPa, state it (channel NAME:SIGNAL:kPa) or multiply it by {signal_names.MMHG_PER_KPA}; in mmHg it is too low for an artery "
       f"({low:g} or more)"

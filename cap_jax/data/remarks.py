@@ -6,9 +6,10 @@ import numpy as np
 
 from cap_jax import config
 from cap_jax.data import recordings, signal_names
-from cap_jax.signals import blocks, calibration
+from cap_jax.signals import blocks, calibration, synchrony
 
 AORTIC = "aortic_root"
+_LOOKED_AT_S = 300.0
 SHORT = f"; a window needs {config.Windows().seconds:g} s"
 LEAST_HZ = 50.0  # a pulse wave reaches to 20 Hz or so, and a filter needs some room below half the rate
 # Means of two arteries differ by a few mmHg in most people; a difference of a transducer 14 cm too high is as large.
@@ -33,7 +34,7 @@ def of_covariates(covariates: Mapping[str, float]) -> list[str]:
 
 
 def of_waves(recording: recordings.Recording) -> list[str]:
-  """Returns remarks on the sampling rate and on mean pressures that no two arteries of one person have."""
+  """Returns remarks on the sampling rate, on waves upside down and on mean pressures that no two arteries of one person have."""
   found = []
   if recording.fs_hz < LEAST_HZ:
     found.append(
@@ -41,6 +42,11 @@ def of_waves(recording: recordings.Recording) -> list[str]:
       f"export at least {LEAST_HZ:g}"
     )
   pressures = [name for name, unit in recording.units.items() if unit == "mmHg" and signal_names.is_pressure(name)]
+  found += [
+    f"{name} falls with the pulse, so it is upside down; correct its sign and its zero, or leave the record out"
+    for name in pressures
+    if _falls(recording.signals[name], recording.fs_hz)
+  ]
   for name in pressures if AORTIC in pressures else ():
     difference = recording.signals[name] - recording.signals[AORTIC]
     if not np.isfinite(difference).any():
@@ -52,6 +58,15 @@ def of_waves(recording: recordings.Recording) -> list[str]:
         "check the zeros, the heights and the units of both transducers"
       )
   return found
+
+
+def _falls(wave_t: np.ndarray, fs_hz: float) -> bool:
+  """Returns whether a wave falls with the pulse, by its first minutes; False for a record of less than a window."""
+  measured = np.flatnonzero(np.isfinite(wave_t))
+  if measured.size < config.Windows().seconds * fs_hz:
+    return False
+  part = wave_t[measured[0] : measured[0] + round(_LOOKED_AT_S * fs_hz)]
+  return synchrony.polarity(part, fs_hz) < 0
 
 
 def of_lengths(waves: Mapping[str, np.ndarray], faults: Mapping[str, Mapping[str, int]], fs_hz: float) -> list[str]:

@@ -4,7 +4,7 @@ The name of a signal is the site where it was measured, with a suffix unless it 
 `femoral_velocity`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -93,6 +93,23 @@ def parse_channel(word: str) -> tuple[str, Signal]:
         raise InputError(f"--channels={word}: unit {last!r} is unknown; choose one of {units}") from error
       raise InputError(f"--channels={word}: {error}; the clock is {TIME}") from error
   return name, Signal(last)
+
+
+def in_other_units(names: Iterable[str]) -> list[str]:
+  """Returns the channels of columns whose names state another unit, such as `radial_pressure_kpa:radial:kPa`.
+
+  Args:
+    names: of the columns.
+  """
+  known = {column.removesuffix("_mmhg"): signal for column, signal in COLUMNS.items() if column.endswith("_mmhg")}
+  channels = []
+  for name in names:
+    base, _, unit = name.rpartition("_")
+    if base.lower() in known and unit.lower() in TO_MMHG and name not in COLUMNS:
+      channels.append(f"{name}:{known[base.lower()]}:{unit}")
+    elif base.lower() == "time" and unit.lower() in TO_SECONDS and name != TIME:
+      channels.append(f"{name}:{TIME}:{unit.lower()}")
+  return channels
 
 
 def seconds(clock: np.ndarray, channel: str) -> np.ndarray:

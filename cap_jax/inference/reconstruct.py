@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from cap_jax.data import batches, calibrate, conditioning, recordings, signal_names
+from cap_jax.data import batches, calibrate, conditioning, recordings, remarks, signal_names
 from cap_jax.inference import pieces, pretrained, uncertainty
 from cap_jax.inference.reconstructed_wave import Beat as Beat  # also for its users
 from cap_jax.inference.reconstructed_wave import BeatTable, ReconstructedWave, Stretch, WaveSource
@@ -221,7 +221,8 @@ def reconstruct(trained: checkpoint.Checkpoint, recording: recordings.Recording)
   site = trained.site
   recording, _ = conditioning.upright(recording)
   recording = calibrate.calibrate(recording, site, scales.without_errors(trained.calibration), trained.scaling.unitless)
-  subject, covariates, written_s, notes = recording.subject, recording.covariates, recording.time_s, recording.notes
+  subject, covariates, written_s = recording.subject, recording.covariates, recording.time_s
+  notes = (*recording.notes, *remarks.of_waves(recording))
   time_s, p_t = quality.regular_clock(written_s), recording.signals[site]
   del recording  # the wave of a day takes 0.2 GB; a copy with its losses bridged replaces it
   pressure = signal_names.is_pressure(site)

@@ -193,7 +193,7 @@ class ReconstructedWave:
     unusual_hr: how the heart rate differs from those of the training, "" if it does not or they are unknown.
     unitless: whether the peripheral wave has no unit.
     unknown_level: that the pressure level is unknown, "" if the input contains it.
-    notes: what the reader of the record did that the user should know.
+    notes: what the reader of the record did, and what is doubtful in its waves.
   """
 
   time_s: np.ndarray

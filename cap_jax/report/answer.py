@@ -124,7 +124,12 @@ def caution(clinic: ClinicResults) -> str:
   texts = []
   if lower:
     titles = " and ".join(lower)
-    texts.append(f"{titles[0].upper()}{titles[1:]} {'have' if lower[1:] else 'has'} a lower error here.")
+    advice = (
+      " Keep it, unless more labelled subjects show otherwise."
+      if lower in (["the unchanged source network"], ["the unchanged packaged network"])
+      else ""
+    )
+    texts.append(f"{titles[0].upper()}{titles[1:]} {'have' if lower[1:] else 'has'} a lower error here.{advice}")
   if own.subjects < _LEAST_SUBJECTS and len(result_of) > 1:
     texts.append(f"{own.subjects} test subject{'s' * (own.subjects > 1)} cannot tell methods apart.")
   return " ".join(texts)

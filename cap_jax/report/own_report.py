@@ -253,6 +253,11 @@ def warnings(
     lines.append(
       f"WARNING: {100 * outside / windows:.0f} % of the windows are out of distribution; {trained.uncertainty_calibration.outside}"
     )
+  elif unlike := [one.subject for one in subjects if one.ood_fraction > reconstruction.MOST_OOD]:
+    names = ", ".join(unlike[:_NAMED]) + (", …" if len(unlike) > _NAMED else "")
+    lines.append(
+      f"WARNING: most windows of {len(unlike)} of {len(subjects)} subjects ({names}) are out of distribution; check the site, the unit and the sign of their waves"
+    )
   unusual = [one for one in subjects if one.unusual_hr]
   if unusual:
     names = ", ".join(one.subject for one in unusual[:_NAMED]) + (", …" if len(unusual) > _NAMED else "")

@@ -76,7 +76,7 @@ def write(output: str, wave: ReconstructedWave, site: str, facts: Mapping[str, A
     "note": NOTE,
     **facts,
     "intervals": _intervals(wave),
-    "warnings": [text for text in (wave.unknown_level, wave.unusual_hr) if text],
+    "warnings": warnings(wave),
     "summary": summary(wave.beats),
     "gaps": [dataclasses.asdict(gap) for gap in wave.gaps],
   }
@@ -134,17 +134,24 @@ def _intervals(wave: ReconstructedWave) -> dict[str, Any] | None:
   }
 
 
+def warnings(wave: ReconstructedWave) -> list[str]:
+  """Returns what a reader of the reconstruction must not miss."""
+  texts = [wave.unknown_level] if wave.unknown_level else []
+  if wave.ood_fraction > MOST_OOD:
+    texts.append(
+      f"{100 * wave.ood_fraction:.0f} % of the record is out of distribution; check its site, its unit and its sign: {wave.outside}"
+    )
+  if wave.unusual_hr:
+    texts.append(f"{wave.unusual_hr}; do not trust its pulse pressure and intervals")
+  return texts
+
+
 def format_summary(wave: ReconstructedWave) -> str:
   """Returns the gaps and the mean pressures as text for a terminal."""
   lines = [f"gap {gap.start_s:.2f}–{gap.end_s:.2f} s: {gap.reason}" for gap in wave.gaps[:_MOST_GAPS]]
   if len(wave.gaps) > _MOST_GAPS:
     lines.append(f"… and {len(wave.gaps) - _MOST_GAPS} more gaps; the JSON file lists all")
-  if wave.unknown_level:
-    lines.append(f"WARNING: {wave.unknown_level}")
-  if wave.ood_fraction > MOST_OOD:
-    lines.append(f"WARNING: {100 * wave.ood_fraction:.0f} % of the record is out of distribution; {wave.outside}")
-  if wave.unusual_hr:
-    lines.append(f"WARNING: {wave.unusual_hr}; do not trust its pulse pressure and intervals")
+  lines += [f"WARNING: {text}" for text in warnings(wave)]
   if wave.lacking:
     lines.append(f"no intervals: {wave.lacking}")
   statistics = summary(wave.beats)

@@ -312,7 +312,7 @@ def _load_pairs(
   if not calibrated:
     who = f"{len(subjects)} subject(s), none with a usable window{problem}" if subjects else "no subjects"
     waves = " and ".join(dict.fromkeys(signals))
-    remedy = "choose another --split or site"
+    remedy = f"a window needs {spec.seconds:g} s in one piece: leave out shorter records and prepare the store again, or choose another --split or site"
     if not subjects and len({record.subject for shard in opened.shards for record in shard.records}) < _LEAST_SUBJECTS:
       remedy = f"a transfer needs {_LEAST_SUBJECTS} subjects or more: one each for training, validation and test"
     raise InputError(f"{opened.path}: part {part!r} of its split contains {who} of {waves}; {remedy}")

@@ -9,6 +9,7 @@ export const TO_MMHG = { mmhg: 1, torr: 1, kpa: MMHG_PER_KPA, cmh2o: 0.735559, m
 
 const UNCALIBRATED_UNIT = "uncalibrated"; // of a pressure whose scale and zero are unknown
 const PRESSURE_RANGE_MMHG = [25, 250]; // of the median of an arterial pressure
+const MOST_NEGATIVE = 0.005; // share of the samples, as a flush or noise around zero leaves some
 const READABLE_RANGE_MMHG = [15, 320]; // of a sample; outside are markers of lost samples and open lines
 const LEAST_RANGE_MMHG = 4;
 const LEAST_PULSES_S = 1.5; // a stretch of plausible pressures lasts at least so long
@@ -242,7 +243,9 @@ export const checkPressure = (wave, fs_hz) => {
   if (isPressure(middle) || hasPulses(wave, Math.trunc(LEAST_PULSES_S * fs_hz))) return;
   let remedy = `convert it to mmHg, with a median of ${low} to ${high}`;
   if (spread(filled) === 0) remedy = "if it was not measured, leave its column empty";
-  if (isPressure(middle * MMHG_PER_KPA)) {
+  if (filled.filter((p_mmhg) => p_mmhg < 0).length > MOST_NEGATIVE * filled.length) {
+    remedy = "it is negative in part, so its zero is wrong: add what is missing, or leave the record out";
+  } else if (isPressure(middle * MMHG_PER_KPA)) {
     remedy = `if it is in kPa, choose kPa as the unit; in mmHg it is too low for an artery (${low} or more)`;
   }
   throw new InputError(`median ${significant(middle)} is not an arterial pressure in mmHg`, remedy);

@@ -46,6 +46,21 @@ def test_doubtful_waves_are_named():
   assert "below that of aortic_root; check the zeros, the heights and the units of both transducers" in low
 
 
+def test_a_pressure_that_is_upside_down_is_named():
+  sound = record()
+  turned = {name: 2 * wave.mean() - wave for name, wave in sound.signals.items()}
+  told = remarks.of_waves(dataclasses.replace(sound, signals={**sound.signals, "radial": turned["radial"]}))
+  assert told == [
+    "radial falls with the pulse, so it is upside down; correct its sign and its zero, or leave the record out"
+  ]
+  both = remarks.of_waves(dataclasses.replace(sound, signals=turned))
+  assert [note.split()[0] for note in both] == ["aortic_root", "radial"]
+  late = {**sound.signals, "radial": np.concatenate([np.full(1000, np.nan), turned["radial"][1000:]])}
+  assert len(remarks.of_waves(dataclasses.replace(sound, signals=late))) == 1  # looked at where it was measured
+  nothing = {**sound.signals, "radial": np.full(sound.time_s.size, np.nan)}
+  assert remarks.of_waves(dataclasses.replace(sound, signals=nothing)) == []
+
+
 def test_what_is_too_short_for_a_window_is_named():
   assert notes(record(seconds=3.0))[0] == ("P01: the longest usable part of aortic_root has 3.0 s; a window needs 4 s")
   flat = record()

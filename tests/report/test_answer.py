@@ -56,6 +56,11 @@ def test_a_lower_error_of_a_comparison_and_few_subjects_are_said(clinic):
   )
   many = [dataclasses.replace(one, subjects=5) for one in clinic.summaries if one.method != "gtf_target"]
   assert answer.caution(dataclasses.replace(clinic, summaries=many)) == ""
+  least = dataclasses.replace(result(clinic, "source"), rmse=result(clinic, "gtf_target").rmse, subjects=5)
+  better = [least if one.method == "source" else one for one in many]
+  assert answer.caution(dataclasses.replace(clinic, summaries=better)) == (
+    "The unchanged source network has a lower error here. Keep it, unless more labelled subjects show otherwise."
+  )
 
 
 def test_few_subjects_are_drawn_once_each(clinic):

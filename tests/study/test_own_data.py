@@ -89,3 +89,8 @@ def test_windows_out_of_distribution_are_said_for_the_whole_data_set():
   both = [dataclasses.replace(other, subject=name) for name in ("P1", "P2")]
   assert ": P1: the heart rate of 150/min is outside; " in own_report.warnings({}, both, network)[-1]
   assert own_report.warnings({}, [dataclasses.replace(subject, ood_fraction=0.1)], network) == []
+  usual = [dataclasses.replace(subject, subject=f"Q{k}", ood_fraction=0.0) for k in range(4)]
+  (one,) = own_report.warnings({}, [subject, *usual], network)
+  assert one == (
+    "WARNING: most windows of 1 of 5 subjects (P0) are out of distribution; check the site, the unit and the sign of their waves"
+  )

@@ -99,12 +99,15 @@ def _read(
 ) -> recordings.Recording:
   known = {*signal_names.COLUMNS, signal_names.TIME, *channels}
   names, dialect = csv_table.read_header(path, known)
+  others = ",".join(signal_names.in_other_units(names))
   if not known.intersection(names):
     problem = f"no column has a known name (the first line has {csv_table.shown(names)})"
     remedy = (
       "map the columns with --channels=NAME:time_s,NAME:radial,NAME:aortic_root (without the last if no aortic wave was measured); "
       "lines before the line with these names are skipped"
     )
+    if others:
+      remedy = f"state their units: --channels={others}"
     raise DataError(str(path), problem, remedy)
   clock, signal_by_column, missing = _chosen(path, names, channels)
   columns = [name for name in dict.fromkeys(names) if name in signal_by_column]
@@ -114,7 +117,9 @@ def _read(
     raise DataError(
       str(path),
       f"no column is named after a signal (found: {csv_table.shown(names)})",
-      "rename one to SITE_pressure_mmhg, such as radial_pressure_mmhg or digital_pressure_mmhg (a finger's), or digital_ppg; or map one "
+      f"state their units: --channels={others}"
+      if others
+      else "rename one to SITE_pressure_mmhg, such as radial_pressure_mmhg or digital_pressure_mmhg (a finger's), or digital_ppg; or map one "
       "to where it was measured: --channels=NAME:SITE, with SITE radial, brachial, digital, femoral, carotid, digital_ppg or aortic_root",
     )
   read = [signal_by_column[name] for name in columns]

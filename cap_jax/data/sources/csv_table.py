@@ -145,7 +145,8 @@ def find_column(path: pathlib.Path, names: Sequence[str], name: str, signal: str
     remedy = "rename the column"
     if name != SUBJECT:
       held = name if name == signal_names.TIME else signal_names.COLUMNS.get(name, signal)
-      remedy += f", or add its name in this file: --channels=…,NAME:{held}"
+      others = [word for word in signal_names.in_other_units(names) if word.split(":")[1] == held]
+      remedy += f", or add its name in this file: --channels=…,{others[0] if others else f'NAME:{held}'}"
     raise DataError(str(path), f"column {name} is missing (found: {shown(names)})", remedy)
   return names.index(name)
 

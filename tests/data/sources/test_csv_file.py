@@ -70,6 +70,37 @@ def test_columns_that_are_no_signal_are_named(tmp_path):
   assert read(path, {"aorta_pressure_mmhg": "aortic_root"}).unread == ("ECG",)
 
 
+def test_names_that_state_a_unit_are_suggested_with_it(tmp_path):
+  table = np.genfromtxt(rows(), delimiter=",") / [1e-3, 7.50062]
+  kpa = write(tmp_path / "a.csv", [f"{t:.0f},{p:.4f}" for t, p in table], "time_ms,radial_pressure_kpa")
+  words = "time_ms:time_s:ms", "radial_pressure_kpa:radial:kpa"
+  with pytest.raises(
+    DataError, match=f"no column has a known name .*; state their units: --channels={','.join(words)}$"
+  ):
+    read(kpa)
+  seconds = write(tmp_path / "c.csv", ["0,12"], "time_s,radial_pressure_kpa")
+  with pytest.raises(
+    DataError, match=f"no column is named after a signal .*; state their units: --channels={words[1]}$"
+  ):
+    read(seconds)
+  channels = dict(map(signal_names.parse_channel, words))
+  with pytest.raises(DataError, match=f"column time_s is missing .*: --channels=…,{words[0]}$"):
+    read(kpa, {words[1].split(":")[0]: channels[words[1].split(":")[0]]})
+  usual = read(write(tmp_path / "b.csv", rows()))
+  np.testing.assert_allclose(read(kpa, channels).signals["radial"], usual.signals["radial"], atol=1e-3)
+  assert (
+    signal_names.in_other_units(["time_s", "radial_pressure_mmhg", "time_of_day", "sometime_ms", "radial_kpa"]) == []
+  )
+
+
+def test_a_wave_below_zero_is_not_taken_for_kilopascals(tmp_path):
+  low = write(tmp_path / "a.csv", [f"{t},{float(p) - 90:.2f}" for t, p in (row.split(",") for row in rows())])
+  with pytest.raises(
+    DataError, match=r"is not an arterial pressure in mmHg.* it is negative in part, so its zero is wrong"
+  ):
+    read(low)
+
+
 def test_of_several_channels_for_a_signal_a_file_has_one(tmp_path):
   channels = dict(map(signal_names.parse_channel, ("Zeit:time_s", "ART:radial", "ART_kPa:radial:kPa", "t:time_s")))
   mmhg = write(tmp_path / "a.csv", rows(), "Zeit,ART")
