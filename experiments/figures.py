@@ -66,7 +66,7 @@ class Figure:
   Attributes:
     page: where they stand.
     commands: modules with their arguments; {out} is the folder of the outputs; {loop}, {records} and {aortic} are flags.
-    minutes: on two cores, of an earlier run; None if it was not timed.
+    minutes: on two cores of an AMD EPYC, at commit 25840f2; None if it was not timed.
   """
 
   page: str
@@ -111,7 +111,7 @@ _ATTACKED = (
 )  # fmt: skip
 _FIVE = "examples/five_patients"
 FIGURES = {
-  "main": Figure("README.md", (("experiments.compare", "--workdir={out}/compare"),), 2.2),
+  "main": Figure("README.md", (("experiments.compare", "--workdir={out}/compare"),), 1),
   "headline": Figure(
     "README.md, docs/results.md",
     (
@@ -123,7 +123,7 @@ FIGURES = {
       _packaged("radial", "population,device_population,subject_device"),
       _packaged("brachial", "site"),
     ),
-    160,
+    95,
   ),
   "replications": Figure("docs/experiments.md", tuple(_world(number) for number in range(1, 5)), 100),
   "in_vitro": Figure(
@@ -134,7 +134,7 @@ FIGURES = {
       ),
       (*_STUDY, "--config=experiments/configs/rig.py", "--config.target_data={out}/store", "--workdir={out}/study"),
     ),
-    18,
+    17,
   ),
   "physics": Figure(
     "docs/results.md",
@@ -145,12 +145,12 @@ FIGURES = {
       ),
       (*_STUDY, "--config=experiments/configs/physics.py", "--config.target_data={out}/store", "--workdir={out}/study"),
     ),
-    10,
+    6,
   ),
   "no_labels": Figure(
     "docs/results.md",
     ((*_STUDY, "--config=experiments/configs/no_harm.py", "--config.n_target=0,", _CLINICS, "--workdir={out}/study"),),
-    3.5,
+    6,
   ),
   "source": Figure(
     "docs/experiments.md",
@@ -160,7 +160,7 @@ FIGURES = {
   "comparison": Figure(
     "docs/comparison.md",
     ((*_STUDY, "--config=experiments/configs/paper.py", "--config.seeds=0,1", "--workdir={out}/study"),),
-    120,
+    72,
   ),
   "configurations": Figure(
     "docs/comparison.md",
@@ -168,7 +168,7 @@ FIGURES = {
       *(_configuration(name, name, *labels) for name, labels in _CONFIGURATIONS.items()),
       _configuration("domain_adaptation", "without_adversary", "--loss=source:1"),
     ),
-    9.4,
+    7,
   ),
   "patients": Figure(
     "docs/patients.md",
@@ -184,7 +184,7 @@ FIGURES = {
         "--workdir={out}/report",
       ),
     ),
-    0.6,
+    0.5,
   ),
   "library": Figure(
     "docs/comparison.md",
@@ -194,7 +194,7 @@ FIGURES = {
   "model_cards": Figure(
     "cap_jax/pretrained/NAME/README.md",
     tuple(("experiments.model_card", f"--checkpoint={name}", f"--output={{out}}/{name}") for name in pretrained.names()),
-    2.7,
+    2.6,
   ),
   "plausibility": Figure(
     "docs/evaluation.md, cap_jax/pretrained/radial/README.md",
@@ -202,7 +202,7 @@ FIGURES = {
       ("experiments.plausibility", "--format=csv", "--path={records}"),
       ("experiments.model_card", "--checkpoint=radial", "--format=csv", "--path={records}", "--output={out}/radial"),
     ),
-    0.7,
+    0.5,
   ),
   "realism": Figure(
     "docs/cohort.md",
@@ -222,14 +222,15 @@ FIGURES = {
         "--cohort=reference,wide,patients", "--workdir={out}/aortic",
       ),
     ),
-    0.3,
+    0.2,
   ),
   "physiology": Figure(
     "docs/physiology.md",
     (("experiments.physiology", "--subjects=4374", "--seed=0", "--causes", "--output={out}/physiology.md"),),
+    0.6,
   ),
-  "severity": Figure("docs/reliability.md", (("experiments.severity", "--workdir={out}/report"),)),
-  "false_alarms": Figure("docs/reliability.md", (("experiments.false_alarms", "--subjects=2000"),)),
+  "severity": Figure("docs/reliability.md", (("experiments.severity", "--workdir={out}/report"),), 0.7),
+  "false_alarms": Figure("docs/reliability.md", (("experiments.false_alarms", "--subjects=2000"),), 1.8),
   "damaged_input": Figure(
     "docs/reliability.md",
     tuple(("tests.fuzz", f"--target={name}", "--runs=10000", "--keep={out}") for name in _ATTACKED),
