@@ -125,7 +125,7 @@ FIGURES = {
     ),
     95,
   ),
-  "replications": Figure("docs/experiments.md", tuple(_world(number) for number in range(1, 5)), 100),
+  "replications": Figure("docs/results.md", tuple(_world(number) for number in range(1, 5)), 48),
   "in_vitro": Figure(
     "README.md, docs/results.md, docs/limits.md, docs/strategies.md",
     (
