@@ -152,11 +152,6 @@ FIGURES = {
     ((*_STUDY, "--config=experiments/configs/no_harm.py", "--config.n_target=0,", _CLINICS, "--workdir={out}/study"),),
     6,
   ),
-  "source": Figure(
-    "docs/experiments.md",
-    (("experiments.study", "--config=experiments/configs/in_distribution.py", "--workdir={out}/study"),),
-    40,
-  ),
   "comparison": Figure(
     "docs/comparison.md",
     ((*_STUDY, "--config=experiments/configs/paper.py", "--config.seeds=0,1", "--workdir={out}/study"),),
