@@ -56,7 +56,9 @@ _RECORDS = flags.DEFINE_string("records", None, "folder radial of experiments.re
 _AORTIC = flags.DEFINE_string("aortic", None, "folder aortic of experiments.reference_records")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder for the outputs")
 _TABLES = flags.DEFINE_string("tables", None, "folder that gets the tables and printed lines of all finished figures")
-_PROGRESS = re.compile(r"%\||\[\d\d:\d\d[,<]|\x1b\[A")  # bars of tqdm
+_LEFT_OUT = re.compile(
+  r"%\||\[\d\d:\d\d[,<]|\x1b\[A|file://"
+)  # bars of tqdm, and where this machine gets packages from
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,6 +242,7 @@ FIGURES = {
       ("pytest", "-s", "-q", "-m", "slow or not slow", "tests/export", "tests/web"),
       ("cap_jax", "web", "--output={out}/radial.html"),
     ),
+    3.3,
   ),
   "speed": Figure(
     "docs/speed.md", tuple(("experiments.benchmark", f"--only={name}", f"--output={{out}}/{name}") for name in SECTIONS)
@@ -410,7 +413,7 @@ def publish(folder: pathlib.Path, to: pathlib.Path, values: dict[str, str | None
     (to / name).mkdir()
     for number in range(1, len(done) + 1):
       lines = re.split(r"[\r\n]+", (folder / name / f"log_{number}.txt").read_text(encoding="utf-8"))
-      printed = [plain(line) for line in lines if line.strip() and not _PROGRESS.search(line)]
+      printed = [plain(line) for line in lines if line.strip() and not _LEFT_OUT.search(line)]
       (to / name / f"printed_{number}.txt").write_text("\n".join([*printed, ""]), encoding="utf-8")
     for table_path in sorted((folder / name).rglob("tables/*.csv")):
       if not table_path.name.startswith(_PUBLISHED):
