@@ -118,9 +118,9 @@ def fit_fallback(
     validation: windows of other subjects. Their reference waves, each subject's behind a tubing of its own, are the worlds.
 
   Returns:
-    The fallback; None for a network whose input has no unit, so that it is no answer.
+    The fallback; None for a network whose input has no unit, so that it is no answer, and for windows that are too long.
   """
-  if trained.scaling.unitless:
+  if trained.scaling.unitless or trained.windows.samples > fallbacks.MOST_SAMPLES:
     return None
   spec, rng = trained.windows, np.random.default_rng(0)
   some = training.at(rng.permutation(len(training.x_bt))[: _MOST // 2])

@@ -33,6 +33,7 @@ from cap_jax.losses import tasks
 from cap_jax.models import net as nets
 from cap_jax.signals import calibration as scales
 from cap_jax.signals import spectra
+from cap_jax.train import fallback as fallbacks
 from cap_jax.train import filter_blend
 from cap_jax.types import InputError
 
@@ -305,6 +306,8 @@ def _fault_of_uncertainty(content: Mapping[str, Any]) -> Fault | None:
   if abs(gain) > filter_blend.LARGEST_GAIN:
     return f"{place}.fallback.taps", f"has a constant gain of {gain:.3g}, must be within ±{filter_blend.LARGEST_GAIN:g}"
   spec = config.Windows(**content["windows"])
+  if spec.samples > fallbacks.MOST_SAMPLES:
+    return f"{place}.fallback", f"needs windows of at most {fallbacks.MOST_SAMPLES} samples, not {spec.samples}"
   widths = sorted({2 * min(round(s * spec.fs_hz), spec.margin) + 1 for s in transfer_function.HALF_WIDTHS_S})
   if len(fallback["taps"]) not in widths:
     problem = f"has {len(fallback['taps'])} values, must have {' or '.join(map(str, widths))} for these windows"

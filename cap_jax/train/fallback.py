@@ -42,6 +42,8 @@ _LIKE = (
 )
 _SCALE = 1.5  # s_1: hardly a clean window is beyond the threshold, those of the rig are 1 to 6 logits away
 _BLOCK = 64  # windows
+MOST_SAMPLES = 2000
+"""Longest window with a fallback: its operators are matrices of the square of it, 0.1 GB here."""
 
 
 class Operators(NamedTuple):

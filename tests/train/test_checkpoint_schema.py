@@ -56,6 +56,7 @@ _RADIAL = [
   ((_UNCERTAINTY, "fallback", "taps"), [0.0] * 1001, "taps has 1001 values, must have 31 or 63 for these windows"),
   ((_UNCERTAINTY, "fallback", "taps", 5), 1e300, r"taps\[5\] is 1e\+300"),
   ((_UNCERTAINTY, "fallback", "taps", 5), -999.0, r"taps has a constant gain of -998, must be within ±100"),
+  (("windows", "seconds"), 60.0, "fallback needs windows of at most 2000 samples, not 7500"),
   ((_UNCERTAINTY, "fallback", "wave"), 0, "wave is 0, must be a number from 1e-09"),
   ((_UNCERTAINTY, "fallback", "bias"), "0", 'bias is "0", must be a number'),
   ((_UNCERTAINTY, "fallback"), [], "fallback is a list of 0, must be an object"),

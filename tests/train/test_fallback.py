@@ -210,3 +210,10 @@ def test_an_input_without_a_unit_has_none(equipped):
   network, windows = equipped
   unitless = dataclasses.replace(network, scaling=dataclasses.replace(network.scaling, unitless=True))
   assert uncertainty_training.fit_fallback(unitless, windows, windows) is None
+
+
+def test_windows_that_are_too_long_for_its_matrices_have_no_fallback(equipped):
+  network, windows = equipped
+  signals = dataclasses.replace(network.signals, windows=config.Windows(seconds=60.0))
+  minute = dataclasses.replace(network, signals=signals)
+  assert uncertainty_training.fit_fallback(minute, windows, windows) is None
