@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import resource
 import subprocess
 import sys
 import time
@@ -21,6 +20,14 @@ from tests.signals import test_blocks
 from tests.train import people
 
 MB = 1e6
+# Linux counts the memory of the process that starts another as the other's own until then: a small one stands between
+_SMALL = """
+import os, sys
+process = os.spawnv(os.P_NOWAIT, sys.executable, [sys.executable, *sys.argv[1:]])
+_, status, usage = os.wait4(process, 0)
+print(usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
 
 
 def recording(t, p):
@@ -169,11 +176,12 @@ def test_a_day_at_250_hz_takes_a_minute_and_a_gigabyte(tmp_path, suffix, faults)
         file.write(number_text.rows([number_text.exact(t[start:stop]), number_text.rounded(p[start:stop])]))
   del t, p
   began = time.monotonic()
-  command = [sys.executable, "-m", "experiments.reconstruct", f"--input={given}", f"--output={tmp_path / 'out.csv'}"]
-  done = subprocess.run(command, capture_output=True, text=True, check=False)
-  seconds, peak = time.monotonic() - began, 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-  print(f"24 h at 250 Hz from {suffix}: {seconds:.0f} s, {peak / MB:.0f} MB")
+  command = ["-m", "experiments.reconstruct", f"--input={given}", f"--output={tmp_path / 'out.csv'}"]
+  done = subprocess.run([sys.executable, "-c", _SMALL, *command], capture_output=True, text=True, check=False)
+  seconds = time.monotonic() - began
   assert done.returncode == 0, done.stderr[-500:]
+  peak = 1024 * int(done.stdout.splitlines()[-1])
+  print(f"24 h at 250 Hz from {suffix}: {seconds:.0f} s, {peak / MB:.0f} MB")
   assert len(json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["beats"]) > 90_000
   assert peak < 1000 * MB
   assert seconds < 60
