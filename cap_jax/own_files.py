@@ -329,6 +329,17 @@ def inside(folder: str | os.PathLike[str]) -> OwnFiles:
   return own
 
 
+def check(path: str | os.PathLike[str]) -> None:
+  """Checks that what is at a path, if anything, was made by this package, where there is a list.
+
+  Raises:
+    InputError: it is of another origin.
+  """
+  own = of(path)
+  if own is not None:
+    own.check(path)
+
+
 def claimed(path: str | os.PathLike[str]) -> str:
   """Returns a path at which a file will be made, after listing it where there is a list.
 

@@ -146,6 +146,7 @@ class StudyRunner:
     name = scenario if folds.count(study) == 1 else f"{scenario}_fold_{fold}"
     study_manifest.settle(self.folder, name, split, study_datasets.digests(self.source, target))
     groups = characteristics.path_in(self.folder, name)
+    own_files.check(groups)
     if not os.path.exists(groups):
       characteristics.save(groups, characteristics.of_study(self.source, target, study.windows))
     return study, target, waveform_metrics.Evaluator(target.test, study.windows, study.signals.unitless)

@@ -233,6 +233,18 @@ def test_what_is_no_cell_is_named(small_study, done_study, tmp_path):
   assert path.parent.read_text() == "mine"
 
 
+def test_the_groups_of_somebody_else_are_not_taken_for_those_of_the_study(small_study, done_study, tmp_path):
+  folder = copied(done_study, tmp_path)
+  path = folder / "subjects_device.json"
+  path.unlink()
+  pathlib.Path(f"{Key('device', 0, 'source', 0, 0).stem(str(folder))}.json").unlink()
+  own_files.begin(folder)  # a file that is gone leaves the list
+  path.write_text("mine")
+  with pytest.raises(InputError, match=r"subjects_device.json: was not written by this run.*move it elsewhere"):
+    list(studies.run(small_study, str(folder)))
+  assert path.read_text() == "mine"
+
+
 def test_a_cell_without_its_checksum_and_waves_that_were_changed_are_refused(small_study, done_study, tmp_path):
   folder = copied(done_study, tmp_path)
   key = Key("device", 0, "scratch", 2, 0)
