@@ -70,6 +70,11 @@ class Record:
   sync: Mapping[str, tuple[float, float, float]] = dataclasses.field(default_factory=dict)
 
 
+def _file(path: str | pathlib.Path) -> dict[str, str]:
+  """Returns where the array of a folder is. TensorStore refuses paths with `..`."""
+  return {"driver": "file", "path": os.path.realpath(path)}
+
+
 def array_spec(path: pathlib.Path, samples: int) -> dict[str, Any]:
   """Returns the specification of a Zarr 3 array of float32, uncompressed: noise in the last bits does not compress.
 
@@ -82,7 +87,7 @@ def array_spec(path: pathlib.Path, samples: int) -> dict[str, Any]:
   """
   return {
     "driver": "zarr3",
-    "kvstore": {"driver": "file", "path": str(path)},
+    "kvstore": _file(path),
     "context": {"file_io_sync": False},  # a shard is valid once it has its name and its hash is recorded
     "metadata": {
       "shape": [samples],
@@ -123,7 +128,7 @@ def intersect(all_spans: Sequence[Spans]) -> list[tuple[int, int]]:
 def _array(path: str, written: tuple[int, int]) -> tensorstore.TensorStore:
   """Opens an array once. A store that was prepared anew has other metadata, which `written` tells apart."""
   del written
-  return tensorstore.open({"driver": "zarr3", "kvstore": {"driver": "file", "path": path}}).result()
+  return tensorstore.open({"driver": "zarr3", "kvstore": _file(path)}).result()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -239,6 +239,16 @@ def test_damage_is_seen(prepared, tmp_path):
 
 
 @pytest.mark.quick
+def test_a_store_is_written_and_read_through_its_parent(tmp_path, monkeypatch):
+  (tmp_path / "elsewhere").mkdir()
+  monkeypatch.chdir(tmp_path / "elsewhere")
+  preparation.prepare(dataset(3), "../store", SPEC, HOW)
+  by_parent, by_place = (list(store.open_store(path).recordings()) for path in ("../store", tmp_path / "store"))
+  assert len(by_parent) == len(by_place) == 3
+  for one, other in zip(by_parent, by_place, strict=True):
+    np.testing.assert_array_equal(one.signals["radial"], other.signals["radial"])
+
+
 def test_a_store_that_was_prepared_anew_is_read_anew(tmp_path):
   """In one process, where the arrays of a folder are opened once."""
   for count in (2, 4):
