@@ -67,8 +67,8 @@ def main() -> None:
     print(f"  {name} [{unit}]: {good:.0f} s good" + (f"; {faults}" if faults else ""))
   for name, sync in totals["sync"].items():
     print(f"  {name}: delay of {sync['median_removed_s']:.3f} s removed from {counted(sync['records'], 'record')}")
-  if "aortic_root" not in prepared.units:
-    print(f"  {datasets.NO_AORTIC_WAVE}")
+  for line in datasets.missing_waves(prepared.units):
+    print(f"  {line}")
   if not dataset.subjects_known:
     print("  the subjects are unknown: the split is by record, so one person may be in two parts")
   notes = prepared.manifest["notes"]

@@ -209,4 +209,4 @@ def _transfer(
   if adapted.best is not None:
     checkpoint.save(os.path.join(workdir, "best"), adapted.best)
     print(f"lowest validation error after {adapted.best.about['steps']} steps: {workdir}/best")
-  print(f"{labels} labelled subjects, {adapted.fitted.train_s:.1f} s\n{workdir}/checkpoint")
+  print(f"{labels} labelled subjects, {adapted.fitted.train_s:.1f} s of training\n{workdir}/checkpoint")

@@ -13,7 +13,7 @@ import traceback
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import scipy.io.matlab
 
@@ -24,6 +24,9 @@ from cap_jax.types import LONGEST_NAME, DataError, InputError, is_visible, messa
 IN_SILICO, IN_VITRO, REAL, OWN = PLACES = ("in silico", "in vitro", "real records", "own records")
 PEOPLE = (REAL, OWN)  # places whose records are treated as those of people
 NO_AORTIC_WAVE = "no aortic wave: for its reconstruction, these records are unlabelled"
+NO_PERIPHERAL_WAVE = (
+  "no peripheral wave: a network reads one; name it in --channels, as ABP:radial or PLETH:digital_ppg"
+)
 _LONGEST = 160  # characters of a reader's message
 # Exceptions that format readers raise on files that are truncated, damaged or of another kind.
 DAMAGE: tuple[type[Exception], ...] = (
@@ -277,3 +280,13 @@ def of_the_user(
     place=OWN,
     notes=tuple(notes),
   )
+
+
+def missing_waves(signals: Collection[str]) -> list[str]:
+  """Returns a line for each wave that no record has: the aortic one, a peripheral one.
+
+  Args:
+    signals: of all records.
+  """
+  lines = [] if "aortic_root" in signals else [NO_AORTIC_WAVE]
+  return lines + ([] if set(signals) - {"aortic_root"} else [NO_PERIPHERAL_WAVE])

@@ -100,7 +100,9 @@ def check_clock(time_s: np.ndarray, where: str) -> None:
   if units and (seconds < _SHORTEST_S or not low <= rate_hz <= high):
     unit = units[0]
     problem = f"{rate_hz:g} samples a second, {seconds:.2g} s in all"
-    raise DataError(where, problem, f"if the time is in {unit}, multiply it by {_TIME_UNITS[unit]:g}")
+    known = [name for name, factor in signal_names.TO_SECONDS.items() if factor == _TIME_UNITS[unit]]
+    stated = f", or state the unit (channel NAME:{signal_names.TIME}:{known[0]})" if known else ""
+    raise DataError(where, problem, f"if the time is in {unit}, multiply it by {_TIME_UNITS[unit]:g}{stated}")
   if not low <= rate_hz <= high:
     raise DataError(
       where, f"{rate_hz:g} samples a second", f"a pulse wave needs {low:g} to {high:g} Hz; correct the clock"

@@ -165,15 +165,14 @@ def text(dataset: datasets.DataSet, records: Sequence[InspectedRecord]) -> list[
 
 
 def _missed(records: Sequence[InspectedRecord]) -> list[str]:
-  """Returns lines on columns that were not read, and on an aortic wave that no record has."""
+  """Returns lines on columns that were not read, and on waves that no record has."""
   unread = list(dict.fromkeys(name for one in records for name in one.unread))
   lines = []
   if unread:
     more = f" and {len(unread) - _NAMED} more" if len(unread) > _NAMED else ""
     lines.append(f"  not read: {', '.join(unread[:_NAMED])}{more}; --channels=NAME:SIGNAL reads one as a signal")
-  if records and not any("aortic_root" in one.units for one in records):
-    lines.append(f"  {datasets.NO_AORTIC_WAVE}")
-  return lines
+  signals = {name for one in records for name in one.units}
+  return lines + [f"  {line}" for line in datasets.missing_waves(signals) if records]
 
 
 Drawn = tuple[recordings.Recording, recordings.Recording]

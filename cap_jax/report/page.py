@@ -327,6 +327,7 @@ def write(
 {"".join(_part(section.heading, section.shows, section.anchor, _inside(section)) for section in sections)}
 {_part("Provenance", "The command, versions and hashes with which this page can be made again.", "provenance", facts)}
 </main>
+<footer><p>Research software, not a medical device.</p></footer>
 {library}<script>{_asset("page.js")}</script>
 </body></html>
 """

@@ -430,14 +430,15 @@ def error_sections(
       shows="The waves of some subjects, to zoom into and to step through beat by beat.",
       browser=_browser(clinic),
     ),
-    _agreement_section(clinic, place, reference),
-    page.Section(
+  ]
+  if clinic.rows["subject"].nunique() > 1:  # agreement and subgroups of one subject say nothing
+    subgroups = page.Section(
       heading="Errors by subgroup",
       shows="Whether the errors depend on age, heart rate or amplification.",
       drawn=_strata(clinic, place),
       sheets={f"strata_{name}": study_tables.strata(by_method)},
-    ),
-  ]
+    )
+    sections += [_agreement_section(clinic, place, reference), subgroups]
   return [one for one in sections if one.drawn or one.browser or any(table.rows for table in one.sheets.values())]
 
 

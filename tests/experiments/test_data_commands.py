@@ -101,6 +101,11 @@ def test_a_column_of_another_name_and_a_missing_aortic_wave_are_said(patients, t
   assert done.returncode == 0
   assert "not read" not in done.stdout
   assert datasets.NO_AORTIC_WAVE not in done.stdout
+  for path in folder.glob("*.csv"):
+    pandas.read_csv(path).drop(columns="radial_pressure_mmhg").to_csv(path, index=False)
+  where = (*where, "--channels=aorta_pressure_mmhg:aortic_root")
+  for command, output in (("describe", "look.png"), ("prepare", "aortic")):
+    assert datasets.NO_PERIPHERAL_WAVE in run_here(command, *where, f"--output={tmp_path / output}").stdout
 
 
 def test_prepare_skips_counts_and_lists_bad_records(prepared):

@@ -20,6 +20,8 @@ _ROW_BYTES, _CELL_BYTES = 10_000, 100
 _CLOCK_TIME = re.compile(r"\d:\d\d|\d[./-]\d{1,2}[./-]\d|\d\s*[AP]M$", re.IGNORECASE)  # a time of day or a date
 _EXCHANGED = str.maketrans(",.", ".,")
 _COMMA_NUMBER = re.compile(r"[+-]?\d[\d.]*,\d+")
+_NUMBER_UNIT = re.compile(r"[+-]?[\d.,]*\d\s*(\D+)")
+_USUAL_UNITS = {"s", "sec", "mmhg"}
 _UNITS = {"s", "sec", "ms", "min", "mmhg", "kpa", "torr", "v", "mv", "au", "a.u.", "hz", "ml/s", "m/s", "1", "-"}
 
 
@@ -125,6 +127,10 @@ def _parse_column(path: pathlib.Path, column: pandas.Series, before: int, decima
       remedy = "it has a decimal point, and other cells have decimal commas: write all alike"
     elif not commas and _COMMA_NUMBER.fullmatch(cell):
       remedy = "it has a decimal comma: save the table with semicolons between the columns, or with decimal points"
+    elif (unit := _NUMBER_UNIT.fullmatch(cell)) and unit[1].lower() in _UNITS:
+      remedy = f"write the numbers without {unit[1]!r}"
+      if unit[1].lower() not in _USUAL_UNITS:
+        remedy += ", and name the unit in --channels, as NAME:SIGNAL:kPa"
     elif _CLOCK_TIME.search(cell):
       remedy = "it is a time of day or a date: convert the column to seconds"
     raise DataError(str(path), problem, remedy)

@@ -147,6 +147,10 @@ def find_column(path: pathlib.Path, names: Sequence[str], name: str, signal: str
       held = name if name == signal_names.TIME else signal_names.COLUMNS.get(name, signal)
       others = [word for word in signal_names.in_other_units(names) if word.split(":")[1] == held]
       remedy += f", or add its name in this file: --channels=…,{others[0] if others else f'NAME:{held}'}"
+      if held == signal_names.TIME and not others:
+        remedy += (
+          "; if the file has no clock, add one: the number of the row, from 0, divided by the sampling rate in Hz"
+        )
     raise DataError(str(path), f"column {name} is missing (found: {shown(names)})", remedy)
   return names.index(name)
 

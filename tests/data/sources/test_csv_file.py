@@ -39,7 +39,7 @@ def test_reads_the_column_of_the_site(tmp_path):
   ("content", "header", "message"),
   [
     (rows(), "time_s,radial", "no column is named after a signal"),
-    (rows(), "seconds,radial_pressure_mmhg", "column time_s is missing"),
+    (rows(), "seconds,radial_pressure_mmhg", "column time_s is missing .*if the file has no clock, add one"),
     (["0,80", "0.02,90", "0.01,85"], None, r"time does not increase at data row 3 \(0.02 s, then 0.01 s\)"),
     (["0,80", "0,90", "0.01,85"], None, "time does not increase at data row 2"),
     (
@@ -422,6 +422,9 @@ def test_a_word_among_decimal_commas_is_named(tmp_path):
     ("28.11.2026 10:15", "it is a time of day or a date"),
     ('"0,008"', "it has a decimal comma"),
     ("time_s", "it is a second header"),
+    ("0.01 s", "write the numbers without 's'$"),
+    ("10ms", "write the numbers without 'ms', and name the unit in --channels"),
+    ("0.01 x", "leave missing values empty"),
     ("x", "leave missing values empty"),
   ],
 )
