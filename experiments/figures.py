@@ -68,7 +68,7 @@ class Figure:
   Attributes:
     page: where they stand.
     commands: modules with their arguments; {out} is the folder of the outputs; {loop}, {records} and {aortic} are flags.
-    minutes: on two cores of an AMD EPYC, at commit 25840f2; None if it was not timed.
+    minutes: on two cores of an AMD EPYC, at or after commit 25840f2; None if it was not timed.
   """
 
   page: str
@@ -231,10 +231,12 @@ FIGURES = {
   "damaged_input": Figure(
     "docs/reliability.md",
     tuple(("tests.fuzz", f"--target={name}", "--runs=10000", "--keep={out}") for name in _ATTACKED),
+    28,
   ),
   "endurance": Figure(
     "docs/reliability.md",
     (("pytest", "-s", "-q", "-m", "slow", "tests/inference/test_long_records.py", "tests/kills", "tests/data/sources"),),
+    12,
   ),
   "parity": Figure(
     "docs/export.md, docs/web.md",
@@ -245,7 +247,7 @@ FIGURES = {
     3.3,
   ),
   "speed": Figure(
-    "docs/speed.md", tuple(("experiments.benchmark", f"--only={name}", f"--output={{out}}/{name}") for name in SECTIONS)
+    "docs/speed.md", tuple(("experiments.benchmark", f"--only={name}", f"--output={{out}}/{name}") for name in SECTIONS), 36
   ),
 }  # fmt: skip
 
