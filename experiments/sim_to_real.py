@@ -28,7 +28,7 @@ from cap_jax.train import checkpoint
 from cap_jax.types import InputError
 
 _CONFIG = study_flags.define_study("source and training; strategies without target labels")
-_STORES = flags.DEFINE_list("stores", [], "prepared stores of real records")
+_STORES = flags.DEFINE_list("stores", [], "prepared stores of records of people")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder to create for the report")
 _STRATEGIES = ("domain_adaptation", "domain_adaptation/mmd", "domain_adaptation/coral")
 _PPG_S = 24.0  # length of the record of each virtual subject; its first quarter calibrates it
@@ -48,8 +48,8 @@ def _records() -> list[recordings.Recording]:
   by_store: dict[str, list[recordings.Recording]] = {}
   for path in _STORES.value:
     opened = store.open_store(path)
-    if opened.place != datasets.REAL:
-      raise InputError(f"--stores: {path} contains records {opened.place}; pass stores of real records")
+    if opened.place not in datasets.PEOPLE:
+      raise InputError(f"--stores: {path} contains records {opened.place}; pass stores of records of people")
     if opened.manifest["conditioning"]["synchronise"]:
       raise InputError(f"--stores: {path} was synchronised on whole records; prepare it with --nosynchronise")
     by_store[path] = opened.recordings()
