@@ -68,13 +68,14 @@ def _stopped(study: study_config.Study, folder: str) -> bool:
 
 
 def is_reported(study: study_config.Study, folder: str) -> bool:
-  """Returns whether a folder has a report of this very study, made after its stores."""
+  """Returns whether a folder has a report of this very study, made after its configuration and its stores."""
   path, report = os.path.join(folder, _NAME), os.path.join(folder, _REPORT)
   if not os.path.isfile(path) or not os.path.isfile(report):
     return False
   stores = [store_path for store_path in (study.source_data, study.target_data) if store_path]
-  if any(os.path.getmtime(os.path.join(one, store.MANIFEST)) > os.path.getmtime(report) for one in stores):
-    return False  # prepared anew: the study compares its data
+  before = [path, *(os.path.join(one, store.MANIFEST) for one in stores)]
+  if any(os.path.getmtime(one) > os.path.getmtime(report) for one in before):
+    return False  # the study grew, or a store was prepared anew: the study compares its data
   return _read(path) == json.loads(json.dumps(dataclasses.asdict(study)))
 
 

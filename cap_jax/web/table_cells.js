@@ -23,7 +23,7 @@ const COMMA_DECIMAL = /^[+-]?(?:\d+(?:,\d*)?|,\d+)(?:e[+-]?\d+)?$/i;
 const INFINITE = /^[+-]?inf(?:inity)?$/i;
 const COMMA_IN_NUMBER = /^[+-]?\p{Nd}[\p{Nd}.]*,\p{Nd}+$/u;
 const NUMBER_AND_UNIT = /^[+-]?[\p{Nd}.,]*\p{Nd}\s*(\P{Nd}+)$/u;
-const USUAL_UNITS = new Set(["s", "sec", "mmhg"]);
+const OTHER_UNITS = new Set(["ms", "min", "kpa", "torr"]);
 const TIME_OF_DAY = /\p{Nd}:\p{Nd}\p{Nd}|\p{Nd}[./-]\p{Nd}{1,2}[./-]\p{Nd}|\p{Nd}[\s\x1c-\x1f\x85]*[AP]M$/iu;
 const DIGIT = /\p{Nd}/u;
 
@@ -180,7 +180,7 @@ const notNumber = (name, row, cell, comma) => {
     remedy = "it has a decimal comma: save the table with semicolons between the columns, or with decimal points";
   } else if (UNIT_WORDS.has(NUMBER_AND_UNIT.exec(cell)?.[1].toLowerCase())) {
     const unit = NUMBER_AND_UNIT.exec(cell)[1];
-    remedy = `write the numbers without ${quoted(unit)}${USUAL_UNITS.has(unit.toLowerCase()) ? "" : ", and choose the unit"}`;
+    remedy = `write the numbers without ${quoted(unit)}${OTHER_UNITS.has(unit.toLowerCase()) ? ", and choose the unit" : ""}`;
   } else if (TIME_OF_DAY.test(cell)) {
     remedy = "it is a time of day or a date: convert the column to seconds";
   }

@@ -245,6 +245,16 @@ def test_the_groups_of_somebody_else_are_not_taken_for_those_of_the_study(small_
   assert path.read_text() == "mine"
 
 
+def test_a_report_that_is_older_than_what_the_study_grew_to_does_not_finish_it(small_study, done_study, tmp_path):
+  folder = copied(done_study, tmp_path)
+  configuration, report = folder / "study.json", folder / "report.html"
+  report.write_text("of fewer methods")
+  os.utime(configuration, (1000, 1000))
+  assert studies.is_finished(small_study, str(folder))
+  os.utime(report, (999, 999))  # its making failed after the study had grown
+  assert not studies.is_finished(small_study, str(folder))
+
+
 def test_a_cell_without_its_checksum_and_waves_that_were_changed_are_refused(small_study, done_study, tmp_path):
   folder = copied(done_study, tmp_path)
   key = Key("device", 0, "scratch", 2, 0)

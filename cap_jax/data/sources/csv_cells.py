@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas
 
-from cap_jax.data import datasets
+from cap_jax.data import datasets, signal_names
 from cap_jax.data.sources import csv_table, folders, number_parsing, tables, text_blocks
 from cap_jax.types import DataError
 
@@ -21,8 +21,14 @@ _CLOCK_TIME = re.compile(r"\d:\d\d|\d[./-]\d{1,2}[./-]\d|\d\s*[AP]M$", re.IGNORE
 _EXCHANGED = str.maketrans(",.", ".,")
 _COMMA_NUMBER = re.compile(r"[+-]?\d[\d.]*,\d+")
 _NUMBER_UNIT = re.compile(r"[+-]?[\d.,]*\d\s*(\D+)")
-_USUAL_UNITS = {"s", "sec", "mmhg"}
 _UNITS = {"s", "sec", "ms", "min", "mmhg", "kpa", "torr", "v", "mv", "au", "a.u.", "hz", "ml/s", "m/s", "1", "-"}
+
+
+def _stated(unit: str) -> str:
+  """Returns how to state the unit of a column, "" for the usual ones and for units of what is not converted."""
+  if unit.lower() in ("ms", "min"):
+    return f", and name the unit in --channels, as NAME:{signal_names.TIME}:{unit.lower()}"
+  return f", and name the unit in --channels, as NAME:SIGNAL:{unit}" if unit.lower() in ("kpa", "torr") else ""
 
 
 def read(
@@ -128,9 +134,7 @@ def _parse_column(path: pathlib.Path, column: pandas.Series, before: int, decima
     elif not commas and _COMMA_NUMBER.fullmatch(cell):
       remedy = "it has a decimal comma: save the table with semicolons between the columns, or with decimal points"
     elif (unit := _NUMBER_UNIT.fullmatch(cell)) and unit[1].lower() in _UNITS:
-      remedy = f"write the numbers without {unit[1]!r}"
-      if unit[1].lower() not in _USUAL_UNITS:
-        remedy += ", and name the unit in --channels, as NAME:SIGNAL:kPa"
+      remedy = f"write the numbers without {unit[1]!r}{_stated(unit[1])}"
     elif _CLOCK_TIME.search(cell):
       remedy = "it is a time of day or a date: convert the column to seconds"
     raise DataError(str(path), problem, remedy)
