@@ -6,6 +6,7 @@ import numpy as np
 import pandas
 import pytest
 
+from cap_jax.metrics import standards
 from cap_jax.report import answer, page, study_figures, study_report, tables
 from cap_jax.study import run_study as studies
 from cap_jax.study import summary
@@ -15,6 +16,16 @@ from cap_jax.study import summary
 def clinic(small_study, done_study):
   rows = summary.frame(studies.rows(small_study, str(done_study)))
   return study_report.open_clinics(small_study, str(done_study), rows)[0]
+
+
+def test_one_test_subject_has_no_agreement_and_no_subgroups(clinic):
+  parts = {"Agreement and standards", "Errors by subgroup"}
+  for count in (1, 2):
+    few = clinic.rows[clinic.rows["subject"].isin(clinic.rows["subject"].unique()[:count])]
+    sections = study_report.error_sections(
+      dataclasses.replace(clinic, rows=few), "", "in silico", standards.Reference("in silico", invasive=False)
+    )
+    assert {one.heading for one in sections} & parts == (parts if count > 1 else set())
 
 
 def result(clinic, method):
