@@ -29,6 +29,7 @@ HEADER = "config.json"
 ARRAYS = "params"
 SAFETENSORS = "model.safetensors"  # in place of the folder of arrays, see `archive`
 SUMS = "sha256"
+_COMMITTED = "commit_success.txt"  # of orbax: that the arrays are complete
 _README = "README.md"  # the model card of a network
 _MOST_BYTES = 1 << 26  # of a header
 _MOST_FOLDER_BYTES = 1 << 36  # of all files, where nothing else is known of their sizes
@@ -69,6 +70,8 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], tree: Any) ->
       # it writes more than the arrays, for small ones far more
       files.check_room(scratch, 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)) + _SPARE)
       checkpointer.save(os.path.join(scratch, ARRAYS), args=ocp.args.StandardSave(arrays))
+    # orbax notes in it the folder that it wrote to; whoever gets the parameters must not learn the names of our folders
+    pathlib.Path(scratch, ARRAYS, _COMMITTED).write_text("Checkpoint commit was successful\n", encoding="utf-8")
     write_header(scratch, header, _digests(os.path.join(scratch, ARRAYS)))
     files.install_folder(scratch, path)
 

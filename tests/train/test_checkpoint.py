@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import pathlib
 import shutil
+import tempfile
 
 import jax
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 
 from cap_jax import config
 from cap_jax.data import batches, scalings, splits
+from cap_jax.inference import pretrained
 from cap_jax.train import checkpoint, checksummed, uncertainty_calibration
 from cap_jax.types import InputError
 from tests.train import older_checkpoints, people
@@ -38,6 +41,18 @@ def test_comes_back_whole_in_one_call(saved):
   x = np.ones((1, 500), np.float32)
   c = np.zeros((1, len(output.model.covariates)), np.float32)
   np.testing.assert_array_equal(output.net.apply(output.params, x, c), loaded.net.apply(loaded.params, x, c))
+
+
+def test_no_file_names_a_folder_of_the_machine_that_wrote_it(saved):
+  packaged = [pretrained.place(name) for name in pretrained.names()]
+  for folder in (saved[1], *packaged):
+    written = [path for path in pathlib.Path(folder).rglob("*") if path.is_file()]
+    assert len(written) > 4
+    for path in written:
+      content = path.read_bytes()
+      assert not [
+        name for name in (tempfile.gettempdir(), str(saved[1].parent), "/tmp/", "/home/") if name.encode() in content
+      ], path
 
 
 def test_it_knows_whom_it_has_met(saved):
