@@ -120,7 +120,7 @@ def main() -> None:
     first, heading="Virtual to real", text="\n".join((summary, sheets.EXPLAINED, first.heading))
   )
   page.write(os.path.join(workdir, "report.html"), opening, others, facts)
-  print(f"{workdir}/report.html: {time.perf_counter() - began:.0f} s")
+  print(f"{os.path.join(workdir, 'report.html')}: {time.perf_counter() - began:.0f} s")
 
 
 if __name__ == "__main__":

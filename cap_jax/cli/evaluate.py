@@ -139,5 +139,5 @@ def main() -> None:
   excluded = dataset_flags.describe_lost(lost, len(dataset.entries) + len(dataset.lost))
   print("\n".join([*dataset_flags.describe_notes(dataset, own.notes), *warnings, *excluded]))
   print(
-    f"{workdir}/report.html: {counted(len(own.all_windows.subjects), 'subject')}, {time.perf_counter() - began:.0f} s"
+    f"{os.path.join(workdir, 'report.html')}: {counted(len(own.all_windows.subjects), 'subject')}, {time.perf_counter() - began:.0f} s"
   )

@@ -64,7 +64,8 @@ def check_absent(path: str, flag: str) -> None:
     InputError: it exists.
   """
   if os.path.lexists(os.path.abspath(path)):
-    see = f", see {path}/report.html" if os.path.isfile(os.path.join(path, "report.html")) else ""
+    report = os.path.join(path, "report.html")
+    see = f", see {report}" if os.path.isfile(report) else ""
     raise InputError(f"{flag}={path}: already exists{see}; choose another folder or remove it")
 
 

@@ -52,4 +52,4 @@ def _pretrain(watch: host_liveness.HostMonitor | None) -> None:
     print(f"note: {trained.unknown_level}")
   if source.left_out:
     print(f"excluded: {len(source.left_out)} records, such as {source.left_out[0]}")
-  print(f"{workdir}/checkpoint")
+  print(os.path.join(workdir, "checkpoint"))

@@ -44,7 +44,7 @@ def main() -> None:
     explained = "A gap does not count as an error: implausible parts are not reconstructed, and the reason is given."
     opening = dataclasses.replace(section, text="\n".join((_describe_subjects(), explained, section.text)))
     page.write(os.path.join(folder, "report.html"), opening, [], facts)
-  print(f"{_WORKDIR.value}/report.html: {time.perf_counter() - began:.0f} s")
+  print(f"{os.path.join(_WORKDIR.value, 'report.html')}: {time.perf_counter() - began:.0f} s")
 
 
 def _describe_subjects() -> str:

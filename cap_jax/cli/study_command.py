@@ -148,7 +148,7 @@ def run(study: study_config.Study, folder: str, executor: str, began: float) -> 
   """
   if studies.is_finished(study, folder):
     raise output_folders.FinishedError(
-      f"{folder}: this study is finished; see {folder}/report.html (remove that file to write the report again)"
+      f"{folder}: this study is finished; see {os.path.join(folder, 'report.html')} (remove that file to write the report again)"
     )
   with executors.opened(executor) as workers:
     total = announce(study, folder, executor, workers.tasks)
@@ -197,7 +197,8 @@ def report(study: study_config.Study, folder: str, rows: pandas.DataFrame, began
   page.write_figures_and_tables(folder, [opening, *sections])
   path = os.path.join(folder, "report.html")
   page.write(path, opening, sections, _facts(study, folder, time.perf_counter() - began))
-  print(f"{path}, {folder}/study.csv, {folder}/checkpoint: {time.perf_counter() - began:.0f} s")
+  others = ", ".join(os.path.join(folder, name) for name in ("study.csv", "checkpoint"))
+  print(f"{path}, {others}: {time.perf_counter() - began:.0f} s")
 
 
 def _gain(gained: Mapping[str, tables.Table]) -> page.Section:

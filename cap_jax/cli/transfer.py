@@ -208,5 +208,7 @@ def _transfer(
   checkpoint.save(os.path.join(workdir, "checkpoint"), adapted.checkpoint)
   if adapted.best is not None:
     checkpoint.save(os.path.join(workdir, "best"), adapted.best)
-    print(f"lowest validation error after {adapted.best.about['steps']} steps: {workdir}/best")
-  print(f"{labels} labelled subjects, {adapted.fitted.train_s:.1f} s of training\n{workdir}/checkpoint")
+    print(f"lowest validation error after {adapted.best.about['steps']} steps: {os.path.join(workdir, 'best')}")
+  print(
+    f"{labels} labelled subjects, {adapted.fitted.train_s:.1f} s of training\n{os.path.join(workdir, 'checkpoint')}"
+  )

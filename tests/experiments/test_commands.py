@@ -86,9 +86,9 @@ def test_compare_writes_its_table_csv_and_page(source, tmp_path, scenarios):
   assert page.count('role="img"') == len(names) * 5 + (len(names) > 1)
   assert (tmp_path / "w" / "figures" / "few_shot_device.pdf").is_file()
   assert (tmp_path / "w" / "logs" / "device" / "fold_0" / "fine_tuning" / "n2_seed0" / "metrics.jsonl").is_file()
-  again = run_here("compare", f"--workdir={tmp_path / 'w'}", *flags)
+  again = run_here("compare", f"--workdir={tmp_path / 'w'}/", *flags)
   assert again.returncode == 0, again.stderr
-  assert again.stdout.startswith(f"{tmp_path / 'w'}: this study is finished; see {tmp_path / 'w'}/report.html")
+  assert again.stdout.startswith(f"{tmp_path / 'w'}/: this study is finished; see {tmp_path / 'w'}/report.html")
   (tmp_path / "w" / "report.html").unlink()
   again = run_here("compare", f"--workdir={tmp_path / 'w'}", *flags)  # all is done: the report is written anew
   assert again.returncode == 0, again.stderr

@@ -126,7 +126,8 @@ def _parse_column(path: pathlib.Path, column: pandas.Series, before: int, decima
       "leave missing values empty, and begin a line of text with #",
     )
     if not before + row and cell.strip("[]()").lower() in _UNITS:
-      remedy = "it is a unit: remove the row of units, and name the unit in --channels, as NAME:SIGNAL:kPa"
+      stated = f"NAME:SIGNAL:kPa or NAME:{signal_names.TIME}:ms"
+      remedy = f"it is a unit: remove the row of units, and name units other than s and mmHg in --channels, as {stated}"
     elif cell == column.name:
       remedy = "it is a second header: remove the row"
     elif commas and number_parsing.number(cell) == number_parsing.number(cell):

@@ -226,7 +226,11 @@ def test_a_table_is_read_as_programs_write_it(tmp_path, variant):
   [
     (["0,000,72,16", "0,008,71,95"], HEADER, "data row 1 has 4 cells, the header 2 names; .* decimal commas"),
     (["0.000,72,2,0,048"], f"{HEADER},digital_ppg", "data row 1 has 5 cells, the header 3 names"),
-    (["s,mmHg", "0.0,72", "0.01,73"], HEADER, "'s' is not a number; it is a unit: remove the row of units"),
+    (
+      ["s,mmHg", "0.0,72", "0.01,73"],
+      HEADER,
+      "'s' is not a number; it is a unit: remove the row of units, and name units other than s and mmHg in --channels, as NAME:SIGNAL:kPa or NAME:time_s:ms",
+    ),
     (["23:59:50.000,72", "23:59:50.008,73"], HEADER, "it is a time of day or a date: convert the column to seconds"),
   ],
 )
