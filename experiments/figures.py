@@ -299,7 +299,7 @@ class Manifest:
     """
     self._path = folder / MANIFEST
     self.content: dict[str, Any] = {
-      "commit": of_commit, "version": __version__, "python": platform.python_version(), "machine": platform.platform(),
+      "commit": of_commit, "version": __version__, "python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}",
       "cores": os.cpu_count(), "figures": {},
     }  # fmt: skip
     if self._path.exists():
@@ -393,7 +393,7 @@ def publish(folder: pathlib.Path, to: pathlib.Path, values: dict[str, str | None
     InputError: `to` has figures of another commit.
   """
   records = {value: name.upper() for name, value in values.items() if value}
-  placed = {**records, str(folder): "runs/figures", str(ROOT): "."}
+  placed = {**records, str(folder): "runs/figures", os.path.relpath(folder, ROOT): "runs/figures", str(ROOT): "."}
 
   def plain(text: str) -> str:
     for place, shown in placed.items():

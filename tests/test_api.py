@@ -394,7 +394,7 @@ def test_auto_hears_labels_that_speak_against_the_source(net):
   absurd = dataclasses.replace(here, y_bt=60 + 0.3 * (here.y_bt - 90))
   tuned = cj.transfer(net, "auto", labelled=absurd, budget=cj.Budget(steps=50))
   assert tuned.about["strategy"] == "feature_transfer"
-  assert "labelled subjects of another world" in tuned.reason
+  assert "the labelled subjects contradict the source" in tuned.reason
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from cap_jax.types import Params
 _LEAST_STEPS, _RATE = 300, 5e-3  # training of the head
 _MOST, _WINDOWS_A_STEP = 12_000, 6  # its windows, and how many of them there are for a step
 _DETECTOR_STEPS, _DETECTOR_RATE, _DETECTOR_BATCH, _LARGEST_NOISE_MMHG = 1500, 3e-3, 32, 1.0
-_WORLDS = 5  # tubings in front of each subject
+_SYSTEMS = 5  # tubings in front of each subject
 
 
 def transferred_head(adapted: runs.Adapted, source: checkpoint.Checkpoint) -> Params | None:
@@ -110,12 +110,12 @@ def fit_detector(
 def fit_fallback(
   trained: checkpoint.Checkpoint, training: batches.Pairs, validation: batches.Pairs
 ) -> fallbacks.Fallback | None:
-  """Fits the conservative answer to the source, and its errors to worlds that are none of the source's.
+  """Fits the conservative answer to the source, and its errors to systems that are none of the source's.
 
   Args:
     trained: the source network.
     training: windows that it was trained on, of which up to 6,000 are used.
-    validation: windows of other subjects. Their reference waves, each subject's behind a tubing of its own, are the worlds.
+    validation: windows of other subjects. Their reference waves, each subject's behind a tubing of its own, are the systems.
 
   Returns:
     The fallback; None for a network whose input has no unit, so that it is no answer, and for windows that are too long.
@@ -126,7 +126,7 @@ def fit_fallback(
   some = training.at(rng.permutation(len(training.x_bt))[: _MOST // 2])
   bare = fallbacks.Fallback(transfer_function.fit(some, validation, spec))
   wave, csbp = list[float](), list[float]()
-  for _ in range(_WORLDS):
+  for _ in range(_SYSTEMS):
     x_bt = np.empty_like(validation.y_bt)
     for rows in uncertainty.by_subject(validation):
       x_bt[rows] = outliers.through_any_tubing(validation.y_bt[rows], spec.fs_hz, rng)
@@ -135,7 +135,7 @@ def fit_fallback(
     apart_bt = np.broadcast_to(np.maximum(apart_b, 1e-6)[:, None], y_bt.shape)
     scores = uncertainty.score(uncertainty.Reading(y_bt, apart_bt, apart_b), validation, spec)
     for needed, part in ((wave, scores.wave), (csbp, scores.csbp)):
-      needed += [float(np.quantile(world, uncertainty.LEVEL)) for world in part if world.size]
+      needed += [float(np.quantile(system, uncertainty.LEVEL)) for system in part if system.size]
   return dataclasses.replace(
     bare, wave=float(np.quantile(wave, uncertainty.LEVEL)), csbp=float(np.quantile(csbp or [0.0], uncertainty.LEVEL))
   )

@@ -374,7 +374,7 @@ def _agreement_section(clinic: ClinicResults, place: str, reference: standards.R
     lines.append(f"No validation standard is claimed: {unmet}.")
   return page.Section(
     heading="Agreement and standards",
-    shows="Whether estimated and true pressures can replace each other, how often the intervals hold, and what validation standards require.",
+    shows="Whether estimated and true pressures can replace each other, how often the intervals cover the truth, and what validation standards require.",
     text="\n".join(lines),
     drawn=_agreement(clinic, place),
     sheets={

@@ -8,7 +8,7 @@ The tasks of source and target may differ: blood pressure and the aortic wave to
 over the training or is learned as an uncertainty; or conflicting gradients are projected (`losses.multi_task`).
 
 If both tasks are the wave, the source can be rehearsed while the target is learnt (Robins 1995). Few labels then do not
-overwrite what the network has learnt. λ_s is the evidence that the labelled subjects are of the source's world
+overwrite what the network has learnt. λ_s is the evidence that the labelled subjects are of the source's system
 (`train.source_evidence`), 1 where they are:
 
     rehearsal           θ⁰ = θ_f^S ⊕ θ_r^S                 one head for both

@@ -77,7 +77,7 @@ class Strategy:
     reweigh: whether source windows count by importance weights.
     transducer: whether source windows are simulated through the target's transducers
       (`strategies.transducer_response`).
-    weigh_source: whether the source's loss is multiplied by the evidence that the labelled subjects are of its world
+    weigh_source: whether the source's loss is multiplied by the evidence that the labelled subjects are of its system
       (`train.source_evidence`).
     by_site: whether the source keeps a head of its own, s, if the target measures at another site (`at`).
     low_rank: rank of the change of each matrix, 0 for none.

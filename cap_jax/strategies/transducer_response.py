@@ -10,7 +10,7 @@ transducer c on the source's spectra,
 
 and the clinic has transducers if h (d²(none) − min d²(c)) is beyond the chance gain of two free parameters, χ²₂, and
 more than what remains, h min d²(c): a transducer that explains less of the difference than other people or another
-world would have to explain is none. The
+system would have to explain is none. The
 inverse of a covariance of n subjects at k frequencies is too large by 1/h, h = (n − k − 2)/(n − 1) (Hartlap et al.
 2007, Astron. Astrophys. 464, 399). A source of fewer than 1.25 k subjects cannot distinguish a transducer from people,
 so none is accepted. The transducers follow from

@@ -16,7 +16,7 @@ late: τ is the lag of √G∗x behind ŷ_net. How far the two answers are apart
     d² = mean_t ((x − G∗x)/2)²,     half-width = (1 − w) q σ(t) + w q_f d
 
 An error of the mixture is about the same mixture of the errors of both, so the half-widths mix likewise. q_f is conformal
-over simulated worlds, each with a tubing of its own between aorta and sensor (`data.outliers`): in nine of ten worlds, nine
+over simulated systems, each with a tubing of its own between aorta and sensor (`data.outliers`): in nine of ten systems, nine
 tenths of the wave lie within q_f d.
 """
 

@@ -239,9 +239,9 @@ def _weigh_source(
   fed: dict[str, dict[str, np.ndarray]],
   seed: int,
 ) -> tuple[dict[str, dict[str, np.ndarray]], source_evidence.SourceEvidence]:
-  """Returns the streams, with the weight of the source's windows, and the evidence for its world, if the strategy asks for it.
+  """Returns the streams, with the weight of the source's windows, and the evidence for its system, if the strategy asks for it.
 
-  At another site the source network errs in the same world too, so the source keeps its weight there.
+  At another site the source network errs in the same system too, so the source keeps its weight there.
   """
   if not strategy.weigh_source or data.labelled is None or data.site != source.site:
     return fed, source_evidence.SourceEvidence()

@@ -1,11 +1,11 @@
-"""How much the labelled subjects of a target speak for the world of the source,
+"""How much the labelled subjects of a target speak for the system of the source,
 
     λ = min(1, max(q₉₅(e_s), e_f)² / mean e_t²)
 
 e_t is the RMSE of the source network on a labelled target subject, e_s that on a subject of the source whose windows
 were recorded through the target's transducers, and e_f what the best linear filter of the labelled subjects leaves of
-their waves. A target of the same world errs like some of the source's own subjects, λ = 1. Other people than the source's
-err more, but a linear filter explains them no better than the network; in another world it does. There, the source's
+their waves. A target of the same system errs like some of the source's own subjects, λ = 1. Other people than the source's
+err more, but a linear filter explains them no better than the network; in another system it does. There, the source's
 windows are samples whose error has the variance mean e_t²; least squares weighs samples by the inverse of their
 variance, so methods that rehearse the source multiply its loss by λ.
 """
@@ -27,7 +27,7 @@ _MOST, _MOST_LABELLED = 512, 128  # windows of the source, and of the labelled s
 
 
 class SourceEvidence(NamedTuple):
-  """The evidence for the world of the source.
+  """The evidence for the system of the source.
 
   Attributes:
     weight: λ.
@@ -98,7 +98,7 @@ def assess_clinic(
   transducers: transducer_response.TransducerMixture | None,
   seed: int,
 ) -> SourceEvidence:
-  """Returns the evidence that the labelled subjects are of the world of the source.
+  """Returns the evidence that the labelled subjects are of the system of the source.
 
   Args:
     source: the source network.

@@ -1,13 +1,13 @@
 """`auto`: which strategy to use, and how much of the target's own transfer function, chosen without a test label.
 
-    another world              where the labelled subjects speak against the world of the source (`source_evidence`):
-                               `OTHER_WORLD`, blended in equal parts with the target's transfer function. The
+    another system             where the labelled subjects speak against the system of the source (`source_evidence`):
+                               `OTHER_SYSTEM`, blended in equal parts with the target's transfer function. The
                                few subjects may be as unlike those to come, so they are not asked to choose
     n ≥ 2 labelled subjects    cross-validation over subjects: trained on some of them, scored on the others
     n = 1                      trained on the one, scored by importance-weighted validation (`label_free_validation`)
     n = 1, at another site     nobody is left to score on, least of all the source's subjects: `ONE_LABEL_STRATEGY`
     n ≥ 1, a source network that simulated clinics have taught, at its own site: `LABELLED_CONTEXT`, and without windows of the source
-                               `LABELS_ALONE`; on validation worlds it was among the best (docs/experiments.md)
+                               `LABELS_ALONE`; on validation replications it was among the best (docs/experiments.md)
     n = 0                      `CONTEXT` for a source network that simulated clinics have taught, at its own site; otherwise
                                `FREE`, or the source network unchanged where no transducer is found; scored by
                                importance-weighted validation
@@ -62,11 +62,11 @@ _SHARE = 1 / 3
 _EQUAL = 0.5  # weight of the transfer function where no subject can choose it
 
 
-class OtherWorld(NamedTuple):
-  """What to do in another world than that of the source.
+class OtherSystem(NamedTuple):
+  """What to do in another system than that of the source.
 
   Attributes:
-    below: evidence for the source's world (`source_evidence`) below which it is another; at 0.05 its network errs 4.5 times as
+    below: evidence for the source's system (`source_evidence`) below which it is another; at 0.05 its network errs 4.5 times as
       much as on 95 % of its own subjects, and as a linear filter.
     strategy: name of the strategy.
   """
@@ -75,9 +75,9 @@ class OtherWorld(NamedTuple):
   strategy: str
 
 
-OTHER_WORLD = OtherWorld(0.05, "fine_tuning/lp_ft")
+OTHER_SYSTEM = OtherSystem(0.05, "fine_tuning/lp_ft")
 # a network that was taught behind lines errs more on its own subjects, and its code answers to lines that are not there
-OTHER_WORLD_OF_CONTEXT = OtherWorld(0.1, "feature_transfer")
+OTHER_SYSTEM_OF_CONTEXT = OtherSystem(0.1, "feature_transfer")
 
 
 class Ranked(NamedTuple):
@@ -176,11 +176,11 @@ def choose(
   )
   if data.labelled is not None and at_home and (data.source is not None or is_source):
     evidence = _assess_source(trained, data, data.labelled, budget.seed)
-    other = OTHER_WORLD_OF_CONTEXT if trained.knows_clinics else OTHER_WORLD
+    other = OTHER_SYSTEM_OF_CONTEXT if trained.knows_clinics else OTHER_SYSTEM
     if evidence.weight < other.below:
       ranking = tuple(Ranked(name, float("nan")) for name in dict.fromkeys((other.strategy, *CANDIDATES)))
       blend = _blend(_own_filter(data.labelled, trained), _EQUAL)
-      return Choice(ranking, f"labelled subjects of another world: {evidence}", blend=blend)
+      return Choice(ranking, f"the labelled subjects contradict the source: {evidence}", blend=blend)
   if at_home and trained.knows_clinics:
     name = LABELS_ALONE if data.source is None else LABELLED_CONTEXT
     return Choice((Ranked(name, float("nan")),), "the source network reads the context and the labels of the clinic")
@@ -200,7 +200,7 @@ def choose(
 def _assess_source(
   trained: checkpoint.Checkpoint, data: domains.Data, labelled: batches.Pairs, seed: int
 ) -> source_evidence.SourceEvidence:
-  """Returns the evidence that the labelled subjects are of the world of the source.
+  """Returns the evidence that the labelled subjects are of the system of the source.
 
   A network that knows clinics is not led astray by a line; for another, the source is recorded like the target.
   """

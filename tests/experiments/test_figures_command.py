@@ -1,6 +1,7 @@
 """The script that computes all figures: finished commands are not run again, and commits do not mix."""
 
 import json
+import os
 
 import pytest
 
@@ -50,14 +51,14 @@ def test_tables_and_printed_lines_are_published_without_bars_and_places(two, tmp
   (folder / "other" / "study" / "tables" / "clinics.csv").write_text(f"method\n{folder}\n")
   with open(folder / "other" / "log_1.txt", "a") as log:
     log.write(
-      f"study:  10%|#   | 1/10 [00:01<00:09, 1.0cell/s]\rstudy: 5 [00:01, 4cell/s]\n\n..WARNING: Location 'file:///index' is ignored\n0.53 mmHg, {folder}/report.html\n"
+      f"study:  10%|#   | 1/10 [00:01<00:09, 1.0cell/s]\rstudy: 5 [00:01, 4cell/s]\n\n..WARNING: Location 'file:///index' is ignored\n{os.path.relpath(folder, figures.ROOT)}/five.png\n0.53 mmHg, {folder}/report.html\n"
     )
   figures.publish(folder, to, values)
   assert json.loads((to / "manifest.json").read_text())["figures"]["other"][0]["command"][-1] == "LOOP"
   assert (to / "other" / "study_clinics.csv").read_text() == "method\nruns/figures\n"
   printed = (to / "other" / "printed_1.txt").read_text()
   assert "usage" in printed
-  assert printed.endswith("\n0.53 mmHg, runs/figures/report.html\n")
+  assert printed.endswith("\nruns/figures/five.png\n0.53 mmHg, runs/figures/report.html\n")
   assert "study:" not in printed
   assert "file:" not in printed
   (folder / "other").rename(tmp_path / "moved")  # another machine computes the next figure of the same commit

@@ -138,14 +138,14 @@ def compared(*_):
 
 
 def test_without_people_of_the_source_its_validation_error_speaks(source):
-  """A network that errs much more on the labels than on its own subjects is in another world, with their waves or without."""
+  """A network that errs much more on the labels than on its own subjects is in another system, with their waves or without."""
   labelled = people.pairs(people.PEOPLE, 4, 2)
   error = float(np.sqrt(np.square(source_evidence._errors(source, labelled, np.arange(20))).mean()))
-  for share, name in ((1.0, "fine_tuning/context"), (0.01, strategy_selection.OTHER_WORLD_OF_CONTEXT.strategy)):
+  for share, name in ((1.0, "fine_tuning/context"), (0.01, strategy_selection.OTHER_SYSTEM_OF_CONTEXT.strategy)):
     one = dataclasses.replace(source, about={"source": "clinics", "validation_rmse_mmhg": share * error})
     choice = strategy_selection.choose(one, domains.Data(labelled=labelled), None, runs.Budget(50, 8), compared)
     assert choice.name == name
-  assert "labelled subjects of another world" in choice.reason
+  assert "the labelled subjects contradict the source" in choice.reason
 
 
 def test_a_fine_tuned_network_knows_its_clinic_too(source):
@@ -220,7 +220,7 @@ def test_with_labels_auto_rehearses_the_clinics_of_the_source(source):
     strategy_selection.choose(source, elsewhere, None, budget, untrained)
 
 
-def test_another_world_is_seen_with_the_context_of_the_clinic(source, monkeypatch):
+def test_another_system_is_seen_with_the_context_of_the_clinic(source, monkeypatch):
   labelled = people.pairs(people.PEOPLE, 4, 2)
   unlabelled = people.pairs(["u0", "u1"], 3, 1).unlabelled()
   data = domains.Data(people.pairs([f"q{k}" for k in range(4)], 6, 0), unlabelled, labelled)
@@ -228,7 +228,7 @@ def test_another_world_is_seen_with_the_context_of_the_clinic(source, monkeypatc
   assess = lambda here, _, there, __: seen.extend([here, there]) or source_evidence.SourceEvidence(0.01, 9.0, 1.0)  # noqa: E731
   monkeypatch.setattr(strategy_selection.source_evidence, "assess", assess)
   choice = strategy_selection.choose(source, data, None, runs.Budget(50, 8), lambda *_: pytest.fail("trained"))
-  assert choice.name == strategy_selection.OTHER_WORLD_OF_CONTEXT.strategy
+  assert choice.name == strategy_selection.OTHER_SYSTEM_OF_CONTEXT.strategy
   assert [one.scaling for one in seen] == [source.scaling, source.scaling.at_clinic(unlabelled)]
 
 

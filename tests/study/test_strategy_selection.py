@@ -118,7 +118,7 @@ def test_subjects_are_held_out_of_the_training_that_they_score(ground, monkeypat
   scored = []
 
   def predict(network, windows):
-    if "taught" not in network.about:  # the source network, whose errors say whether this is its world
+    if "taught" not in network.about:  # the source network, whose errors say whether this is its system
       return windows.y_bt + 1.0
     assert not network.about["taught"] & set(windows.subjects)
     scored.append((network.about["name"], set(windows.subjects)))
@@ -200,7 +200,7 @@ def test_a_blend_must_also_win_after_training_in_full(ground, monkeypatch):
 
 
 @pytest.mark.parametrize("n_target", [1, 3])
-def test_subjects_that_the_source_network_errs_on_are_of_another_world(ground, monkeypatch, n_target):
+def test_subjects_that_the_source_network_errs_on_are_of_another_system(ground, monkeypatch, n_target):
   monkeypatch.setattr(training, "adapt", lambda *_: pytest.fail("trained"))
   _, target, _ = ground.target("device", 0)
   labelled = set(target.labelled.subjects)
@@ -210,7 +210,7 @@ def test_subjects_that_the_source_network_errs_on_are_of_another_world(ground, m
   )
   monkeypatch.setattr(strategy_selection, "_own_filter", lambda part, _: Offset(part, 1.0))
   choice = choose(ground, n_target)
-  assert choice.name == strategy_selection.OTHER_WORLD.strategy
+  assert choice.name == strategy_selection.OTHER_SYSTEM.strategy
   assert choice.blend.weight == 0.5
   text = strategy_selection.format_ranking(choice)
   assert "the source counts 0.016: its network errs by 80.0 mmHg on the labelled subjects, but by at most 10.0" in text

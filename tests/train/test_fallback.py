@@ -167,8 +167,8 @@ def test_it_answers_for_the_network_where_the_input_is_unlike_the_training(equip
   assert (half_width >= 0.999 * w_b1 * intervals.fallback.wave * apart_b[:, None]).all()
 
 
-def test_its_intervals_hold_in_other_worlds(equipped):
-  """In nine of ten worlds, nine tenths of the wave lie inside."""
+def test_its_intervals_hold_in_other_systems(equipped):
+  """In nine of ten systems, nine tenths of the wave lie inside."""
   network, windows = equipped
   rng = np.random.default_rng(5)
   x_bt = np.empty_like(windows.x_bt)

@@ -1,4 +1,4 @@
-"""How much labelled subjects speak for the world of the source."""
+"""How much labelled subjects speak for the system of the source."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def ground(tiny_model, monkeypatch):
   return trained, source, data, offsets
 
 
-def test_a_target_of_the_same_world_leaves_the_source_its_weight(ground):
+def test_a_target_of_the_same_system_leaves_the_source_its_weight(ground):
   trained, source, data, offsets = ground
   offsets(lambda name: float(name[1:]) if name[0] == "s" else 15.0)
   result = source_evidence.assess(trained, source, trained, data.labelled)
@@ -34,7 +34,7 @@ def test_a_target_of_the_same_world_leaves_the_source_its_weight(ground):
   assert str(result) == ""
 
 
-def test_another_world_counts_by_the_ratio_of_the_variances(ground):
+def test_another_system_counts_by_the_ratio_of_the_variances(ground):
   trained, source, data, offsets = ground
   offsets(lambda name: float(name[1:]) if name[0] == "s" else 190.5)
   result = source_evidence.assess(trained, source, trained, data.labelled)
@@ -45,7 +45,7 @@ def test_another_world_counts_by_the_ratio_of_the_variances(ground):
   )
 
 
-def test_other_people_whom_no_filter_explains_either_are_no_other_world(ground, monkeypatch):
+def test_other_people_whom_no_filter_explains_either_are_no_other_system(ground, monkeypatch):
   trained, source, data, offsets = ground
   offsets(lambda name: float(name[1:]) if name[0] == "s" else 60.0)
 
