@@ -393,7 +393,7 @@ def publish(folder: pathlib.Path, to: pathlib.Path, values: dict[str, str | None
     InputError: `to` has figures of another commit.
   """
   records = {value: name.upper() for name, value in values.items() if value}
-  placed = {**records, str(folder): "runs/figures", os.path.relpath(folder, ROOT): "runs/figures", str(ROOT): "."}
+  placed = {**records, os.path.relpath(folder, ROOT): "runs/figures", str(folder): "runs/figures", str(ROOT): "."}
 
   def plain(text: str) -> str:
     for place, shown in placed.items():
