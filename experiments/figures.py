@@ -308,6 +308,7 @@ class Manifest:
       raise InputError(
         f"--workdir={folder}: has figures of commit {self.content['commit'][:10]}, not {of_commit[:10]}; check that one out, or choose another"
       )
+    self._write()  # so that a folder without a finished command is known as one of figures too
 
   def finished(self, name: str) -> list[dict[str, Any]]:
     """Returns the finished commands of a figure."""
@@ -316,6 +317,9 @@ class Manifest:
   def add(self, name: str, command: Sequence[str], minutes: float) -> None:
     """Notes a finished command."""
     self.finished(name).append({"command": list(command), "minutes": round(minutes, 2)})
+    self._write()
+
+  def _write(self) -> None:
     with files.write_atomically(self._path) as (partial,), open(partial, "w", encoding="utf-8") as file:
       json.dump(self.content, file, indent=1)
 

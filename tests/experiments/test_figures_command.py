@@ -35,6 +35,12 @@ def test_a_stopped_run_goes_on_after_its_last_finished_command(two, tmp_path):
     figures.Manifest(tmp_path, "b")
 
 
+def test_a_run_stopped_before_its_first_command_was_finished_goes_on(tmp_path):
+  figures.Manifest(tmp_path, "a")
+  assert json.loads((tmp_path / "manifest.json").read_text())["commit"] == "a"
+  assert figures.Manifest(tmp_path, "a").content["figures"] == {}
+
+
 def test_a_figure_that_fails_does_not_stop_the_others(two, tmp_path):
   with pytest.raises(InputError, match=r"^--only=one: .* ended with status"):
     figures.run(tmp_path, ["one", "other"], {"loop": "x"}, figures.Manifest(tmp_path, "a"))
