@@ -48,10 +48,10 @@ def write(folder: str, trained: checkpoint.Checkpoint) -> None:
   if functions.log_power is not None:
     calls[LOG_POWER] = (functions.log_power, inputs[:1], ["peripheral"], ["log_power"])
   logging.getLogger("onnx_ir.serde").setLevel(logging.ERROR)  # it notes shapes that it does not need
-  for name, (function, shapes, taken, returned) in calls.items():
+  for name, (function, shapes, input_names, output_names) in calls.items():
     with warnings.catch_warnings():
       warnings.simplefilter("ignore")
       to_onnx(
         function, inputs=shapes, model_name=name.removesuffix(".onnx"), opset=_OPSET, return_mode="file", export_mode="web",
-        output_path=os.path.join(folder, name), input_names=taken, output_names=returned,
+        output_path=os.path.join(folder, name), input_names=input_names, output_names=output_names,
       )  # fmt: skip

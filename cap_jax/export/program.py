@@ -276,11 +276,11 @@ class _Writer:
   def _scan(self, equation: Any, inputs: list[int]) -> list[int]:
     """Writes a scan, whose outputs are the last states and the stacked values of all times."""
     params = equation.params
-    held, states = params["num_consts"], params["num_carry"]
+    constants, states = params["num_consts"], params["num_carry"]
     body = _Writer(self._numbers, self._constants).program(params["jaxpr"])
     numbers = [next(self._numbers) for _ in equation.outvars]
     options = {
-      "length": params["length"], "reverse": params["reverse"], "held": held, "states": states, "body": body.header,
+      "length": params["length"], "reverse": params["reverse"], "constants": constants, "states": states, "body": body.header,
       "outputs": [
         {"number": number, "shape": list(one.aval.shape), "kind": _KINDS[np.dtype(one.aval.dtype).kind]}
         for number, one in zip(numbers, equation.outvars, strict=True)

@@ -55,8 +55,8 @@ export class Choices {
   }
 
   addReadings(network) {
-    const wanted = [...network.readings, ...network.optional];
-    this.part("readings").replaceChildren(...wanted.map((name) => {
+    const readings = [...network.readings, ...network.optional];
+    this.part("readings").replaceChildren(...readings.map((name) => {
       const optional = network.readings.includes(name) ? "" : " (optional)";
       const label = element("label", (READINGS[name] ?? wordsOf(name)) + optional);
       label.append(element("input", undefined, { type: "number", step: "any", "data-reading": name }));

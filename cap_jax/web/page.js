@@ -32,7 +32,7 @@ const showError = (error) => {
   find("#error").hidden = false;
 };
 
-/** Refuses files of other kinds, which would be told by their first bytes that they are no text. */
+/** Refuses a file that is no text, and names its kind, which its first bytes show. */
 const checkKind = (bytes) => {
   const first = String.fromCharCode(...bytes.subarray(0, 6));
   for (const [mark, problem, remedy] of KINDS_OF_FILE) {
@@ -64,8 +64,8 @@ const checkOthers = (columns, others, time_s) => {
 const readRecord = (bytes, header, network, choices, readings, signals) => {
   const isKnown = (name) => Object.hasOwn(signals, name);
   const others = isKnown(choices.wave) ? [...new Set(header.names)].filter((name) => isKnown(name) && name !== choices.wave) : [];
-  const wanted = [choices.time, choices.wave, ...others].filter((name) => name !== null);
-  const { columns, notes } = readColumns(bytes, header, wanted);
+  const names = [choices.time, choices.wave, ...others].filter((name) => name !== null);
+  const { columns, notes } = readColumns(bytes, header, names);
   const wave = columns[choices.wave];
   const time_s = choices.time === null ? wave.map((_, k) => k / choices.rate_hz)
     : choices.seconds === 1 ? columns[choices.time] : columns[choices.time].map((time) => time * choices.seconds);

@@ -188,15 +188,15 @@ const runSelect = ([which, ...cases], result) => {
 
 /** Runs the steps of a scan for each time; its states go from one to the next. */
 const runScan = (options, inputs, arrays) => {
-  const { length, reverse, held, states, body, outputs } = options;
-  const constants = inputs.slice(0, held);
-  const sequences = inputs.slice(held + states);
-  let state = inputs.slice(held, held + states);
+  const { length, reverse, constants, states, body, outputs } = options;
+  const shared = inputs.slice(0, constants); // by all times
+  const sequences = inputs.slice(constants + states);
+  let state = inputs.slice(constants, constants + states);
   const stacked = outputs.slice(states).map(({ shape, kind }) => new ARRAYS[kind](shape.reduce((a, b) => a * b, 1)));
   for (let step = 0; step < length; step++) {
     const time = reverse ? length - 1 - step : step;
     const parts = sequences.map((x) => x.subarray((time * x.length) / length, ((time + 1) * x.length) / length));
-    const results = runSteps(body, [...constants, ...state, ...parts], arrays);
+    const results = runSteps(body, [...shared, ...state, ...parts], arrays);
     state = results.slice(0, states);
     stacked.forEach((whole, k) => whole.set(results[states + k], (time * whole.length) / length));
   }

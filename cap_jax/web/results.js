@@ -20,16 +20,16 @@ const IRREGULAR = 0.15; // SD of the heart rate over its mean
 
 const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
 
-/** Returns the flag of a record, of which the worst news wins: its text, and its kind "harm", "doubt" or "". */
+/** Returns the most serious flag of a record: its text, and its kind "harm", "caution" or "". */
 export const flagOf = (wave, most) => {
   const share = wave.ood_fraction;
-  const unlike = `${percentText(share)} of the record is unlike the training data; ${wave.outside}.`;
-  if (share > most) return { kind: "harm", text: `OUT OF DISTRIBUTION: ${unlike}` };
+  const summary = `${percentText(share)} of the record is unlike the training data; ${wave.outside}.`;
+  if (share > most) return { kind: "harm", text: `OUT OF DISTRIBUTION: ${summary}` };
   if (wave.unusual_hr) {
     return { kind: "harm", text: `DO NOT TRUST the pulse pressure and the intervals: ${wave.unusual_hr}.` };
   }
-  if (Number.isNaN(share)) return { kind: "doubt", text: "This network cannot tell whether a record is unlike its training." };
-  if (share > 0) return { kind: "doubt", text: `Partly out of distribution: ${unlike}` };
+  if (Number.isNaN(share)) return { kind: "caution", text: "This network cannot detect records that are unlike its training data." };
+  if (share > 0) return { kind: "caution", text: `Partly out of distribution: ${summary}` };
   return { kind: "", text: "In distribution: 0 % of the record is unlike the training data." };
 };
 

@@ -144,10 +144,10 @@ def find_column(path: pathlib.Path, names: Sequence[str], name: str, signal: str
   if name not in names:
     remedy = "rename the column"
     if name != SUBJECT:
-      held = name if name == signal_names.TIME else signal_names.COLUMNS.get(name, signal)
-      others = [word for word in signal_names.in_other_units(names) if word.split(":")[1] == held]
-      remedy += f", or add its name in this file: --channels=…,{others[0] if others else f'NAME:{held}'}"
-      if held == signal_names.TIME and not others:
+      column = name if name == signal_names.TIME else signal_names.COLUMNS.get(name, signal)
+      others = [word for word in signal_names.in_other_units(names) if word.split(":")[1] == column]
+      remedy += f", or add its name in this file: --channels=…,{others[0] if others else f'NAME:{column}'}"
+      if column == signal_names.TIME and not others:
         remedy += (
           "; if the file has no clock, add one: the number of the row, from 0, divided by the sampling rate in Hz"
         )

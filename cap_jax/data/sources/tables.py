@@ -188,8 +188,8 @@ def frame(path: pathlib.Path, columns: Iterable[str], separator: str = ",", **op
   Raises:
     DataError: it is too large.
   """
-  wanted = set(columns)
+  requested = set(columns)
   shape = measure(path, separator, _TEXT_PART)
-  folders.check_size(str(path), float(_CELL_BYTES) * shape.rows * min(len(wanted), shape.columns), "text")
+  folders.check_size(str(path), float(_CELL_BYTES) * shape.rows * min(len(requested), shape.columns), "text")
   with _parsed(path) as file:
-    return pandas.read_csv(file, sep=separator, usecols=lambda name: name in wanted, **_OPTIONS, **options)
+    return pandas.read_csv(file, sep=separator, usecols=lambda name: name in requested, **_OPTIONS, **options)

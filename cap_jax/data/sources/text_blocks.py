@@ -70,15 +70,15 @@ def check_end(path: str | os.PathLike[str], encoding: str, delimiter: str, colum
 def _decoded(path: str | os.PathLike[str], encoding: str) -> Iterator[bytes]:
   """Yields the text of a file as UTF-8; any of the three line ends becomes `\\n`."""
   decoder = codecs.getincrementaldecoder(encoding)()
-  held, plain = b"", encoding != "utf-16"
+  pending, plain = b"", encoding != "utf-16"
   with open(files.regular(path), "rb") as file:
     while block := file.read(_BLOCK):
       text = block if plain and block.isascii() and decoder.getstate() == (b"", 0) else decoder.decode(block).encode()
-      text = held + text
-      held = b"\r" * text.endswith(b"\r")  # the other half of a line end may follow
-      text = text[: len(text) - len(held)]
+      text = pending + text
+      pending = b"\r" * text.endswith(b"\r")  # the other half of a line end may follow
+      text = text[: len(text) - len(pending)]
       yield text.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in text else text
-  yield decoder.decode(b"", final=True).encode() + b"\n" * len(held)
+  yield decoder.decode(b"", final=True).encode() + b"\n" * len(pending)
 
 
 def lines(path: str | os.PathLike[str], encoding: str) -> Iterator[bytes]:
