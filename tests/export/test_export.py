@@ -243,6 +243,21 @@ def blended(trained, p):
   return blend.wave_t
 
 
+@pytest.mark.parametrize("patient", tiers.sample([f"P{k:02d}" for k in range(1, 6)], "P01"))
+def test_windows_that_begin_elsewhere_change_the_wave_little_but_at_its_ends(patient):
+  """The package extends a record by its own beats before it cuts windows; the examples do not."""
+  folder = pathlib.Path(__file__).parents[2] / "examples" / "five_patients"
+  p = np.loadtxt(folder / f"{patient}.csv", delimiter=",", skiprows=1, usecols=1)
+  apart = np.abs(blended(pretrained.load("radial"), p) - cap_jax.load("radial").reconstruct(p, fs_hz=125).aortic_mmhg)
+  ends = round(0.25 * 125)
+  inner = apart[ends:-ends]
+  print(
+    f"{patient}: mean {inner.mean():.2f}, largest {inner.max():.1f}; in the first and last 0.25 s {apart.max():.1f} mmHg"
+  )
+  assert inner.mean() < 0.3
+  assert inner.max() < 5
+
+
 @pytest.mark.slow
 def test_the_examples_in_python_and_c_reconstruct_a_record(onnx_python, tmp_path):
   """With onnxruntime and NumPy alone; and in C++, compiled, with OpenVINO."""
