@@ -253,10 +253,10 @@ def warnings(
     lines.append(
       f"WARNING: {100 * outside / windows:.0f} % of the windows are out of distribution; {trained.uncertainty_calibration.outside}"
     )
-  elif outliers := [one.subject for one in subjects if one.ood_fraction > reconstruction.MOST_OOD]:
-    names = ", ".join(outliers[:_NAMED]) + (", …" if len(outliers) > _NAMED else "")
+  elif flagged := [one.subject for one in subjects if one.ood_fraction > reconstruction.MOST_OOD]:
+    names = ", ".join(flagged[:_NAMED]) + (", …" if len(flagged) > _NAMED else "")
     lines.append(
-      f"WARNING: most windows of {len(outliers)} of {len(subjects)} subjects ({names}) are out of distribution; check the site, the unit and the sign of their waves"
+      f"WARNING: most windows of {len(flagged)} of {len(subjects)} subjects ({names}) are out of distribution; check the site, the unit and the sign of their waves"
     )
   unusual = [one for one in subjects if one.unusual_hr]
   if unusual:
